@@ -1,0 +1,38 @@
+# make train   trains PPO on the embedded threat data and says which criteria it meets
+# make test    the project's tests
+# make gates   every suite whose data is there, training what is missing
+.PHONY: train test gates verify bench lint clean
+
+PYTHON ?= python3
+# Where the public datasets lie, each in a folder of its own (nsl-kdd/, …).
+DATA ?= ../shared/data
+BIN := .venv/bin
+
+.venv/installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	@touch $@
+
+train: .venv/installed
+	$(BIN)/python train.py agent=ppo env=threat
+
+test: .venv/installed
+	$(BIN)/python -m pytest tests -n 2 --dist worksteal -m "not verify"
+
+gates: .venv/installed
+	$(BIN)/python -m pytest suites/ --train-missing --data $(DATA)
+
+verify: .venv/installed
+	$(BIN)/python -m pytest tests -m verify
+
+bench: .venv/installed
+	$(BIN)/python -m benchmarks.same_work
+
+lint: .venv/installed
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+clean:
+	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -1,0 +1,1 @@
+"""The learning algorithms: torch, numpy and Gymnasium, and nothing of rl_eval."""

@@ -1,0 +1,121 @@
+"""The actor and the critic, and the distributions over actions they parametrise."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+import gymnasium as gym
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from agents.config import NetworkConfig
+
+ACTIVATIONS: dict[str, type[nn.Module]] = {"tanh": nn.Tanh, "relu": nn.ReLU, "silu": nn.SiLU, "gelu": nn.GELU}
+
+
+def _orthogonal(layer: nn.Linear, gain: float, rng: np.random.Generator) -> nn.Linear:
+    """Orthogonal rows or columns times `gain`, zero bias, drawn from a numpy generator.
+
+    Saxe et al. 2014; the gains √2, .01 (policy head) and 1 (value head) are those that Engstrom et al.
+    2020 and Andrychowicz et al. 2021 found to matter.
+    """
+    rows, columns = layer.weight.shape
+    q, r = np.linalg.qr(rng.standard_normal((max(rows, columns), min(rows, columns))))
+    q *= np.sign(np.diag(r))  # makes the draw uniform over orthogonal matrices
+    weight = q if rows >= columns else q.T
+    with torch.no_grad():
+        layer.weight.copy_(torch.from_numpy(weight * gain))
+        layer.bias.zero_()
+    return layer
+
+
+def _body(inputs: int, config: NetworkConfig, rng: np.random.Generator) -> tuple[nn.Sequential, int]:
+    layers: list[nn.Module] = []
+    for width in config.widths:
+        layers.append(_orthogonal(nn.Linear(inputs, width), math.sqrt(2), rng))
+        if config.norm == "layer":
+            layers.append(nn.LayerNorm(width))
+        elif config.norm == "batch":
+            layers.append(nn.BatchNorm1d(width))
+        layers.append(ACTIVATIONS[config.activation]())
+        if config.dropout:
+            layers.append(nn.Dropout(config.dropout))
+        inputs = width
+    return nn.Sequential(*layers), inputs
+
+
+class ActorCritic(nn.Module):
+    """Observations `[B, D]` to action parameters `[B, A]` and values `[B]`.
+
+    For Discrete actions the parameters are logits; for Box they are means, and `log_std` `[A]` is free of
+    the observation.
+    """
+
+    def __init__(
+        self,
+        obs_size: int,
+        action_space: gym.Space,
+        config: NetworkConfig,
+        rng: np.random.Generator,
+        log_std_init: float = 0.0,
+    ):
+        super().__init__()
+        self.discrete = isinstance(action_space, gym.spaces.Discrete)
+        size = int(action_space.n) if self.discrete else int(np.prod(action_space.shape))
+        body, features = _body(obs_size, config, rng)
+        self.actor_body = body
+        self.critic_body = body if config.shared else _body(obs_size, config, rng)[0]
+        self.actor_head = _orthogonal(nn.Linear(features, size), 0.01, rng)
+        self.critic_head = _orthogonal(nn.Linear(features, 1), 1.0, rng)
+        if not self.discrete:
+            self.log_std = nn.Parameter(torch.full((size,), float(log_std_init)))
+
+    def parameters_of_actions(self, obs: Tensor) -> Tensor:
+        """Logits or means `[B, A]`."""
+        return self.actor_head(self.actor_body(obs))
+
+    def values(self, obs: Tensor) -> Tensor:
+        """V(s), `[B]`."""
+        return self.critic_head(self.critic_body(obs)).squeeze(-1)
+
+    def log_prob_and_entropy(self, parameters: Tensor, actions: Tensor) -> tuple[Tensor, Tensor]:
+        """Log-probability of `actions` and entropy of the distribution, both `[B]`."""
+        if self.discrete:
+            log_p = torch.log_softmax(parameters, dim=-1)
+            chosen = log_p.gather(1, actions.unsqueeze(1)).squeeze(1)
+            return chosen, -(log_p.exp() * log_p).sum(-1)
+        z = (actions - parameters) * torch.exp(-self.log_std)
+        constant = 0.5 * math.log(2 * math.pi)
+        log_p = -(0.5 * z.square() + self.log_std + constant).sum(-1)
+        entropy = (self.log_std + 0.5 + constant).sum().expand(len(parameters))
+        return log_p, entropy
+
+
+def arrays_of(module: nn.Module) -> dict[str, np.ndarray]:
+    """Parameters and buffers by name; a shared body is stored once."""
+    seen: set[int] = set()
+    arrays = {}
+    for name, tensor in module.state_dict(keep_vars=True).items():
+        if id(tensor) not in seen:
+            seen.add(id(tensor))
+            arrays[name] = tensor.detach().cpu().numpy().copy()
+    return arrays
+
+
+def load_arrays(module: nn.Module, arrays: Mapping[str, np.ndarray]) -> None:
+    """Put arrays from `arrays_of` back.
+
+    Raises:
+        ValueError: a name or shape differs from the module's.
+    """
+    own = arrays_of(module)
+    if own.keys() != arrays.keys():
+        raise ValueError(f"weights differ in {sorted(own.keys() ^ arrays.keys())}")
+    tensors = dict(module.state_dict(keep_vars=True))
+    with torch.no_grad():
+        for name, array in arrays.items():
+            if tensors[name].shape != array.shape:
+                raise ValueError(f"weight {name} has shape {array.shape}, expected {tuple(tensors[name].shape)}")
+            tensors[name].copy_(torch.from_numpy(np.asarray(array)))

@@ -1,0 +1,282 @@
+"""What PPO and A2C share: networks, normalisers, collection, advantages, state; not the update."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import gymnasium as gym
+import numpy as np
+import torch
+from gymnasium.vector import VectorEnv
+from torch import Tensor
+
+from agents import normalize, policy
+from agents.advantage import gae
+from agents.collect import EpisodeLog, Rollout, collect, next_values, require_same_step
+from agents.config import OnPolicyConfig
+from agents.networks import ActorCritic
+
+
+class Batch(NamedTuple):
+    """An iteration's experience for the update, flattened to B = T·N rows."""
+
+    obs: Tensor  # [B, D] as the network sees them
+    actions: Tensor  # [B] or [B, A]
+    log_probs: Tensor  # [B] of the actions when they were taken
+    advantages: Tensor  # [B]
+    values: Tensor  # [B] before the update, in the critic's units
+    returns: Tensor  # [B] in the critic's units
+
+    def rows(self, index: Tensor | slice) -> Batch:
+        """The rows named by an index."""
+        return Batch(*(tensor[index] for tensor in self))
+
+
+class OnPolicyAgent:
+    """Collects with the current policy, estimates advantages, and leaves the update to its subclass.
+
+    Args:
+        config: the hyper-parameters.
+        envs: N copies with SAME_STEP autoreset; already made, reset by `start`.
+        generators: numpy generators named `init`, `policy` and `minibatch`.
+        total_steps: env steps that a linear learning-rate schedule ends at.
+        device: where the network lives.
+    """
+
+    def __init__(
+        self,
+        config: OnPolicyConfig,
+        envs: VectorEnv,
+        *,
+        generators: Mapping[str, np.random.Generator],
+        total_steps: int,
+        device: str = "cpu",
+    ):
+        require_same_step(envs)
+        self.config, self.envs, self.total_steps = config, envs, total_steps
+        self.device = torch.device(device)
+        self.generators = generators
+        self.observation_space: gym.Space = envs.single_observation_space
+        self.action_space: gym.Space = envs.single_action_space
+        obs_size = int(np.prod(self.observation_space.shape or ()))
+        # Dropout and batch norm draw from torch's own generator.
+        torch.manual_seed(int(generators["init"].integers(2**31)))
+        self.network = ActorCritic(
+            obs_size, self.action_space, config.network, generators["init"], config.log_std_init
+        ).to(self.device)
+        self.network.eval()
+        self.action_size = self.network.actor_head.out_features
+        self.obs_moments = normalize.Moments.empty((obs_size,)) if config.normalize_obs else None
+        self.return_moments = normalize.Moments.empty() if config.normalize_return else None
+        self.reward_scale = normalize.RewardScale.start(envs.num_envs, config.reward_prior_count)
+        self.optimizer = self.make_optimizer()
+        self.log = EpisodeLog.start(envs.num_envs)
+        self.env_steps = self.gradient_steps = self.training_epochs = 0
+        self.obs = np.zeros((envs.num_envs, obs_size), np.float32)
+
+    def make_optimizer(self) -> torch.optim.Optimizer:
+        """The subclass's optimiser."""
+        raise TypeError("OnPolicyAgent is the part that PPO and A2C share; build one of them")
+
+    def update(self, batch: Batch) -> dict[str, float]:
+        """The subclass's learning step on one batch; returns its losses."""
+        raise TypeError("OnPolicyAgent is the part that PPO and A2C share; build one of them")
+
+    @property
+    def steps_per_iteration(self) -> int:
+        """Env steps that one `iterate` collects."""
+        return self.config.n_steps * self.envs.num_envs
+
+    def start(self, seeds: list[int], *, cut: bool = False) -> None:
+        """Reset every copy with a seed of its own; `cut` gives up episodes in flight."""
+        if cut:
+            self.log.cut()
+        obs, _ = self.envs.reset(seed=seeds)
+        self.obs = np.asarray(obs, np.float32).reshape(self.envs.num_envs, -1)
+        self.reward_scale = normalize.RewardScale(np.zeros(self.envs.num_envs), self.reward_scale.moments)
+
+    def iterate(self) -> dict[str, float]:
+        """Collect, update, and report: one row of metrics.
+
+        Raises:
+            FloatingPointError: a reward, an observation or a loss is not finite.
+        """
+        config = self.config
+        rollout = self._collect()
+        batch, explained = self._prepare(rollout)
+        lr = config.lr
+        if config.lr_schedule == "linear":
+            lr *= max(0.0, 1.0 - self.env_steps / self.total_steps)
+        for group in self.optimizer.param_groups:
+            group["lr"] = lr
+        self.network.train()
+        losses = self.update(batch)
+        self.network.eval()
+        for name, loss in losses.items():
+            if not np.isfinite(loss):
+                raise FloatingPointError(
+                    f"{name} is {loss} after {self.env_steps} env steps: lower lr or normalise rewards"
+                )
+        self.env_steps += rollout.rewards.size
+        if self.obs_moments is not None:  # once a rollout, so that collection saw one fixed scale
+            flat = rollout.obs.reshape(-1, rollout.obs.shape[-1])
+            self.obs_moments = normalize.update(self.obs_moments, flat, "observations")
+        metrics = {
+            "episode_return_mean": float(np.mean(self.log.returns)) if self.log.returns else float("nan"),
+            "episode_length_mean": float(np.mean(self.log.lengths)) if self.log.lengths else float("nan"),
+            **losses,
+            "explained_variance": explained,
+            "lr": lr,
+        }
+        metrics |= {f"reward/{name}": mean for name, mean in rollout.reward_terms.items()}
+        if self.network.discrete:
+            counts = np.bincount(rollout.actions.ravel(), minlength=self.action_size)
+            metrics |= {f"action/{a}": float(count) / rollout.actions.size for a, count in enumerate(counts)}
+        else:
+            metrics["action_std"] = float(self.network.log_std.detach().exp().mean())
+        return metrics
+
+    def _inputs(self, obs: np.ndarray) -> np.ndarray:
+        if self.obs_moments is None:
+            return obs
+        return normalize.normalize(obs, self.obs_moments, self.config.clip_obs)
+
+    @torch.inference_mode()
+    def _collect(self) -> Rollout:
+        config, rng = self.config, self.generators["policy"]
+        shape = (config.n_steps, self.envs.num_envs, self.action_size)
+        if self.network.discrete:
+            noise, action_shape = rng.gumbel(size=shape), ()
+        else:
+            noise, action_shape = rng.standard_normal(shape), (self.action_size,)
+            std = self.network.log_std.exp().cpu().numpy()
+
+        def act(obs: np.ndarray, draw: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+            inputs = self._inputs(obs)
+            on_device = torch.from_numpy(inputs).to(self.device)
+            parameters = self.network.parameters_of_actions(on_device).cpu().numpy()
+            if self.network.discrete:
+                actions = (parameters + draw).argmax(axis=-1)  # Gumbel-max
+            else:
+                actions = (parameters + std * draw).astype(np.float32)
+            return inputs, parameters, actions, policy.to_environment(actions, self.action_space)
+
+        rollout = collect(self.envs, self.obs, act, noise, self.log, action_shape)
+        self.obs = rollout.next_obs
+        return rollout
+
+    @torch.no_grad()  # not inference mode: the update takes gradients through functions of these tensors
+    def _prepare(self, rollout: Rollout) -> tuple[Batch, float]:
+        """Advantages and value targets; and the variance of the targets that the critic explains."""
+        config = self.config
+        steps, n_envs = rollout.rewards.shape
+        extra = self._inputs(np.concatenate([rollout.next_obs, rollout.final_obs]))
+        inputs = torch.from_numpy(np.concatenate([rollout.inputs.reshape(steps * n_envs, -1), extra]))
+        critic = self.network.values(inputs.to(self.device)).cpu().numpy().astype(np.float64)
+        values = critic if self.return_moments is None else normalize.denormalize(critic, self.return_moments)
+        before, last, final = np.split(values, [steps * n_envs, steps * n_envs + n_envs])
+        before = before.reshape(steps, n_envs)
+        rewards = rollout.rewards.astype(np.float64)
+        if config.normalize_reward:
+            scaled, self.reward_scale = normalize.scale_rewards(
+                rewards, rollout.done, self.reward_scale, config.gamma, config.clip_reward
+            )
+            rewards = scaled.astype(np.float64)
+        advantages = gae(
+            rewards,
+            before,
+            next_values(rollout, before, last, final),
+            rollout.terminated,
+            rollout.done,
+            config.gamma,
+            config.gae_lambda,
+        )
+        returns = advantages + before
+        spread = float(np.var(returns))
+        explained = 1.0 - float(np.var(returns - before)) / spread if spread > 0 else float("nan")
+        targets = returns
+        if self.return_moments is not None:
+            self.return_moments = normalize.update(self.return_moments, returns.ravel(), "returns")
+            targets = normalize.normalize(returns, self.return_moments)
+        actions = torch.from_numpy(rollout.actions.reshape(steps * n_envs, *rollout.actions.shape[2:]))
+        parameters = torch.from_numpy(rollout.parameters.reshape(steps * n_envs, -1)).to(self.device)
+        log_probs, _ = self.network.log_prob_and_entropy(parameters, actions.to(self.device))
+
+        def column(array: np.ndarray) -> Tensor:
+            return torch.from_numpy(array.ravel().astype(np.float32)).to(self.device)
+
+        batch = Batch(
+            obs=inputs[: steps * n_envs].to(self.device),
+            actions=actions.to(self.device),
+            log_probs=log_probs,
+            advantages=column(advantages),
+            values=column(critic[: steps * n_envs]),
+            returns=column(targets),
+        )
+        return batch, explained
+
+    def policy_checkpoint(self) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+        """Weights and normalisers, and the metadata that `agents.policy.load` needs."""
+        arrays = policy.pack(self.network, self.obs_moments, self.return_moments)
+        return arrays, policy.metadata(
+            self.observation_space, self.action_space, self.config.network, self.config.clip_obs
+        )
+
+    def state(self) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+        """Everything but the environments: arrays, and JSON. `load_state` restores it to the bit."""
+        arrays, _ = self.policy_checkpoint()
+        for index, entry in self.optimizer.state_dict()["state"].items():
+            for name, value in entry.items():
+                arrays[f"optimizer.{index}.{name}"] = torch.as_tensor(value).cpu().numpy().copy()
+        arrays["collect.obs"] = self.obs
+        arrays["collect.running_return"] = self.log.running_return
+        arrays["collect.running_length"] = self.log.running_length
+        arrays["collect.returns"] = np.array(self.log.returns, np.float64)
+        arrays["collect.lengths"] = np.array(self.log.lengths, np.int64)
+        arrays["reward_scale.returns"] = self.reward_scale.returns
+        arrays["reward_scale.moments"] = np.array(
+            [self.reward_scale.moments.count, self.reward_scale.moments.mean, self.reward_scale.moments.m2]
+        )
+        arrays["torch_rng"] = torch.get_rng_state().numpy().copy()
+        return arrays, {
+            "generators": {name: generator.bit_generator.state for name, generator in self.generators.items()},
+            "env_steps": self.env_steps,
+            "gradient_steps": self.gradient_steps,
+            "training_epochs": self.training_epochs,
+            "episodes": self.log.episodes,
+            "steps_finished": self.log.steps_finished,
+            "steps_cut": self.log.steps_cut,
+        }
+
+    def load_state(self, arrays: Mapping[str, np.ndarray], meta: Mapping[str, Any]) -> None:
+        """Restore what `state` gave; random states last."""
+        own = {name: a for name, a in arrays.items() if name.startswith(("network.", "obs.", "return."))}
+        self.obs_moments, self.return_moments = policy.unpack(self.network, own)
+        saved = self.optimizer.state_dict()
+        entries: dict[int, dict[str, Tensor]] = {}
+        for name, array in arrays.items():
+            if name.startswith("optimizer."):
+                _, index, field = name.split(".", 2)
+                entries.setdefault(int(index), {})[field] = torch.from_numpy(np.array(array))
+        self.optimizer.load_state_dict({**saved, "state": entries})
+        self.obs = np.array(arrays["collect.obs"])
+        count, mean, m2 = (float(v) for v in arrays["reward_scale.moments"])
+        self.reward_scale = normalize.RewardScale(
+            np.array(arrays["reward_scale.returns"]), normalize.Moments(count, np.asarray(mean), np.asarray(m2))
+        )
+        self.log = EpisodeLog(
+            running_return=np.array(arrays["collect.running_return"]),
+            running_length=np.array(arrays["collect.running_length"]),
+            returns=deque(arrays["collect.returns"].tolist(), maxlen=self.log.returns.maxlen),
+            lengths=deque(arrays["collect.lengths"].tolist(), maxlen=self.log.lengths.maxlen),
+            episodes=meta["episodes"],
+            steps_finished=meta["steps_finished"],
+            steps_cut=meta["steps_cut"],
+        )
+        self.env_steps, self.gradient_steps = meta["env_steps"], meta["gradient_steps"]
+        self.training_epochs = meta["training_epochs"]
+        for name, generator in self.generators.items():
+            generator.bit_generator.state = meta["generators"][name]
+        torch.set_rng_state(torch.from_numpy(np.array(arrays["torch_rng"])))

@@ -1,0 +1,160 @@
+"""A trained network as something that acts: the policy that a snapshot holds."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+import torch
+
+from agents import normalize
+from agents.config import NetworkConfig
+from agents.networks import ActorCritic, arrays_of, load_arrays
+
+
+def describe_action_space(space: gym.Space) -> dict[str, Any]:
+    """The action space as JSON."""
+    if isinstance(space, gym.spaces.Discrete):
+        return {"type": "discrete", "n": int(space.n), "start": int(space.start)}
+    return {"type": "box", "low": space.low.tolist(), "high": space.high.tolist(), "dtype": str(space.dtype)}
+
+
+def restore_action_space(described: Mapping[str, Any]) -> gym.Space:
+    """The action space from `describe_action_space`."""
+    if described["type"] == "discrete":
+        return gym.spaces.Discrete(described["n"], start=described["start"])
+    dtype = np.dtype(described["dtype"])
+    return gym.spaces.Box(np.asarray(described["low"], dtype), np.asarray(described["high"], dtype), dtype=dtype)
+
+
+def to_environment(actions: np.ndarray, space: gym.Space) -> np.ndarray:
+    """Network actions as the environment takes them: shifted by `start`, or clipped to the box."""
+    if isinstance(space, gym.spaces.Discrete):
+        return actions + space.start if space.start else actions
+    return np.clip(actions.reshape(len(actions), *space.shape), space.low, space.high).astype(space.dtype)
+
+
+class NetworkPolicy:
+    """An actor-critic with the observation statistics it was trained with, frozen."""
+
+    def __init__(
+        self,
+        network: ActorCritic,
+        action_space: gym.Space,
+        obs_moments: normalize.Moments | None,
+        clip_obs: float,
+        return_moments: normalize.Moments | None,
+        seed: int,
+    ):
+        self._network = network.eval()
+        self._space = action_space
+        self._obs_moments, self._clip_obs, self._return_moments = obs_moments, clip_obs, return_moments
+        self._rng = np.random.default_rng(seed)
+
+    def _inputs(self, obs: np.ndarray) -> torch.Tensor:
+        obs = np.asarray(obs, np.float32).reshape(len(obs), -1)
+        if self._obs_moments is not None:
+            obs = normalize.normalize(obs, self._obs_moments, self._clip_obs)
+        return torch.from_numpy(obs)
+
+    @torch.inference_mode()
+    def act(self, obs: np.ndarray, greedy: bool) -> np.ndarray:
+        """Actions `[N]` or `[N, A]`: the mode when greedy, else a sample."""
+        parameters = self._network.parameters_of_actions(self._inputs(obs)).numpy()
+        if self._network.discrete:
+            if not greedy:  # Gumbel-max
+                parameters = parameters + self._rng.gumbel(size=parameters.shape)
+            actions = parameters.argmax(axis=-1)
+        else:
+            actions = parameters
+            if not greedy:
+                std = self._network.log_std.exp().numpy()
+                actions = parameters + std * self._rng.standard_normal(parameters.shape, np.float32)
+        return to_environment(actions, self._space)
+
+    @torch.inference_mode()
+    def probabilities(self, obs: np.ndarray) -> np.ndarray:
+        """Action probabilities `[N, A]`; Discrete actions only."""
+        return torch.softmax(self._network.parameters_of_actions(self._inputs(obs)), dim=-1).numpy()
+
+    @torch.inference_mode()
+    def values(self, obs: np.ndarray) -> np.ndarray:
+        """The critic's estimate of the return, `[N]`, in the units of the training reward."""
+        values = self._network.values(self._inputs(obs)).numpy()
+        return values if self._return_moments is None else normalize.denormalize(values, self._return_moments)
+
+
+def _pack_moments(prefix: str, moments: normalize.Moments) -> dict[str, np.ndarray]:
+    return {
+        f"{prefix}.count": np.asarray(moments.count, np.float64),
+        f"{prefix}.mean": np.asarray(moments.mean, np.float64),
+        f"{prefix}.m2": np.asarray(moments.m2, np.float64),
+    }
+
+
+def _unpack_moments(prefix: str, arrays: Mapping[str, np.ndarray]) -> normalize.Moments | None:
+    if f"{prefix}.count" not in arrays:
+        return None
+    return normalize.Moments(float(arrays[f"{prefix}.count"]), arrays[f"{prefix}.mean"], arrays[f"{prefix}.m2"])
+
+
+def pack(
+    network: ActorCritic,
+    obs_moments: normalize.Moments | None,
+    return_moments: normalize.Moments | None,
+) -> dict[str, np.ndarray]:
+    """Weights and normalisers as named arrays."""
+    arrays = {f"network.{name}": array for name, array in arrays_of(network).items()}
+    if obs_moments is not None:
+        arrays |= _pack_moments("obs", obs_moments)
+    if return_moments is not None:
+        arrays |= _pack_moments("return", return_moments)
+    return arrays
+
+
+def unpack(
+    network: ActorCritic, arrays: Mapping[str, np.ndarray]
+) -> tuple[normalize.Moments | None, normalize.Moments | None]:
+    """Load the weights into `network`; returns the observation and return moments, or None."""
+    weights = {name.removeprefix("network."): a for name, a in arrays.items() if name.startswith("network.")}
+    load_arrays(network, weights)
+    return _unpack_moments("obs", arrays), _unpack_moments("return", arrays)
+
+
+def metadata(observation: gym.Space, action: gym.Space, network: NetworkConfig, clip_obs: float) -> dict[str, Any]:
+    """What `load` needs beside the arrays, as JSON."""
+    return {
+        "_target_": "agents.policy.load",
+        "obs_shape": list(observation.shape or ()),
+        "action_space": describe_action_space(action),
+        "network": asdict(network),
+        "clip_obs": clip_obs,
+    }
+
+
+def load(arrays: Mapping[str, np.ndarray], meta: Mapping[str, Any], seed: int = 0) -> NetworkPolicy:
+    """The policy of a snapshot.
+
+    Args:
+        arrays, meta: from `pack` and `metadata`.
+        seed: of the draws when it does not act greedily.
+
+    Raises:
+        ValueError: the arrays do not fit the network that the metadata describes.
+    """
+    space = restore_action_space(meta["action_space"])
+    network = ActorCritic(
+        int(np.prod(meta["obs_shape"])), space, NetworkConfig(**meta["network"]), np.random.default_rng(0)
+    )
+    obs_moments, return_moments = unpack(network, arrays)
+    return NetworkPolicy(network, space, obs_moments, float(meta["clip_obs"]), return_moments, seed)
+
+
+def untrained(observation: gym.Space, action: gym.Space, *, initialisation: int, seed: int) -> NetworkPolicy:
+    """A freshly initialised network of the default shape: the control that any training must beat."""
+    rng = np.random.default_rng([0x1A17, initialisation])
+    network = ActorCritic(int(np.prod(observation.shape)), action, NetworkConfig(), rng)
+    return NetworkPolicy(network, action, None, np.inf, None, seed)

@@ -1,0 +1,147 @@
+"""The config of a run, checked whole before anything runs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+
+from rl_eval import envs
+from rl_eval.errors import InputError, nearest
+from rl_eval.metrics import list_metrics, lookup
+from rl_eval.rewards import RewardFunction
+from rl_eval.target import resolve
+from rl_eval.tracking import TrackerConfig, check_tracker
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class Hardware(_Section):
+    """Where the network lives and how many threads it may use."""
+
+    device: Literal["cpu", "cuda", "auto"] = "cpu"
+    threads: int = Field(1, ge=1, description="torch threads; small networks are fastest on one")
+
+
+class Select(_Section):
+    """When the policy is tried on the selection part, and what counts as best."""
+
+    every: int = Field(20_000, ge=1, description="env steps between two tries")
+    episodes: int = Field(20, ge=1)
+    metric: str = "mean_return"
+    stop_at: float | None = Field(None, description="training ends once the metric is at least as good as this")
+
+
+class RunConfig(_Section):
+    """Everything that decides a run."""
+
+    seed: int = Field(42, ge=0, lt=2**63)
+    lr: float | None = Field(None, gt=0, description="the agent's learning rate; null: the agent's default")
+    total_steps: int = Field(ge=1, description="env steps")
+    name: str | None = None
+    resume: str | None = None
+    log_every: int = Field(1_000, ge=1, description="env steps between rows of metrics.csv, or one iteration")
+    checkpoint_every: int = Field(50_000, ge=1, description="env steps between snapshots")
+    keep_snapshots: int = Field(5, ge=1, description="the latest that are kept, beside the best")
+    resume_every: int | None = Field(None, ge=1, description="env steps between resume points; null: as often as exact")
+    select: Select = Select()
+    agent: Any = None  # a dataclass of agents.config
+    env: Any = None  # the Config of the environment's module
+    reward: dict[str, Any] = Field(default_factory=dict)
+    hardware: Hardware = Hardware()
+    tracker: TrackerConfig
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, as `config.yaml` holds them."""
+        agent = TypeAdapter(type(self.agent)).dump_python(self.agent, mode="json")
+        return {
+            **self.model_dump(mode="json", exclude={"agent", "env"}),
+            "env": self.env.model_dump(mode="json"),
+            "agent": agent,
+        }
+
+
+def keys_of(values: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
+    """Every dotted key of a nested mapping."""
+    for key, value in values.items():
+        yield f"{prefix}{key}"
+        if isinstance(value, Mapping):
+            yield from keys_of(value, f"{prefix}{key}.")
+
+
+def sentence(error: ValidationError, prefix: str = "", known: Mapping[str, Any] | None = None) -> str:
+    """The first finding of a validation as one sentence that names the key and what was given."""
+    first = error.errors()[0]
+    location = [str(part) for part in first["loc"]]
+    key = ".".join(filter(None, [prefix, *location]))
+    if first["type"] in ("extra_forbidden", "unexpected_keyword_argument"):
+        siblings = list(known or {})
+        has = f"it has {', '.join(siblings)}" if siblings else ""
+        return f"{key} is not a key of {prefix or 'the config'}: {nearest(location[-1], siblings)}{has}"
+    message = first["msg"].removeprefix("Value error, ")
+    message = message[:1].lower() + message[1:]
+    if not location or first["type"] == "missing":
+        return f"{key or 'config'}: {message}"
+    return f"{key}={first['input']!r} is not valid: {message}"
+
+
+def load(values: Mapping[str, Any]) -> RunConfig:
+    """The checked config of a run.
+
+    Args:
+        values: plain nested values, as Hydra composed them or `config.yaml` holds them.
+
+    Raises:
+        InputError: a key or value that is not allowed; names it.
+    """
+    values = dict(values)
+    configs = resolve("agents.config.CONFIGS")
+    agent = dict(values.pop("agent", None) or {})
+    env = dict(values.pop("env", None) or {})
+    name = agent.get("name")
+    if name not in configs:
+        raise InputError(f"agent={name!r} is not an agent: {nearest(str(name), configs)}choose {' or '.join(configs)}")
+    try:
+        config = RunConfig.model_validate({**values})
+    except ValidationError as error:
+        raise InputError(sentence(error, known=RunConfig.model_fields)) from error
+    if config.lr is not None:
+        agent["lr"] = config.lr
+    try:
+        agent_config = TypeAdapter(configs[name]).validate_python(agent)
+    except ValidationError as error:
+        raise InputError(sentence(error, "agent", configs[name].__dataclass_fields__)) from error
+    domain = envs.domain(str(env.get("name")))
+    try:
+        env_config = domain.Config.model_validate(env)
+    except ValidationError as error:
+        raise InputError(sentence(error, "env", domain.Config.model_fields)) from error
+    if set(config.reward) != {"terms"}:
+        raise InputError(f"reward has the keys {', '.join(config.reward) or 'none'}: it takes `terms` alone")
+    RewardFunction.from_config(config.reward["terms"])
+    return config.model_copy(update={"agent": agent_config, "env": env_config})
+
+
+def try_out(config: RunConfig) -> None:
+    """Make one copy of the environment and take one step, so that data and rewards are known to work.
+
+    Raises:
+        InputError: missing or damaged data, an unknown id, or a reward term that reads what is not there.
+    """
+    check_tracker(config.tracker)
+    envs_ = envs.make(config.env, n_envs=1, part="train")
+    envs_.reset(seed=0)
+    envs_.action_space.seed(0)
+    _, _, _, _, infos = envs_.step(envs_.action_space.sample())
+    RewardFunction.from_config(config.reward["terms"])(infos["outcome"])
+    envs_.close()
+    metric = lookup(config.select.metric)
+    outcome = envs.domain(config.env.name).OUTCOME
+    if metric.kind != "task" or not set(metric.needs) <= set(outcome):
+        serve = [m.name for m in list_metrics() if m.kind == "task" and set(m.needs) <= set(outcome)]
+        raise InputError(
+            f"select.metric={metric.name!r} cannot be computed on {config.env.name}: choose {', '.join(serve)}"
+        )

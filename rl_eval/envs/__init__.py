@@ -1,0 +1,74 @@
+"""The environments an agent can be trained and judged on, one module or package a domain.
+
+A domain module offers, by convention:
+
+- `Config`: a frozen pydantic model with a `name` field; its defaults are those of `conf/env/<name>.yaml`.
+- `make(config, *, n_envs, part, autoreset) -> gymnasium.vector.VectorEnv`, whose `infos["outcome"]` is a
+  dict of arrays `[N]` on every step. `autoreset=True` is Gymnasium's SAME_STEP with `infos["final_obs"]`
+  (array `[N, ...]`, valid where the mask `infos["_final_obs"]` is set). `autoreset=False` is DISABLED:
+  a finished copy stays idle until `reset(options={"reset_mask": mask})`.
+- `OUTCOME`: the names in the outcome.
+- `BASELINES`: name -> `build(config) -> Policy`, the policies that `baseline:<name>` can name.
+- `gate_episodes(config) -> int | None`, `select_episodes` likewise: how many episodes that finite part
+  holds; None: endless.
+  An environment with a finite set reads `options["episode"]` (array `[N]`, the index of the episode each
+  copy is to play) and `options["order"]` (the seed of the permutation) on reset.
+- `fingerprints(config) -> dict[str, str]`: part -> hash of its data; empty where there is none.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Mapping
+from types import ModuleType
+from typing import TYPE_CHECKING, Any, Literal
+
+from rl_eval.errors import InputError, nearest
+
+if TYPE_CHECKING:
+    import gymnasium as gym
+    from pydantic import BaseModel
+
+Part = Literal["train", "select", "gate"]
+
+DOMAINS = {
+    "threat": "rl_eval.envs.threat",
+    "lunarlander": "rl_eval.envs.lunarlander",
+    "cartpole": "rl_eval.envs.cartpole",
+    "gym": "rl_eval.envs.gym",
+}
+
+
+def domain(name: str) -> ModuleType:
+    """The module of a named environment.
+
+    Raises:
+        InputError: there is no such environment.
+    """
+    if name not in DOMAINS:
+        raise InputError(
+            f"env={name!r} is not an environment: {nearest(name, DOMAINS)}the environments are "
+            f"{', '.join(DOMAINS)}; any Gymnasium id goes through env=gym env.id=..."
+        )
+    return importlib.import_module(DOMAINS[name])
+
+
+def validate(values: Mapping[str, Any]) -> BaseModel:
+    """The checked config of an environment, from a mapping with `name` and any of its keys.
+
+    Raises:
+        InputError: unknown environment.
+        pydantic.ValidationError: a key or value that the environment does not have.
+    """
+    return domain(values.get("name", "gym")).Config.model_validate(dict(values))
+
+
+def make(config: BaseModel, *, n_envs: int, part: Part, autoreset: bool = True) -> gym.vector.VectorEnv:
+    """N copies of an environment, stepped as one, over one part of its data."""
+    return domain(config.name).make(config, n_envs=n_envs, part=part, autoreset=autoreset)
+
+
+def episodes_in(config: BaseModel, part: Part) -> int | None:
+    """How many episodes a part of the environment's data holds; None where there is no end."""
+    module = domain(config.name)
+    return module.gate_episodes(config) if part == "gate" else module.select_episodes(config)

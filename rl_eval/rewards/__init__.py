@@ -1,0 +1,82 @@
+"""Outcome -> reward: a sum of named, weighted terms over the facts of a step."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+from gymnasium.vector import VectorWrapper
+
+from rl_eval.errors import InputError, nearest
+from rl_eval.target import resolve
+
+Outcome = Mapping[str, np.ndarray]
+Term = Callable[[Outcome], np.ndarray]
+
+
+class RewardFunction:
+    """The weighted sum of named terms; a term maps an outcome (dict of arrays `[N]`) to `[N]`."""
+
+    def __init__(self, terms: Mapping[str, tuple[float, Term]]):
+        if not terms:
+            raise InputError("reward.terms is empty: name at least one term, such as reward.terms.native")
+        self.terms = dict(terms)
+
+    @classmethod
+    def from_config(cls, terms: Mapping[str, Mapping[str, Any]]) -> RewardFunction:
+        """Build from `{name: {_target_: rl_eval.rewards.…, weight: 1.0, …parameters}}`.
+
+        Raises:
+            InputError: a target outside the project, or parameters that the term does not take.
+        """
+        built: dict[str, tuple[float, Term]] = {}
+        for name, values in terms.items():
+            parameters = dict(values)
+            target, weight = parameters.pop("_target_", None), parameters.pop("weight", 1.0)
+            if target is None:
+                raise InputError(f"reward.terms.{name} has no _target_: name a term such as rl_eval.rewards.Native")
+            try:
+                built[name] = (float(weight), resolve(target)(**parameters))
+            except (TypeError, ValueError) as error:
+                raise InputError(f"reward.terms.{name}: {error}") from error
+        return cls(built)
+
+    def __call__(self, outcome: Outcome) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+        """The reward float32 `[N]`, and every term, weighted, `[N]`."""
+        parts = {}
+        for name, (weight, term) in self.terms.items():
+            try:
+                parts[name] = np.asarray(weight * term(outcome), np.float32)
+            except KeyError as error:
+                missing = error.args[0]
+                raise InputError(
+                    f"reward.terms.{name} reads {missing!r}, which this environment's outcome does not have: "
+                    f"{nearest(missing, outcome)}it has {', '.join(outcome)}"
+                ) from error
+        return np.sum(list(parts.values()), axis=0, dtype=np.float32), parts
+
+
+class Native:
+    """The environment's own reward."""
+
+    def __call__(self, outcome: Outcome) -> np.ndarray:
+        """`native_reward` of the outcome, `[N]`."""
+        return outcome["native_reward"]
+
+
+class RewardedVector(VectorWrapper):
+    """Replace a vector environment's reward by a reward function of its outcome.
+
+    The terms of a step stand in `infos["reward_terms"]`.
+    """
+
+    def __init__(self, env, reward: RewardFunction):
+        super().__init__(env)
+        self.reward = reward
+
+    def step(self, actions):
+        """One step of every copy, with the composed reward float32 `[N]`."""
+        obs, _, terminated, truncated, infos = self.env.step(actions)
+        rewards, infos["reward_terms"] = self.reward(infos["outcome"])
+        return obs, rewards, terminated, truncated, infos
