@@ -6,6 +6,7 @@ python train.py agent=ppo env=threat -m lr=3e-4,1e-3
 
 import sys
 from pathlib import Path
+from typing import Any
 
 import hydra
 from omegaconf import DictConfig, OmegaConf
@@ -19,12 +20,20 @@ ROOT = Path(__file__).resolve().parent
 def main(composed: DictConfig) -> None:
     """One job: learn, then judge by every suite of the environment."""
     from hydra.core.hydra_config import HydraConfig
+    from hydra.types import RunMode
 
     from rl_eval import job
 
-    directory = Path(HydraConfig.get().runtime.output_dir)
-    sweep = directory.parent if HydraConfig.get().mode.name == "MULTIRUN" else None
-    job.run(OmegaConf.to_container(composed, resolve=True), directory, sweep=sweep, suites=ROOT / "suites")
+    values: Any = OmegaConf.to_container(composed, resolve=True)
+    directory = _short(HydraConfig.get().runtime.output_dir)
+    sweep = directory.parent if HydraConfig.get().mode == RunMode.MULTIRUN else None
+    job.run(values, directory, sweep=sweep, suites=_short(ROOT / "suites"))
+
+
+def _short(path: str | Path) -> Path:
+    """Below the working directory where it lies there, as a person would type it."""
+    path = Path(path)
+    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
 
 
 if __name__ == "__main__":

@@ -66,7 +66,7 @@ def gae(
     advantages = td_errors(rewards, values, next_values, terminated, gamma)
     if gamma * gae_lambda == 0.0:
         return advantages
-    carry = gamma * gae_lambda * ~done.astype(bool)
+    carry: np.ndarray = np.where(done, 0.0, gamma * gae_lambda)
     for t in range(len(advantages) - 2, -1, -1):
         advantages[t] += carry[t] * advantages[t + 1]
     return advantages

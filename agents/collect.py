@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+import gymnasium as gym
 import numpy as np
 from gymnasium.vector import AutoresetMode, VectorEnv
 
@@ -85,27 +86,26 @@ def require_same_step(envs: VectorEnv) -> None:
         raise ValueError(f"not supported: environments with autoreset mode {mode}; make them with SAME_STEP")
 
 
-def collect(
-    envs: VectorEnv, obs: np.ndarray, act: Act, noise: np.ndarray, log: EpisodeLog, action_shape: tuple[int, ...]
-) -> Rollout:
+def collect(envs: VectorEnv, obs: np.ndarray, act: Act, noise: np.ndarray, log: EpisodeLog) -> Rollout:
     """Step N copies T times with `act`.
 
     Args:
         obs: `[N, D]` the observations to start from.
         noise: `[T, N, A]` what `act` draws with, one slice a step.
         log: counts the episodes; changed in place.
-        action_shape: of one network action, `()` for Discrete.
 
     Raises:
         FloatingPointError: an observation or a reward is not finite.
     """
     steps, n_envs, action_size = noise.shape
     size = obs.shape[1]
+    discrete = isinstance(envs.single_action_space, gym.spaces.Discrete)
+    action_shape = () if discrete else (action_size,)
     rollout = Rollout(
         obs=np.empty((steps, n_envs, size), np.float32),
         inputs=np.empty((steps, n_envs, size), np.float32),
         parameters=np.empty((steps, n_envs, action_size), np.float32),
-        actions=np.empty((steps, n_envs, *action_shape), np.float32 if action_shape else np.int64),
+        actions=np.empty((steps, n_envs, *action_shape), np.int64 if discrete else np.float32),
         rewards=np.empty((steps, n_envs), np.float32),
         terminated=np.empty((steps, n_envs), bool),
         truncated=np.empty((steps, n_envs), bool),

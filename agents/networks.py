@@ -63,7 +63,7 @@ class ActorCritic(nn.Module):
     ):
         super().__init__()
         self.discrete = isinstance(action_space, gym.spaces.Discrete)
-        size = int(action_space.n) if self.discrete else int(np.prod(action_space.shape))
+        size = int(gym.spaces.flatdim(action_space))
         body, features = _body(obs_size, config, rng)
         self.actor_body = body
         self.critic_body = body if config.shared else _body(obs_size, config, rng)[0]

@@ -60,7 +60,7 @@ class OnPolicyAgent:
         self.generators = generators
         self.observation_space: gym.Space = envs.single_observation_space
         self.action_space: gym.Space = envs.single_action_space
-        obs_size = int(np.prod(self.observation_space.shape or ()))
+        obs_size = int(gym.spaces.flatdim(self.observation_space))
         # Dropout and batch norm draw from torch's own generator.
         torch.manual_seed(int(generators["init"].integers(2**31)))
         self.network = ActorCritic(
@@ -93,7 +93,7 @@ class OnPolicyAgent:
         """Reset every copy with a seed of its own; `cut` gives up episodes in flight."""
         if cut:
             self.log.cut()
-        obs, _ = self.envs.reset(seed=seeds)
+        obs, _ = self.envs.reset(seed=seeds)  # type: ignore[arg-type]  # a list is Gymnasium's own
         self.obs = np.asarray(obs, np.float32).reshape(self.envs.num_envs, -1)
         self.reward_scale = normalize.RewardScale(np.zeros(self.envs.num_envs), self.reward_scale.moments)
 
@@ -148,9 +148,9 @@ class OnPolicyAgent:
         config, rng = self.config, self.generators["policy"]
         shape = (config.n_steps, self.envs.num_envs, self.action_size)
         if self.network.discrete:
-            noise, action_shape = rng.gumbel(size=shape), ()
+            noise = rng.gumbel(size=shape)
         else:
-            noise, action_shape = rng.standard_normal(shape), (self.action_size,)
+            noise = rng.standard_normal(shape)
             std = self.network.log_std.exp().cpu().numpy()
 
         def act(obs: np.ndarray, draw: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
@@ -163,7 +163,7 @@ class OnPolicyAgent:
                 actions = (parameters + std * draw).astype(np.float32)
             return inputs, parameters, actions, policy.to_environment(actions, self.action_space)
 
-        rollout = collect(self.envs, self.obs, act, noise, self.log, action_shape)
+        rollout = collect(self.envs, self.obs, act, noise, self.log)
         self.obs = rollout.next_obs
         return rollout
 

@@ -19,6 +19,7 @@ def describe_action_space(space: gym.Space) -> dict[str, Any]:
     """The action space as JSON."""
     if isinstance(space, gym.spaces.Discrete):
         return {"type": "discrete", "n": int(space.n), "start": int(space.start)}
+    assert isinstance(space, gym.spaces.Box)
     return {"type": "box", "low": space.low.tolist(), "high": space.high.tolist(), "dtype": str(space.dtype)}
 
 
@@ -34,6 +35,7 @@ def to_environment(actions: np.ndarray, space: gym.Space) -> np.ndarray:
     """Network actions as the environment takes them: shifted by `start`, or clipped to the box."""
     if isinstance(space, gym.spaces.Discrete):
         return actions + space.start if space.start else actions
+    assert isinstance(space, gym.spaces.Box)
     return np.clip(actions.reshape(len(actions), *space.shape), space.low, space.high).astype(space.dtype)
 
 
@@ -156,5 +158,5 @@ def load(arrays: Mapping[str, np.ndarray], meta: Mapping[str, Any], seed: int = 
 def untrained(observation: gym.Space, action: gym.Space, *, initialisation: int, seed: int) -> NetworkPolicy:
     """A freshly initialised network of the default shape: the control that any training must beat."""
     rng = np.random.default_rng([0x1A17, initialisation])
-    network = ActorCritic(int(np.prod(observation.shape)), action, NetworkConfig(), rng)
+    network = ActorCritic(int(gym.spaces.flatdim(observation)), action, NetworkConfig(), rng)
     return NetworkPolicy(network, action, None, np.inf, None, seed)

@@ -76,11 +76,12 @@ def _learn(config: configs.RunConfig, directory: Path, sweep: Path | None, suite
 
 def _judge(trained: runs.Run, suites: Path) -> list[dict[str, Any]]:
     """The verdict of every suite of the run's environment, written beside the run and printed."""
-    from rl_eval import gates
+    from rl_eval.gates.judge import judge_one_run
+    from rl_eval.gates.selection import suites_for
 
-    found = gates.suites_for(trained, suites)
+    found = suites_for(trained, suites)
     with terminal.Progress(None, "judging") as progress:
-        verdicts = [gates.judge_one_run(suite, trained, on_episodes=progress.episodes) for suite in found]
+        verdicts = [judge_one_run(suite, trained, on_episodes=progress.episodes) for suite in found]
     runs.write_json(trained.path / "verdict.json", {"suites": [v.to_json() for v in verdicts]})
     rows = [row for verdict in verdicts for row in verdict.rows()]
     terminal.print_verdict(rows)

@@ -225,7 +225,7 @@ class Training:
         if "vector" in meta:
             state = {name.removeprefix("vector."): a for name, a in arrays.items() if name.startswith("vector.")}
             self.vector.reset(seed=0)
-            self.vector.set_state({**meta["vector"], **state})
+            self.vector.set_state({**meta["vector"], **state})  # type: ignore[attr-defined]
         else:
             self.agent.start(_env_seeds(self.config.seed, self.progress.points, self.n_envs))
         self.agent.load_state(own, meta["agent"])  # last: it restores the random states
@@ -386,11 +386,9 @@ class Training:
             "gradient_steps": agent.gradient_steps,
             "training_epochs": agent.training_epochs,
             "episodes": agent.log.episodes,
-            "steps_in_episodes": {
-                "steps_finished": agent.log.steps_finished,
-                "steps_in_flight": int(agent.log.running_length.sum()),
-                "steps_cut": agent.log.steps_cut,
-            },
+            "steps_finished": agent.log.steps_finished,
+            "steps_in_flight": int(agent.log.running_length.sum()),
+            "steps_cut": agent.log.steps_cut,
             "wall_s": round(progress.wall_s, 3),
             "select_s": round(progress.select_s, 3),
             "steps_per_s": round(agent.env_steps / learning_s, 1) if learning_s > 0 else None,

@@ -113,7 +113,7 @@ def test_n_step_returns_are_the_brute_force_sum(e, gamma, n):
 
 
 @given(experience(), RATE)
-def test_n_step_at_1_and_at_T(e, gamma):
+def test_n_step_at_1_and_at_the_end(e, gamma):
     args = (e["rewards"], e["next_values"], e["terminated"], e["done"])
     close(n_step_returns(*args, gamma=gamma, n=1), deltas(e, gamma) + e["values"])
     close(n_step_returns(*args, gamma=gamma, n=len(e["rewards"])), lambda_returns(*args, gamma=gamma, lambda_=1.0))

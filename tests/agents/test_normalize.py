@@ -25,12 +25,12 @@ def same(a: Moments, data: np.ndarray, scale: float) -> None:
 @given(UNIT, SCALE, st.lists(st.integers(0, 30), max_size=5), st.randoms(use_true_random=False))
 def test_batching_merging_and_order_do_not_matter(unit, scale, cuts, random):
     data = unit * scale
-    parts = [part for part in np.split(data, sorted(min(c, len(data)) for c in cuts))]
+    parts = np.split(data, sorted(min(c, len(data)) for c in cuts))
     running = Moments.empty(data.shape[1:])
     for part in parts:
         running = update(running, part)
     same(running, data, scale)
-    random.shuffle(parts)
+    parts = random.sample(parts, len(parts))
     merged = Moments.empty(data.shape[1:])
     for part in parts:
         merged = merge(of(part), merged)

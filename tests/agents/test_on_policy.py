@@ -160,7 +160,7 @@ def test_a_truncation_bootstraps_with_the_observation_it_ended_on(name):
     def act(obs, noise):
         return obs, np.zeros((4, 3), np.float32), np.zeros(4, int), np.full(4, 6)
 
-    rollout = collect(envs, envs._obs(), act, np.zeros((9, 4, 3)), log, ())
+    rollout = collect(envs, envs._obs(), act, np.zeros((9, 4, 3)), log)
     assert not (rollout.truncated & rollout.terminated).any()
     assert len(rollout.final_obs) == rollout.truncated.sum() > 0
     assert (rollout.final_obs[:, 1] == 7).all()  # the seventh step, not the first of the next episode
