@@ -1,0 +1,98 @@
+"""Consoles, cells and numbers that are safe on any stream."""
+
+from __future__ import annotations
+
+import math
+import os
+import sys
+from typing import IO, Any
+
+from rich import box
+from rich.console import Console, ConsoleOptions
+from rich.table import Table
+from rich.text import Text
+
+# A pipe or a file has no width; wide enough for every column, narrow enough to read.
+PIPE_WIDTH = 120
+
+# A rule below the header and nothing else, so a table in a log can be read, copied and cut into columns.
+_HEAD_RULE = box.Box("    \n    \n -- \n    \n    \n    \n    \n    \n", ascii=True)
+
+_ASCII = str.maketrans({"≥": ">=", "≤": "<=", "…": "...", "±": "+-", "━": "#", "─": "-", "·": "-"})
+
+
+def console_for(stream: IO[str] | None = None, *, stderr: bool = False) -> Console:
+    """A console on a stream, by default stdout or stderr as they are now.
+
+    Rich itself honours NO_COLOR, FORCE_COLOR and TERM=dumb.
+    """
+    stream = stream or (sys.stderr if stderr else sys.stdout)
+    width = None if is_terminal(stream) or os.environ.get("COLUMNS", "").isdigit() else PIPE_WIDTH
+    return Console(file=stream, width=width, markup=False, highlight=False, emoji=False, soft_wrap=False)
+
+
+def is_terminal(stream: Any) -> bool:
+    """Whether a person looks at the stream and its cursor can be moved."""
+    try:
+        return bool(stream.isatty()) and os.environ.get("TERM", "").lower() not in ("dumb", "unknown")
+    except (AttributeError, ValueError):
+        return False
+
+
+def plain(value: object, *, ascii_only: bool) -> str:
+    """One line of printable characters that the stream can encode; terminal escapes become `?`."""
+    words = " ".join(str(value).split())
+    shown = "".join(c if c.isprintable() else "?" for c in words)
+    # Lone surrogates, as in undecodable file names, can be printed nowhere.
+    shown = shown.encode("utf-8", "replace").decode("utf-8")
+    return shown.translate(_ASCII).encode("ascii", "backslashreplace").decode() if ascii_only else shown
+
+
+def cell(value: object, options: ConsoleOptions, style: str = "") -> Text:
+    """Text for a table: never markup, folded rather than cut."""
+    return Text(plain(value, ascii_only=options.ascii_only), style=style, overflow="fold")
+
+
+def headed(head: str, rest: object, options: ConsoleOptions, style: str) -> Text:
+    """A line that begins with a word in colour."""
+    return Text.assemble((head, style), " ", plain(rest, ascii_only=options.ascii_only))
+
+
+def new_table() -> Table:
+    """A table with nothing but a rule below its header."""
+    return Table(box=_HEAD_RULE, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0), header_style="bold")
+
+
+def number(value: object, digits: int = 4) -> str:
+    """`12,345`, `187.3`, `0.0003`, `nan`; `-` for what is not there."""
+    if value is None:
+        return "-"
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        try:
+            value = float(value)  # type: ignore[arg-type]
+        except (TypeError, ValueError):
+            return str(value)
+    if isinstance(value, int) or (math.isfinite(value) and value == int(value) and abs(value) < 1e15):
+        return f"{int(value):,}"
+    if math.isfinite(value) and 1e3 <= abs(value) < 1e15:
+        before = len(str(int(abs(value))))
+        return f"{value:,.{max(digits - before, 0)}f}"
+    return f"{value:.{digits}g}"
+
+
+def apart(first: float | None, second: float | None) -> tuple[str, str]:
+    """Both numbers, with as many digits as it takes to see that they differ (0.94999 misses 0.95)."""
+    shown = number(first), number(second)
+    if first is None or second is None or first == second or math.isnan(first) or math.isnan(second):
+        return shown
+    for digits in range(5, 18):
+        if shown[0] != shown[1]:
+            break
+        shown = number(first, digits), number(second, digits)
+    return shown
+
+
+def print_error(message: object, *, stream: IO[str] | None = None) -> None:
+    """`error: <one sentence>` on stderr."""
+    console = console_for(stream, stderr=True)
+    console.print(headed("error:", message, console.options, "bold red"), soft_wrap=True)

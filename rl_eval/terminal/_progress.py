@@ -1,0 +1,199 @@
+"""The progress line of long work: one line that moves on a terminal, a plain line now and then elsewhere."""
+
+from __future__ import annotations
+
+import math
+import multiprocessing
+import sys
+import time
+from collections import deque
+from collections.abc import Callable
+from types import TracebackType
+from typing import IO
+
+from rich.live import Live
+from rich.text import Text
+
+from rl_eval.terminal._console import console_for, is_terminal, number, plain
+
+REFRESH = 0.25  # seconds between two drawings on a terminal
+PLAIN_EVERY = 10.0  # seconds between two plain lines
+RATE_WINDOW = 15.0  # seconds of the past that the rate speaks of
+MIN_SPAN = 0.1  # seconds below which a rate is noise
+MIN_BAR, MAX_BAR = 10, 40  # columns
+
+
+class Progress:
+    """Says how far the work is, how fast it goes and when it will end; drawn only from `update` and `episodes`.
+
+        with Progress(200_000, "ppo on threat") as progress:
+            progress.update(4_096, episode_return_mean=12.5)
+
+    Args:
+        total: env steps in all, or None for work that counts episodes only.
+        label: what is going on.
+        start: env steps already taken, by the run that is resumed.
+        stream: stderr by default.
+        live: whether to move the cursor; by default where the stream is a terminal and this is no child
+            process: parallel jobs share a terminal, and would overwrite each other's line.
+        clock: seconds, monotonic.
+    """
+
+    def __init__(
+        self,
+        total: int | None,
+        label: str,
+        *,
+        start: int = 0,
+        stream: IO[str] | None = None,
+        live: bool | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ):
+        self._console = console_for(stream, stderr=True)
+        alone = multiprocessing.parent_process() is None
+        self._live_wanted = alone and is_terminal(self._console.file) if live is None else live
+        self._live: Live | None = None
+        self._clock, self._label = clock, label
+        self._began = self._drawn = clock()
+        self._lines = 0
+        self._unit = "env steps"
+        self._note = ""
+        self._return: float | None = None
+        self._select: float | None = None
+        self._restart(total, start)
+
+    def __enter__(self) -> Progress:
+        self._began = self._clock()
+        self._restart(self._total, self._first)
+        if self._live_wanted:
+            self._live = Live(
+                console=self._console,
+                auto_refresh=False,
+                # Results that go to a file must not end up on the terminal, nor a test's stderr in its stream.
+                redirect_stdout=self._console.file is sys.stderr and is_terminal(sys.stdout),
+                redirect_stderr=self._console.file is sys.stderr,
+            )
+            self._live.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        end = "done" if kind is None else "interrupted" if issubclass(kind, KeyboardInterrupt) else "stopped"
+        line = self._line(end=f"{end} in {duration(self._clock() - self._began)}")
+        if self._live is not None:
+            self._live.update(line, refresh=True)
+            self._live.stop()
+            self._live = None
+        else:
+            self._console.print(line, soft_wrap=True)
+
+    def update(
+        self,
+        env_steps: int,
+        *,
+        episode_return_mean: float | None = None,
+        select_score: float | None = None,
+        note: str = "",
+    ) -> None:
+        """Training has taken `env_steps` in all; cheap enough for every iteration."""
+        self._return, self._select, self._note = episode_return_mean, select_score, note
+        self._advance(env_steps)
+
+    def episodes(self, done: int, total: int, *, label: str | None = None) -> None:
+        """Judging has played `done` of `total` episodes."""
+        if self._unit != "episodes" or total != self._total or done < self._done or label not in (None, self._label):
+            self._unit, self._label = "episodes", label or self._label
+            self._return = self._select = None
+            self._note = ""
+            self._restart(total, 0)
+        self._advance(done)
+
+    def _restart(self, total: int | None, done: int) -> None:
+        self._phase_began = self._clock()
+        self._total, self._done, self._first = total, done, done
+        self._past: deque[tuple[float, int]] = deque([(self._clock(), done)])
+
+    def _advance(self, done: int) -> None:
+        now = self._clock()
+        self._done = done
+        self._past.append((now, done))
+        # Keep one point from before the window, so the rate always spans it.
+        while len(self._past) > 2 and now - self._past[1][0] >= RATE_WINDOW:
+            self._past.popleft()
+        if self._live is not None:
+            if now - self._drawn >= REFRESH or not self._lines:
+                self._live.update(self._line(), refresh=True)
+                self._drawn, self._lines = now, self._lines + 1
+        elif now - self._drawn >= PLAIN_EVERY or not self._lines:
+            self._console.print(self._line(), soft_wrap=True)
+            self._drawn, self._lines = now, self._lines + 1
+
+    def _rate(self, whole: bool) -> float:
+        """Units a second, lately or from the beginning; NaN before there is one."""
+        then, before = (self._phase_began, self._first) if whole else self._past[0]
+        now, done = self._past[-1]
+        return (done - before) / (now - then) if now - then >= MIN_SPAN else math.nan
+
+    def _parts(self, end: str) -> dict[str, str]:
+        """What there is to say, in order."""
+        parts = {}
+        rate, unit = self._rate(whole=bool(end)), self._unit.removeprefix("env ")
+        if self._total or self._done:
+            count = "{:,}".format if self._live is None else _compact
+            of_total = f"/{count(self._total)}" if self._total and not (end and self._done >= self._total) else ""
+            # A line that moves has little room, and the speed beside it names the unit.
+            named = f" {self._unit}" if self._live is None or end or not rate > 0 else ""
+            parts["done"] = f"{count(self._done)}{of_total}{named}"
+        if rate > 0:
+            parts["speed"] = f"{_speed(rate)} {unit}/s"
+        for name, value in (("return", self._return), ("select", self._select)):
+            if value is not None and not math.isnan(value):
+                parts[name] = f"{name} {number(float(value))}"
+        if end:
+            parts["end"] = end
+        elif self._total and rate > 0:
+            parts["eta"] = f"ETA {duration(max(self._total - self._done, 0) / rate)}"
+        if self._note:
+            parts["note"] = self._note
+        return parts
+
+    def _line(self, end: str = "") -> Text:
+        ascii_only = self._console.options.ascii_only
+        label = plain(self._label, ascii_only=ascii_only)
+        parts = {name: plain(part, ascii_only=ascii_only) for name, part in self._parts(end).items()}
+        everything = len(parts)
+        if self._live is None:
+            return Text(f"{label}: {', '.join(parts.values())}")
+        # One column stays free, since some terminals wrap at the last.
+        width = self._console.width - 1 - len(label)
+        for least in ("note", "select", "speed", "return", "eta"):
+            if sum(2 + len(part) for part in parts.values()) <= width:
+                break
+            parts.pop(least, None)
+        line = Text(no_wrap=True, overflow="crop", end="")
+        line.append(label, "bold")
+        room = min(width - sum(2 + len(part) for part in parts.values()) - 2, MAX_BAR)
+        if room >= MIN_BAR and self._total and not end and len(parts) == everything:
+            full = round(room * min(max(self._done / self._total, 0.0), 1.0))
+            line.append("  ").append(plain("━" * full, ascii_only=ascii_only), "green")
+            line.append(plain("─" * (room - full), ascii_only=ascii_only), "dim")
+        line.append("".join("  " + part for part in parts.values()))
+        line.truncate(self._console.width - 1, overflow="crop")
+        return line
+
+
+def _compact(count: int) -> str:
+    """`12,345`, `971k`, `2.00M`: a line that moves has little room."""
+    return f"{count:,}" if count < 100_000 else f"{count // 1000}k" if count < 1_000_000 else f"{count / 1e6:.2f}M"
+
+
+def _speed(rate: float) -> str:
+    return f"{rate:,.0f}" if rate >= 10 else f"{rate:.2g}"
+
+
+def duration(seconds: float) -> str:
+    """`0:08`, `12:34`, `1:02:03`."""
+    minutes, second = divmod(round(seconds), 60)
+    hours, minute = divmod(minutes, 60)
+    return f"{hours}:{minute:02d}:{second:02d}" if hours else f"{minute}:{second:02d}"

@@ -1,0 +1,203 @@
+"""Each run is tracked in a process of its own, as `train.py` does it; nothing leaves this machine."""
+
+import json
+import math
+import os
+import socket
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+
+import pytest
+from wandb_file import read_wandb_file
+from wandb_server import WandbServer
+
+from rl_eval.errors import InputError
+from rl_eval.tracking import WandbTracker, check_tracker
+from rl_eval.tracking._wandb import _arguments
+
+CONFIG = {"lr": 0.001, "agent": {"name": "ppo", "gamma": 0.99, "network": {"widths": [64, 64]}}, "resume": None}
+KEY = "0123456789" * 4
+TRACK = """
+import json, random, sys, time
+from pathlib import Path
+import numpy as np
+from rl_eval.errors import InputError
+from rl_eval.tracking import *
+given = json.loads(sys.argv[1])
+settings = WandbTracker(**given["tracker"])
+try:
+    check_tracker(settings)
+except InputError as error:
+    print(error)
+    sys.exit(2)
+random.seed(1); np.random.seed(1)
+before = random.getstate(), np.random.get_state()[1].tolist()
+tracker = open_tracker(settings, run_dir=Path("outputs/12-00-00_threat_ppo_s42"), config=given["config"], group="sweep")
+for step in (0, 100, 200):
+    mean = float("nan") if step == 0 else step / 2
+    tracker.log({"env_steps": step, "wall_s": step / 100, "episode_return_mean": mean}, step)
+if given["pause"]:
+    time.sleep(given["pause"])
+tracker.summary({**verdict_summary([{"suite": "threat", "criterion": "f1", "decision": "PASS", "estimate": 0.93}]),
+                 "results": {"mean": 231.5, "std": None}})
+tracker.close(given["status"])
+assert before == (random.getstate(), np.random.get_state()[1].tolist()), "the tracker drew from a global generator"
+"""
+
+
+@dataclass
+class Outcome:
+    code: int
+    out: str
+    err: str
+    seconds: float
+
+
+@pytest.fixture
+def track(tmp_path):
+    """Track a short run with these environment variables and no other W&B settings; returns what came of it."""
+    (tmp_path / "outputs" / "12-00-00_threat_ppo_s42").mkdir(parents=True)
+
+    def run(tracker=None, *, status="finished", pause=0.0, **environment):
+        ours = {k: v for k, v in os.environ.items() if not k.startswith("WANDB_") and k.lower() != "netrc"}
+        home = {"HOME": str(tmp_path), "NETRC": str(tmp_path / "netrc"), "PYTHONPATH": os.pathsep.join(sys.path)}
+        given = {"tracker": tracker or {}, "config": CONFIG, "status": status, "pause": pause}
+        began = time.monotonic()
+        done = subprocess.run(
+            [sys.executable, "-c", TRACK, json.dumps(given)],
+            cwd=tmp_path,
+            env={**ours, **home, "NO_PROXY": "127.0.0.1", **environment},
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
+        return Outcome(done.returncode, done.stdout, done.stderr, time.monotonic() - began)
+
+    return run
+
+
+@pytest.fixture
+def run_dir(tmp_path):
+    return tmp_path / "outputs" / "12-00-00_threat_ppo_s42"
+
+
+def closed_port():
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return listener.getsockname()[1]
+
+
+def test_without_a_key_the_run_is_whole_offline(track, run_dir):
+    with WandbServer() as server:
+        done = track({"tags": ["night"]}, WANDB_BASE_URL=server.url)
+        assert server.requests == []  # offline means offline, W&B's own error reports included
+    assert done.code == 0, done.err
+    (folder,) = run_dir.glob("wandb/offline-run-*")
+    assert done.err.splitlines() == [
+        "wandb: there is no W&B API key, so the run is recorded offline; "
+        f"upload it later with `wandb sync outputs/{run_dir.name}/wandb/{folder.name}`"
+    ]
+    found = read_wandb_file(run_dir)
+    assert (found.run.project, found.run.display_name, found.run.run_group) == ("rl_eval", run_dir.name, "sweep")
+    assert list(found.run.tags) == ["night"]
+    expected = {"lr": 0.001, "agent.name": "ppo", "agent.gamma": 0.99, "agent.network.widths": [64, 64], "resume": None}
+    assert {k: v for k, v in found.config.items() if k != "_wandb"} == expected
+    assert [row["env_steps"] for row in found.history] == [0, 100, 200]
+    assert math.isnan(float(found.history[0]["episode_return_mean"]))
+    assert [row["episode_return_mean"] for row in found.history[1:]] == [50, 100]
+    assert found.step_metrics["*"] == "env_steps"
+    wanted = {"verdict/threat/f1": "PASS", "verdict/threat/f1/estimate": 0.93, "results/mean": 231.5}
+    assert {**wanted, "status": "finished"}.items() <= found.summary.items()
+    assert found.exit_code == 0
+
+
+def test_online_what_arrives_is_what_was_sent(track):
+    with WandbServer() as server:
+        done = track(WANDB_BASE_URL=server.url, WANDB_API_KEY=KEY, WANDB_PROJECT="theirs")
+        assert (done.code, done.err) == (0, "")
+        first = server.variables("UpsertBucket")[0]
+        history = server.streamed("wandb-history.jsonl")
+        summary = server.streamed("wandb-summary.json")[-1]
+    assert first["project"] == "theirs"
+    assert first["groupName"] == "sweep"
+    assert json.loads(first["config"])["agent.gamma"]["value"] == 0.99
+    assert [row["env_steps"] for row in history] == [0, 100, 200]
+    assert summary["verdict/threat/f1"] == "PASS"
+
+
+def test_a_server_that_stops_answering_does_not_hold_up_the_run(track, run_dir):
+    with WandbServer(hang_after="UpsertBucket") as server:
+        done = track({"finish_timeout": 1}, WANDB_BASE_URL=server.url, WANDB_API_KEY=KEY, pause=0.8)
+    assert done.code == 0
+    (folder,) = run_dir.glob("wandb/run-*")
+    assert done.err.count("\n") == 1
+    assert f"`wandb sync outputs/{run_dir.name}/wandb/{folder.name}`" in done.err
+    assert done.seconds < 10
+
+
+def test_a_server_that_cannot_be_reached_means_offline(track, run_dir):
+    done = track(WANDB_BASE_URL=f"http://127.0.0.1:{closed_port()}", WANDB_API_KEY=KEY, status="failed")
+    assert done.code == 0
+    assert "cannot be reached, so the run is recorded offline" in done.err
+    assert done.err.count("\n") == 1
+    found = read_wandb_file(run_dir)
+    assert (found.exit_code, found.summary["status"]) == (1, "failed")
+
+
+def test_a_server_that_refuses_the_key_means_offline(track, run_dir):
+    with WandbServer(refuse=401) as server:
+        done = track({"mode": "online"}, WANDB_BASE_URL=server.url, WANDB_API_KEY=KEY)
+    assert done.code == 0
+    assert "W&B did not take the run (" in done.err
+    assert done.err.count("\n") == 1
+    assert len(list(run_dir.glob("wandb/offline-run-*"))) == 1
+
+
+def test_an_offline_run_ends_at_once_where_the_network_swallows_packets(track):
+    with WandbServer(hang_after="") as server:
+        # WANDB_MODE is the person's word: no question is asked, nothing is explained.
+        done = track(WANDB_BASE_URL=server.url, WANDB_API_KEY=KEY, WANDB_MODE="offline")
+    assert (done.code, done.err) == (0, "")
+    assert done.seconds < 8  # W&B's own reports would take ten or more
+
+
+def test_online_without_a_key_is_bad_input(track):
+    done = track({"mode": "online"})
+    assert done.code == 2
+    assert done.out.strip() == (
+        "tracker.mode=online, but there is no W&B API key: `wandb login`, or tracker.mode=offline and sync later"
+    )
+
+
+def test_the_sweep_of_an_agent_keeps_its_own_group(tmp_path, monkeypatch):
+    def given(online=True):
+        return _arguments(WandbTracker(), run_dir=tmp_path, config={}, group="ours", online=online)
+
+    monkeypatch.delenv("WANDB_SWEEP_ID", raising=False)
+    assert given()["group"] == "ours"
+    monkeypatch.setenv("WANDB_SWEEP_ID", "abc123")
+    assert "group" not in given()
+
+
+def test_the_name_is_the_persons_else_the_directorys(tmp_path):
+    for name, shown in (("night run", "night run"), (None, tmp_path.name)):
+        given = _arguments(WandbTracker(), run_dir=tmp_path, config={"name": name}, group=None, online=False)
+        assert given["name"] == shown[:128]
+
+
+def test_a_resumed_run_goes_on_with_its_run_of_before(tmp_path, monkeypatch):
+    monkeypatch.delenv("WANDB_SWEEP_ID", raising=False)
+    (tmp_path / "wandb" / "run-20260101_120000-first111").mkdir(parents=True)
+    (tmp_path / "wandb" / "run-20260101_130000-again222").mkdir()
+    given = _arguments(WandbTracker(), run_dir=tmp_path, config={}, group=None, online=True)
+    assert (given["id"], given["resume"]) == ("again222", "allow")
+
+
+def test_modes_that_need_no_key_are_not_checked(monkeypatch):
+    monkeypatch.setattr("rl_eval.tracking._wandb._key_problem", lambda base_url: "no key")
+    for mode in ("auto", "offline", "disabled"):
+        check_tracker(WandbTracker(mode=mode))
+    with pytest.raises(InputError, match="no key"):
+        check_tracker(WandbTracker(mode="online"))

@@ -1,0 +1,82 @@
+"""A W&B server that knows just enough for a run to be taken, and can be told to misbehave."""
+
+from __future__ import annotations
+
+import json
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+
+class WandbServer:
+    """Listens on a free local port; use as a context manager.
+
+    Args:
+        refuse: answer every request with this HTTP status.
+        hang_after: stop answering once this word has been in a request.
+    """
+
+    def __init__(self, refuse: int | None = None, hang_after: str | None = None):
+        self.requests: list[tuple[str, str]] = []
+        hanging, released = threading.Event(), threading.Event()
+        if hang_after == "":
+            hanging.set()
+        outer = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self):
+                body = self.rfile.read(int(self.headers.get("content-length", 0))).decode("utf-8", "replace")
+                if hanging.is_set():
+                    released.wait(60)
+                    return
+                outer.requests.append((self.path, body))
+                answer = json.dumps(outer.answer(self.path, body)).encode()
+                self.send_response(refuse or 200)
+                self.send_header("content-type", "application/json")
+                self.send_header("content-length", str(len(answer)))
+                self.end_headers()
+                self.wfile.write(answer)
+                if hang_after and hang_after in body:
+                    hanging.set()
+
+            do_GET = do_PUT = do_POST  # noqa: N815
+
+            def log_message(self, *args):
+                pass
+
+        self._released = released
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._server.daemon_threads = True
+        self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
+
+    def answer(self, path: str, body: str) -> dict:
+        if path != "/graphql":
+            return {}
+        request = json.loads(body)
+        if "UpsertBucket" in request["query"]:
+            given = request["variables"]
+            project = {"id": "p", "name": given["project"], "entity": {"id": "e", "name": "team"}}
+            bucket = {"id": "b", "name": given["name"], "displayName": given["displayName"], "project": project}
+            return {"data": {"upsertBucket": {"inserted": True, "bucket": {**bucket, "historyLineCount": 0}}}}
+        if "CreateRunFiles" in request["query"]:
+            return {"data": {"createRunFiles": {"runID": "b", "uploadHeaders": [], "files": []}}}
+        return {"data": {}}
+
+    def variables(self, query: str) -> list[dict]:
+        """The variables of each GraphQL request of this name."""
+        asked = [json.loads(body) for path, body in self.requests if path == "/graphql"]
+        return [request["variables"] for request in asked if query in request["query"]]
+
+    def streamed(self, file: str) -> list[dict]:
+        """The JSON lines sent for one of the run's files."""
+        bodies = [json.loads(body) for path, body in self.requests if path.endswith("/file_stream")]
+        lines = [line for body in bodies for line in (body.get("files") or {}).get(file, {}).get("content", [])]
+        return [json.loads(line) for line in lines]
+
+    def __enter__(self) -> WandbServer:
+        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._released.set()
+        self._server.shutdown()
+        self._server.server_close()
