@@ -96,7 +96,7 @@ def write_checkpoint(directory: Path, name: str, arrays: Mapping[str, np.ndarray
     """Write `<name>.safetensors` and `<name>.json` with its SHA-256 as a new directory, all or nothing."""
     from safetensors.numpy import save
 
-    payload = save({key: np.ascontiguousarray(value) for key, value in arrays.items()})
+    payload = save({key: np.asarray(value, order="C") for key, value in arrays.items()})
     aside = directory.with_name(f".{directory.name}.{os.getpid()}.tmp")
     shutil.rmtree(aside, ignore_errors=True)
     aside.mkdir(parents=True)
@@ -110,6 +110,33 @@ def write_checkpoint(directory: Path, name: str, arrays: Mapping[str, np.ndarray
         shutil.rmtree(directory)
     os.replace(aside, directory)
     _fsync(directory.parent)
+
+
+def split_state(state: Mapping[str, Any], prefix: str = "") -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+    """The arrays of a nested state by dotted name, and the rest of it as JSON values."""
+    arrays: dict[str, np.ndarray] = {}
+    rest: dict[str, Any] = {}
+    for name, value in state.items():
+        if isinstance(value, np.ndarray):
+            arrays[f"{prefix}{name}"] = value
+        elif isinstance(value, Mapping):
+            inner, rest[name] = split_state(value, f"{prefix}{name}.")
+            arrays |= inner
+        else:
+            rest[name] = value
+    return arrays, rest
+
+
+def join_state(arrays: Mapping[str, np.ndarray], rest: Mapping[str, Any]) -> dict[str, Any]:
+    """The inverse of `split_state`."""
+    state = {name: join_state({}, value) if isinstance(value, Mapping) else value for name, value in rest.items()}
+    for dotted, array in arrays.items():
+        *path, name = dotted.split(".")
+        place = state
+        for part in path:
+            place = place[part]
+        place[name] = array
+    return state
 
 
 def remove_directory(directory: Path) -> None:

@@ -225,7 +225,7 @@ class Training:
         if "vector" in meta:
             state = {name.removeprefix("vector."): a for name, a in arrays.items() if name.startswith("vector.")}
             self.vector.reset(seed=0)
-            self.vector.set_state({**meta["vector"], **state})  # type: ignore[attr-defined]
+            self.vector.set_state(run.join_state(state, meta["vector"]))  # type: ignore[attr-defined]
         else:
             self.agent.start(_env_seeds(self.config.seed, self.progress.points, self.n_envs))
         self.agent.load_state(own, meta["agent"])  # last: it restores the random states
@@ -308,9 +308,8 @@ class Training:
         meta: dict[str, Any] = {}
         arrays: dict[str, np.ndarray] = {}
         if hasattr(self.vector, "get_state"):
-            state = self.vector.get_state()
-            arrays |= {f"vector.{name}": v for name, v in state.items() if isinstance(v, np.ndarray)}
-            meta["vector"] = {name: v for name, v in state.items() if not isinstance(v, np.ndarray)}
+            own, meta["vector"] = run.split_state(self.vector.get_state())
+            arrays |= {f"vector.{name}": array for name, array in own.items()}
         else:
             agent.start(_env_seeds(self.config.seed, progress.points, self.n_envs), cut=True)
         own, meta["agent"] = agent.state()

@@ -18,7 +18,7 @@ STYLES = {
     "INCONCLUSIVE": "bold yellow",
     "NEEDS_RUNS": "bold yellow",
 }
-SIGNS = {"at_least": "≥", "at_most": "≤", "better_than": ">"}
+SIGNS = {"at_least": "≥", "at_most": "≤", "better_than": ">", "less_than": "<"}
 COUNTED = (
     ("FAIL", "fails", "fail"),
     ("ERROR", "could not be judged", "could not be judged"),
