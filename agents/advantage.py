@@ -92,7 +92,7 @@ def lambda_returns(
     _check_rates(gamma=gamma, lambda_=lambda_)
     bootstrap = np.where(terminated, 0.0, next_values)
     returns = np.empty_like(bootstrap)
-    future = bootstrap[-1] if len(bootstrap) else None
+    future: np.ndarray = bootstrap[-1:].sum(axis=0)  # `[N]`; zeros where there are no steps
     for t in range(len(bootstrap) - 1, -1, -1):
         future = np.where(done[t], bootstrap[t], future)
         returns[t] = rewards[t] + gamma * ((1.0 - lambda_) * bootstrap[t] + lambda_ * future)

@@ -11,6 +11,9 @@ from typing import Annotated, Any, Literal
 
 from annotated_types import Ge, Gt, Le, Lt, MinLen
 
+# Read by pydantic where a config is checked: no unknown keys, no NaN, no infinities.
+STRICT = {"extra": "forbid", "allow_inf_nan": False}
+
 Positive = Annotated[float, Gt(0)]
 NonNegative = Annotated[float, Ge(0)]
 Rate = Annotated[float, Ge(0), Le(1)]
@@ -20,6 +23,8 @@ Count = Annotated[int, Ge(1)]
 @dataclass(frozen=True, kw_only=True)
 class NetworkConfig:
     """A multi-layer perceptron for the actor and one for the critic."""
+
+    __pydantic_config__ = STRICT
 
     widths: Annotated[list[Count], MinLen(0)] = field(default_factory=lambda: [64, 64])  # hidden layers
     activation: Literal["tanh", "relu", "silu", "gelu"] = "tanh"
@@ -31,6 +36,8 @@ class NetworkConfig:
 @dataclass(frozen=True, kw_only=True)
 class OnPolicyConfig:
     """What PPO and A2C have in common."""
+
+    __pydantic_config__ = STRICT
 
     lr: Positive = 3e-4
     lr_schedule: Literal["constant", "linear"] = "constant"  # linear: to 0 at total_steps

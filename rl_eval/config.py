@@ -125,6 +125,23 @@ def load(values: Mapping[str, Any]) -> RunConfig:
     return config.model_copy(update={"agent": agent_config, "env": env_config})
 
 
+def device(hardware: Hardware) -> str:
+    """The torch device that the hardware group asks for.
+
+    Raises:
+        InputError: CUDA is asked for and torch sees none.
+    """
+    if hardware.device == "cpu":
+        return "cpu"
+    import torch
+
+    if torch.cuda.is_available():
+        return "cuda"
+    if hardware.device == "cuda":
+        raise InputError("hardware.device=cuda, but torch sees no CUDA device: use hardware=cpu or hardware=auto")
+    return "cpu"
+
+
 def try_out(config: RunConfig) -> None:
     """Make one copy of the environment and take one step, so that data and rewards are known to work.
 
@@ -132,6 +149,7 @@ def try_out(config: RunConfig) -> None:
         InputError: missing or damaged data, an unknown id, or a reward term that reads what is not there.
     """
     check_tracker(config.tracker)
+    device(config.hardware)
     envs_ = envs.make(config.env, n_envs=1, part="train")
     envs_.reset(seed=0)
     envs_.action_space.seed(0)

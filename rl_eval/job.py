@@ -80,6 +80,9 @@ def _judge(trained: runs.Run, suites: Path) -> list[dict[str, Any]]:
     from rl_eval.gates.selection import suites_for
 
     found = suites_for(trained, suites)
+    if not found:
+        print(f"not judged: no suite in {suites}/ is for this environment; docs/suites.md shows how to write one")
+        return []
     with terminal.Progress(None, "judging") as progress:
         verdicts = [judge_one_run(suite, trained, on_episodes=progress.episodes) for suite in found]
     runs.write_json(trained.path / "verdict.json", {"suites": [v.to_json() for v in verdicts]})

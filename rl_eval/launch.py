@@ -24,8 +24,8 @@ class Job:
     folder: str
 
 
-def in_hydra_order(argv: Sequence[str]) -> list[str]:
-    """The arguments with flags first and overrides last.
+def split(argv: Sequence[str]) -> tuple[list[str], list[str]]:
+    """The flags and the overrides of a command line.
 
     Hydra's parser takes overrides in one place only, so `agent=ppo -m lr=1e-3,3e-4` would be refused.
     """
@@ -39,7 +39,7 @@ def in_hydra_order(argv: Sequence[str]) -> list[str]:
             left.remove(token)
         else:
             flags.append(token)
-    return [*flags, *overrides]
+    return flags, overrides
 
 
 def compose(conf: Path, overrides: Sequence[str]) -> Any:
@@ -182,12 +182,12 @@ def launch(conf: Path, argv: Sequence[str], job: Callable[[], None]) -> int:
     from rl_eval import terminal
 
     try:
-        ordered = in_hydra_order(argv)
-        if any(token.split("=")[0] in NOT_RUNS for token in argv):
-            sys.argv[1:] = ordered
+        flags, overrides = split(argv)
+        if any(flag.split("=")[0] in NOT_RUNS for flag in flags):
+            sys.argv[1:] = [*flags, *overrides]
             job()
             return 0
-        directories = _prepare(conf, ordered)
+        directories = _prepare(conf, flags, overrides)
     except InputError as error:
         terminal.print_error(str(error))
         return 2
@@ -199,14 +199,13 @@ def launch(conf: Path, argv: Sequence[str], job: Callable[[], None]) -> int:
     return _outcome(directories, interrupted)
 
 
-def _prepare(conf: Path, ordered: list[str]) -> list[Path]:
+def _prepare(conf: Path, flags: list[str], overrides: list[str]) -> list[Path]:
     """Check every job, make the directory, and hand Hydra its place; returns the runs' directories."""
     from rl_eval import run
 
-    flags = [token for token in ordered if token.startswith("-")]
     multirun = any(flag in ("-m", "--multirun") for flag in flags)
-    start = next((i for i, token in enumerate(ordered) if "=" in token and not token.startswith("-")), len(ordered))
-    overrides = ordered[start:]
+    # Flags first: Hydra's parser takes overrides in one place only.
+    ordered = [*flags, *overrides]
     if resumed := [o.partition("=")[2] for o in overrides if o.startswith("resume=")]:
         others = [o for o in overrides if not o.startswith(("resume=", "hydra."))]
         if multirun or others:

@@ -24,7 +24,7 @@ import yaml
 from gymnasium.vector import VectorEnv
 
 from rl_eval import __version__, envs, policy, run, seeding
-from rl_eval.config import RunConfig
+from rl_eval.config import RunConfig, device
 from rl_eval.errors import InputError
 from rl_eval.metrics import lookup
 from rl_eval.rewards import RewardedVector, RewardFunction
@@ -107,17 +107,6 @@ def _stop_requested() -> Iterator[Callable[[], bool]]:
             signal.signal(number, handler)
 
 
-def _device(wanted: str) -> str:
-    import torch
-
-    available = torch.cuda.is_available()
-    if wanted == "auto":
-        return "cuda" if available else "cpu"
-    if wanted == "cuda" and not available:
-        raise InputError("hardware.device=cuda, but torch sees no CUDA device: use hardware=cpu or hardware=auto")
-    return wanted
-
-
 def _resume_every(config: RunConfig, vector: VectorEnv, n_envs: int) -> int:
     """Env steps between resume points.
 
@@ -168,7 +157,7 @@ class Training:
 
         self.config, self.directory, self.tracker, self.on_step = config, directory, tracker, on_step
         torch.set_num_threads(config.hardware.threads)
-        self.device = _device(config.hardware.device)
+        self.device = device(config.hardware)
         self.reward = RewardFunction.from_config(config.reward["terms"])
         self.n_envs = config.agent.n_envs
         self.vector = envs.make(config.env, n_envs=self.n_envs, part="train")

@@ -1,0 +1,218 @@
+"""Comma-separated and Parquet files read strictly: every complaint names the file and the line."""
+
+from __future__ import annotations
+
+import csv
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+
+from rl_eval.errors import InputError, nearest
+
+MAX_BYTES = 1 << 30
+MAX_ROWS = 5_000_000
+MAX_COLUMNS = 500
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """A file's cells, all text (CSV) or typed (Parquet), and where each row stands.
+
+    Attributes:
+        lines: `[R]` the line (CSV, from 1) or row (Parquet, from 1) of the file.
+        unit: what `lines` counts.
+    """
+
+    path: Path
+    frame: pl.DataFrame = field(repr=False)
+    lines: np.ndarray = field(repr=False)
+    unit: str
+
+    def at(self, row: int) -> str:
+        """`flows.csv, line 7`."""
+        return f"{self.path}, {self.unit} {int(self.lines[row])}"
+
+    def column(self, name: str, key: str) -> pl.Series:
+        """One column, by the name that the config key gave.
+
+        Raises:
+            InputError: there is no such column.
+        """
+        if name not in self.frame.columns:
+            raise InputError(
+                f"{self.path} has no column {name!r}: {nearest(name, self.frame.columns)}it has "
+                f"{_some(self.frame.columns)}; set {key}"
+            )
+        return self.frame[name]
+
+    def numbers(self, name: str) -> np.ndarray:
+        """One column as finite float64 `[R]`.
+
+        Raises:
+            InputError: a cell that is empty, not a number, or not finite.
+        """
+        series = self.frame[name]
+        values = series.str.strip_chars().cast(pl.Float64, strict=False) if series.dtype == pl.String else series
+        values = values.cast(pl.Float64).fill_null(np.nan).to_numpy()
+        bad = np.flatnonzero(~np.isfinite(values))
+        if len(bad):
+            cell = series[int(bad[0])]
+            given = "is empty" if cell is None or str(cell).strip() == "" else f"holds {_short(cell)}"
+            raise InputError(
+                f"{self.at(bad[0])}: the column {name!r} {given} where a finite number is needed "
+                f"({len(bad)} such cell{'s' * (len(bad) > 1)}): fill or remove the row{'s' * (len(bad) > 1)}"
+            )
+        return values
+
+    def levels(self, name: str) -> tuple[tuple[str, ...], np.ndarray]:
+        """One column as its distinct texts, sorted, and each row's index into them, int32 `[R]`."""
+        text = self.text(name)
+        levels = text.unique().sort()
+        codes = text.replace_strict(levels, pl.Series(range(len(levels)), dtype=pl.Int32), return_dtype=pl.Int32)
+        return tuple(levels.to_list()), codes.to_numpy()
+
+    def text(self, name: str) -> pl.Series:
+        """One column as text without surrounding blanks; an empty cell is an empty text."""
+        return self.frame[name].cast(pl.String).fill_null("").str.strip_chars()
+
+
+def existing_file(path: Path, key: str = "env.path") -> Path:
+    """The path, if a file stands there.
+
+    Raises:
+        InputError: nothing stands there, or a folder.
+    """
+    if path.is_file():
+        return path
+    what = "is a folder, and a file is needed" if path.is_dir() else "does not exist"
+    raise InputError(f"{path} {what}: set {key} to a file that does")
+
+
+def read_parquet(path: Path) -> Sheet:
+    """A Parquet file.
+
+    Raises:
+        InputError: not Parquet, no rows, or past the size limits.
+    """
+    _check_size(path)
+    try:
+        frame = pl.read_parquet(path)
+    except (pl.exceptions.PolarsError, OSError) as error:
+        raise InputError(f"{path} cannot be read as Parquet: {_short(error, 120)}") from error
+    _check_shape(path, len(frame), frame.width)
+    return Sheet(path, frame, np.arange(1, len(frame) + 1), "row")
+
+
+def read_csv(path: Path, *, names: dict[int, list[str]] | None = None) -> Sheet:
+    """A comma-separated text file, with or without a byte-order mark, ending its lines in LF or CRLF.
+
+    Args:
+        names: for a file without a header, the column names for each width it may have.
+
+    Raises:
+        InputError: not text, empty, a row of another width, or past the size limits.
+    """
+    _check_size(path)
+    data = path.read_bytes().removeprefix(b"\xef\xbb\xbf").replace(b"\r\n", b"\n").rstrip(b"\n \t\r") + b"\n"
+    if data == b"\n":
+        raise InputError(f"{path} is empty: give a file with flows in it")
+    _check_text(path, data)
+    lines, widths = _lines_and_widths(data)
+    if names is None:
+        header = next(csv.reader([data[: data.index(b"\n")].decode()]))
+        columns = [name.strip() for name in header]
+        _check_header(path, columns)
+        allowed, first = {len(columns)}, 1
+    else:
+        allowed, first = set(names), 0
+        if widths[0] in names:
+            allowed = {int(widths[0])}  # all rows alike
+        columns = names.get(int(widths[0]), [])
+    wrong = np.flatnonzero(~np.isin(widths, list(allowed)))
+    if len(wrong):
+        line, width = int(lines[wrong[0]]), int(widths[wrong[0]])
+        expected = " or ".join(map(str, sorted(allowed)))
+        raise InputError(
+            f"{path}, line {line}: {width} column{'s' * (width != 1)} where {expected} are expected: "
+            "mend or remove the row"
+        )
+    _check_shape(path, len(lines) - first, len(columns))
+    try:
+        frame = pl.read_csv(
+            data, has_header=False, skip_rows=first, new_columns=columns, infer_schema=False,
+            quote_char='"' if b'"' in data else None,
+        )  # fmt: skip
+    except pl.exceptions.PolarsError as error:
+        raise InputError(f"{path} cannot be read as CSV: {_short(error, 120)}") from error
+    if len(frame) != len(lines) - first:
+        raise InputError(f"{path} has quotes that do not pair up: quote whole cells and double the quotes inside them")
+    return Sheet(path, frame, lines[first:], "line")
+
+
+def _lines_and_widths(data: bytes) -> tuple[np.ndarray, np.ndarray]:
+    """For each record its first line (from 1) and its number of columns, commas inside quotes aside."""
+    octets = np.frombuffer(data, np.uint8)
+    newline, comma = octets == ord("\n"), octets == ord(",")
+    ends = np.flatnonzero(newline)
+    if b'"' in data:
+        quoted = np.bitwise_xor.accumulate((octets == ord('"')).view(np.uint8)).view(bool)
+        comma &= ~quoted
+        record_ends = np.flatnonzero(newline & ~quoted)
+        if not len(record_ends) or record_ends[-1] != len(data) - 1:
+            record_ends = np.append(record_ends, len(data) - 1)  # a quote is never closed
+    else:
+        record_ends = ends
+    starts = np.concatenate([[0], record_ends[:-1] + 1])
+    widths = np.add.reduceat(comma.view(np.uint8), starts, dtype=np.int64) + 1
+    return np.searchsorted(ends, starts) + 1, widths
+
+
+def _check_size(path: Path) -> None:
+    size = path.stat().st_size
+    if size == 0:
+        raise InputError(f"{path} is empty: give a file with flows in it")
+    if size > MAX_BYTES:
+        limit = MAX_BYTES >> 30
+        raise InputError(f"{path} has {size / 2**30:.1f} GiB and at most {limit} is read: give a sample of it")
+
+
+def _check_text(path: Path, data: bytes) -> None:
+    nul = data.find(b"\0")
+    try:
+        data.decode("utf-8")
+        position = nul
+    except UnicodeDecodeError as error:
+        position = error.start if nul < 0 else min(nul, error.start)
+    if position >= 0:
+        line = data.count(b"\n", 0, position) + 1
+        raise InputError(f"{path}, line {line}: not UTF-8 text: give a comma-separated text file or a .parquet file")
+
+
+def _check_header(path: Path, columns: list[str]) -> None:
+    if len(columns) < 2:
+        raise InputError(f"{path}, line 1: only one column: a header of comma-separated names is expected")
+    for name in columns:
+        if not name or columns.count(name) > 1:
+            what = f"the column {name!r} twice" if name else "a column without a name"
+            raise InputError(f"{path}, line 1: {what}: every column needs a name of its own")
+
+
+def _check_shape(path: Path, rows: int, columns: int) -> None:
+    if rows < 1:
+        raise InputError(f"{path} has a header and no rows: give a file with flows in it")
+    if rows > MAX_ROWS or columns > MAX_COLUMNS:
+        raise InputError(
+            f"{path} has {rows} rows and {columns} columns; at most {MAX_ROWS} and {MAX_COLUMNS} are read: "
+            "give a sample of it"
+        )
+
+
+def _short(value: object, length: int = 40) -> str:
+    text = str(value).splitlines()[0] if str(value) else ""
+    return repr(text if len(text) <= length else text[: length - 1] + "…")
+
+
+def _some(names: list[str], most: int = 12) -> str:
+    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")

@@ -1,0 +1,86 @@
+"""Run directories written by hand, without training."""
+
+from __future__ import annotations
+
+import itertools
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import yaml
+
+from rl_eval import envs
+from rl_eval.run import Run, read_run, write_checkpoint, write_json
+
+_CLOCK = itertools.count()
+
+# A linear rule that keeps CartPole up for its 500 steps, and one that falls at once.
+BALANCE = np.array([0.02, 0.1, 1.0, 0.5])
+FALL = np.array([0.0, 0.0, -1.0, 0.0])
+
+
+def write_run(
+    directory: Path,
+    env: str | dict[str, Any] = "cartpole",
+    *,
+    seed: int = 1,
+    rule: np.ndarray = BALANCE,
+    bias: tuple[float, ...] = (0.0, 0.0),
+    status: str = "finished",
+    agent: str = "ppo",
+    config: dict[str, Any] | None = None,
+    info: dict[str, Any] | None = None,
+) -> Run:
+    """A run whose policy takes the action with the largest of `rule @ obs` (for action 1) plus `bias` `[A]`."""
+    checked = envs.validate({"name": env} if isinstance(env, str) else env)
+    settings = {
+        "seed": seed,
+        "lr": None,
+        "total_steps": 100,
+        "name": None,
+        "select": {"metric": "mean_return"},
+        "agent": {"name": agent, "lr": 1e-3},
+        "env": checked.model_dump(mode="json"),
+        "tracker": {"name": "none"},
+        **(config or {}),
+    }
+    directory.mkdir(parents=True)
+    (directory / "config.yaml").write_text(yaml.safe_dump(settings))
+    results = {"mean": 9.0, "std": 0.5, "min": 8.0, "max": 10.0, "mean_return": 9.0}
+    values = {
+        "status": status,
+        "reason": "loss is not finite" if status == "failed" else None,
+        "started": f"2026-01-01T00:00:{next(_CLOCK):09d}",
+        "env_steps": 100,
+        "steps_finished": 80,
+        "steps_in_flight": 15,
+        "steps_cut": 5,
+        "wall_s": 2.5,
+        "snapshot": "step_100",
+        "select_score": 9.0,
+        "results": results,
+        **(info or {}),
+    }
+    write_json(directory / "run.json", values)
+    (directory / "metrics.csv").write_text("env_steps,wall_s\n50,1.0\n100,2.5\n")
+    weights = np.zeros((len(rule), len(bias)))
+    weights[:, 1] = rule
+    envs_ = envs.make(checked, n_envs=1, part="gate", autoreset=False)
+    meta = {
+        "_target_": "agents.fake.load",
+        "env": checked.name,  # type: ignore[attr-defined]
+        "obs_shape": list(envs_.single_observation_space.shape),
+    }
+    envs_.close()
+    arrays = {"weights": weights, "bias": np.array(bias)}
+    write_checkpoint(directory / "snapshots" / "step_100", "policy", arrays, meta)
+    return read_run(directory)
+
+
+def write_suite(path: Path, text: str) -> Path:
+    """A suite file; `text` is indented as in the tests."""
+    import textwrap
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(textwrap.dedent(text))
+    return path

@@ -1,0 +1,220 @@
+"""Which runs a suite judges."""
+
+from __future__ import annotations
+
+import pytest
+
+from rl_eval.errors import InputError
+from rl_eval.gates import load_suite, named_runs, newest_group, suites_for, train_command
+from rl_eval.run import write_json
+from tests.gates.fake_runs import write_run, write_suite
+
+
+def suite(tmp_path, runs="{count: 1}", env="cartpole", train="{agent: ppo}", metric=None, name="s"):
+    extra = f"spread: {{metric: {metric}, at_most: 1, by: estimate}}" if metric else ""
+    return load_suite(
+        write_suite(
+            tmp_path / "suites" / f"{name}.yaml",
+            f"""\
+            rl_eval: 1
+            env: {env}
+            train: {train}
+            runs: {runs}
+            criteria:
+              a: {{metric: mean_length, at_least: 1, by: estimate}}
+              {extra}
+            """,
+        ),
+        shown=f"suites/{name}.yaml",
+    )
+
+
+def names(selection):
+    return [run.path.name for run in selection.runs]
+
+
+def test_the_newest_finished_run_of_environment_agent_and_settings(tmp_path):
+    outputs = tmp_path / "outputs"
+    for number, differing in enumerate(
+        [{}, {}, {"agent": "a2c"}, {"env": {"name": "cartpole", "kwargs": {"sutton_barto_reward": True}}}]
+    ):
+        write_run(outputs / f"run{number}", **{"env": "cartpole", **differing})
+    write_run(outputs / "slow", config={"lr": 1e-5})
+    assert names(newest_group(suite(tmp_path, train="{agent: ppo, lr: null}"), outputs)) == ["run1"]
+    assert names(newest_group(suite(tmp_path), outputs)) == ["slow"]
+    assert names(newest_group(suite(tmp_path, train="{agent: a2c}"), outputs)) == ["run2"]
+    assert names(newest_group(suite(tmp_path, train="{agent.lr: 1e-3, lr: 1e-5}"), outputs)) == ["slow"]
+
+
+def test_without_a_run_the_error_says_how_to_train_one(tmp_path):
+    with pytest.raises(InputError, match=r"train with `python train\.py env=cartpole agent=ppo`$"):
+        newest_group(suite(tmp_path), tmp_path / "outputs")
+    with pytest.raises(InputError, match=r"env=cartpole agent=ppo -m seed=1,2,3`$"):
+        newest_group(suite(tmp_path, runs="{count: 3}"), tmp_path / "outputs")
+
+
+@pytest.mark.parametrize(
+    ("env", "train", "runs", "command"),
+    [
+        ("cartpole", "{agent: ppo}", "{count: 2, same_seed: true}",
+         "python train.py env=cartpole agent=ppo seed=42 && python train.py env=cartpole agent=ppo seed=42"),
+        ("{id: Acrobot-v1, success_return: -100}", "{agent: a2c, lr: 1e-3}", "{count: 1}",
+         "python train.py env=gym env.id=Acrobot-v1 env.success_return=-100 agent=a2c lr=0.001"),
+        ("{name: lunarlander, kwargs: {enable_wind: true}}", "{}", "{count: 1}",
+         "python train.py env=lunarlander ++env.kwargs.enable_wind=true"),
+        ("{name: threat, data: nsl_kdd, path: my data}", "{agent: ppo}", "{count: 1}",
+         """python train.py env=threat env.data=nsl_kdd 'env.path='"'"'my data'"'"'' agent=ppo"""),
+        ("{name: threat, data: nsl_kdd}", "{agent: ppo}", "{count: 1}",
+         "python train.py env=threat env.data=nsl_kdd 'env.path=<folder or file of the data>' agent=ppo"),
+        ("threat", "{agent: ppo}", "{count: 1}", "python train.py env=threat agent=ppo"),
+    ],
+)  # fmt: skip
+def test_the_command_that_trains(tmp_path, env, train, runs, command):
+    assert train_command(suite(tmp_path, env=env, train=train, runs=runs)) == command
+
+
+def test_a_group_is_complete_with_enough_seeds_and_the_newest_of_each_counts(tmp_path):
+    outputs = tmp_path / "outputs"
+    for number, seed in enumerate([1, 2, 2, 3]):
+        write_run(outputs / f"old{number}", seed=seed)
+    write_run(outputs / "new", seed=1, config={"lr": 1e-2})
+    chosen = newest_group(suite(tmp_path, runs="{count: 3}", metric="mean_return_seed_std"), outputs)
+    assert (names(chosen), chosen.too_few) == (["old0", "old2", "old3"], None)
+
+
+def test_too_few_runs_are_judged_but_not_compared(tmp_path):
+    outputs = tmp_path / "outputs"
+    write_run(outputs / "one", seed=1)
+    chosen = newest_group(suite(tmp_path, runs="{count: 3}", metric="mean_return_seed_std"), outputs)
+    assert names(chosen) == ["one"]
+    assert "needs 3 finished runs and there are 1: train with `python train.py" in chosen.too_few
+
+
+def test_same_seed_takes_repeats_of_one_seed(tmp_path):
+    outputs = tmp_path / "outputs"
+    for number, seed in enumerate([42, 42, 1, 2, 3]):
+        write_run(outputs / f"run{number}", seed=seed)
+    chosen = newest_group(suite(tmp_path, runs="{count: 2, same_seed: true}"), outputs)
+    assert names(chosen) == ["run0", "run1"]
+
+
+@pytest.mark.parametrize(
+    ("status", "said"),
+    [("failed", "failed (loss is not finite)"), ("running", "killed"), ("interrupted", "was interrupted")],
+)
+def test_a_run_that_did_not_finish_is_an_error_and_not_passed_over(tmp_path, status, said):
+    outputs = tmp_path / "outputs"
+    write_run(outputs / "a", seed=1)
+    write_run(outputs / "b", seed=2, status=status)
+    write_run(outputs / "c", seed=3)
+    with pytest.raises(InputError) as raised:
+        newest_group(suite(tmp_path, runs="{count: 2}"), outputs)
+    assert said in str(raised.value)
+    assert f"train.py resume={outputs / 'b'}" in str(raised.value)
+    write_run(outputs / "d", seed=2)
+    assert names(newest_group(suite(tmp_path, runs="{count: 2}"), outputs)) == ["c", "d"]
+
+
+def test_a_single_run_is_passed_over_for_no_failure_but_its_own(tmp_path):
+    outputs = tmp_path / "outputs"
+    write_run(outputs / "a", seed=1)
+    write_run(outputs / "b", seed=2, status="running")
+    assert names(newest_group(suite(tmp_path), outputs)) == ["a"]
+    write_run(outputs / "c", seed=1, status="failed")
+    with pytest.raises(InputError, match=r"/c .seed 1. failed"):
+        newest_group(suite(tmp_path), outputs)
+
+
+def test_only_unfinished_runs(tmp_path):
+    write_run(tmp_path / "outputs" / "a", status="failed")
+    with pytest.raises(InputError, match=r"/a \(seed 1\) failed \(loss is not finite\)"):
+        newest_group(suite(tmp_path), tmp_path / "outputs")
+
+
+def test_named_runs_are_taken_whatever_trained_them(tmp_path):
+    run = write_run(tmp_path / "a", agent="a2c")
+    assert names(named_runs(suite(tmp_path), [run.path])) == ["a"]
+
+
+@pytest.mark.parametrize(
+    ("env", "said"),
+    [
+        ("lunarlander", "is a run of lunarlander, but suites/s.yaml judges cartpole"),
+        ({"name": "cartpole", "success_return": 3.0}, r"was trained with env.success_return=3.0, but .* judges 475.0"),
+    ],
+)
+def test_a_named_run_of_another_environment_is_an_error(tmp_path, env, said):
+    run = write_run(tmp_path / "a", env)
+    with pytest.raises(InputError, match=said):
+        named_runs(suite(tmp_path), [run.path])
+
+
+def test_named_runs_that_are_no_runs(tmp_path):
+    with pytest.raises(InputError, match="is not a directory"):
+        named_runs(suite(tmp_path), [tmp_path / "nowhere"])
+    with pytest.raises(InputError, match="is not a run directory"):
+        named_runs(suite(tmp_path), [tmp_path])
+    with pytest.raises(InputError, match="was interrupted"):
+        named_runs(suite(tmp_path), [write_run(tmp_path / "a", status="interrupted").path])
+
+
+def test_a_named_sweep_stands_for_its_runs(tmp_path):
+    sweep = tmp_path / "sweep"
+    for seed in (1, 2):
+        write_run(sweep / f"{seed - 1}_seed={seed}", seed=seed)
+    write_json(sweep / "sweep.json", {"jobs": [{"directory": "0_seed=1"}, {"directory": "1_seed=2"}]})
+    asked = suite(tmp_path, runs="{count: 2}")
+    assert names(named_runs(asked, [sweep])) == ["0_seed=1", "1_seed=2"]
+    write_json(sweep / "sweep.json", {"jobs": [{"directory": "0_seed=1"}, {"directory": "2_seed=3"}]})
+    with pytest.raises(InputError, match=r"2_seed=3, a run of the sweep .* is missing"):
+        named_runs(asked, [sweep])
+
+
+@pytest.mark.parametrize(
+    ("runs", "second", "said"),
+    [
+        ("{count: 2}", {"seed": 2, "config": {"lr": 1e-2}}, "differs from .* in lr"),
+        ("{count: 2}", {"seed": 1}, "have the seeds 1, 1: name runs of different seeds"),
+        ("{count: 2, same_seed: true}", {"seed": 2}, "have the seeds 1, 2: name runs of one seed"),
+    ],
+)
+def test_named_runs_that_are_no_group_cannot_be_compared(tmp_path, runs, second, said):
+    import re
+
+    paths = [write_run(tmp_path / "a", seed=1).path, write_run(tmp_path / "b", **second).path]
+    assert re.search(said, named_runs(suite(tmp_path, runs=runs), paths).too_few)
+
+
+@pytest.mark.parametrize(
+    ("train", "said"),
+    [
+        ("{agemt: ppo}", r"train\.agemt is not recorded by runs.*did you mean 'agent'"),
+        ("{experiment: report}", r"train\.experiment is not recorded by runs"),
+        ("{select: x}", r"train\.select is a group whose choice runs do not record"),
+    ],
+)
+def test_a_setting_that_runs_do_not_record_is_an_error(tmp_path, train, said):
+    write_run(tmp_path / "outputs" / "a")
+    with pytest.raises(InputError, match=said):
+        newest_group(suite(tmp_path, train=train), tmp_path / "outputs")
+
+
+def test_suites_of_a_run(tmp_path):
+    suite(tmp_path, name="a")
+    suite(tmp_path, name="b", env="lunarlander")
+    suite(tmp_path, name="c")
+    write_suite(tmp_path / "suites" / "other.yaml", "rl_evaluation: no suite\n")
+    run = write_run(tmp_path / "run")
+    assert [found.name for found in suites_for(run, tmp_path / "suites")] == ["a", "c"]
+    assert [found.name for found in suites_for(run.config, tmp_path / "suites")] == ["a", "c"]
+    assert suites_for(run, tmp_path / "nowhere") == []
+
+
+def test_where_the_data_lies_is_no_part_of_the_environment(tmp_path):
+    judged = suite(tmp_path, env="{name: threat, data: nsl_kdd}")
+    from rl_eval.gates.selection import matches_environment
+
+    here = {"name": "threat", "data": "nsl_kdd", "path": "/somewhere"}
+    assert matches_environment(judged, here)
+    assert not matches_environment(judged, {**here, "prevalence": 0.1})
+    assert not matches_environment(judged, {"name": "threat", "data": "no such data"})

@@ -1,0 +1,266 @@
+"""The plugin, by running pytest on projects made for the purpose."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import xml.etree.ElementTree as ET
+from pathlib import Path
+
+import pytest
+
+# pytester forgets what a session inside this process imports; what is imported before, it shares
+import rl_eval.envs.lunarlander
+import rl_eval.envs.threat.data
+import rl_eval.gates
+import rl_eval.terminal  # noqa: F401
+from tests.gates import fake_agent
+from tests.gates.fake_runs import FALL, write_run
+
+pytest_plugins = "pytester"
+
+ROOT = Path(__file__).parents[1]
+SUITE = """\
+rl_eval: 1
+env: cartpole
+train: {agent: ppo}
+episodes: {fixed: 5}
+criteria:
+  solved: {metric: mean_return, at_least: 475, by: estimate}
+  short: {metric: mean_length, at_most: 100, by: estimate}
+  quick: {metric: training.wall_s, at_most: 60}
+"""
+SPREAD = """\
+rl_eval: 1
+env: cartpole
+train: {agent: ppo}
+runs: {count: 2}
+episodes: {fixed: 5}
+criteria:
+  solved: {metric: mean_return, at_least: 475, by: estimate}
+  stable: {metric: mean_return_seed_std, at_most: 1, by: estimate}
+"""
+TRAIN = """\
+import re, sys
+from pathlib import Path
+from tests.gates.fake_runs import write_run
+print("training with", *sys.argv[1:])
+if "env=cartpole" not in sys.argv:
+    sys.exit("error: cannot")
+seeds = re.search(r"seed=([0-9,]+)", " ".join(sys.argv))
+for seed in seeds.group(1).split(",") if seeds else ["42"]:
+    taken = len(list(Path("outputs").glob("*"))) if Path("outputs").exists() else 0
+    write_run(Path("outputs") / f"trained{taken}", seed=int(seed))
+"""
+
+
+@pytest.fixture
+def project(pytester, monkeypatch):
+    """A project with a suite; policies come from the fake agent, in this process and in others."""
+    monkeypatch.setitem(sys.modules, "agents.fake", fake_agent)
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    monkeypatch.delenv("PYTEST_XDIST_WORKER", raising=False)
+    monkeypatch.setenv("COLUMNS", "120")  # a narrow table leaves the metric out
+    monkeypatch.setenv("PYTEST_ADDOPTS", "-p no:hypothesispytest -p no:anyio")  # slow to load, and not used
+    (pytester.path / "agents").mkdir()
+    (pytester.path / "agents" / "__init__.py").touch()
+    shutil.copy(fake_agent.__file__, pytester.path / "agents" / "fake.py")
+    (pytester.path / "suites").mkdir()
+    (pytester.path / "suites" / "pole.yaml").write_text(SUITE)
+    pytester.makeini("[pytest]\n")
+    return pytester
+
+
+def said(result):
+    return result.stdout.str() + result.stderr.str()
+
+
+def test_one_item_a_criterion_with_sentences_and_a_table(project):
+    run = write_run(project.path / "outputs" / "run")
+    result = project.runpytest_inprocess("suites/")
+    result.assert_outcomes(passed=2, failed=1)
+    assert result.ret == 1
+    name = run.path.relative_to(project.path)
+    result.stdout.fnmatch_lines(
+        [
+            "*suites/pole.yaml::short*",
+            f"mean_length 500 over 5 episodes misses at_most 100 by 400 (run {name})",
+            "*acceptance criteria*",
+            "suite*criterion*metric*estimate*threshold*units*decision*",
+            "pole*solved*mean_return*500*475*5*PASS*",
+            "pole*short*mean_length*500*100*5*FAIL*",
+            "pole*quick*training.wall_s*2.5*60*1*PASS*",
+        ]
+    )
+    assert "Traceback" not in said(result)
+
+
+@pytest.mark.parametrize("plugin", ["no:cacheprovider", "no:terminal", "no:capture"])
+def test_works_without_the_plugins_of_pytest(project, plugin):
+    write_run(project.path / "outputs" / "run")
+    assert project.runpytest_inprocess("suites/pole.yaml", "-p", plugin).ret == 1
+
+
+def test_an_item_can_be_named(project):
+    write_run(project.path / "outputs" / "run")
+    project.runpytest_inprocess("suites/pole.yaml::solved").assert_outcomes(passed=1)
+
+
+def test_without_a_run_it_is_an_error_that_says_how_to_train_one(project):
+    result = project.runpytest_inprocess("suites/")
+    result.assert_outcomes(errors=3)
+    assert result.ret == 1
+    result.stdout.fnmatch_lines(
+        ["no finished run below outputs is one that suites/pole.yaml judges: "
+         "train with `python train.py env=cartpole agent=ppo`"]
+    )  # fmt: skip
+    assert "Traceback" not in said(result)
+
+
+def test_too_few_runs_is_an_error_of_the_criteria_that_need_them(project):
+    (project.path / "suites" / "pole.yaml").write_text(SPREAD)
+    write_run(project.path / "outputs" / "run")
+    result = project.runpytest_inprocess("suites/")
+    result.assert_outcomes(passed=1, errors=1)
+    result.stdout.fnmatch_lines(["*needs 2 finished runs and there are 1: train with*-m seed=1,2`"])
+
+
+def test_only_suites_are_collected(project):
+    for name in ("workflow.yaml", "config.yml"):
+        (project.path / "suites" / name).write_text("jobs: {rl_eval: 1}\n!broken: [\n")
+    result = project.runpytest_inprocess("--collect-only", "-q", ".")
+    assert re.findall(r"^\S+::\S+$", result.stdout.str(), re.MULTILINE) == [
+        "suites/pole.yaml::solved",
+        "suites/pole.yaml::short",
+        "suites/pole.yaml::quick",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "sentence"),
+    [
+        ("mean_return", "mean_retrun", ":6: criteria.solved.metric: 'mean_retrun' is not a metric: did you mean*"),
+        ("475", "475, at_most: 500", ":6: criteria.solved: has at_least and at_most: give exactly one of *"),
+        ("475", "high", ":6: criteria.solved.at_least: must be a number, such as 0.8, not 'high'"),
+    ],
+)  # fmt: skip
+def test_a_broken_suite_is_one_sentence(project, old, new, sentence):
+    (project.path / "suites" / "pole.yaml").write_text(SUITE.replace(old, new, 1))
+    result = project.runpytest_inprocess("suites/")
+    result.assert_outcomes(errors=1)
+    assert result.ret == 2
+    result.stdout.fnmatch_lines([f"suites/pole.yaml{sentence}"])
+    assert "Traceback" not in said(result)
+
+
+def test_named_runs(project):
+    write_run(project.path / "outputs" / "newer")
+    bad = write_run(project.path / "elsewhere" / "bad", rule=FALL)
+    project.runpytest_inprocess("suites/", "--run", "elsewhere/bad").assert_outcomes(passed=2, failed=1)
+    result = project.runpytest_inprocess("suites/", "--run", str(bad.path), "--run", "outputs/newer", "-v")
+    result.assert_outcomes(passed=1, failed=2)
+    other = write_run(project.path / "lander", "lunarlander")
+    result = project.runpytest_inprocess("suites/", "--run", str(other.path))
+    result.assert_outcomes(errors=3)
+    result.stdout.fnmatch_lines(["lander is a run of lunarlander, but suites/pole.yaml judges cartpole: *"])
+
+
+def test_runs_elsewhere(project):
+    write_run(project.path / "kept" / "run")
+    project.runpytest_inprocess("suites/", "--outputs", "kept").assert_outcomes(passed=2, failed=1)
+    result = project.runpytest_inprocess("suites/", "--outputs", "kept", "--train-missing")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+
+
+def test_junit_carries_the_numbers(project):
+    write_run(project.path / "outputs" / "run")
+    project.runpytest_inprocess("suites/", "--junitxml=report.xml")
+    cases = ET.parse(project.path / "report.xml").findall(".//testcase")
+    properties = {
+        case.get("name"): {p.get("name"): p.get("value") for p in case.findall(".//property")} for case in cases
+    }
+    short = properties["short"]
+    assert (short["estimate"], short["threshold"], short["units"]) == ("500.0", "100.0", "5")
+    assert (short["decision"], short["metric"], short["run"]) == ("FAIL", "mean_length", "outputs/run")
+    assert properties["solved"]["decision"] == "PASS"
+
+
+def test_under_xdist_a_suite_is_played_once(project, monkeypatch):
+    pytest.importorskip("xdist")
+    monkeypatch.setenv("LOG_OF_LOADS", str(project.path / "loads.txt"))
+    before = set(Path(project.path).parent.glob("rl_eval-*"))
+    write_run(project.path / "outputs" / "run")
+    result = project.runpytest_subprocess("suites/", "-n", "2", "--dist", "load", "--junitxml=report.xml")
+    result.assert_outcomes(passed=2, failed=1)
+    assert (project.path / "loads.txt").read_text() == "cartpole\n"
+    result.stdout.fnmatch_lines(["pole*solved*PASS*", "pole*short*FAIL*", "pole*quick*PASS*"])
+    assert 'name="estimate" value="500.0"' in (project.path / "report.xml").read_text()
+    assert set(Path(project.path).parent.glob("rl_eval-*")) == before
+
+
+def test_train_missing_trains_what_the_suite_needs_and_no_more(project):
+    (project.path / "suites" / "pole.yaml").write_text(SPREAD)
+    (project.path / "train.py").write_text(TRAIN)
+    result = project.runpytest_inprocess("suites/", "--train-missing")
+    result.assert_outcomes(passed=2)
+    assert "training with env=cartpole agent=ppo -m seed=1,2" in said(result)
+    again = project.runpytest_inprocess("suites/", "--train-missing")
+    again.assert_outcomes(passed=2)
+    assert "training with" not in said(again)
+
+
+def test_train_missing_trains_one_seed_twice(project):
+    text = SPREAD.replace("count: 2", "count: 2, same_seed: true").replace(
+        "mean_return_seed_std", "same_seed_return_std"
+    )
+    (project.path / "suites" / "pole.yaml").write_text(text)
+    (project.path / "train.py").write_text(TRAIN)
+    result = project.runpytest_inprocess("suites/", "--train-missing")
+    result.assert_outcomes(passed=2)
+    assert said(result).count("training with env=cartpole agent=ppo seed=42") == 2
+
+
+def test_training_that_fails_is_an_error_with_its_last_line(project):
+    (project.path / "train.py").write_text("import sys\nprint('starting')\nsys.exit('error: no such thing')\n")
+    result = project.runpytest_inprocess("suites/", "--train-missing")
+    result.assert_outcomes(errors=3)
+    result.stdout.fnmatch_lines(
+        ["`python train.py env=cartpole agent=ppo` ended with status 1: error: no such thing"]
+    )  # fmt: skip
+
+
+def test_train_missing_without_train_py(project):
+    result = project.runpytest_inprocess("suites/", "--train-missing")
+    result.assert_outcomes(errors=3)
+    result.stdout.fnmatch_lines(["--train-missing runs *train.py, which does not exist*"])
+
+
+def test_data_that_is_not_there_leaves_its_suite_out(project):
+    (project.path / "suites" / "nsl.yaml").write_text(
+        "rl_eval: 1\nenv: {name: threat, data: nsl_kdd}\ncriteria: {f1: {metric: f1, at_least: 0.1, by: estimate}}\n"
+    )
+    write_run(project.path / "outputs" / "run")
+    (project.path / "sets").mkdir()
+    result = project.runpytest_inprocess("suites/", "--train-missing", "--data", "sets")
+    result.assert_outcomes(passed=2, failed=1, deselected=1)
+    result.stdout.fnmatch_lines(["left out for want of data: suites/nsl.yaml (no *sets/nsl-kdd)"])
+    result = project.runpytest_inprocess("suites/nsl.yaml", "--train-missing")
+    result.assert_outcomes(errors=1)
+
+
+def test_the_plugin_is_light_and_collecting_imports_no_framework(project):
+    heavy = ["torch", "scipy", "sklearn", "gymnasium", "pydantic", "numpy", "wandb", "rich"]
+    code = f"import sys, rl_eval.pytest_plugin; print([m for m in {heavy} if m in sys.modules])"
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment, check=True)
+    assert done.stdout.strip() == "[]"
+    code = "import sys; from pathlib import Path; from rl_eval.gates import load_suite; load_suite(Path(sys.argv[1])); "
+    code += "print([m for m in ('torch', 'scipy', 'sklearn', 'wandb', 'polars') if m in sys.modules])"
+    suite = str(ROOT / "suites" / "threat.yaml")
+    done = subprocess.run(
+        [sys.executable, "-c", code, suite], capture_output=True, text=True, env=environment, check=True
+    )
+    assert done.stdout.strip() == "[]"

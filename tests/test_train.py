@@ -1,0 +1,215 @@
+"""`python train.py`, as a person types it."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+
+from rl_eval.launch import launch
+
+ROOT = Path(__file__).resolve().parents[1]
+NSL_KDD = ROOT.parent / "shared/data/nsl-kdd"
+SHORT = ["env=cartpole", "total_steps=4096", "select.every=4096", "select.episodes=3", "agent.n_epochs=1"]
+
+
+def train(folder, *arguments, **environment):
+    """Run train.py with `folder` as the working directory; returns the finished process."""
+    return subprocess.run(
+        [sys.executable, str(ROOT / "train.py"), *arguments],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=240,
+        env={**os.environ, "COLUMNS": "200", **environment},
+    )
+
+
+def only_run(folder):
+    """The one run directory below a working directory."""
+    (found,) = folder.glob("outputs/*/*/run.json")
+    return found.parent
+
+
+def info(run):
+    return json.loads((run / "run.json").read_text())
+
+
+def without_times(run):
+    """`metrics.csv` but for its times."""
+    lines = (run / "metrics.csv").read_text().splitlines()
+    times = {i for i, name in enumerate(lines[0].split(",")) if name == "wall_s"}
+    return [[cell for i, cell in enumerate(line.split(",")) if i not in times] for line in lines]
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """A short finished run, and what it printed."""
+    folder = tmp_path_factory.mktemp("finished")
+    done = train(folder, *SHORT, "checkpoint_every=2048", "seed=5")
+    assert done.returncode == 0, done.stderr
+    return only_run(folder), done
+
+
+def test_the_run_directory_is_complete(finished):
+    run, done = finished
+    assert run.name.endswith("_cartpole_ppo_s5")
+    facts = info(run)
+    assert facts["schema"] == 1
+    assert facts["status"] == "finished"
+    assert facts["env_steps"] == 4096
+    assert facts["env_steps"] == facts["steps_finished"] + facts["steps_in_flight"] + facts["steps_cut"]
+    assert {"mean", "std", "min", "max", "mean_length"} <= facts["results"].keys()
+    assert facts["versions"]["torch"]
+    assert len(facts["config_hash"]) == 64
+    config = yaml.safe_load((run / "config.yaml").read_text())
+    assert config["seed"] == 5
+    assert config["agent"]["lr"] == 1e-3  # resolved: the tuned value for this environment
+    assert {p.name for p in (run / "snapshots").iterdir()} == {"step_2048", "step_4096"}
+    (suite,) = json.loads((run / "verdict.json").read_text())["suites"]
+    assert suite["suite"] == "cartpole"
+    assert "cartpole" in done.stdout
+    assert "env steps" in done.stderr
+    everything = {p.suffix for p in run.rglob("*") if p.is_file()}
+    assert everything <= {".json", ".yaml", ".csv", ".safetensors", ".log"}
+
+
+def test_same_seed_twice_is_the_same_run(finished, tmp_path):
+    run, _ = finished
+    assert train(tmp_path, *SHORT, "checkpoint_every=2048", "seed=5").returncode == 0
+    again = only_run(tmp_path)
+    assert without_times(again) == without_times(run)
+    for name in ("step_2048", "step_4096"):
+        file = Path("snapshots") / name / "policy.safetensors"
+        assert (again / file).read_bytes() == (run / file).read_bytes()
+
+
+def test_a_sweep_as_typed_ends_with_a_comparison(tmp_path):
+    done = train(tmp_path, "agent=ppo", *SHORT, "-m", "lr=3e-4,1e-3")
+    assert done.returncode == 0, done.stderr
+    (sweep,) = tmp_path.glob("outputs/*/*_sweep")
+    jobs = json.loads((sweep / "sweep.json").read_text())["jobs"]
+    assert [job["directory"] for job in jobs] == ["0_lr=0.0003", "1_lr=0.001"]
+    configs = [yaml.safe_load((sweep / job["directory"] / "config.yaml").read_text()) for job in jobs]
+    assert [config["agent"]["lr"] for config in configs] == [3e-4, 1e-3]
+    table = done.stdout[done.stdout.rindex("status") :]
+    assert "0_lr=0.0003" in table
+    assert "1_lr=0.001" in table
+
+
+def test_a_sweep_in_parallel(tmp_path):
+    done = train(tmp_path, *SHORT, "hardware=parallel", "-m", "seed=1,2")
+    assert done.returncode == 0, done.stderr
+    (sweep,) = tmp_path.glob("outputs/*/*_sweep")
+    assert [info(sweep / name)["status"] for name in ("0_seed=1", "1_seed=2")] == ["finished"] * 2
+
+
+CSV = "a,b,label\n" + "".join(f"{i % 7},{i * 37 % 11},{i % 3 == 0:d}\n" for i in range(200))
+
+BAD = {
+    "unknown agent": (["agent=poo"], r"agent=poo .*did you mean 'ppo'\? .*a2c, ppo"),
+    "unknown reward": (["reward=nope"], r"reward=nope is not an option.*threat"),
+    "unknown environment": (["env=lunar"], r"env=lunar .*lunarlander"),
+    "unknown tuning": (["tuned=nope"], r"tuned=nope is not an option"),
+    "misspelt key": (["agent.clip_rnge=.1"], r"agent\.clip_rnge is not a key: did you mean 'agent\.clip_range'"),
+    "misspelt top-level key": (["sead=1"], r"sead is not a key: did you mean 'seed'"),
+    "key of no agent": (["+agent.wings=2"], r"agent\.wings is not a key of agent"),
+    "negative learning rate": (["lr=-1"], r"lr=-1 .*greater than 0"),
+    "learning rate of letters": (["lr=abc"], r"lr='abc' .*number"),
+    "learning rate NaN": (["lr=nan"], r"lr=nan .*(finite|greater than 0)"),
+    "batch above the rollout": (["agent.batch_size=10000000"], r"batch_size=10000000 is larger than"),
+    "one bad job of a sweep": (["-m", "lr=1e-3,-1"], r"lr=-1 .*greater than 0"),
+    "override without a value": (["lr"], r"lr"),
+    "a GPU where there is none": (["hardware=gpu"], r"no CUDA device: use hardware=cpu"),
+    "unknown Gymnasium id": (["env=gym", "env.id=CartPol-v1"], r"did you mean 'CartPole-v1'"),
+    "wrong kwargs": (["env=lunarlander", "+env.kwargs.wings=2"], r"wings"),
+    "images": (["env=gym", "env.id=CarRacing-v3"], r"not supported: observations of Box with shape \(96, 96, 3\)"),
+    "a reward that reads what is not there": (["env=cartpole", "reward=threat"], r"reads 'label'.*native_reward"),
+    "no data": (["env.data=nsl_kdd"], r"env\.path"),
+    "missing data file": (["env.data=csv", "env.path=nothing.csv", "env.label=label"], r"nothing\.csv"),
+    "wrong columns": (["env.data=csv", "env.path=good.csv", "env.label=verdict"], r"good\.csv.*verdict"),
+    "empty CSV": (["env.data=csv", "env.path=empty.csv", "env.label=label"], r"empty\.csv.*empty"),
+    "CSV with NaN": (["env.data=csv", "env.path=nan.csv", "env.label=label"], r"nan\.csv.*(line 5|row)"),
+    "not a run": (["resume=."], r"not a run directory"),
+    "no such run": (["resume=nowhere"], r"nowhere is not a directory"),
+    "a metric of another environment": (["env=cartpole", "select.metric=f1"], r"select\.metric.*mean_return"),
+}
+
+
+@pytest.mark.parametrize(("arguments", "message"), BAD.values(), ids=BAD.keys())
+def test_bad_input_is_one_sentence_and_status_2(arguments, message, tmp_path, monkeypatch, capsys):
+    (tmp_path / "good.csv").write_text(CSV)
+    (tmp_path / "empty.csv").write_text("")
+    (tmp_path / "nan.csv").write_text(CSV.replace("3,1,0", "NaN,1,0", 1).replace("4,5,0", "NaN,5,0", 1))
+    before = sorted(tmp_path.iterdir())
+    monkeypatch.chdir(tmp_path)
+    status = launch(ROOT / "conf", arguments, lambda: pytest.fail("training began"))
+    assert status == 2
+    (line,) = capsys.readouterr().err.strip().splitlines()
+    assert line.startswith("error: ")
+    assert re.search(message, line), line
+    assert sorted(tmp_path.iterdir()) == before  # nothing left behind
+
+
+def test_the_exit_status_reaches_the_shell(tmp_path):
+    done = train(tmp_path, "lr=-1")
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: lr=-1")
+    assert not list(tmp_path.iterdir())
+
+
+def test_resume_of_a_finished_run_is_refused(finished):
+    run, _ = finished
+    done = train(run.parent, f"resume={run}")
+    assert done.returncode == 2
+    assert "is finished" in done.stderr
+    other = train(run.parent, f"resume={run}", "lr=1e-3")
+    assert other.returncode == 2
+    assert "leave out lr=1e-3" in other.stderr
+
+
+def test_help_teaches_the_groups(tmp_path):
+    done = train(tmp_path, "--help")
+    assert done.returncode == 0
+    for words in ("agent: a2c, ppo", "cartpole, gym, lunarlander, threat", "hardware:", "tracker:", "-m lr=3e-4,1e-3"):
+        assert words in done.stdout
+    assert not list(tmp_path.iterdir())
+
+
+def test_shell_completion_is_offered(tmp_path):
+    done = train(tmp_path, "-sc", "install=bash")
+    assert done.returncode == 0
+    assert "hydra_bash_completion" in done.stdout
+    query = train(tmp_path, "-sc", "query=bash", COMP_LINE="train.py agent=", COMP_POINT="15")
+    assert "agent=ppo" in query.stdout
+
+
+def test_gymnasium_environments_by_id_continuous_and_discrete_observations(tmp_path):
+    few = ["total_steps=1024", "agent.n_envs=4", "agent.n_steps=64", "agent.batch_size=64", "select.episodes=2"]
+    for env_id in ("Pendulum-v1", "FrozenLake-v1", "MountainCarContinuous-v0"):
+        done = train(tmp_path, "env=gym", f"env.id={env_id}", *few)
+        assert done.returncode == 0, done.stderr
+        assert "not judged" in done.stdout
+
+
+@pytest.mark.skipif(not NSL_KDD.is_dir(), reason="the public NSL-KDD files are not here")
+def test_nsl_kdd_trains_from_the_public_files(tmp_path):
+    done = train(tmp_path, "env.data=nsl_kdd", f"env.path={NSL_KDD}", "total_steps=50000")
+    assert done.returncode == 0, done.stderr
+    assert "beats_logistic" in done.stdout
+    assert set(info(only_run(tmp_path))["data_fingerprints"]) == {"train", "select", "gate"}
+
+
+def test_reward_terms_are_logged(tmp_path):
+    done = train(tmp_path, *SHORT, "+reward.terms.again={_target_: rl_eval.rewards.Native, weight: 0.5}")
+    assert done.returncode == 0, done.stderr
+    lines = (only_run(tmp_path) / "metrics.csv").read_text().splitlines()
+    row = dict(zip(lines[0].split(","), lines[-1].split(","), strict=True))
+    assert float(row["reward/native"]) == pytest.approx(1.0)
+    assert float(row["reward/again"]) == pytest.approx(0.5)
+    assert np.isfinite(float(row["explained_variance"]))
