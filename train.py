@@ -37,4 +37,4 @@ def _short(path: str | Path) -> Path:
 
 
 if __name__ == "__main__":
-    sys.exit(launch(ROOT / "conf", sys.argv[1:], main))
+    sys.exit(launch(ROOT, sys.argv[1:], main))

@@ -19,6 +19,9 @@ from agents.config import OnPolicyConfig
 from agents.networks import ActorCritic
 
 
+REMEDY = "lower lr, or set agent.normalize_reward=true"
+
+
 class Batch(NamedTuple):
     """An iteration's experience for the update, flattened to B = T·N rows."""
 
@@ -116,9 +119,11 @@ class OnPolicyAgent:
         self.network.eval()
         for name, loss in losses.items():
             if not np.isfinite(loss):
-                raise FloatingPointError(
-                    f"{name} is {loss} after {self.env_steps} env steps: lower lr or normalise rewards"
-                )
+                raise FloatingPointError(f"{name} is {loss} after {self.env_steps} env steps: {REMEDY}")
+        # A finite loss can still have stepped to weights that are not, which no snapshot may hold.
+        norms = torch.stack(torch._foreach_norm([p.detach() for p in self.network.parameters()]))
+        if not bool(torch.isfinite(norms).all()):
+            raise FloatingPointError(f"a weight is nan or inf after {self.env_steps} env steps: {REMEDY}")
         self.env_steps += rollout.rewards.size
         if self.obs_moments is not None:  # once a rollout, so that collection saw one fixed scale
             flat = rollout.obs.reshape(-1, rollout.obs.shape[-1])

@@ -28,7 +28,10 @@ def restore_action_space(described: Mapping[str, Any]) -> gym.Space:
     if described["type"] == "discrete":
         return gym.spaces.Discrete(described["n"], start=described["start"])
     dtype = np.dtype(described["dtype"])
-    return gym.spaces.Box(np.asarray(described["low"], dtype), np.asarray(described["high"], dtype), dtype=dtype)
+    # JSON has no infinity: a bound that was one comes back as None
+    low, high = np.asarray(described["low"], np.float64), np.asarray(described["high"], np.float64)
+    low, high = np.where(np.isnan(low), -np.inf, low), np.where(np.isnan(high), np.inf, high)
+    return gym.spaces.Box(low.astype(dtype), high.astype(dtype), dtype=dtype)
 
 
 def to_environment(actions: np.ndarray, space: gym.Space) -> np.ndarray:

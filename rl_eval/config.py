@@ -31,7 +31,7 @@ class Select(_Section):
 
     every: int = Field(20_000, ge=1, description="env steps between two tries")
     episodes: int = Field(20, ge=1)
-    metric: str = "mean_return"
+    metric: str | None = Field(None, description="null: what the environment is judged by")
     stop_at: float | None = Field(None, description="training ends once the metric is at least as good as this")
 
 
@@ -122,7 +122,8 @@ def load(values: Mapping[str, Any]) -> RunConfig:
     if set(config.reward) != {"terms"}:
         raise InputError(f"reward has the keys {', '.join(config.reward) or 'none'}: it takes `terms` alone")
     RewardFunction.from_config(config.reward["terms"])
-    return config.model_copy(update={"agent": agent_config, "env": env_config})
+    select = config.select.model_copy(update={"metric": config.select.metric or domain.SELECT_METRIC})
+    return config.model_copy(update={"agent": agent_config, "env": env_config, "select": select})
 
 
 def device(hardware: Hardware) -> str:

@@ -56,7 +56,9 @@ def _learn(config: configs.RunConfig, directory: Path, sweep: Path | None, suite
     status = "failed"
     try:
         label = f"{config.agent.name} on {config.env.name}, seed {config.seed}"
-        with terminal.Progress(config.total_steps, label) as progress:
+        points = runs.steps_in(directory / "resume") if resume else []
+        start = int(points[-1].name[5:]) if points else 0
+        with terminal.Progress(config.total_steps, label, start=start) as progress:
 
             def on_step(env_steps: int, episode_return_mean: float, score: float) -> None:
                 progress.update(env_steps, episode_return_mean=episode_return_mean, select_score=score)
@@ -83,8 +85,9 @@ def _judge(trained: runs.Run, suites: Path) -> list[dict[str, Any]]:
     if not found:
         print(f"not judged: no suite in {suites}/ is for this environment; docs/suites.md shows how to write one")
         return []
+    trust = ":" in str(trained.config["env"].get("id", ""))  # typed by the person who trained it just now
     with terminal.Progress(None, "judging") as progress:
-        verdicts = [judge_one_run(suite, trained, on_episodes=progress.episodes) for suite in found]
+        verdicts = [judge_one_run(suite, trained, trust=trust, on_episodes=progress.episodes) for suite in found]
     runs.write_json(trained.path / "verdict.json", {"suites": [v.to_json() for v in verdicts]})
     rows = [row for verdict in verdicts for row in verdict.rows()]
     terminal.print_verdict(rows)

@@ -42,8 +42,8 @@ def split(argv: Sequence[str]) -> tuple[list[str], list[str]]:
     return flags, overrides
 
 
-def compose(conf: Path, overrides: Sequence[str]) -> Any:
-    """The composed config of one job.
+def compose(conf: Path, overrides: Sequence[str]) -> dict[str, Any]:
+    """The composed config of one job as plain values.
 
     Raises:
         InputError: Hydra refuses an override; one sentence that says which and what is allowed.
@@ -51,12 +51,14 @@ def compose(conf: Path, overrides: Sequence[str]) -> Any:
     import hydra
     from hydra.core.global_hydra import GlobalHydra
     from hydra.errors import HydraException
+    from omegaconf import OmegaConf
     from omegaconf.errors import OmegaConfBaseException
 
     GlobalHydra.instance().clear()
     with hydra.initialize_config_dir(str(conf.resolve()), version_base="1.3"):
         try:
-            return hydra.compose("config", overrides=list(overrides), return_hydra_config=True)
+            composed = hydra.compose("config", overrides=list(overrides))
+            return OmegaConf.to_container(composed, resolve=True)  # type: ignore[return-value]
         except (HydraException, OmegaConfBaseException) as error:
             known = _keys(conf)
             raise InputError(_sentence(error, known)) from error
@@ -123,29 +125,26 @@ def _folder(number: int, overrides: Sequence[str], varying: set[str]) -> str:
     return re.sub(r"[^A-Za-z0-9._=,+-]", "-", f"{number}_{told}" if told else str(number))[:120]
 
 
-def plan(conf: Path, overrides: Sequence[str], multirun: bool) -> list[Job]:
+def plan(conf: Path, suites: Path, overrides: Sequence[str], multirun: bool) -> list[Job]:
     """Every job that a command line asks for, each composed and checked.
 
     Raises:
         InputError: any job cannot run; nothing has been written.
     """
-    from omegaconf import OmegaConf
-
     from rl_eval import config
+    from rl_eval.gates.selection import suites_for
 
     wanted = expand(overrides) if multirun else [list(overrides)]
     varying = _varying(wanted)
     jobs, tried = [], set()
     for number, job in enumerate(wanted):
-        values: Any = OmegaConf.to_container(
-            OmegaConf.masked_copy(composed := compose(conf, job), [key for key in composed if key != "hydra"]),
-            resolve=True,
-        )
+        values = compose(conf, job)
         _no_unknown_tuning(conf, job)
         checked = config.load(values)
         what = repr((checked.env, checked.reward, checked.select.metric))
         if what not in tried:
             config.try_out(checked)
+            suites_for(checked.to_dict(), suites)  # a broken one is better met before the training than after
             tried.add(what)
         jobs.append(Job(job, values, _folder(number, job, varying)))
     return jobs
@@ -168,11 +167,11 @@ def directory_name(values: dict[str, Any], now: datetime.datetime, ending: str) 
     return Path("outputs") / f"{now:%Y-%m-%d}" / name
 
 
-def launch(conf: Path, argv: Sequence[str], job: Callable[[], None]) -> int:
+def launch(root: Path, argv: Sequence[str], job: Callable[[], None]) -> int:
     """Run what the command line asks for; returns the exit status.
 
     Args:
-        conf: the folder of the config groups.
+        root: the folder that holds `conf/` and `suites/`.
         argv: the arguments, without the program's name.
         job: the function under `hydra.main`; reads `sys.argv`.
 
@@ -187,7 +186,7 @@ def launch(conf: Path, argv: Sequence[str], job: Callable[[], None]) -> int:
             sys.argv[1:] = [*flags, *overrides]
             job()
             return 0
-        directories = _prepare(conf, flags, overrides)
+        directories = _prepare(root, flags, overrides)
     except InputError as error:
         terminal.print_error(str(error))
         return 2
@@ -199,7 +198,7 @@ def launch(conf: Path, argv: Sequence[str], job: Callable[[], None]) -> int:
     return _outcome(directories, interrupted)
 
 
-def _prepare(conf: Path, flags: list[str], overrides: list[str]) -> list[Path]:
+def _prepare(root: Path, flags: list[str], overrides: list[str]) -> list[Path]:
     """Check every job, make the directory, and hand Hydra its place; returns the runs' directories."""
     from rl_eval import run
 
@@ -218,7 +217,7 @@ def _prepare(conf: Path, flags: list[str], overrides: list[str]) -> list[Path]:
             raise InputError(f"{found.path} is finished: there is nothing to resume; start a new run")
         sys.argv[1:] = [*ordered, f"hydra.run.dir={_quoted(found.path)}", "hydra.output_subdir=null"]
         return [found.path]
-    jobs = plan(conf, overrides, multirun)
+    jobs = plan(root / "conf", root / "suites", overrides, multirun)
     now = datetime.datetime.now()
     own = [o for o in overrides if o.startswith(("hydra.run.dir=", "hydra.sweep.dir="))]
     first = jobs[0].values

@@ -6,10 +6,12 @@ fsynced and renamed, so a reader never sees half of one.
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import hashlib
 import json
 import os
+import re
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -27,14 +29,15 @@ STATUSES = ("running", "finished", "failed", "interrupted")
 
 def create_directory(path: Path) -> Path:
     """Make a directory that nobody else has, adding `_2`, `_3`, … to the name where it is taken."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    for attempt in range(1, 10_000):
-        candidate = path if attempt == 1 else path.with_name(f"{path.name}_{attempt}")
-        try:
-            candidate.mkdir()
-        except FileExistsError:
-            continue
-        return candidate
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        for attempt in range(1, 10_000):
+            candidate = path if attempt == 1 else path.with_name(f"{path.name}_{attempt}")
+            with contextlib.suppress(FileExistsError):
+                candidate.mkdir()
+                return candidate
+    except OSError as error:
+        raise InputError(f"{path} cannot be made ({error.strerror}): name another with hydra.run.dir=...") from error
     raise InputError(f"{path} and 9,999 names like it are taken: name another folder with hydra.run.dir=...")
 
 
@@ -85,7 +88,7 @@ def read_json(path: Path) -> dict[str, Any]:
         values = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise InputError(f"{path} does not exist") from error
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise InputError(f"{path} cannot be read as JSON ({error}): it is damaged or not ours") from error
     if not isinstance(values, dict) or values.get("schema") != SCHEMA:
         raise InputError(f"{path} does not say `schema: {SCHEMA}`: it was written by another program or version")
@@ -158,6 +161,7 @@ def read_checkpoint(directory: Path, name: str) -> tuple[dict[str, np.ndarray], 
     Raises:
         InputError: missing, truncated or altered; the file is named.
     """
+    from safetensors import SafetensorError
     from safetensors.numpy import load
 
     meta = read_json(directory / f"{name}.json")
@@ -168,7 +172,10 @@ def read_checkpoint(directory: Path, name: str) -> tuple[dict[str, np.ndarray], 
         raise InputError(f"{file} cannot be read ({error}): use another snapshot of the run") from error
     if hashlib.sha256(payload).hexdigest() != meta.get("sha256"):
         raise InputError(f"{file} is truncated or altered (its SHA-256 differs): use another snapshot of the run")
-    return load(payload), meta
+    try:
+        return load(payload), meta
+    except SafetensorError as error:
+        raise InputError(f"{file} is not a safetensors file ({error}): use another snapshot of the run") from error
 
 
 @dataclass(frozen=True)
@@ -197,20 +204,20 @@ class Run:
         named = self.info.get("snapshot")
         snapshots = self.snapshots()
         if named is not None:
-            found = self.path / "snapshots" / Path(str(named)).name
-            if found.is_dir():
-                return found
-            raise InputError(f"{self.path} names {found.name} as its policy, but that snapshot is missing: train again")
+            for found in snapshots:
+                if found.name == named:
+                    return found
+            raise InputError(f"{self.path} names {named!r} as its policy, but has no such snapshot: train again")
         if not snapshots:
             raise InputError(f"{self.path} holds no snapshot: train on with `python train.py resume={self.path}`")
         return snapshots[-1]
 
 
 def steps_in(folder: Path) -> list[Path]:
-    """The `step_<n>` directories in a folder, by n."""
+    """The `step_<n>` directories in a folder, by n; never a link, which may lead out of the run."""
     if not folder.is_dir():
         return []
-    named = [p for p in folder.iterdir() if p.is_dir() and p.name.startswith("step_") and p.name[5:].isdigit()]
+    named = [p for p in folder.iterdir() if re.fullmatch("step_[0-9]+", p.name) and p.is_dir() and not p.is_symlink()]
     return sorted(named, key=lambda p: int(p.name[5:]))
 
 
@@ -309,7 +316,7 @@ def read_metrics(path: Path) -> dict[str, np.ndarray]:
             reader = csv.reader(file)
             header = next(reader, [])
             rows = [row for row in reader if len(row) == len(header)]
-    except OSError as error:
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise InputError(f"{path} cannot be read: {error}") from error
     try:
         return {

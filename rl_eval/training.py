@@ -183,6 +183,9 @@ class Training:
     def begin(self) -> None:
         """Start from nothing."""
         run.write_text(self.directory / "config.yaml", yaml.safe_dump(self.config.to_dict(), sort_keys=False))
+        domain = envs.domain(self.config.env.name)
+        if hasattr(domain, "preprocessing"):
+            run.write_json(self.directory / "preprocessing.json", domain.preprocessing(self.config.env))
         self.agent.start(_env_seeds(self.config.seed, 0, self.n_envs))
         self._write_info("running")
 

@@ -148,7 +148,7 @@ def test_bad_input_is_one_sentence_and_status_2(arguments, message, tmp_path, mo
     (tmp_path / "nan.csv").write_text(CSV.replace("3,1,0", "NaN,1,0", 1).replace("4,5,0", "NaN,5,0", 1))
     before = sorted(tmp_path.iterdir())
     monkeypatch.chdir(tmp_path)
-    status = launch(ROOT / "conf", arguments, lambda: pytest.fail("training began"))
+    status = launch(ROOT, arguments, lambda: pytest.fail("training began"))
     assert status == 2
     (line,) = capsys.readouterr().err.strip().splitlines()
     assert line.startswith("error: ")

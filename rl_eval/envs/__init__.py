@@ -8,11 +8,13 @@ A domain module offers, by convention:
   (array `[N, ...]`, valid where the mask `infos["_final_obs"]` is set). `autoreset=False` is DISABLED:
   a finished copy stays idle until `reset(options={"reset_mask": mask})`.
 - `OUTCOME`: the names in the outcome.
+- `SELECT_METRIC`: the task metric that chooses between snapshots where the config names none.
 - `BASELINES`: name -> `build(config) -> Policy`, the policies that `baseline:<name>` can name.
 - `gate_episodes(config) -> int | None`, `select_episodes` likewise: how many episodes that finite part
   holds; None: endless.
   An environment with a finite set reads `options["episode"]` (array `[N]`, the index of the episode each
   copy is to play) and `options["order"]` (the seed of the permutation) on reset.
+- `preprocessing(config) -> dict`, where there is any: what was fitted on the training part, as JSON.
 - `fingerprints(config) -> dict[str, str]`: part -> hash of its data; empty where there is none.
 """
 

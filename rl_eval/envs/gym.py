@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from rl_eval.errors import InputError, nearest
 
 OUTCOME = ("native_reward",)
+SELECT_METRIC = "mean_return"
 BASELINES: dict[str, Any] = {}
 
 
@@ -45,8 +46,10 @@ def _spec(config: Config) -> gym.envs.registration.EnvSpec:
     if module:
         try:
             importlib.import_module(module)
-        except ImportError as error:
-            raise InputError(f"env.id={config.id!r}: the module {module!r} cannot be imported ({error})") from error
+        except Exception as error:  # its code is not ours: whatever it raises
+            raise InputError(
+                f"env.id={config.id!r}: the module {module!r} cannot be imported ({_line(error)})"
+            ) from error
     try:
         return gym.spec(env_id)
     except gym.error.Error as error:
@@ -55,6 +58,12 @@ def _spec(config: Config) -> gym.envs.registration.EnvSpec:
             f"env.id={config.id!r} is not registered with Gymnasium: {nearest(env_id, known)}"
             "list the ids with `python -c 'import gymnasium; gymnasium.pprint_registry()'`"
         ) from error
+
+
+def _line(error: Exception) -> str:
+    """Another library's message on one line, with the kind of error where the message alone says little."""
+    text = " ".join(str(error).split())
+    return f"{type(error).__name__}: {text}" if isinstance(error, LookupError) or not text else text
 
 
 def make(config: Config, *, n_envs: int, part: str, autoreset: bool = True) -> VectorEnv:
@@ -66,8 +75,10 @@ def make(config: Config, *, n_envs: int, part: str, autoreset: bool = True) -> V
     spec = _spec(config)
     try:
         copies = [gym.make(spec, disable_env_checker=True, **config.kwargs) for _ in range(n_envs)]
-    except (TypeError, gym.error.Error, ImportError) as error:
-        raise InputError(f"env.id={config.id!r} with env.kwargs={config.kwargs!r} cannot be made: {error}") from error
+    except Exception as error:  # environments check their kwargs with whatever they like
+        raise InputError(
+            f"env.id={config.id!r} with env.kwargs={config.kwargs!r} cannot be made: {_line(error)}"
+        ) from error
     if isinstance(copies[0].observation_space, gym.spaces.Discrete):
         copies = [gym.wrappers.FlattenObservation(env) for env in copies]  # one-hot
     return GymnasiumVector(copies, autoreset=autoreset)
@@ -104,13 +115,13 @@ class GymnasiumVector(VectorEnv):
         n = self.num_envs
         self._obs = np.zeros((n, *space.shape), space.dtype)
         self._final_obs = np.zeros_like(self._obs)
-        self._idle = np.zeros(n, bool)
+        self._idle = np.full(n, not autoreset)  # under DISABLED, a copy that was never reset has nothing to play
 
     def reset(self, *, seed=None, options=None):
         """Start every copy, or those in `options["reset_mask"]`; `seed` is one int or a list of N."""
         mask = np.ones(self.num_envs, bool) if not options else options.get("reset_mask", np.ones(self.num_envs, bool))
-        if seed is None or isinstance(seed, int):
-            seed = [None if seed is None else seed + i for i in range(self.num_envs)]
+        if seed is None or isinstance(seed, int | np.integer):
+            seed = [None if seed is None else int(seed) + i for i in range(self.num_envs)]
         for i in np.flatnonzero(mask):
             self._obs[i], _ = self.copies[i].reset(seed=seed[i])
         self._idle[mask] = False

@@ -8,7 +8,7 @@ from pydantic import Field
 
 from rl_eval.envs import gym
 
-OUTCOME, BASELINES = gym.OUTCOME, gym.BASELINES
+OUTCOME, SELECT_METRIC, BASELINES = gym.OUTCOME, gym.SELECT_METRIC, gym.BASELINES
 gate_episodes, select_episodes, fingerprints, make = gym.gate_episodes, gym.select_episodes, gym.fingerprints, gym.make
 
 

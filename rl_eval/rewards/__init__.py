@@ -31,13 +31,23 @@ class RewardFunction:
             InputError: a target outside the project, or parameters that the term does not take.
         """
         built: dict[str, tuple[float, Term]] = {}
+        if not isinstance(terms, Mapping):
+            raise InputError(f"reward.terms={terms!r} is not a section of named terms, such as reward.terms.native")
         for name, values in terms.items():
+            if not isinstance(values, Mapping):
+                raise InputError(f"reward.terms.{name}={values!r} is not a section with _target_ and weight")
             parameters = dict(values)
             target, weight = parameters.pop("_target_", None), parameters.pop("weight", 1.0)
             if target is None:
                 raise InputError(f"reward.terms.{name} has no _target_: name a term such as rl_eval.rewards.Native")
             try:
-                built[name] = (float(weight), resolve(target)(**parameters))
+                weight = float(weight)
+            except (TypeError, ValueError) as error:
+                raise InputError(f"reward.terms.{name}.weight={weight!r} is not a number") from error
+            if not np.isfinite(weight):
+                raise InputError(f"reward.terms.{name}.weight={weight!r} is not a finite number")
+            try:
+                built[name] = (weight, resolve(target)(**parameters))
             except (TypeError, ValueError) as error:
                 raise InputError(f"reward.terms.{name}: {error}") from error
         return cls(built)

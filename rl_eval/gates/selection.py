@@ -1,0 +1,259 @@
+"""Which training runs a suite judges."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+
+from rl_eval.envs import validate
+from rl_eval.errors import InputError, nearest
+from rl_eval.gates.commands import train_command
+from rl_eval.gates.schema import Suite, load_suite
+from rl_eval.run import Run, find_runs, read_json, read_run
+
+# Where data lies is not what it is: the fingerprints of a run say that.
+LOCATIONS = frozenset({"path"})
+# Parts of a run's config that change neither what it learns nor how.
+_INCIDENTAL = ("name", "resume", "tracker")
+
+
+@dataclass(frozen=True)
+class Selection:
+    """The runs of one suite, the newest last.
+
+    Attributes:
+        too_few: why criteria over several runs cannot be decided; None where they can.
+    """
+
+    runs: tuple[Run, ...]
+    too_few: str | None = None
+
+
+def environment_of(run: Run) -> BaseModel:
+    """The checked environment that a run was trained on.
+
+    Raises:
+        InputError: its config is not one that this version knows.
+    """
+    try:
+        return validate(run.config["env"])
+    except ValidationError as error:
+        where = ".".join(str(part) for part in error.errors()[0]["loc"])
+        raise InputError(
+            f"{run.path / 'config.yaml'} has an environment that this version does not know (env.{where}): train again"
+        ) from error
+
+
+def _identity(env: BaseModel) -> dict[str, Any]:
+    return {key: value for key, value in env.model_dump(mode="json").items() if key not in LOCATIONS}
+
+
+def matches_environment(suite: Suite, values: Mapping[str, Any]) -> bool:
+    """Whether an `env:` section describes the environment of a suite, wherever its data lies."""
+    try:
+        return _identity(validate(values)) == _identity(suite.env)
+    except (ValidationError, InputError):
+        return False
+
+
+def suites_for(run: Run | Mapping[str, Any], folder: Path | str = "suites") -> list[Suite]:
+    """The suites in a folder whose environment is that of a run, by name.
+
+    Args:
+        run: a run, or the config of one that is yet to be trained.
+
+    Raises:
+        InputError: a suite is broken.
+    """
+    config = run.config if isinstance(run, Run) else run
+    suites = [load_suite(path, _from_here(path)) for path in sorted(Path(folder).glob("*.y*ml")) if says_suite(path)]
+    return [suite for suite in suites if matches_environment(suite, config["env"])]
+
+
+def _from_here(path: Path) -> str:
+    """A path as a person in the current directory would type it."""
+    here, path = Path.cwd(), path.resolve()
+    return str(path.relative_to(here) if path.is_relative_to(here) else path)
+
+
+def says_suite(path: Path) -> bool:
+    """Whether a YAML file has `rl_eval:` at its top level, without parsing it."""
+    try:
+        with open(path, encoding="utf-8", errors="replace") as file:
+            return any(line.startswith(("rl_eval:", "rl_eval :", '"rl_eval"', "'rl_eval'")) for line in file)
+    except OSError:
+        return False
+
+
+def named_runs(suite: Suite, paths: Sequence[Path | str]) -> Selection:
+    """The runs that a person named; a sweep stands for its runs.
+
+    Raises:
+        InputError: not a run, not finished, or of another environment.
+    """
+    runs = [run for path in paths for run in _expand(Path(path))]
+    for run in runs:
+        if not run.finished:
+            raise InputError(_unfinished(run))
+        if not matches_environment(suite, run.config["env"]):
+            raise InputError(_other_environment(suite, run))
+    return Selection(tuple(runs), _not_a_group(suite, runs))
+
+
+def _expand(path: Path) -> list[Run]:
+    file = path / "sweep.json"
+    if not file.is_file():
+        return [read_run(path)]
+    runs = []
+    for job in read_json(file).get("jobs") or []:
+        # only the name: a sweep may have been moved, and its file may not point elsewhere
+        directory = path / Path(str(job["directory"])).name
+        if not directory.is_dir():
+            raise InputError(f"{directory}, a run of the sweep {path}, is missing: start the sweep again")
+        runs.append(read_run(directory))
+    if not runs:
+        raise InputError(f"{file} lists no run: start the sweep again")
+    return runs
+
+
+def newest_group(suite: Suite, outputs: Path) -> Selection:
+    """The newest complete group of equal config but for the seed; where none is complete, the newest.
+
+    Raises:
+        InputError: there is no finished run, or one of the group's crashed or is unfinished.
+    """
+    matching = [run for run in find_runs(outputs) if _matches(suite, run)]
+    groups: dict[str, list[Run]] = {}
+    for run in matching:
+        groups.setdefault(_group_key(suite, run), []).append(run)
+    chosen = {key: _members(suite, members) for key, members in groups.items()}
+    candidates = [key for key, members in chosen.items() if members]
+    if not candidates:
+        raise InputError(_no_run(suite, matching, outputs))
+    complete = [key for key in candidates if len(chosen[key]) == suite.spec.runs.count]
+    best = max(complete or candidates, key=lambda key: _started(chosen[key][-1]))
+    _refuse_survivors(chosen[best], groups[best])
+    return Selection(tuple(chosen[best]), _not_a_group(suite, chosen[best]))
+
+
+def _matches(suite: Suite, run: Run) -> bool:
+    if not matches_environment(suite, run.config["env"]):
+        return False
+    settings = {key: value for key, value in suite.spec.train.items() if key.removeprefix("env.") not in LOCATIONS}
+    return all(_setting(suite, run.config, key) == value for key, value in settings.items())
+
+
+def _setting(suite: Suite, config: Mapping[str, Any], key: str) -> Any:
+    """The value of a dotted key in a run's config; of a group such as `agent`, its name."""
+    value: Any = config
+    for part in key.split("."):
+        if not isinstance(value, Mapping) or part not in value:
+            known = ", ".join(str(name) for name in config)
+            raise InputError(
+                f"{suite.shown}: train.{key} is not recorded by runs, so they cannot be told by it: "
+                f"{nearest(key, [str(name) for name in config])}name a key of their config ({known}), dotted"
+            )
+        value = value[part]
+    if isinstance(value, Mapping):
+        if "name" not in value:
+            raise InputError(
+                f"{suite.shown}: train.{key} is a group whose choice runs do not record: name the keys it sets, dotted"
+            )
+        return value["name"]
+    return value
+
+
+def _group_key(suite: Suite, run: Run) -> str:
+    return json.dumps(_comparable(run, with_seed=suite.spec.runs.same_seed), sort_keys=True, default=str)
+
+
+def _comparable(run: Run, *, with_seed: bool) -> dict[str, Any]:
+    """What two runs must have in common to be repeats of one another."""
+    left_out = _INCIDENTAL if with_seed else (*_INCIDENTAL, "seed")
+    config = {key: value for key, value in run.config.items() if key not in left_out}
+    return {**config, "env": _identity(environment_of(run))}
+
+
+def _started(run: Run) -> str:
+    return str(run.info.get("started", ""))
+
+
+def _members(suite: Suite, group: Iterable[Run]) -> list[Run]:
+    """The newest `count` finished runs of a group, one a seed where seeds are to differ, the newest last."""
+    finished = [run for run in group if run.finished]
+    if not suite.spec.runs.same_seed:
+        finished = list({run.config.get("seed"): run for run in sorted(finished, key=_started)}.values())
+    return sorted(finished, key=_started)[-suite.spec.runs.count :]
+
+
+def _refuse_survivors(members: Sequence[Run], group: Sequence[Run]) -> None:
+    """A run that crashed among the others may not drop out: those that survived would be judged too kindly."""
+    first = _started(members[0])
+    for run in group:
+        seed = run.config.get("seed")
+        # a single run has no others to be chosen from, except a newer attempt at itself
+        other = len(members) == 1 and seed != members[0].config.get("seed")
+        if run.finished or _started(run) < first or other:
+            continue
+        again = [r for r in group if r.finished and r.config.get("seed") == seed and _started(r) > _started(run)]
+        if not again:
+            raise InputError(_unfinished(run) + ", or name with --run the finished ones that are to be judged")
+
+
+def _unfinished(run: Run) -> str:
+    status = run.info["status"]
+    said = {
+        "failed": "failed",
+        "interrupted": "was interrupted",
+        "running": "is still running, or was killed",
+    }[status]
+    reason = run.info.get("reason")
+    return (
+        f"the run {run.path} (seed {run.config.get('seed')}) {said}{f' ({reason})' if reason else ''}, so its group "
+        f"is not complete: finish it with `python train.py resume={run.path}`, remove it and train again"
+    )
+
+
+def _no_run(suite: Suite, matching: Sequence[Run], outputs: Path) -> str:
+    if matching:
+        return _unfinished(matching[-1])
+    return f"no finished run below {outputs} is one that {suite.shown} judges: train with `{train_command(suite)}`"
+
+
+def _not_a_group(suite: Suite, runs: Sequence[Run]) -> str | None:
+    """Why the runs cannot stand for the spread of training, or None where they can."""
+    wanted = suite.spec.runs
+    if wanted.count == 1:
+        return None
+    if len(runs) < wanted.count:
+        return f"it needs {wanted.count} finished runs and there are {len(runs)}: train with `{train_command(suite)}`"
+    configs = [_comparable(run, with_seed=False) for run in runs]
+    for run, config in zip(runs, configs, strict=True):
+        if config != configs[0]:
+            differing = sorted(key for key in {*config, *configs[0]} if config.get(key) != configs[0].get(key))
+            return (
+                f"{run.path} differs from {runs[0].path} in {', '.join(differing)}: "
+                "name runs that differ in nothing but their seed"
+            )
+    seeds = [run.config.get("seed") for run in runs]
+    if wanted.same_seed and len(set(seeds)) > 1:
+        return f"the runs have the seeds {', '.join(str(seed) for seed in seeds)}: name runs of one seed"
+    if not wanted.same_seed and len(set(seeds)) < len(seeds):
+        return f"the runs have the seeds {', '.join(str(seed) for seed in seeds)}: name runs of different seeds"
+    return None
+
+
+def _other_environment(suite: Suite, run: Run) -> str:
+    theirs, ours = _identity(environment_of(run)), _identity(suite.env)
+    if theirs["name"] != ours["name"]:
+        return f"{run.path} is a run of {theirs['name']}, but {suite.shown} judges {ours['name']}: name a run of that"
+    key = next(key for key in ours if theirs.get(key) != ours[key])
+    return (
+        f"{run.path} was trained with env.{key}={theirs.get(key)!r}, but {suite.shown} judges {ours[key]!r}: "
+        "name a run of the same environment"
+    )

@@ -1,0 +1,87 @@
+"""Whether a run left what it should, and whether its own numbers agree."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from rl_eval.errors import InputError
+from rl_eval.metrics._registry import metric
+
+if TYPE_CHECKING:
+    from rl_eval.run import Run
+
+
+@metric("artefact", unit="run", better="higher")
+def artefacts_complete(run: Run) -> list[str]:
+    """1 when the policy snapshot, every other snapshot, metrics, results and config are there and readable, else 0."""
+    from rl_eval.run import read_checkpoint, read_metrics, read_run
+
+    faults = []
+    checks: list[Callable[[], object]] = [lambda: read_run(run.path), run.judged_snapshot]
+    checks += [partial(read_checkpoint, path, "policy") for path in run.snapshots()]
+    for check in checks:
+        try:
+            check()
+        except InputError as error:
+            faults.append(str(error))
+    try:
+        rows = read_metrics(run.path / "metrics.csv")
+        if not rows or not len(next(iter(rows.values()))):
+            faults.append(f"{run.path / 'metrics.csv'} holds no row")
+    except InputError as error:
+        faults.append(str(error))
+    if not run.info.get("results"):
+        faults.append(f"{run.path / 'run.json'} holds no results")
+    return faults
+
+
+@metric("artefact", unit="run", better="higher")
+def numbers_agree(run: Run) -> list[str]:
+    """1 when the run's step counts and final figures agree wherever they are written, else 0."""
+    from rl_eval.run import read_metrics
+
+    faults = []
+    env_steps = run.info.get("env_steps")
+    if not isinstance(env_steps, int):
+        return [f"run.json says {env_steps!r} env_steps, which is not a count"]
+    parts: dict[str, Any] = {name: run.info.get(f"steps_{name}") for name in ("finished", "in_flight", "cut")}
+    missing = [name for name, value in parts.items() if not isinstance(value, int)]
+    if missing:
+        faults.append(f"run.json does not say steps_{missing[0]}")
+    elif sum(parts.values()) != env_steps:
+        counted = " + ".join(f"{value:,} {name.replace('_', ' ')}" for name, value in parts.items())
+        faults.append(f"run.json says {env_steps:,} env_steps, but its episodes hold {counted}")
+    try:
+        logged = read_metrics(run.path / "metrics.csv").get("env_steps", np.zeros(0))
+    except InputError as error:
+        faults.append(str(error))
+    else:
+        if not len(logged) or logged[-1] != env_steps:
+            last = f"{int(logged[-1]):,}" if len(logged) else "none"
+            faults.append(f"run.json says {env_steps:,} env_steps, but the last of metrics.csv is {last}")
+    return faults + _final_figures(run)
+
+
+def _final_figures(run: Run) -> list[str]:
+    """The final results must be possible as the figures of one set of episodes."""
+    results: dict[str, Any] = run.info.get("results") or {}
+    figures = [results.get(name) for name in ("min", "mean", "max", "std")]
+    low, mean, high, std = (float(value) if isinstance(value, int | float) else math.nan for value in figures)
+    if not all(math.isfinite(value) for value in (low, mean, high, std)):
+        return ["run.json does not say results.mean, std, min and max as numbers"]
+    slack = 1e-6 * max(1.0, abs(low), abs(high))
+    widest = (high - low) / math.sqrt(2)  # the sample std of two episodes at the ends, and no sample has more
+    if not low - slack <= mean <= high + slack or not -slack <= std <= widest + slack:
+        return [f"run.json says a mean of {mean:.6g} ± {std:.6g} between {low:.6g} and {high:.6g}, which cannot be"]
+    # the judged snapshot was scored when it was chosen and again at the end, on the same episodes
+    chosen = run.info.get("select_score")
+    metric_name = (run.config.get("select") or {}).get("metric")
+    again = results.get(str(metric_name))
+    if chosen is not None and again is not None and chosen != again:
+        return [f"run.json says a {metric_name} of {chosen:.6g} as select_score and {again:.6g} in results"]
+    return []

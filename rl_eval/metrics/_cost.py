@@ -1,0 +1,23 @@
+"""What the decisions cost."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from rl_eval.metrics._registry import MetricUndefined, metric
+
+if TYPE_CHECKING:
+    from rl_eval.rollout import Episodes
+
+
+@metric("task", needs=("cost",), unit="case", better="lower")
+def mean_cost(episodes: Episodes, config: Any) -> float:
+    """Mean cost of a case, as the environment counts it."""
+    cost = np.asarray(episodes.outcome["cost"], np.float64)
+    if len(cost) == 0:
+        raise MetricUndefined("no case was played, so there is no mean cost: play at least one episode")
+    if not np.isfinite(cost).all():
+        raise MetricUndefined("mean_cost is undefined: a case has a cost that is not finite")
+    return float(cost.mean())

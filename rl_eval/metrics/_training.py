@@ -1,0 +1,37 @@
+"""Numbers that a run recorded about its own training."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+from rl_eval.errors import InputError, nearest
+from rl_eval.metrics._registry import MetricUndefined, metric
+
+if TYPE_CHECKING:
+    from rl_eval.run import Run
+
+
+def _numbers(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, float | None]]:
+    """The numbers of nested mappings by dotted name; null, as which NaN is stored, is None."""
+    for key, value in values.items():
+        if isinstance(value, Mapping):
+            yield from _numbers(value, f"{prefix}{key}.")
+        elif value is None or (isinstance(value, int | float) and not isinstance(value, bool)):
+            yield f"{prefix}{key}", value
+
+
+@metric("training", name="training.<key>", unit="run")
+def training(key: str, run: Run) -> float:
+    """Any number in run.json by its name: training.wall_s, training.steps_per_s, training.results.mean."""
+    numbers = dict(_numbers(run.info))
+    if key not in numbers:
+        raise InputError(
+            f"training.{key} is not a number in {run.path / 'run.json'}: {nearest(key, numbers)}"
+            f"it has {', '.join(name for name in numbers if name != 'schema')}"
+        )
+    value = numbers[key]
+    if value is None or not math.isfinite(value):
+        raise MetricUndefined(f"training.{key} is undefined: {run.path / 'run.json'} holds no finite number there")
+    return float(value)

@@ -1,0 +1,175 @@
+"""Stopping and going on: interrupts, resume points, snapshots, failures."""
+
+import hashlib
+import json
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+
+from rl_eval import config as configs
+from rl_eval import run as runs
+from rl_eval.errors import InputError
+from rl_eval.launch import compose
+from rl_eval.tracking import open_tracker
+from rl_eval.training import train
+
+ROOT = Path(__file__).resolve().parents[1]
+THREAT = [
+    "env=threat",
+    "env.train_flows=3000",
+    "env.select_flows=1000",
+    "env.gate_flows=1000",
+    "total_steps=8192",
+    "agent.n_envs=16",
+    "agent.batch_size=128",
+    "checkpoint_every=1024",
+    "log_every=512",
+    "select.every=2048",
+    "select.episodes=2",
+    "keep_snapshots=3",
+]
+THREAT_A2C = ["agent=a2c", *(o for o in THREAT if not o.startswith("agent.batch_size"))]
+CARTPOLE = [
+    "env=cartpole",
+    "total_steps=8192",
+    "agent.n_envs=4",
+    "agent.n_steps=64",
+    "agent.n_epochs=1",
+    "resume_every=2048",
+    "select.every=2048",
+    "select.episodes=2",
+]
+
+
+def checked(overrides):
+    return configs.load(compose(ROOT / "conf", overrides))
+
+
+def learn(overrides, directory, *, stop_at=None, resume=False):
+    """Train in process; `stop_at` asks for a stop, as Ctrl-C does, once that many env steps are taken."""
+    config = checked(overrides)
+    directory.mkdir(exist_ok=True)
+
+    def on_step(env_steps, *_):
+        if stop_at is not None and env_steps >= stop_at:
+            signal.raise_signal(signal.SIGINT)
+
+    tracker = open_tracker(config.tracker, run_dir=directory, config={})
+    return train(config, directory, tracker=tracker, on_step=on_step, resume=resume)
+
+
+def table(run):
+    lines = (run.path / "metrics.csv").read_text().splitlines()
+    wall = lines[0].split(",").index("wall_s")
+    return [[cell for i, cell in enumerate(line.split(",")) if i != wall] for line in lines]
+
+
+def final_policy(run):
+    return hashlib.sha256((run.judged_snapshot() / "policy.safetensors").read_bytes()).hexdigest()
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [THREAT, CARTPOLE, THREAT_A2C, [*CARTPOLE, "agent.normalize_obs=true"]],
+    ids=["threat", "cartpole", "threat-a2c", "cartpole-normalised"],
+)
+def test_an_interrupted_run_goes_on_to_the_same_end(overrides, tmp_path):
+    whole = learn(overrides, tmp_path / "whole")
+    assert whole.info["status"] == "finished"
+    broken = learn(overrides, tmp_path / "broken", stop_at=5000)
+    assert broken.info["status"] == "interrupted"
+    assert 5000 <= broken.info["env_steps"] < 8192
+    assert broken.snapshots()[-1].name == f"step_{broken.info['env_steps']}"  # Ctrl-C saves what there is
+    again = learn(overrides, tmp_path / "broken", resume=True)
+    assert again.info["status"] == "finished"
+    assert table(again) == table(whole)
+    assert final_policy(again) == final_policy(whole)
+    for key in ("env_steps", "episodes", "gradient_steps", "steps_finished", "steps_in_flight", "steps_cut"):
+        assert again.info[key] == whole.info[key]
+    assert whole.info["steps_finished"] + whole.info["steps_in_flight"] + whole.info["steps_cut"] == 8192
+
+
+def test_a_run_without_a_resume_point_starts_again(tmp_path):
+    whole = learn(CARTPOLE, tmp_path / "whole")
+    learn(CARTPOLE, tmp_path / "broken", stop_at=1000)
+    assert not runs.steps_in(tmp_path / "broken" / "resume")
+    assert table(learn(CARTPOLE, tmp_path / "broken", resume=True)) == table(whole)
+
+
+def test_snapshots_do_not_touch_training(tmp_path):
+    often = learn([*CARTPOLE, "checkpoint_every=256"], tmp_path / "often")
+    seldom = learn([*CARTPOLE, "checkpoint_every=8192"], tmp_path / "seldom")
+    assert table(often) == table(seldom)
+    assert final_policy(often) == final_policy(seldom)
+
+
+def test_the_last_snapshots_and_the_best_are_kept(tmp_path):
+    run = learn(THREAT, tmp_path / "run")
+    kept = {p.name for p in run.snapshots()}
+    assert run.info["snapshot"] in kept
+    assert {"step_8192", "step_7168", "step_6144"} <= kept
+    assert len(kept) <= 4
+
+
+def test_the_target_on_select_ends_training(tmp_path):
+    run = learn([*CARTPOLE, "select.stop_at=1"], tmp_path / "run")
+    assert run.info["env_steps"] == 2048
+    assert run.info["snapshot"] == "step_2048"
+    assert run.info["select_score"] == run.info["results"]["mean_return"]
+
+
+def test_the_preprocessing_is_saved_with_the_run(tmp_path):
+    run = learn(THREAT, tmp_path / "run")
+    assert runs.read_json(run.path / "preprocessing.json")
+
+
+def test_a_number_that_is_not_finite_fails_the_run_and_keeps_the_last_snapshot(tmp_path):
+    run = learn([*CARTPOLE, "checkpoint_every=256", "agent.lr=1e38", "agent.max_grad_norm=1e30"], tmp_path / "run")
+    assert run.info["status"] == "failed"
+    assert "nan" in run.info["reason"] or "inf" in run.info["reason"]
+    assert run.info["results"] is None
+
+
+def test_a_damaged_resume_point_is_named(tmp_path):
+    learn(CARTPOLE, tmp_path / "run", stop_at=5000)
+    point = runs.steps_in(tmp_path / "run" / "resume")[-1] / "state.safetensors"
+    point.write_bytes(point.read_bytes()[:-10])
+    with pytest.raises(InputError, match=r"state\.safetensors is truncated or altered"):
+        learn(CARTPOLE, tmp_path / "run", resume=True)
+
+
+def test_ctrl_c_at_the_command_line_and_resume(tmp_path):
+    """The whole way: SIGINT to the process, status 130, the hint, and `resume=`."""
+    command = [sys.executable, str(ROOT / "train.py")]
+    process = subprocess.Popen(
+        [*command, "env=cartpole", "total_steps=60000", "select.stop_at=null"],
+        cwd=tmp_path,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    for _ in range(600):
+        rows = [file.read_text().count("\n") for file in tmp_path.glob("outputs/*/*/metrics.csv")]
+        if rows and rows[0] > 2:
+            break
+        time.sleep(0.1)
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 130, errors
+    (file,) = tmp_path.glob("outputs/*/*/run.json")
+    assert json.loads(file.read_text())["status"] == "interrupted"
+    hint = file.parent.relative_to(tmp_path)
+    assert f"python train.py resume={hint}" in errors
+    done = subprocess.run([*command, f"resume={hint}"], cwd=tmp_path, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    facts = json.loads(file.read_text())
+    assert facts["status"] == "finished"
+    assert facts["env_steps"] >= 60000
+    assert yaml.safe_load((file.parent / "config.yaml").read_text())["env"]["name"] == "cartpole"
+    steps = runs.read_metrics(file.parent / "metrics.csv")["env_steps"]
+    assert (np.diff(steps) > 0).all()
