@@ -18,7 +18,6 @@ from agents.collect import EpisodeLog, Rollout, collect, next_values, require_sa
 from agents.config import OnPolicyConfig
 from agents.networks import ActorCritic
 
-
 REMEDY = "lower lr, or set agent.normalize_reward=true"
 
 

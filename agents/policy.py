@@ -29,9 +29,10 @@ def restore_action_space(described: Mapping[str, Any]) -> gym.Space:
         return gym.spaces.Discrete(described["n"], start=described["start"])
     dtype = np.dtype(described["dtype"])
     # JSON has no infinity: a bound that was one comes back as None
-    low, high = np.asarray(described["low"], np.float64), np.asarray(described["high"], np.float64)
-    low, high = np.where(np.isnan(low), -np.inf, low), np.where(np.isnan(high), np.inf, high)
-    return gym.spaces.Box(low.astype(dtype), high.astype(dtype), dtype=dtype)
+    low, high = np.asarray(described["low"], dtype), np.asarray(described["high"], dtype)
+    if np.issubdtype(dtype, np.floating):
+        low, high = np.where(np.isnan(low), -np.inf, low), np.where(np.isnan(high), np.inf, high)
+    return gym.spaces.Box(low, high, dtype=dtype)
 
 
 def to_environment(actions: np.ndarray, space: gym.Space) -> np.ndarray:

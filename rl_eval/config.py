@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, field_validator
 
 from rl_eval import envs
 from rl_eval.errors import InputError, nearest
@@ -31,7 +31,13 @@ class Select(_Section):
 
     every: int = Field(20_000, ge=1, description="env steps between two tries")
     episodes: int = Field(20, ge=1)
-    metric: str | None = Field(None, description="null: what the environment is judged by")
+    metric: str = Field("", description="null: what the environment is judged by")
+
+    @field_validator("metric", mode="before")
+    @classmethod
+    def _null_is_empty(cls, value: object) -> object:
+        return "" if value is None else value
+
     stop_at: float | None = Field(None, description="training ends once the metric is at least as good as this")
 
 
@@ -72,20 +78,43 @@ def keys_of(values: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
             yield from keys_of(value, f"{prefix}{key}.")
 
 
-def sentence(error: ValidationError, prefix: str = "", known: Mapping[str, Any] | None = None) -> str:
-    """The first finding of a validation as one sentence that names the key and what was given."""
+def sentence(error: ValidationError, given: Mapping[str, Any], prefix: str = "", known: Iterable[str] = ()) -> str:
+    """The first finding of a validation as one sentence that names the key and what was given.
+
+    Args:
+        given: the values that were validated.
+        prefix: the section that they stand in.
+        known: the keys of that section.
+    """
     first = error.errors()[0]
-    location = [str(part) for part in first["loc"]]
+    location, section = [], given
+    for part in first["loc"]:
+        if isinstance(section, Mapping) and part not in section and part != first["loc"][-1]:
+            continue  # which member of a union was tried is no part of the key
+        location.append(str(part))
+        if part != first["loc"][-1] and isinstance(section, Mapping):
+            section = section[part]
     key = ".".join(filter(None, [prefix, *location]))
     if first["type"] in ("extra_forbidden", "unexpected_keyword_argument"):
-        siblings = list(known or {})
+        siblings = list(known) if section is given else [name for name in section if name != location[-1]]
         has = f"it has {', '.join(siblings)}" if siblings else ""
-        return f"{key} is not a key of {prefix or 'the config'}: {nearest(location[-1], siblings)}{has}"
+        return f"{key} is not a key of {key.rpartition('.')[0] or 'the config'}: {nearest(location[-1], siblings)}{has}"
+    if first["type"] == "union_tag_invalid":
+        key, first["input"] = f"{key}.name", first["ctx"]["tag"]
+        first["msg"] = f"choose {first['ctx']['expected_tags'].replace(chr(39), '')}"
     message = first["msg"].removeprefix("Value error, ")
     message = message[:1].lower() + message[1:]
     if not location or first["type"] == "missing":
         return f"{key or 'config'}: {message}"
     return f"{key}={first['input']!r} is not valid: {message}"
+
+
+def _section(values: dict[str, Any], name: str) -> dict[str, Any]:
+    """Take a section out of the values."""
+    section = values.pop(name, None)
+    if not isinstance(section, Mapping):
+        raise InputError(f"{name}={section!r} is not a section with keys of its own, `name` among them")
+    return dict(section)
 
 
 def load(values: Mapping[str, Any]) -> RunConfig:
@@ -99,26 +128,25 @@ def load(values: Mapping[str, Any]) -> RunConfig:
     """
     values = dict(values)
     configs = resolve("agents.config.CONFIGS")
-    agent = dict(values.pop("agent", None) or {})
-    env = dict(values.pop("env", None) or {})
+    agent, env = _section(values, "agent"), _section(values, "env")
     name = agent.get("name")
-    if name not in configs:
+    if str(name) not in configs:
         raise InputError(f"agent={name!r} is not an agent: {nearest(str(name), configs)}choose {' or '.join(configs)}")
     try:
         config = RunConfig.model_validate({**values})
     except ValidationError as error:
-        raise InputError(sentence(error, known=RunConfig.model_fields)) from error
+        raise InputError(sentence(error, values, known=RunConfig.model_fields)) from error
     if config.lr is not None:
         agent["lr"] = config.lr
     try:
         agent_config = TypeAdapter(configs[name]).validate_python(agent)
     except ValidationError as error:
-        raise InputError(sentence(error, "agent", configs[name].__dataclass_fields__)) from error
+        raise InputError(sentence(error, agent, "agent", configs[name].__dataclass_fields__)) from error
     domain = envs.domain(str(env.get("name")))
     try:
         env_config = domain.Config.model_validate(env)
     except ValidationError as error:
-        raise InputError(sentence(error, "env", domain.Config.model_fields)) from error
+        raise InputError(sentence(error, env, "env", domain.Config.model_fields)) from error
     if set(config.reward) != {"terms"}:
         raise InputError(f"reward has the keys {', '.join(config.reward) or 'none'}: it takes `terms` alone")
     RewardFunction.from_config(config.reward["terms"])

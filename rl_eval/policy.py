@@ -8,6 +8,8 @@ A policy is named by one string: a run directory, a control (`random`, `constant
 from __future__ import annotations
 
 import importlib
+import inspect
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
@@ -43,6 +45,12 @@ class Spaces:
         return cls(config.name, envs.single_observation_space, envs.single_action_space)
 
 
+def _finite(box: gym.Space) -> tuple[np.ndarray, np.ndarray]:
+    """The bounds of a Box, with a large number where there is none."""
+    assert isinstance(box, gym.spaces.Box)
+    return np.maximum(box.low, -1e6), np.minimum(box.high, 1e6)
+
+
 class Random:
     """A uniform draw from the action space, whatever the observation."""
 
@@ -54,8 +62,8 @@ class Random:
         n = len(obs)
         if isinstance(self._action, gym.spaces.Discrete):
             return self._rng.integers(self._action.start, self._action.start + self._action.n, n)
-        low, high = np.maximum(self._action.low, -1e6), np.minimum(self._action.high, 1e6)
-        return self._rng.uniform(low, high, (n, *self._action.shape)).astype(self._action.dtype)
+        low, high = _finite(self._action)
+        return self._rng.uniform(low, high, (n, *low.shape)).astype(self._action.dtype)
 
 
 class Constant:
@@ -67,19 +75,22 @@ class Constant:
     def __init__(self, action: gym.Space, value: str):
         if isinstance(action, gym.spaces.Discrete):
             first, last = int(action.start), int(action.start + action.n - 1)
-            if not value.lstrip("-").isdigit() or not first <= int(value) <= last:
+            if not re.fullmatch("-?[0-9]+", value) or not first <= int(value) <= last:
                 raise InputError(f"policy constant:{value} is not an action: the actions are {first} to {last}")
             self._value: np.ndarray = np.asarray(int(value))
         else:
-            low, high = np.maximum(action.low, -1e6), np.minimum(action.high, 1e6)
+            low, high = _finite(action)
             named = {"low": low, "middle": (low + high) / 2, "high": high}
             try:
-                chosen = named[value] if value in named else np.full(action.shape, float(value))
-            except ValueError as error:
+                chosen = named[value] if value in named else np.full(low.shape, float(value))
+            except ValueError:
+                chosen = np.full(action.shape, np.nan)
+            self._value = chosen.astype(action.dtype)
+            if not action.contains(self._value):
                 raise InputError(
-                    f"policy constant:{value} is not an action: give low, middle, high or one number"
-                ) from error
-            self._value = np.clip(chosen, action.low, action.high).astype(action.dtype)
+                    f"policy constant:{value} is not an action: give low, middle, high or one number "
+                    f"from {action.low.max():g} to {action.high.min():g}"
+                )
 
     def act(self, obs: np.ndarray, greedy: bool) -> np.ndarray:
         """The constant, `[N]` or `[N, A]`."""
@@ -87,20 +98,42 @@ class Constant:
 
 
 class Function:
-    """A plain function `f(obs [N, …]) -> actions [N]`, or one that takes `greedy` as well."""
+    """A function of somebody else's, `f(obs [N, …]) -> actions [N]`, or one that takes `greedy` as well."""
 
-    def __init__(self, function: Any, name: str):
-        self._function, self._name = function, name
+    def __init__(self, function: Any, name: str, action: gym.Space):
+        self._function, self._name, self._action = function, name, action
+        try:
+            self._takes_greedy = "greedy" in inspect.signature(function).parameters
+        except ValueError:  # some built-in functions have no signature
+            self._takes_greedy = False
 
     def act(self, obs: np.ndarray, greedy: bool) -> np.ndarray:
-        """What the function answers, checked for its length."""
-        actions = np.asarray(self._function(obs))
-        if len(np.atleast_1d(actions)) != len(obs):
+        """What the function answers, clipped to a Box.
+
+        Raises:
+            InputError: it is not one action an observation, or no action of the environment.
+        """
+        keywords = {"greedy": greedy} if self._takes_greedy else {}
+        actions = np.asarray(self._function(obs, **keywords))
+        if actions.shape != (len(obs), *(self._action.shape or ())):
             raise InputError(
                 f"policy {self._name} returned actions of shape {actions.shape} for {len(obs)} observations: "
-                "it must return one action an observation"
+                f"it must return one action an observation, {(len(obs), *(self._action.shape or ()))}"
             )
-        return actions
+        if not self._all_valid(actions):
+            raise InputError(
+                f"policy {self._name} returned {actions.dtype} actions that are none of the environment's: "
+                f"every action must lie in {self._action}"
+            )
+        if isinstance(self._action, gym.spaces.Discrete):
+            return actions
+        return np.clip(actions, self._action.low, self._action.high).astype(self._action.dtype)
+
+    def _all_valid(self, actions: np.ndarray) -> bool:
+        if isinstance(self._action, gym.spaces.Discrete):
+            first, count = self._action.start, self._action.n
+            return actions.dtype.kind in "iu" and all(first <= a < first + count for a in actions.tolist())
+        return actions.dtype.kind in "iuf" and bool(np.isfinite(actions).all())
 
 
 class StableBaselines3:
@@ -136,13 +169,13 @@ def load(spec: str, spaces: Spaces, config: Any, *, seed: int = 0, trust: bool =
     if kind == "constant" and rest:
         return Constant(spaces.action, rest)
     if kind == "untrained":
-        return _untrained(spaces, int(rest) if rest.isdigit() else 0, seed)
+        return _untrained(spaces, rest, seed)
     if kind == "baseline":
         return _baseline(rest, config)
     if kind == "python":
-        return _python(rest, spec, trust)
+        return _python(rest, spec, spaces, trust)
     if kind == "sb3":
-        return _sb3(rest, spec, trust)
+        return _sb3(rest, spec, spaces, trust)
     if Path(spec).exists():
         return _run(Path(spec), spaces, seed)
     raise InputError(
@@ -155,21 +188,36 @@ def _run(path: Path, spaces: Spaces, seed: int) -> Policy:
     from rl_eval.run import read_checkpoint, read_run
     from rl_eval.target import resolve
 
-    run = read_run(path)
-    arrays, meta = read_checkpoint(run.judged_snapshot(), "policy")
-    if meta["env"] != spaces.env or tuple(meta["obs_shape"]) != spaces.observation.shape:
+    snapshot = read_run(path).judged_snapshot()
+    arrays, meta = read_checkpoint(snapshot, "policy")
+    try:
+        env, shape = meta["env"], tuple(meta["obs_shape"])
+        if env != spaces.env or shape != spaces.observation.shape:
+            raise InputError(
+                f"{path} holds a policy for {env} with observations of shape {shape}, "
+                f"not for {spaces.env} with {spaces.observation.shape}: name a run of {spaces.env}"
+            )
+        if "action_space" in meta:
+            action = resolve("agents.policy.restore_action_space")(meta["action_space"])
+            if action != spaces.action:
+                raise InputError(
+                    f"{path} holds a policy with actions in {action}, but this {spaces.env} takes {spaces.action}: "
+                    "name a run with the same env.kwargs"
+                )
+        return resolve(meta["_target_"])(arrays, meta, seed=seed)
+    except (KeyError, TypeError, ValueError) as error:
         raise InputError(
-            f"{path} holds a policy for {meta['env']} with observations of shape {tuple(meta['obs_shape'])}, "
-            f"not for {spaces.env} with {spaces.observation.shape}: name a run of {spaces.env}"
-        )
-    return resolve(meta["_target_"])(arrays, meta, seed=seed)
+            f"{snapshot / 'policy.json'} does not describe a policy of ours ({error}): use another snapshot"
+        ) from error
 
 
-def _untrained(spaces: Spaces, initialisation: int, seed: int) -> Policy:
+def _untrained(spaces: Spaces, which: str, seed: int) -> Policy:
     from rl_eval.target import resolve
 
+    if not re.fullmatch("[0-9]*", which):
+        raise InputError(f"policy untrained:{which} is not one: give untrained, or untrained:<k> with k = 0, 1, 2, …")
     return resolve("agents.policy.untrained")(
-        spaces.observation, spaces.action, initialisation=initialisation, seed=seed
+        spaces.observation, spaces.action, initialisation=int(which or 0), seed=seed
     )
 
 
@@ -188,23 +236,22 @@ def _needs_trust(spec: str, trust: bool, why: str) -> None:
         raise InputError(f"policy {spec!r} {why}: add --trust if you trust where it comes from")
 
 
-def _python(rest: str, spec: str, trust: bool) -> Policy:
+def _python(rest: str, spec: str, spaces: Spaces, trust: bool) -> Policy:
     _needs_trust(spec, trust, "imports and runs code")
     module, _, name = rest.partition(":")
     try:
         found = getattr(importlib.import_module(module), name)
-    except (ImportError, AttributeError, ValueError) as error:
-        raise InputError(f"policy {spec!r} cannot be loaded: {error}") from error
-    if isinstance(found, type):
-        found = found()
-    if hasattr(found, "act"):
-        return found
-    if not callable(found):
+        if isinstance(found, type):
+            found = found()
+    except Exception as error:  # its code is not ours: whatever it raises
+        raise InputError(f"policy {spec!r} cannot be loaded: {' '.join(str(error).split())}") from error
+    acts = found.act if hasattr(found, "act") else found
+    if not callable(acts):
         raise InputError(f"policy {spec!r} names {type(found).__name__}, which cannot be called with observations")
-    return Function(found, spec)
+    return Function(acts, spec, spaces.action)
 
 
-def _sb3(rest: str, spec: str, trust: bool) -> Policy:
+def _sb3(rest: str, spec: str, spaces: Spaces, trust: bool) -> Policy:
     _needs_trust(spec, trust, "is a pickle, which can run code when it is read")
     algo, _, files = rest.partition(":")
     zip_file, _, statistics = files.partition("+")
@@ -222,11 +269,18 @@ def _sb3(rest: str, spec: str, trust: bool) -> Policy:
     model_class = getattr(stable_baselines3, algo.upper(), None)
     if model_class is None:
         raise InputError(f"policy {spec!r}: {algo!r} is not an algorithm of Stable-Baselines3 (ppo, a2c, dqn, sac, …)")
-    model = model_class.load(zip_file, device="cpu")
-    normalize = None
-    if statistics:
-        normalize = load_from_pkl(statistics)  # unpickles: the person said --trust
+    try:  # both unpickle: the person said --trust
+        model = model_class.load(zip_file, device="cpu")
+        normalize = load_from_pkl(statistics) if statistics else None
+    except Exception as error:  # a damaged pickle raises whatever it likes
+        raise InputError(f"policy {spec!r} cannot be read: {' '.join(str(error).split())}") from error
+    if normalize is not None:
         if not isinstance(normalize, VecNormalize):
             raise InputError(f"policy {spec!r}: {statistics} does not hold a VecNormalize")
         normalize.training = False
+    if model.observation_space.shape != spaces.observation.shape or model.action_space != spaces.action:
+        raise InputError(
+            f"policy {spec!r} maps {model.observation_space} to {model.action_space}, "
+            f"but {spaces.env} has {spaces.observation} and {spaces.action}: name a model of {spaces.env}"
+        )
     return StableBaselines3(model, normalize)

@@ -73,7 +73,7 @@ def play(
     def start(mask: np.ndarray) -> np.ndarray:
         index = np.maximum(playing, 0)
         options = {"reset_mask": mask, "episode": index, "order": order}
-        observations, _ = envs.reset(seed=[int(s) for s in seed_of[index]], options=options)
+        observations, _ = envs.reset(seed=[int(s) for s in seed_of[index]], options=options)  # type: ignore[arg-type]
         return observations
 
     active = playing >= 0

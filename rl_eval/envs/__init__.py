@@ -28,8 +28,9 @@ from typing import TYPE_CHECKING, Any, Literal
 from rl_eval.errors import InputError, nearest
 
 if TYPE_CHECKING:
-    import gymnasium as gym
-    from pydantic import BaseModel
+    import gymnasium
+
+    from rl_eval.envs.base import EnvConfig
 
 Part = Literal["train", "select", "gate"]
 
@@ -55,7 +56,7 @@ def domain(name: str) -> ModuleType:
     return importlib.import_module(DOMAINS[name])
 
 
-def validate(values: Mapping[str, Any]) -> BaseModel:
+def validate(values: Mapping[str, Any]) -> EnvConfig:
     """The checked config of an environment, from a mapping with `name` and any of its keys.
 
     Raises:
@@ -65,12 +66,12 @@ def validate(values: Mapping[str, Any]) -> BaseModel:
     return domain(values.get("name", "gym")).Config.model_validate(dict(values))
 
 
-def make(config: BaseModel, *, n_envs: int, part: Part, autoreset: bool = True) -> gym.vector.VectorEnv:
+def make(config: EnvConfig, *, n_envs: int, part: Part, autoreset: bool = True) -> gymnasium.vector.VectorEnv:
     """N copies of an environment, stepped as one, over one part of its data."""
     return domain(config.name).make(config, n_envs=n_envs, part=part, autoreset=autoreset)
 
 
-def episodes_in(config: BaseModel, part: Part) -> int | None:
+def episodes_in(config: EnvConfig, part: Part) -> int | None:
     """How many episodes a part of the environment's data holds; None where there is no end."""
     module = domain(config.name)
     return module.gate_episodes(config) if part == "gate" else module.select_episodes(config)

@@ -16,5 +16,5 @@ class Config(gym.Config):
     """Gymnasium's CartPole."""
 
     name: Literal["cartpole"] = "cartpole"  # type: ignore[assignment]
-    id: Literal["CartPole-v1"] = "CartPole-v1"  # type: ignore[assignment]
+    id: Literal["CartPole-v1"] = "CartPole-v1"
     success_return: float | None = Field(475.0, description="an episode with at least this return is a success")

@@ -9,8 +9,9 @@ import gymnasium as gym
 import numpy as np
 from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
+from rl_eval.envs.base import EnvConfig
 from rl_eval.errors import InputError, nearest
 
 OUTCOME = ("native_reward",)
@@ -18,10 +19,9 @@ SELECT_METRIC = "mean_return"
 BASELINES: dict[str, Any] = {}
 
 
-class Config(BaseModel):
+class Config(EnvConfig):
     """Which environment, and what counts as success in it."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
     name: Literal["gym"] = "gym"
     id: str = Field("CartPole-v1", description="Gymnasium id; `module:Env-v0` imports the module first")
     kwargs: dict[str, Any] = Field(default_factory=dict, description="passed to gymnasium.make")

@@ -16,5 +16,5 @@ class Config(gym.Config):
     """Gymnasium's LunarLander; `kwargs` reach `gymnasium.make` (continuous, gravity, enable_wind, …)."""
 
     name: Literal["lunarlander"] = "lunarlander"  # type: ignore[assignment]
-    id: Literal["LunarLander-v3"] = "LunarLander-v3"  # type: ignore[assignment]
+    id: Literal["LunarLander-v3"] = "LunarLander-v3"
     success_return: float | None = Field(200.0, description="an episode with at least this return has landed")

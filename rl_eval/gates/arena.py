@@ -8,9 +8,9 @@ from pathlib import Path
 
 import gymnasium as gym
 import numpy as np
-from pydantic import BaseModel
 
 from rl_eval import envs, policy, seeding
+from rl_eval.envs.base import EnvConfig
 from rl_eval.errors import InputError
 from rl_eval.gates.schema import Suite
 from rl_eval.gates.selection import LOCATIONS, environment_of
@@ -37,7 +37,7 @@ class Arena:
     """
 
     suite: Suite
-    env: BaseModel
+    env: EnvConfig
     trust: bool = False
     on_episodes: OnEpisodes | None = None
     seeds: list[int] = field(init=False)
@@ -45,7 +45,7 @@ class Arena:
     def __post_init__(self) -> None:
         _refuse_foreign_code(self.suite, self.env, self.trust)
         fixed = self.suite.spec.episodes.fixed
-        limit = envs.domain(self.env.name).gate_episodes(self.env)  # type: ignore[attr-defined]
+        limit = envs.domain(self.env.name).gate_episodes(self.env)
         if limit is None:
             self.seeds = seeding.episode_seeds(self.suite.gate_seed, fixed or DEFAULT_EPISODES)
         else:
@@ -90,7 +90,7 @@ class Arena:
         self._vector.close()
 
 
-def environment_to_judge(suite: Suite, run: Run) -> BaseModel:
+def environment_to_judge(suite: Suite, run: Run) -> EnvConfig:
     """The suite's environment, with the data where the run found it.
 
     Raises:
@@ -105,7 +105,7 @@ def environment_to_judge(suite: Suite, run: Run) -> BaseModel:
                 f"or train with `env.{key}=` the place where it is"
             )
     env = suite.judged.model_copy(update=places)
-    domain = envs.domain(env.name)  # type: ignore[attr-defined]
+    domain = envs.domain(env.name)
     before, now = run.info.get("data_fingerprints") or {}, domain.fingerprints(env)
     changed = [part for part in now if part in before and before[part] != now[part]]
     if suite.spec.judge_on:
@@ -123,7 +123,7 @@ def environment_to_judge(suite: Suite, run: Run) -> BaseModel:
     return env
 
 
-def _refuse_foreign_code(suite: Suite, env: BaseModel, trust: bool) -> None:
+def _refuse_foreign_code(suite: Suite, env: EnvConfig, trust: bool) -> None:
     if not trust and ":" in str(getattr(env, "id", "")):
         raise InputError(
             f"{suite.shown}: env.id={env.id!r} imports a module: "  # type: ignore[attr-defined]

@@ -34,7 +34,7 @@ def _value(value: Any) -> str:
 def _environment(suite: Suite, place: str | None) -> Iterator[str]:
     given = {} if isinstance(suite.spec.env, str) else dict(suite.spec.env)
     given.pop("name", None)
-    yield f"env={suite.env.name}"  # type: ignore[attr-defined]
+    yield f"env={suite.env.name}"
     for key, value in given.items():
         if isinstance(value, Mapping):
             yield from (f"++env.{key}.{inner}={_value(each)}" for inner, each in value.items())
@@ -51,7 +51,7 @@ def needs_path(suite: Suite) -> bool:
     from rl_eval.envs import domain
 
     try:
-        domain(suite.env.name).fingerprints(suite.env)  # type: ignore[attr-defined]
+        domain(suite.env.name).fingerprints(suite.env)
     except InputError:
         return True
     return False

@@ -8,8 +8,8 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-from pydantic import BaseModel
 
+from rl_eval.envs.base import EnvConfig
 from rl_eval.errors import InputError
 from rl_eval.gates.arena import Arena, OnEpisodes, environment_to_judge
 from rl_eval.gates.commands import train_command
@@ -91,7 +91,7 @@ def _suite_verdict(suite: Suite, runs: Sequence[Run], verdicts: Iterable[Criteri
     return SuiteVerdict(
         suite=suite.name,
         file=suite.shown,
-        env=suite.env.name,  # type: ignore[attr-defined]
+        env=suite.env.name,
         policy=suite.spec.policy,
         gate_seed=suite.gate_seed,
         runs=tuple(str(run.path) for run in runs),
@@ -147,7 +147,7 @@ def _play_references(suite: Suite, arena: Arena) -> dict[str, dict[str, Reading]
     return found
 
 
-def _readings(metrics: Iterable[Metric], episodes: Episodes, env: BaseModel) -> dict[str, Reading]:
+def _readings(metrics: Iterable[Metric], episodes: Episodes, env: EnvConfig) -> dict[str, Reading]:
     found = {}
     for metric in metrics:
         units = len(episodes.episode) if metric.unit == "case" else len(episodes)

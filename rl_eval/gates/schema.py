@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator, model_validator
 
+from rl_eval.envs.base import EnvConfig
 from rl_eval.errors import InputError
 from rl_eval.gates.lines import Document
 from rl_eval.metrics import Metric, lookup
@@ -173,8 +174,8 @@ class Suite:
     path: Path
     shown: str
     spec: SuiteSpec
-    env: BaseModel
-    judged: BaseModel
+    env: EnvConfig
+    judged: EnvConfig
     criteria: tuple[Criterion, ...] = field(repr=False)
 
     @property
@@ -186,7 +187,7 @@ class Suite:
     def gate_seed(self) -> int:
         """The seed of its held-out episodes, the same for every policy ever judged."""
         given = self.spec.gate_seed
-        return gate_seed(self.name, self.env.name) if given is None else given  # type: ignore[attr-defined]
+        return gate_seed(self.name, self.env.name) if given is None else given
 
 
 def load_suite(path: Path, shown: str | None = None) -> Suite:
@@ -210,7 +211,7 @@ def load_suite(path: Path, shown: str | None = None) -> Suite:
     judged = env
     if spec.judge_on:
         judged = _environment(document, "judge_on", {**env.model_dump(), **spec.judge_on})
-        if judged.name != env.name:  # type: ignore[attr-defined]
+        if judged.name != env.name:
             raise document.error(("judge_on", "name"), "cannot be another environment: the policies would not fit")
     criteria = tuple(_criterion(document, spec, judged, name) for name in spec.criteria)
     if not any(criterion.metric.kind == "task" for criterion in criteria):
@@ -230,7 +231,7 @@ def _refuse_not_yet(document: Document, location: Sequence[str]) -> None:
     raise document.error(location, "is not supported yet in this version: remove the key")
 
 
-def _environment(document: Document, key: str, values: Mapping[str, Any]) -> BaseModel:
+def _environment(document: Document, key: str, values: Mapping[str, Any]) -> EnvConfig:
     from rl_eval.envs import validate
 
     try:
@@ -245,7 +246,7 @@ def _environment(document: Document, key: str, values: Mapping[str, Any]) -> Bas
         raise document.error((key, "name"), str(error)) from error
 
 
-def _criterion(document: Document, spec: SuiteSpec, env: BaseModel, name: str) -> Criterion:
+def _criterion(document: Document, spec: SuiteSpec, env: EnvConfig, name: str) -> Criterion:
     given = spec.criteria[name]
     here = ("criteria", name)
     try:
@@ -274,10 +275,10 @@ def _criterion(document: Document, spec: SuiteSpec, env: BaseModel, name: str) -
     return Criterion(name, given, metric, document.line(here), base)
 
 
-def _check_served(document: Document, location: Sequence[str], metric: Metric, env: BaseModel) -> None:
+def _check_served(document: Document, location: Sequence[str], metric: Metric, env: EnvConfig) -> None:
     from rl_eval.envs import domain
 
-    name = env.name  # type: ignore[attr-defined]
+    name = env.name
     outcome = tuple(domain(name).OUTCOME)
     missing = [needed for needed in metric.needs if needed not in outcome]
     if missing:

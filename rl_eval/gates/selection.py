@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 
 from rl_eval.envs import validate
+from rl_eval.envs.base import EnvConfig
 from rl_eval.errors import InputError, nearest
 from rl_eval.gates.commands import train_command
 from rl_eval.gates.schema import Suite, load_suite
@@ -34,7 +35,7 @@ class Selection:
     too_few: str | None = None
 
 
-def environment_of(run: Run) -> BaseModel:
+def environment_of(run: Run) -> EnvConfig:
     """The checked environment that a run was trained on.
 
     Raises:
@@ -49,7 +50,7 @@ def environment_of(run: Run) -> BaseModel:
         ) from error
 
 
-def _identity(env: BaseModel) -> dict[str, Any]:
+def _identity(env: EnvConfig) -> dict[str, Any]:
     return {key: value for key, value in env.model_dump(mode="json").items() if key not in LOCATIONS}
 
 

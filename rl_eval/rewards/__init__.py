@@ -64,7 +64,7 @@ class RewardFunction:
                     f"reward.terms.{name} reads {missing!r}, which this environment's outcome does not have: "
                     f"{nearest(missing, outcome)}it has {', '.join(outcome)}"
                 ) from error
-        return np.sum(list(parts.values()), axis=0, dtype=np.float32), parts
+        return np.asarray(np.sum(list(parts.values()), axis=0, dtype=np.float32)), parts
 
 
 class Native:

@@ -1,5 +1,6 @@
 """The three parts: disjoint, deterministic, preprocessed from the training part alone."""
 
+import itertools
 import json
 from pathlib import Path
 
@@ -139,7 +140,8 @@ def test_preprocessing_is_json_and_standardises():
     saved = threat.preprocessing(config)
     assert json.loads(json.dumps(saved)) == saved
     features = data.load(config).parts["train"].features
-    assert features.dtype == np.float32 and features.shape[1] == len(saved["columns"])
+    assert features.dtype == np.float32
+    assert features.shape[1] == len(saved["columns"])
     numeric = features[:, : len(saved["numeric"])]
     assert np.abs(numeric.mean(axis=0)).max() < 0.02
     assert np.abs(numeric.std(axis=0) - 1).max() < 0.05
@@ -162,7 +164,8 @@ def test_loading_is_cached_until_the_file_changes(tmp_path):
 def test_fingerprints_follow_the_content(tmp_path):
     config = threat.Config(**SMALL)
     prints = threat.fingerprints(config)
-    assert set(prints) == {"train", "select", "gate"} and len(set(prints.values())) == 3
+    assert set(prints) == {"train", "select", "gate"}
+    assert len(set(prints.values())) == 3
     assert threat.fingerprints(threat.Config(shift=50, **SMALL)) == prints
     assert threat.fingerprints(threat.Config(data_seed=1, **SMALL))["gate"] != prints["gate"]
 
@@ -178,7 +181,7 @@ def test_the_posterior_is_calibrated():
     flows = synthetic.generate(200_000, 0.109, seed=3, part="gate")
     posterior = synthetic.posterior(flows.numeric, flows.codes, 0.109)
     edges = np.linspace(0, 1, 11)
-    for low, high in zip(edges[:-1], edges[1:], strict=True):
+    for low, high in itertools.pairwise(edges):
         inside = (posterior >= low) & (posterior <= high)
         error = 5 * (posterior[inside] * (1 - posterior[inside])).sum() ** 0.5 / inside.sum()
         assert flows.label[inside].mean() == pytest.approx(posterior[inside].mean(), abs=error)

@@ -49,12 +49,15 @@ def test_make_and_make_vec_know_it():
     envs = gym.make_vec("rl_eval/Threat-v0", num_envs=3, shift=40, **SMALL)
     assert envs.metadata["autoreset_mode"] == AutoresetMode.SAME_STEP
     obs, _ = envs.reset(seed=1)
-    assert obs in envs.observation_space and obs.dtype == np.float32
+    assert obs in envs.observation_space
+    assert obs.dtype == np.float32
     single = gym.make("rl_eval/Threat-v0", shift=40, **SMALL)
     first, _ = single.reset(seed=1)
     assert first in single.observation_space
     _, reward, terminated, truncated, info = single.step(0)
-    assert reward == -info["outcome"]["cost"] and not terminated and not truncated
+    assert reward == -info["outcome"]["cost"]
+    assert not terminated
+    assert not truncated
     for _ in range(39):
         *_, truncated, _ = single.step(0)
     assert truncated
@@ -154,7 +157,8 @@ def test_a_shift_ends_by_truncation_and_goes_on_in_the_same_step():
         assert not terminated.any()
         assert truncated.all() == (step % 40 == 0)
         if step % 40 == 0:
-            assert infos["_final_obs"].all() and infos["final_obs"].shape == obs.shape
+            assert infos["_final_obs"].all()
+            assert infos["final_obs"].shape == obs.shape
             # What would have come next in the stream is what the next copy begins with.
             np.testing.assert_array_equal(infos["final_obs"][2], obs[0])
         else:
@@ -210,7 +214,8 @@ def test_campaigns_are_bursts_of_one_category():
 
     assert pairs(False)[0] == pytest.approx(0.109, abs=0.03)
     after_threat, alike = pairs(True)
-    assert after_threat > 0.85 and alike > 0.85
+    assert after_threat > 0.85
+    assert alike > 0.85
 
 
 @pytest.mark.parametrize("seed", [3, [3, 4, 5, 6, 7, 8]])
@@ -220,7 +225,7 @@ def test_a_seed_decides_everything(seed):
         envs, rng = make(), np.random.default_rng(0)
         trail = [envs.reset(seed=seed)[0]]
         for _ in range(50):
-            trail += [part for part in envs.step(actions_of(rng, envs))[:2]]
+            trail += list(envs.step(actions_of(rng, envs))[:2])
         trails.append(trail)
     assert all(same(a, b) for a, b in zip(*trails, strict=True))
 

@@ -18,12 +18,13 @@ if TYPE_CHECKING:
     from rl_eval.envs.threat.vector import ThreatVector
 
 __all__ = [
-    "ACTIONS", "ALERT", "ALLOW", "BASELINES", "BLOCK", "OUTCOME", "QUARANTINE", "SELECT_METRIC", "Config", "bayes_report",
-    "case_hashes", "categories", "fingerprints", "gate_episodes", "make", "preprocessing", "select_episodes",
+    "ACTIONS", "ALERT", "ALLOW", "BASELINES", "BLOCK", "OUTCOME", "QUARANTINE", "SELECT_METRIC", "Config",
+    "bayes_report", "case_hashes", "categories", "fingerprints", "gate_episodes", "make", "preprocessing",
+    "select_episodes",
 ]  # fmt: skip
 
-# Always there; the embedded data adds `posterior`, and alert_window > 0 adds `alerts_in_window`.
 SELECT_METRIC = "mean_cost"
+# Always there; the embedded data adds `posterior`, and alert_window > 0 adds `alerts_in_window`.
 OUTCOME = ("label", "category", "action", "flagged", "cost", "flow")
 
 if "rl_eval/Threat-v0" not in registry:

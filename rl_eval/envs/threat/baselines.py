@@ -131,6 +131,7 @@ def bayes_report(config: Config) -> dict[str, float]:
     if config.data != "synthetic":
         raise InputError(f"the Bayes-optimal figures need env.data=synthetic; env.data={config.data}")
     gate, costs = load(config).parts["gate"], np.asarray(config.costs)
+    assert gate.posterior is not None  # the embedded data always has it
     action = least_cost_action(gate.posterior, costs)
     flagged, threat = np.isin(action, config.flag_actions), gate.label == 1
     hits = float((flagged & threat).sum())

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import Field, field_validator
+
+from rl_eval.envs.base import EnvConfig
 
 ACTIONS = ("allow", "block", "quarantine", "alert")
 ALLOW, BLOCK, QUARANTINE, ALERT = range(4)
@@ -15,10 +17,9 @@ _CostRow = tuple[_Cost, _Cost, _Cost, _Cost]
 _Share = Annotated[float, Field(gt=0.0, lt=1.0)]
 
 
-class Config(BaseModel):
+class Config(EnvConfig):
     """The defaults are those of `conf/env/threat.yaml`, key by key."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
     name: Literal["threat"] = "threat"
     data: Literal["synthetic", "nsl_kdd", "unsw_nb15", "csv"] = Field("synthetic", description="source of the flows")
     path: str | None = Field(None, description="file or folder of the data; synthetic needs none")

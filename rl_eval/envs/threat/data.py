@@ -142,6 +142,7 @@ def _resample(table: Table, config: Config, part: str) -> Table:
     """Drop flows of the class there is too much of; nothing is ever duplicated."""
     rng = np.random.default_rng(np.random.SeedSequence([config.data_seed, *part.encode()]))
     threats, benign = np.flatnonzero(table.label == 1), np.flatnonzero(table.label == 0)
+    assert config.prevalence is not None
     odds = config.prevalence / (1.0 - config.prevalence)
     keep_threats, keep_benign = len(threats), len(benign)
     if len(threats) > odds * len(benign):

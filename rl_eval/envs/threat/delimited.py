@@ -54,8 +54,8 @@ class Sheet:
             InputError: a cell that is empty, not a number, or not finite.
         """
         series = self.frame[name]
-        values = series.str.strip_chars().cast(pl.Float64, strict=False) if series.dtype == pl.String else series
-        values = values.cast(pl.Float64).fill_null(np.nan).to_numpy()
+        numbers = series.str.strip_chars().cast(pl.Float64, strict=False) if series.dtype == pl.String else series
+        values = numbers.cast(pl.Float64).fill_null(np.nan).to_numpy()
         bad = np.flatnonzero(~np.isfinite(values))
         if len(bad):
             cell = series[int(bad[0])]

@@ -65,9 +65,9 @@ class Preprocessing:
                 x = np.arcsinh(x / field.scale)
             out[:, column] = np.clip((x - field.mean) / field.std, -CLIP, CLIP)
         first, rows = len(self.numeric), np.arange(len(table))
-        for field in self.categorical:
-            place = table.categorical_names.index(field.name)
-            known = {level: i for i, level in enumerate(field.levels)}
+        for category in self.categorical:
+            place = table.categorical_names.index(category.name)
+            known = {level: i for i, level in enumerate(category.levels)}
             column_of = np.array([known.get(level, len(known)) for level in table.levels[place]], np.int64)
             out[rows, first + column_of[table.codes[:, place]]] = 1.0
             first += len(known) + 1
@@ -83,8 +83,8 @@ class Preprocessing:
             x = obs[:, column].astype(np.float64) * field.std + field.mean
             numeric[:, column] = x if field.scale is None else np.sinh(x) * field.scale
         codes, first = np.empty((len(obs), len(self.categorical)), np.int64), len(self.numeric)
-        for column, field in enumerate(self.categorical):
-            width = len(field.levels) + 1
+        for column, category in enumerate(self.categorical):
+            width = len(category.levels) + 1
             place = obs[:, first : first + width].argmax(axis=1)
             codes[:, column] = np.where(place == width - 1, -1, place)
             first += width
