@@ -88,11 +88,12 @@ def sentence(error: ValidationError, given: Mapping[str, Any], prefix: str = "",
     """
     first = error.errors()[0]
     location, section = [], given
-    for part in first["loc"]:
-        if isinstance(section, Mapping) and part not in section and part != first["loc"][-1]:
+    parts = [str(part) for part in first["loc"]]
+    for part in parts:
+        if isinstance(section, Mapping) and part not in section and part != parts[-1]:
             continue  # which member of a union was tried is no part of the key
-        location.append(str(part))
-        if part != first["loc"][-1] and isinstance(section, Mapping):
+        location.append(part)
+        if isinstance(section, Mapping) and part != parts[-1]:
             section = section[part]
     key = ".".join(filter(None, [prefix, *location]))
     if first["type"] in ("extra_forbidden", "unexpected_keyword_argument"):

@@ -79,18 +79,20 @@ class Constant:
                 raise InputError(f"policy constant:{value} is not an action: the actions are {first} to {last}")
             self._value: np.ndarray = np.asarray(int(value))
         else:
+            assert isinstance(action, gym.spaces.Box)
             low, high = _finite(action)
             named = {"low": low, "middle": (low + high) / 2, "high": high}
             try:
                 chosen = named[value] if value in named else np.full(low.shape, float(value))
             except ValueError:
-                chosen = np.full(action.shape, np.nan)
-            self._value = chosen.astype(action.dtype)
-            if not action.contains(self._value):
+                chosen = np.full(low.shape, np.nan)
+            chosen = chosen.astype(np.result_type(action.dtype, np.float32))  # a bound of .7 is no .7 in float64
+            if not (np.isfinite(chosen) & (action.low <= chosen) & (chosen <= action.high)).all():
                 raise InputError(
                     f"policy constant:{value} is not an action: give low, middle, high or one number "
                     f"from {action.low.max():g} to {action.high.min():g}"
                 )
+            self._value = chosen.astype(action.dtype)
 
     def act(self, obs: np.ndarray, greedy: bool) -> np.ndarray:
         """The constant, `[N]` or `[N, A]`."""
@@ -125,9 +127,9 @@ class Function:
                 f"policy {self._name} returned {actions.dtype} actions that are none of the environment's: "
                 f"every action must lie in {self._action}"
             )
-        if isinstance(self._action, gym.spaces.Discrete):
-            return actions
-        return np.clip(actions, self._action.low, self._action.high).astype(self._action.dtype)
+        if isinstance(self._action, gym.spaces.Box):
+            return np.clip(actions, self._action.low, self._action.high).astype(self._action.dtype)
+        return actions
 
     def _all_valid(self, actions: np.ndarray) -> bool:
         if isinstance(self._action, gym.spaces.Discrete):

@@ -1,0 +1,88 @@
+"""What training must reach; minutes long, so `make verify` runs it. Each test prints its figures (-s)."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+pytestmark = pytest.mark.verify
+
+ROOT = Path(__file__).resolve().parents[1]
+NSL_KDD = ROOT.parent / "shared/data/nsl-kdd"
+SEEDS = (42, 1, 2)
+
+
+def trained(folder, *arguments):
+    """Train in `folder`; returns `run.json` and criterion -> verdict of every suite of the environment."""
+    done = subprocess.run(
+        [sys.executable, str(ROOT / "train.py"), *arguments],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=1800,
+        env={**os.environ, "COLUMNS": "160"},
+    )
+    assert done.returncode == 0, done.stderr
+    (file,) = folder.glob("outputs/*/*/run.json")
+    info = json.loads(file.read_text())
+    suites = json.loads((file.parent / "verdict.json").read_text())["suites"]
+    criteria = {c["criterion"]: c for suite in suites for c in suite["criteria"]}
+    told = {name: c["estimate"] for name, c in criteria.items() if c["estimate"] is not None}
+    print(f"\n{' '.join(arguments)}: {info['env_steps']:,} env steps, {info['wall_s']:.1f} s, {told}")
+    return info, criteria
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize("agent", ["ppo", "a2c"])
+def test_cartpole_is_solved(agent, seed, tmp_path):
+    _, criteria = trained(tmp_path, "env=cartpole", f"agent={agent}", f"seed={seed}")
+    assert criteria["solved"]["units"] == 100
+    assert criteria["solved"]["estimate"] >= 475
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_lunarlander_lands(seed, tmp_path):
+    _, criteria = trained(tmp_path, "env=lunarlander", f"seed={seed}")
+    assert criteria["reward"]["units"] == 100
+    assert criteria["reward"]["estimate"] > 200
+    assert criteria["lands"]["decision"] == "PASS"
+
+
+@pytest.mark.parametrize("agent", ["ppo", "a2c"])
+@pytest.mark.parametrize("seed", [1, 2, 3, 4, 5])
+def test_the_threat_defaults_pass(agent, seed, tmp_path):
+    _, criteria = trained(tmp_path, "env=threat", f"agent={agent}", f"seed={seed}")
+    decisions = {name: c["decision"] for name, c in criteria.items()}
+    assert {name for name, d in decisions.items() if d != "PASS"} == {"stable", "stable_variance"}, decisions
+    assert decisions["stable"] == "NEEDS_RUNS"
+
+
+def test_the_threat_report_misses_f1_and_gamma_0_cures_it(tmp_path):
+    for name in ("report", "cured"):
+        (tmp_path / name).mkdir()
+    _, report = trained(tmp_path / "report", "experiment=threat_report")
+    assert report["f1"]["decision"] == "FAIL"
+    assert "misses at_least 0.8 by" in report["f1"]["detail"]
+    _, cured = trained(tmp_path / "cured", "experiment=threat_report", "agent.gamma=0")
+    assert cured["f1"]["decision"] == "PASS"
+
+
+@pytest.mark.parametrize("experiment", ["lunarlander_report", "lunarlander_report_a2c"])
+def test_the_lunarlander_reports_miss_200(experiment, tmp_path):
+    info, criteria = trained(tmp_path, f"experiment={experiment}")
+    assert 50_000 <= info["env_steps"] < 52_048 + 1
+    assert criteria["reward"]["decision"] == "FAIL"
+    assert "misses at_least 200 by" in criteria["reward"]["detail"]
+
+
+@pytest.mark.skipif(not NSL_KDD.is_dir(), reason="the public NSL-KDD files are not here")
+@pytest.mark.parametrize("prevalence", ["null", "0.109"])
+@pytest.mark.parametrize("seed", SEEDS)
+def test_nsl_kdd_beats_logistic_regression_and_blocking_everything(prevalence, seed, tmp_path):
+    place = f"env.path={NSL_KDD}"
+    _, criteria = trained(tmp_path, "env.data=nsl_kdd", place, f"env.prevalence={prevalence}", f"seed={seed}")
+    for name in ("beats_logistic", "beats_block_all", "spares_benign", "informed"):
+        assert criteria[name]["decision"] == "PASS", criteria[name]["detail"]
