@@ -54,6 +54,10 @@ def compose(conf: Path, overrides: Sequence[str]) -> dict[str, Any]:
     from omegaconf import OmegaConf
     from omegaconf.errors import OmegaConfBaseException
 
+    for key, _, option in (override.partition("=") for override in overrides):
+        if option == "null" and (conf / key).is_dir():  # Hydra's own sentence does not name the group
+            options = sorted(file.stem for file in (conf / key).glob("*.yaml"))
+            raise InputError(f"{key}=null is not an option: {key} takes {', '.join(options)}")
     GlobalHydra.instance().clear()
     with hydra.initialize_config_dir(str(conf.resolve()), version_base="1.3"):
         try:
@@ -155,7 +159,7 @@ def _no_unknown_tuning(conf: Path, overrides: Sequence[str]) -> None:
     options = sorted(file.stem for file in (conf / "tuned").glob("*.yaml"))
     for override in overrides:
         key, _, option = override.partition("=")
-        if key == "tuned" and option not in (*options, "null"):
+        if key == "tuned" and option not in options:
             raise InputError(
                 f"tuned={option} is not an option: {nearest(option, options)}tuned takes {', '.join(options)}"
             )

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import yaml
 from hydra.core.global_hydra import GlobalHydra
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from omegaconf import OmegaConf
 
@@ -152,6 +152,7 @@ def test_lr_at_the_top_is_the_agents(defaults):
     assert config.load(changed(defaults, "lr", None)).agent.lr == defaults["agent"]["lr"]
 
 
+@settings(deadline=None, max_examples=50)
 @given(
     seed=st.integers(0, 2**63 - 1),
     lr=st.floats(0, exclude_min=True, allow_infinity=False) | st.none(),

@@ -1,6 +1,7 @@
 """The run directory: exclusive, atomic, whole or refused, and never a way out of itself."""
 
 import csv
+import hashlib
 import json
 import math
 import multiprocessing
@@ -25,7 +26,9 @@ DTYPES = st.sampled_from(
 ARRAYS = DTYPES.flatmap(lambda t: arrays_of.arrays(t, arrays_of.array_shapes(min_dims=0, min_side=0, max_dims=3)))
 NAMES = st.text(st.characters(codec="utf-8"), max_size=8).filter(lambda name: name != "__metadata__")
 PLAIN = st.text(st.characters(codec="utf-8", exclude_characters="."), min_size=1, max_size=6)  # without a dot
-SCALARS = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=5)
+SCALARS = (
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(max_size=5)
+)
 
 
 def same(a, b):
@@ -33,7 +36,7 @@ def same(a, b):
     if isinstance(a, dict):
         return isinstance(b, dict) and a.keys() == b.keys() and all(same(a[key], b[key]) for key in a)
     if isinstance(a, np.ndarray):
-        return a.dtype == b.dtype.newbyteorder("=") and a.shape == b.shape and a.tobytes() == b.tobytes()
+        return a.dtype == b.dtype and a.shape == b.shape and a.tobytes() == b.tobytes()
     return type(a) is type(b) and a == b
 
 
@@ -62,7 +65,7 @@ def _create(path, barrier, taken):
 
 
 def test_two_processes_never_share_a_directory(tmp_path):
-    context = multiprocessing.get_context("fork")
+    context = multiprocessing.get_context("spawn")
     barrier, taken = context.Barrier(2), context.Queue()
     processes = [context.Process(target=_create, args=(tmp_path / "a/b/run", barrier, taken)) for _ in range(2)]
     for process in processes:
@@ -110,13 +113,12 @@ def test_what_is_not_finite_is_null_however_deep(tmp_path):
 JSON = st.recursive(SCALARS, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner))
 
 
+@settings(deadline=None, max_examples=50)
 @given(values=st.dictionaries(st.text(max_size=5).filter(lambda name: name != "schema"), JSON, max_size=4))
 def test_json_comes_back_as_it_was(tmp_path_factory, values):
-    finite = json.loads(json.dumps(values).replace("-Infinity", "null").replace("Infinity", "null"))
     file = tmp_path_factory.getbasetemp() / "round_trip.json"
     run.write_json(file, values)
-    if "Infinity" not in json.dumps(values):
-        assert run.read_json(file) == {"schema": 1, **finite}
+    assert run.read_json(file) == {"schema": 1, **values}
     assert not list(file.parent.glob(".*.tmp"))
 
 
@@ -179,7 +181,7 @@ def test_json_that_is_missing_or_too_large_is_refused_by_name(tmp_path):
 # -- checkpoints -------------------------------------------------------------------------------------------------------
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=60)
 @given(arrays=st.dictionaries(NAMES, ARRAYS, max_size=4))
 def test_a_checkpoint_comes_back_to_the_bit_and_is_plain_safetensors(tmp_path_factory, arrays):
     path = tmp_path_factory.mktemp("checkpoint") / "step_1"
@@ -206,6 +208,7 @@ def test_a_checkpoint_replaces_the_one_before(tmp_path):
         assert (arrays["a"], meta["n"]) == (value, value)
 
 
+@settings(deadline=None, max_examples=60)
 @given(data=st.data())
 def test_one_bit_changed_or_one_byte_lost_is_refused_by_name(tmp_path_factory, data):
     path = tmp_path_factory.mktemp("damaged") / "step_1"
@@ -226,12 +229,8 @@ def test_other_damage_is_refused_by_name(made):
     path = made / "snapshots" / "step_20"
     meta = run.read_json(path / "policy.json")
     (path / "policy.safetensors").write_bytes(b"not what it says")
-    digest = "b1f8a1b9c4b4d0e1c6cf7fd9b7a9b2b1e8d8ac4b9e2f3f3a0a5f5b8d7f0e6c3a"
-    run.write_json(path / "policy.json", {**meta, "sha256": digest})
     with pytest.raises(InputError, match=r"policy\.safetensors is truncated or altered"):
         run.read_checkpoint(path, "policy")
-    import hashlib
-
     run.write_json(path / "policy.json", {**meta, "sha256": hashlib.sha256(b"not what it says").hexdigest()})
     with pytest.raises(InputError, match=r"policy\.safetensors is not a safetensors file"):
         run.read_checkpoint(path, "policy")
@@ -404,15 +403,14 @@ def test_runs_are_found_by_when_they_started_and_other_folders_are_passed_over(m
     assert run.find_runs(tmp_path / "nowhere") == []
 
 
-CONFIGS = st.dictionaries(st.text(max_size=5), JSON, max_size=4)
+CONFIGS = st.dictionaries(st.text(max_size=3), JSON, max_size=3)  # too short for a key that decides nothing
 
 
+@settings(deadline=None, max_examples=50)
 @given(config=CONFIGS, other=CONFIGS, name=st.text(max_size=5))
 def test_the_config_hash_is_of_what_decides_the_bytes(config, other, name):
     renamed = {**config, "name": name, "tracker": {"name": "wandb"}, "resume": "x"}
     assert run.config_hash(renamed) == run.config_hash(config)
     assert run.config_hash(dict(reversed(config.items()))) == run.config_hash(config)
-    if json.dumps(config, sort_keys=True) != json.dumps(other, sort_keys=True):
-        deciding = [{k: v for k, v in c.items() if k not in ("name", "tracker", "resume")} for c in (config, other)]
-        if json.dumps(deciding[0], sort_keys=True) != json.dumps(deciding[1], sort_keys=True):
-            assert run.config_hash(config) != run.config_hash(other)
+    differ = json.dumps(config, sort_keys=True) != json.dumps(other, sort_keys=True)
+    assert (run.config_hash(config) != run.config_hash(other)) == differ

@@ -116,6 +116,7 @@ BAD = {
     "unknown reward": (["reward=nope"], r"reward=nope is not an option.*threat"),
     "unknown environment": (["env=lunar"], r"env=lunar .*lunarlander"),
     "unknown tuning": (["tuned=nope"], r"tuned=nope is not an option"),
+    "a group that must be there": (["hardware=null"], r"hardware=null is not an option: hardware takes auto, cpu"),
     "misspelt key": (["agent.clip_rnge=.1"], r"agent\.clip_rnge is not a key: did you mean 'agent\.clip_range'"),
     "misspelt top-level key": (["sead=1"], r"sead is not a key: did you mean 'seed'"),
     "key of no agent": (["+agent.wings=2"], r"agent\.wings is not a key of agent"),

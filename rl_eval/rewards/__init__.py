@@ -47,7 +47,7 @@ class RewardFunction:
             if not np.isfinite(weight):
                 raise InputError(f"reward.terms.{name}.weight={weight!r} is not a finite number")
             try:
-                built[name] = (weight, resolve(target)(**parameters))
+                built[name] = (weight, _term(name, target)(**parameters))
             except (TypeError, ValueError) as error:
                 raise InputError(f"reward.terms.{name}: {error}") from error
         return cls(built)
@@ -65,6 +65,17 @@ class RewardFunction:
                     f"{nearest(missing, outcome)}it has {', '.join(outcome)}"
                 ) from error
         return np.asarray(np.sum(list(parts.values()), axis=0, dtype=np.float32)), parts
+
+
+def _term(name: str, target: Any) -> Callable[..., Term]:
+    """The class that a target names: one of this package, since its parameters may come from anyone as well."""
+    found = resolve(target)
+    if not isinstance(found, type) or found.__module__.partition(".rewards")[0] != "rl_eval":
+        raise InputError(
+            f"reward.terms.{name}._target_={target!r} is not a reward term: name a class of rl_eval.rewards, "
+            "such as rl_eval.rewards.Native"
+        )
+    return found
 
 
 class Native:
