@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
 from rl_eval.errors import InputError
 from rl_eval.evidence.bounds import (
-    Direction,
     check_bounds,
     checked,
     forbidden_by,
@@ -15,6 +16,7 @@ from rl_eval.evidence.bounds import (
     scaled_threshold,
 )
 from rl_eval.evidence.decision import Decision, units_needed
+from rl_eval.evidence.direction import Direction
 from rl_eval.evidence.sequential import Sequential
 from rl_eval.evidence.two_sided import GRID, TwoSided, chunks
 
@@ -32,7 +34,7 @@ class Betting(Sequential):
         theta: the threshold, in [low, high].
         low, high: no value is outside, or it forbids a decision.
         alpha: chance of a false PASS, and of a false FAIL.
-        direction: PASS is for a mean of `at_least` or `at_most` theta.
+        direction: what PASS claims of the mean, such as `at_least` theta.
         population: size of the finite set that units are drawn from in random order; None for a source.
         grid: resolution of the interval, in equal parts of [low, high].
 
@@ -53,7 +55,7 @@ class Betting(Sequential):
         super().__init__(theta, scaled_threshold(theta, low, high), alpha, direction, population, grid)
         self.low, self.high = low, high
         self._values: list[float] = []
-        self._first_past: dict[str, int] = {}  # "lower", "upper" -> the first unit beyond that bound
+        self._past: dict[str, tuple[int, str]] = {}  # "lower", "upper" -> the first unit beyond it, and what to say
 
     def update(self, x: float) -> Decision:
         """Take in one unit.
@@ -71,9 +73,21 @@ class Betting(Sequential):
         """
         xs = checked(xs)
         if self._latched is None:
-            for side, beyond in (("lower", xs < self.low), ("upper", xs > self.high)):
-                if side not in self._first_past and beyond.any():
-                    self._first_past[side] = len(self._values) + int(beyond.argmax())
+            seen = len(self._values)
+            self._note("lower", xs < self.low, lambda i, d: past("lower", self.low, xs[i], seen + i, d))
+            self._note("upper", xs > self.high, lambda i, d: past("upper", self.high, xs[i], seen + i, d))
+        return self._take(xs)
+
+    def _note(self, side: str, beyond: np.ndarray, said: Callable[[int, str], str]) -> None:
+        """Remember the first of the next units that is past a bound."""
+        if beyond.any():
+            at = int(beyond.argmax())
+            unit = len(self._values) + at
+            if side not in self._past or unit < self._past[side][0]:
+                self._past[side] = unit, said(at, forbidden_by(side, self.direction))
+
+    def _take(self, xs: np.ndarray) -> Decision:
+        if self._latched is None:
             self._values.extend(xs.tolist())
             self._advance(len(xs))
         return self.decision
@@ -92,17 +106,14 @@ class Betting(Sequential):
 
     def _forbidden(self, start: int, stop: int) -> dict[str, np.ndarray]:
         forbidden = super()._forbidden(start, stop)
-        for side, first in self._first_past.items():
+        for side, (first, _) in self._past.items():
             decision = forbidden_by(side, self.direction)
             forbidden[decision] = forbidden[decision] | (np.arange(start, stop) >= first)
         return forbidden
 
     def _beyond(self, count: int) -> tuple[set[str], frozenset[str], str]:
-        sides = {side: first for side, first in self._first_past.items() if first < count}
-        bounds = {"lower": self.low, "upper": self.high}
-        decisions = {side: forbidden_by(side, self.direction) for side in sides}
-        said = [past(s, bounds[s], self._values[first], first, decisions[s]) for s, first in sides.items()]
-        return set(sides), frozenset(decisions.values()), "; ".join(said)
+        seen = {side: said for side, (first, said) in self._past.items() if first < count}
+        return set(seen), frozenset(forbidden_by(side, self.direction) for side in seen), "; ".join(seen.values())
 
     def _more(self) -> int | None:
         values = np.clip(self._values[: self.units], self.low, self.high)
@@ -129,12 +140,18 @@ def decide(
 
 
 def confidence_sequence(
-    xs: np.ndarray, low: float = 0.0, high: float = 1.0, alpha: float = 0.05, population: int | None = None
+    xs: np.ndarray,
+    low: float = 0.0,
+    high: float = 1.0,
+    alpha: float = 0.05,
+    population: int | None = None,
+    grid: int = GRID,
 ) -> np.ndarray:
     """`[T, 2]` the interval after every unit; all of them hold the true mean together with probability ≥ 1−2α.
 
     Args:
         xs: `[T]` within the bounds.
+        population, grid: as of `Betting`.
 
     Raises:
         InputError: there are no units, or one is not finite or past the bounds.
@@ -143,7 +160,7 @@ def confidence_sequence(
     check_bounds(low, high)
     if xs.min() < low or xs.max() > high:
         raise InputError(f"a unit is not within [{low:g}, {high:g}]: clip the units first")
-    sides = TwoSided(0.5, alpha, population)
+    sides = TwoSided(0.5, alpha, population, grid)
     parts = [sides.advance(scaled(xs[rows], low, high)[:, None]) for rows in chunks(len(xs))]
     ends = np.column_stack([np.concatenate([p.lower for p in parts]), np.concatenate([p.upper for p in parts])])
     ends = low + ends * (high - low)

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 import numpy as np
 
 from rl_eval.errors import InputError
-
-Direction = Literal["at_least", "at_most"]
+from rl_eval.evidence.direction import Direction, check_direction, wants_above
 
 
 def checked(values: np.ndarray, what: str = "value") -> np.ndarray:
@@ -39,16 +36,6 @@ def check_bounds(low: float, high: float) -> None:
     """
     if not (np.isfinite(low) and np.isfinite(high) and low < high):
         raise InputError(f"the bounds [{low:g}, {high:g}] are not a range: give two finite numbers, the lower first")
-
-
-def check_direction(direction: str) -> None:
-    """The direction is one of the two.
-
-    Raises:
-        InputError: it is not.
-    """
-    if direction not in ("at_least", "at_most"):
-        raise InputError(f"{direction!r} is not a direction: the directions are at_least and at_most")
 
 
 def clip_to_bounds(
@@ -89,13 +76,14 @@ def clip_to_bounds(
 
 def forbidden_by(side: str, direction: Direction) -> str:
     """The decision that a value past that bound makes unsafe."""
-    return "PASS" if (side == "lower") == (direction == "at_least") else "FAIL"
+    return "PASS" if (side == "lower") == wants_above(direction) else "FAIL"
 
 
-def past(side: str, bound: float, value: float, index: int, decision: str) -> str:
+def past(side: str, bound: float, value: float, index: int, decision: str, who: str = "") -> str:
     """One sentence: which bound was passed, by what, and what follows."""
+    of = f" of the {who}" if who else ""
     return (
-        f"unit {index + 1} has {value:g}, past the {side} bound {bound:g}, so {decision} cannot be claimed: "
+        f"unit {index + 1}{of} has {value:g}, past the {side} bound {bound:g}, so {decision} cannot be claimed: "
         f"declare a {side} bound that holds"
     )
 

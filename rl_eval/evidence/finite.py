@@ -18,9 +18,7 @@ import numpy as np
 _ROUNDING = 1e-9
 
 
-def conditional_means(
-    candidates: np.ndarray, sums: np.ndarray, seen: np.ndarray, population: int
-) -> np.ndarray:
+def conditional_means(candidates: np.ndarray, sums: np.ndarray, seen: np.ndarray, population: int) -> np.ndarray:
     """mₜ(μ) of every candidate, kept in [0, 1]; outside, the candidate is `impossible` and its bets do not matter.
 
     Args:

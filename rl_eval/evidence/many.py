@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from rl_eval.errors import InputError
-from rl_eval.evidence.bounds import Direction, check_direction, scaled, scaled_threshold
+from rl_eval.evidence.bounds import scaled, scaled_threshold
+from rl_eval.evidence.direction import Direction, check_direction, meets, wants_above
 from rl_eval.evidence.finite import conditional_means, impossible
 from rl_eval.evidence.two_sided import check_alpha, chunks
 from rl_eval.evidence.wealth import Wealth
@@ -71,6 +72,8 @@ def race(
     check_direction(direction)
     check_alpha(alpha)
     steps, gates = x.shape
+    if population is not None and steps > population:
+        raise InputError(f"{steps} units came out of a set of {population}: give the size of the whole set")
     wealth, bar = Wealth(gates), np.log(1 / alpha)
     never = steps + 1
     above, below = np.full(gates, never), np.full(gates, never)  # the unit of each claim
@@ -90,10 +93,10 @@ def race(
             first[new] = rows.start + reached.argmax(axis=0)[new] + 1
         if (np.minimum(above, below) < never).all():
             break
-    passes, fails = (above, below) if direction == "at_least" else (below, above)
+    passes, fails = (above, below) if wants_above(direction) else (below, above)
     stopped = np.minimum(passes, fails)
     decision = np.where(stopped == never, "INCONCLUSIVE", np.where(fails <= passes, "FAIL", "PASS"))
     if steps == population:
-        met = ahead >= 0 if direction == "at_least" else ahead <= 0
+        met = meets(ahead, 0.0, direction)
         decision = np.where(stopped >= steps, np.where(met, "PASS", "FAIL"), decision)
     return Decisions(decision, np.minimum(stopped, steps))

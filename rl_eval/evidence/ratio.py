@@ -44,8 +44,8 @@ from typing import NamedTuple
 import numpy as np
 
 from rl_eval.errors import InputError, nearest
-from rl_eval.evidence.bounds import Direction
 from rl_eval.evidence.decision import Decision, units_needed
+from rl_eval.evidence.direction import Direction
 from rl_eval.evidence.many import Decisions, race
 from rl_eval.evidence.sequential import Sequential
 from rl_eval.evidence.two_sided import GRID
@@ -122,7 +122,7 @@ class RatioTest(Sequential):
         metric: one of `RATIO_METRICS`.
         theta: the threshold, in [0, 1].
         alpha: chance of a false PASS, and of a false FAIL.
-        direction: PASS is for a metric of `at_least` or `at_most` theta.
+        direction: what PASS claims of the metric, such as `at_least` theta.
         population: units in the finite set, visited in random order; None for a source.
         longest: L, the most informative cases that any unit can hold; 1 where units are cases.
 
@@ -172,9 +172,9 @@ class RatioTest(Sequential):
 
     def _metric(self, count: int) -> float | None:
         hits, informative, required = (int(each[:count].sum()) for each in self._counts)
-        # the share first: 2·TP / (2·TP + FP + FN), as metrics compute it, has the same rounding
         if not required:
             return None
+        # 2·TP / (2·TP + FP + FN), rounded as the metric itself
         return 2 * hits / (hits + informative) if self.metric == "f1" else hits / informative
 
     def _defined(self, start: int, stop: int) -> np.ndarray:

@@ -7,8 +7,8 @@ from abc import ABC, abstractmethod
 import numpy as np
 
 from rl_eval.errors import InputError
-from rl_eval.evidence.bounds import Direction, check_direction
 from rl_eval.evidence.decision import Decision, Verdict
+from rl_eval.evidence.direction import Direction, check_direction, meets, wants_above
 from rl_eval.evidence.two_sided import TwoSided, chunks
 
 
@@ -22,7 +22,7 @@ class Sequential(ABC):
         theta: the threshold.
         unit_theta: the same on the scale [0, 1] of `_scaled`.
         alpha: chance of a false PASS, and of a false FAIL.
-        direction: PASS is for a metric of `at_least` or `at_most` the threshold.
+        direction: what PASS claims of the metric, such as `at_least` the threshold.
         population: size of the finite set; None for a source that never ends.
         grid: resolution of the interval.
     """
@@ -94,7 +94,7 @@ class Sequential(ABC):
         defined, forbidden = self._defined(start, stop), self._forbidden(start, stop)
         if stop == self.population:
             defined[-1] = False  # the last unit of a set leaves no doubt for evidence to settle
-        yes, no = (ends.above, ends.below) if self.direction == "at_least" else (ends.below, ends.above)
+        yes, no = (ends.above, ends.below) if wants_above(self.direction) else (ends.below, ends.above)
         decided = {"FAIL": no & defined & ~forbidden["FAIL"], "PASS": yes & defined & ~forbidden["PASS"]}
         either = decided["FAIL"] | decided["PASS"]
         self._ends = float(ends.lower[-1]), float(ends.upper[-1])
@@ -109,8 +109,9 @@ class Sequential(ABC):
         exact = self._metric(count)
         if exact is None:
             return
-        passes = exact >= self.theta if self.direction == "at_least" else exact <= self.theta
-        self._latched = Decision("PASS" if passes else "FAIL", count, exact, (exact, exact))
+        self._latched = Decision(
+            "PASS" if meets(exact, self.theta, self.direction) else "FAIL", count, exact, (exact, exact)
+        )
 
     def _describe(self, verdict: Verdict, count: int, lower: float, upper: float) -> Decision:
         passed, forbids, message = self._beyond(count)
