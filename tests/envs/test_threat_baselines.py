@@ -20,8 +20,8 @@ def f1(flagged, threat_label):
 def test_the_overlap_is_as_designed():
     """The suite asks F1 .8, recall .75 and a false-positive rate of .05; the best policy has room above it."""
     report = threat.bayes_report(CONFIG)
-    assert report["best_f1"] == pytest.approx(0.90, abs=0.01)
-    assert report["f1"] == pytest.approx(0.89, abs=0.01)
+    assert report["best_f1"] == pytest.approx(0.91, abs=0.005)
+    assert report["f1"] == pytest.approx(0.90, abs=0.005)
     assert report["recall"] > 0.9
     assert report["false_positive_rate"] < 0.025
     assert report["break_even"] == pytest.approx(0.25, abs=1e-3)
