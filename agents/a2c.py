@@ -8,7 +8,6 @@ square root, as TensorFlow's did when the published settings were found.
 from __future__ import annotations
 
 import torch
-from torch import nn
 
 from agents.config import A2CConfig
 from agents.on_policy import Batch, OnPolicyAgent
@@ -40,6 +39,9 @@ class RMSpropTF(torch.optim.Optimizer):
             torch._foreach_addcdiv_(params, grads, roots, -group["lr"])
 
 
+LOSSES = ("policy_loss", "value_loss", "entropy")
+
+
 class A2C(OnPolicyAgent):
     """One gradient step on each rollout."""
 
@@ -49,28 +51,38 @@ class A2C(OnPolicyAgent):
         """RMSprop as published, or Adam."""
         config = self.config
         if config.optimizer == "adam":
-            return torch.optim.Adam(self.network.parameters(), lr=config.lr, eps=config.optimizer_epsilon, fused=True)
-        return RMSpropTF(self.network.parameters(), config.lr, config.rms_decay, config.optimizer_epsilon)
+            return torch.optim.Adam([self.flat.parameter], lr=config.lr, eps=config.optimizer_epsilon, fused=True)
+        return RMSpropTF([self.flat.parameter], config.lr, config.rms_decay, config.optimizer_epsilon)
 
     def update(self, batch: Batch) -> dict[str, float]:
         """Minimise −advantage · log π, the value loss and −entropy on the whole batch."""
         config = self.config
+        if self.closed_form is not None:
+            rows = batch.to_numpy()
+            losses = self.closed_form.a2c(
+                rows.obs,
+                rows.actions,
+                self.normalized(rows.advantages),
+                rows.returns,
+                vf_coef=config.vf_coef,
+                ent_coef=config.ent_coef,
+            ).tolist()
+        else:
+            losses = self._autograd(batch)
+        self.apply_gradient()
+        self.training_epochs += 1
+        self.gradient_steps += 1
+        return dict(zip(LOSSES, losses, strict=False))
+
+    def _autograd(self, batch: Batch) -> list[float]:
+        """The gradient by autograd; returns the `LOSSES`."""
+        config = self.config
         parameters = self.network.parameters_of_actions(batch.obs)
         values = self.network.values(batch.obs)
         log_probs, entropy = self.network.log_prob_and_entropy(parameters, batch.actions)
-        advantages = batch.advantages
-        if config.normalize_advantage and len(advantages) > 1:
-            advantages = (advantages - advantages.mean()) / (advantages.std() + 1e-8)
-        policy_loss = -(advantages * log_probs).mean()
+        policy_loss = -(self.normalized(batch.advantages) * log_probs).mean()
         value_loss = (values - batch.returns).square().mean()
         entropy_mean = entropy.mean()
-        loss = policy_loss + config.vf_coef * value_loss - config.ent_coef * entropy_mean
-        self.optimizer.zero_grad()
-        loss.backward()
-        nn.utils.clip_grad_norm_(self.network.parameters(), config.max_grad_norm)
-        self.optimizer.step()
-        self.training_epochs += 1
-        self.gradient_steps += 1
-        names = ("policy_loss", "value_loss", "entropy")
-        losses = torch.stack([policy_loss, value_loss, entropy_mean]).detach()
-        return dict(zip(names, losses.tolist(), strict=True))
+        self.flat.zero_gradient()
+        (policy_loss + config.vf_coef * value_loss - config.ent_coef * entropy_mean).backward()
+        return torch.stack([policy_loss, value_loss, entropy_mean]).tolist()

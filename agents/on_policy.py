@@ -14,6 +14,7 @@ from torch import Tensor
 
 from agents import normalize, policy
 from agents.advantage import gae
+from agents.closed_form import ClosedForm, FlatParameters
 from agents.collect import EpisodeLog, Rollout, collect, next_values, require_same_step
 from agents.config import OnPolicyConfig
 from agents.networks import ActorCritic
@@ -22,18 +23,22 @@ REMEDY = "lower lr, or set agent.normalize_reward=true"
 
 
 class Batch(NamedTuple):
-    """An iteration's experience for the update, flattened to B = T·N rows."""
+    """An iteration's experience for the update, flattened to B = T·N rows: torch tensors, or numpy arrays."""
 
-    obs: Tensor  # [B, D] as the network sees them
-    actions: Tensor  # [B] or [B, A]
-    log_probs: Tensor  # [B] of the actions when they were taken
-    advantages: Tensor  # [B]
-    values: Tensor  # [B] before the update, in the critic's units
-    returns: Tensor  # [B] in the critic's units
+    obs: Any  # [B, D] as the network sees them
+    actions: Any  # [B] or [B, A]
+    log_probs: Any  # [B] of the actions when they were taken
+    advantages: Any  # [B]
+    values: Any  # [B] before the update, in the critic's units
+    returns: Any  # [B] in the critic's units
 
-    def rows(self, index: Tensor | slice) -> Batch:
+    def rows(self, index: np.ndarray | slice) -> Batch:
         """The rows named by an index."""
-        return Batch(*(tensor[index] for tensor in self))
+        return Batch(*(column[index] for column in self))
+
+    def to_numpy(self) -> Batch:
+        """The same memory as numpy arrays; on the CPU."""
+        return Batch(*(column.numpy() for column in self))
 
 
 class OnPolicyAgent:
@@ -73,6 +78,10 @@ class OnPolicyAgent:
         self.obs_moments = normalize.Moments.empty((obs_size,)) if config.normalize_obs else None
         self.return_moments = normalize.Moments.empty() if config.normalize_return else None
         self.reward_scale = normalize.RewardScale.start(envs.num_envs, config.reward_prior_count)
+        self.flat = FlatParameters(self.network)
+        self.closed_form = (
+            ClosedForm(self.network, config.network) if ClosedForm.serves(config.network, self.device) else None
+        )
         self.optimizer = self.make_optimizer()
         self.log = EpisodeLog.start(envs.num_envs)
         self.env_steps = self.gradient_steps = self.training_epochs = 0
@@ -85,6 +94,19 @@ class OnPolicyAgent:
     def update(self, batch: Batch) -> dict[str, float]:
         """The subclass's learning step on one batch; returns its losses."""
         raise TypeError("OnPolicyAgent is the part that PPO and A2C share; build one of them")
+
+    def normalized(self, advantages: Any) -> Any:
+        """Advantages `[B]` of mean 0 and deviation 1 where the config asks for it; tensors or arrays."""
+        if not self.config.normalize_advantage or len(advantages) < 2:
+            return advantages
+        centred = advantages - advantages.mean()
+        # The unbiased deviation, as torch and Stable-Baselines3 have it.
+        return centred / (((centred * centred).sum() / (len(centred) - 1)) ** 0.5 + 1e-8)
+
+    def apply_gradient(self) -> None:
+        """Clip the gradient that the update wrote, and step."""
+        self.flat.clip_gradient(self.config.max_grad_norm)
+        self.optimizer.step()
 
     @property
     def steps_per_iteration(self) -> int:
@@ -120,8 +142,7 @@ class OnPolicyAgent:
             if not np.isfinite(loss):
                 raise FloatingPointError(f"{name} is {loss} after {self.env_steps} env steps: {REMEDY}")
         # A finite loss can still have stepped to weights that are not, which no snapshot may hold.
-        norms = torch.stack(torch._foreach_norm([p.detach() for p in self.network.parameters()]))
-        if not bool(torch.isfinite(norms).all()):
+        if not np.isfinite(float(self.flat.parameter.detach().sum())):
             raise FloatingPointError(f"a weight is nan or inf after {self.env_steps} env steps: {REMEDY}")
         self.env_steps += rollout.rewards.size
         if self.obs_moments is not None:  # once a rollout, so that collection saw one fixed scale
@@ -159,8 +180,11 @@ class OnPolicyAgent:
 
         def act(obs: np.ndarray, draw: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
             inputs = self._inputs(obs)
-            on_device = torch.from_numpy(inputs).to(self.device)
-            parameters = self.network.parameters_of_actions(on_device).cpu().numpy()
+            if self.closed_form is not None:
+                parameters = self.closed_form.actor.forward(inputs)
+            else:
+                on_device = torch.from_numpy(inputs).to(self.device)
+                parameters = self.network.parameters_of_actions(on_device).cpu().numpy()
             if self.network.discrete:
                 actions = (parameters + draw).argmax(axis=-1)  # Gumbel-max
             else:
@@ -178,7 +202,10 @@ class OnPolicyAgent:
         steps, n_envs = rollout.rewards.shape
         extra = self._inputs(np.concatenate([rollout.next_obs, rollout.final_obs]))
         inputs = torch.from_numpy(np.concatenate([rollout.inputs.reshape(steps * n_envs, -1), extra]))
-        critic = self.network.values(inputs.to(self.device)).cpu().numpy().astype(np.float64)
+        if self.closed_form is not None:
+            critic = self.closed_form.critic.forward(inputs.numpy())[:, 0].astype(np.float64)
+        else:
+            critic = self.network.values(inputs.to(self.device)).cpu().numpy().astype(np.float64)
         values = critic if self.return_moments is None else normalize.denormalize(critic, self.return_moments)
         before, last, final = np.split(values, [steps * n_envs, steps * n_envs + n_envs])
         before = before.reshape(steps, n_envs)

@@ -136,8 +136,8 @@ def test_a_remainder_joins_the_last_minibatch():
     config = PPOConfig(n_envs=4, n_steps=8, batch_size=10, n_epochs=1)  # 32 rows: 10, 10, 12
     agent = build(config, Walk())
     sizes = []
-    inner = agent._minibatch
-    agent._minibatch = lambda batch: (sizes.append(len(batch.obs)), inner(batch))[1]
+    inner = agent._closed_form_step
+    agent._closed_form_step = lambda batch: (sizes.append(len(batch.obs)), inner(batch))[1]
     agent.iterate()
     assert sizes == [10, 10, 12]
 

@@ -1,0 +1,159 @@
+"""A trained actor as an ONNX graph, built node by node: standard operators only, and no tracing."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+import onnx
+from onnx import TensorProto, helper, numpy_helper
+from torch import nn
+
+from agents.config import NetworkConfig
+from agents.networks import ActorCritic
+from agents.normalize import Moments
+from agents.policy import restore_action_space, unpack
+
+# The first operator set with LayerNormalization; any later runtime reads it.
+OPSET = 17
+IR_VERSION = 8
+EPSILON = 1e-8  # of `normalize.normalize`
+
+
+class _Graph:
+    """Nodes and constants in the order of the computation; `at` names the tensor that flows on."""
+
+    def __init__(self, start: str):
+        self.at = start
+        self.nodes: list[onnx.NodeProto] = []
+        self.constants: list[TensorProto] = []
+
+    def constant(self, value: Any, dtype: Any = np.float32) -> str:
+        """Put an array into the file; returns its name."""
+        name = f"constant_{len(self.constants)}"
+        self.constants.append(numpy_helper.from_array(np.asarray(value, dtype), name))
+        return name
+
+    def apply(
+        self, operator: str, *others: str, first: str | None = None, named: str | None = None, **attributes: Any
+    ) -> str:
+        """One operator on the current tensor, or on `first`, and others; returns the name of the result."""
+        result = named or f"{operator.lower()}_{len(self.nodes)}"
+        self.nodes.append(helper.make_node(operator, [first or self.at, *others], [result], **attributes))
+        self.at = result
+        return result
+
+
+def to_onnx(arrays: Mapping[str, np.ndarray], meta: Mapping[str, Any], described: Mapping[str, Any]) -> bytes:
+    """The actor of a snapshot, with its observation normaliser and action mapping, as the bytes of an ONNX file.
+
+    The graph takes `observations` float32 `[N, *obs_shape]` and gives `action`, the greedy action as the
+    environment takes it (`[N]` int64, or `[N, *shape]` clipped to the Box), with `logits` `[N, A]`, or `mean`
+    `[N, A]` and `log_std` `[A]`. Observations are normalised in float64, as in training.
+
+    Args:
+        arrays, meta: from `agents.policy.pack` and `agents.policy.metadata`.
+        described: JSON values put into the file's metadata under `rl_eval`.
+
+    Raises:
+        ValueError: the arrays do not fit the network that the metadata describes, or it has a layer that cannot
+            be exported.
+    """
+    space = restore_action_space(meta["action_space"])
+    size = int(np.prod(meta["obs_shape"]))
+    network = ActorCritic(size, space, NetworkConfig(**meta["network"]), np.random.default_rng(0))
+    obs_moments, _ = unpack(network, arrays)
+    graph = _Graph("observations")
+    graph.apply("Reshape", graph.constant([-1, size], np.int64))
+    if obs_moments is not None:
+        _normalize(graph, obs_moments, float(meta["clip_obs"]))
+    _layers(graph, [*network.actor_body, network.actor_head])
+    outputs = _discrete(graph, space) if isinstance(space, gym.spaces.Discrete) else _box(graph, space, network)
+    model = helper.make_model(
+        helper.make_graph(
+            graph.nodes,
+            "policy",
+            [helper.make_tensor_value_info("observations", TensorProto.FLOAT, ["N", *meta["obs_shape"]])],
+            outputs,
+            graph.constants,
+        ),
+        opset_imports=[helper.make_opsetid("", OPSET)],
+        ir_version=IR_VERSION,
+        producer_name="rl_eval",
+    )
+    helper.set_model_props(model, {"rl_eval": json.dumps(described, allow_nan=False)})
+    onnx.checker.check_model(model, full_check=True)
+    return model.SerializeToString(deterministic=True)
+
+
+def _normalize(graph: _Graph, moments: Moments, clip: float) -> None:
+    """`normalize.normalize`, in float64 as there: a large mean over a small deviation would not survive float32."""
+    graph.apply("Cast", to=TensorProto.DOUBLE)
+    graph.apply("Sub", graph.constant(moments.mean.reshape(-1), np.float64))
+    graph.apply("Div", graph.constant(np.sqrt(moments.variance + EPSILON).reshape(-1), np.float64))
+    graph.apply("Clip", graph.constant(-clip, np.float64), graph.constant(clip, np.float64))
+    graph.apply("Cast", to=TensorProto.FLOAT)
+
+
+def _array(tensor: Any) -> np.ndarray:
+    return tensor.detach().cpu().numpy()
+
+
+def _layers(graph: _Graph, layers: Iterable[nn.Module]) -> None:
+    for layer in layers:
+        match layer:
+            case nn.Linear():
+                weights = graph.constant(_array(layer.weight))
+                graph.apply("Gemm", weights, graph.constant(_array(layer.bias)), transB=1)
+            case nn.LayerNorm():
+                scale, shift = graph.constant(_array(layer.weight)), graph.constant(_array(layer.bias))
+                graph.apply("LayerNormalization", scale, shift, axis=-1, epsilon=layer.eps)
+            case nn.BatchNorm1d():
+                parts = (layer.weight, layer.bias, layer.running_mean, layer.running_var)
+                graph.apply("BatchNormalization", *(graph.constant(_array(p)) for p in parts), epsilon=layer.eps)
+            case nn.Tanh():
+                graph.apply("Tanh")
+            case nn.ReLU():
+                graph.apply("Relu")
+            case nn.SiLU():
+                before = graph.at
+                graph.apply("Mul", graph.apply("Sigmoid"), first=before)
+            case nn.GELU():  # x/2 · (1 + erf(x/√2)): opset 17 has no operator of its own
+                before = graph.at
+                graph.apply("Div", graph.constant(np.sqrt(2)))
+                graph.apply("Erf")
+                graph.apply("Add", graph.constant(1))
+                graph.apply("Mul", before)
+                graph.apply("Mul", graph.constant(0.5))
+            case nn.Dropout():
+                pass  # in updates only
+            case _:
+                raise ValueError(f"a layer of {type(layer).__name__} cannot be exported")
+
+
+def _discrete(graph: _Graph, space: gym.spaces.Discrete) -> list[onnx.ValueInfoProto]:
+    logits = graph.apply("Identity", named="logits")
+    graph.apply("ArgMax", axis=-1, keepdims=0, first=logits)
+    graph.apply("Add", graph.constant(space.start, np.int64), named="action")
+    return [
+        helper.make_tensor_value_info("action", TensorProto.INT64, ["N"]),
+        helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["N", int(space.n)]),
+    ]
+
+
+def _box(graph: _Graph, space: gym.Space, network: ActorCritic) -> list[onnx.ValueInfoProto]:
+    assert isinstance(space, gym.spaces.Box)
+    size = int(np.prod(space.shape))
+    mean = graph.apply("Identity", named="mean")
+    graph.apply("Identity", first=graph.constant(_array(network.log_std)), named="log_std")
+    graph.apply("Max", graph.constant(space.low.reshape(-1)), first=mean)
+    graph.apply("Min", graph.constant(space.high.reshape(-1)))
+    graph.apply("Reshape", graph.constant([-1, *space.shape], np.int64), named="action")
+    return [
+        helper.make_tensor_value_info("action", TensorProto.FLOAT, ["N", *space.shape]),
+        helper.make_tensor_value_info("mean", TensorProto.FLOAT, ["N", size]),
+        helper.make_tensor_value_info("log_std", TensorProto.FLOAT, [size]),
+    ]

@@ -1,0 +1,101 @@
+"""The written-out gradients against autograd, on the same network and rows."""
+
+import gymnasium as gym
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from agents.closed_form import ClosedForm, FlatParameters
+from agents.config import A2CConfig, NetworkConfig, PPOConfig
+from agents.networks import ActorCritic
+from agents.on_policy import Batch
+from tests.agents.test_on_policy import BOX, DISCRETE, Walk, build
+
+SPACES = {"discrete": gym.spaces.Discrete(3), "box": BOX}
+
+
+def rows(rng, count, obs_size, space, spread):
+    """A batch whose ratios lie on both sides of the clip, and whose values do too."""
+    discrete = isinstance(space, gym.spaces.Discrete)
+    f32 = lambda a: torch.from_numpy(np.asarray(a, np.float32))  # noqa: E731
+    actions = torch.from_numpy(rng.integers(0, 3, count)) if discrete else f32(rng.normal(size=(count, 2)))
+    columns = [f32(rng.normal(size=count) * spread) for _ in range(4)]
+    return Batch(f32(rng.normal(size=(count, obs_size))), actions, *columns)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    space=st.sampled_from(sorted(SPACES)),
+    activation=st.sampled_from(["tanh", "relu"]),
+    widths=st.lists(st.integers(1, 9), max_size=3),
+    count=st.integers(1, 33),
+    clip_vf=st.sampled_from([None, 0.1, 1.0]),
+    ent_coef=st.sampled_from([0.0, 0.3]),
+)
+def test_ppo_gradients_and_losses_equal_autograds(seed, space, activation, widths, count, clip_vf, ent_coef):
+    rng = np.random.default_rng(seed)
+    network_config = NetworkConfig(widths=widths, activation=activation)
+    config = PPOConfig(
+        n_envs=1, n_steps=64, batch_size=64, clip_range_vf=clip_vf, ent_coef=ent_coef, network=network_config
+    )
+    agent = build(config, Walk(1, DISCRETE if space == "discrete" else BOX), seed % 1000)
+    agent.network = ActorCritic(4, SPACES[space], network_config, rng, log_std_init=-0.3)
+    agent.flat = FlatParameters(agent.network)
+    agent.closed_form = ClosedForm(agent.network, network_config)
+    batch = rows(rng, count, 4, SPACES[space], spread=0.5)
+    with torch.no_grad():  # old log-probabilities near the present ones
+        now, _ = agent.network.log_prob_and_entropy(agent.network.parameters_of_actions(batch.obs), batch.actions)
+    batch = batch._replace(log_probs=now + 0.4 * batch.log_probs)
+    agent.apply_gradient = lambda: None
+    losses = agent._closed_form_step(batch.to_numpy())
+    ours = agent.flat.parameter.grad.clone()
+    expected = agent._autograd_step(batch).numpy()
+    np.testing.assert_allclose(losses, expected, rtol=2e-4, atol=2e-5)
+    scale = float(agent.flat.parameter.grad.abs().max()) + 1e-6
+    np.testing.assert_allclose(ours / scale, agent.flat.parameter.grad / scale, atol=2e-4)
+
+
+@pytest.mark.parametrize("space", SPACES)
+def test_a2c_gradients_equal_autograds(space):
+    rng = np.random.default_rng(0)
+    config = A2CConfig(n_envs=1, ent_coef=0.1, normalize_advantage=True)
+    agent = build(config, Walk(1, DISCRETE if space == "discrete" else BOX))
+    agent.network = ActorCritic(4, SPACES[space], config.network, rng)
+    agent.flat = FlatParameters(agent.network)
+    agent.closed_form = ClosedForm(agent.network, config.network)
+    agent.apply_gradient = lambda: None
+    batch = rows(rng, 40, 4, SPACES[space], spread=1.0)
+    ours = agent.update(batch)
+    gradient = agent.flat.parameter.grad.clone()
+    agent.closed_form = None
+    expected = agent.update(batch)
+    assert ours == pytest.approx(expected, rel=1e-4)
+    torch.testing.assert_close(gradient, agent.flat.parameter.grad, rtol=1e-3, atol=1e-5)
+
+
+def test_what_it_does_not_serve_goes_through_autograd():
+    cpu = torch.device("cpu")
+    assert ClosedForm.serves(NetworkConfig(), cpu)
+    for other in (
+        NetworkConfig(norm="layer"),
+        NetworkConfig(dropout=0.1),
+        NetworkConfig(shared=True),
+        NetworkConfig(activation="gelu"),
+    ):
+        assert not ClosedForm.serves(other, cpu)
+    assert not ClosedForm.serves(NetworkConfig(), torch.device("meta"))
+
+
+def test_clipping_equals_torchs():
+    network = torch.nn.Linear(3, 2)
+    flat = FlatParameters(network)
+    flat.parameter.grad.copy_(torch.arange(8.0))
+    expected = torch.arange(8.0) * (0.5 / (torch.arange(8.0).norm() + 1e-6))
+    flat.clip_gradient(0.5)
+    torch.testing.assert_close(flat.parameter.grad, expected)
+    flat.clip_gradient(100.0)
+    torch.testing.assert_close(flat.parameter.grad, expected)
+    assert network.weight.grad.data_ptr() == flat.parameter.grad.data_ptr()
