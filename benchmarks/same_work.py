@@ -24,11 +24,13 @@ ZOO = {
 def ours(agent: str, steps: int) -> int:
     """Env steps taken by our agent."""
     import torch
+    from threadpoolctl import threadpool_limits
 
     from agents.config import CONFIGS
     from rl_eval import envs, seeding
 
     torch.set_num_threads(1)
+    threadpool_limits(1, user_api="blas")
     config = CONFIGS[agent](**ZOO[agent])
     vector = envs.make(envs.validate({"name": "lunarlander"}), n_envs=config.n_envs, part="train")
     generators = {name: seeding.generator(1, name) for name in ("init", "policy", "minibatch")}
