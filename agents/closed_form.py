@@ -189,6 +189,10 @@ class ClosedForm:
         value_loss = self._critic(obs, returns, returns, None, vf_coef)
         return np.array([-(advantages * log_probs).mean(), value_loss, entropy.mean()])
 
+    def log_probs(self, parameters: np.ndarray, actions: np.ndarray) -> np.ndarray:
+        """Log-probabilities `[B]` of actions under distributions with these parameters `[B, A]`."""
+        return self._distribution(parameters, actions)[0]
+
     def _critic(
         self, obs: np.ndarray, returns: np.ndarray, old_values: np.ndarray, clip: float | None, vf_coef: float
     ) -> float:

@@ -135,9 +135,11 @@ class OnPolicyAgent:
             lr *= max(0.0, 1.0 - self.env_steps / self.total_steps)
         for group in self.optimizer.param_groups:
             group["lr"] = lr
-        self.network.train()
+        if self.closed_form is None:  # dropout and batch norm learn in another mode than they act
+            self.network.train()
         losses = self.update(batch)
-        self.network.eval()
+        if self.closed_form is None:
+            self.network.eval()
         for name, loss in losses.items():
             if not np.isfinite(loss):
                 raise FloatingPointError(f"{name} is {loss} after {self.env_steps} env steps: {REMEDY}")
@@ -232,8 +234,12 @@ class OnPolicyAgent:
             self.return_moments = normalize.update(self.return_moments, returns.ravel(), "returns")
             targets = normalize.normalize(returns, self.return_moments)
         actions = torch.from_numpy(rollout.actions.reshape(steps * n_envs, *rollout.actions.shape[2:]))
-        parameters = torch.from_numpy(rollout.parameters.reshape(steps * n_envs, -1)).to(self.device)
-        log_probs, _ = self.network.log_prob_and_entropy(parameters, actions.to(self.device))
+        parameters = rollout.parameters.reshape(steps * n_envs, -1)
+        if self.closed_form is not None:
+            log_probs = torch.from_numpy(self.closed_form.log_probs(parameters, actions.numpy()))
+        else:
+            on_device = torch.from_numpy(parameters).to(self.device)
+            log_probs, _ = self.network.log_prob_and_entropy(on_device, actions.to(self.device))
 
         def column(array: np.ndarray) -> Tensor:
             return torch.from_numpy(array.ravel().astype(np.float32)).to(self.device)
