@@ -66,13 +66,13 @@ class _Layer:
 
     @classmethod
     def of(cls, linear: torch.nn.Linear) -> _Layer:
-        assert linear.weight.grad is not None
-        assert linear.bias.grad is not None
+        weight, bias = linear.weight, linear.bias
+        nowhere = np.empty(0, np.float32)  # a network that only acts has no gradient
         return cls(
-            linear.weight.detach().numpy(),
-            linear.bias.detach().numpy(),
-            linear.weight.grad.numpy(),
-            linear.bias.grad.numpy(),
+            weight.detach().numpy(),
+            bias.detach().numpy(),
+            nowhere if weight.grad is None else weight.grad.numpy(),
+            nowhere if bias.grad is None else bias.grad.numpy(),
             np.empty((0, linear.in_features), np.float32),
         )
 
@@ -106,6 +106,14 @@ class PlainMLP:
                 upstream = upstream @ layer.weight
                 hidden = layer.inputs  # the activation's value: tanh' = 1 − tanh², ReLU' = [ReLU > 0]
                 upstream *= 1.0 - hidden * hidden if self._tanh else hidden > 0.0
+
+
+def plain_actor(network: ActorCritic) -> PlainMLP | None:
+    """The actor without torch's overhead, for a network that only acts; None where it is not plain."""
+    config = network.config
+    if config.norm != "none" or config.activation not in ("tanh", "relu") or network.actor_head.weight.is_cuda:
+        return None
+    return PlainMLP(network.actor_body, network.actor_head, config.activation)
 
 
 class ClosedForm:

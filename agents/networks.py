@@ -62,6 +62,7 @@ class ActorCritic(nn.Module):
         log_std_init: float = 0.0,
     ):
         super().__init__()
+        self.config = config
         self.discrete = isinstance(action_space, gym.spaces.Discrete)
         size = int(gym.spaces.flatdim(action_space))
         body, features = _body(obs_size, config, rng)

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 
 from agents import normalize
+from agents.closed_form import plain_actor
 from agents.config import NetworkConfig
 from agents.networks import ActorCritic, arrays_of, load_arrays
 
@@ -56,20 +57,28 @@ class NetworkPolicy:
         seed: int,
     ):
         self._network = network.eval()
+        self._plain_actor = plain_actor(network)
         self._space = action_space
         self._obs_moments, self._clip_obs, self._return_moments = obs_moments, clip_obs, return_moments
         self._rng = np.random.default_rng(seed)
 
-    def _inputs(self, obs: np.ndarray) -> torch.Tensor:
+    def _inputs(self, obs: np.ndarray) -> np.ndarray:
         obs = np.asarray(obs, np.float32).reshape(len(obs), -1)
         if self._obs_moments is not None:
             obs = normalize.normalize(obs, self._obs_moments, self._clip_obs)
-        return torch.from_numpy(obs)
+        return obs
 
-    @torch.inference_mode()
+    def _parameters(self, obs: np.ndarray) -> np.ndarray:
+        """Logits or means, `[N, A]`."""
+        inputs = self._inputs(obs)
+        if self._plain_actor is not None:
+            return self._plain_actor.forward(inputs)
+        with torch.inference_mode():
+            return self._network.parameters_of_actions(torch.from_numpy(inputs)).numpy()
+
     def act(self, obs: np.ndarray, greedy: bool) -> np.ndarray:
         """Actions `[N]` or `[N, A]`: the mode when greedy, else a sample."""
-        parameters = self._network.parameters_of_actions(self._inputs(obs)).numpy()
+        parameters = self._parameters(obs)
         if self._network.discrete:
             if not greedy:  # Gumbel-max
                 parameters = parameters + self._rng.gumbel(size=parameters.shape)
@@ -77,19 +86,18 @@ class NetworkPolicy:
         else:
             actions = parameters
             if not greedy:
-                std = self._network.log_std.exp().numpy()
+                std = self._network.log_std.detach().exp().numpy()
                 actions = parameters + std * self._rng.standard_normal(parameters.shape, np.float32)
         return to_environment(actions, self._space)
 
-    @torch.inference_mode()
     def probabilities(self, obs: np.ndarray) -> np.ndarray:
         """Action probabilities `[N, A]`; Discrete actions only."""
-        return torch.softmax(self._network.parameters_of_actions(self._inputs(obs)), dim=-1).numpy()
+        return torch.softmax(torch.from_numpy(self._parameters(obs)), dim=-1).numpy()
 
     @torch.inference_mode()
     def values(self, obs: np.ndarray) -> np.ndarray:
         """The critic's estimate of the return, `[N]`, in the units of the training reward."""
-        values = self._network.values(self._inputs(obs)).numpy()
+        values = self._network.values(torch.from_numpy(self._inputs(obs))).numpy()
         return values if self._return_moments is None else normalize.denormalize(values, self._return_moments)
 
 
@@ -157,10 +165,3 @@ def load(arrays: Mapping[str, np.ndarray], meta: Mapping[str, Any], seed: int = 
     )
     obs_moments, return_moments = unpack(network, arrays)
     return NetworkPolicy(network, space, obs_moments, float(meta["clip_obs"]), return_moments, seed)
-
-
-def untrained(observation: gym.Space, action: gym.Space, *, initialisation: int, seed: int) -> NetworkPolicy:
-    """A freshly initialised network of the default shape: the control that any training must beat."""
-    rng = np.random.default_rng([0x1A17, initialisation])
-    network = ActorCritic(int(gym.spaces.flatdim(observation)), action, NetworkConfig(), rng)
-    return NetworkPolicy(network, action, None, np.inf, None, seed)

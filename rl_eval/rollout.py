@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from gymnasium.vector import VectorEnv
@@ -19,7 +19,7 @@ class Episodes:
         seeds: `[E]` the environment seed (endless environments) or the index (finite sets) of each.
         lengths: `[E]` steps of each.
         terminated: `[E]` whether each ended in a terminal state rather than by truncation.
-        episode: `[S]` the episode of each step.
+        episode: `[S]` the episode of each step, from 0, in order.
         outcome: name -> `[S]` the facts of each step.
         first_obs: `[E, ...]` the first observation of each.
     """
@@ -38,6 +38,42 @@ class Episodes:
         """`[E]` the sum over each episode of one outcome."""
         return np.bincount(self.episode, weights=self.outcome[name], minlength=len(self))
 
+    def between(self, start: int, stop: int) -> Episodes:
+        """The episodes from `start` up to but not including `stop`."""
+        if start == 0 and stop >= len(self):
+            return self
+        rows = slice(*np.searchsorted(self.episode, (start, stop)))
+        outcome = {name: values[rows] for name, values in self.outcome.items()}
+        part = slice(start, stop)
+        return Episodes(
+            self.seeds[part],
+            self.lengths[part],
+            self.terminated[part],
+            self.episode[rows] - start,
+            outcome,
+            self.first_obs[part],
+        )
+
+    def keep(self, kept: np.ndarray) -> Episodes:
+        """The same episodes without some of their steps, bool `[S]`; `lengths` stay those that were played."""
+        outcome = {name: values[kept] for name, values in self.outcome.items()}
+        return replace(self, episode=self.episode[kept], outcome=outcome)
+
+
+def join(parts: Sequence[Episodes]) -> Episodes:
+    """Episodes one after the other as one; at least one part."""
+    if len(parts) == 1:
+        return parts[0]
+    before = np.cumsum([0, *(len(part) for part in parts[:-1])])
+    return Episodes(
+        np.concatenate([part.seeds for part in parts]),
+        np.concatenate([part.lengths for part in parts]),
+        np.concatenate([part.terminated for part in parts]),
+        np.concatenate([part.episode + shift for part, shift in zip(parts, before, strict=True)]),
+        {name: np.concatenate([part.outcome[name] for part in parts]) for name in parts[0].outcome},
+        np.concatenate([part.first_obs for part in parts]),
+    )
+
 
 def play(
     envs: VectorEnv,
@@ -48,10 +84,28 @@ def play(
     order: int = 0,
     on_episodes: Callable[[int], None] | None = None,
 ) -> Episodes:
-    """Play one episode a seed on copies made with `autoreset=False`.
+    """All episodes of `stream` at once.
 
-    A copy that finishes takes the next seed, so no copy waits for another; the records are put back
-    in the order of the seeds.
+    Raises:
+        ValueError: no seeds.
+    """
+    return join(list(stream(envs, policy, seeds=seeds, greedy=greedy, order=order, on_episodes=on_episodes)))
+
+
+def stream(
+    envs: VectorEnv,
+    policy: Policy,
+    *,
+    seeds: Sequence[int],
+    greedy: bool = True,
+    order: int = 0,
+    on_episodes: Callable[[int], None] | None = None,
+) -> Iterator[Episodes]:
+    """Play one episode a seed on copies made with `autoreset=False`, and tell them in the order of the seeds.
+
+    A copy that finishes takes the next seed, so no copy waits for another. What it played is told once all episodes
+    of earlier seeds are: short episodes are often bad ones (or good ones), and whoever stops early must not hear of
+    them first. To stop early, leave the iterator.
 
     Args:
         seeds: one an episode.
@@ -59,15 +113,18 @@ def play(
         order: for a finite gate set, the seed of the permutation that the episodes walk through.
         on_episodes: called with the number of episodes finished so far.
 
+    Yields:
+        Consecutive episodes, one or more, as soon as they are known.
+
     Raises:
         ValueError: no seeds.
     """
     total, n = len(seeds), envs.num_envs
     if total == 0:
-        raise ValueError("play() needs at least one seed")
+        raise ValueError("play() and stream() need at least one seed")
     playing = np.full(n, -1)  # which episode each copy plays
     playing[: min(n, total)] = np.arange(min(n, total))
-    started = min(n, total)
+    started, told = min(n, total), 0
     seed_of = np.asarray(seeds, dtype=np.int64)
 
     def start(mask: np.ndarray) -> np.ndarray:
@@ -80,34 +137,58 @@ def play(
     obs = start(active)
     first_obs = np.zeros((total, *obs.shape[1:]), obs.dtype)
     first_obs[playing[active]] = obs[active]
-    lengths, ended = np.zeros(total, np.int64), np.zeros(total, bool)
-    steps_episode: list[np.ndarray] = []
-    steps_outcome: dict[str, list[np.ndarray]] = {}
-    finished = 0
+    lengths, ended, finished = np.zeros(total, np.int64), np.zeros(total, bool), np.zeros(total, bool)
+    steps = _Steps()
     while active.any():
         obs, _, terminated, truncated, infos = envs.step(policy.act(obs, greedy))
-        steps_episode.append(playing[active])
-        for name, values in infos["outcome"].items():
-            steps_outcome.setdefault(name, []).append(np.asarray(values)[active])
+        steps.add(playing[active], {name: np.asarray(values)[active] for name, values in infos["outcome"].items()})
         lengths[playing[active]] += 1
         done = (terminated | truncated) & active
-        if done.any():
-            ended[playing[done]] = terminated[done]
-            finished += int(done.sum())
-            copies = np.flatnonzero(done)
-            fresh = copies[: total - started]
-            playing[copies] = -1
-            playing[fresh] = np.arange(started, started + len(fresh))
-            started += len(fresh)
-            active = playing >= 0
-            if len(fresh):
-                mask = np.zeros(n, bool)
-                mask[fresh] = True
-                obs = start(mask)
-                first_obs[playing[fresh]] = obs[fresh]
-            if on_episodes:
-                on_episodes(finished)
-    episode = np.concatenate(steps_episode)
-    by_episode = np.argsort(episode, kind="stable")
-    outcome = {name: np.concatenate(parts)[by_episode] for name, parts in steps_outcome.items()}
-    return Episodes(seed_of, lengths, ended, episode[by_episode], outcome, first_obs)
+        if not done.any():
+            continue
+        ended[playing[done]] = terminated[done]
+        finished[playing[done]] = True
+        copies = np.flatnonzero(done)
+        fresh = copies[: total - started]
+        playing[copies] = -1
+        playing[fresh] = np.arange(started, started + len(fresh))
+        started += len(fresh)
+        active = playing >= 0
+        if len(fresh):
+            mask = np.zeros(n, bool)
+            mask[fresh] = True
+            obs = start(mask)
+            first_obs[playing[fresh]] = obs[fresh]
+        if on_episodes:
+            on_episodes(int(finished.sum()))
+        known = total if finished[told:].all() else told + int(finished[told:].argmin())
+        if known > told:
+            part = slice(told, known)
+            episode, outcome = steps.take(known)
+            yield Episodes(seed_of[part], lengths[part], ended[part], episode - told, outcome, first_obs[part])
+            told = known
+
+
+class _Steps:
+    """The steps of unfinished and not yet told episodes, as they were played."""
+
+    def __init__(self) -> None:
+        self._episode: list[np.ndarray] = []
+        self._outcome: dict[str, list[np.ndarray]] = {}
+
+    def add(self, episode: np.ndarray, outcome: dict[str, np.ndarray]) -> None:
+        """One step of each copy that plays."""
+        self._episode.append(episode)
+        for name, values in outcome.items():
+            self._outcome.setdefault(name, []).append(values)
+
+    def take(self, stop: int) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+        """Remove all steps of episodes before `stop`, and give them in the order of the episodes."""
+        episode = np.concatenate(self._episode)
+        columns = {name: np.concatenate(parts) for name, parts in self._outcome.items()}
+        taken = np.flatnonzero(episode < stop)
+        left = np.flatnonzero(episode >= stop)
+        self._episode = [episode[left]]
+        self._outcome = {name: [values[left]] for name, values in columns.items()}
+        taken = taken[np.argsort(episode[taken], kind="stable")]
+        return episode[taken], {name: values[taken] for name, values in columns.items()}

@@ -23,7 +23,7 @@ import numpy as np
 import yaml
 from gymnasium.vector import VectorEnv
 
-from rl_eval import __version__, envs, policy, run, seeding
+from rl_eval import __version__, envs, policy, run, seeding, seen
 from rl_eval.config import RunConfig, device
 from rl_eval.errors import InputError
 from rl_eval.metrics import lookup
@@ -154,16 +154,21 @@ class Training:
 
     def __init__(self, config: RunConfig, directory: Path, tracker: Tracker, on_step: Callable[..., None]):
         import torch
+        from threadpoolctl import threadpool_limits
 
         self.config, self.directory, self.tracker, self.on_step = config, directory, tracker, on_step
         torch.set_num_threads(config.hardware.threads)
+        # numpy's BLAS would take every core, and two threads on a small matrix are slower than one.
+        threadpool_limits(config.hardware.threads, user_api="blas")
         self.device = device(config.hardware)
         self.reward = RewardFunction.from_config(config.reward["terms"])
         self.n_envs = config.agent.n_envs
         self.vector = envs.make(config.env, n_envs=self.n_envs, part="train")
+        self.starts = seen.Recorder()  # stays empty where the data is a finite set of cases
+        watched = self.vector if seen.has_cases(config.env) else seen.Watched(self.vector, self.starts)
         self.generators = {name: seeding.generator(config.seed, name) for name in ("init", "policy", "minibatch")}
         self.agent: Agent = config.agent.build(
-            RewardedVector(self.vector, self.reward),
+            RewardedVector(watched, self.reward),
             generators=self.generators,
             total_steps=config.total_steps,
             device=self.device,
@@ -220,6 +225,9 @@ class Training:
             self.vector.set_state(run.join_state(state, meta["vector"]))  # type: ignore[attr-defined]
         else:
             self.agent.start(_env_seeds(self.config.seed, self.progress.points, self.n_envs))
+        if not seen.has_cases(self.config.env):
+            starts = {name.removeprefix("starts."): a for name, a in arrays.items() if name.startswith("starts.")}
+            self.starts.load_state(starts, episodes=meta["agent"]["episodes"] + self.n_envs)
         self.agent.load_state(own, meta["agent"])  # last: it restores the random states
         self.metrics_log.cut_to(self.progress.rows)
 
@@ -306,6 +314,8 @@ class Training:
             agent.start(_env_seeds(self.config.seed, progress.points, self.n_envs), cut=True)
         own, meta["agent"] = agent.state()
         arrays |= {f"agent.{name}": array for name, array in own.items()}
+        if not seen.has_cases(self.config.env):
+            arrays |= {f"starts.{name}": array for name, array in self.starts.state().items()}
         meta["progress"] = vars(progress).copy()
         folder = self.directory / "resume"
         run.write_checkpoint(folder / f"step_{agent.env_steps}", "state", arrays, meta)
@@ -347,6 +357,7 @@ class Training:
         name = f"step_{self.progress.best_step}"
         arrays, meta = run.read_checkpoint(self.directory / "snapshots" / name, "policy")
         episodes = self._play_select(resolve(meta["_target_"])(arrays, meta))
+        self._write_seen(episodes)
         rewards, _ = self.reward(episodes.outcome)
         returns = np.bincount(episodes.episode, weights=rewards, minlength=len(episodes))
         metric = lookup(self.config.select.metric)
@@ -360,6 +371,21 @@ class Training:
             "mean_length": float(episodes.lengths.mean()),
             metric.name: float(metric.compute(episodes, self.config.env)),
         }
+
+    def _write_seen(self, selection: Episodes) -> None:
+        """Write `seen.npz`, for the held-out guard; every try on the selection part played the same episodes."""
+        config = self.config
+        rebuilt = 0 if hasattr(self.vector, "get_state") else self.progress.points
+        seeds = np.array(
+            [_env_seeds(config.seed, point, self.n_envs) for point in range(rebuilt + 1)], np.int64
+        ).ravel()
+        if seen.has_cases(config.env):
+            found = seen.Seen.of_data(config.env, seeds)
+        else:
+            select = seen.Fingerprints.of(*seen.of_observations(selection.first_obs))
+            train, left_out = self.starts.fingerprints(), self.starts.left_out
+            found = seen.Seen(False, train, select, seeds, selection.seeds, left_out)
+        seen.write(self.directory, found)
 
     def _write_info(self, status: str, results: Mapping[str, Any] | None = None, reason: str | None = None) -> None:
         agent, progress, config = self.agent, self.progress, self.config

@@ -118,12 +118,22 @@ def test_untrained_is_one_network_an_initialisation(action):
     assert not np.array_equal(act("untrained", greedy=False), act("untrained", seed=1, greedy=False))
 
 
-def test_untrained_takes_a_number():
-    refused(r"^policy untrained:x is not one: give untrained, or untrained:<k>", "untrained:x")
+@pytest.mark.parametrize("action", [CARTPOLE.action, ODD, BOX, ENDLESS])
+def test_untrained_is_the_network_that_training_begins_with(action):
+    ours = ActorCritic(4, action, NetworkConfig(), np.random.default_rng([0x1A17, 2]))
+    began = networks.NetworkPolicy(ours, action, None, np.inf, None, seed=7)
+    control = load("untrained:2", spaces(action), None, seed=7)
+    for greedy in (True, False):
+        np.testing.assert_allclose(control.act(observations(), greedy), began.act(observations(), greedy), atol=1e-6)
+
+
+@pytest.mark.parametrize("which", ["x", "-1", "9" * 20])
+def test_untrained_takes_a_number(which):
+    refused(rf"^policy untrained:{which} is not one: give untrained, or untrained:<k>", f"untrained:{which}")
 
 
 @pytest.mark.parametrize(
-    "spec", ["nope", "random:1", "constant", "constant:", "untraind", "onnx:x", "", "http://127.0.0.1:1"]
+    "spec", ["nope", "random:1", "constant", "constant:", "untraind", "onnx", "onnx:", "", "http", "http:", "ftp://x"]
 )
 def test_what_names_no_policy_is_said_with_what_does(spec):
     if spec == "":
@@ -240,6 +250,38 @@ def test_a_directory_that_is_no_run_is_refused(tmp_path):
     refused(r"is not a run directory \(it has no run\.json and config\.yaml\)", str(tmp_path))
     (tmp_path / "file").write_text("")
     refused(r"file is not a directory: name a run directory", str(tmp_path / "file"))
+
+
+def test_a_run_outside_its_checkout_says_how_to_take_it_along(tmp_path, monkeypatch):
+    write_run(tmp_path / "run")
+    monkeypatch.setitem(sys.modules, "agents.policy", None)
+    refused(r"run is a run of train\.py, .*: there, `rl-eval export .*run --onnx` writes a", str(tmp_path / "run"))
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        *((spec, True) for spec in ("random", "untrained", "untrained:1", "constant:0", "baseline:x", "onnx:a/b.onnx")),
+        *((spec, True) for spec in ("sb3:ppo:m.zip", "python:a:b", "http://127.0.0.1:1/", "https://localhost/")),
+        *((spec, False) for spec in ("outputs/run", "/tmp/run", "constant", "onnx", "C:/runs/1", "run:1", "", ".")),
+    ],
+)
+def test_a_policy_is_told_from_a_directory_by_its_first_word(given, expected):
+    assert policy.names_policy(given) is expected
+
+
+def test_a_fingerprint_follows_the_bytes_and_not_the_place(tmp_path):
+    for name, content in (("a", b"1"), ("b", b"1"), ("c", b"2")):
+        (tmp_path / name).write_bytes(content)
+    a, b, c = (policy.fingerprint(f"onnx:{tmp_path / name}") for name in "abc")
+    assert a == b != c
+    with_statistics = policy.fingerprint(f"sb3:ppo:{tmp_path / 'a'}+{tmp_path / 'c'}")
+    others = [policy.fingerprint(f"sb3:{rest}") for rest in (f"ppo:{tmp_path / 'a'}", f"a2c:{tmp_path / 'a'}")]
+    known = [a, c, with_statistics, *others, policy.fingerprint("random"), policy.fingerprint("constant:1")]
+    assert len(set(known)) == len(known)
+    assert None not in known
+    for spec in ("python:a:b", "http://127.0.0.1:1/", f"onnx:{tmp_path / 'gone'}", str(tmp_path), "outputs/run"):
+        assert policy.fingerprint(spec) is None
 
 
 # -- python: -----------------------------------------------------------------------------------------------------------

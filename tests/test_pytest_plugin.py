@@ -28,6 +28,8 @@ rl_eval: 1
 env: cartpole
 train: {agent: ppo}
 episodes: {fixed: 5}
+controls: []
+leaks: report
 criteria:
   solved: {metric: mean_return, at_least: 475, by: estimate}
   short: {metric: mean_length, at_most: 100, by: estimate}
@@ -39,6 +41,8 @@ env: cartpole
 train: {agent: ppo}
 runs: {count: 2}
 episodes: {fixed: 5}
+controls: []
+leaks: report
 criteria:
   solved: {metric: mean_return, at_least: 475, by: estimate}
   stable: {metric: mean_return_seed_std, at_most: 1, by: estimate}
@@ -81,7 +85,7 @@ def said(result):
 def test_one_item_a_criterion_with_sentences_and_a_table(project):
     run = write_run(project.path / "outputs" / "run")
     result = project.runpytest_inprocess("suites/")
-    result.assert_outcomes(passed=2, failed=1)
+    result.assert_outcomes(passed=3, failed=1)
     assert result.ret == 1
     name = run.path.relative_to(project.path)
     result.stdout.fnmatch_lines(
@@ -111,11 +115,11 @@ def test_an_item_can_be_named(project):
 
 def test_without_a_run_it_is_an_error_that_says_how_to_train_one(project):
     result = project.runpytest_inprocess("suites/")
-    result.assert_outcomes(errors=3)
+    result.assert_outcomes(errors=4)
     assert result.ret == 1
     result.stdout.fnmatch_lines(
         ["no finished run below outputs is one that suites/pole.yaml judges: "
-         "train with `python train.py env=cartpole agent=ppo`"]
+         "train with `python train.py env=cartpole agent=ppo`, or name a run or a policy with --run"]
     )  # fmt: skip
     assert "Traceback" not in said(result)
 
@@ -124,7 +128,7 @@ def test_too_few_runs_is_an_error_of_the_criteria_that_need_them(project):
     (project.path / "suites" / "pole.yaml").write_text(SPREAD)
     write_run(project.path / "outputs" / "run")
     result = project.runpytest_inprocess("suites/")
-    result.assert_outcomes(passed=1, errors=1)
+    result.assert_outcomes(passed=2, errors=1)
     result.stdout.fnmatch_lines(["*needs 2 finished runs and there are 1: train with*-m seed=1,2`"])
 
 
@@ -136,15 +140,16 @@ def test_only_suites_are_collected(project):
         "suites/pole.yaml::solved",
         "suites/pole.yaml::short",
         "suites/pole.yaml::quick",
+        "suites/pole.yaml::held_out",
     ]
 
 
 @pytest.mark.parametrize(
     ("old", "new", "sentence"),
     [
-        ("mean_return", "mean_retrun", ":6: criteria.solved.metric: 'mean_retrun' is not a metric: did you mean*"),
-        ("475", "475, at_most: 500", ":6: criteria.solved: has at_least and at_most: give exactly one of *"),
-        ("475", "high", ":6: criteria.solved.at_least: must be a number, such as 0.8, not 'high'"),
+        ("mean_return", "mean_retrun", ":8: criteria.solved.metric: 'mean_retrun' is not a metric: did you mean*"),
+        ("475", "475, at_most: 500", ":8: criteria.solved: has at_least and at_most: give exactly one of *"),
+        ("475", "high", ":8: criteria.solved.at_least: must be a number, such as 0.8, not 'high'"),
     ],
 )  # fmt: skip
 def test_a_broken_suite_is_one_sentence(project, old, new, sentence):
@@ -159,18 +164,18 @@ def test_a_broken_suite_is_one_sentence(project, old, new, sentence):
 def test_named_runs(project):
     write_run(project.path / "outputs" / "newer")
     bad = write_run(project.path / "elsewhere" / "bad", rule=FALL)
-    project.runpytest_inprocess("suites/", "--run", "elsewhere/bad").assert_outcomes(passed=2, failed=1)
+    project.runpytest_inprocess("suites/", "--run", "elsewhere/bad").assert_outcomes(passed=3, failed=1)
     result = project.runpytest_inprocess("suites/", "--run", str(bad.path), "--run", "outputs/newer", "-v")
-    result.assert_outcomes(passed=1, failed=2)
+    result.assert_outcomes(passed=2, failed=2)
     other = write_run(project.path / "lander", "lunarlander")
     result = project.runpytest_inprocess("suites/", "--run", str(other.path))
-    result.assert_outcomes(errors=3)
+    result.assert_outcomes(errors=4)
     result.stdout.fnmatch_lines(["lander is a run of lunarlander, but suites/pole.yaml judges cartpole: *"])
 
 
 def test_runs_elsewhere(project):
     write_run(project.path / "kept" / "run")
-    project.runpytest_inprocess("suites/", "--outputs", "kept").assert_outcomes(passed=2, failed=1)
+    project.runpytest_inprocess("suites/", "--outputs", "kept").assert_outcomes(passed=3, failed=1)
     result = project.runpytest_inprocess("suites/", "--outputs", "kept", "--train-missing")
     assert result.ret == pytest.ExitCode.USAGE_ERROR
 
@@ -188,13 +193,73 @@ def test_junit_carries_the_numbers(project):
     assert properties["solved"]["decision"] == "PASS"
 
 
+EVIDENCE = """\
+rl_eval: 1
+env: cartpole
+train: {agent: ppo}
+episodes: {max: 200, return_bounds: [0, 500]}
+controls: [random]
+leaks: report
+criteria:
+  solved: {metric: mean_return, at_least: 400}
+  close: {metric: mean_return, at_most: 499}
+"""
+
+
+def test_a_decision_with_its_evidence(project):
+    (project.path / "suites" / "pole.yaml").write_text(EVIDENCE)
+    write_run(project.path / "outputs" / "run")
+    result = project.runpytest_inprocess("suites/", "--junitxml=report.xml")
+    result.assert_outcomes(passed=3, failed=1)  # INCONCLUSIVE is no pass
+    result.stdout.fnmatch_lines(
+        [
+            "mean_return 500 in [[]4*, 500] ≤ 499: undecided after 200 of 200 episodes, about * more would likely *",
+            "suite*criterion*metric*estimate*interval*threshold*units*decision*",
+            "pole*solved*mean_return*500*40?..500*≥ 400*/200*PASS*",
+            "pole*close*mean_return*500*..500*≤ 499*200*INCONCLUSIVE*",
+            "pole*controls*1*PASS*",
+            "pole*held_out*200*PASS*",
+            "PASS pole/solved: mean_return 500 in * ≥ 400: passed after * of 200 episodes",
+            "PASS pole/controls: no useless policy passes: random misses solved",
+        ]
+    )
+    cases = ET.parse(project.path / "report.xml").findall(".//testcase")
+    solved = next({p.get("name"): p.get("value") for p in c.findall(".//property")} for c in cases)
+    assert solved["interval"].startswith("(40")
+    assert (solved["units_max"], solved["decision"], solved["unit"]) == ("200", "PASS", "episode")
+
+
+def test_a_verdict_is_reused_while_nothing_has_changed(project, monkeypatch):
+    loads = project.path / "loads.txt"
+    monkeypatch.setenv("LOG_OF_LOADS", str(loads))
+    write_run(project.path / "outputs" / "run")
+    for arguments, played in (([], 1), ([], 1), (["--gate-cache=off"], 2)):
+        project.runpytest_inprocess("suites/", *arguments).assert_outcomes(passed=3, failed=1)
+        assert len(loads.read_text().splitlines()) == played
+    (project.path / "suites" / "pole.yaml").write_text(SUITE.replace("475", "400"))
+    project.runpytest_inprocess("suites/").assert_outcomes(passed=3, failed=1)
+    assert len(loads.read_text().splitlines()) == 3
+
+
+def test_the_ledger_counts_who_consulted_the_held_out_set(project):
+    write_run(project.path / "outputs" / "a")
+    write_run(project.path / "outputs" / "b", rule=FALL)
+    for name in ("a", "b"):
+        result = project.runpytest_inprocess(
+            "suites/", "--run", f"outputs/{name}", "--ledger", "kept.jsonl", "--junitxml=report.xml"
+        )
+    assert len((project.path / "kept.jsonl").read_text().splitlines()) == 2
+    assert "2 different checkpoints have been judged on this held-out set" in (project.path / "report.xml").read_text()
+    assert "2 different checkpoints" in said(result)
+
+
 def test_under_xdist_a_suite_is_played_once(project, monkeypatch):
     pytest.importorskip("xdist")
     monkeypatch.setenv("LOG_OF_LOADS", str(project.path / "loads.txt"))
     before = set(Path(project.path).parent.glob("rl_eval-*"))
     write_run(project.path / "outputs" / "run")
     result = project.runpytest_subprocess("suites/", "-n", "2", "--dist", "load", "--junitxml=report.xml")
-    result.assert_outcomes(passed=2, failed=1)
+    result.assert_outcomes(passed=3, failed=1)
     assert (project.path / "loads.txt").read_text() == "cartpole\n"
     result.stdout.fnmatch_lines(["pole*solved*PASS*", "pole*short*FAIL*", "pole*quick*PASS*"])
     assert 'name="estimate" value="500.0"' in (project.path / "report.xml").read_text()
@@ -205,10 +270,10 @@ def test_train_missing_trains_what_the_suite_needs_and_no_more(project):
     (project.path / "suites" / "pole.yaml").write_text(SPREAD)
     (project.path / "train.py").write_text(TRAIN)
     result = project.runpytest_inprocess("suites/", "--train-missing")
-    result.assert_outcomes(passed=2)
+    result.assert_outcomes(passed=3)
     assert "training with env=cartpole agent=ppo -m seed=1,2" in said(result)
     again = project.runpytest_inprocess("suites/", "--train-missing")
-    again.assert_outcomes(passed=2)
+    again.assert_outcomes(passed=3)
     assert "training with" not in said(again)
 
 
@@ -219,14 +284,14 @@ def test_train_missing_trains_one_seed_twice(project):
     (project.path / "suites" / "pole.yaml").write_text(text)
     (project.path / "train.py").write_text(TRAIN)
     result = project.runpytest_inprocess("suites/", "--train-missing")
-    result.assert_outcomes(passed=2)
+    result.assert_outcomes(passed=3)
     assert said(result).count("training with env=cartpole agent=ppo seed=42") == 2
 
 
 def test_training_that_fails_is_an_error_with_its_last_line(project):
     (project.path / "train.py").write_text("import sys\nprint('starting')\nsys.exit('error: no such thing')\n")
     result = project.runpytest_inprocess("suites/", "--train-missing")
-    result.assert_outcomes(errors=3)
+    result.assert_outcomes(errors=4)
     result.stdout.fnmatch_lines(
         ["`python train.py env=cartpole agent=ppo` ended with status 1: error: no such thing"]
     )  # fmt: skip
@@ -234,21 +299,22 @@ def test_training_that_fails_is_an_error_with_its_last_line(project):
 
 def test_train_missing_without_train_py(project):
     result = project.runpytest_inprocess("suites/", "--train-missing")
-    result.assert_outcomes(errors=3)
+    result.assert_outcomes(errors=4)
     result.stdout.fnmatch_lines(["--train-missing runs *train.py, which does not exist*"])
 
 
 def test_data_that_is_not_there_leaves_its_suite_out(project):
     (project.path / "suites" / "nsl.yaml").write_text(
-        "rl_eval: 1\nenv: {name: threat, data: nsl_kdd}\ncriteria: {f1: {metric: f1, at_least: 0.1, by: estimate}}\n"
+        "rl_eval: 1\nenv: {name: threat, data: nsl_kdd}\ncontrols: []\nleaks: report\n"
+        "criteria: {f1: {metric: f1, at_least: 0.1, by: estimate}}\n"
     )
     write_run(project.path / "outputs" / "run")
     (project.path / "sets").mkdir()
     result = project.runpytest_inprocess("suites/", "--train-missing", "--data", "sets")
-    result.assert_outcomes(passed=2, failed=1, deselected=1)
+    result.assert_outcomes(passed=3, failed=1, deselected=2)
     result.stdout.fnmatch_lines(["left out for want of data: suites/nsl.yaml (no *sets/nsl-kdd)"])
     result = project.runpytest_inprocess("suites/nsl.yaml", "--train-missing")
-    result.assert_outcomes(errors=1)
+    result.assert_outcomes(errors=2)
 
 
 def test_the_plugin_is_light_and_collecting_imports_no_framework(project):

@@ -129,6 +129,33 @@ def test_every_criterion_is_whole_within_the_width(width, terminal):
     assert ("metric" in lines[0]) == (width == 120)
 
 
+@pytest.mark.parametrize("width", [80, 120])
+def test_the_interval_and_how_many_units_it_took(width):
+    rows = [
+        criterion("catches_threats", "PASS", interval=(0.90312, 0.95), units=3120, units_max=40_000),
+        criterion("false_alarms", "INCONCLUSIVE", interval=[None, 0.05], units=400, units_max=400),
+        criterion("stable_variance", "ERROR", estimate=None, units=None),
+    ]
+    lines = [line.rstrip() for line in shown(criteria_table(rows), width=width).splitlines()]
+    assert max(map(len, lines)) <= width
+    assert all(row["criterion"] in line for row, line in zip(rows, lines[2:], strict=True))
+    assert ("3120/40k" if width == 80 else "3,120/40,000") in lines[2]
+    assert " 400 " in lines[3]
+    if width == 120:
+        assert "interval" in lines[0]
+        assert "0.903..0.95 " in lines[2]
+        assert "?..0.05 " in lines[3]
+    lines = shown(criteria_table(rows[:1]), width=width).splitlines()
+    assert "0.903..0.95 " in lines[2]  # where there is room
+
+
+def test_evidence_says_how_much_it_took():
+    said = "f1 0.93 ± 0.02 ≥ 0.9: passed after 57 of 400 cases"
+    rows = [criterion("f1", "PASS", by="evidence", detail=said), criterion("quick", "PASS", by="estimate", detail="x")]
+    below = verdict_text(rows).split("\n\n")[1].splitlines()
+    assert below == [f"PASS threat/f1: {said}", "2 of 2 criteria pass"]
+
+
 def test_an_estimate_that_just_misses_shows_that_it_does():
     (line,) = [line for line in verdict_text().splitlines() if line.startswith("threat") and "alarms" in line]
     assert "0.050004" in line

@@ -76,7 +76,7 @@ def test_the_run_directory_is_complete(finished):
     assert "cartpole" in done.stdout
     assert "env steps" in done.stderr
     everything = {p.suffix for p in run.rglob("*") if p.is_file()}
-    assert everything <= {".json", ".yaml", ".csv", ".safetensors", ".log"}
+    assert everything <= {".json", ".yaml", ".csv", ".safetensors", ".npz"}
 
 
 def test_same_seed_twice_is_the_same_run(finished, tmp_path):

@@ -14,6 +14,13 @@ A domain module offers, by convention:
   holds; None: endless.
   An environment with a finite set reads `options["episode"]` (array `[N]`, the index of the episode each
   copy is to play) and `options["order"]` (the seed of the permutation) on reset.
+- `gate_cases(config) -> int`, `longest_episode(config) -> int`, `independent_cases(config) -> bool`,
+  `cost_bounds(config) -> (low, high)`, where steps are cases to decide on: how many the gate part holds, the most
+  in one episode, whether decisions on them are independent of one another, and what one can cost. Evidence over
+  single cases needs these; without them its unit is the episode.
+- `case_hashes(config, part) -> uint64 [R]`, where the data is a finite set of cases: one a case, equal where all of
+  its features are equal; `case_observations(config, part) -> [R, D]` in the same order. The held-out guard compares
+  them between the parts. Without them it compares the episodes' first observations.
 - `preprocessing(config) -> dict`, where there is any: what was fitted on the training part, as JSON.
 - `fingerprints(config) -> dict[str, str]`: part -> hash of its data; empty where there is none.
 """

@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import gymnasium as gym
 import numpy as np
+from gymnasium.vector import VectorEnv
 
 from rl_eval import envs, policy, seeding
 from rl_eval.envs.base import EnvConfig
 from rl_eval.errors import InputError
 from rl_eval.gates.schema import Suite
 from rl_eval.gates.selection import LOCATIONS, environment_of
-from rl_eval.rollout import Episodes, play
+from rl_eval.gates.tape import Tape
+from rl_eval.rollout import Episodes, stream
 from rl_eval.run import Run
 
-DEFAULT_EPISODES = 100
+DEFAULT_FIXED = 100
+DEFAULT_MOST = 400
 # One Python call a step and copy: more copies than this only lengthen the tail of the last episodes.
 COPIES_OF_GYMNASIUM = 32
 # Environments that step their copies with numpy: the more, the better, up to what fits a cache.
@@ -33,6 +36,8 @@ class Arena:
 
     Attributes:
         env: what is played.
+        fixed: episodes for criteria by estimate.
+        most: episodes that criteria by evidence may use.
         seeds: one an episode, or the indices of a finite gate set.
     """
 
@@ -40,41 +45,130 @@ class Arena:
     env: EnvConfig
     trust: bool = False
     on_episodes: OnEpisodes | None = None
+    fixed: int = field(init=False)
+    most: int = field(init=False)
     seeds: list[int] = field(init=False)
 
     def __post_init__(self) -> None:
         _refuse_foreign_code(self.suite, self.env, self.trust)
-        fixed = self.suite.spec.episodes.fixed
-        limit = envs.domain(self.env.name).gate_episodes(self.env)
-        if limit is None:
-            self.seeds = seeding.episode_seeds(self.suite.gate_seed, fixed or DEFAULT_EPISODES)
+        self._domain = envs.domain(self.env.name)
+        asked = self.suite.spec.episodes
+        self._limit = self._domain.gate_episodes(self.env)
+        if self._limit is None:
+            self.fixed, self.most = asked.fixed or DEFAULT_FIXED, asked.max or DEFAULT_MOST
+            self.seeds = seeding.episode_seeds(self.suite.gate_seed, self._needed())
         else:
-            self.seeds = list(range(min(fixed or limit, limit)))
-        most = COPIES_OF_GYMNASIUM if isinstance(self.env, envs.domain("gym").Config) else COPIES_OF_VECTOR
-        self._vector = envs.make(self.env, n_envs=min(len(self.seeds), most), part="gate", autoreset=False)
-        self._spaces = policy.Spaces.of(self.env, self._vector)
+            self.fixed, self.most = (min(count or self._limit, self._limit) for count in (asked.fixed, asked.max))
+            self.seeds = list(range(self._needed()))
+        self._gone: np.ndarray | None = None  # cases that are left out
+        # copies that nobody plays on; a reference and the policy beside it play at the same time
+        self._idle = [self._make()]
+        self._spaces = policy.Spaces.of(self.env, self._idle[0])
+        self._references: dict[str, Tape | InputError] = {}
 
-    def play(self, spec: str, label: str) -> Episodes:
-        """Every episode, played by the policy that `spec` names.
+    def _needed(self) -> int:
+        """Episodes that some criterion may use."""
+        played = [c for c in self.suite.criteria if c.metric.kind in ("task", "run")]
+        by_evidence = [c.metric.kind == "task" and c.spec.by == "evidence" for c in played]
+        return max(self.most if any(by_evidence) else 0, 0 if all(by_evidence) else self.fixed)
+
+    def leave_out(self, unit: str, gone: np.ndarray) -> None:
+        """Judge without some of the held-out units, before anything is played.
+
+        Args:
+            unit: `case`, by the outcome `flow`, or `episode`, in the order of the seeds.
+            gone: bool, one a unit.
+
+        Raises:
+            InputError: no episode is left.
+        """
+        if unit == "case":
+            self._gone = gone
+            return
+        left = np.flatnonzero(~gone)
+        self.fixed, self.most = (int((left < count).sum()) for count in (self.fixed, self.most))
+        self.seeds = [self.seeds[index] for index in left]
+        if not min(self.fixed, self.most):
+            raise InputError("no held-out episode is left to judge by: give another gate_seed")
+
+    def idle_copies(self) -> VectorEnv:
+        """Copies that nobody plays on, to be reset."""
+        if not self._idle:
+            self._idle.append(self._make())
+        return self._idle[-1]
+
+    def tape(self, spec: str, label: str, episodes: int) -> Tape:
+        """The first episodes, played by the policy that `spec` names as far as they are asked for.
 
         Raises:
             InputError: the policy cannot be loaded, or does not fit.
         """
         acting = policy.load(spec, self._spaces, self.env, seed=self.suite.gate_seed, trust=self.trust)
-        total = len(self.seeds)
+        return Tape(self._stream(acting, label, episodes))
 
+    def reference(self, spec: str) -> Tape:
+        """What a policy that others are compared with does on all episodes; played once, however many ask.
+
+        Raises:
+            InputError: as `tape`, each time.
+        """
+        if spec not in self._references:
+            try:
+                self._references[spec] = self.tape(spec, f"{self.suite.name}: {spec}", len(self.seeds))
+            except InputError as error:
+                self._references[spec] = error
+        found = self._references[spec]
+        if isinstance(found, InputError):
+            raise found
+        return found
+
+    def _stream(self, acting: policy.Policy, label: str, episodes: int) -> Iterator[Episodes]:
         def played(done: int) -> None:
             if self.on_episodes:
-                self.on_episodes(done, total, label=label)
+                self.on_episodes(done, episodes, label=label)
 
-        return play(
-            self._vector,
-            acting,
-            seeds=self.seeds,
-            greedy=self.suite.spec.policy == "greedy",
-            order=self.suite.gate_seed,
-            on_episodes=played,
-        )
+        vector = self._idle.pop() if self._idle else self._make()
+        try:
+            for block in stream(
+                vector,
+                acting,
+                seeds=self.seeds[:episodes],
+                greedy=self.suite.spec.policy == "greedy",
+                order=self.suite.gate_seed,
+                on_episodes=played,
+            ):
+                yield block if self._gone is None else block.keep(~self._gone[block.outcome["flow"]])
+        finally:
+            self._idle.append(vector)
+
+    def _make(self) -> VectorEnv:
+        most = COPIES_OF_GYMNASIUM if isinstance(self.env, envs.domain("gym").Config) else COPIES_OF_VECTOR
+        return envs.make(self.env, n_envs=min(len(self.seeds), most), part="gate", autoreset=False)
+
+    def units(self, unit: str) -> int | None:
+        """How many cases or episodes evidence may use; None where that is not known beforehand."""
+        if unit == "episode":
+            return self.most
+        cases, longest = self._cases(), self.longest
+        return None if cases is None or longest is None else min(cases, self.most * longest)
+
+    def population(self, unit: str) -> int | None:
+        """The size of the set that evidence is about, where the suite asks about exactly this set."""
+        if self.suite.spec.population == "source":
+            return None
+        return self._limit if unit == "episode" else self._cases()
+
+    @property
+    def longest(self) -> int | None:
+        """The most cases in one episode."""
+        known = getattr(self._domain, "longest_episode", None)
+        return known(self.env) if known else None
+
+    def _cases(self) -> int | None:
+        known = getattr(self._domain, "gate_cases", None)
+        if known is None:
+            return None
+        return known(self.env) - (0 if self._gone is None else int(self._gone.sum()))
 
     def expand(self, spec: str) -> list[str]:
         """`constant:*` as every constant action (low, middle and high of a box); anything else as it is."""
@@ -86,8 +180,12 @@ class Arena:
         return ["constant:low", "constant:middle", "constant:high"]
 
     def close(self) -> None:
-        """Close the environment."""
-        self._vector.close()
+        """Stop whatever is still being played, and close the environments."""
+        for reference in self._references.values():
+            if isinstance(reference, Tape):
+                reference.close()
+        for vector in self._idle:
+            vector.close()
 
 
 def environment_to_judge(suite: Suite, run: Run) -> EnvConfig:

@@ -2,45 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from functools import partial
-from pathlib import Path
 
 import numpy as np
 
-from rl_eval.envs.base import EnvConfig
 from rl_eval.errors import InputError
-from rl_eval.gates.arena import Arena, OnEpisodes, environment_to_judge
+from rl_eval.evidence import decide_over_runs, power_note
+from rl_eval.gates.arena import OnEpisodes
+from rl_eval.gates.arenas import Arenas, Judged
+from rl_eval.gates.by_estimate import Estimate
 from rl_eval.gates.commands import train_command
+from rl_eval.gates.controls import beside_criteria, item_verdict
+from rl_eval.gates.facing import face, trial_of
+from rl_eval.gates.leaks import look_for_leaks
 from rl_eval.gates.schema import Criterion, Suite
-from rl_eval.gates.selection import Selection
-from rl_eval.gates.verdict import CriterionVerdict, SuiteVerdict, decide, shown
-from rl_eval.metrics import Metric
-from rl_eval.rollout import Episodes
+from rl_eval.gates.selection import BarePolicy, Selection
+from rl_eval.gates.trial import Trial, blank_verdict
+from rl_eval.gates.verdict import CriterionVerdict, SuiteVerdict, decide, decided, shown
 from rl_eval.run import Run
 
-
-@dataclass(frozen=True)
-class Reading:
-    """One metric of one policy: a value, or why there is none."""
-
-    value: float | None
-    units: int | None = None
-    problem: str | None = None
-
-
-@dataclass(frozen=True)
-class Played:
-    """What one run's policy, or a reference beside it, did on the suite's episodes.
-
-    Attributes:
-        readings: metric name -> its reading.
-        references: policy -> metric name -> reading, on the same episodes.
-    """
-
-    readings: dict[str, Reading] = field(default_factory=dict)
-    references: dict[str, dict[str, Reading]] = field(default_factory=dict)
+_SEVERITY = {"ERROR": 0, "FAIL": 1, "INCONCLUSIVE": 2, "PASS": 3}
 
 
 def judge(
@@ -55,17 +37,24 @@ def judge(
 
     What cannot be judged is an ERROR of the criteria concerned, with its reason.
     """
-    played = _play(suite, selection.runs, trust, on_episodes)
-    verdicts = []
-    for criterion in suite.criteria:
-        if criterion.metric.kind == "run":
-            if selection.too_few:
+    arenas = Arenas(suite, trust, on_episodes)
+    try:
+        held_out, gate_set = look_for_leaks(suite, selection.runs, arenas)
+        refused = held_out.detail if held_out.decision == "ERROR" and held_out.units else None
+        played = [Played(refused) if refused else _play(suite, run, arenas) for run in selection.runs]
+        verdicts = []
+        for criterion in suite.criteria:
+            if criterion.metric.kind != "run":
+                verdicts.append(_worst(suite, criterion, selection.runs, played))
+            elif selection.too_few:
                 verdicts.append(_error(suite, criterion, f"{criterion.metric.name}: {selection.too_few}"))
             else:
                 verdicts.append(_over_runs(suite, criterion, selection.runs, played))
-        else:
-            verdicts.append(_worst(suite, criterion, selection.runs, played))
-    return _suite_verdict(suite, selection.runs, verdicts)
+        verdicts += _not_beside(suite, refused) if refused else _beside(suite, selection.runs, arenas)
+        verdicts.append(held_out)
+    finally:
+        arenas.close()
+    return _suite_verdict(suite, selection.runs, verdicts, gate_set)
 
 
 def judge_one_run(
@@ -83,11 +72,15 @@ def judge_one_run(
 
 
 def not_judged(suite: Suite, reason: str) -> SuiteVerdict:
-    """Every criterion an ERROR for one reason, such as that there is no run."""
-    return _suite_verdict(suite, (), [_error(suite, criterion, reason) for criterion in suite.criteria])
+    """Everything an ERROR for one reason, such as that there is no run."""
+    verdicts = [_error(suite, criterion, reason) for criterion in suite.criteria]
+    held_out = replace(item_verdict(suite, "held_out"), detail=reason)
+    return _suite_verdict(suite, (), [*verdicts, *_not_beside(suite, reason), held_out])
 
 
-def _suite_verdict(suite: Suite, runs: Sequence[Run], verdicts: Iterable[CriterionVerdict]) -> SuiteVerdict:
+def _suite_verdict(
+    suite: Suite, runs: Sequence[Judged], verdicts: Iterable[CriterionVerdict], gate_set: str | None = None
+) -> SuiteVerdict:
     return SuiteVerdict(
         suite=suite.name,
         file=suite.shown,
@@ -96,171 +89,127 @@ def _suite_verdict(suite: Suite, runs: Sequence[Run], verdicts: Iterable[Criteri
         gate_seed=suite.gate_seed,
         runs=tuple(str(run.path) for run in runs),
         criteria=tuple(verdicts),
+        alpha=suite.spec.alpha,
+        gate_set=gate_set,
     )
+
+
+def _error(suite: Suite, criterion: Criterion, reason: str) -> CriterionVerdict:
+    return replace(blank_verdict(suite, criterion), detail=reason)
 
 
 # --- playing ---------------------------------------------------------------------------------------
 
 
-def _play(suite: Suite, runs: Sequence[Run], trust: bool, on_episodes: OnEpisodes | None) -> dict[Path, Played]:
-    """Every run's policy once, and every reference once a place of data."""
-    wanted = {c.metric.name: c.metric for c in suite.criteria if c.metric.kind == "task"}
-    wanted |= {c.base.name: c.base for c in suite.criteria if c.base is not None}
-    arenas: dict[str, Arena] = {}
-    references: dict[str, dict[str, dict[str, Reading]]] = {}
-    played = {}
+@dataclass(frozen=True)
+class Played:
+    """What one run's policy did on the suite's episodes.
+
+    Attributes:
+        problem: why it could not play at all, else None.
+        verdicts: task criterion -> its verdict.
+        values: metric that a criterion over runs spreads over -> its value, or why there is none.
+    """
+
+    problem: str | None = None
+    verdicts: dict[str, CriterionVerdict] = field(default_factory=dict)
+    values: dict[str, float | str] = field(default_factory=dict)
+
+
+def _play(suite: Suite, run: Judged, arenas: Arenas) -> Played:
     try:
-        for run in runs:
-            try:
-                env = environment_to_judge(suite, run)
-                key = env.model_dump_json()
-                if key not in arenas:
-                    arenas[key] = Arena(suite, env, trust, on_episodes)
-                    references[key] = _play_references(suite, arenas[key])
-                episodes = arenas[key].play(str(run.path), f"{suite.name}: {run.path.name}")
-            except InputError as error:
-                failed = {name: Reading(None, problem=str(error)) for name in wanted}
-                played[run.path] = Played(failed)
-                continue
-            played[run.path] = Played(_readings(wanted.values(), episodes, env), references[key])
-    finally:
-        for arena in arenas.values():
-            arena.close()
-    return played
+        arena = arenas.of(run)
+        trials: dict[str, Trial] = {c.name: trial_of(arena, c) for c in suite.criteria if c.metric.kind == "task"}
+        # the plain value over the fixed episodes, whatever the criterion over runs makes of it
+        bases = {c.base.name: Estimate(arena, c, c.base) for c in suite.criteria if c.base is not None}
+        label = run.path.name if isinstance(run, Run) else run.path
+        face(arena, str(run.path), f"{suite.name}: {label}", [*trials.values(), *bases.values()])
+    except InputError as error:
+        return Played(str(error))
+    return Played(
+        verdicts={name: trial.conclude() for name, trial in trials.items()},
+        values={name: trial.conclude().detail if trial.value is None else trial.value for name, trial in bases.items()},
+    )
 
 
-def _play_references(suite: Suite, arena: Arena) -> dict[str, dict[str, Reading]]:
-    """The policies that criteria must be better than, on the episodes of the arena."""
-    wanted: dict[str, dict[str, Metric]] = {}
-    for criterion in suite.criteria:
-        for given in criterion.spec.better_than or ():
-            for spec in arena.expand(given):
-                wanted.setdefault(spec, {})[criterion.metric.name] = criterion.metric
-    found = {}
-    for spec, metrics in wanted.items():
-        try:
-            episodes = arena.play(spec, f"{suite.name}: {spec}")
-        except InputError as error:
-            found[spec] = {name: Reading(None, problem=str(error)) for name in metrics}
-            continue
-        found[spec] = _readings(metrics.values(), episodes, arena.env)
-    return found
-
-
-def _readings(metrics: Iterable[Metric], episodes: Episodes, env: EnvConfig) -> dict[str, Reading]:
-    found = {}
-    for metric in metrics:
-        units = len(episodes.episode) if metric.unit == "case" else len(episodes)
-        found[metric.name] = _read(partial(metric.compute, episodes, env), units)
-    return found
-
-
-def _read(compute: Callable[[], float], units: int | None = None) -> Reading:
+def _beside(suite: Suite, runs: Sequence[Judged], arenas: Arenas) -> list[CriterionVerdict]:
     try:
-        return Reading(float(compute()), units)
-    except InputError as error:  # undefined, or asked for what is not there
-        return Reading(None, units, str(error))
+        return beside_criteria(suite, arenas.of(runs[0]))
+    except InputError as error:
+        return _not_beside(suite, str(error))
+
+
+def _not_beside(suite: Suite, reason: str) -> list[CriterionVerdict]:
+    criteria = {criterion.name for criterion in suite.criteria}
+    return [
+        replace(item_verdict(suite, item), detail=reason) for item in suite.items if item not in {*criteria, "held_out"}
+    ]
 
 
 # --- deciding --------------------------------------------------------------------------------------
 
 
-def _blank(suite: Suite, criterion: Criterion) -> CriterionVerdict:
-    direction: str = criterion.direction
-    if criterion.spec.better_than is not None:
-        direction = "better_than" if direction == "at_least" else "less_than"
-    given = criterion.spec.at_least if criterion.spec.at_least is not None else criterion.spec.at_most
-    return CriterionVerdict(
-        suite=suite.name,
-        criterion=criterion.name,
-        metric=criterion.metric.name,
-        decision="ERROR",
-        detail="",
-        by=criterion.spec.by,
-        direction=direction,
-        threshold=given,
-        unit=criterion.metric.unit,
-    )
-
-
-def _error(suite: Suite, criterion: Criterion, reason: str) -> CriterionVerdict:
-    return replace(_blank(suite, criterion), detail=reason)
-
-
-def _worst(suite: Suite, criterion: Criterion, runs: Sequence[Run], played: dict[Path, Played]) -> CriterionVerdict:
-    """The verdict of the run that fares worst: an ERROR before anything, then the lowest lead over its threshold."""
-    each = [_one_run(suite, criterion, run, played[run.path]) for run in runs]
-    errors = [verdict for verdict in each if verdict.decision == "ERROR"]
-    if errors:
-        return errors[0]
-    sign = 1.0 if criterion.direction == "at_least" else -1.0
-    worst = min(each, key=lambda verdict: sign * (verdict.estimate - verdict.threshold))  # type: ignore[operator]
-    if len(runs) > 1:
+def _worst(suite: Suite, criterion: Criterion, runs: Sequence[Judged], played: Sequence[Played]) -> CriterionVerdict:
+    """The verdict of the run that fares worst: by its decision, then by its lead over the threshold."""
+    each = [_one_run(suite, criterion, run, did) for run, did in zip(runs, played, strict=True)]
+    worst = min(each, key=lambda verdict: (_SEVERITY[verdict.decision], verdict.lead))
+    if len(runs) > 1 and worst.decision != "ERROR":
         worst = replace(worst, detail=f"{worst.detail} (the worst of {len(runs)} runs, {worst.run})")
     return worst
 
 
-def _one_run(suite: Suite, criterion: Criterion, run: Run, played: Played) -> CriterionVerdict:
-    blank = replace(_blank(suite, criterion), run=str(run.path))
+def _one_run(suite: Suite, criterion: Criterion, run: Judged, played: Played) -> CriterionVerdict:
+    blank = replace(blank_verdict(suite, criterion), run=str(run.path))
     metric = criterion.metric
-    note = ""
     if metric.kind == "task":
-        reading = played.readings[metric.name]
-        of = f" over {reading.units:,} {metric.unit}s" if reading.units else ""
-    elif metric.kind == "artefact":
+        if played.problem is not None:
+            return replace(blank, detail=played.problem)
+        return replace(played.verdicts[criterion.name], run=str(run.path))
+    if isinstance(run, BarePolicy):
+        reason = f"{metric.name} is read from a training run, but {run.path} is a policy without one"
+        return replace(blank, detail=f"{reason}: name its run, or judge it by a suite without this criterion")
+    blank = replace(blank, units=1, units_max=1)
+    assert blank.threshold is not None
+    if metric.kind == "artefact":
         faults = metric.compute(run)
-        reading, of = Reading(0.0 if faults else 1.0, 1), ""
-        note = f": {'; '.join(faults)}" if faults else ""
-    else:
-        reading, of = _read(partial(metric.compute, run), 1), ""
-    blank = replace(blank, units=reading.units, units_max=reading.units)
-    if reading.value is None:
-        return replace(blank, detail=str(reading.problem))
-    if criterion.spec.better_than is not None:
-        return _against_references(criterion, blank, reading, played, of)
-    verdict = decide(blank, reading.value, blank.threshold, of)  # type: ignore[arg-type]
-    return replace(verdict, detail=verdict.detail + note)
+        verdict = decide(blank, 0.0 if faults else 1.0, blank.threshold, "")
+        return replace(verdict, detail=verdict.detail + (f": {'; '.join(faults)}" if faults else ""))
+    try:
+        return decide(blank, float(metric.compute(run)), blank.threshold, "")
+    except InputError as error:  # undefined, or asked for what is not there
+        return replace(blank, detail=str(error))
 
 
-def _against_references(
-    criterion: Criterion, blank: CriterionVerdict, reading: Reading, played: Played, of: str
+def _over_runs(
+    suite: Suite, criterion: Criterion, runs: Sequence[Judged], played: Sequence[Played]
 ) -> CriterionVerdict:
-    """Better than each reference by more than the margin: the best of them sets the threshold."""
-    name = criterion.metric.name
-    values: dict[str, float] = {}
-    for spec, readings in played.references.items():
-        if name not in readings or not _asked(criterion, spec):
-            continue
-        value = readings[name].value
-        if value is None:
-            return replace(blank, detail=f"the reference {spec}: {readings[name].problem}")
-        values[spec] = value
-    sign = -1.0 if blank.direction == "less_than" else 1.0
-    best = max(values, key=lambda spec: sign * values[spec])
-    margin = criterion.spec.margin or 0.0
-    verdict = decide(blank, reading.value, values[best] + sign * margin, of)  # type: ignore[arg-type]
-    apart = f" with a margin of {shown(margin)}" if margin else ""
-    return replace(verdict, detail=f"{verdict.detail} ({best} has {shown(values[best])}{apart})")
-
-
-def _asked(criterion: Criterion, spec: str) -> bool:
-    given = criterion.spec.better_than or ()
-    return spec in given or ("constant:*" in given and spec.startswith("constant:"))
-
-
-def _over_runs(suite: Suite, criterion: Criterion, runs: Sequence[Run], played: dict[Path, Played]) -> CriterionVerdict:
-    blank = replace(_blank(suite, criterion), units=len(runs), units_max=len(runs))
-    base = criterion.base
+    """One number a run; evidence takes runs for its units, and says how little so few can show."""
+    blank = replace(blank_verdict(suite, criterion), units=len(runs), units_max=len(runs))
+    base, metric = criterion.base, criterion.metric
     assert base is not None
+    assert blank.threshold is not None
     values = []
-    for run in runs:
-        reading = played[run.path].readings[base.name]
-        if reading.value is None:
-            return replace(blank, detail=f"{run.path}: {reading.problem}", run=str(run.path))
-        values.append(reading.value)
-    spread = _read(partial(criterion.metric.compute, np.array(values)))
-    if spread.value is None:
-        return replace(blank, detail=str(spread.problem))
-    each = ", ".join(shown(value) for value in values)
-    verdict = decide(blank, spread.value, blank.threshold, f" over {len(runs)} runs")  # type: ignore[arg-type]
-    return replace(verdict, detail=f"{verdict.detail} ({base.name} of each: {each})")
+    for run, did in zip(runs, played, strict=True):
+        value = did.problem or did.values[base.name]
+        if isinstance(value, str):
+            return replace(blank, detail=f"{run.path}: {value}", run=str(run.path))
+        values.append(value)
+    each = f" ({base.name} of each: {', '.join(shown(value) for value in values)})"
+    try:
+        if criterion.spec.by == "estimate":
+            spread = float(metric.compute(np.array(values)))
+            verdict = decide(blank, spread, blank.threshold, f" over {len(runs)} runs")
+            return replace(verdict, detail=verdict.detail + each)
+        assert metric.statistic is not None
+        found = decide_over_runs(
+            np.array(values),
+            blank.threshold,
+            metric.statistic,
+            suite.spec.alpha,
+            blank.direction,  # type: ignore[arg-type]
+        )
+    except InputError as error:
+        return replace(blank, detail=str(error))
+    note = "" if metric.statistic == "mean" else f"; {power_note(len(runs), suite.spec.alpha)}"
+    verdict = decided(replace(blank, population="source"), found, blank.threshold)
+    return replace(verdict, detail=verdict.detail + each + note)

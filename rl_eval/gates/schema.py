@@ -2,140 +2,21 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import ValidationError
 
 from rl_eval.envs.base import EnvConfig
 from rl_eval.errors import InputError
+from rl_eval.evidence import RATIO_METRICS
 from rl_eval.gates.lines import Document
+from rl_eval.gates.specs import FIELDS, CriterionSpec, SuiteSpec
 from rl_eval.metrics import Metric, lookup
 from rl_eval.seeding import gate_seed
-
-# Part of the format, but what they ask for is not built yet; accepting them would promise it.
-_NOT_YET: tuple[tuple[str, ...], ...] = (
-    ("alpha",),
-    ("controls",),
-    ("attainable",),
-    ("leaks",),
-    ("population",),
-    ("units",),
-    ("episodes", "max"),
-    ("episodes", "return_bounds"),
-)
-_ITEMS_OF_THE_PLUGIN = ("controls", "held_out")
-
-
-def _number(value: Any) -> Any:
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise ValueError(f"must be a number, such as 0.8, not {value!r}")
-    if not math.isfinite(value):
-        raise ValueError(f"must be a finite number, not {value!r}")
-    return float(value)
-
-
-def _listed(value: Any) -> Any:
-    return [value] if isinstance(value, str) else value
-
-
-Number = Annotated[float, BeforeValidator(_number)]
-
-
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
-
-
-class CriterionSpec(_Strict):
-    """One condition on one metric."""
-
-    metric: str = Field(description="the name of a metric")
-    at_least: Number | None = Field(None, description="the smallest value that passes")
-    at_most: Number | None = Field(None, description="the largest value that passes")
-    better_than: Annotated[list[str], BeforeValidator(_listed)] | None = Field(
-        None, description="policies that play the same episodes; each must be beaten (constant:* is every constant)"
-    )
-    margin: Number | None = Field(None, ge=0, description="with better_than: beaten by more than this")
-    by: Literal["estimate", "evidence"] = Field(
-        "evidence", description="estimate: compare the plain number over episodes.fixed"
-    )
-
-    @model_validator(mode="after")
-    def _one_condition(self) -> CriterionSpec:
-        given = [name for name in ("at_least", "at_most", "better_than") if getattr(self, name) is not None]
-        if len(given) != 1:
-            said = f"has {' and '.join(given)}" if given else "has no condition"
-            raise ValueError(f"{said}: give exactly one of at_least, at_most and better_than")
-        if self.better_than is not None and not self.better_than:
-            raise ValueError("has an empty better_than: name at least one policy, such as constant:0")
-        if self.margin is not None and self.better_than is None:
-            raise ValueError("has a margin without better_than: move the margin into the threshold")
-        return self
-
-
-class RunsSpec(_Strict):
-    """How many training runs the suite judges."""
-
-    count: int = Field(1, ge=1, le=1000, description="runs of equal config")
-    same_seed: bool = Field(False, description="whether they repeat one seed, or differ in it")
-
-
-class EpisodesSpec(_Strict):
-    """How many held-out episodes each policy plays."""
-
-    fixed: int | None = Field(
-        None, ge=1, le=10_000_000, description="episodes for `by: estimate`; default: the whole gate set, else 100"
-    )
-
-
-class SuiteSpec(_Strict):
-    """What one suite file says."""
-
-    rl_eval: Literal[1] = Field(description="the version of this format")
-    env: str | dict[str, Any] = Field(description="an environment's name, or a mapping with name and overrides")
-    judge_on: dict[str, Any] = Field(
-        default_factory=dict, description="overrides of env for judging alone: the runs were trained without them"
-    )
-    policy: Literal["greedy", "sampled"] = Field("greedy", description="the most likely action, or a draw")
-    train: dict[str, str | int | float | bool | None] = Field(
-        default_factory=dict, description="overrides of train.py that the judged runs were made with"
-    )
-    runs: RunsSpec = Field(default_factory=lambda: RunsSpec.model_validate({}))
-    episodes: EpisodesSpec = Field(default_factory=lambda: EpisodesSpec.model_validate({}))
-    gate_seed: int | None = Field(None, ge=0, le=2**32 - 1, description="default: a hash of suite name and environment")
-    criteria: dict[str, CriterionSpec] = Field(min_length=1)
-
-    @field_validator("criteria")
-    @classmethod
-    def _names(cls, criteria: dict[str, CriterionSpec]) -> dict[str, CriterionSpec]:
-        for name in criteria:
-            if not name.replace("_", "").replace("-", "").isalnum() or name in _ITEMS_OF_THE_PLUGIN:
-                raise ValueError(
-                    f"{name!r} cannot name a criterion: use letters, digits, - and _, "
-                    f"and not {' or '.join(_ITEMS_OF_THE_PLUGIN)}"
-                )
-        return criteria
-
-    @model_validator(mode="after")
-    def _one_seed_or_many(self) -> SuiteSpec:
-        if "seed" in self.train and self.runs.count > 1 and not self.runs.same_seed:
-            raise ValueError(
-                f"train.seed fixes the seed of {self.runs.count} runs that must differ in it: "
-                "remove it, or say runs: {same_seed: true}"
-            )
-        return self
-
-
-_FIELDS = {
-    "": [*SuiteSpec.model_fields],
-    "runs": [*RunsSpec.model_fields],
-    "episodes": [*EpisodesSpec.model_fields],
-    "criteria.*": [*CriterionSpec.model_fields],
-}
 
 
 @dataclass(frozen=True)
@@ -144,6 +25,8 @@ class Criterion:
 
     Attributes:
         line: where it stands in its file, from 1.
+        unit: what is counted as one observation.
+        bounds: by evidence, of what one unit can be worth; None for ratios and numbers over runs.
         base: for a metric over runs, the task metric it spreads over.
     """
 
@@ -151,6 +34,8 @@ class Criterion:
     spec: CriterionSpec
     metric: Metric
     line: int
+    unit: Literal["episode", "case", "run"]
+    bounds: tuple[float, float] | None = None
     base: Metric | None = None
 
     @property
@@ -169,6 +54,7 @@ class Suite:
         path: the file; `shown` is how messages name it.
         env: the checked environment its runs were trained on.
         judged: the checked environment its episodes are played on (`env` with `judge_on`).
+        items: what pytest shows, the criteria first, and the line each stands on.
     """
 
     path: Path
@@ -177,6 +63,7 @@ class Suite:
     env: EnvConfig
     judged: EnvConfig
     criteria: tuple[Criterion, ...] = field(repr=False)
+    items: Mapping[str, int] = field(repr=False)
 
     @property
     def name(self) -> str:
@@ -201,34 +88,29 @@ def load_suite(path: Path, shown: str | None = None) -> Suite:
         InputError: one sentence with file, line and key.
     """
     document = Document(path, shown)
-    for location in _NOT_YET:
-        _refuse_not_yet(document, location)
     try:
         spec = SuiteSpec.model_validate(document.values)
     except ValidationError as error:
-        raise document.invalid(error.errors(), _FIELDS) from error
+        raise document.invalid(error.errors(), FIELDS) from error
     env = _environment(document, "env", {"name": spec.env} if isinstance(spec.env, str) else spec.env)
     judged = env
     if spec.judge_on:
         judged = _environment(document, "judge_on", {**env.model_dump(), **spec.judge_on})
         if judged.name != env.name:
             raise document.error(("judge_on", "name"), "cannot be another environment: the policies would not fit")
+    _check_cases(document, spec, judged)
     criteria = tuple(_criterion(document, spec, judged, name) for name in spec.criteria)
     if not any(criterion.metric.kind == "task" for criterion in criteria):
         raise document.error(
             ("criteria",),
             "none is about the policy's own episodes: add at least one on a task metric, such as mean_return or f1",
         )
-    return Suite(path, shown or str(path), spec, env, judged, criteria)
-
-
-def _refuse_not_yet(document: Document, location: Sequence[str]) -> None:
-    values: Any = document.values
-    for part in location:
-        if not isinstance(values, Mapping) or part not in values:
-            return
-        values = values[part]
-    raise document.error(location, "is not supported yet in this version: remove the key")
+    items: dict[str, int] = {criterion.name: criterion.line for criterion in criteria}
+    for item in ("controls", "attainable"):
+        if getattr(spec, item):
+            items[item] = document.line((item,))
+    items["held_out"] = document.line(("leaks",))
+    return Suite(path, shown or str(path), spec, env, judged, criteria, items)
 
 
 def _environment(document: Document, key: str, values: Mapping[str, Any]) -> EnvConfig:
@@ -263,16 +145,79 @@ def _criterion(document: Document, spec: SuiteSpec, env: EnvConfig, name: str) -
     if given.better_than is not None and (metric.kind != "task" or metric.better is None):
         why = "no policy can be asked for it" if metric.kind != "task" else "neither direction of it is better"
         raise document.error((*here, "better_than"), f"cannot be used with {metric.name}, since {why}: use at_least")
-    if metric.kind in ("training", "artefact"):
-        # one number of one run: there is nothing to sample, so evidence is not the default here
-        if "by" in given.model_fields_set and given.by == "evidence":
-            raise document.error((*here, "by"), f"{metric.name} is one number of a run: say by: estimate")
+    unit = _unit(spec, metric, env)
+    bounds = spec.episodes.return_bounds if metric.bounds is None else metric.bounds(env)
+    if "by" not in given.model_fields_set and not _is_mean(metric, env):
         given = given.model_copy(update={"by": "estimate"})
     if given.by == "evidence":
+        _check_evidence(document, here, given, metric, env, bounds)
+    else:
+        unit = metric.unit
+    return Criterion(name, given, metric, document.line(here), unit, bounds, base)
+
+
+def _unit(spec: SuiteSpec, metric: Metric, env: EnvConfig) -> Literal["episode", "case", "run"]:
+    if metric.unit != "case":
+        return metric.unit
+    return spec.units or ("case" if _independent_cases(env) else "episode")
+
+
+def _independent_cases(env: EnvConfig) -> bool:
+    from rl_eval.envs import domain
+
+    known = getattr(domain(env.name), "independent_cases", None)
+    return bool(known and known(env))
+
+
+def _is_mean(metric: Metric, env: EnvConfig) -> bool:
+    """Whether evidence can serve the metric, given bounds where the environment cannot know them."""
+    if metric.name in RATIO_METRICS or metric.statistic is not None:
+        return True
+    return metric.variable is not None and (metric.bounds is None or metric.bounds(env) is not None)
+
+
+def _check_cases(document: Document, spec: SuiteSpec, env: EnvConfig) -> None:
+    from rl_eval.envs import domain
+
+    if spec.units == "case" and not _independent_cases(env):
         raise document.error(
-            (*here, "by"), "evidence, the default, is not supported yet in this version: say by: estimate"
+            ("units",), f"decisions on {env.name}'s cases depend on one another as it is configured: say episode"
         )
-    return Criterion(name, given, metric, document.line(here), base)
+    # whether a set of data is finite is known without reading it
+    if spec.population == "set" and not hasattr(domain(env.name), "gate_cases"):
+        raise document.error(("population",), f"{env.name} has no finite gate set: say source")
+
+
+def _check_evidence(
+    document: Document,
+    here: Sequence[str],
+    given: CriterionSpec,
+    metric: Metric,
+    env: EnvConfig,
+    bounds: tuple[float, float] | None,
+) -> None:
+    if not _is_mean(metric, env):
+        why = {
+            "task": "is no mean of bounded units",
+            "run": "compares repeats that should not differ at all",
+        }.get(metric.kind, "is one number of a run")
+        raise document.error((*here, "by"), f"{metric.name} {why}: say by: estimate")
+    if metric.kind == "run":
+        return
+    key = "at_least" if given.at_least is not None else "at_most"
+    theta = given.at_least if given.at_least is not None else given.at_most
+    if metric.name in RATIO_METRICS:
+        bounds = (0.0, 1.0)
+    elif bounds is None:
+        raise document.error(
+            here,
+            f"{metric.name} by evidence, the default, needs the least and the most that an episode can return: "
+            "say episodes: {return_bounds: [low, high]}, or by: estimate",
+        )
+    if theta is not None and not bounds[0] <= theta <= bounds[1]:
+        raise document.error(
+            (*here, key), f"{theta:g} is outside what {metric.name} can be, {bounds[0]:g} to {bounds[1]:g}"
+        )
 
 
 def _check_served(document: Document, location: Sequence[str], metric: Metric, env: EnvConfig) -> None:

@@ -15,23 +15,37 @@ from rl_eval.envs.base import EnvConfig
 from rl_eval.errors import InputError, nearest
 from rl_eval.gates.commands import train_command
 from rl_eval.gates.schema import Suite, load_suite
+from rl_eval.policy import names_policy
 from rl_eval.run import Run, find_runs, read_json, read_run
 
 # Where data lies is not what it is: the fingerprints of a run say that.
 LOCATIONS = frozenset({"path"})
+# Nor is how many processes step it.
+_NOT_IDENTITY = LOCATIONS | {"workers"}
 # Parts of a run's config that change neither what it learns nor how.
 _INCIDENTAL = ("name", "resume", "tracker")
 
 
 @dataclass(frozen=True)
+class BarePolicy:
+    """A policy that a person named: nothing is known of how it was trained.
+
+    Attributes:
+        path: what names it, such as `onnx:policy.onnx`, in the place of a run's directory.
+    """
+
+    path: str
+
+
+@dataclass(frozen=True)
 class Selection:
-    """The runs of one suite, the newest last.
+    """The runs of one suite, the newest last, or policies without a run.
 
     Attributes:
         too_few: why criteria over several runs cannot be decided; None where they can.
     """
 
-    runs: tuple[Run, ...]
+    runs: tuple[Run | BarePolicy, ...]
     too_few: str | None = None
 
 
@@ -51,7 +65,7 @@ def environment_of(run: Run) -> EnvConfig:
 
 
 def _identity(env: EnvConfig) -> dict[str, Any]:
-    return {key: value for key, value in env.model_dump(mode="json").items() if key not in LOCATIONS}
+    return {key: value for key, value in env.model_dump(mode="json").items() if key not in _NOT_IDENTITY}
 
 
 def matches_environment(suite: Suite, values: Mapping[str, Any]) -> bool:
@@ -92,21 +106,28 @@ def says_suite(path: Path) -> bool:
 
 
 def named_runs(suite: Suite, paths: Sequence[Path | str]) -> Selection:
-    """The runs that a person named; a sweep stands for its runs.
+    """The runs and policies that a person named; a sweep stands for its runs.
 
     Raises:
         InputError: not a run, not finished, or of another environment.
     """
-    runs = [run for path in paths for run in _expand(Path(path))]
+    named = [each for path in paths for each in _expand(path)]
+    runs = [each for each in named if isinstance(each, Run)]
     for run in runs:
         if not run.finished:
             raise InputError(_unfinished(run))
         if not matches_environment(suite, run.config["env"]):
             raise InputError(_other_environment(suite, run))
-    return Selection(tuple(runs), _not_a_group(suite, runs))
+    bare = next((each for each in named if isinstance(each, BarePolicy)), None)
+    if bare is not None:
+        return Selection(tuple(named), f"{bare.path} is a policy without a training run: name runs alone with --run")
+    return Selection(tuple(named), _not_a_group(suite, runs))
 
 
-def _expand(path: Path) -> list[Run]:
+def _expand(named: Path | str) -> Sequence[Run | BarePolicy]:
+    if isinstance(named, str) and names_policy(named):
+        return [BarePolicy(named)]
+    path = Path(named)
     file = path / "sweep.json"
     if not file.is_file():
         return [read_run(path)]
@@ -145,7 +166,7 @@ def newest_group(suite: Suite, outputs: Path) -> Selection:
 def _matches(suite: Suite, run: Run) -> bool:
     if not matches_environment(suite, run.config["env"]):
         return False
-    settings = {key: value for key, value in suite.spec.train.items() if key.removeprefix("env.") not in LOCATIONS}
+    settings = {key: value for key, value in suite.spec.train.items() if key.removeprefix("env.") not in _NOT_IDENTITY}
     return all(_setting(suite, run.config, key) == value for key, value in settings.items())
 
 
@@ -223,7 +244,10 @@ def _unfinished(run: Run) -> str:
 def _no_run(suite: Suite, matching: Sequence[Run], outputs: Path) -> str:
     if matching:
         return _unfinished(matching[-1])
-    return f"no finished run below {outputs} is one that {suite.shown} judges: train with `{train_command(suite)}`"
+    return (
+        f"no finished run below {outputs} is one that {suite.shown} judges: train with `{train_command(suite)}`, "
+        "or name a run or a policy with --run"
+    )
 
 
 def _not_a_group(suite: Suite, runs: Sequence[Run]) -> str | None:

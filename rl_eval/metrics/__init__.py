@@ -18,8 +18,8 @@ from rl_eval.metrics._registry import (
     task_metrics,
 )
 from rl_eval.metrics._returns import mean_length, mean_return, median_return, min_return, success_rate
-from rl_eval.metrics._runs import same_seed_return_std, seed_std, seed_variance
-from rl_eval.metrics._training import training
+from rl_eval.metrics._runs import same_seed_return_std, seed_mean, seed_std, seed_variance
+from rl_eval.metrics._training import learning_trend, training
 
 __all__ = [
     "Confusion",
@@ -33,6 +33,7 @@ __all__ = [
     "f1",
     "false_positive_rate",
     "higher_is_better",
+    "learning_trend",
     "list_metrics",
     "lookup",
     "mcc",
@@ -45,6 +46,7 @@ __all__ = [
     "precision",
     "recall",
     "same_seed_return_std",
+    "seed_mean",
     "seed_std",
     "seed_variance",
     "success_rate",

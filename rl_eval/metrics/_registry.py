@@ -36,6 +36,11 @@ class Metric:
         better: which direction is better, None where neither is.
         base: for kind `run`, the task metric it spreads over.
         seeds: for kind `run`, whether the runs must share their seed or differ in it.
+        variable: `(episodes, env_config) -> [units]`, where the metric is the mean of a bounded variable over
+            its units: what evidence bets on.
+        bounds: `(env_config) -> (low, high)` of that variable, None where the environment does not know;
+            where there is no `bounds`, whoever asks must declare them.
+        statistic: for kind `run`, what of the values over runs evidence can bound.
     """
 
     name: str
@@ -48,6 +53,9 @@ class Metric:
     better: Literal["higher", "lower"] | None = None
     base: str | None = None
     seeds: Literal["same", "different"] | None = None
+    variable: Callable[..., Any] | None = None
+    bounds: Callable[[Any], tuple[float, float] | None] | None = None
+    statistic: Literal["mean", "variance", "std"] | None = None
 
 
 _METRICS: dict[str, Metric] = {}
@@ -93,7 +101,9 @@ def lookup(name: str) -> Metric:
         return _METRICS[name]
     for prefix, family in _PREFIXES.items():
         if name.startswith(prefix) and name != prefix:
-            return replace(family, name=name, compute=_with_key(family.compute, name.removeprefix(prefix)))
+            key = name.removeprefix(prefix)
+            variable = _with_key(family.variable, key) if family.variable else None
+            return replace(family, name=name, compute=_with_key(family.compute, key), variable=variable)
     for suffix, family in _SUFFIXES.items():
         base = _METRICS.get(name.removesuffix(suffix)) if name.endswith(suffix) else None
         if base is not None and base.kind == "task":

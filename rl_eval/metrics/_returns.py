@@ -30,7 +30,7 @@ def _returns(episodes: Episodes) -> np.ndarray:
     return returns
 
 
-@metric("task", needs=("native_reward",), better="higher")
+@metric("task", needs=("native_reward",), better="higher", variable=lambda episodes, config: _returns(episodes))
 def mean_return(episodes: Episodes, config: Any) -> float:
     """Mean undiscounted return of an episode, in the environment's own reward."""
     return float(_returns(episodes).mean())
@@ -48,13 +48,24 @@ def min_return(episodes: Episodes, config: Any) -> float:
     return float(_returns(episodes).min())
 
 
-@metric("task", needs=("native_reward",), settings=("success_return",), better="higher")
-def success_rate(episodes: Episodes, config: Any) -> float:
-    """Share of episodes whose return is at least the environment's `success_return`."""
+def _successes(episodes: Episodes, config: Any) -> np.ndarray:
     threshold = getattr(config, "success_return", None)
     if threshold is None:
         raise MetricUndefined("success_rate needs env.success_return: set the return from which an episode succeeded")
-    return float((_returns(episodes) >= threshold).mean())
+    return _returns(episodes) >= threshold
+
+
+@metric(
+    "task",
+    needs=("native_reward",),
+    settings=("success_return",),
+    better="higher",
+    variable=_successes,
+    bounds=lambda config: (0.0, 1.0),
+)
+def success_rate(episodes: Episodes, config: Any) -> float:
+    """Share of episodes whose return is at least the environment's `success_return`."""
+    return float(_successes(episodes, config).mean())
 
 
 @metric("task")

@@ -15,16 +15,22 @@ def _several(values: np.ndarray) -> np.ndarray:
     return values
 
 
-@metric("run", name="<task metric>_seed_variance", unit="run", better="lower", seeds="different")
+@metric("run", name="<task metric>_seed_variance", unit="run", better="lower", seeds="different", statistic="variance")
 def seed_variance(values: np.ndarray) -> float:
     """Sample variance (n-1) of a task metric `[R]` over runs that differ in their seed alone."""
     return float(_several(values).var(ddof=1))
 
 
-@metric("run", name="<task metric>_seed_std", unit="run", better="lower", seeds="different")
+@metric("run", name="<task metric>_seed_std", unit="run", better="lower", seeds="different", statistic="std")
 def seed_std(values: np.ndarray) -> float:
     """Sample standard deviation (n-1) of a task metric `[R]` over runs that differ in their seed alone."""
     return float(_several(values).std(ddof=1))
+
+
+@metric("run", name="<task metric>_seed_mean", unit="run", seeds="different", statistic="mean")
+def seed_mean(values: np.ndarray) -> float:
+    """Mean of a task metric `[R]` over runs that differ in their seed alone: what training gives on average."""
+    return float(_several(values).mean())
 
 
 @metric("run", unit="run", better="lower", base="mean_return", seeds="same")

@@ -6,6 +6,8 @@ import math
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from rl_eval.errors import InputError, nearest
 from rl_eval.metrics._registry import MetricUndefined, metric
 
@@ -35,3 +37,18 @@ def training(key: str, run: Run) -> float:
     if value is None or not math.isfinite(value):
         raise MetricUndefined(f"training.{key} is undefined: {run.path / 'run.json'} holds no finite number there")
     return float(value)
+
+
+@metric("training", unit="run", better="lower")
+def learning_trend(run: Run) -> float:
+    """p-value of "later training returns beat earlier ones" (block permutation test); small when training helped."""
+    from rl_eval.evidence import trend
+    from rl_eval.run import read_metrics
+
+    file = run.path / "metrics.csv"
+    column = read_metrics(file).get("episode_return_mean", np.zeros(0))
+    finished = column[~np.isnan(column)]  # rows before the first episode ended hold none
+    try:
+        return trend(finished).p_value
+    except InputError as error:
+        raise MetricUndefined(f"learning_trend is undefined: {file}: {error}") from error

@@ -7,7 +7,7 @@ they would be rubbish, ASCII where the stream is not UTF-8, and names shown as t
 from rl_eval.terminal._console import console_for, number, print_error
 from rl_eval.terminal._progress import Progress
 from rl_eval.terminal._sweep import differing_keys, sweep_table
-from rl_eval.terminal._verdict import criteria_table, print_verdict
+from rl_eval.terminal._verdict import criteria_table, print_sentences, print_verdict
 
 __all__ = [
     "Progress",
@@ -16,6 +16,7 @@ __all__ = [
     "differing_keys",
     "number",
     "print_error",
+    "print_sentences",
     "print_verdict",
     "sweep_table",
 ]

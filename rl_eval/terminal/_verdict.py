@@ -7,6 +7,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import IO, Any
 
 from rich.console import Console, ConsoleOptions, RenderableType
+from rich.measure import Measurement
+from rich.table import Table
 
 from rl_eval.terminal._console import apart, cell, console_for, headed, new_table, number
 
@@ -40,11 +42,17 @@ class _Criteria:
         self._rows = rows
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[RenderableType]:
+        table = self._table(options, with_interval=any(row.get("interval") for row in self._rows))
+        if Measurement.get(console, options.update(max_width=10_000), table).maximum > options.max_width:
+            table = self._table(options, with_interval=False)  # names that break are worse: sentences have it too
+        yield table
+
+    def _table(self, options: ConsoleOptions, *, with_interval: bool) -> Table:
         with_metric = options.max_width >= METRIC_FROM_WIDTH
         table = new_table()
         for name in ("suite", "criterion", *(["metric"] if with_metric else [])):
             table.add_column(name, overflow="fold")
-        for name in ("estimate", "threshold", "units"):
+        for name in ("estimate", *(["interval"] if with_interval else []), "threshold", "units"):
             table.add_column(name, justify="right", no_wrap=True)
         table.add_column("decision", no_wrap=True)
         for row in self._rows:
@@ -52,20 +60,42 @@ class _Criteria:
             estimate, threshold = apart(row.get("estimate"), row.get("threshold"))
             sign = SIGNS.get(str(row.get("direction")), "")
             names = [row["suite"], row["criterion"], *([row.get("metric", "")] if with_metric else [])]
-            numbers = [estimate, f"{sign} {threshold}".strip(), number(row.get("units"))]
+            interval = [_interval(row.get("interval"))] if with_interval else []
+            units = _units(row.get("units"), row.get("units_max"), compact=not with_metric)
+            numbers = [estimate, *interval, f"{sign} {threshold}".strip(), units]
             table.add_row(
                 *(cell(value, options) for value in (*names, *numbers)),
                 cell(word(decision), options, STYLES.get(decision, "bold")),
             )
-        yield table
+        return table
+
+
+def _interval(interval: Sequence[float | None] | None) -> str:
+    """`0.81..0.95`; `?` for an end of which nothing is known."""
+    if not interval:
+        return ""
+    low, high = ("?" if end is None else number(end, 3) for end in interval)
+    return low if low == high else f"{low}..{high}"
+
+
+def _units(units: int | None, most: int | None, *, compact: bool) -> str:
+    """`57/400` where not all were needed."""
+    if units is None or most is None or units == most:
+        return number(units)
+    return f"{_thousands(units)}/{_thousands(most)}" if compact else f"{units:,}/{most:,}"
+
+
+def _thousands(count: int) -> str:
+    return f"{count // 1000}k" if count >= 10_000 else str(count)
 
 
 def criteria_table(verdict_rows: Sequence[Mapping[str, Any]]) -> RenderableType:
-    """One row a criterion: names, estimate, threshold, units, decision; the metric too, where there is room.
+    """One row a criterion: names, estimate, interval, threshold, units, decision; the metric too, where there is room.
 
     Args:
         verdict_rows: each with `suite`, `criterion`, `metric`, `estimate`, `direction` (`at_least`,
-            `at_most`, `better_than`), `threshold`, `units`, `decision`, `detail`; numbers may be None.
+            `at_most`, `better_than`), `threshold`, `units`, `decision`, `detail`, and `interval` (two numbers)
+            and `units_max` where there are any; numbers may be None.
     """
     return _Criteria(list(verdict_rows))
 
@@ -73,7 +103,7 @@ def criteria_table(verdict_rows: Sequence[Mapping[str, Any]]) -> RenderableType:
 def print_verdict(
     verdict_rows: Sequence[Mapping[str, Any]], *, stream: IO[str] | None = None, console: Console | None = None
 ) -> None:
-    """The table, a line for each criterion that does not pass, the commands that decide the rest, and the count."""
+    """The table, what the evidence says and what does not pass, the commands that decide the rest, and the count."""
     console = console or console_for(stream)
     rows = list(verdict_rows)
     if not rows:
@@ -81,12 +111,7 @@ def print_verdict(
         return
     console.print(criteria_table(rows))
     console.print()
-    for row in rows:
-        decision = str(row["decision"])
-        if decision not in ("PASS", "NEEDS_RUNS"):
-            because = f"{row['suite']}/{row['criterion']}" + (f": {row['detail']}" if row.get("detail") else "")
-            line = headed(word(decision), because, console.options, STYLES.get(decision, "bold"))
-            console.print(line, soft_wrap=True)
+    print_sentences(rows, console)
     commands: dict[str, list[str]] = {}
     for row in rows:
         if row["decision"] == "NEEDS_RUNS":
@@ -98,6 +123,18 @@ def print_verdict(
             # On a line of its own and never wrapped, to be copied.
             console.print(headed(" ", command, console.options, ""), soft_wrap=True)
     console.print(_count(rows), soft_wrap=True)
+
+
+def print_sentences(verdict_rows: Sequence[Mapping[str, Any]], console: Console) -> None:
+    """A line for each criterion that does not pass, and for those that evidence let pass: how much it took."""
+    for row in verdict_rows:
+        decision = str(row["decision"])
+        rests_on_evidence = row.get("by") == "evidence" and row.get("detail")
+        if decision == "NEEDS_RUNS" or (decision == "PASS" and not rests_on_evidence):
+            continue
+        because = f"{row['suite']}/{row['criterion']}" + (f": {row['detail']}" if row.get("detail") else "")
+        line = headed(word(decision), because, console.options, STYLES.get(decision, "bold"))
+        console.print(line, soft_wrap=True)
 
 
 def _count(rows: Sequence[Mapping[str, Any]]) -> str:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from rl_eval.gates import SuiteVerdict, judge, judge_one_run, load_suite, named_runs
-from rl_eval.rollout import play
+from rl_eval.rollout import stream
 from tests.gates.fake_runs import BALANCE, FALL, write_run, write_suite
 
 THREAT = {"name": "threat", "train_flows": 2000, "select_flows": 500, "gate_flows": 2000}
@@ -18,12 +18,15 @@ SMALL_THREAT = "{name: threat, train_flows: 2000, select_flows: 500, gate_flows:
 def suite(tmp_path, *criteria, env="cartpole", head=""):
     lines = "\n".join(f"  c{number}: {{{criterion}}}" for number, criterion in enumerate(criteria))
     fixed = "episodes: {fixed: 10}\n" if env == "cartpole" and "episodes" not in head else ""
+    if "controls" not in head:
+        head += "\ncontrols: []"  # test_controls.py is about those
+    head += "\nleaks: report"  # runs written by hand have no record of what they have seen
     text = f"rl_eval: 1\nenv: {env}\ntrain: {{agent: ppo}}\n{fixed}{head}\ncriteria:\n{lines}\n"
     return load_suite(write_suite(tmp_path / "s.yaml", text), shown="suites/s.yaml")
 
 
 def verdicts(suite, *runs, **keywords):
-    return judge(suite, named_runs(suite, [run.path for run in runs]), **keywords).criteria
+    return judge(suite, named_runs(suite, [run.path for run in runs]), **keywords).criteria[:-1]  # but held_out
 
 
 def test_pass_and_fail_say_by_how_much(tmp_path):
@@ -98,9 +101,9 @@ def test_every_policy_plays_the_same_episodes_once(tmp_path, monkeypatch):
 
     def recorded(*arguments, **keywords):
         seen.append(keywords["seeds"])
-        return play(*arguments, **keywords)
+        return stream(*arguments, **keywords)
 
-    monkeypatch.setattr("rl_eval.gates.arena.play", recorded)
+    monkeypatch.setattr("rl_eval.gates.arena.stream", recorded)
     asked = suite(
         tmp_path,
         "metric: mean_return, at_least: 1, by: estimate",
@@ -110,7 +113,7 @@ def test_every_policy_plays_the_same_episodes_once(tmp_path, monkeypatch):
     )
     verdicts(asked, write_run(tmp_path / "a", seed=1, rule=FALL), write_run(tmp_path / "b", seed=2, rule=FALL))
     assert len(seen) == 4  # two runs, two references
-    assert all(seeds == seen[0] for seeds in seen)
+    assert all(seeds[:10] == seen[0][:10] for seeds in seen)
 
 
 def test_better_than_a_reference_by_more_than_the_margin(tmp_path):
@@ -236,7 +239,7 @@ def test_one_run_shows_what_it_can(tmp_path):
     calls = []
     run = write_run(tmp_path / "run", rule=BALANCE)
     found = judge_one_run(asked, run, on_episodes=lambda done, total, label: calls.append((done, total, label)))
-    assert [v.decision for v in found.criteria] == ["PASS", "NEEDS_RUNS"]
+    assert [v.decision for v in found.criteria] == ["PASS", "NEEDS_RUNS", "PASS"]
     assert found.criteria[1].detail == "python train.py env=cartpole agent=ppo -m seed=1,2 && pytest suites/s.yaml"
     assert calls[-1] == (10, 10, "s: run")
     assert not found.passed

@@ -47,9 +47,9 @@ def test_the_newest_finished_run_of_environment_agent_and_settings(tmp_path):
 
 
 def test_without_a_run_the_error_says_how_to_train_one(tmp_path):
-    with pytest.raises(InputError, match=r"train with `python train\.py env=cartpole agent=ppo`$"):
+    with pytest.raises(InputError, match=r"train with `python train\.py env=cartpole agent=ppo`, or name a run"):
         newest_group(suite(tmp_path), tmp_path / "outputs")
-    with pytest.raises(InputError, match=r"env=cartpole agent=ppo -m seed=1,2,3`$"):
+    with pytest.raises(InputError, match=r"env=cartpole agent=ppo -m seed=1,2,3`, or name"):
         newest_group(suite(tmp_path, runs="{count: 3}"), tmp_path / "outputs")
 
 

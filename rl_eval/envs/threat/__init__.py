@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ACTIONS", "ALERT", "ALLOW", "BASELINES", "BLOCK", "OUTCOME", "QUARANTINE", "SELECT_METRIC", "Config",
-    "bayes_report", "case_hashes", "categories", "fingerprints", "gate_episodes", "make", "preprocessing",
-    "select_episodes",
+    "bayes_report", "case_hashes", "case_observations", "categories", "cost_bounds", "fingerprints", "gate_cases",
+    "gate_episodes", "independent_cases", "longest_episode", "make", "preprocessing", "select_episodes",
 ]  # fmt: skip
 
 SELECT_METRIC = "mean_cost"
@@ -78,6 +78,31 @@ def select_episodes(config: Config) -> int:
     return _episodes(config, "select")
 
 
+def gate_cases(config: Config) -> int:
+    """Flows of the gate part."""
+    from rl_eval.envs.threat.data import load
+
+    return len(load(config).parts["gate"])
+
+
+def longest_episode(config: Config) -> int:
+    """Flows of a shift, at most."""
+    return config.shift
+
+
+def independent_cases(config: Config) -> bool:
+    """Whether flows come independently and a decision has no bearing on a later one."""
+    return not config.campaigns and not config.alert_window
+
+
+def cost_bounds(config: Config) -> tuple[float, float]:
+    """The smallest and the largest cost of a flow, in the precision of `outcome["cost"]`."""
+    import numpy as np
+
+    costs = np.asarray(config.costs, np.float32)
+    return float(costs.min()), float(costs.max())
+
+
 def fingerprints(config: Config) -> dict[str, str]:
     """Part -> SHA-256 of its flows and labels."""
     from rl_eval.envs.threat.data import load
@@ -90,6 +115,13 @@ def case_hashes(config: Config, part: str) -> np.ndarray:
     from rl_eval.envs.threat.data import load
 
     return load(config).parts[part].hashes
+
+
+def case_observations(config: Config, part: str) -> np.ndarray:
+    """The flows as a policy sees them, float32 `[R, D]`, in the order of `case_hashes`."""
+    from rl_eval.envs.threat.data import load
+
+    return load(config).parts[part].features
 
 
 def categories(config: Config) -> tuple[str, ...]:

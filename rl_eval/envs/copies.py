@@ -1,0 +1,226 @@
+"""N copies of a Gymnasium environment behind preallocated arrays, stepped in one process."""
+
+from __future__ import annotations
+
+import math
+import operator
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+from gymnasium.envs.registration import EnvSpec
+from gymnasium.vector import AutoresetMode, VectorEnv
+from gymnasium.vector.utils import batch_space
+
+from rl_eval.errors import InputError
+
+
+def make_copies(spec: EnvSpec, kwargs: dict[str, Any], count: int) -> list[gym.Env]:
+    """`count` copies of an environment; Discrete observations become one-hot vectors.
+
+    Raises:
+        Exception: whatever the environment raises on its kwargs.
+    """
+    copies = [gym.make(spec, disable_env_checker=True, **kwargs) for _ in range(count)]
+    if copies and isinstance(copies[0].observation_space, gym.spaces.Discrete):
+        copies = [gym.wrappers.FlattenObservation(env) for env in copies]
+    return copies
+
+
+def is_gymnasiums(spec: EnvSpec | None) -> bool:
+    """Whether an environment comes with Gymnasium, so that it is known what it does."""
+    return spec is not None and isinstance(spec.entry_point, str) and spec.entry_point.startswith("gymnasium.envs.")
+
+
+@dataclass(frozen=True)
+class Layout:
+    """The shapes of the arrays of N copies; plain JSON, so that two processes lay them alike over one memory."""
+
+    num_envs: int
+    obs_shape: Sequence[int]
+    obs_dtype: str
+    action_shape: Sequence[int]
+
+    @classmethod
+    def of(cls, num_envs: int, observation: gym.spaces.Box, action: gym.Space) -> Layout:
+        """From the spaces of one copy."""
+        return cls(num_envs, observation.shape, observation.dtype.str, action.shape or ())
+
+
+class Arrays:
+    """What is known of N copies: `obs`, `final_obs` `[N, ...]`, `rewards`, `terminated`, `truncated`, `idle` `[N]`.
+
+    Args:
+        memory: where they lie; None: memory of this process alone.
+    """
+
+    def __init__(self, layout: Layout, memory: Any = None):
+        self.layout = layout
+        n, obs = layout.num_envs, (layout.num_envs, *layout.obs_shape)
+        parts = {
+            "rewards": ((n,), "f8"),
+            "obs": (obs, layout.obs_dtype),
+            "final_obs": (obs, layout.obs_dtype),
+            "terminated": ((n,), "?"),
+            "truncated": ((n,), "?"),
+            "idle": ((n,), "?"),
+        }
+        # Actions keep the type they come in, since an environment may mind: room for the widest.
+        self._actions_at, self._actions_size = 0, n * math.prod(layout.action_shape) * 8
+        self._memory = bytearray(self.size(layout)) if memory is None else memory
+        at = _aligned(self._actions_size)
+        for name, (shape, dtype) in parts.items():
+            array: np.ndarray = np.ndarray(shape, dtype, buffer=self._memory, offset=at)
+            setattr(self, name, array)
+            at += _aligned(array.nbytes)
+
+    rewards: np.ndarray
+    obs: np.ndarray
+    final_obs: np.ndarray
+    terminated: np.ndarray
+    truncated: np.ndarray
+    idle: np.ndarray
+
+    @staticmethod
+    def size(layout: Layout) -> int:
+        """Bytes that the arrays need."""
+        n = layout.num_envs
+        obs = n * math.prod(layout.obs_shape) * np.dtype(layout.obs_dtype).itemsize
+        return sum(_aligned(size) for size in (n * math.prod(layout.action_shape) * 8, n * 8, obs, obs, n, n, n))
+
+    def actions(self, shape: Sequence[int], dtype: str) -> np.ndarray:
+        """The room for actions of one shape and type.
+
+        Raises:
+            ValueError: it does not hold them.
+        """
+        if math.prod(shape) * np.dtype(dtype).itemsize > self._actions_size or np.dtype(dtype).hasobject:
+            expected = (self.layout.num_envs, *self.layout.action_shape)
+            raise ValueError(f"actions of shape {tuple(shape)} and type {dtype}, but {expected} numbers are expected")
+        return np.ndarray(tuple(shape), dtype, buffer=self._memory, offset=self._actions_at)
+
+
+def _aligned(size: int) -> int:
+    """Rounded up to whole cache lines, so that no two arrays share one."""
+    return -(-size // 64) * 64
+
+
+class Batch:
+    """Some of the copies, and the rows of the arrays that are theirs: `first` and those after it."""
+
+    def __init__(self, copies: list[gym.Env], arrays: Arrays, first: int, autoreset: bool):
+        self.copies, self.arrays, self.first, self.autoreset = copies, arrays, first, autoreset
+        arrays.idle[first : first + len(copies)] = not autoreset  # a copy that was never reset has nothing to play
+        # Gymnasium's own check plain numbers faster than numpy's, and do the same with both; others may not.
+        self._plain = is_gymnasiums(copies[0].spec) and isinstance(copies[0].action_space, gym.spaces.Discrete)
+
+    def reset(self, rows: Iterable[int], seeds: Iterable[int | None]) -> None:
+        """Start the copies of some rows, each with its seed."""
+        for row, seed in zip(rows, seeds, strict=True):
+            self.arrays.obs[row], _ = self.copies[row - self.first].reset(seed=seed)
+            self.arrays.idle[row] = False
+
+    def step(self, actions: np.ndarray) -> None:
+        """Step the copies that are not idle; `actions` `[N, ...]` holds those of all copies."""
+        arrays, autoreset, row = self.arrays, self.autoreset, self.first
+        rows = slice(self.first, self.first + len(self.copies))
+        acts: Any = actions[rows].tolist() if self._plain and actions.dtype.kind in "iu" else actions[rows]
+        obs_of, final_of = arrays.obs, arrays.final_obs
+        rewards, terminations, truncations = [], [], []
+        each = zip(self.copies, acts, arrays.idle[rows].tolist(), strict=True)
+        try:
+            for row, (env, action, idle) in enumerate(each, self.first):
+                reward, terminated, truncated = 0.0, False, False
+                if not idle:
+                    obs, reward, terminated, truncated, _ = env.step(action)  # type: ignore[assignment]
+                    if terminated or truncated:
+                        final_of[row] = obs
+                        if autoreset:
+                            obs, _ = env.reset()
+                        else:
+                            arrays.idle[row] = True
+                    obs_of[row] = obs
+                rewards.append(reward)
+                terminations.append(terminated)
+                truncations.append(truncated)
+        except Exception as error:
+            error.add_note(f"in copy {row}")
+            raise
+        arrays.rewards[rows], arrays.terminated[rows], arrays.truncated[rows] = rewards, terminations, truncations
+
+    def close(self) -> None:
+        """Close the copies."""
+        for env in self.copies:
+            env.close()
+
+
+class GymnasiumVector(VectorEnv):
+    """N Gymnasium environments behind preallocated arrays.
+
+    Unlike `SyncVectorEnv` it copies nothing twice, reads infos only where an episode ended, and
+    `infos["final_obs"]` is one array `[N, ...]`.
+
+    Args:
+        copies: the copies that this process steps.
+        num_envs: N, where other processes step more.
+    """
+
+    def __init__(self, copies: list[gym.Env], *, autoreset: bool = True, num_envs: int | None = None):
+        first = copies[0]
+        space = first.observation_space
+        if not isinstance(space, gym.spaces.Box) or len(space.shape) != 1:
+            raise InputError(
+                f"not supported: observations of {type(space).__name__} with shape {space.shape}; "
+                "flat Box and Discrete observations are"
+            )
+        if not isinstance(first.action_space, gym.spaces.Box | gym.spaces.Discrete):
+            raise InputError(
+                f"not supported: actions of {type(first.action_space).__name__}; Box and Discrete actions are"
+            )
+        self.num_envs = num_envs or len(copies)
+        self.single_observation_space, self.single_action_space = space, first.action_space
+        self.observation_space = batch_space(space, self.num_envs)
+        self.action_space = batch_space(first.action_space, self.num_envs)
+        self.autoreset = autoreset
+        mode = AutoresetMode.SAME_STEP if autoreset else AutoresetMode.DISABLED
+        self.metadata = {**first.metadata, "autoreset_mode": mode}
+        self.spec = first.spec
+        self._arrays = self._allocate(Layout.of(self.num_envs, space, first.action_space))
+        self._batch = Batch(copies, self._arrays, 0, autoreset)
+
+    def _allocate(self, layout: Layout) -> Arrays:
+        return Arrays(layout)
+
+    def _reset(self, rows: np.ndarray, seeds: list[int | None]) -> None:
+        """Start the copies of these rows, in any process."""
+        self._batch.reset(rows, seeds)
+
+    def _step(self, actions: np.ndarray) -> None:
+        """Step every copy, in any process."""
+        self._batch.step(actions)
+
+    def reset(self, *, seed=None, options=None):
+        """Start every copy, or those in `options["reset_mask"]`; `seed` is one int or a list of N."""
+        mask = np.ones(self.num_envs, bool) if not options else options.get("reset_mask", np.ones(self.num_envs, bool))
+        if seed is None or isinstance(seed, int | np.integer):
+            seed = [None if seed is None else int(seed) + i for i in range(self.num_envs)]
+        rows = np.flatnonzero(mask)
+        self._reset(rows, [None if seed[i] is None else operator.index(seed[i]) for i in rows])
+        return self._arrays.obs.copy(), {}
+
+    def step(self, actions):
+        """Step every copy that is not idle; see `rl_eval.envs` for the autoreset contract."""
+        self._step(np.asarray(actions))
+        arrays = self._arrays
+        terminated, truncated = arrays.terminated.copy(), arrays.truncated.copy()
+        infos: dict[str, Any] = {"outcome": {"native_reward": arrays.rewards.copy()}}
+        done = terminated | truncated
+        if done.any():
+            infos["final_obs"], infos["_final_obs"] = arrays.final_obs.copy(), done
+        return arrays.obs.copy(), arrays.rewards.copy(), terminated, truncated, infos
+
+    def close_extras(self, **kwargs):
+        """Close every copy."""
+        self._batch.close()

@@ -1,0 +1,161 @@
+"""Criteria that decide on a bound: played until luck is ruled out, or the episodes are used up."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from dataclasses import replace
+
+import numpy as np
+
+from rl_eval.errors import InputError
+from rl_eval.evidence import Betting, Paired, RatioTest, counts, undefined
+from rl_eval.gates.arena import Arena
+from rl_eval.gates.schema import Criterion
+from rl_eval.gates.tape import Tape
+from rl_eval.gates.trial import Trial, known, references_of, values_of
+from rl_eval.gates.verdict import SIGNS, decided
+from rl_eval.rollout import Episodes
+
+
+class _Evidence(Trial):
+    """What both kinds of evidence share: the block that is new, and how many units there may be."""
+
+    def __init__(self, arena: Arena, criterion: Criterion, clipped: bool) -> None:
+        super().__init__(arena.suite, criterion)
+        self._arena, self._criterion, self._clipped = arena, criterion, clipped
+        self._metric, self._by_case = criterion.metric, criterion.unit == "case"
+        self._taken = 0
+        self.episodes = arena.most
+        self.blank = replace(
+            self.blank, units_max=arena.units(criterion.unit), population=arena.suite.spec.population, units=0
+        )
+        try:
+            self._prepare()
+        except InputError as error:
+            self.fail(str(error))
+
+    def _take(self, tape: Tape) -> None:
+        stop = min(tape.played, self.episodes)
+        if stop > self._taken:
+            start, self._taken = self._taken, stop
+            self._feed(tape.between(start, stop), start, stop)
+
+    @abstractmethod
+    def _prepare(self) -> None: ...
+
+    @abstractmethod
+    def _feed(self, episodes: Episodes, start: int, stop: int) -> None: ...
+
+    def _longest(self) -> int:
+        if self._by_case:
+            return 1
+        longest = self._arena.longest
+        if longest is None:
+            raise InputError(
+                f"{self._arena.env.name} does not say how many cases an episode can hold, "
+                f"so {self._metric.name} by evidence is not possible: say by: estimate"
+            )
+        return longest
+
+
+class RatioEvidence(_Evidence):
+    """F1, precision, recall, false-positive rate or accuracy; a reference sets the threshold by its exact value."""
+
+    def _prepare(self) -> None:
+        theta, self._note = self.blank.threshold, ""
+        if self._criterion.spec.better_than is not None:
+            references = references_of(self._arena, self._criterion)
+            values = values_of(self._arena, self._metric, references, len(self._arena.seeds))
+            sign, margin = SIGNS[self.blank.direction], self._criterion.spec.margin or 0.0
+            best = max(values, key=lambda spec: sign * values[spec])
+            theta, self._note = values[best] + sign * margin, known(best, values[best], margin)
+            self.blank = replace(self.blank, reference=best, threshold=theta)
+        assert theta is not None
+        self._test = RatioTest(
+            self._metric.name,
+            theta,
+            self._arena.suite.spec.alpha,
+            self.blank.direction,  # type: ignore[arg-type]
+            self._arena.population(self._criterion.unit),
+            self._longest(),
+        )
+
+    def _feed(self, episodes: Episodes, start: int, stop: int) -> None:
+        outcome, episode = episodes.outcome, None if self._by_case else episodes.episode
+        found = self._test.extend(counts(self._metric.name, outcome["label"], outcome["flagged"], episode))
+        if found.decision != "INCONCLUSIVE":
+            self._conclude()
+
+    def _conclude(self) -> None:
+        found = self._test.decision
+        if found.estimate is None:
+            raise InputError(undefined(self._metric.name))
+        self.verdict = decided(self.blank, found, self._test.theta, self._note)
+
+
+class MeanEvidence(_Evidence):
+    """The mean of a bounded variable; against references, of the difference on the same seeds."""
+
+    def _prepare(self) -> None:
+        assert self._criterion.bounds is not None
+        self._low, self._high = self._criterion.bounds
+        self._whole_episodes = self._metric.unit == "case" and not self._by_case
+        self._references = references_of(self._arena, self._criterion)
+        sign, margin = SIGNS[self.blank.direction], self._criterion.spec.margin or 0.0
+        theta = sign * margin + 0.0 if self._references else self.blank.threshold
+        assert theta is not None
+        self._theta = theta
+        self.blank = replace(self.blank, threshold=self._theta)
+        self._tests = {spec: self._test() for spec in self._references or [""]}
+
+    def _test(self) -> Betting:
+        direction, alpha = self.blank.direction, self._arena.suite.spec.alpha
+        population = self._arena.population(self._criterion.unit)
+        if not self._references:
+            return Betting(self._theta, self._low, self._high, alpha, direction, population)  # type: ignore[arg-type]
+        if self._whole_episodes:
+            width = self._high - self._low
+            return Betting(self._theta, -width, width, alpha, direction, population)  # type: ignore[arg-type]
+        return Paired(self._theta, self._low, self._high, alpha, direction, population)  # type: ignore[arg-type]
+
+    def _feed(self, episodes: Episodes, start: int, stop: int) -> None:
+        values = self._values(episodes)
+        for spec, test in self._tests.items():
+            if not spec:
+                test.extend(self._per_unit(values, episodes))
+                continue
+            try:
+                beside = self._arena.reference(spec).between(start, stop)
+            except InputError as error:
+                raise InputError(f"the reference {spec}: {error}") from error
+            if self._metric.unit == "case" and not np.array_equal(beside.lengths, episodes.lengths):
+                raise InputError(f"{spec} and the policy saw different numbers of cases: say by: estimate")
+            theirs = self._values(beside)
+            if isinstance(test, Paired):
+                test.extend(values, theirs)
+            else:
+                test.extend(self._per_unit(values - theirs, episodes))
+        found = [test.decision.decision for test in self._tests.values()]
+        if "FAIL" in found or "INCONCLUSIVE" not in found:
+            self._conclude()
+
+    def _values(self, episodes: Episodes) -> np.ndarray:
+        values = np.asarray(self._metric.variable(episodes, self._arena.env), np.float64)  # type: ignore[misc]
+        return np.clip(values, self._low, self._high) if self._clipped else values
+
+    def _per_unit(self, values: np.ndarray, episodes: Episodes) -> np.ndarray:
+        if not self._whole_episodes:
+            return values
+        # θ + Σ(x−θ)/L an episode of up to L cases: its mean is above θ exactly when that over all cases is
+        summed = np.bincount(episodes.episode, weights=values - self._theta, minlength=len(episodes))
+        return self._theta + summed / self._longest()
+
+    def _conclude(self) -> None:
+        order = {"FAIL": 0, "INCONCLUSIVE": 1, "PASS": 2}
+        each = []
+        for spec, test in self._tests.items():
+            blank = replace(self.blank, reference=spec or None)
+            if spec:
+                blank = replace(blank, metric=f"{blank.metric} less that of {spec}")
+            each.append(replace(decided(blank, test.decision, self._theta), metric=self._metric.name))
+        self.verdict = min(each, key=lambda verdict: (order[verdict.decision], verdict.lead))

@@ -1,0 +1,130 @@
+"""Verdicts that need not be reached twice.
+
+    key = cache.key(
+        runs=[cache.run_fingerprint(run) for run in selection.runs],
+        suite=suite.path.read_text(), gate_seed=suite.gate_seed, data=fingerprints_of_the_judged_environment,
+    )
+    values = cache.read(folder, key) or judge…; cache.write(folder, key, verdict.to_json())
+
+The key covers what a verdict of runs rests on. What a suite's policies and references bring with them (the
+bytes of an ONNX file, another run's fingerprint) goes into `others`; a policy whose code or server cannot be
+hashed (`python:`, `http:`) must not be cached. Nor should an ERROR, whose cause may be gone.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from rl_eval import __version__
+from rl_eval.errors import InputError
+from rl_eval.run import Run, read_json, write_json
+
+FOLDER = Path("outputs/.gate-cache")
+MAX_ENTRIES = 500
+_OF_A_RUN = ("run.json", "config.yaml", "metrics.csv", "seen.npz")
+
+
+def key(
+    *,
+    runs: Sequence[str],
+    suite: str,
+    gate_seed: int,
+    data: Mapping[str, str],
+    others: Mapping[str, str] | None = None,
+    version: str = __version__,
+) -> str:
+    """SHA-256 of everything a verdict depends on, in hexadecimal.
+
+    Args:
+        runs: `run_fingerprint` of each, in their order.
+        suite: the text of its file.
+        gate_seed: which by default follows from the file's name.
+        data: part -> fingerprint, of the judged environment.
+        others: any further choice or file that the verdict depends on, by name.
+    """
+    values = {
+        "runs": list(runs),
+        "suite": suite,
+        "gate_seed": gate_seed,
+        "data": dict(data),
+        "others": dict(others or {}),
+        "version": version,
+    }
+    return hashlib.sha256(json.dumps(values, sort_keys=True).encode(errors="surrogatepass")).hexdigest()
+
+
+def file_fingerprint(path: Path) -> str:
+    """SHA-256 of a file's bytes; of a file that is not there, the word `missing`."""
+    try:
+        with open(path, "rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
+        return "missing"
+
+
+def checkpoint_fingerprint(run: Run) -> str:
+    """SHA-256 of the weights that gates judge, from their bytes: the checkpoint's name in the ledger.
+
+    Raises:
+        InputError: the run has no such snapshot.
+    """
+    return file_fingerprint(run.judged_snapshot() / "policy.safetensors")
+
+
+def run_fingerprint(run: Run) -> str:
+    """SHA-256 of a run's place and of every file that a criterion may read."""
+    snapshots = [file for snapshot in run.snapshots() for file in sorted(snapshot.iterdir()) if file.is_file()]
+    files = [*(run.path / name for name in _OF_A_RUN), *snapshots]
+    digest = hashlib.sha256(str(run.path).encode(errors="surrogateescape"))
+    for file in files:
+        digest.update(f"\0{file.relative_to(run.path)}\0{file_fingerprint(file)}".encode(errors="surrogateescape"))
+    return digest.hexdigest()
+
+
+def read(folder: Path, key: str) -> dict[str, Any] | None:
+    """A verdict that was written under this key; None where there is none, or it is damaged."""
+    try:
+        values = read_json(folder / f"{key}.json")
+        text = values.get("verdict")
+        if values.get("key") != key or not isinstance(text, str) or values.get("sha256") != _digest(text):
+            return None
+        verdict = json.loads(text)
+    except (InputError, ValueError, RecursionError):
+        return None
+    return verdict if isinstance(verdict, dict) else None
+
+
+def write(folder: Path, key: str, verdict: Mapping[str, Any]) -> bool:
+    """Keep a verdict, atomically; False where the folder cannot be written, which costs no more than time.
+
+    Tuples come back as lists.
+    """
+    text = json.dumps(verdict)  # a text of its own: NaN stays NaN, and the hash is of what is read
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        write_json(folder / f"{key}.json", {"key": key, "sha256": _digest(text), "verdict": text})
+        _forget_oldest(folder)
+    except OSError:
+        return False
+    return True
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _forget_oldest(folder: Path) -> None:
+    entries = []
+    for entry in os.scandir(folder):
+        if entry.name.endswith(".json"):
+            with contextlib.suppress(OSError):  # another process forgot it just now
+                entries.append((entry.stat().st_mtime_ns, entry.path))
+    for _, path in sorted(entries)[:-MAX_ENTRIES]:
+        with contextlib.suppress(OSError):
+            os.unlink(path)

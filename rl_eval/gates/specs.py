@@ -1,0 +1,166 @@
+"""What a `suites/*.yaml` may say, key by key."""
+
+from __future__ import annotations
+
+import math
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
+
+# Items that pytest shows beside the criteria.
+ITEMS = ("controls", "attainable", "held_out")
+CONTROLS = ("random", "constant:*", "untrained")
+
+
+def _number(value: Any) -> Any:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise ValueError(f"must be a number, such as 0.8, not {value!r}")
+    if not math.isfinite(value):
+        raise ValueError(f"must be a finite number, not {value!r}")
+    return float(value)
+
+
+def _listed(value: Any) -> Any:
+    return [value] if isinstance(value, str) else value
+
+
+def _pair(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value
+
+
+Number = Annotated[float, BeforeValidator(_number)]
+NotNegative = Annotated[float, Field(ge=0), BeforeValidator(_number)]
+Policies = Annotated[list[str], BeforeValidator(_listed, json_schema_input_type=str | list[str])]
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class CriterionSpec(_Strict):
+    """One condition on one metric."""
+
+    metric: str = Field(description="the name of a metric")
+    at_least: Number | None = Field(None, description="the smallest value that passes")
+    at_most: Number | None = Field(None, description="the largest value that passes")
+    better_than: Policies | None = Field(
+        None, description="policies that play the same episodes; each must be beaten (constant:* is every constant)"
+    )
+    margin: NotNegative | None = Field(None, description="with better_than: beaten by more than this")
+    by: Literal["estimate", "evidence"] = Field(
+        "evidence",
+        description="evidence: decide on a bound that luck passes with probability alpha at most, the default where "
+        "the metric allows it; estimate: compare the plain number over episodes.fixed",
+    )
+
+    @model_validator(mode="after")
+    def _one_condition(self) -> CriterionSpec:
+        given = [name for name in ("at_least", "at_most", "better_than") if getattr(self, name) is not None]
+        if len(given) != 1:
+            said = f"has {' and '.join(given)}" if given else "has no condition"
+            raise ValueError(f"{said}: give exactly one of at_least, at_most and better_than")
+        if self.better_than is not None and not self.better_than:
+            raise ValueError("has an empty better_than: name at least one policy, such as constant:0")
+        if self.margin is not None and self.better_than is None:
+            raise ValueError("has a margin without better_than: move the margin into the threshold")
+        return self
+
+
+class RunsSpec(_Strict):
+    """How many training runs the suite judges."""
+
+    count: int = Field(1, ge=1, le=1000, description="runs of equal config")
+    same_seed: bool = Field(False, description="whether they repeat one seed, or differ in it")
+
+
+class EpisodesSpec(_Strict):
+    """How many held-out episodes each policy plays, and what an episode can return."""
+
+    max: int | None = Field(
+        None,
+        ge=1,
+        le=10_000_000,
+        description="episodes after which `by: evidence` gives up; default: the whole gate set, else 400",
+    )
+    fixed: int | None = Field(
+        None, ge=1, le=10_000_000, description="episodes for `by: estimate`; default: the whole gate set, else 100"
+    )
+    return_bounds: Annotated[tuple[Number, Number], BeforeValidator(_pair)] | None = Field(
+        None, description="no episode returns less than the first or more than the second"
+    )
+
+    @field_validator("return_bounds")
+    @classmethod
+    def _in_order(cls, bounds: tuple[float, float] | None) -> tuple[float, float] | None:
+        if bounds is not None and bounds[0] >= bounds[1]:
+            raise ValueError(f"[{bounds[0]:g}, {bounds[1]:g}] is not a range: give the lower bound first")
+        return bounds
+
+
+class SuiteSpec(_Strict):
+    """What one suite file says."""
+
+    rl_eval: Literal[1] = Field(description="the version of this format")
+    env: str | dict[str, Any] = Field(description="an environment's name, or a mapping with name and overrides")
+    judge_on: dict[str, Any] = Field(
+        default_factory=dict, description="overrides of env for judging alone: the runs were trained without them"
+    )
+    policy: Literal["greedy", "sampled"] = Field("greedy", description="the most likely action, or a draw")
+    train: dict[str, str | int | float | bool | None] = Field(
+        default_factory=dict, description="overrides of train.py that the judged runs were made with"
+    )
+    runs: RunsSpec = Field(default_factory=lambda: RunsSpec.model_validate({}), description="which runs are judged")
+    alpha: Number = Field(
+        0.05, gt=0, lt=0.5, description="chance that a policy below the bar is accepted, a criterion; likewise above"
+    )
+    episodes: EpisodesSpec = Field(
+        default_factory=lambda: EpisodesSpec.model_validate({}), description="how many held-out episodes are played"
+    )
+    population: Literal["source", "set"] = Field(
+        "source", description="whether evidence speaks of cases to come, or of exactly the cases of a finite gate set"
+    )
+    units: Literal["case", "episode"] | None = Field(
+        None, description="unit of metrics over cases; default: case where decisions are independent, else episode"
+    )
+    gate_seed: int | None = Field(None, ge=0, le=2**32 - 1, description="default: a hash of suite name and environment")
+    controls: Policies = Field(
+        default_factory=lambda: list(CONTROLS),
+        description="useless policies; if one of them passes every task criterion, the suite measures nothing",
+    )
+    attainable: str | None = Field(
+        None, description="a policy that must pass every task criterion, else the suite demands what nothing reaches"
+    )
+    leaks: Literal["refuse", "drop", "report"] = Field(
+        "refuse",
+        description="what happens where held-out episodes or cases took part in training or selection: "
+        "nothing is judged, they are left out, or they are kept and told of",
+    )
+    criteria: dict[str, CriterionSpec] = Field(min_length=1, description="name -> one condition on one metric")
+
+    @field_validator("criteria")
+    @classmethod
+    def _names(cls, criteria: dict[str, CriterionSpec]) -> dict[str, CriterionSpec]:
+        for name in criteria:
+            if not name.replace("_", "").replace("-", "").isalnum() or name in ITEMS:
+                raise ValueError(
+                    f"{name!r} cannot name a criterion: use letters, digits, - and _, and not {' or '.join(ITEMS)}"
+                )
+        return criteria
+
+    @model_validator(mode="after")
+    def _one_seed_or_many(self) -> SuiteSpec:
+        if "seed" in self.train and self.runs.count > 1 and not self.runs.same_seed:
+            raise ValueError(
+                f"train.seed fixes the seed of {self.runs.count} runs that must differ in it: "
+                "remove it, or say runs: {same_seed: true}"
+            )
+        return self
+
+
+# Dotted parent key -> the keys allowed there, for messages.
+FIELDS = {
+    "": [*SuiteSpec.model_fields],
+    "runs": [*RunsSpec.model_fields],
+    "episodes": [*EpisodesSpec.model_fields],
+    "criteria.*": [*CriterionSpec.model_fields],
+}

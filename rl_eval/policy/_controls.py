@@ -1,0 +1,117 @@
+"""Policies that know nothing: what a gate must refuse, and any training must beat."""
+
+from __future__ import annotations
+
+import re
+from itertools import pairwise
+
+import gymnasium as gym
+import numpy as np
+
+from rl_eval.errors import InputError
+
+
+def _finite(box: gym.Space) -> tuple[np.ndarray, np.ndarray]:
+    """The bounds of a Box, with a large number where there is none."""
+    assert isinstance(box, gym.spaces.Box)
+    return np.maximum(box.low, -1e6), np.minimum(box.high, 1e6)
+
+
+class Random:
+    """A uniform draw from the action space, whatever the observation."""
+
+    def __init__(self, action: gym.Space, seed: int):
+        self._action, self._rng = action, np.random.default_rng(seed)
+
+    def act(self, obs: np.ndarray, greedy: bool) -> np.ndarray:
+        """`[N]` or `[N, A]` independent uniform actions."""
+        n = len(obs)
+        if isinstance(self._action, gym.spaces.Discrete):
+            return self._rng.integers(self._action.start, self._action.start + self._action.n, n)
+        low, high = _finite(self._action)
+        return self._rng.uniform(low, high, (n, *low.shape)).astype(self._action.dtype)
+
+
+class Constant:
+    """The same action for every observation.
+
+    On a Box, `low`, `middle`, `high` or one number for every component.
+    """
+
+    def __init__(self, action: gym.Space, value: str):
+        if isinstance(action, gym.spaces.Discrete):
+            first, last = int(action.start), int(action.start + action.n - 1)
+            if not re.fullmatch("-?[0-9]+", value) or not first <= int(value) <= last:
+                raise InputError(f"policy constant:{value} is not an action: the actions are {first} to {last}")
+            self._value: np.ndarray = np.asarray(int(value))
+        else:
+            assert isinstance(action, gym.spaces.Box)
+            low, high = _finite(action)
+            named = {"low": low, "middle": (low + high) / 2, "high": high}
+            try:
+                chosen = named[value] if value in named else np.full(low.shape, float(value))
+            except ValueError:
+                chosen = np.full(low.shape, np.nan)
+            chosen = chosen.astype(np.result_type(action.dtype, np.float32))  # a bound of .7 is no .7 in float64
+            if not (np.isfinite(chosen) & (action.low <= chosen) & (chosen <= action.high)).all():
+                raise InputError(
+                    f"policy constant:{value} is not an action: give low, middle, high or one number "
+                    f"from {action.low.max():g} to {action.high.min():g}"
+                )
+            self._value = chosen.astype(action.dtype)
+
+    def act(self, obs: np.ndarray, greedy: bool) -> np.ndarray:
+        """The constant, `[N]` or `[N, A]`."""
+        return np.broadcast_to(self._value, (len(obs), *self._value.shape)).copy()
+
+
+class Untrained:
+    """A network with the first weights that training of ours would give it, and none after.
+
+    Two layers of 64 tanh units, orthogonal weights with gains √2 and, for the last, .01 (Engstrom et al.
+    2020), standard deviation 1; in numpy, so that a suite can be played by it without torch.
+    """
+
+    def __init__(self, observation: gym.Space, action: gym.Space, initialisation: int, seed: int):
+        rng = np.random.default_rng([0x1A17, initialisation])
+        sizes = [int(gym.spaces.flatdim(observation)), 64, 64]
+        outputs = int(gym.spaces.flatdim(action))
+        hidden = [_orthogonal(*shape, 2**0.5, rng) for shape in pairwise(sizes)]
+        for shape in pairwise(sizes):  # the critic's, drawn before the head and not needed
+            _orthogonal(*shape, 2**0.5, rng)
+        self._layers, self._head = hidden, _orthogonal(64, outputs, 0.01, rng)
+        self._action, self._rng = action, np.random.default_rng(seed)
+
+    def act(self, obs: np.ndarray, greedy: bool) -> np.ndarray:
+        """Actions `[N]` or `[N, A]`: the mode when greedy, else a sample."""
+        features = np.asarray(obs, np.float32).reshape(len(obs), -1)
+        for weights in self._layers:
+            features = np.tanh(features @ weights)
+        return actions_from(features @ self._head, np.ones(1, np.float32), self._action, None if greedy else self._rng)
+
+
+def _orthogonal(inputs: int, outputs: int, gain: float, rng: np.random.Generator) -> np.ndarray:
+    """`[inputs, outputs]` orthogonal rows or columns times `gain`, float32; Saxe et al. 2014."""
+    q, r = np.linalg.qr(rng.standard_normal((max(inputs, outputs), min(inputs, outputs))))
+    q *= np.sign(np.diag(r))  # makes the draw uniform over orthogonal matrices
+    return ((q.T if outputs >= inputs else q) * gain).astype(np.float32)
+
+
+def actions_from(
+    parameters: np.ndarray, std: np.ndarray, action: gym.Space, rng: np.random.Generator | None
+) -> np.ndarray:
+    """Actions as the environment takes them, from logits or means `[N, A]`.
+
+    Args:
+        parameters: logits for Discrete actions, means for a Box.
+        std: `[A]` or `[1]`, for a Box.
+        rng: of the draws; None: the most likely action.
+    """
+    if isinstance(action, gym.spaces.Discrete):
+        if rng is not None:  # Gumbel-max
+            parameters = parameters + rng.gumbel(size=parameters.shape)
+        return parameters.argmax(axis=-1) + action.start
+    assert isinstance(action, gym.spaces.Box)
+    if rng is not None:
+        parameters = parameters + std * rng.standard_normal(parameters.shape, np.float32)
+    return np.clip(parameters.reshape(len(parameters), *action.shape), action.low, action.high).astype(action.dtype)

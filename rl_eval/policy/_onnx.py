@@ -1,0 +1,205 @@
+"""`onnx:<file>`: a network in the open exchange format, run by onnxruntime.
+
+The graph takes one input, observations `[N, …]`, and says by the names of its outputs what it gives:
+
+- `action` `[N]` or `[N, …]`: the greedy action, as the environment takes it;
+- `logits` or `probabilities` `[N, A]`: of Discrete actions;
+- `mean` `[N, …]` and `log_std` `[…]` or `[N, …]`: of a normal distribution over a Box.
+
+A single output of another name is the action where it holds integers or the actions are a Box, else logits.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+
+from rl_eval.errors import InputError
+from rl_eval.policy._acting import Spaces, checked_actions
+from rl_eval.policy._controls import actions_from
+
+MAX_BYTES = 256 << 20
+METADATA = "rl_eval"  # the entry of the file's metadata in which `rl-eval export` says what the policy is for
+_FLOATS = {"tensor(float)": np.float32, "tensor(double)": np.float64}
+_OUTPUTS = ("action", "logits", "probabilities", "mean", "log_std")
+
+
+class Onnx:
+    """A graph in the contract of this module; `probabilities` exists where the graph tells them."""
+
+    def __init__(self, session: Any, outputs: Mapping[str, str], spec: str, action: gym.Space, seed: int):
+        self._session, self._spec, self._action = session, spec, action
+        self._outputs = dict(outputs)  # what an output means -> its name in the graph
+        self._input = session.get_inputs()[0]
+        self._dtype = _FLOATS[self._input.type]
+        self._rng = np.random.default_rng(seed)
+        if {"logits", "probabilities"} & self._outputs.keys():
+            self.probabilities = self._probabilities
+
+    def act(self, obs: np.ndarray, greedy: bool) -> np.ndarray:
+        """Actions `[N]` or `[N, A]`: the most likely when greedy, else a sample.
+
+        Raises:
+            InputError: the graph fails, answers with something that is no action, or cannot be sampled.
+        """
+        told = self._run(obs)
+        if greedy and "action" in told:
+            return checked_actions(told["action"], len(obs), self._action, self._spec)
+        rng = None if greedy else self._rng
+        if isinstance(self._action, gym.spaces.Discrete):
+            if "logits" in told or "probabilities" in told:
+                return actions_from(self._logits(told, len(obs)), np.zeros(()), self._action, rng)
+        elif "mean" in told and (greedy or "log_std" in told):
+            std = np.exp(told["log_std"].reshape(-1, told["mean"][0].size)) if rng else np.zeros(())
+            drawn = actions_from(told["mean"].reshape(len(obs), -1), std, self._action, rng)
+            return checked_actions(drawn, len(obs), self._action, self._spec)
+        raise InputError(
+            f"policy {self._spec!r} tells its action alone, so it cannot be sampled: judge it with `policy: greedy`, "
+            f"or export {'its logits' if isinstance(self._action, gym.spaces.Discrete) else 'its mean and log_std'}"
+        )
+
+    def _probabilities(self, obs: np.ndarray) -> np.ndarray:
+        """Action probabilities `[N, A]`; Discrete actions only."""
+        logits = self._logits(self._run(obs), len(obs))
+        shares = np.exp(logits - logits.max(axis=-1, keepdims=True))
+        return shares / shares.sum(axis=-1, keepdims=True)
+
+    def _logits(self, told: Mapping[str, np.ndarray], n: int) -> np.ndarray:
+        name = "logits" if "logits" in told else "probabilities"
+        given, wanted = told[name], (n, int(self._action.n))  # type: ignore[attr-defined]
+        if given.shape != wanted or np.isnan(given).any() or (name == "probabilities" and (given < 0).any()):
+            raise InputError(
+                f"policy {self._spec!r} returned {name} of shape {given.shape}: it must return numbers of {wanted}"
+            )
+        with np.errstate(divide="ignore"):
+            return given if name == "logits" else np.log(given)
+
+    def _run(self, obs: np.ndarray) -> dict[str, np.ndarray]:
+        batch = np.ascontiguousarray(obs, self._dtype).reshape(len(obs), *self._input.shape[1:])
+        try:
+            answers = self._session.run(list(self._outputs.values()), {self._input.name: batch})
+        except Exception as error:  # onnxruntime has an exception class a status code
+            raise InputError(f"policy {self._spec!r} cannot be run: {_line(error)}") from error
+        told = dict(zip(self._outputs, answers, strict=True))
+        for name in ("mean", "log_std"):
+            if name in told and not np.isfinite(told[name]).all():
+                raise InputError(f"policy {self._spec!r} returned a {name} that is not finite")
+        return told
+
+
+def load_onnx(file: str, spec: str, spaces: Spaces, seed: int) -> Onnx:
+    """The graph in a file, checked against the environment; nothing outside the file is read.
+
+    Raises:
+        InputError: missing, too large, damaged, not in the contract, or for another environment.
+    """
+    path = Path(file)
+    if not path.is_file():
+        raise InputError(f"policy {spec!r}: the file {file} does not exist")
+    if path.stat().st_size > MAX_BYTES:
+        raise InputError(f"policy {spec!r}: {file} is larger than {MAX_BYTES >> 20} MiB, the most that is loaded")
+    try:
+        import onnxruntime
+    except ImportError as error:
+        raise InputError(f"policy {spec!r} needs onnxruntime: pip install onnxruntime, or 'rl_eval[onnx]'") from error
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 4  # what fails is said by the exception, once
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    try:
+        # from bytes, which lets onnxruntime refuse a graph that refers to other files
+        session = onnxruntime.InferenceSession(path.read_bytes(), options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # onnxruntime has an exception class a status code
+        raise InputError(f"policy {spec!r} cannot be read: {_line(error)}") from error
+    _check_metadata(session.get_modelmeta().custom_metadata_map, spec, spaces)
+    _check_input(session, spec, spaces)
+    return Onnx(session, _meanings(session, spec, spaces), spec, spaces.action, seed)
+
+
+def _line(error: Exception) -> str:
+    text = " ".join(str(error).split())
+    return text if len(text) <= 200 else text[:197] + "..."
+
+
+def described(action: gym.Space) -> dict[str, Any]:
+    """The action space as JSON has it; null is an infinite bound."""
+    if isinstance(action, gym.spaces.Discrete):
+        return {"type": "discrete", "n": int(action.n), "start": int(action.start)}
+    assert isinstance(action, gym.spaces.Box)
+    return {"type": "box", "low": _finite(action.low), "high": _finite(action.high), "dtype": str(action.dtype)}
+
+
+def _finite(bound: np.ndarray) -> list[Any]:
+    listed = bound.astype(object)
+    listed[~np.isfinite(bound)] = None
+    return listed.tolist()
+
+
+def _check_metadata(entries: Mapping[str, str], spec: str, spaces: Spaces) -> None:
+    """Refuse an exported policy of another environment; a file that says nothing is judged by its shapes."""
+    if METADATA not in entries:
+        return
+    try:
+        meta = json.loads(entries[METADATA])
+        env, shape, action = dict(meta["env"]), tuple(meta["obs_shape"]), dict(meta["action_space"])
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        raise InputError(
+            f"policy {spec!r} has metadata that cannot be read ({_line(error)}): export it again"
+        ) from error
+    ours = {"name": spaces.env, "id": spaces.id}
+    key = "id" if env.get("id") and spaces.id else "name"
+    if env.get(key) != ours[key] or shape != spaces.observation.shape:
+        raise InputError(
+            f"policy {spec!r} is for {env.get(key)} with observations of shape {shape}, "
+            f"not for {ours[key]} with {spaces.observation.shape}: name a policy of {ours[key]}"
+        )
+    if action != described(spaces.action):
+        raise InputError(
+            f"policy {spec!r} was exported for other actions ({_line(ValueError(json.dumps(action)))}), but this "
+            f"{ours[key]} takes {spaces.action}: name a policy of the same env.kwargs"
+        )
+
+
+def _check_input(session: Any, spec: str, spaces: Spaces) -> None:
+    inputs = session.get_inputs()
+    if len(inputs) != 1 or inputs[0].type not in _FLOATS:
+        told = ", ".join(f"{each.name}: {each.type}" for each in inputs)
+        raise InputError(f"policy {spec!r} takes {told or 'nothing'}: it must take one tensor of floats, observations")
+    batch, *shape = inputs[0].shape or [None]
+    if isinstance(batch, int):
+        raise InputError(
+            f"policy {spec!r} takes batches of exactly {batch}: export it with a first dimension that is free"
+        )
+    if tuple(shape) != spaces.observation.shape:
+        raise InputError(
+            f"policy {spec!r} takes observations of shape {tuple(shape)}, but those of {spaces.env} have "
+            f"{spaces.observation.shape}: name a policy of {spaces.env}, with fixed dimensions after the first"
+        )
+
+
+def _meanings(session: Any, spec: str, spaces: Spaces) -> dict[str, str]:
+    """What each output that is understood means -> its name."""
+    outputs = {each.name: each for each in session.get_outputs()}
+    discrete = isinstance(spaces.action, gym.spaces.Discrete)
+    foreign = ("mean", "log_std") if discrete else ("logits", "probabilities")
+    found = {name: name for name in _OUTPUTS if name in outputs and name not in foreign}
+    if not found and len(outputs) == 1:
+        ((name, only),) = outputs.items()
+        found = {"action" if "int" in only.type or not discrete else "logits": name}
+    if not found or found.keys() == {"log_std"}:
+        wanted = "action, logits or probabilities" if discrete else "action, or mean and log_std"
+        raise InputError(
+            f"policy {spec!r} has the outputs {', '.join(outputs)}: name one of them {wanted}, as {spaces.env} needs"
+        )
+    for meaning in ("logits", "probabilities"):
+        last = (outputs[found[meaning]].shape or [None])[-1] if meaning in found else None
+        if isinstance(last, int) and last != spaces.action.n:  # type: ignore[attr-defined]
+            raise InputError(
+                f"policy {spec!r} chooses between {last} actions, but {spaces.env} has "
+                f"{spaces.action.n}: name a policy of {spaces.env}"  # type: ignore[attr-defined]
+            )
+    return found

@@ -1,0 +1,145 @@
+"""pytest collects `suites/*.yaml`: one item a criterion, judged on the runs that training left.
+
+Importing this package imports nothing heavy, since pytest loads it in every session. Hooks are here, what pytest
+shows in `_items`, who judges (once a session, whichever process asks) in `_judging`, `--train-missing` in `_training`.
+"""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from rl_eval.pytest_plugin._items import SuiteFile, SuiteItem
+from rl_eval.pytest_plugin._judging import JUDGE, SHARED, Judge
+from rl_eval.pytest_plugin._training import lacks_data, place_of
+
+__all__ = ["SuiteFile", "SuiteItem"]
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """The options of acceptance suites."""
+    group = parser.getgroup("rl_eval", "acceptance suites of reinforcement-learning agents")
+    group.addoption(
+        "--run",
+        action="append",
+        default=[],
+        metavar="RUN",
+        dest="rl_eval_run",
+        help="judge this run or sweep, or a policy such as onnx:policy.onnx or sb3:ppo:model.zip (may be repeated); "
+        "default: the newest runs that match the suite",
+    )
+    group.addoption(
+        "--train-missing",
+        action="store_true",
+        dest="rl_eval_train_missing",
+        help="run train.py for suites whose runs are missing",
+    )
+    group.addoption(
+        "--data",
+        metavar="DIR",
+        dest="rl_eval_data",
+        help="where data sets lie, each in a folder of its name (nsl-kdd for nsl_kdd), for --train-missing; "
+        "suites whose data is not there are deselected",
+    )
+    group.addoption(
+        "--trust",
+        action="store_true",
+        dest="rl_eval_trust",
+        help="allow policies and environments that a suite or run names to run code from outside this project",
+    )
+    group.addoption(
+        "--outputs",
+        metavar="DIR",
+        dest="rl_eval_outputs",
+        help="where runs are looked for; default: outputs/ below the root directory",
+    )
+    group.addoption(
+        "--gate-cache",
+        choices=("on", "off"),
+        default="on",
+        dest="rl_eval_gate_cache",
+        help="reuse a verdict while checkpoint, suite, data and code are the same; default: on",
+    )
+    group.addoption(
+        "--ledger",
+        metavar="FILE",
+        dest="rl_eval_ledger",
+        help="where it is written down which checkpoints were judged on which held-out set; "
+        "default: outputs/ledger.jsonl below the root directory",
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """One judge a session."""
+    if config.getoption("rl_eval_outputs") and config.getoption("rl_eval_train_missing"):
+        raise pytest.UsageError("--train-missing trains into outputs/, so it cannot be used with --outputs")
+    config.stash[JUDGE] = Judge(config)
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Remove what the workers shared."""
+    judge = config.stash.get(JUDGE, None)
+    if judge is not None and judge.shared is not None and judge.owns_shared:
+        shutil.rmtree(judge.shared, ignore_errors=True)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: Any) -> None:
+    """Under xdist: name the folder in which the workers share their verdicts."""
+    node.workerinput[SHARED] = str(node.config.stash[JUDGE].shared_with_workers())
+
+
+def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Collector | None:
+    """YAML with `rl_eval:` at its top level is a suite; no other file is touched."""
+    if file_path.suffix not in (".yaml", ".yml"):
+        return None
+    from rl_eval.gates import says_suite
+
+    return SuiteFile.from_parent(parent, path=file_path) if says_suite(file_path) else None
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """With --data: leave out the suites whose data is not there."""
+    judge = config.stash[JUDGE]
+    if not config.getoption("rl_eval_data"):
+        return
+    gone = [item for item in items if isinstance(item, SuiteItem) and lacks_data(config, item.suite)]
+    if gone:
+        config.hook.pytest_deselected(items=gone)
+        items[:] = [item for item in items if item not in gone]
+        judge.left_out = sorted({f"{item.suite.shown} (no {place_of(config, item.suite)})" for item in gone})
+
+
+def pytest_report_collectionfinish(config: pytest.Config) -> list[str]:
+    """Say which suites were left out."""
+    left_out = config.stash[JUDGE].left_out
+    return [f"left out for want of data: {', '.join(left_out)}"] if left_out else []
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    """The table of all criteria, from the reports alone, so that it works under xdist too."""
+    reports: dict[str, tuple[Any, dict[str, Any]]] = {}
+    for listed in terminalreporter.stats.values():
+        for report in listed:
+            properties = dict(getattr(report, "user_properties", ()))
+            if "criterion" in properties and "decision" in properties:
+                reports[report.nodeid] = (report.location, properties)
+    if not reports:
+        return
+    from rl_eval.terminal import console_for, criteria_table, print_sentences
+
+    def place(report: tuple[Any, dict[str, Any]]) -> tuple[str, bool, int]:
+        (file, line, _), row = report
+        return file, not row["direction"], line  # controls and the like come last
+
+    rows = [row for _, row in sorted(reports.values(), key=place)]
+    terminalreporter.section("acceptance criteria")
+    terminalreporter.flush()
+    console = console_for(terminalreporter._tw._file)
+    console.print(criteria_table(rows))
+    if passed := [row for row in rows if row["decision"] == "PASS" and row["by"] == "evidence"]:
+        console.print()
+        print_sentences(passed, console)  # pytest itself shows those of the others

@@ -1,0 +1,70 @@
+"""What pytest shows of a suite: its criteria, and whether the suite itself is any good."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from rl_eval.errors import InputError
+from rl_eval.pytest_plugin._judging import JUDGE
+
+if TYPE_CHECKING:
+    from rl_eval.gates import CriterionVerdict, Suite
+
+# What a report carries to the summary, to --junitxml and through xdist.
+_PROPERTIES = (
+    "suite", "criterion", "metric", "by", "decision", "estimate", "interval", "direction", "threshold", "units",
+    "units_max", "unit", "more", "population", "reference", "run", "detail",
+)  # fmt: skip
+
+
+class SuiteFile(pytest.File):
+    """One acceptance suite."""
+
+    def collect(self) -> Iterator[pytest.Item]:
+        """Its criteria in the order of the file, then `controls` and the like."""
+        from rl_eval.gates import load_suite
+
+        try:
+            suite = load_suite(self.path, shown=self.nodeid)
+        except InputError as error:
+            raise self.CollectError(str(error)) from None
+        for name, line in suite.items.items():
+            yield SuiteItem.from_parent(self, name=name, suite=suite, line=line)
+
+
+class SuiteItem(pytest.Item):
+    """One criterion or the like: an error where it cannot be judged, a failure where it is missed or undecided."""
+
+    def __init__(self, *, suite: Suite, line: int, **keywords: Any):
+        super().__init__(**keywords)
+        self.suite, self._line = suite, line
+        self._verdict: CriterionVerdict | None = None
+
+    def setup(self) -> None:
+        """Obtain the verdict; the first criterion of a suite pays for its episodes."""
+        found = self.config.stash[JUDGE].verdict_of(self.suite)
+        verdict = next(each for each in found.criteria if each.criterion == self.name)
+        values = [(name, getattr(verdict, name)) for name in _PROPERTIES]
+        self.user_properties.extend((name, value) for name, value in values if value is not None)
+        if verdict.decision == "ERROR":
+            pytest.fail(verdict.detail, pytrace=False)
+        self._verdict = verdict
+
+    def runtest(self) -> None:
+        """Fail where the criterion is not passed."""
+        assert self._verdict is not None
+        if self._verdict.decision != "PASS":
+            pytest.fail(self._sentence(), pytrace=False)
+
+    def _sentence(self) -> str:
+        assert self._verdict is not None
+        detail, run = self._verdict.detail, self._verdict.run
+        return detail if run is None or run in detail else f"{detail} (run {run})"
+
+    def reportinfo(self) -> tuple[Path, int, str]:
+        """Where the criterion stands."""
+        return self.path, self._line - 1, self.nodeid

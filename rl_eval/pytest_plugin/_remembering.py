@@ -1,0 +1,127 @@
+"""What is kept between sessions: verdicts that need not be reached twice, and who consulted which held-out set."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from functools import cache as once
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rl_eval.errors import InputError
+
+if TYPE_CHECKING:
+    from rl_eval.gates import Selection, Suite, SuiteVerdict
+    from rl_eval.gates.selection import BarePolicy
+    from rl_eval.run import Run
+
+# Policies that are all in the package, whose files the key covers.
+_OURS = ("random", "constant", "untrained", "baseline")
+
+
+def key_of(suite: Suite, selection: Selection) -> str | None:
+    """What a verdict depends on, hashed; None where some of it cannot be (code or servers of somebody else's)."""
+    import gymnasium
+    import numpy
+
+    from rl_eval.envs import domain
+    from rl_eval.gates import cache
+    from rl_eval.gates.arena import environment_to_judge
+    from rl_eval.run import Run
+
+    if ":" in str(getattr(suite.judged, "id", "")):
+        return None
+    try:
+        others = {"code": _code(), "gymnasium": gymnasium.__version__, "numpy": numpy.__version__}
+        for spec in _policies_of(suite, selection):
+            found = _policy(spec)
+            if found is None:
+                return None
+            others[f"policy {spec}"] = found
+        runs = [each for each in selection.runs if isinstance(each, Run)]
+        env = environment_to_judge(suite, runs[0]) if runs else suite.judged
+        return cache.key(
+            runs=[cache.run_fingerprint(run) for run in runs],
+            suite=suite.path.read_text(encoding="utf-8"),
+            gate_seed=suite.gate_seed,
+            data=domain(env.name).fingerprints(env),
+            # a control may be judged as well: which policies are, and in what order, is no matter of their bytes
+            others={
+                **others,
+                "named": suite.shown,
+                "judged": " ".join(str(each.path) for each in selection.runs),
+                "too few": str(selection.too_few),
+            },
+        )
+    except (InputError, OSError):  # judging says what is wrong
+        return None
+
+
+def _policies_of(suite: Suite, selection: Selection) -> Iterator[str]:
+    from rl_eval.run import Run
+
+    yield from (each.path for each in selection.runs if not isinstance(each, Run))
+    yield from suite.spec.controls
+    for criterion in suite.criteria:
+        yield from criterion.spec.better_than or ()
+    if suite.spec.attainable:
+        yield suite.spec.attainable
+
+
+def _policy(spec: str) -> str | None:
+    """The fingerprint of a policy by its name; None where it has none."""
+    from rl_eval.gates import cache
+    from rl_eval.policy import names_policy
+    from rl_eval.run import read_run
+
+    kind, _, rest = spec.partition(":")
+    if not names_policy(spec):
+        return cache.run_fingerprint(read_run(spec))
+    if kind == "onnx":
+        return cache.file_fingerprint(Path(rest))
+    return "" if kind in _OURS else None
+
+
+@once
+def _code() -> str:
+    """The package's own sources: in a checkout they change while the version stays."""
+    import rl_eval
+
+    digest = hashlib.sha256()
+    root = Path(str(rl_eval.__file__)).parent
+    for file in sorted(root.rglob("*.py")):
+        digest.update(f"{file.relative_to(root)}\0".encode() + file.read_bytes())
+    return digest.hexdigest()
+
+
+def consult(ledger: Path, selection: Selection, verdict: SuiteVerdict) -> SuiteVerdict:
+    """Put on record whose verdict was sought, and say what that does to the error rate."""
+    from rl_eval.gates.ledger import Consultation, error_rate_note, record
+
+    if verdict.gate_set is None:
+        return verdict
+    checkpoints = sorted(filter(None, (_checkpoint(each) for each in selection.runs)))
+    if not checkpoints:
+        return verdict
+    # a group is accepted or rejected as one, so it is one candidate
+    one = checkpoints[0] if len(checkpoints) == 1 else hashlib.sha256(" ".join(checkpoints).encode()).hexdigest()
+    looks = record(ledger, Consultation(verdict.suite, verdict.gate_set, verdict.gate_seed, one, verdict.decision))
+    for note in (error_rate_note(looks.checkpoints, verdict.alpha), looks.problem):
+        if note:
+            verdict = verdict.with_note("held_out", note)
+    return verdict
+
+
+def _checkpoint(judged: Run | BarePolicy) -> str | None:
+    from rl_eval.gates import cache
+    from rl_eval.run import Run
+
+    if not isinstance(judged, Run):
+        _, _, rest = judged.path.partition(":")
+        files = [Path(part) for part in rest.rpartition(":")[2].split("+")]
+        known = [cache.file_fingerprint(file) for file in files if file.is_file()]
+        return hashlib.sha256(" ".join([judged.path, *known]).encode(errors="surrogatepass")).hexdigest()
+    try:
+        return cache.checkpoint_fingerprint(judged)
+    except InputError:
+        return None

@@ -1,0 +1,92 @@
+"""`--train-missing`: run train.py for suites whose runs are not there, and find their data."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections import deque
+from contextlib import nullcontext
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from rl_eval.errors import InputError
+
+if TYPE_CHECKING:
+    from rl_eval.gates import Suite
+
+
+def place_of(config: pytest.Config, suite: Suite) -> Path:
+    """Where --data has the data of a suite."""
+    folder = str(getattr(suite.env, "data", "")).replace("_", "-")
+    return config.invocation_params.dir / config.getoption("rl_eval_data") / folder
+
+
+def lacks_data(config: pytest.Config, suite: Suite) -> bool:
+    """Whether a suite needs data that it does not place, and --data does not hold."""
+    from rl_eval.gates import needs_path
+
+    return needs_path(suite) and not place_of(config, suite).exists()
+
+
+def train(config: pytest.Config, suite: Suite) -> None:
+    """Run the commands that train what a suite judges.
+
+    Raises:
+        InputError: there is no train.py, no data, or training failed.
+    """
+    from rl_eval.gates import needs_path, train_arguments, train_command
+
+    script = config.rootpath / "train.py"
+    if not script.is_file():
+        raise InputError(
+            f"--train-missing runs {script}, which does not exist: train elsewhere and name the run with --run"
+        )
+    place = None
+    if needs_path(suite):
+        if not config.getoption("rl_eval_data"):
+            raise InputError(
+                f"{suite.shown} needs data whose place it does not say: name the folder of all data sets with "
+                f"--data, or train with `{train_command(suite)}`"
+            )
+        place = os.path.relpath(place_of(config, suite), config.rootpath)
+    for arguments in train_arguments(suite, place):
+        _run(config, [sys.executable, str(script), *arguments], "python train.py " + " ".join(arguments))
+
+
+def _run(config: pytest.Config, command: list[str], shown: str) -> None:
+    """Train in a process of its own, its lines passed on as they come.
+
+    Raises:
+        InputError: it failed; says its last line.
+    """
+    capture = config.pluginmanager.getplugin("capturemanager")
+    last: deque[str] = deque(maxlen=1)
+    with capture.global_and_fixture_disabled() if capture else nullcontext():
+        print(f"\n{shown}", flush=True)
+        process = subprocess.Popen(
+            command,
+            cwd=config.rootpath,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            errors="replace",
+        )
+        assert process.stdout is not None
+        try:
+            for line in process.stdout:
+                print(line, end="", flush=True)
+                last.extend([line.strip()] if line.strip() else [])
+            status = process.wait()
+        except BaseException:
+            # Ctrl-C reached the training as well; it saves what it has and ends
+            try:
+                process.wait(timeout=60)
+            except subprocess.TimeoutExpired:
+                process.kill()
+            raise
+    if status != 0:
+        raise InputError(f"`{shown}` ended with status {status}: {last[0] if last else 'it said nothing'}")

@@ -1,0 +1,321 @@
+"""Criteria by evidence: what they take in, when they stop, and what they say."""
+
+from __future__ import annotations
+
+import re
+
+import numpy as np
+import pytest
+
+from rl_eval import rollout
+from rl_eval.evidence import decide as decide_mean
+from rl_eval.gates import judge, load_suite, named_runs
+from rl_eval.gates.arena import Arena
+from rl_eval.gates.facing import trial_of
+from rl_eval.gates.tape import Tape
+from rl_eval.rollout import Episodes
+from tests.gates.fake_runs import FALL, write_run, write_suite
+from tests.test_rollout import Echo, Scripted
+
+SMALL_THREAT = "{name: threat, train_flows: 2000, select_flows: 500, gate_flows: 2000}"
+
+
+def suite(tmp_path, *criteria, env="cartpole", head="", episodes="max: 400, return_bounds: [0, 500]", controls="[]"):
+    lines = "\n".join(f"  c{number}: {{{criterion}}}" for number, criterion in enumerate(criteria))
+    text = f"rl_eval: 1\nenv: {env}\nepisodes: {{{episodes}}}\ncontrols: {controls}\nleaks: report\n{head}\n"
+    return load_suite(write_suite(tmp_path / "s.yaml", f"{text}criteria:\n{lines}\n"), shown="suites/s.yaml")
+
+
+def verdicts(suite, *specs, **keywords):
+    found = judge(suite, named_runs(suite, [str(spec) for spec in specs]), **keywords).criteria
+    return [each for each in found if each.criterion.startswith("c") and each.criterion != "controls"]
+
+
+def tape_of(returns, label=None, flagged=None):
+    """One-step episodes made by hand."""
+    count = len(returns)
+    outcome = {"native_reward": np.asarray(returns, float)}
+    if label is not None:
+        outcome |= {"label": np.asarray(label), "flagged": np.asarray(flagged)}
+    ones, zeros = np.ones(count, np.int64), np.zeros(count, bool)
+    return Tape(iter([Episodes(np.arange(count), ones, zeros, np.arange(count), outcome, np.zeros((count, 1)))]))
+
+
+def put(suite, tape, criterion=0, **keywords):
+    """The verdict of one criterion on a tape."""
+    arena = Arena(suite, suite.judged)
+    try:
+        trial = trial_of(arena, suite.criteria[criterion], **keywords)
+        while trial.verdict is None and tape.play_on():
+            trial.take(tape)
+        return trial.conclude()
+    finally:
+        arena.close()
+
+
+# --- what a decision says --------------------------------------------------------------------------
+
+
+def test_a_pass_says_how_few_episodes_it_took(tmp_path):
+    asked = suite(tmp_path, "metric: mean_return, at_least: 400")
+    (found,) = verdicts(asked, write_run(tmp_path / "run").path)
+    assert (found.decision, found.by, found.unit, found.units_max, found.population) == (
+        "PASS", "evidence", "episode", 400, "source",
+    )  # fmt: skip
+    assert found.units < 60
+    assert found.interval[0] >= 400
+    assert re.fullmatch(
+        rf"mean_return 500 in \[40\d, 500\] ≥ 400: passed after {found.units} of 400 episodes", found.detail
+    )
+
+
+def test_a_fail_says_by_how_much_and_takes_few(tmp_path):
+    asked = suite(tmp_path, "metric: mean_return, at_least: 400", "metric: success_rate, at_least: 0.9")
+    reward, success = verdicts(asked, write_run(tmp_path / "run", rule=FALL).path)
+    assert (reward.decision, success.decision) == ("FAIL", "FAIL")
+    assert "failed after" in reward.detail
+    assert reward.misses_by == pytest.approx(400 - reward.estimate)
+    assert success.units < 10
+
+
+def test_too_few_episodes_are_inconclusive_and_say_how_many_more(tmp_path):
+    asked = suite(tmp_path, "metric: mean_return, at_least: 22", episodes="max: 30, return_bounds: [0, 500]")
+    (found,) = verdicts(asked, "random")
+    assert (found.decision, found.units, found.units_max) == ("INCONCLUSIVE", 30, 30)
+    assert found.more > 0
+    assert re.search(r"undecided after 30 of 30 episodes, about [\d,]+ more would likely decide$", found.detail)
+
+
+def test_the_numbers_are_those_of_the_betting_test(tmp_path):
+    returns = np.random.default_rng(0).uniform(300, 500, 400)
+    asked = suite(tmp_path, "metric: mean_return, at_least: 380", head="alpha: 0.01")
+    found, expected = put(asked, tape_of(returns)), decide_mean(returns, 380, 0, 500, 0.01)
+    assert (found.decision, found.units, found.estimate) == (
+        expected.decision,
+        expected.stopped_at,
+        expected.estimate,
+    )
+    assert found.interval == expected.interval
+
+
+# --- order, stopping, latching ---------------------------------------------------------------------
+
+
+class Dependent(Scripted):
+    """The longer an episode, the better it ends, as where falling is failing."""
+
+    def step(self, actions):
+        obs, reward, terminated, truncated, infos = super().step(actions)
+        infos["outcome"] = {"native_reward": np.where(terminated | truncated, self.lengths[self.seed], 0.0)}
+        return obs, reward, terminated, truncated, infos
+
+
+def test_short_episodes_do_not_vote_first(tmp_path):
+    rng = np.random.default_rng(1)
+    lengths = np.where(rng.random(200) < 0.75, 300, 5)  # a mean of about 226, and the bar is at 150
+    asked = suite(tmp_path, "metric: mean_return, at_least: 150", episodes="max: 200, return_bounds: [0, 300]")
+
+    def played(copies):
+        envs = Dependent(lengths, np.ones(200, bool), copies)
+        return put(asked, Tape(rollout.stream(envs, Echo(), seeds=range(200))))
+
+    one_by_one = played(1)
+    assert one_by_one.decision == "PASS"
+    for copies in (7, 64, 200):
+        assert played(copies) == one_by_one
+    # what the same test says of the order in which 200 copies finish: the mutant that the above catches
+    by_finish = np.sort(lengths).astype(float)
+    assert decide_mean(by_finish, 150, 0, 300).decision == "FAIL"
+
+
+def test_play_stops_when_every_criterion_is_decided(tmp_path):
+    calls = []
+    asked = suite(tmp_path, "metric: mean_return, at_least: 400", "metric: success_rate, at_most: 0.5")
+    run = write_run(tmp_path / "run")
+    found = verdicts(asked, run.path, on_episodes=lambda done, total, label: calls.append((done, total)))
+    assert [each.decision for each in found] == ["PASS", "FAIL"]
+    assert calls[-1][1] == 400
+    most = max(each.units for each in found)
+    assert most <= calls[-1][0] <= most + 2 * 32  # copies that played on beside the last one needed
+
+
+def test_a_decision_latches_while_others_play_on(tmp_path):
+    run = write_run(tmp_path / "run").path
+    (alone,) = verdicts(suite(tmp_path, "metric: mean_return, at_least: 400"), run)
+    beside = verdicts(
+        suite(
+            tmp_path,
+            "metric: mean_return, at_least: 400",
+            "metric: mean_return, at_least: 490",
+            "metric: mean_length, at_least: 1",
+        ),
+        run,
+    )
+    assert beside[0] == alone
+    assert beside[1].units > alone.units
+    assert (beside[2].by, beside[2].units) == ("estimate", 100)
+
+
+def test_units_after_the_maximum_do_not_count(tmp_path):
+    asked = suite(
+        tmp_path,
+        "metric: mean_return, at_least: 22",
+        "metric: mean_length, at_least: 1",
+        episodes="max: 10, fixed: 50, return_bounds: [0, 500]",
+    )
+    evidence, estimate = verdicts(asked, "random")
+    assert (evidence.decision, evidence.units, estimate.units) == ("INCONCLUSIVE", 10, 50)
+
+
+# --- bounds, and what has no value -----------------------------------------------------------------
+
+
+def test_a_value_past_the_unsafe_bound_forbids_pass_and_names_the_bound(tmp_path):
+    returns = np.full(400, 450.0)
+    returns[5] = -1.0
+    asked = suite(tmp_path, "metric: mean_return, at_least: 200")
+    found = put(asked, tape_of(returns))
+    assert found.decision == "INCONCLUSIVE"
+    assert found.interval[0] is None
+    assert "unit 6 has -1, past the lower bound 0, so PASS cannot be claimed" in found.detail
+    assert put(asked, tape_of(returns - 400)).decision == "FAIL"
+    assert put(asked, tape_of(returns + 100)).decision == "PASS"  # clipping from above is safe
+    assert put(asked, tape_of(returns), clipped=True).decision == "PASS"  # as controls are
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_a_return_that_is_not_finite_is_an_error(tmp_path, value):
+    returns = np.full(400, 450.0)
+    returns[3] = value
+    found = put(suite(tmp_path, "metric: mean_return, at_least: 200"), tape_of(returns))
+    assert (found.decision, found.estimate) == ("ERROR", None)
+    assert "1 of 400 episodes have a return that is not finite" in found.detail
+
+
+@pytest.mark.parametrize(
+    ("criterion", "flagged", "said"),
+    [
+        ("metric: f1, at_least: 0.5", 1, "f1 is undefined: none of the cases is positive"),
+        ("metric: recall, at_least: 0.5", 1, "recall is undefined: none of the cases is positive"),
+        ("metric: precision, at_most: 0.5", 0, "precision is undefined: the policy flagged none of the cases"),
+    ],
+)
+def test_a_metric_without_a_value_is_an_error_and_no_number(tmp_path, criterion, flagged, said):
+    tape = tape_of(np.zeros(300), np.zeros(300), np.full(300, flagged))
+    found = put(suite(tmp_path, criterion, env="threat", episodes="max: 200"), tape)
+    assert (found.decision, found.estimate, found.detail) == ("ERROR", None, said)
+
+
+# --- cases, sets and comparisons -------------------------------------------------------------------
+
+
+def test_cases_are_the_units_where_decisions_are_independent(tmp_path):
+    f1 = "metric: f1, at_least: 0.5"
+    (case,) = verdicts(suite(tmp_path, f1, env=SMALL_THREAT, episodes=""), "baseline:bayes")
+    assert (case.decision, case.unit, case.units_max) == ("PASS", "case", 2000)
+    campaigns = SMALL_THREAT.replace("}", ", campaigns: true, shift: 20}")
+    (episode,) = verdicts(suite(tmp_path, f1, env=campaigns, episodes=""), "baseline:bayes")
+    assert (episode.decision, episode.unit, episode.units_max) == ("PASS", "episode", 100)
+    (asked,) = verdicts(suite(tmp_path, f1, env=SMALL_THREAT, episodes="", head="units: episode"), "baseline:bayes")
+    assert asked.unit == "episode"
+
+
+@pytest.mark.parametrize("metric", ["f1", "accuracy", "mean_cost"])
+@pytest.mark.parametrize("units", ["case", "episode"])
+def test_a_finite_set_that_has_all_been_seen_is_exact(tmp_path, metric, units):
+    def asked(threshold, by):
+        head = f"population: set\nunits: {units}\nalpha: 1e-6"
+        criterion = f"metric: {metric}, at_least: {threshold!r}, by: {by}"
+        return suite(tmp_path, criterion, env=SMALL_THREAT, episodes="", head=head)
+
+    (plain,) = verdicts(asked(0.0, "estimate"), "baseline:bayes")
+    assert plain.estimate is not None
+    threshold = float(plain.estimate) - 1e-6  # so near that nothing but all of the set decides
+    (found,) = verdicts(asked(threshold, "evidence"), "baseline:bayes")
+    assert (found.decision, found.population) == ("PASS", "set")
+    assert "of the set" in found.detail
+    if found.units == (2000 if units == "case" else 10):
+        assert found.interval == (found.estimate, found.estimate)
+        assert found.estimate == pytest.approx(plain.estimate, rel=1e-9)
+    else:  # those that were left could not have changed it
+        assert metric == "mean_cost"
+        assert found.units > 1900
+    (above,) = verdicts(asked(float(plain.estimate) + 1e-6, "evidence"), "baseline:bayes")
+    assert above.decision == "FAIL"
+
+
+def test_a_source_is_not_exhausted_by_its_sample(tmp_path):
+    (plain,) = verdicts(
+        suite(tmp_path, "metric: f1, at_least: 0, by: estimate", env=SMALL_THREAT, episodes=""), "baseline:bayes"
+    )
+    asked = suite(tmp_path, f"metric: f1, at_least: {float(plain.estimate) - 1e-6!r}", env=SMALL_THREAT, episodes="")
+    (found,) = verdicts(asked, "baseline:bayes")
+    assert (found.decision, found.units) == ("INCONCLUSIVE", 2000)
+
+
+def test_a_comparison_is_paired_on_the_same_seeds(tmp_path):
+    asked = suite(
+        tmp_path,
+        "metric: mean_return, better_than: random",
+        "metric: mean_return, better_than: [random, 'constant:0'], margin: 100",
+        "metric: mean_return, better_than: random, margin: 495",
+    )
+    beats, margin, misses = verdicts(asked, write_run(tmp_path / "run").path)
+    assert (beats.decision, beats.direction, beats.reference, beats.threshold) == ("PASS", "better_than", "random", 0)
+    assert beats.detail.startswith("mean_return less that of random ")
+    assert (margin.decision, margin.reference) == ("PASS", "random")
+    assert (misses.decision, misses.threshold) == ("FAIL", 495)
+
+
+def test_no_policy_is_better_than_itself(tmp_path):
+    asked = suite(tmp_path, "metric: mean_return, better_than: 'constant:1'")
+    (found,) = verdicts(asked, "constant:1")
+    assert (found.decision, found.estimate, found.more) == ("INCONCLUSIVE", 0.0, None)
+
+
+def test_a_ratio_has_the_exact_value_of_its_reference_for_a_bar(tmp_path):
+    asked = suite(
+        tmp_path,
+        "metric: f1, better_than: 'constant:*', margin: 0.05",
+        "metric: f1, at_least: 0, by: estimate",
+        "metric: mean_cost, better_than: 'constant:*'",
+        env=SMALL_THREAT,
+        episodes="",
+    )
+    _, block_all, _ = verdicts(asked, "constant:1")
+    f1, _, cost = verdicts(asked, "baseline:bayes")
+    assert (f1.decision, f1.reference, f1.direction) == ("PASS", "constant:1", "better_than")
+    assert f1.threshold == pytest.approx(block_all.estimate + 0.05)
+    assert "(constant:1 has 0." in f1.detail
+    assert (cost.decision, cost.direction, cost.unit) == ("PASS", "less_than", "case")
+    assert cost.estimate < 0
+
+
+def test_a_reference_that_cannot_play_is_an_error(tmp_path):
+    asked = suite(
+        tmp_path,
+        "metric: f1, better_than: 'baseline:none'",
+        "metric: mean_cost, better_than: 'baseline:none'",
+        env=SMALL_THREAT,
+        episodes="",
+    )
+    for found in verdicts(asked, "constant:1"):
+        assert found.decision == "ERROR"
+        assert found.detail.startswith("the reference baseline:none: baseline:none is not a baseline of threat")
+
+
+def test_a_spread_over_runs_says_how_little_so_few_can_show(tmp_path):
+    asked = suite(
+        tmp_path,
+        "metric: mean_return, at_least: 1",
+        "metric: mean_return_seed_variance, at_most: 1",
+        "metric: mean_return_seed_mean, at_least: 400",
+        "metric: mean_return_seed_std, at_most: 1e6",
+        head="runs: {count: 3}",
+    )
+    runs = [write_run(tmp_path / str(seed), seed=seed, rule=FALL if seed == 3 else FALL * 0).path for seed in (1, 2, 3)]
+    _, variance, mean, std = verdicts(asked, *runs)
+    assert (variance.units, variance.unit, variance.by) == (3, "run", "evidence")
+    assert "with 3 runs the upper 95 % bound of a variance is" in variance.detail
+    assert (mean.decision, std.decision) == ("FAIL", "PASS")
+    assert mean.interval[0] < mean.estimate < mean.interval[1]

@@ -1,0 +1,113 @@
+"""`rl-eval`: help that teaches, a schema of suites, and mistakes in one sentence."""
+
+import json
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+import rl_eval
+from rl_eval.cli import main
+from rl_eval.gates import load_suite
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def said(capsys):
+    told = capsys.readouterr()
+    return told.out, told.err
+
+
+@pytest.mark.parametrize("arguments", [[], ["--help"], ["-h"]])
+def test_help_teaches(capsys, arguments):
+    assert main(arguments) == 0
+    out, err = said(capsys)
+    assert err == ""
+    for taught in ("rl_eval: 1", "pytest suites/ --run onnx:policy.onnx", "--trust", "schema", "export", "Exit status"):
+        assert taught in " ".join(out.split())
+
+
+@pytest.mark.parametrize("command", ["export", "schema"])
+def test_every_command_shows_how_it_is_typed(capsys, command):
+    assert main([command, "--help"]) == 0
+    assert f"  rl-eval {command} " in said(capsys)[0]
+
+
+def test_version(capsys):
+    assert main(["--version"]) == 0
+    assert said(capsys)[0] == f"rl-eval {rl_eval.__version__}\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["shema"], "No such command 'shema'. Did you mean 'schema'?: `rl-eval --help` lists the commands"),
+        (["--colour"], "No such option: --colour: `rl-eval --help` lists the commands"),
+        (["export"], "Missing argument 'RUN': `rl-eval --help` lists the commands"),
+        (["export", "nowhere"], "export nowhere: say the format, --onnx, which is the only one there is"),
+        (["export", "nowhere", "--onnx"], "nowhere is not a directory: name a run directory, such as outputs/"),
+        (["export", ".", "--onnx", "a", "b"], "Got unexpected extra argument"),
+    ],
+)
+def test_a_mistake_is_one_sentence_and_status_2(capsys, arguments, sentence):
+    assert main(arguments) == 2
+    out, err = said(capsys)
+    assert out == ""
+    assert " ".join(err.split()).startswith(f"error: {sentence}")
+
+
+def objects(schema):
+    """Every mapping of the schema that has keys of its own, by where it stands."""
+    yield "suite", schema
+    yield from schema["$defs"].items()
+
+
+def test_the_schema_describes_every_key(capsys):
+    assert main(["schema"]) == 0
+    schema = json.loads(said(capsys)[0])
+    assert schema["$schema"].startswith("https://json-schema.org/")
+    assert schema["required"] == ["rl_eval", "env", "criteria"]
+    bare = [
+        f"{where}.{key}"
+        for where, found in objects(schema)
+        for key, value in found.get("properties", {}).items()
+        if not value.get("description")
+    ]
+    assert bare == []
+    assert schema["additionalProperties"] is False
+
+
+@pytest.mark.parametrize("file", sorted((ROOT / "suites").glob("*.yaml")), ids=lambda file: file.name)
+def test_the_schema_knows_every_key_of_our_suites(capsys, file):
+    main(["schema"])
+    schema = json.loads(said(capsys)[0])
+    given = load_suite(file).spec.model_dump(exclude_unset=True)
+    assert given.keys() <= schema["properties"].keys()
+    criterion = next(found for name, found in schema["$defs"].items() if name.startswith("Criterion"))
+    for values in given["criteria"].values():
+        assert values.keys() <= criterion["properties"].keys()
+
+
+def test_the_command_is_installed_by_its_name():
+    scripts = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["scripts"]
+    assert scripts == {"rl-eval": "rl_eval.cli:main"}
+
+
+def test_a_reader_that_hangs_up_is_no_error():
+    command = f"{sys.executable} -m rl_eval.cli schema | head -c 1"
+    done = subprocess.run(["bash", "-c", f"set -o pipefail; {command}"], cwd=ROOT, capture_output=True, text=True)
+    assert done.stderr == ""
+    assert re.match("{", done.stdout)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "absent"), [(["--help"], {"torch", "gymnasium", "scipy", "wandb"}), (["schema"], {"torch", "wandb"})]
+)
+def test_it_starts_without_loading_anything_heavy(arguments, absent):
+    code = f"import sys; from rl_eval.cli import main; main({arguments}); print('LOADED', *sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=60)
+    assert not absent & set(done.stdout.rpartition("LOADED")[2].split())
+    assert done.returncode == 0

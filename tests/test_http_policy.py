@@ -1,0 +1,238 @@
+"""Policies behind a server: what is asked, what is understood, and what a server may not do."""
+
+import json
+import re
+import socket
+import subprocess
+import sys
+import threading
+import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import gymnasium as gym
+import numpy as np
+import pytest
+
+from rl_eval.envs import cartpole
+from rl_eval.errors import InputError
+from rl_eval.policy import Policy, Spaces, _http, load
+from rl_eval.rollout import play
+
+OBS = gym.spaces.Box(-np.inf, np.inf, (4,), np.float32)
+TWO = gym.spaces.Discrete(2)
+BOX = gym.spaces.Box(np.array([-2, 0], np.float32), np.array([1, 0.7], np.float32))
+
+
+@pytest.fixture
+def server():
+    """A server whose `answer(asked) -> (status, headers, chunks)` a test sets; `asked` is what it was asked."""
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+        disable_nagle_algorithm = True  # else an answer in two parts waits 40 ms for its second
+
+        def do_POST(self):
+            body = self.rfile.read(int(self.headers["Content-Length"]))
+            stand_in.asked.append((self.path, dict(self.headers), json.loads(body)))
+            status, headers, chunks = stand_in.answer(stand_in.asked[-1][2])
+            self.send_response(status)
+            for name, value in {"Transfer-Encoding": "chunked", **headers}.items():
+                self.send_header(name, value)
+            self.end_headers()
+            for chunk in chunks:
+                self.wfile.write(f"{len(chunk):x}\r\n".encode() + chunk + b"\r\n")
+                self.wfile.flush()
+            self.wfile.write(b"0\r\n\r\n")
+
+        def do_GET(self):
+            raise AssertionError("a policy is asked by POST alone")
+
+        def log_message(self, *_):
+            pass
+
+    class Quiet(ThreadingHTTPServer):
+        daemon_threads = True
+
+        def handle_error(self, *_):
+            pass  # the client hung up, as it should
+
+    stand_in = Quiet(("127.0.0.1", 0), Handler)
+    stand_in.asked = []
+    stand_in.url = f"http://127.0.0.1:{stand_in.server_port}/act"
+    threading.Thread(target=stand_in.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
+    yield stand_in
+    stand_in.shutdown()
+    stand_in.server_close()
+
+
+def answers(value, status=200, **headers):
+    body = value if isinstance(value, bytes) else json.dumps(value).encode()
+    return lambda asked: (status, headers, [body])
+
+
+def observations(n=3):
+    return np.arange(4 * n, dtype=np.float32).reshape(n, 4) / 7
+
+
+def policy(server, action=TWO, **changes):
+    return load(server.url, Spaces("cartpole", OBS, action), None, **changes)
+
+
+def balance(asked):
+    """Push to the side on which the pole falls."""
+    return 200, {}, [json.dumps({"actions": [int(obs[2] + obs[3] > 0) for obs in asked["observations"]]}).encode()]
+
+
+def test_a_server_is_asked_for_a_batch_and_answers_with_actions(server):
+    server.answer = lambda asked: answers({"actions": [int(asked["greedy"])] * len(asked["observations"])})(asked)
+    acting = policy(server)
+    assert isinstance(acting, Policy)
+    assert acting.act(observations(), True).tolist() == [1, 1, 1]
+    assert acting.act(observations(2), False).tolist() == [0, 0]
+    path, headers, asked = server.asked[0]
+    assert path == "/act"
+    assert headers["Content-Type"] == "application/json"
+    assert np.array_equal(np.array(asked["observations"], np.float32), observations())  # to the last bit
+    assert asked["greedy"] is True
+
+
+def test_a_server_plays(server):
+    server.answer = balance
+    envs = cartpole.make(cartpole.Config(), n_envs=4, part="gate", autoreset=False)
+    played = play(envs, load(server.url, Spaces.of(cartpole.Config(), envs), None), seeds=range(4))
+    assert played.lengths.mean() > 150
+
+
+def test_continuous_actions_are_clipped_to_the_box(server):
+    server.answer = answers({"actions": [[-3, 0.5], [0, 9], [0.25, 0]]})
+    actions = policy(server, BOX).act(observations(), True)
+    assert actions.dtype == np.float32
+    np.testing.assert_array_equal(actions, np.float32([[-2, 0.5], [0, 0.7], [0.25, 0]]))
+
+
+WRONG = {
+    "not JSON": (answers(b"<html>"), TWO, "answered with something that is not JSON$"),
+    "not text": (answers(b"\xff\xfe\xfa"), TWO, "answered with something that is not JSON$"),
+    "nothing": (answers(b""), TWO, "answered with something that is not JSON$"),
+    "very deep": (answers(b"[" * 200_000), TWO, "answered with something that is not JSON$"),
+    "a list": (answers([1, 1, 1]), TWO, r'answered without a list of actions: answer \{"actions": \[…\]\}$'),
+    "another key": (answers({"action": [1, 1, 1]}), TWO, "answered without a list of actions"),
+    "one for all": (answers({"actions": 1}), TWO, "answered without a list of actions"),
+    "too few": (answers({"actions": [1, 1]}), TWO, r"returned actions of shape \(2,\) for 3 observations"),
+    "ragged": (answers({"actions": [[1], [1, 1], 1]}), BOX, "returned rows of different lengths"),
+    "no action": (answers({"actions": [0, 1, 2]}), TWO, r"returned .*every action must lie in Discrete\(2\)$"),
+    "huge": (answers({"actions": [0, 1, 10**30]}), TWO, "returned .*object actions that are none of the environment's"),
+    "fractions": (answers({"actions": [0.0, 1.0, 0.5]}), TWO, "returned .*float64 actions that are none"),
+    "yes and no": (answers({"actions": [True, False, True]}), TWO, "returned .*bool actions that are none"),
+    "words": (answers({"actions": ["a", "b", "c"]}), TWO, "returned .*actions that are none"),
+    "null": (answers({"actions": [None, 1, 1]}), TWO, "returned .*actions that are none"),
+    "NaN": (answers(b'{"actions": [[NaN, 0], [0, 0], [0, 0]]}'), BOX, "returned .*float64 actions that are none"),
+    "a failure": (answers({"actions": [1, 1, 1]}, 500), TWO, "answered with status 500: look into the server's log$"),
+    "a redirect": (answers(b"", 307, Location="/elsewhere"), TWO, "answered with status 307"),
+}
+
+
+@pytest.mark.parametrize(("answer", "action", "said"), WRONG.values(), ids=WRONG)
+def test_a_wrong_answer_is_one_sentence(server, answer, action, said):
+    server.answer = answer
+    with pytest.raises(InputError, match=rf"^policy http://127\.0\.0\.1:\d+/act {said}") as error:
+        policy(server, action).act(observations(), True)
+    assert "\n" not in str(error.value)
+    assert len(server.asked) == 1  # no redirect is followed, and nothing is tried twice
+
+
+def test_an_endless_answer_is_cut(server, monkeypatch):
+    monkeypatch.setattr(_http, "MAX_BYTES", 1 << 20)
+    server.answer = lambda asked: (200, {}, (b" " * (1 << 16) for _ in iter(int, 1)))
+    with pytest.raises(InputError, match=r"answered with more than 1 MiB$"):
+        policy(server).act(observations(), True)
+
+
+def slowly(pause):
+    while True:
+        time.sleep(pause)
+        yield b" "
+
+
+def test_a_slow_answer_is_given_up(server, monkeypatch):
+    monkeypatch.setattr(_http, "TIMEOUT", 0.1)
+    monkeypatch.setattr(_http, "DEADLINE", 0.3)
+    server.answer = lambda asked: (200, {}, slowly(1))
+    with pytest.raises(InputError, match=r"did not answer within 0\.1 s"):
+        policy(server).act(observations(), True)
+    server.answer = lambda asked: (200, {}, slowly(0.05))
+    with pytest.raises(InputError, match=r"took more than 0\.3 s for one answer$"):
+        policy(server).act(observations(), True)
+
+
+def test_no_server_is_said_when_it_is_asked(server):
+    acting = policy(server)
+    server.shutdown()
+    server.server_close()
+    with pytest.raises(InputError, match=r"^policy http://127.*/act cannot be reached \(.*\): start its server first$"):
+        acting.act(observations(), True)
+
+
+def test_observations_that_json_cannot_say_are_said(server):
+    with pytest.raises(InputError, match=r"an observation is not finite, which JSON cannot say$"):
+        policy(server).act(np.full((1, 4), np.nan, np.float32), True)
+    assert server.asked == []
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://example.org/act",
+        "https://10.0.0.7:8000/act",
+        "http://127.0.0.1.example.org/",
+        "http://[2001:db8::1]/act",
+        "http://0.0.0.0/",
+    ],
+)
+def test_observations_leave_the_machine_only_where_that_is_trusted(url):
+    with pytest.raises(InputError, match=r"sends observations to another machine, .*: add --trust if you trust it$"):
+        load(url, Spaces("cartpole", OBS, TWO), None)
+    assert isinstance(load(url, Spaces("cartpole", OBS, TWO), None, trust=True), Policy)
+
+
+@pytest.mark.parametrize("url", ["http://127.9.9.9/", "http://[::1]:80/act", "https://localhost/act"])
+def test_this_machine_needs_no_trust(url):
+    assert isinstance(load(url, Spaces("cartpole", OBS, TWO), None), Policy)
+
+
+@pytest.mark.parametrize(
+    "url", ["http://", "http:///act", "http://a:secret@127.0.0.1/", "http://127.0.0.1:no/", "http:x"]
+)
+def test_what_is_no_url_is_said_without_repeating_a_password(url):
+    with pytest.raises(InputError, match=r"^policy .*http://127\.0\.0\.1:<port>/<path>$") as error:
+        load(url, Spaces("cartpole", OBS, TWO), None)
+    assert "secret" not in str(error.value)
+
+
+def test_proxies_of_the_environment_do_not_see_this_machine(server, monkeypatch):
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:1")
+    monkeypatch.delenv("NO_PROXY", raising=False)
+    monkeypatch.delenv("no_proxy", raising=False)
+    server.answer = answers({"actions": [1, 0, 1]})
+    assert policy(server).act(observations(), True).tolist() == [1, 0, 1]
+
+
+def test_the_server_of_the_docs_plays():
+    """The snippet of docs/judge-your-own.md, on a free port."""
+    docs = (Path(__file__).parents[1] / "docs" / "judge-your-own.md").read_text(encoding="utf-8")
+    (snippet,) = re.findall(r"```python\n(# serve\.py\n.*?)```", docs, re.DOTALL)
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    serving = subprocess.Popen([sys.executable, "-c", snippet.replace("8000", str(port))])
+    try:
+        url, config = f"http://127.0.0.1:{port}/act", cartpole.Config()
+        envs = cartpole.make(config, n_envs=4, part="gate", autoreset=False)
+        until = time.monotonic() + 30
+        while socket.socket().connect_ex(("127.0.0.1", port)) and time.monotonic() < until:
+            time.sleep(0.05)
+        played = play(envs, load(url, Spaces.of(config, envs), None), seeds=range(4))
+    finally:
+        serving.kill()
+        serving.wait()
+    assert played.lengths.mean() > 150

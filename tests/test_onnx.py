@@ -1,0 +1,338 @@
+"""Policies as ONNX: exported ones act as the run they come from, foreign ones keep a contract or are refused."""
+
+import itertools
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import gymnasium as gym
+import numpy as np
+import pytest
+
+onnx = pytest.importorskip("onnx")
+pytest.importorskip("onnxruntime")
+from onnx import TensorProto, helper  # noqa: E402
+
+from agents import normalize  # noqa: E402
+from agents import policy as networks  # noqa: E402
+from agents.config import NetworkConfig  # noqa: E402
+from agents.export import to_onnx  # noqa: E402
+from agents.networks import ActorCritic  # noqa: E402
+from rl_eval import run  # noqa: E402
+from rl_eval.cli import main  # noqa: E402
+from rl_eval.envs import cartpole  # noqa: E402
+from rl_eval.errors import InputError  # noqa: E402
+from rl_eval.policy import Policy, Spaces, _onnx, load  # noqa: E402
+from rl_eval.rollout import play  # noqa: E402
+
+OBS = gym.spaces.Box(-np.inf, np.inf, (4,), np.float32)
+TWO = gym.spaces.Discrete(2)
+ODD = gym.spaces.Discrete(3, start=-1)
+BOX = gym.spaces.Box(np.array([-2, 0], np.float32), np.array([1, 0.7], np.float32))
+ENDLESS = gym.spaces.Box(-np.inf, np.inf, (2, 3), np.float64)
+
+
+def spaces(action, obs=OBS, env="cartpole", id="CartPole-v1"):
+    return Spaces(env, obs, action, id)
+
+
+def trained(action, seed=0, obs_size=4, **config):
+    """A network whose every weight is away from its first value, and observation statistics of a large mean."""
+    rng = np.random.default_rng(seed)
+    network = ActorCritic(obs_size, action, NetworkConfig(**{"widths": [16, 8], **config}), rng)
+    arrays = networks.pack(network, normalize.of(rng.normal(1000, 1e-3, (500, obs_size))), None)
+    for name, array in arrays.items():
+        if name.startswith("network.") and array.dtype == np.float32:
+            positive = name.endswith("running_var")
+            arrays[name] = (
+                np.abs(rng.normal(1, 0.3, array.shape)) if positive else array + rng.normal(0, 0.5, array.shape)
+            )
+            arrays[name] = arrays[name].astype(np.float32)
+    meta = {
+        **networks.metadata(
+            gym.spaces.Box(-1, 1, (obs_size,)), action, NetworkConfig(**{"widths": [16, 8], **config}), 5.0
+        )
+    }
+    return arrays, {
+        **json.loads(json.dumps(meta).replace("-Infinity", "null").replace("Infinity", "null")),
+        "env": "cartpole",
+    }
+
+
+def described(meta, **changes):
+    told = {"env": {"name": "cartpole", "id": "CartPole-v1"}, "obs_shape": meta["obs_shape"]}
+    return {**told, "action_space": meta["action_space"], **changes}
+
+
+def exported(folder, arrays, meta, **changes):
+    file = folder / "policy.onnx"
+    file.write_bytes(to_onnx(arrays, meta, described(meta, **changes)))
+    return f"onnx:{file}"
+
+
+def observations(n=200, size=4, seed=1):
+    return np.random.default_rng(seed).normal(1000, 2e-3, (n, size)).astype(np.float32)
+
+
+LAYERS = [
+    {"activation": activation, "norm": norm}
+    for activation, norm in itertools.product(("tanh", "relu", "silu", "gelu"), ("none", "layer", "batch"))
+]
+
+
+@pytest.mark.parametrize("config", [*LAYERS, {"widths": []}, {"dropout": 0.5, "shared": True}], ids=str)
+@pytest.mark.parametrize("action", [TWO, ODD, BOX, ENDLESS], ids=str)
+def test_an_exported_policy_is_the_policy_of_the_run(tmp_path, action, config):
+    arrays, meta = trained(action, **config)
+    ours = networks.load(arrays, meta, seed=3)
+    theirs = load(exported(tmp_path, arrays, meta), spaces(action), None, seed=3)
+    assert isinstance(theirs, Policy)
+    obs = observations()
+    if isinstance(action, gym.spaces.Discrete):
+        expected = ours.probabilities(obs)
+        np.testing.assert_allclose(theirs.probabilities(obs), expected, atol=2e-5)
+        np.testing.assert_allclose(theirs.probabilities(obs).sum(axis=1), 1, rtol=1e-6)
+        assert len(np.unique(expected.argmax(axis=1))) > 1  # something is told apart
+        top = np.sort(expected, axis=1)
+        obs = obs[top[:, -1] - top[:, -2] > 1e-4]  # a tie may break either way
+        assert len(obs) > 150
+        for greedy in (True, False):
+            assert np.array_equal(theirs.act(obs, greedy), ours.act(obs, greedy))
+    else:
+        assert not hasattr(theirs, "probabilities")
+        for greedy in (True, False):
+            actions = theirs.act(obs, greedy)
+            assert actions.dtype == action.dtype
+            np.testing.assert_allclose(actions, ours.act(obs, greedy), rtol=1e-4, atol=1e-4)
+    assert all(one in action for one in theirs.act(obs, False))
+
+
+def test_statistics_are_not_rounded_to_float32(tmp_path):
+    """A mean of 1000 and a deviation of .001: float32 statistics would be wrong by several percent of a deviation."""
+    arrays, meta = trained(BOX)
+    plain = {**arrays}
+    plain["obs.mean"] = plain["obs.mean"].astype(np.float32).astype(np.float64)
+    means = [load(exported(tmp_path, a, meta), spaces(BOX), None)._run(observations())["mean"] for a in (arrays, plain)]
+    assert np.abs(means[0] - means[1]).max() > 1e-2
+
+
+def write_run(path, arrays, meta, env="cartpole"):
+    run.write_checkpoint(path / "snapshots" / "step_10", "policy", arrays, meta)
+    run.write_json(path / "run.json", {"status": "finished", "snapshot": "step_10"})
+    run.write_text(path / "config.yaml", f"env: {{name: {env}, id: CartPole-v1}}\n")
+
+
+def test_a_run_is_exported_by_the_command_and_plays_the_same_episodes(tmp_path, capsys):
+    arrays, meta = trained(TWO, activation="relu")
+    arrays = {name: array for name, array in arrays.items() if not name.startswith("obs.")}
+    write_run(tmp_path / "run", arrays, meta)
+    assert main(["export", str(tmp_path / "run"), "--onnx"]) == 0
+    assert main(["export", str(tmp_path / "run"), "--onnx", str(tmp_path / "elsewhere.onnx")]) == 0
+    files = [tmp_path / "run" / "policy.onnx", tmp_path / "elsewhere.onnx"]
+    assert f"{files[0]}: " in capsys.readouterr().out
+    assert files[0].read_bytes() == files[1].read_bytes()
+    config = cartpole.Config()
+    envs = cartpole.make(config, n_envs=4, part="gate", autoreset=False)
+    fits = Spaces.of(config, envs)
+    lengths = []
+    for spec in (str(tmp_path / "run"), f"onnx:{files[0]}"):
+        for greedy in (True, False):
+            played = play(envs, load(spec, fits, config, seed=5), seeds=range(10), greedy=greedy)
+            lengths.append(played.lengths.tolist())
+    assert lengths[:2] == lengths[2:]
+
+
+@pytest.mark.parametrize(
+    ("changes", "fits", "said"),
+    [
+        ({}, spaces(TWO, env="gym"), None),  # the same environment, named by its id
+        ({}, spaces(TWO, id="MountainCar-v0"), r"is for CartPole-v1 .* not for MountainCar-v0 .*: name a policy of"),
+        ({"env": {"name": "threat"}}, spaces(TWO, id=None), r"is for threat with .*, not for cartpole with"),
+        ({}, spaces(TWO, obs=gym.spaces.Box(-1, 1, (8,))), r"of shape \(4,\), not for CartPole-v1 with \(8,\)"),
+        ({}, spaces(ODD), r"was exported for other actions .*\"n\": 2.*, but this .* takes Discrete\(3, start=-1\)"),
+        ({}, spaces(BOX), r"was exported for other actions"),
+        ({"env": 3}, spaces(TWO), r"has metadata that cannot be read"),
+        ({"obs_shape": None}, spaces(TWO), r"has metadata that cannot be read"),
+    ],
+)
+def test_an_exported_policy_says_what_it_is_for(tmp_path, changes, fits, said):
+    spec = exported(tmp_path, *trained(TWO), **changes)
+    if said is None:
+        load(spec, fits, None)
+    else:
+        refused(spec, fits, said)
+
+
+def refused(spec, fits, said):
+    with pytest.raises(InputError, match=rf"^policy '?onnx:.*{said}") as error:
+        load(spec, fits, None)
+    assert "\n" not in str(error.value)
+
+
+# -- graphs of others --------------------------------------------------------------------------------------------------
+
+FLOAT, INT = TensorProto.FLOAT, TensorProto.INT64
+
+
+def foreign(folder, nodes, outputs, inputs=(("x", FLOAT, ["N", 4]),), constants=()):
+    """A graph as another exporter would write it."""
+    infos = [[helper.make_tensor_value_info(*each) for each in listed] for listed in (inputs, outputs)]
+    graph = helper.make_graph(nodes, "g", *infos, initializer=list(constants))
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    file = folder / "foreign.onnx"
+    file.write_bytes(model.SerializeToString())
+    return f"onnx:{file}"
+
+
+def columns(count, name="y"):
+    """The first columns of the observation as an output."""
+    bounds = [helper.make_tensor(n, INT, [1], [v]) for n, v in (("from", 0), ("to", count), ("axis", 1))]
+    return helper.make_node("Slice", ["x", "from", "to", "axis"], [name]), bounds
+
+
+def test_a_single_output_is_logits_or_the_action(tmp_path):
+    obs = np.array([[1, 2, 0, 0], [5, 1, 0, 0]], np.float32)
+    node, bounds = columns(2)
+    logits = load(foreign(tmp_path, [node], [("y", FLOAT, ["N", 2])], constants=bounds), spaces(TWO), None)
+    assert logits.act(obs, True).tolist() == [1, 0]
+    np.testing.assert_allclose(logits.probabilities(obs)[:, 1], 1 / (1 + np.exp([-1, 4])), rtol=1e-5)
+    assert 0.6 < logits.act(np.repeat(obs[:1], 4000, axis=0), False).mean() < 0.8  # sigmoid(1) = .73
+    box = load(foreign(tmp_path, [node], [("y", FLOAT, ["N", 2])], constants=bounds), spaces(BOX), None)
+    np.testing.assert_allclose(box.act(obs, True), [[1, 0.7], [1, 0.7]])  # clipped
+    whole = [node, helper.make_node("ArgMax", ["y"], ["a"], axis=-1, keepdims=0)]
+    action = load(foreign(tmp_path, whole, [("a", INT, ["N"])], constants=bounds), spaces(TWO), None)
+    assert action.act(obs, True).tolist() == [1, 0]
+    with pytest.raises(InputError, match=r"tells its action alone, so it cannot be sampled: judge it with `policy: gr"):
+        action.act(obs, False)
+
+
+def test_outputs_are_understood_by_their_names(tmp_path):
+    node, bounds = columns(2, "probabilities")
+    value = helper.make_node("ReduceSum", ["x"], ["value"])
+    outputs = [("value", FLOAT, None), ("probabilities", FLOAT, ["N", 2])]
+    acting = load(foreign(tmp_path, [node, value], outputs, constants=bounds), spaces(TWO), None)
+    obs = np.array([[0.25, 0.75, 0, 0]] * 4000, np.float32)
+    np.testing.assert_allclose(acting.probabilities(obs[:2]), obs[:2, :2], rtol=1e-6)
+    assert acting.act(obs, True).all()
+    assert 0.7 < acting.act(obs, False).mean() < 0.8
+    with pytest.raises(InputError, match="returned probabilities of shape"):
+        acting.act(-obs, True)
+
+
+IDENTITY = [helper.make_node("Identity", ["x"], ["y"])]
+FOUR = [("y", FLOAT, ["N", 4])]
+REFUSED = {
+    "two inputs": (
+        {"nodes": [helper.make_node("Add", ["x", "z"], ["y"])], "inputs": (("x", FLOAT, ["N", 4]), ("z", FLOAT, [4]))},
+        r"takes x: tensor\(float\), z: tensor\(float\): it must take one tensor of floats",
+    ),
+    "integers": (
+        {"inputs": (("x", INT, ["N", 4]),), "outputs": [("y", INT, ["N", 4])]},
+        r"takes x: tensor\(int64\): it must take one",
+    ),
+    "a fixed batch": ({"inputs": (("x", FLOAT, [1, 4]),)}, r"takes batches of exactly 1: export it with a first dim"),
+    "another shape": ({"inputs": (("x", FLOAT, ["N", 5]),)}, r"of shape \(5,\), but those of cartpole have \(4,\)"),
+    "free dimensions": ({"inputs": (("x", FLOAT, ["N", "M"]),)}, r"shape \('M',\).*with fixed dimensions after"),
+    "more actions": ({}, r"chooses between 4 actions, but cartpole has 2: name a policy of cartpole$"),
+    "unclear outputs": (
+        {"nodes": [*IDENTITY, helper.make_node("Identity", ["x"], ["z"])], "outputs": [*FOUR, ("z", FLOAT, ["N", 4])]},
+        r"has the outputs y, z: name one of them action, logits or probabilities, as cartpole needs$",
+    ),
+}
+
+
+@pytest.mark.parametrize(("graph", "said"), REFUSED.values(), ids=REFUSED)
+def test_a_graph_outside_the_contract_is_refused(tmp_path, graph, said):
+    refused(foreign(tmp_path, **{"nodes": IDENTITY, "outputs": FOUR, **graph}), spaces(TWO), said)
+
+
+@pytest.mark.parametrize(("fits", "scale"), [(spaces(TWO), 1.0), (spaces(BOX), np.nan), (spaces(TWO), np.nan)])
+def test_an_answer_that_is_no_action_is_said(tmp_path, fits, scale):
+    node, bounds = columns(2)
+    named = "logits" if np.isnan(scale) and fits.action == TWO else "action"
+    node.output[0] = named
+    acting = load(foreign(tmp_path, [node], [(named, FLOAT, ["N", "A"])], constants=bounds), fits, None)
+    with pytest.raises(InputError, match=r"^policy '?onnx:.* returned "):
+        acting.act(np.full((3, 4), scale, np.float32), True)
+
+
+def test_a_graph_that_fails_while_it_runs_is_said(tmp_path):
+    shape = helper.make_tensor("s", INT, [1], [7])
+    node = helper.make_node("Reshape", ["x", "s"], ["y"])
+    acting = load(foreign(tmp_path, [node], [("y", FLOAT, ["N"])], constants=[shape]), spaces(BOX), None)
+    with pytest.raises(InputError, match=r"^policy 'onnx:.*' cannot be run: ") as error:
+        acting.act(np.zeros((3, 4), np.float32), True)
+    assert "\n" not in str(error.value)
+
+
+def test_a_damaged_file_is_one_sentence(tmp_path):
+    spec = exported(tmp_path, *trained(TWO))
+    file = tmp_path / "policy.onnx"
+    whole = file.read_bytes()
+    for length in (0, 1, 50, len(whole) // 2, len(whole) - 1):
+        file.write_bytes(whole[:length])
+        refused(spec, spaces(TWO), r"' cannot be read: ")
+    file.write_bytes(b"PK\x03\x04" + whole)
+    refused(spec, spaces(TWO), r"' cannot be read: ")
+    refused(f"{spec}x", spaces(TWO), r"the file .*policy\.onnxx does not exist$")
+    refused(f"onnx:{tmp_path}", spaces(TWO), r"the file .* does not exist$")
+
+
+def test_operators_and_files_from_elsewhere_are_refused(tmp_path, capfd):
+    node = helper.make_node("Anything", ["x"], ["y"], domain="somewhere.else")
+    refused(foreign(tmp_path, [node], FOUR), spaces(TWO), "cannot be read: ")
+    (tmp_path / "secret").write_bytes(bytes(16))
+    weights = TensorProto(name="w", data_type=FLOAT, dims=[4], data_location=TensorProto.EXTERNAL)
+    for place in ("secret", str(tmp_path / "secret"), "../secret"):
+        del weights.external_data[:]
+        weights.external_data.add(key="location", value=place)
+        graph = foreign(tmp_path, [helper.make_node("Add", ["x", "w"], ["y"])], FOUR, constants=[weights])
+        refused(graph, spaces(BOX), "cannot be read: ")
+    assert capfd.readouterr().err == ""
+
+
+def test_a_file_is_bounded_and_the_runtime_an_extra(tmp_path, monkeypatch):
+    spec = exported(tmp_path, *trained(TWO))
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)
+    refused(spec, spaces(TWO), r"needs onnxruntime: pip install onnxruntime, or 'rl_eval\[onnx\]'$")
+    monkeypatch.setattr(_onnx, "MAX_BYTES", 1 << 10)
+    refused(spec, spaces(TWO), "is larger than 0 MiB")
+
+
+def test_what_cannot_be_exported_is_said(tmp_path, capsys, monkeypatch):
+    arrays, meta = trained(TWO)
+    for change, said in (
+        ({"network": {"widths": [9]}}, "cannot be exported (weight"),
+        ({"action_space": {}}, "cannot be exported"),
+        ({"env": None}, None),
+    ):
+        write_run(tmp_path / "run", arrays, {**meta, **change})
+        if said:
+            assert main(["export", str(tmp_path / "run"), "--onnx"]) == 2
+            assert said in " ".join(capsys.readouterr().err.split())
+    write_run(tmp_path / "run", arrays, meta)
+    assert main(["export", str(tmp_path / "run"), "--onnx", str(tmp_path / "no" / "where.onnx")]) == 2
+    assert "cannot be written (No such file or directory): name another file" in " ".join(
+        capsys.readouterr().err.split()
+    )
+    monkeypatch.setitem(sys.modules, "onnx", None)
+    assert main(["export", str(tmp_path / "run"), "--onnx"]) == 2
+    assert "pip install onnx, or 'rl_eval[onnx]'" in " ".join(capsys.readouterr().err.split())
+    assert not (tmp_path / "run" / "policy.onnx").exists()
+
+
+def test_a_torch_module_exported_as_the_docs_say_acts_as_the_model(tmp_path):
+    """The snippet of docs/judge-your-own.md, on a model of Stable-Baselines3."""
+    stable_baselines3 = pytest.importorskip("stable_baselines3")
+    docs = (Path(__file__).parents[1] / "docs" / "judge-your-own.md").read_text(encoding="utf-8")
+    (snippet,) = re.findall(r"```python\n(import torch\n.*?)```", docs, re.DOTALL)
+    model = stable_baselines3.PPO("MlpPolicy", "CartPole-v1", n_steps=64, batch_size=64, seed=0, device="cpu")
+    model.save(tmp_path / "model.zip")
+    done = subprocess.run([sys.executable, "-W", "ignore", "-c", snippet], cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    acting = load(f"onnx:{tmp_path / 'policy.onnx'}", spaces(TWO), None)
+    obs = np.random.default_rng(0).normal(size=(200, 4)).astype(np.float32)
+    assert np.array_equal(acting.act(obs, True), model.predict(obs, deterministic=True)[0])
+    assert acting.probabilities(obs).shape == (200, 2)
