@@ -28,6 +28,8 @@ verify: .venv/installed
 
 bench: .venv/installed
 	$(BIN)/python -m benchmarks.same_work
+	$(BIN)/python -m benchmarks.evaluate
+	$(BIN)/python -m benchmarks.stepping
 
 lint: .venv/installed
 	$(BIN)/ruff check .

@@ -172,6 +172,8 @@ def decided(blank: CriterionVerdict, found: Evidence, threshold: float, note: st
         verdict = replace(verdict, misses_by=-verdict.lead)
     said = f"{verdict.metric} {with_interval(verdict)} {_COMPARED[verdict.direction]} {shown(threshold)}{note}: "
     said += f"{_SAID[found.decision]} {_of_units(verdict)}"
+    if verdict.decision == "FAIL" and verdict.misses_by:
+        said += f", short by {shown(verdict.misses_by)}"
     if found.message:
         said += f"; {found.message}"
     elif found.more is not None:

@@ -14,7 +14,7 @@ import pytest
 
 from rl_eval.errors import InputError
 from rl_eval.pytest_plugin import _training
-from rl_eval.pytest_plugin._remembering import consult, key_of
+from rl_eval.pytest_plugin._remembering import key_of
 
 if TYPE_CHECKING:
     from rl_eval.gates import Selection, Suite, SuiteVerdict
@@ -78,6 +78,7 @@ class Judge:
     def _remembered(self, suite: Suite, selection: Selection) -> SuiteVerdict:
         """The verdict of an earlier session where nothing has changed since; a new one is put on record."""
         from rl_eval.gates import SuiteVerdict, cache, judge
+        from rl_eval.gates.consulting import consult
 
         folder = self._path(self._config.rootpath / cache.FOLDER)
         name = key_of(suite, selection) if self._config.getoption("rl_eval_gate_cache") == "on" else None

@@ -1,19 +1,18 @@
-"""What is kept between sessions: verdicts that need not be reached twice, and who consulted which held-out set."""
+"""Verdicts that need not be reached twice: what one depends on, hashed."""
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
 from functools import cache as once
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rl_eval.errors import InputError
 
 if TYPE_CHECKING:
-    from rl_eval.gates import Selection, Suite, SuiteVerdict
-    from rl_eval.gates.selection import BarePolicy
-    from rl_eval.run import Run
+    from rl_eval.gates import Selection, Suite
 
 # Policies that are all in the package, whose files the key covers.
 _OURS = ("random", "constant", "untrained", "baseline")
@@ -21,9 +20,6 @@ _OURS = ("random", "constant", "untrained", "baseline")
 
 def key_of(suite: Suite, selection: Selection) -> str | None:
     """What a verdict depends on, hashed; None where some of it cannot be (code or servers of somebody else's)."""
-    import gymnasium
-    import numpy
-
     from rl_eval.envs import domain
     from rl_eval.gates import cache
     from rl_eval.gates.arena import environment_to_judge
@@ -32,7 +28,7 @@ def key_of(suite: Suite, selection: Selection) -> str | None:
     if ":" in str(getattr(suite.judged, "id", "")):
         return None
     try:
-        others = {"code": _code(), "gymnasium": gymnasium.__version__, "numpy": numpy.__version__}
+        others = {"code": _code(), **{name: version(name) for name in ("gymnasium", "numpy", "torch")}}
         for spec in _policies_of(suite, selection):
             found = _policy(spec)
             if found is None:
@@ -53,7 +49,7 @@ def key_of(suite: Suite, selection: Selection) -> str | None:
                 "too few": str(selection.too_few),
             },
         )
-    except (InputError, OSError):  # judging says what is wrong
+    except (InputError, OSError, PackageNotFoundError):  # judging says what is wrong
         return None
 
 
@@ -89,39 +85,7 @@ def _code() -> str:
 
     digest = hashlib.sha256()
     root = Path(str(rl_eval.__file__)).parent
-    for file in sorted(root.rglob("*.py")):
-        digest.update(f"{file.relative_to(root)}\0".encode() + file.read_bytes())
+    for folder in (root, root.parent / "agents"):  # in a checkout, the agents act when a run is judged
+        for file in sorted(folder.rglob("*.py")):
+            digest.update(f"{file.relative_to(root.parent)}\0".encode() + file.read_bytes())
     return digest.hexdigest()
-
-
-def consult(ledger: Path, selection: Selection, verdict: SuiteVerdict) -> SuiteVerdict:
-    """Put on record whose verdict was sought, and say what that does to the error rate."""
-    from rl_eval.gates.ledger import Consultation, error_rate_note, record
-
-    if verdict.gate_set is None:
-        return verdict
-    checkpoints = sorted(filter(None, (_checkpoint(each) for each in selection.runs)))
-    if not checkpoints:
-        return verdict
-    # a group is accepted or rejected as one, so it is one candidate
-    one = checkpoints[0] if len(checkpoints) == 1 else hashlib.sha256(" ".join(checkpoints).encode()).hexdigest()
-    looks = record(ledger, Consultation(verdict.suite, verdict.gate_set, verdict.gate_seed, one, verdict.decision))
-    for note in (error_rate_note(looks.checkpoints, verdict.alpha), looks.problem):
-        if note:
-            verdict = verdict.with_note("held_out", note)
-    return verdict
-
-
-def _checkpoint(judged: Run | BarePolicy) -> str | None:
-    from rl_eval.gates import cache
-    from rl_eval.run import Run
-
-    if not isinstance(judged, Run):
-        _, _, rest = judged.path.partition(":")
-        files = [Path(part) for part in rest.rpartition(":")[2].split("+")]
-        known = [cache.file_fingerprint(file) for file in files if file.is_file()]
-        return hashlib.sha256(" ".join([judged.path, *known]).encode(errors="surrogatepass")).hexdigest()
-    try:
-        return cache.checkpoint_fingerprint(judged)
-    except InputError:
-        return None

@@ -102,8 +102,11 @@ _ESTIMATORS: dict[str, Callable[[], Any]] = {
 
 @lru_cache(maxsize=8)
 def _fitted(name: str, config_json: str, stamps: tuple) -> tuple[Any, int]:
+    from threadpoolctl import threadpool_limits
+
     train = load(Config.model_validate_json(config_json)).parts["train"]
-    return _ESTIMATORS[name]().fit(train.features, train.label), train.features.shape[1]
+    with threadpool_limits(1, user_api="blas"):  # more threads add up in another order, to another threshold
+        return _ESTIMATORS[name]().fit(train.features, train.label), train.features.shape[1]
 
 
 def _classifier(name: str) -> Callable[[Config], Classifier]:
