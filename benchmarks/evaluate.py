@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.interleave import compare, in_turn, machine
+from benchmarks.interleave import compare, in_turn, machine, tell
 from rl_eval import envs, policy, seeding
 from rl_eval.rollout import play
 from rl_eval.run import read_checkpoint, read_run
@@ -110,11 +110,7 @@ def main() -> None:
         print(json.dumps({"benchmark": "evaluate", "machine": machine(), **found}, indent=2))
         return
     print(f"env steps a second over {given.episodes} episodes of LunarLander-v3; {machine()}")
-    for peer_name, values in found.items():
-        for name, told in values.items():
-            digits = "{:.2f}" if name == "ratio" else "{:,.0f}"
-            spread = ", ".join(f"{k} {digits.format(v)}" for k, v in told.items())
-            print(f"  beside {peer_name:<16} {name:<16} {spread}")
+    tell(found)
 
 
 if __name__ == "__main__":

@@ -49,3 +49,11 @@ def compare(figures: Mapping[str, Sequence[float]], ours: str, peer: str) -> dic
     """The spread of each side, and of the ratio of a round's two figures."""
     ratios = [a / b for a, b in zip(figures[ours], figures[peer], strict=True)]
     return {ours: spread(figures[ours]), peer: spread(figures[peer]), "ratio": spread(ratios)}
+
+
+def tell(found: Mapping[str, Mapping[str, Mapping[str, float]]]) -> None:
+    """Print what `compare` found, a line a side and one for the ratio, under each heading."""
+    for heading, sides in found.items():
+        for name, figures in sides.items():
+            digits = "{:.2f}" if name == "ratio" else "{:,.0f}"
+            print(f"  {heading:<16} {name:<18} " + ", ".join(f"{k} {digits.format(v)}" for k, v in figures.items()))

@@ -58,7 +58,7 @@ def peer(agent: str, steps: int) -> int:
 
 
 def main() -> None:
-    from benchmarks.interleave import compare, in_turn, machine, process
+    from benchmarks.interleave import compare, in_turn, machine, process, tell
 
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--agent", choices=ZOO, nargs="+", default=list(ZOO))
@@ -84,11 +84,7 @@ def main() -> None:
         print(json.dumps({"benchmark": "same_work", "machine": machine(), **found}, indent=2))
         return
     print(f"env steps a second, LunarLander-v3, Zoo settings; {machine()}")
-    for agent, figures in found.items():
-        for name, values in figures.items():
-            digits = "{:.2f}" if name == "ratio" else "{:,.0f}"
-            told = ", ".join(f"{k} {digits.format(v)}" for k, v in values.items())
-            print(f"  {agent}  {name:<18} {told}")
+    tell(found)
 
 
 if __name__ == "__main__":

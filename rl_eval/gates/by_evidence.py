@@ -156,6 +156,6 @@ class MeanEvidence(_Evidence):
         for spec, test in self._tests.items():
             blank = replace(self.blank, reference=spec or None)
             if spec:
-                blank = replace(blank, metric=f"{blank.metric} less that of {spec}")
+                blank = replace(blank, metric=f"{blank.metric} minus that of {spec}")
             each.append(replace(decided(blank, test.decision, self._theta), metric=self._metric.name))
         self.verdict = min(each, key=lambda verdict: (order[verdict.decision], verdict.lead))

@@ -262,7 +262,7 @@ def test_a_comparison_is_paired_on_the_same_seeds(tmp_path):
     )
     beats, margin, misses = verdicts(asked, write_run(tmp_path / "run").path)
     assert (beats.decision, beats.direction, beats.reference, beats.threshold) == ("PASS", "better_than", "random", 0)
-    assert beats.detail.startswith("mean_return less that of random ")
+    assert beats.detail.startswith("mean_return minus that of random ")
     assert (margin.decision, margin.reference) == ("PASS", "random")
     assert (misses.decision, misses.threshold) == ("FAIL", 495)
 
