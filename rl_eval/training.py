@@ -10,7 +10,6 @@ import contextlib
 import datetime
 import platform
 import signal
-import subprocess
 import sys
 import threading
 import time
@@ -23,10 +22,11 @@ import numpy as np
 import yaml
 from gymnasium.vector import VectorEnv
 
-from rl_eval import __version__, envs, policy, run, seeding, seen
+from rl_eval import envs, policy, run, seeding, seen
 from rl_eval.config import RunConfig, device
 from rl_eval.errors import InputError
 from rl_eval.metrics import lookup
+from rl_eval.provenance import git_revision, versions
 from rl_eval.rewards import RewardedVector, RewardFunction
 from rl_eval.rollout import Episodes, play
 from rl_eval.target import resolve
@@ -126,27 +126,6 @@ def _env_seeds(seed: int, point: int, n_envs: int) -> list[int]:
     sequence = seeding.stream(seed, "train-env")
     keyed = np.random.SeedSequence(sequence.entropy, spawn_key=(*sequence.spawn_key, point))
     return [int(value & 0x7FFFFFFF) for value in keyed.generate_state(n_envs)]
-
-
-def _git_revision() -> str | None:
-    try:
-        done = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, timeout=5, check=True)
-    except (OSError, subprocess.SubprocessError):
-        return None
-    return done.stdout.strip() or None
-
-
-def _versions() -> dict[str, str]:
-    import gymnasium
-    import torch
-
-    return {
-        "rl_eval": __version__,
-        "python": platform.python_version(),
-        "torch": str(torch.__version__),
-        "numpy": np.__version__,
-        "gymnasium": gymnasium.__version__,
-    }
 
 
 class Training:
@@ -412,8 +391,8 @@ class Training:
             "snapshot": f"step_{progress.best_step}" if progress.best_step is not None else None,
             "select_score": progress.best_score,
             "results": results,
-            "versions": _versions(),
-            "git_revision": _git_revision(),
+            "versions": versions(),
+            "git_revision": git_revision(),
             "config_hash": run.config_hash(config.to_dict()),
             "data_fingerprints": envs.domain(config.env.name).fingerprints(config.env),
             "hardware": {

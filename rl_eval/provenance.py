@@ -1,0 +1,33 @@
+"""What made a run: the commit and the versions it was trained with."""
+
+from __future__ import annotations
+
+import platform
+import subprocess
+
+import numpy as np
+
+from rl_eval import __version__
+
+
+def git_revision() -> str | None:
+    """The commit that is checked out; None outside a repository."""
+    try:
+        done = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, timeout=5, check=True)
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return done.stdout.strip() or None
+
+
+def versions() -> dict[str, str]:
+    """What a run's bytes depend on beside its config."""
+    import gymnasium
+    import torch
+
+    return {
+        "rl_eval": __version__,
+        "python": platform.python_version(),
+        "torch": str(torch.__version__),
+        "numpy": np.__version__,
+        "gymnasium": gymnasium.__version__,
+    }
