@@ -11,33 +11,7 @@ import torch
 
 from agents.config import A2CConfig
 from agents.on_policy import Batch, OnPolicyAgent
-
-
-class RMSpropTF(torch.optim.Optimizer):
-    """RMSprop with ε inside the square root and the mean square starting at 1.
-
-    v ← ρ v + (1 − ρ) g²;  θ ← θ − lr · g / √(v + ε).
-    """
-
-    def __init__(self, params, lr: float, decay: float, epsilon: float):
-        super().__init__(params, {"lr": lr, "decay": decay, "epsilon": epsilon})
-
-    @torch.no_grad()
-    def step(self, closure=None):
-        """Apply the gradients that the parameters hold."""
-        for group in self.param_groups:
-            params = [p for p in group["params"] if p.grad is not None]
-            grads = [p.grad for p in params]
-            for p in params:
-                if not self.state[p]:
-                    self.state[p]["mean_square"] = torch.ones_like(p)
-            squares = [self.state[p]["mean_square"] for p in params]
-            torch._foreach_mul_(squares, group["decay"])
-            torch._foreach_addcmul_(squares, grads, grads, 1 - group["decay"])
-            roots = torch._foreach_add(squares, group["epsilon"])
-            torch._foreach_sqrt_(roots)
-            torch._foreach_addcdiv_(params, grads, roots, -group["lr"])
-
+from agents.optimizer import Adam, Optimizer, RMSpropTF
 
 LOSSES = ("policy_loss", "value_loss", "entropy")
 
@@ -47,12 +21,12 @@ class A2C(OnPolicyAgent):
 
     config: A2CConfig
 
-    def make_optimizer(self) -> torch.optim.Optimizer:
+    def make_optimizer(self) -> Optimizer:
         """RMSprop as published, or Adam."""
         config = self.config
         if config.optimizer == "adam":
-            return torch.optim.Adam([self.flat.parameter], lr=config.lr, eps=config.optimizer_epsilon, fused=True)
-        return RMSpropTF([self.flat.parameter], config.lr, config.rms_decay, config.optimizer_epsilon)
+            return Adam(self.flat.parameter, config.lr, config.optimizer_epsilon)
+        return RMSpropTF(self.flat.parameter, config.lr, config.rms_decay, config.optimizer_epsilon)
 
     def update(self, batch: Batch) -> dict[str, float]:
         """Minimise −advantage · log π, the value loss and −entropy on the whole batch."""

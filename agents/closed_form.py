@@ -16,6 +16,8 @@ import torch
 from agents.config import NetworkConfig
 from agents.networks import ActorCritic
 
+_ONE = np.float32(1.0)
+
 
 class FlatParameters:
     """Every parameter of a network in one float32 vector `[P]`, and its gradient in another.
@@ -77,6 +79,20 @@ class _Layer:
         )
 
 
+@dataclass
+class _Room:
+    """Where a pass over B rows writes: hidden values and their gradients, each `[B, width]` a hidden layer."""
+
+    hidden: list[np.ndarray]
+    gradients: list[np.ndarray]
+    ones: np.ndarray  # [B]
+
+    @classmethod
+    def of(cls, rows: int, layers: list[_Layer]) -> _Room:
+        hidden, gradients = ([np.empty((rows, len(layer.bias)), np.float32) for layer in layers[:-1]] for _ in "hg")
+        return cls(hidden, gradients, np.ones(rows, np.float32))
+
+
 class PlainMLP:
     """A perceptron over the memory of a torch one: `forward`, then `backward` into its gradient."""
 
@@ -84,28 +100,44 @@ class PlainMLP:
         linears = [module for module in body if isinstance(module, torch.nn.Linear)]
         self._layers = [_Layer.of(linear) for linear in (*linears, head)]
         self._tanh = activation == "tanh"
+        self._rooms: dict[int, _Room] = {}
 
     def forward(self, x: np.ndarray) -> np.ndarray:
         """Inputs `[B, D]` to outputs `[B, A]`."""
-        last = self._layers[-1]
-        for layer in self._layers:
+        *hidden_layers, last = self._layers
+        for layer, hidden in zip(hidden_layers, self._room(len(x)).hidden, strict=True):
             layer.inputs = x
-            x = x @ layer.weight.T
+            x = np.matmul(x, layer.weight.T, out=hidden)
             x += layer.bias
-            if layer is not last:
-                x = np.tanh(x, out=x) if self._tanh else np.maximum(x, 0.0, out=x)
+            x = np.tanh(x, out=x) if self._tanh else np.maximum(x, 0.0, out=x)
+        last.inputs = x
+        x = x @ last.weight.T
+        x += last.bias
         return x
 
     def backward(self, upstream: np.ndarray) -> None:
-        """Write the gradient of a loss whose derivative by the outputs is `upstream` `[B, A]`."""
+        """Write the gradient of a loss whose derivative by the outputs is `upstream` `[B, A]`; once a forward."""
+        room = self._room(len(upstream))
         for index in range(len(self._layers) - 1, -1, -1):
             layer = self._layers[index]
             np.matmul(upstream.T, layer.inputs, out=layer.weight_gradient)
-            np.sum(upstream, axis=0, out=layer.bias_gradient)
+            np.matmul(room.ones, upstream, out=layer.bias_gradient)
             if index:
-                upstream = upstream @ layer.weight
+                upstream = np.matmul(upstream, layer.weight, out=room.gradients[index - 1])
                 hidden = layer.inputs  # the activation's value: tanh' = 1 − tanh², ReLU' = [ReLU > 0]
-                upstream *= 1.0 - hidden * hidden if self._tanh else hidden > 0.0
+                if self._tanh:
+                    np.multiply(hidden, hidden, out=hidden)
+                    upstream *= np.subtract(_ONE, hidden, out=hidden)
+                else:
+                    upstream *= hidden > 0.0
+
+    def _room(self, rows: int) -> _Room:
+        # Two sizes take turns, collection's and the minibatch's; every other is seen once in a while.
+        if rows not in self._rooms:
+            if len(self._rooms) > 3:
+                self._rooms.clear()
+            self._rooms[rows] = _Room.of(rows, self._layers)
+        return self._rooms[rows]
 
 
 def plain_actor(network: ActorCritic) -> PlainMLP | None:
@@ -151,10 +183,11 @@ class ClosedForm:
         clip_range_vf: float | None,
         vf_coef: float,
         ent_coef: float,
-    ) -> np.ndarray:
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """The gradient of PPO's loss (arXiv 1707.06347, eq. 7 and 9) on one minibatch of B rows.
 
-        Returns its policy loss, value loss, entropy, approximate KL and clip fraction.
+        Returns what its loss is made of, for the log, each `[B]`: log ρ, the squared error of the critic, and
+        the entropy.
 
         L = −mean min(ρA, clip(ρ)A) + vf_coef · mean (V − R)² − ent_coef · mean H, with ρ = π/π_old. By
         log π the first term's derivative is −ρA/B where the unclipped branch is the smaller, else 0.
@@ -165,16 +198,15 @@ class ClosedForm:
         log_ratio = log_probs - old_log_probs
         ratio = np.exp(log_ratio)
         surrogate = ratio * advantages
-        clipped = np.clip(ratio, 1.0 - clip_range, 1.0 + clip_range) * advantages
-        weight = np.where(surrogate <= clipped, surrogate, 0.0)
-        weight *= -1.0 / rows
-        self.actor.backward(self._by_parameters(cache, weight, ent_coef / rows))
-        value_loss = self._critic(obs, returns, old_values, clip_range_vf, vf_coef)
-        # Schulman's low-variance estimate of KL(old, new), http://joschu.net/blog/kl-approx.html
-        approx_kl = (ratio - 1.0 - log_ratio).mean()
-        clip_fraction = np.count_nonzero(np.abs(ratio - 1.0) > clip_range) / rows
-        policy_loss = -np.minimum(surrogate, clipped).mean()
-        return np.array([policy_loss, value_loss, entropy.mean(), approx_kl, clip_fraction])
+        np.maximum(ratio, np.float32(1.0 - clip_range), out=ratio)
+        np.minimum(ratio, np.float32(1.0 + clip_range), out=ratio)
+        ratio *= advantages
+        unclipped = surrogate <= ratio
+        surrogate *= np.float32(-1.0 / rows)
+        surrogate *= unclipped
+        self.actor.backward(self._by_parameters(cache, surrogate, ent_coef / rows))
+        squared = self._critic(obs, returns, old_values, clip_range_vf, vf_coef)
+        return log_ratio, squared, entropy
 
     def a2c(
         self,
@@ -194,8 +226,8 @@ class ClosedForm:
         parameters = self.actor.forward(obs)
         log_probs, entropy, cache = self._distribution(parameters, actions)
         self.actor.backward(self._by_parameters(cache, advantages * (-1.0 / rows), ent_coef / rows))
-        value_loss = self._critic(obs, returns, returns, None, vf_coef)
-        return np.array([-(advantages * log_probs).mean(), value_loss, entropy.mean()])
+        squared = self._critic(obs, returns, returns, None, vf_coef)
+        return np.array([-(advantages * log_probs).mean(), squared.mean(), entropy.mean()])
 
     def log_probs(self, parameters: np.ndarray, actions: np.ndarray) -> np.ndarray:
         """Log-probabilities `[B]` of actions under distributions with these parameters `[B, A]`."""
@@ -203,7 +235,8 @@ class ClosedForm:
 
     def _critic(
         self, obs: np.ndarray, returns: np.ndarray, old_values: np.ndarray, clip: float | None, vf_coef: float
-    ) -> float:
+    ) -> np.ndarray:
+        """Write the critic's gradient; returns the squared errors `[B]`."""
         values = self.critic.forward(obs)[:, 0]
         error = values - returns
         squared, slope = error * error, error
@@ -216,24 +249,26 @@ class ClosedForm:
             squared = np.maximum(squared, near * near)
         upstream = slope * np.float32(2.0 * vf_coef / len(obs))
         self.critic.backward(upstream[:, None])
-        return float(squared.mean())
+        return squared
 
     def _distribution(self, parameters: np.ndarray, actions: np.ndarray) -> tuple[np.ndarray, np.ndarray, tuple]:
-        """Log-probabilities `[B]`, entropy (`[B]`, or one number for a Gaussian), and what the gradient needs."""
+        """Log-probabilities and entropies, both `[B]`, and what the gradient needs."""
         if self._log_std is None:
-            shifted = parameters - parameters.max(axis=1, keepdims=True)
-            p = np.exp(shifted)
-            total = p.sum(axis=1, keepdims=True)
+            log_p = parameters.T.copy()  # [A, B]: sums over a long row are faster than over many short ones
+            log_p -= np.maximum.reduce(log_p)
+            p = np.exp(log_p)
+            total = np.add.reduce(p)
             p /= total
-            shifted -= np.log(total)  # log p
-            entropy = -np.einsum("ba,ba->b", p, shifted)
-            rows = np.arange(len(actions))
-            return shifted[rows, actions], entropy, (p, shifted, entropy, rows, actions)
+            log_p -= np.log(total)
+            entropy = np.einsum("ab,ab->b", p, log_p)
+            np.negative(entropy, out=entropy)
+            taken = actions * len(actions) + np.arange(len(actions))  # where each row's action lies in [A, B]
+            return log_p.take(taken), entropy, (p, log_p, entropy, taken)
         inverse = np.exp(-self._log_std)
         z = (actions - parameters) * inverse
         constant = 0.5 * math.log(2.0 * math.pi)
         log_probs = -(0.5 * z * z + self._log_std + constant).sum(axis=1)
-        entropy = np.asarray((self._log_std + 0.5 + constant).sum())
+        entropy = np.full(len(z), (self._log_std + 0.5 + constant).sum(), np.float32)
         return log_probs, entropy, (z, inverse)
 
     def _by_parameters(self, cache: tuple, weight: np.ndarray, ent_weight: float) -> np.ndarray:
@@ -243,12 +278,15 @@ class ClosedForm:
         mean, z² − 1 by log σ; and ∂H/∂ log σ = 1.
         """
         if self._log_std is None:
-            p, log_p, entropy, rows, actions = cache
-            upstream = p * (-weight[:, None])
-            upstream[rows, actions] += weight
+            p, log_p, entropy, taken = cache
+            upstream = p * -weight
+            upstream.ravel()[taken] += weight
             if ent_weight:
-                upstream += np.float32(ent_weight) * p * (log_p + entropy[:, None])
-            return upstream.astype(np.float32, copy=False)
+                log_p += entropy
+                log_p *= p
+                log_p *= np.float32(ent_weight)
+                upstream += log_p
+            return upstream.T
         z, inverse = cache
         self._log_std_gradient[...] = (weight[:, None] * (z * z - 1.0)).sum(axis=0) - ent_weight * len(z)
         return (weight[:, None] * z * inverse).astype(np.float32, copy=False)

@@ -18,6 +18,7 @@ from agents.closed_form import ClosedForm, FlatParameters
 from agents.collect import EpisodeLog, Rollout, collect, next_values, require_same_step
 from agents.config import OnPolicyConfig
 from agents.networks import ActorCritic
+from agents.optimizer import Optimizer
 
 REMEDY = "lower lr, or set agent.normalize_reward=true"
 
@@ -87,7 +88,7 @@ class OnPolicyAgent:
         self.env_steps = self.gradient_steps = self.training_epochs = 0
         self.obs = np.zeros((envs.num_envs, obs_size), np.float32)
 
-    def make_optimizer(self) -> torch.optim.Optimizer:
+    def make_optimizer(self) -> Optimizer:
         """The subclass's optimiser."""
         raise TypeError("OnPolicyAgent is the part that PPO and A2C share; build one of them")
 
@@ -133,8 +134,7 @@ class OnPolicyAgent:
         lr = config.lr
         if config.lr_schedule == "linear":
             lr *= max(0.0, 1.0 - self.env_steps / self.total_steps)
-        for group in self.optimizer.param_groups:
-            group["lr"] = lr
+        self.optimizer.lr = lr
         if self.closed_form is None:  # dropout and batch norm learn in another mode than they act
             self.network.train()
         losses = self.update(batch)
@@ -264,9 +264,7 @@ class OnPolicyAgent:
     def state(self) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
         """Everything but the environments: arrays, and JSON. `load_state` restores it to the bit."""
         arrays, _ = self.policy_checkpoint()
-        for index, entry in self.optimizer.state_dict()["state"].items():
-            for name, value in entry.items():
-                arrays[f"optimizer.{index}.{name}"] = torch.as_tensor(value).cpu().numpy().copy()
+        arrays |= {f"optimizer.{name}": array for name, array in self.optimizer.state().items()}
         arrays["collect.obs"] = self.obs
         arrays["collect.running_return"] = self.log.running_return
         arrays["collect.running_length"] = self.log.running_length
@@ -291,13 +289,8 @@ class OnPolicyAgent:
         """Restore what `state` gave; random states last."""
         own = {name: a for name, a in arrays.items() if name.startswith(("network.", "obs.", "return."))}
         self.obs_moments, self.return_moments = policy.unpack(self.network, own)
-        saved = self.optimizer.state_dict()
-        entries: dict[int, dict[str, Tensor]] = {}
-        for name, array in arrays.items():
-            if name.startswith("optimizer."):
-                _, index, field = name.split(".", 2)
-                entries.setdefault(int(index), {})[field] = torch.from_numpy(np.array(array))
-        self.optimizer.load_state_dict({**saved, "state": entries})
+        own = {name.removeprefix("optimizer."): a for name, a in arrays.items() if name.startswith("optimizer.")}
+        self.optimizer.load_state(own)
         self.obs = np.array(arrays["collect.obs"])
         count, mean, m2 = (float(v) for v in arrays["reward_scale.moments"])
         self.reward_scale = normalize.RewardScale(

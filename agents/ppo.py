@@ -10,14 +10,14 @@ clipping, Adam with ε 1e-5, linear learning-rate decay, early stop on an approx
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+import itertools
 
 import numpy as np
 import torch
 
 from agents.config import PPOConfig
 from agents.on_policy import Batch, OnPolicyAgent
+from agents.optimizer import Adam, Optimizer
 
 LOSSES = ("policy_loss", "value_loss", "entropy", "approx_kl", "clip_fraction")
 
@@ -27,49 +27,76 @@ class PPO(OnPolicyAgent):
 
     config: PPOConfig
 
-    def make_optimizer(self) -> torch.optim.Optimizer:
-        """Adam with ε 1e-5, all parameters in one fused step."""
-        return torch.optim.Adam([self.flat.parameter], lr=self.config.lr, eps=1e-5, fused=True)
+    def make_optimizer(self) -> Optimizer:
+        """Adam with ε 1e-5."""
+        return Adam(self.flat.parameter, self.config.lr, epsilon=1e-5)
 
     def update(self, batch: Batch) -> dict[str, float]:
-        """Minimise the clipped surrogate, the value loss and −entropy; losses are means over minibatches."""
+        """Minimise the clipped surrogate, the value loss and −entropy; losses are means over the rows learned from."""
         config, rng = self.config, self.generators["minibatch"]
-        step: Callable[[Batch], Any] = self._autograd_step
+        epoch = self._autograd_epoch
         if self.closed_form is not None:
-            step, batch = self._closed_form_step, batch.to_numpy()
+            epoch, batch = self._closed_form_epoch, batch.to_numpy()
         size = len(batch.obs)
         # A remainder below half a batch joins the last one: a tiny batch has a noisy gradient.
         starts = np.arange(0, max(size - config.batch_size // 2, 1), config.batch_size)
-        losses: list[Any] = []
+        losses: list[list[float]] = []
         for _ in range(config.n_epochs):
-            shuffled = batch.rows(rng.permutation(size))
-            for i, start in enumerate(starts):
-                stop = size if i == len(starts) - 1 else start + config.batch_size
-                losses.append(step(shuffled.rows(slice(start, stop))))
+            losses.append(epoch(batch.rows(rng.permutation(size)), starts))
             self.training_epochs += 1
             self.gradient_steps += len(starts)
-            if config.target_kl is not None and _means(losses[-len(starts) :])[3] > config.target_kl:
+            if config.target_kl is not None and losses[-1][3] > config.target_kl:
                 break
-        return dict(zip(LOSSES, _means(losses), strict=True))
+        return dict(zip(LOSSES, np.mean(losses, axis=0).tolist(), strict=True))
 
-    def _closed_form_step(self, batch: Batch) -> np.ndarray:
-        """One gradient step without autograd; returns the `LOSSES`."""
+    def _closed_form_epoch(self, batch: Batch, starts: np.ndarray) -> list[float]:
+        """A gradient step a minibatch, without autograd; returns the `LOSSES`."""
         config = self.config
         assert self.closed_form is not None
-        losses = self.closed_form.ppo(
-            batch.obs,
-            batch.actions,
-            batch.log_probs,
-            self.normalized(batch.advantages),
-            batch.values,
-            batch.returns,
-            clip_range=config.clip_range,
-            clip_range_vf=config.clip_range_vf,
-            vf_coef=config.vf_coef,
-            ent_coef=config.ent_coef,
-        )
-        self.apply_gradient()
-        return losses
+        advantages = self._normalized_each(batch.advantages, starts)
+        rows: list[tuple[np.ndarray, ...]] = []
+        for start, stop in itertools.pairwise([*starts.tolist(), len(batch.obs)]):
+            losses = self.closed_form.ppo(
+                batch.obs[start:stop],
+                batch.actions[start:stop],
+                batch.log_probs[start:stop],
+                advantages[start:stop],
+                batch.values[start:stop],
+                batch.returns[start:stop],
+                clip_range=config.clip_range,
+                clip_range_vf=config.clip_range_vf,
+                vf_coef=config.vf_coef,
+                ent_coef=config.ent_coef,
+            )
+            self.apply_gradient()
+            rows.append(losses)
+        log_ratio, squared, entropy = (np.concatenate(column) for column in zip(*rows, strict=True))
+        ratio = np.exp(log_ratio)
+        clipped = np.clip(ratio, 1 - config.clip_range, 1 + config.clip_range)
+        return [
+            -float(np.minimum(ratio * advantages, clipped * advantages).mean()),
+            float(squared.mean()),
+            float(entropy.mean()),
+            float((ratio - 1 - log_ratio).mean()),
+            float((np.abs(ratio - 1) > config.clip_range).mean()),
+        ]
+
+    def _normalized_each(self, advantages: np.ndarray, starts: np.ndarray) -> np.ndarray:
+        """`normalized` of every minibatch at once: `advantages` `[B]`, `starts` their first rows."""
+        counts = np.diff(starts, append=len(advantages))
+        if not self.config.normalize_advantage or counts.min() < 2:
+            return advantages
+        centred = advantages - np.repeat(np.add.reduceat(advantages, starts) / counts, counts)
+        deviation = np.sqrt(np.add.reduceat(centred * centred, starts) / (counts - 1)) + 1e-8
+        return (centred / np.repeat(deviation, counts)).astype(np.float32)
+
+    def _autograd_epoch(self, batch: Batch, starts: np.ndarray) -> list[float]:
+        """A gradient step a minibatch, by autograd; returns the `LOSSES`."""
+        stops = [*starts[1:].tolist(), len(batch.obs)]
+        pieces = [batch.rows(slice(start, stop)) for start, stop in zip(starts.tolist(), stops, strict=True)]
+        weights = torch.tensor([len(piece.obs) for piece in pieces], device=self.device) / len(batch.obs)
+        # Only here does a GPU have to answer.
+        return (torch.stack([self._autograd_step(piece) for piece in pieces]) * weights[:, None]).sum(dim=0).tolist()
 
     def _autograd_step(self, batch: Batch) -> torch.Tensor:
         """One gradient step by autograd; returns the `LOSSES`."""
@@ -96,10 +123,3 @@ class PPO(OnPolicyAgent):
             approx_kl = (ratio - 1 - log_ratio).mean()
             clip_fraction = ((ratio - 1).abs() > config.clip_range).float().mean()
             return torch.stack([policy_loss, value_loss, entropy_mean, approx_kl, clip_fraction]).detach()
-
-
-def _means(losses: list) -> list[float]:
-    """The mean of each loss over the minibatches; only here does a GPU have to answer."""
-    if isinstance(losses[0], torch.Tensor):
-        return torch.stack(losses).mean(dim=0).tolist()
-    return np.mean(losses, axis=0).tolist()

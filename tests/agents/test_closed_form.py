@@ -50,12 +50,24 @@ def test_ppo_gradients_and_losses_equal_autograds(seed, space, activation, width
         now, _ = agent.network.log_prob_and_entropy(agent.network.parameters_of_actions(batch.obs), batch.actions)
     batch = batch._replace(log_probs=now + 0.4 * batch.log_probs)
     agent.apply_gradient = lambda: None
-    losses = agent._closed_form_step(batch.to_numpy())
+    losses = agent._closed_form_epoch(batch.to_numpy(), np.array([0]))
     ours = agent.flat.parameter.grad.clone()
-    expected = agent._autograd_step(batch).numpy()
+    expected = agent._autograd_epoch(batch, np.array([0]))
     np.testing.assert_allclose(losses, expected, rtol=2e-4, atol=2e-5)
     scale = float(agent.flat.parameter.grad.abs().max()) + 1e-6
     np.testing.assert_allclose(ours / scale, agent.flat.parameter.grad / scale, atol=2e-4)
+
+
+@pytest.mark.parametrize("discrete", [True, False])
+def test_an_epoch_of_minibatches_equals_autograds(discrete):
+    config = PPOConfig(n_envs=1, n_steps=64, batch_size=8, ent_coef=0.01, lr=1e-3)
+    batch = rows(np.random.default_rng(0), 29, 2, SPACES["discrete" if discrete else "box"], spread=0.5)
+    starts = np.array([0, 8, 16])  # the last minibatch has 13 rows
+    agents = [build(config, Walk(1, DISCRETE if discrete else BOX)) for _ in range(2)]
+    ours = agents[0]._closed_form_epoch(batch.to_numpy(), starts)
+    expected = agents[1]._autograd_epoch(batch, starts)
+    np.testing.assert_allclose(ours, expected, rtol=2e-4, atol=2e-5)
+    torch.testing.assert_close(agents[0].flat.parameter, agents[1].flat.parameter, rtol=1e-3, atol=2e-5)
 
 
 @pytest.mark.parametrize("space", SPACES)

@@ -10,7 +10,6 @@ from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 
 from agents import policy
-from agents.a2c import RMSpropTF
 from agents.collect import EpisodeLog, collect, next_values
 from agents.config import CONFIGS, A2CConfig, NetworkConfig, PPOConfig
 from agents.networks import ActorCritic
@@ -136,8 +135,8 @@ def test_a_remainder_joins_the_last_minibatch():
     config = PPOConfig(n_envs=4, n_steps=8, batch_size=10, n_epochs=1)  # 32 rows: 10, 10, 12
     agent = build(config, Walk())
     sizes = []
-    inner = agent._closed_form_step
-    agent._closed_form_step = lambda batch: (sizes.append(len(batch.obs)), inner(batch))[1]
+    inner = agent.closed_form.ppo
+    agent.closed_form.ppo = lambda obs, *rest, **options: (sizes.append(len(obs)), inner(obs, *rest, **options))[1]
     agent.iterate()
     assert sizes == [10, 10, 12]
 
@@ -226,21 +225,6 @@ def test_distributions_agree_with_torch():
     ours = box.log_prob_and_entropy(parameters, moves)
     torch.testing.assert_close(ours[0], normal.log_prob(moves).sum(-1))
     torch.testing.assert_close(ours[1], normal.entropy().sum(-1))
-
-
-def test_rmsprop_equals_stable_baselines3s():
-    from stable_baselines3.common.sb2_compat.rmsprop_tf_like import RMSpropTFLike
-
-    torch.manual_seed(0)
-    ours, theirs = (torch.nn.Parameter(torch.ones(5)) for _ in range(2))
-    a = RMSpropTF([ours], lr=0.01, decay=0.99, epsilon=1e-5)
-    b = RMSpropTFLike([theirs], lr=0.01, alpha=0.99, eps=1e-5)
-    for _ in range(10):
-        ours.grad = torch.randn(5)
-        theirs.grad = ours.grad.clone()
-        a.step()
-        b.step()
-    torch.testing.assert_close(ours, theirs)
 
 
 def test_a_batch_larger_than_the_rollout_is_refused():

@@ -1,0 +1,62 @@
+"""Gradient steps beside other libraries'."""
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from stable_baselines3.common.sb2_compat.rmsprop_tf_like import RMSpropTFLike
+
+from agents.optimizer import Adam, RMSpropTF
+
+
+def parameters():
+    pair = [torch.nn.Parameter(torch.ones(5)) for _ in range(2)]
+    for parameter in pair:
+        parameter.grad = torch.zeros(5)
+    return pair
+
+
+def ours(name, parameter):
+    return Adam(parameter, 0.01, 1e-5) if name == "adam" else RMSpropTF(parameter, 0.01, 0.99, 1e-5)
+
+
+def theirs(name, parameter):
+    if name == "adam":
+        return torch.optim.Adam([parameter], lr=0.01, eps=1e-5)
+    return RMSpropTFLike([parameter], lr=0.01, alpha=0.99, eps=1e-5)
+
+
+@pytest.mark.parametrize("name", ["adam", "rmsprop"])
+@settings(max_examples=20, deadline=None)
+@given(seed=st.integers(0, 2**31 - 1), scale=st.sampled_from([1e-6, 1e-2, 1.0, 1e3]))
+def test_steps_equal_another_librarys(name, seed, scale):
+    torch.manual_seed(seed)
+    a, b = parameters()
+    optimizer, expected = ours(name, a), theirs(name, b)
+    for lr in (0.01, 0.01, 0.003, 0.02, 0.0):
+        a.grad.copy_(torch.randn(5) * scale)
+        b.grad.copy_(a.grad)
+        optimizer.lr = expected.param_groups[0]["lr"] = lr
+        optimizer.step()
+        expected.step()
+    torch.testing.assert_close(a, b)
+
+
+@pytest.mark.parametrize("name", ["adam", "rmsprop"])
+def test_state_goes_on_to_the_bit(name):
+    a, b = parameters()
+    first, second = ours(name, a), ours(name, b)
+    gradients = torch.from_numpy(np.random.default_rng(0).normal(size=(6, 5)).astype(np.float32))
+    for gradient in gradients[:3]:
+        a.grad.copy_(gradient)
+        first.step()
+    b.detach().copy_(a)
+    second.load_state(first.state())
+    for gradient in gradients[3:]:
+        a.grad.copy_(gradient)
+        b.grad.copy_(gradient)
+        first.step()
+        second.step()
+    assert torch.equal(a, b)
+    assert all(np.array_equal(first.state()[k], second.state()[k]) for k in first.names)
