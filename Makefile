@@ -27,9 +27,15 @@ verify: .venv/installed
 	$(BIN)/python -m pytest tests -m verify
 
 bench: .venv/installed
-	$(BIN)/python -m benchmarks.same_work
-	$(BIN)/python -m benchmarks.evaluate
+	$(BIN)/python -m benchmarks.startup
+	$(BIN)/python -m benchmarks.gae
 	$(BIN)/python -m benchmarks.stepping
+	$(BIN)/python -m benchmarks.evaluate
+	$(BIN)/python -m benchmarks.memory
+	$(BIN)/python -m benchmarks.same_work
+	$(BIN)/python -m benchmarks.threat --data $(DATA)
+	$(BIN)/python -m benchmarks.seeds
+	$(BIN)/python -m benchmarks.lunarlander
 
 lint: .venv/installed
 	$(BIN)/ruff check .

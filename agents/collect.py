@@ -1,4 +1,9 @@
-"""Experience of N environment copies over T steps, in preallocated arrays."""
+"""Experience of N environment copies over T steps, in preallocated arrays.
+
+Environments reset in the step that ends an episode (SAME_STEP), or in the one after it (NEXT_STEP). That one
+ignores its action, so it is a row without a transition, a filler: nothing is learned from it, and it counts
+nowhere. Its observation, though, is what the episode ended on.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +24,7 @@ RECENT_EPISODES = 100
 
 @dataclass
 class Rollout:
-    """T steps of N copies, all `[T, N, …]`; `final_obs` `[K, D]` are the observations that K truncations ended on."""
+    """T steps of N copies, all `[T, N, …]`."""
 
     obs: np.ndarray  # as the environment gave them
     inputs: np.ndarray  # as the network saw them
@@ -29,13 +34,23 @@ class Rollout:
     terminated: np.ndarray
     truncated: np.ndarray
     next_obs: np.ndarray  # [N, D] after the last step
-    final_obs: np.ndarray
-    reward_terms: dict[str, float]  # mean over the T*N steps
+    final_obs: np.ndarray  # [K, D] that K truncations ended on; none with NEXT_STEP, where the next row holds them
+    real: np.ndarray | None  # [T, N] which rows are transitions; None: all
+    reward_terms: dict[str, float]  # mean over the transitions
 
     @property
     def done(self) -> np.ndarray:
         """Where an episode ended, `[T, N]`."""
         return self.terminated | self.truncated
+
+    @property
+    def size(self) -> int:
+        """How many transitions there are."""
+        return self.rewards.size if self.real is None else int(self.real.sum())
+
+    def transitions(self, array: np.ndarray) -> np.ndarray:
+        """Those rows of an array `[T, N, …]` that are transitions, `[B, …]`."""
+        return array.reshape(-1, *array.shape[2:]) if self.real is None else array[self.real]
 
 
 @dataclass
@@ -55,10 +70,10 @@ class EpisodeLog:
         """Before the first step."""
         return cls(np.zeros(n_envs), np.zeros(n_envs, np.int64))
 
-    def step(self, rewards: np.ndarray, done: np.ndarray) -> None:
-        """Count one step of every copy."""
+    def step(self, rewards: np.ndarray, done: np.ndarray, real: np.ndarray | None = None) -> None:
+        """Count one step of every copy, or of those where it is `real`."""
         self.running_return += rewards
-        self.running_length += 1
+        self.running_length += 1 if real is None else real
         if done.any():
             for i in np.flatnonzero(done):
                 self.returns.append(float(self.running_return[i]))
@@ -75,24 +90,36 @@ class EpisodeLog:
         self.running_length[:] = 0
 
 
-def require_same_step(envs: VectorEnv) -> None:
-    """On-policy collection needs environments that reset in the step that ends an episode.
+def resets_on_next_step(envs: VectorEnv) -> bool:
+    """Whether environments reset in the step after the one that ended an episode.
 
     Raises:
-        ValueError: another autoreset mode.
+        ValueError: they do not reset on their own.
     """
     mode = envs.metadata.get("autoreset_mode")
-    if mode != AutoresetMode.SAME_STEP:
-        raise ValueError(f"not supported: environments with autoreset mode {mode}; make them with SAME_STEP")
+    if mode not in (AutoresetMode.SAME_STEP, AutoresetMode.NEXT_STEP):
+        raise ValueError(
+            f"not supported: environments with autoreset mode {mode}; make them with SAME_STEP or NEXT_STEP"
+        )
+    return mode == AutoresetMode.NEXT_STEP
 
 
-def collect(envs: VectorEnv, obs: np.ndarray, act: Act, noise: np.ndarray, log: EpisodeLog) -> Rollout:
+def collect(
+    envs: VectorEnv,
+    obs: np.ndarray,
+    act: Act,
+    noise: np.ndarray,
+    log: EpisodeLog,
+    ended: np.ndarray | None = None,
+) -> Rollout:
     """Step N copies T times with `act`.
 
     Args:
         obs: `[N, D]` the observations to start from.
         noise: `[T, N, A]` what `act` draws with, one slice a step.
         log: counts the episodes; changed in place.
+        ended: `[N]` of environments that reset on the next step: whose episode is over, so that the next row is a
+            filler; changed in place. None: environments that reset in the same step.
 
     Raises:
         FloatingPointError: an observation or a reward is not finite.
@@ -111,6 +138,7 @@ def collect(envs: VectorEnv, obs: np.ndarray, act: Act, noise: np.ndarray, log: 
         truncated=np.empty((steps, n_envs), bool),
         next_obs=obs,
         final_obs=np.empty((0, size), np.float32),
+        real=None if ended is None else np.empty((steps, n_envs), bool),
         reward_terms={},
     )
     finals: list[np.ndarray] = []
@@ -119,20 +147,28 @@ def collect(envs: VectorEnv, obs: np.ndarray, act: Act, noise: np.ndarray, log: 
         rollout.inputs[t], rollout.parameters[t], rollout.actions[t], env_actions = act(obs, noise[t])
         obs, rewards, terminated, truncated, infos = envs.step(env_actions)
         obs = np.asarray(obs, np.float32).reshape(n_envs, -1)
+        done = terminated | truncated
+        real = None
+        if rollout.real is not None and ended is not None:
+            real = rollout.real[t]
+            np.logical_not(ended, out=real)
+            rewards = np.where(real, rewards, 0.0)
+            ended[:] = done
         rollout.rewards[t], rollout.terminated[t], rollout.truncated[t] = rewards, terminated, truncated
-        if "_final_obs" in infos:
+        if real is None and "_final_obs" in infos:
             cut = truncated & ~terminated
             if cut.any():
                 ended_on = infos["final_obs"][cut]
                 finals.append(np.stack([np.asarray(o, np.float32).ravel() for o in ended_on]))
         for name, values in infos.get("reward_terms", {}).items():
-            rollout.reward_terms[name] = rollout.reward_terms.get(name, 0.0) + float(values.sum())
-        log.step(rewards, terminated | truncated)
+            total = float(values.sum() if real is None else values[real].sum())
+            rollout.reward_terms[name] = rollout.reward_terms.get(name, 0.0) + total
+        log.step(rewards, done, real)
     rollout.next_obs = obs
     if finals:
         rollout.final_obs = np.concatenate(finals)
     rollout.truncated &= ~rollout.terminated
-    rollout.reward_terms = {name: total / (steps * n_envs) for name, total in rollout.reward_terms.items()}
+    rollout.reward_terms = {name: total / max(rollout.size, 1) for name, total in rollout.reward_terms.items()}
     for name in ("rewards", "obs"):
         array = getattr(rollout, name)
         if not np.isfinite(array).all():
@@ -150,6 +186,7 @@ def next_values(rollout: Rollout, values: np.ndarray, last: np.ndarray, final: n
         final: `[K]` of `rollout.final_obs`, in the order of its rows.
     """
     after = np.concatenate([values[1:], last[None]])
-    after[rollout.truncated] = final
+    if rollout.real is None:  # else the row after a truncation is a filler, whose value is that of what it ended on
+        after[rollout.truncated] = final
     after[rollout.terminated] = 0.0
     return after

@@ -100,6 +100,7 @@ def scale_rewards(
     gamma: float,
     clip: float = 10.0,
     epsilon: float = 1e-8,
+    real: np.ndarray | None = None,
 ) -> tuple[np.ndarray, RewardScale]:
     """Divide rewards by the standard deviation of the discounted return.
 
@@ -110,6 +111,8 @@ def scale_rewards(
     Args:
         rewards: `[T, N]`.
         done: bool `[T, N]`.
+        real: bool `[T, N]`, where there was a step; elsewhere the reward is 0, and counts in no statistic. None:
+            everywhere.
 
     Returns:
         Scaled rewards float32 `[T, N]`, and the state after them.
@@ -128,17 +131,24 @@ def scale_rewards(
         discounted[t] = running
         running = np.where(done[t], 0.0, running)
     # One merge a step on plain floats: the same numbers as merging arrays, at a fraction of the cost.
-    n_envs = data.shape[1]
-    means = discounted.mean(axis=1)
-    m2s = np.square(discounted - means[:, None]).sum(axis=1)
+    if real is None:
+        counts = [data.shape[1]] * len(data)
+        means = discounted.mean(axis=1)
+        m2s = np.square(discounted - means[:, None]).sum(axis=1)
+    else:
+        present = real.sum(axis=1)
+        means = np.where(real, discounted, 0.0).sum(axis=1) / np.maximum(present, 1)
+        m2s = np.where(real, np.square(discounted - means[:, None]), 0.0).sum(axis=1)
+        counts = present.tolist()
     count, mean, m2 = scale.moments.count, float(scale.moments.mean), float(scale.moments.m2)
     variances = np.empty(len(data))
-    for t, (step_mean, step_m2) in enumerate(zip(means.tolist(), m2s.tolist(), strict=True)):
-        total = count + n_envs
-        delta = step_mean - mean
-        mean += delta * n_envs / total
-        m2 += step_m2 + delta * delta * count * n_envs / total
-        count = total
-        variances[t] = m2 / count
+    for t, (new, step_mean, step_m2) in enumerate(zip(counts, means.tolist(), m2s.tolist(), strict=True)):
+        if new:
+            total = count + new
+            delta = step_mean - mean
+            mean += delta * new / total
+            m2 += step_m2 + delta * delta * count * new / total
+            count = total
+        variances[t] = m2 / count if count else 1.0
     scaled = np.clip(data / np.sqrt(variances + epsilon)[:, None], -clip, clip).astype(np.float32)
     return scaled, RewardScale(running, Moments(count, np.asarray(mean), np.asarray(m2)))

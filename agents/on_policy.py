@@ -15,16 +15,17 @@ from torch import Tensor
 from agents import normalize, policy
 from agents.advantage import gae
 from agents.closed_form import ClosedForm, FlatParameters
-from agents.collect import EpisodeLog, Rollout, collect, next_values, require_same_step
+from agents.collect import EpisodeLog, Rollout, collect, next_values, resets_on_next_step
 from agents.config import OnPolicyConfig
 from agents.networks import ActorCritic
 from agents.optimizer import Optimizer
+from agents.vitals import Vitals
 
 REMEDY = "lower lr, or set agent.normalize_reward=true"
 
 
 class Batch(NamedTuple):
-    """An iteration's experience for the update, flattened to B = T·N rows: torch tensors, or numpy arrays."""
+    """An iteration's experience for the update, B rows (T·N less the fillers): torch tensors, or numpy arrays."""
 
     obs: Any  # [B, D] as the network sees them
     actions: Any  # [B] or [B, A]
@@ -47,7 +48,7 @@ class OnPolicyAgent:
 
     Args:
         config: the hyper-parameters.
-        envs: N copies with SAME_STEP autoreset; already made, reset by `start`.
+        envs: N copies with SAME_STEP or NEXT_STEP autoreset; already made, reset by `start`.
         generators: numpy generators named `init`, `policy` and `minibatch`.
         total_steps: env steps that a linear learning-rate schedule ends at.
         device: where the network lives.
@@ -62,7 +63,8 @@ class OnPolicyAgent:
         total_steps: int,
         device: str = "cpu",
     ):
-        require_same_step(envs)
+        # Whose episode is over though it is not reset yet; see `collect`.
+        self.ended = np.zeros(envs.num_envs, bool) if resets_on_next_step(envs) else None
         self.config, self.envs, self.total_steps = config, envs, total_steps
         self.device = torch.device(device)
         self.generators = generators
@@ -84,6 +86,7 @@ class OnPolicyAgent:
             ClosedForm(self.network, config.network) if ClosedForm.serves(config.network, self.device) else None
         )
         self.optimizer = self.make_optimizer()
+        self.vitals = Vitals(self.network, self._inputs, total_steps)
         self.log = EpisodeLog.start(envs.num_envs)
         self.env_steps = self.gradient_steps = self.training_epochs = 0
         self.obs = np.zeros((envs.num_envs, obs_size), np.float32)
@@ -106,12 +109,13 @@ class OnPolicyAgent:
 
     def apply_gradient(self) -> None:
         """Clip the gradient that the update wrote, and step."""
+        self.vitals.gradient(self.flat.parameter.grad)
         self.flat.clip_gradient(self.config.max_grad_norm)
         self.optimizer.step()
 
     @property
     def steps_per_iteration(self) -> int:
-        """Env steps that one `iterate` collects."""
+        """Env steps that one `iterate` collects; fewer by the fillers of environments with NEXT_STEP autoreset."""
         return self.config.n_steps * self.envs.num_envs
 
     def start(self, seeds: list[int], *, cut: bool = False) -> None:
@@ -121,6 +125,8 @@ class OnPolicyAgent:
         obs, _ = self.envs.reset(seed=seeds)  # type: ignore[arg-type]  # a list is Gymnasium's own
         self.obs = np.asarray(obs, np.float32).reshape(self.envs.num_envs, -1)
         self.reward_scale = normalize.RewardScale(np.zeros(self.envs.num_envs), self.reward_scale.moments)
+        if self.ended is not None:
+            self.ended[:] = False
 
     def iterate(self) -> dict[str, float]:
         """Collect, update, and report: one row of metrics.
@@ -131,6 +137,7 @@ class OnPolicyAgent:
         config = self.config
         rollout = self._collect()
         batch, explained = self._prepare(rollout)
+        self.vitals.before_update(rollout, self.env_steps)
         lr = config.lr
         if config.lr_schedule == "linear":
             lr *= max(0.0, 1.0 - self.env_steps / self.total_steps)
@@ -146,21 +153,21 @@ class OnPolicyAgent:
         # A finite loss can still have stepped to weights that are not, which no snapshot may hold.
         if not np.isfinite(float(self.flat.parameter.detach().sum())):
             raise FloatingPointError(f"a weight is nan or inf after {self.env_steps} env steps: {REMEDY}")
-        self.env_steps += rollout.rewards.size
+        self.env_steps += rollout.size
         if self.obs_moments is not None:  # once a rollout, so that collection saw one fixed scale
-            flat = rollout.obs.reshape(-1, rollout.obs.shape[-1])
-            self.obs_moments = normalize.update(self.obs_moments, flat, "observations")
+            self.obs_moments = normalize.update(self.obs_moments, rollout.transitions(rollout.obs), "observations")
         metrics = {
             "episode_return_mean": float(np.mean(self.log.returns)) if self.log.returns else float("nan"),
             "episode_length_mean": float(np.mean(self.log.lengths)) if self.log.lengths else float("nan"),
             **losses,
             "explained_variance": explained,
             "lr": lr,
+            **self.vitals.after_update(),
         }
         metrics |= {f"reward/{name}": mean for name, mean in rollout.reward_terms.items()}
         if self.network.discrete:
-            counts = np.bincount(rollout.actions.ravel(), minlength=self.action_size)
-            metrics |= {f"action/{a}": float(count) / rollout.actions.size for a, count in enumerate(counts)}
+            counts = np.bincount(rollout.transitions(rollout.actions), minlength=self.action_size)
+            metrics |= {f"action/{a}": float(count) / rollout.size for a, count in enumerate(counts)}
         else:
             metrics["action_std"] = float(self.network.log_std.detach().exp().mean())
         return metrics
@@ -193,9 +200,9 @@ class OnPolicyAgent:
                 actions = (parameters + std * draw).astype(np.float32)
             return inputs, parameters, actions, policy.to_environment(actions, self.action_space)
 
-        rollout = collect(self.envs, self.obs, act, noise, self.log)
+        rollout = collect(self.envs, self.obs, act, noise, self.log, self.ended)
         self.obs = rollout.next_obs
-        return rollout
+        return rollout if rollout.size else self._collect()  # one step of copies that were all to be reset
 
     @torch.no_grad()  # not inference mode: the update takes gradients through functions of these tensors
     def _prepare(self, rollout: Rollout) -> tuple[Batch, float]:
@@ -214,27 +221,30 @@ class OnPolicyAgent:
         rewards = rollout.rewards.astype(np.float64)
         if config.normalize_reward:
             scaled, self.reward_scale = normalize.scale_rewards(
-                rewards, rollout.done, self.reward_scale, config.gamma, config.clip_reward
+                rewards, rollout.done, self.reward_scale, config.gamma, config.clip_reward, real=rollout.real
             )
             rewards = scaled.astype(np.float64)
-        advantages = gae(
-            rewards,
-            before,
-            next_values(rollout, before, last, final),
-            rollout.terminated,
-            rollout.done,
-            config.gamma,
-            config.gae_lambda,
+        advantages = rollout.transitions(
+            gae(
+                rewards,
+                before,
+                next_values(rollout, before, last, final),
+                rollout.terminated,
+                rollout.done,
+                config.gamma,
+                config.gae_lambda,
+            )
         )
+        before = rollout.transitions(before)
         returns = advantages + before
         spread = float(np.var(returns))
         explained = 1.0 - float(np.var(returns - before)) / spread if spread > 0 else float("nan")
         targets = returns
         if self.return_moments is not None:
-            self.return_moments = normalize.update(self.return_moments, returns.ravel(), "returns")
+            self.return_moments = normalize.update(self.return_moments, returns, "returns")
             targets = normalize.normalize(returns, self.return_moments)
-        actions = torch.from_numpy(rollout.actions.reshape(steps * n_envs, *rollout.actions.shape[2:]))
-        parameters = rollout.parameters.reshape(steps * n_envs, -1)
+        actions = torch.from_numpy(rollout.transitions(rollout.actions))
+        parameters = rollout.transitions(rollout.parameters)
         if self.closed_form is not None:
             log_probs = torch.from_numpy(self.closed_form.log_probs(parameters, actions.numpy()))
         else:
@@ -242,14 +252,14 @@ class OnPolicyAgent:
             log_probs, _ = self.network.log_prob_and_entropy(on_device, actions.to(self.device))
 
         def column(array: np.ndarray) -> Tensor:
-            return torch.from_numpy(array.ravel().astype(np.float32)).to(self.device)
+            return torch.from_numpy(array.astype(np.float32)).to(self.device)
 
         batch = Batch(
-            obs=inputs[: steps * n_envs].to(self.device),
+            obs=torch.from_numpy(rollout.transitions(rollout.inputs)).to(self.device),
             actions=actions.to(self.device),
             log_probs=log_probs,
             advantages=column(advantages),
-            values=column(critic[: steps * n_envs]),
+            values=column(rollout.transitions(critic[: steps * n_envs].reshape(steps, n_envs))),
             returns=column(targets),
         )
         return batch, explained
@@ -266,6 +276,8 @@ class OnPolicyAgent:
         arrays, _ = self.policy_checkpoint()
         arrays |= {f"optimizer.{name}": array for name, array in self.optimizer.state().items()}
         arrays["collect.obs"] = self.obs
+        if self.ended is not None:
+            arrays["collect.ended"] = self.ended
         arrays["collect.running_return"] = self.log.running_return
         arrays["collect.running_length"] = self.log.running_length
         arrays["collect.returns"] = np.array(self.log.returns, np.float64)
@@ -275,6 +287,8 @@ class OnPolicyAgent:
             [self.reward_scale.moments.count, self.reward_scale.moments.mean, self.reward_scale.moments.m2]
         )
         arrays["torch_rng"] = torch.get_rng_state().numpy().copy()
+        own, vitals = self.vitals.state()
+        arrays |= {f"vitals.{name}": array for name, array in own.items()}
         return arrays, {
             "generators": {name: generator.bit_generator.state for name, generator in self.generators.items()},
             "env_steps": self.env_steps,
@@ -283,6 +297,7 @@ class OnPolicyAgent:
             "episodes": self.log.episodes,
             "steps_finished": self.log.steps_finished,
             "steps_cut": self.log.steps_cut,
+            "vitals": vitals,
         }
 
     def load_state(self, arrays: Mapping[str, np.ndarray], meta: Mapping[str, Any]) -> None:
@@ -292,6 +307,8 @@ class OnPolicyAgent:
         own = {name.removeprefix("optimizer."): a for name, a in arrays.items() if name.startswith("optimizer.")}
         self.optimizer.load_state(own)
         self.obs = np.array(arrays["collect.obs"])
+        if self.ended is not None:
+            self.ended[:] = arrays["collect.ended"]
         count, mean, m2 = (float(v) for v in arrays["reward_scale.moments"])
         self.reward_scale = normalize.RewardScale(
             np.array(arrays["reward_scale.returns"]), normalize.Moments(count, np.asarray(mean), np.asarray(m2))
@@ -307,6 +324,8 @@ class OnPolicyAgent:
         )
         self.env_steps, self.gradient_steps = meta["env_steps"], meta["gradient_steps"]
         self.training_epochs = meta["training_epochs"]
+        own = {name.removeprefix("vitals."): a for name, a in arrays.items() if name.startswith("vitals.")}
+        self.vitals.load_state(own, meta["vitals"])
         for name, generator in self.generators.items():
             generator.bit_generator.state = meta["generators"][name]
         torch.set_rng_state(torch.from_numpy(np.array(arrays["torch_rng"])))

@@ -9,7 +9,6 @@ is what stepping our copies alone gives, with actions drawn beforehand.
 from __future__ import annotations
 
 import argparse
-import json
 import subprocess
 import sys
 import tempfile
@@ -19,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.interleave import compare, in_turn, machine, tell
+from benchmarks.interleave import as_json, compare, in_turn, machine, tell
 from rl_eval import envs, policy, seeding
 from rl_eval.rollout import play
 from rl_eval.run import read_checkpoint, read_run
@@ -107,7 +106,7 @@ def main() -> None:
     vector.close()
     floor.close()
     if given.json:
-        print(json.dumps({"benchmark": "evaluate", "machine": machine(), **found}, indent=2))
+        print(as_json("evaluate", found))
         return
     print(f"env steps a second over {given.episodes} episodes of LunarLander-v3; {machine()}")
     tell(found)

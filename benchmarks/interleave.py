@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import platform
 import statistics
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Mapping, Sequence
 from importlib.metadata import version
 from typing import Any
@@ -16,16 +18,31 @@ from typing import Any
 def machine(packages: Sequence[str] = ("torch", "gymnasium", "stable-baselines3", "numpy")) -> dict[str, Any]:
     """What the figures were measured on."""
     return {
-        "processor": platform.processor() or platform.machine(),
+        "processor": _processor(),
         "cores": len(os.sched_getaffinity(0)),
         "python": platform.python_version(),
         **{name: version(name) for name in packages},
     }
 
 
-def process(module: str, *arguments: str) -> dict[str, float]:
-    """One side as a process of its own; it prints one line of JSON last."""
-    done = subprocess.run([sys.executable, "-m", module, *arguments], capture_output=True, text=True, check=True)
+def _processor() -> str:
+    """Its model, where the system says."""
+    try:
+        with open("/proc/cpuinfo") as file:
+            names = [line.partition(":")[2].strip() for line in file if line.startswith("model name")]
+    except OSError:
+        names = []
+    return names[0] if names else platform.processor() or platform.machine()
+
+
+def process(module: str, *arguments: str) -> dict[str, Any]:
+    """One side as a process of its own; it prints one line of JSON last.
+
+    It is told with `--begun` when it was started, on `time.perf_counter`, which processes share: what it counts from
+    there holds the start of the interpreter and every import.
+    """
+    command = [sys.executable, "-m", module, *arguments, "--begun", repr(time.perf_counter())]
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
     return json.loads(done.stdout.strip().splitlines()[-1])
 
 
@@ -36,7 +53,7 @@ def in_turn(sides: Mapping[str, Callable[[], float]], rounds: int) -> dict[str, 
         order = list(sides) if turn % 2 == 0 else list(reversed(sides))
         for name in order:
             figures[name].append(sides[name]())
-            print(f"  round {turn + 1}/{rounds}  {name:<24} {figures[name][-1]:>12,.0f}", file=sys.stderr, flush=True)
+            print(f"  round {turn + 1}/{rounds}  {name:<24} {show(figures[name][-1]):>12}", file=sys.stderr, flush=True)
     return figures
 
 
@@ -45,15 +62,41 @@ def spread(values: Sequence[float]) -> dict[str, float]:
     return {"median": statistics.median(values), "min": min(values), "max": max(values)}
 
 
-def compare(figures: Mapping[str, Sequence[float]], ours: str, peer: str) -> dict[str, Any]:
-    """The spread of each side, and of the ratio of a round's two figures."""
-    ratios = [a / b for a, b in zip(figures[ours], figures[peer], strict=True)]
+def compare(figures: Mapping[str, Sequence[float]], ours: str, peer: str, *, less: bool = False) -> dict[str, Any]:
+    """The spread of each side, and of the ratio of a round's two figures: how many times better ours is.
+
+    Args:
+        less: less is better (seconds, bytes), so the ratio is the peer's figure over ours.
+    """
+    pairs = zip(figures[ours], figures[peer], strict=True)
+    ratios = [theirs / own if less else own / theirs for own, theirs in pairs]
     return {ours: spread(figures[ours]), peer: spread(figures[peer]), "ratio": spread(ratios)}
+
+
+def show(value: float) -> str:
+    """A figure with as many digits as it deserves."""
+    if not math.isfinite(value):
+        return "not reached"
+    if value == 0 or abs(value) >= 100:
+        return f"{value:,.0f}"
+    return f"{value:.3g}"
 
 
 def tell(found: Mapping[str, Mapping[str, Mapping[str, float]]]) -> None:
     """Print what `compare` found, a line a side and one for the ratio, under each heading."""
     for heading, sides in found.items():
         for name, figures in sides.items():
-            digits = "{:.2f}" if name == "ratio" else "{:,.0f}"
-            print(f"  {heading:<16} {name:<18} " + ", ".join(f"{k} {digits.format(v)}" for k, v in figures.items()))
+            print(f"  {heading:<20} {name:<22} " + ", ".join(f"{k} {show(v)}" for k, v in figures.items()))
+
+
+def as_json(name: str, found: Mapping[str, Any]) -> str:
+    """Everything that was found, as JSON; a figure that was not reached is null."""
+
+    def plain(value: Any) -> Any:
+        if isinstance(value, Mapping):
+            return {key: plain(each) for key, each in value.items()}
+        if isinstance(value, list | tuple):
+            return [plain(each) for each in value]
+        return None if isinstance(value, float) and not math.isfinite(value) else value
+
+    return json.dumps(plain({"benchmark": name, "machine": machine(), **found}), indent=2)

@@ -1,9 +1,11 @@
-"""The same work, ours and Stable-Baselines3's: env steps a second of the whole process, import included.
+"""The same work, ours and Stable-Baselines3's: env steps a second, of the whole process and once it runs.
 
-    python -m benchmarks.same_work [--agent ppo|a2c] [--steps N] [--rounds R] [--json]
+    python -m benchmarks.same_work [--agent ppo a2c] [--steps N] [--backend B] [--rounds R] [--json]
 
 LunarLander-v3 with the settings of the Stable-Baselines3 Zoo, Gymnasium stepping on both sides, the peer's
-environments made without rendering, one torch thread each.
+environments made without rendering, one torch thread each. `whole` counts from the start of the process, imports
+included; `steady` leaves out what comes before the first tenth of the steps. `--backend envpool` steps our side
+with EnvPool, which is another environment's work, and is reported apart.
 """
 
 from __future__ import annotations
@@ -11,18 +13,16 @@ from __future__ import annotations
 import argparse
 import json
 import time
+from collections.abc import Callable, Sequence
 
-BEGUN = time.perf_counter()
+from benchmarks.interleave import as_json, compare, in_turn, machine, process, tell
+from benchmarks.zoo import ZOO, after_updates, peer_model
 
-ZOO = {
-    "ppo": {"n_envs": 16, "n_steps": 1024, "batch_size": 64, "n_epochs": 4, "gamma": 0.999, "gae_lambda": 0.98,
-            "lr": 3e-4, "ent_coef": 0.01},
-    "a2c": {"n_envs": 8, "n_steps": 5, "gamma": 0.995, "gae_lambda": 1.0, "lr": 8.3e-4, "ent_coef": 1e-5},
-}  # fmt: skip
+WARM_UP = 0.1  # of the steps
 
 
-def ours(agent: str, steps: int) -> int:
-    """Env steps taken by our agent."""
+def ours(agent: str, steps: int, backend: str, tick: Callable[[int], bool]) -> int:
+    """Env steps taken by our agent; `tick` is told of each update."""
     import torch
     from threadpoolctl import threadpool_limits
 
@@ -32,58 +32,73 @@ def ours(agent: str, steps: int) -> int:
     torch.set_num_threads(1)
     threadpool_limits(1, user_api="blas")
     config = CONFIGS[agent](**ZOO[agent])
-    vector = envs.make(envs.validate({"name": "lunarlander"}), n_envs=config.n_envs, part="train")
+    env = envs.validate({"name": "lunarlander", "backend": backend})
+    vector = envs.make(env, n_envs=config.n_envs, part="train")
     generators = {name: seeding.generator(1, name) for name in ("init", "policy", "minibatch")}
     learner = config.build(vector, generators=generators, total_steps=steps)
     learner.start(list(range(config.n_envs)))
     while learner.env_steps < steps:
         learner.iterate()
+        tick(learner.env_steps)
     return learner.env_steps
 
 
-def peer(agent: str, steps: int) -> int:
+def peer(agent: str, steps: int, backend: str, tick: Callable[[int], bool]) -> int:
     """Env steps taken by Stable-Baselines3's agent."""
-    import gymnasium as gym
-    import stable_baselines3
-    import torch
-    from stable_baselines3.common.env_util import make_vec_env
-
-    torch.set_num_threads(1)
-    zoo = dict(ZOO[agent])
-    zoo["learning_rate"] = zoo.pop("lr")
-    vector = make_vec_env(lambda: gym.make("LunarLander-v3", render_mode=None), n_envs=zoo.pop("n_envs"), seed=1)
-    model = getattr(stable_baselines3, agent.upper())("MlpPolicy", vector, device="cpu", seed=1, **zoo)
-    model.learn(steps)
+    model = peer_model(agent)
+    model.learn(steps, after_updates(tick))
     return model.num_timesteps
 
 
-def main() -> None:
-    from benchmarks.interleave import compare, in_turn, machine, process, tell
+def side(given: argparse.Namespace) -> dict[str, float]:
+    """The rates of one side, in this process."""
+    warm: list[tuple[float, int]] = []
 
+    def tick(env_steps: int) -> bool:
+        if not warm and env_steps >= WARM_UP * given.steps:
+            warm.append((time.perf_counter(), env_steps))
+        return True
+
+    taken = {"ours": ours, "peer": peer}[given.side](given.agent[0], given.steps, given.backend, tick)
+    ended = time.perf_counter()
+    since, before = warm[0]
+    return {"whole": taken / (ended - given.begun), "steady": (taken - before) / (ended - since)}
+
+
+def main(argv: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--agent", choices=ZOO, nargs="+", default=list(ZOO))
-    parser.add_argument("--steps", type=int, default=49_152)
+    parser.add_argument("--steps", type=int, default=196_608)
+    parser.add_argument("--backend", choices=("gymnasium", "envpool"), default="gymnasium", help="of our side")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--side", choices=("ours", "peer"), help=argparse.SUPPRESS)
-    given = parser.parse_args()
+    parser.add_argument("--begun", type=float, help=argparse.SUPPRESS)
+    given = parser.parse_args(argv)
     if given.side:
-        taken = {"ours": ours, "peer": peer}[given.side](given.agent[0], given.steps)
-        print(json.dumps({"steps_per_s": taken / (time.perf_counter() - BEGUN)}))
+        print(json.dumps(side(given)))
         return
     found = {}
     for agent in given.agent:
-        arguments = ("--agent", agent, "--steps", str(given.steps))
+        arguments = ("--agent", agent, "--steps", str(given.steps), "--backend", given.backend)
+        steady: dict[str, list[float]] = {"ours": [], "stable-baselines3": []}
 
-        def side(name: str, arguments: tuple[str, ...] = arguments) -> float:
-            return process("benchmarks.same_work", *arguments, "--side", name)["steps_per_s"]
+        def whole(name: str, which: str, arguments: tuple[str, ...] = arguments, steady: dict = steady) -> float:
+            rates = process("benchmarks.same_work", *arguments, "--side", which)
+            steady[name].append(rates["steady"])
+            return rates["whole"]
 
-        sides = {"ours": lambda side=side: side("ours"), "stable-baselines3": lambda side=side: side("peer")}
-        found[agent] = compare(in_turn(sides, given.rounds), "ours", "stable-baselines3")
+        sides = {
+            "ours": lambda whole=whole: whole("ours", "ours"),
+            "stable-baselines3": lambda whole=whole: whole("stable-baselines3", "peer"),
+        }
+        found[f"{agent}, whole"] = compare(in_turn(sides, given.rounds), "ours", "stable-baselines3")
+        found[f"{agent}, steady"] = compare(steady, "ours", "stable-baselines3")
     if given.json:
-        print(json.dumps({"benchmark": "same_work", "machine": machine(), **found}, indent=2))
+        print(as_json("same_work", {"backend": given.backend, "steps": given.steps, **found}))
         return
-    print(f"env steps a second, LunarLander-v3, Zoo settings; {machine()}")
+    what = f"env steps a second over {given.steps:,}, LunarLander-v3, Zoo settings, ours on {given.backend}"
+    print(f"{what}; {machine()}")
     tell(found)
 
 

@@ -1,4 +1,4 @@
-"""Environment steps a second: one Gymnasium environment, N copies in one process, and in two.
+"""Environment steps a second: one Gymnasium environment, N copies in one process, and in two; and by EnvPool.
 
 Every round runs each of them once, in turn, so that what else the machine does falls on all alike; a ratio is
 taken within a round. `python -m benchmarks.stepping [--env LunarLander-v3] [--copies 64] [--json]`
@@ -16,6 +16,7 @@ import gymnasium as gym
 from gymnasium.vector import AsyncVectorEnv, AutoresetMode, SyncVectorEnv
 
 from benchmarks.interleave import compare, in_turn, machine, spread
+from rl_eval.envs import pool
 from rl_eval.envs.gym import Config, make
 
 SLICE_S = 0.4  # of each contender in each round
@@ -27,6 +28,8 @@ RATIOS = (
     ("workers", "gymnasium_sync"),
     ("workers", "gymnasium_async"),
 )
+# Apart, since its start states are others; where it is installed and has the environment.
+ENVPOOL_RATIOS = (("envpool", "one_environment"), ("envpool", "workers"))
 
 
 def one_environment(env_id: str) -> tuple[Callable[[], int], Callable[[], None]]:
@@ -47,15 +50,19 @@ def one_environment(env_id: str) -> tuple[Callable[[], int], Callable[[], None]]
 
 
 def vector(envs: gym.vector.VectorEnv) -> tuple[Callable[[], int], Callable[[], None]]:
-    """Likewise for N copies; a step of N copies counts as N."""
+    """Likewise for N copies; a step of N copies counts as N, less those that EnvPool spends on resets."""
     envs.reset(seed=0)
     envs.action_space.seed(0)
     actions = [envs.action_space.sample() for _ in range(10)]
+    resets_next = envs.metadata["autoreset_mode"] == AutoresetMode.NEXT_STEP
 
     def some() -> int:
+        fillers = 0
         for action in actions:
-            envs.step(action)
-        return len(actions) * envs.num_envs
+            _, _, terminated, truncated, _ = envs.step(action)
+            if resets_next:
+                fillers += int((terminated | truncated).sum())
+        return len(actions) * envs.num_envs - fillers
 
     for _ in range(WARM_UP_STEPS):
         envs.step(actions[0])
@@ -78,6 +85,9 @@ def contenders(env_id: str, copies: int, workers: int):
         "gymnasium_sync": lambda: vector(gymnasiums(SyncVectorEnv)),
         "gymnasium_async": lambda: vector(gymnasiums(AsyncVectorEnv)),
     }
+    if pool.installed() and pool.task_of(gym.spec(env_id), {}) is not None:
+        config = Config(id=env_id, backend="envpool")
+        building["envpool"] = lambda: vector(make(config, n_envs=copies, part="train"))
     built, ready_s = {}, {}
     for name, build in building.items():
         begun = time.perf_counter()
@@ -131,6 +141,7 @@ def run(env_id: str, copies: int, workers: int, rounds: int, wait_s: float) -> d
     figures = in_turn({name: partial(slice_of, some) for name, (some, _) in built.items()}, rounds)
     for _, close in built.values():
         close()
+    ratios = RATIOS + (ENVPOOL_RATIOS if "envpool" in figures else ())
     return {
         "env": env_id,
         "copies": copies,
@@ -138,7 +149,7 @@ def run(env_id: str, copies: int, workers: int, rounds: int, wait_s: float) -> d
         "rounds": rounds,
         "began_on_an_idle_machine": sum(quiet) / len(quiet),
         "steps_per_s": {name: spread(values) for name, values in figures.items()},
-        "ratios": {f"{one}/{other}": compare(figures, one, other)["ratio"] for one, other in RATIOS},
+        "ratios": {f"{one}/{other}": compare(figures, one, other)["ratio"] for one, other in ratios},
         "ready_s": ready_s,
         "machine": machine(("gymnasium", "numpy", "Box2D")),
     }

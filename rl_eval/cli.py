@@ -15,6 +15,7 @@ import typer
 
 from rl_eval import __version__
 from rl_eval.errors import InputError
+from rl_eval.qase_app import app as qase_app
 
 _HELP = """Prove whether a reinforcement-learning agent is good enough.
 
@@ -27,7 +28,7 @@ decide it on held-out episodes:
   pytest suites/ --run onnx:policy.onnx            # an exported policy
   pytest suites/ --run sb3:ppo:model.zip --trust   # a Stable-Baselines3 model, which is a pickle
 
-The commands below do the rest. Exit status: 0 done, 2 bad input.
+The commands below do the rest. Exit status: 0 done, 2 bad input; `verify`: 1 where something differs.
 """
 
 app = typer.Typer(
@@ -38,6 +39,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+app.add_typer(qase_app, name="qase")
 
 
 def _show_version(asked: bool) -> None:
@@ -126,6 +128,188 @@ def _export_onnx(directory: Path, file: Path) -> tuple[Path, int]:
     except OSError as error:
         raise InputError(f"{file} cannot be written ({error.strerror}): name another file") from error
     return file, len(model)
+
+
+@app.command()
+def verify(
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="A run directory of train.py.", show_default=False)],
+    trust: Annotated[
+        bool, typer.Option("--trust", help="Import the module that the run's env.id names (`module:Env-v0`).")
+    ] = False,
+) -> int:
+    """Replay a run from its config, and say whether the bytes agree.
+
+    \b
+      rl-eval verify outputs/<date>/<run>
+
+    The run is trained once more in a temporary directory: to its end, or, where it was stopped, as far as
+    its last snapshot. Then every snapshot, metrics.csv but for its times, and the results are compared. A
+    difference is told by its first row and column, or by its tensor, with what could explain it: other
+    versions, threads, hardware, data, or another commit. It takes as long as the training did.
+
+    Exit status: 0 all agrees, 1 something differs, 2 bad input.
+    """
+    from rl_eval import terminal
+    from rl_eval.run import read_run
+    from rl_eval.verify import verify as compare
+
+    found = read_run(run)
+    steps = [found.info.get("env_steps")] if found.finished else [int(p.name[5:]) for p in found.snapshots()[-1:]]
+    total = steps[0] if steps and isinstance(steps[0], int) else None
+    with terminal.Progress(total, f"replay of {run.name}") as progress:
+        told = compare(run, trust=trust, on_step=lambda env_steps, *_: progress.update(env_steps))
+    for finding in told.findings:
+        typer.echo(
+            f"differs  {finding.part}: {finding.difference}" if finding.difference else f"agrees   {finding.part}"
+        )
+    if told.agrees:
+        typer.echo(f"{run}: every byte agrees, {told.env_steps:,} env steps replayed")
+        return 0
+    for explanation in told.explanations or ("nothing that is recorded; uncommitted changes of the code are not",):
+        typer.echo(f"could explain it: {explanation}")
+    typer.echo(f"{run}: differs, {told.env_steps:,} env steps replayed")
+    return 1
+
+
+@app.command()
+def compare(
+    runs: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="RUN...",
+            help="Run directories, sweeps, offline W&B folders, wandb:entity/project[?group=...].",
+            show_default=False,
+        ),
+    ],
+    baseline: Annotated[
+        list[str] | None,
+        typer.Option("--baseline", metavar="RUN", help="What the others are compared with; may be repeated."),
+    ] = None,
+    metric: Annotated[
+        str | None, typer.Option("--metric", help="A task metric; default: what the runs were selected by.")
+    ] = None,
+    episodes: Annotated[
+        int | None,
+        typer.Option("--episodes", min=1, help="Episodes each run plays; default: 100, or a whole finite set."),
+    ] = None,
+    alpha: Annotated[
+        float, typer.Option("--alpha", help="Chance of calling equals worse, and of calling them better.")
+    ] = 0.05,
+    verdicts: Annotated[bool, typer.Option("--verdicts", help="Beside it, the criteria of each verdict.json.")] = False,
+    gate: Annotated[bool, typer.Option("--gate", help="Exit 1 when the candidate is worse, with evidence.")] = False,
+    html: Annotated[Path | None, typer.Option("--html", metavar="FILE", help="Write a page too.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,
+    trust: Annotated[
+        bool, typer.Option("--trust", help="Import the module that the runs' env.id names (`module:Env-v0`).")
+    ] = False,
+) -> int:
+    """Put runs side by side: what differs, what they reach, and which is better, with evidence.
+
+    \b
+      rl-eval compare outputs/<date>/<sweep>
+      rl-eval compare outputs/<date>/<new run>... --baseline outputs/<date>/<old run> --gate
+      rl-eval compare 'wandb:team/project?group=night' --html night.html
+
+    Runs that differ in nothing but their seed are one group. The first group, or the runs of --baseline, is the
+    baseline; the last is the candidate. All judged snapshots play the same episodes, apart from training and
+    from every gate.
+
+    Exit status: 0 done, 1 with --gate where the candidate is worse with evidence, 2 bad input, or runs that
+    cannot be compared.
+    """
+    from rl_eval import terminal
+    from rl_eval.compare import command
+
+    with terminal.Progress(None, "comparing") as progress:
+        found = command.compare_runs(
+            runs,
+            baseline or (),
+            metric=metric,
+            episodes=episodes,
+            alpha=alpha,
+            with_verdicts=verdicts,
+            trust=trust,
+            ledger=command.LEDGER,
+            on_episodes=progress.episodes,
+        )
+    return command.tell(found, gate=gate, html=html, as_json=as_json)
+
+
+@app.command()
+def report(
+    runs: Annotated[
+        list[Path], typer.Argument(metavar="RUN...", help="Run directories, or a sweep.", show_default=False)
+    ],
+    out: Annotated[
+        Path | None, typer.Option("--out", metavar="FILE", help="Default: report.html in the run or sweep.")
+    ] = None,
+    trust: Annotated[
+        bool, typer.Option("--trust", help="Import the module that a run's env.id names (`module:Env-v0`).")
+    ] = False,
+) -> None:
+    """Write one HTML page on a run, or on several: verdict, evidence, curves, behaviour, findings, provenance.
+
+    \b
+      rl-eval report outputs/<date>/<run>
+      rl-eval report outputs/<date>/<sweep>
+      rl-eval report outputs/<date>/<run> outputs/<date>/<other run> --out both.html
+
+    The page is one file that loads nothing and runs no script. train.py writes the page of a run at its end.
+    """
+    from rl_eval.report import write_report
+
+    typer.echo(write_report(runs, out, trust=trust))
+
+
+@app.command()
+def doctor(
+    runs: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="RUN...", help="Run directories, a sweep, or a CSV file of metrics.", show_default=False
+        ),
+    ],
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object instead of text.")] = False,
+    columns: Annotated[
+        str | None,
+        typer.Option(
+            "--columns", metavar="OURS=THEIRS,...", help="Of a CSV file: which column is which.", show_default=False
+        ),
+    ] = None,
+    trust: Annotated[
+        bool, typer.Option("--trust", help="Import the module that the run's env.id names (`module:Env-v0`).")
+    ] = False,
+) -> None:
+    """Say why a run fails: what it shows, what that means, and what to change.
+
+    \b
+      rl-eval doctor outputs/<date>/<run>
+      rl-eval doctor outputs/<date>/<sweep>     # and whether the seed decides how good its runs are
+      rl-eval doctor logs/                      # progress.csv or monitor.csv of Stable-Baselines3
+      rl-eval doctor run.csv --columns env_steps=step,episode_return_mean=reward
+
+    The most important finding comes first, causes before symptoms. `try:` is an override of train.py, to be
+    pasted. The run's curves are read and its policy is played on the selection part, never on the gate's.
+
+    Exit status: 0 whatever was found, 2 bad input.
+    """
+    from rl_eval import diagnostics, terminal
+    from rl_eval.run import as_json as json_of
+
+    mapped = None if columns is None else diagnostics.parse_columns(columns)
+    readings = [diagnostics.read(path, trust=trust, columns=mapped) for path in diagnostics.runs_in(runs)]
+    told: list[dict[str, Any]] = []
+    for reading in readings:
+        findings = [finding.to_json() for finding in diagnostics.examine(reading)]
+        told.append({"run": str(reading.path), "findings": findings, "missing": reading.missing})
+    together = [finding.to_json() for finding in diagnostics.seed_luck(readings)]
+    if as_json:
+        typer.echo(json_of(told[0] if len(told) == 1 else {"runs": told, "together": together}), nl=False)
+        return
+    for each in told:
+        terminal.print_findings(each["findings"], each["missing"], heading=each["run"] if len(told) > 1 else None)
+    if len(told) > 1:
+        terminal.print_findings(together, heading=f"{len(told)} runs together")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError,
 from rl_eval import envs
 from rl_eval.errors import InputError, nearest
 from rl_eval.metrics import list_metrics, lookup
-from rl_eval.rewards import RewardFunction
+from rl_eval.rewards import RewardFunction, as_range
 from rl_eval.target import resolve
 from rl_eval.tracking import TrackerConfig, check_tracker
 
@@ -148,9 +148,11 @@ def load(values: Mapping[str, Any]) -> RunConfig:
         env_config = domain.Config.model_validate(env)
     except ValidationError as error:
         raise InputError(sentence(error, env, "env", domain.Config.model_fields)) from error
-    if set(config.reward) != {"terms"}:
-        raise InputError(f"reward has the keys {', '.join(config.reward) or 'none'}: it takes `terms` alone")
+    if "terms" not in config.reward or not set(config.reward) <= {"terms", "range"}:
+        raise InputError(f"reward has the keys {', '.join(config.reward) or 'none'}: it takes `terms`, and `range`")
     RewardFunction.from_config(config.reward["terms"])
+    if "range" in config.reward:
+        as_range("reward.range", config.reward["range"])
     select = config.select.model_copy(update={"metric": config.select.metric or domain.SELECT_METRIC})
     return config.model_copy(update={"agent": agent_config, "env": env_config, "select": select})
 

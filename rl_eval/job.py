@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import sys
 import traceback
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,15 +13,16 @@ from rl_eval import config as configs
 from rl_eval import run as runs
 from rl_eval import terminal
 from rl_eval.errors import InputError
-from rl_eval.tracking import open_tracker, verdict_summary
-from rl_eval.training import train
+from rl_eval.tracking import confusion_plot, evidence_plots, open_tracker, verdict_summary
+from rl_eval.training import not_written, train
 
 
 def run(values: Mapping[str, Any], directory: Path, *, sweep: Path | None, suites: Path) -> None:
     """Train in `directory`, write `verdict.json` there, and print the criteria.
 
     What happened is written in the directory: a run that could not begin leaves none behind, and one
-    that failed says so in its `run.json`. Errors are printed here, so that the other jobs of a sweep go on.
+    that failed says so in its `run.json`. Errors are printed here, so that the other jobs of a sweep go on;
+    a job of its own then ends the process with status 2 (bad input) or 1.
 
     Args:
         values: the composed config.
@@ -29,12 +31,22 @@ def run(values: Mapping[str, Any], directory: Path, *, sweep: Path | None, suite
     """
     resume = values.get("resume") is not None
     try:
-        config = configs.load(runs.read_run(directory).config if resume else values)
-        trained = _learn(config, directory, sweep, suites, resume)
+        with runs.held(directory):
+            config = configs.load(runs.read_run(directory).config if resume else values)
+            trained = _learn(config, directory, sweep, suites, resume)
     except InputError as error:
-        if not (directory / "run.json").exists():
+        if not resume and not (directory / "run.json").exists():
             shutil.rmtree(directory, ignore_errors=True)
         terminal.print_error(str(error))
+        if not _finished(directory):
+            _end(2, sweep)
+        return
+    except OSError as error:
+        reason = not_written(error)
+        if reason is None or not (directory / "run.json").exists():
+            raise
+        terminal.print_error(f"{reason}: make room, then judge the run with `pytest suites/ --run {directory}`")
+        _end(1, sweep)
         return
     except Exception:
         if not (directory / "run.json").exists():
@@ -46,6 +58,24 @@ def run(values: Mapping[str, Any], directory: Path, *, sweep: Path | None, suite
         raise KeyboardInterrupt
     if trained.info["status"] == "failed":
         terminal.print_error(f"training failed: {trained.info['reason']}")
+
+
+def _end(status: int, sweep: Path | None) -> None:
+    """End the process, but for a job of a sweep: the others go on."""
+    if sweep is None:
+        sys.exit(status)
+
+
+def _finished(directory: Path) -> bool:
+    try:
+        return runs.read_run(directory).finished
+    except InputError:
+        return False
+
+
+def _note(sentence: str) -> None:
+    console = terminal.console_for(stderr=True)
+    console.print(f"note: {sentence}", soft_wrap=True)
 
 
 def _learn(config: configs.RunConfig, directory: Path, sweep: Path | None, suites: Path, resume: bool) -> runs.Run:
@@ -63,17 +93,71 @@ def _learn(config: configs.RunConfig, directory: Path, sweep: Path | None, suite
             def on_step(env_steps: int, episode_return_mean: float, score: float) -> None:
                 progress.update(env_steps, episode_return_mean=episode_return_mean, select_score=score)
 
-            trained = train(config, directory, tracker=tracker, on_step=on_step, resume=resume)
+            trained = train(config, directory, tracker=tracker, on_step=on_step, notice=_note, resume=resume)
         status = trained.info["status"]
-        results = trained.info["results"] or {}
+        results, rows = trained.info["results"] or {}, []
         tracker.summary({f"results/{name}": value for name, value in results.items()})
         if status == "finished":
             rows = _judge(trained, suites)
             tracker.summary(verdict_summary(rows))
+            if config.tracker.name == "wandb":  # the one that draws
+                tracker.draw([*evidence_plots(rows), *_confusion(directory)])
+                tracker.keep("policy", _files(trained.judged_snapshot()) | _present(directory, "config.yaml"))
+        if status == "failed" or any(row["decision"] in ("FAIL", "INCONCLUSIVE") for row in rows):
+            _doctor(directory)
         print(f"run: {directory}")
+        if status != "interrupted":
+            _report(directory)
+            tracker.keep("report", _present(directory, "report.html", "verdict.json", "run.json", "metrics.csv"))
         return trained
     finally:
         tracker.close(status)
+
+
+def _confusion(directory: Path) -> list[Any]:
+    """What the judged policy flags, on episodes that no gate plays, where flagging has a meaning."""
+    from rl_eval.report.behaviour import observe
+    from rl_eval.report.reading import read
+
+    try:
+        seen = observe(read(directory), trust=True)  # the person who trained it typed what it names
+    except InputError as error:
+        _note(f"no confusion matrix was drawn ({error})")
+        return []
+    counted = seen.confusion
+    return [confusion_plot(counted.tp, counted.fp, counted.fn, counted.tn, seen.part)] if counted else []
+
+
+def _files(folder: Path) -> dict[str, Path]:
+    return {path.name: path for path in sorted(folder.iterdir()) if path.is_file()}
+
+
+def _present(directory: Path, *names: str) -> dict[str, Path]:
+    return {name: directory / name for name in names if (directory / name).is_file()}
+
+
+def _doctor(directory: Path) -> None:
+    """Say what doctor finds first; the report and `rl-eval doctor` have the rest."""
+    from rl_eval import diagnostics
+
+    try:
+        found = diagnostics.examine(diagnostics.read(directory, trust=True))  # typed by the person who trained it
+    except InputError as error:
+        _note(f"doctor could not look at the run ({error})")
+        return
+    for finding in [each for each in found if each.severity != "note"][:2]:
+        terminal.console_for().print(diagnostics.sentence(finding), soft_wrap=True)
+
+
+def _report(directory: Path) -> None:
+    """Write the page on the run; what goes wrong with it is told, and fails nothing."""
+    from rl_eval.report import write_report
+
+    try:
+        print(f"report: {write_report([directory], trust=True)}")  # the person who trained it typed what it names
+    except Exception as error:
+        reason = " ".join(str(error).split()) or type(error).__name__
+        _note(f"no report was written ({reason}): try `rl-eval report {directory}`")
 
 
 def _judge(trained: runs.Run, suites: Path) -> list[dict[str, Any]]:

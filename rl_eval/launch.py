@@ -182,8 +182,6 @@ def launch(root: Path, argv: Sequence[str], job: Callable[[], None]) -> int:
     0: training finished, whatever the verdict; 1: it failed; 2: bad input, nothing was written;
     130: Ctrl-C.
     """
-    from rl_eval import terminal
-
     try:
         flags, overrides = split(argv)
         if any(flag.split("=")[0] in NOT_RUNS for flag in flags):
@@ -192,6 +190,8 @@ def launch(root: Path, argv: Sequence[str], job: Callable[[], None]) -> int:
             return 0
         directories = _prepare(root, flags, overrides)
     except InputError as error:
+        from rl_eval import terminal  # slow to load, and `--help` does without
+
         terminal.print_error(str(error))
         return 2
     interrupted = False
@@ -280,4 +280,5 @@ def _outcome(directories: list[Path], interrupted: bool) -> int:
     statuses = {r.info["status"] for r in runs}
     if interrupted or "interrupted" in statuses:
         return 130
-    return 1 if failed or "failed" in statuses else 0
+    # A job that has ended and left its run "running" could not write down why.
+    return 1 if failed or statuses & {"failed", "running"} else 0

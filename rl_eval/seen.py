@@ -10,7 +10,7 @@ two different ones share a fingerprint with probability 7e-9.
 
 from __future__ import annotations
 
-import os
+import io
 import re
 import zipfile
 from collections.abc import Mapping
@@ -19,11 +19,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from gymnasium.vector import VectorEnv, VectorWrapper
+from gymnasium.vector import AutoresetMode, VectorEnv, VectorWrapper
 
 from rl_eval import envs
 from rl_eval.envs.base import EnvConfig
 from rl_eval.errors import InputError
+from rl_eval.run import write_bytes
 
 FILE = "seen.npz"
 SCHEMA = 1
@@ -218,24 +219,29 @@ class Recorder:
 
 
 class Watched(VectorWrapper):
-    """Shows a recorder the first observation of every episode of a SAME_STEP vector environment."""
+    """Shows a recorder the first observation of every episode of a vector environment that resets on its own."""
 
     def __init__(self, env: VectorEnv, recorder: Recorder):
         super().__init__(env)
         self.recorder = recorder
+        self._next_step = env.metadata.get("autoreset_mode") == AutoresetMode.NEXT_STEP
+        self._ended = np.zeros(env.num_envs, bool)  # in the last step
 
     def reset(self, *, seed=None, options=None):
         """Start every copy."""
         obs, infos = self.env.reset(seed=seed, options=options)
         self.recorder.add(np.array(obs))
+        self._ended = np.zeros(self.num_envs, bool)
         return obs, infos
 
     def step(self, actions):
-        """One step; where an episode ended, the observation is the first of the next one."""
+        """One step; where an episode ended, in this step or the one before it, the next one begins."""
         result = self.env.step(actions)
         done = result[2] | result[3]
-        if done.any():
-            self.recorder.add(result[0][done])  # a mask copies
+        begins = self._ended if self._next_step else done
+        self._ended = done
+        if begins.any():
+            self.recorder.add(result[0][begins])  # a mask copies
         return result
 
 
@@ -281,14 +287,10 @@ def write(directory: Path, seen: Seen) -> None:
     for part in ("train", "select"):
         prints: Fingerprints = getattr(seen, part)
         arrays |= {part: prints.exact, f"{part}_near": prints.near, f"{part}_times": prints.times}
-    path = directory / FILE
-    aside = path.with_name(f".{FILE}.{os.getpid()}.tmp")
-    with open(aside, "wb") as file:
-        typed: dict[str, Any] = {name: np.asarray(arrays[name], dtype) for name, dtype in _MEMBERS.items()}
-        np.savez(file, **typed)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(aside, path)
+    typed: dict[str, Any] = {name: np.asarray(arrays[name], dtype) for name, dtype in _MEMBERS.items()}
+    content = io.BytesIO()
+    np.savez(content, **typed)
+    write_bytes(directory / FILE, content.getbuffer())
 
 
 def read(directory: Path) -> Seen | None:

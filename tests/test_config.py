@@ -193,9 +193,9 @@ REFUSED = {
     "hardware.device": ("tpu", r"^hardware\.device='tpu' is not valid: .*'cpu', 'cuda' or 'auto'$"),
     "tracker.name": ("wand", r"^tracker\.name='wand' is not valid: choose none, wandb, tensorboard$"),
     "tracker.project": ("p", r"^tracker\.project is not a key of tracker: it has name$"),
-    "reward": ({}, r"^reward has the keys none: it takes `terms` alone$"),
+    "reward": ({}, r"^reward has the keys none: it takes `terms`, and `range`$"),
     "reward.terms": (None, r"^reward\.terms=None is not a section of named terms"),
-    "reward.weight": (2, r"^reward has the keys terms, weight: it takes `terms` alone$"),
+    "reward.weight": (2, r"^reward has the keys terms, weight: it takes `terms`, and `range`$"),
     "reward.terms.matrix": (3, r"^reward\.terms\.matrix=3 is not a section "),
 }
 

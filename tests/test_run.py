@@ -1,11 +1,16 @@
 """The run directory: exclusive, atomic, whole or refused, and never a way out of itself."""
 
 import csv
+import errno
 import hashlib
 import json
 import math
 import multiprocessing
 import os
+import re
+import shutil
+import subprocess
+import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -191,7 +196,7 @@ def test_a_checkpoint_comes_back_to_the_bit_and_is_plain_safetensors(tmp_path_fa
     assert same(native, back)
     assert (meta["loss"], meta["steps"]) == (None, 3)
     assert same(native, safetensors.numpy.load_file(path / "policy.safetensors"))  # for any other program too
-    assert {file.name for file in path.iterdir()} == {"policy.safetensors", "policy.json"}
+    assert {file.name for file in path.iterdir()} == {"policy.safetensors", "policy.json", "policy.sha256"}
     assert [file.name for file in path.parent.iterdir()] == ["step_1"]
 
 
@@ -209,11 +214,11 @@ def test_a_checkpoint_replaces_the_one_before(tmp_path):
 
 
 @settings(deadline=None, max_examples=60)
-@given(data=st.data())
-def test_one_bit_changed_or_one_byte_lost_is_refused_by_name(tmp_path_factory, data):
+@given(data=st.data(), name=st.sampled_from(["policy.safetensors", "policy.json"]))
+def test_one_bit_changed_or_one_byte_lost_is_refused_by_name(tmp_path_factory, data, name):
     path = tmp_path_factory.mktemp("damaged") / "step_1"
-    run.write_checkpoint(path, "policy", {"w": np.arange(8, dtype=np.float32), "b": np.array(True)}, {})
-    file = path / "policy.safetensors"
+    run.write_checkpoint(path, "policy", {"w": np.arange(8, dtype=np.float32), "b": np.array(True)}, {"steps": 7})
+    file = path / name
     whole = bytearray(file.read_bytes())
     if data.draw(st.booleans(), "truncate"):
         damaged = whole[: data.draw(st.integers(0, len(whole) - 1))]
@@ -221,25 +226,115 @@ def test_one_bit_changed_or_one_byte_lost_is_refused_by_name(tmp_path_factory, d
         damaged, bit = whole.copy(), data.draw(st.integers(0, 8 * len(whole) - 1))
         damaged[bit // 8] ^= 1 << bit % 8
     file.write_bytes(damaged)
-    with pytest.raises(InputError, match=r"step_1/policy\.safetensors is truncated or altered"):
+    with pytest.raises(run.DamagedError, match=rf"step_1/{re.escape(name)} is truncated or altered") as error:
         run.read_checkpoint(path, "policy")
+    assert str(error.value) == f"{error.value.finding}: use another snapshot of the run"
+
+
+@settings(deadline=None, max_examples=40)
+@given(data=st.data())
+def test_a_damaged_record_of_the_hashes_is_refused_too(tmp_path_factory, data):
+    path = tmp_path_factory.mktemp("damaged") / "step_1"
+    run.write_checkpoint(path, "policy", {"w": np.arange(8)}, {})
+    file = path / "policy.sha256"
+    whole = bytearray(file.read_bytes())
+    end = whole.rindex(b"\n")  # the last line end says nothing
+    if data.draw(st.booleans(), "truncate"):
+        whole = whole[: data.draw(st.integers(0, end - 1))]
+    else:
+        bit = data.draw(st.integers(0, 8 * end - 1))
+        whole[bit // 8] ^= 1 << bit % 8
+    file.write_bytes(whole)
+    with pytest.raises(run.DamagedError, match=r"step_1/policy\.(safetensors|json) is truncated or altered"):
+        run.read_checkpoint(path, "policy")
+
+
+@pytest.mark.skipif(shutil.which("sha256sum") is None, reason="there is no sha256sum here")
+def test_sha256sum_checks_a_checkpoint(made):
+    path = made / "snapshots" / "step_20"
+    command = ["sha256sum", "--check", "--strict", "policy.sha256"]
+    done = subprocess.run(command, cwd=path, capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (0, "policy.safetensors: OK\npolicy.json: OK\n")
+    (path / "policy.json").write_text("{}")
+    assert subprocess.run(command, cwd=path, capture_output=True).returncode == 1
 
 
 def test_other_damage_is_refused_by_name(made):
     path = made / "snapshots" / "step_20"
-    meta = run.read_json(path / "policy.json")
-    (path / "policy.safetensors").write_bytes(b"not what it says")
+    payload, text = b"not what it says", (path / "policy.json").read_bytes()
+    (path / "policy.safetensors").write_bytes(payload)
     with pytest.raises(InputError, match=r"policy\.safetensors is truncated or altered"):
         run.read_checkpoint(path, "policy")
-    run.write_json(path / "policy.json", {**meta, "sha256": hashlib.sha256(b"not what it says").hexdigest()})
+    sums = [f"{hashlib.sha256(content).hexdigest()}  policy.{ending}\n" for content, ending in
+            ((payload, "safetensors"), (text, "json"))]  # fmt: skip
+    (path / "policy.sha256").write_text("".join(sums))
     with pytest.raises(InputError, match=r"policy\.safetensors is not a safetensors file"):
         run.read_checkpoint(path, "policy")
-    (path / "policy.safetensors").unlink()
-    with pytest.raises(InputError, match=r"policy\.safetensors cannot be read .*use another snapshot"):
-        run.read_checkpoint(path, "policy")
-    (path / "policy.json").unlink()
-    with pytest.raises(InputError, match=r"policy\.json does not exist"):
-        run.read_checkpoint(path, "policy")
+    for name in ("safetensors", "sha256"):
+        (path / f"policy.{name}").unlink()
+        with pytest.raises(InputError, match=rf"policy\.{name} does not exist: use another snapshot"):
+            run.read_checkpoint(path, "policy")
+
+
+@pytest.mark.parametrize("call", ["fsync", "replace", "mkdir"])
+def test_a_checkpoint_that_cannot_be_written_leaves_what_was_there_and_nothing_else(tmp_path, monkeypatch, call):
+    run.write_checkpoint(tmp_path / "step_1", "state", {"a": np.array(1)}, {})
+
+    def full(*_args, **_kwargs):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, call, full)
+        with pytest.raises(OSError, match=r"No space left on device.*step_"):
+            run.write_checkpoint(tmp_path / "step_2", "state", {"a": np.array(2)}, {})
+    assert [path.name for path in tmp_path.iterdir()] == ["step_1"]
+    assert run.read_checkpoint(tmp_path / "step_1", "state")[0]["a"] == 1
+
+
+def test_what_a_killed_process_left_is_removed_and_nothing_else(made):
+    for place in (".run.json.7.tmp", "snapshots/.step_3.7.gone", "resume/.step_3.7.tmp"):
+        (made / place).mkdir(parents=True) if "step" in place else (made / place).write_text("{")
+    keep = {".hydra", ".tmp", "x.7.tmp", ".a.b.tmp"}
+    for name in keep:
+        (made / name).mkdir()
+    run.remove_leftovers(made)
+    assert {path.name for path in made.iterdir()} == {*keep, "snapshots", "resume", "run.json", "config.yaml"}
+    assert {path.name for path in (made / "snapshots").iterdir()} == {"step_20", "step_100"}
+    assert not list((made / "resume").iterdir())
+
+
+# -- the lock ----------------------------------------------------------------------------------------------------------
+
+HOLD = """
+import sys, pathlib
+from rl_eval import run
+with run.held(pathlib.Path(sys.argv[1])):
+    print(1, flush=True)
+    input()
+"""
+
+
+def test_one_process_holds_a_run_and_a_killed_one_holds_nothing(made):
+    other = subprocess.Popen(
+        [sys.executable, "-c", HOLD, str(made)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    assert other.stdout.readline() == "1\n"
+    with (
+        pytest.raises(InputError, match="run is in use by another process, which trains or verifies it"),
+        run.held(made),
+    ):
+        pass
+    other.kill()
+    other.communicate()
+    for _ in range(2):  # and it is given up at the end
+        with run.held(made):
+            pass
+
+
+def test_a_run_that_cannot_be_written_cannot_be_held(made):
+    (made / "run.lock").mkdir()
+    with pytest.raises(InputError, match=r"run\.lock cannot be written"), run.held(made):
+        pass
 
 
 STATES = st.recursive(
@@ -299,6 +394,37 @@ def test_numbers_come_back_to_the_bit_and_a_cut_log_is_one_that_stopped_there(tm
     log.append({"env_steps": 1, "loss": 0.5})
     short.append({"env_steps": 1, "loss": 0.5})
     assert whole.read_bytes() == stopped.read_bytes()
+
+
+@pytest.mark.parametrize("taken", [0, 1, 7])
+def test_a_row_that_the_disk_does_not_take_leaves_the_log_as_it_was(tmp_path, monkeypatch, taken):
+    file = tmp_path / "metrics.csv"
+    log = run.MetricsLog(file)
+    write = os.write
+
+    def fill_up(descriptor, content):
+        if taken and len(content) > taken:
+            return write(descriptor, bytes(content[:taken])) if len(content) > 2 * taken else full()
+        return full()
+
+    def full():
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    for steps in (1, 2):
+        before = file.read_bytes() if file.exists() else b""
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "write", fill_up)
+            with pytest.raises(OSError, match=r"No space left on device.*metrics\.csv"):
+                log.append({"env_steps": steps, "loss": 0.123456789012345})
+        assert file.read_bytes() == before
+        log.append({"env_steps": steps, "loss": 0.5})
+        assert log.rows() == steps
+
+
+def test_a_row_that_a_crash_cut_short_is_not_read(tmp_path):
+    (tmp_path / "metrics.csv").write_text("env_steps,loss\n1,0.5\n2,0.25")
+    assert run.read_metrics(tmp_path / "metrics.csv")["env_steps"].tolist() == [1]
+    assert run.MetricsLog(tmp_path / "metrics.csv").rows() == 1
 
 
 def test_a_log_that_is_missing_or_no_table_of_numbers_is_refused_by_name(tmp_path):

@@ -10,6 +10,7 @@ from pathlib import Path
 import gymnasium as gym
 import numpy as np
 import pytest
+from gymnasium.vector import AutoresetMode
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays_of
@@ -134,6 +135,29 @@ def test_the_recorder_is_a_multiset(chunks, saved_at):
     pairs = zip(found.near.tolist(), found.times.tolist(), strict=True)
     assert dict(zip(found.exact.tolist(), pairs, strict=True)) == expected
     assert (np.diff(found.exact.astype(object)) > 0).all()
+
+
+@pytest.mark.parametrize("mode", [AutoresetMode.SAME_STEP, AutoresetMode.NEXT_STEP], ids=lambda mode: mode.name)
+def test_watched_shows_the_first_observation_of_every_episode(mode):
+    """Against a single environment, whose every reset is seen."""
+    recorder = seen.Recorder()
+    vector = seen.Watched(gym.vector.SyncVectorEnv([lambda: gym.make("CartPole-v1")], autoreset_mode=mode), recorder)
+    single = gym.make("CartPole-v1")
+    vector.reset(seed=3)
+    starts, over = [single.reset(seed=3)[0]], False
+    while len(starts) < 6:
+        _, _, terminated, truncated, _ = vector.step(np.array([1]))
+        if over:  # this was the step that only resets
+            starts.append(single.reset()[0])
+        else:
+            _, _, ends, cut, _ = single.step(1)
+            assert (bool(terminated[0]), bool(truncated[0])) == (ends, cut)
+            if (ends or cut) and mode == AutoresetMode.SAME_STEP:
+                starts.append(single.reset()[0])
+        over = mode == AutoresetMode.NEXT_STEP and bool(terminated[0] or truncated[0]) and not over
+    expected = seen.Fingerprints.of(*seen.of_observations(np.stack(starts)))
+    for name, column in vars(expected).items():
+        assert np.array_equal(getattr(recorder.fingerprints(), name), column)
 
 
 def test_a_full_recorder_keeps_what_it_has_and_counts_the_rest():

@@ -75,8 +75,10 @@ def test_the_run_directory_is_complete(finished):
     assert suite["suite"] == "cartpole"
     assert "cartpole" in done.stdout
     assert "env steps" in done.stderr
+    assert "report.html" in done.stdout
+    assert (run / "report.html").read_text().startswith("<!doctype html>")
     everything = {p.suffix for p in run.rglob("*") if p.is_file()}
-    assert everything <= {".json", ".yaml", ".csv", ".safetensors", ".npz"}
+    assert everything <= {".json", ".yaml", ".csv", ".safetensors", ".sha256", ".npz", ".lock", ".html"}
 
 
 def test_same_seed_twice_is_the_same_run(finished, tmp_path):

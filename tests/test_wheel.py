@@ -140,6 +140,14 @@ def test_a_stranger_has_the_package_and_not_our_networks(stranger):
     assert at(stranger, "rl-eval", "--version")[1].startswith("rl-eval ")
 
 
+def test_a_stranger_reads_the_report_of_a_run(stranger, exported):
+    status, told = at(stranger, "rl-eval", "report", str(stranger.parent / "ours"), "--out", "page.html")
+    assert (status, told.strip()) == (0, "page.html")
+    page = (stranger / "page.html").read_text()
+    assert page.startswith("<!doctype html>")
+    assert "whose networks are only known in its checkout" in page
+
+
 def test_a_stranger_gates_an_exported_policy(stranger, exported):
     status, told = gate(stranger, "--run", exported)
     assert status == 0

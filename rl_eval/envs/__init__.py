@@ -6,7 +6,8 @@ A domain module offers, by convention:
 - `make(config, *, n_envs, part, autoreset) -> gymnasium.vector.VectorEnv`, whose `infos["outcome"]` is a
   dict of arrays `[N]` on every step. `autoreset=True` is Gymnasium's SAME_STEP with `infos["final_obs"]`
   (array `[N, ...]`, valid where the mask `infos["_final_obs"]` is set). `autoreset=False` is DISABLED:
-  a finished copy stays idle until `reset(options={"reset_mask": mask})`.
+  a finished copy stays idle until `reset(options={"reset_mask": mask})`. For `part="train"` autoreset may be
+  NEXT_STEP, and `backend` says what steps the copies: `gymnasium`, `envpool`, or `native` for one that does it itself.
 - `OUTCOME`: the names in the outcome.
 - `SELECT_METRIC`: the task metric that chooses between snapshots where the config names none.
 - `BASELINES`: name -> `build(config) -> Policy`, the policies that `baseline:<name>` can name.

@@ -156,6 +156,23 @@ class Batch:
             env.close()
 
 
+def flat_space(env: gym.Env) -> gym.spaces.Box:
+    """The observation space of an environment that can be a copy.
+
+    Raises:
+        InputError: its observations or actions are not supported.
+    """
+    space = env.observation_space
+    if not isinstance(space, gym.spaces.Box) or len(space.shape) != 1:
+        raise InputError(
+            f"not supported: observations of {type(space).__name__} with shape {space.shape}; "
+            "flat Box and Discrete observations are"
+        )
+    if not isinstance(env.action_space, gym.spaces.Box | gym.spaces.Discrete):
+        raise InputError(f"not supported: actions of {type(env.action_space).__name__}; Box and Discrete actions are")
+    return space
+
+
 class GymnasiumVector(VectorEnv):
     """N Gymnasium environments behind preallocated arrays.
 
@@ -167,18 +184,11 @@ class GymnasiumVector(VectorEnv):
         num_envs: N, where other processes step more.
     """
 
+    backend = "gymnasium"
+
     def __init__(self, copies: list[gym.Env], *, autoreset: bool = True, num_envs: int | None = None):
         first = copies[0]
-        space = first.observation_space
-        if not isinstance(space, gym.spaces.Box) or len(space.shape) != 1:
-            raise InputError(
-                f"not supported: observations of {type(space).__name__} with shape {space.shape}; "
-                "flat Box and Discrete observations are"
-            )
-        if not isinstance(first.action_space, gym.spaces.Box | gym.spaces.Discrete):
-            raise InputError(
-                f"not supported: actions of {type(first.action_space).__name__}; Box and Discrete actions are"
-            )
+        space = flat_space(first)
         self.num_envs = num_envs or len(copies)
         self.single_observation_space, self.single_action_space = space, first.action_space
         self.observation_space = batch_space(space, self.num_envs)

@@ -9,8 +9,9 @@ import gymnasium as gym
 from gymnasium.vector import VectorEnv
 from pydantic import Field
 
+from rl_eval.envs import pool
 from rl_eval.envs.base import EnvConfig
-from rl_eval.envs.copies import GymnasiumVector, make_copies
+from rl_eval.envs.copies import GymnasiumVector, flat_space, make_copies
 from rl_eval.envs.workers import WorkersVector, processes, travels
 from rl_eval.errors import InputError, nearest
 
@@ -28,6 +29,9 @@ class Config(EnvConfig):
     success_return: float | None = Field(None, description="an episode with at least this return is a success")
     workers: Literal["auto"] | Annotated[int, Field(ge=0)] = Field(
         "auto", description="processes that step the copies, this one included; changes no result"
+    )
+    backend: Literal["auto", "gymnasium", "envpool"] = Field(
+        "gymnasium", description="what steps the copies in training; auto: EnvPool where that can"
     )
 
 
@@ -69,14 +73,45 @@ def _line(error: Exception) -> str:
     return f"{type(error).__name__}: {text}" if isinstance(error, LookupError) or not text else text
 
 
-def make(config: Config, *, n_envs: int, part: str, autoreset: bool = True) -> VectorEnv:
-    """N copies of the environment; `part` has no meaning here, since seeds keep the parts apart.
+def _task(config: Config, spec: gym.envs.registration.EnvSpec) -> str | None:
+    """The id of the environment in EnvPool where that is to step it.
 
     Raises:
-        InputError: unknown id, wrong kwargs, missing dependency, or a space that is not supported.
+        InputError: `env.backend=envpool`, and EnvPool is not here or has no such environment.
+    """
+    if config.backend == "gymnasium" or (config.backend == "auto" and not pool.installed()):
+        return None
+    if not pool.installed():
+        raise InputError(
+            "env.backend=envpool: EnvPool is not installed: install it with `pip install '.[fast]'`, "
+            "or use env.backend=gymnasium"
+        )
+    task = pool.task_of(spec, config.kwargs)
+    if task is None and config.backend == "envpool":
+        raise InputError(
+            f"env.backend=envpool: EnvPool has no environment that is known to be env.id={config.id!r} with "
+            f"env.kwargs={config.kwargs!r}: use env.backend=gymnasium"
+        )
+    return task
+
+
+def make(config: Config, *, n_envs: int, part: str, autoreset: bool = True) -> VectorEnv:
+    """N copies of the environment.
+
+    Args:
+        part: seeds keep the parts apart; but only training may be stepped by EnvPool, with NEXT_STEP autoreset.
+
+    Raises:
+        InputError: unknown id, wrong kwargs, missing dependency, a space that is not supported, or a back end
+            that is not there.
     """
     spec = _spec(config)
+    task = _task(config, spec) if part == "train" and autoreset else None
     try:
+        if task is not None:
+            (env,) = make_copies(spec, config.kwargs, 1)
+            flat_space(env)
+            return pool.EnvPoolVector(task, env, n_envs, pool.threads(n_envs))
         count = processes(config.workers, spec, config.kwargs, n_envs)
         if count > 1 and not travels(spec, config.kwargs):
             raise InputError(

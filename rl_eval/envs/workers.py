@@ -311,7 +311,7 @@ def processes(wanted: str | int, spec: EnvSpec, kwargs: dict[str, Any], num_envs
     """
     if wanted != "auto":
         return max(1, min(int(wanted), num_envs))
-    if num_envs < 2 or not is_gymnasiums(spec) or _cores() < 2 or _is_worker() or not travels(spec, kwargs):
+    if num_envs < 2 or not is_gymnasiums(spec) or cores() < 2 or is_worker() or not travels(spec, kwargs):
         return 1
     step_s = _step_s(spec.to_json(), json.dumps(kwargs))
     if step_s < PAYS_STEP_S or step_s * num_envs < PAYS_VECTOR_STEP_S:
@@ -328,7 +328,8 @@ def travels(spec: EnvSpec, kwargs: dict[str, Any]) -> bool:
     return same and hasattr(socket, "send_fds") and hasattr(os, "sched_yield")
 
 
-def _cores() -> int:
+def cores() -> int:
+    """How many cores this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
@@ -348,7 +349,7 @@ def _core_is_free() -> bool:
     return sorted(running)[2] < (os.cpu_count() or 1)
 
 
-def _is_worker() -> bool:
+def is_worker() -> bool:
     """Whether another process shares its work out to this one and its like: joblib, multiprocessing, pytest-xdist."""
     return multiprocessing.parent_process() is not None or "PYTEST_XDIST_WORKER" in os.environ
 

@@ -22,6 +22,7 @@ from rl_eval.evidence.decision import Decision, units_needed
 from rl_eval.evidence.direction import Direction, meets, wants_above
 from rl_eval.evidence.many import Decisions, decide_many
 from rl_eval.evidence.paired import Paired, decide_paired
+from rl_eval.evidence.path import Path
 from rl_eval.evidence.ratio import (
     RATIO_METRICS,
     Counts,
@@ -43,6 +44,7 @@ __all__ = [
     "Direction",
     "Interval",
     "Paired",
+    "Path",
     "RatioTest",
     "Trend",
     "clip_to_bounds",

@@ -9,6 +9,7 @@ import numpy as np
 from rl_eval.errors import InputError
 from rl_eval.evidence.decision import Decision, Verdict
 from rl_eval.evidence.direction import Direction, check_direction, meets, wants_above
+from rl_eval.evidence.path import Path, moments, rounded
 from rl_eval.evidence.two_sided import TwoSided, chunks
 
 
@@ -37,6 +38,7 @@ class Sequential(ABC):
         self._sides = TwoSided(unit_theta, alpha, population, grid)
         self._ends = (0.0, 1.0)
         self._latched: Decision | None = None
+        self._trace: list[np.ndarray] = []  # [4, n] each: lower, upper, log K⁺, log K⁻
 
     @property
     def units(self) -> int:
@@ -47,6 +49,17 @@ class Sequential(ABC):
     def decision(self) -> Decision:
         """The decision so far."""
         return self._latched or self._describe("INCONCLUSIVE", self.units, *self._ends)
+
+    @property
+    def path(self) -> Path | None:
+        """How the evidence grew up to the decision; None before the first unit."""
+        if not self.units:
+            return None
+        at = moments(self.units)
+        lower, upper, up, down = np.concatenate(self._trace, axis=1)[:, at - 1]
+        ends = (rounded(np.array([self._unscaled(value) for value in each])) for each in (lower, upper))
+        wealth = (up, down) if wants_above(self.direction) else (down, up)
+        return Path(tuple(at.tolist()), *ends, *(rounded(each) for each in wealth))
 
     @abstractmethod
     def _scaled(self, start: int, stop: int) -> np.ndarray:
@@ -91,6 +104,7 @@ class Sequential(ABC):
 
     def _chunk(self, start: int, stop: int) -> None:
         ends = self._sides.advance(self._scaled(start, stop))
+        self._trace.append(np.stack([ends.lower, ends.upper, ends.up, ends.down]))
         defined, forbidden = self._defined(start, stop), self._forbidden(start, stop)
         if stop == self.population:
             defined[-1] = False  # the last unit of a set leaves no doubt for evidence to settle

@@ -27,12 +27,20 @@ def check_alpha(alpha: float) -> None:
 
 
 class Ends(NamedTuple):
-    """After each of n units: the interval in [0, 1], and whether the mean is above or below the threshold; `[n]`."""
+    """After each of n units, each `[n]`.
+
+    Attributes:
+        lower, upper: the interval in [0, 1].
+        above, below: whether the mean is above or below the threshold.
+        up, down: log K⁺ and log K⁻ at the threshold.
+    """
 
     lower: np.ndarray
     upper: np.ndarray
     above: np.ndarray
     below: np.ndarray
+    up: np.ndarray
+    down: np.ndarray
 
 
 class TwoSided:
@@ -76,7 +84,7 @@ class TwoSided:
         Args:
             x: `[n, 1]` in [0, 1], or `[n, K]` where units depend on the candidate.
         """
-        too_low, too_high = self._reject(x)
+        too_low, too_high, up, down = self._reject(x)
         too_low = np.logical_or.accumulate(too_low, axis=0) | self._too_low
         too_high = np.logical_or.accumulate(too_high, axis=0) | self._too_high
         if len(x):
@@ -88,23 +96,25 @@ class TwoSided:
             upper=self.candidates[np.minimum(last - from_above + 1, last)],
             above=from_below > self._theta,
             below=from_above > last - self._theta,
+            up=up[:, self._theta],
+            down=down[:, self._theta],
         )
 
     def evidence(self, above: bool) -> float:
         """log K of one side at the threshold."""
         return float((self.wealth.up if above else self.wealth.down)[self._theta])
 
-    def _reject(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Whether each candidate is rejected as too low and as too high at each unit, each `[n, K]`."""
+    def _reject(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+        """Whether each candidate is rejected as too low and as too high, and both log-wealths, each `[n, K]`."""
         if self.population is None:
             up, down = self.wealth.advance(x, self.candidates[None])
-            return up >= self._bar, down >= self._bar
+            return up >= self._bar, down >= self._bar, up, down
         sums = self.wealth.sums_before(x)
         before = self.seen + np.arange(len(x))[:, None]
         means = conditional_means(self.candidates, sums, before, self.population)
         low, high = impossible(self.candidates, sums + x, before + 1, self.population)
         up, down = self.wealth.advance(x, means)
-        return (up >= self._bar) | low, (down >= self._bar) | high
+        return (up >= self._bar) | low, (down >= self._bar) | high, up, down
 
 
 def chunks(count: int) -> Iterator[slice]:

@@ -91,6 +91,11 @@ class Arena:
         if not min(self.fixed, self.most):
             raise InputError("no held-out episode is left to judge by: give another gate_seed")
 
+    def what_is_played(self) -> tuple:
+        """Equal where two arenas of one environment play the same units."""
+        gone = None if self._gone is None else self._gone.tobytes()
+        return tuple(self.seeds), self.fixed, self.most, gone, tuple(self._domain.fingerprints(self.env).items())
+
     def idle_copies(self) -> VectorEnv:
         """Copies that nobody plays on, to be reset."""
         if not self._idle:

@@ -90,7 +90,7 @@ class RatioEvidence(_Evidence):
         found = self._test.decision
         if found.estimate is None:
             raise InputError(undefined(self._metric.name))
-        self.verdict = decided(self.blank, found, self._test.theta, self._note)
+        self.verdict = decided(self.blank, found, self._test.theta, self._note, self._test.path)
 
 
 class MeanEvidence(_Evidence):
@@ -157,5 +157,6 @@ class MeanEvidence(_Evidence):
             blank = replace(self.blank, reference=spec or None)
             if spec:
                 blank = replace(blank, metric=f"{blank.metric} minus that of {spec}")
-            each.append(replace(decided(blank, test.decision, self._theta), metric=self._metric.name))
+            verdict = decided(blank, test.decision, self._theta, path=test.path)
+            each.append(replace(verdict, metric=self._metric.name))
         self.verdict = min(each, key=lambda verdict: (order[verdict.decision], verdict.lead))

@@ -13,7 +13,7 @@ from rl_eval.gates.arena import OnEpisodes
 from rl_eval.gates.arenas import Arenas, Judged
 from rl_eval.gates.by_estimate import Estimate
 from rl_eval.gates.commands import train_command
-from rl_eval.gates.controls import beside_criteria, item_verdict
+from rl_eval.gates.controls import beside_criteria, item_verdict, what_they_rest_on
 from rl_eval.gates.facing import face, trial_of
 from rl_eval.gates.leaks import look_for_leaks
 from rl_eval.gates.schema import Criterion, Suite
@@ -21,6 +21,9 @@ from rl_eval.gates.selection import BarePolicy, Selection
 from rl_eval.gates.trial import Trial, blank_verdict
 from rl_eval.gates.verdict import CriterionVerdict, SuiteVerdict, decide, decided, shown
 from rl_eval.run import Run
+
+# What the controls of the latest suites came to: the jobs of a sweep are all judged by the same ones.
+_beside_before: dict[tuple, list[CriterionVerdict]] = {}
 
 _SEVERITY = {"ERROR": 0, "FAIL": 1, "INCONCLUSIVE": 2, "PASS": 3}
 
@@ -134,7 +137,16 @@ def _play(suite: Suite, run: Judged, arenas: Arenas) -> Played:
 
 def _beside(suite: Suite, runs: Sequence[Judged], arenas: Arenas) -> list[CriterionVerdict]:
     try:
-        return beside_criteria(suite, arenas.of(runs[0]))
+        arena = arenas.of(runs[0])
+        key = what_they_rest_on(suite, arena)
+        if key is None or key not in _beside_before:
+            found = beside_criteria(suite, arena)
+            if key is None:
+                return found
+            while len(_beside_before) >= 8:
+                _beside_before.pop(next(iter(_beside_before)))
+            _beside_before[key] = found
+        return _beside_before[key]
     except InputError as error:
         return _not_beside(suite, str(error))
 

@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 from pydantic import ValidationError
 
+from rl_eval import diagnostics
 from rl_eval.envs.base import EnvConfig
 from rl_eval.errors import InputError
 from rl_eval.evidence import RATIO_METRICS
@@ -131,6 +132,9 @@ def _environment(document: Document, key: str, values: Mapping[str, Any]) -> Env
 def _criterion(document: Document, spec: SuiteSpec, env: EnvConfig, name: str) -> Criterion:
     given = spec.criteria[name]
     here = ("criteria", name)
+    if given.diagnostic is not None:
+        given = _finds_nothing(document, (*here, "diagnostic"), given.diagnostic)
+    assert given.metric is not None
     try:
         metric = lookup(given.metric)
         base = lookup(metric.base) if metric.base else None
@@ -154,6 +158,15 @@ def _criterion(document: Document, spec: SuiteSpec, env: EnvConfig, name: str) -
     else:
         unit = metric.unit
     return Criterion(name, given, metric, document.line(here), unit, bounds, base)
+
+
+def _finds_nothing(document: Document, location: Sequence[str], name: str) -> CriterionSpec:
+    """The criterion that a diagnostic stands for: its metric is 1 where it finds nothing above a note."""
+    try:
+        diagnostics.lookup(name)
+    except InputError as error:
+        raise document.error(location, str(error)) from error
+    return CriterionSpec(metric=f"diagnostic.{name}", at_least=1.0, by="estimate")
 
 
 def _unit(spec: SuiteSpec, metric: Metric, env: EnvConfig) -> Literal["episode", "case", "run"]:

@@ -20,8 +20,8 @@ from rl_eval.run import Run, find_runs, read_json, read_run
 
 # Where data lies is not what it is: the fingerprints of a run say that.
 LOCATIONS = frozenset({"path"})
-# Nor is how many processes step it.
-_NOT_IDENTITY = LOCATIONS | {"workers"}
+# Nor is what steps it, and in how many processes.
+_NOT_IDENTITY = LOCATIONS | {"workers", "backend"}
 # Parts of a run's config that change neither what it learns nor how.
 _INCIDENTAL = ("name", "resume", "tracker")
 
@@ -198,7 +198,8 @@ def _comparable(run: Run, *, with_seed: bool) -> dict[str, Any]:
     """What two runs must have in common to be repeats of one another."""
     left_out = _INCIDENTAL if with_seed else (*_INCIDENTAL, "seed")
     config = {key: value for key, value in run.config.items() if key not in left_out}
-    return {**config, "env": _identity(environment_of(run))}
+    # Another back end draws other start states.
+    return {**config, "env": _identity(environment_of(run)), "backend": run.info.get("backend")}
 
 
 def _started(run: Run) -> str:

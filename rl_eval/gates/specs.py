@@ -38,9 +38,10 @@ class _Strict(BaseModel):
 
 
 class CriterionSpec(_Strict):
-    """One condition on one metric."""
+    """One condition on one metric, or a diagnostic that must find nothing above a note."""
 
-    metric: str = Field(description="the name of a metric")
+    metric: str | None = Field(None, description="the name of a metric")
+    diagnostic: str | None = Field(None, description="instead of a metric: a diagnostic of `rl-eval doctor`")
     at_least: Number | None = Field(None, description="the smallest value that passes")
     at_most: Number | None = Field(None, description="the largest value that passes")
     better_than: Policies | None = Field(
@@ -55,7 +56,15 @@ class CriterionSpec(_Strict):
 
     @model_validator(mode="after")
     def _one_condition(self) -> CriterionSpec:
+        if (self.metric is None) == (self.diagnostic is None):
+            said = "neither metric nor" if self.metric is None else "both metric and"
+            raise ValueError(f"has {said} diagnostic: give one of them")
         given = [name for name in ("at_least", "at_most", "better_than") if getattr(self, name) is not None]
+        if self.diagnostic is not None:
+            beside = sorted(self.model_fields_set - {"diagnostic"})
+            if beside:
+                raise ValueError(f"has diagnostic and {beside[0]}: remove {beside[0]}, which only a metric takes")
+            return self
         if len(given) != 1:
             said = f"has {' and '.join(given)}" if given else "has no condition"
             raise ValueError(f"{said}: give exactly one of at_least, at_most and better_than")

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
 from rl_eval.evidence import Decision as Evidence
+from rl_eval.evidence import Path as EvidencePath
 from rl_eval.evidence import meets
 
 # INCONCLUSIVE: the evidence did not suffice; NEEDS_RUNS is what one run cannot show, said by train.py alone.
@@ -31,6 +32,7 @@ class CriterionVerdict:
         more: for INCONCLUSIVE, about how many further units would decide; None where that cannot be said.
         population: by evidence, whether it speaks of cases to come (source) or of this finite set (set).
         reference: the policy that the estimate is a paired difference to, or whose value the threshold is.
+        path: by evidence, how it grew while the policy of `run` played.
     """
 
     suite: str
@@ -51,6 +53,7 @@ class CriterionVerdict:
     more: int | None = None
     population: str | None = None
     reference: str | None = None
+    path: EvidencePath | None = None
 
     @property
     def lead(self) -> float:
@@ -107,12 +110,15 @@ class SuiteVerdict:
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> SuiteVerdict:
         """The inverse of `to_json`."""
-        criteria = tuple(
-            CriterionVerdict(**{**each, "interval": tuple(each["interval"]) if each.get("interval") else None})
-            for each in values["criteria"]
-        )
+        criteria = tuple(map(_criterion, values["criteria"]))
         given = {name: value for name, value in values.items() if name != "passed"}
         return cls(**{**given, "runs": tuple(given["runs"]), "criteria": criteria})
+
+
+def _criterion(values: Mapping[str, Any]) -> CriterionVerdict:
+    interval, path = values.get("interval"), values.get("path")
+    found: EvidencePath | None = EvidencePath(**{name: tuple(each) for name, each in path.items()}) if path else None
+    return CriterionVerdict(**{**values, "interval": tuple(interval) if interval else None, "path": found})
 
 
 def shown(value: float | None, other: float | None = None) -> str:
@@ -150,13 +156,16 @@ def decide(blank: CriterionVerdict, estimate: float, threshold: float, of: str) 
     return replace(found, detail=detail, misses_by=None if passes else -found.lead)
 
 
-def decided(blank: CriterionVerdict, found: Evidence, threshold: float, note: str = "") -> CriterionVerdict:
+def decided(
+    blank: CriterionVerdict, found: Evidence, threshold: float, note: str = "", path: EvidencePath | None = None
+) -> CriterionVerdict:
     """What the evidence said, in one sentence.
 
     Args:
         blank: the verdict without a decision, its units_max, population and reference set.
         threshold: of the estimate that the evidence is about.
         note: what else is to be known, such as the reference's own value.
+        path: how the evidence grew.
     """
     low, high = found.interval
     verdict = replace(
@@ -167,6 +176,7 @@ def decided(blank: CriterionVerdict, found: Evidence, threshold: float, note: st
         interval=(low if math.isfinite(low) else None, high if math.isfinite(high) else None),
         units=found.stopped_at,
         more=found.more,
+        path=path,
     )
     if found.decision != "PASS" and verdict.lead <= 0:
         verdict = replace(verdict, misses_by=-verdict.lead)

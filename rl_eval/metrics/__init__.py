@@ -4,7 +4,7 @@ A metric is registered by its name. Task metrics read the outcomes of recorded e
 """
 
 from rl_eval.metrics._actions import action_share
-from rl_eval.metrics._artefacts import artefacts_complete, numbers_agree
+from rl_eval.metrics._artefacts import artefacts_complete, disagreements, numbers_agree
 from rl_eval.metrics._confusion import Confusion, confusion
 from rl_eval.metrics._cost import mean_cost
 from rl_eval.metrics._detection import accuracy, f1, false_positive_rate, mcc, precision, recall
@@ -15,6 +15,7 @@ from rl_eval.metrics._registry import (
     higher_is_better,
     list_metrics,
     lookup,
+    metric,
     task_metrics,
 )
 from rl_eval.metrics._returns import mean_length, mean_return, median_return, min_return, success_rate
@@ -30,6 +31,7 @@ __all__ = [
     "artefacts_complete",
     "compute",
     "confusion",
+    "disagreements",
     "f1",
     "false_positive_rate",
     "higher_is_better",
@@ -41,6 +43,7 @@ __all__ = [
     "mean_length",
     "mean_return",
     "median_return",
+    "metric",
     "min_return",
     "numbers_agree",
     "precision",

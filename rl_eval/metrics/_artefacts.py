@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -45,31 +45,42 @@ def numbers_agree(run: Run) -> list[str]:
     """1 when the run's step counts and final figures agree wherever they are written, else 0."""
     from rl_eval.run import read_metrics
 
+    try:
+        logged = read_metrics(run.path / "metrics.csv").get("env_steps", np.zeros(0))
+    except InputError as error:
+        return [str(error), *disagreements(run.info, run.config, None)]
+    return disagreements(run.info, run.config, logged)
+
+
+def disagreements(info: Mapping[str, Any], config: Mapping[str, Any], logged: np.ndarray | None) -> list[str]:
+    """A sentence on each two figures of a run that cannot both be true.
+
+    Args:
+        info: `run.json`.
+        config: `config.yaml`.
+        logged: `env_steps` of `metrics.csv`, `[rows]`; None where it cannot be read.
+    """
     faults = []
-    env_steps = run.info.get("env_steps")
+    env_steps = info.get("env_steps")
     if not isinstance(env_steps, int):
         return [f"run.json says {env_steps!r} env_steps, which is not a count"]
-    parts: dict[str, Any] = {name: run.info.get(f"steps_{name}") for name in ("finished", "in_flight", "cut")}
+    parts: dict[str, Any] = {name: info.get(f"steps_{name}") for name in ("finished", "in_flight", "cut")}
     missing = [name for name, value in parts.items() if not isinstance(value, int)]
     if missing:
         faults.append(f"run.json does not say steps_{missing[0]}")
     elif sum(parts.values()) != env_steps:
         counted = " + ".join(f"{value:,} {name.replace('_', ' ')}" for name, value in parts.items())
         faults.append(f"run.json says {env_steps:,} env_steps, but its episodes hold {counted}")
-    try:
-        logged = read_metrics(run.path / "metrics.csv").get("env_steps", np.zeros(0))
-    except InputError as error:
-        faults.append(str(error))
-    else:
-        if not len(logged) or logged[-1] != env_steps:
-            last = f"{int(logged[-1]):,}" if len(logged) else "none"
-            faults.append(f"run.json says {env_steps:,} env_steps, but the last of metrics.csv is {last}")
-    return faults + _final_figures(run)
+    if logged is not None and (not len(logged) or logged[-1] != env_steps):
+        last = f"{logged[-1]:,.0f}" if len(logged) else "none"
+        faults.append(f"run.json says {env_steps:,} env_steps, but the last of metrics.csv is {last}")
+    return faults + _final_figures(info, config)
 
 
-def _final_figures(run: Run) -> list[str]:
+def _final_figures(info: Mapping[str, Any], config: Mapping[str, Any]) -> list[str]:
     """The final results must be possible as the figures of one set of episodes."""
-    results: dict[str, Any] = run.info.get("results") or {}
+    found = info.get("results")
+    results: Mapping[str, Any] = found if isinstance(found, Mapping) else {}
     figures = [results.get(name) for name in ("min", "mean", "max", "std")]
     low, mean, high, std = (float(value) if isinstance(value, int | float) else math.nan for value in figures)
     if not all(math.isfinite(value) for value in (low, mean, high, std)):
@@ -79,9 +90,10 @@ def _final_figures(run: Run) -> list[str]:
     if not low - slack <= mean <= high + slack or not -slack <= std <= widest + slack:
         return [f"run.json says a mean of {mean:.6g} ± {std:.6g} between {low:.6g} and {high:.6g}, which cannot be"]
     # the judged snapshot was scored when it was chosen and again at the end, on the same episodes
-    chosen = run.info.get("select_score")
-    metric_name = (run.config.get("select") or {}).get("metric")
+    chosen = info.get("select_score")
+    select = config.get("select")
+    metric_name = select.get("metric") if isinstance(select, Mapping) else None
     again = results.get(str(metric_name))
-    if chosen is not None and again is not None and chosen != again:
+    if isinstance(chosen, int | float) and isinstance(again, int | float) and chosen != again:
         return [f"run.json says a {metric_name} of {chosen:.6g} as select_score and {again:.6g} in results"]
     return []

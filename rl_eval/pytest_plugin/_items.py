@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from rl_eval.errors import InputError
+from rl_eval.pytest_plugin._doctor import beside
 from rl_eval.pytest_plugin._judging import JUDGE
 
 if TYPE_CHECKING:
@@ -58,7 +59,8 @@ class SuiteItem(pytest.Item):
         """Fail where the criterion is not passed."""
         assert self._verdict is not None
         if self._verdict.decision != "PASS":
-            pytest.fail(self._sentence(), pytrace=False)
+            trust = self.config.getoption("rl_eval_trust")
+            pytest.fail(beside(self._sentence(), self._verdict.run, trust), pytrace=False)
 
     def _sentence(self) -> str:
         assert self._verdict is not None

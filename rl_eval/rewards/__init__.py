@@ -13,24 +13,32 @@ from rl_eval.target import resolve
 
 Outcome = Mapping[str, np.ndarray]
 Term = Callable[[Outcome], np.ndarray]
+Range = tuple[float, float]
 
 
 class RewardFunction:
-    """The weighted sum of named terms; a term maps an outcome (dict of arrays `[N]`) to `[N]`."""
+    """The weighted sum of named terms; a term maps an outcome (dict of arrays `[N]`) to `[N]`.
 
-    def __init__(self, terms: Mapping[str, tuple[float, Term]]):
+    Args:
+        terms: name -> weight and term; a term that knows its smallest and largest value has them as `range`.
+        declared: name -> the range that somebody says a term has, before its weight.
+    """
+
+    def __init__(self, terms: Mapping[str, tuple[float, Term]], declared: Mapping[str, Range] | None = None):
         if not terms:
             raise InputError("reward.terms is empty: name at least one term, such as reward.terms.native")
         self.terms = dict(terms)
+        self.declared = dict(declared or {})
 
     @classmethod
     def from_config(cls, terms: Mapping[str, Mapping[str, Any]]) -> RewardFunction:
-        """Build from `{name: {_target_: rl_eval.rewards.…, weight: 1.0, …parameters}}`.
+        """Build from `{name: {_target_: rl_eval.rewards.…, weight: 1.0, range: [low, high], …parameters}}`.
 
         Raises:
             InputError: a target outside the project, or parameters that the term does not take.
         """
         built: dict[str, tuple[float, Term]] = {}
+        declared: dict[str, Range] = {}
         if not isinstance(terms, Mapping):
             raise InputError(f"reward.terms={terms!r} is not a section of named terms, such as reward.terms.native")
         for name, values in terms.items():
@@ -46,11 +54,31 @@ class RewardFunction:
                 raise InputError(f"reward.terms.{name}.weight={weight!r} is not a number") from error
             if not np.isfinite(weight):
                 raise InputError(f"reward.terms.{name}.weight={weight!r} is not a finite number")
+            if "range" in parameters:
+                declared[name] = as_range(f"reward.terms.{name}.range", parameters.pop("range"))
             try:
                 built[name] = (weight, _term(name, target)(**parameters))
             except (TypeError, ValueError) as error:
                 raise InputError(f"reward.terms.{name}: {error}") from error
-        return cls(built)
+        return cls(built, declared)
+
+    def ranges(self) -> dict[str, Range | None]:
+        """Term -> its smallest and largest value, weighted: as the term knows, else as declared, else None."""
+        found: dict[str, Range | None] = {}
+        for name, (weight, term) in self.terms.items():
+            known: Range | None = getattr(term, "range", None) or self.declared.get(name)
+            found[name] = None if known is None else scaled(known, weight)
+        return found
+
+    def attainable(self) -> Range | None:
+        """The sum of the terms' ranges: no reward lies outside; None where a term's range is not known.
+
+        Interval arithmetic, so both ends are reached only where the terms can be extreme together.
+        """
+        ranges = [found for found in self.ranges().values() if found is not None]
+        if len(ranges) < len(self.terms):
+            return None
+        return sum(low for low, _ in ranges), sum(high for _, high in ranges)
 
     def __call__(self, outcome: Outcome) -> tuple[np.ndarray, dict[str, np.ndarray]]:
         """The reward float32 `[N]`, and every term, weighted, `[N]`."""
@@ -65,6 +93,27 @@ class RewardFunction:
                     f"{nearest(missing, outcome)}it has {', '.join(outcome)}"
                 ) from error
         return np.asarray(np.sum(list(parts.values()), axis=0, dtype=np.float32)), parts
+
+
+def as_range(key: str, values: Any) -> Range:
+    """`[low, high]` from a config.
+
+    Raises:
+        InputError: it is not two finite numbers in order.
+    """
+    try:
+        low, high = (float(value) for value in values)
+    except (TypeError, ValueError) as error:
+        raise InputError(f"{key}={values!r} is not a range: give two numbers, [low, high]") from error
+    if not (np.isfinite(low) and np.isfinite(high) and low <= high):
+        raise InputError(f"{key}={values!r} is not a range: give two finite numbers, the smaller first")
+    return low, high
+
+
+def scaled(bounds: Range, weight: float) -> Range:
+    """A range times a weight, which may be negative."""
+    low, high = sorted(weight * end for end in bounds)
+    return low, high
 
 
 def _term(name: str, target: Any) -> Callable[..., Term]:

@@ -32,6 +32,7 @@ class Matrix:
             raise ValueError(f"rho={rho} must lie in (0, 1]")
         matrix[0] *= rho
         self.values = matrix
+        self.range = float(matrix.min()), float(matrix.max())
         self._flat = matrix.ravel()
 
     def __call__(self, outcome: Outcome) -> np.ndarray:
@@ -53,6 +54,7 @@ class AlertBudget:
         if k < 0 or penalty < 0:
             raise ValueError(f"k={k} and penalty={penalty} must not be negative")
         self.k, self.penalty = k, penalty
+        self.range = -float(penalty), 0.0
 
     def __call__(self, outcome: Outcome) -> np.ndarray:
         """`[N]` minus the penalty where this flow's alert is one too many, else 0."""
@@ -76,6 +78,7 @@ class Severity:
         if unknown:
             raise ValueError(f"weights names {unknown[0]!r}; the categories are {', '.join(categories)}")
         self._penalty = np.array([weights.get(name, default) for name in categories], np.float32)
+        self.range = min(-float(self._penalty.max(initial=0.0)), 0.0), max(-float(self._penalty.min(initial=0.0)), 0.0)
 
     def __call__(self, outcome: Outcome) -> np.ndarray:
         """`[N]` minus the weight where a threat was allowed, else 0."""

@@ -4,18 +4,23 @@ Everything here works on a terminal, in a pipe and in a log file: no cursor move
 they would be rubbish, ASCII where the stream is not UTF-8, and names shown as they are, never as markup.
 """
 
-from rl_eval.terminal._console import console_for, number, print_error
+from rl_eval.terminal._console import cell, console_for, headed, new_table, number, print_error
+from rl_eval.terminal._findings import print_findings
 from rl_eval.terminal._progress import Progress
 from rl_eval.terminal._sweep import differing_keys, sweep_table
 from rl_eval.terminal._verdict import criteria_table, print_sentences, print_verdict
 
 __all__ = [
     "Progress",
+    "cell",
     "console_for",
     "criteria_table",
     "differing_keys",
+    "headed",
+    "new_table",
     "number",
     "print_error",
+    "print_findings",
     "print_sentences",
     "print_verdict",
     "sweep_table",

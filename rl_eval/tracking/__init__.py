@@ -17,6 +17,7 @@ from rl_eval.tracking._background import InBackground, Tracker
 from rl_eval.tracking._config import NoTracker, TensorBoardTracker, TrackerConfig, WandbTracker
 from rl_eval.tracking._names import flatten, verdict_summary
 from rl_eval.tracking._none import Nowhere
+from rl_eval.tracking._plots import confusion_plot, evidence_plots
 
 __all__ = [
     "NoTracker",
@@ -25,6 +26,8 @@ __all__ = [
     "TrackerConfig",
     "WandbTracker",
     "check_tracker",
+    "confusion_plot",
+    "evidence_plots",
     "flatten",
     "open_tracker",
     "verdict_summary",

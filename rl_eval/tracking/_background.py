@@ -6,8 +6,11 @@ import contextlib
 import queue
 import sys
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any, Protocol
+
+from rl_eval.tracking._plots import Plot
 
 # Rows that may wait for a slow tracker; a run logs far fewer, so a full queue means that it hangs.
 MAX_WAITING = 10_000
@@ -21,6 +24,12 @@ class Tracker(Protocol):
 
     def summary(self, values: Mapping[str, Any]) -> None:
         """What the run amounts to: final results, the verdict. Nested names are joined with `/`."""
+
+    def draw(self, plots: Sequence[Plot]) -> None:
+        """Plots of what the run amounts to."""
+
+    def keep(self, kind: str, files: Mapping[str, Path]) -> None:
+        """Files of the run, by the names they are kept under; `kind` is what they are together, such as `policy`."""
 
     def close(self, status: str) -> None:
         """The run has ended as `run.json` says: `finished`, `failed` or `interrupted`."""
@@ -60,6 +69,14 @@ class InBackground:
         """Queue summary values; it is copied."""
         self._queue("summary", dict(values))
 
+    def draw(self, plots: Sequence[Plot]) -> None:
+        """Queue plots."""
+        self._queue("draw", tuple(plots))
+
+    def keep(self, kind: str, files: Mapping[str, Path]) -> None:
+        """Queue files, which must stay as they are until `close`."""
+        self._queue("keep", kind, dict(files))
+
     def close(self, status: str) -> None:
         """Wait until everything queued is delivered, for `patience` seconds at most."""
         if self._closed:
@@ -90,7 +107,7 @@ class InBackground:
     def _work(self) -> None:
         try:
             tracker = self._start()
-        except Exception as error:
+        except BaseException as error:  # a tracker may even ask the interpreter to exit, which ends a thread in silence
             self._give_up(f"could not start ({_brief(error)})")
             return
         method = ""
@@ -101,10 +118,10 @@ class InBackground:
                 continue
             try:
                 getattr(tracker, method)(*args)
-            except Exception as error:
+            except BaseException as error:
                 self._give_up(f"{method} failed ({_brief(error)})")
 
 
-def _brief(error: Exception) -> str:
+def _brief(error: BaseException) -> str:
     lines = str(error).strip().splitlines()
     return f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__

@@ -21,11 +21,16 @@ def flatten(values: Mapping[str, Any], separator: str = ".") -> dict[str, Any]:
 
 
 def verdict_summary(rows: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
-    """Verdict rows as `verdict/<suite>/<criterion>` -> decision and `…/estimate` -> number, where there is one."""
+    """Verdict rows as `verdict/<suite>/<criterion>` -> decision, and its numbers below that name, where there are any.
+
+    They are `…/estimate`, `…/low` and `…/high` (the ends of the interval), `…/threshold` and `…/units`.
+    """
     summary: dict[str, Any] = {}
     for row in rows:
         name = f"verdict/{row['suite']}/{row['criterion']}"
         summary[name] = row["decision"]
-        if row.get("estimate") is not None:
-            summary[f"{name}/estimate"] = float(row["estimate"])
+        low, high = row.get("interval") or (None, None)
+        numbers = {"estimate": row.get("estimate"), "low": low, "high": high, "threshold": row.get("threshold")}
+        numbers["units"] = row.get("units")
+        summary |= {f"{name}/{key}": float(value) for key, value in numbers.items() if value is not None}
     return summary

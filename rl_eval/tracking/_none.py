@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
+
+from rl_eval.tracking._plots import Plot
 
 
 class Nowhere:
@@ -13,6 +16,12 @@ class Nowhere:
         """Nothing."""
 
     def summary(self, values: Mapping[str, Any]) -> None:
+        """Nothing."""
+
+    def draw(self, plots: Sequence[Plot]) -> None:
+        """Nothing."""
+
+    def keep(self, kind: str, files: Mapping[str, Path]) -> None:
         """Nothing."""
 
     def close(self, status: str) -> None:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import importlib.util
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from rl_eval.errors import InputError
 from rl_eval.tracking._names import flatten
+from rl_eval.tracking._plots import Plot
 
 
 def check() -> None:
@@ -64,6 +65,12 @@ class TensorBoard:
         for name, value in flat.items():
             if isinstance(value, str):
                 self._write(self._text(name, value))
+
+    def draw(self, plots: Sequence[Plot]) -> None:
+        """Nothing: TensorBoard draws scalars alone, and the report has these plots."""
+
+    def keep(self, kind: str, files: Mapping[str, Path]) -> None:
+        """Nothing: the files lie beside its own."""
 
     def close(self, status: str) -> None:
         """Flush and close the file."""

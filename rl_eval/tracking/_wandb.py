@@ -6,7 +6,7 @@ import importlib.util
 import os
 import socket
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -16,12 +16,15 @@ from rl_eval.errors import InputError
 from rl_eval.tracking._background import say
 from rl_eval.tracking._config import WandbTracker
 from rl_eval.tracking._names import flatten
+from rl_eval.tracking._plots import Lines, Plot
 
 DEFAULT_PROJECT = "rl_eval"
 REACH_TIMEOUT = 3.0  # seconds to find out whether the server can be reached
 INIT_TIMEOUT = 10.0  # seconds that W&B may take to register the run
 START_TIMEOUT = REACH_TIMEOUT + 2 * INIT_TIMEOUT  # the longest start: unreachable, then offline
 MAX_NAME = 128  # W&B refuses longer run and group names
+CONFUSION = "wandb/confusion_matrix/v1"  # the chart that W&B draws a confusion matrix with
+KINDS = {"policy": "model"}  # artifact types that W&B gives a place of their own
 EXIT_CODES = {"finished": 0, "interrupted": 130}
 
 
@@ -59,15 +62,49 @@ class Wandb:
     """One W&B run."""
 
     def __init__(self, run: Any, folder: Path):
-        self._run, self._folder = run, folder
+        self._run, self._folder, self._env_steps = run, folder, 0
 
     def log(self, row: Mapping[str, float], env_steps: int) -> None:
         """A row of history."""
+        self._env_steps = env_steps
         self._run.log({**row, "env_steps": env_steps})
 
     def summary(self, values: Mapping[str, Any]) -> None:
         """Into the run's summary."""
         self._run.summary.update({k: v for k, v in flatten(values, "/").items() if v is not None})
+
+    def draw(self, plots: Sequence[Plot]) -> None:
+        """W&B's own charts, from tables that it keeps."""
+        import wandb
+
+        drawn = {}
+        for plot in plots:
+            if isinstance(plot, Lines):
+                drawn[plot.name] = wandb.plot.line_series(
+                    xs=list(plot.x),
+                    ys=[list(values) for values in plot.lines.values()],
+                    keys=list(plot.lines),
+                    title=plot.title,
+                    xname=plot.x_name,
+                )
+            else:
+                rows = [[actual, predicted, count] for (actual, predicted), count in plot.counts.items()]
+                columns: list[str | int] = ["Actual", "Predicted", "nPredictions"]
+                fields = {str(name): str(name) for name in columns}
+                table = wandb.Table(columns=columns, data=rows)
+                drawn[plot.name] = wandb.plot_table(CONFUSION, table, fields, {"title": plot.title})
+        if drawn:
+            self._run.log({**drawn, "env_steps": self._env_steps})
+
+    def keep(self, kind: str, files: Mapping[str, Path]) -> None:
+        """An artifact of this run, `<kind>-<id of the run>`."""
+        import wandb
+
+        artifact = wandb.Artifact(f"{kind}-{self._run.id}", type=KINDS.get(kind, kind))
+        for name, path in files.items():
+            # Nobody writes to them any more, so W&B needs no copy of its own.
+            artifact.add_file(str(path.absolute()), name=name, policy="immutable", skip_cache=True)
+        self._run.log_artifact(artifact)
 
     def close(self, status: str) -> None:
         """Finish the run; W&B shows any but a finished one as failed."""

@@ -6,7 +6,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from agents.advantage import gae, lambda_returns, n_step_returns
+from agents.advantage import FEW_COPIES, gae, lambda_returns, n_step_returns
 
 RATE = st.floats(0, 1)
 
@@ -206,3 +206,15 @@ def test_shapes_and_rates_are_checked():
         gae(zeros, zeros, zeros, never, never, 1.1, 0.9)
     with pytest.raises(ValueError, match="n=0"):
         n_step_returns(zeros, zeros, never, never, 0.9, 0)
+
+
+def test_many_copies_at_once_equal_each_alone_to_the_bit():
+    rng = np.random.default_rng(0)
+    copies = 3 * FEW_COPIES  # many take the way through rows, one the way through numbers
+    rewards, values, next_values = rng.normal(size=(3, 50, copies))
+    terminated = rng.random((50, copies)) < 0.1
+    done = terminated | (rng.random((50, copies)) < 0.1)
+    together = gae(rewards, values, next_values, terminated, done, 0.99, 0.95)
+    for n in range(copies):
+        alone = (array[:, n : n + 1] for array in (rewards, values, next_values, terminated, done))
+        np.testing.assert_array_equal(gae(*alone, 0.99, 0.95)[:, 0], together[:, n])

@@ -181,12 +181,6 @@ def test_a_reward_that_is_not_finite_stops_training():
         agent.iterate()
 
 
-def test_environments_that_reset_on_the_next_step_are_refused():
-    envs = gym.make_vec("CartPole-v1", num_envs=2, vectorization_mode="sync")
-    with pytest.raises(ValueError, match="SAME_STEP"):
-        build(PPOConfig(n_envs=2), envs)
-
-
 @pytest.mark.parametrize("space", [DISCRETE, BOX], ids=["discrete", "box"])
 def test_a_snapshot_acts_as_the_agent_did(space):
     agent = build(CASES["ppo"], Walk(action_space=space))

@@ -400,7 +400,7 @@ def choose(env_id, n_envs=64, wanted="auto", **kwargs):
 def alone(monkeypatch):
     """This process is nobody's worker and has two cores, one of them free."""
     monkeypatch.delenv("PYTEST_XDIST_WORKER", raising=False)
-    monkeypatch.setattr(workers, "_cores", lambda: 2)
+    monkeypatch.setattr(workers, "cores", lambda: 2)
     monkeypatch.setattr(workers, "_core_is_free", lambda: True)
 
 
@@ -428,9 +428,9 @@ def test_what_a_step_takes_is_measured(alone):
 def test_auto_takes_one_where_this_process_is_a_worker_or_no_core_is_free(alone, monkeypatch):
     measured(monkeypatch, 1)
     assert choose("LunarLander-v3") == 2
-    monkeypatch.setattr(workers, "_cores", lambda: 1)
+    monkeypatch.setattr(workers, "cores", lambda: 1)
     assert choose("LunarLander-v3") == 1
-    monkeypatch.setattr(workers, "_cores", lambda: 2)
+    monkeypatch.setattr(workers, "cores", lambda: 2)
     monkeypatch.setenv("PYTEST_XDIST_WORKER", "gw0")
     assert choose("LunarLander-v3") == 1
     monkeypatch.delenv("PYTEST_XDIST_WORKER")

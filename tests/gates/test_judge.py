@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 
 import numpy as np
 import pytest
@@ -254,3 +255,25 @@ def test_a_verdict_survives_json(tmp_path):
     assert {"suite", "criterion", "metric", "estimate", "direction", "threshold", "units", "decision", "detail"} <= set(
         row
     )
+
+
+def test_controls_are_played_once_for_the_jobs_of_a_sweep(tmp_path, monkeypatch):
+    judging = sys.modules["rl_eval.gates.judge"]  # the package names the function so
+    played = []
+    inner = judging.beside_criteria
+    monkeypatch.setattr(judging, "beside_criteria", lambda *given: (played.append(1), inner(*given))[1])
+    runs = [write_run(tmp_path / name, seed=seed) for seed, name in enumerate(("one", "two"))]
+    criterion = "metric: mean_return, at_least: 475, by: estimate"
+    asked = suite(tmp_path, criterion, head="controls: [random]")
+    found = [judge(asked, named_runs(asked, [run.path])) for run in runs]
+    assert len(played) == 1
+    assert found[0].criteria[1] == found[1].criteria[1]
+    for head in ("controls: [random]\ngate_seed: 5", "controls: ['constant:0']"):
+        other = suite(tmp_path, criterion, head=head)
+        judge(other, named_runs(other, [runs[0].path]))
+    assert len(played) == 3
+    criterion = f"metric: mean_return, better_than: {runs[1].path}, by: estimate"
+    other = suite(tmp_path, criterion, head="controls: [random]")
+    for _ in range(2):  # another run may change between the two
+        judge(other, named_runs(other, [runs[0].path]))
+    assert len(played) == 5

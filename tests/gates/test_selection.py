@@ -82,6 +82,17 @@ def test_a_group_is_complete_with_enough_seeds_and_the_newest_of_each_counts(tmp
     assert (names(chosen), chosen.too_few) == (["old0", "old2", "old3"], None)
 
 
+def test_what_stepped_a_run_is_no_matter_to_a_suite_but_keeps_repeats_apart(tmp_path):
+    outputs = tmp_path / "outputs"
+    write_run(outputs / "one", seed=1, env={"name": "cartpole", "backend": "auto"}, info={"backend": "gymnasium"})
+    write_run(outputs / "two", seed=2, env={"name": "cartpole", "backend": "auto"}, info={"backend": "envpool"})
+    judged = suite(tmp_path, runs="{count: 2}", metric="mean_return_seed_std")
+    assert names(newest_group(judged, outputs)) == ["two"]
+    both = named_runs(judged, [outputs / "one", outputs / "two"])
+    assert "differs from" in both.too_few
+    assert "in backend" in both.too_few
+
+
 def test_too_few_runs_are_judged_but_not_compared(tmp_path):
     outputs = tmp_path / "outputs"
     write_run(outputs / "one", seed=1)

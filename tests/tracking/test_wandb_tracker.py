@@ -40,8 +40,13 @@ for step in (0, 100, 200):
     tracker.log({"env_steps": step, "wall_s": step / 100, "episode_return_mean": mean}, step)
 if given["pause"]:
     time.sleep(given["pause"])
-tracker.summary({**verdict_summary([{"suite": "threat", "criterion": "f1", "decision": "PASS", "estimate": 0.93}]),
-                 "results": {"mean": 231.5, "std": None}})
+path = {"units": (1, 2), "lower": (0.1, 0.5), "upper": (1.0, 0.9), "for_pass": (0.2, 3.1), "for_fail": (-0.2, -1.0)}
+rows = [{"suite": "threat", "criterion": "f1", "decision": "PASS", "estimate": 0.93, "interval": (0.81, None),
+         "threshold": 0.8, "units": 2, "unit": "case", "path": path}]
+tracker.summary({**verdict_summary(rows), "results": {"mean": 231.5, "std": None}})
+if given["files"]:
+    tracker.draw([*evidence_plots(rows), confusion_plot(5, 2, 1, 92, "select")])
+    tracker.keep("policy", {"policy.json": Path(given["files"])})
 tracker.close(given["status"])
 assert before == (random.getstate(), np.random.get_state()[1].tolist()), "the tracker drew from a global generator"
 """
@@ -60,10 +65,10 @@ def track(tmp_path):
     """Track a short run with these environment variables and no other W&B settings; returns what came of it."""
     (tmp_path / "outputs" / "12-00-00_threat_ppo_s42").mkdir(parents=True)
 
-    def run(tracker=None, *, status="finished", pause=0.0, **environment):
+    def run(tracker=None, *, status="finished", pause=0.0, files=None, **environment):
         ours = {k: v for k, v in os.environ.items() if not k.startswith("WANDB_") and k.lower() != "netrc"}
         home = {"HOME": str(tmp_path), "NETRC": str(tmp_path / "netrc"), "PYTHONPATH": os.pathsep.join(sys.path)}
-        given = {"tracker": tracker or {}, "config": CONFIG, "status": status, "pause": pause}
+        given = {"tracker": tracker or {}, "config": CONFIG, "status": status, "pause": pause, "files": files}
         began = time.monotonic()
         done = subprocess.run(
             [sys.executable, "-c", TRACK, json.dumps(given)],
@@ -111,6 +116,46 @@ def test_without_a_key_the_run_is_whole_offline(track, run_dir):
     wanted = {"verdict/threat/f1": "PASS", "verdict/threat/f1/estimate": 0.93, "results/mean": 231.5}
     assert {**wanted, "status": "finished"}.items() <= found.summary.items()
     assert found.exit_code == 0
+
+
+def test_plots_intervals_and_files_are_kept_offline(track, run_dir, tmp_path):
+    (tmp_path / "policy.json").write_text('{"a": 1}')
+    done = track({"mode": "offline"}, files="policy.json")
+    assert done.code == 0, done.err
+    found = read_wandb_file(run_dir)
+    assert found.panels == {
+        "interval/threat/f1": "wandb/lineseries/v0",
+        "evidence/threat/f1": "wandb/lineseries/v0",
+        "confusion/select": "wandb/confusion_matrix/v1",
+    }
+    kept = {name: kind for name, (kind, _) in found.artifacts.items() if kind != "run_table"}
+    run_id = found.run.run_id
+    assert kept == {f"policy-{run_id}": "model"}
+    _, files = found.artifacts[f"policy-{run_id}"]
+    assert files == {"policy.json": str(tmp_path / "policy.json")}  # as it lies there, without a copy
+    (table,) = run_dir.glob("wandb/offline-run-*/files/media/table/confusion/*.json")
+    assert json.loads(table.read_text())["data"] == [
+        ["positive", "flagged", 5],
+        ["positive", "not flagged", 1],
+        ["negative", "flagged", 2],
+        ["negative", "not flagged", 92],
+    ]
+    (lines,) = run_dir.glob("wandb/offline-run-*/files/media/table/interval/threat/*.json")
+    drawn = json.loads(lines.read_text())
+    assert drawn["columns"] == ["step", "lineKey", "lineVal"]
+    assert [1, "threshold", 0.8] in drawn["data"]
+    assert [2, "upper", 0.9] in drawn["data"]
+    # the plots are a row of history at the last step, so env_steps stays the axis of all
+    assert [row["env_steps"] for row in found.history] == [0, 100, 200, 200]
+    assert {key: value for key, value in found.summary.items() if key.startswith("verdict/")} == {
+        "verdict/threat/f1": "PASS",
+        "verdict/threat/f1/estimate": 0.93,
+        "verdict/threat/f1/low": 0.81,
+        "verdict/threat/f1/threshold": 0.8,
+        "verdict/threat/f1/units": 2,
+    }
+    # parallel coordinates draw plain values: no key of the config may hold others
+    assert not [key for key, value in found.config.items() if isinstance(value, dict) and key != "_wandb"]
 
 
 def test_online_what_arrives_is_what_was_sent(track):

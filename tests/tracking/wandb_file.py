@@ -22,6 +22,8 @@ class WandbFile:
     summary: dict[str, Any] = field(default_factory=dict)
     step_metrics: dict[str, str] = field(default_factory=dict)
     exit_code: int | None = None
+    panels: dict[str, str] = field(default_factory=dict)  # name of a plot -> the chart that draws it
+    artifacts: dict[str, tuple[str, dict[str, str]]] = field(default_factory=dict)  # name -> type, files by name
 
 
 def read_wandb_file(run_dir: Path) -> WandbFile:
@@ -36,6 +38,13 @@ def read_wandb_file(run_dir: Path) -> WandbFile:
         if kind == "run":
             found.run = record.run
             found.config.update({item.key: json.loads(item.value_json) for item in record.run.config.update})
+        elif kind == "config":
+            for item in record.config.update:
+                if list(item.nested_key[:2]) == ["_wandb", "visualize"]:
+                    found.panels[item.nested_key[2]] = json.loads(item.value_json)["panel_config"]["panelDefId"]
+        elif kind == "artifact":
+            files = {entry.path: entry.local_path for entry in record.artifact.manifest.contents}
+            found.artifacts[record.artifact.name] = record.artifact.type, files
         elif kind == "history":
             found.history.append(_items(record.history.item))
         elif kind == "summary":

@@ -13,9 +13,11 @@ class WandbServer:
     Args:
         refuse: answer every request with this HTTP status.
         hang_after: stop answering once this word has been in a request.
+        runs: those of every project, each with `name`, `config`, `summary`, `state` and `history` (its rows).
     """
 
-    def __init__(self, refuse: int | None = None, hang_after: str | None = None):
+    def __init__(self, refuse: int | None = None, hang_after: str | None = None, runs: list[dict] | None = None):
+        self._runs = runs or []
         self.requests: list[tuple[str, str]] = []
         hanging, released = threading.Event(), threading.Event()
         if hang_after == "":
@@ -59,7 +61,50 @@ class WandbServer:
             return {"data": {"upsertBucket": {"inserted": True, "bucket": {**bucket, "historyLineCount": 0}}}}
         if "CreateRunFiles" in request["query"]:
             return {"data": {"createRunFiles": {"runID": "b", "uploadHeaders": [], "files": []}}}
+        if "viewer {" in request["query"]:
+            who = {"id": "v", "entity": "team", "username": "me", "email": "", "flags": "{}", "teams": {"edges": []}}
+            return {"data": {"viewer": who}}
+        if "query Runs(" in request["query"]:
+            return {"data": {"project": self._page(json.loads(request["variables"]["filters"]))}}
+        if "sampledHistory" in request["query"]:
+            return {"data": {"project": {"run": {"sampledHistory": [self._history(request["variables"])]}}}}
         return {"data": {}}
+
+    def _page(self, filters: dict) -> dict:
+        """All runs of a group in one page, as W&B's public API asks for them."""
+        nothing = ("sweepName", "jobType", "commit", "description", "notes", "historyKeys")
+        found = [run for run in self._runs if filters.get("group", run.get("group")) == run.get("group")]
+        nodes = [
+            {
+                **dict.fromkeys(nothing),
+                "projectId": "1",
+                "id": f"id-{run['name']}",
+                "tags": [],
+                "name": run["name"],
+                "displayName": run["name"],
+                "state": run["state"],
+                "config": json.dumps({key: {"value": value} for key, value in run["config"].items()}),
+                "summaryMetrics": json.dumps(run["summary"]),
+                "systemMetrics": "{}",
+                "group": run.get("group"),
+                "readOnly": False,
+                "createdAt": "2026-01-01T00:00:00Z",
+                "heartbeatAt": "2026-01-01T00:00:00Z",
+                "historyLineCount": len(run["history"]),
+                "user": {"name": "me", "username": "me"},
+            }
+            for run in found
+        ]
+        edges = [{"node": node, "cursor": str(at)} for at, node in enumerate(nodes)]
+        page = {"edges": edges, "pageInfo": {"endCursor": None, "hasNextPage": False}}
+        return {"internalId": "1", "runCount": len(nodes), "readOnly": False, "runs": page}
+
+    def _history(self, variables: dict) -> list[dict]:
+        """The rows of a run that have all of the keys."""
+        keys = json.loads(variables["specs"][0])["keys"]
+        rows = next(run["history"] for run in self._runs if run["name"] == variables["name"])
+        rows = [{"_step": at, **row} for at, row in enumerate(rows)]
+        return [{key: row[key] for key in keys} for row in rows if all(key in row for key in keys)]
 
     def variables(self, query: str) -> list[dict]:
         """The variables of each GraphQL request of this name."""

@@ -25,6 +25,8 @@ class ThreatVector(VectorEnv):
     The default reward is minus the operational cost.
     """
 
+    backend = "native"
+
     def __init__(self, config: Config, *, n_envs: int, part: str, autoreset: bool = True):
         dataset = load(config)
         self.config, self.part, self.num_envs, self.autoreset = config, part, n_envs, autoreset

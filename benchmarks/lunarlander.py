@@ -1,0 +1,198 @@
+"""Time to land: until a mean return above 200 over 100 held-out greedy episodes of LunarLander-v3.
+
+    python -m benchmarks.lunarlander [--seeds 10] [--peer-seeds 3] [--budget N] [--every N] [--backend B] [--json]
+
+Ours is `python train.py env=lunarlander agent=ppo` with its defaults, in its own training loop; the tries on its
+selection part are switched off, since the checks of the benchmark stand in for them. The peer is Stable-Baselines3's
+PPO with the settings of its Zoo, without rendering. Each seed is a process, the two sides in turn.
+
+- The clock starts with the process, so that every import counts, and stops when the policy that was good enough
+  was ready. Checks are off the clock and told apart.
+- Both sides are checked on the same episodes of Gymnasium's own environment, after the first update at or past each
+  multiple of `--every` env steps. The peer's policy changes every 16,384 env steps, so that 8,192 tries all of them.
+- A first check above 200 is confirmed on 400 fresh episodes, each time on others; where these say no, training goes on.
+- A seed that is not there after `--budget` env steps, or at the end of its own training, counts as not reached.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import sys
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from benchmarks.interleave import as_json, machine, process, show, spread
+from benchmarks.reach import Check, Reaching
+
+BAR, EPISODES, CONFIRMING = 200.0, 100, 400
+MOST = 330.0  # no episode returns more
+COPIES = 50
+HELD_OUT = 20_260_101  # the key of the benchmark's own seeds; runs and suites have theirs
+
+
+def mean_unless_hopeless(returns: Any, total: int) -> float:
+    """The mean of `total` returns, or a bound below the bar as soon as the rest cannot lift it above.
+
+    Args:
+        returns: arrays of consecutive returns, one after the other.
+    """
+    so_far, known = 0.0, 0
+    for some in returns:
+        so_far, known = so_far + float(some.sum()), known + len(some)
+        best = (so_far + (total - known) * MOST) / total
+        if best <= BAR:
+            return best
+    return so_far / total
+
+
+def checking() -> Check:
+    """A check as the benchmark defines it."""
+    from rl_eval import envs, seeding
+    from rl_eval.rollout import stream
+
+    # Gymnasium's own in one process, whatever training uses: a worker would be there for one side alone.
+    config = envs.validate({"name": "lunarlander", "backend": "gymnasium", "workers": 1})
+    vector = envs.make(config, n_envs=COPIES, part="gate", autoreset=False)
+
+    def mean(policy: Any, seeds: list[int]) -> float:
+        parts = stream(vector, policy, seeds=seeds)
+        return mean_unless_hopeless((part.per_episode("native_reward") for part in parts), len(seeds))
+
+    def check(policy: Any, before: int) -> tuple[float, bool]:
+        first = mean(policy, seeding.episode_seeds(HELD_OUT, EPISODES, "benchmark"))
+        if first <= BAR:
+            return first, False
+        fresh = seeding.episode_seeds(HELD_OUT, CONFIRMING, "benchmark-confirming", first=CONFIRMING * before)
+        confirmed = mean(policy, fresh)
+        return confirmed, confirmed > BAR
+
+    return check
+
+
+def ours(reaching: Reaching, seed: int, budget: int, overrides: Sequence[str]) -> None:
+    """Train as `train.py` does until it is reached."""
+    from benchmarks.product import config_of, policy_of, training_of
+
+    config = config_of(["env=lunarlander", "agent=ppo", f"seed={seed}", *overrides])
+    going_on = True
+
+    def on_step(env_steps: int, *_: float) -> None:
+        nonlocal going_on
+        going_on = reaching.after_update(env_steps, lambda: policy_of(training)) and env_steps < budget
+
+    with tempfile.TemporaryDirectory() as folder:
+        training = training_of(config, Path(folder), on_step)
+        training.learn(lambda: not going_on)
+
+
+def peer(reaching: Reaching, seed: int, budget: int, threads: int) -> None:
+    """Train with Stable-Baselines3 until it is reached."""
+    from benchmarks.zoo import after_updates, peer_model
+    from rl_eval.policy._sb3 import StableBaselines3
+
+    model = peer_model("ppo", seed=seed, threads=threads)
+    acting = StableBaselines3(model, None)
+
+    def do(env_steps: int) -> bool:
+        return reaching.after_update(env_steps, lambda: acting) and env_steps < budget
+
+    # One rollout more than the budget: the callback sees a policy when the rollout after its update begins.
+    model.learn(budget + model.n_steps * model.n_envs, after_updates(do))
+
+
+def side(given: argparse.Namespace) -> dict[str, Any]:
+    """One seed of one side, in this process."""
+    check: list[Check] = []
+
+    def lazily(policy: Any, before: int) -> tuple[float, bool]:
+        if not check:  # made at the first check, off the clock
+            check.append(checking())
+        return check[0](policy, before)
+
+    reaching = Reaching(given.begun, given.every, lazily)
+    if given.side == "ours":
+        overrides = [f"env.backend={given.backend}"] if given.backend else []
+        ours(reaching, given.seed, given.budget, [*overrides, *given.overrides])
+    else:
+        peer(reaching, given.seed, given.budget, given.peer_threads)
+    return reaching.found()
+
+
+def summary(figures: Mapping[str, Sequence[Mapping[str, Any]]]) -> dict[str, Any]:
+    """Spreads of the seconds; how many times longer the peer takes, by medians and by pairs of one round."""
+    seconds = {
+        name: [float("inf") if each["seconds"] is None else each["seconds"] for each in found]
+        for name, found in figures.items()
+        if found
+    }
+    told: dict[str, Any] = {name: spread(values) for name, values in seconds.items()}
+    if len(seconds) == 2:
+        own, theirs = seconds.values()
+        told["ratio of medians"] = _over(statistics.median(theirs), statistics.median(own))
+        told["ratio"] = spread([_over(b, a) for a, b in zip(own, theirs, strict=False)])
+    return told
+
+
+def _over(theirs: float, own: float) -> float:
+    return 0.0 if own == float("inf") else theirs / own
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seeds", type=int, default=10, help="of ours")
+    parser.add_argument("--peer-seeds", type=int, default=3)
+    parser.add_argument("--first-seed", type=int, default=1)
+    parser.add_argument("--budget", type=int, default=1_000_000, help="env steps")
+    parser.add_argument("--every", type=int, default=8_192, help="env steps between checks")
+    parser.add_argument("--backend", choices=("auto", "gymnasium", "envpool"), help="of ours; default: as conf/ says")
+    parser.add_argument("--peer-threads", type=int, default=1, help="torch threads; one is its fastest")
+    parser.add_argument("--overrides", nargs="*", default=[], help="of ours, such as lr=1e-3")
+    parser.add_argument("--json", action="store_true")
+    parser.add_argument("--side", choices=("ours", "peer"), help=argparse.SUPPRESS)
+    parser.add_argument("--seed", type=int, help=argparse.SUPPRESS)
+    parser.add_argument("--begun", type=float, help=argparse.SUPPRESS)
+    given = parser.parse_args(argv)
+    if given.side:
+        print(json.dumps(side(given)))
+        return
+    passed_on = ["--budget", str(given.budget), "--every", str(given.every), "--peer-threads", str(given.peer_threads)]
+    passed_on += ["--backend", given.backend] if given.backend else []
+    passed_on += ["--overrides", *given.overrides] if given.overrides else []
+    figures: dict[str, list[dict[str, Any]]] = {"ours": [], "stable-baselines3": []}
+    for turn in range(max(given.seeds, given.peer_seeds)):
+        for name, count in (("ours", given.seeds), ("stable-baselines3", given.peer_seeds)):
+            if turn >= count:
+                continue
+            seed = given.first_seed + turn
+            which = "ours" if name == "ours" else "peer"
+            figures[name].append({"seed": seed} | process(
+                "benchmarks.lunarlander", "--side", which, "--seed", str(seed), *passed_on
+            ))  # fmt: skip
+            print(f"  {_line(name, figures[name][-1])}", file=sys.stderr, flush=True)
+    found = summary(figures)
+    if given.json:
+        print(as_json("lunarlander", {"seconds": found, "seeds": figures}))
+        return
+    print(f"seconds to a mean return above {BAR:.0f}, LunarLander-v3; {machine()}")
+    for name, each in figures.items():
+        for one in each:
+            print(f"  {_line(name, one)}")
+    for name, figure in found.items():
+        told = figure if isinstance(figure, dict) else {"": figure}
+        print(f"  {name:<22} " + ", ".join(f"{k} {show(v)}".strip() for k, v in told.items()))
+
+
+def _line(name: str, one: Mapping[str, Any]) -> str:
+    reached = "not reached" if one["seconds"] is None else f"{one['seconds']:.2f} s"
+    return (
+        f"{name:<18} seed {one['seed']:<3} {reached:>12}  {one['env_steps']:>9,} env steps  "
+        f"mean {one['score']:.1f}  ({one['checks']} checks, {one['checking_s']:.1f} s)"
+    )
+
+
+if __name__ == "__main__":
+    main()

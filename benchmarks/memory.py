@@ -1,0 +1,99 @@
+"""Peak memory of LunarLander training: ours, its worker process included, beside Stable-Baselines3's.
+
+    python -m benchmarks.memory [--steps N] [--rounds R] [--json]
+
+MB: the peak resident size of each process of the tree (`VmHWM`, Linux), added up. Pages that two processes share
+count twice, so that the figure is an upper bound. Ours is the whole of `python train.py env=lunarlander
+env.workers=2`, judging included; the peer is PPO with the settings of its Zoo, training alone.
+"""
+
+from __future__ import annotations
+
+import argparse
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from benchmarks.interleave import as_json, compare, in_turn, machine, tell
+from benchmarks.product import ROOT
+
+POLL_S = 0.02  # the peak of a process is kept until it ends, so only its last moments can be missed
+
+
+def peak_mb(command: Sequence[str]) -> float:
+    """The peaks of all processes that a command starts, added up."""
+    peaks: dict[int, float] = {}
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+        while process.poll() is None:
+            for pid in tree(process.pid):
+                peaks[pid] = max(peaks.get(pid, 0.0), _peak_mb_of(pid))
+            time.sleep(POLL_S)
+        if process.returncode:
+            raise RuntimeError(f"{' '.join(command)} ended with status {process.returncode}")
+    return sum(peaks.values())
+
+
+def tree(pid: int) -> list[int]:
+    """A process and its descendants."""
+    found = [pid]
+    for each in found:
+        for children in Path(f"/proc/{each}/task").glob("*/children"):
+            try:
+                found += [int(child) for child in children.read_text().split()]
+            except OSError:  # it has just ended
+                continue
+    return found
+
+
+def _peak_mb_of(pid: int) -> float:
+    try:
+        status = Path(f"/proc/{pid}/status").read_text()
+    except OSError:
+        return 0.0
+    lines = [line for line in status.splitlines() if line.startswith("VmHWM:")]
+    return int(lines[0].split()[1]) / 1e3 * 1.024 if lines else 0.0  # kB of 1,024 bytes; a zombie has none
+
+
+def train_peer(steps: int) -> None:
+    """Stable-Baselines3 in this process."""
+    from benchmarks.zoo import peer_model
+
+    peer_model("ppo").learn(steps)
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--steps", type=int, default=200_000)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--json", action="store_true")
+    parser.add_argument("--side", choices=("peer",), help=argparse.SUPPRESS)
+    given = parser.parse_args(argv)
+    if given.side:
+        train_peer(given.steps)
+        return
+
+    def ours() -> float:
+        with tempfile.TemporaryDirectory() as folder:
+            settings = ["env=lunarlander", "env.workers=2", f"total_steps={given.steps}", f"hydra.run.dir={folder}/run"]
+            return peak_mb([sys.executable, "train.py", *settings])
+
+    def peer() -> float:
+        return peak_mb([sys.executable, "-m", "benchmarks.memory", "--side", "peer", "--steps", str(given.steps)])
+
+    found = {
+        "peak MB": compare(
+            in_turn({"ours": ours, "stable-baselines3": peer}, given.rounds), "ours", "stable-baselines3", less=True
+        )
+    }
+    if given.json:
+        print(as_json("memory", {"steps": given.steps, **found}))
+        return
+    print(f"peak memory of LunarLander training, {given.steps:,} env steps; {machine()}")
+    tell(found)
+
+
+if __name__ == "__main__":
+    main()

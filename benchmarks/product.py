@@ -1,0 +1,47 @@
+"""Our side as `python train.py` makes it: its composed config, and its training loop without its selection.
+
+A benchmark checks the policy itself, off the clock, so the loop's own tries on the selection part are switched off;
+rows of metrics, snapshots and resume points are written as always.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rl_eval.config import RunConfig
+    from rl_eval.policy import Policy
+    from rl_eval.training import Training
+
+ROOT = Path(__file__).resolve().parents[1]
+NEVER = 10**12  # env steps
+
+
+def config_of(overrides: Sequence[str]) -> RunConfig:
+    """The checked config that `python train.py <overrides>` would run with, but for selection."""
+    from rl_eval import config, launch
+
+    return config.load(
+        launch.compose(ROOT / "conf", [*overrides, f"select.every={NEVER}", "select.stop_at=null", "tracker=none"])
+    )
+
+
+def training_of(config: RunConfig, directory: Path, on_step: Callable[..., None]) -> Training:
+    """A run that has begun in an empty directory; `on_step` is called after every iteration."""
+    from rl_eval.tracking import open_tracker
+    from rl_eval.training import Training
+
+    tracker = open_tracker(config.tracker, run_dir=directory, config=config.to_dict())
+    training = Training(config, directory, tracker, on_step)
+    training.begin()
+    return training
+
+
+def policy_of(training: Training) -> Policy:
+    """The policy of this moment, as a snapshot would hold it."""
+    from rl_eval.target import resolve
+
+    arrays, meta = training.agent.policy_checkpoint()
+    return resolve(meta["_target_"])(arrays, meta)

@@ -1,0 +1,124 @@
+"""Reading a large Qase project: 50,000 cases and 1,000,000 results, time and peak memory.
+
+    python -m benchmarks.qase_import [--cases N] [--results N] [--json]
+
+The cases are one JSON export; the results are bodies of v2 bulk requests, 2,000 a file, as reporters send them, one
+run a file. Each round reads them in a process of its own. The time is from opening the first file to results joined
+with cases; features (`extract_state`, 64 for each result) are timed apart.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import random
+import subprocess
+import sys
+import tempfile
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from benchmarks.product import ROOT
+
+BULK = 2000  # the most results that a bulk request may hold
+WORDS = "login user cart order refund payment address token page list create update delete search filter".split()
+_READ = """
+import json, resource, sys, time
+from rl_eval.envs.qase.features import extract_state
+from rl_eval.envs.qase.importing import load
+wall, cpu = time.perf_counter(), time.process_time()
+found = load(sys.argv[1] + "/export.json", sys.argv[1] + "/results")
+wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
+peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1.024e-3
+begun = time.perf_counter()
+states = extract_state(found.project, found.log)
+features = time.perf_counter() - begun
+print(json.dumps([len(found.project.cases), len(found.results), len(states), wall, cpu, peak, features]))
+"""
+
+
+@dataclass(frozen=True)
+class Reading:
+    """One round; times in seconds, memory in MB (peak resident size after importing)."""
+
+    cases: int
+    results: int
+    executions: int
+    wall_s: float
+    cpu_s: float
+    peak_mb: float
+    features_s: float
+
+
+def write_project(folder: Path, *, cases: int, results: int, seed: int = 0) -> None:
+    """An export and its results, the same for the same seed."""
+    draw = random.Random(seed)
+    suites = [
+        {"id": s + 1, "title": f"suite {s}", "description": None, "preconditions": None, "suites": None,
+         "cases": [_case(i + 1, draw) for i in range(100 * s, min(100 * s + 100, cases))]}
+        for s in range(-(-cases // 100))
+    ]  # fmt: skip
+    (folder / "export.json").write_text(json.dumps({"suites": suites}))
+    (folder / "results").mkdir()
+    for run in range(-(-results // BULK)):
+        start = 1.7e9 + 86400 * run
+        entries = [_result(draw.randint(1, cases), start + k, draw) for k in range(min(BULK, results - BULK * run))]
+        (folder / "results" / f"run-{run}.json").write_text(json.dumps({"results": entries}))
+
+
+def _case(key: int, draw: random.Random) -> dict:
+    steps = [
+        {
+            "position": k + 1,
+            "action": f"POST /{draw.choice(WORDS)}",
+            "expected_result": "201",
+            "data": "{}",
+            "steps": [],
+        }
+        for k in range(3)
+    ]
+    return {
+        "id": key, "title": f"{draw.choice(WORDS)} {draw.choice(WORDS)} {key}", "description": None,
+        "preconditions": f"a {draw.choice(WORDS)} exists", "postconditions": None,
+        "priority": draw.choice(["high", "medium", "low"]), "severity": "major", "type": "functional",
+        "behavior": "negative", "automation": "automated", "status": "actual", "is_flaky": "no", "layer": "api",
+        "milestone": None, "custom_fields": [], "steps_type": "classic", "steps": steps, "tags": ["demo"],
+        "params": None, "is_muted": False,
+    }  # fmt: skip
+
+
+def _result(key: int, start: float, draw: random.Random) -> dict:
+    return {
+        "title": f"test {key}", "signature": f"{key}::tests::test_{key}", "testops_ids": [key],
+        "execution": {"status": "failed" if draw.random() < 0.1 else "passed", "start_time": start,
+                      "end_time": start + 1.5, "duration": 1500, "stacktrace": None, "thread": "worker-1"},
+        "relations": {"suite": {"data": [{"title": "tests", "public_id": None}, {"title": "api", "public_id": None}]}},
+        "fields": {}, "params": {}, "muted": False, "message": None,
+    }  # fmt: skip
+
+
+def measure(folder: Path) -> Reading:
+    """One round over what `write_project` wrote."""
+    command = [sys.executable, "-c", _READ, str(folder)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    return Reading(*json.loads(done.stdout))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--cases", type=int, default=50_000)
+    parser.add_argument("--results", type=int, default=1_000_000)
+    parser.add_argument("--json", action="store_true", help="print JSON")
+    given = parser.parse_args()
+    with tempfile.TemporaryDirectory() as name:
+        write_project(Path(name), cases=given.cases, results=given.results)
+        found = measure(Path(name))
+    if given.json:
+        print(json.dumps(asdict(found)))
+        return
+    print(f"{found.cases:,} cases and {found.results:,} results: {found.wall_s:.1f} s ({found.cpu_s:.1f} s of CPU), "
+          f"peak {found.peak_mb:,.0f} MB; features {found.features_s:.1f} s")  # fmt: skip
+
+
+if __name__ == "__main__":
+    main()

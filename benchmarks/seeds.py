@@ -1,0 +1,88 @@
+"""Many seeds in one command: 8 of threat, `-m seed=…`, against 8 runs one after the other.
+
+    python -m benchmarks.seeds [--seeds 8] [--rounds R] [--overrides …] [--json]
+
+Wall seconds of the whole commands, judging included: the sweep with `hardware=parallel` (a process a core), the
+sweep in one process, and single runs in sequence. Beside them, where a job's time goes: `learning` and `selection`
+as `run.json` counts them, `rest` is what is left of the command (imports, data, judging, files), a job.
+"""
+
+from __future__ import annotations
+
+import argparse
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from benchmarks.interleave import as_json, compare, in_turn, machine, spread, tell
+from benchmarks.product import ROOT
+
+
+def train(*arguments: str) -> None:
+    """One command; raises where it does not end well."""
+    command = [sys.executable, "train.py", "agent=ppo", "env=threat", *arguments]
+    subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+
+def shares(folder: Path, seconds: float, at_once: int) -> dict[str, float]:
+    """Where the time of a command went, seconds a job.
+
+    Args:
+        folder: holds the runs.
+        at_once: how many jobs went on side by side.
+    """
+    from rl_eval.run import read_run
+
+    infos: list[Any] = [read_run(file.parent).info for file in sorted(folder.rglob("run.json"))]
+    learning = sum(info["wall_s"] - info["select_s"] for info in infos) / len(infos)
+    selection = sum(info["select_s"] for info in infos) / len(infos)
+    whole = seconds * at_once / len(infos)
+    return {"learning": learning, "selection": selection, "rest": whole - learning - selection}
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seeds", type=int, default=8)
+    parser.add_argument("--rounds", type=int, default=1)
+    parser.add_argument("--overrides", nargs="*", default=[], help="of every run, such as total_steps=100000")
+    parser.add_argument("--json", action="store_true")
+    given = parser.parse_args(argv)
+    seeds = list(range(1, given.seeds + 1))
+    listed = "seed=" + ",".join(str(seed) for seed in seeds)
+    parts: dict[str, list[dict[str, float]]] = {}
+
+    def timed(name: str, commands: Sequence[Sequence[str]], at_once: int) -> float:
+        with tempfile.TemporaryDirectory() as folder:
+            begun = time.perf_counter()
+            for number, arguments in enumerate(commands):
+                where = "sweep" if "-m" in arguments else "run"
+                train(*arguments, *given.overrides, f"hydra.{where}.dir={folder}/{number}")
+            seconds = time.perf_counter() - begun
+            parts.setdefault(name, []).append(shares(Path(folder), seconds, at_once))
+        return seconds
+
+    cores = machine(())["cores"]
+    sides = {
+        "parallel sweep": lambda: timed("parallel sweep", [["-m", listed, "hardware=parallel"]], cores),
+        "sweep": lambda: timed("sweep", [["-m", listed]], 1),
+        "single runs": lambda: timed("single runs", [[f"seed={seed}"] for seed in seeds], 1),
+    }
+    figures = in_turn(sides, given.rounds)
+    found = {name: compare(figures, name, "single runs", less=True) for name in ("parallel sweep", "sweep")}
+    jobs = {
+        f"a job, {name}": {part: spread([each[part] for each in rounds]) for part in rounds[0]}
+        for name, rounds in parts.items()
+    }
+    if given.json:
+        print(as_json("seeds", {"seeds": given.seeds, **found, **jobs}))
+        return
+    print(f"wall seconds of {given.seeds} seeds of threat; {machine()}")
+    tell(found | jobs)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,72 @@
+"""How long a command takes to answer: `train.py --help` and `pytest suites/ --collect-only`, beside bare imports.
+
+    python -m benchmarks.startup [--rounds R] [--json]
+
+Wall seconds of the whole process, in turn. `import stable_baselines3` and `import torch` are there for scale: what a
+command pays that loads them before it answers. Where a command is over its bar, its heaviest imports are printed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+
+from benchmarks.interleave import as_json, compare, in_turn, machine, tell
+from benchmarks.product import ROOT
+
+COMMANDS = {
+    "train.py --help": ["train.py", "--help"],
+    "pytest --collect-only": ["-m", "pytest", "suites/", "--collect-only", "-q"],
+    "import stable_baselines3": ["-c", "import stable_baselines3"],
+    "import torch": ["-c", "import torch"],
+}
+BARS_S = {"train.py --help": 0.8, "pytest --collect-only": 1.5}
+HEAVIEST = 12
+
+
+def seconds(arguments: Sequence[str]) -> float:
+    """Wall seconds of one command."""
+    begun = time.perf_counter()
+    subprocess.run([sys.executable, *arguments], cwd=ROOT, stdout=subprocess.DEVNULL, check=True)
+    return time.perf_counter() - begun
+
+
+def heaviest(importtime: str, count: int = HEAVIEST) -> list[tuple[float, str]]:
+    """The modules that take longest with all they import, seconds and name, from the output of `-X importtime`."""
+    lines = re.findall(r"^import time:\s+\d+ \|\s+(\d+) \|\s*(\S+)$", importtime, re.MULTILINE)
+    return sorted(((int(each) / 1e6, name) for each, name in lines), reverse=True)[:count]
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--json", action="store_true")
+    given = parser.parse_args(argv)
+    for arguments in COMMANDS.values():
+        seconds(arguments)  # compiles, and fills the disk's cache, for all alike
+    figures = in_turn({name: lambda a=a: seconds(a) for name, a in COMMANDS.items()}, given.rounds)
+    found = {
+        f"{ours}": compare(figures, ours, peer, less=True)
+        for ours, peer in (("train.py --help", "import torch"), ("pytest --collect-only", "import stable_baselines3"))
+    }
+    if given.json:
+        print(as_json("startup", {"bars_s": BARS_S, **found}))
+        return
+    print(f"wall seconds of the process; {machine()}")
+    tell(found)
+    for name, bar in BARS_S.items():
+        median = found[name][name]["median"]
+        print(f"  {name}: {median:.2f} s, {'within' if median <= bar else 'over'} its bar of {bar} s")
+        if median > bar:
+            command = [sys.executable, "-X", "importtime", *COMMANDS[name]]
+            done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+            for spent, module in heaviest(done.stderr):
+                print(f"    {spent:.3f} s  {module}")
+
+
+if __name__ == "__main__":
+    main()

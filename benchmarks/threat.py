@@ -1,0 +1,186 @@
+"""Threat triage: stepping alone, training, and the decisions beside supervised learning's.
+
+    python -m benchmarks.threat [--data DIR] [--rounds R] [--overrides …] [--json]
+
+On the embedded data, and on NSL-KDD where `--data` (default ../shared/data) holds `nsl-kdd/`:
+
+- **stepping**: env steps a second of 4,096 copies with actions drawn beforehand, no agent.
+- **training**: env steps a second of `python train.py agent=ppo env=threat` with its defaults, from its first
+  iteration to its last; rows, snapshots and resume points are counted, tries on the selection part are switched off.
+- **reach** (NSL-KDD): seconds from the start of the process until F1 on the selection part is at least .995, the
+  greedy policy deciding; it flags where its reward says so, at the reward's own τ. Checks are off the clock.
+- **cost**: cost a flow on the selection part of the policy that training ends with, beside the same network fitted to
+  the labels with the same cost matrix, in both ways of `benchmarks.supervised`. A round is a seed, a side a process.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmarks.interleave import as_json, compare, in_turn, machine, process, spread, tell
+from benchmarks.reach import Reaching
+
+COPIES, STEPPING_S = 4096, 2.0
+REACH_F1, EVERY = 0.995, 8_192
+PEERS = ("cross_entropy", "expected_cost")
+
+
+def scores(act: Callable[..., np.ndarray], part: Any, env: Any) -> dict[str, float]:
+    """F1 and cost a flow of a greedy policy on every flow of a part."""
+    actions = np.asarray(act(part.features, True))
+    flagged, threat = np.isin(actions, env.flag_actions), part.label == 1
+    hits = float((flagged & threat).sum())
+    costs = np.asarray(env.costs)
+    return {"f1": 2 * hits / float(flagged.sum() + threat.sum()), "cost": float(costs[part.label, actions].mean())}
+
+
+def stepping(overrides: Sequence[str]) -> dict[str, float]:
+    """Env steps a second without an agent."""
+    from benchmarks.product import config_of
+    from rl_eval import envs
+
+    vector = envs.make(config_of(overrides).env, n_envs=COPIES, part="train")
+    vector.reset(seed=list(range(COPIES)))
+    rng = np.random.default_rng(0)
+    actions = [rng.integers(0, 4, COPIES) for _ in range(16)]
+    for action in actions:
+        vector.step(action)
+    begun, steps = time.perf_counter(), 0
+    while (spent := time.perf_counter() - begun) < STEPPING_S:
+        for action in actions:
+            vector.step(action)
+        steps += COPIES * len(actions)
+    return {"steps_per_s": steps / spent}
+
+
+def ours(overrides: Sequence[str], begun: float) -> dict[str, Any]:
+    """Train to the end as `train.py` does."""
+    from benchmarks.product import config_of, policy_of, training_of
+    from rl_eval.envs.threat.data import load
+
+    config = config_of(overrides)
+    part = load(config.env).parts["select"]
+
+    def check(policy: Any, before: int) -> tuple[float, bool]:
+        f1 = scores(policy.act, part, config.env)["f1"]
+        return f1, f1 >= REACH_F1
+
+    reaching = Reaching(begun, EVERY, check)
+    with tempfile.TemporaryDirectory() as folder:
+        training = training_of(
+            config, Path(folder), lambda env_steps, *_: reaching.after_update(env_steps, lambda: policy_of(training))
+        )
+        started = time.perf_counter()
+        training.learn(lambda: False)
+        spent = time.perf_counter() - started - reaching.checking_s
+        return {
+            "steps_per_s": training.agent.env_steps / spent,
+            "seconds": time.perf_counter() - begun - reaching.checking_s,
+            "reach": reaching.found(),
+            **scores(policy_of(training).act, part, config.env),
+        }
+
+
+def peer(overrides: Sequence[str], objective: str, begun: float) -> dict[str, float]:
+    """Fit a supervised peer to as many flows as the agent's updates see."""
+    from benchmarks.product import config_of
+    from benchmarks.supervised import fit
+    from rl_eval.envs.threat.data import load
+
+    config = config_of(overrides)
+    parts, agent = load(config.env).parts, config.agent
+    flows, train = config.total_steps * agent.n_epochs, parts["train"]
+    costs = np.asarray(config.env.costs)
+    fitted = fit(train.features, train.label, costs, objective, agent, flows, config.seed)
+    return {"seconds": time.perf_counter() - begun, **scores(fitted.act, parts["select"], config.env)}
+
+
+def side(given: argparse.Namespace) -> dict[str, Any]:
+    """One side of one round, in this process."""
+    overrides = ["agent=ppo", "env=threat", *given.overrides]
+    if given.side == "stepping":
+        return stepping(overrides)
+    if given.side == "ours":
+        return ours(overrides, given.begun)
+    return peer(overrides, given.side, given.begun)
+
+
+def measure(overrides: Sequence[str], rounds: int) -> dict[str, Any]:
+    """Everything about one data set."""
+    raw: dict[str, list[dict[str, Any]]] = {name: [] for name in ("stepping", "ours", *PEERS)}
+
+    def one(name: str) -> float:
+        seed = len(raw[name]) + 1
+        raw[name].append(process("benchmarks.threat", "--side", name, "--overrides", *overrides, f"seed={seed}"))
+        return raw[name][-1].get("cost", float("nan"))
+
+    in_turn({name: lambda name=name: one(name) for name in raw}, rounds)
+    figures = {name: [each["cost"] for each in raw[name]] for name in ("ours", *PEERS)}
+    better = min(PEERS, key=lambda name: spread(figures[name])["median"])
+    return {
+        "rates": {
+            "stepping alone": spread([each["steps_per_s"] for each in raw["stepping"]]),
+            "training": spread([each["steps_per_s"] for each in raw["ours"]]),
+        },
+        "seconds, whole": {name: spread([each["seconds"] for each in raw[name]]) for name in ("ours", *PEERS)},
+        "to F1 .995": {
+            "seconds": spread([_or_never(each["reach"]["seconds"]) for each in raw["ours"]]),
+            "env steps": spread([each["reach"]["env_steps"] for each in raw["ours"]]),
+        },
+        "f1": {name: spread([each["f1"] for each in raw[name]]) for name in ("ours", *PEERS)},
+        **{f"cost, {name}": compare(figures, "ours", name, less=True) for name in PEERS},
+        "better peer": better,
+        "over the better peer": spread(figures["ours"])["median"] / spread(figures[better])["median"] - 1,
+        "raw": raw,
+    }
+
+
+def _or_never(seconds: float | None) -> float:
+    return float("inf") if seconds is None else seconds
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", default="../shared/data", help="folder that holds nsl-kdd/")
+    parser.add_argument("--only", choices=("embedded", "nsl_kdd"))
+    parser.add_argument("--rounds", type=int, default=3, help="each with a seed of its own")
+    parser.add_argument("--overrides", nargs="*", default=[], help="of training, such as lr=1e-3")
+    parser.add_argument("--json", action="store_true")
+    parser.add_argument("--side", choices=("stepping", "ours", *PEERS), help=argparse.SUPPRESS)
+    parser.add_argument("--begun", type=float, help=argparse.SUPPRESS)
+    given = parser.parse_args(argv)
+    if given.side:
+        print(json.dumps(side(given)))
+        return
+    sources = {"embedded": []}
+    folder = Path(given.data).resolve() / "nsl-kdd"
+    if folder.is_dir():
+        sources["nsl_kdd"] = ["env.data=nsl_kdd", f"env.path={folder}"]
+    else:
+        print(f"NSL-KDD is left out: {folder} is not there; --data names the folder that holds it", file=sys.stderr)
+    found = {
+        name: measure([*overrides, *given.overrides], given.rounds)
+        for name, overrides in sources.items()
+        if given.only in (None, name)
+    }
+    if given.json:
+        print(as_json("threat", found))
+        return
+    print(f"threat triage; {machine()}")
+    for name, figures in found.items():
+        print(f" {name}")
+        tell({heading: told for heading, told in figures.items() if isinstance(told, dict) and heading != "raw"})
+        print(f"  cost over the better peer's ({figures['better peer']}): {figures['over the better peer']:+.1%}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,47 @@
+"""The peer: Stable-Baselines3 with the settings of its Zoo for LunarLander, at its best.
+
+Its environments are made without rendering: as `make_vec_env` makes them by default they ask for `rgb_array`, and
+LunarLander then simulates its smoke as well, which takes three times as long.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+ZOO: dict[str, dict[str, Any]] = {
+    "ppo": {"n_envs": 16, "n_steps": 1024, "batch_size": 64, "n_epochs": 4, "gamma": 0.999, "gae_lambda": 0.98,
+            "lr": 3e-4, "ent_coef": 0.01},
+    "a2c": {"n_envs": 8, "n_steps": 5, "gamma": 0.995, "gae_lambda": 1.0, "lr": 8.3e-4, "ent_coef": 1e-5},
+}  # fmt: skip
+
+
+def peer_model(agent: str, *, seed: int = 1, threads: int = 1) -> Any:
+    """A Stable-Baselines3 model and its environments, with the Zoo's settings."""
+    import gymnasium as gym
+    import stable_baselines3
+    import torch
+    from stable_baselines3.common.env_util import make_vec_env
+
+    torch.set_num_threads(threads)
+    settings = dict(ZOO[agent])
+    settings["learning_rate"] = settings.pop("lr")
+    copies = settings.pop("n_envs")
+    vector = make_vec_env(lambda: gym.make("LunarLander-v3", render_mode=None), n_envs=copies, seed=seed)
+    return getattr(stable_baselines3, agent.upper())("MlpPolicy", vector, device="cpu", seed=seed, **settings)
+
+
+def after_updates(do: Any) -> Any:
+    """A callback that calls `do(env_steps)` after every update; training stops once it returns False."""
+    from stable_baselines3.common.callbacks import BaseCallback
+
+    class AfterUpdates(BaseCallback):
+        going_on = True
+
+        def _on_rollout_start(self) -> None:  # of the next rollout, so the policy is the updated one
+            if self.num_timesteps:
+                self.going_on = do(self.num_timesteps)
+
+        def _on_step(self) -> bool:
+            return self.going_on
+
+    return AfterUpdates()

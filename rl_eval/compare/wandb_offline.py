@@ -1,0 +1,133 @@
+"""An offline W&B run, read from its `run-<id>.wandb` as W&B wrote it.
+
+The file is LevelDB's log format (https://github.com/google/leveldb/blob/main/doc/log_format.md) around protobuf
+records, after a header of seven bytes; the checksums are left unchecked, and a file that was cut off is read as far as
+it goes.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import struct
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from rl_eval.compare.entry import Entry, finite_numbers, flat_config
+from rl_eval.errors import InputError
+
+MAX_BYTES = 128 << 20
+_BLOCK, _HEADER = 32_768, 7
+_FULL, _FIRST, _MIDDLE, _LAST = 1, 2, 3, 4
+
+
+def read_offline(file: Path, name: str) -> Entry:
+    """The run in a `.wandb` file.
+
+    Raises:
+        InputError: it cannot be read, is too large, or holds no run of ours.
+    """
+    from google.protobuf.message import DecodeError
+    from wandb.proto import wandb_internal_pb2 as pb
+
+    config: dict[str, Any] = {}
+    summary: dict[str, Any] = {}
+    history: list[dict[str, Any]] = []
+    exit_code = None
+    try:
+        for payload in _records(_content(file)):
+            record = pb.Record.FromString(payload)  # type: ignore[attr-defined]
+            kind = record.WhichOneof("record_type")
+            if kind == "run":
+                config |= _items(record.run.config.update)
+            elif kind == "config":
+                config |= _items(record.config.update)
+            elif kind == "summary":
+                summary |= _items(record.summary.update)
+            elif kind == "history":
+                history.append(_items(record.history.item))
+            elif kind == "exit":
+                exit_code = record.exit.exit_code
+    except (DecodeError, ValueError, RecursionError) as error:
+        raise InputError(f"{file} is not a W&B run ({' '.join(str(error).split())[:200]}): name another") from error
+    return entry_of(
+        name, config, summary, history, None if exit_code is None else "failed" if exit_code else "finished"
+    )
+
+
+def entry_of(
+    name: str, config: dict[str, Any], summary: dict[str, Any], history: list[dict[str, Any]], state: str | None
+) -> Entry:
+    """What W&B keeps of a run, as an entry.
+
+    Args:
+        history: its rows.
+        state: where the summary does not say how the run ended; None: it has not.
+
+    Raises:
+        InputError: it is not a run of ours.
+    """
+    config = flat_config({key: value for key, value in config.items() if not key.startswith("_wandb")}, name)
+    if not isinstance(config.get("env.name"), str):
+        raise InputError(f"{name} has no env.name in its config, so it is not a run of train.py: name one that is")
+    status = summary.get("status")
+    results = {key.removeprefix("results/"): value for key, value in summary.items() if key.startswith("results/")}
+    return Entry(
+        name=name,
+        source="wandb",
+        config=config,
+        status=status if isinstance(status, str) else state or "running",
+        results=finite_numbers(results),
+        curves=_columns(history),
+    )
+
+
+def _columns(history: list[dict[str, Any]]) -> dict[str, np.ndarray]:
+    """Rows as columns; what is missing or not a number is NaN."""
+    rows = [finite_numbers(row) for row in history if isinstance(row, dict)]
+    names = dict.fromkeys(name for row in rows for name in row if not name.startswith("_"))
+    return {name: np.array([row.get(name, np.nan) for row in rows]) for name in names}
+
+
+def _content(file: Path) -> bytes:
+    try:
+        if file.stat().st_size > MAX_BYTES:
+            raise InputError(f"{file} is larger than {MAX_BYTES >> 20} MiB: name another run")
+        content = file.read_bytes()
+    except OSError as error:
+        raise InputError(f"{file} cannot be read ({error.strerror or error}): name another run") from error
+    if content[:4] != b":W&B":
+        raise InputError(f"{file} does not begin as a W&B run does: it is damaged or another program's")
+    return content
+
+
+def _records(content: bytes) -> Iterator[bytes]:
+    """The payloads, those in several pieces joined."""
+    parts: list[bytes] = []
+    at = _HEADER
+    while at + _HEADER <= len(content):
+        room = _BLOCK - at % _BLOCK
+        if room < _HEADER:  # the rest of a block is filled with zeros
+            at += room
+            continue
+        _, length, kind = struct.unpack_from("<IHB", content, at)
+        at += _HEADER
+        piece = content[at : at + length]
+        at += length
+        if len(piece) < length or kind not in (_FULL, _FIRST, _MIDDLE, _LAST):
+            return  # cut off, or what follows was never written
+        parts = [piece] if kind in (_FULL, _FIRST) else [*parts, piece]
+        if kind in (_FULL, _LAST):
+            yield b"".join(parts)
+            parts = []
+
+
+def _items(items: Iterable[Any]) -> dict[str, Any]:
+    found = {}
+    for item in items:
+        with contextlib.suppress(ValueError, RecursionError):
+            found[item.key or "/".join(item.nested_key)] = json.loads(item.value_json)
+    return found

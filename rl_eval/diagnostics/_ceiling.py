@@ -1,0 +1,142 @@
+"""How much of its targets a critic can explain at all, where steps are independent of one another."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from rl_eval.diagnostics._reading import Reading
+
+LATE = 0.25  # of training, that counts as its end
+# Of a mean autocorrelation near 0: below this it carries nothing that a value function could use.
+NEGLIGIBLE = 0.05
+RIDGE = 1e-3
+
+
+def ceiling(gamma: float, gae_lambda: float, noise: float) -> float:
+    """The largest explained variance of a GAE(λ) target's by any V(s), with independent steps.
+
+    The target is u_t + ε_t + γ Σ_k (γλ)^k (u + λε)_{t+1+k}, with u = E[r|s] and the reward noise ε. Only u_t is a
+    function of s_t, so the share is var u / var target = (1 − γ²λ²) / (1 − γ²λ² + γ² + w).
+
+    Args:
+        noise: w, the variance of the reward that the state leaves open over that of E[r|s].
+    """
+    left = 1.0 - (gamma * gae_lambda) ** 2
+    if left <= 0:
+        return 0.0
+    return left / (left + gamma**2 + noise)
+
+
+@dataclass(frozen=True)
+class Critic:
+    """What a critic explained late in training, and what it could have.
+
+    Attributes:
+        explained: mean explained variance of the targets over the last quarter of the rows.
+        ceiling: the most that any critic explains, with the run's own γ and λ.
+        without_discount: the same with γ = 0: the share of the reward's variance that the state explains.
+    """
+
+    gamma: float
+    gae_lambda: float
+    explained: float
+    ceiling: float
+    without_discount: float
+
+
+def steps_are_independent(reading: Reading) -> bool | None:
+    """Whether nothing that happens follows from an earlier step; None where the run does not tell.
+
+    The environment may know (`independent_cases`). Else both the reward and the inputs of one step must be
+    uncorrelated with those of the next: in a process with dynamics, observations at least are alike.
+    """
+    from rl_eval.envs import domain
+
+    if reading.environment is not None:
+        known = getattr(domain(reading.environment.name), "independent_cases", None)
+        if known is not None:
+            return bool(known(reading.environment))
+    for name in ("reward_autocorrelation", "obs_autocorrelation"):
+        values = reading.curve(name)
+        if len(values) < 8:
+            return None
+        error = float(values.std(ddof=1)) / len(values) ** 0.5
+        if abs(float(values.mean())) > min(NEGLIGIBLE, max(3 * error, 0.02)):
+            return False
+    return True
+
+
+def critic_of(reading: Reading) -> Critic | None:
+    """The critic against its ceiling; None where steps are not independent, or the policy cannot be played here."""
+    gamma, gae_lambda = reading.number("agent.gamma"), reading.number("agent.gae_lambda")
+    late = reading.late("explained_variance", LATE)
+    if gamma is None or gae_lambda is None or not len(late) or not steps_are_independent(reading):
+        return None
+    share = state_share(reading)
+    if share is None:
+        return None
+    noise = (1.0 - share) / share
+    return Critic(gamma, gae_lambda, float(late.mean()), ceiling(gamma, gae_lambda, noise), share)
+
+
+def state_share(reading: Reading) -> float | None:
+    """Share of the reward's variance that the state explains, while the judged policy samples; None where unknown.
+
+    The environment may tell the posterior of the label, which gives E[r|s] exactly. Else it is the best of a ridge
+    regression on the observation, the action probabilities and the critic's own estimate, on the half of the steps
+    that it was not fitted to.
+    """
+    from rl_eval.errors import InputError
+    from rl_eval.rewards import RewardFunction
+
+    sampled = reading.sampled
+    if sampled is None:
+        return None
+    try:
+        reward = RewardFunction.from_config(reading.setting("reward.terms"))
+        rewards = reward(sampled.episodes.outcome)[0].astype(np.float64)
+    except (InputError, TypeError, ValueError, KeyError) as error:
+        reading.missing.append(f"the reward at play: {' '.join(str(error).split())[:300]}")
+        return None
+    variance = float(rewards.var())
+    if variance <= 0 or len(rewards) != len(sampled.observations):
+        return None
+    known = _exact(sampled.episodes.outcome, sampled.observations, sampled.acting, reward)
+    if known is not None:
+        return min(max(float(known.var()) / variance, 1e-6), 1.0)
+    return min(max(_regressed(rewards, sampled.observations, sampled.acting), 1e-6), 1.0)
+
+
+def _exact(outcome: dict[str, np.ndarray], observations: np.ndarray, acting, reward) -> np.ndarray | None:
+    """`[S]` E[r|s], where the outcome holds the posterior of the label; None elsewhere."""
+    if not {"posterior", "label", "action"} <= outcome.keys() or not hasattr(acting, "probabilities"):
+        return None
+    probabilities, posterior = acting.probabilities(observations), outcome["posterior"].astype(np.float64)
+    expected = np.zeros(len(observations))
+    for action in range(probabilities.shape[1]):
+        for label, weight in ((0, 1.0 - posterior), (1, posterior)):
+            told = {**outcome, "action": np.full_like(outcome["action"], action)}
+            told["label"] = np.full_like(outcome["label"], label)
+            expected += probabilities[:, action] * weight * reward(told)[0]
+    return expected
+
+
+def _regressed(rewards: np.ndarray, observations: np.ndarray, acting) -> float:
+    """R² of rewards `[S]`, each half predicted from the other."""
+    columns = [np.ones((len(rewards), 1)), observations]
+    if hasattr(acting, "probabilities"):
+        columns.append(acting.probabilities(observations))
+    if hasattr(acting, "values"):
+        columns.append(acting.values(observations)[:, None])
+    features = np.concatenate(columns, axis=1).astype(np.float64)
+    features[:, 1:] -= features[:, 1:].mean(axis=0)
+    features[:, 1:] /= np.maximum(features[:, 1:].std(axis=0), 1e-9)
+    half = np.arange(len(rewards)) % 2 == 0
+    errors = np.empty(len(rewards))
+    for fitted in (half, ~half):
+        x, y = features[fitted], rewards[fitted]
+        weights = np.linalg.solve(x.T @ x + RIDGE * len(x) * np.eye(x.shape[1]), x.T @ y)
+        errors[~fitted] = rewards[~fitted] - features[~fitted] @ weights
+    return 1.0 - float(errors.var() / rewards.var())

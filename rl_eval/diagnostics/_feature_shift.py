@@ -1,0 +1,60 @@
+"""Columns whose values differ between the part that is learned from and one that is not."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from rl_eval.diagnostics._finding import Finding
+from rl_eval.diagnostics._observed import observed
+from rl_eval.diagnostics._reading import Reading
+from rl_eval.diagnostics._registry import diagnostic
+
+# Kolmogorov-Smirnov distance: .1 moves a tenth of the cases; less changes little however sure it is.
+NOTABLE, LARGE = 0.1, 0.3
+ALPHA = 0.01
+SHOWN = 5
+
+
+@diagnostic
+def feature_shift(reading: Reading) -> Finding | None:
+    """Observation columns that are distributed otherwise in `select` than in `train`."""
+    train = observed(reading, "train")
+    select = observed(reading, "select") if train is not None and train.from_data else None
+    if train is None or select is None or not select.from_data:
+        return None
+    distance = np.array([ks_distance(a, b) for a, b in zip(train.rows.T, select.rows.T, strict=True)])
+    bar = max(NOTABLE, critical_distance(len(train.rows), len(select.rows), ALPHA / len(distance)))
+    moved = [int(i) for i in np.argsort(-distance, kind="stable") if distance[i] > bar]
+    if not moved:
+        return None
+    shown = ", ".join(f"{train.names[i]} ({distance[i]:.2f})" for i in moved[:SHOWN])
+    more = f" and {len(moved) - SHOWN} more" if len(moved) > SHOWN else ""
+    return Finding(
+        name="feature_shift",
+        severity="warning" if distance[moved[0]] > LARGE else "note",
+        layer="data",
+        title="features are distributed otherwise than while training",
+        evidence=f"{len(moved)} of {len(distance)} columns lie further than {bar:.2f} apart between train and select "
+        f"(Kolmogorov-Smirnov distance): {shown}{more}",
+        meaning="The policy is judged on cases unlike those it learned from. Select is drawn like the gate, whose "
+        "cases are not looked at here: split the data anew so that the parts are alike, or train on later data.",
+        source="two-sample Kolmogorov-Smirnov distance above .1 and above its critical value at .01 over all columns "
+        "(Smirnov 1948); a warning above .3",
+        certainty=0.8,
+        data={"distance": {train.names[i]: float(distance[i]) for i in moved}},
+    )
+
+
+def ks_distance(a: np.ndarray, b: np.ndarray) -> float:
+    """The largest gap between the empirical distribution functions of two samples, `[n]` and `[m]`."""
+    a, b = np.sort(a), np.sort(b)
+    at = np.concatenate([a, b])
+    gap = np.searchsorted(a, at, side="right") / len(a) - np.searchsorted(b, at, side="right") / len(b)
+    return float(np.abs(gap).max())
+
+
+def critical_distance(n: int, m: int, alpha: float) -> float:
+    """The distance that two samples of one distribution exceed with probability alpha, for large samples."""
+    return math.sqrt(-math.log(alpha / 2) / 2) * math.sqrt((n + m) / (n * m))

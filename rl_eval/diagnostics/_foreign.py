@@ -1,0 +1,197 @@
+"""Learning curves of other programs: Stable-Baselines3's logs, and any CSV file with its columns named."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from rl_eval.diagnostics._reading import Reading
+from rl_eval.diagnostics._table import read_table
+from rl_eval.errors import InputError, nearest
+
+# Stable-Baselines3's names in progress.csv (its docs, "Logger") -> ours.
+PROGRESS = {
+    "time/total_timesteps": "env_steps",
+    "time/time_elapsed": "wall_s",
+    "time/episodes": "episodes",
+    "rollout/ep_rew_mean": "episode_return_mean",
+    "rollout/ep_len_mean": "episode_length_mean",
+    "rollout/success_rate": "success_rate",
+    "eval/mean_reward": "select_score",
+    "train/policy_gradient_loss": "policy_loss",
+    "train/policy_loss": "policy_loss",
+    "train/value_loss": "value_loss",
+    "train/explained_variance": "explained_variance",
+    "train/approx_kl": "approx_kl",
+    "train/clip_fraction": "clip_fraction",
+    "train/learning_rate": "lr",
+    "train/n_updates": "training_epochs",
+    "train/std": "action_std",
+}
+RECENT_EPISODES = 100
+MOST_FILES = 1_000
+MAX_FIRST_LINE = 1 << 16
+
+
+def is_stable_baselines3(path: Path) -> bool:
+    """Whether a file or directory is a log of Stable-Baselines3, by its names and first lines."""
+    if path.is_dir():
+        return (path / "progress.csv").is_file() or bool(_monitors(path))
+    return path.is_file() and (_first_line(path).startswith("#{") or "time/total_timesteps" in _first_line(path))
+
+
+def read_stable_baselines3(path: Path) -> Reading:
+    """The curves of `progress.csv`, of `monitor.csv` files, or of a directory that holds either or both.
+
+    Raises:
+        InputError: a file is missing, a link, too large, or not what its name says.
+    """
+    if path.is_file():
+        return read_monitors(path, [path]) if _first_line(path).startswith("#{") else read_progress(path)
+    monitors = _monitors(path)
+    if not (path / "progress.csv").is_file():
+        return read_monitors(path, monitors)
+    reading = read_progress(path / "progress.csv")
+    if not monitors:
+        return reading
+    # Both count the same steps: progress.csv all of them, the monitors those of episodes that ended.
+    counted = {"steps_finished": read_monitors(path, monitors).info["steps_finished"]}
+    return Reading(path, {**reading.info, **counted}, curves=reading.curves, missing=reading.missing)
+
+
+def read_progress(file: Path) -> Reading:
+    """`progress.csv`, as `stable_baselines3.common.logger.CSVOutputFormat` writes it.
+
+    Raises:
+        InputError: it cannot be read, or holds no `time/total_timesteps`.
+    """
+    table = read_table(file)
+    if "time/total_timesteps" not in table:
+        raise InputError(
+            f"{file} has no column time/total_timesteps, so it is no progress.csv of Stable-Baselines3: "
+            "map its columns with --columns env_steps=<its column>,…"
+        )
+    curves = {PROGRESS[name]: values for name, values in table.items() if name in PROGRESS}
+    if "train/entropy_loss" in table:  # the loss is minus the entropy
+        curves["entropy"] = -table["train/entropy_loss"]
+    steps = curves["env_steps"][np.isfinite(curves["env_steps"])]
+    return Reading(file, {"env_steps": int(steps[-1]) if len(steps) else 0}, curves=curves, missing=[_no_more(file)])
+
+
+def read_monitors(path: Path, files: list[Path]) -> Reading:
+    """`monitor.csv` files, one an environment copy, laid side by side by the clock.
+
+    A row is an episode: return `r`, length `l`, seconds `t` since the `t_start` of the first line's JSON.
+
+    Raises:
+        InputError: a file cannot be read, or is no monitor file.
+    """
+    returns, lengths, ended = [], [], []
+    for file in files:
+        start = _t_start(file)
+        table = read_table(file, before=1)
+        if not {"r", "l", "t"} <= table.keys():
+            raise InputError(f"{file} has no columns r, l and t, so it is no monitor.csv of Stable-Baselines3")
+        known = np.isfinite(np.stack([table[name] for name in "rlt"])).all(axis=0) & (table["l"] >= 0)
+        returns.append(table["r"][known])
+        lengths.append(table["l"][known])
+        ended.append(table["t"][known] + start)
+    order = np.argsort(np.concatenate(ended), kind="stable")
+    length, episode_return = np.concatenate(lengths)[order], np.concatenate(returns)[order]
+    steps = np.cumsum(length)
+    curves = {
+        "env_steps": steps,
+        "wall_s": np.concatenate(ended)[order] - min((t.min() for t in ended if len(t)), default=0.0),
+        "episodes": np.arange(1.0, len(length) + 1),
+        "episode_return_mean": _recent_mean(episode_return),
+        "episode_length_mean": _recent_mean(length),
+    }
+    total = int(steps[-1]) if len(steps) and steps[-1] < 2**53 else 0
+    return Reading(path, {"steps_finished": total}, curves=curves, missing=[_no_more(path)])
+
+
+def read_columns(file: Path, columns: Mapping[str, str]) -> Reading:
+    """Any CSV file with a header.
+
+    Args:
+        columns: our name -> the file's; a column that already has our name needs no entry.
+
+    Raises:
+        InputError: it cannot be read, has no such column, or none for env_steps.
+    """
+    table = read_table(file)
+    for ours, theirs in columns.items():
+        if theirs not in table:
+            raise InputError(
+                f"--columns {ours}={theirs}: {file} has no column {theirs!r}: {nearest(theirs, table)}"
+                f"it has {', '.join(list(table)[:40])}"
+            )
+    curves = {**table, **{ours: table[theirs] for ours, theirs in columns.items()}}
+    if "env_steps" not in curves:
+        raise InputError(
+            f"{file} has no column env_steps: name the one that counts steps, --columns env_steps=<column>; "
+            f"it has {', '.join(list(table)[:40])}"
+        )
+    return Reading(file, curves=curves, missing=[_no_more(file)])
+
+
+def parse_columns(text: str) -> dict[str, str]:
+    """`env_steps=step,value_loss=vf` as our name -> the file's.
+
+    Raises:
+        InputError: a part is not `name=column`, or names one twice.
+    """
+    found: dict[str, str] = {}
+    for part in text.split(","):
+        ours, equals, theirs = (side.strip() for side in part.partition("="))
+        if not equals or not ours or not theirs or ours in found:
+            raise InputError(
+                f"--columns {text!r}: {part.strip()!r} is not one more name=column: write env_steps=step,value_loss=vf"
+            )
+        found[ours] = theirs
+    return found
+
+
+def _monitors(folder: Path) -> list[Path]:
+    """The monitor files of a directory, by name; never a link."""
+    found = sorted(file for file in folder.glob("*monitor.csv") if file.is_file() and not file.is_symlink())
+    if len(found) > MOST_FILES:
+        raise InputError(f"{folder} holds more than {MOST_FILES:,} monitor files: name one of them")
+    return found
+
+
+def _first_line(file: Path) -> str:
+    try:
+        with open(file, "rb") as opened:
+            return opened.readline(MAX_FIRST_LINE).decode("utf-8", "replace")
+    except OSError as error:
+        raise InputError(f"{file} cannot be read ({error.strerror})") from error
+
+
+def _t_start(file: Path) -> float:
+    """When a monitor began, in seconds."""
+    line = _first_line(file)
+    try:
+        header: Any = json.loads(line.removeprefix("#"))
+        return float(header["t_start"])
+    except (ValueError, RecursionError, KeyError, TypeError, OverflowError) as error:
+        raise InputError(
+            f"{file} does not begin with a line of JSON that tells t_start, as monitor.csv does: "
+            "it is damaged or not one"
+        ) from error
+
+
+def _recent_mean(values: np.ndarray) -> np.ndarray:
+    """`[n]` the mean of each value and the 99 before it."""
+    before = np.concatenate([[0.0], np.cumsum(values)])
+    last = np.arange(1, len(values) + 1)
+    first = np.maximum(last - RECENT_EPISODES, 0)
+    return (before[last] - before[first]) / (last - first)
+
+
+def _no_more(path: Path) -> str:
+    return f"{path} holds curves alone: what needs the config, the policy or the episodes was not asked"

@@ -1,0 +1,73 @@
+"""Gradients that blow up or vanish, and numbers that stopped being numbers."""
+
+from __future__ import annotations
+
+import re
+
+import numpy as np
+
+from rl_eval.diagnostics._finding import Finding
+from rl_eval.diagnostics._reading import Reading
+from rl_eval.diagnostics._registry import diagnostic
+
+EXPLODES = 1e3  # times the norm that gradients are clipped to
+VANISHES = 1e-7
+
+
+@diagnostic
+def gradients_explode(reading: Reading) -> Finding | None:
+    """Gradients a thousand times the clipping norm, or a run that ended in numbers that are none.
+
+    Reads `grad_norm` (before clipping) against `agent.max_grad_norm`, and the reason of a failed run. Clipping keeps
+    the direction (Pascanu et al., ICML 2013), but of such a gradient all of it is the critic's.
+    """
+    norms, limit = reading.curve("grad_norm"), reading.number("agent.max_grad_norm") or 0.5
+    told = reading.info.get("reason")
+    reason = told if isinstance(told, str) else ""
+    failed = re.search(r"\b(nan|inf|not finite)\b", reason) is not None
+    large = len(norms) > 0 and float(np.median(norms)) > EXPLODES * limit
+    if not failed and not large:
+        return None
+    evidence = f"the run ended: {reason[:200]}" if failed else ""
+    if len(norms):
+        seen = f"gradients have a norm of {np.median(norms):.3g} before they are clipped to {limit:g}"
+        evidence += f"; {seen}, the last {norms[-1]:.3g}" if evidence else seen
+    scaled = reading.setting("agent.normalize_reward") is True or reading.setting("agent.normalize_return") is True
+    lr = reading.curve("lr")
+    rate = float(lr[0]) if len(lr) else reading.number("agent.lr")
+    lower = f"lr={float(f'{rate / 10:.1g}'):g}" if rate else None
+    return Finding(
+        name="gradients_explode",
+        severity="problem",
+        layer="optimisation",
+        title="numbers blow up",
+        evidence=evidence,
+        meaning="Rewards or targets are too large for the network, or the learning rate is. The clipped gradient is "
+        "all the critic's, and the policy learns nothing from it.",
+        change=lower if scaled else "agent.normalize_reward=true",
+        source="‖g‖ > 1000 · max_grad_norm; a loss or weight that is not finite",
+        certainty=0.95,
+        data={"grad_norm": float(np.median(norms)) if len(norms) else None, "reason": reason or None},
+    )
+
+
+@diagnostic
+def gradients_vanish(reading: Reading) -> Finding | None:
+    """Gradients of nothing: ‖g‖ < 10⁻⁷ before clipping, median of the second half of training.
+
+    Reads `grad_norm`. Saturated or dead units let none through; equal advantages and a perfect critic leave none.
+    """
+    norms = reading.late("grad_norm", 0.5)
+    if not len(norms) or np.median(norms) >= VANISHES:
+        return None
+    return Finding(
+        name="gradients_vanish",
+        severity="problem",
+        layer="optimisation",
+        title="there is no gradient",
+        evidence=f"gradients have a norm of {np.median(norms):.1g}",
+        meaning="Nothing reaches the weights: all units are dead or saturated, or the reward never changes.",
+        source="‖g‖ < 10⁻⁷",
+        certainty=0.9,
+        data={"grad_norm": float(np.median(norms))},
+    )

@@ -1,0 +1,166 @@
+"""Training that ended while it was still getting better."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from rl_eval.diagnostics._extrapolation import FEWEST, Crossing, averaged, crossing
+from rl_eval.diagnostics._finding import Finding
+from rl_eval.diagnostics._judged import criteria
+from rl_eval.diagnostics._reading import Reading, finite
+from rl_eval.diagnostics._registry import diagnostic
+
+P_RISES = 0.05
+# What to try where nothing bounds the steps: this many times as many, stopped once the threshold is reached.
+MORE = 10
+# Of all that a curve gained; a last half that gains less has settled, however surely it rises.
+NOTABLE_GAIN = 0.1
+SOURCE = (
+    "block permutation test of the curve's last half, p <= .05; a line through the last half and a - b*exp(-t/T) "
+    "through all of it, residuals redrawn in blocks (Kunsch 1989), 95 % interval"
+)
+
+
+@dataclass(frozen=True)
+class Goal:
+    """A curve and what it should come to, both turned so that more is better."""
+
+    column: str
+    threshold: float
+    sign: float
+
+
+@diagnostic
+def needs_more_steps(reading: Reading) -> Finding | None:
+    """The curve still rises at the end, short of its threshold: about how many steps are needed."""
+    if reached(reading):
+        return None
+    goal = goal_of(reading)
+    column = goal.column if goal else "episode_return_mean"
+    curves = reading.curves
+    if column not in curves or "env_steps" not in curves:
+        return None
+    steps, values = averaged(curves["env_steps"], curves[column] * (goal.sign if goal else 1.0))
+    if len(steps) < FEWEST:
+        return None
+    late = values[len(values) // 2 :]
+    p_value, gained = _rise(late)
+    last = float(late[-max(1, len(late) // 6) :].mean())
+    if p_value > P_RISES or gained <= 0 or (goal and last >= goal.threshold * goal.sign):
+        return None
+    if goal is None:
+        return _without_goal(steps, values, p_value, gained)
+    found = crossing(steps, values, goal.threshold * goal.sign, seed=reading.seed)
+    return _with_goal(reading, goal, found, float(steps[-1]), last, p_value)
+
+
+def goal_of(reading: Reading) -> Goal | None:
+    """What the run should come to: a failed criterion of its selection metric, or a successful episode's return.
+
+    The logged return is that of the reward it was trained on, which a success is only told in where that is the
+    environment's own.
+    """
+    metric = reading.setting("select.metric")
+    for criterion in criteria(reading):
+        threshold, direction = finite(criterion.get("threshold")), criterion.get("direction")
+        if criterion.get("metric") != metric or threshold is None or direction not in ("at_least", "at_most"):
+            continue
+        scored = reading.curves.get("select_score")
+        if scored is not None and len(np.unique(scored[np.isfinite(scored)])) >= FEWEST:
+            return Goal("select_score", threshold, 1.0 if direction == "at_least" else -1.0)
+    success = reading.number("env.success_return")
+    terms = reading.setting("reward.terms")
+    native = isinstance(terms, dict) and list(terms) == ["native"] and reading.number("reward.terms.native.weight") == 1
+    return Goal("episode_return_mean", success, 1.0) if success is not None and native else None
+
+
+def reached(reading: Reading) -> bool:
+    """Whether the judged policy is there already: by a criterion of the selection metric, or a successful return."""
+    metric = reading.setting("select.metric")
+    decisions = [criterion.get("decision") for criterion in criteria(reading) if criterion.get("metric") == metric]
+    if decisions:
+        return all(decision == "PASS" for decision in decisions)
+    results, success = reading.info.get("results"), reading.number("env.success_return")
+    mean = finite(results.get("mean_return")) if isinstance(results, dict) else None
+    return mean is not None and success is not None and mean >= success
+
+
+def _rise(late: np.ndarray) -> tuple[float, float]:
+    """The p-value of a rise, and how much was gained."""
+    from rl_eval.errors import InputError
+    from rl_eval.evidence import trend
+
+    try:
+        found = trend(late)
+    except InputError:
+        return 1.0, 0.0
+    return found.p_value, found.slope
+
+
+def _with_goal(reading: Reading, goal: Goal, found: Crossing, done: float, last: float, p_value: float) -> Finding:
+    bounded = math.isfinite(found.high)
+    if bounded:
+        expected = f"it reaches {goal.threshold:g} after {found.low:,.0f} to {found.high:,.0f} env steps"
+        total = _round_up(found.high)
+    else:
+        expected = (
+            f"at least {found.low:,.0f} env steps are needed to reach {goal.threshold:g}, and how many more cannot be "
+            "said: the curve has not bent yet, or bends below it"
+        )
+        total = _round_up(max(MORE * done, 2 * found.low))
+    return Finding(
+        name="needs_more_steps",
+        severity="warning",
+        layer="outcome",
+        title="training ended while it was still getting better",
+        evidence=f"{goal.column} stood at {goal.sign * last:.4g} after {done:,.0f} env steps and was still improving "
+        f"(p = {p_value:.2g}); {expected}",
+        meaning="Nothing need be wrong but the budget. Go on for longer, and stop on the selection part once it is "
+        "reached; a learning rate that falls to zero over the budget would fall more slowly too.",
+        change=f"total_steps={total}" + _stop_at(reading, goal),
+        source=SOURCE,
+        certainty=0.9 if bounded else 0.7,
+        data={
+            "column": goal.column,
+            "threshold": goal.threshold,
+            "steps_low": found.low,
+            "steps_high": found.high if bounded else None,
+            "p_value": p_value,
+        },
+    )
+
+
+def _without_goal(steps: np.ndarray, values: np.ndarray, p_value: float, gained: float) -> Finding | None:
+    if gained < NOTABLE_GAIN * float(np.ptp(values)):
+        return None
+    return Finding(
+        name="needs_more_steps",
+        severity="note",
+        layer="outcome",
+        title="the return was still rising at the end",
+        evidence=f"episode_return_mean rose by {gained:.4g} over the last half of {steps[-1]:,.0f} env steps "
+        f"(p = {p_value:.2g}), and nothing says how much is enough",
+        meaning="More steps may help. With env.success_return, or a criterion of the selection metric in a suite, "
+        "the steps that are needed would be estimated.",
+        change=f"total_steps={_round_up(2 * float(steps[-1]))}",
+        source=SOURCE,
+        certainty=0.5,
+        data={"gained": gained, "p_value": p_value},
+    )
+
+
+def _stop_at(reading: Reading, goal: Goal) -> str:
+    if reading.setting("select.stop_at") is not None:
+        return ""
+    metric = reading.setting("select.metric")
+    own = goal.column == "select_score" or metric == "mean_return"
+    return f" select.stop_at={goal.threshold:g}" if own else ""
+
+
+def _round_up(steps: float) -> int:
+    """To two digits, since more would look surer than it is."""
+    unit = 10 ** max(0, math.floor(math.log10(max(steps, 1.0))) - 1)
+    return math.ceil(steps / unit) * unit

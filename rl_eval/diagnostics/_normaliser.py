@@ -1,0 +1,80 @@
+"""Observation statistics that evaluation does not share with training."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from rl_eval.diagnostics._finding import Finding
+from rl_eval.diagnostics._reading import Reading, finite
+from rl_eval.diagnostics._registry import diagnostic
+from rl_eval.errors import InputError
+
+RESTORE = "Restore the snapshot from where it was copied, or train again: a network sees other numbers without them."
+
+
+@diagnostic
+def normaliser_not_restored(reading: Reading) -> Finding | None:
+    """The judged snapshot's observation statistics are missing, stale, or not what training ended with."""
+    asked, snapshot = reading.setting("agent.normalize_obs"), reading.snapshot
+    if not isinstance(asked, bool) or snapshot is None:
+        return None
+    arrays, meta = snapshot
+    count = _number(arrays.get("obs.count"))
+    if asked and not {"obs.count", "obs.mean", "obs.m2"} <= arrays.keys():
+        return _finding(
+            "agent.normalize_obs=true, and the judged snapshot holds no observation statistics",
+            "The policy learned on normalised observations and is judged on raw ones. " + RESTORE,
+        )
+    if not asked:
+        if count is None:
+            return None
+        return _finding(
+            "agent.normalize_obs=false, and the judged snapshot normalises observations",
+            "The policy learned on raw observations and is judged on normalised ones. " + RESTORE,
+        )
+    steps = finite(meta.get("env_steps"))
+    if count is not None and steps is not None and count != steps:
+        return _finding(
+            f"the statistics are of {count:,.0f} observations, and the snapshot was taken after {steps:,.0f} env steps",
+            "They are of another moment than the weights, or went on changing after training. " + RESTORE,
+        )
+    differing = _differs_from_resume_point(reading, arrays, steps)
+    if differing is None:
+        return None
+    return _finding(differing, "What evaluation uses is not what training ended with. " + RESTORE)
+
+
+def _differs_from_resume_point(reading: Reading, arrays: dict[str, np.ndarray], steps: float | None) -> str | None:
+    """Snapshot and resume point of one env step hold the same statistics."""
+    from rl_eval.run import read_checkpoint, steps_in
+
+    points = [path for path in steps_in(reading.path / "resume") if steps and path.name == f"step_{steps:.0f}"]
+    if not points:
+        return None
+    try:
+        state, _ = read_checkpoint(points[-1], "state")
+    except InputError as error:
+        reading.missing.append(str(error))
+        return None
+    for name in ("obs.count", "obs.mean", "obs.m2"):
+        there = state.get(f"agent.{name}")
+        if there is not None and not np.array_equal(there, arrays[name]):
+            return f"{name} of the judged snapshot differs from resume/{points[-1].name}, taken at the same env step"
+    return None
+
+
+def _finding(evidence: str, meaning: str) -> Finding:
+    return Finding(
+        name="normaliser_not_restored",
+        severity="problem",
+        layer="record",
+        title="observation statistics at evaluation are not those of training",
+        evidence=evidence,
+        meaning=meaning,
+        source="a snapshot holds the count, mean and M2 of every observation up to its own env step, frozen",
+        certainty=1.0,
+    )
+
+
+def _number(array: np.ndarray | None) -> float | None:
+    return None if array is None or array.size != 1 else float(np.asarray(array).reshape(()))

@@ -1,0 +1,140 @@
+"""Figures of one run that cannot all be true."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from itertools import chain
+
+import numpy as np
+
+from rl_eval.diagnostics._finding import Finding
+from rl_eval.diagnostics._judged import criteria
+from rl_eval.diagnostics._reading import Reading, finite
+from rl_eval.diagnostics._registry import diagnostic
+from rl_eval.diagnostics._replayed import replayed_returns, same_machine
+from rl_eval.errors import InputError
+
+COUNTERS = ("episodes", "gradient_steps")
+SHOWN = 4
+
+
+@diagnostic
+def numbers_disagree(reading: Reading) -> Finding | None:
+    """The run's own figures contradict one another: counts, final results, curves, verdict, snapshots."""
+    faults = disagreeing(reading)
+    if not faults:
+        return None
+    more = f"; and {len(faults) - SHOWN} more" if len(faults) > SHOWN else ""
+    return Finding(
+        name="numbers_disagree",
+        severity="problem",
+        layer="record",
+        title="the run's own numbers contradict one another",
+        evidence="; ".join(faults[:SHOWN]) + more,
+        meaning="At least one of the figures is not what this training gave: a file was changed or copied from another "
+        "run, or a counter is wrong. Nothing else that the run says can be relied on: `rl-eval verify` trains it anew.",
+        source="finished + in flight + cut steps = env_steps; last row = run.json; mean and std possible between min "
+        "and max; the judged snapshot played again gives its results",
+        certainty=0.9,
+        data={"faults": faults},
+    )
+
+
+def disagreeing(reading: Reading) -> list[str]:
+    """A sentence on each contradiction; empty where the run is not finished, or not ours."""
+    from rl_eval.metrics import disagreements
+
+    if reading.info.get("status") != "finished":
+        return []
+    logged = reading.curves.get("env_steps")
+    found = chain(
+        disagreements(reading.info, reading.config, logged),
+        _counters(reading),
+        _snapshots(reading),
+        _select_scores(reading),
+        _verdict(reading),
+        _results(reading),
+    )
+    return list(dict.fromkeys(found))
+
+
+def _counters(reading: Reading) -> list[str]:
+    faults = []
+    for name in COUNTERS:
+        column, said = reading.curves.get(name), finite(reading.info.get(name))
+        if column is not None and len(column) and said is not None and column[-1] != said:
+            faults.append(f"run.json says {said:,.0f} {name}, but the last of metrics.csv is {column[-1]:,.0f}")
+    steps = reading.curves.get("env_steps")
+    if steps is not None and len(steps) > 1 and (np.diff(steps) < 0).any():
+        faults.append("env_steps falls within metrics.csv")
+    return faults
+
+
+def _snapshots(reading: Reading) -> list[str]:
+    named = reading.info.get("snapshot")
+    if not isinstance(named, str):
+        return []
+    if not any(path.name == named for path in _steps_in(reading)):
+        return [f"run.json names {named!r} as its policy, but snapshots/ does not hold it"]
+    if reading.snapshot is None:
+        return []
+    said = reading.snapshot[1].get("env_steps")
+    return [f"{named} says {said} env_steps of itself"] if f"step_{said}" != named else []
+
+
+def _steps_in(reading: Reading) -> list:
+    from rl_eval.run import steps_in
+
+    return steps_in(reading.path / "snapshots")
+
+
+def _select_scores(reading: Reading) -> list[str]:
+    """No try that the curves hold is better than the one that chose the judged snapshot."""
+    from rl_eval.metrics import lookup
+
+    tries, best = reading.curve("select_score"), finite(reading.info.get("select_score"))
+    try:
+        better = lookup(str(reading.setting("select.metric"))).better
+    except InputError:
+        return []
+    if not len(tries) or best is None or better is None:
+        return []
+    seen = float(tries.max() if better == "higher" else tries.min())
+    if (seen > best) if better == "higher" else (seen < best):
+        return [f"run.json says {best:.6g} as its best select_score, but metrics.csv holds {seen:.6g}"]
+    return []
+
+
+def _verdict(reading: Reading) -> list[str]:
+    """`training.<key>` criteria quote numbers of run.json."""
+    faults = []
+    for criterion in criteria(reading):
+        metric, told = criterion.get("metric"), finite(criterion.get("estimate"))
+        if not isinstance(metric, str) or not metric.startswith("training.") or told is None:
+            continue
+        value: object = reading.info
+        for part in metric.removeprefix("training.").split("."):
+            value = value.get(part) if isinstance(value, Mapping) else None
+        said = finite(value)
+        if said is not None and said != told:
+            faults.append(f"verdict.json was decided on a {metric} of {told:.6g}, and run.json now says {said:.6g}")
+    return faults
+
+
+def _results(reading: Reading) -> list[str]:
+    """The judged snapshot, played on the same episodes, earns what `results` says: to the bit where it was made."""
+    returns = replayed_returns(reading)
+    results = reading.info.get("results")
+    if returns is None or not isinstance(results, Mapping):
+        return []
+    mean, std = finite(results.get("mean")), finite(results.get("std"))
+    if mean is None or std is None:
+        return []
+    error = 4 * max(std, float(returns.std())) / max(len(returns), 1) ** 0.5
+    slack = 1e-6 * max(1.0, abs(mean)) if same_machine(reading) else max(error, 1e-3 * abs(mean))
+    if abs(float(returns.mean()) - mean) <= slack:
+        return []
+    return [
+        f"run.json says a mean return of {mean:.6g} in results, and the judged snapshot earns {returns.mean():.6g} on "
+        "the same episodes"
+    ]

@@ -1,0 +1,90 @@
+"""Observations of a run's environment, column by column: where data is finite, the data itself; else at play."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from rl_eval import envs
+from rl_eval.diagnostics._reading import Reading
+
+MOST_ROWS = 20_000
+RANDOM_COPIES = 8
+RANDOM_STEPS = 200
+# Past this the pairs of columns are too many, and the columns are pixels rather than features.
+MOST_COLUMNS = 2_000
+
+
+@dataclass(frozen=True)
+class Observed:
+    """Observations of one part.
+
+    Attributes:
+        rows: `[R, D]`, at most MOST_ROWS.
+        names: `[D]` of the columns.
+        from_data: whether they are the cases of a finite part, rather than what was seen at play.
+    """
+
+    rows: np.ndarray
+    names: tuple[str, ...]
+    from_data: bool
+
+
+def observed(reading: Reading, part: envs.Part = "train") -> Observed | None:
+    """What the policy sees in `train` or `select`; None where it cannot be had here.
+
+    A finite part gives its cases. Elsewhere it is what the judged policy saw at play together with what random
+    actions lead to, so that a column which one policy never moves is not taken for one that never moves.
+    """
+    config = reading.environment
+    if config is None:
+        return None
+    known = getattr(envs.domain(config.name), "case_observations", None)
+    try:
+        if known is not None:
+            rows = np.asarray(known(config, part), np.float32)
+            return _observed(_thinned(rows), reading, from_data=True)
+        if reading.played is None:
+            return None
+        both = np.concatenate([reading.played.observations, _at_random(config, reading.seed)])
+        return _observed(both, reading, from_data=False)
+    except Exception as error:  # an environment or data of somebody else
+        said = f"observations: {type(error).__name__}: {' '.join(str(error).split())[:300]}"
+        if said not in reading.missing:
+            reading.missing.append(said)
+        return None
+
+
+def _observed(rows: np.ndarray, reading: Reading, *, from_data: bool) -> Observed | None:
+    if rows.ndim != 2 or not rows.size or rows.shape[1] > MOST_COLUMNS:
+        return None
+    assert reading.environment is not None
+    names = tuple(f"column {index}" for index in range(rows.shape[1]))
+    fitted = getattr(envs.domain(reading.environment.name), "preprocessing", None)
+    if fitted is not None:
+        named = [str(name) for name in fitted(reading.environment).get("columns", ())]
+        names = tuple(named + list(names[len(named) :]))[: rows.shape[1]]
+    return Observed(rows, names, from_data)
+
+
+def _thinned(rows: np.ndarray) -> np.ndarray:
+    if len(rows) <= MOST_ROWS:
+        return rows
+    return rows[np.linspace(0, len(rows) - 1, MOST_ROWS).astype(int)]
+
+
+def _at_random(config: envs.EnvConfig, seed: int) -> np.ndarray:
+    """`[R, D]` what random actions lead to."""
+    one_process = config.model_copy(update={"workers": 1}) if hasattr(config, "workers") else config
+    vector = envs.make(one_process, n_envs=RANDOM_COPIES, part="train")
+    try:
+        vector.action_space.seed(seed & 0x7FFFFFFF)
+        obs, _ = vector.reset(seed=seed & 0x7FFFFFFF)
+        rows = [np.array(obs, np.float32).reshape(RANDOM_COPIES, -1)]
+        for _ in range(RANDOM_STEPS):
+            obs, *_ = vector.step(vector.action_space.sample())
+            rows.append(np.array(obs, np.float32).reshape(RANDOM_COPIES, -1))
+    finally:
+        vector.close()
+    return np.concatenate(rows)

@@ -1,0 +1,130 @@
+"""A reward whose declared range is not what its terms and weights allow."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from rl_eval.diagnostics._finding import Finding
+from rl_eval.diagnostics._reading import Reading
+from rl_eval.diagnostics._registry import diagnostic
+from rl_eval.errors import InputError
+from rl_eval.rewards import Range, RewardFunction, as_range, scaled
+
+SLACK = 1e-5  # relative; terms are float32
+SOURCE = "interval arithmetic: the range of a weighted sum is the weighted sum of the ranges (Moore 1966)"
+
+
+@diagnostic
+def reward_range(reading: Reading) -> list[Finding]:
+    """The declared range of the reward, or of a term, against what can be attained and what was."""
+    try:
+        reward = RewardFunction.from_config(reading.setting("reward.terms"))
+        total = reading.setting("reward.range")
+        declared = None if total is None else as_range("reward.range", total)
+    except InputError as error:
+        if reading.config.get("reward") is not None:
+            reading.missing.append(str(error))
+        return []
+    return [*_terms_declared_otherwise(reward), *_outside(reading, reward), *_total(reward, declared)]
+
+
+def _terms_declared_otherwise(reward: RewardFunction) -> list[Finding]:
+    findings = []
+    for name, declared in reward.declared.items():
+        known: Range | None = getattr(reward.terms[name][1], "range", None)
+        if known is None or agree(known, declared):
+            continue
+        findings.append(
+            Finding(
+                name="reward_range",
+                severity="warning",
+                layer="reward",
+                title="a reward term's declared range is not its own",
+                evidence=f"reward.terms.{name} declares {shown(declared)}, and its parameters give {shown(known)}",
+                meaning="Weights that were chosen by the declared ranges give this term another say than was meant.",
+                change=f"reward.terms.{name}.range={brackets(known)}",
+                source=SOURCE,
+                certainty=0.95,
+                data={"term": name, "declared": list(declared), "attainable": list(known)},
+            )
+        )
+    return findings
+
+
+def _outside(reading: Reading, reward: RewardFunction) -> list[Finding]:
+    findings = []
+    for name, attained in attained_ranges(reading, reward).items():
+        declared = reward.declared.get(name)
+        if declared is None:
+            continue
+        bounds = scaled(declared, reward.terms[name][0])
+        slack = SLACK * max(1.0, *map(abs, bounds))
+        if attained[0] < bounds[0] - slack or attained[1] > bounds[1] + slack:
+            findings.append(
+                Finding(
+                    name="reward_range",
+                    severity="warning",
+                    layer="reward",
+                    title="a reward term leaves its declared range",
+                    evidence=f"reward.terms.{name}, weighted, is declared as {shown(bounds)} and took values in "
+                    f"{shown(attained)}",
+                    meaning="What the term reads is not normalised as its declaration says: it outweighs the others.",
+                    source="the smallest and largest value in the curves and at play, against the declaration",
+                    certainty=0.95,
+                    data={"term": name, "declared": list(bounds), "attained": list(attained)},
+                )
+            )
+    return findings
+
+
+def _total(reward: RewardFunction, declared: Range | None) -> list[Finding]:
+    attainable = reward.attainable()
+    if declared is None or attainable is None or agree(declared, attainable):
+        return []
+    parts = ", ".join(f"{name} {shown(bounds)}" for name, bounds in reward.ranges().items() if bounds is not None)
+    return [
+        Finding(
+            name="reward_range",
+            severity="warning",
+            layer="reward",
+            title="the reward's declared range cannot be what its terms add up to",
+            evidence=f"reward.range declares {shown(declared)}, and terms times weights allow {shown(attainable)}: "
+            f"{parts}",
+            meaning="A threshold on the reward that was set by the declared range asks for more, or less, than there "
+            "is. Mostly the weights were meant for terms normalised to [0, 1] and multiply raw ranges.",
+            change=f"reward.range={brackets(attainable)}",
+            source=SOURCE,
+            certainty=0.95,
+            data={"declared": list(declared), "attainable": list(attainable)},
+        )
+    ]
+
+
+def attained_ranges(reading: Reading, reward: RewardFunction) -> dict[str, Range]:
+    """Term -> smallest and largest weighted value seen: means of the curves, and single steps at play."""
+    seen: dict[str, list[np.ndarray]] = {name: [reading.curve(f"reward/{name}")] for name in reward.terms}
+    if reward.declared and reading.played is not None:
+        try:
+            _, parts = reward(reading.played.episodes.outcome)
+            for name, values in parts.items():
+                seen[name].append(values[np.isfinite(values)])
+        except InputError as error:
+            reading.missing.append(str(error))
+    joined = {name: np.concatenate(values) for name, values in seen.items()}
+    return {name: (float(values.min()), float(values.max())) for name, values in joined.items() if len(values)}
+
+
+def agree(a: Range, b: Range) -> bool:
+    """Whether two ranges are one, but for rounding."""
+    slack = SLACK * max(1.0, *map(abs, a), *map(abs, b))
+    return abs(a[0] - b[0]) <= slack and abs(a[1] - b[1]) <= slack
+
+
+def shown(bounds: Range) -> str:
+    """For a sentence."""
+    return f"{bounds[0]:.4g} to {bounds[1]:.4g}"
+
+
+def brackets(bounds: Range) -> str:
+    """For an override."""
+    return f"[{bounds[0]:.6g},{bounds[1]:.6g}]"

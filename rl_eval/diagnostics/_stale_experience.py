@@ -1,0 +1,82 @@
+"""Updates on experience that the present policy did not make."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from rl_eval.diagnostics._finding import Finding
+from rl_eval.diagnostics._reading import Reading, finite
+from rl_eval.diagnostics._registry import diagnostic
+
+CLIP_RANGE = 0.2
+MOST_EPOCHS = 50
+EXACT = 1e-4  # nats; the float32 rounding of a KL that is 0
+
+
+@diagnostic
+def stale_experience(reading: Reading) -> Finding | None:
+    """On-policy updates on old data: a buffer that does not change, or one that is used far too often.
+
+    Reads `repeated` (the rollout is the one measured before), `stale_kl` (KL of the policy before the update from
+    the one that collected) and `behaviour_kl` (after it). Where a ratio sits at the clip range ε, Schulman's estimate
+    (ρ − 1) − log ρ is about ε²/2; a policy beyond that is no longer near the one that collected, and the clipped
+    objective gives no gradient there (Schulman et al. 2017, arXiv 1707.06347, eq. 7). Published settings use each
+    rollout 3 to 20 times (their table 3-5; Andrychowicz et al., ICLR 2021, section 3.5).
+    """
+    clip = reading.number("agent.clip_range") or CLIP_RANGE
+    most = clip * clip / 2
+    repeated, before, after = (reading.late(name, 0.5) for name in ("repeated", "stale_kl", "behaviour_kl"))
+    epochs = passes(reading)
+    change = None
+    if len(repeated) and repeated.mean() > 0.5:
+        evidence = f"{repeated.mean():.0%} of the rollouts looked at are the one before, to the byte"
+        meaning = "The buffer is never filled anew: the agent learns one rollout by heart."
+        certainty = 1.0
+    elif len(before) and np.median(before) > max(EXACT, most / 10):
+        evidence = f"before an update the policy is already {np.median(before):.3g} nats from the one that collected"
+        meaning = "The data was collected by an older policy, and the on-policy gradient is not that of this one."
+        certainty = 0.95
+    elif epochs is not None and epochs > MOST_EPOCHS:
+        evidence = f"each rollout is learned from {epochs:,.0f} times; the clip range {clip:g} is {most:.3g} nats"
+        if len(after):
+            evidence += (
+                f", and after the last pass the policy is {np.median(after):.3g} nats from the one that collected"
+            )
+        meaning = (
+            "After the first passes the ratios leave the clip range; what is left to learn is this rollout's noise."
+        )
+        change, certainty = "agent.n_epochs=10", 0.9
+    else:
+        return None
+    return Finding(
+        name="stale_experience",
+        severity="problem",
+        layer="experience",
+        title="updates on stale experience",
+        evidence=evidence,
+        meaning=meaning,
+        change=change,
+        source="KL(π, π_collect) ≤ ε²/2 at ratios of 1 ± ε; 3 to 20 passes (Schulman 2017; Andrychowicz 2021)",
+        certainty=certainty,
+        data={
+            "epochs": epochs,
+            "repeated": mean(repeated),
+            "stale_kl": mean(before),
+            "behaviour_kl": mean(after),
+            "clip_range_kl": most,
+        },
+    )
+
+
+def passes(reading: Reading) -> float | None:
+    """How often each rollout was learned from, by the counters; None where they do not say."""
+    n_envs, n_steps = reading.number("agent.n_envs"), reading.number("agent.n_steps")
+    epochs, steps = finite(reading.info.get("training_epochs")), finite(reading.info.get("env_steps"))
+    if not n_envs or not n_steps or not steps or epochs is None:
+        return None
+    return epochs * n_envs * n_steps / steps
+
+
+def mean(values: np.ndarray) -> float | None:
+    """The mean; None of nothing."""
+    return float(values.mean()) if len(values) else None

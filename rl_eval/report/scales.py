@@ -1,0 +1,63 @@
+"""From numbers to places on a chart: scales, ticks and how they are written, and how many points are worth drawing."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import numpy as np
+
+from rl_eval.report.page import number
+
+MOST_POINTS = 400
+Scale = Callable[[np.ndarray | float], np.ndarray]
+
+
+def scale(first: float, last: float, start: float, stop: float) -> Scale:
+    """The linear map that takes `first` to `start` and `last` to `stop`."""
+    width = last - first if last > first else 1.0
+    return lambda values: start + (np.asarray(values, np.float64) - first) / width * (stop - start)
+
+
+def ticks(low: float, high: float, about: int) -> list[float]:
+    """Round numbers, about so many, of which the first is at most `low` and the last at least `high`.
+
+    The step is 1, 2, 2.5 or 5 times a power of ten.
+    """
+    low, high = float(low), float(high)
+    if not (math.isfinite(low) and math.isfinite(high)) or high - low > 1e300:
+        return [0.0, 1.0]
+    if high - low <= 1e-12 * max(abs(low), abs(high), 1e-300):
+        spread = abs(high) * 0.1
+        low, high = (low - spread, high + spread) if spread else (0.0, 1.0)
+    raw = (high - low) / about
+    power = 10.0 ** math.floor(math.log10(raw))
+    step = next(nice * power for nice in (1, 2, 2.5, 5, 10) if nice * power >= raw * 0.999)
+    first, last = math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9)
+    return [index * step for index in range(first, last + 1)]
+
+
+def compact(value: float) -> str:
+    """A tick: `250k`, `1.5M`, `−200`, `0.05`."""
+    for size, letter in ((1e9, "G"), (1e6, "M"), (1e4, "k")):
+        if size <= abs(value) < 1e12:
+            unit = 1e3 if letter == "k" else size
+            return number(value / unit, 3) + letter
+    return number(0.0 if abs(value) < 1e-300 else value, 3)
+
+
+def thinned(x: np.ndarray, y: np.ndarray, most: int = MOST_POINTS) -> tuple[np.ndarray, np.ndarray]:
+    """At most so many points: the mean of y over equal shares of the rows; NaN counts for nothing.
+
+    Args:
+        x, y: `[n]`.
+    """
+    if len(x) <= most:
+        return x, y
+    share = np.arange(len(x)) * most // len(x)
+    known = np.isfinite(y)
+    counts = np.bincount(share, weights=known, minlength=most)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        means = np.bincount(share, weights=np.where(known, y, 0.0), minlength=most) / counts
+    last = np.searchsorted(share, np.arange(most), side="right") - 1
+    return x[last], means

@@ -1,0 +1,140 @@
+"""Whole files or none: made exclusively, written aside, fsynced, renamed."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import re
+import shutil
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from rl_eval.errors import InputError
+
+SCHEMA = 1
+MAX_JSON_BYTES = 16 << 20
+
+
+def create_directory(path: Path) -> Path:
+    """Make a directory that nobody else has, adding `_2`, `_3`, … to the name where it is taken."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        for attempt in range(1, 10_000):
+            candidate = path if attempt == 1 else path.with_name(f"{path.name}_{attempt}")
+            with contextlib.suppress(FileExistsError):
+                candidate.mkdir()
+                return candidate
+    except OSError as error:
+        raise InputError(f"{path} cannot be made ({error.strerror}): name another with hydra.run.dir=...") from error
+    raise InputError(f"{path} and 9,999 names like it are taken: name another folder with hydra.run.dir=...")
+
+
+@contextlib.contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """Within: an `OSError` is about that file, though a failed `write` names none, and others a hidden one."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno is None:
+            raise
+        raise OSError(error.errno, error.strerror, str(path)) from error
+
+
+def fsync(path: Path) -> None:
+    """Wait until a file, or the names in a directory, are on the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def write_durably(path: Path, content: bytes | memoryview) -> None:
+    """Write a file in place and wait until it is on the disk; for files in a directory that is written aside."""
+    with open(path, "wb", buffering=0) as file:
+        left = memoryview(content)
+        while len(left):  # a disk that fills up takes a part first
+            left = left[file.write(left) :]
+        os.fsync(file.fileno())
+
+
+def aside(path: Path, ending: str) -> Path:
+    """A hidden name beside a path, of this process alone."""
+    return path.with_name(f".{path.name}.{os.getpid()}.{ending}")
+
+
+def write_bytes(path: Path, content: bytes | memoryview) -> None:
+    """Write a file atomically."""
+    temporary = aside(path, "tmp")
+    try:
+        with naming(path):
+            write_durably(temporary, content)
+            os.replace(temporary, path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text file, UTF-8, atomically."""
+    write_bytes(path, text.encode())
+
+
+def remove_leftovers(directory: Path) -> None:
+    """Remove what a process that was killed left half written or half removed in a run directory.
+
+    Only for the process that holds the run: another one's file in the making looks the same.
+    """
+    for folder in (directory, directory / "snapshots", directory / "resume"):
+        for path in list(folder.iterdir()) if folder.is_dir() else []:
+            if not re.fullmatch(r"\..+\.[0-9]+\.(tmp|gone)", path.name):
+                continue
+            if path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path, ignore_errors=True)
+            else:
+                path.unlink(missing_ok=True)
+
+
+def as_json(values: Mapping[str, Any]) -> str:
+    """`values` with the schema number as JSON; NaN and infinities become null."""
+    return json.dumps(_finite({"schema": SCHEMA, **values}), indent=2, allow_nan=False) + "\n"
+
+
+def write_json(path: Path, values: Mapping[str, Any]) -> None:
+    """Write `values` with the schema number as JSON; NaN and infinities become null."""
+    write_text(path, as_json(values))
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {str(k): _finite(v) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(v) for v in value]
+    if isinstance(value, np.generic):
+        value = value.item()
+    if isinstance(value, float) and not np.isfinite(value):
+        return None
+    return value
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Read a JSON object of ours.
+
+    Raises:
+        InputError: missing, too large, not JSON, or of another schema.
+    """
+    try:
+        if path.stat().st_size > MAX_JSON_BYTES:
+            raise InputError(f"{path} is larger than {MAX_JSON_BYTES >> 20} MiB, so it is not a file of ours")
+        values = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise InputError(f"{path} does not exist") from error
+    except (OSError, ValueError, RecursionError) as error:
+        raise InputError(f"{path} cannot be read as JSON ({error}): it is damaged or not ours") from error
+    if not isinstance(values, dict) or values.get("schema") != SCHEMA:
+        raise InputError(f"{path} does not say `schema: {SCHEMA}`: it was written by another program or version")
+    return values

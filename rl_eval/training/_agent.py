@@ -1,0 +1,31 @@
+"""What training needs of an agent and of a tracker."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+import numpy as np
+
+
+class Agent(Protocol):
+    """What training needs of an agent; see `agents.on_policy.OnPolicyAgent`."""
+
+    env_steps: int
+    gradient_steps: int
+    training_epochs: int
+    log: Any
+
+    @property
+    def steps_per_iteration(self) -> int: ...
+    def start(self, seeds: list[int], *, cut: bool = False) -> None: ...
+    def iterate(self) -> dict[str, float]: ...
+    def policy_checkpoint(self) -> tuple[dict[str, np.ndarray], dict[str, Any]]: ...
+    def state(self) -> tuple[dict[str, np.ndarray], dict[str, Any]]: ...
+    def load_state(self, arrays: Mapping[str, np.ndarray], meta: Mapping[str, Any]) -> None: ...
+
+
+class Tracker(Protocol):
+    """Where metrics go beside `metrics.csv`; see `rl_eval.tracking`."""
+
+    def log(self, row: Mapping[str, float], env_steps: int) -> None: ...

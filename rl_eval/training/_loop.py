@@ -1,0 +1,306 @@
+"""The loop: iterate, try on the selection part, log, save."""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import yaml
+
+from rl_eval import envs, policy, run, seeding, seen
+from rl_eval.config import RunConfig, device
+from rl_eval.errors import InputError
+from rl_eval.metrics import lookup
+from rl_eval.rewards import RewardedVector, RewardFunction
+from rl_eval.rollout import Episodes, play
+from rl_eval.target import resolve
+from rl_eval.training import _record, _resume
+from rl_eval.training._agent import Agent, Tracker
+from rl_eval.training._progress import Progress, following
+from rl_eval.training._stopping import not_written, stop_requested
+
+SELECT_COPIES = 25
+
+
+class Training:
+    """One run in the making: the agent, its environments, and the directory they write."""
+
+    def __init__(self, config: RunConfig, directory: Path, tracker: Tracker, on_step: Callable[..., None]):
+        import torch
+        from threadpoolctl import threadpool_limits
+
+        self.config, self.directory, self.tracker, self.on_step = config, directory, tracker, on_step
+        torch.set_num_threads(config.hardware.threads)
+        # numpy's BLAS would take every core, and two threads on a small matrix are slower than one.
+        threadpool_limits(config.hardware.threads, user_api="blas")
+        self.reward = RewardFunction.from_config(config.reward["terms"])
+        self.n_envs = config.agent.n_envs
+        self.vector = envs.make(config.env, n_envs=self.n_envs, part="train")
+        self.made = _resume.Made(
+            backend=_resume.backend_of(self.vector), device=device(config.hardware), threads=config.hardware.threads
+        )
+        self.has_cases = seen.has_cases(config.env)
+        self.starts = seen.Recorder()  # stays empty where the data is a finite set of cases
+        watched = self.vector if self.has_cases else seen.Watched(self.vector, self.starts)
+        self.generators = {name: seeding.generator(config.seed, name) for name in ("init", "policy", "minibatch")}
+        self.agent: Agent = config.agent.build(
+            RewardedVector(watched, self.reward),
+            generators=self.generators,
+            total_steps=config.total_steps,
+            device=self.made.device,
+        )
+        copies = min(SELECT_COPIES, config.select.episodes)
+        self.select_envs = envs.make(config.env, n_envs=copies, part="select", autoreset=False)
+        self.resume_every = _resume.every(config, self.vector)
+        self.metrics_log = run.MetricsLog(directory / "metrics.csv")
+        self.progress = Progress(
+            next_log=config.log_every,
+            next_checkpoint=config.checkpoint_every,
+            next_select=config.select.every,
+            next_resume=self.resume_every,
+        )
+        self.started = datetime.datetime.now(datetime.UTC).isoformat()
+
+    def begin(self) -> None:
+        """Start from nothing."""
+        run.write_text(self.directory / "config.yaml", yaml.safe_dump(self.config.to_dict(), sort_keys=False))
+        domain = envs.domain(self.config.env.name)
+        if hasattr(domain, "preprocessing"):
+            run.write_json(self.directory / "preprocessing.json", domain.preprocessing(self.config.env))
+        self._start()
+        self._write_info("running")
+
+    def _start(self) -> None:
+        self.agent.start(_resume.env_seeds(self.config.seed, 0, self.n_envs))
+
+    def restore(self, notice: Callable[[str], None]) -> None:
+        """Go on from the last whole resume point, or from the start where there is none.
+
+        Raises:
+            InputError: the run is finished, or what it was made with is not here; nothing has been changed.
+        """
+        before = run.read_run(self.directory)
+        if before.finished:
+            raise InputError(f"{self.directory} is finished: there is nothing to resume; start a new run")
+        hardware = before.info.get("hardware") or {}
+        self.made.require({"backend": before.info.get("backend"), **hardware}, self.directory)
+        found = _resume.newest_whole(self.directory, self.metrics_log.rows(), notice)
+        if found is None:
+            self._start()
+        else:
+            path, point = found
+            self.made.require(point[1].get("made_with") or {}, self.directory)
+            starts = None if self.has_cases else self.starts
+            self.progress = _resume.load(
+                point, agent=self.agent, vector=self.vector, starts=starts, seed=self.config.seed, path=path
+            )
+        self.started = before.info["started"]
+        run.remove_leftovers(self.directory)
+        self.metrics_log.cut_to(self.progress.rows)
+        for folder in ("snapshots", "resume"):
+            for later in run.steps_in(self.directory / folder):
+                if int(later.name.removeprefix("step_")) > self.agent.env_steps:
+                    run.remove_directory(later)
+        _resume.drop_old(self.directory)
+        self._write_info("running")
+
+    def learn(self, stop: Callable[[], bool]) -> str:
+        """Iterate until the budget, the selection target or a stop; returns the run's status."""
+        config, agent, progress = self.config, self.agent, self.progress
+        while agent.env_steps < config.total_steps and not progress.stop:
+            begun = time.perf_counter()
+            row = agent.iterate()
+            progress.wall_s += time.perf_counter() - begun
+            progress.pending.append(row)
+            if agent.env_steps >= progress.next_select:
+                progress.next_select = following(progress.next_select, config.select.every, agent.env_steps)
+                self._select()
+            if agent.env_steps >= progress.next_log:
+                progress.next_log = agent.env_steps + config.log_every
+                self._log_row()
+            if agent.env_steps >= progress.next_checkpoint:
+                progress.next_checkpoint = following(progress.next_checkpoint, config.checkpoint_every, agent.env_steps)
+                self._snapshot()
+            self.on_step(agent.env_steps, row["episode_return_mean"], progress.score)
+            if agent.env_steps >= progress.next_resume and agent.env_steps < config.total_steps and not progress.stop:
+                self._resume_point()
+            if stop():
+                return "interrupted"
+        return "finished"
+
+    def _select(self) -> None:
+        """Try the greedy policy on the selection part; keep it when it is the best so far."""
+        begun = time.perf_counter()
+        config, progress = self.config, self.progress
+        arrays, meta = self._policy()
+        acting = resolve(meta["_target_"])(arrays, meta)
+        metric = lookup(config.select.metric)
+        value = float(metric.compute(self._play_select(acting), config.env))
+        sign = -1.0 if metric.better == "lower" else 1.0
+        progress.score = value
+        if progress.best_score is None or sign * value > sign * progress.best_score:
+            progress.best_score, progress.best_step = value, self.agent.env_steps
+            self._snapshot()
+        if config.select.stop_at is not None and sign * value >= sign * config.select.stop_at:
+            progress.stop = True
+        spent = time.perf_counter() - begun
+        progress.select_s += spent
+        progress.wall_s += spent
+
+    def _play_select(self, acting: policy.Policy) -> Episodes:
+        config = self.config
+        limit = envs.episodes_in(config.env, "select")
+        count = config.select.episodes if limit is None else min(config.select.episodes, limit)
+        seeds = seeding.episode_seeds(config.seed, count, "select") if limit is None else list(range(count))
+        return play(self.select_envs, acting, seeds=seeds, order=config.seed)
+
+    def _policy(self) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+        arrays, meta = self.agent.policy_checkpoint()
+        return arrays, {**meta, "env": self.config.env.name, "env_steps": self.agent.env_steps}
+
+    def _snapshot(self) -> None:
+        """Write the policy of now, and drop the oldest but for the best."""
+        folder = self.directory / "snapshots"
+        path = folder / f"step_{self.agent.env_steps}"
+        if not path.exists():
+            run.write_checkpoint(path, "policy", *self._policy())
+        best = f"step_{self.progress.best_step}"
+        others = [p for p in run.steps_in(folder) if p.name != best]
+        for old in others[: -self.config.keep_snapshots]:
+            run.remove_directory(old)
+
+    def _resume_point(self) -> None:
+        """Write everything a resume needs."""
+        progress, env_steps = self.progress, self.agent.env_steps
+        progress.next_resume = following(progress.next_resume, self.resume_every, env_steps)
+        progress.points += 1
+        self.metrics_log.sync()
+        _resume.take(
+            self.directory,
+            agent=self.agent,
+            vector=self.vector,
+            starts=None if self.has_cases else self.starts,
+            progress=progress,
+            made=self.made,
+            seed=self.config.seed,
+        )
+        self._write_info("running")
+
+    def _log_row(self) -> None:
+        progress, agent = self.progress, self.agent
+        latest = progress.pending[-1]
+        row: dict[str, Any] = {"env_steps": agent.env_steps, "wall_s": round(progress.wall_s, 3)}
+        for name in latest:
+            values = [p[name] for p in progress.pending if np.isfinite(p[name])]
+            row[name] = float(np.mean(values)) if values else float("nan")
+        row |= {name: latest[name] for name in ("episode_return_mean", "episode_length_mean", "lr")}
+        row |= {"select_score": progress.score, "episodes": agent.log.episodes}
+        row |= {"gradient_steps": agent.gradient_steps}
+        progress.pending.clear()
+        progress.rows += 1
+        self.metrics_log.append(row)
+        self.tracker.log(row, agent.env_steps)
+
+    def finish(self, status: str) -> run.Run:
+        """Write the last row, the last snapshot, and of a finished run its results."""
+        results = None
+        if self.progress.pending:
+            self._log_row()
+        self._snapshot()
+        if status == "finished":
+            if self.progress.best_step is None:
+                self.progress.best_step = self.agent.env_steps
+            results = self._results()
+        return self._write_info(status, results)
+
+    def to_the_end(self, stop: Callable[[], bool]) -> run.Run:
+        """Learn and finish; what goes wrong is recorded, and raised where it is no finding about the run itself.
+
+        Raises:
+            OSError: a file could not be written; not recorded.
+        """
+        try:
+            return self.finish(self.learn(stop))
+        except (FloatingPointError, InputError) as error:
+            return self.fail(str(error))
+        except KeyboardInterrupt:  # the second one: in the middle of an iteration, so nothing new is whole
+            self._write_info("interrupted", reason="stopped in the middle of an iteration")
+            raise
+        except Exception as error:
+            if not_written(error) is None:
+                self.fail(f"{type(error).__name__}: {error}")
+            raise
+
+    def fail(self, reason: str) -> run.Run:
+        """Record that the run failed, where that can still be written; its last checkpoints stay as they are."""
+        with contextlib.suppress(OSError):
+            run.remove_leftovers(self.directory)  # makes room on a disk that is full
+            return self._write_info("failed", reason=reason)
+        return run.Run(self.directory, self._info("failed", None, reason), self.config.to_dict())
+
+    def _results(self) -> dict[str, Any]:
+        """The judged snapshot on the selection part, once more, as the run's final figures."""
+        name = f"step_{self.progress.best_step}"
+        arrays, meta = run.read_checkpoint(self.directory / "snapshots" / name, "policy")
+        episodes = self._play_select(resolve(meta["_target_"])(arrays, meta))
+        points = 0 if _resume.gives_state(self.vector) else self.progress.points
+        seeds = [_resume.env_seeds(self.config.seed, point, self.n_envs) for point in range(points + 1)]
+        seen.write(self.directory, _record.seen_by(self.config, self.starts, seeds, episodes))
+        return _record.final_results(self.config, self.reward, episodes)
+
+    def _info(self, status: str, results: Mapping[str, Any] | None, reason: str | None) -> dict[str, Any]:
+        return {
+            "status": status,
+            "reason": reason,
+            "name": self.config.name or self.directory.name,
+            "started": self.started,
+            "ended": datetime.datetime.now(datetime.UTC).isoformat() if status != "running" else None,
+            "results": results,
+            **_record.info(self.config, self.agent, self.progress, self.made),
+        }
+
+    def _write_info(self, status: str, results: Mapping[str, Any] | None = None, reason: str | None = None) -> run.Run:
+        run.write_json(self.directory / "run.json", self._info(status, results, reason))
+        return run.read_run(self.directory)
+
+
+def train(
+    config: RunConfig,
+    directory: Path,
+    *,
+    tracker: Tracker,
+    on_step: Callable[..., None] = lambda *_: None,
+    notice: Callable[[str], None] = lambda _: None,
+    resume: bool = False,
+) -> run.Run:
+    """Train as `config` says, in a directory that exists already and that no other process trains in.
+
+    Args:
+        tracker: gets every row of metrics.
+        on_step: called after every iteration with env steps, mean return and selection score.
+        notice: told in a sentence what a resume found damaged.
+        resume: go on with the run that the directory holds.
+
+    Returns:
+        The run, finished, interrupted (Ctrl-C, SIGTERM) or failed (a number that is not finite, a full disk).
+
+    Raises:
+        InputError: the config cannot be trained here, or the run cannot be resumed.
+    """
+    with stop_requested() as asked:
+        training = Training(config, directory, tracker, on_step)
+        try:
+            training.restore(notice) if resume else training.begin()
+            return training.to_the_end(asked)
+        except OSError as error:
+            reason = not_written(error)
+            if reason is None:
+                raise
+            if not (directory / "run.json").exists():  # nothing has been trained
+                raise InputError(f"{reason}: make room, or name another folder with hydra.run.dir=...") from error
+            return training.fail(f"{reason}; once that is mended, `python train.py resume={directory}` goes on")

@@ -1,0 +1,41 @@
+"""How far training is."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass
+class Progress:
+    """Everything about a run that changes, apart from the agent and its environments; env steps where not said."""
+
+    next_log: int = 0
+    next_checkpoint: int = 0
+    next_select: int = 0
+    next_resume: int = 0
+    points: int = 0  # resume points passed
+    best_step: int | None = None
+    best_score: float | None = None
+    score: float = float("nan")  # the latest on `select`
+    stop: bool = False  # select.stop_at was reached
+    rows: int = 0  # of metrics.csv
+    wall_s: float = 0.0
+    select_s: float = 0.0
+    pending: list[dict[str, float]] = field(default_factory=list)  # iterations since the last row
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> Progress:
+        """From a resume point, where JSON made NaN null."""
+
+        def number(value: float | None) -> float:
+            return float("nan") if value is None else value
+
+        pending = [{name: number(value) for name, value in row.items()} for row in values["pending"]]
+        return cls(**{**values, "score": number(values["score"]), "pending": pending})
+
+
+def following(due: int, every: int, env_steps: int) -> int:
+    """The first of `due`, `due + every`, … that is still to come, where `due` is not."""
+    return due + every * (1 + (env_steps - due) // every)

@@ -1,0 +1,92 @@
+"""What a run says of itself: `run.json`, its final results, and what it has seen."""
+
+from __future__ import annotations
+
+import platform
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from rl_eval import envs, run, seen
+from rl_eval.config import RunConfig
+from rl_eval.metrics import lookup
+from rl_eval.provenance import git_revision, versions
+from rl_eval.rewards import RewardFunction
+from rl_eval.rollout import Episodes
+from rl_eval.training._agent import Agent
+from rl_eval.training._progress import Progress
+from rl_eval.training._resume import Made
+
+
+def final_results(config: RunConfig, reward: RewardFunction, episodes: Episodes) -> dict[str, Any]:
+    """The figures of the judged snapshot's episodes on the selection part, in the reward it was trained on."""
+    rewards, _ = reward(episodes.outcome)
+    returns = np.bincount(episodes.episode, weights=rewards, minlength=len(episodes))
+    metric = lookup(config.select.metric)
+    return {
+        "part": "select",
+        "episodes": len(episodes),
+        "mean": float(returns.mean()),
+        "std": float(returns.std()),
+        "min": float(returns.min()),
+        "max": float(returns.max()),
+        "mean_length": float(episodes.lengths.mean()),
+        metric.name: float(metric.compute(episodes, config.env)),
+    }
+
+
+def seen_by(config: RunConfig, starts: seen.Recorder, seeds: list[list[int]], selection: Episodes) -> seen.Seen:
+    """What training and selection have seen, for the held-out guard.
+
+    Args:
+        seeds: of every copy, each time the environments were started.
+        selection: one try on the selection part; every try played the same episodes.
+    """
+    train_seeds = np.array(seeds, np.int64).ravel()
+    if seen.has_cases(config.env):
+        return seen.Seen.of_data(config.env, train_seeds)
+    select = seen.Fingerprints.of(*seen.of_observations(selection.first_obs))
+    return seen.Seen(False, starts.fingerprints(), select, train_seeds, selection.seeds, starts.left_out)
+
+
+def info(config: RunConfig, agent: Agent, progress: Progress, made: Made) -> dict[str, Any]:
+    """What `run.json` holds, apart from status, reason, name, times of day and results."""
+    learning_s = progress.wall_s - progress.select_s
+    return {
+        "env": config.env.name,
+        "agent": config.agent.name,
+        "seed": config.seed,
+        **counts(agent),
+        "wall_s": round(progress.wall_s, 3),
+        "select_s": round(progress.select_s, 3),
+        "steps_per_s": round(agent.env_steps / learning_s, 1) if learning_s > 0 else None,
+        "snapshot": f"step_{progress.best_step}" if progress.best_step is not None else None,
+        "select_score": progress.best_score,
+        "versions": versions(),
+        "git_revision": git_revision(),
+        "config_hash": run.config_hash(config.to_dict()),
+        "data_fingerprints": envs.domain(config.env.name).fingerprints(config.env),
+        "hardware": {
+            "machine": platform.machine(),
+            "system": platform.system(),
+            "device": made.device,
+            "threads": made.threads,
+        },
+        "backend": made.backend,
+        "command": " ".join(["python", *sys.argv]),
+    }
+
+
+def counts(agent: Agent) -> Mapping[str, int]:
+    """The counters of a run; finished, in flight and cut add up to its env steps."""
+    return {
+        "env_steps": agent.env_steps,
+        "gradient_steps": agent.gradient_steps,
+        "training_epochs": agent.training_epochs,
+        "episodes": agent.log.episodes,
+        "steps_finished": agent.log.steps_finished,
+        "steps_in_flight": int(agent.log.running_length.sum()),
+        "steps_cut": agent.log.steps_cut,
+    }

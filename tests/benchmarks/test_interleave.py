@@ -1,0 +1,52 @@
+"""The arithmetic that every benchmark tells its figures by."""
+
+import json
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from benchmarks.interleave import as_json, compare, in_turn, show, spread, tell
+
+seconds = st.floats(0.01, 1e6)
+
+
+def test_a_ratio_is_taken_within_a_round():
+    figures = {"ours": [10.0, 30.0, 20.0], "peer": [5.0, 10.0, 20.0]}
+    found = compare(figures, "ours", "peer")
+    assert found["ratio"] == {"median": 2.0, "min": 1.0, "max": 3.0}
+    assert found["ours"] == {"median": 20.0, "min": 10.0, "max": 30.0}
+
+
+@given(st.lists(st.tuples(seconds, seconds), min_size=1, max_size=9))
+def test_where_less_is_better_the_ratio_still_says_how_many_times_better_ours_is(pairs):
+    own, theirs = ([pair[i] for pair in pairs] for i in (0, 1))
+    rates = {"ours": [1 / s for s in own], "peer": [1 / s for s in theirs]}
+    by_seconds = compare({"ours": own, "peer": theirs}, "ours", "peer", less=True)["ratio"]
+    assert by_seconds == pytest.approx(compare(rates, "ours", "peer")["ratio"])
+
+
+@given(st.lists(seconds, min_size=1, max_size=20))
+def test_a_spread_is_ordered_and_made_of_what_was_measured(values):
+    found = spread(values)
+    assert found["min"] == min(values) <= found["median"] <= max(values) == found["max"]
+
+
+def test_the_sides_take_turns_and_the_order_alternates():
+    calls = []
+    sides = {name: lambda name=name: calls.append(name) or float(len(calls)) for name in ("ours", "peer")}
+    assert in_turn(sides, 3) == {"ours": [1.0, 4.0, 5.0], "peer": [2.0, 3.0, 6.0]}
+    assert calls == ["ours", "peer", "peer", "ours", "ours", "peer"]
+
+
+def test_what_was_not_reached_is_null_in_json_and_said_in_words(capsys):
+    found = {"seconds": spread([3.0, math.inf, math.inf])}
+    assert json.loads(as_json("lunarlander", found))["seconds"] == {"median": None, "min": 3.0, "max": None}
+    tell({"seconds": found})
+    assert "median not reached, min 3" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("value", "shown"), [(123456.7, "123,457"), (2.345, "2.35"), (0.0306, "0.0306"), (0, "0")])
+def test_figures_have_the_digits_they_deserve(value, shown):
+    assert show(value) == shown

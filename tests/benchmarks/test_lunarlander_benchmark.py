@@ -1,0 +1,135 @@
+"""When a policy counts as landed, and what the clock leaves out."""
+
+import argparse
+import math
+import time
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from benchmarks import lunarlander, zoo
+from benchmarks.lunarlander import BAR, MOST, mean_unless_hopeless, summary
+from benchmarks.reach import Reaching
+
+returns = arrays(np.float64, st.integers(1, 60), elements=st.floats(-500, MOST))
+
+
+@given(returns, st.integers(1, 10))
+def test_leaving_early_never_changes_which_side_of_the_bar(values, at_once):
+    parts = (values[i : i + at_once] for i in range(0, len(values), at_once))
+    found = mean_unless_hopeless(parts, len(values))
+    assert (found > BAR) == (values.sum() / len(values) > BAR) or math.isclose(values.mean(), BAR)
+
+
+def test_play_is_left_once_the_rest_cannot_help():
+    told = []
+
+    def parts():
+        for number in range(100):
+            told.append(number)
+            yield np.array([-100.0])
+
+    assert mean_unless_hopeless(parts(), 100) <= BAR
+    assert len(told) == 31  # 31 x -100 + 69 x 330 = 19,670, the first sum below 20,000; 30 give 20,100
+
+
+def play_with(monkeypatch, means):
+    """A check whose episodes all return what comes next in `means`; also the seeds that it played."""
+    asked = []
+
+    class Part:
+        def __init__(self, value, count):
+            self.values = np.full(count, value)
+
+        def per_episode(self, name):
+            return self.values
+
+    def stream(vector, policy, *, seeds):
+        asked.append(tuple(seeds))
+        yield Part(means.pop(0), len(seeds))
+
+    monkeypatch.setattr("rl_eval.rollout.stream", stream)
+    monkeypatch.setattr("rl_eval.envs.make", lambda *_, **__: None)
+    return lunarlander.checking(), asked
+
+
+def test_a_first_check_above_the_bar_is_confirmed_on_fresh_episodes(monkeypatch):
+    check, asked = play_with(monkeypatch, [150.0, 210.0, 190.0, 210.0, 205.0])
+    assert check(None, 0) == (pytest.approx(150.0), False)
+    assert check(None, 1) == (pytest.approx(190.0), False)  # 400 others say no, so training goes on
+    assert check(None, 2) == (pytest.approx(205.0), True)
+    first, second, confirming, third, confirming_again = asked
+    assert first == second == third
+    assert len(first) == 100
+    assert len(confirming) == len(confirming_again) == 400
+    assert not {*first} & {*confirming} | {*first} & {*confirming_again} | {*confirming} & {*confirming_again}
+
+
+def test_exactly_the_bar_is_not_above_it(monkeypatch):
+    check, _ = play_with(monkeypatch, [BAR])
+    assert check(None, 0)[1] is False
+
+
+def test_checks_are_spaced_by_env_steps_and_stop_once_it_is_good_enough():
+    checked = []
+
+    def check(policy, before):
+        checked.append((policy, before))
+        return 1.0, policy == 40
+
+    reaching = Reaching(time.perf_counter(), 16, check)
+    going_on = [reaching.after_update(steps, lambda steps=steps: steps) for steps in (8, 16, 24, 40, 48, 64)]
+    assert checked == [(16, 0), (40, 1)]  # the first update at or past 16 and 32
+    assert going_on == [True, True, True, False, False, False]
+    assert reaching.env_steps == 40
+
+
+def test_time_spent_checking_is_off_the_clock(monkeypatch):
+    now = [100.0]
+    monkeypatch.setattr("benchmarks.reach.time.perf_counter", lambda: now[0])
+
+    def check(policy, before):
+        now[0] += 50.0
+        return 1.0, before == 1
+
+    reaching = Reaching(90.0, 10, check)
+    reaching.after_update(10, lambda: None)
+    now[0] += 3.0
+    reaching.after_update(20, lambda: None)
+    assert reaching.seconds == 13.0  # 10 before the first check, 3 after it
+    assert reaching.checking_s == 100.0
+
+
+def seed(seconds):
+    return {"seconds": seconds}
+
+
+def test_the_ratio_is_by_medians_and_by_pairs_of_one_round():
+    found = summary({"ours": [seed(4.0), seed(5.0), seed(9.0)], "peer": [seed(80.0), seed(60.0)]})
+    assert found["ratio of medians"] == 14.0
+    assert found["ratio"] == {"median": 16.0, "min": 12.0, "max": 20.0}
+
+
+def test_a_seed_that_did_not_arrive_counts_against_its_side():
+    found = summary({"ours": [seed(None), seed(5.0)], "peer": [seed(50.0), seed(None)]})
+    assert found["ours"]["max"] == math.inf
+    assert found["ratio"]["min"] == 0.0
+    assert found["ratio"]["max"] == math.inf
+
+
+@pytest.mark.parametrize("side", ["ours", "peer"])
+def test_a_tiny_budget_ends_and_tells(side, monkeypatch):
+    if side == "peer":
+        pytest.importorskip("stable_baselines3")
+        monkeypatch.setitem(zoo.ZOO["ppo"], "n_steps", 32)
+    given = argparse.Namespace(
+        side=side, seed=1, budget=1024, every=10**9, begun=time.perf_counter(), backend=None, peer_threads=1,
+        overrides=["agent.n_envs=4", "agent.n_steps=16", "agent.batch_size=64", "agent.n_epochs=1", "env.workers=1"],
+    )  # fmt: skip
+    found = lunarlander.side(given)
+    assert found["seconds"] is None
+    assert found["env_steps"] == 1024
+    assert found["checks"] == 0

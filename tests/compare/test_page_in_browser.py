@@ -1,0 +1,28 @@
+"""The comparison page as a browser shows it, by the checks of the report's pages."""
+
+import pytest
+
+from rl_eval.cli import main
+from tests.report.browser import BINARY, Browser
+from tests.report.test_in_browser import CONTRAST, CUT
+
+pytestmark = pytest.mark.skipif(BINARY is None, reason="no Chromium on the path: pages are looked at in one")
+
+
+def test_nothing_is_cut_and_everything_is_readable(named, tmp_path, capsys):
+    page = tmp_path / "page.html"
+    assert main(["compare", *named("good"), *named("bad"), "--html", str(page), "--episodes", "4"]) == 0
+    browser = Browser(tmp_path / "profile")
+    try:
+        for width in (390, 1440):
+            for scheme in ("light", "dark"):
+                browser.open(page, width=width, scheme=scheme)
+                browser.evaluate("document.querySelectorAll('details').forEach(each => { each.open = true; })")
+                assert browser.evaluate("document.documentElement.scrollWidth") <= width
+                assert browser.evaluate(CUT) == []
+                found = browser.evaluate(CONTRAST)
+                assert found["seen"] > 40
+                assert found["bad"] == []
+        assert browser.messages == []
+    finally:
+        browser.close()

@@ -1,0 +1,241 @@
+"""What cannot be compared, and hostile run directories: one sentence, and nothing of theirs is executed."""
+
+import sys
+
+import pytest
+
+from rl_eval.compare import compare_runs, groups, sources
+from rl_eval.compare.entry import MOST_KEYS
+from rl_eval.errors import InputError
+from rl_eval.run import write_json
+from tests.gates import fake_agent
+from tests.gates.fake_runs import BALANCE, FALL, write_run
+
+
+@pytest.fixture(autouse=True)
+def _fake_agent(monkeypatch):
+    monkeypatch.setitem(sys.modules, "agents.fake", fake_agent)
+
+
+def compared(*runs, **options):
+    return compare_runs([str(run.path) for run in runs], episodes=4, **options)
+
+
+def refusal(*runs, **options):
+    with pytest.raises(InputError) as raised:
+        compared(*runs, **options)
+    said = str(raised.value)
+    assert "\n" not in said
+    return said
+
+
+def test_runs_of_equal_config_but_for_the_seed_are_one_group(tmp_path):
+    runs = [
+        write_run(tmp_path / f"{seed}", seed=seed, config={"lr": lr}) for lr in (1, 2) for seed in (3 * lr, 3 * lr + 1)
+    ]
+    found = compared(*runs)
+    assert [(group.label, group.seeds) for group in found.groups] == [("lr=1", (3, 4)), ("lr=2", (6, 7))]
+    assert found.differing == {"lr": ("1", "2")}
+    assert [list(scores.seeds) for scores in found.scores] == [[3, 4], [6, 7]]
+
+
+def test_a_seed_that_is_trained_again_counts_once(tmp_path):
+    runs = [write_run(tmp_path / name, seed=1) for name in ("first", "again")]
+    found = compared(*runs)
+    assert [entry.name for entry in found.groups[0].entries] == [str(runs[1].path)]
+    assert "1 of its runs repeat the seed" in found.notes[0]
+
+
+def test_the_names_of_runs_and_their_trackers_make_no_groups(tmp_path):
+    runs = [
+        write_run(tmp_path / "a", seed=1, config={"name": "x"}),
+        write_run(tmp_path / "b", seed=2, config={"tracker": {"name": "wandb", "tags": ["night"]}}),
+    ]
+    assert len(compared(*runs).groups) == 1
+
+
+def test_the_baseline_may_have_the_config_of_the_candidate(tmp_path):
+    old, new = (write_run(tmp_path / name, info={"git_revision": name}) for name in ("old", "new"))
+    found = compared(new, baseline=[str(old.path)])
+    assert [group.label for group in found.groups] == ["baseline", "candidate"]
+    assert [group.entries[0].name for group in found.groups] == [str(old.path), str(new.path)]
+    assert "the groups were trained by different commits (baseline: old; candidate: new)" in found.notes
+
+
+def test_a_baseline_of_several_configs_is_refused(tmp_path):
+    runs = [write_run(tmp_path / f"{lr}", config={"lr": lr}) for lr in (1, 2)]
+    assert "--baseline differ in lr" in refusal(runs[0], baseline=[str(run.path) for run in runs])
+
+
+@pytest.mark.parametrize(
+    ("other", "said"),
+    [
+        ({"env": {"name": "lunarlander"}}, "has env.name=lunarlander and"),
+        ({"env": {"name": "cartpole", "success_return": 100}}, "has env.success_return=100.0 and"),
+        ({"config": {"select": {"metric": "success_rate"}}}, "say which to compare with --metric"),
+        ({"status": "failed"}, "failed, so what it would have reached is not known"),
+        ({"status": "running"}, "is still running, or was killed"),
+        ({"status": "interrupted"}, "was interrupted"),
+        ({"info": {"data_fingerprints": {"gate": "other"}}}, "the gate part of the data"),
+    ],
+)
+def test_what_is_not_comparable_is_refused(tmp_path, other, said):
+    first = write_run(tmp_path / "first", info={"data_fingerprints": {"gate": "one"}})
+    given = {"rule": [0.0] * 8 if "lunarlander" in str(other) else BALANCE, **other}
+    second = write_run(tmp_path / "second", bias=(0.0,) * 4 if "lunarlander" in str(other) else (0.0, 0.0), **given)
+    message = refusal(first, second)
+    assert said in message
+    assert "second" in message
+
+
+def test_what_training_was_stepped_by_is_a_setting_and_no_other_task(tmp_path):
+    runs = [
+        write_run(tmp_path / name, {"name": "cartpole", "backend": "auto"}, info={"backend": name})
+        for name in ("gymnasium", "envpool")
+    ]
+    assert compared(*runs).differing == {"env.backend": ("gymnasium", "envpool")}
+
+
+def test_how_many_processes_step_an_environment_is_no_difference(tmp_path):
+    runs = [write_run(tmp_path / f"{n}", {"name": "cartpole", "workers": n}, seed=n) for n in (1, 2)]
+    assert len(compared(*runs).groups) == 1
+
+
+@pytest.mark.parametrize(
+    ("metric", "said"),
+    [("f1", "reads 'label'"), ("mean_length", "more or less is better"), ("nope", "is not a metric")],
+)
+def test_a_metric_that_cannot_be_compared_is_refused(tmp_path, metric, said):
+    assert said in refusal(write_run(tmp_path / "run"), metric=metric)
+
+
+def test_verdicts_of_different_gate_seeds_are_refused(tmp_path):
+    runs = [write_run(tmp_path / f"{lr}", config={"lr": lr}) for lr in (1, 2)]
+    for run, seed in zip(runs, (5, 6), strict=True):
+        criterion = {"criterion": "solved", "decision": "PASS", "metric": "mean_return", "threshold": 475.0}
+        suite = {"suite": "cartpole", "gate_seed": seed, "alpha": 0.05, "criteria": [criterion]}
+        write_json(run.path / "verdict.json", {"suites": [suite]})
+    assert "judged with gate_seed 6" in refusal(*runs, with_verdicts=True)
+    found = compared(*runs)  # they play episodes of their own
+    assert found.verdicts == {}
+
+
+def test_verdicts_are_counted(tmp_path):
+    runs = [write_run(tmp_path / f"{lr}{seed}", seed=seed, config={"lr": lr}) for lr in (1, 2) for seed in (1, 2)]
+    for run, decision in zip(runs, ("PASS", "PASS", "PASS", "FAIL"), strict=True):
+        rows = [{"criterion": "solved", "decision": decision}, {"criterion": "seeds", "decision": "NEEDS_RUNS"}]
+        write_json(run.path / "verdict.json", {"suites": [{"suite": "cartpole", "gate_seed": 5, "criteria": rows}]})
+    assert compared(*runs, with_verdicts=True).verdicts == {"cartpole/solved": ("2/2", "1/2")}
+
+
+def test_no_verdict_is_said(tmp_path):
+    assert "verdict.json does not exist" in refusal(write_run(tmp_path / "run"), with_verdicts=True)
+
+
+# --- hostile directories ---------------------------------------------------------------------------
+
+
+def test_an_environment_of_a_module_is_not_imported_without_trust(tmp_path, monkeypatch):
+    (tmp_path / "stranger.py").write_text("raise SystemExit('executed')")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    run = write_run(tmp_path / "run", {"name": "gym", "id": "CartPole-v1"})
+    text = (run.path / "config.yaml").read_text().replace("id: CartPole-v1", "id: stranger:Env-v0")
+    (run.path / "config.yaml").write_text(text)
+    assert "add --trust" in refusal(run)
+    assert "stranger" not in sys.modules
+
+
+def test_a_yaml_bomb_is_refused(tmp_path):
+    run = write_run(tmp_path / "run")
+    bomb = "a0: &a0 [1, 1]\n" + "".join(f"a{n}: &a{n} [*a{n - 1}, *a{n - 1}]\n" for n in range(1, 40))
+    (run.path / "config.yaml").write_text(bomb + "env: {name: cartpole}\n")
+    assert f"more than {MOST_KEYS:,} keys" in refusal(run)
+
+
+def test_a_config_that_holds_itself_is_refused(tmp_path):
+    run = write_run(tmp_path / "run")
+    (run.path / "config.yaml").write_text("env: &env {name: cartpole, again: *env}\n")
+    assert "keys" in refusal(run)
+
+
+def test_nesting_without_end_is_refused(tmp_path):
+    run = write_run(tmp_path / "run")
+    (run.path / "config.yaml").write_text("env: {name: cartpole}\nx: " + "[" * 5000 + "]" * 5000)
+    assert "config.yaml" in refusal(run)
+
+
+@pytest.mark.parametrize(
+    ("file", "limit"), [("config.yaml", "_MAX_CONFIG_BYTES"), ("metrics.csv", "_MAX_METRICS_BYTES")]
+)
+def test_a_huge_file_is_not_read(tmp_path, monkeypatch, file, limit):
+    run = write_run(tmp_path / "run")
+    with open(run.path / file, "ab") as opened:
+        opened.truncate(getattr(sources, limit) + 1)  # sparse
+    assert f"{file} is larger than" in refusal(run)
+
+
+def test_a_sweep_may_not_point_elsewhere(tmp_path):
+    write_run(tmp_path / "elsewhere")
+    (tmp_path / "sweep").mkdir()
+    write_json(tmp_path / "sweep" / "sweep.json", {"jobs": [{"directory": "../elsewhere"}, {"directory": 7}, 3]})
+    with pytest.raises(InputError, match="sweep/elsewhere is not a directory"):
+        compare_runs([str(tmp_path / "sweep")])
+
+
+@pytest.mark.parametrize("jobs", [[], "x", None, [3]])
+def test_a_sweep_without_runs_is_said(tmp_path, jobs):
+    write_json(tmp_path / "sweep.json", {"jobs": jobs})
+    with pytest.raises(InputError, match="lists no run"):
+        compare_runs([str(tmp_path)])
+
+
+def test_infinities_everywhere_are_no_curves_and_no_results(tmp_path):
+    run = write_run(tmp_path / "run")
+    (run.path / "metrics.csv").write_text("env_steps,episode_return_mean,select_score\nnan,inf,nan\n1,nan,-inf\n")
+    found = compared(run, write_run(tmp_path / "other", rule=FALL, config={"lr": 2}))
+    assert found.curves == {}
+    assert found.scores[0].values[0] > found.scores[1].values[0]
+
+
+def test_the_policy_of_a_run_may_only_be_ours(tmp_path):
+    from rl_eval.run import read_checkpoint, write_checkpoint
+
+    run = write_run(tmp_path / "run")
+    snapshot = run.path / "snapshots" / "step_100"
+    arrays, meta = read_checkpoint(snapshot, "policy")
+    write_checkpoint(snapshot, "policy", arrays, {**meta, "_target_": "os.system"})
+    assert "is not allowed" in refusal(run)
+
+
+def test_differences_are_typed_as_overrides(tmp_path):
+    configs = [
+        {"lr": None, "agent": {"name": "ppo", "clip": True}},
+        {"lr": 1e-3, "agent": {"name": "ppo", "clip": False}},
+    ]
+    runs = [write_run(tmp_path / f"{n}", config=config) for n, config in enumerate(configs)]
+    entries = [sources.read_directory(run.path) for run in runs]
+    assert groups.differences(groups.group(entries)) == {"lr": ("null", "0.001"), "agent.clip": ("true", "false")}
+
+
+def test_markup_in_names_and_values_is_shown_as_it_is(tmp_path, capsys):
+    from rl_eval.cli import main
+
+    values = ("[red]x[/red]", "<script>alert(1)</script>\x1b[31m")
+    runs = [write_run(tmp_path / f"[bold]{n}", config={"note": value}) for n, value in enumerate(values)]
+    page = tmp_path / "page.html"
+    assert main(["compare", *(str(run.path) for run in runs), "--episodes", "2", "--html", str(page)]) == 0
+    out = capsys.readouterr().out
+    assert "[red]x[/red]" in out
+    assert "\x1b" not in out
+    html = page.read_text()
+    assert "<script" not in html
+    assert "&lt;script&gt;" in html
+
+
+def test_config_of_run_is_plain_yaml(tmp_path):
+    run = write_run(tmp_path / "run")
+    (run.path / "config.yaml").write_text(
+        "env: {name: cartpole}\nx: !!python/object/apply:os.system ['echo executed']\n"
+    )
+    with pytest.raises(InputError, match="cannot be read as YAML"):
+        compare_runs([str(run.path)])

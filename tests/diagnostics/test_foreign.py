@@ -1,0 +1,186 @@
+"""Curves of other programs: files that Stable-Baselines3 really wrote, and tables with mapped columns."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from rl_eval.diagnostics import examine, read
+from rl_eval.diagnostics._foreign import parse_columns
+from rl_eval.errors import InputError
+
+STEPS = 2048
+
+
+@pytest.fixture(scope="module")
+def logs(tmp_path_factory):
+    """What Stable-Baselines3's PPO leaves of a short training on two CartPoles."""
+    pytest.importorskip("stable_baselines3")
+    import gymnasium as gym
+    import torch
+    from stable_baselines3 import PPO
+    from stable_baselines3.common.logger import configure
+    from stable_baselines3.common.monitor import Monitor
+    from stable_baselines3.common.vec_env import DummyVecEnv
+
+    folder = tmp_path_factory.mktemp("sb3")
+    copies = [lambda i=i: Monitor(gym.make("CartPole-v1"), str(folder / str(i))) for i in range(2)]
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    model = PPO("MlpPolicy", DummyVecEnv(copies), n_steps=128, n_epochs=2, seed=0, device="cpu")
+    model.set_logger(configure(str(folder), ["csv"]))
+    model.learn(STEPS)
+    torch.set_num_threads(threads)
+    return folder
+
+
+def test_progress_csv_is_read_under_our_names(logs):
+    reading = read(logs / "progress.csv")
+    assert list(reading.curves["env_steps"]) == list(range(256, STEPS + 1, 256))
+    assert {"value_loss", "explained_variance", "approx_kl", "clip_fraction", "lr", "entropy"} <= reading.curves.keys()
+    assert 0 < reading.curve("entropy").max() <= np.log(2) + 1e-6
+    assert reading.info["env_steps"] == STEPS
+
+
+def test_monitor_files_are_laid_side_by_side(logs):
+    both = read(logs).info["steps_finished"]
+    each = [read(logs / f"{i}.monitor.csv") for i in range(2)]
+    assert both == sum(reading.info["steps_finished"] for reading in each)
+    assert STEPS - 2 * 500 <= both <= STEPS
+    for reading in each:
+        assert (np.diff(reading.curves["env_steps"]) > 0).all()
+        assert (np.diff(reading.curves["wall_s"]) >= 0).all()
+
+
+def test_the_mean_return_is_the_one_that_stable_baselines3_logs(logs, tmp_path):
+    """Its own mean over the last 100 episodes, at the last row, from the monitors' returns alone."""
+    for file in logs.glob("*.monitor.csv"):
+        (tmp_path / file.name).write_bytes(file.read_bytes())
+    ours = read(tmp_path).curves["episode_return_mean"][-1]
+    theirs = read(logs / "progress.csv").curve("episode_return_mean")
+    assert min(abs(theirs - ours)) < 0.05 * ours  # episodes of one rollout may be in another order
+
+
+def test_a_folder_of_both_has_the_curves_of_one_and_the_count_of_the_other(logs):
+    reading = read(logs)
+    assert "value_loss" in reading.curves
+    assert 0 < reading.info["steps_finished"] <= reading.info["env_steps"]
+
+
+def test_diagnostics_that_need_curves_alone_work_on_them(logs):
+    assert [f.name for f in examine(read(logs)) if f.severity == "problem"] == []
+
+
+def test_a_value_loss_that_explains_nothing_is_seen_in_a_progress_csv(tmp_path):
+    """As the real header, with the critic of a published report: it never explained anything."""
+    rows = [f"{2048 * (i + 1)},{0.0 + 0.001 * (i % 3)},465.0" for i in range(40)]
+    header = "time/total_timesteps,train/explained_variance,train/value_loss"
+    (tmp_path / "progress.csv").write_text("\n".join([header, *rows]) + "\n")
+    assert "critic_explains_nothing" in [finding.name for finding in examine(read(tmp_path))]
+
+
+def table(folder, text):
+    file = folder / "log.csv"
+    file.write_text(text)
+    return file
+
+
+def test_any_table_is_read_with_its_columns_mapped(tmp_path):
+    file = table(tmp_path, "step,vf,other\n1,2.5,x\n2,,y\n")
+    reading = read(file, columns=parse_columns("env_steps=step, value_loss=vf"))
+    assert list(reading.curves["env_steps"]) == [1, 2]
+    assert reading.curves["value_loss"][0] == 2.5
+    assert np.isnan(reading.curves["value_loss"][1])
+
+
+@pytest.mark.parametrize(
+    ("columns", "said"),
+    [
+        ("env_steps=steps", "has no column 'steps': did you mean 'step'"),
+        ("value_loss=vf", "has no column env_steps: name the one that counts steps"),
+        ("env_steps", "is not one more name=column"),
+        ("env_steps=step,env_steps=vf", "is not one more name=column"),
+        ("=step", "is not one more name=column"),
+        ("", "is not one more name=column"),
+    ],
+)
+def test_a_mapping_that_does_not_fit_is_refused(tmp_path, columns, said):
+    file = table(tmp_path, "step,vf\n1,2\n")
+    with pytest.raises(InputError, match=said):
+        read(file, columns=parse_columns(columns))
+
+
+@pytest.mark.parametrize(
+    "first", ["#{", '#{"env_id": "x"}', '#{"t_start": "<script>"}', "#" + "[" * 60_000, '#{"t_start": 1e999']
+)
+def test_a_monitor_with_a_damaged_first_line_is_refused(tmp_path, first):
+    (tmp_path / "monitor.csv").write_text(first + "\nr,l,t\n1,1,1\n")
+    with pytest.raises(InputError, match=r"does not begin with a line of JSON|cannot be read|has no column"):
+        read(tmp_path)
+
+
+def test_a_monitor_that_has_just_begun_is_read(tmp_path):
+    (tmp_path / "monitor.csv").write_text('#{"t_start": 1.0, "env_id": "None"}\nr,l,t\n')
+    assert examine(read(tmp_path)) == []
+
+
+def test_a_path_that_is_nothing_says_what_to_name(tmp_path):
+    with pytest.raises(InputError, match="is not a directory: name a run directory"):
+        read(tmp_path / "nowhere")
+    with pytest.raises(InputError, match="is not a run directory"):
+        read(tmp_path)
+
+
+def hostile(folder: Path) -> Path:
+    """A run whose every value is chosen by somebody who means ill."""
+    folder.mkdir()
+    script = "<script>alert(1)</script>"
+    info = {"schema": 1, "status": "finished", "name": script, "env": script, "snapshot": "../../../etc/passwd"}
+    info |= {"results": {"mean": script, "std": None, "episodes": 10**400}, "env_steps": script, "episodes": -1}
+    (folder / "run.json").write_text(json.dumps(info))
+    (folder / "config.yaml").write_text(
+        f"env: {{name: gym, id: 'os:CartPole-v1', success_return: .nan}}\nseed: -5\nselect: {{metric: {script!r}}}\n"
+        f"reward: {{range: [{script!r}], terms: {{a: {{_target_: os.system, command: 'touch hacked'}}}}}}\n"
+        "agent: {normalize_obs: true, gamma: .inf}\n"
+    )
+    header = f"env_steps,episode_return_mean,select_score,reward/{script}"
+    (folder / "metrics.csv").write_text(header + "\n" + "nan,nan,nan,nan\n" * 50)
+    (folder / "verdict.json").write_text(
+        '{"schema": 1, "suites": [{"criteria": [{"metric": ["x"], "threshold": {}}, 3]}]}'
+    )
+    return folder
+
+
+def test_a_hostile_run_runs_nothing_and_breaks_nothing(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    run = hostile(tmp_path / "run")
+    findings = examine(read(run))
+    assert all(isinstance(finding.evidence, str) for finding in findings)
+    assert seed_luck_of(run) == []
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["run"]
+
+
+def seed_luck_of(run):
+    from rl_eval.diagnostics import seed_luck
+
+    return seed_luck([read(run), read(run)])
+
+
+@pytest.mark.parametrize("name", ["metrics.csv", "progress.csv", "monitor.csv"])
+def test_a_file_of_a_gigabyte_is_refused_at_once(tmp_path, name):
+    run = hostile(tmp_path / "run") if name == "metrics.csv" else tmp_path
+    with open(run / name, "wb") as file:
+        file.write(b'#{"t_start": 0}\nr,l,t\n' if name == "monitor.csv" else b"time/total_timesteps,env_steps\n")
+        file.truncate(1 << 30)
+    with pytest.raises(InputError, match=r"is larger than 256 MiB"):
+        read(run)
+
+
+def test_a_link_out_of_the_folder_is_not_followed(tmp_path):
+    (tmp_path / "secret.csv").write_text("time/total_timesteps\n1\n")
+    log = tmp_path / "log"
+    log.mkdir()
+    (log / "progress.csv").symlink_to(tmp_path / "secret.csv")
+    with pytest.raises(InputError, match="is a link"):
+        read(log)

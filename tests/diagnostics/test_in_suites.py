@@ -1,0 +1,102 @@
+"""Diagnostics as criteria, beside a failing criterion, and on the terminal."""
+
+import io
+
+import pytest
+
+from rl_eval.diagnostics import SEVERITIES, Finding, list_diagnostics, sentence
+from rl_eval.diagnostics._finding import importance
+from rl_eval.gates import judge, load_suite
+from rl_eval.gates.selection import Selection
+from rl_eval.metrics import lookup
+from rl_eval.pytest_plugin._doctor import beside
+from rl_eval.terminal import print_findings
+from tests.gates.fake_runs import write_run, write_suite
+
+HEAD = "env_steps,wall_s,episode_return_mean,initial_kl,entropy,action/0,action/1\n"
+SUITE = """\
+rl_eval: 1
+env: cartpole
+train: {agent: ppo}
+episodes: {fixed: 2}
+controls: []
+criteria:
+  solved: {metric: mean_return, at_least: 400, by: estimate}
+  moves: {diagnostic: policy_unmoved}
+"""
+
+
+def run_with(directory, initial_kl):
+    run = write_run(directory)
+    rows = [f"{5 * i},{0.1 * i},9,{initial_kl},0.69,0.5,0.5\n" for i in range(1, 21)]
+    (directory / "metrics.csv").write_text(HEAD + "".join(rows))
+    return run
+
+
+@pytest.mark.parametrize(("initial_kl", "decision"), [(0.5, "PASS"), (1e-6, "FAIL")])
+def test_a_criterion_passes_where_its_diagnostic_finds_nothing(tmp_path, initial_kl, decision):
+    suite = load_suite(write_suite(tmp_path / "a.yaml", SUITE))
+    (moves,) = [criterion for criterion in suite.criteria if criterion.name == "moves"]
+    assert moves.metric.kind == "artefact"  # controls do not face it
+    verdict = judge(suite, Selection((run_with(tmp_path / "run", initial_kl),)))
+    told = next(each for each in verdict.criteria if each.criterion == "moves")
+    assert told.decision == decision
+    assert ("the policy has not moved" in told.detail) is (decision == "FAIL")
+
+
+def test_a_damaged_run_fails_the_criterion_and_says_why(tmp_path):
+    run = run_with(tmp_path / "run", 0.5)
+    (run.path / "metrics.csv").write_text("a,a\n")
+    (fault,) = lookup("diagnostic.policy_unmoved").compute(run)
+    assert "a column twice" in fault
+
+
+def test_what_doctor_says_stands_below_a_failing_criterion(tmp_path):
+    run = run_with(tmp_path / "run", 1e-6)
+    first, *others = beside("mean_return 9 misses 400", str(run.path), trust=False).splitlines()
+    assert first == "mean_return 9 misses 400"
+    assert any(line.startswith("doctor: the policy has not moved (KL from the initial policy") for line in others)
+    assert len(others) <= 2
+    assert beside("as it is", None, trust=False) == "as it is"
+    assert beside("as it is", "onnx:policy.onnx", trust=False) == "as it is"
+
+
+def finding(severity="note", layer="policy", certainty=0.5, name="a", change=None):
+    return Finding(name, severity, layer, "title", "evidence", "meaning", "source", change, certainty)
+
+
+def test_findings_are_ranked_by_severity_then_cause_then_certainty():
+    ranked = [
+        finding("problem", "experience"),
+        finding("problem", "policy", 0.9),
+        finding("problem", "policy", 0.2),
+        finding("warning", "record"),
+        finding("note", "record"),
+    ]
+    backwards = ranked[::-1]
+    assert sorted(backwards, key=importance) == ranked
+
+
+def test_a_sentence_can_be_pasted_from():
+    assert sentence(finding(change="agent.gamma=0")) == "doctor: title (evidence); try agent.gamma=0"
+    assert sentence(finding()) == "doctor: title (evidence)"
+
+
+def test_the_terminal_shows_the_override_on_a_line_of_its_own():
+    stream = io.StringIO()
+    findings = [finding("problem", change="agent.gamma=0").to_json(), finding().to_json()]
+    print_findings(findings, ["x is not there"], stream=stream)
+    lines = [line.rstrip() for line in stream.getvalue().splitlines()]
+    assert lines[0] == "PROBLEM title [a]"
+    assert "  try: agent.gamma=0" in lines
+    assert lines[-2:] == ["not looked at: x is not there", "1 problem, 1 note"]
+    stream = io.StringIO()
+    print_findings([], stream=stream)
+    assert stream.getvalue().strip() == "nothing found"
+
+
+def test_every_diagnostic_says_what_it_is_in_a_line():
+    for each in list_diagnostics():
+        assert each.description.endswith((".", ":")), each.name
+        assert each.name.isidentifier()
+    assert SEVERITIES == ("problem", "warning", "note")

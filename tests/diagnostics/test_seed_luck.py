@@ -1,0 +1,90 @@
+"""Whether the seed decides, from the results of several runs."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.stats import f_oneway
+
+from rl_eval.diagnostics import Reading, runs_in, seed_luck
+from rl_eval.diagnostics._seed_luck import same_but_seed, spread
+from rl_eval.errors import InputError
+from rl_eval.run import write_json
+
+
+def summed_up(returns):
+    return float(np.mean(returns)), float(np.std(returns)), len(returns)
+
+
+def run(seed, mean, std=10.0, episodes=50, status="finished", **config):
+    info = {"status": status, "results": {"mean": mean, "std": std, "episodes": episodes}}
+    return Reading(Path(f"run_{seed}"), info, {"seed": seed, "env": {"name": "gym"}, **config})
+
+
+@given(seed=st.integers(0, 2**16), runs=st.integers(2, 6), between=st.floats(0, 5))
+def test_the_test_is_scipys_from_the_summaries_alone(seed, runs, between):
+    rng = np.random.default_rng(seed)
+    groups = [rng.normal(rng.normal(0, between), 1, rng.integers(5, 30)) for _ in range(runs)]
+    found = spread([summed_up(group) for group in groups])
+    np.testing.assert_allclose(found.p_value, f_oneway(*groups).pvalue, rtol=1e-6, atol=1e-12)
+
+
+def test_the_variances_are_those_that_were_put_in():
+    """Averaged over many groups: 3 between seeds, 2 within."""
+    rng = np.random.default_rng(0)
+    found = [spread([summed_up(rng.normal(rng.normal(0, 3), 2, 20)) for _ in range(10)]) for _ in range(300)]
+    assert np.mean([each.between**2 for each in found]) == pytest.approx(9, rel=0.1)
+    assert np.mean([each.within**2 for each in found]) == pytest.approx(4, rel=0.05)
+
+
+def test_seeds_alike_are_no_finding_and_seeds_apart_are():
+    alike = [run(seed, 100 + seed % 2) for seed in range(5)]
+    apart = [run(seed, 100 * seed) for seed in range(5)]
+    assert seed_luck(alike) == []
+    assert [finding.severity for finding in seed_luck(apart)] == ["note"]
+    assert seed_luck(apart)[0].data["share"] > 0.9
+
+
+def test_a_criterion_that_passes_with_some_seeds_alone_is_a_warning(tmp_path):
+    readings = []
+    for seed, decision in enumerate(["PASS", "FAIL"]):
+        path = tmp_path / str(seed)
+        path.mkdir()
+        criterion = {"criterion": "reward", "decision": decision}
+        write_json(path / "verdict.json", {"suites": [{"criteria": [criterion]}]})
+        readings.append(Reading(path, run(seed, 100 * seed).info, {"seed": seed}))
+    found = seed_luck(readings)
+    assert [finding.severity for finding in found] == ["warning"]
+    assert "reward passes with some seeds and not with others" in found[0].evidence
+
+
+def test_only_finished_runs_of_one_config_are_compared():
+    readings = [run(1, 0), run(2, 99, agent={"lr": 1}), run(3, 99, status="failed"), run(1, 99), run(4, 50)]
+    assert [[each.seed for each in group] for group in same_but_seed(readings)] == [[1, 4]]
+
+
+@pytest.mark.parametrize("results", [None, 3, {}, {"mean": "x", "std": 1, "episodes": 5}, {"mean": 1, "std": -1}])
+def test_results_that_are_none_are_left_out(results):
+    odd = Reading(Path("odd"), {"status": "finished", "results": results}, {"seed": 1})
+    assert seed_luck([odd, odd, run(2, 1)]) == []
+
+
+def test_a_sweep_stands_for_the_jobs_that_are_there(tmp_path):
+    for name in ("0_seed=1", "1_seed=2"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "run.json").write_text("{}")
+    jobs = [{"directory": name} for name in ("0_seed=1", "../../1_seed=2", "2_gone", "/etc", "", None)]
+    write_json(tmp_path / "sweep.json", {"jobs": [*jobs, "not a job"]})
+    assert [path.name for path in runs_in([tmp_path, tmp_path / "0_seed=1"])] == ["0_seed=1", "1_seed=2"]
+
+
+@pytest.mark.parametrize("jobs", [None, [], "0", [{"directory": ".."}]])
+def test_a_sweep_without_runs_says_so(tmp_path, jobs):
+    (tmp_path / "run.json").write_text("{}")
+    sweep = tmp_path / "sweep"
+    sweep.mkdir()
+    write_json(sweep / "sweep.json", {"jobs": jobs})
+    with pytest.raises(InputError, match="lists no run that is there"):
+        runs_in([sweep])

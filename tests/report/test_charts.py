@@ -1,0 +1,132 @@
+"""Charts: whatever the numbers, well-formed markup within its box."""
+
+import math
+import xml.etree.ElementTree as ElementTree
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+from rl_eval.report import charts, scales
+from rl_eval.report.page import number
+
+ANY = st.floats(allow_nan=True, allow_infinity=True)
+FINITE = st.floats(-1e12, 1e12)
+UNHURRIED = settings(deadline=None)  # a busy machine is no failure
+
+
+def coordinates(svg):
+    """Every number that places something."""
+    tree = ElementTree.fromstring(svg)
+    for node in tree.iter():
+        for name in ("x", "y", "x1", "x2", "y1", "y2", "cx", "cy", "width", "height"):
+            if name in node.attrib:
+                yield float(node.attrib[name])
+        for text in (node.attrib.get("d", ""), node.attrib.get("points", "")):
+            yield from (float(part) for part in text.translate(str.maketrans("MLh,", "    ")).split())
+
+
+@UNHURRIED
+@given(x=hnp.arrays(float, 30, elements=ANY), y=hnp.arrays(float, 30, elements=ANY), rule=ANY)
+def test_a_chart_of_anything_is_well_formed_and_finite(x, y, rule):
+    made = charts.curves([charts.Series("a", x, y, y - 1, y + 1)], "said", rule=(rule, "bar"))
+    if "<svg" in made:
+        places = list(coordinates(made))
+        assert all(math.isfinite(place) for place in places)
+        assert all(-1 <= place <= charts.WIDTH + 1 for place in places)
+    else:
+        assert not ((np.abs(x) < 1e100) & (np.abs(y) < 1e100)).any()
+
+
+@UNHURRIED
+@given(estimate=FINITE, ends=st.tuples(FINITE, FINITE), threshold=FINITE, above=st.booleans(), known=st.booleans())
+def test_an_interval_stays_in_its_box(estimate, ends, threshold, above, known):
+    low, high = sorted(ends) if known else (None, None)
+    made = charts.interval(estimate, low, high, threshold, above, "said")
+    assert all(-1 <= place <= 261 for place in coordinates(made))
+
+
+def test_the_tinted_side_is_the_one_that_passes():
+    def tinted(above):
+        tree = ElementTree.fromstring(charts.interval(0.5, 0.4, 0.6, 0.45, above, "said"))
+        (box,) = (node for node in tree if node.attrib.get("class") == "wanted")
+        (bar,) = (node for node in tree if node.attrib.get("class") == "rule")
+        return float(box.attrib["x"]) >= float(bar.attrib["x1"]) - 0.1
+
+    assert tinted(True)
+    assert not tinted(False)
+
+
+def test_text_and_names_are_escaped():
+    bad = "<script>alert('x')</script>\"&"
+    made = charts.curves([charts.Series(bad, np.arange(3.0), np.arange(3.0))], bad, x_label=bad, rule=(1.0, bad))
+    made += charts.legend([(bad, 1)]) + charts.strip(np.arange(3.0), bad, rule=(1.0, bad), x_label=bad)
+    assert "<script" not in made
+    assert "&lt;script&gt;" in made
+    assert ElementTree.fromstring(f"<x>{made}</x>") is not None
+
+
+@UNHURRIED
+@given(low=FINITE, high=FINITE, about=st.integers(2, 8))
+def test_ticks_are_round_and_enclose_the_range(low, high, about):
+    low, high = sorted((low, high))
+    found = scales.ticks(low, high, about)
+    slack = 1e-6 * max(abs(low), abs(high), 1e-9)
+    assert found[0] <= low + slack
+    assert found[-1] >= high - slack
+    assert 2 <= len(found) <= 2 * about + 3
+    step = found[1] - found[0]
+    if step > 1e-9 * max(abs(low), abs(high)):  # else differences of such numbers say nothing of the step
+        mantissa = step / 10.0 ** math.floor(math.log10(step) + 1e-9)
+        assert min(abs(mantissa - nice) for nice in (1, 2, 2.5, 5, 10)) < 1e-3
+
+
+@UNHURRIED
+@given(values=hnp.arrays(float, st.integers(401, 3000), elements=st.floats(-10, 10)))
+def test_thinning_keeps_the_mean_and_the_last_step(values):
+    steps = np.arange(len(values), dtype=float)
+    x, y = scales.thinned(steps, values, 400)
+    assert len(x) == len(y) == 400
+    assert x[-1] == steps[-1]
+    assert values.min() - 1e-9 <= y.min() <= y.max() <= values.max() + 1e-9
+    if len(values) % 400 == 0:
+        np.testing.assert_allclose(y.mean(), values.mean(), atol=1e-9)
+
+
+def test_thinning_leaves_out_what_is_not_a_number():
+    values = np.arange(1000.0)
+    values[::2] = np.nan
+    _, means = scales.thinned(np.arange(1000.0), values, 10)
+    np.testing.assert_allclose(means, [np.nanmean(values[i : i + 100]) for i in range(0, 1000, 100)])
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (0, "0"), (5, "5"), (1234567, "1,234,567"), (-0.031214, "−0.03121"), (0.94999, "0.95"), (1.2e-7, "1.2e−7"),
+        (123456.789, "123,457"), (1e20, "1e20"), (float("nan"), "–"), (float("inf"), "–"), (None, "–"), (True, "–"),
+        ("<b>", "–"), (0.1 + 0.2, "0.3"), (200.0, "200"), (99999.6, "100,000"),
+    ],
+)  # fmt: skip
+def test_numbers_as_they_are_written(value, text):
+    assert number(value) == text
+
+
+def test_a_number_beside_another_shows_the_difference():
+    assert number(0.94999, 4, 0.95) == "0.94999"
+    assert number(0.95, 4, 0.95) == "0.95"
+
+
+@UNHURRIED
+@given(st.floats(-1e14, 1e14).filter(lambda value: abs(value) >= 1e-4 or value == 0))
+def test_a_number_keeps_four_digits(value):
+    read = float(number(value).replace(",", "").replace("−", "-"))
+    assert read == pytest.approx(value, rel=5.1e-4)
+
+
+def test_ticks_of_large_numbers_are_short():
+    assert [scales.compact(v) for v in (0, -200, 25_000, 250_000, 1.5e6, 2e9, 0.05)] == [
+        "0", "−200", "25k", "250k", "1.5M", "2G", "0.05",
+    ]  # fmt: skip

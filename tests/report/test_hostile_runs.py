@@ -1,0 +1,308 @@
+"""A run directory may come from anyone: nothing of it runs, everything is escaped, and it ends with a clear message."""
+
+import copy
+import json
+import math
+import os
+import re
+
+import numpy as np
+import pytest
+import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from rl_eval.errors import InputError
+from rl_eval.report import one_run, several_runs, write_report
+from rl_eval.report.page import brief, flat
+from tests.report.judged_runs import COLUMNS, failing, judged_run, passing, table
+from tests.report.test_charts import coordinates
+from tests.report.test_run_page import Page
+
+SCRIPT = "<script>alert(1)</script><img src=x onerror=alert(2)>\"'&{{ 7*7 }}"
+
+
+def edited(path, **values):
+    info = json.loads((path / "run.json").read_text())
+    (path / "run.json").write_text(json.dumps({**info, **values}))
+
+
+def config_with(path, **values):
+    config = yaml.safe_load((path / "config.yaml").read_text())
+    (path / "config.yaml").write_text(yaml.safe_dump({**config, **values}))
+
+
+def shown(path, **options):
+    html = write_report([path], **options).read_text()
+    return html, Page(html).text
+
+
+def test_markup_in_names_and_values_is_shown_as_text(tmp_path):
+    bad = passing().to_json()
+    bad |= {"suite": SCRIPT, "file": SCRIPT}
+    bad["criteria"] = [{**each, "criterion": SCRIPT, "detail": SCRIPT, "unit": SCRIPT} for each in bad["criteria"]]
+    path = judged_run(tmp_path / "<b>run").path
+    (path / "verdict.json").write_text(json.dumps({"schema": 1, "suites": [bad]}))
+    edited(
+        path, agent=SCRIPT, seed=SCRIPT, command=SCRIPT, reason=SCRIPT, git_revision=SCRIPT, versions={SCRIPT: SCRIPT}
+    )
+    config_with(path, **{SCRIPT: SCRIPT, "select": {"metric": SCRIPT}, "reward": {"terms": {SCRIPT: {SCRIPT: SCRIPT}}}})
+    (path / "metrics.csv").write_text(table(20, (*COLUMNS[:-1], "reward/<script>alert(3)</script>")))
+    html, _ = shown(path)
+    page = Page(html)
+    assert not page.all("script")
+    assert not page.all("b")
+    assert all(each["src"].startswith("data:") for each in page.all("img"))
+    assert not [attrs for _, attrs in page.tags if any(name.startswith("on") for name in attrs)]
+    assert "alert(1)" in html
+    assert "{{ 7*7 }}" in html
+
+
+def test_an_environment_that_names_a_module_is_not_imported(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "evil.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w')")
+    path = judged_run(tmp_path / "run").path
+    config_with(path, env={"name": "gym", "id": "evil:CartPole-v1"})
+    _, said = shown(path)
+    assert not (tmp_path / "ran").exists()
+    assert "imports a module: add --trust" in said
+    assert "PASS, as far as one run can show" in said
+    shown(path, trust=True)
+    assert (tmp_path / "ran").exists()
+
+
+def test_a_folder_named_like_a_policy_is_a_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "evil.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w')\ndef act(obs): ...")
+    judged_run(tmp_path / "python:evil:act")
+    shown(tmp_path / "python:evil:act")
+    assert not (tmp_path / "ran").exists()
+
+
+def test_a_policy_that_names_foreign_code_is_not_loaded(tmp_path):
+    path = judged_run(tmp_path / "run").path
+    file = path / "snapshots" / "step_100" / "policy.json"
+    before = json.loads(file.read_text())
+    for target in ("os.system", "builtins.eval", "tests.gates.fake_agent.load"):
+        file.write_text(json.dumps({**before, "_target_": target}))
+        _, said = shown(path)
+        assert "the policy at play:" in said
+
+
+@pytest.mark.parametrize("snapshot", ["../../secret", "/etc", "step_100/../../..", 7, None, {"a": 1}])
+def test_a_snapshot_elsewhere_is_not_followed(tmp_path, snapshot):
+    path = judged_run(tmp_path / "run").path
+    edited(path, snapshot=snapshot)
+    shown(path)
+
+
+@pytest.mark.parametrize("name", ["metrics.csv", "verdict.json"])
+def test_a_link_out_of_the_run_is_not_followed(tmp_path, name):
+    path = judged_run(tmp_path / "run").path
+    (tmp_path / "secret").write_text("env_steps,secret\n1,2\n")
+    (path / name).unlink()
+    (path / name).symlink_to(tmp_path / "secret")
+    html, said = shown(path)
+    assert "is a link, which may lead out of the run" in said
+    assert ">secret<" not in html
+
+
+@pytest.mark.parametrize("name", ["run.json", "config.yaml"])
+def test_a_link_in_the_place_of_the_run_itself_is_refused(tmp_path, name):
+    path = judged_run(tmp_path / "run").path
+    os.rename(path / name, tmp_path / name)
+    (path / name).symlink_to(tmp_path / name)
+    with pytest.raises(InputError, match="is a link"):
+        write_report([path])
+
+
+def test_a_page_is_not_written_through_a_link(tmp_path):
+    path = judged_run(tmp_path / "run").path
+    (tmp_path / "victim").write_text("whole")
+    (path / "report.html").symlink_to(tmp_path / "victim")
+    with pytest.raises(InputError, match="is a link"):
+        write_report([path])
+    assert (tmp_path / "victim").read_text() == "whole"
+
+
+def test_a_gigabyte_of_metrics_is_not_read(tmp_path):
+    path = judged_run(tmp_path / "run").path
+    with open(path / "metrics.csv", "wb") as file:
+        file.write(b"env_steps,x\n1,2\n")
+        file.truncate(1 << 30)  # a hole: it takes no room on the disk
+    _, said = shown(path)
+    assert "is larger than 256 MiB" in said
+
+
+def test_nothing_but_nan(tmp_path):
+    path = judged_run(tmp_path / "run").path
+    text = ",".join(COLUMNS) + "\n" + (",".join(["nan"] * len(COLUMNS)) + "\n") * 50
+    (path / "metrics.csv").write_text(text)
+    bad = passing().to_json()
+    nan = float("nan")
+    bad["criteria"] = [
+        {**each, "estimate": nan, "threshold": nan, "interval": [nan, nan], "alpha": nan} for each in bad["criteria"]
+    ]
+    (path / "verdict.json").write_text(json.dumps({"schema": 1, "suites": [bad]}))
+    edited(path, wall_s=nan, env_steps=nan, results={"mean": nan}, select_score=nan)
+    html, said = shown(path)
+    assert html.count("<svg") > 2
+    assert "no row with env_steps" in said
+    for drawing in re.findall(r"<svg.*?</svg>", html, re.DOTALL):
+        assert all(map(math.isfinite, coordinates(drawing)))
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "{", "[]", '{"schema": 1}', '{"schema": 1, "suites": 3}', '{"schema": 1, "suites": [{"criteria": [{}]}]}',
+     '{"schema": 2, "suites": []}', "[" * 100_000, '{"schema": 1, "suites": [' + '{},' * 9 + "{}]}"],
+)  # fmt: skip
+def test_a_damaged_verdict_is_told_of_and_the_rest_is_shown(tmp_path, text):
+    path = judged_run(tmp_path / "run").path
+    (path / "verdict.json").write_text(text)
+    _, said = shown(path)
+    assert "What is not shown" in said
+    assert "verdict.json" in said
+    assert "NOT JUDGED" in said
+    assert "Learning" in said
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"\n\n", b"env_steps\n", b"\xff\xfe\x00env_steps\n1\n", b"env_steps,env_steps\n1,2\n", b"a,b\n1,2\n",
+     b"env_steps,x\n1e999,-1e999\n2,=cmd()\n", b"env_steps," + b"x," * 5000 + b"y\n1\n", b"env_steps,\"x\n1,2\n" * 50],
+)  # fmt: skip
+def test_damaged_metrics_are_told_of_or_shown_as_far_as_they_go(tmp_path, content):
+    path = judged_run(tmp_path / "run").path
+    (path / "metrics.csv").write_bytes(content)
+    _, said = shown(path)
+    assert "PASS, as far as one run can show" in said
+
+
+def test_a_path_of_evidence_of_uneven_length_is_drawn_as_far_as_it_goes(tmp_path):
+    bad = passing().to_json()
+    path = bad["criteria"][0]["path"]
+    path["lower"], path["for_fail"] = path["lower"][:3], []
+    other = bad["criteria"][0] | {"path": passing().to_json()["criteria"][0]["path"]}
+    other["path"]["units"] = [-(10**400), 10**400, *other["path"]["units"][2:]]
+    bad["criteria"] = [*bad["criteria"], other]
+    run = judged_run(tmp_path / "run").path
+    (run / "verdict.json").write_text(json.dumps({"schema": 1, "suites": [bad]}))
+    assert "PASS, as far as one run can show" in shown(run)[1]
+
+
+def test_a_few_lines_of_yaml_that_stand_for_millions_stay_few(tmp_path):
+    lines = ["a0: &a0 [x, x, x, x, x, x, x, x, x, x]"]
+    lines += [f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 10)}]" for i in range(1, 9)]
+    lines += [f"m{i}: &m{i} {{{', '.join(f'k{j}: *a{i}' for j in range(10))}}}" for i in range(1, 9)]
+    bomb = yaml.safe_load("\n".join(lines))
+    assert sum(len(value) for _, value in flat(bomb)) < 1_000_000
+    path = judged_run(tmp_path / "run").path
+    with open(path / "config.yaml", "a") as file:
+        file.write("\n".join(lines) + "\n")
+    html, _ = shown(path)
+    assert len(html) < 1_000_000
+
+
+NASTY = st.sampled_from(
+    [
+        None,
+        True,
+        0,
+        -1,
+        10**400,
+        -(10**400),
+        1e308,
+        float("nan"),
+        float("inf"),
+        "",
+        SCRIPT,
+        "x" * 5000,
+        [],
+        [[]],
+        {},
+        {"a": {}},
+    ]
+)
+
+
+def leaves(values, path=()):
+    """The places of a nested value."""
+    inner = values.items() if isinstance(values, dict) else enumerate(values) if isinstance(values, list) else ()
+    for key, value in inner:
+        yield (*path, key)
+        yield from leaves(value, (*path, key))
+
+
+def put(values, path, value):
+    for key in path[:-1]:
+        values = values[key]
+    values[path[-1]] = copy.deepcopy(value)
+
+
+@pytest.fixture(scope="module")
+def fuzzed(tmp_path_factory):
+    path = judged_run(tmp_path_factory.mktemp("fuzzed") / "run", suites=[passing(), failing()]).path
+    files = [path / name for name in ("run.json", "verdict.json")]
+    config = yaml.safe_load((path / "config.yaml").read_text())
+    return path, {file: json.loads(file.read_text()) for file in files} | {path / "config.yaml": config}
+
+
+@given(data=st.data())
+@settings(max_examples=40, deadline=None)
+def test_any_value_anywhere_is_shown_or_told_of(fuzzed, data):
+    path, files = fuzzed
+    patch = pytest.MonkeyPatch()
+    for name in ("observe", "findings_of"):  # what plays is tested elsewhere, and slow
+
+        def refuse(*_, **__):
+            raise InputError("not played")
+
+        patch.setattr(one_run, name, refuse if name == "observe" else lambda *_, **__: None)
+        patch.setattr(several_runs, "findings_of", lambda *_, **__: None)
+    file = data.draw(st.sampled_from(sorted(files)))
+    values = copy.deepcopy(files[file])
+    for _ in range(data.draw(st.integers(1, 3))):
+        places = list(leaves(values))
+        put(values, data.draw(st.sampled_from(places)), data.draw(NASTY))
+    try:
+        file.write_text(yaml.safe_dump(values) if file.suffix == ".yaml" else json.dumps(values))
+        for make in (lambda: one_run.run_page(path), lambda: several_runs.runs_page([path, path], "x", path)):
+            try:
+                page = Page(make())
+            except InputError:
+                continue
+            assert not page.all("script")
+    finally:
+        for each, content in files.items():
+            each.write_text(yaml.safe_dump(content) if each.suffix == ".yaml" else json.dumps(content))
+        patch.undo()
+
+
+def test_long_values_are_cut_and_say_how_long_they_were():
+    assert brief("x" * 10_000) == "x" * 600 + " … (10,000 characters)"
+    assert len(brief(["y" * 10_000] * 10_000)) < 20_000
+
+
+def test_a_config_too_large_is_refused(tmp_path):
+    path = judged_run(tmp_path / "run").path
+    with open(path / "config.yaml", "a") as file:
+        file.write("\n#" + "x" * (1 << 20))
+    with pytest.raises(InputError, match="is larger than 256 KiB"):
+        write_report([path])
+
+
+def test_a_sweep_that_points_elsewhere_stays_in_its_folder(tmp_path):
+    judged_run(tmp_path / "elsewhere")
+    sweep = tmp_path / "sweep"
+    sweep.mkdir()
+    jobs = [{"directory": "../elsewhere"}, {"directory": str(tmp_path / "elsewhere")}, "x", {"directory": ".."}, None]
+    (sweep / "sweep.json").write_text(json.dumps({"schema": 1, "jobs": jobs}))
+    with pytest.raises(InputError, match="lists no run that is there"):
+        write_report([sweep])
+
+
+def test_a_policy_of_nan_is_no_crash(tmp_path):
+    path = judged_run(tmp_path / "run", rule=np.full(4, np.nan)).path
+    assert "PASS, as far as one run can show" in shown(path)[1]

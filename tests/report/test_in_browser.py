@@ -1,0 +1,172 @@
+"""The pages as a browser shows them: nothing cut, nothing said on the console, every text readable, keys work."""
+
+import pytest
+
+from rl_eval.report import write_report
+from rl_eval.run import write_json
+from tests.gates.fake_runs import BALANCE, write_run
+from tests.report.browser import BINARY, Browser
+from tests.report.judged_runs import failing, judged_run, passing
+
+pytestmark = pytest.mark.skipif(BINARY is None, reason="no Chromium on the path: pages are looked at in one")
+
+# What WCAG 2.2 calls contrast, of every element that has text of its own, against what is painted behind it.
+CONTRAST = """(() => {
+  const channels = text => text.match(/[\\d.]+/g).map(Number);
+  const linear = v => v <= .04045 ? v / 12.92 : ((v + .055) / 1.055) ** 2.4;
+  const parts = [.2126, .7152, .0722];
+  const light = ink => parts.map((part, i) => part * linear(ink[i] / 255)).reduce((sum, each) => sum + each);
+  const behind = node => {
+    for (let at = node; at; at = at.parentElement) {
+      const colour = channels(getComputedStyle(at).backgroundColor);
+      if (colour.length < 4 || colour[3] > 0) return colour;
+    }
+    return matchMedia("(prefers-color-scheme: dark)").matches ? [0, 0, 0] : [255, 255, 255];
+  };
+  const bad = [];
+  let seen = 0;
+  for (const node of document.body.querySelectorAll("*")) {
+    const own = [...node.childNodes].some(each => each.nodeType === 3 && each.data.trim());
+    if (!own || !node.getClientRects().length) continue;
+    seen += 1;
+    const style = getComputedStyle(node);
+    const ink = channels(node.closest("svg") ? style.fill : style.color), paper = behind(node);
+    const [high, low] = [light(ink), light(paper)].sort((a, b) => b - a);
+    const ratio = (high + .05) / (low + .05);
+    if (ratio < 4.5) bad.push([node.tagName, node.textContent.slice(0, 40), ratio]);
+  }
+  return {seen, bad};
+})()"""
+# Elements that stick out of the window without a box of their own to scroll in, and text that its box cuts.
+CUT = """[...document.body.querySelectorAll("*")].filter(node => {
+  const box = node.getBoundingClientRect();
+  if (!box.width || node.closest(".scroll, .screen, .aside, .skip, .cards thead, details:not([open])")) return false;
+  return box.right > innerWidth + 1 || box.left < -1;
+}).map(node => [node.tagName, node.className.baseVal ?? node.className, node.textContent.slice(0, 40)])"""
+
+SIZES = "Promise.all([...document.images].map(each => each.decode().then(() => each.naturalWidth)))"
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory):
+    opened = Browser(tmp_path_factory.mktemp("profile"))
+    yield opened
+    opened.close()
+
+
+@pytest.fixture(scope="module")
+def pages(tmp_path_factory):
+    """The pages that are looked at, by name."""
+    folder = tmp_path_factory.mktemp("pages")
+    threat = {"name": "threat", "train_flows": 400, "select_flows": 400, "gate_flows": 400}
+    rule = {"rule": [0.0] * 3, "bias": (0.0, 1.0, 0.0, 0.0)}
+    made = {
+        "with films": [judged_run(folder / "films", rule=BALANCE).path],
+        "failing cases": [judged_run(folder / "cases", threat, suites=[failing()], **rule).path],
+        "bare": [write_run(folder / "bare").path],
+    }
+    sweep = folder / "sweep"
+    sweep.mkdir()
+    for seed in (1, 2, 3):
+        name = f"{seed}_a_name_that_is_longer_than_any_column_could_ever_be_{seed}"
+        judged_run(sweep / name, seed=seed, suites=[passing()])
+    write_json(sweep / "sweep.json", {"jobs": [{"directory": each.name} for each in sorted(sweep.iterdir())]})
+    made["sweep"] = [sweep]
+    return {name: write_report(paths) for name, paths in made.items()}
+
+
+@pytest.mark.parametrize("name", ["with films", "failing cases", "bare", "sweep"])
+def test_nothing_is_cut_and_everything_is_readable(browser, pages, name):
+    for width in (390, 1440):
+        for scheme in ("light", "dark"):
+            browser.messages.clear()
+            browser.open(pages[name], width=width, scheme=scheme)
+            browser.evaluate("document.querySelectorAll('details').forEach(each => { each.open = true; })")
+            assert browser.evaluate("document.documentElement.scrollWidth") <= width
+            assert browser.evaluate(CUT) == []
+            found = browser.evaluate(CONTRAST)
+            assert found["seen"] > 40
+            assert found["bad"] == []
+            sizes = browser.evaluate(SIZES)
+            assert all(sizes)
+            assert bool(sizes) == (name in ("with films", "bare"))
+            assert browser.messages == []
+
+
+def test_the_checks_themselves_see_what_they_forbid(browser, pages):
+    browser.open(pages["bare"], width=390)
+    browser.messages.clear()
+    browser.evaluate("document.querySelector('h2').style.color = '#999'")
+    browser.evaluate("document.querySelector('h1').style.width = '900px'")
+    browser.evaluate("document.body.append(Object.assign(new Image(), {src: 'https://example.org/x.png'}))")
+    browser.evaluate("new Promise(done => setTimeout(done, 50))")
+    assert [each[0] for each in browser.evaluate(CONTRAST)["bad"]] == ["H2"]
+    assert "H1" in [each[0] for each in browser.evaluate(CUT)]
+    assert browser.evaluate("document.documentElement.scrollWidth") > 390
+    assert "Content Security Policy" in str(browser.messages)
+
+
+def test_a_film_shows_its_frames_one_after_the_other(browser, pages):
+    browser.open(pages["with films"], width=1440)
+    shown = """(moment => {
+      const film = document.querySelector(".film"), style = getComputedStyle(film);
+      const [columns, rows] = ["--columns", "--rows"].map(name => Number(style.getPropertyValue(name)));
+      const seconds = parseFloat(style.getPropertyValue("--seconds"));
+      for (const each of film.getAnimations({subtree: true})) {
+        each.pause();
+        each.currentTime = 1000 * seconds * (moment + .5) / (columns * rows);
+      }
+      const screen = film.querySelector(".screen").getBoundingClientRect();
+      const strip = film.querySelector("img").getBoundingClientRect();
+      const across = (screen.left - strip.left) / screen.width, down = (screen.top - strip.top) / screen.height;
+      return [Math.round(100 * across) / 100, Math.round(100 * down) / 100, columns, rows];
+    })(%d)"""
+    _, _, columns, rows = browser.evaluate(shown % 0)
+    for frame in (0, 1, columns - 1, columns, columns * rows - 1):
+        across, down, _, _ = browser.evaluate(shown % frame)
+        assert (across, down) == pytest.approx((frame % columns, frame // columns), abs=0.03)
+
+
+def test_a_film_moves_stops_and_goes_on_by_the_keyboard(browser, pages):
+    state = "getComputedStyle(document.querySelector('.film img')).animationPlayState"
+    browser.open(pages["with films"], width=1440)
+    assert browser.evaluate(state) == "running"
+    for _ in range(40):
+        browser.press("Tab", "Tab")
+        if browser.evaluate("document.activeElement.className") == "switch":
+            break
+    assert browser.evaluate("getComputedStyle(document.querySelector('.film label')).outlineStyle") == "solid"
+    browser.press(" ", "Space")
+    assert browser.evaluate(state) == "paused"
+    assert browser.evaluate("document.querySelector('.film label').innerText") == "Play"
+    browser.press(" ", "Space")
+    assert browser.evaluate(state) == "running"
+
+
+def test_whoever_wants_no_motion_starts_it_himself(browser, pages):
+    state = "getComputedStyle(document.querySelector('.film img')).animationPlayState"
+    browser.open(pages["with films"], width=1440, motion="reduce")
+    assert browser.evaluate(state) == "paused"
+    assert browser.evaluate("document.querySelector('.film label').innerText") == "Play"
+    browser.evaluate("document.querySelector('.film .switch').click()")
+    assert browser.evaluate(state) == "running"
+
+
+def test_the_first_key_leads_past_the_contents(browser, pages):
+    browser.open(pages["with films"], width=390)
+    browser.press("Tab", "Tab")
+    assert browser.evaluate("document.activeElement.className") == "skip"
+    assert browser.evaluate("document.activeElement.getBoundingClientRect().top") >= 0
+
+
+def test_every_chart_and_control_has_a_name(browser, pages):
+    for page in pages.values():
+        browser.open(page, width=1440)
+        nodes = browser.send("Accessibility.getFullAXTree")["nodes"]
+        named = {"image", "img", "checkbox", "link", "heading", "region", "navigation", "table"}
+        nameless = [
+            node["role"]["value"]
+            for node in nodes
+            if not node.get("ignored") and node["role"]["value"] in named and not node.get("name", {}).get("value")
+        ]
+        assert nameless == []

@@ -1,0 +1,292 @@
+"""What stands on the page of a run, of several, and where it is written."""
+
+import itertools
+import re
+from html.parser import HTMLParser
+
+import numpy as np
+import pytest
+
+from rl_eval.cli import main
+from rl_eval.errors import InputError
+from rl_eval.gates.verdict import SuiteVerdict
+from rl_eval.report import write_report
+from rl_eval.report.animation import films
+from rl_eval.report.behaviour import observe
+from rl_eval.report.curves import over_seeds
+from rl_eval.report.page import MAX_BYTES
+from rl_eval.report.reading import read
+from rl_eval.report.verdicts import headline
+from rl_eval.run import read_json, write_json
+from tests.gates.fake_runs import BALANCE
+from tests.report.judged_runs import failing, judged_run, passing, table, verdict
+
+VOID = {"meta", "img", "input", "br", "rect", "line", "circle", "path", "polygon"}
+
+
+class Page(HTMLParser):
+    """The tags, the text and the order of headings; every tag that opens is closed."""
+
+    def __init__(self, html):
+        super().__init__()
+        self.tags, self.words, self._open = [], [], []
+        self.feed(html)
+        assert not self._open
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append((tag, dict(attrs)))
+        if tag not in VOID:
+            self._open.append(tag)
+
+    def handle_startendtag(self, tag, attrs):
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_endtag(self, tag):
+        assert self._open.pop() == tag
+
+    def handle_data(self, data):
+        if not self._open or self._open[-1] != "style":
+            self.words.append(data)
+
+    @property
+    def text(self):
+        return " ".join(" ".join(self.words).split())
+
+    def all(self, name):
+        return [attrs for tag, attrs in self.tags if tag == name]
+
+
+def page_of(*paths, **options):
+    return Page(write_report(list(paths), **options).read_text())
+
+
+@pytest.fixture(scope="module")
+def cartpole(tmp_path_factory):
+    return judged_run(tmp_path_factory.mktemp("pages") / "run", rule=BALANCE).path
+
+
+@pytest.fixture(scope="module")
+def told(cartpole):
+    return page_of(cartpole)
+
+
+def test_the_verdict_comes_first_in_words_that_need_no_statistics(told):
+    said = told.text
+    assert said.index("PASS, as far as one run can show") < said.index("Criteria")
+    assert "Every criterion that one run can show passes, 4 in all." in said
+    assert "1 speaks of several runs and awaits them: stable." in said
+
+
+@pytest.mark.parametrize(
+    ("suites", "decision", "sentence"),
+    [
+        ([failing()], "FAIL", "1 of 4 criteria fails: mean_return is 67.9 where at least 475 is asked for."),
+        ([verdict(failing().criteria[1])], "INCONCLUSIVE", "1 of 3 criteria could not be decided"),
+        ([verdict(passing().criteria[0])], "PASS", "All 3 criteria pass."),
+        ([], "NONE", "No suite has judged this run"),
+        ([passing(), failing()], "FAIL", "1 of 9 criteria fails"),
+    ],
+)
+def test_one_sentence_says_it_all(suites, decision, sentence):
+    found = headline(suites)
+    assert found.decision == decision
+    assert sentence in found.sentence
+
+
+def test_each_criterion_shows_estimate_threshold_and_what_it_rests_on(told):
+    assert re.search(r"solved mean_return PASS 49\d\.?\d* ≥ 475 475 \d+ of 400 episodes", told.text)
+    described = [each["aria-label"] for each in told.all("svg") if "aria-label" in each]
+    assert any(each.startswith("Estimate 49") and "at least 475 is asked for" in each for each in described)
+    assert any("20 to 1 decides" in each and "for PASS" in each for each in described)
+    assert any(each.startswith("Interval of mean_return as episodes came in") for each in described)
+
+
+def test_headings_and_landmarks_are_in_order(told):
+    levels = [int(tag[1]) for tag, _ in told.tags if re.fullmatch("h[1-6]", tag)]
+    assert levels[0] == 1
+    assert levels.count(1) == 1
+    assert all(after <= before + 1 for before, after in itertools.pairwise(levels))
+    assert {"header", "nav", "main", "footer"} <= {tag for tag, _ in told.tags}
+    anchors = {attrs["href"][1:] for attrs in told.all("a")}
+    assert anchors <= {attrs.get("id") for _, attrs in told.tags}
+
+
+def test_it_is_one_file_that_loads_nothing_and_runs_no_script(cartpole, told):
+    html = (cartpole / "report.html").read_text()
+    assert len(html.encode()) < MAX_BYTES
+    (policy,) = (each["content"] for each in told.all("meta") if "http-equiv" in each)
+    assert policy.startswith("default-src 'none'; img-src data:; style-src 'unsafe-inline'")
+    assert not told.all("script")
+    assert not [attrs for _, attrs in told.tags if any(name.startswith("on") for name in attrs)]
+    assert all(each["src"].startswith("data:image/webp;base64,") for each in told.all("img"))
+    assert not re.findall(r"""(?:href|src)=["'](?!#|data:)|url\(|@import""", html)
+
+
+def test_episodes_are_shown_as_films_with_words_and_a_switch(told):
+    images = told.all("img")
+    assert images
+    assert all(each["alt"].startswith("Animation. ") and "return 500 after 500 steps" in each["alt"] for each in images)
+    assert len([each for each in told.all("input") if each["type"] == "checkbox"]) == len(images)
+
+
+def test_best_median_and_worst_are_told_apart_and_play_as_they_were_played(tmp_path):
+    path = judged_run(tmp_path / "run", "lunarlander", rule=np.zeros(8), bias=(1.0, 0.0, 0.0, 0.0)).path
+    seen = observe(read(path))
+    made = films(seen)
+    assert [film.label for film in made] == ["Best", "Median", "Worst"]
+    for film, wanted in zip(made, (seen.returns.max(), np.sort(seen.returns)[9], seen.returns.min()), strict=True):
+        (said,) = re.findall(r"return (−?[\d,.]+) after", film.described)
+        assert float(said.replace("−", "-").replace(",", "")) == pytest.approx(wanted, rel=1e-3)
+        assert film.rows * film.columns >= 2
+    assert sum(len(film.source) for film in made) < MAX_BYTES
+
+
+def test_looking_at_episodes_for_the_page_is_no_look_at_the_gate(cartpole):
+    from rl_eval.seeding import episode_seeds
+
+    seen = observe(read(cartpole))
+    assert seen.part == "report"
+    assert seen.episodes.seeds.tolist() == episode_seeds(1, 20, "report")
+    assert not set(seen.episodes.seeds) & {s for p in ("gate", "select", "doctor") for s in episode_seeds(1, 500, p)}
+
+
+def test_decisions_on_cases_are_counted(tmp_path):
+    env = {"name": "threat", "train_flows": 400, "select_flows": 400, "gate_flows": 400}
+    path = judged_run(tmp_path / "run", env, rule=np.zeros(3), bias=(0.0, 1.0, 0.0, 0.0), suites=[failing()]).path
+    seen = observe(read(path))
+    assert seen.part == "select"
+    counted = seen.confusion
+    assert (counted.fn, counted.tn) == (0, 0)
+    assert counted.tp + counted.fp == 400
+    said = page_of(path).text
+    assert f"Threat {counted.tp} 100.0 % caught 0 0.0 % missed {counted.tp}" in said
+    assert f"Benign {counted.fp} 100.0 % false alarms 0 0.0 % spared {counted.fp}" in said
+    assert "block 100.0 % 100.0 %" in said
+
+
+def test_a_policy_that_never_ends_its_episode_is_told_of(tmp_path):
+    env = {"name": "gym", "id": "Pendulum-v1", "kwargs": {"max_episode_steps": 10**9}}
+    path = judged_run(tmp_path / "run", env, rule=np.zeros(3), bias=(0.0,) * 2).path
+    assert "What is not shown" in page_of(path).text
+
+
+def test_an_environment_of_gymnasium_goes_by_its_id(tmp_path):
+    path = judged_run(tmp_path / "run", {"name": "gym", "id": "Acrobot-v1"}, rule=np.zeros(6), bias=(0.0,) * 3).path
+    said = page_of(path).text
+    assert "PPO on Acrobot-v1, seed 1" in said
+    assert "One like all of 20 episodes: return −500 after 500 steps; cut off by the time limit." in said
+
+
+def test_a_failed_run_without_anything_has_its_page(tmp_path):
+    path = judged_run(tmp_path / "run", status="failed", info={"snapshot": None}).path
+    for name in ("metrics.csv", "verdict.json"):
+        (path / name).unlink()
+    import shutil
+
+    shutil.rmtree(path / "snapshots")
+    said = page_of(path).text
+    assert "NOT JUDGED" in said
+    assert "training failed: loss is not finite" in said
+    assert "verdict.json is not there" in said
+    assert "holds no snapshot" in said
+
+
+# --- several runs ----------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def sweep(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("sweeps") / "sweep"
+    folder.mkdir()
+    jobs = []
+    for number, (lr, seed) in enumerate((lr, seed) for lr in (0.001, 0.01) for seed in (1, 2, 3)):
+        config = {"agent": {"name": "ppo", "lr": lr}}
+        suites = [passing() if lr == 0.001 else failing()]
+        judged_run(folder / f"{number}_lr={lr},seed={seed}", seed=seed, config=config, suites=suites)
+        jobs.append({"number": number, "directory": f"{number}_lr={lr},seed={seed}"})
+    write_json(folder / "sweep.json", {"jobs": jobs})
+    return folder
+
+
+def test_a_sweep_is_one_page_with_a_row_a_run_and_a_group_a_setting(sweep):
+    told = page_of(sweep)
+    assert (sweep / "report.html").is_file()
+    assert "Of 6 runs, 3 pass, 3 fail." in told.text
+    assert "2 groups of equal settings" in told.text
+    assert "agent.lr=0.001" in told.text
+    bands = [each for each in told.all("polygon") if each["class"].startswith("band")]
+    assert {each["class"] for each in bands} == {"band f1", "band f2"}
+    assert re.search(r"solved mean_return ≥ 475", told.text)
+
+
+def test_runs_are_linked_where_their_pages_lie_below(sweep):
+    first = sorted(sweep.glob("0_*"))[0]
+    write_report([first])
+    links = [each["href"] for each in page_of(sweep).all("a")]
+    assert f"{first.name.replace('=', '%3D').replace(',', '%2C')}/report.html" in links
+    assert not [link for link in links if link.startswith(("/", "..", "http"))]
+
+
+def test_runs_of_different_folders_need_a_place(sweep, cartpole, tmp_path):
+    with pytest.raises(InputError, match="--out FILE"):
+        write_report([sweep, cartpole])
+    assert "7 runs on" in page_of(sweep, cartpole, out=tmp_path / "all.html").text
+
+
+def test_a_band_is_the_range_over_runs_and_its_line_their_median():
+    steps = np.arange(1.0, 6.0)
+    runs = [{"env_steps": steps, "x": steps * k} for k in (1.0, 2.0, 6.0)]
+    runs[2] = {"env_steps": steps[::2], "x": 6.0 * steps[::2]}  # logged half as often
+    found, median, low, high = over_seeds(runs, "x")
+    np.testing.assert_allclose(found, steps)
+    np.testing.assert_allclose(median, 2 * steps)
+    np.testing.assert_allclose(low, steps)
+    np.testing.assert_allclose(high, 6 * steps)
+
+
+# --- the command and the end of a training ---------------------------------------------------------
+
+
+def test_the_command_writes_the_page_and_says_where(cartpole, tmp_path, capsys):
+    assert main(["report", str(cartpole), "--out", str(tmp_path / "page.html")]) == 0
+    assert capsys.readouterr().out.strip() == str(tmp_path / "page.html")
+    assert "CartPole" in (tmp_path / "page.html").read_text() or "cartpole" in (tmp_path / "page.html").read_text()
+
+
+@pytest.mark.parametrize("given", [["nowhere"], ["."], []])
+def test_bad_input_is_one_sentence_and_status_2(given, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert main(["report", *given]) == 2
+    assert len(capsys.readouterr().err.strip().splitlines()) == 1
+
+
+def test_a_page_that_cannot_be_written_fails_no_training(tmp_path, capsys, monkeypatch):
+    from rl_eval import job, report
+
+    def broken(*_, **__):
+        raise RuntimeError("no room\nleft")
+
+    monkeypatch.setattr(report, "write_report", broken)
+    job._report(tmp_path)
+    told = capsys.readouterr().err
+    assert "no report was written (no room left): try `rl-eval report" in " ".join(told.split())
+
+
+def test_the_path_of_the_evidence_survives_verdict_json(cartpole):
+    (values,) = read_json(cartpole / "verdict.json")["suites"]
+    found = SuiteVerdict.from_json(values)
+    assert found == passing()
+    assert found.criteria[0].path.units[-1] == found.criteria[0].units
+    assert found.criteria[1].path is None
+
+
+@pytest.mark.verify
+def test_a_hundred_thousand_rows_take_less_than_five_seconds(tmp_path):
+    import time
+
+    path = judged_run(tmp_path / "run").path
+    (path / "metrics.csv").write_text(table(100_000))
+    begun = time.process_time()
+    file = write_report([path])
+    assert time.process_time() - begun < 5
+    assert file.stat().st_size < 1_000_000

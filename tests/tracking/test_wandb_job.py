@@ -1,0 +1,36 @@
+"""`train.py` from end to end with W&B offline: what a person finds there afterwards."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.tracking.wandb_file import read_wandb_file
+
+ROOT = Path(__file__).parents[2]
+SWEEP = ["env=threat", "total_steps=8192", "tracker=wandb", "tracker.mode=offline", "-m", "seed=1,2"]
+
+
+@pytest.mark.verify
+def test_a_job_leaves_its_verdict_plots_and_artifacts(tmp_path):
+    ours = {key: value for key, value in os.environ.items() if not key.startswith("WANDB_")}
+    command = [sys.executable, "train.py", *SWEEP, f"hydra.sweep.dir={tmp_path / 'sweep'}"]
+    done = subprocess.run(command, cwd=ROOT, env={**ours, "HOME": str(tmp_path)}, timeout=300, check=False)
+    assert done.returncode == 0
+    runs = sorted(path.parent for path in tmp_path.glob("sweep/*/run.json"))
+    assert len(runs) == 2
+    for run in runs:
+        found = read_wandb_file(run)
+        assert found.run.run_group == "sweep"
+        kinds = {name.rpartition("-")[0]: kind for name, (kind, _) in found.artifacts.items()}
+        assert kinds["policy"] == "model"
+        assert kinds["report"] == "report"
+        policy = found.artifacts[f"policy-{found.run.run_id}"][1]
+        assert {"policy.safetensors", "policy.json", "config.yaml"} <= policy.keys()
+        assert all(Path(file).is_file() for file in policy.values())
+        assert "report.html" in found.artifacts[f"report-{found.run.run_id}"][1]
+        assert found.panels["confusion/select"] == "wandb/confusion_matrix/v1"
+        assert any(name.startswith("evidence/") for name in found.panels)
+        assert any(name.startswith("verdict/") and name.endswith("/low") for name in found.summary)
