@@ -157,8 +157,8 @@ class OnPolicyAgent:
         if self.obs_moments is not None:  # once a rollout, so that collection saw one fixed scale
             self.obs_moments = normalize.update(self.obs_moments, rollout.transitions(rollout.obs), "observations")
         metrics = {
-            "episode_return_mean": float(np.mean(self.log.returns)) if self.log.returns else float("nan"),
-            "episode_length_mean": float(np.mean(self.log.lengths)) if self.log.lengths else float("nan"),
+            "episode_return_mean": _mean(self.log.returns),
+            "episode_length_mean": _mean(self.log.lengths),
             **losses,
             "explained_variance": explained,
             "lr": lr,
@@ -329,3 +329,8 @@ class OnPolicyAgent:
         for name, generator in self.generators.items():
             generator.bit_generator.state = meta["generators"][name]
         torch.set_rng_state(torch.from_numpy(np.array(arrays["torch_rng"])))
+
+
+def _mean(values: deque) -> float:
+    """Of the latest episodes; NaN before the first one."""
+    return sum(values) / len(values) if values else float("nan")

@@ -1,4 +1,4 @@
-"""Signs of health that only training itself can see, measured about 25 times a run.
+"""Signs of health that only training itself can see, measured about 20 times a run.
 
 Nothing here is learned from, and nothing draws a random number: a run with and without it ends with the same bytes.
 """
@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from agents.collect import Rollout
 from agents.networks import ACTIVATIONS, ActorCritic
 
-MEASUREMENTS = 25  # a run
+MEASUREMENTS = 20  # a run
 ROWS = 128  # that a measurement looks at
 GRADIENTS = 8  # of an iteration
 DORMANT = 0.025  # Sokar et al., The dormant neuron phenomenon in deep RL, ICML 2023, definition 3.1
@@ -68,11 +68,12 @@ class Vitals:
             self._first = self._policy(self._inputs(self._probe))
         self._looked_at = inputs[::stride]
         # The spread of a Gaussian is free of the observation: that of now is that of the collection.
-        self._behaviour = {**self._policy(self._looked_at), "parameters": parameters[::stride]}
+        now = self._policy(self._looked_at)
+        self._behaviour = {**now, "parameters": parameters[::stride]}
         checksum = zlib.crc32(np.ascontiguousarray(obs[:ROWS]).tobytes())
         rewards, features = autocorrelations(rollout)
         self._measuring = {
-            "stale_kl": mean_kl(self._policy(self._looked_at), self._behaviour),
+            "stale_kl": mean_kl(now, self._behaviour),
             "repeated": float(checksum == self._checksum),
             "greedy_share": modal_share(parameters) if self._network.discrete else float("nan"),
             "reward_autocorrelation": rewards,

@@ -39,6 +39,8 @@ class Line:
         poll = select.poll()
         poll.register(end, select.POLLIN)
         self._poll = poll.poll
+        self._latest = b""
+        self._meaning: dict[str, Any] = {}
 
     def send(self, message: bytes, descriptor: int | None = None) -> None:
         """Send what `encode` made; `descriptor` is an open file that goes with it.
@@ -51,14 +53,17 @@ class Line:
             socket.send_fds(self._end, [b"."], [descriptor])
 
     def receive(self) -> dict[str, Any]:
-        """The next message.
+        """The next message, to be read only.
 
         Raises:
             EOFError, OSError: the other side is gone.
         """
         self._wait()
         # Never more than the message: what follows may carry an open file.
-        return json.loads(self._read(int.from_bytes(self._read(4), "big")))
+        data = self._read(int.from_bytes(self._read(4), "big"))
+        if data != self._latest:  # one step after the other says the same
+            self._latest, self._meaning = data, json.loads(data)
+        return self._meaning
 
     def receive_descriptor(self) -> int:
         """The open file that came with the last message."""

@@ -199,6 +199,8 @@ class WorkersVector(GymnasiumVector):
         self._others: list[tuple[Worker, int, int]] = []  # and the rows of each: first, past the last
         super().__init__(share, autoreset=autoreset, num_envs=num_envs)
         self._number = next(self._numbers)
+        self._step_for: tuple[tuple[int, ...], str] | None = None  # actions that the message of a step is for
+        self._step_message = b""
         self._opening = True
         self._lost: str | None = None
         message = {
@@ -246,7 +248,10 @@ class WorkersVector(GymnasiumVector):
         arrays, shape, dtype = self._arrays, actions.shape, actions.dtype.str
         shared = arrays.actions(shape, dtype)
         shared[...] = actions
-        message = encode({"do": "step", "batch": self._number, "shape": shape, "dtype": dtype})
+        if (shape, dtype) != self._step_for:
+            self._step_for = shape, dtype
+            self._step_message = encode({"do": "step", "batch": self._number, "shape": shape, "dtype": dtype})
+        message = self._step_message
         orders = []
         for worker, first, last in self._others:
             if not arrays.idle[first:last].all():

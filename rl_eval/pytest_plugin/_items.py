@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from rl_eval.errors import InputError
-from rl_eval.pytest_plugin._doctor import beside
 from rl_eval.pytest_plugin._judging import JUDGE
 
 if TYPE_CHECKING:
@@ -59,8 +58,8 @@ class SuiteItem(pytest.Item):
         """Fail where the criterion is not passed."""
         assert self._verdict is not None
         if self._verdict.decision != "PASS":
-            trust = self.config.getoption("rl_eval_trust")
-            pytest.fail(beside(self._sentence(), self._verdict.run, trust), pytrace=False)
+            said = self.config.stash[JUDGE].findings_of(self._verdict.run)
+            pytest.fail("\n".join([self._sentence(), *said]), pytrace=False)
 
     def _sentence(self) -> str:
         assert self._verdict is not None

@@ -14,7 +14,8 @@ import pytest
 
 from rl_eval.errors import InputError
 from rl_eval.pytest_plugin import _training
-from rl_eval.pytest_plugin._remembering import key_of
+from rl_eval.pytest_plugin._doctor import first_findings
+from rl_eval.pytest_plugin._remembering import key_of, key_of_run
 
 if TYPE_CHECKING:
     from rl_eval.gates import Selection, Suite, SuiteVerdict
@@ -28,6 +29,7 @@ class Judge:
     def __init__(self, config: pytest.Config):
         self._config = config
         self._verdicts: dict[Path, SuiteVerdict] = {}
+        self._findings: dict[str, list[str]] = {}
         self.left_out: list[str] = []
         self.owns_shared = False
         given = getattr(config, "workerinput", {}).get(SHARED)
@@ -47,6 +49,35 @@ class Judge:
             with self._lock(key):
                 self._verdicts[suite.path] = self._read(key) or self._judge(suite, key)
         return self._verdicts[suite.path]
+
+    def findings_of(self, run: str | None) -> list[str]:
+        """What doctor finds first in a run, looked for once a session; nothing where a criterion has no run."""
+        if run is None:
+            return []
+        if run not in self._findings:
+            key = f"doctor-{hashlib.sha256(run.encode()).hexdigest()[:16]}"
+            with self._lock(key):
+                file = self.shared / f"{key}.json" if self.shared else None
+                if file and file.exists():
+                    self._findings[run] = json.loads(file.read_text())
+                else:
+                    self._findings[run] = self._look_at(run)
+                    if file:
+                        file.write_text(json.dumps(self._findings[run]))
+        return self._findings[run]
+
+    def _look_at(self, run: str) -> list[str]:
+        """What doctor finds first; from an earlier session where nothing has changed since."""
+        from rl_eval.gates import cache
+
+        folder = self._path(self._config.rootpath / cache.FOLDER)
+        name = key_of_run(run) if self._config.getoption("rl_eval_gate_cache") == "on" else None
+        if name is not None and (values := cache.read(folder, name)):
+            return values["findings"]
+        found = first_findings(Path(run), trust=self._config.getoption("rl_eval_trust"))
+        if name is not None:
+            cache.write(folder, name, {"findings": found})
+        return found
 
     @contextmanager
     def _lock(self, name: str) -> Iterator[None]:

@@ -53,6 +53,18 @@ def key_of(suite: Suite, selection: Selection) -> str | None:
         return None
 
 
+def key_of_run(run: str) -> str | None:
+    """What doctor's findings on a run depend on, hashed; None where that cannot be."""
+    from rl_eval.gates import cache
+    from rl_eval.run import read_run
+
+    try:
+        fingerprint = cache.run_fingerprint(read_run(run))
+    except (InputError, OSError):
+        return None
+    return cache.key(runs=[fingerprint], suite="", gate_seed=0, data={}, others={"code": _code(), "of": "doctor"})
+
+
 def _policies_of(suite: Suite, selection: Selection) -> Iterator[str]:
     from rl_eval.run import Run
 

@@ -122,7 +122,7 @@ def test_dead_and_saturated_units_are_counted():
 def test_a_buffer_that_stays_is_seen_and_what_is_not_due_is_nan():
     net = network()
     data = rollout(np.random.default_rng(0).normal(size=(64, 4)))
-    vitals = Vitals(net, lambda obs: obs, total_steps=2500)  # a measurement each 100 env steps
+    vitals = Vitals(net, lambda obs: obs, total_steps=2000)  # a measurement each 100 env steps
     rows = []
     for env_steps in (0, 50, 100):
         vitals.before_update(data, env_steps)
