@@ -8,15 +8,13 @@ dropout, tanh or ReLU, on the CPU; everything else goes through autograd. A test
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 
 import numpy as np
 import torch
 
 from agents.config import NetworkConfig
 from agents.networks import ActorCritic
-
-_ONE = np.float32(1.0)
+from agents.perceptron import Layer, Perceptron, is_plain
 
 
 class FlatParameters:
@@ -56,96 +54,16 @@ class FlatParameters:
             torch.nn.utils.clip_grad_norm_([self.parameter], largest)
 
 
-@dataclass
-class _Layer:
-    """Weights `[out, in]` and biases `[out]`, their gradients, and the input of the latest forward pass."""
-
-    weight: np.ndarray
-    bias: np.ndarray
-    weight_gradient: np.ndarray
-    bias_gradient: np.ndarray
-    inputs: np.ndarray
-
-    @classmethod
-    def of(cls, linear: torch.nn.Linear) -> _Layer:
+def _perceptron(body: torch.nn.Sequential, head: torch.nn.Linear, activation: str) -> Perceptron:
+    """Over the memory of a torch one, gradients included."""
+    linears = [module for module in (*body, head) if isinstance(module, torch.nn.Linear)]
+    layers = []
+    for linear in linears:
         weight, bias = linear.weight, linear.bias
-        nowhere = np.empty(0, np.float32)  # a network that only acts has no gradient
-        return cls(
-            weight.detach().numpy(),
-            bias.detach().numpy(),
-            nowhere if weight.grad is None else weight.grad.numpy(),
-            nowhere if bias.grad is None else bias.grad.numpy(),
-            np.empty((0, linear.in_features), np.float32),
-        )
-
-
-@dataclass
-class _Room:
-    """Where a pass over B rows writes: hidden values and their gradients, each `[B, width]` a hidden layer."""
-
-    hidden: list[np.ndarray]
-    gradients: list[np.ndarray]
-    ones: np.ndarray  # [B]
-
-    @classmethod
-    def of(cls, rows: int, layers: list[_Layer]) -> _Room:
-        hidden, gradients = ([np.empty((rows, len(layer.bias)), np.float32) for layer in layers[:-1]] for _ in "hg")
-        return cls(hidden, gradients, np.ones(rows, np.float32))
-
-
-class PlainMLP:
-    """A perceptron over the memory of a torch one: `forward`, then `backward` into its gradient."""
-
-    def __init__(self, body: torch.nn.Sequential, head: torch.nn.Linear, activation: str):
-        linears = [module for module in body if isinstance(module, torch.nn.Linear)]
-        self._layers = [_Layer.of(linear) for linear in (*linears, head)]
-        self._tanh = activation == "tanh"
-        self._rooms: dict[int, _Room] = {}
-
-    def forward(self, x: np.ndarray) -> np.ndarray:
-        """Inputs `[B, D]` to outputs `[B, A]`."""
-        *hidden_layers, last = self._layers
-        for layer, hidden in zip(hidden_layers, self._room(len(x)).hidden, strict=True):
-            layer.inputs = x
-            x = np.matmul(x, layer.weight.T, out=hidden)
-            x += layer.bias
-            x = np.tanh(x, out=x) if self._tanh else np.maximum(x, 0.0, out=x)
-        last.inputs = x
-        x = x @ last.weight.T
-        x += last.bias
-        return x
-
-    def backward(self, upstream: np.ndarray) -> None:
-        """Write the gradient of a loss whose derivative by the outputs is `upstream` `[B, A]`; once a forward."""
-        room = self._room(len(upstream))
-        for index in range(len(self._layers) - 1, -1, -1):
-            layer = self._layers[index]
-            np.matmul(upstream.T, layer.inputs, out=layer.weight_gradient)
-            np.matmul(room.ones, upstream, out=layer.bias_gradient)
-            if index:
-                upstream = np.matmul(upstream, layer.weight, out=room.gradients[index - 1])
-                hidden = layer.inputs  # the activation's value: tanh' = 1 − tanh², ReLU' = [ReLU > 0]
-                if self._tanh:
-                    np.multiply(hidden, hidden, out=hidden)
-                    upstream *= np.subtract(_ONE, hidden, out=hidden)
-                else:
-                    upstream *= hidden > 0.0
-
-    def _room(self, rows: int) -> _Room:
-        # Two sizes take turns, collection's and the minibatch's; every other is seen once in a while.
-        if rows not in self._rooms:
-            if len(self._rooms) > 3:
-                self._rooms.clear()
-            self._rooms[rows] = _Room.of(rows, self._layers)
-        return self._rooms[rows]
-
-
-def plain_actor(network: ActorCritic) -> PlainMLP | None:
-    """The actor without torch's overhead, for a network that only acts; None where it is not plain."""
-    config = network.config
-    if config.norm != "none" or config.activation not in ("tanh", "relu") or network.actor_head.weight.is_cuda:
-        return None
-    return PlainMLP(network.actor_body, network.actor_head, config.activation)
+        assert weight.grad is not None
+        assert bias.grad is not None
+        layers.append(Layer(weight.detach().numpy(), bias.detach().numpy(), weight.grad.numpy(), bias.grad.numpy()))
+    return Perceptron(layers, activation)
 
 
 class ClosedForm:
@@ -157,8 +75,8 @@ class ClosedForm:
     """
 
     def __init__(self, network: ActorCritic, config: NetworkConfig):
-        self.actor = PlainMLP(network.actor_body, network.actor_head, config.activation)
-        self.critic = PlainMLP(network.critic_body, network.critic_head, config.activation)
+        self.actor = _perceptron(network.actor_body, network.actor_head, config.activation)
+        self.critic = _perceptron(network.critic_body, network.critic_head, config.activation)
         self._log_std: np.ndarray | None = None
         if not network.discrete:
             assert network.log_std.grad is not None
@@ -167,8 +85,7 @@ class ClosedForm:
     @staticmethod
     def serves(config: NetworkConfig, device: torch.device) -> bool:
         """Whether this form covers the network."""
-        plain = config.norm == "none" and config.dropout == 0.0 and not config.shared
-        return plain and config.activation in ("tanh", "relu") and device.type == "cpu"
+        return is_plain(config) and config.dropout == 0.0 and not config.shared and device.type == "cpu"
 
     def ppo(
         self,

@@ -94,6 +94,24 @@ class ActorCritic(nn.Module):
         return log_p, entropy
 
 
+class Inference:
+    """An `ActorCritic` on numpy arrays, for acting alone: no gradients, no dropout, batch norm frozen."""
+
+    def __init__(self, network: ActorCritic):
+        self._network = network.eval()
+        self.log_std = None if network.discrete else network.log_std.detach().cpu().numpy()
+
+    @torch.inference_mode()
+    def parameters_of_actions(self, inputs: np.ndarray) -> np.ndarray:
+        """Logits or means `[B, A]`."""
+        return self._network.parameters_of_actions(torch.from_numpy(inputs)).numpy()
+
+    @torch.inference_mode()
+    def values(self, inputs: np.ndarray) -> np.ndarray:
+        """V(s), `[B]`."""
+        return self._network.values(torch.from_numpy(inputs)).numpy()
+
+
 def arrays_of(module: nn.Module) -> dict[str, np.ndarray]:
     """Parameters and buffers by name; a shared body is stored once."""
     seen: set[int] = set()

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict
-from typing import Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import gymnasium as gym
 import numpy as np
-import torch
 
 from agents import normalize
-from agents.closed_form import plain_actor
 from agents.config import NetworkConfig
-from agents.networks import ActorCritic, arrays_of, load_arrays
+from agents.perceptron import PlainActorCritic, is_plain
+
+if TYPE_CHECKING:
+    from agents.networks import ActorCritic
 
 
 def describe_action_space(space: gym.Space) -> dict[str, Any]:
@@ -44,20 +45,28 @@ def to_environment(actions: np.ndarray, space: gym.Space) -> np.ndarray:
     return np.clip(actions.reshape(len(actions), *space.shape), space.low, space.high).astype(space.dtype)
 
 
+class Network(Protocol):
+    """An actor-critic on numpy arrays."""
+
+    log_std: np.ndarray | None  # [A]; None: Discrete actions
+
+    def parameters_of_actions(self, inputs: np.ndarray) -> np.ndarray: ...  # noqa: D102
+    def values(self, inputs: np.ndarray) -> np.ndarray: ...  # noqa: D102
+
+
 class NetworkPolicy:
     """An actor-critic with the observation statistics it was trained with, frozen."""
 
     def __init__(
         self,
-        network: ActorCritic,
+        network: Network,
         action_space: gym.Space,
         obs_moments: normalize.Moments | None,
         clip_obs: float,
         return_moments: normalize.Moments | None,
         seed: int,
     ):
-        self._network = network.eval()
-        self._plain_actor = plain_actor(network)
+        self._network = network
         self._space = action_space
         self._obs_moments, self._clip_obs, self._return_moments = obs_moments, clip_obs, return_moments
         self._rng = np.random.default_rng(seed)
@@ -70,34 +79,31 @@ class NetworkPolicy:
 
     def _parameters(self, obs: np.ndarray) -> np.ndarray:
         """Logits or means, `[N, A]`."""
-        inputs = self._inputs(obs)
-        if self._plain_actor is not None:
-            return self._plain_actor.forward(inputs)
-        with torch.inference_mode():
-            return self._network.parameters_of_actions(torch.from_numpy(inputs)).numpy()
+        return self._network.parameters_of_actions(self._inputs(obs))
 
     def act(self, obs: np.ndarray, greedy: bool) -> np.ndarray:
         """Actions `[N]` or `[N, A]`: the mode when greedy, else a sample."""
         parameters = self._parameters(obs)
-        if self._network.discrete:
+        if self._network.log_std is None:
             if not greedy:  # Gumbel-max
                 parameters = parameters + self._rng.gumbel(size=parameters.shape)
             actions = parameters.argmax(axis=-1)
         else:
             actions = parameters
             if not greedy:
-                std = self._network.log_std.detach().exp().numpy()
+                std = np.exp(self._network.log_std)
                 actions = parameters + std * self._rng.standard_normal(parameters.shape, np.float32)
         return to_environment(actions, self._space)
 
     def probabilities(self, obs: np.ndarray) -> np.ndarray:
         """Action probabilities `[N, A]`; Discrete actions only."""
-        return torch.softmax(torch.from_numpy(self._parameters(obs)), dim=-1).numpy()
+        logits = self._parameters(obs)
+        p = np.exp(logits - logits.max(axis=-1, keepdims=True))
+        return p / p.sum(axis=-1, keepdims=True)
 
-    @torch.inference_mode()
     def values(self, obs: np.ndarray) -> np.ndarray:
         """The critic's estimate of the return, `[N]`, in the units of the training reward."""
-        values = self._network.values(torch.from_numpy(self._inputs(obs))).numpy()
+        values = self._network.values(self._inputs(obs))
         return values if self._return_moments is None else normalize.denormalize(values, self._return_moments)
 
 
@@ -121,6 +127,8 @@ def pack(
     return_moments: normalize.Moments | None,
 ) -> dict[str, np.ndarray]:
     """Weights and normalisers as named arrays."""
+    from agents.networks import arrays_of
+
     arrays = {f"network.{name}": array for name, array in arrays_of(network).items()}
     if obs_moments is not None:
         arrays |= _pack_moments("obs", obs_moments)
@@ -133,9 +141,14 @@ def unpack(
     network: ActorCritic, arrays: Mapping[str, np.ndarray]
 ) -> tuple[normalize.Moments | None, normalize.Moments | None]:
     """Load the weights into `network`; returns the observation and return moments, or None."""
-    weights = {name.removeprefix("network."): a for name, a in arrays.items() if name.startswith("network.")}
-    load_arrays(network, weights)
+    from agents.networks import load_arrays
+
+    load_arrays(network, _weights(arrays))
     return _unpack_moments("obs", arrays), _unpack_moments("return", arrays)
+
+
+def _weights(arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    return {name.removeprefix("network."): a for name, a in arrays.items() if name.startswith("network.")}
 
 
 def metadata(observation: gym.Space, action: gym.Space, network: NetworkConfig, clip_obs: float) -> dict[str, Any]:
@@ -159,9 +172,16 @@ def load(arrays: Mapping[str, np.ndarray], meta: Mapping[str, Any], seed: int = 
     Raises:
         ValueError: the arrays do not fit the network that the metadata describes.
     """
-    space = restore_action_space(meta["action_space"])
-    network = ActorCritic(
-        int(np.prod(meta["obs_shape"])), space, NetworkConfig(**meta["network"]), np.random.default_rng(0)
-    )
-    obs_moments, return_moments = unpack(network, arrays)
-    return NetworkPolicy(network, space, obs_moments, float(meta["clip_obs"]), return_moments, seed)
+    space, config = restore_action_space(meta["action_space"]), NetworkConfig(**meta["network"])
+    size = int(np.prod(meta["obs_shape"]))
+    network: Network
+    if is_plain(config):
+        network = PlainActorCritic(_weights(arrays), size, space, config)
+    else:
+        from agents.networks import ActorCritic, Inference, load_arrays
+
+        built = ActorCritic(size, space, config, np.random.default_rng(0))
+        load_arrays(built, _weights(arrays))
+        network = Inference(built)
+    moments = _unpack_moments("obs", arrays), _unpack_moments("return", arrays)
+    return NetworkPolicy(network, space, moments[0], float(meta["clip_obs"]), moments[1], seed)

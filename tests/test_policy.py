@@ -1,5 +1,6 @@
 """Whatever acts: the controls, runs, other people's code and models, and what each of them is refused for."""
 
+import subprocess
 import sys
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 
 from agents import policy as networks
 from agents.config import NetworkConfig
-from agents.networks import ActorCritic
+from agents.networks import ActorCritic, Inference
 from rl_eval import policy, run
 from rl_eval.envs import cartpole, threat
 from rl_eval.errors import InputError
@@ -121,7 +122,7 @@ def test_untrained_is_one_network_an_initialisation(action):
 @pytest.mark.parametrize("action", [CARTPOLE.action, ODD, BOX, ENDLESS])
 def test_untrained_is_the_network_that_training_begins_with(action):
     ours = ActorCritic(4, action, NetworkConfig(), np.random.default_rng([0x1A17, 2]))
-    began = networks.NetworkPolicy(ours, action, None, np.inf, None, seed=7)
+    began = networks.NetworkPolicy(Inference(ours), action, None, np.inf, None, seed=7)
     control = load("untrained:2", spaces(action), None, seed=7)
     for greedy in (True, False):
         np.testing.assert_allclose(control.act(observations(), greedy), began.act(observations(), greedy), atol=1e-6)
@@ -174,7 +175,7 @@ def write_run(path, action=CARTPOLE.action, env="cartpole", **changes):
     run.write_checkpoint(path / "snapshots" / "step_10", "policy", networks.pack(net, None, None), meta)
     run.write_json(path / "run.json", {"status": "finished", "snapshot": "step_10"})
     run.write_text(path / "config.yaml", f"env: {{name: {env}}}\n")
-    return networks.NetworkPolicy(net, action, None, np.inf, None, seed=5)
+    return networks.NetworkPolicy(Inference(net), action, None, np.inf, None, seed=5)
 
 
 @pytest.mark.parametrize("action", [CARTPOLE.action, ODD, BOX, ENDLESS])
@@ -183,9 +184,23 @@ def test_a_run_acts_as_the_network_that_was_saved(tmp_path, action):
     loaded = load(str(tmp_path / "run"), spaces(action), None, seed=5)
     for greedy in (True, False):
         expected, actions = saved.act(observations(), greedy), loaded.act(observations(), greedy)
-        assert np.array_equal(actions, expected)
+        np.testing.assert_allclose(actions, expected, atol=1e-6)
         assert np.isfinite(actions).all()
         assert all(one in action for one in actions)
+
+
+def test_a_run_acts_without_torch(tmp_path):
+    write_run(tmp_path / "run")
+    code = f"""
+import sys
+import gymnasium as gym
+import numpy as np
+from rl_eval.policy import Spaces, load
+spaces = Spaces("cartpole", gym.spaces.Box(-np.inf, np.inf, (4,), np.float32), gym.spaces.Discrete(2), "CartPole-v1")
+load({str(tmp_path / "run")!r}, spaces, None).act(np.zeros((3, 4), np.float32), False)
+assert "torch" not in sys.modules
+"""
+    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 def test_a_run_of_another_environment_is_refused(tmp_path):
