@@ -8,7 +8,7 @@ from pathlib import Path
 
 from rl_eval.compare.entry import Entry, finite_numbers, flat_config
 from rl_eval.errors import InputError
-from rl_eval.run import Run, read_json, read_metrics, read_run
+from rl_eval.run import Run, is_sweep, read_metrics, read_run, sweep_jobs
 
 MOST_RUNS = 512
 _MAX_CONFIG_BYTES = 1 << 20
@@ -39,24 +39,14 @@ def _read(named: str) -> Iterable[Entry]:
 
         return read_project(named)
     path = Path(named)
-    if (path / "sweep.json").is_file():
-        return [read_directory(directory) for directory in _jobs(path)]
+    if is_sweep(path):
+        return [read_directory(directory) for directory in sweep_jobs(path)[: MOST_RUNS + 1]]
     files = [] if (path / "run.json").exists() or not path.is_dir() else sorted(path.glob("run-*.wandb"))
     if files:
         from rl_eval.compare.wandb_offline import read_offline
 
         return [read_offline(file, named) for file in files]
     return [read_directory(path)]
-
-
-def _jobs(sweep: Path) -> list[Path]:
-    """The directories of a sweep's jobs: by name alone, since its file may not point elsewhere."""
-    jobs = read_json(sweep / "sweep.json").get("jobs")
-    listed = jobs if isinstance(jobs, list) else []
-    names = [Path(str(job.get("directory"))).name for job in listed if isinstance(job, dict)]
-    if not names:
-        raise InputError(f"{sweep / 'sweep.json'} lists no run: name the runs themselves")
-    return [sweep / name for name in names[: MOST_RUNS + 1]]
 
 
 def read_directory(path: Path) -> Entry:

@@ -8,7 +8,7 @@ from pathlib import Path
 from rl_eval.diagnostics._foreign import is_stable_baselines3, read_columns, read_stable_baselines3
 from rl_eval.diagnostics._reading import Reading, read_run_directory
 from rl_eval.errors import InputError
-from rl_eval.run import read_json
+from rl_eval.run import is_sweep, sweep_jobs
 
 
 def read(path: Path | str, *, trust: bool = False, columns: Mapping[str, str] | None = None) -> Reading:
@@ -39,18 +39,10 @@ def runs_in(paths: Sequence[Path]) -> list[Path]:
     """
     found: list[Path] = []
     for path in paths:
-        if (path / "run.json").exists() or not (path / "sweep.json").exists():
+        if not is_sweep(path):
             found.append(path)
             continue
-        if (path / "sweep.json").is_symlink():
-            raise InputError(
-                f"{path / 'sweep.json'} is a link, which may lead out of the sweep: put the file itself there"
-            )
-        jobs = read_json(path / "sweep.json").get("jobs")
-        listed = jobs if isinstance(jobs, list) else []
-        # only the names: a sweep may have been moved, and its file may not point elsewhere
-        named = [Path(str(job.get("directory"))).name for job in listed if isinstance(job, dict)]
-        there = [path / name for name in named if name not in ("", "..") and (path / name / "run.json").is_file()]
+        there = [job for job in sweep_jobs(path) if (job / "run.json").is_file()]
         if not there:
             raise InputError(f"{path / 'sweep.json'} lists no run that is there: start the sweep again")
         found += there

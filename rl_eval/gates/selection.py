@@ -16,7 +16,7 @@ from rl_eval.errors import InputError, nearest
 from rl_eval.gates.commands import train_command
 from rl_eval.gates.schema import Suite, load_suite
 from rl_eval.policy import names_policy
-from rl_eval.run import Run, find_runs, read_json, read_run
+from rl_eval.run import Run, find_runs, is_sweep, read_run, sweep_jobs
 
 # Where data lies is not what it is: the fingerprints of a run say that.
 LOCATIONS = frozenset({"path"})
@@ -128,19 +128,13 @@ def _expand(named: Path | str) -> Sequence[Run | BarePolicy]:
     if isinstance(named, str) and names_policy(named):
         return [BarePolicy(named)]
     path = Path(named)
-    file = path / "sweep.json"
-    if not file.is_file():
+    if not is_sweep(path):
         return [read_run(path)]
-    runs = []
-    for job in read_json(file).get("jobs") or []:
-        # only the name: a sweep may have been moved, and its file may not point elsewhere
-        directory = path / Path(str(job["directory"])).name
-        if not directory.is_dir():
-            raise InputError(f"{directory}, a run of the sweep {path}, is missing: start the sweep again")
-        runs.append(read_run(directory))
-    if not runs:
-        raise InputError(f"{file} lists no run: start the sweep again")
-    return runs
+    jobs = sweep_jobs(path)
+    missing = next((job for job in jobs if not job.is_dir()), None)
+    if missing is not None:
+        raise InputError(f"{missing}, a run of the sweep {path}, is missing: start the sweep again")
+    return [read_run(job) for job in jobs]
 
 
 def newest_group(suite: Suite, outputs: Path) -> Selection:

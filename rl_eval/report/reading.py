@@ -15,7 +15,7 @@ import numpy as np
 from rl_eval.diagnostics._table import read_table
 from rl_eval.errors import InputError
 from rl_eval.gates.verdict import SuiteVerdict
-from rl_eval.run import Run, read_json, read_run
+from rl_eval.run import Run, is_sweep, read_json, read_run, sweep_jobs
 
 MAX_CONFIG_BYTES = 256 << 10
 MOST_CRITERIA = 100
@@ -72,16 +72,12 @@ def runs_named(paths: Sequence[Path]) -> list[Path]:
         if (path / "run.json").is_file():
             found.append(path)
             continue
-        _refuse_link(path / "sweep.json")
-        if not (path / "sweep.json").is_file():
+        if not is_sweep(path):
             raise InputError(
                 f"{path} is neither a run directory (it has no run.json) nor a sweep (no sweep.json): "
                 "name one that train.py made, such as outputs/<date>/<run>"
             )
-        jobs = read_json(path / "sweep.json").get("jobs")
-        # only the names: a sweep may have been moved, and its file may not point elsewhere
-        names = [Path(str(job.get("directory"))).name for job in jobs if isinstance(job, dict)] if jobs else []
-        there = [path / name for name in names if name and (path / name / "run.json").is_file()]
+        there = [job for job in sweep_jobs(path) if (job / "run.json").is_file()]
         if not there:
             raise InputError(f"{path / 'sweep.json'} lists no run that is there: start the sweep again")
         found += there

@@ -13,7 +13,7 @@ from rl_eval.run._checkpoint import (
     steps_in,
     write_checkpoint,
 )
-from rl_eval.run._directory import STATUSES, Run, config_hash, find_runs, read_run
+from rl_eval.run._directory import STATUSES, Run, config_hash, find_runs, is_sweep, read_run, sweep_jobs
 from rl_eval.run._files import (
     MAX_JSON_BYTES,
     SCHEMA,
@@ -40,6 +40,7 @@ __all__ = [
     "create_directory",
     "find_runs",
     "held",
+    "is_sweep",
     "join_state",
     "read_checkpoint",
     "read_json",
@@ -49,6 +50,7 @@ __all__ = [
     "remove_leftovers",
     "split_state",
     "steps_in",
+    "sweep_jobs",
     "write_bytes",
     "write_checkpoint",
     "write_json",

@@ -94,3 +94,28 @@ def find_runs(outputs: Path) -> list[Run]:
         except InputError:
             continue  # a half-written or foreign directory is no run
     return sorted(runs, key=lambda run: str(run.info.get("started", "")))
+
+
+def is_sweep(path: Path) -> bool:
+    """Whether a directory is a sweep's, and no run's."""
+    return (path / "sweep.json").is_file() and not (path / "run.json").exists()
+
+
+def sweep_jobs(sweep: Path) -> list[Path]:
+    """The run directories that a sweep lists; whether each is there is another question.
+
+    By their names alone: a sweep may have been moved, and its file may not point elsewhere.
+
+    Raises:
+        InputError: `sweep.json` is a link or damaged, or lists no run.
+    """
+    file = sweep / "sweep.json"
+    if file.is_symlink():
+        raise InputError(f"{file} is a link, which may lead out of the sweep: put the file itself there")
+    jobs = read_json(file).get("jobs")
+    listed = jobs if isinstance(jobs, list) else []
+    names = [Path(str(job.get("directory"))).name for job in listed if isinstance(job, dict)]
+    found = [sweep / name for name in names if name not in ("", "..")]
+    if not found:
+        raise InputError(f"{file} lists no run: start the sweep again, or name the runs themselves")
+    return list(dict.fromkeys(found))

@@ -1,7 +1,7 @@
 """When a learning curve reaches a threshold."""
 
 import numpy as np
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from rl_eval.diagnostics._extrapolation import FURTHEST, averaged, crossing
@@ -11,12 +11,16 @@ STEPS = np.linspace(0, 100_000, 60)
 
 @settings(max_examples=30, deadline=None)
 @given(
-    constant=st.floats(0.3, 0.6),
+    constant=st.floats(0.45, 0.6),
     beyond=st.floats(1.05, 1.3),
     scale=st.floats(1e-3, 1e6),
 )
 def test_a_curve_that_bends_is_followed_to_where_it_crosses(constant, beyond, scale):
-    """The threshold is what the curve comes to at `beyond` spans; the nearest time constant tried is within 8 %."""
+    """The threshold is what the curve comes to at `beyond` spans; the nearest time constant tried is within 8 %.
+
+    Its asymptote is off by as little, so a threshold right below the curve's own may lie above that of the fit.
+    """
+    assume(beyond / constant < 2.4)
     curve = scale * (200 - 300 * np.exp(-STEPS / 1e5 / constant))
     threshold = float(scale * (200 - 300 * np.exp(-beyond / constant)))
     found = crossing(STEPS, curve, threshold, seed=0)
