@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import platform
 import subprocess
+from importlib.metadata import version
 
 import numpy as np
 
@@ -22,12 +23,11 @@ def git_revision() -> str | None:
 def versions() -> dict[str, str]:
     """What a run's bytes depend on beside its config."""
     import gymnasium
-    import torch
 
     return {
         "rl_eval": __version__,
         "python": platform.python_version(),
-        "torch": str(torch.__version__),
+        "torch": version("torch"),  # importing it takes a second, and a reader may not need it
         "numpy": np.__version__,
         "gymnasium": gymnasium.__version__,
     }

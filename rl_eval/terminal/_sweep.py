@@ -15,7 +15,6 @@ from rich.measure import Measurement
 
 from rl_eval.run import Run
 from rl_eval.terminal._console import cell, new_table, number
-from rl_eval.tracking import flatten
 
 STATUS_STYLES = {"finished": "", "failed": "bold red", "interrupted": "bold yellow", "running": "bold yellow"}
 # What the comparison can do without, first to go first, when the terminal is narrow.
@@ -31,6 +30,8 @@ def differing_keys(configs: Sequence[Mapping[str, Any]]) -> list[str]:
     beside `lr`); and, where a group's `name` differs, the group's keys that follow from it (with
     `agent=ppo,a2c`, whatever is the same in every PPO run and the same in every A2C run).
     """
+    from rl_eval.tracking import flatten  # pydantic's models, which a command that shows no sweep need not wait for
+
     flats = [{k: _comparable(v) for k, v in flatten(config).items()} for config in configs]
     columns = {key: tuple(flat.get(key) for flat in flats) for flat in flats for key in flat}
     varied = {k: column for k, column in columns.items() if len(set(column)) > 1 and not IGNORED.match(k)}
@@ -82,6 +83,8 @@ class _Sweep:
     """Knows the stream only when it is printed: columns depend on its width."""
 
     def __init__(self, runs: Sequence[Run], verdicts: Mapping[Path, Sequence[Mapping[str, Any]]]):
+        from rl_eval.tracking import flatten
+
         self._jobs = [str(job) if math.isfinite(job := _job(run)[0]) else run.path.name for run in runs]
         self._best = _best(runs)
         flat = [flatten(run.config) for run in runs]
