@@ -9,6 +9,7 @@ step of the environments, or an access to a file: before it, half way through it
 Libraries are loaded once; each attempt is a process forked from there.
 """
 
+import fcntl
 import importlib
 import json
 import os
@@ -49,8 +50,9 @@ class Moments:
         real = {name: getattr(os, name) for name in FILE_CALLS}
 
         def halve(descriptor):
-            """What was not waited for is lost in part."""
-            if stat.S_ISREG(os.fstat(descriptor).st_mode):
+            """What was not waited for is lost in part; what is only opened to be read was written before."""
+            writable = fcntl.fcntl(descriptor, fcntl.F_GETFL) & os.O_ACCMODE != os.O_RDONLY
+            if writable and stat.S_ISREG(os.fstat(descriptor).st_mode):
                 os.ftruncate(descriptor, os.fstat(descriptor).st_size // 2)
 
         def watched(name):
