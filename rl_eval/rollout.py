@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from gymnasium.vector import VectorEnv
 
-from rl_eval.policy import Policy
+from rl_eval.policy import Policy, scores
 
 
 @dataclass(frozen=True)
@@ -140,7 +140,10 @@ def stream(
     lengths, ended, finished = np.zeros(total, np.int64), np.zeros(total, bool), np.zeros(total, bool)
     steps = _Steps()
     while active.any():
-        obs, _, terminated, truncated, infos = envs.step(policy.act(obs, greedy))
+        actions = policy.act(obs, greedy)
+        if hasattr(envs, "rank"):
+            envs.rank(scores(policy, obs, actions, greedy, envs.upcoming()))  # type: ignore[attr-defined]
+        obs, _, terminated, truncated, infos = envs.step(actions)
         steps.add(playing[active], {name: np.asarray(values)[active] for name, values in infos["outcome"].items()})
         lengths[playing[active]] += 1
         done = (terminated | truncated) & active

@@ -30,7 +30,7 @@ def options(group):
 def rewards_of(env):
     """`<env>` and `<env>_<variant>`; `native` is what every Gymnasium environment's own reward is."""
     own = [option for option in options("reward") if option == env or option.startswith(f"{env}_")]
-    return own if env == "threat" else [*own, "native"]
+    return own if env in ("threat", "qase") else [*own, "native"]
 
 
 def written(file):

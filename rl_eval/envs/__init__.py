@@ -44,6 +44,7 @@ Part = Literal["train", "select", "gate"]
 
 DOMAINS = {
     "threat": "rl_eval.envs.threat",
+    "qase": "rl_eval.envs.qase",
     "lunarlander": "rl_eval.envs.lunarlander",
     "cartpole": "rl_eval.envs.cartpole",
     "gym": "rl_eval.envs.gym",

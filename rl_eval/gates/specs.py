@@ -30,6 +30,7 @@ def _pair(value: Any) -> Any:
 
 Number = Annotated[float, BeforeValidator(_number)]
 NotNegative = Annotated[float, Field(ge=0), BeforeValidator(_number)]
+Scalar = str | int | float | bool | None
 Policies = Annotated[list[str], BeforeValidator(_listed, json_schema_input_type=str | list[str])]
 
 
@@ -115,7 +116,7 @@ class SuiteSpec(_Strict):
         default_factory=dict, description="overrides of env for judging alone: the runs were trained without them"
     )
     policy: Literal["greedy", "sampled"] = Field("greedy", description="the most likely action, or a draw")
-    train: dict[str, str | int | float | bool | None] = Field(
+    train: dict[str, Scalar | list[Scalar]] = Field(
         default_factory=dict, description="overrides of train.py that the judged runs were made with"
     )
     runs: RunsSpec = Field(default_factory=lambda: RunsSpec.model_validate({}), description="which runs are judged")

@@ -8,6 +8,7 @@ from rl_eval.metrics._artefacts import artefacts_complete, disagreements, number
 from rl_eval.metrics._confusion import Confusion, confusion
 from rl_eval.metrics._cost import mean_cost
 from rl_eval.metrics._detection import accuracy, f1, false_positive_rate, mcc, precision, recall
+from rl_eval.metrics._prioritisation import apfd, apfd_unseen, failures_found, napfd
 from rl_eval.metrics._registry import (
     Metric,
     MetricUndefined,
@@ -28,11 +29,14 @@ __all__ = [
     "MetricUndefined",
     "accuracy",
     "action_share",
+    "apfd",
+    "apfd_unseen",
     "artefacts_complete",
     "compute",
     "confusion",
     "disagreements",
     "f1",
+    "failures_found",
     "false_positive_rate",
     "higher_is_better",
     "learning_trend",
@@ -45,6 +49,7 @@ __all__ = [
     "median_return",
     "metric",
     "min_return",
+    "napfd",
     "numbers_agree",
     "precision",
     "recall",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
@@ -15,7 +16,7 @@ from rl_eval.errors import InputError
 class Policy(Protocol):
     """Maps observations `[N, …]` to actions `[N]` (discrete) or `[N, A]` (continuous).
 
-    A policy may also offer `probabilities(obs) -> [N, A]`, for discrete actions.
+    A policy may also offer `probabilities(obs) -> [N, A]`, for discrete actions, and a baseline `rank`; see `scores`.
     """
 
     def act(self, obs: np.ndarray, greedy: bool) -> np.ndarray:
@@ -39,6 +40,26 @@ class Spaces:
     def of(cls, config: Any, envs: gym.vector.VectorEnv) -> Spaces:
         """The spaces of a vector environment made from `config`."""
         return cls(config.name, envs.single_observation_space, envs.single_action_space, getattr(config, "id", None))
+
+
+def scores(
+    policy: Policy, obs: np.ndarray, actions: np.ndarray, greedy: bool, upcoming: Mapping[str, np.ndarray]
+) -> np.ndarray:
+    """How early each case is to run where actions are priority levels, `[N]`, the highest first.
+
+    The expected level Σ p·level where a greedy policy has `probabilities`: it tells apart cases that share their
+    most likely level. Else the level; a baseline that orders by a score of its own has `rank(obs, upcoming)`.
+
+    Args:
+        actions: `[N]` levels that the policy chose.
+        upcoming: what baselines may know of the cases, each `[N]`.
+    """
+    if hasattr(policy, "rank"):
+        return policy.rank(obs, upcoming)
+    if greedy and hasattr(policy, "probabilities"):
+        probabilities = policy.probabilities(obs)
+        return probabilities @ np.arange(probabilities.shape[1])
+    return actions
 
 
 def checked_actions(answer: Any, n: int, action: gym.Space, name: str) -> np.ndarray:

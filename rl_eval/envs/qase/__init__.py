@@ -1,1 +1,113 @@
-"""Qase: test cases, their results, and what is known of each before a cycle (`docs/qase.md`)."""
+"""Test cases kept in Qase: ordered so that failures show early, from their record or by running them.
+
+Importing this package is light; files, polars and FastAPI are touched only where they are used.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from gymnasium.envs.registration import register, registry
+
+from rl_eval.envs.qase.config import LEVELS, Config
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from rl_eval.envs.qase.vector import QaseVector
+
+__all__ = [
+    "BASELINES", "LEVELS", "OUTCOME", "SELECT_METRIC", "Config", "case_hashes", "case_observations", "fingerprints",
+    "gate_cases", "gate_episodes", "longest_episode", "make", "preprocessing", "select_episodes",
+]  # fmt: skip
+
+SELECT_METRIC = "apfd"
+OUTCOME = (
+    "execution", "verdict", "level", "score", "security", "unseen", "failure_share", "pairs", "cycle_end", "apfd",
+    "apfd_unseen", "napfd", "failures", "found", "time_ranked", "security_passed",
+)  # fmt: skip
+
+if "rl_eval/Qase-v0" not in registry:
+    register(
+        "rl_eval/Qase-v0",
+        entry_point="rl_eval.envs.qase.single:QaseEnv",
+        vector_entry_point="rl_eval.envs.qase.single:gym_vector",
+    )
+
+
+def make(config: Config, *, n_envs: int, part: str, autoreset: bool = True) -> QaseVector:
+    """N test cycles side by side over one part of the record.
+
+    Raises:
+        InputError: data that is missing or cannot be used.
+    """
+    from rl_eval.envs.qase.vector import QaseVector
+
+    return QaseVector(config, n_envs=n_envs, part=part, autoreset=autoreset)
+
+
+def _baseline(name: str) -> Callable[[Config], Any]:
+    def build(config: Config) -> Any:
+        from rl_eval.envs.qase import baselines
+
+        return baselines.BASELINES[name](config)
+
+    return build
+
+
+BASELINES = {
+    name: _baseline(name)
+    for name in ("random", "as_listed", "failure_rate", "last_failed_first", "logistic_regression", "optimal")
+}
+
+
+def _part(config: Config, part: str) -> Any:
+    from rl_eval.envs.qase.cycles import load
+
+    return load(config).parts[part]
+
+
+def gate_episodes(config: Config) -> int:
+    """Judged cycles of the gate part."""
+    return len(_part(config, "gate"))
+
+
+def select_episodes(config: Config) -> int:
+    """Judged cycles of the select part."""
+    return len(_part(config, "select"))
+
+
+def gate_cases(config: Config) -> int:
+    """Executions in the cycles of the gate part."""
+    return len(_part(config, "gate").verdict)
+
+
+def longest_episode(config: Config) -> int:
+    """The most cases in a cycle of the gate part."""
+    return int(_part(config, "gate").lengths.max())
+
+
+def fingerprints(config: Config) -> dict[str, str]:
+    """Part -> SHA-256 of its executions and cycles."""
+    from rl_eval.envs.qase.cycles import load
+
+    return {name: part.fingerprint() for name, part in load(config).parts.items()}
+
+
+def case_hashes(config: Config, part: str) -> np.ndarray:
+    """One hash an execution, uint64 `[R]`: the same case at the same time with the same verdict; for the guard."""
+    return _part(config, part).hashes
+
+
+def case_observations(config: Config, part: str) -> np.ndarray:
+    """The executions as a policy sees them, float32 `[R, 64]`, in the order of `case_hashes`."""
+    return _part(config, part).features
+
+
+def preprocessing(config: Config) -> dict[str, Any]:
+    """What the observations are and which of them say nothing, of plain JSON types, to be saved with a run."""
+    from rl_eval.envs.qase.cycles import load
+    from rl_eval.envs.qase.cycles import preprocessing as told
+
+    return told(load(config))

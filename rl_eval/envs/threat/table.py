@@ -7,6 +7,8 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from rl_eval.seeding import mix64
+
 
 @dataclass(frozen=True)
 class Table:
@@ -55,20 +57,13 @@ def row_hashes(table: Table) -> np.ndarray:
     """
     state = np.full(len(table), 0x9E3779B97F4A7C15, np.uint64)
     for column in (table.numeric + 0.0).T:  # + 0.0 makes -0.0 equal to 0.0
-        state = _mix(state ^ np.ascontiguousarray(column).view(np.uint64))
+        state = mix64(state ^ np.ascontiguousarray(column).view(np.uint64))
     for levels, codes in zip(table.levels, table.codes.T, strict=True):
         of_level = np.array([_of_text(level) for level in levels], np.uint64)
-        state = _mix(state ^ of_level[codes])
+        state = mix64(state ^ of_level[codes])
     return state
 
 
 def _of_text(text: str) -> int:
     return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "little")
 
-
-def _mix(value: np.ndarray) -> np.ndarray:
-    """The finaliser of SplitMix64 (Steele et al. 2014): a bijection of 64-bit words that avalanches."""
-    value = value + np.uint64(0x9E3779B97F4A7C15)
-    value = (value ^ (value >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    value = (value ^ (value >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return value ^ (value >> np.uint64(31))

@@ -1,0 +1,246 @@
+"""N test cycles ordered side by side, one case a step, with a few array operations."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from gymnasium.spaces import Box, Discrete
+from gymnasium.vector import AutoresetMode, VectorEnv
+from gymnasium.vector.utils import batch_space
+
+from rl_eval.envs.qase.config import LEVELS, Config
+from rl_eval.envs.qase.cycles import Part, budgets_ms, load
+from rl_eval.envs.qase.features import FEATURES
+from rl_eval.envs.qase.ranking import apfd, mid_ranks, napfd, passing_behind, ran_within, running_order
+from rl_eval.seeding import mix64
+
+# What a cycle was worth, told at its last case and 0 before.
+OF_CYCLE = ("apfd", "apfd_unseen", "napfd", "failures", "found", "time_ranked", "security_passed")
+# _BEATS[a, b]: whether level a runs before level b (1), after it (-1), or either (0).
+_BEATS = np.sign(np.arange(LEVELS)[:, None] - np.arange(LEVELS)).astype(np.float32)
+
+
+class QaseVector(VectorEnv):
+    """One part of the record as a vector environment; see `rl_eval.envs` for the contract it keeps.
+
+    An episode is a test cycle, a step is one of its cases, the action its priority level. After the last case the
+    cycle runs, the highest level first, until the budget is spent. While training, cycles come one after the other
+    out of an endlessly reshuffled part, each with its cases shuffled, so that ties break at random;
+    `reset(options={"episode": [N], "order": seed})` plays cycles of one permutation instead, cases as listed.
+
+    `rank(scores)` before a step gives that case a finer place than its level does.
+
+    The default reward is `pairs`: see `step`.
+    """
+
+    backend = "native"
+
+    def __init__(self, config: Config, *, n_envs: int, part: str, autoreset: bool = True):
+        self.config, self.part, self.num_envs, self.autoreset = config, part, n_envs, autoreset
+        self.single_observation_space = Box(-np.inf, np.inf, (len(FEATURES),), np.float32)
+        self.single_action_space = Discrete(LEVELS)
+        self.observation_space = batch_space(self.single_observation_space, n_envs)
+        self.action_space = batch_space(self.single_action_space, n_envs)
+        mode = AutoresetMode.SAME_STEP if autoreset else AutoresetMode.DISABLED
+        self.metadata = {"render_modes": [], "autoreset_mode": mode}
+        self._copy = np.arange(n_envs)
+        self._rng = np.random.default_rng()
+        self._queue, self._cursor = np.zeros(0, np.int64), 0  # cycles to come, an endless shuffle
+        self._order = 0  # the seed of the permutation last asked for
+        self._take_record(load(config).parts[part])
+
+    def _take_record(self, record: Part) -> None:
+        """Play this record from now on; every copy is to be reset."""
+        n, longest = self.num_envs, int(record.lengths.max())
+        self._record = record
+        self._budget_ms = budgets_ms(record, self.config.budget)
+        failed = np.add.reduceat(record.verdict.astype(np.int64), record.start[:-1])
+        passed = record.lengths - failed
+        self._pair_worth = np.where(passed > 0, 1.0 / np.maximum(failed * passed, 1), 0.0).astype(np.float32)
+        self._failure_share = (failed / record.lengths).astype(np.float32)
+        self._episode = np.zeros(n, np.int64)  # index of each copy's cycle
+        self._time = np.zeros(n, np.int64)
+        self._length = np.ones(n, np.int64)
+        self._idle = np.ones(n, bool)
+        self._rows = np.zeros((n, longest), np.int64)  # the executions of each copy's cycle, as they are shown
+        self._scores = np.zeros((n, longest), np.float32)
+        # [n, v, l]: of the cases already levelled with verdict v, how many run after level l less how many before
+        self._ahead = np.zeros((n, 2, LEVELS), np.float32)
+        self._told: np.ndarray | None = None
+        self._nothing = np.zeros(n, np.float32)
+        self._nothing.flags.writeable = False
+
+    def reset(self, *, seed: int | list[int] | None = None, options: dict[str, Any] | None = None):
+        """Start every copy, or those in `options["reset_mask"]`, on a new cycle or on `options["episode"]`.
+
+        Raises:
+            ValueError: an episode that the part does not have.
+        """
+        options = options or {}
+        mask = np.asarray(options.get("reset_mask", np.ones(self.num_envs, bool)), bool)
+        if options.get("episode") is not None:
+            self._play(mask, np.asarray(options["episode"], np.int64), int(options.get("order", 0)))
+        else:
+            if seed is not None:
+                entropy = [seed] if isinstance(seed, int | np.integer) else [int(s) for s in seed]
+                self._rng = np.random.default_rng(np.random.SeedSequence(entropy))
+                self._queue, self._cursor = np.zeros(0, np.int64), 0
+            self._draw(mask)
+        self._idle[mask] = False
+        return self._observe(), {}
+
+    def rank(self, scores: np.ndarray) -> None:
+        """Say how early the cases of the next step are to run, `[N]`, the highest first, instead of by level."""
+        self._told = np.asarray(scores, np.float32)
+
+    def upcoming(self) -> dict[str, np.ndarray]:
+        """What baselines may know of the cases of the next step, `[N]`: place in the source's list, and verdict."""
+        rows = self._rows[self._copy, self._time]
+        return {"position": rows - self._record.start[self._episode], "verdict": self._record.verdict.take(rows)}
+
+    def step(self, actions: np.ndarray):
+        """Give one case a copy its priority level; the outcome of an idle copy means nothing.
+
+        The outcome's `pairs` compares the case with those levelled before it in its cycle: one failing and one
+        passing case in the right order count 1, in the wrong one -1, of one level 0, over the number of such pairs
+        in the cycle. Summed over a cycle that is 2·APFD - 1 for the order by level, stretched to 1 for the best
+        order and -1 for the worst: nothing is credited that the order does not earn.
+        """
+        actions = np.asarray(actions)
+        if actions.shape != (self.num_envs,) or actions.min() < 0 or actions.max() >= LEVELS:
+            raise ValueError(f"actions must be {self.num_envs} integers from 0 to {LEVELS - 1}, not {actions!r}")
+        record, copy = self._record, self._copy
+        rows = self._rows[copy, self._time]
+        verdict = record.verdict.take(rows)
+        score = actions.astype(np.float32) if self._told is None else self._told
+        self._told = None
+        self._scores[copy, self._time] = score
+        # a failing case gains where passing ones run after it, a passing one where failing ones run before it
+        gain = self._ahead[copy, 1 - verdict, actions]
+        pairs = np.where(verdict == 1, gain, -gain) * self._pair_worth.take(self._episode)
+        self._ahead[copy, verdict] += _BEATS.T[actions]
+        outcome = {
+            "execution": rows,
+            "verdict": verdict,
+            "level": actions,
+            "score": score,
+            "security": record.security.take(rows),
+            "unseen": record.unseen.take(rows),
+            "failure_share": self._failure_share.take(self._episode),
+            "pairs": pairs,
+        }
+        self._time += ~self._idle
+        done = (self._time >= self._length) & ~self._idle
+        outcome["cycle_end"] = done
+        outcome |= dict.fromkeys(OF_CYCLE, self._nothing)
+        infos: dict[str, Any] = {"outcome": outcome}
+        if done.any():
+            copies = np.flatnonzero(done)
+            for name, values in self._run(copies).items():
+                outcome[name] = np.zeros(self.num_envs, np.float32)
+                outcome[name][copies] = values
+            self._time[done] -= 1  # what a finished cycle shows is its last case
+            infos["final_obs"], infos["_final_obs"] = self._observe(), done
+            if self.autoreset:
+                self._draw(done)
+            else:
+                self._idle |= done
+        return self._observe(), pairs, done, np.zeros(self.num_envs, bool), infos
+
+    def _observe(self) -> np.ndarray:
+        """`[N, 64]` a fresh array, so that a caller may keep it."""
+        return self._record.features.take(self._rows[self._copy, self._time], axis=0)
+
+    def _run(self, copies: np.ndarray) -> dict[str, np.ndarray]:
+        """What the finished cycles of some copies were worth, `[K]` each of `OF_CYCLE`."""
+        record, episode = self._record, self._episode[copies]
+        length = self._length[copies]
+        longest = int(length.max())
+        real = np.arange(longest) < length[:, None]
+        rows, scores = self._rows[copies, :longest], self._scores[copies, :longest]
+        failed = (record.verdict[rows] == 1) & real
+        ranks = mid_ranks(scores, real)
+        unseen = record.unseen[rows] & real
+        # training shuffles what it shows, which breaks ties; a gate shows cases as listed, and breaks them by its seed
+        ties = (
+            np.broadcast_to(np.arange(longest), rows.shape)
+            if self.autoreset
+            else mix64(rows.astype(np.uint64) ^ mix64(np.uint64(self._order)))
+        )
+        order = running_order(scores, ties, real)
+        run_at = np.empty(order.shape, np.int64)
+        np.put_along_axis(run_at, order, np.broadcast_to(np.arange(1, longest + 1), order.shape), axis=1)
+        ran = ran_within(order, record.duration_ms[rows], self._budget_ms[episode], real)
+        return {
+            "apfd": apfd(ranks, failed, real),
+            "apfd_unseen": apfd(mid_ranks(scores, unseen), failed & unseen, unseen),
+            "napfd": napfd(run_at, failed, ran, real),
+            "failures": failed.sum(axis=1),
+            "found": (failed & ran).sum(axis=1),
+            "time_ranked": passing_behind(run_at, failed, ran, real),
+            "security_passed": (ran & ~failed & record.security[rows]).sum(axis=1),
+        }
+
+    def _begin(self, copies: np.ndarray, episode: np.ndarray) -> None:
+        self._episode[copies] = episode
+        self._length[copies] = self._record.lengths[episode]
+        self._time[copies] = 0
+        self._ahead[copies] = 0.0
+        self._rows[copies] = self._record.start[episode][:, None]
+
+    def _draw(self, mask: np.ndarray) -> None:
+        """The next cycles of the endless shuffle, their cases shuffled."""
+        copies = np.flatnonzero(mask)
+        episode = self._next_cycles(len(copies))
+        self._begin(copies, episode)
+        longest = self._rows.shape[1]
+        key = self._rng.random((len(copies), longest))
+        key[np.arange(longest) >= self._length[copies][:, None]] = 2.0  # what is no case comes last
+        self._rows[copies] += np.minimum(np.argsort(key, axis=1), self._length[copies][:, None] - 1)
+
+    def _next_cycles(self, count: int) -> np.ndarray:
+        """`[count]` cycles, each once before any comes again."""
+        taken = self._queue[self._cursor : self._cursor + count]
+        self._cursor += len(taken)
+        while len(taken) < count:
+            self._queue = self._rng.permutation(len(self._record))
+            self._cursor = min(count - len(taken), len(self._queue))
+            taken = np.concatenate([taken, self._queue[: self._cursor]])
+        return taken
+
+    def _play(self, mask: np.ndarray, wanted: np.ndarray, order: int) -> None:
+        """Named cycles of the permutation that `order` seeds, cases as the source lists them."""
+        absent = wanted[mask & ((wanted < 0) | (wanted >= len(self._record)))]
+        if len(absent):
+            count = len(self._record)
+            raise ValueError(f"episode {absent[0]} does not exist: the {self.part} part has {count} episodes")
+        self._order = order
+        permutation = np.random.default_rng([order, *self.part.encode()]).permutation(len(self._record))
+        copies = np.flatnonzero(mask)
+        self._begin(copies, permutation[wanted[mask]])
+        offsets = np.arange(self._rows.shape[1])
+        self._rows[copies] += np.minimum(offsets, self._length[copies][:, None] - 1)
+
+    def get_state(self) -> dict[str, Any]:
+        """Everything that decides what comes next, as arrays and JSON values."""
+        arrays = {name: getattr(self, f"_{name}").copy() for name in _STATE}
+        return {**arrays, "queue": self._queue.copy(), "cursor": self._cursor, "rng": self._rng.bit_generator.state}
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        """Continue exactly where `get_state` was called, on an environment of the same config.
+
+        Raises:
+            ValueError: a state of another shape.
+        """
+        for name in _STATE:
+            own, given = getattr(self, f"_{name}"), np.asarray(state[name])
+            if own.shape != given.shape:
+                raise ValueError(f"state {name!r} has shape {given.shape}, and this environment has {own.shape}")
+        for name in _STATE:
+            getattr(self, f"_{name}")[...] = state[name]
+        self._queue, self._cursor = np.array(state["queue"], np.int64), int(state["cursor"])
+        self._rng.bit_generator.state = state["rng"]
+
+
+_STATE = ("episode", "time", "length", "idle", "rows", "scores", "ahead")
