@@ -21,7 +21,8 @@ A domain module offers, by convention:
   single cases needs these; without them its unit is the episode.
 - `case_hashes(config, part) -> uint64 [R]`, where the data is a finite set of cases: one a case, equal where all of
   its features are equal; `case_observations(config, part) -> [R, D]` in the same order. The held-out guard compares
-  them between the parts. Without them it compares the episodes' first observations.
+  them between the parts. Without them it compares the episodes' first observations. `CASE` names the outcome that
+  numbers them, where a metric stays what it is when single cases are left out.
 - `preprocessing(config) -> dict`, where there is any: what was fitted on the training part, as JSON.
 - `fingerprints(config) -> dict[str, str]`: part -> hash of its data; empty where there is none.
 """

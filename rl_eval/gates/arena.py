@@ -76,13 +76,18 @@ class Arena:
         """Judge without some of the held-out units, before anything is played.
 
         Args:
-            unit: `case`, by the outcome `flow`, or `episode`, in the order of the seeds.
+            unit: `case`, by the outcome that the domain calls its `CASE`, or `episode`, in the order of the seeds.
             gone: bool, one a unit.
 
         Raises:
-            InputError: no episode is left.
+            InputError: no episode is left, or cases that are judged together cannot be taken away one by one.
         """
         if unit == "case":
+            if not hasattr(self._domain, "CASE"):
+                raise InputError(
+                    f"{self.suite.shown}: leaks: drop leaves out single cases, and those of {self.env.name} are judged "
+                    "together: say refuse or report"
+                )
             self._gone = gone
             return
         left = np.flatnonzero(~gone)
@@ -142,7 +147,7 @@ class Arena:
                 order=self.suite.gate_seed,
                 on_episodes=played,
             ):
-                yield block if self._gone is None else block.keep(~self._gone[block.outcome["flow"]])
+                yield block if self._gone is None else block.keep(~self._gone[block.outcome[self._domain.CASE]])
         finally:
             self._idle.append(vector)
 
@@ -202,7 +207,7 @@ def environment_to_judge(suite: Suite, run: Run) -> EnvConfig:
     trained = environment_of(run)
     places = {key: getattr(trained, key) for key in LOCATIONS if getattr(trained, key, None) is not None}
     for key, place in places.items():
-        if not Path(str(place)).exists():
+        if not str(place).startswith("rest:") and not Path(str(place)).exists():
             raise InputError(
                 f"{run.path} was trained on env.{key}={place}, which does not exist here: put the data back, "
                 f"or train with `env.{key}=` the place where it is"

@@ -7,7 +7,7 @@ How to call it, once a suite and place of data, before anything is played:
     found.decision                                            # PASS or ERROR, and `found.detail` is one sentence
     if found.leave_out is not None:                           # leaks: drop
         if gate.unit == "case":
-            kept = ~found.leave_out[episodes.outcome["flow"]]       # [S] steps to keep, by case number
+            kept = ~found.leave_out[episodes.outcome[domain.CASE]]  # [S] steps to keep, by case number
         else:
             seeds = np.asarray(arena.seeds)[~found.leave_out]       # [E] episodes to keep
 

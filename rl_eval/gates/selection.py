@@ -19,7 +19,7 @@ from rl_eval.policy import names_policy
 from rl_eval.run import Run, find_runs, is_sweep, read_run, sweep_jobs
 
 # Where data lies is not what it is: the fingerprints of a run say that.
-LOCATIONS = frozenset({"path"})
+LOCATIONS = frozenset({"path", "results"})
 # Nor is what steps it, and in how many processes.
 _NOT_IDENTITY = LOCATIONS | {"workers", "backend"}
 # Parts of a run's config that change neither what it learns nor how.

@@ -21,7 +21,7 @@ from rl_eval.metrics._registry import (
 )
 from rl_eval.metrics._returns import mean_length, mean_return, median_return, min_return, success_rate
 from rl_eval.metrics._runs import same_seed_return_std, seed_mean, seed_std, seed_variance
-from rl_eval.metrics._training import learning_trend, training
+from rl_eval.metrics._training import learning_trend, training, value_loss_ratio
 
 __all__ = [
     "Confusion",
@@ -60,4 +60,5 @@ __all__ = [
     "success_rate",
     "task_metrics",
     "training",
+    "value_loss_ratio",
 ]

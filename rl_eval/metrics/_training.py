@@ -52,3 +52,23 @@ def learning_trend(run: Run) -> float:
         return trend(finished).p_value
     except InputError as error:
         raise MetricUndefined(f"learning_trend is undefined: {file}: {error}") from error
+
+
+@metric("training", unit="run", better="lower")
+def value_loss_ratio(run: Run) -> float:
+    """Mean value loss over the last fifth of metrics.csv over that of the first; below 1 where the critic learnt."""
+    from rl_eval.run import read_metrics
+
+    file = run.path / "metrics.csv"
+    column = read_metrics(file).get("value_loss", np.zeros(0))
+    losses = column[np.isfinite(column)]
+    if len(losses) < 5:
+        raise MetricUndefined(
+            f"value_loss_ratio is undefined: {file} has {len(losses)} rows with a value loss, and it takes 5: lower "
+            "log_every, or train for more steps"
+        )
+    part = len(losses) // 5
+    first, last = float(losses[:part].mean()), float(losses[-part:].mean())
+    if first <= 0:
+        raise MetricUndefined(f"value_loss_ratio is undefined: {file} begins with a value loss of {first:g}")
+    return last / first

@@ -18,13 +18,14 @@ if TYPE_CHECKING:
     from rl_eval.envs.threat.vector import ThreatVector
 
 __all__ = [
-    "ACTIONS", "ALERT", "ALLOW", "BASELINES", "BLOCK", "OUTCOME", "QUARANTINE", "SELECT_METRIC", "Config",
+    "ACTIONS", "ALERT", "ALLOW", "BASELINES", "BLOCK", "CASE", "OUTCOME", "QUARANTINE", "SELECT_METRIC", "Config",
     "bayes_report", "case_hashes", "case_observations", "categories", "cost_bounds", "fingerprints", "gate_cases",
     "gate_episodes", "independent_cases", "longest_episode", "make", "preprocessing", "select_episodes",
 ]  # fmt: skip
 
 SELECT_METRIC = "mean_cost"
 # Always there; the embedded data adds `posterior`, and alert_window > 0 adds `alerts_in_window`.
+CASE = "flow"
 OUTCOME = ("label", "category", "action", "flagged", "cost", "flow")
 
 if "rl_eval/Threat-v0" not in registry:

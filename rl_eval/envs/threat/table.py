@@ -66,4 +66,3 @@ def row_hashes(table: Table) -> np.ndarray:
 
 def _of_text(text: str) -> int:
     return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "little")
-
