@@ -101,7 +101,7 @@ def _stamps(config: Config) -> tuple:
         return ()
     from rl_eval.envs.qase.settings import data_path
 
-    stamps = []
+    stamps: list[tuple] = []
     for given in (data_path(config.path), config.results):
         if given is None or given.startswith("rest:"):
             stamps.append((given,))
