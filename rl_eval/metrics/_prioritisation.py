@@ -62,3 +62,16 @@ def failures_found(episodes: Episodes, config: Any) -> float:
     if failures == 0:
         raise MetricUndefined("failures_found is undefined: no cycle that was played has a failure")
     return float(episodes.outcome["found"].sum()) / failures
+
+
+def _bugs_found(episodes: Episodes, config: Any) -> np.ndarray:
+    """`[K]` the share of each build's seeded bugs that its cycle found."""
+    ends = episodes.outcome["cycle_end"]
+    bugs, found = (episodes.outcome[name][ends].astype(np.float64) for name in ("bugs", "bugs_found"))
+    return found[bugs > 0] / bugs[bugs > 0]
+
+
+@metric("task", needs=("bugs", "bugs_found"), better="higher", variable=_bugs_found, bounds=lambda config: _BOUNDS)
+def bugs_found(episodes: Episodes, config: Any) -> float:
+    """Mean over builds of the share of seeded bugs that cases found within the environment's time budget."""
+    return _mean(_bugs_found(episodes, config), "bugs_found", "is of a build with seeded bugs, as env.mode=live has")

@@ -25,7 +25,7 @@ __all__ = [
 SELECT_METRIC = "apfd"
 OUTCOME = (
     "execution", "verdict", "level", "score", "security", "unseen", "failure_share", "pairs", "cycle_end", "apfd",
-    "apfd_unseen", "napfd", "failures", "found", "time_ranked", "security_passed",
+    "apfd_unseen", "napfd", "failures", "found", "time_ranked", "security_passed", "bugs", "bugs_found",
 )  # fmt: skip
 
 if "rl_eval/Qase-v0" not in registry:
@@ -37,13 +37,24 @@ if "rl_eval/Qase-v0" not in registry:
 
 
 def make(config: Config, *, n_envs: int, part: str, autoreset: bool = True) -> QaseVector:
-    """N test cycles side by side over one part of the record.
+    """N test cycles side by side over one part of the record, or, live, of builds that are run.
 
     Raises:
-        InputError: data that is missing or cannot be used.
+        InputError: data that is missing or cannot be used, or a service that cannot be had.
     """
     from rl_eval.envs.qase.vector import QaseVector
 
+    if config.mode == "live":
+        from rl_eval.envs.qase.live.held_out import held_out
+        from rl_eval.envs.qase.live.vector import LiveHeldOut, LiveTraining
+
+        if part == "train":
+            return LiveTraining(config, n_envs=n_envs)
+        builds = held_out(config, part)
+        if part == "gate":
+            return LiveHeldOut(config, builds, n_envs=n_envs)
+        # what came of running them whole is known: selection only orders it
+        return QaseVector(config, n_envs=n_envs, part=part, autoreset=autoreset, record=builds.part)
     return QaseVector(config, n_envs=n_envs, part=part, autoreset=autoreset)
 
 
@@ -63,6 +74,10 @@ BASELINES = {
 
 
 def _part(config: Config, part: str) -> Any:
+    if config.mode == "live":
+        from rl_eval.envs.qase.live.held_out import held_out
+
+        return held_out(config, part).part
     from rl_eval.envs.qase.cycles import load
 
     return load(config).parts[part]
@@ -89,24 +104,46 @@ def longest_episode(config: Config) -> int:
 
 
 def fingerprints(config: Config) -> dict[str, str]:
-    """Part -> SHA-256 of its executions and cycles."""
+    """Part -> SHA-256 of its executions and cycles; live, of the cases and the schedule of builds."""
+    if config.mode == "live":
+        from rl_eval.envs.qase.live.tested import fingerprints as of_schedule
+
+        return of_schedule(config)
     from rl_eval.envs.qase.cycles import load
 
     return {name: part.fingerprint() for name, part in load(config).parts.items()}
 
 
 def case_hashes(config: Config, part: str) -> np.ndarray:
-    """One hash an execution, uint64 `[R]`: the same case at the same time with the same verdict; for the guard."""
+    """One hash an execution, uint64 `[R]`: the same case at the same time with the same verdict; for the guard.
+
+    Live training has no set of executions to be told from: builds of each part come from a stream of their own.
+    """
+    if config.mode == "live" and part == "train":
+        import numpy as np
+
+        return np.empty(0, np.uint64)
     return _part(config, part).hashes
 
 
 def case_observations(config: Config, part: str) -> np.ndarray:
     """The executions as a policy sees them, float32 `[R, 64]`, in the order of `case_hashes`."""
+    if config.mode == "live" and part == "train":
+        import numpy as np
+
+        return np.empty((0, 64), np.float32)
     return _part(config, part).features
 
 
 def preprocessing(config: Config) -> dict[str, Any]:
-    """What the observations are and which of them say nothing, of plain JSON types, to be saved with a run."""
+    """What the observations are and which of them say nothing, of plain JSON types, to be saved with a run.
+
+    Live, which cases cannot be run, and why.
+    """
+    if config.mode == "live":
+        from rl_eval.envs.qase.live.tested import told as of_cases
+
+        return of_cases(config)
     from rl_eval.envs.qase.cycles import load
     from rl_eval.envs.qase.cycles import preprocessing as told
 

@@ -29,9 +29,7 @@ class Config(EnvConfig):
     results: str | None = Field(None, description="qase: where the results lie, where not at path")
     cycles: int = Field(1200, ge=10, le=20_000, description="synthetic: test cycles")
     data_seed: int = Field(0, ge=0, description="seed of the generator and of which cases are withheld")
-    select_share: _Share = Field(
-        0.1, description="share of the judged cycles kept to select a model by"
-    )
+    select_share: _Share = Field(0.1, description="share of the judged cycles kept to select a model by")
     gate_share: _Share = Field(0.3, description="share of the judged cycles held out for the gate, the latest")
     unseen_share: float = Field(0.2, ge=0.0, lt=1.0, description="share of cases never shown in training")
     min_cases: int = Field(6, ge=2, le=10_000, description="a cycle of fewer cases is not judged")

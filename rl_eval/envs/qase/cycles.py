@@ -145,7 +145,7 @@ def split(project: Project, log: Log, config: Config) -> Dataset:
     Raises:
         InputError: too few cycles.
     """
-    content = np.array([content_hash(case) for case in project.cases], np.uint64)
+    content = content_hashes(project)
     withheld = _draw(content, config.data_seed) < config.unseen_share
     known = np.flatnonzero(log.verdict != NO_VERDICT)
     counted = np.bincount(log.cycle[known], minlength=len(log.cycles))
@@ -201,8 +201,6 @@ class _Builder:
         rows = rows[np.isin(log.cycle[rows], cycles)]
         failing = np.unique(log.cycle[rows[log.verdict[rows] == FAIL]])
         rows = rows[np.isin(log.cycle[rows], failing)]
-        cases = self.project.cases
-        security = np.array([case.type == "security" or case.behavior == "negative" for case in cases], bool)
         known = log.duration_ms[~np.isnan(log.duration_ms)]
         duration = np.nan_to_num(log.duration_ms[rows], nan=float(np.median(known)) if len(known) else 1.0)
         seen = self.content[train.case] if train is not None else self.content[log.case[rows]]
@@ -212,11 +210,21 @@ class _Builder:
             duration_ms=duration,
             case=log.case[rows],
             unseen=~np.isin(self.content[log.case[rows]], seen),
-            security=security[log.case[rows]],
-            hashes=_execution_hashes(log, rows, self.content),
+            security=is_security(self.project)[log.case[rows]],
+            hashes=execution_hashes(log, rows, self.content),
             start=np.concatenate([np.searchsorted(log.cycle[rows], failing), [len(rows)]]).astype(np.int64),
             names=tuple(log.cycles[cycle] for cycle in failing),
         )
+
+
+def is_security(project: Project) -> np.ndarray:
+    """Which cases are of type security or behaviour negative, bool `[C]`."""
+    return np.array([case.type == "security" or case.behavior == "negative" for case in project.cases], bool)
+
+
+def content_hashes(project: Project) -> np.ndarray:
+    """`content_hash` of every case, uint64 `[C]`."""
+    return np.array([content_hash(case) for case in project.cases], np.uint64)
 
 
 def content_hash(case: Case) -> int:
@@ -230,7 +238,7 @@ def _draw(content: np.ndarray, seed: int) -> np.ndarray:
     return mix64(content ^ mix64(np.uint64(seed))) / 2.0**64
 
 
-def _execution_hashes(log: Log, rows: np.ndarray, content: np.ndarray) -> np.ndarray:
+def execution_hashes(log: Log, rows: np.ndarray, content: np.ndarray) -> np.ndarray:
     """Equal where the same case ran at the same time, for as long, with the same verdict: a run imported twice.
 
     A source without times tells executions apart by their cycle alone.

@@ -7,13 +7,14 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 
+from rl_eval.envs import qase
 from rl_eval.envs.qase.config import Config
 from rl_eval.envs.qase.vector import QaseVector
 
 
 def gym_vector(num_envs: int = 1, *, part: str = "train", autoreset: bool = True, **config: Any) -> QaseVector:
     """`gymnasium.make_vec("rl_eval/Qase-v0", num_envs=…, data=…, path=…)`."""
-    return QaseVector(Config(**config), n_envs=num_envs, part=part, autoreset=autoreset)
+    return qase.make(Config(**config), n_envs=num_envs, part=part, autoreset=autoreset)
 
 
 class QaseEnv(gym.Env):

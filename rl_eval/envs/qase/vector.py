@@ -16,7 +16,9 @@ from rl_eval.envs.qase.ranking import apfd, mid_ranks, napfd, passing_behind, ra
 from rl_eval.seeding import mix64
 
 # What a cycle was worth, told at its last case and 0 before.
-OF_CYCLE = ("apfd", "apfd_unseen", "napfd", "failures", "found", "time_ranked", "security_passed")
+OF_CYCLE = (
+    "apfd", "apfd_unseen", "napfd", "failures", "found", "time_ranked", "security_passed", "bugs", "bugs_found",
+)  # fmt: skip
 # _BEATS[a, b]: whether level a runs before level b (1), after it (-1), or either (0).
 _BEATS = np.sign(np.arange(LEVELS)[:, None] - np.arange(LEVELS)).astype(np.float32)
 
@@ -32,11 +34,14 @@ class QaseVector(VectorEnv):
     `rank(scores)` before a step gives that case a finer place than its level does.
 
     The default reward is `pairs`: see `step`.
+
+    Args:
+        record: what is played, where not the part of the config's data.
     """
 
     backend = "native"
 
-    def __init__(self, config: Config, *, n_envs: int, part: str, autoreset: bool = True):
+    def __init__(self, config: Config, *, n_envs: int, part: str, autoreset: bool = True, record: Part | None = None):
         self.config, self.part, self.num_envs, self.autoreset = config, part, n_envs, autoreset
         self.single_observation_space = Box(-np.inf, np.inf, (len(FEATURES),), np.float32)
         self.single_action_space = Discrete(LEVELS)
@@ -48,7 +53,7 @@ class QaseVector(VectorEnv):
         self._rng = np.random.default_rng()
         self._queue, self._cursor = np.zeros(0, np.int64), 0  # cycles to come, an endless shuffle
         self._order = 0  # the seed of the permutation last asked for
-        self._take_record(load(config).parts[part])
+        self._take_record(load(config).parts[part] if record is None else record)
 
     def _take_record(self, record: Part) -> None:
         """Play this record from now on; every copy is to be reset."""
@@ -162,13 +167,7 @@ class QaseVector(VectorEnv):
         failed = (record.verdict[rows] == 1) & real
         ranks = mid_ranks(scores, real)
         unseen = record.unseen[rows] & real
-        # training shuffles what it shows, which breaks ties; a gate shows cases as listed, and breaks them by its seed
-        ties = (
-            np.broadcast_to(np.arange(longest), rows.shape)
-            if self.autoreset
-            else mix64(rows.astype(np.uint64) ^ mix64(np.uint64(self._order)))
-        )
-        order = running_order(scores, ties, real)
+        order = running_order(scores, self._ties(rows), real)
         run_at = np.empty(order.shape, np.int64)
         np.put_along_axis(run_at, order, np.broadcast_to(np.arange(1, longest + 1), order.shape), axis=1)
         ran = ran_within(order, record.duration_ms[rows], self._budget_ms[episode], real)
@@ -180,7 +179,18 @@ class QaseVector(VectorEnv):
             "found": (failed & ran).sum(axis=1),
             "time_ranked": passing_behind(run_at, failed, ran, real),
             "security_passed": (ran & ~failed & record.security[rows]).sum(axis=1),
+            "bugs": np.zeros(len(copies)),  # who seeded none knows of none
+            "bugs_found": np.zeros(len(copies)),
         }
+
+    def _ties(self, rows: np.ndarray) -> np.ndarray:
+        """What comes first among equal scores, of the same shape as `rows` `[…, L]`, the lowest first.
+
+        Training shuffles what it shows, which breaks ties; a gate shows cases as listed, and breaks them by its seed.
+        """
+        if self.autoreset:
+            return np.broadcast_to(np.arange(rows.shape[-1]), rows.shape)
+        return mix64(rows.astype(np.uint64) ^ mix64(np.uint64(self._order)))
 
     def _begin(self, copies: np.ndarray, episode: np.ndarray) -> None:
         self._episode[copies] = episode

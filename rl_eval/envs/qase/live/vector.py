@@ -1,0 +1,269 @@
+"""Test cycles that are run over HTTP: while training, one copy chooses and the others learn from what came of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from rl_eval.envs.qase.config import Config, milliseconds
+from rl_eval.envs.qase.cycles import is_security
+from rl_eval.envs.qase.features import FEATURES, HISTORY_FEATURES, case_features, history_features
+from rl_eval.envs.qase.live.cycle import Cycle
+from rl_eval.envs.qase.live.held_out import Builds, log_of
+from rl_eval.envs.qase.live.tested import Tested, connect, runnable, schedule
+from rl_eval.envs.qase.log import FAIL, NO_VERDICT
+from rl_eval.envs.qase.ranking import apfd, mid_ranks, napfd, passing_behind
+from rl_eval.envs.qase.vector import QaseVector
+from rl_eval.errors import InputError
+
+HISTORY = 256  # cycles that features look back on
+SPARE = 3  # a cycle may still be played by a copy when it is no longer drawn
+
+
+@dataclass
+class Buffer:
+    """The newest cycles, each in a place of C rows, and in the last place the cycle to come; see `cycles.Part`.
+
+    A cycle's first rows are the cases that ran and have a verdict. What a case looked like before its cycle began
+    stays as it was.
+    """
+
+    features: np.ndarray = field(repr=False)
+    verdict: np.ndarray = field(repr=False)
+    duration_ms: np.ndarray = field(repr=False)
+    case: np.ndarray = field(repr=False)
+    unseen: np.ndarray = field(repr=False)
+    security: np.ndarray = field(repr=False)
+    start: np.ndarray = field(repr=False)
+    lengths: np.ndarray = field(repr=False)
+
+    @classmethod
+    def empty(cls, places: int, security: np.ndarray) -> Buffer:
+        """`places` cycles, of as many cases as `security` has, none of which ran."""
+        cases = len(security)
+        rows = places * cases
+        return cls(
+            features=np.zeros((rows, len(FEATURES)), np.float32),
+            verdict=np.zeros(rows, np.int8),
+            duration_ms=np.zeros(rows),
+            case=np.tile(np.arange(cases, dtype=np.int32), places),
+            unseen=np.zeros(rows, bool),
+            security=np.tile(security, places),
+            start=np.arange(places + 1, dtype=np.int64) * cases,
+            lengths=np.full(places, cases, np.int64),
+        )
+
+    def __len__(self) -> int:
+        return len(self.lengths)
+
+
+class LiveTraining(QaseVector):
+    """Copies that train on a service as it answers.
+
+    The first copy plays the cycle to come: at its end the cases run over HTTP by the levels that the agent gave, and
+    their verdicts join the newest `keep` cycles, which the other copies play. Its own steps earn nothing, since no
+    verdict was known; all that it found out is in the buffer when its next cycle begins. A copy alone plays the cycle
+    to come and one of the buffer in turn.
+
+    `warmup` cycles run whole before the first step.
+    """
+
+    def __init__(self, config: Config, *, n_envs: int):
+        self._project = runnable(config).project
+        self._case_features = case_features(self._project)
+        self._builds = schedule(config, "train", 256)
+        self._places = config.keep + SPARE
+        self._cycles: list[Cycle] = []  # the newest, for history
+        self._count = 0  # cycles that ran
+        self._tested: Tested | None = None
+        self._usable = np.zeros(self._places, bool)  # places whose cycle has a failure to learn from
+        self._security = is_security(self._project)
+        buffer = Buffer.empty(self._places + 1, self._security)
+        super().__init__(config, n_envs=n_envs, part="train", record=buffer)  # type: ignore[arg-type]
+        self._pair_worth[:] = self._failure_share[:] = 0.0
+
+    def reset(self, *, seed: int | list[int] | None = None, options: dict[str, Any] | None = None):
+        """Start every copy, or those in `options["reset_mask"]`.
+
+        Raises:
+            InputError: the service cannot be had, or no case fails in any cycle of the warm-up.
+        """
+        if self._count == 0:
+            self._tested = connect(self.config)
+            for _ in range(self.config.warmup):
+                self._take(self._tested.run_whole(self._build()))
+            if not self._usable.any():
+                raise InputError(
+                    f"no case fails in {self.config.warmup} whole cycles, so there is nothing to learn from: test a "
+                    "service that has faults, or raise env.warmup"
+                )
+        return super().reset(seed=seed, options=options)
+
+    def _build(self) -> np.ndarray:
+        while self._count >= len(self._builds):
+            self._builds = schedule(self.config, "train", 2 * len(self._builds))
+        return self._builds[self._count]
+
+    def _take(self, cycle: Cycle) -> None:
+        """Keep what a cycle showed, and look at the next one."""
+        record, cases = self._record, len(self._project.cases)
+        pending = slice(self._places * cases, None)
+        if self._count:  # before the first cycle nothing is known that features could tell
+            place = self._count % self._places
+            known = np.flatnonzero(cycle.ran & (cycle.verdict != NO_VERDICT))
+            order = np.concatenate([known, np.setdiff1d(np.arange(cases), known)])
+            rows = slice(place * cases, (place + 1) * cases)
+            record.features[rows] = record.features[pending][order]
+            record.verdict[rows] = np.maximum(cycle.verdict[order], 0)
+            record.duration_ms[rows], record.case[rows] = cycle.duration_ms[order], order
+            record.security[rows] = record.security[pending][order]
+            failed = int((cycle.verdict[known] == FAIL).sum())
+            record.lengths[place] = max(len(known), 1)
+            self._usable[place] = failed > 0
+            self._pair_worth[place] = 1.0 / max(failed * (len(known) - failed), 1)
+            self._failure_share[place] = failed / max(len(known), 1)
+        self._cycles = [*self._cycles[1 - HISTORY :], cycle]
+        self._count += 1
+        log = log_of(self._cycles, cases, pending=True)
+        record.features[pending, -len(HISTORY_FEATURES) :] = history_features(self._project, log)[-cases:]
+        record.features[pending, : -len(HISTORY_FEATURES)] = self._case_features
+        spent = np.array([each.duration_ms for each in self._cycles])
+        times = np.array([each.ran for each in self._cycles]).sum(axis=0)
+        expected = np.where(times > 0, spent.sum(axis=0) / np.maximum(times, 1), spent.sum() / max(times.sum(), 1))
+        record.duration_ms[pending] = expected
+        self._budget_ms[:] = self._budget_of(expected.sum())
+
+    def _budget_of(self, full_ms: float) -> float:
+        budget = self.config.budget
+        if budget is None:
+            return np.inf
+        return milliseconds(budget) if isinstance(budget, str) else full_ms * budget
+
+    def _run(self, copies: np.ndarray) -> dict[str, np.ndarray]:
+        facts = super()._run(copies)
+        pending = np.flatnonzero(self._episode[copies] == self._places)
+        if len(pending):
+            at, copy = int(pending[0]), int(copies[pending[0]])
+            order = np.argsort(-self._scores[copy], kind="stable")  # shown shuffled, so ties break at random
+            case = self._record.case[self._rows[copy]][order]
+            assert self._tested is not None
+            budget = float(self._budget_ms[self._places])
+            build = self._build()
+            cycle = self._tested.run(case, build, None if np.isinf(budget) else budget)
+            told = worth(cycle, case, self._scores[copy][order], build, self._security)
+            facts = {name: np.asarray(values, np.float64) for name, values in facts.items()}
+            for name, value in told.items():
+                facts[name][at] = value
+            self._take(cycle)
+        return facts
+
+    def _draw(self, mask: np.ndarray) -> None:
+        self._turn = mask[0] and not (self.num_envs == 1 and self._episode[0] == self._places)
+        super()._draw(mask)
+
+    def _next_cycles(self, count: int) -> np.ndarray:
+        """The cycle to come for the first copy, and kept ones, each once before any comes again, for the others."""
+        drawn: list[int] = [self._places] if self._turn else []
+        drawable = self._usable.copy()
+        drawable[(self._count + np.arange(SPARE)) % self._places] = False  # about to be written over
+        while len(drawn) < count:
+            if self._cursor >= len(self._queue):
+                self._queue, self._cursor = self._rng.permutation(np.flatnonzero(drawable)), 0
+            place = int(self._queue[self._cursor]) if len(self._queue) else self._places
+            self._cursor += 1
+            if place == self._places or drawable[place]:
+                drawn.append(place)
+        return np.array(drawn, np.int64)
+
+    def get_state(self) -> dict[str, Any]:
+        """Everything that decides what comes next but the service itself, as arrays and JSON values."""
+        cycles = {
+            name: np.stack([getattr(cycle, name) for cycle in self._cycles])
+            for name in ("status", "verdict", "duration_ms", "bugs", "ran")
+        }
+        buffer = {name: getattr(self._record, name).copy() for name in _BUFFER}
+        scales = {name: getattr(self, f"_{name}").copy() for name in _SCALES}
+        return {**super().get_state(), "cycles": cycles, "buffer": buffer, "scales": scales, "count": self._count}
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        """Continue exactly where `get_state` was called.
+
+        Raises:
+            ValueError: a state of another shape.
+        """
+        for name in _BUFFER:
+            own, given = getattr(self._record, name), np.asarray(state["buffer"][name])
+            if own.shape != given.shape:
+                raise ValueError(f"state {name!r} has shape {given.shape}, and this environment has {own.shape}")
+        super().set_state(state)
+        for name in _BUFFER:
+            getattr(self._record, name)[...] = state["buffer"][name]
+        for name in _SCALES:
+            getattr(self, f"_{name}")[...] = state["scales"][name]
+        self._count = int(state["count"])
+        columns = {name: np.asarray(values) for name, values in state["cycles"].items()}
+        none = ("",) * len(self._project.cases)
+        self._cycles = [
+            Cycle(
+                **{name: values[i] for name, values in columns.items()}, reasons=none, spent_ms=0.0, service_gone=False
+            )
+            for i in range(len(columns["verdict"]))
+        ]
+
+
+_BUFFER = ("features", "verdict", "duration_ms", "case", "security", "lengths")
+_SCALES = ("usable", "pair_worth", "failure_share", "budget_ms")
+
+
+class LiveHeldOut(QaseVector):
+    """Held-out builds, each run over HTTP in the order that a policy gives it; `apfd` is that of the whole record."""
+
+    def __init__(self, config: Config, builds: Builds, *, n_envs: int):
+        self._builds, self._tested = builds, connect(config)
+        self._security = is_security(runnable(config).project)
+        super().__init__(config, n_envs=n_envs, part="gate", autoreset=False, record=builds.part)
+
+    def _run(self, copies: np.ndarray) -> dict[str, np.ndarray]:
+        facts = {name: np.asarray(values, np.float64) for name, values in super()._run(copies).items()}
+        for at, copy in enumerate(copies):
+            episode, length = int(self._episode[copy]), int(self._length[copy])
+            rows, scores = self._rows[copy, :length], self._scores[copy, :length]
+            order = np.lexsort((self._ties(rows), -scores))
+            budget = float(self._budget_ms[episode])
+            build = self._builds.bugs[episode]
+            case = self._record.case[rows[order]]
+            cycle = self._tested.run(case, build, None if np.isinf(budget) else budget)
+            told = worth(cycle, case, scores[order], build, self._security)
+            for name in ("found", "napfd", "time_ranked", "security_passed", "bugs", "bugs_found"):
+                facts[name][at] = told[name]
+        return facts
+
+
+def worth(
+    cycle: Cycle, order: np.ndarray, scores: np.ndarray, build: np.ndarray, security: np.ndarray
+) -> dict[str, float]:
+    """What a live cycle was worth, by `vector.OF_CYCLE`; failures that did not run are not known.
+
+    Args:
+        order: `[C]` the cases as they were to run; `scores` `[C]` in that order.
+        build: `[B]` the bugs that were there.
+        security: `[C]` by case.
+    """
+    ran, verdict = cycle.ran[order], cycle.verdict[order]
+    known = (ran & (verdict != NO_VERDICT))[None]
+    failed = (verdict == FAIL)[None]
+    ranks = np.arange(1, len(order) + 1)[None]
+    found = int(np.bitwise_or.reduce(cycle.bugs)) if len(order) else 0
+    return {
+        "apfd": float(apfd(mid_ranks(scores[None], known), failed & known, known)[0]),
+        "apfd_unseen": float("nan"),
+        "napfd": float(napfd(ranks, failed & known, known, known)[0]),
+        "failures": float((failed & known).sum()),
+        "found": float((failed & known).sum()),
+        "time_ranked": float(passing_behind(ranks, failed & known, known, known)[0]),
+        "security_passed": float((known[0] & ~failed[0] & security[order]).sum()),
+        "bugs": float(build.sum()),
+        "bugs_found": float(bin(found).count("1")),
+    }
