@@ -153,7 +153,7 @@ def load(values: Mapping[str, Any]) -> RunConfig:
     RewardFunction.from_config(config.reward["terms"])
     if "range" in config.reward:
         as_range("reward.range", config.reward["range"])
-    select = config.select.model_copy(update={"metric": config.select.metric or domain.SELECT_METRIC})
+    select = config.select.model_copy(update={"metric": config.select.metric or domain.select_metric(env_config)})
     return config.model_copy(update={"agent": agent_config, "env": env_config, "select": select})
 
 

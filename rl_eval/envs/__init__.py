@@ -9,7 +9,7 @@ A domain module offers, by convention:
   a finished copy stays idle until `reset(options={"reset_mask": mask})`. For `part="train"` autoreset may be
   NEXT_STEP, and `backend` says what steps the copies: `gymnasium`, `envpool`, or `native` for one that does it itself.
 - `OUTCOME`: the names in the outcome.
-- `SELECT_METRIC`: the task metric that chooses between snapshots where the config names none.
+- `select_metric(config)`: the task metric that chooses between snapshots where the run's config names none.
 - `BASELINES`: name -> `build(config) -> Policy`, the policies that `baseline:<name>` can name.
 - `gate_episodes(config) -> int | None`, `select_episodes` likewise: how many episodes that finite part
   holds; None: endless.

@@ -16,7 +16,6 @@ from rl_eval.envs.workers import WorkersVector, processes, travels
 from rl_eval.errors import InputError, nearest
 
 OUTCOME = ("native_reward",)
-SELECT_METRIC = "mean_return"
 BASELINES: dict[str, Any] = {}
 
 
@@ -33,6 +32,11 @@ class Config(EnvConfig):
     backend: Literal["auto", "gymnasium", "envpool"] = Field(
         "gymnasium", description="what steps the copies in training; auto: EnvPool where that can"
     )
+
+
+def select_metric(config: Config) -> str:
+    """The environment's own reward is all there is."""
+    return "mean_return"
 
 
 def gate_episodes(config: Config) -> int | None:

@@ -8,7 +8,7 @@ from pydantic import Field
 
 from rl_eval.envs import gym
 
-OUTCOME, SELECT_METRIC, BASELINES = gym.OUTCOME, gym.SELECT_METRIC, gym.BASELINES
+OUTCOME, BASELINES, select_metric = gym.OUTCOME, gym.BASELINES, gym.select_metric
 gate_episodes, select_episodes, fingerprints, make = gym.gate_episodes, gym.select_episodes, gym.fingerprints, gym.make
 
 

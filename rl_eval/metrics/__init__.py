@@ -8,7 +8,7 @@ from rl_eval.metrics._artefacts import artefacts_complete, disagreements, number
 from rl_eval.metrics._confusion import Confusion, confusion
 from rl_eval.metrics._cost import mean_cost
 from rl_eval.metrics._detection import accuracy, f1, false_positive_rate, mcc, precision, recall
-from rl_eval.metrics._prioritisation import apfd, apfd_unseen, bugs_found, failures_found, napfd
+from rl_eval.metrics._prioritisation import apfd, apfd_unseen, apfdc, bugs_found, failures_found, napfd
 from rl_eval.metrics._registry import (
     Metric,
     MetricUndefined,
@@ -31,6 +31,7 @@ __all__ = [
     "action_share",
     "apfd",
     "apfd_unseen",
+    "apfdc",
     "artefacts_complete",
     "bugs_found",
     "compute",

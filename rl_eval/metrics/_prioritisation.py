@@ -32,6 +32,7 @@ def _mean(values: np.ndarray, name: str, lacking: str) -> float:
 
 _apfd = _of_cycles("apfd")
 _apfd_unseen = _of_cycles("apfd_unseen")
+_apfdc = _of_cycles("apfdc")
 _napfd = _of_cycles("napfd")
 
 
@@ -47,6 +48,12 @@ def apfd(episodes: Episodes, config: Any) -> float:
 def apfd_unseen(episodes: Episodes, config: Any) -> float:
     """APFD among the cases of a cycle that training never showed; the order among them is all that counts."""
     return _mean(_apfd_unseen(episodes, config), "apfd_unseen", "has a failure of a case that training never showed")
+
+
+@metric("task", needs=("apfdc", "cycle_end"), better="higher", variable=_apfdc, bounds=lambda config: _BOUNDS)
+def apfdc(episodes: Episodes, config: Any) -> float:
+    """APFD by time instead of by cases: the mean share of a cycle's time that is left when a failure shows."""
+    return _mean(_apfdc(episodes, config), "apfdc", "has a failure")
 
 
 @metric("task", needs=("napfd", "cycle_end"), better="higher", variable=_napfd, bounds=lambda config: _BOUNDS)

@@ -13,7 +13,8 @@ class Pairs:
 
     Over the number of pairs of a failing and a passing case in the cycle, so that a cycle sums to 1 when every
     failing case runs before every passing one and to -1 in the opposite order: what the order earns, told case by
-    case instead of at the end. A potential-based shaping of APFD (Ng et al., ICML 1999).
+    case instead of at the end. A potential-based shaping of APFD (Ng et al., ICML 1999), or, where the environment
+    weighs time, of APFDc.
     """
 
     range = -1.0, 1.0

@@ -18,14 +18,13 @@ if TYPE_CHECKING:
     from rl_eval.envs.qase.vector import QaseVector
 
 __all__ = [
-    "BASELINES", "LEVELS", "OUTCOME", "SELECT_METRIC", "Config", "case_hashes", "case_observations", "fingerprints",
-    "gate_cases", "gate_episodes", "longest_episode", "make", "preprocessing", "select_episodes",
+    "BASELINES", "LEVELS", "OUTCOME", "Config", "case_hashes", "case_observations", "fingerprints",
+    "gate_cases", "gate_episodes", "longest_episode", "make", "preprocessing", "select_episodes", "select_metric",
 ]  # fmt: skip
 
-SELECT_METRIC = "apfd"
 OUTCOME = (
     "execution", "verdict", "level", "score", "security", "unseen", "failure_share", "pairs", "cycle_end", "apfd",
-    "apfd_unseen", "napfd", "failures", "found", "time_ranked", "security_passed", "bugs", "bugs_found",
+    "apfd_unseen", "apfdc", "napfd", "failures", "found", "time_ranked", "security_passed", "bugs", "bugs_found",
 )  # fmt: skip
 
 if "rl_eval/Qase-v0" not in registry:
@@ -83,6 +82,11 @@ def _part(config: Config, part: str) -> Any:
     return load(config).parts[part]
 
 
+def select_metric(config: Config) -> str:
+    """APFD, by time where time is weighed."""
+    return "apfdc" if config.timed else "apfd"
+
+
 def gate_episodes(config: Config) -> int:
     """Judged cycles of the gate part."""
     return len(_part(config, "gate"))
@@ -99,7 +103,11 @@ def gate_cases(config: Config) -> int:
 
 
 def longest_episode(config: Config) -> int:
-    """The most cases in a cycle of the gate part."""
+    """The most cases in a cycle of the gate part; live, in any."""
+    if config.mode == "live":
+        from rl_eval.envs.qase.live.tested import runnable
+
+        return len(runnable(config).project.cases)
     return int(_part(config, "gate").lengths.max())
 
 

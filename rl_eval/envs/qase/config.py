@@ -36,11 +36,19 @@ class Config(EnvConfig):
     budget: float | str | None = Field(
         None, description="time for a cycle: a share of its full time (0.25), or a time (90s, 20m, 2h); null: all of it"
     )
+    weigh_time: bool | None = Field(
+        None, description="whether pairs count the time that their order costs; null: live, and under a budget"
+    )
     base_url: str | None = Field(None, description="live: the service that is tested; null: the embedded one")
     timeout_s: float = Field(10.0, gt=0.0, le=600.0, description="live: the longest that a request may take")
-    warmup: int = Field(8, ge=1, le=1000, description="live: cycles that run whole before the agent chooses")
+    warmup: int = Field(40, ge=1, le=1000, description="live: cycles that run whole before the agent chooses")
     keep: int = Field(64, ge=1, le=10_000, description="live: the newest cycles that are learned from")
-    held_out_cycles: int = Field(40, ge=1, le=10_000, description="live: builds of each held-out part")
+    held_out_cycles: int = Field(80, ge=1, le=10_000, description="live: builds of each held-out part")
+
+    @property
+    def timed(self) -> bool:
+        """Whether the order of two cases is worth the time that it costs, rather than one pair."""
+        return self.mode == "live" or self.budget is not None if self.weigh_time is None else self.weigh_time
 
     @field_validator("budget")
     @classmethod

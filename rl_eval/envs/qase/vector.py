@@ -12,12 +12,13 @@ from gymnasium.vector.utils import batch_space
 from rl_eval.envs.qase.config import LEVELS, Config
 from rl_eval.envs.qase.cycles import Part, budgets_ms, load
 from rl_eval.envs.qase.features import FEATURES
-from rl_eval.envs.qase.ranking import apfd, mid_ranks, napfd, passing_behind, ran_within, running_order
+from rl_eval.envs.qase.ranking import apfd, apfdc, mid_ranks, napfd, passing_behind, ran_within, running_order
 from rl_eval.seeding import mix64
 
 # What a cycle was worth, told at its last case and 0 before.
 OF_CYCLE = (
-    "apfd", "apfd_unseen", "napfd", "failures", "found", "time_ranked", "security_passed", "bugs", "bugs_found",
+    "apfd", "apfd_unseen", "apfdc", "napfd", "failures", "found", "time_ranked", "security_passed", "bugs",
+    "bugs_found",
 )  # fmt: skip
 # _BEATS[a, b]: whether level a runs before level b (1), after it (-1), or either (0).
 _BEATS = np.sign(np.arange(LEVELS)[:, None] - np.arange(LEVELS)).astype(np.float32)
@@ -62,7 +63,8 @@ class QaseVector(VectorEnv):
         self._budget_ms = budgets_ms(record, self.config.budget)
         failed = np.add.reduceat(record.verdict.astype(np.int64), record.start[:-1])
         passed = record.lengths - failed
-        self._pair_worth = np.where(passed > 0, 1.0 / np.maximum(failed * passed, 1), 0.0).astype(np.float32)
+        full_ms = np.add.reduceat(record.duration_ms, record.start[:-1])
+        self._pair_worth = pair_worth(failed, passed, full_ms, self.config.timed)
         self._failure_share = (failed / record.lengths).astype(np.float32)
         self._episode = np.zeros(n, np.int64)  # index of each copy's cycle
         self._time = np.zeros(n, np.int64)
@@ -72,6 +74,8 @@ class QaseVector(VectorEnv):
         self._scores = np.zeros((n, longest), np.float32)
         # [n, v, l]: of the cases already levelled with verdict v, how many run after level l less how many before
         self._ahead = np.zeros((n, 2, LEVELS), np.float32)
+        # [n, l]: the time of the cases already levelled that run after level l, less that of those before
+        self._time_behind = np.zeros((n, LEVELS), np.float32)
         self._told: np.ndarray | None = None
         self._nothing = np.zeros(n, np.float32)
         self._nothing.flags.writeable = False
@@ -111,6 +115,10 @@ class QaseVector(VectorEnv):
         passing case in the right order count 1, in the wrong one -1, of one level 0, over the number of such pairs
         in the cycle. Summed over a cycle that is 2·APFD - 1 for the order by level, stretched to 1 for the best
         order and -1 for the worst: nothing is credited that the order does not earn.
+
+        Where time is weighed, each pair with a failing case counts the time for which it waits, or is spared to
+        wait, over the cycle's time and failures. Summed that is 2·APFDc - 1 for the order by level, so that a quick
+        case may run before a slow one that fails more often (Smith's rule).
         """
         actions = np.asarray(actions)
         if actions.shape != (self.num_envs,) or actions.min() < 0 or actions.max() >= LEVELS:
@@ -121,10 +129,7 @@ class QaseVector(VectorEnv):
         score = actions.astype(np.float32) if self._told is None else self._told
         self._told = None
         self._scores[copy, self._time] = score
-        # a failing case gains where passing ones run after it, a passing one where failing ones run before it
-        gain = self._ahead[copy, 1 - verdict, actions]
-        pairs = np.where(verdict == 1, gain, -gain) * self._pair_worth.take(self._episode)
-        self._ahead[copy, verdict] += _BEATS.T[actions]
+        pairs = self._pairs(rows, verdict, actions)
         outcome = {
             "execution": rows,
             "verdict": verdict,
@@ -153,6 +158,20 @@ class QaseVector(VectorEnv):
                 self._idle |= done
         return self._observe(), pairs, done, np.zeros(self.num_envs, bool), infos
 
+    def _pairs(self, rows: np.ndarray, verdict: np.ndarray, level: np.ndarray) -> np.ndarray:
+        """What the order of a case and those levelled before it is worth, `[N]`; takes the case among them."""
+        copy, beats = self._copy, _BEATS.T[level]
+        if self.config.timed:
+            duration = self._record.duration_ms.take(rows).astype(np.float32)
+            gain = verdict * self._time_behind[copy, level] - duration * self._ahead[copy, 1, level]
+            self._time_behind += duration[:, None] * beats
+        else:
+            # a failing case gains where passing ones run after it, a passing one where failing ones run before it
+            gain = self._ahead[copy, 1 - verdict, level]
+            gain = np.where(verdict == 1, gain, -gain)
+        self._ahead[copy, verdict] += beats
+        return gain * self._pair_worth.take(self._episode)
+
     def _observe(self) -> np.ndarray:
         """`[N, 64]` a fresh array, so that a caller may keep it."""
         return self._record.features.take(self._rows[self._copy, self._time], axis=0)
@@ -174,6 +193,7 @@ class QaseVector(VectorEnv):
         return {
             "apfd": apfd(ranks, failed, real),
             "apfd_unseen": apfd(mid_ranks(scores, unseen), failed & unseen, unseen),
+            "apfdc": apfdc(order, failed, record.duration_ms[rows], real),
             "napfd": napfd(run_at, failed, ran, real),
             "failures": failed.sum(axis=1),
             "found": (failed & ran).sum(axis=1),
@@ -197,6 +217,7 @@ class QaseVector(VectorEnv):
         self._length[copies] = self._record.lengths[episode]
         self._time[copies] = 0
         self._ahead[copies] = 0.0
+        self._time_behind[copies] = 0.0
         self._rows[copies] = self._record.start[episode][:, None]
 
     def _draw(self, mask: np.ndarray) -> None:
@@ -253,4 +274,10 @@ class QaseVector(VectorEnv):
         self._rng.bit_generator.state = state["rng"]
 
 
-_STATE = ("episode", "time", "length", "idle", "rows", "scores", "ahead")
+_STATE = ("episode", "time", "length", "idle", "rows", "scores", "ahead", "time_behind")
+
+
+def pair_worth(failed: np.ndarray, passed: np.ndarray, full_ms: np.ndarray, timed: bool) -> np.ndarray:
+    """What one pair counts in each cycle, float32 `[E]`: one over all pairs, or over failures times the full time."""
+    whole = failed * full_ms if timed else failed * passed
+    return np.divide(1.0, whole, out=np.zeros(len(whole)), where=whole > 0).astype(np.float32)

@@ -18,12 +18,12 @@ if TYPE_CHECKING:
     from rl_eval.envs.threat.vector import ThreatVector
 
 __all__ = [
-    "ACTIONS", "ALERT", "ALLOW", "BASELINES", "BLOCK", "CASE", "OUTCOME", "QUARANTINE", "SELECT_METRIC", "Config",
+    "ACTIONS", "ALERT", "ALLOW", "BASELINES", "BLOCK", "CASE", "OUTCOME", "QUARANTINE", "Config",
     "bayes_report", "case_hashes", "case_observations", "categories", "cost_bounds", "fingerprints", "gate_cases",
     "gate_episodes", "independent_cases", "longest_episode", "make", "preprocessing", "select_episodes",
+    "select_metric",
 ]  # fmt: skip
 
-SELECT_METRIC = "mean_cost"
 # Always there; the embedded data adds `posterior`, and alert_window > 0 adds `alerts_in_window`.
 CASE = "flow"
 OUTCOME = ("label", "category", "action", "flagged", "cost", "flow")
@@ -77,6 +77,11 @@ def gate_episodes(config: Config) -> int:
 def select_episodes(config: Config) -> int:
     """Shifts that visit every flow of the select part once."""
     return _episodes(config, "select")
+
+
+def select_metric(config: Config) -> str:
+    """What triage is for, which the reward does not read."""
+    return "mean_cost"
 
 
 def gate_cases(config: Config) -> int:

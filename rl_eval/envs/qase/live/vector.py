@@ -14,8 +14,8 @@ from rl_eval.envs.qase.live.cycle import Cycle
 from rl_eval.envs.qase.live.held_out import Builds, log_of
 from rl_eval.envs.qase.live.tested import Tested, connect, runnable, schedule
 from rl_eval.envs.qase.log import FAIL, NO_VERDICT
-from rl_eval.envs.qase.ranking import apfd, mid_ranks, napfd, passing_behind
-from rl_eval.envs.qase.vector import QaseVector
+from rl_eval.envs.qase.ranking import apfd, apfdc, mid_ranks, napfd, passing_behind
+from rl_eval.envs.qase.vector import QaseVector, pair_worth
 from rl_eval.errors import InputError
 
 HISTORY = 256  # cycles that features look back on
@@ -122,7 +122,9 @@ class LiveTraining(QaseVector):
             failed = int((cycle.verdict[known] == FAIL).sum())
             record.lengths[place] = max(len(known), 1)
             self._usable[place] = failed > 0
-            self._pair_worth[place] = 1.0 / max(failed * (len(known) - failed), 1)
+            passed, full_ms = len(known) - failed, cycle.duration_ms[known].sum()
+            worth_of = pair_worth(np.array([failed]), np.array([passed]), np.array([full_ms]), self.config.timed)
+            self._pair_worth[place] = worth_of[0]
             self._failure_share[place] = failed / max(len(known), 1)
         self._cycles = [*self._cycles[1 - HISTORY :], cycle]
         self._count += 1
@@ -259,6 +261,7 @@ def worth(
     return {
         "apfd": float(apfd(mid_ranks(scores[None], known), failed & known, known)[0]),
         "apfd_unseen": float("nan"),
+        "apfdc": float(apfdc(ranks - 1, failed & known, cycle.duration_ms[order][None], known)[0]),
         "napfd": float(napfd(ranks, failed & known, known, known)[0]),
         "failures": float((failed & known).sum()),
         "found": float((failed & known).sum()),
