@@ -29,11 +29,14 @@ verify: .venv/installed
 bench: .venv/installed
 	$(BIN)/python -m benchmarks.startup
 	$(BIN)/python -m benchmarks.gae
+	$(BIN)/python -m benchmarks.replay
 	$(BIN)/python -m benchmarks.stepping
 	$(BIN)/python -m benchmarks.evaluate
 	$(BIN)/python -m benchmarks.memory
 	$(BIN)/python -m benchmarks.same_work
 	$(BIN)/python -m benchmarks.threat --data $(DATA)
+	$(BIN)/python -m benchmarks.qase_stepping
+	$(BIN)/python -m benchmarks.qase_import
 	$(BIN)/python -m benchmarks.seeds
 	$(BIN)/python -m benchmarks.lunarlander
 

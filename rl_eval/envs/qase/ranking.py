@@ -90,15 +90,14 @@ def apfdc(order: np.ndarray, failed: np.ndarray, duration_ms: np.ndarray, real: 
     return np.where((failures > 0) & (full > 0), share, np.nan)
 
 
-def passing_behind(ranks: np.ndarray, failed: np.ndarray, ran: np.ndarray, real: np.ndarray) -> np.ndarray:
+def passing_behind(order: np.ndarray, failed: np.ndarray, ran: np.ndarray, real: np.ndarray) -> np.ndarray:
     """The mean over failures of the share of passing cases that run after each, `[K]`; 0 for one that did not run.
 
     The time-ranked reward of RETECS (Spieker et al., ISSTA 2017, eq. 5), scaled to lie between 0 and 1.
     """
-    failures, passing = (failed & real).sum(axis=1), (~failed & real).sum(axis=1)
-    found = failed & ran & real
-    among = np.where(found, mid_ranks(-ranks, found), 0.0)  # 1 the first failure found
-    before = np.where(found, ranks - among, 0.0).sum(axis=1)  # passing cases before each
-    with np.errstate(invalid="ignore", divide="ignore"):
-        worth = found.sum(axis=1) - np.where(passing > 0, before / passing, 0.0)
-        return np.where(failures > 0, worth / failures, 0.0)
+    rows = np.arange(len(order))[:, None]
+    hit, passing = (failed & ran & real)[rows, order], (~failed & real)[rows, order]
+    failures, total = (failed & real).sum(axis=1), passing.sum(axis=1)
+    before = np.where(hit, np.cumsum(passing, axis=1), 0).sum(axis=1)  # summed over failures: passing cases ahead
+    worth = hit.sum(axis=1) - before / np.maximum(total, 1)
+    return np.where(failures > 0, worth / np.maximum(failures, 1), 0.0)

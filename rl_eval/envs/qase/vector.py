@@ -192,12 +192,14 @@ class QaseVector(VectorEnv):
         ran = ran_within(order, record.duration_ms[rows], self._budget_ms[episode], real)
         return {
             "apfd": apfd(ranks, failed, real),
-            "apfd_unseen": apfd(mid_ranks(scores, unseen), failed & unseen, unseen),
+            "apfd_unseen": apfd(mid_ranks(scores, unseen), failed & unseen, unseen)
+            if unseen.any()
+            else np.full(len(copies), np.nan),
             "apfdc": apfdc(order, failed, record.duration_ms[rows], real),
             "napfd": napfd(run_at, failed, ran, real),
             "failures": failed.sum(axis=1),
             "found": (failed & ran).sum(axis=1),
-            "time_ranked": passing_behind(run_at, failed, ran, real),
+            "time_ranked": passing_behind(order, failed, ran, real),
             "security_passed": (ran & ~failed & record.security[rows]).sum(axis=1),
             "bugs": np.zeros(len(copies)),  # who seeded none knows of none
             "bugs_found": np.zeros(len(copies)),

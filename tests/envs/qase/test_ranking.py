@@ -115,8 +115,8 @@ def test_a_smaller_budget_is_never_worth_more(cycle):
     order = running_order(scores, ties, real)
     ranks = ranks_of(order)
     worth = [
-        measure(ranks, failed, ran_within(order, duration, np.array([b], float), real), real)[0]
-        for measure in (napfd, passing_behind)
+        measure(places, failed, ran_within(order, duration, np.array([b], float), real), real)[0]
+        for measure, places in ((napfd, ranks), (passing_behind, order))
         for b in (budget / 2, budget)
     ]
     assert worth[0] <= worth[1] + 1e-12
@@ -138,7 +138,7 @@ def test_time_ranked_counts_the_passing_cases_behind_each_failure(cycle):
         for i in range(len(in_order))
         if in_order[i] and ran_in_order[i]
     ]
-    found = passing_behind(ranks_of(order), failed, ran, real)[0]
+    found = passing_behind(order, failed, ran, real)[0]
     assert found == pytest.approx(sum(worth) / failed.sum(), abs=1e-9)
 
 

@@ -265,7 +265,7 @@ def worth(
         "napfd": float(napfd(ranks, failed & known, known, known)[0]),
         "failures": float((failed & known).sum()),
         "found": float((failed & known).sum()),
-        "time_ranked": float(passing_behind(ranks, failed & known, known, known)[0]),
+        "time_ranked": float(passing_behind(ranks - 1, failed & known, known, known)[0]),
         "security_passed": float((known[0] & ~failed[0] & security[order]).sum()),
         "bugs": float(build.sum()),
         "bugs_found": float(bin(found).count("1")),

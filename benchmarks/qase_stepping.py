@@ -1,0 +1,55 @@
+"""Test cases a second that `env=qase` steps, with random levels, in one process.
+
+    python -m benchmarks.qase_stepping [--copies 64 256 1024] [--rounds 5] [--json]
+
+The numbers of copies take turns, so that what else the machine does falls on all alike.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from benchmarks.interleave import in_turn, machine, spread
+from rl_eval.envs import make, validate
+
+STEPS = 1000
+
+
+def stepping(copies: int) -> Callable[[], float]:
+    """Measures once: cases a second over so many copies of the embedded project's training part."""
+    vector = make(validate({"name": "qase"}), n_envs=copies, part="train")
+    vector.reset(seed=0)
+    levels = np.random.default_rng(0).integers(0, 8, (STEPS, copies))
+
+    def measure() -> float:
+        begun = time.perf_counter()
+        for each in levels:
+            vector.step(each)
+        return STEPS * copies / (time.perf_counter() - begun)
+
+    return measure
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Measure, and print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--copies", type=int, nargs="+", default=[64, 256, 1024])
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--json", action="store_true")
+    given = parser.parse_args(arguments)
+    figures = in_turn({f"{copies} copies": stepping(copies) for copies in given.copies}, given.rounds)
+    found = {name: spread(values) for name, values in figures.items()}
+    if given.json:
+        print(json.dumps({"machine": machine(("numpy",)), "cases_per_s": found}))
+        return
+    for name, values in found.items():
+        print(f"{name:<14}{values['median']:>12,.0f} cases/s  ({values['min']:,.0f} to {values['max']:,.0f})")
+
+
+if __name__ == "__main__":
+    main()
