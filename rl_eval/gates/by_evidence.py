@@ -107,6 +107,7 @@ class MeanEvidence(_Evidence):
         self._theta = theta
         self.blank = replace(self.blank, threshold=self._theta)
         self._tests = {spec: self._test() for spec in self._references or [""]}
+        self._units = 0
 
     def _test(self) -> Betting:
         direction, alpha = self.blank.direction, self._arena.suite.spec.alpha
@@ -120,6 +121,9 @@ class MeanEvidence(_Evidence):
 
     def _feed(self, episodes: Episodes, start: int, stop: int) -> None:
         values = self._values(episodes)
+        self._units += len(values)
+        if not len(values):  # the metric is not defined on any of these
+            return
         for spec, test in self._tests.items():
             if not spec:
                 test.extend(self._per_unit(values, episodes))
@@ -151,6 +155,8 @@ class MeanEvidence(_Evidence):
         return self._theta + summed / self._longest()
 
     def _conclude(self) -> None:
+        if not self._units:
+            raise InputError(f"{self._metric.name} is undefined on every one of the {self._taken} episodes played")
         order = {"FAIL": 0, "INCONCLUSIVE": 1, "PASS": 2}
         each = []
         for spec, test in self._tests.items():

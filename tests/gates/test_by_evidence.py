@@ -319,3 +319,34 @@ def test_a_spread_over_runs_says_how_little_so_few_can_show(tmp_path):
     assert "with 3 runs the upper 95 % bound of a variance is" in variance.detail
     assert (mean.decision, std.decision) == ("FAIL", "PASS")
     assert mean.interval[0] < mean.estimate < mean.interval[1]
+
+
+# --- a metric that is not defined on every episode -------------------------------------------------
+
+
+def cycles(values):
+    """One-step test cycles with an APFD among unseen cases, NaN where none of them failed; told one by one."""
+    for i, value in enumerate(values):
+        outcome = {"apfd_unseen": np.array([value]), "cycle_end": np.ones(1, bool)}
+        one = np.ones(1, np.int64)
+        yield Episodes(np.array([i]), one, one > 0, np.zeros(1, np.int64), outcome, np.zeros((1, 1)))
+
+
+QASE = "{name: qase, cycles: 60, gate_share: 0.5}"
+
+
+def test_episodes_on_which_a_metric_is_undefined_are_left_out(tmp_path):
+    asked = suite(tmp_path, "metric: apfd_unseen, at_least: 0.3", env=QASE, episodes="max: 20")
+    verdict = put(asked, Tape(cycles([np.nan, 0.9, np.nan, *[0.9] * 17])))
+    assert verdict.decision == "PASS"
+    alone = put(asked, Tape(cycles([0.9] * 18)))
+    assert (verdict.units, verdict.estimate) == (alone.units, alone.estimate)
+
+
+def test_a_metric_that_is_nowhere_defined_is_an_error(tmp_path):
+    asked = suite(tmp_path, "metric: apfd_unseen, at_least: 0.3", env=QASE, episodes="max: 5")
+    verdict = put(asked, Tape(cycles([np.nan] * 5)))
+    assert (verdict.decision, verdict.detail) == (
+        "ERROR",
+        "apfd_unseen is undefined on every one of the 5 episodes played",
+    )
