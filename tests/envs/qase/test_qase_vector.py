@@ -36,7 +36,7 @@ def outcomes_of(vector, actions):
     return {name: np.stack([step[name] for step in steps]) for name in OUTCOME}
 
 
-# -- what Gymnasium asks of an environment ------------------------------------------------------------------------------
+# -- what Gymnasium asks of an environment -----------------------------------------------------------------------------
 
 
 def test_gymnasium_finds_nothing_wrong_with_one_copy():
@@ -65,7 +65,7 @@ def test_a_level_that_does_not_exist_is_refused(actions):
         vector.step(np.array(actions))
 
 
-# -- an episode is a cycle ----------------------------------------------------------------------------------------------
+# -- an episode is a cycle ---------------------------------------------------------------------------------------------
 
 
 def test_every_case_of_a_cycle_is_shown_once(data):
@@ -128,7 +128,7 @@ def test_a_state_taken_goes_on_to_the_bit():
         playing(n_envs=4).set_state(one.get_state())
 
 
-# -- rewards ------------------------------------------------------------------------------------------------------------
+# -- rewards -----------------------------------------------------------------------------------------------------------
 
 
 def test_pairs_add_up_to_the_order_by_level():
@@ -200,7 +200,7 @@ def test_one_level_for_all_earns_nothing():
     assert list(earned.values()) == pytest.approx([0, 0], abs=1e-4)
 
 
-# -- what is never told -------------------------------------------------------------------------------------------------
+# -- what is never told ------------------------------------------------------------------------------------------------
 
 
 def test_no_observation_knows_a_verdict_or_duration_of_its_own_cycle(data):
@@ -286,7 +286,7 @@ def test_a_budget_that_is_none_is_refused(budget):
         Config(budget=budget)
 
 
-# -- baselines, and what they are told ----------------------------------------------------------------------------------
+# -- baselines, and what they are told ---------------------------------------------------------------------------------
 
 
 def judged(name, config=SMALL, copies=16):
@@ -353,7 +353,7 @@ def test_unseen_cases_have_a_number_of_their_own():
     assert 0 < len(units) < len(episodes), "cycles without a failing unseen case have no part in it"
 
 
-# -- what is saved beside a run -----------------------------------------------------------------------------------------
+# -- what is saved beside a run ----------------------------------------------------------------------------------------
 
 
 def test_constant_features_and_default_rates_are_told():
