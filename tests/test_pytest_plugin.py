@@ -314,6 +314,10 @@ def test_data_that_is_not_there_leaves_its_suite_out(project):
     result = project.runpytest_inprocess("suites/", "--train-missing", "--data", "sets")
     result.assert_outcomes(passed=3, failed=1, deselected=2)
     result.stdout.fnmatch_lines(["left out for want of data: suites/nsl.yaml (no *sets/nsl-kdd)"])
+    named = (project.path / "suites" / "nsl.yaml").read_text().replace("controls:", "data: elsewhere\ncontrols:")
+    (project.path / "suites" / "nsl.yaml").write_text(named)
+    result = project.runpytest_inprocess("suites/", "--train-missing", "--data", "sets")
+    result.stdout.fnmatch_lines(["left out for want of data: suites/nsl.yaml (no *sets/elsewhere)"])
     result = project.runpytest_inprocess("suites/nsl.yaml", "--train-missing")
     result.assert_outcomes(errors=2)
 

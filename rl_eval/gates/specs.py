@@ -115,6 +115,9 @@ class SuiteSpec(_Strict):
     judge_on: dict[str, Any] = Field(
         default_factory=dict, description="overrides of env for judging alone: the runs were trained without them"
     )
+    data: str | None = Field(
+        None, description="folder below --data that holds its data; default: env.data, with dashes for underscores"
+    )
     policy: Literal["greedy", "sampled"] = Field("greedy", description="the most likely action, or a draw")
     train: dict[str, Scalar | list[Scalar]] = Field(
         default_factory=dict, description="overrides of train.py that the judged runs were made with"

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 def place_of(config: pytest.Config, suite: Suite) -> Path:
     """Where --data has the data of a suite."""
-    folder = str(getattr(suite.env, "data", "")).replace("_", "-")
+    folder = suite.spec.data or str(getattr(suite.env, "data", "")).replace("_", "-")
     return config.invocation_params.dir / config.getoption("rl_eval_data") / folder
 
 

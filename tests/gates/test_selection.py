@@ -46,6 +46,15 @@ def test_the_newest_finished_run_of_environment_agent_and_settings(tmp_path):
     assert names(newest_group(suite(tmp_path, train="{agent.lr: 1e-3, lr: 1e-5}"), outputs)) == ["slow"]
 
 
+def test_a_list_in_train_tells_runs_apart(tmp_path):
+    outputs = tmp_path / "outputs"
+    for number, widths in enumerate(([], [64])):
+        write_run(outputs / f"run{number}", config={"agent": {"name": "ppo", "network": {"widths": widths}}})
+    for number, widths in enumerate(("[]", "[64]")):
+        asked = suite(tmp_path, train=f"{{agent.network.widths: {widths}}}")
+        assert names(newest_group(asked, outputs)) == [f"run{number}"]
+
+
 def test_without_a_run_the_error_says_how_to_train_one(tmp_path):
     with pytest.raises(InputError, match=r"train with `python train\.py env=cartpole agent=ppo`, or name a run"):
         newest_group(suite(tmp_path), tmp_path / "outputs")
@@ -67,6 +76,8 @@ def test_without_a_run_the_error_says_how_to_train_one(tmp_path):
         ("{name: threat, data: nsl_kdd}", "{agent: ppo}", "{count: 1}",
          "python train.py env=threat env.data=nsl_kdd 'env.path=<folder or file of the data>' agent=ppo"),
         ("threat", "{agent: ppo}", "{count: 1}", "python train.py env=threat agent=ppo"),
+        ("threat", "{agent.network.widths: [8, 8]}", "{count: 1}",
+         "python train.py env=threat 'agent.network.widths=[8,8]'"),
     ],
 )  # fmt: skip
 def test_the_command_that_trains(tmp_path, env, train, runs, command):
