@@ -8,8 +8,9 @@ nowhere. Its observation, though, is what the episode ended on.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import gymnasium as gym
 import numpy as np
@@ -20,6 +21,7 @@ from gymnasium.vector import AutoresetMode, VectorEnv
 Act = Callable[[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]]
 
 RECENT_EPISODES = 100
+_COUNTERS = ("episodes", "steps_finished", "steps_cut")
 
 
 @dataclass
@@ -88,6 +90,27 @@ class EpisodeLog:
         self.steps_cut += int(self.running_length.sum())
         self.running_return[:] = 0.0
         self.running_length[:] = 0
+
+    def state(self) -> tuple[dict[str, np.ndarray], dict[str, int]]:
+        """Everything, as arrays and JSON."""
+        arrays = {
+            "running_return": self.running_return,
+            "running_length": self.running_length,
+            "returns": np.array(self.returns, np.float64),
+            "lengths": np.array(self.lengths, np.int64),
+        }
+        return arrays, {name: getattr(self, name) for name in _COUNTERS}
+
+    @classmethod
+    def restore(cls, arrays: Mapping[str, np.ndarray], meta: Mapping[str, Any]) -> EpisodeLog:
+        """The log that gave a `state`."""
+        return cls(
+            running_return=np.array(arrays["running_return"]),
+            running_length=np.array(arrays["running_length"]),
+            returns=deque(arrays["returns"].tolist(), maxlen=RECENT_EPISODES),
+            lengths=deque(arrays["lengths"].tolist(), maxlen=RECENT_EPISODES),
+            **{name: meta[name] for name in _COUNTERS},
+        )
 
 
 def resets_on_next_step(envs: VectorEnv) -> bool:

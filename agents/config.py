@@ -58,6 +58,9 @@ class OnPolicyConfig:
     log_std_init: float = 0.0  # continuous actions: log of the first standard deviation
     network: NetworkConfig = field(default_factory=NetworkConfig)
 
+    def check(self, observations: Any, actions: Any, longest_episode: int | None) -> None:
+        """Any environment that can be made will do; see `DQNConfig.check`."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class PPOConfig(OnPolicyConfig):
@@ -77,8 +80,8 @@ class PPOConfig(OnPolicyConfig):
                 f"collects (n_envs={self.n_envs} x n_steps={self.n_steps})"
             )
 
-    def build(self, envs: Any, **keywords: Any) -> Any:
-        """The agent; imports torch."""
+    def build(self, envs: Any, *, folder: Any = None, **keywords: Any) -> Any:
+        """The agent; imports torch. It needs no folder."""
         from agents.ppo import PPO
 
         return PPO(self, envs, **keywords)
@@ -97,11 +100,123 @@ class A2CConfig(OnPolicyConfig):
     rms_decay: Annotated[float, Ge(0), Lt(1)] = 0.99
     optimizer_epsilon: Positive = 1e-5
 
-    def build(self, envs: Any, **keywords: Any) -> Any:
-        """The agent; imports torch."""
+    def build(self, envs: Any, *, folder: Any = None, **keywords: Any) -> Any:
+        """The agent; imports torch. It needs no folder."""
         from agents.a2c import A2C
 
         return A2C(self, envs, **keywords)
 
 
-CONFIGS = {"ppo": PPOConfig, "a2c": A2CConfig}
+@dataclass(frozen=True, kw_only=True)
+class QNetworkConfig:
+    """A multi-layer perceptron from observations to a value an action; groups of features attend to one another first.
+
+    With `groups` the observation is cut into features of those sizes; each group becomes a token, and what the
+    perceptron sees is the tokens after one layer of multi-head attention (Vaswani et al. 2017).
+    """
+
+    __pydantic_config__ = STRICT
+
+    widths: Annotated[list[Count], MinLen(0)] = field(default_factory=lambda: [64, 64])  # hidden layers
+    activation: Literal["tanh", "relu", "silu", "gelu"] = "relu"
+    norm: Literal["none", "layer"] = "none"  # after each hidden linear layer
+    groups: list[Count] = field(default_factory=list)  # sizes of the groups, in order; none: no attention
+    group_width: Count = 32  # of a group's token
+    heads: Count = 4
+
+    def __post_init__(self) -> None:
+        if self.groups and self.group_width % self.heads:
+            raise ValueError(f"group_width={self.group_width} is not a multiple of heads={self.heads}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class DQNConfig:
+    """Deep Q-learning (Mnih et al. 2015), and what Rainbow (Hessel et al. 2018) adds to it, each part by a key."""
+
+    __pydantic_config__ = STRICT
+
+    name: Literal["dqn"] = "dqn"
+    lr: Positive = 5e-4
+    lr_schedule: Literal["constant", "linear"] = "constant"  # linear: to 0 at total_steps
+    n_envs: Count = 1  # environment copies stepped as one
+    gamma: Rate = 0.99
+    double: bool = True  # the online network chooses the next action, the target network says its worth
+    dueling: bool = False  # Q = V + A − mean A
+    n_step: Count = 1  # rewards in a return before it is bootstrapped
+    prioritized: bool = False  # draw transitions by their TD error
+    priority_alpha: NonNegative = 0.6  # 0: uniform
+    priority_beta: Rate = 0.4  # of the importance weights at the start; 1 at total_steps
+    buffer_size: Count = 100_000  # transitions
+    storage: Literal["memory", "memmap"] = "memory"
+    storage_folder: str | None = None  # of the memmap; None: inside the run directory
+    batch_size: Count = 64
+    learning_starts: Annotated[int, Ge(0)] = 1_000  # env steps before the first update
+    train_every: Count = 4  # steps a copy between rounds of updates
+    updates_per_step: Positive = 1.0  # gradient steps an env step, however many copies there are
+    target: Literal["hard", "soft"] = "hard"
+    target_every: Count = 500  # hard: gradient steps between two copies of the online network
+    tau: Annotated[float, Gt(0), Le(1)] = 0.005  # soft: share of the online network, each gradient step
+    exploration: Literal["linear", "exponential"] = "linear"  # how epsilon falls
+    epsilon_start: Rate = 1.0
+    epsilon_end: Rate = 0.05
+    exploration_fraction: Rate = 0.2  # of total_steps, over which epsilon falls
+    loss: Literal["huber", "squared"] = "huber"
+    max_grad_norm: Positive = 10.0
+    optimizer_epsilon: Positive = 1e-8
+    normalize_obs: bool = False  # running mean and variance, frozen for evaluation
+    normalize_reward: bool = False  # divide by the deviation of the discounted return
+    clip_obs: Positive = 10.0  # bounds of normalised observations
+    network: QNetworkConfig = field(default_factory=QNetworkConfig)
+
+    def __post_init__(self) -> None:
+        # A slot may hold what an episode ended on, and the latest steps wait for what comes after them.
+        needed = 2 * self.batch_size + (self.n_step + 1) * self.n_envs
+        if self.buffer_size < needed:
+            raise ValueError(
+                f"buffer_size={self.buffer_size} is too small for batch_size={self.batch_size}, n_step={self.n_step} "
+                f"and n_envs={self.n_envs}: make it at least {needed}"
+            )
+        if self.epsilon_end > self.epsilon_start:
+            raise ValueError(
+                f"epsilon_end={self.epsilon_end} is above epsilon_start={self.epsilon_start}: exploration is to fall"
+            )
+        if self.exploration == "exponential" and not self.epsilon_end:
+            raise ValueError("epsilon_end=0 is never reached with exploration=exponential: set it above 0")
+
+    def check(self, observations: Any, actions: Any, longest_episode: int | None) -> None:
+        """Whether this can learn in an environment.
+
+        Args:
+            observations, actions: its spaces.
+            longest_episode: its step limit; None: it has none.
+
+        Raises:
+            ValueError: it cannot; says why.
+        """
+        from gymnasium.spaces import Discrete, flatdim
+
+        if not isinstance(actions, Discrete):
+            raise ValueError(
+                f"agent=dqn chooses between discrete actions, and this environment takes {actions}: "
+                "use agent=ppo or agent=a2c"
+            )
+        if longest_episode is not None and self.n_step > longest_episode:
+            raise ValueError(
+                f"agent.n_step={self.n_step} is longer than an episode, which ends after {longest_episode} steps: "
+                f"use at most {longest_episode}"
+            )
+        size, grouped = flatdim(observations), sum(self.network.groups)
+        if self.network.groups and grouped != size:
+            raise ValueError(
+                f"agent.network.groups={self.network.groups} are {grouped} features in all, and this environment "
+                f"gives {size}: name sizes that add up to {size}"
+            )
+
+    def build(self, envs: Any, **keywords: Any) -> Any:
+        """The agent; imports torch. Its memmap lies in `folder` where `storage_folder` names no other."""
+        from agents.dqn import DQN
+
+        return DQN(self, envs, **keywords)
+
+
+CONFIGS = {"ppo": PPOConfig, "a2c": A2CConfig, "dqn": DQNConfig}

@@ -12,10 +12,12 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 from torch import nn
 
+from agents import q_policy
 from agents.config import NetworkConfig
 from agents.networks import ActorCritic
 from agents.normalize import Moments
-from agents.policy import restore_action_space, unpack
+from agents.policy import restore_action_space, unpack, unpack_moments
+from agents.q_network import GroupAttention, QNetwork
 
 # The first operator set with LayerNormalization; any later runtime reads it.
 OPSET = 17
@@ -52,10 +54,11 @@ def to_onnx(arrays: Mapping[str, np.ndarray], meta: Mapping[str, Any], described
 
     The graph takes `observations` float32 `[N, *obs_shape]` and gives `action`, the greedy action as the
     environment takes it (`[N]` int64, or `[N, *shape]` clipped to the Box), with `logits` `[N, A]`, or `mean`
-    `[N, A]` and `log_std` `[A]`. Observations are normalised in float64, as in training.
+    `[N, A]` and `log_std` `[A]`, or of a Q-network `q_values` `[N, A]` in the units of the training reward.
+    Observations are normalised in float64, as in training.
 
     Args:
-        arrays, meta: from `agents.policy.pack` and `agents.policy.metadata`.
+        arrays, meta: from `agents.policy.pack` and `agents.policy.metadata`, or `agents.q_policy`'s.
         described: JSON values put into the file's metadata under `rl_eval`.
 
     Raises:
@@ -64,14 +67,21 @@ def to_onnx(arrays: Mapping[str, np.ndarray], meta: Mapping[str, Any], described
     """
     space = restore_action_space(meta["action_space"])
     size = int(np.prod(meta["obs_shape"]))
-    network = ActorCritic(size, space, NetworkConfig(**meta["network"]), np.random.default_rng(0))
-    obs_moments, _ = unpack(network, arrays)
+    network: ActorCritic | QNetwork
+    if meta["_target_"] == q_policy.TARGET:
+        network, obs_moments = q_policy.restore(arrays, meta), unpack_moments("obs", arrays)
+    else:
+        network = ActorCritic(size, space, NetworkConfig(**meta["network"]), np.random.default_rng(0))
+        obs_moments, _ = unpack(network, arrays)
     graph = _Graph("observations")
     graph.apply("Reshape", graph.constant([-1, size], np.int64))
     if obs_moments is not None:
         _normalize(graph, obs_moments, float(meta["clip_obs"]))
-    _layers(graph, [*network.actor_body, network.actor_head])
-    outputs = _discrete(graph, space) if isinstance(space, gym.spaces.Discrete) else _box(graph, space, network)
+    if isinstance(network, QNetwork):
+        outputs = _q_values(graph, space, network, float(meta["reward_deviation"]))
+    else:
+        _layers(graph, [*network.actor_body, network.actor_head])
+        outputs = _discrete(graph, space) if isinstance(space, gym.spaces.Discrete) else _box(graph, space, network)
     model = helper.make_model(
         helper.make_graph(
             graph.nodes,
@@ -134,14 +144,69 @@ def _layers(graph: _Graph, layers: Iterable[nn.Module]) -> None:
                 raise ValueError(f"a layer of {type(layer).__name__} cannot be exported")
 
 
-def _discrete(graph: _Graph, space: gym.spaces.Discrete) -> list[onnx.ValueInfoProto]:
-    logits = graph.apply("Identity", named="logits")
-    graph.apply("ArgMax", axis=-1, keepdims=0, first=logits)
+def _discrete(graph: _Graph, space: gym.spaces.Discrete, told: str = "logits") -> list[onnx.ValueInfoProto]:
+    """The largest of what flows on `[N, A]` as the action, and all of it by the name `told`."""
+    graph.apply("Identity", named=told)
+    graph.apply("ArgMax", axis=-1, keepdims=0)
     graph.apply("Add", graph.constant(space.start, np.int64), named="action")
     return [
         helper.make_tensor_value_info("action", TensorProto.INT64, ["N"]),
-        helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["N", int(space.n)]),
+        helper.make_tensor_value_info(told, TensorProto.FLOAT, ["N", int(space.n)]),
     ]
+
+
+def _q_values(graph: _Graph, space: gym.Space, network: QNetwork, deviation: float) -> list[onnx.ValueInfoProto]:
+    assert isinstance(space, gym.spaces.Discrete)
+    if network.attention is not None:
+        _attention(graph, network.attention)
+    _layers(graph, [*network.body, network.head])
+    if network.dueling:  # V + A − mean A
+        outputs = graph.at
+        value = _slice(graph, outputs, int(space.n), int(space.n) + 1)
+        advantages = _slice(graph, outputs, 0, int(space.n))
+        graph.apply("ReduceMean", axes=[1], keepdims=1)
+        graph.apply("Sub", graph.at, first=advantages)
+        graph.apply("Add", value)
+    graph.apply("Mul", graph.constant(deviation))
+    return _discrete(graph, space, "q_values")
+
+
+def _slice(graph: _Graph, of: str, start: int, stop: int) -> str:
+    """Columns of a tensor `[N, …]`."""
+    return graph.apply("Slice", *(graph.constant([at], np.int64) for at in (start, stop, 1)), first=of)
+
+
+def _attention(graph: _Graph, attention: GroupAttention) -> None:
+    """`q_network.GroupAttention`: tokens, then one block of multi-head attention with a residual connection."""
+    obs, start, tokens = graph.at, 0, []
+    for size, layer in zip(attention.groups, attention.tokens, strict=True):
+        _slice(graph, obs, start, start + size)
+        _layers(graph, [layer])
+        tokens.append(graph.apply("Unsqueeze", graph.constant([1], np.int64)))
+        start += size
+    together = graph.apply("Concat", *tokens[1:], first=tokens[0], axis=1)
+    _layers(graph, [attention.norm])
+    normed, groups, heads = graph.at, len(attention.groups), attention.heads
+    split = graph.constant([-1, groups, heads, attention.out.in_features // heads], np.int64)
+
+    def projected(layer: nn.Linear, order: list[int]) -> str:
+        graph.apply("MatMul", graph.constant(_array(layer.weight).T), first=normed)
+        graph.apply("Add", graph.constant(_array(layer.bias)))
+        graph.apply("Reshape", split)
+        return graph.apply("Transpose", perm=order)
+
+    query, value = (projected(layer, [0, 2, 1, 3]) for layer in (attention.query, attention.value))
+    key = projected(attention.key, [0, 2, 3, 1])
+    graph.apply("MatMul", key, first=query)
+    graph.apply("Div", graph.constant(np.sqrt(attention.out.in_features // heads)))
+    graph.apply("Softmax", axis=-1)
+    graph.apply("MatMul", value)
+    graph.apply("Transpose", perm=[0, 2, 1, 3])
+    graph.apply("Reshape", graph.constant([-1, groups, attention.out.in_features], np.int64))
+    graph.apply("MatMul", graph.constant(_array(attention.out.weight).T))
+    graph.apply("Add", graph.constant(_array(attention.out.bias)))
+    graph.apply("Add", together)
+    graph.apply("Reshape", graph.constant([-1, groups * attention.out.in_features], np.int64))
 
 
 def _box(graph: _Graph, space: gym.Space, network: ActorCritic) -> list[onnx.ValueInfoProto]:

@@ -10,12 +10,12 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from agents.config import NetworkConfig
+from agents.config import NetworkConfig, QNetworkConfig
 
 ACTIVATIONS: dict[str, type[nn.Module]] = {"tanh": nn.Tanh, "relu": nn.ReLU, "silu": nn.SiLU, "gelu": nn.GELU}
 
 
-def _orthogonal(layer: nn.Linear, gain: float, rng: np.random.Generator) -> nn.Linear:
+def orthogonal(layer: nn.Linear, gain: float, rng: np.random.Generator) -> nn.Linear:
     """Orthogonal rows or columns times `gain`, zero bias, drawn from a numpy generator.
 
     Saxe et al. 2014; the gains √2, .01 (policy head) and 1 (value head) are those that Engstrom et al.
@@ -31,17 +31,20 @@ def _orthogonal(layer: nn.Linear, gain: float, rng: np.random.Generator) -> nn.L
     return layer
 
 
-def _body(inputs: int, config: NetworkConfig, rng: np.random.Generator) -> tuple[nn.Sequential, int]:
+def body(
+    inputs: int, config: NetworkConfig | QNetworkConfig, rng: np.random.Generator, dropout: float = 0.0
+) -> tuple[nn.Sequential, int]:
+    """The hidden layers over `inputs` features, and how many they give."""
     layers: list[nn.Module] = []
     for width in config.widths:
-        layers.append(_orthogonal(nn.Linear(inputs, width), math.sqrt(2), rng))
+        layers.append(orthogonal(nn.Linear(inputs, width), math.sqrt(2), rng))
         if config.norm == "layer":
             layers.append(nn.LayerNorm(width))
         elif config.norm == "batch":
             layers.append(nn.BatchNorm1d(width))
         layers.append(ACTIVATIONS[config.activation]())
-        if config.dropout:
-            layers.append(nn.Dropout(config.dropout))
+        if dropout:
+            layers.append(nn.Dropout(dropout))
         inputs = width
     return nn.Sequential(*layers), inputs
 
@@ -65,11 +68,10 @@ class ActorCritic(nn.Module):
         self.config = config
         self.discrete = isinstance(action_space, gym.spaces.Discrete)
         size = int(gym.spaces.flatdim(action_space))
-        body, features = _body(obs_size, config, rng)
-        self.actor_body = body
-        self.critic_body = body if config.shared else _body(obs_size, config, rng)[0]
-        self.actor_head = _orthogonal(nn.Linear(features, size), 0.01, rng)
-        self.critic_head = _orthogonal(nn.Linear(features, 1), 1.0, rng)
+        self.actor_body, features = body(obs_size, config, rng, config.dropout)
+        self.critic_body = self.actor_body if config.shared else body(obs_size, config, rng, config.dropout)[0]
+        self.actor_head = orthogonal(nn.Linear(features, size), 0.01, rng)
+        self.critic_head = orthogonal(nn.Linear(features, 1), 1.0, rng)
         if not self.discrete:
             self.log_std = nn.Parameter(torch.full((size,), float(log_std_init)))
 

@@ -278,10 +278,8 @@ class OnPolicyAgent:
         arrays["collect.obs"] = self.obs
         if self.ended is not None:
             arrays["collect.ended"] = self.ended
-        arrays["collect.running_return"] = self.log.running_return
-        arrays["collect.running_length"] = self.log.running_length
-        arrays["collect.returns"] = np.array(self.log.returns, np.float64)
-        arrays["collect.lengths"] = np.array(self.log.lengths, np.int64)
+        log, log_meta = self.log.state()
+        arrays |= {f"collect.{name}": array for name, array in log.items()}
         arrays["reward_scale.returns"] = self.reward_scale.returns
         arrays["reward_scale.moments"] = np.array(
             [self.reward_scale.moments.count, self.reward_scale.moments.mean, self.reward_scale.moments.m2]
@@ -294,9 +292,7 @@ class OnPolicyAgent:
             "env_steps": self.env_steps,
             "gradient_steps": self.gradient_steps,
             "training_epochs": self.training_epochs,
-            "episodes": self.log.episodes,
-            "steps_finished": self.log.steps_finished,
-            "steps_cut": self.log.steps_cut,
+            **log_meta,
             "vitals": vitals,
         }
 
@@ -313,15 +309,8 @@ class OnPolicyAgent:
         self.reward_scale = normalize.RewardScale(
             np.array(arrays["reward_scale.returns"]), normalize.Moments(count, np.asarray(mean), np.asarray(m2))
         )
-        self.log = EpisodeLog(
-            running_return=np.array(arrays["collect.running_return"]),
-            running_length=np.array(arrays["collect.running_length"]),
-            returns=deque(arrays["collect.returns"].tolist(), maxlen=self.log.returns.maxlen),
-            lengths=deque(arrays["collect.lengths"].tolist(), maxlen=self.log.lengths.maxlen),
-            episodes=meta["episodes"],
-            steps_finished=meta["steps_finished"],
-            steps_cut=meta["steps_cut"],
-        )
+        own = {name.removeprefix("collect."): a for name, a in arrays.items() if name.startswith("collect.")}
+        self.log = EpisodeLog.restore(own, meta)
         self.env_steps, self.gradient_steps = meta["env_steps"], meta["gradient_steps"]
         self.training_epochs = meta["training_epochs"]
         own = {name.removeprefix("vitals."): a for name, a in arrays.items() if name.startswith("vitals.")}

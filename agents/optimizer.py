@@ -13,6 +13,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+# The means of units that have died decay into denormal numbers, on which a step takes three times as long.
+NOTHING = 1e-30
+FLUSH_EVERY = 128  # steps; from 1e-30 down there it takes 175
+
 
 class Optimizer(Protocol):
     """A rule that moves a parameter along its gradient."""
@@ -57,10 +61,21 @@ class Adam(_Stateful):
         self.lr, self._epsilon, self._betas = lr, epsilon, betas
         self.mean, self.mean_square = torch.zeros_like(self._parameter), torch.zeros_like(self._parameter)
         self.count = torch.zeros((), device=parameter.device)
+        self._until_flush = FLUSH_EVERY
+
+    def load_state(self, arrays: Mapping[str, np.ndarray]) -> None:
+        """Restore what `state` gave."""
+        super().load_state(arrays)
+        self._until_flush = FLUSH_EVERY - int(self.count) % FLUSH_EVERY
 
     def step(self) -> None:
         """Apply the gradient that the parameter holds."""
         self.count += 1
+        self._until_flush -= 1
+        if not self._until_flush:
+            self._until_flush = FLUSH_EVERY
+            for moment in (self.mean, self.mean_square):
+                moment.masked_fill_(moment.abs() < NOTHING, 0.0)
         torch._fused_adam_(
             [self._parameter],
             [self._gradient],

@@ -107,7 +107,8 @@ class NetworkPolicy:
         return values if self._return_moments is None else normalize.denormalize(values, self._return_moments)
 
 
-def _pack_moments(prefix: str, moments: normalize.Moments) -> dict[str, np.ndarray]:
+def pack_moments(prefix: str, moments: normalize.Moments) -> dict[str, np.ndarray]:
+    """Running statistics as named arrays."""
     return {
         f"{prefix}.count": np.asarray(moments.count, np.float64),
         f"{prefix}.mean": np.asarray(moments.mean, np.float64),
@@ -115,7 +116,8 @@ def _pack_moments(prefix: str, moments: normalize.Moments) -> dict[str, np.ndarr
     }
 
 
-def _unpack_moments(prefix: str, arrays: Mapping[str, np.ndarray]) -> normalize.Moments | None:
+def unpack_moments(prefix: str, arrays: Mapping[str, np.ndarray]) -> normalize.Moments | None:
+    """What `pack_moments` packed; None where there are none."""
     if f"{prefix}.count" not in arrays:
         return None
     return normalize.Moments(float(arrays[f"{prefix}.count"]), arrays[f"{prefix}.mean"], arrays[f"{prefix}.m2"])
@@ -131,9 +133,9 @@ def pack(
 
     arrays = {f"network.{name}": array for name, array in arrays_of(network).items()}
     if obs_moments is not None:
-        arrays |= _pack_moments("obs", obs_moments)
+        arrays |= pack_moments("obs", obs_moments)
     if return_moments is not None:
-        arrays |= _pack_moments("return", return_moments)
+        arrays |= pack_moments("return", return_moments)
     return arrays
 
 
@@ -143,11 +145,12 @@ def unpack(
     """Load the weights into `network`; returns the observation and return moments, or None."""
     from agents.networks import load_arrays
 
-    load_arrays(network, _weights(arrays))
-    return _unpack_moments("obs", arrays), _unpack_moments("return", arrays)
+    load_arrays(network, weights_of(arrays))
+    return unpack_moments("obs", arrays), unpack_moments("return", arrays)
 
 
-def _weights(arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+def weights_of(arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Those of the network, by the names of `networks.arrays_of`."""
     return {name.removeprefix("network."): a for name, a in arrays.items() if name.startswith("network.")}
 
 
@@ -176,12 +179,12 @@ def load(arrays: Mapping[str, np.ndarray], meta: Mapping[str, Any], seed: int = 
     size = int(np.prod(meta["obs_shape"]))
     network: Network
     if is_plain(config):
-        network = PlainActorCritic(_weights(arrays), size, space, config)
+        network = PlainActorCritic(weights_of(arrays), size, space, config)
     else:
         from agents.networks import ActorCritic, Inference, load_arrays
 
         built = ActorCritic(size, space, config, np.random.default_rng(0))
-        load_arrays(built, _weights(arrays))
+        load_arrays(built, weights_of(arrays))
         network = Inference(built)
-    moments = _unpack_moments("obs", arrays), _unpack_moments("return", arrays)
+    moments = unpack_moments("obs", arrays), unpack_moments("return", arrays)
     return NetworkPolicy(network, space, moments[0], float(meta["clip_obs"]), moments[1], seed)

@@ -6,7 +6,7 @@ Nothing here is learned from, and nothing draws a random number: a run with and 
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -107,25 +107,13 @@ class Vitals:
             found["log_std"] = self._network.log_std.detach().cpu().numpy().copy()
         return found
 
-    @torch.inference_mode()
     def _units(self, inputs: np.ndarray) -> tuple[float, float]:
         """Shares of the hidden units of actor and critic that are dormant, and that are saturated."""
-        activations = tuple(ACTIVATIONS.values())
-        dormant, saturated = [], []
         bodies: list[nn.Sequential] = [self._network.actor_body]
         if self._network.critic_body is not self._network.actor_body:
             bodies.append(self._network.critic_body)
-        for body in bodies:
-            x = torch.from_numpy(inputs).to(self._network.actor_head.weight.device)
-            for module in body:
-                x = module(x)
-                if isinstance(module, activations):
-                    size = x.abs().mean(dim=0)
-                    dormant.append(size <= DORMANT * size.mean())
-                    if isinstance(module, nn.Tanh):
-                        saturated.append(size > SATURATED)
-        shares = [float(torch.cat(units).float().mean()) if units else float("nan") for units in (dormant, saturated)]
-        return shares[0], shares[1]
+        x = torch.from_numpy(inputs).to(self._network.actor_head.weight.device)
+        return unit_shares([(body, x) for body in bodies])
 
     def state(self) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
         """Arrays and JSON between two iterations; `load_state` restores them."""
@@ -152,6 +140,24 @@ def mean_kl(p: Mapping[str, np.ndarray], q: Mapping[str, np.ndarray]) -> float:
     spread = q["log_std"] - p["log_std"]
     apart = (np.exp(2 * p["log_std"]) + (p["parameters"] - q["parameters"]) ** 2) / (2 * np.exp(2 * q["log_std"]))
     return float((spread + apart - 0.5).sum(axis=1).mean())
+
+
+@torch.inference_mode()
+def unit_shares(bodies: Iterable[tuple[nn.Sequential, Tensor]]) -> tuple[float, float]:
+    """Shares of the hidden units of some bodies, each with its inputs `[B, D]`, that are dormant and saturated."""
+    activations = tuple(ACTIVATIONS.values())
+    dormant, saturated = [], []
+    for body, inputs in bodies:
+        x = inputs
+        for module in body:
+            x = module(x)
+            if isinstance(module, activations):
+                size = x.abs().mean(dim=0)
+                dormant.append(size <= DORMANT * size.mean())
+                if isinstance(module, nn.Tanh):
+                    saturated.append(size > SATURATED)
+    shares = [float(torch.cat(units).float().mean()) if units else float("nan") for units in (dormant, saturated)]
+    return shares[0], shares[1]
 
 
 def modal_share(parameters: np.ndarray) -> float:

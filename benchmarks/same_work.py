@@ -1,6 +1,6 @@
 """The same work, ours and Stable-Baselines3's: env steps a second, of the whole process and once it runs.
 
-    python -m benchmarks.same_work [--agent ppo a2c] [--steps N] [--backend B] [--rounds R] [--json]
+    python -m benchmarks.same_work [--agent ppo a2c dqn] [--steps N] [--backend B] [--rounds R] [--json]
 
 LunarLander-v3 with the settings of the Stable-Baselines3 Zoo, Gymnasium stepping on both sides, the peer's
 environments made without rendering, one torch thread each. `whole` counts from the start of the process, imports
@@ -19,11 +19,13 @@ from benchmarks.interleave import as_json, compare, in_turn, machine, process, t
 from benchmarks.zoo import ZOO, after_updates, peer_model
 
 WARM_UP = 0.1  # of the steps
+STEPS = {"ppo": 196_608, "a2c": 196_608, "dqn": 20_000}  # DQN learns from each about 128 times
 
 
 def ours(agent: str, steps: int, backend: str, tick: Callable[[int], bool]) -> int:
     """Env steps taken by our agent; `tick` is told of each update."""
     import torch
+    from pydantic import TypeAdapter
     from threadpoolctl import threadpool_limits
 
     from agents.config import CONFIGS
@@ -31,7 +33,7 @@ def ours(agent: str, steps: int, backend: str, tick: Callable[[int], bool]) -> i
 
     torch.set_num_threads(1)
     threadpool_limits(1, user_api="blas")
-    config = CONFIGS[agent](**ZOO[agent])
+    config = TypeAdapter(CONFIGS[agent]).validate_python(ZOO[agent])
     env = envs.validate({"name": "lunarlander", "backend": backend})
     vector = envs.make(env, n_envs=config.n_envs, part="train")
     generators = {name: seeding.generator(1, name) for name in ("init", "policy", "minibatch")}
@@ -68,7 +70,7 @@ def side(given: argparse.Namespace) -> dict[str, float]:
 def main(argv: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--agent", choices=ZOO, nargs="+", default=list(ZOO))
-    parser.add_argument("--steps", type=int, default=196_608)
+    parser.add_argument("--steps", type=int, help=", ".join(f"{name}: {steps:,}" for name, steps in STEPS.items()))
     parser.add_argument("--backend", choices=("gymnasium", "envpool"), default="gymnasium", help="of our side")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--json", action="store_true")
@@ -80,7 +82,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         return
     found = {}
     for agent in given.agent:
-        arguments = ("--agent", agent, "--steps", str(given.steps), "--backend", given.backend)
+        steps = given.steps or STEPS[agent]
+        arguments = ("--agent", agent, "--steps", str(steps), "--backend", given.backend)
         steady: dict[str, list[float]] = {"ours": [], "stable-baselines3": []}
 
         def whole(name: str, which: str, arguments: tuple[str, ...] = arguments, steady: dict = steady) -> float:
@@ -95,9 +98,9 @@ def main(argv: Sequence[str] | None = None) -> None:
         found[f"{agent}, whole"] = compare(in_turn(sides, given.rounds), "ours", "stable-baselines3")
         found[f"{agent}, steady"] = compare(steady, "ours", "stable-baselines3")
     if given.json:
-        print(as_json("same_work", {"backend": given.backend, "steps": given.steps, **found}))
+        print(as_json("same_work", {"backend": given.backend, "steps": given.steps or STEPS, **found}))
         return
-    what = f"env steps a second over {given.steps:,}, LunarLander-v3, Zoo settings, ours on {given.backend}"
+    what = f"env steps a second, LunarLander-v3, Zoo settings, ours on {given.backend}"
     print(f"{what}; {machine()}")
     tell(found)
 

@@ -174,6 +174,12 @@ def device(hardware: Hardware) -> str:
     return "cpu"
 
 
+def _longest_episode(config: RunConfig, spec: Any) -> int | None:
+    """The step limit of an episode; None where there is none."""
+    domain = envs.domain(config.env.name)
+    return domain.longest_episode(config.env) if hasattr(domain, "longest_episode") else spec and spec.max_episode_steps
+
+
 def try_out(config: RunConfig) -> None:
     """Make one copy of the environment and take one step, so that data and rewards are known to work.
 
@@ -188,6 +194,12 @@ def try_out(config: RunConfig) -> None:
     _, _, _, _, infos = envs_.step(envs_.action_space.sample())
     RewardFunction.from_config(config.reward["terms"])(infos["outcome"])
     envs_.close()
+    try:
+        config.agent.check(
+            envs_.single_observation_space, envs_.single_action_space, _longest_episode(config, envs_.spec)
+        )
+    except ValueError as error:
+        raise InputError(str(error)) from error
     metric = lookup(config.select.metric)
     outcome = envs.domain(config.env.name).OUTCOME
     if metric.kind != "task" or not set(metric.needs) <= set(outcome):

@@ -186,7 +186,7 @@ REFUSED = {
     "select.evry": (1, r"^select\.evry is not a key of select: did you mean 'every'\? it has every, episodes, "),
     "select.episodes": (0, r"^select\.episodes=0 is not valid: "),
     "agent": ("ppo", r"^agent='ppo' is not a section "),
-    "agent.name": ("pp", r"^agent='pp' is not an agent: did you mean 'ppo'\? choose ppo or a2c$"),
+    "agent.name": ("pp", r"^agent='pp' is not an agent: did you mean 'ppo'\? choose ppo or a2c or dqn$"),
     "agent.clip_rnge": (0.1, r"^agent\.clip_rnge is not a key of agent: did you mean 'clip_range'\? it has "),
     "agent.gamma": (1.5, r"^agent\.gamma=1\.5 is not valid: input should be less than or equal to 1$"),
     "agent.clip_range": (float("inf"), r"^agent\.clip_range=inf is not valid: input should be a finite number$"),

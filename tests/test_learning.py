@@ -55,7 +55,7 @@ def held_out_returns(run, env, count):
 
 
 @pytest.mark.parametrize("seed", SEEDS)
-@pytest.mark.parametrize("agent", ["ppo", "a2c"])
+@pytest.mark.parametrize("agent", ["ppo", "a2c", "dqn"])
 def test_cartpole_is_solved(agent, seed, tmp_path):
     _, criteria = trained(tmp_path, "env=cartpole", f"agent={agent}", f"seed={seed}")
     assert criteria["mean of 100"] >= 475

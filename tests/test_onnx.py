@@ -15,11 +15,12 @@ onnx = pytest.importorskip("onnx")
 pytest.importorskip("onnxruntime")
 from onnx import TensorProto, helper  # noqa: E402
 
-from agents import normalize  # noqa: E402
+from agents import normalize, q_policy  # noqa: E402
 from agents import policy as networks  # noqa: E402
-from agents.config import NetworkConfig  # noqa: E402
+from agents.config import DQNConfig, NetworkConfig, QNetworkConfig  # noqa: E402
 from agents.export import to_onnx  # noqa: E402
 from agents.networks import ActorCritic  # noqa: E402
+from agents.q_network import QNetwork  # noqa: E402
 from rl_eval import run  # noqa: E402
 from rl_eval.cli import main  # noqa: E402
 from rl_eval.envs import cartpole  # noqa: E402
@@ -107,6 +108,42 @@ def test_an_exported_policy_is_the_policy_of_the_run(tmp_path, action, config):
             assert actions.dtype == action.dtype
             np.testing.assert_allclose(actions, ours.act(obs, greedy), rtol=1e-4, atol=1e-4)
     assert all(one in action for one in theirs.act(obs, False))
+
+
+Q_NETWORKS = {
+    "plain": {},
+    "dueling": {"dueling": True},
+    "attention": {"dueling": True, "groups": [1, 3], "group_width": 8, "heads": 2, "norm": "layer"},
+}
+
+
+@pytest.mark.parametrize("action", [TWO, ODD], ids=str)
+@pytest.mark.parametrize("network", Q_NETWORKS.values(), ids=Q_NETWORKS.keys())
+def test_an_exported_q_network_is_the_policy_of_the_run(tmp_path, network, action):
+    network = dict(network)
+    config = DQNConfig(dueling=network.pop("dueling", False), network=QNetworkConfig(widths=[16, 8], **network))
+    rng = np.random.default_rng(0)
+    built = QNetwork(4, int(action.n), config.network, config.dueling, rng)
+    arrays = q_policy.pack(built, normalize.of(rng.normal(1000, 1e-3, (500, 4))))
+    for name, array in arrays.items():
+        if name.startswith("network."):
+            arrays[name] = array + rng.normal(0, 0.3, array.shape).astype(np.float32)
+    arrays["network.head.bias"][:] = 0.0  # so that no action is always the best
+    meta = {**q_policy.metadata(OBS, action, config, 3.5, 0.1), "env": "cartpole"}
+    ours = q_policy.load(arrays, meta)
+    theirs = load(exported(tmp_path, arrays, meta), spaces(action), None)
+    obs = observations()
+    q = ours.q_values(obs)
+    (told,) = theirs._session.run(["q_values"], {"observations": obs})
+    np.testing.assert_allclose(told, q, rtol=1e-3, atol=1e-3)
+    assert len(np.unique(q.argmax(axis=1))) > 1
+    top = np.sort(q, axis=1)
+    obs = obs[top[:, -1] - top[:, -2] > 1e-3 * np.abs(q).max()]  # a tie may break either way
+    assert len(obs) > 100
+    assert np.array_equal(theirs.act(obs, True), ours.act(obs, True))
+    with pytest.raises(InputError, match="tells its action alone"):
+        theirs.act(obs, False)
+    assert not hasattr(theirs, "probabilities")
 
 
 def test_statistics_are_not_rounded_to_float32(tmp_path):

@@ -36,6 +36,19 @@ CARTPOLE = [
     "resume_every=1024", "checkpoint_every=512", "select.every=1024", "select.episodes=2", "select.stop_at=null",
 ]  # fmt: skip
 
+OFF_POLICY = [
+    "agent=dqn",
+    "agent.n_envs=8",
+    "agent.buffer_size=3000",
+    "agent.batch_size=32",
+    "agent.network={widths: [16]}",
+]
+DQN_THREAT = [*(o for o in THREAT if not o.startswith("agent.")), *OFF_POLICY, "agent.updates_per_step=0.1"]
+DQN_LUNARLANDER = [
+    *(o for o in LUNARLANDER if not o.startswith("agent.")), *OFF_POLICY, "agent.prioritized=true", "agent.n_step=3",
+    "agent.normalize_reward=true", "agent.updates_per_step=0.3",
+]  # fmt: skip
+
 
 def learn(overrides, directory, *, stop_at=None, resume=False, notice=lambda _: None):
     """Train in process; `stop_at` asks for a stop, as SIGTERM does, once that many env steps are taken."""
@@ -103,6 +116,13 @@ def envpool(*overrides):
             id="lunarlander-gymnasium-workers",
         ),
         envpool(*LUNARLANDER),
+        pytest.param(DQN_THREAT, id="threat-dqn"),
+        pytest.param([*DQN_LUNARLANDER, "env.backend=gymnasium", "env.workers=1"], id="lunarlander-dqn"),
+        pytest.param(
+            [*DQN_LUNARLANDER, "env.backend=gymnasium", "env.workers=1", "agent.storage=memmap"],
+            id="lunarlander-dqn-memmap",
+        ),
+        pytest.param([*DQN_LUNARLANDER, "env.backend=envpool"], id="lunarlander-dqn-envpool"),
     ],
 )
 def test_twenty_kills_change_no_byte(overrides, tmp_path):

@@ -114,7 +114,7 @@ def test_a_sweep_in_parallel(tmp_path):
 CSV = "a,b,label\n" + "".join(f"{i % 7},{i * 37 % 11},{i % 3 == 0:d}\n" for i in range(200))
 
 BAD = {
-    "unknown agent": (["agent=poo"], r"agent=poo .*did you mean 'ppo'\? .*a2c, ppo"),
+    "unknown agent": (["agent=poo"], r"agent=poo .*did you mean 'ppo'\? .*a2c, dqn, ppo"),
     "unknown reward": (["reward=nope"], r"reward=nope is not an option.*threat"),
     "unknown environment": (["env=lunar"], r"env=lunar .*lunarlander"),
     "unknown tuning": (["tuned=nope"], r"tuned=nope is not an option"),
@@ -126,6 +126,22 @@ BAD = {
     "learning rate of letters": (["lr=abc"], r"lr='abc' .*number"),
     "learning rate NaN": (["lr=nan"], r"lr=nan .*(finite|greater than 0)"),
     "batch above the rollout": (["agent.batch_size=10000000"], r"batch_size=10000000 is larger than"),
+    "DQN on continuous actions": (
+        ["agent=dqn", "env=lunarlander", "+env.kwargs.continuous=true"],
+        r"takes Box\(.*use agent=ppo or agent=a2c",
+    ),
+    "a buffer smaller than the batch": (
+        ["agent=dqn", "agent.buffer_size=50"],
+        r"buffer_size=50 is too small for batch",
+    ),
+    "returns longer than an episode": (
+        ["agent=dqn", "env=cartpole", "agent.n_step=501"],
+        r"n_step=501 is longer than an episode.* 500 steps",
+    ),
+    "negative alpha": (
+        ["agent=dqn", "agent.priority_alpha=-1"],
+        r"agent\.priority_alpha=-1 .*greater than or equal to 0",
+    ),
     "one bad job of a sweep": (["-m", "lr=1e-3,-1"], r"lr=-1 .*greater than 0"),
     "override without a value": (["lr"], r"lr"),
     "a GPU where there is none": (["hardware=gpu"], r"no CUDA device: use hardware=cpu"),
@@ -159,6 +175,22 @@ def test_bad_input_is_one_sentence_and_status_2(arguments, message, tmp_path, mo
     assert sorted(tmp_path.iterdir()) == before  # nothing left behind
 
 
+@pytest.mark.parametrize(
+    ("override", "said"),
+    [
+        ("agent.buffer_size=1000000000000000", "bytes free, and the replay buffer needs"),
+        ("agent.storage_folder=nowhere", "nowhere cannot hold the replay buffer (No such file or directory)"),
+    ],
+)
+def test_a_replay_buffer_without_room_is_one_sentence_and_status_2(override, said, tmp_path):
+    done = train(tmp_path, "agent=dqn", "env=cartpole", "agent.storage=memmap", override, "hydra.run.dir=run")
+    assert done.returncode == 2
+    *_, line = done.stderr.strip().splitlines()  # below the progress of a run that has yet to begin
+    assert line.startswith("error: ")
+    assert said in line
+    assert not list(tmp_path.iterdir())
+
+
 def test_the_exit_status_reaches_the_shell(tmp_path):
     done = train(tmp_path, "lr=-1")
     assert done.returncode == 2
@@ -179,7 +211,13 @@ def test_resume_of_a_finished_run_is_refused(finished):
 def test_help_teaches_the_groups(tmp_path):
     done = train(tmp_path, "--help")
     assert done.returncode == 0
-    for words in ("agent: a2c, ppo", "cartpole, gym, lunarlander, threat", "hardware:", "tracker:", "-m lr=3e-4,1e-3"):
+    for words in (
+        "agent: a2c, dqn, ppo",
+        "cartpole, gym, lunarlander, qase, threat",
+        "hardware:",
+        "tracker:",
+        "-m lr=3e-4,1e-3",
+    ):
         assert words in done.stdout
     assert not list(tmp_path.iterdir())
 

@@ -45,6 +45,14 @@ CARTPOLE = [
     "select.episodes=2",
 ]
 
+DQN_THREAT = ["agent=dqn", *(o for o in THREAT if not o.startswith("agent.batch_size")), "agent.updates_per_step=0.05"]
+DQN_CARTPOLE = [
+    "agent=dqn",
+    *(o for o in CARTPOLE if not o.startswith(("agent.n_steps", "agent.n_epochs"))),
+    "agent.prioritized=true",
+    "agent.buffer_size=3000",
+]
+
 
 def checked(overrides):
     return configs.load(compose(ROOT / "conf", overrides))
@@ -75,8 +83,8 @@ def final_policy(run):
 
 @pytest.mark.parametrize(
     "overrides",
-    [THREAT, CARTPOLE, THREAT_A2C, [*CARTPOLE, "agent.normalize_obs=true"]],
-    ids=["threat", "cartpole", "threat-a2c", "cartpole-normalised"],
+    [THREAT, CARTPOLE, THREAT_A2C, [*CARTPOLE, "agent.normalize_obs=true"], DQN_THREAT, DQN_CARTPOLE],
+    ids=["threat", "cartpole", "threat-a2c", "cartpole-normalised", "threat-dqn", "cartpole-dqn"],
 )
 def test_an_interrupted_run_goes_on_to_the_same_end(overrides, tmp_path):
     whole = learn(overrides, tmp_path / "whole")

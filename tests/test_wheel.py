@@ -130,6 +130,10 @@ def test_the_wheel_claims_no_name_but_its_own(wheel):
     assert {name for name in names if not name.endswith(".dist-info")} == {"rl_eval"}
 
 
+def test_the_wheel_holds_the_cases_of_the_embedded_service(wheel):
+    assert "rl_eval/envs/qase/service/cases.json" in zipfile.ZipFile(wheel).namelist()
+
+
 def test_a_stranger_has_the_package_and_not_our_networks(stranger):
     code = "import importlib.util as i, rl_eval; print(rl_eval.__file__); print(i.find_spec('agents'))"
     status, told = at(stranger, "python", "-c", code)

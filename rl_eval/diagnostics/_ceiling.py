@@ -71,6 +71,8 @@ def steps_are_independent(reading: Reading) -> bool | None:
 def critic_of(reading: Reading) -> Critic | None:
     """The critic against its ceiling; None where steps are not independent, or the policy cannot be played here."""
     gamma, gae_lambda = reading.number("agent.gamma"), reading.number("agent.gae_lambda")
+    if reading.setting("agent.name") == "dqn" and reading.number("agent.n_step") == 1:
+        gae_lambda = 0.0  # r + γ V(s′) is the target of λ = 0
     late = reading.late("explained_variance", LATE)
     if gamma is None or gae_lambda is None or not len(late) or not steps_are_independent(reading):
         return None

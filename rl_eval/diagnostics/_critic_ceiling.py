@@ -31,7 +31,7 @@ def critic_ceiling(reading: Reading) -> Finding | None:
     if critic.gamma > 0 and critic.ceiling < LOW and critic.ceiling < 0.5 * critic.without_discount:
         return _unreachable(critic)
     if critic.explained < ENOUGH * critic.ceiling:
-        return _short(critic)
+        return _short(critic, "agent.vf_coef=1.0" if reading.number("agent.vf_coef") is not None else None)
     return None
 
 
@@ -65,7 +65,7 @@ def _unreachable(critic: Critic) -> Finding:
     )
 
 
-def _short(critic: Critic) -> Finding:
+def _short(critic: Critic, change: str | None) -> Finding:
     return Finding(
         name="critic_ceiling",
         severity="warning",
@@ -74,7 +74,7 @@ def _short(critic: Critic) -> Finding:
         evidence=f"it explains {critic.explained:.1%} of its targets' variance late in training, and "
         f"{critic.ceiling:.1%} can be explained",
         meaning="The state says more of the reward than the critic has learned: it trains too little or too slowly.",
-        change="agent.vf_coef=1.0",
+        change=change,
         source=f"explained variance ≥ {ENOUGH:g} of (1 − γ²λ²) / (1 − γ²λ² + γ² + w)",
         certainty=0.7,
         data=vars(critic),

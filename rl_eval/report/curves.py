@@ -25,6 +25,11 @@ OPTIMISATION = {
     "clip_fraction": ("Clipped samples", "Share of the samples whose update was cut off."),
     "value_loss": ("Value loss", "What is left for the critic to learn."),
     "policy_loss": ("Policy loss", "The surrogate objective; its level says little."),
+    "td_error": ("TD error", "Mean |Q(s, a) − target|, in the scaled reward."),
+    "q_mean": ("Value of the best action", "Mean over what was drawn, in the units of the reward."),
+    "q_max": ("Largest value", "Above q_bound no return can lie."),
+    "epsilon": ("Exploration (ε)", "The share of random actions."),
+    "replay_age": ("Age of what was drawn", "In env steps."),
     "grad_norm": ("Gradient norm", "Before it is clipped."),
     "lr": ("Learning rate", "As scheduled."),
 }

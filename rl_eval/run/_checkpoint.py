@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
+import mmap
 import os
 import re
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from io import BufferedReader
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +17,7 @@ import numpy as np
 
 from rl_eval.errors import InputError
 from rl_eval.run._files import as_json, aside, fsync, naming, read_json, write_durably
+from rl_eval.run._safetensors import parts, views
 
 MAX_CHECKPOINT_BYTES = 4 << 30
 _MAX_SUMS_BYTES = 4096
@@ -32,20 +36,20 @@ def write_checkpoint(directory: Path, name: str, arrays: Mapping[str, np.ndarray
 
     `<name>.safetensors` holds the arrays, `<name>.json` the rest, and `<name>.sha256` the SHA-256 of both files
     as `sha256sum -c` reads it. The JSON names the arrays' SHA-256 too: it stands for the policy elsewhere.
+    The arrays are written from where they lie, without a copy.
     """
-    from safetensors.numpy import save
-
-    payload = save({key: np.asarray(value, order="C") for key, value in arrays.items()})
-    text = as_json({**meta, "sha256": hashlib.sha256(payload).hexdigest()}).encode()
-    files = {f"{name}.safetensors": payload, f"{name}.json": text}
-    sums = "".join(f"{hashlib.sha256(content).hexdigest()}  {file}\n" for file, content in files.items())
+    payload = list(parts(arrays))
+    files: dict[str, list[bytes | memoryview]] = {f"{name}.safetensors": payload}
+    files[f"{name}.json"] = [as_json({**meta, "sha256": _sha256(payload)}).encode()]
+    sums = "".join(f"{_sha256(content)}  {file}\n" for file, content in files.items())
+    files[f"{name}.sha256"] = [sums.encode()]
     temporary = aside(directory, "tmp")
     shutil.rmtree(temporary, ignore_errors=True)
     try:
         with naming(directory):
             temporary.mkdir(parents=True)
-            for file, content in {**files, f"{name}.sha256": sums.encode()}.items():
-                write_durably(temporary / file, content)
+            for file, content in files.items():
+                write_durably(temporary / file, *content)
             fsync(temporary)
             if directory.exists():
                 remove_directory(directory)
@@ -56,20 +60,28 @@ def write_checkpoint(directory: Path, name: str, arrays: Mapping[str, np.ndarray
         raise
 
 
-def read_checkpoint(directory: Path, name: str) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+def read_checkpoint(
+    directory: Path, name: str, *, mapped: bool = False
+) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     """The arrays and the metadata of a checkpoint whose bytes are whole.
+
+    Args:
+        mapped: the arrays are where the system maps the file, and take no memory until they are read: for a state
+            that has a place of its own to be copied to. Only for a run that this process holds, since what another
+            one changes in the file then changes here.
 
     Raises:
         DamagedError: a file is missing, truncated or altered; it is named.
     """
-    from safetensors import SafetensorError
-    from safetensors.numpy import load
-
     sums = _sums(directory / f"{name}.sha256")
-    payload, _ = (_whole(directory / f"{name}.{ending}", sums) for ending in ("safetensors", "json"))
+    file = directory / f"{name}.safetensors"
+    content = _mapped(file) if mapped else _bytes(file, MAX_CHECKPOINT_BYTES)
+    _require_whole(file, content, sums)
+    file = directory / f"{name}.json"
+    _require_whole(file, _bytes(file, MAX_CHECKPOINT_BYTES), sums)
     try:
-        return load(payload), read_json(directory / f"{name}.json")
-    except SafetensorError as error:
+        return views(content), read_json(file)
+    except ValueError as error:
         raise DamagedError(f"{directory / name}.safetensors is not a safetensors file ({error})") from error
     except InputError as error:
         raise DamagedError(str(error)) from error
@@ -82,18 +94,39 @@ def _sums(file: Path) -> dict[str, str]:
     return {match[2]: match[1] for match in found if match}
 
 
-def _whole(file: Path, sums: Mapping[str, str]) -> bytes:
-    content = _bytes(file, MAX_CHECKPOINT_BYTES)
-    if hashlib.sha256(content).hexdigest() != sums.get(file.name):
+def _require_whole(file: Path, content: bytearray | mmap.mmap, sums: Mapping[str, str]) -> None:
+    if _sha256([content]) != sums.get(file.name):
         raise DamagedError(f"{file} is truncated or altered (its SHA-256 differs)")
-    return content
 
 
-def _bytes(file: Path, most: int) -> bytes:
-    try:
-        if file.stat().st_size > most:
+def _sha256(contents: Iterable[bytes | bytearray | memoryview | mmap.mmap]) -> str:
+    digest = hashlib.sha256()
+    for content in contents:
+        digest.update(content)
+    return digest.hexdigest()
+
+
+def _bytes(file: Path, most: int) -> bytearray:
+    with _opened(file) as (opened, size):
+        if size > most:
             raise DamagedError(f"{file} is larger than {most:,} bytes, so it is not a file of ours")
-        return file.read_bytes()
+        content = bytearray(size)
+        del content[opened.readinto(content) :]
+        return content
+
+
+def _mapped(file: Path) -> bytearray | mmap.mmap:
+    """Writable, as arrays of our own are: what is written there stays in this process."""
+    with _opened(file) as (opened, size):
+        return mmap.mmap(opened.fileno(), 0, access=mmap.ACCESS_COPY) if size else bytearray()
+
+
+@contextlib.contextmanager
+def _opened(file: Path) -> Iterator[tuple[BufferedReader, int]]:
+    """A file and its size."""
+    try:
+        with open(file, "rb") as opened:
+            yield opened, os.fstat(opened.fileno()).st_size
     except FileNotFoundError as error:
         raise DamagedError(f"{file} does not exist") from error
     except OSError as error:

@@ -53,12 +53,13 @@ def fsync(path: Path) -> None:
         os.close(descriptor)
 
 
-def write_durably(path: Path, content: bytes | memoryview) -> None:
+def write_durably(path: Path, *contents: bytes | memoryview) -> None:
     """Write a file in place and wait until it is on the disk; for files in a directory that is written aside."""
     with open(path, "wb", buffering=0) as file:
-        left = memoryview(content)
-        while len(left):  # a disk that fills up takes a part first
-            left = left[file.write(left) :]
+        for content in contents:
+            left = memoryview(content)
+            while len(left):  # a disk that fills up takes a part first
+                left = left[file.write(left) :]
         os.fsync(file.fileno())
 
 

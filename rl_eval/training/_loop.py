@@ -48,12 +48,16 @@ class Training:
         self.starts = seen.Recorder()  # stays empty where the data is a finite set of cases
         watched = self.vector if self.has_cases else seen.Watched(self.vector, self.starts)
         self.generators = {name: seeding.generator(config.seed, name) for name in ("init", "policy", "minibatch")}
-        self.agent: Agent = config.agent.build(
-            RewardedVector(watched, self.reward),
-            generators=self.generators,
-            total_steps=config.total_steps,
-            device=self.made.device,
-        )
+        try:
+            self.agent: Agent = config.agent.build(
+                RewardedVector(watched, self.reward),
+                generators=self.generators,
+                total_steps=config.total_steps,
+                device=self.made.device,
+                folder=directory,
+            )
+        except ValueError as error:  # it does not suit the environment, or has no room for what it keeps on disk
+            raise InputError(str(error)) from error
         copies = min(SELECT_COPIES, config.select.episodes)
         self.select_envs = envs.make(config.env, n_envs=copies, part="select", autoreset=False)
         self.resume_every = _resume.every(config, self.vector)

@@ -142,7 +142,7 @@ def newest_whole(directory: Path, rows: int, notice: Callable[[str], None]) -> t
         try:
             if latest is not None and _step(path) >= latest:
                 continue
-            arrays, meta = run.read_checkpoint(path, "state")
+            arrays, meta = run.read_checkpoint(path, "state", mapped=True)
             if meta["progress"]["rows"] > rows:
                 raise run.DamagedError(f"{directory / 'metrics.csv'} has lost rows from before {path.name}")
             found = path, (arrays, meta)
@@ -169,7 +169,6 @@ def load(
     try:
         progress = Progress.from_json(meta["progress"])
         if gives_state(vector):
-            vector.reset(seed=0)
             vector.set_state(run.join_state(_below("vector.", arrays), meta["vector"]))  # type: ignore[attr-defined]
         else:
             agent.start(env_seeds(seed, progress.points, vector.num_envs))

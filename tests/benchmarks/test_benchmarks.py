@@ -79,11 +79,14 @@ def test_a_supervised_peer_learns_what_is_worth_doing(objective):
     assert ((fitted.act(features, True) != 0) == label).mean() > 0.99  # allow what is benign and nothing else
 
 
-@pytest.mark.parametrize("which", ["ours", "peer"])
-def test_same_work_tells_both_rates(which):
+@pytest.mark.parametrize(
+    ("agent", "which"),
+    [("a2c", "ours"), ("a2c", "peer"), ("dqn", "ours"), pytest.param("dqn", "peer", marks=pytest.mark.verify)],
+)
+def test_same_work_tells_both_rates(agent, which):
     if which == "peer":
         pytest.importorskip("stable_baselines3")
-    command = [sys.executable, "-m", "benchmarks.same_work", "--agent", "a2c", "--steps", "400", "--side", which]
+    command = [sys.executable, "-m", "benchmarks.same_work", "--agent", agent, "--steps", "400", "--side", which]
     done = subprocess.run([*command, "--begun", "0"], cwd=ROOT, capture_output=True, text=True, check=True)
     rates = json.loads(done.stdout)
     assert rates["steady"] > rates["whole"] > 0

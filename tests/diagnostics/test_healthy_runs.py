@@ -20,6 +20,12 @@ def test_healthy_runs_raise_nothing(env, seed, tmp_path):
     assert above_note(learn(tmp_path / "run", [f"env={env}", f"seed={seed}"])) == []
 
 
+@pytest.mark.verify
+@pytest.mark.parametrize("env", ["cartpole", "threat"])
+def test_healthy_runs_of_q_learning_raise_nothing(env, tmp_path):
+    assert above_note(learn(tmp_path / "run", [f"env={env}", "agent=dqn"])) == []
+
+
 def test_a_short_healthy_run_raises_nothing(tmp_path):
     short = ["env=threat", "seed=3", "total_steps=200000", "select.every=100000"]
     assert above_note(learn(tmp_path / "run", short)) == []

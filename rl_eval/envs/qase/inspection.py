@@ -17,8 +17,9 @@ from rl_eval.envs.qase.features import (
     extract_state,
 )
 from rl_eval.envs.qase.importing import Imported
+from rl_eval.envs.qase.live.calls import NotRunnable, parse
 from rl_eval.envs.qase.log import FAIL, PASS
-from rl_eval.envs.qase.model import Project, Step, shown
+from rl_eval.envs.qase.model import Case, Project, Step, shown
 
 MOST = 20  # lines of one table
 
@@ -47,6 +48,7 @@ def _project(project: Project) -> Iterator[str]:
     yield f"steps        {sum(_count(case.steps) for case in cases):,}"
     fields = ", ".join(f"cf_{key}" for key in project.custom_field_ids)
     yield f"fields       {len(project.custom_field_ids)} custom{': ' + fields if fields else ''}"
+    yield from _runnable(cases)
     yield ""
     yield "values as found"
     for name in KNOWN:
@@ -59,6 +61,17 @@ def _project(project: Project) -> Iterator[str]:
         yield f"  {name:<11}{', '.join(told)}{more}"
     for name in ("is_flaky", "is_muted"):
         yield f"  {name:<11}yes {sum(getattr(case, name) for case in cases):,}"
+
+
+def _runnable(cases: tuple[Case, ...]) -> Iterator[str]:
+    """How many cases `env.mode=live` can run, and what keeps it from the others, by how often."""
+    plans = [parse(case) for case in cases]
+    reasons = Counter(plan.reason for plan in plans if isinstance(plan, NotRunnable))
+    yield f"runnable     {len(cases) - sum(reasons.values()):,} of {len(cases):,} over HTTP"
+    for reason, count in reasons.most_common(3):
+        yield f"  {count:>9,}  {reason}"
+    if len(reasons) > 3:
+        yield f"             and {len(reasons) - 3} more reasons; docs/qase-service.md has the form"
 
 
 def _count(steps: tuple[Step, ...]) -> int:

@@ -1,0 +1,155 @@
+"""A sum tree over many weights: change some, draw in proportion to all.
+
+Three levels: the leaves, the sums of groups of 16 leaves, and the sums of blocks of 16 groups, whose running total
+is searched by bisection. So few and wide levels cost few operations on whole arrays, and what one draw or change
+touches lies together in memory. Every sum is taken anew from what lies below it, never corrected by a difference:
+nothing drifts, and a tree built at once from the same leaves has the same bits.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+FAN_OUT = 16
+LARGEST = 1e300  # of a leaf: 1e8 of them still have a finite sum
+_MOST_WAITING = 1024  # calls of `set` that wait for their sums, before these are taken without being asked for
+_MANY = 4096  # changes from which on it pays to look for groups that occur twice
+
+
+class SumTree:
+    """Weights `[capacity]`, float64, at first all 0."""
+
+    def __init__(self, capacity: int):
+        if capacity < 1:
+            raise ValueError(f"a sum tree of capacity {capacity}: it needs at least 1")
+        blocks = -(-capacity // FAN_OUT**2)
+        self.capacity = capacity
+        self._leaves = np.zeros(blocks * FAN_OUT**2)
+        self._groups = np.zeros(blocks * FAN_OUT)
+        self._running = np.zeros(blocks + 1)  # the sum of the blocks before each; last: of all
+        self._blocks = np.zeros(blocks)
+        # The smallest positive leaf below each; inf: none.
+        self._group_least = np.full(blocks * FAN_OUT, np.inf)
+        self._block_least = np.full(blocks, np.inf)
+        self._waiting: list[np.ndarray] = []  # groups whose leaves have changed since their sums were taken
+
+    @property
+    def leaves(self) -> np.ndarray:
+        """The weights `[capacity]`, a view to read."""
+        return self._leaves[: self.capacity]
+
+    @property
+    def total(self) -> float:
+        """The sum of all weights."""
+        self._sum_up()
+        return float(self._running[-1])
+
+    @property
+    def least(self) -> float:
+        """The smallest weight above 0; inf where there is none."""
+        self._sum_up()
+        return float(self._block_least.min())
+
+    def set(self, index: np.ndarray, weights: np.ndarray | float) -> None:
+        """Change leaves; of an index that is given twice, the last weight stays.
+
+        Args:
+            index: int `[B]`, in `[0, capacity)`.
+            weights: `[B]`, or one for all; in `[0, LARGEST]`.
+
+        Raises:
+            ValueError: a weight is not in that range.
+        """
+        if not len(index):
+            return
+        low, high = (weights, weights) if isinstance(weights, float) else (weights.min(), weights.max())
+        if not (low >= 0.0 and high <= LARGEST):  # nan is neither
+            raise ValueError(f"a weight of a sum tree is {low if low < 0 else high}: it must lie in [0, {LARGEST:g}]")
+        self._leaves[index] = weights
+        self._waiting.append(index // FAN_OUT)
+        if len(self._waiting) > _MOST_WAITING:
+            self._sum_up()
+
+    def find(self, targets: np.ndarray) -> np.ndarray:
+        """The leaves `[B]` in whose stretch of the running total the targets `[B]` lie, never one of weight 0.
+
+        Args:
+            targets: in `[0, total]`.
+
+        Raises:
+            ValueError: all weights are 0.
+        """
+        self._sum_up()
+        if self._running[-1] <= 0.0:
+            raise ValueError("nothing can be drawn from a sum tree whose weights are all 0")
+        # Each time the rest is held below the sum of where it goes on: rounding must not lead past it to a leaf of 0.
+        rest = np.minimum(targets, np.nextafter(self._running[-1], 0.0))
+        node = self._running[1:].searchsorted(rest, side="right")
+        rest -= self._running.take(node)
+        first = np.arange(len(targets)) * (FAN_OUT + 1)
+        edges = np.zeros((len(targets), FAN_OUT + 1))
+        for level in (self._groups, self._leaves):
+            np.cumsum(level.reshape(-1, FAN_OUT).take(node, axis=0), axis=1, out=edges[:, 1:])
+            np.minimum(rest, np.nextafter(edges[:, -1], 0.0), out=rest)
+            child = (edges[:, 1:] > rest[:, None]).argmax(axis=1)
+            rest -= edges.take(first + child)
+            node = node * FAN_OUT + child
+        return node
+
+    def sample(self, size: int, rng: np.random.Generator) -> np.ndarray:
+        """Leaves `[size]` drawn in proportion to their weights, one from each of `size` equal parts of the total.
+
+        Stratified, as Schaul et al., *Prioritized experience replay*, ICLR 2016 (arXiv 1511.05952), app. B.2.1.
+
+        Raises:
+            ValueError: all weights are 0.
+        """
+        return self.find((np.arange(size) + rng.random(size)) * (self.total / size))
+
+    def load(self, weights: np.ndarray) -> None:
+        """Take weights `[up to capacity]` for the first leaves, and 0 for the rest.
+
+        Raises:
+            ValueError: there are too many, or one is not in `[0, LARGEST]`.
+        """
+        if len(weights) > self.capacity:
+            raise ValueError(f"{len(weights)} weights for a sum tree of capacity {self.capacity}")
+        self._leaves[:] = 0.0
+        self._waiting.clear()
+        self.set(np.arange(len(weights)), weights)
+        self._sum(np.arange(len(self._groups)), np.arange(len(self._blocks)))
+        self._waiting.clear()
+
+    def _sum_up(self) -> None:
+        if self._waiting:
+            groups = np.concatenate(self._waiting)
+            self._waiting.clear()
+            if len(groups) > _MANY:
+                groups = np.unique(groups)
+            self._sum(groups, groups // FAN_OUT)
+
+    def _sum(self, groups: np.ndarray, blocks: np.ndarray) -> None:
+        """Take the sums and the least of some groups, and of the blocks they are in."""
+        leaves = _children(self._leaves, groups)
+        self._groups[groups] = _sums(leaves)
+        self._group_least[groups] = np.where(leaves > 0.0, leaves, np.inf).min(axis=0)
+        self._blocks[blocks] = _sums(_children(self._groups, blocks))
+        self._block_least[blocks] = _children(self._group_least, blocks).min(axis=0)
+        np.cumsum(self._blocks, out=self._running[1:])
+
+
+def _children(level: np.ndarray, nodes: np.ndarray) -> np.ndarray:
+    """What lies below some nodes, `[FAN_OUT, B]`: operations over the first axis are the fastest."""
+    return np.ascontiguousarray(level.reshape(-1, FAN_OUT).take(nodes, axis=0).T)
+
+
+def _sums(children: np.ndarray) -> np.ndarray:
+    """Sums over the first axis, half by half.
+
+    `sum` adds the numbers of one node in another order than those of many at once, so its bits would depend on what
+    else is summed.
+    """
+    while len(children) > 1:
+        half = len(children) // 2
+        children = children[:half] + children[half:]
+    return children[0]

@@ -1,0 +1,176 @@
+"""Experience replay at a capacity of a million: ours beside cpprb (where it is installed) and Stable-Baselines3.
+
+    python -m benchmarks.replay [--capacity C] [--rounds R] [--json]
+
+Microseconds a call, LunarLander's observations, batches of 256, every buffer full. `prioritised`: a sample, and the
+update of its priorities; cpprb's tree is C++. `uniform`: a sample; Stable-Baselines3 has no priorities. `add`: one
+step of 8 and of 64 copies, one in 300 of them truncated. cpprb is not among the packages that `make` installs:
+`pip install cpprb`.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Sequence
+from importlib.util import find_spec
+from typing import Any
+
+import numpy as np
+
+from agents.replay import ReplayBuffer
+from benchmarks.gae import microseconds
+from benchmarks.interleave import as_json, compare, in_turn, machine, spread, tell
+
+BATCH, OBS, COPIES = 256, 8, 8
+ALPHA, BETA = 0.6, 0.5
+TRUNCATED = 1 / 300
+Call = Callable[[], Any]
+
+
+def steps(copies: int, rng: np.random.Generator, count: int = 1000) -> list[tuple[np.ndarray, ...]]:
+    """What `add` of ours takes."""
+    return [
+        (
+            rng.normal(size=(copies, OBS)).astype(np.float32),
+            rng.integers(0, 4, copies),
+            rng.normal(size=copies).astype(np.float32),
+            np.zeros(copies, bool),
+            rng.random(copies) < TRUNCATED,
+            rng.normal(size=(copies, OBS)).astype(np.float32),
+        )
+        for _ in range(count)
+    ]
+
+
+def filled(capacity: int, copies: int = COPIES, n_step: int = 1, alpha: float | None = ALPHA) -> ReplayBuffer:
+    """A full buffer of ours, its priorities all different."""
+    rng = np.random.default_rng(0)
+    buffer = ReplayBuffer(capacity, copies, (OBS,), gamma=0.99, n_step=n_step, priority_alpha=alpha)
+    for given in (given for _ in range(buffer.rows // 1000 + 1) for given in steps(copies, rng)):
+        buffer.add(*given)
+    buffer.update_priorities(np.arange(buffer.size), rng.exponential(size=buffer.size))
+    return buffer
+
+
+def ours(capacity: int, n_step: int = 1, alpha: float | None = ALPHA) -> Call:
+    """A sample, and the update of its priorities where there are any."""
+    buffer, rng = filled(capacity, n_step=n_step, alpha=alpha), np.random.default_rng(1)
+    errors = rng.exponential(size=BATCH).astype(np.float32)
+
+    def call() -> Any:
+        batch = buffer.sample(BATCH, rng, beta=BETA)
+        buffer.update_priorities(batch.index, errors)
+        return batch
+
+    return call
+
+
+def cpprb(capacity: int) -> Call:
+    """As ours, of cpprb."""
+    from cpprb import PrioritizedReplayBuffer
+
+    rng = np.random.default_rng(0)
+    kinds = {"obs": {"shape": OBS}, "next_obs": {"shape": OBS}, "act": {"dtype": np.int64}, "rew": {}, "done": {}}
+    buffer = PrioritizedReplayBuffer(capacity, kinds, alpha=ALPHA)
+    many = 100_000
+    for _ in range(-(-capacity // many)):
+        obs = rng.normal(size=(many, OBS))
+        zeros = np.zeros(many)
+        buffer.add(obs=obs, next_obs=obs, act=zeros, rew=zeros, done=zeros, priorities=rng.exponential(size=many))
+    errors = rng.exponential(size=BATCH).astype(np.float32)
+
+    def call() -> Any:
+        batch = buffer.sample(BATCH, beta=BETA)
+        buffer.update_priorities(batch["indexes"], errors)
+        return batch
+
+    return call
+
+
+def _peer(capacity: int, copies: int) -> Any:
+    import gymnasium as gym
+    from stable_baselines3.common.buffers import ReplayBuffer as Peer
+
+    space = gym.spaces.Box(-1, 1, (OBS,), np.float32)
+    return Peer(capacity, space, gym.spaces.Discrete(4), "cpu", n_envs=copies)
+
+
+def peer(capacity: int) -> Call:
+    """A uniform sample of Stable-Baselines3."""
+    rng = np.random.default_rng(0)
+    buffer = _peer(capacity, COPIES)
+    for array in (buffer.observations, buffer.next_observations, buffer.rewards):
+        array[:] = rng.random(array.shape, np.float32)
+    buffer.actions[:], buffer.dones[:], buffer.timeouts[:] = 0, 0, 0  # written, so that pages of their own are read
+    buffer.full = True
+    return lambda: buffer.sample(BATCH)
+
+
+def adding(capacity: int, copies: int, alpha: float | None) -> Call:
+    """One step of some copies, of ours."""
+    buffer, given = filled(capacity, copies, alpha=alpha), steps(copies, np.random.default_rng(1))
+    place = [0]
+
+    def call() -> None:
+        buffer.add(*given[place[0] % len(given)])
+        place[0] += 1
+
+    return call
+
+
+def adding_of_peer(capacity: int, copies: int) -> Call:
+    """One step of some copies, of Stable-Baselines3."""
+    buffer, given = _peer(capacity, copies), steps(copies, np.random.default_rng(1))
+    place = [0]
+    infos: list[dict[str, Any]] = [{} for _ in range(copies)]
+
+    def call() -> None:
+        obs, actions, rewards, terminated, truncated, after = given[place[0] % len(given)]
+        buffer.add(obs, after, actions, rewards, terminated | truncated, infos)
+        place[0] += 1
+
+    return call
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--capacity", type=int, default=1_000_000)
+    parser.add_argument("--rounds", type=int, default=9)
+    parser.add_argument("--json", action="store_true")
+    given = parser.parse_args(argv)
+
+    def timed(calls: dict[str, Call]) -> dict[str, list[float]]:
+        for call in calls.values():  # the first takes the sums of all there is
+            call()
+        return in_turn({name: lambda call=call: microseconds(call) for name, call in calls.items()}, given.rounds)
+
+    size = given.capacity
+    calls = {"ours": ours(size), "ours, 3 steps": ours(size, n_step=3)}
+    if find_spec("cpprb"):
+        calls["cpprb"] = cpprb(size)
+    figures = timed(calls)
+    found = {"prioritised": {name: spread(values) for name, values in figures.items()}}
+    if "cpprb" in calls:
+        found["prioritised"]["ratio"] = compare(figures, "ours", "cpprb", less=True)["ratio"]
+    calls = {"ours": ours(size, alpha=None), "stable-baselines3": peer(size)}
+    found["uniform"] = compare(timed(calls), "ours", "stable-baselines3", less=True)
+    for copies in (8, 64):
+        calls = {
+            "ours": adding(size, copies, None),
+            "ours, prioritised": adding(size, copies, ALPHA),
+            "stable-baselines3": adding_of_peer(size, copies),
+        }
+        figures = timed(calls)
+        found[f"add, {copies} copies"] = {
+            **compare(figures, "ours", "stable-baselines3", less=True),
+            "ours, prioritised": spread(figures["ours, prioritised"]),
+        }
+    if given.json:
+        print(as_json("replay", found))
+        return
+    print(f"microseconds a call, batch {BATCH}, capacity {size:,}; {machine()}")
+    tell(found)
+
+
+if __name__ == "__main__":
+    main()

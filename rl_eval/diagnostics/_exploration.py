@@ -1,0 +1,38 @@
+"""Exploration that is over before anything is learned."""
+
+from __future__ import annotations
+
+from rl_eval.diagnostics._finding import Finding
+from rl_eval.diagnostics._reading import Reading
+from rl_eval.diagnostics._registry import diagnostic
+
+
+@diagnostic
+def exploration_ends_early(reading: Reading) -> Finding | None:
+    """ε is at its floor before learning starts.
+
+    Reads `agent.exploration_fraction` of `total_steps`, the env steps over which ε falls, and `agent.learning_starts`.
+    Where the fall ends first, all later experience is that of a policy which has learned nothing yet, and the share of
+    random actions that is left must find everything.
+    """
+    names = ("exploration_fraction", "epsilon_start", "epsilon_end", "learning_starts")
+    fraction, start, end, starts = (reading.number(f"agent.{name}") for name in names)
+    total = reading.number("total_steps")
+    if fraction is None or start is None or end is None or not starts or not total:
+        return None
+    over = fraction * total
+    if start <= end or over > starts:
+        return None
+    most = min(1.0, max(0.1, 5 * starts / total))
+    return Finding(
+        name="exploration_ends_early",
+        severity="problem" if end < 0.1 else "warning",
+        layer="experience",
+        title="exploration is over before learning starts",
+        evidence=f"ε is at {end:g} from env step {over:,.0f} on, and the first update comes after {starts:,.0f}",
+        meaning="From there on an untrained policy collects nearly everything, and it does much the same all the time.",
+        change=f"agent.exploration_fraction={most:.2g}",
+        source="exploration_fraction · total_steps ≤ learning_starts",
+        certainty=0.9,
+        data={"epsilon_end": end, "epsilon_falls_until": over, "learning_starts": starts},
+    )
