@@ -1,0 +1,36 @@
+"""One copy of a domain's vector as an environment of its own, for Gymnasium's `make`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+from gymnasium.vector import VectorEnv
+
+
+class SingleCopy(gym.Env):
+    """A vector of one copy, made with `autoreset=False`, told in scalars."""
+
+    metadata = {"render_modes": []}
+
+    def __init__(self, vector: VectorEnv):
+        self._vector = vector
+        self.observation_space = vector.single_observation_space
+        self.action_space = vector.single_action_space
+
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None):
+        """Start an episode; `options["episode"]` and `options["order"]` name one of the part."""
+        super().reset(seed=seed)
+        options = dict(options or {})
+        options.pop("reset_mask", None)
+        if options.get("episode") is not None:
+            options["episode"] = np.atleast_1d(options["episode"])
+        obs, _ = self._vector.reset(seed=seed, options=options)
+        return obs[0], {}
+
+    def step(self, action: int):
+        """One step; `info["outcome"]` holds its facts as plain numbers."""
+        obs, reward, terminated, truncated, infos = self._vector.step(np.array([action]))
+        outcome = {name: values[0].item() for name, values in infos["outcome"].items()}
+        return obs[0], float(reward[0]), bool(terminated[0]), bool(truncated[0]), {"outcome": outcome}
