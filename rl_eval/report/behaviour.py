@@ -22,6 +22,7 @@ from rl_eval.rollout import Episodes, play
 
 EPISODES = 20
 SHIFTS = 50  # of a finite part
+ORDERS = ("failure_rate", "optimal")  # the baselines that an order is shown beside
 MOST_STEPS = 5_000  # of one copy; an episode that goes on for longer is not shown
 
 
@@ -32,6 +33,7 @@ class Behaviour:
     Attributes:
         part: `select`, a part of the data, or `report`, fresh episodes.
         acting: the policy, which acts on `copies` observations at a time.
+        beside: baseline -> the same episodes, where actions put cases into an order.
     """
 
     config: EnvConfig
@@ -39,6 +41,7 @@ class Behaviour:
     part: str
     acting: policy.Policy = field(repr=False)
     copies: int
+    beside: Mapping[str, Episodes] = field(default_factory=dict, repr=False)
 
     @property
     def returns(self) -> np.ndarray | None:
@@ -94,11 +97,8 @@ def observe(told: Told, *, trust: bool = False) -> Behaviour:
         InputError: it cannot be played here: foreign code, missing data, a damaged snapshot, episodes without end.
     """
     config = environment_of(told.run)
-    if ":" in str(getattr(config, "id", "")) and not trust:
-        raise InputError(
-            f"env.id={config.id!r} imports a module: "  # type: ignore[attr-defined]
-            "add --trust if you trust where it comes from"
-        )
+    if not trust and (why := envs.needs_trust(config)):
+        raise InputError(f"{why}: add --trust if you trust where it comes from")
     limit = envs.episodes_in(config, "select")
     if limit is None:
         part, seeds = "report", seeding.episode_seeds(told.seed, EPISODES, "report")
@@ -111,9 +111,15 @@ def observe(told: Told, *, trust: bool = False) -> Behaviour:
         acting = policy.load(str(told.run.path.resolve()), spaces, config, seed=told.seed)
         bounded = Bounded(acting, MOST_STEPS)
         episodes = play(vector, bounded, seeds=seeds, order=told.seed)
+        baselines = {
+            name: envs.domain(config.name).BASELINES[name](config) for name in ORDERS if hasattr(vector, "rank")
+        }
+        beside = {
+            name.replace("_", " "): play(vector, each, seeds=seeds, order=told.seed) for name, each in baselines.items()
+        }
     finally:
         vector.close()
-    return Behaviour(config, episodes, part, acting, len(seeds))
+    return Behaviour(config, episodes, part, acting, len(seeds), beside)
 
 
 def one_process(config: EnvConfig, **kwargs: Any) -> EnvConfig:
@@ -129,6 +135,10 @@ class Bounded:
 
     def __init__(self, acting: policy.Policy, most: int):
         self._acting, self._left, self._most = acting, most, most
+
+    def __getattr__(self, name: str) -> Any:
+        """What else the policy offers, such as `probabilities`."""
+        return getattr(self._acting, name)
 
     def act(self, obs: np.ndarray, greedy: bool) -> np.ndarray:
         """As the policy.

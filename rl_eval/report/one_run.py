@@ -10,7 +10,7 @@ import numpy as np
 
 from rl_eval.errors import InputError
 from rl_eval.gates.verdict import SuiteVerdict
-from rl_eval.report import animation, charts, curves, verdicts
+from rl_eval.report import animation, charts, curves, detection, verdicts
 from rl_eval.report.behaviour import Behaviour, observe
 from rl_eval.report.findings import findings_of
 from rl_eval.report.page import SIGNS, brief, count, duration, flat, number, percent, render
@@ -179,6 +179,7 @@ def _behaviour(seen: Behaviour, missing: list[str]) -> dict[str, Any]:
         found["films"] = animation.films(seen)
     except Exception as error:  # drawing is the environment's own code
         missing.append(f"the animation: {type(error).__name__}: {brief(' '.join(str(error).split()), 300)}")
+    found["detection"] = detection.figure(seen)
     if seen.returns is not None:
         found["returns"] = _returns(seen, seen.returns)
     counted = seen.confusion
