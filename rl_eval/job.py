@@ -162,6 +162,7 @@ def _report(directory: Path) -> None:
 
 def _judge(trained: runs.Run, suites: Path) -> list[dict[str, Any]]:
     """The verdict of every suite of the run's environment, written beside the run and printed."""
+    from rl_eval import envs
     from rl_eval.gates import ledger
     from rl_eval.gates.consulting import consult
     from rl_eval.gates.judge import judge_one_run
@@ -171,7 +172,8 @@ def _judge(trained: runs.Run, suites: Path) -> list[dict[str, Any]]:
     if not found:
         print(f"not judged: no suite in {suites}/ is for this environment; docs/suites.md shows how to write one")
         return []
-    trust = ":" in str(trained.config["env"].get("id", ""))  # typed by the person who trained it just now
+    # what it names was typed by the person who trained it just now
+    trust = envs.needs_trust(envs.validate(trained.config["env"])) is not None
     with terminal.Progress(None, "judging") as progress:
         verdicts = [judge_one_run(suite, trained, trust=trust, on_episodes=progress.episodes) for suite in found]
     # A sweep that keeps its best run has looked at the gate as often as it has runs.

@@ -49,9 +49,8 @@ def played(
     from threadpoolctl import threadpool_limits
 
     env = task.env
-    env_id = str(getattr(env, "id", ""))
-    if not trust and ":" in env_id:
-        raise InputError(f"env.id={env_id!r} imports a module: add --trust if you trust where it comes from")
+    if not trust and (why := envs.needs_trust(env)):
+        raise InputError(f"{why}: add --trust if you trust where it comes from")
     wanted = metric_needs(task.metric, env)
     if wanted:
         raise InputError(wanted)

@@ -18,6 +18,7 @@ from rl_eval.diagnostics import (  # noqa: F401 - asked by their names
     _normalised_value_loss,
     _normaliser,
     _numbers_disagree,
+    _order_not_paid,
     _overestimation,
     _overfits,
     _policy_collapse,
@@ -26,6 +27,7 @@ from rl_eval.diagnostics import (  # noqa: F401 - asked by their names
     _reward_hacking,
     _reward_range,
     _reward_terms,
+    _silent_features,
     _stale_experience,
     _update_size,
 )

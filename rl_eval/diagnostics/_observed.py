@@ -63,7 +63,8 @@ def _observed(rows: np.ndarray, reading: Reading, *, from_data: bool) -> Observe
     names = tuple(f"column {index}" for index in range(rows.shape[1]))
     fitted = getattr(envs.domain(reading.environment.name), "preprocessing", None)
     if fitted is not None:
-        named = [str(name) for name in fitted(reading.environment).get("columns", ())]
+        said = fitted(reading.environment)
+        named = [str(name) for name in said.get("columns", said.get("features", ()))]
         names = tuple(named + list(names[len(named) :]))[: rows.shape[1]]
     return Observed(rows, names, from_data)
 

@@ -72,14 +72,14 @@ class Reading:
         """The checked environment of the run; None where this version does not know it, or trust is needed."""
         from pydantic import ValidationError
 
-        from rl_eval.envs import validate
+        from rl_eval.envs import needs_trust, validate
 
         try:
             found = validate(self.config["env"])
         except (KeyError, TypeError, ValidationError, InputError):
             return None
-        if ":" in str(getattr(found, "id", "")) and not self.trust:
-            self.missing.append(f"env.id={getattr(found, 'id', '')!r} imports a module: add --trust to have it played")
+        if not self.trust and (why := needs_trust(found)):
+            self.missing.append(f"{why}: add --trust to have it played")
             return None
         return found
 

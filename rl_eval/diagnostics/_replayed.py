@@ -26,6 +26,8 @@ def replayed_returns(reading: Reading) -> np.ndarray | None:
     config = reading.environment
     if not isinstance(results, Mapping) or not isinstance(episodes, int) or config is None or reading.snapshot is None:
         return None
+    if getattr(config, "base_url", None) is not None:
+        return None  # a service of somebody's own need not answer as it did
     length = finite(results.get("mean_length"))
     limit = envs.episodes_in(config, "select")
     count = episodes if limit is None else min(episodes, limit)

@@ -76,6 +76,14 @@ def validate(values: Mapping[str, Any]) -> EnvConfig:
     return domain(values.get("name", "gym")).Config.model_validate(dict(values))
 
 
+def needs_trust(config: EnvConfig) -> str | None:
+    """What a config of somebody else may do only with `--trust`, as the beginning of a sentence; None: nothing."""
+    if ":" in (env_id := str(getattr(config, "id", ""))):
+        return f"env.id={env_id!r} imports a module"
+    base_url = getattr(config, "base_url", None)
+    return None if base_url is None else f"env.base_url={base_url!r} is where requests would go"
+
+
 def make(config: EnvConfig, *, n_envs: int, part: Part, autoreset: bool = True) -> gymnasium.vector.VectorEnv:
     """N copies of an environment, stepped as one, over one part of its data."""
     return domain(config.name).make(config, n_envs=n_envs, part=part, autoreset=autoreset)

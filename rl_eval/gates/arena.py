@@ -232,8 +232,5 @@ def environment_to_judge(suite: Suite, run: Run) -> EnvConfig:
 
 
 def _refuse_foreign_code(suite: Suite, env: EnvConfig, trust: bool) -> None:
-    if not trust and ":" in str(getattr(env, "id", "")):
-        raise InputError(
-            f"{suite.shown}: env.id={env.id!r} imports a module: "  # type: ignore[attr-defined]
-            "add --trust if you trust where it comes from"
-        )
+    if not trust and (why := envs.needs_trust(env)):
+        raise InputError(f"{suite.shown}: {why}: add --trust if you trust where it comes from")

@@ -79,6 +79,9 @@ def matches_environment(suite: Suite, values: Mapping[str, Any]) -> bool:
 def suites_for(run: Run | Mapping[str, Any], folder: Path | str = "suites") -> list[Suite]:
     """The suites in a folder whose environment is that of a run, by name.
 
+    Where one of them names the run's agent in `train:`, those that name another are left out. Where none does, all
+    of them judge: an agent that has no suite of its own is held to the bars of the others.
+
     Args:
         run: a run, or the config of one that is yet to be trained.
 
@@ -87,7 +90,11 @@ def suites_for(run: Run | Mapping[str, Any], folder: Path | str = "suites") -> l
     """
     config = run.config if isinstance(run, Run) else run
     suites = [load_suite(path, _from_here(path)) for path in sorted(Path(folder).glob("*.y*ml")) if says_suite(path)]
-    return [suite for suite in suites if matches_environment(suite, config["env"])]
+    found = [suite for suite in suites if matches_environment(suite, config["env"])]
+    agent = config["agent"]["name"]
+    if any(suite.spec.train.get("agent") == agent for suite in found):
+        found = [suite for suite in found if suite.spec.train.get("agent", agent) == agent]
+    return found
 
 
 def _from_here(path: Path) -> str:

@@ -20,12 +20,12 @@ _OURS = ("random", "constant", "untrained", "baseline")
 
 def key_of(suite: Suite, selection: Selection) -> str | None:
     """What a verdict depends on, hashed; None where some of it cannot be (code or servers of somebody else's)."""
-    from rl_eval.envs import domain
+    from rl_eval.envs import domain, needs_trust
     from rl_eval.gates import cache
     from rl_eval.gates.arena import environment_to_judge
     from rl_eval.run import Run
 
-    if ":" in str(getattr(suite.judged, "id", "")):
+    if needs_trust(suite.judged):
         return None
     try:
         others = {"code": _code(), **{name: version(name) for name in ("gymnasium", "numpy", "torch")}}

@@ -30,6 +30,11 @@ def replay(original: run.Run, directory: Path, *, trust: bool, on_step: Callable
             f"{original.path} names env.id={env_id!r}, which imports and runs code: "
             "add --trust if you trust where it comes from"
         )
+    if original.config["env"].get("base_url") is not None:
+        raise InputError(
+            f"{original.path} learned from the service at {original.config['env']['base_url']!r}, whose answers and "
+            "times no replay gives again: only runs on the embedded one can be verified"
+        )
     snapshots = original.snapshots()
     if not snapshots:
         raise InputError(f"{original.path} holds no snapshot, so there is nothing to compare: train on first")

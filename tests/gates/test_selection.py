@@ -232,6 +232,21 @@ def test_suites_of_a_run(tmp_path):
     assert suites_for(run, tmp_path / "nowhere") == []
 
 
+def test_a_run_is_not_judged_by_the_suite_of_another_agent(tmp_path):
+    suite(tmp_path, name="any_agent", train="{}")
+    suite(tmp_path, name="of_ppo", train="{agent: ppo, total_steps: 7}")
+    suite(tmp_path, name="of_dqn", train="{agent: dqn}")
+    judged_by = {
+        agent: [found.name for found in suites_for(write_run(tmp_path / agent, agent=agent), tmp_path / "suites")]
+        for agent in ("ppo", "dqn", "a2c")
+    }
+    assert judged_by == {
+        "ppo": ["any_agent", "of_ppo"],
+        "dqn": ["any_agent", "of_dqn"],
+        "a2c": ["any_agent", "of_dqn", "of_ppo"],  # none is its own: it is held to the bars of the others
+    }
+
+
 def test_where_the_data_lies_is_no_part_of_the_environment(tmp_path):
     judged = suite(tmp_path, env="{name: threat, data: nsl_kdd}")
     from rl_eval.gates.selection import matches_environment

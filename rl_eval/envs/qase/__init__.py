@@ -48,7 +48,7 @@ def make(config: Config, *, n_envs: int, part: str, autoreset: bool = True) -> Q
         from rl_eval.envs.qase.live.vector import LiveHeldOut, LiveTraining
 
         if part == "train":
-            return LiveTraining(config, n_envs=n_envs)
+            return LiveTraining(config, n_envs=n_envs, autoreset=autoreset)
         builds = held_out(config, part)
         if part == "gate":
             return LiveHeldOut(config, builds, n_envs=n_envs)

@@ -41,7 +41,7 @@ class Config(EnvConfig):
     )
     base_url: str | None = Field(None, description="live: the service that is tested; null: the embedded one")
     timeout_s: float = Field(10.0, gt=0.0, le=600.0, description="live: the longest that a request may take")
-    warmup: int = Field(40, ge=1, le=1000, description="live: cycles that run whole before the agent chooses")
+    warmup: int = Field(40, ge=2, le=1000, description="live: cycles that run whole before the agent chooses")
     keep: int = Field(64, ge=1, le=10_000, description="live: the newest cycles that are learned from")
     held_out_cycles: int = Field(80, ge=1, le=10_000, description="live: builds of each held-out part")
 

@@ -146,12 +146,12 @@ class QaseVector(VectorEnv):
         outcome |= dict.fromkeys(OF_CYCLE, self._nothing)
         infos: dict[str, Any] = {"outcome": outcome}
         if done.any():
+            self._time[done] -= 1  # what a finished cycle shows is its last case
+            infos["final_obs"], infos["_final_obs"] = self._observe(), done
             copies = np.flatnonzero(done)
             for name, values in self._run(copies).items():
                 outcome[name] = np.zeros(self.num_envs, np.float32)
                 outcome[name][copies] = values
-            self._time[done] -= 1  # what a finished cycle shows is its last case
-            infos["final_obs"], infos["_final_obs"] = self._observe(), done
             if self.autoreset:
                 self._draw(done)
             else:

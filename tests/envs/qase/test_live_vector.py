@@ -10,9 +10,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import yaml
 
 from rl_eval import config as configs
-from rl_eval import envs, metrics
+from rl_eval import diagnostics, envs, metrics
 from rl_eval import run as runs
 from rl_eval.envs.qase import BASELINES, service
 from rl_eval.envs.qase.config import LEVELS, Config
@@ -25,11 +26,11 @@ from rl_eval.errors import InputError
 from rl_eval.launch import compose
 from rl_eval.rollout import play
 from rl_eval.tracking import open_tracker
-from rl_eval.training import train
+from rl_eval.training import replay, train
 from tests.run_bytes import content
 
 ROOT = Path(__file__).resolve().parents[3]
-SMALL = Config(mode="live", warmup=3, keep=4, held_out_cycles=4)
+SMALL = Config(mode="live", warmup=2, keep=4, held_out_cycles=3)
 CASES = len(tested.runnable(SMALL).project.cases)
 
 
@@ -65,7 +66,7 @@ def ran(monkeypatch):
     return seen
 
 
-# -- training, on the embedded service ----------------------------------------------------------------------------------
+# -- training, on the embedded service ---------------------------------------------------------------------------------
 
 
 def test_what_the_first_copy_orders_is_what_runs_and_what_the_others_then_play(ran):
@@ -87,7 +88,7 @@ def test_what_the_first_copy_orders_is_what_runs_and_what_the_others_then_play(r
     ((order, bugs, cycle),) = ran
     by_level = sorted(shown, key=lambda pair: -pair[1])  # ties as they were shown
     assert order == [case for case, _ in by_level]
-    assert bugs == bug_ids(tested.schedule(SMALL, "train", 4)[3])
+    assert bugs == bug_ids(tested.schedule(SMALL, "train", 9)[SMALL.warmup])
     outcome = infos["outcome"]
     assert outcome["failures"][0] == outcome["found"][0] == (cycle.verdict == 1).sum() > 0
     assert outcome["bugs"][0] == len(bugs) >= outcome["bugs_found"][0] > 0
@@ -130,25 +131,26 @@ def test_a_state_taken_goes_on_to_the_bit_without_another_warm_up(ran):
 
 
 def test_a_service_that_dies_in_a_cycle_is_one_sentence_and_another_goes_on_to_the_bit(monkeypatch):
-    monkeypatch.setattr(tested, "_connected", {})  # this one is to die
+    before, after = levels(CASES - 1, 2), levels(30, 2, seed=4)
+    unharmed = LiveTraining(SMALL, n_envs=2)
+    unharmed.reset(seed=3)
+    told(unharmed, before)
+    monkeypatch.setattr(tested, "_connected", {})  # what starts now is to die
     vector = LiveTraining(SMALL, n_envs=2)
     vector.reset(seed=3)
-    told(vector, levels(CASES - 1, 2))
-    state, last = vector.get_state(), levels(1, 2, seed=4)[0]
+    told(vector, before)
+    state = vector.get_state()
     (connection,) = tested._connected.values()
     monkeypatch.setattr(connection, "service", DiesAfter(connection.service, 9))
     with pytest.raises(InputError, match=r"does not answer: see to it .* resume=<the run>`$") as error:
-        vector.step(last)
+        vector.step(after[0])
     assert "\n" not in str(error.value)
-    same_seeds, again = LiveTraining(SMALL, n_envs=2), LiveTraining(SMALL, n_envs=2)
-    same_seeds.reset(seed=3)  # on a service of its own: the warm-up runs anew
-    told(same_seeds, levels(CASES - 1, 2))
-    (other,) = tested._connected.values()
-    assert other is not connection
+    again = LiveTraining(SMALL, n_envs=2)
     again.set_state(state)
-    actions = np.concatenate([last[None], levels(30, 2)])
-    same(told(same_seeds, actions), told(again, actions))
-    other.close()
+    (another,) = tested._connected.values()
+    assert another is not connection
+    same(told(unharmed, after), told(again, after))
+    another.close()
 
 
 class DiesAfter:
@@ -166,7 +168,7 @@ class DiesAfter:
         self._running.reset()
 
 
-# -- training, on cycles that are made up -------------------------------------------------------------------------------
+# -- training, on cycles that are made up ------------------------------------------------------------------------------
 
 
 class Pretended:
@@ -224,7 +226,6 @@ def test_what_a_copy_plays_stays_as_it_was_until_its_end(pretend, n_envs, keep, 
             rows = vector._rows[copy, : vector._length[copy]]
             if vector._time[copy] == 0:
                 held[copy] = [getattr(record, name)[rows].copy() for name in ("features", "verdict", "duration_ms")]
-                live += vector._episode[copy] == last
                 failing += held[copy][1].any()
                 idle += vector._episode[copy] != last and not held[copy][1].any()
                 assert n_envs == 1 or (vector._episode[copy] == last) == (copy == 0)
@@ -232,9 +233,10 @@ def test_what_a_copy_plays_stays_as_it_was_until_its_end(pretend, n_envs, keep, 
                 np.testing.assert_array_equal(before, getattr(record, name)[rows])
         before = vector._episode.copy()
         obs, _, done, _, _ = vector.step(each)
+        live += done[0] and before[0] == last
         assert np.isfinite(obs).all()
         assert n_envs > 1 or not done[0] or (before[0] == last) != (vector._episode[0] == last), "in turn"
-    assert pretended.count == SMALL.warmup + live - 1
+    assert pretended.count == SMALL.warmup + live
     assert failing
     assert bool(idle) == (fails < 0.1)
 
@@ -278,7 +280,7 @@ def test_a_budget_is_a_time_or_a_share_of_the_time_that_all_cases_are_expected_t
 
 def test_where_nothing_fails_there_is_nothing_to_learn(pretend):
     vector, _ = pretend(2, pretended=Pretended(fails=0.0, blocks=0.0))
-    with pytest.raises(InputError, match="no case fails in the 3 cycles of the warm-up, so there is nothing"):
+    with pytest.raises(InputError, match="no case fails in the 2 cycles of the warm-up, so there is nothing"):
         vector.reset(seed=0)
     vector, _ = pretend(2, pretended=Pretended(blocks=1.0))
     with pytest.raises(InputError, match=rf"\({CASES} of {CASES} cases were blocked at last: Too late\), so"):
@@ -297,7 +299,7 @@ def test_a_cycle_in_which_every_case_is_blocked_is_worth_nothing_and_training_go
     assert pretended.count == SMALL.warmup + 3
 
 
-# -- held-out builds ----------------------------------------------------------------------------------------------------
+# -- held-out builds ---------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("budget", [0.25, 1.0])
@@ -341,12 +343,12 @@ def test_what_a_live_cycle_is_worth_worked_by_hand():
     }
 
 
-# -- a service of somebody else -----------------------------------------------------------------------------------------
+# -- a service of somebody else ----------------------------------------------------------------------------------------
 
 
 def test_another_service_is_trained_on_and_judged():
     with service.start(["B03", "B08", "B12"]) as running:
-        config = Config(mode="live", base_url=running.base_url, warmup=2, keep=2, held_out_cycles=2, budget=0.5)
+        config = Config(mode="live", base_url=running.base_url, warmup=2, keep=2, held_out_cycles=1, budget=0.5)
         vector = envs.make(config, n_envs=2, part="train")
         vector.reset(seed=0)
         outcome = told(vector, levels(CASES, 2))
@@ -402,9 +404,7 @@ def test_where_a_redirect_leads_is_never_asked_and_its_case_never_passed(somebod
         tmp_path / "export.json", ["GET /fine", "GET /away", "GET /broken", "GET http://elsewhere.invalid/", "Look"]
     )
     url = f"http://127.0.0.1:{somebody.server_port}"
-    config = Config(
-        mode="live", data="qase", path=path, base_url=url, warmup=2, keep=2, held_out_cycles=1, min_cases=2
-    )
+    config = Config(mode="live", data="qase", path=path, base_url=url, warmup=2, keep=2, held_out_cycles=1, min_cases=2)
     vector = envs.make(config, n_envs=1, part="train")
     vector.reset(seed=0)
     outcome = told(vector, levels(3 + 2, 1))
@@ -421,17 +421,30 @@ def test_where_a_redirect_leads_is_never_asked_and_its_case_never_passed(somebod
     assert gate.case.tolist() == [0, 2], "a case that came to no verdict has no place in what is judged"
     said = envs.domain("qase").preprocessing(config)
     assert [case["id"] for case in said["not_runnable"]] == [4, 5]
-    assert "is_muted" in said["constant"]
-    assert "title_hash_0" in said["constant"] or set(said["constant"]) < set(FEATURES)
+    assert {"is_muted", "type_security", "steps"} < set(said["constant"]) < set(FEATURES)
+
+
+def test_a_service_that_a_run_names_is_asked_only_where_somebody_trusts_it(somebody, tmp_path):
+    """Whoever made a run directory chose the address, and the cases that are sent there."""
+    url = f"http://127.0.0.1:{somebody.server_port}"
+    config = compose(ROOT / "conf", ["env=qase", "env.mode=live", f"env.base_url={url}"])
+    runs.write_text(tmp_path / "config.yaml", yaml.safe_dump(config))
+    runs.write_json(tmp_path / "run.json", {"status": "finished", "env": "qase", "agent": "ppo", "seed": 1})
+    given = diagnostics.read(tmp_path)
+    diagnostics.examine(given)
+    assert any(f"env.base_url='{url}' is where requests would go: add --trust" in said for said in given.missing)
+    with pytest.raises(InputError, match="whose answers and times no replay gives again"):
+        replay(runs.read_run(tmp_path), tmp_path / "again", trust=True, on_step=lambda *_: None)
+    assert somebody.asked == []
 
 
 def test_cases_of_ones_own_need_a_service_of_ones_own(tmp_path):
     path = exported(tmp_path / "export.json", ["GET /fine", "GET /broken"])
-    with pytest.raises(InputError, match="needs the service that these cases are for: give its address as env.base_"):
+    with pytest.raises(InputError, match=r"needs the service that these cases are for: give its address as env\.base_"):
         envs.make(Config(mode="live", data="qase", path=path), n_envs=1, part="train")
 
 
-# -- a whole run --------------------------------------------------------------------------------------------------------
+# -- a whole run -------------------------------------------------------------------------------------------------------
 
 RUN = [
     "env=qase", "env.mode=live", "env.warmup=3", "env.keep=4", "env.held_out_cycles=4", "total_steps=2048",

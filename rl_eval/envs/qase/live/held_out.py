@@ -12,7 +12,7 @@ from rl_eval.envs.qase.config import Config
 from rl_eval.envs.qase.cycles import Part, content_hashes, execution_hashes, is_security
 from rl_eval.envs.qase.features import case_features, history_features
 from rl_eval.envs.qase.live.cycle import Cycle
-from rl_eval.envs.qase.live.tested import connect, runnable, schedule
+from rl_eval.envs.qase.live.tested import blocked, connect, runnable, schedule
 from rl_eval.envs.qase.log import FAIL, NO_VERDICT, Log
 from rl_eval.errors import InputError
 from rl_eval.seeding import mix64
@@ -48,7 +48,8 @@ def _held_out(config_json: str, part: str) -> Builds:
     # selection is asked often and decides nothing: half as many
     count = config.held_out_cycles if part == "gate" else max(config.held_out_cycles // 2, 1)
     bugs = schedule(config, part, config.warmup + count)
-    log = log_of([tested.run_whole(build) for build in bugs], len(project.cases))
+    cycles = [tested.run_whole(build, f"{part} {i}") for i, build in enumerate(bugs)]
+    log = log_of(cycles, len(project.cases))
     features = np.concatenate([case_features(project)[log.case], history_features(project, log)], axis=1)
     known = np.flatnonzero((log.cycle >= config.warmup) & (log.verdict != NO_VERDICT))
     shape = len(bugs)
@@ -57,8 +58,9 @@ def _held_out(config_json: str, part: str) -> Builds:
     judged = np.flatnonzero((failures > 0) & (cases >= config.min_cases))
     if not len(judged):
         raise InputError(
-            f"none of {count} builds of the {part} part has a failure among {config.min_cases} cases or more, so no "
-            "order is better than another: test a service that has faults, or raise env.held_out_cycles"
+            f"none of {count} builds of the {part} part has a failure among {config.min_cases} cases or more"
+            f"{blocked(cycles[-1])}, so no order is better than another: test a service that has faults, or raise "
+            "env.held_out_cycles"
         )
     rows = known[np.isin(log.cycle[known], judged)]
     of_part = np.uint64(int.from_bytes(part.encode(), "little"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import hashlib
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -11,11 +12,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from rl_eval.envs.qase.config import Config
-from rl_eval.envs.qase.features import FEATURES
+from rl_eval.envs.qase.features import FEATURES, case_features, constant_features
 from rl_eval.envs.qase.live.builds import bug_ids, builds
 from rl_eval.envs.qase.live.calls import NotRunnable, parse
 from rl_eval.envs.qase.live.cycle import Cycle, run_cycle
-from rl_eval.envs.qase.live.runner import Runner
+from rl_eval.envs.qase.live.runner import BLOCKED, Runner
 from rl_eval.envs.qase.model import Case, Project, arrange
 from rl_eval.errors import InputError
 
@@ -42,37 +43,41 @@ class Tested:
 
     Attributes:
         service: the embedded one, which can be switched between builds; None: somebody's own.
-        whole: build -> how its whole cycle ended; of the embedded service, whose cases do not depend on their order.
+        whole: how whole cycles ended: of the embedded service, whose cases do not depend on their order, by build; of
+            another by the name of the cycle.
     """
 
     cases: tuple[Case, ...]
     runner: Runner
     service: Service | None
-    whole: dict[bytes, Cycle] = field(default_factory=dict)
+    whole: dict[bytes | str, Cycle] = field(default_factory=dict)
 
-    def run(self, order: Sequence[int] | np.ndarray, build: np.ndarray, budget_ms: float | None) -> Cycle:
+    def run(self, order: Sequence[int] | np.ndarray, build: np.ndarray, budget_ms: float = math.inf) -> Cycle:
         """Run cases in an order on a build, until the time is spent.
 
         Raises:
             InputError: nobody answers any more.
         """
         bugs = bug_ids(build) if self.service is not None else None
-        cycle = run_cycle(self.runner, self.service, self.cases, order, budget_ms, bugs)
+        # a budget that is the sum of the same durations, added in another order, must let all of them run
+        limit = None if math.isinf(budget_ms) else budget_ms * (1 + 1e-9)
+        cycle = run_cycle(self.runner, self.service, self.cases, order, limit, bugs)
         if cycle.service_gone:
             raise InputError(
-                f"the service at {self.runner.origin} does not answer any more: see to it that it runs, and go on "
-                "with `python train.py resume=<the run>`"
+                f"the service at {self.runner.origin} does not answer: see to it that it runs; a run that had begun "
+                "goes on with `python train.py resume=<the run>`"
             )
         return cycle
 
-    def run_whole(self, build: np.ndarray) -> Cycle:
-        """Run every case on a build; on one of the embedded service that ran before, what came of it then."""
-        key = build.tobytes()
+    def run_whole(self, build: np.ndarray, name: str) -> Cycle:
+        """Run every case on a build; where that was done before, what came of it then.
+
+        Args:
+            name: of the cycle, such as `train 3`: another service may answer otherwise each time.
+        """
+        key = build.tobytes() if self.service is not None else name
         if key not in self.whole:
-            cycle = self.run(np.arange(len(self.cases)), build, None)
-            if self.service is None:
-                return cycle
-            self.whole[key] = cycle
+            self.whole[key] = self.run(np.arange(len(self.cases)), build)
         return self.whole[key]
 
     def close(self) -> None:
@@ -80,6 +85,14 @@ class Tested:
         self.runner.close()
         if self.service is not None:
             self.service.close()
+
+
+def blocked(cycle: Cycle) -> str:
+    """How much of a cycle was blocked and why, to be put into a sentence; empty where nothing was."""
+    found = np.flatnonzero(cycle.status == BLOCKED)
+    if not len(found):
+        return ""
+    return f" ({len(found)} of {len(cycle.status)} cases were blocked at last: {cycle.reasons[found[0]][:-1]})"
 
 
 def runnable(config: Config) -> Runnable:
@@ -90,6 +103,11 @@ def runnable(config: Config) -> Runnable:
     """
     if config.data == "history":
         raise InputError("env.mode=live runs test cases, and env.data=history has only their names: use env.data=qase")
+    if config.data == "qase" and config.base_url is None:
+        raise InputError(
+            "env.mode=live with env.data=qase needs the service that these cases are for: give its address as "
+            "env.base_url=https://…, or try the embedded project and its service with env.data=synthetic"
+        )
     if config.data == "synthetic":
         from rl_eval.envs.qase import service
 
@@ -173,10 +191,11 @@ def fingerprints(config: Config) -> dict[str, str]:
 
 
 def told(config: Config) -> dict[str, Any]:
-    """What is run and what cannot be, as JSON, to be saved with a run."""
+    """What is run and what cannot be, as JSON, to be saved with a run; constant are features of the cases alone."""
     found = runnable(config)
     return {
         "features": list(FEATURES),
+        "constant": list(constant_features(case_features(found.project))),
         "runnable_cases": len(found.project.cases),
         "not_runnable": [{"id": case.id, "title": case.title, "reason": reason} for case, reason in found.left_out],
     }

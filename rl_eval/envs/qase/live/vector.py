@@ -12,8 +12,8 @@ from rl_eval.envs.qase.cycles import is_security
 from rl_eval.envs.qase.features import FEATURES, HISTORY_FEATURES, case_features, history_features
 from rl_eval.envs.qase.live.cycle import Cycle
 from rl_eval.envs.qase.live.held_out import Builds, log_of
-from rl_eval.envs.qase.live.tested import Tested, connect, runnable, schedule
-from rl_eval.envs.qase.log import FAIL, NO_VERDICT
+from rl_eval.envs.qase.live.tested import Tested, blocked, connect, runnable, schedule
+from rl_eval.envs.qase.log import FAIL, NO_VERDICT, PASS
 from rl_eval.envs.qase.ranking import apfd, apfdc, mid_ranks, napfd, passing_behind
 from rl_eval.envs.qase.vector import QaseVector, pair_worth
 from rl_eval.errors import InputError
@@ -63,14 +63,14 @@ class LiveTraining(QaseVector):
     """Copies that train on a service as it answers.
 
     The first copy plays the cycle to come: at its end the cases run over HTTP by the levels that the agent gave, and
-    their verdicts join the newest `keep` cycles, which the other copies play. Its own steps earn nothing, since no
-    verdict was known; all that it found out is in the buffer when its next cycle begins. A copy alone plays the cycle
-    to come and one of the buffer in turn.
+    their verdicts join the newest `keep` cycles, of which the other copies play those with a failure. Its own steps
+    earn no pairs, since no verdict was known; all that it found out is in the buffer when its next cycle begins. A copy
+    alone plays the cycle to come and one of the buffer in turn.
 
     `warmup` cycles run whole before the first step.
     """
 
-    def __init__(self, config: Config, *, n_envs: int):
+    def __init__(self, config: Config, *, n_envs: int, autoreset: bool = True):
         self._project = runnable(config).project
         self._case_features = case_features(self._project)
         self._builds = schedule(config, "train", 256)
@@ -81,7 +81,7 @@ class LiveTraining(QaseVector):
         self._usable = np.zeros(self._places, bool)  # places whose cycle has a failure to learn from
         self._security = is_security(self._project)
         buffer = Buffer.empty(self._places + 1, self._security)
-        super().__init__(config, n_envs=n_envs, part="train", record=buffer)  # type: ignore[arg-type]
+        super().__init__(config, n_envs=n_envs, part="train", autoreset=autoreset, record=buffer)  # type: ignore[arg-type]
         self._pair_worth[:] = self._failure_share[:] = 0.0
 
     def reset(self, *, seed: int | list[int] | None = None, options: dict[str, Any] | None = None):
@@ -90,15 +90,14 @@ class LiveTraining(QaseVector):
         Raises:
             InputError: the service cannot be had, or no case fails in any cycle of the warm-up.
         """
-        if self._count == 0:
-            self._tested = connect(self.config)
-            for _ in range(self.config.warmup):
-                self._take(self._tested.run_whole(self._build()))
-            if not self._usable.any():
-                raise InputError(
-                    f"no case fails in {self.config.warmup} whole cycles, so there is nothing to learn from: test a "
-                    "service that has faults, or raise env.warmup"
-                )
+        self._tested = connect(self.config)
+        while self._count < self.config.warmup:
+            self._take(self._tested.run_whole(self._build(), f"train {self._count}"))
+        if self._count == self.config.warmup and not self._usable.any():
+            raise InputError(
+                f"no case fails in the {self.config.warmup} cycles of the warm-up{blocked(self._cycles[-1])}, so there "
+                "is nothing to learn from: test a service that has faults, or raise env.warmup"
+            )
         return super().reset(seed=seed, options=options)
 
     def _build(self) -> np.ndarray:
@@ -144,21 +143,24 @@ class LiveTraining(QaseVector):
         return milliseconds(budget) if isinstance(budget, str) else full_ms * budget
 
     def _run(self, copies: np.ndarray) -> dict[str, np.ndarray]:
-        facts = super()._run(copies)
-        pending = np.flatnonzero(self._episode[copies] == self._places)
-        if len(pending):
-            at, copy = int(pending[0]), int(copies[pending[0]])
-            order = np.argsort(-self._scores[copy], kind="stable")  # shown shuffled, so ties break at random
-            case = self._record.case[self._rows[copy]][order]
-            assert self._tested is not None
-            budget = float(self._budget_ms[self._places])
-            build = self._build()
-            cycle = self._tested.run(case, build, None if np.isinf(budget) else budget)
-            told = worth(cycle, case, self._scores[copy][order], build, self._security)
-            facts = {name: np.asarray(values, np.float64) for name, values in facts.items()}
-            for name, value in told.items():
-                facts[name][at] = value
-            self._take(cycle)
+        facts = {name: np.asarray(values, np.float64) for name, values in super()._run(copies).items()}
+        if copies[0] != 0 or self._episode[0] != self._places:
+            return facts
+        order = np.argsort(-self._scores[0], kind="stable")  # shown shuffled, so ties break at random
+        case, build, budget = self._record.case[self._rows[0]][order], self._build(), self._budget_ms[self._places]
+        assert self._tested is not None
+        cycle = self._tested.run(case, build, float(budget))
+        known = cycle.verdict[case] != NO_VERDICT  # what did not run, or was blocked, has no part in what it was worth
+        case, scores = case[known], self._scores[:1, order[known]]
+        failed, real = (cycle.verdict[case] == FAIL)[None], np.ones((1, len(case)), bool)
+        told = {
+            **worth(cycle, case, failed[0], build, self._security),
+            "apfd": apfd(mid_ranks(scores, real), failed, real)[0],
+            "apfdc": apfdc(np.arange(len(case))[None], failed, cycle.duration_ms[case][None], real)[0],
+        }
+        for name, value in told.items():
+            facts[name][0] = value
+        self._take(cycle)
         return facts
 
     def _draw(self, mask: np.ndarray) -> None:
@@ -166,16 +168,21 @@ class LiveTraining(QaseVector):
         super()._draw(mask)
 
     def _next_cycles(self, count: int) -> np.ndarray:
-        """The cycle to come for the first copy, and kept ones, each once before any comes again, for the others."""
+        """The cycle to come for the first copy, and kept ones, each once before any comes again, for the others.
+
+        Where none of the kept ones has a failure, the newest, from which nothing is learned.
+        """
         drawn: list[int] = [self._places] if self._turn else []
         drawable = self._usable.copy()
         drawable[(self._count + np.arange(SPARE)) % self._places] = False  # about to be written over
+        if not drawable.any():
+            drawable[(self._count - 1) % self._places] = True
         while len(drawn) < count:
             if self._cursor >= len(self._queue):
                 self._queue, self._cursor = self._rng.permutation(np.flatnonzero(drawable)), 0
-            place = int(self._queue[self._cursor]) if len(self._queue) else self._places
+            place = int(self._queue[self._cursor])
             self._cursor += 1
-            if place == self._places or drawable[place]:
+            if drawable[place]:
                 drawn.append(place)
         return np.array(drawn, np.int64)
 
@@ -190,9 +197,10 @@ class LiveTraining(QaseVector):
         return {**super().get_state(), "cycles": cycles, "buffer": buffer, "scales": scales, "count": self._count}
 
     def set_state(self, state: dict[str, Any]) -> None:
-        """Continue exactly where `get_state` was called.
+        """Continue exactly where `get_state` was called, without a warm-up.
 
         Raises:
+            InputError: the service cannot be had.
             ValueError: a state of another shape.
         """
         for name in _BUFFER:
@@ -204,7 +212,7 @@ class LiveTraining(QaseVector):
             getattr(self._record, name)[...] = state["buffer"][name]
         for name in _SCALES:
             getattr(self, f"_{name}")[...] = state["scales"][name]
-        self._count = int(state["count"])
+        self._tested, self._count = connect(self.config), int(state["count"])
         columns = {name: np.asarray(values) for name, values in state["cycles"].items()}
         none = ("",) * len(self._project.cases)
         self._cycles = [
@@ -220,7 +228,10 @@ _SCALES = ("usable", "pair_worth", "failure_share", "budget_ms")
 
 
 class LiveHeldOut(QaseVector):
-    """Held-out builds, each run over HTTP in the order that a policy gives it; `apfd` is that of the whole record."""
+    """Held-out builds, each run over HTTP in the order that a policy gives it.
+
+    `apfd` and `apfdc` are those of the whole record, what was found is what failed when it ran.
+    """
 
     def __init__(self, config: Config, builds: Builds, *, n_envs: int):
         self._builds, self._tested = builds, connect(config)
@@ -232,41 +243,34 @@ class LiveHeldOut(QaseVector):
         for at, copy in enumerate(copies):
             episode, length = int(self._episode[copy]), int(self._length[copy])
             rows, scores = self._rows[copy, :length], self._scores[copy, :length]
-            order = np.lexsort((self._ties(rows), -scores))
-            budget = float(self._budget_ms[episode])
-            build = self._builds.bugs[episode]
-            case = self._record.case[rows[order]]
-            cycle = self._tested.run(case, build, None if np.isinf(budget) else budget)
-            told = worth(cycle, case, scores[order], build, self._security)
-            for name in ("found", "napfd", "time_ranked", "security_passed", "bugs", "bugs_found"):
-                facts[name][at] = told[name]
+            rows = rows[np.lexsort((self._ties(rows), -scores))]
+            case, build = self._record.case[rows], self._builds.bugs[episode]
+            cycle = self._tested.run(case, build, float(self._budget_ms[episode]))
+            failed = (self._record.verdict[rows] == FAIL) | (cycle.verdict[case] == FAIL)
+            for name, value in worth(cycle, case, failed, build, self._security).items():
+                facts[name][at] = value
         return facts
 
 
 def worth(
-    cycle: Cycle, order: np.ndarray, scores: np.ndarray, build: np.ndarray, security: np.ndarray
+    cycle: Cycle, order: np.ndarray, failed: np.ndarray, build: np.ndarray, security: np.ndarray
 ) -> dict[str, float]:
-    """What a live cycle was worth, by `vector.OF_CYCLE`; failures that did not run are not known.
+    """What a live cycle found, by the names of `vector.OF_CYCLE`.
 
     Args:
-        order: `[C]` the cases as they were to run; `scores` `[C]` in that order.
+        order: `[K]` the cases that count, as they were to run.
+        failed: `[K]` which of them have a failure, whether it showed in this cycle or is known from another.
         build: `[B]` the bugs that were there.
         security: `[C]` by case.
     """
-    ran, verdict = cycle.ran[order], cycle.verdict[order]
-    known = (ran & (verdict != NO_VERDICT))[None]
-    failed = (verdict == FAIL)[None]
-    ranks = np.arange(1, len(order) + 1)[None]
-    found = int(np.bitwise_or.reduce(cycle.bugs)) if len(order) else 0
+    verdict, place, real = cycle.verdict[order], np.arange(len(order))[None], np.ones((1, len(order)), bool)
+    shown = verdict == FAIL
     return {
-        "apfd": float(apfd(mid_ranks(scores[None], known), failed & known, known)[0]),
-        "apfd_unseen": float("nan"),
-        "apfdc": float(apfdc(ranks - 1, failed & known, cycle.duration_ms[order][None], known)[0]),
-        "napfd": float(napfd(ranks, failed & known, known, known)[0]),
-        "failures": float((failed & known).sum()),
-        "found": float((failed & known).sum()),
-        "time_ranked": float(passing_behind(ranks - 1, failed & known, known, known)[0]),
-        "security_passed": float((known[0] & ~failed[0] & security[order]).sum()),
+        "napfd": float(napfd(place + 1, failed[None], shown[None], real)[0]),
+        "failures": float(failed.sum()),
+        "found": float(shown.sum()),
+        "time_ranked": float(passing_behind(place, failed[None], shown[None], real)[0]),
+        "security_passed": float(((verdict == PASS) & security[order]).sum()),
         "bugs": float(build.sum()),
-        "bugs_found": float(bin(found).count("1")),
+        "bugs_found": float(int(np.bitwise_or.reduce(cycle.bugs)).bit_count()),
     }
