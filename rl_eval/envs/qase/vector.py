@@ -6,9 +6,8 @@ from typing import Any
 
 import numpy as np
 from gymnasium.spaces import Box, Discrete
-from gymnasium.vector import AutoresetMode, VectorEnv
-from gymnasium.vector.utils import batch_space
 
+from rl_eval.envs.native import NativeVector
 from rl_eval.envs.qase.config import LEVELS, Config
 from rl_eval.envs.qase.cycles import Part, budgets_ms, load
 from rl_eval.envs.qase.features import FEATURES
@@ -24,7 +23,7 @@ OF_CYCLE = (
 _BEATS = np.sign(np.arange(LEVELS)[:, None] - np.arange(LEVELS)).astype(np.float32)
 
 
-class QaseVector(VectorEnv):
+class QaseVector(NativeVector):
     """One part of the record as a vector environment; see `rl_eval.envs` for the contract it keeps.
 
     An episode is a test cycle, a step is one of its cases, the action its priority level. After the last case the
@@ -40,17 +39,12 @@ class QaseVector(VectorEnv):
         record: what is played, where not the part of the config's data.
     """
 
-    backend = "native"
+    arrays = ("episode", "time", "length", "idle", "rows", "scores", "ahead", "time_behind")
 
     def __init__(self, config: Config, *, n_envs: int, part: str, autoreset: bool = True, record: Part | None = None):
-        self.config, self.part, self.num_envs, self.autoreset = config, part, n_envs, autoreset
-        self.single_observation_space = Box(-np.inf, np.inf, (len(FEATURES),), np.float32)
-        self.single_action_space = Discrete(LEVELS)
-        self.observation_space = batch_space(self.single_observation_space, n_envs)
-        self.action_space = batch_space(self.single_action_space, n_envs)
-        mode = AutoresetMode.SAME_STEP if autoreset else AutoresetMode.DISABLED
-        self.metadata = {"render_modes": [], "autoreset_mode": mode}
-        self._copy = np.arange(n_envs)
+        observation = Box(-np.inf, np.inf, (len(FEATURES),), np.float32)
+        super().__init__(observation, Discrete(LEVELS), n_envs=n_envs, autoreset=autoreset)
+        self.config, self.part = config, part
         self._rng = np.random.default_rng()
         self._queue, self._cursor = np.zeros(0, np.int64), 0  # cycles to come, an endless shuffle
         self._order = 0  # the seed of the permutation last asked for
@@ -69,7 +63,6 @@ class QaseVector(VectorEnv):
         self._episode = np.zeros(n, np.int64)  # index of each copy's cycle
         self._time = np.zeros(n, np.int64)
         self._length = np.ones(n, np.int64)
-        self._idle = np.ones(n, bool)
         self._rows = np.zeros((n, longest), np.int64)  # the executions of each copy's cycle, as they are shown
         self._scores = np.zeros((n, longest), np.float32)
         # [n, v, l]: of the cases already levelled with verdict v, how many run after level l less how many before
@@ -79,25 +72,6 @@ class QaseVector(VectorEnv):
         self._told: np.ndarray | None = None
         self._nothing = np.zeros(n, np.float32)
         self._nothing.flags.writeable = False
-
-    def reset(self, *, seed: int | list[int] | None = None, options: dict[str, Any] | None = None):
-        """Start every copy, or those in `options["reset_mask"]`, on a new cycle or on `options["episode"]`.
-
-        Raises:
-            ValueError: an episode that the part does not have.
-        """
-        options = options or {}
-        mask = np.asarray(options.get("reset_mask", np.ones(self.num_envs, bool)), bool)
-        if options.get("episode") is not None:
-            self._play(mask, np.asarray(options["episode"], np.int64), int(options.get("order", 0)))
-        else:
-            if seed is not None:
-                entropy = [seed] if isinstance(seed, int | np.integer) else [int(s) for s in seed]
-                self._rng = np.random.default_rng(np.random.SeedSequence(entropy))
-                self._queue, self._cursor = np.zeros(0, np.int64), 0
-            self._draw(mask)
-        self._idle[mask] = False
-        return self._observe(), {}
 
     def rank(self, scores: np.ndarray) -> None:
         """Say how early the cases of the next step are to run, `[N]`, the highest first, instead of by level."""
@@ -120,9 +94,7 @@ class QaseVector(VectorEnv):
         wait, over the cycle's time and failures. Summed that is 2·APFDc - 1 for the order by level, so that a quick
         case may run before a slow one that fails more often (Smith's rule).
         """
-        actions = np.asarray(actions)
-        if actions.shape != (self.num_envs,) or actions.min() < 0 or actions.max() >= LEVELS:
-            raise ValueError(f"actions must be {self.num_envs} integers from 0 to {LEVELS - 1}, not {actions!r}")
+        actions = self._checked(actions)
         record, copy = self._record, self._copy
         rows = self._rows[copy, self._time]
         verdict = record.verdict.take(rows)
@@ -222,6 +194,10 @@ class QaseVector(VectorEnv):
         self._time_behind[copies] = 0.0
         self._rows[copies] = self._record.start[episode][:, None]
 
+    def _seed(self, entropy: list[int]) -> None:
+        self._rng = np.random.default_rng(np.random.SeedSequence(entropy))
+        self._queue, self._cursor = np.zeros(0, np.int64), 0
+
     def _draw(self, mask: np.ndarray) -> None:
         """The next cycles of the endless shuffle, their cases shuffled."""
         copies = np.flatnonzero(mask)
@@ -257,26 +233,18 @@ class QaseVector(VectorEnv):
 
     def get_state(self) -> dict[str, Any]:
         """Everything that decides what comes next, as arrays and JSON values."""
-        arrays = {name: getattr(self, f"_{name}").copy() for name in _STATE}
-        return {**arrays, "queue": self._queue.copy(), "cursor": self._cursor, "rng": self._rng.bit_generator.state}
+        rng = self._rng.bit_generator.state
+        return {**super().get_state(), "queue": self._queue.copy(), "cursor": self._cursor, "rng": rng}
 
     def set_state(self, state: dict[str, Any]) -> None:
-        """Continue exactly where `get_state` was called, on an environment of the same config.
+        """Continue exactly where `get_state` was called.
 
         Raises:
             ValueError: a state of another shape.
         """
-        for name in _STATE:
-            own, given = getattr(self, f"_{name}"), np.asarray(state[name])
-            if own.shape != given.shape:
-                raise ValueError(f"state {name!r} has shape {given.shape}, and this environment has {own.shape}")
-        for name in _STATE:
-            getattr(self, f"_{name}")[...] = state[name]
+        super().set_state(state)
         self._queue, self._cursor = np.array(state["queue"], np.int64), int(state["cursor"])
         self._rng.bit_generator.state = state["rng"]
-
-
-_STATE = ("episode", "time", "length", "idle", "rows", "scores", "ahead", "time_behind")
 
 
 def pair_worth(failed: np.ndarray, passed: np.ndarray, full_ms: np.ndarray, timed: bool) -> np.ndarray:

@@ -6,16 +6,15 @@ from typing import Any
 
 import numpy as np
 from gymnasium.spaces import Box, Discrete
-from gymnasium.vector import AutoresetMode, VectorEnv
-from gymnasium.vector.utils import batch_space
 
+from rl_eval.envs.native import NativeVector
 from rl_eval.envs.threat.config import ACTIONS, ALERT, Config
 from rl_eval.envs.threat.data import load
 from rl_eval.envs.threat.order import Stream, arrange, blocks
 from rl_eval.envs.threat.preprocess import CLIP
 
 
-class ThreatVector(VectorEnv):
+class ThreatVector(NativeVector):
     """One part of the data as a vector environment; see `rl_eval.envs` for the contract it keeps.
 
     An episode is a block of `shift` flows and ends by truncation. While training the blocks come one after
@@ -25,21 +24,17 @@ class ThreatVector(VectorEnv):
     The default reward is minus the operational cost.
     """
 
-    backend = "native"
+    arrays = ("rows", "time", "length", "idle", "alerts", "alert_count")
 
     def __init__(self, config: Config, *, n_envs: int, part: str, autoreset: bool = True):
         dataset = load(config)
-        self.config, self.part, self.num_envs, self.autoreset = config, part, n_envs, autoreset
+        self.config, self.part = config, part
         self.category_names = dataset.category_names
         self._flows = dataset.parts[part]
         self._window = config.alert_window
         columns = self._flows.features.shape[1] + bool(self._window)
-        self.single_observation_space = Box(-CLIP, CLIP, (columns,), np.float32)
-        self.single_action_space = Discrete(len(ACTIONS))
-        self.observation_space = batch_space(self.single_observation_space, n_envs)
-        self.action_space = batch_space(self.single_action_space, n_envs)
-        mode = AutoresetMode.SAME_STEP if autoreset else AutoresetMode.DISABLED
-        self.metadata = {"render_modes": [], "autoreset_mode": mode}
+        observation = Box(-CLIP, CLIP, (columns,), np.float32)
+        super().__init__(observation, Discrete(len(ACTIONS)), n_envs=n_envs, autoreset=autoreset)
 
         self._costs = np.asarray(config.costs, np.float32).ravel()  # indexed by 4 * label + action
         self._flags = np.isin(np.arange(len(ACTIONS)), config.flag_actions).astype(np.int8)
@@ -48,36 +43,14 @@ class ThreatVector(VectorEnv):
         self._permutation: tuple[int, np.ndarray] | None = None  # the one last asked for by `order`
         # The flows each copy is to see, time first; one more than the shift: what would have come next.
         self._rows = np.zeros((config.shift + 1, n_envs), np.int32)
-        self._copy = np.arange(n_envs)
         self._time = np.zeros(n_envs, np.int64)
         self._length = np.full(n_envs, config.shift)
-        self._idle = np.ones(n_envs, bool)
         self._alerts = np.zeros((self._window, n_envs), np.int8)  # a ring, indexed by time modulo the window
         self._alert_count = np.zeros(n_envs, np.int32)
 
-    def reset(self, *, seed: int | list[int] | None = None, options: dict[str, Any] | None = None):
-        """Start every copy, or those in `options["reset_mask"]`, on a new block or on `options["episode"]`.
-
-        Raises:
-            ValueError: an episode that the part does not have.
-        """
-        options = options or {}
-        mask = np.asarray(options.get("reset_mask", np.ones(self.num_envs, bool)), bool)
-        if options.get("episode") is not None:
-            self._play(mask, np.asarray(options["episode"], np.int64), int(options.get("order", 0)))
-        else:
-            if seed is not None:
-                self._stream.seed([seed] if isinstance(seed, int | np.integer) else [int(s) for s in seed])
-            self._draw(mask)
-        self._idle[mask] = False
-        return self._observe(self._rows[self._time, self._copy]), {}
-
     def step(self, actions: np.ndarray):
         """Decide on one flow a copy; the outcome of an idle copy means nothing."""
-        actions = np.asarray(actions)
-        if actions.shape != (self.num_envs,) or actions.min() < 0 or actions.max() >= len(ACTIONS):
-            raise ValueError(f"actions must be {self.num_envs} integers from 0 to {len(ACTIONS) - 1}, not {actions!r}")
-        actions = actions.astype(np.int8)
+        actions = self._checked(actions).astype(np.int8)
         rows = self._rows[self._time, self._copy]
         cost = self._costs.take(self._label4.take(rows) + actions)
         outcome = {
@@ -96,18 +69,16 @@ class ThreatVector(VectorEnv):
         self._time += ~self._idle
         truncated = (self._time >= self._length) & ~self._idle
         infos: dict[str, Any] = {"outcome": outcome}
-        rows = self._rows[self._time, self._copy]
         if truncated.any():
-            infos["final_obs"], infos["_final_obs"] = self._observe(rows), truncated
+            infos["final_obs"], infos["_final_obs"] = self._observe(), truncated
             if self.autoreset:
                 self._draw(truncated)
-                rows = self._rows[self._time, self._copy]
             else:
                 self._idle |= truncated
-        return self._observe(rows), -cost, np.zeros(self.num_envs, bool), truncated, infos
+        return self._observe(), -cost, np.zeros(self.num_envs, bool), truncated, infos
 
-    def _observe(self, rows: np.ndarray) -> np.ndarray:
-        """`[N, D]` a fresh array, so that a caller may keep it."""
+    def _observe(self) -> np.ndarray:
+        rows = self._rows[self._time, self._copy]
         features = self._flows.features
         if not self._window:
             return features.take(rows, axis=0)
@@ -128,6 +99,9 @@ class ThreatVector(VectorEnv):
         self._time[mask] = 0
         self._alerts[:, mask] = 0
         self._alert_count[mask] = 0
+
+    def _seed(self, entropy: list[int]) -> None:
+        self._stream.seed(entropy)
 
     def _draw(self, mask: np.ndarray) -> None:
         """The next blocks of the endless stream."""
@@ -154,22 +128,13 @@ class ThreatVector(VectorEnv):
 
     def get_state(self) -> dict[str, Any]:
         """Everything that decides what comes next, as arrays and JSON values."""
-        arrays = {name: getattr(self, f"_{name}").copy() for name in _STATE}
-        return {**arrays, "stream": self._stream.get_state()}
+        return {**super().get_state(), "stream": self._stream.get_state()}
 
     def set_state(self, state: dict[str, Any]) -> None:
-        """Continue exactly where `get_state` was called, on an environment of the same config.
+        """Continue exactly where `get_state` was called.
 
         Raises:
             ValueError: a state of another shape.
         """
-        for name in _STATE:
-            own, given = getattr(self, f"_{name}"), np.asarray(state[name])
-            if own.shape != given.shape:
-                raise ValueError(f"state {name!r} has shape {given.shape}, and this environment has {own.shape}")
-        for name in _STATE:
-            getattr(self, f"_{name}")[...] = state[name]
+        super().set_state(state)
         self._stream.set_state(state["stream"])
-
-
-_STATE = ("rows", "time", "length", "idle", "alerts", "alert_count")
