@@ -283,6 +283,8 @@ class WorkersVector(GymnasiumVector):
                         worker.send(message)
                     asked.append(worker)
                 own()
+            except WorkerError as failure:  # it was gone before it could be asked
+                failures.append(failure)
             finally:  # whether or not that went well: no answer may be left for the next question
                 for worker in asked:
                     try:

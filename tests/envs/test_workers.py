@@ -184,15 +184,15 @@ def test_a_process_knows_no_torch():
     vector.close()
 
 
-def test_a_killed_process_is_an_error_within_a_second():
+@pytest.mark.parametrize("pause_s", [0.0, 0.1], ids=["while asked", "before it is asked"])
+def test_a_killed_process_is_an_error_that_says_so(pause_s):
     vector = ours("CartPole-v1", 2)
     vector.reset(seed=0)
     worker_of(vector).process.kill()
-    begun = time.monotonic()
+    time.sleep(pause_s)
     with pytest.raises(WorkerError, match=r"was killed by SIGKILL.*env\.workers=1"):  # noqa: PT012
         for _ in range(1000):
             vector.step(np.zeros(COPIES, int))
-    assert time.monotonic() - begun < 1
     for act in (lambda: vector.step(np.zeros(COPIES, int)), lambda: vector.reset(seed=0)):
         with pytest.raises(WorkerError, match="SIGKILL"):
             act()
