@@ -27,11 +27,13 @@ from agents.exploration import beta, epsilon, updates_due
 from agents.networks import arrays_of, load_arrays
 from agents.q_learning import QLearning
 from agents.q_metrics import NAN, Round, Told
-from agents.replay import ReplayBuffer
+from agents.replay import Batch, ReplayBuffer
+from agents.target_cache import TargetCache
 from agents.vitals import MEASUREMENTS, ROWS, modal_share, unit_shares
 
 ITERATION = 256  # env steps at least, so that a row of metrics costs little beside them
 TOGETHER = 2048  # rows that are drawn at once, where nothing that is learned between two updates changes the draw
+CACHED = 2  # target network: how many slots there may be, for each row that is drawn before it changes
 REMEDY = "lower lr, or set agent.normalize_reward=true"
 
 
@@ -79,6 +81,9 @@ class DQN:
             storage=config.storage,
             folder=Path(config.storage_folder) if config.storage_folder is not None else folder,
         )
+        # Beyond so many slots few are drawn twice before the target changes; and inputs must not change in between.
+        worth = min(CACHED * config.batch_size * config.target_every, self.buffer.size)
+        self.cache = TargetCache(worth if config.target == "hard" and not config.normalize_obs else 0, self.actions)
         self.obs_moments = normalize.Moments.empty((size,)) if config.normalize_obs else None
         self.reward_scale = normalize.RewardScale.start(envs.num_envs)
         self.largest_reward = -np.inf
@@ -157,7 +162,7 @@ class DQN:
             done=np.empty((steps, copies), bool),
             real=np.ones((steps, copies), bool),
         )
-        draws = rng.random((steps, copies))
+        draws, finals = rng.random((steps, copies)), []
         for t in range(steps):
             taken.obs[t] = self.obs  # before the step: an environment may write into the array it gave
             actions, obs, real = taken.actions[t], taken.obs[t], None
@@ -177,6 +182,7 @@ class DQN:
                 final_obs = np.zeros_like(obs)
                 for i in np.flatnonzero(truncated):
                     final_obs[i] = np.asarray(infos["final_obs"][i], np.float32).ravel()
+                finals.append(final_obs)
             taken.rewards[t] = rewards
             self.buffer.add(obs, actions, rewards, terminated, truncated, final_obs, real)
             for name, values in infos.get("reward_terms", {}).items():
@@ -185,7 +191,7 @@ class DQN:
             self.log.step(rewards, taken.done[t], real)
             self.env_steps += copies if real is None else int(real.sum())
             self.obs = np.asarray(next_obs, np.float32).reshape(copies, -1)
-        for name, array in (("rewards", taken.rewards), ("obs", taken.obs)):
+        for name, array in (("rewards", taken.rewards), ("obs", taken.obs), ("final_obs", np.array(finals))):
             if not np.isfinite(array).all():
                 where = ", ".join(str(int(i)) for i in np.argwhere(~np.isfinite(array))[0])
                 raise FloatingPointError(f"the environment returned a number that is not finite: {name}[{where}]")
@@ -216,7 +222,7 @@ class DQN:
             inputs, next_inputs = self._inputs(batch.obs), self._inputs(batch.next_obs)
             returns = batch.returns / deviation
             # One pass of the target network serves all updates until it changes.
-            next_q = learner.target_values.q_values(next_inputs) if config.target == "hard" else None
+            next_q = self._target_q(batch, next_inputs) if config.target == "hard" else None
             for first in range(0, together * rows, rows):
                 part = slice(first, first + rows)
                 after = learner.target_values.q_values(next_inputs[part]) if next_q is None else next_q[part]
@@ -232,6 +238,7 @@ class DQN:
                     learner.sync(config.tau)
                 elif self.gradient_steps % config.target_every == 0:
                     learner.sync(1.0)
+                    self.cache.forget()
             told.weights.append(batch.weights)
             told.ages.append(batch.age)
             told.drawn.append(batch.index)
@@ -240,6 +247,13 @@ class DQN:
                 if not np.isfinite(td).all():
                     raise FloatingPointError(f"a TD error is not finite after {self.env_steps} env steps: {REMEDY}")
                 self.buffer.update_priorities(batch.index, td)
+
+    def _target_q(self, batch: Batch, next_inputs: np.ndarray) -> np.ndarray:
+        """Q `[B, A]` of the target network on what follows each transition."""
+        compute = self.learner.target_values.q_values
+        if self.buffer.filled > self.cache.slots:
+            return compute(next_inputs)
+        return self.cache.q_values(batch.next_index, batch.next_written, next_inputs, compute)
 
     def _vitals(self) -> dict[str, float]:
         """Signs of health on the latest transitions that can be drawn, about 20 times a run; see `vitals.py`."""
@@ -286,6 +300,7 @@ class DQN:
         for prefix, own in (
             ("target", arrays_of(self.learner.target)),
             ("optimizer", self.learner.optimizer.state()),
+            ("target_cache", self.cache.state(self.buffer.filled)),
             ("replay", replayed),
             ("log", log),
         ):
@@ -314,6 +329,7 @@ class DQN:
         load_arrays(self.learner.target, below("target."))
         self.obs_moments = policy.unpack_moments("obs", arrays)
         self.learner.optimizer.load_state(below("optimizer."))
+        self.cache.load_state(below("target_cache."))
         self.buffer.load_state(below("replay."), meta["replay"])
         self.log = EpisodeLog.restore(below("log."), meta)
         self.obs = np.array(arrays["collect.obs"])

@@ -52,6 +52,10 @@ class _Room:
         hidden, gradients = ([np.empty((rows, len(layer.bias)), np.float32) for layer in layers[:-1]] for _ in "hg")
         return cls(hidden, gradients, np.ones(rows, np.float32))
 
+    def first(self, rows: int) -> _Room:
+        """A part of it."""
+        return _Room([a[:rows] for a in self.hidden], [a[:rows] for a in self.gradients], self.ones[:rows])
+
 
 class Perceptron:
     """Linear layers with tanh or ReLU between them: `forward`, then `backward` into their gradients.
@@ -64,6 +68,7 @@ class Perceptron:
         self._layers = list(layers)
         self._matmul = matmul
         self._tanh = activation == "tanh"
+        self._largest = _Room.of(0, self._layers)
         self._rooms: dict[int, _Room] = {}
 
     def forward(self, x: np.ndarray) -> np.ndarray:
@@ -96,11 +101,13 @@ class Perceptron:
                     upstream *= hidden > 0.0
 
     def _room(self, rows: int) -> _Room:
-        # Two sizes take turns, collection's and the minibatch's; every other is seen once in a while.
+        # Memory that was written to before, since the system gives new memory slowly; a few sizes take turns.
         if rows not in self._rooms:
-            if len(self._rooms) > 3:
+            if rows > len(self._largest.ones) or len(self._rooms) > 3:
                 self._rooms.clear()
-            self._rooms[rows] = _Room.of(rows, self._layers)
+            if rows > len(self._largest.ones):
+                self._largest = _Room.of(rows, self._layers)
+            self._rooms[rows] = self._largest.first(rows)
         return self._rooms[rows]
 
 

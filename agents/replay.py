@@ -17,7 +17,7 @@ import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import IO, Any, Literal
 
 import numpy as np
 
@@ -25,6 +25,7 @@ from agents.sum_tree import SumTree
 
 PRIORITY_EPSILON = 1e-6  # added to every |TD error|, so that no transition is lost
 TERMINATED, TRUNCATED = 1, 2
+PIECE = 1 << 20  # bytes that are written at once
 count = np.count_nonzero  # of a few flags: a tenth of the time of `any`
 
 
@@ -39,6 +40,8 @@ class Batch:
     discounts: np.ndarray  # [B] of the value of `next_obs`: γ^k after k steps, 0 after a termination
     weights: np.ndarray  # [B] importance weights, the largest in the buffer 1
     index: np.ndarray  # [B] int64, for `update_priorities`
+    next_index: np.ndarray  # [B] int64, the slots of `next_obs`
+    next_written: np.ndarray  # [B] int64, env steps there had been when these were written
     age: np.ndarray  # [B] int64, env steps since its row was added
 
 
@@ -101,7 +104,7 @@ class ReplayBuffer:
             "actions": (action_dtype, tuple(action_shape)),
             "rewards": (np.float32, ()),
             "ends": (np.uint8, ()),  # 0, TERMINATED or TRUNCATED
-            "steps": (np.int64, ()),  # env steps there had been, those of its row included
+            "steps": (np.int64, ()),  # env steps there had been, those of its row included; of fillers too
         }
         self._ring = {
             name: allocate((self.size, *shape), np.dtype(dtype), storage, folder)
@@ -147,32 +150,33 @@ class ReplayBuffer:
         Raises:
             ValueError: an episode was truncated, and what it ended on is not given.
         """
-        terminated = np.asarray(terminated, bool)
-        truncated = np.asarray(truncated, bool) > terminated  # and not terminated
+        terminated, truncated = np.asarray(terminated, bool), np.asarray(truncated, bool)
         if count(self._unfinished if real is None else self._unfinished & real):
             raise ValueError("a truncated episode goes on: the row after it must be a filler (real=False)")
-        if real is None:
-            copies = self._copies
-            if final_obs is None and count(truncated):
-                raise ValueError("an episode was truncated and final_obs is None: give what it ended on")
-        else:
+        copies: slice | np.ndarray = slice(None)
+        ended = bool(count(terminated | truncated))  # seldom: most steps need no more than what comes before it
+        if real is not None:
             self._close(np.flatnonzero(~real & (self._open > 0)), obs)
             copies = np.flatnonzero(real)
             obs, actions, rewards = obs[copies], np.asarray(actions)[copies], np.asarray(rewards)[copies]
-        whole = copies[self._open[copies] == self.n_step]  # this observation is the last that these need
-        self._make_ready(whole, self._ahead[-1])
+        elif ended and final_obs is None and count(truncated > terminated):
+            raise ValueError("an episode was truncated and final_obs is None: give what it ended on")
+        ring, n = self._ring, self.n_step
         slots = self._write(copies, obs)
-        self._ring["actions"][slots] = actions
-        self._ring["rewards"][slots] = rewards
-        self._ring["ends"][slots] = terminated[copies] * TERMINATED + truncated[copies] * TRUNCATED
-        self.env_steps += len(copies)
-        self._ring["steps"][slots] = self.env_steps
-        self._open[copies] = np.minimum(self._open[copies] + 1, self.n_step)
-        if count(terminated):
-            self._finish(copies[terminated[copies]])
-        if count(truncated):
+        whole = self._open[copies] == n  # this observation is the last that these need
+        if count(whole):
+            self._make_ready((slots[whole] - n * self.n_envs) % self.size)
+        ring["actions"][slots] = actions
+        ring["rewards"][slots] = rewards
+        ring["ends"][slots] = 0
+        self.env_steps += len(slots)
+        ring["steps"][slots] = self.env_steps
+        self._open[copies] = np.minimum(self._open[copies] + 1, n)
+        if ended:
+            ring["ends"][slots] = np.where(terminated, TERMINATED, truncated * TRUNCATED)[copies]
+            self._finish(np.flatnonzero(terminated))
+            truncated = truncated > terminated  # and not terminated
             if real is None:
-                assert final_obs is not None
                 self._close(np.flatnonzero(truncated), final_obs)
             else:
                 self._unfinished |= truncated & real
@@ -217,15 +221,17 @@ class ReplayBuffer:
         rewards[1:][past] = 0.0
         steps = n - past.sum(axis=0)
         terminated = ends[steps - 1, np.arange(batch_size)] == TERMINATED
-        after = index + (steps - terminated) * n_envs
+        after = (index + (steps - terminated) * n_envs) % self.size
         return Batch(
             obs=ring["obs"].take(index, axis=0),
             actions=ring["actions"].take(index, axis=0),
             returns=rewards.sum(axis=0).astype(np.float32),
-            next_obs=ring["obs"].take(after, axis=0, mode="wrap"),
+            next_obs=ring["obs"].take(after, axis=0),
             discounts=np.where(terminated, 0.0, self._powers.take(steps)).astype(np.float32),
             weights=weights,
             index=index,
+            next_index=after,
+            next_written=ring["steps"].take(after),
             age=self.env_steps - ring["steps"].take(index),
         )
 
@@ -245,9 +251,14 @@ class ReplayBuffer:
         self._tree.set(index, np.where(self._ready[index], weights, 0.0))
         self._largest = max(self._largest, float(weights.max(initial=0.0)))
 
+    @property
+    def filled(self) -> int:
+        """How many of the first slots hold all that has been added."""
+        return min(int(self._written.max()), self.rows) * self.n_envs
+
     def state(self) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
         """Everything, as views of what has been filled, to be written before the next change; and JSON."""
-        filled = min(int(self._written.max()), self.rows) * self.n_envs
+        filled = self.filled
         arrays = {name: array[:filled] for name, array in self._ring.items()}
         arrays["ready"] = self._ready[:filled]
         if self._tree is not None:
@@ -287,26 +298,21 @@ class ReplayBuffer:
         self._unfinished[:] = arrays["unfinished"]
         self.env_steps, self._largest = meta["env_steps"], meta["largest"]
 
-    def _write(self, copies: np.ndarray, obs: np.ndarray) -> np.ndarray:
+    def _write(self, copies: slice | np.ndarray, obs: np.ndarray) -> np.ndarray:
         """Put observations `[C, …]` into the next slots of some copies, which are given back."""
-        slots = self._written[copies] % self.rows * self.n_envs + copies
+        slots = self._written[copies] % self.rows * self.n_envs + self._copies[copies]
         self._written[copies] += 1
-        gone = slots[self._ready[slots]]
-        if gone.size:
-            self._ready[gone] = False
-            self._count -= gone.size
+        gone = self._ready[slots]
+        if count(gone):
+            self._ready[slots] = False
+            self._count -= int(count(gone))
             if self._tree is not None:
-                self._tree.set(gone, 0.0)
+                self._tree.set(slots[gone], 0.0)
         self._ring["obs"][slots] = obs
         return slots
 
-    def _make_ready(self, copies: np.ndarray, back: np.ndarray, which: np.ndarray | None = None) -> None:
-        """Let the slots that lie `back` `[K]` behind the latest of some copies `[C]` be drawn; `which` `[C, K]`."""
-        if not copies.size:
-            return
-        latest = (self._written[copies] - 1) % self.rows * self.n_envs + copies
-        slots = (latest[:, None] - back) % self.size
-        slots = slots.ravel() if which is None else slots[which]
+    def _make_ready(self, slots: np.ndarray) -> None:
+        """Let some slots, which could not be drawn, be drawn."""
         self._ready[slots] = True
         self._count += slots.size
         if self._tree is not None:
@@ -314,19 +320,23 @@ class ReplayBuffer:
 
     def _finish(self, copies: np.ndarray) -> None:
         """Everything that the latest transitions of some copies need is there."""
-        self._make_ready(copies, self._ahead[:, 0], np.arange(self.n_step) < self._open[copies, None])
-        self._open[copies] = 0
+        if copies.size:
+            latest = (self._written[copies] - 1) % self.rows * self.n_envs + copies
+            slots = (latest[:, None] - self._ahead[:, 0]) % self.size  # [C, n]
+            self._make_ready(slots[np.arange(self.n_step) < self._open[copies, None]])
+            self._open[copies] = 0
 
-    def _close(self, copies: np.ndarray, obs: np.ndarray) -> None:
+    def _close(self, copies: np.ndarray, obs: np.ndarray | None) -> None:
         """Write what the episodes of some copies ended on, one of `obs` `[N, …]` each."""
         if copies.size:
+            assert obs is not None
             self._finish(copies)
-            self._write(copies, obs[copies])
+            self._ring["steps"][self._write(copies, obs[copies])] = self.env_steps
             self._unfinished[copies] = False
 
     def _uniform(self, batch_size: int, rng: np.random.Generator) -> np.ndarray:
         """Slots that can be drawn, by drawing among all that are filled until there are enough."""
-        filled = min(int(self._written.max()), self.rows) * self.n_envs
+        filled = self.filled
         found = np.empty(0, np.int64)
         while found.size < batch_size:
             missing = batch_size - found.size
@@ -354,7 +364,21 @@ def allocate(
         if free < needed:
             raise ValueError(f"{folder} has {free:,} bytes free, and the replay buffer needs {needed:,}: {remedy}")
         with tempfile.TemporaryFile(dir=folder) as file:
-            os.posix_fallocate(file.fileno(), 0, needed)  # a file with holes would fail in the midst of training
+            reserve(file, needed)
             return np.asarray(np.memmap(file, dtype, "r+", shape=shape))
     except OSError as error:
         raise ValueError(f"{folder} cannot hold the replay buffer ({error.strerror}): {remedy}") from error
+
+
+def reserve(file: IO[bytes], size: int) -> None:
+    """Give a new file `size` zeros and their room on the disk: one with holes would fail in the midst of training.
+
+    Raises:
+        OSError: there is no room.
+    """
+    if hasattr(os, "posix_fallocate"):
+        os.posix_fallocate(file.fileno(), 0, size)
+        return
+    for done in range(0, size, PIECE):  # macOS has no such call
+        file.write(bytes(min(PIECE, size - done)))
+    file.flush()

@@ -9,6 +9,7 @@ from rl_eval.diagnostics._reading import Reading, finite
 from rl_eval.diagnostics._registry import diagnostic
 from rl_eval.errors import InputError
 
+NAMES = ("obs.count", "obs.mean", "obs.m2")
 RESTORE = "Restore the snapshot from where it was copied, or train again: a network sees other numbers without them."
 
 
@@ -20,7 +21,7 @@ def normaliser_not_restored(reading: Reading) -> Finding | None:
         return None
     arrays, meta = snapshot
     count = _number(arrays.get("obs.count"))
-    if asked and not {"obs.count", "obs.mean", "obs.m2"} <= arrays.keys():
+    if asked and not arrays.keys() >= set(NAMES):
         return _finding(
             "agent.normalize_obs=true, and the judged snapshot holds no observation statistics",
             "The policy learned on normalised observations and is judged on raw ones. " + RESTORE,
@@ -46,17 +47,17 @@ def normaliser_not_restored(reading: Reading) -> Finding | None:
 
 def _differs_from_resume_point(reading: Reading, arrays: dict[str, np.ndarray], steps: float | None) -> str | None:
     """Snapshot and resume point of one env step hold the same statistics."""
-    from rl_eval.run import read_checkpoint, steps_in
+    from rl_eval.run import read_arrays, steps_in
 
     points = [path for path in steps_in(reading.path / "resume") if steps and path.name == f"step_{steps:.0f}"]
     if not points:
         return None
     try:
-        state, _ = read_checkpoint(points[-1], "state")
+        state = read_arrays(points[-1], "state", [f"agent.{name}" for name in NAMES])  # a replay buffer lies there too
     except InputError as error:
         reading.missing.append(str(error))
         return None
-    for name in ("obs.count", "obs.mean", "obs.m2"):
+    for name in NAMES:
         there = state.get(f"agent.{name}")
         if there is not None and not np.array_equal(there, arrays[name]):
             return f"{name} of the judged snapshot differs from resume/{points[-1].name}, taken at the same env step"

@@ -7,6 +7,7 @@ fsynced and renamed, so a reader never sees half of one.
 from rl_eval.run._checkpoint import (
     DamagedError,
     join_state,
+    read_arrays,
     read_checkpoint,
     remove_directory,
     split_state,
@@ -42,6 +43,7 @@ __all__ = [
     "held",
     "is_sweep",
     "join_state",
+    "read_arrays",
     "read_checkpoint",
     "read_json",
     "read_metrics",

@@ -8,7 +8,7 @@ import mmap
 import os
 import re
 import shutil
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from io import BufferedReader
 from pathlib import Path
 from typing import Any
@@ -17,10 +17,12 @@ import numpy as np
 
 from rl_eval.errors import InputError
 from rl_eval.run._files import as_json, aside, fsync, naming, read_json, write_durably
-from rl_eval.run._safetensors import parts, views
+from rl_eval.run._safetensors import parts, read_some, views
 
 MAX_CHECKPOINT_BYTES = 4 << 30
+MAX_SOME_BYTES = 64 << 20
 _MAX_SUMS_BYTES = 4096
+_PIECE = 1 << 20
 
 
 class DamagedError(InputError):
@@ -76,15 +78,36 @@ def read_checkpoint(
     sums = _sums(directory / f"{name}.sha256")
     file = directory / f"{name}.safetensors"
     content = _mapped(file) if mapped else _bytes(file, MAX_CHECKPOINT_BYTES)
-    _require_whole(file, content, sums)
+    _require_whole(file, [content], sums)
     file = directory / f"{name}.json"
-    _require_whole(file, _bytes(file, MAX_CHECKPOINT_BYTES), sums)
+    _require_whole(file, [_bytes(file, MAX_CHECKPOINT_BYTES)], sums)
     try:
         return views(content), read_json(file)
     except ValueError as error:
         raise DamagedError(f"{directory / name}.safetensors is not a safetensors file ({error})") from error
     except InputError as error:
         raise DamagedError(str(error)) from error
+
+
+def read_arrays(
+    directory: Path, name: str, names: Collection[str], *, most: int = MAX_SOME_BYTES
+) -> dict[str, np.ndarray]:
+    """Those arrays of these names that a checkpoint has, where the others may be as large as memory.
+
+    Raises:
+        DamagedError: the file is missing, truncated or altered, or these take more than `most` bytes.
+    """
+    sums = _sums(directory / f"{name}.sha256")
+    file = directory / f"{name}.safetensors"
+    with _opened(file) as (opened, size):
+        if size > MAX_CHECKPOINT_BYTES:
+            raise DamagedError(f"{file} is larger than {MAX_CHECKPOINT_BYTES:,} bytes, so it is not a file of ours")
+        _require_whole(file, iter(lambda: opened.read(_PIECE), b""), sums)
+        opened.seek(0)
+        try:
+            return read_some(opened, size, names, most)
+        except ValueError as error:
+            raise DamagedError(f"{file} is not a safetensors file of ours ({error})") from error
 
 
 def _sums(file: Path) -> dict[str, str]:
@@ -94,8 +117,8 @@ def _sums(file: Path) -> dict[str, str]:
     return {match[2]: match[1] for match in found if match}
 
 
-def _require_whole(file: Path, content: bytearray | mmap.mmap, sums: Mapping[str, str]) -> None:
-    if _sha256([content]) != sums.get(file.name):
+def _require_whole(file: Path, content: Iterable[bytes | bytearray | mmap.mmap], sums: Mapping[str, str]) -> None:
+    if _sha256(content) != sums.get(file.name):
         raise DamagedError(f"{file} is truncated or altered (its SHA-256 differs)")
 
 

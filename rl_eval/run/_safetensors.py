@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from mmap import mmap
+from operator import index
+from typing import BinaryIO
 
 import numpy as np
 
@@ -57,19 +59,51 @@ def views(content: bytes | bytearray | mmap) -> dict[str, np.ndarray]:
     Raises:
         ValueError: it is not of this format.
     """
-    length = int.from_bytes(content[:8], "little")
-    start = 8 + length
-    if len(content) < 8 or length > MAX_HEADER_BYTES or start > len(content):
+    start = _header_end(content[:8], len(content))
+    places = _places(content[8:start], len(content) - start)
+    return {name: np.ndarray(shape, dtype, content, start + begin) for name, (dtype, shape, begin, _) in places.items()}
+
+
+def read_some(file: BinaryIO, size: int, names: Collection[str], most: int) -> dict[str, np.ndarray]:
+    """Those arrays of these names that a file of `size` bytes has; the others are not read.
+
+    Raises:
+        ValueError: it is not of this format, or these take more than `most` bytes.
+    """
+    start = _header_end(file.read(8), size)
+    places = _places(file.read(start - 8), size - start)
+    wanted = {name: place for name, place in places.items() if name in names}
+    if sum(end - begin for _, _, begin, end in wanted.values()) > most:
+        raise ValueError(f"{', '.join(sorted(wanted))} are larger than {most:,} bytes")
+    arrays = {}
+    for name, (dtype, shape, begin, end) in wanted.items():
+        file.seek(start + begin)
+        arrays[name] = np.frombuffer(file.read(end - begin), dtype).reshape(shape)
+    return arrays
+
+
+def _header_end(first: bytes | bytearray, size: int) -> int:
+    """Where the header of a file of `size` bytes ends, of which the first 8 are given."""
+    start = 8 + int.from_bytes(first, "little")
+    if len(first) < 8 or start - 8 > MAX_HEADER_BYTES or start > size:
         raise ValueError("it has no header")
+    return start
+
+
+def _places(header: bytes | bytearray, size: int) -> dict[str, tuple[np.dtype, tuple[int, ...], int, int]]:
+    """Type and shape of each array, and where in the `size` bytes after the header it begins and ends."""
     try:
-        header = json.loads(content[8:start])
-        header.pop("__metadata__", None)
-        arrays = {}
-        for name, given in header.items():
-            dtype, shape, (begin, end) = np.dtype(DTYPES[given["dtype"]]), tuple(given["shape"]), given["data_offsets"]
-            if end - begin != math.prod(shape) * dtype.itemsize or not 0 <= begin <= end <= len(content) - start:
+        given = json.loads(header)
+        given.pop("__metadata__", None)
+        places = {}
+        for name, each in given.items():
+            dtype, shape = np.dtype(DTYPES[each["dtype"]]), tuple(map(index, each["shape"]))
+            begin, end = map(index, each["data_offsets"])
+            if any(not 0 <= length < 1 << 63 for length in shape):
+                raise ValueError(f"{name!r} has shape {shape}")
+            if end - begin != math.prod(shape) * dtype.itemsize or not 0 <= begin <= end <= size:
                 raise ValueError(f"{name!r} lies outside of it")
-            arrays[name] = np.ndarray(shape, dtype, content, start + begin)
+            places[name] = (dtype, shape, begin, end)
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         raise ValueError(f"its header is wrong: {type(error).__name__}: {error}") from error
-    return arrays
+    return places

@@ -16,6 +16,7 @@ from agents import q_policy
 from agents.config import DQNConfig, QNetworkConfig
 from agents.exploration import beta, epsilon, updates_due
 from agents.q_metrics import Told, largest_return
+from agents.target_cache import TargetCache
 from tests.agents.test_next_step import MIXED, Scripted
 from tests.agents.test_on_policy import BOX, DISCRETE, Walk, everything
 
@@ -133,6 +134,47 @@ def _joined(batches):
     )
 
 
+@pytest.mark.parametrize(("mode", "double"), [("same", False), ("same", True), ("next", True)])
+def test_the_target_of_what_was_drawn_before_is_the_target(mode, double):
+    """With the cache and without it, over a ring that goes round, resets of either kind, and copies of the network."""
+    agents, computed = [], [0, 0]
+    for which, cached in enumerate((True, False)):
+        envs = Walk(4) if mode == "same" else Scripted(AutoresetMode.NEXT_STEP, 4, MIXED)
+        agent = build(DQNConfig(n_envs=4, n_step=2, double=double, **{**SMALL, "target_every": 40}), envs)
+        if not cached:
+            agent.cache = TargetCache(0, agent.actions)
+        compute = agent.learner.target_values.q_values
+
+        def counting(inputs, which=which, compute=compute):
+            computed[which] += len(inputs)
+            return compute(inputs)
+
+        agent.learner.target_values.q_values = counting
+        iterate(agent, 4)
+        agent.start([9] * 4, cut=True)
+        iterate(agent, 12)
+        agents.append(agent)
+    assert agents[0].env_steps > 2 * agents[0].buffer.size
+    assert computed[1] == 8 * agents[1].gradient_steps
+    assert computed[0] < 0.6 * computed[1]
+    np.testing.assert_allclose(*(agent.learner.flat.parameter.detach() for agent in agents), rtol=1e-4, atol=1e-5)
+
+
+def test_the_cache_is_not_used_where_few_would_be_found_or_inputs_change():
+    slots = [
+        build(DQNConfig(**{**SMALL, "buffer_size": 10**5, **changes}), Walk(1)).cache.slots
+        for changes in ({}, {"buffer_size": 90}, {"target": "soft"}, {"normalize_obs": True})
+    ]
+    assert slots == [2 * 8 * 10, 90, 0, 0]
+    agent = build(DQNConfig(n_envs=2, **SMALL), Walk(2))
+    used = agent.cache.q_values
+    agent.cache.q_values = lambda *a: (fills.append(agent.buffer.filled), used(*a))[1]
+    fills: list[int] = []
+    iterate(agent, 60)
+    assert 140 < max(fills) <= 160
+    assert agent.buffer.filled == 200
+
+
 # -- what is learned from ----------------------------------------------------------------------------------------------
 
 
@@ -218,6 +260,60 @@ def test_environments_started_anew_join_no_two_episodes():
             assert returned == pytest.approx(expected, rel=1e-5)
 
 
+class Frames(Line):
+    """As `Line`, seen as float64 or as bytes, [1, 2] of either."""
+
+    def __init__(self, dtype):
+        super().__init__(1)
+        self.single_observation_space = gym.spaces.Box(0, 255, (1, 2), dtype)
+        self.observation_space = batch_space(self.single_observation_space, 1)
+
+    def _seen(self):
+        return np.stack([self.at, self.at + 0.25], axis=2).astype(self.single_observation_space.dtype)
+
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed)
+        return self._seen(), {}
+
+    def step(self, actions):
+        _, rewards, terminated, _, infos = super().step(actions)
+        ends = self.at[:, 0] % 5 == 0
+        seen = self._seen()
+        final = np.empty(1, object)
+        final[0] = seen[0]
+        if ends.all():
+            self.at = self.at + 20
+        return self._seen(), rewards, terminated, ends, {**infos, "final_obs": final}
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.uint8])
+def test_observations_of_any_dtype_and_shape_are_learned_from_as_float32(dtype):
+    agent = build(DQNConfig(train_every=2, **{**SMALL, "learning_starts": 10**6}), Frames(dtype))
+    iterate(agent, 2)
+    assert (agent.obs.dtype, agent.obs.shape) == (np.float32, (1, 2))
+    batch = agent.buffer.sample(10, np.random.default_rng(0))
+    assert batch.obs.dtype == np.float32
+    np.testing.assert_array_equal(batch.next_obs, batch.obs + 1)  # also where an episode was truncated
+    np.testing.assert_allclose(batch.obs[:, 1] - batch.obs[:, 0], 0.25 if dtype is np.float64 else 0.0)
+
+
+def test_both_ends_at_once_are_a_termination():
+    envs = Walk(4)
+    step = envs.step
+
+    def both(actions):
+        obs, rewards, terminated, truncated, infos = step(actions)
+        return obs, rewards, terminated | truncated, terminated | truncated, infos
+
+    envs.step = both
+    agent = build(DQNConfig(n_envs=4, **{**SMALL, "learning_starts": 10**6}), envs)
+    iterate(agent, 8)
+    ring, used = agent.buffer.state()[0], len(agent.buffer)
+    assert np.count_nonzero(ring["ends"] == 1) > 5
+    assert not (ring["ends"] == 2).any()
+    assert used >= agent.buffer.filled - 4  # no slot went to a filler
+
+
 class Reusing(Line):
     """Writes every observation into the one array that it gives."""
 
@@ -266,6 +362,7 @@ def test_scales_are_those_of_the_moment_of_the_draw():
 
 CASES = {
     "plain": DQNConfig(n_envs=4, **SMALL),
+    "cached": DQNConfig(n_envs=4, n_step=2, **{**SMALL, "target_every": 40}),
     "everything": DQNConfig(
         n_envs=4, n_step=3, dueling=True, prioritized=True, target="soft", normalize_obs=True, normalize_reward=True,
         exploration="exponential", lr_schedule="linear", updates_per_step=0.3, loss="squared", **SMALL,
@@ -381,6 +478,17 @@ def test_numbers_that_are_not_finite_end_it():
     agent.envs.position[:] = np.nan
     with pytest.raises(FloatingPointError, match=r"not finite: rewards\[0, 0\]"):
         iterate(agent, 1)
+    last = build(DQNConfig(**SMALL), Frames(np.float64))
+    step = last.envs.step
+
+    def ends_nowhere(actions):
+        *given, infos = step(actions)
+        infos["final_obs"][0] = infos["final_obs"][0] + np.inf
+        return *given, infos
+
+    last.envs.step = ends_nowhere
+    with pytest.raises(FloatingPointError, match=r"not finite: final_obs\[0, 0, 0\]"):
+        iterate(last, 3)
     wild = build(DQNConfig(n_envs=4, lr=1e30, prioritized=True, **SMALL), Walk())
     with pytest.raises(FloatingPointError, match=r"(weight|loss|TD error) is"), np.errstate(all="ignore"):
         iterate(wild, 20)

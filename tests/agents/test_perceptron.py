@@ -42,6 +42,19 @@ def test_what_a_snapshot_says_equals_torchs(seed, space, activation, widths, dro
         np.testing.assert_array_equal(plain.log_std, expected.log_std)
 
 
+def test_batches_of_any_sizes_take_turns():
+    """What a pass leaves behind in the memory that is used again is not seen by the next."""
+    config = NetworkConfig(widths=[6, 5], activation="relu")
+    rng = np.random.default_rng(0)
+    network = ActorCritic(5, SPACES["discrete"], config, rng)
+    arrays = arrays_of(network)
+    one = PlainActorCritic(arrays, 5, SPACES["discrete"], config)
+    for rows in (3, 1, 40, 7, 2, 40, 39, 64, 3, 1, 5, 6):
+        inputs = rng.normal(size=(rows, 5)).astype(np.float32)
+        alone = PlainActorCritic(arrays, 5, SPACES["discrete"], config).parameters_of_actions(inputs)
+        np.testing.assert_allclose(one.parameters_of_actions(inputs), alone, rtol=1e-6)
+
+
 def test_arrays_of_another_network_are_named():
     config = NetworkConfig(widths=[4])
     arrays = arrays_of(ActorCritic(5, SPACES["box"], config, np.random.default_rng(0)))

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from agents.replay import PRIORITY_EPSILON, ReplayBuffer
+from agents.replay import PIECE, PRIORITY_EPSILON, ReplayBuffer, reserve
 
 ROOT = Path(__file__).resolve().parents[2]
 GAMMA = 0.75
@@ -109,6 +109,7 @@ def everything(buffer):
     batch = buffer.sample(len(buffer), InOrder())
     np.testing.assert_array_equal(batch.obs[:, 0], batch.obs[:, 1])
     np.testing.assert_array_equal(batch.next_obs[:, 0], batch.next_obs[:, 1])
+    assert_known_by_slot_and_time(buffer, batch)
     found = {
         obs[0]: (action, total, after[0] if discount else NOWHERE, discount, age)
         for obs, action, total, after, discount, age in zip(
@@ -117,6 +118,14 @@ def everything(buffer):
     }
     assert len(found) == len(buffer) == len(set(batch.index.tolist()))
     return found
+
+
+def assert_known_by_slot_and_time(buffer, batch):
+    """A slot and when it was written say which observation it is, for as long as the buffer is used."""
+    np.testing.assert_array_equal(buffer.state()[0]["obs"][batch.next_index], batch.next_obs)
+    known = buffer.__dict__.setdefault("known", {})
+    for slot, written, obs in zip(batch.next_index, batch.next_written, batch.next_obs[:, 0], strict=True):
+        assert known.setdefault((slot, written), obs) == obs
 
 
 def assert_same(found, expected):
@@ -178,6 +187,19 @@ def test_with_one_step_it_is_the_one_step_target():
     assert batch.returns.tolist() == [8, 4, 2]
     assert batch.discounts.tolist() == [0.5, 0, 0.5]
     assert batch.next_obs[[0, 2]].tolist() == [1, 102]
+
+
+def test_the_ring_keeps_the_dtype_of_the_environment():
+    """A frame stays bytes, and a reward that float32 cannot hold exactly is rounded once."""
+    buffer = ReplayBuffer(8, 2, (2, 3), obs_dtype=np.uint8, action_dtype=np.int8, gamma=0.5, n_step=2)
+    frames = np.arange(24, dtype=np.float64).reshape(4, 1, 2, 3).repeat(2, axis=1) * 10
+    for t in range(3):
+        buffer.add(frames[t], np.array([t, -t]), np.array([0.1, 2.0**30]), np.zeros(2), np.zeros(2))
+    batch = buffer.sample(2, InOrder())
+    assert (batch.obs.dtype, batch.next_obs.dtype, batch.actions.dtype) == (np.uint8, np.uint8, np.int8)
+    np.testing.assert_array_equal(batch.next_obs[0], frames[2, 0])
+    assert batch.returns.tolist() == [np.float32(1.5 * np.float64(np.float32(0.1))), 1.5 * 2.0**30]
+    assert batch.returns.dtype == batch.discounts.dtype == np.float32
 
 
 def test_what_comes_after_a_termination_is_finite_though_nothing_was_written_there():
@@ -421,6 +443,17 @@ def test_the_room_of_a_file_is_taken_at_once(tmp_path, monkeypatch):
     ReplayBuffer(10_000, 1, (16,), gamma=GAMMA, storage="memmap", folder=tmp_path)
     assert max(taken) >= 10_000 * 16 * 4
     assert sum(taken) >= 10_000 * (16 * 4 + 8 + 4 + 1 + 8)
+
+
+def test_where_the_system_cannot_reserve_zeros_are_written(tmp_path, monkeypatch):
+    monkeypatch.delattr(os, "posix_fallocate")
+    size = 2 * PIECE + 5
+    with open(tmp_path / "ring", "wb") as file:
+        reserve(file, size)
+        assert os.fstat(file.fileno()).st_blocks * 512 >= size
+    assert (tmp_path / "ring").read_bytes() == bytes(size)
+    (buffer, _, _), (expected, _, _) = (worked(making, 5, 80, False, tmp_path) for making in ("memmap", "prioritised"))
+    np.testing.assert_array_equal(buffer.state()[0]["obs"], expected.state()[0]["obs"])
 
 
 @pytest.mark.parametrize("place", ["missing", "file"])

@@ -1,0 +1,66 @@
+"""Q-values of the target network, computed once for what is drawn again and again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import numpy as np
+
+NEVER = -1
+
+
+class TargetCache:
+    """What the target network says of stored observations, until it changes.
+
+    Between two copies of the online network `target_every` batches are drawn. Where the buffer holds fewer
+    transitions than these have rows, most of them would be computed several times. An observation is known by its
+    slot and the env steps there had been when it was written there.
+
+    Args:
+        slots: how many of the buffer's first slots there is room for.
+        actions: A.
+    """
+
+    def __init__(self, slots: int, actions: int):
+        self.slots = slots
+        self._q = np.zeros((slots, actions), np.float32)
+        self._written = np.full(slots, NEVER, np.int64)
+
+    def forget(self) -> None:
+        """The target network has changed."""
+        self._written.fill(NEVER)
+
+    def q_values(
+        self,
+        slots: np.ndarray,
+        written: np.ndarray,
+        inputs: np.ndarray,
+        compute: Callable[[np.ndarray], np.ndarray],
+    ) -> np.ndarray:
+        """Q `[B, A]` of observations.
+
+        Args:
+            slots, written: `[B]` where each lies, and the env steps there had been when it was written.
+            inputs: `[B, D]`, the observations as the network sees them.
+            compute: the target network.
+        """
+        new = np.flatnonzero(self._written.take(slots) != written)
+        if new.size:
+            place = slots[new]
+            self._q[place] = compute(inputs[new])
+            self._written[place] = written[new]
+        return self._q.take(slots, axis=0)
+
+    def state(self, filled: int) -> dict[str, np.ndarray]:
+        """Views of what belongs to the `filled` slots of a buffer; nothing where these are too many to be used.
+
+        Saved, not computed anew: the last bits of a row depend on how many others it is computed with.
+        """
+        kept = filled if filled <= self.slots else 0
+        return {"q": self._q[:kept], "written": self._written[:kept]}
+
+    def load_state(self, arrays: Mapping[str, np.ndarray]) -> None:
+        """Restore what `state` gave."""
+        self.forget()
+        self._q[: len(arrays["q"])] = arrays["q"]
+        self._written[: len(arrays["written"])] = arrays["written"]
