@@ -1,17 +1,19 @@
 """Time to land: until a mean return above 200 over 100 held-out greedy episodes of LunarLander-v3.
 
-    python -m benchmarks.lunarlander [--seeds 10] [--peer-seeds 3] [--budget N] [--every N] [--backend B] [--json]
+    python -m benchmarks.lunarlander [--agent ppo] [--seeds 10] [--peer-seeds 3] [--budget N] [--every N] [--json]
 
-Ours is `python train.py env=lunarlander agent=ppo` with its defaults, in its own training loop; the tries on its
-selection part are switched off, since the checks of the benchmark stand in for them. The peer is Stable-Baselines3's
-PPO with the settings of its Zoo, without rendering. Each seed is a process, the two sides in turn.
+Ours is `python train.py env=lunarlander agent=ppo` (or `dqn`) with its defaults, in its own training loop; the tries
+on its selection part are switched off, since the checks of the benchmark stand in for them. The peer is
+Stable-Baselines3's agent of that name with the settings of its Zoo, without rendering. Each seed is a process, the
+two sides in turn.
 
 - The clock starts with the process, so that every import counts, and stops when the policy that was good enough
   was ready. Checks are off the clock and told apart.
 - Both sides are checked on the same episodes of Gymnasium's own environment, after the first update at or past each
   multiple of `--every` env steps. The peer's policy changes every 16,384 env steps, so that 8,192 tries all of them.
 - A first check above 200 is confirmed on 400 fresh episodes, each time on others; where these say no, training goes on.
-- A seed that is not there after `--budget` env steps, or at the end of its own training, counts as not reached.
+- A seed that is not there after `--budget` env steps, or at the end of its own training, counts as not reached. The
+  peer's DQN explores by a share of its training, so that its training is as long as the Zoo's, 100,000 env steps.
 """
 
 from __future__ import annotations
@@ -34,8 +36,8 @@ COPIES = 50
 HELD_OUT = 20_260_101  # the key of the benchmark's own seeds; runs and suites have theirs
 
 
-def mean_unless_hopeless(returns: Any, total: int) -> float:
-    """The mean of `total` returns, or a bound below the bar as soon as the rest cannot lift it above.
+def mean_unless_hopeless(returns: Any, total: int, bar: float = BAR) -> float:
+    """The mean of `total` returns, or a bound of it as soon as the rest cannot lift it above the bar.
 
     Args:
         returns: arrays of consecutive returns, one after the other.
@@ -44,7 +46,7 @@ def mean_unless_hopeless(returns: Any, total: int) -> float:
     for some in returns:
         so_far, known = so_far + float(some.sum()), known + len(some)
         best = (so_far + (total - known) * MOST) / total
-        if best <= BAR:
+        if best <= bar:
             return best
     return so_far / total
 
@@ -73,11 +75,11 @@ def checking() -> Check:
     return check
 
 
-def ours(reaching: Reaching, seed: int, budget: int, overrides: Sequence[str]) -> None:
+def ours(reaching: Reaching, agent: str, seed: int, budget: int, overrides: Sequence[str]) -> None:
     """Train as `train.py` does until it is reached."""
     from benchmarks.product import config_of, policy_of, training_of
 
-    config = config_of(["env=lunarlander", "agent=ppo", f"seed={seed}", *overrides])
+    config = config_of(["env=lunarlander", f"agent={agent}", f"seed={seed}", *overrides])
     going_on = True
 
     def on_step(env_steps: int, *_: float) -> None:
@@ -89,19 +91,21 @@ def ours(reaching: Reaching, seed: int, budget: int, overrides: Sequence[str]) -
         training.learn(lambda: not going_on)
 
 
-def peer(reaching: Reaching, seed: int, budget: int, threads: int) -> None:
+def peer(reaching: Reaching, agent: str, seed: int, budget: int, threads: int) -> None:
     """Train with Stable-Baselines3 until it is reached."""
-    from benchmarks.zoo import after_updates, peer_model
+    from benchmarks.zoo import DQN_STEPS, after_updates, peer_model
     from rl_eval.policy._sb3 import StableBaselines3
 
-    model = peer_model("ppo", seed=seed, threads=threads)
+    model = peer_model(agent, seed=seed, threads=threads)
     acting = StableBaselines3(model, None)
 
     def do(env_steps: int) -> bool:
         return reaching.after_update(env_steps, lambda: acting) and env_steps < budget
 
-    # One rollout more than the budget: the callback sees a policy when the rollout after its update begins.
-    model.learn(budget + model.n_steps * model.n_envs, after_updates(do))
+    # One rollout more: the callback sees a policy when the rollout after its update begins.
+    dqn = agent == "dqn"
+    rollout = model.train_freq.frequency if dqn else model.n_steps * model.n_envs
+    model.learn((DQN_STEPS if dqn else budget) + rollout, after_updates(do))
 
 
 def side(given: argparse.Namespace) -> dict[str, Any]:
@@ -116,9 +120,9 @@ def side(given: argparse.Namespace) -> dict[str, Any]:
     reaching = Reaching(given.begun, given.every, lazily)
     if given.side == "ours":
         overrides = [f"env.backend={given.backend}"] if given.backend else []
-        ours(reaching, given.seed, given.budget, [*overrides, *given.overrides])
+        ours(reaching, given.agent, given.seed, given.budget, [*overrides, *given.overrides])
     else:
-        peer(reaching, given.seed, given.budget, given.peer_threads)
+        peer(reaching, given.agent, given.seed, given.budget, given.peer_threads)
     return reaching.found()
 
 
@@ -143,6 +147,7 @@ def _over(theirs: float, own: float) -> float:
 
 def main(argv: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--agent", choices=("ppo", "dqn"), default="ppo")
     parser.add_argument("--seeds", type=int, default=10, help="of ours")
     parser.add_argument("--peer-seeds", type=int, default=3)
     parser.add_argument("--first-seed", type=int, default=1)
@@ -159,7 +164,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     if given.side:
         print(json.dumps(side(given)))
         return
-    passed_on = ["--budget", str(given.budget), "--every", str(given.every), "--peer-threads", str(given.peer_threads)]
+    passed_on = ["--agent", given.agent, "--budget", str(given.budget), "--every", str(given.every)]
+    passed_on += ["--peer-threads", str(given.peer_threads)]
     passed_on += ["--backend", given.backend] if given.backend else []
     passed_on += ["--overrides", *given.overrides] if given.overrides else []
     figures: dict[str, list[dict[str, Any]]] = {"ours": [], "stable-baselines3": []}
@@ -175,9 +181,9 @@ def main(argv: Sequence[str] | None = None) -> None:
             print(f"  {_line(name, figures[name][-1])}", file=sys.stderr, flush=True)
     found = summary(figures)
     if given.json:
-        print(as_json("lunarlander", {"seconds": found, "seeds": figures}))
+        print(as_json("lunarlander", {"agent": given.agent, "seconds": found, "seeds": figures}))
         return
-    print(f"seconds to a mean return above {BAR:.0f}, LunarLander-v3; {machine()}")
+    print(f"seconds to a mean return above {BAR:.0f}, LunarLander-v3, {given.agent}; {machine()}")
     for name, each in figures.items():
         for one in each:
             print(f"  {_line(name, one)}")

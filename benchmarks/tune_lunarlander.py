@@ -1,37 +1,55 @@
-"""The search that found `conf/tuned/lunarlander_ppo.yaml`: PPO's settings by seconds until LunarLander is solved.
+"""The search behind `conf/tuned/lunarlander_<agent>.yaml`: settings by seconds until LunarLander is solved.
 
-    python -m benchmarks.tune_lunarlander --minutes 30 [--storage FILE]
+    python -m benchmarks.tune_lunarlander [--agent dqn] [--minutes 30] [--storage FILE]
+    python -m benchmarks.tune_lunarlander --agent dqn --confirm 5 --storage FILE
 
 A trial trains a few seeds, none of them reported anywhere else, until the greedy policy's mean over 60 episodes
-passes 210, and is charged what its env steps, vector steps and minibatches cost, by the rates below: a count is
-the same on a busy machine, so that several searches can share one and a storage file. Optuna's TPE proposes; a
-trial that is slower than the median after any of its seeds is given up.
+passes 210, and is charged the processor's seconds of this process, checks left out: other programs change these
+little, so that several searches can share a machine and a storage file. One process steps the copies. Optuna's TPE
+proposes; a trial that is slower than the median after any of its seeds is given up. `--confirm` trains the best of
+a storage file on more seeds, and tells the mean and the worst.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import math
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
-# Seconds on two cores: an env step of EnvPool's, what a step of all copies costs beside that, and a minibatch of B
-# rows through two networks of 64 and 64 units, which is about MINIBATCH_S + B * ROW_S.
-ENV_STEP_S, VECTOR_STEP_S, MINIBATCH_S, ROW_S = 9e-6, 90e-6, 60e-6, 1.05e-6
-BUDGET = 262_144  # env steps
-UNSOLVED_S = 20.0  # charged to a seed that does not get there, and to those after it
-SEEDS = (9001, 9002, 9003, 9004)
+SEEDS = (9001, 9002, 9003)
+CONFIRMING = tuple(range(9101, 9109))
 CHECK_EVERY, EPISODES, ENOUGH = 8_192, 60, 210.0
-
-BEGIN_WITH = {"rollout": 4096, "n_envs": 64, "batch_size": 512, "n_epochs": 8, "lr": 2e-3, "one_minus_gamma": 5e-3,
-              "gae_lambda": 0.97, "ent_coef": 0.0, "vf_coef": 0.5, "clip_range": 0.2, "max_grad_norm": 0.5,
-              "normalize_obs": False, "activation": "tanh"}  # fmt: skip
+HOPELESS = 2.5  # times the best trial's mean, at which a seed is given up
+PROMISING = 50.0  # the mean training return below which nothing is checked
 
 
-def settings(trial: Any) -> dict[str, Any]:
-    """What one trial tries, as keys of `agent`."""
+@dataclass(frozen=True)
+class Search:
+    """What is searched for one agent.
+
+    Attributes:
+        settings: what a trial tries, as keys of `agent`.
+        begin_with: parameters of the first trial.
+        total_steps: env steps that schedules end at, and the most that a seed has.
+        unsolved_s: the most that a seed has, charged to one that does not get there, and to those after it.
+    """
+
+    settings: Callable[[Any], dict[str, Any]]
+    begin_with: dict[str, Any]
+    total_steps: int
+    unsolved_s: float
+
+
+def of_ppo(trial: Any) -> dict[str, Any]:
     rollout = trial.suggest_categorical("rollout", [2048, 4096, 8192])
     n_envs = trial.suggest_categorical("n_envs", [32, 64, 128])
     return {
+        "name": "ppo",
         "n_envs": n_envs,
         "n_steps": rollout // n_envs,
         "batch_size": trial.suggest_categorical("batch_size", [256, 512, 1024]),
@@ -49,67 +67,129 @@ def settings(trial: Any) -> dict[str, Any]:
     }
 
 
-def seconds(values: dict[str, Any], seed: int) -> tuple[float, int]:
-    """What one seed is charged until it is solved, and its env steps."""
-    import numpy as np
+def of_dqn(trial: Any) -> dict[str, Any]:
+    target = trial.suggest_categorical("target", ["soft", "hard"])
+    # How fast the target network follows, in gradient steps, whichever way it does.
+    follows = trial.suggest_float("follows", 15.0, 600.0, log=True)
+    return {
+        "name": "dqn",
+        "lr": trial.suggest_float("lr", 3e-4, 3e-3, log=True),
+        "lr_schedule": trial.suggest_categorical("lr_schedule", ["linear", "constant"]),
+        "n_envs": trial.suggest_categorical("n_envs", [4, 8, 16, 32]),
+        "gamma": 1.0 - trial.suggest_float("one_minus_gamma", 1e-3, 1e-2, log=True),
+        "double": trial.suggest_categorical("double", [True, False]),
+        "dueling": trial.suggest_categorical("dueling", [False, True]),
+        "n_step": trial.suggest_int("n_step", 1, 8),
+        "batch_size": trial.suggest_categorical("batch_size", [64, 128, 256, 512]),
+        "learning_starts": trial.suggest_categorical("learning_starts", [1000, 4000, 8000]),
+        "train_every": trial.suggest_categorical("train_every", [1, 2, 4, 8]),
+        "updates_per_step": trial.suggest_categorical("updates_per_step", [0.0625, 0.125, 0.25, 0.5]),
+        "target": target,
+        **({"tau": 1.0 / follows} if target == "soft" else {"target_every": round(follows)}),
+        "exploration_fraction": trial.suggest_float("exploration_fraction", 0.02, 0.4, log=True),
+        "epsilon_end": trial.suggest_categorical("epsilon_end", [0.01, 0.02, 0.05, 0.1]),
+        "normalize_reward": trial.suggest_categorical("normalize_reward", [True, False]),
+        "network": {"widths": [trial.suggest_categorical("width", [64, 128, 256])] * 2, "activation": "relu"},
+    }
+
+
+SEARCHES = {
+    "ppo": Search(
+        of_ppo,
+        {"rollout": 4096, "n_envs": 64, "batch_size": 512, "n_epochs": 8, "lr": 2e-3, "one_minus_gamma": 5e-3,
+         "gae_lambda": 0.97, "ent_coef": 0.0, "vf_coef": 0.5, "clip_range": 0.2, "max_grad_norm": 0.5,
+         "normalize_obs": False, "activation": "tanh"},
+        total_steps=262_144,
+        unsolved_s=20.0,
+    ),
+    "dqn": Search(
+        of_dqn,
+        {"lr": 1e-3, "lr_schedule": "linear", "n_envs": 16, "one_minus_gamma": 5e-3, "double": True, "dueling": False,
+         "n_step": 5, "batch_size": 256, "learning_starts": 1000, "train_every": 4, "updates_per_step": 0.125,
+         "target": "soft", "follows": 50.0, "exploration_fraction": 0.2, "epsilon_end": 0.01,
+         "normalize_reward": True, "width": 128},
+        total_steps=300_000,
+        unsolved_s=45.0,
+    ),
+}  # fmt: skip
+
+
+def seconds(search: Search, values: dict[str, Any], seed: int, at_most: float = math.inf) -> tuple[float, int]:
+    """What one seed is charged until it is solved, and its env steps; it is given up past `at_most`."""
     from pydantic import TypeAdapter
 
-    from agents.config import PPOConfig
+    from agents.config import CONFIGS
+    from benchmarks.lunarlander import mean_unless_hopeless
     from rl_eval import envs, seeding
-    from rl_eval.rollout import play
+    from rl_eval.rollout import stream
     from rl_eval.target import resolve
 
-    config = TypeAdapter(PPOConfig).validate_python(values)
+    config = TypeAdapter(CONFIGS[values["name"]]).validate_python(values)
     env = envs.validate({"name": "lunarlander", "workers": 1})
     vector = envs.make(env, n_envs=config.n_envs, part="train")
     checks = envs.make(env, n_envs=20, part="select", autoreset=False)
     generators = {name: seeding.generator(seed, name) for name in ("init", "policy", "minibatch")}
-    agent = config.build(vector, generators=generators, total_steps=BUDGET, device="cpu")
+    agent = config.build(vector, generators=generators, total_steps=search.total_steps, device="cpu")
     agent.start(seeding.episode_seeds(seed, config.n_envs, "train-env"))
     next_check = CHECK_EVERY
-    charged = 0.0
+    begun = time.process_time()
+    at_most = min(at_most, search.unsolved_s)
     try:
-        while agent.env_steps < BUDGET:
-            before = agent.gradient_steps
+        while agent.env_steps < search.total_steps and time.process_time() - begun < at_most:
             row = agent.iterate()
-            rows = agent.steps_per_iteration * config.n_epochs
-            charged += agent.steps_per_iteration * ENV_STEP_S + config.n_steps * VECTOR_STEP_S
-            charged += (agent.gradient_steps - before) * MINIBATCH_S + rows * ROW_S
-            if agent.env_steps < next_check or not row["episode_return_mean"] > 80.0:
+            if agent.env_steps < next_check or not row["episode_return_mean"] > PROMISING:
                 continue
             next_check = agent.env_steps + CHECK_EVERY
+            paused = time.process_time()
             arrays, meta = agent.policy_checkpoint()
             seeds = seeding.episode_seeds(seed, EPISODES, "select")
-            episodes = play(checks, resolve(meta["_target_"])(arrays, meta), seeds=seeds)
-            returns = np.bincount(episodes.episode, weights=episodes.outcome["native_reward"])
-            if returns.mean() > ENOUGH:
-                return charged, agent.env_steps
-        return UNSOLVED_S, agent.env_steps
+            parts = stream(checks, resolve(meta["_target_"])(arrays, meta), seeds=seeds)
+            returns = (part.per_episode("native_reward") for part in parts)
+            if mean_unless_hopeless(returns, EPISODES, ENOUGH) > ENOUGH:
+                return paused - begun, agent.env_steps
+            begun += time.process_time() - paused
+        return search.unsolved_s, agent.env_steps
     except FloatingPointError:
-        return UNSOLVED_S, agent.env_steps
+        return search.unsolved_s, agent.env_steps
     finally:
         vector.close()
         checks.close()
 
 
-def objective(trial: Any) -> float:
+def objective(search: Search, trial: Any) -> float:
     """Mean seconds over the seeds."""
     import optuna
 
-    values = settings(trial)
-    if values["batch_size"] > values["n_envs"] * values["n_steps"]:
+    values = search.settings(trial)
+    trial.set_user_attr("settings", values)
+    if values["name"] == "ppo" and values["batch_size"] > values["n_envs"] * values["n_steps"]:
         raise optuna.TrialPruned
+    done = [t.value for t in trial.study.get_trials(deepcopy=False) if t.state.name == "COMPLETE"]
+    at_most = HOPELESS * min(done, default=math.inf)
     spent: list[float] = []
     for index, seed in enumerate(SEEDS):
-        charged, steps = seconds(values, seed)
+        charged, steps = seconds(search, values, seed, at_most)
         spent.append(charged)
         trial.set_user_attr(f"seed_{seed}", [round(charged, 2), steps])
         trial.report(sum(spent) / len(spent), index)
-        if charged >= UNSOLVED_S:
-            return (sum(spent) + UNSOLVED_S * (len(SEEDS) - len(spent))) / len(SEEDS)
+        if charged >= search.unsolved_s:
+            return (sum(spent) + search.unsolved_s * (len(SEEDS) - len(spent))) / len(SEEDS)
         if trial.should_prune():
             raise optuna.TrialPruned
     return sum(spent) / len(spent)
+
+
+def confirm(search: Search, values: dict[str, Any]) -> dict[str, Any]:
+    """Seconds on seeds that the search did not use."""
+    found = [seconds(search, values, seed) for seed in CONFIRMING]
+    spent = sorted(charged for charged, _ in found)
+    return {
+        "settings": values,
+        "mean": sum(spent) / len(spent),
+        "median": spent[len(spent) // 2],
+        "worst": spent[-1],
+        "seeds": [[round(charged, 2), steps] for charged, steps in found],
+    }
 
 
 def main() -> None:
@@ -118,12 +198,15 @@ def main() -> None:
     from threadpoolctl import threadpool_limits
 
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--agent", choices=sorted(SEARCHES), default="ppo")
     parser.add_argument("--minutes", type=float, default=30.0)
     parser.add_argument("--storage", help="a journal file, shared by searches that run side by side")
     parser.add_argument("--sampler-seed", type=int, default=0)
+    parser.add_argument("--confirm", type=int, default=0, help="how many of the best to train on more seeds instead")
     given = parser.parse_args()
     torch.set_num_threads(1)
     threadpool_limits(1, user_api="blas")
+    search = SEARCHES[given.agent]
     storage = None
     if given.storage:
         from optuna.storages import JournalStorage
@@ -132,16 +215,22 @@ def main() -> None:
         storage = JournalStorage(JournalFileBackend(given.storage))
     study = optuna.create_study(
         storage=storage,
-        study_name="lunarlander_ppo",
+        study_name=f"lunarlander_{given.agent}",
         load_if_exists=True,
         sampler=optuna.samplers.TPESampler(seed=given.sampler_seed, multivariate=True, constant_liar=True),
         pruner=optuna.pruners.MedianPruner(n_startup_trials=8),
     )
     if not study.trials:
-        study.enqueue_trial(BEGIN_WITH)
-    study.optimize(objective, timeout=60.0 * given.minutes)
-    best = sorted((t for t in study.trials if t.state.name == "COMPLETE"), key=lambda t: t.value)[:5]
-    print(json.dumps([{"seconds": t.value, **t.params, **t.user_attrs} for t in best], indent=2))
+        study.enqueue_trial(search.begin_with)
+    if not given.confirm:
+        study.optimize(lambda trial: objective(search, trial), timeout=60.0 * given.minutes)
+    best = sorted((t for t in study.trials if t.state.name == "COMPLETE"), key=lambda t: t.value)[: given.confirm or 5]
+    for trial in best:
+        told = {"seconds": trial.value, **trial.user_attrs}
+        if given.confirm:
+            told = confirm(search, trial.user_attrs["settings"])
+            print(f"  {told['mean']:.1f} (worst {told['worst']:.1f})", file=sys.stderr, flush=True)
+        print(json.dumps(told))
 
 
 if __name__ == "__main__":

@@ -16,6 +16,7 @@ ZOO: dict[str, dict[str, Any]] = {
             "target_every": 250, "train_every": 4, "updates_per_step": 1.0, "exploration_fraction": 0.12,
             "epsilon_end": 0.1, "double": False, "network": {"widths": [256, 256], "activation": "relu"}},
 }  # fmt: skip
+DQN_STEPS = 100_000  # of its training there
 # The peer's name of a setting, where it differs from ours; its DQN is never double.
 _PEER_NAMES = {
     "lr": "learning_rate",

@@ -120,16 +120,23 @@ def test_a_seed_that_did_not_arrive_counts_against_its_side():
     assert found["ratio"]["max"] == math.inf
 
 
+SMALL = {
+    "ppo": ["agent.n_envs=4", "agent.n_steps=16", "agent.batch_size=64", "agent.n_epochs=1", "env.workers=1"],
+    "dqn": ["agent.n_envs=4", "agent.batch_size=64", "env.workers=1"],
+}
+
+
+@pytest.mark.parametrize("agent", ["ppo", "dqn"])
 @pytest.mark.parametrize("side", ["ours", "peer"])
-def test_a_tiny_budget_ends_and_tells(side, monkeypatch):
+def test_a_tiny_budget_ends_and_tells(side, agent, monkeypatch):
     if side == "peer":
         pytest.importorskip("stable_baselines3")
         monkeypatch.setitem(zoo.ZOO["ppo"], "n_steps", 32)
     given = argparse.Namespace(
-        side=side, seed=1, budget=1024, every=10**9, begun=time.perf_counter(), backend=None, peer_threads=1,
-        overrides=["agent.n_envs=4", "agent.n_steps=16", "agent.batch_size=64", "agent.n_epochs=1", "env.workers=1"],
+        side=side, agent=agent, seed=1, budget=512, every=10**9, begun=time.perf_counter(), backend=None,
+        peer_threads=1, overrides=SMALL[agent],
     )  # fmt: skip
     found = lunarlander.side(given)
     assert found["seconds"] is None
-    assert found["env_steps"] == 1024
+    assert found["env_steps"] == 512
     assert found["checks"] == 0
