@@ -63,8 +63,9 @@ def test_cartpole_is_solved(agent, seed, tmp_path):
 
 
 @pytest.mark.parametrize("seed", SEEDS)
-def test_lunarlander_lands(seed, tmp_path):
-    _, criteria = trained(tmp_path, "env=lunarlander", f"seed={seed}")
+@pytest.mark.parametrize("agent", ["ppo", "dqn"])
+def test_lunarlander_lands(agent, seed, tmp_path):
+    _, criteria = trained(tmp_path, "env=lunarlander", f"agent={agent}", f"seed={seed}")
     assert criteria["mean of 100"] > 200
     assert criteria["reward"]["decision"] == "PASS"
     assert criteria["lands"]["decision"] == "PASS"
