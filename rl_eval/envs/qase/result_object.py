@@ -39,21 +39,30 @@ def read_v2(values: dict[str, Any], run: int, where: str, into: Collecting) -> N
     execution = values.get("execution")
     if type(execution) is not dict:
         execution = mapping(execution, f"{where}, field 'execution'")
-    begun, ended = seconds_of(execution, "start_time", where), seconds_of(execution, "end_time", where)
-    duration = number_of(execution, "duration", where)
-    if math.isnan(duration):
-        duration = (ended - begun) * 1000
-    title, muted = text_of(values, "title", where), values.get("muted")
-    if not title:
-        raise InputError(f"{where}, field 'title': it is missing, and every result needs one: export again")
+    # There are millions of results: what is as it should be is taken as it is, and only the rest is looked at closer.
+    begun, ended, duration = execution.get("start_time"), execution.get("end_time"), execution.get("duration")
+    if type(begun) is not float or not 0.0 <= begun <= _MILLISECONDS:
+        begun = seconds_of(execution, "start_time", where)
+    if type(ended) is not float or not 0.0 <= ended <= _MILLISECONDS:
+        ended = seconds_of(execution, "end_time", where)
+    if type(duration) is not int or not 0 <= duration < 1e15:
+        duration = number_of(execution, "duration", where)
+        if math.isnan(duration):
+            duration = (ended - begun) * 1000
+    status, title, signature = execution.get("status"), values.get("title"), values.get("signature")
+    if type(title) is not str or not title:
+        title = text_of(values, "title", where)
+        if not title:
+            raise InputError(f"{where}, field 'title': it is missing, and every result needs one: export again")
+    muted = values.get("muted")
     into.add(
         run,
-        text_of(execution, "status", where),
+        status if type(status) is str else text_of(execution, "status", where),
         where,
         muted=muted if type(muted) is bool else flag(muted, f"{where}, field 'muted'"),
         duration_ms=duration,
         started=begun,
-        signature=text_of(values, "signature", where),
+        signature=signature if type(signature) is str else text_of(values, "signature", where),
         title=title,
         path=_suite_path(values.get("relations"), where),
         ids=_ids(values, where),
@@ -63,6 +72,12 @@ def read_v2(values: dict[str, Any], run: int, where: str, into: Collecting) -> N
 def _suite_path(relations: Any, where: str) -> tuple[str, ...]:
     if relations is None:
         return ()
+    try:
+        titles = [entry["title"] for entry in relations["suite"]["data"]]
+        if all(type(title) is str for title in titles):
+            return tuple(titles)
+    except (KeyError, TypeError):
+        pass  # not as it should be: below it is told how
     suite = mapping(relations, where + ", relations").get("suite")
     if suite is None:
         return ()
@@ -77,6 +92,8 @@ def _ids(values: dict[str, Any], where: str) -> tuple[int, ...]:
         if one is None:
             return ()
         given = one if isinstance(one, list) else [one]
+    if type(given) is list and all(type(key) is int and 0 < key < 2**63 for key in given):
+        return tuple(given)
     at = where + ", field 'testops_ids'"
     found = [identity(key, at) for key in listed(given, at)]
     return tuple([key for key in found if key is not None])
