@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import gc
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from rl_eval.envs.qase.beside import Beside, second_half
 from rl_eval.envs.qase.csv_export import FIRST, read_csv_export
 from rl_eval.envs.qase.flat import read_flat
 from rl_eval.envs.qase.history import read_history
@@ -20,7 +21,7 @@ from rl_eval.envs.qase.model import Project
 from rl_eval.envs.qase.reading import Notes, decoded, listed, mapping, parse_json, read_bytes
 from rl_eval.envs.qase.rest_pages import Pages, assemble, collect, sort_page
 from rl_eval.envs.qase.result_object import read_bulk, read_test_history, read_v1, read_v2, run_name, seconds_of
-from rl_eval.envs.qase.results import Collecting, Results
+from rl_eval.envs.qase.results import Collecting, Part, Results
 from rl_eval.errors import InputError
 
 MAX_FILES = 200_000
@@ -141,7 +142,35 @@ def _folder(path: Path, into: _Gathering) -> None:
     if (path / "run.json").is_file() or (path / "results").is_dir():
         _reporter_folder(path, into)
         return
-    for child in _children(path):
+    children = list(_children(path))
+    half = second_half(children) if all(child.suffix.lower() == ".json" for child in children) else len(children)
+    beside = Beside(children[half:]) if half < len(children) else None
+    try:
+        _each(children[:half], into)
+        part = beside.result() if beside else None
+        if part is None:
+            _each(children[half:], into)
+        else:
+            into.into.absorb(part)
+            into.kinds["results in bulk"] = into.kinds.get("results in bulk", 0) + len(children) - half
+    finally:
+        if beside:
+            beside.close()
+
+
+def results_alone(files: Sequence[Path]) -> Part | None:
+    """What bulk requests in some files hold; None where one of them holds anything else, or is faulty."""
+    into = _Gathering()
+    try:
+        with _no_cycles():
+            _each(files, into)
+    except InputError:
+        return None
+    return into.into.part() if set(into.kinds) == {"results in bulk"} else None
+
+
+def _each(children: Sequence[Path], into: _Gathering) -> None:
+    for child in children:
         if child.is_dir() and ((child / "run.json").is_file() or (child / "results").is_dir()):
             _reporter_folder(child, into)
         elif child.is_file() and child.suffix.lower() in _SUFFIXES:

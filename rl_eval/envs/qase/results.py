@@ -7,6 +7,7 @@ import re
 from array import array
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
@@ -74,6 +75,14 @@ class Results:
         return {status: count for status, count in zip(self.statuses, found, strict=True) if count}
 
 
+@dataclass(frozen=True)
+class Part:
+    """What one process collected, for another: plain JSON, and columns."""
+
+    words: dict[str, Any] = field(repr=False)
+    arrays: dict[str, np.ndarray] = field(repr=False)
+
+
 class Collecting:
     """Results as they are read; `finished` orders the runs by time and makes columns of them."""
 
@@ -118,7 +127,7 @@ class Collecting:
             if len(self._written) > 1000:
                 raise InputError(f"{where}: more than 1000 different statuses: the field 'status' is not a status")
             if status not in KNOWN:
-                self._notes.add(f"the status {shown(status)} is the team's own: neither passed nor failed", where)
+                self._notes.add(_own_status(status), where)
         name = (signature, title, path)
         key = self._names.get(name)
         if key is None:
@@ -137,6 +146,45 @@ class Collecting:
         to_name(key)
         self._ids.extend(ids)
         self._ends.append(len(self._ids))
+
+    def part(self) -> Part:
+        """Everything, for `absorb`."""
+        words = {
+            "runs": [[name, self._runs[name], name in self._of_history] for name in self._run_index],
+            "written": self._written,
+            "statuses": list(self._statuses),
+            "names": list(self._names),
+            "notes": self._notes.said,
+        }
+        columns: dict[str, np.ndarray] = {
+            name: np.array(column, _KINDS[column.typecode]) for name, column in self._columns.items()
+        }
+        return Part(words, {**columns, "ids": np.array(self._ids, np.int64), "ends": np.array(self._ends, np.int64)})
+
+    def absorb(self, part: Part) -> None:
+        """Add what another process collected, as if it had been read here and now."""
+        words, arrays = part.words, part.arrays
+        runs = [self.run(name, started, of_history=told) for name, started, told in words["runs"]]
+        statuses = [self._statuses.setdefault(status, len(self._statuses)) for status in words["statuses"]]
+        repeated = [spelt for spelt in words["written"] if spelt in self._written]
+        self._written = {**{spelt: statuses[code] for spelt, code in words["written"].items()}, **self._written}
+        names = [
+            self._names.setdefault((signature, title, tuple(path)), len(self._names))
+            for signature, title, path in words["names"]
+        ]
+        places = {"run": runs, "status": statuses, "name": names}
+        for column, held in self._columns.items():
+            values = arrays[column]
+            if column in places:
+                values = np.array(places[column], values.dtype).take(values) if len(values) else values
+            held.frombytes(np.ascontiguousarray(values, _KINDS[held.typecode]).tobytes())
+        self._ends.frombytes((arrays["ends"] + len(self._ids)).astype(np.int64).tobytes())
+        self._ids.frombytes(arrays["ids"].astype(np.int64).tobytes())
+        for sentence, (count, first) in words["notes"].items():
+            known = sum(_own_status(spelt.strip().lower()) == sentence for spelt in repeated)
+            if count > known:
+                before, place = self._notes.said.get(sentence, (0, first))
+                self._notes.said[sentence] = (before + count - known, place)
 
     def finished(self) -> Results:
         """The columns. Runs go by their start; where one has none, by the natural order of their names."""
@@ -181,6 +229,10 @@ class Collecting:
 
 _COLUMNS = {"run": "i", "status": "h", "muted": "b", "duration_ms": "d", "started": "d", "name": "i"}
 _KINDS = {"i": np.int32, "h": np.int16, "b": np.bool_, "d": np.float64}
+
+
+def _own_status(status: str) -> str:
+    return f"the status {shown(status)} is the team's own: neither passed nor failed"
 
 
 def _natural(name: str) -> list[tuple[int, str]]:
