@@ -13,7 +13,7 @@ from rl_eval.compare.groups import Group, Task
 from rl_eval.compare.statistics import Scores, contributions
 from rl_eval.envs.base import EnvConfig
 from rl_eval.errors import InputError
-from rl_eval.evidence import RATIO_METRICS, counts
+from rl_eval.evidence import RATIO_METRICS, count_cases
 from rl_eval.metrics import Metric
 from rl_eval.rollout import Episodes, play
 
@@ -94,7 +94,7 @@ def scored(episodes: Episodes, metric: Metric, env: EnvConfig) -> tuple[float, n
     """
     value = float(metric.compute(episodes, env))
     if metric.name in RATIO_METRICS:
-        found = counts(metric.name, episodes.outcome["label"], episodes.outcome["flagged"], episodes.episode)
+        found = count_cases(metric.name, episodes.outcome["label"], episodes.outcome["flagged"], episodes.episode)
         # F1 = 2·TP / (2·TP + FP + FN); the others are hits / informative as they are
         hits = found.hits * 2.0 if metric.name == "f1" else found.hits
         return value, contributions(hits, found.informative + (found.hits if metric.name == "f1" else 0))

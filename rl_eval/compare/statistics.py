@@ -11,7 +11,7 @@ from typing import Literal
 import numpy as np
 
 from rl_eval.compare.permutation import Difference, paired_difference, smallest_p, unpaired_difference
-from rl_eval.evidence import Interval, probability_of_improvement, stratified_bootstrap
+from rl_eval.evidence import Interval, iqm, probability_of_improvement, stratified_bootstrap
 
 Decision = Literal["BETTER", "WORSE", "UNDECIDED"]
 # What a decision rests on. `seeds` and `runs` speak of training anew, `episodes` of these very policies.
@@ -66,7 +66,7 @@ def iqm_interval(values: np.ndarray) -> Interval | None:
     """Interquartile mean of `[R]` scores with its 95 % bootstrap interval; None for one run, which has no spread."""
     if len(values) < 2:
         return None
-    return stratified_bootstrap("iqm", np.asarray(values)[:, None], replicates=REPLICATES)
+    return stratified_bootstrap(iqm, np.asarray(values)[:, None], replicates=REPLICATES)
 
 
 def compare(candidate: Scores, baseline: Scores, *, higher_is_better: bool, alpha: float = 0.05) -> Versus:

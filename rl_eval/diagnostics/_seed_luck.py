@@ -108,10 +108,10 @@ def _decisions(group: Sequence[Reading]) -> dict[str, set[str]]:
 
 
 def _finding(group: Sequence[Reading], found: Spread, split: Sequence[str]) -> Finding:
-    from rl_eval.evidence import stratified_bootstrap
+    from rl_eval.evidence import iqm, stratified_bootstrap
 
     best, worst = max(found.means), min(found.means)
-    middle = stratified_bootstrap("iqm", np.array(found.means)[:, None])
+    middle = stratified_bootstrap(iqm, np.array(found.means)[:, None])
     told = f"; {', '.join(split[:3])} {'pass' if len(split) > 1 else 'passes'} with some seeds and not with others"
     return Finding(
         name="seed_luck",

@@ -1,74 +1,37 @@
-"""From numbers to decisions: pure statistics, numpy alone at start-up.
+"""From numbers to decisions: statistics in pure numpy, with scipy loaded only where it is needed.
 
-A criterion is a question about the mean of a bounded variable, and one engine answers it: `wealth` (bets) <-
-`two_sided` (an interval at any time) <- `sequential` (a decision that latches) <- `betting` (means), `paired`
-(differences) and `ratio` (F1 and its like); `finite` makes them exact on finite sets, `many` simulates. Beside it stand
-the statistics over runs: `runs`, `trend`, `bootstrap`.
+A criterion asks about the mean of a bounded variable. `capital_process` bets on candidate means,
+`confidence_sequence` turns the bets into an interval that is valid at every time, and `sequential` turns the interval
+into a decision that is final. On these rest `bounded_mean`, `paired_difference` and `ratio_metrics`;
+`finite_population` makes them exact on finite sets. Statistics over training runs: `run_statistics`, `trend`,
+`bootstrap`.
 """
 
-from rl_eval.evidence.betting import Betting, confidence_sequence, decide
-from rl_eval.evidence.bootstrap import (
-    Interval,
-    iqm,
-    mean,
-    median,
-    optimality_gap,
-    performance_profile,
-    probability_of_improvement,
-    stratified_bootstrap,
-)
-from rl_eval.evidence.bounds import clip_to_bounds
-from rl_eval.evidence.decision import Decision, units_needed
-from rl_eval.evidence.direction import Direction, meets, wants_above
-from rl_eval.evidence.many import Decisions, decide_many
-from rl_eval.evidence.paired import Paired, decide_paired
-from rl_eval.evidence.path import Path
-from rl_eval.evidence.ratio import (
-    RATIO_METRICS,
-    Counts,
-    RatioTest,
-    counts,
-    decide_ratio,
-    decide_ratio_many,
-    undefined,
-)
-from rl_eval.evidence.runs import decide_over_runs, mean_bounds, power_note, variance_bounds
-from rl_eval.evidence.trend import Trend, trend
+from rl_eval.evidence.bootstrap import Interval, iqm, probability_of_improvement, stratified_bootstrap
+from rl_eval.evidence.bounded_mean import MeanTest
+from rl_eval.evidence.direction import meets
+from rl_eval.evidence.history import EvidenceHistory
+from rl_eval.evidence.paired_difference import PairedTest
+from rl_eval.evidence.ratio_metrics import RATIO_METRICS, RatioTest, count_cases, undefined_reason
+from rl_eval.evidence.result import EvidenceResult
+from rl_eval.evidence.run_statistics import decide_over_runs, power_note
+from rl_eval.evidence.trend import trend
 
 __all__ = [
     "RATIO_METRICS",
-    "Betting",
-    "Counts",
-    "Decision",
-    "Decisions",
-    "Direction",
+    "EvidenceHistory",
+    "EvidenceResult",
     "Interval",
-    "Paired",
-    "Path",
+    "MeanTest",
+    "PairedTest",
     "RatioTest",
-    "Trend",
-    "clip_to_bounds",
-    "confidence_sequence",
-    "counts",
-    "decide",
-    "decide_many",
+    "count_cases",
     "decide_over_runs",
-    "decide_paired",
-    "decide_ratio",
-    "decide_ratio_many",
     "iqm",
-    "mean",
-    "mean_bounds",
-    "median",
     "meets",
-    "optimality_gap",
-    "performance_profile",
     "power_note",
     "probability_of_improvement",
     "stratified_bootstrap",
     "trend",
-    "undefined",
-    "units_needed",
-    "variance_bounds",
-    "wants_above",
+    "undefined_reason",
 ]

@@ -1,4 +1,4 @@
-"""Statistics over tasks and runs, and how far they would move with other runs.
+"""Statistics over tasks and runs with bootstrap intervals: interquartile mean, probability of improvement.
 
 Scores are arrays `[..., R, T]` of R runs on each of T tasks; the leading axes are replicates. Definitions and the
 stratified bootstrap: Agarwal, Schwarzer, Castro, Courville and Bellemare, *Deep reinforcement learning at the edge of
@@ -9,20 +9,20 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 
 import numpy as np
 
 from rl_eval.errors import InputError
 
 Statistic = Callable[..., np.ndarray]
-# Scores a step, so that the replicates of one stay in the cache.
+LEVEL = 0.95
+# Scores of one step, so that its replicates stay in the cache.
 _CHUNK = 1 << 17
 
 
 @dataclass(frozen=True)
 class Interval:
-    """A statistic and its percentile bootstrap interval: numbers, or `[K]` where the statistic gives several."""
+    """A statistic and its percentile bootstrap interval."""
 
     estimate: np.ndarray
     low: np.ndarray
@@ -32,28 +32,13 @@ class Interval:
 def iqm(scores: np.ndarray) -> np.ndarray:
     """Interquartile mean, `[...]`: the mean of all runs on all tasks without the ⌊¼RT⌋ lowest and highest.
 
-    It is less swayed by outliers than the mean, and uses more of the runs than the median.
+    It is more robust to outliers than the mean, and uses more of the runs than the median.
     """
     scores = np.asarray(scores)
     flat = np.sort(scores.reshape(*scores.shape[:-2], -1), axis=-1)  # numpy sorts short rows faster than it partitions
     count = flat.shape[-1]
     cut = count // 4
     return flat[..., cut : count - cut].mean(axis=-1)
-
-
-def mean(scores: np.ndarray) -> np.ndarray:
-    """Mean over tasks of the mean over runs, `[...]`."""
-    return np.asarray(scores).mean(axis=(-2, -1))
-
-
-def median(scores: np.ndarray) -> np.ndarray:
-    """Median over tasks of the mean over runs, `[...]`."""
-    return np.median(np.asarray(scores).mean(axis=-2), axis=-1)
-
-
-def optimality_gap(scores: np.ndarray, gamma: float = 1.0) -> np.ndarray:
-    """γ − mean(min(score, γ)), `[...]`: how far the runs fall short of γ, where more than γ earns nothing."""
-    return gamma - np.minimum(scores, gamma).mean(axis=(-2, -1))
 
 
 def probability_of_improvement(scores: np.ndarray, reference: np.ndarray) -> np.ndarray:
@@ -67,62 +52,36 @@ def probability_of_improvement(scores: np.ndarray, reference: np.ndarray) -> np.
     return ((x > y).mean(axis=(-3, -2, -1)) + (x >= y).mean(axis=(-3, -2, -1))) / 2
 
 
-def performance_profile(scores: np.ndarray, thresholds: np.ndarray) -> np.ndarray:
-    """Share of runs, over all tasks, that score more than each threshold, `[..., K]`.
-
-    Args:
-        thresholds: `[K]` of the scores.
-    """
-    scores = np.asarray(scores)
-    return np.stack([(scores > tau).mean(axis=(-2, -1)) for tau in thresholds], axis=-1)
-
-
-STATISTICS: dict[str, Statistic] = {"iqm": iqm, "mean": mean, "median": median, "optimality_gap": optimality_gap}
-
-
 def stratified_bootstrap(
-    statistic: str | Statistic,
-    *scores: np.ndarray,
-    replicates: int = 50_000,
-    level: float = 0.95,
-    seed: int = 0,
-    **arguments: object,
+    statistic: Statistic, *scores: np.ndarray, replicates: int = 50_000, seed: int = 0
 ) -> Interval:
-    """A statistic of `[R, T]` scores with its percentile interval.
+    """A statistic of `[R, T]` scores with its 95 % percentile interval.
 
     Each replicate draws, for every task on its own, R of its runs with replacement (the tasks are the strata: they are
-    fixed, the runs are chance). The interval is between the (1−level)/2 and (1+level)/2 quantiles of the statistic over
+    fixed, the runs are random). The interval is between the 2.5 % and 97.5 % quantiles of the statistic over
     replicates. With few runs it is too narrow; Agarwal et al. find it usable from about 5 on several tasks.
 
     Args:
-        statistic: a name in `STATISTICS`, or a function of as many `[..., R, T]` arrays as are given.
-        scores: `[R, T]` each; a second one for `probability_of_improvement`, with runs drawn apart.
-        arguments: passed on to the statistic, such as `gamma` or `thresholds`.
+        statistic: a function of as many `[..., R, T]` arrays as there are scores.
+        scores: `[R, T]` arrays; a second one for `probability_of_improvement`, with runs drawn independently.
 
     Raises:
         InputError: an array is empty, not `[R, T]`, or holds a score that is not finite; or the tasks differ.
     """
-    if isinstance(statistic, str):
-        if statistic not in STATISTICS:
-            raise InputError(f"{statistic!r} is not a statistic: the statistics are {', '.join(STATISTICS)}")
-        statistic = STATISTICS[statistic]
-    if not 0.0 < level < 1.0 or replicates < 1:
-        raise InputError(f"level={level:g} and replicates={replicates}: give a level inside (0, 1) and replicates")
-    tables = [_table(each) for each in scores]
+    tables = [_checked_table(table) for table in scores]
     if not tables or len({table.shape[1] for table in tables}) > 1:
         raise InputError(f"the scores have {[table.shape[1] for table in tables]} tasks: give arrays of the same tasks")
-    compute = partial(statistic, **arguments)
     rng = np.random.default_rng(seed)
     step = max(1, _CHUNK // max(table.size for table in tables))
     parts = []
     for start in range(0, replicates, step):
         count = min(step, replicates - start)
-        parts.append(compute(*(_resampled(table, count, rng) for table in tables)))
-    low, high = np.quantile(np.concatenate(parts), [(1 - level) / 2, (1 + level) / 2], axis=0)
-    return Interval(compute(*tables), low, high)
+        parts.append(statistic(*(_resampled(table, count, rng) for table in tables)))
+    low, high = np.quantile(np.concatenate(parts), [(1 - LEVEL) / 2, (1 + LEVEL) / 2], axis=0)
+    return Interval(statistic(*tables), low, high)
 
 
-def _table(scores: np.ndarray) -> np.ndarray:
+def _checked_table(scores: np.ndarray) -> np.ndarray:
     scores = np.asarray(scores, np.float64)
     if scores.ndim != 2 or scores.size == 0:
         raise InputError(f"expected scores of the shape [runs, tasks] with at least one each, and got {scores.shape}")

@@ -1,4 +1,4 @@
-"""Which side of the threshold is wanted, in the words of suites."""
+"""Which side of the threshold passes: the four directions of a criterion."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def wants_above(direction: Direction) -> bool:
 
 
 def meets(value: float | np.ndarray, theta: float, direction: Direction) -> bool | np.ndarray:
-    """Whether a value that is known exactly passes; a tie passes at_least and at_most alone."""
+    """Whether an exact value passes; a tie passes only at_least and at_most."""
     if direction in ("better_than", "less_than"):
         return value > theta if direction == "better_than" else value < theta
     return value >= theta if direction == "at_least" else value <= theta

@@ -1,4 +1,4 @@
-"""Did training get better? A permutation test that allows for returns that resemble their neighbours."""
+"""Did training get better? A permutation test that allows for autocorrelated returns."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ from math import ceil
 import numpy as np
 
 from rl_eval.errors import InputError
-from rl_eval.evidence.bounds import checked
-from rl_eval.evidence.two_sided import check_alpha
+from rl_eval.evidence.bounds import finite_vector
+from rl_eval.evidence.confidence_sequence import check_alpha
 
-# 6! = 720 orders, so that p can reach .0014; with more blocks of a short series neighbours resemble each other more.
-FEWEST_BLOCKS = 6
-MOST_BLOCKS = 20
+# 6! = 720 orders, so that p can reach .0014. More blocks of a short series would be more correlated.
+MIN_BLOCKS = 6
+MAX_BLOCKS = 20
 
 
 @dataclass(frozen=True)
 class Trend:
-    """What the order of a series says.
+    """Whether a series rises.
 
     Attributes:
         rises: later values beat earlier ones, p ≤ α.
@@ -45,10 +45,10 @@ def trend(
         p = (1 + #{permutations with S* ≥ S}) / (1 + permutations)
 
     is a p-value (Phipson and Smyth 2010; blocks: Kunsch 1989, *The jackknife and the bootstrap for general stationary
-    observations*). Permuting single returns would take their autocorrelation for a trend.
+    observations*). Permuting single returns would mistake their autocorrelation for a trend.
 
     Unless given, a block is at least 4 integrated correlation times τ = (1+ρ)/(1−ρ) long, ρ the lag-1 correlation after
-    a straight line is taken out, as far as FEWEST_BLOCKS blocks remain.
+    a straight line is taken out, as far as MIN_BLOCKS blocks remain.
 
     Args:
         values: `[T]` in the order of training.
@@ -57,20 +57,20 @@ def trend(
         InputError: fewer values than blocks, or one is not finite.
     """
     check_alpha(alpha)
-    values = checked(values, "value")
+    values = finite_vector(values, "value")
     if blocks is None:
-        blocks = int(np.clip(len(values) // ceil(4 * _correlation_time(values)), FEWEST_BLOCKS, MOST_BLOCKS))
-    if blocks < FEWEST_BLOCKS or len(values) < blocks:
+        blocks = int(np.clip(len(values) // ceil(4 * _correlation_time(values)), MIN_BLOCKS, MAX_BLOCKS))
+    if blocks < MIN_BLOCKS or len(values) < blocks:
         raise InputError(
-            f"a trend over {len(values)} values in {blocks} blocks cannot be told from chance: "
-            f"give at least {FEWEST_BLOCKS} blocks and as many values"
+            f"a trend over {len(values)} values in {blocks} blocks cannot be distinguished from chance: "
+            f"give at least {MIN_BLOCKS} blocks and as many values"
         )
     means = np.array([part.mean() for part in np.array_split(values, blocks)])
     time = np.arange(blocks) - (blocks - 1) / 2
     observed = float(time @ means)
     rng = np.random.default_rng(seed)
     permuted = rng.permuted(np.broadcast_to(means, (permutations, blocks)), axis=1) @ time
-    # the same order of blocks can differ in the last digit when it is summed up anew
+    # the same order of blocks can differ in the last digit when it is summed again
     slack = 1e-9 * float(np.abs(time) @ np.abs(means - means.mean()))
     p_value = (1 + int((permuted >= observed - slack).sum())) / (1 + permutations)
     slope = observed / float(time @ time) * (blocks - 1)
@@ -79,11 +79,11 @@ def trend(
 
 def _correlation_time(values: np.ndarray) -> float:
     time = np.arange(len(values)) - (len(values) - 1) / 2
-    rest = values - values.mean()
+    residual = values - values.mean()
     if len(values) > 1:
-        rest = rest - time * (time @ rest) / (time @ time)
-    power = float(rest @ rest)
+        residual = residual - time * (time @ residual) / (time @ time)
+    power = float(residual @ residual)
     if power <= 1e-18 * max(1.0, float(values @ values)):
         return 1.0
-    correlation = float(np.clip(rest[1:] @ rest[:-1] / power, 0.0, 0.99))
+    correlation = float(np.clip(residual[1:] @ residual[:-1] / power, 0.0, 0.99))
     return (1 + correlation) / (1 - correlation)

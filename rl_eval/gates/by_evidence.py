@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from rl_eval.errors import InputError
-from rl_eval.evidence import Betting, Paired, RatioTest, counts, undefined
+from rl_eval.evidence import MeanTest, PairedTest, RatioTest, count_cases, undefined_reason
 from rl_eval.gates.arena import Arena
 from rl_eval.gates.schema import Criterion
 from rl_eval.gates.tape import Tape
@@ -82,15 +82,15 @@ class RatioEvidence(_Evidence):
 
     def _feed(self, episodes: Episodes, start: int, stop: int) -> None:
         outcome, episode = episodes.outcome, None if self._by_case else episodes.episode
-        found = self._test.extend(counts(self._metric.name, outcome["label"], outcome["flagged"], episode))
+        found = self._test.extend(count_cases(self._metric.name, outcome["label"], outcome["flagged"], episode))
         if found.decision != "INCONCLUSIVE":
             self._conclude()
 
     def _conclude(self) -> None:
-        found = self._test.decision
+        found = self._test.result
         if found.estimate is None:
-            raise InputError(undefined(self._metric.name))
-        self.verdict = decided(self.blank, found, self._test.theta, self._note, self._test.path)
+            raise InputError(undefined_reason(self._metric.name))
+        self.verdict = decided(self.blank, found, self._test.theta, self._note, self._test.history)
 
 
 class MeanEvidence(_Evidence):
@@ -109,15 +109,15 @@ class MeanEvidence(_Evidence):
         self._tests = {spec: self._test() for spec in self._references or [""]}
         self._units = 0
 
-    def _test(self) -> Betting:
+    def _test(self) -> MeanTest:
         direction, alpha = self.blank.direction, self._arena.suite.spec.alpha
         population = self._arena.population(self._criterion.unit)
         if not self._references:
-            return Betting(self._theta, self._low, self._high, alpha, direction, population)  # type: ignore[arg-type]
+            return MeanTest(self._theta, self._low, self._high, alpha, direction, population)  # type: ignore[arg-type]
         if self._whole_episodes:
             width = self._high - self._low
-            return Betting(self._theta, -width, width, alpha, direction, population)  # type: ignore[arg-type]
-        return Paired(self._theta, self._low, self._high, alpha, direction, population)  # type: ignore[arg-type]
+            return MeanTest(self._theta, -width, width, alpha, direction, population)  # type: ignore[arg-type]
+        return PairedTest(self._theta, self._low, self._high, alpha, direction, population)  # type: ignore[arg-type]
 
     def _feed(self, episodes: Episodes, start: int, stop: int) -> None:
         values = self._values(episodes)
@@ -135,11 +135,11 @@ class MeanEvidence(_Evidence):
             if self._metric.unit == "case" and not np.array_equal(beside.lengths, episodes.lengths):
                 raise InputError(f"{spec} and the policy saw different numbers of cases: say by: estimate")
             theirs = self._values(beside)
-            if isinstance(test, Paired):
+            if isinstance(test, PairedTest):
                 test.extend(values, theirs)
             else:
                 test.extend(self._per_unit(values - theirs, episodes))
-        found = [test.decision.decision for test in self._tests.values()]
+        found = [test.result.decision for test in self._tests.values()]
         if "FAIL" in found or "INCONCLUSIVE" not in found:
             self._conclude()
 
@@ -163,6 +163,6 @@ class MeanEvidence(_Evidence):
             blank = replace(self.blank, reference=spec or None)
             if spec:
                 blank = replace(blank, metric=f"{blank.metric} minus that of {spec}")
-            verdict = decided(blank, test.decision, self._theta, path=test.path)
+            verdict = decided(blank, test.result, self._theta, history=test.history)
             each.append(replace(verdict, metric=self._metric.name))
         self.verdict = min(each, key=lambda verdict: (order[verdict.decision], verdict.lead))

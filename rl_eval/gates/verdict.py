@@ -7,9 +7,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
-from rl_eval.evidence import Decision as Evidence
-from rl_eval.evidence import Path as EvidencePath
-from rl_eval.evidence import meets
+from rl_eval.evidence import EvidenceHistory, EvidenceResult, meets
 
 # INCONCLUSIVE: the evidence did not suffice; NEEDS_RUNS is what one run cannot show, said by train.py alone.
 Decision = Literal["PASS", "FAIL", "INCONCLUSIVE", "ERROR", "NEEDS_RUNS"]
@@ -32,7 +30,7 @@ class CriterionVerdict:
         more: for INCONCLUSIVE, about how many further units would decide; None where that cannot be said.
         population: by evidence, whether it speaks of cases to come (source) or of this finite set (set).
         reference: the policy that the estimate is a paired difference to, or whose value the threshold is.
-        path: by evidence, how it grew while the policy of `run` played.
+        history: by evidence, how it grew while the policy of `run` played.
     """
 
     suite: str
@@ -53,7 +51,7 @@ class CriterionVerdict:
     more: int | None = None
     population: str | None = None
     reference: str | None = None
-    path: EvidencePath | None = None
+    history: EvidenceHistory | None = None
 
     @property
     def lead(self) -> float:
@@ -116,9 +114,9 @@ class SuiteVerdict:
 
 
 def _criterion(values: Mapping[str, Any]) -> CriterionVerdict:
-    interval, path = values.get("interval"), values.get("path")
-    found: EvidencePath | None = EvidencePath(**{name: tuple(each) for name, each in path.items()}) if path else None
-    return CriterionVerdict(**{**values, "interval": tuple(interval) if interval else None, "path": found})
+    interval, history = values.get("interval"), values.get("history")
+    grown = EvidenceHistory(**{name: tuple(points) for name, points in history.items()}) if history else None
+    return CriterionVerdict(**{**values, "interval": tuple(interval) if interval else None, "history": grown})
 
 
 def shown(value: float | None, other: float | None = None) -> str:
@@ -157,7 +155,11 @@ def decide(blank: CriterionVerdict, estimate: float, threshold: float, of: str) 
 
 
 def decided(
-    blank: CriterionVerdict, found: Evidence, threshold: float, note: str = "", path: EvidencePath | None = None
+    blank: CriterionVerdict,
+    found: EvidenceResult,
+    threshold: float,
+    note: str = "",
+    history: EvidenceHistory | None = None,
 ) -> CriterionVerdict:
     """What the evidence said, in one sentence.
 
@@ -165,7 +167,7 @@ def decided(
         blank: the verdict without a decision, its units_max, population and reference set.
         threshold: of the estimate that the evidence is about.
         note: what else is to be known, such as the reference's own value.
-        path: how the evidence grew.
+        history: how the evidence grew.
     """
     low, high = found.interval
     verdict = replace(
@@ -176,7 +178,7 @@ def decided(
         interval=(low if math.isfinite(low) else None, high if math.isfinite(high) else None),
         units=found.stopped_at,
         more=found.more,
-        path=path,
+        history=history,
     )
     if found.decision != "PASS" and verdict.lead <= 0:
         verdict = replace(verdict, misses_by=-verdict.lead)

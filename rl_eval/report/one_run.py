@@ -142,7 +142,7 @@ def provenance(info: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 
 def _suite(suite: SuiteVerdict) -> dict[str, Any]:
-    told_by_evidence = {each.criterion for each in suite.criteria if each.path}
+    told_by_evidence = {each.criterion for each in suite.criteria if each.history}
     reasons = [
         each
         for each in suite.criteria

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from markupsafe import Markup
 
-from rl_eval.evidence import Path
+from rl_eval.evidence import EvidenceHistory
 from rl_eval.gates.verdict import SIGNS as LEADS
 from rl_eval.gates.verdict import CriterionVerdict, SuiteVerdict
 from rl_eval.report import charts
@@ -169,20 +169,20 @@ def _end(value: float | None) -> str:
 
 
 def evidence(suite: SuiteVerdict) -> list[Evidence]:
-    """The criteria of a suite whose path is known."""
-    grown = [(each, each.path) for each in suite.criteria if each.path and _moments(each.path)]
-    return [Evidence(each, *_grown(each, path, suite.alpha)) for each, path in grown]
+    """The criteria of a suite whose evidence history is known."""
+    grown = [(each, each.history) for each in suite.criteria if each.history and _point_count(each.history)]
+    return [Evidence(each, *_grown(each, history, suite.alpha)) for each, history in grown]
 
 
-def _moments(path: Path) -> int:
-    return min(map(len, (path.units, path.lower, path.upper, path.for_pass, path.for_fail)))
+def _point_count(history: EvidenceHistory) -> int:
+    return min(map(len, (history.units, history.lower, history.upper, history.for_pass, history.for_fail)))
 
 
-def _grown(verdict: CriterionVerdict, path: Path, alpha: float) -> tuple[Markup, Markup]:
-    length = _moments(path)
+def _grown(verdict: CriterionVerdict, history: EvidenceHistory, alpha: float) -> tuple[Markup, Markup]:
+    length = _point_count(history)
     alpha = alpha if 0 < alpha < 1 else 0.05
-    units = np.array([max(0, min(unit, 1 << 53)) for unit in path.units[:length]], np.float64)
-    low, high = np.array(path.lower[:length]), np.array(path.upper[:length])
+    units = np.array([max(0, min(unit, 1 << 53)) for unit in history.units[:length]], np.float64)
+    low, high = np.array(history.lower[:length]), np.array(history.upper[:length])
     unit = f"{brief(verdict.unit or 'unit', 20)}s"
     threshold = verdict.threshold if verdict.threshold is not None else float("nan")
     bar = f"{SIGNS.get(verdict.direction, '')} {number(threshold)}"
@@ -196,7 +196,7 @@ def _grown(verdict: CriterionVerdict, path: Path, alpha: float) -> tuple[Markup,
         rule=(threshold, bar),
     )
     decides = -math.log10(alpha)
-    powers = [np.array(side[:length], np.float64) / math.log(10) for side in (path.for_pass, path.for_fail)]
+    powers = [np.array(side[:length], np.float64) / math.log(10) for side in (history.for_pass, history.for_fail)]
     sides = [np.nan_to_num(np.clip(each, _FAINTEST, _STRONGEST)) for each in powers]
     said = f"Evidence after {count(units[-1])} {unit}: {_odds(sides[0][-1])} for PASS, {_odds(sides[1][-1])} for FAIL; "
     said += f"{number(1 / alpha, 3)} to 1 decides."

@@ -44,20 +44,20 @@ def evidence_plots(rows: Iterable[Mapping[str, Any]]) -> list[Plot]:
     """How the evidence on each criterion grew, of those that evidence decided: the interval, and the two bets.
 
     Args:
-        rows: verdict rows, whose `path` is an `evidence.Path` as a mapping, or None.
+        rows: verdict rows, whose `history` is an `EvidenceHistory` as a mapping, or None.
     """
     plots: list[Plot] = []
     for row in rows:
-        path = row.get("path")
-        if not path:
+        history = row.get("history")
+        if not history:
             continue
         name, units = f"{row['suite']}/{row['criterion']}", f"{row.get('unit') or 'unit'}s"
         threshold = row.get("threshold")
-        ends = {"lower": tuple(path["lower"]), "upper": tuple(path["upper"])}
+        ends = {"lower": tuple(history["lower"]), "upper": tuple(history["upper"])}
         if threshold is not None:
-            ends["threshold"] = (float(threshold),) * len(path["units"])
-        bets = {"for passing": tuple(path["for_pass"]), "for failing": tuple(path["for_fail"])}
-        x = tuple(path["units"])
+            ends["threshold"] = (float(threshold),) * len(history["units"])
+        bets = {"for passing": tuple(history["for_pass"]), "for failing": tuple(history["for_fail"])}
+        x = tuple(history["units"])
         plots.append(Lines(f"interval/{name}", f"{name}: what is not ruled out", units, x, ends))
         plots.append(Lines(f"evidence/{name}", f"{name}: evidence (log of the bets)", units, x, bets))
     return plots

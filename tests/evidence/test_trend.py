@@ -22,10 +22,10 @@ def autocorrelated(rng, series, length, correlation):
 
 
 @pytest.mark.parametrize(("length", "correlation"), [(200, 0.0), (200, 0.5), (400, 0.9)])
-def test_autocorrelation_alone_is_rarely_called_a_trend(length, correlation, figure):
+def test_autocorrelation_alone_is_rarely_called_a_trend(length, correlation, record_figure):
     values = autocorrelated(np.random.default_rng(0), 500, length, correlation)
     rises = sum(trend(v, permutations=499).rises for v in values)
-    figure(f"trend found where there is none, correlation {correlation}", rises / 500)
+    record_figure(f"trend found where there is none, correlation {correlation}", rises / 500)
     # neighbouring blocks of a strongly correlated series still resemble each other a little
     assert stats.binomtest(rises, 500, 0.05 if correlation < 0.9 else 0.1, alternative="greater").pvalue > 1e-3
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from rl_eval import rollout
-from rl_eval.evidence import decide as decide_mean
+from rl_eval.evidence import MeanTest
 from rl_eval.gates import judge, load_suite, named_runs
 from rl_eval.gates.arena import Arena
 from rl_eval.gates.facing import trial_of
@@ -89,7 +89,7 @@ def test_too_few_episodes_are_inconclusive_and_say_how_many_more(tmp_path):
 def test_the_numbers_are_those_of_the_betting_test(tmp_path):
     returns = np.random.default_rng(0).uniform(300, 500, 400)
     asked = suite(tmp_path, "metric: mean_return, at_least: 380", head="alpha: 0.01")
-    found, expected = put(asked, tape_of(returns)), decide_mean(returns, 380, 0, 500, 0.01)
+    found, expected = put(asked, tape_of(returns)), MeanTest(380, 0, 500, 0.01).extend(returns)
     assert (found.decision, found.units, found.estimate) == (
         expected.decision,
         expected.stopped_at,
@@ -125,7 +125,7 @@ def test_short_episodes_do_not_vote_first(tmp_path):
         assert played(copies) == one_by_one
     # what the same test says of the order in which 200 copies finish: the mutant that the above catches
     by_finish = np.sort(lengths).astype(float)
-    assert decide_mean(by_finish, 150, 0, 300).decision == "FAIL"
+    assert MeanTest(150, 0, 300).extend(by_finish).decision == "FAIL"
 
 
 def test_play_stops_when_every_criterion_is_decided(tmp_path):

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from rl_eval.evidence import Betting
+from rl_eval.evidence import MeanTest
 from rl_eval.gates.verdict import CriterionVerdict, SuiteVerdict, decide, decided
 from rl_eval.run import write_json
 from tests.gates.fake_runs import FALL, write_run
@@ -19,10 +19,10 @@ def blank(criterion, metric, direction, **more):
 
 
 def by_evidence(criterion, values, theta, low, high, direction="at_least", metric="mean_return"):
-    test = Betting(theta, low, high, direction=direction)
+    test = MeanTest(theta, low, high, direction=direction)
     found = test.extend(np.asarray(values, float))
     start = blank(criterion, metric, direction, unit="episode", units_max=400, population="source")
-    return decided(start, found, theta, path=test.path)
+    return decided(start, found, theta, history=test.history)
 
 
 def verdict(*criteria, suite="pole"):

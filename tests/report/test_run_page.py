@@ -272,12 +272,12 @@ def test_a_page_that_cannot_be_written_fails_no_training(tmp_path, capsys, monke
     assert "no report was written (no room left): try `rl-eval report" in " ".join(told.split())
 
 
-def test_the_path_of_the_evidence_survives_verdict_json(cartpole):
+def test_the_history_of_the_evidence_survives_verdict_json(cartpole):
     (values,) = read_json(cartpole / "verdict.json")["suites"]
     found = SuiteVerdict.from_json(values)
     assert found == passing()
-    assert found.criteria[0].path.units[-1] == found.criteria[0].units
-    assert found.criteria[1].path is None
+    assert found.criteria[0].history.units[-1] == found.criteria[0].units
+    assert found.criteria[1].history is None
 
 
 @pytest.mark.verify

@@ -40,9 +40,9 @@ for step in (0, 100, 200):
     tracker.log({"env_steps": step, "wall_s": step / 100, "episode_return_mean": mean}, step)
 if given["pause"]:
     time.sleep(given["pause"])
-path = {"units": (1, 2), "lower": (0.1, 0.5), "upper": (1.0, 0.9), "for_pass": (0.2, 3.1), "for_fail": (-0.2, -1.0)}
+history = {"units": (1, 2), "lower": (0.1, 0.5), "upper": (1.0, 0.9), "for_pass": (0.2, 3.1), "for_fail": (-0.2, -1.0)}
 rows = [{"suite": "threat", "criterion": "f1", "decision": "PASS", "estimate": 0.93, "interval": (0.81, None),
-         "threshold": 0.8, "units": 2, "unit": "case", "path": path}]
+         "threshold": 0.8, "units": 2, "unit": "case", "history": history}]
 tracker.summary({**verdict_summary(rows), "results": {"mean": 231.5, "std": None}})
 if given["files"]:
     tracker.draw([*evidence_plots(rows), confusion_plot(5, 2, 1, 92, "select")])

@@ -1,4 +1,4 @@
-"""At the boundary, a gate accepts with probability at most alpha whenever it stops; a naive rule does not."""
+"""At the boundary, a gate accepts with probability at most alpha whenever it stops. A naive rule does not."""
 
 from __future__ import annotations
 
@@ -6,9 +6,12 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from rl_eval.evidence import Counts, RatioTest, confidence_sequence, decide, decide_many, decide_ratio_many
-from tests.evidence import worlds
-from tests.evidence.worlds import GATE, HIGH, LOW
+from rl_eval.evidence import RatioTest
+from rl_eval.evidence.ratio_metrics import RatioCounts
+from tests.evidence import simulated_policies as policies
+from tests.evidence.decisions import decide_mean, intervals
+from tests.evidence.simulated_gates import decide_f1, decide_means
+from tests.evidence.simulated_policies import HIGH, LOW, THRESHOLD
 
 ALPHA = 0.05
 # Seeded, so that a test either always holds or never does; the seeds were not chosen by their outcome.
@@ -16,15 +19,15 @@ SURE = 1e-3
 SIZES = [2_000, pytest.param(50_000, marks=pytest.mark.verify)]
 
 
-def betting(xs, theta, low, high, population=None):
+def betting_rule(xs, theta, low, high, population=None):
     """`[S]` of PASS, FAIL and INCONCLUSIVE."""
-    return decide_many(xs, theta, low, high, ALPHA, population=population).decision
+    return decide_means(xs, theta, low, high, ALPHA, population=population).decision
 
 
 def naive_t_test(xs, theta, low, high, population=None):
     """A one-sided t-test after every unit from the fifth on, which stops at the first p < alpha.
 
-    Equal units have no t: the test waits for the first that differs, which is the kindest reading of the rule.
+    Equal units have no t: the test waits for the first that differs, which favours the rule.
     """
     count = np.arange(1, xs.shape[1] + 1)
     mean = np.cumsum(xs, axis=1) / count
@@ -38,46 +41,46 @@ def naive_t_test(xs, theta, low, high, population=None):
 
 
 def skewed_returns(rule, rng, gates):
-    return rule(worlds.lander_returns(rng, gates, 400, GATE), GATE, LOW, HIGH)
+    return rule(policies.lander_returns(rng, gates, 400, THRESHOLD), THRESHOLD, LOW, HIGH)
 
 
 def disasters(rule, rng, gates):
-    return rule(worlds.rare_disasters(rng, gates, 400, GATE), GATE, LOW, HIGH)
+    return rule(policies.rare_disasters(rng, gates, 400, THRESHOLD), THRESHOLD, LOW, HIGH)
 
 
 def success_rate(rule, rng, gates):
-    return rule(worlds.successes(rng, gates, 400, 0.8), 0.8, 0.0, 1.0)
+    return rule(policies.successes(rng, gates, 400, 0.8), 0.8, 0.0, 1.0)
 
 
 def paired(rule, rng, gates):
-    policy, reference = worlds.pairs(rng, gates, 400, gain=0.0)
+    policy, reference = policies.pairs(rng, gates, 400, gain=0.0)
     return rule(policy - reference, 0.0, LOW - HIGH, HIGH - LOW)
 
 
 def paired_successes(rule, rng, gates):
-    policy, reference = worlds.paired_successes(rng, gates, 400, 0.8)
+    policy, reference = policies.paired_successes(rng, gates, 400, 0.8)
     return rule(policy - reference, 0.0, -1.0, 1.0)
 
 
 def f1(rule, rng, gates):
-    label, flagged = worlds.detections(rng, gates, 400, 0.5, 0.8)
-    # x(p) of F1 against p = .8 / 1.2, as `ratio` defines it
+    label, flagged = policies.detections(rng, gates, 400, 0.5, 0.8)
+    # x(p) of F1 against p = .8 / 1.2, as `ratio_metrics` defines it
     share = 0.8 / 1.2
     return rule(share + (label & flagged) - share * (label | flagged), share, 0.0, 1.0)
 
 
 def finite_set_below(rule, rng, gates):
-    # one success short of the threshold, and never seen to the end, where the answer is certain
-    return rule(worlds.finite_sets(rng, gates, 500, 399)[:, :-1], 0.8, 0.0, 1.0, population=500)
+    # one success short of the threshold, and not played to the end, where the answer is certain
+    return rule(policies.finite_sets(rng, gates, 500, 399)[:, :-1], 0.8, 0.0, 1.0, population=500)
 
 
 def finite_set_at(rule, rng, gates):
-    return rule(worlds.finite_sets(rng, gates, 500, 400)[:, :-1], 0.8, 0.0, 1.0, population=500)
+    return rule(policies.finite_sets(rng, gates, 500, 400)[:, :-1], 0.8, 0.0, 1.0, population=500)
 
 
-# what would be false there: at the boundary of a source both, of a finite set what its own value is not
+# The errors that are possible: at the boundary of a source both, for a finite set the one that its value excludes.
 BOTH = ("PASS", "FAIL")
-WORLDS = [
+SCENARIOS = [
     (skewed_returns, BOTH),
     (disasters, BOTH),
     (success_rate, BOTH),
@@ -87,37 +90,37 @@ WORLDS = [
     (finite_set_below, ("PASS",)),
     (finite_set_at, ("FAIL",)),
 ]
-NAMES = [world.__name__ for world, _ in WORLDS]
+NAMES = [scenario.__name__ for scenario, _ in SCENARIOS]
 
 
-def assert_errors_at_most_alpha(rule, world, errors, gates, figure=None):
-    decisions = world(rule, np.random.default_rng(7), gates)
+def assert_errors_at_most_alpha(rule, scenario, errors, gates, record_figure=None):
+    decisions = scenario(rule, np.random.default_rng(7), gates)
     for error in errors:
         count = int((decisions == error).sum())
-        if figure:
-            figure(f"{world.__name__}: false {error}", count / gates)
+        if record_figure:
+            record_figure(f"{scenario.__name__}: false {error}", count / gates)
         assert stats.binomtest(count, gates, ALPHA, alternative="greater").pvalue > SURE, (error, count / gates)
 
 
 @pytest.mark.parametrize("gates", SIZES)
-@pytest.mark.parametrize(("world", "errors"), WORLDS, ids=NAMES)
-def test_errors_under_optional_stopping_are_at_most_alpha(world, errors, gates, figure):
-    assert_errors_at_most_alpha(betting, world, errors, gates, figure)
+@pytest.mark.parametrize(("scenario", "errors"), SCENARIOS, ids=NAMES)
+def test_errors_under_optional_stopping_are_at_most_alpha(scenario, errors, gates, record_figure):
+    assert_errors_at_most_alpha(betting_rule, scenario, errors, gates, record_figure)
 
 
-@pytest.mark.parametrize(("world", "errors"), WORLDS, ids=NAMES)
-def test_a_naive_t_test_after_every_unit_is_caught(world, errors, figure):
+@pytest.mark.parametrize(("scenario", "errors"), SCENARIOS, ids=NAMES)
+def test_a_naive_t_test_after_every_unit_is_caught(scenario, errors, record_figure):
     with pytest.raises(AssertionError):
-        assert_errors_at_most_alpha(naive_t_test, world, errors, 2_000)
-    made = int((world(naive_t_test, np.random.default_rng(7), 2_000) == errors[0]).sum())
-    figure(f"{world.__name__}: false {errors[0]} of a naive t-test", made / 2_000)
-    assert stats.binomtest(made, 2_000, ALPHA, alternative="greater").pvalue < SURE
+        assert_errors_at_most_alpha(naive_t_test, scenario, errors, 2_000)
+    errors_made = int((scenario(naive_t_test, np.random.default_rng(7), 2_000) == errors[0]).sum())
+    record_figure(f"{scenario.__name__}: false {errors[0]} of a naive t-test", errors_made / 2_000)
+    assert stats.binomtest(errors_made, 2_000, ALPHA, alternative="greater").pvalue < SURE
 
 
 @pytest.mark.parametrize("prevalence", [0.5, 0.109])
 def test_f1_from_counts_is_the_same_gate(prevalence):
-    label, flagged = worlds.detections(np.random.default_rng(3), 2_000, 1_000, prevalence, 0.8)
-    gates = decide_ratio_many("f1", label & flagged, label | flagged, 0.8, ALPHA)
+    label, flagged = policies.detections(np.random.default_rng(3), 2_000, 1_000, prevalence, 0.8)
+    gates = decide_f1(label & flagged, label | flagged, 0.8, ALPHA)
     for error in ("PASS", "FAIL"):
         count = int((gates.decision == error).sum())
         assert stats.binomtest(count, 2_000, ALPHA, alternative="greater").pvalue > SURE
@@ -132,7 +135,7 @@ def test_f1_of_episodes_whose_length_goes_with_how_hard_they_are():
     # pooled share: (.5·10·a + .5·2·b) / (.5·12) = .8/1.2 with b = 1 for the easy ones
     quality = np.where(hard, (0.8 / 1.2 * 6 - 1) / 5, 1.0)
     hits = np.where(rng.random((gates, units)) < quality, length, 0)  # the whole episode is right or wrong
-    decisions = decide_ratio_many("f1", hits, length, 0.8, ALPHA, longest=longest)
+    decisions = decide_f1(hits, length, 0.8, ALPHA, longest=longest)
     for error in ("PASS", "FAIL"):
         count = int((decisions.decision == error).sum())
         assert stats.binomtest(count, gates, ALPHA, alternative="greater").pvalue > SURE
@@ -140,17 +143,17 @@ def test_f1_of_episodes_whose_length_goes_with_how_hard_they_are():
 
 @pytest.mark.parametrize("population", [None, 200])
 @pytest.mark.parametrize("gates", [2_000, pytest.param(10_000, marks=pytest.mark.verify)])
-def test_the_interval_covers_at_all_times_together(population, gates, figure):
+def test_the_interval_covers_at_all_times_together(population, gates, record_figure):
     rng = np.random.default_rng(11)
     if population:
-        xs, true, low, high = worlds.finite_sets(rng, gates, population, 150)[:, :-1], 0.75, 0.0, 1.0
+        xs, true, low, high = policies.finite_sets(rng, gates, population, 150)[:, :-1], 0.75, 0.0, 1.0
     else:
-        xs, true, low, high = worlds.lander_returns(rng, gates, 200, 210.0), 210.0, LOW, HIGH
+        xs, true, low, high = policies.lander_returns(rng, gates, 200, 210.0), 210.0, LOW, HIGH
     missed = 0
     for x in xs:  # intervals are nested, so the last one says it of all
-        lower, upper = confidence_sequence(x, low, high, ALPHA, population, grid=100 if gates < 5_000 else 1_000)[-1]
+        lower, upper = intervals(x, low, high, ALPHA, population, grid=100 if gates < 5_000 else 1_000)[-1]
         missed += not lower <= true <= upper
-    figure(f"interval misses at some time, {'finite set' if population else 'returns'}", missed / gates)
+    record_figure(f"interval misses at some time, {'finite set' if population else 'returns'}", missed / gates)
     assert stats.binomtest(missed, gates, 2 * ALPHA, alternative="greater").pvalue > SURE
 
 
@@ -163,25 +166,27 @@ def test_order_of_finishing_in_place_of_the_order_of_seeds_is_caught():
     by_finishing = np.argsort(finished.reshape(gates, -1, 32), axis=2) + 32 * np.arange(10)[:, None]
     for order, holds in ((None, True), (by_finishing.reshape(gates, -1), False)):
         xs = good if order is None else np.take_along_axis(good, order, axis=1)
-        accepted = int((betting(xs.astype(float), 0.8, 0.0, 1.0) == "PASS").sum())
+        accepted = int((betting_rule(xs.astype(float), 0.8, 0.0, 1.0) == "PASS").sum())
         assert (stats.binomtest(accepted, gates, ALPHA, alternative="greater").pvalue > SURE) == holds
 
 
 def test_one_gate_decides_as_many_at_once():
     rng = np.random.default_rng(17)
     for mean in (170.0, 200.0, 241.0):
-        xs = worlds.lander_returns(rng, 60, 400, mean)
-        many = decide_many(xs, GATE, LOW, HIGH, ALPHA)
-        ones = [decide(x, GATE, LOW, HIGH, ALPHA) for x in xs]
+        xs = policies.lander_returns(rng, 60, 400, mean)
+        many = decide_means(xs, THRESHOLD, LOW, HIGH, ALPHA)
+        ones = [decide_mean(x, THRESHOLD, LOW, HIGH, ALPHA) for x in xs]
         assert [one.decision for one in ones] == many.decision.tolist()
         assert [one.stopped_at for one in ones] == many.stopped_at.tolist()
 
 
 @pytest.mark.parametrize("population", [None, 600])
 def test_one_ratio_gate_decides_as_many_at_once(population):
-    label, flagged = worlds.detections(np.random.default_rng(19), 40, 600, 0.3, 0.85)
-    many = decide_ratio_many("f1", label & flagged, label | flagged, 0.8, ALPHA, population=population)
+    label, flagged = policies.detections(np.random.default_rng(19), 40, 600, 0.3, 0.85)
+    many = decide_f1(label & flagged, label | flagged, 0.8, ALPHA, population=population)
     for i in range(40):
-        counted = Counts(*(np.asarray(c, np.int64) for c in (label[i] & flagged[i], label[i] | flagged[i], label[i])))
-        one = RatioTest("f1", 0.8, ALPHA, population=population).extend(counted)
+        unit_counts = RatioCounts(
+            *(np.asarray(c, np.int64) for c in (label[i] & flagged[i], label[i] | flagged[i], label[i]))
+        )
+        one = RatioTest("f1", 0.8, ALPHA, population=population).extend(unit_counts)
         assert (one.decision, one.stopped_at) == (many.decision[i], many.stopped_at[i])

@@ -1,4 +1,4 @@
-"""What the evidence says about one criterion, as data."""
+"""The result of a test, and about how many units it still needs."""
 
 from __future__ import annotations
 
@@ -7,21 +7,21 @@ from math import ceil, isfinite, log
 from typing import Literal
 
 from rl_eval.evidence.bounds import check_bounds
-from rl_eval.evidence.wealth import TRUNCATION
+from rl_eval.evidence.capital_process import TRUNCATION
 
 Verdict = Literal["PASS", "FAIL", "INCONCLUSIVE"]
 
 
 @dataclass(frozen=True)
-class Decision:
-    """A decision and what it rests on, as of the moment it was made.
+class EvidenceResult:
+    """A decision and its evidence, as of the moment it was made.
 
     Attributes:
         decision: PASS, FAIL or INCONCLUSIVE (not enough evidence yet).
         stopped_at: units used until it was made; all of them where it is INCONCLUSIVE.
         estimate: the plain metric of these units; None while it is undefined.
-        interval: covers the true value at every moment together with probability 1−2α; an end is infinite where a
-            value past that bound means that nothing is known.
+        interval: covers the true value at all times together with probability 1−2α; an end is infinite where a value
+            is past that bound, since nothing is known there.
         more: about how many further units would decide; None where decided or where it cannot be said.
         forbids: decisions that values past the bounds made unsafe.
         message: why they are forbidden, else empty.
@@ -43,18 +43,18 @@ def units_needed(
     low: float,
     high: float,
     alpha: float = 0.05,
-    evidence: float = 0.0,
+    log_capital: float = 0.0,
 ) -> int | None:
-    """About how many further units would decide, if they are like those seen.
+    """About how many further units would decide, if they are like the units so far.
 
     With δ = estimate − θ and σ = std, both on the scale of [0, 1], the truncated bet λ = δ / (σ² + δ²) makes log K grow
     by about g = λδ − ½λ²(σ² + δ²) a unit, so (log 1/α − log K) / g units are missing. The expansion is of second order
     and takes the estimate for the truth: it is a hint for planning, no guarantee.
 
     Args:
-        estimate, std: of the units seen, in the units of `low` and `high`.
+        estimate, std: of the units so far, in the units of `low` and `high`.
         theta: what the mean is compared with.
-        evidence: log K so far of the side that the estimate is on.
+        log_capital: log K so far of the side that the estimate is on.
 
     Returns:
         A count of at least 1, or None where the estimate is on the threshold.
@@ -65,11 +65,11 @@ def units_needed(
     check_bounds(low, high)
     width = high - low
     gap, m = (estimate - theta) / width, (theta - low) / width
-    second = (std / width) ** 2 + gap * gap
-    if gap == 0 or not isfinite(second):
+    second_moment = (std / width) ** 2 + gap * gap
+    if gap == 0 or not isfinite(second_moment):
         return None
-    room = m if gap > 0 else 1 - m
-    most = TRUNCATION / room if room > 0 else float("inf")
-    bet = min(abs(gap) / second, most)
-    growth = bet * abs(gap) - bet * bet * second / 2
-    return max(1, ceil((log(1 / alpha) - evidence) / growth))
+    distance = m if gap > 0 else 1 - m
+    largest_bet = TRUNCATION / distance if distance > 0 else float("inf")
+    bet = min(abs(gap) / second_moment, largest_bet)
+    growth = bet * abs(gap) - bet * bet * second_moment / 2
+    return max(1, ceil((log(1 / alpha) - log_capital) / growth))

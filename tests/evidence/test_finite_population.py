@@ -7,9 +7,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rl_eval.evidence import Betting, confidence_sequence, decide, decide_ratio
-from rl_eval.evidence.finite import conditional_means, impossible
-from tests.evidence import worlds
+from rl_eval.evidence import MeanTest
+from rl_eval.evidence.finite_population import conditional_means, impossible_means
+from tests.evidence import simulated_policies as policies
+from tests.evidence.decisions import decide_mean, decide_ratio, intervals
 
 SET = st.lists(st.sampled_from([0.0, 0.25, 0.5, 1.0]), min_size=1, max_size=40).map(np.array)
 
@@ -18,7 +19,7 @@ def test_conditional_means_by_hand():
     """Of 4 units with mean ½ the sum is 2; after 1 and 1 the other two must be 0."""
     means = conditional_means(np.array([0.5, 0.75]), np.array([[0.0], [1.0], [2.0]]), np.array([[0], [1], [2]]), 4)
     np.testing.assert_allclose(means, [[0.5, 0.75], [1 / 3, 2 / 3], [0.0, 0.5]])
-    low, high = impossible(np.array([0.25, 0.5, 1.0]), np.array([[2.0]]), np.array([[3]]), 4)
+    low, high = impossible_means(np.array([0.25, 0.5, 1.0]), np.array([[2.0]]), np.array([[3]]), 4)
     assert low.tolist() == [[True, False, False]]
     assert high.tolist() == [[False, False, True]]
 
@@ -28,9 +29,11 @@ def test_conditional_means_by_hand():
 def test_after_every_case_the_interval_is_the_metric_in_any_order(xs, random):
     order = list(range(len(xs)))
     random.shuffle(order)
-    ends = confidence_sequence(xs[order], population=len(xs))
-    assert ends[-1].tolist() == [xs[order].mean()] * 2
-    assert (np.diff(ends[:-1, 0]) >= 0).all()
+    mean = float(xs[order].mean())
+    # the threshold is the mean and no evidence reaches alpha, so only the last case decides
+    decision = decide_mean(xs[order], mean, population=len(xs), alpha=1e-12)
+    assert decision.interval == (mean, mean)
+    assert decision.stopped_at == len(xs)
 
 
 @given(SET, st.randoms(use_true_random=False))
@@ -39,7 +42,7 @@ def test_what_is_called_impossible_is(xs, random):
     """With an alpha that no evidence reaches, arithmetic alone narrows the interval, to one grid step."""
     order = list(range(len(xs)))
     random.shuffle(order)
-    ends = confidence_sequence(xs[order], population=len(xs), alpha=1e-300)[:-1]
+    ends = intervals(xs[order], population=len(xs), alpha=1e-300)[:-1]
     seen, left = np.cumsum(xs[order])[:-1], np.arange(len(xs) - 1, 0, -1)
     np.testing.assert_allclose(ends[:, 0], seen / len(xs), atol=1.1e-3)
     np.testing.assert_allclose(ends[:, 1], (seen + left) / len(xs), atol=1.1e-3)
@@ -50,7 +53,7 @@ def test_what_is_called_impossible_is(xs, random):
 @given(SET, st.sampled_from([0.25, 0.5, 0.8]), st.sampled_from(["at_least", "at_most", "better_than", "less_than"]))
 @settings(deadline=None)
 def test_a_set_seen_to_the_end_is_decided_exactly(xs, theta, direction):
-    decision = decide(xs, theta, direction=direction, population=len(xs), alpha=1e-12)  # certainty alone decides
+    decision = decide_mean(xs, theta, direction=direction, population=len(xs), alpha=1e-12)  # certainty alone decides
     exact = {
         "at_least": xs.mean() >= theta,
         "at_most": xs.mean() <= theta,
@@ -62,29 +65,31 @@ def test_a_set_seen_to_the_end_is_decided_exactly(xs, theta, direction):
 
 def test_a_tie_passes_at_least_and_at_most_but_is_not_better():
     xs = np.array([1.0, 1, 1, 1, 0])
-    verdicts = {d: decide(xs, 0.8, direction=d, population=5).decision for d in ("at_least", "at_most", "better_than")}
+    verdicts = {
+        d: decide_mean(xs, 0.8, direction=d, population=5).decision for d in ("at_least", "at_most", "better_than")
+    }
     assert verdicts == {"at_least": "PASS", "at_most": "PASS", "better_than": "FAIL"}
 
 
 def test_an_impossible_candidate_is_rejected_at_once():
     """8 successes of the first 8 of 10: a mean of at most .7 would need a negative case."""
-    test = Betting(0.7, population=10, alpha=1e-9)
+    test = MeanTest(0.7, population=10, alpha=1e-9)
     assert test.extend(np.ones(7)).decision == "INCONCLUSIVE"  # .7 is still possible
-    assert test.update(1.0).decision == "PASS"
+    assert test.extend(np.ones(1)).decision == "PASS"
     assert test.units == 8
 
 
 def test_a_finite_set_needs_fewer_units_than_a_source():
-    xs = worlds.finite_sets(np.random.default_rng(0), 50, 400, 340)
-    of_set = [decide(x, 0.8, population=400) for x in xs]
-    of_source = [decide(x, 0.8) for x in xs]
+    xs = policies.finite_sets(np.random.default_rng(0), 50, 400, 340)
+    of_set = [decide_mean(x, 0.8, population=400) for x in xs]
+    of_source = [decide_mean(x, 0.8) for x in xs]
     assert {d.decision for d in of_set} == {"PASS"}
     assert np.mean([d.stopped_at for d in of_set]) < np.mean([d.stopped_at for d in of_source])
 
 
 @pytest.mark.parametrize("metric", ["f1", "precision", "recall", "false_positive_rate", "accuracy"])
 def test_a_ratio_of_a_whole_set_is_a_point(metric):
-    label, flagged = (each[0] for each in worlds.detections(np.random.default_rng(1), 1, 300, 0.3, 0.8))
+    label, flagged = (gates[0] for gates in policies.detections(np.random.default_rng(1), 1, 300, 0.3, 0.8))
     tp, fp = (label & flagged).sum(), (~label & flagged).sum()
     fn, tn = (label & ~flagged).sum(), (~label & ~flagged).sum()
     exact = {

@@ -1,10 +1,10 @@
-"""Simulated policies whose true value is known: S gates of T units each, and the bounds they are judged within."""
+"""Simulated policies whose true value is known: S gates of T units each, and the bounds of their values."""
 
 from __future__ import annotations
 
 import numpy as np
 
-LOW, HIGH, GATE = -400.0, 320.0, 200.0
+LOW, HIGH, THRESHOLD = -400.0, 320.0, 200.0
 
 
 def lander_returns(rng, gates, units, mean):
@@ -41,7 +41,7 @@ def pairs(rng, gates, units, gain):
 
 
 def paired_successes(rng, gates, units, rate):
-    """Successes of two policies of the same rate on the same seeds, of which half are as easy for both."""
+    """Successes of two policies of the same rate on the same seeds, half of which are as easy for both."""
     shared = successes(rng, gates, units, rate)
     own = (np.where(rng.random(shared.shape) < 0.5, shared, successes(rng, gates, units, rate)) for _ in range(2))
     return tuple(own)

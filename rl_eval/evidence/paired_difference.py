@@ -1,0 +1,72 @@
+"""Is a policy better than a reference by a margin? Both play the same seeds, and the difference is the variable."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from rl_eval.errors import InputError
+from rl_eval.evidence.bounded_mean import MeanTest
+from rl_eval.evidence.bounds import Side, bound_message, check_bounds, finite_vector
+from rl_eval.evidence.direction import Direction
+from rl_eval.evidence.result import EvidenceResult
+
+
+class PairedTest(MeanTest):
+    """`MeanTest` on dᵢ = policyᵢ − referenceᵢ, with i the seed that both played.
+
+    If both returns are in [low, high], d is in [low − high, high − low]. What the episodes have in common (an easy
+    start, a hard one) cancels. So d varies less than either return, and fewer units decide.
+
+    A return past its bound forbids a decision as in `bounds`: the policy's own in the given direction, the reference's
+    in the opposite one, since a reference that is clipped from above looks worse than it is.
+
+    Args:
+        margin: PASS is for a mean difference of at least (`at_least`) or more than (`better_than`) this.
+        low, high: bounds of the returns of both.
+        alpha, direction, population: as of `MeanTest`.
+
+    Raises:
+        InputError: the margin is more than the bounds allow, or an argument makes no sense.
+    """
+
+    def __init__(
+        self,
+        margin: float,
+        low: float,
+        high: float,
+        alpha: float = 0.05,
+        direction: Direction = "better_than",
+        population: int | None = None,
+    ) -> None:
+        check_bounds(low, high)
+        super().__init__(margin, low - high, high - low, alpha, direction, population)
+        self._return_bounds: dict[Side, float] = {"lower": low, "upper": high}
+
+    def extend(self, policy: np.ndarray, reference: np.ndarray) -> EvidenceResult:  # type: ignore[override]
+        """Add `[n]` returns of each, in the order of the seeds they share.
+
+        Raises:
+            InputError: the two differ in length, are empty, or hold a value that is not finite.
+        """
+        policy, reference = finite_vector(policy, "policy return"), finite_vector(reference, "reference return")
+        if len(policy) != len(reference):
+            raise InputError(
+                f"there are {len(policy)} policy returns and {len(reference)} reference returns: "
+                "both must have played the same seeds"
+            )
+        if self._final is None:
+            low, high = self._return_bounds["lower"], self._return_bounds["upper"]
+            # the side of the difference that becomes unsafe, whose return did it, and which of its bounds was passed
+            self._note_violation("lower", policy < low, lambda i, d: self._message("policy", "lower", policy, i, d))
+            self._note_violation("upper", policy > high, lambda i, d: self._message("policy", "upper", policy, i, d))
+            self._note_violation(
+                "lower", reference > high, lambda i, d: self._message("reference", "upper", reference, i, d)
+            )
+            self._note_violation(
+                "upper", reference < low, lambda i, d: self._message("reference", "lower", reference, i, d)
+            )
+        return self._append(policy - reference)
+
+    def _message(self, policy: str, side: Side, returns: np.ndarray, index: int, decision: str) -> str:
+        unit = len(self._values) + index
+        return bound_message(side, self._return_bounds[side], float(returns[index]), unit, decision, policy)

@@ -1,0 +1,70 @@
+"""How a decision came about."""
+
+import math
+
+import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from rl_eval.evidence import MeanTest, RatioTest, count_cases
+from rl_eval.evidence.capital_process import CapitalProcess
+from rl_eval.evidence.history import MAX_POINTS, sample_units
+from tests.evidence.decisions import intervals
+
+NO_DEADLINE = settings(deadline=None)  # a busy machine is no failure
+
+
+@NO_DEADLINE
+@given(count=st.integers(1, 100_000))
+def test_sampled_units_are_few_increasing_and_reach_from_the_first_to_the_last(count):
+    at = sample_units(count)
+    assert at[0] == 1
+    assert at[-1] == count
+    assert len(at) <= MAX_POINTS
+    assert (np.diff(at) > 0).all()
+
+
+def test_before_the_first_unit_there_is_no_history():
+    assert MeanTest(0.5).history is None
+
+
+@NO_DEADLINE
+@given(seed=st.integers(0, 10**6), mean=st.sampled_from([0.2, 0.5, 0.8]), count=st.integers(1, 400))
+def test_a_history_ends_with_the_decision_and_agrees_with_the_confidence_sequence(seed, mean, count):
+    xs = (np.random.default_rng(seed).random(count) < mean).astype(float)
+    test = MeanTest(0.5)
+    result = test.extend(xs)
+    history = test.history
+    assert history.units[-1] == result.stopped_at
+    assert (round(history.lower[-1], 4), round(history.upper[-1], 4)) == tuple(round(end, 4) for end in result.interval)
+    ends = intervals(xs)
+    at = np.array(history.units) - 1
+    np.testing.assert_allclose(history.lower, ends[at, 0], rtol=1e-4)
+    np.testing.assert_allclose(history.upper, ends[at, 1], rtol=1e-4)
+    capital = CapitalProcess(1)
+    up, down = capital.advance(xs[:, None], np.array([[0.5]]))
+    np.testing.assert_allclose(history.for_pass, up[at, 0], rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(history.for_fail, down[at, 0], rtol=1e-4, atol=1e-6)
+
+
+@NO_DEADLINE
+@given(direction=st.sampled_from(["at_least", "at_most"]), mean=st.sampled_from([0.1, 0.9]))
+def test_the_side_that_decides_has_a_capital_of_twenty(direction, mean):
+    xs = (np.random.default_rng(3).random(400) < mean).astype(float)
+    test = MeanTest(0.5, direction=direction)
+    result = test.extend(xs)
+    assert result.decision == ("PASS" if (mean > 0.5) == (direction == "at_least") else "FAIL")
+    won, lost = (test.history.for_pass, test.history.for_fail)[:: 1 if result.decision == "PASS" else -1]
+    assert won[-1] >= math.log(20) - 1e-3
+    assert lost[-1] < math.log(20)
+
+
+def test_a_ratio_has_a_history_on_its_own_scale():
+    rng = np.random.default_rng(0)
+    label = rng.random(2000) < 0.3
+    test = RatioTest("f1", 0.5)
+    result = test.extend(count_cases("f1", label.astype(int), label.astype(int)))
+    assert result.decision == "PASS"
+    assert test.history.lower[-1] >= 0.5
+    assert test.history.upper[-1] == 1.0
+    assert len({len(values) for values in vars(test.history).values()}) == 1
