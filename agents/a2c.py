@@ -38,6 +38,7 @@ class A2C(OnPolicyAgent):
                 rows.actions,
                 self.normalized(rows.advantages),
                 rows.returns,
+                rows.masks,
                 vf_coef=config.vf_coef,
                 ent_coef=config.ent_coef,
             ).tolist()
@@ -51,7 +52,7 @@ class A2C(OnPolicyAgent):
     def _autograd(self, batch: Batch) -> list[float]:
         """The gradient by autograd; returns the `LOSSES`."""
         config = self.config
-        parameters = self.network.parameters_of_actions(batch.obs)
+        parameters = self.network.parameters_of_actions(batch.obs, batch.masks)
         values = self.network.values(batch.obs)
         log_probs, entropy = self.network.log_prob_and_entropy(parameters, batch.actions)
         policy_loss = -(self.normalized(batch.advantages) * log_probs).mean()

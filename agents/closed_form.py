@@ -13,6 +13,7 @@ import numpy as np
 import torch
 
 from agents.config import NetworkConfig
+from agents.masks import masked
 from agents.networks import ActorCritic
 from agents.perceptron import Layer, Perceptron, is_plain
 
@@ -106,6 +107,7 @@ class ClosedForm:
         advantages: np.ndarray,
         old_values: np.ndarray,
         returns: np.ndarray,
+        mask: np.ndarray | None = None,
         *,
         clip_range: float,
         clip_range_vf: float | None,
@@ -118,10 +120,12 @@ class ClosedForm:
         the entropy.
 
         L = −mean min(ρA, clip(ρ)A) + vf_coef · mean (V − R)² − ent_coef · mean H, with ρ = π/π_old. By
-        log π the first term's derivative is −ρA/B where the unclipped branch is the smaller, else 0.
+        log π the first term's derivative is −ρA/B where the unclipped branch is the smaller, else 0. With a mask
+        `[B, A]` π is the distribution over legal actions; the probability of an illegal one is 0, and so is every
+        derivative by its logit.
         """
         rows = len(obs)
-        parameters = self.actor.forward(obs)
+        parameters = masked(self.actor.forward(obs), mask)
         log_probs, entropy, cache = self._distribution(parameters, actions)
         log_ratio = log_probs - old_log_probs
         ratio = np.exp(log_ratio)
@@ -142,6 +146,7 @@ class ClosedForm:
         actions: np.ndarray,
         advantages: np.ndarray,
         returns: np.ndarray,
+        mask: np.ndarray | None = None,
         *,
         vf_coef: float,
         ent_coef: float,
@@ -151,7 +156,7 @@ class ClosedForm:
         Returns policy loss, value loss and entropy.
         """
         rows = len(obs)
-        parameters = self.actor.forward(obs)
+        parameters = masked(self.actor.forward(obs), mask)
         log_probs, entropy, cache = self._distribution(parameters, actions)
         self.actor.backward(self._by_parameters(cache, advantages * (-1.0 / rows), ent_coef / rows))
         squared = self._critic(obs, returns, returns, None, vf_coef)

@@ -16,9 +16,11 @@ import gymnasium as gym
 import numpy as np
 from gymnasium.vector import AutoresetMode, VectorEnv
 
-# Given observations [N, D] and the step's noise [N, A]: network inputs [N, D], action parameters
-# [N, A], network actions [N] or [N, A], and the same actions as the environment takes them.
-Act = Callable[[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]]
+from agents.masks import read_next_mask, refuse_late_mask
+
+# Given observations [N, D], the step's noise [N, A] and the action mask [N, A] or None: network inputs [N, D], action
+# parameters [N, A], network actions [N] or [N, A], and the same actions as the environment takes them.
+Act = Callable[[np.ndarray, np.ndarray, np.ndarray | None], tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]]
 
 RECENT_EPISODES = 100
 _COUNTERS = ("episodes", "steps_finished", "steps_cut")
@@ -39,6 +41,8 @@ class Rollout:
     final_obs: np.ndarray  # [K, D] that K truncations ended on; none with NEXT_STEP, where the next row holds them
     real: np.ndarray | None  # [T, N] which rows are transitions; None: all
     reward_terms: dict[str, float]  # mean over the transitions
+    masks: np.ndarray | None = None  # [T, N, A] bool, which actions were legal; None: all
+    next_mask: np.ndarray | None = None  # [N, A] after the last step
 
     @property
     def done(self) -> np.ndarray:
@@ -134,6 +138,7 @@ def collect(
     noise: np.ndarray,
     log: EpisodeLog,
     ended: np.ndarray | None = None,
+    mask: np.ndarray | None = None,
 ) -> Rollout:
     """Step N copies T times with `act`.
 
@@ -143,9 +148,11 @@ def collect(
         log: counts the episodes; changed in place.
         ended: `[N]` of environments that reset on the next step: whose episode is over, so that the next row is a
             filler; changed in place. None: environments that reset in the same step.
+        mask: bool `[N, A]`, the actions that are legal in `obs`. None: the environments give no masks.
 
     Raises:
         FloatingPointError: an observation or a reward is not finite.
+        ValueError: an action mask is missing or not valid.
     """
     steps, n_envs, action_size = noise.shape
     size = obs.shape[1]
@@ -163,11 +170,14 @@ def collect(
         final_obs=np.empty((0, size), np.float32),
         real=None if ended is None else np.empty((steps, n_envs), bool),
         reward_terms={},
+        masks=None if mask is None else np.empty((steps, n_envs, action_size), bool),
     )
     finals: list[np.ndarray] = []
     for t in range(steps):
         rollout.obs[t] = obs
-        rollout.inputs[t], rollout.parameters[t], rollout.actions[t], env_actions = act(obs, noise[t])
+        if rollout.masks is not None:
+            rollout.masks[t] = mask
+        rollout.inputs[t], rollout.parameters[t], rollout.actions[t], env_actions = act(obs, noise[t], mask)
         obs, rewards, terminated, truncated, infos = envs.step(env_actions)
         obs = np.asarray(obs, np.float32).reshape(n_envs, -1)
         done = terminated | truncated
@@ -186,8 +196,12 @@ def collect(
         for name, values in infos.get("reward_terms", {}).items():
             total = float(values.sum() if real is None else values[real].sum())
             rollout.reward_terms[name] = rollout.reward_terms.get(name, 0.0) + total
+        if mask is not None:
+            mask = read_next_mask(infos, n_envs, envs.single_action_space, None if real is None else terminated)
         log.step(rewards, done, real)
-    rollout.next_obs = obs
+    if mask is None:
+        refuse_late_mask(infos)
+    rollout.next_obs, rollout.next_mask = obs, mask
     if finals:
         rollout.final_obs = np.concatenate(finals)
     rollout.truncated &= ~rollout.terminated

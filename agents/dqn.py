@@ -24,6 +24,7 @@ from agents import normalize, policy, q_metrics, q_policy
 from agents.collect import EpisodeLog, resets_on_next_step
 from agents.config import DQNConfig
 from agents.exploration import beta, epsilon, updates_due
+from agents.masks import masked, read_final_mask, read_mask, read_next_mask, refuse_late_mask
 from agents.networks import arrays_of, load_arrays
 from agents.q_learning import QLearning
 from agents.q_metrics import NAN, Round, Told
@@ -91,6 +92,7 @@ class DQN:
         self.env_steps = self.gradient_steps = self.training_epochs = 0
         self.next_measurement = 0
         self.obs = np.zeros((envs.num_envs, size), np.float32)
+        self.mask: np.ndarray | None = None  # [N, A] actions that are legal in `obs`; None: all
         self._rounds = max(ITERATION // (config.train_every * envs.num_envs), 1)
 
     @property
@@ -102,9 +104,12 @@ class DQN:
         """Reset every copy with a seed of its own; `cut` ends the episodes in flight, for the buffer by truncation."""
         if cut:
             self.log.cut()
-            self.buffer.cut(self.obs)
-        obs, _ = self.envs.reset(seed=seeds)  # type: ignore[arg-type]  # a list is Gymnasium's own
+            self.buffer.cut(self.obs, self.mask)
+        obs, infos = self.envs.reset(seed=seeds)  # type: ignore[arg-type]  # a list is Gymnasium's own
         self.obs = np.asarray(obs, np.float32).reshape(self.envs.num_envs, -1)
+        self.mask = read_mask(infos, self.envs.num_envs, self.action_space)
+        if self.mask is not None:
+            self.buffer.keep_masks(self.actions)
         self.reward_scale = normalize.RewardScale(np.zeros(self.envs.num_envs), self.reward_scale.moments)
         if self.ended is not None:
             self.ended[:] = False
@@ -153,11 +158,16 @@ class DQN:
 
         Raises:
             FloatingPointError: an observation or a reward is not finite.
+            ValueError: an action mask is missing or not valid.
         """
         rng, steps, copies = self.generators["policy"], self.config.train_every, self.envs.num_envs
+        # With masks a random action is the legal one with the largest of A uniform numbers.
+        uniforms = None if self.mask is None else rng.random((steps, copies, self.actions))
         taken = Round(
             obs=np.empty((steps, *self.obs.shape), np.float32),
-            actions=rng.integers(self.actions, size=(steps, copies)),
+            actions=rng.integers(self.actions, size=(steps, copies))
+            if uniforms is None
+            else np.empty((steps, copies), np.int64),
             rewards=np.zeros((steps, copies)),
             done=np.empty((steps, copies), bool),
             real=np.ones((steps, copies), bool),
@@ -165,14 +175,17 @@ class DQN:
         draws, finals = rng.random((steps, copies)), []
         for t in range(steps):
             taken.obs[t] = self.obs  # before the step: an environment may write into the array it gave
-            actions, obs, real = taken.actions[t], taken.obs[t], None
+            actions, obs, mask, real = taken.actions[t], taken.obs[t], self.mask, None
+            if uniforms is not None:
+                actions[:] = masked(uniforms[t], mask).argmax(axis=1)
             greedy = draws[t] >= epsilon(self.config, self.env_steps, self.total_steps)
             if greedy.any():
-                actions[greedy] = self.learner.values.q_values(self._inputs(obs)).argmax(axis=1)[greedy]
+                values = masked(self.learner.values.q_values(self._inputs(obs)), mask)
+                actions[greedy] = values.argmax(axis=1)[greedy]
             given = self.envs.step(policy.to_environment(actions, self.action_space))
             next_obs, rewards, terminated, truncated, infos = given
             taken.done[t] = terminated | truncated
-            final_obs = None
+            final_obs = final_mask = None
             if self.ended is not None:
                 real = taken.real[t]
                 np.logical_not(self.ended, out=real)
@@ -183,14 +196,21 @@ class DQN:
                 for i in np.flatnonzero(truncated):
                     final_obs[i] = np.asarray(infos["final_obs"][i], np.float32).ravel()
                 finals.append(final_obs)
+                if mask is not None:
+                    final_mask = read_final_mask(infos, copies, self.action_space, truncated & ~terminated)
             taken.rewards[t] = rewards
-            self.buffer.add(obs, actions, rewards, terminated, truncated, final_obs, real)
+            self.buffer.add(obs, actions, rewards, terminated, truncated, final_obs, real, mask, final_mask)
+            if mask is not None:
+                over = None if real is None else terminated
+                self.mask = read_next_mask(infos, copies, self.action_space, over)
             for name, values in infos.get("reward_terms", {}).items():
                 total = float(values.sum() if real is None else values[real].sum())
                 told.reward_terms[name] = told.reward_terms.get(name, 0.0) + total
             self.log.step(rewards, taken.done[t], real)
             self.env_steps += copies if real is None else int(real.sum())
             self.obs = np.asarray(next_obs, np.float32).reshape(copies, -1)
+        if self.mask is None:
+            refuse_late_mask(infos)
         for name, array in (("rewards", taken.rewards), ("obs", taken.obs), ("final_obs", np.array(finals))):
             if not np.isfinite(array).all():
                 where = ", ".join(str(int(i)) for i in np.argwhere(~np.isfinite(array))[0])
@@ -226,12 +246,13 @@ class DQN:
             for first in range(0, together * rows, rows):
                 part = slice(first, first + rows)
                 after = learner.target_values.q_values(next_inputs[part]) if next_q is None else next_q[part]
-                targets = learner.targets(returns[part], batch.discounts[part], next_inputs[part], after)
+                next_masks = None if batch.next_masks is None else batch.next_masks[part]
+                targets = learner.targets(returns[part], batch.discounts[part], next_inputs[part], after, next_masks)
                 weights = batch.weights[part] if config.prioritized else None
                 td, q, norm = learner.step(inputs[part], batch.actions[part], targets, weights)
                 told.td.append(td)
                 told.targets.append(targets)
-                told.q.append(q)
+                told.q.append(masked(q, None if batch.masks is None else batch.masks[part]))
                 told.norms.append(norm)
                 self.gradient_steps += 1
                 if config.target == "soft":
@@ -267,7 +288,8 @@ class DQN:
         with torch.inference_mode():
             x = torch.from_numpy(inputs).to(self.learner.device)
             x = x if network.attention is None else network.attention(x)
-        shares = modal_share(self.learner.values.q_values(inputs)), *unit_shares([(network.body, x)])
+        values = masked(self.learner.values.q_values(inputs), probe.masks)
+        shares = modal_share(values), *unit_shares([(network.body, x)])
         return dict(zip(names, shares, strict=True))
 
     def _inputs(self, obs: np.ndarray) -> np.ndarray:
@@ -289,6 +311,7 @@ class DQN:
             self.config,
             self._deviation(),
             epsilon(self.config, self.env_steps, self.total_steps),
+            action_masks=self.mask is not None,
         )
 
     def state(self) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
@@ -308,6 +331,8 @@ class DQN:
         arrays["collect.obs"] = self.obs
         if self.ended is not None:
             arrays["collect.ended"] = self.ended
+        if self.mask is not None:
+            arrays["collect.mask"] = self.mask
         arrays["reward_scale.returns"] = self.reward_scale.returns
         arrays["reward_scale.moments"] = np.array([scale.count, scale.mean, scale.m2, self.largest_reward])
         return arrays, {
@@ -335,6 +360,7 @@ class DQN:
         self.obs = np.array(arrays["collect.obs"])
         if self.ended is not None:
             self.ended[:] = arrays["collect.ended"]
+        self.mask = np.array(arrays["collect.mask"]) if "collect.mask" in arrays else None
         count, mean, m2, self.largest_reward = (float(v) for v in arrays["reward_scale.moments"])
         self.reward_scale = normalize.RewardScale(
             np.array(arrays["reward_scale.returns"]), normalize.Moments(count, np.asarray(mean), np.asarray(m2))

@@ -62,9 +62,11 @@ def to_onnx(arrays: Mapping[str, np.ndarray], meta: Mapping[str, Any], described
         described: JSON values put into the file's metadata under `rl_eval`.
 
     Raises:
-        ValueError: the arrays do not fit the network that the metadata describes, or it has a layer that cannot
-            be exported.
+        ValueError: the arrays do not fit the network that the metadata describes, it has a layer that cannot be
+            exported, or it chooses among masked actions.
     """
+    if meta["action_masks"]:
+        raise ValueError("it was trained with action masks, which the ONNX file would not take")
     space = restore_action_space(meta["action_space"])
     size = int(np.prod(meta["obs_shape"]))
     network: ActorCritic | QNetwork

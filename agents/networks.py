@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from agents.config import NetworkConfig, QNetworkConfig
+from agents.masks import ILLEGAL
 
 ACTIVATIONS: dict[str, type[nn.Module]] = {"tanh": nn.Tanh, "relu": nn.ReLU, "silu": nn.SiLU, "gelu": nn.GELU}
 
@@ -75,9 +76,10 @@ class ActorCritic(nn.Module):
         if not self.discrete:
             self.log_std = nn.Parameter(torch.full((size,), float(log_std_init)))
 
-    def parameters_of_actions(self, obs: Tensor) -> Tensor:
-        """Logits or means `[B, A]`."""
-        return self.actor_head(self.actor_body(obs))
+    def parameters_of_actions(self, obs: Tensor, mask: Tensor | None = None) -> Tensor:
+        """Logits or means `[B, A]`; the logits of actions that a bool mask `[B, A]` leaves out are `ILLEGAL`."""
+        parameters = self.actor_head(self.actor_body(obs))
+        return parameters if mask is None else parameters.masked_fill(~mask, ILLEGAL)
 
     def values(self, obs: Tensor) -> Tensor:
         """V(s), `[B]`."""

@@ -17,6 +17,7 @@ from agents.advantage import gae
 from agents.closed_form import ClosedForm, FlatParameters
 from agents.collect import EpisodeLog, Rollout, collect, next_values, resets_on_next_step
 from agents.config import OnPolicyConfig
+from agents.masks import masked, read_mask
 from agents.networks import ActorCritic
 from agents.optimizer import Optimizer
 from agents.vitals import Vitals
@@ -33,14 +34,15 @@ class Batch(NamedTuple):
     advantages: Any  # [B]
     values: Any  # [B] before the update, in the critic's units
     returns: Any  # [B] in the critic's units
+    masks: Any = None  # [B, A] bool, which actions are legal; None: all
 
     def rows(self, index: np.ndarray | slice) -> Batch:
         """The rows named by an index."""
-        return Batch(*(column[index] for column in self))
+        return Batch(*(None if column is None else column[index] for column in self))
 
     def to_numpy(self) -> Batch:
         """The same memory as numpy arrays; on the CPU."""
-        return Batch(*(column.numpy() for column in self))
+        return Batch(*(None if column is None else column.numpy() for column in self))
 
 
 class OnPolicyAgent:
@@ -90,6 +92,7 @@ class OnPolicyAgent:
         self.log = EpisodeLog.start(envs.num_envs)
         self.env_steps = self.gradient_steps = self.training_epochs = 0
         self.obs = np.zeros((envs.num_envs, obs_size), np.float32)
+        self.mask: np.ndarray | None = None  # [N, A] actions that are legal in `obs`; None: all
 
     def make_optimizer(self) -> Optimizer:
         """The subclass's optimiser."""
@@ -122,8 +125,9 @@ class OnPolicyAgent:
         """Reset every copy with a seed of its own; `cut` gives up episodes in flight."""
         if cut:
             self.log.cut()
-        obs, _ = self.envs.reset(seed=seeds)  # type: ignore[arg-type]  # a list is Gymnasium's own
+        obs, infos = self.envs.reset(seed=seeds)  # type: ignore[arg-type]  # a list is Gymnasium's own
         self.obs = np.asarray(obs, np.float32).reshape(self.envs.num_envs, -1)
+        self.mask = read_mask(infos, self.envs.num_envs, self.action_space)
         self.reward_scale = normalize.RewardScale(np.zeros(self.envs.num_envs), self.reward_scale.moments)
         if self.ended is not None:
             self.ended[:] = False
@@ -187,7 +191,9 @@ class OnPolicyAgent:
             noise = rng.standard_normal(shape)
             std = self.network.log_std.exp().cpu().numpy()
 
-        def act(obs: np.ndarray, draw: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+        def act(
+            obs: np.ndarray, draw: np.ndarray, mask: np.ndarray | None
+        ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
             inputs = self._inputs(obs)
             if self.closed_form is not None:
                 parameters = self.closed_form.actor.forward(inputs)
@@ -195,13 +201,14 @@ class OnPolicyAgent:
                 on_device = torch.from_numpy(inputs).to(self.device)
                 parameters = self.network.parameters_of_actions(on_device).cpu().numpy()
             if self.network.discrete:
+                parameters = masked(parameters, mask)
                 actions = (parameters + draw).argmax(axis=-1)  # Gumbel-max
             else:
                 actions = (parameters + std * draw).astype(np.float32)
             return inputs, parameters, actions, policy.to_environment(actions, self.action_space)
 
-        rollout = collect(self.envs, self.obs, act, noise, self.log, self.ended)
-        self.obs = rollout.next_obs
+        rollout = collect(self.envs, self.obs, act, noise, self.log, self.ended, self.mask)
+        self.obs, self.mask = rollout.next_obs, rollout.next_mask
         return rollout if rollout.size else self._collect()  # one step of copies that were all to be reset
 
     @torch.no_grad()  # not inference mode: the update takes gradients through functions of these tensors
@@ -261,6 +268,9 @@ class OnPolicyAgent:
             advantages=column(advantages),
             values=column(rollout.transitions(critic[: steps * n_envs].reshape(steps, n_envs))),
             returns=column(targets),
+            masks=None
+            if rollout.masks is None
+            else torch.from_numpy(rollout.transitions(rollout.masks)).to(self.device),
         )
         return batch, explained
 
@@ -268,7 +278,11 @@ class OnPolicyAgent:
         """Weights and normalisers, and the metadata that `agents.policy.load` needs."""
         arrays = policy.pack(self.network, self.obs_moments, self.return_moments)
         return arrays, policy.metadata(
-            self.observation_space, self.action_space, self.config.network, self.config.clip_obs
+            self.observation_space,
+            self.action_space,
+            self.config.network,
+            self.config.clip_obs,
+            action_masks=self.mask is not None,
         )
 
     def state(self) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
@@ -278,6 +292,8 @@ class OnPolicyAgent:
         arrays["collect.obs"] = self.obs
         if self.ended is not None:
             arrays["collect.ended"] = self.ended
+        if self.mask is not None:
+            arrays["collect.mask"] = self.mask
         log, log_meta = self.log.state()
         arrays |= {f"collect.{name}": array for name, array in log.items()}
         arrays["reward_scale.returns"] = self.reward_scale.returns
@@ -305,6 +321,7 @@ class OnPolicyAgent:
         self.obs = np.array(arrays["collect.obs"])
         if self.ended is not None:
             self.ended[:] = arrays["collect.ended"]
+        self.mask = np.array(arrays["collect.mask"]) if "collect.mask" in arrays else None
         count, mean, m2 = (float(v) for v in arrays["reward_scale.moments"])
         self.reward_scale = normalize.RewardScale(
             np.array(arrays["reward_scale.returns"]), normalize.Moments(count, np.asarray(mean), np.asarray(m2))

@@ -11,6 +11,7 @@ import numpy as np
 
 from agents import normalize
 from agents.config import NetworkConfig
+from agents.masks import masked
 from agents.perceptron import PlainActorCritic, is_plain
 
 if TYPE_CHECKING:
@@ -77,13 +78,13 @@ class NetworkPolicy:
             obs = normalize.normalize(obs, self._obs_moments, self._clip_obs)
         return obs
 
-    def _parameters(self, obs: np.ndarray) -> np.ndarray:
+    def _parameters(self, obs: np.ndarray, mask: np.ndarray | None = None) -> np.ndarray:
         """Logits or means, `[N, A]`."""
-        return self._network.parameters_of_actions(self._inputs(obs))
+        return masked(self._network.parameters_of_actions(self._inputs(obs)), mask)
 
-    def act(self, obs: np.ndarray, greedy: bool) -> np.ndarray:
-        """Actions `[N]` or `[N, A]`: the mode when greedy, else a sample."""
-        parameters = self._parameters(obs)
+    def act(self, obs: np.ndarray, greedy: bool, mask: np.ndarray | None = None) -> np.ndarray:
+        """Actions `[N]` or `[N, A]`: the mode when greedy, else a sample; of those that `mask` `[N, A]` allows."""
+        parameters = self._parameters(obs, mask)
         if self._network.log_std is None:
             if not greedy:  # Gumbel-max
                 parameters = parameters + self._rng.gumbel(size=parameters.shape)
@@ -95,9 +96,9 @@ class NetworkPolicy:
                 actions = parameters + std * self._rng.standard_normal(parameters.shape, np.float32)
         return to_environment(actions, self._space)
 
-    def probabilities(self, obs: np.ndarray) -> np.ndarray:
-        """Action probabilities `[N, A]`; Discrete actions only."""
-        logits = self._parameters(obs)
+    def probabilities(self, obs: np.ndarray, mask: np.ndarray | None = None) -> np.ndarray:
+        """Action probabilities `[N, A]`, 0 where `mask` `[N, A]` allows no action; Discrete actions only."""
+        logits = self._parameters(obs, mask)
         p = np.exp(logits - logits.max(axis=-1, keepdims=True))
         return p / p.sum(axis=-1, keepdims=True)
 
@@ -154,14 +155,17 @@ def weights_of(arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     return {name.removeprefix("network."): a for name, a in arrays.items() if name.startswith("network.")}
 
 
-def metadata(observation: gym.Space, action: gym.Space, network: NetworkConfig, clip_obs: float) -> dict[str, Any]:
-    """What `load` needs beside the arrays, as JSON."""
+def metadata(
+    observation: gym.Space, action: gym.Space, network: NetworkConfig, clip_obs: float, action_masks: bool = False
+) -> dict[str, Any]:
+    """What `load` needs beside the arrays, as JSON; `action_masks`: whether it was trained with action masks."""
     return {
         "_target_": "agents.policy.load",
         "obs_shape": list(observation.shape or ()),
         "action_space": describe_action_space(action),
         "network": asdict(network),
         "clip_obs": clip_obs,
+        "action_masks": action_masks,
     }
 
 

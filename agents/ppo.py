@@ -63,6 +63,7 @@ class PPO(OnPolicyAgent):
                 advantages[start:stop],
                 batch.values[start:stop],
                 batch.returns[start:stop],
+                None if batch.masks is None else batch.masks[start:stop],
                 clip_range=config.clip_range,
                 clip_range_vf=config.clip_range_vf,
                 vf_coef=config.vf_coef,
@@ -101,7 +102,7 @@ class PPO(OnPolicyAgent):
     def _autograd_step(self, batch: Batch) -> torch.Tensor:
         """One gradient step by autograd; returns the `LOSSES`."""
         config = self.config
-        parameters = self.network.parameters_of_actions(batch.obs)
+        parameters = self.network.parameters_of_actions(batch.obs, batch.masks)
         values = self.network.values(batch.obs)
         log_probs, entropy = self.network.log_prob_and_entropy(parameters, batch.actions)
         advantages = self.normalized(batch.advantages)

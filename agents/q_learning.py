@@ -13,6 +13,7 @@ import torch
 
 from agents.closed_form import FlatParameters, perceptron_of
 from agents.config import DQNConfig
+from agents.masks import masked
 from agents.optimizer import Adam
 from agents.perceptron import PlainQ, is_plain
 from agents.q_network import QNetwork
@@ -68,7 +69,12 @@ class QLearning:
                 self._flat_target.parameter.lerp_(self.flat.parameter, tau)
 
     def targets(
-        self, returns: np.ndarray, discounts: np.ndarray, next_inputs: np.ndarray, next_q: np.ndarray
+        self,
+        returns: np.ndarray,
+        discounts: np.ndarray,
+        next_inputs: np.ndarray,
+        next_q: np.ndarray,
+        next_masks: np.ndarray | None = None,
     ) -> np.ndarray:
         """R + discount · Q⁻(s′, a′), `[B]`.
 
@@ -79,12 +85,13 @@ class QLearning:
             returns, discounts: `[B]`; the discount is 0 where an episode terminated.
             next_inputs: `[B, D]`.
             next_q: `[B, A]` of the target network on them.
+            next_masks: bool `[B, A]`, the actions that are legal there; None: all.
         """
         if self.config.double:
-            chosen = self.values.q_values(next_inputs).argmax(axis=1)
+            chosen = masked(self.values.q_values(next_inputs), next_masks).argmax(axis=1)
             best = next_q.take(chosen + _offsets(next_q))
         else:
-            best = next_q.max(axis=1)
+            best = masked(next_q, next_masks).max(axis=1)
         return returns + discounts * best
 
     def step(

@@ -11,6 +11,7 @@ import numpy as np
 
 from agents import normalize
 from agents.config import DQNConfig, QNetworkConfig
+from agents.masks import masked
 from agents.perceptron import PlainQ, is_plain
 from agents.policy import (
     describe_action_space,
@@ -69,12 +70,19 @@ class QPolicy:
         """V(s) = max Q(s, ·), `[N]`."""
         return self.q_values(obs).max(axis=1)
 
-    def act(self, obs: np.ndarray, greedy: bool) -> np.ndarray:
-        """Actions `[N]`: the best by Q; where not greedy, at random as often as in training at that time."""
-        actions = self.q_values(obs).argmax(axis=1)
+    def act(self, obs: np.ndarray, greedy: bool, mask: np.ndarray | None = None) -> np.ndarray:
+        """Actions `[N]`: the best by Q; where not greedy, at random as often as in training at that time.
+
+        Args:
+            mask: bool `[N, A]`, the actions to choose among; None: all.
+        """
+        actions = masked(self.q_values(obs), mask).argmax(axis=1)
         if not greedy:
             at_random = self._rng.random(len(actions)) < self._epsilon
-            drawn = self._rng.integers(self._space.n, size=len(actions))
+            if mask is None:
+                drawn = self._rng.integers(self._space.n, size=len(actions))
+            else:
+                drawn = masked(self._rng.random(mask.shape), mask).argmax(axis=1)
             actions = np.where(at_random, drawn, actions)
         return to_environment(actions, self._space)
 
@@ -88,9 +96,14 @@ def pack(network: QNetwork, obs_moments: normalize.Moments | None) -> dict[str, 
 
 
 def metadata(
-    observation: gym.Space, action: gym.Space, config: DQNConfig, reward_deviation: float, epsilon: float
+    observation: gym.Space,
+    action: gym.Space,
+    config: DQNConfig,
+    reward_deviation: float,
+    epsilon: float,
+    action_masks: bool = False,
 ) -> dict[str, Any]:
-    """What `load` needs beside the arrays, as JSON."""
+    """What `load` needs beside the arrays, as JSON; `action_masks`: whether it was trained with action masks."""
     return {
         "_target_": TARGET,
         "obs_shape": list(observation.shape or ()),
@@ -100,6 +113,7 @@ def metadata(
         "clip_obs": config.clip_obs,
         "reward_deviation": reward_deviation,
         "epsilon": epsilon,
+        "action_masks": action_masks,
     }
 
 

@@ -43,6 +43,8 @@ class Batch:
     next_index: np.ndarray  # [B] int64, the slots of `next_obs`
     next_written: np.ndarray  # [B] int64, env steps there had been when these were written
     age: np.ndarray  # [B] int64, env steps since its row was added
+    masks: np.ndarray | None  # [B, A] bool, the actions that were legal in `obs`; None: all
+    next_masks: np.ndarray | None  # [B, A] the same of `next_obs`
 
 
 class ReplayBuffer:
@@ -110,6 +112,7 @@ class ReplayBuffer:
             name: allocate((self.size, *shape), np.dtype(dtype), storage, folder)
             for name, (dtype, shape) in layout.items()
         }
+        self._storage, self._folder = storage, folder
         self._ready = np.zeros(self.size, bool)  # which can be drawn
         self._count = 0  # how many
         self._tree = None if priority_alpha is None else SumTree(self.size)
@@ -126,6 +129,15 @@ class ReplayBuffer:
         """How many transitions can be drawn."""
         return self._count
 
+    def keep_masks(self, actions: int) -> None:
+        """Make room for an action mask `[A]` with every observation; before the first `add`.
+
+        Raises:
+            ValueError: the folder of the memmap cannot take it.
+        """
+        if "masks" not in self._ring:
+            self._ring["masks"] = allocate((self.size, actions), np.dtype(bool), self._storage, self._folder)
+
     def add(
         self,
         obs: np.ndarray,
@@ -135,6 +147,8 @@ class ReplayBuffer:
         truncated: np.ndarray,
         final_obs: np.ndarray | None = None,
         real: np.ndarray | None = None,
+        mask: np.ndarray | None = None,
+        final_mask: np.ndarray | None = None,
     ) -> None:
         """One step of every copy.
 
@@ -146,6 +160,8 @@ class ReplayBuffer:
             final_obs: `[N, …]`, read where truncated: what the episode ended on. None: no episode was truncated.
             real: bool `[N]` of environments that reset on the next step: False where the row is no transition.
                 `final_obs` is not read then: the `obs` of that row is what the episode ended on. None: all are.
+            mask: bool `[N, A]`, the actions that are legal in `obs`, where `keep_masks` was called. None: all.
+            final_mask: the same of `final_obs`.
 
         Raises:
             ValueError: an episode was truncated, and what it ended on is not given.
@@ -156,13 +172,14 @@ class ReplayBuffer:
         copies: slice | np.ndarray = slice(None)
         ended = bool(count(terminated | truncated))  # seldom: most steps need no more than what comes before it
         if real is not None:
-            self._close(np.flatnonzero(~real & (self._open > 0)), obs)
+            self._close(np.flatnonzero(~real & (self._open > 0)), obs, mask)
             copies = np.flatnonzero(real)
             obs, actions, rewards = obs[copies], np.asarray(actions)[copies], np.asarray(rewards)[copies]
+            mask = None if mask is None else mask[copies]
         elif ended and final_obs is None and count(truncated > terminated):
             raise ValueError("an episode was truncated and final_obs is None: give what it ended on")
         ring, n = self._ring, self.n_step
-        slots = self._write(copies, obs)
+        slots = self._write(copies, obs, mask)
         whole = self._open[copies] == n  # this observation is the last that these need
         if count(whole):
             self._make_ready((slots[whole] - n * self.n_envs) % self.size)
@@ -177,19 +194,20 @@ class ReplayBuffer:
             self._finish(np.flatnonzero(terminated))
             truncated = truncated > terminated  # and not terminated
             if real is None:
-                self._close(np.flatnonzero(truncated), final_obs)
+                self._close(np.flatnonzero(truncated), final_obs, final_mask)
             else:
                 self._unfinished |= truncated & real
 
-    def cut(self, obs: np.ndarray) -> None:
+    def cut(self, obs: np.ndarray, mask: np.ndarray | None = None) -> None:
         """End the episodes in flight, as a truncation does: the environments are started anew.
 
         Args:
             obs: `[N, …]`, the latest, on which no action was taken.
+            mask: bool `[N, A]`, the actions that are legal there; None: all.
         """
         copies = np.flatnonzero(self._open > 0)
         self._ring["ends"][(self._written[copies] - 1) % self.rows * self.n_envs + copies] = TRUNCATED
-        self._close(copies, obs)
+        self._close(copies, obs, mask)
 
     def sample(self, batch_size: int, rng: np.random.Generator, *, beta: float = 0.0) -> Batch:
         """Draw transitions, with replacement.
@@ -222,6 +240,7 @@ class ReplayBuffer:
         steps = n - past.sum(axis=0)
         terminated = ends[steps - 1, np.arange(batch_size)] == TERMINATED
         after = (index + (steps - terminated) * n_envs) % self.size
+        masks = ring.get("masks")
         return Batch(
             obs=ring["obs"].take(index, axis=0),
             actions=ring["actions"].take(index, axis=0),
@@ -233,6 +252,8 @@ class ReplayBuffer:
             next_index=after,
             next_written=ring["steps"].take(after),
             age=self.env_steps - ring["steps"].take(index),
+            masks=None if masks is None else masks.take(index, axis=0),
+            next_masks=None if masks is None else masks.take(after, axis=0),
         )
 
     def update_priorities(self, index: np.ndarray, priorities: np.ndarray) -> None:
@@ -281,6 +302,8 @@ class ReplayBuffer:
             if meta[name] != getattr(self, name):
                 raise ValueError(f"a replay buffer with {name}={meta[name]} does not fit {name}={getattr(self, name)}")
         filled = len(arrays["ready"])
+        if "masks" in arrays:
+            self.keep_masks(arrays["masks"].shape[1])
         for name, array in self._ring.items():
             if (arrays[name].shape, arrays[name].dtype) != (array[:filled].shape, array.dtype):
                 raise ValueError(
@@ -298,8 +321,8 @@ class ReplayBuffer:
         self._unfinished[:] = arrays["unfinished"]
         self.env_steps, self._largest = meta["env_steps"], meta["largest"]
 
-    def _write(self, copies: slice | np.ndarray, obs: np.ndarray) -> np.ndarray:
-        """Put observations `[C, …]` into the next slots of some copies, which are given back."""
+    def _write(self, copies: slice | np.ndarray, obs: np.ndarray, mask: np.ndarray | None) -> np.ndarray:
+        """Put observations `[C, …]` and their masks into the next slots of some copies, which are given back."""
         slots = self._written[copies] % self.rows * self.n_envs + self._copies[copies]
         self._written[copies] += 1
         gone = self._ready[slots]
@@ -309,6 +332,8 @@ class ReplayBuffer:
             if self._tree is not None:
                 self._tree.set(slots[gone], 0.0)
         self._ring["obs"][slots] = obs
+        if "masks" in self._ring:
+            self._ring["masks"][slots] = True if mask is None else mask
         return slots
 
     def _make_ready(self, slots: np.ndarray) -> None:
@@ -326,12 +351,13 @@ class ReplayBuffer:
             self._make_ready(slots[np.arange(self.n_step) < self._open[copies, None]])
             self._open[copies] = 0
 
-    def _close(self, copies: np.ndarray, obs: np.ndarray | None) -> None:
+    def _close(self, copies: np.ndarray, obs: np.ndarray | None, mask: np.ndarray | None) -> None:
         """Write what the episodes of some copies ended on, one of `obs` `[N, …]` each."""
         if copies.size:
             assert obs is not None
             self._finish(copies)
-            self._ring["steps"][self._write(copies, obs[copies])] = self.env_steps
+            slots = self._write(copies, obs[copies], None if mask is None else mask[copies])
+            self._ring["steps"][slots] = self.env_steps
             self._unfinished[copies] = False
 
     def _uniform(self, batch_size: int, rng: np.random.Generator) -> np.ndarray:

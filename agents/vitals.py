@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from agents.collect import Rollout
+from agents.masks import masked
 from agents.networks import ACTIVATIONS, ActorCritic
 
 MEASUREMENTS = 20  # a run
@@ -51,6 +52,7 @@ class Vitals:
         self._next = 0
         self._checksum = -1
         self._probe: np.ndarray | None = None  # [K, D] raw observations of the first rollout
+        self._probe_mask: np.ndarray | None = None  # [K, A] actions that were legal in them; None: all
         self._first: dict[str, np.ndarray] = {}  # the policy's parameters on them before any update
         self._measuring: dict[str, float] | None = None
         self._gradients: list[Tensor] = []
@@ -63,12 +65,14 @@ class Vitals:
         self._next = env_steps + self._every
         obs, inputs, parameters = (rollout.transitions(a) for a in (rollout.obs, rollout.inputs, rollout.parameters))
         stride = -(-len(obs) // ROWS)
+        self._mask = None if rollout.masks is None else rollout.transitions(rollout.masks)[::stride]
         if self._probe is None:
             self._probe = obs[::stride].copy()
-            self._first = self._policy(self._inputs(self._probe))
+            self._probe_mask = None if self._mask is None else self._mask.copy()
+            self._first = self._policy(self._inputs(self._probe), self._probe_mask)
         self._looked_at = inputs[::stride]
         # The spread of a Gaussian is free of the observation: that of now is that of the collection.
-        now = self._policy(self._looked_at)
+        now = self._policy(self._looked_at, self._mask)
         self._behaviour = {**now, "parameters": parameters[::stride]}
         checksum = zlib.crc32(np.ascontiguousarray(obs[:ROWS]).tobytes())
         rewards, features = autocorrelations(rollout)
@@ -94,15 +98,17 @@ class Vitals:
         measured, self._measuring = self._measuring, None
         norms, self._gradients = self._gradients, []
         measured["grad_norm"] = float(torch.stack(norms).sqrt().mean()) if norms else float("nan")
-        measured["behaviour_kl"] = mean_kl(self._policy(self._looked_at), self._behaviour)
-        measured["initial_kl"] = mean_kl(self._policy(self._inputs(self._probe)), self._first)
+        measured["behaviour_kl"] = mean_kl(self._policy(self._looked_at, self._mask), self._behaviour)
+        first_inputs = self._inputs(self._probe)
+        measured["initial_kl"] = mean_kl(self._policy(first_inputs, self._probe_mask), self._first)
         measured["dormant_share"], measured["saturated_share"] = self._units(self._looked_at)
         return {name: measured[name] for name in NAMES}
 
     @torch.inference_mode()
-    def _policy(self, inputs: np.ndarray) -> dict[str, np.ndarray]:
+    def _policy(self, inputs: np.ndarray, mask: np.ndarray | None) -> dict[str, np.ndarray]:
         on_device = torch.from_numpy(inputs).to(self._network.actor_head.weight.device)
-        found = {"parameters": self._network.parameters_of_actions(on_device).cpu().numpy()}
+        parameters = self._network.parameters_of_actions(on_device).cpu().numpy()
+        found = {"parameters": masked(parameters, mask)}
         if not self._network.discrete:
             found["log_std"] = self._network.log_std.detach().cpu().numpy().copy()
         return found
@@ -118,12 +124,14 @@ class Vitals:
     def state(self) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
         """Arrays and JSON between two iterations; `load_state` restores them."""
         arrays = {} if self._probe is None else {"probe": self._probe, **self._first}
+        if self._probe_mask is not None:
+            arrays["probe_mask"] = self._probe_mask
         return arrays, {"next": self._next, "checksum": self._checksum}
 
     def load_state(self, arrays: Mapping[str, np.ndarray], meta: Mapping[str, Any]) -> None:
         """Restore what `state` gave."""
         first = {name: np.array(array) for name, array in arrays.items()}
-        self._probe = first.pop("probe", None)
+        self._probe, self._probe_mask = first.pop("probe", None), first.pop("probe_mask", None)
         self._first = first
         self._next, self._checksum = int(meta["next"]), int(meta["checksum"])
 

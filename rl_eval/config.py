@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError,
 from rl_eval import envs
 from rl_eval.errors import InputError, nearest
 from rl_eval.metrics import list_metrics, lookup
+from rl_eval.policy import Random
 from rl_eval.rewards import RewardFunction, as_range
 from rl_eval.target import resolve
 from rl_eval.tracking import TrackerConfig, check_tracker
@@ -189,9 +190,12 @@ def try_out(config: RunConfig) -> None:
     check_tracker(config.tracker)
     device(config.hardware)
     envs_ = envs.make(config.env, n_envs=1, part="train")
-    envs_.reset(seed=0)
+    obs, infos = envs_.reset(seed=0)
     envs_.action_space.seed(0)
-    _, _, _, _, infos = envs_.step(envs_.action_space.sample())
+    mask = infos.get("action_mask")
+    random = Random(envs_.single_action_space, seed=0)
+    actions = envs_.action_space.sample() if mask is None else random.act(obs, False, mask)
+    _, _, _, _, infos = envs_.step(actions)
     RewardFunction.from_config(config.reward["terms"])(infos["outcome"])
     envs_.close()
     try:

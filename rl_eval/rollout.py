@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from gymnasium.vector import VectorEnv
 
-from rl_eval.policy import Policy, scores
+from rl_eval.policy import Policy, choose_actions, scores
 
 
 @dataclass(frozen=True)
@@ -127,23 +127,25 @@ def stream(
     started, told = min(n, total), 0
     seed_of = np.asarray(seeds, dtype=np.int64)
 
-    def start(mask: np.ndarray) -> np.ndarray:
+    def start(mask: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
         index = np.maximum(playing, 0)
         options = {"reset_mask": mask, "episode": index, "order": order}
-        observations, _ = envs.reset(seed=[int(s) for s in seed_of[index]], options=options)  # type: ignore[arg-type]
-        return observations
+        observations, infos = envs.reset(seed=[int(s) for s in seed_of[index]], options=options)  # type: ignore[arg-type]
+        return observations, infos.get("action_mask")
 
     active = playing >= 0
-    obs = start(active)
+    obs, legal = start(active)
     first_obs = np.zeros((total, *obs.shape[1:]), obs.dtype)
     first_obs[playing[active]] = obs[active]
     lengths, ended, finished = np.zeros(total, np.int64), np.zeros(total, bool), np.zeros(total, bool)
     steps = _Steps()
     while active.any():
-        actions = policy.act(obs, greedy)
+        # A copy that has nothing left to play may have no legal action.
+        actions = choose_actions(policy, obs, greedy, None if legal is None else legal | ~active[:, None])
         if hasattr(envs, "rank"):
             envs.rank(scores(policy, obs, actions, greedy, envs.upcoming()))  # type: ignore[attr-defined]
         obs, _, terminated, truncated, infos = envs.step(actions)
+        legal = infos.get("action_mask")
         steps.add(playing[active], {name: np.asarray(values)[active] for name, values in infos["outcome"].items()})
         lengths[playing[active]] += 1
         done = (terminated | truncated) & active
@@ -160,7 +162,7 @@ def stream(
         if len(fresh):
             mask = np.zeros(n, bool)
             mask[fresh] = True
-            obs = start(mask)
+            obs, legal = start(mask)
             first_obs[playing[fresh]] = obs[fresh]
         if on_episodes:
             on_episodes(int(finished.sum()))

@@ -8,6 +8,7 @@ import numpy as np
 
 from rl_eval import envs
 from rl_eval.diagnostics._reading import Reading
+from rl_eval.policy import Random
 
 MOST_ROWS = 20_000
 RANDOM_COPIES = 8
@@ -81,10 +82,13 @@ def _at_random(config: envs.EnvConfig, seed: int) -> np.ndarray:
     vector = envs.make(one_process, n_envs=RANDOM_COPIES, part="train")
     try:
         vector.action_space.seed(seed & 0x7FFFFFFF)
-        obs, _ = vector.reset(seed=seed & 0x7FFFFFFF)
+        obs, infos = vector.reset(seed=seed & 0x7FFFFFFF)
+        legal = Random(vector.single_action_space, seed & 0x7FFFFFFF)
         rows = [np.array(obs, np.float32).reshape(RANDOM_COPIES, -1)]
         for _ in range(RANDOM_STEPS):
-            obs, *_ = vector.step(vector.action_space.sample())
+            mask = infos.get("action_mask")
+            actions = vector.action_space.sample() if mask is None else legal.act(obs, False, mask)
+            obs, _, _, _, infos = vector.step(actions)
             rows.append(np.array(obs, np.float32).reshape(RANDOM_COPIES, -1))
     finally:
         vector.close()

@@ -45,13 +45,13 @@ class _Watching:
         self._acting, self._values = acting, 0
         self._seen: list[np.ndarray] = []
 
-    def act(self, obs: np.ndarray, greedy: bool) -> np.ndarray:
+    def act(self, obs: np.ndarray, greedy: bool, mask: np.ndarray | None = None) -> np.ndarray:
         """As the policy."""
         self._seen.append(np.array(obs, np.float32).reshape(len(obs), -1))
         self._values += self._seen[-1].size
         if len(self._seen) > MOST_STEPS or self._values > MOST_VALUES:
             raise InputError(f"an episode took more than {len(self._seen) - 1:,} steps")
-        return self._acting.act(obs, greedy)
+        return policy.choose_actions(self._acting, obs, greedy, mask)
 
     def observations(self, lengths: np.ndarray) -> np.ndarray:
         """`[S, D]`, where copy i played episode i of `lengths[i]` steps and no other."""

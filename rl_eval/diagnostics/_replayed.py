@@ -10,7 +10,7 @@ import numpy as np
 from rl_eval import envs, policy, seeding
 from rl_eval.diagnostics._reading import Reading, finite
 from rl_eval.errors import InputError
-from rl_eval.policy import Policy
+from rl_eval.policy import Policy, choose_actions
 from rl_eval.rewards import RewardFunction
 from rl_eval.rollout import play
 
@@ -68,9 +68,9 @@ class _Bounded:
     def __init__(self, acting: Policy):
         self._acting, self._left = acting, MOST_STEPS
 
-    def act(self, obs: np.ndarray, greedy: bool) -> np.ndarray:
+    def act(self, obs: np.ndarray, greedy: bool, mask: np.ndarray | None = None) -> np.ndarray:
         """As the policy."""
         self._left -= 1
         if self._left < 0:
             raise InputError(f"its episodes took more than {MOST_STEPS:,} steps")
-        return self._acting.act(obs, greedy)
+        return choose_actions(self._acting, obs, greedy, mask)

@@ -8,6 +8,8 @@ A domain module offers, by convention:
   (array `[N, ...]`, valid where the mask `infos["_final_obs"]` is set). `autoreset=False` is DISABLED:
   a finished copy stays idle until `reset(options={"reset_mask": mask})`. For `part="train"` autoreset may be
   NEXT_STEP, and `backend` says what steps the copies: `gymnasium`, `envpool`, or `native` for one that does it itself.
+  Where some Discrete actions are illegal at times, `infos["action_mask"]` (bool `[N, A]`, on reset and on every step)
+  says which are legal in the observations returned, and `infos["final_action_mask"]` the same of `final_obs`.
 - `OUTCOME`: the names in the outcome.
 - `select_metric(config)`: the task metric that chooses between snapshots where the run's config names none.
 - `BASELINES`: name -> `build(config) -> Policy`, the policies that `baseline:<name>` can name.

@@ -42,15 +42,19 @@ class Layout:
     obs_shape: Sequence[int]
     obs_dtype: str
     action_shape: Sequence[int]
+    actions: int  # how many Discrete ones; 0: others
 
     @classmethod
     def of(cls, num_envs: int, observation: gym.spaces.Box, action: gym.Space) -> Layout:
         """From the spaces of one copy."""
-        return cls(num_envs, observation.shape, observation.dtype.str, action.shape or ())
+        actions = int(action.n) if isinstance(action, gym.spaces.Discrete) else 0
+        return cls(num_envs, observation.shape, observation.dtype.str, action.shape or (), actions)
 
 
 class Arrays:
     """What is known of N copies: `obs`, `final_obs` `[N, ...]`, `rewards`, `terminated`, `truncated`, `idle` `[N]`.
+
+    For Discrete actions also `action_mask`, `final_action_mask` `[N, A]`, written where the environment gives masks.
 
     Args:
         memory: where they lie; None: memory of this process alone.
@@ -66,6 +70,8 @@ class Arrays:
             "terminated": ((n,), "?"),
             "truncated": ((n,), "?"),
             "idle": ((n,), "?"),
+            "action_mask": ((n, layout.actions), "?"),
+            "final_action_mask": ((n, layout.actions), "?"),
         }
         # Actions keep the type they come in, since an environment may mind: room for the widest.
         self._actions_at, self._actions_size = 0, n * math.prod(layout.action_shape) * 8
@@ -82,13 +88,16 @@ class Arrays:
     terminated: np.ndarray
     truncated: np.ndarray
     idle: np.ndarray
+    action_mask: np.ndarray
+    final_action_mask: np.ndarray
 
     @staticmethod
     def size(layout: Layout) -> int:
         """Bytes that the arrays need."""
         n = layout.num_envs
         obs = n * math.prod(layout.obs_shape) * np.dtype(layout.obs_dtype).itemsize
-        return sum(_aligned(size) for size in (n * math.prod(layout.action_shape) * 8, n * 8, obs, obs, n, n, n))
+        actions, masks = n * math.prod(layout.action_shape) * 8, n * layout.actions
+        return sum(_aligned(size) for size in (actions, n * 8, obs, obs, n, n, n, masks, masks))
 
     def actions(self, shape: Sequence[int], dtype: str) -> np.ndarray:
         """The room for actions of one shape and type.
@@ -113,35 +122,43 @@ class Batch:
     def __init__(self, copies: list[gym.Env], arrays: Arrays, first: int, autoreset: bool):
         self.copies, self.arrays, self.first, self.autoreset = copies, arrays, first, autoreset
         arrays.idle[first : first + len(copies)] = not autoreset  # a copy that was never reset has nothing to play
+        self.masked = False  # whether the copies say which actions are legal: known from the first reset on
         # Gymnasium's own check plain numbers faster than numpy's, and do the same with both; others may not.
         self._plain = is_gymnasiums(copies[0].spec) and isinstance(copies[0].action_space, gym.spaces.Discrete)
 
     def reset(self, rows: Iterable[int], seeds: Iterable[int | None]) -> None:
         """Start the copies of some rows, each with its seed."""
         for row, seed in zip(rows, seeds, strict=True):
-            self.arrays.obs[row], _ = self.copies[row - self.first].reset(seed=seed)
+            self.arrays.obs[row], info = self.copies[row - self.first].reset(seed=seed)
             self.arrays.idle[row] = False
+            if "action_mask" in info and self.arrays.layout.actions:
+                self.masked = True
+                self.arrays.action_mask[row] = info["action_mask"]
 
     def step(self, actions: np.ndarray) -> None:
         """Step the copies that are not idle; `actions` `[N, ...]` holds those of all copies."""
         arrays, autoreset, row = self.arrays, self.autoreset, self.first
         rows = slice(self.first, self.first + len(self.copies))
         acts: Any = actions[rows].tolist() if self._plain and actions.dtype.kind in "iu" else actions[rows]
-        obs_of, final_of = arrays.obs, arrays.final_obs
+        obs_of, final_of, masked = arrays.obs, arrays.final_obs, self.masked
         rewards, terminations, truncations = [], [], []
         each = zip(self.copies, acts, arrays.idle[rows].tolist(), strict=True)
         try:
             for row, (env, action, idle) in enumerate(each, self.first):
                 reward, terminated, truncated = 0.0, False, False
                 if not idle:
-                    obs, reward, terminated, truncated, _ = env.step(action)  # type: ignore[assignment]
+                    obs, reward, terminated, truncated, info = env.step(action)  # type: ignore[assignment]
                     if terminated or truncated:
                         final_of[row] = obs
+                        if masked:
+                            arrays.final_action_mask[row] = info["action_mask"]
                         if autoreset:
-                            obs, _ = env.reset()
+                            obs, info = env.reset()
                         else:
                             arrays.idle[row] = True
                     obs_of[row] = obs
+                    if masked:
+                        arrays.action_mask[row] = info["action_mask"]
                 rewards.append(reward)
                 terminations.append(terminated)
                 truncations.append(truncated)
@@ -218,7 +235,7 @@ class GymnasiumVector(VectorEnv):
             seed = [None if seed is None else int(seed) + i for i in range(self.num_envs)]
         rows = np.flatnonzero(mask)
         self._reset(rows, [None if seed[i] is None else operator.index(seed[i]) for i in rows])
-        return self._arrays.obs.copy(), {}
+        return self._arrays.obs.copy(), self._masks()
 
     def step(self, actions):
         """Step every copy that is not idle; see `rl_eval.envs` for the autoreset contract."""
@@ -226,11 +243,40 @@ class GymnasiumVector(VectorEnv):
         arrays = self._arrays
         terminated, truncated = arrays.terminated.copy(), arrays.truncated.copy()
         infos: dict[str, Any] = {"outcome": {"native_reward": arrays.rewards.copy()}}
+        infos |= self._masks()
         done = terminated | truncated
         if done.any():
             infos["final_obs"], infos["_final_obs"] = arrays.final_obs.copy(), done
+            if self._batch.masked:
+                infos["final_action_mask"] = arrays.final_action_mask.copy()
+                _require_legal_action(infos["final_action_mask"], truncated & ~terminated)
         return arrays.obs.copy(), arrays.rewards.copy(), terminated, truncated, infos
+
+    def _masks(self) -> dict[str, np.ndarray]:
+        """The action masks, where the copies give them.
+
+        Raises:
+            InputError: a copy that plays has no legal action.
+        """
+        if not self._batch.masked:
+            return {}
+        mask = self._arrays.action_mask.copy()
+        _require_legal_action(mask, ~self._arrays.idle)
+        return {"action_mask": mask}
 
     def close_extras(self, **kwargs):
         """Close every copy."""
         self._batch.close()
+
+
+def _require_legal_action(mask: np.ndarray, rows: np.ndarray) -> None:
+    """Check that some rows `[N]` of an action mask `[N, A]` allow an action.
+
+    Raises:
+        InputError: one does not.
+    """
+    empty = rows & ~mask.any(axis=1)
+    if empty.any():
+        raise InputError(
+            f"the environment's action_mask allows no action in copy {int(empty.argmax())}: one must be legal"
+        )

@@ -44,7 +44,8 @@ class NativeVector(VectorEnv):
                 self._seed([seed] if isinstance(seed, int | np.integer) else [int(each) for each in seed])
             self._draw(mask)
         self._idle[mask] = False
-        return self._observe(), {}
+        legal = self._action_mask()
+        return self._observe(), {} if legal is None else {"action_mask": legal}
 
     def _checked(self, actions: np.ndarray) -> np.ndarray:
         """Actions `[N]`.
@@ -73,6 +74,13 @@ class NativeVector(VectorEnv):
                 raise ValueError(f"state {name!r} has shape {given.shape}, and this environment has {own.shape}")
         for name in self.arrays:
             getattr(self, f"_{name}")[...] = state[name]
+
+    def _action_mask(self) -> np.ndarray | None:
+        """bool `[N, A]` a fresh array, which actions are legal now; None: always all.
+
+        `reset` puts it into its infos; a subclass with a mask does so in `step`.
+        """
+        return None
 
     @abstractmethod
     def _seed(self, entropy: list[int]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import gymnasium as gym
@@ -26,11 +27,17 @@ class SingleCopy(gym.Env):
         options.pop("reset_mask", None)
         if options.get("episode") is not None:
             options["episode"] = np.atleast_1d(options["episode"])
-        obs, _ = self._vector.reset(seed=seed, options=options)
-        return obs[0], {}
+        obs, infos = self._vector.reset(seed=seed, options=options)
+        return obs[0], _of_one_copy(infos)
 
     def step(self, action: int):
         """One step; `info["outcome"]` holds its facts as plain numbers."""
         obs, reward, terminated, truncated, infos = self._vector.step(np.array([action]))
         outcome = {name: values[0].item() for name, values in infos["outcome"].items()}
-        return obs[0], float(reward[0]), bool(terminated[0]), bool(truncated[0]), {"outcome": outcome}
+        info = {"outcome": outcome, **_of_one_copy(infos)}
+        return obs[0], float(reward[0]), bool(terminated[0]), bool(truncated[0]), info
+
+
+def _of_one_copy(infos: Mapping[str, Any]) -> dict[str, Any]:
+    """The action mask as Gymnasium's own environments give it, where there is one."""
+    return {"action_mask": infos["action_mask"][0].astype(np.int8)} if "action_mask" in infos else {}

@@ -5,7 +5,7 @@ A policy is named by one string: a run directory, a control (`random`, `constant
 `python:<module>:<callable>`, or `sb3:<algo>:<zip>[+<vecnormalize.pkl>]`.
 """
 
-from rl_eval.policy._acting import Policy, Spaces, scores
+from rl_eval.policy._acting import Policy, Spaces, choose_actions, scores
 from rl_eval.policy._controls import Constant, Random, Untrained
 from rl_eval.policy._function import Function
 from rl_eval.policy._http import Http
@@ -24,6 +24,7 @@ __all__ = [
     "Spaces",
     "StableBaselines3",
     "Untrained",
+    "choose_actions",
     "fingerprint",
     "load",
     "names_policy",

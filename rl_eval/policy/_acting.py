@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
@@ -17,6 +18,7 @@ class Policy(Protocol):
     """Maps observations `[N, …]` to actions `[N]` (discrete) or `[N, A]` (continuous).
 
     A policy may also offer `probabilities(obs) -> [N, A]`, for discrete actions, and a baseline `rank`; see `scores`.
+    One that chooses among legal actions has a third parameter of `act`, `mask`; see `choose_actions`.
     """
 
     def act(self, obs: np.ndarray, greedy: bool) -> np.ndarray:
@@ -40,6 +42,17 @@ class Spaces:
     def of(cls, config: Any, envs: gym.vector.VectorEnv) -> Spaces:
         """The spaces of a vector environment made from `config`."""
         return cls(config.name, envs.single_observation_space, envs.single_action_space, getattr(config, "id", None))
+
+
+def choose_actions(policy: Policy, obs: np.ndarray, greedy: bool, mask: np.ndarray | None) -> np.ndarray:
+    """The policy's actions, with the mask passed on where there is one and `act` has a parameter `mask`.
+
+    Args:
+        mask: bool `[N, A]`, which actions are legal, as `infos["action_mask"]` has it; None: all.
+    """
+    if mask is None or "mask" not in inspect.signature(policy.act).parameters:
+        return policy.act(obs, greedy)
+    return policy.act(obs, greedy, mask=mask)  # type: ignore[call-arg]
 
 
 def scores(

@@ -23,10 +23,12 @@ class Random:
     def __init__(self, action: gym.Space, seed: int):
         self._action, self._rng = action, np.random.default_rng(seed)
 
-    def act(self, obs: np.ndarray, greedy: bool) -> np.ndarray:
-        """`[N]` or `[N, A]` independent uniform actions."""
+    def act(self, obs: np.ndarray, greedy: bool, mask: np.ndarray | None = None) -> np.ndarray:
+        """`[N]` or `[N, A]` independent actions, uniform over those that `mask` `[N, A]` allows."""
         n = len(obs)
         if isinstance(self._action, gym.spaces.Discrete):
+            if mask is not None:
+                return np.where(mask, self._rng.random(mask.shape), -1.0).argmax(axis=1) + self._action.start
             return self._rng.integers(self._action.start, self._action.start + self._action.n, n)
         low, high = _finite(self._action)
         return self._rng.uniform(low, high, (n, *low.shape)).astype(self._action.dtype)
@@ -35,10 +37,12 @@ class Random:
 class Constant:
     """The same action for every observation.
 
-    On a Box, `low`, `middle`, `high` or one number for every component.
+    On a Box, `low`, `middle`, `high` or one number for every component. Where the action is not legal, it takes the
+    lowest legal action instead.
     """
 
     def __init__(self, action: gym.Space, value: str):
+        self._action = action
         if isinstance(action, gym.spaces.Discrete):
             first, last = int(action.start), int(action.start + action.n - 1)
             if not re.fullmatch("-?[0-9]+", value) or not first <= int(value) <= last:
@@ -60,9 +64,15 @@ class Constant:
                 )
             self._value = chosen.astype(action.dtype)
 
-    def act(self, obs: np.ndarray, greedy: bool) -> np.ndarray:
-        """The constant, `[N]` or `[N, A]`."""
-        return np.broadcast_to(self._value, (len(obs), *self._value.shape)).copy()
+    def act(self, obs: np.ndarray, greedy: bool, mask: np.ndarray | None = None) -> np.ndarray:
+        """The constant, `[N]` or `[N, A]`; the lowest legal action where `mask` `[N, A]` does not allow it."""
+        actions = np.broadcast_to(self._value, (len(obs), *self._value.shape)).copy()
+        if mask is None:
+            return actions
+        assert isinstance(self._action, gym.spaces.Discrete)
+        start = self._action.start
+        legal = mask[np.arange(len(obs)), actions - start]
+        return np.where(legal, actions, mask.argmax(axis=1) + start)
 
 
 class Untrained:
@@ -82,12 +92,15 @@ class Untrained:
         self._layers, self._head = hidden, _orthogonal(64, outputs, 0.01, rng)
         self._action, self._rng = action, np.random.default_rng(seed)
 
-    def act(self, obs: np.ndarray, greedy: bool) -> np.ndarray:
-        """Actions `[N]` or `[N, A]`: the mode when greedy, else a sample."""
+    def act(self, obs: np.ndarray, greedy: bool, mask: np.ndarray | None = None) -> np.ndarray:
+        """Actions `[N]` or `[N, A]`: the mode when greedy, else a sample; of those that `mask` `[N, A]` allows."""
         features = np.asarray(obs, np.float32).reshape(len(obs), -1)
         for weights in self._layers:
             features = np.tanh(features @ weights)
-        return actions_from(features @ self._head, np.ones(1, np.float32), self._action, None if greedy else self._rng)
+        parameters = features @ self._head
+        if mask is not None:
+            parameters = np.where(mask, parameters, -np.inf)
+        return actions_from(parameters, np.ones(1, np.float32), self._action, None if greedy else self._rng)
 
 
 def _orthogonal(inputs: int, outputs: int, gain: float, rng: np.random.Generator) -> np.ndarray:

@@ -14,22 +14,24 @@ from rl_eval.policy._acting import Spaces, checked_actions
 
 
 class Function:
-    """A function of somebody else's, `f(obs [N, …]) -> actions [N]`, or one that takes `greedy` as well."""
+    """A function of somebody else's, `f(obs [N, …]) -> actions [N]`, or one that takes `greedy` or `mask` as well."""
 
     def __init__(self, function: Any, name: str, action: gym.Space):
         self._function, self._name, self._action = function, name, action
         try:
-            self._takes_greedy = "greedy" in inspect.signature(function).parameters
+            parameters = set(inspect.signature(function).parameters)
         except ValueError:  # some built-in functions have no signature
-            self._takes_greedy = False
+            parameters = set()
+        self._keywords = parameters & {"greedy", "mask"}
 
-    def act(self, obs: np.ndarray, greedy: bool) -> np.ndarray:
+    def act(self, obs: np.ndarray, greedy: bool, mask: np.ndarray | None = None) -> np.ndarray:
         """What the function answers, clipped to a Box.
 
         Raises:
             InputError: it is not one action an observation, or no action of the environment.
         """
-        keywords = {"greedy": greedy} if self._takes_greedy else {}
+        options = {"greedy": greedy, "mask": mask}
+        keywords = {name: options[name] for name in self._keywords}
         return checked_actions(self._function(obs, **keywords), len(obs), self._action, self._name)
 
 

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from rl_eval.envs.copies import GymnasiumVector, make_copies
+from rl_eval.policy import choose_actions
 from rl_eval.report.behaviour import MOST_STEPS, Behaviour, Bounded, one_process
 from rl_eval.report.page import number
 
@@ -96,12 +97,16 @@ def _film(seen: Behaviour, env: Any, label: str, index: int) -> Film | None:
     length, seed = int(seen.episodes.lengths[index]), int(seen.episodes.seeds[index])
     every = max(1, math.ceil(length / (MOST_FRAMES - 1)))
     vector = GymnasiumVector([env], autoreset=False)
-    obs, _ = vector.reset(seed=[seed])
+    obs, infos = vector.reset(seed=[seed])
     batch = np.zeros((seen.copies, *obs.shape[1:]), obs.dtype)
+    mask = np.ones((seen.copies, infos["action_mask"].shape[1]), bool) if "action_mask" in infos else None
     acting, frames, returned, done, step = Bounded(seen.acting, MOST_STEPS), [_frame(env)], 0.0, False, 0
     while not done:
         batch[index] = obs[0]
-        obs, rewards, terminated, truncated, _ = vector.step(acting.act(batch, True)[index : index + 1])
+        if mask is not None:
+            mask[index] = infos["action_mask"][0]
+        actions = choose_actions(acting, batch, True, mask)[index : index + 1]
+        obs, rewards, terminated, truncated, infos = vector.step(actions)
         returned, done, step = returned + float(rewards[0]), bool(terminated[0] or truncated[0]), step + 1
         if done or step % every == 0:
             frames.append(_frame(env))

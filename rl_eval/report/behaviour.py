@@ -140,7 +140,7 @@ class Bounded:
         """What else the policy offers, such as `probabilities`."""
         return getattr(self._acting, name)
 
-    def act(self, obs: np.ndarray, greedy: bool) -> np.ndarray:
+    def act(self, obs: np.ndarray, greedy: bool, mask: np.ndarray | None = None) -> np.ndarray:
         """As the policy.
 
         Raises:
@@ -149,4 +149,4 @@ class Bounded:
         if not self._left:
             raise InputError(f"an episode took more than {self._most:,} steps, so none is shown")
         self._left -= 1
-        return self._acting.act(obs, greedy)
+        return policy.choose_actions(self._acting, obs, greedy, mask)

@@ -129,9 +129,8 @@ def test_an_update_drawn_with_others_is_the_update_drawn_alone():
 
 
 def _joined(batches):
-    return type(batches[0])(
-        *(np.concatenate(column) for column in zip(*(vars(b).values() for b in batches), strict=True))
-    )
+    columns = zip(*(vars(b).values() for b in batches), strict=True)
+    return type(batches[0])(*(None if column[0] is None else np.concatenate(column) for column in columns))
 
 
 @pytest.mark.parametrize(("mode", "double"), [("same", False), ("same", True), ("next", True)])

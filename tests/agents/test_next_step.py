@@ -62,7 +62,7 @@ class Scripted(VectorEnv):
         return self._obs(), rewards, terminated, truncated, infos
 
 
-def act(obs, noise):
+def act(obs, noise, mask):
     """Greedy in something that depends on the observation."""
     parameters = np.stack([np.sin(3 * obs.sum(1)), np.cos(obs[:, 1]), obs[:, 2] / 3], 1).astype(np.float32)
     actions = parameters.argmax(1)
@@ -198,7 +198,9 @@ def test_env_steps_are_the_transitions_and_every_statistic_counts_those(config):
     agent = build(config, Scripted(AutoresetMode.NEXT_STEP, 4, MIXED))
     sizes = []
     update = agent.update
-    agent.update = lambda batch: (sizes.append({len(column) for column in batch}), update(batch))[1]
+    agent.update = lambda batch: (sizes.append({len(column) for column in batch if column is not None}), update(batch))[
+        1
+    ]
     rows = [agent.iterate() for _ in range(12)]
     assert all(len(size) == 1 for size in sizes)
     assert len(set.union(*sizes)) > 1, "the number of rows is to vary"

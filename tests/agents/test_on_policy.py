@@ -156,7 +156,7 @@ def test_a_truncation_bootstraps_with_the_observation_it_ended_on(name):
     envs.reset(seed=1)
     log = EpisodeLog.start(4)
 
-    def act(obs, noise):
+    def act(obs, noise, mask):
         return obs, np.zeros((4, 3), np.float32), np.zeros(4, int), np.full(4, 6)
 
     rollout = collect(envs, envs._obs(), act, np.zeros((9, 4, 3)), log)

@@ -25,6 +25,7 @@ from rl_eval.gates.selection import matches_environment
 
 ROOT = Path(__file__).resolve().parents[2]
 COPIES = 5  # no number of processes but one divides it
+TAXI = max(env_id for env_id in gym.registry if env_id.startswith("Taxi-v"))
 # Gymnasium id, kwargs, and steps that take every copy past the end of an episode.
 SAME = [
     ("CartPole-v1", {}, 120),
@@ -32,6 +33,7 @@ SAME = [
     ("LunarLander-v3", {"continuous": True, "enable_wind": True}, 250),
     ("Pendulum-v1", {"max_episode_steps": 20}, 45),
     ("FrozenLake-v1", {"is_slippery": True}, 120),
+    (TAXI, {"max_episode_steps": 15}, 40),  # with action masks
 ]
 
 
