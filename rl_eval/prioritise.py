@@ -18,10 +18,11 @@ from rl_eval.envs.qase.model import Project, path_of, shown
 from rl_eval.envs.qase.settings import data_path
 from rl_eval.envs.qase.upcoming import VERDICTS, Plan, Upcoming, plan, to_csv, upcoming, without_history
 from rl_eval.errors import InputError
+from rl_eval.formatting import number
 from rl_eval.policy import Policy, Spaces, names_policy, scores
 from rl_eval.policy import load as load_policy
 from rl_eval.run import find_runs, read_run, write_text
-from rl_eval.terminal import cell, console_for, headed, new_table, number
+from rl_eval.terminal import cell, console_for, headed, new_table
 
 OUTPUTS = Path("outputs")
 FALLBACK = "baseline:failure_rate"

@@ -17,7 +17,7 @@ from rl_eval.compare.permutation import Difference, smallest_p
 from rl_eval.compare.statistics import Scores, Versus, compare, iqm_interval
 from rl_eval.errors import InputError
 from rl_eval.evidence import Interval
-from rl_eval.terminal import number
+from rl_eval.formatting import number
 
 FEW = 5  # runs below which a bootstrap interval is known to be too narrow
 

@@ -13,7 +13,8 @@ from rich.table import Table
 from rl_eval.compare.comparison import Comparison
 from rl_eval.compare.permutation import Difference
 from rl_eval.evidence import Interval
-from rl_eval.terminal import cell, console_for, headed, new_table, number
+from rl_eval.formatting import number
+from rl_eval.terminal import cell, console_for, headed, new_table
 
 STYLES = {"WORSE": "bold red", "BETTER": "bold green", "UNDECIDED": "bold yellow"}
 MOST_ROWS = 40  # of settings that differ; --json has them all

@@ -9,6 +9,7 @@ import numpy as np
 
 from rl_eval.errors import InputError
 from rl_eval.evidence import decide_over_runs, power_note
+from rl_eval.formatting import number
 from rl_eval.gates.arena import OnEpisodes
 from rl_eval.gates.arenas import Arenas, Judged
 from rl_eval.gates.by_estimate import Estimate
@@ -19,7 +20,7 @@ from rl_eval.gates.leaks import look_for_leaks
 from rl_eval.gates.schema import Criterion, Suite
 from rl_eval.gates.selection import BarePolicy, Selection
 from rl_eval.gates.trial import Trial, blank_verdict
-from rl_eval.gates.verdict import CriterionVerdict, SuiteVerdict, decide, decided, shown
+from rl_eval.gates.verdict import CriterionVerdict, SuiteVerdict, decide, decided
 from rl_eval.run import Run
 
 # What the controls of the latest suites came to: the jobs of a sweep are all judged by the same ones.
@@ -206,7 +207,7 @@ def _over_runs(
         if isinstance(value, str):
             return replace(blank, detail=f"{run.path}: {value}", run=str(run.path))
         values.append(value)
-    each = f" ({base.name} of each: {', '.join(shown(value) for value in values)})"
+    each = f" ({base.name} of each: {', '.join(number(value) for value in values)})"
     try:
         if criterion.spec.by == "estimate":
             spread = float(metric.compute(np.array(values)))

@@ -17,6 +17,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from rl_eval.formatting import number
+
 DEFAULT = Path("outputs/ledger.jsonl")
 MAX_BYTES = 64 << 20
 MAX_LINE = 4096
@@ -162,4 +164,4 @@ def error_rate_note(checkpoints: int, alpha: float) -> str:
 
 
 def _percent(share: float) -> str:
-    return f"{100 * share:.3g} %"
+    return f"{number(100 * share, 3)} %"

@@ -7,10 +7,11 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from rl_eval.errors import InputError
+from rl_eval.formatting import number
 from rl_eval.gates.arena import Arena
 from rl_eval.gates.schema import Criterion, Suite
 from rl_eval.gates.tape import Tape
-from rl_eval.gates.verdict import CriterionVerdict, shown
+from rl_eval.gates.verdict import CriterionVerdict
 from rl_eval.metrics import Metric
 
 
@@ -94,5 +95,5 @@ def values_of(arena: Arena, metric: Metric, references: Iterable[str], episodes:
 
 def known(reference: str, value: float, margin: float) -> str:
     """What the threshold is made of."""
-    apart = f" with a margin of {shown(margin)}" if margin else ""
-    return f" ({reference} has {shown(value)}{apart})"
+    apart = f" with a margin of {number(margin)}" if margin else ""
+    return f" ({reference} has {number(value)}{apart})"

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
 from rl_eval.evidence import EvidenceHistory, EvidenceResult, meets
+from rl_eval.formatting import COMPARISON_SIGNS, number
 
 # INCONCLUSIVE: the evidence did not suffice; NEEDS_RUNS is what one run cannot show, said by train.py alone.
 Decision = Literal["PASS", "FAIL", "INCONCLUSIVE", "ERROR", "NEEDS_RUNS"]
@@ -119,19 +120,7 @@ def _criterion(values: Mapping[str, Any]) -> CriterionVerdict:
     return CriterionVerdict(**{**values, "interval": tuple(interval) if interval else None, "history": grown})
 
 
-def shown(value: float | None, other: float | None = None) -> str:
-    """Four digits, or as many as it takes to tell the value from another (0.94999 misses 0.95)."""
-    if value is None:
-        return "–"
-    for digits in range(4, 18):
-        text = f"{value:.{digits}g}"
-        if other is None or value == other or text != f"{other:.{digits}g}":
-            break
-    return text
-
-
 SIGNS = {"at_least": 1.0, "better_than": 1.0, "at_most": -1.0, "less_than": -1.0}
-_COMPARED = {"at_least": "≥", "better_than": ">", "at_most": "≤", "less_than": "<"}
 _SAID = {"PASS": "passed after", "FAIL": "failed after", "INCONCLUSIVE": "undecided after"}
 # A side of the interval that is longer than the other by more than this is told apart.
 _SKEWED = 1.5
@@ -146,11 +135,11 @@ def decide(blank: CriterionVerdict, estimate: float, threshold: float, of: str) 
     """
     passes = meets(estimate, threshold, blank.direction)  # type: ignore[arg-type]
     found = replace(blank, decision="PASS" if passes else "FAIL", estimate=estimate, threshold=threshold)
-    numbers = shown(estimate, threshold), shown(threshold, estimate)
+    numbers = number(estimate, distinct_from=threshold), number(threshold, distinct_from=estimate)
     words = {"better_than": "better than", "less_than": "better than (below)"}.get(blank.direction, blank.direction)
     detail = f"{blank.metric} {numbers[0]}{of} {'meets' if passes else 'misses'} {words} {numbers[1]}"
     if not passes:
-        detail += f" by {shown(-found.lead)}"
+        detail += f" by {number(-found.lead)}"
     return replace(found, detail=detail, misses_by=None if passes else -found.lead)
 
 
@@ -182,10 +171,11 @@ def decided(
     )
     if found.decision != "PASS" and verdict.lead <= 0:
         verdict = replace(verdict, misses_by=-verdict.lead)
-    said = f"{verdict.metric} {with_interval(verdict)} {_COMPARED[verdict.direction]} {shown(threshold)}{note}: "
+    sign = COMPARISON_SIGNS[verdict.direction]
+    said = f"{verdict.metric} {with_interval(verdict)} {sign} {number(threshold)}{note}: "
     said += f"{_SAID[found.decision]} {_of_units(verdict)}"
     if verdict.decision == "FAIL" and verdict.misses_by:
-        said += f", short by {shown(verdict.misses_by)}"
+        said += f", short by {number(verdict.misses_by)}"
     if found.message:
         said += f"; {found.message}"
     elif found.more is not None:
@@ -195,19 +185,19 @@ def decided(
 
 def with_interval(verdict: CriterionVerdict) -> str:
     """`252 ± 21`, or `0.93 in [0.81, 0.95]` where the interval leans to one side."""
-    estimate = shown(verdict.estimate, verdict.threshold)
+    estimate = number(verdict.estimate, distinct_from=verdict.threshold)
     if verdict.interval is None or verdict.estimate is None:
         return estimate
     low, high = verdict.interval
     if low is None or high is None:
-        ends = ["?" if end is None else f"{end:.3g}" for end in (low, high)]
+        ends = ["?" if end is None else number(end, 3) for end in (low, high)]
         return f"{estimate} in [{', '.join(ends)}]"
     if low == high:
         return estimate
     below, above = verdict.estimate - low, high - verdict.estimate
     if min(below, above) > 0 and max(below, above) <= _SKEWED * min(below, above):
-        return f"{estimate} ± {max(below, above):.2g}"
-    return f"{estimate} in [{low:.3g}, {high:.3g}]"
+        return f"{estimate} ± {number(max(below, above), 2)}"
+    return f"{estimate} in [{number(low, 3)}, {number(high, 3)}]"
 
 
 def _of_units(verdict: CriterionVerdict) -> str:

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 from markupsafe import Markup, escape
 
-from rl_eval.report.page import number
-from rl_eval.report.scales import Scale, compact, scale, thinned, ticks
+from rl_eval.report.page import compact, number
+from rl_eval.report.scales import Scale, scale, thinned, ticks
 
 WIDTH, HEIGHT = 360, 190
 LEFT, RIGHT, TOP, BOTTOM = 44, 10, 8, 30

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 from markupsafe import Markup
 
+from rl_eval.formatting import brief
 from rl_eval.report import charts
-from rl_eval.report.page import brief, number
+from rl_eval.report.page import number
 from rl_eval.report.scales import thinned
 
 # column -> its name and what it says; the order is that of the page

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from rl_eval.diagnostics import Finding, Reading, examine
 from rl_eval.errors import InputError
-from rl_eval.report.page import brief
+from rl_eval.formatting import brief
 from rl_eval.report.reading import Told
 
 

@@ -9,11 +9,12 @@ from typing import Any
 import numpy as np
 
 from rl_eval.errors import InputError
+from rl_eval.formatting import COMPARISON_SIGNS, brief
 from rl_eval.gates.verdict import SuiteVerdict
 from rl_eval.report import animation, charts, curves, detection, verdicts
 from rl_eval.report.behaviour import Behaviour, observe
 from rl_eval.report.findings import findings_of
-from rl_eval.report.page import SIGNS, brief, count, duration, flat, number, percent, render
+from rl_eval.report.page import count, duration, flat, number, percent, render
 from rl_eval.report.reading import Told, read
 
 # of run.json, in this order; the rest is told elsewhere on the page
@@ -109,7 +110,7 @@ def bars(told: Told) -> dict[str, tuple[float, str]]:
     """Column of the metrics -> a criterion's threshold on it, with its name."""
     found = {}
     asked = {
-        each.metric: (each.threshold, f"{SIGNS[each.direction]} {number(each.threshold)} asked for")
+        each.metric: (each.threshold, f"{COMPARISON_SIGNS[each.direction]} {number(each.threshold)} asked for")
         for suite in told.suites
         for each in suite.criteria
         if each.threshold is not None and each.direction in ("at_least", "at_most")

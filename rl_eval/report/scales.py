@@ -1,4 +1,4 @@
-"""From numbers to places on a chart: scales, ticks and how they are written, and how many points are worth drawing."""
+"""From numbers to places on a chart: scales, ticks, and how many points are worth drawing."""
 
 from __future__ import annotations
 
@@ -6,8 +6,6 @@ import math
 from collections.abc import Callable
 
 import numpy as np
-
-from rl_eval.report.page import number
 
 MOST_POINTS = 400
 Scale = Callable[[np.ndarray | float], np.ndarray]
@@ -35,15 +33,6 @@ def ticks(low: float, high: float, about: int) -> list[float]:
     step = next(nice * power for nice in (1, 2, 2.5, 5, 10) if nice * power >= raw * 0.999)
     first, last = math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9)
     return [index * step for index in range(first, last + 1)]
-
-
-def compact(value: float) -> str:
-    """A tick: `250k`, `1.5M`, `−200`, `0.05`."""
-    for size, letter in ((1e9, "G"), (1e6, "M"), (1e4, "k")):
-        if size <= abs(value) < 1e12:
-            unit = 1e3 if letter == "k" else size
-            return number(value / unit, 3) + letter
-    return number(0.0 if abs(value) < 1e-300 else value, 3)
 
 
 def thinned(x: np.ndarray, y: np.ndarray, most: int = MOST_POINTS) -> tuple[np.ndarray, np.ndarray]:

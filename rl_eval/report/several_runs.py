@@ -11,10 +11,11 @@ from urllib.parse import quote
 
 from rl_eval.diagnostics import SEVERITIES, Finding
 from rl_eval.errors import InputError
+from rl_eval.formatting import COMPARISON_SIGNS, brief
 from rl_eval.gates.verdict import CriterionVerdict
 from rl_eval.report import charts, curves, one_run, verdicts
 from rl_eval.report.findings import findings_of
-from rl_eval.report.page import SIGNS, brief, flat, number, render
+from rl_eval.report.page import flat, number, render
 from rl_eval.report.reading import Told, read
 from rl_eval.report.verdicts import Headline
 
@@ -173,7 +174,7 @@ def _side_by_side(told: Sequence[Told]) -> list[dict[str, Any]]:
         {
             "suite": suite,
             "name": name,
-            "asked": f"{rows[0][1].metric} {SIGNS.get(rows[0][1].direction, '')} {number(rows[0][1].threshold)}",
+            "asked": _asked(rows[0][1]),
             "rows": [
                 {
                     "run": run,
@@ -187,6 +188,10 @@ def _side_by_side(told: Sequence[Told]) -> list[dict[str, Any]]:
         for (suite, name), rows in found.items()
         if any(verdict.interval or verdict.estimate != verdict.threshold for _, verdict in rows)
     ]
+
+
+def _asked(verdict: CriterionVerdict) -> str:
+    return f"{verdict.metric} {COMPARISON_SIGNS.get(verdict.direction, '')} {number(verdict.threshold)}"
 
 
 def _range(rows: Sequence[tuple[str, CriterionVerdict]]) -> tuple[float, float] | None:

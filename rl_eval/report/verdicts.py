@@ -11,10 +11,11 @@ import numpy as np
 from markupsafe import Markup
 
 from rl_eval.evidence import EvidenceHistory
+from rl_eval.formatting import COMPARISON_SIGNS, brief
 from rl_eval.gates.verdict import SIGNS as LEADS
 from rl_eval.gates.verdict import CriterionVerdict, SuiteVerdict
 from rl_eval.report import charts
-from rl_eval.report.page import SIGNS, brief, count, number
+from rl_eval.report.page import count, number
 
 SEVERITY = ("ERROR", "FAIL", "INCONCLUSIVE", "NEEDS_RUNS", "PASS")
 WORDS = {
@@ -133,7 +134,7 @@ def _row(verdict: CriterionVerdict) -> Row:
     return Row(
         verdict,
         number(verdict.estimate, 4, verdict.threshold),
-        f"{SIGNS.get(verdict.direction, '')} {number(verdict.threshold, 4, verdict.estimate)}",
+        f"{COMPARISON_SIGNS.get(verdict.direction, '')} {number(verdict.threshold, 4, verdict.estimate)}",
         _units(verdict),
         drawn(verdict),
     )
@@ -185,7 +186,7 @@ def _grown(verdict: CriterionVerdict, history: EvidenceHistory, alpha: float) ->
     low, high = np.array(history.lower[:length]), np.array(history.upper[:length])
     unit = f"{brief(verdict.unit or 'unit', 20)}s"
     threshold = verdict.threshold if verdict.threshold is not None else float("nan")
-    bar = f"{SIGNS.get(verdict.direction, '')} {number(threshold)}"
+    bar = f"{COMPARISON_SIGNS.get(verdict.direction, '')} {number(threshold)}"
     first, last = f"{number(low[0], 3)} to {number(high[0], 3)}", f"{number(low[-1], 3)} to {number(high[-1], 3)}"
     said = f"Interval of {verdict.metric} as {unit} came in: from {first} after the first, from {last} "
     said += f"after {count(units[-1])}. The threshold is {bar}."

@@ -4,7 +4,7 @@ Everything here works on a terminal, in a pipe and in a log file: no cursor move
 they would be rubbish, ASCII where the stream is not UTF-8, and names shown as they are, never as markup.
 """
 
-from rl_eval.terminal._console import cell, console_for, headed, new_table, number, print_error
+from rl_eval.terminal._console import cell, console_for, headed, new_table, print_error
 from rl_eval.terminal._findings import print_findings
 from rl_eval.terminal._progress import Progress
 from rl_eval.terminal._sweep import differing_keys, sweep_table
@@ -18,7 +18,6 @@ __all__ = [
     "differing_keys",
     "headed",
     "new_table",
-    "number",
     "print_error",
     "print_findings",
     "print_sentences",

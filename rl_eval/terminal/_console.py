@@ -1,8 +1,7 @@
-"""Consoles, cells and numbers that are safe on any stream."""
+"""Consoles, table cells and lines that are safe on any stream."""
 
 from __future__ import annotations
 
-import math
 import os
 import sys
 from typing import IO, Any
@@ -61,35 +60,6 @@ def headed(head: str, rest: object, options: ConsoleOptions, style: str) -> Text
 def new_table() -> Table:
     """A table with nothing but a rule below its header."""
     return Table(box=_HEAD_RULE, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0), header_style="bold")
-
-
-def number(value: object, digits: int = 4) -> str:
-    """`12,345`, `187.3`, `0.0003`, `nan`; `-` for what is not there."""
-    if value is None:
-        return "-"
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        try:
-            value = float(value)  # type: ignore[arg-type]
-        except (TypeError, ValueError):
-            return str(value)
-    if isinstance(value, int) or (math.isfinite(value) and value == int(value) and abs(value) < 1e15):
-        return f"{int(value):,}"
-    if math.isfinite(value) and 1e3 <= abs(value) < 1e15:
-        before = len(str(int(abs(value))))
-        return f"{value:,.{max(digits - before, 0)}f}"
-    return f"{value:.{digits}g}"
-
-
-def apart(first: float | None, second: float | None) -> tuple[str, str]:
-    """Both numbers, with as many digits as it takes to see that they differ (0.94999 misses 0.95)."""
-    shown = number(first), number(second)
-    if first is None or second is None or first == second or math.isnan(first) or math.isnan(second):
-        return shown
-    for digits in range(5, 18):
-        if shown[0] != shown[1]:
-            break
-        shown = number(first, digits), number(second, digits)
-    return shown
 
 
 def print_error(message: object, *, stream: IO[str] | None = None) -> None:

@@ -14,7 +14,8 @@ from typing import IO
 from rich.live import Live
 from rich.text import Text
 
-from rl_eval.terminal._console import console_for, is_terminal, number, plain
+from rl_eval.formatting import clock, compact, number
+from rl_eval.terminal._console import console_for, is_terminal, plain
 
 REFRESH = 0.25  # seconds between two drawings on a terminal
 PLAIN_EVERY = 10.0  # seconds between two plain lines
@@ -80,7 +81,7 @@ class Progress:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         end = "done" if kind is None else "interrupted" if issubclass(kind, KeyboardInterrupt) else "stopped"
-        line = self._line(end=f"{end} in {duration(self._clock() - self._began)}")
+        line = self._line(end=f"{end} in {clock(self._clock() - self._began)}")
         if self._live is not None:
             self._live.update(line, refresh=True)
             self._live.stop()
@@ -140,20 +141,20 @@ class Progress:
         parts = {}
         rate, unit = self._rate(whole=bool(end)), self._unit.removeprefix("env ")
         if self._total or self._done:
-            count = "{:,}".format if self._live is None else _compact
+            count = "{:,}".format if self._live is None else compact
             of_total = f"/{count(self._total)}" if self._total and not (end and self._done >= self._total) else ""
             # A line that moves has little room, and the speed beside it names the unit.
             named = f" {self._unit}" if self._live is None or end or not rate > 0 else ""
             parts["done"] = f"{count(self._done)}{of_total}{named}"
         if rate > 0:
-            parts["speed"] = f"{_speed(rate)} {unit}/s"
+            parts["speed"] = f"{number(rate, 2)} {unit}/s"
         for name, value in (("return", self._return), ("select", self._select)):
             if value is not None and not math.isnan(value):
                 parts[name] = f"{name} {number(float(value))}"
         if end:
             parts["end"] = end
         elif self._total and rate > 0:
-            parts["eta"] = f"ETA {duration(max(self._total - self._done, 0) / rate)}"
+            parts["eta"] = f"ETA {clock(max(self._total - self._done, 0) / rate)}"
         if self._note:
             parts["note"] = self._note
         return parts
@@ -181,19 +182,3 @@ class Progress:
         line.append("".join("  " + part for part in parts.values()))
         line.truncate(self._console.width - 1, overflow="crop")
         return line
-
-
-def _compact(count: int) -> str:
-    """`12,345`, `971k`, `2.00M`: a line that moves has little room."""
-    return f"{count:,}" if count < 100_000 else f"{count // 1000}k" if count < 1_000_000 else f"{count / 1e6:.2f}M"
-
-
-def _speed(rate: float) -> str:
-    return f"{rate:,.0f}" if rate >= 10 else f"{rate:.2g}"
-
-
-def duration(seconds: float) -> str:
-    """`0:08`, `12:34`, `1:02:03`."""
-    minutes, second = divmod(round(seconds), 60)
-    hours, minute = divmod(minutes, 60)
-    return f"{hours}:{minute:02d}:{second:02d}" if hours else f"{minute}:{second:02d}"

@@ -13,8 +13,9 @@ from typing import Any
 from rich.console import Console, ConsoleOptions, RenderableType
 from rich.measure import Measurement
 
+from rl_eval.formatting import number
 from rl_eval.run import Run
-from rl_eval.terminal._console import cell, new_table, number
+from rl_eval.terminal._console import cell, new_table
 
 STATUS_STYLES = {"finished": "", "failed": "bold red", "interrupted": "bold yellow", "running": "bold yellow"}
 # What the comparison can do without, first to go first, when the terminal is narrow.

@@ -10,7 +10,8 @@ from rich.console import Console, ConsoleOptions, RenderableType
 from rich.measure import Measurement
 from rich.table import Table
 
-from rl_eval.terminal._console import apart, cell, console_for, headed, new_table, number
+from rl_eval.formatting import COMPARISON_SIGNS, compact, decision_text, number
+from rl_eval.terminal._console import cell, console_for, headed, new_table
 
 # The standard colours follow the person's palette, so they survive light and dark; the word stands alone.
 STYLES = {
@@ -20,7 +21,6 @@ STYLES = {
     "INCONCLUSIVE": "bold yellow",
     "NEEDS_RUNS": "bold yellow",
 }
-SIGNS = {"at_least": "≥", "at_most": "≤", "better_than": ">", "less_than": "<"}
 COUNTED = (
     ("FAIL", "fails", "fail"),
     ("ERROR", "could not be judged", "could not be judged"),
@@ -28,11 +28,6 @@ COUNTED = (
     ("NEEDS_RUNS", "needs more runs", "need more runs"),
 )
 METRIC_FROM_WIDTH = 100  # columns; below, the metric's name is left to the report
-
-
-def word(decision: str) -> str:
-    """The decision as a person reads it."""
-    return decision.replace("_", " ")
 
 
 class _Criteria:
@@ -57,15 +52,16 @@ class _Criteria:
         table.add_column("decision", no_wrap=True)
         for row in self._rows:
             decision = str(row["decision"])
-            estimate, threshold = apart(row.get("estimate"), row.get("threshold"))
-            sign = SIGNS.get(str(row.get("direction")), "")
+            estimate, threshold = row.get("estimate"), row.get("threshold")
+            sign = COMPARISON_SIGNS.get(str(row.get("direction")), "")
             names = [row["suite"], row["criterion"], *([row.get("metric", "")] if with_metric else [])]
             interval = [_interval(row.get("interval"))] if with_interval else []
-            units = _units(row.get("units"), row.get("units_max"), compact=not with_metric)
-            numbers = [estimate, *interval, f"{sign} {threshold}".strip(), units]
+            units = _units(row.get("units"), row.get("units_max"), narrow=not with_metric)
+            bar = f"{sign} {number(threshold, distinct_from=estimate)}".strip()
+            numbers = [number(estimate, distinct_from=threshold), *interval, bar, units]
             table.add_row(
                 *(cell(value, options) for value in (*names, *numbers)),
-                cell(word(decision), options, STYLES.get(decision, "bold")),
+                cell(decision_text(decision), options, STYLES.get(decision, "bold")),
             )
         return table
 
@@ -78,15 +74,11 @@ def _interval(interval: Sequence[float | None] | None) -> str:
     return low if low == high else f"{low}..{high}"
 
 
-def _units(units: int | None, most: int | None, *, compact: bool) -> str:
+def _units(units: int | None, most: int | None, *, narrow: bool) -> str:
     """`57/400` where not all were needed."""
     if units is None or most is None or units == most:
         return number(units)
-    return f"{_thousands(units)}/{_thousands(most)}" if compact else f"{units:,}/{most:,}"
-
-
-def _thousands(count: int) -> str:
-    return f"{count // 1000}k" if count >= 10_000 else str(count)
+    return f"{compact(units)}/{compact(most)}" if narrow else f"{units:,}/{most:,}"
 
 
 def criteria_table(verdict_rows: Sequence[Mapping[str, Any]]) -> RenderableType:
@@ -133,7 +125,7 @@ def print_sentences(verdict_rows: Sequence[Mapping[str, Any]], console: Console)
         if decision == "NEEDS_RUNS" or (decision == "PASS" and not rests_on_evidence):
             continue
         because = f"{row['suite']}/{row['criterion']}" + (f": {row['detail']}" if row.get("detail") else "")
-        line = headed(word(decision), because, console.options, STYLES.get(decision, "bold"))
+        line = headed(decision_text(decision), because, console.options, STYLES.get(decision, "bold"))
         console.print(line, soft_wrap=True)
 
 

@@ -130,7 +130,7 @@ def test_better_than_a_reference_by_more_than_the_margin(tmp_path):
     assert misses.decision == "FAIL"
     assert misses.misses_by == pytest.approx(misses.threshold - 500)
     assert misses.threshold > 1000  # what constant:1 reaches, and the margin
-    assert "with a margin of 1000" in misses.detail
+    assert "with a margin of 1,000" in misses.detail
     assert error.decision == "ERROR"
     assert "baseline:none is not a baseline of cartpole" in error.detail
 

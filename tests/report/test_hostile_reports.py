@@ -13,8 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rl_eval.errors import InputError
+from rl_eval.formatting import brief
 from rl_eval.report import one_run, several_runs, write_report
-from rl_eval.report.page import brief, flat
+from rl_eval.report.page import flat
 from tests.report.judged_runs import COLUMNS, failing, judged_run, passing, table
 from tests.report.test_charts import coordinates
 from tests.report.test_run_page import Page
@@ -180,12 +181,12 @@ def test_damaged_metrics_are_told_of_or_shown_as_far_as_they_go(tmp_path, conten
     assert "PASS, as far as one run can show" in said
 
 
-def test_a_path_of_evidence_of_uneven_length_is_drawn_as_far_as_it_goes(tmp_path):
+def test_an_evidence_history_of_uneven_length_is_drawn_as_far_as_it_goes(tmp_path):
     bad = passing().to_json()
-    path = bad["criteria"][0]["path"]
-    path["lower"], path["for_fail"] = path["lower"][:3], []
-    other = bad["criteria"][0] | {"path": passing().to_json()["criteria"][0]["path"]}
-    other["path"]["units"] = [-(10**400), 10**400, *other["path"]["units"][2:]]
+    history = bad["criteria"][0]["history"]
+    history["lower"], history["for_fail"] = history["lower"][:3], []
+    other = bad["criteria"][0] | {"history": passing().to_json()["criteria"][0]["history"]}
+    other["history"]["units"] = [-(10**400), 10**400, *other["history"]["units"][2:]]
     bad["criteria"] = [*bad["criteria"], other]
     run = judged_run(tmp_path / "run").path
     (run / "verdict.json").write_text(json.dumps({"schema": 1, "suites": [bad]}))

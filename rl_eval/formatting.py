@@ -1,0 +1,94 @@
+"""How values are written for people: numbers, shares, durations, signs and decisions, as plain text.
+
+Pages write the same text with a minus sign in place of the hyphen, and a dash where a file holds no number
+(`report.page`).
+"""
+
+from __future__ import annotations
+
+import math
+import reprlib
+from typing import Any
+
+MAX_TEXT_LENGTH = 600  # characters of one value from a file
+# A few lines of YAML can stand for a list of millions, since parts of it may be named and repeated.
+_SHORT = reprlib.Repr()
+_SHORT.maxlevel, _SHORT.maxlist, _SHORT.maxdict = 4, 20, 20
+_SHORT.maxstring = _SHORT.maxother = MAX_TEXT_LENGTH
+
+# direction of a criterion -> how it compares the value with the threshold
+COMPARISON_SIGNS = {"at_least": "≥", "at_most": "≤", "better_than": ">", "less_than": "<"}
+_DECISION_TEXTS = {"NEEDS_RUNS": "NEEDS RUNS", "NONE": "NOT JUDGED"}
+
+
+def number(value: Any, digits: int = 4, distinct_from: float | None = None) -> str:
+    """`12,345`, `187.3`, `0.0003`, `1.2e-7`, `nan`; `-` for None.
+
+    Args:
+        digits: significant digits; integer digits are never rounded away below 10¹⁵.
+        distinct_from: use as many digits as it takes to see that the value differs from this one.
+    """
+    if value is None:
+        return "-"
+    try:
+        value = float(value)
+    except (TypeError, ValueError):
+        return str(value)
+    except OverflowError:
+        return "inf" if value > 0 else "-inf"
+    if not math.isfinite(value):
+        return str(value)
+    if distinct_from is not None and value != distinct_from:
+        while digits < 17 and f"{value:.{digits}g}" == f"{distinct_from:.{digits}g}":
+            digits += 1
+    size = abs(value)
+    if size >= 1e15 or 0 < size < 1e-4:
+        mantissa, _, exponent = f"{value:.{digits - 1}e}".partition("e")
+        return f"{_without_zeros(mantissa)}e{int(exponent)}"
+    decimals = digits - 1 - (math.floor(math.log10(size)) if size else 0)
+    text = _without_zeros(f"{value:,.{max(0, min(decimals, 17))}f}")
+    return "0" if text == "-0" else text
+
+
+def _without_zeros(text: str) -> str:
+    return text.rstrip("0").rstrip(".") if "." in text else text
+
+
+def compact(value: float) -> str:
+    """A number of up to three digits with its unit: `250k`, `1.5M`, `-200`, `0.05`."""
+    rounded = abs(float(f"{value:.3g}"))
+    for size, unit, letter in ((1e9, 1e9, "G"), (1e6, 1e6, "M"), (1e4, 1e3, "k")):
+        if size <= rounded < 1e12:
+            return number(value / unit, 3) + letter
+    return number(value, 3)
+
+
+def percent(share: float, digits: int = 1) -> str:
+    """`43.1 %`."""
+    return f"{100 * share:.{digits}f} %"
+
+
+def duration(seconds: float) -> str:
+    """`4.8 s`, `3 min 20 s`, `2 h 5 min`."""
+    if seconds < 59.95:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes} min {rest} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
+
+
+def clock(seconds: float) -> str:
+    """The time of a stopwatch: `0:08`, `12:34`, `1:02:03`."""
+    minutes, second = divmod(round(seconds), 60)
+    hours, minute = divmod(minutes, 60)
+    return f"{hours}:{minute:02d}:{second:02d}" if hours else f"{minute}:{second:02d}"
+
+
+def decision_text(decision: str) -> str:
+    """A decision as people read it, such as `NEEDS RUNS`."""
+    return _DECISION_TEXTS.get(decision, decision)
+
+
+def brief(value: Any, longest: int = MAX_TEXT_LENGTH) -> str:
+    """A value from a file as text of a bounded length."""
+    text = value if isinstance(value, str) else _SHORT.repr(value)
+    return text if len(text) <= longest else f"{text[:longest]} … ({len(text):,} characters)"

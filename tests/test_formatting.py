@@ -1,0 +1,76 @@
+"""How values are written for people."""
+
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rl_eval.formatting import brief, clock, compact, decision_text, duration, number, percent
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (None, "-"), (math.nan, "nan"), (math.inf, "inf"), (10**400, "inf"), (-(10**400), "-inf"), (True, "1"),
+        (0, "0"), (-0.0, "0"), (200, "200"), (200.0, "200"), (12345678, "12,345,678"), (187.34, "187.3"),
+        (1234.56, "1,235"), (123456.789, "123,457"), (99999.6, "100,000"), (0.92714, "0.9271"), (0.1 + 0.2, "0.3"),
+        (-0.031214, "-0.03121"), (3e-4, "0.0003"), (1e-8, "1e-8"), (1.2e-7, "1.2e-7"), (1e20, "1e20"),
+        ("unknown", "unknown"),
+    ],
+)  # fmt: skip
+def test_numbers(value, text):
+    assert number(value) == text
+
+
+@given(st.floats(-1e300, 1e300))
+def test_a_number_is_short_and_has_four_digits(value):
+    text = number(value)
+    assert len(text) <= 20
+    assert math.isclose(float(text.replace(",", "")), value, rel_tol=5.1e-4)
+
+
+def test_a_number_has_more_digits_where_it_must_differ_from_another():
+    assert (number(0.94999), number(0.94999, distinct_from=0.95)) == ("0.95", "0.94999")
+    assert number(0.95, distinct_from=0.95) == "0.95"
+    assert number(12_345.4, distinct_from=12_345.3) == "12,345.4"
+    assert number(math.nan, distinct_from=0.95) == "nan"
+
+
+@given(st.floats(-1e6, 1e6), st.floats(-1e6, 1e6))
+def test_two_different_numbers_are_written_differently(first, second):
+    if not math.isclose(first, second, rel_tol=1e-14, abs_tol=1e-300):
+        assert number(first, distinct_from=second) != number(second, distinct_from=first)
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (0, "0"), (-200, "-200"), (0.05, "0.05"), (9_812, "9,812"), (25_000, "25k"), (250_000, "250k"),
+        (999_999, "1M"), (1.5e6, "1.5M"), (2e9, "2G"),
+    ],
+)  # fmt: skip
+def test_compact_numbers(value, text):
+    assert compact(value) == text
+
+
+def test_shares_and_times():
+    assert [percent(0.4312), percent(0.4312, 0)] == ["43.1 %", "43 %"]
+    assert [duration(s) for s in (0, 4.76, 59.96, 200, 7500)] == [
+        "0.0 s",
+        "4.8 s",
+        "1 min 0 s",
+        "3 min 20 s",
+        "2 h 5 min",
+    ]
+    assert [clock(s) for s in (8, 754, 3723)] == ["0:08", "12:34", "1:02:03"]
+
+
+def test_decisions_read_as_words():
+    assert [decision_text(d) for d in ("PASS", "NEEDS_RUNS", "NONE")] == ["PASS", "NEEDS RUNS", "NOT JUDGED"]
+
+
+def test_long_values_are_cut():
+    assert brief("short") == "short"
+    assert brief("x" * 700) == "x" * 600 + " … (700 characters)"
+    assert len(brief([["x" * 10_000] * 10_000] * 10_000)) < 700
