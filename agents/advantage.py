@@ -1,4 +1,4 @@
-"""Advantages and returns as pure functions on `[T, N]` arrays (T steps of N environment copies).
+"""Advantages as pure functions on `[T, N]` arrays (T steps of N environment copies).
 
 Everywhere `next_values[t]` is the value of the observation that step t led to: the final observation
 where an episode ended, never the first observation of the next one. `terminated` marks ends that have
@@ -80,63 +80,3 @@ def gae(
     for t in range(len(advantages) - 2, -1, -1):
         advantages[t] += carry[t] * advantages[t + 1]
     return advantages
-
-
-def lambda_returns(
-    rewards: np.ndarray,
-    next_values: np.ndarray,
-    terminated: np.ndarray,
-    done: np.ndarray,
-    gamma: float,
-    lambda_: float,
-) -> np.ndarray:
-    """λ-returns, G_t = r_t + γ [(1 − λ) V(s_{t+1}) + λ G_{t+1}], `[T, N]`.
-
-    At the end of an episode and of the arrays, G_{t+1} is V(s_{t+1}); after a termination both are 0.
-    Sutton and Barto, *Reinforcement Learning*, 2nd ed., eq. 12.2–12.4. Equal to `gae` + values.
-
-    Raises:
-        ValueError: as `gae`.
-    """
-    _check(rewards=rewards, next_values=next_values, terminated=terminated, done=done)
-    _check_rates(gamma=gamma, lambda_=lambda_)
-    bootstrap = np.where(terminated, 0.0, next_values)
-    returns = np.empty_like(bootstrap)
-    future: np.ndarray = bootstrap[-1:].sum(axis=0)  # `[N]`; zeros where there are no steps
-    for t in range(len(bootstrap) - 1, -1, -1):
-        future = np.where(done[t], bootstrap[t], future)
-        returns[t] = rewards[t] + gamma * ((1.0 - lambda_) * bootstrap[t] + lambda_ * future)
-        future = returns[t]
-    return returns
-
-
-def n_step_returns(
-    rewards: np.ndarray,
-    next_values: np.ndarray,
-    terminated: np.ndarray,
-    done: np.ndarray,
-    gamma: float,
-    n: int,
-) -> np.ndarray:
-    """n-step returns, G_t = Σ_{k<m} γ^k r_{t+k} + γ^m V(s_{t+m}), `[T, N]`.
-
-    m is n, or less where the episode or the arrays end first; after a termination V is 0.
-    Sutton and Barto, *Reinforcement Learning*, 2nd ed., eq. 7.1. With n = 1 it is the one-step target,
-    with n ≥ T the λ-return at λ = 1.
-
-    Raises:
-        ValueError: as `gae`, or n < 1.
-    """
-    _check(rewards=rewards, next_values=next_values, terminated=terminated, done=done)
-    _check_rates(gamma=gamma)
-    if n < 1:
-        raise ValueError(f"n={n} is below 1")
-    steps = len(rewards)
-    returns = np.where(terminated, 0.0, next_values)
-    target = rewards + gamma * returns  # m = 1 for every t
-    one_step = target.copy()
-    for _ in range(1, min(n, steps)):
-        longer = one_step.copy()
-        longer[:-1] = np.where(done[:-1], one_step[:-1], rewards[:-1] + gamma * target[1:])
-        target = longer
-    return target

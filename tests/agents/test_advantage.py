@@ -6,7 +6,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from agents.advantage import FEW_COPIES, gae, lambda_returns, n_step_returns
+from agents.advantage import FEW_COPIES, gae
 
 RATE = st.floats(0, 1)
 
@@ -86,37 +86,25 @@ def test_lambda_1_is_monte_carlo_minus_the_baseline(e, gamma):
     close(gae(**chained, gamma=gamma, gae_lambda=1.0), monte_carlo - e["values"])
 
 
+def lambda_returns(e, gamma, lam):
+    """G_t = r_t + γ [(1 − λ) V(s_{t+1}) + λ G_{t+1}]; Sutton and Barto, 2nd ed., eq. 12.2 to 12.4."""
+    out = np.empty_like(e["rewards"])
+    steps, n_envs = out.shape
+    for n in range(n_envs):
+        for t in reversed(range(steps)):
+            value = 0.0 if e["terminated"][t, n] else e["next_values"][t, n]
+            future = value if e["done"][t, n] or t == steps - 1 else out[t + 1, n]
+            out[t, n] = e["rewards"][t, n] + gamma * ((1 - lam) * value + lam * future)
+    return out
+
+
 @given(experience(), RATE, RATE)
-def test_lambda_returns_are_gae_plus_values(e, gamma, lam):
+def test_advantages_plus_values_are_the_lambda_returns(e, gamma, lam):
     chained = dict(e)
     chained["next_values"] = e["next_values"].copy()
     going_on = ~e["done"][:-1]
     chained["next_values"][:-1][going_on] = e["values"][1:][going_on]
-    returns = lambda_returns(e["rewards"], chained["next_values"], e["terminated"], e["done"], gamma=gamma, lambda_=lam)
-    close(returns, gae(**chained, gamma=gamma, gae_lambda=lam) + e["values"])
-
-
-@given(experience(), RATE, st.integers(1, 15))
-def test_n_step_returns_are_the_brute_force_sum(e, gamma, n):
-    steps, n_envs = e["rewards"].shape
-    expected = np.zeros_like(e["rewards"])
-    for t, c in np.ndindex(steps, n_envs):
-        discount = 1.0
-        for k in range(t, min(t + n, steps)):
-            expected[t, c] += discount * e["rewards"][k, c]
-            discount *= gamma
-            if e["done"][k, c] or k == min(t + n, steps) - 1:
-                expected[t, c] += discount * (0.0 if e["terminated"][k, c] else e["next_values"][k, c])
-                break
-    actual = n_step_returns(e["rewards"], e["next_values"], e["terminated"], e["done"], gamma=gamma, n=n)
-    close(actual, expected)
-
-
-@given(experience(), RATE)
-def test_n_step_at_1_and_at_the_end(e, gamma):
-    args = (e["rewards"], e["next_values"], e["terminated"], e["done"])
-    close(n_step_returns(*args, gamma=gamma, n=1), deltas(e, gamma) + e["values"])
-    close(n_step_returns(*args, gamma=gamma, n=len(e["rewards"])), lambda_returns(*args, gamma=gamma, lambda_=1.0))
+    close(gae(**chained, gamma=gamma, gae_lambda=lam) + e["values"], lambda_returns(chained, gamma, lam))
 
 
 @given(experience(), RATE, RATE, st.data())
@@ -204,8 +192,6 @@ def test_shapes_and_rates_are_checked():
         gae(zeros[0], zeros[0], zeros[0], never[0], never[0], 0.9, 0.9)
     with pytest.raises(ValueError, match="gamma"):
         gae(zeros, zeros, zeros, never, never, 1.1, 0.9)
-    with pytest.raises(ValueError, match="n=0"):
-        n_step_returns(zeros, zeros, never, never, 0.9, 0)
 
 
 def test_many_copies_at_once_equal_each_alone_to_the_bit():
