@@ -218,10 +218,12 @@ def compare(
     cannot be compared.
     """
     from rl_eval import terminal
-    from rl_eval.compare import command
+    from rl_eval.compare import compare_runs
+    from rl_eval.compare.command import show_comparison
+    from rl_eval.gates import ledger
 
     with terminal.Progress(None, "comparing") as progress:
-        found = command.compare_runs(
+        result = compare_runs(
             runs,
             baseline or (),
             metric=metric,
@@ -229,10 +231,10 @@ def compare(
             alpha=alpha,
             with_verdicts=verdicts,
             trust=trust,
-            ledger=command.LEDGER,
+            ledger=ledger.DEFAULT,
             on_episodes=progress.episodes,
         )
-    return command.tell(found, gate=gate, html=html, as_json=as_json)
+    return show_comparison(result, gate=gate, html=html, as_json=as_json)
 
 
 @app.command()

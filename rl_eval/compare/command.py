@@ -1,4 +1,4 @@
-"""What `rl-eval compare` does with a comparison: print it, write it, and say with the exit status who is worse."""
+"""Print or write a comparison, and turn it into an exit status."""
 
 from __future__ import annotations
 
@@ -6,26 +6,23 @@ from pathlib import Path
 
 import typer
 
-from rl_eval.compare.comparison import Comparison, compare_runs
+from rl_eval.compare.comparison import Comparison
 from rl_eval.errors import InputError
-from rl_eval.gates.ledger import DEFAULT as LEDGER
 from rl_eval.run import as_json as json_text
 
-__all__ = ["LEDGER", "compare_runs", "tell"]
 
-
-def tell(comparison: Comparison, *, gate: bool, html: Path | None, as_json: bool) -> int:
-    """Print and write; returns the exit status.
+def show_comparison(result: Comparison, *, gate: bool, html: Path | None, as_json: bool) -> int:
+    """Print and write a comparison; returns the exit status.
 
     Args:
-        gate: whether a candidate that is worse with evidence is status 1.
+        gate: whether the exit status is 1 when the candidate is worse with evidence.
         html: where to write a page.
-        as_json: JSON in the place of tables.
+        as_json: print JSON instead of tables.
 
     Raises:
-        InputError: there is nothing to gate by, or the page cannot be written.
+        InputError: there is no baseline for the gate, or the page cannot be written.
     """
-    if gate and not comparison.against:
+    if gate and not result.comparisons:
         raise InputError(
             "--gate needs a candidate and a baseline, and all runs that are named have one config: "
             "name the baseline with --baseline"
@@ -33,11 +30,11 @@ def tell(comparison: Comparison, *, gate: bool, html: Path | None, as_json: bool
     if html is not None:
         from rl_eval.compare.page import write_page
 
-        write_page(html, comparison)
+        write_page(html, result)
     if as_json:
-        typer.echo(json_text({**comparison.to_json(), "worse": comparison.worse}), nl=False)
+        typer.echo(json_text({**result.to_json(), "worse": result.worse}), nl=False)
     else:
         from rl_eval.compare.tables import print_comparison
 
-        print_comparison(comparison, gate=gate)
-    return int(gate and comparison.worse)
+        print_comparison(result, gate=gate)
+    return int(gate and result.worse)

@@ -1,4 +1,4 @@
-"""The whole comparison as data: groups, what differs, scores, who is better, and in which words."""
+"""The result of a comparison as data: groups, settings that differ, scores, and which group is better."""
 
 from __future__ import annotations
 
@@ -11,99 +11,106 @@ from typing import Any
 import numpy as np
 
 from rl_eval import seen
-from rl_eval.compare import curves, scores, sources, verdicts
-from rl_eval.compare.groups import Group, Task, common_task, differences, group
-from rl_eval.compare.permutation import Difference, smallest_p
-from rl_eval.compare.statistics import Scores, Versus, compare, iqm_interval
+from rl_eval.compare.groups import ComparisonTask, RunGroup, common_task, differing_settings, group_runs
+from rl_eval.compare.learning_curves import LearningCurve, comparable_columns, learning_curve
+from rl_eval.compare.permutation import MeanDifference, smallest_p
+from rl_eval.compare.run_sources import read_runs
+from rl_eval.compare.scores import OnEpisodes, play_groups, recorded_scores
+from rl_eval.compare.statistics import GroupComparison, GroupScores, compare_groups, iqm_interval
+from rl_eval.compare.verdicts import count_passes
 from rl_eval.errors import InputError
 from rl_eval.evidence import Interval
 from rl_eval.formatting import number
 
-FEW = 5  # runs below which a bootstrap interval is known to be too narrow
+MIN_BOOTSTRAP_RUNS = 5  # with fewer runs a bootstrap interval is too narrow
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """Groups of runs side by side, the baseline first.
+    """Groups of runs, the baseline first.
 
     Attributes:
-        episodes: how many all runs played; None where their scores are on record only.
-        iqms: of each group; None for a single run.
-        against: of each group but the first, beside the first.
-        curves: column -> one curve a group.
-        verdicts: criterion -> how many runs of each group pass; empty where they were not asked for.
-        notes: what else is to be known, a sentence each.
+        differing: dotted key -> its value in each group; the settings that differ.
+        scores: of each group.
+        episodes: how many episodes each run played; None where the scores are recorded results.
+        iqms: interquartile mean of each group; None for a single run.
+        comparisons: each group but the first against the first.
+        curves: column -> one curve per group.
+        verdicts: criterion -> how many runs of each group pass; empty without `with_verdicts`.
+        notes: further sentences.
     """
 
-    task: Task
+    task: ComparisonTask
     alpha: float
-    groups: tuple[Group, ...]
+    groups: tuple[RunGroup, ...]
     differing: dict[str, tuple[str, ...]]
-    scores: tuple[Scores, ...]
+    scores: tuple[GroupScores, ...]
     episodes: int | None
     iqms: tuple[Interval | None, ...]
-    against: tuple[Versus, ...]
-    curves: dict[str, tuple[curves.Curve, ...]] = field(repr=False)
+    comparisons: tuple[GroupComparison, ...]
+    curves: dict[str, tuple[LearningCurve, ...]] = field(repr=False)
     verdicts: dict[str, tuple[str, ...]] = field(repr=False)
     notes: tuple[str, ...] = ()
 
     @property
-    def higher(self) -> bool:
+    def higher_is_better(self) -> bool:
         """Whether more of the metric is better."""
         return self.task.metric.better == "higher"
 
     @property
     def worse(self) -> bool:
         """Whether the candidate, the last group, is worse than the baseline with evidence."""
-        return bool(self.against) and self.against[-1].decision == "WORSE"
+        return bool(self.comparisons) and self.comparisons[-1].decision == "WORSE"
 
-    def sentence(self, which: int) -> str:
-        """What is known of candidate `which` (from 0), and on what evidence."""
-        versus, metric = self.against[which], self.task.metric.name
-        names = self.groups[which + 1].label, self.groups[0].label
-        head = {"WORSE": "is worse than", "BETTER": "is better than", "UNDECIDED": "is not shown to differ from"}
-        means = [number(float(self.scores[at].values.mean())) for at in (which + 1, 0)]
-        text = f"{names[0]} {head[versus.decision]} {names[1]}: {metric} {means[0]} against {means[1]}"
-        found, counts = versus.deciding, f"{len(self.groups[which + 1].entries)} and {len(self.groups[0].entries)} runs"
-        if found is None:
-            return f"{text}, which is no evidence: at alpha {self.alpha:g} {counts} are too few; {_enough(self.alpha)}"
-        text += f", difference {described(found, self.alpha)}"
-        if versus.basis == "seeds":
-            return f"{text} over {found.counts[0]} pairs of runs of one seed"
-        if versus.basis == "runs":
+    def sentence(self, index: int) -> str:
+        """What is known about candidate `index` (from 0), and from which evidence."""
+        comparison, metric = self.comparisons[index], self.task.metric.name
+        candidate, baseline = self.groups[index + 1], self.groups[0]
+        relation = {"WORSE": "is worse than", "BETTER": "is better than", "UNDECIDED": "is not shown to differ from"}
+        means = [number(float(self.scores[group].values.mean())) for group in (index + 1, 0)]
+        text = f"{candidate.label} {relation[comparison.decision]} {baseline.label}: "
+        text += f"{metric} {means[0]} against {means[1]}"
+        difference, counts = comparison.deciding, f"{len(candidate.runs)} and {len(baseline.runs)} runs"
+        if difference is None:
+            advice = _runs_needed(self.alpha)
+            return f"{text}, which is no evidence: at alpha {self.alpha:g} {counts} are too few; {advice}"
+        text += f", difference {difference_text(difference, self.alpha)}"
+        if comparison.basis == "seeds":
+            return f"{text} over {difference.counts[0]} pairs of runs with the same seed"
+        if comparison.basis == "runs":
             return f"{text} over {counts}"
         return (
-            f"{text} over {found.counts[0]:,} episodes that all played: that speaks of these policies and not of "
-            f"training anew, for which {counts} are too few at alpha {self.alpha:g}"
+            f"{text} over {difference.counts[0]:,} episodes that all runs played: this is about these policies and not "
+            f"about training again, for which {counts} are too few at alpha {self.alpha:g}"
         )
 
     def to_json(self) -> dict[str, Any]:
-        """Everything but the curves' points, as JSON takes it; NaN and infinities become null."""
+        """Everything but the points of the curves, as JSON values."""
         groups = [
             {
                 "label": group.label,
                 "runs": [
-                    {"name": entry.name, "seed": entry.seed, "score": float(value)}
-                    for entry, value in zip(group.entries, scores.values, strict=True)
+                    {"name": run.name, "seed": run.seed, "score": float(value)}
+                    for run, value in zip(group.runs, scores.values, strict=True)
                 ],
                 "mean": float(scores.values.mean()),
                 "iqm": _interval(iqm),
             }
             for group, scores, iqm in zip(self.groups, self.scores, self.iqms, strict=True)
         ]
-        against = [
+        comparisons = [
             {
-                "candidate": self.groups[which + 1].label,
+                "candidate": self.groups[index + 1].label,
                 "baseline": self.groups[0].label,
-                "probability_of_improvement": _interval(versus.improvement),
-                "over_runs": _difference(versus.over_runs),
-                "over_seeds": _difference(versus.over_seeds),
-                "over_episodes": _difference(versus.over_episodes),
-                "basis": versus.basis,
-                "decision": versus.decision,
-                "sentence": self.sentence(which),
+                "probability_of_improvement": _interval(comparison.improvement),
+                "over_runs": _difference(comparison.over_runs),
+                "over_seeds": _difference(comparison.over_seeds),
+                "over_episodes": _difference(comparison.over_episodes),
+                "basis": comparison.basis,
+                "decision": comparison.decision,
+                "sentence": self.sentence(index),
             }
-            for which, versus in enumerate(self.against)
+            for index, comparison in enumerate(self.comparisons)
         ]
         return {
             "env": self.task.env.name,
@@ -113,14 +120,14 @@ class Comparison:
             "episodes": self.episodes,
             "differences": {key: list(values) for key, values in self.differing.items()},
             "groups": groups,
-            "comparisons": against,
+            "comparisons": comparisons,
             "verdicts": {key: list(values) for key, values in self.verdicts.items()},
             "notes": list(self.notes),
         }
 
 
 def compare_runs(
-    named: Sequence[str],
+    names: Sequence[str],
     baseline: Sequence[str] = (),
     *,
     metric: str | None = None,
@@ -129,67 +136,71 @@ def compare_runs(
     with_verdicts: bool = False,
     trust: bool = False,
     ledger: Path | None = None,
-    on_episodes: scores.OnEpisodes | None = None,
+    on_episodes: OnEpisodes | None = None,
 ) -> Comparison:
-    """Read what is named, refuse what cannot be compared, play, and compare.
+    """Read the runs, refuse those that cannot be compared, play, and compare.
 
     Args:
-        named: run directories, sweeps, offline W&B folders and `wandb:entity/project[?group=…]`.
-        baseline: likewise, what the others are compared with; without it, the first group.
-        metric: a task metric; None: what the runs were selected by.
+        names: run directories, sweeps, offline W&B folders and `wandb:entity/project[?group=…]`.
+        baseline: names of the runs that the others are compared with; without it, the first group.
+        metric: a task metric; None: the metric that the runs were selected by.
         episodes: how many to play; None: 100, or all of a finite held-out set.
-        with_verdicts: compare the runs' `verdict.json` too.
-        trust: whether an environment of `module:` may be imported.
-        ledger: where it is put on record that a finite held-out set was looked at.
-        on_episodes: called with the episodes played so far, and their number.
+        with_verdicts: whether to compare the runs' `verdict.json` too.
+        trust: whether the module of a `module:` environment may be imported.
+        ledger: the file that records that a finite held-out set was used.
+        on_episodes: called with the number of episodes so far, and of all episodes.
 
     Raises:
-        InputError: something named cannot be read, or cannot be compared.
+        InputError: a run cannot be read, or the runs cannot be compared.
     """
     if not 0 < alpha < 0.5:
         raise InputError(f"--alpha {alpha:g} is not an error rate: give one between 0 and 0.5, such as 0.05")
-    entries, of_baseline = sources.read_all(named), sources.read_all(baseline)
-    everything = [*of_baseline, *entries]
-    if not everything:
+    candidate_runs, baseline_runs = read_runs(names), read_runs(baseline)
+    runs = [*baseline_runs, *candidate_runs]
+    if not runs:
         raise InputError("there is no run to compare: name run directories, a sweep or wandb:entity/project")
-    task = common_task(everything, metric)
-    groups = group(entries, of_baseline)
-    beside = verdicts.side_by_side(groups) if with_verdicts else {}
-    notes = [_left_out(each) for each in groups if each.left_out]
-    if all(entry.source == "run" for entry in everything):
-        found, count = scores.played(groups, task, episodes=episodes, trust=trust, on_episodes=on_episodes)
-        notes += _looks(groups, task, ledger)
+    task = common_task(runs, metric)
+    groups = group_runs(candidate_runs, baseline_runs)
+    verdicts = count_passes(groups) if with_verdicts else {}
+    notes = [_repeated_seeds_note(group) for group in groups if group.left_out]
+    if all(run.source == "run" for run in runs):
+        scores, count = play_groups(groups, task, episodes=episodes, trust=trust, on_episodes=on_episodes)
+        notes += _record_looks(groups, task, ledger)
     else:
-        found, count = scores.recorded(groups, task.metric), None
+        scores, count = recorded_scores(groups, task.metric), None
         notes.append(
             "W&B holds no policies to play, so the scores are final results that the runs recorded, each on selection "
-            "episodes of its own: not paired, and a little kind to every run"
+            "episodes of its own: they are not paired, and a little optimistic"
         )
-    if any(1 < len(each.entries) < FEW for each in groups):
-        notes.append(f"with fewer than {FEW} runs in a group, bootstrap intervals are too narrow")
-    higher = task.metric.better == "higher"
-    notes += _other_commits(groups)
-    against = [compare(each, found[0], higher_is_better=higher, alpha=alpha) for each in found[1:]]
-    if len(against) > 1:
-        notes.append(f"each of the {len(against)} comparisons has an error rate of {alpha:g} of its own")
-    drawn = {name: tuple(filter(None, (curves.curve_of(g, name) for g in groups))) for name in curves.columns(groups)}
-    iqms = tuple(iqm_interval(each.values) for each in found)
+    if any(1 < len(group.runs) < MIN_BOOTSTRAP_RUNS for group in groups):
+        notes.append(f"with fewer than {MIN_BOOTSTRAP_RUNS} runs in a group, bootstrap intervals are too narrow")
+    higher_is_better = task.metric.better == "higher"
+    notes += _commit_notes(groups)
+    comparisons = [
+        compare_groups(candidate, scores[0], higher_is_better=higher_is_better, alpha=alpha) for candidate in scores[1:]
+    ]
+    if len(comparisons) > 1:
+        notes.append(f"each of the {len(comparisons)} comparisons has its own error rate of {alpha:g}")
+    curves = {
+        column: tuple(filter(None, (learning_curve(group, column) for group in groups)))
+        for column in comparable_columns(groups)
+    }
     return Comparison(
-        task,
-        alpha,
-        tuple(groups),
-        differences(groups),
-        tuple(found),
-        count,
-        iqms,
-        tuple(against),
-        drawn,
-        beside,
-        tuple(notes),
+        task=task,
+        alpha=alpha,
+        groups=tuple(groups),
+        differing=differing_settings(groups),
+        scores=tuple(scores),
+        episodes=count,
+        iqms=tuple(iqm_interval(group_scores.values) for group_scores in scores),
+        comparisons=tuple(comparisons),
+        curves=curves,
+        verdicts=verdicts,
+        notes=tuple(notes),
     )
 
 
-def described(difference: Difference, alpha: float) -> str:
+def difference_text(difference: MeanDifference, alpha: float) -> str:
     """`+0.012 in [0.004, 0.02] (90 %), p = 0.0039`."""
     low, high = ("?" if math.isinf(end) else number(end, 3) for end in (difference.low, difference.high))
     p = min(difference.p_below, difference.p_above)
@@ -197,27 +208,29 @@ def described(difference: Difference, alpha: float) -> str:
     return f"{sign}{number(difference.estimate, 3)} in [{low}, {high}] ({100 - 200 * alpha:g} %), p = {number(p, 2)}"
 
 
-def _enough(alpha: float) -> str:
+def _runs_needed(alpha: float) -> str:
     count = next((n for n in range(2, 20) if smallest_p(n, n, paired=False) <= alpha), 20)
-    return f"train at least {count} of each, with seeds of their own"
+    return f"train at least {count} of each, with different seeds"
 
 
-def _left_out(group: Group) -> str:
+def _repeated_seeds_note(group: RunGroup) -> str:
     return f"{group.label}: {group.left_out} of its runs repeat the seed of another, and are left out"
 
 
-def _other_commits(groups: Sequence[Group]) -> list[str]:
-    """Code differs where no config does."""
-    commits = [{str(entry.run.info.get("git_revision"))[:10] for entry in each.entries if entry.run} for each in groups]
-    known = [each for each in commits if each]
-    if all(each == known[0] for each in known):
+def _commit_notes(groups: Sequence[RunGroup]) -> list[str]:
+    """Groups may be trained by different code even if their configs are equal."""
+    commits = [
+        {str(run.directory.info.get("git_revision"))[:10] for run in group.runs if run.directory} for group in groups
+    ]
+    recorded = [revisions for revisions in commits if revisions]
+    if all(revisions == recorded[0] for revisions in recorded):
         return []
-    said = "; ".join(f"{group.label}: {', '.join(sorted(each))}" for group, each in zip(groups, commits, strict=True))
-    return [f"the groups were trained by different commits ({said})"]
+    texts = [f"{group.label}: {', '.join(sorted(revs))}" for group, revs in zip(groups, commits, strict=True)]
+    return [f"the groups were trained by different commits ({'; '.join(texts)})"]
 
 
-def _looks(groups: Sequence[Group], task: Task, ledger: Path | None) -> list[str]:
-    """Put on record that each group was looked at, where the held-out data is finite: looks use it up."""
+def _record_looks(groups: Sequence[RunGroup], task: ComparisonTask, ledger: Path | None) -> list[str]:
+    """Record that each group used the held-out data, where that is finite: repeated use makes it less held out."""
     if ledger is None or not seen.has_cases(task.env):
         return []
     import hashlib
@@ -227,22 +240,23 @@ def _looks(groups: Sequence[Group], task: Task, ledger: Path | None) -> list[str
     from rl_eval.gates.ledger import Consultation, record
 
     held_out, notes = gate_set(task.env, []).fingerprint, []
-    for each in groups:
-        prints = sorted(checkpoint_fingerprint(entry.run) for entry in each.entries if entry.run)
-        one = prints[0] if len(prints) == 1 else hashlib.sha256(" ".join(prints).encode()).hexdigest()
-        looks = record(ledger, Consultation("compare", held_out, 0, one, "COMPARED"))
-    notes.append(f"{looks.checkpoints:,} different candidates have been looked at on these held-out cases ({ledger})")
+    for group in groups:
+        fingerprints = sorted(checkpoint_fingerprint(run.directory) for run in group.runs if run.directory)
+        joined = " ".join(fingerprints).encode()
+        fingerprint = fingerprints[0] if len(fingerprints) == 1 else hashlib.sha256(joined).hexdigest()
+        looks = record(ledger, Consultation("compare", held_out, 0, fingerprint, "COMPARED"))
+    notes.append(f"{looks.checkpoints:,} different candidates have used these held-out cases ({ledger})")
     return [*notes, *([looks.problem] if looks.problem else [])]
 
 
-def _interval(found: Interval | None) -> dict[str, float] | None:
-    return (
-        None if found is None else {key: float(np.asarray(getattr(found, key))) for key in ("estimate", "low", "high")}
-    )
-
-
-def _difference(found: Difference | None) -> dict[str, Any] | None:
-    if found is None:
+def _interval(interval: Interval | None) -> dict[str, float] | None:
+    if interval is None:
         return None
-    numbers = {key: getattr(found, key) for key in ("estimate", "low", "high", "p_below", "p_above")}
-    return {**numbers, "paired": found.paired, "units": list(found.counts)}
+    return {key: float(np.asarray(getattr(interval, key))) for key in ("estimate", "low", "high")}
+
+
+def _difference(difference: MeanDifference | None) -> dict[str, Any] | None:
+    if difference is None:
+        return None
+    numbers = {key: getattr(difference, key) for key in ("estimate", "low", "high", "p_below", "p_above")}
+    return {**numbers, "paired": difference.paired, "units": list(difference.counts)}

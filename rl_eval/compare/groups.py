@@ -1,4 +1,4 @@
-"""Which runs belong together, whether they can be compared, and what differs between them."""
+"""Groups of runs that differ only in their seed; whether they can be compared, and which settings differ."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from typing import Any
 from pydantic import ValidationError
 
 from rl_eval import envs
-from rl_eval.compare.entry import Entry, flat_config
+from rl_eval.compare.compared_run import ComparedRun, flat_config
 from rl_eval.envs.base import EnvConfig
 from rl_eval.errors import InputError
 from rl_eval.metrics import Metric, lookup
 from rl_eval.terminal import differing_keys
 
-# Neither what is learned nor how: names, places, and how many processes step the copies.
+# Settings that change neither what is learned nor how: names, paths, and the number of worker processes.
 _INCIDENTAL = re.compile(r"seed|name|resume|(tracker|hydra)(\..*)?|env\.(path|workers)")
-# Of the environment, what training was stepped by, which changes no task: all are played on the same one.
+# Environment settings of training that do not change the task: all runs are played on the same environment.
 _NOT_THE_TASK = frozenset({"path", "workers", "backend"})
-_STATED = {
+_STATUS_TEXTS = {
     "failed": "failed",
     "interrupted": "was interrupted",
     "running": "is still running, or was killed",
@@ -29,31 +29,31 @@ _STATED = {
 
 
 @dataclass(frozen=True)
-class Group:
-    """Runs of equal config but for the seed, in the order of their seeds: one candidate.
+class RunGroup:
+    """Runs whose configs differ only in the seed, in the order of their seeds: one candidate.
 
     Attributes:
-        label: the settings that tell it from the other groups, as Hydra overrides.
-        left_out: runs that repeat a seed, and so show nothing that another does not.
+        label: the settings that differ from the other groups, as Hydra overrides.
+        left_out: how many runs were left out because they repeat a seed.
     """
 
     label: str
-    entries: tuple[Entry, ...]
+    runs: tuple[ComparedRun, ...]
     left_out: int = 0
 
     @property
     def seeds(self) -> tuple[int, ...]:
-        """One a run; empty where a run does not say."""
-        known = [entry.seed for entry in self.entries]
-        return tuple(seed for seed in known if seed is not None) if None not in known else ()
+        """The seed of each run; empty where a run has none."""
+        seeds = [run.seed for run in self.runs]
+        return tuple(seed for seed in seeds if seed is not None) if None not in seeds else ()
 
 
 @dataclass(frozen=True)
-class Task:
-    """What all runs have in common: what is compared.
+class ComparisonTask:
+    """The environment and the metric that all runs are compared on.
 
     Attributes:
-        env: the environment; its data lies where the first run found it.
+        env: the environment, with the data path of the first run.
         metric: the task metric.
     """
 
@@ -61,76 +61,76 @@ class Task:
     metric: Metric
 
 
-def common_task(entries: Sequence[Entry], metric: str | None) -> Task:
+def common_task(runs: Sequence[ComparedRun], metric: str | None) -> ComparisonTask:
     """The environment and the metric of runs that can be compared.
 
     Args:
-        metric: as the person asked; None: what the runs themselves were selected by.
+        metric: the metric that was asked for; None: the metric that the runs were selected by.
 
     Raises:
         InputError: they cannot be compared; the sentence names the runs and the reason.
     """
-    for entry in entries:
-        if entry.status != "finished":
-            how = _STATED.get(entry.status, f"has the status {entry.status!r}")
-            cure = f"finish it with `python train.py resume={entry.name}`, or leave it out"
-            raise InputError(f"{entry.name} {how}, so what it would have reached is not known: {cure}")
-    first = entries[0]
+    for run in runs:
+        if run.status != "finished":
+            status = _STATUS_TEXTS.get(run.status, f"has the status {run.status!r}")
+            fix = f"finish it with `python train.py resume={run.name}`, or leave it out"
+            raise InputError(f"{run.name} {status}, so its final result is not known: {fix}")
+    first = runs[0]
     env = _environment(first)
-    ours = _identity(env)
-    for entry in entries[1:]:
-        other = _environment(entry)
-        theirs = _identity(other)
-        differing = [key for key in {**ours, **theirs} if ours.get(key) != theirs.get(key)]
+    first_settings = _task_settings(env)
+    for run in runs[1:]:
+        settings = _task_settings(_environment(run))
+        differing = [key for key in {**first_settings, **settings} if first_settings.get(key) != settings.get(key)]
         if differing:
             key = "name" if "name" in differing else differing[0]
+            values = _override_value(settings.get(key)), _override_value(first_settings.get(key))
             raise InputError(
-                f"{entry.name} has env.{key}={_typed(theirs.get(key))} and {first.name} has {_typed(ours.get(key))}, "
-                "so they face different tasks: compare runs of one environment"
+                f"{run.name} has env.{key}={values[0]} and {first.name} has {values[1]}, "
+                "so their tasks differ: compare runs of one environment"
             )
-    _refuse_other_data(entries)
-    return Task(env, _metric(entries, metric))
+    _refuse_other_data(runs)
+    return ComparisonTask(env, _metric(runs, metric))
 
 
-def _environment(entry: Entry) -> EnvConfig:
+def _environment(run: ComparedRun) -> EnvConfig:
     try:
-        return envs.validate(entry.section("env"))
+        return envs.validate(run.section("env"))
     except ValidationError as error:
         where = ".".join(str(part) for part in error.errors()[0]["loc"])
         raise InputError(
-            f"{entry.name} has an environment that this version does not know (env.{where}): train it again"
+            f"{run.name} has an environment that this version does not know (env.{where}): train it again"
         ) from error
 
 
-def _identity(env: EnvConfig) -> dict[str, Any]:
+def _task_settings(env: EnvConfig) -> dict[str, Any]:
     flat = flat_config({"env": env.model_dump(mode="json")}, "env")
-    named = {key.removeprefix("env."): value for key, value in flat.items()}
-    return {key: value for key, value in named.items() if key not in _NOT_THE_TASK}
+    settings = {key.removeprefix("env."): value for key, value in flat.items()}
+    return {key: value for key, value in settings.items() if key not in _NOT_THE_TASK}
 
 
-def _refuse_other_data(entries: Sequence[Entry]) -> None:
+def _refuse_other_data(runs: Sequence[ComparedRun]) -> None:
     """Data files may change while the config that names them does not."""
-    known: list[tuple[Entry, dict[str, Any]]] = []
-    for entry in entries:
-        prints = entry.run.info.get("data_fingerprints") if entry.run else None
-        if isinstance(prints, Mapping):
-            known.append((entry, dict(prints)))
-    for entry, prints in known[1:]:
-        first, ours = known[0]
+    fingerprinted: list[tuple[ComparedRun, dict[str, Any]]] = []
+    for run in runs:
+        fingerprints = run.directory.info.get("data_fingerprints") if run.directory else None
+        if isinstance(fingerprints, Mapping):
+            fingerprinted.append((run, dict(fingerprints)))
+    for run, fingerprints in fingerprinted[1:]:
+        first, first_fingerprints = fingerprinted[0]
         for part in ("gate", "select", "train"):
-            if prints.get(part) != ours.get(part):
+            if fingerprints.get(part) != first_fingerprints.get(part):
                 raise InputError(
-                    f"the {part} part of the data of {entry.name} is not that of {first.name} (its fingerprint "
-                    "differs), so they face different tasks: compare runs of the same data"
+                    f"the {part} part of the data of {run.name} is not that of {first.name} (its fingerprint "
+                    "differs), so their tasks differ: compare runs of the same data"
                 )
 
 
-def _metric(entries: Sequence[Entry], asked: str | None) -> Metric:
-    chosen = {str(entry.config.get("select.metric")): entry for entry in reversed(entries)}
-    if asked is None and len(chosen) > 1:
-        said = ", ".join(f"{name} ({entry.name})" for name, entry in sorted(chosen.items()))
-        raise InputError(f"the runs were selected by different metrics, {said}: say which to compare with --metric")
-    metric = lookup(next(iter(chosen)) if asked is None else asked)
+def _metric(runs: Sequence[ComparedRun], name: str | None) -> Metric:
+    selected_by = {str(run.config.get("select.metric")): run for run in reversed(runs)}
+    if name is None and len(selected_by) > 1:
+        metrics = ", ".join(f"{metric} ({run.name})" for metric, run in sorted(selected_by.items()))
+        raise InputError(f"the runs were selected by different metrics, {metrics}: name one with --metric")
+    metric = lookup(next(iter(selected_by)) if name is None else name)
     if metric.kind != "task" or metric.better is None:
         raise InputError(
             f"--metric {metric.name} cannot be compared: name a metric of episodes of which more or less is better"
@@ -138,20 +138,20 @@ def _metric(entries: Sequence[Entry], asked: str | None) -> Metric:
     return metric
 
 
-def _typed(value: Any) -> str:
-    """A value as it is typed in an override."""
+def _override_value(value: Any) -> str:
+    """A value as it is written in an override."""
     return value if isinstance(value, str) else json.dumps(value, default=str)
 
 
-def group(entries: Sequence[Entry], baseline: Sequence[Entry] = ()) -> list[Group]:
-    """The baseline first, then the candidates in the order in which they were named.
+def group_runs(runs: Sequence[ComparedRun], baseline: Sequence[ComparedRun] = ()) -> list[RunGroup]:
+    """One group of each config: the baseline first, then the candidates in the order in which they were named.
 
     Args:
-        entries: of the candidates; without `baseline`, the first group is the baseline.
-        baseline: runs that are the baseline though their config may be that of a candidate.
+        runs: of the candidates; without `baseline`, the first group is the baseline.
+        baseline: runs that form the baseline even if a candidate has the same config.
 
     Raises:
-        InputError: the runs named as the baseline differ in more than their seed.
+        InputError: the runs of the baseline differ in more than their seed.
     """
     parts = _by_config(baseline)
     if len(parts) > 1:
@@ -160,40 +160,40 @@ def group(entries: Sequence[Entry], baseline: Sequence[Entry] = ()) -> list[Grou
             f"the runs of --baseline differ in {', '.join(differing) or 'their config'}: "
             "name runs that differ in nothing but their seed"
         )
-    named = {entry.name for entry in baseline}
-    parts += _by_config([entry for entry in entries if entry.name not in named] or entries)
+    baseline_names = {run.name for run in baseline}
+    parts += _by_config([run for run in runs if run.name not in baseline_names] or runs)
     labels = _labels([part[0].config for part in parts])
-    return [_one_a_seed(part, label) for part, label in zip(parts, labels, strict=True)]
+    return [_one_run_per_seed(part, label) for part, label in zip(parts, labels, strict=True)]
 
 
-def _by_config(entries: Sequence[Entry]) -> list[list[Entry]]:
-    groups: dict[str, list[Entry]] = {}
-    for entry in entries:
-        kept = {key: value for key, value in entry.config.items() if not _INCIDENTAL.fullmatch(key)}
-        groups.setdefault(json.dumps(kept, sort_keys=True, default=str), []).append(entry)
+def _by_config(runs: Sequence[ComparedRun]) -> list[list[ComparedRun]]:
+    groups: dict[str, list[ComparedRun]] = {}
+    for run in runs:
+        settings = {key: value for key, value in run.config.items() if not _INCIDENTAL.fullmatch(key)}
+        groups.setdefault(json.dumps(settings, sort_keys=True, default=str), []).append(run)
     return list(groups.values())
 
 
-def _one_a_seed(entries: Sequence[Entry], label: str) -> Group:
-    """The newest run of each seed, by the order in which they were named."""
-    newest = {entry.seed if entry.seed is not None else entry.name: entry for entry in entries}
-    kept = sorted(newest.values(), key=lambda entry: (entry.seed is None, entry.seed or 0, entry.name))
-    return Group(label, tuple(kept), len(entries) - len(kept))
+def _one_run_per_seed(runs: Sequence[ComparedRun], label: str) -> RunGroup:
+    """The run of each seed that was named last."""
+    newest = {run.seed if run.seed is not None else run.name: run for run in runs}
+    kept = sorted(newest.values(), key=lambda run: (run.seed is None, run.seed or 0, run.name))
+    return RunGroup(label, tuple(kept), len(runs) - len(kept))
 
 
-def differences(groups: Sequence[Group]) -> dict[str, tuple[str, ...]]:
-    """Dotted key -> its value in each group, as typed in an override; only keys whose values differ."""
-    configs = [group.entries[0].config for group in groups]
-    kept = [key for key in differing_keys(configs) if not _INCIDENTAL.fullmatch(key)]
-    return {key: tuple(_typed(config.get(key)) for config in configs) for key in kept}
+def differing_settings(groups: Sequence[RunGroup]) -> dict[str, tuple[str, ...]]:
+    """Dotted key -> its value in each group, as written in an override; only keys whose values differ."""
+    configs = [group.runs[0].config for group in groups]
+    keys = [key for key in differing_keys(configs) if not _INCIDENTAL.fullmatch(key)]
+    return {key: tuple(_override_value(config.get(key)) for config in configs) for key in keys}
 
 
 def _labels(configs: Sequence[Mapping[str, Any]]) -> list[str]:
-    kept = [key for key in differing_keys(configs) if not _INCIDENTAL.fullmatch(key)]
-    labels = [" ".join(f"{key}={_typed(config.get(key))}" for key in kept) for config in configs]
-    names = [label if 0 < len(label) <= 80 else f"group {which}" for which, label in enumerate(labels, 1)]
+    keys = [key for key in differing_keys(configs) if not _INCIDENTAL.fullmatch(key)]
+    labels = [" ".join(f"{key}={_override_value(config.get(key))}" for key in keys) for config in configs]
+    names = [label if 0 < len(label) <= 80 else f"group {number}" for number, label in enumerate(labels, 1)]
     if len(configs) == 1:
         return ["all runs"]
     if len(configs) == 2 and not any(labels):
-        return ["baseline", "candidate"]  # one config: the person said which is which
-    return [name if names.count(name) == 1 else f"{name} ({which})" for which, name in enumerate(names, 1)]
+        return ["baseline", "candidate"]  # one config: --baseline separates the two
+    return [name if names.count(name) == 1 else f"{name} ({number})" for number, name in enumerate(names, 1)]

@@ -6,95 +6,100 @@ import math
 from pathlib import Path
 from typing import Any
 
-from rl_eval.compare.comparison import Comparison, described
-from rl_eval.compare.statistics import Versus
+from rl_eval.compare.comparison import Comparison, difference_text
+from rl_eval.compare.statistics import GroupComparison
 from rl_eval.report import charts
 from rl_eval.report.page import count, number, render, write
 
-_WORDS = {"WORSE": ("FAIL", "Worse"), "BETTER": ("PASS", "Better"), "UNDECIDED": ("INCONCLUSIVE", "Not told apart")}
-_COLUMNS = {"select_score": "Score on the selection part", "episode_return_mean": "Return while training"}
+# outcome -> the decision whose colour the badge has, and the word on it
+_BADGES = {"WORSE": ("FAIL", "Worse"), "BETTER": ("PASS", "Better"), "UNDECIDED": ("INCONCLUSIVE", "Undecided")}
+_CURVE_TITLES = {"select_score": "Score on the validation part", "episode_return_mean": "Return during training"}
 
 
-def write_page(path: Path, comparison: Comparison) -> None:
+def write_page(path: Path, result: Comparison) -> None:
     """Write the page, atomically.
 
     Raises:
         InputError: it cannot be written, or would be too large.
     """
-    write(path, page(comparison))
+    write(path, page(result))
 
 
-def page(comparison: Comparison) -> str:
+def page(result: Comparison) -> str:
     """The page, as text."""
-    metric, labels = comparison.task.metric, [group.label for group in comparison.groups]
-    played = (
-        "Scores are final results on record."
-        if comparison.episodes is None
-        else f"Every run played the same {count(comparison.episodes)} episodes."
+    metric, labels = result.task.metric, [group.label for group in result.groups]
+    episodes = (
+        "Scores are recorded final results."
+        if result.episodes is None
+        else f"Every run played the same {count(result.episodes)} episodes."
     )
     return render(
         "compare.html",
-        title=f"{metric.name} on {comparison.task.env.name}, {len(labels)} groups of runs",
+        title=f"{metric.name} on {result.task.env.name}, {len(labels)} groups of runs",
         contents=[
             ("scores", "Scores"),
-            *([("differences", "Differences")] if comparison.against else []),
+            *([("differences", "Differences")] if result.comparisons else []),
             ("settings", "Settings"),
             ("curves", "Curves"),
         ],
         facts=[
             f"{metric.better} is better",
-            f"{sum(len(group.entries) for group in comparison.groups)} runs",
-            played,
-            f"alpha {comparison.alpha:g}",
+            f"{sum(len(group.runs) for group in result.groups)} runs",
+            episodes,
+            f"alpha {result.alpha:g}",
         ],
-        headline=_headline(comparison),
+        headline=_headline(result),
         labels=labels,
-        groups=[_group(comparison, at) for at in range(len(labels))],
-        spread=_spread(comparison),
-        candidates=[
-            {"label": labels[at + 1], "sentence": comparison.sentence(at), "rows": _rows(comparison, versus)}
-            | {"word": _WORDS[versus.decision][1], "decision": _WORDS[versus.decision][0]}
-            for at, versus in enumerate(comparison.against)
-        ],
-        level=f"{100 - 200 * comparison.alpha:g}",
-        differing=list(comparison.differing.items()),
-        verdicts=list(comparison.verdicts.items()),
-        curves=[_curve(comparison, name) for name in comparison.curves],
-        notes=comparison.notes,
+        groups=[_group(result, index) for index in range(len(labels))],
+        spread=_spread(result),
+        candidates=[_candidate(result, index) for index in range(len(result.comparisons))],
+        level=f"{100 - 200 * result.alpha:g}",
+        differing=list(result.differing.items()),
+        verdicts=list(result.verdicts.items()),
+        curves=[_curve(result, column) for column in result.curves],
+        notes=result.notes,
     )
 
 
-def _headline(comparison: Comparison) -> dict[str, Any]:
-    if not comparison.against:
-        runs = len(comparison.groups[0].entries)
-        sentence = f"All {runs} runs have one config but for the seed, so there is nothing to compare them with."
+def _headline(result: Comparison) -> dict[str, Any]:
+    if not result.comparisons:
+        runs = len(result.groups[0].runs)
+        sentence = f"The configs of all {runs} runs differ only in the seed, so there is nothing to compare them with."
         return {"decision": "NONE", "word": "One group", "sentence": sentence, "more": []}
-    decision, word = _WORDS[comparison.against[-1].decision]
+    decision, word = _BADGES[result.comparisons[-1].decision]
+    sentence = result.sentence(len(result.comparisons) - 1)
+    return {"decision": decision, "word": word, "sentence": sentence, "more": []}
+
+
+def _candidate(result: Comparison, index: int) -> dict[str, Any]:
+    comparison = result.comparisons[index]
+    decision, word = _BADGES[comparison.decision]
     return {
-        "decision": decision,
+        "label": result.groups[index + 1].label,
+        "sentence": result.sentence(index),
+        "rows": _rows(result, comparison),
         "word": word,
-        "sentence": comparison.sentence(len(comparison.against) - 1),
-        "more": [],
+        "decision": decision,
     }
 
 
-def _group(comparison: Comparison, at: int) -> dict[str, Any]:
-    group, values, iqm = comparison.groups[at], comparison.scores[at].values, comparison.iqms[at]
+def _group(result: Comparison, index: int) -> dict[str, Any]:
+    group, values, iqm = result.groups[index], result.scores[index].values, result.iqms[index]
     return {
         "label": group.label,
-        "role": "baseline" if at == 0 and comparison.against else "",
+        "role": "baseline" if index == 0 and result.comparisons else "",
         "runs": count(len(values)),
         "mean": number(float(values.mean())),
         "iqm": "–" if iqm is None else number(float(iqm.estimate)),
         "interval": "–" if iqm is None else f"{number(float(iqm.low))} to {number(float(iqm.high))}",
         "range": f"{number(float(values.min()))} to {number(float(values.max()))}",
-        "names": [(entry.name, number(float(value))) for entry, value in zip(group.entries, values, strict=True)],
+        "names": [(run.name, number(float(value))) for run, value in zip(group.runs, values, strict=True)],
     }
 
 
-def _spread(comparison: Comparison) -> list[dict[str, Any]]:
-    metric, base = comparison.task.metric.name, float(comparison.scores[0].values.mean())
-    rule = (base, "baseline mean") if comparison.against else None
+def _spread(result: Comparison) -> list[dict[str, Any]]:
+    metric, baseline_mean = result.task.metric.name, float(result.scores[0].values.mean())
+    rule = (baseline_mean, "baseline mean") if result.comparisons else None
     return [
         {
             "label": group.label,
@@ -105,51 +110,52 @@ def _spread(comparison: Comparison) -> list[dict[str, Any]]:
                 x_label=metric,
             ),
         }
-        for group, scores in zip(comparison.groups, comparison.scores, strict=True)
+        for group, scores in zip(result.groups, result.scores, strict=True)
     ]
 
 
-def _rows(comparison: Comparison, versus: Versus) -> list[dict[str, Any]]:
-    named = {
-        "runs": ("runs as they come", versus.over_runs),
-        "seeds": ("pairs of runs of one seed", versus.over_seeds),
-        "episodes": ("episodes that all played, of these policies alone", versus.over_episodes),
+def _rows(result: Comparison, comparison: GroupComparison) -> list[dict[str, Any]]:
+    differences = {
+        "runs": ("all runs", comparison.over_runs),
+        "seeds": ("pairs of runs with the same seed", comparison.over_seeds),
+        "episodes": ("episodes that all runs played, about these policies only", comparison.over_episodes),
     }
     rows = []
-    for basis, (name, found) in named.items():
-        if found is None:
+    for basis, (name, difference) in differences.items():
+        if difference is None:
             continue
-        low, high = (None if math.isinf(end) else end for end in (found.low, found.high))
-        text = described(found, comparison.alpha)
+        low, high = (None if math.isinf(end) else end for end in (difference.low, difference.high))
+        text = difference_text(difference, result.alpha)
+        drawing = charts.interval(difference.estimate, low, high, 0.0, result.higher_is_better, f"Difference {text}.")
         rows.append(
             {
                 "name": name,
-                "units": " and ".join(map(count, found.counts[: 1 if found.paired else 2])),
-                "decides": basis == versus.basis,
+                "units": " and ".join(map(count, difference.counts[: 1 if difference.paired else 2])),
+                "decides": basis == comparison.basis,
                 "text": text,
-                "decision": _WORDS[versus.decision][0] if basis == versus.basis else "NONE",
-                "drawing": charts.interval(found.estimate, low, high, 0.0, comparison.higher, f"Difference {text}."),
+                "decision": _BADGES[comparison.decision][0] if basis == comparison.basis else "NONE",
+                "drawing": drawing,
             }
         )
-    chance = versus.improvement
-    low, high = float(chance.low), float(chance.high)
-    text = f"{number(float(chance.estimate), 3)} in [{number(low, 3)}, {number(high, 3)}] (95 %)"
-    drawing = charts.interval(float(chance.estimate), low, high, 0.5, True, f"Probability {text}.", bounds=(0.0, 1.0))
-    shown = {"name": "probability that a run of it beats one of the baseline", "units": "", "decides": False}
-    return [*rows, {**shown, "text": text, "decision": "NONE", "drawing": drawing}]
+    improvement = comparison.improvement
+    estimate, low, high = float(improvement.estimate), float(improvement.low), float(improvement.high)
+    text = f"{number(estimate, 3)} in [{number(low, 3)}, {number(high, 3)}] (95 %)"
+    drawing = charts.interval(estimate, low, high, 0.5, True, f"Probability {text}.", bounds=(0.0, 1.0))
+    row = {"name": "probability that one of its runs beats one of the baseline", "units": "", "decides": False}
+    return [*rows, {**row, "text": text, "decision": "NONE", "drawing": drawing}]
 
 
-def _curve(comparison: Comparison, name: str) -> dict[str, Any]:
+def _curve(result: Comparison, column: str) -> dict[str, Any]:
     series = [
-        charts.Series(group.label, curve.steps, curve.mean, curve.low, curve.high, colour=at + 1)
-        for at, (group, curve) in enumerate(zip(comparison.groups, comparison.curves[name], strict=True))
+        charts.Series(group.label, curve.steps, curve.mean, curve.low, curve.high, colour=index + 1)
+        for index, (group, curve) in enumerate(zip(result.groups, result.curves[column], strict=True))
     ]
-    title = _COLUMNS.get(name, name)
-    ends = ", ".join(f"{each.label} ends at {number(float(each.y[-1]))}" for each in series)
+    title = _CURVE_TITLES.get(column, column)
+    ends = ", ".join(f"{line.label} ends at {number(float(line.y[-1]))}" for line in series)
     return {
         "title": title,
         "last": "",
         "chart": charts.curves(series, f"{title} over env steps: {ends}.", x_label="env steps"),
-        "legend": charts.legend([(each.label, (each.colour - 1) % charts.COLOURS + 1) for each in series]),
+        "legend": charts.legend([(line.label, (line.colour - 1) % charts.COLOURS + 1) for line in series]),
         "caption": "Mean over the runs of each group; the band reaches from the lowest run to the highest.",
     }

@@ -1,4 +1,4 @@
-"""What each run reached: its judged snapshot on episodes that all of them play, or what W&B has of it."""
+"""The score of each run: its judged snapshot on episodes that all runs play, or the result that W&B recorded."""
 
 from __future__ import annotations
 
@@ -8,40 +8,40 @@ from typing import Any
 import numpy as np
 
 from rl_eval import envs, policy, seeding
-from rl_eval.compare.entry import Entry
-from rl_eval.compare.groups import Group, Task
-from rl_eval.compare.statistics import Scores, contributions
+from rl_eval.compare.compared_run import ComparedRun
+from rl_eval.compare.groups import ComparisonTask, RunGroup
+from rl_eval.compare.statistics import GroupScores, contributions
 from rl_eval.envs.base import EnvConfig
 from rl_eval.errors import InputError
 from rl_eval.evidence import RATIO_METRICS, count_cases
 from rl_eval.metrics import Metric
 from rl_eval.rollout import Episodes, play
 
-EPISODES = 100
-# As gates play: Python steps a Gymnasium copy, numpy steps a domain's.
-_COPIES_OF_GYMNASIUM, _COPIES_OF_VECTOR = 32, 256
+DEFAULT_EPISODES = 100
+# Environments that are stepped at once, as for gates: Python steps Gymnasium's one by one, numpy a domain's together.
+_MAX_GYMNASIUM_ENVS, _MAX_VECTOR_ENVS = 32, 256
 
-# Called with the episodes played so far, and their number.
+# Called with the number of episodes so far, and of all episodes.
 OnEpisodes = Callable[[int, int], None]
 
 
-def played(
-    groups: Sequence[Group],
-    task: Task,
+def play_groups(
+    groups: Sequence[RunGroup],
+    task: ComparisonTask,
     *,
     episodes: int | None,
     trust: bool = False,
     on_episodes: OnEpisodes | None = None,
-) -> tuple[list[Scores], int]:
-    """The scores of every group, greedy, on one stream of episodes, and how many episodes that is.
+) -> tuple[list[GroupScores], int]:
+    """The scores of every group on one stream of episodes, played greedily, and the number of episodes.
 
-    The stream (`compare`) belongs to the environment alone: apart from training, selection and every gate, and the same
-    whatever is compared. Where the held-out data is finite, it is that set in an order of its own.
+    The stream (`compare`) depends on the environment alone. It is separate from training, selection and every gate, and
+    the same for every comparison. Where the held-out data is finite, the stream is that set in an order of its own.
 
     Args:
-        episodes: how many; None: 100, or all where the held-out data is finite.
-        trust: whether an environment of `module:` may be imported.
-        on_episodes: called with the episodes played so far, and their number.
+        episodes: how many to play; None: 100, or all where the held-out data is finite.
+        trust: whether the module of a `module:` environment may be imported.
+        on_episodes: called with the number of episodes so far, and of all episodes.
 
     Raises:
         InputError: the environment cannot be made, a snapshot is missing or damaged, or the metric is undefined.
@@ -51,42 +51,42 @@ def played(
     env = task.env
     if not trust and (why := envs.needs_trust(env)):
         raise InputError(f"{why}: add --trust if you trust where it comes from")
-    wanted = metric_needs(task.metric, env)
-    if wanted:
-        raise InputError(wanted)
-    _refuse_changed_data(groups[0].entries[0], env)
+    problem = metric_problem(task.metric, env)
+    if problem:
+        raise InputError(problem)
+    _refuse_changed_data(groups[0].runs[0], env)
     limit = envs.episodes_in(env, "gate")
-    count = min(episodes or limit or EPISODES, limit or episodes or EPISODES)
+    count = min(episodes or limit or DEFAULT_EPISODES, limit or episodes or DEFAULT_EPISODES)
     seed = seeding.gate_seed("compare", env.model_dump_json(exclude={"path", "workers", "backend"}))
     seeds = list(range(count)) if limit is not None else seeding.episode_seeds(seed, count, "compare")
-    most = _COPIES_OF_GYMNASIUM if isinstance(env, envs.domain("gym").Config) else _COPIES_OF_VECTOR
-    vector = envs.make(env, n_envs=min(count, most), part="gate", autoreset=False)
-    total, done, scores = count * sum(len(group.entries) for group in groups), 0, []
-    # On matrices this small, a second BLAS thread costs more than it does.
+    max_envs = _MAX_GYMNASIUM_ENVS if isinstance(env, envs.domain("gym").Config) else _MAX_VECTOR_ENVS
+    vector = envs.make(env, n_envs=min(count, max_envs), part="gate", autoreset=False)
+    total, done, scores = count * sum(len(group.runs) for group in groups), 0, []
+    # On matrices this small, a second BLAS thread costs more time than it saves.
     limits = threadpool_limits(1, user_api="blas")
     try:
         spaces = policy.Spaces.of(env, vector)
         for group in groups:
-            values, shares = [], []
-            for entry in group.entries:
-                assert entry.run is not None
-                acting = policy.load(str(entry.run.path), spaces, env, seed=seed)
-                value, share = scored(play(vector, acting, seeds=seeds, order=seed), task.metric, env)
+            values, episode_parts = [], []
+            for run in group.runs:
+                assert run.directory is not None
+                run_policy = policy.load(str(run.directory.path), spaces, env, seed=seed)
+                value, per_episode = score_episodes(play(vector, run_policy, seeds=seeds, order=seed), task.metric, env)
                 values.append(value)
-                shares.append(share)
+                episode_parts.append(per_episode)
                 done += count
                 if on_episodes:
                     on_episodes(done, total)
-            known = [share for share in shares if share is not None]
-            table = np.stack(known) if len(known) == len(shares) else None
-            scores.append(Scores(np.array(values), group.seeds, table))
+            arrays = [per_episode for per_episode in episode_parts if per_episode is not None]
+            table = np.stack(arrays) if len(arrays) == len(episode_parts) else None
+            scores.append(GroupScores(np.array(values), group.seeds, table))
     finally:
         limits.restore_original_limits()
         vector.close()
     return scores, count
 
 
-def scored(episodes: Episodes, metric: Metric, env: EnvConfig) -> tuple[float, np.ndarray | None]:
+def score_episodes(episodes: Episodes, metric: Metric, env: EnvConfig) -> tuple[float, np.ndarray | None]:
     """The metric, and `[E]` what each episode contributes to it; None where it is neither a mean nor a ratio.
 
     Raises:
@@ -94,10 +94,10 @@ def scored(episodes: Episodes, metric: Metric, env: EnvConfig) -> tuple[float, n
     """
     value = float(metric.compute(episodes, env))
     if metric.name in RATIO_METRICS:
-        found = count_cases(metric.name, episodes.outcome["label"], episodes.outcome["flagged"], episodes.episode)
-        # F1 = 2·TP / (2·TP + FP + FN); the others are hits / informative as they are
-        hits = found.hits * 2.0 if metric.name == "f1" else found.hits
-        return value, contributions(hits, found.informative + (found.hits if metric.name == "f1" else 0))
+        counts = count_cases(metric.name, episodes.outcome["label"], episodes.outcome["flagged"], episodes.episode)
+        # F1 = 2·TP / (2·TP + FP + FN); the other metrics are hits / informative
+        hits = counts.hits * 2.0 if metric.name == "f1" else counts.hits
+        return value, contributions(hits, counts.informative + (counts.hits if metric.name == "f1" else 0))
     if metric.variable is None:
         return value, None
     variable = np.asarray(metric.variable(episodes, env), np.float64)
@@ -107,12 +107,12 @@ def scored(episodes: Episodes, metric: Metric, env: EnvConfig) -> tuple[float, n
     return value, contributions(summed, np.bincount(episodes.episode, minlength=len(episodes)))
 
 
-def metric_needs(metric: Metric, env: EnvConfig) -> str | None:
-    """Why an environment cannot serve a metric; None where it can."""
-    told = set(envs.domain(env.name).OUTCOME)
-    missing = [name for name in metric.needs if name not in told]
+def metric_problem(metric: Metric, env: EnvConfig) -> str | None:
+    """Why a metric cannot be computed on an environment; None where it can."""
+    outcome_names = set(envs.domain(env.name).OUTCOME)
+    missing = [name for name in metric.needs if name not in outcome_names]
     if missing:
-        return f"{metric.name} reads {missing[0]!r}, which {env.name} does not tell: name another with --metric"
+        return f"{metric.name} reads {missing[0]!r}, which {env.name} does not report: name another with --metric"
     unset = [key for key in metric.settings if getattr(env, key, None) is None]
     return (
         f"{metric.name} needs env.{unset[0]}, which is null in these runs: name another with --metric"
@@ -121,32 +121,32 @@ def metric_needs(metric: Metric, env: EnvConfig) -> str | None:
     )
 
 
-def _refuse_changed_data(entry: Entry, env: EnvConfig) -> None:
-    before: Any = entry.run.info.get("data_fingerprints") if entry.run else None
+def _refuse_changed_data(run: ComparedRun, env: EnvConfig) -> None:
+    before: Any = run.directory.info.get("data_fingerprints") if run.directory else None
     if not isinstance(before, dict) or not before:
         return
     now = envs.domain(env.name).fingerprints(env)
     changed = [part for part in now if before.get(part) != now[part]]
     if changed:
         raise InputError(
-            f"the {changed[0]} part of the data is not what {entry.name} was trained beside (its fingerprint differs): "
+            f"the {changed[0]} part of the data is not the data of {run.name} (its fingerprint differs): "
             "put the files back, or train again"
         )
 
 
-def recorded(groups: Sequence[Group], metric: Metric) -> list[Scores]:
-    """The final results that runs were recorded with, on selection episodes of each run's own.
+def recorded_scores(groups: Sequence[RunGroup], metric: Metric) -> list[GroupScores]:
+    """The final results that the runs recorded; each run played its own selection episodes.
 
     Raises:
         InputError: a run has none of this metric.
     """
     scores = []
     for group in groups:
-        for entry in group.entries:
-            if metric.name not in entry.results:
-                known = ", ".join(sorted(entry.results)) or "none"
+        for run in group.runs:
+            if metric.name not in run.results:
+                recorded = ", ".join(sorted(run.results)) or "none"
                 raise InputError(
-                    f"{entry.name} has no result {metric.name!r} on record (it has {known}): name another with --metric"
+                    f"{run.name} has no recorded result {metric.name!r} (it has {recorded}): name another with --metric"
                 )
-        scores.append(Scores(np.array([entry.results[metric.name] for entry in group.entries])))
+        scores.append(GroupScores(np.array([run.results[metric.name] for run in group.runs])))
     return scores

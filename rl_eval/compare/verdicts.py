@@ -1,58 +1,57 @@
-"""The criteria of the runs' own verdicts, side by side."""
+"""How many runs of each group pass each criterion of their own verdicts."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from rl_eval.compare.entry import Entry
-from rl_eval.compare.groups import Group
+from rl_eval.compare.compared_run import ComparedRun
+from rl_eval.compare.groups import RunGroup
 from rl_eval.errors import InputError
 from rl_eval.run import read_json
 
-# What one criterion must have in common before its decisions are compared.
-_OF_THE_SUITE, _OF_THE_CRITERION = (
-    ("gate_seed", "gate_set", "alpha", "policy"),
-    ("metric", "by", "direction", "threshold"),
-)
+# Decisions on one criterion are comparable only where these agree.
+_SUITE_KEYS = ("gate_seed", "gate_set", "alpha", "policy")
+_CRITERION_KEYS = ("metric", "by", "direction", "threshold")
 
 
-def side_by_side(groups: Sequence[Group]) -> dict[str, tuple[str, ...]]:
+def count_passes(groups: Sequence[RunGroup]) -> dict[str, tuple[str, ...]]:
     """`<suite>/<criterion>` -> in each group, how many of its runs pass, such as `7/8`.
 
     Raises:
-        InputError: a run has no verdict, or two were not judged alike: by another gate seed, set, or threshold.
+        InputError: a run has no verdict, or two verdicts differ in gate seed, test set or threshold.
     """
-    seen: dict[str, tuple[Entry, dict[str, Any]]] = {}
+    first_judged: dict[str, tuple[ComparedRun, dict[str, Any]]] = {}
     passes: dict[str, list[list[bool]]] = {}
-    for which, group in enumerate(groups):
-        for entry in group.entries:
-            for suite in _suites(entry):
+    for index, group in enumerate(groups):
+        for run in group.runs:
+            for suite in _suites(run):
                 for row in suite["criteria"]:
                     if row.get("decision") == "NEEDS_RUNS":
                         continue  # no run alone decides it
                     name = f"{suite.get('suite')}/{row.get('criterion')}"
-                    alike = {key: suite.get(key) for key in _OF_THE_SUITE}
-                    alike |= {key: row.get(key) for key in _OF_THE_CRITERION if not row.get("reference")}
-                    first, ours = seen.setdefault(name, (entry, alike))
-                    for key, value in alike.items():
-                        if ours.get(key, value) != value:
+                    settings = {key: suite.get(key) for key in _SUITE_KEYS}
+                    settings |= {key: row.get(key) for key in _CRITERION_KEYS if not row.get("reference")}
+                    first, first_settings = first_judged.setdefault(name, (run, settings))
+                    for key, value in settings.items():
+                        if first_settings.get(key, value) != value:
                             raise InputError(
-                                f"{name} was judged with {key} {value!r} for {entry.name} and {ours[key]!r} for "
-                                f"{first.name}, so the verdicts cannot be compared: judge all of them again with "
+                                f"{name} was judged with {key} {value!r} for {run.name} and {first_settings[key]!r} "
+                                f"for {first.name}, so the verdicts cannot be compared: judge all of them again with "
                                 "`pytest suites/ --run`, or leave out --verdicts"
                             )
                     table = passes.setdefault(name, [[] for _ in groups])
-                    table[which].append(row.get("decision") == "PASS")
+                    table[index].append(row.get("decision") == "PASS")
     return {
-        name: tuple(f"{sum(each)}/{len(each)}" if each else "-" for each in table) for name, table in passes.items()
+        name: tuple(f"{sum(passed)}/{len(passed)}" if passed else "-" for passed in table)
+        for name, table in passes.items()
     }
 
 
-def _suites(entry: Entry) -> list[dict[str, Any]]:
-    if entry.run is None:
-        raise InputError(f"{entry.name} comes from W&B, which does not keep gate seeds: leave out --verdicts")
-    file = entry.run.path / "verdict.json"
+def _suites(run: ComparedRun) -> list[dict[str, Any]]:
+    if run.directory is None:
+        raise InputError(f"{run.name} comes from W&B, which does not keep gate seeds: leave out --verdicts")
+    file = run.directory.path / "verdict.json"
     suites = read_json(file).get("suites")
     if not isinstance(suites, list) or not all(map(_is_suite, suites)):
         raise InputError(f"{file} holds no verdict of ours: leave out --verdicts")

@@ -1,8 +1,7 @@
-"""An offline W&B run, read from its `run-<id>.wandb` as W&B wrote it.
+"""Read an offline W&B run from its file `run-<id>.wandb`.
 
 The file is LevelDB's log format (https://github.com/google/leveldb/blob/main/doc/log_format.md) around protobuf
-records, after a header of seven bytes; the checksums are left unchecked, and a file that was cut off is read as far as
-it goes.
+records, after a header of seven bytes. Checksums are not verified, and a truncated file is read up to its end.
 """
 
 from __future__ import annotations
@@ -16,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from rl_eval.compare.entry import Entry, finite_numbers, flat_config
+from rl_eval.compare.compared_run import ComparedRun, finite_numbers, flat_config
 from rl_eval.errors import InputError
 
 MAX_BYTES = 128 << 20
@@ -24,7 +23,7 @@ _BLOCK, _HEADER = 32_768, 7
 _FULL, _FIRST, _MIDDLE, _LAST = 1, 2, 3, 4
 
 
-def read_offline(file: Path, name: str) -> Entry:
+def read_offline(file: Path, name: str) -> ComparedRun:
     """The run in a `.wandb` file.
 
     Raises:
@@ -53,19 +52,19 @@ def read_offline(file: Path, name: str) -> Entry:
                 exit_code = record.exit.exit_code
     except (DecodeError, ValueError, RecursionError) as error:
         raise InputError(f"{file} is not a W&B run ({' '.join(str(error).split())[:200]}): name another") from error
-    return entry_of(
+    return run_from_wandb(
         name, config, summary, history, None if exit_code is None else "failed" if exit_code else "finished"
     )
 
 
-def entry_of(
+def run_from_wandb(
     name: str, config: dict[str, Any], summary: dict[str, Any], history: list[dict[str, Any]], state: str | None
-) -> Entry:
-    """What W&B keeps of a run, as an entry.
+) -> ComparedRun:
+    """A run from the data that W&B keeps.
 
     Args:
-        history: its rows.
-        state: where the summary does not say how the run ended; None: it has not.
+        history: the logged rows.
+        state: used where the summary has no status; None: the run has not ended.
 
     Raises:
         InputError: it is not a run of ours.
@@ -75,7 +74,7 @@ def entry_of(
         raise InputError(f"{name} has no env.name in its config, so it is not a run of train.py: name one that is")
     status = summary.get("status")
     results = {key.removeprefix("results/"): value for key, value in summary.items() if key.startswith("results/")}
-    return Entry(
+    return ComparedRun(
         name=name,
         source="wandb",
         config=config,
@@ -86,7 +85,7 @@ def entry_of(
 
 
 def _columns(history: list[dict[str, Any]]) -> dict[str, np.ndarray]:
-    """Rows as columns; what is missing or not a number is NaN."""
+    """Rows as columns; a value that is missing or not a number is NaN."""
     rows = [finite_numbers(row) for row in history if isinstance(row, dict)]
     names = dict.fromkeys(name for row in rows for name in row if not name.startswith("_"))
     return {name: np.array([row.get(name, np.nan) for row in rows]) for name in names}
@@ -105,29 +104,29 @@ def _content(file: Path) -> bytes:
 
 
 def _records(content: bytes) -> Iterator[bytes]:
-    """The payloads, those in several pieces joined."""
-    parts: list[bytes] = []
-    at = _HEADER
-    while at + _HEADER <= len(content):
-        room = _BLOCK - at % _BLOCK
-        if room < _HEADER:  # the rest of a block is filled with zeros
-            at += room
+    """The payloads; a payload in several fragments is joined."""
+    fragments: list[bytes] = []
+    offset = _HEADER
+    while offset + _HEADER <= len(content):
+        remaining = _BLOCK - offset % _BLOCK
+        if remaining < _HEADER:  # the rest of a block is filled with zeros
+            offset += remaining
             continue
-        _, length, kind = struct.unpack_from("<IHB", content, at)
-        at += _HEADER
-        piece = content[at : at + length]
-        at += length
-        if len(piece) < length or kind not in (_FULL, _FIRST, _MIDDLE, _LAST):
-            return  # cut off, or what follows was never written
-        parts = [piece] if kind in (_FULL, _FIRST) else [*parts, piece]
+        _, length, kind = struct.unpack_from("<IHB", content, offset)
+        offset += _HEADER
+        fragment = content[offset : offset + length]
+        offset += length
+        if len(fragment) < length or kind not in (_FULL, _FIRST, _MIDDLE, _LAST):
+            return  # truncated, or the rest was never written
+        fragments = [fragment] if kind in (_FULL, _FIRST) else [*fragments, fragment]
         if kind in (_FULL, _LAST):
-            yield b"".join(parts)
-            parts = []
+            yield b"".join(fragments)
+            fragments = []
 
 
 def _items(items: Iterable[Any]) -> dict[str, Any]:
-    found = {}
+    values = {}
     for item in items:
         with contextlib.suppress(ValueError, RecursionError):
-            found[item.key or "/".join(item.nested_key)] = json.loads(item.value_json)
-    return found
+            values[item.key or "/".join(item.nested_key)] = json.loads(item.value_json)
+    return values

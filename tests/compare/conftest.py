@@ -12,8 +12,8 @@ TINY = ["env=threat", "env.train_flows=2000", "env.select_flows=400", "env.gate_
 TINY += ["agent.n_envs=16", "agent.n_steps=32", "log_every=1024", "select.every=4096", "select.episodes=2"]
 
 
-def learn(directory, *overrides):
-    """A run of a second, in process."""
+def train_run(directory, *overrides):
+    """Train for a second, in this process."""
     config = configs.load(compose(ROOT / "conf", [*TINY, *overrides]))
     directory.mkdir(parents=True)
     tracker = open_tracker(config.tracker, run_dir=directory, config=config.to_dict())
@@ -26,12 +26,12 @@ def trained(tmp_path_factory):
     folder = tmp_path_factory.mktemp("runs")
     for name, lr in (("good", "3e-3"), ("bad", "1e-6")):
         for seed in range(1, 6):
-            learn(folder / f"{name}_{seed}", f"seed={seed}", f"lr={lr}")
+            train_run(folder / f"{name}_{seed}", f"seed={seed}", f"lr={lr}")
     return folder
 
 
 @pytest.fixture
-def named(trained, tmp_path, monkeypatch):
-    """`named("good", 1, 2)` -> the directories of those runs; the ledger lies in a folder of its own."""
+def run_names(trained, tmp_path, monkeypatch):
+    """`run_names("good", 1, 2)` -> the directories of those runs; the ledger is in a temporary folder."""
     monkeypatch.chdir(tmp_path)
     return lambda kind, *seeds: [str(trained / f"{kind}_{seed}") for seed in seeds or range(1, 6)]

@@ -24,47 +24,47 @@ def welch(x, y, axis):
 def test_unpaired_agrees_with_scipy(sizes):
     rng = np.random.default_rng(sum(sizes))
     x, y = rng.gamma(2.0, 1.0, sizes[0]) + 0.5, rng.gamma(2.0, 2.0, sizes[1])
-    found = unpaired_difference(x, y)
-    for p, side in ((found.p_below, "less"), (found.p_above, "greater")):
-        theirs = stats.permutation_test((x, y), welch, vectorized=True, n_resamples=np.inf, alternative=side)
+    result = unpaired_difference(x, y)
+    for p, side in ((result.p_below, "less"), (result.p_above, "greater")):
+        reference = stats.permutation_test((x, y), welch, vectorized=True, n_resamples=np.inf, alternative=side)
         student = stats.ttest_ind(x, y, equal_var=False, alternative=side)
-        assert p == pytest.approx(max(theirs.pvalue, student.pvalue), abs=1e-12)
+        assert p == pytest.approx(max(reference.pvalue, student.pvalue), abs=1e-12)
 
 
 @pytest.mark.parametrize("count", [3, 8, 12])
 def test_paired_agrees_with_scipy(count):
     rng = np.random.default_rng(count)
     x, y = rng.normal(0.4, 1.0, count), rng.normal(0.0, 1.0, count)
-    found = paired_difference(x, y)
-    for p, side in ((found.p_below, "less"), (found.p_above, "greater")):
-        theirs = stats.permutation_test(
+    result = paired_difference(x, y)
+    for p, side in ((result.p_below, "less"), (result.p_above, "greater")):
+        reference = stats.permutation_test(
             (x - y,), np.mean, permutation_type="samples", n_resamples=np.inf, alternative=side
         )
-        assert p == pytest.approx(theirs.pvalue, abs=1e-12)
+        assert p == pytest.approx(reference.pvalue, abs=1e-12)
 
 
 def test_darwins_plants():
     # Fisher, The Design of Experiments (1935), section 21: 15 pairs, in eighths of an inch; of 32,768 sign patterns
     # 863 give a sum as large as the 314 observed, in either direction 1,726.
     d = np.array([49, -67, 8, 16, 6, 23, 28, 41, 14, 29, 56, 24, 75, 60, -48])
-    found = paired_difference(d, np.zeros(15))
-    assert found.p_above == pytest.approx(863 / 2**15, abs=1e-12)
-    assert found.estimate == pytest.approx(314 / 15)
+    result = paired_difference(d, np.zeros(15))
+    assert result.p_above == pytest.approx(863 / 2**15, abs=1e-12)
+    assert result.estimate == pytest.approx(314 / 15)
 
 
 @settings(deadline=None, max_examples=30)
 @given(sample(1, 5), sample(1, 5))
 def test_the_other_way_round_is_the_mirror_image(x, y):
-    ours, theirs = unpaired_difference(x, y), unpaired_difference(y, x)
-    assert ours.estimate == pytest.approx(-theirs.estimate)
-    assert (ours.p_below, ours.p_above) == pytest.approx((theirs.p_above, theirs.p_below))
-    assert (ours.low, ours.high) == pytest.approx((-theirs.high, -theirs.low), abs=1e-6)
+    forward, backward = unpaired_difference(x, y), unpaired_difference(y, x)
+    assert forward.estimate == pytest.approx(-backward.estimate)
+    assert (forward.p_below, forward.p_above) == pytest.approx((backward.p_above, backward.p_below))
+    assert (forward.low, forward.high) == pytest.approx((-backward.high, -backward.low), abs=1e-6)
 
 
 @settings(deadline=None, max_examples=15)
 @given(sample(6, 6), st.sampled_from([0.05, 0.1, 0.2]))
 def test_unpaired_rejects_no_more_than_alpha_of_all_labellings(values, alpha):
-    # exact: whatever the data, dealing out the labels at random gives p ≤ alpha with probability ≤ alpha
+    # exact: whatever the data, permuting the labels at random gives p ≤ alpha with probability ≤ alpha
     from itertools import combinations
 
     p = []
@@ -78,51 +78,51 @@ def test_unpaired_rejects_no_more_than_alpha_of_all_labellings(values, alpha):
 @given(sample(6, 6), st.sampled_from([0.02, 0.05, 0.1]))
 def test_paired_rejects_no_more_than_alpha_of_all_signs(values, alpha):
     signs = 1 - 2 * (np.arange(64)[:, None] >> np.arange(6) & 1)
-    p = [paired_difference(each * values, np.zeros(6), alpha).p_below for each in signs]
+    p = [paired_difference(sign * values, np.zeros(6), alpha).p_below for sign in signs]
     assert np.mean(np.array(p) <= alpha) <= alpha + 1e-12
 
 
 @settings(deadline=None, max_examples=30)
 @given(sample(5, 7), sample(5, 5), st.sampled_from([0.05, 0.1]))
 def test_the_interval_excludes_0_where_the_test_rejects(x, y, alpha):
-    found = unpaired_difference(x, y, alpha)
-    assert found.low <= found.estimate <= found.high
-    if found.p_above > alpha:
-        assert found.low <= 1e-9
-    if found.p_below > alpha:
-        assert found.high >= -1e-9
-    if found.p_above <= alpha:
-        assert found.low >= -1e-9
-    if found.p_below <= alpha:
-        assert found.high <= 1e-9
+    result = unpaired_difference(x, y, alpha)
+    assert result.low <= result.estimate <= result.high
+    if result.p_above > alpha:
+        assert result.low <= 1e-9
+    if result.p_below > alpha:
+        assert result.high >= -1e-9
+    if result.p_above <= alpha:
+        assert result.low >= -1e-9
+    if result.p_below <= alpha:
+        assert result.high <= 1e-9
 
 
 @settings(deadline=None, max_examples=40)
 @given(sample(5, 8))
-def test_a_sample_beside_itself_shows_nothing(x):
-    for found in (paired_difference(x, x), unpaired_difference(x, x)):
-        assert found.estimate == 0
-        assert min(found.p_below, found.p_above) >= 0.5
-        assert found.low <= 0 <= found.high
+def test_a_sample_against_itself_shows_nothing(x):
+    for result in (paired_difference(x, x), unpaired_difference(x, x)):
+        assert result.estimate == 0
+        assert min(result.p_below, result.p_above) >= 0.5
+        assert result.low <= 0 <= result.high
 
 
 def test_equal_differences_leave_no_doubt_about_their_size():
-    found = paired_difference(np.full(5, 2.0), np.full(5, 0.5))
-    assert (found.low, found.high, found.p_above) == (1.5, 1.5, 1 / 32)
+    result = paired_difference(np.full(5, 2.0), np.full(5, 0.5))
+    assert (result.low, result.high, result.p_above) == (1.5, 1.5, 1 / 32)
 
 
 def test_samples_too_small_have_no_interval():
-    for found in (unpaired_difference(np.array([1.0]), np.array([9.0])), paired_difference(np.ones(4), np.zeros(4))):
-        assert (found.low, found.high) == (-math.inf, math.inf)
-        assert found.smallest > 0.05
+    for result in (unpaired_difference(np.array([1.0]), np.array([9.0])), paired_difference(np.ones(4), np.zeros(4))):
+        assert (result.low, result.high) == (-math.inf, math.inf)
+        assert result.smallest > 0.05
 
 
 @pytest.mark.parametrize("sizes", [(3, 3), (3, 8), (8, 3), (5, 5)])
 def test_a_sample_that_varies_more_is_not_called_lower_for_that(sizes):
     # 200 times equal means and five times the spread: a rate of .05 gives more than 19 with a probability below .5 %
     rng = np.random.default_rng(1)
-    found = [unpaired_difference(rng.normal(0, 5, sizes[0]), rng.normal(0, 1, sizes[1])).p_below for _ in range(200)]
-    assert np.mean(np.array(found) <= 0.05) <= 19 / 200
+    result = [unpaired_difference(rng.normal(0, 5, sizes[0]), rng.normal(0, 1, sizes[1])).p_below for _ in range(200)]
+    assert np.mean(np.array(result) <= 0.05) <= 19 / 200
 
 
 def test_the_smallest_p_is_reached():
@@ -135,12 +135,12 @@ def test_the_smallest_p_is_reached():
 def test_where_permutations_are_drawn_they_are_near_students_t(sizes):
     rng = np.random.default_rng(5)
     x, y = rng.normal(0.5, 1.0, sizes[0]), rng.normal(0.0, 1.0, sizes[1])
-    found, theirs = unpaired_difference(x, y), stats.ttest_ind(x, y, equal_var=False, alternative="greater")
-    assert found.p_above == pytest.approx(theirs.pvalue, abs=0.02)
-    assert found == unpaired_difference(x, y)  # seeded
+    result, reference = unpaired_difference(x, y), stats.ttest_ind(x, y, equal_var=False, alternative="greater")
+    assert result.p_above == pytest.approx(reference.pvalue, abs=0.02)
+    assert result == unpaired_difference(x, y)  # seeded
 
 
 @pytest.mark.parametrize("bad", [[], [math.nan], [[1.0]]])
-def test_what_is_no_sample_is_refused(bad):
+def test_a_broken_sample_is_an_error(bad):
     with pytest.raises(InputError, match="finite"):
         unpaired_difference(np.array(bad), np.ones(2))

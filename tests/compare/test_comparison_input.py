@@ -1,11 +1,11 @@
-"""What cannot be compared, and hostile run directories: one sentence, and nothing of theirs is executed."""
+"""How runs are read and grouped, runs that cannot be compared, and hostile run directories: nothing is executed."""
 
 import sys
 
 import pytest
 
-from rl_eval.compare import compare_runs, groups, sources
-from rl_eval.compare.entry import MOST_KEYS
+from rl_eval.compare import compare_runs, groups, run_sources
+from rl_eval.compare.compared_run import MAX_KEYS
 from rl_eval.errors import InputError
 from rl_eval.run import write_json
 from tests.gates import fake_agent
@@ -17,33 +17,33 @@ def _fake_agent(monkeypatch):
     monkeypatch.setitem(sys.modules, "agents.fake", fake_agent)
 
 
-def compared(*runs, **options):
+def compare(*runs, **options):
     return compare_runs([str(run.path) for run in runs], episodes=4, **options)
 
 
 def refusal(*runs, **options):
     with pytest.raises(InputError) as raised:
-        compared(*runs, **options)
-    said = str(raised.value)
-    assert "\n" not in said
-    return said
+        compare(*runs, **options)
+    message = str(raised.value)
+    assert "\n" not in message
+    return message
 
 
-def test_runs_of_equal_config_but_for_the_seed_are_one_group(tmp_path):
+def test_runs_that_differ_only_in_the_seed_are_one_group(tmp_path):
     runs = [
         write_run(tmp_path / f"{seed}", seed=seed, config={"lr": lr}) for lr in (1, 2) for seed in (3 * lr, 3 * lr + 1)
     ]
-    found = compared(*runs)
-    assert [(group.label, group.seeds) for group in found.groups] == [("lr=1", (3, 4)), ("lr=2", (6, 7))]
-    assert found.differing == {"lr": ("1", "2")}
-    assert [list(scores.seeds) for scores in found.scores] == [[3, 4], [6, 7]]
+    result = compare(*runs)
+    assert [(group.label, group.seeds) for group in result.groups] == [("lr=1", (3, 4)), ("lr=2", (6, 7))]
+    assert result.differing == {"lr": ("1", "2")}
+    assert [list(scores.seeds) for scores in result.scores] == [[3, 4], [6, 7]]
 
 
 def test_a_seed_that_is_trained_again_counts_once(tmp_path):
     runs = [write_run(tmp_path / name, seed=1) for name in ("first", "again")]
-    found = compared(*runs)
-    assert [entry.name for entry in found.groups[0].entries] == [str(runs[1].path)]
-    assert "1 of its runs repeat the seed" in found.notes[0]
+    result = compare(*runs)
+    assert [run.name for run in result.groups[0].runs] == [str(runs[1].path)]
+    assert "1 of its runs repeat the seed" in result.notes[0]
 
 
 def test_the_names_of_runs_and_their_trackers_make_no_groups(tmp_path):
@@ -51,15 +51,15 @@ def test_the_names_of_runs_and_their_trackers_make_no_groups(tmp_path):
         write_run(tmp_path / "a", seed=1, config={"name": "x"}),
         write_run(tmp_path / "b", seed=2, config={"tracker": {"name": "wandb", "tags": ["night"]}}),
     ]
-    assert len(compared(*runs).groups) == 1
+    assert len(compare(*runs).groups) == 1
 
 
 def test_the_baseline_may_have_the_config_of_the_candidate(tmp_path):
     old, new = (write_run(tmp_path / name, info={"git_revision": name}) for name in ("old", "new"))
-    found = compared(new, baseline=[str(old.path)])
-    assert [group.label for group in found.groups] == ["baseline", "candidate"]
-    assert [group.entries[0].name for group in found.groups] == [str(old.path), str(new.path)]
-    assert "the groups were trained by different commits (baseline: old; candidate: new)" in found.notes
+    result = compare(new, baseline=[str(old.path)])
+    assert [group.label for group in result.groups] == ["baseline", "candidate"]
+    assert [group.runs[0].name for group in result.groups] == [str(old.path), str(new.path)]
+    assert "the groups were trained by different commits (baseline: old; candidate: new)" in result.notes
 
 
 def test_a_baseline_of_several_configs_is_refused(tmp_path):
@@ -68,45 +68,45 @@ def test_a_baseline_of_several_configs_is_refused(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("other", "said"),
+    ("other", "reason"),
     [
         ({"env": {"name": "lunarlander"}}, "has env.name=lunarlander and"),
         ({"env": {"name": "cartpole", "success_return": 100}}, "has env.success_return=100.0 and"),
-        ({"config": {"select": {"metric": "success_rate"}}}, "say which to compare with --metric"),
-        ({"status": "failed"}, "failed, so what it would have reached is not known"),
+        ({"config": {"select": {"metric": "success_rate"}}}, "name one with --metric"),
+        ({"status": "failed"}, "failed, so its final result is not known"),
         ({"status": "running"}, "is still running, or was killed"),
         ({"status": "interrupted"}, "was interrupted"),
         ({"info": {"data_fingerprints": {"gate": "other"}}}, "the gate part of the data"),
     ],
 )
-def test_what_is_not_comparable_is_refused(tmp_path, other, said):
+def test_runs_that_are_not_comparable_are_refused(tmp_path, other, reason):
     first = write_run(tmp_path / "first", info={"data_fingerprints": {"gate": "one"}})
-    given = {"rule": [0.0] * 8 if "lunarlander" in str(other) else BALANCE, **other}
-    second = write_run(tmp_path / "second", bias=(0.0,) * 4 if "lunarlander" in str(other) else (0.0, 0.0), **given)
+    options = {"rule": [0.0] * 8 if "lunarlander" in str(other) else BALANCE, **other}
+    second = write_run(tmp_path / "second", bias=(0.0,) * 4 if "lunarlander" in str(other) else (0.0, 0.0), **options)
     message = refusal(first, second)
-    assert said in message
+    assert reason in message
     assert "second" in message
 
 
-def test_what_training_was_stepped_by_is_a_setting_and_no_other_task(tmp_path):
+def test_the_backend_is_a_setting_and_not_another_task(tmp_path):
     runs = [
         write_run(tmp_path / name, {"name": "cartpole", "backend": "auto"}, info={"backend": name})
         for name in ("gymnasium", "envpool")
     ]
-    assert compared(*runs).differing == {"env.backend": ("gymnasium", "envpool")}
+    assert compare(*runs).differing == {"env.backend": ("gymnasium", "envpool")}
 
 
-def test_how_many_processes_step_an_environment_is_no_difference(tmp_path):
+def test_the_number_of_workers_is_no_difference(tmp_path):
     runs = [write_run(tmp_path / f"{n}", {"name": "cartpole", "workers": n}, seed=n) for n in (1, 2)]
-    assert len(compared(*runs).groups) == 1
+    assert len(compare(*runs).groups) == 1
 
 
 @pytest.mark.parametrize(
-    ("metric", "said"),
+    ("metric", "reason"),
     [("f1", "reads 'label'"), ("mean_length", "more or less is better"), ("nope", "is not a metric")],
 )
-def test_a_metric_that_cannot_be_compared_is_refused(tmp_path, metric, said):
-    assert said in refusal(write_run(tmp_path / "run"), metric=metric)
+def test_a_metric_that_cannot_be_compared_is_refused(tmp_path, metric, reason):
+    assert reason in refusal(write_run(tmp_path / "run"), metric=metric)
 
 
 def test_verdicts_of_different_gate_seeds_are_refused(tmp_path):
@@ -116,8 +116,8 @@ def test_verdicts_of_different_gate_seeds_are_refused(tmp_path):
         suite = {"suite": "cartpole", "gate_seed": seed, "alpha": 0.05, "criteria": [criterion]}
         write_json(run.path / "verdict.json", {"suites": [suite]})
     assert "judged with gate_seed 6" in refusal(*runs, with_verdicts=True)
-    found = compared(*runs)  # they play episodes of their own
-    assert found.verdicts == {}
+    result = compare(*runs)  # they play episodes of their own
+    assert result.verdicts == {}
 
 
 def test_verdicts_are_counted(tmp_path):
@@ -125,10 +125,10 @@ def test_verdicts_are_counted(tmp_path):
     for run, decision in zip(runs, ("PASS", "PASS", "PASS", "FAIL"), strict=True):
         rows = [{"criterion": "solved", "decision": decision}, {"criterion": "seeds", "decision": "NEEDS_RUNS"}]
         write_json(run.path / "verdict.json", {"suites": [{"suite": "cartpole", "gate_seed": 5, "criteria": rows}]})
-    assert compared(*runs, with_verdicts=True).verdicts == {"cartpole/solved": ("2/2", "1/2")}
+    assert compare(*runs, with_verdicts=True).verdicts == {"cartpole/solved": ("2/2", "1/2")}
 
 
-def test_no_verdict_is_said(tmp_path):
+def test_a_missing_verdict_is_an_error(tmp_path):
     assert "verdict.json does not exist" in refusal(write_run(tmp_path / "run"), with_verdicts=True)
 
 
@@ -149,7 +149,7 @@ def test_a_yaml_bomb_is_refused(tmp_path):
     run = write_run(tmp_path / "run")
     bomb = "a0: &a0 [1, 1]\n" + "".join(f"a{n}: &a{n} [*a{n - 1}, *a{n - 1}]\n" for n in range(1, 40))
     (run.path / "config.yaml").write_text(bomb + "env: {name: cartpole}\n")
-    assert f"more than {MOST_KEYS:,} keys" in refusal(run)
+    assert f"more than {MAX_KEYS:,} keys" in refusal(run)
 
 
 def test_a_config_that_holds_itself_is_refused(tmp_path):
@@ -158,7 +158,7 @@ def test_a_config_that_holds_itself_is_refused(tmp_path):
     assert "keys" in refusal(run)
 
 
-def test_nesting_without_end_is_refused(tmp_path):
+def test_deep_nesting_is_refused(tmp_path):
     run = write_run(tmp_path / "run")
     (run.path / "config.yaml").write_text("env: {name: cartpole}\nx: " + "[" * 5000 + "]" * 5000)
     assert "config.yaml" in refusal(run)
@@ -170,7 +170,7 @@ def test_nesting_without_end_is_refused(tmp_path):
 def test_a_huge_file_is_not_read(tmp_path, monkeypatch, file, limit):
     run = write_run(tmp_path / "run")
     with open(run.path / file, "ab") as opened:
-        opened.truncate(getattr(sources, limit) + 1)  # sparse
+        opened.truncate(getattr(run_sources, limit) + 1)  # sparse
     assert f"{file} is larger than" in refusal(run)
 
 
@@ -183,21 +183,21 @@ def test_a_sweep_may_not_point_elsewhere(tmp_path):
 
 
 @pytest.mark.parametrize("jobs", [[], "x", None, [3]])
-def test_a_sweep_without_runs_is_said(tmp_path, jobs):
+def test_a_sweep_without_runs_is_an_error(tmp_path, jobs):
     write_json(tmp_path / "sweep.json", {"jobs": jobs})
     with pytest.raises(InputError, match="lists no run"):
         compare_runs([str(tmp_path)])
 
 
-def test_infinities_everywhere_are_no_curves_and_no_results(tmp_path):
+def test_infinities_give_no_curves_and_no_results(tmp_path):
     run = write_run(tmp_path / "run")
     (run.path / "metrics.csv").write_text("env_steps,episode_return_mean,select_score\nnan,inf,nan\n1,nan,-inf\n")
-    found = compared(run, write_run(tmp_path / "other", rule=FALL, config={"lr": 2}))
-    assert found.curves == {}
-    assert found.scores[0].values[0] > found.scores[1].values[0]
+    result = compare(run, write_run(tmp_path / "other", rule=FALL, config={"lr": 2}))
+    assert result.curves == {}
+    assert result.scores[0].values[0] > result.scores[1].values[0]
 
 
-def test_the_policy_of_a_run_may_only_be_ours(tmp_path):
+def test_only_our_own_policy_classes_are_loaded_from_a_run(tmp_path):
     from rl_eval.run import read_checkpoint, write_checkpoint
 
     run = write_run(tmp_path / "run")
@@ -207,17 +207,20 @@ def test_the_policy_of_a_run_may_only_be_ours(tmp_path):
     assert "is not allowed" in refusal(run)
 
 
-def test_differences_are_typed_as_overrides(tmp_path):
+def test_differences_are_written_as_overrides(tmp_path):
     configs = [
         {"lr": None, "agent": {"name": "ppo", "clip": True}},
         {"lr": 1e-3, "agent": {"name": "ppo", "clip": False}},
     ]
     runs = [write_run(tmp_path / f"{n}", config=config) for n, config in enumerate(configs)]
-    entries = [sources.read_directory(run.path) for run in runs]
-    assert groups.differences(groups.group(entries)) == {"lr": ("null", "0.001"), "agent.clip": ("true", "false")}
+    compared_runs = [run_sources.read_directory(run.path) for run in runs]
+    assert groups.differing_settings(groups.group_runs(compared_runs)) == {
+        "lr": ("null", "0.001"),
+        "agent.clip": ("true", "false"),
+    }
 
 
-def test_markup_in_names_and_values_is_shown_as_it_is(tmp_path, capsys):
+def test_markup_in_names_and_values_is_escaped(tmp_path, capsys):
     from rl_eval.cli import main
 
     values = ("[red]x[/red]", "<script>alert(1)</script>\x1b[31m")

@@ -1,4 +1,4 @@
-"""The comparison page as a browser shows it, by the checks of the report's pages."""
+"""The comparison page in a browser, with the checks of the report's pages."""
 
 import pytest
 
@@ -6,12 +6,12 @@ from rl_eval.cli import main
 from tests.report.browser import BINARY, Browser
 from tests.report.test_in_browser import CONTRAST, CUT
 
-pytestmark = pytest.mark.skipif(BINARY is None, reason="no Chromium on the path: pages are looked at in one")
+pytestmark = pytest.mark.skipif(BINARY is None, reason="no Chromium on the path")
 
 
-def test_nothing_is_cut_and_everything_is_readable(named, tmp_path, capsys):
+def test_nothing_is_cut_and_everything_is_readable(run_names, tmp_path, capsys):
     page = tmp_path / "page.html"
-    assert main(["compare", *named("good"), *named("bad"), "--html", str(page), "--episodes", "4"]) == 0
+    assert main(["compare", *run_names("good"), *run_names("bad"), "--html", str(page), "--episodes", "4"]) == 0
     browser = Browser(tmp_path / "profile")
     try:
         for width in (390, 1440):

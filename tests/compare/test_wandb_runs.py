@@ -1,4 +1,4 @@
-"""Runs read from W&B: an offline file that W&B wrote, and its public API in front of a stand-in."""
+"""Runs read from W&B: an offline file that W&B wrote, and its public API on a fake server."""
 
 import json
 import os
@@ -8,8 +8,8 @@ import sys
 import pytest
 
 from rl_eval.cli import main
-from rl_eval.compare.sources import read_all
-from rl_eval.compare.wandb_project import parse
+from rl_eval.compare.run_sources import read_runs
+from rl_eval.compare.wandb_project import parse_project
 from rl_eval.errors import InputError
 from tests.tracking.wandb_server import WandbServer
 
@@ -34,61 +34,61 @@ for at, (seed, mean, status) in enumerate(json.loads(sys.argv[1])):
 def offline(tmp_path_factory):
     """Folders of offline runs: seeds 1, 2 and 3, and one that failed."""
     folder = tmp_path_factory.mktemp("offline")
-    ours = {key: value for key, value in os.environ.items() if not key.startswith("WANDB_")}
-    given = json.dumps([[1, 10.0, "finished"], [2, 30.0, "finished"], [3, 20.0, "finished"], [4, 0.0, "failed"]])
-    environment = {**ours, "HOME": str(folder), "PYTHONPATH": os.pathsep.join(sys.path)}
-    done = subprocess.run([sys.executable, "-c", TRACK, given], cwd=folder, env=environment, timeout=120, check=False)
+    environ = {key: value for key, value in os.environ.items() if not key.startswith("WANDB_")}
+    runs = json.dumps([[1, 10.0, "finished"], [2, 30.0, "finished"], [3, 20.0, "finished"], [4, 0.0, "failed"]])
+    environment = {**environ, "HOME": str(folder), "PYTHONPATH": os.pathsep.join(sys.path)}
+    done = subprocess.run([sys.executable, "-c", TRACK, runs], cwd=folder, env=environment, timeout=120, check=False)
     assert done.returncode == 0
     return [str(next(folder.glob(f"run_{at}/wandb/offline-run-*"))) for at in range(4)]
 
 
 def test_an_offline_folder_is_read_as_it_was_written(offline):
-    (entry,) = read_all(offline[:1])
-    assert (entry.name, entry.source, entry.status, entry.seed) == (offline[0], "wandb", "finished", 1)
-    assert entry.config == {**CONFIG, "seed": 1}
-    assert entry.results == {"mean_return": 10.0, "mean": 10.0}
-    assert entry.curves["env_steps"].tolist() == [0, 100, 200]
-    assert entry.curves["episode_return_mean"].tolist()[1:] == [1000.0, 2000.0]
+    (run,) = read_runs(offline[:1])
+    assert (run.name, run.source, run.status, run.seed) == (offline[0], "wandb", "finished", 1)
+    assert run.config == {**CONFIG, "seed": 1}
+    assert run.results == {"mean_return": 10.0, "mean": 10.0}
+    assert run.curves["env_steps"].tolist() == [0, 100, 200]
+    assert run.curves["episode_return_mean"].tolist()[1:] == [1000.0, 2000.0]
 
 
 def test_recorded_results_are_compared_unpaired(offline, capsys):
     assert main(["compare", *offline[1:3], "--baseline", offline[0], "--gate", "--json"]) == 0
-    found = json.loads(capsys.readouterr().out)
-    (versus,) = found["comparisons"]
-    assert [run["score"] for run in found["groups"][1]["runs"]] == [30.0, 20.0]
-    assert found["episodes"] is None
-    assert versus["over_seeds"] is versus["over_episodes"] is None
-    assert versus["basis"] == "nothing"
-    assert versus["decision"] == "UNDECIDED"
-    assert "train at least 3 of each" in versus["sentence"]
-    assert "not paired" in found["notes"][0]
+    result = json.loads(capsys.readouterr().out)
+    (comparison,) = result["comparisons"]
+    assert [run["score"] for run in result["groups"][1]["runs"]] == [30.0, 20.0]
+    assert result["episodes"] is None
+    assert comparison["over_seeds"] is comparison["over_episodes"] is None
+    assert comparison["basis"] == "nothing"
+    assert comparison["decision"] == "UNDECIDED"
+    assert "train at least 3 of each" in comparison["sentence"]
+    assert "not paired" in result["notes"][0]
 
 
 def test_a_run_that_failed_is_refused(offline, capsys):
     assert main(["compare", offline[3]]) == 2
-    assert "failed, so what it would have reached is not known" in capsys.readouterr().err
+    assert "failed, so its final result is not known" in capsys.readouterr().err
 
 
-def test_a_metric_that_is_not_on_record_is_said(offline, capsys):
+def test_a_metric_that_was_not_recorded_is_an_error(offline, capsys):
     assert main(["compare", offline[0], "--metric", "success_rate"]) == 2
-    assert "has no result 'success_rate' on record (it has mean, mean_return)" in capsys.readouterr().err
+    assert "has no recorded result 'success_rate' (it has mean, mean_return)" in capsys.readouterr().err
 
 
-def test_a_file_that_is_cut_off_is_read_as_far_as_it_goes(offline, tmp_path):
+def test_a_truncated_file_is_read_up_to_its_end(offline, tmp_path):
     from pathlib import Path
 
     (file,) = Path(offline[0]).glob("run-*.wandb")
     content = file.read_bytes()
     (tmp_path / "run-x.wandb").write_bytes(content[: len(content) - 10])
-    (entry,) = read_all([str(tmp_path)])
-    assert entry.config["seed"] == 1
+    (run,) = read_runs([str(tmp_path)])
+    assert run.config["seed"] == 1
 
 
 @pytest.mark.parametrize("content", [b"", b"PK\x03\x04" * 100, b":W&B\x00\x00\x00" + b"\xff" * 100])
-def test_what_is_no_run_of_wandb_is_refused(tmp_path, content):
+def test_a_file_that_is_no_wandb_run_is_refused(tmp_path, content):
     (tmp_path / "run-x.wandb").write_bytes(content)
     with pytest.raises(InputError, match=r"run-x.wandb|has no env.name"):
-        read_all([str(tmp_path)])
+        read_runs([str(tmp_path)])
 
 
 def online(name, seed, mean, *, group="night", state="finished", lr=0.001):
@@ -101,11 +101,13 @@ def online(name, seed, mean, *, group="night", state="finished", lr=0.001):
 COMPARE = "import sys; from rl_eval.cli import main; sys.exit(main(['compare', *sys.argv[1:]]))"
 
 
-def compared(folder, server, *arguments):
+def run_compare(folder, server, *arguments):
     """In a process of its own, since W&B keeps its settings for the life of one."""
-    ours = {key: value for key, value in os.environ.items() if not key.startswith("WANDB_") and key.lower() != "netrc"}
+    environ = {
+        key: value for key, value in os.environ.items() if not key.startswith("WANDB_") and key.lower() != "netrc"
+    }
     key = {"WANDB_API_KEY": "0123456789" * 4, "WANDB_BASE_URL": server.url, "NO_PROXY": "127.0.0.1"}
-    environment = {**ours, **key, "HOME": str(folder), "PYTHONPATH": os.pathsep.join(sys.path)}
+    environment = {**environ, **key, "HOME": str(folder), "PYTHONPATH": os.pathsep.join(sys.path)}
     return subprocess.run(
         [sys.executable, "-c", COMPARE, *arguments],
         cwd=folder,
@@ -121,35 +123,35 @@ def test_a_group_of_a_project_is_compared(tmp_path):
     runs += [online(f"new{seed}", seed, 10.0 + seed, lr=0.1) for seed in (1, 2, 3)]
     runs += [online("other", 9, 0.0, group="day")]
     with WandbServer(runs=runs) as server:
-        done = compared(tmp_path, server, "wandb:team/project?group=night", "--gate", "--json")
+        done = run_compare(tmp_path, server, "wandb:team/project?group=night", "--gate", "--json")
     assert done.returncode == 1, done.stderr
-    found = json.loads(done.stdout)
-    assert [run["name"] for run in found["groups"][1]["runs"]] == [
+    result = json.loads(done.stdout)
+    assert [run["name"] for run in result["groups"][1]["runs"]] == [
         f"wandb:team/project/new{seed}" for seed in (1, 2, 3)
     ]
-    (versus,) = found["comparisons"]
-    assert (versus["basis"], versus["decision"], versus["over_runs"]["p_below"]) == ("runs", "WORSE", 0.05)
+    (comparison,) = result["comparisons"]
+    assert (comparison["basis"], comparison["decision"], comparison["over_runs"]["p_below"]) == ("runs", "WORSE", 0.05)
 
 
 @pytest.mark.verify
-def test_a_project_without_runs_is_said(tmp_path):
+def test_a_project_without_runs_is_an_error(tmp_path):
     with WandbServer() as server:
-        done = compared(tmp_path, server, "wandb:team/project")
+        done = run_compare(tmp_path, server, "wandb:team/project")
     assert done.returncode == 2
     assert "wandb:team/project has no run" in done.stderr
 
 
-def test_a_key_that_is_refused_is_said(tmp_path):
+def test_a_refused_key_is_an_error(tmp_path):
     with WandbServer(refuse=401) as server:
-        done = compared(tmp_path, server, "wandb:team/project")
+        done = run_compare(tmp_path, server, "wandb:team/project")
     assert done.returncode == 2
     assert done.stderr.count("error:") == 1
     assert "check the name, the network and `wandb login`" in done.stderr
 
 
-def test_what_names_a_project():
-    assert parse("wandb:team/project") == ("team", "project", None)
-    assert parse("wandb:team/project?group=a%20b%26c") == ("team", "project", "a b&c")
+def test_project_names():
+    assert parse_project("wandb:team/project") == ("team", "project", None)
+    assert parse_project("wandb:team/project?group=a%20b%26c") == ("team", "project", "a b&c")
     for wrong in ("wandb:", "wandb:a/b/c", "wandb:a/b?group=", "wandb:a/b?group=x&group=y", "wandb:a/b#c"):
         with pytest.raises(InputError, match="write wandb:entity/project"):
-            parse(wrong)
+            parse_project(wrong)

@@ -1,0 +1,86 @@
+"""Read the runs that a person names: run directories, sweeps, W&B projects and offline W&B folders."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+
+from rl_eval.compare.compared_run import ComparedRun, finite_numbers, flat_config
+from rl_eval.errors import InputError
+from rl_eval.run import is_sweep, read_metrics, read_run, sweep_jobs
+
+MAX_RUNS = 512
+_MAX_CONFIG_BYTES = 1 << 20
+_MAX_METRICS_BYTES = 128 << 20
+
+
+def read_runs(names: Iterable[str]) -> list[ComparedRun]:
+    """Every run that is named, in order and without duplicates.
+
+    Raises:
+        InputError: one does not exist or is damaged, or there are too many.
+    """
+    runs: dict[str, ComparedRun] = {}
+    for run in itertools.chain.from_iterable(map(_read, names)):
+        runs.setdefault(_identity(run), run)
+        if len(runs) > MAX_RUNS:
+            raise InputError(f"more than {MAX_RUNS} runs are named, and no page could show them: name fewer")
+    return list(runs.values())
+
+
+def _identity(run: ComparedRun) -> str:
+    return str(run.directory.path.resolve()) if run.directory else f"{run.source}:{run.name}"
+
+
+def _read(name: str) -> Iterable[ComparedRun]:
+    if name.startswith("wandb:"):
+        from rl_eval.compare.wandb_project import read_project
+
+        return read_project(name)
+    path = Path(name)
+    if is_sweep(path):
+        return [read_directory(directory) for directory in sweep_jobs(path)[: MAX_RUNS + 1]]
+    files = [] if (path / "run.json").exists() or not path.is_dir() else sorted(path.glob("run-*.wandb"))
+    if files:
+        from rl_eval.compare.wandb_offline import read_offline
+
+        return [read_offline(file, name) for file in files]
+    return [read_directory(path)]
+
+
+def read_directory(path: Path) -> ComparedRun:
+    """A run directory of train.py. Nothing in it is executed.
+
+    Raises:
+        InputError: it is not a run directory, or it is damaged.
+    """
+    _check_size(path / "config.yaml", _MAX_CONFIG_BYTES)
+    try:
+        run = read_run(path)
+        config = flat_config(run.config, str(path / "config.yaml"))
+        if "env.backend" in config and run.info.get("backend") in ("gymnasium", "envpool"):
+            config["env.backend"] = run.info["backend"]  # the backend that `auto` chose
+    except RecursionError as error:
+        raise InputError(f"{path / 'config.yaml'} is nested too deeply: it is not a config of ours") from error
+    results = finite_numbers(run.info.get("results"))
+    return ComparedRun(str(path), "run", config, str(run.info["status"]), results, _curves(path), run)
+
+
+def _curves(path: Path) -> dict[str, np.ndarray]:
+    file = path / "metrics.csv"
+    if not file.is_file():
+        return {}
+    _check_size(file, _MAX_METRICS_BYTES)
+    return read_metrics(file)
+
+
+def _check_size(file: Path, max_bytes: int) -> None:
+    try:
+        size = file.stat().st_size
+    except OSError:
+        return  # the reader reports a missing file
+    if size > max_bytes:
+        raise InputError(f"{file} is larger than {max_bytes >> 20} MiB, so it is not a file of ours")
