@@ -156,7 +156,7 @@ def verify(
     found = read_run(run)
     steps = [found.info.get("env_steps")] if found.finished else [int(p.name[5:]) for p in found.snapshots()[-1:]]
     total = steps[0] if steps and isinstance(steps[0], int) else None
-    with terminal.Progress(total, f"replay of {run.name}") as progress:
+    with terminal.ProgressLine(total, f"replay of {run.name}") as progress:
         told = compare(run, trust=trust, on_step=lambda env_steps, *_: progress.update(env_steps))
     for finding in told.findings:
         typer.echo(
@@ -222,7 +222,7 @@ def compare(
     from rl_eval.compare.command import show_comparison
     from rl_eval.gates import ledger
 
-    with terminal.Progress(None, "comparing") as progress:
+    with terminal.ProgressLine(None, "comparing") as progress:
         result = compare_runs(
             runs,
             baseline or (),

@@ -88,7 +88,7 @@ def _learn(config: configs.RunConfig, directory: Path, sweep: Path | None, suite
         label = f"{config.agent.name} on {config.env.name}, seed {config.seed}"
         points = runs.steps_in(directory / "resume") if resume else []
         start = int(points[-1].name[5:]) if points else 0
-        with terminal.Progress(config.total_steps, label, start=start) as progress:
+        with terminal.ProgressLine(config.total_steps, label, start=start) as progress:
 
             def on_step(env_steps: int, episode_return_mean: float, score: float) -> None:
                 progress.update(env_steps, episode_return_mean=episode_return_mean, select_score=score)
@@ -174,7 +174,7 @@ def _judge(trained: runs.Run, suites: Path) -> list[dict[str, Any]]:
         return []
     # what it names was typed by the person who trained it just now
     trust = envs.needs_trust(envs.validate(trained.config["env"])) is not None
-    with terminal.Progress(None, "judging") as progress:
+    with terminal.ProgressLine(None, "judging") as progress:
         verdicts = [judge_one_run(suite, trained, trust=trust, on_episodes=progress.episodes) for suite in found]
     # A sweep that keeps its best run has looked at the gate as often as it has runs.
     verdicts = [consult(ledger.DEFAULT, Selection((trained,)), verdict) for verdict in verdicts]

@@ -22,7 +22,7 @@ from rl_eval.formatting import number
 from rl_eval.policy import Policy, Spaces, names_policy, scores
 from rl_eval.policy import load as load_policy
 from rl_eval.run import find_runs, read_run, write_text
-from rl_eval.terminal import cell, console_for, headed, new_table
+from rl_eval.terminal import cell, console_for, labelled_line, new_table
 
 OUTPUTS = Path("outputs")
 FALLBACK = "baseline:failure_rate"
@@ -71,12 +71,12 @@ def prioritise(
         raise InputError(f"{out} cannot be written ({error.strerror}): name another file with --out") from error
     console = console_for()
     for head, text in _before(spec, why):
-        console.print(headed(f"{head:<11}", text, console.options, "bold"), soft_wrap=True)
+        console.print(labelled_line(f"{head:<11}", text, console.options, "bold"), soft_wrap=True)
     console.print()
     _print_table(console, found.project, coming, ordered, show, budget)
     console.print()
     for head, text in _after(found, coming, ordered, budget, out):
-        console.print(headed(f"{head:<11}", text, console.options, "bold"), soft_wrap=True)
+        console.print(labelled_line(f"{head:<11}", text, console.options, "bold"), soft_wrap=True)
 
 
 def _budget(budget: str | None) -> float:

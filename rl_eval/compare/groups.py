@@ -12,10 +12,10 @@ from pydantic import ValidationError
 
 from rl_eval import envs
 from rl_eval.compare.compared_run import ComparedRun, flat_config
+from rl_eval.dotted_keys import differing_keys
 from rl_eval.envs.base import EnvConfig
 from rl_eval.errors import InputError
 from rl_eval.metrics import Metric, lookup
-from rl_eval.terminal import differing_keys
 
 # Settings that change neither what is learned nor how: names, paths, and the number of worker processes.
 _INCIDENTAL = re.compile(r"seed|name|resume|(tracker|hydra)(\..*)?|env\.(path|workers)")

@@ -15,7 +15,7 @@ from rl_eval.compare.comparison import Comparison
 from rl_eval.compare.permutation import MeanDifference
 from rl_eval.evidence import Interval
 from rl_eval.formatting import number
-from rl_eval.terminal import cell, console_for, headed, new_table
+from rl_eval.terminal import cell, console_for, labelled_line, new_table
 
 OUTCOME_STYLES = {"WORSE": "bold red", "BETTER": "bold green", "UNDECIDED": "bold yellow"}
 MAX_SETTINGS = 40  # rows; --json has all of them
@@ -33,11 +33,12 @@ def print_comparison(result: Comparison, *, gate: bool = False, console: Console
         console.print()
     for index, comparison in enumerate(result.comparisons):
         style = OUTCOME_STYLES[comparison.decision]
-        console.print(headed(comparison.decision, result.sentence(index), console.options, style), soft_wrap=True)
+        line = labelled_line(comparison.decision, result.sentence(index), console.options, style)
+        console.print(line, soft_wrap=True)
     for note in result.notes:
         console.print(cell(f"note: {note}", console.options, "dim"), soft_wrap=True)
     if gate:
-        console.print(headed("gate:", gate_sentence(result), console.options, "bold"), soft_wrap=True)
+        console.print(labelled_line("gate:", gate_sentence(result), console.options, "bold"), soft_wrap=True)
 
 
 def gate_sentence(result: Comparison) -> str:

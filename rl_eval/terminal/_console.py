@@ -1,4 +1,4 @@
-"""Consoles, table cells and lines that are safe on any stream."""
+"""Consoles, table cells and lines that can be printed to any stream."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from rich.text import Text
 # A pipe or a file has no width; wide enough for every column, narrow enough to read.
 PIPE_WIDTH = 120
 
-# A rule below the header and nothing else, so a table in a log can be read, copied and cut into columns.
+# Only a rule below the header, so that a table in a log can be read, copied and split into columns.
 _HEAD_RULE = box.Box("    \n    \n -- \n    \n    \n    \n    \n    \n", ascii=True)
 
 _ASCII = str.maketrans({"≥": ">=", "≤": "<=", "…": "...", "±": "+-", "━": "#", "─": "-", "·": "-"})
 
 
 def console_for(stream: IO[str] | None = None, *, stderr: bool = False) -> Console:
-    """A console on a stream, by default stdout or stderr as they are now.
+    """A console on a stream; the default is the current stdout or stderr.
 
     Rich itself honours NO_COLOR, FORCE_COLOR and TERM=dumb.
     """
@@ -31,38 +31,38 @@ def console_for(stream: IO[str] | None = None, *, stderr: bool = False) -> Conso
 
 
 def is_terminal(stream: Any) -> bool:
-    """Whether a person looks at the stream and its cursor can be moved."""
+    """Whether the stream is a terminal whose cursor can be moved."""
     try:
         return bool(stream.isatty()) and os.environ.get("TERM", "").lower() not in ("dumb", "unknown")
     except (AttributeError, ValueError):
         return False
 
 
-def plain(value: object, *, ascii_only: bool) -> str:
+def printable(value: object, *, ascii_only: bool) -> str:
     """One line of printable characters that the stream can encode; terminal escapes become `?`."""
-    words = " ".join(str(value).split())
-    shown = "".join(c if c.isprintable() else "?" for c in words)
-    # Lone surrogates, as in undecodable file names, can be printed nowhere.
-    shown = shown.encode("utf-8", "replace").decode("utf-8")
-    return shown.translate(_ASCII).encode("ascii", "backslashreplace").decode() if ascii_only else shown
+    line = " ".join(str(value).split())
+    text = "".join(c if c.isprintable() else "?" for c in line)
+    # Lone surrogates, as in undecodable file names, cannot be printed.
+    text = text.encode("utf-8", "replace").decode("utf-8")
+    return text.translate(_ASCII).encode("ascii", "backslashreplace").decode() if ascii_only else text
 
 
 def cell(value: object, options: ConsoleOptions, style: str = "") -> Text:
-    """Text for a table: never markup, folded rather than cut."""
-    return Text(plain(value, ascii_only=options.ascii_only), style=style, overflow="fold")
+    """Text for a table; it is never markup, and long text is wrapped, not cut."""
+    return Text(printable(value, ascii_only=options.ascii_only), style=style, overflow="fold")
 
 
-def headed(head: str, rest: object, options: ConsoleOptions, style: str) -> Text:
-    """A line that begins with a word in colour."""
-    return Text.assemble((head, style), " ", plain(rest, ascii_only=options.ascii_only))
+def labelled_line(label: str, rest: object, options: ConsoleOptions, style: str) -> Text:
+    """A line that begins with a styled label."""
+    return Text.assemble((label, style), " ", printable(rest, ascii_only=options.ascii_only))
 
 
 def new_table() -> Table:
-    """A table with nothing but a rule below its header."""
+    """A table with only a rule below its header."""
     return Table(box=_HEAD_RULE, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0), header_style="bold")
 
 
 def print_error(message: object, *, stream: IO[str] | None = None) -> None:
     """`error: <one sentence>` on stderr."""
     console = console_for(stream, stderr=True)
-    console.print(headed("error:", message, console.options, "bold red"), soft_wrap=True)
+    console.print(labelled_line("error:", message, console.options, "bold red"), soft_wrap=True)

@@ -1,4 +1,4 @@
-"""The progress line of long work: one line that moves on a terminal, a plain line now and then elsewhere."""
+"""The progress of long work: one line that is redrawn on a terminal, a new line now and then elsewhere."""
 
 from __future__ import annotations
 
@@ -15,28 +15,28 @@ from rich.live import Live
 from rich.text import Text
 
 from rl_eval.formatting import clock, compact, number
-from rl_eval.terminal._console import console_for, is_terminal, plain
+from rl_eval.terminal._console import console_for, is_terminal, printable
 
 REFRESH = 0.25  # seconds between two drawings on a terminal
-PLAIN_EVERY = 10.0  # seconds between two plain lines
-RATE_WINDOW = 15.0  # seconds of the past that the rate speaks of
-MIN_SPAN = 0.1  # seconds below which a rate is noise
+PLAIN_EVERY = 10.0  # seconds between two lines elsewhere
+RATE_WINDOW = 15.0  # seconds that the rate is measured over
+MIN_RATE_SPAN = 0.1  # seconds; a rate over less is noise
 MIN_BAR, MAX_BAR = 10, 40  # columns
 
 
-class Progress:
-    """Says how far the work is, how fast it goes and when it will end; drawn only from `update` and `episodes`.
+class ProgressLine:
+    """Shows how far the work is, how fast it goes and when it will end. Drawn only by `update` and `episodes`.
 
-        with Progress(200_000, "ppo on threat") as progress:
+        with ProgressLine(200_000, "ppo on threat") as progress:
             progress.update(4_096, episode_return_mean=12.5)
 
     Args:
-        total: env steps in all, or None for work that counts episodes only.
-        label: what is going on.
-        start: env steps already taken, by the run that is resumed.
+        total: all env steps, or None for work that counts only episodes.
+        label: names the work.
+        start: env steps of a resumed run so far.
         stream: stderr by default.
-        live: whether to move the cursor; by default where the stream is a terminal and this is no child
-            process: parallel jobs share a terminal, and would overwrite each other's line.
+        live: whether to move the cursor; the default is yes where the stream is a terminal and this is no child
+            process (parallel jobs share a terminal, and would overwrite each other's line).
         clock: seconds, monotonic.
     """
 
@@ -51,26 +51,26 @@ class Progress:
         clock: Callable[[], float] = time.monotonic,
     ):
         self._console = console_for(stream, stderr=True)
-        alone = multiprocessing.parent_process() is None
-        self._live_wanted = alone and is_terminal(self._console.file) if live is None else live
+        main_process = multiprocessing.parent_process() is None
+        self._redraw = main_process and is_terminal(self._console.file) if live is None else live
         self._live: Live | None = None
         self._clock, self._label = clock, label
-        self._began = self._drawn = clock()
-        self._lines = 0
+        self._started = self._last_drawn = clock()
+        self._drawings = 0
         self._unit = "env steps"
         self._note = ""
         self._return: float | None = None
-        self._select: float | None = None
+        self._score: float | None = None
         self._restart(total, start)
 
-    def __enter__(self) -> Progress:
-        self._began = self._clock()
-        self._restart(self._total, self._first)
-        if self._live_wanted:
+    def __enter__(self) -> ProgressLine:
+        self._started = self._clock()
+        self._restart(self._total, self._first_done)
+        if self._redraw:
             self._live = Live(
                 console=self._console,
                 auto_refresh=False,
-                # Results that go to a file must not end up on the terminal, nor a test's stderr in its stream.
+                # Results that go to a file must not appear on the terminal, nor a test's stderr in its stream.
                 redirect_stdout=self._console.file is sys.stderr and is_terminal(sys.stdout),
                 redirect_stderr=self._console.file is sys.stderr,
             )
@@ -81,7 +81,7 @@ class Progress:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         end = "done" if kind is None else "interrupted" if issubclass(kind, KeyboardInterrupt) else "stopped"
-        line = self._line(end=f"{end} in {clock(self._clock() - self._began)}")
+        line = self._line(end=f"{end} in {clock(self._clock() - self._started)}")
         if self._live is not None:
             self._live.update(line, refresh=True)
             self._live.stop()
@@ -97,58 +97,58 @@ class Progress:
         select_score: float | None = None,
         note: str = "",
     ) -> None:
-        """Training has taken `env_steps` in all; cheap enough for every iteration."""
-        self._return, self._select, self._note = episode_return_mean, select_score, note
+        """Training has taken `env_steps` so far. Cheap enough for every iteration."""
+        self._return, self._score, self._note = episode_return_mean, select_score, note
         self._advance(env_steps)
 
     def episodes(self, done: int, total: int, *, label: str | None = None) -> None:
         """Judging has played `done` of `total` episodes."""
         if self._unit != "episodes" or total != self._total or done < self._done or label not in (None, self._label):
             self._unit, self._label = "episodes", label or self._label
-            self._return = self._select = None
+            self._return = self._score = None
             self._note = ""
             self._restart(total, 0)
         self._advance(done)
 
     def _restart(self, total: int | None, done: int) -> None:
-        self._phase_began = self._clock()
-        self._total, self._done, self._first = total, done, done
-        self._past: deque[tuple[float, int]] = deque([(self._clock(), done)])
+        self._phase_started = self._clock()
+        self._total, self._done, self._first_done = total, done, done
+        self._recent: deque[tuple[float, int]] = deque([(self._clock(), done)])
 
     def _advance(self, done: int) -> None:
         now = self._clock()
         self._done = done
-        self._past.append((now, done))
-        # Keep one point from before the window, so the rate always spans it.
-        while len(self._past) > 2 and now - self._past[1][0] >= RATE_WINDOW:
-            self._past.popleft()
+        self._recent.append((now, done))
+        # Keep one point from before the window, so that the rate always spans it.
+        while len(self._recent) > 2 and now - self._recent[1][0] >= RATE_WINDOW:
+            self._recent.popleft()
         if self._live is not None:
-            if now - self._drawn >= REFRESH or not self._lines:
+            if now - self._last_drawn >= REFRESH or not self._drawings:
                 self._live.update(self._line(), refresh=True)
-                self._drawn, self._lines = now, self._lines + 1
-        elif now - self._drawn >= PLAIN_EVERY or not self._lines:
+                self._last_drawn, self._drawings = now, self._drawings + 1
+        elif now - self._last_drawn >= PLAIN_EVERY or not self._drawings:
             self._console.print(self._line(), soft_wrap=True)
-            self._drawn, self._lines = now, self._lines + 1
+            self._last_drawn, self._drawings = now, self._drawings + 1
 
-    def _rate(self, whole: bool) -> float:
-        """Units a second, lately or from the beginning; NaN before there is one."""
-        then, before = (self._phase_began, self._first) if whole else self._past[0]
-        now, done = self._past[-1]
-        return (done - before) / (now - then) if now - then >= MIN_SPAN else math.nan
+    def _rate(self, overall: bool) -> float:
+        """Units per second, recently or overall; NaN before there is a rate."""
+        then, before = (self._phase_started, self._first_done) if overall else self._recent[0]
+        now, done = self._recent[-1]
+        return (done - before) / (now - then) if now - then >= MIN_RATE_SPAN else math.nan
 
     def _parts(self, end: str) -> dict[str, str]:
-        """What there is to say, in order."""
+        """The parts of the line, in order."""
         parts = {}
-        rate, unit = self._rate(whole=bool(end)), self._unit.removeprefix("env ")
+        rate, unit = self._rate(overall=bool(end)), self._unit.removeprefix("env ")
         if self._total or self._done:
             count = "{:,}".format if self._live is None else compact
             of_total = f"/{count(self._total)}" if self._total and not (end and self._done >= self._total) else ""
-            # A line that moves has little room, and the speed beside it names the unit.
-            named = f" {self._unit}" if self._live is None or end or not rate > 0 else ""
-            parts["done"] = f"{count(self._done)}{of_total}{named}"
+            # A redrawn line is short, and its speed names the unit.
+            unit_text = f" {self._unit}" if self._live is None or end or not rate > 0 else ""
+            parts["done"] = f"{count(self._done)}{of_total}{unit_text}"
         if rate > 0:
             parts["speed"] = f"{number(rate, 2)} {unit}/s"
-        for name, value in (("return", self._return), ("select", self._select)):
+        for name, value in (("return", self._return), ("validation", self._score)):
             if value is not None and not math.isnan(value):
                 parts[name] = f"{name} {number(float(value))}"
         if end:
@@ -161,24 +161,24 @@ class Progress:
 
     def _line(self, end: str = "") -> Text:
         ascii_only = self._console.options.ascii_only
-        label = plain(self._label, ascii_only=ascii_only)
-        parts = {name: plain(part, ascii_only=ascii_only) for name, part in self._parts(end).items()}
-        everything = len(parts)
+        label = printable(self._label, ascii_only=ascii_only)
+        parts = {part: printable(text, ascii_only=ascii_only) for part, text in self._parts(end).items()}
+        all_parts = len(parts)
         if self._live is None:
             return Text(f"{label}: {', '.join(parts.values())}")
-        # One column stays free, since some terminals wrap at the last.
+        # One column stays free, since some terminals wrap at the last one.
         width = self._console.width - 1 - len(label)
-        for least in ("note", "select", "speed", "return", "eta"):
+        for name in ("note", "validation", "speed", "return", "eta"):
             if sum(2 + len(part) for part in parts.values()) <= width:
                 break
-            parts.pop(least, None)
+            parts.pop(name, None)
         line = Text(no_wrap=True, overflow="crop", end="")
         line.append(label, "bold")
-        room = min(width - sum(2 + len(part) for part in parts.values()) - 2, MAX_BAR)
-        if room >= MIN_BAR and self._total and not end and len(parts) == everything:
-            full = round(room * min(max(self._done / self._total, 0.0), 1.0))
-            line.append("  ").append(plain("━" * full, ascii_only=ascii_only), "green")
-            line.append(plain("─" * (room - full), ascii_only=ascii_only), "dim")
+        bar = min(width - sum(2 + len(part) for part in parts.values()) - 2, MAX_BAR)
+        if bar >= MIN_BAR and self._total and not end and len(parts) == all_parts:
+            full = round(bar * min(max(self._done / self._total, 0.0), 1.0))
+            line.append("  ").append(printable("━" * full, ascii_only=ascii_only), "green")
+            line.append(printable("─" * (bar - full), ascii_only=ascii_only), "dim")
         line.append("".join("  " + part for part in parts.values()))
         line.truncate(self._console.width - 1, overflow="crop")
         return line

@@ -1,4 +1,4 @@
-"""The closing table of criteria."""
+"""The table of criteria, and the sentences below it."""
 
 from __future__ import annotations
 
@@ -11,27 +11,27 @@ from rich.measure import Measurement
 from rich.table import Table
 
 from rl_eval.formatting import COMPARISON_SIGNS, compact, decision_text, number
-from rl_eval.terminal._console import cell, console_for, headed, new_table
+from rl_eval.terminal._console import cell, console_for, labelled_line, new_table
 
-# The standard colours follow the person's palette, so they survive light and dark; the word stands alone.
-STYLES = {
+# The standard colours follow the palette of the terminal, light or dark. The word is clear without its colour.
+DECISION_STYLES = {
     "PASS": "bold green",
     "FAIL": "bold red",
     "ERROR": "bold red",
     "INCONCLUSIVE": "bold yellow",
     "NEEDS_RUNS": "bold yellow",
 }
-COUNTED = (
+COUNT_TEXTS = (
     ("FAIL", "fails", "fail"),
     ("ERROR", "could not be judged", "could not be judged"),
     ("INCONCLUSIVE", "is inconclusive", "are inconclusive"),
     ("NEEDS_RUNS", "needs more runs", "need more runs"),
 )
-METRIC_FROM_WIDTH = 100  # columns; below, the metric's name is left to the report
+MIN_WIDTH_WITH_METRIC = 100  # columns; a narrower table leaves out the metric's name
 
 
-class _Criteria:
-    """Knows the stream only when it is printed: symbols and columns depend on it."""
+class _CriteriaTable:
+    """Built when it is printed, since symbols and columns depend on the stream."""
 
     def __init__(self, rows: Sequence[Mapping[str, Any]]):
         self._rows = rows
@@ -39,11 +39,12 @@ class _Criteria:
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[RenderableType]:
         table = self._table(options, with_interval=any(row.get("interval") for row in self._rows))
         if Measurement.get(console, options.update(max_width=10_000), table).maximum > options.max_width:
-            table = self._table(options, with_interval=False)  # names that break are worse: sentences have it too
+            # wrapped names would be worse, and the sentences have the interval too
+            table = self._table(options, with_interval=False)
         yield table
 
     def _table(self, options: ConsoleOptions, *, with_interval: bool) -> Table:
-        with_metric = options.max_width >= METRIC_FROM_WIDTH
+        with_metric = options.max_width >= MIN_WIDTH_WITH_METRIC
         table = new_table()
         for name in ("suite", "criterion", *(["metric"] if with_metric else [])):
             table.add_column(name, overflow="fold")
@@ -61,13 +62,13 @@ class _Criteria:
             numbers = [number(estimate, distinct_from=threshold), *interval, bar, units]
             table.add_row(
                 *(cell(value, options) for value in (*names, *numbers)),
-                cell(decision_text(decision), options, STYLES.get(decision, "bold")),
+                cell(decision_text(decision), options, DECISION_STYLES.get(decision, "bold")),
             )
         return table
 
 
 def _interval(interval: Sequence[float | None] | None) -> str:
-    """`0.81..0.95`; `?` for an end of which nothing is known."""
+    """`0.81..0.95`; `?` for an unknown end."""
     if not interval:
         return ""
     low, high = ("?" if end is None else number(end, 3) for end in interval)
@@ -75,27 +76,27 @@ def _interval(interval: Sequence[float | None] | None) -> str:
 
 
 def _units(units: int | None, most: int | None, *, narrow: bool) -> str:
-    """`57/400` where not all were needed."""
+    """`57/400` where not all units were used."""
     if units is None or most is None or units == most:
         return number(units)
     return f"{compact(units)}/{compact(most)}" if narrow else f"{units:,}/{most:,}"
 
 
 def criteria_table(verdict_rows: Sequence[Mapping[str, Any]]) -> RenderableType:
-    """One row a criterion: names, estimate, interval, threshold, units, decision; the metric too, where there is room.
+    """One row per criterion: names, estimate, interval, threshold, units and decision; the metric too if there is room.
 
     Args:
-        verdict_rows: each with `suite`, `criterion`, `metric`, `estimate`, `direction` (`at_least`,
+        verdict_rows: mappings with `suite`, `criterion`, `metric`, `estimate`, `direction` (`at_least`,
             `at_most`, `better_than`), `threshold`, `units`, `decision`, `detail`, and `interval` (two numbers)
             and `units_max` where there are any; numbers may be None.
     """
-    return _Criteria(list(verdict_rows))
+    return _CriteriaTable(list(verdict_rows))
 
 
 def print_verdict(
     verdict_rows: Sequence[Mapping[str, Any]], *, stream: IO[str] | None = None, console: Console | None = None
 ) -> None:
-    """The table, what the evidence says and what does not pass, the commands that decide the rest, and the count."""
+    """Print the table, a sentence for each criterion that needs one, the commands that decide the rest, and a count."""
     console = console or console_for(stream)
     rows = list(verdict_rows)
     if not rows:
@@ -109,32 +110,33 @@ def print_verdict(
         if row["decision"] == "NEEDS_RUNS":
             commands.setdefault(str(row.get("detail") or ""), []).append(f"{row['suite']}/{row['criterion']}")
     for command, names in commands.items():
-        which = ", ".join(names) + (", decided by:" if command else "")
-        console.print(headed("NEEDS RUNS", which, console.options, STYLES["NEEDS_RUNS"]), soft_wrap=True)
+        criteria = ", ".join(names) + (", decided by:" if command else "")
+        style = DECISION_STYLES["NEEDS_RUNS"]
+        console.print(labelled_line("NEEDS RUNS", criteria, console.options, style), soft_wrap=True)
         if command:
-            # On a line of its own and never wrapped, to be copied.
-            console.print(headed(" ", command, console.options, ""), soft_wrap=True)
+            # On its own line and never wrapped, so that it can be copied.
+            console.print(labelled_line(" ", command, console.options, ""), soft_wrap=True)
     console.print(_count(rows), soft_wrap=True)
 
 
 def print_sentences(verdict_rows: Sequence[Mapping[str, Any]], console: Console) -> None:
-    """A line for each criterion that does not pass, and for those that evidence let pass: how much it took."""
+    """Print a line for each criterion that does not pass, and for those that pass by evidence: how much it took."""
     for row in verdict_rows:
         decision = str(row["decision"])
-        rests_on_evidence = row.get("by") == "evidence" and row.get("detail")
-        if decision == "NEEDS_RUNS" or (decision == "PASS" and not rests_on_evidence):
+        passed_by_evidence = row.get("by") == "evidence" and row.get("detail")
+        if decision == "NEEDS_RUNS" or (decision == "PASS" and not passed_by_evidence):
             continue
-        because = f"{row['suite']}/{row['criterion']}" + (f": {row['detail']}" if row.get("detail") else "")
-        line = headed(decision_text(decision), because, console.options, STYLES.get(decision, "bold"))
+        sentence = f"{row['suite']}/{row['criterion']}" + (f": {row['detail']}" if row.get("detail") else "")
+        line = labelled_line(decision_text(decision), sentence, console.options, DECISION_STYLES.get(decision, "bold"))
         console.print(line, soft_wrap=True)
 
 
 def _count(rows: Sequence[Mapping[str, Any]]) -> str:
     counts = Counter(str(row["decision"]) for row in rows)
-    said = [
+    texts = [
         f"{counts[decision]} {one if counts[decision] == 1 else many}"
-        for decision, one, many in COUNTED
+        for decision, one, many in COUNT_TEXTS
         if counts[decision]
     ]
     passing = f"{counts['PASS']} of {len(rows)} criteria {'passes' if counts['PASS'] == 1 else 'pass'}"
-    return passing + (f"; {', '.join(said)}" if said else "")
+    return passing + (f"; {', '.join(texts)}" if texts else "")

@@ -15,7 +15,7 @@ from typing import Any
 from rl_eval.tracking import _tensorboard, _wandb
 from rl_eval.tracking._background import InBackground, Tracker
 from rl_eval.tracking._config import NoTracker, TensorBoardTracker, TrackerConfig, WandbTracker
-from rl_eval.tracking._names import flatten, verdict_summary
+from rl_eval.tracking._names import verdict_summary
 from rl_eval.tracking._none import Nowhere
 from rl_eval.tracking._plots import confusion_plot, evidence_plots
 
@@ -28,7 +28,6 @@ __all__ = [
     "check_tracker",
     "confusion_plot",
     "evidence_plots",
-    "flatten",
     "open_tracker",
     "verdict_summary",
 ]

@@ -1,23 +1,9 @@
-"""One name for one number, whichever tracker shows it."""
+"""The names of a verdict's numbers in a tracker."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from typing import Any
-
-
-def flatten(values: Mapping[str, Any], separator: str = ".") -> dict[str, Any]:
-    """`{"agent": {"gamma": .99}}` as `{"agent.gamma": .99}`; lists stay whole, an empty mapping leaves nothing.
-
-    Dotted keys are what a person types to Hydra, and what W&B's parallel coordinates can draw.
-    """
-    flat: dict[str, Any] = {}
-    for key, value in values.items():
-        if isinstance(value, Mapping):
-            flat.update({f"{key}{separator}{below}": v for below, v in flatten(value, separator).items()})
-        else:
-            flat[str(key)] = value
-    return flat
 
 
 def verdict_summary(rows: Iterable[Mapping[str, Any]]) -> dict[str, Any]:

@@ -8,8 +8,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from rl_eval.dotted_keys import flatten
 from rl_eval.errors import InputError
-from rl_eval.tracking._names import flatten
 from rl_eval.tracking._plots import Plot
 
 

@@ -12,10 +12,10 @@ from typing import Any
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
+from rl_eval.dotted_keys import flatten
 from rl_eval.errors import InputError
 from rl_eval.tracking._background import say
 from rl_eval.tracking._config import WandbTracker
-from rl_eval.tracking._names import flatten
 from rl_eval.tracking._plots import Lines, Plot
 
 DEFAULT_PROJECT = "rl_eval"

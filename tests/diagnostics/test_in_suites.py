@@ -87,7 +87,7 @@ def test_the_terminal_shows_the_override_on_a_line_of_its_own():
     lines = [line.rstrip() for line in stream.getvalue().splitlines()]
     assert lines[0] == "PROBLEM title [a]"
     assert "  try: agent.gamma=0" in lines
-    assert lines[-2:] == ["not looked at: x is not there", "1 problem, 1 note"]
+    assert lines[-2:] == ["not examined: x is not there", "1 problem, 1 note"]
     stream = io.StringIO()
     print_findings([], stream=stream)
     assert stream.getvalue().strip() == "nothing found"

@@ -11,7 +11,6 @@ from rl_eval.tracking import (
     TrackerConfig,
     WandbTracker,
     check_tracker,
-    flatten,
     open_tracker,
     verdict_summary,
 )
@@ -65,11 +64,6 @@ def test_none_leaves_nothing_behind(tmp_path):
     tracker.summary({"a": 1})
     tracker.close("finished")
     assert list(tmp_path.iterdir()) == []
-
-
-def test_flatten_uses_the_keys_that_hydra_takes():
-    config = {"lr": None, "agent": {"gamma": 0.99, "network": {"widths": [64, 64]}}, "env": {"kwargs": {}}}
-    assert flatten(config) == {"lr": None, "agent.gamma": 0.99, "agent.network.widths": [64, 64]}
 
 
 def test_verdict_summary_names_each_criterion():

@@ -1,0 +1,169 @@
+"""The progress line, on a terminal and elsewhere."""
+
+import math
+import re
+
+import pytest
+
+from rl_eval.terminal import ProgressLine
+from tests.terminal.streams import ESCAPE, Stream
+
+
+class Clock:
+    def __init__(self):
+        self.now = 1000.0
+
+    def __call__(self):
+        return self.now
+
+
+def lines_of(stream):
+    return [line for line in ESCAPE.sub("", stream.getvalue()).replace("\r", "\n").splitlines() if line]
+
+
+def test_a_pipe_gets_the_first_line_one_each_ten_seconds_and_the_last():
+    stream, clock = Stream(), Clock()
+    with ProgressLine(200_000, "ppo on threat", stream=stream, clock=clock) as progress:
+        for second in range(41):
+            clock.now = 1000.0 + second
+            progress.update(second * 5000, episode_return_mean=math.nan if second < 5 else second)
+    lines = lines_of(stream)
+    assert lines == [
+        "ppo on threat: 0/200,000 env steps",
+        "ppo on threat: 50,000/200,000 env steps, 5,000 steps/s, return 10, ETA 0:30",
+        "ppo on threat: 100,000/200,000 env steps, 5,000 steps/s, return 20, ETA 0:20",
+        "ppo on threat: 150,000/200,000 env steps, 5,000 steps/s, return 30, ETA 0:10",
+        "ppo on threat: 200,000/200,000 env steps, 5,000 steps/s, return 40, ETA 0:00",
+        "ppo on threat: 200,000 env steps, 5,000 steps/s, return 40, done in 0:40",
+    ]
+    assert "\x1b" not in stream.getvalue()
+
+
+@pytest.mark.parametrize("term", ["dumb", "unknown"])
+def test_a_dumb_terminal_is_treated_as_a_pipe(monkeypatch, term):
+    monkeypatch.setenv("TERM", term)
+    stream = Stream(terminal=True)
+    with ProgressLine(100, "x", stream=stream, clock=Clock()) as progress:
+        progress.update(50)
+    assert "\x1b" not in stream.getvalue()
+    assert len(lines_of(stream)) == 2
+
+
+@pytest.mark.parametrize("width", [40, 80, 120])
+@pytest.mark.parametrize("encoding", ["utf-8", "ascii"])
+def test_on_a_terminal_it_is_one_line_that_fits(monkeypatch, width, encoding):
+    monkeypatch.setenv("COLUMNS", str(width))
+    stream, clock = Stream(terminal=True, encoding=encoding), Clock()
+    with ProgressLine(2_000_000, "ppo on [threat]", stream=stream, clock=clock) as progress:
+        for second in range(100):
+            clock.now += 1
+            progress.update(second * 9812, episode_return_mean=-187.345, select_score=0.912, note="saved step_1")
+    lines = lines_of(stream)
+    assert max(len(line) for line in lines) < width
+    assert all(line.startswith("ppo on [threat]") for line in lines)
+    if width >= 80:
+        assert all(part in lines[-3] for part in ("971k/2M", "9,812 steps/s", "return -187.3", "ETA 1:4"))
+    assert ("validation 0.912" in lines[-3]) == (width == 120)
+
+
+def test_the_bar_grows():
+    stream, clock = Stream(terminal=True), Clock()
+    with ProgressLine(100, "x", stream=stream, clock=clock) as progress:
+        for step in (0, 50, 100):
+            clock.now += 1
+            progress.update(step)
+    filled = [(line.count("━"), line.count("─")) for line in lines_of(stream)]
+    assert filled[0][0] == 0
+    assert filled[1][0] == filled[1][1] > 0
+    assert filled[2][1] == 0
+
+
+def test_it_is_drawn_four_times_a_second_at_most():
+    stream, clock = Stream(terminal=True), Clock()
+    with ProgressLine(1000, "x", stream=stream, clock=clock) as progress:
+        for step in range(1000):
+            clock.now += 0.001
+            progress.update(step)
+    assert len(lines_of(stream)) <= 8
+
+
+def test_without_colour_nothing_is_coloured(monkeypatch):
+    monkeypatch.setenv("NO_COLOR", "1")
+    stream, clock = Stream(terminal=True), Clock()
+    with ProgressLine(100, "x", stream=stream, clock=clock) as progress:
+        clock.now += 1
+        progress.update(50)
+    assert not re.search(r"\x1b\[[0-9;]*3[0-9]m", stream.getvalue())
+
+
+@pytest.mark.parametrize(("child", "live"), [(True, None), (False, False)])
+def test_jobs_that_share_a_terminal_print_plain_lines(monkeypatch, child, live):
+    monkeypatch.setattr("multiprocessing.parent_process", lambda: object() if child else None)
+    stream = Stream(terminal=True)
+    with ProgressLine(100, "x", stream=stream, live=live, clock=Clock()) as progress:
+        progress.update(50)
+    assert "\x1b[2K" not in stream.getvalue()
+
+
+def test_a_resumed_run_does_not_count_what_it_did_not_do():
+    stream, clock = Stream(), Clock()
+    with ProgressLine(1000, "x", start=900, stream=stream, clock=clock) as progress:
+        progress.update(900)
+        clock.now += 10
+        progress.update(950)
+    assert lines_of(stream)[1] == "x: 950/1,000 env steps, 5 steps/s, ETA 0:10"
+
+
+def test_the_rate_is_that_of_the_recent_past():
+    stream, clock = Stream(), Clock()
+    with ProgressLine(10_000, "x", stream=stream, clock=clock) as progress:
+        for second in range(61):
+            progress.update(second if second <= 20 else 20 + (second - 20) * 100)
+            clock.now += 1
+    assert "100 steps/s" in lines_of(stream)[-2]
+
+
+def test_judging_counts_episodes_and_starts_over_for_each_suite():
+    stream, clock = Stream(), Clock()
+    with ProgressLine(None, "judging", stream=stream, clock=clock) as progress:
+        for suite in ("threat", "cartpole"):
+            for done in range(0, 101, 10):
+                progress.episodes(done, 100, label=f"judging {suite}")
+                clock.now += 1.1
+    lines = lines_of(stream)
+    assert lines[0] == "judging threat: 0/100 episodes"
+    assert re.fullmatch(r"judging cartpole: \d+/100 episodes, 9.1 episodes/s, ETA 0:\d\d", lines[-2])
+    assert lines[-1] == "judging cartpole: 100 episodes, 9.1 episodes/s, done in 0:24"
+
+
+@pytest.mark.parametrize(("error", "word"), [(ValueError, "stopped"), (KeyboardInterrupt, "interrupted")])
+@pytest.mark.parametrize("terminal", [False, True])
+def test_the_last_line_says_how_it_ended_and_the_cursor_is_back(error, word, terminal):
+    stream, clock = Stream(terminal=terminal), Clock()
+
+    def work():
+        with ProgressLine(100, "x", stream=stream, clock=clock) as progress:
+            clock.now += 61
+            progress.update(50)
+            raise error
+
+    with pytest.raises(error):
+        work()
+    assert f"{word} in 1:01" in lines_of(stream)[-1]
+    assert stream.getvalue().count("\x1b[?25l") == stream.getvalue().count("\x1b[?25h")
+
+
+def test_results_on_stdout_are_not_drawn_into_the_progress(capsys):
+    stream = Stream(terminal=True)
+    with ProgressLine(100, "x", stream=stream, clock=Clock()) as progress:
+        progress.update(50)
+        print("a result")
+    assert capsys.readouterr().out == "a result\n"
+    assert "a result" not in stream.getvalue()
+
+
+def test_nothing_done_and_nothing_known_is_still_a_line():
+    stream = Stream()
+    with ProgressLine(None, "loading", stream=stream, clock=Clock()):
+        pass
+    assert lines_of(stream) == ["loading: done in 0:00"]

@@ -1,0 +1,130 @@
+"""The table of criteria and the sentences below it."""
+
+import math
+import re
+
+import pytest
+from rich.console import Console
+
+from rl_eval.terminal import criteria_table, print_verdict
+from tests.terminal.streams import ESCAPE, Stream, rendered
+
+
+def criterion(name, decision, **values):
+    row = {"suite": "threat", "criterion": name, "metric": "f1", "estimate": 0.9271, "direction": "at_least"}
+    return {**row, "threshold": 0.9, "units": 5000, "decision": decision, "detail": "", **values}
+
+
+VERDICT = [
+    criterion("f1", "PASS"),
+    criterion("alarms", "FAIL", estimate=0.050004, direction="at_most", threshold=0.05, detail="too many [red]alarms"),
+    criterion("beats", "INCONCLUSIVE", direction="better_than", threshold=0.88, detail="1,200 more cases"),
+    criterion("repeats", "NEEDS_RUNS", estimate=None, units=None, detail="python train.py env=threat -m seed=1,2"),
+    criterion("spread", "NEEDS_RUNS", estimate=None, units=None, detail="python train.py env=threat -m seed=1,2"),
+    criterion("reward", "ERROR", estimate=math.nan, threshold=None, detail="no finished run"),
+]
+
+
+def verdict_text(rows=VERDICT, width=80, **stream):
+    out = Stream(**stream)
+    print_verdict(rows, console=Console(file=out, width=width, markup=False, highlight=False))
+    return out.getvalue()
+
+
+@pytest.mark.parametrize("width", [80, 120])
+@pytest.mark.parametrize("terminal", [False, True])
+def test_every_criterion_is_whole_within_the_width(width, terminal):
+    text = ESCAPE.sub("", rendered(criteria_table(VERDICT), width=width, terminal=terminal))
+    lines = text.splitlines()
+    assert max(len(line.rstrip()) for line in lines) <= width
+    assert len(lines) == 2 + len(VERDICT)
+    for row, line in zip(VERDICT, lines[2:], strict=True):
+        assert line.split()[:2] == [row["suite"], row["criterion"]]
+        assert line.rstrip().endswith(row["decision"].replace("_", " "))
+    assert ("metric" in lines[0]) == (width == 120)
+
+
+@pytest.mark.parametrize("width", [80, 120])
+def test_the_interval_and_how_many_units_it_took(width):
+    rows = [
+        criterion("catches_threats", "PASS", interval=(0.90312, 0.95), units=3120, units_max=40_000),
+        criterion("false_alarms", "INCONCLUSIVE", interval=[None, 0.05], units=400, units_max=400),
+        criterion("stable_variance", "ERROR", estimate=None, units=None),
+    ]
+    lines = [line.rstrip() for line in rendered(criteria_table(rows), width=width).splitlines()]
+    assert max(map(len, lines)) <= width
+    assert all(row["criterion"] in line for row, line in zip(rows, lines[2:], strict=True))
+    assert ("3,120/40k" if width == 80 else "3,120/40,000") in lines[2]
+    assert " 400 " in lines[3]
+    if width == 120:
+        assert "interval" in lines[0]
+        assert "0.903..0.95 " in lines[2]
+        assert "?..0.05 " in lines[3]
+    lines = rendered(criteria_table(rows[:1]), width=width).splitlines()
+    assert "0.903..0.95 " in lines[2]  # where there is room
+
+
+def test_evidence_says_how_much_it_took():
+    said = "f1 0.93 ± 0.02 ≥ 0.9: passed after 57 of 400 cases"
+    rows = [criterion("f1", "PASS", by="evidence", detail=said), criterion("quick", "PASS", by="estimate", detail="x")]
+    below = verdict_text(rows).split("\n\n")[1].splitlines()
+    assert below == [f"PASS threat/f1: {said}", "2 of 2 criteria pass"]
+
+
+def test_an_estimate_that_just_misses_shows_that_it_does():
+    (line,) = [line for line in verdict_text().splitlines() if line.startswith("threat") and "alarms" in line]
+    assert "0.050004" in line
+    assert "≤ 0.05 " in line
+
+
+def test_the_word_carries_the_decision_and_colour_only_helps(monkeypatch):
+    coloured = rendered(criteria_table(VERDICT), terminal=True)
+    for code, decision in (("32", "PASS"), ("31", "FAIL"), ("33", "INCONCLUSIVE"), ("31", "ERROR")):
+        assert f"\x1b[1;{code}m{decision}" in coloured
+    assert "\x1b" not in rendered(criteria_table(VERDICT))
+    monkeypatch.setenv("NO_COLOR", "1")
+    assert not re.search(r"\x1b\[[0-9;]*3[0-9]m", verdict_text(terminal=True))
+
+
+def test_a_stream_that_is_not_utf8_gets_ascii():
+    rows = [*VERDICT, criterion("précision ≥ x", "FAIL", detail="日本 \ud800")]
+    text = verdict_text(rows, encoding="ascii")
+    assert text.isascii()
+    assert ">= 0.9" in text
+    assert text.count("+-") == text.count("|") == 0
+
+
+def test_names_are_shown_as_they_are_and_cannot_steer_the_terminal():
+    rows = [criterion("[red]a[/red]", "FAIL", suite="[/]", detail="b\x1b[2Jc\nd :smile:")]
+    text = verdict_text(rows)
+    assert "[red]a[/red]" in text
+    assert "FAIL [/]/[red]a[/red]: b?[2Jc d :smile:" in text
+    assert "\x1b" not in text
+
+
+def test_below_the_table_each_failure_is_a_line_and_each_command_is_whole():
+    long = "python train.py agent=ppo env=threat agent.network.widths=[256,256] total_steps=1000000 -m seed=1,2,3,4,5"
+    rows = [*VERDICT, criterion("seeds", "NEEDS_RUNS", detail=long)]
+    below = verdict_text(rows).split("\n\n")[1].splitlines()
+    assert below == [
+        "FAIL threat/alarms: too many [red]alarms",
+        "INCONCLUSIVE threat/beats: 1,200 more cases",
+        "ERROR threat/reward: no finished run",
+        "NEEDS RUNS threat/repeats, threat/spread, decided by:",
+        "  python train.py env=threat -m seed=1,2",
+        "NEEDS RUNS threat/seeds, decided by:",
+        f"  {long}",
+        "1 of 7 criteria passes; 1 fails, 1 could not be judged, 1 is inconclusive, 3 need more runs",
+    ]
+
+
+def test_all_passing_and_nothing_judged_say_so():
+    assert verdict_text([criterion("f1", "PASS"), criterion("f2", "PASS")]).endswith("2 of 2 criteria pass\n")
+    assert verdict_text([]) == "no criteria were judged\n"
+
+
+def test_a_long_name_is_folded_not_cut():
+    name = "x" * 100
+    text = verdict_text([criterion(name, "PASS")])
+    assert text.split("\n\n")[0].count("x") == 100
+    assert max(len(line.rstrip()) for line in text.splitlines()) <= 80
