@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.interleave import as_json, compare, in_turn, machine, tell
-from rl_eval import envs, policy, seeding
+from rl_eval import domains, policy, seeding
 from rl_eval.rollout import play
 from rl_eval.run import read_checkpoint, read_run
 
@@ -65,11 +65,11 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--json", action="store_true")
     given = parser.parse_args()
-    config = envs.validate({"name": "lunarlander"})
+    config = domains.validate({"name": "lunarlander"})
     with tempfile.TemporaryDirectory() as folder:
         run = Path(given.run) if given.run else trained(folder)
-        vector = envs.make(config, n_envs=COPIES, part="gate", autoreset=False)
-        floor = envs.make(config, n_envs=COPIES, part="gate")
+        vector = domains.make(config, n_envs=COPIES, part="test", autoreset=False)
+        floor = domains.make(config, n_envs=COPIES, part="test")
         acting = policy.load(str(run), policy.Spaces.of(config, vector), config)
         theirs = make_vec_env(lambda: gym.make("LunarLander-v3", render_mode=None), n_envs=COPIES, seed=1)
         model = as_theirs(run, theirs)

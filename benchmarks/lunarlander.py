@@ -3,7 +3,7 @@
     python -m benchmarks.lunarlander [--agent ppo] [--seeds 10] [--peer-seeds 3] [--budget N] [--every N] [--json]
 
 Ours is `python train.py env=lunarlander agent=ppo` (or `dqn`) with its defaults, in its own training loop; the tries
-on its selection part are switched off, since the checks of the benchmark stand in for them. The peer is
+on its validation part are switched off, since the checks of the benchmark stand in for them. The peer is
 Stable-Baselines3's agent of that name with the settings of its Zoo, without rendering. Each seed is a process, the
 two sides in turn.
 
@@ -53,12 +53,12 @@ def mean_unless_hopeless(returns: Any, total: int, bar: float = BAR) -> float:
 
 def checking() -> Check:
     """A check as the benchmark defines it."""
-    from rl_eval import envs, seeding
+    from rl_eval import domains, seeding
     from rl_eval.rollout import stream
 
     # Gymnasium's own in one process, whatever training uses: a worker would be there for one side alone.
-    config = envs.validate({"name": "lunarlander", "backend": "gymnasium", "workers": 1})
-    vector = envs.make(config, n_envs=COPIES, part="gate", autoreset=False)
+    config = domains.validate({"name": "lunarlander", "backend": "gymnasium", "workers": 1})
+    vector = domains.make(config, n_envs=COPIES, part="test", autoreset=False)
 
     def mean(policy: Any, seeds: list[int]) -> float:
         parts = stream(vector, policy, seeds=seeds)

@@ -1,6 +1,6 @@
 """Our side as `python train.py` makes it: its composed config, and its training loop without its selection.
 
-A benchmark checks the policy itself, off the clock, so the loop's own tries on the selection part are switched off;
+A benchmark checks the policy itself, off the clock, so the loop's own tries on the validation part are switched off;
 rows of metrics, snapshots and resume points are written as always.
 """
 
@@ -24,7 +24,9 @@ def config_of(overrides: Sequence[str]) -> RunConfig:
     from rl_eval import config, launch
 
     return config.load(
-        launch.compose(ROOT / "conf", [*overrides, f"select.every={NEVER}", "select.stop_at=null", "tracker=none"])
+        launch.compose(
+            ROOT / "conf", [*overrides, f"validation.every={NEVER}", "validation.stop_at=null", "tracker=none"]
+        )
     )
 
 

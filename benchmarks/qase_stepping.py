@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from benchmarks.interleave import in_turn, machine, spread
-from rl_eval.envs import make, validate
+from rl_eval.domains import make, validate
 
 STEPS = 1000
 

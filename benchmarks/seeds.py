@@ -38,8 +38,8 @@ def shares(folder: Path, seconds: float, at_once: int) -> dict[str, float]:
     from rl_eval.run import read_run
 
     infos: list[Any] = [read_run(file.parent).info for file in sorted(folder.rglob("run.json"))]
-    learning = sum(info["wall_s"] - info["select_s"] for info in infos) / len(infos)
-    selection = sum(info["select_s"] for info in infos) / len(infos)
+    learning = sum(info["wall_s"] - info["validation_s"] for info in infos) / len(infos)
+    selection = sum(info["validation_s"] for info in infos) / len(infos)
     whole = seconds * at_once / len(infos)
     return {"learning": learning, "selection": selection, "rest": whole - learning - selection}
 

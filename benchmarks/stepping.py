@@ -16,8 +16,8 @@ import gymnasium as gym
 from gymnasium.vector import AsyncVectorEnv, AutoresetMode, SyncVectorEnv
 
 from benchmarks.interleave import compare, in_turn, machine, spread
+from rl_eval.domains.gym import Config, make
 from rl_eval.envs import pool
-from rl_eval.envs.gym import Config, make
 
 SLICE_S = 0.4  # of each contender in each round
 WARM_UP_STEPS = 20

@@ -30,7 +30,7 @@ class Supervised:
         """Actions `[N]`; always the best by its own lights."""
         import torch
 
-        from rl_eval.envs.threat.baselines import least_cost_action
+        from rl_eval.domains.threat.baselines import least_cost_action
 
         with torch.inference_mode():
             logits = self._network(torch.tensor(obs))

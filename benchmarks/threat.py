@@ -6,10 +6,10 @@ On the embedded data, and on NSL-KDD where `--data` (default ../shared/data) hol
 
 - **stepping**: env steps a second of 4,096 copies with actions drawn beforehand, no agent.
 - **training**: env steps a second of `python train.py agent=ppo env=threat` with its defaults, from its first
-  iteration to its last; rows, snapshots and resume points are counted, tries on the selection part are switched off.
-- **reach** (NSL-KDD): seconds from the start of the process until F1 on the selection part is at least .995, the
+  iteration to its last; rows, snapshots and resume points are counted, tries on the validation part are switched off.
+- **reach** (NSL-KDD): seconds from the start of the process until F1 on the validation part is at least .995, the
   greedy policy deciding; it flags where its reward says so, at the reward's own τ. Checks are off the clock.
-- **cost**: cost a flow on the selection part of the policy that training ends with, beside the same network fitted to
+- **cost**: cost a flow on the validation part of the policy that training ends with, beside the same network fitted to
   the labels with the same cost matrix, in both ways of `benchmarks.supervised`. A round is a seed, a side a process.
 """
 
@@ -46,9 +46,9 @@ def scores(act: Callable[..., np.ndarray], part: Any, env: Any) -> dict[str, flo
 def stepping(overrides: Sequence[str]) -> dict[str, float]:
     """Env steps a second without an agent."""
     from benchmarks.product import config_of
-    from rl_eval import envs
+    from rl_eval import domains
 
-    vector = envs.make(config_of(overrides).env, n_envs=COPIES, part="train")
+    vector = domains.make(config_of(overrides).env, n_envs=COPIES, part="train")
     vector.reset(seed=list(range(COPIES)))
     rng = np.random.default_rng(0)
     actions = [rng.integers(0, 4, COPIES) for _ in range(16)]
@@ -65,10 +65,10 @@ def stepping(overrides: Sequence[str]) -> dict[str, float]:
 def ours(overrides: Sequence[str], begun: float) -> dict[str, Any]:
     """Train to the end as `train.py` does."""
     from benchmarks.product import config_of, policy_of, training_of
-    from rl_eval.envs.threat.data import load
+    from rl_eval.domains.threat.data import load
 
     config = config_of(overrides)
-    part = load(config.env).parts["select"]
+    part = load(config.env).parts["validation"]
 
     def check(policy: Any, before: int) -> tuple[float, bool]:
         f1 = scores(policy.act, part, config.env)["f1"]
@@ -94,14 +94,14 @@ def peer(overrides: Sequence[str], objective: str, begun: float) -> dict[str, fl
     """Fit a supervised peer to as many flows as the agent's updates see."""
     from benchmarks.product import config_of
     from benchmarks.supervised import fit
-    from rl_eval.envs.threat.data import load
+    from rl_eval.domains.threat.data import load
 
     config = config_of(overrides)
     parts, agent = load(config.env).parts, config.agent
     flows, train = config.total_steps * agent.n_epochs, parts["train"]
     costs = np.asarray(config.env.costs)
     fitted = fit(train.features, train.label, costs, objective, agent, flows, config.seed)
-    return {"seconds": time.perf_counter() - begun, **scores(fitted.act, parts["select"], config.env)}
+    return {"seconds": time.perf_counter() - begun, **scores(fitted.act, parts["validation"], config.env)}
 
 
 def side(given: argparse.Namespace) -> dict[str, Any]:

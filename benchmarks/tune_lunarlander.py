@@ -120,14 +120,14 @@ def seconds(search: Search, values: dict[str, Any], seed: int, at_most: float = 
 
     from agents.config import CONFIGS
     from benchmarks.lunarlander import mean_unless_hopeless
-    from rl_eval import envs, seeding
+    from rl_eval import domains, seeding
     from rl_eval.rollout import stream
     from rl_eval.target import resolve
 
     config = TypeAdapter(CONFIGS[values["name"]]).validate_python(values)
-    env = envs.validate({"name": "lunarlander", "workers": 1})
-    vector = envs.make(env, n_envs=config.n_envs, part="train")
-    checks = envs.make(env, n_envs=20, part="select", autoreset=False)
+    env = domains.validate({"name": "lunarlander", "workers": 1})
+    vector = domains.make(env, n_envs=config.n_envs, part="train")
+    checks = domains.make(env, n_envs=20, part="validation", autoreset=False)
     generators = {name: seeding.generator(seed, name) for name in ("init", "policy", "minibatch")}
     agent = config.build(vector, generators=generators, total_steps=search.total_steps, device="cpu")
     agent.start(seeding.episode_seeds(seed, config.n_envs, "train-env"))

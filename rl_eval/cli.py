@@ -14,8 +14,8 @@ from typing import Annotated, Any
 import typer
 
 from rl_eval import __version__
+from rl_eval.domains import domains
 from rl_eval.errors import InputError
-from rl_eval.qase_app import app as qase_app
 
 _HELP = """Prove whether a reinforcement-learning agent is good enough.
 
@@ -39,7 +39,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-app.add_typer(qase_app, name="qase")
+for _domain in domains():
+    if (_commands := _domain.commands()) is not None:
+        app.add_typer(_commands, name=_domain.name)
 
 
 def _show_version(asked: bool) -> None:
@@ -291,7 +293,7 @@ def doctor(
       rl-eval doctor run.csv --columns env_steps=step,episode_return_mean=reward
 
     The most important finding comes first, causes before symptoms. `try:` is an override of train.py, to be
-    pasted. The run's curves are read and its policy is played on the selection part, never on the gate's.
+    pasted. The run's curves are read and its policy is played on the validation part, never on the gate's.
 
     Exit status: 0 whatever was found, 2 bad input.
     """
@@ -302,7 +304,7 @@ def doctor(
     readings = [diagnostics.read(path, trust=trust, columns=mapped) for path in diagnostics.runs_in(runs)]
     told: list[dict[str, Any]] = []
     for reading in readings:
-        findings = [finding.to_json() for finding in diagnostics.examine(reading)]
+        findings = [finding.to_json() for finding in diagnostics.all_findings(reading)]
         told.append({"run": str(reading.path), "findings": findings, "missing": reading.missing})
     together = [finding.to_json() for finding in diagnostics.seed_luck(readings)]
     if as_json:

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, field_validator
 
-from rl_eval import envs
+from rl_eval import domains
 from rl_eval.errors import InputError, nearest
 from rl_eval.metrics import list_metrics, lookup
 from rl_eval.policy import Random
@@ -27,8 +27,8 @@ class Hardware(_Section):
     threads: int = Field(1, ge=1, description="torch threads; small networks are fastest on one")
 
 
-class Select(_Section):
-    """When the policy is tried on the selection part, and what counts as best."""
+class Validation(_Section):
+    """When the policy is tried on the validation part, and what counts as best."""
 
     every: int = Field(20_000, ge=1, description="env steps between two tries")
     episodes: int = Field(20, ge=1)
@@ -54,7 +54,7 @@ class RunConfig(_Section):
     checkpoint_every: int = Field(50_000, ge=1, description="env steps between snapshots")
     keep_snapshots: int = Field(5, ge=1, description="the latest that are kept, beside the best")
     resume_every: int | None = Field(None, ge=1, description="env steps between resume points; null: as often as exact")
-    select: Select = Select()
+    validation: Validation = Validation()
     agent: Any = None  # a dataclass of agents.config
     env: Any = None  # the Config of the environment's module
     reward: dict[str, Any] = Field(default_factory=dict)
@@ -144,18 +144,20 @@ def load(values: Mapping[str, Any]) -> RunConfig:
         agent_config = TypeAdapter(configs[name]).validate_python(agent)
     except ValidationError as error:
         raise InputError(sentence(error, agent, "agent", configs[name].__dataclass_fields__)) from error
-    domain = envs.domain(str(env.get("name")))
+    domain = domains.domain(str(env.get("name")))
     try:
-        env_config = domain.Config.model_validate(env)
+        env_config = domain.config_model.model_validate(env)
     except ValidationError as error:
-        raise InputError(sentence(error, env, "env", domain.Config.model_fields)) from error
+        raise InputError(sentence(error, env, "env", domain.config_model.model_fields)) from error
     if "terms" not in config.reward or not set(config.reward) <= {"terms", "range"}:
         raise InputError(f"reward has the keys {', '.join(config.reward) or 'none'}: it takes `terms`, and `range`")
     RewardFunction.from_config(config.reward["terms"])
     if "range" in config.reward:
         as_range("reward.range", config.reward["range"])
-    select = config.select.model_copy(update={"metric": config.select.metric or domain.select_metric(env_config)})
-    return config.model_copy(update={"agent": agent_config, "env": env_config, "select": select})
+    validation = config.validation.model_copy(
+        update={"metric": config.validation.metric or domain.validation_metric(env_config)}
+    )
+    return config.model_copy(update={"agent": agent_config, "env": env_config, "validation": validation})
 
 
 def device(hardware: Hardware) -> str:
@@ -177,8 +179,8 @@ def device(hardware: Hardware) -> str:
 
 def _longest_episode(config: RunConfig, spec: Any) -> int | None:
     """The step limit of an episode; None where there is none."""
-    domain = envs.domain(config.env.name)
-    return domain.longest_episode(config.env) if hasattr(domain, "longest_episode") else spec and spec.max_episode_steps
+    longest = domains.domain(config.env.name).longest_episode(config.env)
+    return spec.max_episode_steps if longest is None and spec else longest
 
 
 def try_out(config: RunConfig) -> None:
@@ -189,7 +191,7 @@ def try_out(config: RunConfig) -> None:
     """
     check_tracker(config.tracker)
     device(config.hardware)
-    envs_ = envs.make(config.env, n_envs=1, part="train")
+    envs_ = domains.make(config.env, n_envs=1, part="train")
     obs, infos = envs_.reset(seed=0)
     envs_.action_space.seed(0)
     mask = infos.get("action_mask")
@@ -204,10 +206,10 @@ def try_out(config: RunConfig) -> None:
         )
     except ValueError as error:
         raise InputError(str(error)) from error
-    metric = lookup(config.select.metric)
-    outcome = envs.domain(config.env.name).OUTCOME
+    metric = lookup(config.validation.metric)
+    outcome = domains.domain(config.env.name).outcome
     if metric.kind != "task" or not set(metric.needs) <= set(outcome):
         serve = [m.name for m in list_metrics() if m.kind == "task" and set(m.needs) <= set(outcome)]
         raise InputError(
-            f"select.metric={metric.name!r} cannot be computed on {config.env.name}: choose {', '.join(serve)}"
+            f"validation.metric={metric.name!r} cannot be computed on {config.env.name}: choose {', '.join(serve)}"
         )

@@ -91,7 +91,7 @@ def _learn(config: configs.RunConfig, directory: Path, sweep: Path | None, suite
         with terminal.ProgressLine(config.total_steps, label, start=start) as progress:
 
             def on_step(env_steps: int, episode_return_mean: float, score: float) -> None:
-                progress.update(env_steps, episode_return_mean=episode_return_mean, select_score=score)
+                progress.update(env_steps, episode_return_mean=episode_return_mean, validation_score=score)
 
             trained = train(config, directory, tracker=tracker, on_step=on_step, notice=_note, resume=resume)
         status = trained.info["status"]
@@ -162,7 +162,7 @@ def _report(directory: Path) -> None:
 
 def _judge(trained: runs.Run, suites: Path) -> list[dict[str, Any]]:
     """The verdict of every suite of the run's environment, written beside the run and printed."""
-    from rl_eval import envs
+    from rl_eval import domains
     from rl_eval.gates import ledger
     from rl_eval.gates.consulting import consult
     from rl_eval.gates.judge import judge_one_run
@@ -173,7 +173,7 @@ def _judge(trained: runs.Run, suites: Path) -> list[dict[str, Any]]:
         print(f"not judged: no suite in {suites}/ is for this environment; docs/suites.md shows how to write one")
         return []
     # what it names was typed by the person who trained it just now
-    trust = envs.needs_trust(envs.validate(trained.config["env"])) is not None
+    trust = domains.needs_trust(domains.validate(trained.config["env"])) is not None
     with terminal.ProgressLine(None, "judging") as progress:
         verdicts = [judge_one_run(suite, trained, trust=trust, on_episodes=progress.episodes) for suite in found]
     # A sweep that keeps its best run has looked at the gate as often as it has runs.

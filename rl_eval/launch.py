@@ -145,7 +145,7 @@ def plan(conf: Path, suites: Path, overrides: Sequence[str], multirun: bool) -> 
         values = compose(conf, job)
         _no_unknown_tuning(conf, job)
         checked = config.load(values)
-        what = repr((checked.env, checked.reward, checked.select.metric))
+        what = repr((checked.env, checked.reward, checked.validation.metric))
         if what not in tried:
             config.try_out(checked)
             suites_for(checked.to_dict(), suites)  # a broken one is better met before the training than after

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from gymnasium.vector import VectorEnv
 
+from rl_eval.envs import RankingVector
 from rl_eval.policy import Policy, choose_actions, scores
 
 
@@ -110,7 +111,7 @@ def stream(
     Args:
         seeds: one an episode.
         greedy: the policy's most likely action, or a sample.
-        order: for a finite gate set, the seed of the permutation that the episodes walk through.
+        order: for a finite test set, the seed of the permutation that the episodes walk through.
         on_episodes: called with the number of episodes finished so far.
 
     Yields:
@@ -142,8 +143,8 @@ def stream(
     while active.any():
         # A copy that has nothing left to play may have no legal action.
         actions = choose_actions(policy, obs, greedy, None if legal is None else legal | ~active[:, None])
-        if hasattr(envs, "rank"):
-            envs.rank(scores(policy, obs, actions, greedy, envs.upcoming()))  # type: ignore[attr-defined]
+        if isinstance(envs, RankingVector):
+            envs.rank(scores(policy, obs, actions, greedy, envs.candidates()))
         obs, _, terminated, truncated, infos = envs.step(actions)
         legal = infos.get("action_mask")
         steps.add(playing[active], {name: np.asarray(values)[active] for name, values in infos["outcome"].items()})

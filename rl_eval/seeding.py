@@ -14,6 +14,14 @@ import numpy as np
 # `init` draws the first weights; the rest are the consumers that design names.
 STREAMS = ("train-env", "policy", "minibatch", "init", "select", "bootstrap")
 
+# The parts of data as they enter seeds and hashes: these strings decide what is drawn, so they stay.
+_PART_KEYS = {"train": "train", "validation": "select", "test": "gate"}
+
+
+def part_key(part: str) -> str:
+    """The string that a part of the data (`train`, `validation`, `test`) has in seeds and hashes."""
+    return _PART_KEYS[part]
+
 
 def _key(name: str) -> int:
     return int.from_bytes(hashlib.sha256(name.encode()).digest()[:4], "big")

@@ -21,10 +21,11 @@ from typing import Any
 import numpy as np
 from gymnasium.vector import AutoresetMode, VectorEnv, VectorWrapper
 
-from rl_eval import envs
-from rl_eval.envs.base import EnvConfig
+from rl_eval import domains
+from rl_eval.domains import EnvConfig
 from rl_eval.errors import InputError
 from rl_eval.run import write_bytes
+from rl_eval.seeding import part_key
 
 FILE = "seen.npz"
 SCHEMA = 1
@@ -86,15 +87,13 @@ def of_observations(obs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 def has_cases(env: EnvConfig) -> bool:
     """Whether the environment's data is a finite set of cases rather than episodes without end."""
-    return hasattr(envs.domain(env.name), "case_hashes")
+    return domains.domain(env.name).has_cases
 
 
-def of_cases(env: EnvConfig, part: envs.Part) -> tuple[np.ndarray, np.ndarray]:
+def of_cases(env: EnvConfig, part: domains.Part) -> tuple[np.ndarray, np.ndarray]:
     """`exact` (of the raw fields) and `near` (of the observations) of a part's cases, each uint64 `[R]`."""
-    domain = envs.domain(env.name)
+    domain = domains.domain(env.name)
     exact = np.asarray(domain.case_hashes(env, part), np.uint64)
-    if not hasattr(domain, "case_observations"):
-        return exact, exact
     return exact, of_observations(domain.case_observations(env, part))[1]
 
 
@@ -254,25 +253,25 @@ class Seen:
 
     Attributes:
         cases: whether fingerprints are of cases; else of first observations.
-        train, select: the fingerprints.
-        train_seeds, select_seeds: int64, of the environments' own generators and of the selection episodes.
+        train, validation: the fingerprints.
+        train_seeds, validation_seeds: int64, of the environments' own generators and of the selection episodes.
         left_out: cases, or first observations of training, that are not recorded.
     """
 
     cases: bool
     train: Fingerprints
-    select: Fingerprints
+    validation: Fingerprints
     train_seeds: np.ndarray = field(repr=False)
-    select_seeds: np.ndarray = field(repr=False)
+    validation_seeds: np.ndarray = field(repr=False)
     left_out: int = 0
 
     @classmethod
     def of_data(cls, env: EnvConfig, train_seeds: np.ndarray) -> Seen:
-        """Of an environment with cases: all of its training and selection part."""
-        train, select = (Fingerprints.of(*of_cases(env, part)) for part in ("train", "select"))
-        left_out = sum(max(len(part) - MAX_ENTRIES, 0) for part in (train, select))
+        """Of an environment with cases: all of its training and validation part."""
+        train, validation = (Fingerprints.of(*of_cases(env, part)) for part in ("train", "validation"))
+        left_out = sum(max(len(part) - MAX_ENTRIES, 0) for part in (train, validation))
         no_seeds = np.empty(0, np.int64)  # selection walks through its cases
-        return cls(True, train.first(MAX_ENTRIES), select.first(MAX_ENTRIES), train_seeds, no_seeds, left_out)
+        return cls(True, train.first(MAX_ENTRIES), validation.first(MAX_ENTRIES), train_seeds, no_seeds, left_out)
 
 
 def write(directory: Path, seen: Seen) -> None:
@@ -282,11 +281,12 @@ def write(directory: Path, seen: Seen) -> None:
         "cases": [seen.cases],
         "left_out": [seen.left_out],
         "train_seeds": seen.train_seeds,
-        "select_seeds": seen.select_seeds,
+        "select_seeds": seen.validation_seeds,
     }
-    for part in ("train", "select"):
+    for part in ("train", "validation"):
         prints: Fingerprints = getattr(seen, part)
-        arrays |= {part: prints.exact, f"{part}_near": prints.near, f"{part}_times": prints.times}
+        name = part_key(part)
+        arrays |= {name: prints.exact, f"{name}_near": prints.near, f"{name}_times": prints.times}
     typed: dict[str, Any] = {name: np.asarray(arrays[name], dtype) for name, dtype in _MEMBERS.items()}
     content = io.BytesIO()
     np.savez(content, **typed)
@@ -310,17 +310,18 @@ def read(directory: Path) -> Seen | None:
         reason = " ".join(str(error).split()) or type(error).__name__
         raise InputError(f"{path} cannot be read ({reason[:200]}): it is damaged or not ours; train again") from error
     prints = {}
-    for part in ("train", "select"):
-        columns = [arrays[part], arrays[f"{part}_near"], arrays[f"{part}_times"]]
+    for part in ("train", "validation"):
+        name = part_key(part)
+        columns = [arrays[name], arrays[f"{name}_near"], arrays[f"{name}_times"]]
         if len({len(column) for column in columns}) > 1:
             raise InputError(f"{path} has fingerprints of different counts in {part}: it is damaged; train again")
         prints[part] = Fingerprints(*columns)
     return Seen(
         cases=bool(arrays["cases"][0]),
         train=prints["train"],
-        select=prints["select"],
+        validation=prints["validation"],
         train_seeds=arrays["train_seeds"],
-        select_seeds=arrays["select_seeds"],
+        validation_seeds=arrays["select_seeds"],
         left_out=int(arrays["left_out"][0]),
     )
 

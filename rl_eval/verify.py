@@ -20,7 +20,7 @@ TIMES = ("wall_s",)  # columns of metrics.csv that no replay can repeat
 # Of run.json: what the training came to.
 FIGURES = (
     "status", "reason", "env_steps", "gradient_steps", "training_epochs", "episodes", "steps_finished",
-    "steps_in_flight", "steps_cut", "snapshot", "select_score", "results",
+    "steps_in_flight", "steps_cut", "snapshot", "validation_score", "results",
 )  # fmt: skip
 # Of run.json: what could explain a difference.
 ORIGINS = ("versions", "git_revision", "hardware", "backend", "data_fingerprints")

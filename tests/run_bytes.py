@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 
-TIMES = {"wall_s", "select_s", "steps_per_s", "started", "ended", "name", "command"}
+TIMES = {"wall_s", "validation_s", "steps_per_s", "started", "ended", "name", "command"}
 
 # What comes after training; and the hashes of a resume point, which cover its JSON, and that has times in it.
 LEFT_OUT = {"run.lock", "verdict.json", "report.html", "state.sha256"}

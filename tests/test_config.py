@@ -14,13 +14,13 @@ from hypothesis import strategies as st
 from omegaconf import OmegaConf
 
 from agents.config import CONFIGS
-from rl_eval import config, envs, seeding
+from rl_eval import config, domains, seeding
 from rl_eval.errors import InputError
 from rl_eval.rewards import RewardedVector, RewardFunction
 from rl_eval.tracking import TrackerConfig
 
 CONF = Path(__file__).resolve().parents[1] / "conf"
-SMALL = {"threat": ["env.train_flows=1000", "env.select_flows=200", "env.gate_flows=200"]}
+SMALL = {"threat": ["env.train_flows=1000", "env.validation_flows=200", "env.test_flows=200"]}
 
 
 def options(group):
@@ -70,7 +70,7 @@ def test_agent_defaults_are_those_of_the_dataclass(name):
 
 @pytest.mark.parametrize("name", options("env"))
 def test_env_defaults_are_those_of_the_model(name):
-    assert written(f"env/{name}.yaml") == envs.domain(name).Config().model_dump(mode="json")
+    assert written(f"env/{name}.yaml") == domains.domain(name).config_model().model_dump(mode="json")
 
 
 @pytest.mark.parametrize("name", options("tracker"))
@@ -89,7 +89,7 @@ def test_hardware_and_top_level_defaults_are_those_of_the_models():
 
 def test_every_name_has_its_file_and_every_environment_its_reward():
     assert set(options("agent")) == set(CONFIGS)
-    assert set(options("env")) == set(envs.DOMAINS)
+    assert set(options("env")) == set(domains.DOMAINS)
     assert set(options("env")) <= set(options("reward"))
     assert "native" in options("reward")
 
@@ -120,7 +120,7 @@ def test_every_composed_config_is_instantiated_and_takes_a_step(env, agent, rewa
     assert (checked.env.name, checked.agent.name) == (env, agent)
     config.try_out(checked)
     generators = {name: seeding.generator(0, name) for name in ("init", "policy", "minibatch")}
-    vector = envs.make(checked.env, n_envs=2, part="train")
+    vector = domains.make(checked.env, n_envs=2, part="train")
     built = dataclasses.replace(checked.agent, n_envs=2, **({"batch_size": 2} if agent == "ppo" else {})).build(
         RewardedVector(vector, RewardFunction.from_config(checked.reward["terms"])),
         generators=generators,
@@ -183,8 +183,11 @@ REFUSED = {
     "lr": (float("nan"), r"^lr=nan is not valid: "),
     "log_every": ("often", r"^log_every='often' is not valid: .*integer"),
     "sead": (1, r"^sead is not a key of the config: did you mean 'seed'\? it has seed, lr, "),
-    "select.evry": (1, r"^select\.evry is not a key of select: did you mean 'every'\? it has every, episodes, "),
-    "select.episodes": (0, r"^select\.episodes=0 is not valid: "),
+    "validation.evry": (
+        1,
+        r"^validation\.evry is not a key of validation: did you mean 'every'\? it has every, episodes, ",
+    ),
+    "validation.episodes": (0, r"^validation\.episodes=0 is not valid: "),
     "agent": ("ppo", r"^agent='ppo' is not a section "),
     "agent.name": ("pp", r"^agent='pp' is not an agent: did you mean 'ppo'\? choose ppo or a2c or dqn$"),
     "agent.clip_rnge": (0.1, r"^agent\.clip_rnge is not a key of agent: did you mean 'clip_range'\? it has "),
@@ -219,8 +222,10 @@ def test_try_out_meets_what_only_the_environment_can_tell(defaults):
     cartpole = compose("env=cartpole")
     with pytest.raises(InputError, match=r"reward\.terms\.matrix reads 'label', which .* it has native_reward"):
         config.try_out(config.load({**cartpole, "reward": defaults["reward"]}))
-    with pytest.raises(InputError, match=r"select\.metric='f1' cannot be computed on cartpole: choose .*mean_return"):
-        config.try_out(config.load(changed(cartpole, "select.metric", "f1")))
+    with pytest.raises(
+        InputError, match=r"validation\.metric='f1' cannot be computed on cartpole: choose .*mean_return"
+    ):
+        config.try_out(config.load(changed(cartpole, "validation.metric", "f1")))
 
 
 def test_a_gpu_that_is_not_there_is_said_and_auto_does_without(monkeypatch):
@@ -235,5 +240,5 @@ def test_a_gpu_that_is_not_there_is_said_and_auto_does_without(monkeypatch):
 
 def test_gymnasium_kwargs_pass_through():
     checked = config.load(compose("env=lunarlander", "+env.kwargs.continuous=true"))
-    vector = envs.make(checked.env, n_envs=1, part="train")
+    vector = domains.make(checked.env, n_envs=1, part="train")
     assert isinstance(vector.single_action_space, gym.spaces.Box)

@@ -29,8 +29,8 @@ from tests.run_bytes import content
 ROOT = Path(__file__).resolve().parents[1]
 CARTPOLE = [
     "env=cartpole", "total_steps=4096", "agent.n_envs=4", "agent.n_steps=64", "agent.batch_size=64",
-    "agent.n_epochs=1", "log_every=512", "resume_every=1024", "checkpoint_every=512", "select.every=1024",
-    "select.episodes=2", "select.stop_at=null",
+    "agent.n_epochs=1", "log_every=512", "resume_every=1024", "checkpoint_every=512", "validation.every=1024",
+    "validation.episodes=2", "validation.stop_at=null",
 ]  # fmt: skip
 
 

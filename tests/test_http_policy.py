@@ -14,7 +14,7 @@ import gymnasium as gym
 import numpy as np
 import pytest
 
-from rl_eval.envs import cartpole
+from rl_eval.domains import cartpole
 from rl_eval.errors import InputError
 from rl_eval.policy import Policy, Spaces, _http, load
 from rl_eval.rollout import play
@@ -99,7 +99,7 @@ def test_a_server_is_asked_for_a_batch_and_answers_with_actions(server):
 
 def test_a_server_plays(server):
     server.answer = balance
-    envs = cartpole.make(cartpole.Config(), n_envs=4, part="gate", autoreset=False)
+    envs = cartpole.DOMAIN.make(cartpole.Config(), n_envs=4, part="test", autoreset=False)
     played = play(envs, load(server.url, Spaces.of(cartpole.Config(), envs), None), seeds=range(4))
     assert played.lengths.mean() > 150
 
@@ -227,7 +227,7 @@ def test_the_server_of_the_docs_plays():
     serving = subprocess.Popen([sys.executable, "-c", snippet.replace("8000", str(port))])
     try:
         url, config = f"http://127.0.0.1:{port}/act", cartpole.Config()
-        envs = cartpole.make(config, n_envs=4, part="gate", autoreset=False)
+        envs = cartpole.DOMAIN.make(config, n_envs=4, part="test", autoreset=False)
         until = time.monotonic() + 30
         while socket.socket().connect_ex(("127.0.0.1", port)) and time.monotonic() < until:
             time.sleep(0.05)

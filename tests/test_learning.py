@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from rl_eval import envs, policy, seeding
-from rl_eval.diagnostics import examine, read
+from rl_eval import domains, policy, seeding
+from rl_eval.diagnostics import all_findings, read
 from rl_eval.rollout import play
 
 pytestmark = pytest.mark.verify
@@ -44,10 +44,10 @@ def trained(folder, *arguments):
 
 def held_out_returns(run, env, count):
     """The returns of the run's greedy policy on held-out episodes, `[count]`; NaN where there are none."""
-    config = envs.validate({"name": env})
-    if envs.episodes_in(config, "gate") is not None:
+    config = domains.validate({"name": env})
+    if domains.domain(config.name).episodes(config, "test") is not None:
         return np.full(count, np.nan)
-    vector = envs.make(config, n_envs=25, part="gate", autoreset=False)
+    vector = domains.make(config, n_envs=25, part="test", autoreset=False)
     acting = policy.load(str(run), policy.Spaces.of(config, vector), config)
     episodes = play(vector, acting, seeds=seeding.episode_seeds(2026, count))
     vector.close()
@@ -88,7 +88,7 @@ def test_the_threat_report_misses_f1_and_gamma_0_cures_it(tmp_path):
     assert report["f1"]["estimate"] < 0.8
     assert report["f1"]["interval"][1] <= 0.8
     assert "short by" in report["f1"]["detail"]
-    found = examine(read(next((tmp_path / "report").glob("outputs/*/*/run.json")).parent))
+    found = all_findings(read(next((tmp_path / "report").glob("outputs/*/*/run.json")).parent))
     assert (found[0].name, found[0].change) == ("critic_ceiling", "agent.gamma=0")
     _, cured = trained(tmp_path / "cured", "experiment=threat_report", found[0].change)
     decisions = {name: c["decision"] for name, c in cured.items() if isinstance(c, dict)}

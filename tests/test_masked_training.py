@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from rl_eval import config as configs
-from rl_eval import envs, policy
+from rl_eval import domains, policy
 from rl_eval.errors import InputError
 from rl_eval.launch import compose
 from rl_eval.policy import Constant, Random, Spaces, Untrained
@@ -15,7 +15,8 @@ from tests.test_resume import ROOT, learn
 
 SHORT = [
     "env=gym", "env.id=tests.masked_env:Corridor-v0", "agent.n_envs=4", "total_steps=2048", "log_every=256",
-    "resume_every=512", "checkpoint_every=512", "select.every=512", "select.episodes=5", "select.stop_at=null",
+    "resume_every=512", "checkpoint_every=512", "validation.every=512", "validation.episodes=5",
+    "validation.stop_at=null",
 ]  # fmt: skip
 AGENTS = {
     "ppo": ["agent=ppo", "agent.n_steps=32", "agent.batch_size=32", "agent.n_epochs=2", "agent.ent_coef=0.01"],
@@ -48,11 +49,11 @@ def test_a_stopped_run_ends_with_the_bytes_of_one_that_was_not(overrides, tmp_pa
 
 @pytest.fixture
 def config():
-    return envs.validate({"name": "gym", "id": "tests.masked_env:Corridor-v0", "workers": 1})
+    return domains.validate({"name": "gym", "id": "tests.masked_env:Corridor-v0", "workers": 1})
 
 
 def make(config, n_envs, **keywords):
-    vector = envs.make(config, n_envs=n_envs, part="gate", **keywords)
+    vector = domains.make(config, n_envs=n_envs, part="test", **keywords)
     return vector, Spaces.of(config, vector)
 
 
@@ -102,7 +103,7 @@ def test_the_mask_is_that_of_the_observation(config, workers):
 
 
 def test_environments_without_masks_give_none():
-    vector, _ = make(envs.validate({"name": "gym", "id": "CartPole-v1"}), 2)
+    vector, _ = make(domains.validate({"name": "gym", "id": "CartPole-v1"}), 2)
     assert vector.reset(seed=0)[1] == {}
     infos = [vector.step(np.array([0, 0]))[4] for _ in range(30)]
     assert set().union(*infos) == {"outcome", "final_obs", "_final_obs"}

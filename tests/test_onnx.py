@@ -23,7 +23,7 @@ from agents.networks import ActorCritic  # noqa: E402
 from agents.q_network import QNetwork  # noqa: E402
 from rl_eval import run  # noqa: E402
 from rl_eval.cli import main  # noqa: E402
-from rl_eval.envs import cartpole  # noqa: E402
+from rl_eval.domains import cartpole  # noqa: E402
 from rl_eval.errors import InputError  # noqa: E402
 from rl_eval.policy import Policy, Spaces, _onnx, load  # noqa: E402
 from rl_eval.rollout import play  # noqa: E402
@@ -171,7 +171,7 @@ def test_a_run_is_exported_by_the_command_and_plays_the_same_episodes(tmp_path, 
     assert f"{files[0]}: " in capsys.readouterr().out
     assert files[0].read_bytes() == files[1].read_bytes()
     config = cartpole.Config()
-    envs = cartpole.make(config, n_envs=4, part="gate", autoreset=False)
+    envs = cartpole.DOMAIN.make(config, n_envs=4, part="test", autoreset=False)
     fits = Spaces.of(config, envs)
     lengths = []
     for spec in (str(tmp_path / "run"), f"onnx:{files[0]}"):

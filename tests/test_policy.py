@@ -16,7 +16,7 @@ from agents import policy as networks
 from agents.config import NetworkConfig
 from agents.networks import ActorCritic, Inference
 from rl_eval import policy, run
-from rl_eval.envs import cartpole, threat
+from rl_eval.domains import cartpole, threat
 from rl_eval.errors import InputError
 from rl_eval.policy import Spaces, load
 from rl_eval.rollout import play
@@ -27,7 +27,7 @@ ODD = gym.spaces.Discrete(3, start=-1)
 BOX = gym.spaces.Box(np.array([-2, 0], np.float32), np.array([1, 0.7], np.float32))
 ENDLESS = gym.spaces.Box(-np.inf, np.inf, (2,), np.float32)
 CARTPOLE = Spaces("cartpole", OBS, gym.spaces.Discrete(2))
-SMALL = threat.Config(train_flows=1000, select_flows=200, gate_flows=200)
+SMALL = threat.Config(train_flows=1000, validation_flows=200, test_flows=200)
 
 
 def spaces(action, obs=OBS, env="cartpole"):
@@ -147,7 +147,7 @@ def test_what_names_no_policy_is_said_with_what_does(spec):
 
 
 def test_baselines_of_an_environment_are_policies_for_it():
-    envs = threat.make(SMALL, n_envs=4, part="gate", autoreset=False)
+    envs = threat.DOMAIN.make(SMALL, n_envs=4, part="test", autoreset=False)
     for name in ("bayes", "block_all", "logistic_regression"):
         acting = load(f"baseline:{name}", Spaces.of(SMALL, envs), SMALL)
         assert isinstance(acting, policy.Policy)
@@ -427,7 +427,7 @@ def test_a_model_of_stable_baselines3_acts_as_it_does_there(sb3):
 
 
 def test_a_model_of_stable_baselines3_plays(sb3):
-    envs = cartpole.make(cartpole.Config(), n_envs=3, part="gate", autoreset=False)
+    envs = cartpole.DOMAIN.make(cartpole.Config(), n_envs=3, part="test", autoreset=False)
     acting = load(f"sb3:ppo:{sb3.zip}+{sb3.pkl}", Spaces.of(cartpole.Config(), envs), None, trust=True)
     assert (play(envs, acting, seeds=range(5)).lengths > 0).all()
 

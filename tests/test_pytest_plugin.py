@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 # pytester forgets what a session inside this process imports; what is imported before, it shares
-import rl_eval.envs.lunarlander
-import rl_eval.envs.threat.data
+import rl_eval.domains.lunarlander
+import rl_eval.domains.threat.data
 import rl_eval.gates
 import rl_eval.terminal  # noqa: F401
 from tests.gates import fake_agent

@@ -22,18 +22,19 @@ from tests.run_bytes import content
 
 ROOT = Path(__file__).resolve().parents[1]
 THREAT = [
-    "env=threat", "env.train_flows=3000", "env.select_flows=1000", "env.gate_flows=1000", "total_steps=8192",
+    "env=threat", "env.train_flows=3000", "env.validation_flows=1000", "env.test_flows=1000", "total_steps=8192",
     "agent.n_envs=16", "agent.batch_size=128", "resume_every=1024", "checkpoint_every=1024", "log_every=512",
-    "select.every=2048", "select.episodes=2", "keep_snapshots=3",
+    "validation.every=2048", "validation.episodes=2", "keep_snapshots=3",
 ]  # fmt: skip
 LUNARLANDER = [
     "env=lunarlander", "total_steps=8192", "agent.n_envs=8", "agent.n_steps=32", "agent.batch_size=128",
-    "agent.n_epochs=2", "resume_every=1024", "checkpoint_every=1024", "log_every=512", "select.every=2048",
-    "select.episodes=2", "select.stop_at=null", "keep_snapshots=3",
+    "agent.n_epochs=2", "resume_every=1024", "checkpoint_every=1024", "log_every=512", "validation.every=2048",
+    "validation.episodes=2", "validation.stop_at=null", "keep_snapshots=3",
 ]  # fmt: skip
 CARTPOLE = [
     "env=cartpole", "total_steps=4096", "agent.n_envs=4", "agent.n_steps=64", "agent.n_epochs=1", "log_every=512",
-    "resume_every=1024", "checkpoint_every=512", "select.every=1024", "select.episodes=2", "select.stop_at=null",
+    "resume_every=1024", "checkpoint_every=512", "validation.every=1024", "validation.episodes=2",
+    "validation.stop_at=null",
 ]  # fmt: skip
 
 OFF_POLICY = [

@@ -5,12 +5,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rl_eval.envs import cartpole
+from rl_eval.domains import cartpole
 from rl_eval.errors import InputError
 from rl_eval.rewards import Native, RewardedVector, RewardFunction
 
 NATIVE = "rl_eval.rewards.Native"
-MATRIX = {"_target_": "rl_eval.rewards.threat.Matrix", "values": [[0, -1.4, -0.8, -0.5], [-1, 1, 0.8, 0.5]]}
+MATRIX = {"_target_": "rl_eval.domains.threat.rewards.Matrix", "values": [[0, -1.4, -0.8, -0.5], [-1, 1, 0.8, 0.5]]}
 NUMBERS = st.floats(-1e3, 1e3, width=32)
 
 
@@ -82,7 +82,7 @@ def test_terms_are_built_from_the_config_with_weight_one_unless_said():
                     "trust": True,
                 }
             },
-            r"^reward\.terms\.a\._target_='rl_eval\.policy\.load' is not a reward term: name a class",
+            r"^reward\.terms\.a\._target_='rl_eval\.policy\.load' is not a reward term: name a subclass",
         ),
         ({"a": {"_target_": "rl_eval.rewards.np"}}, r"'rl_eval\.rewards\.np' is not a reward term"),
         ({"a": {"_target_": "rl_eval.rewards.VectorWrapper", "env": 0}}, r"is not a reward term"),
@@ -107,7 +107,9 @@ def test_an_outcome_without_what_a_term_reads_is_one_sentence():
 
 @pytest.mark.parametrize("autoreset", [True, False])
 def test_a_rewarded_environment_is_the_environment_but_for_its_reward(autoreset):
-    plain, inner = (cartpole.make(cartpole.Config(), n_envs=3, part="train", autoreset=autoreset) for _ in range(2))
+    plain, inner = (
+        cartpole.DOMAIN.make(cartpole.Config(), n_envs=3, part="train", autoreset=autoreset) for _ in range(2)
+    )
     double = RewardFunction({"own": (2.0, Native()), "less": (-0.5, Native())})
     rewarded = RewardedVector(inner, double)
     assert rewarded.num_envs == 3

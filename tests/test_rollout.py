@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rl_eval import rollout
-from rl_eval.envs import cartpole
+from rl_eval.domains import cartpole
 
 
 class Scripted(VectorEnv):
@@ -128,7 +128,7 @@ SEEDS = [7, 123456789, 0, 7, 2**31 - 1]
 
 
 def play_cartpole(policy, n_envs, **keywords):
-    envs = cartpole.make(cartpole.Config(), n_envs=n_envs, part="gate", autoreset=False)
+    envs = cartpole.DOMAIN.make(cartpole.Config(), n_envs=n_envs, part="test", autoreset=False)
     try:
         return rollout.play(envs, policy, seeds=SEEDS, **keywords)
     finally:

@@ -16,9 +16,9 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays_of
 
 from rl_eval import config as configs
-from rl_eval import envs, seeding, seen
+from rl_eval import domains, seeding, seen
 from rl_eval import run as runs
-from rl_eval.envs import threat
+from rl_eval.domains import threat
 from rl_eval.errors import InputError
 from rl_eval.launch import compose
 from rl_eval.tracking import open_tracker
@@ -27,11 +27,11 @@ from rl_eval.training import train
 ROOT = Path(__file__).resolve().parents[1]
 CARTPOLE = [
     "env=cartpole", "total_steps=4096", "agent.n_envs=4", "agent.n_steps=64", "agent.n_epochs=1",
-    "resume_every=1024", "select.every=2048", "select.episodes=3",
+    "resume_every=1024", "validation.every=2048", "validation.episodes=3",
 ]  # fmt: skip
 THREAT = [
-    "env=threat", "env.train_flows=2000", "env.select_flows=500", "env.gate_flows=500", "total_steps=2048",
-    "agent.n_envs=16", "agent.batch_size=128", "select.episodes=2",
+    "env=threat", "env.train_flows=2000", "env.validation_flows=500", "env.test_flows=500", "total_steps=2048",
+    "agent.n_envs=16", "agent.batch_size=128", "validation.episodes=2",
 ]  # fmt: skip
 FEW_VALUES = st.sampled_from([0.0, -0.0, 1.0, 1.0001, 1.002, -1.0, 0.5, 1e-300, 3e5, math.inf])
 SHAPES = st.tuples(st.integers(0, 12), st.integers(1, 3))
@@ -52,9 +52,11 @@ def learn(overrides, directory, *, stop_at=None, resume=False):
 
 def a_record(**changes):
     """A small record; `changes` replace its parts."""
-    train_, select = (seen.Fingerprints.of(*seen.of_observations(np.arange(n, dtype=float)[:, None])) for n in (5, 2))
-    values = {"cases": False, "train": train_, "select": select, "train_seeds": np.arange(4), "left_out": 0}
-    return seen.Seen(**{**values, "select_seeds": np.arange(7, 9), **changes})
+    train_, validation = (
+        seen.Fingerprints.of(*seen.of_observations(np.arange(n, dtype=float)[:, None])) for n in (5, 2)
+    )
+    values = {"cases": False, "train": train_, "validation": validation, "train_seeds": np.arange(4), "left_out": 0}
+    return seen.Seen(**{**values, "validation_seeds": np.arange(7, 9), **changes})
 
 
 # -- fingerprints ------------------------------------------------------------------------------------------------------
@@ -187,7 +189,7 @@ def test_watching_sees_every_first_observation_and_changes_nothing():
     """Against Gymnasium's own vector of the same copies, read by hand."""
 
     def made():
-        return envs.make(envs.validate({"name": "cartpole"}), n_envs=3, part="train")
+        return domains.make(domains.validate({"name": "cartpole"}), n_envs=3, part="train")
 
     bare, recorder = made(), seen.Recorder()
     watched = seen.Watched(made(), recorder)
@@ -219,8 +221,8 @@ def test_a_resumed_run_has_the_same_record_as_one_that_never_stopped(tmp_path):
     found = seen.read(whole.path)
     # every episode that ended, and those in flight or given up at the three resume points
     assert int(found.train.times.sum()) == whole.info["episodes"] + 4 * (1 + 3)
-    assert found.select_seeds.tolist() == seeding.episode_seeds(42, 3, "select")
-    assert len(found.select) == 3
+    assert found.validation_seeds.tolist() == seeding.episode_seeds(42, 3, "select")
+    assert len(found.validation) == 3
     assert (len(found.train_seeds), found.left_out) == (4 * (1 + 3), 0)
 
 
@@ -246,11 +248,11 @@ def test_a_resume_point_without_a_record_is_said_to_lack_one(tmp_path):
 
 def test_a_run_on_data_has_seen_its_training_and_selection_cases(tmp_path):
     run = learn(THREAT, tmp_path / "run")
-    found, config = seen.read(run.path), envs.validate(run.config["env"])
+    found, config = seen.read(run.path), domains.validate(run.config["env"])
     assert found.cases
-    for part in ("train", "select"):
-        assert set(getattr(found, part).exact.tolist()) == set(threat.case_hashes(config, part).tolist())
-    assert not np.isin(threat.case_hashes(config, "gate"), found.train.exact).any()
+    for part in ("train", "validation"):
+        assert set(getattr(found, part).exact.tolist()) == set(threat.DOMAIN.case_hashes(config, part).tolist())
+    assert not np.isin(threat.DOMAIN.case_hashes(config, "test"), found.train.exact).any()
     assert not any(name.startswith("starts.") for name in _resume_arrays(run.path))
 
 

@@ -15,7 +15,7 @@ from rl_eval.launch import launch
 
 ROOT = Path(__file__).resolve().parents[1]
 NSL_KDD = ROOT.parent / "shared/data/nsl-kdd"
-SHORT = ["env=cartpole", "total_steps=4096", "select.every=4096", "select.episodes=3", "agent.n_epochs=1"]
+SHORT = ["env=cartpole", "total_steps=4096", "validation.every=4096", "validation.episodes=3", "agent.n_epochs=1"]
 
 
 def train(folder, *arguments, **environment):
@@ -156,7 +156,7 @@ BAD = {
     "CSV with NaN": (["env.data=csv", "env.path=nan.csv", "env.label=label"], r"nan\.csv.*(line 5|row)"),
     "not a run": (["resume=."], r"not a run directory"),
     "no such run": (["resume=nowhere"], r"nowhere is not a directory"),
-    "a metric of another environment": (["env=cartpole", "select.metric=f1"], r"select\.metric.*mean_return"),
+    "a metric of another environment": (["env=cartpole", "validation.metric=f1"], r"validation\.metric.*mean_return"),
 }
 
 
@@ -231,7 +231,7 @@ def test_shell_completion_is_offered(tmp_path):
 
 
 def test_gymnasium_environments_by_id_continuous_and_discrete_observations(tmp_path):
-    few = ["total_steps=1024", "agent.n_envs=4", "agent.n_steps=64", "agent.batch_size=64", "select.episodes=2"]
+    few = ["total_steps=1024", "agent.n_envs=4", "agent.n_steps=64", "agent.batch_size=64", "validation.episodes=2"]
     for env_id in ("Pendulum-v1", "FrozenLake-v1", "MountainCarContinuous-v0"):
         done = train(tmp_path, "env=gym", f"env.id={env_id}", *few)
         assert done.returncode == 0, done.stderr
@@ -243,7 +243,7 @@ def test_nsl_kdd_trains_from_the_public_files(tmp_path):
     done = train(tmp_path, "env.data=nsl_kdd", f"env.path={NSL_KDD}", "total_steps=50000")
     assert done.returncode == 0, done.stderr
     assert "beats_logistic" in done.stdout
-    assert set(info(only_run(tmp_path))["data_fingerprints"]) == {"train", "select", "gate"}
+    assert set(info(only_run(tmp_path))["data_fingerprints"]) == {"train", "validation", "test"}
 
 
 def test_reward_terms_are_logged(tmp_path):

@@ -22,15 +22,15 @@ ROOT = Path(__file__).resolve().parents[1]
 THREAT = [
     "env=threat",
     "env.train_flows=3000",
-    "env.select_flows=1000",
-    "env.gate_flows=1000",
+    "env.validation_flows=1000",
+    "env.test_flows=1000",
     "total_steps=8192",
     "agent.n_envs=16",
     "agent.batch_size=128",
     "checkpoint_every=1024",
     "log_every=512",
-    "select.every=2048",
-    "select.episodes=2",
+    "validation.every=2048",
+    "validation.episodes=2",
     "keep_snapshots=3",
 ]
 THREAT_A2C = ["agent=a2c", *(o for o in THREAT if not o.startswith("agent.batch_size"))]
@@ -41,8 +41,8 @@ CARTPOLE = [
     "agent.n_steps=64",
     "agent.n_epochs=1",
     "resume_every=2048",
-    "select.every=2048",
-    "select.episodes=2",
+    "validation.every=2048",
+    "validation.episodes=2",
 ]
 
 DQN_THREAT = ["agent=dqn", *(o for o in THREAT if not o.startswith("agent.batch_size")), "agent.updates_per_step=0.05"]
@@ -125,10 +125,10 @@ def test_the_last_snapshots_and_the_best_are_kept(tmp_path):
 
 
 def test_the_target_on_select_ends_training(tmp_path):
-    run = learn([*CARTPOLE, "select.stop_at=1"], tmp_path / "run")
+    run = learn([*CARTPOLE, "validation.stop_at=1"], tmp_path / "run")
     assert run.info["env_steps"] == 2048
     assert run.info["snapshot"] == "step_2048"
-    assert run.info["select_score"] == run.info["results"]["mean_return"]
+    assert run.info["validation_score"] == run.info["results"]["mean_return"]
 
 
 def test_the_preprocessing_is_saved_with_the_run(tmp_path):
@@ -140,7 +140,7 @@ def test_ctrl_c_at_the_command_line_and_resume(tmp_path):
     """The whole way: SIGINT to the process, status 130, the hint, and `resume=`."""
     command = [sys.executable, str(ROOT / "train.py")]
     process = subprocess.Popen(
-        [*command, "env=cartpole", "total_steps=60000", "select.stop_at=null"],
+        [*command, "env=cartpole", "total_steps=60000", "validation.stop_at=null"],
         cwd=tmp_path,
         stderr=subprocess.PIPE,
         text=True,

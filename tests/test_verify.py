@@ -20,12 +20,12 @@ from tests.run_bytes import content
 ROOT = Path(__file__).resolve().parents[1]
 CARTPOLE = [
     "env=cartpole", "total_steps=2048", "agent.n_envs=4", "agent.n_steps=64", "agent.batch_size=64",
-    "agent.n_epochs=1", "log_every=256", "resume_every=512", "checkpoint_every=512", "select.every=1024",
-    "select.episodes=2", "select.stop_at=null", "keep_snapshots=2",
+    "agent.n_epochs=1", "log_every=256", "resume_every=512", "checkpoint_every=512", "validation.every=1024",
+    "validation.episodes=2", "validation.stop_at=null", "keep_snapshots=2",
 ]  # fmt: skip
 THREAT = [
-    "env=threat", "env.train_flows=2000", "env.select_flows=500", "env.gate_flows=500", "total_steps=2048",
-    "agent.n_envs=16", "agent.n_steps=16", "agent.batch_size=128", "select.every=1024", "select.episodes=2",
+    "env=threat", "env.train_flows=2000", "env.validation_flows=500", "env.test_flows=500", "total_steps=2048",
+    "agent.n_envs=16", "agent.n_steps=16", "agent.batch_size=128", "validation.every=1024", "validation.episodes=2",
 ]  # fmt: skip
 
 

@@ -85,9 +85,9 @@ def exported(stranger):
     """A run of ours whose network is worked by hand: push to the side on which the pole falls."""
     from agents import policy as networks
     from agents.config import NetworkConfig
-    from rl_eval.envs import cartpole
+    from rl_eval.domains import cartpole
 
-    envs = cartpole.make(cartpole.Config(), n_envs=1, part="gate")
+    envs = cartpole.DOMAIN.make(cartpole.Config(), n_envs=1, part="test")
     config = NetworkConfig(widths=[])
     meta = networks.metadata(envs.single_observation_space, envs.single_action_space, config, 10.0)
     side = np.array([0.1, 0.5, 1.5, 1.0], np.float32)
@@ -131,7 +131,7 @@ def test_the_wheel_claims_no_name_but_its_own(wheel):
 
 
 def test_the_wheel_holds_the_cases_of_the_embedded_service(wheel):
-    assert "rl_eval/envs/qase/service/cases.json" in zipfile.ZipFile(wheel).namelist()
+    assert "rl_eval/domains/qase/service/cases.json" in zipfile.ZipFile(wheel).namelist()
 
 
 def test_a_stranger_has_the_package_and_not_our_networks(stranger):

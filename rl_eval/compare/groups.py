@@ -10,17 +10,15 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from rl_eval import envs
+from rl_eval import domains
 from rl_eval.compare.compared_run import ComparedRun, flat_config
+from rl_eval.domains import EnvConfig
 from rl_eval.dotted_keys import differing_keys
-from rl_eval.envs.base import EnvConfig
 from rl_eval.errors import InputError
 from rl_eval.metrics import Metric, lookup
 
 # Settings that change neither what is learned nor how: names, paths, and the number of worker processes.
 _INCIDENTAL = re.compile(r"seed|name|resume|(tracker|hydra)(\..*)?|env\.(path|workers)")
-# Environment settings of training that do not change the task: all runs are played on the same environment.
-_NOT_THE_TASK = frozenset({"path", "workers", "backend"})
 _STATUS_TEXTS = {
     "failed": "failed",
     "interrupted": "was interrupted",
@@ -94,7 +92,7 @@ def common_task(runs: Sequence[ComparedRun], metric: str | None) -> ComparisonTa
 
 def _environment(run: ComparedRun) -> EnvConfig:
     try:
-        return envs.validate(run.section("env"))
+        return domains.validate(run.section("env"))
     except ValidationError as error:
         where = ".".join(str(part) for part in error.errors()[0]["loc"])
         raise InputError(
@@ -103,9 +101,8 @@ def _environment(run: ComparedRun) -> EnvConfig:
 
 
 def _task_settings(env: EnvConfig) -> dict[str, Any]:
-    flat = flat_config({"env": env.model_dump(mode="json")}, "env")
-    settings = {key.removeprefix("env."): value for key, value in flat.items()}
-    return {key: value for key, value in settings.items() if key not in _NOT_THE_TASK}
+    flat = flat_config({"env": domains.identity(env)}, "env")
+    return {key.removeprefix("env."): value for key, value in flat.items()}
 
 
 def _refuse_other_data(runs: Sequence[ComparedRun]) -> None:
@@ -117,7 +114,7 @@ def _refuse_other_data(runs: Sequence[ComparedRun]) -> None:
             fingerprinted.append((run, dict(fingerprints)))
     for run, fingerprints in fingerprinted[1:]:
         first, first_fingerprints = fingerprinted[0]
-        for part in ("gate", "select", "train"):
+        for part in ("test", "validation", "train"):
             if fingerprints.get(part) != first_fingerprints.get(part):
                 raise InputError(
                     f"the {part} part of the data of {run.name} is not that of {first.name} (its fingerprint "
@@ -126,7 +123,7 @@ def _refuse_other_data(runs: Sequence[ComparedRun]) -> None:
 
 
 def _metric(runs: Sequence[ComparedRun], name: str | None) -> Metric:
-    selected_by = {str(run.config.get("select.metric")): run for run in reversed(runs)}
+    selected_by = {str(run.config.get("validation.metric")): run for run in reversed(runs)}
     if name is None and len(selected_by) > 1:
         metrics = ", ".join(f"{metric} ({run.name})" for metric, run in sorted(selected_by.items()))
         raise InputError(f"the runs were selected by different metrics, {metrics}: name one with --metric")

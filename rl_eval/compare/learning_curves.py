@@ -34,8 +34,8 @@ def comparable_columns(groups: Sequence[RunGroup]) -> list[str]:
     columns = []
     configs = [run.config for group in groups for run in group.runs]
     rewards = {str(sorted((k, str(v)) for k, v in config.items() if k.startswith("reward."))) for config in configs}
-    if len({str(config.get("select.metric")) for config in configs}) == 1:
-        columns.append("select_score")
+    if len({str(config.get("validation.metric")) for config in configs}) == 1:
+        columns.append("validation_score")
     if len(rewards) == 1:
         columns.append("episode_return_mean")
     return [column for column in columns if all(learning_curve(group, column) is not None for group in groups)]

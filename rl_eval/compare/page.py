@@ -13,7 +13,7 @@ from rl_eval.report.page import count, number, render, write
 
 # outcome -> the decision whose colour the badge has, and the word on it
 _BADGES = {"WORSE": ("FAIL", "Worse"), "BETTER": ("PASS", "Better"), "UNDECIDED": ("INCONCLUSIVE", "Undecided")}
-_CURVE_TITLES = {"select_score": "Score on the validation part", "episode_return_mean": "Return during training"}
+_CURVE_TITLES = {"validation_score": "Score on the validation part", "episode_return_mean": "Return during training"}
 
 
 def write_page(path: Path, result: Comparison) -> None:

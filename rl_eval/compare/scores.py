@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
-from rl_eval import envs, policy, seeding
+from rl_eval import domains, policy, seeding
 from rl_eval.compare.compared_run import ComparedRun
 from rl_eval.compare.groups import ComparisonTask, RunGroup
 from rl_eval.compare.statistics import GroupScores, contributions
-from rl_eval.envs.base import EnvConfig
+from rl_eval.domains import EnvConfig
 from rl_eval.errors import InputError
 from rl_eval.evidence import RATIO_METRICS, count_cases
 from rl_eval.metrics import Metric
 from rl_eval.rollout import Episodes, play
 
 DEFAULT_EPISODES = 100
-# Environments that are stepped at once, as for gates: Python steps Gymnasium's one by one, numpy a domain's together.
-_MAX_GYMNASIUM_ENVS, _MAX_VECTOR_ENVS = 32, 256
 
 # Called with the number of episodes so far, and of all episodes.
 OnEpisodes = Callable[[int, int], None]
@@ -49,18 +48,18 @@ def play_groups(
     from threadpoolctl import threadpool_limits
 
     env = task.env
-    if not trust and (why := envs.needs_trust(env)):
+    if not trust and (why := domains.needs_trust(env)):
         raise InputError(f"{why}: add --trust if you trust where it comes from")
     problem = metric_problem(task.metric, env)
     if problem:
         raise InputError(problem)
     _refuse_changed_data(groups[0].runs[0], env)
-    limit = envs.episodes_in(env, "gate")
+    limit = domains.domain(env.name).episodes(env, "test")
     count = min(episodes or limit or DEFAULT_EPISODES, limit or episodes or DEFAULT_EPISODES)
-    seed = seeding.gate_seed("compare", env.model_dump_json(exclude={"path", "workers", "backend"}))
+    seed = seeding.gate_seed("compare", json.dumps(domains.identity(env), separators=(",", ":")))
     seeds = list(range(count)) if limit is not None else seeding.episode_seeds(seed, count, "compare")
-    max_envs = _MAX_GYMNASIUM_ENVS if isinstance(env, envs.domain("gym").Config) else _MAX_VECTOR_ENVS
-    vector = envs.make(env, n_envs=min(count, max_envs), part="gate", autoreset=False)
+    max_envs = domains.domain(env.name).copies
+    vector = domains.make(env, n_envs=min(count, max_envs), part="test", autoreset=False)
     total, done, scores = count * sum(len(group.runs) for group in groups), 0, []
     # On matrices this small, a second BLAS thread costs more time than it saves.
     limits = threadpool_limits(1, user_api="blas")
@@ -109,7 +108,7 @@ def score_episodes(episodes: Episodes, metric: Metric, env: EnvConfig) -> tuple[
 
 def metric_problem(metric: Metric, env: EnvConfig) -> str | None:
     """Why a metric cannot be computed on an environment; None where it can."""
-    outcome_names = set(envs.domain(env.name).OUTCOME)
+    outcome_names = set(domains.domain(env.name).outcome)
     missing = [name for name in metric.needs if name not in outcome_names]
     if missing:
         return f"{metric.name} reads {missing[0]!r}, which {env.name} does not report: name another with --metric"
@@ -125,7 +124,7 @@ def _refuse_changed_data(run: ComparedRun, env: EnvConfig) -> None:
     before: Any = run.directory.info.get("data_fingerprints") if run.directory else None
     if not isinstance(before, dict) or not before:
         return
-    now = envs.domain(env.name).fingerprints(env)
+    now = domains.domain(env.name).fingerprints(env)
     changed = [part for part in now if before.get(part) != now[part]]
     if changed:
         raise InputError(

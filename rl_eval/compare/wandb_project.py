@@ -16,7 +16,7 @@ MAX_RUNS = 200  # of one project
 HISTORY_ROWS = 500  # of one run
 TIMEOUT_S = 20
 _PROJECT = re.compile(r"wandb:([^/?#]+)/([^/?#]+)(?:\?(.*))?")
-_CURVES = ("episode_return_mean", "select_score")
+_CURVES = ("episode_return_mean", "validation_score")
 
 
 def read_project(name: str) -> list[ComparedRun]:

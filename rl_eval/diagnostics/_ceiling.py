@@ -52,12 +52,12 @@ def steps_are_independent(reading: Reading) -> bool | None:
     The environment may know (`independent_cases`). Else both the reward and the inputs of one step must be
     uncorrelated with those of the next: in a process with dynamics, observations at least are alike.
     """
-    from rl_eval.envs import domain
+    from rl_eval.domains import domain
 
     if reading.environment is not None:
-        known = getattr(domain(reading.environment.name), "independent_cases", None)
-        if known is not None:
-            return bool(known(reading.environment))
+        independent = domain(reading.environment.name).independent_cases(reading.environment)
+        if independent is not None:
+            return independent
     for name in ("reward_autocorrelation", "obs_autocorrelation"):
         values = reading.curve(name)
         if len(values) < 8:

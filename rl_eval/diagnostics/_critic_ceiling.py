@@ -21,7 +21,7 @@ ENOUGH = 0.8  # of the ceiling
 def critic_ceiling(reading: Reading) -> Finding | None:
     """No critic could explain these targets, since steps are independent yet added up; or this one explains too little.
 
-    Reads γ, λ, `explained_variance`, and the judged policy at play on the selection part. With independent steps no
+    Reads γ, λ, `explained_variance`, and the judged policy at play on the validation part. With independent steps no
     V(s) explains more than (1 − γ²λ²) / (1 − γ²λ² + γ² + w) of a GAE(λ) target's variance, w being the reward noise
     over the variance of E[r|s]; with γ = 0 that is 1 / (1 + w), all that the state says of the reward.
     """

@@ -10,7 +10,6 @@ from rl_eval.diagnostics._finding import Finding, Severity
 from rl_eval.diagnostics._observed import Observed, observed
 from rl_eval.diagnostics._reading import Reading
 from rl_eval.diagnostics._registry import diagnostic
-from rl_eval.diagnostics._silent_features import silent_features
 
 # Of all columns; fewer are told as a note, since a wide table has some.
 NOTABLE_SHARE = 0.05
@@ -27,7 +26,10 @@ def dead_features(reading: Reading) -> list[Finding]:
         return []
     where = "the training part" if seen.from_data else f"{len(seen.rows):,} observations at play"
     findings = []
-    still = [] if silent_features(reading) else constant_columns(seen)  # those are named there
+    constant = constant_columns(seen)
+    # The domain's own diagnostic names those that its preprocessing recorded.
+    recorded = reading.preprocessing.get("constant")
+    still = [name for name in constant if not isinstance(recorded, list) or name not in recorded]
     if still:
         findings.append(
             Finding(

@@ -19,13 +19,13 @@ SHOWN = 5
 
 @diagnostic
 def feature_shift(reading: Reading) -> Finding | None:
-    """Observation columns that are distributed otherwise in `select` than in `train`."""
+    """Observation columns that are distributed otherwise in `validation` than in `train`."""
     train = observed(reading, "train")
-    select = observed(reading, "select") if train is not None and train.from_data else None
-    if train is None or select is None or not select.from_data:
+    validation = observed(reading, "validation") if train is not None and train.from_data else None
+    if train is None or validation is None or not validation.from_data:
         return None
-    distance = np.array([ks_distance(a, b) for a, b in zip(train.rows.T, select.rows.T, strict=True)])
-    bar = max(NOTABLE, critical_distance(len(train.rows), len(select.rows), ALPHA / len(distance)))
+    distance = np.array([ks_distance(a, b) for a, b in zip(train.rows.T, validation.rows.T, strict=True)])
+    bar = max(NOTABLE, critical_distance(len(train.rows), len(validation.rows), ALPHA / len(distance)))
     moved = [int(i) for i in np.argsort(-distance, kind="stable") if distance[i] > bar]
     if not moved:
         return None
@@ -36,9 +36,9 @@ def feature_shift(reading: Reading) -> Finding | None:
         severity="warning" if distance[moved[0]] > LARGE else "note",
         layer="data",
         title="features are distributed otherwise than while training",
-        evidence=f"{len(moved)} of {len(distance)} columns lie further than {bar:.2f} apart between train and select "
-        f"(Kolmogorov-Smirnov distance): {shown}{more}",
-        meaning="The policy is judged on cases unlike those it learned from. Select is drawn like the gate, whose "
+        evidence=f"{len(moved)} of {len(distance)} columns lie further than {bar:.2f} apart between train and "
+        f"validation (Kolmogorov-Smirnov distance): {shown}{more}",
+        meaning="The policy is judged on cases unlike those it learned from. Validation is drawn like test, whose "
         "cases are not looked at here: split the data anew so that the parts are alike, or train on later data.",
         source="two-sample Kolmogorov-Smirnov distance above .1 and above its critical value at .01 over all columns "
         "(Smirnov 1948); a warning above .3",

@@ -21,7 +21,7 @@ PROGRESS = {
     "rollout/ep_rew_mean": "episode_return_mean",
     "rollout/ep_len_mean": "episode_length_mean",
     "rollout/success_rate": "success_rate",
-    "eval/mean_reward": "select_score",
+    "eval/mean_reward": "validation_score",
     "train/policy_gradient_loss": "policy_loss",
     "train/policy_loss": "policy_loss",
     "train/value_loss": "value_loss",

@@ -63,14 +63,14 @@ def goal_of(reading: Reading) -> Goal | None:
     The logged return is that of the reward it was trained on, which a success is only told in where that is the
     environment's own.
     """
-    metric = reading.setting("select.metric")
+    metric = reading.setting("validation.metric")
     for criterion in criteria(reading):
         threshold, direction = finite(criterion.get("threshold")), criterion.get("direction")
         if criterion.get("metric") != metric or threshold is None or direction not in ("at_least", "at_most"):
             continue
-        scored = reading.curves.get("select_score")
+        scored = reading.curves.get("validation_score")
         if scored is not None and len(np.unique(scored[np.isfinite(scored)])) >= FEWEST:
-            return Goal("select_score", threshold, 1.0 if direction == "at_least" else -1.0)
+            return Goal("validation_score", threshold, 1.0 if direction == "at_least" else -1.0)
     success = reading.number("env.success_return")
     terms = reading.setting("reward.terms")
     native = isinstance(terms, dict) and list(terms) == ["native"] and reading.number("reward.terms.native.weight") == 1
@@ -79,7 +79,7 @@ def goal_of(reading: Reading) -> Goal | None:
 
 def reached(reading: Reading) -> bool:
     """Whether the judged policy is there already: by a criterion of the selection metric, or a successful return."""
-    metric = reading.setting("select.metric")
+    metric = reading.setting("validation.metric")
     decisions = [criterion.get("decision") for criterion in criteria(reading) if criterion.get("metric") == metric]
     if decisions:
         return all(decision == "PASS" for decision in decisions)
@@ -118,7 +118,7 @@ def _with_goal(reading: Reading, goal: Goal, found: Crossing, done: float, last:
         title="training ended while it was still getting better",
         evidence=f"{goal.column} stood at {goal.sign * last:.4g} after {done:,.0f} env steps and was still improving "
         f"(p = {p_value:.2g}); {expected}",
-        meaning="Nothing need be wrong but the budget. Go on for longer, and stop on the selection part once it is "
+        meaning="Nothing need be wrong but the budget. Go on for longer, and stop on the validation part once it is "
         "reached; a learning rate that falls to zero over the budget would fall more slowly too.",
         change=f"total_steps={total}" + _stop_at(reading, goal),
         source=SOURCE,
@@ -153,11 +153,11 @@ def _without_goal(steps: np.ndarray, values: np.ndarray, p_value: float, gained:
 
 
 def _stop_at(reading: Reading, goal: Goal) -> str:
-    if reading.setting("select.stop_at") is not None:
+    if reading.setting("validation.stop_at") is not None:
         return ""
-    metric = reading.setting("select.metric")
-    own = goal.column == "select_score" or metric == "mean_return"
-    return f" select.stop_at={goal.threshold:g}" if own else ""
+    metric = reading.setting("validation.metric")
+    own = goal.column == "validation_score" or metric == "mean_return"
+    return f" validation.stop_at={goal.threshold:g}" if own else ""
 
 
 def _round_up(steps: float) -> int:

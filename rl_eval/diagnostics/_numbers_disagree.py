@@ -92,16 +92,16 @@ def _select_scores(reading: Reading) -> list[str]:
     """No try that the curves hold is better than the one that chose the judged snapshot."""
     from rl_eval.metrics import lookup
 
-    tries, best = reading.curve("select_score"), finite(reading.info.get("select_score"))
+    tries, best = reading.curve("validation_score"), finite(reading.info.get("validation_score"))
     try:
-        better = lookup(str(reading.setting("select.metric"))).better
+        better = lookup(str(reading.setting("validation.metric"))).better
     except InputError:
         return []
     if not len(tries) or best is None or better is None:
         return []
     seen = float(tries.max() if better == "higher" else tries.min())
     if (seen > best) if better == "higher" else (seen < best):
-        return [f"run.json says {best:.6g} as its best select_score, but metrics.csv holds {seen:.6g}"]
+        return [f"run.json says {best:.6g} as its best validation_score, but metrics.csv holds {seen:.6g}"]
     return []
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from rl_eval import envs
+from rl_eval import domains
 from rl_eval.diagnostics._reading import Reading
 from rl_eval.policy import Random
 
@@ -32,8 +32,8 @@ class Observed:
     from_data: bool
 
 
-def observed(reading: Reading, part: envs.Part = "train") -> Observed | None:
-    """What the policy sees in `train` or `select`; None where it cannot be had here.
+def observed(reading: Reading, part: domains.Part = "train") -> Observed | None:
+    """What the policy sees in `train` or `validation`; None where it cannot be had here.
 
     A finite part gives its cases. Elsewhere it is what the judged policy saw at play together with what random
     actions lead to, so that a column which one policy never moves is not taken for one that never moves.
@@ -41,10 +41,10 @@ def observed(reading: Reading, part: envs.Part = "train") -> Observed | None:
     config = reading.environment
     if config is None:
         return None
-    known = getattr(envs.domain(config.name), "case_observations", None)
+    domain = domains.domain(config.name)
     try:
-        if known is not None:
-            rows = np.asarray(known(config, part), np.float32)
+        if domain.has_cases:
+            rows = np.asarray(domain.case_observations(config, part), np.float32)
             return _observed(_thinned(rows), reading, from_data=True)
         if reading.played is None:
             return None
@@ -62,10 +62,9 @@ def _observed(rows: np.ndarray, reading: Reading, *, from_data: bool) -> Observe
         return None
     assert reading.environment is not None
     names = tuple(f"column {index}" for index in range(rows.shape[1]))
-    fitted = getattr(envs.domain(reading.environment.name), "preprocessing", None)
+    fitted = domains.domain(reading.environment.name).preprocessing(reading.environment)
     if fitted is not None:
-        said = fitted(reading.environment)
-        named = [str(name) for name in said.get("columns", said.get("features", ()))]
+        named = [str(name) for name in fitted.get("columns", fitted.get("features", ()))]
         names = tuple(named + list(names[len(named) :]))[: rows.shape[1]]
     return Observed(rows, names, from_data)
 
@@ -76,10 +75,10 @@ def _thinned(rows: np.ndarray) -> np.ndarray:
     return rows[np.linspace(0, len(rows) - 1, MOST_ROWS).astype(int)]
 
 
-def _at_random(config: envs.EnvConfig, seed: int) -> np.ndarray:
+def _at_random(config: domains.EnvConfig, seed: int) -> np.ndarray:
     """`[R, D]` what random actions lead to."""
-    one_process = config.model_copy(update={"workers": 1}) if hasattr(config, "workers") else config
-    vector = envs.make(one_process, n_envs=RANDOM_COPIES, part="train")
+    one_process = domains.domain(config.name).in_one_process(config)
+    vector = domains.make(one_process, n_envs=RANDOM_COPIES, part="train")
     try:
         vector.action_space.seed(seed & 0x7FFFFFFF)
         obs, infos = vector.reset(seed=seed & 0x7FFFFFFF)

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 from gymnasium.spaces import Discrete
 
-from rl_eval import envs
+from rl_eval import domains
 from rl_eval.diagnostics._finding import Finding
 from rl_eval.diagnostics._reading import Reading
 from rl_eval.diagnostics._registry import diagnostic
-from rl_eval.envs.base import EnvConfig
+from rl_eval.domains import EnvConfig
 from rl_eval.errors import InputError
 from rl_eval.policy import Constant, Policy
 from rl_eval.rewards import RewardFunction
@@ -27,17 +27,17 @@ MOST_ACTIONS = 16
 
 @dataclass(frozen=True)
 class Gap:
-    """How much more of the reward is missed on select than on train.
+    """How much more of the reward is missed on validation than on train.
 
     Attributes:
-        train, select: the mean reward less the best that any action would have earned, 0 or below; where cases depend
-            on one another, the mean return of an episode.
+        train, validation: the mean reward less the best that any action would have earned, 0 or below; where cases
+            depend on one another, the mean return of an episode.
         z, d: the gap in standard errors, and in standard deviations of one unit.
         unit: case or episode.
     """
 
     train: float
-    select: float
+    validation: float
     z: float
     d: float
     unit: str
@@ -45,13 +45,13 @@ class Gap:
 
 @diagnostic
 def overfits(reading: Reading) -> Finding | None:
-    """The judged policy misses less of the reward on its training cases than on the selection part."""
+    """The judged policy misses less of the reward on its training cases than on the validation part."""
     config = reading.environment
-    if config is None or not hasattr(envs.domain(config.name), "case_observations") or reading.played is None:
+    if config is None or not domains.domain(config.name).has_cases or reading.played is None:
         return None
     try:
         reward = RewardFunction.from_config(reading.setting("reward.terms"))
-        cases = len(envs.domain(config.name).case_observations(config, "train"))
+        cases = domains.domain(config.name).cases(config, "train")
         found = gap(config, reward, reading.played.acting, cases, reading.seed)
     except Exception as error:  # data or terms of somebody else
         reading.missing.append(f"the training cases at play: {' '.join(str(error).split())[:300]}")
@@ -63,29 +63,29 @@ def overfits(reading: Reading) -> Finding | None:
     missed = "of the reward is missed" if found.unit == "case" else "is earned"
     return Finding(
         name="overfits",
-        severity="warning" if found.unit == "episode" or found.train >= found.select / 2 else "note",
+        severity="warning" if found.unit == "episode" or found.train >= found.validation / 2 else "note",
         layer="data",
         title="the policy has learned its training cases by heart",
-        evidence=f"on average {abs(found.train):.3g} a {found.unit} {missed} on train and {abs(found.select):.3g} on "
-        f"select, {found.d:.2f} standard deviations apart (z = {found.z:.1f}); {cases:,} training cases{seen}",
+        evidence=f"on average {abs(found.train):.3g} a {found.unit} {missed} on train and {abs(found.validation):.3g} "
+        f"on validation, {found.d:.2f} standard deviations apart (z = {found.z:.1f}); {cases:,} training cases{seen}",
         meaning="What it learned holds for the cases it saw more than for their kind: give it more cases, fewer "
         "passes over them, or a network that can remember less.",
         change="agent.network.widths=[16] agent.network.dropout=0.2",
-        source="Cohen's d of train less select at least .1 (Cohen 1988) where the pooled z exceeds 3.09, p = .001; of "
-        "each case, the reward less that of its best action; a warning where train misses half of what select does",
+        source="Cohen's d of train less validation at least .1 (Cohen 1988) where the pooled z exceeds 3.09, p = .001; "
+        "of each case, the reward less that of its best action; a warning where train misses half as much",
         certainty=0.85,
         data={**vars(found), "cases": cases},
     )
 
 
 def gap(config: EnvConfig, reward: RewardFunction, acting: Policy, cases: int, seed: int) -> Gap | None:
-    """Play the policy on training cases and on the selection part, and compare what it misses."""
-    domain = envs.domain(config.name)
-    longest, select = getattr(domain, "longest_episode", None), envs.episodes_in(config, "select")
-    if longest is None or select is None or not cases:
+    """Play the policy on training cases and on the validation part, and compare what it misses."""
+    domain = domains.domain(config.name)
+    longest, validation = domain.longest_episode(config), domain.episodes(config, "validation")
+    if longest is None or validation is None or not cases:
         return None
-    by_case = bool(getattr(domain, "independent_cases", lambda _: False)(config))
-    counts: dict[envs.Part, int] = {"train": math.ceil(cases / longest(config)), "select": select}
+    by_case = bool(domain.independent_cases(config))
+    counts: dict[domains.Part, int] = {"train": math.ceil(cases / longest), "validation": validation}
     a, b = (_units(config, reward, acting, part, min(SHIFTS, count), by_case, seed) for part, count in counts.items())
     if min(len(a), len(b)) < 2:
         return None
@@ -102,7 +102,7 @@ def _units(
     config: EnvConfig,
     reward: RewardFunction,
     acting: Policy,
-    part: envs.Part,
+    part: domains.Part,
     episodes: int,
     by_case: bool,
     seed: int,
@@ -112,7 +112,7 @@ def _units(
     Raises:
         InputError: a term reads what the outcome does not have, or a reward is not finite.
     """
-    vector = envs.make(config, n_envs=episodes, part=part, autoreset=False)
+    vector = domains.make(config, n_envs=episodes, part=part, autoreset=False)
     try:
 
         def earned(policy: Policy) -> tuple[np.ndarray, Episodes]:

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import numpy as np
 
-from rl_eval import envs, policy, seeding
-from rl_eval.envs.base import EnvConfig
+from rl_eval import domains, policy, seeding
+from rl_eval.domains import EnvConfig
 from rl_eval.errors import InputError
 from rl_eval.rollout import Episodes
 from rl_eval.rollout import play as play_episodes
@@ -65,11 +65,10 @@ def play(path: Path, config: EnvConfig, seed: int, *, greedy: bool = True) -> Pl
     Raises:
         InputError: it cannot be played here: missing data, a damaged snapshot, episodes without end.
     """
-    limit = envs.episodes_in(config, "select")
+    limit = domains.domain(config.name).episodes(config, "validation")
     seeds = seeding.episode_seeds(seed, EPISODES, "doctor") if limit is None else list(range(min(limit, SHIFTS)))
-    if isinstance(config, envs.domain("gym").Config):
-        config = config.model_copy(update={"workers": 1})
-    vector = envs.make(config, n_envs=len(seeds), part="select", autoreset=False)
+    config = domains.domain(config.name).in_one_process(config)
+    vector = domains.make(config, n_envs=len(seeds), part="validation", autoreset=False)
     try:
         spaces = policy.Spaces.of(config, vector)
         # an absolute path, which no kind of policy begins with

@@ -15,8 +15,8 @@ ONE_ANSWER = 0.95
 def policy_collapse(reading: Reading) -> Finding | None:
     """The greedy policy takes one action for more than 95 % of the cases, while their labels differ.
 
-    Reads the judged policy at play on the selection part, `label` and `action` of each case. With the run's reward it
-    also says from which probability of a threat on another action than that one pays, τ, against the share of threats:
+    Reads the judged policy at play on the validation part, `label` and `action` of each case. With the run's reward it
+    also says from which probability of label 1 on another action than that one pays, τ, against its share:
     below τ the one action is right as long as nothing tells the cases apart.
     """
     if reading.played is None:
@@ -33,14 +33,14 @@ def policy_collapse(reading: Reading) -> Finding | None:
     if share <= ONE_ANSWER or rarer <= 2 * (1.0 - share):
         return None
     tau = break_even(reading, modal)
-    evidence = f"action {modal} in {share:.1%} of {len(action):,} cases, {prevalence:.1%} of which are threats"
+    evidence = f"action {modal} in {share:.1%} of {len(action):,} cases, {prevalence:.1%} of which are positive"
     meaning = "The policy does not tell the cases apart: its figures are those of a constant."
     if tau is not None:
         evidence += f"; another action pays from a probability of {tau:.2f} on"
         if tau > 0.9:
             meaning += " The reward matrix asks for it: hardly any case is certain enough for another action to pay."
         elif prevalence < tau:
-            meaning += " Knowing only how rare threats are, that is the best it can do; it has not learned more."
+            meaning += " Knowing only how rare positive cases are, that is the best it can do; it has not learned more."
     return Finding(
         name="policy_collapse",
         severity="problem",
@@ -48,7 +48,7 @@ def policy_collapse(reading: Reading) -> Finding | None:
         title="the greedy policy gives one answer for everything",
         evidence=evidence,
         meaning=meaning,
-        change="reward=threat" if tau is not None and tau > 0.9 else None,
+        change=f"reward={reading.setting('env.name')}" if tau is not None and tau > 0.9 else None,
         source="modal greedy action > .95 of the cases; τ: the smallest P at which another action has the larger E[r]",
         certainty=0.8,
         data={"share": float(share), "action": modal, "prevalence": prevalence, "break_even": tau},
@@ -75,10 +75,10 @@ def break_even(reading: Reading, action: int) -> float | None:
             return None
         cases["label"] = np.repeat([0, 1], actions).astype(outcome["label"].dtype)
         cases["action"] = np.tile(np.arange(actions), 2).astype(outcome["action"].dtype)
-        benign, threat = reward(cases)[0].reshape(2, actions).astype(np.float64)
+        negative, positive = reward(cases)[0].reshape(2, actions).astype(np.float64)
     except (InputError, TypeError, ValueError, KeyError, IndexError):
         return None
     probability = np.linspace(0.0, 1.0, 1001)[:, None]
-    expected = (1.0 - probability) * benign + probability * threat
+    expected = (1.0 - probability) * negative + probability * positive
     better = (np.delete(expected, action, axis=1) > expected[:, [action]] + 1e-9).any(axis=1)
     return float(probability[better.argmax(), 0]) if better.any() else 1.0

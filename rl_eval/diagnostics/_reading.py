@@ -16,7 +16,7 @@ from rl_eval.errors import InputError
 
 if TYPE_CHECKING:
     from rl_eval.diagnostics._playing import Played
-    from rl_eval.envs.base import EnvConfig
+    from rl_eval.domains import EnvConfig
 
 MAX_CONFIG_BYTES = 256 << 10
 
@@ -72,7 +72,7 @@ class Reading:
         """The checked environment of the run; None where this version does not know it, or trust is needed."""
         from pydantic import ValidationError
 
-        from rl_eval.envs import needs_trust, validate
+        from rl_eval.domains import needs_trust, validate
 
         try:
             found = validate(self.config["env"])
@@ -82,6 +82,20 @@ class Reading:
             self.missing.append(f"{why}: add --trust to have it played")
             return None
         return found
+
+    @cached_property
+    def preprocessing(self) -> Mapping[str, Any]:
+        """`preprocessing.json`; empty where there is none, or where it cannot be read."""
+        from rl_eval.run import read_json
+
+        file = self.path / "preprocessing.json"
+        try:
+            if file.is_symlink():
+                raise InputError(f"{file} is a link, which may lead out of the run: put the file itself there")
+            return read_json(file) if file.is_file() else {}
+        except InputError as error:
+            self.missing.append(str(error))
+            return {}
 
     @cached_property
     def snapshot(self) -> tuple[dict[str, np.ndarray], dict[str, Any]] | None:

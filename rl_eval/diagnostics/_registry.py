@@ -1,4 +1,4 @@
-"""Which diagnostics there are, and how all of them are asked."""
+"""What a diagnostic is, which ones there are, and what they find in a run."""
 
 from __future__ import annotations
 
@@ -7,44 +7,63 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from rl_eval.diagnostics._finding import Finding, importance
+from rl_eval.domains import DOMAINS, domain, domains
 from rl_eval.errors import InputError, nearest
+from rl_eval.registry import Registry
 
 if TYPE_CHECKING:
     from rl_eval.diagnostics._reading import Reading
 
-Found = Finding | None | Sequence[Finding]
-Ask = Callable[["Reading"], Found]
+Findings = Finding | None | Sequence[Finding]
+Question = Callable[["Reading"], Findings]
 
 
 @dataclass(frozen=True)
 class Diagnostic:
-    """A named question to a run.
+    """A named question to a run; calling it answers.
 
     Attributes:
         name: as `diagnostic:` in a suite writes it.
         description: one line, shown by the docs.
-        ask: `reading -> findings`; nothing where the run does not tell what it needs.
+        question: `reading -> findings`; nothing where the run does not hold what it needs.
     """
 
     name: str
     description: str
-    ask: Ask
+    question: Question
+
+    def __call__(self, reading: Reading) -> Findings:
+        """What it finds, as `question` returns it."""
+        return self.question(reading)
 
 
-_DIAGNOSTICS: dict[str, Diagnostic] = {}
+DIAGNOSTICS: Registry[Diagnostic] = Registry("rl_eval.diagnostics", "a diagnostic")
 
 
-def diagnostic(ask: Ask) -> Ask:
-    """Register the decorated function; its name is the diagnostic's, its docstring's first line describes it."""
-    described = (ask.__doc__ or "").strip().splitlines()[0]
-    name = ask.__name__
-    _DIAGNOSTICS[name] = Diagnostic(name, described, ask)
-    return ask
+def diagnostic(question: Question) -> Diagnostic:
+    """Make a diagnostic of the decorated function, whose name and first line of docstring become the diagnostic's.
+
+    A diagnostic is asked once it is registered: `register`, `Domain.diagnostics`, or an entry point of
+    `rl_eval.diagnostics`.
+    """
+    return Diagnostic(question.__name__, (question.__doc__ or "").strip().splitlines()[0], question)
+
+
+def register(*diagnostics: Diagnostic) -> None:
+    """Make diagnostics known by their names.
+
+    Raises:
+        InputError: another diagnostic has the name.
+    """
+    for entry in diagnostics:
+        DIAGNOSTICS.register(entry.name, entry)
 
 
 def list_diagnostics() -> list[Diagnostic]:
     """Every diagnostic, by name."""
-    return [_DIAGNOSTICS[name] for name in sorted(_DIAGNOSTICS)]
+    entries = [DIAGNOSTICS.get(name) for name in DIAGNOSTICS]
+    entries += [entry for one in domains() for entry in one.diagnostics()]
+    return sorted(entries, key=lambda entry: entry.name)
 
 
 def lookup(name: str) -> Diagnostic:
@@ -53,25 +72,34 @@ def lookup(name: str) -> Diagnostic:
     Raises:
         InputError: there is none; the nearest name is suggested.
     """
-    if name not in _DIAGNOSTICS:
+    entries = {entry.name: entry for entry in list_diagnostics()}
+    if name not in entries:
         raise InputError(
-            f"{name!r} is not a diagnostic: {nearest(name, _DIAGNOSTICS)}"
-            f"the diagnostics are {', '.join(sorted(_DIAGNOSTICS))}"
+            f"{name!r} is not a diagnostic: {nearest(name, entries)}the diagnostics are {', '.join(entries)}"
         )
-    return _DIAGNOSTICS[name]
+    return entries[name]
 
 
-def ask(reading: Reading, name: str) -> list[Finding]:
+def findings_of(reading: Reading, name: str) -> list[Finding]:
     """What one diagnostic finds, most important first.
 
     Raises:
         InputError: there is no such diagnostic.
     """
-    found = lookup(name).ask(reading)
-    findings = [] if found is None else [found] if isinstance(found, Finding) else list(found)
+    return _findings(lookup(name), reading)
+
+
+def all_findings(reading: Reading) -> list[Finding]:
+    """What all diagnostics find that apply to the run, most important first."""
+    entries = [DIAGNOSTICS.get(name) for name in DIAGNOSTICS]
+    name = reading.setting("env.name")
+    if isinstance(name, str) and name in DOMAINS:
+        entries += domain(name).diagnostics()
+    findings = [finding for entry in sorted(entries, key=lambda e: e.name) for finding in _findings(entry, reading)]
     return sorted(findings, key=importance)
 
 
-def examine(reading: Reading) -> list[Finding]:
-    """What all diagnostics find, most important first."""
-    return sorted((finding for each in list_diagnostics() for finding in ask(reading, each.name)), key=importance)
+def _findings(entry: Diagnostic, reading: Reading) -> list[Finding]:
+    answer = entry(reading)
+    findings = [] if answer is None else [answer] if isinstance(answer, Finding) else list(answer)
+    return sorted(findings, key=importance)

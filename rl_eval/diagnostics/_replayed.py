@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from rl_eval import envs, policy, seeding
+from rl_eval import domains, policy, seeding
 from rl_eval.diagnostics._reading import Reading, finite
 from rl_eval.errors import InputError
 from rl_eval.policy import Policy, choose_actions
@@ -22,22 +22,22 @@ MOST_STEPS = 30_000
 
 def replayed_returns(reading: Reading) -> np.ndarray | None:
     """`[E]` the returns in the training reward, which `results` in run.json sums up; None where that cannot be had."""
-    results, episodes = reading.info.get("results"), reading.setting("select.episodes")
+    results, episodes = reading.info.get("results"), reading.setting("validation.episodes")
     config = reading.environment
     if not isinstance(results, Mapping) or not isinstance(episodes, int) or config is None or reading.snapshot is None:
         return None
     if getattr(config, "base_url", None) is not None:
         return None  # a service of somebody's own need not answer as it did
     length = finite(results.get("mean_length"))
-    limit = envs.episodes_in(config, "select")
+    limit = domains.domain(config.name).episodes(config, "validation")
     count = episodes if limit is None else min(episodes, limit)
     if results.get("episodes") != count or length is None or not 0 < count * length <= MOST_STEPS:
         return None
     seeds = seeding.episode_seeds(reading.seed, count, "select") if limit is None else list(range(count))
-    one_process = config.model_copy(update={"workers": 1}) if hasattr(config, "workers") else config
+    one_process = domains.domain(config.name).in_one_process(config)
     try:
         reward = RewardFunction.from_config(reading.setting("reward.terms"))
-        vector = envs.make(one_process, n_envs=min(COPIES, count), part="select", autoreset=False)
+        vector = domains.make(one_process, n_envs=min(COPIES, count), part="validation", autoreset=False)
         try:
             spaces = policy.Spaces.of(config, vector)
             acting = policy.load(str(reading.path.resolve()), spaces, config)

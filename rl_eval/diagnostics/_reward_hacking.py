@@ -16,12 +16,12 @@ from rl_eval.diagnostics._registry import diagnostic
 from rl_eval.errors import InputError
 
 if TYPE_CHECKING:
-    from rl_eval.envs.base import EnvConfig
+    from rl_eval.domains import EnvConfig
     from rl_eval.rewards import RewardFunction
     from rl_eval.rollout import Episodes
 
 P_TREND = 0.05
-FEWEST = 8  # tries on the selection part: six blocks of a trend test, and two to spare
+FEWEST = 8  # tries on the validation part: six blocks of a trend test, and two to spare
 FEWEST_EPISODES = 20  # for a z over episodes
 Z = 3.09  # one-sided p = .001
 
@@ -64,7 +64,7 @@ class WorseThanChance:
 
 @diagnostic
 def reward_hacking(reading: Reading) -> Finding | None:
-    """The reward rises while the task metric on the selection part gets worse, or is worse than random actions'."""
+    """The reward rises while the task metric on the validation part gets worse, or is worse than random actions'."""
     metric, sign = _task_metric(reading)
     if metric is None:
         return None
@@ -77,12 +77,13 @@ def reward_hacking(reading: Reading) -> Finding | None:
         )
         return _finding(reading, metric, chance.term, told, vars(chance))
     found = opposed(reading, sign)
-    # On cases learned by heart the reward rises as well while select gets worse, and the reward is not at fault.
+    # On cases learned by heart the reward rises as well while validation gets worse, and the reward is not at fault.
     if not found or overfits(reading):
         return None
     worst = min(found, key=lambda each: max(each.p_reward, each.p_metric))
     told = "; ".join(
-        f"{each.column} rose (p = {each.p_reward:.2g}) while {metric} on select got worse (p = {each.p_metric:.2g}), "
+        f"{each.column} rose (p = {each.p_reward:.2g}) while {metric} got worse on validation "
+        f"(p = {each.p_metric:.2g}), "
         f"rank correlation {each.tau:.2f}"
         for each in found
     )
@@ -103,7 +104,7 @@ def _finding(reading: Reading, metric: str, term: str, told: str, data: dict[str
         "measures. Look at what it does in the steps that pay most, and correct the term.",
         change=f"reward.terms.{term}.weight=0" if several else None,
         source="paired z over episodes against random actions, both above 3.09, p = .001; or block permutation tests "
-        "of both trends over the tries on select, each p <= .05, which needs no correction (Berger 1982)",
+        "of both trends over the tries on validation, each p <= .05, which needs no correction (Berger 1982)",
         certainty=0.9,
         data={"metric": metric, **data},
     )
@@ -111,7 +112,7 @@ def _finding(reading: Reading, metric: str, term: str, told: str, data: dict[str
 
 def worse_than_chance(reading: Reading, metric: str, sign: float) -> WorseThanChance | None:
     """The judged policy where it is paid more than random actions, and does the task worse; None elsewhere."""
-    from rl_eval import envs
+    from rl_eval import domains
     from rl_eval.metrics import lookup
     from rl_eval.policy import Random
     from rl_eval.rewards import RewardFunction
@@ -120,7 +121,7 @@ def worse_than_chance(reading: Reading, metric: str, sign: float) -> WorseThanCh
     played = reading.played
     if played is None or len(played.episodes) < FEWEST_EPISODES:
         return None
-    vector = envs.make(played.config, n_envs=len(played.episodes), part="select", autoreset=False)
+    vector = domains.make(played.config, n_envs=len(played.episodes), part="validation", autoreset=False)
     try:
         reward = RewardFunction.from_config(reading.setting("reward.terms"))
         random = Random(vector.single_action_space, reading.seed)
@@ -181,11 +182,11 @@ def _per_episode(compute: Callable[..., float], episodes: Episodes, config: EnvC
 
 
 def opposed(reading: Reading, sign: float) -> list[Opposed]:
-    """The reward columns that rise while the score on select, times sign, falls."""
+    """The reward columns that rise while the score on validation, times sign, falls."""
     curves = reading.curves
-    if "select_score" not in curves:
+    if "validation_score" not in curves:
         return []
-    scored = sign * curves["select_score"]
+    scored = sign * curves["validation_score"]
     tries = _tries(scored)
     if len(tries) < FEWEST:
         return []
@@ -215,7 +216,7 @@ def _task_metric(reading: Reading) -> tuple[str | None, float]:
     """The selection metric and which way it gets better; None where it is the reward itself, or unknown."""
     from rl_eval.metrics import lookup
 
-    name = reading.setting("select.metric")
+    name = reading.setting("validation.metric")
     terms = reading.setting("reward.terms")
     if not isinstance(name, str) or not isinstance(terms, dict):
         return None, 1.0
@@ -229,7 +230,7 @@ def _task_metric(reading: Reading) -> tuple[str | None, float]:
 
 
 def _tries(scored: np.ndarray) -> np.ndarray:
-    """The rows that follow a new try on the selection part."""
+    """The rows that follow a new try on the validation part."""
     known = np.isfinite(scored)
     before = np.concatenate([[np.nan], scored[:-1]])
     return np.flatnonzero(known & (scored != before))

@@ -18,10 +18,8 @@ import subprocess
 import sys
 import tempfile
 import threading
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
 import gymnasium as gym
@@ -29,14 +27,8 @@ import numpy as np
 from gymnasium.envs.registration import EnvSpec
 
 from rl_eval.envs import worker_process
-from rl_eval.envs.copies import Arrays, GymnasiumVector, Layout, is_gymnasiums, make_copies
+from rl_eval.envs.copies import Arrays, GymnasiumVector, Layout
 from rl_eval.envs.worker_process import Line, encode
-
-# A step of one copy takes 24 us on LunarLander, 5 on CartPole. Where it takes little, an agent has learned and a
-# gate has decided by the time that a process has started.
-PAYS_STEP_S = 12e-6
-# And a step of all copies should take many times what the message takes.
-PAYS_VECTOR_STEP_S = 250e-6
 
 
 class WorkerError(RuntimeError):
@@ -309,21 +301,15 @@ class WorkersVector(GymnasiumVector):
         super().close_extras()
 
 
-def processes(wanted: str | int, spec: EnvSpec, kwargs: dict[str, Any], num_envs: int) -> int:
+def processes(wanted: str | int, spec: EnvSpec, kwargs: dict[str, Any], num_envs: int, *, slow_steps: bool) -> int:
     """How many processes are to step the copies, this one included.
 
-    `auto`: two, where this process is nobody's worker, has two cores, one of them with nothing else to do, and
-    measures that it pays. Only environments that come with Gymnasium are tried: another may do something in the
-    world with every step.
+    `auto`: two where the environment's steps are slow, this process is nobody's worker and it has two cores, else one.
     """
     if wanted != "auto":
         return max(1, min(int(wanted), num_envs))
-    if num_envs < 2 or not is_gymnasiums(spec) or cores() < 2 or is_worker() or not travels(spec, kwargs):
-        return 1
-    step_s = _step_s(spec.to_json(), json.dumps(kwargs))
-    if step_s < PAYS_STEP_S or step_s * num_envs < PAYS_VECTOR_STEP_S:
-        return 1
-    return 2 if _alive() or _core_is_free() else 1
+    pays = slow_steps and num_envs > 1 and cores() > 1 and not is_worker()
+    return 2 if pays and travels(spec, kwargs) else 1
 
 
 def travels(spec: EnvSpec, kwargs: dict[str, Any]) -> bool:
@@ -340,46 +326,6 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def _core_is_free() -> bool:
-    """Whether less runs on the machine, this process included, than it has cores; true where it does not say.
-
-    Two processes that wait for each other at every step, one of them on a core that it shares, are slower than
-    one: training on LunarLander took 1.4 times as long.
-    """
-    running = []
-    try:
-        for _ in range(5):
-            running.append(int(Path("/proc/loadavg").read_text().split()[3].partition("/")[0]))
-            time.sleep(5e-4)
-    except (OSError, ValueError, IndexError):
-        return True
-    return sorted(running)[2] < (os.cpu_count() or 1)
-
-
 def is_worker() -> bool:
     """Whether another process shares its work out to this one and its like: joblib, multiprocessing, pytest-xdist."""
     return multiprocessing.parent_process() is not None or "PYTEST_XDIST_WORKER" in os.environ
-
-
-_measured: dict[tuple[str, str], float] = {}
-
-
-def _step_s(spec: str, kwargs: str) -> float:
-    """Seconds that one step of one copy takes, on a copy made for the purpose; the least of a few tries."""
-    if (spec, kwargs) not in _measured:
-        (env,) = make_copies(EnvSpec.from_json(spec), json.loads(kwargs), 1)
-        env.action_space.seed(0)
-        actions = [env.action_space.sample() for _ in range(10)]
-        tries = []
-        for seed in range(4):
-            env.reset(seed=seed)
-            begun, steps = time.perf_counter(), 0
-            for action in actions:
-                steps += 1
-                _, _, terminated, truncated, _ = env.step(action)
-                if terminated or truncated:
-                    break
-            tries.append((time.perf_counter() - begun) / steps)
-        env.close()
-        _measured[spec, kwargs] = min(tries)
-    return _measured[spec, kwargs]

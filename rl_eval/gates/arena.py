@@ -10,21 +10,17 @@ import gymnasium as gym
 import numpy as np
 from gymnasium.vector import VectorEnv
 
-from rl_eval import envs, policy, seeding
-from rl_eval.envs.base import EnvConfig
+from rl_eval import domains, policy, seeding
+from rl_eval.domains import EnvConfig
 from rl_eval.errors import InputError
 from rl_eval.gates.schema import Suite
-from rl_eval.gates.selection import LOCATIONS, environment_of
+from rl_eval.gates.selection import environment_of
 from rl_eval.gates.tape import Tape
 from rl_eval.rollout import Episodes, stream
 from rl_eval.run import Run
 
 DEFAULT_FIXED = 100
 DEFAULT_MOST = 400
-# One Python call a step and copy: more copies than this only lengthen the tail of the last episodes.
-COPIES_OF_GYMNASIUM = 32
-# Environments that step their copies with numpy: the more, the better, up to what fits a cache.
-COPIES_OF_VECTOR = 256
 
 # Called with the episodes played, their number, and by `label=` whose they are.
 OnEpisodes = Callable[..., None]
@@ -38,7 +34,7 @@ class Arena:
         env: what is played.
         fixed: episodes for criteria by estimate.
         most: episodes that criteria by evidence may use.
-        seeds: one an episode, or the indices of a finite gate set.
+        seeds: one an episode, or the indices of a finite test set.
     """
 
     suite: Suite
@@ -51,9 +47,9 @@ class Arena:
 
     def __post_init__(self) -> None:
         _refuse_foreign_code(self.suite, self.env, self.trust)
-        self._domain = envs.domain(self.env.name)
+        self._domain = domains.domain(self.env.name)
         asked = self.suite.spec.episodes
-        self._limit = self._domain.gate_episodes(self.env)
+        self._limit = self._domain.episodes(self.env, "test")
         if self._limit is None:
             self.fixed, self.most = asked.fixed or DEFAULT_FIXED, asked.max or DEFAULT_MOST
             self.seeds = seeding.episode_seeds(self.suite.gate_seed, self._needed())
@@ -76,14 +72,14 @@ class Arena:
         """Judge without some of the held-out units, before anything is played.
 
         Args:
-            unit: `case`, by the outcome that the domain calls its `CASE`, or `episode`, in the order of the seeds.
+            unit: `case`, by the outcome that is the domain's `case_index`, or `episode`, in the order of the seeds.
             gone: bool, one a unit.
 
         Raises:
             InputError: no episode is left, or cases that are judged together cannot be taken away one by one.
         """
         if unit == "case":
-            if not hasattr(self._domain, "CASE"):
+            if self._domain.case_index is None:
                 raise InputError(
                     f"{self.suite.shown}: leaks: drop leaves out single cases, and those of {self.env.name} are judged "
                     "together: say refuse or report"
@@ -147,13 +143,16 @@ class Arena:
                 order=self.suite.gate_seed,
                 on_episodes=played,
             ):
-                yield block if self._gone is None else block.keep(~self._gone[block.outcome[self._domain.CASE]])
+                if self._gone is None:
+                    yield block
+                else:
+                    yield block.keep(~self._gone[block.outcome[str(self._domain.case_index)]])
         finally:
             self._idle.append(vector)
 
     def _make(self) -> VectorEnv:
-        most = COPIES_OF_GYMNASIUM if isinstance(self.env, envs.domain("gym").Config) else COPIES_OF_VECTOR
-        return envs.make(self.env, n_envs=min(len(self.seeds), most), part="gate", autoreset=False)
+        copies = min(len(self.seeds), self._domain.copies)
+        return domains.make(self.env, n_envs=copies, part="test", autoreset=False)
 
     def units(self, unit: str) -> int | None:
         """How many cases or episodes evidence may use; None where that is not known beforehand."""
@@ -171,14 +170,12 @@ class Arena:
     @property
     def longest(self) -> int | None:
         """The most cases in one episode."""
-        known = getattr(self._domain, "longest_episode", None)
-        return known(self.env) if known else None
+        return self._domain.longest_episode(self.env)
 
     def _cases(self) -> int | None:
-        known = getattr(self._domain, "gate_cases", None)
-        if known is None:
+        if not self._domain.has_cases:
             return None
-        return known(self.env) - (0 if self._gone is None else int(self._gone.sum()))
+        return self._domain.cases(self.env, "test") - (0 if self._gone is None else int(self._gone.sum()))
 
     def expand(self, spec: str) -> list[str]:
         """`constant:*` as every constant action (low, middle and high of a box); anything else as it is."""
@@ -205,7 +202,8 @@ def environment_to_judge(suite: Suite, run: Run) -> EnvConfig:
         InputError: the data is gone or has changed, or `judge_on` changes what the observations mean.
     """
     trained = environment_of(run)
-    places = {key: getattr(trained, key) for key in LOCATIONS if getattr(trained, key, None) is not None}
+    keys = domains.domain(trained.name).location_keys
+    places = {key: getattr(trained, key) for key in keys if getattr(trained, key) is not None}
     for key, place in places.items():
         if not str(place).startswith("rest:") and not Path(str(place)).exists():
             raise InputError(
@@ -213,7 +211,7 @@ def environment_to_judge(suite: Suite, run: Run) -> EnvConfig:
                 f"or train with `env.{key}=` the place where it is"
             )
     env = suite.judged.model_copy(update=places)
-    domain = envs.domain(env.name)
+    domain = domains.domain(env.name)
     before, now = run.info.get("data_fingerprints") or {}, domain.fingerprints(env)
     changed = [part for part in now if part in before and before[part] != now[part]]
     if suite.spec.judge_on:
@@ -232,5 +230,5 @@ def environment_to_judge(suite: Suite, run: Run) -> EnvConfig:
 
 
 def _refuse_foreign_code(suite: Suite, env: EnvConfig, trust: bool) -> None:
-    if not trust and (why := envs.needs_trust(env)):
+    if not trust and (why := domains.needs_trust(env)):
         raise InputError(f"{suite.shown}: {why}: add --trust if you trust where it comes from")

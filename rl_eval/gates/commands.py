@@ -48,7 +48,7 @@ def needs_path(suite: Suite) -> bool:
     """Whether training needs a place of data that the suite does not name."""
     if getattr(suite.env, "path", "none") is not None or "env.path" in suite.spec.train:
         return False
-    from rl_eval.envs import domain
+    from rl_eval.domains import domain
 
     try:
         domain(suite.env.name).fingerprints(suite.env)

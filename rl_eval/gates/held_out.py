@@ -26,8 +26,8 @@ from typing import Any, Literal
 import numpy as np
 from gymnasium.vector import VectorEnv
 
-from rl_eval import envs, seen
-from rl_eval.envs.base import EnvConfig
+from rl_eval import domains, seen
+from rl_eval.domains import EnvConfig
 from rl_eval.errors import InputError
 from rl_eval.run import Run
 
@@ -43,7 +43,7 @@ class GateSet:
     """G held-out units.
 
     Attributes:
-        unit: `case`, numbered as in the gate part, or `episode`, in the order of the seeds.
+        unit: `case`, numbered as in the test part, or `episode`, in the order of the seeds.
         exact, near: `[G]` uint64 fingerprints of the cases or first observations; see `rl_eval.seen`.
         seeds: `[G]` int64 for episodes; empty for cases.
     """
@@ -71,7 +71,7 @@ class HeldOut:
 
     Attributes:
         detail: one sentence, with the notes.
-        total: G; of these `exact` were seen as they are (`in_train`, `in_select`: where), `near` others nearly so,
+        total: G; of these `exact` were seen as they are (`in_train`, `in_validation`: where), `near` others nearly so,
             `same_seed` have a seed of training or selection.
         finite: the environment has a finite set of start states, so that `exact` is chance and no leak.
         examples: case numbers, or seeds of episodes, of the first leaks.
@@ -86,7 +86,7 @@ class HeldOut:
     total: int
     exact: int = 0
     in_train: int = 0
-    in_select: int = 0
+    in_validation: int = 0
     near: int = 0
     same_seed: int = 0
     finite: bool = False
@@ -111,10 +111,9 @@ def gate_set(env: EnvConfig, seeds: Sequence[int], vector: VectorEnv | None = No
         InputError: the environment or its data cannot be had.
     """
     if seen.has_cases(env):
-        return GateSet("case", *seen.of_cases(env, "gate"), np.empty(0, np.int64))
-    if "workers" in type(env).model_fields:
-        env = env.model_copy(update={"workers": 1})  # a few hundred resets take less time than starting a process
-    copies = vector or envs.make(env, n_envs=max(1, min(COPIES, len(seeds))), part="gate", autoreset=False)
+        return GateSet("case", *seen.of_cases(env, "test"), np.empty(0, np.int64))
+    env = domains.domain(env.name).in_one_process(env)  # a few hundred resets take less than starting a process
+    copies = vector or domains.make(env, n_envs=max(1, min(COPIES, len(seeds))), part="test", autoreset=False)
     try:
         firsts = [
             _first_observations(copies, seeds[i : i + copies.num_envs]) for i in range(0, len(seeds), copies.num_envs)
@@ -134,7 +133,7 @@ def _first_observations(vector: VectorEnv, seeds: Sequence[int]) -> np.ndarray:
 
 
 def guard(suite: str, gate: GateSet, runs: Sequence[Run], *, leaks: Leaks = "refuse") -> HeldOut:
-    """Compare a gate set with what its runs have seen.
+    """Compare a test set with what its runs have seen.
 
     Args:
         suite: its name.
@@ -167,21 +166,21 @@ def guard(suite: str, gate: GateSet, runs: Sequence[Run], *, leaks: Leaks = "ref
 def compare(suite: str, gate: GateSet, known: Sequence[seen.Seen], *, leaks: Leaks = "refuse") -> HeldOut:
     """The pure part of `guard`: a unit is leaked when any of the runs has seen it."""
     nowhere = np.zeros(len(gate), bool)
-    in_train, in_select, near, same_seed, leaked = (nowhere.copy() for _ in range(5))
+    in_train, in_validation, near, same_seed, leaked = (nowhere.copy() for _ in range(5))
     finite = False
     for one in known:
-        train, select = np.isin(gate.exact, one.train.exact), np.isin(gate.exact, one.select.exact)
+        train, validation = np.isin(gate.exact, one.train.exact), np.isin(gate.exact, one.validation.exact)
         in_train |= train
-        in_select |= select
-        near |= np.isin(gate.near, one.train.near) | np.isin(gate.near, one.select.near)
+        in_validation |= validation
+        near |= np.isin(gate.near, one.train.near) | np.isin(gate.near, one.validation.near)
         if len(gate.seeds):
-            same_seed |= np.isin(gate.seeds, one.train_seeds) | np.isin(gate.seeds, one.select_seeds)
-        starts = one.train.with_more(one.select)
-        if gate.unit == "episode" and explained_by_chance(train | select, starts.times, gate.exact):
+            same_seed |= np.isin(gate.seeds, one.train_seeds) | np.isin(gate.seeds, one.validation_seeds)
+        starts = one.train.with_more(one.validation)
+        if gate.unit == "episode" and explained_by_chance(train | validation, starts.times, gate.exact):
             finite = True
         else:
-            leaked |= train | select
-    seen_before = in_train | in_select
+            leaked |= train | validation
+    seen_before = in_train | in_validation
     leaked |= same_seed
     places = np.flatnonzero(leaked)[:EXAMPLES]
     examples = places if gate.unit == "case" else gate.seeds[places]
@@ -194,7 +193,7 @@ def compare(suite: str, gate: GateSet, known: Sequence[seen.Seen], *, leaks: Lea
         total=len(gate),
         exact=int(seen_before.sum()),
         in_train=int(in_train.sum()),
-        in_select=int(in_select.sum()),
+        in_validation=int(in_validation.sum()),
         near=int((near & ~seen_before).sum()),
         same_seed=int(same_seed.sum()),
         finite=finite,
@@ -255,7 +254,8 @@ def _sentence(found: HeldOut, leaked: int, unrecorded: int) -> str:
     if leaked:
         share = f"{leaked:,} of {found.total:,} gate {one}s ({leaked / found.total:.1%})"
         if one == "case":
-            what = f"were seen before, all features equal ({found.in_train:,} in train, {found.in_select:,} in select"
+            where = f"{found.in_train:,} in train, {found.in_validation:,} in validation"
+            what = f"were seen before, all features equal ({where}"
         else:
             what = f"were seen before ({found.exact:,} by their first observation, {found.same_seed:,} by their seed"
         names = ", ".join(str(example) for example in found.examples)

@@ -11,7 +11,7 @@ from typing import Any, Literal
 from pydantic import ValidationError
 
 from rl_eval import diagnostics
-from rl_eval.envs.base import EnvConfig
+from rl_eval.domains import EnvConfig
 from rl_eval.errors import InputError
 from rl_eval.evidence import RATIO_METRICS
 from rl_eval.gates.lines import Document
@@ -115,14 +115,14 @@ def load_suite(path: Path, shown: str | None = None) -> Suite:
 
 
 def _environment(document: Document, key: str, values: Mapping[str, Any]) -> EnvConfig:
-    from rl_eval.envs import validate
+    from rl_eval.domains import validate
 
     try:
         return validate(values)
     except ValidationError as error:
-        from rl_eval.envs import domain
+        from rl_eval.domains import config_class
 
-        fields = domain(values.get("name", "gym")).Config.model_fields
+        fields = config_class(values).model_fields
         errors = [{**each, "loc": (key, *each["loc"])} for each in error.errors()]
         raise document.invalid(errors, {key: [*fields]}) from error
     except InputError as error:
@@ -176,10 +176,9 @@ def _unit(spec: SuiteSpec, metric: Metric, env: EnvConfig) -> Literal["episode",
 
 
 def _independent_cases(env: EnvConfig) -> bool:
-    from rl_eval.envs import domain
+    from rl_eval.domains import domain
 
-    known = getattr(domain(env.name), "independent_cases", None)
-    return bool(known and known(env))
+    return bool(domain(env.name).independent_cases(env))
 
 
 def _is_mean(metric: Metric, env: EnvConfig) -> bool:
@@ -190,15 +189,15 @@ def _is_mean(metric: Metric, env: EnvConfig) -> bool:
 
 
 def _check_cases(document: Document, spec: SuiteSpec, env: EnvConfig) -> None:
-    from rl_eval.envs import domain
+    from rl_eval.domains import domain
 
     if spec.units == "case" and not _independent_cases(env):
         raise document.error(
             ("units",), f"decisions on {env.name}'s cases depend on one another as it is configured: say episode"
         )
     # whether a set of data is finite is known without reading it
-    if spec.population == "set" and not hasattr(domain(env.name), "gate_cases"):
-        raise document.error(("population",), f"{env.name} has no finite gate set: say source")
+    if spec.population == "set" and not domain(env.name).has_cases:
+        raise document.error(("population",), f"{env.name} has no finite test set: say source")
 
 
 def _check_evidence(
@@ -234,10 +233,10 @@ def _check_evidence(
 
 
 def _check_served(document: Document, location: Sequence[str], metric: Metric, env: EnvConfig) -> None:
-    from rl_eval.envs import domain
+    from rl_eval.domains import domain
 
     name = env.name
-    outcome = tuple(domain(name).OUTCOME)
+    outcome = domain(name).outcome
     missing = [needed for needed in metric.needs if needed not in outcome]
     if missing:
         raise document.error(

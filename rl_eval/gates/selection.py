@@ -10,18 +10,13 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from rl_eval.envs import validate
-from rl_eval.envs.base import EnvConfig
+from rl_eval.domains import EnvConfig, domain, identity, validate
 from rl_eval.errors import InputError, nearest
 from rl_eval.gates.commands import train_command
 from rl_eval.gates.schema import Suite, load_suite
 from rl_eval.policy import names_policy
 from rl_eval.run import Run, find_runs, is_sweep, read_run, sweep_jobs
 
-# Where data lies is not what it is: the fingerprints of a run say that.
-LOCATIONS = frozenset({"path", "results"})
-# Nor is what steps it, and in how many processes.
-_NOT_IDENTITY = LOCATIONS | {"workers", "backend"}
 # Parts of a run's config that change neither what it learns nor how.
 _INCIDENTAL = ("name", "resume", "tracker")
 
@@ -64,14 +59,10 @@ def environment_of(run: Run) -> EnvConfig:
         ) from error
 
 
-def _identity(env: EnvConfig) -> dict[str, Any]:
-    return {key: value for key, value in env.model_dump(mode="json").items() if key not in _NOT_IDENTITY}
-
-
 def matches_environment(suite: Suite, values: Mapping[str, Any]) -> bool:
     """Whether an `env:` section describes the environment of a suite, wherever its data lies."""
     try:
-        return _identity(validate(values)) == _identity(suite.env)
+        return identity(validate(values)) == identity(suite.env)
     except (ValidationError, InputError):
         return False
 
@@ -167,7 +158,9 @@ def newest_group(suite: Suite, outputs: Path) -> Selection:
 def _matches(suite: Suite, run: Run) -> bool:
     if not matches_environment(suite, run.config["env"]):
         return False
-    settings = {key: value for key, value in suite.spec.train.items() if key.removeprefix("env.") not in _NOT_IDENTITY}
+    where = domain(suite.env.name)
+    incidental = {f"env.{key}" for key in (*where.location_keys, *where.execution_keys)}
+    settings = {key: value for key, value in suite.spec.train.items() if key not in incidental}
     return all(_setting(suite, run.config, key) == value for key, value in settings.items())
 
 
@@ -200,7 +193,7 @@ def _comparable(run: Run, *, with_seed: bool) -> dict[str, Any]:
     left_out = _INCIDENTAL if with_seed else (*_INCIDENTAL, "seed")
     config = {key: value for key, value in run.config.items() if key not in left_out}
     # Another back end draws other start states.
-    return {**config, "env": _identity(environment_of(run)), "backend": run.info.get("backend")}
+    return {**config, "env": identity(environment_of(run)), "backend": run.info.get("backend")}
 
 
 def _started(run: Run) -> str:
@@ -276,7 +269,7 @@ def _not_a_group(suite: Suite, runs: Sequence[Run]) -> str | None:
 
 
 def _other_environment(suite: Suite, run: Run) -> str:
-    theirs, ours = _identity(environment_of(run)), _identity(suite.env)
+    theirs, ours = identity(environment_of(run)), identity(suite.env)
     if theirs["name"] != ours["name"]:
         return f"{run.path} is a run of {theirs['name']}, but {suite.shown} judges {ours['name']}: name a run of that"
     key = next(key for key in ours if theirs.get(key) != ours[key])

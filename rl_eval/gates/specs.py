@@ -90,10 +90,10 @@ class EpisodesSpec(_Strict):
         None,
         ge=1,
         le=10_000_000,
-        description="episodes after which `by: evidence` gives up; default: the whole gate set, else 400",
+        description="episodes after which `by: evidence` gives up; default: the whole test set, else 400",
     )
     fixed: int | None = Field(
-        None, ge=1, le=10_000_000, description="episodes for `by: estimate`; default: the whole gate set, else 100"
+        None, ge=1, le=10_000_000, description="episodes for `by: estimate`; default: the whole test set, else 100"
     )
     return_bounds: Annotated[tuple[Number, Number], BeforeValidator(_pair)] | None = Field(
         None, description="no episode returns less than the first or more than the second"
@@ -130,7 +130,7 @@ class SuiteSpec(_Strict):
         default_factory=lambda: EpisodesSpec.model_validate({}), description="how many held-out episodes are played"
     )
     population: Literal["source", "set"] = Field(
-        "source", description="whether evidence speaks of cases to come, or of exactly the cases of a finite gate set"
+        "source", description="whether evidence speaks of cases to come, or of exactly the cases of a finite test set"
     )
     units: Literal["case", "episode"] | None = Field(
         None, description="unit of metrics over cases; default: case where decisions are independent, else episode"

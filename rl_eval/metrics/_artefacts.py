@@ -90,10 +90,10 @@ def _final_figures(info: Mapping[str, Any], config: Mapping[str, Any]) -> list[s
     if not low - slack <= mean <= high + slack or not -slack <= std <= widest + slack:
         return [f"run.json says a mean of {mean:.6g} ± {std:.6g} between {low:.6g} and {high:.6g}, which cannot be"]
     # the judged snapshot was scored when it was chosen and again at the end, on the same episodes
-    chosen = info.get("select_score")
-    select = config.get("select")
-    metric_name = select.get("metric") if isinstance(select, Mapping) else None
+    chosen = info.get("validation_score")
+    validation = config.get("validation")
+    metric_name = validation.get("metric") if isinstance(validation, Mapping) else None
     again = results.get(str(metric_name))
     if isinstance(chosen, int | float) and isinstance(again, int | float) and chosen != again:
-        return [f"run.json says a {metric_name} of {chosen:.6g} as select_score and {again:.6g} in results"]
+        return [f"run.json says a {metric_name} of {chosen:.6g} as validation_score and {again:.6g} in results"]
     return []

@@ -1,12 +1,14 @@
-"""What a metric is, and how one is found by its name."""
+"""What a metric is, and how it is looked up by its name."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
+from rl_eval.domains import domains
 from rl_eval.errors import InputError, nearest
+from rl_eval.registry import Registry
 
 if TYPE_CHECKING:
     from rl_eval.rollout import Episodes
@@ -20,10 +22,11 @@ class MetricUndefined(InputError):  # noqa: N818 - it is bad input, said as what
 
 @dataclass(frozen=True)
 class Metric:
-    """A named number.
+    """A named number; calling it computes it.
 
     Attributes:
-        name: as criteria write it; of a family (`training.<key>`), the pattern until `lookup` fills it in.
+        name: as criteria write it; of a family, the pattern until `lookup` fills it in: `training.<key>` is a
+            family by prefix, `<task metric>_seed_std` one by suffix.
         kind: what it is computed from, which decides the arguments of `compute`:
             task: `(episodes, env_config) -> float`;
             training: `(run) -> float`;
@@ -57,38 +60,42 @@ class Metric:
     bounds: Callable[[Any], tuple[float, float] | None] | None = None
     statistic: Literal["mean", "variance", "std"] | None = None
 
+    def __call__(self, *arguments: Any) -> Any:
+        """The value; the arguments depend on `kind`."""
+        return self.compute(*arguments)
 
-_METRICS: dict[str, Metric] = {}
-_PREFIXES: dict[str, Metric] = {}  # "training." -> the family; compute takes the rest of the name first
-_SUFFIXES: dict[str, Metric] = {}  # "_seed_std" -> the family over any task metric
+
+METRICS: Registry[Metric] = Registry("rl_eval.metrics", "a metric")
 
 
-def metric(
-    kind: Kind, *, name: str | None = None, **attributes: Any
-) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Register the decorated function; its name is the metric's and the first line of its docstring describes it.
+def metric(kind: Kind, *, name: str | None = None, **attributes: Any) -> Callable[[Callable[..., Any]], Metric]:
+    """Make a metric of the decorated function, whose name and first line of docstring become the metric's.
 
-    `training.<key>` registers a family by prefix, `<task metric>_seed_std` one by suffix.
+    A metric is known once it is registered: `register`, `Domain.metrics`, or an entry point of `rl_eval.metrics`.
     """
 
-    def register(compute: Callable[..., Any]) -> Callable[..., Any]:
-        described = (compute.__doc__ or "").strip().splitlines()[0]
-        entry = Metric(name or compute.__name__, kind, described, compute, **attributes)
-        if entry.name.endswith(">"):
-            _PREFIXES[entry.name[: entry.name.index("<")]] = entry
-        elif entry.name.startswith("<"):
-            _SUFFIXES[entry.name[entry.name.index(">") + 1 :]] = entry
-        else:
-            _METRICS[entry.name] = entry
-        return compute
+    def make(compute: Callable[..., Any]) -> Metric:
+        description = (compute.__doc__ or "").strip().splitlines()[0]
+        return Metric(name or compute.__name__, kind, description, compute, **attributes)
 
-    return register
+    return make
+
+
+def register(*metrics: Metric) -> None:
+    """Make metrics known by their names.
+
+    Raises:
+        InputError: another metric has the name.
+    """
+    for entry in metrics:
+        METRICS.register(entry.name, entry)
 
 
 def list_metrics() -> list[Metric]:
     """Every metric and family, by kind and name."""
-    everything = [*_METRICS.values(), *_PREFIXES.values(), *_SUFFIXES.values()]
-    return sorted(everything, key=lambda entry: (entry.kind, entry.name))
+    entries = [METRICS.get(name) for name in METRICS]
+    entries += [entry for domain in domains() for entry in domain.metrics()]
+    return sorted(entries, key=lambda entry: (entry.kind, entry.name))
 
 
 def lookup(name: str) -> Metric:
@@ -97,18 +104,35 @@ def lookup(name: str) -> Metric:
     Raises:
         InputError: there is none; the nearest name is suggested.
     """
-    if name in _METRICS:
-        return _METRICS[name]
-    for prefix, family in _PREFIXES.items():
-        if name.startswith(prefix) and name != prefix:
-            key = name.removeprefix(prefix)
+    metric = _with_exact_name(name)
+    if metric is not None:
+        return metric
+    for family in _families():
+        start, _, rest = family.name.partition("<")
+        end = rest.partition(">")[2]
+        if start and name.startswith(start) and name != start:
+            key = name.removeprefix(start)
             variable = _with_key(family.variable, key) if family.variable else None
             return replace(family, name=name, compute=_with_key(family.compute, key), variable=variable)
-    for suffix, family in _SUFFIXES.items():
-        base = _METRICS.get(name.removesuffix(suffix)) if name.endswith(suffix) else None
-        if base is not None and base.kind == "task":
-            return replace(family, name=name, base=base.name)
-    raise InputError(f"{name!r} is not a metric: {nearest(name, _suggestions())}the metrics are {_listed()}")
+        if end and name.endswith(end):
+            base = _with_exact_name(name.removesuffix(end))
+            if base is not None and base.kind == "task":
+                return replace(family, name=name, base=base.name)
+    raise InputError(f"{name!r} is not a metric: {nearest(name, _suggestions())}the metrics are {_names()}")
+
+
+def _with_exact_name(name: str) -> Metric | None:
+    if "<" in name:
+        return None
+    if name in METRICS:
+        return METRICS.get(name)
+    return next((entry for domain in domains() for entry in domain.metrics() if entry.name == name), None)
+
+
+def _families() -> list[Metric]:
+    """Families by prefix, then those by suffix, whose base may be of a family by prefix."""
+    entries = [METRICS.get(name) for name in METRICS if "<" in name]
+    return sorted(entries, key=lambda entry: entry.name.startswith("<"))
 
 
 def compute(name: str, episodes: Episodes, config: Any) -> float:
@@ -122,10 +146,10 @@ def compute(name: str, episodes: Episodes, config: Any) -> float:
         InputError: no such task metric.
         MetricUndefined: it has no value on these episodes.
     """
-    found = lookup(name)
-    if found.kind != "task":
-        raise InputError(f"{name!r} is not a metric of episodes, but of kind {found.kind}: name a task metric")
-    return float(found.compute(episodes, config))
+    metric = lookup(name)
+    if metric.kind != "task":
+        raise InputError(f"{name!r} is not a metric of episodes, but of kind {metric.kind}: name a task metric")
+    return float(metric.compute(episodes, config))
 
 
 def higher_is_better(name: str) -> bool:
@@ -140,20 +164,16 @@ def higher_is_better(name: str) -> bool:
     return better == "higher"
 
 
-def task_metrics(outcome: Iterable[str]) -> list[str]:
-    """The task metrics that an environment with this outcome can serve, families left out."""
-    told = set(outcome)
-    return sorted(name for name, entry in _METRICS.items() if entry.kind == "task" and told.issuperset(entry.needs))
-
-
 def _with_key(compute: Callable[..., Any], key: str) -> Callable[..., Any]:
     return lambda *arguments: compute(key, *arguments)
 
 
 def _suggestions() -> list[str]:
-    spread = [f"{name}{suffix}" for name, m in _METRICS.items() if m.kind == "task" for suffix in _SUFFIXES]
-    return [*_METRICS, *spread, *(f"{prefix}wall_s" for prefix in _PREFIXES if prefix == "training.")]
+    entries = list_metrics()
+    suffixes = [entry.name.partition(">")[2] for entry in entries if entry.name.startswith("<")]
+    spread = [f"{entry.name}{suffix}" for entry in entries if entry.kind == "task" for suffix in suffixes]
+    return [*(entry.name for entry in entries if "<" not in entry.name), *spread, "training.wall_s"]
 
 
-def _listed() -> str:
+def _names() -> str:
     return ", ".join(entry.name for entry in list_metrics())

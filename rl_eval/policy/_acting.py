@@ -56,19 +56,19 @@ def choose_actions(policy: Policy, obs: np.ndarray, greedy: bool, mask: np.ndarr
 
 
 def scores(
-    policy: Policy, obs: np.ndarray, actions: np.ndarray, greedy: bool, upcoming: Mapping[str, np.ndarray]
+    policy: Policy, obs: np.ndarray, actions: np.ndarray, greedy: bool, candidates: Mapping[str, np.ndarray]
 ) -> np.ndarray:
     """How early each case is to run where actions are priority levels, `[N]`, the highest first.
 
     The expected level Σ p·level where a greedy policy has `probabilities`: it tells apart cases that share their
-    most likely level. Else the level; a baseline that orders by a score of its own has `rank(obs, upcoming)`.
+    most likely level. Else the level; a baseline that orders by a score of its own has `rank(obs, candidates)`.
 
     Args:
         actions: `[N]` levels that the policy chose.
-        upcoming: what baselines may know of the cases, each `[N]`.
+        candidates: what baselines may know of the cases, each `[N]`.
     """
     if hasattr(policy, "rank"):
-        return policy.rank(obs, upcoming)
+        return policy.rank(obs, candidates)
     if greedy and hasattr(policy, "probabilities"):
         probabilities = policy.probabilities(obs)
         return probabilities @ np.arange(probabilities.shape[1])

@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+from rl_eval.domains import domain
 from rl_eval.errors import InputError, nearest
 from rl_eval.policy._acting import Policy, Spaces
 from rl_eval.policy._controls import Constant, Random, Untrained
@@ -144,10 +145,8 @@ def _untrained(spaces: Spaces, which: str, seed: int) -> Policy:
 
 
 def _baseline(name: str, config: Any) -> Policy:
-    from rl_eval.envs import domain
-
-    known = domain(config.name).BASELINES
-    if name not in known:
-        listed = f"it has {', '.join(known)}" if known else "it has none"
-        raise InputError(f"baseline:{name} is not a baseline of {config.name}: {nearest(name, known)}{listed}")
-    return known[name](config)
+    baselines = domain(config.name).baselines
+    if name not in baselines:
+        choices = f"it has {', '.join(baselines)}" if baselines else "it has none"
+        raise InputError(f"baseline:{name} is not a baseline of {config.name}: {nearest(name, baselines)}{choices}")
+    return baselines[name](config)

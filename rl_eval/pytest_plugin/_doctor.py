@@ -16,7 +16,7 @@ def first_findings(run: Path, *, trust: bool) -> list[str]:
     from rl_eval import diagnostics
 
     try:
-        found = diagnostics.examine(diagnostics.read(run, trust=trust))
+        found = diagnostics.all_findings(diagnostics.read(run, trust=trust))
     except InputError as error:
         return [f"doctor: {error}"]
     return [diagnostics.sentence(each) for each in found if each.severity != "note"][:MOST]

@@ -20,7 +20,7 @@ _OURS = ("random", "constant", "untrained", "baseline")
 
 def key_of(suite: Suite, selection: Selection) -> str | None:
     """What a verdict depends on, hashed; None where some of it cannot be (code or servers of somebody else's)."""
-    from rl_eval.envs import domain, needs_trust
+    from rl_eval.domains import domain, needs_trust
     from rl_eval.gates import cache
     from rl_eval.gates.arena import environment_to_judge
     from rl_eval.run import Run

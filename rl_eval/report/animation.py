@@ -5,15 +5,15 @@ from __future__ import annotations
 import base64
 import io
 import math
-import os
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from rl_eval.envs.copies import GymnasiumVector, make_copies
+from rl_eval.domains import domain
+from rl_eval.envs.copies import GymnasiumVector
 from rl_eval.policy import choose_actions
-from rl_eval.report.behaviour import MOST_STEPS, Behaviour, Bounded, one_process
+from rl_eval.report.behaviour import MOST_STEPS, Behaviour, Bounded
 from rl_eval.report.page import number
 
 COLUMNS, MOST_FRAMES = 8, 64
@@ -21,8 +21,6 @@ WIDTH = 320  # pixels of a frame, about
 MOST_PIXELS = 4_000_000  # of a frame as it is rendered
 MOST_BYTES = 1_800_000  # of all films together, as they stand in the page
 _QUALITY = 60
-# Pygame greets on the terminal, and SDL complains where there is no screen or loudspeaker.
-_QUIET = {"PYGAME_HIDE_SUPPORT_PROMPT": "1", "SDL_VIDEODRIVER": "dummy", "SDL_AUDIODRIVER": "dummy"}
 
 
 @dataclass(frozen=True)
@@ -53,7 +51,7 @@ def films(seen: Behaviour) -> list[Film]:
         Exception: whatever the environment raises while it draws.
     """
     returns = seen.returns
-    env = _drawing(seen)
+    env = domain(seen.config.name).renderer(seen.config)
     if env is None or returns is None or not np.isfinite(returns).all():
         return []
     try:
@@ -69,27 +67,6 @@ def films(seen: Behaviour) -> list[Film]:
         return made
     finally:
         env.close()
-
-
-def _drawing(seen: Behaviour) -> Any:
-    """One copy of the environment that draws; None where it does not."""
-    import gymnasium as gym
-
-    identity = getattr(seen.config, "id", None)
-    if identity is None:
-        return None
-    for name, value in _QUIET.items():
-        os.environ.setdefault(name, value)
-    spec = gym.spec(identity.rpartition(":")[2])
-    config = one_process(seen.config, render_mode="rgb_array")
-    try:
-        (env,) = make_copies(spec, config.kwargs, 1)  # type: ignore[attr-defined]
-    except Exception:  # environments refuse what they do not know with whatever they like
-        return None
-    if "rgb_array" not in (env.metadata.get("render_modes") or ()):
-        env.close()
-        return None
-    return env
 
 
 def _film(seen: Behaviour, env: Any, label: str, index: int) -> Film | None:

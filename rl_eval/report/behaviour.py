@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from rl_eval import envs, policy, seeding
-from rl_eval.envs.base import EnvConfig
+from rl_eval import domains, policy, seeding
+from rl_eval.domains import EnvConfig
 from rl_eval.errors import InputError
 from rl_eval.gates.selection import environment_of
 from rl_eval.metrics import Confusion, confusion
@@ -22,7 +22,6 @@ from rl_eval.rollout import Episodes, play
 
 EPISODES = 20
 SHIFTS = 50  # of a finite part
-ORDERS = ("failure_rate", "optimal")  # the baselines that an order is shown beside
 MOST_STEPS = 5_000  # of one copy; an episode that goes on for longer is not shown
 
 
@@ -31,9 +30,9 @@ class Behaviour:
     """Episodes of the judged policy, greedy.
 
     Attributes:
-        part: `select`, a part of the data, or `report`, fresh episodes.
+        part: `validation`, a part of the data, or `report`, fresh episodes.
         acting: the policy, which acts on `copies` observations at a time.
-        beside: baseline -> the same episodes, where actions put cases into an order.
+        baselines: baseline -> the same episodes, of those that the domain shows.
     """
 
     config: EnvConfig
@@ -41,7 +40,7 @@ class Behaviour:
     part: str
     acting: policy.Policy = field(repr=False)
     copies: int
-    beside: Mapping[str, Episodes] = field(default_factory=dict, repr=False)
+    baselines: Mapping[str, Episodes] = field(default_factory=dict, repr=False)
 
     @property
     def returns(self) -> np.ndarray | None:
@@ -57,34 +56,7 @@ class Behaviour:
 
     def action_names(self) -> tuple[str, ...]:
         """The actions as the domain calls them, in their order; empty where it has no names."""
-        return tuple(str(name) for name in getattr(envs.domain(self.config.name), "ACTIONS", ()))
-
-    def shares_by_label(self) -> dict[str, np.ndarray]:
-        """Benign and threat -> `[A]` the share of their cases that got each action; empty where not recorded."""
-        outcome = self.episodes.outcome
-        if not {"label", "action"} <= outcome.keys():
-            return {}
-        count = max(len(self.action_names()), int(outcome["action"].max()) + 1)
-        shares = {}
-        for name, label in (("benign", 0), ("threat", 1)):
-            actions = outcome["action"][outcome["label"] == label].astype(np.int64)
-            if len(actions):
-                shares[name] = np.bincount(actions, minlength=count) / len(actions)
-        return shares
-
-    def flagged_by_category(self) -> list[tuple[str, int, float]]:
-        """Each category of threats: its name, its cases, and the share that was flagged; least caught first."""
-        outcome, known = self.episodes.outcome, getattr(envs.domain(self.config.name), "categories", None)
-        if known is None or not {"label", "category", "flagged"} <= outcome.keys():
-            return []
-        names, threats = known(self.config), outcome["label"] == 1
-        category, flagged = outcome["category"][threats], outcome["flagged"][threats]
-        rows = []
-        for index in np.unique(category):
-            of_it = flagged[category == index]
-            name = names[int(index)] if 0 <= int(index) < len(names) else str(int(index))
-            rows.append((name, len(of_it), float(of_it.mean())))
-        return sorted(rows, key=lambda row: row[2])[:40]
+        return tuple(str(name) for name in domains.domain(self.config.name).action_names(self.config))
 
 
 def observe(told: Told, *, trust: bool = False) -> Behaviour:
@@ -97,14 +69,15 @@ def observe(told: Told, *, trust: bool = False) -> Behaviour:
         InputError: it cannot be played here: foreign code, missing data, a damaged snapshot, episodes without end.
     """
     config = environment_of(told.run)
-    if not trust and (why := envs.needs_trust(config)):
+    if not trust and (why := domains.needs_trust(config)):
         raise InputError(f"{why}: add --trust if you trust where it comes from")
-    limit = envs.episodes_in(config, "select")
+    domain = domains.domain(config.name)
+    limit = domain.episodes(config, "validation")
     if limit is None:
         part, seeds = "report", seeding.episode_seeds(told.seed, EPISODES, "report")
     else:
-        part, seeds = "select", list(range(min(limit, SHIFTS)))
-    vector = envs.make(one_process(config), n_envs=len(seeds), part="select", autoreset=False)
+        part, seeds = "validation", list(range(min(limit, SHIFTS)))
+    vector = domains.make(domain.in_one_process(config), n_envs=len(seeds), part="validation", autoreset=False)
     try:
         spaces = policy.Spaces.of(config, vector)
         # an absolute path, which no kind of policy begins with
@@ -112,22 +85,12 @@ def observe(told: Told, *, trust: bool = False) -> Behaviour:
         bounded = Bounded(acting, MOST_STEPS)
         episodes = play(vector, bounded, seeds=seeds, order=told.seed)
         baselines = {
-            name: envs.domain(config.name).BASELINES[name](config) for name in ORDERS if hasattr(vector, "rank")
-        }
-        beside = {
-            name.replace("_", " "): play(vector, each, seeds=seeds, order=told.seed) for name, each in baselines.items()
+            name.replace("_", " "): play(vector, domain.baselines[name](config), seeds=seeds, order=told.seed)
+            for name in domain.shown_baselines
         }
     finally:
         vector.close()
-    return Behaviour(config, episodes, part, acting, len(seeds), beside)
-
-
-def one_process(config: EnvConfig, **kwargs: Any) -> EnvConfig:
-    """The environment stepped by this process alone, with more arguments for those of Gymnasium."""
-    if not isinstance(config, envs.domain("gym").Config):
-        return config
-    given: Mapping[str, Any] = config.kwargs
-    return config.model_copy(update={"workers": 1, "kwargs": {**given, **kwargs}})
+    return Behaviour(config, episodes, part, acting, len(seeds), baselines)
 
 
 class Bounded:

@@ -16,7 +16,7 @@ from rl_eval.report.scales import thinned
 # column -> its name and what it says; the order is that of the page
 LEARNING = {
     "episode_return_mean": ("Return while training", "Mean of the latest finished episodes, with exploration."),
-    "select_score": ("Score on the selection part", "The greedy policy, on episodes that training does not see."),
+    "validation_score": ("Score on the validation part", "The greedy policy, on episodes that training does not see."),
     "episode_length_mean": ("Episode length", "Mean steps of the latest finished episodes."),
 }
 OPTIMISATION = {
@@ -62,16 +62,16 @@ class Group:
     colour: int = 1
 
 
-def learning(groups: Sequence[Group], bars: Mapping[str, tuple[float, str]], select: str | None) -> list[Curve]:
+def learning(groups: Sequence[Group], bars: Mapping[str, tuple[float, str]], metric: str | None) -> list[Curve]:
     """Return, score and length.
 
     Args:
         bars: column -> the threshold of a criterion on it, with its name.
-        select: the metric that `select_score` is.
+        metric: the metric that `validation_score` is.
     """
     named = dict(LEARNING)
-    if select:
-        named["select_score"] = (f"{brief(select, 40)} on the selection part", LEARNING["select_score"][1])
+    if metric:
+        named["validation_score"] = (f"{brief(metric, 40)} on the validation part", LEARNING["validation_score"][1])
     return _drawn(groups, named, bars)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from rl_eval.diagnostics import Finding, Reading, examine
+from rl_eval.diagnostics import Finding, Reading, all_findings
 from rl_eval.errors import InputError
 from rl_eval.formatting import brief
 from rl_eval.report.reading import Told
@@ -15,7 +15,7 @@ def findings_of(told: Told, missing: list[str], *, trust: bool = False) -> list[
         missing: sentences on what a page cannot show; grows.
     """
     try:
-        return examine(Reading(told.run.path, told.run.info, told.run.config, told.metrics, trust))
+        return all_findings(Reading(told.run.path, told.run.info, told.run.config, told.metrics, trust))
     except InputError as error:
         missing.append(f"the findings: {error}")
     except Exception as error:  # an environment or data of somebody else; a page shows what there is

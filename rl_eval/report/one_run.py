@@ -8,10 +8,11 @@ from typing import Any
 
 import numpy as np
 
+from rl_eval.domains import DEFAULT, domain
 from rl_eval.errors import InputError
 from rl_eval.formatting import COMPARISON_SIGNS, brief
 from rl_eval.gates.verdict import SuiteVerdict
-from rl_eval.report import animation, charts, curves, detection, verdicts
+from rl_eval.report import animation, charts, curves, verdicts
 from rl_eval.report.behaviour import Behaviour, observe
 from rl_eval.report.findings import findings_of
 from rl_eval.report.page import count, duration, flat, number, percent, render
@@ -20,7 +21,7 @@ from rl_eval.report.reading import Told, read
 # of run.json, in this order; the rest is told elsewhere on the page
 PROVENANCE = (
     "status", "reason", "started", "ended", "env_steps", "gradient_steps", "training_epochs", "episodes", "wall_s",
-    "steps_per_s", "select_s", "snapshot", "select_score", "results", "versions", "git_revision", "config_hash",
+    "steps_per_s", "validation_s", "snapshot", "validation_score", "results", "versions", "git_revision", "config_hash",
     "data_fingerprints", "hardware", "backend", "cost",
 )  # fmt: skip
 SECTIONS = (
@@ -56,7 +57,7 @@ def run_page(path: Path, *, trust: bool = False) -> str:
         "odds": number(1 / told.suites[0].alpha if told.suites and told.suites[0].alpha else 20.0, 3),
         "unit": evidence[0].verdict.unit if evidence else "unit",
         "findings": None if findings is None else [("", finding) for finding in findings],
-        "learning": curves.learning(group, bars(told), select_metric(told)),
+        "learning": curves.learning(group, bars(told), validation_metric(told)),
         "optimisation": curves.optimisation(group),
         "others": curves.others(group),
         "rewards": curves.rewards(group),
@@ -91,7 +92,7 @@ def title(told: Told) -> str:
 def environment_name(told: Told) -> str:
     """The environment as a person names it: any of Gymnasium's by its id."""
     env = told.run.config["env"]
-    return brief(env.get("id" if env.get("name") == "gym" else "name") or "?", 60)
+    return brief(env.get("id" if env.get("name") == DEFAULT else "name") or "?", 60)
 
 
 def facts(told: Told) -> list[str]:
@@ -115,18 +116,18 @@ def bars(told: Told) -> dict[str, tuple[float, str]]:
         for each in suite.criteria
         if each.threshold is not None and each.direction in ("at_least", "at_most")
     }
-    metric = select_metric(told)
+    metric = validation_metric(told)
     if metric in asked:
-        found["select_score"] = asked[metric]
+        found["validation_score"] = asked[metric]
     if "mean_return" in asked and "reward/native" in told.metrics:
         found["episode_return_mean"] = asked["mean_return"]
     return found
 
 
-def select_metric(told: Told) -> str | None:
+def validation_metric(told: Told) -> str | None:
     """The metric that chose between snapshots."""
-    select = told.run.config.get("select")
-    metric = select.get("metric") if isinstance(select, dict) else None
+    validation = told.run.config.get("validation")
+    metric = validation.get("metric") if isinstance(validation, dict) else None
     return metric if isinstance(metric, str) else None
 
 
@@ -175,38 +176,27 @@ def _seen(told: Told, trust: bool, missing: list[str]) -> Behaviour | None:
 
 
 def _behaviour(seen: Behaviour, missing: list[str]) -> dict[str, Any]:
-    found: dict[str, Any] = {"lead": _lead(seen), "films": [], "returns": None, "confusion": None}
+    found: dict[str, Any] = {"lead": _lead(seen), "films": [], "returns": None, "figures": []}
     try:
         found["films"] = animation.films(seen)
     except Exception as error:  # drawing is the environment's own code
         missing.append(f"the animation: {type(error).__name__}: {brief(' '.join(str(error).split()), 300)}")
-    found["detection"] = detection.figure(seen)
     if seen.returns is not None:
         found["returns"] = _returns(seen, seen.returns)
-    counted = seen.confusion
-    if counted is not None:
-        found["confusion"] = counted
-        found["rates"] = {
-            "recall": _ratio(counted.tp, counted.positives),
-            "missed": _ratio(counted.fn, counted.positives),
-            "false_alarms": _ratio(counted.fp, counted.negatives),
-            "spared": _ratio(counted.tn, counted.negatives),
-            "precision": _ratio(counted.tp, counted.flagged),
-            "f1": _ratio(2 * counted.tp, counted.positives + counted.flagged),
-        }
-    found["shares"] = seen.shares_by_label()
-    length = max((len(shares) for shares in found["shares"].values()), default=0)
-    names = seen.action_names()
-    found["actions"] = [names[i] if i < len(names) else str(i) for i in range(length)]
-    found["categories"] = seen.flagged_by_category()
+    try:
+        found["figures"] = domain(seen.config.name).figures(seen)
+    except Exception as error:  # a domain of somebody else
+        missing.append(
+            f"figures of {seen.config.name}: {type(error).__name__}: {brief(' '.join(str(error).split()), 300)}"
+        )
     return found
 
 
 def _lead(seen: Behaviour) -> str:
-    if seen.part == "select":
+    if seen.part == "validation":
         cases = f", {count(len(seen.episodes.episode))} cases" if seen.confusion is not None else ""
         return (
-            f"The judged policy, greedy, on {count(len(seen.episodes))} episodes of the selection part{cases}. "
+            f"The judged policy, greedy, on {count(len(seen.episodes))} episodes of the validation part{cases}. "
             "That part chose the snapshot, so figures lean a little to the bright side; "
             "the gate's own data stays unseen."
         )
@@ -226,7 +216,3 @@ def _returns(seen: Behaviour, returns: np.ndarray) -> dict[str, Any]:
     if rule is not None:
         said += f"; {percent(float((returns >= rule[0]).mean()), 0)} reach {number(rule[0])}"
     return {"chart": charts.strip(returns, f"Returns. {said}.", rule=rule, x_label="return"), "caption": f"{said}."}
-
-
-def _ratio(part: int, whole: int) -> float:
-    return part / whole if whole else float("nan")

@@ -65,7 +65,7 @@ def runs_page(paths: Sequence[Path], name: str, beside: Path, *, trust: bool = F
         "with_groups": len(groups) > 1,
         "criteria": _side_by_side(told),
         "group_legend": charts.legend([(group.label, group.colour) for group in lines]) if len(lines) > 1 else "",
-        "learning": curves.learning(lines, common, one_run.select_metric(told[0])),
+        "learning": curves.learning(lines, common, one_run.validation_metric(told[0])),
         "optimisation": curves.optimisation(lines),
         "rewards": curves.rewards(lines),
         "differing": differences(told),
@@ -140,7 +140,7 @@ def _row(told: Told, label: str, beside: Path) -> dict[str, Any]:
         "decision": verdicts.worst(each.decision for each in criteria),
         "passing": f"{sum(each.decision == 'PASS' for each in criteria)} of {len(criteria)}" if criteria else "",
         "mean": number(mean),
-        "score": number(info.get("select_score")),
+        "score": number(info.get("validation_score")),
         "wall_s": info.get("wall_s"),
     }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -12,19 +13,32 @@ from rl_eval.errors import InputError, nearest
 from rl_eval.target import resolve
 
 Outcome = Mapping[str, np.ndarray]
-Term = Callable[[Outcome], np.ndarray]
 Range = tuple[float, float]
 
 
+class RewardTerm(ABC):
+    """One term of a reward; `_target_` of a config names its class, the other keys are its parameters.
+
+    Attributes:
+        range: its smallest and largest value before its weight; None where it does not know.
+    """
+
+    range: Range | None = None
+
+    @abstractmethod
+    def __call__(self, outcome: Outcome) -> np.ndarray:
+        """The term `[N]` from the facts of a step, each `[N]`."""
+
+
 class RewardFunction:
-    """The weighted sum of named terms; a term maps an outcome (dict of arrays `[N]`) to `[N]`.
+    """The weighted sum of named terms.
 
     Args:
-        terms: name -> weight and term; a term that knows its smallest and largest value has them as `range`.
+        terms: name -> weight and term.
         declared: name -> the range that somebody says a term has, before its weight.
     """
 
-    def __init__(self, terms: Mapping[str, tuple[float, Term]], declared: Mapping[str, Range] | None = None):
+    def __init__(self, terms: Mapping[str, tuple[float, RewardTerm]], declared: Mapping[str, Range] | None = None):
         if not terms:
             raise InputError("reward.terms is empty: name at least one term, such as reward.terms.native")
         self.terms = dict(terms)
@@ -37,7 +51,7 @@ class RewardFunction:
         Raises:
             InputError: a target outside the project, or parameters that the term does not take.
         """
-        built: dict[str, tuple[float, Term]] = {}
+        built: dict[str, tuple[float, RewardTerm]] = {}
         declared: dict[str, Range] = {}
         if not isinstance(terms, Mapping):
             raise InputError(f"reward.terms={terms!r} is not a section of named terms, such as reward.terms.native")
@@ -66,7 +80,7 @@ class RewardFunction:
         """Term -> its smallest and largest value, weighted: as the term knows, else as declared, else None."""
         found: dict[str, Range | None] = {}
         for name, (weight, term) in self.terms.items():
-            known: Range | None = getattr(term, "range", None) or self.declared.get(name)
+            known = term.range or self.declared.get(name)
             found[name] = None if known is None else scaled(known, weight)
         return found
 
@@ -116,18 +130,18 @@ def scaled(bounds: Range, weight: float) -> Range:
     return low, high
 
 
-def _term(name: str, target: Any) -> Callable[..., Term]:
-    """The class that a target names: one of this package, since its parameters may come from anyone as well."""
-    found = resolve(target)
-    if not isinstance(found, type) or found.__module__.partition(".rewards")[0] != "rl_eval":
+def _term(name: str, target: Any) -> Callable[..., RewardTerm]:
+    """The class that a target names; nothing but a reward term, since its parameters may come from anyone as well."""
+    term = resolve(target)
+    if not isinstance(term, type) or not issubclass(term, RewardTerm):
         raise InputError(
-            f"reward.terms.{name}._target_={target!r} is not a reward term: name a class of rl_eval.rewards, "
-            "such as rl_eval.rewards.Native"
+            f"reward.terms.{name}._target_={target!r} is not a reward term: name a subclass of "
+            "rl_eval.rewards.RewardTerm, such as rl_eval.rewards.Native"
         )
-    return found
+    return term
 
 
-class Native:
+class Native(RewardTerm):
     """The environment's own reward."""
 
     def __call__(self, outcome: Outcome) -> np.ndarray:

@@ -40,7 +40,7 @@ class Run:
         return steps_in(self.path / "snapshots")
 
     def judged_snapshot(self) -> Path:
-        """The snapshot that gates judge: the best on `select`, else the last.
+        """The snapshot that gates judge: the best on the validation part, else the last.
 
         Raises:
             InputError: the run has none.

@@ -94,11 +94,11 @@ class ProgressLine:
         env_steps: int,
         *,
         episode_return_mean: float | None = None,
-        select_score: float | None = None,
+        validation_score: float | None = None,
         note: str = "",
     ) -> None:
         """Training has taken `env_steps` so far. Cheap enough for every iteration."""
-        self._return, self._score, self._note = episode_return_mean, select_score, note
+        self._return, self._score, self._note = episode_return_mean, validation_score, note
         self._advance(env_steps)
 
     def episodes(self, done: int, total: int, *, label: str | None = None) -> None:
@@ -148,7 +148,7 @@ class ProgressLine:
             parts["done"] = f"{count(self._done)}{of_total}{unit_text}"
         if rate > 0:
             parts["speed"] = f"{number(rate, 2)} {unit}/s"
-        for name, value in (("return", self._return), ("validation", self._score)):
+        for name, value in (("return", self._return), ("score", self._score)):
             if value is not None and not math.isnan(value):
                 parts[name] = f"{name} {number(float(value))}"
         if end:
@@ -168,7 +168,7 @@ class ProgressLine:
             return Text(f"{label}: {', '.join(parts.values())}")
         # One column stays free, since some terminals wrap at the last one.
         width = self._console.width - 1 - len(label)
-        for name in ("note", "validation", "speed", "return", "eta"):
+        for name in ("note", "score", "speed", "return", "eta"):
             if sum(2 + len(part) for part in parts.values()) <= width:
                 break
             parts.pop(name, None)

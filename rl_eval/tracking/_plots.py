@@ -67,7 +67,7 @@ def confusion_plot(tp: int, fp: int, fn: int, tn: int, part: str) -> Table:
     """A yes-or-no decision on cases.
 
     Args:
-        part: what was played, such as `select`.
+        part: what was played, such as `validation`.
     """
     counts = {
         ("positive", "flagged"): tp,

@@ -1,4 +1,4 @@
-"""The loop: iterate, try on the selection part, log, save."""
+"""The loop: iterate, try on the validation part, log, save."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import yaml
 
-from rl_eval import envs, policy, run, seeding, seen
+from rl_eval import domains, policy, run, seeding, seen
 from rl_eval.config import RunConfig, device
 from rl_eval.errors import InputError
 from rl_eval.metrics import lookup
@@ -40,7 +40,7 @@ class Training:
         threadpool_limits(config.hardware.threads, user_api="blas")
         self.reward = RewardFunction.from_config(config.reward["terms"])
         self.n_envs = config.agent.n_envs
-        self.vector = envs.make(config.env, n_envs=self.n_envs, part="train")
+        self.vector = domains.make(config.env, n_envs=self.n_envs, part="train")
         self.made = _resume.Made(
             backend=_resume.backend_of(self.vector), device=device(config.hardware), threads=config.hardware.threads
         )
@@ -58,14 +58,14 @@ class Training:
             )
         except ValueError as error:  # it does not suit the environment, or has no room for what it keeps on disk
             raise InputError(str(error)) from error
-        copies = min(SELECT_COPIES, config.select.episodes)
-        self.select_envs = envs.make(config.env, n_envs=copies, part="select", autoreset=False)
+        copies = min(SELECT_COPIES, config.validation.episodes)
+        self.validation_envs = domains.make(config.env, n_envs=copies, part="validation", autoreset=False)
         self.resume_every = _resume.every(config, self.vector)
         self.metrics_log = run.MetricsLog(directory / "metrics.csv")
         self.progress = Progress(
             next_log=config.log_every,
             next_checkpoint=config.checkpoint_every,
-            next_select=config.select.every,
+            next_select=config.validation.every,
             next_resume=self.resume_every,
         )
         self.started = datetime.datetime.now(datetime.UTC).isoformat()
@@ -73,9 +73,9 @@ class Training:
     def begin(self) -> None:
         """Start from nothing."""
         run.write_text(self.directory / "config.yaml", yaml.safe_dump(self.config.to_dict(), sort_keys=False))
-        domain = envs.domain(self.config.env.name)
-        if hasattr(domain, "preprocessing"):
-            run.write_json(self.directory / "preprocessing.json", domain.preprocessing(self.config.env))
+        preprocessing = domains.domain(self.config.env.name).preprocessing(self.config.env)
+        if preprocessing is not None:
+            run.write_json(self.directory / "preprocessing.json", preprocessing)
         self._start()
         self._write_info("running")
 
@@ -122,7 +122,7 @@ class Training:
             progress.wall_s += time.perf_counter() - begun
             progress.pending.append(row)
             if agent.env_steps >= progress.next_select:
-                progress.next_select = following(progress.next_select, config.select.every, agent.env_steps)
+                progress.next_select = following(progress.next_select, config.validation.every, agent.env_steps)
                 self._select()
             if agent.env_steps >= progress.next_log:
                 progress.next_log = agent.env_steps + config.log_every
@@ -138,30 +138,30 @@ class Training:
         return "finished"
 
     def _select(self) -> None:
-        """Try the greedy policy on the selection part; keep it when it is the best so far."""
+        """Try the greedy policy on the validation part; keep it when it is the best so far."""
         begun = time.perf_counter()
         config, progress = self.config, self.progress
         arrays, meta = self._policy()
         acting = resolve(meta["_target_"])(arrays, meta)
-        metric = lookup(config.select.metric)
+        metric = lookup(config.validation.metric)
         value = float(metric.compute(self._play_select(acting), config.env))
         sign = -1.0 if metric.better == "lower" else 1.0
         progress.score = value
         if progress.best_score is None or sign * value > sign * progress.best_score:
             progress.best_score, progress.best_step = value, self.agent.env_steps
             self._snapshot()
-        if config.select.stop_at is not None and sign * value >= sign * config.select.stop_at:
+        if config.validation.stop_at is not None and sign * value >= sign * config.validation.stop_at:
             progress.stop = True
         spent = time.perf_counter() - begun
-        progress.select_s += spent
+        progress.validation_s += spent
         progress.wall_s += spent
 
     def _play_select(self, acting: policy.Policy) -> Episodes:
         config = self.config
-        limit = envs.episodes_in(config.env, "select")
-        count = config.select.episodes if limit is None else min(config.select.episodes, limit)
+        limit = domains.domain(config.env.name).episodes(config.env, "validation")
+        count = config.validation.episodes if limit is None else min(config.validation.episodes, limit)
         seeds = seeding.episode_seeds(config.seed, count, "select") if limit is None else list(range(count))
-        return play(self.select_envs, acting, seeds=seeds, order=config.seed)
+        return play(self.validation_envs, acting, seeds=seeds, order=config.seed)
 
     def _policy(self) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
         arrays, meta = self.agent.policy_checkpoint()
@@ -203,7 +203,7 @@ class Training:
             values = [p[name] for p in progress.pending if np.isfinite(p[name])]
             row[name] = float(np.mean(values)) if values else float("nan")
         row |= {name: latest[name] for name in ("episode_return_mean", "episode_length_mean", "lr")}
-        row |= {"select_score": progress.score, "episodes": agent.log.episodes}
+        row |= {"validation_score": progress.score, "episodes": agent.log.episodes}
         row |= {"gradient_steps": agent.gradient_steps}
         progress.pending.clear()
         progress.rows += 1
@@ -248,7 +248,7 @@ class Training:
         return run.Run(self.directory, self._info("failed", None, reason), self.config.to_dict())
 
     def _results(self) -> dict[str, Any]:
-        """The judged snapshot on the selection part, once more, as the run's final figures."""
+        """The judged snapshot on the validation part, once more, as the run's final figures."""
         name = f"step_{self.progress.best_step}"
         arrays, meta = run.read_checkpoint(self.directory / "snapshots" / name, "policy")
         episodes = self._play_select(resolve(meta["_target_"])(arrays, meta))

@@ -18,11 +18,11 @@ class Progress:
     points: int = 0  # resume points passed
     best_step: int | None = None
     best_score: float | None = None
-    score: float = float("nan")  # the latest on `select`
-    stop: bool = False  # select.stop_at was reached
+    score: float = float("nan")  # the latest on the validation part
+    stop: bool = False  # validation.stop_at was reached
     rows: int = 0  # of metrics.csv
     wall_s: float = 0.0
-    select_s: float = 0.0
+    validation_s: float = 0.0
     pending: list[dict[str, float]] = field(default_factory=list)  # iterations since the last row
 
     @classmethod

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from rl_eval import envs, run, seen
+from rl_eval import domains, run, seen
 from rl_eval.config import RunConfig
 from rl_eval.metrics import lookup
 from rl_eval.provenance import git_revision, versions
@@ -21,12 +21,12 @@ from rl_eval.training._resume import Made
 
 
 def final_results(config: RunConfig, reward: RewardFunction, episodes: Episodes) -> dict[str, Any]:
-    """The figures of the judged snapshot's episodes on the selection part, in the reward it was trained on."""
+    """The figures of the judged snapshot's episodes on the validation part, in the reward it was trained on."""
     rewards, _ = reward(episodes.outcome)
     returns = np.bincount(episodes.episode, weights=rewards, minlength=len(episodes))
-    metric = lookup(config.select.metric)
+    metric = lookup(config.validation.metric)
     return {
-        "part": "select",
+        "part": "validation",
         "episodes": len(episodes),
         "mean": float(returns.mean()),
         "std": float(returns.std()),
@@ -42,32 +42,32 @@ def seen_by(config: RunConfig, starts: seen.Recorder, seeds: list[list[int]], se
 
     Args:
         seeds: of every copy, each time the environments were started.
-        selection: one try on the selection part; every try played the same episodes.
+        selection: one try on the validation part; every try played the same episodes.
     """
     train_seeds = np.array(seeds, np.int64).ravel()
     if seen.has_cases(config.env):
         return seen.Seen.of_data(config.env, train_seeds)
-    select = seen.Fingerprints.of(*seen.of_observations(selection.first_obs))
-    return seen.Seen(False, starts.fingerprints(), select, train_seeds, selection.seeds, starts.left_out)
+    validation = seen.Fingerprints.of(*seen.of_observations(selection.first_obs))
+    return seen.Seen(False, starts.fingerprints(), validation, train_seeds, selection.seeds, starts.left_out)
 
 
 def info(config: RunConfig, agent: Agent, progress: Progress, made: Made) -> dict[str, Any]:
     """What `run.json` holds, apart from status, reason, name, times of day and results."""
-    learning_s = progress.wall_s - progress.select_s
+    learning_s = progress.wall_s - progress.validation_s
     return {
         "env": config.env.name,
         "agent": config.agent.name,
         "seed": config.seed,
         **counts(agent),
         "wall_s": round(progress.wall_s, 3),
-        "select_s": round(progress.select_s, 3),
+        "validation_s": round(progress.validation_s, 3),
         "steps_per_s": round(agent.env_steps / learning_s, 1) if learning_s > 0 else None,
         "snapshot": f"step_{progress.best_step}" if progress.best_step is not None else None,
-        "select_score": progress.best_score,
+        "validation_score": progress.best_score,
         "versions": versions(),
         "git_revision": git_revision(),
         "config_hash": run.config_hash(config.to_dict()),
-        "data_fingerprints": envs.domain(config.env.name).fingerprints(config.env),
+        "data_fingerprints": domains.domain(config.env.name).fingerprints(config.env),
         "hardware": {
             "machine": platform.machine(),
             "system": platform.system(),

@@ -17,6 +17,7 @@ from gymnasium.vector import VectorEnv
 
 from rl_eval import run, seeding, seen
 from rl_eval.config import RunConfig
+from rl_eval.envs import StatefulVector
 from rl_eval.errors import InputError
 from rl_eval.training._agent import Agent
 from rl_eval.training._progress import Progress
@@ -59,7 +60,7 @@ def backend_of(vector: VectorEnv) -> str:
 
 def gives_state(vector: VectorEnv) -> bool:
     """Whether an environment can save and take its state."""
-    return hasattr(vector, "get_state")
+    return isinstance(vector, StatefulVector)
 
 
 def every(config: RunConfig, vector: VectorEnv) -> int:

@@ -17,9 +17,9 @@ def test_ours_is_what_train_py_runs_but_for_selection():
 
     composed = config.load(launch.compose(ROOT / "conf", ["env=lunarlander", "agent=ppo"]))
     ours = config_of(["env=lunarlander", "agent=ppo"])
-    assert ours.select.every == NEVER
-    assert ours.select.stop_at is None
-    assert ours.model_copy(update={"select": composed.select, "tracker": composed.tracker}) == composed
+    assert ours.validation.every == NEVER
+    assert ours.validation.stop_at is None
+    assert ours.model_copy(update={"validation": composed.validation, "tracker": composed.tracker}) == composed
 
 
 @pytest.mark.parametrize("contender", [gae.ours, gae.peer])

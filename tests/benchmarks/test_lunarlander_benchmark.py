@@ -52,7 +52,7 @@ def play_with(monkeypatch, means):
         yield Part(means.pop(0), len(seeds))
 
     monkeypatch.setattr("rl_eval.rollout.stream", stream)
-    monkeypatch.setattr("rl_eval.envs.make", lambda *_, **__: None)
+    monkeypatch.setattr("rl_eval.domains.make", lambda *_, **__: None)
     return lunarlander.checking(), asked
 
 

@@ -72,15 +72,15 @@ def test_a_baseline_of_several_configs_is_refused(tmp_path):
     [
         ({"env": {"name": "lunarlander"}}, "has env.name=lunarlander and"),
         ({"env": {"name": "cartpole", "success_return": 100}}, "has env.success_return=100.0 and"),
-        ({"config": {"select": {"metric": "success_rate"}}}, "name one with --metric"),
+        ({"config": {"validation": {"metric": "success_rate"}}}, "name one with --metric"),
         ({"status": "failed"}, "failed, so its final result is not known"),
         ({"status": "running"}, "is still running, or was killed"),
         ({"status": "interrupted"}, "was interrupted"),
-        ({"info": {"data_fingerprints": {"gate": "other"}}}, "the gate part of the data"),
+        ({"info": {"data_fingerprints": {"test": "other"}}}, "the test part of the data"),
     ],
 )
 def test_runs_that_are_not_comparable_are_refused(tmp_path, other, reason):
-    first = write_run(tmp_path / "first", info={"data_fingerprints": {"gate": "one"}})
+    first = write_run(tmp_path / "first", info={"data_fingerprints": {"test": "one"}})
     options = {"rule": [0.0] * 8 if "lunarlander" in str(other) else BALANCE, **other}
     second = write_run(tmp_path / "second", bias=(0.0,) * 4 if "lunarlander" in str(other) else (0.0, 0.0), **options)
     message = refusal(first, second)
@@ -191,7 +191,7 @@ def test_a_sweep_without_runs_is_an_error(tmp_path, jobs):
 
 def test_infinities_give_no_curves_and_no_results(tmp_path):
     run = write_run(tmp_path / "run")
-    (run.path / "metrics.csv").write_text("env_steps,episode_return_mean,select_score\nnan,inf,nan\n1,nan,-inf\n")
+    (run.path / "metrics.csv").write_text("env_steps,episode_return_mean,validation_score\nnan,inf,nan\n1,nan,-inf\n")
     result = compare(run, write_run(tmp_path / "other", rule=FALL, config={"lr": 2}))
     assert result.curves == {}
     assert result.scores[0].values[0] > result.scores[1].values[0]

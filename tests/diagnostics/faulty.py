@@ -12,16 +12,22 @@ import gymnasium as gym
 import numpy as np
 
 from rl_eval import config as configs
-from rl_eval.diagnostics import Finding, examine, read
+from rl_eval.diagnostics import Finding, all_findings, read
 from rl_eval.launch import compose
 from rl_eval.run import read_checkpoint, read_run, write_checkpoint
 from rl_eval.tracking import NoTracker, open_tracker
 from rl_eval.training import train
 
 ROOT = Path(__file__).resolve().parents[2]
-CARTPOLE = ["env=cartpole", "log_every=1024", "select.every=8192", "select.episodes=10", "select.stop_at=null"]
+CARTPOLE = [
+    "env=cartpole",
+    "log_every=1024",
+    "validation.every=8192",
+    "validation.episodes=10",
+    "validation.stop_at=null",
+]
 # No resume points but at the very end of long runs: nothing here is resumed.
-THREAT = ["env=threat", "total_steps=131072", "log_every=4096", "select.every=8192", "agent.lr_schedule=constant"]
+THREAT = ["env=threat", "total_steps=131072", "log_every=4096", "validation.every=8192", "agent.lr_schedule=constant"]
 
 
 def learn(directory: Path, overrides: list[str], *, finishes: bool = True) -> Path:
@@ -35,7 +41,7 @@ def learn(directory: Path, overrides: list[str], *, finishes: bool = True) -> Pa
 
 def said(directory: Path) -> list[Finding]:
     """What doctor finds, most important first."""
-    return examine(read(directory))
+    return all_findings(read(directory))
 
 
 def change_info(directory: Path, change: Callable[[dict], None]) -> None:

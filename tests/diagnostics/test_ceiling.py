@@ -76,7 +76,7 @@ def test_a_regression_finds_what_the_posterior_tells(tmp_path):
     """The share of the reward that flows explain, once from the generator and once from the flows alone."""
     from rl_eval.diagnostics import _ceiling, read
 
-    run = learn(tmp_path / "run", ["env=threat", "total_steps=200000", "select.every=100000"])
+    run = learn(tmp_path / "run", ["env=threat", "total_steps=200000", "validation.every=100000"])
     reading = read(run)
     exact = _ceiling.state_share(reading)
     del reading.sampled.episodes.outcome["posterior"]
@@ -86,7 +86,9 @@ def test_a_regression_finds_what_the_posterior_tells(tmp_path):
 
 
 def test_the_metric_says_where_it_has_no_meaning(tmp_path):
-    run = learn(tmp_path / "run", ["env=cartpole", "total_steps=2048", "select.every=2048", "select.episodes=2"])
+    run = learn(
+        tmp_path / "run", ["env=cartpole", "total_steps=2048", "validation.every=2048", "validation.episodes=2"]
+    )
     from rl_eval.run import read_run
 
     with pytest.raises(InputError, match="explained_variance_of_ceiling is undefined"):

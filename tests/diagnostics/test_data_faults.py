@@ -7,17 +7,25 @@ import numpy as np
 import pytest
 
 from rl_eval import config as configs
-from rl_eval.diagnostics import examine, read, seed_luck
+from rl_eval.diagnostics import all_findings, read, seed_luck
 from rl_eval.launch import compose
 from rl_eval.run import read_metrics
 from tests.diagnostics import faulty
 from tests.diagnostics.faulty import CARTPOLE, ROOT, THREAT, change_info, change_snapshot, learn, said
 
-SHORT_CARTPOLE = ["env=cartpole", "total_steps=8192", "log_every=512", "select.every=4096", "select.episodes=10"]
+SHORT_CARTPOLE = [
+    "env=cartpole",
+    "total_steps=8192",
+    "log_every=512",
+    "validation.every=4096",
+    "validation.episodes=10",
+]
 FAULTY_CARTPOLE = ["env=gym", *CARTPOLE[1:], "env.success_return=475", "env.workers=1", "total_steps=40000"]
 CATEGORIES = "[a,b,c,d,e,f,g,h,i,j]"
-SEVERITY = "{_target_: rl_eval.rewards.threat.Severity, weights: {}, default: %s, categories: " + CATEGORIES + "}"
-PAYS_FOR_BLOCKING = "{_target_: rl_eval.rewards.threat.Matrix, weight: 2.0, values: [[0,1,0,0],[0,0,0,0]]}"
+SEVERITY = (
+    "{_target_: rl_eval.domains.threat.rewards.Severity, weights: {}, default: %s, categories: " + CATEGORIES + "}"
+)
+PAYS_FOR_BLOCKING = "{_target_: rl_eval.domains.threat.rewards.Matrix, weight: 2.0, values: [[0,1,0,0],[0,0,0,0]]}"
 
 TRAINED = {
     "a constant column": ("dead_features", [*FAULTY_CARTPOLE, "env.id=CartPoleConstantColumn-v0"]),
@@ -106,7 +114,7 @@ def test_curves_that_hold_a_better_try_than_the_chosen_one_disagree(normalised, 
     copy = tmp_path / "run"
     shutil.copytree(normalised, copy)
     header, *rows = (copy / "metrics.csv").read_text().splitlines()
-    column = header.split(",").index("select_score")
+    column = header.split(",").index("validation_score")
     last = rows[-1].split(",")
     last[column] = "777.0"
     (copy / "metrics.csv").write_text("\n".join([header, *rows[:-1], ",".join(last)]) + "\n")
@@ -127,11 +135,13 @@ def test_the_lunarlander_report_needs_more_steps_and_a_longer_run_says_how_many(
     report = ["experiment=lunarlander_report", "checkpoint_every=50000", "resume_every=4000"]
     finding = said(learn(tmp_path / "report", report))[0]
     assert finding.name == "needs_more_steps"
-    longer = learn(tmp_path / "longer", [*report, "total_steps=350000", "select.every=20480"])
+    longer = learn(tmp_path / "longer", [*report, "total_steps=350000", "validation.every=20480"])
     curves = read_metrics(longer / "metrics.csv")
     crossed = [
         steps[np.argmax(values >= 200)]
-        for values, steps in ((curves[name], curves["env_steps"]) for name in ("episode_return_mean", "select_score"))
+        for values, steps in (
+            (curves[name], curves["env_steps"]) for name in ("episode_return_mean", "validation_score")
+        )
         if (values >= 200).any()
     ]
     assert crossed, "the longer run never came to 200"
@@ -144,7 +154,7 @@ def test_the_lunarlander_report_needs_more_steps_and_a_longer_run_says_how_many(
 
 @pytest.mark.verify
 def test_seeds_that_come_out_differently_are_told_from_seeds_that_do_not(tmp_path):
-    short = ["env=cartpole", "total_steps=16384", "select.every=16384", "select.episodes=10"]
+    short = ["env=cartpole", "total_steps=16384", "validation.every=16384", "validation.episodes=10"]
     lucky = [learn(tmp_path / f"short_{s}", [*short, f"seed={s}"]) for s in range(5)]
     found = seed_luck([read(run) for run in lucky])
     assert [finding.data["share"] > 0.3 for finding in found] == [True]
@@ -155,5 +165,5 @@ def test_seeds_that_come_out_differently_are_told_from_seeds_that_do_not(tmp_pat
 def test_looking_changes_nothing(normalised):
     """Doctor only reads."""
     before = {path: path.stat().st_mtime_ns for path in normalised.rglob("*")}
-    examine(read(normalised))
+    all_findings(read(normalised))
     assert {path: path.stat().st_mtime_ns for path in normalised.rglob("*")} == before

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from rl_eval.diagnostics import examine, read
+from rl_eval.diagnostics import all_findings, read
 from rl_eval.diagnostics._foreign import parse_columns
 from rl_eval.errors import InputError
 
@@ -69,7 +69,7 @@ def test_a_folder_of_both_has_the_curves_of_one_and_the_count_of_the_other(logs)
 
 
 def test_diagnostics_that_need_curves_alone_work_on_them(logs):
-    assert [f.name for f in examine(read(logs)) if f.severity == "problem"] == []
+    assert [f.name for f in all_findings(read(logs)) if f.severity == "problem"] == []
 
 
 def test_a_value_loss_that_explains_nothing_is_seen_in_a_progress_csv(tmp_path):
@@ -77,7 +77,7 @@ def test_a_value_loss_that_explains_nothing_is_seen_in_a_progress_csv(tmp_path):
     rows = [f"{2048 * (i + 1)},{0.0 + 0.001 * (i % 3)},465.0" for i in range(40)]
     header = "time/total_timesteps,train/explained_variance,train/value_loss"
     (tmp_path / "progress.csv").write_text("\n".join([header, *rows]) + "\n")
-    assert "critic_explains_nothing" in [finding.name for finding in examine(read(tmp_path))]
+    assert "critic_explains_nothing" in [finding.name for finding in all_findings(read(tmp_path))]
 
 
 def table(folder, text):
@@ -122,7 +122,7 @@ def test_a_monitor_with_a_damaged_first_line_is_refused(tmp_path, first):
 
 def test_a_monitor_that_has_just_begun_is_read(tmp_path):
     (tmp_path / "monitor.csv").write_text('#{"t_start": 1.0, "env_id": "None"}\nr,l,t\n')
-    assert examine(read(tmp_path)) == []
+    assert all_findings(read(tmp_path)) == []
 
 
 def test_a_path_that_is_nothing_says_what_to_name(tmp_path):
@@ -144,7 +144,7 @@ def hostile(folder: Path) -> Path:
         f"reward: {{range: [{script!r}], terms: {{a: {{_target_: os.system, command: 'touch hacked'}}}}}}\n"
         "agent: {normalize_obs: true, gamma: .inf}\n"
     )
-    header = f"env_steps,episode_return_mean,select_score,reward/{script}"
+    header = f"env_steps,episode_return_mean,validation_score,reward/{script}"
     (folder / "metrics.csv").write_text(header + "\n" + "nan,nan,nan,nan\n" * 50)
     (folder / "verdict.json").write_text(
         '{"schema": 1, "suites": [{"criteria": [{"metric": ["x"], "threshold": {}}, 3]}]}'
@@ -155,7 +155,7 @@ def hostile(folder: Path) -> Path:
 def test_a_hostile_run_runs_nothing_and_breaks_nothing(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     run = hostile(tmp_path / "run")
-    findings = examine(read(run))
+    findings = all_findings(read(run))
     assert all(isinstance(finding.evidence, str) for finding in findings)
     assert seed_luck_of(run) == []
     assert sorted(path.name for path in tmp_path.iterdir()) == ["run"]

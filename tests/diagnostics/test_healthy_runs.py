@@ -27,5 +27,5 @@ def test_healthy_runs_of_q_learning_raise_nothing(env, tmp_path):
 
 
 def test_a_short_healthy_run_raises_nothing(tmp_path):
-    short = ["env=threat", "seed=3", "total_steps=200000", "select.every=100000"]
+    short = ["env=threat", "seed=3", "total_steps=200000", "validation.every=100000"]
     assert above_note(learn(tmp_path / "run", short)) == []

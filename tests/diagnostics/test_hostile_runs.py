@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from rl_eval.cli import main
-from rl_eval.diagnostics import examine, lookup, read
+from rl_eval.diagnostics import all_findings, lookup, read
 from rl_eval.errors import InputError
 from rl_eval.run import write_json
 
@@ -18,7 +18,7 @@ ESCAPES = "<script>alert(1)</script>\x1b[31m[bold]${env:HOME}"
 
 def found(reading):
     """What is found beside figures that are missing, as these directories are next to empty."""
-    return [finding.name for finding in examine(reading) if finding.name != "numbers_disagree"]
+    return [finding.name for finding in all_findings(reading) if finding.name != "numbers_disagree"]
 
 
 def write(directory, *, config=None, info=None, metrics="env_steps,value_loss\n1,1\n2,1\n"):
@@ -124,6 +124,6 @@ def test_a_hundred_thousand_rows_take_less_than_two_seconds_of_work(tmp_path):
     run = write(tmp_path / "run", info={"env_steps": 100_000}, metrics=text)
     before = time.process_time()  # of this process alone, whatever else the machine does
     reading = read(run)
-    examine(reading)
+    all_findings(reading)
     assert len(reading.curves["env_steps"]) == 100_000
     assert time.process_time() - before < 2.0

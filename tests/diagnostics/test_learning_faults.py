@@ -8,12 +8,12 @@ import pytest
 
 from agents import on_policy
 from agents.ppo import PPO
-from rl_eval.envs.threat import vector as threat_vector
+from rl_eval.domains.threat import vector as threat_vector
 from tests.diagnostics.faulty import CARTPOLE, THREAT, learn, said
 
 # A short run of each kind; what a fault needs on top comes after, and wins.
 ON_CARTPOLE = [*CARTPOLE, "total_steps=40960", "agent.n_envs=8", "agent.n_steps=128", "agent.n_epochs=4"]
-ON_THREAT = [*THREAT, "env.train_flows=10000", "env.select_flows=4000"]
+ON_THREAT = [*THREAT, "env.train_flows=10000", "env.validation_flows=4000"]
 
 
 def counts_one_copy_only(monkeypatch):
@@ -112,8 +112,9 @@ def shows_the_flow_before(monkeypatch):
 
 # name: what is wrong, the overrides, the finding that must come first, whether it runs in the plain suite
 FAULTS = {
-    "the counter counts one copy only": (counts_one_copy_only, [*ON_CARTPOLE, "total_steps=5120", "select.every=2048"],
-                                         "counter_not_wired", True),
+    "the counter counts one copy only": (counts_one_copy_only,
+                                        [*ON_CARTPOLE, "total_steps=5120", "validation.every=2048"],
+                                        "counter_not_wired", True),
     "the buffer is never filled anew": (never_fills_the_buffer_anew, ON_CARTPOLE, "stale_experience", True),
     "rollouts are ten iterations old": (learns_from_old_rollouts, ON_CARTPOLE, "stale_experience", False),
     "400 epochs on each rollout": (None, [*ON_CARTPOLE, "total_steps=8192", "agent.n_epochs=400"],

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from agents.replay import ReplayBuffer
-from rl_eval.diagnostics import Reading, ask
+from rl_eval.diagnostics import Reading, findings_of
 from tests.diagnostics.faulty import CARTPOLE, learn, said
 
 AGENT = {
@@ -23,7 +23,7 @@ def reading(agent=None, steps=10_000, **curves):
 
 
 def found(name, given):
-    findings = ask(given, name)
+    findings = findings_of(given, name)
     assert len(findings) <= 1
     return findings[0] if findings else None
 
@@ -129,5 +129,5 @@ def test_a_fault_is_named(fault, extra, name, tmp_path, monkeypatch):
 
 
 def test_a_short_healthy_run_of_q_learning_raises_nothing(tmp_path):
-    run = learn(tmp_path / "run", ["env=threat", "agent=dqn", "total_steps=120000", "select.every=100000"])
+    run = learn(tmp_path / "run", ["env=threat", "agent=dqn", "total_steps=120000", "validation.every=100000"])
     assert [f"{f.name}: {f.evidence}" for f in said(run) if f.severity != "note"] == []

@@ -13,10 +13,13 @@ from rl_eval.diagnostics._reward_hacking import kendall_tau, opposed, paired_z, 
 from rl_eval.diagnostics._reward_range import reward_range
 from rl_eval.diagnostics._reward_terms import drowned_reward, shares, unwired_reward
 from rl_eval.errors import InputError
-from rl_eval.rewards import RewardFunction, as_range
+from rl_eval.rewards import Native, RewardFunction, as_range
 
 NATIVE = "rl_eval.rewards.Native"
-MATRIX = {"_target_": "rl_eval.rewards.threat.Matrix", "values": [[0.0, -1.4, -0.8, -0.5], [-1.0, 1.0, 0.8, 0.5]]}
+MATRIX = {
+    "_target_": "rl_eval.domains.threat.rewards.Matrix",
+    "values": [[0.0, -1.4, -0.8, -0.5], [-1.0, 1.0, 0.8, 0.5]],
+}
 # The composite of a published report, whose table promises 110: raw ranges, and weights meant for [0, 1].
 COMPOSITE = {
     "effectiveness": (0.4, [0, 50]),
@@ -63,7 +66,7 @@ def test_a_term_that_leaves_its_declared_range_is_named():
 def test_no_weighted_sum_leaves_the_attainable_range(terms):
     """Each term: a weight, a low end, a width, and where in it the value lies."""
     function = RewardFunction(
-        {str(i): (w, lambda _: np.zeros(1)) for i, (w, *_) in enumerate(terms)},
+        {str(i): (w, Native()) for i, (w, *_) in enumerate(terms)},
         {str(i): (low, low + width) for i, (_, low, width, _) in enumerate(terms)},
     )
     low, high = function.attainable()
@@ -119,8 +122,8 @@ def test_shares_add_up_to_one(terms):
 
 def hacked(up, down):
     tries = np.repeat(down, 2)
-    curves = {"reward/a": np.repeat(up, 2), "select_score": tries}
-    return reading(curves, {"a": {**MATRIX}}, select={"metric": "f1"})
+    curves = {"reward/a": np.repeat(up, 2), "validation_score": tries}
+    return reading(curves, {"a": {**MATRIX}}, validation={"metric": "f1"})
 
 
 def test_a_reward_that_rises_while_the_metric_falls_is_hacking():

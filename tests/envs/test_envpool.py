@@ -13,9 +13,9 @@ import pytest
 from gymnasium.vector import AutoresetMode, SyncVectorEnv
 
 from rl_eval import config as configs
-from rl_eval import envs, seen
+from rl_eval import domains, seen
+from rl_eval.domains.gym import DOMAIN, Config
 from rl_eval.envs import pool
-from rl_eval.envs.gym import Config, make
 from rl_eval.errors import InputError
 from rl_eval.launch import compose
 from rl_eval.tracking import open_tracker
@@ -27,7 +27,7 @@ ALPHA = 1e-3  # of each two-sample test; the seeds are fixed, so it passes or fa
 
 
 def vector(env_id="CartPole-v1", n_envs=4, backend="envpool", **kwargs):
-    return make(Config(id=env_id, backend=backend, workers=1, kwargs=kwargs), n_envs=n_envs, part="train")
+    return DOMAIN.make(Config(id=env_id, backend=backend, workers=1, kwargs=kwargs), n_envs=n_envs, part="train")
 
 
 def actions_of(envs_, rng):
@@ -56,11 +56,11 @@ def trace(envs_, steps, seeds):
 @pytest.mark.parametrize("backend", ["auto", "envpool"])
 @pytest.mark.parametrize("name", ["lunarlander", "cartpole"])
 def test_it_steps_training_alone(name, backend):
-    config = envs.validate({"name": name, "backend": backend})
-    assert envs.make(config, n_envs=2, part="train").backend == "envpool"
-    assert envs.make(config, n_envs=2, part="train", autoreset=False).backend == "gymnasium"
-    for part in ("select", "gate"):
-        assert envs.make(config, n_envs=2, part=part).backend == "gymnasium"
+    config = domains.validate({"name": name, "backend": backend})
+    assert domains.make(config, n_envs=2, part="train").backend == "envpool"
+    assert domains.make(config, n_envs=2, part="train", autoreset=False).backend == "gymnasium"
+    for part in ("validation", "test"):
+        assert domains.make(config, n_envs=2, part=part).backend == "gymnasium"
 
 
 def test_without_envpool_auto_is_gymnasium_and_envpool_is_an_error(monkeypatch):
@@ -71,7 +71,7 @@ def test_without_envpool_auto_is_gymnasium_and_envpool_is_an_error(monkeypatch):
 
 
 def test_the_default_is_gymnasium():
-    assert make(Config(), n_envs=2, part="train").backend == "gymnasium"
+    assert DOMAIN.make(Config(), n_envs=2, part="train").backend == "gymnasium"
 
 
 @needs_envpool
@@ -259,7 +259,7 @@ def test_the_others_are_distributed_as_gymnasiums_too(env_id):
 SHORT = [
     "env=cartpole", "env.backend=envpool", "total_steps=6000", "agent.n_envs=4", "agent.n_steps=64",
     "agent.n_epochs=1", "agent.normalize_obs=true", "agent.normalize_reward=true", "resume_every=2048",
-    "select.every=2048", "select.episodes=2",
+    "validation.every=2048", "validation.episodes=2",
 ]  # fmt: skip
 
 
@@ -309,7 +309,7 @@ def test_learning_curves_and_verdicts_agree(env, steps, tmp_path):
             folder = tmp_path / f"{backend}{seed}"
             command = [
                 sys.executable, "train.py", f"env={env}", f"env.backend={backend}", f"seed={seed}",
-                f"total_steps={steps}", "select.stop_at=null", f"hydra.run.dir={folder}",
+                f"total_steps={steps}", "validation.stop_at=null", f"hydra.run.dir={folder}",
             ]  # fmt: skip
             environment = {**os.environ, "COLUMNS": "160"}
             done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=1800, env=environment)

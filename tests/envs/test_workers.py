@@ -16,8 +16,10 @@ import pytest
 from gymnasium.vector import AutoresetMode, SyncVectorEnv
 from pydantic import ValidationError
 
+from rl_eval.domains import domain
+from rl_eval.domains.gym import DOMAIN, Config
 from rl_eval.envs import workers
-from rl_eval.envs.gym import Config, GymnasiumVector, make
+from rl_eval.envs.copies import GymnasiumVector
 from rl_eval.envs.workers import WorkerError, WorkersVector
 from rl_eval.errors import InputError
 from rl_eval.gates.schema import load_suite
@@ -38,7 +40,9 @@ SAME = [
 
 
 def ours(env_id, count, n_envs=COPIES, autoreset=True, **kwargs):
-    vector = make(Config(id=env_id, kwargs=kwargs, workers=count), n_envs=n_envs, part="train", autoreset=autoreset)
+    vector = DOMAIN.make(
+        Config(id=env_id, kwargs=kwargs, workers=count), n_envs=n_envs, part="train", autoreset=autoreset
+    )
     assert isinstance(vector, WorkersVector) == (min(count, n_envs) > 1)
     return vector
 
@@ -328,9 +332,9 @@ def test_an_interrupted_step_does_not_wait_for_the_others(odd):
 SCRIPT = """
     import sys, time
     import numpy as np
-    from rl_eval.envs.gym import Config, make
+    from rl_eval.domains.gym import DOMAIN, Config
     doing, env_id = sys.argv[1:]
-    vector = make(Config(id=env_id, kwargs={"does": "sleep"}, workers=2), n_envs=4, part="train")
+    vector = DOMAIN.make(Config(id=env_id, kwargs={"does": "sleep"}, workers=2), n_envs=4, part="train")
     if doing != "starting":
         vector.reset(seed=0)
     print(vector._others[0][0].process.pid, flush=True)
@@ -364,7 +368,7 @@ def test_no_process_outlives_the_one_that_started_it(odd, tmp_path, doing):
 
 
 def _in_a_child(count, _=None):
-    vector = make(Config(id="Acrobot-v1", workers=count), n_envs=64, part="train")
+    vector = DOMAIN.make(Config(id="Acrobot-v1", workers=count), n_envs=64, part="train")
     obs, _ = vector.reset(seed=3)
     vector.close()
     return type(vector).__name__, float(obs.sum())
@@ -394,82 +398,50 @@ def test_it_works_in_processes_that_are_themselves_workers(count):
 # -- how many ----------------------------------------------------------------------------------------------------------
 
 
-def choose(env_id, n_envs=64, wanted="auto", **kwargs):
-    return workers.processes(wanted, gym.spec(env_id), kwargs, n_envs)
+def choose(env_id, n_envs=64, wanted="auto", slow_steps=True, **kwargs):
+    return workers.processes(wanted, gym.spec(env_id), kwargs, n_envs, slow_steps=slow_steps)
 
 
 @pytest.fixture
 def alone(monkeypatch):
-    """This process is nobody's worker and has two cores, one of them free."""
+    """This process is nobody's worker and has two cores."""
     monkeypatch.delenv("PYTEST_XDIST_WORKER", raising=False)
     monkeypatch.setattr(workers, "cores", lambda: 2)
-    monkeypatch.setattr(workers, "_core_is_free", lambda: True)
 
 
-def measured(monkeypatch, step_s):
-    monkeypatch.setattr(workers, "_step_s", lambda *_: step_s)
-
-
-def test_auto_takes_two_where_a_step_is_long_enough(alone, monkeypatch):
-    measured(monkeypatch, 24e-6)
+def test_auto_takes_two_where_the_domain_says_that_steps_are_slow(alone):
     assert choose("LunarLander-v3") == 2
     assert choose("LunarLander-v3", continuous=True) == 2
-    assert choose("LunarLander-v3", n_envs=4) == 1
     assert choose("LunarLander-v3", n_envs=1) == 1
-    measured(monkeypatch, 5e-6)
-    assert choose("CartPole-v1", n_envs=1000) == 1
+    assert choose("CartPole-v1", slow_steps=False) == 1
+    assert domain("lunarlander").slow_steps
+    assert not domain("cartpole").slow_steps
 
 
-def test_what_a_step_takes_is_measured(alone):
-    workers._measured.clear()
-    assert workers._step_s(gym.spec("LunarLander-v3").to_json(), "{}") > workers._step_s(
-        gym.spec("CartPole-v1").to_json(), "{}"
-    )
-
-
-def test_auto_takes_one_where_this_process_is_a_worker_or_no_core_is_free(alone, monkeypatch):
-    measured(monkeypatch, 1)
-    assert choose("LunarLander-v3") == 2
+def test_auto_takes_one_where_this_process_is_a_worker_or_has_one_core(alone, monkeypatch):
     monkeypatch.setattr(workers, "cores", lambda: 1)
     assert choose("LunarLander-v3") == 1
     monkeypatch.setattr(workers, "cores", lambda: 2)
     monkeypatch.setenv("PYTEST_XDIST_WORKER", "gw0")
     assert choose("LunarLander-v3") == 1
-    monkeypatch.delenv("PYTEST_XDIST_WORKER")
-    monkeypatch.setattr(workers, "_core_is_free", lambda: False)
-    monkeypatch.setattr(workers, "_crew", [])
-    assert choose("LunarLander-v3") == 1
     assert choose("LunarLander-v3", wanted=3) == 3, "what was asked for is done"
 
 
-def test_whether_a_core_is_free_is_read_from_what_runs(monkeypatch):
-    for running, free in (("1/90", True), ("2/90", False), ("7/90", False), ("?", True)):
-        monkeypatch.setattr(os, "cpu_count", lambda: 2)
-        monkeypatch.setattr(Path, "read_text", lambda *_, running=running: f"0.10 0.20 0.30 {running} 4711\n")
-        assert workers._core_is_free() == free
-
-
-def test_auto_tries_only_what_comes_with_gymnasium(alone, monkeypatch, odd):
-    monkeypatch.setattr(workers, "_step_s", lambda *_: pytest.fail("a step may do something in the world"))
-    make(Config(id=odd), n_envs=64, part="train").close()
-
-
-def test_what_is_not_plain_json_stays_in_one_process(alone, monkeypatch):
-    measured(monkeypatch, 1)
+def test_what_is_not_plain_json_stays_in_one_process(alone):
     assert choose("LunarLander-v3", gravity=np.float32(-9)) == 1
     assert choose("FrozenLake-v1", desc=("SF", "FG")) == 1  # a list there would not be the same
     gym.register("Local-v0", lambda: gym.make("CartPole-v1"))
     try:
         assert choose("Local-v0") == 1
         with pytest.raises(InputError, match=r"env\.workers=2: another process cannot make env\.id='Local-v0' .*=1$"):
-            make(Config(id="Local-v0", workers=2), n_envs=4, part="train")
+            DOMAIN.make(Config(id="Local-v0", workers=2), n_envs=4, part="train")
     finally:
         del gym.registry["Local-v0"]
 
 
 @pytest.mark.parametrize("count", [0, 1])
 def test_none_and_one_are_this_process_alone(count):
-    vector = make(Config(id="LunarLander-v3", workers=count), n_envs=64, part="train")
+    vector = DOMAIN.make(Config(id="LunarLander-v3", workers=count), n_envs=64, part="train")
     assert type(vector) is GymnasiumVector
     vector.close()
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import yaml
 
-from rl_eval import envs
+from rl_eval import domains
 from rl_eval.run import Run, read_run, write_checkpoint, write_json
 
 _CLOCK = itertools.count()
@@ -32,13 +32,13 @@ def write_run(
     info: dict[str, Any] | None = None,
 ) -> Run:
     """A run whose policy takes the action with the largest of `rule @ obs` (for action 1) plus `bias` `[A]`."""
-    checked = envs.validate({"name": env} if isinstance(env, str) else env)
+    checked = domains.validate({"name": env} if isinstance(env, str) else env)
     settings = {
         "seed": seed,
         "lr": None,
         "total_steps": 100,
         "name": None,
-        "select": {"metric": "mean_return"},
+        "validation": {"metric": "mean_return"},
         "agent": {"name": agent, "lr": 1e-3},
         "env": checked.model_dump(mode="json"),
         "tracker": {"name": "none"},
@@ -57,7 +57,7 @@ def write_run(
         "steps_cut": 5,
         "wall_s": 2.5,
         "snapshot": "step_100",
-        "select_score": 9.0,
+        "validation_score": 9.0,
         "results": results,
         **(info or {}),
     }
@@ -65,7 +65,7 @@ def write_run(
     (directory / "metrics.csv").write_text("env_steps,wall_s\n50,1.0\n100,2.5\n")
     weights = np.zeros((len(rule), len(bias)))
     weights[:, 1] = rule
-    envs_ = envs.make(checked, n_envs=1, part="gate", autoreset=False)
+    envs_ = domains.make(checked, n_envs=1, part="test", autoreset=False)
     meta = {
         "_target_": "agents.fake.load",
         "env": checked.name,  # type: ignore[attr-defined]

@@ -17,7 +17,7 @@ from rl_eval.rollout import Episodes
 from tests.gates.fake_runs import FALL, write_run, write_suite
 from tests.test_rollout import Echo, Scripted
 
-SMALL_THREAT = "{name: threat, train_flows: 2000, select_flows: 500, gate_flows: 2000}"
+SMALL_THREAT = "{name: threat, train_flows: 2000, validation_flows: 500, test_flows: 2000}"
 
 
 def suite(tmp_path, *criteria, env="cartpole", head="", episodes="max: 400, return_bounds: [0, 500]", controls="[]"):
@@ -332,7 +332,7 @@ def cycles(values):
         yield Episodes(np.array([i]), one, one > 0, np.zeros(1, np.int64), outcome, np.zeros((1, 1)))
 
 
-QASE = "{name: qase, cycles: 60, gate_share: 0.5}"
+QASE = "{name: qase, cycles: 60, test_share: 0.5}"
 
 
 def test_episodes_on_which_a_metric_is_undefined_are_left_out(tmp_path):

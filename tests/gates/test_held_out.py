@@ -8,14 +8,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rl_eval import envs, seeding, seen
-from rl_eval.envs import threat
+from rl_eval import domains, seeding, seen
+from rl_eval.domains import threat
 from rl_eval.gates import held_out
 from rl_eval.rollout import play
 from tests.gates.fake_runs import write_run
 
 NSL_KDD = Path(__file__).resolve().parents[2].parent / "shared/data/nsl-kdd"
-CARTPOLE = envs.validate({"name": "cartpole"})
+CARTPOLE = domains.validate({"name": "cartpole"})
 NUMBERS = st.lists(st.integers(0, 15), max_size=12)
 
 
@@ -46,7 +46,7 @@ def test_leaked_cases_are_those_that_sets_find(gate, parts):
         found = held_out.compare("s", gate_of(gate), known, leaks=leaks)
         assert found.exact == leaked.sum()
         assert found.in_train == sum(value in trained for value in gate)
-        assert found.in_select == sum(value in selected for value in gate)
+        assert found.in_validation == sum(value in selected for value in gate)
         assert found.examples == tuple(np.flatnonzero(leaked)[:5].tolist())
         refused = leaked.any() and (leaks == "refuse" or (leaks == "drop" and leaked.all()))
         assert found.decision == ("ERROR" if refused else "PASS")
@@ -160,7 +160,7 @@ def test_the_binomial_tail_is_the_sum_it_stands_for(total, probability, count):
 def test_the_gate_set_is_what_the_episodes_begin_with(count):
     seeds = seeding.episode_seeds(3, count)
     gate = held_out.gate_set(CARTPOLE, seeds)
-    vector = envs.make(CARTPOLE, n_envs=7, part="gate", autoreset=False)
+    vector = domains.make(CARTPOLE, n_envs=7, part="test", autoreset=False)
 
     class Left:
         def act(self, obs, greedy):
@@ -176,7 +176,7 @@ def test_the_gate_set_is_what_the_episodes_begin_with(count):
 @pytest.mark.parametrize("name", ["CliffWalking", "FrozenLake", "Taxi"])
 def test_gymnasium_environments_with_finite_starts_are_noted(name):
     env_id = max(known for known in gym.registry if known.startswith(f"{name}-v"))
-    env = envs.validate({"name": "gym", "id": env_id})
+    env = domains.validate({"name": "gym", "id": env_id})
     gate = held_out.gate_set(env, seeding.episode_seeds(1, 100))
     trained = held_out.gate_set(env, seeding.episode_seeds(1, 600, "other"))
     known = seen.Seen(False, seen.Fingerprints.of(trained.exact, trained.near), prints([]), np.arange(0), np.arange(0))
@@ -188,7 +188,7 @@ def test_the_set_has_one_name_whatever_asks_for_it():
     seeds = seeding.episode_seeds(3, 5)
     assert held_out.gate_set(CARTPOLE, seeds).fingerprint == held_out.gate_set(CARTPOLE, seeds).fingerprint
     assert held_out.gate_set(CARTPOLE, seeds[:4]).fingerprint != held_out.gate_set(CARTPOLE, seeds).fingerprint
-    other = threat.Config(data_seed=1, train_flows=200, select_flows=200, gate_flows=200)
+    other = threat.Config(data_seed=1, train_flows=200, validation_flows=200, test_flows=200)
     again = other.model_copy(update={"shift": 100})
     assert held_out.gate_set(other, [0]).fingerprint == held_out.gate_set(again, [0, 1]).fingerprint
 
@@ -202,15 +202,15 @@ def test_664_flows_of_kddtest_stand_in_the_training_file(tmp_path):
     seen.write(run.path, seen.Seen.of_data(config, np.arange(8)))
     gate = held_out.gate_set(config, range(113))
     refused = held_out.guard("nsl", gate, [run])
-    assert (refused.decision, refused.exact, refused.in_train + refused.in_select) == ("ERROR", 664, 664)
+    assert (refused.decision, refused.exact, refused.in_train + refused.in_validation) == ("ERROR", 664, 664)
     assert refused.near == 20
     assert refused.detail.startswith("664 of 22,544 gate cases (2.9%) were seen before, all features equal (")
     assert held_out.guard("nsl", gate, [run], leaks="report").decision == "PASS"
     dropped = held_out.guard("nsl", gate, [run], leaks="drop")
     assert dropped.decision == "PASS"
     assert dropped.leave_out.sum() == dropped.to_json()["left_out"] == 664
-    learnt = np.concatenate([threat.case_hashes(config, part) for part in ("train", "select")])
-    assert not np.isin(threat.case_hashes(config, "gate")[~dropped.leave_out], learnt).any()
+    learnt = np.concatenate([threat.DOMAIN.case_hashes(config, part) for part in ("train", "validation")])
+    assert not np.isin(threat.DOMAIN.case_hashes(config, "test")[~dropped.leave_out], learnt).any()
 
 
 def test_the_embedded_data_leaks_nothing():
@@ -273,9 +273,9 @@ def test_the_sentences():
     train = seen_of([2], [3, 4], left_out=1200)
     refused = held_out.compare("s", gate, [train])
     assert refused.detail == (
-        "2 of 4 gate cases (50.0%) were seen before, all features equal (1 in train, 1 in select; cases 1, 2); 1 more "
-        "is equal to one to about three digits; 1,200 that were seen are not on record: hold out other data, or say "
-        "`leaks: drop` to leave them out or `report` to keep them"
+        "2 of 4 gate cases (50.0%) were seen before, all features equal (1 in train, 1 in validation; cases 1, 2); 1 "
+        "more is equal to one to about three digits; 1,200 that were seen are not on record: hold out other data, or "
+        "say `leaks: drop` to leave them out or `report` to keep them"
     )
     assert held_out.compare("s", gate, [train], leaks="report").detail.endswith(": kept, as `leaks: report` says")
     assert held_out.compare("s", gate, [train], leaks="drop").detail.endswith("not on record: left out")

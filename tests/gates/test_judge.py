@@ -12,8 +12,8 @@ from rl_eval.gates import SuiteVerdict, judge, judge_one_run, load_suite, named_
 from rl_eval.rollout import stream
 from tests.gates.fake_runs import BALANCE, FALL, write_run, write_suite
 
-THREAT = {"name": "threat", "train_flows": 2000, "select_flows": 500, "gate_flows": 2000}
-SMALL_THREAT = "{name: threat, train_flows: 2000, select_flows: 500, gate_flows: 2000}"
+THREAT = {"name": "threat", "train_flows": 2000, "validation_flows": 500, "test_flows": 2000}
+SMALL_THREAT = "{name: threat, train_flows: 2000, validation_flows: 500, test_flows: 2000}"
 
 
 def suite(tmp_path, *criteria, env="cartpole", head=""):
@@ -193,16 +193,16 @@ def test_judge_on_changes_what_is_played_alone(tmp_path):
 
 
 def test_judge_on_may_not_change_what_observations_mean(tmp_path):
-    from rl_eval.envs import domain, validate
+    from rl_eval.domains import domain, validate
 
     asked = suite(tmp_path, "metric: f1, at_least: 0, by: estimate", env=SMALL_THREAT, head="judge_on: {data_seed: 1}")
     fingerprints = domain("threat").fingerprints(validate(THREAT))
     run = write_run(tmp_path / "run", THREAT, bias=(1.0, 0, 0, 0), info={"data_fingerprints": fingerprints})
     (found,) = verdicts(asked, run)
     assert "judge_on (data_seed) changes the training part" in found.detail
-    changed = write_run(tmp_path / "b", THREAT, bias=(1.0, 0, 0, 0), info={"data_fingerprints": {"gate": "other"}})
+    changed = write_run(tmp_path / "b", THREAT, bias=(1.0, 0, 0, 0), info={"data_fingerprints": {"test": "other"}})
     (found,) = verdicts(suite(tmp_path, "metric: f1, at_least: 0, by: estimate", env=SMALL_THREAT), changed)
-    assert "the gate part of the data is not what" in found.detail
+    assert "the test part of the data is not what" in found.detail
 
 
 def test_data_that_is_gone_is_an_error_that_names_the_key(tmp_path):

@@ -5,12 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from rl_eval import envs, seen
+from rl_eval import domains, seen
 from rl_eval.gates import judge, load_suite, named_runs
 from rl_eval.gates.arena import Arena
 from tests.gates.fake_runs import write_run, write_suite
 
-THREAT = {"name": "threat", "train_flows": 2000, "select_flows": 500, "gate_flows": 2000}
+THREAT = {"name": "threat", "train_flows": 2000, "validation_flows": 500, "test_flows": 2000}
 LEAKED = 300
 
 
@@ -21,9 +21,9 @@ def suite(tmp_path, leaks, env, criterion, head=""):
 
 def of_cases(tmp_path):
     """A run that has seen some cases of the gate."""
-    config = envs.validate(THREAT)
+    config = domains.validate(THREAT)
     run = write_run(tmp_path / "run", THREAT, rule=np.zeros(1), bias=(1.0, 0.0, 0.0, 0.0))
-    exact, near = seen.of_cases(config, "gate")
+    exact, near = seen.of_cases(config, "test")
     train = seen.Fingerprints.of(exact[:LEAKED], near[:LEAKED])
     none = np.empty(0, np.int64)
     seen.write(run.path, seen.Seen(True, train, seen.nothing(), none, none))
@@ -33,7 +33,7 @@ def of_cases(tmp_path):
 @pytest.mark.parametrize("population", ["source", "set"])
 def test_leaked_cases_are_left_out_of_every_number(tmp_path, population):
     run = of_cases(tmp_path)
-    flows = "{name: threat, train_flows: 2000, select_flows: 500, gate_flows: 2000}"
+    flows = "{name: threat, train_flows: 2000, validation_flows: 500, test_flows: 2000}"
 
     def found(leaks, by):
         criterion = f"metric: accuracy, at_least: 0.5, by: {by}"
@@ -53,7 +53,7 @@ def test_leaked_cases_are_left_out_of_every_number(tmp_path, population):
 
 def test_nothing_is_judged_by_what_has_leaked(tmp_path):
     run = of_cases(tmp_path)
-    flows = "{name: threat, train_flows: 2000, select_flows: 500, gate_flows: 2000}"
+    flows = "{name: threat, train_flows: 2000, validation_flows: 500, test_flows: 2000}"
     asked = suite(tmp_path, "refuse", flows, "metric: accuracy, at_least: 0.5")
     criterion, held_out = judge(asked, named_runs(asked, [run.path])).criteria
     assert (criterion.decision, held_out.decision) == ("ERROR", "ERROR")

@@ -212,7 +212,7 @@ def test_named_runs_that_are_no_group_cannot_be_compared(tmp_path, runs, second,
     [
         ("{agemt: ppo}", r"train\.agemt is not recorded by runs.*did you mean 'agent'"),
         ("{experiment: report}", r"train\.experiment is not recorded by runs"),
-        ("{select: x}", r"train\.select is a group whose choice runs do not record"),
+        ("{validation: x}", r"train\.validation is a group whose choice runs do not record"),
     ],
 )
 def test_a_setting_that_runs_do_not_record_is_an_error(tmp_path, train, said):

@@ -103,7 +103,7 @@ BROKEN = [
     ("fixed: 20", "return_bounds: [.nan, 1]", 5, "episodes.return_bounds.0: must be a finite number"),
     ("train:", "alpha: 0.5\ntrain:", 3, "alpha: must be less than 0.5"),
     ("train:", "population: all\ntrain:", 3, "population: must be 'source' or 'set', not 'all'"),
-    ("train:", "population: set\ntrain:", 3, "population: cartpole has no finite gate set: say source"),
+    ("train:", "population: set\ntrain:", 3, "population: cartpole has no finite test set: say source"),
     ("train:", "units: case\ntrain:", 3, "units: decisions on cartpole's cases depend on one another"),
     ("train:", "controls: 1\ntrain:", 3, "controls: must be a valid list, not 1"),
     ("train:", "attainable: 1\ntrain:", 3, "attainable: must be a valid string, not 1"),

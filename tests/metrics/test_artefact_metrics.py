@@ -51,7 +51,7 @@ def test_a_missing_or_damaged_file_is_named(tmp_path, file, content, said):
         ({"results": {"mean": -110.0, "std": 20.0, "min": -90.0, "max": 10.0}}, "which cannot be"),
         ({"results": {"mean": 0.0, "std": 20.0, "min": -1.0, "max": 1.0}}, "which cannot be"),
         ({"results": None}, "does not say results.mean"),
-        ({"select_score": 8.0}, "mean_return of 8 as select_score and 9 in results"),
+        ({"validation_score": 8.0}, "mean_return of 8 as validation_score and 9 in results"),
     ],
 )
 def test_numbers_that_contradict_each_other_are_said(tmp_path, info, said):

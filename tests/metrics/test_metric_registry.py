@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from rl_eval.errors import InputError
-from rl_eval.metrics import compute, higher_is_better, list_metrics, lookup, task_metrics
+from rl_eval.metrics import compute, higher_is_better, list_metrics, lookup
 
 
 @pytest.mark.parametrize(
@@ -38,13 +38,6 @@ def test_a_family_fills_in_its_name():
 def test_the_spread_of_a_training_number_is_not_a_metric():
     with pytest.raises(InputError):
         lookup("artefacts_complete_seed_std")
-
-
-def test_what_an_outcome_can_serve():
-    assert task_metrics(["native_reward"]) == [
-        "mean_length", "mean_return", "median_return", "min_return", "success_rate",
-    ]  # fmt: skip
-    assert {"f1", "mean_cost"} <= set(task_metrics(["label", "flagged", "cost"]))
 
 
 def test_direction_and_kind_are_refused_where_there_is_none():

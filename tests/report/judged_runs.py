@@ -9,8 +9,8 @@ from tests.gates.fake_runs import FALL, write_run
 
 COLUMNS = (
     "env_steps", "wall_s", "episode_return_mean", "episode_length_mean", "policy_loss", "value_loss", "entropy",
-    "approx_kl", "clip_fraction", "explained_variance", "lr", "reward/native", "action/0", "action/1", "select_score",
-    "episodes", "gradient_steps",
+    "approx_kl", "clip_fraction", "explained_variance", "lr", "reward/native", "action/0", "action/1",
+    "validation_score", "episodes", "gradient_steps",
 )  # fmt: skip
 
 

@@ -47,7 +47,9 @@ def test_markup_in_names_and_values_is_shown_as_text(tmp_path):
     edited(
         path, agent=SCRIPT, seed=SCRIPT, command=SCRIPT, reason=SCRIPT, git_revision=SCRIPT, versions={SCRIPT: SCRIPT}
     )
-    config_with(path, **{SCRIPT: SCRIPT, "select": {"metric": SCRIPT}, "reward": {"terms": {SCRIPT: {SCRIPT: SCRIPT}}}})
+    config_with(
+        path, **{SCRIPT: SCRIPT, "validation": {"metric": SCRIPT}, "reward": {"terms": {SCRIPT: {SCRIPT: SCRIPT}}}}
+    )
     (path / "metrics.csv").write_text(table(20, (*COLUMNS[:-1], "reward/<script>alert(3)</script>")))
     html, _ = shown(path)
     page = Page(html)
@@ -146,7 +148,7 @@ def test_nothing_but_nan(tmp_path):
         {**each, "estimate": nan, "threshold": nan, "interval": [nan, nan], "alpha": nan} for each in bad["criteria"]
     ]
     (path / "verdict.json").write_text(json.dumps({"schema": 1, "suites": [bad]}))
-    edited(path, wall_s=nan, env_steps=nan, results={"mean": nan}, select_score=nan)
+    edited(path, wall_s=nan, env_steps=nan, results={"mean": nan}, validation_score=nan)
     html, said = shown(path)
     assert html.count("<svg") > 2
     assert "no row with env_steps" in said

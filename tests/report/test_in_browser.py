@@ -58,7 +58,7 @@ def browser(tmp_path_factory):
 def pages(tmp_path_factory):
     """The pages that are looked at, by name."""
     folder = tmp_path_factory.mktemp("pages")
-    threat = {"name": "threat", "train_flows": 400, "select_flows": 400, "gate_flows": 400}
+    threat = {"name": "threat", "train_flows": 400, "validation_flows": 400, "test_flows": 400}
     rule = {"rule": [0.0] * 3, "bias": (0.0, 1.0, 0.0, 0.0)}
     made = {
         "with films": [judged_run(folder / "films", rule=BALANCE).path],

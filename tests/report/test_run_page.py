@@ -151,10 +151,10 @@ def test_looking_at_episodes_for_the_page_is_no_look_at_the_gate(cartpole):
 
 
 def test_decisions_on_cases_are_counted(tmp_path):
-    env = {"name": "threat", "train_flows": 400, "select_flows": 400, "gate_flows": 400}
+    env = {"name": "threat", "train_flows": 400, "validation_flows": 400, "test_flows": 400}
     path = judged_run(tmp_path / "run", env, rule=np.zeros(3), bias=(0.0, 1.0, 0.0, 0.0), suites=[failing()]).path
     seen = observe(read(path))
-    assert seen.part == "select"
+    assert seen.part == "validation"
     counted = seen.confusion
     assert (counted.fn, counted.tn) == (0, 0)
     assert counted.tp + counted.fp == 400

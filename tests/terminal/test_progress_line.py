@@ -57,13 +57,13 @@ def test_on_a_terminal_it_is_one_line_that_fits(monkeypatch, width, encoding):
     with ProgressLine(2_000_000, "ppo on [threat]", stream=stream, clock=clock) as progress:
         for second in range(100):
             clock.now += 1
-            progress.update(second * 9812, episode_return_mean=-187.345, select_score=0.912, note="saved step_1")
+            progress.update(second * 9812, episode_return_mean=-187.345, validation_score=0.912, note="saved step_1")
     lines = lines_of(stream)
     assert max(len(line) for line in lines) < width
     assert all(line.startswith("ppo on [threat]") for line in lines)
     if width >= 80:
         assert all(part in lines[-3] for part in ("971k/2M", "9,812 steps/s", "return -187.3", "ETA 1:4"))
-    assert ("validation 0.912" in lines[-3]) == (width == 120)
+    assert ("score 0.912" in lines[-3]) == (width == 120)
 
 
 def test_the_bar_grows():

@@ -45,7 +45,7 @@ rows = [{"suite": "threat", "criterion": "f1", "decision": "PASS", "estimate": 0
          "threshold": 0.8, "units": 2, "unit": "case", "history": history}]
 tracker.summary({**verdict_summary(rows), "results": {"mean": 231.5, "std": None}})
 if given["files"]:
-    tracker.draw([*evidence_plots(rows), confusion_plot(5, 2, 1, 92, "select")])
+    tracker.draw([*evidence_plots(rows), confusion_plot(5, 2, 1, 92, "validation")])
     tracker.keep("policy", {"policy.json": Path(given["files"])})
 tracker.close(given["status"])
 assert before == (random.getstate(), np.random.get_state()[1].tolist()), "the tracker drew from a global generator"
@@ -126,7 +126,7 @@ def test_plots_intervals_and_files_are_kept_offline(track, run_dir, tmp_path):
     assert found.panels == {
         "interval/threat/f1": "wandb/lineseries/v0",
         "evidence/threat/f1": "wandb/lineseries/v0",
-        "confusion/select": "wandb/confusion_matrix/v1",
+        "confusion/validation": "wandb/confusion_matrix/v1",
     }
     kept = {name: kind for name, (kind, _) in found.artifacts.items() if kind != "run_table"}
     run_id = found.run.run_id

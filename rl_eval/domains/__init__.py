@@ -1,0 +1,84 @@
+"""The applied systems an agent can be trained and judged on, one folder a domain."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from rl_eval.domains.base import Domain, EnvConfig, Part
+from rl_eval.errors import InputError, nearest
+from rl_eval.registry import Registry
+
+if TYPE_CHECKING:
+    from gymnasium.vector import VectorEnv
+
+__all__ = [
+    "DEFAULT", "DOMAINS", "Domain", "EnvConfig", "Part", "config_class", "domain", "domains", "identity", "make",
+    "needs_trust", "register", "validate",
+]  # fmt: skip
+
+DOMAINS: Registry[Domain[Any]] = Registry("rl_eval.domains", "a domain")
+DEFAULT = "gym"  # of an environment that names a Gymnasium id and nothing else
+
+
+def register(domain: Domain[Any]) -> Domain[Any]:
+    """Add a domain, as a plugin does; an installed package has an entry point instead.
+
+    Raises:
+        InputError: another domain has its name.
+    """
+    return DOMAINS.register(domain.name, domain)
+
+
+def domain(name: str) -> Domain[Any]:
+    """The domain of that name.
+
+    Raises:
+        InputError: there is none.
+    """
+    if name not in DOMAINS:
+        raise InputError(
+            f"env={name!r} is not an environment: {nearest(name, DOMAINS)}the environments are "
+            f"{', '.join(DOMAINS)}; any Gymnasium id goes through env={DEFAULT} env.id=..."
+        )
+    return DOMAINS.get(name)
+
+
+def domains() -> list[Domain[Any]]:
+    """Every domain that can be loaded here."""
+    return [DOMAINS.get(name) for name in DOMAINS]
+
+
+def config_class(values: Mapping[str, Any]) -> type[EnvConfig]:
+    """The model that describes an environment, by its `name`.
+
+    Raises:
+        InputError: unknown environment.
+    """
+    return domain(str(values.get("name", DEFAULT))).config_model
+
+
+def validate(values: Mapping[str, Any]) -> EnvConfig:
+    """The checked config of an environment, from a mapping with `name` and any of its keys.
+
+    Raises:
+        InputError: unknown environment.
+        pydantic.ValidationError: a key or value that the environment does not have.
+    """
+    return config_class(values).model_validate(dict(values))
+
+
+def identity(config: EnvConfig) -> dict[str, Any]:
+    """What an environment is, as JSON values: its config without where its data lies and how it is stepped."""
+    where = domain(config.name)
+    return config.model_dump(mode="json", exclude={*where.location_keys, *where.execution_keys})
+
+
+def needs_trust(config: EnvConfig) -> str | None:
+    """What a config of somebody else may do only with trust, as the beginning of a sentence; None: nothing."""
+    return domain(config.name).needs_trust(config)
+
+
+def make(config: EnvConfig, *, n_envs: int, part: Part, autoreset: bool = True) -> VectorEnv:
+    """N copies of an environment, stepped as one, over one part of its data; see `Domain.make`."""
+    return domain(config.name).make(config, n_envs=n_envs, part=part, autoreset=autoreset)

@@ -1,0 +1,176 @@
+"""`Domain`: what one applied system offers to training, gates, reports and commands."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, TypeVar
+
+from pydantic import BaseModel, ConfigDict
+
+if TYPE_CHECKING:
+    import gymnasium
+    import numpy as np
+    import typer
+    from gymnasium.vector import VectorEnv
+
+    from rl_eval.diagnostics import Diagnostic
+    from rl_eval.metrics import Metric
+    from rl_eval.policy import Policy
+    from rl_eval.report.behaviour import Behaviour
+    from rl_eval.report.figure import Figure
+
+# `train` is learned from, `validation` chooses between snapshots, `test` is what a gate plays.
+Part = Literal["train", "validation", "test"]
+
+
+class EnvConfig(BaseModel):
+    """Which environment; a domain's own model adds its own keys, and refuses any other."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    name: str
+
+
+Config = TypeVar("Config", bound=EnvConfig)
+
+
+class Domain(ABC, Generic[Config]):
+    """One applied system: its environment, its data, and everything else that only it knows.
+
+    A domain is a stateless object, found by an entry point of the group `rl_eval.domains` or registered with
+    `rl_eval.domains.register`. Importing its module must be light: data and heavy libraries are loaded in the methods.
+    Every optional part has a default, so the smallest domain has a name, a config model,
+    `outcome`, `make` and `validation_metric`.
+
+    Observations and actions may be of any Gymnasium space: flat ones can be trained on, all can be judged. A vector
+    may say which actions are legal in `infos["action_mask"]`, bool `[N, A]`, on every reset and step.
+
+    Attributes:
+        name: as `env=<name>` and `env: <name>` write it.
+        config_model: a frozen pydantic model with a `name`; its defaults are those of `conf/env/<name>.yaml`.
+        outcome: the facts that `infos["outcome"]` always holds, each an array `[N]`.
+        has_cases: whether the data is a finite set of cases, each decided by one step. Evidence can then be about
+            exactly this set, and the held-out guard compares cases. Needs `episodes`, `cases` and `case_hashes`.
+        case_index: the fact that numbers the cases, where a metric stays what it is when single cases are left out.
+        location_keys: the keys of the config that say where data lies. They are no part of what the environment is.
+        execution_keys: those that say how it is stepped; they are no part of it either.
+        copies: the most copies that are worth stepping together. Environments stepped one by one in Python gain
+            nothing from many, since the last episodes then have a long tail.
+        baselines: name -> `build(config) -> Policy`, the policies that `baseline:<name>` can name.
+        shown_baselines: those that the report plays on the same episodes as the judged policy, for `figures`.
+    """
+
+    name: ClassVar[str]
+    config_model: ClassVar[type[EnvConfig]]
+    outcome: ClassVar[tuple[str, ...]]
+    has_cases: ClassVar[bool] = False
+    case_index: ClassVar[str | None] = None
+    location_keys: ClassVar[tuple[str, ...]] = ()
+    execution_keys: ClassVar[tuple[str, ...]] = ()
+    copies: ClassVar[int] = 256
+    baselines: ClassVar[Mapping[str, Callable[[Any], Policy]]] = {}
+    shown_baselines: ClassVar[tuple[str, ...]] = ()
+
+    # --- the environment ---------------------------------------------------------------------------
+
+    @abstractmethod
+    def make(self, config: Config, *, n_envs: int, part: Part, autoreset: bool = True) -> VectorEnv:
+        """N copies of the environment, stepped as one, over one part of its data.
+
+        `infos["outcome"]` is a dict of arrays `[N]` on every step. `autoreset=True` is Gymnasium's SAME_STEP, with
+        `infos["final_obs"]` `[N, ...]`, valid where `infos["_final_obs"]` is set; for `train` it may be NEXT_STEP.
+        `autoreset=False` is DISABLED: a copy whose episode ended stays idle until
+        `reset(options={"reset_mask": mask})`. A vector over a finite part also reads `options["episode"]` `[N]`, the
+        index of the episode that each copy is to play, and `options["order"]`, the seed of their permutation.
+
+        Where some Discrete actions are illegal at times, `infos["action_mask"]` (bool `[N, A]`, on reset and on every
+        step) says which are legal in the observations returned, and `infos["final_action_mask"]` the same of
+        `final_obs`.
+
+        A vector that gives and takes its state is an `rl_eval.envs.StatefulVector`; one whose actions are priorities
+        is an `rl_eval.envs.RankingVector`. Its attribute `backend` says what steps the copies; default: `native`.
+
+        Raises:
+            InputError: data that is missing or damaged, or an environment that cannot be made.
+        """
+
+    def needs_trust(self, config: Config) -> str | None:
+        """What a config of somebody else may do only with trust, as the beginning of a sentence; None: nothing."""
+        return None
+
+    def in_one_process(self, config: Config) -> Config:
+        """The same environment, stepped by the calling process alone."""
+        return config
+
+    def longest_episode(self, config: Config) -> int | None:
+        """The most steps of an episode; None where the config does not tell."""
+        return None
+
+    def renderer(self, config: Config) -> gymnasium.Env | None:
+        """One copy that draws frames (`render_mode="rgb_array"`); None where the environment draws none."""
+        return None
+
+    def action_names(self, config: Config) -> Sequence[str]:
+        """The actions as people call them, in their order; empty where they have no names."""
+        return ()
+
+    # --- its data ----------------------------------------------------------------------------------
+
+    def episodes(self, config: Config, part: Part) -> int | None:
+        """Episodes that a part holds; None: without end."""
+        return None
+
+    def cases(self, config: Config, part: Part) -> int:
+        """Cases that a part holds, R; only where `has_cases`."""
+        raise NotImplementedError(f"{self.name} has no finite set of cases")
+
+    def case_hashes(self, config: Config, part: Part) -> np.ndarray:
+        """One hash a case of its raw fields, uint64 `[R]`: equal where all fields are equal; only where `has_cases`."""
+        raise NotImplementedError(f"{self.name} has no finite set of cases")
+
+    def case_observations(self, config: Config, part: Part) -> np.ndarray:
+        """The cases as a policy sees them, `[R, D]`, in the order of `case_hashes`; only where `has_cases`."""
+        raise NotImplementedError(f"{self.name} has no finite set of cases")
+
+    def independent_cases(self, config: Config) -> bool | None:
+        """Whether a decision on one case has no bearing on any other; None where that is not known.
+
+        Evidence over single cases needs it. Without it the unit is the episode.
+        """
+        return None
+
+    def fingerprints(self, config: Config) -> Mapping[str, str]:
+        """Part -> SHA-256 of its data; empty where the data is drawn anew from seeds."""
+        return {}
+
+    def preprocessing(self, config: Config) -> Mapping[str, Any] | None:
+        """How observations are made from raw fields, fitted on `train`, as JSON; None where nothing is fitted."""
+        return None
+
+    # --- what it is judged by ----------------------------------------------------------------------
+
+    @abstractmethod
+    def validation_metric(self, config: Config) -> str:
+        """The task metric that chooses between snapshots where a run's config names none."""
+
+    def metrics(self) -> Sequence[Metric]:
+        """Metrics of its own; see `rl_eval.metrics.metric`."""
+        return ()
+
+    def diagnostics(self) -> Sequence[Diagnostic]:
+        """Diagnostics of its own runs; see `rl_eval.diagnostics.diagnostic`."""
+        return ()
+
+    def figures(self, behaviour: Behaviour) -> Sequence[Figure]:
+        """Charts and tables of its own for the report on a run, from episodes of the judged policy."""
+        return ()
+
+    # --- what people and programs call -------------------------------------------------------------
+
+    def commands(self) -> typer.Typer | None:
+        """Its own commands: `rl-eval <name> …`."""
+        return None
+
+    def routes(self) -> Any:
+        """A FastAPI router of its own, for a policy server to mount below `/<name>`; None: no routes."""
+        return None

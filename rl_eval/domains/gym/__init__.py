@@ -1,0 +1,62 @@
+"""Any Gymnasium environment by its id."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+from rl_eval.domains.base import Domain, Part
+from rl_eval.domains.gym.config import Config
+
+if TYPE_CHECKING:
+    import gymnasium
+    from gymnasium.vector import VectorEnv
+
+__all__ = ["DOMAIN", "Config", "Gym"]
+
+
+class Gym(Domain[Config]):
+    """An environment of Gymnasium's, or registered with it; domains of single ids derive from this one.
+
+    Attributes:
+        slow_steps: whether a step takes long enough for a second process to pay, which `env.workers=auto` goes by.
+    """
+
+    name = "gym"
+    config_model = Config
+    outcome = ("native_reward",)
+    execution_keys = ("workers", "backend")
+    # One Python call a step and copy: more copies than this only lengthen the tail of the last episodes.
+    copies = 32
+    slow_steps: ClassVar[bool] = False
+
+    def make(self, config: Config, *, n_envs: int, part: Part, autoreset: bool = True) -> VectorEnv:
+        """N copies of the environment.
+
+        Raises:
+            InputError: unknown id, wrong kwargs, missing dependency, a space that is not supported, or a back end
+                that is not there.
+        """
+        from rl_eval.domains.gym.make import make
+
+        return make(config, n_envs=n_envs, part=part, autoreset=autoreset, slow_steps=self.slow_steps)
+
+    def needs_trust(self, config: Config) -> str | None:
+        """An id with a module in front imports it."""
+        return f"env.id={config.id!r} imports a module" if ":" in config.id else None
+
+    def in_one_process(self, config: Config) -> Config:
+        """The same with one worker."""
+        return config.model_copy(update={"workers": 1})
+
+    def renderer(self, config: Config) -> gymnasium.Env | None:
+        """One copy that draws frames; None where it does not."""
+        from rl_eval.domains.gym.make import renderer
+
+        return renderer(config)
+
+    def validation_metric(self, config: Config) -> str:
+        """The environment's own reward is all there is."""
+        return "mean_return"
+
+
+DOMAIN = Gym()

@@ -1,0 +1,24 @@
+"""Which Gymnasium environment, how its copies are stepped, and what counts as success in it."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+
+from rl_eval.domains.base import EnvConfig
+
+
+class Config(EnvConfig):
+    """The defaults are those of `conf/env/gym.yaml`, key by key."""
+
+    name: Literal["gym"] = "gym"
+    id: str = Field("CartPole-v1", description="Gymnasium id; `module:Env-v0` imports the module first")
+    kwargs: dict[str, Any] = Field(default_factory=dict, description="passed to gymnasium.make")
+    success_return: float | None = Field(None, description="an episode with at least this return is a success")
+    workers: Literal["auto"] | Annotated[int, Field(ge=0)] = Field(
+        "auto", description="processes that step the copies, this one included; changes no result"
+    )
+    backend: Literal["auto", "gymnasium", "envpool"] = Field(
+        "gymnasium", description="what steps the copies in training; auto: EnvPool where that can"
+    )

@@ -1,0 +1,124 @@
+"""The copies of a Gymnasium environment: its spec, what steps them, and how many processes do."""
+
+from __future__ import annotations
+
+import importlib
+import os
+
+import gymnasium as gym
+from gymnasium.vector import VectorEnv
+
+from rl_eval.domains.base import Part
+from rl_eval.domains.gym.config import Config
+from rl_eval.envs import pool
+from rl_eval.envs.copies import GymnasiumVector, flat_space, make_copies
+from rl_eval.envs.workers import WorkersVector, processes, travels
+from rl_eval.errors import InputError, nearest
+
+# Pygame greets on the terminal, and SDL complains where there is no screen or loudspeaker.
+_QUIET = {"PYGAME_HIDE_SUPPORT_PROMPT": "1", "SDL_VIDEODRIVER": "dummy", "SDL_AUDIODRIVER": "dummy"}
+
+
+def _spec(config: Config) -> gym.envs.registration.EnvSpec:
+    module, _, env_id = config.id.rpartition(":")
+    if module:
+        try:
+            importlib.import_module(module)
+        except Exception as error:  # its code is not ours: whatever it raises
+            raise InputError(
+                f"env.id={config.id!r}: the module {module!r} cannot be imported ({_line(error)})"
+            ) from error
+    try:
+        return gym.spec(env_id)
+    except gym.error.Error as error:
+        known = [name for name in gym.registry if not name.startswith(("phys2d/", "tabular/"))]
+        raise InputError(
+            f"env.id={config.id!r} is not registered with Gymnasium: {nearest(env_id, known)}"
+            "list the ids with `python -c 'import gymnasium; gymnasium.pprint_registry()'`"
+        ) from error
+
+
+def _line(error: Exception) -> str:
+    """Another library's message on one line, with the kind of error where the message alone says little."""
+    text = " ".join(str(error).split())
+    return f"{type(error).__name__}: {text}" if isinstance(error, LookupError) or not text else text
+
+
+def _task(config: Config, spec: gym.envs.registration.EnvSpec) -> str | None:
+    """The id of the environment in EnvPool where that is to step it.
+
+    Raises:
+        InputError: `env.backend=envpool`, and EnvPool is not here or has no such environment.
+    """
+    if config.backend == "gymnasium" or (config.backend == "auto" and not pool.installed()):
+        return None
+    if not pool.installed():
+        raise InputError(
+            "env.backend=envpool: EnvPool is not installed: install it with `pip install '.[fast]'`, "
+            "or use env.backend=gymnasium"
+        )
+    task = pool.task_of(spec, config.kwargs)
+    if task is None and config.backend == "envpool":
+        raise InputError(
+            f"env.backend=envpool: EnvPool has no environment that is known to be env.id={config.id!r} with "
+            f"env.kwargs={config.kwargs!r}: use env.backend=gymnasium"
+        )
+    return task
+
+
+def make(config: Config, *, n_envs: int, part: Part, autoreset: bool, slow_steps: bool) -> VectorEnv:
+    """N copies of the environment.
+
+    Args:
+        part: seeds keep the parts apart; but only training may be stepped by EnvPool, with NEXT_STEP autoreset.
+        slow_steps: whether a step is slow enough for a second process to pay.
+
+    Raises:
+        InputError: unknown id, wrong kwargs, missing dependency, a space that is not supported, or a back end
+            that is not there.
+    """
+    spec = _spec(config)
+    task = _task(config, spec) if part == "train" and autoreset else None
+    try:
+        if task is not None:
+            (env,) = make_copies(spec, config.kwargs, 1)
+            flat_space(env)
+            return pool.EnvPoolVector(task, env, n_envs, pool.threads(n_envs))
+        count = processes(config.workers, spec, config.kwargs, n_envs, slow_steps=slow_steps)
+        if count > 1 and not travels(spec, config.kwargs):
+            raise InputError(
+                f"env.workers={config.workers}: another process cannot make env.id={config.id!r} with "
+                f"env.kwargs={config.kwargs!r}, since that is not all plain JSON: use env.workers=1"
+            )
+        share = make_copies(spec, config.kwargs, n_envs // count)
+    except InputError:
+        raise
+    except Exception as error:  # environments check their kwargs with whatever they like
+        raise InputError(
+            f"env.id={config.id!r} with env.kwargs={config.kwargs!r} cannot be made: {_line(error)}"
+        ) from error
+    if count == 1:
+        return GymnasiumVector(share, autoreset=autoreset)
+    return WorkersVector(
+        share,
+        spec=spec,
+        kwargs=config.kwargs,
+        module=config.id.rpartition(":")[0],
+        num_envs=n_envs,
+        processes=count,
+        autoreset=autoreset,
+    )
+
+
+def renderer(config: Config) -> gym.Env | None:
+    """One copy that draws frames; None where the environment does not."""
+    for name, value in _QUIET.items():
+        os.environ.setdefault(name, value)
+    try:
+        (env,) = make_copies(_spec(config), {**config.kwargs, "render_mode": "rgb_array"}, 1)
+    except Exception:  # environments refuse what they do not know with whatever they like
+        return None
+    if "rgb_array" not in (env.metadata.get("render_modes") or ()):
+        env.close()
+        return None
+    return env

@@ -1,0 +1,178 @@
+"""Test cases kept in Qase: ordered so that failures show early, from their record or by running them.
+
+Importing this package is light; files, polars and FastAPI are touched only where they are used.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from rl_eval.domains.base import Domain, Part
+from rl_eval.domains.qase.config import LEVELS, Config
+
+if TYPE_CHECKING:
+    import numpy as np
+    import typer
+
+    from rl_eval.diagnostics import Diagnostic
+    from rl_eval.domains.qase.vector import QaseVector
+    from rl_eval.metrics import Metric
+    from rl_eval.policy import Policy
+    from rl_eval.report.behaviour import Behaviour
+    from rl_eval.report.figure import Figure
+
+__all__ = ["DOMAIN", "LEVELS", "Config", "Qase"]
+
+
+def _part(config: Config, part: Part) -> Any:
+    if config.mode == "live":
+        from rl_eval.domains.qase.live.held_out import held_out
+
+        return held_out(config, part).part
+    from rl_eval.domains.qase.cycles import load
+
+    return load(config).parts[part]
+
+
+def _baseline(name: str) -> Callable[[Config], Policy]:
+    def build(config: Config) -> Policy:
+        from rl_eval.domains.qase import baselines
+
+        return baselines.BASELINES[name](config)
+
+    return build
+
+
+class Qase(Domain[Config]):
+    """Ordering the test cases of a cycle; a case is an execution, an episode a cycle.
+
+    Live (`env.mode=live`) cases are run over HTTP, else their verdicts come from the record.
+    """
+
+    name = "qase"
+    config_model = Config
+    outcome = (
+        "execution", "verdict", "level", "score", "security", "unseen", "failure_share", "pairs", "cycle_end", "apfd",
+        "apfd_unseen", "apfdc", "napfd", "failures", "found", "time_ranked", "security_passed", "bugs", "bugs_found",
+    )  # fmt: skip
+    has_cases = True
+    location_keys = ("path", "results")
+    baselines = {
+        name: _baseline(name)
+        for name in ("random", "as_listed", "failure_rate", "last_failed_first", "logistic_regression", "optimal")
+    }
+
+    shown_baselines = ("failure_rate", "optimal")
+
+    def make(self, config: Config, *, n_envs: int, part: Part, autoreset: bool = True) -> QaseVector:
+        """N test cycles side by side over one part of the record, or, live, of builds that are run.
+
+        Raises:
+            InputError: data that is missing or cannot be used, or a service that cannot be reached.
+        """
+        from rl_eval.domains.qase.vector import QaseVector
+
+        if config.mode == "live":
+            from rl_eval.domains.qase.live.held_out import held_out
+            from rl_eval.domains.qase.live.vector import LiveHeldOut, LiveTraining
+
+            if part == "train":
+                return LiveTraining(config, n_envs=n_envs, autoreset=autoreset)
+            builds = held_out(config, part)
+            if part == "test":
+                return LiveHeldOut(config, builds, n_envs=n_envs)
+            # These builds were run whole once, so validation orders their recorded verdicts.
+            return QaseVector(config, n_envs=n_envs, part=part, autoreset=autoreset, record=builds.part)
+        return QaseVector(config, n_envs=n_envs, part=part, autoreset=autoreset)
+
+    def needs_trust(self, config: Config) -> str | None:
+        """Requests to a service that the config names."""
+        return None if config.base_url is None else f"env.base_url={config.base_url!r} is where requests would go"
+
+    def longest_episode(self, config: Config) -> int:
+        """The most cases in a cycle of the test part; live, in any."""
+        if config.mode == "live":
+            from rl_eval.domains.qase.live.tested import runnable
+
+            return len(runnable(config).project.cases)
+        return int(_part(config, "test").lengths.max())
+
+    def episodes(self, config: Config, part: Part) -> int:
+        """Judged cycles of the part."""
+        return len(_part(config, part))
+
+    def cases(self, config: Config, part: Part) -> int:
+        """Executions in the cycles of the part."""
+        return len(_part(config, part).verdict)
+
+    def case_hashes(self, config: Config, part: Part) -> np.ndarray:
+        """One hash an execution, uint64 `[R]`: the same case at the same time with the same verdict.
+
+        Live training has no set of executions to compare with: builds of each part come from a stream of their own.
+        """
+        if config.mode == "live" and part == "train":
+            import numpy as np
+
+            return np.empty(0, np.uint64)
+        return _part(config, part).hashes
+
+    def case_observations(self, config: Config, part: Part) -> np.ndarray:
+        """The executions as a policy sees them, float32 `[R, 64]`, in the order of `case_hashes`."""
+        if config.mode == "live" and part == "train":
+            import numpy as np
+
+            return np.empty((0, 64), np.float32)
+        return _part(config, part).features
+
+    def fingerprints(self, config: Config) -> Mapping[str, str]:
+        """Part -> SHA-256 of its executions and cycles; live, of the cases and the schedule of builds."""
+        if config.mode == "live":
+            from rl_eval.domains.qase.live.tested import fingerprints as of_schedule
+
+            return of_schedule(config)
+        from rl_eval.domains.qase.cycles import load
+
+        return {name: part.fingerprint() for name, part in load(config).parts.items()}
+
+    def preprocessing(self, config: Config) -> Mapping[str, Any]:
+        """What the features are and which of them are constant; live, which cases cannot be run, and why."""
+        if config.mode == "live":
+            from rl_eval.domains.qase.live.tested import told as of_cases
+
+            return of_cases(config)
+        from rl_eval.domains.qase.cycles import load
+        from rl_eval.domains.qase.cycles import preprocessing as told
+
+        return told(load(config))
+
+    def validation_metric(self, config: Config) -> str:
+        """APFD, by time where time is weighed."""
+        return "apfdc" if config.timed else "apfd"
+
+    def metrics(self) -> Sequence[Metric]:
+        """How early failures show."""
+        from rl_eval.domains.qase.metrics import METRICS
+
+        return METRICS
+
+    def diagnostics(self) -> Sequence[Diagnostic]:
+        """Features that are constant, and rewards that no order changes."""
+        from rl_eval.domains.qase.diagnostics import DIAGNOSTICS
+
+        return DIAGNOSTICS
+
+    def figures(self, behaviour: Behaviour) -> Sequence[Figure]:
+        """Failures found over cases run, beside two baselines."""
+        from rl_eval.domains.qase.figures import figures
+
+        return figures(behaviour)
+
+    def commands(self) -> typer.Typer:
+        """`rl-eval qase inspect` and `rl-eval qase prioritise`."""
+        from rl_eval.domains.qase.commands import app
+
+        return app
+
+
+DOMAIN = Qase()

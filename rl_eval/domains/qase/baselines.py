@@ -1,0 +1,83 @@
+"""Orders that an agent is compared with: by chance, as listed, by past failures, and the best there is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+
+from rl_eval.domains.qase.config import LEVELS, Config
+from rl_eval.domains.qase.features import FEATURES
+
+Score = Callable[[np.ndarray, Mapping[str, np.ndarray]], np.ndarray]
+
+
+class Order:
+    """A policy that gives each case a score; the highest runs first.
+
+    Args:
+        score: maps observations `[N, 64]` and `QaseVector.candidates()` to scores `[N]`.
+    """
+
+    def __init__(self, score: Score):
+        self._score = score
+
+    def rank(self, obs: np.ndarray, candidates: Mapping[str, np.ndarray]) -> np.ndarray:
+        """The scores, `[N]`."""
+        return self._score(obs, candidates)
+
+    def act(self, obs: np.ndarray, greedy: bool) -> np.ndarray:
+        """The middle level, `[N]`: the order is in the scores."""
+        return np.full(len(obs), LEVELS // 2)
+
+
+def _column(name: str) -> Score:
+    column = FEATURES.index(name)
+    return lambda obs, candidates: obs[:, column]
+
+
+def _random() -> Score:
+    rng = np.random.default_rng(0)
+    return lambda obs, candidates: rng.random(len(obs))
+
+
+class Fitted:
+    """Failure probabilities by a logistic regression of the training executions: what no reinforcement learns."""
+
+    def __init__(self, coefficients: np.ndarray):
+        self._coefficients = coefficients
+
+    def __call__(self, obs: np.ndarray, candidates: Mapping[str, np.ndarray]) -> np.ndarray:
+        """The log-odds of failing, less a constant, `[N]`."""
+        return obs @ self._coefficients
+
+
+@lru_cache(maxsize=4)
+def _coefficients(source: str, stamps: tuple) -> np.ndarray:
+    from sklearn.linear_model import LogisticRegression
+    from threadpoolctl import threadpool_limits
+
+    from rl_eval.domains.qase.cycles import load
+
+    train = load(Config.model_validate_json(source)).parts["train"]
+    with threadpool_limits(1, user_api="blas"):
+        fitted = LogisticRegression(C=0.01, max_iter=2000).fit(train.features, train.verdict)
+    return fitted.coef_[0].astype(np.float32)
+
+
+def _logistic(config: Config) -> Order:
+    from rl_eval.domains.qase.cycles import key
+
+    return Order(Fitted(_coefficients(*key(config))))
+
+
+BASELINES: dict[str, Callable[[Config], Any]] = {
+    "random": lambda config: Order(_random()),
+    "as_listed": lambda config: Order(lambda obs, candidates: -candidates["position"].astype(np.float32)),
+    "failure_rate": lambda config: Order(_column("failure_rate")),
+    "last_failed_first": lambda config: Order(_column("failed_lately")),
+    "logistic_regression": _logistic,
+    "optimal": lambda config: Order(lambda obs, candidates: candidates["verdict"].astype(np.float32)),
+}

@@ -1,0 +1,195 @@
+"""A test case as calls to make, or the reason why it cannot be run."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from rl_eval.domains.qase.live import expectation, template
+from rl_eval.domains.qase.live.address import RefusedError, target
+from rl_eval.domains.qase.live.expectation import Expectation
+from rl_eval.domains.qase.model import Case, Parameter, Step, shown
+
+MAX_CALLS = 50  # of one case, for one row of its parameters
+MAX_ROWS = 20
+MAX_DATA = 256 << 10  # characters
+MAX_VALUE = 4096  # characters of a parameter's value
+_ACTION = re.compile(r"(GET|HEAD|POST|PUT|PATCH|DELETE|OPTIONS)\s+(\S.*)")
+_HEADER = re.compile(r"([A-Za-z0-9!#$%&'*+.^_`|~-]+):[ \t]*(.*)")
+# What decides where a request goes, how long it is, or what of it is secret, is not a case's to say.
+_OURS = frozenset(
+    "host content-length transfer-encoding connection keep-alive upgrade te trailer expect proxy-authorization "
+    "proxy-connection accept-encoding x-control-token x-truth-token".split()
+)
+
+
+@dataclass(frozen=True)
+class Call:
+    """One request and what is expected of its answer.
+
+    Attributes:
+        step: where it stands: `2` or `2.1`.
+        path: with its query; may have holes, as may the values of headers.
+        body: the JSON to send, as `template.read_json` read it; None for none where `has_body` is not set.
+        fixed: the body as bytes where it has no holes.
+    """
+
+    step: str
+    method: str
+    path: str
+    headers: tuple[tuple[str, str], ...]
+    has_body: bool
+    body: Any = field(repr=False)
+    fixed: bytes | None = field(repr=False)
+    expected: Expectation = field(repr=False)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A case that can be run.
+
+    Attributes:
+        rows: the values of the case's parameters: the calls are made once for each.
+    """
+
+    calls: tuple[Call, ...]
+    rows: tuple[dict[str, str], ...] = ({},)
+
+
+@dataclass(frozen=True)
+class NotRunnable:
+    """A case that cannot be run, and why, in one sentence."""
+
+    reason: str
+
+
+def parse(case: Case) -> Plan | NotRunnable:
+    """The calls of a case, in the order of its steps, each step before those within it.
+
+    A case is runnable if every one of its steps is: what cannot be read is not left out.
+    """
+    try:
+        calls = tuple(itertools.islice(_calls(case.steps, ""), MAX_CALLS + 1))
+        if not calls:
+            return NotRunnable("the case has no step with a request")
+        if len(calls) > MAX_CALLS:
+            return NotRunnable(f"the case has more than {MAX_CALLS} requests")
+        if not any(call.expected.stated or call.expected.checks for call in calls):
+            return NotRunnable("no step of the case says what is expected")
+        rows = _rows(case)
+        _all_known(calls, frozenset(rows[0]))
+    except ValueError as error:
+        return NotRunnable(str(error))
+    return Plan(calls, rows)
+
+
+def _calls(steps: tuple[Step, ...], above: str) -> Iterator[Call]:
+    for number, step in enumerate(steps, 1):
+        here = f"{above}{number}"
+        heading = bool(step.steps) and not step.expected_result.strip() and not step.data.strip()
+        if not (heading and not _ACTION.fullmatch(step.action.strip())):
+            try:
+                yield _call(step, here)
+            except ValueError as error:
+                raise ValueError(f"step {here}: {error}") from error
+        yield from _calls(step.steps, f"{here}.")
+
+
+def _call(step: Step, here: str) -> Call:
+    action = step.action.strip()
+    if not action:
+        raise ValueError("a shared step, whose text is elsewhere" if step.shared_step_hash else "no action")
+    match = _ACTION.fullmatch(action)
+    if match is None:
+        raise ValueError(f"{shown(action)} is not a request such as POST /users")
+    method, path = match[1], match[2].strip()
+    if re.match(r"[A-Za-z][A-Za-z0-9+.-]*:", path):
+        raise ValueError(f"{shown(path)} names a host of its own, and only the base URL is asked")
+    try:
+        # With holes filled by something harmless: what is put in later is looked at again then.
+        target(template.filled(path, dict.fromkeys(template.names(path), "x")))
+    except RefusedError as error:
+        raise ValueError(f"{shown(path)} is refused: {error}") from error
+    headers, written = _data(step.data)
+    has_body = bool(written.strip())
+    if has_body and method in ("GET", "HEAD"):
+        raise ValueError(f"{method} is sent without a body")
+    body, fixed = None, None
+    if has_body:
+        try:
+            body = template.read_json(written)
+            fixed = None if template.names_in(body) else encoded(body)
+        except (ValueError, RecursionError) as error:
+            raise ValueError(f"the data {shown(written)} is not JSON ({error})") from error
+    return Call(here, method, path, headers, has_body, body, fixed, expectation.parse(step.expected_result))
+
+
+def encoded(body: Any) -> bytes:
+    """JSON as it is sent.
+
+    Raises:
+        ValueError: a number past what JSON can say.
+    """
+    return json.dumps(body, separators=(",", ":"), allow_nan=False).encode()
+
+
+def _data(text: str) -> tuple[tuple[tuple[str, str], ...], str]:
+    """Headers, and the body after an empty line; or a body alone."""
+    if len(text) > MAX_DATA:
+        raise ValueError(f"the data has more than {MAX_DATA} characters")
+    headers: list[tuple[str, str]] = []
+    lines = text.strip().split("\n")
+    for i, line in enumerate(lines):
+        if not line.strip():
+            return tuple(headers), "\n".join(lines[i:])
+        match = _HEADER.fullmatch(line.rstrip())
+        if match is None:
+            if headers:
+                raise ValueError(f"{shown(line)} is no header: a body stands after an empty line")
+            return (), text
+        name, value = match[1], match[2].strip()
+        if name.lower() in _OURS:
+            raise ValueError(f"the header {name} is not a case's to set")
+        if bad_header(value):
+            raise ValueError(f"the header {name} holds characters that no header has")
+        headers.append((name, value))
+    return tuple(headers), ""
+
+
+def bad_header(value: str) -> bool:
+    """Whether a value cannot be sent as a header: line ends, control characters, what is not ASCII."""
+    return not value.isascii() or not value.isprintable()
+
+
+def _rows(case: Case) -> tuple[dict[str, str], ...]:
+    choices: list[list[dict[str, str]]] = []
+    for entry in case.parameters:
+        items = (entry,) if isinstance(entry, Parameter) else entry.items
+        if any(not re.fullmatch(template.NAME, item.title, re.ASCII) for item in items):
+            raise ValueError(f"the parameter {shown(items[0].title)} is not a name such as user")
+        if any(len(value) > MAX_VALUE for item in items for value in item.values):
+            raise ValueError(f"the parameter {shown(items[0].title)} has a value of more than {MAX_VALUE} characters")
+        lengths = {len(item.values) for item in items}
+        if len(lengths) != 1 or lengths == {0}:
+            raise ValueError(f"the parameter {shown(items[0].title)} has no values, or not as many as its group")
+        choices.append([{item.title: item.values[i] for item in items} for i in range(lengths.pop())])
+    count = 1
+    for choice in choices:
+        count *= len(choice)
+    if count > MAX_ROWS:
+        raise ValueError(f"the parameters make {count} rows and at most {MAX_ROWS} are run")
+    return tuple({name: value for part in row for name, value in part.items()} for row in itertools.product(*choices))
+
+
+def _all_known(calls: tuple[Call, ...], known: frozenset[str]) -> None:
+    for call in calls:
+        texts = (call.path, *(value for _, value in call.headers))
+        asked = template.names_in(call.body).union(*map(template.names, texts))
+        missing = sorted(asked - known) or sorted(call.expected.names - known)
+        if missing:
+            raise ValueError(f"step {call.step}: {missing[0]} is used, and no earlier step saves it")
+        known |= {name for name, _ in call.expected.saves}

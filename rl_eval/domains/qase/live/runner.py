@@ -1,0 +1,222 @@
+"""Cases run over HTTP: one at a time, step by step, until the first thing that is not as expected."""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import quote, urljoin, urlsplit
+
+from rl_eval.domains.qase.live import expectation, template
+from rl_eval.domains.qase.live.address import Origin, RefusedError, origin, target
+from rl_eval.domains.qase.live.calls import Call, NotRunnable, Plan, bad_header, encoded, parse
+from rl_eval.domains.qase.live.exchange import MAX_ANSWER, Answer, Exchange, UnansweredError
+from rl_eval.domains.qase.live.expectation import Seen
+from rl_eval.domains.qase.log import FAIL, NO_VERDICT, PASS
+from rl_eval.domains.qase.model import Case, shown
+
+PASSED, FAILED, BLOCKED, NOT_RUNNABLE, NOT_RUN = 0, 1, 2, 3, -1
+STATUS_NAMES = {
+    PASSED: "passed", FAILED: "failed", BLOCKED: "blocked", NOT_RUNNABLE: "not_runnable", NOT_RUN: "not_run",
+}  # fmt: skip
+VERDICTS = {PASSED: PASS, FAILED: FAIL, BLOCKED: NO_VERDICT, NOT_RUNNABLE: NO_VERDICT, NOT_RUN: NO_VERDICT}
+MAX_PLANS = 100_000  # kept
+MAX_HEADER = 8192  # characters of a header's value
+_DURATION = re.compile(r"(?:^|,)\s*app\s*;\s*dur=(\d{1,9}(?:\.\d{1,6})?)")
+_BUG = re.compile(r"B(\d{2})", re.ASCII)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a case ended.
+
+    Attributes:
+        status: `PASSED`, `FAILED`, `BLOCKED` (no verdict: no whole answer, or a request that was refused) or
+            `NOT_RUNNABLE`.
+        reason: one sentence; empty for a case that passed.
+        duration_ms: what its requests took: as the embedded service declares, else by the wall clock.
+        bugs: the seeded bugs that a failed case found; bit 0 is B01. Only the embedded service says.
+        gone: whether it was blocked because nobody could be reached, or what was to come before it failed.
+    """
+
+    status: int
+    reason: str = ""
+    duration_ms: float = 0.0
+    bugs: int = 0
+    gone: bool = False
+
+    @property
+    def verdict(self) -> int:
+        """1 failed, 0 passed, -1 neither, as `log.Log` has it."""
+        return VERDICTS[self.status]
+
+
+class Runner:
+    """Runs cases against one base URL, and sends nothing anywhere else.
+
+    No redirect is followed, no proxy of the environment is used, and no cookie is kept. One thread a runner.
+
+    Args:
+        base_url: http or https, with or without a path; requests go below it.
+        timeout_s: for each request, from connecting to the last byte of its answer.
+        max_answer: bytes of an answer, past which a case is blocked.
+        truth_token: of the embedded service (`Service.token`): durations are then those that it declares, and it
+            says which seeded bugs an answer shows. None: any other service.
+
+    Raises:
+        InputError: a base URL that is none.
+    """
+
+    def __init__(
+        self, base_url: str, timeout_s: float = 10.0, *, max_answer: int = MAX_ANSWER, truth_token: str | None = None
+    ):
+        self.origin: Origin = origin(base_url)
+        self._exchange = Exchange(self.origin, timeout_s, max_answer)
+        self._truth = () if truth_token is None else (("X-Truth-Token", truth_token),)
+        self._parsed: dict[int, tuple[Case, Plan | NotRunnable]] = {}
+
+    def plan(self, case: Case) -> Plan | NotRunnable:
+        """The calls of a case, parsed once."""
+        found = self._parsed.get(id(case))
+        if found is None:
+            if len(self._parsed) >= MAX_PLANS:
+                self._parsed.clear()
+            found = self._parsed[id(case)] = (case, parse(case))  # held, so that its id stays its own
+        return found[1]
+
+    def run(self, case: Case, before: Callable[[], None] | None = None) -> Outcome:
+        """Run one case; with parameters, once for each row of them, until one does not pass.
+
+        Args:
+            before: called before each row, so that what it starts from does not depend on what ran before; where it
+                raises `UnansweredError`, the case is blocked.
+        """
+        plan = self.plan(case)
+        if isinstance(plan, NotRunnable):
+            return Outcome(NOT_RUNNABLE, f"{plan.reason[:1].upper()}{plan.reason[1:]}.")
+        duration_ms = 0.0
+        for row in plan.rows:
+            if before is not None:
+                try:
+                    before()
+                except UnansweredError as error:
+                    return Outcome(BLOCKED, f"Before the case: {error}.", duration_ms, gone=True)
+            outcome = self._run_row(plan, row)
+            duration_ms += outcome.duration_ms
+            if outcome.status != PASSED:
+                told = f" (with {shown(', '.join(f'{n}={v}' for n, v in row.items()), 120)})" if row else ""
+                return Outcome(
+                    outcome.status, f"{outcome.reason}{told}.", duration_ms, outcome.bugs, outcome.gone
+                )  # fmt: skip
+        return Outcome(PASSED, "", duration_ms)
+
+    def _run_row(self, plan: Plan, row: Mapping[str, str]) -> Outcome:
+        values: dict[str, Any] = {name: template.Written(value) for name, value in row.items()}
+        duration_ms, shown_bugs = 0.0, 0
+        for call in plan.calls:
+            here = f"Step {call.step}"
+            try:
+                path, headers, body = _request(call, values, self.origin)
+            except ValueError as error:
+                return Outcome(BLOCKED, f"{here}: not sent: {error}", duration_ms)
+            start = time.perf_counter()
+            try:
+                answer = self._exchange.send(call.method, path, (*headers, *self._truth), body)
+            except UnansweredError as error:
+                duration_ms += 1000 * (time.perf_counter() - start)
+                return Outcome(BLOCKED, f"{here}: {error}", duration_ms, gone=error.gone)
+            ms = self._duration_ms(answer)
+            bugs = self._bugs(answer)
+            duration_ms += ms
+            if self._leads_elsewhere(answer) and not expectation.status_met(call.expected, answer.status):
+                return Outcome(BLOCKED, f"{here}: redirected off the base URL, which is not followed", duration_ms)
+            try:
+                seen = _seen(answer, ms)
+                why = expectation.unmet(call.expected, seen, values)
+                if why is None:
+                    values |= expectation.saved(call.expected, seen)
+            except template.UnfilledError as error:
+                why = str(error)
+            except RecursionError:
+                return Outcome(BLOCKED, f"{here}: the answer is nested too deep to be judged", duration_ms)
+            if why is not None:
+                # The bugs in the answer that was wrong; where it shows none, those that led there.
+                return Outcome(FAILED, f"{here}: {why}", duration_ms, bugs or shown_bugs)
+            shown_bugs |= bugs
+        return Outcome(PASSED, "", duration_ms)
+
+    def _duration_ms(self, answer: Answer) -> float:
+        match = _DURATION.search(answer.headers.get("server-timing", "")) if self._truth else None
+        return float(match[1]) if match else answer.ms
+
+    def _bugs(self, answer: Answer) -> int:
+        told = answer.headers.get("x-seeded-bugs", "") if self._truth else ""
+        bits = [int(number) for number in _BUG.findall(told)]
+        return sum(1 << (bit - 1) for bit in bits if 1 <= bit <= 63)
+
+    def _leads_elsewhere(self, answer: Answer) -> bool:
+        location = answer.headers.get("location") if 300 <= answer.status < 400 else None
+        if location is None:
+            return False
+        try:
+            parts = urlsplit(urljoin(f"{self.origin}/", location))
+            port = parts.port or {"http": 80, "https": 443}.get(parts.scheme)
+        except ValueError:
+            return True
+        there = (parts.scheme, parts.hostname, port, parts.username)
+        return there != (self.origin.scheme, self.origin.host.lower(), self.origin.port, None)
+
+    def close(self) -> None:
+        """Close the connection; a later case connects again."""
+        self._exchange.close()
+
+    def __enter__(self) -> Runner:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def _request(
+    call: Call, values: Mapping[str, Any], base: Origin
+) -> tuple[bytes, list[tuple[str, str]], bytes | None]:  # fmt: skip
+    """Target, headers and body of a call, filled in and looked at again.
+
+    Raises:
+        ValueError: what would come out is refused, or a value is not there.
+    """
+    path = target(template.filled(call.path, values, _escaped))
+    headers = []
+    for name, value in call.headers:
+        value = template.filled(value, values)
+        if bad_header(value) or len(value) > MAX_HEADER:
+            raise RefusedError(f"the header {name} would hold what no header has")
+        headers.append((name, value))
+    body = call.fixed
+    if call.has_body and body is None:
+        body = encoded(template.fill(call.body, values))
+    return base.prefix.encode() + path, headers, body
+
+
+def _escaped(value: str) -> str:
+    return quote(value, safe="")
+
+
+def _seen(answer: Answer, ms: float) -> Seen:
+    body: Any = None
+    is_json = False
+    plain = answer.headers.get("content-encoding", "identity") == "identity"
+    if answer.content and plain:
+        try:
+            body = json.loads(answer.content, parse_constant=_no_constant)
+            is_json = True
+        except ValueError:
+            pass  # also what is not UTF-8
+    return Seen(answer.status, answer.headers, body, is_json, ms)
+
+
+def _no_constant(name: str) -> float:
+    raise ValueError(f"{name} is not JSON")

@@ -1,0 +1,145 @@
+"""Texts and JSON bodies with `{{name}}` in them, filled in with values saved from earlier answers."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from rl_eval.domains.qase.model import shown
+
+NAME = r"[A-Za-z_]\w{0,63}"
+_HOLE = re.compile(r"\{\{\s*(" + NAME + r")\s*\}\}", re.ASCII)
+_TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|\{\{\s*(' + NAME + r")\s*\}\}", re.ASCII | re.DOTALL)
+_LITERAL = re.compile(r"true|false|null|-?(?:0|[1-9][0-9]{0,17})(?:\.[0-9]{1,17})?")
+_MARK = "\x00"
+MAX_DEPTH = 60  # of a JSON body
+MAX_HOLES = 200
+
+
+class UnfilledError(ValueError):
+    """A name that nothing was saved under, or a value that cannot stand where it should; in a few words."""
+
+
+class Written(str):
+    """A parameter's value, as a person wrote it: outside of quotes it is the number or truth value that it spells."""
+
+    def as_json(self) -> Any:
+        """`2` as 2, `true` as True, anything else as text."""
+        return json.loads(self) if _LITERAL.fullmatch(self) else str(self)
+
+
+def names(text: str) -> frozenset[str]:
+    """The names that a text asks for."""
+    return frozenset(_HOLE.findall(text)) if "{{" in text else frozenset()
+
+
+def filled(text: str, values: Mapping[str, Any], escape: Callable[[str], str] = str) -> str:
+    """A text with its holes filled.
+
+    Args:
+        escape: applied to each value that is put in.
+
+    Raises:
+        UnfilledError: a name without a value, or with one that is no text or number.
+    """
+    if "{{" not in text:
+        return text
+    return _HOLE.sub(lambda match: escape(as_text(value_of(match[1], values), match[1])), text)
+
+
+def value_of(name: str, values: Mapping[str, Any]) -> Any:
+    """The value that was saved under a name.
+
+    Raises:
+        UnfilledError: nothing was.
+    """
+    if name not in values:
+        raise UnfilledError(f"nothing was saved as {name}")
+    return values[name]
+
+
+def as_text(value: Any, name: str) -> str:
+    """A value as it stands within a text.
+
+    Raises:
+        UnfilledError: it is a list, an object or nothing.
+    """
+    if isinstance(value, str):
+        return value
+    if isinstance(value, bool | int | float):
+        return json.dumps(value)
+    raise UnfilledError(f"{name} is {shown(value)}, which cannot stand within a text")
+
+
+def read_json(text: str) -> Any:
+    """JSON in which `{{name}}` may also stand outside of quotes, for a value that is put in as it was saved.
+
+    Raises:
+        ValueError: not JSON, or a key twice.
+    """
+    if "{{" in text:
+        if "\\u0000" in text or _MARK in text:
+            raise ValueError("a NUL character")
+        if len(_HOLE.findall(text)) > MAX_HOLES:
+            raise ValueError(f"more than {MAX_HOLES} {{{{names}}}}")
+        text = _TOKEN.sub(lambda match: f'"\\u0000{match[1]}"' if match[1] else match[0], text)
+    if not _shallow(text):
+        raise ValueError(f"nested more than {MAX_DEPTH} deep")
+    return json.loads(text, object_pairs_hook=_object, parse_constant=_constant, parse_int=_whole)
+
+
+def fill(value: Any, values: Mapping[str, Any]) -> Any:
+    """What `read_json` read, with its holes filled.
+
+    Raises:
+        UnfilledError: as `filled`.
+    """
+    if isinstance(value, str):
+        if value.startswith(_MARK):
+            found = value_of(value[1:], values)
+            return found.as_json() if isinstance(found, Written) else found
+        return filled(value, values)
+    if isinstance(value, list):
+        return [fill(entry, values) for entry in value]
+    if isinstance(value, dict):
+        return {filled(key, values): fill(entry, values) for key, entry in value.items()}
+    return value
+
+
+def names_in(value: Any) -> frozenset[str]:
+    """The names that JSON read by `read_json` asks for."""
+    if isinstance(value, str):
+        return frozenset({value[1:]}) if value.startswith(_MARK) else names(value)
+    if isinstance(value, list):
+        return frozenset().union(*map(names_in, value))
+    if isinstance(value, dict):
+        return frozenset().union(*map(names, value), *map(names_in, value.values()))
+    return frozenset()
+
+
+def _shallow(text: str) -> bool:
+    depth = 0
+    for match in re.finditer(r'"(?:[^"\\]|\\.)*"|[\[{\]}]', text, re.DOTALL):
+        depth += {"[": 1, "{": 1, "]": -1, "}": -1}.get(match[0], 0)
+        if depth > MAX_DEPTH:
+            return False
+    return True
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise ValueError("a key stands twice in one object")
+    return found
+
+
+def _constant(name: str) -> float:
+    raise ValueError(f"{name} is not a number of JSON")
+
+
+def _whole(digits: str) -> int:
+    if len(digits) > 40:
+        raise ValueError("a number of more than 40 digits")
+    return int(digits)

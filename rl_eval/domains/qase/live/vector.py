@@ -1,0 +1,276 @@
+"""Test cycles that are run over HTTP: while training, one copy chooses and the others learn from what came of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from rl_eval.domains.qase.config import Config, milliseconds
+from rl_eval.domains.qase.cycles import is_security
+from rl_eval.domains.qase.features import FEATURES, HISTORY_FEATURES, case_features, history_features
+from rl_eval.domains.qase.live.cycle import Cycle
+from rl_eval.domains.qase.live.held_out import Builds, log_of
+from rl_eval.domains.qase.live.tested import Tested, blocked, connect, runnable, schedule
+from rl_eval.domains.qase.log import FAIL, NO_VERDICT, PASS
+from rl_eval.domains.qase.ranking import apfd, apfdc, mid_ranks, napfd, passing_behind
+from rl_eval.domains.qase.vector import QaseVector, pair_worth
+from rl_eval.errors import InputError
+
+HISTORY = 256  # cycles that features look back on
+SPARE = 3  # a cycle may still be played by a copy when it is no longer drawn
+
+
+@dataclass
+class Buffer:
+    """The newest cycles, each in a place of C rows, and in the last place the cycle to come; see `cycles.Part`.
+
+    A cycle's first rows are the cases that ran and have a verdict. What a case looked like before its cycle began
+    stays as it was.
+    """
+
+    features: np.ndarray = field(repr=False)
+    verdict: np.ndarray = field(repr=False)
+    duration_ms: np.ndarray = field(repr=False)
+    case: np.ndarray = field(repr=False)
+    unseen: np.ndarray = field(repr=False)
+    security: np.ndarray = field(repr=False)
+    start: np.ndarray = field(repr=False)
+    lengths: np.ndarray = field(repr=False)
+
+    @classmethod
+    def empty(cls, places: int, security: np.ndarray) -> Buffer:
+        """`places` cycles, of as many cases as `security` has, none of which ran."""
+        cases = len(security)
+        rows = places * cases
+        return cls(
+            features=np.zeros((rows, len(FEATURES)), np.float32),
+            verdict=np.zeros(rows, np.int8),
+            duration_ms=np.zeros(rows),
+            case=np.tile(np.arange(cases, dtype=np.int32), places),
+            unseen=np.zeros(rows, bool),
+            security=np.tile(security, places),
+            start=np.arange(places + 1, dtype=np.int64) * cases,
+            lengths=np.full(places, cases, np.int64),
+        )
+
+    def __len__(self) -> int:
+        return len(self.lengths)
+
+
+class LiveTraining(QaseVector):
+    """Copies that train on a service as it answers.
+
+    The first copy plays the cycle to come: at its end the cases run over HTTP by the levels that the agent gave, and
+    their verdicts join the newest `keep` cycles, of which the other copies play those with a failure. Its own steps
+    earn no pairs, since no verdict was known; all that it found out is in the buffer when its next cycle begins. A copy
+    alone plays the cycle to come and one of the buffer in turn.
+
+    `warmup` cycles run whole before the first step.
+    """
+
+    def __init__(self, config: Config, *, n_envs: int, autoreset: bool = True):
+        self._project = runnable(config).project
+        self._case_features = case_features(self._project)
+        self._builds = schedule(config, "train", 256)
+        self._places = config.keep + SPARE
+        self._cycles: list[Cycle] = []  # the newest, for history
+        self._count = 0  # cycles that ran
+        self._tested: Tested | None = None
+        self._usable = np.zeros(self._places, bool)  # places whose cycle has a failure to learn from
+        self._security = is_security(self._project)
+        buffer = Buffer.empty(self._places + 1, self._security)
+        super().__init__(config, n_envs=n_envs, part="train", autoreset=autoreset, record=buffer)  # type: ignore[arg-type]
+        self._pair_worth[:] = self._failure_share[:] = 0.0
+
+    def reset(self, *, seed: int | list[int] | None = None, options: dict[str, Any] | None = None):
+        """Start every copy, or those in `options["reset_mask"]`.
+
+        Raises:
+            InputError: the service cannot be had, or no case fails in any cycle of the warm-up.
+        """
+        self._tested = connect(self.config)
+        while self._count < self.config.warmup:
+            self._take(self._tested.run_whole(self._build(), f"train {self._count}"))
+        if self._count == self.config.warmup and not self._usable.any():
+            raise InputError(
+                f"no case fails in the {self.config.warmup} cycles of the warm-up{blocked(self._cycles[-1])}, so there "
+                "is nothing to learn from: test a service that has faults, or raise env.warmup"
+            )
+        return super().reset(seed=seed, options=options)
+
+    def _build(self) -> np.ndarray:
+        while self._count >= len(self._builds):
+            self._builds = schedule(self.config, "train", 2 * len(self._builds))
+        return self._builds[self._count]
+
+    def _take(self, cycle: Cycle) -> None:
+        """Keep what a cycle showed, and look at the next one."""
+        record, cases = self._record, len(self._project.cases)
+        pending = slice(self._places * cases, None)
+        if self._count:  # before the first cycle nothing is known that features could tell
+            place = self._count % self._places
+            known = np.flatnonzero(cycle.ran & (cycle.verdict != NO_VERDICT))
+            order = np.concatenate([known, np.setdiff1d(np.arange(cases), known)])
+            rows = slice(place * cases, (place + 1) * cases)
+            record.features[rows] = record.features[pending][order]
+            record.verdict[rows] = np.maximum(cycle.verdict[order], 0)
+            record.duration_ms[rows], record.case[rows] = cycle.duration_ms[order], order
+            record.security[rows] = record.security[pending][order]
+            failed = int((cycle.verdict[known] == FAIL).sum())
+            record.lengths[place] = max(len(known), 1)
+            self._usable[place] = failed > 0
+            passed, full_ms = len(known) - failed, cycle.duration_ms[known].sum()
+            worth_of = pair_worth(np.array([failed]), np.array([passed]), np.array([full_ms]), self.config.timed)
+            self._pair_worth[place] = worth_of[0]
+            self._failure_share[place] = failed / max(len(known), 1)
+        self._cycles = [*self._cycles[1 - HISTORY :], cycle]
+        self._count += 1
+        log = log_of(self._cycles, cases, pending=True)
+        record.features[pending, -len(HISTORY_FEATURES) :] = history_features(self._project, log)[-cases:]
+        record.features[pending, : -len(HISTORY_FEATURES)] = self._case_features
+        spent = np.array([each.duration_ms for each in self._cycles])
+        times = np.array([each.ran for each in self._cycles]).sum(axis=0)
+        expected = np.where(times > 0, spent.sum(axis=0) / np.maximum(times, 1), spent.sum() / max(times.sum(), 1))
+        record.duration_ms[pending] = expected
+        self._budget_ms[:] = self._budget_of(expected.sum())
+
+    def _budget_of(self, full_ms: float) -> float:
+        budget = self.config.budget
+        if budget is None:
+            return np.inf
+        return milliseconds(budget) if isinstance(budget, str) else full_ms * budget
+
+    def _run(self, copies: np.ndarray) -> dict[str, np.ndarray]:
+        facts = {name: np.asarray(values, np.float64) for name, values in super()._run(copies).items()}
+        if copies[0] != 0 or self._episode[0] != self._places:
+            return facts
+        order = np.argsort(-self._scores[0], kind="stable")  # shown shuffled, so ties break at random
+        case, build, budget = self._record.case[self._rows[0]][order], self._build(), self._budget_ms[self._places]
+        assert self._tested is not None
+        cycle = self._tested.run(case, build, float(budget))
+        known = cycle.verdict[case] != NO_VERDICT  # what did not run, or was blocked, has no part in what it was worth
+        case, scores = case[known], self._scores[:1, order[known]]
+        failed, real = (cycle.verdict[case] == FAIL)[None], np.ones((1, len(case)), bool)
+        told = {
+            **worth(cycle, case, failed[0], build, self._security),
+            "apfd": apfd(mid_ranks(scores, real), failed, real)[0],
+            "apfdc": apfdc(np.arange(len(case))[None], failed, cycle.duration_ms[case][None], real)[0],
+        }
+        for name, value in told.items():
+            facts[name][0] = value
+        self._take(cycle)
+        return facts
+
+    def _draw(self, mask: np.ndarray) -> None:
+        self._turn = mask[0] and not (self.num_envs == 1 and self._episode[0] == self._places)
+        super()._draw(mask)
+
+    def _next_cycles(self, count: int) -> np.ndarray:
+        """The cycle to come for the first copy, and kept ones, each once before any comes again, for the others.
+
+        Where none of the kept ones has a failure, the newest, from which nothing is learned.
+        """
+        drawn: list[int] = [self._places] if self._turn else []
+        drawable = self._usable.copy()
+        drawable[(self._count + np.arange(SPARE)) % self._places] = False  # about to be written over
+        if not drawable.any():
+            drawable[(self._count - 1) % self._places] = True
+        while len(drawn) < count:
+            if self._cursor >= len(self._queue):
+                self._queue, self._cursor = self._rng.permutation(np.flatnonzero(drawable)), 0
+            place = int(self._queue[self._cursor])
+            self._cursor += 1
+            if drawable[place]:
+                drawn.append(place)
+        return np.array(drawn, np.int64)
+
+    def get_state(self) -> dict[str, Any]:
+        """Everything that decides what comes next but the service itself, as arrays and JSON values."""
+        cycles = {
+            name: np.stack([getattr(cycle, name) for cycle in self._cycles])
+            for name in ("status", "verdict", "duration_ms", "bugs", "ran")
+        }
+        buffer = {name: getattr(self._record, name).copy() for name in _BUFFER}
+        scales = {name: getattr(self, f"_{name}").copy() for name in _SCALES}
+        return {**super().get_state(), "cycles": cycles, "buffer": buffer, "scales": scales, "count": self._count}
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        """Continue exactly where `get_state` was called, without a warm-up.
+
+        Raises:
+            InputError: the service cannot be had.
+            ValueError: a state of another shape.
+        """
+        for name in _BUFFER:
+            own, given = getattr(self._record, name), np.asarray(state["buffer"][name])
+            if own.shape != given.shape:
+                raise ValueError(f"state {name!r} has shape {given.shape}, and this environment has {own.shape}")
+        super().set_state(state)
+        for name in _BUFFER:
+            getattr(self._record, name)[...] = state["buffer"][name]
+        for name in _SCALES:
+            getattr(self, f"_{name}")[...] = state["scales"][name]
+        self._tested, self._count = connect(self.config), int(state["count"])
+        columns = {name: np.asarray(values) for name, values in state["cycles"].items()}
+        none = ("",) * len(self._project.cases)
+        self._cycles = [
+            Cycle(
+                **{name: values[i] for name, values in columns.items()}, reasons=none, spent_ms=0.0, service_gone=False
+            )
+            for i in range(len(columns["verdict"]))
+        ]
+
+
+_BUFFER = ("features", "verdict", "duration_ms", "case", "security", "lengths")
+_SCALES = ("usable", "pair_worth", "failure_share", "budget_ms")
+
+
+class LiveHeldOut(QaseVector):
+    """Held-out builds, each run over HTTP in the order that a policy gives it.
+
+    `apfd` and `apfdc` are those of the whole record, what was found is what failed when it ran.
+    """
+
+    def __init__(self, config: Config, builds: Builds, *, n_envs: int):
+        self._builds, self._tested = builds, connect(config)
+        self._security = is_security(runnable(config).project)
+        super().__init__(config, n_envs=n_envs, part="test", autoreset=False, record=builds.part)
+
+    def _run(self, copies: np.ndarray) -> dict[str, np.ndarray]:
+        facts = {name: np.asarray(values, np.float64) for name, values in super()._run(copies).items()}
+        for at, copy in enumerate(copies):
+            episode, length = int(self._episode[copy]), int(self._length[copy])
+            rows, scores = self._rows[copy, :length], self._scores[copy, :length]
+            rows = rows[np.lexsort((self._ties(rows), -scores))]
+            case, build = self._record.case[rows], self._builds.bugs[episode]
+            cycle = self._tested.run(case, build, float(self._budget_ms[episode]))
+            failed = (self._record.verdict[rows] == FAIL) | (cycle.verdict[case] == FAIL)
+            for name, value in worth(cycle, case, failed, build, self._security).items():
+                facts[name][at] = value
+        return facts
+
+
+def worth(
+    cycle: Cycle, order: np.ndarray, failed: np.ndarray, build: np.ndarray, security: np.ndarray
+) -> dict[str, float]:
+    """What a live cycle found, by the names of `vector.OF_CYCLE`.
+
+    Args:
+        order: `[K]` the cases that count, as they were to run.
+        failed: `[K]` which of them have a failure, whether it showed in this cycle or is known from another.
+        build: `[B]` the bugs that were there.
+        security: `[C]` by case.
+    """
+    verdict, place, real = cycle.verdict[order], np.arange(len(order))[None], np.ones((1, len(order)), bool)
+    shown = verdict == FAIL
+    return {
+        "napfd": float(napfd(place + 1, failed[None], shown[None], real)[0]),
+        "failures": float(failed.sum()),
+        "found": float(shown.sum()),
+        "time_ranked": float(passing_behind(place, failed[None], shown[None], real)[0]),
+        "security_passed": float(((verdict == PASS) & security[order]).sum()),
+        "bugs": float(build.sum()),
+        "bugs_found": float(int(np.bitwise_or.reduce(cycle.bugs)).bit_count()),
+    }

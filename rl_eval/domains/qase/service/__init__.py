@@ -1,0 +1,14 @@
+"""The embedded service under test: a small shop with seeded bugs, its test cases, and starting it.
+
+- `start()` runs it as a process on loopback; `Service.switch` and `Service.reset` control it.
+- `BUGS` and `BUG_IDS` are the seeded bugs, in the order of the bits in `Outcome.bugs`.
+- `project()` is its test cases, as read from a Qase export.
+
+Importing this is light: FastAPI and uvicorn are loaded by the process alone. `docs/qase-service.md` has the rest.
+"""
+
+from rl_eval.domains.qase.service.bugs import BUG_IDS, BUGS, Bug
+from rl_eval.domains.qase.service.cases import project
+from rl_eval.domains.qase.service.process import NotStartedError, Service, start
+
+__all__ = ["BUGS", "BUG_IDS", "Bug", "NotStartedError", "Service", "project", "start"]

@@ -1,0 +1,16 @@
+"""The test cases of the service, as Qase exports them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from rl_eval.domains.qase.json_export import read_json_export
+from rl_eval.domains.qase.model import Project
+from rl_eval.domains.qase.reading import Notes, parse_json, read_bytes
+
+PATH = Path(__file__).with_name("cases.json")
+
+
+def project() -> Project:
+    """The project of the embedded service: about a hundred cases in suites by component."""
+    return read_json_export(parse_json(read_bytes(PATH), PATH.name), PATH.name, Notes())

@@ -1,0 +1,120 @@
+"""Threat triage: a stream of network flows, each allowed, blocked, quarantined or raised as an alert.
+
+Importing this package is light; the data, scikit-learn and polars are touched only where they are used.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from rl_eval.domains.base import Domain, Part
+from rl_eval.domains.threat.config import ACTIONS, ALERT, ALLOW, BLOCK, QUARANTINE, Config
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from rl_eval.domains.threat.data import Dataset
+    from rl_eval.domains.threat.vector import ThreatVector
+    from rl_eval.metrics import Metric
+    from rl_eval.policy import Policy
+    from rl_eval.report.behaviour import Behaviour
+    from rl_eval.report.figure import Figure
+
+__all__ = ["ACTIONS", "ALERT", "ALLOW", "BLOCK", "DOMAIN", "QUARANTINE", "Config", "Threat"]
+
+
+def _dataset(config: Config) -> Dataset:
+    from rl_eval.domains.threat.data import load
+
+    return load(config)
+
+
+def _baseline(name: str) -> Callable[[Config], Policy]:
+    def build(config: Config) -> Policy:
+        from rl_eval.domains.threat import baselines
+
+        return baselines.BASELINES[name](config)
+
+    return build
+
+
+class Threat(Domain[Config]):
+    """Triage of network flows; a case is a flow, an episode a shift of flows.
+
+    The embedded data adds the fact `posterior`, and `env.alert_window` above 0 adds `alerts_in_window`.
+    """
+
+    name = "threat"
+    config_model = Config
+    outcome = ("label", "category", "action", "flagged", "cost", "flow")
+    has_cases = True
+    case_index = "flow"
+    location_keys = ("path",)
+    baselines = {
+        name: _baseline(name)
+        for name in ("logistic_regression", "random_forest", "hist_gradient_boosting", "bayes", "block_all")
+    }
+
+    def make(self, config: Config, *, n_envs: int, part: Part, autoreset: bool = True) -> ThreatVector:
+        """N shifts side by side over one part of the data."""
+        from rl_eval.domains.threat.vector import ThreatVector
+
+        return ThreatVector(config, n_envs=n_envs, part=part, autoreset=autoreset)
+
+    def longest_episode(self, config: Config) -> int:
+        """Flows of a shift, at most."""
+        return config.shift
+
+    def action_names(self, config: Config) -> Sequence[str]:
+        """Allow, block, quarantine, alert."""
+        return ACTIONS
+
+    def episodes(self, config: Config, part: Part) -> int:
+        """Shifts that visit every flow of the part once."""
+        from rl_eval.domains.threat.order import blocks
+
+        return blocks(self.cases(config, part), config.shift)
+
+    def cases(self, config: Config, part: Part) -> int:
+        """Flows of the part."""
+        return len(_dataset(config).parts[part])
+
+    def case_hashes(self, config: Config, part: Part) -> np.ndarray:
+        """One hash a flow of its raw fields, uint64 `[R]`, in the order of `outcome["flow"]`."""
+        return _dataset(config).parts[part].hashes
+
+    def case_observations(self, config: Config, part: Part) -> np.ndarray:
+        """The flows as a policy sees them, float32 `[R, D]`, in the order of `case_hashes`."""
+        return _dataset(config).parts[part].features
+
+    def independent_cases(self, config: Config) -> bool:
+        """Whether flows come independently and a decision has no bearing on a later one."""
+        return not config.campaigns and not config.alert_window
+
+    def fingerprints(self, config: Config) -> Mapping[str, str]:
+        """Part -> SHA-256 of its flows and labels."""
+        return {name: part.fingerprint() for name, part in _dataset(config).parts.items()}
+
+    def preprocessing(self, config: Config) -> Mapping[str, Any]:
+        """Categories, medians, means and deviations of the columns, fitted on `train`."""
+        return _dataset(config).preprocessing.to_json()
+
+    def validation_metric(self, config: Config) -> str:
+        """What triage is for, which the reward does not read."""
+        return "mean_cost"
+
+    def metrics(self) -> Sequence[Metric]:
+        """The operational cost."""
+        from rl_eval.domains.threat.metrics import mean_cost
+
+        return (mean_cost,)
+
+    def figures(self, behaviour: Behaviour) -> Sequence[Figure]:
+        """What was flagged, the actions by truth, and the attack types that were missed most."""
+        from rl_eval.domains.threat.figures import figures
+
+        return figures(behaviour)
+
+
+DOMAIN = Threat()

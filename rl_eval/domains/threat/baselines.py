@@ -1,0 +1,155 @@
+"""What an agent is compared with: classifiers fitted on the same training part, and the best there can be."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+
+from rl_eval.domains.threat.config import ALLOW, BLOCK, Config
+from rl_eval.domains.threat.data import key, load, threat_share
+from rl_eval.errors import InputError
+
+_STATE = 0  # the random state of every fit: a baseline is the same policy in every run
+
+
+class Classifier:
+    """Blocks a flow when a fitted classifier gives a threat more than `threshold`."""
+
+    def __init__(self, model: Any, columns: int, *, threshold: float = 0.5):
+        self._model, self._columns, self.threshold = model, columns, threshold
+        self._rng = np.random.default_rng(_STATE)
+
+    def threat_probability(self, obs: np.ndarray) -> np.ndarray:
+        """P(threat) of each flow, `[N]`."""
+        # The count of open alerts, where there is one, stands behind the flow's own columns.
+        return self._model.predict_proba(obs[:, : self._columns])[:, 1]
+
+    def probabilities(self, obs: np.ndarray) -> np.ndarray:
+        """P(threat) as a policy: that much block, the rest allow, `[N, 4]`."""
+        threat = self.threat_probability(obs)
+        return np.stack([1.0 - threat, threat, np.zeros_like(threat), np.zeros_like(threat)], axis=1)
+
+    def act(self, obs: np.ndarray, greedy: bool) -> np.ndarray:
+        """Block above the threshold, else allow; a draw from `probabilities` when not greedy."""
+        threat = self.threat_probability(obs)
+        bar = self.threshold if greedy else self._rng.random(len(obs))
+        return np.where(threat > bar, BLOCK, ALLOW)
+
+
+class Bayes:
+    """The least expected cost under the true posterior: no policy can cost less on average."""
+
+    def __init__(self, config: Config):
+        if config.data != "synthetic":
+            raise InputError(f"baseline:bayes needs env.data=synthetic, whose law is known; env.data={config.data}")
+        self._preprocessing = load(config).preprocessing
+        self._share, self._costs = threat_share(config), np.asarray(config.costs)
+
+    def threat_probability(self, obs: np.ndarray) -> np.ndarray:
+        """P(threat) of each flow from its observation alone, `[N]`."""
+        from rl_eval.domains.threat import synthetic
+
+        known = self._preprocessing
+        numeric, codes = known.invert(obs[:, : known.width])
+        return synthetic.posterior(numeric, codes, self._share, [field.levels for field in known.categorical])
+
+    def act(self, obs: np.ndarray, greedy: bool) -> np.ndarray:
+        """The action of least expected cost, `[N]`."""
+        return least_cost_action(self.threat_probability(obs), self._costs)
+
+
+def least_cost_action(threat: np.ndarray, costs: np.ndarray) -> np.ndarray:
+    """`[N]` the action of least expected cost, given P(threat) `[N]` and costs `[2, A]`."""
+    threat = np.asarray(threat, np.float64)[:, None]
+    return ((1.0 - threat) * costs[0] + threat * costs[1]).argmin(axis=1)
+
+
+class BlockAll:
+    """Blocks every flow: the F1 that a gate must not be content with."""
+
+    def act(self, obs: np.ndarray, greedy: bool) -> np.ndarray:
+        """Block, `[N]`."""
+        return np.full(len(obs), BLOCK)
+
+
+def _logistic_regression() -> Any:
+    from sklearn.linear_model import LogisticRegression
+
+    return LogisticRegression(max_iter=1000, random_state=_STATE)
+
+
+def _random_forest() -> Any:
+    from sklearn.ensemble import RandomForestClassifier
+
+    return RandomForestClassifier(n_estimators=100, random_state=_STATE, n_jobs=2)
+
+
+def _hist_gradient_boosting() -> Any:
+    from sklearn.ensemble import HistGradientBoostingClassifier
+
+    return HistGradientBoostingClassifier(random_state=_STATE)
+
+
+_ESTIMATORS: dict[str, Callable[[], Any]] = {
+    "logistic_regression": _logistic_regression,
+    "random_forest": _random_forest,
+    "hist_gradient_boosting": _hist_gradient_boosting,
+}
+
+
+@lru_cache(maxsize=8)
+def _fitted(name: str, config_json: str, stamps: tuple) -> tuple[Any, int]:
+    from threadpoolctl import threadpool_limits
+
+    train = load(Config.model_validate_json(config_json)).parts["train"]
+    with threadpool_limits(1, user_api="blas"):  # more threads add up in another order, to another threshold
+        return _ESTIMATORS[name]().fit(train.features, train.label), train.features.shape[1]
+
+
+def _classifier(name: str) -> Callable[[Config], Classifier]:
+    return lambda config: Classifier(*_fitted(name, *key(config)))
+
+
+BASELINES: dict[str, Callable[[Config], Any]] = {
+    **{name: _classifier(name) for name in _ESTIMATORS},
+    "bayes": Bayes,
+    "block_all": lambda config: BlockAll(),
+}
+
+
+def bayes_report(config: Config) -> dict[str, float]:
+    """What the best possible policy scores on the test part of the embedded data.
+
+    Returns:
+        `f1`, `recall`, `false_positive_rate`, `cost` (mean a flow) of the actions of least expected cost;
+        `break_even`, the P(threat) above which flagging costs less than allowing; `best_f1` over all
+        thresholds, at `best_threshold`.
+
+    Raises:
+        InputError: data whose law is not known.
+    """
+    if config.data != "synthetic":
+        raise InputError(f"the Bayes-optimal figures need env.data=synthetic; env.data={config.data}")
+    test, costs = load(config).parts["test"], np.asarray(config.costs)
+    assert test.posterior is not None  # the embedded data always has it
+    action = least_cost_action(test.posterior, costs)
+    flagged, threat = np.isin(action, config.flag_actions), test.label == 1
+    hits = float((flagged & threat).sum())
+    descending = np.argsort(-test.posterior, kind="stable")
+    true_positives = np.cumsum(threat[descending])
+    f1 = 2.0 * true_positives / (np.arange(1, len(test) + 1) + threat.sum())
+    best = int(f1.argmax())
+    grid = np.linspace(0.0, 1.0, 10_001)
+    flags = np.isin(least_cost_action(grid, costs), config.flag_actions)
+    return {
+        "f1": 2.0 * hits / float(flagged.sum() + threat.sum()),
+        "recall": hits / float(threat.sum()),
+        "false_positive_rate": float((flagged & ~threat).sum() / (~threat).sum()),
+        "cost": float(costs[test.label, action].mean()),
+        "break_even": float(grid[flags.argmax()]) if flags.any() else 1.0,
+        "best_f1": float(f1[best]),
+        "best_threshold": float(test.posterior[descending[best]]),
+    }

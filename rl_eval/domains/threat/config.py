@@ -1,0 +1,57 @@
+"""Which flows are triaged, how they are cut into shifts, and what each decision costs."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, field_validator
+
+from rl_eval.domains import EnvConfig
+
+ACTIONS = ("allow", "block", "quarantine", "alert")
+ALLOW, BLOCK, QUARANTINE, ALERT = range(4)
+
+# Rows of the cost matrix: what allow, block, quarantine and alert cost on a benign flow and on a threat.
+_Cost = Annotated[float, Field(ge=0.0, allow_inf_nan=False)]
+_CostRow = tuple[_Cost, _Cost, _Cost, _Cost]
+_Share = Annotated[float, Field(gt=0.0, lt=1.0)]
+
+
+class Config(EnvConfig):
+    """The defaults are those of `conf/env/threat.yaml`, key by key."""
+
+    name: Literal["threat"] = "threat"
+    data: Literal["synthetic", "nsl_kdd", "unsw_nb15", "csv"] = Field("synthetic", description="source of the flows")
+    path: str | None = Field(None, description="file or folder of the data; synthetic needs none")
+    label: str | None = Field(None, description="csv: the label column")
+    category: str | None = Field(None, description="csv: the column of the attack type; null: the label itself")
+    benign_labels: tuple[str, ...] | None = Field(None, description="csv: label values that mean benign")
+    threat_labels: tuple[str, ...] | None = Field(
+        None, description="csv: label values that mean threat; ['*']: any that is not benign"
+    )
+    categorical: tuple[str, ...] = Field((), description="csv: columns to read as categories though they look numeric")
+    ignore: tuple[str, ...] = Field((), description="csv: columns that are not features (ids, timestamps)")
+    prevalence: _Share | None = Field(None, description="resample every part to this share of threats")
+    validation_share: _Share = Field(0.15, description="share of a file's training rows kept for model selection")
+    test_share: _Share = Field(0.25, description="share of a single file held out for the gate")
+    train_flows: int = Field(60_000, ge=100, le=5_000_000, description="synthetic: flows of the train part")
+    validation_flows: int = Field(10_000, ge=100, le=5_000_000, description="synthetic: flows of the validation part")
+    test_flows: int = Field(40_000, ge=100, le=5_000_000, description="synthetic: flows of the test part")
+    data_seed: int = Field(0, ge=0, description="seed of the generator, the partition and the resampling")
+    shift: int = Field(200, ge=1, le=100_000, description="flows an episode")
+    campaigns: bool = Field(False, description="threats of one type come in bursts instead of independently")
+    alert_window: int = Field(0, ge=0, le=10_000, description="flows over which alerts are counted; 0: not counted")
+    flag_actions: tuple[Annotated[int, Field(ge=0, le=3)], ...] = Field(
+        (BLOCK, QUARANTINE, ALERT), min_length=1, description="actions that count as flagging the flow"
+    )
+    costs: tuple[_CostRow, _CostRow] = Field(
+        ((0.0, 1.4, 0.8, 0.5), (2.0, 0.0, 0.2, 0.5)),
+        description="operational cost [benign, threat][allow, block, quarantine, alert]; never read by the reward",
+    )
+
+    @field_validator("flag_actions")
+    @classmethod
+    def _distinct(cls, actions: tuple[int, ...]) -> tuple[int, ...]:
+        if len(set(actions)) != len(actions):
+            raise ValueError("an action is named twice")
+        return actions

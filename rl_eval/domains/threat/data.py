@@ -1,0 +1,176 @@
+"""From a config to three disjoint parts: read or generate, split, resample, preprocess; once a process."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+
+from rl_eval.domains.threat import preprocess, synthetic
+from rl_eval.domains.threat.config import Config
+from rl_eval.domains.threat.preprocess import Preprocessing
+from rl_eval.domains.threat.table import Table, row_hashes
+from rl_eval.errors import InputError
+from rl_eval.seeding import part_key
+
+PARTS = ("train", "validation", "test")
+_NOT_DATA = {"name", "shift", "campaigns", "alert_window", "flag_actions", "costs"}
+
+
+@dataclass(frozen=True)
+class Part:
+    """R flows ready to be triaged.
+
+    Attributes:
+        features: `[R, D]` float32 observations.
+        label: `[R]` int8, 1 for a threat.
+        category: `[R]` int16, index into the data set's `category_names`.
+        hashes: `[R]` uint64 of the raw fields; equal fields have equal hashes.
+        posterior: `[R]` float32 Bayes P(threat | flow), where the law of the data is known.
+    """
+
+    features: np.ndarray = field(repr=False)
+    label: np.ndarray = field(repr=False)
+    category: np.ndarray = field(repr=False)
+    hashes: np.ndarray = field(repr=False)
+    posterior: np.ndarray | None = field(repr=False)
+
+    def __len__(self) -> int:
+        return len(self.label)
+
+    def fingerprint(self) -> str:
+        """SHA-256 of the flows, their labels and their order."""
+        digest = hashlib.sha256()
+        for array in (self.hashes, self.label, self.category):
+            digest.update(np.ascontiguousarray(array).tobytes())
+        return digest.hexdigest()
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """The three parts and how their observations were made."""
+
+    parts: dict[str, Part]
+    category_names: tuple[str, ...]
+    preprocessing: Preprocessing
+
+
+def load(config: Config) -> Dataset:
+    """The data a config names; cached by what the data depends on and by the files' size and time.
+
+    Raises:
+        InputError: no path, no file, or a file that cannot be used, with the line at fault.
+    """
+    return _load(*key(config))
+
+
+def key(config: Config) -> tuple[str, tuple]:
+    """What the data depends on: the config without what only concerns the decisions, and the files' stamps."""
+    return config.model_dump_json(exclude=_NOT_DATA), stamp(config)
+
+
+def files(config: Config) -> tuple[Path, ...]:
+    """The files a config reads; none for the embedded data.
+
+    Raises:
+        InputError: no path, or nothing where it points.
+    """
+    return () if config.data == "synthetic" else _source(config).files(config)
+
+
+def _source(config: Config) -> ModuleType:
+    """The module that reads this source's files: `files(config)` and `read(config)`."""
+    module = {"nsl_kdd": "nsl_kdd", "unsw_nb15": "unsw_nb15", "csv": "tabular"}[config.data]
+    return importlib.import_module(f"rl_eval.domains.threat.{module}")  # polars is imported only where a file is read
+
+
+def stamp(config: Config) -> tuple[tuple[str, int, int], ...]:
+    """Path, size and modification time of every file a config reads."""
+    return tuple((str(f), f.stat().st_size, f.stat().st_mtime_ns) for f in files(config))
+
+
+@lru_cache(maxsize=4)
+def _load(config_json: str, stamps: tuple) -> Dataset:
+    config = Config.model_validate_json(config_json)
+    tables = _tables(config)
+    if config.prevalence is not None and config.data != "synthetic":
+        tables = {part: _resample(tables[part], config, part) for part in PARTS}
+    for part, table in tables.items():
+        _both_classes(table, part, config)
+    preprocessing = preprocess.fit(tables["train"])
+    return Dataset(
+        {part: _part(table, preprocessing, config) for part, table in tables.items()},
+        tables["train"].category_names,
+        preprocessing,
+    )
+
+
+def _tables(config: Config) -> dict[str, Table]:
+    """The raw flows of each part, their categories numbered alike."""
+    if config.data == "synthetic":
+        share = threat_share(config)
+        sizes = {"train": config.train_flows, "validation": config.validation_flows, "test": config.test_flows}
+        return {part: synthetic.generate(sizes[part], share, config.data_seed, part) for part in PARTS}
+    learn, test = _source(config).read(config)
+    if test is None:  # one file: the test part is a share of it
+        held_out = _share_of(learn, config, "test") < config.test_share
+        learn, test = learn.rows(~held_out), learn.rows(held_out)
+    names = tuple(sorted({*learn.category_names, *test.category_names}))
+    learn, test = learn.recode(names), test.recode(names)
+    validation = _share_of(learn, config, "validation") < config.validation_share
+    return {"train": learn.rows(~validation), "validation": learn.rows(validation), "test": test}
+
+
+def threat_share(config: Config) -> float:
+    """The share of threats in the embedded data."""
+    return synthetic.THREAT_SHARE if config.prevalence is None else config.prevalence
+
+
+def _share_of(table: Table, config: Config, part: str) -> np.ndarray:
+    """`[R]` in [0, 1), a function of a flow's fields: copies of a flow always land on the same side."""
+    salt = hashlib.sha256(f"{part_key(part)}\0{config.data_seed}".encode()).digest()[:8]
+    mixed = (row_hashes(table) ^ np.uint64(int.from_bytes(salt, "little"))) * np.uint64(0x9E3779B97F4A7C15)
+    mixed ^= mixed >> np.uint64(32)
+    return (mixed * np.uint64(0xD6E8FEB86659FD93) >> np.uint64(11)).astype(np.float64) / 2.0**53
+
+
+def _resample(table: Table, config: Config, part: str) -> Table:
+    """Drop flows of the class there is too much of; nothing is ever duplicated."""
+    rng = np.random.default_rng(np.random.SeedSequence([config.data_seed, *part_key(part).encode()]))
+    threats, benign = np.flatnonzero(table.label == 1), np.flatnonzero(table.label == 0)
+    assert config.prevalence is not None
+    odds = config.prevalence / (1.0 - config.prevalence)
+    keep_threats, keep_benign = len(threats), len(benign)
+    if len(threats) > odds * len(benign):
+        keep_threats = round(odds * len(benign))
+    else:
+        keep_benign = round(len(threats) / odds)
+    kept = [rng.permutation(threats)[:keep_threats], rng.permutation(benign)[:keep_benign]]
+    return table.rows(np.sort(np.concatenate(kept)))
+
+
+def _both_classes(table: Table, part: str, config: Config) -> None:
+    threats, total = int(table.label.sum()), len(table)
+    if 0 < threats < total:
+        return
+    what = "no flows" if total == 0 else "only threats" if threats else "only benign flows"
+    where = ", ".join(str(file) for file in files(config)) or "the synthetic data"
+    raise InputError(
+        f"{where}: the {part} part has {what}, and both classes are needed: give more rows, or change "
+        "env.validation_share, env.test_share, env.prevalence or env.data_seed"
+    )
+
+
+def _part(table: Table, preprocessing: Preprocessing, config: Config) -> Part:
+    posterior = None
+    if config.data == "synthetic":
+        posterior = synthetic.posterior(table.numeric, table.codes, threat_share(config)).astype(np.float32)
+    arrays = (preprocessing.transform(table), table.label, table.category, row_hashes(table))
+    for array in (*arrays, *([] if posterior is None else [posterior])):
+        array.setflags(write=False)  # shared by every environment of the process
+    return Part(*arrays, posterior)

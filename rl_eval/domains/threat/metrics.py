@@ -1,0 +1,34 @@
+"""What the decisions of triage cost."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from rl_eval.domains.threat.config import Config
+from rl_eval.metrics import MetricUndefined, metric
+
+if TYPE_CHECKING:
+    from rl_eval.rollout import Episodes
+
+
+def _costs(episodes: Episodes, config: Config) -> np.ndarray:
+    cost = np.asarray(episodes.outcome["cost"], np.float64)
+    if len(cost) == 0:
+        raise MetricUndefined("no case was played, so there is no mean cost: play at least one episode")
+    if not np.isfinite(cost).all():
+        raise MetricUndefined("mean_cost is undefined: a case has a cost that is not finite")
+    return cost
+
+
+def _bounds(config: Config) -> tuple[float, float]:
+    """The smallest and the largest cost of a flow, in the precision of `outcome["cost"]`."""
+    costs = np.asarray(config.costs, np.float32)
+    return float(costs.min()), float(costs.max())
+
+
+@metric("task", needs=("cost",), unit="case", better="lower", variable=_costs, bounds=_bounds)
+def mean_cost(episodes: Episodes, config: Config) -> float:
+    """Mean cost of a case, as the environment counts it."""
+    return float(_costs(episodes, config).mean())

@@ -1,0 +1,73 @@
+"""`env.data=nsl_kdd`: the public NSL-KDD files as published (Tavallaee et al. 2009).
+
+No header; 41 features, the label (`normal` or one of 39 attack types) and, in most copies, a difficulty,
+which says how many classifiers got the flow right and so is no feature.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from rl_eval.domains.threat.config import Config
+from rl_eval.domains.threat.delimited import existing_file, read_csv
+from rl_eval.domains.threat.table import Table
+from rl_eval.domains.threat.tabular import table
+from rl_eval.errors import InputError, nearest
+
+TRAIN, TEST = "KDDTrain+.txt", "KDDTest+.txt"
+CATEGORICAL = ("protocol_type", "service", "flag")
+FEATURES = (
+    "duration", *CATEGORICAL, "src_bytes", "dst_bytes", "land", "wrong_fragment", "urgent", "hot",
+    "num_failed_logins", "logged_in", "num_compromised", "root_shell", "su_attempted", "num_root",
+    "num_file_creations", "num_shells", "num_access_files", "num_outbound_cmds", "is_host_login",
+    "is_guest_login", "count", "srv_count", "serror_rate", "srv_serror_rate", "rerror_rate",
+    "srv_rerror_rate", "same_srv_rate", "diff_srv_rate", "srv_diff_host_rate", "dst_host_count",
+    "dst_host_srv_count", "dst_host_same_srv_rate", "dst_host_diff_srv_rate",
+    "dst_host_same_src_port_rate", "dst_host_srv_diff_host_rate", "dst_host_serror_rate",
+    "dst_host_srv_serror_rate", "dst_host_rerror_rate", "dst_host_srv_rerror_rate",
+)  # fmt: skip
+ATTACKS = frozenset(
+    # in the training file
+    "back buffer_overflow ftp_write guess_passwd imap ipsweep land loadmodule multihop neptune nmap perl phf "
+    "pod portsweep rootkit satan smurf spy teardrop warezclient warezmaster "
+    # in the test file only
+    "apache2 httptunnel mailbomb mscan named processtable ps saint sendmail snmpgetattack snmpguess sqlattack "
+    "udpstorm worm xlock xsnoop xterm".split()
+)
+
+
+def files(config: Config) -> tuple[Path, ...]:
+    """The training and the test file of the folder."""
+    if not config.path:
+        raise InputError(
+            f"env.data=nsl_kdd needs env.path: give the folder that holds the public files {TRAIN} and {TEST}"
+        )
+    folder = Path(config.path)
+    if folder.exists() and not folder.is_dir():
+        raise InputError(f"env.path={config.path} is a file: give the folder that holds {TRAIN} and {TEST}")
+    if not folder.is_dir():
+        raise InputError(f"env.path={config.path} does not exist: give the folder that holds {TRAIN} and {TEST}")
+    return existing_file(folder / TRAIN), existing_file(folder / TEST)
+
+
+def read(config: Config) -> tuple[Table, Table]:
+    """Flows to learn from (`KDDTrain+`) and the published test set (`KDDTest+`)."""
+    train, test = files(config)
+    return _read(train), _read(test)
+
+
+def _read(path: Path) -> Table:
+    sheet = read_csv(path, names={42: [*FEATURES, "label"], 43: [*FEATURES, "label", "difficulty"]})
+    names, category = sheet.levels("label")
+    for code, name in enumerate(names):
+        if name != "normal" and name not in ATTACKS:
+            row = int(np.flatnonzero(category == code)[0])
+            raise InputError(
+                f"{sheet.at(row)}: the label {name!r} is not known: {nearest(name, ['normal', *ATTACKS])}"
+                "'normal' and the 39 attack types of NSL-KDD are"
+            )
+    label = np.array([name != "normal" for name in names], np.int8)[category]
+    # Every field but three is a number by definition, so whatever is not one is a fault of the file.
+    return table(sheet, FEATURES, set(CATEGORICAL), label, names, category, infer=False)

@@ -1,0 +1,134 @@
+"""Raw flows -> float32 observations, with statistics of the training part alone."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from rl_eval.domains.threat.table import Table
+
+# A field whose largest magnitude is this many times its median (zeros aside) is heavy-tailed.
+HEAVY_TAIL = 20.0
+# Values further out say no more than "far out", and would let one flow dominate a gradient.
+CLIP = 5.0
+# Rarer levels join "other", so that the weights of "other" are trained and not left at their first draw.
+MIN_LEVEL_COUNT = 5
+MAX_LEVELS = 100
+
+
+@dataclass(frozen=True)
+class Numeric:
+    """One numeric field: `(asinh(x / scale) - mean) / std`, without the asinh where `scale` is None."""
+
+    name: str
+    scale: float | None
+    mean: float
+    std: float
+
+
+@dataclass(frozen=True)
+class Categorical:
+    """One categorical field: a column for each level and a last one for any other."""
+
+    name: str
+    levels: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Preprocessing:
+    """What maps a `Table` of R flows to observations `[R, D]`; fields constant in training are dropped."""
+
+    numeric: tuple[Numeric, ...]
+    categorical: tuple[Categorical, ...]
+    dropped: tuple[str, ...]
+
+    @property
+    def width(self) -> int:
+        """D, the columns of an observation."""
+        return len(self.numeric) + sum(len(c.levels) + 1 for c in self.categorical)
+
+    def columns(self) -> list[str]:
+        """The name of every column, `[D]`."""
+        names = [field.name for field in self.numeric]
+        for field in self.categorical:
+            names += [f"{field.name}={level}" for level in (*field.levels, "<other>")]
+        return names
+
+    def transform(self, table: Table) -> np.ndarray:
+        """Observations, float32 `[R, D]`."""
+        out = np.zeros((len(table), self.width), np.float32)
+        for column, field in enumerate(self.numeric):
+            x = table.numeric[:, table.numeric_names.index(field.name)]
+            if field.scale is not None:
+                x = np.arcsinh(x / field.scale)
+            out[:, column] = np.clip((x - field.mean) / field.std, -CLIP, CLIP)
+        first, rows = len(self.numeric), np.arange(len(table))
+        for category in self.categorical:
+            place = table.categorical_names.index(category.name)
+            known = {level: i for i, level in enumerate(category.levels)}
+            column_of = np.array([known.get(level, len(known)) for level in table.levels[place]], np.int64)
+            out[rows, first + column_of[table.codes[:, place]]] = 1.0
+            first += len(known) + 1
+        return out
+
+    def invert(self, obs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Fields `[R, C]` float64 and level codes `[R, K]` (-1: other) that observations stand for.
+
+        Exact up to float32, where nothing was clipped and no field was dropped.
+        """
+        numeric = np.empty((len(obs), len(self.numeric)))
+        for column, field in enumerate(self.numeric):
+            x = obs[:, column].astype(np.float64) * field.std + field.mean
+            numeric[:, column] = x if field.scale is None else np.sinh(x) * field.scale
+        codes, first = np.empty((len(obs), len(self.categorical)), np.int64), len(self.numeric)
+        for column, category in enumerate(self.categorical):
+            width = len(category.levels) + 1
+            place = obs[:, first : first + width].argmax(axis=1)
+            codes[:, column] = np.where(place == width - 1, -1, place)
+            first += width
+        return numeric, codes
+
+    def to_json(self) -> dict[str, Any]:
+        """Everything needed to apply it elsewhere, of plain JSON types."""
+        return {
+            "schema": 1,
+            "columns": self.columns(),
+            "numeric": [vars(field) for field in self.numeric],
+            "categorical": [{"name": c.name, "levels": list(c.levels)} for c in self.categorical],
+            "dropped": list(self.dropped),
+            "clip": CLIP,
+        }
+
+
+def fit(train: Table) -> Preprocessing:
+    """The preprocessing of a training part, a function of its rows alone."""
+    numeric, dropped = [], []
+    for name, x in zip(train.numeric_names, train.numeric.T, strict=True):
+        scale = _heavy_tail_scale(x)
+        if scale is not None:
+            x = np.arcsinh(x / scale)
+        mean, std = float(x.mean()), float(x.std())
+        if std <= 1e-12 * max(1.0, abs(mean)):
+            dropped.append(name)
+        else:
+            numeric.append(Numeric(name, scale, mean, std))
+    categorical = []
+    for name, levels, codes in zip(train.categorical_names, train.levels, train.codes.T, strict=True):
+        counts = np.bincount(codes, minlength=len(levels))
+        common = sorted((i for i in range(len(levels)) if counts[i] >= MIN_LEVEL_COUNT), key=lambda i: -counts[i])
+        kept = sorted(common[:MAX_LEVELS])  # in the order of the table, not of the counts
+        if len(kept) == 1 and counts[kept[0]] == len(train):
+            dropped.append(name)
+        else:
+            categorical.append(Categorical(name, tuple(levels[i] for i in kept)))
+    return Preprocessing(tuple(numeric), tuple(categorical), tuple(dropped))
+
+
+def _heavy_tail_scale(x: np.ndarray) -> float | None:
+    """Where asinh passes from linear to logarithmic: the 10th percentile of the magnitudes, zeros aside."""
+    magnitude = np.abs(x[x != 0.0])
+    if not len(magnitude) or magnitude.max() <= HEAVY_TAIL * np.median(magnitude):
+        return None
+    return float(np.quantile(magnitude, 0.1))

@@ -1,0 +1,100 @@
+"""Reward terms of threat triage: what a decision on a flow of a class is worth."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from rl_eval.errors import InputError
+from rl_eval.rewards import Outcome, RewardTerm
+
+ALLOW, ALERT = 0, 3
+CLASSES, ACTIONS = 2, 4
+
+
+class Matrix(RewardTerm):
+    """A reward for each class (benign, threat) and action (allow, block, quarantine, alert).
+
+    Args:
+        values: two rows of four.
+        rho: scales the benign row, the majority's; the ratio of minority to majority makes both classes
+            weigh alike, as in DQNimb (Lin et al., arXiv 1901.01379, eq. 3).
+    """
+
+    def __init__(self, values: Sequence[Sequence[float]], rho: float = 1.0):
+        matrix = np.array(values, np.float32)
+        if matrix.shape != (CLASSES, ACTIONS) or not np.isfinite(matrix).all():
+            raise ValueError(
+                "values must be two rows (benign, threat) of four numbers (allow, block, quarantine, alert)"
+            )
+        if not 0.0 < rho <= 1.0:
+            raise ValueError(f"rho={rho} must lie in (0, 1]")
+        matrix[0] *= rho
+        self.values = matrix
+        self.range = float(matrix.min()), float(matrix.max())
+        self._flat = matrix.ravel()
+
+    def __call__(self, outcome: Outcome) -> np.ndarray:
+        """`[N]` the entry of each flow's class and action."""
+        return self._flat.take(ACTIONS * outcome["label"].astype(np.int8) + outcome["action"])
+
+
+class AlertBudget(RewardTerm):
+    """A penalty for each alert beyond what an analyst handles in a window.
+
+    The window is the environment's `alert_window`, so that the count the agent sees is the one that is charged.
+
+    Args:
+        k: alerts that are handled in a window.
+        penalty: charged for each one more, a positive number.
+    """
+
+    def __init__(self, k: int, penalty: float):
+        if k < 0 or penalty < 0:
+            raise ValueError(f"k={k} and penalty={penalty} must not be negative")
+        self.k, self.penalty = k, penalty
+        self.range = -float(penalty), 0.0
+
+    def __call__(self, outcome: Outcome) -> np.ndarray:
+        """`[N]` minus the penalty where this flow's alert is one too many, else 0."""
+        if "alerts_in_window" not in outcome:
+            raise InputError("AlertBudget needs env.alert_window > 0: the flows that a budget of k covers")
+        late = (outcome["action"] == ALERT) & (outcome["alerts_in_window"] > self.k)
+        return np.where(late, np.float32(-self.penalty), np.float32(0.0))
+
+
+class Severity(RewardTerm):
+    """A penalty for allowing a threat, by its category.
+
+    Args:
+        weights: category name -> penalty, a positive number.
+        categories: the names that `outcome["category"]` indexes; see `rl_eval.domains.threat.categories`.
+        default: the penalty of threats that `weights` does not name.
+    """
+
+    def __init__(self, weights: Mapping[str, float], categories: Sequence[str], default: float = 0.0):
+        unknown = sorted(set(weights) - set(categories))
+        if unknown:
+            raise ValueError(f"weights names {unknown[0]!r}; the categories are {', '.join(categories)}")
+        self._penalty = np.array([weights.get(name, default) for name in categories], np.float32)
+        self.range = min(-float(self._penalty.max(initial=0.0)), 0.0), max(-float(self._penalty.min(initial=0.0)), 0.0)
+
+    def __call__(self, outcome: Outcome) -> np.ndarray:
+        """`[N]` minus the weight where a threat was allowed, else 0."""
+        missed = (outcome["label"] == 1) & (outcome["action"] == ALLOW)
+        return np.where(missed, -self._penalty.take(outcome["category"]), np.float32(0.0))
+
+
+def break_even(matrix: Sequence[Sequence[float]]) -> float:
+    """The smallest P(threat) above which some flagging action is worth more than allowing; 1 if none is.
+
+    With r(a) = (1-p)·m[0,a] + p·m[1,a], action a beats allow from
+    p = (m[0,0]-m[0,a]) / ((m[0,0]-m[0,a]) + (m[1,a]-m[1,0])) on, where it beats it on threats at all.
+    """
+    benign, threat = np.asarray(matrix, np.float64)
+    lost, won = benign[ALLOW] - benign[1:], threat[1:] - threat[ALLOW]
+    if (lost < 0).any():
+        return 0.0
+    useful = won > 0
+    return float((lost[useful] / (lost[useful] + won[useful])).min()) if useful.any() else 1.0

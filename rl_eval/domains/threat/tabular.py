@@ -1,0 +1,132 @@
+"""`env.data=csv`: any CSV or Parquet file of flows; name its label column, types are inferred."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+
+from rl_eval.domains.threat.config import Config
+from rl_eval.domains.threat.delimited import Sheet, existing_file, read_csv, read_parquet
+from rl_eval.domains.threat.table import Table
+from rl_eval.errors import InputError
+
+BENIGN = ("0", "false", "no", "benign", "normal", "legitimate", "background")
+THREAT = ("1", "true", "yes", "threat", "attack", "malicious", "malware", "anomaly", "anomalous")
+# A column with fewer numbers than this is a category; with more, what is not a number is a mistake.
+NUMERIC_SHARE = 0.5
+
+
+def files(config: Config) -> tuple[Path, ...]:
+    """The one file."""
+    if not config.path:
+        raise InputError(
+            "env.data=csv needs env.path and env.label: give a CSV or Parquet file and the name of its label "
+            "column, such as env.path=flows.csv env.label=is_attack"
+        )
+    return (existing_file(Path(config.path)),)
+
+
+def read(config: Config) -> tuple[Table, None]:
+    """All flows of the file; it has no published split."""
+    (path,) = files(config)
+    sheet = read_parquet(path) if path.suffix.lower() in {".parquet", ".pq"} else read_csv(path)
+    if not config.label:
+        raise InputError(
+            f"env.data=csv needs env.label, the name of the label column; {path} has {', '.join(sheet.frame.columns)}"
+        )
+    for name in (*config.ignore, *config.categorical):
+        sheet.column(name, "env.ignore or env.categorical")
+    benign = BENIGN if config.benign_labels is None else config.benign_labels
+    threat = THREAT if config.threat_labels is None else config.threat_labels
+    label = binary_label(sheet, config.label, benign, threat)
+    category = config.category or config.label
+    sheet.column(category, "env.category")
+    names, codes = sheet.levels(category)
+    features = [c for c in sheet.frame.columns if c not in {config.label, category, *config.ignore}]
+    if not features:
+        raise InputError(f"{path} has no columns but the label: at least one feature is needed")
+    return table(sheet, features, set(config.categorical), label, names, codes), None
+
+
+def binary_label(
+    sheet: Sheet, column: str, benign: Sequence[str], threat: Sequence[str], *, fixed: bool = False
+) -> np.ndarray:
+    """`[R]` int8, 1 for a threat; letter case does not matter.
+
+    Args:
+        benign, threat: the values of each class; `*` among the threats stands for any other value.
+        fixed: whether the values are the file format's own, not the person's to choose.
+
+    Raises:
+        InputError: no such column, or a label value that is neither benign nor a threat.
+    """
+    sheet.column(column, "env.label")
+    names, codes = sheet.levels(column)
+    zero, one = ({value.lower() for value in values} for values in (benign, threat))
+    # 0.0 and 1.0 are how a float column spells 0 and 1.
+    keys = [name.lower().removesuffix(".0") for name in names]
+    value = [0 if key in zero else 1 if key in one or ("*" in one and key) else -1 for key in keys]
+    label = np.array(value, np.int8)[codes]
+    unknown = np.flatnonzero(label < 0)
+    if len(unknown):
+        given = names[codes[unknown[0]]]
+        advice = "" if fixed else (
+            "; set env.benign_labels and env.threat_labels (threat_labels=['*'] takes any other value)"
+        )  # fmt: skip
+        raise InputError(
+            f"{sheet.at(unknown[0])}: the label {given!r} in column {column!r} is not known: benign is "
+            f"{'/'.join(benign)}, threat is {'/'.join(threat)}{advice}"
+        )
+    return label
+
+
+def table(
+    sheet: Sheet,
+    features: Sequence[str],
+    categorical: Collection[str],
+    label: np.ndarray,
+    category_names: tuple[str, ...],
+    category: np.ndarray,
+    *,
+    infer: bool = True,
+) -> Table:
+    """The flows of a sheet, each feature numeric or categorical.
+
+    Args:
+        categorical: features that are categories whatever they look like.
+        infer: judge the others by what their cells hold; else they are numbers.
+    """
+    kinds = {name: name not in categorical and (not infer or _looks_numeric(sheet, name)) for name in features}
+    numeric = tuple(name for name in features if kinds[name])
+    texts = tuple(name for name in features if not kinds[name])
+    columns = [sheet.levels(name) for name in texts]
+    rows = len(sheet.frame)
+    return Table(
+        numeric_names=numeric,
+        numeric=np.stack([sheet.numbers(n) for n in numeric], axis=1) if numeric else np.zeros((rows, 0)),
+        categorical_names=texts,
+        levels=tuple(levels for levels, _ in columns),
+        codes=np.stack([codes for _, codes in columns], axis=1) if texts else np.zeros((rows, 0), np.int32),
+        label=label,
+        category_names=category_names,
+        category=category.astype(np.int16),
+    )
+
+
+def _looks_numeric(sheet: Sheet, name: str) -> bool:
+    series = sheet.frame[name]
+    if series.dtype.is_numeric() or series.dtype == pl.Boolean:
+        return True
+    if series.dtype == pl.String:
+        filled = series.drop_nulls().str.strip_chars().replace("", None).drop_nulls()
+        numbers = filled.cast(pl.Float64, strict=False).is_not_null().sum()
+        return bool(len(filled)) and numbers >= NUMERIC_SHARE * len(filled)
+    if series.dtype in (pl.Categorical, pl.Enum):
+        return False
+    raise InputError(
+        f"{sheet.path}: the column {name!r} holds {series.dtype}, and numbers, booleans and text are read: "
+        f"add it to env.ignore"
+    )

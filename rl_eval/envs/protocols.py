@@ -1,0 +1,30 @@
+"""What a vector environment may offer beside Gymnasium's interface."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Protocol, runtime_checkable
+
+import numpy as np
+
+
+@runtime_checkable
+class StatefulVector(Protocol):
+    """A vector that gives and takes its state, so that a run resumes in the middle of its episodes."""
+
+    def get_state(self) -> dict[str, Any]:
+        """Everything that decides what comes next, as arrays and JSON values."""
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        """Continue exactly where `get_state` was called, on an environment of the same config."""
+
+
+@runtime_checkable
+class RankingVector(Protocol):
+    """A vector whose actions are priorities: an episode's cases are ranked by a score before they count."""
+
+    def candidates(self) -> Mapping[str, np.ndarray]:
+        """What baselines may know of the cases that are to be scored, each `[N]`."""
+
+    def rank(self, scores: np.ndarray) -> None:
+        """The scores `[N]` of these cases, the highest first; called before `step`."""

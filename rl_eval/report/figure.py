@@ -1,0 +1,45 @@
+"""What a domain adds to the page on a run: charts and tables, as data."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from markupsafe import Markup
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One cell of a table.
+
+    Attributes:
+        note: small print after the text.
+        share: from 0 to 1, drawn as a bar with its percentage in place of the text.
+    """
+
+    text: str = ""
+    note: str = ""
+    share: float | None = None
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A chart or a table with its title; text is escaped, charts come from `rl_eval.report.charts`.
+
+    Attributes:
+        caption: what it shows, in a sentence.
+        chart, legend: markup of `charts`; empty for a table.
+        header: of the table's columns; empty for a chart.
+        rows: of the table; the first cell names the row.
+        numeric: whether the columns after the first hold numbers, which stand to the right.
+        remark: a sentence below the table.
+    """
+
+    title: str
+    caption: str
+    chart: Markup = Markup()  # noqa: RUF009 - immutable
+    legend: Markup = Markup()  # noqa: RUF009
+    header: Sequence[str] = ()
+    rows: Sequence[Sequence[Cell]] = field(default=(), repr=False)
+    numeric: bool = True
+    remark: str = ""

@@ -1,0 +1,100 @@
+"""What doctor says of features that say nothing, and of a reward that no order earns more of."""
+
+from pathlib import Path
+
+import pytest
+
+from rl_eval import domains
+from rl_eval import run as runs
+from rl_eval.config import load
+from rl_eval.diagnostics import Reading, findings_of
+from rl_eval.domains.qase.config import Config
+from rl_eval.launch import compose
+
+ROOT = Path(__file__).resolve().parents[3]
+FEATURES = [f"f{i}" for i in range(10)]
+
+
+def reading(path=Path("run"), env=None, terms=None):
+    return Reading(path, {}, {"env": {"name": "qase", "budget": None, **(env or {})}, "reward": {"terms": terms or {}}})
+
+
+def found(name, given):
+    findings = findings_of(given, name)
+    assert len(findings) <= 1
+    return findings[0] if findings else None
+
+
+def saved(path, **said):
+    runs.write_json(path / "preprocessing.json", {"features": FEATURES, **said})
+    return reading(path)
+
+
+@pytest.mark.parametrize(("count", "severity"), [(0, None), (1, "note"), (5, "note"), (6, "warning")])
+def test_features_that_say_nothing_are_named(tmp_path, count, severity):
+    given = saved(tmp_path, constant=FEATURES[:count], default_rates={"f0": 1.0, "f1": 0.3})
+    finding = found("silent_features", given)
+    assert (finding and finding.severity) == severity
+    if finding:
+        assert finding.evidence.startswith(f"{count} of 10 are the same in all of training, 1 of them as if nothing")
+        assert all(name in finding.evidence for name in FEATURES[:count])
+
+
+def test_what_a_run_writes_down_is_what_is_read(tmp_path):
+    config = Config(cycles=60)
+    runs.write_json(tmp_path / "preprocessing.json", domains.domain("qase").preprocessing(config))
+    assert found("silent_features", reading(tmp_path)).data["constant"] == ["is_muted"]
+    given = Reading(tmp_path, {}, {"env": config.model_dump()})
+    assert [each.title for each in findings_of(given, "dead_features") if "never change" in each.title] == [], (
+        "told once"
+    )
+    (tmp_path / "preprocessing.json").unlink()
+    given = Reading(tmp_path, {}, {"env": config.model_dump()})
+    (finding,) = (each for each in findings_of(given, "dead_features") if "never change" in each.title)
+    assert finding.data["constant"] == ["is_muted"]
+
+
+@pytest.mark.parametrize("content", ["{", "[]", '{"schema": 1, "features": 3, "constant": {"a": 1}}', "link"])
+def test_a_file_that_is_damaged_or_none_of_ours_says_nothing(tmp_path, content):
+    file = tmp_path / "preprocessing.json"
+    if content == "link":
+        runs.write_json(tmp_path / "other.json", {"features": FEATURES, "constant": FEATURES})
+        file.symlink_to(tmp_path / "other.json")
+    else:
+        file.write_text(content)
+    given = reading(tmp_path)
+    assert found("silent_features", given) is None
+    assert found("silent_features", given) is None
+    assert len(given.missing) == ("schema" not in content)
+
+
+def terms_of(*overrides):
+    config = load(compose(ROOT / "conf", ["env=qase", *overrides]))
+    return {"env": config.env.model_dump(), "terms": config.reward["terms"]}
+
+
+@pytest.mark.parametrize(
+    ("overrides", "said"),
+    [
+        (["reward=qase_failcount"], True),
+        (["reward=qase_failcount", "env.budget=1.0"], True),
+        (["reward=qase_failcount", "env.budget=0.25"], False),
+        (["reward=qase_failcount", "env.budget=20m"], False),
+        (["reward=qase_failcount", "reward.terms.failure_count.weight=0"], True),
+        (["reward=qase_timeranked"], False),
+        (["reward=qase_tcfail"], False),
+        (["reward=qase"], False),
+        (["experiment=qase_report"], True),
+    ],
+)
+def test_a_count_of_what_ran_pays_no_order_unless_there_is_a_budget(overrides, said):
+    finding = found("order_not_paid", reading(**terms_of(*overrides)))
+    assert bool(finding) == said
+    if said:
+        assert (finding.severity, finding.change) == ("problem", "env.budget=0.25")
+
+
+def test_other_environments_are_not_asked():
+    assert (
+        found("order_not_paid", Reading(Path("run"), {}, {"env": {"name": "threat"}, "reward": {"terms": {}}})) is None
+    )
