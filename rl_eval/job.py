@@ -141,7 +141,7 @@ def _doctor(directory: Path) -> None:
     from rl_eval import diagnostics
 
     try:
-        found = diagnostics.examine(diagnostics.read(directory, trust=True))  # typed by the person who trained it
+        found = diagnostics.all_findings(diagnostics.read(directory, trust=True))  # typed by the person who trained it
     except InputError as error:
         _note(f"doctor could not look at the run ({error})")
         return
