@@ -49,15 +49,3 @@ def episode_seeds(seed: int, count: int, purpose: str = "gate", first: int = 0) 
     key = _key(f"{purpose}-episodes")
     draws = np.random.SeedSequence(entropy=seed, spawn_key=(key,)).generate_state(first + count)
     return [int(value & 0x7FFFFFFF) for value in draws[first:]]
-
-
-def mix64(value: np.ndarray | np.uint64) -> np.ndarray:
-    """64-bit words, each to another one that looks random: a bijection that avalanches, uint64 of the same shape.
-
-    The finaliser of SplitMix64 (Steele et al., OOPSLA 2014).
-    """
-    with np.errstate(over="ignore"):
-        word = np.asarray(value, np.uint64) + np.uint64(0x9E3779B97F4A7C15)
-        word = (word ^ (word >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-        word = (word ^ (word >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-        return np.asarray(word ^ (word >> np.uint64(31)))

@@ -24,6 +24,7 @@ from gymnasium.vector import AutoresetMode, VectorEnv, VectorWrapper
 from rl_eval import domains
 from rl_eval.domains import EnvConfig
 from rl_eval.errors import InputError
+from rl_eval.hashing import hash_columns
 from rl_eval.run import write_bytes
 from rl_eval.seeding import part_key
 
@@ -58,16 +59,10 @@ _HEADER = re.compile(rb"\{'descr': '([!-&(-~]{1,9})', 'fortran_order': False, 's
 def hash_rows(rows: np.ndarray) -> np.ndarray:
     """A 64-bit hash of each row `[N, ...]` of numbers, uint64 `[N]`; equal numbers hash alike in any dtype.
 
-    -0.0 equals 0.0. The columns are chained through the finaliser of SplitMix64 (Steele et al. 2014).
+    -0.0 equals 0.0.
     """
     flat = np.asarray(rows, np.float64).reshape(len(rows), -1) + 0.0
-    state = np.full(len(flat), flat.shape[1] + 1, np.uint64)
-    for column in np.ascontiguousarray(flat.T).view(np.uint64):
-        state = (state ^ column) + np.uint64(0x9E3779B97F4A7C15)
-        state = (state ^ (state >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-        state = (state ^ (state >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-        state ^= state >> np.uint64(31)
-    return state
+    return hash_columns(np.ascontiguousarray(flat.T), len(flat), start=flat.shape[1] + 1)
 
 
 def rounded(rows: np.ndarray, bits: int = NEAR_BITS) -> np.ndarray:

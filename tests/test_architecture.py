@@ -18,7 +18,7 @@ ROWS = (
     ("gates", "tracking"),
     ("rollout", "metrics", "evidence", "diagnostics"),
     ("policy", "envs", "rewards", "seen"),
-    ("run", "seeding", "provenance"),
+    ("run", "seeding", "hashing", "provenance"),
     ("dotted_keys", "errors", "formatting", "target"),
 )
 LEVEL = {unit: level for level, row in enumerate(ROWS) for unit in row}

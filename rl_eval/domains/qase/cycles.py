@@ -15,7 +15,7 @@ from rl_eval.domains.qase.features import FEATURES, case_features, constant_feat
 from rl_eval.domains.qase.log import FAIL, NO_VERDICT, Log
 from rl_eval.domains.qase.model import Case, Project
 from rl_eval.errors import InputError
-from rl_eval.seeding import mix64
+from rl_eval.hashing import hash_columns, hash_text, mix64
 
 PARTS = ("train", "validation", "test")
 _SOURCE = {
@@ -240,7 +240,7 @@ def content_hashes(project: Project) -> np.ndarray:
 def content_hash(case: Case) -> int:
     """64 bits of everything a case says, but not of its number and place."""
     said = case.model_dump_json(exclude={"id", "suite_id", "milestone", "is_flaky", "is_muted"})
-    return int.from_bytes(hashlib.blake2b(said.encode(), digest_size=8).digest(), "little")
+    return hash_text(said)
 
 
 def _draw(content: np.ndarray, seed: int) -> np.ndarray:
@@ -261,10 +261,7 @@ def execution_hashes(log: Log, rows: np.ndarray, content: np.ndarray) -> np.ndar
         np.nan_to_num(log.duration_ms[rows], nan=-1.0).view(np.uint64),
         log.verdict[rows].astype(np.uint64),
     ]
-    state = np.zeros(len(rows), np.uint64)
-    for column in columns:
-        state = mix64(state ^ column)
-    return state
+    return hash_columns(columns, len(rows))
 
 
 def budgets_ms(part: Part, budget: float | str | None) -> np.ndarray:

@@ -12,7 +12,8 @@ from rl_eval.domains.qase.cycles import Part, budgets_ms, load
 from rl_eval.domains.qase.features import FEATURES
 from rl_eval.domains.qase.ranking import apfd, apfdc, mid_ranks, napfd, passing_behind, ran_within, running_order
 from rl_eval.envs.native import NativeVector
-from rl_eval.seeding import mix64, part_key
+from rl_eval.hashing import mix64
+from rl_eval.seeding import part_key
 
 # What a cycle was worth, told at its last case and 0 before.
 OF_CYCLE = (

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from rl_eval.seeding import mix64
+from rl_eval.hashing import hash_columns, hash_text
 
 
 @dataclass(frozen=True)
@@ -55,14 +54,9 @@ def row_hashes(table: Table) -> np.ndarray:
 
     The label takes no part: a flow that occurs with two labels is still one flow.
     """
-    state = np.full(len(table), 0x9E3779B97F4A7C15, np.uint64)
-    for column in (table.numeric + 0.0).T:  # + 0.0 makes -0.0 equal to 0.0
-        state = mix64(state ^ np.ascontiguousarray(column).view(np.uint64))
-    for levels, codes in zip(table.levels, table.codes.T, strict=True):
-        of_level = np.array([_of_text(level) for level in levels], np.uint64)
-        state = mix64(state ^ of_level[codes])
-    return state
-
-
-def _of_text(text: str) -> int:
-    return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "little")
+    level_hashes = [np.array([hash_text(level) for level in levels], np.uint64) for levels in table.levels]
+    columns = [
+        *(table.numeric + 0.0).T,  # + 0.0 makes -0.0 equal to 0.0
+        *(hashes[codes] for hashes, codes in zip(level_hashes, table.codes.T, strict=True)),
+    ]
+    return hash_columns(columns, len(table), start=0x9E3779B97F4A7C15)

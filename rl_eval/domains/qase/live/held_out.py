@@ -15,7 +15,8 @@ from rl_eval.domains.qase.live.cycle import Cycle
 from rl_eval.domains.qase.live.tested import blocked, connect, runnable, schedule
 from rl_eval.domains.qase.log import FAIL, NO_VERDICT, Log
 from rl_eval.errors import InputError
-from rl_eval.seeding import mix64, part_key
+from rl_eval.hashing import mix64
+from rl_eval.seeding import part_key
 
 
 @dataclass(frozen=True)
