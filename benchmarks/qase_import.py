@@ -24,8 +24,8 @@ BULK = 2000  # the most results that a bulk request may hold
 WORDS = "login user cart order refund payment address token page list create update delete search filter".split()
 _READ = """
 import json, resource, sys, time
-from rl_eval.domains.qase.features import extract_state
-from rl_eval.domains.qase.importing import load
+from rl_eval.domains.qase.environment.features import extract_state
+from rl_eval.domains.qase.formats.load import load
 wall, cpu = time.perf_counter(), time.process_time()
 found = load(sys.argv[1] + "/export.json", sys.argv[1] + "/results")
 wall, cpu = time.perf_counter() - wall, time.process_time() - cpu

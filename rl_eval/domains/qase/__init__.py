@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import typer
 
     from rl_eval.diagnostics import Diagnostic
-    from rl_eval.domains.qase.vector import QaseVector
+    from rl_eval.domains.qase.environment.vector import QaseVector
     from rl_eval.metrics import Metric
     from rl_eval.policy import Policy
     from rl_eval.report.behaviour import Behaviour
@@ -27,10 +27,10 @@ __all__ = ["DOMAIN", "LEVELS", "Config", "Qase"]
 
 def _part(config: Config, part: Part) -> Any:
     if config.mode == "live":
-        from rl_eval.domains.qase.live.held_out import held_out
+        from rl_eval.domains.qase.live.held_out_builds import held_out
 
         return held_out(config, part).part
-    from rl_eval.domains.qase.cycles import load
+    from rl_eval.domains.qase.environment.dataset import load
 
     return load(config).parts[part]
 
@@ -71,10 +71,10 @@ class Qase(Domain[Config]):
         Raises:
             InputError: data that is missing or cannot be used, or a service that cannot be reached.
         """
-        from rl_eval.domains.qase.vector import QaseVector
+        from rl_eval.domains.qase.environment.vector import QaseVector
 
         if config.mode == "live":
-            from rl_eval.domains.qase.live.held_out import held_out
+            from rl_eval.domains.qase.live.held_out_builds import held_out
             from rl_eval.domains.qase.live.vector import LiveHeldOut, LiveTraining
 
             if part == "train":
@@ -93,7 +93,7 @@ class Qase(Domain[Config]):
     def longest_episode(self, config: Config) -> int:
         """The most cases in a cycle of the test part; live, in any."""
         if config.mode == "live":
-            from rl_eval.domains.qase.live.tested import runnable
+            from rl_eval.domains.qase.live.session import runnable
 
             return len(runnable(config).project.cases)
         return int(_part(config, "test").lengths.max())
@@ -128,21 +128,21 @@ class Qase(Domain[Config]):
     def fingerprints(self, config: Config) -> Mapping[str, str]:
         """Part -> SHA-256 of its executions and cycles; live, of the cases and the schedule of builds."""
         if config.mode == "live":
-            from rl_eval.domains.qase.live.tested import fingerprints as of_schedule
+            from rl_eval.domains.qase.live.session import fingerprints as of_schedule
 
             return of_schedule(config)
-        from rl_eval.domains.qase.cycles import load
+        from rl_eval.domains.qase.environment.dataset import load
 
         return {name: part.fingerprint() for name, part in load(config).parts.items()}
 
     def preprocessing(self, config: Config) -> Mapping[str, Any]:
         """What the features are and which of them are constant; live, which cases cannot be run, and why."""
         if config.mode == "live":
-            from rl_eval.domains.qase.live.tested import told as of_cases
+            from rl_eval.domains.qase.live.session import told as of_cases
 
             return of_cases(config)
-        from rl_eval.domains.qase.cycles import load
-        from rl_eval.domains.qase.cycles import preprocessing as told
+        from rl_eval.domains.qase.environment.dataset import load
+        from rl_eval.domains.qase.environment.dataset import preprocessing as told
 
         return told(load(config))
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from rl_eval.domains.qase.config import LEVELS, Config
-from rl_eval.domains.qase.features import FEATURES
+from rl_eval.domains.qase.environment.features import FEATURES
 
 Score = Callable[[np.ndarray, Mapping[str, np.ndarray]], np.ndarray]
 
@@ -59,7 +59,7 @@ def _coefficients(source: str, stamps: tuple) -> np.ndarray:
     from sklearn.linear_model import LogisticRegression
     from threadpoolctl import threadpool_limits
 
-    from rl_eval.domains.qase.cycles import load
+    from rl_eval.domains.qase.environment.dataset import load
 
     train = load(Config.model_validate_json(source)).parts["train"]
     with threadpool_limits(1, user_api="blas"):
@@ -68,7 +68,7 @@ def _coefficients(source: str, stamps: tuple) -> np.ndarray:
 
 
 def _logistic(config: Config) -> Order:
-    from rl_eval.domains.qase.cycles import key
+    from rl_eval.domains.qase.environment.dataset import key
 
     return Order(Fitted(_coefficients(*key(config))))
 

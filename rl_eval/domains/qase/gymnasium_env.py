@@ -8,7 +8,7 @@ from gymnasium.envs.registration import register
 
 from rl_eval.domains.base import Part
 from rl_eval.domains.qase import DOMAIN, Config
-from rl_eval.domains.qase.vector import QaseVector
+from rl_eval.domains.qase.environment.vector import QaseVector
 from rl_eval.envs.single import SingleCopy
 
 

@@ -5,7 +5,7 @@ import pytest
 
 from rl_eval import domains, metrics
 from rl_eval.domains.qase import figures
-from rl_eval.domains.qase.features import FEATURES
+from rl_eval.domains.qase.environment.features import FEATURES
 from rl_eval.report.behaviour import Behaviour, Bounded
 from rl_eval.rollout import play
 

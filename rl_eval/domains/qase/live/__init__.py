@@ -7,7 +7,7 @@
 Importing this is light: httpcore is loaded by the first `Runner`.
 """
 
-from rl_eval.domains.qase.live.builds import bug_ids, builds
+from rl_eval.domains.qase.live.build_schedule import bug_ids, builds
 from rl_eval.domains.qase.live.calls import Call, NotRunnable, Plan, parse
 from rl_eval.domains.qase.live.cycle import Cycle, run_cycle
 from rl_eval.domains.qase.live.exchange import UnansweredError

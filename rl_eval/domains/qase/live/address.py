@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass
 from urllib.parse import quote, unquote, urlsplit
 
-from rl_eval.domains.qase.model import shown
+from rl_eval.domains.qase.model.project import shown
 from rl_eval.errors import InputError
 
 MAX_TARGET = 4096  # characters of a path with its query

@@ -12,7 +12,7 @@ from typing import Any
 from rl_eval.domains.qase.live import expectation, template
 from rl_eval.domains.qase.live.address import RefusedError, target
 from rl_eval.domains.qase.live.expectation import Expectation
-from rl_eval.domains.qase.model import Case, Parameter, Step, shown
+from rl_eval.domains.qase.model.project import Case, Parameter, Step, shown
 
 MAX_CALLS = 50  # of one case, for one row of its parameters
 MAX_ROWS = 20

@@ -10,8 +10,8 @@ import numpy as np
 
 from rl_eval.domains.qase.live.exchange import UnansweredError
 from rl_eval.domains.qase.live.runner import NOT_RUN, NOT_RUNNABLE, Outcome, Runner
-from rl_eval.domains.qase.log import NO_VERDICT
-from rl_eval.domains.qase.model import Case
+from rl_eval.domains.qase.model.execution_log import NO_VERDICT
+from rl_eval.domains.qase.model.project import Case
 from rl_eval.errors import InputError
 
 GONE_AFTER = 3  # cases in a row that reach nobody

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from rl_eval.domains.qase.live.template import NAME, UnfilledError, fill, names_in, read_json
-from rl_eval.domains.qase.model import shown
+from rl_eval.domains.qase.model.project import shown
 
 MAX_CLAUSES = 40
 MAX_EXPECTED = 8192  # characters

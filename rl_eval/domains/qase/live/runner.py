@@ -15,8 +15,8 @@ from rl_eval.domains.qase.live.address import Origin, RefusedError, origin, targ
 from rl_eval.domains.qase.live.calls import Call, NotRunnable, Plan, bad_header, encoded, parse
 from rl_eval.domains.qase.live.exchange import MAX_ANSWER, Answer, Exchange, UnansweredError
 from rl_eval.domains.qase.live.expectation import Seen
-from rl_eval.domains.qase.log import FAIL, NO_VERDICT, PASS
-from rl_eval.domains.qase.model import Case, shown
+from rl_eval.domains.qase.model.execution_log import FAIL, NO_VERDICT, PASS
+from rl_eval.domains.qase.model.project import Case, shown
 
 PASSED, FAILED, BLOCKED, NOT_RUNNABLE, NOT_RUN = 0, 1, 2, 3, -1
 STATUS_NAMES = {

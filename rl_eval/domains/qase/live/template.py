@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from rl_eval.domains.qase.model import shown
+from rl_eval.domains.qase.model.project import shown
 
 NAME = r"[A-Za-z_]\w{0,63}"
 _HOLE = re.compile(r"\{\{\s*(" + NAME + r")\s*\}\}", re.ASCII)

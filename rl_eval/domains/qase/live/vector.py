@@ -8,14 +8,14 @@ from typing import Any
 import numpy as np
 
 from rl_eval.domains.qase.config import Config, milliseconds
-from rl_eval.domains.qase.cycles import is_security
-from rl_eval.domains.qase.features import FEATURES, HISTORY_FEATURES, case_features, history_features
+from rl_eval.domains.qase.environment.dataset import is_security
+from rl_eval.domains.qase.environment.features import FEATURES, HISTORY_FEATURES, case_features, history_features
+from rl_eval.domains.qase.environment.ranking import apfd, apfdc, mid_ranks, napfd, passing_behind
+from rl_eval.domains.qase.environment.vector import QaseVector, pair_worth
 from rl_eval.domains.qase.live.cycle import Cycle
-from rl_eval.domains.qase.live.held_out import Builds, log_of
-from rl_eval.domains.qase.live.tested import Tested, blocked, connect, runnable, schedule
-from rl_eval.domains.qase.log import FAIL, NO_VERDICT, PASS
-from rl_eval.domains.qase.ranking import apfd, apfdc, mid_ranks, napfd, passing_behind
-from rl_eval.domains.qase.vector import QaseVector, pair_worth
+from rl_eval.domains.qase.live.held_out_builds import Builds, log_of
+from rl_eval.domains.qase.live.session import Tested, blocked, connect, runnable, schedule
+from rl_eval.domains.qase.model.execution_log import FAIL, NO_VERDICT, PASS
 from rl_eval.errors import InputError
 
 HISTORY = 256  # cycles that features look back on

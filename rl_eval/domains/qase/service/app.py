@@ -10,8 +10,8 @@ from typing import Any
 from fastapi import FastAPI
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from rl_eval.domains.qase.service.bug_detection import Shops
 from rl_eval.domains.qase.service.bugs import checked
-from rl_eval.domains.qase.service.counterfactual import Shops
 from rl_eval.domains.qase.service.routes import router
 from rl_eval.errors import InputError
 

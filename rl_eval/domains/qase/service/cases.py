@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from rl_eval.domains.qase.json_export import read_json_export
-from rl_eval.domains.qase.model import Project
-from rl_eval.domains.qase.reading import Notes, parse_json, read_bytes
+from rl_eval.domains.qase.formats.json_export import read_json_export
+from rl_eval.domains.qase.formats.values import parse_json, read_bytes
+from rl_eval.domains.qase.model.notes import Notes
+from rl_eval.domains.qase.model.project import Project
 
 PATH = Path(__file__).with_name("cases.json")
 

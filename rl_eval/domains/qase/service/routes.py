@@ -8,7 +8,7 @@ from fastapi import APIRouter, Query, Request, Response
 from pydantic import BaseModel
 
 from rl_eval.domains.qase.service import accounts, catalogue, sales
-from rl_eval.domains.qase.service.counterfactual import answer, token_of
+from rl_eval.domains.qase.service.bug_detection import answer, token_of
 from rl_eval.domains.qase.service.shop import Answer
 
 router = APIRouter(default_response_class=Response)

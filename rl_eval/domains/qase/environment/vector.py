@@ -1,0 +1,262 @@
+"""N test cycles ordered side by side, one case a step, with a few array operations."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from gymnasium.spaces import Box, Discrete
+
+from rl_eval.domains.qase.config import LEVELS, Config
+from rl_eval.domains.qase.environment.dataset import Part, budgets_ms, load
+from rl_eval.domains.qase.environment.features import FEATURES
+from rl_eval.domains.qase.environment.ranking import (
+    apfd,
+    apfdc,
+    mid_ranks,
+    napfd,
+    passing_behind,
+    ran_within,
+    running_order,
+)
+from rl_eval.envs.native import NativeVector
+from rl_eval.hashing import mix64
+from rl_eval.seeding import part_key
+
+# What a cycle was worth, told at its last case and 0 before.
+OF_CYCLE = (
+    "apfd", "apfd_unseen", "apfdc", "napfd", "failures", "found", "time_ranked", "security_passed", "bugs",
+    "bugs_found",
+)  # fmt: skip
+# _BEATS[a, b]: whether level a runs before level b (1), after it (-1), or either (0).
+_BEATS = np.sign(np.arange(LEVELS)[:, None] - np.arange(LEVELS)).astype(np.float32)
+
+
+class QaseVector(NativeVector):
+    """One part of the record as a vector environment; see `rl_eval.envs` for the contract it keeps.
+
+    An episode is a test cycle, a step is one of its cases, the action its priority level. After the last case the
+    cycle runs, the highest level first, until the budget is spent. While training, cycles come one after the other
+    out of an endlessly reshuffled part, each with its cases shuffled, so that ties break at random;
+    `reset(options={"episode": [N], "order": seed})` plays cycles of one permutation instead, cases as listed.
+
+    `rank(scores)` before a step gives that case a finer place than its level does.
+
+    The default reward is `pairs`: see `step`.
+
+    Args:
+        record: what is played, where not the part of the config's data.
+    """
+
+    arrays = ("episode", "time", "length", "idle", "rows", "scores", "ahead", "time_behind")
+
+    def __init__(self, config: Config, *, n_envs: int, part: str, autoreset: bool = True, record: Part | None = None):
+        observation = Box(-np.inf, np.inf, (len(FEATURES),), np.float32)
+        super().__init__(observation, Discrete(LEVELS), n_envs=n_envs, autoreset=autoreset)
+        self.config, self.part = config, part
+        self._rng = np.random.default_rng()
+        self._queue, self._cursor = np.zeros(0, np.int64), 0  # cycles to come, an endless shuffle
+        self._order = 0  # the seed of the permutation last asked for
+        self._take_record(load(config).parts[part] if record is None else record)
+
+    def _take_record(self, record: Part) -> None:
+        """Play this record from now on; every copy is to be reset."""
+        n, longest = self.num_envs, int(record.lengths.max())
+        self._record = record
+        self._budget_ms = budgets_ms(record, self.config.budget)
+        failed = np.add.reduceat(record.verdict.astype(np.int64), record.start[:-1])
+        passed = record.lengths - failed
+        full_ms = np.add.reduceat(record.duration_ms, record.start[:-1])
+        self._pair_worth = pair_worth(failed, passed, full_ms, self.config.timed)
+        self._failure_share = (failed / record.lengths).astype(np.float32)
+        self._episode = np.zeros(n, np.int64)  # index of each copy's cycle
+        self._time = np.zeros(n, np.int64)
+        self._length = np.ones(n, np.int64)
+        self._rows = np.zeros((n, longest), np.int64)  # the executions of each copy's cycle, as they are shown
+        self._scores = np.zeros((n, longest), np.float32)
+        # [n, v, l]: of the cases already levelled with verdict v, how many run after level l less how many before
+        self._ahead = np.zeros((n, 2, LEVELS), np.float32)
+        # [n, l]: the time of the cases already levelled that run after level l, less that of those before
+        self._time_behind = np.zeros((n, LEVELS), np.float32)
+        self._told: np.ndarray | None = None
+        self._nothing = np.zeros(n, np.float32)
+        self._nothing.flags.writeable = False
+
+    def rank(self, scores: np.ndarray) -> None:
+        """Say how early the cases of the next step are to run, `[N]`, the highest first, instead of by level."""
+        self._told = np.asarray(scores, np.float32)
+
+    def candidates(self) -> dict[str, np.ndarray]:
+        """What baselines may know of the cases of the next step, `[N]`: place in the source's list, and verdict."""
+        rows = self._rows[self._copy, self._time]
+        return {"position": rows - self._record.start[self._episode], "verdict": self._record.verdict.take(rows)}
+
+    def step(self, actions: np.ndarray):
+        """Give one case a copy its priority level; the outcome of an idle copy means nothing.
+
+        The outcome's `pairs` compares the case with those levelled before it in its cycle: one failing and one
+        passing case in the right order count 1, in the wrong one -1, of one level 0, over the number of such pairs
+        in the cycle. Summed over a cycle that is 2·APFD - 1 for the order by level, stretched to 1 for the best
+        order and -1 for the worst: nothing is credited that the order does not earn.
+
+        Where time is weighed, each pair with a failing case counts the time for which it waits, or is spared to
+        wait, over the cycle's time and failures. Summed that is 2·APFDc - 1 for the order by level, so that a quick
+        case may run before a slow one that fails more often (Smith's rule).
+        """
+        actions = self._checked(actions)
+        record, copy = self._record, self._copy
+        rows = self._rows[copy, self._time]
+        verdict = record.verdict.take(rows)
+        score = actions.astype(np.float32) if self._told is None else self._told
+        self._told = None
+        self._scores[copy, self._time] = score
+        pairs = self._pairs(rows, verdict, actions)
+        outcome = {
+            "execution": rows,
+            "verdict": verdict,
+            "level": actions,
+            "score": score,
+            "security": record.security.take(rows),
+            "unseen": record.unseen.take(rows),
+            "failure_share": self._failure_share.take(self._episode),
+            "pairs": pairs,
+        }
+        self._time += ~self._idle
+        done = (self._time >= self._length) & ~self._idle
+        outcome["cycle_end"] = done
+        outcome |= dict.fromkeys(OF_CYCLE, self._nothing)
+        infos: dict[str, Any] = {"outcome": outcome}
+        if done.any():
+            self._time[done] -= 1  # what a finished cycle shows is its last case
+            infos["final_obs"], infos["_final_obs"] = self._observe(), done
+            copies = np.flatnonzero(done)
+            for name, values in self._run(copies).items():
+                outcome[name] = np.zeros(self.num_envs, np.float32)
+                outcome[name][copies] = values
+            if self.autoreset:
+                self._draw(done)
+            else:
+                self._idle |= done
+        return self._observe(), pairs, done, np.zeros(self.num_envs, bool), infos
+
+    def _pairs(self, rows: np.ndarray, verdict: np.ndarray, level: np.ndarray) -> np.ndarray:
+        """What the order of a case and those levelled before it is worth, `[N]`; takes the case among them."""
+        copy, beats = self._copy, _BEATS.T[level]
+        if self.config.timed:
+            duration = self._record.duration_ms.take(rows).astype(np.float32)
+            gain = verdict * self._time_behind[copy, level] - duration * self._ahead[copy, 1, level]
+            self._time_behind += duration[:, None] * beats
+        else:
+            # a failing case gains where passing ones run after it, a passing one where failing ones run before it
+            gain = self._ahead[copy, 1 - verdict, level]
+            gain = np.where(verdict == 1, gain, -gain)
+        self._ahead[copy, verdict] += beats
+        return gain * self._pair_worth.take(self._episode)
+
+    def _observe(self) -> np.ndarray:
+        """`[N, 64]` a fresh array, so that a caller may keep it."""
+        return self._record.features.take(self._rows[self._copy, self._time], axis=0)
+
+    def _run(self, copies: np.ndarray) -> dict[str, np.ndarray]:
+        """What the finished cycles of some copies were worth, `[K]` each of `OF_CYCLE`."""
+        record, episode = self._record, self._episode[copies]
+        length = self._length[copies]
+        longest = int(length.max())
+        real = np.arange(longest) < length[:, None]
+        rows, scores = self._rows[copies, :longest], self._scores[copies, :longest]
+        failed = (record.verdict[rows] == 1) & real
+        ranks = mid_ranks(scores, real)
+        unseen = record.unseen[rows] & real
+        order = running_order(scores, self._ties(rows), real)
+        run_at = np.empty(order.shape, np.int64)
+        np.put_along_axis(run_at, order, np.broadcast_to(np.arange(1, longest + 1), order.shape), axis=1)
+        ran = ran_within(order, record.duration_ms[rows], self._budget_ms[episode], real)
+        return {
+            "apfd": apfd(ranks, failed, real),
+            "apfd_unseen": apfd(mid_ranks(scores, unseen), failed & unseen, unseen)
+            if unseen.any()
+            else np.full(len(copies), np.nan),
+            "apfdc": apfdc(order, failed, record.duration_ms[rows], real),
+            "napfd": napfd(run_at, failed, ran, real),
+            "failures": failed.sum(axis=1),
+            "found": (failed & ran).sum(axis=1),
+            "time_ranked": passing_behind(order, failed, ran, real),
+            "security_passed": (ran & ~failed & record.security[rows]).sum(axis=1),
+            "bugs": np.zeros(len(copies)),  # who seeded none knows of none
+            "bugs_found": np.zeros(len(copies)),
+        }
+
+    def _ties(self, rows: np.ndarray) -> np.ndarray:
+        """What comes first among equal scores, of the same shape as `rows` `[…, L]`, the lowest first.
+
+        Training shuffles what it shows, which breaks ties; a gate shows cases as listed, and breaks them by its seed.
+        """
+        if self.autoreset:
+            return np.broadcast_to(np.arange(rows.shape[-1]), rows.shape)
+        return mix64(rows.astype(np.uint64) ^ mix64(np.uint64(self._order)))
+
+    def _begin(self, copies: np.ndarray, episode: np.ndarray) -> None:
+        self._episode[copies] = episode
+        self._length[copies] = self._record.lengths[episode]
+        self._time[copies] = 0
+        self._ahead[copies] = 0.0
+        self._time_behind[copies] = 0.0
+        self._rows[copies] = self._record.start[episode][:, None]
+
+    def _seed(self, entropy: list[int]) -> None:
+        self._rng = np.random.default_rng(np.random.SeedSequence(entropy))
+        self._queue, self._cursor = np.zeros(0, np.int64), 0
+
+    def _draw(self, mask: np.ndarray) -> None:
+        """The next cycles of the endless shuffle, their cases shuffled."""
+        copies = np.flatnonzero(mask)
+        episode = self._next_cycles(len(copies))
+        self._begin(copies, episode)
+        longest = self._rows.shape[1]
+        key = self._rng.random((len(copies), longest))
+        key[np.arange(longest) >= self._length[copies][:, None]] = 2.0  # what is no case comes last
+        self._rows[copies] += np.minimum(np.argsort(key, axis=1), self._length[copies][:, None] - 1)
+
+    def _next_cycles(self, count: int) -> np.ndarray:
+        """`[count]` cycles, each once before any comes again."""
+        taken = self._queue[self._cursor : self._cursor + count]
+        self._cursor += len(taken)
+        while len(taken) < count:
+            self._queue = self._rng.permutation(len(self._record))
+            self._cursor = min(count - len(taken), len(self._queue))
+            taken = np.concatenate([taken, self._queue[: self._cursor]])
+        return taken
+
+    def _play(self, mask: np.ndarray, wanted: np.ndarray, order: int) -> None:
+        """Named cycles of the permutation that `order` seeds, cases as the source lists them."""
+        absent = wanted[mask & ((wanted < 0) | (wanted >= len(self._record)))]
+        if len(absent):
+            count = len(self._record)
+            raise ValueError(f"episode {absent[0]} does not exist: the {self.part} part has {count} episodes")
+        self._order = order
+        permutation = np.random.default_rng([order, *part_key(self.part).encode()]).permutation(len(self._record))
+        copies = np.flatnonzero(mask)
+        self._begin(copies, permutation[wanted[mask]])
+        offsets = np.arange(self._rows.shape[1])
+        self._rows[copies] += np.minimum(offsets, self._length[copies][:, None] - 1)
+
+    def get_state(self) -> dict[str, Any]:
+        """Everything that decides what comes next, as arrays and JSON values."""
+        rng = self._rng.bit_generator.state
+        return {**super().get_state(), "queue": self._queue.copy(), "cursor": self._cursor, "rng": rng}
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        """Continue exactly where `get_state` was called.
+
+        Raises:
+            ValueError: a state of another shape.
+        """
+        super().set_state(state)
+        self._queue, self._cursor = np.array(state["queue"], np.int64), int(state["cursor"])
+        self._rng.bit_generator.state = state["rng"]
+
+
+def pair_worth(failed: np.ndarray, passed: np.ndarray, full_ms: np.ndarray, timed: bool) -> np.ndarray:
+    """What one pair counts in each cycle, float32 `[E]`: one over all pairs, or over failures times the full time."""
+    whole = failed * full_ms if timed else failed * passed
+    return np.divide(1.0, whole, out=np.zeros(len(whole)), where=whole > 0).astype(np.float32)

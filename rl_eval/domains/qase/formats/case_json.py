@@ -1,0 +1,254 @@
+"""A case as an object of JSON, in the form of the JSON export and in that of `GET /v1/case`, read and written.
+
+The two differ in names and shapes and mean the same, so one reader takes both.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rl_eval.domains.qase.formats.enumerations import KNOWN, Options, read_value
+from rl_eval.domains.qase.formats.values import built, flag, identity, listed, mapping, number, text, text_of, whole
+from rl_eval.domains.qase.model.notes import Notes
+from rl_eval.domains.qase.model.project import PLAIN, Case, CustomField, Form, Parameter, ParameterGroup, Step, shown
+from rl_eval.errors import InputError
+
+TEXTS = ("description", "preconditions", "postconditions")
+# Over REST alone, and without a meaning for what is judged here.
+_BESIDES = frozenset(
+    "position suite_id milestone_id isManual isToBeAutomated parameters member_id author_id created_at updated_at "
+    "created updated deleted project_id attachments links external_issues hash".split()
+)
+MAX_STEP_DEPTH = 100
+
+
+def read_case(
+    values: dict[str, Any],
+    where: str,
+    notes: Notes,
+    *,
+    suite_id: int | None,
+    options: Options | None = None,
+    milestones: dict[int, str] | None = None,
+) -> Case:
+    """One case.
+
+    Args:
+        suite_id: where it stands.
+        options: what the integers of enumerations mean.
+        milestones: id -> title, over REST.
+
+    Raises:
+        InputError: a value of the wrong type, a missing id or title, what the model does not take.
+    """
+    found: dict[str, Any] = {"suite_id": suite_id}
+    for name in ("id", "title"):
+        if values.get(name) is None:
+            raise InputError(f"{where}, field {name!r}: it is missing, and every case needs one: export again")
+    found["id"] = identity(values["id"], f"{where}, field 'id'")
+    for name in ("title", *TEXTS):
+        found[name] = text_of(values, name, where)
+    for name in KNOWN:
+        if name == "automation" and values.get("isManual") is not None:
+            manual = flag(values["isManual"], f"{where}, field 'isManual'")
+            wanted = flag(values.get("isToBeAutomated"), f"{where}, field 'isToBeAutomated'")
+            found[name] = ("to-be-automated" if wanted else "is-not-automated") if manual else "automated"
+        else:
+            found[name] = read_value(name, values.get(name), options, where, notes)
+    for name in ("is_flaky", "is_muted"):
+        found[name] = flag(values.get(name), f"{where}, field {name!r}")
+    found["milestone"] = _milestone(values, where, notes, milestones)
+    found["steps_type"] = text_of(values, "steps_type", where) or "classic"
+    found["steps"] = read_steps(values.get("steps"), f"{where}, steps")
+    found["parameters"] = _parameters(values, where)
+    found["tags"] = _tags(values.get("tags"), f"{where}, tags")
+    found["custom_fields"] = _custom_fields(values.get("custom_fields"), f"{where}, custom_fields")
+    for name in values.keys() - _KEYS - _BESIDES:
+        notes.add(f"the field {shown(name)} of a case is not known: not used", where)
+    return built(Case, found, where)
+
+
+def with_form(case: Case, values: dict[str, Any]) -> Case:
+    """The case, remembering how an export wrote it."""
+    form = difference(write_case(case), values)
+    return case if form is PLAIN else case.model_copy(update={"form": form})
+
+
+def difference(ours: dict[str, Any], theirs: dict[str, Any]) -> Form:
+    """What a file wrote otherwise than we do, key by key."""
+    if ours == theirs and [*map(type, ours.values())] == [*map(type, theirs.values())]:
+        return PLAIN
+    written = {
+        name: (ours.get(name), value)
+        for name, value in theirs.items()
+        if name not in ours or ours[name] != value or type(ours[name]) is not type(value)
+    }
+    return Form(written, frozenset(ours.keys() - theirs.keys()))
+
+
+def in_form(ours: dict[str, Any], form: Form, empty: dict[str, Any]) -> dict[str, Any]:
+    """Our own form with what the file wrote otherwise, wherever the meaning has not changed since.
+
+    Args:
+        empty: the values that say nothing, so that a key with one may be left out.
+    """
+    for name, (mine, theirs) in form.written.items():
+        if ours.get(name) == mine:
+            ours[name] = theirs
+    for name in form.absent:
+        if name in ours and ours[name] == empty.get(name):
+            del ours[name]
+    return ours
+
+
+def read_steps(value: Any, where: str, depth: int = 1) -> tuple[Step, ...]:
+    """Steps and those within them, in the order of their positions.
+
+    Raises:
+        InputError: a value of the wrong type, a position twice, nested too deep.
+    """
+    if depth > MAX_STEP_DEPTH:
+        raise InputError(f"{where}: steps lie more than {MAX_STEP_DEPTH} deep: export again")
+    placed: list[tuple[int, Step]] = []
+    for i, entry in enumerate(listed(value, where)):
+        here = f"{where}[{i}]"
+        if isinstance(entry, str):
+            placed.append((i + 1, built(Step, {"action": entry}, here)))
+            continue
+        found = mapping(entry, here)
+        shared = found.get("shared_step_hash", found.get("shared"))
+        values = {
+            **{name: text_of(found, name, here) for name in ("action", "expected_result", "data")},
+            "shared_step_hash": None if shared is None else text(shared, f"{here}.shared_step_hash") or None,
+            "steps": read_steps(found["steps"], f"{here}.steps", depth + 1) if found.get("steps") else (),
+        }
+        position = found.get("position", i + 1)
+        at = position if type(position) is int else whole(position, f"{here}.position")
+        placed.append((at, built(Step, values, here)))
+    positions = [at for at, _ in placed]
+    if len(set(positions)) != len(positions):
+        raise InputError(f"{where}: two steps have the same position: give each one of its own")
+    return tuple(step for _, step in sorted(placed, key=lambda pair: pair[0]))
+
+
+def _milestone(values: dict[str, Any], where: str, notes: Notes, milestones: dict[int, str] | None) -> str | None:
+    given = values.get("milestone")
+    if isinstance(given, dict):
+        given = given.get("title")
+    if given is not None:
+        return text(given, f"{where}, field 'milestone'") or None
+    key = identity(values.get("milestone_id"), f"{where}, field 'milestone_id'")
+    if key is None:
+        return None
+    if key not in (milestones or {}):
+        notes.add(f"milestone {key} has no title: its id is kept", where)
+        return str(key)
+    return (milestones or {})[key]
+
+
+def _parameters(values: dict[str, Any], where: str) -> tuple[Parameter | ParameterGroup, ...]:
+    for name in ("parameters", "params"):  # the newer name first: over REST both may be there
+        given, here = values.get(name), f"{where}, {name}"
+        if isinstance(given, dict):  # the older form: title -> values
+            return tuple(
+                built(Parameter, {"title": title, "values": _texts(held, f"{here}.{shown(title)}")}, here)
+                for title, held in given.items()
+            )
+        if given:
+            return tuple(_parameter(entry, f"{here}[{i}]") for i, entry in enumerate(listed(given, here)))
+    return ()
+
+
+def _parameter(entry: Any, where: str) -> Parameter | ParameterGroup:
+    found = mapping(entry, where)
+    kind = found.get("type", "single")
+    if kind == "group":
+        items = [_single(item, f"{where}.items[{i}]") for i, item in enumerate(listed(found.get("items"), where))]
+        return built(ParameterGroup, {"items": tuple(items)}, where)
+    if kind != "single":
+        raise InputError(f"{where}.type: {shown(kind)} where 'single' or 'group' is needed: export again")
+    return _single(found.get("item", found), where)
+
+
+def _single(entry: Any, where: str) -> Parameter:
+    found = mapping(entry, where)
+    values = {"title": text(found.get("title"), f"{where}.title"), "values": _texts(found.get("values"), where)}
+    return built(Parameter, values, where)
+
+
+def _texts(value: Any, where: str) -> tuple[str, ...]:
+    return tuple(text(entry, f"{where}.values[{i}]") for i, entry in enumerate(listed(value, f"{where}.values")))
+
+
+def _tags(value: Any, where: str) -> tuple[str, ...]:
+    tags = []
+    for i, entry in enumerate(listed(value, where)):
+        title = entry.get("title") if isinstance(entry, dict) else entry
+        if not isinstance(title, str):
+            raise InputError(f"{where}[{i}]: {shown(entry)} where a tag's title is needed: export again")
+        tags.append(title)
+    return tuple(tags)
+
+
+def _custom_fields(value: Any, where: str) -> tuple[CustomField, ...]:
+    if isinstance(value, dict):  # the form that is written over REST: id -> value
+        value = [{"id": key, "value": held} for key, held in value.items()]
+    fields: dict[int, CustomField] = {}
+    for i, entry in enumerate(listed(value, where)):
+        here = f"{where}[{i}]"
+        found = mapping(entry, here)
+        key, held = whole(found.get("id"), f"{here}.id"), found.get("value")
+        if type(held) in (int, float):  # a number field
+            number(held, f"{here}.value")
+            held = str(held)
+        words = text(held, f"{here}.value")
+        if key in fields:
+            raise InputError(f"{here}.id: the custom field {key} stands twice in one case: export again")
+        if words:  # an empty value and none mean the same
+            fields[key] = built(CustomField, {"id": key, "value": words}, here)
+    return tuple(fields[key] for key in sorted(fields))
+
+
+def write_case(case: Case) -> dict[str, Any]:
+    """A case in the form of the JSON export."""
+    return {
+        "id": case.id,
+        "title": case.title,
+        **{name: getattr(case, name) for name in TEXTS},
+        **{name: getattr(case, name) for name in ("priority", "severity", "type", "behavior", "automation", "status")},
+        "is_flaky": "yes" if case.is_flaky else "no",
+        "layer": case.layer,
+        "milestone": case.milestone,
+        "custom_fields": [{"id": field.id, "value": field.value} for field in case.custom_fields],
+        "steps_type": case.steps_type,
+        "steps": _write_steps(case.steps),
+        "tags": list(case.tags),
+        "params": [_write_parameter(entry) for entry in case.parameters],
+        "is_muted": case.is_muted,
+    }
+
+
+def _write_steps(steps: tuple[Step, ...]) -> list[dict[str, Any]]:
+    written = []
+    for position, step in enumerate(steps, 1):
+        entry: dict[str, Any] = {
+            "position": position,
+            "action": step.action,
+            "expected_result": step.expected_result,
+            "data": step.data,
+            "steps": _write_steps(step.steps),
+        }
+        if step.shared_step_hash is not None:
+            entry["shared_step_hash"] = step.shared_step_hash
+        written.append(entry)
+    return written
+
+
+def _write_parameter(entry: Parameter | ParameterGroup) -> dict[str, Any]:
+    if isinstance(entry, ParameterGroup):
+        return {"type": "group", "items": [_write_parameter(item) for item in entry.items]}
+    return {"title": entry.title, "values": list(entry.values)}
+
+
+EMPTY = write_case(Case(id=1, title="-"))
+_KEYS = EMPTY.keys()

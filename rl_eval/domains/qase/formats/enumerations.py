@@ -1,0 +1,105 @@
+"""Severity, priority and their kind: slugs in exports, integers over REST, and a workspace can edit them.
+
+An integer means what `GET /v1/system_field` says and nothing else. A value that is not known stays text and is noted.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from rl_eval.domains.qase.formats.values import listed, mapping, text, whole
+from rl_eval.domains.qase.model.notes import Notes
+from rl_eval.domains.qase.model.project import shown
+from rl_eval.errors import InputError
+
+KNOWN: dict[str, tuple[str, ...]] = {
+    "severity": ("undefined", "blocker", "critical", "major", "normal", "minor", "trivial"),
+    "priority": ("undefined", "high", "medium", "low"),
+    "type": (
+        "other", "smoke", "regression", "security", "usability", "performance", "acceptance", "functional",
+        "compatibility", "integration", "exploratory",
+    ),
+    "behavior": ("undefined", "positive", "negative", "destructive"),
+    "layer": ("unknown", "e2e", "api", "unit"),
+    "automation": ("is-not-automated", "to-be-automated", "automated"),
+    "status": ("actual", "draft", "deprecated"),
+}  # fmt: skip
+UNSET = {
+    "severity": "undefined", "priority": "undefined", "type": "other", "behavior": "undefined", "layer": "unknown",
+    "automation": "is-not-automated", "status": "actual",
+}  # fmt: skip
+Options = Mapping[str, Mapping[int, str]]  # field -> id -> slug
+
+
+def read_options(response: Any, where: str) -> dict[str, dict[int, str]]:
+    """The enumerations of a workspace, from the answer of `GET /v1/system_field`.
+
+    Raises:
+        InputError: not of that form, or one id of a field twice.
+    """
+    fields = mapping(response, where).get("result")
+    if isinstance(fields, dict):  # some answers are pages
+        fields = fields.get("entities")
+    found: dict[str, dict[int, str]] = {}
+    for i, entry in enumerate(listed(fields, f"{where}, result")):
+        here = f"{where}, result[{i}]"
+        values = mapping(entry, here)
+        slug = text(values.get("slug"), f"{here}.slug")
+        if slug not in KNOWN:
+            continue
+        options: dict[int, str] = {}
+        for j, option in enumerate(listed(values.get("options"), f"{here}.options")):
+            at = f"{here}.options[{j}]"
+            key = whole(mapping(option, at).get("id"), f"{at}.id")
+            name = text(option.get("slug"), f"{at}.slug") or text(option.get("title"), f"{at}.title")
+            if not name:
+                raise InputError(f"{at} has neither slug nor title: save the answer of /v1/system_field again")
+            if key in options:
+                raise InputError(f"{at}: the id {key} of {slug} is given twice: save /v1/system_field again")
+            options[key] = plain(slug, name)
+        found[slug] = options
+    if not found:
+        raise InputError(f"{where} names none of {', '.join(KNOWN)}: save the answer of /v1/system_field again")
+    return found
+
+
+def plain(name: str, written: str) -> str:
+    """The slug of a known value, however it is spelt (`To be automated`); any other text as it is."""
+    slug = re.sub(r"[\s_-]+", "-", written.strip().lower())
+    return slug if slug in KNOWN[name] else written
+
+
+def read_value(name: str, value: Any, options: Options | None, where: str, notes: Notes) -> str:
+    """The slug of one enumeration value.
+
+    Args:
+        name: severity, priority, type, behavior, layer, automation or status.
+        value: a slug, or an integer of the workspace.
+        options: what the integers mean; None: not known.
+
+    Raises:
+        InputError: neither text nor a whole number.
+    """
+    if type(value) is str and value in KNOWN[name]:
+        return value
+    if value is None or value == "":
+        notes.add(f"no {name}: read as {UNSET[name]}", where)
+        return UNSET[name]
+    at = f"{where}, field {name!r}"
+    if isinstance(value, str) and not value.strip().isdigit():
+        slug = plain(name, value)
+        if slug not in KNOWN[name]:
+            known = (options or {}).get(name, {}).values()
+            if slug not in known:
+                notes.add(f"{name} {shown(value)} is not known: kept as text", where)
+        return slug
+    key = whole(value, at)
+    if options is None or name not in options:
+        notes.add(f"{name} {key} is a number and no system_field says what it means: kept as text", where)
+        return str(key)
+    if key not in options[name]:
+        notes.add(f"{name} {key} is not in the workspace's system_field: kept as text", where)
+        return str(key)
+    return options[name][key]

@@ -1,0 +1,114 @@
+"""Answers of Qase's REST API, fetched or saved: pages of cases, suites and milestones, and system fields."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from rl_eval.domains.qase.formats.case_json import read_case
+from rl_eval.domains.qase.formats.enumerations import read_options
+from rl_eval.domains.qase.formats.result_json import read_v1, run_name
+from rl_eval.domains.qase.formats.values import built, identity, listed, mapping, text_of, whole
+from rl_eval.domains.qase.model.notes import Notes
+from rl_eval.domains.qase.model.project import Project, Suite, arrange
+from rl_eval.domains.qase.model.results import Collecting
+from rl_eval.errors import InputError
+
+Entity = tuple[str, dict[str, Any]]  # where it stands, what it is
+
+
+@dataclass
+class Pages:
+    """Entities by what they are."""
+
+    cases: list[Entity] = field(default_factory=list)
+    suites: list[Entity] = field(default_factory=list)
+    milestones: list[Entity] = field(default_factory=list)
+    results: list[Entity] = field(default_factory=list)
+    options: dict[str, dict[int, str]] | None = None
+
+
+def entities(response: Any, where: str) -> tuple[list[Entity], int]:
+    """The entities of one page, and how many there are in all (`filtered`, else `total`).
+
+    Raises:
+        InputError: not a page.
+    """
+    result = mapping(mapping(response, where).get("result"), f"{where}, result")
+    if "entities" not in result:
+        raise InputError(f"{where}, result: there are no 'entities': give the answer of a list of Qase's API")
+    found = [
+        (f"{where}, entities[{i}]", mapping(entry, f"{where}, entities[{i}]"))
+        for i, entry in enumerate(listed(result["entities"], f"{where}, result.entities"))
+    ]
+    total = result.get("filtered", result.get("total", len(found)))
+    return found, whole(total, f"{where}, result.total")
+
+
+def sort_page(response: Any, where: str, pages: Pages) -> None:
+    """A saved answer put where it belongs, by what its entities hold.
+
+    Raises:
+        InputError: not an answer of this API.
+    """
+    values = mapping(response, where)
+    if isinstance(values.get("result"), list):
+        pages.options = read_options(values, where)
+        return
+    for at, entity in entities(values, where)[0]:
+        if "steps_type" in entity or "severity" in entity:
+            pages.cases.append((at, entity))
+        elif "options" in entity:
+            pages.options = read_options(values, where)
+            return
+        elif "case_id" in entity and "status" in entity:
+            pages.results.append((at, entity))
+        elif "cases_count" in entity or "parent_id" in entity:
+            pages.suites.append((at, entity))
+        elif "due_date" in entity:
+            pages.milestones.append((at, entity))
+        else:
+            raise InputError(f"{at} is neither a case, suite, milestone nor result: save the lists of one project")
+
+
+def assemble(pages: Pages, where: str, notes: Notes) -> Project:
+    """The project that pages hold.
+
+    Raises:
+        InputError: a wrong value, an id twice, a suite that is not there.
+    """
+    milestones: dict[int, str] = {}
+    for at, entity in pages.milestones:
+        key = identity(entity.get("id"), f"{at}, field 'id'")
+        if key is not None:
+            milestones[key] = text_of(entity, "title", at)
+    suites = []
+    for at, entity in pages.suites:
+        values = {
+            "id": identity(entity.get("id"), f"{at}, field 'id'"),
+            "parent_id": identity(entity.get("parent_id"), f"{at}, field 'parent_id'"),
+            **{name: text_of(entity, name, at) for name in ("title", "description", "preconditions")},
+        }
+        suites.append(built(Suite, values, at))
+    cases = [
+        read_case(
+            entity, at, notes, suite_id=identity(entity.get("suite_id"), f"{at}, field 'suite_id'"),
+            options=pages.options, milestones=milestones,
+        )
+        for at, entity in pages.cases
+    ]  # fmt: skip
+    return arrange(suites, cases, where)
+
+
+def collect(pages: Pages, name: str, into: Collecting) -> None:
+    """The results that pages hold.
+
+    Args:
+        name: the run's, where a result does not name its own.
+
+    Raises:
+        InputError: a missing or wrong value, with its place and field.
+    """
+    for at, entity in pages.results:
+        own = entity.get("run_id")
+        read_v1(entity, into.run(name if own is None else run_name(own, at)), at, into)

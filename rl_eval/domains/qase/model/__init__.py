@@ -1,0 +1,1 @@
+"""What a Qase project holds: cases, results, and the log of executions that joins them."""

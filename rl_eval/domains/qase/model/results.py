@@ -1,0 +1,240 @@
+"""Results of runs, as columns rather than a million objects. Every status is kept as it was written."""
+
+from __future__ import annotations
+
+import math
+import re
+from array import array
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from rl_eval.domains.qase.model.notes import Notes
+from rl_eval.domains.qase.model.project import normalised, shown
+from rl_eval.errors import InputError
+
+FAILED = ("failed", "broken")
+PASSED = ("passed",)
+KNOWN = (*PASSED, *FAILED, "blocked", "skipped", "invalid", "in_progress", "muted")
+
+
+@dataclass(frozen=True)
+class Run:
+    """A test run, one cycle.
+
+    Attributes:
+        started: seconds since 1970, NaN where it is not known.
+        of_history: told by a reporter's `test-history.json`, not by results of its own.
+    """
+
+    name: str
+    started: float = math.nan
+    of_history: bool = False
+
+
+@dataclass(frozen=True)
+class Results:
+    """R results of runs, in the order of the runs and, within one, of the files.
+
+    Attributes:
+        runs: in the order of time.
+        run: `[R]` int32, index into `runs`.
+        statuses: the distinct statuses as written.
+        status: `[R]` int16, index into `statuses`.
+        muted: `[R]` bool.
+        duration_ms: `[R]` float64, NaN where not known.
+        started: `[R]` float64, seconds since 1970, NaN where not known.
+        names: the distinct (signature, title, suite path).
+        name: `[R]` int32, index into `names`.
+        case_ids: `[I]` int64, the Qase ids of all results, one after another.
+        case_start: `[R + 1]` int64, where in `case_ids` the ids of each result begin.
+    """
+
+    runs: tuple[Run, ...]
+    run: np.ndarray = field(repr=False)
+    statuses: tuple[str, ...]
+    status: np.ndarray = field(repr=False)
+    muted: np.ndarray = field(repr=False)
+    duration_ms: np.ndarray = field(repr=False)
+    started: np.ndarray = field(repr=False)
+    names: tuple[tuple[str, str, tuple[str, ...]], ...] = field(repr=False)
+    name: np.ndarray = field(repr=False)
+    case_ids: np.ndarray = field(repr=False)
+    case_start: np.ndarray = field(repr=False)
+
+    def __len__(self) -> int:
+        return len(self.run)
+
+    def counts(self, *, of_history: bool = False) -> dict[str, int]:
+        """Status -> how many results have it, of the runs themselves or of those that a history tells of."""
+        told = np.array([run.of_history for run in self.runs], bool)
+        rows = self.status[told[self.run] == of_history] if len(self) else self.status
+        found = np.bincount(rows, minlength=len(self.statuses)).tolist()
+        return {status: count for status, count in zip(self.statuses, found, strict=True) if count}
+
+
+@dataclass(frozen=True)
+class Part:
+    """What one process collected, for another: plain JSON, and columns."""
+
+    words: dict[str, Any] = field(repr=False)
+    arrays: dict[str, np.ndarray] = field(repr=False)
+
+
+class Collecting:
+    """Results as they are read; `finished` orders the runs by time and makes columns of them."""
+
+    def __init__(self, notes: Notes):
+        self._notes = notes
+        self._runs: dict[str, float] = {}
+        self._run_index: dict[str, int] = {}
+        self._of_history: set[str] = set()
+        self._statuses: dict[str, int] = {}
+        self._written: dict[str, int] = {}  # as files spell them
+        self._names: dict[tuple[str, str, tuple[str, ...]], int] = {}
+        self._columns: dict[str, array[float]] = {name: array(kind) for name, kind in _COLUMNS.items()}
+        self._appends = [column.append for column in self._columns.values()]
+        self._ids, self._ends = array("q"), array("q")
+
+    def run(self, name: str, started: float = math.nan, *, of_history: bool = False) -> int:
+        """The index of a run, new or known; a start that is given holds."""
+        if of_history and name not in self._run_index:
+            self._of_history.add(name)
+        index = self._run_index.setdefault(name, len(self._run_index))
+        if not math.isnan(started) or name not in self._runs:
+            self._runs[name] = started
+        return index
+
+    def add(
+        self, run: int, status: str, where: str, *, muted: bool, duration_ms: float, started: float,
+        signature: str, title: str, path: tuple[str, ...], ids: Iterable[int],
+    ) -> None:  # fmt: skip
+        """One result.
+
+        Raises:
+            InputError: no status, or a duration below 0.
+        """
+        if not status:
+            raise InputError(f"{where}, field 'status': it is missing, and every result needs one: export again")
+        if duration_ms < 0:
+            raise InputError(f"{where}: a duration of {duration_ms:g} ms: mend the value or export again")
+        code = self._written.get(status)
+        if code is None:
+            written, status = status, status.strip().lower()
+            code = self._written[written] = self._statuses.setdefault(status, len(self._statuses))
+            if len(self._written) > 1000:
+                raise InputError(f"{where}: more than 1000 different statuses: the field 'status' is not a status")
+            if status not in KNOWN:
+                self._notes.add(_own_status(status), where)
+        name = (signature, title, path)
+        key = self._names.get(name)
+        if key is None:
+            try:
+                key = self._names.setdefault(
+                    (normalised(signature), normalised(title), tuple(map(normalised, path))), len(self._names)
+                )
+            except ValueError as error:
+                raise InputError(f"{where}: {error}: export again") from error
+        to_run, to_status, to_muted, to_duration, to_started, to_name = self._appends
+        to_run(run)
+        to_status(code)
+        to_muted(muted)
+        to_duration(duration_ms)
+        to_started(started)
+        to_name(key)
+        self._ids.extend(ids)
+        self._ends.append(len(self._ids))
+
+    def part(self) -> Part:
+        """Everything, for `absorb`."""
+        words = {
+            "runs": [[name, self._runs[name], name in self._of_history] for name in self._run_index],
+            "written": self._written,
+            "statuses": list(self._statuses),
+            "names": list(self._names),
+            "notes": self._notes.said,
+        }
+        columns: dict[str, np.ndarray] = {
+            name: np.array(column, _KINDS[column.typecode]) for name, column in self._columns.items()
+        }
+        return Part(words, {**columns, "ids": np.array(self._ids, np.int64), "ends": np.array(self._ends, np.int64)})
+
+    def absorb(self, part: Part) -> None:
+        """Add what another process collected, as if it had been read here and now."""
+        words, arrays = part.words, part.arrays
+        runs = [self.run(name, started, of_history=told) for name, started, told in words["runs"]]
+        statuses = [self._statuses.setdefault(status, len(self._statuses)) for status in words["statuses"]]
+        repeated = [spelt for spelt in words["written"] if spelt in self._written]
+        self._written = {**{spelt: statuses[code] for spelt, code in words["written"].items()}, **self._written}
+        names = [
+            self._names.setdefault((signature, title, tuple(path)), len(self._names))
+            for signature, title, path in words["names"]
+        ]
+        places = {"run": runs, "status": statuses, "name": names}
+        for column, held in self._columns.items():
+            values = arrays[column]
+            if column in places:
+                values = np.array(places[column], values.dtype).take(values) if len(values) else values
+            held.frombytes(np.ascontiguousarray(values, _KINDS[held.typecode]).tobytes())
+        self._ends.frombytes((arrays["ends"] + len(self._ids)).astype(np.int64).tobytes())
+        self._ids.frombytes(arrays["ids"].astype(np.int64).tobytes())
+        for sentence, (count, first) in words["notes"].items():
+            known = sum(_own_status(spelt.strip().lower()) == sentence for spelt in repeated)
+            if count > known:
+                before, place = self._notes.said.get(sentence, (0, first))
+                self._notes.said[sentence] = (before + count - known, place)
+
+    def finished(self) -> Results:
+        """The columns. Runs go by their start; where one has none, by the natural order of their names."""
+        table: dict[str, np.ndarray] = {
+            name: np.array(column, _KINDS[column.typecode]) for name, column in self._columns.items()
+        }
+        names = list(self._run_index)
+        started = np.array([self._runs[name] for name in names])
+        first = np.full(len(names), np.inf)
+        known = ~np.isnan(table["started"])
+        np.minimum.at(first, table["run"][known], table["started"][known])
+        started = np.where(np.isnan(started) & np.isfinite(first), first, started)
+        if np.isnan(started).any():
+            if len(names) > 1:
+                self._notes.add("a run has no start: runs are in the order of their names", names[0])
+            ranked = sorted(range(len(names)), key=lambda i: _natural(names[i]))
+        else:
+            ranked = sorted(range(len(names)), key=lambda i: (started[i], _natural(names[i])))
+        rank = np.empty(len(names), np.int32)
+        rank[ranked] = np.arange(len(names))
+        run = rank[table["run"]] if len(names) else table["run"]
+        order = np.argsort(run, kind="stable")
+        ends = np.array(self._ends, np.int64)
+        starts, ids = np.concatenate([[0], ends[:-1]])[: len(ends)], np.array(self._ids, np.int64)
+        counts = (ends - starts)[order]
+        case_start = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
+        taken = np.repeat(starts[order] - case_start[:-1], counts) + np.arange(len(ids))
+        return Results(
+            runs=tuple(Run(names[i], float(started[i]), names[i] in self._of_history) for i in ranked),
+            run=run[order],
+            statuses=tuple(self._statuses),
+            status=table["status"][order],
+            muted=table["muted"][order],
+            duration_ms=table["duration_ms"][order],
+            started=table["started"][order],
+            names=tuple(self._names),
+            name=table["name"][order],
+            case_ids=ids[taken],
+            case_start=case_start,
+        )
+
+
+_COLUMNS = {"run": "i", "status": "h", "muted": "b", "duration_ms": "d", "started": "d", "name": "i"}
+_KINDS = {"i": np.int32, "h": np.int16, "b": np.bool_, "d": np.float64}
+
+
+def _own_status(status: str) -> str:
+    return f"the status {shown(status)} is the team's own: neither passed nor failed"
+
+
+def _natural(name: str) -> list[tuple[int, str]]:
+    """`run-9` before `run-10`."""
+    return [(int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"([0-9]{1,18})", name)]

@@ -1,0 +1,62 @@
+"""Verdicts in the order they were given, case by case, so that "what was known before this cycle" is a window."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from rl_eval.domains.qase.model.execution_log import NO_VERDICT, Log
+
+
+@dataclass(frozen=True)
+class Sequence:
+    """V verdicts sorted by group, then by time, and for each of the R rows of a log its window of earlier cycles.
+
+    Attributes:
+        group: `[V]` whose verdict it is (a case, or a suite).
+        cycle: `[V]` when; -1: before the log began.
+        verdict: `[V]` int8, 0 or 1.
+        start: `[R]` where the verdicts of the row's group begin.
+        stop: `[R]` where those of the row's own cycle begin: `start:stop` are the earlier cycles'.
+        own: `[R]` where the row's own verdict stands, or would stand.
+    """
+
+    group: np.ndarray
+    cycle: np.ndarray
+    verdict: np.ndarray
+    start: np.ndarray
+    stop: np.ndarray
+    own: np.ndarray
+
+
+def verdict_sequence(log: Log, group: np.ndarray) -> Sequence:
+    """The verdicts of a log by group (`[R]`, from 0), with those that the source recorded from before it."""
+    has = log.verdict != NO_VERDICT
+    groups, cycles, verdict = [group[has]], [log.cycle[has]], [log.verdict[has]]
+    if log.past is not None and log.past_start is not None and len(log):
+        first = np.unique(log.case, return_index=True)[1]  # rows are in the order of time
+        lengths = np.diff(log.past_start)[first]
+        ends = np.repeat(log.past_start[first] + lengths, lengths)
+        oldest_first = ends - 1 - (np.arange(lengths.sum()) - np.repeat(np.cumsum(lengths) - lengths, lengths))
+        groups.insert(0, np.repeat(group[first], lengths))
+        cycles.insert(0, np.full(len(oldest_first), -1, np.int32))
+        verdict.insert(0, log.past[oldest_first])
+    span = len(log.cycles) + 1
+    key = np.concatenate(groups).astype(np.int64) * span + np.concatenate(cycles) + 1
+    order = np.argsort(key, kind="stable")
+    key = key[order]
+    asked = group.astype(np.int64) * span
+    place = np.empty(len(order), np.int64)
+    place[order] = np.arange(len(order))
+    own = np.searchsorted(key, asked + log.cycle + 1, "left")
+    stop = own.copy()
+    own[has] = place[len(order) - int(has.sum()) :]
+    return Sequence(
+        group=np.concatenate(groups)[order],
+        cycle=np.concatenate(cycles)[order],
+        verdict=np.concatenate(verdict)[order],
+        start=np.searchsorted(key, asked, "left"),
+        stop=stop,
+        own=own,
+    )

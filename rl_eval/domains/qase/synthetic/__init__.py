@@ -1,0 +1,1 @@
+"""Generated data: a web shop's test cases and their simulated history."""

@@ -1,0 +1,431 @@
+"""The cycle to come: nothing of it is known, its order is the scores', and what fits in the budget runs first."""
+
+import csv
+import dataclasses
+import io
+import json
+import math
+import re
+import shutil
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from rl_eval import config as configs
+from rl_eval.cli import main
+from rl_eval.domains.qase import DOMAIN
+from rl_eval.domains.qase.commands.next_cycle import (
+    COLUMNS,
+    expected_durations,
+    plan,
+    to_csv,
+    upcoming,
+    upcoming_features,
+    without_history,
+)
+from rl_eval.domains.qase.commands.prioritise import time_text
+from rl_eval.domains.qase.config import Config
+from rl_eval.domains.qase.environment.dataset import load as load_parts
+from rl_eval.domains.qase.environment.features import FEATURES, default_features, extract_state
+from rl_eval.domains.qase.formats.json_export import write_json_export
+from rl_eval.domains.qase.formats.load import load
+from rl_eval.domains.qase.model.execution_log import Log
+from rl_eval.domains.qase.model.project import Case, Project, Suite, arrange
+from rl_eval.launch import compose
+from rl_eval.policy import Spaces, scores
+from rl_eval.policy import load as load_policy
+from rl_eval.tracking import open_tracker
+from rl_eval.training import train
+from tests.gates.fake_runs import write_run
+
+ROOT = Path(__file__).resolve().parents[4]
+DATA = ROOT.parent / "shared/data"
+V1, REPORT = DATA / "qase/qase-demo_QD-2026-02-18.csv", DATA / "qase/report"
+IOFROL = DATA / "iofrol/iofrol.csv"
+PROJECT = arrange(
+    [Suite(id=1, title="Shop"), Suite(id=2, title="Basket", parent_id=1)],
+    [Case(id=10 + i, title=f"case {i}", suite_id=i % 2 + 1) for i in range(4)],
+    "here",
+)
+BIG = 12  # cases of the project on the disk
+CYCLES = 40
+
+
+def log_of(rows, n_cases=4):
+    """Executions (cycle, case, verdict, duration), in the order of their cycles."""
+    columns = list(zip(*rows, strict=True)) or [(), (), (), ()]
+    cycle = np.array(columns[0], np.int32)
+    return Log(
+        n_cases, tuple(map(str, range(int(cycle.max(initial=-1)) + 1))), np.array(columns[1], np.int32), cycle,
+        np.array(columns[2], np.int8), np.array(columns[3], float), np.full(len(rows), math.nan),
+    )  # fmt: skip
+
+
+def until(log, cycle):
+    """The log as it was before a cycle began."""
+    kept = log.cycle < cycle
+    columns = (log.case, log.cycle, log.verdict, log.duration_ms, log.started)
+    spans = None if log.past_start is None else log.past_start[: int(kept.sum()) + 1]
+    return Log(log.n_cases, log.cycles[:cycle], *(column[kept] for column in columns), log.past, spans)
+
+
+@st.composite
+def executions(draw):
+    rows = draw(st.lists(st.tuples(st.integers(0, 5), st.integers(0, 3), st.sampled_from([-1, 0, 1]),
+                                   st.sampled_from([math.nan, 0.0, 3.25, 1e4, 1e300])), max_size=25))  # fmt: skip
+    return sorted(rows, key=lambda row: row[0])
+
+
+# -- nothing of the cycle to come is known -----------------------------------------------------------------------------
+
+
+@settings(deadline=None)
+@given(rows=executions().filter(bool))
+def test_the_next_cycle_has_the_features_that_it_is_recorded_with_later(rows):
+    log = log_of(rows)
+    recorded = extract_state(PROJECT, log)
+    for cycle in set(log.cycle.tolist()):
+        inside = log.cycle == cycle
+        assert np.array_equal(upcoming_features(PROJECT, until(log, cycle), log.case[inside]), recorded[inside])
+
+
+@pytest.mark.skipif(not IOFROL.is_file(), reason="iofrol.csv is not at ../shared/data/iofrol")
+def test_so_has_that_of_a_source_which_records_earlier_verdicts_itself():
+    found = load(str(IOFROL))
+    recorded = extract_state(found.project, found.log)
+    inside = found.log.cycle == 160
+    before = until(found.log, 160)
+    assert np.array_equal(upcoming_features(found.project, before, found.log.case[inside]), recorded[inside])
+
+
+def test_without_results_every_case_says_what_it_is_and_nothing_else():
+    coming = upcoming(PROJECT, without_history(PROJECT))
+    history = FEATURES.index("verdict_1_ago")
+    default = default_features()[history:]
+    assert np.array_equal(coming.features[:, history:], np.tile(default, (4, 1)))
+    assert np.isnan(coming.expected_ms).all()
+    assert coming.last_verdict.tolist() == [-1] * 4
+
+
+def test_what_is_known_of_a_case_is_its_verdicts():
+    coming = upcoming(PROJECT, log_of([(0, 0, 1, 5), (0, 1, 0, 5), (1, 0, 0, 5), (1, 0, -1, 5), (2, 2, -1, 5)]))
+    assert coming.runs.tolist() == [2, 1, 0, 0]
+    assert coming.failures.tolist() == [1, 0, 0, 0]
+    assert coming.last_verdict.tolist() == [0, 0, -1, -1]
+
+
+def test_verdicts_that_the_source_recorded_before_its_first_cycle_are_known_too():
+    log = log_of([(0, 1, 0, 5), (1, 1, 0, 5)])
+    recorded = dataclasses.replace(log, past=np.array([1, 1, 0, 1, 1], np.int8), past_start=np.array([0, 2, 5]))
+    coming = upcoming(PROJECT, recorded)
+    assert coming.runs.tolist() == [0, 4, 0, 0]
+    assert coming.failures.tolist() == [0, 2, 0, 0]
+
+
+def test_deprecated_and_muted_cases_are_counted_and_left_out():
+    said = [{"status": "deprecated", "is_muted": True}, {"is_muted": True}, {"status": "draft"}, {}]
+    project = Project(cases=tuple(Case(id=i + 1, title="t", **each) for i, each in enumerate(said)))
+    coming = upcoming(project, without_history(project))
+    assert coming.case.tolist() == [2, 3]
+    assert coming.left_out == {"deprecated": 1, "muted": 1}
+
+
+def test_a_case_takes_its_mean_or_the_median_of_all_and_only_executions_that_ended_count():
+    rows = [(0, 0, 0, 100.0), (0, 1, 1, 7.0), (1, 0, 1, 200.0), (1, 1, -1, 1e6), (2, 2, -1, 0.0), (2, 0, 0, math.nan)]
+    expected, guessed = expected_durations(log_of(rows), np.arange(4))
+    assert expected.tolist() == [150.0, 7.0, 100.0, 100.0]  # the median of 7, 100, 200
+    assert guessed.tolist() == [False, False, True, True]
+
+
+# -- the order, and what fits ------------------------------------------------------------------------------------------
+
+cases = st.lists(st.tuples(st.integers(-3, 3), st.floats(0, 1e6)), min_size=1, max_size=30)
+
+
+@given(cases=cases, budget=st.floats(0, 1e7))
+def test_the_order_is_by_score_and_the_budget_holds_the_longest_prefix_that_ends_in_time(cases, budget):
+    scores, expected = np.array([c[0] for c in cases], np.float32), np.array([c[1] for c in cases])
+    found = plan(expected, scores, budget)
+    assert found.order.tolist() == sorted(range(len(cases)), key=lambda i: (-cases[i][0], i))  # ties as listed
+    assert found.scores.tolist() == [cases[i][0] for i in found.order]
+    ends, spent = [], 0.0
+    for i in found.order:
+        spent += cases[i][1]
+        ends.append(spent)
+    assert found.total_ms == pytest.approx(ends)
+    for rank, end in enumerate(ends):  # sums may differ in their last digit
+        assert (rank < found.within) == (end <= budget) or end == pytest.approx(budget)
+
+
+@given(cases=cases, budgets=st.tuples(st.floats(0, 1e7), st.floats(0, 1e7)))
+def test_more_time_never_lets_fewer_cases_run_and_all_of_it_lets_all(cases, budgets):
+    scores, expected = np.array([c[0] for c in cases], np.float32), np.array([c[1] for c in cases])
+    less, more = (plan(expected, scores, budget).within for budget in sorted(budgets))
+    assert less <= more <= plan(expected, scores, math.inf).within == len(cases)
+    assert plan(expected, scores, float(expected.sum())).within == len(cases)
+
+
+@pytest.mark.parametrize(
+    ("ms", "text"),
+    [(0, "0ms"), (999.4, "999ms"), (999.6, "1.0s"), (59_940, "59.9s"), (59_960, "1m 00s"), (200_000, "3m 20s"),
+     (3_599_600, "1h 00m"), (3_900_000, "1h 05m"), (1e11, "27,777h 47m"), (math.nan, "-")],
+)  # fmt: skip
+def test_times_read_as_people_write_them(ms, text):
+    assert time_text(ms) == text
+
+
+# -- the CSV -----------------------------------------------------------------------------------------------------------
+
+
+def rows_of(text):
+    return list(csv.DictReader(io.StringIO(text, newline="")))
+
+
+texts = st.text(st.sampled_from("=+-@\t\r\n,\"';a 1é"), min_size=1, max_size=6)
+
+
+@given(titles=st.lists(texts, min_size=1, max_size=5), suite=texts)
+def test_no_text_is_a_formula_and_none_is_lost(titles, suite):
+    listed = [Case(id=i + 1, title=title, suite_id=1) for i, title in enumerate(titles)]
+    project = arrange([Suite(id=1, title=suite)], listed, "here")
+    coming = upcoming(project, without_history(project))
+    rows = rows_of(to_csv(project, coming, plan(coming.expected_ms, np.zeros(len(titles)), math.inf)))
+    assert [row["case_id"] for row in rows] == [str(i + 1) for i in range(len(titles))]
+    for row, case in zip(rows, project.cases, strict=True):
+        for cell, text in ((row["title"], case.title), (row["suite"], project.suites[0].title)):
+            assert cell == (f"'{text}" if text[0] in "=+-@\t\r\n" else text)
+
+
+# -- the command -------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def disk(tmp_path_factory):
+    """An export, the results of all cycles but the last, and of all: every cycle runs every case."""
+    folder = tmp_path_factory.mktemp("qase")
+    rng = np.random.default_rng(3)
+    listed = [Case(id=i + 1, title=f"case {i}", suite_id=i % 3 + 1) for i in range(BIG)]
+    project = arrange([Suite(id=i, title=f"suite {i}") for i in (1, 2, 3)], listed, "here")
+    (folder / "export.json").write_text(json.dumps(write_json_export(project)))
+    lines = []
+    for cycle in range(CYCLES):
+        for case in listed:
+            failed = case.id == 1 + cycle % BIG or rng.random() < case.id / 40
+            times = {"start_time": 1.7e9 + 86_400 * cycle, "duration": 1000.0 * case.id + rng.integers(0, 99)}
+            status = {"status": "failed" if failed else "passed", **times}
+            lines.append(json.dumps({"run_id": cycle + 1, "title": "t", "testops_id": case.id, "execution": status}))
+    (folder / "results.jsonl").write_text("\n".join(lines))
+    (folder / "before.jsonl").write_text("\n".join(lines[:-BIG]))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def trained(disk):
+    """A run of a second on all results."""
+    directory = disk / "run"
+    directory.mkdir()
+    small = [
+        "agent.n_envs=8",
+        "agent.n_steps=32",
+        "agent.batch_size=64",
+        "log_every=1024",
+        "validation.every=1024",
+        "validation.episodes=2",
+    ]
+    told = ["env=qase", "env.data=qase", f"env.path={disk}/export.json", f"env.results={disk}/results.jsonl"]
+    config = configs.load(compose(ROOT / "conf", [*told, *small, "total_steps=2048"]))
+    train(config, directory, tracker=open_tracker(config.tracker, run_dir=directory, config=config.to_dict()))
+    return directory
+
+
+@pytest.fixture
+def asked(disk, tmp_path, monkeypatch, capsys):
+    """`asked(arguments…)` -> status, stdout, stderr (one line), rows of the CSV; in a folder of its own."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("QASE_DATA_PATH", raising=False)
+
+    def run(*arguments, results="before.jsonl"):
+        given = ["qase", "prioritise", str(disk / "export.json"), *map(str, arguments)]
+        status = main([*given, "--results", str(disk / results)] if results else given)
+        told, file = capsys.readouterr(), tmp_path / "prioritised.csv"
+        rows = rows_of(file.read_bytes().decode()) if file.exists() else None
+        return status, told.out, " ".join(told.err.split()), rows
+
+    return run
+
+
+def test_the_list_says_what_ordered_it_what_fits_and_where_the_rest_is(asked, tmp_path):
+    status, out, _, rows = asked("--budget", "30s", "--show", "5")
+    assert status == 0
+    assert "baseline:failure_rate, as there is no finished run of env=qase below outputs/" in out
+    assert "and 7 more" in out
+    assert len(rows) == BIG
+    assert tuple(rows[0]) == COLUMNS
+    assert [row["rank"] for row in rows] == [str(i + 1) for i in range(BIG)]
+    rates = [float(row["failure_rate"]) for row in rows]
+    assert rates == sorted(rates, reverse=True)
+    assert [float(row["score"]) for row in rows] == pytest.approx(rates, abs=1e-4)
+    inside = [row["within_budget"] == "yes" for row in rows]
+    assert inside == [float(row["total_ms"]) <= 30_000 for row in rows]
+    assert f"{sum(inside)} of 12 cases fit in 30s" in out
+    assert 0 < sum(inside) < 5
+    assert "-- 30s end here --" in out
+    assert out.index("-- 30s end here --") > out.index(rows[sum(inside) - 1]["title"])
+    assert [file.name for file in tmp_path.iterdir()] == ["prioritised.csv"]  # nothing is left half written
+
+
+def test_a_run_gives_the_scores_that_its_gate_sees_when_the_cycle_is_recorded(asked, disk, trained):
+    status, out, _, rows = asked("--policy", trained)
+    assert status == 0
+    assert "named with --policy" in out
+    assert str(disk / "export.json") in out
+    config = Config(data="qase", path=str(disk / "export.json"), results=str(disk / "results.jsonl"))
+    gate = load_parts(config).parts["test"]
+    assert gate.names[-1] == str(CYCLES)
+    last = slice(gate.start[-2], gate.start[-1])
+    policy = load_policy(str(trained), Spaces.of(config, DOMAIN.make(config, n_envs=1, part="test")), config)
+    obs = gate.features[last]
+    judged = scores(policy, obs, policy.act(obs, True), True, {})
+    listed = load_parts(config).project.cases
+    expected = {listed[case].id: score for case, score in zip(gate.case[last], judged, strict=True)}
+    assert {int(row["case_id"]) for row in rows} == set(expected)
+    for row in rows:
+        assert float(row["score"]) == pytest.approx(expected[int(row["case_id"])], rel=1e-4)
+    assert len(set(judged.tolist())) > 1
+
+
+def test_the_newest_finished_run_of_the_environment_is_the_default(asked, trained, tmp_path):
+    runs = {name: tmp_path / "outputs/day" / name for name in ("old", "new", "broken")}
+    for when, (name, directory) in enumerate(runs.items()):
+        shutil.copytree(trained, directory)
+        info = json.loads((directory / "run.json").read_text())
+        info |= {"started": f"2026-01-0{when + 1}", "status": "failed" if name == "broken" else "finished"}
+        (directory / "run.json").write_text(json.dumps(info))
+    write_run(tmp_path / "outputs/day/other", "cartpole", info={"started": "2027-01-01"})
+    status, out, _, _ = asked()
+    assert status == 0
+    assert "outputs/day/new, the newest finished run of env=qase below outputs/" in out
+    assert "baseline:failure_rate, named" in asked("--policy", "baseline:failure_rate")[1]
+
+
+@pytest.mark.parametrize(
+    ("policy", "sentence"),
+    [
+        ("baseline:optimal", "orders by the verdict of each case, which nobody knows before it runs"),
+        ("baseline:best", "baseline:best is not a baseline of qase"),
+        ("python:os:getcwd", "add --trust"),
+        ("nowhere", "'nowhere' is neither a run directory nor a policy"),
+        ("cartpole", "holds a policy for cartpole with observations of shape (4,), not for qase with (64,)"),
+    ],
+)
+def test_a_policy_that_does_not_fit_is_refused_and_nothing_is_written(asked, tmp_path, policy, sentence):
+    write_run(tmp_path / "cartpole")
+    status, out, err, rows = asked("--policy", policy)
+    assert (status, out, rows) == (2, "", None)
+    assert err.startswith("error: ")
+    assert sentence in err
+
+
+@pytest.mark.parametrize("policy", ["as_listed", "last_failed_first", "random", "logistic_regression"])
+def test_every_baseline_that_knows_no_verdict_orders(asked, policy):
+    status, _, _, rows = asked("--policy", f"baseline:{policy}")
+    assert status == 0
+    assert sorted(int(row["case_id"]) for row in rows) == list(range(1, BIG + 1))
+    if policy == "as_listed":
+        listed = [i + 1 for suite in range(3) for i in range(suite, BIG, 3)]
+        assert [int(row["case_id"]) for row in rows] == listed
+
+
+def test_equal_scores_are_run_as_listed(asked):
+    *_, rows = asked("--policy", "constant:3")
+    *_, listed = asked("--policy", "baseline:as_listed")
+    assert [row["case_id"] for row in rows] == [row["case_id"] for row in listed]
+
+
+@pytest.mark.parametrize("budget", ["20", "", "0s", "-5m", "20 m", "0.25", "1e9h", "m20", "20min", f"{'9' * 400}h"])
+def test_a_budget_that_is_no_time_is_one_sentence(asked, budget):
+    status, out, err, rows = asked(f"--budget={budget}")
+    assert (status, out, rows) == (2, "", None)
+    assert re.match(r"error: --budget .* is no time: give a time such as 90s, 20m or 1h30m$", err)
+
+
+def test_a_budget_needs_durations_and_says_so(asked):
+    status, out, err, rows = asked("--budget", "20m", results=None)
+    assert (status, out, rows) == (2, "", None)
+    assert err == (
+        "error: --budget 20m cannot be kept, since no result says how long a case takes: give results with durations "
+        "as --results, or leave --budget out"
+    )
+
+
+def test_without_results_the_cases_alone_are_ordered(asked):
+    status, out, _, rows = asked(results=None)
+    assert status == 0
+    assert "0 came to a verdict before, 0 of them failed at least once; 12 never did" in out
+    assert {(row["last_verdict"], row["failure_rate"], row["expected_ms"], row["total_ms"]) for row in rows} == {
+        ("",) * 4
+    }
+    assert "budget" not in out
+
+
+def test_a_budget_for_nothing_and_for_everything(asked):
+    assert "0 of 12 cases fit in 1ms and take 0ms" in asked("--budget", "1ms")[1]
+    out = asked("--budget", "9h", "--show", "0")[1]
+    assert "12 of 12 cases fit in 9h" in out
+    assert "end here" not in out
+    assert "more: " not in out
+
+
+def test_titles_are_text_on_any_stream(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    title = "\x1b[31m[bold]=né\u202e"
+    project = arrange([Suite(id=1, title="@SUM(1)")], [Case(id=1, title=title, suite_id=1)], "here")
+    Path("e.json").write_text(json.dumps(write_json_export(project)))
+    stream = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
+    monkeypatch.setattr(sys, "stdout", stream)
+    assert main(["qase", "prioritise", "e.json"]) == 0
+    stream.flush()
+    told = stream.buffer.getvalue().decode("ascii")
+    assert "\x1b" not in told
+    assert "[bold]=n" in told
+    assert rows_of(Path("prioritised.csv").read_bytes().decode())[0]["suite"] == "'@SUM(1)"
+
+
+def test_what_is_read_is_not_overwritten_and_a_place_that_cannot_be_written_is_named(asked, disk, tmp_path):
+    before = (disk / "export.json").read_bytes()
+    status, _, err, _ = asked("--out", disk / "export.json")
+    assert status == 2
+    assert "would overwrite what is read" in err
+    assert (disk / "export.json").read_bytes() == before
+    status, _, err, _ = asked("--out", tmp_path / "nowhere/list.csv")
+    assert status == 2
+    assert "list.csv cannot be written (No such file or directory)" in err
+
+
+def test_results_alone_are_no_cases(disk, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert main(["qase", "prioritise", str(disk / "results.jsonl")]) == 2
+    assert "holds results and no cases" in " ".join(capsys.readouterr().err.split())
+
+
+@pytest.mark.skipif(not V1.is_file(), reason="the Qase exports are not at ../shared/data/qase")
+def test_the_real_export_with_the_real_results(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert main(["qase", "prioritise", str(V1), "--results", str(REPORT), "--budget", "1m"]) == 0
+    out = capsys.readouterr().out
+    rows = rows_of(Path("prioritised.csv").read_bytes().decode())
+    assert len(rows) == 120
+    assert "119 of 134 results are of no case here" in out
+    told = {row["case_id"]: row for row in rows}
+    # cases 2 and 3 failed once and never ran otherwise: their result files say so
+    failed = [json.loads(file.read_text()) for file in (REPORT / "results").glob("*.json")]
+    durations = {str(i): r["execution"]["duration"] for r in failed for i in r["testops_ids"] or () if i in (2, 3)}
+    for key, duration in durations.items():
+        assert told[key]["last_verdict"] == "failed"
+        assert float(told[key]["expected_ms"]) == duration
+        assert told[key]["guessed"] == "no"
+    assert len(durations) == 2

@@ -1,0 +1,1 @@
+"""Strategies and a stand-in of Qase's API, importable by the tests of every room below."""

@@ -1,0 +1,106 @@
+"""What agents must reach on Qase, and which run must not pass; `make verify` runs the long ones (-s prints figures)."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from rl_eval import domains, metrics, policy
+from rl_eval.rollout import play
+from tests.run_bytes import content
+from tests.test_resume import learn
+
+ROOT = Path(__file__).resolve().parents[4]
+IOFROL = ROOT.parent / "shared" / "data" / "iofrol" / "iofrol.csv"
+TINY = [
+    "env=qase", "env.cycles=150", "total_steps=8192", "agent.n_envs=16", "agent.n_steps=32", "agent.batch_size=128",
+    "agent.n_epochs=1", "resume_every=2048", "checkpoint_every=1024", "log_every=1024", "validation.every=4096",
+    "validation.episodes=2", "keep_snapshots=3",
+]  # fmt: skip
+
+
+def trained(folder, *arguments):
+    """Train; returns the run, and criterion -> verdict of the suites that judged it."""
+    done = subprocess.run(
+        [sys.executable, str(ROOT / "train.py"), *arguments, f"hydra.run.dir={folder}"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=1800,
+        env={**os.environ, "COLUMNS": "160"},
+    )
+    assert done.returncode == 0, done.stderr
+    file = folder / "verdict.json"
+    suites = json.loads(file.read_text())["suites"] if file.exists() else []
+    return folder, {c["criterion"]: c for suite in suites for c in suite["criteria"]}
+
+
+def beside_failure_rate(run):
+    """APFD of a run's policy and of the failure-rate sort on all gate cycles of the run's environment, `[E]` each."""
+    from rl_eval.run import read_run
+
+    config = domains.validate(read_run(run).config["env"])
+    vector = domains.make(config, n_envs=32, part="test", autoreset=False)
+    count = domains.domain(config.name).episodes(config, "test")
+    acting = policy.load(str(run), policy.Spaces.of(config, vector), config)
+    both = [acting, domains.domain("qase").baselines["failure_rate"](config)]
+    told = [metrics.lookup("apfd").variable(play(vector, each, seeds=range(count)), config) for each in both]
+    print(f"\n{run.name}: APFD {told[0].mean():.4f}, failure-rate sort {told[1].mean():.4f} on {count} cycles")
+    return told
+
+
+def test_a_run_that_was_stopped_ends_with_the_bytes_of_one_that_was_not(tmp_path):
+    whole = learn(TINY, tmp_path / "whole").path
+    again = learn(TINY, tmp_path / "again", stop_at=5000).path
+    learn(TINY, again, resume=True)
+    assert content(again) == content(whole)
+
+
+@pytest.mark.verify
+@pytest.mark.parametrize("seed", [1, 2])
+def test_ppo_passes_its_suite(seed, tmp_path):
+    _, criteria = trained(tmp_path / "run", "env=qase", f"seed={seed}")
+    assert {name for name, found in criteria.items() if found["decision"] != "PASS"} == set()
+
+
+@pytest.mark.verify
+@pytest.mark.parametrize("agent", ["a2c", "dqn"])
+def test_other_agents_beat_the_failure_rate_sort(agent, tmp_path):
+    run, _ = trained(tmp_path / "run", "env=qase", f"agent={agent}")
+    ours, theirs = beside_failure_rate(run)
+    difference = ours - theirs
+    assert difference.mean() > 2 * difference.std() / len(difference) ** 0.5
+
+
+@pytest.mark.verify
+def test_the_reports_fixed_buffer_fails(tmp_path):
+    run, criteria = trained(tmp_path / "run", "experiment=qase_report")
+    assert criteria["later_cycles"]["decision"] == "FAIL"
+    assert criteria["counts_steps"]["decision"] == "FAIL"
+    info = json.loads((run / "run.json").read_text())
+    assert (info["env_steps"], info["training_epochs"]) == (736, 400)
+
+
+@pytest.mark.verify
+@pytest.mark.skipif(not IOFROL.exists(), reason=f"{IOFROL.name} is not here")
+def test_ppo_clears_the_failure_rate_sort_on_iofrol_over_five_seeds(tmp_path):
+    leads = []
+    for seed in range(1, 6):
+        run, _ = trained(
+            tmp_path / f"s{seed}", "env=qase", "env.data=history", f"env.path={IOFROL}", "env.unseen_share=0.0",
+            "agent.network.widths=[]", f"seed={seed}",
+        )  # fmt: skip
+        ours, theirs = beside_failure_rate(run)
+        leads.append(float((ours - theirs).mean()))
+    print(f"leads over the failure-rate sort on {len(ours)} judged cycles: {np.round(leads, 4).tolist()}")
+    assert np.mean(leads) > 0
+
+
+@pytest.mark.verify
+def test_live_training_finds_seeded_bugs(tmp_path):
+    _, criteria = trained(tmp_path / "run", "env=qase", "env.mode=live", "total_steps=300000")
+    assert {name for name, found in criteria.items() if found["decision"] != "PASS"} == set()

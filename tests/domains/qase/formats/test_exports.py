@@ -1,0 +1,333 @@
+"""JSON and CSV exports: what is read is what was meant, and written again as it was."""
+
+import contextlib
+import copy
+import json
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from project_strategies import projects
+
+from rl_eval.domains.qase.formats.csv_export import read_csv_export, write_csv_export
+from rl_eval.domains.qase.formats.json_export import read_json_export, write_json_export
+from rl_eval.domains.qase.formats.values import parse_json
+from rl_eval.domains.qase.model.notes import Notes
+from rl_eval.domains.qase.model.project import Case, Project, Step, Suite, arrange
+from rl_eval.errors import InputError
+
+SLOW = settings(
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
+)
+
+
+def from_json(document):
+    return read_json_export(document, "export.json", Notes())
+
+
+def from_csv(text, prefix=b""):
+    return read_csv_export(prefix + text.encode(), "export.csv", Notes())
+
+
+@SLOW
+@given(projects())
+def test_any_project_survives_the_json_form(project):
+    document = json.loads(json.dumps(write_json_export(project)))
+    again = from_json(document)
+    assert again == project
+    assert write_json_export(again) == document
+
+
+@SLOW
+@given(projects(), st.sampled_from([1, 2]), st.booleans(), st.booleans())
+def test_any_project_survives_csv_or_is_refused(project, version, mark, crlf):
+    try:
+        text = write_csv_export(project, version)
+    except InputError:
+        return
+    if crlf:
+        text = text.replace("\n", "\r\n")
+    assert from_csv(text, b"\xef\xbb\xbf" if mark else b"") == project
+
+
+@SLOW
+@given(projects())
+def test_what_csv_can_say_is_not_refused(project):
+    plain = [
+        case.model_copy(update={"parameters": (), "tags": ("a", "b c"), "milestone": None}) for case in project.cases
+    ]
+    bare = [suite.model_copy(update={"description": "", "preconditions": ""}) for suite in project.suites]
+    simple = arrange(bare, plain, "drawn")
+    if not project.suites and not project.cases:
+        return
+    assert from_csv(write_csv_export(simple, 2)) == simple
+
+
+FORMS = {
+    "suites": [
+        {
+            "id": 1, "title": "API", "description": None, "preconditions": "", "cases": None,
+            "suites": [
+                {
+                    "id": 2, "title": "Users", "description": "line\r\nline", "suites": None,
+                    "cases": [
+                        {
+                            "id": 7, "title": "Create", "description": None, "preconditions": None,
+                            "postconditions": "", "priority": "High", "severity": "critical", "type": "functional",
+                            "behavior": "negative", "automation": "is-not-automated", "status": "actual",
+                            "is_flaky": "no", "layer": "api", "milestone": None, "custom_fields": None,
+                            "steps_type": "classic", "tags": [{"title": "a"}], "is_muted": 0, "params": None,
+                            "steps": [{"position": "1", "action": "POST /users", "expected_result": "201",
+                                       "data": None, "steps": None}],
+                        },
+                        {"id": 9, "title": "bare", "cases_of_its_own": 3},
+                    ],
+                }
+            ],
+        }
+    ]
+}  # fmt: skip
+
+
+def test_an_export_is_written_again_exactly_as_it_was():
+    given_form = copy.deepcopy(FORMS)
+    project = from_json(FORMS)
+    assert write_json_export(project) == given_form
+    case = write_json_export(project)["suites"][0]["suites"][0]["cases"][0]
+    assert type(case["is_muted"]) is int  # 0 equals False, and was written as 0
+
+
+def test_what_changed_since_is_written_as_it_is_now():
+    project = from_json(FORMS)
+    changed = project.cases[0].model_copy(update={"is_muted": True, "tags": ("b",)})
+    written = write_json_export(arrange(project.suites, [changed, project.cases[1]], "x"))
+    case = written["suites"][0]["suites"][0]["cases"][0]
+    assert (case["is_muted"], case["tags"], case["params"]) == (True, ["b"], None)
+
+
+def test_form_says_nothing_and_meaning_is_equal():
+    case = from_json(FORMS).cases[0]
+    assert case == Case(
+        id=7, title="Create", severity="critical", priority="high", type="functional", behavior="negative",
+        layer="api", suite_id=2, tags=("a",), steps=(Step(action="POST /users", expected_result="201"),),
+    )  # fmt: skip
+    assert from_json(FORMS).suites[1] == Suite(id=2, title="Users", parent_id=1, description="line\nline")
+
+
+def test_steps_go_by_their_position():
+    steps = [{"position": 2, "action": "b"}, {"position": 1, "action": "a"}]
+    case = from_json({"cases": [{"id": 1, "title": "t", "steps": steps}]}).cases[0]
+    assert [step.action for step in case.steps] == ["a", "b"]
+
+
+def test_what_is_not_known_is_kept_and_told():
+    notes = Notes()
+    document = {"cases": [{"id": i, "title": "t", "severity": "Catastrophic", "colour": "red"} for i in (1, 2)]}
+    project = read_json_export(document, "export.json", notes)
+    assert project.cases[0].severity == "Catastrophic"
+    assert notes.said["severity 'Catastrophic' is not known: kept as text"] == (2, "export.json, cases[0]")
+    assert notes.said["the field 'colour' of a case is not known: not used"][0] == 2
+    assert notes.said["no layer: read as unknown"][0] == 2
+    assert write_json_export(project) == document
+
+
+def case_document(**values):
+    return {"suites": [{"id": 1, "title": "s", "cases": [{"id": 1, "title": "t", **values}]}]}
+
+
+@pytest.mark.parametrize(
+    ("document", "sentence"),
+    [
+        ([], "export.json: [] where an object is needed"),
+        ({"tests": []}, "export.json has neither 'suites' nor 'cases'"),
+        ({"suites": {}}, "export.json, suites: {} where a list is needed"),
+        ({"suites": [7]}, "export.json, suites[0]: 7 where an object is needed"),
+        ({"suites": [{"title": "s"}]}, "export.json, suites[0], field 'id': it is missing"),
+        ({"suites": [{"id": True, "title": "s"}]}, "suites[0], field 'id': True where a whole number is needed"),
+        ({"suites": [{"id": 0, "title": "s"}]}, "suites[0], field 'id': 0 where an id"),
+        (case_document(title=7), "suites[0].cases[0], field 'title': 7 where text is needed"),
+        (case_document(title=""), "suites[0].cases[0], field 'title': string should have at least 1 character"),
+        (case_document(title="x" * 256), "suites[0].cases[0], field 'title': string should have at most 255"),
+        (case_document(is_flaky="maybe"), "field 'is_flaky': 'maybe' where yes or no is needed"),
+        (case_document(severity=[1]), "field 'severity': [1] where a whole number is needed"),
+        (case_document(steps="1. a"), "cases[0], steps: '1. a' where a list is needed"),
+        (case_document(steps=[{"action": 5}]), "steps[0], field 'action': 5 where text is needed"),
+        (case_document(steps=[{"position": 1}, {"position": 1}]), "two steps have the same position"),
+        (case_document(steps_type="waltz"), "field 'steps_type': input should be 'classic' or 'gherkin'"),
+        (case_document(custom_fields=[{"id": 1, "value": "a"}] * 2), "the custom field 1 stands twice"),
+        (case_document(tags=[3]), "tags[0]: 3 where a tag's title is needed"),
+        (case_document(params=[{"type": "group", "items": []}]), "field 'items'"),
+        (case_document(params=[{"type": "both"}]), "'both' where 'single' or 'group' is needed"),
+        (case_document(description="\ud800"), "field 'description': text with half a surrogate pair"),
+        ({"cases": [{"id": 1, "title": "a"}, {"id": 1, "title": "b"}]}, "case id 1 is given twice, to 'a' and 'b'"),
+        ({"suites": [{"id": 1, "title": "a"}, {"id": 1, "title": "b"}]}, "suite id 1 is given twice"),
+    ],
+)  # fmt: skip
+def test_what_is_wrong_is_told_with_its_place(document, sentence):
+    with pytest.raises(InputError) as told:
+        from_json(document)
+    assert sentence in str(told.value)
+    assert str(told.value).startswith("export.json")
+
+
+def nested(depth):
+    suite = {"id": depth, "title": str(depth), "suites": [], "cases": [{"id": depth, "title": "t"}]}
+    for i in range(depth - 1, 0, -1):
+        suite = {"id": i, "title": str(i), "suites": [suite], "cases": []}
+    return {"suites": [suite]}
+
+
+def test_ten_levels_are_read_and_a_thousand_refused():
+    project = from_json(nested(10))
+    assert project.suite_paths[10] == tuple(map(str, range(1, 11)))
+    assert from_csv(write_csv_export(project, 1)) == project
+    with pytest.raises(InputError, match="more than 100 deep"):
+        from_json(nested(300))
+    deep = Step(action="10")
+    for i in range(9, 0, -1):
+        deep = Step(action=str(i), steps=(deep,))
+    case = Project(cases=(Case(id=1, title="t", steps=(deep,)),))
+    assert from_csv(write_csv_export(case, 2)) == case
+    assert from_json(write_json_export(case)) == case
+
+
+def test_suites_within_themselves_are_refused():
+    ring = [Suite(id=i, title=str(i), parent_id=i % 3 + 1) for i in (1, 2, 3)]
+    with pytest.raises(InputError, match=r"here: suite 1 \('1'\) lies within itself by its parents"):
+        arrange(ring, [], "here")
+    with pytest.raises(InputError, match="names the parent 9, which is not there"):
+        arrange([Suite(id=1, title="a", parent_id=9)], [], "here")
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        (b'{"suites": [{"id": 1', "f.json, line 1, column 21: not JSON (the file ends too early)"),
+        (b'{"suites": [\n}', "f.json, line 2, column 1: not JSON (Expecting value)"),
+        (b'{"suites": [], "suites": []}', "the key 'suites' stands twice in one object"),
+        (b'{"a": NaN}', "NaN is not a number of JSON"),
+        (b"[" * 200_000, "f.json is nested too deep to be read"),
+        (b'{"a":\n"\xff"}', "f.json, line 2: not UTF-8 text"),
+        (b"9" * 5000, "f.json: not JSON"),
+    ],
+)
+def test_broken_json_is_told_with_line_and_column(text, sentence):
+    with pytest.raises(InputError) as told:
+        parse_json(text, "f.json")
+    assert sentence in str(told.value)
+
+
+HEADER = (
+    "id,title,description,preconditions,postconditions,tags,priority,severity,type,behavior,automation,status,is_flaky,"
+    "layer,steps_type,steps_actions,steps_result,steps_data,milestone_id,milestone,suite_id,suite_parent_id,suite,"
+    "suite_without_cases,parameters"
+)
+
+
+def row(**cells):
+    names = HEADER.split(",")
+    quoted = ['"' + str(cells.get(name, "")).replace('"', '""') + '"' for name in names]
+    return ",".join(quoted)
+
+
+def suite_row(**cells):
+    return row(suite_without_cases=1, **cells)
+
+
+@pytest.mark.parametrize(
+    ("lines", "sentence"),
+    [
+        (["name,title"], "line 1: the first column is 'name': a Qase export begins with 'id' or 'v2.id'"),
+        (["id,titel"], "line 1: the column 'title' is missing: did you mean 'titel'?"),
+        ([HEADER + ",title"], "line 1: the column 'title' stands twice"),
+        ([HEADER], "has a header and neither suites nor cases"),
+        ([HEADER, row(id=1, title="a") + ",x"], "line 2: 26 columns where the header has 25"),
+        ([HEADER, row(id=1, title="a"), "2,b"], "line 3: 2 columns where a case has 25: the row is cut"),
+        ([HEADER, row(id="x", title="a")], "line 2, column 'id': 'x' where a whole number is needed"),
+        ([HEADER, row(title="a")], "line 2, column 'id': it is empty"),
+        ([HEADER, row(id=1)], "line 2, column 'title': it is empty"),
+        ([HEADER, row(id=1, title="a\nb"), row(id=1, title="c")], "case id 1 is given twice"),
+        ([HEADER, row(id=1, title="a\nb"), row(id="z", title="c")], "line 4, column 'id'"),
+        ([HEADER, row(id=1, title="a", suite="s")], "line 2, column 'suite_id': a suite without an id"),
+        ([HEADER, suite_row(suite_id=1, suite="s"), suite_row(suite_id=1, suite="s")], "line 3, column 'suite_id'"),
+        ([HEADER, suite_row(suite_id=1, suite="s"), row(id=1, title="a", suite_id=1, suite="t")],
+         "line 3, column 'suite': suite 1 is 't' below None, and was 's' below None before"),
+        ([HEADER, suite_row(suite_id=1, suite="s", title="x")], "column 'title': a value in the row of a suite"),
+        ([HEADER, suite_row(suite_id=1, suite="s", suite_parent_id=1)], "suite 1 ('s') lies within itself"),
+        ([HEADER, suite_row(suite_id=1, suite="s", suite_parent_id=4)], "names the parent 4, which is not there"),
+        ([HEADER, row(id=1, title="a", is_flaky="perhaps")], "line 2, column 'is_flaky': 'perhaps' where yes or no"),
+        ([HEADER, row(id=1, title="a", steps_actions="open it")], "'steps_actions': 'open it' does not begin with"),
+        ([HEADER, row(id=1, title="a", parameters="x")], "column 'parameters': 'x' where 'title:value' is expected"),
+        ([HEADER, row(id=1, title="a"), '2,"b'], "line 3: not CSV (unexpected end of data)"),
+        ([HEADER.replace("id,", "v2.id,", 1), row(id=1, title="a", steps_actions='1. "a')],
+         "column 'steps_actions': '\"a' where a text in quotes is expected"),
+        ([HEADER.replace("id,", "v2.id,", 1), row(id=1, title="a", steps_actions='1. "a" 3. "b"')],
+         "'3. \"b\"' where the next step is expected"),
+    ],
+)  # fmt: skip
+def test_a_faulty_row_is_told_with_line_and_column(lines, sentence):
+    with pytest.raises(InputError) as told:
+        from_csv("\n".join(lines) + "\n")
+    assert sentence in str(told.value)
+    assert str(told.value).startswith("export.csv")
+
+
+def test_a_text_may_hold_a_list_of_its_own_and_doubt_is_told():
+    notes = Notes()
+    text = "\n".join(
+        [HEADER, row(id=1, title="a", steps_actions="1. do\n3. this\n2. then", steps_result="1. x\n2. y\n3. z")]
+    )
+    steps = read_csv_export(text.encode(), "export.csv", notes).cases[0].steps
+    assert [step.action for step in steps] == ["do\n3. this", "then", ""]
+    assert "the columns of steps differ in how many there are: joined on their numbers" in notes.said
+
+
+def test_cells_that_a_spreadsheet_would_run_stay_text():
+    notes = Notes()
+    bad = '=HYPERLINK("http://x","y")'
+    project = read_csv_export(f"{HEADER}\n{row(id=1, title=bad, description='@SUM(A1)')}\n".encode(), "e.csv", notes)
+    assert (project.cases[0].title, project.cases[0].description) == (bad, "@SUM(A1)")
+    assert "a cell that a spreadsheet would run as a formula: read as the text it is" in notes.said
+    assert from_csv(write_csv_export(project, 1)) == project
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.binary(max_size=300), st.sampled_from([b"", HEADER.encode() + b"\n", b'{"suites": [']))
+def test_random_bytes_are_refused_or_read(data, start):
+    for read in (lambda b: read_csv_export(b, "f", Notes()), lambda b: from_json(parse_json(b, "f"))):
+        with contextlib.suppress(InputError):
+            assert isinstance(read(start + data), Project)
+
+
+@SLOW
+@given(projects(), st.data())
+def test_truncated_exports_are_refused_or_shorter(project, data):
+    whole = json.dumps(write_json_export(project)).encode()
+    with pytest.raises(InputError):
+        from_json(parse_json(whole[: data.draw(st.integers(0, len(whole) - 1))], "export.json"))
+
+
+KEYS = (
+    "id title steps tags params parameters custom_fields severity suites cases is_flaky milestone position action "
+    "items type values value"
+).split()
+plain = (
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(max_size=4)
+)
+anything = st.recursive(
+    plain,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(KEYS), inner, max_size=5),
+    max_leaves=12,
+)
+
+
+@SLOW
+@given(anything)
+def test_values_of_any_type_are_refused_or_written_again(values):
+    cases = [{"id": 2, "title": "t", **values}] if isinstance(values, dict) else values
+    document = {"suites": [{"id": 1, "title": "s", "cases": cases}]}
+    try:
+        project = from_json(document)
+    except InputError:
+        return
+    assert write_json_export(project) == document

@@ -1,0 +1,224 @@
+"""Cases as calls, or the reason why not; expected results as checks, decided as JSON is."""
+
+import json
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from rl_eval.domains.qase.live import NotRunnable, Plan, expectation, parse, template
+from rl_eval.domains.qase.live.address import RefusedError, origin, target
+from rl_eval.domains.qase.live.expectation import Seen, unmet
+from rl_eval.domains.qase.model.project import Case, Parameter, ParameterGroup, Step
+from rl_eval.errors import InputError
+
+BODY = {"email": "a@b.c", "id": 7, "items": [{"id": 1}, {"id": 2}], "ok": True, "none": None, "length": 5, "t": "2,0"}
+
+
+def case(*steps, **values):
+    return Case(id=1, title="-", steps=tuple(Step(**step) for step in steps), **values)
+
+
+def step(action="GET /", expected_result="200", **values):
+    return {"action": action, "expected_result": expected_result, **values}
+
+
+def judged(expected, body=BODY, status=200, headers=None, ms=20.0):
+    return unmet(expectation.parse(expected), Seen(status, headers or {}, body, True, ms), {"seven": 7})
+
+
+@pytest.mark.parametrize(
+    "expected",
+    [
+        "200", "status 200", "Status: 200", "status code is 200", "200 OK", "HTTP 200", "2xx", "200.", "",
+        'status 200, body.email == "a@b.c"', 'body.email contains "@" and body.id != 8', "body.items[0].id == 1",
+        "body.items[-1].id == 2", "body.items.length == 2", "body.length == 5", "body.email.length == 5",
+        "body.id > 6; body.id <= 7", "body.none exists\nbody.gone not exists", "body.gone does not exist",
+        'body.items contains {"id": 2}', "body.items not contains 1", 'body contains "ok"', "body.ok == true",
+        'body.t == "2,0", 200', 'body.email != "x and y"', "header content-type not exists", "duration < 500 ms",
+        "duration <= 20", "body.id == {{seven}}", 'body.items == [{"id": 1}, {"id": 2}]', "body.none == null",
+        'body.email < "b"', 'save body.id as x, body.id == 7.0', "body != []",
+    ],
+)  # fmt: skip
+def test_expectations_that_are_met(expected):
+    assert judged(expected) is None
+
+
+@pytest.mark.parametrize(
+    "expected",
+    [
+        "201", "4xx", "body.ok == 1", 'body.id == "7"', "body.none not exists", "body.gone exists", "body.gone != 1",
+        'body.id < "8"', "body.items.length > 2", "body.items[2].id == 3", "body.id != 7", 'body.email contains "z"',
+        "header x exists", "duration > 20", 'body.id contains 7', "body.none < 1", "body.email not exists",
+    ],
+)  # fmt: skip
+def test_expectations_that_are_not_met(expected):
+    assert judged(expected)
+
+
+@pytest.mark.parametrize(
+    "expected",
+    [
+        "the user is created", "201 and the user is shown", "201 is not returned", "200, 201", "body.email == a@b.c",
+        "body.email = 1", "body..a exists", "status 999", "200 OK or so", "body.id > [1]", "body.id == 'x'",
+        "body.id ~ 1", 'body.id == "', "body.id == 1 2", "save body.id", "save body.id as 1x", "200,, x",
+        "body.a == NaN", 'body == {"a": 1, "a": 2}', "body == " + "[" * 99, "duration == soon", "x" * 9000,
+        "body.id == " + "9" * 99, "not 500",
+    ],
+)  # fmt: skip
+def test_what_is_not_understood_makes_a_case_not_runnable(expected):
+    found = parse(case(step(expected_result=expected)))
+    assert isinstance(found, NotRunnable)
+    assert found.reason.startswith("step 1: ")
+
+
+def test_a_body_that_is_not_json_meets_no_check_of_it():
+    seen = Seen(200, {}, None, False, 1.0)
+    assert unmet(expectation.parse("body.password not exists"), seen, {})
+    assert unmet(expectation.parse("body not exists"), seen, {}) is None
+
+
+@pytest.mark.parametrize(
+    ("steps", "reason"),
+    [
+        ([], "no step"),
+        ([step("Open the page")], "is not a request"),
+        ([step("GET https://example.com/")], "host of its own"),
+        ([step("GET example")], "begins with one slash"),
+        ([step("get /")], "is not a request"),
+        ([step("")], "no action"),
+        ([step("", shared_step_hash="h")], "shared step"),
+        ([step("GET /", data='{"a": 1}')], "without a body"),
+        ([step("POST /", data="{'a': 1}")], "is not JSON"),
+        ([step("POST /", data="1e999")], "is not JSON"),
+        ([step("POST /", data="[" * 5000)], "is not JSON"),
+        ([step("POST /", data="A: b\nnothing")], "is no header"),
+        ([step("POST /", data="Host: example.com")], "not a case's to set"),
+        ([step("POST /", data="x-control-token: 1")], "not a case's to set"),
+        ([step("POST /", data="A: b\x00")], "no header has"),
+        ([step("GET /{{id}}")], "no earlier step saves"),
+        ([step(expected_result="body.a == {{id}}")], "no earlier step saves"),
+        ([step(expected_result="")], "says what is expected"),
+        ([step(expected_result="save body.a as a")], "says what is expected"),
+        ([step()] * 51, "more than 50 requests"),
+        ([step("Given a user", expected_result="", steps=(Step(action="GET /", expected_result="x"),))], "step 1.1"),
+        ([step("Given a user", steps=(Step(action="GET /", expected_result="200"),))], "is not a request"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_run_says_why(steps, reason):
+    found = parse(case(*steps))
+    assert isinstance(found, NotRunnable)
+    assert reason in found.reason
+
+
+def test_steps_within_steps_come_after_their_own_and_a_heading_is_passed_over():
+    inner = (Step(action="GET /b", expected_result="200"), Step(action="GET /c", expected_result="200"))
+    found = parse(case(step("GET /a", steps=inner), step("Afterwards", "", steps=inner[:1])))
+    assert [(call.step, call.path) for call in found.calls] == [
+        ("1", "/a"), ("1.1", "/b"), ("1.2", "/c"), ("2.1", "/b"),
+    ]  # fmt: skip
+
+
+def test_headers_stand_before_the_body():
+    (call,) = parse(case(step("POST /", data='X-Id: 7\nAuthorization: Bearer x\n\n{"a": [1, 2]}'))).calls
+    assert call.headers == (("X-Id", "7"), ("Authorization", "Bearer x"))
+    assert call.fixed == b'{"a":[1,2]}'
+
+
+def test_parameters_make_rows_and_groups_go_together():
+    group = ParameterGroup(items=(Parameter(title="a", values=("1", "2")), Parameter(title="b", values=("x", "y"))))
+    single = Parameter(title="c", values=("p", "q"))
+    found = parse(case(step("GET /{{a}}/{{b}}/{{c}}"), parameters=(group, single)))
+    assert [tuple(row.values()) for row in found.rows] == [
+        ("1", "x", "p"), ("1", "x", "q"), ("2", "y", "p"), ("2", "y", "q"),
+    ]  # fmt: skip
+    many = Parameter(title="d", values=tuple("abcdefghijk"))
+    assert "22 rows" in parse(case(step("GET /{{c}}"), parameters=(single, many))).reason
+    assert "no values" in parse(case(step(), parameters=(Parameter(title="d", values=()),))).reason
+    assert "not a name" in parse(case(step(), parameters=(Parameter(title="the user", values=("1",)),))).reason
+
+
+def test_values_stand_in_json_as_what_they_are():
+    body = template.read_json('{"a": {{n}}, "b": "{{n}}!", "c": [{{t}}], "{{t}}": "{{t}}", "d": {{p}}, "e": "{{p}}"}')
+    values = {"n": 7, "t": 'say "x"', "p": template.Written("2")}
+    assert template.fill(body, values) == {
+        "a": 7, "b": "7!", "c": ['say "x"'], 'say "x"': 'say "x"', "d": 2, "e": "2",
+    }  # fmt: skip
+    with pytest.raises(template.UnfilledError, match="cannot stand within a text"):
+        template.fill("x {{n}}", {"n": [1]})
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=8,
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(JSON, JSON)
+def test_a_value_equals_itself_and_nothing_that_json_writes_otherwise(one, other):
+    written = json.dumps(one)
+    assert judged(f"body == {written}", one) is None
+    assert judged(f"body != {written}", one)
+    same = one == other and json.dumps(one, sort_keys=True) == json.dumps(other, sort_keys=True)
+    if same or (not isinstance(one, int | float) and json.dumps(one) != json.dumps(other) and one != other):
+        assert (judged(f"body == {written}", other) is None) == same
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.text(), st.text(), st.text())
+def test_any_text_makes_a_plan_or_a_reason(action, data, expected):
+    for first in (action, f"POST /{action}"):
+        found = parse(case(step(first, expected, data=data)))
+        assert isinstance(found, Plan) or found.reason
+
+
+PIECES = st.sampled_from(
+    ["/", "//", "\\", "..", ".", "%2e", "%2E%2e", "%252e", "%2f", "%5c", "%255c", "%0d%0a", "%250a", "@", ":", "#", "?",
+     "a", "evil.example", "http:", "%", "%zz", "\r\n", "\t", " ", "\x00", ";", "é", "%c0%ae", "\ud800", "[", "]"]
+)  # fmt: skip
+
+
+@settings(max_examples=400, deadline=None)
+@given(st.lists(PIECES, max_size=8).map("".join))
+def test_a_target_that_is_let_through_stays_below_the_base(path):
+    try:
+        found = target(path)
+    except RefusedError:
+        return
+    from urllib.parse import unquote
+
+    text = found.decode("ascii")
+    assert all(33 <= byte < 127 for byte in found)
+    assert text.startswith("/")
+    whole = text.partition("?")[0]
+    for _ in range(5):
+        assert not whole.startswith("//")
+        assert "\\" not in whole
+        assert not {".", ".."} & {part.partition(";")[0] for part in whole.split("/")}
+        whole = unquote(whole)
+
+
+@pytest.mark.parametrize(
+    "path", ["//evil", "/../x", "/a/%2e%2e/b", "/a\\b", "/a/..;/b", "a", "", "/a#b", "/%0d%0aX: y", "/a%", "/%25252e."]
+)
+def test_tricks_are_refused(path):
+    with pytest.raises(RefusedError):
+        target(path)
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["ftp://a", "http://", "http://u:p@a", "http://a@b", "http://a?b", "http://a#", "a", "http://a b", "http://a\\b",
+     "http://a/../b", "http://a:99999", "http://[1::", "http://a%00", "//a", "http://é", "http://a//b/%2e%2e"],
+)  # fmt: skip
+def test_base_urls_that_are_refused(url):
+    with pytest.raises(InputError, match="the base URL"):
+        origin(url)
+
+
+def test_base_urls_are_taken_apart():
+    assert str(origin("http://127.0.0.1:80/")) == "http://127.0.0.1:80"
+    assert str(origin("https://Example.com/api/v1/")) == "https://example.com:443/api/v1"
+    assert origin("http://[::1]:8").host == "::1"

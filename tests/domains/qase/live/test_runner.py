@@ -1,0 +1,341 @@
+"""Running cases over HTTP: nothing leaves the base URL, and what has no whole answer has no verdict."""
+
+import json
+import socket
+import threading
+import time
+from contextlib import contextmanager
+
+import pytest
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
+
+from rl_eval.domains.qase.live import BLOCKED, FAILED, NOT_RUNNABLE, PASSED, Runner
+from rl_eval.domains.qase.model.project import Case, Parameter, Step
+
+
+class Listener:
+    """A server whose answers are the bytes that a test says; it keeps what it was asked."""
+
+    def __init__(self):
+        self.asked, self.connections = [], 0
+        self.answer = reply(200, b"{}")
+        self._socket = socket.create_server(("127.0.0.1", 0))
+        self.port = self._socket.getsockname()[1]
+        self.url = f"http://127.0.0.1:{self.port}"
+        threading.Thread(target=self._serve, daemon=True).start()
+
+    def _serve(self):
+        while True:
+            try:
+                end, _ = self._socket.accept()
+            except OSError:
+                return
+            self.connections += 1
+            threading.Thread(target=self._talk, args=(end,), daemon=True).start()
+
+    def _talk(self, end):
+        with end:
+            read = b""
+            while True:
+                while b"\r\n\r\n" not in read:
+                    more = end.recv(65536)
+                    if not more:
+                        return
+                    read += more
+                head, _, read = read.partition(b"\r\n\r\n")
+                length = next(
+                    (int(line[15:]) for line in head.split(b"\r\n") if line.lower().startswith(b"content-length:")), 0
+                )
+                while len(read) < length:
+                    read += end.recv(65536)
+                self.asked.append((head, read[:length]))
+                read = read[length:]
+                try:
+                    if callable(self.answer):
+                        self.answer(end)
+                        return
+                    end.sendall(self.answer)
+                except OSError:
+                    return
+
+    def close(self):
+        self._socket.close()
+
+
+def reply(status, body=b"", *headers):
+    lines = [f"HTTP/1.1 {status} X", f"Content-Length: {len(body)}", *headers]
+    return "\r\n".join(lines).encode() + b"\r\n\r\n" + body
+
+
+@contextmanager
+def listening():
+    listener = Listener()
+    try:
+        yield listener
+    finally:
+        listener.close()
+
+
+@pytest.fixture(scope="module")
+def here():
+    with listening() as listener:
+        yield listener
+
+
+@pytest.fixture(scope="module")
+def elsewhere():
+    """Where nothing may ever be sent."""
+    with listening() as listener:
+        yield listener
+
+
+@pytest.fixture(scope="module")
+def runner(here):
+    with Runner(f"{here.url}/api", timeout_s=5) as running:
+        yield running
+
+
+@pytest.fixture(autouse=True)
+def _fresh(here):
+    here.answer = reply(200, b"{}")
+    here.asked.clear()
+
+
+def case(*steps, **values):
+    return Case(id=1, title="-", steps=tuple(Step(**step) for step in steps), **values)
+
+
+def step(action="GET /", expected_result="200", **values):
+    return {"action": action, "expected_result": expected_result, **values}
+
+
+def test_requests_go_below_the_base_url(here, runner):
+    here.answer = reply(201, b'{"id": 7}')
+    found = runner.run(case(step("POST /users?x=1 2", "201, body.id == 7", data='X-Own: y\n\n{"a": "é"}')))
+    assert found.status == PASSED
+    assert found.verdict == 0
+    (head, body) = here.asked[0]
+    lines = head.decode().split("\r\n")
+    assert lines[0] == "POST /api/users?x=1%202 HTTP/1.1"
+    assert f"Host: 127.0.0.1:{here.port}" in lines
+    assert "X-Own: y" in lines
+    assert "Content-Type: application/json" in lines
+    assert "truth" not in head.decode().lower()
+    assert json.loads(body) == {"a": "é"}
+
+
+def test_a_wrong_answer_fails_at_its_step_and_ends_the_case(here, runner):
+    here.answer = reply(500, b'{"error": "\\u001b[31m"}')
+    found = runner.run(case(step("GET /a", "500"), step("GET /b", "200"), step("GET /c", "200")))
+    assert (found.status, found.verdict) == (FAILED, 1)
+    assert found.reason == "Step 2: status 500 where 200 was expected."
+    assert len(here.asked) == 2
+    assert found.bugs == 0
+    told = runner.run(case(step("GET /a", '500, body.error == "x"'))).reason
+    assert told.isprintable()
+
+
+def test_without_a_stated_status_an_error_fails(here, runner):
+    here.answer = reply(404, b'{"a": 1}')
+    assert runner.run(case(step("GET /", "body.a == 1"))).status == FAILED
+
+
+def test_saved_values_come_into_paths_escaped_and_into_bodies_as_they_are(here, runner):
+    here.answer = reply(200, b'{"id": 7, "name": "a/b?c d"}')
+    found = runner.run(
+        case(
+            step("GET /", "200, save body.id as id, save body.name as name"),
+            step("POST /x/{{name}}", data='{"id": {{id}}, "text": "{{id}}"}'),
+        )
+    )
+    assert found.status == PASSED
+    head, body = here.asked[1]
+    assert head.startswith(b"POST /api/x/a%2Fb%3Fc%20d HTTP/1.1")
+    assert json.loads(body) == {"id": 7, "text": "7"}
+
+
+@pytest.mark.parametrize(
+    ("value", "step_after", "reason"),
+    [
+        ("..", step("GET /{{v}}/x"), "segment"),
+        ("%2e%2e", step("GET /{{v}}/x"), "segment"),
+        ("\\", step("GET /{{v}}"), "backslash"),
+        ("a\r\nX: y", step("GET /{{v}}"), "control character"),
+        ("a\r\nX: y", step("GET /", data="X-Own: {{v}}"), "no header has"),
+        ("é", step("GET /", data="X-Own: {{v}}"), "no header has"),
+        ("x" * 5000, step("GET /{{v}}"), "too large"),
+        ([1], step("GET /{{v}}"), "cannot stand within a text"),
+        (None, step("GET /x?a={{v}}"), "cannot stand within a text"),
+    ],
+)  # fmt: skip
+def test_a_saved_value_that_would_become_a_trick_is_not_sent(here, runner, value, step_after, reason):
+    here.answer = reply(200, json.dumps({"v": value}).encode())
+    found = runner.run(case(step("GET /", "200, save body.v as v"), step_after))
+    assert found.status in (BLOCKED, FAILED)
+    assert reason in found.reason
+    assert len(here.asked) == 1
+
+
+def test_a_value_that_is_not_there_to_be_saved_fails(runner):
+    found = runner.run(case(step("GET /", "200, save body.token as token")))
+    assert (found.status, found.reason) == (FAILED, "Step 1: body.token, to be saved as token, is not there.")
+
+
+@pytest.mark.parametrize("location", ["http://127.0.0.1:{port}/x", "//127.0.0.1:{port}/x", "https://example.com/"])
+def test_redirects_off_the_base_url_are_not_followed(here, elsewhere, runner, location):
+    location = location.format(port=elsewhere.port)
+    here.answer = reply(302, b"", f"Location: {location}")
+    found = runner.run(case(step("GET /", "200")))
+    assert (found.status, found.verdict) == (BLOCKED, -1)
+    assert "redirected off the base URL" in found.reason
+    assert runner.run(case(step("GET /", f'302, header Location == "{location}"'))).status == PASSED
+    assert len(here.asked) == 2
+    assert elsewhere.connections == 0
+
+
+def test_a_redirect_within_the_base_url_is_an_answer_like_any_other(here, runner):
+    for location in ("/api/x", f"{here.url}/api/x", "x"):
+        here.answer = reply(307, b"", f"Location: {location}")
+        assert runner.run(case(step("GET /", "200"))).status == FAILED
+
+
+HOSTS = ("127.0.0.1:{port}", "localhost:{port}", "user@127.0.0.1:{port}", "127.0.0.1:{port}#", "[::1]:{port}")
+HOSTILE = st.builds(
+    lambda method, before, host, after: f"{method} {before}{host}{after}",
+    st.sampled_from(["GET", "POST", "get", "GET\t", "CONNECT"]),
+    st.sampled_from(
+        ["http://", "https://", "//", "///", "/\\", "\\\\", "/%2f", "@", "/..//", "/@", "/x\r\nHost: ",
+         "/ HTTP/1.1\r\n", "HTTP:", "http:/", "/%0d%0aHost:", "/a?u=http://", "/;//", "/%5c%5c", ""]
+    ),
+    st.sampled_from(HOSTS),
+    st.sampled_from(["", "/", "/x", "\r\n\r\nGET / HTTP/1.1", "/../..", "?x=1", " HTTP/1.1"]),
+)  # fmt: skip
+
+
+@example("GET /@127.0.0.1:{port}/x", "")
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(HOSTILE, st.sampled_from(["", "Host: 127.0.0.1:{port}", "X: y\n\n{}", "Forwarded: host=127.0.0.1:{port}"]))
+def test_no_action_ever_leaves_the_base_url(here, elsewhere, runner, action, data):
+    here.asked.clear()
+    action, data = (text.replace("{port}", str(elsewhere.port)) for text in (action, data))
+    found = runner.run(case(step(action, data=data)))
+    if found.status != NOT_RUNNABLE:
+        (head, _) = here.asked[0]
+        assert len(here.asked) == 1
+        assert head.split(b" ")[1].startswith(b"/api/")
+        assert head.lower().count(b"\r\nhost:") == 1
+        assert f"\r\nHost: 127.0.0.1:{here.port}\r\n".encode() in head + b"\r\n"
+    assert elsewhere.connections == 0
+
+
+def test_proxies_of_the_environment_are_not_used(here, elsewhere, monkeypatch):
+    for name in ("http_proxy", "HTTP_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"):
+        monkeypatch.setenv(name, elsewhere.url)
+    monkeypatch.delenv("no_proxy", raising=False)
+    with Runner(here.url) as running:
+        assert running.run(case(step())).status == PASSED
+    assert elsewhere.connections == 0
+
+
+def silent(end):
+    time.sleep(1)
+
+
+def dripping(end):
+    for byte in b"HTTP/1.1 200 OK\r\nX: " + b"y" * 200:
+        end.sendall(bytes([byte]))
+        time.sleep(0.02)
+
+
+def endless(end):
+    end.sendall(b"HTTP/1.1 200 OK\r\n\r\n")
+    while True:
+        end.sendall(b"x" * 65536)
+
+
+@pytest.mark.parametrize("answer", [silent, dripping])
+def test_no_whole_answer_in_time_is_blocked(here, answer):
+    here.answer = answer
+    start = time.perf_counter()
+    with Runner(here.url, timeout_s=0.2) as running:
+        found = running.run(case(step()))
+    assert (found.status, found.verdict, found.gone) == (BLOCKED, -1, False)
+    assert found.reason == "Step 1: no answer within 0.2 s."
+    assert 200 <= found.duration_ms <= 1000 * (time.perf_counter() - start)
+
+
+@pytest.mark.parametrize(
+    ("answer", "reason"),
+    [
+        (endless, "more than 1024 KiB"),
+        (lambda end: None, "did not answer in HTTP"),
+        (lambda end: end.sendall(b"SSH-2.0-x\r\n\r\n"), "did not answer in HTTP"),
+        (lambda end: end.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nx"), "did not answer in HTTP"),
+        (reply(200, b"[" * 100_000), "nested too deep"),
+    ],
+)  # fmt: skip
+def test_what_is_no_answer_is_blocked(here, answer, reason):
+    here.answer = answer
+    with Runner(here.url, timeout_s=5) as running:
+        found = running.run(case(step("GET /", "200, body.x not exists")))
+    assert (found.status, found.verdict) == (BLOCKED, -1)
+    assert reason in found.reason
+
+
+def test_nobody_there_is_blocked_and_said_to_be_gone():
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+    with Runner(f"http://127.0.0.1:{port}") as running:
+        found = running.run(case(step()))
+    assert (found.status, found.verdict, found.gone) == (BLOCKED, -1, True)
+    assert "no connection to http://127.0.0.1" in found.reason
+    with Runner(f"http://{'a' * 70}.invalid", timeout_s=2) as running:
+        assert running.run(case(step())).status == BLOCKED
+
+
+def test_https_is_asked_in_tls_alone(here):
+    with Runner(f"https://127.0.0.1:{here.port}", timeout_s=0.3) as running:
+        found = running.run(case(step()))
+    assert (found.status, here.asked) == (BLOCKED, [])
+
+
+@pytest.mark.parametrize("body", [b"<html>", b"\xff", b'{"a": NaN}', b'{"a": 1e', b""])
+def test_bodies_that_are_not_json_meet_no_check(here, runner, body):
+    here.answer = reply(200, body)
+    assert runner.run(case(step("GET /", "200, body.a not exists"))).status == FAILED
+    assert runner.run(case(step("GET /", "200"))).status == PASSED
+
+
+def test_an_encoded_body_is_not_unpacked(here, runner):
+    here.answer = reply(200, b'{"a": 1}', "Content-Encoding: gzip")
+    assert runner.run(case(step("GET /", "200, body.a == 1"))).status == FAILED
+
+
+def test_a_case_is_run_once_for_each_row_and_fails_with_the_first(here, runner):
+    rows = (Parameter(title="id", values=("1", "2", "3")),)
+    calls = []
+    found = runner.run(case(step("GET /{{id}}"), parameters=rows), before=lambda: calls.append(len(here.asked)))
+    assert (found.status, calls) == (PASSED, [0, 1, 2])
+    found = runner.run(case(step("GET /{{id}}", "200, body.id == {{id}}"), parameters=rows))
+    assert found.status == FAILED
+    assert "(with 'id=1')" in found.reason
+
+
+def test_what_another_service_says_of_time_and_bugs_is_not_believed(here, runner):
+    here.answer = reply(500, b"{}", "Server-Timing: app;dur=99999", "X-Seeded-Bugs: B01")
+    found = runner.run(case(step()))
+    assert found.duration_ms < 5000
+    assert found.bugs == 0
+    with Runner(here.url, truth_token="t") as trusting:
+        found = trusting.run(case(step()))
+    assert (found.duration_ms, found.bugs) == (99999.0, 1)
+    assert b"X-Truth-Token: t" in here.asked[-1][0]
+
+
+def test_connections_are_kept(here):
+    before = here.connections
+    with Runner(here.url) as running:
+        for _ in range(5):
+            assert running.run(case(step(), step())).status == PASSED
+    assert here.connections == before + 1

@@ -1,0 +1,282 @@
+"""Results: every form, every status, joined by id, then signature, then suite path and title."""
+
+import contextlib
+import json
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from rl_eval.domains.qase.formats.history_csv import read_history
+from rl_eval.domains.qase.formats.load import load
+from rl_eval.domains.qase.formats.result_json import read_bulk
+from rl_eval.domains.qase.model.execution_log import FAIL, NO_VERDICT, PASS
+from rl_eval.domains.qase.model.join import AMBIGUOUS, NO_MATCH, UNKNOWN_ID, join
+from rl_eval.domains.qase.model.notes import Notes
+from rl_eval.domains.qase.model.project import Case, Suite, arrange
+from rl_eval.domains.qase.model.results import Collecting
+from rl_eval.errors import InputError
+
+PROJECT = arrange(
+    [Suite(id=1, title="API"), Suite(id=2, title="Users", parent_id=1)],
+    [
+        Case(id=10, title="Create", suite_id=2),
+        Case(id=11, title="Delete", suite_id=2),
+        Case(id=12, title="Twice", suite_id=2),
+        Case(id=13, title="Twice", suite_id=2),
+        Case(id=14, title="Delete", suite_id=1),
+    ],
+    "here",
+)
+
+
+def v2(title="t", status="passed", **values):
+    execution = {
+        "status": status,
+        "start_time": 1770879600000,
+        "end_time": 1770879601500,
+        **values.pop("execution", {}),
+    }
+    suites = values.pop("suites", ())
+    relations = {"suite": {"data": [{"title": name, "public_id": None} for name in suites]}} if suites else None
+    return {"title": title, "execution": execution, "relations": relations, **values}
+
+
+def collected(*entries, name="run"):
+    into = Collecting(Notes())
+    read_bulk({"results": list(entries)}, name, "bulk.json", into)
+    return into.finished()
+
+
+def test_milliseconds_and_seconds_are_told_apart():
+    results = collected(
+        v2(), v2(execution={"start_time": 1770879600.0, "end_time": 1770879601.5}),
+        v2(execution={"start_time": None, "end_time": None, "duration": 40}), v2(execution={"start_time": None}),
+    )  # fmt: skip
+    assert results.started.tolist()[:2] == [1770879600.0] * 2
+    assert results.duration_ms[:3].tolist() == [1500.0, 1500.0, 40.0]
+    assert math.isnan(results.duration_ms[3])
+
+
+def test_v1_results_have_milliseconds_or_seconds_and_a_case():
+    results = collected(
+        {"case_id": 10, "status": "failed", "time_ms": 250, "stacktrace": "…"},
+        {"case_id": 11, "status": "passed", "time": 2},
+        {"case": {"title": "Delete", "suite_title": "API\tUsers"}, "status": "skipped"},
+    )
+    assert results.duration_ms[:2].tolist() == [250.0, 2000.0]
+    assert join(PROJECT, results).log.case.tolist() == [0 + 1, 2, 2]
+
+
+def test_joining_goes_from_the_strongest_to_the_weakest():
+    results = collected(
+        v2("anything", testops_ids=[10, 11]),  # by id, two cases at once
+        v2("anything", testops_id=12, signature="s::x"),
+        v2("other", signature="s::x"),  # by the signature that an id was seen with
+        v2("other", signature="13::tests::x"),  # by the ids in a signature
+        v2("delete ", suites=["api", "Users"]),  # by suite path and title, however spelt
+        v2("gone", signature="API::Users::Create"),  # by the path in the signature
+        v2("Twice", suites=["API", "Users"]),
+        v2("Create", suites=["API"]),
+        v2("Create", testops_ids=[99], suites=["API", "Users"]),  # an id goes before a title, though it is unknown
+    )
+    joined = join(PROJECT, results)
+    ids = [PROJECT.cases[i].id for i in joined.log.case]
+    assert list(zip(joined.result.tolist(), ids, strict=True)) == [
+        (0, 10), (0, 11), (1, 12), (2, 12), (3, 13), (4, 11), (5, 10),
+    ]  # fmt: skip
+    assert joined.by == {"id": 2, "signature": 3, "title": 1}
+    assert {(entry.title, entry.reason) for entry in joined.unjoined} == {
+        ("Twice", AMBIGUOUS), ("Create", NO_MATCH), ("Create", UNKNOWN_ID),
+    }  # fmt: skip
+
+
+def test_verdicts_are_of_the_code_and_every_status_is_kept():
+    statuses = [
+        "passed",
+        "failed",
+        "broken",
+        "blocked",
+        "skipped",
+        "invalid",
+        "in_progress",
+        "muted",
+        "Retest",
+        "failed",
+    ]
+    entries = [v2(status=status, testops_id=10, muted=i == 9) for i, status in enumerate(statuses)]
+    results = collected(*entries)
+    assert [results.statuses[i] for i in results.status] == [status.lower() for status in statuses]
+    log = join(PROJECT, results).log
+    assert log.verdict.tolist() == [PASS, FAIL, FAIL, *[NO_VERDICT] * 7]  # the last one failed, and is muted
+
+
+def test_runs_are_in_the_order_of_time_or_of_their_names(tmp_path):
+    for name, start in (("b", 300), ("a", 500), ("c", 100)):
+        entry = v2(testops_id=10, execution={"start_time": start, "end_time": start})
+        (tmp_path / f"{name}.json").write_text(json.dumps({"results": [entry]}))
+    assert [run.name for run in load(str(tmp_path)).results.runs] == ["c", "b", "a"]
+    for name in ("run-9", "run-10"):
+        (tmp_path / f"{name}.json").write_text(json.dumps({"results": [{"case_id": 1, "status": "passed"}]}))
+    found = load(str(tmp_path))
+    assert [run.name for run in found.results.runs] == ["a", "b", "c", "run-9", "run-10"]
+    assert "a run has no start: runs are in the order of their names" in found.notes
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.tuples(st.integers(0, 4), st.integers(0, 6), st.sampled_from(["passed", "failed"])), max_size=30))
+def test_columns_hold_what_was_added_whatever_the_order_of_runs(rows):
+    into = Collecting(Notes())
+    for i, (run, n_ids, status) in enumerate(rows):
+        ids = tuple(range(i, i + n_ids))
+        into.add(
+            into.run(str(run), 1000.0 - run), status, "x", muted=False, duration_ms=i, started=math.nan,
+            signature="", title=str(i), path=(), ids=ids,
+        )  # fmt: skip
+    results = into.finished()
+    expected = sorted(((1000.0 - run, i, n, s) for i, (run, n, s) in enumerate(rows)), key=lambda row: row[:2])
+    spans = list(zip(results.case_start[:-1], results.case_start[1:], strict=True))
+    found = [
+        (results.runs[results.run[k]].started, int(results.names[results.name[k]][1]), int(b - a), results.statuses[s])
+        for k, ((a, b), s) in enumerate(zip(spans, results.status, strict=True))
+    ]
+    assert found == expected
+    for (a, b), (_, i, n, _) in zip(spans, expected, strict=True):
+        assert results.case_ids[a:b].tolist() == list(range(i, i + n))
+
+
+@pytest.mark.parametrize(
+    ("entry", "sentence"),
+    [
+        (5, "results[0]: 5 where an object is needed"),
+        (v2(title=None), "results[0], field 'title': it is missing"),
+        (v2(status=None), "results[0], field 'status': it is missing"),
+        (v2(status=3), "field 'status': 3 where text is needed"),
+        (v2(execution={"duration": "long"}), "field 'duration': 'long' where a number is needed"),
+        (v2(execution={"duration": True}), "field 'duration': True where a number is needed"),
+        (v2(execution={"duration": -1}), "a duration of -1 ms"),
+        (v2(execution={"start_time": -5}), "field 'start_time': -5 is a time before 1970"),
+        (v2(execution={"start_time": 2e9, "end_time": 1e9}), "a duration of -1e+12 ms"),
+        (v2(testops_id="x"), "field 'testops_ids': 'x' where a whole number is needed"),
+        (v2(muted="perhaps"), "field 'muted': 'perhaps' where yes or no"),
+        (v2(relations=3), "results[0], relations: 3 where an object"),
+        ({"title": "t", "execution": None}, "field 'execution': None where an object is needed"),
+        ({"status": "passed"}, "field 'case_id': neither it nor 'case.title'"),
+        ({"case_id": 0, "status": "passed"}, "field 'case_id': 0 where an id"),
+    ],
+)
+def test_a_faulty_result_is_told_with_its_place(entry, sentence):
+    if isinstance(entry, dict) and entry.get("relations") is None:
+        entry.pop("relations", None)
+    with pytest.raises(InputError) as told:
+        collected(entry)
+    assert sentence in str(told.value)
+    assert str(told.value).startswith("bulk.json")
+
+
+def test_results_one_a_line(tmp_path):
+    lines = [json.dumps(v2(testops_id=10, run_id=run)) for run in (2, 1, 1)]
+    (tmp_path / "results.jsonl").write_text("\n".join(lines) + "\n")
+    results = load(str(tmp_path / "results.jsonl")).results
+    assert ([run.name for run in results.runs], results.run.tolist()) == (["1", "2"], [0, 0, 1])
+    (tmp_path / "results.jsonl").write_text("\n".join(lines) + '\n{"title": ')
+    with pytest.raises(InputError, match=r"results\.jsonl, line 4.*not JSON"):
+        load(str(tmp_path / "results.jsonl"))
+
+
+def test_flat_records_are_cases_and_their_executions(tmp_path):
+    records = [
+        {"test_name": "login", "steps": ["open", "type"], "preconditions": ["a user", "a page"], "result": "passed",
+         "duration": 12, "priority": "High"},
+        {"test_name": "pay", "steps": "1. pay\n2. see", "result": {"status": "failed", "duration": 9}},
+        {"test_name": "login", "steps": ["open", "type"], "preconditions": ["a user", "a page"], "priority": "high",
+         "result": False},
+        {"test_name": "never run"},
+    ]  # fmt: skip
+    (tmp_path / "flat.json").write_text(json.dumps(records))
+    found = load(str(tmp_path / "flat.json"))
+    login, pay, never = found.project.cases
+    assert ([step.action for step in login.steps], login.preconditions) == (["open", "type"], "a user\na page")
+    assert (login.priority, pay.priority, never.title) == ("high", "undefined", "never run")
+    assert found.log.case.tolist() == [0, 1, 0]
+    assert found.log.cycle.tolist() == [0, 0, 1]
+    assert found.log.verdict.tolist() == [PASS, FAIL, FAIL]
+    assert found.log.duration_ms[:2].tolist() == [12, 9]
+
+
+@pytest.mark.parametrize(
+    ("records", "sentence"),
+    [
+        ([{"name": "a"}], "[0] has no 'test_name'"),
+        ([{"test_name": "a"}, {"steps": []}], "[1], field 'test_name': it is missing"),
+        ([{"test_name": "a", "result": 5}], "[0], field 'status': 5 where text is needed"),
+        ([{"test_name": "a", "result": "passed", "status": "failed"}], "both 'result' and 'status'"),
+        ([{"test_name": "a"}, 3], "[1]: 3 where an object is needed"),
+    ],
+)
+def test_a_faulty_record_is_told_with_its_place(tmp_path, records, sentence):
+    (tmp_path / "flat.json").write_text(json.dumps(records))
+    with pytest.raises(InputError) as told:
+        load(str(tmp_path / "flat.json"))
+    assert sentence in str(told.value)
+
+
+HISTORY = "Id;Name;Duration;LastRun;LastResults;Verdict;Cycle"
+ROW = "1;a;5;2015-02-13 16:13:00;[];1;1"
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_executions_go_by_cycle_whatever_the_order_of_the_file(end):
+    rows = ["1;a;5;2015-02-13 16:13:00;[1, 0];1;7", "2;b;6;;[];0;2", "3;a;7;2015-02-14 16:13:00;[1, 1, 0];0;7"]
+    project, log = read_history(("\ufeff" + end.join([HISTORY, *rows, ""])).encode(), "h.csv", Notes())
+    assert [project.cases[i].title for i in log.case] == ["b", "a", "a"]
+    assert (log.cycles, log.cycle.tolist(), log.verdict.tolist()) == (("2", "7"), [0, 1, 1], [0, 1, 0])
+    assert log.past.tolist() == [1, 0, 1, 1, 0]
+    assert log.past_start.tolist() == [0, 0, 2, 5]
+    assert math.isnan(log.started[0])
+    assert log.started[1] == 1423843980.0
+
+
+def test_last_results_that_are_not_the_earlier_verdicts_are_told():
+    notes = Notes()
+    rows = [ROW, "2;a;5;2015-02-14 16:13:00;[0];1;2"]
+    read_history("\n".join([HISTORY, *rows]).encode(), "h.csv", notes)
+    assert "LastResults of 1 rows are not the earlier verdicts of the file: not used" in notes.said
+
+
+@pytest.mark.parametrize(
+    ("lines", "sentence"),
+    [
+        (
+            [HISTORY.replace("Verdict", "Verdikt"), ROW],
+            "line 1: the column 'Verdict' is missing: did you mean",
+        ),
+        ([HISTORY], "has 0 rows where 1 to"),
+        ([HISTORY, ROW, "2;b;5"], "line 3: 3 columns where 7 are expected"),
+        ([HISTORY, ROW, "", ROW], "line 3: 1 columns where 7 are expected"),
+        ([HISTORY, ROW, ROW], "line 3, column 'Id': 1 is given twice"),
+        ([HISTORY, ROW.replace("1;a", "x;a")], "line 2, column 'Id': 'x' where a whole number is needed"),
+        ([HISTORY, ROW.replace(";a;", ";;")], "line 2, column 'Name': '' where a name is needed"),
+        ([HISTORY, ROW.replace(";5;", ";-5;")], "line 2, column 'Duration': '-5' where a number from 0 is needed"),
+        ([HISTORY, ROW.replace(";5;", ";NaN;")], "line 2, column 'Duration': 'NaN' where a number from 0 is needed"),
+        ([HISTORY, ROW.replace("16:13:00", "noon")], "line 2, column 'LastRun': '2015-02-13 noon' where a time"),
+        ([HISTORY, ROW.replace("[]", "[0, 2]")], "line 2, column 'LastResults': '[0, 2]' where a list such as [0, 1]"),
+        ([HISTORY, ROW.replace("[]", "[0 1]")], "column 'LastResults'"),
+        ([HISTORY, ROW[:-3] + "2;1"], "line 2, column 'Verdict': '2' where 0 or 1 is needed"),
+        ([HISTORY, ROW[:-1]], "line 2, column 'Cycle': '' where a whole number is needed"),
+    ],
+)
+def test_a_faulty_execution_is_told_with_line_and_column(lines, sentence):
+    with pytest.raises(InputError) as told:
+        read_history("\n".join(lines).encode(), "h.csv", Notes())
+    assert sentence in str(told.value)
+
+
+@settings(max_examples=80, deadline=None)
+@given(st.binary(max_size=80))
+def test_random_bytes_after_a_history_header_are_refused_or_read(data):
+    with contextlib.suppress(InputError):
+        project, log = read_history((HISTORY + "\n").encode() + data, "h.csv", Notes())
+        assert log.n_cases == len(project.cases) == len(np.unique(log.case))

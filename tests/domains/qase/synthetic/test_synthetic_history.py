@@ -1,0 +1,184 @@
+"""The embedded project: as it says it is, with probabilities that its verdicts bear out, and worth learning from."""
+
+import json
+import zlib
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from rl_eval.domains.qase.environment.features import FEATURES, constant_features, extract_state
+from rl_eval.domains.qase.environment.ranking import apfd, mid_ranks
+from rl_eval.domains.qase.formats.json_export import read_json_export, write_json_export
+from rl_eval.domains.qase.model.notes import Notes
+from rl_eval.domains.qase.model.project import path_of
+from rl_eval.domains.qase.synthetic import history as synthetic
+from rl_eval.domains.qase.synthetic.history import generate
+from rl_eval.domains.qase.synthetic.project import COMPONENTS, CONDITIONS, FIELDS
+from rl_eval.errors import InputError
+
+CYCLES = 1200
+
+
+@pytest.fixture(scope="module")
+def made():
+    return generate(CYCLES, seed=0)
+
+
+@pytest.fixture(scope="module")
+def states(made):
+    return extract_state(made.project, made.log)
+
+
+def same(a, b):
+    columns = ("case", "cycle", "verdict", "duration_ms", "started")
+    return (
+        a.project == b.project
+        and a.log.cycles == b.log.cycles
+        and all(np.array_equal(getattr(a.log, name), getattr(b.log, name), equal_nan=True) for name in columns)
+        and np.array_equal(a.failure_probability, b.failure_probability)
+    )
+
+
+def test_one_seed_is_one_history_and_another_seed_another():
+    assert same(generate(60, seed=3), generate(60, seed=3))
+    one, other = generate(60, seed=3), generate(60, seed=4)
+    assert one.project != other.project
+    assert not np.array_equal(one.log.verdict, other.log.verdict)
+
+
+@settings(max_examples=40, deadline=None)
+@given(cycles=st.integers(1, 40), cases=st.integers(1, 90), seed=st.integers(0, 2**64))
+def test_any_size_gives_a_sound_project_and_log(cycles, cases, seed):
+    made = generate(cycles, seed, cases)
+    project, log = made.project, made.log
+    document = json.loads(json.dumps(write_json_export(project)))
+    assert read_json_export(document, "export.json", Notes()) == project
+    assert len(project.cases) == log.n_cases == cases
+    assert len({(case.suite_id, case.title) for case in project.cases}) == cases
+    assert {suite.title for suite in project.suites} == set(COMPONENTS)
+    assert {path_of(project, case)[-1] for case in project.cases} <= set(COMPONENTS)
+    assert [log.case.dtype, log.cycle.dtype, log.verdict.dtype] == [np.int32, np.int32, np.int8]
+    assert made.failure_probability.dtype == np.float32
+    assert made.failure_probability.shape == log.case.shape == log.duration_ms.shape == log.started.shape
+    assert ((made.failure_probability >= 0) & (made.failure_probability <= 1)).all()
+    assert list(log.cycles) == sorted(set(log.cycles))
+    assert np.array_equal(np.unique(log.cycle), np.arange(cycles)), "every cycle runs something"
+    assert (np.diff(log.cycle) >= 0).all()
+    assert (np.diff(log.started) >= 0).all()
+    assert len(np.unique(log.cycle.astype(np.int64) * cases + log.case)) == len(log), "a case runs once a cycle"
+    assert set(np.unique(log.verdict)) <= {-1, 0, 1}
+    assert np.array_equal(np.isnan(log.duration_ms), log.verdict == -1)
+    assert (np.bincount(log.cycle) <= synthetic.SIZE[1]).all()
+
+
+@pytest.mark.parametrize("given", [{"cycles": 0}, {"cases": 0}, {"seed": -1}])
+def test_a_size_that_cannot_be_is_named(given):
+    with pytest.raises(InputError, match=f"{next(iter(given))}=.*give"):
+        generate(**({"cycles": 5, "seed": 0, "cases": 5} | given))
+
+
+def test_shares_add_up():
+    for values in (*FIELDS.values(), CONDITIONS):
+        assert sum(share for share, _ in values.values()) == pytest.approx(1)
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_cycles_fail_as_often_as_real_ones_do(seed):
+    log = generate(CYCLES, seed).log
+    known = log.verdict >= 0
+    ran = np.bincount(log.cycle[known], minlength=CYCLES)
+    failed = np.bincount(log.cycle, log.verdict == 1, minlength=CYCLES)
+    assert 0.8 < (failed > 0).mean() < 0.92
+    assert 0.08 < (failed / ran)[failed > 0].mean() < 0.2
+    assert 0.01 < (~known).mean() < 0.03
+    assert 20 < np.percentile(ran, 5) < np.percentile(ran, 95) < 80
+
+
+def test_cases_that_never_ran_come_until_the_end(made, states):
+    late = made.log.cycle >= 0.9 * CYCLES
+    assert states[late, FEATURES.index("never_run")].sum() > 5
+
+
+def test_one_feature_alone_says_nothing(states):
+    # a muted case has no verdict, so none is muted
+    assert constant_features(states) == ("is_muted",)
+
+
+def excess(verdict, probability):
+    """How many standard deviations the failures lie above those that independent probabilities make."""
+    return (verdict.sum() - probability.sum()) / np.sqrt((probability * (1 - probability)).sum())
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_verdicts_bear_out_the_probabilities(seed):
+    made = generate(CYCLES, seed)
+    known = made.log.verdict >= 0
+    verdict, cycle = made.log.verdict[known].astype(float), made.log.cycle[known]
+    probability = made.failure_probability[known].astype(float)
+    possible = np.flatnonzero(probability > 0)
+    assert verdict[probability == 0].sum() == 0
+    for rows in np.array_split(possible[np.argsort(probability[possible])], 10):
+        assert abs(excess(verdict[rows], probability[rows])) < 4
+    assert abs(excess(verdict, probability)) < 4
+    assert abs(excess(verdict, 1.1 * np.minimum(probability, 0.9))) > 4, "a tenth more would show"
+    # independent within a cycle: its failures vary as sums of independent ones do
+    variance = np.bincount(cycle, probability * (1 - probability))
+    much = variance > 1
+    spread = np.bincount(cycle, verdict - probability)[much] / np.sqrt(variance[much])
+    assert much.sum() > CYCLES / 2
+    assert (spread**2).mean() == pytest.approx(1, abs=4 * np.sqrt(3 / much.sum()))
+
+
+def rates(made, rows, group, groups):
+    """Failure rate of each group among some executions."""
+    rows = rows & (made.log.verdict >= 0)
+    return np.bincount(group[rows], made.log.verdict[rows], groups) / np.bincount(group[rows], minlength=groups)
+
+
+def test_components_grow_hot_and_cool_again(made):
+    names = list(COMPONENTS)
+    suite = np.array([names.index(path_of(made.project, case)[-1]) for case in made.project.cases])[made.log.case]
+    third = made.log.cycle * 3 // CYCLES
+    first, last = (rates(made, third == i, suite, len(names)) for i in (0, 2))
+    assert (np.abs(np.log(first / last)) > np.log(1.5)).sum() >= 4
+    # within the same third the order of the components stays nearly what it is, over time it does not
+    odd, even = (rates(made, (third == 2) & (made.log.cycle % 2 == i), suite, len(names)) for i in (0, 1))
+    assert np.corrcoef(odd, even)[0, 1] > 0.9 > 0.6 > np.corrcoef(first, last)[0, 1]
+
+
+def test_failures_of_low_priority_linger(made, states):
+    failed_before = states[:, FEATURES.index("verdict_1_ago")] == 1
+    just_before = np.isclose(states[:, FEATURES.index("cycles_since_run")], np.log1p(1) / 5)
+    rows = failed_before & just_before
+    priority = np.array([["high", "low"].index(case.priority) if case.priority in ("high", "low") else 2
+                         for case in made.project.cases])[made.log.case]  # fmt: skip
+    high, low, _ = rates(made, rows, priority, 3)
+    assert low > high + 0.1
+
+
+def later_apfd(made, scores, rows):
+    """Mean APFD over the last 30 % of cycles, of cases among `rows`, at least 6 a cycle."""
+    rows = rows & (made.log.verdict >= 0)
+    found = []
+    for cycle in range(int(0.7 * CYCLES), CYCLES):
+        at = np.flatnonzero(rows & (made.log.cycle == cycle))
+        if len(at) >= 6 and made.log.verdict[at].any():
+            real = np.ones((1, len(at)), bool)
+            found.append(apfd(mid_ranks(scores[None, at].astype(float), real), made.log.verdict[None, at] == 1, real))
+    return np.mean(found)
+
+
+def test_there_is_more_to_learn_than_the_failure_rate(made, states):
+    from sklearn.linear_model import LogisticRegression
+
+    withheld = np.array([zlib.crc32(case.title.encode()) % 5 == 0 for case in made.project.cases])[made.log.case]
+    seen = (made.log.cycle < 0.6 * CYCLES) & (made.log.verdict >= 0) & ~withheld
+    fitted = LogisticRegression(C=0.01, max_iter=2000).fit(states[seen], made.log.verdict[seen])
+    learned = fitted.decision_function(states)
+    failure_rate = states[:, FEATURES.index("failure_rate")]
+    for rows in (np.ones(len(seen), bool), withheld):
+        plain = later_apfd(made, failure_rate, rows)
+        assert 0.6 < plain < 0.74
+        assert plain + 0.05 < later_apfd(made, learned, rows) < later_apfd(made, made.failure_probability, rows) - 0.04
