@@ -164,7 +164,6 @@ def _judge(trained: runs.Run, suites: Path) -> list[dict[str, Any]]:
     """The verdict of every suite of the run's environment, written beside the run and printed."""
     from rl_eval import domains
     from rl_eval.gates import ledger
-    from rl_eval.gates.consulting import consult
     from rl_eval.gates.judge import judge_one_run
     from rl_eval.gates.selection import Selection, suites_for
 
@@ -177,7 +176,7 @@ def _judge(trained: runs.Run, suites: Path) -> list[dict[str, Any]]:
     with terminal.ProgressLine(None, "judging") as progress:
         verdicts = [judge_one_run(suite, trained, trust=trust, on_episodes=progress.episodes) for suite in found]
     # A sweep that keeps its best run has looked at the gate as often as it has runs.
-    verdicts = [consult(ledger.DEFAULT, Selection((trained,)), verdict) for verdict in verdicts]
+    verdicts = [ledger.record_verdict(ledger.DEFAULT, Selection((trained,)), verdict) for verdict in verdicts]
     runs.write_json(trained.path / "verdict.json", {"suites": [v.to_json() for v in verdicts]})
     rows = [row for verdict in verdicts for row in verdict.rows()]
     terminal.print_verdict(rows)

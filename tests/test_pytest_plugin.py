@@ -242,7 +242,7 @@ def test_a_verdict_is_reused_while_nothing_has_changed(project, monkeypatch):
     assert len(loads.read_text().splitlines()) == 5
 
 
-def test_the_ledger_counts_who_consulted_the_held_out_set(project):
+def test_the_ledger_counts_the_policies_judged_on_the_test_set(project):
     write_run(project.path / "outputs" / "a")
     write_run(project.path / "outputs" / "b", rule=FALL)
     for name in ("a", "b"):
@@ -250,8 +250,8 @@ def test_the_ledger_counts_who_consulted_the_held_out_set(project):
             "suites/", "--run", f"outputs/{name}", "--ledger", "kept.jsonl", "--junitxml=report.xml"
         )
     assert len((project.path / "kept.jsonl").read_text().splitlines()) == 2
-    assert "2 different checkpoints have been judged on this held-out set" in (project.path / "report.xml").read_text()
-    assert "2 different checkpoints" in said(result)
+    assert "2 different policies have been judged on this test set" in (project.path / "report.xml").read_text()
+    assert "2 different policies" in said(result)
 
 
 def test_under_xdist_a_suite_is_played_once(project, monkeypatch):

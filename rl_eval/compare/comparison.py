@@ -233,20 +233,15 @@ def _record_looks(groups: Sequence[RunGroup], task: ComparisonTask, ledger: Path
     """Record that each group used the held-out data, where that is finite: repeated use makes it less held out."""
     if ledger is None or not seen.has_cases(task.env):
         return []
-    import hashlib
+    from rl_eval.gates.held_out import load_test_set
+    from rl_eval.gates.ledger import LedgerEntry, policy_key, record
 
-    from rl_eval.gates.cache import checkpoint_fingerprint
-    from rl_eval.gates.held_out import gate_set
-    from rl_eval.gates.ledger import Consultation, record
-
-    held_out, notes = gate_set(task.env, []).fingerprint, []
+    fingerprint, notes = load_test_set(task.env, []).fingerprint, []
     for group in groups:
-        fingerprints = sorted(checkpoint_fingerprint(run.directory) for run in group.runs if run.directory)
-        joined = " ".join(fingerprints).encode()
-        fingerprint = fingerprints[0] if len(fingerprints) == 1 else hashlib.sha256(joined).hexdigest()
-        looks = record(ledger, Consultation("compare", held_out, 0, fingerprint, "COMPARED"))
-    notes.append(f"{looks.checkpoints:,} different candidates have used these held-out cases ({ledger})")
-    return [*notes, *([looks.problem] if looks.problem else [])]
+        key = policy_key(str(run.directory.path) for run in group.runs if run.directory)
+        use = record(ledger, LedgerEntry("compare", fingerprint, 0, key, "COMPARED"))
+    notes.append(f"{use.policies:,} different candidates have used these held-out cases ({ledger})")
+    return [*notes, *([use.problem] if use.problem else [])]
 
 
 def _interval(interval: Interval | None) -> dict[str, float] | None:

@@ -11,7 +11,7 @@ from rl_eval.errors import InputError
 from rl_eval.run import read_json
 
 # Decisions on one criterion are comparable only where these agree.
-_SUITE_KEYS = ("gate_seed", "gate_set", "alpha", "policy")
+_SUITE_KEYS = ("gate_seed", "test_set", "alpha", "policy")
 _CRITERION_KEYS = ("metric", "by", "direction", "threshold")
 
 

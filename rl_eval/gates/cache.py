@@ -68,15 +68,6 @@ def file_fingerprint(path: Path) -> str:
         return "missing"
 
 
-def checkpoint_fingerprint(run: Run) -> str:
-    """SHA-256 of the weights that gates judge, from their bytes: the checkpoint's name in the ledger.
-
-    Raises:
-        InputError: the run has no such snapshot.
-    """
-    return file_fingerprint(run.judged_snapshot() / "policy.safetensors")
-
-
 def run_fingerprint(run: Run) -> str:
     """SHA-256 of a run's place and of every file that a criterion may read."""
     snapshots = [file for snapshot in run.snapshots() for file in sorted(snapshot.iterdir()) if file.is_file()]

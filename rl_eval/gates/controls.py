@@ -12,9 +12,8 @@ from rl_eval.gates.facing import face, trial_of
 from rl_eval.gates.schema import Criterion, Suite
 from rl_eval.gates.trial import Trial, references_of
 from rl_eval.gates.verdict import CriterionVerdict
+from rl_eval.policy import BUILT_IN
 
-# Policies that nothing outside the package decides on.
-OF_THE_PACKAGE = ("random", "constant", "untrained", "baseline")
 UNTRAINED = 3  # initialisations: one alone may be lucky
 
 
@@ -36,7 +35,7 @@ def what_they_rest_on(suite: Suite, arena: Arena) -> tuple | None:
     """Equal where `beside_criteria` says the same, whatever runs are judged; None where that cannot be known."""
     named = [*suite.spec.controls, *([suite.spec.attainable] if suite.spec.attainable else [])]
     named += [spec for criterion in suite.criteria for spec in criterion.spec.better_than or ()]
-    if any(spec.partition(":")[0] not in OF_THE_PACKAGE for spec in named):
+    if any(spec.partition(":")[0] not in BUILT_IN for spec in named):
         return None
     return suite.shown, suite.gate_seed, suite.path.read_bytes(), arena.env.model_dump_json(), arena.what_is_played()
 

@@ -2,7 +2,7 @@
 
 How to call it, once a suite and place of data, before anything is played:
 
-    gate = held_out.gate_set(env, arena.seeds)                # the judged environment; resets, plays nothing
+    gate = held_out.load_test_set(env, arena.seeds)                # the judged environment; resets, plays nothing
     found = held_out.guard(suite.name, gate, selection.runs, leaks=suite.spec.leaks)
     found.decision                                            # PASS or ERROR, and `found.detail` is one sentence
     if found.leave_out is not None:                           # leaks: drop
@@ -39,7 +39,7 @@ UNLIKELY = 1e-3
 
 
 @dataclass(frozen=True)
-class GateSet:
+class TestSet:
     """G held-out units.
 
     Attributes:
@@ -47,6 +47,8 @@ class GateSet:
         exact, near: `[G]` uint64 fingerprints of the cases or first observations; see `rl_eval.seen`.
         seeds: `[G]` int64 for episodes; empty for cases.
     """
+
+    __test__ = False  # no test of pytest, whatever its name
 
     unit: Literal["case", "episode"]
     exact: np.ndarray = field(repr=False)
@@ -100,7 +102,7 @@ class HeldOut:
         return {**values, "examples": list(self.examples), "left_out": left_out}
 
 
-def gate_set(env: EnvConfig, seeds: Sequence[int], vector: VectorEnv | None = None) -> GateSet:
+def load_test_set(env: EnvConfig, seeds: Sequence[int], vector: VectorEnv | None = None) -> TestSet:
     """The held-out units of an environment.
 
     Args:
@@ -111,7 +113,7 @@ def gate_set(env: EnvConfig, seeds: Sequence[int], vector: VectorEnv | None = No
         InputError: the environment or its data cannot be had.
     """
     if seen.has_cases(env):
-        return GateSet("case", *seen.of_cases(env, "test"), np.empty(0, np.int64))
+        return TestSet("case", *seen.of_cases(env, "test"), np.empty(0, np.int64))
     env = domains.domain(env.name).in_one_process(env)  # a few hundred resets take less than starting a process
     copies = vector or domains.make(env, n_envs=max(1, min(COPIES, len(seeds))), part="test", autoreset=False)
     try:
@@ -121,7 +123,7 @@ def gate_set(env: EnvConfig, seeds: Sequence[int], vector: VectorEnv | None = No
     finally:
         if vector is None:
             copies.close()
-    return GateSet("episode", *seen.of_observations(np.concatenate(firsts)), np.asarray(seeds, np.int64))
+    return TestSet("episode", *seen.of_observations(np.concatenate(firsts)), np.asarray(seeds, np.int64))
 
 
 def _first_observations(vector: VectorEnv, seeds: Sequence[int]) -> np.ndarray:
@@ -132,7 +134,7 @@ def _first_observations(vector: VectorEnv, seeds: Sequence[int]) -> np.ndarray:
     return np.array(obs)[: len(seeds)]
 
 
-def guard(suite: str, gate: GateSet, runs: Sequence[Run], *, leaks: Leaks = "refuse") -> HeldOut:
+def guard(suite: str, gate: TestSet, runs: Sequence[Run], *, leaks: Leaks = "refuse") -> HeldOut:
     """Compare a test set with what its runs have seen.
 
     Args:
@@ -163,7 +165,7 @@ def guard(suite: str, gate: GateSet, runs: Sequence[Run], *, leaks: Leaks = "ref
     return compare(suite, gate, known, leaks=leaks)
 
 
-def compare(suite: str, gate: GateSet, known: Sequence[seen.Seen], *, leaks: Leaks = "refuse") -> HeldOut:
+def compare(suite: str, gate: TestSet, known: Sequence[seen.Seen], *, leaks: Leaks = "refuse") -> HeldOut:
     """The pure part of `guard`: a unit is leaked when any of the runs has seen it."""
     nowhere = np.zeros(len(gate), bool)
     in_train, in_validation, near, same_seed, leaked = (nowhere.copy() for _ in range(5))

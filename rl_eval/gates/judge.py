@@ -43,7 +43,7 @@ def judge(
     """
     arenas = Arenas(suite, trust, on_episodes)
     try:
-        held_out, gate_set = look_for_leaks(suite, selection.runs, arenas)
+        held_out, test_set = look_for_leaks(suite, selection.runs, arenas)
         refused = held_out.detail if held_out.decision == "ERROR" and held_out.units else None
         played = [Played(refused) if refused else _play(suite, run, arenas) for run in selection.runs]
         verdicts = []
@@ -58,7 +58,7 @@ def judge(
         verdicts.append(held_out)
     finally:
         arenas.close()
-    return _suite_verdict(suite, selection.runs, verdicts, gate_set)
+    return _suite_verdict(suite, selection.runs, verdicts, test_set)
 
 
 def judge_one_run(
@@ -83,7 +83,7 @@ def not_judged(suite: Suite, reason: str) -> SuiteVerdict:
 
 
 def _suite_verdict(
-    suite: Suite, runs: Sequence[Judged], verdicts: Iterable[CriterionVerdict], gate_set: str | None = None
+    suite: Suite, runs: Sequence[Judged], verdicts: Iterable[CriterionVerdict], test_set: str | None = None
 ) -> SuiteVerdict:
     return SuiteVerdict(
         suite=suite.name,
@@ -94,7 +94,7 @@ def _suite_verdict(
         runs=tuple(str(run.path) for run in runs),
         criteria=tuple(verdicts),
         alpha=suite.spec.alpha,
-        gate_set=gate_set,
+        test_set=test_set,
     )
 
 

@@ -26,7 +26,7 @@ def look_for_leaks(suite: Suite, judged: Sequence[Judged], arenas: Arenas) -> tu
     try:
         arena = arenas.of(judged[0])
         # every run's data is the same wherever it lies: their fingerprints say so
-        gate = held_out.gate_set(arena.env, arena.seeds, arena.idle_copies())
+        gate = held_out.load_test_set(arena.env, arena.seeds, arena.idle_copies())
         found = held_out.guard(suite.name, gate, runs, leaks=suite.spec.leaks)
         if found.leave_out is not None:
             for one in judged:

@@ -1,74 +1,113 @@
-"""The ledger of consultations: how often a held-out set has been looked at, and what that does to the error rate.
+"""The ledger: which policies were judged on which test set, and what that does to the error rate.
 
-    looks = ledger.record(path, ledger.Consultation(suite.name, gate.fingerprint, suite.gate_seed, sha, decision))
-    ledger.error_rate_note(looks.checkpoints, suite.spec.alpha)
-
-One JSON line a consultation, appended whole under a lock. A line that cannot be read is skipped and counted.
-A ledger that cannot be written never stops a gate: `looks.problem` says why.
+One JSON line for each verdict on a test set, appended under a lock. A line that cannot be read is skipped and
+counted. A ledger that cannot be written never stops a gate; the verdict then says why it is not recorded.
 """
 
 from __future__ import annotations
 
 import contextlib
 import datetime
+import hashlib
 import json
 import os
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from rl_eval import policy
 from rl_eval.formatting import number
+from rl_eval.gates.selection import Selection
+from rl_eval.gates.verdict import CriterionVerdict, SuiteVerdict
 
 DEFAULT = Path("outputs/ledger.jsonl")
+SCHEMA = 2
 MAX_BYTES = 64 << 20
 MAX_LINE = 4096
 LOCK_SECONDS = 30.0
 
 
 @dataclass(frozen=True)
-class Consultation:
-    """One checkpoint judged on one held-out set.
+class LedgerEntry:
+    """One policy judged on one test set.
 
     Attributes:
-        gate_set: `held_out.GateSet.fingerprint`.
-        checkpoint: SHA-256 of the policy that was judged.
+        test_set: `held_out.TestSet.fingerprint`.
+        policy: from `policy_key`.
         decision: of the suite: PASS, FAIL, INCONCLUSIVE or ERROR.
     """
 
     suite: str
-    gate_set: str
+    test_set: str
     gate_seed: int
-    checkpoint: str
+    policy: str
     decision: str
 
 
 @dataclass(frozen=True)
-class Consultations:
-    """What a ledger says of one held-out set.
+class TestSetUse:
+    """How often a test set was used, according to a ledger.
 
     Attributes:
-        looks: consultations of it, this one included.
-        checkpoints: how many different checkpoints they judged.
+        entries: verdicts on it, this one included.
+        policies: how many different policies they judged.
         damaged: lines of the whole ledger that cannot be read.
-        problem: why this consultation is not on record; None where it is.
+        problem: why this verdict is not recorded; None where it is.
     """
 
-    looks: int
-    checkpoints: int
+    __test__ = False  # pytest takes any class of this name for a test
+
+    entries: int
+    policies: int
     damaged: int = 0
     problem: str | None = None
 
 
-def record(path: Path, consultation: Consultation, *, now: datetime.datetime | None = None) -> Consultations:
-    """Append a consultation, and count those of its held-out set.
+def record_verdict(ledger: Path, selection: Selection, verdict: SuiteVerdict) -> SuiteVerdict:
+    """Record which policy was judged, and add to the verdict what that does to the error rate.
+
+    A verdict without a decision on any episode or case is not recorded: no policy was accepted or rejected by them.
+    """
+    played = any(_is_about_test_set(criterion) for criterion in verdict.criteria)
+    if verdict.test_set is None or not selection.runs or not played:
+        return verdict
+    key = policy_key(str(run.path) for run in selection.runs)
+    use = record(ledger, LedgerEntry(verdict.suite, verdict.test_set, verdict.gate_seed, key, verdict.decision))
+    for note in (error_rate_note(use.policies, verdict.alpha), use.problem):
+        if note:
+            verdict = verdict.with_note("held_out", note)
+    return verdict
+
+
+def _is_about_test_set(verdict: CriterionVerdict) -> bool:
+    """Whether a criterion was decided by what a policy did on episodes or cases."""
+    return verdict.run is not None and verdict.unit in ("episode", "case") and verdict.decision != "ERROR"
+
+
+def policy_key(specs: Iterable[str]) -> str:
+    """The key of one policy, or of several that are accepted or rejected as one.
+
+    It is the policy's identity, wherever its files lie. Where nobody can know that, it is the policy's name.
+    """
+    keys = sorted(policy.identity(spec) or _sha256(f"name {spec}") for spec in specs)
+    return keys[0] if len(keys) == 1 else _sha256(" ".join(keys))
+
+
+def _sha256(text: str) -> str:
+    return hashlib.sha256(text.encode(errors="surrogatepass")).hexdigest()
+
+
+def record(path: Path, entry: LedgerEntry, *, now: datetime.datetime | None = None) -> TestSetUse:
+    """Append an entry, and count those of its test set.
 
     Args:
-        now: the time to write down; default: now.
+        now: the time to write; default: the current time.
     """
     from filelock import FileLock, Timeout
 
     date = (now or datetime.datetime.now(datetime.UTC)).isoformat(timespec="seconds")
-    line = json.dumps({"schema": 1, "date": date, **asdict(consultation)}, sort_keys=True).encode() + b"\n"
+    line = json.dumps({"schema": SCHEMA, "date": date, **asdict(entry)}, sort_keys=True).encode() + b"\n"
     problem = None
     if len(line) > MAX_LINE:
         problem = f"the suite's name is longer than a line of {path} may be"
@@ -81,17 +120,16 @@ def record(path: Path, consultation: Consultation, *, now: datetime.datetime | N
             problem = f"{path} is locked by another process: remove {path}.lock if there is none"
         except OSError as error:
             problem = f"{path} cannot be written ({error.strerror or error})"
-    before = consultations(path, consultation.gate_set)
+    policies, entries, damaged, unreadable = _read(path, entry.test_set)
     if problem is None:
-        return before
-    others = _checkpoints(path, consultation.gate_set)[0]
-    return Consultations(before.looks + 1, len(others | {consultation.checkpoint}), before.damaged, problem)
+        return TestSetUse(entries, len(policies), damaged, unreadable)
+    return TestSetUse(entries + 1, len(policies | {entry.policy}), damaged, problem)
 
 
-def consultations(path: Path, gate_set: str) -> Consultations:
-    """Count the consultations of a held-out set; a ledger that is not there holds none."""
-    checkpoints, looks, damaged, problem = _checkpoints(path, gate_set)
-    return Consultations(looks, len(checkpoints), damaged, problem)
+def use_of(path: Path, test_set: str) -> TestSetUse:
+    """How often a test set was used; a ledger that does not exist has no entries."""
+    policies, entries, damaged, problem = _read(path, test_set)
+    return TestSetUse(entries, len(policies), damaged, problem)
 
 
 def _append(path: Path, line: bytes) -> str | None:
@@ -110,26 +148,26 @@ def _append(path: Path, line: bytes) -> str | None:
     return None
 
 
-def _checkpoints(path: Path, gate_set: str) -> tuple[set[str], int, int, str | None]:
-    """The checkpoints that consulted a set, how often in all, how many lines are damaged, and what is wrong."""
-    found: set[str] = set()
-    looks = damaged = 0
+def _read(path: Path, test_set: str) -> tuple[set[str], int, int, str | None]:
+    """The policies judged on a test set, its entries, the damaged lines, and why the file cannot be read."""
+    policies: set[str] = set()
+    entries = damaged = 0
     try:
         with open(path, "rb") as file:
             if os.fstat(file.fileno()).st_size > MAX_BYTES:
-                return found, 0, 0, f"{path} is larger than {MAX_BYTES >> 20} MiB, so it is not a ledger of ours"
+                return policies, 0, 0, f"{path} is larger than {MAX_BYTES >> 20} MiB, so it is not a ledger of ours"
             for line in file:
                 values = _parse(line)
                 if values is None:
                     damaged += bool(line.strip())
-                elif values["gate_set"] == gate_set:
-                    looks += 1
-                    found.add(values["checkpoint"])
+                elif values["test_set"] == test_set:
+                    entries += 1
+                    policies.add(values["policy"])
     except FileNotFoundError:
         pass
     except OSError as error:
-        return found, looks, damaged, f"{path} cannot be read ({error.strerror or error})"
-    return found, looks, damaged, None
+        return policies, entries, damaged, f"{path} cannot be read ({error.strerror or error})"
+    return policies, entries, damaged, None
 
 
 def _parse(line: bytes) -> dict[str, Any] | None:
@@ -137,29 +175,28 @@ def _parse(line: bytes) -> dict[str, Any] | None:
     if len(line) <= MAX_LINE:
         with contextlib.suppress(ValueError, RecursionError):
             values = json.loads(line)
-    whole = isinstance(values, dict) and values.get("schema") == 1
-    if whole and all(isinstance(values.get(name), str) for name in ("gate_set", "checkpoint")):
-        return values
-    return None
+    if not isinstance(values, dict) or values.get("schema") != SCHEMA:
+        return None
+    return values if all(isinstance(values.get(name), str) for name in ("test_set", "policy")) else None
 
 
-def error_rate(checkpoints: int, alpha: float) -> tuple[float, float]:
-    """The chance that at least one useless checkpoint of k is accepted by a criterion: at most, and if independent.
+def error_rate(policies: int, alpha: float) -> tuple[float, float]:
+    """The chance that a criterion accepts at least one useless policy of k: at most, and if they are independent.
 
-    min(1, k·alpha) holds however the checkpoints depend on one another (Boole); 1 - (1 - alpha)^k where not at all.
+    min(1, k·alpha) holds however the policies depend on one another (Boole); 1 - (1 - alpha)^k where not at all.
     """
-    return min(1.0, checkpoints * alpha), 1.0 - (1.0 - alpha) ** checkpoints
+    return min(1.0, policies * alpha), 1.0 - (1.0 - alpha) ** policies
 
 
-def error_rate_note(checkpoints: int, alpha: float) -> str:
-    """One sentence for the verdict; empty for the first checkpoint, for which alpha is what it says."""
-    if checkpoints <= 1:
+def error_rate_note(policies: int, alpha: float) -> str:
+    """One sentence for the verdict; empty for the first policy, for which alpha holds as it is."""
+    if policies <= 1:
         return ""
-    most, independent = error_rate(checkpoints, alpha)
+    most, independent = error_rate(policies, alpha)
     return (
-        f"{checkpoints:,} different checkpoints have been judged on this held-out set: the chance that some useless "
+        f"{policies:,} different policies have been judged on this test set: the chance that some useless "
         f"one among them is accepted is no longer {_percent(alpha)} but up to {_percent(most)} "
-        f"({_percent(independent)} if they were independent); hold out fresh data, or another gate_seed, to start anew"
+        f"({_percent(independent)} if they were independent); use fresh data, or another gate_seed, to start again"
     )
 
 

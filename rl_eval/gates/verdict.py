@@ -68,7 +68,7 @@ class SuiteVerdict:
 
     Attributes:
         alpha: chance that one criterion by evidence accepts a policy below the bar.
-        gate_set: the fingerprint of what was held out; None where nothing was.
+        test_set: the fingerprint of the test set; None where it cannot be known.
     """
 
     suite: str
@@ -79,7 +79,7 @@ class SuiteVerdict:
     runs: tuple[str, ...]
     criteria: tuple[CriterionVerdict, ...]
     alpha: float = 0.05
-    gate_set: str | None = None
+    test_set: str | None = None
 
     @property
     def passed(self) -> bool:

@@ -9,11 +9,13 @@ from rl_eval.policy._acting import Policy, Spaces, choose_actions, scores
 from rl_eval.policy._controls import Constant, Random, Untrained
 from rl_eval.policy._function import Function
 from rl_eval.policy._http import Http
-from rl_eval.policy._load import KINDS, fingerprint, load, names_policy
+from rl_eval.policy._identity import BUILT_IN, identity
+from rl_eval.policy._load import KINDS, load, names_policy
 from rl_eval.policy._onnx import Onnx
 from rl_eval.policy._sb3 import StableBaselines3
 
 __all__ = [
+    "BUILT_IN",
     "KINDS",
     "Constant",
     "Function",
@@ -25,7 +27,7 @@ __all__ = [
     "StableBaselines3",
     "Untrained",
     "choose_actions",
-    "fingerprint",
+    "identity",
     "load",
     "names_policy",
     "scores",

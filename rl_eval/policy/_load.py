@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 from pathlib import Path
 from typing import Any
@@ -24,29 +23,6 @@ def names_policy(spec: str) -> bool:
     """Whether `spec` names a policy rather than a run directory, going by its first word alone."""
     kind, colon, _ = spec.partition(":")
     return kind in KINDS if colon else spec in ("random", "untrained") and not Path(spec).exists()
-
-
-def fingerprint(spec: str) -> str | None:
-    """SHA-256 of what decides how a policy that is no run acts; None where nobody can know that.
-
-    Equal for equal bytes wherever a file lies. Code (`python:`) and servers (`http:`) may change unseen.
-    """
-    kind, _, rest = spec.partition(":")
-    if not names_policy(spec) or kind in ("http", "https", "python"):
-        return None
-    digest = hashlib.sha256(kind.encode())
-    if kind not in ("onnx", "sb3"):
-        digest.update(rest.encode())
-        return digest.hexdigest()
-    algo, _, files = rest.partition(":") if kind == "sb3" else ("", "", rest)
-    digest.update(algo.lower().encode())
-    for file in files.split("+") if kind == "sb3" else [files]:
-        try:
-            with open(file, "rb") as opened:
-                digest.update(hashlib.file_digest(opened, "sha256").digest())
-        except OSError:
-            return None
-    return digest.hexdigest()
 
 
 def load(spec: str, spaces: Spaces, config: Any, *, seed: int = 0, trust: bool = False) -> Policy:

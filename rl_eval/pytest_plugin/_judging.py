@@ -109,14 +109,14 @@ class Judge:
     def _remembered(self, suite: Suite, selection: Selection) -> SuiteVerdict:
         """The verdict of an earlier session where nothing has changed since; a new one is put on record."""
         from rl_eval.gates import SuiteVerdict, cache, judge
-        from rl_eval.gates.consulting import consult
+        from rl_eval.gates.ledger import record_verdict
 
         folder = self._path(self._config.rootpath / cache.FOLDER)
         name = key_of(suite, selection) if self._config.getoption("rl_eval_gate_cache") == "on" else None
         if name is not None and (values := cache.read(folder, name)):
             return SuiteVerdict.from_json(values)
         verdict = judge(suite, selection, trust=self._config.getoption("rl_eval_trust"))
-        verdict = consult(
+        verdict = record_verdict(
             self._path(self._config.getoption("rl_eval_ledger") or self._default_ledger()), selection, verdict
         )
         if name is not None and verdict.decision != "ERROR":  # the cause of an error may be gone

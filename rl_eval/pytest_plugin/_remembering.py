@@ -14,12 +14,13 @@ from rl_eval.errors import InputError
 if TYPE_CHECKING:
     from rl_eval.gates import Selection, Suite
 
-# Policies that are all in the package, whose files the key covers.
-_OURS = ("random", "constant", "untrained", "baseline")
+# What these load can import code that no hash here covers.
+_RUN_OTHER_CODE = ("python", "sb3")
 
 
 def key_of(suite: Suite, selection: Selection) -> str | None:
     """What a verdict depends on, hashed; None where some of it cannot be (code or servers of somebody else's)."""
+    from rl_eval import policy
     from rl_eval.domains import domain, needs_trust
     from rl_eval.gates import cache
     from rl_eval.gates.arena import environment_to_judge
@@ -30,10 +31,10 @@ def key_of(suite: Suite, selection: Selection) -> str | None:
     try:
         others = {"code": _code(), **{name: version(name) for name in ("gymnasium", "numpy", "torch")}}
         for spec in _policies_of(suite, selection):
-            found = _policy(spec)
-            if found is None:
+            fingerprint = None if spec.partition(":")[0] in _RUN_OTHER_CODE else policy.identity(spec)
+            if fingerprint is None:
                 return None
-            others[f"policy {spec}"] = found
+            others[f"policy {spec}"] = fingerprint
         runs = [each for each in selection.runs if isinstance(each, Run)]
         env = environment_to_judge(suite, runs[0]) if runs else suite.judged
         return cache.key(
@@ -74,20 +75,6 @@ def _policies_of(suite: Suite, selection: Selection) -> Iterator[str]:
         yield from criterion.spec.better_than or ()
     if suite.spec.attainable:
         yield suite.spec.attainable
-
-
-def _policy(spec: str) -> str | None:
-    """The fingerprint of a policy by its name; None where it has none."""
-    from rl_eval.gates import cache
-    from rl_eval.policy import names_policy
-    from rl_eval.run import read_run
-
-    kind, _, rest = spec.partition(":")
-    if not names_policy(spec):
-        return cache.run_fingerprint(read_run(spec))
-    if kind == "onnx":
-        return cache.file_fingerprint(Path(rest))
-    return "" if kind in _OURS else None
 
 
 @once

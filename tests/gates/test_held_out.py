@@ -31,7 +31,7 @@ def seen_of(train=(), select=(), *, cases=True, train_seeds=(), select_seeds=(),
 def gate_of(values, seeds=None):
     both = seen.of_observations(np.array(values, float).reshape(-1, 1))
     unit = "case" if seeds is None else "episode"
-    return held_out.GateSet(unit, *both, np.array([] if seeds is None else seeds, np.int64))
+    return held_out.TestSet(unit, *both, np.array([] if seeds is None else seeds, np.int64))
 
 
 # -- set logic ---------------------------------------------------------------------------------------------------------
@@ -157,9 +157,9 @@ def test_the_binomial_tail_is_the_sum_it_stands_for(total, probability, count):
 
 
 @pytest.mark.parametrize("count", [1, 32, 45])
-def test_the_gate_set_is_what_the_episodes_begin_with(count):
+def test_the_test_set_is_what_the_episodes_begin_with(count):
     seeds = seeding.episode_seeds(3, count)
-    gate = held_out.gate_set(CARTPOLE, seeds)
+    gate = held_out.load_test_set(CARTPOLE, seeds)
     vector = domains.make(CARTPOLE, n_envs=7, part="test", autoreset=False)
 
     class Left:
@@ -168,7 +168,7 @@ def test_the_gate_set_is_what_the_episodes_begin_with(count):
 
     played = play(vector, Left(), seeds=seeds)
     assert np.array_equal(gate.exact, seen.of_observations(played.first_obs)[0])
-    assert np.array_equal(held_out.gate_set(CARTPOLE, seeds, vector).exact, gate.exact)
+    assert np.array_equal(held_out.load_test_set(CARTPOLE, seeds, vector).exact, gate.exact)
     alone = gym.make("CartPole-v1").reset(seed=seeds[-1])[0]
     assert seen.hash_rows(alone[None])[0] == gate.exact[-1]
 
@@ -177,8 +177,8 @@ def test_the_gate_set_is_what_the_episodes_begin_with(count):
 def test_gymnasium_environments_with_finite_starts_are_noted(name):
     env_id = max(known for known in gym.registry if known.startswith(f"{name}-v"))
     env = domains.validate({"name": "gym", "id": env_id})
-    gate = held_out.gate_set(env, seeding.episode_seeds(1, 100))
-    trained = held_out.gate_set(env, seeding.episode_seeds(1, 600, "other"))
+    gate = held_out.load_test_set(env, seeding.episode_seeds(1, 100))
+    trained = held_out.load_test_set(env, seeding.episode_seeds(1, 600, "other"))
     known = seen.Seen(False, seen.Fingerprints.of(trained.exact, trained.near), prints([]), np.arange(0), np.arange(0))
     found = held_out.compare("s", gate, [known])
     assert (found.decision, found.finite) == ("PASS", True)
@@ -186,11 +186,13 @@ def test_gymnasium_environments_with_finite_starts_are_noted(name):
 
 def test_the_set_has_one_name_whatever_asks_for_it():
     seeds = seeding.episode_seeds(3, 5)
-    assert held_out.gate_set(CARTPOLE, seeds).fingerprint == held_out.gate_set(CARTPOLE, seeds).fingerprint
-    assert held_out.gate_set(CARTPOLE, seeds[:4]).fingerprint != held_out.gate_set(CARTPOLE, seeds).fingerprint
+    assert held_out.load_test_set(CARTPOLE, seeds).fingerprint == held_out.load_test_set(CARTPOLE, seeds).fingerprint
+    assert (
+        held_out.load_test_set(CARTPOLE, seeds[:4]).fingerprint != held_out.load_test_set(CARTPOLE, seeds).fingerprint
+    )
     other = threat.Config(data_seed=1, train_flows=200, validation_flows=200, test_flows=200)
     again = other.model_copy(update={"shift": 100})
-    assert held_out.gate_set(other, [0]).fingerprint == held_out.gate_set(again, [0, 1]).fingerprint
+    assert held_out.load_test_set(other, [0]).fingerprint == held_out.load_test_set(again, [0, 1]).fingerprint
 
 
 @pytest.mark.skipif(
@@ -200,7 +202,7 @@ def test_664_flows_of_kddtest_stand_in_the_training_file(tmp_path):
     config = threat.Config(data="nsl_kdd", path=str(NSL_KDD))
     run = write_run(tmp_path / "run", config.model_dump(mode="json"))
     seen.write(run.path, seen.Seen.of_data(config, np.arange(8)))
-    gate = held_out.gate_set(config, range(113))
+    gate = held_out.load_test_set(config, range(113))
     refused = held_out.guard("nsl", gate, [run])
     assert (refused.decision, refused.exact, refused.in_train + refused.in_validation) == ("ERROR", 664, 664)
     assert refused.near == 20
@@ -215,7 +217,7 @@ def test_664_flows_of_kddtest_stand_in_the_training_file(tmp_path):
 
 def test_the_embedded_data_leaks_nothing():
     config = threat.Config()
-    found = held_out.compare("s", held_out.gate_set(config, []), [seen.Seen.of_data(config, np.arange(1))])
+    found = held_out.compare("s", held_out.load_test_set(config, []), [seen.Seen.of_data(config, np.arange(1))])
     assert found.detail == "none of 40,000 gate cases was seen before"
 
 

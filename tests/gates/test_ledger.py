@@ -1,4 +1,4 @@
-"""How often a held-out set was looked at: nothing is lost, nothing foreign is believed, no gate is stopped."""
+"""The ledger loses no entry, believes nothing that is not its own, and stops no gate."""
 
 import datetime
 import json
@@ -13,58 +13,60 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rl_eval.gates import ledger
+from rl_eval import seeding, seen
+from rl_eval.gates import judge, ledger, load_suite, named_runs
+from tests.gates.fake_runs import FALL, write_run, write_suite
 
 NOON = datetime.datetime(2026, 1, 2, 12, tzinfo=datetime.UTC)
 
 
-def look(gate_set="g", checkpoint="c", suite="s", decision="PASS"):
-    return ledger.Consultation(suite, gate_set, 7, checkpoint, decision)
+def entry(test_set="g", policy="c", suite="s", decision="PASS"):
+    return ledger.LedgerEntry(suite, test_set, 7, policy, decision)
 
 
 @settings(deadline=None)
 @given(st.lists(st.tuples(st.sampled_from("gh"), st.sampled_from("abcd")), min_size=1, max_size=12))
-def test_different_checkpoints_are_counted_for_each_set(tmp_path_factory, looks):
+def test_different_policies_are_counted_for_each_set(tmp_path_factory, pairs):
     path = tmp_path_factory.mktemp("ledger") / "below" / "ledger.jsonl"
-    for i, (gate_set, checkpoint) in enumerate(looks):
-        found = ledger.record(path, look(gate_set, checkpoint))
-        before = [other for which, other in looks[: i + 1] if which == gate_set]
-        assert found == ledger.Consultations(len(before), len(set(before)))
-        assert ledger.consultations(path, gate_set) == found
+    for i, (test_set, policy) in enumerate(pairs):
+        found = ledger.record(path, entry(test_set, policy))
+        before = [other for which, other in pairs[: i + 1] if which == test_set]
+        assert found == ledger.TestSetUse(len(before), len(set(before)))
+        assert ledger.use_of(path, test_set) == found
 
 
 def test_a_line_says_who_asked_what_when(tmp_path):
-    ledger.record(tmp_path / "l", look(suite="lunar\nlander"), now=NOON)
+    ledger.record(tmp_path / "l", entry(suite="lunar\nlander"), now=NOON)
     (line,) = (tmp_path / "l").read_text().splitlines()
     assert json.loads(line) == {
-        "schema": 1, "suite": "lunar\nlander", "gate_set": "g", "gate_seed": 7, "checkpoint": "c",
+        "schema": 2, "suite": "lunar\nlander", "test_set": "g", "gate_seed": 7, "policy": "c",
         "date": "2026-01-02T12:00:00+00:00", "decision": "PASS",
     }  # fmt: skip
 
 
 def test_there_is_nothing_in_a_ledger_that_is_not_there(tmp_path):
-    assert ledger.consultations(tmp_path / "none", "g") == ledger.Consultations(0, 0)
+    assert ledger.use_of(tmp_path / "none", "g") == ledger.TestSetUse(0, 0)
 
 
 DAMAGE = st.sampled_from([
-    b"{", b"\xff\xfe", b"[]", b"null", b'{"schema": 2, "gate_set": "g", "checkpoint": "x"}', b"[" * 5000, b"x" * 9000,
-    b'{"schema": 1, "gate_set": "g"}', b'{"schema": 1, "gate_set": "g", "checkpoint": 3}', b'{"schema": NaN}', b"1e999",
+    b"{", b"\xff\xfe", b"[]", b"null", b'{"schema": 1, "test_set": "g", "policy": "x"}', b"[" * 5000, b"x" * 9000,
+    b'{"schema": 2, "test_set": "g"}', b'{"schema": 2, "test_set": "g", "policy": 3}', b'{"schema": NaN}', b"1e999",
 ])  # fmt: skip
 
 
 @given(st.lists(DAMAGE, min_size=1, max_size=5), st.booleans())
 def test_damaged_lines_are_skipped_and_counted(tmp_path_factory, damage, torn):
     path = tmp_path_factory.mktemp("ledger") / "l"
-    ledger.record(path, look(checkpoint="a"))
+    ledger.record(path, entry(policy="a"))
     with open(path, "ab") as file:
         file.write(b"\n".join(damage) + (b"" if torn else b"\n\n"))
-    found = ledger.record(path, look(checkpoint="b"))  # never glued to a line that was torn
-    assert found == ledger.Consultations(2, 2, damaged=len(damage))
+    found = ledger.record(path, entry(policy="b"))  # never glued to a line that was torn
+    assert found == ledger.TestSetUse(2, 2, damaged=len(damage))
 
 
 def _record(path, who):
     for i in range(20):
-        ledger.record(Path(path), look(checkpoint=f"{who}-{i}"))
+        ledger.record(Path(path), entry(policy=f"{who}-{i}"))
 
 
 def test_processes_and_threads_lose_no_line(tmp_path):
@@ -76,33 +78,33 @@ def test_processes_and_threads_lose_no_line(tmp_path):
         list(pool.map(lambda who: _record(tmp_path / "l", who), "cdef"))
     for process in processes:
         process.join(timeout=60)
-    assert ledger.consultations(tmp_path / "l", "g") == ledger.Consultations(120, 120)
+    assert ledger.use_of(tmp_path / "l", "g") == ledger.TestSetUse(120, 120)
 
 
 def test_a_full_ledger_stops_no_gate_and_grows_no_further(tmp_path, monkeypatch):
     monkeypatch.setattr(ledger, "MAX_BYTES", 1000)
-    found = [ledger.record(tmp_path / "l", look(checkpoint=str(i))) for i in range(20)]
+    found = [ledger.record(tmp_path / "l", entry(policy=str(i))) for i in range(20)]
     assert (tmp_path / "l").stat().st_size <= 1000
     assert found[0].problem is None
     assert "is full" in found[-1].problem
-    kept = ledger.consultations(tmp_path / "l", "g").checkpoints
-    assert found[-1].checkpoints == kept + 1  # this one is counted, though it is not on record
+    kept = ledger.use_of(tmp_path / "l", "g").policies
+    assert found[-1].policies == kept + 1  # this one is counted, though it is not on record
 
 
 def test_a_giant_that_is_not_ours_is_not_read(tmp_path):
     with open(tmp_path / "l", "wb") as file:
         file.truncate(ledger.MAX_BYTES + 1)
-    assert "is full" in ledger.record(tmp_path / "l", look()).problem
-    assert "larger than 64 MiB" in ledger.consultations(tmp_path / "l", "g").problem
+    assert "is full" in ledger.record(tmp_path / "l", entry()).problem
+    assert "larger than 64 MiB" in ledger.use_of(tmp_path / "l", "g").problem
 
 
 def test_a_ledger_that_cannot_be_written_stops_no_gate(tmp_path):
     (tmp_path / "file").write_text("")
-    found = ledger.record(tmp_path / "file" / "l", look())
-    assert (found.looks, found.checkpoints) == (1, 1)
+    found = ledger.record(tmp_path / "file" / "l", entry())
+    assert (found.entries, found.policies) == (1, 1)
     assert "cannot be written" in found.problem
     (tmp_path / "folder").mkdir()
-    assert "cannot be written" in ledger.record(tmp_path / "folder", look()).problem
+    assert "cannot be written" in ledger.record(tmp_path / "folder", entry()).problem
 
 
 def test_a_lock_that_nobody_gives_back_is_named(tmp_path, monkeypatch):
@@ -110,11 +112,11 @@ def test_a_lock_that_nobody_gives_back_is_named(tmp_path, monkeypatch):
 
     monkeypatch.setattr(ledger, "LOCK_SECONDS", 0.05)
     with FileLock(tmp_path / "l.lock", is_singleton=False):
-        assert "is locked by another process" in ledger.record(tmp_path / "l", look()).problem
+        assert "is locked by another process" in ledger.record(tmp_path / "l", entry()).problem
 
 
 def test_a_name_too_long_for_a_line_is_not_written(tmp_path):
-    assert "longer than a line" in ledger.record(tmp_path / "l", look(suite="s" * 5000)).problem
+    assert "longer than a line" in ledger.record(tmp_path / "l", entry(suite="s" * 5000)).problem
     assert not os.path.exists(tmp_path / "l")
 
 
@@ -134,11 +136,54 @@ def test_the_error_rate_is_what_a_simulation_shows():
     assert accepted == pytest.approx(ledger.error_rate(7, 0.05)[1], abs=0.01)  # 0.3017
 
 
-def test_the_note():
+def test_the_note_says_how_many_policies_and_both_error_rates():
     assert ledger.error_rate_note(0, 0.05) == ledger.error_rate_note(1, 0.05) == ""
-    assert ledger.error_rate_note(7, 0.05) == (
-        "7 different checkpoints have been judged on this held-out set: the chance that some useless one among them is "
-        "accepted is no longer 5 % but up to 35 % (30.2 % if they were independent); hold out fresh data, or another "
-        "gate_seed, to start anew"
-    )
+    note = ledger.error_rate_note(7, 0.05)
+    assert note.startswith("7 different policies")
+    assert all(rate in note for rate in ("5 %", "35 %", "30.2 %"))
     assert "up to 100 %" in ledger.error_rate_note(1000, 0.05)
+
+
+# -- what is recorded --------------------------------------------------------------------------------------------------
+
+
+def suite(tmp_path, name="s", leaks="report"):
+    text = f"rl_eval: 1\nenv: cartpole\ncontrols: []\nleaks: {leaks}\ngate_seed: 3\nepisodes: {{fixed: 3}}\n"
+    text += "criteria:\n  c: {metric: mean_return, at_least: 400, by: estimate}\n"
+    return load_suite(write_suite(tmp_path / f"{name}.yaml", text))
+
+
+def judged(tmp_path, suite, *paths):
+    """The entries for a suite's test set after judging these runs as one."""
+    selection = named_runs(suite, paths)
+    verdict = ledger.record_verdict(tmp_path / "l", selection, judge(suite, selection))
+    return ledger.use_of(tmp_path / "l", verdict.test_set)
+
+
+def test_a_policy_counts_once_wherever_it_lies_and_whatever_suite_plays_it(tmp_path):
+    first = suite(tmp_path)
+    assert judged(tmp_path, first, write_run(tmp_path / "a").path).policies == 1
+    assert judged(tmp_path, first, write_run(tmp_path / "copy").path) == ledger.TestSetUse(2, 1)
+    assert judged(tmp_path, suite(tmp_path, "other"), tmp_path / "a") == ledger.TestSetUse(3, 1)
+    assert judged(tmp_path, first, write_run(tmp_path / "b", rule=FALL).path) == ledger.TestSetUse(4, 2)
+    assert judged(tmp_path, first, "constant:0") == ledger.TestSetUse(5, 3)
+    assert judged(tmp_path, first, tmp_path / "a", tmp_path / "b") == ledger.TestSetUse(6, 4)  # one pair, one policy
+
+
+def test_what_did_not_play_is_not_recorded(tmp_path):
+    run = write_run(tmp_path / "run")
+    exposed = np.array(seeding.episode_seeds(3, 3), np.int64)
+    nothing = seen.nothing()
+    seen.write(run.path, seen.Seen(False, nothing, nothing, exposed, np.empty(0, np.int64)))
+    refusing = suite(tmp_path, leaks="refuse")
+    selection = named_runs(refusing, [run.path])
+    verdict = judge(refusing, selection)
+    assert verdict.decision == "ERROR"
+    assert ledger.record_verdict(tmp_path / "l", selection, verdict) == verdict
+    assert not (tmp_path / "l").exists()
+
+
+def test_policies_that_nobody_can_identify_count_by_name():
+    assert ledger.policy_key(["python:a:f"]) == ledger.policy_key(["python:a:f"])
+    assert ledger.policy_key(["python:a:f"]) != ledger.policy_key(["python:a:g"])
+    assert ledger.policy_key(["random", "constant:0"]) == ledger.policy_key(["constant:0", "random"])
