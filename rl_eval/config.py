@@ -13,7 +13,7 @@ from rl_eval.metrics import list_metrics, lookup
 from rl_eval.policy import Random
 from rl_eval.rewards import RewardFunction, as_range
 from rl_eval.target import resolve
-from rl_eval.tracking import TrackerConfig, check_tracker
+from rl_eval.tracking import check_tracker, settings_model
 
 
 class _Section(BaseModel):
@@ -59,13 +59,14 @@ class RunConfig(_Section):
     env: Any = None  # the Config of the environment's module
     reward: dict[str, Any] = Field(default_factory=dict)
     hardware: Hardware = Hardware()
-    tracker: TrackerConfig
+    tracker: Any = None  # the settings model of the tracker
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, as `config.yaml` holds them."""
         agent = TypeAdapter(type(self.agent)).dump_python(self.agent, mode="json")
         return {
-            **self.model_dump(mode="json", exclude={"agent", "env"}),
+            **self.model_dump(mode="json", exclude={"agent", "env", "tracker"}),
+            "tracker": self.tracker.model_dump(mode="json"),
             "env": self.env.model_dump(mode="json"),
             "agent": agent,
         }
@@ -130,7 +131,7 @@ def load(values: Mapping[str, Any]) -> RunConfig:
     """
     values = dict(values)
     configs = resolve("agents.config.CONFIGS")
-    agent, env = _section(values, "agent"), _section(values, "env")
+    agent, env, tracker = (_section(values, section) for section in ("agent", "env", "tracker"))
     name = agent.get("name")
     if str(name) not in configs:
         raise InputError(f"agent={name!r} is not an agent: {nearest(str(name), configs)}choose {' or '.join(configs)}")
@@ -149,6 +150,11 @@ def load(values: Mapping[str, Any]) -> RunConfig:
         env_config = domain.config_model.model_validate(env)
     except ValidationError as error:
         raise InputError(sentence(error, env, "env", domain.config_model.model_fields)) from error
+    tracker_model = settings_model(tracker.get("name"))
+    try:
+        tracker_settings = tracker_model.model_validate(tracker)
+    except ValidationError as error:
+        raise InputError(sentence(error, tracker, "tracker", tracker_model.model_fields)) from error
     if "terms" not in config.reward or not set(config.reward) <= {"terms", "range"}:
         raise InputError(f"reward has the keys {', '.join(config.reward) or 'none'}: it takes `terms`, and `range`")
     RewardFunction.from_config(config.reward["terms"])
@@ -157,7 +163,8 @@ def load(values: Mapping[str, Any]) -> RunConfig:
     validation = config.validation.model_copy(
         update={"metric": config.validation.metric or domain.validation_metric(env_config)}
     )
-    return config.model_copy(update={"agent": agent_config, "env": env_config, "validation": validation})
+    sections = {"agent": agent_config, "env": env_config, "validation": validation, "tracker": tracker_settings}
+    return config.model_copy(update=sections)
 
 
 def device(hardware: Hardware) -> str:

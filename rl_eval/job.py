@@ -100,15 +100,15 @@ def _learn(config: configs.RunConfig, directory: Path, sweep: Path | None, suite
         if status == "finished":
             rows = _judge(trained, suites)
             tracker.summary(verdict_summary(rows))
-            if config.tracker.name == "wandb":  # the one that draws
-                tracker.draw([*evidence_plots(rows), *_confusion(directory)])
-                tracker.keep("policy", _files(trained.judged_snapshot()) | _present(directory, "config.yaml"))
+            if tracker.draws:
+                tracker.log_plots([*evidence_plots(rows), *_confusion(directory)])
+            tracker.log_files("policy", _files(trained.judged_snapshot()) | _present(directory, "config.yaml"))
         if status == "failed" or any(row["decision"] in ("FAIL", "INCONCLUSIVE") for row in rows):
             _doctor(directory)
         print(f"run: {directory}")
         if status != "interrupted":
             _report(directory)
-            tracker.keep("report", _present(directory, "report.html", "verdict.json", "run.json", "metrics.csv"))
+            tracker.log_files("report", _present(directory, "report.html", "verdict.json", "run.json", "metrics.csv"))
         return trained
     finally:
         tracker.close(status)

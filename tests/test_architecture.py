@@ -19,7 +19,7 @@ ROWS = (
     ("rollout", "metrics", "evidence", "diagnostics"),
     ("policy", "envs", "rewards", "seen"),
     ("run", "seeding", "hashing", "provenance"),
-    ("dotted_keys", "errors", "formatting", "target"),
+    ("dotted_keys", "errors", "formatting", "registry", "target"),
 )
 LEVEL = {unit: level for level, row in enumerate(ROWS) for unit in row}
 RUNS_CODE_FROM_FILES = {"pickle", "cPickle", "dill", "cloudpickle", "joblib", "marshal", "shelve", "code"}

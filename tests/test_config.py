@@ -17,7 +17,7 @@ from agents.config import CONFIGS
 from rl_eval import config, domains, seeding
 from rl_eval.errors import InputError
 from rl_eval.rewards import RewardedVector, RewardFunction
-from rl_eval.tracking import TrackerConfig
+from rl_eval.tracking import settings_model
 
 CONF = Path(__file__).resolve().parents[1] / "conf"
 SMALL = {"threat": ["env.train_flows=1000", "env.validation_flows=200", "env.test_flows=200"]}
@@ -75,7 +75,7 @@ def test_env_defaults_are_those_of_the_model(name):
 
 @pytest.mark.parametrize("name", options("tracker"))
 def test_tracker_defaults_are_those_of_the_model(name):
-    checked = config.TypeAdapter(TrackerConfig).validate_python({"name": name})
+    checked = settings_model(name).model_validate({"name": name})
     assert written(f"tracker/{name}.yaml") == checked.model_dump(mode="json")
 
 
@@ -202,7 +202,7 @@ REFUSED = {
     "env.shfit": (3, r"^env\.shfit is not a key of env: did you mean 'shift'\? it has "),
     "env.costs": ([[0, 0, 0, 0]], r"^env\.costs\.1: field required$"),
     "hardware.device": ("tpu", r"^hardware\.device='tpu' is not valid: .*'cpu', 'cuda' or 'auto'$"),
-    "tracker.name": ("wand", r"^tracker\.name='wand' is not valid: choose none, wandb, tensorboard$"),
+    "tracker.name": ("wand", r"^tracker='wand' is not a tracker: did you mean 'wandb'\? choose none, tensorboard, "),
     "tracker.project": ("p", r"^tracker\.project is not a key of tracker: it has name$"),
     "reward": ({}, r"^reward has the keys none: it takes `terms`, and `range`$"),
     "reward.terms": (None, r"^reward\.terms=None is not a section of named terms"),

@@ -22,7 +22,7 @@ from rl_eval.errors import InputError
 from rl_eval.launch import compose
 from rl_eval.rewards import RewardedVector
 from rl_eval.tracking import open_tracker
-from rl_eval.tracking._background import InBackground
+from rl_eval.tracking._background import BackgroundTracker
 from rl_eval.training import train
 from tests.run_bytes import content
 
@@ -192,11 +192,11 @@ class Failing:
     def summary(self, values):
         self._take("summary")
 
-    def draw(self, plots):
-        self._take("draw")
+    def log_plots(self, plots):
+        self._take("log_plots")
 
-    def keep(self, kind, files):
-        self._take("keep")
+    def log_files(self, kind, files):
+        self._take("log_files")
 
     def close(self, status):
         self._take("close")
@@ -224,7 +224,7 @@ def test_training_goes_on_whatever_a_tracker_does_and_says_so(tmp_path, whole, m
         return Failing(method, act)
 
     monkeypatch.setattr(job, "_report", lambda _: None)
-    monkeypatch.setattr(job, "open_tracker", lambda *_args, **_kwargs: InBackground("fake", start, patience=0.3))
+    monkeypatch.setattr(job, "open_tracker", lambda *_args, **_kwargs: BackgroundTracker("fake", start, timeout=0.3))
     path = tmp_path / "run"
     path.mkdir()
     job.run(compose(ROOT / "conf", CARTPOLE), path, sweep=None, suites=tmp_path / "no suites")

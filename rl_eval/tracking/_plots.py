@@ -1,4 +1,4 @@
-"""Plots as data, which a tracker draws with means of its own."""
+"""Plots as data. Each tracker draws them in its own way."""
 
 from __future__ import annotations
 
@@ -8,28 +8,28 @@ from typing import Any
 
 
 @dataclass(frozen=True)
-class Lines:
-    """Lines over a common x.
+class LinePlot:
+    """Lines over one x-axis.
 
     Attributes:
-        name: where it is kept, with `/`.
-        x: `[n]`, called `x_name`.
-        lines: name -> `[n]`.
+        name: path of the plot in the tracker, with `/`.
+        x: `[n]` values of the x-axis, whose label is `x_name`.
+        series: name -> `[n]` values.
     """
 
     name: str
     title: str
     x_name: str
     x: tuple[float, ...]
-    lines: dict[str, tuple[float, ...]]
+    series: dict[str, tuple[float, ...]]
 
 
 @dataclass(frozen=True)
-class Table:
-    """How many cases of each kind were taken for which.
+class ConfusionTable:
+    """A confusion matrix.
 
     Attributes:
-        counts: (what they are, what they were taken for) -> cases.
+        counts: (actual class, predicted class) -> number of cases.
     """
 
     name: str
@@ -37,11 +37,11 @@ class Table:
     counts: dict[tuple[str, str], int]
 
 
-Plot = Lines | Table
+Plot = LinePlot | ConfusionTable
 
 
 def evidence_plots(rows: Iterable[Mapping[str, Any]]) -> list[Plot]:
-    """How the evidence on each criterion grew, of those that evidence decided: the interval, and the two bets.
+    """How the evidence grew for each criterion that was judged by evidence: the interval, and the capital of both bets.
 
     Args:
         rows: verdict rows, whose `history` is an `EvidenceHistory` as a mapping, or None.
@@ -56,18 +56,18 @@ def evidence_plots(rows: Iterable[Mapping[str, Any]]) -> list[Plot]:
         ends = {"lower": tuple(history["lower"]), "upper": tuple(history["upper"])}
         if threshold is not None:
             ends["threshold"] = (float(threshold),) * len(history["units"])
-        bets = {"for passing": tuple(history["for_pass"]), "for failing": tuple(history["for_fail"])}
+        capital = {"for passing": tuple(history["for_pass"]), "for failing": tuple(history["for_fail"])}
         x = tuple(history["units"])
-        plots.append(Lines(f"interval/{name}", f"{name}: what is not ruled out", units, x, ends))
-        plots.append(Lines(f"evidence/{name}", f"{name}: evidence (log of the bets)", units, x, bets))
+        plots.append(LinePlot(f"interval/{name}", f"{name}: values that are not ruled out", units, x, ends))
+        plots.append(LinePlot(f"evidence/{name}", f"{name}: evidence (log capital of the bets)", units, x, capital))
     return plots
 
 
-def confusion_plot(tp: int, fp: int, fn: int, tn: int, part: str) -> Table:
-    """A yes-or-no decision on cases.
+def confusion_plot(tp: int, fp: int, fn: int, tn: int, part: str) -> ConfusionTable:
+    """The confusion matrix of a binary decision.
 
     Args:
-        part: what was played, such as `validation`.
+        part: the part of the data that was played, such as `validation`.
     """
     counts = {
         ("positive", "flagged"): tp,
@@ -75,4 +75,4 @@ def confusion_plot(tp: int, fp: int, fn: int, tn: int, part: str) -> Table:
         ("negative", "flagged"): fp,
         ("negative", "not flagged"): tn,
     }
-    return Table(f"confusion/{part}", f"Cases and decisions ({part})", counts)
+    return ConfusionTable(f"confusion/{part}", f"Cases and decisions ({part})", counts)

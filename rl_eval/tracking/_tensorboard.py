@@ -1,4 +1,4 @@
-"""TensorBoard: scalars by env step, config as text and hyper-parameters. Uses neither TensorFlow nor torch."""
+"""TensorBoard: scalars by env step, the config as text and hyper-parameters. Needs neither TensorFlow nor torch."""
 
 from __future__ import annotations
 
@@ -6,30 +6,37 @@ import importlib.util
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from rl_eval.dotted_keys import flatten
 from rl_eval.errors import InputError
 from rl_eval.tracking._plots import Plot
+from rl_eval.tracking.plugin import TrackedRun, TrackerPlugin, TrackerSettings
 
 
-def check() -> None:
-    """Refuse when the package is missing.
+class TensorBoardSettings(TrackerSettings):
+    """`tracker: {name: tensorboard}`: event files in `<run>/tensorboard`."""
+
+    name: Literal["tensorboard"] = "tensorboard"
+
+
+def check(settings: TensorBoardSettings) -> None:
+    """Check that the package is installed.
 
     Raises:
-        InputError: it is.
+        InputError: it is not.
     """
     if importlib.util.find_spec("tensorboard") is None:
         raise InputError("tracker=tensorboard needs its package: `pip install tensorboard`, or tracker=none")
 
 
-def start(*, run_dir: Path, config: Mapping[str, Any]) -> TensorBoard:
-    """Open event files in `<run_dir>/tensorboard`."""
-    return TensorBoard(run_dir / "tensorboard", config)
+def start(settings: TensorBoardSettings, run: TrackedRun) -> TensorBoardTracker:
+    """Open event files in `<run>/tensorboard`."""
+    return TensorBoardTracker(run.directory / "tensorboard", run.config)
 
 
-class TensorBoard:
-    """Writes one event a row."""
+class TensorBoardTracker:
+    """Writes one event per row."""
 
     def __init__(self, folder: Path, config: Mapping[str, Any]):
         from tensorboard.compat.proto import event_pb2, summary_pb2
@@ -51,26 +58,26 @@ class TensorBoard:
     def log(self, row: Mapping[str, float], env_steps: int) -> None:
         """Scalars at `env_steps`."""
         if self._resumed:
-            # Tells TensorBoard to forget what an interrupted run logged from here on: it is played again.
-            start = self._events.SessionLog(status=self._events.SessionLog.START)
-            self._writer.add_event(self._events.Event(wall_time=time.time(), step=env_steps, session_log=start))
+            # TensorBoard then discards later rows of the interrupted run, which are played again.
+            session = self._events.SessionLog(status=self._events.SessionLog.START)
+            self._writer.add_event(self._events.Event(wall_time=time.time(), step=env_steps, session_log=session))
             self._resumed = False
         self._env_steps = env_steps
         self._write(self._scalars(row))
 
     def summary(self, values: Mapping[str, Any]) -> None:
-        """Numbers as scalars and words as text, at the last step logged."""
+        """Numbers as scalars and strings as text, at the last logged step."""
         flat = flatten(values, "/")
         self._write(self._scalars({k: v for k, v in flat.items() if isinstance(v, int | float)}))
         for name, value in flat.items():
             if isinstance(value, str):
                 self._write(self._text(name, value))
 
-    def draw(self, plots: Sequence[Plot]) -> None:
-        """Nothing: TensorBoard draws scalars alone, and the report has these plots."""
+    def log_plots(self, plots: Sequence[Plot]) -> None:
+        """Ignored: TensorBoard draws only scalars, and the report has these plots."""
 
-    def keep(self, kind: str, files: Mapping[str, Path]) -> None:
-        """Nothing: the files lie beside its own."""
+    def log_files(self, kind: str, files: Mapping[str, Path]) -> None:
+        """Ignored: the files are in the run directory."""
 
     def close(self, status: str) -> None:
         """Flush and close the file."""
@@ -82,6 +89,9 @@ class TensorBoard:
         return self._summaries.Summary(value=[value(tag=name, simple_value=float(v)) for name, v in row.items()])
 
     def _write(self, summary: Any) -> None:
-        # Some builders return another copy of the generated class, so go through the bytes.
+        # Some builders return another copy of the generated class; its bytes fit any copy.
         summary = self._summaries.Summary.FromString(summary.SerializeToString())
         self._writer.add_event(self._events.Event(wall_time=time.time(), step=self._env_steps, summary=summary))
+
+
+PLUGIN = TrackerPlugin(settings=TensorBoardSettings, start=start, check=check)

@@ -1,4 +1,4 @@
-"""Weights & Biases: online with a key and a network, else offline, with a sentence that says how to upload later."""
+"""Weights & Biases: online with a key and a network, else offline with a message that says how to upload later."""
 
 from __future__ import annotations
 
@@ -8,28 +8,45 @@ import socket
 import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
+from pydantic import Field
+
 from rl_eval.dotted_keys import flatten
 from rl_eval.errors import InputError
-from rl_eval.tracking._background import say
-from rl_eval.tracking._config import WandbTracker
-from rl_eval.tracking._plots import Lines, Plot
+from rl_eval.tracking._background import warn
+from rl_eval.tracking._plots import LinePlot, Plot
+from rl_eval.tracking.plugin import TrackedRun, TrackerPlugin, TrackerSettings
 
 DEFAULT_PROJECT = "rl_eval"
-REACH_TIMEOUT = 3.0  # seconds to find out whether the server can be reached
+CONNECT_TIMEOUT = 3.0  # seconds to find out whether the server can be reached
 INIT_TIMEOUT = 10.0  # seconds that W&B may take to register the run
-START_TIMEOUT = REACH_TIMEOUT + 2 * INIT_TIMEOUT  # the longest start: unreachable, then offline
-MAX_NAME = 128  # W&B refuses longer run and group names
-CONFUSION = "wandb/confusion_matrix/v1"  # the chart that W&B draws a confusion matrix with
-KINDS = {"policy": "model"}  # artifact types that W&B gives a place of their own
+START_TIMEOUT = CONNECT_TIMEOUT + 2 * INIT_TIMEOUT  # the longest start: unreachable, then offline
+MAX_NAME_LENGTH = 128  # W&B refuses longer run and group names
+CONFUSION_CHART = "wandb/confusion_matrix/v1"
+ARTIFACT_TYPES = {"policy": "model"}  # W&B shows artifacts of this type on a page of their own
 EXIT_CODES = {"finished": 0, "interrupted": 130}
 
 
-def check(settings: WandbTracker) -> None:
-    """Refuse what is known to fail.
+# W&B refuses longer tags, after the run has begun.
+Tag = Annotated[str, Field(min_length=1, max_length=64)]
+
+
+class WandbSettings(TrackerSettings):
+    """`tracker: {name: wandb}`. The keys are those of `conf/tracker/wandb.yaml`."""
+
+    name: Literal["wandb"] = "wandb"
+    project: Annotated[str, Field(min_length=1, max_length=128)] | None = None
+    entity: Annotated[str, Field(min_length=1)] | None = None
+    tags: tuple[Tag, ...] = ()
+    mode: Literal["auto", "online", "offline", "disabled"] = "auto"
+    finish_timeout: Annotated[float, Field(gt=0, le=3600, allow_inf_nan=False)] = 30.0
+
+
+def check(settings: WandbSettings) -> None:
+    """Check the package and the key.
 
     Raises:
         InputError: the package is missing, or `mode: online` without an API key.
@@ -40,25 +57,25 @@ def check(settings: WandbTracker) -> None:
         raise InputError(f"tracker.mode=online, but {problem}: `wandb login`, or tracker.mode=offline and sync later")
 
 
-def start(settings: WandbTracker, *, run_dir: Path, config: Mapping[str, Any], group: str | None) -> Wandb:
-    """Register the run, offline where online does not work."""
+def start(settings: WandbSettings, run: TrackedRun) -> WandbTracker:
+    """Register the run with W&B; offline where online does not work."""
     mode, reason = _mode(settings)
-    arguments = _arguments(settings, run_dir=run_dir, config=config, group=group, online=mode == "online")
+    arguments = _init_arguments(settings, run, online=mode == "online")
     try:
-        run = _init(arguments, mode)
+        wandb_run = _init(arguments, mode)
     except Exception as error:
         if mode == "offline":
             raise
         lines = [line for line in str(error).splitlines() if line and line != "<no message>"]
         reason = f"W&B did not take the run ({lines[0].rstrip('.') if lines else 'the server refused it'})"
-        mode, run = "offline", _init(arguments, "offline")
-    folder = _relative(Path(run.settings.sync_dir))
+        wandb_run = _init(arguments, "offline")
+    folder = _relative(Path(wandb_run.settings.sync_dir))
     if reason:
-        say("wandb", f"{reason}, so the run is recorded offline; upload it later with `wandb sync {folder}`")
-    return Wandb(run, folder)
+        warn("wandb", f"{reason}, so the run is recorded offline; upload it later with `wandb sync {folder}`")
+    return WandbTracker(wandb_run, folder)
 
 
-class Wandb:
+class WandbTracker:
     """One W&B run."""
 
     def __init__(self, run: Any, folder: Path):
@@ -70,20 +87,20 @@ class Wandb:
         self._run.log({**row, "env_steps": env_steps})
 
     def summary(self, values: Mapping[str, Any]) -> None:
-        """Into the run's summary."""
+        """Values of the run's summary."""
         self._run.summary.update({k: v for k, v in flatten(values, "/").items() if v is not None})
 
-    def draw(self, plots: Sequence[Plot]) -> None:
-        """W&B's own charts, from tables that it keeps."""
+    def log_plots(self, plots: Sequence[Plot]) -> None:
+        """W&B's own charts, from tables that it stores."""
         import wandb
 
-        drawn = {}
+        charts = {}
         for plot in plots:
-            if isinstance(plot, Lines):
-                drawn[plot.name] = wandb.plot.line_series(
+            if isinstance(plot, LinePlot):
+                charts[plot.name] = wandb.plot.line_series(
                     xs=list(plot.x),
-                    ys=[list(values) for values in plot.lines.values()],
-                    keys=list(plot.lines),
+                    ys=[list(values) for values in plot.series.values()],
+                    keys=list(plot.series),
                     title=plot.title,
                     xname=plot.x_name,
                 )
@@ -92,17 +109,17 @@ class Wandb:
                 columns: list[str | int] = ["Actual", "Predicted", "nPredictions"]
                 fields = {str(name): str(name) for name in columns}
                 table = wandb.Table(columns=columns, data=rows)
-                drawn[plot.name] = wandb.plot_table(CONFUSION, table, fields, {"title": plot.title})
-        if drawn:
-            self._run.log({**drawn, "env_steps": self._env_steps})
+                charts[plot.name] = wandb.plot_table(CONFUSION_CHART, table, fields, {"title": plot.title})
+        if charts:
+            self._run.log({**charts, "env_steps": self._env_steps})
 
-    def keep(self, kind: str, files: Mapping[str, Path]) -> None:
+    def log_files(self, kind: str, files: Mapping[str, Path]) -> None:
         """An artifact of this run, `<kind>-<id of the run>`."""
         import wandb
 
-        artifact = wandb.Artifact(f"{kind}-{self._run.id}", type=KINDS.get(kind, kind))
+        artifact = wandb.Artifact(f"{kind}-{self._run.id}", type=ARTIFACT_TYPES.get(kind, kind))
         for name, path in files.items():
-            # Nobody writes to them any more, so W&B needs no copy of its own.
+            # The files do not change any more, so W&B needs no copy of its own.
             artifact.add_file(str(path.absolute()), name=name, policy="immutable", skip_cache=True)
         self._run.log_artifact(artifact)
 
@@ -112,13 +129,13 @@ class Wandb:
         try:
             self._run.finish(exit_code=EXIT_CODES.get(status, 1))
         except TimeoutError:
-            say("wandb", f"the upload takes too long; send the rest with `wandb sync {self._folder}`")
+            warn("wandb", f"the upload takes too long; send the rest with `wandb sync {self._folder}`")
 
 
 def _global_settings() -> Any:
     """W&B's settings from its files and environment variables, without starting anything."""
-    # W&B reads these two when it is first imported. Its reports of its own errors go over the network
-    # even offline, and hold up the end of the process for many seconds where packets are dropped.
+    # W&B reads these two when it is first imported. It reports its own errors over the network, even offline,
+    # which delays the end of the process for many seconds where packets are dropped.
     os.environ.setdefault("WANDB_ERROR_REPORTING", "false")
     os.environ.setdefault("WANDB_SILENT", "true")
     from wandb.sdk import wandb_setup
@@ -126,17 +143,17 @@ def _global_settings() -> Any:
     return wandb_setup.singleton().settings
 
 
-def _mode(settings: WandbTracker) -> tuple[str, str]:
-    """The mode, and why, where it is not what the person would expect."""
-    found = _global_settings()
+def _mode(settings: WandbSettings) -> tuple[str, str]:
+    """The mode, and the reason where it is offline although nobody asked for that."""
+    global_settings = _global_settings()
     if settings.mode != "auto":
         return settings.mode, ""
-    if "mode" in found.model_fields_set:  # WANDB_MODE, or `wandb offline` in this folder
-        return str(found.mode), ""
-    if problem := _key_problem(found.base_url):
+    if "mode" in global_settings.model_fields_set:  # WANDB_MODE, or `wandb offline` in this folder
+        return str(global_settings.mode), ""
+    if problem := _key_problem(global_settings.base_url):
         return "offline", problem
-    if not _reachable(found.base_url):
-        return "offline", f"{urlsplit(found.base_url).netloc} cannot be reached"
+    if not _reachable(global_settings.base_url):
+        return "offline", f"{urlsplit(global_settings.base_url).netloc} cannot be reached"
     return "online", ""
 
 
@@ -159,41 +176,39 @@ def _reachable(base_url: str) -> bool:
     if proxy and parts.hostname and not proxy_bypass(parts.hostname):
         parts = urlsplit(proxy if "://" in proxy else f"http://{proxy}")
     address = (parts.hostname, parts.port or (443 if parts.scheme == "https" else 80))
-    answered: list[bool] = []
+    connected: list[bool] = []
 
-    def knock() -> None:
+    def connect() -> None:
         try:
-            with socket.create_connection(address, timeout=REACH_TIMEOUT):
-                answered.append(True)
+            with socket.create_connection(address, timeout=CONNECT_TIMEOUT):
+                connected.append(True)
         except OSError:
             pass
 
-    # A name lookup has no timeout of its own, so it gets a thread that can be left behind.
-    thread = threading.Thread(target=knock, name="tracker-wandb-reach", daemon=True)
+    # A name lookup has no timeout of its own, so it runs in a thread that can be abandoned.
+    thread = threading.Thread(target=connect, name="tracker-wandb-connect", daemon=True)
     thread.start()
-    thread.join(REACH_TIMEOUT)
-    return bool(answered)
+    thread.join(CONNECT_TIMEOUT)
+    return bool(connected)
 
 
-def _arguments(
-    settings: WandbTracker, *, run_dir: Path, config: Mapping[str, Any], group: str | None, online: bool
-) -> dict[str, Any]:
-    """What `wandb.init` is given, but for the mode."""
+def _init_arguments(settings: WandbSettings, run: TrackedRun, *, online: bool) -> dict[str, Any]:
+    """The arguments of `wandb.init` without the mode."""
     by_agent = bool(os.environ.get("WANDB_SWEEP_ID"))
     arguments: dict[str, Any] = {
         "project": settings.project or (None if os.environ.get("WANDB_PROJECT") else DEFAULT_PROJECT),
         "entity": settings.entity,
         "tags": list(settings.tags),
-        "name": str(config.get("name") or run_dir.name)[:MAX_NAME],
-        "dir": str(run_dir),
-        "config": flatten(config),
-        # One process may hold several runs in turn, and one that hangs must not become the next one's.
+        "name": str(run.config.get("name") or run.directory.name)[:MAX_NAME_LENGTH],
+        "dir": str(run.directory),
+        "config": flatten(run.config),
+        # One process may open several runs one after another; the next run must not reuse one that hangs.
         "reinit": "create_new",
     }
-    if group and not by_agent:
-        arguments["group"] = group[:MAX_NAME]
-    if online and not by_agent and (earlier := sorted(run_dir.glob("wandb/run-*-*"))):
-        # The directory of a resumed run: go on with its W&B run.
+    if run.group and not by_agent:
+        arguments["group"] = run.group[:MAX_NAME_LENGTH]
+    if online and not by_agent and (earlier := sorted(run.directory.glob("wandb/run-*-*"))):
+        # A resumed run continues its W&B run.
         arguments |= {"id": earlier[-1].name.rsplit("-", 1)[-1], "resume": "allow"}
     arguments["settings"] = {
         "silent": True,
@@ -218,6 +233,15 @@ def _init(arguments: Mapping[str, Any], mode: Any) -> Any:
 
 
 def _relative(path: Path) -> Path:
-    """Relative to the working directory where that is shorter to type."""
+    """Relative to the working directory where the path is below it."""
     path = path.absolute()
     return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
+
+
+PLUGIN = TrackerPlugin(
+    settings=WandbSettings,
+    start=start,
+    check=check,
+    timeout=lambda settings: settings.finish_timeout + START_TIMEOUT,
+    draws=True,
+)

@@ -1,4 +1,4 @@
-"""What training needs of an agent and of a tracker."""
+"""What training needs of an agent."""
 
 from __future__ import annotations
 
@@ -23,9 +23,3 @@ class Agent(Protocol):
     def policy_checkpoint(self) -> tuple[dict[str, np.ndarray], dict[str, Any]]: ...
     def state(self) -> tuple[dict[str, np.ndarray], dict[str, Any]]: ...
     def load_state(self, arrays: Mapping[str, np.ndarray], meta: Mapping[str, Any]) -> None: ...
-
-
-class Tracker(Protocol):
-    """Where metrics go beside `metrics.csv`; see `rl_eval.tracking`."""
-
-    def log(self, row: Mapping[str, float], env_steps: int) -> None: ...

@@ -19,8 +19,9 @@ from rl_eval.metrics import lookup
 from rl_eval.rewards import RewardedVector, RewardFunction
 from rl_eval.rollout import Episodes, play
 from rl_eval.target import resolve
+from rl_eval.tracking import Tracker
 from rl_eval.training import _record, _resume
-from rl_eval.training._agent import Agent, Tracker
+from rl_eval.training._agent import Agent
 from rl_eval.training._progress import Progress, following
 from rl_eval.training._stopping import not_written, stop_requested
 

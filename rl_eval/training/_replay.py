@@ -8,7 +8,7 @@ from pathlib import Path
 from rl_eval import config as configs
 from rl_eval import run
 from rl_eval.errors import InputError
-from rl_eval.tracking import NoTracker, open_tracker
+from rl_eval.tracking import open_tracker
 from rl_eval.training._loop import Training
 
 ALL = 10**9  # snapshots; what the run itself has dropped by now does not matter
@@ -40,7 +40,7 @@ def replay(original: run.Run, directory: Path, *, trust: bool, on_step: Callable
         raise InputError(f"{original.path} holds no snapshot, so there is nothing to compare: train on first")
     until = None if original.finished else int(snapshots[-1].name.removeprefix("step_"))
     config = configs.load({**original.config, "keep_snapshots": ALL, "tracker": {"name": "none"}, "resume": None})
-    tracker = open_tracker(NoTracker(), run_dir=directory, config={})
+    tracker = open_tracker(config.tracker, run_dir=directory, config={})
     training = Training(config, directory, tracker, on_step)
     hardware = original.info.get("hardware")
     known = hardware if isinstance(hardware, dict) else {}

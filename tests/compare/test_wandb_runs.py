@@ -17,12 +17,13 @@ CONFIG = {"lr": 0.001, "env.name": "cartpole", "validation.metric": "mean_return
 TRACK = """
 import sys, json
 from pathlib import Path
-from rl_eval.tracking import WandbTracker, open_tracker
+from rl_eval.tracking import open_tracker
+from rl_eval.tracking._wandb import WandbSettings
 for at, (seed, mean, status) in enumerate(json.loads(sys.argv[1])):
     config = {"seed": seed, "lr": 0.001, "env": {"name": "cartpole"}, "validation": {"metric": "mean_return"}}
     folder = Path(f"run_{at}")
     folder.mkdir()
-    tracker = open_tracker(WandbTracker(mode="offline"), run_dir=folder, config=config, group="sweep")
+    tracker = open_tracker(WandbSettings(mode="offline"), run_dir=folder, config=config, group="sweep")
     for step in (0, 100, 200):
         tracker.log({"episode_return_mean": float("nan") if step == 0 else mean * step, "validation_score": mean}, step)
     tracker.summary({"results/mean_return": mean, "results/mean": mean})

@@ -15,7 +15,7 @@ from rl_eval import config as configs
 from rl_eval.diagnostics import Finding, all_findings, read
 from rl_eval.launch import compose
 from rl_eval.run import read_checkpoint, read_run, write_checkpoint
-from rl_eval.tracking import NoTracker, open_tracker
+from rl_eval.tracking import open_tracker
 from rl_eval.training import train
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -34,7 +34,7 @@ def learn(directory: Path, overrides: list[str], *, finishes: bool = True) -> Pa
     """Train in process; returns the run directory."""
     config = configs.load(compose(ROOT / "conf", overrides))
     directory.mkdir(parents=True)
-    train(config, directory, tracker=open_tracker(NoTracker(), run_dir=directory, config={}))
+    train(config, directory, tracker=open_tracker(config.tracker, run_dir=directory, config={}))
     assert read_run(directory).finished is finishes
     return directory
 

@@ -1,18 +1,18 @@
-"""A tracker may be slow, broken or stuck; training is none of these."""
+"""A tracker may be slow, broken or stuck. Training is not affected."""
 
 import threading
 import time
 
 import numpy as np
 
-from rl_eval.tracking._background import InBackground
+from rl_eval.tracking._background import BackgroundTracker
 
 
 class Recorder:
     def __init__(self, fail_on=(), wait_for=None):
         self.calls, self._fail_on, self._wait_for = [], fail_on, wait_for
 
-    def _take(self, name, *args):
+    def _record(self, name, *args):
         if self._wait_for:
             self._wait_for.wait(20)
         self.calls.append((name, *args))
@@ -20,18 +20,18 @@ class Recorder:
             raise ConnectionError("the server went away\nand left a long story")
 
     def log(self, row, env_steps):
-        self._take("log", row, env_steps)
+        self._record("log", row, env_steps)
 
     def summary(self, values):
-        self._take("summary", values)
+        self._record("summary", values)
 
     def close(self, status):
-        self._take("close", status)
+        self._record("close", status)
 
 
 def test_everything_arrives_in_order_and_before_close_returns():
     recorder = Recorder()
-    tracker = InBackground("test", lambda: recorder, patience=10)
+    tracker = BackgroundTracker("test", lambda: recorder, timeout=10)
     row = {"env_steps": 0, "loss": np.float32(0.5), "select": None}
     for step in (100, 200):
         row["env_steps"] = step
@@ -47,52 +47,51 @@ def test_everything_arrives_in_order_and_before_close_returns():
     ]
 
 
-def test_a_failure_is_told_once_and_the_tracker_is_still_closed(capsys):
+def test_a_failure_is_reported_once_and_the_tracker_is_still_closed(capsys):
     recorder = Recorder(fail_on=("log", "close"))
-    tracker = InBackground("test", lambda: recorder, patience=10)
+    tracker = BackgroundTracker("test", lambda: recorder, timeout=10)
     for step in range(5):
         tracker.log({"loss": 1.0}, step)
     tracker.close("failed")
     tracker.close("failed")
     tracker.log({"loss": 1.0}, 9)
     assert [call[0] for call in recorder.calls] == ["log", "close"]
-    said = capsys.readouterr().err.splitlines()
-    assert len(said) == 1
-    assert "ConnectionError: the server went away" in said[0]
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "ConnectionError: the server went away" in line
 
 
-def test_a_tracker_that_cannot_start_is_told_once(capsys):
+def test_a_tracker_that_cannot_start_is_reported_once(capsys):
     def start():
         raise OSError("disk is full")
 
-    tracker = InBackground("test", start, patience=10)
+    tracker = BackgroundTracker("test", start, timeout=10)
     tracker.log({"loss": 1.0}, 1)
     tracker.close("finished")
     assert capsys.readouterr().err.count("could not start (OSError: disk is full)") == 1
 
 
-def test_a_tracker_that_hangs_costs_no_more_than_its_patience(capsys):
+def test_a_tracker_that_hangs_costs_no_more_than_its_timeout(capsys):
     release = threading.Event()
-    tracker = InBackground("test", lambda: Recorder(wait_for=release), patience=0.2)
-    began = time.monotonic()
+    tracker = BackgroundTracker("test", lambda: Recorder(wait_for=release), timeout=0.2)
+    start_time = time.monotonic()
     for step in range(1000):
         tracker.log({"loss": 1.0}, step)
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - start_time < 5
     tracker.close("finished")
-    assert 0.1 < time.monotonic() - began < 10
+    assert 0.1 < time.monotonic() - start_time < 10
     assert capsys.readouterr().err.count("did not finish within 0.2 s") == 1
     release.set()
 
 
-def test_rows_for_a_tracker_that_hangs_are_dropped_rather_than_hoarded(capsys):
+def test_rows_for_a_tracker_that_hangs_are_dropped_instead_of_queued(capsys):
     release = threading.Event()
-    tracker = InBackground("test", lambda: Recorder(wait_for=release), patience=20, max_waiting=10)
+    tracker = BackgroundTracker("test", lambda: Recorder(wait_for=release), timeout=20, max_queued=10)
     for step in range(1000):
         tracker.log({"loss": 1.0}, step)
-    began = time.monotonic()
+    start_time = time.monotonic()
     tracker.close("finished")
-    assert time.monotonic() - began < 5
-    assert capsys.readouterr().err.count("takes nothing any more") == 1
+    assert time.monotonic() - start_time < 5
+    assert capsys.readouterr().err.count("it does not respond") == 1
     release.set()
 
 
@@ -100,6 +99,6 @@ def test_a_closed_stderr_is_survived(monkeypatch, tmp_path):
     closed = open(tmp_path / "stderr", "w")  # noqa: SIM115
     closed.close()
     monkeypatch.setattr("sys.stderr", closed)
-    tracker = InBackground("test", lambda: Recorder(fail_on=("log",)), patience=10)
+    tracker = BackgroundTracker("test", lambda: Recorder(fail_on=("log",)), timeout=10)
     tracker.log({"loss": 1.0}, 1)
     tracker.close("finished")

@@ -14,8 +14,8 @@ from wandb_file import read_wandb_file
 from wandb_server import WandbServer
 
 from rl_eval.errors import InputError
-from rl_eval.tracking import WandbTracker, check_tracker
-from rl_eval.tracking._wandb import _arguments
+from rl_eval.tracking import TrackedRun, check_tracker
+from rl_eval.tracking._wandb import WandbSettings, _init_arguments
 
 CONFIG = {"lr": 0.001, "agent": {"name": "ppo", "gamma": 0.99, "network": {"widths": [64, 64]}}, "resume": None}
 KEY = "0123456789" * 4
@@ -25,8 +25,9 @@ from pathlib import Path
 import numpy as np
 from rl_eval.errors import InputError
 from rl_eval.tracking import *
+from rl_eval.tracking._wandb import WandbSettings
 given = json.loads(sys.argv[1])
-settings = WandbTracker(**given["tracker"])
+settings = WandbSettings(**given["tracker"])
 try:
     check_tracker(settings)
 except InputError as error:
@@ -45,8 +46,8 @@ rows = [{"suite": "threat", "criterion": "f1", "decision": "PASS", "estimate": 0
          "threshold": 0.8, "units": 2, "unit": "case", "history": history}]
 tracker.summary({**verdict_summary(rows), "results": {"mean": 231.5, "std": None}})
 if given["files"]:
-    tracker.draw([*evidence_plots(rows), confusion_plot(5, 2, 1, 92, "validation")])
-    tracker.keep("policy", {"policy.json": Path(given["files"])})
+    tracker.log_plots([*evidence_plots(rows), confusion_plot(5, 2, 1, 92, "validation")])
+    tracker.log_files("policy", {"policy.json": Path(given["files"])})
 tracker.close(given["status"])
 assert before == (random.getstate(), np.random.get_state()[1].tolist()), "the tracker drew from a global generator"
 """
@@ -217,32 +218,32 @@ def test_online_without_a_key_is_bad_input(track):
 
 
 def test_the_sweep_of_an_agent_keeps_its_own_group(tmp_path, monkeypatch):
-    def given(online=True):
-        return _arguments(WandbTracker(), run_dir=tmp_path, config={}, group="ours", online=online)
+    def arguments():
+        return _init_arguments(WandbSettings(), TrackedRun(tmp_path, {}, "ours"), online=True)
 
     monkeypatch.delenv("WANDB_SWEEP_ID", raising=False)
-    assert given()["group"] == "ours"
+    assert arguments()["group"] == "ours"
     monkeypatch.setenv("WANDB_SWEEP_ID", "abc123")
-    assert "group" not in given()
+    assert "group" not in arguments()
 
 
-def test_the_name_is_the_persons_else_the_directorys(tmp_path):
-    for name, shown in (("night run", "night run"), (None, tmp_path.name)):
-        given = _arguments(WandbTracker(), run_dir=tmp_path, config={"name": name}, group=None, online=False)
-        assert given["name"] == shown[:128]
+def test_the_name_is_that_of_the_config_else_of_the_directory(tmp_path):
+    for name, expected in (("night run", "night run"), (None, tmp_path.name)):
+        arguments = _init_arguments(WandbSettings(), TrackedRun(tmp_path, {"name": name}), online=False)
+        assert arguments["name"] == expected[:128]
 
 
-def test_a_resumed_run_goes_on_with_its_run_of_before(tmp_path, monkeypatch):
+def test_a_resumed_run_continues_its_wandb_run(tmp_path, monkeypatch):
     monkeypatch.delenv("WANDB_SWEEP_ID", raising=False)
     (tmp_path / "wandb" / "run-20260101_120000-first111").mkdir(parents=True)
     (tmp_path / "wandb" / "run-20260101_130000-again222").mkdir()
-    given = _arguments(WandbTracker(), run_dir=tmp_path, config={}, group=None, online=True)
-    assert (given["id"], given["resume"]) == ("again222", "allow")
+    arguments = _init_arguments(WandbSettings(), TrackedRun(tmp_path, {}), online=True)
+    assert (arguments["id"], arguments["resume"]) == ("again222", "allow")
 
 
 def test_modes_that_need_no_key_are_not_checked(monkeypatch):
     monkeypatch.setattr("rl_eval.tracking._wandb._key_problem", lambda base_url: "no key")
     for mode in ("auto", "offline", "disabled"):
-        check_tracker(WandbTracker(mode=mode))
+        check_tracker(WandbSettings(mode=mode))
     with pytest.raises(InputError, match="no key"):
-        check_tracker(WandbTracker(mode="online"))
+        check_tracker(WandbSettings(mode="online"))

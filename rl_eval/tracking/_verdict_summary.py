@@ -1,4 +1,4 @@
-"""The names of a verdict's numbers in a tracker."""
+"""The verdict as flat names and values, for the summary of a tracker."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ from typing import Any
 
 
 def verdict_summary(rows: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
-    """Verdict rows as `verdict/<suite>/<criterion>` -> decision, and its numbers below that name, where there are any.
+    """Verdict rows as `verdict/<suite>/<criterion>` -> decision, with its numbers below that name.
 
-    They are `…/estimate`, `…/low` and `…/high` (the ends of the interval), `…/threshold` and `…/units`.
+    The numbers are `…/estimate`, `…/low` and `…/high` (the ends of the interval), `…/threshold` and `…/units`; those
+    that are missing are left out.
     """
     summary: dict[str, Any] = {}
     for row in rows:
