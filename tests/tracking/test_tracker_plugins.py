@@ -57,7 +57,13 @@ journal = journal_tracker:PLUGIN
 wrong = journal_tracker:NOT_A_PLUGIN
 missing = journal_tracker:NOWHERE
 """
-OVERRIDES = ("env=cartpole", "total_steps=2048", "select.every=2048", "select.episodes=2", "select.stop_at=null")
+OVERRIDES = (
+    "env=cartpole",
+    "total_steps=2048",
+    "validation.every=2048",
+    "validation.episodes=2",
+    "validation.stop_at=null",
+)
 
 
 @pytest.fixture

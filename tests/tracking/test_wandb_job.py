@@ -31,6 +31,6 @@ def test_a_job_leaves_its_verdict_plots_and_artifacts(tmp_path):
         assert {"policy.safetensors", "policy.json", "config.yaml"} <= policy.keys()
         assert all(Path(file).is_file() for file in policy.values())
         assert "report.html" in found.artifacts[f"report-{found.run.run_id}"][1]
-        assert found.panels["confusion/select"] == "wandb/confusion_matrix/v1"
+        assert found.panels["confusion/validation"] == "wandb/confusion_matrix/v1"
         assert any(name.startswith("evidence/") for name in found.panels)
         assert any(name.startswith("verdict/") and name.endswith("/low") for name in found.summary)
