@@ -94,10 +94,10 @@ def ours(reaching: Reaching, agent: str, seed: int, budget: int, overrides: Sequ
 def peer(reaching: Reaching, agent: str, seed: int, budget: int, threads: int) -> None:
     """Train with Stable-Baselines3 until it is reached."""
     from benchmarks.zoo import DQN_STEPS, after_updates, peer_model
-    from rl_eval.policy._sb3 import StableBaselines3
+    from rl_eval.policy import StableBaselines3Policy
 
     model = peer_model(agent, seed=seed, threads=threads)
-    acting = StableBaselines3(model, None)
+    acting = StableBaselines3Policy(model, None)
 
     def do(env_steps: int) -> bool:
         return reaching.after_update(env_steps, lambda: acting) and env_steps < budget

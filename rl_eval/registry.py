@@ -1,4 +1,4 @@
-"""What other packages and plugins add by name: domains, metrics, policy sources, diagnostics, trackers."""
+"""`Registry`: what other packages and plugins add by name: domains, metrics, policy sources, diagnostics, trackers."""
 
 from __future__ import annotations
 
@@ -15,15 +15,16 @@ Entry = TypeVar("Entry")
 class Registry(Generic[Entry]):
     """Name -> entry, registered by code or found as an entry point of an installed package.
 
-    Entry points are loaded when their name is asked for, so installed packages cost nothing at start-up.
+    An entry point is loaded when its name is looked up, so installed packages cost nothing at start-up.
 
     Args:
         group: the entry-point group, such as `rl_eval.domains`.
         noun: what an entry is, with its article, for messages: "a domain".
+        entry_type: the class of the entries; None: not checked.
     """
 
-    def __init__(self, group: str, noun: str):
-        self.group, self.noun = group, noun
+    def __init__(self, group: str, noun: str, entry_type: type | None = None):
+        self.group, self.noun, self.entry_type = group, noun, entry_type
         self._registered: dict[str, Entry] = {}
 
     @cached_property
@@ -34,18 +35,18 @@ class Registry(Generic[Entry]):
         """Add an entry.
 
         Raises:
-            InputError: another entry has the name.
+            InputError: another entry has the name, or the entry is of the wrong class.
         """
         if name in self and self._registered.get(name) is not entry:
             raise InputError(f"{name!r} is registered twice as {self.noun} ({self.group}): rename one of them")
-        self._registered[name] = entry
+        self._registered[name] = self._checked(entry, f"{name!r}")
         return entry
 
     def __contains__(self, name: object) -> bool:
         return name in self._registered or name in self._entry_points
 
     def __iter__(self) -> Iterator[str]:
-        """The names, entry points first, in the order in which they are declared."""
+        """The names: entry points first, in the order in which they are declared."""
         yield from self._entry_points
         yield from (name for name in self._registered if name not in self._entry_points)
 
@@ -63,8 +64,17 @@ class Registry(Generic[Entry]):
             )
         point = self._entry_points[name]
         try:
-            self._registered[name] = point.load()
-        except Exception as error:  # another package's code
+            entry = point.load()
+        except Exception as error:  # foreign code raises anything
             reason = " ".join(str(error).split()) or type(error).__name__
             raise InputError(f"{self.noun} {name!r} ({point.value}) cannot be loaded: {reason}") from error
+        self._registered[name] = self._checked(entry, f"{name!r} ({point.value})")
         return self._registered[name]
+
+    def _checked(self, entry: Entry, shown: str) -> Entry:
+        if self.entry_type is not None and not isinstance(entry, self.entry_type):
+            raise InputError(
+                f"{shown} is not {self.noun} but {type(entry).__name__}: "
+                f"{self.group} takes objects of {self.entry_type.__module__}.{self.entry_type.__qualname__}"
+            )
+        return entry

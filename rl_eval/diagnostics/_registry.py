@@ -37,7 +37,7 @@ class Diagnostic:
         return self.question(reading)
 
 
-DIAGNOSTICS: Registry[Diagnostic] = Registry("rl_eval.diagnostics", "a diagnostic")
+DIAGNOSTICS: Registry[Diagnostic] = Registry("rl_eval.diagnostics", "a diagnostic", Diagnostic)
 
 
 def diagnostic(question: Question) -> Diagnostic:

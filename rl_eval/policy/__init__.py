@@ -1,34 +1,48 @@
 """What can be judged: anything that acts.
 
-A policy is named by one string: a run directory, a control (`random`, `constant:<a>`, `untrained`), a
-`baseline:<name>` of the environment, `onnx:<file>`, `http://127.0.0.1:<port>/<path>`,
-`python:<module>:<callable>`, or `sb3:<algo>:<zip>[+<vecnormalize.pkl>]`.
+A policy is named by one string: a run directory, or `<prefix>:<rest>` of a registered source.
 """
 
-from rl_eval.policy._acting import Policy, Spaces, choose_actions, scores
-from rl_eval.policy._controls import Constant, Random, Untrained
-from rl_eval.policy._function import Function
-from rl_eval.policy._http import Http
-from rl_eval.policy._identity import BUILT_IN, identity
-from rl_eval.policy._load import KINDS, load, names_policy
-from rl_eval.policy._onnx import Onnx
-from rl_eval.policy._sb3 import StableBaselines3
+from rl_eval.policy._baseline import BaselineSource
+from rl_eval.policy._http import HttpPolicy, HttpSource
+from rl_eval.policy._identity import BUILT_IN, digest, identity, runs_other_code
+from rl_eval.policy._onnx import OnnxPolicy, OnnxSource
+from rl_eval.policy._policy import Policy, Spaces, choose_actions, scores
+from rl_eval.policy._python import PythonPolicy, PythonSource
+from rl_eval.policy._sb3 import StableBaselines3Policy, StableBaselines3Source
+from rl_eval.policy._source import Source, load, names_policy, register
+from rl_eval.policy._trivial import Constant, ConstantSource, Random, RandomSource, Untrained, UntrainedSource
+
+register(
+    RandomSource(),
+    ConstantSource(),
+    UntrainedSource(),
+    BaselineSource(),
+    OnnxSource(),
+    HttpSource("http"),
+    HttpSource("https"),
+    PythonSource(),
+    StableBaselines3Source(),
+)
 
 __all__ = [
     "BUILT_IN",
-    "KINDS",
     "Constant",
-    "Function",
-    "Http",
-    "Onnx",
+    "HttpPolicy",
+    "OnnxPolicy",
     "Policy",
+    "PythonPolicy",
     "Random",
+    "Source",
     "Spaces",
-    "StableBaselines3",
+    "StableBaselines3Policy",
     "Untrained",
     "choose_actions",
+    "digest",
     "identity",
     "load",
     "names_policy",
+    "register",
+    "runs_other_code",
     "scores",
 ]

@@ -1,6 +1,6 @@
 """`http://127.0.0.1:<port>/<path>`: a policy behind a server, in any language.
 
-It is asked by `POST {"observations": [[…], …], "greedy": true}` and answers `{"actions": […]}`, one action an
+It gets `POST {"observations": [[…], …], "greedy": true}` and answers `{"actions": […]}`, one action per
 observation: whole numbers for Discrete actions, lists of numbers for a Box.
 """
 
@@ -15,14 +15,16 @@ import gymnasium as gym
 import numpy as np
 
 from rl_eval.errors import InputError
-from rl_eval.policy._acting import Spaces, checked_actions
+from rl_eval.policy._actions import checked_actions
+from rl_eval.policy._policy import Policy, Spaces
+from rl_eval.policy._source import Source
 
 TIMEOUT = 10.0  # seconds for connecting, and for each part of an answer
 DEADLINE = 30.0  # seconds for a whole answer
 MAX_BYTES = 16 << 20
 
 
-class Http:
+class HttpPolicy:
     """A server that answers observations with actions."""
 
     def __init__(self, client: Any, url: str, shown: str, action: gym.Space):
@@ -35,11 +37,11 @@ class Http:
             InputError: it cannot be reached in time, or answers anything but one action an observation.
         """
         try:
-            asked = json.dumps({"observations": np.asarray(obs).tolist(), "greedy": bool(greedy)}, allow_nan=False)
+            request = json.dumps({"observations": np.asarray(obs).tolist(), "greedy": bool(greedy)}, allow_nan=False)
         except ValueError as error:
             raise InputError(f"policy {self._shown}: an observation is not finite, which JSON cannot say") from error
         try:
-            answer = json.loads(self._post(asked.encode()))
+            answer = json.loads(self._post(request.encode()))
         except (ValueError, RecursionError) as error:
             raise InputError(f"policy {self._shown} answered with something that is not JSON") from error
         if not isinstance(answer, dict) or not isinstance(answer.get("actions"), list):
@@ -75,28 +77,53 @@ class Http:
             ) from error
 
 
-def load_http(spec: str, spaces: Spaces, trust: bool) -> Http:
-    """The policy behind a URL; nothing is asked of it yet.
+class HttpSource(Source):
+    """Servers by URL.
 
-    Raises:
-        InputError: no URL, or one of another machine without trust.
+    Args:
+        scheme: `http` or `https`.
     """
-    import httpx
 
-    try:
-        url = httpx.URL(spec)
-    except (httpx.InvalidURL, ValueError) as error:
-        raise InputError(f"policy {spec!r} is not a URL ({error}): give http://127.0.0.1:<port>/<path>") from error
-    if not url.host or url.userinfo:
-        raise InputError(f"policy {url.scheme}://…: give a host and no password, as in http://127.0.0.1:<port>/<path>")
-    here = _is_loopback(url.host)
-    if not here and not trust:
-        raise InputError(
-            f"policy {spec!r} sends observations to another machine, {url.host}: add --trust if you trust it"
-        )
-    # no redirects, which could lead elsewhere, and no proxy between this machine and itself
-    client = httpx.Client(timeout=TIMEOUT, follow_redirects=False, trust_env=not here)
-    return Http(client, str(url), f"{url.scheme}://{url.netloc.decode()}{url.path}", spaces.action)
+    def __init__(self, scheme: str):
+        self.prefix = scheme
+        self.usage = f"{scheme}://127.0.0.1:<port>/<path>"
+
+    def needs_trust(self, rest: str) -> str | None:
+        """Where the server is on another machine.
+
+        Raises:
+            InputError: not a URL.
+        """
+        host = self._url(rest).host
+        return None if _is_loopback(host) else f"sends observations to another machine, {host}"
+
+    def load(self, rest: str, spec: str, spaces: Spaces, config: Any, seed: int) -> Policy:
+        """The policy behind the URL; no request is sent yet.
+
+        Raises:
+            InputError: not a URL.
+        """
+        import httpx
+
+        url = self._url(rest)
+        # no redirects, which could lead elsewhere, and no proxy between this machine and itself
+        client = httpx.Client(timeout=TIMEOUT, follow_redirects=False, trust_env=not _is_loopback(url.host))
+        return HttpPolicy(client, str(url), f"{url.scheme}://{url.netloc.decode()}{url.path}", spaces.action)
+
+    def _url(self, rest: str) -> Any:
+        import httpx
+
+        try:
+            url = httpx.URL(f"{self.prefix}:{rest}")
+        except (httpx.InvalidURL, ValueError) as error:
+            raise InputError(
+                f"policy '{self.prefix}:{rest}' is not a URL ({error}): give http://127.0.0.1:<port>/<path>"
+            ) from error
+        if not url.host or url.userinfo:
+            raise InputError(
+                f"policy {url.scheme}://…: give a host and no password, as in http://127.0.0.1:<port>/<path>"
+            )
+        return url
 
 
 def _is_loopback(host: str) -> bool:

@@ -1,6 +1,6 @@
 """`onnx:<file>`: a network in the open exchange format, run by onnxruntime.
 
-The graph takes one input, observations `[N, …]`, and says by the names of its outputs what it gives:
+The graph takes one input, observations `[N, …]`, and the names of its outputs say what they hold:
 
 - `action` `[N]` or `[N, …]`: the greedy action, as the environment takes it;
 - `logits` or `probabilities` `[N, A]`: of Discrete actions;
@@ -20,8 +20,10 @@ import gymnasium as gym
 import numpy as np
 
 from rl_eval.errors import InputError
-from rl_eval.policy._acting import Spaces, checked_actions
-from rl_eval.policy._controls import actions_from
+from rl_eval.policy._actions import actions_from, checked_actions
+from rl_eval.policy._identity import digest
+from rl_eval.policy._policy import Policy, Spaces
+from rl_eval.policy._source import Source
 
 MAX_BYTES = 256 << 20
 METADATA = "rl_eval"  # the entry of the file's metadata in which `rl-eval export` says what the policy is for
@@ -29,8 +31,8 @@ _FLOATS = {"tensor(float)": np.float32, "tensor(double)": np.float64}
 _OUTPUTS = ("action", "logits", "probabilities", "mean", "log_std")
 
 
-class Onnx:
-    """A graph in the contract of this module; `probabilities` exists where the graph tells them."""
+class OnnxPolicy:
+    """A graph in the contract of this module; `probabilities` exists where the graph has them."""
 
     def __init__(self, session: Any, outputs: Mapping[str, str], spec: str, action: gym.Space, seed: int):
         self._session, self._spec, self._action = session, spec, action
@@ -45,21 +47,21 @@ class Onnx:
         """Actions `[N]` or `[N, A]`: the most likely when greedy, else a sample.
 
         Raises:
-            InputError: the graph fails, answers with something that is no action, or cannot be sampled.
+            InputError: the graph fails, returns something that is not an action, or cannot be sampled.
         """
-        told = self._run(obs)
-        if greedy and "action" in told:
-            return checked_actions(told["action"], len(obs), self._action, self._spec)
+        outputs = self._run(obs)
+        if greedy and "action" in outputs:
+            return checked_actions(outputs["action"], len(obs), self._action, self._spec)
         rng = None if greedy else self._rng
         if isinstance(self._action, gym.spaces.Discrete):
-            if "logits" in told or "probabilities" in told:
-                return actions_from(self._logits(told, len(obs)), np.zeros(()), self._action, rng)
-        elif "mean" in told and (greedy or "log_std" in told):
-            std = np.exp(told["log_std"].reshape(-1, told["mean"][0].size)) if rng else np.zeros(())
-            drawn = actions_from(told["mean"].reshape(len(obs), -1), std, self._action, rng)
-            return checked_actions(drawn, len(obs), self._action, self._spec)
+            if "logits" in outputs or "probabilities" in outputs:
+                return actions_from(self._logits(outputs, len(obs)), np.zeros(()), self._action, rng)
+        elif "mean" in outputs and (greedy or "log_std" in outputs):
+            std = np.exp(outputs["log_std"].reshape(-1, outputs["mean"][0].size)) if rng else np.zeros(())
+            actions = actions_from(outputs["mean"].reshape(len(obs), -1), std, self._action, rng)
+            return checked_actions(actions, len(obs), self._action, self._spec)
         raise InputError(
-            f"policy {self._spec!r} tells its action alone, so it cannot be sampled: judge it with `policy: greedy`, "
+            f"policy {self._spec!r} returns its action alone, so it cannot be sampled: judge it with `policy: greedy`, "
             f"or export {'its logits' if isinstance(self._action, gym.spaces.Discrete) else 'its mean and log_std'}"
         )
 
@@ -69,30 +71,30 @@ class Onnx:
         shares = np.exp(logits - logits.max(axis=-1, keepdims=True))
         return shares / shares.sum(axis=-1, keepdims=True)
 
-    def _logits(self, told: Mapping[str, np.ndarray], n: int) -> np.ndarray:
-        name = "logits" if "logits" in told else "probabilities"
-        given, wanted = told[name], (n, int(self._action.n))  # type: ignore[attr-defined]
-        if given.shape != wanted or np.isnan(given).any() or (name == "probabilities" and (given < 0).any()):
+    def _logits(self, outputs: Mapping[str, np.ndarray], n: int) -> np.ndarray:
+        name = "logits" if "logits" in outputs else "probabilities"
+        values, expected = outputs[name], (n, int(self._action.n))  # type: ignore[attr-defined]
+        if values.shape != expected or np.isnan(values).any() or (name == "probabilities" and (values < 0).any()):
             raise InputError(
-                f"policy {self._spec!r} returned {name} of shape {given.shape}: it must return numbers of {wanted}"
+                f"policy {self._spec!r} returned {name} of shape {values.shape}: it must return numbers of {expected}"
             )
         with np.errstate(divide="ignore"):
-            return given if name == "logits" else np.log(given)
+            return values if name == "logits" else np.log(values)
 
     def _run(self, obs: np.ndarray) -> dict[str, np.ndarray]:
         batch = np.ascontiguousarray(obs, self._dtype).reshape(len(obs), *self._input.shape[1:])
         try:
-            answers = self._session.run(list(self._outputs.values()), {self._input.name: batch})
+            arrays = self._session.run(list(self._outputs.values()), {self._input.name: batch})
         except Exception as error:  # onnxruntime has an exception class a status code
             raise InputError(f"policy {self._spec!r} cannot be run: {_line(error)}") from error
-        told = dict(zip(self._outputs, answers, strict=True))
+        outputs = dict(zip(self._outputs, arrays, strict=True))
         for name in ("mean", "log_std"):
-            if name in told and not np.isfinite(told[name]).all():
+            if name in outputs and not np.isfinite(outputs[name]).all():
                 raise InputError(f"policy {self._spec!r} returned a {name} that is not finite")
-        return told
+        return outputs
 
 
-def load_onnx(file: str, spec: str, spaces: Spaces, seed: int) -> Onnx:
+def load_onnx(file: str, spec: str, spaces: Spaces, seed: int) -> Policy:
     """The graph in a file, checked against the environment; nothing outside the file is read.
 
     Raises:
@@ -108,7 +110,7 @@ def load_onnx(file: str, spec: str, spaces: Spaces, seed: int) -> Onnx:
     except ImportError as error:
         raise InputError(f"policy {spec!r} needs onnxruntime: pip install onnxruntime, or 'rl_eval[onnx]'") from error
     options = onnxruntime.SessionOptions()
-    options.log_severity_level = 4  # what fails is said by the exception, once
+    options.log_severity_level = 4  # the exception says what failed, once
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     try:
         # from bytes, which lets onnxruntime refuse a graph that refers to other files
@@ -117,7 +119,7 @@ def load_onnx(file: str, spec: str, spaces: Spaces, seed: int) -> Onnx:
         raise InputError(f"policy {spec!r} cannot be read: {_line(error)}") from error
     _check_metadata(session.get_modelmeta().custom_metadata_map, spec, spaces)
     _check_input(session, spec, spaces)
-    return Onnx(session, _meanings(session, spec, spaces), spec, spaces.action, seed)
+    return OnnxPolicy(session, _meanings(session, spec, spaces), spec, spaces.action, seed)
 
 
 def _line(error: Exception) -> str:
@@ -167,8 +169,8 @@ def _check_metadata(entries: Mapping[str, str], spec: str, spaces: Spaces) -> No
 def _check_input(session: Any, spec: str, spaces: Spaces) -> None:
     inputs = session.get_inputs()
     if len(inputs) != 1 or inputs[0].type not in _FLOATS:
-        told = ", ".join(f"{each.name}: {each.type}" for each in inputs)
-        raise InputError(f"policy {spec!r} takes {told or 'nothing'}: it must take one tensor of floats, observations")
+        names = ", ".join(f"{graph_input.name}: {graph_input.type}" for graph_input in inputs)
+        raise InputError(f"policy {spec!r} takes {names or 'nothing'}: it must take one tensor of floats, observations")
     batch, *shape = inputs[0].shape or [None]
     if isinstance(batch, int):
         raise InputError(
@@ -182,24 +184,39 @@ def _check_input(session: Any, spec: str, spaces: Spaces) -> None:
 
 
 def _meanings(session: Any, spec: str, spaces: Spaces) -> dict[str, str]:
-    """What each output that is understood means -> its name."""
-    outputs = {each.name: each for each in session.get_outputs()}
+    """Meaning of an output -> its name in the graph, for the outputs that are used."""
+    outputs = {output.name: output for output in session.get_outputs()}
     discrete = isinstance(spaces.action, gym.spaces.Discrete)
-    foreign = ("mean", "log_std") if discrete else ("logits", "probabilities")
-    found = {name: name for name in _OUTPUTS if name in outputs and name not in foreign}
-    if not found and len(outputs) == 1:
-        ((name, only),) = outputs.items()
-        found = {"action" if "int" in only.type or not discrete else "logits": name}
-    if not found or found.keys() == {"log_std"}:
-        wanted = "action, logits or probabilities" if discrete else "action, or mean and log_std"
+    other_kind = ("mean", "log_std") if discrete else ("logits", "probabilities")
+    names = {name: name for name in _OUTPUTS if name in outputs and name not in other_kind}
+    if not names and len(outputs) == 1:
+        ((name, output),) = outputs.items()
+        names = {"action" if "int" in output.type or not discrete else "logits": name}
+    if not names or names.keys() == {"log_std"}:
+        expected = "action, logits or probabilities" if discrete else "action, or mean and log_std"
         raise InputError(
-            f"policy {spec!r} has the outputs {', '.join(outputs)}: name one of them {wanted}, as {spaces.env} needs"
+            f"policy {spec!r} has the outputs {', '.join(outputs)}: name one of them {expected}, as {spaces.env} needs"
         )
     for meaning in ("logits", "probabilities"):
-        last = (outputs[found[meaning]].shape or [None])[-1] if meaning in found else None
+        last = (outputs[names[meaning]].shape or [None])[-1] if meaning in names else None
         if isinstance(last, int) and last != spaces.action.n:  # type: ignore[attr-defined]
             raise InputError(
                 f"policy {spec!r} chooses between {last} actions, but {spaces.env} has "
                 f"{spaces.action.n}: name a policy of {spaces.env}"  # type: ignore[attr-defined]
             )
-    return found
+    return names
+
+
+class OnnxSource(Source):
+    """Graphs by file."""
+
+    prefix = "onnx"
+    usage = "onnx:<file>"
+
+    def load(self, rest: str, spec: str, spaces: Spaces, config: Any, seed: int) -> Policy:
+        """The graph, checked against the environment."""
+        return load_onnx(rest, spec, spaces, seed)
+
+    def identity(self, rest: str) -> str | None:
+        """Of the bytes of the file."""
+        return digest(self.prefix, Path(rest))

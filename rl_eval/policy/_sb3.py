@@ -8,10 +8,12 @@ from typing import Any
 import numpy as np
 
 from rl_eval.errors import InputError
-from rl_eval.policy._acting import Spaces
+from rl_eval.policy._identity import digest
+from rl_eval.policy._policy import Policy, Spaces
+from rl_eval.policy._source import Source
 
 
-class StableBaselines3:
+class StableBaselines3Policy:
     """A Stable-Baselines3 model, with the statistics of its VecNormalize where given."""
 
     def __init__(self, model: Any, normalize: Any | None):
@@ -24,40 +26,57 @@ class StableBaselines3:
         return self._model.predict(obs, deterministic=greedy)[0]
 
 
-def load_sb3(rest: str, spec: str, spaces: Spaces) -> StableBaselines3:
-    """The model that `rest`, `<algo>:<zip>[+<vecnormalize.pkl>]`, names; unpickles.
+class StableBaselines3Source(Source):
+    """Models by algorithm and file."""
 
-    Raises:
-        InputError: a file is missing or damaged, Stable-Baselines3 is not installed, or the model does not fit.
-    """
-    algo, _, files = rest.partition(":")
-    zip_file, _, statistics = files.partition("+")
-    for file in filter(None, (zip_file, statistics)):
-        if not Path(file).is_file():
-            raise InputError(f"policy {spec!r}: the file {file} does not exist")
-    try:
-        import stable_baselines3
-        from stable_baselines3.common.save_util import load_from_pkl
-        from stable_baselines3.common.vec_env import VecNormalize
-    except ImportError as error:
-        raise InputError(
-            f"policy {spec!r} needs Stable-Baselines3: pip install stable-baselines3, or 'rl_eval[peers]'"
-        ) from error
-    model_class = getattr(stable_baselines3, algo.upper(), None)
-    if model_class is None:
-        raise InputError(f"policy {spec!r}: {algo!r} is not an algorithm of Stable-Baselines3 (ppo, a2c, dqn, sac, …)")
-    try:  # both unpickle: the person said --trust
-        model = model_class.load(zip_file, device="cpu")
-        normalize = load_from_pkl(statistics) if statistics else None
-    except Exception as error:  # a damaged pickle raises whatever it likes
-        raise InputError(f"policy {spec!r} cannot be read: {' '.join(str(error).split())}") from error
-    if normalize is not None:
-        if not isinstance(normalize, VecNormalize):
-            raise InputError(f"policy {spec!r}: {statistics} does not hold a VecNormalize")
-        normalize.training = False
-    if model.observation_space.shape != spaces.observation.shape or model.action_space != spaces.action:
-        raise InputError(
-            f"policy {spec!r} maps {model.observation_space} to {model.action_space}, "
-            f"but {spaces.env} has {spaces.observation} and {spaces.action}: name a model of {spaces.env}"
-        )
-    return StableBaselines3(model, normalize)
+    prefix = "sb3"
+    usage = "sb3:<algo>:<zip>[+<vecnormalize.pkl>]"
+
+    def needs_trust(self, rest: str) -> str | None:
+        """Always."""
+        return "is a pickle, which can run code when it is read"
+
+    def load(self, rest: str, spec: str, spaces: Spaces, config: Any, seed: int) -> Policy:
+        """The model; unpickles.
+
+        Raises:
+            InputError: a file is missing or damaged, Stable-Baselines3 is not installed, or the model does not fit.
+        """
+        algo, _, files = rest.partition(":")
+        zip_file, _, statistics = files.partition("+")
+        for file in filter(None, (zip_file, statistics)):
+            if not Path(file).is_file():
+                raise InputError(f"policy {spec!r}: the file {file} does not exist")
+        try:
+            import stable_baselines3
+            from stable_baselines3.common.save_util import load_from_pkl
+            from stable_baselines3.common.vec_env import VecNormalize
+        except ImportError as error:
+            raise InputError(
+                f"policy {spec!r} needs Stable-Baselines3: pip install stable-baselines3, or 'rl_eval[peers]'"
+            ) from error
+        model_class = getattr(stable_baselines3, algo.upper(), None)
+        if model_class is None:
+            raise InputError(
+                f"policy {spec!r}: {algo!r} is not an algorithm of Stable-Baselines3 (ppo, a2c, dqn, sac, …)"
+            )
+        try:  # both unpickle, which --trust allows
+            model = model_class.load(zip_file, device="cpu")
+            normalize = load_from_pkl(statistics) if statistics else None
+        except Exception as error:  # a damaged pickle raises anything
+            raise InputError(f"policy {spec!r} cannot be read: {' '.join(str(error).split())}") from error
+        if normalize is not None:
+            if not isinstance(normalize, VecNormalize):
+                raise InputError(f"policy {spec!r}: {statistics} does not hold a VecNormalize")
+            normalize.training = False
+        if model.observation_space.shape != spaces.observation.shape or model.action_space != spaces.action:
+            raise InputError(
+                f"policy {spec!r} maps {model.observation_space} to {model.action_space}, "
+                f"but {spaces.env} has {spaces.observation} and {spaces.action}: name a model of {spaces.env}"
+            )
+        return StableBaselines3Policy(model, normalize)
+
+    def identity(self, rest: str) -> str | None:
+        """Of the algorithm and the bytes of its files."""
+        algo, _, files = rest.partition(":")
+        return digest(self.prefix, algo.lower(), *(Path(file) for file in files.split("+")))

@@ -14,9 +14,6 @@ from rl_eval.errors import InputError
 if TYPE_CHECKING:
     from rl_eval.gates import Selection, Suite
 
-# What these load can import code that no hash here covers.
-_RUN_OTHER_CODE = ("python", "sb3")
-
 
 def key_of(suite: Suite, selection: Selection) -> str | None:
     """What a verdict depends on, hashed; None where some of it cannot be (code or servers of somebody else's)."""
@@ -31,7 +28,7 @@ def key_of(suite: Suite, selection: Selection) -> str | None:
     try:
         others = {"code": _code(), **{name: version(name) for name in ("gymnasium", "numpy", "torch")}}
         for spec in _policies_of(suite, selection):
-            fingerprint = None if spec.partition(":")[0] in _RUN_OTHER_CODE else policy.identity(spec)
+            fingerprint = None if policy.runs_other_code(spec) else policy.identity(spec)
             if fingerprint is None:
                 return None
             others[f"policy {spec}"] = fingerprint

@@ -191,7 +191,9 @@ def test_observations_that_json_cannot_say_are_said(server):
     ],
 )
 def test_observations_leave_the_machine_only_where_that_is_trusted(url):
-    with pytest.raises(InputError, match=r"sends observations to another machine, .*: add --trust if you trust it$"):
+    with pytest.raises(
+        InputError, match=r"sends observations to another machine, .*: add --trust if you trust where it comes from$"
+    ):
         load(url, Spaces("cartpole", OBS, TWO), None)
     assert isinstance(load(url, Spaces("cartpole", OBS, TWO), None, trust=True), Policy)
 
@@ -220,7 +222,7 @@ def test_proxies_of_the_environment_do_not_see_this_machine(server, monkeypatch)
 
 def test_the_server_of_the_docs_plays():
     """The snippet of docs/judge-your-own.md, on a free port."""
-    docs = (Path(__file__).parents[1] / "docs" / "judge-your-own.md").read_text(encoding="utf-8")
+    docs = (Path(__file__).parents[2] / "docs" / "judge-your-own.md").read_text(encoding="utf-8")
     (snippet,) = re.findall(r"```python\n(# serve\.py\n.*?)```", docs, re.DOTALL)
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]

@@ -1,17 +1,22 @@
-"""Policies that know nothing: what a gate must refuse, and any training must beat."""
+"""Trivial policies, which any training must beat: random, constant and untrained."""
 
 from __future__ import annotations
 
 import re
 from itertools import pairwise
+from typing import Any
 
 import gymnasium as gym
 import numpy as np
 
 from rl_eval.errors import InputError
+from rl_eval.policy._actions import actions_from
+from rl_eval.policy._identity import digest
+from rl_eval.policy._policy import Policy, Spaces
+from rl_eval.policy._source import Source
 
 
-def _finite(box: gym.Space) -> tuple[np.ndarray, np.ndarray]:
+def _finite_bounds(box: gym.Space) -> tuple[np.ndarray, np.ndarray]:
     """The bounds of a Box, with a large number where there is none."""
     assert isinstance(box, gym.spaces.Box)
     return np.maximum(box.low, -1e6), np.minimum(box.high, 1e6)
@@ -30,7 +35,7 @@ class Random:
             if mask is not None:
                 return np.where(mask, self._rng.random(mask.shape), -1.0).argmax(axis=1) + self._action.start
             return self._rng.integers(self._action.start, self._action.start + self._action.n, n)
-        low, high = _finite(self._action)
+        low, high = _finite_bounds(self._action)
         return self._rng.uniform(low, high, (n, *low.shape)).astype(self._action.dtype)
 
 
@@ -50,19 +55,19 @@ class Constant:
             self._value: np.ndarray = np.asarray(int(value))
         else:
             assert isinstance(action, gym.spaces.Box)
-            low, high = _finite(action)
-            named = {"low": low, "middle": (low + high) / 2, "high": high}
+            low, high = _finite_bounds(action)
+            points = {"low": low, "middle": (low + high) / 2, "high": high}
             try:
-                chosen = named[value] if value in named else np.full(low.shape, float(value))
+                point = points[value] if value in points else np.full(low.shape, float(value))
             except ValueError:
-                chosen = np.full(low.shape, np.nan)
-            chosen = chosen.astype(np.result_type(action.dtype, np.float32))  # a bound of .7 is no .7 in float64
-            if not (np.isfinite(chosen) & (action.low <= chosen) & (chosen <= action.high)).all():
+                point = np.full(low.shape, np.nan)
+            point = point.astype(np.result_type(action.dtype, np.float32))  # a float32 bound of .7 is not .7 in float64
+            if not (np.isfinite(point) & (action.low <= point) & (point <= action.high)).all():
                 raise InputError(
                     f"policy constant:{value} is not an action: give low, middle, high or one number "
                     f"from {action.low.max():g} to {action.high.min():g}"
                 )
-            self._value = chosen.astype(action.dtype)
+            self._value = point.astype(action.dtype)
 
     def act(self, obs: np.ndarray, greedy: bool, mask: np.ndarray | None = None) -> np.ndarray:
         """The constant, `[N]` or `[N, A]`; the lowest legal action where `mask` `[N, A]` does not allow it."""
@@ -76,7 +81,7 @@ class Constant:
 
 
 class Untrained:
-    """A network with the first weights that training of ours would give it, and none after.
+    """A network with the weights that training starts from.
 
     Two layers of 64 tanh units, orthogonal weights with gains √2 and, for the last, .01 (Engstrom et al.
     2020), standard deviation 1; in numpy, so that a suite can be played by it without torch.
@@ -110,21 +115,52 @@ def _orthogonal(inputs: int, outputs: int, gain: float, rng: np.random.Generator
     return ((q.T if outputs >= inputs else q) * gain).astype(np.float32)
 
 
-def actions_from(
-    parameters: np.ndarray, std: np.ndarray, action: gym.Space, rng: np.random.Generator | None
-) -> np.ndarray:
-    """Actions as the environment takes them, from logits or means `[N, A]`.
+class RandomSource(Source):
+    """`random`."""
 
-    Args:
-        parameters: logits for Discrete actions, means for a Box.
-        std: `[A]` or `[1]`, for a Box.
-        rng: of the draws; None: the most likely action.
-    """
-    if isinstance(action, gym.spaces.Discrete):
-        if rng is not None:  # Gumbel-max
-            parameters = parameters + rng.gumbel(size=parameters.shape)
-        return parameters.argmax(axis=-1) + action.start
-    assert isinstance(action, gym.spaces.Box)
-    if rng is not None:
-        parameters = parameters + std * rng.standard_normal(parameters.shape, np.float32)
-    return np.clip(parameters.reshape(len(parameters), *action.shape), action.low, action.high).astype(action.dtype)
+    prefix = "random"
+    usage = "random"
+    prefix_alone = True
+
+    def load(self, rest: str, spec: str, spaces: Spaces, config: Any, seed: int) -> Policy:
+        """Uniform draws from the action space."""
+        if rest:
+            raise InputError(f"policy {spec!r} is not one: random takes nothing after it")
+        return Random(spaces.action, seed)
+
+    def identity(self, rest: str) -> str | None:
+        """Of its name."""
+        return digest(self.prefix, rest)
+
+
+class ConstantSource(Source):
+    """`constant:<action>`."""
+
+    prefix = "constant"
+    usage = "constant:<a>"
+
+    def load(self, rest: str, spec: str, spaces: Spaces, config: Any, seed: int) -> Policy:
+        """The same action for every observation."""
+        return Constant(spaces.action, rest)
+
+    def identity(self, rest: str) -> str | None:
+        """Of its action."""
+        return digest(self.prefix, rest)
+
+
+class UntrainedSource(Source):
+    """`untrained`, or `untrained:<k>` for the k-th initialisation."""
+
+    prefix = "untrained"
+    usage = "untrained"
+    prefix_alone = True
+
+    def load(self, rest: str, spec: str, spaces: Spaces, config: Any, seed: int) -> Policy:
+        """A network before training."""
+        if not re.fullmatch("[0-9]{0,9}", rest):
+            raise InputError(f"policy {spec} is not one: give untrained, or untrained:<k> with k = 0, 1, 2, …")
+        return Untrained(spaces.observation, spaces.action, int(rest or 0), seed)
+
+    def identity(self, rest: str) -> str | None:
+        """Of its number."""
+        return digest(self.prefix, rest)

@@ -135,13 +135,17 @@ def test_untrained_takes_a_number(which):
 
 
 @pytest.mark.parametrize(
-    "spec", ["nope", "random:1", "constant", "constant:", "untraind", "onnx", "onnx:", "", "http", "http:", "ftp://x"]
+    "spec", ["nope", "python:", "constant", "constant:", "untraind", "onnx", "onnx:", "", "http", "http:", "ftp://x"]
 )
 def test_what_names_no_policy_is_said_with_what_does(spec):
     if spec == "":
         refused(r"is not a run directory", spec)  # the working directory
     else:
         refused(r"is neither a run directory nor a policy: give a run directory, random, constant:<a>, ", spec)
+
+
+def test_random_takes_nothing_after_its_name():
+    refused(r"^policy 'random:1' is not one", "random:1")
 
 
 # -- baselines ---------------------------------------------------------------------------------------------------------
@@ -370,7 +374,6 @@ def test_code_is_imported_only_where_it_is_trusted(theirs, tmp_path, monkeypatch
 @pytest.mark.parametrize(
     ("rest", "said"),
     [
-        ("", "cannot be loaded"),
         ("nowhere_at_all:f", "cannot be loaded: No module named 'nowhere_at_all'"),
         (".relative:f", "cannot be loaded"),
         ("os:nothing", "cannot be loaded: module 'os' has no attribute 'nothing'"),

@@ -141,7 +141,7 @@ def test_an_exported_q_network_is_the_policy_of_the_run(tmp_path, network, actio
     obs = obs[top[:, -1] - top[:, -2] > 1e-3 * np.abs(q).max()]  # a tie may break either way
     assert len(obs) > 100
     assert np.array_equal(theirs.act(obs, True), ours.act(obs, True))
-    with pytest.raises(InputError, match="tells its action alone"):
+    with pytest.raises(InputError, match="returns its action alone"):
         theirs.act(obs, False)
     assert not hasattr(theirs, "probabilities")
 
@@ -241,7 +241,9 @@ def test_a_single_output_is_logits_or_the_action(tmp_path):
     whole = [node, helper.make_node("ArgMax", ["y"], ["a"], axis=-1, keepdims=0)]
     action = load(foreign(tmp_path, whole, [("a", INT, ["N"])], constants=bounds), spaces(TWO), None)
     assert action.act(obs, True).tolist() == [1, 0]
-    with pytest.raises(InputError, match=r"tells its action alone, so it cannot be sampled: judge it with `policy: gr"):
+    with pytest.raises(
+        InputError, match=r"returns its action alone, so it cannot be sampled: judge it with `policy: gr"
+    ):
         action.act(obs, False)
 
 
@@ -363,7 +365,7 @@ def test_what_cannot_be_exported_is_said(tmp_path, capsys, monkeypatch):
 def test_a_torch_module_exported_as_the_docs_say_acts_as_the_model(tmp_path):
     """The snippet of docs/judge-your-own.md, on a model of Stable-Baselines3."""
     stable_baselines3 = pytest.importorskip("stable_baselines3")
-    docs = (Path(__file__).parents[1] / "docs" / "judge-your-own.md").read_text(encoding="utf-8")
+    docs = (Path(__file__).parents[2] / "docs" / "judge-your-own.md").read_text(encoding="utf-8")
     (snippet,) = re.findall(r"```python\n(import torch\n.*?)```", docs, re.DOTALL)
     model = stable_baselines3.PPO("MlpPolicy", "CartPole-v1", n_steps=64, batch_size=64, seed=0, device="cpu")
     model.save(tmp_path / "model.zip")

@@ -1,0 +1,73 @@
+"""`Policy`: what can act, the spaces that it must fit, and how its actions and scores are computed."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol, runtime_checkable
+
+import gymnasium as gym
+import numpy as np
+
+
+@runtime_checkable
+class Policy(Protocol):
+    """Maps observations `[N, …]` to actions `[N]` (discrete) or `[N, A]` (continuous).
+
+    A policy may also offer `probabilities(obs) -> [N, A]`, for discrete actions, and a baseline `rank`; see `scores`.
+    A policy that obeys action masks has a third parameter of `act`, `mask`; see `choose_actions`.
+    """
+
+    def act(self, obs: np.ndarray, greedy: bool) -> np.ndarray:
+        """The most likely action of each copy when greedy, else a sample."""
+
+
+@dataclass(frozen=True)
+class Spaces:
+    """The single-copy spaces a policy must fit, and the environment they belong to.
+
+    Attributes:
+        id: the Gymnasium id, where the environment has one.
+    """
+
+    env: str
+    observation: gym.Space
+    action: gym.Space
+    id: str | None = None
+
+    @classmethod
+    def of(cls, config: Any, envs: gym.vector.VectorEnv) -> Spaces:
+        """The spaces of a vector environment made from `config`."""
+        return cls(config.name, envs.single_observation_space, envs.single_action_space, getattr(config, "id", None))
+
+
+def choose_actions(policy: Policy, obs: np.ndarray, greedy: bool, mask: np.ndarray | None) -> np.ndarray:
+    """The policy's actions; it gets the mask where there is one and `act` has a parameter `mask`.
+
+    Args:
+        mask: bool `[N, A]`, which actions are legal, as `infos["action_mask"]` has it; None: all.
+    """
+    if mask is None or "mask" not in inspect.signature(policy.act).parameters:
+        return policy.act(obs, greedy)
+    return policy.act(obs, greedy, mask=mask)  # type: ignore[call-arg]
+
+
+def scores(
+    policy: Policy, obs: np.ndarray, actions: np.ndarray, greedy: bool, candidates: Mapping[str, np.ndarray]
+) -> np.ndarray:
+    """How early each case is to run where actions are priority levels, `[N]`, the highest first.
+
+    The expected level Σ p·level where a greedy policy has `probabilities`: it separates cases that share their
+    most likely level. Otherwise the level. A baseline with a score of its own has `rank(obs, candidates)`.
+
+    Args:
+        actions: `[N]` levels that the policy chose.
+        candidates: what baselines may know of the cases, each `[N]`.
+    """
+    if hasattr(policy, "rank"):
+        return policy.rank(obs, candidates)
+    if greedy and hasattr(policy, "probabilities"):
+        probabilities = policy.probabilities(obs)
+        return probabilities @ np.arange(probabilities.shape[1])
+    return actions

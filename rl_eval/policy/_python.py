@@ -1,0 +1,70 @@
+"""`python:<module>:<callable>`: a Python function or object that acts."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+
+from rl_eval.errors import InputError
+from rl_eval.policy._actions import checked_actions
+from rl_eval.policy._policy import Policy, Spaces
+from rl_eval.policy._source import Source
+
+
+class PythonPolicy:
+    """A foreign function, `f(obs [N, …]) -> actions [N]`, which may take `greedy` and `mask` as well."""
+
+    def __init__(self, function: Any, name: str, action: gym.Space):
+        self._function, self._name, self._action = function, name, action
+        try:
+            parameters = set(inspect.signature(function).parameters)
+        except ValueError:  # some built-in functions have no signature
+            parameters = set()
+        self._keywords = parameters & {"greedy", "mask"}
+
+    def act(self, obs: np.ndarray, greedy: bool, mask: np.ndarray | None = None) -> np.ndarray:
+        """What the function returns, clipped to a Box.
+
+        Raises:
+            InputError: it is not one action per observation, or not an action of the environment.
+        """
+        options = {"greedy": greedy, "mask": mask}
+        keywords = {name: options[name] for name in self._keywords}
+        return checked_actions(self._function(obs, **keywords), len(obs), self._action, self._name)
+
+
+class PythonSource(Source):
+    """Functions, objects with `act`, and classes of such objects, by module and name."""
+
+    prefix = "python"
+    usage = "python:<module>:<callable>"
+
+    def needs_trust(self, rest: str) -> str | None:
+        """Always."""
+        return "imports and runs code"
+
+    def load(self, rest: str, spec: str, spaces: Spaces, config: Any, seed: int) -> Policy:
+        """The function, object or class, imported.
+
+        Raises:
+            InputError: it cannot be imported, or cannot be called.
+        """
+        module, _, name = rest.partition(":")
+        try:
+            value = getattr(importlib.import_module(module), name)
+            if isinstance(value, type):
+                value = value()
+        except Exception as error:  # foreign code raises anything
+            hint = ""
+            missing = error.name if isinstance(error, ModuleNotFoundError) else None
+            if missing and module.split(".")[0] == missing.split(".")[0]:
+                hint = " (`python -m pytest` finds modules in the folder it runs in, plain `pytest` does not)"
+            raise InputError(f"policy {spec!r} cannot be loaded: {' '.join(str(error).split())}{hint}") from error
+        function = value.act if hasattr(value, "act") else value
+        if not callable(function):
+            raise InputError(f"policy {spec!r} names {type(value).__name__}, which cannot be called with observations")
+        return PythonPolicy(function, spec, spaces.action)

@@ -1,0 +1,112 @@
+"""`Source`: one way to name a policy, such as `onnx:<file>`; the registry of sources, and loading by name."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from pathlib import Path
+from typing import Any, ClassVar
+
+from rl_eval.errors import InputError
+from rl_eval.policy._policy import Policy, Spaces
+from rl_eval.policy._run import load_run
+from rl_eval.registry import Registry
+
+
+class Source(ABC):
+    """One way to name a policy: `<prefix>:<rest>`.
+
+    A source is a stateless object, registered with `rl_eval.policy.register` or as an entry point of the group
+    `rl_eval.policies`, whose name is then the prefix.
+
+    Attributes:
+        prefix: what stands before the first colon.
+        usage: how a person writes such a policy, for messages: `onnx:<file>`.
+        prefix_alone: whether the prefix without a colon names a policy too.
+    """
+
+    prefix: str
+    usage: str
+    prefix_alone: ClassVar[bool] = False
+
+    def needs_trust(self, rest: str) -> str | None:
+        """What loading or playing the policy does that needs trust, as "imports and runs code"; None: nothing.
+
+        Raises:
+            InputError: `rest` is malformed.
+        """
+        return None
+
+    @abstractmethod
+    def load(self, rest: str, spec: str, spaces: Spaces, config: Any, seed: int) -> Policy:
+        """The policy, fitted to an environment.
+
+        Args:
+            rest: what stands after the first colon.
+            spec: the whole string, for messages.
+            spaces: what the policy must fit.
+            config: the environment's config.
+            seed: of the policy's own draws.
+
+        Raises:
+            InputError: the policy does not exist, or does not fit.
+        """
+
+    def identity(self, rest: str) -> str | None:
+        """SHA-256 of what decides how the policy acts; None where it may change without notice, as code and servers do.
+
+        Equal for equal bytes, wherever a file lies; `rl_eval.policy.digest` hashes texts and files.
+
+        Raises:
+            OSError: a file cannot be read.
+        """
+        return None
+
+
+SOURCES: Registry[Source] = Registry("rl_eval.policies", "a source of policies", Source)
+
+
+def register(*sources: Source) -> None:
+    """Add sources.
+
+    Raises:
+        InputError: another source has the prefix.
+    """
+    for source in sources:
+        SOURCES.register(source.prefix, source)
+
+
+def names_policy(spec: str) -> bool:
+    """Whether `spec` names a policy of some source rather than a run directory, judged by its prefix."""
+    prefix, colon, _ = spec.partition(":")
+    if colon or prefix not in SOURCES:
+        return prefix in SOURCES
+    return SOURCES.get(prefix).prefix_alone and not Path(spec).exists()
+
+
+def load(spec: str, spaces: Spaces, config: Any, *, seed: int = 0, trust: bool = False) -> Policy:
+    """The policy that `spec` names, fitted to an environment.
+
+    Args:
+        spec: a run directory, or a policy of a registered source: `random`, `constant:<a>`, `untrained[:<k>]`,
+            `baseline:<name>`, `onnx:<file>`, `http://127.0.0.1:<port>/<path>`, `python:<module>:<callable>`,
+            `sb3:<algo>:<zip>[+<vecnormalize.pkl>]`, …
+        spaces: what the policy must fit.
+        config: the environment's config, for its baselines.
+        seed: of the policy's own draws.
+        trust: whether the person allowed code from elsewhere to run (`sb3:` unpickles, `python:` imports)
+            and observations to leave the machine (`http:` to another host).
+
+    Raises:
+        InputError: the policy does not exist, does not fit, or needs `--trust`.
+    """
+    prefix, _, rest = spec.partition(":")
+    if prefix in SOURCES and (rest or SOURCES.get(prefix).prefix_alone):
+        source = SOURCES.get(prefix)
+        reason = source.needs_trust(rest)
+        if reason is not None and not trust:
+            raise InputError(f"policy {spec!r} {reason}: add --trust if you trust where it comes from")
+        return source.load(rest, spec, spaces, config, seed)
+    if Path(spec).exists():
+        return load_run(Path(spec), spaces, seed)
+    usages = ", ".join(SOURCES.get(name).usage for name in SOURCES)
+    raise InputError(f"policy {spec!r} is neither a run directory nor a policy: give a run directory, {usages}")
