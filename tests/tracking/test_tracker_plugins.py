@@ -1,7 +1,8 @@
-"""A tracker of another package, found by its entry point and named in a config."""
+"""The tracker of docs/extending.md: a package of its own, found by its entry point and named in a config."""
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -9,52 +10,12 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-MODULE = """
-import json
-from typing import Literal
-
-from rl_eval.errors import InputError
-from rl_eval.tracking import TrackerPlugin, TrackerSettings
-
-
-class JournalSettings(TrackerSettings):
-    name: Literal["journal"] = "journal"
-    file: str
-
-
-class Journal:
-    def __init__(self, settings, run):
-        self.path = run.directory / settings.file
-        self.calls = [["start", run.config["seed"]]]
-
-    def log(self, row, env_steps):
-        self.calls.append(["log", env_steps])
-
-    def summary(self, values):
-        self.calls.append(["summary", sorted(values)])
-
-    def log_plots(self, plots):
-        self.calls.append(["log_plots", len(plots)])
-
-    def log_files(self, kind, files):
-        self.calls.append(["log_files", kind])
-
-    def close(self, status):
-        self.path.write_text(json.dumps([*self.calls, ["close", status]]))
-
-
-def check(settings):
-    if settings.file.startswith("/"):
-        raise InputError("tracker.file must be relative to the run directory")
-
-
-PLUGIN = TrackerPlugin(settings=JournalSettings, start=Journal, check=check)
-NOT_A_PLUGIN = Journal
-"""
+PAGE = (ROOT / "docs" / "extending.md").read_text()
+(MODULE,) = re.findall(r"```python\n(import json.*?TrackerPlugin.*?)```", PAGE, re.DOTALL)
 ENTRY_POINTS = """
 [rl_eval.trackers]
 journal = journal_tracker:PLUGIN
-wrong = journal_tracker:NOT_A_PLUGIN
+wrong = journal_tracker:Journal
 missing = journal_tracker:NOWHERE
 """
 OVERRIDES = (
