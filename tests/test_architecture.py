@@ -17,7 +17,7 @@ ROWS = (
     ("config", "terminal"),
     ("gates", "tracking"),
     ("rollout", "metrics", "evidence", "diagnostics"),
-    ("policy", "envs", "rewards", "seen"),
+    ("policy", "envs", "rewards", "exposure"),
     ("run", "seeding", "hashing", "provenance"),
     ("dotted_keys", "errors", "formatting", "registry", "target"),
 )

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from rl_eval import seen
+from rl_eval import domains
 from rl_eval.compare.groups import ComparisonTask, RunGroup, common_task, differing_settings, group_runs
 from rl_eval.compare.learning_curves import LearningCurve, comparable_columns, learning_curve
 from rl_eval.compare.permutation import MeanDifference, smallest_p
@@ -231,7 +231,7 @@ def _commit_notes(groups: Sequence[RunGroup]) -> list[str]:
 
 def _record_looks(groups: Sequence[RunGroup], task: ComparisonTask, ledger: Path | None) -> list[str]:
     """Record that each group used the held-out data, where that is finite: repeated use makes it less held out."""
-    if ledger is None or not seen.has_cases(task.env):
+    if ledger is None or not domains.domain(task.env.name).has_cases:
         return []
     from rl_eval.gates.held_out import load_test_set
     from rl_eval.gates.ledger import LedgerEntry, policy_key, record

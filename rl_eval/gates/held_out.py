@@ -26,9 +26,10 @@ from typing import Any, Literal
 import numpy as np
 from gymnasium.vector import VectorEnv
 
-from rl_eval import domains, seen
+from rl_eval import domains, exposure
 from rl_eval.domains import EnvConfig
 from rl_eval.errors import InputError
+from rl_eval.exposure import Exposure, fingerprint_cases, fingerprint_observations, read_exposure
 from rl_eval.run import Run
 
 Leaks = Literal["refuse", "drop", "report"]
@@ -44,7 +45,7 @@ class TestSet:
 
     Attributes:
         unit: `case`, numbered as in the test part, or `episode`, in the order of the seeds.
-        exact, near: `[G]` uint64 fingerprints of the cases or first observations; see `rl_eval.seen`.
+        exact, near: `[G]` uint64 fingerprints of the cases or first observations; see `rl_eval.exposure`.
         seeds: `[G]` int64 for episodes; empty for cases.
     """
 
@@ -112,8 +113,8 @@ def load_test_set(env: EnvConfig, seeds: Sequence[int], vector: VectorEnv | None
     Raises:
         InputError: the environment or its data cannot be had.
     """
-    if seen.has_cases(env):
-        return TestSet("case", *seen.of_cases(env, "test"), np.empty(0, np.int64))
+    if domains.domain(env.name).has_cases:
+        return TestSet("case", *fingerprint_cases(env, "test"), np.empty(0, np.int64))
     env = domains.domain(env.name).in_one_process(env)  # a few hundred resets take less than starting a process
     copies = vector or domains.make(env, n_envs=max(1, min(COPIES, len(seeds))), part="test", autoreset=False)
     try:
@@ -123,7 +124,7 @@ def load_test_set(env: EnvConfig, seeds: Sequence[int], vector: VectorEnv | None
     finally:
         if vector is None:
             copies.close()
-    return TestSet("episode", *seen.of_observations(np.concatenate(firsts)), np.asarray(seeds, np.int64))
+    return TestSet("episode", *fingerprint_observations(np.concatenate(firsts)), np.asarray(seeds, np.int64))
 
 
 def _first_observations(vector: VectorEnv, seeds: Sequence[int]) -> np.ndarray:
@@ -145,27 +146,27 @@ def guard(suite: str, gate: TestSet, runs: Sequence[Run], *, leaks: Leaks = "ref
     blank = HeldOut(suite, "PASS", "", leaks, gate.unit, len(gate))
     if not runs:
         return _with(blank, detail="not checked: the policy comes from elsewhere, so what it has seen is not known")
-    known: list[seen.Seen] = []
+    known: list[Exposure] = []
     for run in runs:
         try:
-            record = seen.read(run.path)
+            record = read_exposure(run.path)
         except InputError as error:
             return _with(blank, decision="ERROR", detail=str(error))
         if record is None:
-            reason = f"{run.path} has no {seen.FILE}, which says what it has seen"
+            reason = f"{run.path} has no {exposure.FILE}, which says what it has seen"
             if leaks == "report":
                 return _with(blank, detail=f"not checked: {reason}")
             advice = "train again, or say `leaks: report` in the suite to judge it unchecked"
             return _with(blank, decision="ERROR", detail=f"{reason}: {advice}")
         if record.cases != (gate.unit == "case"):
             other = "cases" if record.cases else "first observations"
-            reason = f"{run.path / seen.FILE} is a record of {other}, and the gate has {gate.unit}s: train again"
+            reason = f"{run.path / exposure.FILE} is a record of {other}, and the gate has {gate.unit}s: train again"
             return _with(blank, decision="ERROR", detail=reason)
         known.append(record)
     return compare(suite, gate, known, leaks=leaks)
 
 
-def compare(suite: str, gate: TestSet, known: Sequence[seen.Seen], *, leaks: Leaks = "refuse") -> HeldOut:
+def compare(suite: str, gate: TestSet, known: Sequence[Exposure], *, leaks: Leaks = "refuse") -> HeldOut:
     """The pure part of `guard`: a unit is leaked when any of the runs has seen it."""
     nowhere = np.zeros(len(gate), bool)
     in_train, in_validation, near, same_seed, leaked = (nowhere.copy() for _ in range(5))
@@ -177,8 +178,8 @@ def compare(suite: str, gate: TestSet, known: Sequence[seen.Seen], *, leaks: Lea
         near |= np.isin(gate.near, one.train.near) | np.isin(gate.near, one.validation.near)
         if len(gate.seeds):
             same_seed |= np.isin(gate.seeds, one.train_seeds) | np.isin(gate.seeds, one.validation_seeds)
-        starts = one.train.with_more(one.validation)
-        if gate.unit == "episode" and explained_by_chance(train | validation, starts.times, gate.exact):
+        starts = one.train.merge(one.validation)
+        if gate.unit == "episode" and explained_by_chance(train | validation, starts.counts, gate.exact):
             finite = True
         else:
             leaked |= train | validation
@@ -202,7 +203,7 @@ def compare(suite: str, gate: TestSet, known: Sequence[seen.Seen], *, leaks: Lea
         examples=tuple(int(example) for example in examples),
         leave_out=leaked if leaks == "drop" and leaked.any() else None,
     )
-    return _with(found, detail=_sentence(found, int(leaked.sum()), sum(one.left_out for one in known)))
+    return _with(found, detail=_sentence(found, int(leaked.sum()), sum(one.unrecorded for one in known)))
 
 
 def explained_by_chance(again: np.ndarray, times: np.ndarray, gate: np.ndarray) -> bool:

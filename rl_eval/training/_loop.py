@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import yaml
 
-from rl_eval import domains, policy, run, seeding, seen
+from rl_eval import domains, exposure, policy, run, seeding
 from rl_eval.config import RunConfig, device
 from rl_eval.errors import InputError
 from rl_eval.metrics import lookup
@@ -45,13 +45,13 @@ class Training:
         self.made = _resume.Made(
             backend=_resume.backend_of(self.vector), device=device(config.hardware), threads=config.hardware.threads
         )
-        self.has_cases = seen.has_cases(config.env)
-        self.starts = seen.Recorder()  # stays empty where the data is a finite set of cases
-        watched = self.vector if self.has_cases else seen.Watched(self.vector, self.starts)
+        self.has_cases = domains.domain(config.env.name).has_cases
+        self.starts = exposure.FirstObservationRecorder()  # stays empty where the data is a finite set of cases
+        recorded = self.vector if self.has_cases else exposure.RecordFirstObservations(self.vector, self.starts)
         self.generators = {name: seeding.generator(config.seed, name) for name in ("init", "policy", "minibatch")}
         try:
             self.agent: Agent = config.agent.build(
-                RewardedVector(watched, self.reward),
+                RewardedVector(recorded, self.reward),
                 generators=self.generators,
                 total_steps=config.total_steps,
                 device=self.made.device,
@@ -255,7 +255,8 @@ class Training:
         episodes = self._play_select(resolve(meta["_target_"])(arrays, meta))
         points = 0 if _resume.gives_state(self.vector) else self.progress.points
         seeds = [_resume.env_seeds(self.config.seed, point, self.n_envs) for point in range(points + 1)]
-        seen.write(self.directory, _record.seen_by(self.config, self.starts, seeds, episodes))
+        record = _record.exposure_of(self.config, self.starts, seeds, episodes)
+        exposure.write_exposure(self.directory, record)
         return _record.final_results(self.config, self.reward, episodes)
 
     def _info(self, status: str, results: Mapping[str, Any] | None, reason: str | None) -> dict[str, Any]:

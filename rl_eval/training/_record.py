@@ -1,4 +1,4 @@
-"""What a run says of itself: `run.json`, its final results, and what it has seen."""
+"""What a run says of itself: `run.json`, its final results, and what it was exposed to."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from rl_eval import domains, run, seen
+from rl_eval import domains, run
 from rl_eval.config import RunConfig
+from rl_eval.exposure import Exposure, Fingerprints, FirstObservationRecorder, fingerprint_observations
 from rl_eval.metrics import lookup
 from rl_eval.provenance import git_revision, versions
 from rl_eval.rewards import RewardFunction
@@ -37,18 +38,20 @@ def final_results(config: RunConfig, reward: RewardFunction, episodes: Episodes)
     }
 
 
-def seen_by(config: RunConfig, starts: seen.Recorder, seeds: list[list[int]], selection: Episodes) -> seen.Seen:
-    """What training and selection have seen, for the held-out guard.
+def exposure_of(
+    config: RunConfig, starts: FirstObservationRecorder, seeds: list[list[int]], validation: Episodes
+) -> Exposure:
+    """What the run was trained and validated on, for the held-out guard.
 
     Args:
         seeds: of every copy, each time the environments were started.
-        selection: one try on the validation part; every try played the same episodes.
+        validation: one try on the validation part; every try played the same episodes.
     """
     train_seeds = np.array(seeds, np.int64).ravel()
-    if seen.has_cases(config.env):
-        return seen.Seen.of_data(config.env, train_seeds)
-    validation = seen.Fingerprints.of(*seen.of_observations(selection.first_obs))
-    return seen.Seen(False, starts.fingerprints(), validation, train_seeds, selection.seeds, starts.left_out)
+    if domains.domain(config.env.name).has_cases:
+        return Exposure.of_cases(config.env, train_seeds)
+    fingerprints = Fingerprints.from_hashes(*fingerprint_observations(validation.first_obs))
+    return Exposure(False, starts.fingerprints(), fingerprints, train_seeds, validation.seeds, starts.unrecorded)
 
 
 def info(config: RunConfig, agent: Agent, progress: Progress, made: Made) -> dict[str, Any]:

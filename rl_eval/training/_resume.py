@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from gymnasium.vector import VectorEnv
 
-from rl_eval import run, seeding, seen
+from rl_eval import exposure, run, seeding
 from rl_eval.config import RunConfig
 from rl_eval.envs import StatefulVector
 from rl_eval.errors import InputError
@@ -89,7 +89,7 @@ def take(
     *,
     agent: Agent,
     vector: VectorEnv,
-    starts: seen.Recorder | None,
+    starts: exposure.FirstObservationRecorder | None,
     progress: Progress,
     made: Made,
     seed: int,
@@ -156,7 +156,13 @@ def newest_whole(directory: Path, rows: int, notice: Callable[[str], None]) -> t
 
 
 def load(
-    point: Point, *, agent: Agent, vector: VectorEnv, starts: seen.Recorder | None, seed: int, path: Path
+    point: Point,
+    *,
+    agent: Agent,
+    vector: VectorEnv,
+    starts: exposure.FirstObservationRecorder | None,
+    seed: int,
+    path: Path,
 ) -> Progress:
     """Bring everything to where it was at a point.
 

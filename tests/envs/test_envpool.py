@@ -13,7 +13,7 @@ import pytest
 from gymnasium.vector import AutoresetMode, SyncVectorEnv
 
 from rl_eval import config as configs
-from rl_eval import domains, seen
+from rl_eval import domains, exposure
 from rl_eval.domains.gym import DOMAIN, Config
 from rl_eval.envs import pool
 from rl_eval.errors import InputError
@@ -283,7 +283,7 @@ def test_training_counts_its_steps_records_its_starts_and_goes_on_to_the_bit(tmp
     assert info["steps_finished"] + info["steps_in_flight"] + info["steps_cut"] == info["env_steps"]
     points = info["env_steps"] // 2048
     begun = info["episodes"] + 4 * (1 + points)  # and those in flight at the start and at every resume point
-    recorded = int(seen.read(run.path).train.times.sum())
+    recorded = int(exposure.read_exposure(run.path).train.counts.sum())
     assert begun - 4 * (1 + points) <= recorded <= begun
     learn(tmp_path / "broken", stop_at=3000)
     again = learn(tmp_path / "broken", resume=True)

@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rl_eval import domains, seeding, seen
+from rl_eval import domains, seeding
 from rl_eval.domains import threat
+from rl_eval.exposure import Exposure, Fingerprints, fingerprint_observations, hash_rows, write_exposure
 from rl_eval.gates import held_out
 from rl_eval.rollout import play
 from tests.gates.fake_runs import write_run
@@ -20,16 +21,16 @@ NUMBERS = st.lists(st.integers(0, 15), max_size=12)
 
 
 def prints(values):
-    return seen.Fingerprints.of(*seen.of_observations(np.array(values, float).reshape(-1, 1)))
+    return Fingerprints.from_hashes(*fingerprint_observations(np.array(values, float).reshape(-1, 1)))
 
 
 def seen_of(train=(), select=(), *, cases=True, train_seeds=(), select_seeds=(), left_out=0):
     seeds = np.array(train_seeds, np.int64), np.array(select_seeds, np.int64)
-    return seen.Seen(cases, prints(train), prints(select), *seeds, left_out)
+    return Exposure(cases, prints(train), prints(select), *seeds, left_out)
 
 
 def gate_of(values, seeds=None):
-    both = seen.of_observations(np.array(values, float).reshape(-1, 1))
+    both = fingerprint_observations(np.array(values, float).reshape(-1, 1))
     unit = "case" if seeds is None else "episode"
     return held_out.TestSet(unit, *both, np.array([] if seeds is None else seeds, np.int64))
 
@@ -167,10 +168,10 @@ def test_the_test_set_is_what_the_episodes_begin_with(count):
             return np.zeros(len(obs), np.int64)
 
     played = play(vector, Left(), seeds=seeds)
-    assert np.array_equal(gate.exact, seen.of_observations(played.first_obs)[0])
+    assert np.array_equal(gate.exact, fingerprint_observations(played.first_obs)[0])
     assert np.array_equal(held_out.load_test_set(CARTPOLE, seeds, vector).exact, gate.exact)
     alone = gym.make("CartPole-v1").reset(seed=seeds[-1])[0]
-    assert seen.hash_rows(alone[None])[0] == gate.exact[-1]
+    assert hash_rows(alone[None])[0] == gate.exact[-1]
 
 
 @pytest.mark.parametrize("name", ["CliffWalking", "FrozenLake", "Taxi"])
@@ -179,7 +180,9 @@ def test_gymnasium_environments_with_finite_starts_are_noted(name):
     env = domains.validate({"name": "gym", "id": env_id})
     gate = held_out.load_test_set(env, seeding.episode_seeds(1, 100))
     trained = held_out.load_test_set(env, seeding.episode_seeds(1, 600, "other"))
-    known = seen.Seen(False, seen.Fingerprints.of(trained.exact, trained.near), prints([]), np.arange(0), np.arange(0))
+    known = Exposure(
+        False, Fingerprints.from_hashes(trained.exact, trained.near), prints([]), np.arange(0), np.arange(0)
+    )
     found = held_out.compare("s", gate, [known])
     assert (found.decision, found.finite) == ("PASS", True)
 
@@ -201,7 +204,7 @@ def test_the_set_has_one_name_whatever_asks_for_it():
 def test_664_flows_of_kddtest_stand_in_the_training_file(tmp_path):
     config = threat.Config(data="nsl_kdd", path=str(NSL_KDD))
     run = write_run(tmp_path / "run", config.model_dump(mode="json"))
-    seen.write(run.path, seen.Seen.of_data(config, np.arange(8)))
+    write_exposure(run.path, Exposure.of_cases(config, np.arange(8)))
     gate = held_out.load_test_set(config, range(113))
     refused = held_out.guard("nsl", gate, [run])
     assert (refused.decision, refused.exact, refused.in_train + refused.in_validation) == ("ERROR", 664, 664)
@@ -217,7 +220,7 @@ def test_664_flows_of_kddtest_stand_in_the_training_file(tmp_path):
 
 def test_the_embedded_data_leaks_nothing():
     config = threat.Config()
-    found = held_out.compare("s", held_out.load_test_set(config, []), [seen.Seen.of_data(config, np.arange(1))])
+    found = held_out.compare("s", held_out.load_test_set(config, []), [Exposure.of_cases(config, np.arange(1))])
     assert found.detail == "none of 40,000 gate cases was seen before"
 
 
@@ -229,7 +232,7 @@ def recorded(path, known):
     run = write_run(path)
     (run.path / "seen.npz").unlink(missing_ok=True)
     if known is not None:
-        seen.write(run.path, known)
+        write_exposure(run.path, known)
     return run
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from rl_eval import domains, seen
+from rl_eval import domains
+from rl_eval.exposure import Exposure, Fingerprints, fingerprint_cases, write_exposure
 from rl_eval.gates import judge, load_suite, named_runs
 from rl_eval.gates.arena import Arena
 from tests.gates.fake_runs import write_run, write_suite
@@ -23,10 +24,10 @@ def of_cases(tmp_path):
     """A run that has seen some cases of the gate."""
     config = domains.validate(THREAT)
     run = write_run(tmp_path / "run", THREAT, rule=np.zeros(1), bias=(1.0, 0.0, 0.0, 0.0))
-    exact, near = seen.of_cases(config, "test")
-    train = seen.Fingerprints.of(exact[:LEAKED], near[:LEAKED])
+    exact, near = fingerprint_cases(config, "test")
+    train = Fingerprints.from_hashes(exact[:LEAKED], near[:LEAKED])
     none = np.empty(0, np.int64)
-    seen.write(run.path, seen.Seen(True, train, seen.nothing(), none, none))
+    write_exposure(run.path, Exposure(True, train, Fingerprints.empty(), none, none))
     return run
 
 
@@ -70,7 +71,7 @@ def test_episodes_whose_seeds_were_trained_on_are_left_out(tmp_path):
     arena.close()
     none = np.empty(0, np.int64)
     trained = np.array(gate[:10], np.int64)
-    seen.write(run.path, seen.Seen(False, seen.nothing(), seen.nothing(), trained, none))
+    write_exposure(run.path, Exposure(False, Fingerprints.empty(), Fingerprints.empty(), trained, none))
     criterion, held_out = judge(asked, named_runs(asked, [run.path])).criteria
     assert (criterion.units_max, held_out.units) == (390, 400)
     assert "10 by their seed" in held_out.detail

@@ -13,7 +13,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rl_eval import seeding, seen
+from rl_eval import seeding
+from rl_eval.exposure import Exposure, Fingerprints, write_exposure
 from rl_eval.gates import judge, ledger, load_suite, named_runs
 from tests.gates.fake_runs import FALL, write_run, write_suite
 
@@ -173,8 +174,8 @@ def test_a_policy_counts_once_wherever_it_lies_and_whatever_suite_plays_it(tmp_p
 def test_what_did_not_play_is_not_recorded(tmp_path):
     run = write_run(tmp_path / "run")
     exposed = np.array(seeding.episode_seeds(3, 3), np.int64)
-    nothing = seen.nothing()
-    seen.write(run.path, seen.Seen(False, nothing, nothing, exposed, np.empty(0, np.int64)))
+    nothing = Fingerprints.empty()
+    write_exposure(run.path, Exposure(False, nothing, nothing, exposed, np.empty(0, np.int64)))
     refusing = suite(tmp_path, leaks="refuse")
     selection = named_runs(refusing, [run.path])
     verdict = judge(refusing, selection)

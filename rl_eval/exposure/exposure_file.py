@@ -1,0 +1,159 @@
+"""`seen.npz`: what a run was trained and validated on, written by training and read by the held-out guard."""
+
+from __future__ import annotations
+
+import io
+import re
+import zipfile
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from rl_eval.domains import EnvConfig
+from rl_eval.errors import InputError
+from rl_eval.exposure.fingerprints import Fingerprints, fingerprint_cases
+from rl_eval.exposure.first_observations import MAX_ENTRIES
+from rl_eval.run import write_bytes
+from rl_eval.seeding import part_key
+
+FILE = "seen.npz"
+SCHEMA = 1
+_MAX_BYTES = 2 * MAX_ENTRIES * 20 + (16 << 20)  # both parts, and room for the seeds
+
+_MEMBERS = {
+    "schema": "<i8",
+    "cases": "|b1",
+    "left_out": "<i8",
+    "train": "<u8",
+    "train_near": "<u8",
+    "train_times": "<u4",
+    "select": "<u8",
+    "select_near": "<u8",
+    "select_times": "<u4",
+    "train_seeds": "<i8",
+    "select_seeds": "<i8",
+}
+# NumPy's own reader would let a forged header reach Python's tokenizer, and allocate what it claims.
+_HEADER = re.compile(rb"\{'descr': '([!-&(-~]{1,9})', 'fortran_order': False, 'shape': \((\d{1,18}),\), \} *\n")
+
+
+@dataclass(frozen=True)
+class Exposure:
+    """What training and validation used.
+
+    Attributes:
+        cases: whether fingerprints are of cases; else of first observations.
+        train, validation: the fingerprints.
+        train_seeds, validation_seeds: int64, of the environments' own generators and of the validation episodes.
+        unrecorded: cases, or first observations of training, that are not among the fingerprints.
+    """
+
+    cases: bool
+    train: Fingerprints
+    validation: Fingerprints
+    train_seeds: np.ndarray = field(repr=False)
+    validation_seeds: np.ndarray = field(repr=False)
+    unrecorded: int = 0
+
+    @classmethod
+    def of_cases(cls, env: EnvConfig, train_seeds: np.ndarray) -> Exposure:
+        """Of an environment with cases: all cases of its training and validation part."""
+        train, validation = (
+            Fingerprints.from_hashes(*fingerprint_cases(env, part)) for part in ("train", "validation")
+        )
+        unrecorded = sum(max(len(part) - MAX_ENTRIES, 0) for part in (train, validation))
+        no_seeds = np.empty(0, np.int64)  # validation goes through its cases
+        return cls(True, train.first(MAX_ENTRIES), validation.first(MAX_ENTRIES), train_seeds, no_seeds, unrecorded)
+
+
+def write_exposure(directory: Path, exposure: Exposure) -> None:
+    """Write `seen.npz` into a run directory, atomically; the same content gives the same bytes."""
+    arrays = {
+        "schema": [SCHEMA],
+        "cases": [exposure.cases],
+        "left_out": [exposure.unrecorded],
+        "train_seeds": exposure.train_seeds,
+        "select_seeds": exposure.validation_seeds,
+    }
+    for part in ("train", "validation"):
+        fingerprints: Fingerprints = getattr(exposure, part)
+        name = part_key(part)
+        arrays |= {
+            name: fingerprints.exact,
+            f"{name}_near": fingerprints.near,
+            f"{name}_times": fingerprints.counts,
+        }
+    typed: dict[str, Any] = {name: np.asarray(arrays[name], dtype) for name, dtype in _MEMBERS.items()}
+    content = io.BytesIO()
+    np.savez(content, **typed)
+    write_bytes(directory / FILE, content.getbuffer())
+
+
+def read_exposure(directory: Path) -> Exposure | None:
+    """What a run was trained and validated on; None without a `seen.npz`. Nothing in the file is trusted unchecked.
+
+    Raises:
+        InputError: truncated, altered, too large or not ours.
+    """
+    path = directory / FILE
+    if not path.exists() and not path.is_symlink():
+        return None
+    if path.is_symlink() or not path.is_file():
+        raise InputError(f"{path} is not a plain file, so it is not the record of a run: train again")
+    try:
+        arrays = _arrays(path)
+    except (OSError, ValueError, EOFError, RuntimeError, MemoryError, zipfile.BadZipFile) as error:
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise InputError(f"{path} cannot be read ({reason[:200]}): it is damaged or not ours; train again") from error
+    fingerprints = {}
+    for part in ("train", "validation"):
+        name = part_key(part)
+        columns = [arrays[name], arrays[f"{name}_near"], arrays[f"{name}_times"]]
+        if len({len(column) for column in columns}) > 1:
+            raise InputError(f"{path} has fingerprints of different counts in {part}: it is damaged; train again")
+        fingerprints[part] = Fingerprints(*columns)
+    return Exposure(
+        cases=bool(arrays["cases"][0]),
+        train=fingerprints["train"],
+        validation=fingerprints["validation"],
+        train_seeds=arrays["train_seeds"],
+        validation_seeds=arrays["select_seeds"],
+        unrecorded=int(arrays["left_out"][0]),
+    )
+
+
+def _arrays(path: Path) -> dict[str, np.ndarray]:
+    if path.stat().st_size > _MAX_BYTES:
+        raise ValueError(f"it is larger than {_MAX_BYTES >> 20} MiB")
+    with zipfile.ZipFile(path) as archive:
+        members = archive.infolist()
+        names = [member.filename.removesuffix(".npy") for member in members]
+        if sorted(names) != sorted(_MEMBERS):
+            raise ValueError(f"it holds {len(names)} arrays where it should hold {', '.join(_MEMBERS)}")
+        for member in members:
+            # np.savez never compresses: a compressed member could unpack to anything
+            if member.compress_type != zipfile.ZIP_STORED or member.file_size > path.stat().st_size:
+                raise ValueError(f"{member.filename} is compressed")
+        payloads = [archive.read(member) for member in members]
+    arrays = {name: _array(name, payload, _MEMBERS[name]) for name, payload in zip(names, payloads, strict=True)}
+    if int(arrays["schema"][0]) != SCHEMA:
+        raise ValueError(f"it has schema {int(arrays['schema'][0])}, not {SCHEMA}")
+    return arrays
+
+
+def _array(name: str, payload: bytes, dtype: str) -> np.ndarray:
+    """A one-dimensional array of one dtype, whose header is exactly what NumPy writes."""
+    start = 10 + int.from_bytes(payload[8:10], "little")
+    header = _HEADER.fullmatch(payload[10:start])
+    if payload[:8] != b"\x93NUMPY\x01\x00" or header is None:
+        raise ValueError(f"{name} is not a plain one-dimensional array")
+    if header[1].decode() != dtype:
+        raise ValueError(f"{name} holds {header[1].decode()} where {dtype} is expected")
+    count, body = int(header[2]), payload[start:]
+    if count * np.dtype(dtype).itemsize != len(body):
+        raise ValueError(f"{name} claims {count} values and holds {len(body)} bytes")
+    if name in ("schema", "cases", "left_out") and count != 1:
+        raise ValueError(f"{name} holds {count} values where one is expected")
+    return np.frombuffer(body, dtype)

@@ -1,0 +1,86 @@
+"""What training records of its own episodes and cases."""
+
+import signal
+from pathlib import Path
+
+import numpy as np
+
+from rl_eval import config as configs
+from rl_eval import domains, seeding
+from rl_eval import run as runs
+from rl_eval.domains import threat
+from rl_eval.exposure import FirstObservationRecorder, read_exposure
+from rl_eval.launch import compose
+from rl_eval.tracking import open_tracker
+from rl_eval.training import train
+
+ROOT = Path(__file__).resolve().parents[2]
+CARTPOLE = [
+    "env=cartpole", "total_steps=4096", "agent.n_envs=4", "agent.n_steps=64", "agent.n_epochs=1",
+    "resume_every=1024", "validation.every=2048", "validation.episodes=3",
+]  # fmt: skip
+THREAT = [
+    "env=threat", "env.train_flows=2000", "env.validation_flows=500", "env.test_flows=500", "total_steps=2048",
+    "agent.n_envs=16", "agent.batch_size=128", "validation.episodes=2",
+]  # fmt: skip
+
+
+def learn(overrides, directory, *, stop_at=None, resume=False):
+    config = configs.load(compose(ROOT / "conf", overrides))
+    directory.mkdir(exist_ok=True)
+
+    def on_step(env_steps, *_):
+        if stop_at is not None and env_steps >= stop_at:
+            signal.raise_signal(signal.SIGINT)
+
+    tracker = open_tracker(config.tracker, run_dir=directory, config={})
+    return train(config, directory, tracker=tracker, on_step=on_step, resume=resume)
+
+
+def test_a_resumed_run_has_the_same_record_as_one_that_never_stopped(tmp_path):
+    uninterrupted = learn(CARTPOLE, tmp_path / "uninterrupted")
+    assert not (tmp_path / "interrupted" / "seen.npz").exists()
+    assert learn(CARTPOLE, tmp_path / "interrupted", stop_at=2500).info["status"] == "interrupted"
+    again = learn(CARTPOLE, tmp_path / "interrupted", resume=True)
+    assert (again.path / "seen.npz").read_bytes() == (uninterrupted.path / "seen.npz").read_bytes()
+    exposure = read_exposure(uninterrupted.path)
+    # every episode that ended, and those in flight or given up at the three resume points
+    assert int(exposure.train.counts.sum()) == uninterrupted.info["episodes"] + 4 * (1 + 3)
+    assert exposure.validation_seeds.tolist() == seeding.episode_seeds(42, 3, "select")
+    assert len(exposure.validation) == 3
+    assert (len(exposure.train_seeds), exposure.unrecorded) == (4 * (1 + 3), 0)
+
+
+def test_recording_does_not_touch_training(tmp_path, monkeypatch):
+    recorded = learn(CARTPOLE, tmp_path / "recorded")
+    monkeypatch.setattr(FirstObservationRecorder, "add", lambda *_: None)
+    unrecorded = learn(CARTPOLE, tmp_path / "unrecorded")
+    policies = [(run.judged_snapshot() / "policy.safetensors").read_bytes() for run in (recorded, unrecorded)]
+    assert policies[0] == policies[1]
+    assert len(read_exposure(unrecorded.path).train) == 0
+
+
+def test_a_resume_point_without_a_record_counts_its_episodes_as_unrecorded(tmp_path):
+    learn(CARTPOLE, tmp_path / "run", stop_at=2500)
+    point = runs.steps_in(tmp_path / "run" / "resume")[-1]
+    arrays, meta = runs.read_checkpoint(point, "state")
+    kept = {name: array for name, array in arrays.items() if not name.startswith("starts.")}
+    runs.write_checkpoint(point, "state", kept, {k: v for k, v in meta.items() if k not in ("schema", "sha256")})
+    exposure = read_exposure(learn(CARTPOLE, tmp_path / "run", resume=True).path)
+    assert exposure.unrecorded == meta["agent"]["episodes"] + 4
+    assert len(exposure.train) > 0
+
+
+def test_a_run_on_data_was_exposed_to_its_training_and_validation_cases(tmp_path):
+    run = learn(THREAT, tmp_path / "run")
+    exposure, config = read_exposure(run.path), domains.validate(run.config["env"])
+    assert exposure.cases
+    for part in ("train", "validation"):
+        assert set(getattr(exposure, part).exact.tolist()) == set(threat.DOMAIN.case_hashes(config, part).tolist())
+    assert not np.isin(threat.DOMAIN.case_hashes(config, "test"), exposure.train.exact).any()
+    assert not any(name.startswith("starts.") for name in _resume_arrays(run.path))
+
+
+def _resume_arrays(path):
+    points = runs.steps_in(path / "resume")
+    return runs.read_checkpoint(points[-1], "state")[0] if points else {}
