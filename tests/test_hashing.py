@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from rl_eval import seen
+from rl_eval import exposure
 from rl_eval.domains.threat.table import Table, row_hashes
 from rl_eval.hashing import hash_columns, hash_text, mix64
 
@@ -74,7 +74,7 @@ def test_rows_of_observations_hash_as_they_always_did(rows):
         state = (state ^ (state >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
         state = (state ^ (state >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
         state ^= state >> np.uint64(31)
-    assert np.array_equal(seen.hash_rows(rows), state)
+    assert np.array_equal(exposure.hash_rows(rows), state)
 
 
 @given(
