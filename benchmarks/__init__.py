@@ -1,1 +1,1 @@
-"""Ours beside the peers, in turn, in one run; `make bench` runs them all."""
+"""Benchmarks: ours against the peers, in turn, in one run. `make bench` runs all of them."""

@@ -1,9 +1,9 @@
-"""Playing held-out LunarLander episodes: ours beside Stable-Baselines3's `evaluate_policy`, same policy, in turn.
+"""Playing held-out LunarLander episodes: ours against Stable-Baselines3's `evaluate_policy`, same policy, in turn.
 
     python -m benchmarks.evaluate [--run RUN] [--episodes 200] [--rounds R] [--json]
 
 Without --run a policy is trained first. The peer's environments are made without rendering, 32 copies; the floor
-is what stepping our copies alone gives, with actions drawn beforehand.
+is what stepping our copies alone gives, with actions sampled beforehand.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.interleave import as_json, compare, in_turn, machine, tell
+from benchmarks.interleave import as_json, compare, in_turn, machine, print_results
 from rl_eval import domains, policy, seeding
 from rl_eval.rollout import play
 from rl_eval.run import read_checkpoint, read_run
@@ -27,14 +27,14 @@ ROOT = Path(__file__).resolve().parents[1]
 COPIES = 32
 
 
-def trained(folder: str) -> Path:
+def train_run(folder: str) -> Path:
     """A run of the defaults."""
     command = [sys.executable, str(ROOT / "train.py"), "env=lunarlander", f"hydra.run.dir={folder}/run"]
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
     return Path(folder) / "run"
 
 
-def as_theirs(run: Path, vector: Any) -> Any:
+def peer_model(run: Path, vector: Any) -> Any:
     """The run's actor as a Stable-Baselines3 model: the same weights in the same 64-64 tanh network."""
     import torch
     from stable_baselines3 import PPO
@@ -47,9 +47,9 @@ def as_theirs(run: Path, vector: Any) -> Any:
         "action_net": "network.actor_head",
     }
     weights = model.policy.state_dict()
-    for theirs, ours in actor.items():
+    for peer_name, our_name in actor.items():
         for part in ("weight", "bias"):
-            weights[f"{theirs}.{part}"] = torch.from_numpy(arrays[f"{ours}.{part}"])
+            weights[f"{peer_name}.{part}"] = torch.from_numpy(arrays[f"{our_name}.{part}"])
     model.policy.load_state_dict(weights)
     return model
 
@@ -64,52 +64,53 @@ def main() -> None:
     parser.add_argument("--episodes", type=int, default=200)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--json", action="store_true")
-    given = parser.parse_args()
+    args = parser.parse_args()
     config = domains.validate({"name": "lunarlander"})
     with tempfile.TemporaryDirectory() as folder:
-        run = Path(given.run) if given.run else trained(folder)
+        run = Path(args.run) if args.run else train_run(folder)
         vector = domains.make(config, n_envs=COPIES, part="test", autoreset=False)
         floor = domains.make(config, n_envs=COPIES, part="test")
-        acting = policy.load(str(run), policy.Spaces.of(config, vector), config)
-        theirs = make_vec_env(lambda: gym.make("LunarLander-v3", render_mode=None), n_envs=COPIES, seed=1)
-        model = as_theirs(run, theirs)
-    some = np.random.default_rng(0).normal(size=(1000, 8)).astype(np.float32)
-    assert np.mean(acting.act(some, True) == model.predict(some, deterministic=True)[0]) > 0.999  # one policy
-    seeds = seeding.episode_seeds(1, given.episodes)
+        our_policy = policy.load(str(run), policy.Spaces.of(config, vector), config)
+        peer_vector = make_vec_env(lambda: gym.make("LunarLander-v3", render_mode=None), n_envs=COPIES, seed=1)
+        model = peer_model(run, peer_vector)
+    observations = np.random.default_rng(0).normal(size=(1000, 8)).astype(np.float32)
+    peer_actions, _ = model.predict(observations, deterministic=True)
+    assert np.mean(our_policy.act(observations, True) == peer_actions) > 0.999  # one policy
+    seeds = seeding.episode_seeds(1, args.episodes)
 
     def ours() -> float:
-        begun = time.perf_counter()
-        episodes = play(vector, acting, seeds=seeds)
-        return int(episodes.lengths.sum()) / (time.perf_counter() - begun)
+        start = time.perf_counter()
+        episodes = play(vector, our_policy, seeds=seeds)
+        return int(episodes.lengths.sum()) / (time.perf_counter() - start)
 
     def peer() -> float:
-        begun = time.perf_counter()
-        _, lengths = evaluate_policy(model, theirs, given.episodes, return_episode_rewards=True)
-        return sum(lengths) / (time.perf_counter() - begun)
+        start = time.perf_counter()
+        _, lengths = evaluate_policy(model, peer_vector, args.episodes, return_episode_rewards=True)
+        return sum(lengths) / (time.perf_counter() - start)
 
     def stepping() -> float:
         obs, _ = floor.reset(seed=1)
-        begun, steps = time.perf_counter(), 1500
+        start, steps = time.perf_counter(), 1500
         for _ in range(steps):  # the same policy's actions, so that the same physics is stepped; its time is taken off
             paused = time.perf_counter()
-            actions = acting.act(obs, True)
-            begun += time.perf_counter() - paused
+            actions = our_policy.act(obs, True)
+            start += time.perf_counter() - paused
             obs = floor.step(actions)[0]
-        return steps * COPIES / (time.perf_counter() - begun)
+        return steps * COPIES / (time.perf_counter() - start)
 
     sides = {"ours": ours, "evaluate_policy": peer, "stepping alone": stepping}
-    figures = in_turn(sides, given.rounds)
-    found = {
+    figures = in_turn(sides, args.rounds)
+    results = {
         "evaluate_policy": compare(figures, "ours", "evaluate_policy"),
         "stepping alone": compare(figures, "ours", "stepping alone"),
     }
     vector.close()
     floor.close()
-    if given.json:
-        print(as_json("evaluate", found))
+    if args.json:
+        print(as_json("evaluate", results))
         return
-    print(f"env steps a second over {given.episodes} episodes of LunarLander-v3; {machine()}")
-    tell(found)
+    print(f"env steps a second over {args.episodes} episodes of LunarLander-v3; {machine()}")
+    print_results(results)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Generalised advantage estimation: ours beside Stable-Baselines3's rollout buffer and a plain loop, in turn.
+"""Generalised advantage estimation: ours against Stable-Baselines3's rollout buffer and a plain loop, in turn.
 
     python -m benchmarks.gae [--rounds R] [--json]
 
@@ -16,11 +16,11 @@ from typing import Any
 import numpy as np
 
 from agents.advantage import gae
-from benchmarks.interleave import as_json, compare, in_turn, machine, tell
+from benchmarks.interleave import as_json, compare, in_turn, machine, print_results
 
 SHAPES = ((2048, 1), (128, 64), (16, 4096))
 GAMMA, LAMBDA = 0.99, 0.95
-SLICE_S = 0.1  # of each contender in each round
+SLICE_S = 0.1  # per contender and round
 
 
 def case(steps: int, copies: int, seed: int = 0) -> dict[str, Any]:
@@ -31,37 +31,37 @@ def case(steps: int, copies: int, seed: int = 0) -> dict[str, Any]:
     return {"rewards": rng.normal(size=(steps, copies)), "values": values, "done": done}
 
 
-def ours(given: dict[str, Any]) -> Callable[[], np.ndarray]:
+def ours(rollout: dict[str, Any]) -> Callable[[], np.ndarray]:
     """A call of ours."""
-    rewards, values, done = given["rewards"], given["values"], given["done"]
+    rewards, values, done = rollout["rewards"], rollout["values"], rollout["done"]
     return lambda: gae(rewards, values[:-1], values[1:], done, done, GAMMA, LAMBDA)
 
 
-def peer(given: dict[str, Any]) -> Callable[[], np.ndarray]:
+def peer(rollout: dict[str, Any]) -> Callable[[], np.ndarray]:
     """A call of Stable-Baselines3's rollout buffer, filled beforehand."""
     import gymnasium as gym
     import torch
     from stable_baselines3.common.buffers import RolloutBuffer
 
-    steps, copies = given["rewards"].shape
+    steps, copies = rollout["rewards"].shape
     buffer = RolloutBuffer(
         steps, gym.spaces.Box(-1, 1, (1,)), gym.spaces.Discrete(2), "cpu", LAMBDA, GAMMA, n_envs=copies
     )
-    buffer.rewards[:] = given["rewards"]
-    buffer.values[:] = given["values"][:-1]
-    buffer.episode_starts[1:] = given["done"][:-1]  # the ends of the last step are given with the call
-    last = torch.from_numpy(given["values"][-1])
+    buffer.rewards[:] = rollout["rewards"]
+    buffer.values[:] = rollout["values"][:-1]
+    buffer.episode_starts[1:] = rollout["done"][:-1]  # the ends of the last step are arguments of the call
+    last = torch.from_numpy(rollout["values"][-1])
 
     def call() -> np.ndarray:
-        buffer.compute_returns_and_advantage(last, given["done"][-1])
+        buffer.compute_returns_and_advantage(last, rollout["done"][-1])
         return buffer.advantages
 
     return call
 
 
-def plain(given: dict[str, Any]) -> Callable[[], np.ndarray]:
+def plain(rollout: dict[str, Any]) -> Callable[[], np.ndarray]:
     """The equation as it is written, one number after the other."""
-    rewards, values, done = (given[name].tolist() for name in ("rewards", "values", "done"))
+    rewards, values, done = (rollout[name].tolist() for name in ("rewards", "values", "done"))
 
     def call() -> np.ndarray:
         steps, copies = len(rewards), len(rewards[0])
@@ -69,9 +69,9 @@ def plain(given: dict[str, Any]) -> Callable[[], np.ndarray]:
         for n in range(copies):
             after = 0.0
             for t in reversed(range(steps)):
-                going_on = 0.0 if done[t][n] else 1.0
-                delta = rewards[t][n] + GAMMA * going_on * values[t + 1][n] - values[t][n]
-                after = delta + GAMMA * LAMBDA * going_on * after
+                keep_going = 0.0 if done[t][n] else 1.0
+                delta = rewards[t][n] + GAMMA * keep_going * values[t + 1][n] - values[t][n]
+                after = delta + GAMMA * LAMBDA * keep_going * after
                 advantages[t][n] = after
         return np.array(advantages)
 
@@ -83,8 +83,8 @@ CONTENDERS = {"ours": ours, "stable-baselines3": peer, "plain loop": plain}
 
 def microseconds(call: Callable[[], Any]) -> float:
     """A call, the mean over a slice of time."""
-    begun, calls = time.perf_counter(), 0
-    while (spent := time.perf_counter() - begun) < SLICE_S:
+    start, calls = time.perf_counter(), 0
+    while (spent := time.perf_counter() - start) < SLICE_S:
         call()
         calls += 1
     return 1e6 * spent / calls
@@ -94,20 +94,20 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--json", action="store_true")
-    given = parser.parse_args(argv)
-    found = {}
+    args = parser.parse_args(argv)
+    results = {}
     for steps, copies in SHAPES:
         calls = {name: make(case(steps, copies)) for name, make in CONTENDERS.items()}
         for call in calls.values():
             np.testing.assert_allclose(call(), calls["plain loop"](), atol=1e-3)
-        figures = in_turn({name: lambda call=call: microseconds(call) for name, call in calls.items()}, given.rounds)
+        figures = in_turn({name: lambda call=call: microseconds(call) for name, call in calls.items()}, args.rounds)
         for other in ("stable-baselines3", "plain loop"):
-            found[f"{steps} x {copies}, {other}"] = compare(figures, "ours", other, less=True)
-    if given.json:
-        print(as_json("gae", found))
+            results[f"{steps} x {copies}, {other}"] = compare(figures, "ours", other, less=True)
+    if args.json:
+        print(as_json("gae", results))
         return
     print(f"microseconds a call, [T, N]; {machine()}")
-    tell(found)
+    print_results(results)
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ from typing import Any
 
 
 def machine(packages: Sequence[str] = ("torch", "gymnasium", "stable-baselines3", "numpy")) -> dict[str, Any]:
-    """What the figures were measured on."""
+    """The machine and the versions that were measured."""
     return {
         "processor": _processor(),
         "cores": len(os.sched_getaffinity(0)),
@@ -26,7 +26,7 @@ def machine(packages: Sequence[str] = ("torch", "gymnasium", "stable-baselines3"
 
 
 def _processor() -> str:
-    """Its model, where the system says."""
+    """The model of the processor, if the system names it."""
     try:
         with open("/proc/cpuinfo") as file:
             names = [line.partition(":")[2].strip() for line in file if line.startswith("model name")]
@@ -38,10 +38,10 @@ def _processor() -> str:
 def process(module: str, *arguments: str) -> dict[str, Any]:
     """One side as a process of its own; it prints one line of JSON last.
 
-    It is told with `--begun` when it was started, on `time.perf_counter`, which processes share: what it counts from
-    there holds the start of the interpreter and every import.
+    `--started-at` passes the start time on `time.perf_counter`, which processes share. So times measured from it
+    include the start of the interpreter and every import.
     """
-    command = [sys.executable, "-m", module, *arguments, "--begun", repr(time.perf_counter())]
+    command = [sys.executable, "-m", module, *arguments, "--started-at", repr(time.perf_counter())]
     done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
     return json.loads(done.stdout.strip().splitlines()[-1])
 
@@ -69,12 +69,12 @@ def compare(figures: Mapping[str, Sequence[float]], ours: str, peer: str, *, les
         less: less is better (seconds, bytes), so the ratio is the peer's figure over ours.
     """
     pairs = zip(figures[ours], figures[peer], strict=True)
-    ratios = [theirs / own if less else own / theirs for own, theirs in pairs]
+    ratios = [peer_value / our_value if less else our_value / peer_value for our_value, peer_value in pairs]
     return {ours: spread(figures[ours]), peer: spread(figures[peer]), "ratio": spread(ratios)}
 
 
 def show(value: float) -> str:
-    """A figure with as many digits as it deserves."""
+    """A figure with three significant digits."""
     if not math.isfinite(value):
         return "not reached"
     if value == 0 or abs(value) >= 100:
@@ -82,21 +82,21 @@ def show(value: float) -> str:
     return f"{value:.3g}"
 
 
-def tell(found: Mapping[str, Mapping[str, Mapping[str, float]]]) -> None:
-    """Print what `compare` found, a line a side and one for the ratio, under each heading."""
-    for heading, sides in found.items():
+def print_results(results: Mapping[str, Mapping[str, Mapping[str, float]]]) -> None:
+    """Print results of `compare`: under each heading a line for each side and one for the ratio."""
+    for heading, sides in results.items():
         for name, figures in sides.items():
             print(f"  {heading:<20} {name:<22} " + ", ".join(f"{k} {show(v)}" for k, v in figures.items()))
 
 
-def as_json(name: str, found: Mapping[str, Any]) -> str:
-    """Everything that was found, as JSON; a figure that was not reached is null."""
+def as_json(name: str, results: Mapping[str, Any]) -> str:
+    """All results as JSON; a figure that was not reached is null."""
 
     def plain(value: Any) -> Any:
         if isinstance(value, Mapping):
-            return {key: plain(each) for key, each in value.items()}
+            return {key: plain(item) for key, item in value.items()}
         if isinstance(value, list | tuple):
-            return [plain(each) for each in value]
+            return [plain(item) for item in value]
         return None if isinstance(value, float) and not math.isfinite(value) else value
 
-    return json.dumps(plain({"benchmark": name, "machine": machine(), **found}), indent=2)
+    return json.dumps(plain({"benchmark": name, "machine": machine(), **results}), indent=2)

@@ -8,7 +8,7 @@ Stable-Baselines3's agent of that name with the settings of its Zoo, without ren
 two sides in turn.
 
 - The clock starts with the process, so that every import counts, and stops when the policy that was good enough
-  was ready. Checks are off the clock and told apart.
+  was ready. Checks are off the clock and reported separately.
 - Both sides are checked on the same episodes of Gymnasium's own environment, after the first update at or past each
   multiple of `--every` env steps. The peer's policy changes every 16,384 env steps, so that 8,192 tries all of them.
 - A first check above 200 is confirmed on 400 fresh episodes, each time on others; where these say no, training goes on.
@@ -28,12 +28,12 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.interleave import as_json, machine, process, show, spread
-from benchmarks.reach import Check, Reaching
+from benchmarks.training_clock import Check, TrainingClock
 
 BAR, EPISODES, CONFIRMING = 200.0, 100, 400
-MOST = 330.0  # no episode returns more
+MAX_RETURN = 330.0  # no episode returns more
 COPIES = 50
-HELD_OUT = 20_260_101  # the key of the benchmark's own seeds; runs and suites have theirs
+HELD_OUT = 20_260_101  # the key of the benchmark's own seeds, which no run and no suite uses
 
 
 def mean_unless_hopeless(returns: Any, total: int, bar: float = BAR) -> float:
@@ -42,10 +42,10 @@ def mean_unless_hopeless(returns: Any, total: int, bar: float = BAR) -> float:
     Args:
         returns: arrays of consecutive returns, one after the other.
     """
-    so_far, known = 0.0, 0
-    for some in returns:
-        so_far, known = so_far + float(some.sum()), known + len(some)
-        best = (so_far + (total - known) * MOST) / total
+    so_far, count = 0.0, 0
+    for batch in returns:
+        so_far, count = so_far + float(batch.sum()), count + len(batch)
+        best = (so_far + (total - count) * MAX_RETURN) / total
         if best <= bar:
             return best
     return so_far / total
@@ -75,32 +75,32 @@ def checking() -> Check:
     return check
 
 
-def ours(reaching: Reaching, agent: str, seed: int, budget: int, overrides: Sequence[str]) -> None:
+def ours(clock: TrainingClock, agent: str, seed: int, budget: int, overrides: Sequence[str]) -> None:
     """Train as `train.py` does until it is reached."""
-    from benchmarks.product import config_of, policy_of, training_of
+    from benchmarks.our_training import config_of, policy_of, training_of
 
     config = config_of(["env=lunarlander", f"agent={agent}", f"seed={seed}", *overrides])
-    going_on = True
+    keep_going = True
 
     def on_step(env_steps: int, *_: float) -> None:
-        nonlocal going_on
-        going_on = reaching.after_update(env_steps, lambda: policy_of(training)) and env_steps < budget
+        nonlocal keep_going
+        keep_going = clock.after_update(env_steps, lambda: policy_of(training)) and env_steps < budget
 
     with tempfile.TemporaryDirectory() as folder:
         training = training_of(config, Path(folder), on_step)
-        training.learn(lambda: not going_on)
+        training.learn(lambda: not keep_going)
 
 
-def peer(reaching: Reaching, agent: str, seed: int, budget: int, threads: int) -> None:
+def peer(clock: TrainingClock, agent: str, seed: int, budget: int, threads: int) -> None:
     """Train with Stable-Baselines3 until it is reached."""
-    from benchmarks.zoo import DQN_STEPS, after_updates, peer_model
+    from benchmarks.peer_models import DQN_STEPS, after_updates, peer_model
     from rl_eval.policy import StableBaselines3Policy
 
     model = peer_model(agent, seed=seed, threads=threads)
     acting = StableBaselines3Policy(model, None)
 
     def do(env_steps: int) -> bool:
-        return reaching.after_update(env_steps, lambda: acting) and env_steps < budget
+        return clock.after_update(env_steps, lambda: acting) and env_steps < budget
 
     # One rollout more: the callback sees a policy when the rollout after its update begins.
     dqn = agent == "dqn"
@@ -108,41 +108,41 @@ def peer(reaching: Reaching, agent: str, seed: int, budget: int, threads: int) -
     model.learn((DQN_STEPS if dqn else budget) + rollout, after_updates(do))
 
 
-def side(given: argparse.Namespace) -> dict[str, Any]:
+def side(args: argparse.Namespace) -> dict[str, Any]:
     """One seed of one side, in this process."""
     check: list[Check] = []
 
-    def lazily(policy: Any, before: int) -> tuple[float, bool]:
+    def check_lazily(policy: Any, before: int) -> tuple[float, bool]:
         if not check:  # made at the first check, off the clock
             check.append(checking())
         return check[0](policy, before)
 
-    reaching = Reaching(given.begun, given.every, lazily)
-    if given.side == "ours":
-        overrides = [f"env.backend={given.backend}"] if given.backend else []
-        ours(reaching, given.agent, given.seed, given.budget, [*overrides, *given.overrides])
+    clock = TrainingClock(args.started_at, args.every, check_lazily)
+    if args.side == "ours":
+        overrides = [f"env.backend={args.backend}"] if args.backend else []
+        ours(clock, args.agent, args.seed, args.budget, [*overrides, *args.overrides])
     else:
-        peer(reaching, given.agent, given.seed, given.budget, given.peer_threads)
-    return reaching.found()
+        peer(clock, args.agent, args.seed, args.budget, args.peer_threads)
+    return clock.results()
 
 
 def summary(figures: Mapping[str, Sequence[Mapping[str, Any]]]) -> dict[str, Any]:
     """Spreads of the seconds; how many times longer the peer takes, by medians and by pairs of one round."""
     seconds = {
-        name: [float("inf") if each["seconds"] is None else each["seconds"] for each in found]
-        for name, found in figures.items()
-        if found
+        name: [float("inf") if seed["seconds"] is None else seed["seconds"] for seed in seeds]
+        for name, seeds in figures.items()
+        if seeds
     }
-    told: dict[str, Any] = {name: spread(values) for name, values in seconds.items()}
+    spreads: dict[str, Any] = {name: spread(values) for name, values in seconds.items()}
     if len(seconds) == 2:
-        own, theirs = seconds.values()
-        told["ratio of medians"] = _over(statistics.median(theirs), statistics.median(own))
-        told["ratio"] = spread([_over(b, a) for a, b in zip(own, theirs, strict=False)])
-    return told
+        ours_s, peer_s = seconds.values()
+        spreads["ratio of medians"] = _over(statistics.median(peer_s), statistics.median(ours_s))
+        spreads["ratio"] = spread([_over(b, a) for a, b in zip(ours_s, peer_s, strict=False)])
+    return spreads
 
 
-def _over(theirs: float, own: float) -> float:
-    return 0.0 if own == float("inf") else theirs / own
+def _over(peer_s: float, ours_s: float) -> float:
+    return 0.0 if ours_s == float("inf") else peer_s / ours_s
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -159,44 +159,44 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--side", choices=("ours", "peer"), help=argparse.SUPPRESS)
     parser.add_argument("--seed", type=int, help=argparse.SUPPRESS)
-    parser.add_argument("--begun", type=float, help=argparse.SUPPRESS)
-    given = parser.parse_args(argv)
-    if given.side:
-        print(json.dumps(side(given)))
+    parser.add_argument("--started-at", type=float, help=argparse.SUPPRESS)
+    args = parser.parse_args(argv)
+    if args.side:
+        print(json.dumps(side(args)))
         return
-    passed_on = ["--agent", given.agent, "--budget", str(given.budget), "--every", str(given.every)]
-    passed_on += ["--peer-threads", str(given.peer_threads)]
-    passed_on += ["--backend", given.backend] if given.backend else []
-    passed_on += ["--overrides", *given.overrides] if given.overrides else []
+    shared_arguments = ["--agent", args.agent, "--budget", str(args.budget), "--every", str(args.every)]
+    shared_arguments += ["--peer-threads", str(args.peer_threads)]
+    shared_arguments += ["--backend", args.backend] if args.backend else []
+    shared_arguments += ["--overrides", *args.overrides] if args.overrides else []
     figures: dict[str, list[dict[str, Any]]] = {"ours": [], "stable-baselines3": []}
-    for turn in range(max(given.seeds, given.peer_seeds)):
-        for name, count in (("ours", given.seeds), ("stable-baselines3", given.peer_seeds)):
+    for turn in range(max(args.seeds, args.peer_seeds)):
+        for name, count in (("ours", args.seeds), ("stable-baselines3", args.peer_seeds)):
             if turn >= count:
                 continue
-            seed = given.first_seed + turn
-            which = "ours" if name == "ours" else "peer"
+            seed = args.first_seed + turn
+            side_name = "ours" if name == "ours" else "peer"
             figures[name].append({"seed": seed} | process(
-                "benchmarks.lunarlander", "--side", which, "--seed", str(seed), *passed_on
+                "benchmarks.lunarlander", "--side", side_name, "--seed", str(seed), *shared_arguments
             ))  # fmt: skip
             print(f"  {_line(name, figures[name][-1])}", file=sys.stderr, flush=True)
-    found = summary(figures)
-    if given.json:
-        print(as_json("lunarlander", {"agent": given.agent, "seconds": found, "seeds": figures}))
+    results = summary(figures)
+    if args.json:
+        print(as_json("lunarlander", {"agent": args.agent, "seconds": results, "seeds": figures}))
         return
-    print(f"seconds to a mean return above {BAR:.0f}, LunarLander-v3, {given.agent}; {machine()}")
-    for name, each in figures.items():
-        for one in each:
-            print(f"  {_line(name, one)}")
-    for name, figure in found.items():
-        told = figure if isinstance(figure, dict) else {"": figure}
-        print(f"  {name:<22} " + ", ".join(f"{k} {show(v)}".strip() for k, v in told.items()))
+    print(f"seconds to a mean return above {BAR:.0f}, LunarLander-v3, {args.agent}; {machine()}")
+    for name, seeds in figures.items():
+        for seed_results in seeds:
+            print(f"  {_line(name, seed_results)}")
+    for name, figure in results.items():
+        values = figure if isinstance(figure, dict) else {"": figure}
+        print(f"  {name:<22} " + ", ".join(f"{k} {show(v)}".strip() for k, v in values.items()))
 
 
-def _line(name: str, one: Mapping[str, Any]) -> str:
-    reached = "not reached" if one["seconds"] is None else f"{one['seconds']:.2f} s"
+def _line(name: str, seed: Mapping[str, Any]) -> str:
+    reached = "not reached" if seed["seconds"] is None else f"{seed['seconds']:.2f} s"
     return (
-        f"{name:<18} seed {one['seed']:<3} {reached:>12}  {one['env_steps']:>9,} env steps  "
-        f"mean {one['score']:.1f}  ({one['checks']} checks, {one['checking_s']:.1f} s)"
+        f"{name:<18} seed {seed['seed']:<3} {reached:>12}  {seed['env_steps']:>9,} env steps  "
+        f"mean {seed['score']:.1f}  ({seed['checks']} checks, {seed['checking_s']:.1f} s)"
     )
 
 

@@ -1,4 +1,4 @@
-"""Peak memory of LunarLander training: ours, its worker process included, beside Stable-Baselines3's.
+"""Peak memory of LunarLander training: ours, its worker process included, against Stable-Baselines3's.
 
     python -m benchmarks.memory [--steps N] [--rounds R] [--json]
 
@@ -17,8 +17,8 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from benchmarks.interleave import as_json, compare, in_turn, machine, tell
-from benchmarks.product import ROOT
+from benchmarks.interleave import as_json, compare, in_turn, machine, print_results
+from benchmarks.our_training import ROOT
 
 POLL_S = 0.02  # the peak of a process is kept until it ends, so only its last moments can be missed
 
@@ -38,14 +38,14 @@ def peak_mb(command: Sequence[str]) -> float:
 
 def tree(pid: int) -> list[int]:
     """A process and its descendants."""
-    found = [pid]
-    for each in found:
-        for children in Path(f"/proc/{each}/task").glob("*/children"):
+    pids = [pid]
+    for parent in pids:
+        for children in Path(f"/proc/{parent}/task").glob("*/children"):
             try:
-                found += [int(child) for child in children.read_text().split()]
+                pids += [int(child) for child in children.read_text().split()]
             except OSError:  # it has just ended
                 continue
-    return found
+    return pids
 
 
 def _peak_mb_of(pid: int) -> float:
@@ -59,7 +59,7 @@ def _peak_mb_of(pid: int) -> float:
 
 def train_peer(steps: int) -> None:
     """Stable-Baselines3 in this process."""
-    from benchmarks.zoo import peer_model
+    from benchmarks.peer_models import peer_model
 
     peer_model("ppo").learn(steps)
 
@@ -70,29 +70,29 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--side", choices=("peer",), help=argparse.SUPPRESS)
-    given = parser.parse_args(argv)
-    if given.side:
-        train_peer(given.steps)
+    args = parser.parse_args(argv)
+    if args.side:
+        train_peer(args.steps)
         return
 
     def ours() -> float:
         with tempfile.TemporaryDirectory() as folder:
-            settings = ["env=lunarlander", "env.workers=2", f"total_steps={given.steps}", f"hydra.run.dir={folder}/run"]
+            settings = ["env=lunarlander", "env.workers=2", f"total_steps={args.steps}", f"hydra.run.dir={folder}/run"]
             return peak_mb([sys.executable, "train.py", *settings])
 
     def peer() -> float:
-        return peak_mb([sys.executable, "-m", "benchmarks.memory", "--side", "peer", "--steps", str(given.steps)])
+        return peak_mb([sys.executable, "-m", "benchmarks.memory", "--side", "peer", "--steps", str(args.steps)])
 
-    found = {
+    results = {
         "peak MB": compare(
-            in_turn({"ours": ours, "stable-baselines3": peer}, given.rounds), "ours", "stable-baselines3", less=True
+            in_turn({"ours": ours, "stable-baselines3": peer}, args.rounds), "ours", "stable-baselines3", less=True
         )
     }
-    if given.json:
-        print(as_json("memory", {"steps": given.steps, **found}))
+    if args.json:
+        print(as_json("memory", {"steps": args.steps, **results}))
         return
-    print(f"peak memory of LunarLander training, {given.steps:,} env steps; {machine()}")
-    tell(found)
+    print(f"peak memory of LunarLander training, {args.steps:,} env steps; {machine()}")
+    print_results(results)
 
 
 if __name__ == "__main__":

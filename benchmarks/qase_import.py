@@ -18,7 +18,7 @@ import tempfile
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from benchmarks.product import ROOT
+from benchmarks.our_training import ROOT
 
 BULK = 2000  # the most results that a bulk request may hold
 WORDS = "login user cart order refund payment address token page list create update delete search filter".split()
@@ -27,13 +27,13 @@ import json, resource, sys, time
 from rl_eval.domains.qase.environment.features import extract_state
 from rl_eval.domains.qase.formats.load import load
 wall, cpu = time.perf_counter(), time.process_time()
-found = load(sys.argv[1] + "/export.json", sys.argv[1] + "/results")
+results = load(sys.argv[1] + "/export.json", sys.argv[1] + "/results")
 wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
 peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1.024e-3
-begun = time.perf_counter()
-states = extract_state(found.project, found.log)
-features = time.perf_counter() - begun
-print(json.dumps([len(found.project.cases), len(found.results), len(states), wall, cpu, peak, features]))
+start = time.perf_counter()
+states = extract_state(results.project, results.log)
+features = time.perf_counter() - start
+print(json.dumps([len(results.project.cases), len(results.results), len(states), wall, cpu, peak, features]))
 """
 
 
@@ -109,15 +109,15 @@ def main() -> None:
     parser.add_argument("--cases", type=int, default=50_000)
     parser.add_argument("--results", type=int, default=1_000_000)
     parser.add_argument("--json", action="store_true", help="print JSON")
-    given = parser.parse_args()
+    args = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
-        write_project(Path(name), cases=given.cases, results=given.results)
-        found = measure(Path(name))
-    if given.json:
-        print(json.dumps(asdict(found)))
+        write_project(Path(name), cases=args.cases, results=args.results)
+        results = measure(Path(name))
+    if args.json:
+        print(json.dumps(asdict(results)))
         return
-    print(f"{found.cases:,} cases and {found.results:,} results: {found.wall_s:.1f} s ({found.cpu_s:.1f} s of CPU), "
-          f"peak {found.peak_mb:,.0f} MB; features {found.features_s:.1f} s")  # fmt: skip
+    print(f"{results.cases:,} cases and {results.results:,} results: {results.wall_s:.1f} s")
+    print(f"{results.cpu_s:.1f} s of CPU, peak {results.peak_mb:,.0f} MB; features {results.features_s:.1f} s")
 
 
 if __name__ == "__main__":

@@ -27,10 +27,10 @@ def stepping(copies: int) -> Callable[[], float]:
     levels = np.random.default_rng(0).integers(0, 8, (STEPS, copies))
 
     def measure() -> float:
-        begun = time.perf_counter()
-        for each in levels:
-            vector.step(each)
-        return STEPS * copies / (time.perf_counter() - begun)
+        start = time.perf_counter()
+        for actions in levels:
+            vector.step(actions)
+        return STEPS * copies / (time.perf_counter() - start)
 
     return measure
 
@@ -41,13 +41,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--copies", type=int, nargs="+", default=[64, 256, 1024])
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--json", action="store_true")
-    given = parser.parse_args(arguments)
-    figures = in_turn({f"{copies} copies": stepping(copies) for copies in given.copies}, given.rounds)
-    found = {name: spread(values) for name, values in figures.items()}
-    if given.json:
-        print(json.dumps({"machine": machine(("numpy",)), "cases_per_s": found}))
+    args = parser.parse_args(arguments)
+    figures = in_turn({f"{copies} copies": stepping(copies) for copies in args.copies}, args.rounds)
+    results = {name: spread(values) for name, values in figures.items()}
+    if args.json:
+        print(json.dumps({"machine": machine(("numpy",)), "cases_per_s": results}))
         return
-    for name, values in found.items():
+    for name, values in results.items():
         print(f"{name:<14}{values['median']:>12,.0f} cases/s  ({values['min']:,.0f} to {values['max']:,.0f})")
 
 

@@ -19,7 +19,7 @@ import numpy as np
 
 from agents.replay import ReplayBuffer
 from benchmarks.gae import microseconds
-from benchmarks.interleave import as_json, compare, in_turn, machine, spread, tell
+from benchmarks.interleave import as_json, compare, in_turn, machine, print_results, spread
 
 BATCH, OBS, COPIES = 256, 8, 8
 ALPHA, BETA = 0.6, 0.5
@@ -46,8 +46,8 @@ def filled(capacity: int, copies: int = COPIES, n_step: int = 1, alpha: float | 
     """A full buffer of ours, its priorities all different."""
     rng = np.random.default_rng(0)
     buffer = ReplayBuffer(capacity, copies, (OBS,), gamma=0.99, n_step=n_step, priority_alpha=alpha)
-    for given in (given for _ in range(buffer.rows // 1000 + 1) for given in steps(copies, rng)):
-        buffer.add(*given)
+    for step in (step for _ in range(buffer.rows // 1000 + 1) for step in steps(copies, rng)):
+        buffer.add(*step)
     buffer.update_priorities(np.arange(buffer.size), rng.exponential(size=buffer.size))
     return buffer
 
@@ -108,11 +108,11 @@ def peer(capacity: int) -> Call:
 
 def adding(capacity: int, copies: int, alpha: float | None) -> Call:
     """One step of some copies, of ours."""
-    buffer, given = filled(capacity, copies, alpha=alpha), steps(copies, np.random.default_rng(1))
+    buffer, batches = filled(capacity, copies, alpha=alpha), steps(copies, np.random.default_rng(1))
     place = [0]
 
     def call() -> None:
-        buffer.add(*given[place[0] % len(given)])
+        buffer.add(*batches[place[0] % len(batches)])
         place[0] += 1
 
     return call
@@ -120,12 +120,12 @@ def adding(capacity: int, copies: int, alpha: float | None) -> Call:
 
 def adding_of_peer(capacity: int, copies: int) -> Call:
     """One step of some copies, of Stable-Baselines3."""
-    buffer, given = _peer(capacity, copies), steps(copies, np.random.default_rng(1))
+    buffer, batches = _peer(capacity, copies), steps(copies, np.random.default_rng(1))
     place = [0]
     infos: list[dict[str, Any]] = [{} for _ in range(copies)]
 
     def call() -> None:
-        obs, actions, rewards, terminated, truncated, after = given[place[0] % len(given)]
+        obs, actions, rewards, terminated, truncated, after = batches[place[0] % len(batches)]
         buffer.add(obs, after, actions, rewards, terminated | truncated, infos)
         place[0] += 1
 
@@ -137,23 +137,23 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--capacity", type=int, default=1_000_000)
     parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--json", action="store_true")
-    given = parser.parse_args(argv)
+    args = parser.parse_args(argv)
 
     def timed(calls: dict[str, Call]) -> dict[str, list[float]]:
         for call in calls.values():  # the first takes the sums of all there is
             call()
-        return in_turn({name: lambda call=call: microseconds(call) for name, call in calls.items()}, given.rounds)
+        return in_turn({name: lambda call=call: microseconds(call) for name, call in calls.items()}, args.rounds)
 
-    size = given.capacity
+    size = args.capacity
     calls = {"ours": ours(size), "ours, 3 steps": ours(size, n_step=3)}
     if find_spec("cpprb"):
         calls["cpprb"] = cpprb(size)
     figures = timed(calls)
-    found = {"prioritised": {name: spread(values) for name, values in figures.items()}}
+    results = {"prioritised": {name: spread(values) for name, values in figures.items()}}
     if "cpprb" in calls:
-        found["prioritised"]["ratio"] = compare(figures, "ours", "cpprb", less=True)["ratio"]
+        results["prioritised"]["ratio"] = compare(figures, "ours", "cpprb", less=True)["ratio"]
     calls = {"ours": ours(size, alpha=None), "stable-baselines3": peer(size)}
-    found["uniform"] = compare(timed(calls), "ours", "stable-baselines3", less=True)
+    results["uniform"] = compare(timed(calls), "ours", "stable-baselines3", less=True)
     for copies in (8, 64):
         calls = {
             "ours": adding(size, copies, None),
@@ -161,15 +161,15 @@ def main(argv: Sequence[str] | None = None) -> None:
             "stable-baselines3": adding_of_peer(size, copies),
         }
         figures = timed(calls)
-        found[f"add, {copies} copies"] = {
+        results[f"add, {copies} copies"] = {
             **compare(figures, "ours", "stable-baselines3", less=True),
             "ours, prioritised": spread(figures["ours, prioritised"]),
         }
-    if given.json:
-        print(as_json("replay", found))
+    if args.json:
+        print(as_json("replay", results))
         return
     print(f"microseconds a call, batch {BATCH}, capacity {size:,}; {machine()}")
-    tell(found)
+    print_results(results)
 
 
 if __name__ == "__main__":

@@ -15,15 +15,15 @@ import json
 import time
 from collections.abc import Callable, Sequence
 
-from benchmarks.interleave import as_json, compare, in_turn, machine, process, tell
-from benchmarks.zoo import ZOO, after_updates, peer_model
+from benchmarks.interleave import as_json, compare, in_turn, machine, print_results, process
+from benchmarks.peer_models import ZOO, after_updates, peer_model
 
 WARM_UP = 0.1  # of the steps
 STEPS = {"ppo": 196_608, "a2c": 196_608, "dqn": 20_000}  # DQN learns from each about 128 times
 
 
 def ours(agent: str, steps: int, backend: str, tick: Callable[[int], bool]) -> int:
-    """Env steps taken by our agent; `tick` is told of each update."""
+    """Env steps taken by our agent; `tick` is called after each update."""
     import torch
     from pydantic import TypeAdapter
     from threadpoolctl import threadpool_limits
@@ -52,19 +52,19 @@ def peer(agent: str, steps: int, backend: str, tick: Callable[[int], bool]) -> i
     return model.num_timesteps
 
 
-def side(given: argparse.Namespace) -> dict[str, float]:
+def side(args: argparse.Namespace) -> dict[str, float]:
     """The rates of one side, in this process."""
     warm: list[tuple[float, int]] = []
 
     def tick(env_steps: int) -> bool:
-        if not warm and env_steps >= WARM_UP * given.steps:
+        if not warm and env_steps >= WARM_UP * args.steps:
             warm.append((time.perf_counter(), env_steps))
         return True
 
-    taken = {"ours": ours, "peer": peer}[given.side](given.agent[0], given.steps, given.backend, tick)
+    taken = {"ours": ours, "peer": peer}[args.side](args.agent[0], args.steps, args.backend, tick)
     ended = time.perf_counter()
     since, before = warm[0]
-    return {"whole": taken / (ended - given.begun), "steady": (taken - before) / (ended - since)}
+    return {"whole": taken / (ended - args.started_at), "steady": (taken - before) / (ended - since)}
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -75,19 +75,19 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--side", choices=("ours", "peer"), help=argparse.SUPPRESS)
-    parser.add_argument("--begun", type=float, help=argparse.SUPPRESS)
-    given = parser.parse_args(argv)
-    if given.side:
-        print(json.dumps(side(given)))
+    parser.add_argument("--started-at", type=float, help=argparse.SUPPRESS)
+    args = parser.parse_args(argv)
+    if args.side:
+        print(json.dumps(side(args)))
         return
-    found = {}
-    for agent in given.agent:
-        steps = given.steps or STEPS[agent]
-        arguments = ("--agent", agent, "--steps", str(steps), "--backend", given.backend)
+    results = {}
+    for agent in args.agent:
+        steps = args.steps or STEPS[agent]
+        arguments = ("--agent", agent, "--steps", str(steps), "--backend", args.backend)
         steady: dict[str, list[float]] = {"ours": [], "stable-baselines3": []}
 
-        def whole(name: str, which: str, arguments: tuple[str, ...] = arguments, steady: dict = steady) -> float:
-            rates = process("benchmarks.same_work", *arguments, "--side", which)
+        def whole(name: str, side_name: str, arguments: tuple[str, ...] = arguments, steady: dict = steady) -> float:
+            rates = process("benchmarks.same_work", *arguments, "--side", side_name)
             steady[name].append(rates["steady"])
             return rates["whole"]
 
@@ -95,14 +95,14 @@ def main(argv: Sequence[str] | None = None) -> None:
             "ours": lambda whole=whole: whole("ours", "ours"),
             "stable-baselines3": lambda whole=whole: whole("stable-baselines3", "peer"),
         }
-        found[f"{agent}, whole"] = compare(in_turn(sides, given.rounds), "ours", "stable-baselines3")
-        found[f"{agent}, steady"] = compare(steady, "ours", "stable-baselines3")
-    if given.json:
-        print(as_json("same_work", {"backend": given.backend, "steps": given.steps or STEPS, **found}))
+        results[f"{agent}, whole"] = compare(in_turn(sides, args.rounds), "ours", "stable-baselines3")
+        results[f"{agent}, steady"] = compare(steady, "ours", "stable-baselines3")
+    if args.json:
+        print(as_json("same_work", {"backend": args.backend, "steps": args.steps or STEPS, **results}))
         return
-    what = f"env steps a second, LunarLander-v3, Zoo settings, ours on {given.backend}"
+    what = f"env steps a second, LunarLander-v3, Zoo settings, ours on {args.backend}"
     print(f"{what}; {machine()}")
-    tell(found)
+    print_results(results)
 
 
 if __name__ == "__main__":

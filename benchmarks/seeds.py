@@ -18,8 +18,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks.interleave import as_json, compare, in_turn, machine, spread, tell
-from benchmarks.product import ROOT
+from benchmarks.interleave import as_json, compare, in_turn, machine, print_results, spread
+from benchmarks.our_training import ROOT
 
 
 def train(*arguments: str) -> None:
@@ -50,18 +50,18 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--rounds", type=int, default=1)
     parser.add_argument("--overrides", nargs="*", default=[], help="of every run, such as total_steps=100000")
     parser.add_argument("--json", action="store_true")
-    given = parser.parse_args(argv)
-    seeds = list(range(1, given.seeds + 1))
+    args = parser.parse_args(argv)
+    seeds = list(range(1, args.seeds + 1))
     listed = "seed=" + ",".join(str(seed) for seed in seeds)
     parts: dict[str, list[dict[str, float]]] = {}
 
     def timed(name: str, commands: Sequence[Sequence[str]], at_once: int) -> float:
         with tempfile.TemporaryDirectory() as folder:
-            begun = time.perf_counter()
+            start = time.perf_counter()
             for number, arguments in enumerate(commands):
                 where = "sweep" if "-m" in arguments else "run"
-                train(*arguments, *given.overrides, f"hydra.{where}.dir={folder}/{number}")
-            seconds = time.perf_counter() - begun
+                train(*arguments, *args.overrides, f"hydra.{where}.dir={folder}/{number}")
+            seconds = time.perf_counter() - start
             parts.setdefault(name, []).append(shares(Path(folder), seconds, at_once))
         return seconds
 
@@ -71,17 +71,17 @@ def main(argv: Sequence[str] | None = None) -> None:
         "sweep": lambda: timed("sweep", [["-m", listed]], 1),
         "single runs": lambda: timed("single runs", [[f"seed={seed}"] for seed in seeds], 1),
     }
-    figures = in_turn(sides, given.rounds)
-    found = {name: compare(figures, name, "single runs", less=True) for name in ("parallel sweep", "sweep")}
+    figures = in_turn(sides, args.rounds)
+    results = {name: compare(figures, name, "single runs", less=True) for name in ("parallel sweep", "sweep")}
     jobs = {
-        f"a job, {name}": {part: spread([each[part] for each in rounds]) for part in rounds[0]}
+        f"a job, {name}": {part: spread([seconds[part] for seconds in rounds]) for part in rounds[0]}
         for name, rounds in parts.items()
     }
-    if given.json:
-        print(as_json("seeds", {"seeds": given.seeds, **found, **jobs}))
+    if args.json:
+        print(as_json("seeds", {"seeds": args.seeds, **results, **jobs}))
         return
-    print(f"wall seconds of {given.seeds} seeds of threat; {machine()}")
-    tell(found | jobs)
+    print(f"wall seconds of {args.seeds} seeds of threat; {machine()}")
+    print_results(results | jobs)
 
 
 if __name__ == "__main__":

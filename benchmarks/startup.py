@@ -15,8 +15,8 @@ import sys
 import time
 from collections.abc import Sequence
 
-from benchmarks.interleave import as_json, compare, in_turn, machine, tell
-from benchmarks.product import ROOT
+from benchmarks.interleave import as_json, compare, in_turn, machine, print_results
+from benchmarks.our_training import ROOT
 
 COMMANDS = {
     "train.py --help": ["train.py", "--help"],
@@ -30,36 +30,36 @@ HEAVIEST = 12
 
 def seconds(arguments: Sequence[str]) -> float:
     """Wall seconds of one command."""
-    begun = time.perf_counter()
+    start = time.perf_counter()
     subprocess.run([sys.executable, *arguments], cwd=ROOT, stdout=subprocess.DEVNULL, check=True)
-    return time.perf_counter() - begun
+    return time.perf_counter() - start
 
 
 def heaviest(importtime: str, count: int = HEAVIEST) -> list[tuple[float, str]]:
     """The modules that take longest with all they import, seconds and name, from the output of `-X importtime`."""
     lines = re.findall(r"^import time:\s+\d+ \|\s+(\d+) \|\s*(\S+)$", importtime, re.MULTILINE)
-    return sorted(((int(each) / 1e6, name) for each, name in lines), reverse=True)[:count]
+    return sorted(((int(microseconds) / 1e6, name) for microseconds, name in lines), reverse=True)[:count]
 
 
 def main(argv: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--json", action="store_true")
-    given = parser.parse_args(argv)
+    args = parser.parse_args(argv)
     for arguments in COMMANDS.values():
         seconds(arguments)  # compiles, and fills the disk's cache, for all alike
-    figures = in_turn({name: lambda a=a: seconds(a) for name, a in COMMANDS.items()}, given.rounds)
-    found = {
+    figures = in_turn({name: lambda a=a: seconds(a) for name, a in COMMANDS.items()}, args.rounds)
+    results = {
         f"{ours}": compare(figures, ours, peer, less=True)
         for ours, peer in (("train.py --help", "import torch"), ("pytest --collect-only", "import stable_baselines3"))
     }
-    if given.json:
-        print(as_json("startup", {"bars_s": BARS_S, **found}))
+    if args.json:
+        print(as_json("startup", {"bars_s": BARS_S, **results}))
         return
     print(f"wall seconds of the process; {machine()}")
-    tell(found)
+    print_results(results)
     for name, bar in BARS_S.items():
-        median = found[name][name]["median"]
+        median = results[name][name]["median"]
         print(f"  {name}: {median:.2f} s, {'within' if median <= bar else 'over'} its bar of {bar} s")
         if median > bar:
             command = [sys.executable, "-X", "importtime", *COMMANDS[name]]

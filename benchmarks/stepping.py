@@ -39,14 +39,14 @@ def one_environment(env_id: str) -> tuple[Callable[[], int], Callable[[], None]]
     env.action_space.seed(0)
     actions = [env.action_space.sample() for _ in range(1000)]
 
-    def some() -> int:
+    def step_chunk() -> int:
         for action in actions:
             _, _, terminated, truncated, _ = env.step(action)
             if terminated or truncated:
                 env.reset()
         return len(actions)
 
-    return some, env.close
+    return step_chunk, env.close
 
 
 def vector(envs: gym.vector.VectorEnv) -> tuple[Callable[[], int], Callable[[], None]]:
@@ -56,7 +56,7 @@ def vector(envs: gym.vector.VectorEnv) -> tuple[Callable[[], int], Callable[[], 
     actions = [envs.action_space.sample() for _ in range(10)]
     resets_next = envs.metadata["autoreset_mode"] == AutoresetMode.NEXT_STEP
 
-    def some() -> int:
+    def step_chunk() -> int:
         fillers = 0
         for action in actions:
             _, _, terminated, truncated, _ = envs.step(action)
@@ -66,7 +66,7 @@ def vector(envs: gym.vector.VectorEnv) -> tuple[Callable[[], int], Callable[[], 
 
     for _ in range(WARM_UP_STEPS):
         envs.step(actions[0])
-    return some, envs.close
+    return step_chunk, envs.close
 
 
 def contenders(env_id: str, copies: int, workers: int):
@@ -90,9 +90,9 @@ def contenders(env_id: str, copies: int, workers: int):
         building["envpool"] = lambda: vector(make(config, n_envs=copies, part="train"))
     built, ready_s = {}, {}
     for name, build in building.items():
-        begun = time.perf_counter()
+        start = time.perf_counter()
         built[name] = build()
-        ready_s[name] = time.perf_counter() - begun
+        ready_s[name] = time.perf_counter() - start
     return built, ready_s
 
 
@@ -121,11 +121,11 @@ def wait_for_quiet(at_most_s: float) -> bool:
     return quiet
 
 
-def measure(some: Callable[[], int]) -> float:
+def measure(step_chunk: Callable[[], int]) -> float:
     """Steps a second over one slice."""
-    begun, steps = time.perf_counter(), 0
-    while (spent := time.perf_counter() - begun) < SLICE_S:
-        steps += some()
+    start, steps = time.perf_counter(), 0
+    while (spent := time.perf_counter() - start) < SLICE_S:
+        steps += step_chunk()
     return steps / spent
 
 
@@ -134,11 +134,11 @@ def run(env_id: str, copies: int, workers: int, rounds: int, wait_s: float) -> d
     built, ready_s = contenders(env_id, copies, workers)
     quiet = []
 
-    def slice_of(some: Callable[[], int]) -> float:
+    def slice_of(step_chunk: Callable[[], int]) -> float:
         quiet.append(wait_for_quiet(wait_s))
-        return measure(some)
+        return measure(step_chunk)
 
-    figures = in_turn({name: partial(slice_of, some) for name, (some, _) in built.items()}, rounds)
+    figures = in_turn({name: partial(slice_of, step_chunk) for name, (step_chunk, _) in built.items()}, rounds)
     for _, close in built.values():
         close()
     ratios = RATIOS + (ENVPOOL_RATIOS if "envpool" in figures else ())

@@ -26,8 +26,8 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.interleave import as_json, compare, in_turn, machine, process, spread, tell
-from benchmarks.reach import Reaching
+from benchmarks.interleave import as_json, compare, in_turn, machine, print_results, process, spread
+from benchmarks.training_clock import TrainingClock
 
 COPIES, STEPPING_S = 4096, 2.0
 REACH_F1, EVERY = 0.995, 8_192
@@ -45,7 +45,7 @@ def scores(act: Callable[..., np.ndarray], part: Any, env: Any) -> dict[str, flo
 
 def stepping(overrides: Sequence[str]) -> dict[str, float]:
     """Env steps a second without an agent."""
-    from benchmarks.product import config_of
+    from benchmarks.our_training import config_of
     from rl_eval import domains
 
     vector = domains.make(config_of(overrides).env, n_envs=COPIES, part="train")
@@ -54,17 +54,17 @@ def stepping(overrides: Sequence[str]) -> dict[str, float]:
     actions = [rng.integers(0, 4, COPIES) for _ in range(16)]
     for action in actions:
         vector.step(action)
-    begun, steps = time.perf_counter(), 0
-    while (spent := time.perf_counter() - begun) < STEPPING_S:
+    start, steps = time.perf_counter(), 0
+    while (spent := time.perf_counter() - start) < STEPPING_S:
         for action in actions:
             vector.step(action)
         steps += COPIES * len(actions)
     return {"steps_per_s": steps / spent}
 
 
-def ours(overrides: Sequence[str], begun: float) -> dict[str, Any]:
+def ours(overrides: Sequence[str], started_at: float) -> dict[str, Any]:
     """Train to the end as `train.py` does."""
-    from benchmarks.product import config_of, policy_of, training_of
+    from benchmarks.our_training import config_of, policy_of, training_of
     from rl_eval.domains.threat.data import load
 
     config = config_of(overrides)
@@ -74,25 +74,25 @@ def ours(overrides: Sequence[str], begun: float) -> dict[str, Any]:
         f1 = scores(policy.act, part, config.env)["f1"]
         return f1, f1 >= REACH_F1
 
-    reaching = Reaching(begun, EVERY, check)
+    clock = TrainingClock(started_at, EVERY, check)
     with tempfile.TemporaryDirectory() as folder:
         training = training_of(
-            config, Path(folder), lambda env_steps, *_: reaching.after_update(env_steps, lambda: policy_of(training))
+            config, Path(folder), lambda env_steps, *_: clock.after_update(env_steps, lambda: policy_of(training))
         )
         started = time.perf_counter()
         training.learn(lambda: False)
-        spent = time.perf_counter() - started - reaching.checking_s
+        spent = time.perf_counter() - started - clock.checking_s
         return {
             "steps_per_s": training.agent.env_steps / spent,
-            "seconds": time.perf_counter() - begun - reaching.checking_s,
-            "reach": reaching.found(),
+            "seconds": time.perf_counter() - started_at - clock.checking_s,
+            "reach": clock.results(),
             **scores(policy_of(training).act, part, config.env),
         }
 
 
-def peer(overrides: Sequence[str], objective: str, begun: float) -> dict[str, float]:
+def peer(overrides: Sequence[str], objective: str, started_at: float) -> dict[str, float]:
     """Fit a supervised peer to as many flows as the agent's updates see."""
-    from benchmarks.product import config_of
+    from benchmarks.our_training import config_of
     from benchmarks.supervised import fit
     from rl_eval.domains.threat.data import load
 
@@ -101,17 +101,17 @@ def peer(overrides: Sequence[str], objective: str, begun: float) -> dict[str, fl
     flows, train = config.total_steps * agent.n_epochs, parts["train"]
     costs = np.asarray(config.env.costs)
     fitted = fit(train.features, train.label, costs, objective, agent, flows, config.seed)
-    return {"seconds": time.perf_counter() - begun, **scores(fitted.act, parts["validation"], config.env)}
+    return {"seconds": time.perf_counter() - started_at, **scores(fitted.act, parts["validation"], config.env)}
 
 
-def side(given: argparse.Namespace) -> dict[str, Any]:
+def side(args: argparse.Namespace) -> dict[str, Any]:
     """One side of one round, in this process."""
-    overrides = ["agent=ppo", "env=threat", *given.overrides]
-    if given.side == "stepping":
+    overrides = ["agent=ppo", "env=threat", *args.overrides]
+    if args.side == "stepping":
         return stepping(overrides)
-    if given.side == "ours":
-        return ours(overrides, given.begun)
-    return peer(overrides, given.side, given.begun)
+    if args.side == "ours":
+        return ours(overrides, args.started_at)
+    return peer(overrides, args.side, args.started_at)
 
 
 def measure(overrides: Sequence[str], rounds: int) -> dict[str, Any]:
@@ -124,19 +124,19 @@ def measure(overrides: Sequence[str], rounds: int) -> dict[str, Any]:
         return raw[name][-1].get("cost", float("nan"))
 
     in_turn({name: lambda name=name: one(name) for name in raw}, rounds)
-    figures = {name: [each["cost"] for each in raw[name]] for name in ("ours", *PEERS)}
+    figures = {name: [result["cost"] for result in raw[name]] for name in ("ours", *PEERS)}
     better = min(PEERS, key=lambda name: spread(figures[name])["median"])
     return {
         "rates": {
-            "stepping alone": spread([each["steps_per_s"] for each in raw["stepping"]]),
-            "training": spread([each["steps_per_s"] for each in raw["ours"]]),
+            "stepping alone": spread([result["steps_per_s"] for result in raw["stepping"]]),
+            "training": spread([result["steps_per_s"] for result in raw["ours"]]),
         },
-        "seconds, whole": {name: spread([each["seconds"] for each in raw[name]]) for name in ("ours", *PEERS)},
+        "seconds, whole": {name: spread([result["seconds"] for result in raw[name]]) for name in ("ours", *PEERS)},
         "to F1 .995": {
-            "seconds": spread([_or_never(each["reach"]["seconds"]) for each in raw["ours"]]),
-            "env steps": spread([each["reach"]["env_steps"] for each in raw["ours"]]),
+            "seconds": spread([_or_never(result["reach"]["seconds"]) for result in raw["ours"]]),
+            "env steps": spread([result["reach"]["env_steps"] for result in raw["ours"]]),
         },
-        "f1": {name: spread([each["f1"] for each in raw[name]]) for name in ("ours", *PEERS)},
+        "f1": {name: spread([result["f1"] for result in raw[name]]) for name in ("ours", *PEERS)},
         **{f"cost, {name}": compare(figures, "ours", name, less=True) for name in PEERS},
         "better peer": better,
         "over the better peer": spread(figures["ours"])["median"] / spread(figures[better])["median"] - 1,
@@ -156,29 +156,31 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--overrides", nargs="*", default=[], help="of training, such as lr=1e-3")
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--side", choices=("stepping", "ours", *PEERS), help=argparse.SUPPRESS)
-    parser.add_argument("--begun", type=float, help=argparse.SUPPRESS)
-    given = parser.parse_args(argv)
-    if given.side:
-        print(json.dumps(side(given)))
+    parser.add_argument("--started-at", type=float, help=argparse.SUPPRESS)
+    args = parser.parse_args(argv)
+    if args.side:
+        print(json.dumps(side(args)))
         return
     sources = {"embedded": []}
-    folder = Path(given.data).resolve() / "nsl-kdd"
+    folder = Path(args.data).resolve() / "nsl-kdd"
     if folder.is_dir():
         sources["nsl_kdd"] = ["env.data=nsl_kdd", f"env.path={folder}"]
     else:
         print(f"NSL-KDD is left out: {folder} is not there; --data names the folder that holds it", file=sys.stderr)
-    found = {
-        name: measure([*overrides, *given.overrides], given.rounds)
+    results = {
+        name: measure([*overrides, *args.overrides], args.rounds)
         for name, overrides in sources.items()
-        if given.only in (None, name)
+        if args.only in (None, name)
     }
-    if given.json:
-        print(as_json("threat", found))
+    if args.json:
+        print(as_json("threat", results))
         return
     print(f"threat triage; {machine()}")
-    for name, figures in found.items():
+    for name, figures in results.items():
         print(f" {name}")
-        tell({heading: told for heading, told in figures.items() if isinstance(told, dict) and heading != "raw"})
+        print_results(
+            {heading: rows for heading, rows in figures.items() if isinstance(rows, dict) and heading != "raw"}
+        )
         print(f"  cost over the better peer's ({figures['better peer']}): {figures['over the better peer']:+.1%}")
 
 

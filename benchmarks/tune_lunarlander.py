@@ -132,10 +132,10 @@ def seconds(search: Search, values: dict[str, Any], seed: int, at_most: float = 
     agent = config.build(vector, generators=generators, total_steps=search.total_steps, device="cpu")
     agent.start(seeding.episode_seeds(seed, config.n_envs, "train-env"))
     next_check = CHECK_EVERY
-    begun = time.process_time()
+    start = time.process_time()
     at_most = min(at_most, search.unsolved_s)
     try:
-        while agent.env_steps < search.total_steps and time.process_time() - begun < at_most:
+        while agent.env_steps < search.total_steps and time.process_time() - start < at_most:
             row = agent.iterate()
             if agent.env_steps < next_check or not row["episode_return_mean"] > PROMISING:
                 continue
@@ -146,8 +146,8 @@ def seconds(search: Search, values: dict[str, Any], seed: int, at_most: float = 
             parts = stream(checks, resolve(meta["_target_"])(arrays, meta), seeds=seeds)
             returns = (part.per_episode("native_reward") for part in parts)
             if mean_unless_hopeless(returns, EPISODES, ENOUGH) > ENOUGH:
-                return paused - begun, agent.env_steps
-            begun += time.process_time() - paused
+                return paused - start, agent.env_steps
+            start += time.process_time() - paused
         return search.unsolved_s, agent.env_steps
     except FloatingPointError:
         return search.unsolved_s, agent.env_steps
@@ -181,14 +181,14 @@ def objective(search: Search, trial: Any) -> float:
 
 def confirm(search: Search, values: dict[str, Any]) -> dict[str, Any]:
     """Seconds on seeds that the search did not use."""
-    found = [seconds(search, values, seed) for seed in CONFIRMING]
-    spent = sorted(charged for charged, _ in found)
+    results = [seconds(search, values, seed) for seed in CONFIRMING]
+    spent = sorted(charged for charged, _ in results)
     return {
         "settings": values,
         "mean": sum(spent) / len(spent),
         "median": spent[len(spent) // 2],
         "worst": spent[-1],
-        "seeds": [[round(charged, 2), steps] for charged, steps in found],
+        "seeds": [[round(charged, 2), steps] for charged, steps in results],
     }
 
 
@@ -203,34 +203,34 @@ def main() -> None:
     parser.add_argument("--storage", help="a journal file, shared by searches that run side by side")
     parser.add_argument("--sampler-seed", type=int, default=0)
     parser.add_argument("--confirm", type=int, default=0, help="how many of the best to train on more seeds instead")
-    given = parser.parse_args()
+    args = parser.parse_args()
     torch.set_num_threads(1)
     threadpool_limits(1, user_api="blas")
-    search = SEARCHES[given.agent]
+    search = SEARCHES[args.agent]
     storage = None
-    if given.storage:
+    if args.storage:
         from optuna.storages import JournalStorage
         from optuna.storages.journal import JournalFileBackend
 
-        storage = JournalStorage(JournalFileBackend(given.storage))
+        storage = JournalStorage(JournalFileBackend(args.storage))
     study = optuna.create_study(
         storage=storage,
-        study_name=f"lunarlander_{given.agent}",
+        study_name=f"lunarlander_{args.agent}",
         load_if_exists=True,
-        sampler=optuna.samplers.TPESampler(seed=given.sampler_seed, multivariate=True, constant_liar=True),
+        sampler=optuna.samplers.TPESampler(seed=args.sampler_seed, multivariate=True, constant_liar=True),
         pruner=optuna.pruners.MedianPruner(n_startup_trials=8),
     )
     if not study.trials:
         study.enqueue_trial(search.begin_with)
-    if not given.confirm:
-        study.optimize(lambda trial: objective(search, trial), timeout=60.0 * given.minutes)
-    best = sorted((t for t in study.trials if t.state.name == "COMPLETE"), key=lambda t: t.value)[: given.confirm or 5]
+    if not args.confirm:
+        study.optimize(lambda trial: objective(search, trial), timeout=60.0 * args.minutes)
+    best = sorted((t for t in study.trials if t.state.name == "COMPLETE"), key=lambda t: t.value)[: args.confirm or 5]
     for trial in best:
-        told = {"seconds": trial.value, **trial.user_attrs}
-        if given.confirm:
-            told = confirm(search, trial.user_attrs["settings"])
-            print(f"  {told['mean']:.1f} (worst {told['worst']:.1f})", file=sys.stderr, flush=True)
-        print(json.dumps(told))
+        result = {"seconds": trial.value, **trial.user_attrs}
+        if args.confirm:
+            result = confirm(search, trial.user_attrs["settings"])
+            print(f"  {result['mean']:.1f} (worst {result['worst']:.1f})", file=sys.stderr, flush=True)
+        print(json.dumps(result))
 
 
 if __name__ == "__main__":

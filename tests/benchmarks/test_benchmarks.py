@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from benchmarks import gae, memory, startup, threat
-from benchmarks.product import NEVER, ROOT, config_of
+from benchmarks.our_training import NEVER, ROOT, config_of
 from benchmarks.supervised import fit
 
 
@@ -26,8 +26,8 @@ def test_ours_is_what_train_py_runs_but_for_selection():
 def test_the_contenders_of_gae_compute_the_same(contender):
     if contender is gae.peer:
         pytest.importorskip("stable_baselines3")
-    given = gae.case(20, 3)
-    np.testing.assert_allclose(contender(given)(), gae.plain(given)(), atol=1e-4)
+    rollout = gae.case(20, 3)
+    np.testing.assert_allclose(contender(rollout)(), gae.plain(rollout)(), atol=1e-4)
 
 
 def test_the_heaviest_imports_come_first():
@@ -64,9 +64,9 @@ class Prices:
 
 
 def test_f1_and_cost_by_hand():
-    found = threat.scores(lambda obs, greedy: np.array([0, 1, 1, 0]), Flows, Prices)
-    assert found["f1"] == 0.5  # one hit, one false alarm, one miss
-    assert found["cost"] == pytest.approx((0.0 + 1.4 + 0.0 + 2.0) / 4)
+    results = threat.scores(lambda obs, greedy: np.array([0, 1, 1, 0]), Flows, Prices)
+    assert results["f1"] == 0.5  # one hit, one false alarm, one miss
+    assert results["cost"] == pytest.approx((0.0 + 1.4 + 0.0 + 2.0) / 4)
 
 
 @pytest.mark.parametrize("objective", threat.PEERS)
@@ -80,14 +80,14 @@ def test_a_supervised_peer_learns_what_is_worth_doing(objective):
 
 
 @pytest.mark.parametrize(
-    ("agent", "which"),
+    ("agent", "side"),
     [("a2c", "ours"), ("a2c", "peer"), ("dqn", "ours"), pytest.param("dqn", "peer", marks=pytest.mark.verify)],
 )
-def test_same_work_tells_both_rates(agent, which):
-    if which == "peer":
+def test_same_work_reports_both_rates(agent, side):
+    if side == "peer":
         pytest.importorskip("stable_baselines3")
-    command = [sys.executable, "-m", "benchmarks.same_work", "--agent", agent, "--steps", "400", "--side", which]
-    done = subprocess.run([*command, "--begun", "0"], cwd=ROOT, capture_output=True, text=True, check=True)
+    command = [sys.executable, "-m", "benchmarks.same_work", "--agent", agent, "--steps", "400", "--side", side]
+    done = subprocess.run([*command, "--started-at", "0"], cwd=ROOT, capture_output=True, text=True, check=True)
     rates = json.loads(done.stdout)
     assert rates["steady"] > rates["whole"] > 0
 

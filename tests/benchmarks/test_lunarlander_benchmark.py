@@ -10,30 +10,30 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from benchmarks import lunarlander, zoo
-from benchmarks.lunarlander import BAR, MOST, mean_unless_hopeless, summary
-from benchmarks.reach import Reaching
+from benchmarks import lunarlander, peer_models
+from benchmarks.lunarlander import BAR, MAX_RETURN, mean_unless_hopeless, summary
+from benchmarks.training_clock import TrainingClock
 
-returns = arrays(np.float64, st.integers(1, 60), elements=st.floats(-500, MOST))
+returns = arrays(np.float64, st.integers(1, 60), elements=st.floats(-500, MAX_RETURN))
 
 
 @given(returns, st.integers(1, 10))
 def test_leaving_early_never_changes_which_side_of_the_bar(values, at_once):
     parts = (values[i : i + at_once] for i in range(0, len(values), at_once))
-    found = mean_unless_hopeless(parts, len(values))
-    assert (found > BAR) == (values.sum() / len(values) > BAR) or math.isclose(values.mean(), BAR)
+    results = mean_unless_hopeless(parts, len(values))
+    assert (results > BAR) == (values.sum() / len(values) > BAR) or math.isclose(values.mean(), BAR)
 
 
 def test_play_is_left_once_the_rest_cannot_help():
-    told = []
+    counted = []
 
     def parts():
         for number in range(100):
-            told.append(number)
+            counted.append(number)
             yield np.array([-100.0])
 
     assert mean_unless_hopeless(parts(), 100) <= BAR
-    assert len(told) == 31  # 31 x -100 + 69 x 330 = 19,670, the first sum below 20,000; 30 give 20,100
+    assert len(counted) == 31  # 31 x -100 + 69 x 330 = 19,670, the first sum below 20,000; 30 give 20,100
 
 
 def play_with(monkeypatch, means):
@@ -80,27 +80,27 @@ def test_checks_are_spaced_by_env_steps_and_stop_once_it_is_good_enough():
         checked.append((policy, before))
         return 1.0, policy == 40
 
-    reaching = Reaching(time.perf_counter(), 16, check)
-    going_on = [reaching.after_update(steps, lambda steps=steps: steps) for steps in (8, 16, 24, 40, 48, 64)]
+    clock = TrainingClock(time.perf_counter(), 16, check)
+    keep_going = [clock.after_update(steps, lambda steps=steps: steps) for steps in (8, 16, 24, 40, 48, 64)]
     assert checked == [(16, 0), (40, 1)]  # the first update at or past 16 and 32
-    assert going_on == [True, True, True, False, False, False]
-    assert reaching.env_steps == 40
+    assert keep_going == [True, True, True, False, False, False]
+    assert clock.env_steps == 40
 
 
 def test_time_spent_checking_is_off_the_clock(monkeypatch):
     now = [100.0]
-    monkeypatch.setattr("benchmarks.reach.time.perf_counter", lambda: now[0])
+    monkeypatch.setattr("benchmarks.training_clock.time.perf_counter", lambda: now[0])
 
     def check(policy, before):
         now[0] += 50.0
         return 1.0, before == 1
 
-    reaching = Reaching(90.0, 10, check)
-    reaching.after_update(10, lambda: None)
+    clock = TrainingClock(90.0, 10, check)
+    clock.after_update(10, lambda: None)
     now[0] += 3.0
-    reaching.after_update(20, lambda: None)
-    assert reaching.seconds == 13.0  # 10 before the first check, 3 after it
-    assert reaching.checking_s == 100.0
+    clock.after_update(20, lambda: None)
+    assert clock.seconds == 13.0  # 10 before the first check, 3 after it
+    assert clock.checking_s == 100.0
 
 
 def seed(seconds):
@@ -108,16 +108,16 @@ def seed(seconds):
 
 
 def test_the_ratio_is_by_medians_and_by_pairs_of_one_round():
-    found = summary({"ours": [seed(4.0), seed(5.0), seed(9.0)], "peer": [seed(80.0), seed(60.0)]})
-    assert found["ratio of medians"] == 14.0
-    assert found["ratio"] == {"median": 16.0, "min": 12.0, "max": 20.0}
+    results = summary({"ours": [seed(4.0), seed(5.0), seed(9.0)], "peer": [seed(80.0), seed(60.0)]})
+    assert results["ratio of medians"] == 14.0
+    assert results["ratio"] == {"median": 16.0, "min": 12.0, "max": 20.0}
 
 
 def test_a_seed_that_did_not_arrive_counts_against_its_side():
-    found = summary({"ours": [seed(None), seed(5.0)], "peer": [seed(50.0), seed(None)]})
-    assert found["ours"]["max"] == math.inf
-    assert found["ratio"]["min"] == 0.0
-    assert found["ratio"]["max"] == math.inf
+    results = summary({"ours": [seed(None), seed(5.0)], "peer": [seed(50.0), seed(None)]})
+    assert results["ours"]["max"] == math.inf
+    assert results["ratio"]["min"] == 0.0
+    assert results["ratio"]["max"] == math.inf
 
 
 SMALL = {
@@ -131,12 +131,12 @@ SMALL = {
 def test_a_tiny_budget_ends_and_tells(side, agent, monkeypatch):
     if side == "peer":
         pytest.importorskip("stable_baselines3")
-        monkeypatch.setitem(zoo.ZOO["ppo"], "n_steps", 32)
-    given = argparse.Namespace(
-        side=side, agent=agent, seed=1, budget=512, every=10**9, begun=time.perf_counter(), backend=None,
+        monkeypatch.setitem(peer_models.ZOO["ppo"], "n_steps", 32)
+    args = argparse.Namespace(
+        side=side, agent=agent, seed=1, budget=512, every=10**9, started_at=time.perf_counter(), backend=None,
         peer_threads=1, overrides=SMALL[agent],
     )  # fmt: skip
-    found = lunarlander.side(given)
-    assert found["seconds"] is None
-    assert found["env_steps"] == 512
-    assert found["checks"] == 0
+    results = lunarlander.side(args)
+    assert results["seconds"] is None
+    assert results["env_steps"] == 512
+    assert results["checks"] == 0

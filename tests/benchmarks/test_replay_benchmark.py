@@ -28,7 +28,7 @@ def test_it_tells_every_side(capsys, monkeypatch):
     pytest.importorskip("stable_baselines3")
     monkeypatch.setattr("benchmarks.gae.SLICE_S", 0.002)
     replay.main(["--capacity", "4000", "--rounds", "1", "--json"])
-    told = json.loads(capsys.readouterr().out)
-    assert all(told["prioritised"][name]["median"] > 0 for name in ("ours", "ours, 3 steps"))
+    results = json.loads(capsys.readouterr().out)
+    assert all(results["prioritised"][name]["median"] > 0 for name in ("ours", "ours, 3 steps"))
     for heading in ("uniform", "add, 8 copies", "add, 64 copies"):
-        assert told[heading]["ratio"]["median"] > 0
+        assert results[heading]["ratio"]["median"] > 0

@@ -55,13 +55,13 @@ def after_updates(do: Any) -> Any:
     from stable_baselines3.common.callbacks import BaseCallback
 
     class AfterUpdates(BaseCallback):
-        going_on = True
+        keep_going = True
 
         def _on_rollout_start(self) -> None:  # of the next rollout, so the policy is the updated one
             if self.num_timesteps:
-                self.going_on = do(self.num_timesteps)
+                self.keep_going = do(self.num_timesteps)
 
         def _on_step(self) -> bool:
-            return self.going_on
+            return self.keep_going
 
     return AfterUpdates()

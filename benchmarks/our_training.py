@@ -1,4 +1,4 @@
-"""Our side as `python train.py` makes it: its composed config, and its training loop without its selection.
+"""Our side of a benchmark: the config and the training loop of `python train.py`, without its selection.
 
 A benchmark checks the policy itself, off the clock, so the loop's own tries on the validation part are switched off;
 rows of metrics, snapshots and resume points are written as always.
@@ -31,7 +31,7 @@ def config_of(overrides: Sequence[str]) -> RunConfig:
 
 
 def training_of(config: RunConfig, directory: Path, on_step: Callable[..., None]) -> Training:
-    """A run that has begun in an empty directory; `on_step` is called after every iteration."""
+    """A run that has started in an empty directory; `on_step` is called after every iteration."""
     from rl_eval.tracking import open_tracker
     from rl_eval.training import Training
 
