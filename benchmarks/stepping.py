@@ -17,7 +17,7 @@ from gymnasium.vector import AsyncVectorEnv, AutoresetMode, SyncVectorEnv
 
 from benchmarks.interleave import compare, in_turn, machine, spread
 from rl_eval.domains.gym import Config, make
-from rl_eval.envs import pool
+from rl_eval.envs import envpool_vector
 
 SLICE_S = 0.4  # of each contender in each round
 WARM_UP_STEPS = 20
@@ -85,7 +85,7 @@ def contenders(env_id: str, copies: int, workers: int):
         "gymnasium_sync": lambda: vector(gymnasiums(SyncVectorEnv)),
         "gymnasium_async": lambda: vector(gymnasiums(AsyncVectorEnv)),
     }
-    if pool.installed() and pool.task_of(gym.spec(env_id), {}) is not None:
+    if envpool_vector.installed() and envpool_vector.task_of(gym.spec(env_id), {}) is not None:
         config = Config(id=env_id, backend="envpool")
         building["envpool"] = lambda: vector(make(config, n_envs=copies, part="train"))
     built, ready_s = {}, {}

@@ -214,9 +214,9 @@ def try_out(config: RunConfig) -> None:
     except ValueError as error:
         raise InputError(str(error)) from error
     metric = lookup(config.validation.metric)
-    outcome = domains.domain(config.env.name).outcome
-    if metric.kind != "task" or not set(metric.needs) <= set(outcome):
-        serve = [m.name for m in list_metrics() if m.kind == "task" and set(m.needs) <= set(outcome)]
+    facts = domains.domain(config.env.name).facts(config.env)
+    if metric.kind != "task" or not set(metric.needs) <= set(facts):
+        serve = [m.name for m in list_metrics() if m.kind == "task" and set(m.needs) <= set(facts)]
         raise InputError(
             f"validation.metric={metric.name!r} cannot be computed on {config.env.name}: choose {', '.join(serve)}"
         )

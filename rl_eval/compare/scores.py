@@ -108,8 +108,8 @@ def score_episodes(episodes: Episodes, metric: Metric, env: EnvConfig) -> tuple[
 
 def metric_problem(metric: Metric, env: EnvConfig) -> str | None:
     """Why a metric cannot be computed on an environment; None where it can."""
-    outcome_names = set(domains.domain(env.name).outcome)
-    missing = [name for name in metric.needs if name not in outcome_names]
+    facts = domains.domain(env.name).facts(env)
+    missing = [name for name in metric.needs if name not in facts]
     if missing:
         return f"{metric.name} reads {missing[0]!r}, which {env.name} does not report: name another with --metric"
     unset = [key for key in metric.settings if getattr(env, key, None) is None]

@@ -39,8 +39,7 @@ class Domain(ABC, Generic[Config]):
 
     A domain is a stateless object, found by an entry point of the group `rl_eval.domains` or registered with
     `rl_eval.domains.register`. Importing its module must be light: data and heavy libraries are loaded in the methods.
-    Every optional part has a default, so the smallest domain has a name, a config model,
-    `outcome`, `make` and `validation_metric`.
+    Every optional part has a default, so the smallest domain has a name and `make`.
 
     Observations and actions may be of any Gymnasium space: flat ones can be trained on, all can be judged. A vector
     may say which actions are legal in `infos["action_mask"]`, bool `[N, A]`, on every reset and step.
@@ -48,7 +47,6 @@ class Domain(ABC, Generic[Config]):
     Attributes:
         name: as `env=<name>` and `env: <name>` write it.
         config_model: a frozen pydantic model with a `name`; its defaults are those of `conf/env/<name>.yaml`.
-        outcome: the facts that `infos["outcome"]` always holds, each an array `[N]`.
         has_cases: whether the data is a finite set of cases, each decided by one step. Evidence can then be about
             exactly this set, and the held-out guard compares cases. Needs `episodes`, `cases` and `case_hashes`.
         case_index: the fact that numbers the cases, where a metric stays what it is when single cases are left out.
@@ -61,8 +59,7 @@ class Domain(ABC, Generic[Config]):
     """
 
     name: ClassVar[str]
-    config_model: ClassVar[type[EnvConfig]]
-    outcome: ClassVar[tuple[str, ...]]
+    config_model: ClassVar[type[EnvConfig]] = EnvConfig
     has_cases: ClassVar[bool] = False
     case_index: ClassVar[str | None] = None
     location_keys: ClassVar[tuple[str, ...]] = ()
@@ -149,9 +146,13 @@ class Domain(ABC, Generic[Config]):
 
     # --- what it is judged by ----------------------------------------------------------------------
 
-    @abstractmethod
+    def facts(self, config: Config) -> Sequence[str]:
+        """The facts that `infos["outcome"]` holds on every step, each an array `[N]`; metrics and rewards read them."""
+        return ("native_reward",)
+
     def validation_metric(self, config: Config) -> str:
         """The task metric that chooses between snapshots where a run's config names none."""
+        return "mean_return"
 
     def metrics(self) -> Sequence[Metric]:
         """Metrics of its own; see `rl_eval.metrics.metric`."""

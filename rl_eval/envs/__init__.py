@@ -1,4 +1,4 @@
-"""Vector environments: what steps the copies, whatever the domain; their contract is `rl_eval.domains.Domain.make`."""
+"""Vector environments: what steps N copies, whatever the domain; their contract is `rl_eval.domains.Domain.make`."""
 
 from rl_eval.envs.protocols import RankingVector, StatefulVector
 

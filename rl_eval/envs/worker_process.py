@@ -1,7 +1,7 @@
-"""The process that steps copies for another one, and the line between the two.
+"""The process that steps copies for another one, and the channel between the two.
 
-It is started as a script, so that it imports nothing before it is told where the other process finds its
-modules; at the top it knows the standard library alone. It never imports torch.
+It is started as a script, and imports nothing but the standard library before the other process has sent its
+`sys.path`. It never imports torch.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ import traceback
 from collections.abc import Callable
 from typing import Any
 
-# How long to ask again and again before going to sleep. Waking a process takes 55 us here, asking 5 us, and a
-# policy needs some 200 us to choose the next actions; while an agent learns, the core is free.
-PATIENCE_S = 1e-3
-# How often a process that sleeps, or is lost in an environment, looks whether the other one still lives.
-LOOK_S = 0.25
+# How long to poll before sleeping. Waking a process takes 55 us, polling 5 us, and a policy needs some 200 us to
+# choose the next actions; while an agent learns, the core is free.
+SPIN_S = 1e-3
+# How often a process that sleeps, or that is stuck in an environment, checks whether the other one still lives.
+CHECK_S = 0.25
 
 
-class Line:
+class Channel:
     """Messages between two processes, as JSON, over a Unix socket.
 
     Args:
@@ -39,8 +39,8 @@ class Line:
         poll = select.poll()
         poll.register(end, select.POLLIN)
         self._poll = poll.poll
-        self._latest = b""
-        self._meaning: dict[str, Any] = {}
+        self._last_data = b""
+        self._last_message: dict[str, Any] = {}
 
     def send(self, message: bytes, descriptor: int | None = None) -> None:
         """Send what `encode` made; `descriptor` is an open file that goes with it.
@@ -61,9 +61,9 @@ class Line:
         self._wait()
         # Never more than the message: what follows may carry an open file.
         data = self._read(int.from_bytes(self._read(4), "big"))
-        if data != self._latest:  # one step after the other says the same
-            self._latest, self._meaning = data, json.loads(data)
-        return self._meaning
+        if data != self._last_data:  # most steps send the same message
+            self._last_data, self._last_message = data, json.loads(data)
+        return self._last_message
 
     def receive_descriptor(self) -> int:
         """The open file that came with the last message."""
@@ -71,16 +71,16 @@ class Line:
         return descriptor
 
     def close(self) -> None:
-        """Hang up."""
+        """Close this end."""
         self._end.close()
 
     def _wait(self) -> None:
-        until = time.perf_counter() + PATIENCE_S
+        until = time.perf_counter() + SPIN_S
         while not self._poll(0):
-            # Where the other process shares this core, asking would keep it from answering.
+            # Where the other process shares this core, polling would keep it from answering.
             os.sched_yield()
             if time.perf_counter() > until:
-                while not self._poll(LOOK_S * 1000):
+                while not self._poll(CHECK_S * 1000):
                     self._check()
                 return
 
@@ -95,7 +95,7 @@ class Line:
 
 
 def encode(message: dict[str, Any]) -> bytes:
-    """A message as it goes over the line."""
+    """A message as it goes over the channel."""
     data = json.dumps(message).encode()
     return len(data).to_bytes(4, "big") + data
 
@@ -109,53 +109,55 @@ def _open(message: dict[str, Any], descriptor: int) -> Any:
     sys.path[:] = message["path"]
     from gymnasium.envs.registration import EnvSpec
 
-    from rl_eval.envs.copies import Arrays, Batch, Layout, make_copies
+    from rl_eval.envs.gymnasium_vector import ArrayLayout, CopyArrays, CopyGroup, make_copies
 
-    layout = Layout(**message["layout"])
-    memory = mmap.mmap(descriptor, Arrays.size(layout))
+    layout = ArrayLayout(**message["layout"])
+    memory = mmap.mmap(descriptor, CopyArrays.size(layout))
     os.close(descriptor)
     if message["module"]:
         importlib.import_module(message["module"])
     copies = make_copies(EnvSpec.from_json(message["spec"]), message["kwargs"], message["count"])
-    gc.freeze()  # modules and copies stay: looking through them again and again took 3 % of LunarLander's steps
-    return Batch(copies, Arrays(layout, memory), message["first"], message["autoreset"])
+    gc.freeze()  # modules and copies stay: collecting garbage among them took 3 % of LunarLander's steps
+    return CopyGroup(copies, CopyArrays(layout, memory), message["first"], message["autoreset"])
 
 
-def serve(line: Line) -> None:
-    """Do what the other process says until it hangs up."""
-    batches: dict[int, Any] = {}
+def serve(channel: Channel) -> None:
+    """Do what the other process requests, until it closes its end."""
+    groups: dict[int, Any] = {}
     while True:
         try:
-            message = line.receive()
+            message = channel.receive()
         except (EOFError, OSError):
             break
-        number, do = message["batch"], message["do"]
-        reply = {"batch": number}
+        number, do = message["group"], message["do"]
+        reply = {"group": number}
         try:
             if do == "open":
-                batches[number] = _open(message, line.receive_descriptor())
+                groups[number] = _open(message, channel.receive_descriptor())
             elif do == "reset":
-                batches[number].reset(message["rows"], message["seeds"])
+                groups[number].reset(message["rows"], message["seeds"])
             elif do == "step":
-                batch = batches[number]
-                batch.step(batch.arrays.actions(message["shape"], message["dtype"]))
-            elif number in batches:
-                batches.pop(number).close()
-        except BaseException:  # SystemExit too: an environment may raise anything
+                group = groups[number]
+                group.step(group.arrays.actions(message["shape"], message["dtype"]))
+            elif number in groups:
+                groups.pop(number).close()
+        except BaseException as error:  # SystemExit too: an environment may raise anything
             reply["error"] = traceback.format_exc()
+            if type(error).__name__ == "InputError":
+                reply["input_error"] = str(error)
         if do != "close":
             try:
-                line.send(encode(reply))
+                channel.send(encode(reply))
             except OSError:
                 break
-    for batch in batches.values():
-        batch.close()
+    for group in groups.values():
+        group.close()
 
 
 def _watch(parent: int) -> None:
     """End when the other process is gone, though an environment may never come back from its step."""
     while os.getppid() == parent:
-        time.sleep(LOOK_S)
+        time.sleep(CHECK_S)
     os._exit(0)
 
 
@@ -163,15 +165,15 @@ def main(descriptor: int, parent: int) -> None:
     """Serve process `parent` over an open socket."""
     import faulthandler
 
-    # The other process decides when it is over: it may have an iteration to finish.
+    # The other process decides when to end: it may have an iteration to finish.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
     faulthandler.enable()
     threading.Thread(target=_watch, args=(parent,), daemon=True).start()
-    serve(Line(socket.socket(fileno=descriptor)))
+    serve(Channel(socket.socket(fileno=descriptor)))
     with contextlib.suppress(OSError):
         sys.stdout.flush()
-    os._exit(0)  # nothing here is worth the time of tearing an interpreter down
+    os._exit(0)  # faster than an orderly end of the interpreter
 
 
 if __name__ == "__main__":

@@ -236,12 +236,12 @@ def _check_served(document: Document, location: Sequence[str], metric: Metric, e
     from rl_eval.domains import domain
 
     name = env.name
-    outcome = domain(name).outcome
-    missing = [needed for needed in metric.needs if needed not in outcome]
+    facts = domain(name).facts(env)
+    missing = [needed for needed in metric.needs if needed not in facts]
     if missing:
         raise document.error(
             location,
-            f"{metric.name} reads {missing[0]!r}, which {name} does not tell: its outcome has {', '.join(outcome)}",
+            f"{metric.name} reads {missing[0]!r}, which {name} does not tell: its outcome has {', '.join(facts)}",
         )
     unset = [setting for setting in metric.settings if getattr(env, setting, None) is None]
     if unset:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from rl_eval.domains import domain
-from rl_eval.envs.copies import GymnasiumVector
+from rl_eval.envs.gymnasium_vector import GymnasiumVector
 from rl_eval.policy import choose_actions
 from rl_eval.report.behaviour import MOST_STEPS, Behaviour, Bounded
 from rl_eval.report.page import number

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, ClassVar
 
 from rl_eval.domains.base import Domain, Part
@@ -23,8 +24,7 @@ class Gym(Domain[Config]):
 
     name = "gym"
     config_model = Config
-    outcome = ("native_reward",)
-    execution_keys = ("workers", "backend")
+    execution_keys = ("workers", "backend", "outcome")  # facts that are read off change no policy
     # One Python call a step and copy: more copies than this only lengthen the tail of the last episodes.
     copies = 32
     slow_steps: ClassVar[bool] = False
@@ -40,6 +40,10 @@ class Gym(Domain[Config]):
 
         return make(config, n_envs=n_envs, part=part, autoreset=autoreset, slow_steps=self.slow_steps)
 
+    def facts(self, config: Config) -> Sequence[str]:
+        """The environment's own reward, and the keys of `info` that the config names."""
+        return ("native_reward", *config.outcome)
+
     def needs_trust(self, config: Config) -> str | None:
         """An id with a module in front imports it."""
         return f"env.id={config.id!r} imports a module" if ":" in config.id else None
@@ -53,10 +57,6 @@ class Gym(Domain[Config]):
         from rl_eval.domains.gym.make import renderer
 
         return renderer(config)
-
-    def validation_metric(self, config: Config) -> str:
-        """The environment's own reward is all there is."""
-        return "mean_return"
 
 
 DOMAIN = Gym()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from rl_eval.domains.base import EnvConfig
 
@@ -16,9 +16,19 @@ class Config(EnvConfig):
     id: str = Field("CartPole-v1", description="Gymnasium id; `module:Env-v0` imports the module first")
     kwargs: dict[str, Any] = Field(default_factory=dict, description="passed to gymnasium.make")
     success_return: float | None = Field(None, description="an episode with at least this return is a success")
+    outcome: tuple[Annotated[str, Field(min_length=1)], ...] = Field(
+        (), description="keys of the environment's `info` that metrics and reward terms can read as facts of a step"
+    )
     workers: Literal["auto"] | Annotated[int, Field(ge=0)] = Field(
         "auto", description="processes that step the copies, this one included; changes no result"
     )
     backend: Literal["auto", "gymnasium", "envpool"] = Field(
         "gymnasium", description="what steps the copies in training; auto: EnvPool where that can"
     )
+
+    @field_validator("outcome")
+    @classmethod
+    def _new_names(cls, outcome: tuple[str, ...]) -> tuple[str, ...]:
+        if "native_reward" in outcome or len(set(outcome)) < len(outcome):
+            raise ValueError("name each key of `info` once, and not native_reward, which is always there")
+        return outcome

@@ -10,9 +10,10 @@ from gymnasium.vector import VectorEnv
 
 from rl_eval.domains.base import Part
 from rl_eval.domains.gym.config import Config
-from rl_eval.envs import pool
-from rl_eval.envs.copies import GymnasiumVector, flat_space, make_copies
-from rl_eval.envs.workers import WorkersVector, processes, travels
+from rl_eval.envs import envpool_vector
+from rl_eval.envs.gymnasium_vector import GymnasiumVector, flat_space, make_copies
+from rl_eval.envs.process_count import can_move, process_count
+from rl_eval.envs.workers_vector import WorkersVector
 from rl_eval.errors import InputError, nearest
 
 # Pygame greets on the terminal, and SDL complains where there is no screen or loudspeaker.
@@ -24,16 +25,16 @@ def _spec(config: Config) -> gym.envs.registration.EnvSpec:
     if module:
         try:
             importlib.import_module(module)
-        except Exception as error:  # its code is not ours: whatever it raises
+        except Exception as error:  # foreign code raises anything
             raise InputError(
                 f"env.id={config.id!r}: the module {module!r} cannot be imported ({_line(error)})"
             ) from error
     try:
         return gym.spec(env_id)
     except gym.error.Error as error:
-        known = [name for name in gym.registry if not name.startswith(("phys2d/", "tabular/"))]
+        ids = [name for name in gym.registry if not name.startswith(("phys2d/", "tabular/"))]
         raise InputError(
-            f"env.id={config.id!r} is not registered with Gymnasium: {nearest(env_id, known)}"
+            f"env.id={config.id!r} is not registered with Gymnasium: {nearest(env_id, ids)}"
             "list the ids with `python -c 'import gymnasium; gymnasium.pprint_registry()'`"
         ) from error
 
@@ -48,16 +49,20 @@ def _task(config: Config, spec: gym.envs.registration.EnvSpec) -> str | None:
     """The id of the environment in EnvPool where that is to step it.
 
     Raises:
-        InputError: `env.backend=envpool`, and EnvPool is not here or has no such environment.
+        InputError: `env.backend=envpool`, and EnvPool is not installed, has no such environment or cannot record facts.
     """
-    if config.backend == "gymnasium" or (config.backend == "auto" and not pool.installed()):
+    if config.backend == "gymnasium":
         return None
-    if not pool.installed():
+    if config.backend == "auto" and (config.outcome or not envpool_vector.installed()):
+        return None
+    if config.outcome:
+        raise InputError("env.outcome cannot be recorded by EnvPool: use env.backend=gymnasium")
+    if not envpool_vector.installed():
         raise InputError(
             "env.backend=envpool: EnvPool is not installed: install it with `pip install '.[fast]'`, "
             "or use env.backend=gymnasium"
         )
-    task = pool.task_of(spec, config.kwargs)
+    task = envpool_vector.task_of(spec, config.kwargs)
     if task is None and config.backend == "envpool":
         raise InputError(
             f"env.backend=envpool: EnvPool has no environment that is known to be env.id={config.id!r} with "
@@ -83,9 +88,9 @@ def make(config: Config, *, n_envs: int, part: Part, autoreset: bool, slow_steps
         if task is not None:
             (env,) = make_copies(spec, config.kwargs, 1)
             flat_space(env)
-            return pool.EnvPoolVector(task, env, n_envs, pool.threads(n_envs))
-        count = processes(config.workers, spec, config.kwargs, n_envs, slow_steps=slow_steps)
-        if count > 1 and not travels(spec, config.kwargs):
+            return envpool_vector.EnvPoolVector(task, env, n_envs, envpool_vector.threads(n_envs))
+        count = process_count(config.workers, spec, config.kwargs, n_envs, slow_steps=slow_steps)
+        if count > 1 and not can_move(spec, config.kwargs):
             raise InputError(
                 f"env.workers={config.workers}: another process cannot make env.id={config.id!r} with "
                 f"env.kwargs={config.kwargs!r}, since that is not all plain JSON: use env.workers=1"
@@ -93,12 +98,12 @@ def make(config: Config, *, n_envs: int, part: Part, autoreset: bool, slow_steps
         share = make_copies(spec, config.kwargs, n_envs // count)
     except InputError:
         raise
-    except Exception as error:  # environments check their kwargs with whatever they like
+    except Exception as error:  # environments raise anything on wrong kwargs
         raise InputError(
             f"env.id={config.id!r} with env.kwargs={config.kwargs!r} cannot be made: {_line(error)}"
         ) from error
     if count == 1:
-        return GymnasiumVector(share, autoreset=autoreset)
+        return GymnasiumVector(share, autoreset=autoreset, facts=config.outcome)
     return WorkersVector(
         share,
         spec=spec,
@@ -107,6 +112,7 @@ def make(config: Config, *, n_envs: int, part: Part, autoreset: bool, slow_steps
         num_envs=n_envs,
         processes=count,
         autoreset=autoreset,
+        facts=config.outcome,
     )
 
 
@@ -116,7 +122,7 @@ def renderer(config: Config) -> gym.Env | None:
         os.environ.setdefault(name, value)
     try:
         (env,) = make_copies(_spec(config), {**config.kwargs, "render_mode": "rgb_array"}, 1)
-    except Exception:  # environments refuse what they do not know with whatever they like
+    except Exception:  # environments raise anything on unknown kwargs
         return None
     if "rgb_array" not in (env.metadata.get("render_modes") or ()):
         env.close()

@@ -52,10 +52,6 @@ class Qase(Domain[Config]):
 
     name = "qase"
     config_model = Config
-    outcome = (
-        "execution", "verdict", "level", "score", "security", "unseen", "failure_share", "pairs", "cycle_end", "apfd",
-        "apfd_unseen", "apfdc", "napfd", "failures", "found", "time_ranked", "security_passed", "bugs", "bugs_found",
-    )  # fmt: skip
     has_cases = True
     location_keys = ("path", "results")
     baselines = {
@@ -85,6 +81,14 @@ class Qase(Domain[Config]):
             # These builds were run whole once, so validation orders their recorded verdicts.
             return QaseVector(config, n_envs=n_envs, part=part, autoreset=autoreset, record=builds.part)
         return QaseVector(config, n_envs=n_envs, part=part, autoreset=autoreset)
+
+    def facts(self, config: Config) -> Sequence[str]:
+        """Of each execution, and at the end of a cycle of the whole order."""
+        return (
+            "execution", "verdict", "level", "score", "security", "unseen", "failure_share", "pairs", "cycle_end",
+            "apfd", "apfd_unseen", "apfdc", "napfd", "failures", "found", "time_ranked", "security_passed", "bugs",
+            "bugs_found",
+        )  # fmt: skip
 
     def needs_trust(self, config: Config) -> str | None:
         """Requests to a service that the config names."""

@@ -9,7 +9,7 @@ from gymnasium.envs.registration import register
 from rl_eval.domains.base import Part
 from rl_eval.domains.qase import DOMAIN, Config
 from rl_eval.domains.qase.environment.vector import QaseVector
-from rl_eval.envs.single import SingleCopy
+from rl_eval.envs.single_env import SingleEnv
 
 
 def gym_vector(num_envs: int = 1, *, part: Part = "train", autoreset: bool = True, **config: Any) -> QaseVector:
@@ -17,7 +17,7 @@ def gym_vector(num_envs: int = 1, *, part: Part = "train", autoreset: bool = Tru
     return DOMAIN.make(Config(**config), n_envs=num_envs, part=part, autoreset=autoreset)
 
 
-class QaseEnv(SingleCopy):
+class QaseEnv(SingleEnv):
     """One test cycle at a time: `gymnasium.make("rl_eval.domains.qase.gymnasium_env:rl_eval/Qase-v0", …)`."""
 
     def __init__(self, *, part: Part = "train", **config: Any):

@@ -47,7 +47,6 @@ class Threat(Domain[Config]):
 
     name = "threat"
     config_model = Config
-    outcome = ("label", "category", "action", "flagged", "cost", "flow")
     has_cases = True
     case_index = "flow"
     location_keys = ("path",)
@@ -61,6 +60,10 @@ class Threat(Domain[Config]):
         from rl_eval.domains.threat.vector import ThreatVector
 
         return ThreatVector(config, n_envs=n_envs, part=part, autoreset=autoreset)
+
+    def facts(self, config: Config) -> Sequence[str]:
+        """The truth about each flow, and what was decided."""
+        return ("label", "category", "action", "flagged", "cost", "flow")
 
     def longest_episode(self, config: Config) -> int:
         """Flows of a shift, at most."""

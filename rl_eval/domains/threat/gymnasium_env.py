@@ -9,7 +9,7 @@ from gymnasium.envs.registration import register
 from rl_eval.domains.base import Part
 from rl_eval.domains.threat.config import Config
 from rl_eval.domains.threat.vector import ThreatVector
-from rl_eval.envs.single import SingleCopy
+from rl_eval.envs.single_env import SingleEnv
 
 
 def gym_vector(num_envs: int = 1, *, part: Part = "train", autoreset: bool = True, **config: Any) -> ThreatVector:
@@ -17,7 +17,7 @@ def gym_vector(num_envs: int = 1, *, part: Part = "train", autoreset: bool = Tru
     return ThreatVector(Config(**config), n_envs=num_envs, part=part, autoreset=autoreset)
 
 
-class ThreatEnv(SingleCopy):
+class ThreatEnv(SingleEnv):
     """One shift at a time: `gymnasium.make("rl_eval.domains.threat.gymnasium_env:rl_eval/Threat-v0", …)`."""
 
     def __init__(self, *, part: Part = "train", **config: Any):

@@ -11,7 +11,7 @@ from rl_eval.domains.threat.config import ACTIONS, ALERT, Config
 from rl_eval.domains.threat.data import load
 from rl_eval.domains.threat.order import Stream, arrange, blocks
 from rl_eval.domains.threat.preprocess import CLIP
-from rl_eval.envs.native import NativeVector
+from rl_eval.envs.native_vector import NativeVector
 from rl_eval.seeding import part_key
 
 

@@ -253,10 +253,10 @@ def test_gymnasiums_domains_are_endless_and_have_one_fact_a_step(name):
     assert config.name == name
     domain = domains.domain(name)
     assert (domain.episodes(config, "test"), domain.episodes(config, "validation")) == (None, None)
-    assert (domain.fingerprints(config), domain.outcome, domain.baselines) == ({}, ("native_reward",), {})
+    assert (domain.fingerprints(config), domain.facts(config), domain.baselines) == ({}, ("native_reward",), {})
     vector = domains.make(config, n_envs=2, part="test")
     vector.reset(seed=0)
-    assert set(vector.step(np.zeros(2, int))[4]["outcome"]) == set(domain.outcome)
+    assert set(vector.step(np.zeros(2, int))[4]["outcome"]) == set(domain.facts(config))
     vector.close()
 
 

@@ -119,7 +119,7 @@ def test_the_outcome_holds_the_facts_of_the_step():
         before = obs
         obs, reward, _, _, infos = envs.step(actions)
         outcome = infos["outcome"]
-        assert set(threat.DOMAIN.outcome) <= set(outcome)
+        assert set(threat.DOMAIN.facts(CONFIG)) <= set(outcome)
         flow = outcome["flow"]
         np.testing.assert_array_equal(before, part.features[flow])
         np.testing.assert_array_equal(outcome["label"], part.label[flow])

@@ -19,7 +19,7 @@ from rl_eval.domains.qase.environment.ranking import (
     ran_within,
     running_order,
 )
-from rl_eval.envs.native import NativeVector
+from rl_eval.envs.native_vector import NativeVector
 from rl_eval.hashing import mix64
 from rl_eval.seeding import part_key
 

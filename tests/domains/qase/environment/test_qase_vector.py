@@ -33,7 +33,7 @@ def playing(part="train", n_envs=3, **config):
 def outcomes_of(vector, actions):
     """The outcome of every step, name -> [T, N]."""
     steps = [vector.step(each)[4]["outcome"] for each in actions]
-    return {name: np.stack([step[name] for step in steps]) for name in DOMAIN.outcome}
+    return {name: np.stack([step[name] for step in steps]) for name in DOMAIN.facts(SMALL)}
 
 
 # -- what Gymnasium asks of an environment -----------------------------------------------------------------------------
@@ -56,7 +56,7 @@ def test_gymnasium_makes_many_copies():
 def test_an_outcome_holds_what_the_domain_says():
     vector = playing()
     vector.reset(seed=0)
-    assert set(vector.step(np.zeros(3, int))[4]["outcome"]) == set(DOMAIN.outcome)
+    assert set(vector.step(np.zeros(3, int))[4]["outcome"]) == set(DOMAIN.facts(SMALL))
 
 
 @pytest.mark.parametrize("actions", [[0, 0], [0, 0, 8], [0, -1, 0]])
@@ -124,7 +124,7 @@ def test_a_state_taken_goes_on_to_the_bit():
         one.step(each)
     other.set_state(one.get_state())
     after, again = outcomes_of(one, actions[137:]), outcomes_of(other, actions[137:])
-    for name in DOMAIN.outcome:
+    for name in DOMAIN.facts(SMALL):
         np.testing.assert_array_equal(after[name], again[name])
     with pytest.raises(ValueError, match="shape"):
         playing(n_envs=4).set_state(one.get_state())
@@ -315,7 +315,7 @@ def test_the_best_order_runs_every_failure_first():
 def test_the_number_of_copies_changes_nothing():
     for name in ("failure_rate", "optimal", "as_listed"):
         few, many = judged(name, copies=3), judged(name, copies=32)
-        for fact in DOMAIN.outcome:
+        for fact in DOMAIN.facts(SMALL):
             np.testing.assert_array_equal(few.outcome[fact], many.outcome[fact])
 
 

@@ -18,9 +18,10 @@ from pydantic import ValidationError
 
 from rl_eval.domains import domain
 from rl_eval.domains.gym import DOMAIN, Config
-from rl_eval.envs import workers
-from rl_eval.envs.copies import GymnasiumVector
-from rl_eval.envs.workers import WorkerError, WorkersVector
+from rl_eval.envs import process_count
+from rl_eval.envs.gymnasium_vector import GymnasiumVector
+from rl_eval.envs.worker import WorkerError
+from rl_eval.envs.workers_vector import WorkersVector
 from rl_eval.errors import InputError
 from rl_eval.gates.schema import load_suite
 from rl_eval.gates.selection import matches_environment
@@ -399,14 +400,14 @@ def test_it_works_in_processes_that_are_themselves_workers(count):
 
 
 def choose(env_id, n_envs=64, wanted="auto", slow_steps=True, **kwargs):
-    return workers.processes(wanted, gym.spec(env_id), kwargs, n_envs, slow_steps=slow_steps)
+    return process_count.process_count(wanted, gym.spec(env_id), kwargs, n_envs, slow_steps=slow_steps)
 
 
 @pytest.fixture
 def alone(monkeypatch):
     """This process is nobody's worker and has two cores."""
     monkeypatch.delenv("PYTEST_XDIST_WORKER", raising=False)
-    monkeypatch.setattr(workers, "cores", lambda: 2)
+    monkeypatch.setattr(process_count, "cores", lambda: 2)
 
 
 def test_auto_takes_two_where_the_domain_says_that_steps_are_slow(alone):
@@ -419,9 +420,9 @@ def test_auto_takes_two_where_the_domain_says_that_steps_are_slow(alone):
 
 
 def test_auto_takes_one_where_this_process_is_a_worker_or_has_one_core(alone, monkeypatch):
-    monkeypatch.setattr(workers, "cores", lambda: 1)
+    monkeypatch.setattr(process_count, "cores", lambda: 1)
     assert choose("LunarLander-v3") == 1
-    monkeypatch.setattr(workers, "cores", lambda: 2)
+    monkeypatch.setattr(process_count, "cores", lambda: 2)
     monkeypatch.setenv("PYTEST_XDIST_WORKER", "gw0")
     assert choose("LunarLander-v3") == 1
     assert choose("LunarLander-v3", wanted=3) == 3, "what was asked for is done"

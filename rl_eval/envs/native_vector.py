@@ -1,4 +1,4 @@
-"""What the vector environments that step N copies with numpy have in common; see `rl_eval.envs` for their contract."""
+"""`NativeVector`: what vector environments written in numpy share: spaces, resets, state."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class NativeVector(VectorEnv):
             self._play(mask, np.asarray(options["episode"], np.int64), int(options.get("order", 0)))
         else:
             if seed is not None:
-                self._seed([seed] if isinstance(seed, int | np.integer) else [int(each) for each in seed])
+                self._seed([seed] if isinstance(seed, int | np.integer) else [int(one) for one in seed])
             self._draw(mask)
         self._idle[mask] = False
         legal = self._action_mask()
@@ -69,9 +69,9 @@ class NativeVector(VectorEnv):
             ValueError: a state of another shape.
         """
         for name in self.arrays:
-            own, given = getattr(self, f"_{name}"), np.asarray(state[name])
-            if own.shape != given.shape:
-                raise ValueError(f"state {name!r} has shape {given.shape}, and this environment has {own.shape}")
+            own, saved = getattr(self, f"_{name}"), np.asarray(state[name])
+            if own.shape != saved.shape:
+                raise ValueError(f"state {name!r} has shape {saved.shape}, and this environment has {own.shape}")
         for name in self.arrays:
             getattr(self, f"_{name}")[...] = state[name]
 
@@ -91,8 +91,8 @@ class NativeVector(VectorEnv):
         """Put copies on the next episodes of the endless stream."""
 
     @abstractmethod
-    def _play(self, mask: np.ndarray, wanted: np.ndarray, order: int) -> None:
-        """Put copies on named episodes, `wanted` `[N]`, of the permutation that `order` seeds."""
+    def _play(self, mask: np.ndarray, episodes: np.ndarray, order: int) -> None:
+        """Put copies on named episodes, `episodes` `[N]`, of the permutation that `order` seeds."""
 
     @abstractmethod
     def _observe(self) -> np.ndarray:

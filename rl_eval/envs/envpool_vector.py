@@ -1,7 +1,7 @@
-"""Copies of a Gymnasium environment stepped by EnvPool, in C++ and in threads; for training alone.
+"""`EnvPoolVector`: copies of a Gymnasium environment stepped by EnvPool, in C++ and in threads; for training alone.
 
 Weng et al., *EnvPool: A highly parallel reinforcement learning environment execution engine*, NeurIPS 2022
-(arXiv 2206.10558). It draws its start states otherwise than Gymnasium does, so the two agree in distribution,
+(arXiv 2206.10558). It draws its start states differently from Gymnasium, so the two agree in distribution,
 not step by step.
 """
 
@@ -19,33 +19,33 @@ from gymnasium.envs.registration import EnvSpec
 from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 
-from rl_eval.envs.workers import cores, is_worker
+from rl_eval.envs.process_count import cores, is_worker
 
-# Whose EnvPool counterparts play as they do, by the tests; with flat observations.
-_SAME = ("gymnasium.envs.classic_control.", "gymnasium.envs.box2d.")
+# Their EnvPool counterparts behave alike, which tests show; with flat observations.
+_EQUAL = ("gymnasium.envs.classic_control.", "gymnasium.envs.box2d.")
 _THREADS = 2
 
 
 def installed() -> bool:
-    """Whether EnvPool is here; without loading it."""
+    """Whether EnvPool is installed; without loading it."""
     return importlib.util.find_spec("envpool") is not None
 
 
 def task_of(spec: EnvSpec, kwargs: Mapping[str, Any]) -> str | None:
-    """The id under which EnvPool has the same environment, in the same version; None where it has not.
+    """The id under which EnvPool has the same environment, in the same version; None where it has none.
 
     EnvPool takes no kwargs, so they must be those of an id: `LunarLander-v3` with `continuous: true` is
     `LunarLanderContinuous-v3`.
     """
-    if not isinstance(spec.entry_point, str) or not spec.entry_point.startswith(_SAME) or not spec.max_episode_steps:
+    if not isinstance(spec.entry_point, str) or not spec.entry_point.startswith(_EQUAL) or not spec.max_episode_steps:
         return None
     import envpool
 
-    wanted = {**spec.kwargs, **kwargs}
-    wanted.pop("max_episode_steps", None)
-    known = set(envpool.list_all_envs())
-    same = [s.id for s in gym.registry.values() if s.entry_point == spec.entry_point and s.kwargs == wanted]
-    return next((name for name in sorted(same, key=lambda name: name != spec.id) if name in known), None)
+    full_kwargs = {**spec.kwargs, **kwargs}
+    full_kwargs.pop("max_episode_steps", None)
+    envpool_ids = set(envpool.list_all_envs())
+    ids = [s.id for s in gym.registry.values() if s.entry_point == spec.entry_point and s.kwargs == full_kwargs]
+    return next((name for name in sorted(ids, key=lambda name: name != spec.id) if name in envpool_ids), None)
 
 
 class EnvPoolVector(VectorEnv):
@@ -94,7 +94,7 @@ class EnvPoolVector(VectorEnv):
         import envpool
 
         self.close_extras()
-        with warnings.catch_warnings():  # about the type of bounds that nobody reads
+        with warnings.catch_warnings():  # about the type of bounds that are not used
             warnings.simplefilter("ignore")
             self._pool = envpool.make_gymnasium(
                 self._task,

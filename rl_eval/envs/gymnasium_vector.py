@@ -1,10 +1,10 @@
-"""N copies of a Gymnasium environment behind preallocated arrays, stepped in one process."""
+"""`GymnasiumVector`: N copies of a Gymnasium environment behind preallocated arrays, stepped in one process."""
 
 from __future__ import annotations
 
 import math
 import operator
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -30,37 +30,48 @@ def make_copies(spec: EnvSpec, kwargs: dict[str, Any], count: int) -> list[gym.E
 
 
 def is_gymnasiums(spec: EnvSpec | None) -> bool:
-    """Whether an environment comes with Gymnasium, so that it is known what it does."""
+    """Whether an environment comes with Gymnasium, so that its behaviour is known."""
     return spec is not None and isinstance(spec.entry_point, str) and spec.entry_point.startswith("gymnasium.envs.")
 
 
 @dataclass(frozen=True)
-class Layout:
-    """The shapes of the arrays of N copies; plain JSON, so that two processes lay them alike over one memory."""
+class ArrayLayout:
+    """The shapes of the arrays of N copies; plain JSON, so that two processes use one memory in the same way.
+
+    Attributes:
+        discrete_actions: the number of Discrete actions; 0 where actions are not Discrete.
+        facts: the keys of `info` that are recorded.
+    """
 
     num_envs: int
     obs_shape: Sequence[int]
     obs_dtype: str
     action_shape: Sequence[int]
-    actions: int  # how many Discrete ones; 0: others
+    discrete_actions: int
+    facts: Sequence[str] = ()
 
     @classmethod
-    def of(cls, num_envs: int, observation: gym.spaces.Box, action: gym.Space) -> Layout:
+    def of(
+        cls, num_envs: int, observation: gym.spaces.Box, action: gym.Space, facts: Sequence[str] = ()
+    ) -> ArrayLayout:
         """From the spaces of one copy."""
-        actions = int(action.n) if isinstance(action, gym.spaces.Discrete) else 0
-        return cls(num_envs, observation.shape, observation.dtype.str, action.shape or (), actions)
+        discrete_actions = int(action.n) if isinstance(action, gym.spaces.Discrete) else 0
+        return cls(
+            num_envs, observation.shape, observation.dtype.str, action.shape or (), discrete_actions, tuple(facts)
+        )
 
 
-class Arrays:
-    """What is known of N copies: `obs`, `final_obs` `[N, ...]`, `rewards`, `terminated`, `truncated`, `idle` `[N]`.
+class CopyArrays:
+    """What N copies return: `obs`, `final_obs` `[N, ...]`, `rewards`, `terminated`, `truncated`, `idle` `[N]`.
 
-    For Discrete actions also `action_mask`, `final_action_mask` `[N, A]`, written where the environment gives masks.
+    For Discrete actions also `action_mask`, `final_action_mask` `[N, A]`, written where the environment gives masks;
+    `facts` `[F, N]` are values of `info`, NaN where a step has none.
 
     Args:
         memory: where they lie; None: memory of this process alone.
     """
 
-    def __init__(self, layout: Layout, memory: Any = None):
+    def __init__(self, layout: ArrayLayout, memory: Any = None):
         self.layout = layout
         n, obs = layout.num_envs, (layout.num_envs, *layout.obs_shape)
         parts = {
@@ -70,8 +81,9 @@ class Arrays:
             "terminated": ((n,), "?"),
             "truncated": ((n,), "?"),
             "idle": ((n,), "?"),
-            "action_mask": ((n, layout.actions), "?"),
-            "final_action_mask": ((n, layout.actions), "?"),
+            "action_mask": ((n, layout.discrete_actions), "?"),
+            "final_action_mask": ((n, layout.discrete_actions), "?"),
+            "facts": ((len(layout.facts), n), "f8"),
         }
         # Actions keep the type they come in, since an environment may mind: room for the widest.
         self._actions_at, self._actions_size = 0, n * math.prod(layout.action_shape) * 8
@@ -90,14 +102,16 @@ class Arrays:
     idle: np.ndarray
     action_mask: np.ndarray
     final_action_mask: np.ndarray
+    facts: np.ndarray
 
     @staticmethod
-    def size(layout: Layout) -> int:
+    def size(layout: ArrayLayout) -> int:
         """Bytes that the arrays need."""
         n = layout.num_envs
         obs = n * math.prod(layout.obs_shape) * np.dtype(layout.obs_dtype).itemsize
-        actions, masks = n * math.prod(layout.action_shape) * 8, n * layout.actions
-        return sum(_aligned(size) for size in (actions, n * 8, obs, obs, n, n, n, masks, masks))
+        actions, masks = n * math.prod(layout.action_shape) * 8, n * layout.discrete_actions
+        sizes = (actions, n * 8, obs, obs, n, n, n, masks, masks, len(layout.facts) * n * 8)
+        return sum(_aligned(size) for size in sizes)
 
     def actions(self, shape: Sequence[int], dtype: str) -> np.ndarray:
         """The room for actions of one shape and type.
@@ -116,14 +130,14 @@ def _aligned(size: int) -> int:
     return -(-size // 64) * 64
 
 
-class Batch:
-    """Some of the copies, and the rows of the arrays that are theirs: `first` and those after it."""
+class CopyGroup:
+    """Some of the copies, and their rows of the arrays: `first` and those after it."""
 
-    def __init__(self, copies: list[gym.Env], arrays: Arrays, first: int, autoreset: bool):
+    def __init__(self, copies: list[gym.Env], arrays: CopyArrays, first: int, autoreset: bool):
         self.copies, self.arrays, self.first, self.autoreset = copies, arrays, first, autoreset
         arrays.idle[first : first + len(copies)] = not autoreset  # a copy that was never reset has nothing to play
-        self.masked = False  # whether the copies say which actions are legal: known from the first reset on
-        # Gymnasium's own check plain numbers faster than numpy's, and do the same with both; others may not.
+        self.masked = False  # whether the copies give action masks: known from the first reset on
+        # Gymnasium's own environments check plain numbers faster than numpy's, and treat both alike; others may not.
         self._plain = is_gymnasiums(copies[0].spec) and isinstance(copies[0].action_space, gym.spaces.Discrete)
 
     def reset(self, rows: Iterable[int], seeds: Iterable[int | None]) -> None:
@@ -131,23 +145,31 @@ class Batch:
         for row, seed in zip(rows, seeds, strict=True):
             self.arrays.obs[row], info = self.copies[row - self.first].reset(seed=seed)
             self.arrays.idle[row] = False
-            if "action_mask" in info and self.arrays.layout.actions:
+            if "action_mask" in info and self.arrays.layout.discrete_actions:
                 self.masked = True
                 self.arrays.action_mask[row] = info["action_mask"]
 
     def step(self, actions: np.ndarray) -> None:
-        """Step the copies that are not idle; `actions` `[N, ...]` holds those of all copies."""
+        """Step the copies that are not idle; `actions` `[N, ...]` holds those of all copies.
+
+        Raises:
+            InputError: a value of `info` that is to be a fact is not a number.
+        """
         arrays, autoreset, row = self.arrays, self.autoreset, self.first
         rows = slice(self.first, self.first + len(self.copies))
         acts: Any = actions[rows].tolist() if self._plain and actions.dtype.kind in "iu" else actions[rows]
-        obs_of, final_of, masked = arrays.obs, arrays.final_obs, self.masked
+        obs_of, final_of, masked, has_facts = arrays.obs, arrays.final_obs, self.masked, bool(arrays.layout.facts)
         rewards, terminations, truncations = [], [], []
-        each = zip(self.copies, acts, arrays.idle[rows].tolist(), strict=True)
+        if has_facts:
+            arrays.facts[:, rows] = np.nan
+        steps = zip(self.copies, acts, arrays.idle[rows].tolist(), strict=True)
         try:
-            for row, (env, action, idle) in enumerate(each, self.first):
+            for row, (env, action, idle) in enumerate(steps, self.first):
                 reward, terminated, truncated = 0.0, False, False
                 if not idle:
                     obs, reward, terminated, truncated, info = env.step(action)  # type: ignore[assignment]
+                    if has_facts:
+                        self._record_facts(row, info)
                     if terminated or truncated:
                         final_of[row] = obs
                         if masked:
@@ -162,15 +184,38 @@ class Batch:
                 rewards.append(reward)
                 terminations.append(terminated)
                 truncations.append(truncated)
+        except InputError:
+            raise
         except Exception as error:
             error.add_note(f"in copy {row}")
             raise
         arrays.rewards[rows], arrays.terminated[rows], arrays.truncated[rows] = rewards, terminations, truncations
 
+    def _record_facts(self, row: int, info: Mapping[str, Any]) -> None:
+        for number, name in enumerate(self.arrays.layout.facts):
+            value = info.get(name)
+            if value is not None:
+                self.arrays.facts[number, row] = _fact(name, value)
+
     def close(self) -> None:
         """Close the copies."""
         for env in self.copies:
             env.close()
+
+
+def _fact(name: str, value: Any) -> float:
+    """A number or boolean of `info`, also as an array of one.
+
+    Raises:
+        InputError: it is something else.
+    """
+    array = np.asarray(value)
+    if array.size != 1 or array.dtype.kind not in "biuf":
+        raise InputError(
+            f"env.outcome names {name!r}, which the environment's info holds as {type(value).__name__}: "
+            "a fact is one number or boolean"
+        )
+    return float(array.item())
 
 
 def flat_space(env: gym.Env) -> gym.spaces.Box:
@@ -199,11 +244,19 @@ class GymnasiumVector(VectorEnv):
     Args:
         copies: the copies that this process steps.
         num_envs: N, where other processes step more.
+        facts: keys of `info` that are recorded in `infos["outcome"]`, float64, NaN where a step has none.
     """
 
     backend = "gymnasium"
 
-    def __init__(self, copies: list[gym.Env], *, autoreset: bool = True, num_envs: int | None = None):
+    def __init__(
+        self,
+        copies: list[gym.Env],
+        *,
+        autoreset: bool = True,
+        num_envs: int | None = None,
+        facts: Sequence[str] = (),
+    ):
         first = copies[0]
         space = flat_space(first)
         self.num_envs = num_envs or len(copies)
@@ -214,19 +267,19 @@ class GymnasiumVector(VectorEnv):
         mode = AutoresetMode.SAME_STEP if autoreset else AutoresetMode.DISABLED
         self.metadata = {**first.metadata, "autoreset_mode": mode}
         self.spec = first.spec
-        self._arrays = self._allocate(Layout.of(self.num_envs, space, first.action_space))
-        self._batch = Batch(copies, self._arrays, 0, autoreset)
+        self._arrays = self._allocate(ArrayLayout.of(self.num_envs, space, first.action_space, facts))
+        self._group = CopyGroup(copies, self._arrays, 0, autoreset)
 
-    def _allocate(self, layout: Layout) -> Arrays:
-        return Arrays(layout)
+    def _allocate(self, layout: ArrayLayout) -> CopyArrays:
+        return CopyArrays(layout)
 
     def _reset(self, rows: np.ndarray, seeds: list[int | None]) -> None:
         """Start the copies of these rows, in any process."""
-        self._batch.reset(rows, seeds)
+        self._group.reset(rows, seeds)
 
     def _step(self, actions: np.ndarray) -> None:
         """Step every copy, in any process."""
-        self._batch.step(actions)
+        self._group.step(actions)
 
     def reset(self, *, seed=None, options=None):
         """Start every copy, or those in `options["reset_mask"]`; `seed` is one int or a list of N."""
@@ -238,16 +291,19 @@ class GymnasiumVector(VectorEnv):
         return self._arrays.obs.copy(), self._masks()
 
     def step(self, actions):
-        """Step every copy that is not idle; see `rl_eval.envs` for the autoreset contract."""
+        """Step every copy that is not idle; see `rl_eval.domains.Domain.make` for the autoreset contract."""
         self._step(np.asarray(actions))
         arrays = self._arrays
         terminated, truncated = arrays.terminated.copy(), arrays.truncated.copy()
-        infos: dict[str, Any] = {"outcome": {"native_reward": arrays.rewards.copy()}}
+        outcome = {"native_reward": arrays.rewards.copy()}
+        if arrays.layout.facts:
+            outcome |= zip(arrays.layout.facts, arrays.facts.copy(), strict=True)
+        infos: dict[str, Any] = {"outcome": outcome}
         infos |= self._masks()
         done = terminated | truncated
         if done.any():
             infos["final_obs"], infos["_final_obs"] = arrays.final_obs.copy(), done
-            if self._batch.masked:
+            if self._group.masked:
                 infos["final_action_mask"] = arrays.final_action_mask.copy()
                 _require_legal_action(infos["final_action_mask"], truncated & ~terminated)
         return arrays.obs.copy(), arrays.rewards.copy(), terminated, truncated, infos
@@ -258,7 +314,7 @@ class GymnasiumVector(VectorEnv):
         Raises:
             InputError: a copy that plays has no legal action.
         """
-        if not self._batch.masked:
+        if not self._group.masked:
             return {}
         mask = self._arrays.action_mask.copy()
         _require_legal_action(mask, ~self._arrays.idle)
@@ -266,7 +322,7 @@ class GymnasiumVector(VectorEnv):
 
     def close_extras(self, **kwargs):
         """Close every copy."""
-        self._batch.close()
+        self._group.close()
 
 
 def _require_legal_action(mask: np.ndarray, rows: np.ndarray) -> None:

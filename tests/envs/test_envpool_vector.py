@@ -15,14 +15,16 @@ from gymnasium.vector import AutoresetMode, SyncVectorEnv
 from rl_eval import config as configs
 from rl_eval import domains, exposure
 from rl_eval.domains.gym import DOMAIN, Config
-from rl_eval.envs import pool
+from rl_eval.envs import envpool_vector
 from rl_eval.errors import InputError
 from rl_eval.launch import compose
 from rl_eval.tracking import open_tracker
 from rl_eval.training import train
 
 ROOT = Path(__file__).resolve().parents[2]
-needs_envpool = pytest.mark.skipif(not pool.installed(), reason="envpool is not installed: pip install '.[fast]'")
+needs_envpool = pytest.mark.skipif(
+    not envpool_vector.installed(), reason="envpool is not installed: pip install '.[fast]'"
+)
 ALPHA = 1e-3  # of each two-sample test; the seeds are fixed, so it passes or fails for good
 
 
@@ -64,7 +66,7 @@ def test_it_steps_training_alone(name, backend):
 
 
 def test_without_envpool_auto_is_gymnasium_and_envpool_is_an_error(monkeypatch):
-    monkeypatch.setattr(pool, "installed", lambda: False)
+    monkeypatch.setattr(envpool_vector, "installed", lambda: False)
     assert vector(backend="auto").backend == "gymnasium"
     with pytest.raises(InputError, match="EnvPool is not installed: install it with"):
         vector(backend="envpool")
@@ -84,7 +86,7 @@ def test_an_environment_that_it_has_not_is_gymnasiums(env_id, kwargs):
 
 @needs_envpool
 def test_kwargs_that_are_another_id_are_that():
-    assert pool.task_of(gym.spec("LunarLander-v3"), {"continuous": True}) == "LunarLanderContinuous-v3"
+    assert envpool_vector.task_of(gym.spec("LunarLander-v3"), {"continuous": True}) == "LunarLanderContinuous-v3"
     assert vector("LunarLander-v3", continuous=True).single_action_space.shape == (2,)
 
 
@@ -107,7 +109,7 @@ def test_its_spaces_are_gymnasiums(env_id):
 @pytest.mark.parametrize(("env_id", "steps"), [("CartPole-v1", 150), ("LunarLander-v3", 200)])
 def test_the_same_seeds_give_the_same_bytes_whatever_the_threads(env_id, steps):
     def walk(threads, seeds):
-        return trace(pool.EnvPoolVector(env_id, gym.make(env_id), 5, threads), steps, seeds)
+        return trace(envpool_vector.EnvPoolVector(env_id, gym.make(env_id), 5, threads), steps, seeds)
 
     first = walk(1, [3, 1, 4, 15, 9])
     assert first == walk(1, [3, 1, 4, 15, 9]) == walk(2, [3, 1, 4, 15, 9]) == walk(3, [3, 1, 4, 15, 9])

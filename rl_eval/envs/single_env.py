@@ -1,4 +1,4 @@
-"""One copy of a domain's vector as an environment of its own, for Gymnasium's `make`."""
+"""`SingleEnv`: one copy of a vector environment as a Gymnasium environment, for `gymnasium.make`."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ import numpy as np
 from gymnasium.vector import VectorEnv
 
 
-class SingleCopy(gym.Env):
-    """A vector of one copy, made with `autoreset=False`, told in scalars."""
+class SingleEnv(gym.Env):
+    """A vector of one copy, made with `autoreset=False`, whose steps return scalars."""
 
     metadata = {"render_modes": []}
 
@@ -28,16 +28,16 @@ class SingleCopy(gym.Env):
         if options.get("episode") is not None:
             options["episode"] = np.atleast_1d(options["episode"])
         obs, infos = self._vector.reset(seed=seed, options=options)
-        return obs[0], _of_one_copy(infos)
+        return obs[0], _first_mask(infos)
 
     def step(self, action: int):
         """One step; `info["outcome"]` holds its facts as plain numbers."""
         obs, reward, terminated, truncated, infos = self._vector.step(np.array([action]))
         outcome = {name: values[0].item() for name, values in infos["outcome"].items()}
-        info = {"outcome": outcome, **_of_one_copy(infos)}
+        info = {"outcome": outcome, **_first_mask(infos)}
         return obs[0], float(reward[0]), bool(terminated[0]), bool(truncated[0]), info
 
 
-def _of_one_copy(infos: Mapping[str, Any]) -> dict[str, Any]:
-    """The action mask as Gymnasium's own environments give it, where there is one."""
+def _first_mask(infos: Mapping[str, Any]) -> dict[str, Any]:
+    """The action mask as Gymnasium's own environments return it, where there is one."""
     return {"action_mask": infos["action_mask"][0].astype(np.int8)} if "action_mask" in infos else {}
