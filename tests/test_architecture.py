@@ -19,6 +19,7 @@ ROWS = (
     ("rollout", "metrics", "evidence", "diagnostics"),
     ("policy", "envs", "rewards", "exposure"),
     ("run", "seeding", "hashing", "provenance"),
+    ("net",),
     ("dotted_keys", "errors", "formatting", "registry", "target"),
 )
 LEVEL = {unit: level for level, row in enumerate(ROWS) for unit in row}

@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import importlib.util
 import os
-import socket
-import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
-from urllib.request import getproxies, proxy_bypass
 
 from pydantic import Field
 
 from rl_eval.dotted_keys import flatten
 from rl_eval.errors import InputError
+from rl_eval.net import accepts_connections
 from rl_eval.tracking._background import warn
 from rl_eval.tracking._plots import LinePlot, Plot
 from rl_eval.tracking.plugin import TrackedRun, TrackerPlugin, TrackerSettings
@@ -152,7 +150,7 @@ def _mode(settings: WandbSettings) -> tuple[str, str]:
         return str(global_settings.mode), ""
     if problem := _key_problem(global_settings.base_url):
         return "offline", problem
-    if not _reachable(global_settings.base_url):
+    if not accepts_connections(global_settings.base_url, CONNECT_TIMEOUT):
         return "offline", f"{urlsplit(global_settings.base_url).netloc} cannot be reached"
     return "online", ""
 
@@ -167,29 +165,6 @@ def _key_problem(base_url: str) -> str:
     except AuthenticationError as error:
         return f"the W&B API key is not usable ({str(error).splitlines()[0].rstrip('.')})"
     return "" if auth else "there is no W&B API key"
-
-
-def _reachable(base_url: str) -> bool:
-    """Whether the server, or the proxy in front of it, accepts a connection soon."""
-    parts = urlsplit(base_url)
-    proxy = getproxies().get(parts.scheme)
-    if proxy and parts.hostname and not proxy_bypass(parts.hostname):
-        parts = urlsplit(proxy if "://" in proxy else f"http://{proxy}")
-    address = (parts.hostname, parts.port or (443 if parts.scheme == "https" else 80))
-    connected: list[bool] = []
-
-    def connect() -> None:
-        try:
-            with socket.create_connection(address, timeout=CONNECT_TIMEOUT):
-                connected.append(True)
-        except OSError:
-            pass
-
-    # A name lookup has no timeout of its own, so it runs in a thread that can be abandoned.
-    thread = threading.Thread(target=connect, name="tracker-wandb-connect", daemon=True)
-    thread.start()
-    thread.join(CONNECT_TIMEOUT)
-    return bool(connected)
 
 
 def _init_arguments(settings: WandbSettings, run: TrackedRun, *, online: bool) -> dict[str, Any]:

@@ -16,6 +16,7 @@ import pytest
 
 from rl_eval.domains import cartpole
 from rl_eval.errors import InputError
+from rl_eval.net import Limits
 from rl_eval.policy import Policy, Spaces, _http, load
 from rl_eval.rollout import play
 
@@ -143,9 +144,9 @@ def test_a_wrong_answer_is_one_sentence(server, answer, action, said):
 
 
 def test_an_endless_answer_is_cut(server, monkeypatch):
-    monkeypatch.setattr(_http, "MAX_BYTES", 1 << 20)
+    monkeypatch.setattr(_http, "LIMITS", Limits(max_bytes=1 << 20))
     server.answer = lambda asked: (200, {}, (b" " * (1 << 16) for _ in iter(int, 1)))
-    with pytest.raises(InputError, match=r"answered with more than 1 MiB$"):
+    with pytest.raises(InputError, match=r"does not answer: the answer has more than 1 MiB$"):
         policy(server).act(observations(), True)
 
 
@@ -156,13 +157,12 @@ def slowly(pause):
 
 
 def test_a_slow_answer_is_given_up(server, monkeypatch):
-    monkeypatch.setattr(_http, "TIMEOUT", 0.1)
-    monkeypatch.setattr(_http, "DEADLINE", 0.3)
+    monkeypatch.setattr(_http, "LIMITS", Limits(total_s=0.3, wait_s=0.1))
     server.answer = lambda asked: (200, {}, slowly(1))
-    with pytest.raises(InputError, match=r"did not answer within 0\.1 s"):
+    with pytest.raises(InputError, match=r"no answer within 0\.1 s$"):
         policy(server).act(observations(), True)
     server.answer = lambda asked: (200, {}, slowly(0.05))
-    with pytest.raises(InputError, match=r"took more than 0\.3 s for one answer$"):
+    with pytest.raises(InputError, match=r"no answer within 0\.3 s$"):
         policy(server).act(observations(), True)
 
 
@@ -170,7 +170,9 @@ def test_no_server_is_said_when_it_is_asked(server):
     acting = policy(server)
     server.shutdown()
     server.server_close()
-    with pytest.raises(InputError, match=r"^policy http://127.*/act cannot be reached \(.*\): start its server first$"):
+    with pytest.raises(
+        InputError, match=r"^policy http://127.*/act does not answer: no connection .*: start its server first$"
+    ):
         acting.act(observations(), True)
 
 

@@ -5,12 +5,12 @@ The token goes into one header and nowhere else: no message shows it, and no red
 
 from __future__ import annotations
 
-import ipaddress
 import re
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
+from urllib.parse import urlencode
 
 from rl_eval.domains.qase.environment_variables import TOKEN, setting
 from rl_eval.domains.qase.formats.enumerations import read_options
@@ -20,57 +20,45 @@ from rl_eval.domains.qase.model.notes import Notes
 from rl_eval.domains.qase.model.project import Project
 from rl_eval.domains.qase.model.results import Collecting
 from rl_eval.errors import InputError
-
-if TYPE_CHECKING:
-    import httpx
+from rl_eval.net import AddressError, Client, Limits, RequestError, Response, parse_base_url
 
 URL = "https://api.qase.io/v1"
 PAGE = 100  # the most that the API gives at once
 ATTEMPTS = 6
-TIMEOUT = 30.0  # seconds for connecting, and for each part of an answer
-DEADLINE = 120.0  # seconds for a whole answer
+LIMITS = Limits(total_s=120.0, wait_s=30.0, max_bytes=64 << 20)
 LONGEST_WAIT = 60.0  # seconds between two attempts
-MAX_BYTES = 64 << 20  # of one answer
 MAX_ENTITIES = 2_000_000
 _CODE = re.compile(r"[A-Za-z0-9]{1,20}")
 
 
 @dataclass(frozen=True)
 class Connection:
-    """Where to ask, and how to wait between attempts (seconds)."""
+    """The client of one API, the token, and how to wait between attempts (seconds)."""
 
-    client: httpx.Client = field(repr=False)
-    url: str
+    client: Client = field(repr=False)
+    token: str = field(repr=False)
     sleep: Callable[[float], None] = field(default=time.sleep, repr=False)
 
 
 def connect(url: str = URL, sleep: Callable[[float], None] = time.sleep) -> Connection:
-    """A connection with the token of the environment; nothing is asked yet.
+    """A connection with the token of the environment; nothing is sent yet.
 
     Raises:
         InputError: no token, or a URL that the token must not be sent to.
     """
-    import httpx
-
     token = setting(TOKEN)
     if not token:
         raise InputError(f"no token for Qase: set {TOKEN} in the environment or in .env")
     if not token.isascii() or not token.isprintable() or " " in token:
         raise InputError(f"{TOKEN} holds characters that no token has: copy it again")
     try:
-        parsed = httpx.URL(url)
-    except (httpx.InvalidURL, ValueError) as error:
-        raise InputError(f"the URL of Qase cannot be read ({error}): give {URL}") from error
-    here = _is_loopback(parsed.host)
-    if parsed.userinfo or parsed.scheme not in ("http", "https") or not parsed.host:
-        raise InputError(f"the URL of Qase needs a host and no password: give {URL}")
-    if parsed.scheme == "http" and not here:
-        raise InputError(f"http://{parsed.host} would send the token unencrypted: give an https URL")
-    client = httpx.Client(
-        headers={"Token": token, "Accept": "application/json"}, timeout=TIMEOUT, follow_redirects=False,
-        trust_env=not here,
-    )  # fmt: skip
-    return Connection(client, str(parsed.copy_with(query=None, fragment=None)).rstrip("/"), sleep)
+        base_url = parse_base_url(url)
+        if base_url.scheme == "http" and not base_url.is_loopback:
+            raise AddressError("would send the token unencrypted")
+        client = Client(base_url, LIMITS, trust_env=not base_url.is_loopback)
+    except AddressError as error:
+        raise InputError(f"the URL of Qase {error}: give {URL}") from error
+    return Connection(client, token, sleep)
 
 
 def fetch_project(connection: Connection, code: str, notes: Notes) -> Project:
@@ -126,42 +114,34 @@ def _all(connection: Connection, path: str) -> list[Entity]:
 
 
 def _get(connection: Connection, path: str, query: dict[str, int]) -> Any:
-    """One answer, asked for again after 429, 5xx and failures of the network, each time after a longer wait."""
-    import httpx
-
+    """One answer, requested again after 429, 5xx and failures of the network, each time after a longer wait."""
     problem = ""
     for attempt in range(ATTEMPTS):
-        wait = min(0.5 * 2**attempt, LONGEST_WAIT)
+        wait_s = min(0.5 * 2**attempt, LONGEST_WAIT)
         try:
-            status, headers, body = _ask(connection, path, query)
-        except httpx.HTTPError as error:
-            problem = f"cannot be reached ({type(error).__name__})"
+            response = _request(connection, path, query)
+        except RequestError as error:
+            if error.kind not in ("unreachable", "timeout"):
+                raise InputError(f"Qase: {error}: export to a file, or try later") from error
+            problem = f"cannot be reached ({error.reason})"
         else:
+            status = response.status
             if status == 200:
-                return parse_json(body, f"the answer of {path}")
+                return parse_json(response.content, f"the answer of {path}")
             if status != 429 and status < 500:
                 raise InputError(f"Qase answered {path} with status {status}: {_advice(status)}")
             problem = f"answered {path} with status {status}"
-            asked = headers.get("Retry-After", "")
-            if asked.isascii() and asked.isdigit():
-                wait = min(float(asked[:6]), LONGEST_WAIT)
+            retry_after = response.headers.get("retry-after", "")
+            if retry_after.isascii() and retry_after.isdigit():
+                wait_s = min(float(retry_after[:6]), LONGEST_WAIT)
         if attempt + 1 < ATTEMPTS:
-            connection.sleep(wait)
+            connection.sleep(wait_s)
     raise InputError(f"Qase {problem}, {ATTEMPTS} times: try later")
 
 
-def _ask(connection: Connection, path: str, query: dict[str, int]) -> tuple[int, Any, bytes]:
-    until = time.monotonic() + DEADLINE
-    with connection.client.stream("GET", f"{connection.url}/{path}", params=query) as response:
-        body = bytearray()
-        if response.status_code == 200:  # what else an answer holds is not read, and so never shown
-            for part in response.iter_bytes(1 << 16):
-                body += part
-                if len(body) > MAX_BYTES:
-                    raise InputError(f"Qase answered {path} with more than {MAX_BYTES >> 20} MiB: export to a file")
-                if time.monotonic() > until:
-                    raise InputError(f"Qase took more than {DEADLINE:g} s to answer {path}: try later")
-        return response.status_code, response.headers, bytes(body)
+def _request(connection: Connection, path: str, query: dict[str, int]) -> Response:
+    headers = [("Token", connection.token), ("Accept", "application/json")]
+    return connection.client.request("GET", f"/{path}{'?' if query else ''}{urlencode(query)}", headers)
 
 
 def _advice(status: int) -> str:
@@ -172,10 +152,3 @@ def _advice(status: int) -> str:
     if 300 <= status < 400:
         return "a redirect, which is not followed: give the URL of the API itself"
     return "look the status up in Qase's documentation"
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"

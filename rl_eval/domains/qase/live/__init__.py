@@ -10,7 +10,6 @@ Importing this is light: httpcore is loaded by the first `Runner`.
 from rl_eval.domains.qase.live.build_schedule import bug_ids, builds
 from rl_eval.domains.qase.live.calls import Call, NotRunnable, Plan, parse
 from rl_eval.domains.qase.live.cycle import Cycle, run_cycle
-from rl_eval.domains.qase.live.exchange import UnansweredError
 from rl_eval.domains.qase.live.runner import (
     BLOCKED,
     FAILED,
@@ -24,5 +23,5 @@ from rl_eval.domains.qase.live.runner import (
 
 __all__ = [
     "BLOCKED", "FAILED", "NOT_RUN", "NOT_RUNNABLE", "PASSED", "STATUS_NAMES", "Call", "Cycle", "NotRunnable", "Outcome",
-    "Plan", "Runner", "UnansweredError", "bug_ids", "builds", "parse", "run_cycle",
+    "Plan", "Runner", "bug_ids", "builds", "parse", "run_cycle",
 ]  # fmt: skip

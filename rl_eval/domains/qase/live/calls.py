@@ -10,9 +10,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from rl_eval.domains.qase.live import expectation, template
-from rl_eval.domains.qase.live.address import RefusedError, target
 from rl_eval.domains.qase.live.expectation import Expectation
 from rl_eval.domains.qase.model.project import Case, Parameter, Step, shown
+from rl_eval.net.address import AddressError, escape_target
 
 MAX_CALLS = 50  # of one case, for one row of its parameters
 MAX_ROWS = 20
@@ -111,8 +111,8 @@ def _call(step: Step, here: str) -> Call:
         raise ValueError(f"{shown(path)} names a host of its own, and only the base URL is asked")
     try:
         # With holes filled by something harmless: what is put in later is looked at again then.
-        target(template.filled(path, dict.fromkeys(template.names(path), "x")))
-    except RefusedError as error:
+        escape_target(template.filled(path, dict.fromkeys(template.names(path), "x")))
+    except AddressError as error:
         raise ValueError(f"{shown(path)} is refused: {error}") from error
     headers, written = _data(step.data)
     has_body = bool(written.strip())

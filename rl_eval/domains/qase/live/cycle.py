@@ -8,11 +8,11 @@ from typing import Protocol
 
 import numpy as np
 
-from rl_eval.domains.qase.live.exchange import UnansweredError
 from rl_eval.domains.qase.live.runner import NOT_RUN, NOT_RUNNABLE, Outcome, Runner
 from rl_eval.domains.qase.model.execution_log import NO_VERDICT
 from rl_eval.domains.qase.model.project import Case
 from rl_eval.errors import InputError
+from rl_eval.net import RequestError
 
 GONE_AFTER = 3  # cases in a row that reach nobody
 
@@ -97,7 +97,7 @@ def run_cycle(
         if bugs is not None:
             try:
                 service.switch(bugs)
-            except UnansweredError:
+            except RequestError:
                 gone = True
     for i in () if gone else at.tolist():
         outcome: Outcome = runner.run(cases[i], before)

@@ -8,15 +8,15 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import quote, urljoin, urlsplit
+from urllib.parse import quote
 
 from rl_eval.domains.qase.live import expectation, template
-from rl_eval.domains.qase.live.address import Origin, RefusedError, origin, target
 from rl_eval.domains.qase.live.calls import Call, NotRunnable, Plan, bad_header, encoded, parse
-from rl_eval.domains.qase.live.exchange import MAX_ANSWER, Answer, Exchange, UnansweredError
 from rl_eval.domains.qase.live.expectation import Seen
 from rl_eval.domains.qase.model.execution_log import FAIL, NO_VERDICT, PASS
 from rl_eval.domains.qase.model.project import Case, shown
+from rl_eval.errors import InputError
+from rl_eval.net import AddressError, Client, Limits, RequestError, Response, hide_credentials, parse_base_url
 
 PASSED, FAILED, BLOCKED, NOT_RUNNABLE, NOT_RUN = 0, 1, 2, 3, -1
 STATUS_NAMES = {
@@ -62,7 +62,7 @@ class Runner:
     Args:
         base_url: http or https, with or without a path; requests go below it.
         timeout_s: for each request, from connecting to the last byte of its answer.
-        max_answer: bytes of an answer, past which a case is blocked.
+        max_bytes: of an answer; a case with a larger one is blocked.
         truth_token: of the embedded service (`Service.token`): durations are then those that it declares, and it
             says which seeded bugs an answer shows. None: any other service.
 
@@ -71,10 +71,19 @@ class Runner:
     """
 
     def __init__(
-        self, base_url: str, timeout_s: float = 10.0, *, max_answer: int = MAX_ANSWER, truth_token: str | None = None
+        self,
+        base_url: str,
+        timeout_s: float = 10.0,
+        *,
+        max_bytes: int = Limits.max_bytes,
+        truth_token: str | None = None,
     ):
-        self.origin: Origin = origin(base_url)
-        self._exchange = Exchange(self.origin, timeout_s, max_answer)
+        try:
+            self.base_url = parse_base_url(base_url)
+        except AddressError as error:
+            name = shown(hide_credentials(base_url))
+            raise InputError(f"the base URL {name} {error}: give one such as https://host:8443/api") from error
+        self._client = Client(self.base_url, Limits(timeout_s, max_bytes=max_bytes))
         self._truth = () if truth_token is None else (("X-Truth-Token", truth_token),)
         self._parsed: dict[int, tuple[Case, Plan | NotRunnable]] = {}
 
@@ -92,7 +101,7 @@ class Runner:
 
         Args:
             before: called before each row, so that what it starts from does not depend on what ran before; where it
-                raises `UnansweredError`, the case is blocked.
+                raises `RequestError`, the case is blocked.
         """
         plan = self.plan(case)
         if isinstance(plan, NotRunnable):
@@ -102,7 +111,7 @@ class Runner:
             if before is not None:
                 try:
                     before()
-                except UnansweredError as error:
+                except RequestError as error:
                     return Outcome(BLOCKED, f"Before the case: {error}.", duration_ms, gone=True)
             outcome = self._run_row(plan, row)
             duration_ms += outcome.duration_ms
@@ -119,19 +128,18 @@ class Runner:
         for call in plan.calls:
             here = f"Step {call.step}"
             try:
-                path, headers, body = _request(call, values, self.origin)
+                path, headers, body = _request(call, values)
+                start = time.perf_counter()
+                answer = self._client.request(call.method, path, (*headers, *self._truth), body)
             except ValueError as error:
                 return Outcome(BLOCKED, f"{here}: not sent: {error}", duration_ms)
-            start = time.perf_counter()
-            try:
-                answer = self._exchange.send(call.method, path, (*headers, *self._truth), body)
-            except UnansweredError as error:
+            except RequestError as error:
                 duration_ms += 1000 * (time.perf_counter() - start)
-                return Outcome(BLOCKED, f"{here}: {error}", duration_ms, gone=error.gone)
+                return Outcome(BLOCKED, f"{here}: {error.reason}", duration_ms, gone=error.kind == "unreachable")
             ms = self._duration_ms(answer)
             bugs = self._bugs(answer)
             duration_ms += ms
-            if self._leads_elsewhere(answer) and not expectation.status_met(call.expected, answer.status):
+            if self._is_redirected_away(answer) and not expectation.status_met(call.expected, answer.status):
                 return Outcome(BLOCKED, f"{here}: redirected off the base URL, which is not followed", duration_ms)
             try:
                 seen = _seen(answer, ms)
@@ -148,30 +156,22 @@ class Runner:
             shown_bugs |= bugs
         return Outcome(PASSED, "", duration_ms)
 
-    def _duration_ms(self, answer: Answer) -> float:
+    def _duration_ms(self, answer: Response) -> float:
         match = _DURATION.search(answer.headers.get("server-timing", "")) if self._truth else None
-        return float(match[1]) if match else answer.ms
+        return float(match[1]) if match else answer.duration_ms
 
-    def _bugs(self, answer: Answer) -> int:
+    def _bugs(self, answer: Response) -> int:
         told = answer.headers.get("x-seeded-bugs", "") if self._truth else ""
         bits = [int(number) for number in _BUG.findall(told)]
         return sum(1 << (bit - 1) for bit in bits if 1 <= bit <= 63)
 
-    def _leads_elsewhere(self, answer: Answer) -> bool:
+    def _is_redirected_away(self, answer: Response) -> bool:
         location = answer.headers.get("location") if 300 <= answer.status < 400 else None
-        if location is None:
-            return False
-        try:
-            parts = urlsplit(urljoin(f"{self.origin}/", location))
-            port = parts.port or {"http": 80, "https": 443}.get(parts.scheme)
-        except ValueError:
-            return True
-        there = (parts.scheme, parts.hostname, port, parts.username)
-        return there != (self.origin.scheme, self.origin.host.lower(), self.origin.port, None)
+        return location is not None and not self.base_url.has_same_origin(location)
 
     def close(self) -> None:
         """Close the connection; a later case connects again."""
-        self._exchange.close()
+        self._client.close()
 
     def __enter__(self) -> Runner:
         return self
@@ -180,32 +180,30 @@ class Runner:
         self.close()
 
 
-def _request(
-    call: Call, values: Mapping[str, Any], base: Origin
-) -> tuple[bytes, list[tuple[str, str]], bytes | None]:  # fmt: skip
-    """Target, headers and body of a call, filled in and looked at again.
+def _request(call: Call, values: Mapping[str, Any]) -> tuple[str, list[tuple[str, str]], bytes | None]:
+    """Path, headers and body of a call, filled in and checked again; the client checks the path.
 
     Raises:
-        ValueError: what would come out is refused, or a value is not there.
+        ValueError: a header that is refused, or a value that is missing.
     """
-    path = target(template.filled(call.path, values, _escaped))
+    path = template.filled(call.path, values, _escaped)
     headers = []
     for name, value in call.headers:
         value = template.filled(value, values)
         if bad_header(value) or len(value) > MAX_HEADER:
-            raise RefusedError(f"the header {name} would hold what no header has")
+            raise ValueError(f"the header {name} would hold what no header has")
         headers.append((name, value))
     body = call.fixed
     if call.has_body and body is None:
         body = encoded(template.fill(call.body, values))
-    return base.prefix.encode() + path, headers, body
+    return path, headers, body
 
 
 def _escaped(value: str) -> str:
     return quote(value, safe="")
 
 
-def _seen(answer: Answer, ms: float) -> Seen:
+def _seen(answer: Response, ms: float) -> Seen:
     body: Any = None
     is_json = False
     plain = answer.headers.get("content-encoding", "identity") == "identity"

@@ -65,7 +65,7 @@ class Tested:
         cycle = run_cycle(self.runner, self.service, self.cases, order, limit, bugs)
         if cycle.service_gone:
             raise InputError(
-                f"the service at {self.runner.origin} does not answer: see to it that it runs; a run that had begun "
+                f"the service at {self.runner.base_url} does not answer: see to it that it runs; a run that had begun "
                 "goes on with `python train.py resume=<the run>`"
             )
         return cycle

@@ -15,9 +15,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import IO
 
-from rl_eval.domains.qase.live.address import origin
-from rl_eval.domains.qase.live.exchange import Exchange, UnansweredError
 from rl_eval.domains.qase.service.bugs import checked
+from rl_eval.net import Client, Limits, RequestError, parse_base_url
 
 START_S = 60.0
 END_S = 5.0
@@ -41,7 +40,7 @@ class Service:
     def __init__(self, process: subprocess.Popen[bytes], base_url: str, token: str, said: IO[bytes]):
         self.base_url, self.token = base_url, token
         self._process, self._said = process, said
-        self._exchange = Exchange(origin(base_url), TIMEOUT_S)
+        self._client = Client(parse_base_url(base_url), Limits(TIMEOUT_S))
         self._control = (("X-Control-Token", token),)
 
     def switch(self, bugs: Iterable[str]) -> None:
@@ -49,23 +48,23 @@ class Service:
 
         Raises:
             InputError: a bug that is not there.
-            UnansweredError: the service is gone.
+            RequestError: the service is gone.
         """
         body = json.dumps({"bugs": sorted(checked(bugs))}).encode()
-        self._do("PUT", b"/_control/build", body)
+        self._do("PUT", "/_control/build", body)
 
     def reset(self) -> None:
         """Start afresh: users, products and orders are as they were at first.
 
         Raises:
-            UnansweredError: the service is gone.
+            RequestError: the service is gone.
         """
-        self._do("POST", b"/_control/reset", None)
+        self._do("POST", "/_control/reset", None)
 
-    def _do(self, method: str, path: bytes, body: bytes | None) -> None:
-        answer = self._exchange.send(method, path, self._control, body)
-        if answer.status != 204:
-            raise UnansweredError(f"the service answered {method} {path.decode()} with status {answer.status}")
+    def _do(self, method: str, path: str, body: bytes | None) -> None:
+        status = self._client.request(method, path, self._control, body).status
+        if status != 204:
+            raise RequestError(f"{method} {path}", f"the service answered with status {status}", "invalid")
 
     def alive(self) -> bool:
         """Whether its process runs."""
@@ -73,7 +72,7 @@ class Service:
 
     def close(self) -> None:
         """End it and wait until it is gone; more than once does nothing."""
-        self._exchange.close()
+        self._client.close()
         _end(self._process)
         self._said.close()
 

@@ -13,6 +13,7 @@ from rl_eval.domains.qase.formats.rest_client import connect, fetch_project, fet
 from rl_eval.domains.qase.model.notes import Notes
 from rl_eval.domains.qase.model.results import Collecting
 from rl_eval.errors import InputError
+from rl_eval.net import Limits
 
 
 @pytest.fixture
@@ -116,7 +117,7 @@ def test_a_service_that_is_not_there_is_told(monkeypatch):
     monkeypatch.setenv("QASE_API_TOKEN", TOKEN)
     with serving() as stand_in:
         url = stand_in.url
-    with pytest.raises(InputError, match=r"Qase cannot be reached \(ConnectError\), 6 times"):
+    with pytest.raises(InputError, match=r"Qase cannot be reached \(no connection to http.*\), 6 times"):
         fetch_project(connect(url, sleep=lambda s: None), "DEMO", Notes())
 
 
@@ -142,11 +143,12 @@ def test_other_answers_are_told_without_the_token(qase, connection, answer, sent
     assert len(qase.asked) == 1
 
 
-def test_an_answer_without_end_is_cut(qase, connection, monkeypatch):
-    monkeypatch.setattr(rest_client, "MAX_BYTES", 1 << 20)
+def test_a_large_answer_is_cut(qase, monkeypatch):
+    monkeypatch.setattr(rest_client, "LIMITS", Limits(max_bytes=1 << 20))
     qase.instead = [(200, {}, b" " * (3 << 20))]
-    with pytest.raises(InputError, match="answered system_field with more than 1 MiB"):
-        fetch_project(connection, "DEMO", Notes())
+    with pytest.raises(InputError, match="/system_field: the answer has more than 1 MiB"):
+        fetch_project(connect(qase.url), "DEMO", Notes())
+    assert len(qase.asked) == 1
 
 
 def test_pages_that_move_under_the_reader_are_told(qase, connection):
@@ -173,9 +175,9 @@ def test_a_project_that_is_not_there_is_told(qase, connection):
     ("url", "sentence"),
     [
         ("http://example.org/v1", "would send the token unencrypted"),
-        ("https://me:word@example.org/v1", "needs a host and no password"),
-        ("ftp://example.org", "needs a host and no password"),
-        ("nothing", "needs a host and no password"),
+        ("https://me:word@example.org/v1", "holds a user or password"),
+        ("ftp://example.org", "neither http nor https"),
+        ("nothing", "neither http nor https"),
     ],
 )
 def test_the_token_goes_to_no_doubtful_url(monkeypatch, url, sentence):
@@ -191,7 +193,7 @@ def test_the_token_comes_from_the_environment_or_env_file(monkeypatch, tmp_path)
         connect()
     (tmp_path / ".env").write_text("# a comment\nOTHER=1\nexport QASE_API_TOKEN='from-file'\n")
     found = connect()
-    assert found.client.headers["Token"] == "from-file"
+    assert found.token == "from-file"
     assert "from-file" not in repr(found)
     monkeypatch.setenv("QASE_API_TOKEN", "line\nbreak")
     with pytest.raises(InputError, match="characters that no token has"):

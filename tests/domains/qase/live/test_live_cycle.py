@@ -16,7 +16,6 @@ from rl_eval.domains.qase.live import (
     NOT_RUNNABLE,
     PASSED,
     Runner,
-    UnansweredError,
     bug_ids,
     builds,
     cycle,
@@ -25,6 +24,7 @@ from rl_eval.domains.qase.live import (
 from rl_eval.domains.qase.live.build_schedule import MAX_BUGS
 from rl_eval.domains.qase.service import BUG_IDS, BUGS, project
 from rl_eval.errors import InputError
+from rl_eval.net import RequestError
 
 CASES = project().cases
 
@@ -112,7 +112,7 @@ def test_a_service_that_is_killed_in_a_cycle_blocks_and_ends_it():
         without = run_cycle(asking, None, CASES, range(20))  # nobody to ask whether it lives
         assert without.service_gone
         assert (without.status == BLOCKED).sum() == cycle.GONE_AFTER
-        with pytest.raises(UnansweredError):
+        with pytest.raises(RequestError):
             running.reset()
 
 

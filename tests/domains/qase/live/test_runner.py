@@ -2,9 +2,7 @@
 
 import json
 import socket
-import threading
 import time
-from contextlib import contextmanager
 
 import pytest
 from hypothesis import HealthCheck, example, given, settings
@@ -12,82 +10,20 @@ from hypothesis import strategies as st
 
 from rl_eval.domains.qase.live import BLOCKED, FAILED, NOT_RUNNABLE, PASSED, Runner
 from rl_eval.domains.qase.model.project import Case, Parameter, Step
-
-
-class Listener:
-    """A server whose answers are the bytes that a test says; it keeps what it was asked."""
-
-    def __init__(self):
-        self.asked, self.connections = [], 0
-        self.answer = reply(200, b"{}")
-        self._socket = socket.create_server(("127.0.0.1", 0))
-        self.port = self._socket.getsockname()[1]
-        self.url = f"http://127.0.0.1:{self.port}"
-        threading.Thread(target=self._serve, daemon=True).start()
-
-    def _serve(self):
-        while True:
-            try:
-                end, _ = self._socket.accept()
-            except OSError:
-                return
-            self.connections += 1
-            threading.Thread(target=self._talk, args=(end,), daemon=True).start()
-
-    def _talk(self, end):
-        with end:
-            read = b""
-            while True:
-                while b"\r\n\r\n" not in read:
-                    more = end.recv(65536)
-                    if not more:
-                        return
-                    read += more
-                head, _, read = read.partition(b"\r\n\r\n")
-                length = next(
-                    (int(line[15:]) for line in head.split(b"\r\n") if line.lower().startswith(b"content-length:")), 0
-                )
-                while len(read) < length:
-                    read += end.recv(65536)
-                self.asked.append((head, read[:length]))
-                read = read[length:]
-                try:
-                    if callable(self.answer):
-                        self.answer(end)
-                        return
-                    end.sendall(self.answer)
-                except OSError:
-                    return
-
-    def close(self):
-        self._socket.close()
-
-
-def reply(status, body=b"", *headers):
-    lines = [f"HTTP/1.1 {status} X", f"Content-Length: {len(body)}", *headers]
-    return "\r\n".join(lines).encode() + b"\r\n\r\n" + body
-
-
-@contextmanager
-def listening():
-    listener = Listener()
-    try:
-        yield listener
-    finally:
-        listener.close()
+from tests.net.raw_server import raw_server, reply
 
 
 @pytest.fixture(scope="module")
 def here():
-    with listening() as listener:
-        yield listener
+    with raw_server() as server:
+        yield server
 
 
 @pytest.fixture(scope="module")
 def elsewhere():
     """Where nothing may ever be sent."""
-    with listening() as listener:
-        yield listener
+    with raw_server() as server:
+        yield server
 
 
 @pytest.fixture(scope="module")
@@ -99,7 +35,7 @@ def runner(here):
 @pytest.fixture(autouse=True)
 def _fresh(here):
     here.answer = reply(200, b"{}")
-    here.asked.clear()
+    here.requests.clear()
 
 
 def case(*steps, **values):
@@ -115,7 +51,7 @@ def test_requests_go_below_the_base_url(here, runner):
     found = runner.run(case(step("POST /users?x=1 2", "201, body.id == 7", data='X-Own: y\n\n{"a": "é"}')))
     assert found.status == PASSED
     assert found.verdict == 0
-    (head, body) = here.asked[0]
+    (head, body) = here.requests[0]
     lines = head.decode().split("\r\n")
     assert lines[0] == "POST /api/users?x=1%202 HTTP/1.1"
     assert f"Host: 127.0.0.1:{here.port}" in lines
@@ -130,7 +66,7 @@ def test_a_wrong_answer_fails_at_its_step_and_ends_the_case(here, runner):
     found = runner.run(case(step("GET /a", "500"), step("GET /b", "200"), step("GET /c", "200")))
     assert (found.status, found.verdict) == (FAILED, 1)
     assert found.reason == "Step 2: status 500 where 200 was expected."
-    assert len(here.asked) == 2
+    assert len(here.requests) == 2
     assert found.bugs == 0
     told = runner.run(case(step("GET /a", '500, body.error == "x"'))).reason
     assert told.isprintable()
@@ -150,7 +86,7 @@ def test_saved_values_come_into_paths_escaped_and_into_bodies_as_they_are(here, 
         )
     )
     assert found.status == PASSED
-    head, body = here.asked[1]
+    head, body = here.requests[1]
     assert head.startswith(b"POST /api/x/a%2Fb%3Fc%20d HTTP/1.1")
     assert json.loads(body) == {"id": 7, "text": "7"}
 
@@ -174,7 +110,7 @@ def test_a_saved_value_that_would_become_a_trick_is_not_sent(here, runner, value
     found = runner.run(case(step("GET /", "200, save body.v as v"), step_after))
     assert found.status in (BLOCKED, FAILED)
     assert reason in found.reason
-    assert len(here.asked) == 1
+    assert len(here.requests) == 1
 
 
 def test_a_value_that_is_not_there_to_be_saved_fails(runner):
@@ -190,7 +126,7 @@ def test_redirects_off_the_base_url_are_not_followed(here, elsewhere, runner, lo
     assert (found.status, found.verdict) == (BLOCKED, -1)
     assert "redirected off the base URL" in found.reason
     assert runner.run(case(step("GET /", f'302, header Location == "{location}"'))).status == PASSED
-    assert len(here.asked) == 2
+    assert len(here.requests) == 2
     assert elsewhere.connections == 0
 
 
@@ -217,12 +153,12 @@ HOSTILE = st.builds(
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(HOSTILE, st.sampled_from(["", "Host: 127.0.0.1:{port}", "X: y\n\n{}", "Forwarded: host=127.0.0.1:{port}"]))
 def test_no_action_ever_leaves_the_base_url(here, elsewhere, runner, action, data):
-    here.asked.clear()
+    here.requests.clear()
     action, data = (text.replace("{port}", str(elsewhere.port)) for text in (action, data))
     found = runner.run(case(step(action, data=data)))
     if found.status != NOT_RUNNABLE:
-        (head, _) = here.asked[0]
-        assert len(here.asked) == 1
+        (head, _) = here.requests[0]
+        assert len(here.requests) == 1
         assert head.split(b" ")[1].startswith(b"/api/")
         assert head.lower().count(b"\r\nhost:") == 1
         assert f"\r\nHost: 127.0.0.1:{here.port}\r\n".encode() in head + b"\r\n"
@@ -268,7 +204,7 @@ def test_no_whole_answer_in_time_is_blocked(here, answer):
 @pytest.mark.parametrize(
     ("answer", "reason"),
     [
-        (endless, "more than 1024 KiB"),
+        (endless, "more than 1 MiB"),
         (lambda end: None, "did not answer in HTTP"),
         (lambda end: end.sendall(b"SSH-2.0-x\r\n\r\n"), "did not answer in HTTP"),
         (lambda end: end.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nx"), "did not answer in HTTP"),
@@ -297,7 +233,7 @@ def test_nobody_there_is_blocked_and_said_to_be_gone():
 def test_https_is_asked_in_tls_alone(here):
     with Runner(f"https://127.0.0.1:{here.port}", timeout_s=0.3) as running:
         found = running.run(case(step()))
-    assert (found.status, here.asked) == (BLOCKED, [])
+    assert (found.status, here.requests) == (BLOCKED, [])
 
 
 @pytest.mark.parametrize("body", [b"<html>", b"\xff", b'{"a": NaN}', b'{"a": 1e', b""])
@@ -315,7 +251,7 @@ def test_an_encoded_body_is_not_unpacked(here, runner):
 def test_a_case_is_run_once_for_each_row_and_fails_with_the_first(here, runner):
     rows = (Parameter(title="id", values=("1", "2", "3")),)
     calls = []
-    found = runner.run(case(step("GET /{{id}}"), parameters=rows), before=lambda: calls.append(len(here.asked)))
+    found = runner.run(case(step("GET /{{id}}"), parameters=rows), before=lambda: calls.append(len(here.requests)))
     assert (found.status, calls) == (PASSED, [0, 1, 2])
     found = runner.run(case(step("GET /{{id}}", "200, body.id == {{id}}"), parameters=rows))
     assert found.status == FAILED
@@ -330,7 +266,7 @@ def test_what_another_service_says_of_time_and_bugs_is_not_believed(here, runner
     with Runner(here.url, truth_token="t") as trusting:
         found = trusting.run(case(step()))
     assert (found.duration_ms, found.bugs) == (99999.0, 1)
-    assert b"X-Truth-Token: t" in here.asked[-1][0]
+    assert b"X-Truth-Token: t" in here.requests[-1][0]
 
 
 def test_connections_are_kept(here):

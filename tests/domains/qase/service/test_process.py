@@ -11,9 +11,9 @@ from pathlib import Path
 import httpx
 import pytest
 
-from rl_eval.domains.qase.live import UnansweredError
 from rl_eval.domains.qase.service import NotStartedError, process, start
 from rl_eval.domains.qase.service.__main__ import main
+from rl_eval.net import RequestError
 
 STARTS_ONE = """
 import os, sys, time
@@ -49,7 +49,7 @@ def test_leaving_the_block_ends_it_and_closing_twice_is_nothing():
     assert not runs(pid)
     assert not service.alive()
     service.close()
-    with pytest.raises(UnansweredError):
+    with pytest.raises(RequestError):
         service.reset()
 
 
