@@ -152,11 +152,11 @@ def verify(
     Exit status: 0 all agrees, 1 something differs, 2 bad input.
     """
     from rl_eval import terminal
-    from rl_eval.run import read_run
+    from rl_eval.run import read_run, step_of
     from rl_eval.verify import verify as compare
 
     found = read_run(run)
-    steps = [found.info.get("env_steps")] if found.finished else [int(p.name[5:]) for p in found.snapshots()[-1:]]
+    steps = [found.info.get("env_steps")] if found.finished else [step_of(p) for p in found.snapshots()[-1:]]
     total = steps[0] if steps and isinstance(steps[0], int) else None
     with terminal.ProgressLine(total, f"replay of {run.name}") as progress:
         told = compare(run, trust=trust, on_step=lambda env_steps, *_: progress.update(env_steps))
@@ -299,9 +299,10 @@ def doctor(
     """
     from rl_eval import diagnostics, terminal
     from rl_eval.run import as_json as json_of
+    from rl_eval.run import expand_sweeps
 
     mapped = None if columns is None else diagnostics.parse_columns(columns)
-    readings = [diagnostics.read(path, trust=trust, columns=mapped) for path in diagnostics.runs_in(runs)]
+    readings = [diagnostics.read(path, trust=trust, columns=mapped) for path in expand_sweeps(runs)]
     told: list[dict[str, Any]] = []
     for reading in readings:
         findings = [finding.to_json() for finding in diagnostics.all_findings(reading)]

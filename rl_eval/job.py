@@ -31,7 +31,7 @@ def run(values: Mapping[str, Any], directory: Path, *, sweep: Path | None, suite
     """
     resume = values.get("resume") is not None
     try:
-        with runs.held(directory):
+        with runs.lock(directory):
             config = configs.load(runs.read_run(directory).config if resume else values)
             trained = _learn(config, directory, sweep, suites, resume)
     except InputError as error:
@@ -86,8 +86,8 @@ def _learn(config: configs.RunConfig, directory: Path, sweep: Path | None, suite
     status = "failed"
     try:
         label = f"{config.agent.name} on {config.env.name}, seed {config.seed}"
-        points = runs.steps_in(directory / "resume") if resume else []
-        start = int(points[-1].name[5:]) if points else 0
+        points = runs.step_directories(directory / "resume") if resume else []
+        start = runs.step_of(points[-1]) if points else 0
         with terminal.ProgressLine(config.total_steps, label, start=start) as progress:
 
             def on_step(env_steps: int, episode_return_mean: float, score: float) -> None:
@@ -117,15 +117,15 @@ def _learn(config: configs.RunConfig, directory: Path, sweep: Path | None, suite
 def _confusion(directory: Path) -> list[Any]:
     """What the judged policy flags, on episodes that no gate plays, where flagging has a meaning."""
     from rl_eval.report.behaviour import observe
-    from rl_eval.report.reading import read
+    from rl_eval.run import read_record
 
     try:
-        seen = observe(read(directory), trust=True)  # the person who trained it typed what it names
+        behaviour = observe(read_record(directory), trust=True)  # the person who trained it typed what it names
     except InputError as error:
         _note(f"no confusion matrix was drawn ({error})")
         return []
-    counted = seen.confusion
-    return [confusion_plot(counted.tp, counted.fp, counted.fn, counted.tn, seen.part)] if counted else []
+    cases = behaviour.confusion
+    return [confusion_plot(cases.tp, cases.fp, cases.fn, cases.tn, behaviour.part)] if cases else []
 
 
 def _files(folder: Path) -> dict[str, Path]:

@@ -65,7 +65,7 @@ def verify(path: Path, *, trust: bool = False, on_step: Callable[..., None] = la
 
     original = run.read_run(path)
     if original.info["status"] == "running":
-        with run.held(path):  # refused while somebody trains it
+        with run.lock(path):  # refused while somebody trains it
             original = run.read_run(path)
     with TemporaryDirectory(prefix="rl_eval-verify-") as folder:
         try:
@@ -100,7 +100,7 @@ def _snapshot_difference(there: Path, here: Path) -> str | None:
     try:
         arrays, meta = run.read_checkpoint(there, "policy")
     except run.DamagedError as error:
-        return error.finding
+        return error.damage
     if not here.is_dir():
         return "the replay took none at this step"
     replayed, replayed_meta = run.read_checkpoint(here, "policy")

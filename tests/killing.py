@@ -96,7 +96,7 @@ def attempt(config, directory, moments):
     resume = (directory / "run.json").exists()
     directory.mkdir(exist_ok=True)
     moments.watch()
-    with runs.held(directory):
+    with runs.lock(directory):
         train(config, directory, tracker=tracker, resume=resume)
     Path(f"{directory}.moments").write_text(json.dumps(moments.counted))
 

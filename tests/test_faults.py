@@ -53,7 +53,7 @@ def everything_is_whole(path):
     """No half-written file, and every checkpoint loads."""
     assert not [file for file in path.rglob("*") if re.search(r"\.(tmp|gone)$", file.name)]
     for folder, name in (("snapshots", "policy"), ("resume", "state")):
-        for step in runs.steps_in(path / folder):
+        for step in runs.step_directories(path / folder):
             arrays, _ = runs.read_checkpoint(step, name)
             if name == "policy":
                 assert all(np.isfinite(array).all() for array in arrays.values())
@@ -147,7 +147,7 @@ def test_a_file_that_the_kernel_cuts_short_ends_with_one_sentence_and_status_1(t
     facts = runs.read_run(tmp_path / "run")
     assert facts.info["status"] == "failed"
     assert facts.snapshots()
-    assert runs.steps_in(facts.path / "resume") == []
+    assert runs.step_directories(facts.path / "resume") == []
     everything_is_whole(facts.path)
 
 
@@ -287,7 +287,7 @@ def test_a_number_that_is_not_finite_stops_the_run_at_its_last_good_checkpoint(
     assert re.search(said, run.info["reason"]), run.info["reason"]
     assert run.info["results"] is None
     assert run.snapshots()[-1].name == "step_2048"
-    assert runs.steps_in(run.path / "resume")[-1].name == "step_2048"
+    assert runs.step_directories(run.path / "resume")[-1].name == "step_2048"
     everything_is_whole(run.path)
     rows = runs.read_metrics(run.path / "metrics.csv")
     assert rows["env_steps"].max() <= 2304

@@ -74,7 +74,7 @@ def whole(tmp_path_factory):
 def stopped(whole, tmp_path):
     """The same run, stopped by SIGTERM at 3,584 env steps: after three resume points of which two are kept."""
     path = learn(CARTPOLE, tmp_path / "run", stop_at=3500).path
-    assert [point.name for point in runs.steps_in(path / "resume")] == ["step_2048", "step_3072"]
+    assert [point.name for point in runs.step_directories(path / "resume")] == ["step_2048", "step_3072"]
     return path
 
 
@@ -182,7 +182,7 @@ def test_where_no_point_is_whole_the_run_begins_again(whole, stopped):
     ("step", "place"), [(3584, "step_3072"), (3072, "step_2048"), (2560, "step_2048"), (1024, "the start")]
 )
 def test_a_damaged_snapshot_is_made_again_from_a_point_before_it(whole, stopped, step, place):
-    kept = [path.name for path in runs.steps_in(stopped / "snapshots")]
+    kept = [path.name for path in runs.step_directories(stopped / "snapshots")]
     assert f"step_{step}" in kept, kept
     flip(stopped / "snapshots" / f"step_{step}" / "policy.safetensors")
     told = []
@@ -233,7 +233,7 @@ def test_another_back_end_number_of_threads_or_device_is_refused_and_nothing_cha
 
 
 def test_a_resume_point_says_itself_what_it_was_made_with(stopped):
-    point = runs.steps_in(stopped / "resume")[-1]
+    point = runs.step_directories(stopped / "resume")[-1]
     arrays, meta = runs.read_checkpoint(point, "state")
     assert meta["made_with"] == {"backend": "gymnasium", "device": "cpu", "threads": 1}
     runs.write_checkpoint(point, "state", arrays, {**meta, "made_with": {**meta["made_with"], "threads": 4}})
@@ -258,11 +258,11 @@ def test_two_processes_never_train_one_run(tmp_path):
     for arguments in (long, ["resume=run"]):
         first = subprocess.Popen([*command, *arguments], cwd=tmp_path, stderr=subprocess.DEVNULL)
         deadline = time.monotonic() + 60
-        before = len(runs.steps_in(tmp_path / "run" / "resume"))
+        before = len(runs.step_directories(tmp_path / "run" / "resume"))
         mark = (tmp_path / "run" / "metrics.csv").stat().st_mtime_ns if before else 0
         while time.monotonic() < deadline:
             file = tmp_path / "run" / "metrics.csv"
-            if runs.steps_in(tmp_path / "run" / "resume") and file.exists() and file.stat().st_mtime_ns > mark:
+            if runs.step_directories(tmp_path / "run" / "resume") and file.exists() and file.stat().st_mtime_ns > mark:
                 break
             time.sleep(0.05)
         second = subprocess.run([*command, "resume=run"], cwd=tmp_path, capture_output=True, text=True, timeout=60)
@@ -271,6 +271,6 @@ def test_two_processes_never_train_one_run(tmp_path):
         assert second.returncode == 2, second.stderr
         (line,) = second.stderr.strip().splitlines()
         assert line.startswith("error: run is in use by another process")
-    with runs.held(tmp_path / "run"):
+    with runs.lock(tmp_path / "run"):
         pass
     shutil.rmtree(tmp_path / "run")

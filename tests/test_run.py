@@ -97,7 +97,7 @@ def test_many_threads_never_share_a_directory(tmp_path):
 
 def test_a_directory_that_cannot_be_made_is_said(tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(InputError, match=r"file/run cannot be made \(.+\): name another with hydra\.run\.dir="):
+    with pytest.raises(InputError, match=r"file/run cannot be created \(.+\): name another with hydra\.run\.dir="):
         run.create_directory(tmp_path / "file" / "run")
 
 
@@ -228,7 +228,7 @@ def test_one_bit_changed_or_one_byte_lost_is_refused_by_name(tmp_path_factory, d
     file.write_bytes(damaged)
     with pytest.raises(run.DamagedError, match=rf"step_1/{re.escape(name)} is truncated or altered") as error:
         run.read_checkpoint(path, "policy")
-    assert str(error.value) == f"{error.value.finding}: use another snapshot of the run"
+    assert str(error.value) == f"{error.value.damage}: use another snapshot of the run"
 
 
 @settings(deadline=None, max_examples=40)
@@ -308,7 +308,7 @@ def test_what_a_killed_process_left_is_removed_and_nothing_else(made):
 HOLD = """
 import sys, pathlib
 from rl_eval import run
-with run.held(pathlib.Path(sys.argv[1])):
+with run.lock(pathlib.Path(sys.argv[1])):
     print(1, flush=True)
     input()
 """
@@ -321,19 +321,19 @@ def test_one_process_holds_a_run_and_a_killed_one_holds_nothing(made):
     assert other.stdout.readline() == "1\n"
     with (
         pytest.raises(InputError, match="run is in use by another process, which trains or verifies it"),
-        run.held(made),
+        run.lock(made),
     ):
         pass
     other.kill()
     other.communicate()
     for _ in range(2):  # and it is given up at the end
-        with run.held(made):
+        with run.lock(made):
             pass
 
 
 def test_a_run_that_cannot_be_written_cannot_be_held(made):
     (made / "run.lock").mkdir()
-    with pytest.raises(InputError, match=r"run\.lock cannot be written"), run.held(made):
+    with pytest.raises(InputError, match=r"run\.lock cannot be written"), run.lock(made):
         pass
 
 
@@ -485,8 +485,8 @@ def test_only_whole_steps_are_steps(tmp_path):
     for name in ("step_3", "step_20", ".step_4.1.tmp", "step_", "step_x", "step_²", "other"):
         (tmp_path / name).mkdir()
     (tmp_path / "step_5").write_text("a file")
-    assert [path.name for path in run.steps_in(tmp_path)] == ["step_3", "step_20"]
-    assert run.steps_in(tmp_path / "nowhere") == []
+    assert [path.name for path in run.step_directories(tmp_path)] == ["step_3", "step_20"]
+    assert run.step_directories(tmp_path / "nowhere") == []
 
 
 @pytest.mark.parametrize(

@@ -21,9 +21,9 @@ NAMES = st.text(st.characters(codec="utf-8"), max_size=8).filter(lambda name: na
 
 @given(st.dictionaries(NAMES, ARRAYS, max_size=6))
 def test_the_bytes_are_the_librarys(arrays):
-    ours = b"".join(_safetensors.parts(arrays))
+    ours = b"".join(_safetensors.file_parts(arrays))
     assert ours == safetensors.numpy.save(arrays)
-    read, theirs = _safetensors.views(ours), safetensors.numpy.load(ours)
+    read, theirs = _safetensors.array_views(ours), safetensors.numpy.load(ours)
     assert read.keys() == theirs.keys()
     for name, array in theirs.items():
         assert (read[name].dtype, read[name].shape) == (array.dtype, array.shape)
@@ -33,12 +33,12 @@ def test_the_bytes_are_the_librarys(arrays):
 
 def test_metadata_of_another_program_is_passed_over():
     content = safetensors.numpy.save({"a": np.arange(3)}, metadata={"format": "np"})
-    assert _safetensors.views(content).keys() == {"a"}
+    assert _safetensors.array_views(content).keys() == {"a"}
 
 
 def test_a_type_that_the_format_does_not_know_is_refused_by_name():
     with pytest.raises(ValueError, match="cannot hold weight, an array of complex128"):
-        list(_safetensors.parts({"weight": np.zeros(2, complex)}))
+        list(_safetensors.file_parts({"weight": np.zeros(2, complex)}))
 
 
 class Every:
@@ -78,12 +78,12 @@ ENTRY = st.fixed_dictionaries(
 def test_a_header_that_is_wrong_reads_nothing_outside_of_the_file(header):
     whole = content(header)
     try:
-        arrays = _safetensors.views(whole)
+        arrays = _safetensors.array_views(whole)
     except ValueError:
         with pytest.raises(ValueError):  # of which kind, is the caller's to say
-            _safetensors.read_some(io.BytesIO(whole), len(whole), EVERY, 10**9)
+            _safetensors.read_selected(io.BytesIO(whole), len(whole), EVERY, 10**9)
         return
-    some = _safetensors.read_some(io.BytesIO(whole), len(whole), EVERY, 10**9)
+    some = _safetensors.read_selected(io.BytesIO(whole), len(whole), EVERY, 10**9)
     assert {name: array.tobytes() for name, array in some.items()} == {n: a.tobytes() for n, a in arrays.items()}
     begin, size = np.frombuffer(whole, np.uint8).ctypes.data, len(whole)
     for array in arrays.values():
@@ -92,12 +92,12 @@ def test_a_header_that_is_wrong_reads_nothing_outside_of_the_file(header):
 
 @given(st.dictionaries(NAMES, ARRAYS, max_size=4), st.data())
 def test_some_arrays_are_those_among_all(arrays, data):
-    whole = b"".join(_safetensors.parts(arrays))
+    whole = b"".join(_safetensors.file_parts(arrays))
     names = data.draw(st.sets(st.sampled_from([*arrays, "another"])))
-    some = _safetensors.read_some(io.BytesIO(whole), len(whole), names, 10**9)
+    some = _safetensors.read_selected(io.BytesIO(whole), len(whole), names, 10**9)
     assert some.keys() == names & arrays.keys()
     for name, array in some.items():
-        expected = _safetensors.views(whole)[name]
+        expected = _safetensors.array_views(whole)[name]
         assert (array.dtype, array.shape) == (expected.dtype, expected.shape)
         assert array.tobytes() == expected.tobytes()
 
@@ -112,7 +112,7 @@ def test_some_arrays_take_no_memory_for_the_others(tmp_path):
     assert peak < 4e6
     assert {name: array.tolist() for name, array in arrays.items()} == {"few": [0, 1, 2]}
     with pytest.raises(run.DamagedError, match=r"state\.safetensors .* \(ring are larger than 1,000 bytes\)"):
-        run.read_arrays(tmp_path / "point", "state", ["ring"], most=1000)
+        run.read_arrays(tmp_path / "point", "state", ["ring"], max_bytes=1000)
     with open(tmp_path / "point" / "state.safetensors", "r+b") as file:
         file.seek(-1, 2)
         file.write(b"\0")
@@ -123,7 +123,7 @@ def test_some_arrays_take_no_memory_for_the_others(tmp_path):
 @pytest.mark.parametrize("shape", [[2.0], [-1, -2], [0, 1 << 70], ["2"], 2, [True, 2.5]])
 def test_a_shape_that_is_none_is_refused(shape):
     whole = content({"a": {"dtype": "F64", "shape": shape, "data_offsets": [0, 16]}})
-    for read in (_safetensors.views, lambda c: _safetensors.read_some(io.BytesIO(c), len(c), "a", 99)):
+    for read in (_safetensors.array_views, lambda c: _safetensors.read_selected(io.BytesIO(c), len(c), "a", 99)):
         with pytest.raises(ValueError, match="its header is wrong"):
             read(whole)
 
@@ -131,7 +131,7 @@ def test_a_shape_that_is_none_is_refused(shape):
 @pytest.mark.parametrize("cut", [0, 7, 8, 20])
 def test_a_file_that_ends_before_its_header_does_is_refused(cut):
     with pytest.raises(ValueError, match="it has no header"):
-        _safetensors.views(content({"a": {"dtype": "F64", "shape": [2], "data_offsets": [0, 16]}})[:cut])
+        _safetensors.array_views(content({"a": {"dtype": "F64", "shape": [2], "data_offsets": [0, 16]}})[:cut])
 
 
 def test_a_checkpoint_is_written_and_mapped_without_a_copy(tmp_path):

@@ -105,7 +105,7 @@ def test_an_interrupted_run_goes_on_to_the_same_end(overrides, tmp_path):
 def test_a_run_without_a_resume_point_starts_again(tmp_path):
     whole = learn(CARTPOLE, tmp_path / "whole")
     learn(CARTPOLE, tmp_path / "broken", stop_at=1000)
-    assert not runs.steps_in(tmp_path / "broken" / "resume")
+    assert not runs.step_directories(tmp_path / "broken" / "resume")
     assert table(learn(CARTPOLE, tmp_path / "broken", resume=True)) == table(whole)
 
 

@@ -100,7 +100,7 @@ def change_cell(run):
 
 
 def change_tensor(run):
-    snapshot = runs.steps_in(run / "snapshots")[-1]
+    snapshot = runs.step_directories(run / "snapshots")[-1]
     arrays, meta = runs.read_checkpoint(snapshot, "policy")
     name = sorted(arrays)[0]
     changed = np.array(arrays[name])
@@ -109,7 +109,7 @@ def change_tensor(run):
 
 
 def change_bit(run):
-    path = runs.steps_in(run / "snapshots")[-1] / "policy.safetensors"
+    path = runs.step_directories(run / "snapshots")[-1] / "policy.safetensors"
     data = bytearray(path.read_bytes())
     data[-1] ^= 1
     path.write_bytes(data)
@@ -192,7 +192,7 @@ def test_a_run_that_is_being_trained_is_refused(copy, capsys):
     hold = """
 import sys, pathlib
 from rl_eval import run
-with run.held(pathlib.Path(sys.argv[1])):
+with run.lock(pathlib.Path(sys.argv[1])):
     print(1, flush=True)
     input()
 """

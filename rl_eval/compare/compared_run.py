@@ -10,7 +10,7 @@ from typing import Any, Literal
 import numpy as np
 
 from rl_eval.errors import InputError
-from rl_eval.run import Run
+from rl_eval.run import RunRecord
 
 MAX_KEYS = 5_000  # of a config; every element of a list counts
 MAX_KEY_LENGTH = 200
@@ -27,7 +27,7 @@ class ComparedRun:
         status: as `run.json` says.
         results: the final results on the validation part, by their names in `run.json`.
         curves: column of `metrics.csv` -> `[n]`.
-        directory: the run directory; None for a run from W&B.
+        record: the run directory; None for a run from W&B.
     """
 
     name: str
@@ -36,7 +36,7 @@ class ComparedRun:
     status: str
     results: dict[str, float] = field(repr=False)
     curves: dict[str, np.ndarray] = field(repr=False)
-    directory: Run | None = field(default=None, repr=False)
+    record: RunRecord | None = field(default=None, repr=False)
 
     @property
     def seed(self) -> int | None:

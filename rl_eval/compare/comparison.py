@@ -219,9 +219,7 @@ def _repeated_seeds_note(group: RunGroup) -> str:
 
 def _commit_notes(groups: Sequence[RunGroup]) -> list[str]:
     """Groups may be trained by different code even if their configs are equal."""
-    commits = [
-        {str(run.directory.info.get("git_revision"))[:10] for run in group.runs if run.directory} for group in groups
-    ]
+    commits = [{str(run.record.info.get("git_revision"))[:10] for run in group.runs if run.record} for group in groups]
     recorded = [revisions for revisions in commits if revisions]
     if all(revisions == recorded[0] for revisions in recorded):
         return []
@@ -238,7 +236,7 @@ def _record_looks(groups: Sequence[RunGroup], task: ComparisonTask, ledger: Path
 
     fingerprint, notes = load_test_set(task.env, []).fingerprint, []
     for group in groups:
-        key = policy_key(str(run.directory.path) for run in group.runs if run.directory)
+        key = policy_key(str(run.record.path) for run in group.runs if run.record)
         use = record(ledger, LedgerEntry("compare", fingerprint, 0, key, "COMPARED"))
     notes.append(f"{use.policies:,} different candidates have used these held-out cases ({ledger})")
     return [*notes, *([use.problem] if use.problem else [])]

@@ -109,7 +109,7 @@ def _refuse_other_data(runs: Sequence[ComparedRun]) -> None:
     """Data files may change while the config that names them does not."""
     fingerprinted: list[tuple[ComparedRun, dict[str, Any]]] = []
     for run in runs:
-        fingerprints = run.directory.info.get("data_fingerprints") if run.directory else None
+        fingerprints = run.record.info.get("data_fingerprints") if run.record else None
         if isinstance(fingerprints, Mapping):
             fingerprinted.append((run, dict(fingerprints)))
     for run, fingerprints in fingerprinted[1:]:

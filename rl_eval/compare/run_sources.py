@@ -6,15 +6,11 @@ import itertools
 from collections.abc import Iterable
 from pathlib import Path
 
-import numpy as np
-
 from rl_eval.compare.compared_run import ComparedRun, finite_numbers, flat_config
 from rl_eval.errors import InputError
-from rl_eval.run import is_sweep, read_metrics, read_run, sweep_jobs
+from rl_eval.run import is_sweep, read_record, sweep_jobs
 
 MAX_RUNS = 512
-_MAX_CONFIG_BYTES = 1 << 20
-_MAX_METRICS_BYTES = 128 << 20
 
 
 def read_runs(names: Iterable[str]) -> list[ComparedRun]:
@@ -32,7 +28,7 @@ def read_runs(names: Iterable[str]) -> list[ComparedRun]:
 
 
 def _identity(run: ComparedRun) -> str:
-    return str(run.directory.path.resolve()) if run.directory else f"{run.source}:{run.name}"
+    return str(run.record.path.resolve()) if run.record else f"{run.source}:{run.name}"
 
 
 def _read(name: str) -> Iterable[ComparedRun]:
@@ -57,30 +53,9 @@ def read_directory(path: Path) -> ComparedRun:
     Raises:
         InputError: it is not a run directory, or it is damaged.
     """
-    _check_size(path / "config.yaml", _MAX_CONFIG_BYTES)
-    try:
-        run = read_run(path)
-        config = flat_config(run.config, str(path / "config.yaml"))
-        if "env.backend" in config and run.info.get("backend") in ("gymnasium", "envpool"):
-            config["env.backend"] = run.info["backend"]  # the backend that `auto` chose
-    except RecursionError as error:
-        raise InputError(f"{path / 'config.yaml'} is nested too deeply: it is not a config of ours") from error
-    results = finite_numbers(run.info.get("results"))
-    return ComparedRun(str(path), "run", config, str(run.info["status"]), results, _curves(path), run)
-
-
-def _curves(path: Path) -> dict[str, np.ndarray]:
-    file = path / "metrics.csv"
-    if not file.is_file():
-        return {}
-    _check_size(file, _MAX_METRICS_BYTES)
-    return read_metrics(file)
-
-
-def _check_size(file: Path, max_bytes: int) -> None:
-    try:
-        size = file.stat().st_size
-    except OSError:
-        return  # the reader reports a missing file
-    if size > max_bytes:
-        raise InputError(f"{file} is larger than {max_bytes >> 20} MiB, so it is not a file of ours")
+    record = read_record(path)
+    config = flat_config(record.config, str(path / "config.yaml"))
+    if "env.backend" in config and record.info.get("backend") in ("gymnasium", "envpool"):
+        config["env.backend"] = record.info["backend"]  # the backend that `auto` chose
+    results = finite_numbers(record.info.get("results"))
+    return ComparedRun(str(path), "run", config, str(record.info["status"]), results, dict(record.curves), record)

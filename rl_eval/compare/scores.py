@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from rl_eval import domains, policy, seeding
+from rl_eval import domains, judged_policy, seeding
 from rl_eval.compare.compared_run import ComparedRun
 from rl_eval.compare.groups import ComparisonTask, RunGroup
 from rl_eval.compare.statistics import GroupScores, contributions
@@ -64,12 +64,11 @@ def play_groups(
     # On matrices this small, a second BLAS thread costs more time than it saves.
     limits = threadpool_limits(1, user_api="blas")
     try:
-        spaces = policy.Spaces.of(env, vector)
         for group in groups:
             values, episode_parts = [], []
             for run in group.runs:
-                assert run.directory is not None
-                run_policy = policy.load(str(run.directory.path), spaces, env, seed=seed)
+                assert run.record is not None
+                run_policy = judged_policy.load(run.record.path, env, vector, seed=seed)
                 value, per_episode = score_episodes(play(vector, run_policy, seeds=seeds, order=seed), task.metric, env)
                 values.append(value)
                 episode_parts.append(per_episode)
@@ -121,7 +120,7 @@ def metric_problem(metric: Metric, env: EnvConfig) -> str | None:
 
 
 def _refuse_changed_data(run: ComparedRun, env: EnvConfig) -> None:
-    before: Any = run.directory.info.get("data_fingerprints") if run.directory else None
+    before: Any = run.record.info.get("data_fingerprints") if run.record else None
     if not isinstance(before, dict) or not before:
         return
     now = domains.domain(env.name).fingerprints(env)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from rl_eval.compare.compared_run import ComparedRun
 from rl_eval.compare.groups import RunGroup
 from rl_eval.errors import InputError
-from rl_eval.run import read_json
+from rl_eval.run import read_verdicts
 
 # Decisions on one criterion are comparable only where these agree.
 _SUITE_KEYS = ("gate_seed", "test_set", "alpha", "policy")
@@ -49,15 +49,9 @@ def count_passes(groups: Sequence[RunGroup]) -> dict[str, tuple[str, ...]]:
 
 
 def _suites(run: ComparedRun) -> list[dict[str, Any]]:
-    if run.directory is None:
+    if run.record is None:
         raise InputError(f"{run.name} comes from W&B, which does not keep gate seeds: leave out --verdicts")
-    file = run.directory.path / "verdict.json"
-    suites = read_json(file).get("suites")
-    if not isinstance(suites, list) or not all(map(_is_suite, suites)):
-        raise InputError(f"{file} holds no verdict of ours: leave out --verdicts")
-    return suites
-
-
-def _is_suite(values: Any) -> bool:
-    criteria = values.get("criteria") if isinstance(values, Mapping) else None
-    return isinstance(criteria, list) and all(isinstance(row, Mapping) for row in criteria)
+    try:
+        return read_verdicts(run.record.path)
+    except InputError as error:
+        raise InputError(f"{error}, or leave out --verdicts") from error

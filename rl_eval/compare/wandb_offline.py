@@ -17,6 +17,7 @@ import numpy as np
 
 from rl_eval.compare.compared_run import ComparedRun, finite_numbers, flat_config
 from rl_eval.errors import InputError
+from rl_eval.run import strip_prefix
 
 MAX_BYTES = 128 << 20
 _BLOCK, _HEADER = 32_768, 7
@@ -73,7 +74,7 @@ def run_from_wandb(
     if not isinstance(config.get("env.name"), str):
         raise InputError(f"{name} has no env.name in its config, so it is not a run of train.py: name one that is")
     status = summary.get("status")
-    results = {key.removeprefix("results/"): value for key, value in summary.items() if key.startswith("results/")}
+    results = strip_prefix(summary, "results/")
     return ComparedRun(
         name=name,
         source="wandb",

@@ -9,6 +9,7 @@ from rl_eval.diagnostics._counter_not_wired import counter_not_wired
 from rl_eval.diagnostics._critic_ceiling import critic_ceiling, explained_variance_of_ceiling
 from rl_eval.diagnostics._critic_explains_nothing import critic_explains_nothing
 from rl_eval.diagnostics._dead_features import dead_features
+from rl_eval.diagnostics._diagnosed_run import DiagnosedRun, diagnosed_run
 from rl_eval.diagnostics._dormant_units import dormant_units
 from rl_eval.diagnostics._entropy import entropy_collapse, entropy_never_falls
 from rl_eval.diagnostics._exploration import exploration_ends_early
@@ -24,7 +25,6 @@ from rl_eval.diagnostics._overestimation import overestimation
 from rl_eval.diagnostics._overfits import overfits
 from rl_eval.diagnostics._policy_collapse import policy_collapse
 from rl_eval.diagnostics._policy_unmoved import policy_unmoved
-from rl_eval.diagnostics._reading import Reading
 from rl_eval.diagnostics._registry import (
     Diagnostic,
     all_findings,
@@ -39,7 +39,7 @@ from rl_eval.diagnostics._reward_hacking import reward_hacking
 from rl_eval.diagnostics._reward_range import reward_range
 from rl_eval.diagnostics._reward_terms import drowned_reward, unwired_reward
 from rl_eval.diagnostics._seed_luck import seed_luck
-from rl_eval.diagnostics._sources import read, runs_in
+from rl_eval.diagnostics._sources import read
 from rl_eval.diagnostics._stale_experience import stale_experience
 from rl_eval.diagnostics._update_size import updates_too_large, updates_too_small
 
@@ -55,10 +55,11 @@ metrics.register(finds_nothing, explained_variance_of_ceiling)
 __all__ = [
     "LAYERS",
     "SEVERITIES",
+    "DiagnosedRun",
     "Diagnostic",
     "Finding",
-    "Reading",
     "all_findings",
+    "diagnosed_run",
     "diagnostic",
     "findings_of",
     "list_diagnostics",
@@ -66,7 +67,6 @@ __all__ = [
     "parse_columns",
     "read",
     "register",
-    "runs_in",
     "seed_luck",
     "sentence",
 ]

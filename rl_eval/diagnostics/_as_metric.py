@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from rl_eval.diagnostics._reading import read_run_directory
+from rl_eval.diagnostics._diagnosed_run import read_diagnosed_run
 from rl_eval.diagnostics._registry import findings_of
 from rl_eval.errors import InputError
 from rl_eval.metrics import metric
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 def finds_nothing(name: str, run: Run) -> list[str]:
     """1 where a diagnostic finds nothing above a note in the run, else 0; `diagnostic: <name>` in a suite."""
     try:
-        findings = findings_of(read_run_directory(run.path), name)
+        findings = findings_of(read_diagnosed_run(run.path), name)
     except InputError as error:
         return [str(error)]
     return [

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from rl_eval.diagnostics._reading import Reading
+from rl_eval.diagnostics._diagnosed_run import DiagnosedRun
 
 LATE = 0.25  # of training, that counts as its end
 # Of a mean autocorrelation near 0: below this it carries nothing that a value function could use.
@@ -46,7 +46,7 @@ class Critic:
     without_discount: float
 
 
-def steps_are_independent(reading: Reading) -> bool | None:
+def steps_are_independent(run: DiagnosedRun) -> bool | None:
     """Whether nothing that happens follows from an earlier step; None where the run does not tell.
 
     The environment may know (`independent_cases`). Else both the reward and the inputs of one step must be
@@ -54,12 +54,12 @@ def steps_are_independent(reading: Reading) -> bool | None:
     """
     from rl_eval.domains import domain
 
-    if reading.environment is not None:
-        independent = domain(reading.environment.name).independent_cases(reading.environment)
+    if run.environment is not None:
+        independent = domain(run.environment.name).independent_cases(run.environment)
         if independent is not None:
             return independent
     for name in ("reward_autocorrelation", "obs_autocorrelation"):
-        values = reading.curve(name)
+        values = run.curve(name)
         if len(values) < 8:
             return None
         error = float(values.std(ddof=1)) / len(values) ** 0.5
@@ -68,22 +68,22 @@ def steps_are_independent(reading: Reading) -> bool | None:
     return True
 
 
-def critic_of(reading: Reading) -> Critic | None:
+def critic_of(run: DiagnosedRun) -> Critic | None:
     """The critic against its ceiling; None where steps are not independent, or the policy cannot be played here."""
-    gamma, gae_lambda = reading.number("agent.gamma"), reading.number("agent.gae_lambda")
-    if reading.setting("agent.name") == "dqn" and reading.number("agent.n_step") == 1:
+    gamma, gae_lambda = run.number("agent.gamma"), run.number("agent.gae_lambda")
+    if run.setting("agent.name") == "dqn" and run.number("agent.n_step") == 1:
         gae_lambda = 0.0  # r + γ V(s′) is the target of λ = 0
-    late = reading.late("explained_variance", LATE)
-    if gamma is None or gae_lambda is None or not len(late) or not steps_are_independent(reading):
+    late = run.late("explained_variance", LATE)
+    if gamma is None or gae_lambda is None or not len(late) or not steps_are_independent(run):
         return None
-    share = state_share(reading)
+    share = state_share(run)
     if share is None:
         return None
     noise = (1.0 - share) / share
     return Critic(gamma, gae_lambda, float(late.mean()), ceiling(gamma, gae_lambda, noise), share)
 
 
-def state_share(reading: Reading) -> float | None:
+def state_share(run: DiagnosedRun) -> float | None:
     """Share of the reward's variance that the state explains, while the judged policy samples; None where unknown.
 
     The environment may tell the posterior of the label, which gives E[r|s] exactly. Else it is the best of a ridge
@@ -93,22 +93,22 @@ def state_share(reading: Reading) -> float | None:
     from rl_eval.errors import InputError
     from rl_eval.rewards import RewardFunction
 
-    sampled = reading.sampled
+    sampled = run.sampled
     if sampled is None:
         return None
     try:
-        reward = RewardFunction.from_config(reading.setting("reward.terms"))
+        reward = RewardFunction.from_config(run.setting("reward.terms"))
         rewards = reward(sampled.episodes.outcome)[0].astype(np.float64)
     except (InputError, TypeError, ValueError, KeyError) as error:
-        reading.missing.append(f"the reward at play: {' '.join(str(error).split())[:300]}")
+        run.missing.append(f"the reward at play: {' '.join(str(error).split())[:300]}")
         return None
     variance = float(rewards.var())
     if variance <= 0 or len(rewards) != len(sampled.observations):
         return None
-    known = _exact(sampled.episodes.outcome, sampled.observations, sampled.acting, reward)
+    known = _exact(sampled.episodes.outcome, sampled.observations, sampled.policy, reward)
     if known is not None:
         return min(max(float(known.var()) / variance, 1e-6), 1.0)
-    return min(max(_regressed(rewards, sampled.observations, sampled.acting), 1e-6), 1.0)
+    return min(max(_regressed(rewards, sampled.observations, sampled.policy), 1e-6), 1.0)
 
 
 def _exact(outcome: dict[str, np.ndarray], observations: np.ndarray, acting, reward) -> np.ndarray | None:

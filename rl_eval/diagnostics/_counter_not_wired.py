@@ -4,26 +4,27 @@ from __future__ import annotations
 
 import numpy as np
 
+from rl_eval.diagnostics._diagnosed_run import DiagnosedRun
 from rl_eval.diagnostics._finding import Finding
-from rl_eval.diagnostics._reading import Reading, finite
 from rl_eval.diagnostics._registry import diagnostic
+from rl_eval.run import finite
 
 
 @diagnostic
-def counter_not_wired(reading: Reading) -> Finding | None:
+def counter_not_wired(run: DiagnosedRun) -> Finding | None:
     """env_steps stays where it is, or lies below the sum of the episode lengths.
 
     Reads `env_steps` of the curves, and `env_steps` and `steps_finished` of run.json. Steps only rise, and they hold
     at least those of the episodes that ended; neither can be otherwise.
     """
-    steps = reading.curve("env_steps")
-    counted, finished = finite(reading.info.get("env_steps")), finite(reading.info.get("steps_finished"))
+    steps = run.curve("env_steps")
+    counted, finished = finite(run.info.get("env_steps")), finite(run.info.get("steps_finished"))
     if len(steps) > 1 and steps[0] == steps[-1]:
         evidence = f"env_steps is {steps[0]:,.0f} in all {len(steps):,} rows"
     # A run that failed did so before its last iteration was counted.
-    elif reading.info.get("status") != "failed" and counted is not None and finished is not None and counted < finished:
+    elif run.info.get("status") != "failed" and counted is not None and finished is not None and counted < finished:
         evidence = f"env_steps is {counted:,.0f}, but the episodes that ended hold {finished:,.0f} steps"
-    elif len(steps) > 1 and (np.diff(steps) < 0).any() and not reading.info:
+    elif len(steps) > 1 and (np.diff(steps) < 0).any() and not run.info:
         evidence = "env_steps falls from one row to the next"
     else:
         return None

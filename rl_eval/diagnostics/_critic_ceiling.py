@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from rl_eval.diagnostics._ceiling import Critic, critic_of
+from rl_eval.diagnostics._diagnosed_run import DiagnosedRun, read_diagnosed_run
 from rl_eval.diagnostics._finding import Finding
-from rl_eval.diagnostics._reading import Reading, read_run_directory
 from rl_eval.diagnostics._registry import diagnostic
 from rl_eval.metrics import MetricUndefined, metric
 
@@ -18,27 +18,27 @@ ENOUGH = 0.8  # of the ceiling
 
 
 @diagnostic
-def critic_ceiling(reading: Reading) -> Finding | None:
+def critic_ceiling(run: DiagnosedRun) -> Finding | None:
     """No critic could explain these targets, since steps are independent yet added up; or this one explains too little.
 
     Reads γ, λ, `explained_variance`, and the judged policy at play on the validation part. With independent steps no
     V(s) explains more than (1 − γ²λ²) / (1 − γ²λ² + γ² + w) of a GAE(λ) target's variance, w being the reward noise
     over the variance of E[r|s]; with γ = 0 that is 1 / (1 + w), all that the state says of the reward.
     """
-    critic = critic_of(reading)
+    critic = critic_of(run)
     if critic is None:
         return None
     if critic.gamma > 0 and critic.ceiling < LOW and critic.ceiling < 0.5 * critic.without_discount:
         return _unreachable(critic)
     if critic.explained < ENOUGH * critic.ceiling:
-        return _short(critic, "agent.vf_coef=1.0" if reading.number("agent.vf_coef") is not None else None)
+        return _short(critic, "agent.vf_coef=1.0" if run.number("agent.vf_coef") is not None else None)
     return None
 
 
 @metric("training", unit="run", better="higher")
 def explained_variance_of_ceiling(run: Run) -> float:
     """The critic's late explained variance as a share of the most that any critic explains; independent steps only."""
-    critic = critic_of(read_run_directory(run.path))
+    critic = critic_of(read_diagnosed_run(run.path))
     if critic is None:
         raise MetricUndefined(
             f"explained_variance_of_ceiling is undefined: {run.path} does not tell that its steps are independent, "

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from rl_eval.diagnostics._diagnosed_run import DiagnosedRun
 from rl_eval.diagnostics._finding import Finding, Severity
 from rl_eval.diagnostics._observed import Observed, observed
-from rl_eval.diagnostics._reading import Reading
 from rl_eval.diagnostics._registry import diagnostic
 
 # Of all columns; fewer are told as a note, since a wide table has some.
@@ -19,16 +19,16 @@ SHOWN = 6
 
 
 @diagnostic
-def dead_features(reading: Reading) -> list[Finding]:
+def dead_features(run: DiagnosedRun) -> list[Finding]:
     """Observation columns that never change, or that repeat another column."""
-    seen = observed(reading)
+    seen = observed(run)
     if seen is None or len(seen.rows) < 2:
         return []
     where = "the training part" if seen.from_data else f"{len(seen.rows):,} observations at play"
     findings = []
     constant = constant_columns(seen)
     # The domain's own diagnostic names those that its preprocessing recorded.
-    recorded = reading.preprocessing.get("constant")
+    recorded = run.preprocessing.get("constant")
     still = [name for name in constant if not isinstance(recorded, list) or name not in recorded]
     if still:
         findings.append(

@@ -7,8 +7,8 @@ import re
 
 import numpy as np
 
+from rl_eval.diagnostics._diagnosed_run import DiagnosedRun
 from rl_eval.diagnostics._finding import Finding
-from rl_eval.diagnostics._reading import Reading
 from rl_eval.diagnostics._registry import diagnostic
 
 PHASES = 5
@@ -17,10 +17,10 @@ ONE_ACTION = 0.98
 UNIFORM = 0.95
 
 
-def share_of_uniform(reading: Reading) -> list[float] | None:
+def share_of_uniform(run: DiagnosedRun) -> list[float] | None:
     """Entropy over log A in each fifth of training; None where actions are not discrete, or it is not logged."""
-    actions = sum(bool(re.fullmatch("action/[0-9]+", name)) for name in reading.curves)
-    entropy = reading.curves.get("entropy")
+    actions = sum(bool(re.fullmatch("action/[0-9]+", name)) for name in run.curves)
+    entropy = run.curves.get("entropy")
     if actions < 2 or entropy is None or len(entropy) < PHASES or not np.isfinite(entropy).any():
         return None
     phases = np.array_split(entropy, PHASES)
@@ -29,14 +29,14 @@ def share_of_uniform(reading: Reading) -> list[float] | None:
 
 
 @diagnostic
-def entropy_collapse(reading: Reading) -> Finding | None:
+def entropy_collapse(run: DiagnosedRun) -> Finding | None:
     """Exploration ends before anything was learned: hardly any entropy in the first fifth, and one action for all.
 
     Reads `entropy` over log A by fifths of training, and `greedy_share`, the share of steps whose most likely action
     is the most frequent one. A policy may well become sure; sure from the start of one action is a policy that never
     tried the others (Ahmed et al., *Understanding the impact of entropy on policy optimization*, ICML 2019).
     """
-    phases, greedy = share_of_uniform(reading), reading.late("greedy_share")
+    phases, greedy = share_of_uniform(run), run.late("greedy_share")
     if phases is None or not len(greedy) or not phases[0] <= COLLAPSED or greedy.mean() < ONE_ACTION:
         return None
     return Finding(
@@ -48,7 +48,7 @@ def entropy_collapse(reading: Reading) -> Finding | None:
         f"in {greedy.mean():.0%} of the last steps",
         meaning="The policy was sure of one action before it had tried the others, and without trying nothing shows "
         "that they are better.",
-        change=f"agent.ent_coef={max(0.01, 3 * (reading.number('agent.ent_coef') or 0.0)):g}",
+        change=f"agent.ent_coef={max(0.01, 3 * (run.number('agent.ent_coef') or 0.0)):g}",
         source="H / log A ≤ .05 in the first fifth of training",
         certainty=0.8,
         data={"entropy_share": phases, "greedy_share": float(greedy.mean())},
@@ -56,12 +56,12 @@ def entropy_collapse(reading: Reading) -> Finding | None:
 
 
 @diagnostic
-def entropy_never_falls(reading: Reading) -> Finding | None:
+def entropy_never_falls(run: DiagnosedRun) -> Finding | None:
     """The policy stays as random as a die to the end, under an entropy bonus.
 
     Reads `entropy` over log A by fifths of training and `agent.ent_coef`: H / log A ≥ .95 in the last fifth.
     """
-    phases, weight = share_of_uniform(reading), reading.number("agent.ent_coef")
+    phases, weight = share_of_uniform(run), run.number("agent.ent_coef")
     if phases is None or not weight or weight <= 0 or not phases[-1] >= UNIFORM:
         return None
     return Finding(

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+from rl_eval.diagnostics._diagnosed_run import DiagnosedRun
 from rl_eval.diagnostics._finding import Finding
-from rl_eval.diagnostics._reading import Reading
 from rl_eval.diagnostics._registry import diagnostic
 
 
 @diagnostic
-def exploration_ends_early(reading: Reading) -> Finding | None:
+def exploration_ends_early(run: DiagnosedRun) -> Finding | None:
     """ε is at its floor before learning starts.
 
     Reads `agent.exploration_fraction` of `total_steps`, the env steps over which ε falls, and `agent.learning_starts`.
@@ -16,8 +16,8 @@ def exploration_ends_early(reading: Reading) -> Finding | None:
     random actions that is left must find everything.
     """
     names = ("exploration_fraction", "epsilon_start", "epsilon_end", "learning_starts")
-    fraction, start, end, starts = (reading.number(f"agent.{name}") for name in names)
-    total = reading.number("total_steps")
+    fraction, start, end, starts = (run.number(f"agent.{name}") for name in names)
+    total = run.number("total_steps")
     if fraction is None or start is None or end is None or not starts or not total:
         return None
     over = fraction * total

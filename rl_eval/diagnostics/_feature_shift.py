@@ -6,9 +6,9 @@ import math
 
 import numpy as np
 
+from rl_eval.diagnostics._diagnosed_run import DiagnosedRun
 from rl_eval.diagnostics._finding import Finding
 from rl_eval.diagnostics._observed import observed
-from rl_eval.diagnostics._reading import Reading
 from rl_eval.diagnostics._registry import diagnostic
 
 # Kolmogorov-Smirnov distance: .1 moves a tenth of the cases; less changes little however sure it is.
@@ -18,10 +18,10 @@ SHOWN = 5
 
 
 @diagnostic
-def feature_shift(reading: Reading) -> Finding | None:
+def feature_shift(run: DiagnosedRun) -> Finding | None:
     """Observation columns that are distributed otherwise in `validation` than in `train`."""
-    train = observed(reading, "train")
-    validation = observed(reading, "validation") if train is not None and train.from_data else None
+    train = observed(run, "train")
+    validation = observed(run, "validation") if train is not None and train.from_data else None
     if train is None or validation is None or not validation.from_data:
         return None
     distance = np.array([ks_distance(a, b) for a, b in zip(train.rows.T, validation.rows.T, strict=True)])

@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from rl_eval.diagnostics._reading import Reading
-from rl_eval.diagnostics._table import read_table
+from rl_eval.diagnostics._diagnosed_run import DiagnosedRun
 from rl_eval.errors import InputError, nearest
+from rl_eval.run import read_table
 
 # Stable-Baselines3's names in progress.csv (its docs, "Logger") -> ours.
 PROGRESS = {
@@ -44,7 +44,7 @@ def is_stable_baselines3(path: Path) -> bool:
     return path.is_file() and (_first_line(path).startswith("#{") or "time/total_timesteps" in _first_line(path))
 
 
-def read_stable_baselines3(path: Path) -> Reading:
+def read_stable_baselines3(path: Path) -> DiagnosedRun:
     """The curves of `progress.csv`, of `monitor.csv` files, or of a directory that holds either or both.
 
     Raises:
@@ -55,15 +55,15 @@ def read_stable_baselines3(path: Path) -> Reading:
     monitors = _monitors(path)
     if not (path / "progress.csv").is_file():
         return read_monitors(path, monitors)
-    reading = read_progress(path / "progress.csv")
+    run = read_progress(path / "progress.csv")
     if not monitors:
-        return reading
+        return run
     # Both count the same steps: progress.csv all of them, the monitors those of episodes that ended.
     counted = {"steps_finished": read_monitors(path, monitors).info["steps_finished"]}
-    return Reading(path, {**reading.info, **counted}, curves=reading.curves, missing=reading.missing)
+    return DiagnosedRun(path, {**run.info, **counted}, curves=run.curves, missing=run.missing)
 
 
-def read_progress(file: Path) -> Reading:
+def read_progress(file: Path) -> DiagnosedRun:
     """`progress.csv`, as `stable_baselines3.common.logger.CSVOutputFormat` writes it.
 
     Raises:
@@ -79,10 +79,12 @@ def read_progress(file: Path) -> Reading:
     if "train/entropy_loss" in table:  # the loss is minus the entropy
         curves["entropy"] = -table["train/entropy_loss"]
     steps = curves["env_steps"][np.isfinite(curves["env_steps"])]
-    return Reading(file, {"env_steps": int(steps[-1]) if len(steps) else 0}, curves=curves, missing=[_no_more(file)])
+    return DiagnosedRun(
+        file, {"env_steps": int(steps[-1]) if len(steps) else 0}, curves=curves, missing=[_no_more(file)]
+    )
 
 
-def read_monitors(path: Path, files: list[Path]) -> Reading:
+def read_monitors(path: Path, files: list[Path]) -> DiagnosedRun:
     """`monitor.csv` files, one an environment copy, laid side by side by the clock.
 
     A row is an episode: return `r`, length `l`, seconds `t` since the `t_start` of the first line's JSON.
@@ -93,7 +95,7 @@ def read_monitors(path: Path, files: list[Path]) -> Reading:
     returns, lengths, ended = [], [], []
     for file in files:
         start = _t_start(file)
-        table = read_table(file, before=1)
+        table = read_table(file, skip_lines=1)
         if not {"r", "l", "t"} <= table.keys():
             raise InputError(f"{file} has no columns r, l and t, so it is no monitor.csv of Stable-Baselines3")
         known = np.isfinite(np.stack([table[name] for name in "rlt"])).all(axis=0) & (table["l"] >= 0)
@@ -111,10 +113,10 @@ def read_monitors(path: Path, files: list[Path]) -> Reading:
         "episode_length_mean": _recent_mean(length),
     }
     total = int(steps[-1]) if len(steps) and steps[-1] < 2**53 else 0
-    return Reading(path, {"steps_finished": total}, curves=curves, missing=[_no_more(path)])
+    return DiagnosedRun(path, {"steps_finished": total}, curves=curves, missing=[_no_more(path)])
 
 
-def read_columns(file: Path, columns: Mapping[str, str]) -> Reading:
+def read_columns(file: Path, columns: Mapping[str, str]) -> DiagnosedRun:
     """Any CSV file with a header.
 
     Args:
@@ -136,7 +138,7 @@ def read_columns(file: Path, columns: Mapping[str, str]) -> Reading:
             f"{file} has no column env_steps: name the one that counts steps, --columns env_steps=<column>; "
             f"it has {', '.join(list(table)[:40])}"
         )
-    return Reading(file, curves=curves, missing=[_no_more(file)])
+    return DiagnosedRun(file, curves=curves, missing=[_no_more(file)])
 
 
 def parse_columns(text: str) -> dict[str, str]:

@@ -6,8 +6,8 @@ import re
 
 import numpy as np
 
+from rl_eval.diagnostics._diagnosed_run import DiagnosedRun
 from rl_eval.diagnostics._finding import Finding
-from rl_eval.diagnostics._reading import Reading
 from rl_eval.diagnostics._registry import diagnostic
 
 EXPLODES = 1e3  # times the norm that gradients are clipped to
@@ -15,14 +15,14 @@ VANISHES = 1e-7
 
 
 @diagnostic
-def gradients_explode(reading: Reading) -> Finding | None:
+def gradients_explode(run: DiagnosedRun) -> Finding | None:
     """Gradients a thousand times the clipping norm, or a run that ended in numbers that are none.
 
     Reads `grad_norm` (before clipping) against `agent.max_grad_norm`, and the reason of a failed run. Clipping keeps
     the direction (Pascanu et al., ICML 2013), but of such a gradient all of it is the critic's.
     """
-    norms, limit = reading.curve("grad_norm"), reading.number("agent.max_grad_norm") or 0.5
-    told = reading.info.get("reason")
+    norms, limit = run.curve("grad_norm"), run.number("agent.max_grad_norm") or 0.5
+    told = run.info.get("reason")
     reason = told if isinstance(told, str) else ""
     failed = re.search(r"\b(nan|inf|not finite)\b", reason) is not None
     large = len(norms) > 0 and float(np.median(norms)) > EXPLODES * limit
@@ -32,9 +32,9 @@ def gradients_explode(reading: Reading) -> Finding | None:
     if len(norms):
         seen = f"gradients have a norm of {np.median(norms):.3g} before they are clipped to {limit:g}"
         evidence += f"; {seen}, the last {norms[-1]:.3g}" if evidence else seen
-    scaled = reading.setting("agent.normalize_reward") is True or reading.setting("agent.normalize_return") is True
-    lr = reading.curve("lr")
-    rate = float(lr[0]) if len(lr) else reading.number("agent.lr")
+    scaled = run.setting("agent.normalize_reward") is True or run.setting("agent.normalize_return") is True
+    lr = run.curve("lr")
+    rate = float(lr[0]) if len(lr) else run.number("agent.lr")
     lower = f"lr={float(f'{rate / 10:.1g}'):g}" if rate else None
     return Finding(
         name="gradients_explode",
@@ -52,12 +52,12 @@ def gradients_explode(reading: Reading) -> Finding | None:
 
 
 @diagnostic
-def gradients_vanish(reading: Reading) -> Finding | None:
+def gradients_vanish(run: DiagnosedRun) -> Finding | None:
     """Gradients of nothing: ‖g‖ < 10⁻⁷ before clipping, median of the second half of training.
 
     Reads `grad_norm`. Saturated or dead units let none through; equal advantages and a perfect critic leave none.
     """
-    norms = reading.late("grad_norm", 0.5)
+    norms = run.late("grad_norm", 0.5)
     if not len(norms) or np.median(norms) >= VANISHES:
         return None
     return Finding(

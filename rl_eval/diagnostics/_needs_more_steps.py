@@ -7,11 +7,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from rl_eval.diagnostics._criteria import criteria
+from rl_eval.diagnostics._diagnosed_run import DiagnosedRun
 from rl_eval.diagnostics._extrapolation import FEWEST, Crossing, averaged, crossing
 from rl_eval.diagnostics._finding import Finding
-from rl_eval.diagnostics._judged import criteria
-from rl_eval.diagnostics._reading import Reading, finite
 from rl_eval.diagnostics._registry import diagnostic
+from rl_eval.run import finite
 
 P_RISES = 0.05
 # What to try where nothing bounds the steps: this many times as many, stopped once the threshold is reached.
@@ -34,13 +35,13 @@ class Goal:
 
 
 @diagnostic
-def needs_more_steps(reading: Reading) -> Finding | None:
+def needs_more_steps(run: DiagnosedRun) -> Finding | None:
     """The curve still rises at the end, short of its threshold: about how many steps are needed."""
-    if reached(reading):
+    if reached(run):
         return None
-    goal = goal_of(reading)
+    goal = goal_of(run)
     column = goal.column if goal else "episode_return_mean"
-    curves = reading.curves
+    curves = run.curves
     if column not in curves or "env_steps" not in curves:
         return None
     steps, values = averaged(curves["env_steps"], curves[column] * (goal.sign if goal else 1.0))
@@ -53,37 +54,37 @@ def needs_more_steps(reading: Reading) -> Finding | None:
         return None
     if goal is None:
         return _without_goal(steps, values, p_value, gained)
-    found = crossing(steps, values, goal.threshold * goal.sign, seed=reading.seed)
-    return _with_goal(reading, goal, found, float(steps[-1]), last, p_value)
+    found = crossing(steps, values, goal.threshold * goal.sign, seed=run.seed)
+    return _with_goal(run, goal, found, float(steps[-1]), last, p_value)
 
 
-def goal_of(reading: Reading) -> Goal | None:
+def goal_of(run: DiagnosedRun) -> Goal | None:
     """What the run should come to: a failed criterion of its selection metric, or a successful episode's return.
 
     The logged return is that of the reward it was trained on, which a success is only told in where that is the
     environment's own.
     """
-    metric = reading.setting("validation.metric")
-    for criterion in criteria(reading):
+    metric = run.setting("validation.metric")
+    for criterion in criteria(run):
         threshold, direction = finite(criterion.get("threshold")), criterion.get("direction")
         if criterion.get("metric") != metric or threshold is None or direction not in ("at_least", "at_most"):
             continue
-        scored = reading.curves.get("validation_score")
+        scored = run.curves.get("validation_score")
         if scored is not None and len(np.unique(scored[np.isfinite(scored)])) >= FEWEST:
             return Goal("validation_score", threshold, 1.0 if direction == "at_least" else -1.0)
-    success = reading.number("env.success_return")
-    terms = reading.setting("reward.terms")
-    native = isinstance(terms, dict) and list(terms) == ["native"] and reading.number("reward.terms.native.weight") == 1
+    success = run.number("env.success_return")
+    terms = run.setting("reward.terms")
+    native = isinstance(terms, dict) and list(terms) == ["native"] and run.number("reward.terms.native.weight") == 1
     return Goal("episode_return_mean", success, 1.0) if success is not None and native else None
 
 
-def reached(reading: Reading) -> bool:
+def reached(run: DiagnosedRun) -> bool:
     """Whether the judged policy is there already: by a criterion of the selection metric, or a successful return."""
-    metric = reading.setting("validation.metric")
-    decisions = [criterion.get("decision") for criterion in criteria(reading) if criterion.get("metric") == metric]
+    metric = run.setting("validation.metric")
+    decisions = [criterion.get("decision") for criterion in criteria(run) if criterion.get("metric") == metric]
     if decisions:
         return all(decision == "PASS" for decision in decisions)
-    results, success = reading.info.get("results"), reading.number("env.success_return")
+    results, success = run.info.get("results"), run.number("env.success_return")
     mean = finite(results.get("mean_return")) if isinstance(results, dict) else None
     return mean is not None and success is not None and mean >= success
 
@@ -100,7 +101,7 @@ def _rise(late: np.ndarray) -> tuple[float, float]:
     return found.p_value, found.slope
 
 
-def _with_goal(reading: Reading, goal: Goal, found: Crossing, done: float, last: float, p_value: float) -> Finding:
+def _with_goal(run: DiagnosedRun, goal: Goal, found: Crossing, done: float, last: float, p_value: float) -> Finding:
     bounded = math.isfinite(found.high)
     if bounded:
         expected = f"it reaches {goal.threshold:g} after {found.low:,.0f} to {found.high:,.0f} env steps"
@@ -120,7 +121,7 @@ def _with_goal(reading: Reading, goal: Goal, found: Crossing, done: float, last:
         f"(p = {p_value:.2g}); {expected}",
         meaning="Nothing need be wrong but the budget. Go on for longer, and stop on the validation part once it is "
         "reached; a learning rate that falls to zero over the budget would fall more slowly too.",
-        change=f"total_steps={total}" + _stop_at(reading, goal),
+        change=f"total_steps={total}" + _stop_at(run, goal),
         source=SOURCE,
         certainty=0.9 if bounded else 0.7,
         data={
@@ -152,10 +153,10 @@ def _without_goal(steps: np.ndarray, values: np.ndarray, p_value: float, gained:
     )
 
 
-def _stop_at(reading: Reading, goal: Goal) -> str:
-    if reading.setting("validation.stop_at") is not None:
+def _stop_at(run: DiagnosedRun, goal: Goal) -> str:
+    if run.setting("validation.stop_at") is not None:
         return ""
-    metric = reading.setting("validation.metric")
+    metric = run.setting("validation.metric")
     own = goal.column == "validation_score" or metric == "mean_return"
     return f" validation.stop_at={goal.threshold:g}" if own else ""
 

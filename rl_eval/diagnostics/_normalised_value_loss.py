@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 from rl_eval.diagnostics._ceiling import LATE
+from rl_eval.diagnostics._diagnosed_run import DiagnosedRun
 from rl_eval.diagnostics._finding import Finding
-from rl_eval.diagnostics._reading import Reading
 from rl_eval.diagnostics._registry import diagnostic
 
 NEAR_ONE = 0.1
 
 
 @diagnostic
-def normalised_value_loss(reading: Reading) -> Finding | None:
+def normalised_value_loss(run: DiagnosedRun) -> Finding | None:
     """A value loss of about 1 under return normalisation: it reads well, and says that nothing is explained.
 
     Reads `agent.normalize_return` and `value_loss` over the last quarter of the rows. Targets of mean 0 and variance
     1 give a critic that always says 0 a loss of exactly 1.
     """
-    late = reading.late("value_loss", LATE)
-    if reading.setting("agent.normalize_return") is not True or len(late) < 2 or abs(late.mean() - 1.0) > NEAR_ONE:
+    late = run.late("value_loss", LATE)
+    if run.setting("agent.normalize_return") is not True or len(late) < 2 or abs(late.mean() - 1.0) > NEAR_ONE:
         return None
     return Finding(
         name="normalised_value_loss",

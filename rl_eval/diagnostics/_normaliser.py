@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import numpy as np
 
+from rl_eval.diagnostics._diagnosed_run import DiagnosedRun
 from rl_eval.diagnostics._finding import Finding
-from rl_eval.diagnostics._reading import Reading, finite
 from rl_eval.diagnostics._registry import diagnostic
 from rl_eval.errors import InputError
+from rl_eval.run import finite, read_arrays, step_directories, step_of
 
 NAMES = ("obs.count", "obs.mean", "obs.m2")
 RESTORE = "Restore the snapshot from where it was copied, or train again: a network sees other numbers without them."
 
 
 @diagnostic
-def normaliser_not_restored(reading: Reading) -> Finding | None:
+def normaliser_not_restored(run: DiagnosedRun) -> Finding | None:
     """The judged snapshot's observation statistics are missing, stale, or not what training ended with."""
-    asked, snapshot = reading.setting("agent.normalize_obs"), reading.snapshot
+    asked, snapshot = run.setting("agent.normalize_obs"), run.snapshot
     if not isinstance(asked, bool) or snapshot is None:
         return None
     arrays, meta = snapshot
@@ -39,23 +40,21 @@ def normaliser_not_restored(reading: Reading) -> Finding | None:
             f"the statistics are of {count:,.0f} observations, and the snapshot was taken after {steps:,.0f} env steps",
             "They are of another moment than the weights, or went on changing after training. " + RESTORE,
         )
-    differing = _differs_from_resume_point(reading, arrays, steps)
+    differing = _differs_from_resume_point(run, arrays, steps)
     if differing is None:
         return None
     return _finding(differing, "What evaluation uses is not what training ended with. " + RESTORE)
 
 
-def _differs_from_resume_point(reading: Reading, arrays: dict[str, np.ndarray], steps: float | None) -> str | None:
+def _differs_from_resume_point(run: DiagnosedRun, arrays: dict[str, np.ndarray], steps: float | None) -> str | None:
     """Snapshot and resume point of one env step hold the same statistics."""
-    from rl_eval.run import read_arrays, steps_in
-
-    points = [path for path in steps_in(reading.path / "resume") if steps and path.name == f"step_{steps:.0f}"]
+    points = [path for path in step_directories(run.path / "resume") if steps and step_of(path) == steps]
     if not points:
         return None
     try:
         state = read_arrays(points[-1], "state", [f"agent.{name}" for name in NAMES])  # a replay buffer lies there too
     except InputError as error:
-        reading.missing.append(str(error))
+        run.missing.append(str(error))
         return None
     for name in NAMES:
         there = state.get(f"agent.{name}")

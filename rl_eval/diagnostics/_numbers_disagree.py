@@ -7,21 +7,22 @@ from itertools import chain
 
 import numpy as np
 
+from rl_eval.diagnostics._criteria import criteria
+from rl_eval.diagnostics._diagnosed_run import DiagnosedRun
 from rl_eval.diagnostics._finding import Finding
-from rl_eval.diagnostics._judged import criteria
-from rl_eval.diagnostics._reading import Reading, finite
 from rl_eval.diagnostics._registry import diagnostic
-from rl_eval.diagnostics._replayed import replayed_returns, same_machine
+from rl_eval.diagnostics._replayed_results import replayed_returns, same_machine
 from rl_eval.errors import InputError
+from rl_eval.run import finite, step_name
 
 COUNTERS = ("episodes", "gradient_steps")
 SHOWN = 4
 
 
 @diagnostic
-def numbers_disagree(reading: Reading) -> Finding | None:
+def numbers_disagree(run: DiagnosedRun) -> Finding | None:
     """The run's own figures contradict one another: counts, final results, curves, verdict, snapshots."""
-    faults = disagreeing(reading)
+    faults = disagreeing(run)
     if not faults:
         return None
     more = f"; and {len(faults) - SHOWN} more" if len(faults) > SHOWN else ""
@@ -40,61 +41,57 @@ def numbers_disagree(reading: Reading) -> Finding | None:
     )
 
 
-def disagreeing(reading: Reading) -> list[str]:
+def disagreeing(run: DiagnosedRun) -> list[str]:
     """A sentence on each contradiction; empty where the run is not finished, or not ours."""
     from rl_eval.metrics import disagreements
 
-    if reading.info.get("status") != "finished":
+    if run.info.get("status") != "finished":
         return []
-    logged = reading.curves.get("env_steps")
+    logged = run.curves.get("env_steps")
     found = chain(
-        disagreements(reading.info, reading.config, logged),
-        _counters(reading),
-        _snapshots(reading),
-        _select_scores(reading),
-        _verdict(reading),
-        _results(reading),
+        disagreements(run.info, run.config, logged),
+        _counters(run),
+        _snapshots(run),
+        _select_scores(run),
+        _verdict(run),
+        _results(run),
     )
     return list(dict.fromkeys(found))
 
 
-def _counters(reading: Reading) -> list[str]:
+def _counters(run: DiagnosedRun) -> list[str]:
     faults = []
     for name in COUNTERS:
-        column, said = reading.curves.get(name), finite(reading.info.get(name))
+        column, said = run.curves.get(name), finite(run.info.get(name))
         if column is not None and len(column) and said is not None and column[-1] != said:
             faults.append(f"run.json says {said:,.0f} {name}, but the last of metrics.csv is {column[-1]:,.0f}")
-    steps = reading.curves.get("env_steps")
+    steps = run.curves.get("env_steps")
     if steps is not None and len(steps) > 1 and (np.diff(steps) < 0).any():
         faults.append("env_steps falls within metrics.csv")
     return faults
 
 
-def _snapshots(reading: Reading) -> list[str]:
-    named = reading.info.get("snapshot")
+def _snapshots(run: DiagnosedRun) -> list[str]:
+    named = run.info.get("snapshot")
     if not isinstance(named, str):
         return []
-    if not any(path.name == named for path in _steps_in(reading)):
+    if not any(path.name == named for path in run.snapshots()):
         return [f"run.json names {named!r} as its policy, but snapshots/ does not hold it"]
-    if reading.snapshot is None:
+    if run.snapshot is None:
         return []
-    said = reading.snapshot[1].get("env_steps")
-    return [f"{named} says {said} env_steps of itself"] if f"step_{said}" != named else []
+    env_steps = run.snapshot[1].get("env_steps")
+    if isinstance(env_steps, int) and step_name(env_steps) == named:
+        return []
+    return [f"the metadata of {named} says {env_steps} env_steps"]
 
 
-def _steps_in(reading: Reading) -> list:
-    from rl_eval.run import steps_in
-
-    return steps_in(reading.path / "snapshots")
-
-
-def _select_scores(reading: Reading) -> list[str]:
+def _select_scores(run: DiagnosedRun) -> list[str]:
     """No try that the curves hold is better than the one that chose the judged snapshot."""
     from rl_eval.metrics import lookup
 
-    tries, best = reading.curve("validation_score"), finite(reading.info.get("validation_score"))
+    tries, best = run.curve("validation_score"), finite(run.info.get("validation_score"))
     try:
-        better = lookup(str(reading.setting("validation.metric"))).better
+        better = lookup(str(run.setting("validation.metric"))).better
     except InputError:
         return []
     if not len(tries) or best is None or better is None:
@@ -105,14 +102,14 @@ def _select_scores(reading: Reading) -> list[str]:
     return []
 
 
-def _verdict(reading: Reading) -> list[str]:
+def _verdict(run: DiagnosedRun) -> list[str]:
     """`training.<key>` criteria quote numbers of run.json."""
     faults = []
-    for criterion in criteria(reading):
+    for criterion in criteria(run):
         metric, told = criterion.get("metric"), finite(criterion.get("estimate"))
         if not isinstance(metric, str) or not metric.startswith("training.") or told is None:
             continue
-        value: object = reading.info
+        value: object = run.info
         for part in metric.removeprefix("training.").split("."):
             value = value.get(part) if isinstance(value, Mapping) else None
         said = finite(value)
@@ -121,17 +118,17 @@ def _verdict(reading: Reading) -> list[str]:
     return faults
 
 
-def _results(reading: Reading) -> list[str]:
+def _results(run: DiagnosedRun) -> list[str]:
     """The judged snapshot, played on the same episodes, earns what `results` says: to the bit where it was made."""
-    returns = replayed_returns(reading)
-    results = reading.info.get("results")
+    returns = replayed_returns(run)
+    results = run.info.get("results")
     if returns is None or not isinstance(results, Mapping):
         return []
     mean, std = finite(results.get("mean")), finite(results.get("std"))
     if mean is None or std is None:
         return []
     error = 4 * max(std, float(returns.std())) / max(len(returns), 1) ** 0.5
-    slack = 1e-6 * max(1.0, abs(mean)) if same_machine(reading) else max(error, 1e-3 * abs(mean))
+    slack = 1e-6 * max(1.0, abs(mean)) if same_machine(run) else max(error, 1e-3 * abs(mean))
     if abs(float(returns.mean()) - mean) <= slack:
         return []
     return [

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from rl_eval import domains
-from rl_eval.diagnostics._reading import Reading
+from rl_eval.diagnostics._diagnosed_run import DiagnosedRun
 from rl_eval.policy import Random
 
 MOST_ROWS = 20_000
@@ -32,37 +32,37 @@ class Observed:
     from_data: bool
 
 
-def observed(reading: Reading, part: domains.Part = "train") -> Observed | None:
+def observed(run: DiagnosedRun, part: domains.Part = "train") -> Observed | None:
     """What the policy sees in `train` or `validation`; None where it cannot be had here.
 
     A finite part gives its cases. Elsewhere it is what the judged policy saw at play together with what random
     actions lead to, so that a column which one policy never moves is not taken for one that never moves.
     """
-    config = reading.environment
+    config = run.environment
     if config is None:
         return None
     domain = domains.domain(config.name)
     try:
         if domain.has_cases:
             rows = np.asarray(domain.case_observations(config, part), np.float32)
-            return _observed(_thinned(rows), reading, from_data=True)
-        if reading.played is None:
+            return _observed(_thinned(rows), run, from_data=True)
+        if run.played is None:
             return None
-        both = np.concatenate([reading.played.observations, _at_random(config, reading.seed)])
-        return _observed(both, reading, from_data=False)
+        both = np.concatenate([run.played.observations, _at_random(config, run.seed)])
+        return _observed(both, run, from_data=False)
     except Exception as error:  # an environment or data of somebody else
         said = f"observations: {type(error).__name__}: {' '.join(str(error).split())[:300]}"
-        if said not in reading.missing:
-            reading.missing.append(said)
+        if said not in run.missing:
+            run.missing.append(said)
         return None
 
 
-def _observed(rows: np.ndarray, reading: Reading, *, from_data: bool) -> Observed | None:
+def _observed(rows: np.ndarray, run: DiagnosedRun, *, from_data: bool) -> Observed | None:
     if rows.ndim != 2 or not rows.size or rows.shape[1] > MOST_COLUMNS:
         return None
-    assert reading.environment is not None
+    assert run.environment is not None
     names = tuple(f"column {index}" for index in range(rows.shape[1]))
-    fitted = domains.domain(reading.environment.name).preprocessing(reading.environment)
+    fitted = domains.domain(run.environment.name).preprocessing(run.environment)
     if fitted is not None:
         named = [str(name) for name in fitted.get("columns", fitted.get("features", ()))]
         names = tuple(named + list(names[len(named) :]))[: rows.shape[1]]

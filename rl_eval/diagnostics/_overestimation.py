@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from rl_eval.diagnostics._diagnosed_run import DiagnosedRun
 from rl_eval.diagnostics._finding import Finding
-from rl_eval.diagnostics._reading import Reading
 from rl_eval.diagnostics._registry import diagnostic
 
 LATE = 0.25
@@ -12,7 +12,7 @@ MAX_BEYOND = 0.5  # a maximum over a network's errors lies a little above what i
 
 
 @diagnostic
-def overestimation(reading: Reading) -> Finding | None:
+def overestimation(run: DiagnosedRun) -> Finding | None:
     """Q-values above the largest return there can be.
 
     Reads `q_mean` (of the best action) and `q_max` over the last quarter of the rows against `q_bound`, the return were
@@ -20,19 +20,19 @@ def overestimation(reading: Reading) -> Finding | None:
     noisy estimates is too high on average, and bootstrapping hands it on (Thrun & Schwartz 1993; van Hasselt et al.,
     AAAI 2016). A problem where the mean is more than 5 % above the bound, a warning where the maximum is 50 % above.
     """
-    means, largest, bounds = (reading.late(name, LATE) for name in ("q_mean", "q_max", "q_bound"))
+    means, largest, bounds = (run.late(name, LATE) for name in ("q_mean", "q_max", "q_bound"))
     if not len(means) or not len(largest) or not len(bounds):
         return None
     mean, most, bound = float(means.mean()), float(largest.mean()), float(bounds.max())
     above = mean > bound + MEAN_BEYOND * abs(bound)
     if not above and most <= bound + MAX_BEYOND * abs(bound):
         return None
-    if reading.setting("agent.double") is False:
+    if run.setting("agent.double") is False:
         change = "agent.double=true"
-    elif reading.setting("agent.target") == "soft":
-        change = f"agent.tau={(reading.number('agent.tau') or 0.01) / 5:g}"
+    elif run.setting("agent.target") == "soft":
+        change = f"agent.tau={(run.number('agent.tau') or 0.01) / 5:g}"
     else:
-        change = f"agent.target_every={round(5 * (reading.number('agent.target_every') or 500))}"
+        change = f"agent.target_every={round(5 * (run.number('agent.target_every') or 500))}"
     return Finding(
         name="overestimation",
         severity="problem" if above else "warning",

@@ -9,8 +9,8 @@ import numpy as np
 from gymnasium.spaces import Discrete
 
 from rl_eval import domains
+from rl_eval.diagnostics._diagnosed_run import DiagnosedRun
 from rl_eval.diagnostics._finding import Finding
-from rl_eval.diagnostics._reading import Reading
 from rl_eval.diagnostics._registry import diagnostic
 from rl_eval.domains import EnvConfig
 from rl_eval.errors import InputError
@@ -44,21 +44,21 @@ class Gap:
 
 
 @diagnostic
-def overfits(reading: Reading) -> Finding | None:
+def overfits(run: DiagnosedRun) -> Finding | None:
     """The judged policy misses less of the reward on its training cases than on the validation part."""
-    config = reading.environment
-    if config is None or not domains.domain(config.name).has_cases or reading.played is None:
+    config = run.environment
+    if config is None or not domains.domain(config.name).has_cases or run.played is None:
         return None
     try:
-        reward = RewardFunction.from_config(reading.setting("reward.terms"))
+        reward = RewardFunction.from_config(run.setting("reward.terms"))
         cases = domains.domain(config.name).cases(config, "train")
-        found = gap(config, reward, reading.played.acting, cases, reading.seed)
+        found = gap(config, reward, run.played.policy, cases, run.seed)
     except Exception as error:  # data or terms of somebody else
-        reading.missing.append(f"the training cases at play: {' '.join(str(error).split())[:300]}")
+        run.missing.append(f"the training cases at play: {' '.join(str(error).split())[:300]}")
         return None
     if found is None or found.z < Z or found.d < NOTABLE:
         return None
-    env_steps = reading.info.get("env_steps")
+    env_steps = run.info.get("env_steps")
     seen = f"; each was seen about {env_steps / cases:.0f} times" if isinstance(env_steps, int) and cases else ""
     missed = "of the reward is missed" if found.unit == "case" else "is earned"
     return Finding(

@@ -4,24 +4,24 @@ from __future__ import annotations
 
 import numpy as np
 
+from rl_eval.diagnostics._diagnosed_run import DiagnosedRun
 from rl_eval.diagnostics._finding import Finding
-from rl_eval.diagnostics._reading import Reading
 from rl_eval.diagnostics._registry import diagnostic
 
 ONE_ANSWER = 0.95
 
 
 @diagnostic
-def policy_collapse(reading: Reading) -> Finding | None:
+def policy_collapse(run: DiagnosedRun) -> Finding | None:
     """The greedy policy takes one action for more than 95 % of the cases, while their labels differ.
 
     Reads the judged policy at play on the validation part, `label` and `action` of each case. With the run's reward it
     also says from which probability of label 1 on another action than that one pays, τ, against its share:
     below τ the one action is right as long as nothing tells the cases apart.
     """
-    if reading.played is None:
+    if run.played is None:
         return None
-    outcome = reading.played.episodes.outcome
+    outcome = run.played.episodes.outcome
     if not {"label", "action"} <= outcome.keys() or outcome["action"].ndim != 1 or not len(outcome["action"]):
         return None
     label, action = outcome["label"].astype(np.int64), outcome["action"].astype(np.int64)
@@ -32,7 +32,7 @@ def policy_collapse(reading: Reading) -> Finding | None:
     # What differs must be more than what the few other answers could be for.
     if share <= ONE_ANSWER or rarer <= 2 * (1.0 - share):
         return None
-    tau = break_even(reading, modal)
+    tau = break_even(run, modal)
     evidence = f"action {modal} in {share:.1%} of {len(action):,} cases, {prevalence:.1%} of which are positive"
     meaning = "The policy does not tell the cases apart: its figures are those of a constant."
     if tau is not None:
@@ -48,14 +48,14 @@ def policy_collapse(reading: Reading) -> Finding | None:
         title="the greedy policy gives one answer for everything",
         evidence=evidence,
         meaning=meaning,
-        change=f"reward={reading.setting('env.name')}" if tau is not None and tau > 0.9 else None,
+        change=f"reward={run.setting('env.name')}" if tau is not None and tau > 0.9 else None,
         source="modal greedy action > .95 of the cases; τ: the smallest P at which another action has the larger E[r]",
         certainty=0.8,
         data={"share": float(share), "action": modal, "prevalence": prevalence, "break_even": tau},
     )
 
 
-def break_even(reading: Reading, action: int) -> float | None:
+def break_even(run: DiagnosedRun, action: int) -> float | None:
     """The smallest P(label = 1) at which another action's expected reward is above that of `action`; 1 where none is.
 
     None where the reward is not a function of label and action alone.
@@ -63,13 +63,13 @@ def break_even(reading: Reading, action: int) -> float | None:
     from rl_eval.errors import InputError
     from rl_eval.rewards import RewardFunction
 
-    assert reading.played is not None
-    outcome = reading.played.episodes.outcome
-    actions = len(getattr(reading.played.acting, "probabilities", lambda _: [[]])(reading.played.observations[:1])[0])
+    assert run.played is not None
+    outcome = run.played.episodes.outcome
+    actions = len(getattr(run.played.policy, "probabilities", lambda _: [[]])(run.played.observations[:1])[0])
     if actions < 2:
         return None
     try:
-        reward = RewardFunction.from_config(reading.setting("reward.terms"))
+        reward = RewardFunction.from_config(run.setting("reward.terms"))
         cases = {name: values[: 2 * actions] for name, values in outcome.items()}
         if len(cases["label"]) < 2 * actions:
             return None

@@ -4,26 +4,26 @@ from __future__ import annotations
 
 import math
 
+from rl_eval.diagnostics._diagnosed_run import DiagnosedRun
 from rl_eval.diagnostics._entropy import share_of_uniform
 from rl_eval.diagnostics._finding import Finding
-from rl_eval.diagnostics._reading import Reading
 from rl_eval.diagnostics._registry import diagnostic
 
 UNMOVED = 1e-3  # nats; a policy this near answers alike in 997 of 1,000 cases (Pinsker: TV ≤ √(KL/2))
 
 
 @diagnostic
-def policy_unmoved(reading: Reading) -> Finding | None:
+def policy_unmoved(run: DiagnosedRun) -> Finding | None:
     """The policy is where it began: its KL from the first weights is about 0, and it is as random as then.
 
     Reads `initial_kl` (mean KL from the policy of the first weights, on observations of the first rollout) and
     `entropy` over log A. A greedy policy can look decided all the same: the largest of nearly equal logits wins.
     """
-    late = reading.late("initial_kl")
+    late = run.late("initial_kl")
     if not len(late) or late.mean() > UNMOVED:
         return None
-    random = share_of_uniform(reading)
-    greedy = reading.late("greedy_share")
+    random = share_of_uniform(run)
+    greedy = run.late("greedy_share")
     evidence = f"KL from the initial policy {late.mean():.2g} nats at the end of training"
     if random is not None and math.isfinite(random[-1]):
         evidence += f", entropy {random[-1]:.1%} of a uniform choice"

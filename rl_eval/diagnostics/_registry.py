@@ -12,10 +12,10 @@ from rl_eval.errors import InputError, nearest
 from rl_eval.registry import Registry
 
 if TYPE_CHECKING:
-    from rl_eval.diagnostics._reading import Reading
+    from rl_eval.diagnostics._diagnosed_run import DiagnosedRun
 
 Findings = Finding | None | Sequence[Finding]
-Question = Callable[["Reading"], Findings]
+Question = Callable[["DiagnosedRun"], Findings]
 
 
 @dataclass(frozen=True)
@@ -25,16 +25,16 @@ class Diagnostic:
     Attributes:
         name: as `diagnostic:` in a suite writes it.
         description: one line, shown by the docs.
-        question: `reading -> findings`; nothing where the run does not hold what it needs.
+        question: `run -> findings`; nothing where the run does not hold what it needs.
     """
 
     name: str
     description: str
     question: Question
 
-    def __call__(self, reading: Reading) -> Findings:
+    def __call__(self, run: DiagnosedRun) -> Findings:
         """What it finds, as `question` returns it."""
-        return self.question(reading)
+        return self.question(run)
 
 
 DIAGNOSTICS: Registry[Diagnostic] = Registry("rl_eval.diagnostics", "a diagnostic", Diagnostic)
@@ -80,26 +80,26 @@ def lookup(name: str) -> Diagnostic:
     return entries[name]
 
 
-def findings_of(reading: Reading, name: str) -> list[Finding]:
+def findings_of(run: DiagnosedRun, name: str) -> list[Finding]:
     """What one diagnostic finds, most important first.
 
     Raises:
         InputError: there is no such diagnostic.
     """
-    return _findings(lookup(name), reading)
+    return _findings(lookup(name), run)
 
 
-def all_findings(reading: Reading) -> list[Finding]:
+def all_findings(run: DiagnosedRun) -> list[Finding]:
     """What all diagnostics find that apply to the run, most important first."""
     entries = [DIAGNOSTICS.get(name) for name in DIAGNOSTICS]
-    name = reading.setting("env.name")
+    name = run.setting("env.name")
     if isinstance(name, str) and name in DOMAINS:
         entries += domain(name).diagnostics()
-    findings = [finding for entry in sorted(entries, key=lambda e: e.name) for finding in _findings(entry, reading)]
+    findings = [finding for entry in sorted(entries, key=lambda e: e.name) for finding in _findings(entry, run)]
     return sorted(findings, key=importance)
 
 
-def _findings(entry: Diagnostic, reading: Reading) -> list[Finding]:
-    answer = entry(reading)
+def _findings(entry: Diagnostic, run: DiagnosedRun) -> list[Finding]:
+    answer = entry(run)
     findings = [] if answer is None else [answer] if isinstance(answer, Finding) else list(answer)
     return sorted(findings, key=importance)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from rl_eval.diagnostics._diagnosed_run import DiagnosedRun
 from rl_eval.diagnostics._finding import Finding
-from rl_eval.diagnostics._reading import Reading, finite
 from rl_eval.diagnostics._registry import diagnostic
+from rl_eval.run import finite
 
 LATE = 0.25
 FULL = 0.95  # fillers and the steps in flight keep it from 1
@@ -12,7 +13,7 @@ COLLAPSED = 0.3
 
 
 @diagnostic
-def stale_replay(reading: Reading) -> Finding | None:
+def stale_replay(run: DiagnosedRun) -> Finding | None:
     """The replay buffer takes in nothing new, or has never been full.
 
     Reads `replay_age`, the mean age in env steps of what was drawn, and `replay_fill`, over the last quarter of the
@@ -21,8 +22,8 @@ def stale_replay(reading: Reading) -> Finding | None:
     been full: the first random steps are then drawn to the end (Fedus et al., *Revisiting fundamentals of experience
     replay*, ICML 2020, on what old policies cost).
     """
-    ages, fills = reading.late("replay_age", LATE), reading.late("replay_fill", LATE)
-    size, steps = reading.number("agent.buffer_size"), finite(reading.info.get("env_steps"))
+    ages, fills = run.late("replay_age", LATE), run.late("replay_fill", LATE)
+    size, steps = run.number("agent.buffer_size"), finite(run.info.get("env_steps"))
     if not len(ages) or not len(fills) or not size or not steps:
         return None
     age, fill = float(ages.mean()), float(fills.max())
@@ -72,17 +73,17 @@ def _never_full(fill: float, size: float, steps: float, data: dict) -> Finding:
 
 
 @diagnostic
-def priorities_collapsed(reading: Reading) -> Finding | None:
+def priorities_collapsed(run: DiagnosedRun) -> Finding | None:
     """A few transitions take nearly all of the draws.
 
     Reads `replay_distinct` over the last quarter of the rows: how many different transitions an iteration drew, over
     how many uniform draws would have. Below .3 most updates repeat a few transitions, whose noise is learned by heart
     (Schaul et al., ICLR 2016, section 3.3, on the loss of diversity).
     """
-    late = reading.late("replay_distinct", LATE)
+    late = run.late("replay_distinct", LATE)
     if not len(late) or late.mean() >= COLLAPSED:
         return None
-    alpha = reading.number("agent.priority_alpha")
+    alpha = run.number("agent.priority_alpha")
     return Finding(
         name="priorities_collapsed",
         severity="problem" if late.mean() < COLLAPSED / 3 else "warning",

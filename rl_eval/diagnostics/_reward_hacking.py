@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from rl_eval.diagnostics._diagnosed_run import DiagnosedRun
 from rl_eval.diagnostics._finding import Finding
 from rl_eval.diagnostics._overfits import overfits
-from rl_eval.diagnostics._reading import Reading
 from rl_eval.diagnostics._registry import diagnostic
 from rl_eval.errors import InputError
 
@@ -63,22 +63,22 @@ class WorseThanChance:
 
 
 @diagnostic
-def reward_hacking(reading: Reading) -> Finding | None:
+def reward_hacking(run: DiagnosedRun) -> Finding | None:
     """The reward rises while the task metric on the validation part gets worse, or is worse than random actions'."""
-    metric, sign = _task_metric(reading)
+    metric, sign = _task_metric(run)
     if metric is None:
         return None
-    chance = worse_than_chance(reading, metric, sign)
+    chance = worse_than_chance(run, metric, sign)
     if chance is not None:
         told = (
             f"the judged policy earns {chance.earned:.4g} an episode, random actions {chance.earned_at_random:.4g} "
             f"(z = {chance.z_reward:.1f}), yet its {metric} is {chance.metric:.4g} against "
             f"{chance.metric_at_random:.4g} (z = {chance.z_metric:.1f})"
         )
-        return _finding(reading, metric, chance.term, told, vars(chance))
-    found = opposed(reading, sign)
+        return _finding(run, metric, chance.term, told, vars(chance))
+    found = opposed(run, sign)
     # On cases learned by heart the reward rises as well while validation gets worse, and the reward is not at fault.
-    if not found or overfits(reading):
+    if not found or overfits(run):
         return None
     worst = min(found, key=lambda each: max(each.p_reward, each.p_metric))
     told = "; ".join(
@@ -88,11 +88,11 @@ def reward_hacking(reading: Reading) -> Finding | None:
         for each in found
     )
     data = {"opposed": [vars(each) for each in found]}
-    return _finding(reading, metric, worst.column.removeprefix("reward/"), told, data)
+    return _finding(run, metric, worst.column.removeprefix("reward/"), told, data)
 
 
-def _finding(reading: Reading, metric: str, term: str, told: str, data: dict[str, Any]) -> Finding:
-    terms = reading.setting("reward.terms")
+def _finding(run: DiagnosedRun, metric: str, term: str, told: str, data: dict[str, Any]) -> Finding:
+    terms = run.setting("reward.terms")
     several = isinstance(terms, dict) and len(terms) > 1 and term in terms
     return Finding(
         name="reward_hacking",
@@ -110,7 +110,7 @@ def _finding(reading: Reading, metric: str, term: str, told: str, data: dict[str
     )
 
 
-def worse_than_chance(reading: Reading, metric: str, sign: float) -> WorseThanChance | None:
+def worse_than_chance(run: DiagnosedRun, metric: str, sign: float) -> WorseThanChance | None:
     """The judged policy where it is paid more than random actions, and does the task worse; None elsewhere."""
     from rl_eval import domains
     from rl_eval.metrics import lookup
@@ -118,20 +118,20 @@ def worse_than_chance(reading: Reading, metric: str, sign: float) -> WorseThanCh
     from rl_eval.rewards import RewardFunction
     from rl_eval.rollout import play
 
-    played = reading.played
+    played = run.played
     if played is None or len(played.episodes) < FEWEST_EPISODES:
         return None
     vector = domains.make(played.config, n_envs=len(played.episodes), part="validation", autoreset=False)
     try:
-        reward = RewardFunction.from_config(reading.setting("reward.terms"))
-        random = Random(vector.single_action_space, reading.seed)
+        reward = RewardFunction.from_config(run.setting("reward.terms"))
+        random = Random(vector.single_action_space, run.seed)
         seeds = [int(seed) for seed in played.episodes.seeds]
-        chance = play(vector, random, seeds=seeds, order=reading.seed)
+        chance = play(vector, random, seeds=seeds, order=run.seed)
         earned, at_random = (_returns(reward, episodes) for episodes in (played.episodes, chance))
         compute = lookup(metric).compute
         scores = [_per_episode(compute, episodes, played.config) for episodes in (played.episodes, chance)]
     except InputError as error:
-        reading.missing.append(f"random actions at play: {error}")
+        run.missing.append(f"random actions at play: {error}")
         return None
     finally:
         vector.close()
@@ -181,9 +181,9 @@ def _per_episode(compute: Callable[..., float], episodes: Episodes, config: EnvC
     return values
 
 
-def opposed(reading: Reading, sign: float) -> list[Opposed]:
+def opposed(run: DiagnosedRun, sign: float) -> list[Opposed]:
     """The reward columns that rise while the score on validation, times sign, falls."""
-    curves = reading.curves
+    curves = run.curves
     if "validation_score" not in curves:
         return []
     scored = sign * curves["validation_score"]
@@ -212,12 +212,12 @@ def kendall_tau(a: np.ndarray, b: np.ndarray) -> float:
     return float(signs.mean())
 
 
-def _task_metric(reading: Reading) -> tuple[str | None, float]:
+def _task_metric(run: DiagnosedRun) -> tuple[str | None, float]:
     """The selection metric and which way it gets better; None where it is the reward itself, or unknown."""
     from rl_eval.metrics import lookup
 
-    name = reading.setting("validation.metric")
-    terms = reading.setting("reward.terms")
+    name = run.setting("validation.metric")
+    terms = run.setting("reward.terms")
     if not isinstance(name, str) or not isinstance(terms, dict):
         return None, 1.0
     try:

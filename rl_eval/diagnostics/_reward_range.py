@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from rl_eval.diagnostics._diagnosed_run import DiagnosedRun
 from rl_eval.diagnostics._finding import Finding
-from rl_eval.diagnostics._reading import Reading
 from rl_eval.diagnostics._registry import diagnostic
 from rl_eval.errors import InputError
 from rl_eval.rewards import Range, RewardFunction, as_range, scaled
@@ -15,17 +15,17 @@ SOURCE = "interval arithmetic: the range of a weighted sum is the weighted sum o
 
 
 @diagnostic
-def reward_range(reading: Reading) -> list[Finding]:
+def reward_range(run: DiagnosedRun) -> list[Finding]:
     """The declared range of the reward, or of a term, against what can be attained and what was."""
     try:
-        reward = RewardFunction.from_config(reading.setting("reward.terms"))
-        total = reading.setting("reward.range")
+        reward = RewardFunction.from_config(run.setting("reward.terms"))
+        total = run.setting("reward.range")
         declared = None if total is None else as_range("reward.range", total)
     except InputError as error:
-        if reading.config.get("reward") is not None:
-            reading.missing.append(str(error))
+        if run.config.get("reward") is not None:
+            run.missing.append(str(error))
         return []
-    return [*_terms_declared_otherwise(reward), *_outside(reading, reward), *_total(reward, declared)]
+    return [*_terms_declared_otherwise(reward), *_outside(run, reward), *_total(reward, declared)]
 
 
 def _terms_declared_otherwise(reward: RewardFunction) -> list[Finding]:
@@ -51,9 +51,9 @@ def _terms_declared_otherwise(reward: RewardFunction) -> list[Finding]:
     return findings
 
 
-def _outside(reading: Reading, reward: RewardFunction) -> list[Finding]:
+def _outside(run: DiagnosedRun, reward: RewardFunction) -> list[Finding]:
     findings = []
-    for name, attained in attained_ranges(reading, reward).items():
+    for name, attained in attained_ranges(run, reward).items():
         declared = reward.declared.get(name)
         if declared is None:
             continue
@@ -100,16 +100,16 @@ def _total(reward: RewardFunction, declared: Range | None) -> list[Finding]:
     ]
 
 
-def attained_ranges(reading: Reading, reward: RewardFunction) -> dict[str, Range]:
+def attained_ranges(run: DiagnosedRun, reward: RewardFunction) -> dict[str, Range]:
     """Term -> smallest and largest weighted value seen: means of the curves, and single steps at play."""
-    seen: dict[str, list[np.ndarray]] = {name: [reading.curve(f"reward/{name}")] for name in reward.terms}
-    if reward.declared and reading.played is not None:
+    seen: dict[str, list[np.ndarray]] = {name: [run.curve(f"reward/{name}")] for name in reward.terms}
+    if reward.declared and run.played is not None:
         try:
-            _, parts = reward(reading.played.episodes.outcome)
+            _, parts = reward(run.played.episodes.outcome)
             for name, values in parts.items():
                 seen[name].append(values[np.isfinite(values)])
         except InputError as error:
-            reading.missing.append(str(error))
+            run.missing.append(str(error))
     joined = {name: np.concatenate(values) for name, values in seen.items()}
     return {name: (float(values.min()), float(values.max())) for name, values in joined.items() if len(values)}
 

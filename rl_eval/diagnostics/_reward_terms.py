@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from rl_eval.diagnostics._diagnosed_run import DiagnosedRun
 from rl_eval.diagnostics._finding import Finding
-from rl_eval.diagnostics._reading import Reading
 from rl_eval.diagnostics._registry import diagnostic
 
 # Of the sum of all terms' magnitudes. With .98, the others together move the reward by a fiftieth.
@@ -16,10 +16,10 @@ SHOWN = 6
 
 
 @diagnostic
-def unwired_reward(reading: Reading) -> Finding | None:
+def unwired_reward(run: DiagnosedRun) -> Finding | None:
     """A reward term that was exactly zero in every row of the training."""
-    terms = _terms(reading)
-    silent = [name for name, values in terms.items() if not np.any(values) and _weight(reading, name) != 0]
+    terms = _terms(run)
+    silent = [name for name, values in terms.items() if not np.any(values) and _weight(run, name) != 0]
     if not silent:
         return None
     everything = len(silent) == len(terms)
@@ -41,9 +41,9 @@ def unwired_reward(reading: Reading) -> Finding | None:
 
 
 @diagnostic
-def drowned_reward(reading: Reading) -> Finding | None:
+def drowned_reward(run: DiagnosedRun) -> Finding | None:
     """One reward term so large that the others do not count."""
-    terms = {name: values for name, values in _terms(reading).items() if np.any(values)}
+    terms = {name: values for name, values in _terms(run).items() if np.any(values)}
     if len(terms) < 2:
         return None
     share = shares(terms)
@@ -51,7 +51,7 @@ def drowned_reward(reading: Reading) -> Finding | None:
     if share[name] < DROWNS:
         return None
     others = 1 - share[name]
-    weight = _weight(reading, name)
+    weight = _weight(run, name)
     change = None
     if weight is not None:
         change = f"reward.terms.{name}.weight={_short(weight * others / share[name])}"
@@ -80,18 +80,18 @@ def shares(terms: dict[str, np.ndarray]) -> dict[str, float]:
     return {name: value / total for name, value in size.items()}
 
 
-def _terms(reading: Reading) -> dict[str, np.ndarray]:
+def _terms(run: DiagnosedRun) -> dict[str, np.ndarray]:
     """The logged terms, each `[rows]`, in rows where all are known."""
-    named = {name[7:]: values for name, values in reading.curves.items() if name.startswith("reward/")}
+    named = {name[7:]: values for name, values in run.curves.items() if name.startswith("reward/")}
     if not named:
         return {}
     known = np.isfinite(np.stack(list(named.values()))).all(axis=0)
     return {name: values[known] for name, values in named.items()} if known.sum() >= FEWEST_ROWS else {}
 
 
-def _weight(reading: Reading, name: str) -> float | None:
+def _weight(run: DiagnosedRun, name: str) -> float | None:
     """The weight of a term; None where the config does not know it."""
-    terms = reading.setting("reward.terms")
+    terms = run.setting("reward.terms")
     if not isinstance(terms, dict) or not isinstance(terms.get(name), dict):
         return None
     weight = terms[name].get("weight", 1.0)

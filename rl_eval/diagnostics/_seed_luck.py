@@ -9,9 +9,10 @@ from typing import Any
 
 import numpy as np
 
+from rl_eval.diagnostics._criteria import criteria
+from rl_eval.diagnostics._diagnosed_run import DiagnosedRun
 from rl_eval.diagnostics._finding import Finding
-from rl_eval.diagnostics._judged import criteria
-from rl_eval.diagnostics._reading import Reading, finite
+from rl_eval.run import finite
 
 ALPHA = 0.05
 # Share of the variance that lies between seeds; Cohen 1988 calls it large from here on.
@@ -40,11 +41,11 @@ class Spread:
         return self.between**2 / total if total else 0.0
 
 
-def seed_luck(readings: Sequence[Reading]) -> list[Finding]:
+def seed_luck(runs: Sequence[DiagnosedRun]) -> list[Finding]:
     """For each group of at least two finished runs that differ in their seed alone: whether the seed decides."""
     findings = []
-    for group in same_but_seed(readings):
-        found = spread([_results(reading) for reading in group])
+    for group in same_but_seed(runs):
+        found = spread([_results(run) for run in group])
         if found is None or found.p_value > ALPHA:
             continue
         decisions = _decisions(group)
@@ -55,15 +56,15 @@ def seed_luck(readings: Sequence[Reading]) -> list[Finding]:
     return findings
 
 
-def same_but_seed(readings: Sequence[Reading]) -> list[list[Reading]]:
+def same_but_seed(runs: Sequence[DiagnosedRun]) -> list[list[DiagnosedRun]]:
     """The runs in groups of one config but for the seed, two at least in each; runs without results are left out."""
     from rl_eval.run import config_hash
 
-    groups: dict[str, dict[int, Reading]] = {}
-    for reading in readings:
-        if reading.config and _results(reading) is not None:
-            key = config_hash({name: value for name, value in reading.config.items() if name != "seed"})
-            groups.setdefault(key, {}).setdefault(reading.seed, reading)
+    groups: dict[str, dict[int, DiagnosedRun]] = {}
+    for run in runs:
+        if run.config and _results(run) is not None:
+            key = config_hash({name: value for name, value in run.config.items() if name != "seed"})
+            groups.setdefault(key, {}).setdefault(run.seed, run)
     return [list(group.values()) for group in groups.values() if len(group) > 1]
 
 
@@ -88,9 +89,9 @@ def spread(results: Sequence[tuple[float, float, int] | None]) -> Spread | None:
     return Spread(tuple(means.tolist()), math.sqrt(max(0.0, (between - within) / size)), math.sqrt(within), p_value)
 
 
-def _results(reading: Reading) -> tuple[float, float, int] | None:
-    results: Any = reading.info.get("results")
-    if not isinstance(results, Mapping) or reading.info.get("status") != "finished":
+def _results(run: DiagnosedRun) -> tuple[float, float, int] | None:
+    results: Any = run.info.get("results")
+    if not isinstance(results, Mapping) or run.info.get("status") != "finished":
         return None
     mean, std, episodes = finite(results.get("mean")), finite(results.get("std")), results.get("episodes")
     if mean is None or std is None or std < 0 or not isinstance(episodes, int) or not 1 < episodes < 10**9:
@@ -98,16 +99,16 @@ def _results(reading: Reading) -> tuple[float, float, int] | None:
     return mean, std, episodes
 
 
-def _decisions(group: Sequence[Reading]) -> dict[str, set[str]]:
+def _decisions(group: Sequence[DiagnosedRun]) -> dict[str, set[str]]:
     """Criterion -> what was decided over the runs."""
     seen: dict[str, set[str]] = {}
-    for reading in group:
-        for criterion in criteria(reading):
+    for run in group:
+        for criterion in criteria(run):
             seen.setdefault(str(criterion.get("criterion"))[:60], set()).add(str(criterion.get("decision")))
     return seen
 
 
-def _finding(group: Sequence[Reading], found: Spread, split: Sequence[str]) -> Finding:
+def _finding(group: Sequence[DiagnosedRun], found: Spread, split: Sequence[str]) -> Finding:
     from rl_eval.evidence import iqm, stratified_bootstrap
 
     best, worst = max(found.means), min(found.means)

@@ -1,17 +1,15 @@
-"""From a path to a reading."""
+"""From a path to a run."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 
+from rl_eval.diagnostics._diagnosed_run import DiagnosedRun, read_diagnosed_run
 from rl_eval.diagnostics._foreign import is_stable_baselines3, read_columns, read_stable_baselines3
-from rl_eval.diagnostics._reading import Reading, read_run_directory
-from rl_eval.errors import InputError
-from rl_eval.run import is_sweep, sweep_jobs
 
 
-def read(path: Path | str, *, trust: bool = False, columns: Mapping[str, str] | None = None) -> Reading:
+def read(path: Path | str, *, trust: bool = False, columns: Mapping[str, str] | None = None) -> DiagnosedRun:
     """A run directory, a log of Stable-Baselines3 (`progress.csv`, `monitor.csv`, or their folder), or a CSV file.
 
     Args:
@@ -25,25 +23,7 @@ def read(path: Path | str, *, trust: bool = False, columns: Mapping[str, str] | 
     if columns is not None:
         return read_columns(path, columns)
     if (path / "run.json").exists():
-        return read_run_directory(path, trust=trust)
+        return read_diagnosed_run(path, trust=trust)
     if is_stable_baselines3(path):
         return read_stable_baselines3(path)
-    return read_columns(path, {}) if path.is_file() else read_run_directory(path, trust=trust)
-
-
-def runs_in(paths: Sequence[Path]) -> list[Path]:
-    """The paths, each once; a sweep stands for its jobs that are there.
-
-    Raises:
-        InputError: `sweep.json` is a link or damaged, or lists no run that is there.
-    """
-    found: list[Path] = []
-    for path in paths:
-        if not is_sweep(path):
-            found.append(path)
-            continue
-        there = [job for job in sweep_jobs(path) if (job / "run.json").is_file()]
-        if not there:
-            raise InputError(f"{path / 'sweep.json'} lists no run that is there: start the sweep again")
-        found += there
-    return list(dict.fromkeys(found))
+    return read_columns(path, {}) if path.is_file() else read_diagnosed_run(path, trust=trust)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
+from rl_eval.diagnostics._diagnosed_run import DiagnosedRun
 from rl_eval.diagnostics._finding import Finding
-from rl_eval.diagnostics._reading import Reading, finite
 from rl_eval.diagnostics._registry import diagnostic
+from rl_eval.run import finite
 
 CLIP_RANGE = 0.2
 MOST_EPOCHS = 50
@@ -14,7 +15,7 @@ EXACT = 1e-4  # nats; the float32 rounding of a KL that is 0
 
 
 @diagnostic
-def stale_experience(reading: Reading) -> Finding | None:
+def stale_experience(run: DiagnosedRun) -> Finding | None:
     """On-policy updates on old data: a buffer that does not change, or one that is used far too often.
 
     Reads `repeated` (the rollout is the one measured before), `stale_kl` (KL of the policy before the update from
@@ -23,10 +24,10 @@ def stale_experience(reading: Reading) -> Finding | None:
     objective gives no gradient there (Schulman et al. 2017, arXiv 1707.06347, eq. 7). Published settings use each
     rollout 3 to 20 times (their table 3-5; Andrychowicz et al., ICLR 2021, section 3.5).
     """
-    clip = reading.number("agent.clip_range") or CLIP_RANGE
+    clip = run.number("agent.clip_range") or CLIP_RANGE
     most = clip * clip / 2
-    repeated, before, after = (reading.late(name, 0.5) for name in ("repeated", "stale_kl", "behaviour_kl"))
-    epochs = passes(reading)
+    repeated, before, after = (run.late(name, 0.5) for name in ("repeated", "stale_kl", "behaviour_kl"))
+    epochs = passes(run)
     change = None
     if len(repeated) and repeated.mean() > 0.5:
         evidence = f"{repeated.mean():.0%} of the rollouts looked at are the one before, to the byte"
@@ -68,10 +69,10 @@ def stale_experience(reading: Reading) -> Finding | None:
     )
 
 
-def passes(reading: Reading) -> float | None:
+def passes(run: DiagnosedRun) -> float | None:
     """How often each rollout was learned from, by the counters; None where they do not say."""
-    n_envs, n_steps = reading.number("agent.n_envs"), reading.number("agent.n_steps")
-    epochs, steps = finite(reading.info.get("training_epochs")), finite(reading.info.get("env_steps"))
+    n_envs, n_steps = run.number("agent.n_envs"), run.number("agent.n_steps")
+    epochs, steps = finite(run.info.get("training_epochs")), finite(run.info.get("env_steps"))
     if not n_envs or not n_steps or not steps or epochs is None:
         return None
     return epochs * n_envs * n_steps / steps

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from rl_eval.diagnostics._diagnosed_run import DiagnosedRun
 from rl_eval.diagnostics._entropy import COLLAPSED, share_of_uniform
 from rl_eval.diagnostics._finding import Finding
-from rl_eval.diagnostics._reading import Reading
 from rl_eval.diagnostics._registry import diagnostic
 
 LARGE_KL, LARGE_CLIPPED = 0.1, 0.5
@@ -15,25 +15,25 @@ SMALL_KL = 1e-7
 MOVED = 1e-2
 
 
-def sizes(reading: Reading) -> np.ndarray:
+def sizes(run: DiagnosedRun) -> np.ndarray:
     """KL of each logged update, `[rows]`: Schulman's estimate, or for agents without one the exact one measured."""
-    estimated = reading.curve("approx_kl")
-    return estimated if len(estimated) else reading.curve("behaviour_kl")
+    estimated = run.curve("approx_kl")
+    return estimated if len(estimated) else run.curve("behaviour_kl")
 
 
 @diagnostic
-def updates_too_large(reading: Reading) -> Finding | None:
+def updates_too_large(run: DiagnosedRun) -> Finding | None:
     """Each update leaves the policy that collected far behind.
 
     Reads `approx_kl` (of A2C `behaviour_kl`) and `clip_fraction`: their medians after the first fifth of training,
     and the largest single update, since one can be enough. Published target KLs are .01 to .03 (Stable-Baselines3 and
     Spinning Up); .1 is several clip ranges, and 1 nat another policy.
     """
-    kl = sizes(reading)
+    kl = sizes(run)
     if not len(kl):
         return None
     largest, kl = float(kl.max()), kl[len(kl) // 5 :]
-    clipped = reading.curve("clip_fraction")
+    clipped = run.curve("clip_fraction")
     clipped = clipped[len(clipped) // 5 :]
     often = np.median(kl) >= LARGE_KL or (len(clipped) > 0 and np.median(clipped) >= LARGE_CLIPPED)
     if not often and largest < ANOTHER_POLICY:
@@ -41,8 +41,8 @@ def updates_too_large(reading: Reading) -> Finding | None:
     evidence = f"half of the updates move the policy by {np.median(kl):.2g} nats or more, the largest by {largest:.2g}"
     if len(clipped):
         evidence += f"; {np.median(clipped):.0%} of the ratios lie beyond the clip range"
-    lr = reading.curve("lr")
-    rate = float(lr[0]) if len(lr) else reading.number("agent.lr")
+    lr = run.curve("lr")
+    rate = float(lr[0]) if len(lr) else run.number("agent.lr")
     return Finding(
         name="updates_too_large",
         severity="problem",
@@ -63,22 +63,22 @@ def updates_too_large(reading: Reading) -> Finding | None:
 
 
 @diagnostic
-def updates_too_small(reading: Reading) -> Finding | None:
+def updates_too_small(run: DiagnosedRun) -> Finding | None:
     """Updates do not move the policy.
 
     Reads `approx_kl` (of A2C `behaviour_kl`): its median over the first half of training, before a schedule ends,
     is below 10⁻⁷ nats. N small updates in one direction are N² times as far, so where `initial_kl` is logged it must
     say as well that the policy is not a hundredth of a nat from where it began.
     """
-    kl, moved = sizes(reading), reading.late("initial_kl")
+    kl, moved = sizes(run), run.late("initial_kl")
     kl = np.abs(kl[: max(1, len(kl) // 2)])
     if len(kl) < 2 or np.median(kl) >= SMALL_KL or (len(moved) and moved.mean() > MOVED):
         return None
-    phases = share_of_uniform(reading)
+    phases = share_of_uniform(run)
     if phases is not None and phases[0] <= COLLAPSED:
         return None  # a policy that is sure of itself hardly moves, whatever the update
-    lr = reading.curve("lr")
-    rate = float(lr[0]) if len(lr) else reading.number("agent.lr")
+    lr = run.curve("lr")
+    rate = float(lr[0]) if len(lr) else run.number("agent.lr")
     change = "lr=3e-4" if rate is not None and rate < 1e-5 else None
     return Finding(
         name="updates_too_small",

@@ -14,10 +14,9 @@ from rl_eval import domains, policy, seeding
 from rl_eval.domains import EnvConfig
 from rl_eval.errors import InputError
 from rl_eval.gates.schema import Suite
-from rl_eval.gates.selection import environment_of
 from rl_eval.gates.tape import Tape
 from rl_eval.rollout import Episodes, stream
-from rl_eval.run import Run
+from rl_eval.run import Run, environment_of
 
 DEFAULT_FIXED = 100
 DEFAULT_MOST = 400

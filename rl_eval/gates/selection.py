@@ -10,12 +10,12 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from rl_eval.domains import EnvConfig, domain, identity, validate
+from rl_eval.domains import domain, identity, validate
 from rl_eval.errors import InputError, nearest
 from rl_eval.gates.commands import train_command
 from rl_eval.gates.schema import Suite, load_suite
 from rl_eval.policy import names_policy
-from rl_eval.run import Run, find_runs, is_sweep, read_run, sweep_jobs
+from rl_eval.run import Run, environment_of, find_runs, is_sweep, read_run, sweep_jobs
 
 # Parts of a run's config that change neither what it learns nor how.
 _INCIDENTAL = ("name", "resume", "tracker")
@@ -42,21 +42,6 @@ class Selection:
 
     runs: tuple[Run | BarePolicy, ...]
     too_few: str | None = None
-
-
-def environment_of(run: Run) -> EnvConfig:
-    """The checked environment that a run was trained on.
-
-    Raises:
-        InputError: its config is not one that this version knows.
-    """
-    try:
-        return validate(run.config["env"])
-    except ValidationError as error:
-        where = ".".join(str(part) for part in error.errors()[0]["loc"])
-        raise InputError(
-            f"{run.path / 'config.yaml'} has an environment that this version does not know (env.{where}): train again"
-        ) from error
 
 
 def matches_environment(suite: Suite, values: Mapping[str, Any]) -> bool:

@@ -1,23 +1,20 @@
-"""What the diagnostics find, for a page."""
+"""The findings of the diagnostics, for a page."""
 
 from __future__ import annotations
 
-from rl_eval.diagnostics import Finding, Reading, all_findings
-from rl_eval.errors import InputError
-from rl_eval.formatting import brief
-from rl_eval.report.reading import Told
+from rl_eval.diagnostics import Finding, all_findings, diagnosed_run
+from rl_eval.report.page import error_sentence
+from rl_eval.run import RunRecord
 
 
-def findings_of(told: Told, missing: list[str], *, trust: bool = False) -> list[Finding] | None:
-    """The findings on one run, most important first; None where they cannot be had, which `missing` then says.
+def findings_of(run: RunRecord, missing: list[str], *, trust: bool = False) -> list[Finding] | None:
+    """The findings on one run, most important first; None if the diagnostics fail, which `missing` then says.
 
     Args:
-        missing: sentences on what a page cannot show; grows.
+        missing: sentences on what a page cannot show; this may add one.
     """
     try:
-        return all_findings(Reading(told.run.path, told.run.info, told.run.config, told.metrics, trust))
-    except InputError as error:
-        missing.append(f"the findings: {error}")
-    except Exception as error:  # an environment or data of somebody else; a page shows what there is
-        missing.append(f"the findings: {type(error).__name__}: {brief(' '.join(str(error).split()), 300)}")
+        return all_findings(diagnosed_run(run, trust=trust))
+    except Exception as error:  # the environment or its data may be anyone's; a page shows what it can
+        missing.append(error_sentence("the findings", error))
     return None

@@ -9,16 +9,15 @@ from typing import Any
 import numpy as np
 
 from rl_eval.domains import DEFAULT, domain
-from rl_eval.errors import InputError
 from rl_eval.formatting import COMPARISON_SIGNS, brief
 from rl_eval.gates.verdict import SuiteVerdict
 from rl_eval.report import animation, charts, curves, verdicts
 from rl_eval.report.behaviour import Behaviour, observe
 from rl_eval.report.findings import findings_of
-from rl_eval.report.page import count, duration, flat, number, percent, render
-from rl_eval.report.reading import Told, read
+from rl_eval.report.judged_run import JudgedRun, read_judged_run
+from rl_eval.report.page import count, duration, error_sentence, flat, number, percent, render
 
-# of run.json, in this order; the rest is told elsewhere on the page
+# keys of run.json, in this order; the others are shown elsewhere on the page
 PROVENANCE = (
     "status", "reason", "started", "ended", "env_steps", "gradient_steps", "training_epochs", "episodes", "wall_s",
     "steps_per_s", "validation_s", "snapshot", "validation_score", "results", "versions", "git_revision", "config_hash",
@@ -31,42 +30,42 @@ SECTIONS = (
 
 
 def run_page(path: Path, *, trust: bool = False) -> str:
-    """The HTML of one run; what cannot be shown is a sentence on it.
+    """The HTML of one run. What cannot be shown becomes a sentence on the page.
 
     Args:
         trust: whether an environment that the run names may import a module.
 
     Raises:
-        InputError: the directory is no run.
+        InputError: the directory is not a run.
     """
-    told = read(path)
-    missing = list(told.missing)
-    seen = _seen(told, trust, missing)
-    findings = findings_of(told, missing, trust=trust)
-    group = [curves.Group(path.name, [told.metrics])]
-    suites = [_suite(suite) for suite in told.suites]
-    evidence = [each for suite in told.suites for each in verdicts.evidence(suite)]
+    run = read_judged_run(path)
+    missing = list(run.missing)
+    behaviour = _behaviour_of(run, trust, missing)
+    findings = findings_of(run, missing, trust=trust)
+    group = [curves.Group(path.name, [run.curves])]
+    suites = [_suite(suite) for suite in run.suites]
+    evidence = [row for suite in run.suites for row in verdicts.evidence(suite)]
     values: dict[str, Any] = {
-        "headline": verdicts.headline(told.suites),
-        "facts": facts(told),
+        "headline": verdicts.headline(run.suites),
+        "facts": facts(run),
         "missing": missing,
         "suites": suites,
         "evidence": evidence,
         "evidence_legend": charts.legend([("for PASS", 1), ("for FAIL", 2)]),
-        "alpha": told.suites[0].alpha if told.suites else 0.05,
-        "odds": number(1 / told.suites[0].alpha if told.suites and told.suites[0].alpha else 20.0, 3),
+        "alpha": run.suites[0].alpha if run.suites else 0.05,
+        "odds": number(1 / run.suites[0].alpha if run.suites and run.suites[0].alpha else 20.0, 3),
         "unit": evidence[0].verdict.unit if evidence else "unit",
         "findings": None if findings is None else [("", finding) for finding in findings],
-        "learning": curves.learning(group, bars(told), validation_metric(told)),
+        "learning": curves.learning(group, bars(run), validation_metric(run)),
         "optimisation": curves.optimisation(group),
         "others": curves.others(group),
         "rewards": curves.rewards(group),
-        "actions": curves.actions(group, seen.action_names() if seen else ()),
-        "behaviour": _behaviour(seen, missing) if seen else None,
-        "terms": reward_terms(told),
-        "provenance": provenance(told.run.info),
-        "command": told.run.info.get("command"),
-        "config": flat({key: value for key, value in told.run.config.items() if key != "reward"}),
+        "actions": curves.actions(group, behaviour.action_names() if behaviour else ()),
+        "behaviour": _behaviour_section(behaviour, missing) if behaviour else None,
+        "terms": reward_terms(run),
+        "provenance": provenance(run.info),
+        "command": run.info.get("command"),
+        "config": flat({key: value for key, value in run.config.items() if key != "reward"}),
     }
     shown = {
         **{name: bool(values[name]) for name in ("evidence", "behaviour")},
@@ -77,65 +76,65 @@ def run_page(path: Path, *, trust: bool = False) -> str:
         "provenance": True,
     }
     contents = [(anchor, name) for anchor, name in SECTIONS if shown[anchor]]
-    return render("run.html", title=title(told), contents=contents, **values)
+    return render("run.html", title=title(run), contents=contents, **values)
 
 
-def title(told: Told) -> str:
+def title(run: JudgedRun) -> str:
     """What was trained on what."""
-    info, config = told.run.info, told.run.config
+    info, config = run.info, run.config
     named = config.get("agent")
     agent = brief(info.get("agent") or (named.get("name", "?") if isinstance(named, dict) else "?"), 60)
     seed = brief(info.get("seed", config.get("seed", "?")), 30)
-    return f"{agent.upper() if len(agent) <= 4 else agent} on {environment_name(told)}, seed {seed}"
+    return f"{agent.upper() if len(agent) <= 4 else agent} on {environment_name(run)}, seed {seed}"
 
 
-def environment_name(told: Told) -> str:
+def environment_name(run: JudgedRun) -> str:
     """The environment as a person names it: any of Gymnasium's by its id."""
-    env = told.run.config["env"]
+    env = run.config["env"]
     return brief(env.get("id" if env.get("name") == DEFAULT else "name") or "?", 60)
 
 
-def facts(told: Told) -> list[str]:
-    """What a reader wants to know first of how the run came about."""
-    info = told.run.info
-    said = [brief(told.run.path.resolve().name, 120)]
+def facts(run: JudgedRun) -> list[str]:
+    """Name, status, date, steps and duration."""
+    info = run.info
+    texts = [brief(run.path.resolve().name, 120)]
     if info.get("status") != "finished":
-        said.append(f"training {info['status']}" + (f": {brief(info['reason'], 200)}" if info.get("reason") else ""))
+        texts.append(f"training {info['status']}" + (f": {brief(info['reason'], 200)}" if info.get("reason") else ""))
     if isinstance(info.get("ended") or info.get("started"), str):
-        said.append((info.get("ended") or info["started"])[:16].replace("T", " "))
-    said.append(f"{count(info.get('env_steps'))} env steps in {duration(info.get('wall_s'))}")
-    return said
+        texts.append((info.get("ended") or info["started"])[:16].replace("T", " "))
+    texts.append(f"{count(info.get('env_steps'))} env steps in {duration(info.get('wall_s'))}")
+    return texts
 
 
-def bars(told: Told) -> dict[str, tuple[float, str]]:
-    """Column of the metrics -> a criterion's threshold on it, with its name."""
-    found = {}
-    asked = {
-        each.metric: (each.threshold, f"{COMPARISON_SIGNS[each.direction]} {number(each.threshold)} asked for")
-        for suite in told.suites
-        for each in suite.criteria
-        if each.threshold is not None and each.direction in ("at_least", "at_most")
+def bars(run: JudgedRun) -> dict[str, tuple[float, str]]:
+    """Column of the curves -> the threshold of a criterion on it, with its label."""
+    thresholds = {
+        row.metric: (row.threshold, f"threshold {COMPARISON_SIGNS[row.direction]} {number(row.threshold)}")
+        for suite in run.suites
+        for row in suite.criteria
+        if row.threshold is not None and row.direction in ("at_least", "at_most")
     }
-    metric = validation_metric(told)
-    if metric in asked:
-        found["validation_score"] = asked[metric]
-    if "mean_return" in asked and "reward/native" in told.metrics:
-        found["episode_return_mean"] = asked["mean_return"]
-    return found
+    by_column = {}
+    metric = validation_metric(run)
+    if metric in thresholds:
+        by_column["validation_score"] = thresholds[metric]
+    if "mean_return" in thresholds and "reward/native" in run.curves:
+        by_column["episode_return_mean"] = thresholds["mean_return"]
+    return by_column
 
 
-def validation_metric(told: Told) -> str | None:
-    """The metric that chose between snapshots."""
-    validation = told.run.config.get("validation")
+def validation_metric(run: JudgedRun) -> str | None:
+    """The metric that chose the judged snapshot."""
+    validation = run.config.get("validation")
     metric = validation.get("metric") if isinstance(validation, dict) else None
     return metric if isinstance(metric, str) else None
 
 
-def reward_terms(told: Told) -> list[tuple[str, str]]:
-    """The settings of every term of the reward."""
-    reward = told.run.config.get("reward")
+def reward_terms(run: JudgedRun) -> list[tuple[str, str]]:
+    """The settings of every reward term."""
+    reward = run.config.get("reward")
     terms = reward.get("terms") if isinstance(reward, dict) else None
-    return flat(terms, most=100) if isinstance(terms, dict) else []
+    return flat(terms, max_rows=100) if isinstance(terms, dict) else []
 
 
 def provenance(info: Mapping[str, Any]) -> list[tuple[str, str]]:
@@ -144,75 +143,73 @@ def provenance(info: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 
 def _suite(suite: SuiteVerdict) -> dict[str, Any]:
-    told_by_evidence = {each.criterion for each in suite.criteria if each.history}
+    with_evidence = {row.criterion for row in suite.criteria if row.history}
     reasons = [
-        each
-        for each in suite.criteria
-        if each.decision in ("FAIL", "INCONCLUSIVE", "ERROR")
-        and each.criterion not in told_by_evidence
-        and each not in verdicts.checks(suite)
+        row
+        for row in suite.criteria
+        if row.decision in ("FAIL", "INCONCLUSIVE", "ERROR")
+        and row.criterion not in with_evidence
+        and row not in verdicts.checks(suite)
     ]
     return {
         "verdict": suite,
         "criteria": verdicts.criteria(suite),
         "checks": verdicts.checks(suite),
         "reasons": reasons,
-        "waiting": next((each.detail for each in suite.criteria if each.decision == "NEEDS_RUNS"), ""),
+        "waiting": next((row.detail for row in suite.criteria if row.decision == "NEEDS_RUNS"), ""),
     }
 
 
-def _seen(told: Told, trust: bool, missing: list[str]) -> Behaviour | None:
-    """The judged policy at play; where that is not possible, a sentence says why."""
-    if told.run.info.get("snapshot") is None and not told.run.snapshots():
-        missing.append("the run holds no snapshot, so its policy cannot be shown")
+def _behaviour_of(run: JudgedRun, trust: bool, missing: list[str]) -> Behaviour | None:
+    """The judged policy at play; None if that fails, which `missing` then says."""
+    if run.info.get("snapshot") is None and not run.snapshots():
+        missing.append("the run has no snapshot, so its policy cannot be shown")
         return None
     try:
-        return observe(told, trust=trust)
-    except InputError as error:
-        missing.append(f"the policy at play: {error}")
-    except Exception as error:  # an environment or data of somebody else
-        missing.append(f"the policy at play: {type(error).__name__}: {brief(' '.join(str(error).split()), 300)}")
+        return observe(run, trust=trust)
+    except Exception as error:  # the environment or its data may be anyone's
+        missing.append(error_sentence("the policy at play", error))
     return None
 
 
-def _behaviour(seen: Behaviour, missing: list[str]) -> dict[str, Any]:
-    found: dict[str, Any] = {"lead": _lead(seen), "films": [], "returns": None, "figures": []}
+def _behaviour_section(behaviour: Behaviour, missing: list[str]) -> dict[str, Any]:
+    section: dict[str, Any] = {"lead": _lead(behaviour), "films": [], "returns": None, "figures": []}
     try:
-        found["films"] = animation.films(seen)
-    except Exception as error:  # drawing is the environment's own code
-        missing.append(f"the animation: {type(error).__name__}: {brief(' '.join(str(error).split()), 300)}")
-    if seen.returns is not None:
-        found["returns"] = _returns(seen, seen.returns)
+        section["films"] = animation.films(behaviour)
+    except Exception as error:  # the environment draws
+        missing.append(error_sentence("the animation", error))
+    if behaviour.returns is not None:
+        section["returns"] = _returns(behaviour, behaviour.returns)
     try:
-        found["figures"] = domain(seen.config.name).figures(seen)
-    except Exception as error:  # a domain of somebody else
-        missing.append(
-            f"figures of {seen.config.name}: {type(error).__name__}: {brief(' '.join(str(error).split()), 300)}"
-        )
-    return found
+        section["figures"] = domain(behaviour.config.name).figures(behaviour)
+    except Exception as error:  # the domain may be anyone's
+        missing.append(error_sentence(f"figures of {behaviour.config.name}", error))
+    return section
 
 
-def _lead(seen: Behaviour) -> str:
-    if seen.part == "validation":
-        cases = f", {count(len(seen.episodes.episode))} cases" if seen.confusion is not None else ""
+def _lead(behaviour: Behaviour) -> str:
+    episodes = count(len(behaviour.episodes))
+    if behaviour.part == "validation":
+        cases = f", {count(len(behaviour.episodes.episode))} cases" if behaviour.confusion is not None else ""
         return (
-            f"The judged policy, greedy, on {count(len(seen.episodes))} episodes of the validation part{cases}. "
-            "That part chose the snapshot, so figures lean a little to the bright side; "
-            "the gate's own data stays unseen."
+            f"The judged policy, greedy, on {episodes} episodes of the validation part{cases}. "
+            "The snapshot was chosen on this part, so the figures are slightly optimistic. "
+            "The test set of the gate is not used."
         )
     return (
-        f"The judged policy, greedy, on {count(len(seen.episodes))} fresh episodes that belong to this page alone: "
+        f"The judged policy, greedy, on {episodes} fresh episodes. They are used for this page only: "
         "neither training nor the gate plays them."
     )
 
 
-def _returns(seen: Behaviour, returns: np.ndarray) -> dict[str, Any]:
-    bar = getattr(seen.config, "success_return", None)
-    rule = (float(bar), f"success: {number(bar)}") if isinstance(bar, int | float) else None
-    said = (
-        f"One dot an episode: median {number(float(np.median(returns)))}, lowest {number(float(returns.min()))}, "
+def _returns(behaviour: Behaviour, returns: np.ndarray) -> dict[str, Any]:
+    success = getattr(behaviour.config, "success_return", None)
+    rule = (float(success), f"success: {number(success)}") if isinstance(success, int | float) else None
+    caption = (
+        f"One dot per episode: median {number(float(np.median(returns)))}, lowest {number(float(returns.min()))}, "
         f"highest {number(float(returns.max()))}"
     )
     if rule is not None:
-        said += f"; {percent(float((returns >= rule[0]).mean()), 0)} reach {number(rule[0])}"
-    return {"chart": charts.strip(returns, f"Returns. {said}.", rule=rule, x_label="return"), "caption": f"{said}."}
+        caption += f"; {percent(float((returns >= rule[0]).mean()), 0)} reach {number(rule[0])}"
+    chart = charts.strip(returns, f"Returns. {caption}.", rule=rule, x_label="return")
+    return {"chart": chart, "caption": f"{caption}."}

@@ -1,7 +1,7 @@
-"""From values to one self-contained HTML page: the templates, and how numbers and words are written in them.
+"""Rendering and writing one self-contained HTML page, and how pages write numbers.
 
-A page extends `base.html`, which brings the style, both colour schemes, the landmarks and a content security policy
-under which nothing is loaded and no script runs. Every value is escaped; markup comes from `charts` alone.
+A page extends `base.html`, which has the style, both colour schemes, the landmarks and a content security policy that
+forbids loading anything and running scripts. Every value is escaped; only `charts` returns markup.
 """
 
 from __future__ import annotations
@@ -9,45 +9,41 @@ from __future__ import annotations
 import functools
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import jinja2
 
 from rl_eval import __version__, formatting
 from rl_eval.errors import InputError
 from rl_eval.formatting import COMPARISON_SIGNS, brief, decision_text
-
-if TYPE_CHECKING:
-    from jinja2 import Environment
+from rl_eval.run import write_text
 
 MAX_BYTES = 3_000_000
 
 
 def render(template: str, /, **values: Any) -> str:
-    """A page from a template of this package; every page needs a `title`."""
+    """A page from a template of this package. Every page needs a `title`."""
     return environment().get_template(template).render(version=__version__, **values)
 
 
 @functools.cache
-def environment() -> Environment:
-    """Where templates come from, with autoescape, and with the filters below."""
-    import jinja2
-
-    templates = jinja2.PackageLoader("rl_eval.report", "templates")
-    made = jinja2.Environment(
-        loader=templates, autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined
+def environment() -> jinja2.Environment:
+    """The Jinja environment of the templates, with autoescape and the filters below."""
+    loader = jinja2.PackageLoader("rl_eval.report", "templates")
+    templates = jinja2.Environment(
+        loader=loader, autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined
     )
-    made.filters |= {"number": number, "count": count, "percent": percent, "duration": duration, "brief": brief}
-    made.filters |= {"decision": decision_text, "sign": lambda direction: COMPARISON_SIGNS.get(direction, "")}
-    return made
+    templates.filters |= {"number": number, "count": count, "percent": percent, "duration": duration, "brief": brief}
+    templates.filters |= {"decision": decision_text, "sign": lambda direction: COMPARISON_SIGNS.get(direction, "")}
+    return templates
 
 
 def write(path: Path, html: str) -> None:
     """Write a page, atomically.
 
     Raises:
-        InputError: it is too large, or cannot be written.
+        InputError: the page is too large, or cannot be written.
     """
-    from rl_eval.run import write_text
-
     size = len(html.encode())
     if size > MAX_BYTES:
         raise InputError(f"{path} would be {size:,} bytes, more than the {MAX_BYTES:,} of a page: name fewer runs")
@@ -57,23 +53,30 @@ def write(path: Path, html: str) -> None:
         raise InputError(f"{path} cannot be written ({error.strerror}): name another file with --out") from error
 
 
+def error_sentence(what: str, error: Exception) -> str:
+    """A sentence on what could not be shown; only errors of ours are sentences themselves."""
+    if isinstance(error, InputError):
+        return f"{what}: {error}"
+    return f"{what}: {type(error).__name__}: {brief(' '.join(str(error).split()), 300)}"
+
+
 def number(value: Any, digits: int = 4, distinct_from: float | None = None) -> str:
-    """As `formatting.number`, with a minus sign; a dash where there is no finite number."""
+    """As `formatting.number`, with a minus sign; a dash if it is not a finite number."""
     return _typographic(formatting.number(value, digits, distinct_from)) if _is_number(value) else "–"
 
 
 def count(value: Any) -> str:
-    """`40,000`; a dash where there is none."""
+    """`40,000`; a dash if it is not a number."""
     return _typographic(f"{value:,.0f}") if _is_number(value) else "–"
 
 
 def percent(share: Any, digits: int = 1) -> str:
-    """As `formatting.percent`; a dash where there is no finite number."""
+    """As `formatting.percent`; a dash if it is not a finite number."""
     return formatting.percent(share, digits) if _is_number(share) else "–"
 
 
 def duration(seconds: Any) -> str:
-    """As `formatting.duration`; a dash where there is none."""
+    """As `formatting.duration`; a dash if it is not a number."""
     return formatting.duration(seconds) if _is_number(seconds) and 0 <= seconds < 1e9 else "–"
 
 
@@ -97,15 +100,15 @@ def _plain(value: Any) -> str:
     return f"{value:.10g}" if isinstance(value, float) else brief(value)
 
 
-def flat(values: Mapping[str, Any], prefix: str = "", most: int = 500) -> list[tuple[str, str]]:
-    """A nested mapping as dotted names with their values as text, at most so many."""
+def flat(values: Mapping[str, Any], prefix: str = "", max_rows: int = 500) -> list[tuple[str, str]]:
+    """A nested mapping as rows of dotted name and value as text."""
     rows: list[tuple[str, str]] = []
-    open_ = [(prefix, values)]
-    while open_ and len(rows) < most:
-        name, value = open_.pop()
+    stack: list[tuple[str, Any]] = [(prefix, values)]
+    while stack and len(rows) < max_rows:
+        name, value = stack.pop()
         if isinstance(value, Mapping) and value:
-            inner = [(f"{name}.{key}" if name else str(key), each) for key, each in value.items()]
-            open_ += reversed(inner)
+            children = [(f"{name}.{key}" if name else str(key), child) for key, child in value.items()]
+            stack += reversed(children)
         else:
             rows.append((brief(name, 200), _plain(value)))
     return rows

@@ -1,7 +1,7 @@
-"""The run directory: what training writes and everything else reads.
+"""The run directory: its one writer, and its one reader, which trusts nothing in it.
 
-Only JSON, CSV, YAML and safetensors; every file but the append-only `metrics.csv` is written aside,
-fsynced and renamed, so a reader never sees half of one.
+It holds only JSON, CSV, YAML and safetensors. Every file but the append-only `metrics.csv` is written under a temporary
+name, fsynced and renamed, so a reader never sees half of one.
 """
 
 from rl_eval.run._checkpoint import (
@@ -11,10 +11,13 @@ from rl_eval.run._checkpoint import (
     read_checkpoint,
     remove_directory,
     split_state,
-    steps_in,
+    step_directories,
+    step_name,
+    step_of,
+    strip_prefix,
     write_checkpoint,
 )
-from rl_eval.run._directory import STATUSES, Run, config_hash, find_runs, is_sweep, read_run, sweep_jobs
+from rl_eval.run._directory import STATUSES, Run, config_hash, environment_of, find_runs, read_run
 from rl_eval.run._files import (
     MAX_JSON_BYTES,
     SCHEMA,
@@ -26,8 +29,11 @@ from rl_eval.run._files import (
     write_json,
     write_text,
 )
-from rl_eval.run._lock import held
+from rl_eval.run._lock import lock
 from rl_eval.run._metrics_log import MetricsLog, read_metrics
+from rl_eval.run._record import RunRecord, finite, read_record, read_verdicts
+from rl_eval.run._sweep import expand_sweeps, is_sweep, sweep_jobs
+from rl_eval.run._table import read_table
 
 __all__ = [
     "MAX_JSON_BYTES",
@@ -36,22 +42,32 @@ __all__ = [
     "DamagedError",
     "MetricsLog",
     "Run",
+    "RunRecord",
     "as_json",
     "config_hash",
     "create_directory",
+    "environment_of",
+    "expand_sweeps",
     "find_runs",
-    "held",
+    "finite",
     "is_sweep",
     "join_state",
+    "lock",
     "read_arrays",
     "read_checkpoint",
     "read_json",
     "read_metrics",
+    "read_record",
     "read_run",
+    "read_table",
+    "read_verdicts",
     "remove_directory",
     "remove_leftovers",
     "split_state",
-    "steps_in",
+    "step_directories",
+    "step_name",
+    "step_of",
+    "strip_prefix",
     "sweep_jobs",
     "write_bytes",
     "write_checkpoint",

@@ -1,4 +1,8 @@
-"""A run as it is found on the disk."""
+"""Run directories: `run.json`, `config.yaml` and the snapshots of one run, read with limits.
+
+A run directory may come from anyone. Nothing in it is executed, no link out of it is followed, and large files are not
+read.
+"""
 
 from __future__ import annotations
 
@@ -9,22 +13,29 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import yaml
+from pydantic import ValidationError
+
+from rl_eval.domains import EnvConfig, validate
 from rl_eval.errors import InputError
-from rl_eval.run._checkpoint import steps_in
-from rl_eval.run._files import read_json
+from rl_eval.run._checkpoint import step_directories
+from rl_eval.run._files import read_json, refuse_link
 
 STATUSES = ("running", "finished", "failed", "interrupted")
+MAX_CONFIG_BYTES = 256 << 10
+MAX_CONFIG_VALUES = 5_000  # every element of a list counts
+MAX_KEY_LENGTH = 200
 
 
 def config_hash(config: Mapping[str, Any]) -> str:
-    """A hash of what decides the run's bytes: not its name, its tracker or what it resumes."""
+    """A hash of the settings that decide the bytes of a run; its name, its tracker and what it resumes do not."""
     deciding = {key: value for key, value in config.items() if key not in ("name", "tracker", "resume")}
     return hashlib.sha256(json.dumps(deciding, sort_keys=True, default=str).encode()).hexdigest()
 
 
 @dataclass(frozen=True)
 class Run:
-    """A run directory that has been read: `info` is `run.json`, `config` is `config.yaml`."""
+    """A run directory: `info` is `run.json`, `config` is `config.yaml`."""
 
     path: Path
     info: dict[str, Any] = field(repr=False)
@@ -32,12 +43,12 @@ class Run:
 
     @property
     def finished(self) -> bool:
-        """Whether training ended as it was meant to."""
+        """Whether training ended normally."""
         return self.info["status"] == "finished"
 
     def snapshots(self) -> list[Path]:
         """The snapshots, oldest first."""
-        return steps_in(self.path / "snapshots")
+        return step_directories(self.path / "snapshots")
 
     def judged_snapshot(self) -> Path:
         """The snapshot that gates judge: the best on the validation part, else the last.
@@ -45,13 +56,13 @@ class Run:
         Raises:
             InputError: the run has none.
         """
-        named = self.info.get("snapshot")
+        name = self.info.get("snapshot")
         snapshots = self.snapshots()
-        if named is not None:
-            for found in snapshots:
-                if found.name == named:
-                    return found
-            raise InputError(f"{self.path} names {named!r} as its policy, but has no such snapshot: train again")
+        if name is not None:
+            for snapshot in snapshots:
+                if snapshot.name == name:
+                    return snapshot
+            raise InputError(f"{self.path} names {name!r} as its policy, but has no such snapshot: train again")
         if not snapshots:
             raise InputError(f"{self.path} holds no snapshot: train on with `python train.py resume={self.path}`")
         return snapshots[-1]
@@ -61,7 +72,7 @@ def read_run(path: Path | str) -> Run:
     """Read a run directory.
 
     Raises:
-        InputError: it does not exist, is not a run, or its files are damaged.
+        InputError: it does not exist or is not a run, or its files are damaged, links, or too large.
     """
     path = Path(path)
     if not path.is_dir():
@@ -71,18 +82,41 @@ def read_run(path: Path | str) -> Run:
             f"{path} is not a run directory (it has no run.json and config.yaml): "
             "name one that train.py made, such as outputs/<date>/<run>"
         )
+    refuse_link(path / "run.json")
     info = read_json(path / "run.json")
     if info.get("status") not in STATUSES:
         raise InputError(f"{path / 'run.json'} has status {info.get('status')!r}, not one of {', '.join(STATUSES)}")
-    import yaml
+    return Run(path, info, _read_config(path / "config.yaml"))
 
+
+def _read_config(file: Path) -> dict[str, Any]:
+    refuse_link(file)
+    if file.stat().st_size > MAX_CONFIG_BYTES:
+        raise InputError(f"{file} is larger than {MAX_CONFIG_BYTES >> 10} KiB, so it is not a config of ours")
     try:
-        config = yaml.safe_load((path / "config.yaml").read_text(encoding="utf-8"))
-    except (OSError, ValueError, yaml.YAMLError) as error:
-        raise InputError(f"{path / 'config.yaml'} cannot be read as YAML: it is damaged or not ours") from error
+        config = yaml.safe_load(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError, yaml.YAMLError, RecursionError) as error:
+        raise InputError(f"{file} cannot be read as YAML: it is damaged or not ours") from error
     if not isinstance(config, dict) or not isinstance(config.get("env"), dict):
-        raise InputError(f"{path / 'config.yaml'} holds no `env:` section: it is damaged or not ours")
-    return Run(path, info, config)
+        raise InputError(f"{file} holds no `env:` section: it is damaged or not ours")
+    _check_value_count(config, file)
+    return config
+
+
+def _check_value_count(config: Mapping[Any, Any], file: Path) -> None:
+    """Refuse a config that a few lines of YAML have made large with aliases, or that contains itself."""
+    count = 0
+    stack: list[Any] = [config]
+    while stack:
+        values = stack.pop()
+        keys = [str(key) for key in values] if isinstance(values, Mapping) else []
+        count += len(values)
+        if count > MAX_CONFIG_VALUES or any(len(key) > MAX_KEY_LENGTH for key in keys):
+            raise InputError(
+                f"{file} has more than {MAX_CONFIG_VALUES:,} values, or keys too long: it is not a config of ours"
+            )
+        children = values.values() if isinstance(values, Mapping) else values
+        stack += [child for child in children if isinstance(child, Mapping | list | tuple)]
 
 
 def find_runs(outputs: Path) -> list[Run]:
@@ -96,26 +130,17 @@ def find_runs(outputs: Path) -> list[Run]:
     return sorted(runs, key=lambda run: str(run.info.get("started", "")))
 
 
-def is_sweep(path: Path) -> bool:
-    """Whether a directory is a sweep's, and no run's."""
-    return (path / "sweep.json").is_file() and not (path / "run.json").exists()
-
-
-def sweep_jobs(sweep: Path) -> list[Path]:
-    """The run directories that a sweep lists; whether each is there is another question.
-
-    By their names alone: a sweep may have been moved, and its file may not point elsewhere.
+def environment_of(run: Run) -> EnvConfig:
+    """The checked environment that a run was trained on.
 
     Raises:
-        InputError: `sweep.json` is a link or damaged, or lists no run.
+        InputError: this version does not know it.
     """
-    file = sweep / "sweep.json"
-    if file.is_symlink():
-        raise InputError(f"{file} is a link, which may lead out of the sweep: put the file itself there")
-    jobs = read_json(file).get("jobs")
-    listed = jobs if isinstance(jobs, list) else []
-    names = [Path(str(job.get("directory"))).name for job in listed if isinstance(job, dict)]
-    found = [sweep / name for name in names if name not in ("", "..")]
-    if not found:
-        raise InputError(f"{file} lists no run: start the sweep again, or name the runs themselves")
-    return list(dict.fromkeys(found))
+    try:
+        return validate(run.config["env"])
+    except ValidationError as error:
+        location = ".".join(str(part) for part in error.errors()[0]["loc"])
+        raise InputError(
+            f"{run.path / 'config.yaml'} has an environment that this version does not know (env.{location}): "
+            "train again"
+        ) from error

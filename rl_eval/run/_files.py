@@ -1,4 +1,4 @@
-"""Whole files or none: made exclusively, written aside, fsynced, renamed."""
+"""Atomic files: written under a temporary name, fsynced and renamed; and the JSON of a run directory."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ MAX_JSON_BYTES = 16 << 20
 
 
 def create_directory(path: Path) -> Path:
-    """Make a directory that nobody else has, adding `_2`, `_3`, … to the name where it is taken."""
+    """Make a new directory; `_2`, `_3`, … is added to the name where it exists."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         for attempt in range(1, 10_000):
@@ -29,13 +29,13 @@ def create_directory(path: Path) -> Path:
                 candidate.mkdir()
                 return candidate
     except OSError as error:
-        raise InputError(f"{path} cannot be made ({error.strerror}): name another with hydra.run.dir=...") from error
+        raise InputError(f"{path} cannot be created ({error.strerror}): name another with hydra.run.dir=...") from error
     raise InputError(f"{path} and 9,999 names like it are taken: name another folder with hydra.run.dir=...")
 
 
 @contextlib.contextmanager
-def naming(path: Path) -> Iterator[None]:
-    """Within: an `OSError` is about that file, though a failed `write` names none, and others a hidden one."""
+def file_errors(path: Path) -> Iterator[None]:
+    """Make an `OSError` in the block name this file; a failed `write` names none, others a temporary file."""
     try:
         yield
     except OSError as error:
@@ -54,25 +54,25 @@ def fsync(path: Path) -> None:
 
 
 def write_durably(path: Path, *contents: bytes | memoryview) -> None:
-    """Write a file in place and wait until it is on the disk; for files in a directory that is written aside."""
+    """Write a file in place and wait until it is on the disk; for files in a temporary directory."""
     with open(path, "wb", buffering=0) as file:
         for content in contents:
-            left = memoryview(content)
-            while len(left):  # a disk that fills up takes a part first
-                left = left[file.write(left) :]
+            rest = memoryview(content)
+            while len(rest):  # a disk that fills up takes a part first
+                rest = rest[file.write(rest) :]
         os.fsync(file.fileno())
 
 
-def aside(path: Path, ending: str) -> Path:
-    """A hidden name beside a path, of this process alone."""
+def temporary_path(path: Path, ending: str) -> Path:
+    """A hidden path in the same folder, used by this process only."""
     return path.with_name(f".{path.name}.{os.getpid()}.{ending}")
 
 
 def write_bytes(path: Path, content: bytes | memoryview) -> None:
     """Write a file atomically."""
-    temporary = aside(path, "tmp")
+    temporary = temporary_path(path, "tmp")
     try:
-        with naming(path):
+        with file_errors(path):
             write_durably(temporary, content)
             os.replace(temporary, path)
     except BaseException:
@@ -86,9 +86,9 @@ def write_text(path: Path, text: str) -> None:
 
 
 def remove_leftovers(directory: Path) -> None:
-    """Remove what a process that was killed left half written or half removed in a run directory.
+    """Remove temporary files of killed processes from a run directory.
 
-    Only for the process that holds the run: another one's file in the making looks the same.
+    Only for the process that has the run's lock: the temporary file of a running process looks the same.
     """
     for folder in (directory, directory / "snapshots", directory / "resume"):
         for path in list(folder.iterdir()) if folder.is_dir() else []:
@@ -122,8 +122,18 @@ def _finite(value: Any) -> Any:
     return value
 
 
+def refuse_link(file: Path) -> None:
+    """Refuse a symbolic link, which may lead out of a run directory.
+
+    Raises:
+        InputError: the file is one.
+    """
+    if file.is_symlink():
+        raise InputError(f"{file} is a link, which may lead out of the run: put the file itself there")
+
+
 def read_json(path: Path) -> dict[str, Any]:
-    """Read a JSON object of ours.
+    """Read a JSON object that `write_json` wrote.
 
     Raises:
         InputError: missing, too large, not JSON, or of another schema.

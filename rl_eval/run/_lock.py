@@ -1,4 +1,4 @@
-"""One process a run: an operating system's lock, which dies with the process that holds it."""
+"""The lock of a run directory: an operating system lock that ends with its process."""
 
 from __future__ import annotations
 
@@ -6,25 +6,25 @@ import contextlib
 from collections.abc import Iterator
 from pathlib import Path
 
+from filelock import FileLock, Timeout
+
 from rl_eval.errors import InputError
 
 FILE = "run.lock"
 
 
 @contextlib.contextmanager
-def held(directory: Path) -> Iterator[None]:
-    """Within: no other process trains, resumes or verifies the run in `directory`.
+def lock(directory: Path) -> Iterator[None]:
+    """Keep other processes from training, resuming or verifying the run in `directory`.
 
-    The file stays when the lock is given up; what counts is the lock on it, so none is ever left over.
+    The file stays when the lock is released. A file without a lock on it blocks nobody.
 
     Raises:
-        InputError: another process holds it, or the directory cannot be written.
+        InputError: another process has the lock, or the directory cannot be written.
     """
-    from filelock import FileLock, Timeout
-
-    lock = FileLock(directory / FILE, timeout=0)
+    file_lock = FileLock(directory / FILE, timeout=0)
     try:
-        lock.acquire()
+        file_lock.acquire()
     except Timeout as error:
         raise InputError(
             f"{directory} is in use by another process, which trains or verifies it: wait until it has ended"
@@ -36,4 +36,4 @@ def held(directory: Path) -> Iterator[None]:
     try:
         yield
     finally:
-        lock.release()
+        file_lock.release()

@@ -1,4 +1,4 @@
-"""`metrics.csv`: rows are appended and, at a resume, cut."""
+"""`metrics.csv`: appending rows, cutting them at a resume, and reading them back exactly."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from typing import Any
 import numpy as np
 
 from rl_eval.errors import InputError
-from rl_eval.run._files import fsync, naming, write_text
+from rl_eval.run._files import file_errors, fsync, write_text
 
 
 class MetricsLog:
-    """`metrics.csv`, append-only; the first row decides the columns."""
+    """`metrics.csv`, append-only; the first row sets the columns."""
 
     def __init__(self, path: Path):
         self._path = path
@@ -27,11 +27,11 @@ class MetricsLog:
                 self._columns = next(csv.reader(file), None)
 
     def append(self, row: Mapping[str, Any]) -> None:
-        """Add a row, whole or not at all.
+        """Add a row, all or nothing.
 
         Raises:
-            ValueError: the row's names differ from the first row's.
-            OSError: it cannot be written; the file is as it was.
+            ValueError: the row's names differ from those of the first row.
+            OSError: the row cannot be written; the file is unchanged.
         """
         text = io.StringIO()
         table = csv.writer(text, lineterminator="\n")
@@ -45,13 +45,13 @@ class MetricsLog:
         self._columns = columns
 
     def _write(self, content: bytes) -> None:
-        with naming(self._path):
+        with file_errors(self._path):
             descriptor = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
             before = os.fstat(descriptor).st_size
             try:
-                left = memoryview(content)
-                while len(left):  # a disk that fills up takes a part first
-                    left = left[os.write(descriptor, left) :]
+                rest = memoryview(content)
+                while len(rest):  # a disk that fills up takes a part first
+                    rest = rest[os.write(descriptor, rest) :]
             except OSError:
                 with contextlib.suppress(OSError):
                     os.ftruncate(descriptor, before)
@@ -60,15 +60,15 @@ class MetricsLog:
                 os.close(descriptor)
 
     def rows(self) -> int:
-        """How many whole rows there are."""
+        """The number of complete rows."""
         if not self._path.exists():
             return 0
         return max(self._path.read_bytes().count(b"\n") - 1, 0)
 
     def sync(self) -> None:
-        """Wait until every row is on the disk: a resume point counts on those before it."""
+        """Wait until every row is on the disk: a resume point needs the rows before it."""
         if self._path.exists():
-            with naming(self._path):
+            with file_errors(self._path):
                 fsync(self._path)
 
     def cut_to(self, rows: int) -> None:
@@ -90,15 +90,15 @@ def _cell(value: Any) -> Any:
 
 
 def read_metrics(path: Path) -> dict[str, np.ndarray]:
-    """`metrics.csv` as column name -> float64 array; empty cells are NaN.
+    """`metrics.csv` as column name -> float64 array; empty cells are NaN. Strict: for a file that we wrote.
 
     Raises:
-        InputError: missing or not a table of numbers.
+        InputError: the file is missing, or a cell is not a number.
     """
     try:
         with open(path, newline="", encoding="utf-8") as file:
-            whole = [line for line in file if line.endswith("\n")]  # a crash may have cut the last one short
-        reader = csv.reader(whole)
+            lines = [line for line in file if line.endswith("\n")]  # a crash may have cut the last one short
+        reader = csv.reader(lines)
         header = next(reader, [])
         rows = [row for row in reader if len(row) == len(header)]
     except (OSError, UnicodeDecodeError, csv.Error) as error:

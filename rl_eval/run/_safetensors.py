@@ -1,8 +1,8 @@
 """The safetensors format, without a copy of the arrays.
 
-An array may be as large as memory allows: a replay buffer is written from where it lies, and read where the system
-maps its file. The bytes are those of the `safetensors` library (https://github.com/huggingface/safetensors#format),
-which has no way to write from, and read to, views of memory.
+An array may be as large as memory allows, such as a replay buffer: it is written in place, and read from a
+memory-mapped file. The bytes are those of the `safetensors` library
+(https://github.com/huggingface/safetensors#format), which cannot write from or read into memory views.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import BinaryIO
 
 import numpy as np
 
-# In the order in which they lie in a file from its end, so that each starts at a multiple of its size.
+# From the end of a file to its start, so that each array starts at a multiple of its item size.
 DTYPES = {
     "BOOL": "?", "U8": "u1", "I8": "i1", "I16": "<i2", "U16": "<u2", "F16": "<f2", "I32": "<i4", "U32": "<u4",
     "F32": "<f4", "C64": "<c8", "F64": "<f8", "I64": "<i8", "U64": "<u8",
@@ -26,64 +26,64 @@ _RANK = {name: rank for rank, name in enumerate(DTYPES)}
 MAX_HEADER_BYTES = 16 << 20
 
 
-def parts(arrays: Mapping[str, np.ndarray]) -> Iterator[bytes | memoryview]:
-    """What a file holds, piece by piece: its header, then views of the arrays.
+def file_parts(arrays: Mapping[str, np.ndarray]) -> Iterator[bytes | memoryview]:
+    """The bytes of a file: its header, then views of the arrays.
 
-    Only an array that is not contiguous, or not little-endian, is copied.
+    Only arrays that are not contiguous, or not little-endian, are copied.
 
     Raises:
-        ValueError: the format does not know a type.
+        ValueError: the format has no such dtype.
     """
-    plain = {name: np.asarray(array, order="C") for name, array in arrays.items()}
-    plain = {name: array.astype(array.dtype.newbyteorder("<"), copy=False) for name, array in plain.items()}
-    kinds = {}
-    for name, array in plain.items():
+    contiguous = {name: np.asarray(array, order="C") for name, array in arrays.items()}
+    contiguous = {name: array.astype(array.dtype.newbyteorder("<"), copy=False) for name, array in contiguous.items()}
+    dtype_names = {}
+    for name, array in contiguous.items():
         if array.dtype not in _NAMES:
             raise ValueError(f"safetensors cannot hold {name}, an array of {array.dtype}")
-        kinds[name] = _NAMES[array.dtype]
-    order = sorted(plain, key=lambda name: (-_RANK[kinds[name]], name))
+        dtype_names[name] = _NAMES[array.dtype]
+    order = sorted(contiguous, key=lambda name: (-_RANK[dtype_names[name]], name))
     header, end = {}, 0
     for name in order:
-        begin, end = end, end + plain[name].nbytes
-        header[name] = {"dtype": kinds[name], "shape": plain[name].shape, "data_offsets": (begin, end)}
+        begin, end = end, end + contiguous[name].nbytes
+        header[name] = {"dtype": dtype_names[name], "shape": contiguous[name].shape, "data_offsets": (begin, end)}
     text = json.dumps(header, ensure_ascii=False, separators=(",", ":")).encode()
     text += b" " * (-len(text) % 8)
     yield len(text).to_bytes(8, "little") + text
     for name in order:
-        yield plain[name].reshape(-1).view(np.uint8).data
+        yield contiguous[name].reshape(-1).view(np.uint8).data
 
 
-def views(content: bytes | bytearray | mmap) -> dict[str, np.ndarray]:
+def array_views(content: bytes | bytearray | mmap) -> dict[str, np.ndarray]:
     """The arrays of a file, as views of its content.
 
     Raises:
-        ValueError: it is not of this format.
+        ValueError: the content is not safetensors.
     """
     start = _header_end(content[:8], len(content))
     places = _places(content[8:start], len(content) - start)
     return {name: np.ndarray(shape, dtype, content, start + begin) for name, (dtype, shape, begin, _) in places.items()}
 
 
-def read_some(file: BinaryIO, size: int, names: Collection[str], most: int) -> dict[str, np.ndarray]:
-    """Those arrays of these names that a file of `size` bytes has; the others are not read.
+def read_selected(file: BinaryIO, size: int, names: Collection[str], max_bytes: int) -> dict[str, np.ndarray]:
+    """The named arrays of a file of `size` bytes, as far as it has them; the others are not read.
 
     Raises:
-        ValueError: it is not of this format, or these take more than `most` bytes.
+        ValueError: the file is not safetensors, or the arrays take more than `max_bytes`.
     """
     start = _header_end(file.read(8), size)
     places = _places(file.read(start - 8), size - start)
-    wanted = {name: place for name, place in places.items() if name in names}
-    if sum(end - begin for _, _, begin, end in wanted.values()) > most:
-        raise ValueError(f"{', '.join(sorted(wanted))} are larger than {most:,} bytes")
+    selected = {name: place for name, place in places.items() if name in names}
+    if sum(end - begin for _, _, begin, end in selected.values()) > max_bytes:
+        raise ValueError(f"{', '.join(sorted(selected))} are larger than {max_bytes:,} bytes")
     arrays = {}
-    for name, (dtype, shape, begin, end) in wanted.items():
+    for name, (dtype, shape, begin, end) in selected.items():
         file.seek(start + begin)
         arrays[name] = np.frombuffer(file.read(end - begin), dtype).reshape(shape)
     return arrays
 
 
 def _header_end(first: bytes | bytearray, size: int) -> int:
-    """Where the header of a file of `size` bytes ends, of which the first 8 are given."""
+    """Where the header of a file of `size` bytes ends, from its first 8 bytes."""
     start = 8 + int.from_bytes(first, "little")
     if len(first) < 8 or start - 8 > MAX_HEADER_BYTES or start > size:
         raise ValueError("it has no header")
@@ -91,18 +91,18 @@ def _header_end(first: bytes | bytearray, size: int) -> int:
 
 
 def _places(header: bytes | bytearray, size: int) -> dict[str, tuple[np.dtype, tuple[int, ...], int, int]]:
-    """Type and shape of each array, and where in the `size` bytes after the header it begins and ends."""
+    """Dtype and shape of each array, and where it begins and ends in the `size` bytes after the header."""
     try:
-        given = json.loads(header)
-        given.pop("__metadata__", None)
+        entries = json.loads(header)
+        entries.pop("__metadata__", None)
         places = {}
-        for name, each in given.items():
-            dtype, shape = np.dtype(DTYPES[each["dtype"]]), tuple(map(index, each["shape"]))
-            begin, end = map(index, each["data_offsets"])
+        for name, entry in entries.items():
+            dtype, shape = np.dtype(DTYPES[entry["dtype"]]), tuple(map(index, entry["shape"]))
+            begin, end = map(index, entry["data_offsets"])
             if any(not 0 <= length < 1 << 63 for length in shape):
                 raise ValueError(f"{name!r} has shape {shape}")
             if end - begin != math.prod(shape) * dtype.itemsize or not 0 <= begin <= end <= size:
-                raise ValueError(f"{name!r} lies outside of it")
+                raise ValueError(f"{name!r} lies outside the file")
             places[name] = (dtype, shape, begin, end)
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         raise ValueError(f"its header is wrong: {type(error).__name__}: {error}") from error

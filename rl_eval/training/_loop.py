@@ -108,8 +108,8 @@ class Training:
         run.remove_leftovers(self.directory)
         self.metrics_log.cut_to(self.progress.rows)
         for folder in ("snapshots", "resume"):
-            for later in run.steps_in(self.directory / folder):
-                if int(later.name.removeprefix("step_")) > self.agent.env_steps:
+            for later in run.step_directories(self.directory / folder):
+                if run.step_of(later) > self.agent.env_steps:
                     run.remove_directory(later)
         _resume.drop_old(self.directory)
         self._write_info("running")
@@ -171,11 +171,11 @@ class Training:
     def _snapshot(self) -> None:
         """Write the policy of now, and drop the oldest but for the best."""
         folder = self.directory / "snapshots"
-        path = folder / f"step_{self.agent.env_steps}"
+        path = folder / run.step_name(self.agent.env_steps)
         if not path.exists():
             run.write_checkpoint(path, "policy", *self._policy())
-        best = f"step_{self.progress.best_step}"
-        others = [p for p in run.steps_in(folder) if p.name != best]
+        best = None if self.progress.best_step is None else run.step_name(self.progress.best_step)
+        others = [p for p in run.step_directories(folder) if p.name != best]
         for old in others[: -self.config.keep_snapshots]:
             run.remove_directory(old)
 
@@ -250,7 +250,8 @@ class Training:
 
     def _results(self) -> dict[str, Any]:
         """The judged snapshot on the validation part, once more, as the run's final figures."""
-        name = f"step_{self.progress.best_step}"
+        assert self.progress.best_step is not None
+        name = run.step_name(self.progress.best_step)
         arrays, meta = run.read_checkpoint(self.directory / "snapshots" / name, "policy")
         episodes = self._play_select(resolve(meta["_target_"])(arrays, meta))
         points = 0 if _resume.gives_state(self.vector) else self.progress.points

@@ -65,7 +65,7 @@ def info(config: RunConfig, agent: Agent, progress: Progress, made: Made) -> dic
         "wall_s": round(progress.wall_s, 3),
         "validation_s": round(progress.validation_s, 3),
         "steps_per_s": round(agent.env_steps / learning_s, 1) if learning_s > 0 else None,
-        "snapshot": f"step_{progress.best_step}" if progress.best_step is not None else None,
+        "snapshot": run.step_name(progress.best_step) if progress.best_step is not None else None,
         "validation_score": progress.best_score,
         "versions": versions(),
         "git_revision": git_revision(),

@@ -38,7 +38,7 @@ def replay(original: run.Run, directory: Path, *, trust: bool, on_step: Callable
     snapshots = original.snapshots()
     if not snapshots:
         raise InputError(f"{original.path} holds no snapshot, so there is nothing to compare: train on first")
-    until = None if original.finished else int(snapshots[-1].name.removeprefix("step_"))
+    until = None if original.finished else run.step_of(snapshots[-1])
     config = configs.load({**original.config, "keep_snapshots": ALL, "tracker": {"name": "none"}, "resume": None})
     tracker = open_tracker(config.tracker, run_dir=directory, config={})
     training = Training(config, directory, tracker, on_step)

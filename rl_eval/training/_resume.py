@@ -111,13 +111,13 @@ def take(
     if starts is not None:
         arrays |= {f"starts.{name}": array for name, array in starts.state().items()}
     meta["progress"] = vars(progress).copy()
-    run.write_checkpoint(directory / "resume" / f"step_{agent.env_steps}", "state", arrays, meta)
+    run.write_checkpoint(directory / "resume" / run.step_name(agent.env_steps), "state", arrays, meta)
     drop_old(directory)
 
 
 def drop_old(directory: Path) -> None:
     """Remove all points but the latest few; a process that was killed may not have come to it."""
-    for old in run.steps_in(directory / "resume")[:-KEPT]:
+    for old in run.step_directories(directory / "resume")[:-KEPT]:
         run.remove_directory(old)
 
 
@@ -132,16 +132,16 @@ def newest_whole(directory: Path, rows: int, notice: Callable[[str], None]) -> t
     """
     damaged = []
     latest = None
-    for snapshot in run.steps_in(directory / "snapshots"):
+    for snapshot in run.step_directories(directory / "snapshots"):
         try:
             run.read_checkpoint(snapshot, "policy")
         except run.DamagedError as error:
-            damaged.append(error.finding)
-            latest = _step(snapshot) if latest is None else latest
+            damaged.append(error.damage)
+            latest = run.step_of(snapshot) if latest is None else latest
     found = None
-    for path in reversed(run.steps_in(directory / "resume")):
+    for path in reversed(run.step_directories(directory / "resume")):
         try:
-            if latest is not None and _step(path) >= latest:
+            if latest is not None and run.step_of(path) >= latest:
                 continue
             arrays, meta = run.read_checkpoint(path, "state", mapped=True)
             if meta["progress"]["rows"] > rows:
@@ -149,7 +149,7 @@ def newest_whole(directory: Path, rows: int, notice: Callable[[str], None]) -> t
             found = path, (arrays, meta)
             break
         except run.DamagedError as error:
-            damaged.append(error.finding)
+            damaged.append(error.damage)
     if damaged:
         notice(f"{'; '.join(damaged)}: going on from {found[0].name if found else 'the start'} instead")
     return found
@@ -176,23 +176,15 @@ def load(
     try:
         progress = Progress.from_json(meta["progress"])
         if gives_state(vector):
-            vector.set_state(run.join_state(_below("vector.", arrays), meta["vector"]))  # type: ignore[attr-defined]
+            vector.set_state(run.join_state(run.strip_prefix(arrays, "vector."), meta["vector"]))  # type: ignore[attr-defined]
         else:
             agent.start(env_seeds(seed, progress.points, vector.num_envs))
         if starts is not None:
-            starts.load_state(_below("starts.", arrays), episodes=meta["agent"]["episodes"] + vector.num_envs)
-        agent.load_state(_below("agent.", arrays), meta["agent"])  # last: it restores the random states
+            starts.load_state(run.strip_prefix(arrays, "starts."), episodes=meta["agent"]["episodes"] + vector.num_envs)
+        agent.load_state(run.strip_prefix(arrays, "agent."), meta["agent"])  # last: it restores the random states
     except (KeyError, ValueError, TypeError, RuntimeError, IndexError) as error:
         raise InputError(
             f"{path} does not fit the run's config ({type(error).__name__}: {' '.join(str(error).split())[:200]}): "
             "put config.yaml back as it was, or start a new run"
         ) from error
     return progress
-
-
-def _step(path: Path) -> int:
-    return int(path.name.removeprefix("step_"))
-
-
-def _below(prefix: str, arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    return {name.removeprefix(prefix): array for name, array in arrays.items() if name.startswith(prefix)}

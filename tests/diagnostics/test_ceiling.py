@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from agents.advantage import gae
 from rl_eval.diagnostics._ceiling import ceiling, critic_of, steps_are_independent
-from rl_eval.diagnostics._reading import Reading
+from rl_eval.diagnostics._diagnosed_run import DiagnosedRun
 from rl_eval.errors import InputError
 from rl_eval.gates import load_suite
 from rl_eval.metrics import lookup
@@ -58,17 +58,17 @@ def autocorrelated(reward, obs):
 
 @pytest.mark.parametrize(("reward", "obs", "independent"), [(0.0, 0.0, True), (0.0, 0.9, False), (0.3, 0.0, False)])
 def test_steps_are_independent_where_nothing_carries_over(tmp_path, reward, obs, independent):
-    assert steps_are_independent(Reading(tmp_path, curves=autocorrelated(reward, obs))) is independent
+    assert steps_are_independent(DiagnosedRun(tmp_path, curves=autocorrelated(reward, obs))) is independent
 
 
 def test_without_measurements_nothing_is_said(tmp_path):
-    assert steps_are_independent(Reading(tmp_path)) is None
-    assert critic_of(Reading(tmp_path)) is None
+    assert steps_are_independent(DiagnosedRun(tmp_path)) is None
+    assert critic_of(DiagnosedRun(tmp_path)) is None
 
 
 def test_an_environment_that_knows_is_believed(tmp_path):
     for campaigns in (False, True):
-        reading = Reading(tmp_path, config={"env": {"name": "threat", "campaigns": campaigns}})
+        reading = DiagnosedRun(tmp_path, config={"env": {"name": "threat", "campaigns": campaigns}})
         assert steps_are_independent(reading) is not campaigns
 
 

@@ -108,7 +108,7 @@ def test_yaml_that_multiplies_itself_or_makes_objects_is_refused(tmp_path):
 def test_a_run_of_nothing_but_a_name_says_nothing(tmp_path):
     reading = read(write(tmp_path / "run", metrics=None))
     assert found(reading) == []
-    assert any("metrics.csv is not there" in sentence for sentence in reading.missing)
+    assert any("metrics.csv does not exist" in sentence for sentence in reading.missing)
 
 
 def test_an_unknown_diagnostic_names_the_nearest():

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from agents.replay import ReplayBuffer
-from rl_eval.diagnostics import Reading, findings_of
+from rl_eval.diagnostics import DiagnosedRun, findings_of
 from tests.diagnostics.faulty import CARTPOLE, learn, said
 
 AGENT = {
@@ -19,7 +19,7 @@ AGENT = {
 def reading(agent=None, steps=10_000, **curves):
     columns = {name: np.full(8, value, float) for name, value in curves.items()}
     config = {"total_steps": 10_000, "agent": {**AGENT, **(agent or {})}}
-    return Reading(Path("run"), {"env_steps": steps}, config, columns)
+    return DiagnosedRun(Path("run"), {"env_steps": steps}, config, columns)
 
 
 def found(name, given):
@@ -73,8 +73,8 @@ def test_exploration_ends_early():
 
 @pytest.mark.parametrize("name", ["overestimation", "stale_replay", "priorities_collapsed", "exploration_ends_early"])
 def test_nothing_is_said_of_runs_that_do_not_tell(name):
-    assert found(name, Reading(Path("run"))) is None
-    assert found(name, Reading(Path("run"), {}, {"agent": {"name": "ppo"}}, {"q_mean": np.zeros(0)})) is None
+    assert found(name, DiagnosedRun(Path("run"))) is None
+    assert found(name, DiagnosedRun(Path("run"), {}, {"agent": {"name": "ppo"}}, {"q_mean": np.zeros(0)})) is None
 
 
 ON_CARTPOLE = [*CARTPOLE, "agent=dqn", "total_steps=8192", "agent.buffer_size=2000", "agent.exploration_fraction=0.4"]

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import kendalltau
 
-from rl_eval.diagnostics import Reading
+from rl_eval.diagnostics import DiagnosedRun
 from rl_eval.diagnostics._reward_hacking import kendall_tau, opposed, paired_z, reward_hacking
 from rl_eval.diagnostics._reward_range import reward_range
 from rl_eval.diagnostics._reward_terms import drowned_reward, shares, unwired_reward
@@ -32,7 +32,7 @@ COMPOSITE = {
 
 def reading(curves=None, terms=None, **config):
     config = {"reward": {"terms": terms or {}, **config.pop("reward", {})}, **config}
-    return Reading(Path("nowhere"), {}, config, {name: np.asarray(v, float) for name, v in (curves or {}).items()})
+    return DiagnosedRun(Path("nowhere"), {}, config, {name: np.asarray(v, float) for name, v in (curves or {}).items()})
 
 
 def test_the_composite_of_the_report_allows_34_and_not_110():

@@ -8,10 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import f_oneway
 
-from rl_eval.diagnostics import Reading, runs_in, seed_luck
+from rl_eval.diagnostics import DiagnosedRun, seed_luck
 from rl_eval.diagnostics._seed_luck import same_but_seed, spread
 from rl_eval.errors import InputError
-from rl_eval.run import write_json
+from rl_eval.run import expand_sweeps, write_json
 
 
 def summed_up(returns):
@@ -20,7 +20,7 @@ def summed_up(returns):
 
 def run(seed, mean, std=10.0, episodes=50, status="finished", **config):
     info = {"status": status, "results": {"mean": mean, "std": std, "episodes": episodes}}
-    return Reading(Path(f"run_{seed}"), info, {"seed": seed, "env": {"name": "gym"}, **config})
+    return DiagnosedRun(Path(f"run_{seed}"), info, {"seed": seed, "env": {"name": "gym"}, **config})
 
 
 @given(seed=st.integers(0, 2**16), runs=st.integers(2, 6), between=st.floats(0, 5))
@@ -54,7 +54,7 @@ def test_a_criterion_that_passes_with_some_seeds_alone_is_a_warning(tmp_path):
         path.mkdir()
         criterion = {"criterion": "reward", "decision": decision}
         write_json(path / "verdict.json", {"suites": [{"criteria": [criterion]}]})
-        readings.append(Reading(path, run(seed, 100 * seed).info, {"seed": seed}))
+        readings.append(DiagnosedRun(path, run(seed, 100 * seed).info, {"seed": seed}))
     found = seed_luck(readings)
     assert [finding.severity for finding in found] == ["warning"]
     assert "reward passes with some seeds and not with others" in found[0].evidence
@@ -67,7 +67,7 @@ def test_only_finished_runs_of_one_config_are_compared():
 
 @pytest.mark.parametrize("results", [None, 3, {}, {"mean": "x", "std": 1, "episodes": 5}, {"mean": 1, "std": -1}])
 def test_results_that_are_none_are_left_out(results):
-    odd = Reading(Path("odd"), {"status": "finished", "results": results}, {"seed": 1})
+    odd = DiagnosedRun(Path("odd"), {"status": "finished", "results": results}, {"seed": 1})
     assert seed_luck([odd, odd, run(2, 1)]) == []
 
 
@@ -77,13 +77,13 @@ def test_a_sweep_stands_for_the_jobs_that_are_there(tmp_path):
         (tmp_path / name / "run.json").write_text("{}")
     jobs = [{"directory": name} for name in ("0_seed=1", "../../1_seed=2", "2_gone", "/etc", "", None)]
     write_json(tmp_path / "sweep.json", {"jobs": [*jobs, "not a job"]})
-    assert [path.name for path in runs_in([tmp_path, tmp_path / "0_seed=1"])] == ["0_seed=1", "1_seed=2"]
+    assert [path.name for path in expand_sweeps([tmp_path, tmp_path / "0_seed=1"])] == ["0_seed=1", "1_seed=2"]
 
 
 def test_a_sweep_whose_runs_are_gone_says_so(tmp_path):
     write_json(tmp_path / "sweep.json", {"jobs": [{"directory": "gone"}]})
     with pytest.raises(InputError, match="lists no run that is there"):
-        runs_in([tmp_path])
+        expand_sweeps([tmp_path])
 
 
 @pytest.mark.parametrize("jobs", [None, [], "0", [{"directory": ".."}]])
@@ -93,4 +93,4 @@ def test_a_sweep_without_runs_says_so(tmp_path, jobs):
     sweep.mkdir()
     write_json(sweep / "sweep.json", {"jobs": jobs})
     with pytest.raises(InputError, match=r"sweep.json lists no run: "):
-        runs_in([sweep])
+        expand_sweeps([sweep])

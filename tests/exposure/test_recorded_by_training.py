@@ -62,7 +62,7 @@ def test_recording_does_not_touch_training(tmp_path, monkeypatch):
 
 def test_a_resume_point_without_a_record_counts_its_episodes_as_unrecorded(tmp_path):
     learn(CARTPOLE, tmp_path / "run", stop_at=2500)
-    point = runs.steps_in(tmp_path / "run" / "resume")[-1]
+    point = runs.step_directories(tmp_path / "run" / "resume")[-1]
     arrays, meta = runs.read_checkpoint(point, "state")
     kept = {name: array for name, array in arrays.items() if not name.startswith("starts.")}
     runs.write_checkpoint(point, "state", kept, {k: v for k, v in meta.items() if k not in ("schema", "sha256")})
@@ -82,5 +82,5 @@ def test_a_run_on_data_was_exposed_to_its_training_and_validation_cases(tmp_path
 
 
 def _resume_arrays(path):
-    points = runs.steps_in(path / "resume")
+    points = runs.step_directories(path / "resume")
     return runs.read_checkpoint(points[-1], "state")[0] if points else {}

@@ -15,9 +15,8 @@ from rl_eval.report.animation import films
 from rl_eval.report.behaviour import observe
 from rl_eval.report.curves import over_seeds
 from rl_eval.report.page import MAX_BYTES
-from rl_eval.report.reading import read
 from rl_eval.report.verdicts import headline
-from rl_eval.run import read_json, write_json
+from rl_eval.run import read_json, read_record, write_json
 from tests.gates.fake_runs import BALANCE
 from tests.report.judged_runs import failing, judged_run, passing, table, verdict
 
@@ -131,7 +130,7 @@ def test_episodes_are_shown_as_films_with_words_and_a_switch(told):
 
 def test_best_median_and_worst_are_told_apart_and_play_as_they_were_played(tmp_path):
     path = judged_run(tmp_path / "run", "lunarlander", rule=np.zeros(8), bias=(1.0, 0.0, 0.0, 0.0)).path
-    seen = observe(read(path))
+    seen = observe(read_record(path))
     made = films(seen)
     assert [film.label for film in made] == ["Best", "Median", "Worst"]
     for film, wanted in zip(made, (seen.returns.max(), np.sort(seen.returns)[9], seen.returns.min()), strict=True):
@@ -144,7 +143,7 @@ def test_best_median_and_worst_are_told_apart_and_play_as_they_were_played(tmp_p
 def test_looking_at_episodes_for_the_page_is_no_look_at_the_gate(cartpole):
     from rl_eval.seeding import episode_seeds
 
-    seen = observe(read(cartpole))
+    seen = observe(read_record(cartpole))
     assert seen.part == "report"
     assert seen.episodes.seeds.tolist() == episode_seeds(1, 20, "report")
     assert not set(seen.episodes.seeds) & {s for p in ("gate", "select", "doctor") for s in episode_seeds(1, 500, p)}
@@ -153,7 +152,7 @@ def test_looking_at_episodes_for_the_page_is_no_look_at_the_gate(cartpole):
 def test_decisions_on_cases_are_counted(tmp_path):
     env = {"name": "threat", "train_flows": 400, "validation_flows": 400, "test_flows": 400}
     path = judged_run(tmp_path / "run", env, rule=np.zeros(3), bias=(0.0, 1.0, 0.0, 0.0), suites=[failing()]).path
-    seen = observe(read(path))
+    seen = observe(read_record(path))
     assert seen.part == "validation"
     counted = seen.confusion
     assert (counted.fn, counted.tn) == (0, 0)
@@ -174,7 +173,7 @@ def test_an_environment_of_gymnasium_goes_by_its_id(tmp_path):
     path = judged_run(tmp_path / "run", {"name": "gym", "id": "Acrobot-v1"}, rule=np.zeros(6), bias=(0.0,) * 3).path
     said = page_of(path).text
     assert "PPO on Acrobot-v1, seed 1" in said
-    assert "One like all of 20 episodes: return −500 after 500 steps; cut off by the time limit." in said
+    assert "Typical of 20 episodes: return −500 after 500 steps; cut off by the time limit." in said
 
 
 def test_a_failed_run_without_anything_has_its_page(tmp_path):
@@ -187,8 +186,8 @@ def test_a_failed_run_without_anything_has_its_page(tmp_path):
     said = page_of(path).text
     assert "NOT JUDGED" in said
     assert "training failed: loss is not finite" in said
-    assert "verdict.json is not there" in said
-    assert "holds no snapshot" in said
+    assert "verdict.json does not exist" in said
+    assert "has no snapshot" in said
 
 
 # --- several runs ----------------------------------------------------------------------------------

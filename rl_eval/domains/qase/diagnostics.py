@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from rl_eval.diagnostics import Finding, Reading, diagnostic
+from rl_eval.diagnostics import DiagnosedRun, Finding, diagnostic
 
 MANY = 0.5
 
 
 @diagnostic
-def silent_features(reading: Reading) -> Finding | None:
+def silent_features(run: DiagnosedRun) -> Finding | None:
     """Features of test cases that say nothing: the same in every execution of the training part.
 
     Reads what the run wrote down when it began, so the data need not be here.
     """
-    features, constant = _names(reading.preprocessing.get("features")), _names(reading.preprocessing.get("constant"))
+    features, constant = _names(run.preprocessing.get("features")), _names(run.preprocessing.get("constant"))
     if not features or not constant:
         return None
-    rates = reading.preprocessing.get("default_rates")
+    rates = run.preprocessing.get("default_rates")
     default = [name for name in constant if isinstance(rates, dict) and rates.get(name) == 1.0]
     unset = f", {len(default)} of them as if nothing had been filled in" if default else ""
     return Finding(
@@ -42,10 +42,10 @@ COUNTS = {"rl_eval.domains.qase.rewards.FailureCount", "rl_eval.domains.qase.rew
 
 
 @diagnostic
-def order_not_paid(reading: Reading) -> Finding | None:
+def order_not_paid(run: DiagnosedRun) -> Finding | None:
     """The reward counts what ran, and every case runs whatever its place."""
-    terms = reading.setting("reward.terms")
-    if reading.setting("env.budget") not in (None, 1.0):
+    terms = run.setting("reward.terms")
+    if run.setting("env.budget") not in (None, 1.0):
         return None
     if not isinstance(terms, dict) or not terms:
         return None

@@ -31,10 +31,10 @@ def found_by_share(episodes: Episodes) -> np.ndarray:
     return np.mean(curves, axis=0) if curves else np.full(len(GRID), np.nan)
 
 
-def figures(seen: Behaviour) -> list[Figure]:
+def figures(behaviour: Behaviour) -> list[Figure]:
     """Failures found over cases run, of the policy and of the baselines shown beside it."""
-    ends = seen.episodes.outcome["cycle_end"]
-    played = {"this policy": seen.episodes, **seen.baselines}
+    ends = behaviour.episodes.outcome["cycle_end"]
+    played = {"this policy": behaviour.episodes, **behaviour.baselines}
     series, told = [], []
     for colour, (name, episodes) in enumerate(played.items(), 1):
         series.append(charts.Series(name, 100 * GRID, 100 * found_by_share(episodes), colour=colour))

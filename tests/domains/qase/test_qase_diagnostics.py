@@ -7,7 +7,7 @@ import pytest
 from rl_eval import domains
 from rl_eval import run as runs
 from rl_eval.config import load
-from rl_eval.diagnostics import Reading, findings_of
+from rl_eval.diagnostics import DiagnosedRun, findings_of
 from rl_eval.domains.qase.config import Config
 from rl_eval.launch import compose
 
@@ -16,7 +16,9 @@ FEATURES = [f"f{i}" for i in range(10)]
 
 
 def reading(path=Path("run"), env=None, terms=None):
-    return Reading(path, {}, {"env": {"name": "qase", "budget": None, **(env or {})}, "reward": {"terms": terms or {}}})
+    return DiagnosedRun(
+        path, {}, {"env": {"name": "qase", "budget": None, **(env or {})}, "reward": {"terms": terms or {}}}
+    )
 
 
 def found(name, given):
@@ -44,12 +46,12 @@ def test_what_a_run_writes_down_is_what_is_read(tmp_path):
     config = Config(cycles=60)
     runs.write_json(tmp_path / "preprocessing.json", domains.domain("qase").preprocessing(config))
     assert found("silent_features", reading(tmp_path)).data["constant"] == ["is_muted"]
-    given = Reading(tmp_path, {}, {"env": config.model_dump()})
+    given = DiagnosedRun(tmp_path, {}, {"env": config.model_dump()})
     assert [each.title for each in findings_of(given, "dead_features") if "never change" in each.title] == [], (
         "told once"
     )
     (tmp_path / "preprocessing.json").unlink()
-    given = Reading(tmp_path, {}, {"env": config.model_dump()})
+    given = DiagnosedRun(tmp_path, {}, {"env": config.model_dump()})
     (finding,) = (each for each in findings_of(given, "dead_features") if "never change" in each.title)
     assert finding.data["constant"] == ["is_muted"]
 
@@ -96,5 +98,6 @@ def test_a_count_of_what_ran_pays_no_order_unless_there_is_a_budget(overrides, s
 
 def test_other_environments_are_not_asked():
     assert (
-        found("order_not_paid", Reading(Path("run"), {}, {"env": {"name": "threat"}, "reward": {"terms": {}}})) is None
+        found("order_not_paid", DiagnosedRun(Path("run"), {}, {"env": {"name": "threat"}, "reward": {"terms": {}}}))
+        is None
     )

@@ -6,7 +6,8 @@ import pytest
 from rl_eval import domains, metrics
 from rl_eval.domains.qase import figures
 from rl_eval.domains.qase.environment.features import FEATURES
-from rl_eval.report.behaviour import Behaviour, Bounded
+from rl_eval.judged_policy import LimitedPolicy
+from rl_eval.report.behaviour import Behaviour
 from rl_eval.rollout import play
 
 SMALL = domains.validate({"name": "qase", "cycles": 120})
@@ -45,7 +46,7 @@ def test_equal_scores_are_a_straight_line():
 
 
 def test_a_page_plays_the_policy_by_its_probabilities_as_a_gate_does():
-    bounded, plain = played(Bounded(Soft(), 10_000)), played(Soft())
+    bounded, plain = played(LimitedPolicy(Soft(), 10_000)), played(Soft())
     np.testing.assert_array_equal(bounded.outcome["score"], plain.outcome["score"])
     assert len(np.unique(bounded.outcome["score"])) > 8
 

@@ -484,7 +484,7 @@ def test_a_run_whose_service_was_killed_is_resumed_to_the_bytes_of_one_whose_ser
     failed = learn(tmp_path / "killed")
     assert failed.info["status"] == "failed"
     assert "does not answer" in failed.info["reason"]
-    assert runs.steps_in(failed.path / "resume")
+    assert runs.step_directories(failed.path / "resume")
     learning.append(None)
     assert learn(tmp_path / "killed", resume=True).finished
     assert content(tmp_path / "killed") == content(tmp_path / "whole")
