@@ -2,15 +2,17 @@
 
 Mnih et al., *Asynchronous methods for deep reinforcement learning*, ICML 2016 (arXiv 1602.01783), with
 all copies stepped together: one gradient step on each short rollout. RMSprop keeps its ε inside the
-square root, as TensorFlow's did when the published settings were found.
+square root, as TensorFlow's did when the published settings were found. What A2C shares with PPO is in `on_policy.py`.
 """
 
 from __future__ import annotations
 
 import torch
 
+from agents.advantage import normalize_advantages
 from agents.config import A2CConfig
-from agents.on_policy import Batch, OnPolicyAgent
+from agents.experience import Experience
+from agents.on_policy import OnPolicyAgent
 from agents.optimizer import Adam, Optimizer, RMSpropTF
 
 LOSSES = ("policy_loss", "value_loss", "entropy")
@@ -28,35 +30,30 @@ class A2C(OnPolicyAgent):
             return Adam(self.flat.parameter, config.lr, config.optimizer_epsilon)
         return RMSpropTF(self.flat.parameter, config.lr, config.rms_decay, config.optimizer_epsilon)
 
-    def update(self, batch: Batch) -> dict[str, float]:
-        """Minimise −advantage · log π, the value loss and −entropy on the whole batch."""
+    def update(self, experience: Experience) -> dict[str, float]:
+        """Minimise −advantage · log π, the value loss and −entropy on the whole rollout."""
         config = self.config
         if self.closed_form is not None:
-            rows = batch.to_numpy()
-            losses = self.closed_form.a2c(
-                rows.obs,
-                rows.actions,
-                self.normalized(rows.advantages),
-                rows.returns,
-                rows.masks,
-                vf_coef=config.vf_coef,
-                ent_coef=config.ent_coef,
-            ).tolist()
+            experience = experience.to_numpy()
+        if config.normalize_advantage:
+            experience = experience._replace(advantages=normalize_advantages(experience.advantages))
+        if self.closed_form is not None:
+            losses = self.closed_form.a2c_gradient(experience, config.vf_coef, config.ent_coef).tolist()
         else:
-            losses = self._autograd(batch)
+            losses = self.gradient(experience)
         self.apply_gradient()
         self.training_epochs += 1
         self.gradient_steps += 1
-        return dict(zip(LOSSES, losses, strict=False))
+        return dict(zip(LOSSES, losses, strict=True))
 
-    def _autograd(self, batch: Batch) -> list[float]:
-        """The gradient by autograd; returns the `LOSSES`."""
+    def gradient(self, experience: Experience) -> list[float]:
+        """Write the gradient by autograd; returns the `LOSSES`."""
         config = self.config
-        parameters = self.network.parameters_of_actions(batch.obs, batch.masks)
-        values = self.network.values(batch.obs)
-        log_probs, entropy = self.network.log_prob_and_entropy(parameters, batch.actions)
-        policy_loss = -(self.normalized(batch.advantages) * log_probs).mean()
-        value_loss = (values - batch.returns).square().mean()
+        parameters = self.network.parameters_of_actions(experience.obs, experience.masks)
+        values = self.network.values(experience.obs)
+        log_probs, entropy = self.network.log_prob_and_entropy(parameters, experience.actions)
+        policy_loss = -(experience.advantages * log_probs).mean()
+        value_loss = (values - experience.returns).square().mean()
         entropy_mean = entropy.mean()
         self.flat.zero_gradient()
         (policy_loss + config.vf_coef * value_loss - config.ent_coef * entropy_mean).backward()

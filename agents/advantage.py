@@ -1,16 +1,17 @@
-"""Advantages as pure functions on `[T, N]` arrays (T steps of N environment copies).
+"""Advantages: their estimation on `[T, N]` arrays (T steps of N environment copies), and their normalisation.
 
-Everywhere `next_values[t]` is the value of the observation that step t led to: the final observation
-where an episode ended, never the first observation of the next one. `terminated` marks ends that have
-no future; `done` marks every end, terminations and truncations alike. So a truncation bootstraps, a
-termination does not, and nothing crosses either.
+`next_values[t]` is always the value of the observation that step t led to: the final observation where an episode
+ended, never the first observation of the next one. `terminated` marks ends without a future; `done` marks every end,
+terminations and truncations alike. So a truncation bootstraps, a termination does not, and nothing crosses either.
 """
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
-# Below so many, one number after the other is faster than an operation on the row of a step.
+# With fewer copies, plain Python numbers are faster than numpy operations on the row of a step.
 FEW_COPIES = 10
 
 
@@ -72,11 +73,30 @@ def gae(
     carry: np.ndarray = np.where(done, 0.0, gamma * gae_lambda)
     if advantages.shape[1] < FEW_COPIES:
         for n, (deltas, rates) in enumerate(zip(advantages.T.tolist(), carry.T.tolist(), strict=True)):
-            after = 0.0
+            next_advantage = 0.0
             for t in range(len(deltas) - 1, -1, -1):
-                deltas[t] = after = deltas[t] + rates[t] * after
+                deltas[t] = next_advantage = deltas[t] + rates[t] * next_advantage
             advantages[:, n] = deltas
         return advantages
     for t in range(len(advantages) - 2, -1, -1):
         advantages[t] += carry[t] * advantages[t + 1]
     return advantages
+
+
+def normalize_advantages(advantages: Any) -> Any:
+    """Advantages `[B]` of mean 0 and standard deviation 1, tensors or arrays; a single one stays as it is."""
+    if len(advantages) < 2:
+        return advantages
+    centred = advantages - advantages.mean()
+    # The unbiased deviation, as torch and Stable-Baselines3 have it.
+    return centred / (((centred * centred).sum() / (len(centred) - 1)) ** 0.5 + 1e-8)
+
+
+def normalize_minibatches(advantages: np.ndarray, starts: np.ndarray) -> np.ndarray:
+    """`normalize_advantages` of each minibatch of `advantages` `[B]`; `starts` are their first rows."""
+    counts = np.diff(starts, append=len(advantages))
+    if counts.min() < 2:
+        return advantages
+    centred = advantages - np.repeat(np.add.reduceat(advantages, starts) / counts, counts)
+    deviation = np.sqrt(np.add.reduceat(centred * centred, starts) / (counts - 1)) + 1e-8
+    return (centred / np.repeat(deviation, counts)).astype(np.float32)

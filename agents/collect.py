@@ -1,120 +1,47 @@
-"""Experience of N environment copies over T steps, in preallocated arrays.
+"""Steps of N environment copies: one, or T in a row as a rollout.
 
-Environments reset in the step that ends an episode (SAME_STEP), or in the one after it (NEXT_STEP). That one
-ignores its action, so it is a row without a transition, a filler: nothing is learned from it, and it counts
-nowhere. Its observation, though, is what the episode ended on.
+Environments reset in the step that ends an episode (SAME_STEP), or in the one after it (NEXT_STEP). With NEXT_STEP that
+later step ignores its action, so its row is no transition: nothing is learned from it, and it counts nowhere. Its
+observation, though, is what the episode ended on. `valid` marks the rows that are transitions.
 """
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import gymnasium as gym
 import numpy as np
 from gymnasium.vector import AutoresetMode, VectorEnv
 
-from agents.masks import read_next_mask, refuse_late_mask
+from agents.episode_log import EpisodeLog
+from agents.masks import read_final_mask, read_next_mask, refuse_late_mask
 
-# Given observations [N, D], the step's noise [N, A] and the action mask [N, A] or None: network inputs [N, D], action
+# From observations [N, D], the step's noise [N, A] and the action mask [N, A] or None to network inputs [N, D], action
 # parameters [N, A], network actions [N] or [N, A], and the same actions as the environment takes them.
 Act = Callable[[np.ndarray, np.ndarray, np.ndarray | None], tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]]
 
-RECENT_EPISODES = 100
-_COUNTERS = ("episodes", "steps_finished", "steps_cut")
+
+@dataclass(slots=True)  # made at every step: a frozen one takes three times as long
+class Step:
+    """One step of N copies."""
+
+    obs: np.ndarray  # [N, D] float32, after it
+    rewards: np.ndarray  # [N]; 0 where the row is not valid
+    terminated: np.ndarray  # [N]
+    truncated: np.ndarray  # [N] where not terminated
+    done: np.ndarray  # [N] where an episode ended
+    valid: np.ndarray | None  # [N]; None: all
+    final_obs: np.ndarray | None  # [N, D] what truncated episodes ended on, with SAME_STEP; None: there are none
+    mask: np.ndarray | None  # [N, A] actions that are legal in `obs`; None: all
+    final_mask: np.ndarray | None  # [N, A] the same of `final_obs`
+    infos: Mapping[str, Any]
 
 
-@dataclass
-class Rollout:
-    """T steps of N copies, all `[T, N, …]`."""
-
-    obs: np.ndarray  # as the environment gave them
-    inputs: np.ndarray  # as the network saw them
-    parameters: np.ndarray  # of the action distribution that chose
-    actions: np.ndarray  # network actions
-    rewards: np.ndarray
-    terminated: np.ndarray
-    truncated: np.ndarray
-    next_obs: np.ndarray  # [N, D] after the last step
-    final_obs: np.ndarray  # [K, D] that K truncations ended on; none with NEXT_STEP, where the next row holds them
-    real: np.ndarray | None  # [T, N] which rows are transitions; None: all
-    reward_terms: dict[str, float]  # mean over the transitions
-    masks: np.ndarray | None = None  # [T, N, A] bool, which actions were legal; None: all
-    next_mask: np.ndarray | None = None  # [N, A] after the last step
-
-    @property
-    def done(self) -> np.ndarray:
-        """Where an episode ended, `[T, N]`."""
-        return self.terminated | self.truncated
-
-    @property
-    def size(self) -> int:
-        """How many transitions there are."""
-        return self.rewards.size if self.real is None else int(self.real.sum())
-
-    def transitions(self, array: np.ndarray) -> np.ndarray:
-        """Those rows of an array `[T, N, …]` that are transitions, `[B, …]`."""
-        return array.reshape(-1, *array.shape[2:]) if self.real is None else array[self.real]
-
-
-@dataclass
-class EpisodeLog:
-    """Returns and lengths: of the episodes in flight, and of the latest that ended."""
-
-    running_return: np.ndarray
-    running_length: np.ndarray
-    returns: deque[float] = field(default_factory=lambda: deque(maxlen=RECENT_EPISODES))
-    lengths: deque[int] = field(default_factory=lambda: deque(maxlen=RECENT_EPISODES))
-    episodes: int = 0
-    steps_finished: int = 0  # env steps inside episodes that ended
-    steps_cut: int = 0  # env steps of episodes given up when the environments were rebuilt
-
-    @classmethod
-    def start(cls, n_envs: int) -> EpisodeLog:
-        """Before the first step."""
-        return cls(np.zeros(n_envs), np.zeros(n_envs, np.int64))
-
-    def step(self, rewards: np.ndarray, done: np.ndarray, real: np.ndarray | None = None) -> None:
-        """Count one step of every copy, or of those where it is `real`."""
-        self.running_return += rewards
-        self.running_length += 1 if real is None else real
-        if done.any():
-            for i in np.flatnonzero(done):
-                self.returns.append(float(self.running_return[i]))
-                self.lengths.append(int(self.running_length[i]))
-            self.episodes += int(done.sum())
-            self.steps_finished += int(self.running_length[done].sum())
-            self.running_return[done] = 0.0
-            self.running_length[done] = 0
-
-    def cut(self) -> None:
-        """Give up the episodes in flight."""
-        self.steps_cut += int(self.running_length.sum())
-        self.running_return[:] = 0.0
-        self.running_length[:] = 0
-
-    def state(self) -> tuple[dict[str, np.ndarray], dict[str, int]]:
-        """Everything, as arrays and JSON."""
-        arrays = {
-            "running_return": self.running_return,
-            "running_length": self.running_length,
-            "returns": np.array(self.returns, np.float64),
-            "lengths": np.array(self.lengths, np.int64),
-        }
-        return arrays, {name: getattr(self, name) for name in _COUNTERS}
-
-    @classmethod
-    def restore(cls, arrays: Mapping[str, np.ndarray], meta: Mapping[str, Any]) -> EpisodeLog:
-        """The log that gave a `state`."""
-        return cls(
-            running_return=np.array(arrays["running_return"]),
-            running_length=np.array(arrays["running_length"]),
-            returns=deque(arrays["returns"].tolist(), maxlen=RECENT_EPISODES),
-            lengths=deque(arrays["lengths"].tolist(), maxlen=RECENT_EPISODES),
-            **{name: meta[name] for name in _COUNTERS},
-        )
+def flat(obs: Any, n_envs: int) -> np.ndarray:
+    """Observations of N copies as float32 `[N, D]`."""
+    return np.asarray(obs, np.float32).reshape(n_envs, -1)
 
 
 def resets_on_next_step(envs: VectorEnv) -> bool:
@@ -131,13 +58,108 @@ def resets_on_next_step(envs: VectorEnv) -> bool:
     return mode == AutoresetMode.NEXT_STEP
 
 
+def step_copies(
+    envs: VectorEnv,
+    actions: np.ndarray,
+    log: EpisodeLog,
+    resetting: np.ndarray | None = None,
+    mask: np.ndarray | None = None,
+) -> Step:
+    """Step every copy once.
+
+    Args:
+        actions: as the environment takes them.
+        log: counts the episodes; changed in place.
+        resetting: bool `[N]` of environments with NEXT_STEP autoreset, copies whose episode is over: this step resets
+            them; changed in place. None: SAME_STEP.
+        mask: bool `[N, A]`, the actions that were legal. None: the environment gives no masks.
+
+    Raises:
+        ValueError: an action mask is missing or not valid.
+    """
+    n_envs = envs.num_envs
+    obs, rewards, terminated, truncated, infos = envs.step(actions)
+    valid = final_obs = final_mask = None
+    done = terminated | truncated
+    if np.count_nonzero(done):  # a tenth of the time of `any`
+        truncated = truncated & ~terminated
+    if resetting is not None:
+        valid = ~resetting
+        rewards = np.where(valid, rewards, 0.0)
+        resetting[:] = done
+    elif np.count_nonzero(truncated):
+        copies = np.flatnonzero(truncated)
+        ends = [np.asarray(infos["final_obs"][i], np.float32).ravel() for i in copies]
+        final_obs = np.zeros((n_envs, ends[0].size), np.float32)
+        final_obs[copies] = ends
+        if mask is not None:
+            final_mask = read_final_mask(infos, n_envs, envs.single_action_space, truncated)
+    if mask is not None:
+        mask = read_next_mask(infos, n_envs, envs.single_action_space, None if valid is None else terminated)
+    log.step(rewards, done, valid)
+    obs = flat(obs, n_envs)
+    return Step(obs, rewards, terminated, truncated, done, valid, final_obs, mask, final_mask, infos)
+
+
+def add_reward_terms(sums: dict[str, float], step: Step) -> None:
+    """Add the reward terms of a step's transitions to their sums."""
+    for name, values in step.infos.get("reward_terms", {}).items():
+        total = float(values.sum() if step.valid is None else values[step.valid].sum())
+        sums[name] = sums.get(name, 0.0) + total
+
+
+def check_finite(arrays: Mapping[str, np.ndarray]) -> None:
+    """Check what an environment returned.
+
+    Raises:
+        FloatingPointError: a number is not finite; says which.
+    """
+    for name, array in arrays.items():
+        if not np.isfinite(array).all():
+            where = ", ".join(str(int(i)) for i in np.argwhere(~np.isfinite(array))[0])
+            raise FloatingPointError(f"the environment returned a number that is not finite: {name}[{where}]")
+
+
+@dataclass
+class Rollout:
+    """T steps of N copies, all `[T, N, …]`."""
+
+    obs: np.ndarray  # as the environment gave them
+    inputs: np.ndarray  # as the network takes them
+    parameters: np.ndarray  # of the distributions that the actions were drawn from
+    actions: np.ndarray  # network actions
+    rewards: np.ndarray
+    terminated: np.ndarray
+    truncated: np.ndarray  # where not terminated
+    next_obs: np.ndarray  # [N, D] after the last step
+    final_obs: np.ndarray  # [K, D] that K truncations ended on; none with NEXT_STEP, where the next row holds them
+    valid: np.ndarray | None  # [T, N] which rows are transitions; None: all
+    reward_terms: dict[str, float]  # mean over the transitions
+    masks: np.ndarray | None = None  # [T, N, A] bool, which actions were legal; None: all
+    next_mask: np.ndarray | None = None  # [N, A] after the last step
+
+    @property
+    def done(self) -> np.ndarray:
+        """Where an episode ended, `[T, N]`."""
+        return self.terminated | self.truncated
+
+    @property
+    def size(self) -> int:
+        """How many transitions there are."""
+        return self.rewards.size if self.valid is None else int(self.valid.sum())
+
+    def transitions(self, array: np.ndarray) -> np.ndarray:
+        """Those rows of an array `[T, N, …]` that are transitions, `[B, …]`."""
+        return array.reshape(-1, *array.shape[2:]) if self.valid is None else array[self.valid]
+
+
 def collect(
     envs: VectorEnv,
     obs: np.ndarray,
     act: Act,
     noise: np.ndarray,
     log: EpisodeLog,
-    ended: np.ndarray | None = None,
+    resetting: np.ndarray | None = None,
     mask: np.ndarray | None = None,
 ) -> Rollout:
     """Step N copies T times with `act`.
@@ -145,9 +167,7 @@ def collect(
     Args:
         obs: `[N, D]` the observations to start from.
         noise: `[T, N, A]` what `act` draws with, one slice a step.
-        log: counts the episodes; changed in place.
-        ended: `[N]` of environments that reset on the next step: whose episode is over, so that the next row is a
-            filler; changed in place. None: environments that reset in the same step.
+        log, resetting: as in `step_copies`.
         mask: bool `[N, A]`, the actions that are legal in `obs`. None: the environments give no masks.
 
     Raises:
@@ -168,49 +188,31 @@ def collect(
         truncated=np.empty((steps, n_envs), bool),
         next_obs=obs,
         final_obs=np.empty((0, size), np.float32),
-        real=None if ended is None else np.empty((steps, n_envs), bool),
+        valid=None if resetting is None else np.empty((steps, n_envs), bool),
         reward_terms={},
         masks=None if mask is None else np.empty((steps, n_envs, action_size), bool),
     )
-    finals: list[np.ndarray] = []
+    final_obs: list[np.ndarray] = []
     for t in range(steps):
         rollout.obs[t] = obs
         if rollout.masks is not None:
             rollout.masks[t] = mask
         rollout.inputs[t], rollout.parameters[t], rollout.actions[t], env_actions = act(obs, noise[t], mask)
-        obs, rewards, terminated, truncated, infos = envs.step(env_actions)
-        obs = np.asarray(obs, np.float32).reshape(n_envs, -1)
-        done = terminated | truncated
-        real = None
-        if rollout.real is not None and ended is not None:
-            real = rollout.real[t]
-            np.logical_not(ended, out=real)
-            rewards = np.where(real, rewards, 0.0)
-            ended[:] = done
-        rollout.rewards[t], rollout.terminated[t], rollout.truncated[t] = rewards, terminated, truncated
-        if real is None and "_final_obs" in infos:
-            cut = truncated & ~terminated
-            if cut.any():
-                ended_on = infos["final_obs"][cut]
-                finals.append(np.stack([np.asarray(o, np.float32).ravel() for o in ended_on]))
-        for name, values in infos.get("reward_terms", {}).items():
-            total = float(values.sum() if real is None else values[real].sum())
-            rollout.reward_terms[name] = rollout.reward_terms.get(name, 0.0) + total
-        if mask is not None:
-            mask = read_next_mask(infos, n_envs, envs.single_action_space, None if real is None else terminated)
-        log.step(rewards, done, real)
+        step = step_copies(envs, env_actions, log, resetting, mask)
+        obs, mask = step.obs, step.mask
+        rollout.rewards[t], rollout.terminated[t], rollout.truncated[t] = step.rewards, step.terminated, step.truncated
+        if rollout.valid is not None:
+            rollout.valid[t] = step.valid
+        if step.final_obs is not None:
+            final_obs.append(step.final_obs[step.truncated])
+        add_reward_terms(rollout.reward_terms, step)
     if mask is None:
-        refuse_late_mask(infos)
+        refuse_late_mask(step.infos)
     rollout.next_obs, rollout.next_mask = obs, mask
-    if finals:
-        rollout.final_obs = np.concatenate(finals)
-    rollout.truncated &= ~rollout.terminated
+    if final_obs:
+        rollout.final_obs = np.concatenate(final_obs)
     rollout.reward_terms = {name: total / max(rollout.size, 1) for name, total in rollout.reward_terms.items()}
-    for name in ("rewards", "obs"):
-        array = getattr(rollout, name)
-        if not np.isfinite(array).all():
-            where = ", ".join(str(int(i)) for i in np.argwhere(~np.isfinite(array))[0])
-            raise FloatingPointError(f"the environment returned a number that is not finite: {name}[{where}]")
+    check_finite({"rewards": rollout.rewards, "obs": rollout.obs})
     return rollout
 
 
@@ -223,7 +225,7 @@ def next_values(rollout: Rollout, values: np.ndarray, last: np.ndarray, final: n
         final: `[K]` of `rollout.final_obs`, in the order of its rows.
     """
     after = np.concatenate([values[1:], last[None]])
-    if rollout.real is None:  # else the row after a truncation is a filler, whose value is that of what it ended on
+    if rollout.valid is None:  # else the row after a truncation holds what the episode ended on
         after[rollout.truncated] = final
     after[rollout.terminated] = 0.0
     return after

@@ -1,17 +1,18 @@
 """Deep Q-learning.
 
-Mnih et al., *Human-level control through deep reinforcement learning*, Nature 2015, and of what Hessel et al.,
-*Rainbow* (AAAI 2018) adds: double Q-learning (`q_learning.py`), dueling networks (`perceptron.py`, `q_network.py`),
-n-step returns and prioritised replay (`replay.py`).
+Mnih et al., *Human-level control through deep reinforcement learning*, Nature 2015, with the parts of Hessel et al.,
+*Rainbow* (AAAI 2018): double Q-learning (`q_learning.py`), dueling networks (`perceptron.py`, `q_network.py`), n-step
+returns (`replay.py`) and prioritised replay (`sampling.py`).
 
-A round is `train_every` steps of every copy with an ε-greedy policy, then as many gradient steps as are due.
-Rewards and observations are kept as the environment gave them and scaled when they are drawn, by the statistics of
-that moment: nothing in the buffer is ever on an old scale.
+A round is `train_every` steps of every copy with an ε-greedy policy, then as many gradient steps as are due. The buffer
+keeps rewards and observations as the environment gave them. They are scaled when they are drawn, by the statistics of
+that moment, so nothing in the buffer is on an old scale.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,38 +21,50 @@ import numpy as np
 import torch
 from gymnasium.vector import VectorEnv
 
-from agents import normalize, policy, q_metrics, q_policy
-from agents.collect import EpisodeLog, resets_on_next_step
+from agents import normalize, policy, q_policy
+from agents.arrays import with_prefix, without_prefix
+from agents.base import REMEDY, BaseAgent
+from agents.collect import add_reward_terms, check_finite, step_copies
 from agents.config import DQNConfig
-from agents.exploration import beta, epsilon, updates_due
-from agents.masks import masked, read_final_mask, read_mask, read_next_mask, refuse_late_mask
+from agents.health import MEASUREMENTS, ROWS, modal_share, unit_shares
+from agents.masks import masked, refuse_late_mask
 from agents.networks import arrays_of, load_arrays
 from agents.q_learning import QLearning
-from agents.q_metrics import NAN, Round, Told
+from agents.q_metrics import NAN, UpdateLog, largest_return, update_metrics
 from agents.replay import Batch, ReplayBuffer
+from agents.schedules import beta, epsilon, learning_rate, updates_due
 from agents.target_cache import TargetCache
-from agents.vitals import MEASUREMENTS, ROWS, modal_share, unit_shares
 
-ITERATION = 256  # env steps at least, so that a row of metrics costs little beside them
-TOGETHER = 2048  # rows that are drawn at once, where nothing that is learned between two updates changes the draw
-CACHED = 2  # target network: how many slots there may be, for each row that is drawn before it changes
-REMEDY = "lower lr, or set agent.normalize_reward=true"
+ITERATION_STEPS = 256  # env steps of an iteration at least, so that a row of metrics costs little in comparison
+DRAWN_ROWS = 2048  # that are drawn at once, where no update changes what the next one draws
+CACHE_RATIO = 2  # slots of the target cache at most, for each row that is drawn before the target network changes
 
 
-class DQN:
+@dataclass
+class CollectedSteps:
+    """T steps of N copies, `[T, N, …]`."""
+
+    obs: np.ndarray
+    actions: np.ndarray  # from 0
+    rewards: np.ndarray
+    done: np.ndarray
+    valid: np.ndarray  # which rows are transitions
+
+
+class DQN(BaseAgent):
     """Q-learning on replayed experience.
 
     Args:
         config: the hyper-parameters.
-        envs: N copies with SAME_STEP or NEXT_STEP autoreset; already made, reset by `start`.
-        generators: numpy generators named `init`, `policy` and `minibatch`.
-        total_steps: env steps that the schedules end at.
-        device: where the networks live.
+        envs, generators, total_steps, device: as in `BaseAgent`.
         folder: of the memmap, where the config asks for one and names no other.
 
     Raises:
         ValueError: the environment does not suit, or the memmap has no room.
     """
+
+    config: DQNConfig
+    action_space: gym.spaces.Discrete
 
     def __init__(
         self,
@@ -63,211 +76,180 @@ class DQN:
         device: str = "cpu",
         folder: Path | None = None,
     ):
-        self.observation_space: gym.Space = envs.single_observation_space
-        config.check(self.observation_space, envs.single_action_space, None)
-        assert isinstance(envs.single_action_space, gym.spaces.Discrete)
-        self.action_space = envs.single_action_space
-        # Whose episode is over though it is not reset yet; see `collect`.
-        self.ended = np.zeros(envs.num_envs, bool) if resets_on_next_step(envs) else None
-        self.config, self.envs, self.total_steps, self.generators = config, envs, total_steps, generators
-        size, self.actions = int(gym.spaces.flatdim(self.observation_space)), int(self.action_space.n)
-        self.learner = QLearning(config, size, self.actions, generators["init"], torch.device(device))
+        config.check(envs.single_observation_space, envs.single_action_space, None)
+        super().__init__(config, envs, generators=generators, total_steps=total_steps, device=device)
+        self.actions = int(self.action_space.n)
+        self.learner = QLearning(config, self.obs_size, self.actions, generators["init"], self.device)
         self.buffer = ReplayBuffer(
             config.buffer_size,
             envs.num_envs,
-            (size,),
+            (self.obs_size,),
             gamma=config.gamma,
             n_step=config.n_step,
             priority_alpha=config.priority_alpha if config.prioritized else None,
             storage=config.storage,
             folder=Path(config.storage_folder) if config.storage_folder is not None else folder,
         )
-        # Beyond so many slots few are drawn twice before the target changes; and inputs must not change in between.
-        worth = min(CACHED * config.batch_size * config.target_every, self.buffer.size)
-        self.cache = TargetCache(worth if config.target == "hard" and not config.normalize_obs else 0, self.actions)
-        self.obs_moments = normalize.Moments.empty((size,)) if config.normalize_obs else None
-        self.reward_scale = normalize.RewardScale.start(envs.num_envs)
+        # With more slots few are drawn twice before the target changes; and stored values need inputs that stay.
+        slots = min(CACHE_RATIO * config.batch_size * config.target_every, self.buffer.size)
+        cacheable = config.target == "hard" and not config.normalize_obs
+        self.cache = TargetCache(slots if cacheable else 0, self.actions)
         self.largest_reward = -np.inf
-        self.log = EpisodeLog.start(envs.num_envs)
-        self.env_steps = self.gradient_steps = self.training_epochs = 0
-        self.next_measurement = 0
-        self.obs = np.zeros((envs.num_envs, size), np.float32)
-        self.mask: np.ndarray | None = None  # [N, A] actions that are legal in `obs`; None: all
-        self._rounds = max(ITERATION // (config.train_every * envs.num_envs), 1)
+        self.next_measurement = 0  # env steps at which the health metrics are due
+        self._rounds = max(ITERATION_STEPS // (config.train_every * envs.num_envs), 1)
 
     @property
     def steps_per_iteration(self) -> int:
-        """Env steps that one `iterate` collects; fewer by the fillers of environments with NEXT_STEP autoreset."""
+        """Env steps that one `iterate` collects; fewer by the resets of environments with NEXT_STEP autoreset."""
         return self._rounds * self.config.train_every * self.envs.num_envs
 
     def start(self, seeds: list[int], *, cut: bool = False) -> None:
-        """Reset every copy with a seed of its own; `cut` ends the episodes in flight, for the buffer by truncation."""
+        """Reset every copy with a seed of its own; `cut` gives up the running episodes, in the buffer as truncated."""
         if cut:
-            self.log.cut()
             self.buffer.cut(self.obs, self.mask)
-        obs, infos = self.envs.reset(seed=seeds)  # type: ignore[arg-type]  # a list is Gymnasium's own
-        self.obs = np.asarray(obs, np.float32).reshape(self.envs.num_envs, -1)
-        self.mask = read_mask(infos, self.envs.num_envs, self.action_space)
+        super().start(seeds, cut=cut)
         if self.mask is not None:
             self.buffer.keep_masks(self.actions)
-        self.reward_scale = normalize.RewardScale(np.zeros(self.envs.num_envs), self.reward_scale.moments)
-        if self.ended is not None:
-            self.ended[:] = False
 
     def iterate(self) -> dict[str, float]:
         """Some rounds of steps and updates, and a row of metrics on them.
 
         Raises:
-            FloatingPointError: a reward, an observation or a loss is not finite.
+            FloatingPointError: a reward, an observation, a loss or a weight is not finite.
         """
-        lr = self.config.lr
-        if self.config.lr_schedule == "linear":
-            lr *= max(0.0, 1.0 - self.env_steps / self.total_steps)
-        self.learner.optimizer.lr = lr
-        told = Told()
+        self.learner.optimizer.lr = learning_rate(self.config, self.env_steps, self.total_steps)
+        updates, action_counts = UpdateLog(), np.zeros(self.actions, np.int64)
+        reward_terms: dict[str, float] = {}
         for _ in range(self._rounds):
-            taken = self._collect(told)
-            self._take_statistics(taken)
-            self._learn(told)
-        learned = q_metrics.of_updates(told, self.config, self._deviation(), len(self.buffer))
-        if told.td and not np.isfinite(learned["value_loss"]):
-            loss = learned["value_loss"]
-            raise FloatingPointError(f"value_loss is {loss} after {self.env_steps} env steps: {REMEDY}")
-        # A finite loss can still have stepped to weights that are not, which no snapshot may hold.
-        if not np.isfinite(float(self.learner.flat.parameter.detach().sum())):
-            raise FloatingPointError(f"a weight is nan or inf after {self.env_steps} env steps: {REMEDY}")
-        actions = np.concatenate([taken.actions[taken.real] for taken in told.rounds])
-        count = max(len(actions), 1)
+            steps = self._collect(reward_terms)
+            action_counts += np.bincount(steps.actions[steps.valid], minlength=self.actions)
+            self._update_statistics(steps)
+            self._learn(updates)
+        losses = update_metrics(updates, self.config, self._deviation(), len(self.buffer))
+        if updates.td_errors:
+            self.check_losses({"value_loss": losses["value_loss"]})
+        self.check_parameters(self.learner.flat)
+        count = max(int(action_counts.sum()), 1)
         metrics = {
-            "episode_return_mean": float(np.mean(self.log.returns)) if self.log.returns else NAN,
-            "episode_length_mean": float(np.mean(self.log.lengths)) if self.log.lengths else NAN,
-            **learned,
-            "q_bound": q_metrics.largest_return(self.largest_reward, self.config.gamma),
+            **self.log.metrics(),
+            **losses,
+            "q_bound": largest_return(self.largest_reward, self.config.gamma),
             "epsilon": epsilon(self.config, self.env_steps, self.total_steps),
             "beta": beta(self.config, self.env_steps, self.total_steps) if self.config.prioritized else NAN,
             "replay_fill": len(self.buffer) / self.buffer.size,
-            "lr": lr,
-            **self._vitals(),
+            "lr": self.learner.optimizer.lr,
+            **self._health_metrics(),
         }
-        metrics |= {f"reward/{name}": total / count for name, total in told.reward_terms.items()}
-        shares = np.bincount(actions, minlength=self.actions) / count
-        return metrics | {f"action/{a}": share for a, share in enumerate(shares.tolist())}
+        metrics |= {f"reward/{name}": total / count for name, total in reward_terms.items()}
+        return metrics | {f"action/{a}": share for a, share in enumerate((action_counts / count).tolist())}
 
-    def _collect(self, told: Told) -> Round:
-        """`train_every` steps of every copy, into the buffer.
+    def _collect(self, reward_terms: dict[str, float]) -> CollectedSteps:
+        """`train_every` steps of every copy, into the buffer; adds to the sums of the reward terms.
 
         Raises:
             FloatingPointError: an observation or a reward is not finite.
             ValueError: an action mask is missing or not valid.
         """
         rng, steps, copies = self.generators["policy"], self.config.train_every, self.envs.num_envs
-        # With masks a random action is the legal one with the largest of A uniform numbers.
-        uniforms = None if self.mask is None else rng.random((steps, copies, self.actions))
-        taken = Round(
+        if self.mask is None:
+            random_actions = rng.integers(self.actions, size=(steps, copies))
+        else:  # the legal action with the largest of A uniform numbers, chosen when the mask is known
+            random_actions, uniforms = np.empty((steps, copies), np.int64), rng.random((steps, copies, self.actions))
+        collected = CollectedSteps(
             obs=np.empty((steps, *self.obs.shape), np.float32),
-            actions=rng.integers(self.actions, size=(steps, copies))
-            if uniforms is None
-            else np.empty((steps, copies), np.int64),
+            actions=random_actions,
             rewards=np.zeros((steps, copies)),
             done=np.empty((steps, copies), bool),
-            real=np.ones((steps, copies), bool),
+            valid=np.ones((steps, copies), bool),
         )
-        draws, finals = rng.random((steps, copies)), []
+        explores, final_obs = rng.random((steps, copies)), []
         for t in range(steps):
-            taken.obs[t] = self.obs  # before the step: an environment may write into the array it gave
-            actions, obs, mask, real = taken.actions[t], taken.obs[t], self.mask, None
-            if uniforms is not None:
-                actions[:] = masked(uniforms[t], mask).argmax(axis=1)
-            greedy = draws[t] >= epsilon(self.config, self.env_steps, self.total_steps)
-            if greedy.any():
-                values = masked(self.learner.values.q_values(self._inputs(obs)), mask)
-                actions[greedy] = values.argmax(axis=1)[greedy]
-            given = self.envs.step(policy.to_environment(actions, self.action_space))
-            next_obs, rewards, terminated, truncated, infos = given
-            taken.done[t] = terminated | truncated
-            final_obs = final_mask = None
-            if self.ended is not None:
-                real = taken.real[t]
-                np.logical_not(self.ended, out=real)
-                rewards = np.where(real, rewards, 0.0)
-                self.ended[:] = taken.done[t]
-            elif truncated.any():
-                final_obs = np.zeros_like(obs)
-                for i in np.flatnonzero(truncated):
-                    final_obs[i] = np.asarray(infos["final_obs"][i], np.float32).ravel()
-                finals.append(final_obs)
-                if mask is not None:
-                    final_mask = read_final_mask(infos, copies, self.action_space, truncated & ~terminated)
-            taken.rewards[t] = rewards
-            self.buffer.add(obs, actions, rewards, terminated, truncated, final_obs, real, mask, final_mask)
+            collected.obs[t] = self.obs  # before the step: an environment may write into the array it gave
+            obs, actions, mask = collected.obs[t], collected.actions[t], self.mask
             if mask is not None:
-                over = None if real is None else terminated
-                self.mask = read_next_mask(infos, copies, self.action_space, over)
-            for name, values in infos.get("reward_terms", {}).items():
-                total = float(values.sum() if real is None else values[real].sum())
-                told.reward_terms[name] = told.reward_terms.get(name, 0.0) + total
-            self.log.step(rewards, taken.done[t], real)
-            self.env_steps += copies if real is None else int(real.sum())
-            self.obs = np.asarray(next_obs, np.float32).reshape(copies, -1)
+                actions[:] = masked(uniforms[t], mask).argmax(axis=1)
+            greedy = explores[t] >= epsilon(self.config, self.env_steps, self.total_steps)
+            if greedy.any():
+                q_values = masked(self.learner.values.q_values(self.inputs(obs)), mask)
+                actions[greedy] = q_values.argmax(axis=1)[greedy]
+            env_actions = policy.to_environment(actions, self.action_space)
+            step = step_copies(self.envs, env_actions, self.log, self.resetting, mask)
+            self.buffer.add(
+                obs,
+                actions,
+                step.rewards,
+                step.terminated,
+                step.truncated,
+                step.final_obs,
+                step.valid,
+                mask,
+                step.final_mask,
+            )
+            if step.final_obs is not None:
+                final_obs.append(step.final_obs)
+            if step.valid is not None:
+                collected.valid[t] = step.valid
+            collected.rewards[t], collected.done[t] = step.rewards, step.done
+            add_reward_terms(reward_terms, step)
+            self.env_steps += copies if step.valid is None else int(step.valid.sum())
+            self.obs, self.mask = step.obs, step.mask
         if self.mask is None:
-            refuse_late_mask(infos)
-        for name, array in (("rewards", taken.rewards), ("obs", taken.obs), ("final_obs", np.array(finals))):
-            if not np.isfinite(array).all():
-                where = ", ".join(str(int(i)) for i in np.argwhere(~np.isfinite(array))[0])
-                raise FloatingPointError(f"the environment returned a number that is not finite: {name}[{where}]")
-        told.rounds.append(taken)
-        return taken
+            refuse_late_mask(step.infos)
+        check_finite({"rewards": collected.rewards, "obs": collected.obs, "final_obs": np.array(final_obs)})
+        return collected
 
-    def _take_statistics(self, taken: Round) -> None:
-        """Of observations, of discounted returns, and the largest reward there has been."""
-        self.largest_reward = max(self.largest_reward, float(taken.rewards.max(where=taken.real, initial=-np.inf)))
+    def _update_statistics(self, steps: CollectedSteps) -> None:
+        """Take steps into the moments of observations and of discounted returns, and into the largest reward."""
+        largest = float(steps.rewards.max(where=steps.valid, initial=-np.inf))
+        self.largest_reward = max(self.largest_reward, largest)
         if self.obs_moments is not None:
-            self.obs_moments = normalize.update(self.obs_moments, taken.obs[taken.real], "observations")
+            self.obs_moments = normalize.update(self.obs_moments, steps.obs[steps.valid], "observations")
         if self.config.normalize_reward:
             _, self.reward_scale = normalize.scale_rewards(
-                taken.rewards, taken.done, self.reward_scale, self.config.gamma, real=taken.real
+                steps.rewards, steps.done, self.reward_scale, self.config.gamma, valid=steps.valid
             )
 
-    def _learn(self, told: Told) -> None:
+    def _learn(self, updates: UpdateLog) -> None:
         """The gradient steps that are due."""
-        config, learner, rows = self.config, self.learner, self.config.batch_size
+        config, rows = self.config, self.config.batch_size
         due = updates_due(config, self.env_steps) - self.gradient_steps
-        deviation = np.float32(self._deviation())
         while due > 0 and len(self.buffer) >= rows:
-            together = min(due, 1 if config.prioritized else max(TOGETHER // rows, 1), len(self.buffer) // rows)
+            at_once = 1 if config.prioritized else max(DRAWN_ROWS // rows, 1)
+            at_once = min(due, at_once, len(self.buffer) // rows)
             if config.target == "hard":
-                together = min(together, config.target_every - self.gradient_steps % config.target_every)
-            at = beta(config, self.env_steps, self.total_steps)
-            batch = self.buffer.sample(together * rows, self.generators["minibatch"], beta=at)
-            inputs, next_inputs = self._inputs(batch.obs), self._inputs(batch.next_obs)
-            returns = batch.returns / deviation
-            # One pass of the target network serves all updates until it changes.
-            next_q = self._target_q(batch, next_inputs) if config.target == "hard" else None
-            for first in range(0, together * rows, rows):
-                part = slice(first, first + rows)
-                after = learner.target_values.q_values(next_inputs[part]) if next_q is None else next_q[part]
-                next_masks = None if batch.next_masks is None else batch.next_masks[part]
-                targets = learner.targets(returns[part], batch.discounts[part], next_inputs[part], after, next_masks)
-                weights = batch.weights[part] if config.prioritized else None
-                td, q, norm = learner.step(inputs[part], batch.actions[part], targets, weights)
-                told.td.append(td)
-                told.targets.append(targets)
-                told.q.append(masked(q, None if batch.masks is None else batch.masks[part]))
-                told.norms.append(norm)
-                self.gradient_steps += 1
-                if config.target == "soft":
-                    learner.sync(config.tau)
-                elif self.gradient_steps % config.target_every == 0:
-                    learner.sync(1.0)
-                    self.cache.forget()
-            told.weights.append(batch.weights)
-            told.ages.append(batch.age)
-            told.drawn.append(batch.index)
-            due -= together
-            if config.prioritized:
-                if not np.isfinite(td).all():
-                    raise FloatingPointError(f"a TD error is not finite after {self.env_steps} env steps: {REMEDY}")
-                self.buffer.update_priorities(batch.index, td)
+                at_once = min(at_once, config.target_every - self.gradient_steps % config.target_every)
+            exponent = beta(config, self.env_steps, self.total_steps)
+            batch = self.buffer.sample(at_once * rows, self.generators["minibatch"], beta=exponent)
+            self._learn_from(batch, updates)
+            due -= at_once
+
+    def _learn_from(self, batch: Batch, updates: UpdateLog) -> None:
+        """A gradient step on each `batch_size` rows; the target network may change after the last one."""
+        config, learner, rows = self.config, self.learner, self.config.batch_size
+        inputs, next_inputs = self.inputs(batch.obs), self.inputs(batch.next_obs)
+        returns = batch.returns / np.float32(self._deviation())
+        # One pass of a hard target network serves all updates until it changes.
+        target_q = self._target_q(batch, next_inputs) if config.target == "hard" else None
+        for start in range(0, len(returns), rows):
+            part = slice(start, start + rows)
+            next_q = learner.target_values.q_values(next_inputs[part]) if target_q is None else target_q[part]
+            mask = None if batch.masks is None else batch.masks[part]
+            next_mask = None if batch.next_masks is None else batch.next_masks[part]
+            targets = learner.targets(returns[part], batch.discounts[part], next_inputs[part], next_q, next_mask)
+            weights = batch.weights[part] if config.prioritized else None
+            td_errors, q_values, norm = learner.step(inputs[part], batch.actions[part], targets, weights)
+            updates.add(td_errors, targets, masked(q_values, mask), norm)
+            self.gradient_steps += 1
+            if config.target == "soft":
+                learner.sync(config.tau)
+            elif self.gradient_steps % config.target_every == 0:
+                learner.sync(1.0)
+                self.cache.clear()
+        updates.add_batch(batch)
+        if config.prioritized:  # one gradient step a batch
+            if not np.isfinite(td_errors).all():
+                raise FloatingPointError(f"a TD error is not finite after {self.env_steps} env steps: {REMEDY}")
+            self.buffer.update_priorities(batch.index, td_errors)
 
     def _target_q(self, batch: Batch, next_inputs: np.ndarray) -> np.ndarray:
         """Q `[B, A]` of the target network on what follows each transition."""
@@ -276,26 +258,20 @@ class DQN:
             return compute(next_inputs)
         return self.cache.q_values(batch.next_index, batch.next_written, next_inputs, compute)
 
-    def _vitals(self) -> dict[str, float]:
-        """Signs of health on the latest transitions that can be drawn, about 20 times a run; see `vitals.py`."""
+    def _health_metrics(self) -> dict[str, float]:
+        """Health metrics on transitions from the buffer, about 20 times a run; see `health.py`."""
         names = ("greedy_share", "dormant_share", "saturated_share")
         if self.env_steps < self.next_measurement or not len(self.buffer):
             return dict.fromkeys(names, NAN)
         self.next_measurement = self.env_steps + max(self.total_steps // MEASUREMENTS, 1)
-        # A stream of its own: nothing that is measured may change what is learned.
-        probe = self.buffer.sample(min(ROWS, len(self.buffer)), np.random.default_rng(self.env_steps))
-        inputs, network = self._inputs(probe.obs), self.learner.online
+        # A generator of its own: a measurement may not change what is learned.
+        batch = self.buffer.sample(min(ROWS, len(self.buffer)), np.random.default_rng(self.env_steps))
+        inputs, network = self.inputs(batch.obs), self.learner.online
         with torch.inference_mode():
-            x = torch.from_numpy(inputs).to(self.learner.device)
-            x = x if network.attention is None else network.attention(x)
-        values = masked(self.learner.values.q_values(inputs), probe.masks)
-        shares = modal_share(values), *unit_shares([(network.body, x)])
-        return dict(zip(names, shares, strict=True))
-
-    def _inputs(self, obs: np.ndarray) -> np.ndarray:
-        if self.obs_moments is None:
-            return obs
-        return normalize.normalize(obs, self.obs_moments, self.config.clip_obs)
+            features = torch.from_numpy(inputs).to(self.device)
+            features = features if network.attention is None else network.attention(features)
+        q_values = masked(self.learner.values.q_values(inputs), batch.masks)
+        return dict(zip(names, (modal_share(q_values), *unit_shares([(network.body, features)])), strict=True))
 
     def _deviation(self) -> float:
         """What rewards are divided by: the deviation of the discounted return, or 1."""
@@ -316,56 +292,22 @@ class DQN:
 
     def state(self) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
         """Everything but the environments: arrays, those of the buffer as views, and JSON; see `load_state`."""
-        arrays, _ = self.policy_checkpoint()
-        replayed, replay = self.buffer.state()
-        log, log_meta = self.log.state()
-        scale = self.reward_scale.moments
-        for prefix, own in (
-            ("target", arrays_of(self.learner.target)),
-            ("optimizer", self.learner.optimizer.state()),
-            ("target_cache", self.cache.state(self.buffer.filled)),
-            ("replay", replayed),
-            ("log", log),
-        ):
-            arrays |= {f"{prefix}.{name}": array for name, array in own.items()}
-        arrays["collect.obs"] = self.obs
-        if self.ended is not None:
-            arrays["collect.ended"] = self.ended
-        if self.mask is not None:
-            arrays["collect.mask"] = self.mask
-        arrays["reward_scale.returns"] = self.reward_scale.returns
-        arrays["reward_scale.moments"] = np.array([scale.count, scale.mean, scale.m2, self.largest_reward])
-        return arrays, {
-            "generators": {name: generator.bit_generator.state for name, generator in self.generators.items()},
-            "env_steps": self.env_steps,
-            "gradient_steps": self.gradient_steps,
-            "next_measurement": self.next_measurement,
-            "replay": replay,
-            **log_meta,
-        }
+        arrays, meta = self.base_state()
+        replay, replay_meta = self.buffer.state()
+        arrays |= self.policy_checkpoint()[0]
+        arrays |= with_prefix("target", arrays_of(self.learner.target))
+        arrays |= with_prefix("optimizer", self.learner.optimizer.state())
+        arrays |= with_prefix("target_cache", self.cache.state(self.buffer.filled))
+        arrays |= with_prefix("replay", replay)
+        arrays["largest_reward"] = np.asarray(self.largest_reward)
+        return arrays, {**meta, "next_measurement": self.next_measurement, "replay": replay_meta}
 
     def load_state(self, arrays: Mapping[str, np.ndarray], meta: Mapping[str, Any]) -> None:
-        """Restore what `state` gave; random states last."""
-
-        def below(prefix: str) -> dict[str, np.ndarray]:
-            return {name.removeprefix(prefix): a for name, a in arrays.items() if name.startswith(prefix)}
-
-        load_arrays(self.learner.online, below("network."))
-        load_arrays(self.learner.target, below("target."))
-        self.obs_moments = policy.unpack_moments("obs", arrays)
-        self.learner.optimizer.load_state(below("optimizer."))
-        self.cache.load_state(below("target_cache."))
-        self.buffer.load_state(below("replay."), meta["replay"])
-        self.log = EpisodeLog.restore(below("log."), meta)
-        self.obs = np.array(arrays["collect.obs"])
-        if self.ended is not None:
-            self.ended[:] = arrays["collect.ended"]
-        self.mask = np.array(arrays["collect.mask"]) if "collect.mask" in arrays else None
-        count, mean, m2, self.largest_reward = (float(v) for v in arrays["reward_scale.moments"])
-        self.reward_scale = normalize.RewardScale(
-            np.array(arrays["reward_scale.returns"]), normalize.Moments(count, np.asarray(mean), np.asarray(m2))
-        )
-        self.env_steps, self.gradient_steps = meta["env_steps"], meta["gradient_steps"]
-        self.next_measurement = meta["next_measurement"]
-        for name, generator in self.generators.items():
-            generator.bit_generator.state = meta["generators"][name]
+        """Restore what `state` gave."""
+        load_arrays(self.learner.online, without_prefix("network", arrays))
+        load_arrays(self.learner.target, without_prefix("target", arrays))
+        self.learner.optimizer.load_state(without_prefix("optimizer", arrays))
+        self.cache.load_state(without_prefix("target_cache", arrays))
+        self.buffer.load_state(without_prefix("replay", arrays), meta["replay"])
+        self.largest_reward, self.next_measurement = float(arrays["largest_reward"]), meta["next_measurement"]
+        self.load_base_state(arrays, meta)

@@ -12,11 +12,11 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 from torch import nn
 
-from agents import q_policy
-from agents.config import NetworkConfig
+from agents import policy, q_policy
+from agents.arrays import unpack_moments
 from agents.networks import ActorCritic
 from agents.normalize import Moments
-from agents.policy import restore_action_space, unpack, unpack_moments
+from agents.policy import restore_action_space
 from agents.q_network import GroupAttention, QNetwork
 
 # The first operator set with LayerNormalization; any later runtime reads it.
@@ -26,10 +26,10 @@ EPSILON = 1e-8  # of `normalize.normalize`
 
 
 class _Graph:
-    """Nodes and constants in the order of the computation; `at` names the tensor that flows on."""
+    """Nodes and constants in the order of the computation; `current` names the output of the latest node."""
 
     def __init__(self, start: str):
-        self.at = start
+        self.current = start
         self.nodes: list[onnx.NodeProto] = []
         self.constants: list[TensorProto] = []
 
@@ -44,8 +44,8 @@ class _Graph:
     ) -> str:
         """One operator on the current tensor, or on `first`, and others; returns the name of the result."""
         result = named or f"{operator.lower()}_{len(self.nodes)}"
-        self.nodes.append(helper.make_node(operator, [first or self.at, *others], [result], **attributes))
-        self.at = result
+        self.nodes.append(helper.make_node(operator, [first or self.current, *others], [result], **attributes))
+        self.current = result
         return result
 
 
@@ -69,12 +69,9 @@ def to_onnx(arrays: Mapping[str, np.ndarray], meta: Mapping[str, Any], described
         raise ValueError("it was trained with action masks, which the ONNX file would not take")
     space = restore_action_space(meta["action_space"])
     size = int(np.prod(meta["obs_shape"]))
-    network: ActorCritic | QNetwork
-    if meta["_target_"] == q_policy.TARGET:
-        network, obs_moments = q_policy.restore(arrays, meta), unpack_moments("obs", arrays)
-    else:
-        network = ActorCritic(size, space, NetworkConfig(**meta["network"]), np.random.default_rng(0))
-        obs_moments, _ = unpack(network, arrays)
+    restore = q_policy.restore if meta["_target_"] == q_policy.TARGET else policy.restore
+    network: ActorCritic | QNetwork = restore(arrays, meta)
+    obs_moments = unpack_moments("obs", arrays)
     graph = _Graph("observations")
     graph.apply("Reshape", graph.constant([-1, size], np.int64))
     if obs_moments is not None:
@@ -102,7 +99,7 @@ def to_onnx(arrays: Mapping[str, np.ndarray], meta: Mapping[str, Any], described
 
 
 def _normalize(graph: _Graph, moments: Moments, clip: float) -> None:
-    """`normalize.normalize`, in float64 as there: a large mean over a small deviation would not survive float32."""
+    """`normalize.normalize`, in float64 too: float32 would lose a large mean over a small deviation."""
     graph.apply("Cast", to=TensorProto.DOUBLE)
     graph.apply("Sub", graph.constant(moments.mean.reshape(-1), np.float64))
     graph.apply("Div", graph.constant(np.sqrt(moments.variance + EPSILON).reshape(-1), np.float64))
@@ -131,14 +128,14 @@ def _layers(graph: _Graph, layers: Iterable[nn.Module]) -> None:
             case nn.ReLU():
                 graph.apply("Relu")
             case nn.SiLU():
-                before = graph.at
-                graph.apply("Mul", graph.apply("Sigmoid"), first=before)
-            case nn.GELU():  # x/2 · (1 + erf(x/√2)): opset 17 has no operator of its own
-                before = graph.at
+                x = graph.current
+                graph.apply("Mul", graph.apply("Sigmoid"), first=x)
+            case nn.GELU():  # x/2 · (1 + erf(x/√2)): opset 17 has no operator for it
+                x = graph.current
                 graph.apply("Div", graph.constant(np.sqrt(2)))
                 graph.apply("Erf")
                 graph.apply("Add", graph.constant(1))
-                graph.apply("Mul", before)
+                graph.apply("Mul", x)
                 graph.apply("Mul", graph.constant(0.5))
             case nn.Dropout():
                 pass  # in updates only
@@ -146,14 +143,14 @@ def _layers(graph: _Graph, layers: Iterable[nn.Module]) -> None:
                 raise ValueError(f"a layer of {type(layer).__name__} cannot be exported")
 
 
-def _discrete(graph: _Graph, space: gym.spaces.Discrete, told: str = "logits") -> list[onnx.ValueInfoProto]:
-    """The largest of what flows on `[N, A]` as the action, and all of it by the name `told`."""
-    graph.apply("Identity", named=told)
+def _discrete(graph: _Graph, space: gym.spaces.Discrete, scores: str = "logits") -> list[onnx.ValueInfoProto]:
+    """The current tensor `[N, A]` as the output `scores`, and the index of its largest number as the action."""
+    graph.apply("Identity", named=scores)
     graph.apply("ArgMax", axis=-1, keepdims=0)
     graph.apply("Add", graph.constant(space.start, np.int64), named="action")
     return [
         helper.make_tensor_value_info("action", TensorProto.INT64, ["N"]),
-        helper.make_tensor_value_info(told, TensorProto.FLOAT, ["N", int(space.n)]),
+        helper.make_tensor_value_info(scores, TensorProto.FLOAT, ["N", int(space.n)]),
     ]
 
 
@@ -163,38 +160,38 @@ def _q_values(graph: _Graph, space: gym.Space, network: QNetwork, deviation: flo
         _attention(graph, network.attention)
     _layers(graph, [*network.body, network.head])
     if network.dueling:  # V + A − mean A
-        outputs = graph.at
+        outputs = graph.current
         value = _slice(graph, outputs, int(space.n), int(space.n) + 1)
         advantages = _slice(graph, outputs, 0, int(space.n))
         graph.apply("ReduceMean", axes=[1], keepdims=1)
-        graph.apply("Sub", graph.at, first=advantages)
+        graph.apply("Sub", graph.current, first=advantages)
         graph.apply("Add", value)
     graph.apply("Mul", graph.constant(deviation))
     return _discrete(graph, space, "q_values")
 
 
-def _slice(graph: _Graph, of: str, start: int, stop: int) -> str:
+def _slice(graph: _Graph, tensor: str, start: int, stop: int) -> str:
     """Columns of a tensor `[N, …]`."""
-    return graph.apply("Slice", *(graph.constant([at], np.int64) for at in (start, stop, 1)), first=of)
+    return graph.apply("Slice", *(graph.constant([number], np.int64) for number in (start, stop, 1)), first=tensor)
 
 
 def _attention(graph: _Graph, attention: GroupAttention) -> None:
     """`q_network.GroupAttention`: tokens, then one block of multi-head attention with a residual connection."""
-    obs, start, tokens = graph.at, 0, []
+    obs, start, tokens = graph.current, 0, []
     for size, layer in zip(attention.groups, attention.tokens, strict=True):
         _slice(graph, obs, start, start + size)
         _layers(graph, [layer])
         tokens.append(graph.apply("Unsqueeze", graph.constant([1], np.int64)))
         start += size
-    together = graph.apply("Concat", *tokens[1:], first=tokens[0], axis=1)
+    residual = graph.apply("Concat", *tokens[1:], first=tokens[0], axis=1)
     _layers(graph, [attention.norm])
-    normed, groups, heads = graph.at, len(attention.groups), attention.heads
-    split = graph.constant([-1, groups, heads, attention.out.in_features // heads], np.int64)
+    normed, groups, heads = graph.current, len(attention.groups), attention.heads
+    by_head = graph.constant([-1, groups, heads, attention.out.in_features // heads], np.int64)
 
     def projected(layer: nn.Linear, order: list[int]) -> str:
         graph.apply("MatMul", graph.constant(_array(layer.weight).T), first=normed)
         graph.apply("Add", graph.constant(_array(layer.bias)))
-        graph.apply("Reshape", split)
+        graph.apply("Reshape", by_head)
         return graph.apply("Transpose", perm=order)
 
     query, value = (projected(layer, [0, 2, 1, 3]) for layer in (attention.query, attention.value))
@@ -207,7 +204,7 @@ def _attention(graph: _Graph, attention: GroupAttention) -> None:
     graph.apply("Reshape", graph.constant([-1, groups, attention.out.in_features], np.int64))
     graph.apply("MatMul", graph.constant(_array(attention.out.weight).T))
     graph.apply("Add", graph.constant(_array(attention.out.bias)))
-    graph.apply("Add", together)
+    graph.apply("Add", residual)
     graph.apply("Reshape", graph.constant([-1, groups * attention.out.in_features], np.int64))
 
 

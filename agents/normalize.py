@@ -100,7 +100,7 @@ def scale_rewards(
     gamma: float,
     clip: float = 10.0,
     epsilon: float = 1e-8,
-    real: np.ndarray | None = None,
+    valid: np.ndarray | None = None,
 ) -> tuple[np.ndarray, RewardScale]:
     """Divide rewards by the standard deviation of the discounted return.
 
@@ -111,7 +111,7 @@ def scale_rewards(
     Args:
         rewards: `[T, N]`.
         done: bool `[T, N]`.
-        real: bool `[T, N]`, where there was a step; elsewhere the reward is 0, and counts in no statistic. None:
+        valid: bool `[T, N]`, where there was a step; elsewhere the reward is 0, and counts in no statistic. None:
             everywhere.
 
     Returns:
@@ -131,14 +131,14 @@ def scale_rewards(
         discounted[t] = running
         running = np.where(done[t], 0.0, running)
     # One merge a step on plain floats: the same numbers as merging arrays, at a fraction of the cost.
-    if real is None:
+    if valid is None:
         counts = [data.shape[1]] * len(data)
         means = discounted.mean(axis=1)
         m2s = np.square(discounted - means[:, None]).sum(axis=1)
     else:
-        present = real.sum(axis=1)
-        means = np.where(real, discounted, 0.0).sum(axis=1) / np.maximum(present, 1)
-        m2s = np.where(real, np.square(discounted - means[:, None]), 0.0).sum(axis=1)
+        present = valid.sum(axis=1)
+        means = np.where(valid, discounted, 0.0).sum(axis=1) / np.maximum(present, 1)
+        m2s = np.where(valid, np.square(discounted - means[:, None]), 0.0).sum(axis=1)
         counts = present.tolist()
     count, mean, m2 = scale.moments.count, float(scale.moments.mean), float(scale.moments.m2)
     variances = np.empty(len(data))

@@ -1,13 +1,14 @@
-"""Plain multi-layer perceptrons on numpy arrays: forward, and backward where they learn.
+"""Plain multi-layer perceptrons on numpy arrays: forward passes, and backward passes for training.
 
-They are small, so that torch would spend its time between operations, not in them; and a policy that acts through
-them is loaded without torch, whose import takes longer than judging it.
+They are small, so torch would spend its time between operations, not in them. A policy that acts through them is loaded
+without torch, whose import takes longer than judging the policy.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Protocol
 
 import gymnasium as gym
 import numpy as np
@@ -19,12 +20,12 @@ Matmul = Callable[..., np.ndarray]  # (a, b, *, out) -> out
 
 
 def is_plain(config: NetworkConfig | QNetworkConfig) -> bool:
-    """Whether a network acts as perceptrons of this module do."""
-    attends = isinstance(config, QNetworkConfig) and config.groups
-    return config.norm == "none" and config.activation in ("tanh", "relu") and not attends
+    """Whether a perceptron of this module computes what the network does."""
+    attention = isinstance(config, QNetworkConfig) and config.groups
+    return config.norm == "none" and config.activation in ("tanh", "relu") and not attention
 
 
-def _nowhere() -> np.ndarray:
+def _empty() -> np.ndarray:
     return np.empty(0, np.float32)  # a network that only acts has no gradient
 
 
@@ -34,47 +35,47 @@ class Layer:
 
     weight: np.ndarray
     bias: np.ndarray
-    weight_gradient: np.ndarray = field(default_factory=_nowhere)
-    bias_gradient: np.ndarray = field(default_factory=_nowhere)
-    inputs: np.ndarray = field(default_factory=_nowhere)
+    weight_gradient: np.ndarray = field(default_factory=_empty)
+    bias_gradient: np.ndarray = field(default_factory=_empty)
+    inputs: np.ndarray = field(default_factory=_empty)
 
 
 @dataclass
-class _Room:
-    """Where a pass over B rows writes: hidden values and their gradients, each `[B, width]` a hidden layer."""
+class _Buffers:
+    """Arrays that a pass over B rows writes: hidden values and their gradients, one `[B, width]` a hidden layer."""
 
     hidden: list[np.ndarray]
     gradients: list[np.ndarray]
     ones: np.ndarray  # [B]
 
     @classmethod
-    def of(cls, rows: int, layers: Sequence[Layer]) -> _Room:
+    def allocate(cls, rows: int, layers: Sequence[Layer]) -> _Buffers:
         hidden, gradients = ([np.empty((rows, len(layer.bias)), np.float32) for layer in layers[:-1]] for _ in "hg")
         return cls(hidden, gradients, np.ones(rows, np.float32))
 
-    def first(self, rows: int) -> _Room:
-        """A part of it."""
-        return _Room([a[:rows] for a in self.hidden], [a[:rows] for a in self.gradients], self.ones[:rows])
+    def first(self, rows: int) -> _Buffers:
+        """The first rows of the same memory."""
+        return _Buffers([a[:rows] for a in self.hidden], [a[:rows] for a in self.gradients], self.ones[:rows])
 
 
 class Perceptron:
     """Linear layers with tanh or ReLU between them: `forward`, then `backward` into their gradients.
 
     Args:
-        matmul: `a @ b` into `out`, for the products that fill an array of ours.
+        matmul: `a @ b` into `out`.
     """
 
     def __init__(self, layers: Sequence[Layer], activation: str, matmul: Matmul = np.matmul):
         self._layers = list(layers)
         self._matmul = matmul
         self._tanh = activation == "tanh"
-        self._largest = _Room.of(0, self._layers)
-        self._rooms: dict[int, _Room] = {}
+        self._largest = _Buffers.allocate(0, self._layers)
+        self._buffers: dict[int, _Buffers] = {}  # by the number of rows
 
     def forward(self, x: np.ndarray) -> np.ndarray:
         """Inputs `[B, D]` to outputs `[B, A]`."""
         *hidden_layers, last = self._layers
-        for layer, hidden in zip(hidden_layers, self._room(len(x)).hidden, strict=True):
+        for layer, hidden in zip(hidden_layers, self._buffers_of(len(x)).hidden, strict=True):
             layer.inputs = x
             x = self._matmul(x, layer.weight.T, out=hidden)
             x += layer.bias
@@ -85,14 +86,14 @@ class Perceptron:
         return x
 
     def backward(self, upstream: np.ndarray) -> None:
-        """Write the gradient of a loss whose derivative by the outputs is `upstream` `[B, A]`; once a forward."""
-        room = self._room(len(upstream))
+        """Write the gradient of a loss whose derivative by the outputs is `upstream` `[B, A]`; once after a forward."""
+        buffers = self._buffers_of(len(upstream))
         for index in range(len(self._layers) - 1, -1, -1):
             layer = self._layers[index]
             self._matmul(upstream.T, layer.inputs, out=layer.weight_gradient)
-            np.matmul(room.ones, upstream, out=layer.bias_gradient)
+            np.matmul(buffers.ones, upstream, out=layer.bias_gradient)
             if index:
-                upstream = self._matmul(upstream, layer.weight, out=room.gradients[index - 1])
+                upstream = self._matmul(upstream, layer.weight, out=buffers.gradients[index - 1])
                 hidden = layer.inputs  # the activation's value: tanh' = 1 − tanh², ReLU' = [ReLU > 0]
                 if self._tanh:
                     np.multiply(hidden, hidden, out=hidden)
@@ -100,15 +101,15 @@ class Perceptron:
                 else:
                     upstream *= hidden > 0.0
 
-    def _room(self, rows: int) -> _Room:
-        # Memory that was written to before, since the system gives new memory slowly; a few sizes take turns.
-        if rows not in self._rooms:
-            if rows > len(self._largest.ones) or len(self._rooms) > 3:
-                self._rooms.clear()
+    def _buffers_of(self, rows: int) -> _Buffers:
+        # The same memory again and again, since new memory is slow to get; a few batch sizes take turns.
+        if rows not in self._buffers:
+            if rows > len(self._largest.ones) or len(self._buffers) > 3:
+                self._buffers.clear()
             if rows > len(self._largest.ones):
-                self._largest = _Room.of(rows, self._layers)
-            self._rooms[rows] = self._largest.first(rows)
-        return self._rooms[rows]
+                self._largest = _Buffers.allocate(rows, self._layers)
+            self._buffers[rows] = self._largest.first(rows)
+        return self._buffers[rows]
 
 
 class PlainActorCritic:
@@ -137,9 +138,10 @@ class PlainActorCritic:
             names.append(f"{part}_head")
             shapes |= {f"{part}_head.weight": (outputs, inputs), f"{part}_head.bias": (outputs,)}
             layers[part] = names
-        single = _checked(arrays, shapes)
-        self._actor, self._critic = (_of(single, layers[part], config.activation) for part in ("actor", "critic"))
-        self.log_std = None if discrete else single["log_std"]
+        weights = _checked(arrays, shapes)
+        self._actor = _perceptron(weights, layers["actor"], config.activation)
+        self._critic = _perceptron(weights, layers["critic"], config.activation)
+        self.log_std = None if discrete else weights["log_std"]
 
     def parameters_of_actions(self, inputs: np.ndarray) -> np.ndarray:
         """Logits or means `[B, A]`."""
@@ -150,18 +152,25 @@ class PlainActorCritic:
         return self._critic.forward(inputs)[:, 0]
 
 
+class ActionValues(Protocol):
+    """A Q-network on numpy arrays."""
+
+    def q_values(self, inputs: np.ndarray) -> np.ndarray:
+        """Inputs `[B, D]` to Q `[B, A]`."""
+
+
 class PlainQ:
     """Q-values `[B, A]` of a perceptron: its outputs, or, dueling, those of advantages and then the state's value.
 
-    Wang et al., *Dueling network architectures*, ICML 2016, eq. 9: Q = V + A − mean A, so that the advantages
-    which are added have a mean of zero.
+    Wang et al., *Dueling network architectures*, ICML 2016, eq. 9: Q = V + A − mean A, so that what is added to V has
+    a mean of 0.
     """
 
     def __init__(self, perceptron: Perceptron, dueling: bool):
         self._perceptron, self._dueling = perceptron, dueling
 
     @classmethod
-    def of(
+    def from_arrays(
         cls, arrays: Mapping[str, np.ndarray], obs_size: int, actions: int, config: QNetworkConfig, dueling: bool
     ) -> PlainQ:
         """What `q_network.QNetwork` computes, from the arrays of a snapshot.
@@ -174,7 +183,7 @@ class PlainQ:
         shapes: dict[str, tuple[int, ...]] = {}
         for name, inputs, outputs in zip(names, sizes, sizes[1:], strict=False):
             shapes |= {f"{name}.weight": (outputs, inputs), f"{name}.bias": (outputs,)}
-        return cls(_of(_checked(arrays, shapes), names, config.activation), dueling)
+        return cls(_perceptron(_checked(arrays, shapes), names, config.activation), dueling)
 
     def q_values(self, inputs: np.ndarray) -> np.ndarray:
         """Inputs `[B, D]` to Q `[B, A]`."""
@@ -185,7 +194,7 @@ class PlainQ:
         return outputs[:, -1:] + (advantages - advantages.mean(axis=1, keepdims=True))
 
     def backward(self, upstream: np.ndarray) -> None:
-        """Write the gradient of a loss whose derivative by Q is `upstream` `[B, A]`; once a forward."""
+        """Write the gradient of a loss whose derivative by Q is `upstream` `[B, A]`; once after a forward."""
         if self._dueling:
             total = upstream.sum(axis=1, keepdims=True)
             upstream = np.concatenate([upstream - total / np.float32(upstream.shape[1]), total], axis=1)
@@ -202,5 +211,5 @@ def _checked(arrays: Mapping[str, np.ndarray], shapes: Mapping[str, tuple[int, .
     return {name: np.asarray(array, np.float32) for name, array in arrays.items()}
 
 
-def _of(arrays: Mapping[str, np.ndarray], names: list[str], activation: str) -> Perceptron:
+def _perceptron(arrays: Mapping[str, np.ndarray], names: list[str], activation: str) -> Perceptron:
     return Perceptron([Layer(arrays[f"{name}.weight"], arrays[f"{name}.bias"]) for name in names], activation)

@@ -1,4 +1,4 @@
-"""A trained network as something that acts: the policy that a snapshot holds."""
+"""The policy in a snapshot of PPO or A2C: a trained actor-critic that acts, and how it is saved and loaded."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import gymnasium as gym
 import numpy as np
 
 from agents import normalize
+from agents.arrays import pack_moments, unpack_moments, with_prefix, without_prefix
 from agents.config import NetworkConfig
 from agents.masks import masked
 from agents.perceptron import PlainActorCritic, is_plain
@@ -56,7 +57,7 @@ class Network(Protocol):
 
 
 class NetworkPolicy:
-    """An actor-critic with the observation statistics it was trained with, frozen."""
+    """An actor-critic with the observation statistics of its training, which stay as they are."""
 
     def __init__(
         self,
@@ -108,22 +109,6 @@ class NetworkPolicy:
         return values if self._return_moments is None else normalize.denormalize(values, self._return_moments)
 
 
-def pack_moments(prefix: str, moments: normalize.Moments) -> dict[str, np.ndarray]:
-    """Running statistics as named arrays."""
-    return {
-        f"{prefix}.count": np.asarray(moments.count, np.float64),
-        f"{prefix}.mean": np.asarray(moments.mean, np.float64),
-        f"{prefix}.m2": np.asarray(moments.m2, np.float64),
-    }
-
-
-def unpack_moments(prefix: str, arrays: Mapping[str, np.ndarray]) -> normalize.Moments | None:
-    """What `pack_moments` packed; None where there are none."""
-    if f"{prefix}.count" not in arrays:
-        return None
-    return normalize.Moments(float(arrays[f"{prefix}.count"]), arrays[f"{prefix}.mean"], arrays[f"{prefix}.m2"])
-
-
 def pack(
     network: ActorCritic,
     obs_moments: normalize.Moments | None,
@@ -132,33 +117,14 @@ def pack(
     """Weights and normalisers as named arrays."""
     from agents.networks import arrays_of
 
-    arrays = {f"network.{name}": array for name, array in arrays_of(network).items()}
-    if obs_moments is not None:
-        arrays |= pack_moments("obs", obs_moments)
-    if return_moments is not None:
-        arrays |= pack_moments("return", return_moments)
-    return arrays
-
-
-def unpack(
-    network: ActorCritic, arrays: Mapping[str, np.ndarray]
-) -> tuple[normalize.Moments | None, normalize.Moments | None]:
-    """Load the weights into `network`; returns the observation and return moments, or None."""
-    from agents.networks import load_arrays
-
-    load_arrays(network, weights_of(arrays))
-    return unpack_moments("obs", arrays), unpack_moments("return", arrays)
-
-
-def weights_of(arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """Those of the network, by the names of `networks.arrays_of`."""
-    return {name.removeprefix("network."): a for name, a in arrays.items() if name.startswith("network.")}
+    arrays = with_prefix("network", arrays_of(network))
+    return arrays | pack_moments("obs", obs_moments) | pack_moments("return", return_moments)
 
 
 def metadata(
     observation: gym.Space, action: gym.Space, network: NetworkConfig, clip_obs: float, action_masks: bool = False
 ) -> dict[str, Any]:
-    """What `load` needs beside the arrays, as JSON; `action_masks`: whether it was trained with action masks."""
+    """What `load` needs in addition to the arrays, as JSON; `action_masks`: whether masks restricted the training."""
     return {
         "_target_": "agents.policy.load",
         "obs_shape": list(observation.shape or ()),
@@ -183,12 +149,30 @@ def load(arrays: Mapping[str, np.ndarray], meta: Mapping[str, Any], seed: int = 
     size = int(np.prod(meta["obs_shape"]))
     network: Network
     if is_plain(config):
-        network = PlainActorCritic(weights_of(arrays), size, space, config)
+        network = PlainActorCritic(without_prefix("network", arrays), size, space, config)
     else:
-        from agents.networks import ActorCritic, Inference, load_arrays
+        from agents.networks import Inference
 
-        built = ActorCritic(size, space, config, np.random.default_rng(0))
-        load_arrays(built, weights_of(arrays))
-        network = Inference(built)
-    moments = unpack_moments("obs", arrays), unpack_moments("return", arrays)
-    return NetworkPolicy(network, space, moments[0], float(meta["clip_obs"]), moments[1], seed)
+        network = Inference(restore(arrays, meta))
+    return NetworkPolicy(
+        network,
+        space,
+        unpack_moments("obs", arrays),
+        float(meta["clip_obs"]),
+        unpack_moments("return", arrays),
+        seed,
+    )
+
+
+def restore(arrays: Mapping[str, np.ndarray], meta: Mapping[str, Any]) -> ActorCritic:
+    """The network of a snapshot, as a torch module.
+
+    Raises:
+        ValueError: the arrays do not fit the network that the metadata describes.
+    """
+    from agents.networks import ActorCritic, load_arrays
+
+    space, config = restore_action_space(meta["action_space"]), NetworkConfig(**meta["network"])
+    network = ActorCritic(int(np.prod(meta["obs_shape"])), space, config, np.random.default_rng(0))
+    load_arrays(network, without_prefix("network", arrays))
+    return network.eval()

@@ -1,37 +1,31 @@
-"""The online and the target network of Q-learning, and the step that moves them.
+"""The online and the target network of Q-learning, their targets, and the gradient step.
 
 For plain perceptrons on the CPU the gradient is written out on numpy arrays that the networks share, as in
-`closed_form.py`; everything else goes through autograd. A test holds the two equal.
+`closed_form.py`; everything else goes through autograd. A test checks that both give the same gradients.
 """
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import torch
 
-from agents.closed_form import FlatParameters, perceptron_of
 from agents.config import DQNConfig
+from agents.flat_parameters import FlatParameters, as_perceptron
 from agents.masks import masked
 from agents.optimizer import Adam
-from agents.perceptron import PlainQ, is_plain
+from agents.perceptron import ActionValues, PlainQ, is_plain
 from agents.q_network import QNetwork
 
 
-class Values(Protocol):
-    """Inputs `[B, D]` to Q `[B, A]`, numpy."""
-
-    def q_values(self, inputs: np.ndarray) -> np.ndarray: ...  # noqa: D102
-
-
-def losses(td: np.ndarray, kind: str) -> np.ndarray:
+def losses(td_errors: np.ndarray, kind: str) -> np.ndarray:
     """δ²/2 of each TD error, or Huber's: beyond ±1 |δ| − 1/2, whose slope is ±1 (Mnih et al. 2015)."""
     if kind == "squared":
-        return 0.5 * td * td
-    size = np.abs(td)
-    near = np.minimum(size, 1.0)
-    return near * (size - 0.5 * near)
+        return 0.5 * td_errors * td_errors
+    size = np.abs(td_errors)
+    clipped = np.minimum(size, 1.0)
+    return clipped * (size - 0.5 * clipped)
 
 
 class QLearning:
@@ -51,14 +45,14 @@ class QLearning:
         self.sync(1.0)
         self.optimizer = Adam(self.flat.parameter, config.lr, epsilon=config.optimizer_epsilon)
         self._plain: PlainQ | None = None
-        self.values: Values = self.online
-        self.target_values: Values = self.target
+        self.values: ActionValues = self.online
+        self.target_values: ActionValues = self.target
         if is_plain(config.network) and device.type == "cpu":
-            self.values = self._plain = self._closed(self.online)
-            self.target_values = self._closed(self.target)
+            self.values = self._plain = self._on_numpy(self.online)
+            self.target_values = self._on_numpy(self.target)
 
-    def _closed(self, network: QNetwork) -> PlainQ:
-        return PlainQ(perceptron_of(network.body, network.head, self.config.network.activation), self.config.dueling)
+    def _on_numpy(self, network: QNetwork) -> PlainQ:
+        return PlainQ(as_perceptron(network.body, network.head, self.config.network.activation), self.config.dueling)
 
     def sync(self, tau: float) -> None:
         """θ⁻ ← (1 − τ) θ⁻ + τ θ; with τ = 1 a copy, to the bit."""
@@ -89,7 +83,7 @@ class QLearning:
         """
         if self.config.double:
             chosen = masked(self.values.q_values(next_inputs), next_masks).argmax(axis=1)
-            best = next_q.take(chosen + _offsets(next_q))
+            best = next_q.take(chosen + _row_starts(next_q))
         else:
             best = masked(next_q, next_masks).max(axis=1)
         return returns + discounts * best
@@ -105,27 +99,27 @@ class QLearning:
         Returns:
             The TD errors Q(s, a) − target `[B]` and Q `[B, A]`, both from before the step, and the gradient's norm.
         """
-        forward_and_backward = self._closed_form if self._plain is not None else self._autograd
-        td, q = forward_and_backward(inputs, actions, targets, weights)
+        gradient = self._closed_form_gradient if self._plain is not None else self._autograd_gradient
+        td_errors, q = gradient(inputs, actions, targets, weights)
         norm = float(self.flat.clip_gradient(self.config.max_grad_norm))
         self.optimizer.step()
-        return td, q, norm
+        return td_errors, q, norm
 
-    def _closed_form(
+    def _closed_form_gradient(
         self, inputs: np.ndarray, actions: np.ndarray, targets: np.ndarray, weights: np.ndarray | None
     ) -> tuple[np.ndarray, np.ndarray]:
         """Write the gradient: by Q(s, a) it is weight · δ / B, with δ clipped to ±1 for Huber's loss."""
         assert self._plain is not None
         q = self._plain.q_values(inputs)
-        taken = actions + _offsets(q)
-        td = q.take(taken) - targets
-        slope = np.clip(td, -1.0, 1.0) if self.config.loss == "huber" else td
+        places = actions + _row_starts(q)
+        td_errors = q.take(places) - targets
+        slope = np.clip(td_errors, -1.0, 1.0) if self.config.loss == "huber" else td_errors
         upstream = np.zeros_like(q)
-        upstream.ravel()[taken] = (slope if weights is None else slope * weights) / np.float32(len(q))
+        upstream.ravel()[places] = (slope if weights is None else slope * weights) / np.float32(len(q))
         self._plain.backward(upstream)
-        return td, q
+        return td_errors, q
 
-    def _autograd(
+    def _autograd_gradient(
         self, inputs: np.ndarray, actions: np.ndarray, targets: np.ndarray, weights: np.ndarray | None
     ) -> tuple[np.ndarray, np.ndarray]:
         """Write the gradient."""
@@ -134,14 +128,15 @@ class QLearning:
             return torch.from_numpy(np.ascontiguousarray(array)).to(self.device)
 
         q = self.online(on_device(inputs))
-        td = q.gather(1, on_device(actions)[:, None])[:, 0] - on_device(targets)
+        td_errors = q.gather(1, on_device(actions)[:, None])[:, 0] - on_device(targets)
         loss = torch.nn.functional.huber_loss if self.config.loss == "huber" else torch.nn.functional.mse_loss
-        each = loss(td, torch.zeros_like(td), reduction="none") * (1.0 if self.config.loss == "huber" else 0.5)
+        row_losses = loss(td_errors, torch.zeros_like(td_errors), reduction="none")
+        row_losses = row_losses * (1.0 if self.config.loss == "huber" else 0.5)
         self.flat.zero_gradient()
-        (each if weights is None else each * on_device(weights)).mean().backward()
-        return td.detach().cpu().numpy(), q.detach().cpu().numpy()
+        (row_losses if weights is None else row_losses * on_device(weights)).mean().backward()
+        return td_errors.detach().cpu().numpy(), q.detach().cpu().numpy()
 
 
-def _offsets(q: np.ndarray) -> np.ndarray:
+def _row_starts(q: np.ndarray) -> np.ndarray:
     """Where each row of `[B, A]` begins in the flat array."""
     return np.arange(0, q.size, q.shape[1])

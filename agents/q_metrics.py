@@ -1,4 +1,4 @@
-"""What an iteration of Q-learning says of itself."""
+"""Metrics of Q-learning's updates."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ import numpy as np
 
 from agents.config import DQNConfig
 from agents.q_learning import losses
+from agents.replay import Batch
 
 NAN = float("nan")
-OF_UPDATES = (
+NAMES = (
     "value_loss",  # of what was drawn, in scaled rewards, as td_error is
     "td_error",  # mean |Q(s, a) − target|
     "explained_variance",  # 1 − var δ / var target
@@ -23,67 +24,67 @@ OF_UPDATES = (
 
 
 @dataclass
-class Round:
-    """T steps of N copies, `[T, N, …]`."""
+class UpdateLog:
+    """What the updates of an iteration computed and drew; each entry is of one update or one draw of B rows."""
 
-    obs: np.ndarray
-    actions: np.ndarray  # from 0
-    rewards: np.ndarray
-    done: np.ndarray
-    real: np.ndarray  # which rows are transitions
-
-
-@dataclass
-class Told:
-    """What an iteration has to say of itself: of each round, and of each update."""
-
-    rounds: list[Round] = field(default_factory=list)
-    reward_terms: dict[str, float] = field(default_factory=dict)  # sums
-    td: list[np.ndarray] = field(default_factory=list)  # [B]
+    td_errors: list[np.ndarray] = field(default_factory=list)  # [B]
     targets: list[np.ndarray] = field(default_factory=list)  # [B]
+    q_values: list[np.ndarray] = field(default_factory=list)  # [B, A]
+    gradient_norms: list[float] = field(default_factory=list)
     weights: list[np.ndarray] = field(default_factory=list)  # [B]
-    q: list[np.ndarray] = field(default_factory=list)  # [B, A]
-    norms: list[float] = field(default_factory=list)
-    ages: list[np.ndarray] = field(default_factory=list)
-    drawn: list[np.ndarray] = field(default_factory=list)  # indices
+    ages: list[np.ndarray] = field(default_factory=list)  # [B] env steps
+    indices: list[np.ndarray] = field(default_factory=list)  # [B]
+
+    def add(self, td_errors: np.ndarray, targets: np.ndarray, q_values: np.ndarray, gradient_norm: float) -> None:
+        """Record an update."""
+        self.td_errors.append(td_errors)
+        self.targets.append(targets)
+        self.q_values.append(q_values)
+        self.gradient_norms.append(gradient_norm)
+
+    def add_batch(self, batch: Batch) -> None:
+        """Record a draw from the buffer."""
+        self.weights.append(batch.weights)
+        self.ages.append(batch.age)
+        self.indices.append(batch.index)
 
 
-def of_updates(told: Told, config: DQNConfig, deviation: float, transitions: int) -> dict[str, float]:
-    """Means over an iteration's updates, by the names of `OF_UPDATES`; NaN where there were none.
+def update_metrics(updates: UpdateLog, config: DQNConfig, deviation: float, transitions: int) -> dict[str, float]:
+    """Means over an iteration's updates, by the `NAMES`; NaN where there were none.
 
     Args:
         deviation: what rewards were divided by.
         transitions: in the buffer.
     """
-    if not told.td:
-        return dict.fromkeys(OF_UPDATES, NAN)
-    td, targets = np.concatenate(told.td), np.concatenate(told.targets)
-    best = np.concatenate(told.q).max(axis=1)
-    spread = float(targets.var(dtype=np.float64))
-    weighted = np.concatenate(told.weights) * losses(td, config.loss)
-    found = (
+    if not updates.td_errors:
+        return dict.fromkeys(NAMES, NAN)
+    td_errors, targets = np.concatenate(updates.td_errors), np.concatenate(updates.targets)
+    best = np.concatenate(updates.q_values).max(axis=1)
+    variance = float(targets.var(dtype=np.float64))
+    weighted = np.concatenate(updates.weights) * losses(td_errors, config.loss)
+    metrics = (
         float(weighted.mean(dtype=np.float64)),
-        float(np.abs(td).mean()),
-        1.0 - float(td.var(dtype=np.float64)) / spread if spread > 0 else NAN,
+        float(np.abs(td_errors).mean()),
+        1.0 - float(td_errors.var(dtype=np.float64)) / variance if variance > 0 else NAN,
         float(best.mean(dtype=np.float64)) * deviation,
         float(best.max()) * deviation,
-        float(np.mean(told.norms)),
-        float(np.concatenate(told.ages).mean()),
-        _distinct(np.concatenate(told.drawn), transitions) if config.prioritized else NAN,
+        float(np.mean(updates.gradient_norms)),
+        float(np.concatenate(updates.ages).mean()),
+        _distinct(np.concatenate(updates.indices), transitions) if config.prioritized else NAN,
     )
-    return dict(zip(OF_UPDATES, found, strict=True))
+    return dict(zip(NAMES, metrics, strict=True))
 
 
-def _distinct(drawn: np.ndarray, transitions: int) -> float:
-    """Different ones among draws `[B]`, over M (1 − (1 − 1/M)^B), how many B uniform draws from M give on average."""
-    expected = -np.expm1(len(drawn) * np.log1p(-1.0 / transitions)) * transitions if transitions > 1 else 1.0
-    return float(len(np.unique(drawn)) / expected)
+def _distinct(index: np.ndarray, transitions: int) -> float:
+    """Different indices among `[B]`, over M (1 − (1 − 1/M)^B), how many B uniform draws from M give on average."""
+    expected = -np.expm1(len(index) * np.log1p(-1.0 / transitions)) * transitions if transitions > 1 else 1.0
+    return float(len(np.unique(index)) / expected)
 
 
 def largest_return(largest_reward: float, gamma: float) -> float:
-    """The most that any return can be, were every reward the largest there is; NaN where there is no such bound.
+    """The largest possible return if every reward were the largest one; NaN where there is no such bound.
 
-    Truncation is bootstrapped from, so no limit of steps makes it less; an episode may end at once, though.
+    A truncation is bootstrapped from, so a limit of steps does not lower it; an episode may end at once, though.
     """
     if largest_reward <= 0.0:
         return largest_reward

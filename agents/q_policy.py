@@ -1,26 +1,20 @@
-"""A trained Q-network as something that acts: the policy that a snapshot of DQN holds."""
+"""The policy in a snapshot of DQN: a trained Q-network that acts, and how it is saved and loaded."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import gymnasium as gym
 import numpy as np
 
 from agents import normalize
+from agents.arrays import pack_moments, unpack_moments, with_prefix, without_prefix
 from agents.config import DQNConfig, QNetworkConfig
 from agents.masks import masked
-from agents.perceptron import PlainQ, is_plain
-from agents.policy import (
-    describe_action_space,
-    pack_moments,
-    restore_action_space,
-    to_environment,
-    unpack_moments,
-    weights_of,
-)
+from agents.perceptron import ActionValues, PlainQ, is_plain
+from agents.policy import describe_action_space, restore_action_space, to_environment
 
 if TYPE_CHECKING:
     from agents.q_network import QNetwork
@@ -28,16 +22,10 @@ if TYPE_CHECKING:
 TARGET = "agents.q_policy.load"
 
 
-class Values(Protocol):
-    """A Q-network on numpy arrays."""
-
-    def q_values(self, inputs: np.ndarray) -> np.ndarray: ...  # noqa: D102
-
-
 class QPolicy:
-    """A Q-network with the observation statistics it was trained with, frozen.
+    """A Q-network with the observation statistics of its training, which stay as they are.
 
-    It has no `probabilities`: values say which action is best, and nothing of how often it is to be taken.
+    It has no `probabilities`: values say which action is best, not how often to take it.
 
     Args:
         reward_deviation: what training divided rewards by; 1 where it did not.
@@ -46,7 +34,7 @@ class QPolicy:
 
     def __init__(
         self,
-        values: Values,
+        values: ActionValues,
         space: gym.spaces.Discrete,
         obs_moments: normalize.Moments | None,
         clip_obs: float,
@@ -60,7 +48,7 @@ class QPolicy:
         self._rng = np.random.default_rng(seed)
 
     def q_values(self, obs: np.ndarray) -> np.ndarray:
-        """Q `[N, A]`, the discounted return to come after each action, in the units of the training reward."""
+        """Q `[N, A]`, the expected discounted return after each action, in the units of the training reward."""
         inputs = np.asarray(obs, np.float32).reshape(len(obs), -1)
         if self._obs_moments is not None:
             inputs = normalize.normalize(inputs, self._obs_moments, self._clip_obs)
@@ -71,7 +59,7 @@ class QPolicy:
         return self.q_values(obs).max(axis=1)
 
     def act(self, obs: np.ndarray, greedy: bool, mask: np.ndarray | None = None) -> np.ndarray:
-        """Actions `[N]`: the best by Q; where not greedy, at random as often as in training at that time.
+        """Actions `[N]`: the best by Q; if not greedy, random ones as often as in training at that time.
 
         Args:
             mask: bool `[N, A]`, the actions to choose among; None: all.
@@ -80,10 +68,10 @@ class QPolicy:
         if not greedy:
             at_random = self._rng.random(len(actions)) < self._epsilon
             if mask is None:
-                drawn = self._rng.integers(self._space.n, size=len(actions))
+                random_actions = self._rng.integers(self._space.n, size=len(actions))
             else:
-                drawn = masked(self._rng.random(mask.shape), mask).argmax(axis=1)
-            actions = np.where(at_random, drawn, actions)
+                random_actions = masked(self._rng.random(mask.shape), mask).argmax(axis=1)
+            actions = np.where(at_random, random_actions, actions)
         return to_environment(actions, self._space)
 
 
@@ -91,8 +79,7 @@ def pack(network: QNetwork, obs_moments: normalize.Moments | None) -> dict[str, 
     """Weights and observation statistics as named arrays."""
     from agents.networks import arrays_of
 
-    arrays = {f"network.{name}": array for name, array in arrays_of(network).items()}
-    return arrays if obs_moments is None else arrays | pack_moments("obs", obs_moments)
+    return with_prefix("network", arrays_of(network)) | pack_moments("obs", obs_moments)
 
 
 def metadata(
@@ -103,7 +90,7 @@ def metadata(
     epsilon: float,
     action_masks: bool = False,
 ) -> dict[str, Any]:
-    """What `load` needs beside the arrays, as JSON; `action_masks`: whether it was trained with action masks."""
+    """What `load` needs in addition to the arrays, as JSON; `action_masks`: whether masks restricted the training."""
     return {
         "_target_": TARGET,
         "obs_shape": list(observation.shape or ()),
@@ -129,9 +116,9 @@ def load(arrays: Mapping[str, np.ndarray], meta: Mapping[str, Any], seed: int = 
     """
     space, config = _space(meta), QNetworkConfig(**meta["network"])
     size, actions, dueling = int(np.prod(meta["obs_shape"])), int(space.n), bool(meta["dueling"])
-    values: Values
+    values: ActionValues
     if is_plain(config):
-        values = PlainQ.of(weights_of(arrays), size, actions, config, dueling)
+        values = PlainQ.from_arrays(without_prefix("network", arrays), size, actions, config, dueling)
     else:
         values = restore(arrays, meta)
     return QPolicy(
@@ -153,7 +140,7 @@ def _space(meta: Mapping[str, Any]) -> gym.spaces.Discrete:
 
 
 def restore(arrays: Mapping[str, np.ndarray], meta: Mapping[str, Any]) -> QNetwork:
-    """The network of a snapshot, as torch has it.
+    """The network of a snapshot, as a torch module.
 
     Raises:
         ValueError: the arrays do not fit the network that the metadata describes.
@@ -164,5 +151,5 @@ def restore(arrays: Mapping[str, np.ndarray], meta: Mapping[str, Any]) -> QNetwo
     space, config = _space(meta), QNetworkConfig(**meta["network"])
     size = int(np.prod(meta["obs_shape"]))
     network = QNetwork(size, int(space.n), config, bool(meta["dueling"]), np.random.default_rng(0))
-    load_arrays(network, weights_of(arrays))
+    load_arrays(network, without_prefix("network", arrays))
     return network.eval()

@@ -15,14 +15,14 @@ NEVER = -1
 
 
 class TargetCache:
-    """What the target network says of stored observations, until it changes.
+    """Q-values of the target network for stored observations, until it changes.
 
-    Between two copies of the online network `target_every` batches are drawn. Where the buffer holds fewer
-    transitions than these have rows, most of them would be computed several times. An observation is known by its
-    slot and the env steps there had been when it was written there.
+    Between two copies of the online network `target_every` batches are drawn. If the buffer holds fewer transitions
+    than these have rows, most values would be computed several times. A slot and the env steps when it was written
+    identify an observation.
 
     Args:
-        slots: how many of the buffer's first slots there is room for.
+        slots: how many of the buffer's first slots have room here.
         actions: A.
     """
 
@@ -31,8 +31,8 @@ class TargetCache:
         self._q = np.zeros((slots, actions), np.float32)
         self._written = np.full(slots, NEVER, np.int64)
 
-    def forget(self) -> None:
-        """The target network has changed."""
+    def clear(self) -> None:
+        """Drop every value, since the target network has changed."""
         self._written.fill(NEVER)
 
     def q_values(
@@ -45,27 +45,27 @@ class TargetCache:
         """Q `[B, A]` of observations.
 
         Args:
-            slots, written: `[B]` where each lies, and the env steps there had been when it was written.
+            slots, written: `[B]` the slot of each, and the env steps when it was written.
             inputs: `[B, D]`, the observations as the network sees them.
             compute: the target network.
         """
         new = np.flatnonzero(self._written.take(slots) != written)
         if new.size:
-            place = slots[new]
-            self._q[place] = compute(inputs[new])
-            self._written[place] = written[new]
+            new_slots = slots[new]
+            self._q[new_slots] = compute(inputs[new])
+            self._written[new_slots] = written[new]
         return self._q.take(slots, axis=0)
 
     def state(self, filled: int) -> dict[str, np.ndarray]:
-        """Views of what belongs to the `filled` slots of a buffer; nothing where these are too many to be used.
+        """Views of what belongs to the `filled` slots of a buffer; nothing where these are more than there is room for.
 
-        Saved, not computed anew: the last bits of a row depend on how many others it is computed with.
+        The values are saved, not computed again: the last bits of a row depend on how many rows are computed together.
         """
-        kept = filled if filled <= self.slots else 0
-        return {"q": self._q[:kept], "written": self._written[:kept]}
+        stored = filled if filled <= self.slots else 0
+        return {"q": self._q[:stored], "written": self._written[:stored]}
 
     def load_state(self, arrays: Mapping[str, np.ndarray]) -> None:
         """Restore what `state` gave."""
-        self.forget()
+        self.clear()
         self._q[: len(arrays["q"])] = arrays["q"]
         self._written[: len(arrays["written"])] = arrays["written"]

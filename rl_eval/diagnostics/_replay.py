@@ -8,7 +8,7 @@ from rl_eval.diagnostics._registry import diagnostic
 from rl_eval.run import finite
 
 LATE = 0.25
-FULL = 0.95  # fillers and the steps in flight keep it from 1
+FULL = 0.95  # final observations and the latest steps keep it from 1
 COLLAPSED = 0.3
 
 

@@ -1,4 +1,4 @@
-"""The written-out gradients against autograd, on the same network and rows."""
+"""Gradients in closed form against autograd, on the same network and rows."""
 
 import gymnasium as gym
 import numpy as np
@@ -7,22 +7,23 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from agents.closed_form import ClosedForm, FlatParameters
+from agents.closed_form import ClosedForm
 from agents.config import A2CConfig, NetworkConfig, PPOConfig
+from agents.experience import Experience
+from agents.flat_parameters import FlatParameters
 from agents.networks import ActorCritic
-from agents.on_policy import Batch
 from tests.agents.test_on_policy import BOX, DISCRETE, Walk, build
 
 SPACES = {"discrete": gym.spaces.Discrete(3), "box": BOX}
 
 
-def rows(rng, count, obs_size, space, spread):
-    """A batch whose ratios lie on both sides of the clip, and whose values do too."""
+def experience(rng, count, obs_size, space, spread):
+    """Experience whose ratios lie on both sides of the clip range, and whose values do too."""
     discrete = isinstance(space, gym.spaces.Discrete)
     f32 = lambda a: torch.from_numpy(np.asarray(a, np.float32))  # noqa: E731
     actions = torch.from_numpy(rng.integers(0, 3, count)) if discrete else f32(rng.normal(size=(count, 2)))
     columns = [f32(rng.normal(size=count) * spread) for _ in range(4)]
-    return Batch(f32(rng.normal(size=(count, obs_size))), actions, *columns)
+    return Experience(f32(rng.normal(size=(count, obs_size))), actions, *columns)
 
 
 @settings(max_examples=60, deadline=None)
@@ -45,14 +46,14 @@ def test_ppo_gradients_and_losses_equal_autograds(seed, space, activation, width
     agent.network = ActorCritic(4, SPACES[space], network_config, rng, log_std_init=-0.3)
     agent.flat = FlatParameters(agent.network)
     agent.closed_form = ClosedForm(agent.network, network_config)
-    batch = rows(rng, count, 4, SPACES[space], spread=0.5)
+    drawn = experience(rng, count, 4, SPACES[space], spread=0.5)
     with torch.no_grad():  # old log-probabilities near the present ones
-        now, _ = agent.network.log_prob_and_entropy(agent.network.parameters_of_actions(batch.obs), batch.actions)
-    batch = batch._replace(log_probs=now + 0.4 * batch.log_probs)
+        now, _ = agent.network.log_prob_and_entropy(agent.network.parameters_of_actions(drawn.obs), drawn.actions)
+    drawn = drawn._replace(log_probs=now + 0.4 * drawn.log_probs)
     agent.apply_gradient = lambda: None
-    losses = agent._closed_form_epoch(batch.to_numpy(), np.array([0]))
+    losses = agent.closed_form.ppo_epoch(drawn.to_numpy(), np.array([0]), config, agent.apply_gradient)
     ours = agent.flat.parameter.grad.clone()
-    expected = agent._autograd_epoch(batch, np.array([0]))
+    expected = agent.epoch(drawn, np.array([0]))
     np.testing.assert_allclose(losses, expected, rtol=2e-4, atol=2e-5)
     scale = float(agent.flat.parameter.grad.abs().max()) + 1e-6
     np.testing.assert_allclose(ours / scale, agent.flat.parameter.grad / scale, atol=2e-4)
@@ -61,11 +62,11 @@ def test_ppo_gradients_and_losses_equal_autograds(seed, space, activation, width
 @pytest.mark.parametrize("discrete", [True, False])
 def test_an_epoch_of_minibatches_equals_autograds(discrete):
     config = PPOConfig(n_envs=1, n_steps=64, batch_size=8, ent_coef=0.01, lr=1e-3)
-    batch = rows(np.random.default_rng(0), 29, 2, SPACES["discrete" if discrete else "box"], spread=0.5)
+    drawn = experience(np.random.default_rng(0), 29, 2, SPACES["discrete" if discrete else "box"], spread=0.5)
     starts = np.array([0, 8, 16])  # the last minibatch has 13 rows
     agents = [build(config, Walk(1, DISCRETE if discrete else BOX)) for _ in range(2)]
-    ours = agents[0]._closed_form_epoch(batch.to_numpy(), starts)
-    expected = agents[1]._autograd_epoch(batch, starts)
+    ours = agents[0].closed_form.ppo_epoch(drawn.to_numpy(), starts, config, agents[0].apply_gradient)
+    expected = agents[1].epoch(drawn, starts)
     np.testing.assert_allclose(ours, expected, rtol=2e-4, atol=2e-5)
     torch.testing.assert_close(agents[0].flat.parameter, agents[1].flat.parameter, rtol=1e-3, atol=2e-5)
 
@@ -79,11 +80,11 @@ def test_a2c_gradients_equal_autograds(space):
     agent.flat = FlatParameters(agent.network)
     agent.closed_form = ClosedForm(agent.network, config.network)
     agent.apply_gradient = lambda: None
-    batch = rows(rng, 40, 4, SPACES[space], spread=1.0)
-    ours = agent.update(batch)
+    drawn = experience(rng, 40, 4, SPACES[space], spread=1.0)
+    ours = agent.update(drawn)
     gradient = agent.flat.parameter.grad.clone()
     agent.closed_form = None
-    expected = agent.update(batch)
+    expected = agent.update(drawn)
     assert ours == pytest.approx(expected, rel=1e-4)
     torch.testing.assert_close(gradient, agent.flat.parameter.grad, rtol=1e-3, atol=1e-5)
 
@@ -99,15 +100,3 @@ def test_what_it_does_not_serve_goes_through_autograd():
     ):
         assert not ClosedForm.serves(other, cpu)
     assert not ClosedForm.serves(NetworkConfig(), torch.device("meta"))
-
-
-def test_clipping_equals_torchs():
-    network = torch.nn.Linear(3, 2)
-    flat = FlatParameters(network)
-    flat.parameter.grad.copy_(torch.arange(8.0))
-    expected = torch.arange(8.0) * (0.5 / (torch.arange(8.0).norm() + 1e-6))
-    flat.clip_gradient(0.5)
-    torch.testing.assert_close(flat.parameter.grad, expected)
-    flat.clip_gradient(100.0)
-    torch.testing.assert_close(flat.parameter.grad, expected)
-    assert network.weight.grad.data_ptr() == flat.parameter.grad.data_ptr()

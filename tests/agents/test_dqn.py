@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 
 from agents import q_policy
 from agents.config import DQNConfig, QNetworkConfig
-from agents.exploration import beta, epsilon, updates_due
-from agents.q_metrics import Told, largest_return
+from agents.q_metrics import UpdateLog, largest_return
+from agents.schedules import beta, epsilon, updates_due
 from agents.target_cache import TargetCache
 from tests.agents.test_next_step import MIXED, Scripted
 from tests.agents.test_on_policy import BOX, DISCRETE, Walk, everything
@@ -121,7 +121,7 @@ def test_an_update_drawn_with_others_is_the_update_drawn_alone():
         agent.next_measurement = 10**9
         agents.append(agent)
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr("agents.dqn.TOGETHER", together)
+            patch.setattr("agents.dqn.DRAWN_ROWS", together)
             iterate(agent, 4)
     first, second = (agent.learner.flat.parameter.detach() for agent in agents)
     assert agents[0].gradient_steps == agents[1].gradient_steps > 50
@@ -188,7 +188,7 @@ def test_exploration_is_uniform_and_greed_is_greedy():
     )
     greedy.iterate()
     ring = greedy.buffer._ring
-    drawable = greedy.buffer._ready
+    drawable = greedy.buffer.sampler.available
     best = greedy.learner.values.q_values(ring["obs"][drawable]).argmax(axis=1)
     np.testing.assert_array_equal(ring["actions"][drawable], best)
 
@@ -204,7 +204,7 @@ def transitions(agent, rng):
 
 @pytest.mark.parametrize("n_step", [1, 3])
 def test_resetting_on_the_next_step_gives_the_same_transitions(n_step):
-    """The same script in either mode; SAME_STEP has no fillers, so it is some steps ahead in the end."""
+    """The same script in either mode; SAME_STEP has no rows of resets, so it is some steps ahead in the end."""
     found = []
     for mode in (AutoresetMode.SAME_STEP, AutoresetMode.NEXT_STEP):
         config = DQNConfig(n_envs=2, n_step=n_step, epsilon_start=0.0, epsilon_end=0.0, gamma=0.5,
@@ -310,7 +310,7 @@ def test_both_ends_at_once_are_a_termination():
     ring, used = agent.buffer.state()[0], len(agent.buffer)
     assert np.count_nonzero(ring["ends"] == 1) > 5
     assert not (ring["ends"] == 2).any()
-    assert used >= agent.buffer.filled - 4  # no slot went to a filler
+    assert used >= agent.buffer.filled - 4  # no slot went to a final observation
 
 
 class Reusing(Line):
@@ -343,7 +343,7 @@ def test_scales_are_those_of_the_moment_of_the_draw():
     agent = build(config, Walk())
     iterate(agent, 5)
     assert agent.obs_moments.count == agent.env_steps == agent.reward_scale.moments.count
-    raw = agent.buffer._ring["obs"][agent.buffer._ready]
+    raw = agent.buffer._ring["obs"][agent.buffer.sampler.available]
     assert raw[:, 1].max() == 6.0  # the step number, as the environment gives it
     seen = {}
     agent.learner.targets = lambda returns, *_: seen.setdefault("returns", returns)
@@ -351,9 +351,8 @@ def test_scales_are_those_of_the_moment_of_the_draw():
     agent.buffer.sample = lambda *a, **k: seen.setdefault("batch", sample(*a, **k))
     deviation = agent._deviation()
     agent.learner.step = lambda inputs, actions, targets, weights: (targets, np.zeros((8, 3), np.float32), 0.0)
-    told = Told()
-    agent._collect(told)
-    agent._learn(told)
+    agent._collect({})
+    agent._learn(UpdateLog())
     np.testing.assert_allclose(seen["returns"][:8], seen["batch"].returns[:8] / np.float32(deviation), rtol=1e-6)
 
 
@@ -395,7 +394,7 @@ def test_state_restores_to_the_bit(config, storage, tmp_path):
 def test_state_of_environments_that_reset_on_the_next_step_restores_to_the_bit():
     config = DQNConfig(n_envs=4, n_step=3, train_every=1, **SMALL)
     first = build(config, Scripted(AutoresetMode.NEXT_STEP, 4, MIXED))
-    while not first.ended.any() or first.gradient_steps < 20:
+    while not first.resetting.any() or first.gradient_steps < 20:
         iterate(first, 1)
     arrays, meta = copy.deepcopy(first.state())
     envs = copy.deepcopy(first.envs)
@@ -424,7 +423,7 @@ def test_a_snapshot_acts_as_the_agent_does(config):
     arrays, meta = agent.policy_checkpoint()
     acting = q_policy.load(arrays, meta, seed=1)
     obs = np.random.default_rng(0).normal(size=(300, 2)).astype(np.float32)
-    expected = agent.learner.values.q_values(agent._inputs(obs)) * agent._deviation()
+    expected = agent.learner.values.q_values(agent.inputs(obs)) * agent._deviation()
     np.testing.assert_allclose(acting.q_values(obs), expected, rtol=1e-4, atol=1e-5)
     actions = acting.act(obs, greedy=True)
     np.testing.assert_array_equal(actions, acting.q_values(obs).argmax(axis=1) + DISCRETE.start)

@@ -14,11 +14,12 @@ from hypothesis.extra import numpy as hnp
 from torch.distributions import Categorical
 
 from agents import policy, q_policy
-from agents.closed_form import ClosedForm, FlatParameters
+from agents.closed_form import ClosedForm
 from agents.config import A2CConfig, DQNConfig, NetworkConfig, PPOConfig, QNetworkConfig
+from agents.experience import Experience
+from agents.flat_parameters import FlatParameters
 from agents.masks import ILLEGAL, masked, read_final_mask, read_mask, read_next_mask, refuse_late_mask
 from agents.networks import ActorCritic
-from agents.on_policy import Batch
 from agents.q_learning import QLearning
 from agents.replay import ReplayBuffer
 from tests.agents.test_dqn import SMALL, Tabular
@@ -158,12 +159,12 @@ def test_the_closed_form_equals_autograd(seed, count, ent_coef, config):
     with torch.no_grad():
         now, _ = agent.network.log_prob_and_entropy(agent.network.parameters_of_actions(obs, masks), actions)
     columns = [torch.from_numpy(rng.normal(size=count).astype(np.float32)) for _ in range(4)]
-    batch = Batch(obs, actions, now + 0.4 * columns[0], *columns[1:], masks)
+    experience = Experience(obs, actions, now + 0.4 * columns[0], *columns[1:], masks)
     agent.apply_gradient = lambda: None
     losses, gradients = [], []
     for closed_form in (agent.closed_form, None):
         agent.closed_form, agent.generators = closed_form, {"minibatch": np.random.default_rng(0)}
-        losses.append(list(agent.update(batch).values()))
+        losses.append(list(agent.update(experience).values()))
         gradients.append(agent.flat.parameter.grad.clone())
     np.testing.assert_allclose(*losses, rtol=2e-4, atol=2e-5)
     scale = float(gradients[1].abs().max()) + 1e-6
@@ -287,8 +288,8 @@ def test_exploration_is_uniform_over_legal_actions():
     agent._rounds = 400
     agent.iterate()
     ring = agent.buffer.state()[0]
-    two = ring["masks"][ring["ready"]].sum(axis=1) == 2
-    actions, masks = ring["actions"][ring["ready"]][two], ring["masks"][ring["ready"]][two]
+    two = ring["masks"][ring["available"]].sum(axis=1) == 2
+    actions, masks = ring["actions"][ring["available"]][two], ring["masks"][ring["available"]][two]
     first = masks.argmax(axis=1) == actions
     assert len(first) > 30
     assert first.mean() == pytest.approx(0.5, abs=0.2)

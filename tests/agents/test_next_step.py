@@ -1,4 +1,4 @@
-"""Environments that reset on the next step: what is learned from them is what SAME_STEP gives, fillers apart."""
+"""Environments that reset on the next step: learning from them is as with SAME_STEP, apart from the rows of resets."""
 
 import copy
 from types import SimpleNamespace
@@ -12,15 +12,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agents.advantage import gae
-from agents.collect import EpisodeLog, collect, next_values
+from agents.collect import collect, next_values
 from agents.config import A2CConfig, NetworkConfig, PPOConfig
+from agents.episode_log import EpisodeLog
 from agents.normalize import Moments, RewardScale, merge, of, scale_rewards
 
 
 class Scripted(VectorEnv):
     """Episodes of scripted lengths and ends; a step's outcome depends on copy, episode, time and action alone.
 
-    A filler's reward, terms and action are garbage, so that whatever counts them shows.
+    Reward, terms and action in the row of a reset are garbage, so a count that includes them shows.
     """
 
     def __init__(self, mode, n_envs, script):
@@ -94,15 +95,15 @@ def advantages_of(rollout):
 def test_the_transitions_and_advantages_are_those_of_same_step(script, n_envs, steps):
     first, _ = same_step(script, n_envs, steps)
     envs = Scripted(AutoresetMode.NEXT_STEP, n_envs, script)
-    ended = np.zeros(n_envs, bool)
-    noise = np.zeros((2 * steps, n_envs, 3))  # at most every second row is a filler
-    second = collect(envs, envs.reset()[0], act, noise, EpisodeLog.start(n_envs), ended)
-    assert np.array_equal(second.real[1:], ~second.done[:-1])
-    assert np.array_equal(ended, second.done[-1])
-    assert len(second.transitions(second.actions)) == second.size == second.real.sum()
+    resetting = np.zeros(n_envs, bool)
+    noise = np.zeros((2 * steps, n_envs, 3))  # at most every second row is a reset
+    second = collect(envs, envs.reset()[0], act, noise, EpisodeLog.start(n_envs), resetting)
+    assert np.array_equal(second.valid[1:], ~second.done[:-1])
+    assert np.array_equal(resetting, second.done[-1])
+    assert len(second.transitions(second.actions)) == second.size == second.valid.sum()
     mine, theirs = advantages_of(first), advantages_of(second)
     for i in range(n_envs):
-        rows = np.flatnonzero(second.real[:, i])[:steps]
+        rows = np.flatnonzero(second.valid[:, i])[:steps]
         assert len(rows) == steps
         for name in ("obs", "inputs", "parameters", "actions", "rewards", "terminated", "truncated"):
             assert np.array_equal(getattr(first, name)[:, i], getattr(second, name)[rows, i]), name
@@ -117,11 +118,11 @@ def test_the_log_and_the_terms_are_those_of_same_step(script, steps, chunk):
     """One copy, stepped until it has as many transitions, in rollouts that end anywhere."""
     first, log = same_step(script, 1, steps)
     envs = Scripted(AutoresetMode.NEXT_STEP, 1, script)
-    obs, ended, mine = envs.reset()[0], np.zeros(1, bool), EpisodeLog.start(1)
+    obs, resetting, mine = envs.reset()[0], np.zeros(1, bool), EpisodeLog.start(1)
     count = total = 0
     while count < steps:
         noise = np.zeros((1 if steps - count <= chunk else chunk, 1, 3))
-        rollout = collect(envs, obs, act, noise, mine, ended)
+        rollout = collect(envs, obs, act, noise, mine, resetting)
         obs, count = rollout.next_obs, count + rollout.size
         total += rollout.reward_terms["cos"] * rollout.size
     assert vars(mine).keys() == vars(log).keys()
@@ -135,12 +136,12 @@ def test_the_log_and_the_terms_are_those_of_same_step(script, steps, chunk):
 def test_an_iteration_learns_the_same(script, steps, name):
     """As many transitions of one copy in either mode: the same networks, moments and metrics after it."""
     first, _ = same_step(script, 1, steps)
-    fillers = int(first.done[:-1].sum())
+    resets = int(first.done[:-1].sum())
     common = {"n_envs": 1, "network": NetworkConfig(widths=(8,)), "normalize_reward": True}
     common |= {"normalize_obs": True, "normalize_return": True, "ent_coef": 0.01}
-    silent = SimpleNamespace(gumbel=lambda size: np.zeros(size))  # a filler would use up a draw
+    silent = SimpleNamespace(gumbel=lambda size: np.zeros(size))  # a reset would use up a draw
     agents, metrics = [], []
-    for mode, rows in ((AutoresetMode.SAME_STEP, steps), (AutoresetMode.NEXT_STEP, steps + fillers)):
+    for mode, rows in ((AutoresetMode.SAME_STEP, steps), (AutoresetMode.NEXT_STEP, steps + resets)):
         config = {"ppo": PPOConfig, "a2c": A2CConfig}[name](
             n_steps=rows, **common, **({"batch_size": 1, "n_epochs": 2} if name == "ppo" else {})
         )
@@ -160,20 +161,20 @@ def test_an_iteration_learns_the_same(script, steps, name):
 @given(SCRIPTS, st.integers(1, 4), st.integers(1, 20), st.integers(0, 9))
 def test_reward_statistics_are_those_of_the_steps_there_were(script, n_envs, steps, seed):
     rng = np.random.default_rng(seed)
-    real = rng.random((steps, n_envs)) < 0.7
-    rewards = np.where(real, rng.normal(size=(steps, n_envs)), 0.0)
-    # what stands before a filler has ended the episode, so that R is 0 there
-    done = np.concatenate([~real[1:], rng.random((1, n_envs)) < 0.5])
-    start = RewardScale(np.where(real[0], rng.normal(size=n_envs), 0.0), Moments.empty())
-    scaled, after = scale_rewards(rewards, done, start, 0.9, real=real)
+    valid = rng.random((steps, n_envs)) < 0.7
+    rewards = np.where(valid, rng.normal(size=(steps, n_envs)), 0.0)
+    # the row before a reset has ended the episode, so R is 0 there
+    done = np.concatenate([~valid[1:], rng.random((1, n_envs)) < 0.5])
+    start = RewardScale(np.where(valid[0], rng.normal(size=n_envs), 0.0), Moments.empty())
+    scaled, after = scale_rewards(rewards, done, start, 0.9, valid=valid)
     running, seen = start.returns.copy(), Moments.empty()
     for t in range(steps):
         running = 0.9 * running + rewards[t]
-        seen = merge(seen, of(running[real[t]]))
+        seen = merge(seen, of(running[valid[t]]))
         expected = np.clip(rewards[t] / np.sqrt(seen.variance + 1e-8), -10, 10)
         np.testing.assert_allclose(scaled[t], expected, rtol=1e-5, atol=1e-6)
         running[done[t]] = 0
-    assert after.moments.count == real.sum()
+    assert after.moments.count == valid.sum()
     np.testing.assert_allclose([after.moments.mean, after.moments.m2], [seen.mean, seen.m2], atol=1e-9)
     assert np.array_equal(after.returns, running)
 
@@ -219,9 +220,9 @@ def test_state_restores_to_the_bit(config):
     first = build(config, Scripted(AutoresetMode.NEXT_STEP, 4, MIXED))
     for _ in range(24):
         first.iterate()
-        if first.ended.any():  # a filler is to come
+        if first.resetting.any():  # a reset is to come
             break
-    assert first.ended.any()
+    assert first.resetting.any()
     arrays, meta = copy.deepcopy(first.state())
     envs = copy.deepcopy(first.envs)
     rows = [first.iterate() for _ in range(3)]
@@ -234,10 +235,10 @@ def test_state_restores_to_the_bit(config):
     assert {k: v.tobytes() for k, v in mine.items()} == {k: v.tobytes() for k, v in other.items()}
 
 
-def test_a_reset_leaves_no_filler_behind():
+def test_starting_anew_leaves_no_reset_behind():
     agent = build(CONFIGS["a2c"], Scripted(AutoresetMode.NEXT_STEP, 4, [(3, True, False)]))
     agent.iterate()
-    assert agent.ended.all()
+    assert agent.resetting.all()
     agent.start([0] * 4, cut=True)
     agent.iterate()
     assert agent.env_steps == 24

@@ -10,8 +10,9 @@ from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 
 from agents import policy
-from agents.collect import EpisodeLog, collect, next_values
+from agents.collect import collect, next_values
 from agents.config import CONFIGS, A2CConfig, NetworkConfig, PPOConfig
+from agents.episode_log import EpisodeLog
 from agents.networks import ActorCritic
 
 DISCRETE = gym.spaces.Discrete(3, start=5)
@@ -135,8 +136,8 @@ def test_a_remainder_joins_the_last_minibatch():
     config = PPOConfig(n_envs=4, n_steps=8, batch_size=10, n_epochs=1)  # 32 rows: 10, 10, 12
     agent = build(config, Walk())
     sizes = []
-    inner = agent.closed_form.ppo
-    agent.closed_form.ppo = lambda obs, *rest, **options: (sizes.append(len(obs)), inner(obs, *rest, **options))[1]
+    gradient = agent.closed_form.ppo_gradient
+    agent.closed_form.ppo_gradient = lambda rows, config: (sizes.append(len(rows.obs)), gradient(rows, config))[1]
     agent.iterate()
     assert sizes == [10, 10, 12]
 
@@ -189,7 +190,7 @@ def test_a_snapshot_acts_as_the_agent_did(space):
     loaded = policy.load(*agent.policy_checkpoint())
     obs = np.random.default_rng(0).normal(size=(50, 2)).astype(np.float32)
     with torch.inference_mode():
-        expected = agent.network.parameters_of_actions(torch.from_numpy(agent._inputs(obs))).numpy()
+        expected = agent.network.parameters_of_actions(torch.from_numpy(agent.inputs(obs))).numpy()
     actions = loaded.act(obs, greedy=True)
     if space is DISCRETE:
         np.testing.assert_array_equal(actions, expected.argmax(1) + 5)

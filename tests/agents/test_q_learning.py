@@ -52,9 +52,9 @@ def test_the_closed_form_equals_autograd(config, seed, rows, weighted):
     made = learner(config, seed)
     inputs, actions, targets, weights = batch(np.random.default_rng(seed), rows)
     weights = weights if weighted else None
-    td, q = made._closed_form(inputs, actions, targets, weights)
+    td, q = made._closed_form_gradient(inputs, actions, targets, weights)
     ours = made.flat.parameter.grad.clone()
-    expected_td, expected_q = made._autograd(inputs, actions, targets, weights)
+    expected_td, expected_q = made._autograd_gradient(inputs, actions, targets, weights)
     np.testing.assert_allclose(td, expected_td, rtol=1e-4, atol=1e-5)
     np.testing.assert_allclose(q, expected_q, rtol=1e-4, atol=1e-5)
     scale = float(made.flat.parameter.grad.abs().max()) + 1e-6
@@ -66,7 +66,7 @@ def test_the_closed_form_equals_autograd(config, seed, rows, weighted):
 def test_what_a_snapshot_says_equals_torchs(config, dueling, seed, rows):
     made = learner(DQNConfig(network=config, dueling=dueling), seed)
     inputs = np.random.default_rng(seed).normal(size=(rows, 4)).astype(np.float32)
-    plain = PlainQ.of(arrays_of(made.online), 4, 3, config, dueling)
+    plain = PlainQ.from_arrays(arrays_of(made.online), 4, 3, config, dueling)
     np.testing.assert_allclose(plain.q_values(inputs), made.online.q_values(inputs), rtol=1e-4, atol=1e-5)
 
 
@@ -74,9 +74,9 @@ def test_arrays_of_another_network_are_named():
     config = QNetworkConfig(widths=[4])
     arrays = arrays_of(QNetwork(5, 3, config, False, np.random.default_rng(0)))
     with pytest.raises(ValueError, match=r"head\.weight has shape \(3, 4\), expected \(4, 4\)"):
-        PlainQ.of(arrays, 5, 3, config, True)
+        PlainQ.from_arrays(arrays, 5, 3, config, True)
     with pytest.raises(ValueError, match=r"weights differ in \['body\.2\.bias'"):
-        PlainQ.of(arrays, 5, 3, QNetworkConfig(widths=[4, 4]), False)
+        PlainQ.from_arrays(arrays, 5, 3, QNetworkConfig(widths=[4, 4]), False)
 
 
 @settings(max_examples=30, deadline=None)

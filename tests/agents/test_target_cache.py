@@ -16,7 +16,7 @@ def test_it_gives_what_the_network_gives_and_asks_once(seed, slots, rows):
         event = rng.random()
         if event < 0.15:
             version += 1
-            cache.forget()
+            cache.clear()
             asked.clear()
         elif event < 0.5:
             written[rng.integers(slots)] = written.max() + 1

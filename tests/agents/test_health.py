@@ -1,4 +1,4 @@
-"""What training measures of its own health."""
+"""The health metrics of training: against torch, and on networks that are known to be ill."""
 
 import gymnasium as gym
 import numpy as np
@@ -11,11 +11,11 @@ from torch.distributions import Categorical, Normal, kl_divergence
 
 from agents.collect import Rollout
 from agents.config import NetworkConfig
+from agents.health import NAMES, HealthMetrics, autocorrelations, mean_kl, modal_share
 from agents.networks import ActorCritic
-from agents.vitals import NAMES, Vitals, autocorrelations, mean_kl, modal_share
 
 
-def rollout(rewards, inputs=None, done=None, real=None, parameters=None):
+def rollout(rewards, inputs=None, done=None, valid=None, parameters=None):
     rewards = np.asarray(rewards, np.float32)
     inputs = np.zeros((*rewards.shape, 2), np.float32) if inputs is None else inputs
     done = np.zeros(rewards.shape, bool) if done is None else done
@@ -23,7 +23,7 @@ def rollout(rewards, inputs=None, done=None, real=None, parameters=None):
     return Rollout(
         obs=inputs, inputs=inputs, parameters=parameters, actions=np.zeros(rewards.shape, int), rewards=rewards,
         terminated=done, truncated=np.zeros(rewards.shape, bool), next_obs=inputs[-1], final_obs=inputs[:0, 0],
-        real=real, reward_terms={},
+        valid=valid, reward_terms={},
     )  # fmt: skip
 
 
@@ -46,8 +46,8 @@ def test_kl_of_gaussians_is_torchs(p, q, log_std):
         Normal(torch.tensor(q), torch.tensor(log_std[1]).exp()),
     )
     expected = kl_divergence(first, second).sum(dim=1).mean()
-    found = mean_kl({"parameters": p, "log_std": log_std[0]}, {"parameters": q, "log_std": log_std[1]})
-    assert found == pytest.approx(float(expected), rel=1e-4, abs=1e-4)
+    ours = mean_kl({"parameters": p, "log_std": log_std[0]}, {"parameters": q, "log_std": log_std[1]})
+    assert ours == pytest.approx(float(expected), rel=1e-4, abs=1e-4)
 
 
 def test_the_share_of_the_modal_action():
@@ -63,13 +63,13 @@ def test_autocorrelation_of_what_stays_and_of_what_is_drawn_anew():
     assert autocorrelations(rollout(np.zeros((50, 8)), inputs=walk))[1] > 0.8
 
 
-def test_autocorrelation_does_not_look_across_episodes_or_at_fillers():
+def test_autocorrelation_does_not_look_across_episodes_or_at_resets():
     rewards = np.tile([[0.0], [1.0]], (20, 4))  # within an episode always 0 and then 1: correlation −1
     ends = np.tile([[False], [True]], (20, 4))
     assert autocorrelations(rollout(rewards, done=ends))[0] == pytest.approx(-1.0)
-    real = np.zeros(rewards.shape, bool)
-    real[::2] = True  # no two transitions in a row
-    assert np.isnan(autocorrelations(rollout(rewards, real=real))[0])
+    valid = np.zeros(rewards.shape, bool)
+    valid[::2] = True  # no two transitions in a row
+    assert np.isnan(autocorrelations(rollout(rewards, valid=valid))[0])
 
 
 def measured(network, steps=64, before=None):
@@ -78,12 +78,12 @@ def measured(network, steps=64, before=None):
     inputs = rng.normal(size=(steps, 4, 2)).astype(np.float32)
     with torch.no_grad():
         parameters = network.parameters_of_actions(torch.from_numpy(inputs)).numpy()
-    vitals = Vitals(network, lambda obs: obs, total_steps=1)
-    vitals.before_update(rollout(rng.normal(size=(steps, 4)), inputs=inputs, parameters=parameters), 0)
-    vitals.gradient(torch.tensor([3.0, 4.0]))
+    health = HealthMetrics(network, lambda obs: obs, total_steps=1)
+    health.before_update(rollout(rng.normal(size=(steps, 4)), inputs=inputs, parameters=parameters), 0)
+    health.add_gradient(torch.tensor([3.0, 4.0]))
     if before:
         before(network)
-    return vitals, vitals.after_update()
+    return health, health.after_update()
 
 
 def network(activation="relu"):
@@ -122,22 +122,22 @@ def test_dead_and_saturated_units_are_counted():
 def test_a_buffer_that_stays_is_seen_and_what_is_not_due_is_nan():
     net = network()
     data = rollout(np.random.default_rng(0).normal(size=(64, 4)))
-    vitals = Vitals(net, lambda obs: obs, total_steps=2000)  # a measurement each 100 env steps
+    health = HealthMetrics(net, lambda obs: obs, total_steps=2000)  # a measurement each 100 env steps
     rows = []
     for env_steps in (0, 50, 100):
-        vitals.before_update(data, env_steps)
-        rows.append(vitals.after_update())
+        health.before_update(data, env_steps)
+        rows.append(health.after_update())
     assert [row["repeated"] for row in (rows[0], rows[2])] == [0.0, 1.0]
     assert all(np.isnan(value) for value in rows[1].values())
 
 
 def test_measuring_goes_on_where_it_was():
-    vitals, _ = measured(network())
-    arrays, meta = vitals.state()
-    other = Vitals(network(), lambda obs: obs, total_steps=1)
+    health, _ = measured(network())
+    arrays, meta = health.state()
+    other = HealthMetrics(network(), lambda obs: obs, total_steps=1)
     other.load_state(arrays, meta)
-    again, said = other.state()
-    assert said == meta
+    again, again_meta = other.state()
+    assert again_meta == meta
     assert again.keys() == arrays.keys()
     assert all(np.array_equal(again[name], arrays[name]) for name in arrays)
-    assert Vitals(network(), lambda obs: obs, 1).state()[0] == {}  # before the first iteration
+    assert HealthMetrics(network(), lambda obs: obs, 1).state()[0] == {}  # before the first iteration

@@ -1,0 +1,38 @@
+"""Named arrays, as checkpoints hold them: prefixes, and running statistics as arrays."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from agents.normalize import Moments
+
+
+def with_prefix(prefix: str, arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """The same arrays by the names `<prefix>.<name>`."""
+    return {f"{prefix}.{name}": array for name, array in arrays.items()}
+
+
+def without_prefix(prefix: str, arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Those arrays whose names begin with `<prefix>.`, by the rest of their names."""
+    start = f"{prefix}."
+    return {name.removeprefix(start): array for name, array in arrays.items() if name.startswith(start)}
+
+
+def pack_moments(prefix: str, moments: Moments | None) -> dict[str, np.ndarray]:
+    """Running statistics as named arrays; none for None."""
+    if moments is None:
+        return {}
+    return {
+        f"{prefix}.count": np.asarray(moments.count, np.float64),
+        f"{prefix}.mean": np.asarray(moments.mean, np.float64),
+        f"{prefix}.m2": np.asarray(moments.m2, np.float64),
+    }
+
+
+def unpack_moments(prefix: str, arrays: Mapping[str, np.ndarray]) -> Moments | None:
+    """The statistics that `pack_moments` packed; None where there are none."""
+    if f"{prefix}.count" not in arrays:
+        return None
+    return Moments(float(arrays[f"{prefix}.count"]), arrays[f"{prefix}.mean"], arrays[f"{prefix}.m2"])

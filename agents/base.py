@@ -1,0 +1,128 @@
+"""What every agent has: environments, statistics, counters, and how it starts, stops on bad numbers and resumes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+import torch
+from gymnasium.vector import VectorEnv
+
+from agents import normalize
+from agents.arrays import pack_moments, unpack_moments, with_prefix, without_prefix
+from agents.collect import flat, resets_on_next_step
+from agents.config import DQNConfig, OnPolicyConfig
+from agents.episode_log import EpisodeLog
+from agents.flat_parameters import FlatParameters
+from agents.masks import read_mask
+
+REMEDY = "lower lr, or set agent.normalize_reward=true"
+_COUNTERS = ("env_steps", "gradient_steps", "training_epochs")
+
+
+class BaseAgent:
+    """N environment copies and what is known of them.
+
+    Args:
+        config: the hyper-parameters.
+        envs: N copies with SAME_STEP or NEXT_STEP autoreset; already made, reset by `start`.
+        generators: numpy generators named `init`, `policy` and `minibatch`.
+        total_steps: env steps that the schedules end at.
+        device: where the networks live.
+        reward_prior_count: of the statistics of returns; see `normalize.Moments.empty`.
+    """
+
+    config: OnPolicyConfig | DQNConfig
+
+    def __init__(
+        self,
+        config: OnPolicyConfig | DQNConfig,
+        envs: VectorEnv,
+        *,
+        generators: Mapping[str, np.random.Generator],
+        total_steps: int,
+        device: str,
+        reward_prior_count: float = 0.0,
+    ):
+        # [N] copies whose episode is over and that the next step resets; None: they reset in the same step.
+        self.resetting = np.zeros(envs.num_envs, bool) if resets_on_next_step(envs) else None
+        self.config, self.envs, self.generators, self.total_steps = config, envs, generators, total_steps
+        self.device = torch.device(device)
+        self.observation_space: gym.Space = envs.single_observation_space
+        self.action_space: gym.Space = envs.single_action_space
+        self.obs_size = int(gym.spaces.flatdim(self.observation_space))
+        self.obs = np.zeros((envs.num_envs, self.obs_size), np.float32)
+        self.mask: np.ndarray | None = None  # [N, A] actions that are legal in `obs`; None: all
+        self.obs_moments = normalize.Moments.empty((self.obs_size,)) if config.normalize_obs else None
+        self.reward_scale = normalize.RewardScale.start(envs.num_envs, reward_prior_count)
+        self.log = EpisodeLog.start(envs.num_envs)
+        self.env_steps = self.gradient_steps = self.training_epochs = 0
+
+    def start(self, seeds: list[int], *, cut: bool = False) -> None:
+        """Reset every copy with a seed of its own; `cut` gives up the running episodes."""
+        if cut:
+            self.log.cut()
+        obs, infos = self.envs.reset(seed=seeds)  # type: ignore[arg-type]  # a list is Gymnasium's own
+        self.obs = flat(obs, self.envs.num_envs)
+        self.mask = read_mask(infos, self.envs.num_envs, self.action_space)
+        self.reward_scale = normalize.RewardScale(np.zeros(self.envs.num_envs), self.reward_scale.moments)
+        if self.resetting is not None:
+            self.resetting[:] = False
+
+    def inputs(self, obs: np.ndarray) -> np.ndarray:
+        """Observations `[…, D]` as the network takes them."""
+        if self.obs_moments is None:
+            return obs
+        return normalize.normalize(obs, self.obs_moments, self.config.clip_obs)
+
+    def check_parameters(self, parameters: FlatParameters) -> None:
+        """Check the weights after an update: a finite loss can still lead to weights that no snapshot may hold.
+
+        Raises:
+            FloatingPointError: a weight is not finite.
+        """
+        if not parameters.is_finite():
+            raise FloatingPointError(f"a weight is nan or inf after {self.env_steps} env steps: {REMEDY}")
+
+    def check_losses(self, losses: Mapping[str, float]) -> None:
+        """Check the losses of an update.
+
+        Raises:
+            FloatingPointError: a loss is not finite.
+        """
+        for name, loss in losses.items():
+            if not np.isfinite(loss):
+                raise FloatingPointError(f"{name} is {loss} after {self.env_steps} env steps: {REMEDY}")
+
+    def base_state(self) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+        """Everything here but the environments and `obs_moments`: arrays, and JSON; see `load_base_state`."""
+        arrays = {"collect.obs": self.obs, "reward_scale.returns": self.reward_scale.returns}
+        arrays |= pack_moments("reward_scale", self.reward_scale.moments)
+        if self.resetting is not None:
+            arrays["collect.resetting"] = self.resetting
+        if self.mask is not None:
+            arrays["collect.mask"] = self.mask
+        log, log_meta = self.log.state()
+        return arrays | with_prefix("log", log), {
+            "generators": {name: generator.bit_generator.state for name, generator in self.generators.items()},
+            **{name: getattr(self, name) for name in _COUNTERS},
+            **log_meta,
+        }
+
+    def load_base_state(self, arrays: Mapping[str, np.ndarray], meta: Mapping[str, Any]) -> None:
+        """Restore what `base_state` gave, and `obs_moments` from the policy's arrays."""
+        self.obs = np.array(arrays["collect.obs"])
+        if self.resetting is not None:
+            self.resetting[:] = arrays["collect.resetting"]
+        self.mask = np.array(arrays["collect.mask"]) if "collect.mask" in arrays else None
+        self.obs_moments = unpack_moments("obs", arrays)
+        moments = unpack_moments("reward_scale", arrays)
+        assert moments is not None
+        self.reward_scale = normalize.RewardScale(np.array(arrays["reward_scale.returns"]), moments)
+        self.log = EpisodeLog.restore(without_prefix("log", arrays), meta)
+        for name in _COUNTERS:
+            setattr(self, name, meta[name])
+        for name, generator in self.generators.items():
+            generator.bit_generator.state = meta["generators"][name]
