@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, field_validator
@@ -14,6 +14,7 @@ from rl_eval.policy import Random
 from rl_eval.rewards import RewardFunction, as_range
 from rl_eval.target import resolve
 from rl_eval.tracking import check_tracker, settings_model
+from rl_eval.validation_errors import config_sentence
 
 
 class _Section(BaseModel):
@@ -80,38 +81,6 @@ def keys_of(values: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
             yield from keys_of(value, f"{prefix}{key}.")
 
 
-def sentence(error: ValidationError, given: Mapping[str, Any], prefix: str = "", known: Iterable[str] = ()) -> str:
-    """The first finding of a validation as one sentence that names the key and what was given.
-
-    Args:
-        given: the values that were validated.
-        prefix: the section that they stand in.
-        known: the keys of that section.
-    """
-    first = error.errors()[0]
-    location, section = [], given
-    parts = [str(part) for part in first["loc"]]
-    for part in parts:
-        if isinstance(section, Mapping) and part not in section and part != parts[-1]:
-            continue  # which member of a union was tried is no part of the key
-        location.append(part)
-        if isinstance(section, Mapping) and part != parts[-1]:
-            section = section[part]
-    key = ".".join(filter(None, [prefix, *location]))
-    if first["type"] in ("extra_forbidden", "unexpected_keyword_argument"):
-        siblings = list(known) if section is given else [name for name in section if name != location[-1]]
-        has = f"it has {', '.join(siblings)}" if siblings else ""
-        return f"{key} is not a key of {key.rpartition('.')[0] or 'the config'}: {nearest(location[-1], siblings)}{has}"
-    if first["type"] == "union_tag_invalid":
-        key, first["input"] = f"{key}.name", first["ctx"]["tag"]
-        first["msg"] = f"choose {first['ctx']['expected_tags'].replace(chr(39), '')}"
-    message = first["msg"].removeprefix("Value error, ")
-    message = message[:1].lower() + message[1:]
-    if not location or first["type"] == "missing":
-        return f"{key or 'config'}: {message}"
-    return f"{key}={first['input']!r} is not valid: {message}"
-
-
 def _section(values: dict[str, Any], name: str) -> dict[str, Any]:
     """Take a section out of the values."""
     section = values.pop(name, None)
@@ -138,23 +107,23 @@ def load(values: Mapping[str, Any]) -> RunConfig:
     try:
         config = RunConfig.model_validate({**values})
     except ValidationError as error:
-        raise InputError(sentence(error, values, known=RunConfig.model_fields)) from error
+        raise InputError(config_sentence(error, values, allowed=RunConfig.model_fields)) from error
     if config.lr is not None:
         agent["lr"] = config.lr
     try:
         agent_config = TypeAdapter(configs[name]).validate_python(agent)
     except ValidationError as error:
-        raise InputError(sentence(error, agent, "agent", configs[name].__dataclass_fields__)) from error
+        raise InputError(config_sentence(error, agent, "agent", configs[name].__dataclass_fields__)) from error
     domain = domains.domain(str(env.get("name")))
     try:
         env_config = domain.config_model.model_validate(env)
     except ValidationError as error:
-        raise InputError(sentence(error, env, "env", domain.config_model.model_fields)) from error
+        raise InputError(config_sentence(error, env, "env", domain.config_model.model_fields)) from error
     tracker_model = settings_model(tracker.get("name"))
     try:
         tracker_settings = tracker_model.model_validate(tracker)
     except ValidationError as error:
-        raise InputError(sentence(error, tracker, "tracker", tracker_model.model_fields)) from error
+        raise InputError(config_sentence(error, tracker, "tracker", tracker_model.model_fields)) from error
     if "terms" not in config.reward or not set(config.reward) <= {"terms", "range"}:
         raise InputError(f"reward has the keys {', '.join(config.reward) or 'none'}: it takes `terms`, and `range`")
     RewardFunction.from_config(config.reward["terms"])

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from rl_eval.errors import InputError, nearest
+from rl_eval.validation_errors import hydra_sentence
 
 NOT_RUNS = ("--help", "-h", "--hydra-help", "--version", "--cfg", "-c", "--info", "-i", "--shell-completion", "-sc")
 
@@ -64,8 +65,7 @@ def compose(conf: Path, overrides: Sequence[str]) -> dict[str, Any]:
             composed = hydra.compose("config", overrides=list(overrides))
             return OmegaConf.to_container(composed, resolve=True)  # type: ignore[return-value]
         except (HydraException, OmegaConfBaseException) as error:
-            known = _keys(conf)
-            raise InputError(_sentence(error, known)) from error
+            raise InputError(hydra_sentence(error, _keys(conf))) from error
 
 
 def _keys(conf: Path) -> list[str]:
@@ -78,26 +78,6 @@ def _keys(conf: Path) -> list[str]:
     values = OmegaConf.to_container(hydra.compose("config"), resolve=False)
     groups = [folder.name for folder in conf.iterdir() if folder.is_dir() and folder.name != "hydra"]
     return [*groups, *keys_of(values)]  # type: ignore[arg-type]
-
-
-def _sentence(error: Exception, known: Sequence[str]) -> str:
-    """Hydra's own error in one sentence."""
-    from hydra.errors import MissingConfigException
-
-    text = str(error)
-    if isinstance(error, MissingConfigException) and error.missing_cfg_file:
-        group, _, option = error.missing_cfg_file.rpartition("/")
-        options = [o for o in error.options or [] if o]
-        if group and options:
-            return f"{group}={option} is not an option: {nearest(option, options)}{group} takes {', '.join(options)}"
-    if found := re.search(r"Could not override '([^']+)'", text):
-        key = found.group(1).split("@")[0]
-        return f"{key} is not a key: {nearest(key, known)}`python train.py --help` lists every key"
-    if found := re.search(r"Key '([^']+)' is not in struct", text):
-        return (
-            f"{found.group(1)} is not a key: {nearest(found.group(1), known)}`python train.py --help` lists every key"
-        )
-    return " ".join(line.strip() for line in text.splitlines() if line.strip())
 
 
 def expand(overrides: Sequence[str]) -> list[list[str]]:

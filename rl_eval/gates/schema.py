@@ -14,8 +14,8 @@ from rl_eval import diagnostics
 from rl_eval.domains import EnvConfig
 from rl_eval.errors import InputError
 from rl_eval.evidence import RATIO_METRICS
-from rl_eval.gates.lines import Document
 from rl_eval.gates.specs import FIELDS, CriterionSpec, SuiteSpec
+from rl_eval.gates.yaml_document import YamlDocument
 from rl_eval.metrics import Metric, lookup
 from rl_eval.seeding import gate_seed
 
@@ -88,7 +88,7 @@ def load_suite(path: Path, shown: str | None = None) -> Suite:
     Raises:
         InputError: one sentence with file, line and key.
     """
-    document = Document(path, shown)
+    document = YamlDocument(path, shown)
     try:
         spec = SuiteSpec.model_validate(document.values)
     except ValidationError as error:
@@ -114,7 +114,7 @@ def load_suite(path: Path, shown: str | None = None) -> Suite:
     return Suite(path, shown or str(path), spec, env, judged, criteria, items)
 
 
-def _environment(document: Document, key: str, values: Mapping[str, Any]) -> EnvConfig:
+def _environment(document: YamlDocument, key: str, values: Mapping[str, Any]) -> EnvConfig:
     from rl_eval.domains import validate
 
     try:
@@ -129,7 +129,7 @@ def _environment(document: Document, key: str, values: Mapping[str, Any]) -> Env
         raise document.error((key, "name"), str(error)) from error
 
 
-def _criterion(document: Document, spec: SuiteSpec, env: EnvConfig, name: str) -> Criterion:
+def _criterion(document: YamlDocument, spec: SuiteSpec, env: EnvConfig, name: str) -> Criterion:
     given = spec.criteria[name]
     here = ("criteria", name)
     if given.diagnostic is not None:
@@ -160,7 +160,7 @@ def _criterion(document: Document, spec: SuiteSpec, env: EnvConfig, name: str) -
     return Criterion(name, given, metric, document.line(here), unit, bounds, base)
 
 
-def _finds_nothing(document: Document, location: Sequence[str], name: str) -> CriterionSpec:
+def _finds_nothing(document: YamlDocument, location: Sequence[str], name: str) -> CriterionSpec:
     """The criterion that a diagnostic stands for: its metric is 1 where it finds nothing above a note."""
     try:
         diagnostics.lookup(name)
@@ -188,7 +188,7 @@ def _is_mean(metric: Metric, env: EnvConfig) -> bool:
     return metric.variable is not None and (metric.bounds is None or metric.bounds(env) is not None)
 
 
-def _check_cases(document: Document, spec: SuiteSpec, env: EnvConfig) -> None:
+def _check_cases(document: YamlDocument, spec: SuiteSpec, env: EnvConfig) -> None:
     from rl_eval.domains import domain
 
     if spec.units == "case" and not _independent_cases(env):
@@ -201,7 +201,7 @@ def _check_cases(document: Document, spec: SuiteSpec, env: EnvConfig) -> None:
 
 
 def _check_evidence(
-    document: Document,
+    document: YamlDocument,
     here: Sequence[str],
     given: CriterionSpec,
     metric: Metric,
@@ -232,7 +232,7 @@ def _check_evidence(
         )
 
 
-def _check_served(document: Document, location: Sequence[str], metric: Metric, env: EnvConfig) -> None:
+def _check_served(document: YamlDocument, location: Sequence[str], metric: Metric, env: EnvConfig) -> None:
     from rl_eval.domains import domain
 
     name = env.name

@@ -77,7 +77,7 @@ BROKEN = [
     ("mean_return", "mean_return_seed_std", 7, "needs runs of different seed: say runs: {count: 8}"),
     ("mean_return", "same_seed_return_std", 7, "needs runs of same seed: say runs: {count: 2, same_seed: true}"),
     ("mean_return", "training.wall_s", 6, "criteria: none is about the policy's own episodes"),
-    ("solved:", "quick:", 8, "the key 'quick' stands here twice"),
+    ("solved:", "quick:", 8, "duplicate key 'quick'"),
     ("metric: mean_return", "metric: mean_return, diagnostic: policy_unmoved", 7, "both metric and diagnostic: give"),
     ("metric: mean_return", "diagnostic: policy_unmoved", 7, "has diagnostic and at_least: remove at_least"),
     ("{metric: training.wall_s, at_most: 60}", "{diagnostic: policy_unmovd}", 8,

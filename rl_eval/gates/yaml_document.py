@@ -1,0 +1,121 @@
+"""YAML files with the line of every key, so that errors can name file, line and key."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from rl_eval.errors import InputError
+from rl_eval.validation_errors import key_path, value_sentence, yaml_sentence
+
+MAX_BYTES = 1 << 20
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML 1.1 reads `1e-3` as text; a threshold written that way is a number."""
+
+
+_Loader.yaml_implicit_resolvers = {first: list(rest) for first, rest in yaml.SafeLoader.yaml_implicit_resolvers.items()}
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float", re.compile(r"^[-+]?[0-9]+(\.[0-9]*)?[eE][-+]?[0-9]+$"), list("-+0123456789")
+)
+
+
+class YamlDocument:
+    """One YAML file: `values`, and the line of each of its keys.
+
+    Args:
+        path: the file.
+        shown: how messages name it; default: the path.
+
+    Raises:
+        InputError: it cannot be read, is not YAML, is not a mapping, or has a duplicate key.
+    """
+
+    def __init__(self, path: Path, shown: str | None = None):
+        self._shown = shown or str(path)
+        try:
+            if path.stat().st_size > MAX_BYTES:
+                raise InputError(f"{self._shown} is larger than {MAX_BYTES >> 20} MiB, so it is not a suite")
+            text = path.read_text(encoding="utf-8")
+        except FileNotFoundError as error:
+            raise InputError(f"{self._shown} does not exist: name a suite, such as suites/threat.yaml") from error
+        except (OSError, UnicodeDecodeError) as error:
+            raise InputError(f"{self._shown} cannot be read: {error}") from error
+        try:
+            # a SafeLoader: nothing but plain data is ever built
+            self._root = yaml.compose(text, Loader=_Loader)
+            self._refuse_duplicate_keys(self._root, set())
+            self.values = yaml.load(text, Loader=_Loader)
+        except (yaml.YAMLError, ValueError, RecursionError) as error:
+            line, sentence = yaml_sentence(error)
+            raise InputError(f"{self._shown}{f':{line}' if line else ''}: {sentence}") from error
+        if not isinstance(self.values, dict):
+            raise InputError(f"{self._shown}: a suite is a mapping that begins with `rl_eval: 1`")
+
+    def _refuse_duplicate_keys(self, node: yaml.Node | None, visited: set[int]) -> None:
+        # In YAML the last of two equal keys wins silently, which would drop a criterion.
+        if node is None or id(node) in visited:
+            return
+        visited.add(id(node))
+        if isinstance(node, yaml.MappingNode):
+            keys: set[str] = set()
+            for key, value in node.value:
+                if key.value in keys:
+                    line = key.start_mark.line + 1
+                    raise InputError(f"{self._shown}:{line}: duplicate key {key.value!r}: keep one")
+                if isinstance(key, yaml.ScalarNode):
+                    keys.add(key.value)
+                self._refuse_duplicate_keys(value, visited)
+        elif isinstance(node, yaml.SequenceNode):
+            for value in node.value:
+                self._refuse_duplicate_keys(value, visited)
+
+    def line(self, path: Sequence[str | int]) -> int:
+        """The 1-based line of a key path, or of its longest part that is in the file."""
+        node, line = self._root, 1
+        for part in path:
+            child = next((child for child in _children(node) if child[0] == str(part)), None)
+            if child is None:
+                break
+            _, line, node = child
+        return line
+
+    def error(self, path: Sequence[str | int], sentence: str) -> InputError:
+        """`file:line: key: sentence`, ready to raise."""
+        key = ".".join(str(part) for part in path)
+        return InputError(f"{self._shown}:{self.line(path)}: {key + ': ' if key else ''}{sentence}")
+
+    def invalid(self, errors: Sequence[Mapping[str, Any]], fields: Mapping[str, Sequence[str]]) -> InputError:
+        """The first of pydantic's errors, with line and key.
+
+        Args:
+            errors: `ValidationError.errors()`.
+            fields: dotted parent key (`*` stands for any name) -> the keys allowed there.
+        """
+        paths = [key_path(error, self.values) for error in errors]
+        index = min(range(len(errors)), key=lambda number: self.line(paths[number]))
+        others = len(set(paths)) - 1  # a union has an error for each member
+        more = f" ({others} more in this file)" if others else ""
+        sentence = value_sentence(errors[index], _allowed(fields, errors[index]["loc"][:-1]))
+        return self.error(paths[index], sentence + more)
+
+
+def _children(node: yaml.Node | None) -> Iterator[tuple[str, int, yaml.Node]]:
+    """Name, 1-based line and value of what a node holds."""
+    if isinstance(node, yaml.MappingNode):
+        for key, value in node.value:
+            yield str(key.value), key.start_mark.line + 1, value
+    elif isinstance(node, yaml.SequenceNode):
+        for index, value in enumerate(node.value):
+            yield str(index), value.start_mark.line + 1, value
+
+
+def _allowed(fields: Mapping[str, Sequence[str]], parent: Sequence[str | int]) -> Sequence[str]:
+    dotted = ".".join(str(part) for part in parent)
+    starred = ".".join(str(part) if i == 0 else "*" for i, part in enumerate(parent))
+    return fields.get(dotted) or fields.get(starred) or ()
