@@ -4,7 +4,7 @@
 
 The cases are one JSON export; the results are bodies of v2 bulk requests, 2,000 a file, as reporters send them, one
 run a file. Each round reads them in a process of its own. The time is from opening the first file to results joined
-with cases; features (`extract_state`, 64 for each result) are timed apart.
+with cases; features (`extract_features`, 64 for each result) are timed apart.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ BULK = 2000  # the most results that a bulk request may hold
 WORDS = "login user cart order refund payment address token page list create update delete search filter".split()
 _READ = """
 import json, resource, sys, time
-from rl_eval.domains.qase.environment.features import extract_state
+from rl_eval.domains.qase.environment.features import extract_features
 from rl_eval.domains.qase.formats.load import load
 wall, cpu = time.perf_counter(), time.process_time()
 results = load(sys.argv[1] + "/export.json", sys.argv[1] + "/results")
 wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
 peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1.024e-3
 start = time.perf_counter()
-states = extract_state(results.project, results.log)
+states = extract_features(results.project, results.log)
 features = time.perf_counter() - start
 print(json.dumps([len(results.project.cases), len(results.results), len(states), wall, cpu, peak, features]))
 """

@@ -27,12 +27,12 @@ __all__ = ["DOMAIN", "LEVELS", "Config", "Qase"]
 
 def _part(config: Config, part: Part) -> Any:
     if config.mode == "live":
-        from rl_eval.domains.qase.live.held_out_builds import held_out
+        from rl_eval.domains.qase.live.held_out_builds import held_out_builds
 
-        return held_out(config, part).part
-    from rl_eval.domains.qase.environment.dataset import load
+        return held_out_builds(config, part).part
+    from rl_eval.domains.qase.environment.dataset import load_dataset
 
-    return load(config).parts[part]
+    return load_dataset(config).parts[part]
 
 
 def _baseline(name: str) -> Callable[[Config], Policy]:
@@ -70,12 +70,12 @@ class Qase(Domain[Config]):
         from rl_eval.domains.qase.environment.vector import QaseVector
 
         if config.mode == "live":
-            from rl_eval.domains.qase.live.held_out_builds import held_out
+            from rl_eval.domains.qase.live.held_out_builds import held_out_builds
             from rl_eval.domains.qase.live.vector import LiveHeldOut, LiveTraining
 
             if part == "train":
                 return LiveTraining(config, n_envs=n_envs, autoreset=autoreset)
-            builds = held_out(config, part)
+            builds = held_out_builds(config, part)
             if part == "test":
                 return LiveHeldOut(config, builds, n_envs=n_envs)
             # These builds were run whole once, so validation orders their recorded verdicts.
@@ -97,9 +97,9 @@ class Qase(Domain[Config]):
     def longest_episode(self, config: Config) -> int:
         """The most cases in a cycle of the test part; live, in any."""
         if config.mode == "live":
-            from rl_eval.domains.qase.live.session import runnable
+            from rl_eval.domains.qase.live.session import runnable_cases
 
-            return len(runnable(config).project.cases)
+            return len(runnable_cases(config).project.cases)
         return int(_part(config, "test").lengths.max())
 
     def episodes(self, config: Config, part: Part) -> int:
@@ -135,20 +135,19 @@ class Qase(Domain[Config]):
             from rl_eval.domains.qase.live.session import fingerprints as of_schedule
 
             return of_schedule(config)
-        from rl_eval.domains.qase.environment.dataset import load
+        from rl_eval.domains.qase.environment.dataset import load_dataset
 
-        return {name: part.fingerprint() for name, part in load(config).parts.items()}
+        return {name: part.fingerprint() for name, part in load_dataset(config).parts.items()}
 
     def preprocessing(self, config: Config) -> Mapping[str, Any]:
         """What the features are and which of them are constant; live, which cases cannot be run, and why."""
         if config.mode == "live":
-            from rl_eval.domains.qase.live.session import told as of_cases
+            from rl_eval.domains.qase.live import session
 
-            return of_cases(config)
-        from rl_eval.domains.qase.environment.dataset import load
-        from rl_eval.domains.qase.environment.dataset import preprocessing as told
+            return session.preprocessing(config)
+        from rl_eval.domains.qase.environment import dataset
 
-        return told(load(config))
+        return dataset.preprocessing(dataset.load_dataset(config))
 
     def validation_metric(self, config: Config) -> str:
         """APFD, by time where time is weighed."""
@@ -174,7 +173,7 @@ class Qase(Domain[Config]):
 
     def commands(self) -> typer.Typer:
         """`rl-eval qase inspect` and `rl-eval qase prioritise`."""
-        from rl_eval.domains.qase.commands import app
+        from rl_eval.domains.qase.commands.app import app
 
         return app
 

@@ -14,7 +14,7 @@ from rl_eval.domains.qase.environment.features import FEATURES
 Score = Callable[[np.ndarray, Mapping[str, np.ndarray]], np.ndarray]
 
 
-class Order:
+class ScoredOrder:
     """A policy that gives each case a score; the highest runs first.
 
     Args:
@@ -43,7 +43,7 @@ def _random() -> Score:
     return lambda obs, candidates: rng.random(len(obs))
 
 
-class Fitted:
+class LogisticScore:
     """Failure probabilities by a logistic regression of the training executions: what no reinforcement learns."""
 
     def __init__(self, coefficients: np.ndarray):
@@ -59,25 +59,25 @@ def _coefficients(source: str, stamps: tuple) -> np.ndarray:
     from sklearn.linear_model import LogisticRegression
     from threadpoolctl import threadpool_limits
 
-    from rl_eval.domains.qase.environment.dataset import load
+    from rl_eval.domains.qase.environment.dataset import load_dataset
 
-    train = load(Config.model_validate_json(source)).parts["train"]
+    train = load_dataset(Config.model_validate_json(source)).parts["train"]
     with threadpool_limits(1, user_api="blas"):
         fitted = LogisticRegression(C=0.01, max_iter=2000).fit(train.features, train.verdict)
     return fitted.coef_[0].astype(np.float32)
 
 
-def _logistic(config: Config) -> Order:
-    from rl_eval.domains.qase.environment.dataset import key
+def _logistic(config: Config) -> ScoredOrder:
+    from rl_eval.domains.qase.environment.dataset import cache_key
 
-    return Order(Fitted(_coefficients(*key(config))))
+    return ScoredOrder(LogisticScore(_coefficients(*cache_key(config))))
 
 
 BASELINES: dict[str, Callable[[Config], Any]] = {
-    "random": lambda config: Order(_random()),
-    "as_listed": lambda config: Order(lambda obs, candidates: -candidates["position"].astype(np.float32)),
-    "failure_rate": lambda config: Order(_column("failure_rate")),
-    "last_failed_first": lambda config: Order(_column("failed_lately")),
+    "random": lambda config: ScoredOrder(_random()),
+    "as_listed": lambda config: ScoredOrder(lambda obs, candidates: -candidates["position"].astype(np.float32)),
+    "failure_rate": lambda config: ScoredOrder(_column("failure_rate")),
+    "last_failed_first": lambda config: ScoredOrder(_column("failed_lately")),
     "logistic_regression": _logistic,
-    "optimal": lambda config: Order(lambda obs, candidates: candidates["verdict"].astype(np.float32)),
+    "optimal": lambda config: ScoredOrder(lambda obs, candidates: candidates["verdict"].astype(np.float32)),
 }

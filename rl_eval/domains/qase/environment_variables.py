@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from rl_eval.domains.qase.formats.values import decoded, read_bytes
+from rl_eval.domains.qase.formats.values import decode_utf8, read_bytes
 from rl_eval.errors import InputError
 
 DATA_PATH, TOKEN = "QASE_DATA_PATH", "QASE_API_TOKEN"
 
 
-def setting(name: str, folder: Path | None = None) -> str | None:
+def read_variable(name: str, folder: Path | None = None) -> str | None:
     """The value of an environment variable, else of `NAME=value` in the folder's `.env`; None where it has none.
 
     Args:
@@ -27,7 +27,7 @@ def setting(name: str, folder: Path | None = None) -> str | None:
     if not file.is_file():
         return None
     found = None
-    for line in decoded(read_bytes(file, 1 << 20), str(file)).splitlines():
+    for line in decode_utf8(read_bytes(file, 1 << 20), str(file)).splitlines():
         key, equals, value = line.strip().removeprefix("export ").partition("=")
         if equals and key.strip() == name:
             value = value.strip()
@@ -42,7 +42,7 @@ def data_path(given: str | None) -> str:
     Raises:
         InputError: neither.
     """
-    found = given or setting(DATA_PATH)
+    found = given or read_variable(DATA_PATH)
     if not found:
         raise InputError(f"no path to a Qase project: give env.path, or set {DATA_PATH} in the environment or in .env")
     return found

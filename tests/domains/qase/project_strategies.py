@@ -2,8 +2,8 @@
 
 from hypothesis import strategies as st
 
-from rl_eval.domains.qase.formats.enumerations import KNOWN
-from rl_eval.domains.qase.model.project import Case, CustomField, Parameter, ParameterGroup, Step, Suite, arrange
+from rl_eval.domains.qase.formats.enumerations import KNOWN_VALUES
+from rl_eval.domains.qase.model.project import Case, CustomField, Parameter, ParameterGroup, Step, Suite, build_project
 
 # Line ends are LF in the model; UTF-8 has no surrogates.
 characters = st.characters(exclude_categories=["Cs"], exclude_characters="\r")
@@ -38,7 +38,7 @@ def cases(draw, key, suite_id=None):
         description=draw(texts),
         preconditions=draw(texts),
         postconditions=draw(texts),
-        **{name: draw(st.sampled_from(KNOWN[name])) for name in KNOWN},
+        **{name: draw(st.sampled_from(KNOWN_VALUES[name])) for name in KNOWN_VALUES},
         is_flaky=draw(st.booleans()),
         is_muted=draw(st.booleans()),
         milestone=draw(st.none() | texts.filter(bool)),
@@ -62,4 +62,4 @@ def projects(draw):
         for i in range(n)
     ]  # fmt: skip
     homes = draw(st.lists(st.none() | st.integers(1, n) if n else st.none(), max_size=4))
-    return arrange(suites, [draw(cases(i + 1, home)) for i, home in enumerate(homes)], "drawn")
+    return build_project(suites, [draw(cases(i + 1, home)) for i, home in enumerate(homes)], "drawn")

@@ -13,18 +13,18 @@ from rl_eval.domains.qase.environment.features import (
     case_features,
     constant_features,
     default_rates,
-    extract_state,
+    extract_features,
 )
-from rl_eval.domains.qase.formats.enumerations import KNOWN
-from rl_eval.domains.qase.formats.load import Imported
-from rl_eval.domains.qase.live.calls import NotRunnable, parse
+from rl_eval.domains.qase.formats.enumerations import KNOWN_VALUES
+from rl_eval.domains.qase.formats.load import ImportedProject
+from rl_eval.domains.qase.live.calls import NotRunnable, parse_case
 from rl_eval.domains.qase.model.execution_log import FAIL, PASS
-from rl_eval.domains.qase.model.project import Case, Project, Step, shown
+from rl_eval.domains.qase.model.project import Case, Project, Step, short_repr
 
-MOST = 20  # lines of one table
+MAX_ROWS = 20  # lines of one table
 
 
-def report(imported: Imported) -> Iterator[str]:
+def report(imported: ImportedProject) -> Iterator[str]:
     """Lines of text, safe to print whatever the files hold."""
     yield f"read         {', '.join(imported.kinds)}"
     if imported.project is not None:
@@ -34,10 +34,10 @@ def report(imported: Imported) -> Iterator[str]:
         yield ""
         yield "to know"
         notes = sorted(imported.notes.items(), key=lambda entry: -entry[1][0])
-        for sentence, (count, first) in notes[:MOST]:
-            yield f"  {count:>9,}  {sentence}; first: {shown(first, 200)[1:-1]}"
-        if len(notes) > MOST:
-            yield f"             and {len(notes) - MOST} more"
+        for sentence, (count, first) in notes[:MAX_ROWS]:
+            yield f"  {count:>9,}  {sentence}; first: {short_repr(first, 200)[1:-1]}"
+        if len(notes) > MAX_ROWS:
+            yield f"             and {len(notes) - MAX_ROWS} more"
     yield from _features(imported)
 
 
@@ -51,13 +51,13 @@ def _project(project: Project) -> Iterator[str]:
     yield from _runnable(cases)
     yield ""
     yield "values as found"
-    for name in KNOWN:
+    for name in KNOWN_VALUES:
         counts = Counter(getattr(case, name) for case in cases)
         told = [
-            f"{value if value in KNOWN[name] else shown(value) + ' (unknown)'} {count:,}"
-            for value, count in counts.most_common(MOST)
+            f"{value if value in KNOWN_VALUES[name] else short_repr(value) + ' (unknown)'} {count:,}"
+            for value, count in counts.most_common(MAX_ROWS)
         ]
-        more = f", and {len(counts) - MOST} more" if len(counts) > MOST else ""
+        more = f", and {len(counts) - MAX_ROWS} more" if len(counts) > MAX_ROWS else ""
         yield f"  {name:<11}{', '.join(told)}{more}"
     for name in ("is_flaky", "is_muted"):
         yield f"  {name:<11}yes {sum(getattr(case, name) for case in cases):,}"
@@ -65,7 +65,7 @@ def _project(project: Project) -> Iterator[str]:
 
 def _runnable(cases: tuple[Case, ...]) -> Iterator[str]:
     """How many cases `env.mode=live` can run, and what keeps it from the others, by how often."""
-    plans = [parse(case) for case in cases]
+    plans = [parse_case(case) for case in cases]
     reasons = Counter(plan.reason for plan in plans if isinstance(plan, NotRunnable))
     yield f"runnable     {len(cases) - sum(reasons.values()):,} of {len(cases):,} over HTTP"
     for reason, count in reasons.most_common(3):
@@ -78,18 +78,18 @@ def _count(steps: tuple[Step, ...]) -> int:
     return sum(1 + _count(step.steps) for step in steps)
 
 
-def _results(imported: Imported) -> Iterator[str]:
+def _results(imported: ImportedProject) -> Iterator[str]:
     results, log = imported.results, imported.log
     if results is not None:
-        for of_history in (False, True):
-            counts = results.counts(of_history=of_history)
+        for from_history in (False, True):
+            counts = results.counts(from_history=from_history)
             if counts:
-                runs = sum(run.of_history == of_history for run in results.runs)
+                runs = sum(run.from_history == from_history for run in results.runs)
                 yield ""
-                yield f"{'earlier ' if of_history else 'results '}     {sum(counts.values()):,} in {runs:,} " \
-                      f"run{'s' * (runs != 1)}{', from test-history.json' if of_history else ''}"  # fmt: skip
-                for status, count in sorted(counts.items(), key=lambda entry: -entry[1])[:MOST]:
-                    yield f"  {count:>9,}  {shown(status)[1:-1]}"
+                yield f"{'earlier ' if from_history else 'results '}     {sum(counts.values()):,} in {runs:,} " \
+                      f"run{'s' * (runs != 1)}{', from test-history.json' if from_history else ''}"  # fmt: skip
+                for status, count in sorted(counts.items(), key=lambda entry: -entry[1])[:MAX_ROWS]:
+                    yield f"  {count:>9,}  {short_repr(status)[1:-1]}"
         if results.muted.any():
             yield f"  {int(results.muted.sum()):>9,}  of them marked as muted"
     if log is not None:
@@ -98,25 +98,25 @@ def _results(imported: Imported) -> Iterator[str]:
         yield f"executions   {len(log):,} in {len(log.cycles):,} cycles: {failed:,} failed, {passed:,} passed, " \
               f"{len(log) - failed - passed:,} without a verdict"  # fmt: skip
     if imported.joined is not None:
-        by = imported.joined.by
+        by = imported.joined.counts
         left = imported.joined.unjoined
         lost = sum(entry.results for entry in left)
         yield f"joined       {sum(by.values()):,}: " + ", ".join(f"{count:,} by {name}" for name, count in by.items())
         yield f"not joined   {lost:,}"
-        for entry in left[:MOST]:
-            yield f"  {entry.results:>9,}  {shown(entry.title)}: {entry.reason}"
-        if len(left) > MOST:
-            yield f"             and {len(left) - MOST} more tests"
+        for entry in left[:MAX_ROWS]:
+            yield f"  {entry.results:>9,}  {short_repr(entry.title)}: {entry.reason}"
+        if len(left) > MAX_ROWS:
+            yield f"             and {len(left) - MAX_ROWS} more tests"
     elif results is not None:
         yield "not joined   all: there are no cases; give the export, and these as --results"
 
 
-def _features(imported: Imported) -> Iterator[str]:
+def _features(imported: ImportedProject) -> Iterator[str]:
     project, log = imported.project, imported.log
     if project is None or not project.cases:
         return
     if log is not None and len(log):
-        states, of = extract_state(project, log), f"{len(log):,} executions"
+        states, of = extract_features(project, log), f"{len(log):,} executions"
     else:
         states, of = case_features(project), f"{len(project.cases):,} cases, without any history"
     rates = default_rates(states)

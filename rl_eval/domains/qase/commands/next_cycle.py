@@ -13,21 +13,21 @@ import numpy as np
 
 from rl_eval.domains.qase.environment.features import case_features, history_features
 from rl_eval.domains.qase.environment.ranking import ran_within
-from rl_eval.domains.qase.model.execution_log import NO_VERDICT, Log
-from rl_eval.domains.qase.model.project import Project, path_of
+from rl_eval.domains.qase.model.execution_log import NO_VERDICT, ExecutionLog
+from rl_eval.domains.qase.model.project import Project, suite_path
 from rl_eval.domains.qase.model.verdict_sequence import verdict_sequence
 
-VERDICTS = {0: "passed", 1: "failed", NO_VERDICT: ""}
+VERDICT_NAMES = {0: "passed", 1: "failed", NO_VERDICT: ""}
 COLUMNS = (
     "rank", "case_id", "title", "suite", "score", "last_verdict", "failure_rate", "expected_ms", "guessed", "total_ms",
     "within_budget",
 )  # fmt: skip
 _LONGEST_MS = 1e11  # as the features have it
-_FORMULA = tuple("=+-@\t\r\n")
+_FORMULA_STARTS = tuple("=+-@\t\r\n")
 
 
 @dataclass(frozen=True)
-class Upcoming:
+class NextCycle:
     """The K cases of a cycle to come, as the project lists them.
 
     Attributes:
@@ -52,7 +52,7 @@ class Upcoming:
 
 
 @dataclass(frozen=True)
-class Plan:
+class CycleOrder:
     """An order of the K cases of a cycle to come.
 
     Attributes:
@@ -68,20 +68,20 @@ class Plan:
     within: int
 
 
-def upcoming(project: Project, log: Log) -> Upcoming:
+def next_cycle(project: Project, log: ExecutionLog) -> NextCycle:
     """The next cycle of a project: every case that is neither deprecated nor muted."""
-    cases, left_out = _offered(project)
-    longer = next_cycle(log, cases)
+    cases, left_out = _active_cases(project)
+    longer = log_with_next_cycle(log, cases)
     seen = verdict_sequence(longer, longer.case)
     start, stop = seen.start[len(log) :], seen.stop[len(log) :]
     failures = np.concatenate([[0], np.cumsum(seen.verdict, dtype=np.int64)])
     last = np.full(len(cases), NO_VERDICT, np.int8)
     last[stop > start] = seen.verdict[stop[stop > start] - 1]
     expected, guessed = expected_durations(log, cases)
-    return Upcoming(
+    return NextCycle(
         case=cases,
         left_out=left_out,
-        features=upcoming_features(project, log, cases),
+        features=next_cycle_features(project, log, cases),
         runs=stop - start,
         failures=failures[stop] - failures[start],
         last_verdict=last,
@@ -90,7 +90,7 @@ def upcoming(project: Project, log: Log) -> Upcoming:
     )
 
 
-def _offered(project: Project) -> tuple[np.ndarray, dict[str, int]]:
+def _active_cases(project: Project) -> tuple[np.ndarray, dict[str, int]]:
     """The cases that are to be ordered, `[K]`, and how many are left out: nobody heeds what those show."""
     deprecated = np.array([case.status == "deprecated" for case in project.cases], bool)
     muted = np.array([case.is_muted for case in project.cases], bool) & ~deprecated
@@ -98,7 +98,7 @@ def _offered(project: Project) -> tuple[np.ndarray, dict[str, int]]:
     return np.flatnonzero(~(deprecated | muted)).astype(np.int32), left_out
 
 
-def next_cycle(log: Log, cases: np.ndarray) -> Log:
+def log_with_next_cycle(log: ExecutionLog, cases: np.ndarray) -> ExecutionLog:
     """The log with one more cycle, in which nothing has happened yet.
 
     Args:
@@ -106,7 +106,7 @@ def next_cycle(log: Log, cases: np.ndarray) -> Log:
     """
     count = len(cases)
     unknown = np.full(count, np.nan)
-    return Log(
+    return ExecutionLog(
         n_cases=log.n_cases,
         cycles=(*log.cycles, "the next"),
         case=np.concatenate([log.case, cases]).astype(np.int32),
@@ -114,24 +114,24 @@ def next_cycle(log: Log, cases: np.ndarray) -> Log:
         verdict=np.concatenate([log.verdict, np.full(count, NO_VERDICT)]).astype(np.int8),
         duration_ms=np.concatenate([log.duration_ms, unknown]),
         started=np.concatenate([log.started, unknown]),
-        past=log.past,
-        past_start=None if log.past_start is None else np.pad(log.past_start, (0, count), mode="edge"),
+        earlier_verdicts=log.earlier_verdicts,
+        earlier_start=None if log.earlier_start is None else np.pad(log.earlier_start, (0, count), mode="edge"),
     )
 
 
-def without_history(project: Project) -> Log:
+def empty_log(project: Project) -> ExecutionLog:
     """The log of a project of which no result is known."""
     integers, numbers = np.zeros(0, np.int32), np.zeros(0)
-    return Log(len(project.cases), (), integers, integers, np.zeros(0, np.int8), numbers, numbers)
+    return ExecutionLog(len(project.cases), (), integers, integers, np.zeros(0, np.int8), numbers, numbers)
 
 
-def upcoming_features(project: Project, log: Log, cases: np.ndarray) -> np.ndarray:
+def next_cycle_features(project: Project, log: ExecutionLog, cases: np.ndarray) -> np.ndarray:
     """The 64 features of cases in the cycle after the last of a log: float32 `[K, 64]`."""
-    history = history_features(project, next_cycle(log, cases))[len(log) :]
+    history = history_features(project, log_with_next_cycle(log, cases))[len(log) :]
     return np.concatenate([case_features(project)[cases], history], axis=1)
 
 
-def expected_durations(log: Log, cases: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def expected_durations(log: ExecutionLog, cases: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """How long cases are expected to take (ms), float64 `[K]`, and which of that is a guess, bool `[K]`.
 
     The mean over the case's executions that came to a verdict, since one that was skipped or blocked ends early;
@@ -145,7 +145,7 @@ def expected_durations(log: Log, cases: np.ndarray) -> tuple[np.ndarray, np.ndar
     return np.where(count > 0, total / np.maximum(count, 1), typical), count == 0
 
 
-def plan(expected_ms: np.ndarray, scores: np.ndarray, budget_ms: float) -> Plan:
+def order_cases(expected_ms: np.ndarray, scores: np.ndarray, budget_ms: float) -> CycleOrder:
     """The highest score first, equal ones as listed; what fits is what runs before the first case that does not.
 
     Args:
@@ -157,10 +157,10 @@ def plan(expected_ms: np.ndarray, scores: np.ndarray, budget_ms: float) -> Plan:
     duration, real = expected_ms[None, order], np.ones((1, len(order)), bool)
     unlimited = np.isinf(budget_ms)
     fits = real if unlimited else ran_within(np.arange(len(order))[None], duration, np.array([budget_ms]), real)
-    return Plan(order, scores[order], np.cumsum(duration[0]), int(fits.sum()))
+    return CycleOrder(order, scores[order], np.cumsum(duration[0]), int(fits.sum()))
 
 
-def to_csv(project: Project, coming: Upcoming, ordered: Plan) -> str:
+def to_csv(project: Project, coming: NextCycle, ordered: CycleOrder) -> str:
     """The list as CSV (RFC 4180), a row a case in running order, in `COLUMNS`; unknown numbers are empty."""
     file = io.StringIO(newline="")
     writer = csv.writer(file)
@@ -173,9 +173,9 @@ def to_csv(project: Project, coming: Upcoming, ordered: Plan) -> str:
                 rank + 1,
                 case.id,
                 spreadsheet_text(case.title),
-                spreadsheet_text(" / ".join(path_of(project, case))),
+                spreadsheet_text(" / ".join(suite_path(project, case))),
                 f"{ordered.scores[rank]:.6g}",
-                VERDICTS[int(coming.last_verdict[at])],
+                VERDICT_NAMES[int(coming.last_verdict[at])],
                 f"{coming.failures[at] / runs:.4f}" if runs else "",
                 "" if np.isnan(expected) else f"{expected:.0f}",
                 "yes" if coming.guessed[at] else "no",
@@ -191,4 +191,4 @@ def spreadsheet_text(text: str) -> str:
 
     OWASP, *CSV Injection*.
     """
-    return f"'{text}" if text.startswith(_FORMULA) else text
+    return f"'{text}" if text.startswith(_FORMULA_STARTS) else text

@@ -11,12 +11,20 @@ from gymnasium.spaces import Box, Discrete
 from rich.console import Console, ConsoleOptions
 from rich.table import Table
 
-from rl_eval.domains.qase.commands.next_cycle import VERDICTS, Plan, Upcoming, plan, to_csv, upcoming, without_history
+from rl_eval.domains.qase.commands.next_cycle import (
+    VERDICT_NAMES,
+    CycleOrder,
+    NextCycle,
+    empty_log,
+    next_cycle,
+    order_cases,
+    to_csv,
+)
 from rl_eval.domains.qase.config import LEVELS, Config, milliseconds
 from rl_eval.domains.qase.environment.features import FEATURES
 from rl_eval.domains.qase.environment_variables import data_path
-from rl_eval.domains.qase.formats.load import Imported, load
-from rl_eval.domains.qase.model.project import Project, path_of, shown
+from rl_eval.domains.qase.formats.load import ImportedProject, load
+from rl_eval.domains.qase.model.project import Project, short_repr, suite_path
 from rl_eval.errors import InputError
 from rl_eval.formatting import number
 from rl_eval.policy import Policy, Spaces, names_policy, scores
@@ -26,11 +34,11 @@ from rl_eval.terminal import cell, console_for, labelled_line, new_table
 
 OUTPUTS = Path("outputs")
 FALLBACK = "baseline:failure_rate"
-_BATCH = 1024  # cases that a policy is shown at once
-_WIDEST = 80  # characters of a title or a path in the table
+_BATCH_SIZE = 1024  # cases that a policy is shown at once
+_MAX_TEXT_WIDTH = 80  # characters of a title or a path in the table
 
 
-def prioritise(
+def prioritise_cases(
     path: str | None, results: str | None, *, budget: str | None, policy: str | None, show: int, out: Path, trust: bool
 ) -> None:
     """Order the cases of the next cycle, print the first of them, and write all of them as CSV.
@@ -54,28 +62,28 @@ def prioritise(
     found = load(place, results)
     if found.project is None:
         raise InputError(f"{place} holds results and no cases: give the export, and these as --results")
-    coming = upcoming(found.project, found.log if found.log is not None else without_history(found.project))
+    coming = next_cycle(found.project, found.log if found.log is not None else empty_log(found.project))
     if not len(coming.case):
-        raise InputError(f"{place} holds no case to order{_left_out(coming)}: export the whole project")
+        raise InputError(f"{place} holds no case to order{_left_out_text(coming)}: export the whole project")
     if budget is not None and np.isnan(coming.expected_ms).any():
         raise InputError(
             f"--budget {budget} cannot be kept, since no result says how long a case takes: give results with "
             "durations as --results, or leave --budget out"
         )
-    spec, why = _choose(policy)
+    spec, why = _choose_policy(policy)
     asked = _scores(spec, coming, Config(data="qase", path=place, results=results), trust)
-    ordered = plan(coming.expected_ms, asked, budget_ms)
+    ordered = order_cases(coming.expected_ms, asked, budget_ms)
     try:
         write_text(out, to_csv(found.project, coming, ordered))
     except OSError as error:
         raise InputError(f"{out} cannot be written ({error.strerror}): name another file with --out") from error
     console = console_for()
-    for head, text in _before(spec, why):
+    for head, text in _policy_lines(spec, why):
         console.print(labelled_line(f"{head:<11}", text, console.options, "bold"), soft_wrap=True)
     console.print()
     _print_table(console, found.project, coming, ordered, show, budget)
     console.print()
-    for head, text in _after(found, coming, ordered, budget, out):
+    for head, text in _result_lines(found, coming, ordered, budget, out):
         console.print(labelled_line(f"{head:<11}", text, console.options, "bold"), soft_wrap=True)
 
 
@@ -85,7 +93,7 @@ def _budget(budget: str | None) -> float:
     try:
         return milliseconds(budget)
     except ValueError as error:
-        raise InputError(f"--budget {shown(budget)} is no time: {error}") from error
+        raise InputError(f"--budget {short_repr(budget)} is no time: {error}") from error
 
 
 def _refuse_overwriting(out: Path, *inputs: str | None) -> None:
@@ -93,7 +101,7 @@ def _refuse_overwriting(out: Path, *inputs: str | None) -> None:
         raise InputError(f"--out {out} would overwrite what is read: name another file")
 
 
-def _choose(policy: str | None) -> tuple[str, str]:
+def _choose_policy(policy: str | None) -> tuple[str, str]:
     """What orders the cases, and why that."""
     if policy is not None:
         return policy, "named with --policy"
@@ -103,7 +111,7 @@ def _choose(policy: str | None) -> tuple[str, str]:
     return FALLBACK, f"as there is no finished run of env=qase below {OUTPUTS}/"
 
 
-class _KnownBefore(dict[str, np.ndarray]):
+class _Candidates(dict[str, np.ndarray]):
     """What may be known of cases that have not run; a policy that asks for more is refused."""
 
     def __init__(self, spec: str, **known: np.ndarray):
@@ -116,14 +124,14 @@ class _KnownBefore(dict[str, np.ndarray]):
         )
 
 
-def _scores(spec: str, coming: Upcoming, config: Config, trust: bool) -> np.ndarray:
+def _scores(spec: str, coming: NextCycle, config: Config, trust: bool) -> np.ndarray:
     """How early each case is to run, `[K]`."""
     space = Box(-np.inf, np.inf, (len(FEATURES),), np.float32)
     policy: Policy = load_policy(spec, Spaces("qase", space, Discrete(LEVELS)), config, trust=trust)
     told = []
-    for begin in range(0, len(coming.case), _BATCH):
-        obs = coming.features[begin : begin + _BATCH]
-        known = _KnownBefore(spec, position=np.arange(begin, begin + len(obs)))
+    for begin in range(0, len(coming.case), _BATCH_SIZE):
+        obs = coming.features[begin : begin + _BATCH_SIZE]
+        known = _Candidates(spec, position=np.arange(begin, begin + len(obs)))
         told.append(scores(policy, obs, policy.act(obs, greedy=True), True, known))
     found = np.concatenate(told)
     if not np.isfinite(found).all():
@@ -131,7 +139,7 @@ def _scores(spec: str, coming: Upcoming, config: Config, trust: bool) -> np.ndar
     return found
 
 
-def _before(spec: str, why: str) -> list[tuple[str, str]]:
+def _policy_lines(spec: str, why: str) -> list[tuple[str, str]]:
     lines = [("policy", f"{spec}, {why}")]
     if not names_policy(spec):
         env: dict[str, Any] = read_run(spec).config["env"]
@@ -140,7 +148,7 @@ def _before(spec: str, why: str) -> list[tuple[str, str]]:
         elif env.get("data") == "synthetic":
             lines.append(("trained on", f"the embedded project, not on this one: {_TRAIN}"))
         else:
-            lines.append(("trained on", shown(env.get("path") or "QASE_DATA_PATH", 200)[1:-1]))
+            lines.append(("trained on", short_repr(env.get("path") or "QASE_DATA_PATH", 200)[1:-1]))
     return lines
 
 
@@ -148,7 +156,7 @@ _TRAIN = "`python train.py env=qase env.data=qase env.path=EXPORT env.results=RE
 
 
 def _print_table(
-    console: Console, project: Project, coming: Upcoming, ordered: Plan, show: int, budget: str | None
+    console: Console, project: Project, coming: NextCycle, ordered: CycleOrder, show: int, budget: str | None
 ) -> None:
     options = console.options
     table: Table = new_table()
@@ -162,36 +170,38 @@ def _print_table(
     printed = min(count, show or count)
     for rank, at in enumerate(ordered.order[:printed].tolist()):
         if rank == ordered.within:
-            _add_end(table, budget, options)
+            _add_budget_line(table, budget, options)
         case = project.cases[coming.case[at]]
         expected, runs = coming.expected_ms[at], int(coming.runs[at])
         row = (
             rank + 1,
             case.id,
             _short(case.title),
-            _short(" / ".join(path_of(project, case)), tail=True),
+            _short(" / ".join(suite_path(project, case)), tail=True),
             number(float(ordered.scores[rank])),
-            VERDICTS[int(coming.last_verdict[at])] or "-",
+            VERDICT_NAMES[int(coming.last_verdict[at])] or "-",
             f"{coming.failures[at] / runs:.0%}" if runs else "-",
             "~" * bool(coming.guessed[at] and not math.isnan(expected)) + time_text(expected),
             time_text(ordered.total_ms[rank]),
         )
         table.add_row(*(cell(value, options, "" if rank < ordered.within else "dim") for value in row))
     if ordered.within == printed < count:
-        _add_end(table, budget, options)
+        _add_budget_line(table, budget, options)
     console.print(table)
     if printed < count:
         console.print(f"and {count - printed:,} more: --show 0 prints all, and the CSV has them", soft_wrap=True)
 
 
-def _add_end(table: Table, budget: str | None, options: ConsoleOptions) -> None:
+def _add_budget_line(table: Table, budget: str | None, options: ConsoleOptions) -> None:
     table.add_row("", "", cell(f"-- {budget} end here --", options, "bold yellow"))
 
 
-def _after(found: Imported, coming: Upcoming, ordered: Plan, budget: str | None, out: Path) -> list[tuple[str, str]]:
+def _result_lines(
+    found: ImportedProject, coming: NextCycle, ordered: CycleOrder, budget: str | None, out: Path
+) -> list[tuple[str, str]]:
     count, failed = len(coming.case), coming.failures > 0
     lines = [
-        ("cases", f"{count:,}{_left_out(coming)}"),
+        ("cases", f"{count:,}{_left_out_text(coming)}"),
         (
             "history",
             f"{int((coming.runs > 0).sum()):,} came to a verdict before, {int(failed.sum()):,} of them failed at "
@@ -200,7 +210,7 @@ def _after(found: Imported, coming: Upcoming, ordered: Plan, budget: str | None,
     ]
     if found.joined is not None and found.joined.unjoined:
         unjoined = sum(entry.results for entry in found.joined.unjoined)
-        total = unjoined + sum(found.joined.by.values())
+        total = unjoined + sum(found.joined.counts.values())
         lines.append(
             ("not joined", f"{unjoined:,} of {total:,} results are of no case here: `rl-eval qase inspect` says why")
         )
@@ -220,15 +230,15 @@ def _after(found: Imported, coming: Upcoming, ordered: Plan, budget: str | None,
     return [*lines, ("written", str(out))]
 
 
-def _left_out(coming: Upcoming) -> str:
+def _left_out_text(coming: NextCycle) -> str:
     told = ", ".join(f"{count:,} {why}" for why, count in coming.left_out.items() if count)
     return f"; left out: {told}" if told else ""
 
 
 def _short(text: str, *, tail: bool = False) -> str:
-    if len(text) <= _WIDEST:
+    if len(text) <= _MAX_TEXT_WIDTH:
         return text
-    return f"…{text[1 - _WIDEST :]}" if tail else f"{text[: _WIDEST - 1]}…"
+    return f"…{text[1 - _MAX_TEXT_WIDTH :]}" if tail else f"{text[: _MAX_TEXT_WIDTH - 1]}…"
 
 
 def time_text(ms: float) -> str:

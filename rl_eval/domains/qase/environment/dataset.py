@@ -18,13 +18,13 @@ from rl_eval.domains.qase.environment.features import (
     default_rates,
     history_features,
 )
-from rl_eval.domains.qase.model.execution_log import FAIL, NO_VERDICT, Log
+from rl_eval.domains.qase.model.execution_log import FAIL, NO_VERDICT, ExecutionLog
 from rl_eval.domains.qase.model.project import Case, Project
 from rl_eval.errors import InputError
 from rl_eval.hashing import hash_columns, hash_text, mix64
 
 PARTS = ("train", "validation", "test")
-_SOURCE = {
+_DATA_KEYS = {
     "data",
     "path",
     "results",
@@ -38,7 +38,7 @@ _SOURCE = {
 
 
 @dataclass(frozen=True)
-class Part:
+class CycleSet:
     """E test cycles, R executions in all, those of a cycle one after the other as the source lists them.
 
     Attributes:
@@ -90,7 +90,7 @@ class Dataset:
         default_rates: feature -> share of the training part's executions in which it says nothing.
     """
 
-    parts: dict[str, Part]
+    parts: dict[str, CycleSet]
     project: Project = field(repr=False)
     withheld: np.ndarray = field(repr=False)
     counts: dict[str, int]
@@ -98,18 +98,18 @@ class Dataset:
     default_rates: dict[str, float] = field(repr=False)
 
 
-def load(config: Config) -> Dataset:
+def load_dataset(config: Config) -> Dataset:
     """The data a config names; cached by what the data depends on and by the files' size and time.
 
     Raises:
         InputError: no path, no file, a file that cannot be used, or too few cycles with failures.
     """
-    return _load(*key(config))
+    return _load_dataset(*cache_key(config))
 
 
-def key(config: Config) -> tuple[str, tuple]:
+def cache_key(config: Config) -> tuple[str, tuple]:
     """What the data depends on: the source, how it is cut, and the files' stamps."""
-    return config.model_dump_json(include=_SOURCE), _stamps(config)
+    return config.model_dump_json(include=_DATA_KEYS), _stamps(config)
 
 
 def _stamps(config: Config) -> tuple:
@@ -130,12 +130,12 @@ def _stamps(config: Config) -> tuple:
 
 
 @lru_cache(maxsize=4)
-def _load(source: str, stamps: tuple) -> Dataset:
+def _load_dataset(source: str, stamps: tuple) -> Dataset:
     config = Config.model_validate_json(source)
-    return split(*_read(config), config)
+    return split_cycles(*_read_source(config), config)
 
 
-def _read(config: Config) -> tuple[Project, Log]:
+def _read_source(config: Config) -> tuple[Project, ExecutionLog]:
     if config.data == "synthetic":
         from rl_eval.domains.qase.synthetic.history import generate
 
@@ -152,7 +152,7 @@ def _read(config: Config) -> tuple[Project, Log]:
     return found.project, found.log
 
 
-def split(project: Project, log: Log, config: Config) -> Dataset:
+def split_cycles(project: Project, log: ExecutionLog, config: Config) -> Dataset:
     """Judged cycles in the order of time: the latest to `test`, those before to `validation`, the rest to `train`.
 
     A cycle is judged when it has a failure and at least `min_cases` cases with a verdict. From training, a share of
@@ -162,7 +162,7 @@ def split(project: Project, log: Log, config: Config) -> Dataset:
         InputError: too few cycles.
     """
     content = content_hashes(project)
-    withheld = _draw(content, config.data_seed) < config.unseen_share
+    withheld = _uniform_by_content(content, config.data_seed) < config.unseen_share
     known = np.flatnonzero(log.verdict != NO_VERDICT)
     counted = np.bincount(log.cycle[known], minlength=len(log.cycles))
     failed = np.bincount(log.cycle[known], weights=log.verdict[known] == FAIL, minlength=len(log.cycles))
@@ -207,11 +207,11 @@ def split(project: Project, log: Log, config: Config) -> Dataset:
 @dataclass(frozen=True)
 class _Builder:
     project: Project
-    log: Log
+    log: ExecutionLog
     features: np.ndarray
     content: np.ndarray
 
-    def part(self, rows: np.ndarray, cycles: np.ndarray, train: Part | None) -> Part:
+    def part(self, rows: np.ndarray, cycles: np.ndarray, train: CycleSet | None) -> CycleSet:
         """The executions among `rows` of some cycles that have a failure; `train` tells which cases were seen."""
         log = self.log
         rows = rows[np.isin(log.cycle[rows], cycles)]
@@ -220,7 +220,7 @@ class _Builder:
         known = log.duration_ms[~np.isnan(log.duration_ms)]
         duration = np.nan_to_num(log.duration_ms[rows], nan=float(np.median(known)) if len(known) else 1.0)
         seen = self.content[train.case] if train is not None else self.content[log.case[rows]]
-        return Part(
+        return CycleSet(
             features=self.features[rows],
             verdict=log.verdict[rows],
             duration_ms=duration,
@@ -249,12 +249,12 @@ def content_hash(case: Case) -> int:
     return hash_text(said)
 
 
-def _draw(content: np.ndarray, seed: int) -> np.ndarray:
+def _uniform_by_content(content: np.ndarray, seed: int) -> np.ndarray:
     """A number from [0, 1) for each case, by its content and the seed, float64 `[C]`."""
     return mix64(content ^ mix64(np.uint64(seed))) / 2.0**64
 
 
-def execution_hashes(log: Log, rows: np.ndarray, content: np.ndarray) -> np.ndarray:
+def execution_hashes(log: ExecutionLog, rows: np.ndarray, content: np.ndarray) -> np.ndarray:
     """Equal where the same case ran at the same time, for as long, with the same verdict: a run imported twice.
 
     A source without times tells executions apart by their cycle alone.
@@ -270,7 +270,7 @@ def execution_hashes(log: Log, rows: np.ndarray, content: np.ndarray) -> np.ndar
     return hash_columns(columns, len(rows))
 
 
-def budgets_ms(part: Part, budget: float | str | None) -> np.ndarray:
+def budgets_ms(part: CycleSet, budget: float | str | None) -> np.ndarray:
     """The time each cycle may take, float64 `[E]`: a share of its own full time, or the same time for all."""
     full = np.add.reduceat(part.duration_ms, part.start[:-1])
     if budget is None:

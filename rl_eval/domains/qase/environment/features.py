@@ -11,9 +11,9 @@ from collections.abc import Callable
 
 import numpy as np
 
-from rl_eval.domains.qase.model.execution_log import Log
+from rl_eval.domains.qase.model.execution_log import ExecutionLog
 from rl_eval.domains.qase.model.project import Case, Project, Step
-from rl_eval.domains.qase.model.verdict_sequence import Sequence, verdict_sequence
+from rl_eval.domains.qase.model.verdict_sequence import VerdictSequence, verdict_sequence
 
 _SEVERITY = {"blocker": 1.0, "critical": 0.8, "major": 0.6, "normal": 0.4, "minor": 0.2, "trivial": 0.0}
 _PRIORITY = {"high": 1.0, "medium": 0.5, "low": 0.0}
@@ -118,7 +118,7 @@ def _hashed(project: Project, text: Callable[[Case], str], width: int, words: di
     return np.divide(sums, length, out=np.zeros_like(sums), where=length > 0).astype(np.float32)[row]
 
 
-def history_features(project: Project, log: Log) -> np.ndarray:
+def history_features(project: Project, log: ExecutionLog) -> np.ndarray:
     """How the case of each execution fared in earlier cycles: float32 `[R, 20]`, in the order of `HISTORY_FEATURES`.
 
     A case without any: failure rate 1, as failure-rate sorting has it; smoothed and recent rates .5.
@@ -168,7 +168,7 @@ def history_features(project: Project, log: Log) -> np.ndarray:
     return out
 
 
-def extract_state(project: Project, log: Log) -> np.ndarray:
+def extract_features(project: Project, log: ExecutionLog) -> np.ndarray:
     """The features of every execution: float32 `[R, 64]`, finite, in the order of `FEATURES`."""
     return np.concatenate([case_features(project)[log.case], history_features(project, log)], axis=1)
 
@@ -176,8 +176,8 @@ def extract_state(project: Project, log: Log) -> np.ndarray:
 def default_features() -> np.ndarray:
     """The features of a case that says nothing, and that never ran: float32 `[64]`."""
     nothing = Project(cases=(Case(id=1, title="-"),))
-    first = Log(1, ("1",), *(np.zeros(1, kind) for kind in (np.int32, np.int32, np.int8, float, float)))
-    return extract_state(nothing, first)[0]
+    first = ExecutionLog(1, ("1",), *(np.zeros(1, kind) for kind in (np.int32, np.int32, np.int8, float, float)))
+    return extract_features(nothing, first)[0]
 
 
 def default_rates(states: np.ndarray) -> np.ndarray:
@@ -195,7 +195,7 @@ def constant_features(states: np.ndarray) -> tuple[str, ...]:
     return tuple(name for name, constant in zip(FEATURES, same, strict=False) if constant)
 
 
-def _ago(seen: Sequence, back: int) -> np.ndarray:
+def _ago(seen: VerdictSequence, back: int) -> np.ndarray:
     """The verdict `back` places before the newest known one, `[R]`; NaN where there is none."""
     at = seen.stop - 1 - back
     there = at >= seen.start
@@ -204,13 +204,13 @@ def _ago(seen: Sequence, back: int) -> np.ndarray:
     return found
 
 
-def _last_failure(seen: Sequence) -> np.ndarray:
+def _last_failure(seen: VerdictSequence) -> np.ndarray:
     """Where the newest known failure of each row's group stands, `[R]`; before `start` where there is none."""
     newest = np.maximum.accumulate(np.where(seen.verdict == 1, np.arange(len(seen.verdict)), -1))
     return np.where(seen.stop > 0, newest[seen.stop - 1], -1) if len(newest) else np.full(len(seen.stop), -1)
 
 
-def _flips(seen: Sequence) -> np.ndarray:
+def _flips(seen: VerdictSequence) -> np.ndarray:
     """How often a verdict differed from the one before it, within each row's window, `[R]`."""
     change = np.zeros(len(seen.verdict) + 1, np.int64)
     change[1:-1] = np.cumsum(seen.verdict[1:] != seen.verdict[:-1])
@@ -219,7 +219,7 @@ def _flips(seen: Sequence) -> np.ndarray:
     return np.where(seen.stop - seen.start > 1, changes, 0)
 
 
-def _past_durations(log: Log) -> tuple[np.ndarray, np.ndarray]:
+def _past_durations(log: ExecutionLog) -> tuple[np.ndarray, np.ndarray]:
     """Mean and newest duration (ms) of each row's case in earlier cycles, `[R]`; NaN where there is none."""
     known = ~np.isnan(log.duration_ms)
     span = len(log.cycles) + 1

@@ -8,7 +8,7 @@ import numpy as np
 from gymnasium.spaces import Box, Discrete
 
 from rl_eval.domains.qase.config import LEVELS, Config
-from rl_eval.domains.qase.environment.dataset import Part, budgets_ms, load
+from rl_eval.domains.qase.environment.dataset import CycleSet, budgets_ms, load_dataset
 from rl_eval.domains.qase.environment.features import FEATURES
 from rl_eval.domains.qase.environment.ranking import (
     apfd,
@@ -24,7 +24,7 @@ from rl_eval.hashing import mix64
 from rl_eval.seeding import part_key
 
 # What a cycle was worth, told at its last case and 0 before.
-OF_CYCLE = (
+CYCLE_FACTS = (
     "apfd", "apfd_unseen", "apfdc", "napfd", "failures", "found", "time_ranked", "security_passed", "bugs",
     "bugs_found",
 )  # fmt: skip
@@ -50,16 +50,18 @@ class QaseVector(NativeVector):
 
     arrays = ("episode", "time", "length", "idle", "rows", "scores", "ahead", "time_behind")
 
-    def __init__(self, config: Config, *, n_envs: int, part: str, autoreset: bool = True, record: Part | None = None):
+    def __init__(
+        self, config: Config, *, n_envs: int, part: str, autoreset: bool = True, record: CycleSet | None = None
+    ):
         observation = Box(-np.inf, np.inf, (len(FEATURES),), np.float32)
         super().__init__(observation, Discrete(LEVELS), n_envs=n_envs, autoreset=autoreset)
         self.config, self.part = config, part
         self._rng = np.random.default_rng()
         self._queue, self._cursor = np.zeros(0, np.int64), 0  # cycles to come, an endless shuffle
         self._order = 0  # the seed of the permutation last asked for
-        self._take_record(load(config).parts[part] if record is None else record)
+        self._take_record(load_dataset(config).parts[part] if record is None else record)
 
-    def _take_record(self, record: Part) -> None:
+    def _take_record(self, record: CycleSet) -> None:
         """Play this record from now on; every copy is to be reset."""
         n, longest = self.num_envs, int(record.lengths.max())
         self._record = record
@@ -78,13 +80,13 @@ class QaseVector(NativeVector):
         self._ahead = np.zeros((n, 2, LEVELS), np.float32)
         # [n, l]: the time of the cases already levelled that run after level l, less that of those before
         self._time_behind = np.zeros((n, LEVELS), np.float32)
-        self._told: np.ndarray | None = None
-        self._nothing = np.zeros(n, np.float32)
-        self._nothing.flags.writeable = False
+        self._next_scores: np.ndarray | None = None
+        self._zeros = np.zeros(n, np.float32)
+        self._zeros.flags.writeable = False
 
     def rank(self, scores: np.ndarray) -> None:
         """Say how early the cases of the next step are to run, `[N]`, the highest first, instead of by level."""
-        self._told = np.asarray(scores, np.float32)
+        self._next_scores = np.asarray(scores, np.float32)
 
     def candidates(self) -> dict[str, np.ndarray]:
         """What baselines may know of the cases of the next step, `[N]`: place in the source's list, and verdict."""
@@ -107,8 +109,8 @@ class QaseVector(NativeVector):
         record, copy = self._record, self._copy
         rows = self._rows[copy, self._time]
         verdict = record.verdict.take(rows)
-        score = actions.astype(np.float32) if self._told is None else self._told
-        self._told = None
+        score = actions.astype(np.float32) if self._next_scores is None else self._next_scores
+        self._next_scores = None
         self._scores[copy, self._time] = score
         pairs = self._pairs(rows, verdict, actions)
         outcome = {
@@ -124,7 +126,7 @@ class QaseVector(NativeVector):
         self._time += ~self._idle
         done = (self._time >= self._length) & ~self._idle
         outcome["cycle_end"] = done
-        outcome |= dict.fromkeys(OF_CYCLE, self._nothing)
+        outcome |= dict.fromkeys(CYCLE_FACTS, self._zeros)
         infos: dict[str, Any] = {"outcome": outcome}
         if done.any():
             self._time[done] -= 1  # what a finished cycle shows is its last case

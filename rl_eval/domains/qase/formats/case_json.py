@@ -7,15 +7,34 @@ from __future__ import annotations
 
 from typing import Any
 
-from rl_eval.domains.qase.formats.enumerations import KNOWN, Options, read_value
-from rl_eval.domains.qase.formats.values import built, flag, identity, listed, mapping, number, text, text_of, whole
+from rl_eval.domains.qase.formats.enumerations import KNOWN_VALUES, Options, read_value
+from rl_eval.domains.qase.formats.values import (
+    build_model,
+    read_flag,
+    read_id,
+    read_integer,
+    read_list,
+    read_number,
+    read_object,
+    read_text,
+    text_field,
+)
 from rl_eval.domains.qase.model.notes import Notes
-from rl_eval.domains.qase.model.project import PLAIN, Case, CustomField, Form, Parameter, ParameterGroup, Step, shown
+from rl_eval.domains.qase.model.project import (
+    PLAIN,
+    Case,
+    CustomField,
+    Form,
+    Parameter,
+    ParameterGroup,
+    Step,
+    short_repr,
+)
 from rl_eval.errors import InputError
 
 TEXTS = ("description", "preconditions", "postconditions")
 # Over REST alone, and without a meaning for what is judged here.
-_BESIDES = frozenset(
+_UNUSED_FIELDS = frozenset(
     "position suite_id milestone_id isManual isToBeAutomated parameters member_id author_id created_at updated_at "
     "created updated deleted project_id attachments links external_issues hash".split()
 )
@@ -45,36 +64,36 @@ def read_case(
     for name in ("id", "title"):
         if values.get(name) is None:
             raise InputError(f"{where}, field {name!r}: it is missing, and every case needs one: export again")
-    found["id"] = identity(values["id"], f"{where}, field 'id'")
+    found["id"] = read_id(values["id"], f"{where}, field 'id'")
     for name in ("title", *TEXTS):
-        found[name] = text_of(values, name, where)
-    for name in KNOWN:
+        found[name] = text_field(values, name, where)
+    for name in KNOWN_VALUES:
         if name == "automation" and values.get("isManual") is not None:
-            manual = flag(values["isManual"], f"{where}, field 'isManual'")
-            wanted = flag(values.get("isToBeAutomated"), f"{where}, field 'isToBeAutomated'")
+            manual = read_flag(values["isManual"], f"{where}, field 'isManual'")
+            wanted = read_flag(values.get("isToBeAutomated"), f"{where}, field 'isToBeAutomated'")
             found[name] = ("to-be-automated" if wanted else "is-not-automated") if manual else "automated"
         else:
             found[name] = read_value(name, values.get(name), options, where, notes)
     for name in ("is_flaky", "is_muted"):
-        found[name] = flag(values.get(name), f"{where}, field {name!r}")
+        found[name] = read_flag(values.get(name), f"{where}, field {name!r}")
     found["milestone"] = _milestone(values, where, notes, milestones)
-    found["steps_type"] = text_of(values, "steps_type", where) or "classic"
+    found["steps_type"] = text_field(values, "steps_type", where) or "classic"
     found["steps"] = read_steps(values.get("steps"), f"{where}, steps")
     found["parameters"] = _parameters(values, where)
     found["tags"] = _tags(values.get("tags"), f"{where}, tags")
     found["custom_fields"] = _custom_fields(values.get("custom_fields"), f"{where}, custom_fields")
-    for name in values.keys() - _KEYS - _BESIDES:
-        notes.add(f"the field {shown(name)} of a case is not known: not used", where)
-    return built(Case, found, where)
+    for name in values.keys() - _KNOWN_FIELDS - _UNUSED_FIELDS:
+        notes.add(f"the field {short_repr(name)} of a case is not known: not used", where)
+    return build_model(Case, found, where)
 
 
 def with_form(case: Case, values: dict[str, Any]) -> Case:
     """The case, remembering how an export wrote it."""
-    form = difference(write_case(case), values)
+    form = form_difference(write_case(case), values)
     return case if form is PLAIN else case.model_copy(update={"form": form})
 
 
-def difference(ours: dict[str, Any], theirs: dict[str, Any]) -> Form:
+def form_difference(ours: dict[str, Any], theirs: dict[str, Any]) -> Form:
     """What a file wrote otherwise than we do, key by key."""
     if ours == theirs and [*map(type, ours.values())] == [*map(type, theirs.values())]:
         return PLAIN
@@ -86,7 +105,7 @@ def difference(ours: dict[str, Any], theirs: dict[str, Any]) -> Form:
     return Form(written, frozenset(ours.keys() - theirs.keys()))
 
 
-def in_form(ours: dict[str, Any], form: Form, empty: dict[str, Any]) -> dict[str, Any]:
+def apply_form(ours: dict[str, Any], form: Form, empty: dict[str, Any]) -> dict[str, Any]:
     """Our own form with what the file wrote otherwise, wherever the meaning has not changed since.
 
     Args:
@@ -110,21 +129,21 @@ def read_steps(value: Any, where: str, depth: int = 1) -> tuple[Step, ...]:
     if depth > MAX_STEP_DEPTH:
         raise InputError(f"{where}: steps lie more than {MAX_STEP_DEPTH} deep: export again")
     placed: list[tuple[int, Step]] = []
-    for i, entry in enumerate(listed(value, where)):
+    for i, entry in enumerate(read_list(value, where)):
         here = f"{where}[{i}]"
         if isinstance(entry, str):
-            placed.append((i + 1, built(Step, {"action": entry}, here)))
+            placed.append((i + 1, build_model(Step, {"action": entry}, here)))
             continue
-        found = mapping(entry, here)
+        found = read_object(entry, here)
         shared = found.get("shared_step_hash", found.get("shared"))
         values = {
-            **{name: text_of(found, name, here) for name in ("action", "expected_result", "data")},
-            "shared_step_hash": None if shared is None else text(shared, f"{here}.shared_step_hash") or None,
+            **{name: text_field(found, name, here) for name in ("action", "expected_result", "data")},
+            "shared_step_hash": None if shared is None else read_text(shared, f"{here}.shared_step_hash") or None,
             "steps": read_steps(found["steps"], f"{here}.steps", depth + 1) if found.get("steps") else (),
         }
         position = found.get("position", i + 1)
-        at = position if type(position) is int else whole(position, f"{here}.position")
-        placed.append((at, built(Step, values, here)))
+        at = position if type(position) is int else read_integer(position, f"{here}.position")
+        placed.append((at, build_model(Step, values, here)))
     positions = [at for at, _ in placed]
     if len(set(positions)) != len(positions):
         raise InputError(f"{where}: two steps have the same position: give each one of its own")
@@ -136,8 +155,8 @@ def _milestone(values: dict[str, Any], where: str, notes: Notes, milestones: dic
     if isinstance(given, dict):
         given = given.get("title")
     if given is not None:
-        return text(given, f"{where}, field 'milestone'") or None
-    key = identity(values.get("milestone_id"), f"{where}, field 'milestone_id'")
+        return read_text(given, f"{where}, field 'milestone'") or None
+    key = read_id(values.get("milestone_id"), f"{where}, field 'milestone_id'")
     if key is None:
         return None
     if key not in (milestones or {}):
@@ -151,41 +170,43 @@ def _parameters(values: dict[str, Any], where: str) -> tuple[Parameter | Paramet
         given, here = values.get(name), f"{where}, {name}"
         if isinstance(given, dict):  # the older form: title -> values
             return tuple(
-                built(Parameter, {"title": title, "values": _texts(held, f"{here}.{shown(title)}")}, here)
+                build_model(Parameter, {"title": title, "values": _texts(held, f"{here}.{short_repr(title)}")}, here)
                 for title, held in given.items()
             )
         if given:
-            return tuple(_parameter(entry, f"{here}[{i}]") for i, entry in enumerate(listed(given, here)))
+            return tuple(_parameter(entry, f"{here}[{i}]") for i, entry in enumerate(read_list(given, here)))
     return ()
 
 
 def _parameter(entry: Any, where: str) -> Parameter | ParameterGroup:
-    found = mapping(entry, where)
+    found = read_object(entry, where)
     kind = found.get("type", "single")
     if kind == "group":
-        items = [_single(item, f"{where}.items[{i}]") for i, item in enumerate(listed(found.get("items"), where))]
-        return built(ParameterGroup, {"items": tuple(items)}, where)
+        items = [_single(item, f"{where}.items[{i}]") for i, item in enumerate(read_list(found.get("items"), where))]
+        return build_model(ParameterGroup, {"items": tuple(items)}, where)
     if kind != "single":
-        raise InputError(f"{where}.type: {shown(kind)} where 'single' or 'group' is needed: export again")
+        raise InputError(f"{where}.type: {short_repr(kind)} where 'single' or 'group' is needed: export again")
     return _single(found.get("item", found), where)
 
 
 def _single(entry: Any, where: str) -> Parameter:
-    found = mapping(entry, where)
-    values = {"title": text(found.get("title"), f"{where}.title"), "values": _texts(found.get("values"), where)}
-    return built(Parameter, values, where)
+    found = read_object(entry, where)
+    values = {"title": read_text(found.get("title"), f"{where}.title"), "values": _texts(found.get("values"), where)}
+    return build_model(Parameter, values, where)
 
 
 def _texts(value: Any, where: str) -> tuple[str, ...]:
-    return tuple(text(entry, f"{where}.values[{i}]") for i, entry in enumerate(listed(value, f"{where}.values")))
+    return tuple(
+        read_text(entry, f"{where}.values[{i}]") for i, entry in enumerate(read_list(value, f"{where}.values"))
+    )
 
 
 def _tags(value: Any, where: str) -> tuple[str, ...]:
     tags = []
-    for i, entry in enumerate(listed(value, where)):
+    for i, entry in enumerate(read_list(value, where)):
         title = entry.get("title") if isinstance(entry, dict) else entry
         if not isinstance(title, str):
-            raise InputError(f"{where}[{i}]: {shown(entry)} where a tag's title is needed: export again")
+            raise InputError(f"{where}[{i}]: {short_repr(entry)} where a tag's title is needed: export again")
         tags.append(title)
     return tuple(tags)
 
@@ -194,18 +215,18 @@ def _custom_fields(value: Any, where: str) -> tuple[CustomField, ...]:
     if isinstance(value, dict):  # the form that is written over REST: id -> value
         value = [{"id": key, "value": held} for key, held in value.items()]
     fields: dict[int, CustomField] = {}
-    for i, entry in enumerate(listed(value, where)):
+    for i, entry in enumerate(read_list(value, where)):
         here = f"{where}[{i}]"
-        found = mapping(entry, here)
-        key, held = whole(found.get("id"), f"{here}.id"), found.get("value")
+        found = read_object(entry, here)
+        key, held = read_integer(found.get("id"), f"{here}.id"), found.get("value")
         if type(held) in (int, float):  # a number field
-            number(held, f"{here}.value")
+            read_number(held, f"{here}.value")
             held = str(held)
-        words = text(held, f"{here}.value")
+        words = read_text(held, f"{here}.value")
         if key in fields:
             raise InputError(f"{here}.id: the custom field {key} stands twice in one case: export again")
         if words:  # an empty value and none mean the same
-            fields[key] = built(CustomField, {"id": key, "value": words}, here)
+            fields[key] = build_model(CustomField, {"id": key, "value": words}, here)
     return tuple(fields[key] for key in sorted(fields))
 
 
@@ -250,5 +271,5 @@ def _write_parameter(entry: Parameter | ParameterGroup) -> dict[str, Any]:
     return {"title": entry.title, "values": list(entry.values)}
 
 
-EMPTY = write_case(Case(id=1, title="-"))
-_KEYS = EMPTY.keys()
+EMPTY_CASE = write_case(Case(id=1, title="-"))
+_KNOWN_FIELDS = EMPTY_CASE.keys()

@@ -7,21 +7,21 @@ import io
 from typing import Any, Literal
 
 from rl_eval.domains.qase.formats import csv_steps
-from rl_eval.domains.qase.formats.enumerations import KNOWN, read_value
-from rl_eval.domains.qase.formats.values import built, decoded, flag, identity
+from rl_eval.domains.qase.formats.enumerations import KNOWN_VALUES, read_value
+from rl_eval.domains.qase.formats.values import build_model, decode_utf8, read_flag, read_id
 from rl_eval.domains.qase.model.notes import Notes
-from rl_eval.domains.qase.model.project import Case, CustomField, Parameter, Project, Suite, arrange, shown
+from rl_eval.domains.qase.model.project import Case, CustomField, Parameter, Project, Suite, build_project, short_repr
 from rl_eval.errors import InputError, nearest
 
 Version = Literal[1, 2]
-FIRST = {1: "id", 2: "v2.id"}
+FIRST_COLUMN = {1: "id", 2: "v2.id"}
 _COLUMNS = (
     "title description preconditions postconditions tags priority severity type behavior automation status is_flaky "
     "layer steps_type steps_actions steps_result steps_data milestone_id milestone suite_id suite_parent_id suite "
     "suite_without_cases parameters"
 ).split()
-_LATER = ("is_muted",)
-_SUITE = ("suite_id", "suite_parent_id", "suite", "suite_without_cases")
+_OPTIONAL_COLUMNS = ("is_muted",)
+_SUITE_COLUMNS = ("suite_id", "suite_parent_id", "suite", "suite_without_cases")
 MAX_COLUMNS = 2000
 MAX_CELL = 64 << 20
 
@@ -32,10 +32,10 @@ def read_csv_export(data: bytes, where: str, notes: Notes) -> Project:
     Raises:
         InputError: not of that form; with the line and the column.
     """
-    rows = iter(_rows(decoded(data, where), where))
+    rows = iter(_rows(decode_utf8(data, where), where))
     line, header = next(rows, (1, [""]))
     columns = _columns(header or [""], where, notes)
-    quoted = header[0].strip() == FIRST[2]
+    quoted = header[0].strip() == FIRST_COLUMN[2]
     suites: dict[int, Suite] = {}
     cases: list[Case] = []
     for line, row in rows:
@@ -43,8 +43,8 @@ def read_csv_export(data: bytes, where: str, notes: Notes) -> Project:
         if len(row) > len(header):
             raise InputError(f"{at}: {len(row)} columns where the header has {len(header)}: quote texts with commas")
         cells = {name: row[i] if i < len(row) else "" for name, i in columns.items()}
-        if flag(cells["suite_without_cases"], f"{at}, column 'suite_without_cases'"):
-            filled = next((name for name, cell in cells.items() if cell.strip() and name not in _SUITE), None)
+        if read_flag(cells["suite_without_cases"], f"{at}, column 'suite_without_cases'"):
+            filled = next((name for name, cell in cells.items() if cell.strip() and name not in _SUITE_COLUMNS), None)
             if filled is not None:
                 raise InputError(f"{at}, column {filled!r}: a value in the row of a suite without cases: export again")
             _suite(cells, at, suites)
@@ -55,7 +55,7 @@ def read_csv_export(data: bytes, where: str, notes: Notes) -> Project:
             cases.append(_case(cells, at, _suite(cells, at, suites), quoted, notes))
     if not cases and not suites:
         raise InputError(f"{where} has a header and neither suites nor cases: export again")
-    return arrange(suites.values(), cases, where)
+    return build_project(suites.values(), cases, where)
 
 
 def _rows(text: str, where: str) -> list[tuple[int, list[str]]]:
@@ -78,14 +78,14 @@ def _rows(text: str, where: str) -> list[tuple[int, list[str]]]:
 def _columns(header: list[str], where: str, notes: Notes) -> dict[str, int]:
     names = [name.strip() for name in header]
     at = f"{where}, line 1"
-    if names[0] not in FIRST.values():
-        raise InputError(f"{at}: the first column is {shown(names[0])}: a Qase export begins with 'id' or 'v2.id'")
+    if names[0] not in FIRST_COLUMN.values():
+        raise InputError(f"{at}: the first column is {short_repr(names[0])}: a Qase export begins with 'id' or 'v2.id'")
     if len(names) > MAX_COLUMNS:
         raise InputError(f"{at}: {len(names)} columns, and at most {MAX_COLUMNS} are read: export fewer custom fields")
     names[0] = "id"
     twice = next((name for name in names if names.count(name) > 1), None)
     if twice is not None:
-        raise InputError(f"{at}: the column {shown(twice)} stands twice: export again")
+        raise InputError(f"{at}: the column {short_repr(twice)} stands twice: export again")
     missing = [name for name in _COLUMNS if name not in names]
     if missing:
         raise InputError(
@@ -93,8 +93,8 @@ def _columns(header: list[str], where: str, notes: Notes) -> dict[str, int]:
             "a Qase export has it"
         )
     for name in names:
-        if name not in ("id", *_COLUMNS, *_LATER) and _field_id(name) is None:
-            notes.add(f"the column {shown(name)} is not known: not used", at)
+        if name not in ("id", *_COLUMNS, *_OPTIONAL_COLUMNS) and _field_id(name) is None:
+            notes.add(f"the column {short_repr(name)} is not known: not used", at)
     return {name: i for i, name in enumerate(names)}
 
 
@@ -105,23 +105,23 @@ def _field_id(column: str) -> int | None:
 
 def _suite(cells: dict[str, str], at: str, suites: dict[int, Suite]) -> int | None:
     """The suite that a row names, added to those known."""
-    key = identity(cells["suite_id"].strip(), f"{at}, column 'suite_id'")
-    parent = identity(cells["suite_parent_id"].strip(), f"{at}, column 'suite_parent_id'")
+    key = read_id(cells["suite_id"].strip(), f"{at}, column 'suite_id'")
+    parent = read_id(cells["suite_parent_id"].strip(), f"{at}, column 'suite_parent_id'")
     title = cells["suite"]
     if key is None:
         if title.strip() or parent is not None or cells["suite_without_cases"].strip():
             raise InputError(f"{at}, column 'suite_id': a suite without an id: export again")
         return None
     known = suites.get(key)
-    suite = built(Suite, {"id": key, "parent_id": parent, "title": title}, f"{at}, suite")
+    suite = build_model(Suite, {"id": key, "parent_id": parent, "title": title}, f"{at}, suite")
     if known is None:
         suites[key] = suite
         return key
     # V2 repeats no parent on the row of a case, so an empty one says nothing
     if known.title != suite.title or (parent is not None and known.parent_id not in (parent, None)):
         raise InputError(
-            f"{at}, column 'suite': suite {key} is {shown(title)} below {parent}, and was {shown(known.title)} below "
-            f"{known.parent_id} before: export again"
+            f"{at}, column 'suite': suite {key} is {short_repr(title)} below {parent}, and was "
+            f"{short_repr(known.title)} below {known.parent_id} before: export again"
         )
     if cells["suite_without_cases"].strip():
         raise InputError(f"{at}, column 'suite_id': suite id {key} is given twice: export again")
@@ -134,17 +134,17 @@ def _case(cells: dict[str, str], at: str, suite_id: int | None, quoted: bool, no
     def column(name: str) -> str:
         return f"{at}, column {name!r}"
 
-    found: dict[str, Any] = {"suite_id": suite_id, "id": identity(cells["id"].strip(), column("id"))}
+    found: dict[str, Any] = {"suite_id": suite_id, "id": read_id(cells["id"].strip(), column("id"))}
     for name in ("id", "title"):
         if not cells[name].strip():
             raise InputError(f"{column(name)}: it is empty, and every case needs one: export again")
     for name in ("title", "description", "preconditions", "postconditions"):
         found[name] = cells[name]
-    for name in KNOWN:
+    for name in KNOWN_VALUES:
         found[name] = read_value(name, cells[name].strip(), None, at, notes)
-    found["is_flaky"] = flag(cells["is_flaky"], column("is_flaky"))
-    found["is_muted"] = flag(cells.get("is_muted", ""), column("is_muted"))
-    identity(cells["milestone_id"].strip(), column("milestone_id"))
+    found["is_flaky"] = read_flag(cells["is_flaky"], column("is_flaky"))
+    found["is_muted"] = read_flag(cells.get("is_muted", ""), column("is_muted"))
+    read_id(cells["milestone_id"].strip(), column("milestone_id"))
     found["milestone"] = cells["milestone"] or cells["milestone_id"].strip() or None
     found["steps_type"] = cells["steps_type"].strip() or "classic"
     found["steps"] = csv_steps.read_steps(cells, at, notes, quoted=quoted)
@@ -152,12 +152,12 @@ def _case(cells: dict[str, str], at: str, suite_id: int | None, quoted: bool, no
     found["tags"] = tuple(tag for tag in (part.strip() for part in cells["tags"].split(",")) if tag)
     fields = [(_field_id(name), cell) for name, cell in cells.items()]
     found["custom_fields"] = tuple(
-        built(CustomField, {"id": key, "value": cell}, column(f"cf_{key}"))
+        build_model(CustomField, {"id": key, "value": cell}, column(f"cf_{key}"))
         for key, cell in sorted((key, cell) for key, cell in fields if key is not None and cell)
     )
     if any(cell[:1] in "=+-@" for cell in cells.values() if cell and not cell.lstrip("-").isdigit()):
         notes.add("a cell that a spreadsheet would run as a formula: read as the text it is", at)
-    return built(Case, found, at)
+    return build_model(Case, found, at)
 
 
 def _parameters(cell: str, at: str) -> tuple[Parameter, ...]:
@@ -166,9 +166,9 @@ def _parameters(cell: str, at: str) -> tuple[Parameter, ...]:
     for line in cell.replace("\r\n", "\n").split("\n") if cell else ():
         title, colon, value = line.partition(":")
         if not colon:
-            raise InputError(f"{at}: {shown(line)} where 'title:value' is expected: export again")
+            raise InputError(f"{at}: {short_repr(line)} where 'title:value' is expected: export again")
         values.setdefault(title, []).append(value)
-    return tuple(built(Parameter, {"title": title, "values": tuple(held)}, at) for title, held in values.items())
+    return tuple(build_model(Parameter, {"title": title, "values": tuple(held)}, at) for title, held in values.items())
 
 
 def write_csv_export(project: Project, version: Version) -> str:
@@ -180,7 +180,7 @@ def write_csv_export(project: Project, version: Version) -> str:
     if not project.suites and not project.cases:
         raise InputError("a project without suites and cases has no CSV: write the JSON export")
     fields = [f"cf_{key}" for key in project.custom_field_ids]
-    header = [FIRST[version], *_COLUMNS, *_LATER, *fields]
+    header = [FIRST_COLUMN[version], *_COLUMNS, *_OPTIONAL_COLUMNS, *fields]
     out = io.StringIO(newline="")
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(header)
@@ -202,7 +202,7 @@ def _cells(case: Case, home: Suite | None, version: Version) -> dict[str, Any]:
     cells: dict[str, Any] = {
         name: getattr(case, name) for name in ("title", "description", "preconditions", "postconditions", "steps_type")
     }
-    cells |= {name: getattr(case, name) for name in KNOWN}
+    cells |= {name: getattr(case, name) for name in KNOWN_VALUES}
     cells |= {name: "yes" if getattr(case, name) else "no" for name in ("is_flaky", "is_muted")}
     cells |= csv_steps.write_steps(case.steps, at, quoted=version == 2)
     cells |= {f"cf_{field.id}": field.value for field in case.custom_fields}
@@ -213,8 +213,10 @@ def _cells(case: Case, home: Suite | None, version: Version) -> dict[str, Any]:
     )
     if home is not None:
         cells |= {"suite_id": home.id, "suite_parent_id": home.parent_id or "", "suite": home.title}
-    cells[FIRST[version]] = case.id
-    given = {name: str(cells.get(name, "")) for name in ("id", *_COLUMNS, *_LATER, *cells)} | {"id": str(case.id)}
+    cells[FIRST_COLUMN[version]] = case.id
+    given = {name: str(cells.get(name, "")) for name in ("id", *_COLUMNS, *_OPTIONAL_COLUMNS, *cells)} | {
+        "id": str(case.id)
+    }
     if _case(given, at, case.suite_id, version == 2, Notes()) != case:
         raise InputError(f"{at}: it holds what CSV has no form for: write the JSON export")
     return cells

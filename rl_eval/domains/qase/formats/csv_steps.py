@@ -9,17 +9,17 @@ import json
 import re
 from typing import Any
 
-from rl_eval.domains.qase.formats.values import built
+from rl_eval.domains.qase.formats.values import build_model
 from rl_eval.domains.qase.model.notes import Notes
-from rl_eval.domains.qase.model.project import Step, shown
+from rl_eval.domains.qase.model.project import Step, short_repr
 from rl_eval.errors import InputError
 
 COLUMNS = {"steps_actions": "action", "steps_result": "expected_result", "steps_data": "data"}
 MAX_STEP_DEPTH = 100
 Number = tuple[int, ...]  # (2, 1): the first step within the second
 _LINE = re.compile(r"(\t*)([0-9]{1,9})\.(?: |$)", re.MULTILINE)
-_GAP = re.compile(r"[ \r\n]*")
-_STRINGS = json.JSONDecoder()
+_BLANKS = re.compile(r"[ \r\n]*")
+_STRING_DECODER = json.JSONDecoder()
 
 
 def read_steps(cells: dict[str, str], where: str, notes: Notes, *, quoted: bool) -> tuple[Step, ...]:
@@ -57,7 +57,7 @@ def _tree(
     above: Number, texts: dict[Number, dict[str, str]], within: dict[Number, list[Number]], where: str
 ) -> tuple[Step, ...]:
     return tuple(
-        built(Step, {**texts[number], "steps": _tree(number, texts, within, where)}, where)
+        build_model(Step, {**texts[number], "steps": _tree(number, texts, within, where)}, where)
         for number in within.get(above, ())
     )
 
@@ -80,7 +80,7 @@ def _plain(cell: str, where: str, *, tabs: bool) -> dict[Number, str]:
             break
         open_step, start = number, match.end()
     if not open_step:
-        raise InputError(f"{where}: {shown(cell)} does not begin with '1. ': number the steps, one a line")
+        raise InputError(f"{where}: {short_repr(cell)} does not begin with '1. ': number the steps, one a line")
     found[open_step] = cell[start:]
     return found
 
@@ -107,11 +107,11 @@ def _quoted(cell: str, where: str) -> dict[Number, str]:
         match = _LINE_ANYWHERE.match(cell, position)
         number = None if match is None else _next(open_step, match, where)
         if match is None or number is None:
-            raise InputError(f"{where}: {shown(cell[position:])} where the next step is expected: export again")
+            raise InputError(f"{where}: {short_repr(cell[position:])} where the next step is expected: export again")
         words, position = _string(cell, match.end(), where)
         found[number] = words
         open_step = number
-        gap = _GAP.match(cell, position)
+        gap = _BLANKS.match(cell, position)
         position = gap.end() if gap else position
     return found
 
@@ -121,13 +121,13 @@ _LINE_ANYWHERE = re.compile(r"(\t*)([0-9]{1,9})\. ")  # V2 also puts steps side 
 
 def _string(cell: str, position: int, where: str) -> tuple[str, int]:
     try:
-        words, end = _STRINGS.raw_decode(cell, position)
+        words, end = _STRING_DECODER.raw_decode(cell, position)
     except (ValueError, RecursionError) as error:
         raise InputError(
-            f"{where}: {shown(cell[position:])} where a text in quotes is expected: export again"
+            f"{where}: {short_repr(cell[position:])} where a text in quotes is expected: export again"
         ) from error
     if not isinstance(words, str):
-        raise InputError(f"{where}: {shown(words)} where a text in quotes is expected: export again")
+        raise InputError(f"{where}: {short_repr(words)} where a text in quotes is expected: export again")
     return words, end
 
 

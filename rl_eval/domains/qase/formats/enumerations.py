@@ -9,12 +9,12 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from rl_eval.domains.qase.formats.values import listed, mapping, text, whole
+from rl_eval.domains.qase.formats.values import read_integer, read_list, read_object, read_text
 from rl_eval.domains.qase.model.notes import Notes
-from rl_eval.domains.qase.model.project import shown
+from rl_eval.domains.qase.model.project import short_repr
 from rl_eval.errors import InputError
 
-KNOWN: dict[str, tuple[str, ...]] = {
+KNOWN_VALUES: dict[str, tuple[str, ...]] = {
     "severity": ("undefined", "blocker", "critical", "major", "normal", "minor", "trivial"),
     "priority": ("undefined", "high", "medium", "low"),
     "type": (
@@ -26,7 +26,7 @@ KNOWN: dict[str, tuple[str, ...]] = {
     "automation": ("is-not-automated", "to-be-automated", "automated"),
     "status": ("actual", "draft", "deprecated"),
 }  # fmt: skip
-UNSET = {
+DEFAULT_VALUES = {
     "severity": "undefined", "priority": "undefined", "type": "other", "behavior": "undefined", "layer": "unknown",
     "automation": "is-not-automated", "status": "actual",
 }  # fmt: skip
@@ -39,36 +39,36 @@ def read_options(response: Any, where: str) -> dict[str, dict[int, str]]:
     Raises:
         InputError: not of that form, or one id of a field twice.
     """
-    fields = mapping(response, where).get("result")
+    fields = read_object(response, where).get("result")
     if isinstance(fields, dict):  # some answers are pages
         fields = fields.get("entities")
     found: dict[str, dict[int, str]] = {}
-    for i, entry in enumerate(listed(fields, f"{where}, result")):
+    for i, entry in enumerate(read_list(fields, f"{where}, result")):
         here = f"{where}, result[{i}]"
-        values = mapping(entry, here)
-        slug = text(values.get("slug"), f"{here}.slug")
-        if slug not in KNOWN:
+        values = read_object(entry, here)
+        slug = read_text(values.get("slug"), f"{here}.slug")
+        if slug not in KNOWN_VALUES:
             continue
         options: dict[int, str] = {}
-        for j, option in enumerate(listed(values.get("options"), f"{here}.options")):
+        for j, option in enumerate(read_list(values.get("options"), f"{here}.options")):
             at = f"{here}.options[{j}]"
-            key = whole(mapping(option, at).get("id"), f"{at}.id")
-            name = text(option.get("slug"), f"{at}.slug") or text(option.get("title"), f"{at}.title")
+            key = read_integer(read_object(option, at).get("id"), f"{at}.id")
+            name = read_text(option.get("slug"), f"{at}.slug") or read_text(option.get("title"), f"{at}.title")
             if not name:
                 raise InputError(f"{at} has neither slug nor title: save the answer of /v1/system_field again")
             if key in options:
                 raise InputError(f"{at}: the id {key} of {slug} is given twice: save /v1/system_field again")
-            options[key] = plain(slug, name)
+            options[key] = slug_of(slug, name)
         found[slug] = options
     if not found:
-        raise InputError(f"{where} names none of {', '.join(KNOWN)}: save the answer of /v1/system_field again")
+        raise InputError(f"{where} names none of {', '.join(KNOWN_VALUES)}: save the answer of /v1/system_field again")
     return found
 
 
-def plain(name: str, written: str) -> str:
+def slug_of(name: str, written: str) -> str:
     """The slug of a known value, however it is spelt (`To be automated`); any other text as it is."""
     slug = re.sub(r"[\s_-]+", "-", written.strip().lower())
-    return slug if slug in KNOWN[name] else written
+    return slug if slug in KNOWN_VALUES[name] else written
 
 
 def read_value(name: str, value: Any, options: Options | None, where: str, notes: Notes) -> str:
@@ -82,20 +82,20 @@ def read_value(name: str, value: Any, options: Options | None, where: str, notes
     Raises:
         InputError: neither text nor a whole number.
     """
-    if type(value) is str and value in KNOWN[name]:
+    if type(value) is str and value in KNOWN_VALUES[name]:
         return value
     if value is None or value == "":
-        notes.add(f"no {name}: read as {UNSET[name]}", where)
-        return UNSET[name]
+        notes.add(f"no {name}: read as {DEFAULT_VALUES[name]}", where)
+        return DEFAULT_VALUES[name]
     at = f"{where}, field {name!r}"
     if isinstance(value, str) and not value.strip().isdigit():
-        slug = plain(name, value)
-        if slug not in KNOWN[name]:
+        slug = slug_of(name, value)
+        if slug not in KNOWN_VALUES[name]:
             known = (options or {}).get(name, {}).values()
             if slug not in known:
-                notes.add(f"{name} {shown(value)} is not known: kept as text", where)
+                notes.add(f"{name} {short_repr(value)} is not known: kept as text", where)
         return slug
-    key = whole(value, at)
+    key = read_integer(value, at)
     if options is None or name not in options:
         notes.add(f"{name} {key} is a number and no system_field says what it means: kept as text", where)
         return str(key)

@@ -10,17 +10,17 @@ import io
 
 import numpy as np
 
-from rl_eval.domains.qase.formats.values import built, decoded
-from rl_eval.domains.qase.model.execution_log import Log
+from rl_eval.domains.qase.formats.values import build_model, decode_utf8
+from rl_eval.domains.qase.model.execution_log import ExecutionLog
 from rl_eval.domains.qase.model.notes import Notes
-from rl_eval.domains.qase.model.project import Case, Project, arrange, shown
+from rl_eval.domains.qase.model.project import Case, Project, build_project, short_repr
 from rl_eval.errors import InputError, nearest
 
 COLUMNS = ("Id", "Name", "Duration", "LastRun", "LastResults", "Verdict", "Cycle")
 MAX_ROWS = 20_000_000
 
 
-def read_history(data: bytes, where: str, notes: Notes) -> tuple[Project, Log]:
+def read_history_csv(data: bytes, where: str, notes: Notes) -> tuple[Project, ExecutionLog]:
     """Names as cases, in the order of their first run, and their executions by cycle.
 
     Raises:
@@ -28,7 +28,7 @@ def read_history(data: bytes, where: str, notes: Notes) -> tuple[Project, Log]:
     """
     import polars as pl
 
-    decoded(data, where)
+    decode_utf8(data, where)
     data = data.replace(b"\r\n", b"\n").rstrip(b"\n") + b"\n"
     header = data[: data.index(b"\n")].decode().removeprefix("\ufeff").split(";")
     for name in COLUMNS:
@@ -38,7 +38,7 @@ def read_history(data: bytes, where: str, notes: Notes) -> tuple[Project, Log]:
     if len(set(header)) < len(header):
         raise InputError(f"{where}, line 1: a column stands twice: each needs a name of its own")
     for name in set(header) - set(COLUMNS):
-        notes.add(f"the column {shown(name)} is not known: not used", f"{where}, line 1")
+        notes.add(f"the column {short_repr(name)} is not known: not used", f"{where}, line 1")
     octets = np.frombuffer(data, np.uint8)
     ends = np.flatnonzero(octets == ord("\n"))
     widths = np.diff(np.searchsorted(np.flatnonzero(octets == ord(";")), np.concatenate([[0], ends]))) + 1
@@ -60,8 +60,8 @@ def read_history(data: bytes, where: str, notes: Notes) -> tuple[Project, Log]:
         if bad.any():
             row = int(np.argmax(bad))
             raise InputError(
-                f"{where}, line {row + 2}, column {name!r}: {shown(frame[name][row])} where {wanted} is needed: mend "
-                "or remove the row"
+                f"{where}, line {row + 2}, column {name!r}: {short_repr(frame[name][row])} where {wanted} is needed: "
+                "mend or remove the row"
             )
         return values.to_numpy()
 
@@ -90,9 +90,9 @@ def read_history(data: bytes, where: str, notes: Notes) -> tuple[Project, Log]:
     distinct = names.unique(maintain_order=True)
     code = names.replace_strict(distinct, pl.Series(range(len(distinct))), return_dtype=pl.Int32).to_numpy()
     cycles, dense = np.unique(cycle[order], return_inverse=True)
-    cases = [built(Case, {"id": i + 1, "title": name}, where) for i, name in enumerate(distinct.to_list())]
-    project = arrange((), cases, where)
-    log = Log(
+    cases = [build_model(Case, {"id": i + 1, "title": name}, where) for i, name in enumerate(distinct.to_list())]
+    project = build_project((), cases, where)
+    log = ExecutionLog(
         n_cases=len(cases),
         cycles=tuple(map(str, cycles.tolist())),
         case=code.astype(np.int32),
@@ -100,29 +100,29 @@ def read_history(data: bytes, where: str, notes: Notes) -> tuple[Project, Log]:
         verdict=verdict[order].astype(np.int8),
         duration_ms=duration_ms[order],
         started=np.where(started < 0, np.nan, started)[order],
-        past=(np.frombuffer(joined, np.uint8) - ord("0")).astype(np.int8),
-        past_start=np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64),
+        earlier_verdicts=(np.frombuffer(joined, np.uint8) - ord("0")).astype(np.int8),
+        earlier_start=np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64),
     )
-    differing = _disagreeing(log)
+    differing = _count_disagreeing_rows(log)
     if differing:
         notes.add(f"LastResults of {differing} rows are not the earlier verdicts of the file: not used", where)
     return project, log
 
 
-def _disagreeing(log: Log) -> int:
+def _count_disagreeing_rows(log: ExecutionLog) -> int:
     """How many rows recorded other verdicts than the file holds for the earlier rows of the same case."""
     from rl_eval.domains.qase.model.verdict_sequence import verdict_sequence
 
-    assert log.past is not None
-    assert log.past_start is not None
+    assert log.earlier_verdicts is not None
+    assert log.earlier_start is not None
     sequence = verdict_sequence(log, log.case)
-    lengths = np.diff(log.past_start)
+    lengths = np.diff(log.earlier_start)
     row = np.repeat(np.arange(len(log)), lengths)
-    back = np.arange(len(log.past)) - log.past_start[row]
+    back = np.arange(len(log.earlier_verdicts)) - log.earlier_start[row]
     at = sequence.own[row] - 1 - back
     first = np.searchsorted(sequence.group, log.case)
     wrong = np.zeros(len(log), bool)
     inside = at >= first[row]
     wrong[row[~inside]] = True
-    wrong[row[inside][sequence.verdict[at[inside]] != log.past[inside]]] = True
+    wrong[row[inside][sequence.verdict[at[inside]] != log.earlier_verdicts[inside]]] = True
     return int(wrong.sum())

@@ -4,11 +4,18 @@ from __future__ import annotations
 
 from typing import Any
 
-from rl_eval.domains.qase.formats.case_json import EMPTY, difference, in_form, read_case, with_form, write_case
+from rl_eval.domains.qase.formats.case_json import (
+    EMPTY_CASE,
+    apply_form,
+    form_difference,
+    read_case,
+    with_form,
+    write_case,
+)
 from rl_eval.domains.qase.formats.enumerations import Options
-from rl_eval.domains.qase.formats.values import built, identity, listed, mapping, text
+from rl_eval.domains.qase.formats.values import build_model, read_id, read_list, read_object, read_text
 from rl_eval.domains.qase.model.notes import Notes
-from rl_eval.domains.qase.model.project import MAX_DEPTH, Case, Project, Suite, arrange, shown
+from rl_eval.domains.qase.model.project import MAX_DEPTH, Case, Project, Suite, build_project, short_repr
 from rl_eval.errors import InputError
 
 _LISTS = ("suites", "cases")
@@ -23,22 +30,24 @@ def read_json_export(document: Any, where: str, notes: Notes, options: Options |
     Raises:
         InputError: not of that form, with the place in the document.
     """
-    values = mapping(document, where)
+    values = read_object(document, where)
     if "suites" not in values and "cases" not in values:
         raise InputError(f"{where} has neither 'suites' nor 'cases': give a JSON export of a Qase project")
     for name in values.keys() - set(_LISTS):
-        notes.add(f"the field {shown(name)} of the export is not known: not used", where)
+        notes.add(f"the field {short_repr(name)} of the export is not known: not used", where)
     suites: list[Suite] = []
     cases = _cases(values.get("cases"), f"{where}, cases", notes, None, options)
     _suites(values.get("suites"), f"{where}, suites", notes, None, options, suites, cases, 1)
-    return arrange(suites, cases, where, difference({"suites": _shape(suites)}, _own(values)))
+    return build_project(
+        suites, cases, where, form_difference({"suites": _list_marker(suites)}, _without_lists(values))
+    )
 
 
 def _cases(value: Any, where: str, notes: Notes, suite_id: int | None, options: Options | None) -> list[Case]:
     found = []
-    for i, entry in enumerate(listed(value, where)):
+    for i, entry in enumerate(read_list(value, where)):
         here = f"{where}[{i}]"
-        values = mapping(entry, here)
+        values = read_object(entry, here)
         found.append(with_form(read_case(values, here, notes, suite_id=suite_id, options=options), values))
     return found
 
@@ -49,38 +58,38 @@ def _suites(
 ) -> None:  # fmt: skip
     if depth > MAX_DEPTH:
         raise InputError(f"{where}: suites lie more than {MAX_DEPTH} deep: move them up")
-    for i, entry in enumerate(listed(value, where)):
+    for i, entry in enumerate(read_list(value, where)):
         here = f"{where}[{i}]"
-        values = mapping(entry, here)
+        values = read_object(entry, here)
         for name in ("id", "title"):
             if values.get(name) is None:
                 raise InputError(f"{here}, field {name!r}: it is missing, and every suite needs one: export again")
         for name in values.keys() - {"id", "title", "description", "preconditions", *_LISTS}:
-            notes.add(f"the field {shown(name)} of a suite is not known: not used", here)
+            notes.add(f"the field {short_repr(name)} of a suite is not known: not used", here)
         found = {
-            "id": identity(values["id"], f"{here}, field 'id'"),
+            "id": read_id(values["id"], f"{here}, field 'id'"),
             "parent_id": parent,
             **{
-                name: text(values.get(name), f"{here}, field {name!r}")
+                name: read_text(values.get(name), f"{here}, field {name!r}")
                 for name in ("title", "description", "preconditions")
             },
         }
-        suite = built(Suite, found, here)
+        suite = build_model(Suite, found, here)
         at = len(suites)
         suites.append(suite)
         own = _cases(values.get("cases"), f"{here}.cases", notes, suite.id, options)
         cases.extend(own)
         _suites(values.get("suites"), f"{here}.suites", notes, suite.id, options, suites, cases, depth + 1)
-        ours = {**_suite(suite), "suites": _shape(suites[at + 1 :]), "cases": _shape(own)}
-        suites[at] = suite.model_copy(update={"form": difference(ours, _own(values))})
+        ours = {**_suite(suite), "suites": _list_marker(suites[at + 1 :]), "cases": _list_marker(own)}
+        suites[at] = suite.model_copy(update={"form": form_difference(ours, _without_lists(values))})
 
 
-def _shape(found: list[Any]) -> Any:
+def _list_marker(found: list[Any]) -> Any:
     """A list as `difference` is to see it: whether there is anything in it, not what."""
     return "held" if found else []
 
 
-def _own(values: dict[str, Any]) -> dict[str, Any]:
+def _without_lists(values: dict[str, Any]) -> dict[str, Any]:
     return values | {name: "held" for name in _LISTS if values.get(name)}
 
 
@@ -92,23 +101,23 @@ def write_json_export(project: Project) -> dict[str, Any]:
     """A project in the form of the JSON export; what was read from one comes out as it was."""
     held: dict[int | None, list[Any]] = {}
     for case in project.cases:
-        held.setdefault(case.suite_id, []).append(in_form(write_case(case), case.form, EMPTY))
+        held.setdefault(case.suite_id, []).append(apply_form(write_case(case), case.form, EMPTY_CASE))
     nodes: dict[int | None, list[Any]] = {}
     for suite in reversed(project.suites):  # children stand after their parents
         nested, cases = nodes.get(suite.id, []), held.get(suite.id, [])
-        entry = {**_suite(suite), "suites": _shape(nested), "cases": _shape(cases)}
-        entry = in_form(entry, suite.form, _NOTHING)
-        nodes.setdefault(suite.parent_id, []).insert(0, _filled(entry, nested, cases))
+        entry = {**_suite(suite), "suites": _list_marker(nested), "cases": _list_marker(cases)}
+        entry = apply_form(entry, suite.form, _EMPTY_SUITE)
+        nodes.setdefault(suite.parent_id, []).insert(0, _with_lists(entry, nested, cases))
     nested, cases = nodes.get(None, []), held.get(None, [])
-    document = {"suites": _shape(nested), **({"cases": "held"} if cases else {})}
-    return _filled(in_form(document, project.form, _NOTHING), nested, cases)
+    document = {"suites": _list_marker(nested), **({"cases": "held"} if cases else {})}
+    return _with_lists(apply_form(document, project.form, _EMPTY_SUITE), nested, cases)
 
 
-def _filled(entry: dict[str, Any], suites: list[Any], cases: list[Any]) -> dict[str, Any]:
+def _with_lists(entry: dict[str, Any], suites: list[Any], cases: list[Any]) -> dict[str, Any]:
     for name, found in (("suites", suites), ("cases", cases)):
         if found:
             entry[name] = found
     return entry
 
 
-_NOTHING: dict[str, Any] = {"description": "", "preconditions": "", "suites": [], "cases": []}
+_EMPTY_SUITE: dict[str, Any] = {"description": "", "preconditions": "", "suites": [], "cases": []}

@@ -6,24 +6,24 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from rl_eval.domains.qase.formats.recognise import (
-    Gathered,
-    collector_off,
-    entries_of,
+    FileContents,
+    folder_entries,
     read_entries,
     read_file,
-    reporter_folder,
+    read_reporter_folder,
+    without_garbage_collection,
 )
-from rl_eval.domains.qase.formats.rest_pages import assemble, collect
-from rl_eval.domains.qase.formats.second_process import Beside, second_half
-from rl_eval.domains.qase.model.execution_log import Log
-from rl_eval.domains.qase.model.join import Joined, join
+from rl_eval.domains.qase.formats.rest_pages import collect_results, project_from_pages
+from rl_eval.domains.qase.formats.second_process import SecondProcess, second_half_start
+from rl_eval.domains.qase.model.execution_log import ExecutionLog
+from rl_eval.domains.qase.model.join import JoinedResults, join
 from rl_eval.domains.qase.model.project import Project
 from rl_eval.domains.qase.model.results import Results
 from rl_eval.errors import InputError
 
 
 @dataclass(frozen=True)
-class Imported:
+class ImportedProject:
     """What was read.
 
     Attributes:
@@ -38,12 +38,12 @@ class Imported:
     kinds: tuple[str, ...]
     project: Project | None = field(repr=False)
     results: Results | None = field(repr=False)
-    joined: Joined | None = field(repr=False)
-    log: Log | None = field(repr=False)
+    joined: JoinedResults | None = field(repr=False)
+    log: ExecutionLog | None = field(repr=False)
     notes: dict[str, tuple[int, str]]
 
 
-def load(path: str, results: str | None = None) -> Imported:
+def load(path: str, results: str | None = None) -> ImportedProject:
     """A project, its results, or both, from a file, a folder or `rest:<project code>`.
 
     Args:
@@ -52,40 +52,42 @@ def load(path: str, results: str | None = None) -> Imported:
     Raises:
         InputError: nothing that is known, or a file that is faulty; with file, row and field.
     """
-    with collector_off():
+    with without_garbage_collection():
         return _load(path, results)
 
 
-def _load(path: str, results: str | None) -> Imported:
-    gathering = Gathered()
+def _load(path: str, results: str | None) -> ImportedProject:
+    gathering = FileContents()
     for place in (path, results):
         if place is not None:
-            _gather(place, gathering)
+            _read_source(place, gathering)
     pages = gathering.pages
     if pages.cases or pages.suites:
-        gathering.projects.append((path, assemble(pages, path, gathering.notes)))
-    collect(pages, Path(path).stem, gathering.into)
+        gathering.projects.append((path, project_from_pages(pages, path, gathering.notes)))
+    collect_results(pages, Path(path).stem, gathering.into)
     if len(gathering.projects) > 1:
         names = " and ".join(where for where, _ in gathering.projects[:2])
         raise InputError(f"{path} holds {len(gathering.projects)} projects ({names}): name one of them")
     project = gathering.projects[0][1] if gathering.projects else None
-    found = gathering.into.finished()
+    found = gathering.into.build()
     if gathering.log is not None:
         if len(found):
             raise InputError(f"{path} holds executions with and without cases: name one of them")
-        return Imported(_told(gathering), project, None, None, gathering.log, gathering.notes.said)
+        return ImportedProject(_kind_texts(gathering), project, None, None, gathering.log, gathering.notes.counts)
     if project is None and not len(found):
         raise InputError(f"{path} holds neither cases nor results: give an export of Qase, or results of its reporters")
     joined = join(project, found) if project is not None and len(found) else None
     log = None if joined is None else joined.log
-    return Imported(_told(gathering), project, found if len(found) else None, joined, log, gathering.notes.said)
+    return ImportedProject(
+        _kind_texts(gathering), project, found if len(found) else None, joined, log, gathering.notes.counts
+    )
 
 
-def _told(gathering: Gathered) -> tuple[str, ...]:
+def _kind_texts(gathering: FileContents) -> tuple[str, ...]:
     return tuple(kind if count == 1 else f"{kind} ({count} files)" for kind, count in gathering.kinds.items())
 
 
-def _gather(place: str, into: Gathered) -> None:
+def _read_source(place: str, into: FileContents) -> None:
     if place.startswith("rest:"):
         from rl_eval.domains.qase.formats.rest_client import connect, fetch_project, fetch_results
 
@@ -96,27 +98,27 @@ def _gather(place: str, into: Gathered) -> None:
         return
     path = Path(place)
     if path.is_dir():
-        _folder(path, into)
+        _read_folder(path, into)
     elif path.is_file():
         read_file(path, into)
     else:
         raise InputError(f"{path} does not exist: give an export of Qase, a folder of results, or rest:<project code>")
 
 
-def _folder(path: Path, into: Gathered) -> None:
+def _read_folder(path: Path, into: FileContents) -> None:
     if (path / "run.json").is_file() or (path / "results").is_dir():
-        reporter_folder(path, into)
+        read_reporter_folder(path, into)
         return
-    children = list(entries_of(path))
-    half = second_half(children) if all(child.suffix.lower() == ".json" for child in children) else len(children)
-    beside = Beside(children[half:]) if half < len(children) else None
+    children = list(folder_entries(path))
+    half = second_half_start(children) if all(child.suffix.lower() == ".json" for child in children) else len(children)
+    beside = SecondProcess(children[half:]) if half < len(children) else None
     try:
         read_entries(children[:half], into)
         part = beside.result() if beside else None
         if part is None:
             read_entries(children[half:], into)
         else:
-            into.into.absorb(part)
+            into.into.merge(part)
             into.kinds["results in bulk"] = into.kinds.get("results in bulk", 0) + len(children) - half
     finally:
         if beside:

@@ -12,13 +12,13 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlencode
 
-from rl_eval.domains.qase.environment_variables import TOKEN, setting
+from rl_eval.domains.qase.environment_variables import TOKEN, read_variable
 from rl_eval.domains.qase.formats.enumerations import read_options
-from rl_eval.domains.qase.formats.rest_pages import Entity, Pages, assemble, collect, entities
+from rl_eval.domains.qase.formats.rest_pages import Entity, Pages, collect_results, page_entities, project_from_pages
 from rl_eval.domains.qase.formats.values import parse_json
 from rl_eval.domains.qase.model.notes import Notes
 from rl_eval.domains.qase.model.project import Project
-from rl_eval.domains.qase.model.results import Collecting
+from rl_eval.domains.qase.model.results import ResultsCollector
 from rl_eval.errors import InputError
 from rl_eval.net import AddressError, Client, Limits, RequestError, Response, parse_base_url
 
@@ -46,7 +46,7 @@ def connect(url: str = URL, sleep: Callable[[float], None] = time.sleep) -> Conn
     Raises:
         InputError: no token, or a URL that the token must not be sent to.
     """
-    token = setting(TOKEN)
+    token = read_variable(TOKEN)
     if not token:
         raise InputError(f"no token for Qase: set {TOKEN} in the environment or in .env")
     if not token.isascii() or not token.isprintable() or " " in token:
@@ -74,16 +74,16 @@ def fetch_project(connection: Connection, code: str, notes: Notes) -> Project:
         milestones=_all(connection, f"milestone/{code}"),
         cases=_all(connection, f"case/{code}"),
     )
-    return assemble(pages, where, notes)
+    return project_from_pages(pages, where, notes)
 
 
-def fetch_results(connection: Connection, code: str, into: Collecting) -> None:
+def fetch_results(connection: Connection, code: str, into: ResultsCollector) -> None:
     """The results of all runs of a project.
 
     Raises:
         InputError: as `fetch_project`.
     """
-    collect(Pages(results=_all(connection, f"result/{_checked(code)}")), code, into)
+    collect_results(Pages(results=_all(connection, f"result/{_checked(code)}")), code, into)
 
 
 def _checked(code: str) -> str:
@@ -98,7 +98,7 @@ def _all(connection: Connection, path: str) -> list[Entity]:
     seen: set[Any] = set()
     while True:
         response = _get(connection, path, {"limit": PAGE, "offset": len(found)})
-        page, total = entities(response, f"{path}, offset {len(found)}")
+        page, total = page_entities(response, f"{path}, offset {len(found)}")
         for at, entity in page:
             key = entity.get("id", entity.get("hash"))
             if key is not None and str(key) in seen:

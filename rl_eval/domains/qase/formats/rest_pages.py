@@ -7,11 +7,11 @@ from typing import Any
 
 from rl_eval.domains.qase.formats.case_json import read_case
 from rl_eval.domains.qase.formats.enumerations import read_options
-from rl_eval.domains.qase.formats.result_json import read_v1, run_name
-from rl_eval.domains.qase.formats.values import built, identity, listed, mapping, text_of, whole
+from rl_eval.domains.qase.formats.result_json import read_v1_result, run_id_text
+from rl_eval.domains.qase.formats.values import build_model, read_id, read_integer, read_list, read_object, text_field
 from rl_eval.domains.qase.model.notes import Notes
-from rl_eval.domains.qase.model.project import Project, Suite, arrange
-from rl_eval.domains.qase.model.results import Collecting
+from rl_eval.domains.qase.model.project import Project, Suite, build_project
+from rl_eval.domains.qase.model.results import ResultsCollector
 from rl_eval.errors import InputError
 
 Entity = tuple[str, dict[str, Any]]  # where it stands, what it is
@@ -28,34 +28,34 @@ class Pages:
     options: dict[str, dict[int, str]] | None = None
 
 
-def entities(response: Any, where: str) -> tuple[list[Entity], int]:
+def page_entities(response: Any, where: str) -> tuple[list[Entity], int]:
     """The entities of one page, and how many there are in all (`filtered`, else `total`).
 
     Raises:
         InputError: not a page.
     """
-    result = mapping(mapping(response, where).get("result"), f"{where}, result")
+    result = read_object(read_object(response, where).get("result"), f"{where}, result")
     if "entities" not in result:
         raise InputError(f"{where}, result: there are no 'entities': give the answer of a list of Qase's API")
     found = [
-        (f"{where}, entities[{i}]", mapping(entry, f"{where}, entities[{i}]"))
-        for i, entry in enumerate(listed(result["entities"], f"{where}, result.entities"))
+        (f"{where}, entities[{i}]", read_object(entry, f"{where}, entities[{i}]"))
+        for i, entry in enumerate(read_list(result["entities"], f"{where}, result.entities"))
     ]
     total = result.get("filtered", result.get("total", len(found)))
-    return found, whole(total, f"{where}, result.total")
+    return found, read_integer(total, f"{where}, result.total")
 
 
-def sort_page(response: Any, where: str, pages: Pages) -> None:
+def add_page(response: Any, where: str, pages: Pages) -> None:
     """A saved answer put where it belongs, by what its entities hold.
 
     Raises:
         InputError: not an answer of this API.
     """
-    values = mapping(response, where)
+    values = read_object(response, where)
     if isinstance(values.get("result"), list):
         pages.options = read_options(values, where)
         return
-    for at, entity in entities(values, where)[0]:
+    for at, entity in page_entities(values, where)[0]:
         if "steps_type" in entity or "severity" in entity:
             pages.cases.append((at, entity))
         elif "options" in entity:
@@ -71,7 +71,7 @@ def sort_page(response: Any, where: str, pages: Pages) -> None:
             raise InputError(f"{at} is neither a case, suite, milestone nor result: save the lists of one project")
 
 
-def assemble(pages: Pages, where: str, notes: Notes) -> Project:
+def project_from_pages(pages: Pages, where: str, notes: Notes) -> Project:
     """The project that pages hold.
 
     Raises:
@@ -79,28 +79,28 @@ def assemble(pages: Pages, where: str, notes: Notes) -> Project:
     """
     milestones: dict[int, str] = {}
     for at, entity in pages.milestones:
-        key = identity(entity.get("id"), f"{at}, field 'id'")
+        key = read_id(entity.get("id"), f"{at}, field 'id'")
         if key is not None:
-            milestones[key] = text_of(entity, "title", at)
+            milestones[key] = text_field(entity, "title", at)
     suites = []
     for at, entity in pages.suites:
         values = {
-            "id": identity(entity.get("id"), f"{at}, field 'id'"),
-            "parent_id": identity(entity.get("parent_id"), f"{at}, field 'parent_id'"),
-            **{name: text_of(entity, name, at) for name in ("title", "description", "preconditions")},
+            "id": read_id(entity.get("id"), f"{at}, field 'id'"),
+            "parent_id": read_id(entity.get("parent_id"), f"{at}, field 'parent_id'"),
+            **{name: text_field(entity, name, at) for name in ("title", "description", "preconditions")},
         }
-        suites.append(built(Suite, values, at))
+        suites.append(build_model(Suite, values, at))
     cases = [
         read_case(
-            entity, at, notes, suite_id=identity(entity.get("suite_id"), f"{at}, field 'suite_id'"),
+            entity, at, notes, suite_id=read_id(entity.get("suite_id"), f"{at}, field 'suite_id'"),
             options=pages.options, milestones=milestones,
         )
         for at, entity in pages.cases
     ]  # fmt: skip
-    return arrange(suites, cases, where)
+    return build_project(suites, cases, where)
 
 
-def collect(pages: Pages, name: str, into: Collecting) -> None:
+def collect_results(pages: Pages, name: str, into: ResultsCollector) -> None:
     """The results that pages hold.
 
     Args:
@@ -111,4 +111,4 @@ def collect(pages: Pages, name: str, into: Collecting) -> None:
     """
     for at, entity in pages.results:
         own = entity.get("run_id")
-        read_v1(entity, into.run(name if own is None else run_name(own, at)), at, into)
+        read_v1_result(entity, into.run(name if own is None else run_id_text(own, at)), at, into)

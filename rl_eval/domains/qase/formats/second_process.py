@@ -17,13 +17,13 @@ from pathlib import Path
 
 import numpy as np
 
-from rl_eval.domains.qase.formats.recognise import results_alone
-from rl_eval.domains.qase.model.results import Part
+from rl_eval.domains.qase.formats.recognise import read_results_only
+from rl_eval.domains.qase.model.results import ResultsChunk
 
-LEAST_BYTES = 64 << 20  # below, starting a process takes longer than it saves
+MIN_BYTES = 64 << 20  # below, starting a process takes longer than it saves
 
 
-class Beside:
+class SecondProcess:
     """A process that reads some files; end it by `close`."""
 
     def __init__(self, files: Sequence[Path]):
@@ -39,7 +39,7 @@ class Beside:
             self._process.stdin.write(json.dumps([str(file) for file in files]).encode())
             self._process.stdin.close()
 
-    def result(self) -> Part | None:
+    def result(self) -> ResultsChunk | None:
         """What it read, once it has; None where it could not."""
         assert self._process.stdout is not None
         told = self._process.stdout.read()
@@ -47,7 +47,7 @@ class Beside:
             return None
         words, _, columns = told.partition(b"\n")
         with np.load(io.BytesIO(columns), allow_pickle=False) as arrays:
-            return Part(json.loads(words), {name: arrays[name] for name in arrays.files})
+            return ResultsChunk(json.loads(words), {name: arrays[name] for name in arrays.files})
 
     def close(self) -> None:
         """End it, if it still reads."""
@@ -60,17 +60,17 @@ class Beside:
         self._process.wait()
 
 
-def second_half(files: Sequence[Path]) -> int:
+def second_half_start(files: Sequence[Path]) -> int:
     """Where the half begins that a second process is to read; the number of files where it is not worth one."""
     sizes = [file.stat().st_size if file.is_file() else 0 for file in files]
-    if sum(sizes) < LEAST_BYTES or (os.cpu_count() or 1) < 2:
+    if sum(sizes) < MIN_BYTES or (os.cpu_count() or 1) < 2:
         return len(files)
     return int(np.searchsorted(np.cumsum(sizes), sum(sizes) / 2)) + 1
 
 
 def main() -> None:
     """Read the files that are named on standard input, and write what they hold to standard output."""
-    part = results_alone([Path(name) for name in json.load(sys.stdin)])
+    part = read_results_only([Path(name) for name in json.load(sys.stdin)])
     if part is None:
         sys.exit(1)
     columns = io.BytesIO()

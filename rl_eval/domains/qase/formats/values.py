@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from rl_eval.domains.qase.model.project import shown
+from rl_eval.domains.qase.model.project import short_repr
 from rl_eval.errors import InputError
 
 MAX_BYTES = 1 << 30
@@ -33,7 +33,7 @@ def read_bytes(path: Path, limit: int = MAX_BYTES) -> bytes:
     return data
 
 
-def decoded(data: bytes, where: str) -> str:
+def decode_utf8(data: bytes, where: str) -> str:
     """UTF-8 text without its byte-order mark.
 
     Raises:
@@ -52,7 +52,7 @@ def parse_json(data: bytes | str, where: str) -> Any:
     Raises:
         InputError: anything else, with line and column.
     """
-    text = decoded(data, where) if isinstance(data, bytes) else data
+    text = decode_utf8(data, where) if isinstance(data, bytes) else data
     try:
         return _DECODER.decode(text)
     except json.JSONDecodeError as error:
@@ -71,7 +71,7 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(values) != len(pairs):
         names = [name for name, _ in pairs]
         twice = next(name for name in names if names.count(name) > 1)
-        raise ValueError(f"the key {shown(twice)} stands twice in one object")
+        raise ValueError(f"the key {short_repr(twice)} stands twice in one object")
     return values
 
 
@@ -82,7 +82,7 @@ def _constant(name: str) -> float:
 _DECODER = json.JSONDecoder(object_pairs_hook=_object, parse_constant=_constant)
 
 
-def mapping(value: Any, where: str) -> dict[str, Any]:
+def read_object(value: Any, where: str) -> dict[str, Any]:
     """A JSON object.
 
     Raises:
@@ -93,7 +93,7 @@ def mapping(value: Any, where: str) -> dict[str, Any]:
     return value
 
 
-def listed(value: Any, where: str) -> list[Any]:
+def read_list(value: Any, where: str) -> list[Any]:
     """A JSON list; `null` is an empty one.
 
     Raises:
@@ -106,7 +106,7 @@ def listed(value: Any, where: str) -> list[Any]:
     return value
 
 
-def text(value: Any, where: str) -> str:
+def read_text(value: Any, where: str) -> str:
     """A text; `null` is an empty one.
 
     Raises:
@@ -119,17 +119,17 @@ def text(value: Any, where: str) -> str:
     return value
 
 
-def text_of(values: Mapping[str, Any], name: str, where: str) -> str:
+def text_field(values: Mapping[str, Any], name: str, where: str) -> str:
     """The text of a field; where it stands is spelt out only when it must be told, for there are millions.
 
     Raises:
         InputError: anything but a text or `null`.
     """
     value = values.get(name)
-    return value if type(value) is str else text(value, f"{where}, field {name!r}")
+    return value if type(value) is str else read_text(value, f"{where}, field {name!r}")
 
 
-def whole(value: Any, where: str) -> int:
+def read_integer(value: Any, where: str) -> int:
     """A whole number, also as text of digits.
 
     Raises:
@@ -144,7 +144,7 @@ def whole(value: Any, where: str) -> int:
     raise _wrong(value, where, "a whole number")
 
 
-def identity(value: Any, where: str) -> int | None:
+def read_id(value: Any, where: str) -> int | None:
     """An id: a whole number from 1; None where there is none.
 
     Raises:
@@ -154,13 +154,13 @@ def identity(value: Any, where: str) -> int | None:
         return value
     if value is None or value == "":
         return None
-    number = whole(value, where)
+    number = read_integer(value, where)
     if not 1 <= number < 2**63:
         raise _wrong(value, where, "an id, a whole number from 1")
     return number
 
 
-def number(value: Any, where: str) -> float:
+def read_number(value: Any, where: str) -> float:
     """A finite number; NaN where there is none.
 
     Raises:
@@ -176,7 +176,7 @@ def number(value: Any, where: str) -> float:
 _FLAGS = {"yes": True, "no": False, "true": True, "false": False, "1": True, "0": False, "": False}
 
 
-def number_of(values: Mapping[str, Any], name: str, where: str) -> float:
+def number_field(values: Mapping[str, Any], name: str, where: str) -> float:
     """The number of a field; NaN where there is none.
 
     Raises:
@@ -185,10 +185,10 @@ def number_of(values: Mapping[str, Any], name: str, where: str) -> float:
     value: Any = values.get(name)
     if type(value) in (int, float) and -1e300 < value < 1e300:
         return float(value)
-    return number(value, f"{where}, field {name!r}")
+    return read_number(value, f"{where}, field {name!r}")
 
 
-def flag(value: Any, where: str) -> bool:
+def read_flag(value: Any, where: str) -> bool:
     """A yes or no: true, 1, "yes", "true", and their opposites; nothing is no.
 
     Raises:
@@ -203,7 +203,7 @@ def flag(value: Any, where: str) -> bool:
     return found
 
 
-def built(kind: type[_Model], values: Mapping[str, Any], where: str) -> _Model:
+def build_model(kind: type[_Model], values: Mapping[str, Any], where: str) -> _Model:
     """A part of the model.
 
     Raises:
@@ -216,10 +216,10 @@ def built(kind: type[_Model], values: Mapping[str, Any], where: str) -> _Model:
         name = ".".join(map(str, first["loc"]))
         message = first["msg"].removeprefix("Value error, ")
         raise InputError(
-            f"{where}, field {name!r}: {message[:1].lower()}{message[1:]}, given {shown(first['input'])}: mend the "
-            "value or export again"
+            f"{where}, field {name!r}: {message[:1].lower()}{message[1:]}, given {short_repr(first['input'])}: "
+            "mend the value or export again"
         ) from error
 
 
 def _wrong(value: Any, where: str, wanted: str) -> InputError:
-    return InputError(f"{where}: {shown(value)} where {wanted} is needed: mend the value or export again")
+    return InputError(f"{where}: {short_repr(value)} where {wanted} is needed: mend the value or export again")

@@ -7,9 +7,9 @@
 Importing this is light: httpcore is loaded by the first `Runner`.
 """
 
-from rl_eval.domains.qase.live.build_schedule import bug_ids, builds
-from rl_eval.domains.qase.live.calls import Call, NotRunnable, Plan, parse
-from rl_eval.domains.qase.live.cycle import Cycle, run_cycle
+from rl_eval.domains.qase.live.build_schedule import bug_ids, draw_builds
+from rl_eval.domains.qase.live.calls import Call, CallPlan, NotRunnable, parse_case
+from rl_eval.domains.qase.live.cycle import CycleResult, run_cycle
 from rl_eval.domains.qase.live.runner import (
     BLOCKED,
     FAILED,
@@ -17,11 +17,11 @@ from rl_eval.domains.qase.live.runner import (
     NOT_RUNNABLE,
     PASSED,
     STATUS_NAMES,
-    Outcome,
+    CaseResult,
     Runner,
 )
 
 __all__ = [
-    "BLOCKED", "FAILED", "NOT_RUN", "NOT_RUNNABLE", "PASSED", "STATUS_NAMES", "Call", "Cycle", "NotRunnable", "Outcome",
-    "Plan", "Runner", "bug_ids", "builds", "parse", "run_cycle",
+    "BLOCKED", "FAILED", "NOT_RUN", "NOT_RUNNABLE", "PASSED", "STATUS_NAMES", "Call", "CallPlan", "CaseResult",
+    "CycleResult", "NotRunnable", "Runner", "bug_ids", "draw_builds", "parse_case", "run_cycle",
 ]  # fmt: skip

@@ -27,7 +27,7 @@ _NEW, _AGAIN = 0.2, 0.3
 _LIVES = np.cumsum([0.3, 0.25, 0.2, 0.15, 0.1])
 
 
-def builds(seed: int, n: int) -> np.ndarray:
+def draw_builds(seed: int, n: int) -> np.ndarray:
     """The bugs of the first `n` builds: bool `[n, B]`, in the order of `BUG_IDS`.
 
     The same seed gives the same builds, and fewer of them are the first of more: `builds(s, n)[:m] == builds(s, m)`.

@@ -11,7 +11,7 @@ from typing import Any
 
 from rl_eval.domains.qase.live import expectation, template
 from rl_eval.domains.qase.live.expectation import Expectation
-from rl_eval.domains.qase.model.project import Case, Parameter, Step, shown
+from rl_eval.domains.qase.model.project import Case, Parameter, Step, short_repr
 from rl_eval.net.address import AddressError, escape_target
 
 MAX_CALLS = 50  # of one case, for one row of its parameters
@@ -21,7 +21,7 @@ MAX_VALUE = 4096  # characters of a parameter's value
 _ACTION = re.compile(r"(GET|HEAD|POST|PUT|PATCH|DELETE|OPTIONS)\s+(\S.*)")
 _HEADER = re.compile(r"([A-Za-z0-9!#$%&'*+.^_`|~-]+):[ \t]*(.*)")
 # What decides where a request goes, how long it is, or what of it is secret, is not a case's to say.
-_OURS = frozenset(
+_RESERVED_HEADERS = frozenset(
     "host content-length transfer-encoding connection keep-alive upgrade te trailer expect proxy-authorization "
     "proxy-connection accept-encoding x-control-token x-truth-token".split()
 )
@@ -49,7 +49,7 @@ class Call:
 
 
 @dataclass(frozen=True)
-class Plan:
+class CallPlan:
     """A case that can be run.
 
     Attributes:
@@ -67,7 +67,7 @@ class NotRunnable:
     reason: str
 
 
-def parse(case: Case) -> Plan | NotRunnable:
+def parse_case(case: Case) -> CallPlan | NotRunnable:
     """The calls of a case, in the order of its steps, each step before those within it.
 
     A case is runnable if every one of its steps is: what cannot be read is not left out.
@@ -81,10 +81,10 @@ def parse(case: Case) -> Plan | NotRunnable:
         if not any(call.expected.stated or call.expected.checks for call in calls):
             return NotRunnable("no step of the case says what is expected")
         rows = _rows(case)
-        _all_known(calls, frozenset(rows[0]))
+        _check_names(calls, frozenset(rows[0]))
     except ValueError as error:
         return NotRunnable(str(error))
-    return Plan(calls, rows)
+    return CallPlan(calls, rows)
 
 
 def _calls(steps: tuple[Step, ...], above: str) -> Iterator[Call]:
@@ -105,15 +105,15 @@ def _call(step: Step, here: str) -> Call:
         raise ValueError("a shared step, whose text is elsewhere" if step.shared_step_hash else "no action")
     match = _ACTION.fullmatch(action)
     if match is None:
-        raise ValueError(f"{shown(action)} is not a request such as POST /users")
+        raise ValueError(f"{short_repr(action)} is not a request such as POST /users")
     method, path = match[1], match[2].strip()
     if re.match(r"[A-Za-z][A-Za-z0-9+.-]*:", path):
-        raise ValueError(f"{shown(path)} names a host of its own, and only the base URL is asked")
+        raise ValueError(f"{short_repr(path)} names a host of its own, and only the base URL is asked")
     try:
         # With holes filled by something harmless: what is put in later is looked at again then.
-        escape_target(template.filled(path, dict.fromkeys(template.names(path), "x")))
+        escape_target(template.fill_text(path, dict.fromkeys(template.names_in_text(path), "x")))
     except AddressError as error:
-        raise ValueError(f"{shown(path)} is refused: {error}") from error
+        raise ValueError(f"{short_repr(path)} is refused: {error}") from error
     headers, written = _data(step.data)
     has_body = bool(written.strip())
     if has_body and method in ("GET", "HEAD"):
@@ -122,10 +122,10 @@ def _call(step: Step, here: str) -> Call:
     if has_body:
         try:
             body = template.read_json(written)
-            fixed = None if template.names_in(body) else encoded(body)
+            fixed = None if template.names_in_json(body) else encoded(body)
         except (ValueError, RecursionError) as error:
-            raise ValueError(f"the data {shown(written)} is not JSON ({error})") from error
-    return Call(here, method, path, headers, has_body, body, fixed, expectation.parse(step.expected_result))
+            raise ValueError(f"the data {short_repr(written)} is not JSON ({error})") from error
+    return Call(here, method, path, headers, has_body, body, fixed, expectation.parse_expectation(step.expected_result))
 
 
 def encoded(body: Any) -> bytes:
@@ -149,10 +149,10 @@ def _data(text: str) -> tuple[tuple[tuple[str, str], ...], str]:
         match = _HEADER.fullmatch(line.rstrip())
         if match is None:
             if headers:
-                raise ValueError(f"{shown(line)} is no header: a body stands after an empty line")
+                raise ValueError(f"{short_repr(line)} is no header: a body stands after an empty line")
             return (), text
         name, value = match[1], match[2].strip()
-        if name.lower() in _OURS:
+        if name.lower() in _RESERVED_HEADERS:
             raise ValueError(f"the header {name} is not a case's to set")
         if bad_header(value):
             raise ValueError(f"the header {name} holds characters that no header has")
@@ -170,12 +170,14 @@ def _rows(case: Case) -> tuple[dict[str, str], ...]:
     for entry in case.parameters:
         items = (entry,) if isinstance(entry, Parameter) else entry.items
         if any(not re.fullmatch(template.NAME, item.title, re.ASCII) for item in items):
-            raise ValueError(f"the parameter {shown(items[0].title)} is not a name such as user")
+            raise ValueError(f"the parameter {short_repr(items[0].title)} is not a name such as user")
         if any(len(value) > MAX_VALUE for item in items for value in item.values):
-            raise ValueError(f"the parameter {shown(items[0].title)} has a value of more than {MAX_VALUE} characters")
+            raise ValueError(
+                f"the parameter {short_repr(items[0].title)} has a value of more than {MAX_VALUE} characters"
+            )
         lengths = {len(item.values) for item in items}
         if len(lengths) != 1 or lengths == {0}:
-            raise ValueError(f"the parameter {shown(items[0].title)} has no values, or not as many as its group")
+            raise ValueError(f"the parameter {short_repr(items[0].title)} has no values, or not as many as its group")
         choices.append([{item.title: item.values[i] for item in items} for i in range(lengths.pop())])
     count = 1
     for choice in choices:
@@ -185,10 +187,10 @@ def _rows(case: Case) -> tuple[dict[str, str], ...]:
     return tuple({name: value for part in row for name, value in part.items()} for row in itertools.product(*choices))
 
 
-def _all_known(calls: tuple[Call, ...], known: frozenset[str]) -> None:
+def _check_names(calls: tuple[Call, ...], known: frozenset[str]) -> None:
     for call in calls:
         texts = (call.path, *(value for _, value in call.headers))
-        asked = template.names_in(call.body).union(*map(template.names, texts))
+        asked = template.names_in_json(call.body).union(*map(template.names_in_text, texts))
         missing = sorted(asked - known) or sorted(call.expected.names - known)
         if missing:
             raise ValueError(f"step {call.step}: {missing[0]} is used, and no earlier step saves it")

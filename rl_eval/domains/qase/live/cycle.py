@@ -8,16 +8,16 @@ from typing import Protocol
 
 import numpy as np
 
-from rl_eval.domains.qase.live.runner import NOT_RUN, NOT_RUNNABLE, Outcome, Runner
+from rl_eval.domains.qase.live.runner import NOT_RUN, NOT_RUNNABLE, CaseResult, Runner
 from rl_eval.domains.qase.model.execution_log import NO_VERDICT
 from rl_eval.domains.qase.model.project import Case
 from rl_eval.errors import InputError
 from rl_eval.net import RequestError
 
-GONE_AFTER = 3  # cases in a row that reach nobody
+MAX_UNREACHED = 3  # cases in a row that reach nobody
 
 
-class Controlled(Protocol):
+class ServiceControl(Protocol):
     """What a cycle needs of the embedded service; `service.Service` is one."""
 
     def switch(self, bugs: Iterable[str]) -> None:
@@ -31,7 +31,7 @@ class Controlled(Protocol):
 
 
 @dataclass(frozen=True)
-class Cycle:
+class CycleResult:
     """How C cases fared; every array is aligned with the cases, not with the order.
 
     Attributes:
@@ -59,12 +59,12 @@ class Cycle:
 
 def run_cycle(
     runner: Runner,
-    service: Controlled | None,
+    service: ServiceControl | None,
     cases: Sequence[Case],
     order: Sequence[int] | np.ndarray,
     budget_ms: float | None = None,
     bugs: Iterable[str] | None = None,
-) -> Cycle:
+) -> CycleResult:
     """Run cases in an order.
 
     The first case that would end past the budget ends the cycle and counts as not run, so what ran is a prefix of the
@@ -100,7 +100,7 @@ def run_cycle(
             except RequestError:
                 gone = True
     for i in () if gone else at.tolist():
-        outcome: Outcome = runner.run(cases[i], before)
+        outcome: CaseResult = runner.run(cases[i], before)
         if outcome.status == NOT_RUNNABLE:
             status[i], reasons[i] = outcome.status, outcome.reason
             continue
@@ -111,7 +111,7 @@ def run_cycle(
         verdict[i] = NO_VERDICT if cases[i].is_muted else outcome.verdict
         duration_ms[i], found[i] = outcome.duration_ms, outcome.bugs
         unreached = unreached + 1 if outcome.gone else 0
-        if unreached >= GONE_AFTER or (outcome.gone and service is not None and not service.alive()):
+        if unreached >= MAX_UNREACHED or (outcome.gone and service is not None and not service.alive()):
             gone = True
             break
-    return Cycle(status, verdict, duration_ms, found, ran, tuple(reasons), spent_ms, gone)
+    return CycleResult(status, verdict, duration_ms, found, ran, tuple(reasons), spent_ms, gone)

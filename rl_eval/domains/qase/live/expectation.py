@@ -9,8 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from rl_eval.domains.qase.live.template import NAME, UnfilledError, fill, names_in, read_json
-from rl_eval.domains.qase.model.project import shown
+from rl_eval.domains.qase.live.template import NAME, MissingValueError, fill_json, names_in_json, read_json
+from rl_eval.domains.qase.model.project import short_repr
 
 MAX_CLAUSES = 40
 MAX_EXPECTED = 8192  # characters
@@ -72,11 +72,11 @@ class Expectation:
     @property
     def names(self) -> frozenset[str]:
         """The names of earlier values that it asks for."""
-        return frozenset().union(*(names_in(check.value) for check in self.checks))
+        return frozenset().union(*(names_in_json(check.value) for check in self.checks))
 
 
 @dataclass(frozen=True)
-class Seen:
+class CheckedResponse:
     """An answer as checks see it; `body` is what the JSON says, `is_json` whether there was any."""
 
     status: int
@@ -86,7 +86,7 @@ class Seen:
     ms: float
 
 
-def parse(text: str) -> Expectation:
+def parse_expectation(text: str) -> Expectation:
     """The expectation that a text states.
 
     Raises:
@@ -112,7 +112,7 @@ def parse(text: str) -> Expectation:
         elif match := _COMPARED.fullmatch(clause):
             checks.append(_compared(match, clause))
         else:
-            raise ValueError(f"the expected result {shown(clause)} is neither a status nor a check")
+            raise ValueError(f"the expected result {short_repr(clause)} is neither a status nor a check")
     return Expectation(status or "2xx", status is not None, tuple(checks), tuple(saves))
 
 
@@ -147,30 +147,30 @@ def _compared(match: re.Match[str], clause: str) -> Check:
     try:
         value = read_json(written)
     except ValueError as error:
-        raise ValueError(f"the value in {shown(clause)} is not JSON: texts stand in double quotes") from error
+        raise ValueError(f"the value in {short_repr(clause)} is not JSON: texts stand in double quotes") from error
     ordered = how in ("<", "<=", ">", ">=")
     if ordered and not (isinstance(value, str) or _is_number(value)):
-        raise ValueError(f"{shown(clause)} compares with something that has no order")
+        raise ValueError(f"{short_repr(clause)} compares with something that has no order")
     return Check(place, how, value)
 
 
-def unmet(expected: Expectation, seen: Seen, values: Mapping[str, Any]) -> str | None:
+def mismatch(expected: Expectation, seen: CheckedResponse, values: Mapping[str, Any]) -> str | None:
     """Why an answer is not what was expected, in a few words; None where it is.
 
     Raises:
         UnfilledError: a check asks for a value that was never saved.
     """
-    if not status_met(expected, seen.status):
+    if not status_matches(expected, seen.status):
         return f"status {seen.status} where {expected.status} was expected"
     for check in expected.checks:
         if check.place.path and check.place.root == "body" and not seen.is_json:
             return f"the body is not JSON, and {check.place.text} was asked of it"
-        found = read(check.place, seen)
+        found = read_place(check.place, seen)
         if check.how in ("exists", "absent"):
             if (found is _MISSING) == (check.how == "exists"):
                 return f"{check.place.text} {'is not there' if check.how == 'exists' else 'is there'}"
             continue
-        wanted = fill(check.value, values)
+        wanted = fill_json(check.value, values)
         if found is _MISSING:
             return f"{check.place.text} is not there, where {check.how} {_brief(wanted)} was expected"
         if not _holds(found, check.how, wanted):
@@ -178,14 +178,14 @@ def unmet(expected: Expectation, seen: Seen, values: Mapping[str, Any]) -> str |
     return None
 
 
-def status_met(expected: Expectation, status: int) -> bool:
+def status_matches(expected: Expectation, status: int) -> bool:
     """Whether a status is the expected one."""
     if expected.status.endswith("xx"):
         return status // 100 == int(expected.status[0])
     return status == int(expected.status)
 
 
-def saved(expected: Expectation, seen: Seen) -> dict[str, Any]:
+def saved_values(expected: Expectation, seen: CheckedResponse) -> dict[str, Any]:
     """The values that a step keeps.
 
     Raises:
@@ -193,16 +193,16 @@ def saved(expected: Expectation, seen: Seen) -> dict[str, Any]:
     """
     found = {}
     for name, place in expected.saves:
-        value = read(place, seen)
+        value = read_place(place, seen)
         if value is _MISSING:
-            raise UnfilledError(f"{place.text}, to be saved as {name}, is not there")
+            raise MissingValueError(f"{place.text}, to be saved as {name}, is not there")
         if len(json.dumps(value)) > MAX_SAVED:
-            raise UnfilledError(f"{place.text} is too large to be saved as {name}")
+            raise MissingValueError(f"{place.text} is too large to be saved as {name}")
         found[name] = value
     return found
 
 
-def read(place: Place, seen: Seen) -> Any:
+def read_place(place: Place, seen: CheckedResponse) -> Any:
     """What stands at a place; a marker where nothing does.
 
     `.length` counts the entries of a list, the letters of a text or the keys of an object, where the object has no

@@ -9,18 +9,18 @@ from functools import lru_cache
 import numpy as np
 
 from rl_eval.domains.qase.config import Config
-from rl_eval.domains.qase.environment.dataset import Part, content_hashes, execution_hashes, is_security
+from rl_eval.domains.qase.environment.dataset import CycleSet, content_hashes, execution_hashes, is_security
 from rl_eval.domains.qase.environment.features import case_features, history_features
-from rl_eval.domains.qase.live.cycle import Cycle
-from rl_eval.domains.qase.live.session import blocked, connect, runnable, schedule
-from rl_eval.domains.qase.model.execution_log import FAIL, NO_VERDICT, Log
+from rl_eval.domains.qase.live.cycle import CycleResult
+from rl_eval.domains.qase.live.session import blocked_text, connect, part_schedule, runnable_cases
+from rl_eval.domains.qase.model.execution_log import FAIL, NO_VERDICT, ExecutionLog
 from rl_eval.errors import InputError
 from rl_eval.hashing import mix64
 from rl_eval.seeding import part_key
 
 
 @dataclass(frozen=True)
-class Builds:
+class HeldOutBuilds:
     """E builds that every policy is tried on.
 
     Attributes:
@@ -28,29 +28,29 @@ class Builds:
         bugs: `[E, B]` bool, what each build has.
     """
 
-    part: Part = field(repr=False)
+    part: CycleSet = field(repr=False)
     bugs: np.ndarray = field(repr=False)
 
 
-def held_out(config: Config, part: str) -> Builds:
+def held_out_builds(config: Config, part: str) -> HeldOutBuilds:
     """The builds of `validation` or `test`, run whole; once a process.
 
     Raises:
         InputError: the service cannot be had, or no build shows a failure.
     """
     keys = {"data", "path", "base_url", "timeout_s", "data_seed", "warmup", "held_out_cycles", "min_cases"}
-    return _held_out(config.model_dump_json(include=keys), part)
+    return _held_out_builds(config.model_dump_json(include=keys), part)
 
 
 @lru_cache(maxsize=8)
-def _held_out(config_json: str, part: str) -> Builds:
+def _held_out_builds(config_json: str, part: str) -> HeldOutBuilds:
     config = Config.model_validate_json(config_json).model_copy(update={"mode": "live"})
-    tested, project = connect(config), runnable(config).project
+    tested, project = connect(config), runnable_cases(config).project
     # validation is played often and judges nothing: half as many
     count = config.held_out_cycles if part == "test" else max(config.held_out_cycles // 2, 1)
-    bugs = schedule(config, part, config.warmup + count)
-    cycles = [tested.run_whole(build, f"{part_key(part)} {i}") for i, build in enumerate(bugs)]
-    log = log_of(cycles, len(project.cases))
+    bugs = part_schedule(config, part, config.warmup + count)
+    cycles = [tested.run_all_cases(build, f"{part_key(part)} {i}") for i, build in enumerate(bugs)]
+    log = execution_log(cycles, len(project.cases))
     features = np.concatenate([case_features(project)[log.case], history_features(project, log)], axis=1)
     known = np.flatnonzero((log.cycle >= config.warmup) & (log.verdict != NO_VERDICT))
     shape = len(bugs)
@@ -60,14 +60,14 @@ def _held_out(config_json: str, part: str) -> Builds:
     if not len(judged):
         raise InputError(
             f"none of {count} builds of the {part} part has a failure among {config.min_cases} cases or more"
-            f"{blocked(cycles[-1])}, so no order is better than another: test a service that has faults, or raise "
+            f"{blocked_text(cycles[-1])}, so no order is better than another: test a service that has faults, or raise "
             "env.held_out_cycles"
         )
     rows = known[np.isin(log.cycle[known], judged)]
     of_part = np.uint64(int.from_bytes(part_key(part).encode(), "little"))
     content = mix64(content_hashes(project) ^ of_part)  # the third build of one part is not the third of another
-    return Builds(
-        Part(
+    return HeldOutBuilds(
+        CycleSet(
             features=features[rows],
             verdict=log.verdict[rows],
             duration_ms=log.duration_ms[rows],
@@ -82,7 +82,7 @@ def _held_out(config_json: str, part: str) -> Builds:
     )
 
 
-def log_of(cycles: Sequence[Cycle], n_cases: int, pending: bool = False) -> Log:
+def execution_log(cycles: Sequence[CycleResult], n_cases: int, pending: bool = False) -> ExecutionLog:
     """The history that live cycles make: what ran, in the order of the cases.
 
     Args:
@@ -91,7 +91,7 @@ def log_of(cycles: Sequence[Cycle], n_cases: int, pending: bool = False) -> Log:
     ran = [np.flatnonzero(cycle.ran) for cycle in cycles]
     case = [*ran, *([np.arange(n_cases)] if pending else [])]
     to_come = n_cases if pending else 0
-    return Log(
+    return ExecutionLog(
         n_cases=n_cases,
         cycles=tuple(str(i + 1) for i in range(len(case))),
         case=np.concatenate(case).astype(np.int32),

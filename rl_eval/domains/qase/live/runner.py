@@ -11,10 +11,10 @@ from typing import Any
 from urllib.parse import quote
 
 from rl_eval.domains.qase.live import expectation, template
-from rl_eval.domains.qase.live.calls import Call, NotRunnable, Plan, bad_header, encoded, parse
-from rl_eval.domains.qase.live.expectation import Seen
+from rl_eval.domains.qase.live.calls import Call, CallPlan, NotRunnable, bad_header, encoded, parse_case
+from rl_eval.domains.qase.live.expectation import CheckedResponse
 from rl_eval.domains.qase.model.execution_log import FAIL, NO_VERDICT, PASS
-from rl_eval.domains.qase.model.project import Case, shown
+from rl_eval.domains.qase.model.project import Case, short_repr
 from rl_eval.errors import InputError
 from rl_eval.net import AddressError, Client, Limits, RequestError, Response, hide_credentials, parse_base_url
 
@@ -30,7 +30,7 @@ _BUG = re.compile(r"B(\d{2})", re.ASCII)
 
 
 @dataclass(frozen=True)
-class Outcome:
+class CaseResult:
     """How a case ended.
 
     Attributes:
@@ -81,22 +81,22 @@ class Runner:
         try:
             self.base_url = parse_base_url(base_url)
         except AddressError as error:
-            name = shown(hide_credentials(base_url))
+            name = short_repr(hide_credentials(base_url))
             raise InputError(f"the base URL {name} {error}: give one such as https://host:8443/api") from error
         self._client = Client(self.base_url, Limits(timeout_s, max_bytes=max_bytes))
         self._truth = () if truth_token is None else (("X-Truth-Token", truth_token),)
-        self._parsed: dict[int, tuple[Case, Plan | NotRunnable]] = {}
+        self._parsed: dict[int, tuple[Case, CallPlan | NotRunnable]] = {}
 
-    def plan(self, case: Case) -> Plan | NotRunnable:
+    def plan(self, case: Case) -> CallPlan | NotRunnable:
         """The calls of a case, parsed once."""
         found = self._parsed.get(id(case))
         if found is None:
             if len(self._parsed) >= MAX_PLANS:
                 self._parsed.clear()
-            found = self._parsed[id(case)] = (case, parse(case))  # held, so that its id stays its own
+            found = self._parsed[id(case)] = (case, parse_case(case))  # held, so that its id stays its own
         return found[1]
 
-    def run(self, case: Case, before: Callable[[], None] | None = None) -> Outcome:
+    def run(self, case: Case, before: Callable[[], None] | None = None) -> CaseResult:
         """Run one case; with parameters, once for each row of them, until one does not pass.
 
         Args:
@@ -105,25 +105,25 @@ class Runner:
         """
         plan = self.plan(case)
         if isinstance(plan, NotRunnable):
-            return Outcome(NOT_RUNNABLE, f"{plan.reason[:1].upper()}{plan.reason[1:]}.")
+            return CaseResult(NOT_RUNNABLE, f"{plan.reason[:1].upper()}{plan.reason[1:]}.")
         duration_ms = 0.0
         for row in plan.rows:
             if before is not None:
                 try:
                     before()
                 except RequestError as error:
-                    return Outcome(BLOCKED, f"Before the case: {error}.", duration_ms, gone=True)
+                    return CaseResult(BLOCKED, f"Before the case: {error}.", duration_ms, gone=True)
             outcome = self._run_row(plan, row)
             duration_ms += outcome.duration_ms
             if outcome.status != PASSED:
-                told = f" (with {shown(', '.join(f'{n}={v}' for n, v in row.items()), 120)})" if row else ""
-                return Outcome(
+                told = f" (with {short_repr(', '.join(f'{n}={v}' for n, v in row.items()), 120)})" if row else ""
+                return CaseResult(
                     outcome.status, f"{outcome.reason}{told}.", duration_ms, outcome.bugs, outcome.gone
                 )  # fmt: skip
-        return Outcome(PASSED, "", duration_ms)
+        return CaseResult(PASSED, "", duration_ms)
 
-    def _run_row(self, plan: Plan, row: Mapping[str, str]) -> Outcome:
-        values: dict[str, Any] = {name: template.Written(value) for name, value in row.items()}
+    def _run_row(self, plan: CallPlan, row: Mapping[str, str]) -> CaseResult:
+        values: dict[str, Any] = {name: template.ParameterText(value) for name, value in row.items()}
         duration_ms, shown_bugs = 0.0, 0
         for call in plan.calls:
             here = f"Step {call.step}"
@@ -132,29 +132,29 @@ class Runner:
                 start = time.perf_counter()
                 answer = self._client.request(call.method, path, (*headers, *self._truth), body)
             except ValueError as error:
-                return Outcome(BLOCKED, f"{here}: not sent: {error}", duration_ms)
+                return CaseResult(BLOCKED, f"{here}: not sent: {error}", duration_ms)
             except RequestError as error:
                 duration_ms += 1000 * (time.perf_counter() - start)
-                return Outcome(BLOCKED, f"{here}: {error.reason}", duration_ms, gone=error.kind == "unreachable")
+                return CaseResult(BLOCKED, f"{here}: {error.reason}", duration_ms, gone=error.kind == "unreachable")
             ms = self._duration_ms(answer)
             bugs = self._bugs(answer)
             duration_ms += ms
-            if self._is_redirected_away(answer) and not expectation.status_met(call.expected, answer.status):
-                return Outcome(BLOCKED, f"{here}: redirected off the base URL, which is not followed", duration_ms)
+            if self._is_redirected_away(answer) and not expectation.status_matches(call.expected, answer.status):
+                return CaseResult(BLOCKED, f"{here}: redirected off the base URL, which is not followed", duration_ms)
             try:
-                seen = _seen(answer, ms)
-                why = expectation.unmet(call.expected, seen, values)
+                seen = _checked_response(answer, ms)
+                why = expectation.mismatch(call.expected, seen, values)
                 if why is None:
-                    values |= expectation.saved(call.expected, seen)
-            except template.UnfilledError as error:
+                    values |= expectation.saved_values(call.expected, seen)
+            except template.MissingValueError as error:
                 why = str(error)
             except RecursionError:
-                return Outcome(BLOCKED, f"{here}: the answer is nested too deep to be judged", duration_ms)
+                return CaseResult(BLOCKED, f"{here}: the answer is nested too deep to be judged", duration_ms)
             if why is not None:
                 # The bugs in the answer that was wrong; where it shows none, those that led there.
-                return Outcome(FAILED, f"{here}: {why}", duration_ms, bugs or shown_bugs)
+                return CaseResult(FAILED, f"{here}: {why}", duration_ms, bugs or shown_bugs)
             shown_bugs |= bugs
-        return Outcome(PASSED, "", duration_ms)
+        return CaseResult(PASSED, "", duration_ms)
 
     def _duration_ms(self, answer: Response) -> float:
         match = _DURATION.search(answer.headers.get("server-timing", "")) if self._truth else None
@@ -186,16 +186,16 @@ def _request(call: Call, values: Mapping[str, Any]) -> tuple[str, list[tuple[str
     Raises:
         ValueError: a header that is refused, or a value that is missing.
     """
-    path = template.filled(call.path, values, _escaped)
+    path = template.fill_text(call.path, values, _escaped)
     headers = []
     for name, value in call.headers:
-        value = template.filled(value, values)
+        value = template.fill_text(value, values)
         if bad_header(value) or len(value) > MAX_HEADER:
             raise ValueError(f"the header {name} would hold what no header has")
         headers.append((name, value))
     body = call.fixed
     if call.has_body and body is None:
-        body = encoded(template.fill(call.body, values))
+        body = encoded(template.fill_json(call.body, values))
     return path, headers, body
 
 
@@ -203,7 +203,7 @@ def _escaped(value: str) -> str:
     return quote(value, safe="")
 
 
-def _seen(answer: Response, ms: float) -> Seen:
+def _checked_response(answer: Response, ms: float) -> CheckedResponse:
     body: Any = None
     is_json = False
     plain = answer.headers.get("content-encoding", "identity") == "identity"
@@ -213,7 +213,7 @@ def _seen(answer: Response, ms: float) -> Seen:
             is_json = True
         except ValueError:
             pass  # also what is not UTF-8
-    return Seen(answer.status, answer.headers, body, is_json, ms)
+    return CheckedResponse(answer.status, answer.headers, body, is_json, ms)
 
 
 def _no_constant(name: str) -> float:

@@ -13,11 +13,11 @@ import numpy as np
 
 from rl_eval.domains.qase.config import Config
 from rl_eval.domains.qase.environment.features import FEATURES, case_features, constant_features
-from rl_eval.domains.qase.live.build_schedule import bug_ids, builds
-from rl_eval.domains.qase.live.calls import NotRunnable, parse
-from rl_eval.domains.qase.live.cycle import Cycle, run_cycle
+from rl_eval.domains.qase.live.build_schedule import bug_ids, draw_builds
+from rl_eval.domains.qase.live.calls import NotRunnable, parse_case
+from rl_eval.domains.qase.live.cycle import CycleResult, run_cycle
 from rl_eval.domains.qase.live.runner import BLOCKED, Runner
-from rl_eval.domains.qase.model.project import Case, Project, arrange
+from rl_eval.domains.qase.model.project import Case, Project, build_project
 from rl_eval.errors import InputError
 from rl_eval.seeding import part_key
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Runnable:
+class RunnableCases:
     """The cases that can be run, in the order of their project, and why the others cannot.
 
     Attributes:
@@ -39,21 +39,21 @@ class Runnable:
 
 
 @dataclass
-class Tested:
+class LiveSession:
     """A service that answers.
 
     Attributes:
         service: the embedded one, which can be switched between builds; None: somebody's own.
-        whole: how whole cycles ended: of the embedded service, whose cases do not depend on their order, by build; of
-            another by the name of the cycle.
+        complete_cycles: cycles in which every case ran. Keyed by build for the embedded service, whose cases do not
+            depend on their order; keyed by the cycle's name for any other.
     """
 
     cases: tuple[Case, ...]
     runner: Runner
     service: Service | None
-    whole: dict[bytes | str, Cycle] = field(default_factory=dict)
+    complete_cycles: dict[bytes | str, CycleResult] = field(default_factory=dict)
 
-    def run(self, order: Sequence[int] | np.ndarray, build: np.ndarray, budget_ms: float = math.inf) -> Cycle:
+    def run(self, order: Sequence[int] | np.ndarray, build: np.ndarray, budget_ms: float = math.inf) -> CycleResult:
         """Run cases in an order on a build, until the time is spent.
 
         Raises:
@@ -70,16 +70,16 @@ class Tested:
             )
         return cycle
 
-    def run_whole(self, build: np.ndarray, name: str) -> Cycle:
+    def run_all_cases(self, build: np.ndarray, name: str) -> CycleResult:
         """Run every case on a build; where that was done before, what came of it then.
 
         Args:
             name: of the cycle, such as `train 3`: another service may answer otherwise each time.
         """
         key = build.tobytes() if self.service is not None else name
-        if key not in self.whole:
-            self.whole[key] = self.run(np.arange(len(self.cases)), build)
-        return self.whole[key]
+        if key not in self.complete_cycles:
+            self.complete_cycles[key] = self.run(np.arange(len(self.cases)), build)
+        return self.complete_cycles[key]
 
     def close(self) -> None:
         """End the connection, and the service that was started for it."""
@@ -88,7 +88,7 @@ class Tested:
             self.service.close()
 
 
-def blocked(cycle: Cycle) -> str:
+def blocked_text(cycle: CycleResult) -> str:
     """How much of a cycle was blocked and why, to be put into a sentence; empty where nothing was."""
     found = np.flatnonzero(cycle.status == BLOCKED)
     if not len(found):
@@ -96,7 +96,7 @@ def blocked(cycle: Cycle) -> str:
     return f" ({len(found)} of {len(cycle.status)} cases were blocked at last: {cycle.reasons[found[0]][:-1]})"
 
 
-def runnable(config: Config) -> Runnable:
+def runnable_cases(config: Config) -> RunnableCases:
     """The cases of the config's project that can be run.
 
     Raises:
@@ -122,7 +122,7 @@ def runnable(config: Config) -> Runnable:
         if found is None:
             raise InputError(f"{path} holds no cases: give an export of Qase as env.path")
         project = found
-    plans = [parse(case) for case in project.cases]
+    plans = [parse_case(case) for case in project.cases]
     left_out = [(c, p.reason) for c, p in zip(project.cases, plans, strict=True) if isinstance(p, NotRunnable)]
     kept = [case for case, plan in zip(project.cases, plans, strict=True) if not isinstance(plan, NotRunnable)]
     if len(kept) < 2:
@@ -131,27 +131,27 @@ def runnable(config: Config) -> Runnable:
             f"{len(kept)} of {len(project.cases)} cases can be run{why}: write steps such as `POST /users` with an "
             "expected result such as `201`; docs/qase-service.md has the form"
         )
-    return Runnable(arrange(project.suites, kept, "the runnable cases"), tuple(left_out))
+    return RunnableCases(build_project(project.suites, kept, "the runnable cases"), tuple(left_out))
 
 
-_connected: dict[str, Tested] = {}
+_sessions: dict[str, LiveSession] = {}
 
 
-def connect(config: Config) -> Tested:
+def connect(config: Config) -> LiveSession:
     """The tested service of a config, started where it is the embedded one.
 
     Raises:
         InputError: it cannot be started, or the base URL is none.
     """
     key = config.model_dump_json(include={"data", "path", "base_url", "timeout_s"})
-    known = _connected.get(key)
+    known = _sessions.get(key)
     if known is not None and known.service is not None and not known.service.alive():
         known.close()
         known = None
     if known is None:
-        cases = runnable(config).project.cases
+        cases = runnable_cases(config).project.cases
         if config.base_url is not None:
-            known = Tested(cases, Runner(config.base_url, config.timeout_s), None)
+            known = LiveSession(cases, Runner(config.base_url, config.timeout_s), None)
         else:
             from rl_eval.domains.qase.service import NotStartedError, start
 
@@ -160,18 +160,18 @@ def connect(config: Config) -> Tested:
             except NotStartedError as error:
                 raise InputError(f"{error}; see docs/qase-service.md, or give env.base_url") from error
             runner = Runner(service.base_url, config.timeout_s, truth_token=service.token)
-            known = Tested(cases, runner, service)
-        _connected[key] = known
+            known = LiveSession(cases, runner, service)
+        _sessions[key] = known
     return known
 
 
 @atexit.register
 def _close_all() -> None:
-    for tested in _connected.values():
+    for tested in _sessions.values():
         tested.close()
 
 
-def schedule(config: Config, part: str, count: int) -> np.ndarray:
+def part_schedule(config: Config, part: str, count: int) -> np.ndarray:
     """The bugs of the first `count` builds of a part: bool `[count, B]`; each part has a stream of its own.
 
     Without the embedded service there are none to switch, and every build is the one that runs.
@@ -179,12 +179,12 @@ def schedule(config: Config, part: str, count: int) -> np.ndarray:
     if config.base_url is not None:
         return np.zeros((count, 1), bool)
     seed = int(np.random.SeedSequence([config.data_seed, *part_key(part).encode()]).generate_state(1)[0])
-    return builds(seed, count)
+    return draw_builds(seed, count)
 
 
 def fingerprints(config: Config) -> dict[str, str]:
     """Part -> SHA-256 of what is run against which builds; nothing is run for it."""
-    cases = "".join(case.model_dump_json() for case in runnable(config).project.cases)
+    cases = "".join(case.model_dump_json() for case in runnable_cases(config).project.cases)
     named = config.model_dump_json(include={"base_url", "data_seed", "warmup", "held_out_cycles", "min_cases"})
     return {
         part: hashlib.sha256(f"{part_key(part)}\0{named}\0{cases}".encode()).hexdigest()
@@ -192,9 +192,9 @@ def fingerprints(config: Config) -> dict[str, str]:
     }
 
 
-def told(config: Config) -> dict[str, Any]:
+def preprocessing(config: Config) -> dict[str, Any]:
     """What is run and what cannot be, as JSON, to be saved with a run; constant are features of the cases alone."""
-    found = runnable(config)
+    found = runnable_cases(config)
     return {
         "features": list(FEATURES),
         "constant": list(constant_features(case_features(found.project))),

@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from rl_eval.domains.qase.model.project import shown
+from rl_eval.domains.qase.model.project import short_repr
 
 NAME = r"[A-Za-z_]\w{0,63}"
 _HOLE = re.compile(r"\{\{\s*(" + NAME + r")\s*\}\}", re.ASCII)
@@ -18,11 +18,11 @@ MAX_DEPTH = 60  # of a JSON body
 MAX_HOLES = 200
 
 
-class UnfilledError(ValueError):
+class MissingValueError(ValueError):
     """A name that nothing was saved under, or a value that cannot stand where it should; in a few words."""
 
 
-class Written(str):
+class ParameterText(str):
     """A parameter's value, as a person wrote it: outside of quotes it is the number or truth value that it spells."""
 
     def as_json(self) -> Any:
@@ -30,12 +30,12 @@ class Written(str):
         return json.loads(self) if _LITERAL.fullmatch(self) else str(self)
 
 
-def names(text: str) -> frozenset[str]:
+def names_in_text(text: str) -> frozenset[str]:
     """The names that a text asks for."""
     return frozenset(_HOLE.findall(text)) if "{{" in text else frozenset()
 
 
-def filled(text: str, values: Mapping[str, Any], escape: Callable[[str], str] = str) -> str:
+def fill_text(text: str, values: Mapping[str, Any], escape: Callable[[str], str] = str) -> str:
     """A text with its holes filled.
 
     Args:
@@ -56,7 +56,7 @@ def value_of(name: str, values: Mapping[str, Any]) -> Any:
         UnfilledError: nothing was.
     """
     if name not in values:
-        raise UnfilledError(f"nothing was saved as {name}")
+        raise MissingValueError(f"nothing was saved as {name}")
     return values[name]
 
 
@@ -70,7 +70,7 @@ def as_text(value: Any, name: str) -> str:
         return value
     if isinstance(value, bool | int | float):
         return json.dumps(value)
-    raise UnfilledError(f"{name} is {shown(value)}, which cannot stand within a text")
+    raise MissingValueError(f"{name} is {short_repr(value)}, which cannot stand within a text")
 
 
 def read_json(text: str) -> Any:
@@ -90,7 +90,7 @@ def read_json(text: str) -> Any:
     return json.loads(text, object_pairs_hook=_object, parse_constant=_constant, parse_int=_whole)
 
 
-def fill(value: Any, values: Mapping[str, Any]) -> Any:
+def fill_json(value: Any, values: Mapping[str, Any]) -> Any:
     """What `read_json` read, with its holes filled.
 
     Raises:
@@ -99,23 +99,23 @@ def fill(value: Any, values: Mapping[str, Any]) -> Any:
     if isinstance(value, str):
         if value.startswith(_MARK):
             found = value_of(value[1:], values)
-            return found.as_json() if isinstance(found, Written) else found
-        return filled(value, values)
+            return found.as_json() if isinstance(found, ParameterText) else found
+        return fill_text(value, values)
     if isinstance(value, list):
-        return [fill(entry, values) for entry in value]
+        return [fill_json(entry, values) for entry in value]
     if isinstance(value, dict):
-        return {filled(key, values): fill(entry, values) for key, entry in value.items()}
+        return {fill_text(key, values): fill_json(entry, values) for key, entry in value.items()}
     return value
 
 
-def names_in(value: Any) -> frozenset[str]:
+def names_in_json(value: Any) -> frozenset[str]:
     """The names that JSON read by `read_json` asks for."""
     if isinstance(value, str):
-        return frozenset({value[1:]}) if value.startswith(_MARK) else names(value)
+        return frozenset({value[1:]}) if value.startswith(_MARK) else names_in_text(value)
     if isinstance(value, list):
-        return frozenset().union(*map(names_in, value))
+        return frozenset().union(*map(names_in_json, value))
     if isinstance(value, dict):
-        return frozenset().union(*map(names, value), *map(names_in, value.values()))
+        return frozenset().union(*map(names_in_text, value), *map(names_in_json, value.values()))
     return frozenset()
 
 

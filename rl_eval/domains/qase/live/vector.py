@@ -12,18 +12,18 @@ from rl_eval.domains.qase.environment.dataset import is_security
 from rl_eval.domains.qase.environment.features import FEATURES, HISTORY_FEATURES, case_features, history_features
 from rl_eval.domains.qase.environment.ranking import apfd, apfdc, mid_ranks, napfd, passing_behind
 from rl_eval.domains.qase.environment.vector import QaseVector, pair_worth
-from rl_eval.domains.qase.live.cycle import Cycle
-from rl_eval.domains.qase.live.held_out_builds import Builds, log_of
-from rl_eval.domains.qase.live.session import Tested, blocked, connect, runnable, schedule
+from rl_eval.domains.qase.live.cycle import CycleResult
+from rl_eval.domains.qase.live.held_out_builds import HeldOutBuilds, execution_log
+from rl_eval.domains.qase.live.session import LiveSession, blocked_text, connect, part_schedule, runnable_cases
 from rl_eval.domains.qase.model.execution_log import FAIL, NO_VERDICT, PASS
 from rl_eval.errors import InputError
 
-HISTORY = 256  # cycles that features look back on
-SPARE = 3  # a cycle may still be played by a copy when it is no longer drawn
+MAX_HISTORY_CYCLES = 256  # cycles that features look back on
+SPARE_PLACES = 3  # a cycle may still be played by a copy when it is no longer drawn
 
 
 @dataclass
-class Buffer:
+class CycleBuffer:
     """The newest cycles, each in a place of C rows, and in the last place the cycle to come; see `cycles.Part`.
 
     A cycle's first rows are the cases that ran and have a verdict. What a case looked like before its cycle began
@@ -40,7 +40,7 @@ class Buffer:
     lengths: np.ndarray = field(repr=False)
 
     @classmethod
-    def empty(cls, places: int, security: np.ndarray) -> Buffer:
+    def empty(cls, places: int, security: np.ndarray) -> CycleBuffer:
         """`places` cycles, of as many cases as `security` has, none of which ran."""
         cases = len(security)
         rows = places * cases
@@ -71,16 +71,16 @@ class LiveTraining(QaseVector):
     """
 
     def __init__(self, config: Config, *, n_envs: int, autoreset: bool = True):
-        self._project = runnable(config).project
+        self._project = runnable_cases(config).project
         self._case_features = case_features(self._project)
-        self._builds = schedule(config, "train", 256)
-        self._places = config.keep + SPARE
-        self._cycles: list[Cycle] = []  # the newest, for history
+        self._builds = part_schedule(config, "train", 256)
+        self._places = config.keep + SPARE_PLACES
+        self._cycles: list[CycleResult] = []  # the newest, for history
         self._count = 0  # cycles that ran
-        self._tested: Tested | None = None
+        self._session: LiveSession | None = None
         self._usable = np.zeros(self._places, bool)  # places whose cycle has a failure to learn from
         self._security = is_security(self._project)
-        buffer = Buffer.empty(self._places + 1, self._security)
+        buffer = CycleBuffer.empty(self._places + 1, self._security)
         super().__init__(config, n_envs=n_envs, part="train", autoreset=autoreset, record=buffer)  # type: ignore[arg-type]
         self._pair_worth[:] = self._failure_share[:] = 0.0
 
@@ -90,22 +90,22 @@ class LiveTraining(QaseVector):
         Raises:
             InputError: the service cannot be had, or no case fails in any cycle of the warm-up.
         """
-        self._tested = connect(self.config)
+        self._session = connect(self.config)
         while self._count < self.config.warmup:
-            self._take(self._tested.run_whole(self._build(), f"train {self._count}"))
+            self._take(self._session.run_all_cases(self._build(), f"train {self._count}"))
         if self._count == self.config.warmup and not self._usable.any():
             raise InputError(
-                f"no case fails in the {self.config.warmup} cycles of the warm-up{blocked(self._cycles[-1])}, so there "
-                "is nothing to learn from: test a service that has faults, or raise env.warmup"
+                f"no case fails in the {self.config.warmup} cycles of the warm-up{blocked_text(self._cycles[-1])}, so "
+                "there is nothing to learn from: test a service that has faults, or raise env.warmup"
             )
         return super().reset(seed=seed, options=options)
 
     def _build(self) -> np.ndarray:
         while self._count >= len(self._builds):
-            self._builds = schedule(self.config, "train", 2 * len(self._builds))
+            self._builds = part_schedule(self.config, "train", 2 * len(self._builds))
         return self._builds[self._count]
 
-    def _take(self, cycle: Cycle) -> None:
+    def _take(self, cycle: CycleResult) -> None:
         """Keep what a cycle showed, and look at the next one."""
         record, cases = self._record, len(self._project.cases)
         pending = slice(self._places * cases, None)
@@ -125,9 +125,9 @@ class LiveTraining(QaseVector):
             worth_of = pair_worth(np.array([failed]), np.array([passed]), np.array([full_ms]), self.config.timed)
             self._pair_worth[place] = worth_of[0]
             self._failure_share[place] = failed / max(len(known), 1)
-        self._cycles = [*self._cycles[1 - HISTORY :], cycle]
+        self._cycles = [*self._cycles[1 - MAX_HISTORY_CYCLES :], cycle]
         self._count += 1
-        log = log_of(self._cycles, cases, pending=True)
+        log = execution_log(self._cycles, cases, pending=True)
         record.features[pending, -len(HISTORY_FEATURES) :] = history_features(self._project, log)[-cases:]
         record.features[pending, : -len(HISTORY_FEATURES)] = self._case_features
         spent = np.array([each.duration_ms for each in self._cycles])
@@ -148,13 +148,13 @@ class LiveTraining(QaseVector):
             return facts
         order = np.argsort(-self._scores[0], kind="stable")  # shown shuffled, so ties break at random
         case, build, budget = self._record.case[self._rows[0]][order], self._build(), self._budget_ms[self._places]
-        assert self._tested is not None
-        cycle = self._tested.run(case, build, float(budget))
+        assert self._session is not None
+        cycle = self._session.run(case, build, float(budget))
         known = cycle.verdict[case] != NO_VERDICT  # what did not run, or was blocked, has no part in what it was worth
         case, scores = case[known], self._scores[:1, order[known]]
         failed, real = (cycle.verdict[case] == FAIL)[None], np.ones((1, len(case)), bool)
         told = {
-            **worth(cycle, case, failed[0], build, self._security),
+            **live_cycle_facts(cycle, case, failed[0], build, self._security),
             "apfd": apfd(mid_ranks(scores, real), failed, real)[0],
             "apfdc": apfdc(np.arange(len(case))[None], failed, cycle.duration_ms[case][None], real)[0],
         }
@@ -174,7 +174,7 @@ class LiveTraining(QaseVector):
         """
         drawn: list[int] = [self._places] if self._turn else []
         drawable = self._usable.copy()
-        drawable[(self._count + np.arange(SPARE)) % self._places] = False  # about to be written over
+        drawable[(self._count + np.arange(SPARE_PLACES)) % self._places] = False  # about to be written over
         if not drawable.any():
             drawable[(self._count - 1) % self._places] = True
         while len(drawn) < count:
@@ -192,8 +192,8 @@ class LiveTraining(QaseVector):
             name: np.stack([getattr(cycle, name) for cycle in self._cycles])
             for name in ("status", "verdict", "duration_ms", "bugs", "ran")
         }
-        buffer = {name: getattr(self._record, name).copy() for name in _BUFFER}
-        scales = {name: getattr(self, f"_{name}").copy() for name in _SCALES}
+        buffer = {name: getattr(self._record, name).copy() for name in _BUFFER_ARRAYS}
+        scales = {name: getattr(self, f"_{name}").copy() for name in _SCALE_ARRAYS}
         return {**super().get_state(), "cycles": cycles, "buffer": buffer, "scales": scales, "count": self._count}
 
     def set_state(self, state: dict[str, Any]) -> None:
@@ -203,28 +203,28 @@ class LiveTraining(QaseVector):
             InputError: the service cannot be had.
             ValueError: a state of another shape.
         """
-        for name in _BUFFER:
+        for name in _BUFFER_ARRAYS:
             own, given = getattr(self._record, name), np.asarray(state["buffer"][name])
             if own.shape != given.shape:
                 raise ValueError(f"state {name!r} has shape {given.shape}, and this environment has {own.shape}")
         super().set_state(state)
-        for name in _BUFFER:
+        for name in _BUFFER_ARRAYS:
             getattr(self._record, name)[...] = state["buffer"][name]
-        for name in _SCALES:
+        for name in _SCALE_ARRAYS:
             getattr(self, f"_{name}")[...] = state["scales"][name]
-        self._tested, self._count = connect(self.config), int(state["count"])
+        self._session, self._count = connect(self.config), int(state["count"])
         columns = {name: np.asarray(values) for name, values in state["cycles"].items()}
         none = ("",) * len(self._project.cases)
         self._cycles = [
-            Cycle(
+            CycleResult(
                 **{name: values[i] for name, values in columns.items()}, reasons=none, spent_ms=0.0, service_gone=False
             )
             for i in range(len(columns["verdict"]))
         ]
 
 
-_BUFFER = ("features", "verdict", "duration_ms", "case", "security", "lengths")
-_SCALES = ("usable", "pair_worth", "failure_share", "budget_ms")
+_BUFFER_ARRAYS = ("features", "verdict", "duration_ms", "case", "security", "lengths")
+_SCALE_ARRAYS = ("usable", "pair_worth", "failure_share", "budget_ms")
 
 
 class LiveHeldOut(QaseVector):
@@ -233,9 +233,9 @@ class LiveHeldOut(QaseVector):
     `apfd` and `apfdc` are those of the whole record, what was found is what failed when it ran.
     """
 
-    def __init__(self, config: Config, builds: Builds, *, n_envs: int):
-        self._builds, self._tested = builds, connect(config)
-        self._security = is_security(runnable(config).project)
+    def __init__(self, config: Config, builds: HeldOutBuilds, *, n_envs: int):
+        self._builds, self._session = builds, connect(config)
+        self._security = is_security(runnable_cases(config).project)
         super().__init__(config, n_envs=n_envs, part="test", autoreset=False, record=builds.part)
 
     def _run(self, copies: np.ndarray) -> dict[str, np.ndarray]:
@@ -245,15 +245,15 @@ class LiveHeldOut(QaseVector):
             rows, scores = self._rows[copy, :length], self._scores[copy, :length]
             rows = rows[np.lexsort((self._ties(rows), -scores))]
             case, build = self._record.case[rows], self._builds.bugs[episode]
-            cycle = self._tested.run(case, build, float(self._budget_ms[episode]))
+            cycle = self._session.run(case, build, float(self._budget_ms[episode]))
             failed = (self._record.verdict[rows] == FAIL) | (cycle.verdict[case] == FAIL)
-            for name, value in worth(cycle, case, failed, build, self._security).items():
+            for name, value in live_cycle_facts(cycle, case, failed, build, self._security).items():
                 facts[name][at] = value
         return facts
 
 
-def worth(
-    cycle: Cycle, order: np.ndarray, failed: np.ndarray, build: np.ndarray, security: np.ndarray
+def live_cycle_facts(
+    cycle: CycleResult, order: np.ndarray, failed: np.ndarray, build: np.ndarray, security: np.ndarray
 ) -> dict[str, float]:
     """What a live cycle found, by the names of `vector.OF_CYCLE`.
 

@@ -6,13 +6,13 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from rl_eval.domains.qase.model.results import FAILED, PASSED, Results
+from rl_eval.domains.qase.model.results import FAILED_STATUSES, PASSED_STATUSES, Results
 
 PASS, FAIL, NO_VERDICT = 0, 1, -1
 
 
 @dataclass(frozen=True)
-class Log:
+class ExecutionLog:
     """R executions of C cases in order of their cycles; within a cycle, in the order of the source.
 
     Attributes:
@@ -23,9 +23,9 @@ class Log:
             the team's own).
         duration_ms: `[R]` float64, NaN where not known.
         started: `[R]` float64, seconds since 1970, NaN where not known.
-        past: `[P]` int8, the earlier verdicts that the source itself recorded, newest first, of all executions one
-            after another; None where it recorded none.
-        past_start: `[R + 1]` int64, where in `past` those of each execution begin.
+        earlier_verdicts: `[P]` int8, the earlier verdicts that the source itself recorded, newest first, of all
+            executions one after another; None where it recorded none.
+        earlier_start: `[R + 1]` int64, where in `earlier_verdicts` those of each execution begin.
     """
 
     n_cases: int
@@ -35,17 +35,21 @@ class Log:
     verdict: np.ndarray = field(repr=False)
     duration_ms: np.ndarray = field(repr=False)
     started: np.ndarray = field(repr=False)
-    past: np.ndarray | None = field(default=None, repr=False)
-    past_start: np.ndarray | None = field(default=None, repr=False)
+    earlier_verdicts: np.ndarray | None = field(default=None, repr=False)
+    earlier_start: np.ndarray | None = field(default=None, repr=False)
 
     def __len__(self) -> int:
         return len(self.case)
 
 
-def verdicts(results: Results) -> np.ndarray:
+def result_verdicts(results: Results) -> np.ndarray:
     """`[R]` int8: what each result says of the code under test. A muted result says nothing."""
     by_status = np.array(
-        [FAIL if name in FAILED else PASS if name in PASSED else NO_VERDICT for name in results.statuses], np.int8
+        [
+            FAIL if name in FAILED_STATUSES else PASS if name in PASSED_STATUSES else NO_VERDICT
+            for name in results.statuses
+        ],
+        np.int8,
     )
     found = by_status[results.status] if len(results) else np.empty(0, np.int8)
     return np.where(results.muted, np.int8(NO_VERDICT), found)

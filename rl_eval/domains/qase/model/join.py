@@ -7,16 +7,16 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from rl_eval.domains.qase.model.execution_log import Log, verdicts
-from rl_eval.domains.qase.model.project import Project, path_of
+from rl_eval.domains.qase.model.execution_log import ExecutionLog, result_verdicts
+from rl_eval.domains.qase.model.project import Project, suite_path
 from rl_eval.domains.qase.model.results import Results
 
 UNKNOWN_ID, NO_MATCH, AMBIGUOUS = "no case has its id", "no case matches", "more than one case matches"
-_IDS = re.compile(r"([0-9]{1,18}(?:-[0-9]{1,18})*)::")  # how reporters begin the signature of a test with ids
+_SIGNATURE_IDS = re.compile(r"([0-9]{1,18}(?:-[0-9]{1,18})*)::")  # how reporters begin the signature of a test with ids
 
 
 @dataclass(frozen=True)
-class Unjoined:
+class UnjoinedResults:
     """Results of one test that no case was found for."""
 
     title: str
@@ -25,37 +25,37 @@ class Unjoined:
 
 
 @dataclass(frozen=True)
-class Joined:
+class JoinedResults:
     """What became of the results.
 
     Attributes:
         log: a row for every pair of a result and a case of its own.
         result: `[len(log)]` int64, which result each row is.
-        by: how many results were joined by `id`, `signature` and `title`.
+        counts: how many results were joined by `id`, `signature` and `title`.
         unjoined: the rest, most frequent first.
     """
 
-    log: Log
+    log: ExecutionLog
     result: np.ndarray = field(repr=False)
-    by: dict[str, int]
-    unjoined: tuple[Unjoined, ...] = field(repr=False)
+    counts: dict[str, int]
+    unjoined: tuple[UnjoinedResults, ...] = field(repr=False)
 
 
-def join(project: Project, results: Results) -> Joined:
+def join(project: Project, results: Results) -> JoinedResults:
     """The cases that results are of.
 
     An id that no case has is not joined by anything weaker: its case is in another project, or gone.
     """
     index = {case.id: i for i, case in enumerate(project.cases)}
-    n_results, counts = len(results), np.diff(results.case_start)
+    n_results, ids_per_result = len(results), np.diff(results.case_start)
     id_values, id_inverse = np.unique(results.case_ids, return_inverse=True)
     id_case = np.array([index.get(int(key), -1) for key in id_values], np.int64)
     by_id = id_case[id_inverse] if len(id_inverse) else np.empty(0, np.int64)
-    owner = np.repeat(np.arange(n_results), counts)
-    has_id = counts > 0
+    owner = np.repeat(np.arange(n_results), ids_per_result)
+    has_id = ids_per_result > 0
 
-    learned = _learned(results, owner, by_id)
-    by_title = _by_title(project)
+    learned = _cases_by_signature(results, owner, by_id)
+    by_title = _cases_by_title(project)
     resolved: list[tuple[tuple[int, ...], str]] = [
         _resolve(name, learned.get(i), index, by_title) for i, name in enumerate(results.names)
     ]
@@ -71,27 +71,27 @@ def join(project: Project, results: Results) -> Joined:
     pair_case = np.concatenate([by_id[by_id >= 0], weaker]).astype(np.int32)
     order = np.argsort(pair_result, kind="stable")
     pair_result, pair_case = pair_result[order], pair_case[order]
-    log = Log(
+    log = ExecutionLog(
         n_cases=len(project.cases),
         cycles=tuple(run.name for run in results.runs),
         case=pair_case,
         cycle=results.run[pair_result],
-        verdict=verdicts(results)[pair_result],
+        verdict=result_verdicts(results)[pair_result],
         duration_ms=results.duration_ms[pair_result],
         started=results.started[pair_result],
     )
     joined = np.zeros(n_results, bool)
     joined[pair_result] = True
-    means = np.array([_MEANS.index(how) for _, how in resolved], np.int64)
-    how = np.where(has_id, _MEANS.index("id"), means[results.name] if n_results else 0)
-    by = {name: int((joined & (how == code)).sum()) for code, name in enumerate(_MEANS[:3])}
-    return Joined(log, pair_result, by, _left(results, joined, has_id, resolved))
+    means = np.array([_REASONS.index(how) for _, how in resolved], np.int64)
+    how = np.where(has_id, _REASONS.index("id"), means[results.name] if n_results else 0)
+    counts = {name: int((joined & (how == code)).sum()) for code, name in enumerate(_REASONS[:3])}
+    return JoinedResults(log, pair_result, counts, _unjoined_results(results, joined, has_id, resolved))
 
 
-_MEANS = ("id", "signature", "title", UNKNOWN_ID, NO_MATCH, AMBIGUOUS)
+_REASONS = ("id", "signature", "title", UNKNOWN_ID, NO_MATCH, AMBIGUOUS)
 
 
-def _learned(results: Results, owner: np.ndarray, by_id: np.ndarray) -> dict[int, int]:
+def _cases_by_signature(results: Results, owner: np.ndarray, by_id: np.ndarray) -> dict[int, int]:
     """Name -> the case that a result of that signature and with one id is of; -1 where they disagree."""
     single = np.flatnonzero((np.diff(results.case_start)[owner] == 1) & (by_id >= 0)) if len(owner) else owner
     cases = int(by_id.max(initial=0)) + 1
@@ -104,14 +104,14 @@ def _learned(results: Results, owner: np.ndarray, by_id: np.ndarray) -> dict[int
     return {i: by_signature[name[0]] for i, name in enumerate(results.names) if name[0] in by_signature}
 
 
-def _key(path: tuple[str, ...], title: str) -> tuple[str, ...]:
+def _title_key(path: tuple[str, ...], title: str) -> tuple[str, ...]:
     return tuple(" ".join(part.split()).casefold() for part in (*path, title))
 
 
-def _by_title(project: Project) -> dict[tuple[str, ...], list[int]]:
+def _cases_by_title(project: Project) -> dict[tuple[str, ...], list[int]]:
     found: dict[tuple[str, ...], list[int]] = {}
     for i, case in enumerate(project.cases):
-        found.setdefault(_key(path_of(project, case), case.title), []).append(i)
+        found.setdefault(_title_key(suite_path(project, case), case.title), []).append(i)
     return found
 
 
@@ -121,29 +121,31 @@ def _resolve(
 ) -> tuple[tuple[int, ...], str]:  # fmt: skip
     """The cases of a result without ids, and by what they were found or why not."""
     signature, title, path = name
-    ids = _IDS.match(signature)
+    ids = _SIGNATURE_IDS.match(signature)
     if ids:
         cases = tuple(index[int(key)] for key in ids[1].split("-") if int(key) in index)
         return (cases, "signature") if cases else ((), UNKNOWN_ID)
     if learned is not None and learned >= 0:
         return (learned,), "signature"
-    cases = tuple(by_title.get(_key(path, title), ())) if title else ()
+    cases = tuple(by_title.get(_title_key(path, title), ())) if title else ()
     how = "title"
     if not cases and "::" in signature:  # the levels of suites and the title, as reporters join them
         *above, last = signature.split("::")
-        cases, how = tuple(by_title.get(_key(tuple(above), last), ())), "signature"
+        cases, how = tuple(by_title.get(_title_key(tuple(above), last), ())), "signature"
     if len(cases) > 1:
         return (), AMBIGUOUS
     return (cases, how) if cases else ((), NO_MATCH)
 
 
-def _left(
+def _unjoined_results(
     results: Results, joined: np.ndarray, has_id: np.ndarray, resolved: list[tuple[tuple[int, ...], str]]
-) -> tuple[Unjoined, ...]:
+) -> tuple[UnjoinedResults, ...]:
     rows = np.flatnonzero(~joined)
     pairs, counts = np.unique(results.name[rows].astype(np.int64) * 2 + has_id[rows], return_counts=True)
     left = [
-        Unjoined(results.names[name][1] or results.names[name][0], UNKNOWN_ID if with_id else resolved[name][1], n)
+        UnjoinedResults(
+            results.names[name][1] or results.names[name][0], UNKNOWN_ID if with_id else resolved[name][1], n
+        )
         for (name, with_id), n in zip((divmod(pair, 2) for pair in pairs.tolist()), counts.tolist(), strict=True)
     ]
     return tuple(sorted(left, key=lambda entry: (-entry.results, entry.title)))

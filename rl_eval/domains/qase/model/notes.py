@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 class Notes:
     """What was read in good faith and a person should know of: sentence -> how often, and where first."""
 
-    said: dict[str, tuple[int, str]] = field(default_factory=dict)
+    counts: dict[str, tuple[int, str]] = field(default_factory=dict)
 
     def add(self, sentence: str, where: str) -> None:
         """Count one more occurrence."""
-        count, first = self.said.get(sentence, (0, where))
-        self.said[sentence] = (count + 1, first)
+        count, first = self.counts.get(sentence, (0, where))
+        self.counts[sentence] = (count + 1, first)

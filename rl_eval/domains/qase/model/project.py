@@ -17,7 +17,7 @@ from rl_eval.errors import InputError
 MAX_DEPTH = 100  # suites within suites, steps within steps
 
 
-def normalised(text: str) -> str:
+def normalise_text(text: str) -> str:
     """Text with LF line ends, which UTF-8 can hold.
 
     Raises:
@@ -31,8 +31,8 @@ def normalised(text: str) -> str:
     return text.replace("\r\n", "\n") if "\r" in text else text
 
 
-Text = Annotated[str, AfterValidator(normalised)]
-Title = Annotated[str, Field(min_length=1, max_length=255), AfterValidator(normalised)]
+Text = Annotated[str, AfterValidator(normalise_text)]
+Title = Annotated[str, Field(min_length=1, max_length=255), AfterValidator(normalise_text)]
 Id = Annotated[int, Field(ge=1, lt=2**63)]
 
 
@@ -57,11 +57,11 @@ class Form:
 PLAIN = Form({}, frozenset())
 
 
-class _Part(BaseModel):
+class _Record(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, arbitrary_types_allowed=True)
 
 
-class Step(_Part):
+class Step(_Record):
     """One step, and the steps within it."""
 
     action: Text = ""
@@ -71,27 +71,27 @@ class Step(_Part):
     steps: tuple[Step, ...] = ()
 
 
-class Parameter(_Part):
+class Parameter(_Record):
     """A parameter and the values that the case is run with."""
 
     title: Text
     values: tuple[Text, ...]
 
 
-class ParameterGroup(_Part):
+class ParameterGroup(_Record):
     """Parameters that take their values together, row by row."""
 
     items: tuple[Parameter, ...] = Field(min_length=2)
 
 
-class CustomField(_Part):
+class CustomField(_Record):
     """A field of the workspace's own; its name stands in the workspace, not in an export."""
 
     id: Annotated[int, Field(ge=0)]
     value: Text
 
 
-class Case(_Part):
+class Case(_Record):
     """A test case. Enumerations are slugs; a value that is not known is kept as it was written."""
 
     id: Id
@@ -118,7 +118,7 @@ class Case(_Part):
     form: Form = Field(PLAIN, exclude=True, repr=False)
 
 
-class Suite(_Part):
+class Suite(_Record):
     """A folder of cases."""
 
     id: Id
@@ -129,7 +129,7 @@ class Suite(_Part):
     form: Form = Field(PLAIN, exclude=True, repr=False)
 
 
-class Project(_Part):
+class Project(_Record):
     """Suites and cases in the order of the tree: a suite, its cases, the suites within it. Build it with `arrange`."""
 
     suites: tuple[Suite, ...] = ()
@@ -151,12 +151,12 @@ class Project(_Part):
         return tuple(sorted({field.id for case in self.cases for field in case.custom_fields}))
 
 
-def path_of(project: Project, case: Case) -> tuple[str, ...]:
+def suite_path(project: Project, case: Case) -> tuple[str, ...]:
     """The suite titles above a case; empty at the root."""
     return project.suite_paths[case.suite_id] if case.suite_id is not None else ()
 
 
-def arrange(suites: Iterable[Suite], cases: Iterable[Case], where: str, form: Form = PLAIN) -> Project:
+def build_project(suites: Iterable[Suite], cases: Iterable[Case], where: str, form: Form = PLAIN) -> Project:
     """A project whose ids are unique and whose suites form trees, in the order of the tree.
 
     Raises:
@@ -167,16 +167,16 @@ def arrange(suites: Iterable[Suite], cases: Iterable[Case], where: str, form: Fo
     for suite in given:
         if suite.id in by_id:
             raise InputError(
-                f"{where}: suite id {suite.id} is given twice, to {shown(by_id[suite.id].title)} and "
-                f"{shown(suite.title)}: every suite needs an id of its own"
+                f"{where}: suite id {suite.id} is given twice, to {short_repr(by_id[suite.id].title)} and "
+                f"{short_repr(suite.title)}: every suite needs an id of its own"
             )
         by_id[suite.id] = suite
     within: dict[int | None, list[Suite]] = {}
     for suite in given:
         if suite.parent_id is not None and suite.parent_id not in by_id:
             raise InputError(
-                f"{where}: suite {suite.id} ({shown(suite.title)}) names the parent {suite.parent_id}, which is not "
-                "there: export the whole project"
+                f"{where}: suite {suite.id} ({short_repr(suite.title)}) names the parent {suite.parent_id}, which is "
+                "not there: export the whole project"
             )
         within.setdefault(suite.parent_id, []).append(suite)
     held: dict[int | None, list[Case]] = {}
@@ -184,14 +184,14 @@ def arrange(suites: Iterable[Suite], cases: Iterable[Case], where: str, form: Fo
     for case in listed:
         if case.id in titles:
             raise InputError(
-                f"{where}: case id {case.id} is given twice, to {shown(titles[case.id])} and {shown(case.title)}: "
-                "every case needs an id of its own"
+                f"{where}: case id {case.id} is given twice, to {short_repr(titles[case.id])} and "
+                f"{short_repr(case.title)}: every case needs an id of its own"
             )
         titles[case.id] = case.title
         if case.suite_id is not None and case.suite_id not in by_id:
             raise InputError(
-                f"{where}: case {case.id} ({shown(case.title)}) names the suite {case.suite_id}, which is not there: "
-                "export the whole project"
+                f"{where}: case {case.id} ({short_repr(case.title)}) names the suite {case.suite_id}, which is not "
+                "there: export the whole project"
             )
         held.setdefault(case.suite_id, []).append(case)
     ordered: list[Suite] = []
@@ -208,13 +208,13 @@ def arrange(suites: Iterable[Suite], cases: Iterable[Case], where: str, form: Fo
         reached = {suite.id for suite in ordered}
         lost = next(suite for suite in given if suite.id not in reached)
         raise InputError(
-            f"{where}: suite {lost.id} ({shown(lost.title)}) lies within itself by its parents: give one suite of "
+            f"{where}: suite {lost.id} ({short_repr(lost.title)}) lies within itself by its parents: give one suite of "
             "the circle another parent"
         )
     return Project(suites=tuple(ordered), cases=tuple(arranged), form=form)
 
 
-def shown(value: object, length: int = 60) -> str:
+def short_repr(value: object, length: int = 60) -> str:
     """A value as an error or a table shows it: one line, escaped, bounded."""
     text = repr(value if not isinstance(value, str) or len(value) <= length else value[: length - 1] + "…")
     return text if len(text) <= 2 * length else text[: 2 * length - 1] + "…"  # repr escapes what cannot be printed

@@ -12,12 +12,12 @@ from typing import Any
 import numpy as np
 
 from rl_eval.domains.qase.model.notes import Notes
-from rl_eval.domains.qase.model.project import normalised, shown
+from rl_eval.domains.qase.model.project import normalise_text, short_repr
 from rl_eval.errors import InputError
 
-FAILED = ("failed", "broken")
-PASSED = ("passed",)
-KNOWN = (*PASSED, *FAILED, "blocked", "skipped", "invalid", "in_progress", "muted")
+FAILED_STATUSES = ("failed", "broken")
+PASSED_STATUSES = ("passed",)
+KNOWN_STATUSES = (*PASSED_STATUSES, *FAILED_STATUSES, "blocked", "skipped", "invalid", "in_progress", "muted")
 
 
 @dataclass(frozen=True)
@@ -26,12 +26,12 @@ class Run:
 
     Attributes:
         started: seconds since 1970, NaN where it is not known.
-        of_history: told by a reporter's `test-history.json`, not by results of its own.
+        from_history: told by a reporter's `test-history.json`, not by results of its own.
     """
 
     name: str
     started: float = math.nan
-    of_history: bool = False
+    from_history: bool = False
 
 
 @dataclass(frozen=True)
@@ -67,30 +67,30 @@ class Results:
     def __len__(self) -> int:
         return len(self.run)
 
-    def counts(self, *, of_history: bool = False) -> dict[str, int]:
+    def counts(self, *, from_history: bool = False) -> dict[str, int]:
         """Status -> how many results have it, of the runs themselves or of those that a history tells of."""
-        told = np.array([run.of_history for run in self.runs], bool)
-        rows = self.status[told[self.run] == of_history] if len(self) else self.status
+        told = np.array([run.from_history for run in self.runs], bool)
+        rows = self.status[told[self.run] == from_history] if len(self) else self.status
         found = np.bincount(rows, minlength=len(self.statuses)).tolist()
         return {status: count for status, count in zip(self.statuses, found, strict=True) if count}
 
 
 @dataclass(frozen=True)
-class Part:
+class ResultsChunk:
     """What one process collected, for another: plain JSON, and columns."""
 
     words: dict[str, Any] = field(repr=False)
     arrays: dict[str, np.ndarray] = field(repr=False)
 
 
-class Collecting:
-    """Results as they are read; `finished` orders the runs by time and makes columns of them."""
+class ResultsCollector:
+    """Results as they are read; `build` orders the runs by time and makes columns of them."""
 
     def __init__(self, notes: Notes):
         self._notes = notes
         self._runs: dict[str, float] = {}
         self._run_index: dict[str, int] = {}
-        self._of_history: set[str] = set()
+        self._from_history: set[str] = set()
         self._statuses: dict[str, int] = {}
         self._written: dict[str, int] = {}  # as files spell them
         self._names: dict[tuple[str, str, tuple[str, ...]], int] = {}
@@ -98,10 +98,10 @@ class Collecting:
         self._appends = [column.append for column in self._columns.values()]
         self._ids, self._ends = array("q"), array("q")
 
-    def run(self, name: str, started: float = math.nan, *, of_history: bool = False) -> int:
+    def run(self, name: str, started: float = math.nan, *, from_history: bool = False) -> int:
         """The index of a run, new or known; a start that is given holds."""
-        if of_history and name not in self._run_index:
-            self._of_history.add(name)
+        if from_history and name not in self._run_index:
+            self._from_history.add(name)
         index = self._run_index.setdefault(name, len(self._run_index))
         if not math.isnan(started) or name not in self._runs:
             self._runs[name] = started
@@ -126,14 +126,15 @@ class Collecting:
             code = self._written[written] = self._statuses.setdefault(status, len(self._statuses))
             if len(self._written) > 1000:
                 raise InputError(f"{where}: more than 1000 different statuses: the field 'status' is not a status")
-            if status not in KNOWN:
-                self._notes.add(_own_status(status), where)
+            if status not in KNOWN_STATUSES:
+                self._notes.add(_custom_status_note(status), where)
         name = (signature, title, path)
         key = self._names.get(name)
         if key is None:
             try:
                 key = self._names.setdefault(
-                    (normalised(signature), normalised(title), tuple(map(normalised, path))), len(self._names)
+                    (normalise_text(signature), normalise_text(title), tuple(map(normalise_text, path))),
+                    len(self._names),
                 )
             except ValueError as error:
                 raise InputError(f"{where}: {error}: export again") from error
@@ -147,24 +148,26 @@ class Collecting:
         self._ids.extend(ids)
         self._ends.append(len(self._ids))
 
-    def part(self) -> Part:
-        """Everything, for `absorb`."""
+    def chunk(self) -> ResultsChunk:
+        """Everything collected, for `merge`."""
         words = {
-            "runs": [[name, self._runs[name], name in self._of_history] for name in self._run_index],
+            "runs": [[name, self._runs[name], name in self._from_history] for name in self._run_index],
             "written": self._written,
             "statuses": list(self._statuses),
             "names": list(self._names),
-            "notes": self._notes.said,
+            "notes": self._notes.counts,
         }
         columns: dict[str, np.ndarray] = {
-            name: np.array(column, _KINDS[column.typecode]) for name, column in self._columns.items()
+            name: np.array(column, _DTYPES[column.typecode]) for name, column in self._columns.items()
         }
-        return Part(words, {**columns, "ids": np.array(self._ids, np.int64), "ends": np.array(self._ends, np.int64)})
+        return ResultsChunk(
+            words, {**columns, "ids": np.array(self._ids, np.int64), "ends": np.array(self._ends, np.int64)}
+        )
 
-    def absorb(self, part: Part) -> None:
+    def merge(self, chunk: ResultsChunk) -> None:
         """Add what another process collected, as if it had been read here and now."""
-        words, arrays = part.words, part.arrays
-        runs = [self.run(name, started, of_history=told) for name, started, told in words["runs"]]
+        words, arrays = chunk.words, chunk.arrays
+        runs = [self.run(name, started, from_history=told) for name, started, told in words["runs"]]
         statuses = [self._statuses.setdefault(status, len(self._statuses)) for status in words["statuses"]]
         repeated = [spelt for spelt in words["written"] if spelt in self._written]
         self._written = {**{spelt: statuses[code] for spelt, code in words["written"].items()}, **self._written}
@@ -177,19 +180,19 @@ class Collecting:
             values = arrays[column]
             if column in places:
                 values = np.array(places[column], values.dtype).take(values) if len(values) else values
-            held.frombytes(np.ascontiguousarray(values, _KINDS[held.typecode]).tobytes())
+            held.frombytes(np.ascontiguousarray(values, _DTYPES[held.typecode]).tobytes())
         self._ends.frombytes((arrays["ends"] + len(self._ids)).astype(np.int64).tobytes())
         self._ids.frombytes(arrays["ids"].astype(np.int64).tobytes())
         for sentence, (count, first) in words["notes"].items():
-            known = sum(_own_status(spelt.strip().lower()) == sentence for spelt in repeated)
+            known = sum(_custom_status_note(spelt.strip().lower()) == sentence for spelt in repeated)
             if count > known:
-                before, place = self._notes.said.get(sentence, (0, first))
-                self._notes.said[sentence] = (before + count - known, place)
+                before, place = self._notes.counts.get(sentence, (0, first))
+                self._notes.counts[sentence] = (before + count - known, place)
 
-    def finished(self) -> Results:
+    def build(self) -> Results:
         """The columns. Runs go by their start; where one has none, by the natural order of their names."""
         table: dict[str, np.ndarray] = {
-            name: np.array(column, _KINDS[column.typecode]) for name, column in self._columns.items()
+            name: np.array(column, _DTYPES[column.typecode]) for name, column in self._columns.items()
         }
         names = list(self._run_index)
         started = np.array([self._runs[name] for name in names])
@@ -213,7 +216,7 @@ class Collecting:
         case_start = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
         taken = np.repeat(starts[order] - case_start[:-1], counts) + np.arange(len(ids))
         return Results(
-            runs=tuple(Run(names[i], float(started[i]), names[i] in self._of_history) for i in ranked),
+            runs=tuple(Run(names[i], float(started[i]), names[i] in self._from_history) for i in ranked),
             run=run[order],
             statuses=tuple(self._statuses),
             status=table["status"][order],
@@ -228,11 +231,11 @@ class Collecting:
 
 
 _COLUMNS = {"run": "i", "status": "h", "muted": "b", "duration_ms": "d", "started": "d", "name": "i"}
-_KINDS = {"i": np.int32, "h": np.int16, "b": np.bool_, "d": np.float64}
+_DTYPES = {"i": np.int32, "h": np.int16, "b": np.bool_, "d": np.float64}
 
 
-def _own_status(status: str) -> str:
-    return f"the status {shown(status)} is the team's own: neither passed nor failed"
+def _custom_status_note(status: str) -> str:
+    return f"the status {short_repr(status)} is the team's own: neither passed nor failed"
 
 
 def _natural(name: str) -> list[tuple[int, str]]:

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from rl_eval.domains.qase.model.execution_log import NO_VERDICT, Log
+from rl_eval.domains.qase.model.execution_log import NO_VERDICT, ExecutionLog
 
 
 @dataclass(frozen=True)
-class Sequence:
+class VerdictSequence:
     """V verdicts sorted by group, then by time, and for each of the R rows of a log its window of earlier cycles.
 
     Attributes:
@@ -30,18 +30,18 @@ class Sequence:
     own: np.ndarray
 
 
-def verdict_sequence(log: Log, group: np.ndarray) -> Sequence:
+def verdict_sequence(log: ExecutionLog, group: np.ndarray) -> VerdictSequence:
     """The verdicts of a log by group (`[R]`, from 0), with those that the source recorded from before it."""
     has = log.verdict != NO_VERDICT
     groups, cycles, verdict = [group[has]], [log.cycle[has]], [log.verdict[has]]
-    if log.past is not None and log.past_start is not None and len(log):
+    if log.earlier_verdicts is not None and log.earlier_start is not None and len(log):
         first = np.unique(log.case, return_index=True)[1]  # rows are in the order of time
-        lengths = np.diff(log.past_start)[first]
-        ends = np.repeat(log.past_start[first] + lengths, lengths)
+        lengths = np.diff(log.earlier_start)[first]
+        ends = np.repeat(log.earlier_start[first] + lengths, lengths)
         oldest_first = ends - 1 - (np.arange(lengths.sum()) - np.repeat(np.cumsum(lengths) - lengths, lengths))
         groups.insert(0, np.repeat(group[first], lengths))
         cycles.insert(0, np.full(len(oldest_first), -1, np.int32))
-        verdict.insert(0, log.past[oldest_first])
+        verdict.insert(0, log.earlier_verdicts[oldest_first])
     span = len(log.cycles) + 1
     key = np.concatenate(groups).astype(np.int64) * span + np.concatenate(cycles) + 1
     order = np.argsort(key, kind="stable")
@@ -52,7 +52,7 @@ def verdict_sequence(log: Log, group: np.ndarray) -> Sequence:
     own = np.searchsorted(key, asked + log.cycle + 1, "left")
     stop = own.copy()
     own[has] = place[len(order) - int(has.sum()) :]
-    return Sequence(
+    return VerdictSequence(
         group=np.concatenate(groups)[order],
         cycle=np.concatenate(cycles)[order],
         verdict=np.concatenate(verdict)[order],

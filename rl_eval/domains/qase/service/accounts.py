@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from rl_eval.domains.qase.service.shop import FORBIDDEN, LOGGED_OUT, Answer, Row, Shop, refused
+from rl_eval.domains.qase.service.shop import FORBIDDEN, LOGGED_OUT, Row, Shop, ShopResponse, error_response
 
 MAX_WRONG_PASSWORDS = 3
 MIN_PASSWORD = 8
@@ -24,92 +24,92 @@ def _is_taken(shop: Shop, email: str) -> bool:
     return any(user["email"].lower() == email.lower() for user in shop.users.values())
 
 
-def register(shop: Shop, email: str, password: str, name: str) -> Answer:
+def register(shop: Shop, email: str, password: str, name: str) -> ShopResponse:
     """A new customer."""
     if not _is_email(email):
-        return refused(400, "the e-mail address is not valid")
+        return error_response(400, "the e-mail address is not valid")
     if len(password) < MIN_PASSWORD and "B02" not in shop.bugs:
-        return refused(400, f"the password needs {MIN_PASSWORD} characters")
+        return error_response(400, f"the password needs {MIN_PASSWORD} characters")
     if _is_taken(shop, email):
-        return refused(409, "the e-mail address is taken")
+        return error_response(409, "the e-mail address is taken")
     key = shop.next_id("user")
     shop.users[key] = {"id": key, "email": email, "password": password, "name": name, "role": "customer"}
-    return Answer(201, _shown(shop, shop.users[key]))
+    return ShopResponse(201, _shown(shop, shop.users[key]))
 
 
-def log_in(shop: Shop, email: str, password: str) -> Answer:
+def log_in(shop: Shop, email: str, password: str) -> ShopResponse:
     """A token; after three wrong passwords in a row the account is locked."""
     user = next((user for user in shop.users.values() if user["email"].lower() == email.lower()), None)
     if user is None:
-        return refused(401, "e-mail address or password is wrong")
+        return error_response(401, "e-mail address or password is wrong")
     if shop.wrong_passwords.get(user["id"], 0) >= MAX_WRONG_PASSWORDS and "B04" not in shop.bugs:
-        return refused(423, "the account is locked")
+        return error_response(423, "the account is locked")
     if user["password"] != password:
         shop.wrong_passwords[user["id"]] = shop.wrong_passwords.get(user["id"], 0) + 1
-        return refused(401, "e-mail address or password is wrong")
+        return error_response(401, "e-mail address or password is wrong")
     shop.wrong_passwords.pop(user["id"], None)
     token = f"token-{shop.next_id('token')}"
     shop.tokens[token] = user["id"]
-    return Answer(200, {"token": token, "user_id": user["id"], "role": user["role"]})
+    return ShopResponse(200, {"token": token, "user_id": user["id"], "role": user["role"]})
 
 
-def log_out(shop: Shop, token: str) -> Answer:
+def log_out(shop: Shop, token: str) -> ShopResponse:
     """The token is worth nothing any more."""
     if shop.user(token) is None:
         return LOGGED_OUT
     if "B05" not in shop.bugs:
         del shop.tokens[token]
-    return Answer(204)
+    return ShopResponse(204)
 
 
-def me(shop: Shop, token: str) -> Answer:
+def me(shop: Shop, token: str) -> ShopResponse:
     """The account of whoever asks."""
     user = shop.user(token)
-    return LOGGED_OUT if user is None else Answer(200, _shown(shop, user))
+    return LOGGED_OUT if user is None else ShopResponse(200, _shown(shop, user))
 
 
-def _own(shop: Shop, token: str, user_id: int, reading: bool = False) -> Row | Answer:
+def _own(shop: Shop, token: str, user_id: int, reading: bool = False) -> Row | ShopResponse:
     asking = shop.user(token)
     if asking is None:
         return LOGGED_OUT
     if asking["id"] != user_id and asking["role"] != "admin" and not (reading and "B06" in shop.bugs):
         return FORBIDDEN
-    return shop.users.get(user_id) or refused(404, "no such user")
+    return shop.users.get(user_id) or error_response(404, "no such user")
 
 
-def read(shop: Shop, token: str, user_id: int) -> Answer:
+def read(shop: Shop, token: str, user_id: int) -> ShopResponse:
     """An account, for itself and for administrators."""
     user = _own(shop, token, user_id, reading=True)
-    return user if isinstance(user, Answer) else Answer(200, _shown(shop, user))
+    return user if isinstance(user, ShopResponse) else ShopResponse(200, _shown(shop, user))
 
 
-def change(shop: Shop, token: str, user_id: int, name: str | None, email: str | None) -> Answer:
+def change(shop: Shop, token: str, user_id: int, name: str | None, email: str | None) -> ShopResponse:
     """Another name, another e-mail address, or both."""
     user = _own(shop, token, user_id)
-    if isinstance(user, Answer):
+    if isinstance(user, ShopResponse):
         return user
     if email is not None:
         if not _is_email(email):
-            return refused(400, "the e-mail address is not valid")
+            return error_response(400, "the e-mail address is not valid")
         if email.lower() != user["email"].lower() and _is_taken(shop, email):
-            return refused(409, "the e-mail address is taken")
+            return error_response(409, "the e-mail address is taken")
         user["email"] = email
     if name is not None:
         user["name"] = name
-    return Answer(200, _shown(shop, user))
+    return ShopResponse(200, _shown(shop, user))
 
 
-def delete(shop: Shop, token: str, user_id: int) -> Answer:
+def delete(shop: Shop, token: str, user_id: int) -> ShopResponse:
     """The account and its tokens are gone."""
     user = _own(shop, token, user_id)
-    if isinstance(user, Answer):
+    if isinstance(user, ShopResponse):
         return user
     del shop.users[user_id]
     shop.tokens = {token: owner for token, owner in shop.tokens.items() if owner != user_id}
-    return Answer(204)
+    return ShopResponse(204)
 
 
-def everyone(shop: Shop, token: str) -> Answer:
+def everyone(shop: Shop, token: str) -> ShopResponse:
     """All accounts, for administrators."""
     asking = shop.user(token)
     if asking is None:
@@ -117,4 +117,4 @@ def everyone(shop: Shop, token: str) -> Answer:
     if asking["role"] != "admin":
         return FORBIDDEN
     users = [_shown(shop, user) for user in shop.users.values()]
-    return Answer(200, {"items": users, "total": len(users)})
+    return ShopResponse(200, {"items": users, "total": len(users)})

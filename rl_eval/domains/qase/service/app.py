@@ -10,8 +10,8 @@ from typing import Any
 from fastapi import FastAPI
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from rl_eval.domains.qase.service.bug_detection import Shops
-from rl_eval.domains.qase.service.bugs import checked
+from rl_eval.domains.qase.service.bug_detection import ComparedShops
+from rl_eval.domains.qase.service.bugs import check_bug_ids
 from rl_eval.domains.qase.service.routes import router
 from rl_eval.errors import InputError
 
@@ -39,11 +39,11 @@ def create_app(bugs: Iterable[str] = (), token: str | None = None) -> ASGIApp:
     """
     shop = FastAPI(title="Shop", description="The embedded service under test.", version="1")
     shop.include_router(router)
-    shop.state.shops = Shops(checked(bugs), compare=token is not None)
-    return _Told(shop, token)
+    shop.state.shops = ComparedShops(check_bug_ids(bugs), compare=token is not None)
+    return _ControlledApp(shop, token)
 
 
-class _Told:
+class _ControlledApp:
     """Control, and the headers of every answer, around the shop."""
 
     def __init__(self, shop: FastAPI, token: str | None):
@@ -82,7 +82,7 @@ class _Told:
             self._shop.state.shops.reset()
         elif what == "PUT /_control/build":
             try:
-                self._shop.state.shops = Shops(checked(_bugs(await _body(receive))), compare=True)
+                self._shop.state.shops = ComparedShops(check_bug_ids(_bugs(await _body(receive))), compare=True)
             except (InputError, ValueError) as error:
                 status, body = 422, json.dumps({"detail": str(error)}).encode()
         else:

@@ -10,13 +10,13 @@ import json
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from rl_eval.domains.qase.service.shop import Answer, Shop, stocked
+from rl_eval.domains.qase.service.shop import Shop, ShopResponse, new_shop
 
 if TYPE_CHECKING:
     from fastapi import Request, Response
 
 
-class Shops:
+class ComparedShops:
     """The shop that answers, and for each of its bugs one that lacks it.
 
     Args:
@@ -30,20 +30,20 @@ class Shops:
 
     def reset(self) -> None:
         """As if nothing had ever been asked."""
-        self.shop = stocked(self.bugs)
-        self.without = {bug: stocked(self.bugs - {bug}) for bug in sorted(self.bugs)} if self.compare else {}
+        self.shop = new_shop(self.bugs)
+        self.without = {bug: new_shop(self.bugs - {bug}) for bug in sorted(self.bugs)} if self.compare else {}
 
-    def ask(self, question: Callable[[Shop], Answer]) -> tuple[Answer, list[str]]:
+    def apply(self, operation: Callable[[Shop], ShopResponse]) -> tuple[ShopResponse, list[str]]:
         """The answer, and the bugs that it shows."""
-        found = question(self.shop)
-        return found, [bug for bug, shop in self.without.items() if question(shop) != found]
+        found = operation(self.shop)
+        return found, [bug for bug, shop in self.without.items() if operation(shop) != found]
 
 
-def answer(request: Request, question: Callable[[Shop], Answer]) -> Response:
+def respond(request: Request, operation: Callable[[Shop], ShopResponse]) -> Response:
     """Ask the shops of this application; the bugs shown are left in `request.scope["bugs"]`."""
     from fastapi import Response
 
-    found, request.scope["bugs"] = request.app.state.shops.ask(question)
+    found, request.scope["bugs"] = request.app.state.shops.apply(operation)
     if found.body is None:
         return Response(status_code=found.status)
     return Response(json.dumps(found.body).encode(), found.status, media_type="application/json")

@@ -80,7 +80,7 @@ BUGS = (
 BUG_IDS = tuple(bug.id for bug in BUGS)
 
 
-def checked(given: Iterable[str]) -> frozenset[str]:
+def check_bug_ids(given: Iterable[str]) -> frozenset[str]:
     """Ids of bugs, as a set.
 
     Raises:

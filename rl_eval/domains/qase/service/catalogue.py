@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from rl_eval.domains.qase.service.shop import FORBIDDEN, LOGGED_OUT, Answer, Row, Shop, refused
+from rl_eval.domains.qase.service.shop import FORBIDDEN, LOGGED_OUT, Row, Shop, ShopResponse, error_response
 
 MAX_PAGE_SIZE = 50
-NO_PRODUCT = refused(404, "no such product")
+NO_PRODUCT = error_response(404, "no such product")
 
 
 def _rating(shop: Shop, product_id: int) -> float | None:
@@ -20,19 +20,19 @@ def _shown(shop: Shop, product: Row) -> Row:
     return {**product, "price": price, "rating": _rating(shop, product["id"])}
 
 
-def _refusal(shop: Shop, token: str) -> Answer | None:
+def _refusal(shop: Shop, token: str) -> ShopResponse | None:
     user = shop.user(token)
     if user is None:
         return LOGGED_OUT
     return None if user["role"] == "admin" else FORBIDDEN
 
 
-def browse(shop: Shop, category: str | None, sort: str | None, page: int, size: int) -> Answer:
+def browse(shop: Shop, category: str | None, sort: str | None, page: int, size: int) -> ShopResponse:
     """A page of products."""
     if page < 1 or not 1 <= size <= MAX_PAGE_SIZE:
-        return refused(400, f"page counts from 1, and size is 1 to {MAX_PAGE_SIZE}")
+        return error_response(400, f"page counts from 1, and size is 1 to {MAX_PAGE_SIZE}")
     if sort not in (None, "price", "name"):
-        return refused(400, "sort is price or name")
+        return error_response(400, "sort is price or name")
     found = [_shown(shop, product) for product in shop.products.values() if category in (None, product["category"])]
     if sort == "name":
         found.sort(key=lambda product: product["name"])
@@ -43,28 +43,28 @@ def browse(shop: Shop, category: str | None, sort: str | None, page: int, size: 
     items = found[(page - 1) * size : page * size]
     if "B08" in shop.bugs and len(items) == size:
         items = items[:-1]
-    return Answer(200, {"items": items, "total": len(found), "page": page, "pages": -(-len(found) // size)})
+    return ShopResponse(200, {"items": items, "total": len(found), "page": page, "pages": -(-len(found) // size)})
 
 
-def read(shop: Shop, product_id: int) -> Answer:
+def read(shop: Shop, product_id: int) -> ShopResponse:
     """One product, with the mean of its reviews' stars."""
     product = shop.products.get(product_id)
-    return NO_PRODUCT if product is None else Answer(200, _shown(shop, product))
+    return NO_PRODUCT if product is None else ShopResponse(200, _shown(shop, product))
 
 
-def add(shop: Shop, token: str, name: str, category: str, price: int, stock: int) -> Answer:
+def add(shop: Shop, token: str, name: str, category: str, price: int, stock: int) -> ShopResponse:
     """A new product, by administrators."""
     refusal = _refusal(shop, token)
     if refusal is not None:
         return refusal
     if not name or price <= 0 or stock < 0:
-        return refused(400, "a product needs a name, a price above 0 and a stock of at least 0")
+        return error_response(400, "a product needs a name, a price above 0 and a stock of at least 0")
     key = shop.next_id("product")
     shop.products[key] = {"id": key, "name": name, "category": category, "price": price, "stock": stock}
-    return Answer(201, _shown(shop, shop.products[key]))
+    return ShopResponse(201, _shown(shop, shop.products[key]))
 
 
-def change(shop: Shop, token: str, product_id: int, price: int | None, stock: int | None) -> Answer:
+def change(shop: Shop, token: str, product_id: int, price: int | None, stock: int | None) -> ShopResponse:
     """Another price, another stock, or both, by administrators."""
     refusal = _refusal(shop, token)
     if refusal is not None:
@@ -73,27 +73,27 @@ def change(shop: Shop, token: str, product_id: int, price: int | None, stock: in
     if product is None:
         return NO_PRODUCT
     if (price is not None and price <= 0) or (stock is not None and stock < 0):
-        return refused(400, "a price is above 0 and a stock at least 0")
+        return error_response(400, "a price is above 0 and a stock at least 0")
     if price is not None:
         shop.shown_prices.setdefault(product_id, product["price"])
         product["price"] = price
     if stock is not None:
         product["stock"] = stock
-    return Answer(200, {**product, "rating": _rating(shop, product_id)})
+    return ShopResponse(200, {**product, "rating": _rating(shop, product_id)})
 
 
-def remove(shop: Shop, token: str, product_id: int) -> Answer:
+def remove(shop: Shop, token: str, product_id: int) -> ShopResponse:
     """The product is no longer for sale, by administrators."""
     refusal = _refusal(shop, token)
     if refusal is not None:
         return refusal
-    return Answer(204) if shop.products.pop(product_id, None) else NO_PRODUCT
+    return ShopResponse(204) if shop.products.pop(product_id, None) else NO_PRODUCT
 
 
-def search(shop: Shop, words: str, min_price: int | None, max_price: int | None) -> Answer:
+def search(shop: Shop, words: str, min_price: int | None, max_price: int | None) -> ShopResponse:
     """Products by part of their name and by price, both ends included."""
     if min_price is not None and max_price is not None and min_price > max_price:
-        return refused(400, "min_price is above max_price")
+        return error_response(400, "min_price is above max_price")
     found = []
     for product in shop.products.values():
         name, wanted = product["name"], words
@@ -104,18 +104,18 @@ def search(shop: Shop, words: str, min_price: int | None, max_price: int | None)
         if max_price is not None and product["price"] > max_price - ("B12" in shop.bugs):
             continue
         found.append(_shown(shop, product))
-    return Answer(200, {"items": found, "total": len(found)})
+    return ShopResponse(200, {"items": found, "total": len(found)})
 
 
-def reviews(shop: Shop, product_id: int) -> Answer:
+def reviews(shop: Shop, product_id: int) -> ShopResponse:
     """The reviews of a product."""
     if product_id not in shop.products:
         return NO_PRODUCT
     found = [dict(review) for review in shop.reviews.values() if review["product_id"] == product_id]
-    return Answer(200, {"items": found, "total": len(found)})
+    return ShopResponse(200, {"items": found, "total": len(found)})
 
 
-def review(shop: Shop, token: str, product_id: int, stars: int, text: str) -> Answer:
+def review(shop: Shop, token: str, product_id: int, stars: int, text: str) -> ShopResponse:
     """A review, one a customer and product."""
     user = shop.user(token)
     if user is None:
@@ -123,24 +123,24 @@ def review(shop: Shop, token: str, product_id: int, stars: int, text: str) -> An
     if product_id not in shop.products:
         return NO_PRODUCT
     if not (0 <= stars <= 6 if "B13" in shop.bugs else 1 <= stars <= 5):
-        return refused(400, "stars are 1 to 5")
+        return error_response(400, "stars are 1 to 5")
     if any(r["product_id"] == product_id and r["user_id"] == user["id"] for r in shop.reviews.values()):
-        return refused(409, "reviewed already")
+        return error_response(409, "reviewed already")
     key = shop.next_id("review")
     shop.reviews[key] = {"id": key, "product_id": product_id, "user_id": user["id"], "stars": stars, "text": text}
-    return Answer(201, dict(shop.reviews[key]))
+    return ShopResponse(201, dict(shop.reviews[key]))
 
 
-def delete_review(shop: Shop, token: str, review_id: int) -> Answer:
+def delete_review(shop: Shop, token: str, review_id: int) -> ShopResponse:
     """The review is gone, by its author and by administrators."""
     user = shop.user(token)
     if user is None:
         return LOGGED_OUT
     found = shop.reviews.get(review_id)
     if found is None:
-        return refused(404, "no such review")
+        return error_response(404, "no such review")
     if user["id"] != found["user_id"] and user["role"] != "admin":
         return FORBIDDEN
     del shop.reviews[review_id]
     shop.deleted_stars.setdefault(found["product_id"], []).append(found["stars"])
-    return Answer(204)
+    return ShopResponse(204)

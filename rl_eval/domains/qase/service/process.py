@@ -15,7 +15,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import IO
 
-from rl_eval.domains.qase.service.bugs import checked
+from rl_eval.domains.qase.service.bugs import check_bug_ids
 from rl_eval.net import Client, Limits, RequestError, parse_base_url
 
 START_S = 60.0
@@ -50,7 +50,7 @@ class Service:
             InputError: a bug that is not there.
             RequestError: the service is gone.
         """
-        body = json.dumps({"bugs": sorted(checked(bugs))}).encode()
+        body = json.dumps({"bugs": sorted(check_bug_ids(bugs))}).encode()
         self._do("PUT", "/_control/build", body)
 
     def reset(self) -> None:
@@ -93,7 +93,7 @@ def start(bugs: Iterable[str] = (), patience_s: float = START_S) -> Service:
         InputError: a bug that is not there.
         NotStartedError: it did not come up, with what it said.
     """
-    given = ",".join(sorted(checked(bugs)))
+    given = ",".join(sorted(check_bug_ids(bugs)))
     token = secrets.token_hex(16)
     root = str(Path(__file__).resolve().parents[4])
     paths = [root, *filter(None, [os.environ.get("PYTHONPATH")])]

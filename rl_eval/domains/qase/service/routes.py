@@ -8,8 +8,8 @@ from fastapi import APIRouter, Query, Request, Response
 from pydantic import BaseModel
 
 from rl_eval.domains.qase.service import accounts, catalogue, sales
-from rl_eval.domains.qase.service.bug_detection import answer, token_of
-from rl_eval.domains.qase.service.shop import Answer
+from rl_eval.domains.qase.service.bug_detection import respond, token_of
+from rl_eval.domains.qase.service.shop import ShopResponse
 
 router = APIRouter(default_response_class=Response)
 Id = Annotated[int, "a row's number"]
@@ -83,54 +83,54 @@ class NewPayment(BaseModel):
 @router.get("/health")
 async def health(request: Request) -> Response:
     """Whether the service answers."""
-    return answer(request, lambda shop: Answer(200, {"status": "ok"}))
+    return respond(request, lambda shop: ShopResponse(200, {"status": "ok"}))
 
 
 @router.post("/users")
 async def register(body: NewUser, request: Request) -> Response:
     """A new customer."""
-    return answer(request, lambda shop: accounts.register(shop, body.email, body.password, body.name))
+    return respond(request, lambda shop: accounts.register(shop, body.email, body.password, body.name))
 
 
 @router.get("/users/{user_id}")
 async def read_user(user_id: Id, request: Request) -> Response:
     """An account."""
     token = token_of(request)
-    return answer(request, lambda shop: accounts.read(shop, token, user_id))
+    return respond(request, lambda shop: accounts.read(shop, token, user_id))
 
 
 @router.patch("/users/{user_id}")
 async def change_user(user_id: Id, body: UserChange, request: Request) -> Response:
     """Another name or e-mail address."""
     token = token_of(request)
-    return answer(request, lambda shop: accounts.change(shop, token, user_id, body.name, body.email))
+    return respond(request, lambda shop: accounts.change(shop, token, user_id, body.name, body.email))
 
 
 @router.delete("/users/{user_id}")
 async def delete_user(user_id: Id, request: Request) -> Response:
     """The account is gone."""
     token = token_of(request)
-    return answer(request, lambda shop: accounts.delete(shop, token, user_id))
+    return respond(request, lambda shop: accounts.delete(shop, token, user_id))
 
 
 @router.post("/login")
 async def log_in(body: Credentials, request: Request) -> Response:
     """A token."""
-    return answer(request, lambda shop: accounts.log_in(shop, body.email, body.password))
+    return respond(request, lambda shop: accounts.log_in(shop, body.email, body.password))
 
 
 @router.post("/logout")
 async def log_out(request: Request) -> Response:
     """The token is worth nothing any more."""
     token = token_of(request)
-    return answer(request, lambda shop: accounts.log_out(shop, token))
+    return respond(request, lambda shop: accounts.log_out(shop, token))
 
 
 @router.get("/me")
 async def me(request: Request) -> Response:
     """The account of whoever asks."""
     token = token_of(request)
-    return answer(request, lambda shop: accounts.me(shop, token))
+    return respond(request, lambda shop: accounts.me(shop, token))
 
 
 @router.get("/products")
@@ -138,14 +138,14 @@ async def browse(
     request: Request, category: str | None = None, sort: str | None = None, page: int = 1, size: int = 10
 ) -> Response:
     """A page of products."""
-    return answer(request, lambda shop: catalogue.browse(shop, category, sort, page, size))
+    return respond(request, lambda shop: catalogue.browse(shop, category, sort, page, size))
 
 
 @router.post("/products")
 async def add_product(body: NewProduct, request: Request) -> Response:
     """A new product."""
     token = token_of(request)
-    return answer(
+    return respond(
         request, lambda shop: catalogue.add(shop, token, body.name, body.category, body.price, body.stock)
     )  # fmt: skip
 
@@ -153,21 +153,21 @@ async def add_product(body: NewProduct, request: Request) -> Response:
 @router.get("/products/{product_id}")
 async def read_product(product_id: Id, request: Request) -> Response:
     """One product."""
-    return answer(request, lambda shop: catalogue.read(shop, product_id))
+    return respond(request, lambda shop: catalogue.read(shop, product_id))
 
 
 @router.patch("/products/{product_id}")
 async def change_product(product_id: Id, body: ProductChange, request: Request) -> Response:
     """Another price or stock."""
     token = token_of(request)
-    return answer(request, lambda shop: catalogue.change(shop, token, product_id, body.price, body.stock))
+    return respond(request, lambda shop: catalogue.change(shop, token, product_id, body.price, body.stock))
 
 
 @router.delete("/products/{product_id}")
 async def remove_product(product_id: Id, request: Request) -> Response:
     """No longer for sale."""
     token = token_of(request)
-    return answer(request, lambda shop: catalogue.remove(shop, token, product_id))
+    return respond(request, lambda shop: catalogue.remove(shop, token, product_id))
 
 
 @router.get("/search")
@@ -178,115 +178,115 @@ async def search(
     max_price: int | None = None,
 ) -> Response:
     """Products by name and price."""
-    return answer(request, lambda shop: catalogue.search(shop, words, min_price, max_price))
+    return respond(request, lambda shop: catalogue.search(shop, words, min_price, max_price))
 
 
 @router.get("/products/{product_id}/reviews")
 async def reviews(product_id: Id, request: Request) -> Response:
     """The reviews of a product."""
-    return answer(request, lambda shop: catalogue.reviews(shop, product_id))
+    return respond(request, lambda shop: catalogue.reviews(shop, product_id))
 
 
 @router.post("/products/{product_id}/reviews")
 async def review(product_id: Id, body: NewReview, request: Request) -> Response:
     """A review."""
     token = token_of(request)
-    return answer(request, lambda shop: catalogue.review(shop, token, product_id, body.stars, body.text))
+    return respond(request, lambda shop: catalogue.review(shop, token, product_id, body.stars, body.text))
 
 
 @router.delete("/reviews/{review_id}")
 async def delete_review(review_id: Id, request: Request) -> Response:
     """The review is gone."""
     token = token_of(request)
-    return answer(request, lambda shop: catalogue.delete_review(shop, token, review_id))
+    return respond(request, lambda shop: catalogue.delete_review(shop, token, review_id))
 
 
 @router.get("/cart")
 async def cart(request: Request) -> Response:
     """The cart of whoever asks."""
     token = token_of(request)
-    return answer(request, lambda shop: sales.cart(shop, token))
+    return respond(request, lambda shop: sales.cart(shop, token))
 
 
 @router.post("/cart/items")
 async def put_into_cart(body: CartItem, request: Request) -> Response:
     """More of a product."""
     token = token_of(request)
-    return answer(request, lambda shop: sales.put_into_cart(shop, token, body.product_id, body.quantity))
+    return respond(request, lambda shop: sales.put_into_cart(shop, token, body.product_id, body.quantity))
 
 
 @router.delete("/cart/items/{product_id}")
 async def take_out_of_cart(product_id: Id, request: Request) -> Response:
     """None of a product any more."""
     token = token_of(request)
-    return answer(request, lambda shop: sales.take_out_of_cart(shop, token, product_id))
+    return respond(request, lambda shop: sales.take_out_of_cart(shop, token, product_id))
 
 
 @router.post("/cart/coupon")
 async def use_coupon(body: Coupon, request: Request) -> Response:
     """A discount on the cart."""
     token = token_of(request)
-    return answer(request, lambda shop: sales.use_coupon(shop, token, body.code))
+    return respond(request, lambda shop: sales.use_coupon(shop, token, body.code))
 
 
 @router.post("/orders")
 async def order(request: Request) -> Response:
     """The cart becomes an order."""
     token = token_of(request)
-    return answer(request, lambda shop: sales.order(shop, token))
+    return respond(request, lambda shop: sales.order(shop, token))
 
 
 @router.get("/orders")
 async def orders(request: Request) -> Response:
     """The orders of whoever asks."""
     token = token_of(request)
-    return answer(request, lambda shop: sales.orders(shop, token))
+    return respond(request, lambda shop: sales.orders(shop, token))
 
 
 @router.get("/orders/{order_id}")
 async def read_order(order_id: Id, request: Request) -> Response:
     """One order."""
     token = token_of(request)
-    return answer(request, lambda shop: sales.read_order(shop, token, order_id))
+    return respond(request, lambda shop: sales.read_order(shop, token, order_id))
 
 
 @router.post("/orders/{order_id}/cancel")
 async def cancel(order_id: Id, request: Request) -> Response:
     """The order is cancelled."""
     token = token_of(request)
-    return answer(request, lambda shop: sales.cancel(shop, token, order_id))
+    return respond(request, lambda shop: sales.cancel(shop, token, order_id))
 
 
 @router.post("/orders/{order_id}/payments")
 async def pay(order_id: Id, body: NewPayment, request: Request) -> Response:
     """The order is paid."""
     token = token_of(request)
-    return answer(request, lambda shop: sales.pay(shop, token, order_id, body.amount, body.card))
+    return respond(request, lambda shop: sales.pay(shop, token, order_id, body.amount, body.card))
 
 
 @router.post("/payments/{payment_id}/refund")
 async def refund(payment_id: Id, request: Request) -> Response:
     """The payment is given back."""
     token = token_of(request)
-    return answer(request, lambda shop: sales.refund(shop, token, payment_id))
+    return respond(request, lambda shop: sales.refund(shop, token, payment_id))
 
 
 @router.get("/admin/users")
 async def everyone(request: Request) -> Response:
     """All accounts."""
     token = token_of(request)
-    return answer(request, lambda shop: accounts.everyone(shop, token))
+    return respond(request, lambda shop: accounts.everyone(shop, token))
 
 
 @router.get("/admin/reports/sales")
 async def sales_report(request: Request) -> Response:
     """Orders that were paid, and what they brought."""
     token = token_of(request)
-    return answer(request, lambda shop: sales.sales_report(shop, token))
+    return respond(request, lambda shop: sales.sales_report(shop, token))
 
 
 @router.get("/admin/reports/stock")
 async def stock_report(request: Request, below: int = 5) -> Response:
     """Products of which there are few."""
     token = token_of(request)
-    return answer(request, lambda shop: sales.stock_report(shop, token, below))
+    return respond(request, lambda shop: sales.stock_report(shop, token, below))

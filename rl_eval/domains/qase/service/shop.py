@@ -20,7 +20,7 @@ _PRODUCTS = (  # name, category, price in cents, stock
 )  # fmt: skip
 
 
-class Answer(NamedTuple):
+class ShopResponse(NamedTuple):
     """Status and JSON body of an answer; a body of None is an empty one."""
 
     status: int
@@ -55,7 +55,7 @@ class Shop:
         return self.users.get(self.tokens.get(token, 0))
 
 
-def stocked(bugs: frozenset[str]) -> Shop:
+def new_shop(bugs: frozenset[str]) -> Shop:
     """A shop as it is after a reset: 3 users, 12 products, 2 reviews, 2 orders, 1 payment."""
     shop = Shop(bugs)
     for email, password, name, role in _USERS:
@@ -77,10 +77,10 @@ def stocked(bugs: frozenset[str]) -> Shop:
     return shop
 
 
-def refused(status: int, why: str) -> Answer:
+def error_response(status: int, why: str) -> ShopResponse:
     """An answer that says no, and why."""
-    return Answer(status, {"error": why})
+    return ShopResponse(status, {"error": why})
 
 
-LOGGED_OUT = refused(401, "log in first")
-FORBIDDEN = refused(403, "not allowed")
+LOGGED_OUT = error_response(401, "log in first")
+FORBIDDEN = error_response(403, "not allowed")

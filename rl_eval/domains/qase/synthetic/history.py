@@ -17,9 +17,9 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from rl_eval.domains.qase.model.execution_log import FAIL, NO_VERDICT, PASS, Log
+from rl_eval.domains.qase.model.execution_log import FAIL, NO_VERDICT, PASS, ExecutionLog
 from rl_eval.domains.qase.model.project import Project
-from rl_eval.domains.qase.synthetic.project import COMPONENTS, Cases, draw_cases
+from rl_eval.domains.qase.synthetic.project import COMPONENTS, SyntheticCases, draw_cases
 from rl_eval.errors import InputError
 
 CHANGES = 2.5  # components that a build changes on average, but for quiet builds
@@ -42,7 +42,7 @@ SECONDS_A_CYCLE = 43_200.0
 
 
 @dataclass(frozen=True)
-class Synthetic:
+class SyntheticProject:
     """A project, its R executions, and what is true of them.
 
     Attributes:
@@ -51,11 +51,11 @@ class Synthetic:
     """
 
     project: Project
-    log: Log
+    log: ExecutionLog
     failure_probability: np.ndarray = field(repr=False)
 
 
-def generate(cycles: int, seed: int, cases: int = 600) -> Synthetic:
+def generate(cycles: int, seed: int, cases: int = 600) -> SyntheticProject:
     """Simulate a project of that many cases over that many cycles.
 
     Raises:
@@ -69,7 +69,7 @@ def generate(cycles: int, seed: int, cases: int = 600) -> Synthetic:
     case, cycle, verdict, probability = _run(known, heat, touched, _stream(seed, "runs"))
     noise = _stream(seed, "durations").normal(0.0, DURATION_DEVIATION, len(case))
     duration = np.where(verdict == NO_VERDICT, np.nan, np.exp(known.log_duration[case] + noise))
-    log = Log(
+    log = ExecutionLog(
         n_cases=cases,
         cycles=tuple(f"build {i + 1:0{len(str(cycles))}d}" for i in range(cycles)),
         case=case,
@@ -78,7 +78,7 @@ def generate(cycles: int, seed: int, cases: int = 600) -> Synthetic:
         duration_ms=duration,
         started=_started(cycle, duration),
     )
-    return Synthetic(known.project, log, probability)
+    return SyntheticProject(known.project, log, probability)
 
 
 def _stream(seed: int, name: str) -> np.random.Generator:
@@ -110,7 +110,7 @@ def _drift(cycles: int, width: int, deviation: float, rng: np.random.Generator) 
 
 
 def _run(
-    known: Cases, heat: np.ndarray, touched: np.ndarray, rng: np.random.Generator
+    known: SyntheticCases, heat: np.ndarray, touched: np.ndarray, rng: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """Cycle by cycle, what breaks and what is run: case, cycle, verdict and failure probability, each `[R]`."""
     cycles, n_cases = len(touched), len(known.component)

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from rl_eval.domains.qase.model.project import Case, Parameter, Project, Step, Suite, arrange
+from rl_eval.domains.qase.model.project import Case, Parameter, Project, Step, Suite, build_project
 
 # Component: (the suite that its own lies in, what its cases are about, the components that a change may spill to).
 COMPONENTS: dict[str, tuple[str | None, tuple[str, ...], tuple[str, ...]]] = {
@@ -73,7 +73,7 @@ LONGER = {"e2e": 2.0, "unit": -2.5, "performance": 1.5}
 
 
 @dataclass(frozen=True)
-class Cases:
+class SyntheticCases:
     """C cases in the order of the project, and what is true of each.
 
     Attributes:
@@ -94,7 +94,7 @@ class Cases:
     log_duration: np.ndarray = field(repr=False)
 
 
-def draw_cases(cases: int, rng: np.random.Generator) -> Cases:
+def draw_cases(cases: int, rng: np.random.Generator) -> SyntheticCases:
     """That many cases, spread evenly over the components; ids are in the order in which cases were added."""
     names = tuple(COMPONENTS)
     suites = [
@@ -105,7 +105,7 @@ def draw_cases(cases: int, rng: np.random.Generator) -> Cases:
     fields: dict[str, list[str]] = {}
     fragility = np.zeros(cases)
     for name, values in (*FIELDS.items(), ("condition", CONDITIONS)):
-        fields[name], odds = _drawn(values, cases, rng)
+        fields[name], odds = _draw_field(values, cases, rng)
         fragility += odds
     conditions = fields.pop("condition")
     steps = np.rint(rng.lognormal(np.log(TYPICAL_STEPS), STEPS_DEVIATION, cases)).clip(1, MOST_STEPS).astype(int)
@@ -139,9 +139,9 @@ def draw_cases(cases: int, rng: np.random.Generator) -> Cases:
             "tags": tuple(tag for tag in TAGS if rng.random() < TAG_SHARE),
         }
         written.append(Case.model_validate(case))
-    project = arrange(suites, written, "the embedded project")
+    project = build_project(suites, written, "the embedded project")
     order = np.array([held.id - 1 for held in project.cases])
-    return Cases(
+    return SyntheticCases(
         project=project,
         component=component[order],
         fragility=fragility[order],
@@ -155,7 +155,7 @@ def draw_cases(cases: int, rng: np.random.Generator) -> Cases:
 _CURRENCIES = (Parameter(title="currency", values=("EUR", "USD")),)
 
 
-def _drawn(
+def _draw_field(
     values: dict[str, tuple[float, float]], cases: int, rng: np.random.Generator
 ) -> tuple[list[str], np.ndarray]:
     """A value for each case by its share, and the log-odds that it adds, `[C]`."""

@@ -20,21 +20,21 @@ from rl_eval.cli import main
 from rl_eval.domains.qase import DOMAIN
 from rl_eval.domains.qase.commands.next_cycle import (
     COLUMNS,
+    empty_log,
     expected_durations,
-    plan,
+    next_cycle,
+    next_cycle_features,
+    order_cases,
     to_csv,
-    upcoming,
-    upcoming_features,
-    without_history,
 )
 from rl_eval.domains.qase.commands.prioritise import time_text
 from rl_eval.domains.qase.config import Config
-from rl_eval.domains.qase.environment.dataset import load as load_parts
-from rl_eval.domains.qase.environment.features import FEATURES, default_features, extract_state
+from rl_eval.domains.qase.environment.dataset import load_dataset
+from rl_eval.domains.qase.environment.features import FEATURES, default_features, extract_features
 from rl_eval.domains.qase.formats.json_export import write_json_export
 from rl_eval.domains.qase.formats.load import load
-from rl_eval.domains.qase.model.execution_log import Log
-from rl_eval.domains.qase.model.project import Case, Project, Suite, arrange
+from rl_eval.domains.qase.model.execution_log import ExecutionLog
+from rl_eval.domains.qase.model.project import Case, Project, Suite, build_project
 from rl_eval.launch import compose
 from rl_eval.policy import Spaces, scores
 from rl_eval.policy import load as load_policy
@@ -46,7 +46,7 @@ ROOT = Path(__file__).resolve().parents[4]
 DATA = ROOT.parent / "shared/data"
 V1, REPORT = DATA / "qase/qase-demo_QD-2026-02-18.csv", DATA / "qase/report"
 IOFROL = DATA / "iofrol/iofrol.csv"
-PROJECT = arrange(
+PROJECT = build_project(
     [Suite(id=1, title="Shop"), Suite(id=2, title="Basket", parent_id=1)],
     [Case(id=10 + i, title=f"case {i}", suite_id=i % 2 + 1) for i in range(4)],
     "here",
@@ -59,7 +59,7 @@ def log_of(rows, n_cases=4):
     """Executions (cycle, case, verdict, duration), in the order of their cycles."""
     columns = list(zip(*rows, strict=True)) or [(), (), (), ()]
     cycle = np.array(columns[0], np.int32)
-    return Log(
+    return ExecutionLog(
         n_cases, tuple(map(str, range(int(cycle.max(initial=-1)) + 1))), np.array(columns[1], np.int32), cycle,
         np.array(columns[2], np.int8), np.array(columns[3], float), np.full(len(rows), math.nan),
     )  # fmt: skip
@@ -69,8 +69,10 @@ def until(log, cycle):
     """The log as it was before a cycle began."""
     kept = log.cycle < cycle
     columns = (log.case, log.cycle, log.verdict, log.duration_ms, log.started)
-    spans = None if log.past_start is None else log.past_start[: int(kept.sum()) + 1]
-    return Log(log.n_cases, log.cycles[:cycle], *(column[kept] for column in columns), log.past, spans)
+    spans = None if log.earlier_start is None else log.earlier_start[: int(kept.sum()) + 1]
+    return ExecutionLog(
+        log.n_cases, log.cycles[:cycle], *(column[kept] for column in columns), log.earlier_verdicts, spans
+    )
 
 
 @st.composite
@@ -87,23 +89,23 @@ def executions(draw):
 @given(rows=executions().filter(bool))
 def test_the_next_cycle_has_the_features_that_it_is_recorded_with_later(rows):
     log = log_of(rows)
-    recorded = extract_state(PROJECT, log)
+    recorded = extract_features(PROJECT, log)
     for cycle in set(log.cycle.tolist()):
         inside = log.cycle == cycle
-        assert np.array_equal(upcoming_features(PROJECT, until(log, cycle), log.case[inside]), recorded[inside])
+        assert np.array_equal(next_cycle_features(PROJECT, until(log, cycle), log.case[inside]), recorded[inside])
 
 
 @pytest.mark.skipif(not IOFROL.is_file(), reason="iofrol.csv is not at ../shared/data/iofrol")
 def test_so_has_that_of_a_source_which_records_earlier_verdicts_itself():
     found = load(str(IOFROL))
-    recorded = extract_state(found.project, found.log)
+    recorded = extract_features(found.project, found.log)
     inside = found.log.cycle == 160
     before = until(found.log, 160)
-    assert np.array_equal(upcoming_features(found.project, before, found.log.case[inside]), recorded[inside])
+    assert np.array_equal(next_cycle_features(found.project, before, found.log.case[inside]), recorded[inside])
 
 
 def test_without_results_every_case_says_what_it_is_and_nothing_else():
-    coming = upcoming(PROJECT, without_history(PROJECT))
+    coming = next_cycle(PROJECT, empty_log(PROJECT))
     history = FEATURES.index("verdict_1_ago")
     default = default_features()[history:]
     assert np.array_equal(coming.features[:, history:], np.tile(default, (4, 1)))
@@ -112,7 +114,7 @@ def test_without_results_every_case_says_what_it_is_and_nothing_else():
 
 
 def test_what_is_known_of_a_case_is_its_verdicts():
-    coming = upcoming(PROJECT, log_of([(0, 0, 1, 5), (0, 1, 0, 5), (1, 0, 0, 5), (1, 0, -1, 5), (2, 2, -1, 5)]))
+    coming = next_cycle(PROJECT, log_of([(0, 0, 1, 5), (0, 1, 0, 5), (1, 0, 0, 5), (1, 0, -1, 5), (2, 2, -1, 5)]))
     assert coming.runs.tolist() == [2, 1, 0, 0]
     assert coming.failures.tolist() == [1, 0, 0, 0]
     assert coming.last_verdict.tolist() == [0, 0, -1, -1]
@@ -120,8 +122,10 @@ def test_what_is_known_of_a_case_is_its_verdicts():
 
 def test_verdicts_that_the_source_recorded_before_its_first_cycle_are_known_too():
     log = log_of([(0, 1, 0, 5), (1, 1, 0, 5)])
-    recorded = dataclasses.replace(log, past=np.array([1, 1, 0, 1, 1], np.int8), past_start=np.array([0, 2, 5]))
-    coming = upcoming(PROJECT, recorded)
+    recorded = dataclasses.replace(
+        log, earlier_verdicts=np.array([1, 1, 0, 1, 1], np.int8), earlier_start=np.array([0, 2, 5])
+    )
+    coming = next_cycle(PROJECT, recorded)
     assert coming.runs.tolist() == [0, 4, 0, 0]
     assert coming.failures.tolist() == [0, 2, 0, 0]
 
@@ -129,7 +133,7 @@ def test_verdicts_that_the_source_recorded_before_its_first_cycle_are_known_too(
 def test_deprecated_and_muted_cases_are_counted_and_left_out():
     said = [{"status": "deprecated", "is_muted": True}, {"is_muted": True}, {"status": "draft"}, {}]
     project = Project(cases=tuple(Case(id=i + 1, title="t", **each) for i, each in enumerate(said)))
-    coming = upcoming(project, without_history(project))
+    coming = next_cycle(project, empty_log(project))
     assert coming.case.tolist() == [2, 3]
     assert coming.left_out == {"deprecated": 1, "muted": 1}
 
@@ -149,7 +153,7 @@ cases = st.lists(st.tuples(st.integers(-3, 3), st.floats(0, 1e6)), min_size=1, m
 @given(cases=cases, budget=st.floats(0, 1e7))
 def test_the_order_is_by_score_and_the_budget_holds_the_longest_prefix_that_ends_in_time(cases, budget):
     scores, expected = np.array([c[0] for c in cases], np.float32), np.array([c[1] for c in cases])
-    found = plan(expected, scores, budget)
+    found = order_cases(expected, scores, budget)
     assert found.order.tolist() == sorted(range(len(cases)), key=lambda i: (-cases[i][0], i))  # ties as listed
     assert found.scores.tolist() == [cases[i][0] for i in found.order]
     ends, spent = [], 0.0
@@ -164,9 +168,9 @@ def test_the_order_is_by_score_and_the_budget_holds_the_longest_prefix_that_ends
 @given(cases=cases, budgets=st.tuples(st.floats(0, 1e7), st.floats(0, 1e7)))
 def test_more_time_never_lets_fewer_cases_run_and_all_of_it_lets_all(cases, budgets):
     scores, expected = np.array([c[0] for c in cases], np.float32), np.array([c[1] for c in cases])
-    less, more = (plan(expected, scores, budget).within for budget in sorted(budgets))
-    assert less <= more <= plan(expected, scores, math.inf).within == len(cases)
-    assert plan(expected, scores, float(expected.sum())).within == len(cases)
+    less, more = (order_cases(expected, scores, budget).within for budget in sorted(budgets))
+    assert less <= more <= order_cases(expected, scores, math.inf).within == len(cases)
+    assert order_cases(expected, scores, float(expected.sum())).within == len(cases)
 
 
 @pytest.mark.parametrize(
@@ -191,9 +195,9 @@ texts = st.text(st.sampled_from("=+-@\t\r\n,\"';a 1é"), min_size=1, max_size=6)
 @given(titles=st.lists(texts, min_size=1, max_size=5), suite=texts)
 def test_no_text_is_a_formula_and_none_is_lost(titles, suite):
     listed = [Case(id=i + 1, title=title, suite_id=1) for i, title in enumerate(titles)]
-    project = arrange([Suite(id=1, title=suite)], listed, "here")
-    coming = upcoming(project, without_history(project))
-    rows = rows_of(to_csv(project, coming, plan(coming.expected_ms, np.zeros(len(titles)), math.inf)))
+    project = build_project([Suite(id=1, title=suite)], listed, "here")
+    coming = next_cycle(project, empty_log(project))
+    rows = rows_of(to_csv(project, coming, order_cases(coming.expected_ms, np.zeros(len(titles)), math.inf)))
     assert [row["case_id"] for row in rows] == [str(i + 1) for i in range(len(titles))]
     for row, case in zip(rows, project.cases, strict=True):
         for cell, text in ((row["title"], case.title), (row["suite"], project.suites[0].title)):
@@ -209,7 +213,7 @@ def disk(tmp_path_factory):
     folder = tmp_path_factory.mktemp("qase")
     rng = np.random.default_rng(3)
     listed = [Case(id=i + 1, title=f"case {i}", suite_id=i % 3 + 1) for i in range(BIG)]
-    project = arrange([Suite(id=i, title=f"suite {i}") for i in (1, 2, 3)], listed, "here")
+    project = build_project([Suite(id=i, title=f"suite {i}") for i in (1, 2, 3)], listed, "here")
     (folder / "export.json").write_text(json.dumps(write_json_export(project)))
     lines = []
     for cycle in range(CYCLES):
@@ -284,13 +288,13 @@ def test_a_run_gives_the_scores_that_its_gate_sees_when_the_cycle_is_recorded(as
     assert "named with --policy" in out
     assert str(disk / "export.json") in out
     config = Config(data="qase", path=str(disk / "export.json"), results=str(disk / "results.jsonl"))
-    gate = load_parts(config).parts["test"]
+    gate = load_dataset(config).parts["test"]
     assert gate.names[-1] == str(CYCLES)
     last = slice(gate.start[-2], gate.start[-1])
     policy = load_policy(str(trained), Spaces.of(config, DOMAIN.make(config, n_envs=1, part="test")), config)
     obs = gate.features[last]
     judged = scores(policy, obs, policy.act(obs, True), True, {})
-    listed = load_parts(config).project.cases
+    listed = load_dataset(config).project.cases
     expected = {listed[case].id: score for case, score in zip(gate.case[last], judged, strict=True)}
     assert {int(row["case_id"]) for row in rows} == set(expected)
     for row in rows:
@@ -383,7 +387,7 @@ def test_a_budget_for_nothing_and_for_everything(asked):
 def test_titles_are_text_on_any_stream(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     title = "\x1b[31m[bold]=né\u202e"
-    project = arrange([Suite(id=1, title="@SUM(1)")], [Case(id=1, title=title, suite_id=1)], "here")
+    project = build_project([Suite(id=1, title="@SUM(1)")], [Case(id=1, title=title, suite_id=1)], "here")
     Path("e.json").write_text(json.dumps(write_json_export(project)))
     stream = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
     monkeypatch.setattr(sys, "stdout", stream)

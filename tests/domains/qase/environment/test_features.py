@@ -18,28 +18,33 @@ from rl_eval.domains.qase.environment.features import (
     constant_features,
     default_features,
     default_rates,
-    extract_state,
+    extract_features,
     history_features,
 )
-from rl_eval.domains.qase.model.execution_log import Log
-from rl_eval.domains.qase.model.project import Case, Project, Step, Suite, arrange
+from rl_eval.domains.qase.model.execution_log import ExecutionLog
+from rl_eval.domains.qase.model.project import Case, Project, Step, Suite, build_project
 
-PROJECT = arrange(
+PROJECT = build_project(
     [Suite(id=1, title="a"), Suite(id=2, title="b", parent_id=1)],
     [Case(id=i + 1, title=f"case {i}", suite_id=i // 2 + 1) for i in range(4)],
     "here",
 )
 
 
-def made(case, cycle, verdict, duration=None, past=None):
-    """A log of four cases; `past` is a list of recorded verdicts a row."""
+def made(case, cycle, verdict, duration=None, earlier_verdicts=None):
+    """A log of four cases; `earlier_verdicts` is a list of recorded verdicts a row."""
     n = len(case)
-    spans = None if past is None else np.concatenate([[0], np.cumsum([len(row) for row in past])]).astype(np.int64)
-    return Log(
+    spans = (
+        None
+        if earlier_verdicts is None
+        else np.concatenate([[0], np.cumsum([len(row) for row in earlier_verdicts])]).astype(np.int64)
+    )
+    return ExecutionLog(
         n_cases=4, cycles=tuple(map(str, range(max(cycle, default=-1) + 1))), case=np.array(case, np.int32),
         cycle=np.array(cycle, np.int32), verdict=np.array(verdict, np.int8),
         duration_ms=np.array([math.nan] * n if duration is None else duration, float), started=np.full(n, math.nan),
-        past=None if past is None else np.array([v for row in past for v in row], np.int8), past_start=spans,
+        earlier_verdicts=None if spans is None else np.array([v for row in earlier_verdicts for v in row], np.int8),
+        earlier_start=spans,
     )  # fmt: skip
 
 
@@ -63,7 +68,7 @@ def test_there_are_64_and_each_has_a_name_of_its_own():
 @settings(max_examples=80, deadline=None)
 @given(logs())
 def test_states_are_float32_finite_and_small(log):
-    states = extract_state(PROJECT, log)
+    states = extract_features(PROJECT, log)
     assert states.shape == (len(log), 64)
     assert states.dtype == np.float32
     assert np.isfinite(states).all()
@@ -91,7 +96,7 @@ def test_the_present_cycle_never_shows(log, data):
     duration = np.where(now, changed, log.duration_ms)
     flipped = made(log.case, log.cycle.tolist(), verdict, duration)
     rows = log.cycle <= cycle
-    assert np.array_equal(extract_state(PROJECT, log)[rows], extract_state(PROJECT, flipped)[rows])
+    assert np.array_equal(extract_features(PROJECT, log)[rows], extract_features(PROJECT, flipped)[rows])
 
 
 def test_a_past_verdict_does_show():
@@ -139,7 +144,7 @@ def test_history_is_what_a_plain_reading_gives(log):
 
 def test_recorded_verdicts_from_before_the_log_count_and_those_of_the_same_cycle_do_not():
     # case 0 ran twice before the log (failed, then passed); then twice in cycle 0 and once in cycle 1
-    log = made([0, 0, 0], [0, 0, 1], [1, 0, 0], past=[[0, 1], [1, 0, 1], [0, 1, 0, 1]])
+    log = made([0, 0, 0], [0, 0, 1], [1, 0, 0], earlier_verdicts=[[0, 1], [1, 0, 1], [0, 1, 0, 1]])
     assert [one(log, row, "failure_rate") for row in range(3)] == [0.5, 0.5, 0.5]
     assert [one(log, row, "verdict_1_ago") for row in range(3)] == [-1, -1, -1]
     assert [one(log, row, "runs") for row in range(3)] == pytest.approx([math.log(3) / 5] * 2 + [math.log(5) / 5])

@@ -10,7 +10,7 @@ from gymnasium.utils.env_checker import check_env
 from rl_eval import domains, metrics
 from rl_eval.domains.qase import DOMAIN
 from rl_eval.domains.qase.config import LEVELS, Config
-from rl_eval.domains.qase.environment.dataset import content_hash, load, split
+from rl_eval.domains.qase.environment.dataset import content_hash, load_dataset, split_cycles
 from rl_eval.domains.qase.environment.features import FEATURES
 from rl_eval.domains.qase.environment.vector import QaseVector
 from rl_eval.domains.qase.model.execution_log import NO_VERDICT
@@ -23,7 +23,7 @@ SMALL = Config(cycles=120)
 
 @pytest.fixture(scope="module")
 def data():
-    return load(SMALL)
+    return load_dataset(SMALL)
 
 
 def playing(part="train", n_envs=3, **config):
@@ -213,10 +213,10 @@ def test_no_observation_knows_a_verdict_or_duration_of_its_own_cycle(data):
     flipped = np.where(here & (log.verdict != NO_VERDICT), 1 - log.verdict, log.verdict).astype(np.int8)
     slower = np.where(here, log.duration_ms * 7 + 1, log.duration_ms)
     # flips may end the cycle's being judged, so the features themselves are compared
-    from rl_eval.domains.qase.environment.features import extract_state
+    from rl_eval.domains.qase.environment.features import extract_features
 
-    before = extract_state(made.project, log)
-    after = extract_state(made.project, dataclasses.replace(log, verdict=flipped, duration_ms=slower))
+    before = extract_features(made.project, log)
+    after = extract_features(made.project, dataclasses.replace(log, verdict=flipped, duration_ms=slower))
     upto = log.cycle <= cycle
     np.testing.assert_array_equal(before[upto], after[upto])
     assert (before[~upto] != after[~upto]).any() or upto.all()
@@ -271,7 +271,7 @@ def test_a_run_that_was_imported_twice_is_found(data):
         duration_ms=np.concatenate([log.duration_ms, log.duration_ms[copied]]),
         started=np.concatenate([started, started[copied]]),
     )
-    parts = split(made.project, twice, Config(cycles=40, unseen_share=0.0)).parts
+    parts = split_cycles(made.project, twice, Config(cycles=40, unseen_share=0.0)).parts
     assert parts["test"].names[-1] == "copy"
     assert set(parts["test"].hashes.tolist()) & set(parts["train"].hashes.tolist())
 
@@ -279,7 +279,7 @@ def test_a_run_that_was_imported_twice_is_found(data):
 def test_too_few_cycles_are_an_error_of_one_sentence():
     made = generate(10, 0)
     with pytest.raises(InputError, match="too few to train, validate and test: give more results"):
-        split(made.project, made.log, Config(cycles=10, min_cases=70))
+        split_cycles(made.project, made.log, Config(cycles=10, min_cases=70))
 
 
 @pytest.mark.parametrize("budget", ["20", "m", "0s", "1x", "-5m", 0.0, 1.5, "nan"])
@@ -362,6 +362,6 @@ def test_constant_features_and_default_rates_are_told():
     said = domains.domain("qase").preprocessing(SMALL)
     assert said["features"] == list(FEATURES)
     assert set(said["default_rates"]) == set(FEATURES)
-    train = load(SMALL).parts["train"].features
+    train = load_dataset(SMALL).parts["train"].features
     same = [name for i, name in enumerate(FEATURES) if len(np.unique(train[:, i])) == 1]
     assert said["constant"] == same

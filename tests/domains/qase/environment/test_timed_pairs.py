@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rl_eval.domains.qase.config import LEVELS, Config
-from rl_eval.domains.qase.environment.dataset import Part
+from rl_eval.domains.qase.environment.dataset import CycleSet
 from rl_eval.domains.qase.environment.ranking import apfd, apfdc, mid_ranks, running_order
 from rl_eval.domains.qase.environment.vector import QaseVector
 
@@ -18,7 +18,7 @@ CASE = st.tuples(st.booleans(), st.integers(1, 2000), st.integers(0, LEVELS - 1)
 def record(verdicts, durations):
     """One cycle of these cases."""
     n = len(verdicts)
-    return Part(
+    return CycleSet(
         features=np.zeros((n, 64), np.float32),
         verdict=np.array(verdicts, np.int8),
         duration_ms=np.array(durations, float),

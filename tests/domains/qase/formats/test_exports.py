@@ -13,7 +13,7 @@ from rl_eval.domains.qase.formats.csv_export import read_csv_export, write_csv_e
 from rl_eval.domains.qase.formats.json_export import read_json_export, write_json_export
 from rl_eval.domains.qase.formats.values import parse_json
 from rl_eval.domains.qase.model.notes import Notes
-from rl_eval.domains.qase.model.project import Case, Project, Step, Suite, arrange
+from rl_eval.domains.qase.model.project import Case, Project, Step, Suite, build_project
 from rl_eval.errors import InputError
 
 SLOW = settings(
@@ -57,7 +57,7 @@ def test_what_csv_can_say_is_not_refused(project):
         case.model_copy(update={"parameters": (), "tags": ("a", "b c"), "milestone": None}) for case in project.cases
     ]
     bare = [suite.model_copy(update={"description": "", "preconditions": ""}) for suite in project.suites]
-    simple = arrange(bare, plain, "drawn")
+    simple = build_project(bare, plain, "drawn")
     if not project.suites and not project.cases:
         return
     assert from_csv(write_csv_export(simple, 2)) == simple
@@ -100,7 +100,7 @@ def test_an_export_is_written_again_exactly_as_it_was():
 def test_what_changed_since_is_written_as_it_is_now():
     project = from_json(FORMS)
     changed = project.cases[0].model_copy(update={"is_muted": True, "tags": ("b",)})
-    written = write_json_export(arrange(project.suites, [changed, project.cases[1]], "x"))
+    written = write_json_export(build_project(project.suites, [changed, project.cases[1]], "x"))
     case = written["suites"][0]["suites"][0]["cases"][0]
     assert (case["is_muted"], case["tags"], case["params"]) == (True, ["b"], None)
 
@@ -125,9 +125,9 @@ def test_what_is_not_known_is_kept_and_told():
     document = {"cases": [{"id": i, "title": "t", "severity": "Catastrophic", "colour": "red"} for i in (1, 2)]}
     project = read_json_export(document, "export.json", notes)
     assert project.cases[0].severity == "Catastrophic"
-    assert notes.said["severity 'Catastrophic' is not known: kept as text"] == (2, "export.json, cases[0]")
-    assert notes.said["the field 'colour' of a case is not known: not used"][0] == 2
-    assert notes.said["no layer: read as unknown"][0] == 2
+    assert notes.counts["severity 'Catastrophic' is not known: kept as text"] == (2, "export.json, cases[0]")
+    assert notes.counts["the field 'colour' of a case is not known: not used"][0] == 2
+    assert notes.counts["no layer: read as unknown"][0] == 2
     assert write_json_export(project) == document
 
 
@@ -194,9 +194,9 @@ def test_ten_levels_are_read_and_a_thousand_refused():
 def test_suites_within_themselves_are_refused():
     ring = [Suite(id=i, title=str(i), parent_id=i % 3 + 1) for i in (1, 2, 3)]
     with pytest.raises(InputError, match=r"here: suite 1 \('1'\) lies within itself by its parents"):
-        arrange(ring, [], "here")
+        build_project(ring, [], "here")
     with pytest.raises(InputError, match="names the parent 9, which is not there"):
-        arrange([Suite(id=1, title="a", parent_id=9)], [], "here")
+        build_project([Suite(id=1, title="a", parent_id=9)], [], "here")
 
 
 @pytest.mark.parametrize(
@@ -279,7 +279,7 @@ def test_a_text_may_hold_a_list_of_its_own_and_doubt_is_told():
     )
     steps = read_csv_export(text.encode(), "export.csv", notes).cases[0].steps
     assert [step.action for step in steps] == ["do\n3. this", "then", ""]
-    assert "the columns of steps differ in how many there are: joined on their numbers" in notes.said
+    assert "the columns of steps differ in how many there are: joined on their numbers" in notes.counts
 
 
 def test_cells_that_a_spreadsheet_would_run_stay_text():
@@ -287,7 +287,7 @@ def test_cells_that_a_spreadsheet_would_run_stay_text():
     bad = '=HYPERLINK("http://x","y")'
     project = read_csv_export(f"{HEADER}\n{row(id=1, title=bad, description='@SUM(A1)')}\n".encode(), "e.csv", notes)
     assert (project.cases[0].title, project.cases[0].description) == (bad, "@SUM(A1)")
-    assert "a cell that a spreadsheet would run as a formula: read as the text it is" in notes.said
+    assert "a cell that a spreadsheet would run as a formula: read as the text it is" in notes.counts
     assert from_csv(write_csv_export(project, 1)) == project
 
 

@@ -41,9 +41,9 @@ def test_published_figures(history):
     assert drawn == pytest.approx(0.5, abs=0.01)
     assert mean_apfd(log, log.verdict)[0] == pytest.approx(0.798, abs=0.001)
     # the mean of LastResults as the file has it, which in 4,596 rows holds verdicts of the very cycle
-    lengths = np.diff(log.past_start)
-    summed = np.concatenate([[0], np.cumsum(log.past, dtype=np.int64)])
-    recorded = (summed[log.past_start[1:]] - summed[log.past_start[:-1]]) / np.maximum(lengths, 1)
+    lengths = np.diff(log.earlier_start)
+    summed = np.concatenate([[0], np.cumsum(log.earlier_verdicts, dtype=np.int64)])
+    recorded = (summed[log.earlier_start[1:]] - summed[log.earlier_start[:-1]]) / np.maximum(lengths, 1)
     assert mean_apfd(log, np.where(lengths == 0, 1.0, recorded))[0] == pytest.approx(0.637, abs=0.004)
 
 

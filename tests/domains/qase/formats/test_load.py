@@ -11,8 +11,8 @@ import pytest
 from qase_api import CASE, EXPORT, V1, V2
 
 from rl_eval.cli import main
-from rl_eval.domains.qase.environment.features import FEATURES, extract_state
-from rl_eval.domains.qase.environment_variables import data_path, setting
+from rl_eval.domains.qase.environment.features import FEATURES, extract_features
+from rl_eval.domains.qase.environment_variables import data_path, read_variable
 from rl_eval.domains.qase.formats.load import load
 from rl_eval.errors import InputError
 
@@ -58,7 +58,7 @@ def test_an_export_meets_its_results(tmp_path):
     assert found.kinds == ("a JSON export", "a reporter's folder (2 files)")
     assert found.log.verdict.tolist() == [0, 1]
     assert found.log.cycle.tolist() == [0, 1]  # the same title, and two runs
-    assert extract_state(found.project, found.log)[1, FEATURES.index("failure_rate")] == 0
+    assert extract_features(found.project, found.log)[1, FEATURES.index("failure_rate")] == 0
 
 
 def test_a_result_that_a_run_lists_and_has_no_file_is_told(tmp_path):
@@ -114,7 +114,7 @@ def test_the_path_falls_back_to_the_environment_and_to_env_file(monkeypatch, tmp
         data_path(None)
     (tmp_path / ".env").write_text('QASE_DATA_PATH="a folder/export.json"\nQASE_API_TOKEN=x # a comment\n')
     assert data_path(None) == "a folder/export.json"
-    assert setting("QASE_API_TOKEN") == "x"
+    assert read_variable("QASE_API_TOKEN") == "x"
     monkeypatch.setenv("QASE_DATA_PATH", "/from/environment")
     assert data_path(None) == "/from/environment"
     assert data_path("given") == "given"

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from rl_eval.domains.qase.environment.features import FEATURES, constant_features, extract_state
+from rl_eval.domains.qase.environment.features import FEATURES, constant_features, extract_features
 from rl_eval.domains.qase.formats.csv_export import read_csv_export, write_csv_export
 from rl_eval.domains.qase.formats.json_export import read_json_export, write_json_export
 from rl_eval.domains.qase.formats.load import load
@@ -75,7 +75,7 @@ def test_44_results_keep_every_status_and_their_durations():
     assert sum(results.counts().values()) == 44
     assert results.counts()["broken"] == 4
     assert results.counts()["muted"] == 1
-    own = [i for i, run in enumerate(results.runs) if not run.of_history]
+    own = [i for i, run in enumerate(results.runs) if not run.from_history]
     rows = np.flatnonzero(results.run == own[0])
     told = {(results.names[n][0], d) for n, d in zip(results.name[rows], results.duration_ms[rows], strict=True)}
     assert told == {(entry["signature"], float(entry["execution"]["duration"])) for entry in files}
@@ -89,10 +89,10 @@ def test_the_history_of_a_report_gives_earlier_runs_once_and_in_order():
     history = json.loads((REPORT / "test-history.json").read_text())
     present = json.loads((REPORT / "run.json").read_text())["execution"]["start_time"]
     earlier = [run for run in history["runs"] if run["start_time"] != present]
-    assert [run.name for run in results.runs if run.of_history] == [run["run_id"] for run in earlier]
+    assert [run.name for run in results.runs if run.from_history] == [run["run_id"] for run in earlier]
     names = {run["run_id"] for run in earlier}
     counted = Counter(r["status"] for test in history["tests"] for r in test["runs"] if r["run_id"] in names)
-    assert results.counts(of_history=True) == counted
+    assert results.counts(from_history=True) == counted
     assert np.all(np.diff([run.started for run in results.runs]) > 0)
     assert 1.7e9 < results.runs[0].started < 1.8e9  # seconds, though the file holds milliseconds
 
@@ -108,14 +108,14 @@ def test_iofrol_is_read_whole_and_its_last_results_are_the_earlier_verdicts():
         rows = list(csv.DictReader(file, delimiter=";"))
     assert [found.project.cases[i].title for i in log.case] == [row["Name"] for row in rows]
     recorded = [json.loads(row["LastResults"]) for row in rows]
-    spans = zip(log.past_start[:-1], log.past_start[1:], strict=True)
-    assert [log.past[a:b].tolist() for a, b in spans] == recorded
+    spans = zip(log.earlier_start[:-1], log.earlier_start[1:], strict=True)
+    assert [log.earlier_verdicts[a:b].tolist() for a, b in spans] == recorded
 
 
 @needs_iofrol
 def test_iofrol_features_say_something_where_the_data_does():
     found = load(str(IOFROL))
-    states = extract_state(found.project, found.log)
+    states = extract_features(found.project, found.log)
     assert states.shape == (32260, 64)
     constant = set(constant_features(states))
     assert not constant & set(FEATURES[44:])

@@ -11,7 +11,7 @@ from rl_eval.domains.qase.formats.json_export import read_json_export
 from rl_eval.domains.qase.formats.load import load
 from rl_eval.domains.qase.formats.rest_client import connect, fetch_project, fetch_results
 from rl_eval.domains.qase.model.notes import Notes
-from rl_eval.domains.qase.model.results import Collecting
+from rl_eval.domains.qase.model.results import ResultsCollector
 from rl_eval.errors import InputError
 from rl_eval.net import Limits
 
@@ -67,7 +67,7 @@ def test_integers_mean_what_the_workspace_says_and_unknown_ones_stay(qase, conne
     notes = Notes()
     case = fetch_project(connection, "DEMO", notes).cases[0]
     assert (case.severity, case.priority) == ("catastrophic", "1234")
-    assert list(notes.said) == ["priority 1234 is not in the workspace's system_field: kept as text"]
+    assert list(notes.counts) == ["priority 1234 is not in the workspace's system_field: kept as text"]
 
 
 def test_without_system_fields_no_integer_is_guessed(tmp_path):
@@ -89,14 +89,14 @@ def test_the_newer_names_of_automation_go_before_the_older(qase, connection, man
 
 def test_results_come_with_their_runs(qase, connection):
     notes = Notes()
-    into = Collecting(notes)
+    into = ResultsCollector(notes)
     fetch_results(connection, "DEMO", into)
-    results = into.finished()
+    results = into.build()
     assert [run.name for run in results.runs] == ["10", "11"]
     assert results.counts() == {"passed": 1, "failed": 1, "blocked": 1, "retest": 1}
     assert results.duration_ms.tolist() == [float(entry["time_spent_ms"]) for entry in RESULTS]
     assert results.case_ids.tolist() == [7] * 4
-    assert "the status 'retest' is the team's own: neither passed nor failed" in notes.said
+    assert "the status 'retest' is the team's own: neither passed nor failed" in notes.counts
 
 
 def test_429_and_5xx_are_waited_out(qase, connection):

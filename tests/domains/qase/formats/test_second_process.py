@@ -29,15 +29,15 @@ def folder(tmp_path):
 
 
 def read(folder, monkeypatch, processes):
-    monkeypatch.setattr(second_process, "LEAST_BYTES", 0 if processes == 2 else 1 << 60)
+    monkeypatch.setattr(second_process, "MIN_BYTES", 0 if processes == 2 else 1 << 60)
     monkeypatch.setattr(second_process.os, "cpu_count", lambda: 2)
     return load.load(str(folder))
 
 
 def test_both_read_the_same(folder, monkeypatch):
     started = []
-    begin = second_process.Beside.result
-    monkeypatch.setattr(second_process.Beside, "result", lambda self: started.append(begin(self)) or started[-1])
+    begin = second_process.SecondProcess.result
+    monkeypatch.setattr(second_process.SecondProcess, "result", lambda self: started.append(begin(self)) or started[-1])
     two, one = (read(folder, monkeypatch, processes) for processes in (2, 1))
     assert len(started) == 1
     assert started[0] is not None, "the second process has read its half"
@@ -72,4 +72,4 @@ def test_cases_among_the_results_are_read_as_well(folder, monkeypatch):
     two, one = (read(folder, monkeypatch, processes) for processes in (2, 1))
     assert two.project == one.project
     assert two.joined is not None
-    assert two.joined.by == one.joined.by
+    assert two.joined.counts == one.joined.counts

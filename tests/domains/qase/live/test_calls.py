@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rl_eval.domains.qase.live import NotRunnable, Plan, expectation, parse, template
-from rl_eval.domains.qase.live.expectation import Seen, unmet
+from rl_eval.domains.qase.live import CallPlan, NotRunnable, expectation, parse_case, template
+from rl_eval.domains.qase.live.expectation import CheckedResponse, mismatch
 from rl_eval.domains.qase.model.project import Case, Parameter, ParameterGroup, Step
 
 BODY = {"email": "a@b.c", "id": 7, "items": [{"id": 1}, {"id": 2}], "ok": True, "none": None, "length": 5, "t": "2,0"}
@@ -22,7 +22,9 @@ def step(action="GET /", expected_result="200", **values):
 
 
 def judged(expected, body=BODY, status=200, headers=None, ms=20.0):
-    return unmet(expectation.parse(expected), Seen(status, headers or {}, body, True, ms), {"seven": 7})
+    return mismatch(
+        expectation.parse_expectation(expected), CheckedResponse(status, headers or {}, body, True, ms), {"seven": 7}
+    )
 
 
 @pytest.mark.parametrize(
@@ -65,15 +67,15 @@ def test_expectations_that_are_not_met(expected):
     ],
 )  # fmt: skip
 def test_what_is_not_understood_makes_a_case_not_runnable(expected):
-    found = parse(case(step(expected_result=expected)))
+    found = parse_case(case(step(expected_result=expected)))
     assert isinstance(found, NotRunnable)
     assert found.reason.startswith("step 1: ")
 
 
 def test_a_body_that_is_not_json_meets_no_check_of_it():
-    seen = Seen(200, {}, None, False, 1.0)
-    assert unmet(expectation.parse("body.password not exists"), seen, {})
-    assert unmet(expectation.parse("body not exists"), seen, {}) is None
+    seen = CheckedResponse(200, {}, None, False, 1.0)
+    assert mismatch(expectation.parse_expectation("body.password not exists"), seen, {})
+    assert mismatch(expectation.parse_expectation("body not exists"), seen, {}) is None
 
 
 @pytest.mark.parametrize(
@@ -104,21 +106,21 @@ def test_a_body_that_is_not_json_meets_no_check_of_it():
     ],
 )  # fmt: skip
 def test_what_cannot_be_run_says_why(steps, reason):
-    found = parse(case(*steps))
+    found = parse_case(case(*steps))
     assert isinstance(found, NotRunnable)
     assert reason in found.reason
 
 
 def test_steps_within_steps_come_after_their_own_and_a_heading_is_passed_over():
     inner = (Step(action="GET /b", expected_result="200"), Step(action="GET /c", expected_result="200"))
-    found = parse(case(step("GET /a", steps=inner), step("Afterwards", "", steps=inner[:1])))
+    found = parse_case(case(step("GET /a", steps=inner), step("Afterwards", "", steps=inner[:1])))
     assert [(call.step, call.path) for call in found.calls] == [
         ("1", "/a"), ("1.1", "/b"), ("1.2", "/c"), ("2.1", "/b"),
     ]  # fmt: skip
 
 
 def test_headers_stand_before_the_body():
-    (call,) = parse(case(step("POST /", data='X-Id: 7\nAuthorization: Bearer x\n\n{"a": [1, 2]}'))).calls
+    (call,) = parse_case(case(step("POST /", data='X-Id: 7\nAuthorization: Bearer x\n\n{"a": [1, 2]}'))).calls
     assert call.headers == (("X-Id", "7"), ("Authorization", "Bearer x"))
     assert call.fixed == b'{"a":[1,2]}'
 
@@ -126,24 +128,24 @@ def test_headers_stand_before_the_body():
 def test_parameters_make_rows_and_groups_go_together():
     group = ParameterGroup(items=(Parameter(title="a", values=("1", "2")), Parameter(title="b", values=("x", "y"))))
     single = Parameter(title="c", values=("p", "q"))
-    found = parse(case(step("GET /{{a}}/{{b}}/{{c}}"), parameters=(group, single)))
+    found = parse_case(case(step("GET /{{a}}/{{b}}/{{c}}"), parameters=(group, single)))
     assert [tuple(row.values()) for row in found.rows] == [
         ("1", "x", "p"), ("1", "x", "q"), ("2", "y", "p"), ("2", "y", "q"),
     ]  # fmt: skip
     many = Parameter(title="d", values=tuple("abcdefghijk"))
-    assert "22 rows" in parse(case(step("GET /{{c}}"), parameters=(single, many))).reason
-    assert "no values" in parse(case(step(), parameters=(Parameter(title="d", values=()),))).reason
-    assert "not a name" in parse(case(step(), parameters=(Parameter(title="the user", values=("1",)),))).reason
+    assert "22 rows" in parse_case(case(step("GET /{{c}}"), parameters=(single, many))).reason
+    assert "no values" in parse_case(case(step(), parameters=(Parameter(title="d", values=()),))).reason
+    assert "not a name" in parse_case(case(step(), parameters=(Parameter(title="the user", values=("1",)),))).reason
 
 
 def test_values_stand_in_json_as_what_they_are():
     body = template.read_json('{"a": {{n}}, "b": "{{n}}!", "c": [{{t}}], "{{t}}": "{{t}}", "d": {{p}}, "e": "{{p}}"}')
-    values = {"n": 7, "t": 'say "x"', "p": template.Written("2")}
-    assert template.fill(body, values) == {
+    values = {"n": 7, "t": 'say "x"', "p": template.ParameterText("2")}
+    assert template.fill_json(body, values) == {
         "a": 7, "b": "7!", "c": ['say "x"'], 'say "x"': 'say "x"', "d": 2, "e": "2",
     }  # fmt: skip
-    with pytest.raises(template.UnfilledError, match="cannot stand within a text"):
-        template.fill("x {{n}}", {"n": [1]})
+    with pytest.raises(template.MissingValueError, match="cannot stand within a text"):
+        template.fill_json("x {{n}}", {"n": [1]})
 
 
 JSON = st.recursive(
@@ -168,5 +170,5 @@ def test_a_value_equals_itself_and_nothing_that_json_writes_otherwise(one, other
 @given(st.text(), st.text(), st.text())
 def test_any_text_makes_a_plan_or_a_reason(action, data, expected):
     for first in (action, f"POST /{action}"):
-        found = parse(case(step(first, expected, data=data)))
-        assert isinstance(found, Plan) or found.reason
+        found = parse_case(case(step(first, expected, data=data)))
+        assert isinstance(found, CallPlan) or found.reason

@@ -17,8 +17,8 @@ from rl_eval.domains.qase.live import (
     PASSED,
     Runner,
     bug_ids,
-    builds,
     cycle,
+    draw_builds,
     run_cycle,
 )
 from rl_eval.domains.qase.live.build_schedule import MAX_BUGS
@@ -111,7 +111,7 @@ def test_a_service_that_is_killed_in_a_cycle_blocks_and_ends_it():
         assert not again.ran.any()
         without = run_cycle(asking, None, CASES, range(20))  # nobody to ask whether it lives
         assert without.service_gone
-        assert (without.status == BLOCKED).sum() == cycle.GONE_AFTER
+        assert (without.status == BLOCKED).sum() == cycle.MAX_UNREACHED
         with pytest.raises(RequestError):
             running.reset()
 
@@ -119,12 +119,12 @@ def test_a_service_that_is_killed_in_a_cycle_blocks_and_ends_it():
 @settings(max_examples=25, deadline=None)
 @given(st.integers(0, 2**63), st.integers(0, 60), st.integers(0, 60))
 def test_fewer_builds_are_the_first_of_more(seed, some, more):
-    assert (builds(seed, some + more)[:some] == builds(seed, some)).all()
+    assert (draw_builds(seed, some + more)[:some] == draw_builds(seed, some)).all()
 
 
 @pytest.mark.parametrize("seed", range(4))
 def test_builds_have_a_few_bugs_that_come_and_go(seed):
-    schedule = builds(seed, 1500)
+    schedule = draw_builds(seed, 1500)
     count = schedule.sum(1)
     assert schedule.shape == (1500, len(BUGS))
     assert count.min() >= 1
@@ -140,7 +140,7 @@ def test_builds_have_a_few_bugs_that_come_and_go(seed):
 
 def test_bugs_of_a_component_come_together_and_the_hot_ones_drift():
     components = np.array([bug.component for bug in BUGS])
-    schedule = np.concatenate([builds(seed, 1500) for seed in range(4)]).astype(float)
+    schedule = np.concatenate([draw_builds(seed, 1500) for seed in range(4)]).astype(float)
     together = np.corrcoef(schedule.T)
     same = components[:, None] == components[None]
     off = ~np.eye(len(BUGS), dtype=bool)

@@ -19,9 +19,9 @@ from rl_eval.domains.qase import DOMAIN, service
 from rl_eval.domains.qase.config import LEVELS, Config
 from rl_eval.domains.qase.environment.features import FEATURES
 from rl_eval.domains.qase.environment.vector import QaseVector
-from rl_eval.domains.qase.live import BLOCKED, FAILED, NOT_RUN, PASSED, Cycle, bug_ids, session
-from rl_eval.domains.qase.live.held_out_builds import held_out
-from rl_eval.domains.qase.live.vector import LiveTraining, worth
+from rl_eval.domains.qase.live import BLOCKED, FAILED, NOT_RUN, PASSED, CycleResult, bug_ids, session
+from rl_eval.domains.qase.live.held_out_builds import held_out_builds
+from rl_eval.domains.qase.live.vector import LiveTraining, live_cycle_facts
 from rl_eval.errors import InputError
 from rl_eval.launch import compose
 from rl_eval.rollout import play
@@ -31,7 +31,7 @@ from tests.run_bytes import content
 
 ROOT = Path(__file__).resolve().parents[4]
 SMALL = Config(mode="live", warmup=2, keep=4, held_out_cycles=3)
-CASES = len(session.runnable(SMALL).project.cases)
+CASES = len(session.runnable_cases(SMALL).project.cases)
 
 
 def levels(steps, n_envs, seed=0):
@@ -88,7 +88,7 @@ def test_what_the_first_copy_orders_is_what_runs_and_what_the_others_then_play(r
     ((order, bugs, cycle),) = ran
     by_level = sorted(shown, key=lambda pair: -pair[1])  # ties as they were shown
     assert order == [case for case, _ in by_level]
-    assert bugs == bug_ids(session.schedule(SMALL, "train", 9)[SMALL.warmup])
+    assert bugs == bug_ids(session.part_schedule(SMALL, "train", 9)[SMALL.warmup])
     outcome = infos["outcome"]
     assert outcome["failures"][0] == outcome["found"][0] == (cycle.verdict == 1).sum() > 0
     assert outcome["bugs"][0] == len(bugs) >= outcome["bugs_found"][0] > 0
@@ -135,19 +135,19 @@ def test_a_service_that_dies_in_a_cycle_is_one_sentence_and_another_goes_on_to_t
     unharmed = LiveTraining(SMALL, n_envs=2)
     unharmed.reset(seed=3)
     told(unharmed, before)
-    monkeypatch.setattr(session, "_connected", {})  # what starts now is to die
+    monkeypatch.setattr(session, "_sessions", {})  # what starts now is to die
     vector = LiveTraining(SMALL, n_envs=2)
     vector.reset(seed=3)
     told(vector, before)
     state = vector.get_state()
-    (connection,) = session._connected.values()
+    (connection,) = session._sessions.values()
     monkeypatch.setattr(connection, "service", DiesAfter(connection.service, 9))
     with pytest.raises(InputError, match=r"does not answer: see to it .* resume=<the run>`$") as error:
         vector.step(after[0])
     assert "\n" not in str(error.value)
     again = LiveTraining(SMALL, n_envs=2)
     again.set_state(state)
-    (another,) = session._connected.values()
+    (another,) = session._sessions.values()
     assert another is not connection
     same(told(unharmed, after), told(again, after))
     another.close()
@@ -193,9 +193,9 @@ class Pretended:
         status[~ran] = NOT_RUN
         verdict = np.where(status == FAILED, 1, np.where(status == PASSED, 0, -1)).astype(np.int8)
         reasons = tuple("Too late." if s == BLOCKED else "" for s in status)
-        return Cycle(status, verdict, duration * ran, np.zeros(CASES, np.int64), ran, reasons, 0.0, False)
+        return CycleResult(status, verdict, duration * ran, np.zeros(CASES, np.int64), ran, reasons, 0.0, False)
 
-    def run_whole(self, build, name):
+    def run_all_cases(self, build, name):
         return self.run(np.arange(CASES), build)
 
 
@@ -307,7 +307,7 @@ def test_on_the_embedded_service_a_live_gate_is_what_its_record_says(budget):
     config = SMALL.model_copy(update={"budget": budget})
     count = domains.domain(config.name).episodes(config, "test")
     assert 2 <= count <= SMALL.held_out_cycles
-    builds = held_out(config, "test")
+    builds = held_out_builds(config, "test")
     recorded = QaseVector(config, n_envs=2, part="test", autoreset=False, record=builds.part)
     one, other = (
         play(vector, DOMAIN.baselines["failure_rate"](config), seeds=range(count), order=5)
@@ -328,10 +328,10 @@ def test_what_a_live_cycle_is_worth_worked_by_hand():
     """Five cases; 0 fails in time, 3 failed before and did not run, 4 failed before and passes now."""
     status = np.array([FAILED, PASSED, PASSED, NOT_RUN, PASSED], np.int8)
     verdict = np.array([1, 0, 0, -1, 0], np.int8)
-    cycle = Cycle(status, verdict, np.ones(5), np.array([0b101, 0, 0, 0, 0]), status >= 0, ("",) * 5, 4.0, False)
+    cycle = CycleResult(status, verdict, np.ones(5), np.array([0b101, 0, 0, 0, 0]), status >= 0, ("",) * 5, 4.0, False)
     security = np.array([1, 1, 0, 0, 0], bool)
     order, failed = np.array([1, 0, 2, 4, 3]), np.array([0, 1, 0, 1, 1], bool)
-    found = worth(cycle, order, failed, np.array([1, 0, 1, 1], bool), security)
+    found = live_cycle_facts(cycle, order, failed, np.array([1, 0, 1, 1], bool), security)
     assert found == {
         "napfd": pytest.approx(1 / 3 - 2 / 15 + 1 / 30),  # p = 1/3, rank 2 of n = 5 with m = 3
         "failures": 3,
@@ -417,7 +417,7 @@ def test_where_a_redirect_leads_is_never_asked_and_its_case_never_passed(somebod
     assert {(host, path) for host, path in somebody.asked} == {
         (f"127.0.0.1:{somebody.server_port}", path) for path in ("/fine", "/away", "/broken")
     }
-    gate = held_out(config, "test").part
+    gate = held_out_builds(config, "test").part
     assert gate.case.tolist() == [0, 2], "a case that came to no verdict has no place in what is judged"
     said = domains.domain("qase").preprocessing(config)
     assert [case["id"] for case in said["not_runnable"]] == [4, 5]
@@ -463,7 +463,7 @@ def learn(directory, resume=False):
 @pytest.mark.verify
 def test_a_run_whose_service_was_killed_is_resumed_to_the_bytes_of_one_whose_service_was_not(tmp_path, monkeypatch):
     assert learn(tmp_path / "whole").finished
-    monkeypatch.setattr(session, "_connected", {})
+    monkeypatch.setattr(session, "_sessions", {})
     calls, real = [], session.run_cycle
 
     def deadly(runner, shop, *rest):

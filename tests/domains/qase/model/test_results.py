@@ -9,17 +9,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rl_eval.domains.qase.formats.history_csv import read_history
+from rl_eval.domains.qase.formats.history_csv import read_history_csv
 from rl_eval.domains.qase.formats.load import load
-from rl_eval.domains.qase.formats.result_json import read_bulk
+from rl_eval.domains.qase.formats.result_json import read_bulk_request
 from rl_eval.domains.qase.model.execution_log import FAIL, NO_VERDICT, PASS
 from rl_eval.domains.qase.model.join import AMBIGUOUS, NO_MATCH, UNKNOWN_ID, join
 from rl_eval.domains.qase.model.notes import Notes
-from rl_eval.domains.qase.model.project import Case, Suite, arrange
-from rl_eval.domains.qase.model.results import Collecting
+from rl_eval.domains.qase.model.project import Case, Suite, build_project
+from rl_eval.domains.qase.model.results import ResultsCollector
 from rl_eval.errors import InputError
 
-PROJECT = arrange(
+PROJECT = build_project(
     [Suite(id=1, title="API"), Suite(id=2, title="Users", parent_id=1)],
     [
         Case(id=10, title="Create", suite_id=2),
@@ -45,9 +45,9 @@ def v2(title="t", status="passed", **values):
 
 
 def collected(*entries, name="run"):
-    into = Collecting(Notes())
-    read_bulk({"results": list(entries)}, name, "bulk.json", into)
-    return into.finished()
+    into = ResultsCollector(Notes())
+    read_bulk_request({"results": list(entries)}, name, "bulk.json", into)
+    return into.build()
 
 
 def test_milliseconds_and_seconds_are_told_apart():
@@ -87,7 +87,7 @@ def test_joining_goes_from_the_strongest_to_the_weakest():
     assert list(zip(joined.result.tolist(), ids, strict=True)) == [
         (0, 10), (0, 11), (1, 12), (2, 12), (3, 13), (4, 11), (5, 10),
     ]  # fmt: skip
-    assert joined.by == {"id": 2, "signature": 3, "title": 1}
+    assert joined.counts == {"id": 2, "signature": 3, "title": 1}
     assert {(entry.title, entry.reason) for entry in joined.unjoined} == {
         ("Twice", AMBIGUOUS), ("Create", NO_MATCH), ("Create", UNKNOWN_ID),
     }  # fmt: skip
@@ -128,14 +128,14 @@ def test_runs_are_in_the_order_of_time_or_of_their_names(tmp_path):
 @settings(max_examples=60, deadline=None)
 @given(st.lists(st.tuples(st.integers(0, 4), st.integers(0, 6), st.sampled_from(["passed", "failed"])), max_size=30))
 def test_columns_hold_what_was_added_whatever_the_order_of_runs(rows):
-    into = Collecting(Notes())
+    into = ResultsCollector(Notes())
     for i, (run, n_ids, status) in enumerate(rows):
         ids = tuple(range(i, i + n_ids))
         into.add(
             into.run(str(run), 1000.0 - run), status, "x", muted=False, duration_ms=i, started=math.nan,
             signature="", title=str(i), path=(), ids=ids,
         )  # fmt: skip
-    results = into.finished()
+    results = into.build()
     expected = sorted(((1000.0 - run, i, n, s) for i, (run, n, s) in enumerate(rows)), key=lambda row: row[:2])
     spans = list(zip(results.case_start[:-1], results.case_start[1:], strict=True))
     found = [
@@ -230,11 +230,11 @@ ROW = "1;a;5;2015-02-13 16:13:00;[];1;1"
 @pytest.mark.parametrize("end", ["\n", "\r\n"])
 def test_executions_go_by_cycle_whatever_the_order_of_the_file(end):
     rows = ["1;a;5;2015-02-13 16:13:00;[1, 0];1;7", "2;b;6;;[];0;2", "3;a;7;2015-02-14 16:13:00;[1, 1, 0];0;7"]
-    project, log = read_history(("\ufeff" + end.join([HISTORY, *rows, ""])).encode(), "h.csv", Notes())
+    project, log = read_history_csv(("\ufeff" + end.join([HISTORY, *rows, ""])).encode(), "h.csv", Notes())
     assert [project.cases[i].title for i in log.case] == ["b", "a", "a"]
     assert (log.cycles, log.cycle.tolist(), log.verdict.tolist()) == (("2", "7"), [0, 1, 1], [0, 1, 0])
-    assert log.past.tolist() == [1, 0, 1, 1, 0]
-    assert log.past_start.tolist() == [0, 0, 2, 5]
+    assert log.earlier_verdicts.tolist() == [1, 0, 1, 1, 0]
+    assert log.earlier_start.tolist() == [0, 0, 2, 5]
     assert math.isnan(log.started[0])
     assert log.started[1] == 1423843980.0
 
@@ -242,8 +242,8 @@ def test_executions_go_by_cycle_whatever_the_order_of_the_file(end):
 def test_last_results_that_are_not_the_earlier_verdicts_are_told():
     notes = Notes()
     rows = [ROW, "2;a;5;2015-02-14 16:13:00;[0];1;2"]
-    read_history("\n".join([HISTORY, *rows]).encode(), "h.csv", notes)
-    assert "LastResults of 1 rows are not the earlier verdicts of the file: not used" in notes.said
+    read_history_csv("\n".join([HISTORY, *rows]).encode(), "h.csv", notes)
+    assert "LastResults of 1 rows are not the earlier verdicts of the file: not used" in notes.counts
 
 
 @pytest.mark.parametrize(
@@ -270,7 +270,7 @@ def test_last_results_that_are_not_the_earlier_verdicts_are_told():
 )
 def test_a_faulty_execution_is_told_with_line_and_column(lines, sentence):
     with pytest.raises(InputError) as told:
-        read_history("\n".join(lines).encode(), "h.csv", Notes())
+        read_history_csv("\n".join(lines).encode(), "h.csv", Notes())
     assert sentence in str(told.value)
 
 
@@ -278,5 +278,5 @@ def test_a_faulty_execution_is_told_with_line_and_column(lines, sentence):
 @given(st.binary(max_size=80))
 def test_random_bytes_after_a_history_header_are_refused_or_read(data):
     with contextlib.suppress(InputError):
-        project, log = read_history((HISTORY + "\n").encode() + data, "h.csv", Notes())
+        project, log = read_history_csv((HISTORY + "\n").encode() + data, "h.csv", Notes())
         assert log.n_cases == len(project.cases) == len(np.unique(log.case))

@@ -13,7 +13,7 @@ from rl_eval.domains.qase.formats.values import parse_json
 from rl_eval.domains.qase.live import FAILED, NOT_RUNNABLE, PASSED, Runner, run_cycle
 from rl_eval.domains.qase.model.notes import Notes
 from rl_eval.domains.qase.service import cases as case_file
-from rl_eval.domains.qase.service.bugs import checked
+from rl_eval.domains.qase.service.bugs import check_bug_ids
 from rl_eval.domains.qase.service.cases import PATH, project
 from rl_eval.errors import InputError
 
@@ -67,7 +67,7 @@ def test_the_cases_are_a_qase_export_without_anything_unknown():
     notes = Notes()
     document = parse_json(PATH.read_bytes(), "cases.json")
     found = case_file.read_json_export(document, "cases.json", notes)
-    assert notes.said == {}
+    assert notes.counts == {}
     assert write_json_export(found) == document
     assert {case.layer for case in CASES} >= {"api", "e2e"}
     assert sum(case.type == "security" for case in CASES) >= 15
@@ -154,4 +154,4 @@ def test_a_reset_forgets_everything(client, shop):
 def test_a_bug_that_is_not_there_is_told_before_anything_starts():
     with pytest.raises(InputError, match="there is no seeded bug 'X'"):
         service.start(["X"])
-    assert checked([]) == frozenset()
+    assert check_bug_ids([]) == frozenset()

@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rl_eval.domains.qase.environment.features import FEATURES, constant_features, extract_state
+from rl_eval.domains.qase.environment.features import FEATURES, constant_features, extract_features
 from rl_eval.domains.qase.environment.ranking import apfd, mid_ranks
 from rl_eval.domains.qase.formats.json_export import read_json_export, write_json_export
 from rl_eval.domains.qase.model.notes import Notes
-from rl_eval.domains.qase.model.project import path_of
+from rl_eval.domains.qase.model.project import suite_path
 from rl_eval.domains.qase.synthetic import history as synthetic
 from rl_eval.domains.qase.synthetic.history import generate
 from rl_eval.domains.qase.synthetic.project import COMPONENTS, CONDITIONS, FIELDS
@@ -28,7 +28,7 @@ def made():
 
 @pytest.fixture(scope="module")
 def states(made):
-    return extract_state(made.project, made.log)
+    return extract_features(made.project, made.log)
 
 
 def same(a, b):
@@ -58,7 +58,7 @@ def test_any_size_gives_a_sound_project_and_log(cycles, cases, seed):
     assert len(project.cases) == log.n_cases == cases
     assert len({(case.suite_id, case.title) for case in project.cases}) == cases
     assert {suite.title for suite in project.suites} == set(COMPONENTS)
-    assert {path_of(project, case)[-1] for case in project.cases} <= set(COMPONENTS)
+    assert {suite_path(project, case)[-1] for case in project.cases} <= set(COMPONENTS)
     assert [log.case.dtype, log.cycle.dtype, log.verdict.dtype] == [np.int32, np.int32, np.int8]
     assert made.failure_probability.dtype == np.float32
     assert made.failure_probability.shape == log.case.shape == log.duration_ms.shape == log.started.shape
@@ -139,7 +139,7 @@ def rates(made, rows, group, groups):
 
 def test_components_grow_hot_and_cool_again(made):
     names = list(COMPONENTS)
-    suite = np.array([names.index(path_of(made.project, case)[-1]) for case in made.project.cases])[made.log.case]
+    suite = np.array([names.index(suite_path(made.project, case)[-1]) for case in made.project.cases])[made.log.case]
     third = made.log.cycle * 3 // CYCLES
     first, last = (rates(made, third == i, suite, len(names)) for i in (0, 2))
     assert (np.abs(np.log(first / last)) > np.log(1.5)).sum() >= 4
