@@ -96,6 +96,16 @@ class BaseAgent:
             if not np.isfinite(loss):
                 raise FloatingPointError(f"{name} is {loss} after {self.env_steps} env steps: {REMEDY}")
 
+    def reward_scale_metadata(self) -> dict[str, Any]:
+        """The statistics that scale rewards, as a policy checkpoint holds them; empty where rewards are not scaled."""
+        return {"reward_scale": self.reward_scale.moments_to_json()} if self.config.normalize_reward else {}
+
+    def initialize_statistics(self, arrays: Mapping[str, np.ndarray], meta: Mapping[str, Any]) -> None:
+        """Take over the statistics of observations and rewards of a policy checkpoint, before the first step."""
+        self.obs_moments = unpack_moments("obs", arrays)
+        if self.config.normalize_reward and meta.get("reward_scale") is not None:
+            self.reward_scale = normalize.RewardScale.from_json(meta["reward_scale"], self.envs.num_envs)
+
     def base_state(self) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
         """Everything here but the environments and `obs_moments`: arrays, and JSON; see `load_base_state`."""
         arrays = {"collect.obs": self.obs, "reward_scale.returns": self.reward_scale.returns}

@@ -7,7 +7,7 @@ in `conf/agent/*.yaml` as well, where people read and change them; a test holds 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from annotated_types import Ge, Gt, Le, Lt, MinLen
 
@@ -57,6 +57,9 @@ class OnPolicyConfig:
     reward_prior_count: NonNegative = 0.0  # Stable-Baselines3 uses 1e-4
     log_std_init: float = 0.0  # continuous actions: log of the first standard deviation
     network: NetworkConfig = field(default_factory=NetworkConfig)
+
+    # What decides the meaning of trained weights: a run that starts from them has the same.
+    weight_keys: ClassVar[tuple[str, ...]] = ("network", "normalize_obs", "clip_obs", "normalize_return")
 
     def check(self, observations: Any, actions: Any, longest_episode: int | None) -> None:
         """Any environment that can be made will do; see `DQNConfig.check`."""
@@ -167,6 +170,8 @@ class DQNConfig:
     normalize_reward: bool = False  # divide by the deviation of the discounted return
     clip_obs: Positive = 10.0  # bounds of normalised observations
     network: QNetworkConfig = field(default_factory=QNetworkConfig)
+
+    weight_keys: ClassVar[tuple[str, ...]] = ("network", "dueling", "normalize_obs", "clip_obs")
 
     def __post_init__(self) -> None:
         # A slot may hold what an episode ended on, and the latest steps wait for what comes after them.

@@ -280,8 +280,8 @@ class DQN(BaseAgent):
         return float(np.sqrt(self.reward_scale.moments.variance + 1e-8))
 
     def policy_checkpoint(self) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-        """Weights and observation statistics, and the metadata that `agents.q_policy.load` needs."""
-        return q_policy.pack(self.learner.online, self.obs_moments), q_policy.metadata(
+        """Weights and observation statistics, and the metadata that `agents.q_policy.load` and `initialize` need."""
+        meta = q_policy.metadata(
             self.observation_space,
             self.action_space,
             self.config,
@@ -289,6 +289,20 @@ class DQN(BaseAgent):
             epsilon(self.config, self.env_steps, self.total_steps),
             action_masks=self.mask is not None,
         )
+        return q_policy.pack(self.learner.online, self.obs_moments), {**meta, **self.reward_scale_metadata()}
+
+    def initialize(self, arrays: Mapping[str, np.ndarray], meta: Mapping[str, Any]) -> None:
+        """Take over the weights and statistics of another agent's `policy_checkpoint`, before the first step.
+
+        The online network is copied to the target network. The optimiser, the buffer, the schedules and the random
+        states stay new. Reward statistics start anew without `reward_scale`.
+
+        Raises:
+            ValueError: the weights are of another network.
+        """
+        load_arrays(self.learner.online, without_prefix("network", arrays))
+        self.learner.sync(1.0)
+        self.initialize_statistics(arrays, meta)
 
     def state(self) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
         """Everything but the environments: arrays, those of the buffer as views, and JSON; see `load_state`."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -91,6 +92,16 @@ class RewardScale:
     def start(cls, n_envs: int, prior_count: float = 0.0) -> RewardScale:
         """Before the first reward."""
         return cls(np.zeros(n_envs), Moments.empty((), prior_count))
+
+    @classmethod
+    def from_json(cls, moments: Mapping[str, float], n_envs: int) -> RewardScale:
+        """Before the first reward of a new run, with the moments of an earlier one; from `moments_to_json`."""
+        count, mean, m2 = (float(moments[name]) for name in ("count", "mean", "m2"))
+        return cls(np.zeros(n_envs), Moments(count, np.asarray(mean), np.asarray(m2)))
+
+    def moments_to_json(self) -> dict[str, float]:
+        """The moments alone, exact through JSON."""
+        return {"count": self.moments.count, "mean": float(self.moments.mean), "m2": float(self.moments.m2)}
 
 
 def scale_rewards(

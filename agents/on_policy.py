@@ -219,15 +219,28 @@ class OnPolicyAgent(BaseAgent):
         return critic, last, final
 
     def policy_checkpoint(self) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-        """Weights and normalisers, and the metadata that `agents.policy.load` needs."""
+        """Weights and normalisers, and the metadata that `agents.policy.load` and `initialize` need."""
         arrays = policy.pack(self.network, self.obs_moments, self.return_moments)
-        return arrays, policy.metadata(
+        meta = policy.metadata(
             self.observation_space,
             self.action_space,
             self.config.network,
             self.config.clip_obs,
             action_masks=self.mask is not None,
         )
+        return arrays, {**meta, **self.reward_scale_metadata()}
+
+    def initialize(self, arrays: Mapping[str, np.ndarray], meta: Mapping[str, Any]) -> None:
+        """Take over the weights and statistics of another agent's `policy_checkpoint`, before the first step.
+
+        The optimiser, the counters and the random states stay new. Reward statistics start anew without `reward_scale`.
+
+        Raises:
+            ValueError: the weights are of another network.
+        """
+        load_arrays(self.network, without_prefix("network", arrays))
+        self.return_moments = unpack_moments("return", arrays)
+        self.initialize_statistics(arrays, meta)
 
     def state(self) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
         """Everything but the environments: arrays, and JSON. `load_state` restores it to the bit."""

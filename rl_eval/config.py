@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, field_validator
 
@@ -15,6 +15,9 @@ from rl_eval.rewards import RewardFunction, as_range
 from rl_eval.target import resolve
 from rl_eval.tracking import check_tracker, settings_model
 from rl_eval.validation_errors import config_sentence
+
+if TYPE_CHECKING:
+    import gymnasium as gym
 
 
 class _Section(BaseModel):
@@ -51,6 +54,7 @@ class RunConfig(_Section):
     total_steps: int = Field(ge=1, description="env steps")
     name: str | None = None
     resume: str | None = None
+    init: str | None = Field(None, description="a run directory, or one of its snapshots, to start from")
     log_every: int = Field(1_000, ge=1, description="env steps between rows of metrics.csv, or one iteration")
     checkpoint_every: int = Field(50_000, ge=1, description="env steps between snapshots")
     keep_snapshots: int = Field(5, ge=1, description="the latest that are kept, beside the best")
@@ -159,8 +163,11 @@ def _longest_episode(config: RunConfig, spec: Any) -> int | None:
     return spec.max_episode_steps if longest is None and spec else longest
 
 
-def try_out(config: RunConfig) -> None:
+def try_out(config: RunConfig) -> tuple[gym.Space, gym.Space]:
     """Make one copy of the environment and take one step, so that data and rewards are known to work.
+
+    Returns:
+        The spaces of its observations and actions.
 
     Raises:
         InputError: missing or damaged data, an unknown id, or a reward term that reads what is not there.
@@ -189,3 +196,4 @@ def try_out(config: RunConfig) -> None:
         raise InputError(
             f"validation.metric={metric.name!r} cannot be computed on {config.env.name}: choose {', '.join(serve)}"
         )
+    return envs_.single_observation_space, envs_.single_action_space

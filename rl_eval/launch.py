@@ -117,19 +117,23 @@ def plan(conf: Path, suites: Path, overrides: Sequence[str], multirun: bool) -> 
     """
     from rl_eval import config
     from rl_eval.gates.selection import suites_for
+    from rl_eval.training import take_over
 
     wanted = expand(overrides) if multirun else [list(overrides)]
     varying = _varying(wanted)
-    jobs, tried = [], set()
+    jobs, spaces = [], {}
     for number, job in enumerate(wanted):
         values = compose(conf, job)
         _no_unknown_tuning(conf, job)
-        checked = config.load(values)
-        what = repr((checked.env, checked.reward, checked.validation.metric))
-        if what not in tried:
-            config.try_out(checked)
+        checked, initial = config.load(values), None
+        if checked.init is not None:
+            initial, checked, _ = take_over(checked)
+        tried = repr((checked.env, checked.reward, checked.validation.metric))
+        if tried not in spaces:
+            spaces[tried] = config.try_out(checked)
             suites_for(checked.to_dict(), suites)  # a broken one is better met before the training than after
-            tried.add(what)
+        if initial is not None:
+            initial.require_spaces(*spaces[tried])
         jobs.append(Job(job, values, _folder(number, job, varying)))
     return jobs
 
@@ -164,6 +168,7 @@ def launch(root: Path, argv: Sequence[str], job: Callable[[], None]) -> int:
     """
     try:
         flags, overrides = split(argv)
+        overrides = [*groups_of_parent(overrides), *overrides]
         if any(flag.split("=")[0] in NOT_RUNS for flag in flags):
             sys.argv[1:] = [*flags, *overrides]
             job()
@@ -182,13 +187,36 @@ def launch(root: Path, argv: Sequence[str], job: Callable[[], None]) -> int:
     return _outcome(directories, interrupted)
 
 
+def quote_paths(overrides: Sequence[str]) -> list[str]:
+    """The overrides, with paths of runs quoted for Hydra, in whose grammar commas and braces mean something."""
+    quoted = []
+    for override in overrides:
+        key, _, value = override.partition("=")
+        names_run = key in ("init", "resume") and Path(value).exists()
+        quoted.append(f"{key}={_quoted(Path(value))}" if names_run else override)
+    return quoted
+
+
+def groups_of_parent(overrides: Sequence[str]) -> list[str]:
+    """`env=` and `agent=` of the run that `init=` names, where the command line chooses none."""
+    from rl_eval.training import parent_run
+
+    chosen = {override.partition("=")[0]: override.partition("=")[2] for override in overrides}
+    if not Path(chosen.get("init", "")).is_dir() or "init" not in chosen or "experiment" in chosen:
+        return []
+    config = parent_run(Path(chosen["init"])).config
+    names = {group: config.get(group, {}).get("name") for group in ("env", "agent")}
+    return [f"{group}={name}" for group, name in names.items() if group not in chosen and isinstance(name, str)]
+
+
 def _prepare(root: Path, flags: list[str], overrides: list[str]) -> list[Path]:
     """Check every job, make the directory, and hand Hydra its place; returns the runs' directories."""
     from rl_eval import run
 
     multirun = any(flag in ("-m", "--multirun") for flag in flags)
+    quoted = quote_paths(overrides)
     # Flags first: Hydra's parser takes overrides in one place only.
-    ordered = [*flags, *overrides]
+    ordered = [*flags, *quoted]
     if resumed := [o.partition("=")[2] for o in overrides if o.startswith("resume=")]:
         others = [o for o in overrides if not o.startswith(("resume=", "hydra."))]
         if multirun or others:
@@ -201,7 +229,7 @@ def _prepare(root: Path, flags: list[str], overrides: list[str]) -> list[Path]:
             raise InputError(f"{found.path} is finished: there is nothing to resume; start a new run")
         sys.argv[1:] = [*ordered, f"hydra.run.dir={_quoted(found.path)}", "hydra.output_subdir=null"]
         return [found.path]
-    jobs = plan(root / "conf", root / "suites", overrides, multirun)
+    jobs = plan(root / "conf", root / "suites", quoted, multirun)
     now = datetime.datetime.now()
     own = [o for o in overrides if o.startswith(("hydra.run.dir=", "hydra.sweep.dir="))]
     first = jobs[0].values
@@ -233,7 +261,9 @@ def _register_folder_resolver(varying: set[str]) -> None:
 
 
 def _quoted(path: Path) -> str:
-    return "'" + str(path).replace("'", r"\'") + "'"
+    """A path as one value in Hydra's grammar, where a backslash is an escape only before a quote."""
+    text = re.sub(r"(\\*)'", r"\1\1\\'", str(path))
+    return "'" + re.sub(r"(\\+)$", r"\1\1", text) + "'"
 
 
 def _verdict_rows(file: Path) -> list[dict[str, Any]]:

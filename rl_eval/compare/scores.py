@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
+from gymnasium.vector import VectorEnv
 
 from rl_eval import domains, judged_policy, seeding
 from rl_eval.compare.compared_run import ComparedRun
@@ -59,7 +60,8 @@ def play_groups(
     seed = seeding.gate_seed("compare", json.dumps(domains.identity(env), separators=(",", ":")))
     seeds = list(range(count)) if limit is not None else seeding.episode_seeds(seed, count, "compare")
     max_envs = domains.domain(env.name).copies
-    vector = domains.make(env, n_envs=min(count, max_envs), part="test", autoreset=False)
+    # Policies may have been trained on observations that were fitted to other data.
+    vectors: dict[str, VectorEnv] = {}
     total, done, scores = count * sum(len(group.runs) for group in groups), 0, []
     # On matrices this small, a second BLAS thread costs more time than it saves.
     limits = threadpool_limits(1, user_api="blas")
@@ -68,7 +70,12 @@ def play_groups(
             values, episode_parts = [], []
             for run in group.runs:
                 assert run.record is not None
-                run_policy = judged_policy.load(run.record.path, env, vector, seed=seed)
+                own_env = domains.with_fitted_keys(env, domains.validate(run.section("env")))
+                key = own_env.model_dump_json()
+                if key not in vectors:
+                    vectors[key] = domains.make(own_env, n_envs=min(count, max_envs), part="test", autoreset=False)
+                vector = vectors[key]
+                run_policy = judged_policy.load(run.record.path, own_env, vector, seed=seed)
                 value, per_episode = score_episodes(play(vector, run_policy, seeds=seeds, order=seed), task.metric, env)
                 values.append(value)
                 episode_parts.append(per_episode)
@@ -80,7 +87,8 @@ def play_groups(
             scores.append(GroupScores(np.array(values), group.seeds, table))
     finally:
         limits.restore_original_limits()
-        vector.close()
+        for vector in vectors.values():
+            vector.close()
     return scores, count
 
 

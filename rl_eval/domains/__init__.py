@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "DEFAULT", "DOMAINS", "Domain", "EnvConfig", "Part", "config_class", "domain", "domains", "identity", "make",
-    "needs_trust", "register", "validate",
+    "needs_trust", "register", "validate", "with_fitted_keys",
 ]  # fmt: skip
 
 DOMAINS: Registry[Domain[Any]] = Registry("rl_eval.domains", "a domain", Domain)
@@ -69,9 +69,20 @@ def validate(values: Mapping[str, Any]) -> EnvConfig:
 
 
 def identity(config: EnvConfig) -> dict[str, Any]:
-    """What an environment is, as JSON values: its config without where its data lies and how it is stepped."""
+    """What an environment is, as JSON values: without where its data lies, how it is stepped, and what was fitted."""
     where = domain(config.name)
-    return config.model_dump(mode="json", exclude={*where.location_keys, *where.execution_keys})
+    left_out = {*where.location_keys, *where.execution_keys, *where.fitted_keys}
+    return config.model_dump(mode="json", exclude=left_out)
+
+
+def with_fitted_keys(config: EnvConfig, trained: EnvConfig) -> EnvConfig:
+    """An environment with the observations that a policy was trained on.
+
+    Args:
+        config: where the policy is to play.
+        trained: the environment of its run, of the same domain.
+    """
+    return config.model_copy(update={key: getattr(trained, key) for key in domain(config.name).fitted_keys})
 
 
 def needs_trust(config: EnvConfig) -> str | None:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict
+
+from rl_eval.errors import InputError
 
 if TYPE_CHECKING:
     import gymnasium
@@ -52,6 +55,8 @@ class Domain(ABC, Generic[Config]):
         case_index: the fact that numbers the cases, where a metric stays what it is when single cases are left out.
         location_keys: the keys of the config that say where data lies. They are no part of what the environment is.
         execution_keys: those that say how it is stepped; they are no part of it either.
+        fitted_keys: those that hold a preprocessing fitted elsewhere. They are no part of it either: a gate takes them
+            from the run that it judges. See `with_preprocessing`.
         copies: the most copies that are worth stepping together. Environments stepped one by one in Python gain
             nothing from many, since the last episodes then have a long tail.
         baselines: name -> `build(config) -> Policy`, the policies that `baseline:<name>` can name.
@@ -64,6 +69,7 @@ class Domain(ABC, Generic[Config]):
     case_index: ClassVar[str | None] = None
     location_keys: ClassVar[tuple[str, ...]] = ()
     execution_keys: ClassVar[tuple[str, ...]] = ()
+    fitted_keys: ClassVar[tuple[str, ...]] = ()
     copies: ClassVar[int] = 256
     baselines: ClassVar[Mapping[str, Callable[[Any], Policy]]] = {}
     shown_baselines: ClassVar[tuple[str, ...]] = ()
@@ -143,6 +149,34 @@ class Domain(ABC, Generic[Config]):
     def preprocessing(self, config: Config) -> Mapping[str, Any] | None:
         """How observations are made from raw fields, fitted on `train`, as JSON; None where nothing is fitted."""
         return None
+
+    def with_preprocessing(self, config: Config, preprocessing: Mapping[str, Any] | None) -> Config:
+        """The same environment with observations that mean what they mean in another run.
+
+        A run with `init=` needs this, because it starts from weights that were trained on those observations. A domain
+        that can apply a preprocessing to other data keeps it in one of its `fitted_keys`; it then applies everywhere
+        that this config is used. By default the config is returned where `preprocessing(config)` is the same.
+
+        Args:
+            config: of the new run.
+            preprocessing: `preprocessing.json` of the other run, unchecked; None where it has none.
+
+        Raises:
+            InputError: the observations cannot be made so; says what differs.
+        """
+        if (difference := self._other_preprocessing(config, preprocessing)) is not None:
+            raise InputError(
+                f"the observations of env={self.name} are made in another way than in that run "
+                f"(preprocessing.json differs in {difference}): use the same data and env keys"
+            )
+        return config
+
+    def _other_preprocessing(self, config: Config, preprocessing: Mapping[str, Any] | None) -> str | None:
+        """The first key in which a preprocessing differs from the one of this config; None where it is the same."""
+        own = json.loads(json.dumps(self.preprocessing(config) or {}))
+        other = dict(preprocessing or {})
+        keys = [key for key in {**own, **other} if key != "schema" and own.get(key) != other.get(key)]
+        return keys[0] if keys else None
 
     # --- what it is judged by ----------------------------------------------------------------------
 

@@ -67,6 +67,19 @@ class Exposure:
         no_seeds = np.empty(0, np.int64)  # validation goes through its cases
         return cls(True, train.first(MAX_ENTRIES), validation.first(MAX_ENTRIES), train_seeds, no_seeds, unrecorded)
 
+    def union(self, other: Exposure) -> Exposure:
+        """What either used; both are of cases, or both of first observations."""
+        train, validation = self.train.merge(other.train), self.validation.merge(other.validation)
+        beyond = sum(int(part.counts[MAX_ENTRIES:].sum()) for part in (train, validation))
+        return Exposure(
+            self.cases,
+            train.first(MAX_ENTRIES),
+            validation.first(MAX_ENTRIES),
+            np.union1d(self.train_seeds, other.train_seeds),
+            np.union1d(self.validation_seeds, other.validation_seeds),
+            self.unrecorded + other.unrecorded + beyond,
+        )
+
 
 def write_exposure(directory: Path, exposure: Exposure) -> None:
     """Write `seen.npz` into a run directory, atomically; the same content gives the same bytes."""

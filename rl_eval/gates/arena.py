@@ -209,7 +209,7 @@ def environment_to_judge(suite: Suite, run: Run) -> EnvConfig:
                 f"{run.path} was trained on env.{key}={place}, which does not exist here: put the data back, "
                 f"or train with `env.{key}=` the place where it is"
             )
-    env = suite.judged.model_copy(update=places)
+    env = domains.with_fitted_keys(suite.judged.model_copy(update=places), trained)
     domain = domains.domain(env.name)
     before, now = run.info.get("data_fingerprints") or {}, domain.fingerprints(env)
     changed = [part for part in now if part in before and before[part] != now[part]]

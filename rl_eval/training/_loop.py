@@ -22,6 +22,7 @@ from rl_eval.target import resolve
 from rl_eval.tracking import Tracker
 from rl_eval.training import _record, _resume
 from rl_eval.training._agent import Agent
+from rl_eval.training._initial import InitialPolicy, read_copy, take_over
 from rl_eval.training._progress import Progress, following
 from rl_eval.training._stopping import not_written, stop_requested
 
@@ -31,11 +32,19 @@ SELECT_COPIES = 25
 class Training:
     """One run in the making: the agent, its environments, and the directory they write."""
 
-    def __init__(self, config: RunConfig, directory: Path, tracker: Tracker, on_step: Callable[..., None]):
+    def __init__(
+        self,
+        config: RunConfig,
+        directory: Path,
+        tracker: Tracker,
+        on_step: Callable[..., None],
+        initial: InitialPolicy | None = None,
+    ):
         import torch
         from threadpoolctl import threadpool_limits
 
         self.config, self.directory, self.tracker, self.on_step = config, directory, tracker, on_step
+        self.initial = initial
         torch.set_num_threads(config.hardware.threads)
         # numpy's BLAS would take every core, and two threads on a small matrix are slower than one.
         threadpool_limits(config.hardware.threads, user_api="blas")
@@ -72,15 +81,24 @@ class Training:
         self.started = datetime.datetime.now(datetime.UTC).isoformat()
 
     def begin(self) -> None:
-        """Start from nothing."""
+        """Start from nothing, or from the policy of another run."""
         run.write_text(self.directory / "config.yaml", yaml.safe_dump(self.config.to_dict(), sort_keys=False))
         preprocessing = domains.domain(self.config.env.name).preprocessing(self.config.env)
         if preprocessing is not None:
             run.write_json(self.directory / "preprocessing.json", preprocessing)
+        if self.initial is not None:
+            self.initial.write(self.directory)
         self._start()
         self._write_info("running")
 
     def _start(self) -> None:
+        if self.initial is not None:
+            try:
+                self.agent.initialize(self.initial.arrays, self.initial.meta)
+            except (KeyError, TypeError, ValueError) as error:
+                raise InputError(
+                    f"init={self.config.init}: its snapshot does not fit this agent ({error}): use another snapshot"
+                ) from error
         self.agent.start(_resume.env_seeds(self.config.seed, 0, self.n_envs))
 
     def restore(self, notice: Callable[[str], None]) -> None:
@@ -257,6 +275,8 @@ class Training:
         points = 0 if _resume.gives_state(self.vector) else self.progress.points
         seeds = [_resume.env_seeds(self.config.seed, point, self.n_envs) for point in range(points + 1)]
         record = _record.exposure_of(self.config, self.starts, seeds, episodes)
+        if self.initial is not None:
+            record = record.union(self.initial.exposure)
         exposure.write_exposure(self.directory, record)
         return _record.final_results(self.config, self.reward, episodes)
 
@@ -268,6 +288,7 @@ class Training:
             "started": self.started,
             "ended": datetime.datetime.now(datetime.UTC).isoformat() if status != "running" else None,
             "results": results,
+            "init": self.initial.lineage if self.initial is not None else None,
             **_record.info(self.config, self.agent, self.progress, self.made),
         }
 
@@ -300,7 +321,14 @@ def train(
         InputError: the config cannot be trained here, or the run cannot be resumed.
     """
     with stop_requested() as asked:
-        training = Training(config, directory, tracker, on_step)
+        initial = None
+        if resume:
+            initial = read_copy(directory)
+        elif config.init is not None:
+            initial, config, notices = take_over(config)
+            for sentence in notices:
+                notice(sentence)
+        training = Training(config, directory, tracker, on_step, initial)
         try:
             training.restore(notice) if resume else training.begin()
             return training.to_the_end(asked)

@@ -9,6 +9,7 @@ from rl_eval import config as configs
 from rl_eval import run
 from rl_eval.errors import InputError
 from rl_eval.tracking import open_tracker
+from rl_eval.training._initial import read_copy
 from rl_eval.training._loop import Training
 
 ALL = 10**9  # snapshots; what the run itself has dropped by now does not matter
@@ -41,7 +42,7 @@ def replay(original: run.Run, directory: Path, *, trust: bool, on_step: Callable
     until = None if original.finished else run.step_of(snapshots[-1])
     config = configs.load({**original.config, "keep_snapshots": ALL, "tracker": {"name": "none"}, "resume": None})
     tracker = open_tracker(config.tracker, run_dir=directory, config={})
-    training = Training(config, directory, tracker, on_step)
+    training = Training(config, directory, tracker, on_step, read_copy(original.path))
     hardware = original.info.get("hardware")
     known = hardware if isinstance(hardware, dict) else {}
     training.made.require({"backend": original.info.get("backend"), **known}, original.path)

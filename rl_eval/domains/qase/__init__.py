@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from rl_eval.domains.base import Domain, Part
 from rl_eval.domains.qase.config import LEVELS, Config
+from rl_eval.errors import InputError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -148,6 +149,17 @@ class Qase(Domain[Config]):
         from rl_eval.domains.qase.environment import dataset
 
         return dataset.preprocessing(dataset.load_dataset(config))
+
+    def with_preprocessing(self, config: Config, preprocessing: Mapping[str, Any] | None) -> Config:
+        """The config as it is: features are computed from the record alone, and nothing in them is fitted.
+
+        Raises:
+            InputError: the other run had other features.
+        """
+        own, other = self.preprocessing(config)["features"], (preprocessing or {}).get("features")
+        if own != other:
+            raise InputError("its preprocessing.json has other features than this version: train a new run")
+        return config
 
     def validation_metric(self, config: Config) -> str:
         """APFD, by time where time is weighed."""

@@ -8,8 +8,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from pydantic import ValidationError
+
 from rl_eval.domains.base import Domain, Part
 from rl_eval.domains.threat.config import ACTIONS, ALERT, ALLOW, BLOCK, QUARANTINE, Config
+from rl_eval.domains.threat.fitted import FittedPreprocessing
+from rl_eval.errors import InputError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -50,6 +54,7 @@ class Threat(Domain[Config]):
     has_cases = True
     case_index = "flow"
     location_keys = ("path",)
+    fitted_keys = ("preprocessing",)
     baselines = {
         name: _baseline(name)
         for name in ("logistic_regression", "random_forest", "hist_gradient_boosting", "bayes", "block_all")
@@ -102,6 +107,25 @@ class Threat(Domain[Config]):
     def preprocessing(self, config: Config) -> Mapping[str, Any]:
         """Categories, medians, means and deviations of the columns, fitted on `train`."""
         return _dataset(config).preprocessing.to_json()
+
+    def with_preprocessing(self, config: Config, preprocessing: Mapping[str, Any] | None) -> Config:
+        """The same flows, their fields scaled as in another run.
+
+        Raises:
+            InputError: that run's preprocessing is damaged, or of other fields.
+        """
+        if self._other_preprocessing(config, preprocessing) is None:
+            return config
+        try:
+            values = {key: value for key, value in (preprocessing or {}).items() if key != "schema"}
+            fitted = FittedPreprocessing.model_validate(values)
+        except ValidationError as error:
+            first = error.errors()[0]
+            where = ".".join(str(part) for part in first["loc"])
+            raise InputError(f"its preprocessing.json cannot be applied ({where}: {first['msg']})") from error
+        config = config.model_copy(update={"preprocessing": fitted})
+        _dataset(config)  # the fields must be the same
+        return config
 
     def validation_metric(self, config: Config) -> str:
         """What triage is for, which the reward does not read."""

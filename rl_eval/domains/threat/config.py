@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field, field_validator
 
 from rl_eval.domains import EnvConfig
+from rl_eval.domains.threat.fitted import FittedPreprocessing
 
 ACTIONS = ("allow", "block", "quarantine", "alert")
 ALLOW, BLOCK, QUARANTINE, ALERT = range(4)
@@ -47,6 +48,9 @@ class Config(EnvConfig):
     costs: tuple[_CostRow, _CostRow] = Field(
         ((0.0, 1.4, 0.8, 0.5), (2.0, 0.0, 0.2, 0.5)),
         description="operational cost [benign, threat][allow, block, quarantine, alert]; never read by the reward",
+    )
+    preprocessing: FittedPreprocessing | None = Field(
+        None, description="how observations are made from fields; null: fitted on the train part; set by init="
     )
 
     @field_validator("flag_actions")

@@ -102,7 +102,10 @@ def _load(config_json: str, stamps: tuple) -> Dataset:
         tables = {part: _resample(tables[part], config, part) for part in PARTS}
     for part, table in tables.items():
         _both_classes(table, part, config)
-    preprocessing = preprocess.fit(tables["train"])
+    fitted = config.preprocessing
+    preprocessing = (
+        preprocess.fit(tables["train"]) if fitted is None else preprocess.apply_fitted(fitted, tables["train"])
+    )
     return Dataset(
         {part: _part(table, preprocessing, config) for part, table in tables.items()},
         tables["train"].category_names,

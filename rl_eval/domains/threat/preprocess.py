@@ -7,33 +7,15 @@ from typing import Any
 
 import numpy as np
 
+from rl_eval.domains.threat.fitted import CLIP, Categorical, FittedPreprocessing, Numeric, column_names
 from rl_eval.domains.threat.table import Table
+from rl_eval.errors import InputError
 
 # A field whose largest magnitude is this many times its median (zeros aside) is heavy-tailed.
 HEAVY_TAIL = 20.0
-# Values further out say no more than "far out", and would let one flow dominate a gradient.
-CLIP = 5.0
 # Rarer levels join "other", so that the weights of "other" are trained and not left at their first draw.
 MIN_LEVEL_COUNT = 5
 MAX_LEVELS = 100
-
-
-@dataclass(frozen=True)
-class Numeric:
-    """One numeric field: `(asinh(x / scale) - mean) / std`, without the asinh where `scale` is None."""
-
-    name: str
-    scale: float | None
-    mean: float
-    std: float
-
-
-@dataclass(frozen=True)
-class Categorical:
-    """One categorical field: a column for each level and a last one for any other."""
-
-    name: str
-    levels: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -51,10 +33,7 @@ class Preprocessing:
 
     def columns(self) -> list[str]:
         """The name of every column, `[D]`."""
-        names = [field.name for field in self.numeric]
-        for field in self.categorical:
-            names += [f"{field.name}={level}" for level in (*field.levels, "<other>")]
-        return names
+        return list(column_names(self.numeric, self.categorical))
 
     def transform(self, table: Table) -> np.ndarray:
         """Observations, float32 `[R, D]`."""
@@ -93,13 +72,36 @@ class Preprocessing:
     def to_json(self) -> dict[str, Any]:
         """Everything needed to apply it elsewhere, of plain JSON types."""
         return {
-            "schema": 1,
             "columns": self.columns(),
-            "numeric": [vars(field) for field in self.numeric],
-            "categorical": [{"name": c.name, "levels": list(c.levels)} for c in self.categorical],
+            "numeric": [field.model_dump(mode="json") for field in self.numeric],
+            "categorical": [field.model_dump(mode="json") for field in self.categorical],
             "dropped": list(self.dropped),
             "clip": CLIP,
         }
+
+
+def apply_fitted(fitted: FittedPreprocessing, table: Table) -> Preprocessing:
+    """A preprocessing that was fitted on other flows, for flows with the same fields.
+
+    Raises:
+        InputError: the fields differ; names them.
+    """
+    kinds = (
+        ("numeric", {field.name for field in fitted.numeric}, table.numeric_names),
+        ("categorical", {field.name for field in fitted.categorical}, table.categorical_names),
+    )
+    for kind, needed, present in kinds:
+        if missing := sorted(needed - set(present)):
+            raise InputError(
+                f"env.preprocessing was fitted on data with the {kind} fields {', '.join(missing)}, "
+                "which this data does not have: use data with the same fields"
+            )
+        if unknown := sorted(set(present) - needed - set(fitted.dropped)):
+            raise InputError(
+                f"env.preprocessing was fitted on data without the {kind} fields {', '.join(unknown)}: "
+                "leave them out of the data, or with env.ignore"
+            )
+    return Preprocessing(fitted.numeric, fitted.categorical, fitted.dropped)
 
 
 def fit(train: Table) -> Preprocessing:
@@ -113,7 +115,7 @@ def fit(train: Table) -> Preprocessing:
         if std <= 1e-12 * max(1.0, abs(mean)):
             dropped.append(name)
         else:
-            numeric.append(Numeric(name, scale, mean, std))
+            numeric.append(Numeric(name=name, scale=scale, mean=mean, std=std))
     categorical = []
     for name, levels, codes in zip(train.categorical_names, train.levels, train.codes.T, strict=True):
         counts = np.bincount(codes, minlength=len(levels))
@@ -122,7 +124,7 @@ def fit(train: Table) -> Preprocessing:
         if len(kept) == 1 and counts[kept[0]] == len(train):
             dropped.append(name)
         else:
-            categorical.append(Categorical(name, tuple(levels[i] for i in kept)))
+            categorical.append(Categorical(name=name, levels=tuple(levels[i] for i in kept)))
     return Preprocessing(tuple(numeric), tuple(categorical), tuple(dropped))
 
 

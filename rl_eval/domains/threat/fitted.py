@@ -1,0 +1,60 @@
+"""A fitted preprocessing as JSON: what `preprocessing.json` and `env.preprocessing` hold, checked."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+# Values further out say no more than "far out", and would let one flow dominate a gradient.
+CLIP = 5.0
+
+_Finite = Annotated[float, Field(allow_inf_nan=False)]
+_Positive = Annotated[float, Field(gt=0.0, allow_inf_nan=False)]
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Numeric(_Strict):
+    """One numeric field: `(asinh(x / scale) - mean) / std`, without the asinh where `scale` is None."""
+
+    name: str
+    scale: _Positive | None
+    mean: _Finite
+    std: _Positive
+
+
+class Categorical(_Strict):
+    """One categorical field: a column for each level and a last one for any other."""
+
+    name: str
+    levels: tuple[str, ...]
+
+
+class FittedPreprocessing(_Strict):
+    """Which fields become which columns, and how; `dropped` were constant in training."""
+
+    columns: tuple[str, ...]
+    numeric: tuple[Numeric, ...]
+    categorical: tuple[Categorical, ...]
+    dropped: tuple[str, ...]
+    clip: float
+
+    @model_validator(mode="after")
+    def _consistent(self) -> FittedPreprocessing:
+        if self.clip != CLIP:
+            raise ValueError(f"clip is {self.clip}, and this version clips at {CLIP}")
+        if self.columns != column_names(self.numeric, self.categorical):
+            raise ValueError("columns are not those of the numeric and categorical fields")
+        names = [*(field.name for field in self.numeric), *(field.name for field in self.categorical)]
+        if len({*names, *self.dropped}) < len(names) + len(self.dropped):
+            raise ValueError("a field is named twice")
+        return self
+
+
+def column_names(numeric: tuple[Numeric, ...], categorical: tuple[Categorical, ...]) -> tuple[str, ...]:
+    """The name of every column of an observation, `[D]`."""
+    levels = [f"{field.name}={level}" for field in categorical for level in (*field.levels, "<other>")]
+    return (*(field.name for field in numeric), *levels)

@@ -1,0 +1,208 @@
+"""A new run that starts from another run's snapshot: `init=RUN` or `init=RUN/snapshots/step_<n>`."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+
+from rl_eval import domains, run
+from rl_eval.config import RunConfig
+from rl_eval.dotted_keys import flatten
+from rl_eval.errors import InputError
+from rl_eval.exposure import FILE as EXPOSURE_FILE
+from rl_eval.exposure import Exposure, read_exposure, write_exposure
+from rl_eval.target import resolve
+
+# Of a run directory: a copy of the snapshot, and what its run has seen. The other run may be gone at a resume.
+FOLDER = "init"
+LINEAGE_KEYS = ("run", "snapshot", "sha256", "env_steps")
+MAX_ANCESTORS = 10_000
+
+
+@dataclass(frozen=True)
+class InitialPolicy:
+    """What a new run takes over from an earlier one.
+
+    Attributes:
+        arrays, meta: the policy of the snapshot, as `Agent.policy_checkpoint` gives it.
+        exposure: what the earlier run was trained and validated on.
+        lineage: its `run`, `snapshot`, `sha256` (of policy.safetensors) and `env_steps`; and under `lineage` the same
+            of the runs before that one, the latest first.
+    """
+
+    arrays: dict[str, np.ndarray] = field(repr=False)
+    meta: dict[str, Any] = field(repr=False)
+    exposure: Exposure = field(repr=False)
+    lineage: dict[str, Any]
+
+    def require_spaces(self, observation: gym.Space, action: gym.Space) -> None:
+        """Refuse an environment whose spaces are not those of the snapshot.
+
+        Raises:
+            InputError: names both.
+        """
+        shape = tuple(self.meta["obs_shape"])
+        trained_action = resolve("agents.policy.restore_action_space")(self.meta["action_space"])
+        if shape != observation.shape or trained_action != action:
+            raise InputError(
+                f"init={self.lineage['run']} was trained on observations of shape {shape} and actions in "
+                f"{trained_action}, and this environment has {observation.shape} and {action}: keep both the same"
+            )
+
+    def write(self, directory: Path) -> None:
+        """Copy it into a new run."""
+        run.write_checkpoint(directory / FOLDER, "policy", self.arrays, {**self.meta, "lineage": self.lineage})
+        write_exposure(directory / FOLDER, self.exposure)
+
+
+def read_copy(directory: Path) -> InitialPolicy | None:
+    """What a run took over, from its own copy; None where it took over nothing.
+
+    Raises:
+        InputError: the copy is damaged or missing.
+    """
+    if run.read_run(directory).config.get("init") is None:
+        return None
+    arrays, meta = run.read_checkpoint(directory / FOLDER, "policy")
+    record = read_exposure(directory / FOLDER)
+    lineage = _lineage(meta.pop("lineage", None))
+    if record is None or lineage is None:
+        raise InputError(f"{directory / FOLDER} does not say what the run started from: it is damaged; train again")
+    return InitialPolicy(arrays, meta, record, lineage)
+
+
+def take_over(config: RunConfig) -> tuple[InitialPolicy, RunConfig, list[str]]:
+    """The policy that `config.init` names, and the config with the preprocessing of its observations.
+
+    Returns:
+        The policy, the config, and what could not be taken over, a sentence each.
+
+    Raises:
+        InputError: there is no such snapshot, or the config does not suit it; says what differs.
+    """
+    assert config.init is not None
+    before, snapshot = _find_snapshot(Path(config.init))
+    arrays, meta = run.read_checkpoint(snapshot, "policy")
+    _require_same_network(config, before)
+    record = read_exposure(before.path)
+    if record is None:
+        raise InputError(
+            f"init={before.path} has no {EXPOSURE_FILE}, which says what it was trained on: "
+            f"finish it with `python train.py resume={before.path}`, or start from a finished run"
+        )
+    if record.cases != domains.domain(config.env.name).has_cases:
+        raise InputError(f"init={before.path}: its {EXPOSURE_FILE} is of another kind of data: it is damaged")
+    try:
+        env = domains.domain(config.env.name).with_preprocessing(config.env, _preprocessing(before.path))
+    except InputError as error:
+        raise InputError(f"init={before.path}: {error}") from error
+    with open(snapshot / "policy.safetensors", "rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    lineage = {
+        "run": str(before.path),
+        "snapshot": snapshot.name,
+        "sha256": digest,
+        "env_steps": meta.get("env_steps"),
+        "lineage": _ancestors(before.info.get("init")),
+    }
+    notices = []
+    if (reason := _other_reward(config, before, meta)) is not None:
+        meta.pop("reward_scale", None)
+        notices.append(f"the statistics that scale rewards start anew: {reason}")
+    return InitialPolicy(arrays, meta, record, lineage), config.model_copy(update={"env": env}), notices
+
+
+def parent_run(path: Path) -> run.Run:
+    """The run that a person named by its directory or by one of its snapshots.
+
+    Raises:
+        InputError: there is none.
+    """
+    if run.is_sweep(path):
+        raise InputError(f"init={path} is a sweep: name one of its runs, such as {run.sweep_jobs(path)[0]}")
+    return run.read_run(path.parent.parent if _names_snapshot(path) else path)
+
+
+def _names_snapshot(path: Path) -> bool:
+    return re.fullmatch("step_[0-9]+", path.name) is not None and path.parent.name == "snapshots"
+
+
+def _find_snapshot(path: Path) -> tuple[run.Run, Path]:
+    """The run and the snapshot that a person named by either."""
+    before = parent_run(path)
+    if _names_snapshot(path):
+        if path.name not in [snapshot.name for snapshot in before.snapshots()]:
+            kept = ", ".join(snapshot.name for snapshot in before.snapshots()) or "none"
+            raise InputError(f"init={path} does not exist: {before.path} has the snapshots {kept}")
+        return before, path
+    return before, before.judged_snapshot()
+
+
+def _require_same_network(config: RunConfig, before: run.Run) -> None:
+    """Refuse weights that mean something else in the new run.
+
+    Raises:
+        InputError: another environment, agent or network; names both.
+    """
+    values, agent = config.to_dict()["agent"], before.config.get("agent")
+    agent = agent if isinstance(agent, Mapping) else {}
+    for group, theirs, ours in (
+        ("env", before.config["env"].get("name"), config.env.name),
+        ("agent", agent.get("name"), config.agent.name),
+    ):
+        if theirs != ours:
+            raise InputError(
+                f"init={before.path} is a run of {group}={theirs}, and this would be one of {group}={ours}"
+            )
+    theirs, ours = (flatten({key: own.get(key) for key in config.agent.weight_keys}) for own in (agent, values))
+    for key in {**ours, **theirs}:
+        if theirs.get(key) != ours.get(key):
+            raise InputError(
+                f"init={before.path} was trained with agent.{key}={theirs.get(key)}, and here it would be "
+                f"{ours.get(key)}: its weights fit only a run where that is the same"
+            )
+
+
+def _other_reward(config: RunConfig, before: run.Run, meta: Mapping[str, Any]) -> str | None:
+    """Why the statistics that scale rewards cannot be taken over; None where they can, or where none are used."""
+    values = config.to_dict()
+    if not values["agent"].get("normalize_reward"):
+        return None
+    if meta.get("reward_scale") is None:
+        return f"{before.path} has none"
+    if values["reward"] != before.config.get("reward"):
+        return f"the reward is not that of {before.path}"
+    if values["agent"]["gamma"] != before.config["agent"].get("gamma"):
+        return f"agent.gamma is not that of {before.path}"
+    return None
+
+
+def _preprocessing(directory: Path) -> dict[str, Any] | None:
+    file = directory / "preprocessing.json"
+    return run.read_json(file) if file.exists() else None
+
+
+def _lineage(value: Any) -> dict[str, Any] | None:
+    """What a run says of the one that it started from; None where it says nothing that can be used."""
+    if not isinstance(value, Mapping) or not all(key in value for key in LINEAGE_KEYS):
+        return None
+    ancestors = value.get("lineage")
+    rows = ancestors[:MAX_ANCESTORS] if isinstance(ancestors, list) else []
+    own = {key: value[key] for key in LINEAGE_KEYS}
+    return {**own, "lineage": [{key: row.get(key) for key in LINEAGE_KEYS} for row in rows if isinstance(row, Mapping)]}
+
+
+def _ancestors(value: Any) -> list[dict[str, Any]]:
+    """The run that a run started from, and those before it, the latest first."""
+    lineage = _lineage(value)
+    if lineage is None:
+        return []
+    ancestors: list[dict[str, Any]] = lineage.pop("lineage")
+    return [lineage, *ancestors]
