@@ -76,6 +76,21 @@ def duration(seconds: float) -> str:
     return f"{minutes} min {rest} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
 
 
+def short_duration(ms: float) -> str:
+    """Milliseconds as `345ms`, `12.3s`, `3m 20s`, `1h 05m`, for tables; `-` for NaN."""
+    if math.isnan(ms):
+        return "-"
+    if round(ms) < 1000:
+        return f"{ms:.0f}ms"
+    if round(ms / 1000, 1) < 60:
+        return f"{ms / 1000:.1f}s"
+    seconds = round(ms / 1000)
+    if seconds < 3600:
+        return f"{seconds // 60}m {seconds % 60:02d}s"
+    minutes = round(ms / 60_000)
+    return f"{minutes // 60:,}h {minutes % 60:02d}m"
+
+
 def clock(seconds: float) -> str:
     """The time of a stopwatch: `0:08`, `12:34`, `1:02:03`."""
     minutes, second = divmod(round(seconds), 60)

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rl_eval.formatting import brief, clock, compact, decision_text, duration, number, percent
+from rl_eval.formatting import brief, clock, compact, decision_text, duration, number, percent, short_duration
 
 
 @pytest.mark.parametrize(
@@ -64,6 +64,15 @@ def test_shares_and_times():
         "2 h 5 min",
     ]
     assert [clock(s) for s in (8, 754, 3723)] == ["0:08", "12:34", "1:02:03"]
+
+
+@pytest.mark.parametrize(
+    ("ms", "text"),
+    [(0, "0ms"), (999.4, "999ms"), (999.6, "1.0s"), (59_940, "59.9s"), (59_960, "1m 00s"), (200_000, "3m 20s"),
+     (3_599_600, "1h 00m"), (3_900_000, "1h 05m"), (1e11, "27,777h 47m"), (math.nan, "-")],
+)  # fmt: skip
+def test_short_durations(ms, text):
+    assert short_duration(ms) == text
 
 
 def test_decisions_read_as_words():

@@ -8,6 +8,7 @@ from rl_eval.diagnostics._ceiling import Critic, critic_of
 from rl_eval.diagnostics._diagnosed_run import DiagnosedRun, read_diagnosed_run
 from rl_eval.diagnostics._finding import Finding
 from rl_eval.diagnostics._registry import diagnostic
+from rl_eval.formatting import percent
 from rl_eval.metrics import MetricUndefined, metric
 
 if TYPE_CHECKING:
@@ -53,9 +54,9 @@ def _unreachable(critic: Critic) -> Finding:
         severity="problem",
         layer="experience",
         title="no critic can explain these targets: the steps are independent, yet their rewards are added up",
-        evidence=f"with gamma {critic.gamma:g} and lambda {critic.gae_lambda:g} at most {critic.ceiling:.1%} of the "
-        f"targets' variance depends on the state (explained: {critic.explained:.1%}); with gamma 0 it is "
-        f"{critic.without_discount:.0%}",
+        evidence=f"with gamma {critic.gamma:g} and lambda {critic.gae_lambda:g} at most {percent(critic.ceiling)} of "
+        f"the targets' variance depends on the state (explained: {percent(critic.explained)}); with gamma 0 it is "
+        f"{percent(critic.without_discount, 0)}",
         meaning="A step's return is its own reward and a sum of later ones that nothing done now has a part in. That "
         "sum is noise in every advantage, and neither a larger value coefficient nor more training removes it.",
         change="agent.gamma=0",
@@ -71,8 +72,8 @@ def _short(critic: Critic, change: str | None) -> Finding:
         severity="warning",
         layer="critic",
         title="the critic explains less than it could",
-        evidence=f"it explains {critic.explained:.1%} of its targets' variance late in training, and "
-        f"{critic.ceiling:.1%} can be explained",
+        evidence=f"it explains {percent(critic.explained)} of its targets' variance late in training, and "
+        f"{percent(critic.ceiling)} can be explained",
         meaning="The state says more of the reward than the critic has learned: it trains too little or too slowly.",
         change=change,
         source=f"explained variance ≥ {ENOUGH:g} of (1 − γ²λ²) / (1 − γ²λ² + γ² + w)",

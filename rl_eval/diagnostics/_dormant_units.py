@@ -5,6 +5,7 @@ from __future__ import annotations
 from rl_eval.diagnostics._diagnosed_run import DiagnosedRun
 from rl_eval.diagnostics._finding import Finding
 from rl_eval.diagnostics._registry import diagnostic
+from rl_eval.formatting import percent
 
 MANY = 0.5
 
@@ -28,7 +29,7 @@ def dormant_units(run: DiagnosedRun) -> Finding | None:
         severity="problem",
         layer="optimisation",
         title=f"most of the network is {kind}",
-        evidence=f"{shares[kind]:.0%} of the hidden units are {kind}",
+        evidence=f"{percent(shares[kind], 0)} of the hidden units are {kind}",
         meaning="Such units carry no information and let no gradient through, so they stay as they are. Causes: a "
         "learning rate that threw the weights out of range, or observations of a large scale.",
         change="agent.normalize_obs=true" if not run.setting("agent.normalize_obs") else "agent.network.norm=layer",

@@ -10,6 +10,7 @@ import numpy as np
 from rl_eval.diagnostics._diagnosed_run import DiagnosedRun
 from rl_eval.diagnostics._finding import Finding
 from rl_eval.diagnostics._registry import diagnostic
+from rl_eval.formatting import percent
 
 PHASES = 5
 COLLAPSED = 0.05
@@ -45,7 +46,7 @@ def entropy_collapse(run: DiagnosedRun) -> Finding | None:
         layer="policy",
         title="exploration ended before anything was learned",
         evidence=f"entropy by fifths of training: {_shown(phases)} of a uniform choice; one action is the most likely "
-        f"in {greedy.mean():.0%} of the last steps",
+        f"in {percent(greedy.mean(), 0)} of the last steps",
         meaning="The policy was sure of one action before it had tried the others, and without trying nothing shows "
         "that they are better.",
         change=f"agent.ent_coef={max(0.01, 3 * (run.number('agent.ent_coef') or 0.0)):g}",
@@ -80,4 +81,4 @@ def entropy_never_falls(run: DiagnosedRun) -> Finding | None:
 
 
 def _shown(phases: list[float]) -> str:
-    return ", ".join(f"{share:.0%}" for share in phases)
+    return ", ".join(f"{percent(share, 0)}" for share in phases)

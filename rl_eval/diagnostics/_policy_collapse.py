@@ -7,6 +7,7 @@ import numpy as np
 from rl_eval.diagnostics._diagnosed_run import DiagnosedRun
 from rl_eval.diagnostics._finding import Finding
 from rl_eval.diagnostics._registry import diagnostic
+from rl_eval.formatting import percent
 
 ONE_ANSWER = 0.95
 
@@ -33,7 +34,9 @@ def policy_collapse(run: DiagnosedRun) -> Finding | None:
     if share <= ONE_ANSWER or rarer <= 2 * (1.0 - share):
         return None
     tau = break_even(run, modal)
-    evidence = f"action {modal} in {share:.1%} of {len(action):,} cases, {prevalence:.1%} of which are positive"
+    evidence = (
+        f"action {modal} in {percent(share)} of {len(action):,} cases, {percent(prevalence)} of which are positive"
+    )
     meaning = "The policy does not tell the cases apart: its figures are those of a constant."
     if tau is not None:
         evidence += f"; another action pays from a probability of {tau:.2f} on"

@@ -8,6 +8,7 @@ from rl_eval.diagnostics._diagnosed_run import DiagnosedRun
 from rl_eval.diagnostics._entropy import share_of_uniform
 from rl_eval.diagnostics._finding import Finding
 from rl_eval.diagnostics._registry import diagnostic
+from rl_eval.formatting import percent
 
 UNMOVED = 1e-3  # nats; a policy this near answers alike in 997 of 1,000 cases (Pinsker: TV ≤ √(KL/2))
 
@@ -26,9 +27,9 @@ def policy_unmoved(run: DiagnosedRun) -> Finding | None:
     greedy = run.late("greedy_share")
     evidence = f"KL from the initial policy {late.mean():.2g} nats at the end of training"
     if random is not None and math.isfinite(random[-1]):
-        evidence += f", entropy {random[-1]:.1%} of a uniform choice"
+        evidence += f", entropy {percent(random[-1])} of a uniform choice"
     if len(greedy):
-        evidence += f", while one action is the most likely in {greedy.mean():.0%} of the steps"
+        evidence += f", while one action is the most likely in {percent(greedy.mean(), 0)} of the steps"
     return Finding(
         name="policy_unmoved",
         severity="problem",

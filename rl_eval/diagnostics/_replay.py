@@ -5,6 +5,7 @@ from __future__ import annotations
 from rl_eval.diagnostics._diagnosed_run import DiagnosedRun
 from rl_eval.diagnostics._finding import Finding
 from rl_eval.diagnostics._registry import diagnostic
+from rl_eval.formatting import percent
 from rl_eval.run import finite
 
 LATE = 0.25
@@ -62,7 +63,7 @@ def _never_full(fill: float, size: float, steps: float, data: dict) -> Finding:
         severity="note",
         layer="experience",
         title="the replay buffer has never been full",
-        evidence=f"{fill:.0%} of {size:,.0f} slots after {steps:,.0f} env steps",
+        evidence=f"{percent(fill, 0)} of {size:,.0f} slots after {steps:,.0f} env steps",
         meaning="Nothing is ever forgotten: the random steps of the beginning are drawn as often as the latest. A "
         "smaller buffer learns more from what the present policy does.",
         change=f"agent.buffer_size={max(1000, round(steps / 4)):d}",
@@ -89,7 +90,7 @@ def priorities_collapsed(run: DiagnosedRun) -> Finding | None:
         severity="problem" if late.mean() < COLLAPSED / 3 else "warning",
         layer="experience",
         title="a few transitions take nearly all of the draws",
-        evidence=f"{late.mean():.0%} as many different transitions as uniform draws would give"
+        evidence=f"{percent(late.mean(), 0)} as many different transitions as uniform draws would give"
         + (f", with agent.priority_alpha={alpha:g}" if alpha is not None else ""),
         meaning="Their TD errors stay large whatever is learned: they are noise, or far out of the range of the rest.",
         change="agent.priority_alpha=0.4" if alpha is not None and alpha > 0.4 else "agent.prioritized=false",

@@ -7,6 +7,7 @@ import numpy as np
 from rl_eval.diagnostics._diagnosed_run import DiagnosedRun
 from rl_eval.diagnostics._finding import Finding
 from rl_eval.diagnostics._registry import diagnostic
+from rl_eval.formatting import percent
 from rl_eval.run import finite
 
 CLIP_RANGE = 0.2
@@ -30,7 +31,7 @@ def stale_experience(run: DiagnosedRun) -> Finding | None:
     epochs = passes(run)
     change = None
     if len(repeated) and repeated.mean() > 0.5:
-        evidence = f"{repeated.mean():.0%} of the rollouts looked at are the one before, to the byte"
+        evidence = f"{percent(repeated.mean(), 0)} of the rollouts looked at are the one before, to the byte"
         meaning = "The buffer is never filled anew: the agent learns one rollout by heart."
         certainty = 1.0
     elif len(before) and np.median(before) > max(EXACT, most / 10):

@@ -8,6 +8,7 @@ from rl_eval.diagnostics._diagnosed_run import DiagnosedRun
 from rl_eval.diagnostics._entropy import COLLAPSED, share_of_uniform
 from rl_eval.diagnostics._finding import Finding
 from rl_eval.diagnostics._registry import diagnostic
+from rl_eval.formatting import percent
 
 LARGE_KL, LARGE_CLIPPED = 0.1, 0.5
 ANOTHER_POLICY = 1.0
@@ -40,7 +41,7 @@ def updates_too_large(run: DiagnosedRun) -> Finding | None:
         return None
     evidence = f"half of the updates move the policy by {np.median(kl):.2g} nats or more, the largest by {largest:.2g}"
     if len(clipped):
-        evidence += f"; {np.median(clipped):.0%} of the ratios lie beyond the clip range"
+        evidence += f"; {percent(np.median(clipped), 0)} of the ratios lie beyond the clip range"
     lr = run.curve("lr")
     rate = float(lr[0]) if len(lr) else run.number("agent.lr")
     return Finding(

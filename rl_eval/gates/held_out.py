@@ -30,6 +30,7 @@ from rl_eval import domains, exposure
 from rl_eval.domains import EnvConfig
 from rl_eval.errors import InputError
 from rl_eval.exposure import Exposure, fingerprint_cases, fingerprint_observations, read_exposure
+from rl_eval.formatting import percent
 from rl_eval.run import Run
 
 Leaks = Literal["refuse", "drop", "report"]
@@ -255,7 +256,7 @@ def _sentence(found: HeldOut, leaked: int, unrecorded: int) -> str:
     one = found.unit
     parts = []
     if leaked:
-        share = f"{leaked:,} of {found.total:,} gate {one}s ({leaked / found.total:.1%})"
+        share = f"{leaked:,} of {found.total:,} gate {one}s ({percent(leaked / found.total)})"
         if one == "case":
             where = f"{found.in_train:,} in train, {found.in_validation:,} in validation"
             what = f"were seen before, all features equal ({where}"

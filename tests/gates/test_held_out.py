@@ -101,7 +101,7 @@ def test_in_a_continuous_environment_one_repeat_is_a_leak():
     found = judged(train, gate)
     assert (found.decision, found.finite, found.examples) == ("ERROR", False, (17,))
     assert (
-        "1 of 100 gate episodes (1.0%) were seen before (1 by their first observation, 0 by their seed" in found.detail
+        "1 of 100 gate episodes (1.0 %) were seen before (1 by their first observation, 0 by their seed" in found.detail
     )
 
 
@@ -209,7 +209,7 @@ def test_664_flows_of_kddtest_stand_in_the_training_file(tmp_path):
     refused = held_out.guard("nsl", gate, [run])
     assert (refused.decision, refused.exact, refused.in_train + refused.in_validation) == ("ERROR", 664, 664)
     assert refused.near == 20
-    assert refused.detail.startswith("664 of 22,544 gate cases (2.9%) were seen before, all features equal (")
+    assert refused.detail.startswith("664 of 22,544 gate cases (2.9 %) were seen before, all features equal (")
     assert held_out.guard("nsl", gate, [run], leaks="report").decision == "PASS"
     dropped = held_out.guard("nsl", gate, [run], leaks="drop")
     assert dropped.decision == "PASS"
@@ -278,7 +278,7 @@ def test_the_sentences():
     train = seen_of([2], [3, 4], left_out=1200)
     refused = held_out.compare("s", gate, [train])
     assert refused.detail == (
-        "2 of 4 gate cases (50.0%) were seen before, all features equal (1 in train, 1 in validation; cases 1, 2); 1 "
+        "2 of 4 gate cases (50.0 %) were seen before, all features equal (1 in train, 1 in validation; cases 1, 2); 1 "
         "more is equal to one to about three digits; 1,200 that were seen are not on record: hold out other data, or "
         "say `leaks: drop` to leave them out or `report` to keep them"
     )

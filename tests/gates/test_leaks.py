@@ -44,7 +44,7 @@ def test_leaked_cases_are_left_out_of_every_number(tmp_path, population):
     criterion, held_out = found("drop", "estimate")
     assert (criterion.decision, criterion.units) == ("PASS", 2000 - LEAKED)
     assert (held_out.decision, held_out.units) == ("PASS", 2000)
-    assert "300 of 2,000 gate cases (15.0%) were seen before" in held_out.detail
+    assert "300 of 2,000 gate cases (15.0 %) were seen before" in held_out.detail
     assert held_out.detail.endswith("left out")
     criterion, _ = found("drop", "evidence")
     assert (criterion.decision, criterion.units_max) == ("PASS", 2000 - LEAKED)

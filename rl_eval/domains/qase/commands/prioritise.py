@@ -26,7 +26,7 @@ from rl_eval.domains.qase.environment_variables import data_path
 from rl_eval.domains.qase.formats.load import ImportedProject, load
 from rl_eval.domains.qase.model.project import Project, short_repr, suite_path
 from rl_eval.errors import InputError
-from rl_eval.formatting import number
+from rl_eval.formatting import number, percent, short_duration
 from rl_eval.policy import Policy, Spaces, names_policy, scores
 from rl_eval.policy import load as load_policy
 from rl_eval.run import find_runs, read_run, write_text
@@ -180,9 +180,9 @@ def _print_table(
             _short(" / ".join(suite_path(project, case)), tail=True),
             number(float(ordered.scores[rank])),
             VERDICT_NAMES[int(coming.last_verdict[at])] or "-",
-            f"{coming.failures[at] / runs:.0%}" if runs else "-",
-            "~" * bool(coming.guessed[at] and not math.isnan(expected)) + time_text(expected),
-            time_text(ordered.total_ms[rank]),
+            percent(coming.failures[at] / runs, 0) if runs else "-",
+            "~" * bool(coming.guessed[at] and not math.isnan(expected)) + short_duration(expected),
+            short_duration(ordered.total_ms[rank]),
         )
         table.add_row(*(cell(value, options, "" if rank < ordered.within else "dim") for value in row))
     if ordered.within == printed < count:
@@ -216,16 +216,16 @@ def _result_lines(
         )
     if budget is not None:
         spent = float(ordered.total_ms[ordered.within - 1]) if ordered.within else 0.0
-        text = f"{ordered.within:,} of {count:,} cases fit in {budget} and take {time_text(spent)}"
+        text = f"{ordered.within:,} of {count:,} cases fit in {budget} and take {short_duration(spent)}"
         if ordered.within < count:
-            text += f"; all would take {time_text(float(ordered.total_ms[-1]))}"
+            text += f"; all would take {short_duration(float(ordered.total_ms[-1]))}"
             if failed.any():
                 within = int(failed[ordered.order[: ordered.within]].sum())
                 text += f"; {within:,} of the {int(failed.sum()):,} that failed before are among them"
         lines.append(("budget", text))
     guessed = int(coming.guessed.sum())
     if guessed and not np.isnan(coming.expected_ms).any():
-        typical = time_text(float(coming.expected_ms[coming.guessed][0]))
+        typical = short_duration(float(coming.expected_ms[coming.guessed][0]))
         lines.append(("times", f"{guessed:,} of {count:,} are guessed (~): the median of those known, {typical}"))
     return [*lines, ("written", str(out))]
 
@@ -239,18 +239,3 @@ def _short(text: str, *, tail: bool = False) -> str:
     if len(text) <= _MAX_TEXT_WIDTH:
         return text
     return f"…{text[1 - _MAX_TEXT_WIDTH :]}" if tail else f"{text[: _MAX_TEXT_WIDTH - 1]}…"
-
-
-def time_text(ms: float) -> str:
-    """`345ms`, `12.3s`, `3m 20s`, `1h 05m`; `-` for NaN."""
-    if math.isnan(ms):
-        return "-"
-    if round(ms) < 1000:
-        return f"{ms:.0f}ms"
-    if round(ms / 1000, 1) < 60:
-        return f"{ms / 1000:.1f}s"
-    seconds = round(ms / 1000)
-    if seconds < 3600:
-        return f"{seconds // 60}m {seconds % 60:02d}s"
-    minutes = round(ms / 60_000)
-    return f"{minutes // 60:,}h {minutes % 60:02d}m"

@@ -27,7 +27,6 @@ from rl_eval.domains.qase.commands.next_cycle import (
     order_cases,
     to_csv,
 )
-from rl_eval.domains.qase.commands.prioritise import time_text
 from rl_eval.domains.qase.config import Config
 from rl_eval.domains.qase.environment.dataset import load_dataset
 from rl_eval.domains.qase.environment.features import FEATURES, default_features, extract_features
@@ -171,15 +170,6 @@ def test_more_time_never_lets_fewer_cases_run_and_all_of_it_lets_all(cases, budg
     less, more = (order_cases(expected, scores, budget).within for budget in sorted(budgets))
     assert less <= more <= order_cases(expected, scores, math.inf).within == len(cases)
     assert order_cases(expected, scores, float(expected.sum())).within == len(cases)
-
-
-@pytest.mark.parametrize(
-    ("ms", "text"),
-    [(0, "0ms"), (999.4, "999ms"), (999.6, "1.0s"), (59_940, "59.9s"), (59_960, "1m 00s"), (200_000, "3m 20s"),
-     (3_599_600, "1h 00m"), (3_900_000, "1h 05m"), (1e11, "27,777h 47m"), (math.nan, "-")],
-)  # fmt: skip
-def test_times_read_as_people_write_them(ms, text):
-    assert time_text(ms) == text
 
 
 # -- the CSV -----------------------------------------------------------------------------------------------------------
