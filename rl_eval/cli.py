@@ -136,7 +136,8 @@ def _export_onnx(directory: Path, file: Path) -> tuple[Path, int]:
 def verify(
     run: Annotated[Path, typer.Argument(metavar="RUN", help="A run directory of train.py.", show_default=False)],
     trust: Annotated[
-        bool, typer.Option("--trust", help="Import the module that the run's env.id names (`module:Env-v0`).")
+        bool,
+        typer.Option("--trust", help="Import what a run names: plugins, and the module of `module:Env-v0`."),
     ] = False,
 ) -> int:
     """Replay a run from its config, and say whether the bytes agree.
@@ -202,7 +203,8 @@ def compare(
     html: Annotated[Path | None, typer.Option("--html", metavar="FILE", help="Write a page too.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,
     trust: Annotated[
-        bool, typer.Option("--trust", help="Import the module that the runs' env.id names (`module:Env-v0`).")
+        bool,
+        typer.Option("--trust", help="Import what a run names: plugins, and the module of `module:Env-v0`."),
     ] = False,
 ) -> int:
     """Put runs side by side: what differs, what they reach, and which is better, with evidence.
@@ -248,7 +250,8 @@ def report(
         Path | None, typer.Option("--out", metavar="FILE", help="Default: report.html in the run or sweep.")
     ] = None,
     trust: Annotated[
-        bool, typer.Option("--trust", help="Import the module that a run's env.id names (`module:Env-v0`).")
+        bool,
+        typer.Option("--trust", help="Import what a run names: plugins, and the module of `module:Env-v0`."),
     ] = False,
 ) -> None:
     """Write one HTML page on a run, or on several: verdict, evidence, curves, behaviour, findings, provenance.
@@ -281,7 +284,8 @@ def doctor(
         ),
     ] = None,
     trust: Annotated[
-        bool, typer.Option("--trust", help="Import the module that the run's env.id names (`module:Env-v0`).")
+        bool,
+        typer.Option("--trust", help="Import what a run names: plugins, and the module of `module:Env-v0`."),
     ] = False,
 ) -> None:
     """Say why a run fails: what it shows, what that means, and what to change.

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, field_validator
 
-from rl_eval import domains
+from rl_eval import domains, plugins
 from rl_eval.errors import InputError, nearest
 from rl_eval.metrics import list_metrics, lookup
 from rl_eval.policy import Random
@@ -55,6 +56,7 @@ class RunConfig(_Section):
     name: str | None = None
     resume: str | None = None
     init: str | None = Field(None, description="a run directory, or one of its snapshots, to start from")
+    plugins: tuple[str, ...] = Field((), description="modules to import first; they register what they add")
     log_every: int = Field(1_000, ge=1, description="env steps between rows of metrics.csv, or one iteration")
     checkpoint_every: int = Field(50_000, ge=1, description="env steps between snapshots")
     keep_snapshots: int = Field(5, ge=1, description="the latest that are kept, beside the best")
@@ -100,9 +102,13 @@ def load(values: Mapping[str, Any]) -> RunConfig:
         values: plain nested values, as Hydra composed them or `config.yaml` holds them.
 
     Raises:
-        InputError: a key or value that is not allowed; names it.
+        InputError: a key or value that is not allowed, which is named; or a plugin that cannot be imported.
     """
     values = dict(values)
+    names = values.get("plugins") or ()
+    if not isinstance(names, list | tuple):
+        raise InputError(f"plugins={names!r} is not a list of modules: give plugins=[my_module]")
+    plugins.import_plugins(names, Path.cwd())
     configs = resolve("agents.config.CONFIGS")
     agent, env, tracker = (_section(values, section) for section in ("agent", "env", "tracker"))
     name = agent.get("name")

@@ -1,4 +1,4 @@
-"""Turn a `_target_` string from a config or a run into the object it names."""
+"""`resolve`: the object that a `_target_` string from a config or a run names."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import importlib
 from typing import Any
 
 from rl_eval.errors import InputError
+from rl_eval.plugins import is_plugin
 
 ALLOWED = ("agents.", "rl_eval.")
 
@@ -13,15 +14,17 @@ ALLOWED = ("agents.", "rl_eval.")
 def resolve(target: str) -> Any:
     """The object that a dotted path names.
 
-    Configs and run directories may come from anyone, so only this project's own packages are
-    ever imported from them.
+    Configs and run directories may come from anyone, so only this project's own packages are imported, and plugins
+    that a person consented to.
 
     Raises:
-        InputError: the path lies outside `agents.` and `rl_eval.`, or names nothing.
+        InputError: the path lies outside `agents.`, `rl_eval.` and plugins, or names nothing.
     """
-    if not isinstance(target, str) or not target.startswith(ALLOWED):
-        raise InputError(f"_target_={target!r} is not allowed: only names under agents. or rl_eval. are loaded")
-    module, _, attribute = target.rpartition(".")
+    module, _, attribute = target.rpartition(".") if isinstance(target, str) else ("", "", "")
+    if not attribute or not (target.startswith(ALLOWED) or is_plugin(module)):
+        raise InputError(
+            f"_target_={target!r} is not allowed: only names under agents., rl_eval. and imported plugins are loaded"
+        )
     try:
         return getattr(importlib.import_module(module), attribute)
     except (ImportError, AttributeError) as error:

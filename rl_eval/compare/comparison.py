@@ -21,6 +21,7 @@ from rl_eval.compare.verdicts import count_passes
 from rl_eval.errors import InputError
 from rl_eval.evidence import Interval
 from rl_eval.formatting import number
+from rl_eval.plugins import require_plugins_of_run
 
 MIN_BOOTSTRAP_RUNS = 5  # with fewer runs a bootstrap interval is too narrow
 
@@ -146,7 +147,7 @@ def compare_runs(
         metric: a task metric; None: the metric that the runs were selected by.
         episodes: how many to play; None: 100, or all of a finite held-out set.
         with_verdicts: whether to compare the runs' `verdict.json` too.
-        trust: whether the module of a `module:` environment may be imported.
+        trust: whether modules that the runs name may be imported: plugins, and that of a `module:` environment.
         ledger: the file that records that a finite held-out set was used.
         on_episodes: called with the number of episodes so far, and of all episodes.
 
@@ -159,6 +160,9 @@ def compare_runs(
     runs = [*baseline_runs, *candidate_runs]
     if not runs:
         raise InputError("there is no run to compare: name run directories, a sweep or wandb:entity/project")
+    for run in runs:
+        if run.record:
+            require_plugins_of_run(run.record.path, run.record.config, trust=trust)
     task = common_task(runs, metric)
     groups = group_runs(candidate_runs, baseline_runs)
     verdicts = count_passes(groups) if with_verdicts else {}

@@ -11,6 +11,7 @@ from pydantic import ValidationError
 from rl_eval.domains import EnvConfig, needs_trust, validate
 from rl_eval.errors import InputError
 from rl_eval.judged_policy import JudgedPlay, play_judged_policy, validation_seeds
+from rl_eval.plugins import require_plugins_of_run
 from rl_eval.run import RunRecord, read_record
 
 EPISODES = 5
@@ -22,7 +23,7 @@ class DiagnosedRun(RunRecord):
     """A run record with the judged policy at play. What is missing is None or empty, and diagnostics find nothing then.
 
     Attributes:
-        trust: whether an environment that the run names may import a module.
+        trust: whether modules that the run names may be imported: plugins, and that of a `module:` environment.
     """
 
     trust: bool = False
@@ -78,7 +79,12 @@ class DiagnosedRun(RunRecord):
 
 def diagnosed_run(record: RunRecord, *, trust: bool = False) -> DiagnosedRun:
     """A run record for diagnostics."""
-    return DiagnosedRun(record.path, record.info, record.config, record.curves, list(record.missing), trust)
+    missing = list(record.missing)
+    try:
+        require_plugins_of_run(record.path, record.config, trust=trust)
+    except InputError as error:
+        missing.append(str(error))
+    return DiagnosedRun(record.path, record.info, record.config, record.curves, missing, trust)
 
 
 def read_diagnosed_run(path: Path | str, *, trust: bool = False) -> DiagnosedRun:

@@ -11,12 +11,13 @@ from typing import Any, Literal
 from pydantic import ValidationError
 
 from rl_eval import diagnostics
-from rl_eval.domains import EnvConfig
+from rl_eval.domains import DEFAULT, EnvConfig
 from rl_eval.errors import InputError
 from rl_eval.evidence import RATIO_METRICS
 from rl_eval.gates.specs import FIELDS, CriterionSpec, SuiteSpec
 from rl_eval.gates.yaml_document import YamlDocument
 from rl_eval.metrics import Metric, lookup
+from rl_eval.plugins import require_plugins
 from rl_eval.seeding import gate_seed
 
 
@@ -78,21 +79,22 @@ class Suite:
         return gate_seed(self.name, self.env.name) if given is None else given
 
 
-def load_suite(path: Path, shown: str | None = None) -> Suite:
+def load_suite(path: Path, shown: str | None = None, *, trust: bool = False) -> Suite:
     """Read and check a suite.
 
     Args:
         path: the YAML file.
         shown: how messages name it; default: the path as given.
+        trust: whether the plugins that it names may be imported; those that were imported already need none.
 
     Raises:
         InputError: one sentence with file, line and key.
     """
-    document = YamlDocument(path, shown)
+    document, spec = _read(path, shown)
     try:
-        spec = SuiteSpec.model_validate(document.values)
-    except ValidationError as error:
-        raise document.invalid(error.errors(), FIELDS) from error
+        require_plugins(spec.plugins, path.parent, "the suite", trust=trust)
+    except InputError as error:
+        raise document.error(("plugins",), str(error)) from error
     env = _environment(document, "env", {"name": spec.env} if isinstance(spec.env, str) else spec.env)
     judged = env
     if spec.judge_on:
@@ -112,6 +114,25 @@ def load_suite(path: Path, shown: str | None = None) -> Suite:
             items[item] = document.line((item,))
     items["held_out"] = document.line(("leaks",))
     return Suite(path, shown or str(path), spec, env, judged, criteria, items)
+
+
+def _read(path: Path, shown: str | None) -> tuple[YamlDocument, SuiteSpec]:
+    document = YamlDocument(path, shown)
+    try:
+        return document, SuiteSpec.model_validate(document.values)
+    except ValidationError as error:
+        raise document.invalid(error.errors(), FIELDS) from error
+
+
+def is_for_other_environment(path: Path, shown: str | None, name: str) -> bool:
+    """Whether a suite with plugins names another environment than `name`; its plugins are not imported.
+
+    Raises:
+        InputError: the file is not a suite.
+    """
+    _, spec = _read(path, shown)
+    env = spec.env if isinstance(spec.env, str) else spec.env.get("name", DEFAULT)
+    return bool(spec.plugins) and env != name
 
 
 def _environment(document: YamlDocument, key: str, values: Mapping[str, Any]) -> EnvConfig:

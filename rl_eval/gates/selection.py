@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from rl_eval.domains import domain, identity, validate
 from rl_eval.errors import InputError, nearest
 from rl_eval.gates.commands import train_command
-from rl_eval.gates.schema import Suite, load_suite
+from rl_eval.gates.schema import Suite, is_for_other_environment, load_suite
 from rl_eval.policy import names_policy
 from rl_eval.run import Run, environment_of, find_runs, is_sweep, read_run, sweep_jobs
 
@@ -62,10 +62,12 @@ def suites_for(run: Run | Mapping[str, Any], folder: Path | str = "suites") -> l
         run: a run, or the config of one that is yet to be trained.
 
     Raises:
-        InputError: a suite is broken.
+        InputError: a suite is broken, or names plugins that the run does not.
     """
     config = run.config if isinstance(run, Run) else run
-    suites = [load_suite(path, _from_here(path)) for path in sorted(Path(folder).glob("*.y*ml")) if says_suite(path)]
+    files = [(path, _from_here(path)) for path in sorted(Path(folder).glob("*.y*ml")) if says_suite(path)]
+    name = str(config["env"].get("name"))
+    suites = [load_suite(path, shown) for path, shown in files if not is_for_other_environment(path, shown, name)]
     found = [suite for suite in suites if matches_environment(suite, config["env"])]
     agent = config["agent"]["name"]
     if any(suite.spec.train.get("agent") == agent for suite in found):

@@ -111,6 +111,10 @@ class SuiteSpec(_Strict):
     """What one suite file says."""
 
     rl_eval: Literal[1] = Field(description="the version of this format")
+    plugins: list[str] = Field(
+        default_factory=list,
+        description="modules that are imported first, beside this file or on sys.path; needs --trust",
+    )
     env: str | dict[str, Any] = Field(description="an environment's name, or a mapping with name and overrides")
     judge_on: dict[str, Any] = Field(
         default_factory=dict, description="overrides of env for judging alone: the runs were trained without them"

@@ -6,19 +6,22 @@ from pathlib import Path
 from typing import Any
 
 from rl_eval.errors import InputError
+from rl_eval.plugins import require_plugins_of_run
 from rl_eval.policy._policy import Policy, Spaces
 
 
-def load_run(path: Path, spaces: Spaces, seed: int) -> Policy:
+def load_run(path: Path, spaces: Spaces, seed: int, *, trust: bool) -> Policy:
     """The policy of the snapshot that gates judge.
 
     Raises:
-        InputError: no run, a damaged one, or one of another environment.
+        InputError: no run, a damaged one, one of another environment, or one with plugins that need trust.
     """
     from rl_eval.run import read_checkpoint, read_run
     from rl_eval.target import resolve
 
-    snapshot = read_run(path).judged_snapshot()
+    run = read_run(path)
+    require_plugins_of_run(path, run.config, trust=trust)
+    snapshot = run.judged_snapshot()
     arrays, meta = read_checkpoint(snapshot, "policy")
     try:
         env, shape = meta["env"], tuple(meta["obs_shape"])

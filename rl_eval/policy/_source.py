@@ -93,8 +93,8 @@ def load(spec: str, spaces: Spaces, config: Any, *, seed: int = 0, trust: bool =
         spaces: what the policy must fit.
         config: the environment's config, for its baselines.
         seed: of the policy's own draws.
-        trust: whether the person allowed code from elsewhere to run (`sb3:` unpickles, `python:` imports)
-            and observations to leave the machine (`http:` to another host).
+        trust: whether the person allowed code from elsewhere to run (`sb3:` unpickles, `python:` and plugins of runs
+            are imported) and observations to leave the machine (`http:` to another host).
 
     Raises:
         InputError: the policy does not exist, does not fit, or needs `--trust`.
@@ -107,6 +107,6 @@ def load(spec: str, spaces: Spaces, config: Any, *, seed: int = 0, trust: bool =
             raise InputError(f"policy {spec!r} {reason}: add --trust if you trust where it comes from")
         return source.load(rest, spec, spaces, config, seed)
     if Path(spec).exists():
-        return load_run(Path(spec), spaces, seed)
+        return load_run(Path(spec), spaces, seed, trust=trust)
     usages = ", ".join(SOURCES.get(name).usage for name in SOURCES)
     raise InputError(f"policy {spec!r} is neither a run directory nor a policy: give a run directory, {usages}")

@@ -48,7 +48,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--trust",
         action="store_true",
         dest="rl_eval_trust",
-        help="allow policies and environments that a suite or run names to run code from outside this project",
+        help="allow policies, environments and plugins that a suite or run names to run code from outside this project",
     )
     group.addoption(
         "--outputs",

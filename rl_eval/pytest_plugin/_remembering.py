@@ -23,7 +23,7 @@ def key_of(suite: Suite, selection: Selection) -> str | None:
     from rl_eval.gates.arena import environment_to_judge
     from rl_eval.run import Run
 
-    if needs_trust(suite.judged):
+    if needs_trust(suite.judged) or suite.spec.plugins:  # code that no hash here covers
         return None
     try:
         others = {"code": _code(), **{name: version(name) for name in ("gymnasium", "numpy", "torch")}}
@@ -33,6 +33,8 @@ def key_of(suite: Suite, selection: Selection) -> str | None:
                 return None
             others[f"policy {spec}"] = fingerprint
         runs = [each for each in selection.runs if isinstance(each, Run)]
+        if any(run.config.get("plugins") for run in runs):
+            return None
         env = environment_to_judge(suite, runs[0]) if runs else suite.judged
         return cache.key(
             runs=[cache.run_fingerprint(run) for run in runs],

@@ -16,6 +16,7 @@ from rl_eval.domains import EnvConfig
 from rl_eval.errors import InputError
 from rl_eval.judged_policy import play_judged_policy, validation_seeds
 from rl_eval.metrics import Confusion, confusion
+from rl_eval.plugins import require_plugins_of_run
 from rl_eval.rollout import Episodes
 from rl_eval.run import RunRecord, environment_of
 
@@ -66,6 +67,7 @@ def observe(run: RunRecord, *, trust: bool = False) -> Behaviour:
     Raises:
         InputError: it cannot be played here: foreign code, missing data, a damaged snapshot, too many steps.
     """
+    require_plugins_of_run(run.path, run.config, trust=trust)
     config = environment_of(run)
     if not trust and (why := domains.needs_trust(config)):
         raise InputError(f"{why}: add --trust if you trust where it comes from")
