@@ -1,9 +1,9 @@
-"""Playing held-out LunarLander episodes: ours against Stable-Baselines3's `evaluate_policy`, same policy, in turn.
+"""Steps per second of held-out LunarLander episodes: our `play` and Stable-Baselines3's `evaluate_policy`, in turn.
 
     python -m benchmarks.evaluate [--run RUN] [--episodes 200] [--rounds R] [--json]
 
-Without --run a policy is trained first. The peer's environments are made without rendering, 32 copies; the floor
-is what stepping our copies alone gives, with actions sampled beforehand.
+Both sides play the same weights on 32 copies. Without --run a policy is trained first. The peer's environments do not
+render. As a limit, `stepping alone` steps our copies with the policy's actions and does not count the policy's time.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ COPIES = 32
 
 
 def train_run(folder: str) -> Path:
-    """A run of the defaults."""
+    """Train a run with the defaults."""
     command = [sys.executable, str(ROOT / "train.py"), "env=lunarlander", f"hydra.run.dir={folder}/run"]
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
     return Path(folder) / "run"
@@ -69,13 +69,13 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         run = Path(args.run) if args.run else train_run(folder)
         vector = domains.make(config, n_envs=COPIES, part="test", autoreset=False)
-        floor = domains.make(config, n_envs=COPIES, part="test")
+        stepped = domains.make(config, n_envs=COPIES, part="test")
         our_policy = policy.load(str(run), policy.Spaces.of(config, vector), config)
         peer_vector = make_vec_env(lambda: gym.make("LunarLander-v3", render_mode=None), n_envs=COPIES, seed=1)
         model = peer_model(run, peer_vector)
     observations = np.random.default_rng(0).normal(size=(1000, 8)).astype(np.float32)
     peer_actions, _ = model.predict(observations, deterministic=True)
-    assert np.mean(our_policy.act(observations, True) == peer_actions) > 0.999  # one policy
+    assert np.mean(our_policy.act(observations, True) == peer_actions) > 0.999  # the same policy
     seeds = seeding.episode_seeds(1, args.episodes)
 
     def ours() -> float:
@@ -89,13 +89,13 @@ def main() -> None:
         return sum(lengths) / (time.perf_counter() - start)
 
     def stepping() -> float:
-        obs, _ = floor.reset(seed=1)
+        obs, _ = stepped.reset(seed=1)
         start, steps = time.perf_counter(), 1500
-        for _ in range(steps):  # the same policy's actions, so that the same physics is stepped; its time is taken off
+        for _ in range(steps):  # the policy's actions, so that the physics is the same
             paused = time.perf_counter()
             actions = our_policy.act(obs, True)
             start += time.perf_counter() - paused
-            obs = floor.step(actions)[0]
+            obs = stepped.step(actions)[0]
         return steps * COPIES / (time.perf_counter() - start)
 
     sides = {"ours": ours, "evaluate_policy": peer, "stepping alone": stepping}
@@ -105,11 +105,11 @@ def main() -> None:
         "stepping alone": compare(figures, "ours", "stepping alone"),
     }
     vector.close()
-    floor.close()
+    stepped.close()
     if args.json:
         print(as_json("evaluate", results))
         return
-    print(f"env steps a second over {args.episodes} episodes of LunarLander-v3; {machine()}")
+    print(f"env steps per second over {args.episodes} episodes of LunarLander-v3; {machine()}")
     print_results(results)
 
 

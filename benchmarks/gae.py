@@ -1,9 +1,9 @@
-"""Generalised advantage estimation: ours against Stable-Baselines3's rollout buffer and a plain loop, in turn.
+"""Microseconds per call of generalised advantage estimation: ours, Stable-Baselines3's and a plain loop, in turn.
 
     python -m benchmarks.gae [--rounds R] [--json]
 
-Microseconds a call on `[T, N]` arrays. The peer computes in float32 and its returns as well; the plain loop goes over
-every step of every copy in Python, as the equation is written. All three are held equal before anything is timed.
+The arrays are `[T, N]`. The peer computes in float32, and computes the returns as well. The plain loop is the equation
+in Python, step by step and copy by copy. The results of all three are compared before anything is timed.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ GAMMA, LAMBDA = 0.99, 0.95
 SLICE_S = 0.1  # per contender and round
 
 
-def case(steps: int, copies: int, seed: int = 0) -> dict[str, Any]:
-    """A rollout without truncations, which the peer folds into the rewards: values, rewards, ends."""
+def random_rollout(steps: int, copies: int, seed: int = 0) -> dict[str, Any]:
+    """A rollout with values, rewards and episode ends, without truncations: the peer adds their values to rewards."""
     rng = np.random.default_rng(seed)
     values = rng.normal(size=(steps + 1, copies))
     done = rng.random((steps, copies)) < 0.01
@@ -60,7 +60,7 @@ def peer(rollout: dict[str, Any]) -> Callable[[], np.ndarray]:
 
 
 def plain(rollout: dict[str, Any]) -> Callable[[], np.ndarray]:
-    """The equation as it is written, one number after the other."""
+    """The equation in a Python loop."""
     rewards, values, done = (rollout[name].tolist() for name in ("rewards", "values", "done"))
 
     def call() -> np.ndarray:
@@ -82,7 +82,7 @@ CONTENDERS = {"ours": ours, "stable-baselines3": peer, "plain loop": plain}
 
 
 def microseconds(call: Callable[[], Any]) -> float:
-    """A call, the mean over a slice of time."""
+    """The mean duration of a call over a slice of time."""
     start, calls = time.perf_counter(), 0
     while (spent := time.perf_counter() - start) < SLICE_S:
         call()
@@ -97,7 +97,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     args = parser.parse_args(argv)
     results = {}
     for steps, copies in SHAPES:
-        calls = {name: make(case(steps, copies)) for name, make in CONTENDERS.items()}
+        calls = {name: make(random_rollout(steps, copies)) for name, make in CONTENDERS.items()}
         for call in calls.values():
             np.testing.assert_allclose(call(), calls["plain loop"](), atol=1e-3)
         figures = in_turn({name: lambda call=call: microseconds(call) for name, call in calls.items()}, args.rounds)
@@ -106,7 +106,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     if args.json:
         print(as_json("gae", results))
         return
-    print(f"microseconds a call, [T, N]; {machine()}")
+    print(f"microseconds per call, [T, N]; {machine()}")
     print_results(results)
 
 

@@ -1,4 +1,4 @@
-"""Run two sides in turn and say how they compare."""
+"""Running the sides of a benchmark in turn, and the ratio of their figures."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def process(module: str, *arguments: str) -> dict[str, Any]:
 
 
 def in_turn(sides: Mapping[str, Callable[[], float]], rounds: int) -> dict[str, list[float]]:
-    """Each side once a round, in an order that alternates, so that a slow minute hits both."""
+    """Run each side once per round, in an order that alternates, so that a slow minute affects both."""
     figures: dict[str, list[float]] = {name: [] for name in sides}
     for turn in range(rounds):
         order = list(sides) if turn % 2 == 0 else list(reversed(sides))
@@ -63,7 +63,7 @@ def spread(values: Sequence[float]) -> dict[str, float]:
 
 
 def compare(figures: Mapping[str, Sequence[float]], ours: str, peer: str, *, less: bool = False) -> dict[str, Any]:
-    """The spread of each side, and of the ratio of a round's two figures: how many times better ours is.
+    """The spread of both sides, and of the ratio within rounds: how many times better ours is.
 
     Args:
         less: less is better (seconds, bytes), so the ratio is the peer's figure over ours.
@@ -83,7 +83,7 @@ def show(value: float) -> str:
 
 
 def print_results(results: Mapping[str, Mapping[str, Mapping[str, float]]]) -> None:
-    """Print results of `compare`: under each heading a line for each side and one for the ratio."""
+    """Print results of `compare`: per heading, a row for each side and one for the ratio."""
     for heading, sides in results.items():
         for name, figures in sides.items():
             print(f"  {heading:<20} {name:<22} " + ", ".join(f"{k} {show(v)}" for k, v in figures.items()))

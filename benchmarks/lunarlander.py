@@ -1,19 +1,18 @@
-"""Time to land: until a mean return above 200 over 100 held-out greedy episodes of LunarLander-v3.
+"""Seconds until a policy lands: a mean return above 200 over 100 held-out greedy episodes of LunarLander-v3.
 
     python -m benchmarks.lunarlander [--agent ppo] [--seeds 10] [--peer-seeds 3] [--budget N] [--every N] [--json]
 
-Ours is `python train.py env=lunarlander agent=ppo` (or `dqn`) with its defaults, in its own training loop; the tries
-on its validation part are switched off, since the checks of the benchmark stand in for them. The peer is
-Stable-Baselines3's agent of that name with the settings of its Zoo, without rendering. Each seed is a process, the
-two sides in turn.
+Ours is `python train.py env=lunarlander agent=ppo` (or `dqn`) with its defaults and its own training loop. Scoring on
+the validation part is off, because the checks of the benchmark replace it. The peer is Stable-Baselines3's agent of the
+same name with the settings of its Zoo, without rendering. Each seed is a process; the two sides run in turn.
 
-- The clock starts with the process, so that every import counts, and stops when the policy that was good enough
-  was ready. Checks are off the clock and reported separately.
-- Both sides are checked on the same episodes of Gymnasium's own environment, after the first update at or past each
-  multiple of `--every` env steps. The peer's policy changes every 16,384 env steps, so that 8,192 tries all of them.
-- A first check above 200 is confirmed on 400 fresh episodes, each time on others; where these say no, training goes on.
-- A seed that is not there after `--budget` env steps, or at the end of its own training, counts as not reached. The
-  peer's DQN explores by a share of its training, so that its training is as long as the Zoo's, 100,000 env steps.
+- The clock starts with the process, so imports count. It stops at the moment the good policy was ready. Time spent on
+  checks does not count and is reported separately.
+- Both sides play the same episodes of Gymnasium's own environment, after the first update at or after each multiple of
+  `--every` env steps. The peer's policy changes every 16,384 env steps, so 8,192 checks all of its policies.
+- A first mean above 200 must be confirmed on 400 new episodes, different ones each time; else training continues.
+- A seed that has not landed after `--budget` env steps, or at the end of its training, counts as not reached. The
+  peer's DQN trains as long as in the Zoo, 100,000 env steps, since its exploration ends at a share of these.
 """
 
 from __future__ import annotations
@@ -37,7 +36,7 @@ HELD_OUT = 20_260_101  # the key of the benchmark's own seeds, which no run and 
 
 
 def mean_unless_hopeless(returns: Any, total: int, bar: float = BAR) -> float:
-    """The mean of `total` returns, or a bound of it as soon as the rest cannot lift it above the bar.
+    """The mean of `total` returns, or an upper bound of it as soon as the rest cannot lift it above the bar.
 
     Args:
         returns: arrays of consecutive returns, one after the other.
@@ -52,11 +51,11 @@ def mean_unless_hopeless(returns: Any, total: int, bar: float = BAR) -> float:
 
 
 def checking() -> Check:
-    """A check as the benchmark defines it."""
+    """The check of a policy that both sides use."""
     from rl_eval import domains, seeding
     from rl_eval.rollout import stream
 
-    # Gymnasium's own in one process, whatever training uses: a worker would be there for one side alone.
+    # One process, whatever training uses: only one side would have a worker.
     config = domains.validate({"name": "lunarlander", "backend": "gymnasium", "workers": 1})
     vector = domains.make(config, n_envs=COPIES, part="test", autoreset=False)
 
@@ -68,15 +67,15 @@ def checking() -> Check:
         first = mean(policy, seeding.episode_seeds(HELD_OUT, EPISODES, "benchmark"))
         if first <= BAR:
             return first, False
-        fresh = seeding.episode_seeds(HELD_OUT, CONFIRMING, "benchmark-confirming", first=CONFIRMING * before)
-        confirmed = mean(policy, fresh)
+        new_seeds = seeding.episode_seeds(HELD_OUT, CONFIRMING, "benchmark-confirming", first=CONFIRMING * before)
+        confirmed = mean(policy, new_seeds)
         return confirmed, confirmed > BAR
 
     return check
 
 
 def ours(clock: TrainingClock, agent: str, seed: int, budget: int, overrides: Sequence[str]) -> None:
-    """Train as `train.py` does until it is reached."""
+    """Train as `train.py` does until the policy lands."""
     from benchmarks.our_training import config_of, policy_of, training_of
 
     config = config_of(["env=lunarlander", f"agent={agent}", f"seed={seed}", *overrides])
@@ -92,7 +91,7 @@ def ours(clock: TrainingClock, agent: str, seed: int, budget: int, overrides: Se
 
 
 def peer(clock: TrainingClock, agent: str, seed: int, budget: int, threads: int) -> None:
-    """Train with Stable-Baselines3 until it is reached."""
+    """Train with Stable-Baselines3 until the policy lands."""
     from benchmarks.peer_models import DQN_STEPS, after_updates, peer_model
     from rl_eval.policy import StableBaselines3Policy
 
@@ -102,7 +101,7 @@ def peer(clock: TrainingClock, agent: str, seed: int, budget: int, threads: int)
     def do(env_steps: int) -> bool:
         return clock.after_update(env_steps, lambda: acting) and env_steps < budget
 
-    # One rollout more: the callback sees a policy when the rollout after its update begins.
+    # One more rollout: the callback gets a policy at the start of the rollout after its update.
     dqn = agent == "dqn"
     rollout = model.train_freq.frequency if dqn else model.n_steps * model.n_envs
     model.learn((DQN_STEPS if dqn else budget) + rollout, after_updates(do))
@@ -113,7 +112,7 @@ def side(args: argparse.Namespace) -> dict[str, Any]:
     check: list[Check] = []
 
     def check_lazily(policy: Any, before: int) -> tuple[float, bool]:
-        if not check:  # made at the first check, off the clock
+        if not check:  # created at the first check, so its time does not count
             check.append(checking())
         return check[0](policy, before)
 
@@ -127,7 +126,7 @@ def side(args: argparse.Namespace) -> dict[str, Any]:
 
 
 def summary(figures: Mapping[str, Sequence[Mapping[str, Any]]]) -> dict[str, Any]:
-    """Spreads of the seconds; how many times longer the peer takes, by medians and by pairs of one round."""
+    """Spreads of the seconds, and how many times longer the peer takes: between medians, and within rounds."""
     seconds = {
         name: [float("inf") if seed["seconds"] is None else seed["seconds"] for seed in seeds]
         for name, seeds in figures.items()

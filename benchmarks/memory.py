@@ -1,10 +1,10 @@
-"""Peak memory of LunarLander training: ours, its worker process included, against Stable-Baselines3's.
+"""Peak memory of LunarLander training: ours, with its worker process, and Stable-Baselines3's.
 
     python -m benchmarks.memory [--steps N] [--rounds R] [--json]
 
-MB: the peak resident size of each process of the tree (`VmHWM`, Linux), added up. Pages that two processes share
-count twice, so that the figure is an upper bound. Ours is the whole of `python train.py env=lunarlander
-env.workers=2`, judging included; the peer is PPO with the settings of its Zoo, training alone.
+The figure is the sum of the peak resident sizes of all processes (`VmHWM`, Linux) in MB. Pages that two processes
+share count twice, so it is an upper bound. Ours is `python train.py env=lunarlander env.workers=2` from start to end,
+judging included; the peer is PPO with the settings of its Zoo, without an evaluation.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ POLL_S = 0.02  # the peak of a process is kept until it ends, so only its last m
 
 
 def peak_mb(command: Sequence[str]) -> float:
-    """The peaks of all processes that a command starts, added up."""
+    """The sum of the peaks of all processes that a command starts."""
     peaks: dict[int, float] = {}
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
         while process.poll() is None:
@@ -53,8 +53,8 @@ def _peak_mb_of(pid: int) -> float:
         status = Path(f"/proc/{pid}/status").read_text()
     except OSError:
         return 0.0
-    lines = [line for line in status.splitlines() if line.startswith("VmHWM:")]
-    return int(lines[0].split()[1]) / 1e3 * 1.024 if lines else 0.0  # kB of 1,024 bytes; a zombie has none
+    peaks_kib = [int(line.split()[1]) for line in status.splitlines() if line.startswith("VmHWM:")]
+    return peaks_kib[0] / 1e3 * 1.024 if peaks_kib else 0.0  # a zombie has none
 
 
 def train_peer(steps: int) -> None:

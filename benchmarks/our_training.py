@@ -1,7 +1,7 @@
-"""Our side of a benchmark: the config and the training loop of `python train.py`, without its selection.
+"""Our side of a benchmark: the config and the training loop of `python train.py`, without scores on validation.
 
-A benchmark checks the policy itself, off the clock, so the loop's own tries on the validation part are switched off;
-rows of metrics, snapshots and resume points are written as always.
+A benchmark checks the policy itself, and this time does not count. Metric rows, snapshots and resume points are written
+as always.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ NEVER = 10**12  # env steps
 
 
 def config_of(overrides: Sequence[str]) -> RunConfig:
-    """The checked config that `python train.py <overrides>` would run with, but for selection."""
+    """The config of `python train.py <overrides>`, without scores on the validation part."""
     from rl_eval import config, launch
 
     return config.load(
@@ -42,7 +42,7 @@ def training_of(config: RunConfig, directory: Path, on_step: Callable[..., None]
 
 
 def policy_of(training: Training) -> Policy:
-    """The policy of this moment, as a snapshot would hold it."""
+    """The current policy, as a snapshot would hold it."""
     from rl_eval.target import resolve
 
     arrays, meta = training.agent.policy_checkpoint()

@@ -1,7 +1,7 @@
-"""The peer: Stable-Baselines3 with the settings of its Zoo for LunarLander, at its best.
+"""The peer: Stable-Baselines3 with the settings of its Zoo for LunarLander.
 
-Its environments are made without rendering: as `make_vec_env` makes them by default they ask for `rgb_array`, and
-LunarLander then simulates its smoke as well, which takes three times as long.
+Its environments do not render. With the default of `make_vec_env`, `rgb_array`, LunarLander also simulates its smoke,
+which takes three times as long.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ ZOO: dict[str, dict[str, Any]] = {
             "target_every": 250, "train_every": 4, "updates_per_step": 1.0, "exploration_fraction": 0.12,
             "epsilon_end": 0.1, "double": False, "network": {"widths": [256, 256], "activation": "relu"}},
 }  # fmt: skip
-DQN_STEPS = 100_000  # of its training there
+DQN_STEPS = 100_000  # of its training in the Zoo
 # The peer's name of a setting, where it differs from ours; its DQN is never double.
 _PEER_NAMES = {
     "lr": "learning_rate",

@@ -1,10 +1,10 @@
-"""Reading a large Qase project: 50,000 cases and 1,000,000 results, time and peak memory.
+"""Time and peak memory of reading a large Qase project: 50,000 cases and 1,000,000 results.
 
     python -m benchmarks.qase_import [--cases N] [--results N] [--json]
 
-The cases are one JSON export; the results are bodies of v2 bulk requests, 2,000 a file, as reporters send them, one
-run a file. Each round reads them in a process of its own. The time is from opening the first file to results joined
-with cases; features (`extract_features`, 64 for each result) are timed apart.
+The cases are one JSON export. The results are bodies of v2 bulk requests as reporters send them, 2,000 and one run per
+file. A separate process reads them. The time is from opening the first file to results joined with cases; features
+(`extract_features`, 64 per result) are timed separately.
 """
 
 from __future__ import annotations
@@ -38,8 +38,8 @@ print(json.dumps([len(results.project.cases), len(results.results), len(states),
 
 
 @dataclass(frozen=True)
-class Reading:
-    """One round; times in seconds, memory in MB (peak resident size after importing)."""
+class ImportCost:
+    """What one import costs; memory is the peak resident size after it."""
 
     cases: int
     results: int
@@ -51,7 +51,7 @@ class Reading:
 
 
 def write_project(folder: Path, *, cases: int, results: int, seed: int = 0) -> None:
-    """An export and its results, the same for the same seed."""
+    """Write an export and its results; the same for the same seed."""
     draw = random.Random(seed)
     suites = [
         {"id": s + 1, "title": f"suite {s}", "description": None, "preconditions": None, "suites": None,
@@ -97,11 +97,11 @@ def _result(key: int, start: float, draw: random.Random) -> dict:
     }  # fmt: skip
 
 
-def measure(folder: Path) -> Reading:
-    """One round over what `write_project` wrote."""
+def measure(folder: Path) -> ImportCost:
+    """Read what `write_project` wrote, in another process."""
     command = [sys.executable, "-c", _READ, str(folder)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
-    return Reading(*json.loads(done.stdout))
+    return ImportCost(*json.loads(done.stdout))
 
 
 def main() -> None:

@@ -1,8 +1,8 @@
-"""Test cases a second that `env=qase` steps, with random levels, in one process.
+"""Test cases per second that `env=qase` steps with random levels, in one process.
 
     python -m benchmarks.qase_stepping [--copies 64 256 1024] [--rounds 5] [--json]
 
-The numbers of copies take turns, so that what else the machine does falls on all alike.
+The numbers of copies run in turn, so that other load on the machine affects all of them.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ STEPS = 1000
 
 
 def stepping(copies: int) -> Callable[[], float]:
-    """Measures once: cases a second over so many copies of the embedded project's training part."""
+    """A function that measures cases per second over copies of the training part of the embedded project."""
     vector = make(validate({"name": "qase"}), n_envs=copies, part="train")
     vector.reset(seed=0)
     levels = np.random.default_rng(0).integers(0, 8, (STEPS, copies))

@@ -1,11 +1,10 @@
-"""Experience replay at a capacity of a million: ours beside cpprb (where it is installed) and Stable-Baselines3.
+"""Microseconds per call of experience replay: ours, cpprb's (if it is installed) and Stable-Baselines3's.
 
     python -m benchmarks.replay [--capacity C] [--rounds R] [--json]
 
-Microseconds a call, LunarLander's observations, batches of 256, every buffer full. `prioritised`: a sample, and the
-update of its priorities; cpprb's tree is C++. `uniform`: a sample; Stable-Baselines3 has no priorities. `add`: one
-step of 8 and of 64 copies, one in 300 of them truncated. cpprb is not among the packages that `make` installs:
-`pip install cpprb`.
+Full buffers of a million steps, LunarLander's observations, batches of 256. `prioritised`: a sample and the update of
+its priorities; cpprb's tree is C++. `uniform`: a sample; Stable-Baselines3 has no priorities. `add`: one step of 8 and
+of 64 copies; one in 300 is truncated. `make` does not install cpprb: `pip install cpprb`.
 """
 
 from __future__ import annotations
@@ -28,7 +27,7 @@ Call = Callable[[], Any]
 
 
 def steps(copies: int, rng: np.random.Generator, count: int = 1000) -> list[tuple[np.ndarray, ...]]:
-    """What `add` of ours takes."""
+    """Arguments of our `add`."""
     return [
         (
             rng.normal(size=(copies, OBS)).astype(np.float32),
@@ -43,7 +42,7 @@ def steps(copies: int, rng: np.random.Generator, count: int = 1000) -> list[tupl
 
 
 def filled(capacity: int, copies: int = COPIES, n_step: int = 1, alpha: float | None = ALPHA) -> ReplayBuffer:
-    """A full buffer of ours, its priorities all different."""
+    """Our buffer, full, with different priorities."""
     rng = np.random.default_rng(0)
     buffer = ReplayBuffer(capacity, copies, (OBS,), gamma=0.99, n_step=n_step, priority_alpha=alpha)
     for step in (step for _ in range(buffer.rows // 1000 + 1) for step in steps(copies, rng)):
@@ -53,7 +52,7 @@ def filled(capacity: int, copies: int = COPIES, n_step: int = 1, alpha: float | 
 
 
 def ours(capacity: int, n_step: int = 1, alpha: float | None = ALPHA) -> Call:
-    """A sample, and the update of its priorities where there are any."""
+    """A sample and the update of its priorities, if there are any."""
     buffer, rng = filled(capacity, n_step=n_step, alpha=alpha), np.random.default_rng(1)
     errors = rng.exponential(size=BATCH).astype(np.float32)
 
@@ -66,17 +65,17 @@ def ours(capacity: int, n_step: int = 1, alpha: float | None = ALPHA) -> Call:
 
 
 def cpprb(capacity: int) -> Call:
-    """As ours, of cpprb."""
+    """The same with cpprb."""
     from cpprb import PrioritizedReplayBuffer
 
     rng = np.random.default_rng(0)
     kinds = {"obs": {"shape": OBS}, "next_obs": {"shape": OBS}, "act": {"dtype": np.int64}, "rew": {}, "done": {}}
     buffer = PrioritizedReplayBuffer(capacity, kinds, alpha=ALPHA)
-    many = 100_000
-    for _ in range(-(-capacity // many)):
-        obs = rng.normal(size=(many, OBS))
-        zeros = np.zeros(many)
-        buffer.add(obs=obs, next_obs=obs, act=zeros, rew=zeros, done=zeros, priorities=rng.exponential(size=many))
+    chunk = 100_000
+    for _ in range(-(-capacity // chunk)):
+        obs = rng.normal(size=(chunk, OBS))
+        zeros = np.zeros(chunk)
+        buffer.add(obs=obs, next_obs=obs, act=zeros, rew=zeros, done=zeros, priorities=rng.exponential(size=chunk))
     errors = rng.exponential(size=BATCH).astype(np.float32)
 
     def call() -> Any:
@@ -96,38 +95,38 @@ def _peer(capacity: int, copies: int) -> Any:
 
 
 def peer(capacity: int) -> Call:
-    """A uniform sample of Stable-Baselines3."""
+    """A uniform sample from Stable-Baselines3's buffer."""
     rng = np.random.default_rng(0)
     buffer = _peer(capacity, COPIES)
     for array in (buffer.observations, buffer.next_observations, buffer.rewards):
         array[:] = rng.random(array.shape, np.float32)
-    buffer.actions[:], buffer.dones[:], buffer.timeouts[:] = 0, 0, 0  # written, so that pages of their own are read
+    buffer.actions[:], buffer.dones[:], buffer.timeouts[:] = 0, 0, 0  # written, so that the pages exist
     buffer.full = True
     return lambda: buffer.sample(BATCH)
 
 
 def adding(capacity: int, copies: int, alpha: float | None) -> Call:
-    """One step of some copies, of ours."""
+    """Adding one step of some copies to our buffer."""
     buffer, batches = filled(capacity, copies, alpha=alpha), steps(copies, np.random.default_rng(1))
-    place = [0]
+    position = [0]
 
     def call() -> None:
-        buffer.add(*batches[place[0] % len(batches)])
-        place[0] += 1
+        buffer.add(*batches[position[0] % len(batches)])
+        position[0] += 1
 
     return call
 
 
 def adding_of_peer(capacity: int, copies: int) -> Call:
-    """One step of some copies, of Stable-Baselines3."""
+    """Adding one step of some copies to Stable-Baselines3's buffer."""
     buffer, batches = _peer(capacity, copies), steps(copies, np.random.default_rng(1))
-    place = [0]
+    position = [0]
     infos: list[dict[str, Any]] = [{} for _ in range(copies)]
 
     def call() -> None:
-        obs, actions, rewards, terminated, truncated, after = batches[place[0] % len(batches)]
+        obs, actions, rewards, terminated, truncated, after = batches[position[0] % len(batches)]
         buffer.add(obs, after, actions, rewards, terminated | truncated, infos)
-        place[0] += 1
+        position[0] += 1
 
     return call
 
@@ -140,7 +139,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     args = parser.parse_args(argv)
 
     def timed(calls: dict[str, Call]) -> dict[str, list[float]]:
-        for call in calls.values():  # the first takes the sums of all there is
+        for call in calls.values():  # the first call computes all sums of the tree
             call()
         return in_turn({name: lambda call=call: microseconds(call) for name, call in calls.items()}, args.rounds)
 
@@ -168,7 +167,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     if args.json:
         print(as_json("replay", results))
         return
-    print(f"microseconds a call, batch {BATCH}, capacity {size:,}; {machine()}")
+    print(f"microseconds per call, batch {BATCH}, capacity {size:,}; {machine()}")
     print_results(results)
 
 

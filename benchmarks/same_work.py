@@ -1,11 +1,11 @@
-"""The same work, ours and Stable-Baselines3's: env steps a second, of the whole process and once it runs.
+"""Env steps per second of the same work, ours and Stable-Baselines3's, with and without the start-up.
 
     python -m benchmarks.same_work [--agent ppo a2c dqn] [--steps N] [--backend B] [--rounds R] [--json]
 
-LunarLander-v3 with the settings of the Stable-Baselines3 Zoo, Gymnasium stepping on both sides, the peer's
-environments made without rendering, one torch thread each. `whole` counts from the start of the process, imports
-included; `steady` leaves out what comes before the first tenth of the steps. `--backend envpool` steps our side
-with EnvPool, which is another environment's work, and is reported apart.
+LunarLander-v3 with the settings of RL Baselines3 Zoo. Both sides step Gymnasium's environments and use one torch
+thread; the peer's environments do not render. `process` counts from the start of the process, imports included;
+`steady` leaves out the first tenth of the steps and all before it. `--backend envpool` steps our side with EnvPool,
+which is different work, so it is a separate run.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from benchmarks.interleave import as_json, compare, in_turn, machine, print_resu
 from benchmarks.peer_models import ZOO, after_updates, peer_model
 
 WARM_UP = 0.1  # of the steps
-STEPS = {"ppo": 196_608, "a2c": 196_608, "dqn": 20_000}  # DQN learns from each about 128 times
+STEPS = {"ppo": 196_608, "a2c": 196_608, "dqn": 20_000}  # DQN uses a step about 128 times
 
 
 def ours(agent: str, steps: int, backend: str, tick: Callable[[int], bool]) -> int:
@@ -64,7 +64,7 @@ def side(args: argparse.Namespace) -> dict[str, float]:
     taken = {"ours": ours, "peer": peer}[args.side](args.agent[0], args.steps, args.backend, tick)
     ended = time.perf_counter()
     since, before = warm[0]
-    return {"whole": taken / (ended - args.started_at), "steady": (taken - before) / (ended - since)}
+    return {"process": taken / (ended - args.started_at), "steady": (taken - before) / (ended - since)}
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -86,16 +86,16 @@ def main(argv: Sequence[str] | None = None) -> None:
         arguments = ("--agent", agent, "--steps", str(steps), "--backend", args.backend)
         steady: dict[str, list[float]] = {"ours": [], "stable-baselines3": []}
 
-        def whole(name: str, side_name: str, arguments: tuple[str, ...] = arguments, steady: dict = steady) -> float:
+        def measure(name: str, side_name: str, arguments: tuple[str, ...] = arguments, steady: dict = steady) -> float:
             rates = process("benchmarks.same_work", *arguments, "--side", side_name)
             steady[name].append(rates["steady"])
-            return rates["whole"]
+            return rates["process"]
 
         sides = {
-            "ours": lambda whole=whole: whole("ours", "ours"),
-            "stable-baselines3": lambda whole=whole: whole("stable-baselines3", "peer"),
+            "ours": lambda measure=measure: measure("ours", "ours"),
+            "stable-baselines3": lambda measure=measure: measure("stable-baselines3", "peer"),
         }
-        results[f"{agent}, whole"] = compare(in_turn(sides, args.rounds), "ours", "stable-baselines3")
+        results[f"{agent}, process"] = compare(in_turn(sides, args.rounds), "ours", "stable-baselines3")
         results[f"{agent}, steady"] = compare(steady, "ours", "stable-baselines3")
     if args.json:
         print(as_json("same_work", {"backend": args.backend, "steps": args.steps or STEPS, **results}))

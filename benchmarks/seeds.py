@@ -1,10 +1,10 @@
-"""Many seeds in one command: 8 of threat, `-m seed=…`, against 8 runs one after the other.
+"""Wall seconds of many seeds: 8 of threat in one command (`-m seed=…`), and 8 runs one after the other.
 
     python -m benchmarks.seeds [--seeds 8] [--rounds R] [--overrides …] [--json]
 
-Wall seconds of the whole commands, judging included: the sweep with `hardware=parallel` (a process a core), the
-sweep in one process, and single runs in sequence. Beside them, where a job's time goes: `learning` and `selection`
-as `run.json` counts them, `rest` is what is left of the command (imports, data, judging, files), a job.
+The time of the complete commands, judging included: the sweep with `hardware=parallel` (one process per core), the
+sweep in one process, and single runs. It also prints how the time of a job is spent: `learning` and `validation` are
+those of `run.json`; `rest` is the other time of the command per job (imports, data, judging, files).
 """
 
 from __future__ import annotations
@@ -23,25 +23,25 @@ from benchmarks.our_training import ROOT
 
 
 def train(*arguments: str) -> None:
-    """One command; raises where it does not end well."""
+    """Run one command; raises if it fails."""
     command = [sys.executable, "train.py", "agent=ppo", "env=threat", *arguments]
     subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
 
 def shares(folder: Path, seconds: float, at_once: int) -> dict[str, float]:
-    """Where the time of a command went, seconds a job.
+    """How the time of a command was spent, in seconds per job.
 
     Args:
         folder: holds the runs.
-        at_once: how many jobs went on side by side.
+        at_once: the number of parallel jobs.
     """
     from rl_eval.run import read_run
 
     infos: list[Any] = [read_run(file.parent).info for file in sorted(folder.rglob("run.json"))]
     learning = sum(info["wall_s"] - info["validation_s"] for info in infos) / len(infos)
-    selection = sum(info["validation_s"] for info in infos) / len(infos)
-    whole = seconds * at_once / len(infos)
-    return {"learning": learning, "selection": selection, "rest": whole - learning - selection}
+    validation = sum(info["validation_s"] for info in infos) / len(infos)
+    total = seconds * at_once / len(infos)
+    return {"learning": learning, "validation": validation, "rest": total - learning - validation}
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -74,7 +74,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     figures = in_turn(sides, args.rounds)
     results = {name: compare(figures, name, "single runs", less=True) for name in ("parallel sweep", "sweep")}
     jobs = {
-        f"a job, {name}": {part: spread([seconds[part] for seconds in rounds]) for part in rounds[0]}
+        f"per job, {name}": {part: spread([seconds[part] for seconds in rounds]) for part in rounds[0]}
         for name, rounds in parts.items()
     }
     if args.json:

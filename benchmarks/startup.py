@@ -1,9 +1,9 @@
-"""How long a command takes to answer: `train.py --help` and `pytest suites/ --collect-only`, beside bare imports.
+"""Wall seconds of `train.py --help` and `pytest suites/ --collect-only`, and of bare imports for scale.
 
     python -m benchmarks.startup [--rounds R] [--json]
 
-Wall seconds of the whole process, in turn. `import stable_baselines3` and `import torch` are there for scale: what a
-command pays that loads them before it answers. Where a command is over its bar, its heaviest imports are printed.
+The commands run in turn. `import stable_baselines3` and `import torch` are what a command takes at least that loads
+them before it answers. For a command over its limit, the slowest imports are printed.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ COMMANDS = {
     "import stable_baselines3": ["-c", "import stable_baselines3"],
     "import torch": ["-c", "import torch"],
 }
-BARS_S = {"train.py --help": 0.8, "pytest --collect-only": 1.5}
-HEAVIEST = 12
+LIMITS_S = {"train.py --help": 0.8, "pytest --collect-only": 1.5}
+SLOWEST_COUNT = 12
 
 
 def seconds(arguments: Sequence[str]) -> float:
@@ -35,10 +35,10 @@ def seconds(arguments: Sequence[str]) -> float:
     return time.perf_counter() - start
 
 
-def heaviest(importtime: str, count: int = HEAVIEST) -> list[tuple[float, str]]:
-    """The modules that take longest with all they import, seconds and name, from the output of `-X importtime`."""
-    lines = re.findall(r"^import time:\s+\d+ \|\s+(\d+) \|\s*(\S+)$", importtime, re.MULTILINE)
-    return sorted(((int(microseconds) / 1e6, name) for microseconds, name in lines), reverse=True)[:count]
+def slowest_imports(importtime: str, count: int = SLOWEST_COUNT) -> list[tuple[float, str]]:
+    """Seconds and names of the slowest modules, with all that they import, from the output of `-X importtime`."""
+    matches = re.findall(r"^import time:\s+\d+ \|\s+(\d+) \|\s*(\S+)$", importtime, re.MULTILINE)
+    return sorted(((int(microseconds) / 1e6, name) for microseconds, name in matches), reverse=True)[:count]
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -47,24 +47,24 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--json", action="store_true")
     args = parser.parse_args(argv)
     for arguments in COMMANDS.values():
-        seconds(arguments)  # compiles, and fills the disk's cache, for all alike
+        seconds(arguments)  # compiles the modules and fills the disk cache
     figures = in_turn({name: lambda a=a: seconds(a) for name, a in COMMANDS.items()}, args.rounds)
     results = {
         f"{ours}": compare(figures, ours, peer, less=True)
         for ours, peer in (("train.py --help", "import torch"), ("pytest --collect-only", "import stable_baselines3"))
     }
     if args.json:
-        print(as_json("startup", {"bars_s": BARS_S, **results}))
+        print(as_json("startup", {"limits_s": LIMITS_S, **results}))
         return
     print(f"wall seconds of the process; {machine()}")
     print_results(results)
-    for name, bar in BARS_S.items():
+    for name, limit in LIMITS_S.items():
         median = results[name][name]["median"]
-        print(f"  {name}: {median:.2f} s, {'within' if median <= bar else 'over'} its bar of {bar} s")
-        if median > bar:
+        print(f"  {name}: {median:.2f} s, {'within' if median <= limit else 'over'} its limit of {limit} s")
+        if median > limit:
             command = [sys.executable, "-X", "importtime", *COMMANDS[name]]
             done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
-            for spent, module in heaviest(done.stderr):
+            for spent, module in slowest_imports(done.stderr):
                 print(f"    {spent:.3f} s  {module}")
 
 

@@ -1,7 +1,7 @@
-"""Environment steps a second: one Gymnasium environment, N copies in one process, and in two; and by EnvPool.
+"""Environment steps per second of one Gymnasium environment, of N copies in one and two processes, and of EnvPool.
 
-Every round runs each of them once, in turn, so that what else the machine does falls on all alike; a ratio is
-taken within a round. `python -m benchmarks.stepping [--env LunarLander-v3] [--copies 64] [--json]`
+Each round runs all of them once, in turn, so that other load on the machine affects all of them. Ratios are within a
+round. `python -m benchmarks.stepping [--env LunarLander-v3] [--copies 64] [--json]`
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from benchmarks.interleave import compare, in_turn, machine, spread
 from rl_eval.domains.gym import Config, make
 from rl_eval.envs import envpool_vector
 
-SLICE_S = 0.4  # of each contender in each round
+SLICE_S = 0.4  # per contender and round
 WARM_UP_STEPS = 20
 RATIOS = (
     ("workers", "one_environment"),
@@ -28,13 +28,13 @@ RATIOS = (
     ("workers", "gymnasium_sync"),
     ("workers", "gymnasium_async"),
 )
-# Apart, since its start states are others; where it is installed and has the environment.
+# Separate, because its start states differ; only if it is installed and has the environment.
 ENVPOOL_RATIOS = (("envpool", "one_environment"), ("envpool", "workers"))
 
 
 def one_environment(env_id: str) -> tuple[Callable[[], int], Callable[[], None]]:
     """A function that steps a single environment for a while, and one that closes it."""
-    env = gym.make(env_id)  # as its users make it; without rendering
+    env = gym.make(env_id)  # with the defaults, so without rendering
     env.reset(seed=0)
     env.action_space.seed(0)
     actions = [env.action_space.sample() for _ in range(1000)]
@@ -50,7 +50,7 @@ def one_environment(env_id: str) -> tuple[Callable[[], int], Callable[[], None]]
 
 
 def vector(envs: gym.vector.VectorEnv) -> tuple[Callable[[], int], Callable[[], None]]:
-    """Likewise for N copies; a step of N copies counts as N, less those that EnvPool spends on resets."""
+    """The same for N copies; a step counts as N, without the copies that EnvPool resets in it."""
     envs.reset(seed=0)
     envs.action_space.seed(0)
     actions = [envs.action_space.sample() for _ in range(10)]
@@ -70,7 +70,7 @@ def vector(envs: gym.vector.VectorEnv) -> tuple[Callable[[], int], Callable[[], 
 
 
 def contenders(env_id: str, copies: int, workers: int):
-    """Name -> (step for a while, close), and the seconds that each took to be ready."""
+    """Name -> (step for a while, close), and name -> seconds until it was ready."""
 
     def gymnasiums(kind):
         return kind([lambda: gym.make(env_id)] * copies, autoreset_mode=AutoresetMode.SAME_STEP)
@@ -96,8 +96,8 @@ def contenders(env_id: str, copies: int, workers: int):
     return built, ready_s
 
 
-def busy(over_s: float = 0.2) -> float:
-    """Share of the cores that something else keeps busy; nan where the system does not say."""
+def busy_share(over_s: float = 0.2) -> float:
+    """The share of the cores that is busy; nan where the system does not report it."""
 
     def ticks():
         with open("/proc/stat") as file:
@@ -114,15 +114,15 @@ def busy(over_s: float = 0.2) -> float:
 
 
 def wait_for_quiet(at_most_s: float) -> bool:
-    """Whether the machine is idle, after waiting for it for some time."""
+    """Wait for an idle machine; returns whether it is idle."""
     until = time.monotonic() + at_most_s
-    while (quiet := busy() < 0.08) is False and time.monotonic() < until:
+    while (quiet := busy_share() < 0.08) is False and time.monotonic() < until:
         pass
     return quiet
 
 
 def measure(step_chunk: Callable[[], int]) -> float:
-    """Steps a second over one slice."""
+    """Steps per second over one slice."""
     start, steps = time.perf_counter(), 0
     while (spent := time.perf_counter() - start) < SLICE_S:
         steps += step_chunk()
@@ -130,7 +130,7 @@ def measure(step_chunk: Callable[[], int]) -> float:
 
 
 def run(env_id: str, copies: int, workers: int, rounds: int, wait_s: float) -> dict:
-    """Every figure, as JSON."""
+    """All figures, as JSON values."""
     built, ready_s = contenders(env_id, copies, workers)
     quiet = []
 

@@ -1,11 +1,11 @@
 """The supervised peers of threat triage: the actor's network fitted to the labels of the training part.
 
-Both see as many flows as the agent's updates do, in minibatches of its size, with its optimiser (Adam, its learning
-rate and schedule), and know the true cost of every action on every flow; the agent only learns the reward of the
-action it took.
+Both use as many flows as the agent's updates do, in minibatches of the same size, with the same optimiser (Adam, its
+learning rate and schedule). They know the true cost of every action on every flow; the agent only learns the reward of
+the action that it took.
 
 - `cross_entropy`: P(threat) by cross-entropy, then the action of least expected cost.
-- `expected_cost`: a softmax over the four actions that minimises Σₐ π(a|x) cost[label, a], then its likeliest action.
+- `expected_cost`: a softmax over the four actions that minimises Σₐ π(a|x) cost[label, a], then its most likely action.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class Supervised:
         self._network, self._costs, self._objective = network, costs, objective
 
     def act(self, obs: np.ndarray, greedy: bool) -> np.ndarray:
-        """Actions `[N]`; always the best by its own lights."""
+        """Actions `[N]`; `greedy` makes no difference."""
         import torch
 
         from rl_eval.domains.threat.baselines import least_cost_action
@@ -54,8 +54,8 @@ def fit(
         features, label: of the training part, `[R, D]` and `[R]`.
         costs: `[2, A]`.
         objective: `cross_entropy` or `expected_cost`.
-        agent: whose network, batch size, learning rate and schedule are taken.
-        flows: how many are seen in all, in passes over shuffled data.
+        agent: its network, batch size, learning rate and schedule are used.
+        flows: how many are used in total, in passes over shuffled data.
     """
     import torch
     from torch import nn
@@ -71,13 +71,13 @@ def fit(
     optimizer = torch.optim.Adam(network.parameters(), lr=agent.lr, eps=1e-5, fused=True)
     table, inputs = torch.tensor(costs, dtype=torch.float32), torch.tensor(features)
     labels = torch.tensor(label, dtype=torch.int64)
-    seen = 0
-    while seen < flows:
+    used = 0
+    while used < flows:
         order = torch.randperm(len(inputs))
         for first in range(0, len(order) - agent.batch_size + 1, agent.batch_size):
             rows = order[first : first + agent.batch_size]
             if agent.lr_schedule == "linear":
-                optimizer.param_groups[0]["lr"] = agent.lr * max(0.0, 1 - seen / flows)
+                optimizer.param_groups[0]["lr"] = agent.lr * max(0.0, 1 - used / flows)
             logits = network(inputs[rows])
             if objective == "cross_entropy":
                 loss = nn.functional.cross_entropy(logits, labels[rows])
@@ -86,7 +86,7 @@ def fit(
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
-            seen += agent.batch_size
-            if seen >= flows:
+            used += agent.batch_size
+            if used >= flows:
                 break
     return Supervised(network, costs, objective)

@@ -1,16 +1,16 @@
-"""Threat triage: stepping alone, training, and the decisions beside supervised learning's.
+"""Threat triage: env steps per second, time to a good F1, and the cost of decisions against supervised learning.
 
     python -m benchmarks.threat [--data DIR] [--rounds R] [--overrides …] [--json]
 
 On the embedded data, and on NSL-KDD where `--data` (default ../shared/data) holds `nsl-kdd/`:
 
-- **stepping**: env steps a second of 4,096 copies with actions drawn beforehand, no agent.
-- **training**: env steps a second of `python train.py agent=ppo env=threat` with its defaults, from its first
-  iteration to its last; rows, snapshots and resume points are counted, tries on the validation part are switched off.
-- **reach** (NSL-KDD): seconds from the start of the process until F1 on the validation part is at least .995, the
-  greedy policy deciding; it flags where its reward says so, at the reward's own τ. Checks are off the clock.
-- **cost**: cost a flow on the validation part of the policy that training ends with, beside the same network fitted to
-  the labels with the same cost matrix, in both ways of `benchmarks.supervised`. A round is a seed, a side a process.
+- **stepping**: env steps per second of 4,096 copies without an agent; the actions are drawn beforehand.
+- **training**: env steps per second of `python train.py agent=ppo env=threat` with its defaults, from its first
+  iteration to its last. Metric rows, snapshots and resume points count; scoring on the validation part is off.
+- **reach** (NSL-KDD): seconds from the start of the process until the F1 of the greedy policy on the validation part is
+  at least .995. Time spent on checks does not count.
+- **cost**: cost per flow on the validation part, of the policy at the end of training and of the same network fitted to
+  labels with the same cost matrix, in both ways of `benchmarks.supervised`. Each round is a seed, each side a process.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ PEERS = ("cross_entropy", "expected_cost")
 
 
 def scores(act: Callable[..., np.ndarray], part: Any, env: Any) -> dict[str, float]:
-    """F1 and cost a flow of a greedy policy on every flow of a part."""
+    """F1 and cost per flow of a greedy policy on every flow of a part."""
     actions = np.asarray(act(part.features, True))
     flagged, threat = np.isin(actions, env.flag_actions), part.label == 1
     hits = float((flagged & threat).sum())
@@ -44,7 +44,7 @@ def scores(act: Callable[..., np.ndarray], part: Any, env: Any) -> dict[str, flo
 
 
 def stepping(overrides: Sequence[str]) -> dict[str, float]:
-    """Env steps a second without an agent."""
+    """Env steps per second without an agent."""
     from benchmarks.our_training import config_of
     from rl_eval import domains
 
@@ -91,7 +91,7 @@ def ours(overrides: Sequence[str], started_at: float) -> dict[str, Any]:
 
 
 def peer(overrides: Sequence[str], objective: str, started_at: float) -> dict[str, float]:
-    """Fit a supervised peer to as many flows as the agent's updates see."""
+    """Fit a supervised peer to as many flows as the agent's updates use."""
     from benchmarks.our_training import config_of
     from benchmarks.supervised import fit
     from rl_eval.domains.threat.data import load
@@ -115,23 +115,23 @@ def side(args: argparse.Namespace) -> dict[str, Any]:
 
 
 def measure(overrides: Sequence[str], rounds: int) -> dict[str, Any]:
-    """Everything about one data set."""
+    """All results on one data set."""
     raw: dict[str, list[dict[str, Any]]] = {name: [] for name in ("stepping", "ours", *PEERS)}
 
-    def one(name: str) -> float:
+    def run_side(name: str) -> float:
         seed = len(raw[name]) + 1
         raw[name].append(process("benchmarks.threat", "--side", name, "--overrides", *overrides, f"seed={seed}"))
         return raw[name][-1].get("cost", float("nan"))
 
-    in_turn({name: lambda name=name: one(name) for name in raw}, rounds)
+    in_turn({name: lambda name=name: run_side(name) for name in raw}, rounds)
     figures = {name: [result["cost"] for result in raw[name]] for name in ("ours", *PEERS)}
     better = min(PEERS, key=lambda name: spread(figures[name])["median"])
     return {
         "rates": {
-            "stepping alone": spread([result["steps_per_s"] for result in raw["stepping"]]),
+            "stepping": spread([result["steps_per_s"] for result in raw["stepping"]]),
             "training": spread([result["steps_per_s"] for result in raw["ours"]]),
         },
-        "seconds, whole": {name: spread([result["seconds"] for result in raw[name]]) for name in ("ours", *PEERS)},
+        "seconds, process": {name: spread([result["seconds"] for result in raw[name]]) for name in ("ours", *PEERS)},
         "to F1 .995": {
             "seconds": spread([_or_never(result["reach"]["seconds"]) for result in raw["ours"]]),
             "env steps": spread([result["reach"]["env_steps"] for result in raw["ours"]]),
@@ -139,7 +139,7 @@ def measure(overrides: Sequence[str], rounds: int) -> dict[str, Any]:
         "f1": {name: spread([result["f1"] for result in raw[name]]) for name in ("ours", *PEERS)},
         **{f"cost, {name}": compare(figures, "ours", name, less=True) for name in PEERS},
         "better peer": better,
-        "over the better peer": spread(figures["ours"])["median"] / spread(figures[better])["median"] - 1,
+        "compared with the better peer": spread(figures["ours"])["median"] / spread(figures[better])["median"] - 1,
         "raw": raw,
     }
 
@@ -152,7 +152,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", default="../shared/data", help="folder that holds nsl-kdd/")
     parser.add_argument("--only", choices=("embedded", "nsl_kdd"))
-    parser.add_argument("--rounds", type=int, default=3, help="each with a seed of its own")
+    parser.add_argument("--rounds", type=int, default=3, help="one seed per round")
     parser.add_argument("--overrides", nargs="*", default=[], help="of training, such as lr=1e-3")
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--side", choices=("stepping", "ours", *PEERS), help=argparse.SUPPRESS)
@@ -166,7 +166,10 @@ def main(argv: Sequence[str] | None = None) -> None:
     if folder.is_dir():
         sources["nsl_kdd"] = ["env.data=nsl_kdd", f"env.path={folder}"]
     else:
-        print(f"NSL-KDD is left out: {folder} is not there; --data names the folder that holds it", file=sys.stderr)
+        print(
+            f"no NSL-KDD results: {folder} does not exist; give the folder that holds nsl-kdd/ as --data",
+            file=sys.stderr,
+        )
     results = {
         name: measure([*overrides, *args.overrides], args.rounds)
         for name, overrides in sources.items()
@@ -181,7 +184,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         print_results(
             {heading: rows for heading, rows in figures.items() if isinstance(rows, dict) and heading != "raw"}
         )
-        print(f"  cost over the better peer's ({figures['better peer']}): {figures['over the better peer']:+.1%}")
+        difference = figures["compared with the better peer"]
+        print(f"  cost compared with the better peer's ({figures['better peer']}): {difference:+.1%}")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The clock of a training until the policy is good enough. Checks are off the clock."""
+"""A clock of training until the policy is good enough. Time spent on checks does not count."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ class TrainingClock:
 
     Attributes:
         started_at: when the process was started, on `time.perf_counter`.
-        every: env steps between two checks; the first update at or past each multiple is checked.
+        every: env steps between two checks; the first update at or after each multiple is checked.
         check: judges a policy.
-        checking_s: seconds spent in checks, which the clock leaves out.
+        checking_s: seconds spent on checks, which do not count.
         score: of the latest check.
-        seconds: on the clock when the policy that was good enough was ready; None until then.
+        seconds: when the good policy was ready, without checks; None until then.
     """
 
     started_at: float
@@ -32,18 +32,18 @@ class TrainingClock:
     score: float = float("nan")
     env_steps: int = 0
     seconds: float | None = None
-    checked: int = 0  # the multiple of `every` that was checked last
+    last_checked: int = 0  # multiple of `every`
 
     def after_update(self, env_steps: int, policy: Callable[[], Any]) -> bool:
         """Check if a check is due; returns whether training goes on."""
         if self.seconds is not None:
             return False
         self.env_steps = env_steps
-        if env_steps // self.every <= self.checked:
+        if env_steps // self.every <= self.last_checked:
             return True
         paused = time.perf_counter()
         ready = paused - self.started_at - self.checking_s
-        self.checked = env_steps // self.every
+        self.last_checked = env_steps // self.every
         self.score, good = self.check(policy(), self.checks)
         self.checks += 1
         self.checking_s += time.perf_counter() - paused

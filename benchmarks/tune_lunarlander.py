@@ -1,13 +1,13 @@
-"""The search behind `conf/tuned/lunarlander_<agent>.yaml`: settings by seconds until LunarLander is solved.
+"""The search for `conf/tuned/lunarlander_<agent>.yaml`: the settings that solve LunarLander in the fewest seconds.
 
     python -m benchmarks.tune_lunarlander [--agent dqn] [--minutes 30] [--storage FILE]
     python -m benchmarks.tune_lunarlander --agent dqn --confirm 5 --storage FILE
 
-A trial trains a few seeds, none of them reported anywhere else, until the greedy policy's mean over 60 episodes
-passes 210, and is charged the processor's seconds of this process, checks left out: other programs change these
-little, so that several searches can share a machine and a storage file. One process steps the copies. Optuna's TPE
-proposes; a trial that is slower than the median after any of its seeds is given up. `--confirm` trains the best of
-a storage file on more seeds, and tells the mean and the worst.
+A trial trains a few seeds, which are not reported elsewhere, until the greedy policy's mean over 60 episodes is above
+210. Its value is the processor seconds of this process without checks. Other programs hardly change these, so several
+searches can share a machine and a storage file. One process steps the copies. Optuna's TPE proposes settings; a trial
+that is slower than the median after any of its seeds is stopped. `--confirm` trains the best settings of a storage file
+on more seeds and prints the mean and the worst.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from typing import Any
 SEEDS = (9001, 9002, 9003)
 CONFIRMING = tuple(range(9101, 9109))
 CHECK_EVERY, EPISODES, ENOUGH = 8_192, 60, 210.0
-HOPELESS = 2.5  # times the best trial's mean, at which a seed is given up
+HOPELESS = 2.5  # times the best trial's mean, at which a seed is stopped
 PROMISING = 50.0  # the mean training return below which nothing is checked
 
 
@@ -33,14 +33,14 @@ class Search:
     """What is searched for one agent.
 
     Attributes:
-        settings: what a trial tries, as keys of `agent`.
-        begin_with: parameters of the first trial.
-        total_steps: env steps that schedules end at, and the most that a seed has.
-        unsolved_s: the most that a seed has, charged to one that does not get there, and to those after it.
+        settings: the keys of `agent` that a trial sets.
+        first_parameters: parameters of the first trial.
+        total_steps: env steps at which schedules end, and the most of a seed.
+        unsolved_s: the most seconds of a seed; also the value of a seed that fails, and of the seeds after it.
     """
 
     settings: Callable[[Any], dict[str, Any]]
-    begin_with: dict[str, Any]
+    first_parameters: dict[str, Any]
     total_steps: int
     unsolved_s: float
 
@@ -69,7 +69,7 @@ def of_ppo(trial: Any) -> dict[str, Any]:
 
 def of_dqn(trial: Any) -> dict[str, Any]:
     target = trial.suggest_categorical("target", ["soft", "hard"])
-    # How fast the target network follows, in gradient steps, whichever way it does.
+    # The time scale of the target network in gradient steps, for both ways of updating it.
     follows = trial.suggest_float("follows", 15.0, 600.0, log=True)
     return {
         "name": "dqn",
@@ -115,7 +115,7 @@ SEARCHES = {
 
 
 def seconds(search: Search, values: dict[str, Any], seed: int, at_most: float = math.inf) -> tuple[float, int]:
-    """What one seed is charged until it is solved, and its env steps; it is given up past `at_most`."""
+    """Processor seconds of one seed until it is solved, and its env steps; it stops after `at_most` seconds."""
     from pydantic import TypeAdapter
 
     from agents.config import CONFIGS
@@ -168,11 +168,11 @@ def objective(search: Search, trial: Any) -> float:
     at_most = HOPELESS * min(done, default=math.inf)
     spent: list[float] = []
     for index, seed in enumerate(SEEDS):
-        charged, steps = seconds(search, values, seed, at_most)
-        spent.append(charged)
-        trial.set_user_attr(f"seed_{seed}", [round(charged, 2), steps])
+        spent_s, steps = seconds(search, values, seed, at_most)
+        spent.append(spent_s)
+        trial.set_user_attr(f"seed_{seed}", [round(spent_s, 2), steps])
         trial.report(sum(spent) / len(spent), index)
-        if charged >= search.unsolved_s:
+        if spent_s >= search.unsolved_s:
             return (sum(spent) + search.unsolved_s * (len(SEEDS) - len(spent))) / len(SEEDS)
         if trial.should_prune():
             raise optuna.TrialPruned
@@ -182,13 +182,13 @@ def objective(search: Search, trial: Any) -> float:
 def confirm(search: Search, values: dict[str, Any]) -> dict[str, Any]:
     """Seconds on seeds that the search did not use."""
     results = [seconds(search, values, seed) for seed in CONFIRMING]
-    spent = sorted(charged for charged, _ in results)
+    spent = sorted(spent_s for spent_s, _ in results)
     return {
         "settings": values,
         "mean": sum(spent) / len(spent),
         "median": spent[len(spent) // 2],
         "worst": spent[-1],
-        "seeds": [[round(charged, 2), steps] for charged, steps in results],
+        "seeds": [[round(spent_s, 2), steps] for spent_s, steps in results],
     }
 
 
@@ -221,7 +221,7 @@ def main() -> None:
         pruner=optuna.pruners.MedianPruner(n_startup_trials=8),
     )
     if not study.trials:
-        study.enqueue_trial(search.begin_with)
+        study.enqueue_trial(search.first_parameters)
     if not args.confirm:
         study.optimize(lambda trial: objective(search, trial), timeout=60.0 * args.minutes)
     best = sorted((t for t in study.trials if t.state.name == "COMPLETE"), key=lambda t: t.value)[: args.confirm or 5]

@@ -86,8 +86,8 @@ def kill_and_compare(folder, kills, seed, overrides):
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=1200)
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["kills"] == kills
-    expected = content(folder / "whole")
-    final = content(folder / "whole.final")
+    expected = content(folder / "uninterrupted")
+    final = content(folder / "uninterrupted.final")
     assert any(name.startswith("resume/") for name in expected)
     killed = sorted(path for path in folder.glob("killed_*") if path.suffix == "")
     assert killed

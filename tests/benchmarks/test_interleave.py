@@ -1,4 +1,4 @@
-"""The arithmetic that every benchmark tells its figures by."""
+"""How benchmarks compare, summarise and print their figures."""
 
 import json
 import math
@@ -40,7 +40,7 @@ def test_the_sides_take_turns_and_the_order_alternates():
     assert calls == ["ours", "peer", "peer", "ours", "ours", "peer"]
 
 
-def test_what_was_not_reached_is_null_in_json_and_said_in_words(capsys):
+def test_a_figure_that_was_not_reached_is_null_in_json_and_words_in_the_table(capsys):
     results = {"seconds": spread([3.0, math.inf, math.inf])}
     assert json.loads(as_json("lunarlander", results))["seconds"] == {"median": None, "min": 3.0, "max": None}
     print_results({"seconds": results})
@@ -48,5 +48,5 @@ def test_what_was_not_reached_is_null_in_json_and_said_in_words(capsys):
 
 
 @pytest.mark.parametrize(("value", "shown"), [(123456.7, "123,457"), (2.345, "2.35"), (0.0306, "0.0306"), (0, "0")])
-def test_figures_have_the_digits_they_deserve(value, shown):
+def test_figures_have_three_significant_digits(value, shown):
     assert show(value) == shown

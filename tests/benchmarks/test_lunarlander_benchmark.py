@@ -1,4 +1,4 @@
-"""When a policy counts as landed, and what the clock leaves out."""
+"""When a policy counts as landed, and what the clock does not count."""
 
 import argparse
 import math
@@ -24,7 +24,7 @@ def test_leaving_early_never_changes_which_side_of_the_bar(values, at_once):
     assert (results > BAR) == (values.sum() / len(values) > BAR) or math.isclose(values.mean(), BAR)
 
 
-def test_play_is_left_once_the_rest_cannot_help():
+def test_play_ends_once_the_rest_cannot_help():
     counted = []
 
     def parts():
@@ -37,8 +37,8 @@ def test_play_is_left_once_the_rest_cannot_help():
 
 
 def play_with(monkeypatch, means):
-    """A check whose episodes all return what comes next in `means`; also the seeds that it played."""
-    asked = []
+    """A check whose episodes all return the next of `means`, and the seeds that it played."""
+    played_seeds = []
 
     class Part:
         def __init__(self, value, count):
@@ -48,20 +48,20 @@ def play_with(monkeypatch, means):
             return self.values
 
     def stream(vector, policy, *, seeds):
-        asked.append(tuple(seeds))
+        played_seeds.append(tuple(seeds))
         yield Part(means.pop(0), len(seeds))
 
     monkeypatch.setattr("rl_eval.rollout.stream", stream)
     monkeypatch.setattr("rl_eval.domains.make", lambda *_, **__: None)
-    return lunarlander.checking(), asked
+    return lunarlander.checking(), played_seeds
 
 
 def test_a_first_check_above_the_bar_is_confirmed_on_fresh_episodes(monkeypatch):
-    check, asked = play_with(monkeypatch, [150.0, 210.0, 190.0, 210.0, 205.0])
+    check, played_seeds = play_with(monkeypatch, [150.0, 210.0, 190.0, 210.0, 205.0])
     assert check(None, 0) == (pytest.approx(150.0), False)
-    assert check(None, 1) == (pytest.approx(190.0), False)  # 400 others say no, so training goes on
+    assert check(None, 1) == (pytest.approx(190.0), False)  # the 400 others are below the bar, so training continues
     assert check(None, 2) == (pytest.approx(205.0), True)
-    first, second, confirming, third, confirming_again = asked
+    first, second, confirming, third, confirming_again = played_seeds
     assert first == second == third
     assert len(first) == 100
     assert len(confirming) == len(confirming_again) == 400
@@ -82,7 +82,7 @@ def test_checks_are_spaced_by_env_steps_and_stop_once_it_is_good_enough():
 
     clock = TrainingClock(time.perf_counter(), 16, check)
     keep_going = [clock.after_update(steps, lambda steps=steps: steps) for steps in (8, 16, 24, 40, 48, 64)]
-    assert checked == [(16, 0), (40, 1)]  # the first update at or past 16 and 32
+    assert checked == [(16, 0), (40, 1)]  # the first updates at or after 16 and 32
     assert keep_going == [True, True, True, False, False, False]
     assert clock.env_steps == 40
 
@@ -128,7 +128,7 @@ SMALL = {
 
 @pytest.mark.parametrize("agent", ["ppo", "dqn"])
 @pytest.mark.parametrize("side", ["ours", "peer"])
-def test_a_tiny_budget_ends_and_tells(side, agent, monkeypatch):
+def test_a_tiny_budget_is_not_reached(side, agent, monkeypatch):
     if side == "peer":
         pytest.importorskip("stable_baselines3")
         monkeypatch.setitem(peer_models.ZOO["ppo"], "n_steps", 32)

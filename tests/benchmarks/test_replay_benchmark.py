@@ -1,4 +1,4 @@
-"""What the benchmark of experience replay times."""
+"""The buffers and calls that the replay benchmark times."""
 
 import json
 
@@ -24,7 +24,7 @@ def test_ours_samples_and_updates():
     assert len(np.unique(first.weights)) > 100
 
 
-def test_it_tells_every_side(capsys, monkeypatch):
+def test_results_have_every_side(capsys, monkeypatch):
     pytest.importorskip("stable_baselines3")
     monkeypatch.setattr("benchmarks.gae.SLICE_S", 0.002)
     replay.main(["--capacity", "4000", "--rounds", "1", "--json"])
