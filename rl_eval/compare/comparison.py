@@ -173,7 +173,7 @@ def compare_runs(
     else:
         scores, count = recorded_scores(groups, task.metric), None
         notes.append(
-            "W&B holds no policies to play, so the scores are final results that the runs recorded, each on selection "
+            "W&B holds no policies to play, so the scores are final results that the runs recorded, each on validation "
             "episodes of its own: they are not paired, and a little optimistic"
         )
     if any(1 < len(group.runs) < MIN_BOOTSTRAP_RUNS for group in groups):

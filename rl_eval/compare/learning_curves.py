@@ -30,7 +30,7 @@ class LearningCurve:
 
 
 def comparable_columns(groups: Sequence[RunGroup]) -> list[str]:
-    """The columns that mean the same in all runs: the selection score of one metric, and returns of one reward."""
+    """The columns that mean the same in all runs: the validation score of one metric, and returns of one reward."""
     columns = []
     configs = [run.config for group in groups for run in group.runs]
     rewards = {str(sorted((k, str(v)) for k, v in config.items() if k.startswith("reward."))) for config in configs}

@@ -35,8 +35,8 @@ def play_groups(
 ) -> tuple[list[GroupScores], int]:
     """The scores of every group on one stream of episodes, played greedily, and the number of episodes.
 
-    The stream (`compare`) depends on the environment alone. It is separate from training, selection and every gate, and
-    the same for every comparison. Where the held-out data is finite, the stream is that set in an order of its own.
+    The stream (`compare`) depends on the environment alone. It is separate from training, validation and every gate,
+    and the same for every comparison. Where the held-out data is finite, the stream is that set in an order of its own.
 
     Args:
         episodes: how many to play; None: 100, or all where the held-out data is finite.
@@ -141,7 +141,7 @@ def _refuse_changed_data(run: ComparedRun, env: EnvConfig) -> None:
 
 
 def recorded_scores(groups: Sequence[RunGroup], metric: Metric) -> list[GroupScores]:
-    """The final results that the runs recorded; each run played its own selection episodes.
+    """The final results that the runs recorded; each run played its own validation episodes.
 
     Raises:
         InputError: a run has none of this metric.

@@ -14,11 +14,11 @@ Verdict = Literal["PASS", "FAIL", "INCONCLUSIVE"]
 
 @dataclass(frozen=True)
 class EvidenceResult:
-    """A decision and its evidence, as of the moment it was made.
+    """A decision and its evidence, at the moment of the decision.
 
     Attributes:
         decision: PASS, FAIL or INCONCLUSIVE (not enough evidence yet).
-        stopped_at: units used until it was made; all of them where it is INCONCLUSIVE.
+        stopped_at: units used until the decision; all of them where it is INCONCLUSIVE.
         estimate: the plain metric of these units; None while it is undefined.
         interval: covers the true value at all times together with probability 1−2α; an end is infinite where a value
             is past that bound, since nothing is known there.

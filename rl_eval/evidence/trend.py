@@ -47,7 +47,7 @@ def trend(
     is a p-value (Phipson and Smyth 2010; blocks: Kunsch 1989, *The jackknife and the bootstrap for general stationary
     observations*). Permuting single returns would mistake their autocorrelation for a trend.
 
-    Unless given, a block is at least 4 integrated correlation times τ = (1+ρ)/(1−ρ) long, ρ the lag-1 correlation after
+    By default a block is at least 4 integrated correlation times τ = (1+ρ)/(1−ρ) long, ρ the lag-1 correlation after
     a straight line is taken out, as far as MIN_BLOCKS blocks remain.
 
     Args:

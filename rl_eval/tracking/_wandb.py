@@ -28,7 +28,7 @@ ARTIFACT_TYPES = {"policy": "model"}  # W&B shows artifacts of this type on a pa
 EXIT_CODES = {"finished": 0, "interrupted": 130}
 
 
-# W&B refuses longer tags, after the run has begun.
+# W&B refuses longer tags, but only after the run has started.
 Tag = Annotated[str, Field(min_length=1, max_length=64)]
 
 

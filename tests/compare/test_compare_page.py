@@ -20,9 +20,9 @@ def test_nothing_is_cut_and_everything_is_readable(run_names, tmp_path, capsys):
                 browser.evaluate("document.querySelectorAll('details').forEach(each => { each.open = true; })")
                 assert browser.evaluate("document.documentElement.scrollWidth") <= width
                 assert browser.evaluate(CUT) == []
-                found = browser.evaluate(CONTRAST)
-                assert found["seen"] > 40
-                assert found["bad"] == []
+                result = browser.evaluate(CONTRAST)
+                assert result["seen"] > 40
+                assert result["bad"] == []
         assert browser.messages == []
     finally:
         browser.close()

@@ -65,10 +65,13 @@ def test_the_interval_and_how_many_units_it_took(width):
 
 
 def test_evidence_says_how_much_it_took():
-    said = "f1 0.93 ± 0.02 ≥ 0.9: passed after 57 of 400 cases"
-    rows = [criterion("f1", "PASS", by="evidence", detail=said), criterion("quick", "PASS", by="estimate", detail="x")]
+    sentence = "f1 0.93 ± 0.02 ≥ 0.9: passed after 57 of 400 cases"
+    rows = [
+        criterion("f1", "PASS", by="evidence", detail=sentence),
+        criterion("quick", "PASS", by="estimate", detail="x"),
+    ]
     below = verdict_text(rows).split("\n\n")[1].splitlines()
-    assert below == [f"PASS threat/f1: {said}", "2 of 2 criteria pass"]
+    assert below == [f"PASS threat/f1: {sentence}", "2 of 2 criteria pass"]
 
 
 def test_an_estimate_that_just_misses_shows_that_it_does():

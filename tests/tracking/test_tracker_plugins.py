@@ -1,4 +1,4 @@
-"""The tracker of docs/extending.md: a package of its own, found by its entry point and named in a config."""
+"""The tracker of docs/extending.md: a package of its own, logged by its entry point and named in a config."""
 
 import json
 import os

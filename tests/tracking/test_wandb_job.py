@@ -1,4 +1,4 @@
-"""`train.py` from end to end with W&B offline: what a person finds there afterwards."""
+"""`train.py` from end to end with W&B offline."""
 
 import os
 import subprocess
@@ -15,22 +15,22 @@ SWEEP = ["env=threat", "total_steps=8192", "tracker=wandb", "tracker.mode=offlin
 
 @pytest.mark.verify
 def test_a_job_leaves_its_verdict_plots_and_artifacts(tmp_path):
-    ours = {key: value for key, value in os.environ.items() if not key.startswith("WANDB_")}
+    environ = {key: value for key, value in os.environ.items() if not key.startswith("WANDB_")}
     command = [sys.executable, "train.py", *SWEEP, f"hydra.sweep.dir={tmp_path / 'sweep'}"]
-    done = subprocess.run(command, cwd=ROOT, env={**ours, "HOME": str(tmp_path)}, timeout=300, check=False)
+    done = subprocess.run(command, cwd=ROOT, env={**environ, "HOME": str(tmp_path)}, timeout=300, check=False)
     assert done.returncode == 0
     runs = sorted(path.parent for path in tmp_path.glob("sweep/*/run.json"))
     assert len(runs) == 2
     for run in runs:
-        found = read_wandb_file(run)
-        assert found.run.run_group == "sweep"
-        kinds = {name.rpartition("-")[0]: kind for name, (kind, _) in found.artifacts.items()}
+        logged = read_wandb_file(run)
+        assert logged.run.run_group == "sweep"
+        kinds = {name.rpartition("-")[0]: kind for name, (kind, _) in logged.artifacts.items()}
         assert kinds["policy"] == "model"
         assert kinds["report"] == "report"
-        policy = found.artifacts[f"policy-{found.run.run_id}"][1]
+        policy = logged.artifacts[f"policy-{logged.run.run_id}"][1]
         assert {"policy.safetensors", "policy.json", "config.yaml"} <= policy.keys()
         assert all(Path(file).is_file() for file in policy.values())
-        assert "report.html" in found.artifacts[f"report-{found.run.run_id}"][1]
-        assert found.panels["confusion/validation"] == "wandb/confusion_matrix/v1"
-        assert any(name.startswith("evidence/") for name in found.panels)
-        assert any(name.startswith("verdict/") and name.endswith("/low") for name in found.summary)
+        assert "report.html" in logged.artifacts[f"report-{logged.run.run_id}"][1]
+        assert logged.panels["confusion/validation"] == "wandb/confusion_matrix/v1"
+        assert any(name.startswith("evidence/") for name in logged.panels)
+        assert any(name.startswith("verdict/") and name.endswith("/low") for name in logged.summary)

@@ -26,8 +26,8 @@ import numpy as np
 from rl_eval.errors import InputError
 from rl_eval.tracking import *
 from rl_eval.tracking._wandb import WandbSettings
-given = json.loads(sys.argv[1])
-settings = WandbSettings(**given["tracker"])
+options = json.loads(sys.argv[1])
+settings = WandbSettings(**options["tracker"])
 try:
     check_tracker(settings)
 except InputError as error:
@@ -35,20 +35,21 @@ except InputError as error:
     sys.exit(2)
 random.seed(1); np.random.seed(1)
 before = random.getstate(), np.random.get_state()[1].tolist()
-tracker = open_tracker(settings, run_dir=Path("outputs/12-00-00_threat_ppo_s42"), config=given["config"], group="sweep")
+run_dir = Path("outputs/12-00-00_threat_ppo_s42")
+tracker = open_tracker(settings, run_dir=run_dir, config=options["config"], group="sweep")
 for step in (0, 100, 200):
     mean = float("nan") if step == 0 else step / 2
     tracker.log({"env_steps": step, "wall_s": step / 100, "episode_return_mean": mean}, step)
-if given["pause"]:
-    time.sleep(given["pause"])
+if options["pause"]:
+    time.sleep(options["pause"])
 history = {"units": (1, 2), "lower": (0.1, 0.5), "upper": (1.0, 0.9), "for_pass": (0.2, 3.1), "for_fail": (-0.2, -1.0)}
 rows = [{"suite": "threat", "criterion": "f1", "decision": "PASS", "estimate": 0.93, "interval": (0.81, None),
          "threshold": 0.8, "units": 2, "unit": "case", "history": history}]
 tracker.summary({**verdict_summary(rows), "results": {"mean": 231.5, "std": None}})
-if given["files"]:
+if options["files"]:
     tracker.log_plots([*evidence_plots(rows), confusion_plot(5, 2, 1, 92, "validation")])
-    tracker.log_files("policy", {"policy.json": Path(given["files"])})
-tracker.close(given["status"])
+    tracker.log_files("policy", {"policy.json": Path(options["files"])})
+tracker.close(options["status"])
 assert before == (random.getstate(), np.random.get_state()[1].tolist()), "the tracker drew from a global generator"
 """
 
@@ -67,14 +68,14 @@ def track(tmp_path):
     (tmp_path / "outputs" / "12-00-00_threat_ppo_s42").mkdir(parents=True)
 
     def run(tracker=None, *, status="finished", pause=0.0, files=None, **environment):
-        ours = {k: v for k, v in os.environ.items() if not k.startswith("WANDB_") and k.lower() != "netrc"}
+        environ = {k: v for k, v in os.environ.items() if not k.startswith("WANDB_") and k.lower() != "netrc"}
         home = {"HOME": str(tmp_path), "NETRC": str(tmp_path / "netrc"), "PYTHONPATH": os.pathsep.join(sys.path)}
-        given = {"tracker": tracker or {}, "config": CONFIG, "status": status, "pause": pause, "files": files}
+        options = {"tracker": tracker or {}, "config": CONFIG, "status": status, "pause": pause, "files": files}
         began = time.monotonic()
         done = subprocess.run(
-            [sys.executable, "-c", TRACK, json.dumps(given)],
+            [sys.executable, "-c", TRACK, json.dumps(options)],
             cwd=tmp_path,
-            env={**ours, **home, "NO_PROXY": "127.0.0.1", **environment},
+            env={**environ, **home, "NO_PROXY": "127.0.0.1", **environment},
             capture_output=True,
             text=True,
             timeout=60,
@@ -105,35 +106,35 @@ def test_without_a_key_the_run_is_whole_offline(track, run_dir):
         "wandb: there is no W&B API key, so the run is recorded offline; "
         f"upload it later with `wandb sync outputs/{run_dir.name}/wandb/{folder.name}`"
     ]
-    found = read_wandb_file(run_dir)
-    assert (found.run.project, found.run.display_name, found.run.run_group) == ("rl_eval", run_dir.name, "sweep")
-    assert list(found.run.tags) == ["night"]
+    logged = read_wandb_file(run_dir)
+    assert (logged.run.project, logged.run.display_name, logged.run.run_group) == ("rl_eval", run_dir.name, "sweep")
+    assert list(logged.run.tags) == ["night"]
     expected = {"lr": 0.001, "agent.name": "ppo", "agent.gamma": 0.99, "agent.network.widths": [64, 64], "resume": None}
-    assert {k: v for k, v in found.config.items() if k != "_wandb"} == expected
-    assert [row["env_steps"] for row in found.history] == [0, 100, 200]
-    assert math.isnan(float(found.history[0]["episode_return_mean"]))
-    assert [row["episode_return_mean"] for row in found.history[1:]] == [50, 100]
-    assert found.step_metrics["*"] == "env_steps"
+    assert {k: v for k, v in logged.config.items() if k != "_wandb"} == expected
+    assert [row["env_steps"] for row in logged.history] == [0, 100, 200]
+    assert math.isnan(float(logged.history[0]["episode_return_mean"]))
+    assert [row["episode_return_mean"] for row in logged.history[1:]] == [50, 100]
+    assert logged.step_metrics["*"] == "env_steps"
     wanted = {"verdict/threat/f1": "PASS", "verdict/threat/f1/estimate": 0.93, "results/mean": 231.5}
-    assert {**wanted, "status": "finished"}.items() <= found.summary.items()
-    assert found.exit_code == 0
+    assert {**wanted, "status": "finished"}.items() <= logged.summary.items()
+    assert logged.exit_code == 0
 
 
 def test_plots_intervals_and_files_are_kept_offline(track, run_dir, tmp_path):
     (tmp_path / "policy.json").write_text('{"a": 1}')
     done = track({"mode": "offline"}, files="policy.json")
     assert done.code == 0, done.err
-    found = read_wandb_file(run_dir)
-    assert found.panels == {
+    logged = read_wandb_file(run_dir)
+    assert logged.panels == {
         "interval/threat/f1": "wandb/lineseries/v0",
         "evidence/threat/f1": "wandb/lineseries/v0",
         "confusion/validation": "wandb/confusion_matrix/v1",
     }
-    kept = {name: kind for name, (kind, _) in found.artifacts.items() if kind != "run_table"}
-    run_id = found.run.run_id
-    assert kept == {f"policy-{run_id}": "model"}
-    _, files = found.artifacts[f"policy-{run_id}"]
-    assert files == {"policy.json": str(tmp_path / "policy.json")}  # as it lies there, without a copy
+    artifacts = {name: kind for name, (kind, _) in logged.artifacts.items() if kind != "run_table"}
+    run_id = logged.run.run_id
+    assert artifacts == {f"policy-{run_id}": "model"}
+    _, files = logged.artifacts[f"policy-{run_id}"]
+    assert files == {"policy.json": str(tmp_path / "policy.json")}  # the file itself, without a copy
     (table,) = run_dir.glob("wandb/offline-run-*/files/media/table/confusion/*.json")
     assert json.loads(table.read_text())["data"] == [
         ["positive", "flagged", 5],
@@ -141,14 +142,14 @@ def test_plots_intervals_and_files_are_kept_offline(track, run_dir, tmp_path):
         ["negative", "flagged", 2],
         ["negative", "not flagged", 92],
     ]
-    (lines,) = run_dir.glob("wandb/offline-run-*/files/media/table/interval/threat/*.json")
-    drawn = json.loads(lines.read_text())
-    assert drawn["columns"] == ["step", "lineKey", "lineVal"]
-    assert [1, "threshold", 0.8] in drawn["data"]
-    assert [2, "upper", 0.9] in drawn["data"]
+    (series_file,) = run_dir.glob("wandb/offline-run-*/files/media/table/interval/threat/*.json")
+    chart = json.loads(series_file.read_text())
+    assert chart["columns"] == ["step", "lineKey", "lineVal"]
+    assert [1, "threshold", 0.8] in chart["data"]
+    assert [2, "upper", 0.9] in chart["data"]
     # the plots are a row of history at the last step, so env_steps stays the axis of all
-    assert [row["env_steps"] for row in found.history] == [0, 100, 200, 200]
-    assert {key: value for key, value in found.summary.items() if key.startswith("verdict/")} == {
+    assert [row["env_steps"] for row in logged.history] == [0, 100, 200, 200]
+    assert {key: value for key, value in logged.summary.items() if key.startswith("verdict/")} == {
         "verdict/threat/f1": "PASS",
         "verdict/threat/f1/estimate": 0.93,
         "verdict/threat/f1/low": 0.81,
@@ -156,7 +157,7 @@ def test_plots_intervals_and_files_are_kept_offline(track, run_dir, tmp_path):
         "verdict/threat/f1/units": 2,
     }
     # parallel coordinates draw plain values: no key of the config may hold others
-    assert not [key for key, value in found.config.items() if isinstance(value, dict) and key != "_wandb"]
+    assert not [key for key, value in logged.config.items() if isinstance(value, dict) and key != "_wandb"]
 
 
 def test_online_what_arrives_is_what_was_sent(track):
@@ -188,8 +189,8 @@ def test_a_server_that_cannot_be_reached_means_offline(track, run_dir):
     assert done.code == 0
     assert "cannot be reached, so the run is recorded offline" in done.err
     assert done.err.count("\n") == 1
-    found = read_wandb_file(run_dir)
-    assert (found.exit_code, found.summary["status"]) == (1, "failed")
+    logged = read_wandb_file(run_dir)
+    assert (logged.exit_code, logged.summary["status"]) == (1, "failed")
 
 
 def test_a_server_that_refuses_the_key_means_offline(track, run_dir):
@@ -203,7 +204,7 @@ def test_a_server_that_refuses_the_key_means_offline(track, run_dir):
 
 def test_an_offline_run_ends_at_once_where_the_network_swallows_packets(track):
     with WandbServer(hang_after="") as server:
-        # WANDB_MODE is the person's word: no question is asked, nothing is explained.
+        # WANDB_MODE was set by the user, so nothing is checked or explained.
         done = track(WANDB_BASE_URL=server.url, WANDB_API_KEY=KEY, WANDB_MODE="offline")
     assert (done.code, done.err) == (0, "")
     assert done.seconds < 8  # W&B's own reports would take ten or more

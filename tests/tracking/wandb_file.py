@@ -31,29 +31,29 @@ def read_wandb_file(run_dir: Path) -> WandbFile:
     from wandb.proto import wandb_internal_pb2 as pb
 
     (path,) = run_dir.glob("wandb/*run-*/run-*.wandb")
-    found = WandbFile()
+    logged = WandbFile()
     for payload in _payloads(path.read_bytes()):
         record = pb.Record.FromString(payload)
         kind = record.WhichOneof("record_type")
         if kind == "run":
-            found.run = record.run
-            found.config.update({item.key: json.loads(item.value_json) for item in record.run.config.update})
+            logged.run = record.run
+            logged.config.update({item.key: json.loads(item.value_json) for item in record.run.config.update})
         elif kind == "config":
             for item in record.config.update:
                 if list(item.nested_key[:2]) == ["_wandb", "visualize"]:
-                    found.panels[item.nested_key[2]] = json.loads(item.value_json)["panel_config"]["panelDefId"]
+                    logged.panels[item.nested_key[2]] = json.loads(item.value_json)["panel_config"]["panelDefId"]
         elif kind == "artifact":
             files = {entry.path: entry.local_path for entry in record.artifact.manifest.contents}
-            found.artifacts[record.artifact.name] = record.artifact.type, files
+            logged.artifacts[record.artifact.name] = record.artifact.type, files
         elif kind == "history":
-            found.history.append(_items(record.history.item))
+            logged.history.append(_items(record.history.item))
         elif kind == "summary":
-            found.summary.update(_items(record.summary.update))
+            logged.summary.update(_items(record.summary.update))
         elif kind == "metric":
-            found.step_metrics[record.metric.name or record.metric.glob_name] = record.metric.step_metric
+            logged.step_metrics[record.metric.name or record.metric.glob_name] = record.metric.step_metric
         elif kind == "exit":
-            found.exit_code = record.exit.exit_code
-    return found
+            logged.exit_code = record.exit.exit_code
+    return logged
 
 
 def _items(items: Any) -> dict[str, Any]:

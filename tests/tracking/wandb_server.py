@@ -1,4 +1,4 @@
-"""A W&B server that knows just enough for a run to be taken, and can be told to misbehave."""
+"""A fake W&B server that accepts runs, and can be made to fail."""
 
 from __future__ import annotations
 
@@ -55,9 +55,9 @@ class WandbServer:
             return {}
         request = json.loads(body)
         if "UpsertBucket" in request["query"]:
-            given = request["variables"]
-            project = {"id": "p", "name": given["project"], "entity": {"id": "e", "name": "team"}}
-            bucket = {"id": "b", "name": given["name"], "displayName": given["displayName"], "project": project}
+            variables = request["variables"]
+            project = {"id": "p", "name": variables["project"], "entity": {"id": "e", "name": "team"}}
+            bucket = {"id": "b", "name": variables["name"], "displayName": variables["displayName"], "project": project}
             return {"data": {"upsertBucket": {"inserted": True, "bucket": {**bucket, "historyLineCount": 0}}}}
         if "CreateRunFiles" in request["query"]:
             return {"data": {"createRunFiles": {"runID": "b", "uploadHeaders": [], "files": []}}}
@@ -73,7 +73,7 @@ class WandbServer:
     def _page(self, filters: dict) -> dict:
         """All runs of a group in one page, as W&B's public API asks for them."""
         nothing = ("sweepName", "jobType", "commit", "description", "notes", "historyKeys")
-        found = [run for run in self._runs if filters.get("group", run.get("group")) == run.get("group")]
+        matching = [run for run in self._runs if filters.get("group", run.get("group")) == run.get("group")]
         nodes = [
             {
                 **dict.fromkeys(nothing),
@@ -93,7 +93,7 @@ class WandbServer:
                 "historyLineCount": len(run["history"]),
                 "user": {"name": "me", "username": "me"},
             }
-            for run in found
+            for run in matching
         ]
         edges = [{"node": node, "cursor": str(at)} for at, node in enumerate(nodes)]
         page = {"edges": edges, "pageInfo": {"endCursor": None, "hasNextPage": False}}
@@ -108,8 +108,8 @@ class WandbServer:
 
     def variables(self, query: str) -> list[dict]:
         """The variables of each GraphQL request of this name."""
-        asked = [json.loads(body) for path, body in self.requests if path == "/graphql"]
-        return [request["variables"] for request in asked if query in request["query"]]
+        requests = [json.loads(body) for path, body in self.requests if path == "/graphql"]
+        return [request["variables"] for request in requests if query in request["query"]]
 
     def streamed(self, file: str) -> list[dict]:
         """The JSON lines sent for one of the run's files."""
