@@ -73,7 +73,7 @@ class Response:
 class Client:
     """Sends requests to a URL and below it, one after another over a connection that is kept.
 
-    One thread a client. Redirects are not followed, cookies are not kept, and compressed content is not unpacked.
+    Use one client per thread. Redirects are not followed, cookies are not kept, and compressed content is not unpacked.
 
     Args:
         trust_env: whether the environment's proxies and certificates are used (`https_proxy`, `SSL_CERT_FILE`, …).

@@ -1,4 +1,4 @@
-"""Policies behind a server: what is asked, what is understood, and what a server may not do."""
+"""Policies behind a server: requests, valid and invalid responses, limits, trust and proxies."""
 
 import json
 import re
@@ -27,7 +27,7 @@ BOX = gym.spaces.Box(np.array([-2, 0], np.float32), np.array([1, 0.7], np.float3
 
 @pytest.fixture
 def server():
-    """A server whose `answer(asked) -> (status, headers, chunks)` a test sets; `asked` is what it was asked."""
+    """A server whose `answer(request) -> (status, headers, chunks)` a test sets; it keeps its `requests`."""
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
@@ -35,8 +35,8 @@ def server():
 
         def do_POST(self):
             body = self.rfile.read(int(self.headers["Content-Length"]))
-            stand_in.asked.append((self.path, dict(self.headers), json.loads(body)))
-            status, headers, chunks = stand_in.answer(stand_in.asked[-1][2])
+            stand_in.requests.append((self.path, dict(self.headers), json.loads(body)))
+            status, headers, chunks = stand_in.answer(stand_in.requests[-1][2])
             self.send_response(status)
             for name, value in {"Transfer-Encoding": "chunked", **headers}.items():
                 self.send_header(name, value)
@@ -47,7 +47,7 @@ def server():
             self.wfile.write(b"0\r\n\r\n")
 
         def do_GET(self):
-            raise AssertionError("a policy is asked by POST alone")
+            raise AssertionError("policies get POST requests only")
 
         def log_message(self, *_):
             pass
@@ -59,7 +59,7 @@ def server():
             pass  # the client hung up, as it should
 
     stand_in = Quiet(("127.0.0.1", 0), Handler)
-    stand_in.asked = []
+    stand_in.requests = []
     stand_in.url = f"http://127.0.0.1:{stand_in.server_port}/act"
     threading.Thread(target=stand_in.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
     yield stand_in
@@ -69,7 +69,7 @@ def server():
 
 def answers(value, status=200, **headers):
     body = value if isinstance(value, bytes) else json.dumps(value).encode()
-    return lambda asked: (status, headers, [body])
+    return lambda request: (status, headers, [body])
 
 
 def observations(n=3):
@@ -80,22 +80,24 @@ def policy(server, action=TWO, **changes):
     return load(server.url, Spaces("cartpole", OBS, action), None, **changes)
 
 
-def balance(asked):
+def balance(request):
     """Push to the side on which the pole falls."""
-    return 200, {}, [json.dumps({"actions": [int(obs[2] + obs[3] > 0) for obs in asked["observations"]]}).encode()]
+    return 200, {}, [json.dumps({"actions": [int(obs[2] + obs[3] > 0) for obs in request["observations"]]}).encode()]
 
 
-def test_a_server_is_asked_for_a_batch_and_answers_with_actions(server):
-    server.answer = lambda asked: answers({"actions": [int(asked["greedy"])] * len(asked["observations"])})(asked)
-    acting = policy(server)
-    assert isinstance(acting, Policy)
-    assert acting.act(observations(), True).tolist() == [1, 1, 1]
-    assert acting.act(observations(2), False).tolist() == [0, 0]
-    path, headers, asked = server.asked[0]
+def test_a_batch_of_observations_is_answered_with_actions(server):
+    server.answer = lambda request: answers({"actions": [int(request["greedy"])] * len(request["observations"])})(
+        request
+    )
+    remote = policy(server)
+    assert isinstance(remote, Policy)
+    assert remote.act(observations(), True).tolist() == [1, 1, 1]
+    assert remote.act(observations(2), False).tolist() == [0, 0]
+    path, headers, request = server.requests[0]
     assert path == "/act"
     assert headers["Content-Type"] == "application/json"
-    assert np.array_equal(np.array(asked["observations"], np.float32), observations())  # to the last bit
-    assert asked["greedy"] is True
+    assert np.array_equal(np.array(request["observations"], np.float32), observations())  # to the last bit
+    assert request["greedy"] is True
 
 
 def test_a_server_plays(server):
@@ -134,18 +136,18 @@ WRONG = {
 }
 
 
-@pytest.mark.parametrize(("answer", "action", "said"), WRONG.values(), ids=WRONG)
-def test_a_wrong_answer_is_one_sentence(server, answer, action, said):
+@pytest.mark.parametrize(("answer", "action", "message"), WRONG.values(), ids=WRONG)
+def test_a_wrong_answer_is_one_sentence(server, answer, action, message):
     server.answer = answer
-    with pytest.raises(InputError, match=rf"^policy http://127\.0\.0\.1:\d+/act {said}") as error:
+    with pytest.raises(InputError, match=rf"^policy http://127\.0\.0\.1:\d+/act {message}") as error:
         policy(server, action).act(observations(), True)
     assert "\n" not in str(error.value)
-    assert len(server.asked) == 1  # no redirect is followed, and nothing is tried twice
+    assert len(server.requests) == 1  # no redirect is followed, and nothing is tried twice
 
 
 def test_an_endless_answer_is_cut(server, monkeypatch):
     monkeypatch.setattr(_http, "LIMITS", Limits(max_bytes=1 << 20))
-    server.answer = lambda asked: (200, {}, (b" " * (1 << 16) for _ in iter(int, 1)))
+    server.answer = lambda request: (200, {}, (b" " * (1 << 16) for _ in iter(int, 1)))
     with pytest.raises(InputError, match=r"does not answer: the answer has more than 1 MiB$"):
         policy(server).act(observations(), True)
 
@@ -158,28 +160,28 @@ def slowly(pause):
 
 def test_a_slow_answer_is_given_up(server, monkeypatch):
     monkeypatch.setattr(_http, "LIMITS", Limits(total_s=0.3, wait_s=0.1))
-    server.answer = lambda asked: (200, {}, slowly(1))
+    server.answer = lambda request: (200, {}, slowly(1))
     with pytest.raises(InputError, match=r"no answer within 0\.1 s$"):
         policy(server).act(observations(), True)
-    server.answer = lambda asked: (200, {}, slowly(0.05))
+    server.answer = lambda request: (200, {}, slowly(0.05))
     with pytest.raises(InputError, match=r"no answer within 0\.3 s$"):
         policy(server).act(observations(), True)
 
 
-def test_no_server_is_said_when_it_is_asked(server):
-    acting = policy(server)
+def test_no_server_is_an_error_of_the_first_request(server):
+    remote = policy(server)
     server.shutdown()
     server.server_close()
     with pytest.raises(
         InputError, match=r"^policy http://127.*/act does not answer: no connection .*: start its server first$"
     ):
-        acting.act(observations(), True)
+        remote.act(observations(), True)
 
 
-def test_observations_that_json_cannot_say_are_said(server):
+def test_observations_that_are_not_finite_are_refused(server):
     with pytest.raises(InputError, match=r"an observation is not finite, which JSON cannot say$"):
         policy(server).act(np.full((1, 4), np.nan, np.float32), True)
-    assert server.asked == []
+    assert server.requests == []
 
 
 @pytest.mark.parametrize(
@@ -208,7 +210,7 @@ def test_this_machine_needs_no_trust(url):
 @pytest.mark.parametrize(
     "url", ["http://", "http:///act", "http://a:secret@127.0.0.1/", "http://127.0.0.1:no/", "http:x"]
 )
-def test_what_is_no_url_is_said_without_repeating_a_password(url):
+def test_an_invalid_url_is_an_error_without_the_password(url):
     with pytest.raises(InputError, match=r"^policy .*http://127\.0\.0\.1:<port>/<path>$") as error:
         load(url, Spaces("cartpole", OBS, TWO), None)
     assert "secret" not in str(error.value)
@@ -222,7 +224,7 @@ def test_proxies_of_the_environment_do_not_see_this_machine(server, monkeypatch)
     assert policy(server).act(observations(), True).tolist() == [1, 0, 1]
 
 
-def test_the_server_of_the_docs_plays():
+def test_the_server_in_the_docs_plays():
     """The snippet of docs/judge-your-own.md, on a free port."""
     docs = (Path(__file__).parents[2] / "docs" / "judge-your-own.md").read_text(encoding="utf-8")
     (snippet,) = re.findall(r"```python\n(# serve\.py\n.*?)```", docs, re.DOTALL)

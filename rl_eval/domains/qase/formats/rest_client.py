@@ -26,7 +26,7 @@ URL = "https://api.qase.io/v1"
 PAGE = 100  # the most that the API gives at once
 ATTEMPTS = 6
 LIMITS = Limits(total_s=120.0, wait_s=30.0, max_bytes=64 << 20)
-LONGEST_WAIT = 60.0  # seconds between two attempts
+LONGEST_WAIT_S = 60.0  # between two attempts
 MAX_ENTITIES = 2_000_000
 _CODE = re.compile(r"[A-Za-z0-9]{1,20}")
 
@@ -65,14 +65,14 @@ def fetch_project(connection: Connection, code: str, notes: Notes) -> Project:
     """A project with its suites, cases and the workspace's enumerations.
 
     Raises:
-        InputError: it cannot be reached, the token is refused, an answer is not of the documented form.
+        InputError: Qase cannot be reached, the token is refused, a response is not of the documented form.
     """
-    where = f"rest:{_checked(code)}"
+    where = f"rest:{_checked_code(code)}"
     pages = Pages(
         options=read_options(_get(connection, "system_field", {}), f"{where}, system_field"),
-        suites=_all(connection, f"suite/{code}"),
-        milestones=_all(connection, f"milestone/{code}"),
-        cases=_all(connection, f"case/{code}"),
+        suites=_get_all(connection, f"suite/{code}"),
+        milestones=_get_all(connection, f"milestone/{code}"),
+        cases=_get_all(connection, f"case/{code}"),
     )
     return project_from_pages(pages, where, notes)
 
@@ -83,41 +83,43 @@ def fetch_results(connection: Connection, code: str, into: ResultsCollector) -> 
     Raises:
         InputError: as `fetch_project`.
     """
-    collect_results(Pages(results=_all(connection, f"result/{_checked(code)}")), code, into)
+    collect_results(Pages(results=_get_all(connection, f"result/{_checked_code(code)}")), code, into)
 
 
-def _checked(code: str) -> str:
+def _checked_code(code: str) -> str:
     if not _CODE.fullmatch(code):
         raise InputError(f"rest:{code[:40]!r} is no project code: give the letters that its case ids begin with")
     return code
 
 
-def _all(connection: Connection, path: str) -> list[Entity]:
-    """Every entity of a list, each once."""
-    found: list[Entity] = []
-    seen: set[Any] = set()
+def _get_all(connection: Connection, path: str) -> list[Entity]:
+    """All entities of a list, page by page."""
+    all_entities: list[Entity] = []
+    keys: set[str] = set()
     while True:
-        response = _get(connection, path, {"limit": PAGE, "offset": len(found)})
-        page, total = page_entities(response, f"{path}, offset {len(found)}")
-        for at, entity in page:
+        response = _get(connection, path, {"limit": PAGE, "offset": len(all_entities)})
+        page, total = page_entities(response, f"{path}, offset {len(all_entities)}")
+        for where, entity in page:
             key = entity.get("id", entity.get("hash"))
-            if key is not None and str(key) in seen:
-                raise InputError(f"{at}: {str(key)[:40]!r} was on an earlier page: the project was changed, ask again")
-            seen.add(str(key))
-        found += page
+            if key is not None and str(key) in keys:
+                raise InputError(
+                    f"{where}: {str(key)[:40]!r} was on an earlier page: the project has changed, try again"
+                )
+            keys.add(str(key))
+        all_entities += page
         if total > MAX_ENTITIES:
             raise InputError(f"{path} has {total} entities and at most {MAX_ENTITIES} are read: export a part of them")
-        if len(found) >= total:
-            return found
+        if len(all_entities) >= total:
+            return all_entities
         if not page:
-            raise InputError(f"{path} says it has {total} entities and gave {len(found)}: ask again")
+            raise InputError(f"{path} says it has {total} entities and returned {len(all_entities)}: try again")
 
 
 def _get(connection: Connection, path: str, query: dict[str, int]) -> Any:
-    """One answer, requested again after 429, 5xx and failures of the network, each time after a longer wait."""
+    """The JSON of one response; tried again after 429, 5xx and network failures, each time after a longer wait."""
     problem = ""
     for attempt in range(ATTEMPTS):
-        wait_s = min(0.5 * 2**attempt, LONGEST_WAIT)
+        wait_s = min(0.5 * 2**attempt, LONGEST_WAIT_S)
         try:
             response = _request(connection, path, query)
         except RequestError as error:
@@ -133,7 +135,7 @@ def _get(connection: Connection, path: str, query: dict[str, int]) -> Any:
             problem = f"answered {path} with status {status}"
             retry_after = response.headers.get("retry-after", "")
             if retry_after.isascii() and retry_after.isdigit():
-                wait_s = min(float(retry_after[:6]), LONGEST_WAIT)
+                wait_s = min(float(retry_after[:6]), LONGEST_WAIT_S)
         if attempt + 1 < ATTEMPTS:
             connection.sleep(wait_s)
     raise InputError(f"Qase {problem}, {ATTEMPTS} times: try later")

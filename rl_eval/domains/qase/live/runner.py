@@ -1,4 +1,4 @@
-"""Cases run over HTTP: one at a time, step by step, until the first thing that is not as expected."""
+"""Running cases over HTTP: one at a time, step by step, until the first response that is not as expected."""
 
 from __future__ import annotations
 
@@ -34,12 +34,12 @@ class CaseResult:
     """How a case ended.
 
     Attributes:
-        status: `PASSED`, `FAILED`, `BLOCKED` (no verdict: no whole answer, or a request that was refused) or
-            `NOT_RUNNABLE`.
+        status: `PASSED`, `FAILED`, `BLOCKED` (no verdict: no complete response, or a request that was refused)
+            or `NOT_RUNNABLE`.
         reason: one sentence; empty for a case that passed.
         duration_ms: what its requests took: as the embedded service declares, else by the wall clock.
-        bugs: the seeded bugs that a failed case found; bit 0 is B01. Only the embedded service says.
-        gone: whether it was blocked because nobody could be reached, or what was to come before it failed.
+        bugs: the seeded bugs that a failed case detected; bit 0 is B01. Only the embedded service reports them.
+        gone: whether it was blocked because the service could not be reached or could not be reset before the case.
     """
 
     status: int
@@ -50,24 +50,24 @@ class CaseResult:
 
     @property
     def verdict(self) -> int:
-        """1 failed, 0 passed, -1 neither, as `log.Log` has it."""
+        """1 failed, 0 passed, -1 neither, as in the execution log."""
         return VERDICTS[self.status]
 
 
 class Runner:
-    """Runs cases against one base URL, and sends nothing anywhere else.
+    """Runs cases against one base URL, and sends requests nowhere else.
 
-    No redirect is followed, no proxy of the environment is used, and no cookie is kept. One thread a runner.
+    It follows no redirects, uses no proxy of the environment and keeps no cookies. Use one runner per thread.
 
     Args:
         base_url: http or https, with or without a path; requests go below it.
-        timeout_s: for each request, from connecting to the last byte of its answer.
-        max_bytes: of an answer; a case with a larger one is blocked.
-        truth_token: of the embedded service (`Service.token`): durations are then those that it declares, and it
-            says which seeded bugs an answer shows. None: any other service.
+        timeout_s: for each request, from connecting to the last byte of the response.
+        max_bytes: of a response; a case with a larger one is blocked.
+        truth_token: of the embedded service (`Service.token`), which then declares the durations and the seeded
+            bugs of its responses. None: any other service.
 
     Raises:
-        InputError: a base URL that is none.
+        InputError: an invalid base URL.
     """
 
     def __init__(
@@ -89,19 +89,19 @@ class Runner:
 
     def plan(self, case: Case) -> CallPlan | NotRunnable:
         """The calls of a case, parsed once."""
-        found = self._parsed.get(id(case))
-        if found is None:
+        entry = self._parsed.get(id(case))
+        if entry is None:
             if len(self._parsed) >= MAX_PLANS:
                 self._parsed.clear()
-            found = self._parsed[id(case)] = (case, parse_case(case))  # held, so that its id stays its own
-        return found[1]
+            entry = self._parsed[id(case)] = (case, parse_case(case))  # keeps the case, so that no other has its id
+        return entry[1]
 
     def run(self, case: Case, before: Callable[[], None] | None = None) -> CaseResult:
         """Run one case; with parameters, once for each row of them, until one does not pass.
 
         Args:
-            before: called before each row, so that what it starts from does not depend on what ran before; where it
-                raises `RequestError`, the case is blocked.
+            before: called before each row, so that a result does not depend on earlier cases. If it raises
+                `RequestError`, the case is blocked.
         """
         plan = self.plan(case)
         if isinstance(plan, NotRunnable):
@@ -113,60 +113,60 @@ class Runner:
                     before()
                 except RequestError as error:
                     return CaseResult(BLOCKED, f"Before the case: {error}.", duration_ms, gone=True)
-            outcome = self._run_row(plan, row)
-            duration_ms += outcome.duration_ms
-            if outcome.status != PASSED:
-                told = f" (with {short_repr(', '.join(f'{n}={v}' for n, v in row.items()), 120)})" if row else ""
+            result = self._run_row(plan, row)
+            duration_ms += result.duration_ms
+            if result.status != PASSED:
+                parameters = f" (with {short_repr(', '.join(f'{n}={v}' for n, v in row.items()), 120)})" if row else ""
                 return CaseResult(
-                    outcome.status, f"{outcome.reason}{told}.", duration_ms, outcome.bugs, outcome.gone
+                    result.status, f"{result.reason}{parameters}.", duration_ms, result.bugs, result.gone
                 )  # fmt: skip
         return CaseResult(PASSED, "", duration_ms)
 
     def _run_row(self, plan: CallPlan, row: Mapping[str, str]) -> CaseResult:
         values: dict[str, Any] = {name: template.ParameterText(value) for name, value in row.items()}
-        duration_ms, shown_bugs = 0.0, 0
+        duration_ms, earlier_bugs = 0.0, 0
         for call in plan.calls:
-            here = f"Step {call.step}"
+            step = f"Step {call.step}"
             try:
                 path, headers, body = _request(call, values)
                 start = time.perf_counter()
-                answer = self._client.request(call.method, path, (*headers, *self._truth), body)
+                response = self._client.request(call.method, path, (*headers, *self._truth), body)
             except ValueError as error:
-                return CaseResult(BLOCKED, f"{here}: not sent: {error}", duration_ms)
+                return CaseResult(BLOCKED, f"{step}: not sent: {error}", duration_ms)
             except RequestError as error:
                 duration_ms += 1000 * (time.perf_counter() - start)
-                return CaseResult(BLOCKED, f"{here}: {error.reason}", duration_ms, gone=error.kind == "unreachable")
-            ms = self._duration_ms(answer)
-            bugs = self._bugs(answer)
+                return CaseResult(BLOCKED, f"{step}: {error.reason}", duration_ms, gone=error.kind == "unreachable")
+            ms = self._duration_ms(response)
+            bugs = self._bugs(response)
             duration_ms += ms
-            if self._is_redirected_away(answer) and not expectation.status_matches(call.expected, answer.status):
-                return CaseResult(BLOCKED, f"{here}: redirected off the base URL, which is not followed", duration_ms)
+            if self._is_redirected_away(response) and not expectation.status_matches(call.expected, response.status):
+                return CaseResult(BLOCKED, f"{step}: redirected off the base URL, which is not followed", duration_ms)
             try:
-                seen = _checked_response(answer, ms)
-                why = expectation.mismatch(call.expected, seen, values)
-                if why is None:
-                    values |= expectation.saved_values(call.expected, seen)
+                checked = _checked_response(response, ms)
+                reason = expectation.mismatch(call.expected, checked, values)
+                if reason is None:
+                    values |= expectation.saved_values(call.expected, checked)
             except template.MissingValueError as error:
-                why = str(error)
+                reason = str(error)
             except RecursionError:
-                return CaseResult(BLOCKED, f"{here}: the answer is nested too deep to be judged", duration_ms)
-            if why is not None:
-                # The bugs in the answer that was wrong; where it shows none, those that led there.
-                return CaseResult(FAILED, f"{here}: {why}", duration_ms, bugs or shown_bugs)
-            shown_bugs |= bugs
+                return CaseResult(BLOCKED, f"{step}: the answer is nested too deep to be judged", duration_ms)
+            if reason is not None:
+                # The bugs of the wrong response, or if it has none, those of the responses before it.
+                return CaseResult(FAILED, f"{step}: {reason}", duration_ms, bugs or earlier_bugs)
+            earlier_bugs |= bugs
         return CaseResult(PASSED, "", duration_ms)
 
-    def _duration_ms(self, answer: Response) -> float:
-        match = _DURATION.search(answer.headers.get("server-timing", "")) if self._truth else None
-        return float(match[1]) if match else answer.duration_ms
+    def _duration_ms(self, response: Response) -> float:
+        match = _DURATION.search(response.headers.get("server-timing", "")) if self._truth else None
+        return float(match[1]) if match else response.duration_ms
 
-    def _bugs(self, answer: Response) -> int:
-        told = answer.headers.get("x-seeded-bugs", "") if self._truth else ""
-        bits = [int(number) for number in _BUG.findall(told)]
+    def _bugs(self, response: Response) -> int:
+        header = response.headers.get("x-seeded-bugs", "") if self._truth else ""
+        bits = [int(number) for number in _BUG.findall(header)]
         return sum(1 << (bit - 1) for bit in bits if 1 <= bit <= 63)
 
-    def _is_redirected_away(self, answer: Response) -> bool:
-        location = answer.headers.get("location") if 300 <= answer.status < 400 else None
+    def _is_redirected_away(self, response: Response) -> bool:
+        location = response.headers.get("location") if 300 <= response.status < 400 else None
         return location is not None and not self.base_url.has_same_origin(location)
 
     def close(self) -> None:
@@ -203,17 +203,17 @@ def _escaped(value: str) -> str:
     return quote(value, safe="")
 
 
-def _checked_response(answer: Response, ms: float) -> CheckedResponse:
+def _checked_response(response: Response, ms: float) -> CheckedResponse:
     body: Any = None
     is_json = False
-    plain = answer.headers.get("content-encoding", "identity") == "identity"
-    if answer.content and plain:
+    plain = response.headers.get("content-encoding", "identity") == "identity"
+    if response.content and plain:
         try:
-            body = json.loads(answer.content, parse_constant=_no_constant)
+            body = json.loads(response.content, parse_constant=_no_constant)
             is_json = True
         except ValueError:
-            pass  # also what is not UTF-8
-    return CheckedResponse(answer.status, answer.headers, body, is_json, ms)
+            pass  # also bytes that are not UTF-8
+    return CheckedResponse(response.status, response.headers, body, is_json, ms)
 
 
 def _no_constant(name: str) -> float:

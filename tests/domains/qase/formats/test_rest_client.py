@@ -102,7 +102,7 @@ def test_results_come_with_their_runs(qase, connection):
 def test_429_and_5xx_are_waited_out(qase, connection):
     qase.instead = [(429, {"Retry-After": "7"}, "{}"), (503, {}, "{}"), (500, {"Retry-After": "99999"}, "{}")]
     assert len(fetch_project(connection, "DEMO", Notes()).cases) == 1
-    assert qase.waits == [7.0, 1.0, rest_client.LONGEST_WAIT]
+    assert qase.waits == [7.0, 1.0, rest_client.LONGEST_WAIT_S]
 
 
 def test_patience_ends(qase, connection):
@@ -153,14 +153,14 @@ def test_a_large_answer_is_cut(qase, monkeypatch):
 
 def test_pages_that_move_under_the_reader_are_told(qase, connection):
     qase.lists["case/DEMO"] = [{**CASE, "id": i % 100 + 1} for i in range(150)]
-    with pytest.raises(InputError, match="'1' was on an earlier page: the project was changed, ask again"):
+    with pytest.raises(InputError, match="'1' was on an earlier page: the project has changed, try again"):
         fetch_project(connection, "DEMO", Notes())
 
 
 def test_a_list_that_ends_too_early_is_told(qase, connection):
     page = {"status": True, "result": {"total": 5, "filtered": 5, "count": 0, "entities": []}}
     qase.instead = [(200, {}, json.dumps(SYSTEM_FIELDS)), (200, {}, json.dumps(page))]
-    with pytest.raises(InputError, match="suite/DEMO says it has 5 entities and gave 0"):
+    with pytest.raises(InputError, match="suite/DEMO says it has 5 entities and returned 0"):
         fetch_project(connection, "DEMO", Notes())
 
 
