@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from rl_eval.errors import InputError, nearest
+from rl_eval.search_path import add_folders, config_dir_of, options_of, search_folders
 from rl_eval.validation_errors import hydra_sentence
 
 NOT_RUNS = ("--help", "-h", "--hydra-help", "--version", "--cfg", "-c", "--info", "-i", "--shell-completion", "-sc")
@@ -55,9 +56,10 @@ def compose(conf: Path, overrides: Sequence[str]) -> dict[str, Any]:
     from omegaconf import OmegaConf
     from omegaconf.errors import OmegaConfBaseException
 
+    folders = search_folders(conf, overrides)
     for key, _, option in (override.partition("=") for override in overrides):
-        if option == "null" and (conf / key).is_dir():  # Hydra's own sentence does not name the group
-            options = sorted(file.stem for file in (conf / key).glob("*.yaml"))
+        options = options_of(key, folders) if option == "null" else []
+        if options:  # Hydra's own sentence does not name the group
             raise InputError(f"{key}=null is not an option: {key} takes {', '.join(options)}")
     GlobalHydra.instance().clear()
     with hydra.initialize_config_dir(str(conf.resolve()), version_base="1.3"):
@@ -109,8 +111,13 @@ def _folder(number: int, overrides: Sequence[str], varying: set[str]) -> str:
     return re.sub(r"[^A-Za-z0-9._=,+-]", "-", f"{number}_{told}" if told else str(number))[:120]
 
 
-def plan(conf: Path, suites: Path, overrides: Sequence[str], multirun: bool) -> list[Job]:
+def plan(
+    conf: Path, suites: Path, overrides: Sequence[str], multirun: bool, own_folders: Sequence[Path] = ()
+) -> list[Job]:
     """Every job that a command line asks for, each composed and checked.
+
+    Args:
+        own_folders: of a person's own configs, from `--config-dir`.
 
     Raises:
         InputError: any job cannot run; nothing has been written.
@@ -123,8 +130,9 @@ def plan(conf: Path, suites: Path, overrides: Sequence[str], multirun: bool) -> 
     varying = _varying(wanted)
     jobs, spaces = [], {}
     for number, job in enumerate(wanted):
-        values = compose(conf, job)
-        _no_unknown_tuning(conf, job)
+        with_folders = add_folders(job, own_folders)
+        values = compose(conf, with_folders)
+        _no_unknown_tuning(search_folders(conf, with_folders), job)
         checked, initial = config.load(values), None
         if checked.init is not None:
             initial, checked, _ = take_over(checked)
@@ -138,9 +146,9 @@ def plan(conf: Path, suites: Path, overrides: Sequence[str], multirun: bool) -> 
     return jobs
 
 
-def _no_unknown_tuning(conf: Path, overrides: Sequence[str]) -> None:
+def _no_unknown_tuning(folders: Sequence[Path], overrides: Sequence[str]) -> None:
     """The one optional group: Hydra would take a misspelt option of it without a word."""
-    options = sorted(file.stem for file in (conf / "tuned").glob("*.yaml"))
+    options = options_of("tuned", folders)
     for override in overrides:
         key, _, option = override.partition("=")
         if key == "tuned" and option not in options:
@@ -229,7 +237,7 @@ def _prepare(root: Path, flags: list[str], overrides: list[str]) -> list[Path]:
             raise InputError(f"{found.path} is finished: there is nothing to resume; start a new run")
         sys.argv[1:] = [*ordered, f"hydra.run.dir={_quoted(found.path)}", "hydra.output_subdir=null"]
         return [found.path]
-    jobs = plan(root / "conf", root / "suites", quoted, multirun)
+    jobs = plan(root / "conf", root / "suites", quoted, multirun, config_dir_of(flags))
     now = datetime.datetime.now()
     own = [o for o in overrides if o.startswith(("hydra.run.dir=", "hydra.sweep.dir="))]
     first = jobs[0].values
