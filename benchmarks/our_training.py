@@ -21,10 +21,10 @@ NEVER = 10**12  # env steps
 
 def config_of(overrides: Sequence[str]) -> RunConfig:
     """The config of `python train.py <overrides>`, without scores on the validation part."""
-    from rl_eval import config, launch
+    from rl_eval import config, hydra_compose
 
     return config.load(
-        launch.compose(
+        hydra_compose.compose(
             ROOT / "conf", [*overrides, f"validation.every={NEVER}", "validation.stop_at=null", "tracker=none"]
         )
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -77,14 +77,6 @@ class RunConfig(_Section):
             "env": self.env.model_dump(mode="json"),
             "agent": agent,
         }
-
-
-def keys_of(values: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
-    """Every dotted key of a nested mapping."""
-    for key, value in values.items():
-        yield f"{prefix}{key}"
-        if isinstance(value, Mapping):
-            yield from keys_of(value, f"{prefix}{key}.")
 
 
 def _section(values: dict[str, Any], name: str) -> dict[str, Any]:

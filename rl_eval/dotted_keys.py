@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 # Names and paths of a run say nothing about what was varied.
@@ -23,6 +23,14 @@ def flatten(values: Mapping[str, Any], separator: str = ".") -> dict[str, Any]:
         else:
             flat[str(key)] = value
     return flat
+
+
+def all_keys(values: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
+    """Every dotted key of a nested mapping, those of its sections included."""
+    for key, value in values.items():
+        yield f"{prefix}{key}"
+        if isinstance(value, Mapping):
+            yield from all_keys(value, f"{prefix}{key}.")
 
 
 def differing_keys(configs: Sequence[Mapping[str, Any]]) -> list[str]:

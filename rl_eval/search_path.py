@@ -10,22 +10,6 @@ from rl_eval.errors import InputError
 _KEY = "hydra.searchpath"
 
 
-def config_dir_of(flags: Sequence[str]) -> list[Path]:
-    """The folder that `--config-dir` names, as Hydra reads it; empty without it.
-
-    Raises:
-        InputError: it is not a folder.
-    """
-    from hydra._internal.utils import get_args_parser
-
-    named = get_args_parser().parse_args(list(flags)).config_dir
-    if named is None:
-        return []
-    if not Path(named).is_dir():
-        raise InputError(f"--config-dir={named} is not a folder: name one with groups such as env/ and reward/")
-    return [Path(named).resolve()]
-
-
 def add_folders(overrides: Sequence[str], folders: Sequence[Path]) -> list[str]:
     """The overrides with `hydra.searchpath` that has some folders first; this is where `--config-dir` puts them."""
     if not folders:

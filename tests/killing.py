@@ -23,7 +23,7 @@ import numpy as np
 
 from rl_eval import config as configs
 from rl_eval import run as runs
-from rl_eval.launch import compose
+from rl_eval.hydra_compose import compose
 from rl_eval.rewards import RewardedVector
 from rl_eval.tracking import open_tracker
 from rl_eval.training import Training, train

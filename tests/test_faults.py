@@ -19,7 +19,7 @@ from rl_eval import config as configs
 from rl_eval import job
 from rl_eval import run as runs
 from rl_eval.errors import InputError
-from rl_eval.launch import compose
+from rl_eval.hydra_compose import compose
 from rl_eval.rewards import RewardedVector
 from rl_eval.tracking import open_tracker
 from rl_eval.tracking._background import BackgroundTracker

@@ -6,7 +6,7 @@ import pytest
 from rl_eval import config as configs
 from rl_eval import domains, policy
 from rl_eval.errors import InputError
-from rl_eval.launch import compose
+from rl_eval.hydra_compose import compose
 from rl_eval.policy import Constant, Random, Spaces, Untrained
 from rl_eval.rollout import play
 from tests.masked_env import ACTIONS, Corridor, legal_actions

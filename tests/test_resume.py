@@ -15,7 +15,7 @@ import yaml
 from rl_eval import config as configs
 from rl_eval import run as runs
 from rl_eval.errors import InputError
-from rl_eval.launch import compose
+from rl_eval.hydra_compose import compose
 from rl_eval.tracking import open_tracker
 from rl_eval.training import train
 from tests.run_bytes import content

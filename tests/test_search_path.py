@@ -5,8 +5,9 @@ from pathlib import Path
 import pytest
 
 from rl_eval.errors import InputError
-from rl_eval.launch import compose, plan, split
-from rl_eval.search_path import add_folders, config_dir_of, search_folders
+from rl_eval.hydra_compose import compose, config_dir_of, split_arguments
+from rl_eval.launch import plan
+from rl_eval.search_path import add_folders, search_folders
 
 ROOT = Path(__file__).resolve().parents[1]
 CONF = ROOT / "conf"
@@ -32,7 +33,7 @@ def quoted(folder):
 
 
 def test_config_dir_adds_groups_to_ours(own):
-    flags, overrides = split(["env=acrobot", "--config-dir", str(own)])
+    flags, overrides = split_arguments(["env=acrobot", "--config-dir", str(own)])
     assert overrides == ["env=acrobot"]
     values = compose(CONF, add_folders(overrides, config_dir_of(flags)))
     assert values["env"]["id"] == "Acrobot-v1"

@@ -13,9 +13,9 @@ from benchmarks.supervised import fit
 
 
 def test_ours_is_what_train_py_runs_but_for_selection():
-    from rl_eval import config, launch
+    from rl_eval import config, hydra_compose
 
-    composed = config.load(launch.compose(ROOT / "conf", ["env=lunarlander", "agent=ppo"]))
+    composed = config.load(hydra_compose.compose(ROOT / "conf", ["env=lunarlander", "agent=ppo"]))
     ours = config_of(["env=lunarlander", "agent=ppo"])
     assert ours.validation.every == NEVER
     assert ours.validation.stop_at is None

@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from rl_eval import config as configs
-from rl_eval.launch import compose
+from rl_eval.hydra_compose import compose
 from rl_eval.tracking import open_tracker
 from rl_eval.training import train
 

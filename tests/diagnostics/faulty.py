@@ -13,7 +13,7 @@ import numpy as np
 
 from rl_eval import config as configs
 from rl_eval.diagnostics import Finding, all_findings, read
-from rl_eval.launch import compose
+from rl_eval.hydra_compose import compose
 from rl_eval.run import read_checkpoint, read_run, write_checkpoint
 from rl_eval.tracking import open_tracker
 from rl_eval.training import train

@@ -8,7 +8,7 @@ import pytest
 
 from rl_eval import config as configs
 from rl_eval.diagnostics import all_findings, read, seed_luck
-from rl_eval.launch import compose
+from rl_eval.hydra_compose import compose
 from rl_eval.run import read_metrics
 from tests.diagnostics import faulty
 from tests.diagnostics.faulty import CARTPOLE, ROOT, THREAT, change_info, change_snapshot, learn, said

@@ -17,7 +17,7 @@ from rl_eval import domains, exposure
 from rl_eval.domains.gym import DOMAIN, Config
 from rl_eval.envs import envpool_vector
 from rl_eval.errors import InputError
-from rl_eval.launch import compose
+from rl_eval.hydra_compose import compose
 from rl_eval.tracking import open_tracker
 from rl_eval.training import train
 

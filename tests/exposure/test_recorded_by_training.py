@@ -10,7 +10,7 @@ from rl_eval import domains, seeding
 from rl_eval import run as runs
 from rl_eval.domains import threat
 from rl_eval.exposure import FirstObservationRecorder, read_exposure
-from rl_eval.launch import compose
+from rl_eval.hydra_compose import compose
 from rl_eval.tracking import open_tracker
 from rl_eval.training import train
 

@@ -14,7 +14,8 @@ from rl_eval import domains, run
 from rl_eval.errors import InputError
 from rl_eval.exposure import Exposure, read_exposure
 from rl_eval.gates import held_out
-from rl_eval.launch import compose, groups_of_parent, plan, quote_paths
+from rl_eval.hydra_compose import compose, quote_run_paths
+from rl_eval.launch import groups_of_parent, plan
 from rl_eval.target import resolve
 from rl_eval.tracking import open_tracker
 from rl_eval.training import Training, replay, take_over, train
@@ -231,8 +232,8 @@ def test_data_with_other_fields_is_refused(parents, tmp_path):
 def test_a_path_with_any_characters_is_taken_as_typed(cartpole, tmp_path, monkeypatch):
     folder = tmp_path / "0_lr=0.001,seed=1 it's {one}"
     shutil.copytree(cartpole.path, folder)
-    assert quote_paths([f"init={folder}", "lr=1e-3,1e-4"])[1] == "lr=1e-3,1e-4"
-    jobs = plan(ROOT / "conf", ROOT / "suites", quote_paths([*CARTPOLE, f"init={folder}", "lr=1e-3,1e-4"]), True)
+    assert quote_run_paths([f"init={folder}", "lr=1e-3,1e-4"])[1] == "lr=1e-3,1e-4"
+    jobs = plan(ROOT / "conf", ROOT / "suites", quote_run_paths([*CARTPOLE, f"init={folder}", "lr=1e-3,1e-4"]), True)
     assert [job.values["init"] for job in jobs] == [str(folder)] * 2
     assert [job.values["lr"] for job in jobs] == [1e-3, 1e-4]
 

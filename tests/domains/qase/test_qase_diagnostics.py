@@ -9,7 +9,7 @@ from rl_eval import run as runs
 from rl_eval.config import load
 from rl_eval.diagnostics import DiagnosedRun, findings_of
 from rl_eval.domains.qase.config import Config
-from rl_eval.launch import compose
+from rl_eval.hydra_compose import compose
 
 ROOT = Path(__file__).resolve().parents[3]
 FEATURES = [f"f{i}" for i in range(10)]

@@ -34,7 +34,7 @@ from rl_eval.domains.qase.formats.json_export import write_json_export
 from rl_eval.domains.qase.formats.load import load
 from rl_eval.domains.qase.model.execution_log import ExecutionLog
 from rl_eval.domains.qase.model.project import Case, Project, Suite, build_project
-from rl_eval.launch import compose
+from rl_eval.hydra_compose import compose
 from rl_eval.policy import Spaces, scores
 from rl_eval.policy import load as load_policy
 from rl_eval.tracking import open_tracker

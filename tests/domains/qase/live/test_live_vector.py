@@ -23,7 +23,7 @@ from rl_eval.domains.qase.live import BLOCKED, FAILED, NOT_RUN, PASSED, CycleRes
 from rl_eval.domains.qase.live.held_out_builds import held_out_builds
 from rl_eval.domains.qase.live.vector import LiveTraining, live_cycle_facts
 from rl_eval.errors import InputError
-from rl_eval.launch import compose
+from rl_eval.hydra_compose import compose
 from rl_eval.rollout import play
 from rl_eval.tracking import open_tracker
 from rl_eval.training import replay, train
