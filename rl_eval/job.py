@@ -164,7 +164,7 @@ def _judge(trained: runs.Run, suites: Path) -> list[dict[str, Any]]:
     """The verdict of every suite of the run's environment, written beside the run and printed."""
     from rl_eval import domains
     from rl_eval.gates import ledger
-    from rl_eval.gates.judge import judge_one_run
+    from rl_eval.gates.evaluation import evaluate_run
     from rl_eval.gates.selection import Selection, suites_for
 
     found = suites_for(trained, suites)
@@ -174,7 +174,7 @@ def _judge(trained: runs.Run, suites: Path) -> list[dict[str, Any]]:
     # what it names was typed by the person who trained it just now
     trust = domains.needs_trust(domains.validate(trained.config["env"])) is not None
     with terminal.ProgressLine(None, "judging") as progress:
-        verdicts = [judge_one_run(suite, trained, trust=trust, on_episodes=progress.episodes) for suite in found]
+        verdicts = [evaluate_run(suite, trained, trust=trust, on_episodes=progress.episodes) for suite in found]
     # A sweep that keeps its best run has looked at the gate as often as it has runs.
     verdicts = [ledger.record_verdict(ledger.DEFAULT, Selection((trained,)), verdict) for verdict in verdicts]
     runs.write_json(trained.path / "verdict.json", {"suites": [v.to_json() for v in verdicts]})

@@ -78,7 +78,7 @@ def project(pytester, monkeypatch):
     return pytester
 
 
-def said(result):
+def output(result):
     return result.stdout.str() + result.stderr.str()
 
 
@@ -99,7 +99,7 @@ def test_one_item_a_criterion_with_sentences_and_a_table(project):
             "pole*quick*training.wall_s*2.5*60*1*PASS*",
         ]
     )
-    assert "Traceback" not in said(result)
+    assert "Traceback" not in output(result)
 
 
 @pytest.mark.parametrize("plugin", ["no:cacheprovider", "no:terminal", "no:capture"])
@@ -121,7 +121,7 @@ def test_without_a_run_it_is_an_error_that_says_how_to_train_one(project):
         ["no finished run below outputs is one that suites/pole.yaml judges: "
          "train with `python train.py env=cartpole agent=ppo`, or name a run or a policy with --run"]
     )  # fmt: skip
-    assert "Traceback" not in said(result)
+    assert "Traceback" not in output(result)
 
 
 def test_too_few_runs_is_an_error_of_the_criteria_that_need_them(project):
@@ -158,7 +158,7 @@ def test_a_broken_suite_is_one_sentence(project, old, new, sentence):
     result.assert_outcomes(errors=1)
     assert result.ret == 2
     result.stdout.fnmatch_lines([f"suites/pole.yaml{sentence}"])
-    assert "Traceback" not in said(result)
+    assert "Traceback" not in output(result)
 
 
 def test_named_runs(project):
@@ -251,7 +251,7 @@ def test_the_ledger_counts_the_policies_judged_on_the_test_set(project):
         )
     assert len((project.path / "kept.jsonl").read_text().splitlines()) == 2
     assert "2 different policies have been judged on this test set" in (project.path / "report.xml").read_text()
-    assert "2 different policies" in said(result)
+    assert "2 different policies" in output(result)
 
 
 def test_under_xdist_a_suite_is_played_once(project, monkeypatch):
@@ -272,10 +272,10 @@ def test_train_missing_trains_what_the_suite_needs_and_no_more(project):
     (project.path / "train.py").write_text(TRAIN)
     result = project.runpytest_inprocess("suites/", "--train-missing")
     result.assert_outcomes(passed=3)
-    assert "training with env=cartpole agent=ppo -m seed=1,2" in said(result)
+    assert "training with env=cartpole agent=ppo -m seed=1,2" in output(result)
     again = project.runpytest_inprocess("suites/", "--train-missing")
     again.assert_outcomes(passed=3)
-    assert "training with" not in said(again)
+    assert "training with" not in output(again)
 
 
 def test_train_missing_trains_one_seed_twice(project):
@@ -286,7 +286,7 @@ def test_train_missing_trains_one_seed_twice(project):
     (project.path / "train.py").write_text(TRAIN)
     result = project.runpytest_inprocess("suites/", "--train-missing")
     result.assert_outcomes(passed=3)
-    assert said(result).count("training with env=cartpole agent=ppo seed=42") == 2
+    assert output(result).count("training with env=cartpole agent=ppo seed=42") == 2
 
 
 def test_training_that_fails_is_an_error_with_its_last_line(project):
@@ -313,11 +313,11 @@ def test_data_that_is_not_there_leaves_its_suite_out(project):
     (project.path / "sets").mkdir()
     result = project.runpytest_inprocess("suites/", "--train-missing", "--data", "sets")
     result.assert_outcomes(passed=3, failed=1, deselected=2)
-    result.stdout.fnmatch_lines(["left out for want of data: suites/nsl.yaml (no *sets/nsl-kdd)"])
+    result.stdout.fnmatch_lines(["deselected, since their data is missing: suites/nsl.yaml (no *sets/nsl-kdd)"])
     named = (project.path / "suites" / "nsl.yaml").read_text().replace("controls:", "data: elsewhere\ncontrols:")
     (project.path / "suites" / "nsl.yaml").write_text(named)
     result = project.runpytest_inprocess("suites/", "--train-missing", "--data", "sets")
-    result.stdout.fnmatch_lines(["left out for want of data: suites/nsl.yaml (no *sets/elsewhere)"])
+    result.stdout.fnmatch_lines(["deselected, since their data is missing: suites/nsl.yaml (no *sets/elsewhere)"])
     result = project.runpytest_inprocess("suites/nsl.yaml", "--train-missing")
     result.assert_outcomes(errors=2)
 

@@ -1,13 +1,14 @@
-"""Acceptance suites: their schema, the runs they judge, and the verdict.
+"""Acceptance suites: the file format, the runs they judge, and the verdict.
 
-`schema` (a suite as data) <- `selection` (which runs) <- `arena` (episodes) <- `judge` -> `verdict` (as data).
-Nothing here imports torch or scipy, so that collecting suites stays quick.
+`suite` (a checked suite file) <- `selection` (which runs) <- `suite_environment` (episodes) <- `evaluation`
+-> `verdict` (as data). Nothing here imports torch or scipy at import time, so that collecting suites stays quick.
 """
 
-from rl_eval.gates.commands import needs_path, train_arguments, train_command
-from rl_eval.gates.judge import judge, judge_one_run, not_judged
-from rl_eval.gates.schema import Criterion, CriterionSpec, Suite, SuiteSpec, load_suite
-from rl_eval.gates.selection import Selection, named_runs, newest_group, says_suite, suites_for
+from rl_eval.gates.evaluation import evaluate_run, evaluate_suite, suite_error
+from rl_eval.gates.selection import Selection, is_suite_file, named_runs, newest_group, suites_for
+from rl_eval.gates.suite import Criterion, Suite, load_suite
+from rl_eval.gates.suite_format import CriterionSpec, SuiteSpec
+from rl_eval.gates.training_commands import needs_path, train_arguments, train_command
 from rl_eval.gates.verdict import CriterionVerdict, SuiteVerdict
 
 __all__ = [
@@ -18,14 +19,14 @@ __all__ = [
     "Suite",
     "SuiteSpec",
     "SuiteVerdict",
-    "judge",
-    "judge_one_run",
+    "evaluate_run",
+    "evaluate_suite",
+    "is_suite_file",
     "load_suite",
     "named_runs",
     "needs_path",
     "newest_group",
-    "not_judged",
-    "says_suite",
+    "suite_error",
     "suites_for",
     "train_arguments",
     "train_command",

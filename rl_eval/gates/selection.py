@@ -12,8 +12,8 @@ from pydantic import ValidationError
 
 from rl_eval.domains import domain, identity, validate
 from rl_eval.errors import InputError, nearest
-from rl_eval.gates.commands import train_command
-from rl_eval.gates.schema import Suite, is_for_other_environment, load_suite
+from rl_eval.gates.suite import Suite, is_for_other_environment, load_suite
+from rl_eval.gates.training_commands import train_command
 from rl_eval.policy import names_policy
 from rl_eval.run import Run, environment_of, find_runs, is_sweep, read_run, sweep_jobs
 
@@ -23,7 +23,7 @@ _INCIDENTAL = ("name", "resume", "tracker")
 
 @dataclass(frozen=True)
 class BarePolicy:
-    """A policy that a person named: nothing is known of how it was trained.
+    """A policy that a person named: nothing is known about its training.
 
     Attributes:
         path: what names it, such as `onnx:policy.onnx`, in the place of a run's directory.
@@ -65,23 +65,23 @@ def suites_for(run: Run | Mapping[str, Any], folder: Path | str = "suites") -> l
         InputError: a suite is broken, or names plugins that the run does not.
     """
     config = run.config if isinstance(run, Run) else run
-    files = [(path, _from_here(path)) for path in sorted(Path(folder).glob("*.y*ml")) if says_suite(path)]
+    files = [(path, _relative_to_cwd(path)) for path in sorted(Path(folder).glob("*.y*ml")) if is_suite_file(path)]
     name = str(config["env"].get("name"))
     suites = [load_suite(path, shown) for path, shown in files if not is_for_other_environment(path, shown, name)]
-    found = [suite for suite in suites if matches_environment(suite, config["env"])]
+    matching = [suite for suite in suites if matches_environment(suite, config["env"])]
     agent = config["agent"]["name"]
-    if any(suite.spec.train.get("agent") == agent for suite in found):
-        found = [suite for suite in found if suite.spec.train.get("agent", agent) == agent]
-    return found
+    if any(suite.spec.train.get("agent") == agent for suite in matching):
+        matching = [suite for suite in matching if suite.spec.train.get("agent", agent) == agent]
+    return matching
 
 
-def _from_here(path: Path) -> str:
+def _relative_to_cwd(path: Path) -> str:
     """A path as a person in the current directory would type it."""
     here, path = Path.cwd(), path.resolve()
     return str(path.relative_to(here) if path.is_relative_to(here) else path)
 
 
-def says_suite(path: Path) -> bool:
+def is_suite_file(path: Path) -> bool:
     """Whether a YAML file has `rl_eval:` at its top level, without parsing it."""
     try:
         with open(path, encoding="utf-8", errors="replace") as file:
@@ -96,23 +96,23 @@ def named_runs(suite: Suite, paths: Sequence[Path | str]) -> Selection:
     Raises:
         InputError: not a run, not finished, or of another environment.
     """
-    named = [each for path in paths for each in _expand(path)]
-    runs = [each for each in named if isinstance(each, Run)]
+    named = [judged for path in paths for judged in _expand(path)]
+    runs = [judged for judged in named if isinstance(judged, Run)]
     for run in runs:
         if not run.finished:
             raise InputError(_unfinished(run))
         if not matches_environment(suite, run.config["env"]):
             raise InputError(_other_environment(suite, run))
-    bare = next((each for each in named if isinstance(each, BarePolicy)), None)
+    bare = next((judged for judged in named if isinstance(judged, BarePolicy)), None)
     if bare is not None:
         return Selection(tuple(named), f"{bare.path} is a policy without a training run: name runs alone with --run")
     return Selection(tuple(named), _not_a_group(suite, runs))
 
 
-def _expand(named: Path | str) -> Sequence[Run | BarePolicy]:
-    if isinstance(named, str) and names_policy(named):
-        return [BarePolicy(named)]
-    path = Path(named)
+def _expand(name: Path | str) -> Sequence[Run | BarePolicy]:
+    if isinstance(name, str) and names_policy(name):
+        return [BarePolicy(name)]
+    path = Path(name)
     if not is_sweep(path):
         return [read_run(path)]
     jobs = sweep_jobs(path)
@@ -138,15 +138,15 @@ def newest_group(suite: Suite, outputs: Path) -> Selection:
         raise InputError(_no_run(suite, matching, outputs))
     complete = [key for key in candidates if len(chosen[key]) == suite.spec.runs.count]
     best = max(complete or candidates, key=lambda key: _started(chosen[key][-1]))
-    _refuse_survivors(chosen[best], groups[best])
+    _refuse_incomplete(chosen[best], groups[best])
     return Selection(tuple(chosen[best]), _not_a_group(suite, chosen[best]))
 
 
 def _matches(suite: Suite, run: Run) -> bool:
     if not matches_environment(suite, run.config["env"]):
         return False
-    where = domain(suite.env.name)
-    incidental = {f"env.{key}" for key in (*where.location_keys, *where.execution_keys)}
+    suite_domain = domain(suite.env.name)
+    incidental = {f"env.{key}" for key in (*suite_domain.location_keys, *suite_domain.execution_keys)}
     settings = {key: value for key, value in suite.spec.train.items() if key not in incidental}
     return all(_setting(suite, run.config, key) == value for key, value in settings.items())
 
@@ -156,10 +156,10 @@ def _setting(suite: Suite, config: Mapping[str, Any], key: str) -> Any:
     value: Any = config
     for part in key.split("."):
         if not isinstance(value, Mapping) or part not in value:
-            known = ", ".join(str(name) for name in config)
+            keys = [str(name) for name in config]
             raise InputError(
-                f"{suite.shown}: train.{key} is not recorded by runs, so they cannot be told by it: "
-                f"{nearest(key, [str(name) for name in config])}name a key of their config ({known}), dotted"
+                f"{suite.shown}: train.{key} is not recorded by runs, so it cannot select them: "
+                f"{nearest(key, keys)}name a key of their config ({', '.join(keys)}), dotted"
             )
         value = value[part]
     if isinstance(value, Mapping):
@@ -177,8 +177,8 @@ def _group_key(suite: Suite, run: Run) -> str:
 
 def _comparable(run: Run, *, with_seed: bool) -> dict[str, Any]:
     """What two runs must have in common to be repeats of one another."""
-    left_out = _INCIDENTAL if with_seed else (*_INCIDENTAL, "seed")
-    config = {key: value for key, value in run.config.items() if key not in left_out}
+    ignored = _INCIDENTAL if with_seed else (*_INCIDENTAL, "seed")
+    config = {key: value for key, value in run.config.items() if key not in ignored}
     # Another back end draws other start states.
     return {**config, "env": identity(environment_of(run)), "backend": run.info.get("backend")}
 
@@ -195,8 +195,8 @@ def _members(suite: Suite, group: Iterable[Run]) -> list[Run]:
     return sorted(finished, key=_started)[-suite.spec.runs.count :]
 
 
-def _refuse_survivors(members: Sequence[Run], group: Sequence[Run]) -> None:
-    """A run that crashed among the others may not drop out: those that survived would be judged too kindly."""
+def _refuse_incomplete(members: Sequence[Run], group: Sequence[Run]) -> None:
+    """Refuse a group with a crashed run: judging only the runs that finished would be too favourable."""
     first = _started(members[0])
     for run in group:
         seed = run.config.get("seed")
@@ -204,21 +204,21 @@ def _refuse_survivors(members: Sequence[Run], group: Sequence[Run]) -> None:
         other = len(members) == 1 and seed != members[0].config.get("seed")
         if run.finished or _started(run) < first or other:
             continue
-        again = [r for r in group if r.finished and r.config.get("seed") == seed and _started(r) > _started(run)]
-        if not again:
+        newer = [r for r in group if r.finished and r.config.get("seed") == seed and _started(r) > _started(run)]
+        if not newer:
             raise InputError(_unfinished(run) + ", or name with --run the finished ones that are to be judged")
 
 
 def _unfinished(run: Run) -> str:
     status = run.info["status"]
-    said = {
+    what = {
         "failed": "failed",
         "interrupted": "was interrupted",
         "running": "is still running, or was killed",
     }[status]
     reason = run.info.get("reason")
     return (
-        f"the run {run.path} (seed {run.config.get('seed')}) {said}{f' ({reason})' if reason else ''}, so its group "
+        f"the run {run.path} (seed {run.config.get('seed')}) {what}{f' ({reason})' if reason else ''}, so its group "
         f"is not complete: finish it with `python train.py resume={run.path}`, remove it and train again"
     )
 

@@ -1,4 +1,4 @@
-"""What a suite found, as data: for the terminal, `verdict.json`, pytest and the report."""
+"""The verdict of a suite as data: for the terminal, `verdict.json`, pytest and the report."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any, Literal
 from rl_eval.evidence import EvidenceHistory, EvidenceResult, meets
 from rl_eval.formatting import COMPARISON_SIGNS, number
 
-# INCONCLUSIVE: the evidence did not suffice; NEEDS_RUNS is what one run cannot show, said by train.py alone.
+# INCONCLUSIVE: the evidence did not suffice; NEEDS_RUNS, from train.py alone, is what one run cannot show.
 Decision = Literal["PASS", "FAIL", "INCONCLUSIVE", "ERROR", "NEEDS_RUNS"]
 
 
@@ -22,14 +22,14 @@ class CriterionVerdict:
         metric: what was measured.
         decision: and `detail` is one sentence why; for NEEDS_RUNS, the command that trains them.
         estimate: of the run that decided, the worst one.
-        interval: of the true value by evidence, with probability 1-2·alpha; an end is None where nothing is known.
+        interval: of the true value by evidence, with probability 1-2·alpha; an end is None where it is unbounded.
         direction: at_least, at_most, better_than (above a reference) or less_than (below a reference).
         threshold: what it is compared with; with a reference, the reference's own value and the margin.
         misses_by: how far the estimate lies on the wrong side; None where it passes.
         units, units_max: how many were used, of how many that may be; `unit` says of what.
         run: the directory of the run that decided.
-        more: for INCONCLUSIVE, about how many further units would decide; None where that cannot be said.
-        population: by evidence, whether it speaks of cases to come (source) or of this finite set (set).
+        more: for INCONCLUSIVE, about how many further units would decide; None where that cannot be estimated.
+        population: by evidence, whether it is about future cases (source) or about this finite set (set).
         reference: the policy that the estimate is a paired difference to, or whose value the threshold is.
         history: by evidence, how it grew while the policy of `run` played.
     """
@@ -59,12 +59,12 @@ class CriterionVerdict:
         """How far the estimate lies on the passing side of the threshold; minus infinity where there is none."""
         if self.estimate is None or self.threshold is None:
             return -math.inf
-        return SIGNS[self.direction] * (self.estimate - self.threshold)
+        return DIRECTION_SIGNS[self.direction] * (self.estimate - self.threshold)
 
 
 @dataclass(frozen=True)
 class SuiteVerdict:
-    """Every criterion of one suite, in the order of the file, then what pytest shows beside them.
+    """Every criterion of one suite, in the order of the file, then the other items that pytest shows.
 
     Attributes:
         alpha: chance that one criterion by evidence accepts a policy below the bar.
@@ -91,10 +91,10 @@ class SuiteVerdict:
         """The worst of the criteria's."""
         decisions = {criterion.decision for criterion in self.criteria}
         order: tuple[Decision, ...] = ("ERROR", "FAIL", "INCONCLUSIVE", "NEEDS_RUNS")
-        return next((each for each in order if each in decisions), "PASS")
+        return next((decision for decision in order if decision in decisions), "PASS")
 
     def with_note(self, criterion: str, note: str) -> SuiteVerdict:
-        """The same with something more to say of one criterion."""
+        """The same with one more note on a criterion."""
         noted = [replace(c, detail=f"{c.detail}; {note}") if c.criterion == criterion else c for c in self.criteria]
         return replace(self, criteria=tuple(noted))
 
@@ -110,23 +110,37 @@ class SuiteVerdict:
     def from_json(cls, values: Mapping[str, Any]) -> SuiteVerdict:
         """The inverse of `to_json`."""
         criteria = tuple(map(_criterion, values["criteria"]))
-        given = {name: value for name, value in values.items() if name != "passed"}
-        return cls(**{**given, "runs": tuple(given["runs"]), "criteria": criteria})
+        fields = {name: value for name, value in values.items() if name != "passed"}
+        return cls(**{**fields, "runs": tuple(fields["runs"]), "criteria": criteria})
 
 
 def _criterion(values: Mapping[str, Any]) -> CriterionVerdict:
     interval, history = values.get("interval"), values.get("history")
-    grown = EvidenceHistory(**{name: tuple(points) for name, points in history.items()}) if history else None
-    return CriterionVerdict(**{**values, "interval": tuple(interval) if interval else None, "history": grown})
+    points = EvidenceHistory(**{name: tuple(series) for name, series in history.items()}) if history else None
+    return CriterionVerdict(**{**values, "interval": tuple(interval) if interval else None, "history": points})
 
 
-SIGNS = {"at_least": 1.0, "better_than": 1.0, "at_most": -1.0, "less_than": -1.0}
-_SAID = {"PASS": "passed after", "FAIL": "failed after", "INCONCLUSIVE": "undecided after"}
-# A side of the interval that is longer than the other by more than this is told apart.
+def item_verdict(suite: str, item: str) -> CriterionVerdict:
+    """The verdict of a pytest item that is no criterion, such as `::controls`, without a decision."""
+    return CriterionVerdict(
+        suite=suite,
+        criterion=item,
+        metric=item,
+        decision="ERROR",
+        detail="",
+        by="evidence",
+        direction="",
+        unit="policy",
+    )
+
+
+DIRECTION_SIGNS = {"at_least": 1.0, "better_than": 1.0, "at_most": -1.0, "less_than": -1.0}
+_DECIDED_AFTER = {"PASS": "passed after", "FAIL": "failed after", "INCONCLUSIVE": "undecided after"}
+# An interval with one side longer than the other by more than this factor is shown by its ends.
 _SKEWED = 1.5
 
 
-def decide(blank: CriterionVerdict, estimate: float, threshold: float, of: str) -> CriterionVerdict:
+def decide_by_estimate(blank: CriterionVerdict, estimate: float, threshold: float, of: str) -> CriterionVerdict:
     """PASS or FAIL by the plain number.
 
     Args:
@@ -134,57 +148,57 @@ def decide(blank: CriterionVerdict, estimate: float, threshold: float, of: str) 
         of: what the estimate is over, such as `over 100 episodes`.
     """
     passes = meets(estimate, threshold, blank.direction)  # type: ignore[arg-type]
-    found = replace(blank, decision="PASS" if passes else "FAIL", estimate=estimate, threshold=threshold)
+    verdict = replace(blank, decision="PASS" if passes else "FAIL", estimate=estimate, threshold=threshold)
     numbers = number(estimate, distinct_from=threshold), number(threshold, distinct_from=estimate)
     words = {"better_than": "better than", "less_than": "better than (below)"}.get(blank.direction, blank.direction)
     detail = f"{blank.metric} {numbers[0]}{of} {'meets' if passes else 'misses'} {words} {numbers[1]}"
     if not passes:
-        detail += f" by {number(-found.lead)}"
-    return replace(found, detail=detail, misses_by=None if passes else -found.lead)
+        detail += f" by {number(-verdict.lead)}"
+    return replace(verdict, detail=detail, misses_by=None if passes else -verdict.lead)
 
 
-def decided(
+def decide_by_evidence(
     blank: CriterionVerdict,
-    found: EvidenceResult,
+    result: EvidenceResult,
     threshold: float,
     note: str = "",
     history: EvidenceHistory | None = None,
 ) -> CriterionVerdict:
-    """What the evidence said, in one sentence.
+    """The decision of the evidence, with one sentence.
 
     Args:
         blank: the verdict without a decision, its units_max, population and reference set.
         threshold: of the estimate that the evidence is about.
-        note: what else is to be known, such as the reference's own value.
+        note: to add to the threshold, such as the reference's own value.
         history: how the evidence grew.
     """
-    low, high = found.interval
+    low, high = result.interval
     verdict = replace(
         blank,
-        decision=found.decision,
-        estimate=found.estimate,
+        decision=result.decision,
+        estimate=result.estimate,
         threshold=threshold,
         interval=(low if math.isfinite(low) else None, high if math.isfinite(high) else None),
-        units=found.stopped_at,
-        more=found.more,
+        units=result.stopped_at,
+        more=result.more,
         history=history,
     )
-    if found.decision != "PASS" and verdict.lead <= 0:
+    if result.decision != "PASS" and verdict.lead <= 0:
         verdict = replace(verdict, misses_by=-verdict.lead)
     sign = COMPARISON_SIGNS[verdict.direction]
-    said = f"{verdict.metric} {with_interval(verdict)} {sign} {number(threshold)}{note}: "
-    said += f"{_SAID[found.decision]} {_of_units(verdict)}"
+    detail = f"{verdict.metric} {format_estimate(verdict)} {sign} {number(threshold)}{note}: "
+    detail += f"{_DECIDED_AFTER[result.decision]} {_of_units(verdict)}"
     if verdict.decision == "FAIL" and verdict.misses_by:
-        said += f", short by {number(verdict.misses_by)}"
-    if found.message:
-        said += f"; {found.message}"
-    elif found.more is not None:
-        said += f", about {found.more:,} more would likely decide"
-    return replace(verdict, detail=said)
+        detail += f", short by {number(verdict.misses_by)}"
+    if result.message:
+        detail += f"; {result.message}"
+    elif result.more is not None:
+        detail += f", about {result.more:,} more would likely decide"
+    return replace(verdict, detail=detail)
 
 
-def with_interval(verdict: CriterionVerdict) -> str:
-    """`252 ± 21`, or `0.93 in [0.81, 0.95]` where the interval leans to one side."""
+def format_estimate(verdict: CriterionVerdict) -> str:
+    """`252 ± 21`, or `0.93 in [0.81, 0.95]` where the interval is skewed."""
     estimate = number(verdict.estimate, distinct_from=verdict.threshold)
     if verdict.interval is None or verdict.estimate is None:
         return estimate

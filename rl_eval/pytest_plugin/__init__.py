@@ -1,7 +1,7 @@
 """pytest collects `suites/*.yaml`: one item a criterion, judged on the runs that training left.
 
-Importing this package imports nothing heavy, since pytest loads it in every session. Hooks are here, what pytest
-shows in `_items`, who judges (once a session, whichever process asks) in `_judging`, `--train-missing` in `_training`.
+Importing this package imports nothing heavy, since pytest loads it in every session. The hooks are here, the items
+in `_items`, the verdicts of a session in `_session`, `--train-missing` in `_train_missing`.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 
 from rl_eval.pytest_plugin._items import SuiteFile, SuiteItem
-from rl_eval.pytest_plugin._judging import JUDGE, SHARED, Judge
-from rl_eval.pytest_plugin._training import lacks_data, place_of
+from rl_eval.pytest_plugin._session import SESSION, SHARED, GateSession
+from rl_eval.pytest_plugin._train_missing import data_folder, lacks_data
 
 __all__ = ["SuiteFile", "SuiteItem"]
 
@@ -42,7 +42,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         metavar="DIR",
         dest="rl_eval_data",
         help="where data sets lie, each in a folder of its name (nsl-kdd for nsl_kdd), for --train-missing; "
-        "suites whose data is not there are deselected",
+        "suites whose data is missing are deselected",
     )
     group.addoption(
         "--trust",
@@ -61,69 +61,69 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         choices=("on", "off"),
         default="on",
         dest="rl_eval_gate_cache",
-        help="reuse a verdict while checkpoint, suite, data and code are the same; default: on",
+        help="reuse a verdict while policy, suite, data and code are the same; default: on",
     )
     group.addoption(
         "--ledger",
         metavar="FILE",
         dest="rl_eval_ledger",
-        help="where it is written down which checkpoints were judged on which held-out set; "
+        help="where the policies judged on each test set are recorded; "
         "default: outputs/ledger.jsonl below the root directory",
     )
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """One judge a session."""
+    """Begin the gate session."""
     if config.getoption("rl_eval_outputs") and config.getoption("rl_eval_train_missing"):
         raise pytest.UsageError("--train-missing trains into outputs/, so it cannot be used with --outputs")
-    config.stash[JUDGE] = Judge(config)
+    config.stash[SESSION] = GateSession(config)
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
     """Remove what the workers shared."""
-    judge = config.stash.get(JUDGE, None)
-    if judge is not None and judge.shared is not None and judge.owns_shared:
-        shutil.rmtree(judge.shared, ignore_errors=True)
+    session = config.stash.get(SESSION, None)
+    if session is not None and session.shared is not None and session.owns_shared:
+        shutil.rmtree(session.shared, ignore_errors=True)
 
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_configure_node(node: Any) -> None:
     """Under xdist: name the folder in which the workers share their verdicts."""
-    node.workerinput[SHARED] = str(node.config.stash[JUDGE].shared_with_workers())
+    node.workerinput[SHARED] = str(node.config.stash[SESSION].share_with_workers())
 
 
 def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Collector | None:
     """YAML with `rl_eval:` at its top level is a suite; no other file is touched."""
     if file_path.suffix not in (".yaml", ".yml"):
         return None
-    from rl_eval.gates import says_suite
+    from rl_eval.gates import is_suite_file
 
-    return SuiteFile.from_parent(parent, path=file_path) if says_suite(file_path) else None
+    return SuiteFile.from_parent(parent, path=file_path) if is_suite_file(file_path) else None
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """With --data: leave out the suites whose data is not there."""
-    judge = config.stash[JUDGE]
+    """With --data: deselect the suites whose data is missing."""
     if not config.getoption("rl_eval_data"):
         return
-    gone = [item for item in items if isinstance(item, SuiteItem) and lacks_data(config, item.suite)]
-    if gone:
-        config.hook.pytest_deselected(items=gone)
-        items[:] = [item for item in items if item not in gone]
-        judge.left_out = sorted({f"{item.suite.shown} (no {place_of(config, item.suite)})" for item in gone})
+    without_data = [item for item in items if isinstance(item, SuiteItem) and lacks_data(config, item.suite)]
+    if without_data:
+        config.hook.pytest_deselected(items=without_data)
+        items[:] = [item for item in items if item not in without_data]
+        missing = {f"{item.suite.shown} (no {data_folder(config, item.suite)})" for item in without_data}
+        config.stash[SESSION].deselected = sorted(missing)
 
 
 def pytest_report_collectionfinish(config: pytest.Config) -> list[str]:
-    """Say which suites were left out."""
-    left_out = config.stash[JUDGE].left_out
-    return [f"left out for want of data: {', '.join(left_out)}"] if left_out else []
+    """Report which suites were deselected."""
+    deselected = config.stash[SESSION].deselected
+    return [f"deselected, since their data is missing: {', '.join(deselected)}"] if deselected else []
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:
     """The table of all criteria, from the reports alone, so that it works under xdist too."""
     reports: dict[str, tuple[Any, dict[str, Any]]] = {}
-    for listed in terminalreporter.stats.values():
-        for report in listed:
+    for reports_of_outcome in terminalreporter.stats.values():
+        for report in reports_of_outcome:
             properties = dict(getattr(report, "user_properties", ()))
             if "criterion" in properties and "decision" in properties:
                 reports[report.nodeid] = (report.location, properties)
@@ -131,11 +131,11 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
         return
     from rl_eval.terminal import console_for, criteria_table, print_sentences
 
-    def place(report: tuple[Any, dict[str, Any]]) -> tuple[str, bool, int]:
+    def order(report: tuple[Any, dict[str, Any]]) -> tuple[str, bool, int]:
         (file, line, _), row = report
         return file, not row["direction"], line  # controls and the like come last
 
-    rows = [row for _, row in sorted(reports.values(), key=place)]
+    rows = [row for _, row in sorted(reports.values(), key=order)]
     terminalreporter.section("acceptance criteria")
     terminalreporter.flush()
     console = console_for(terminalreporter._tw._file)

@@ -1,4 +1,4 @@
-"""Why a criterion failed, as far as its run tells: what doctor finds first."""
+"""What doctor finds first in the run of a criterion that failed."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from pathlib import Path
 
 from rl_eval.errors import InputError
 
-MOST = 2
+MAX_FINDINGS = 2
 
 
 def first_findings(run: Path, *, trust: bool) -> list[str]:
@@ -16,7 +16,7 @@ def first_findings(run: Path, *, trust: bool) -> list[str]:
     from rl_eval import diagnostics
 
     try:
-        found = diagnostics.all_findings(diagnostics.read(run, trust=trust))
+        findings = diagnostics.all_findings(diagnostics.read(run, trust=trust))
     except InputError as error:
         return [f"doctor: {error}"]
-    return [diagnostics.sentence(each) for each in found if each.severity != "note"][:MOST]
+    return [diagnostics.sentence(finding) for finding in findings if finding.severity != "note"][:MAX_FINDINGS]

@@ -1,4 +1,4 @@
-"""What pytest shows of a suite: its criteria, and whether the suite itself is any good."""
+"""The pytest items of a suite: its criteria, then `controls`, `attainable` and `held_out`."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from rl_eval.errors import InputError
-from rl_eval.pytest_plugin._judging import JUDGE
+from rl_eval.pytest_plugin._session import SESSION
 
 if TYPE_CHECKING:
     from rl_eval.gates import CriterionVerdict, Suite
@@ -45,9 +45,9 @@ class SuiteItem(pytest.Item):
         self._verdict: CriterionVerdict | None = None
 
     def setup(self) -> None:
-        """Obtain the verdict; the first criterion of a suite pays for its episodes."""
-        found = self.config.stash[JUDGE].verdict_of(self.suite)
-        verdict = next(each for each in found.criteria if each.criterion == self.name)
+        """Obtain the verdict; the first criterion of a suite plays its episodes."""
+        suite_verdict = self.config.stash[SESSION].verdict_of(self.suite)
+        verdict = next(criterion for criterion in suite_verdict.criteria if criterion.criterion == self.name)
         values = [(name, getattr(verdict, name)) for name in _PROPERTIES]
         self.user_properties.extend((name, value) for name, value in values if value is not None)
         if verdict.decision == "ERROR":
@@ -58,8 +58,8 @@ class SuiteItem(pytest.Item):
         """Fail where the criterion is not passed."""
         assert self._verdict is not None
         if self._verdict.decision != "PASS":
-            said = self.config.stash[JUDGE].findings_of(self._verdict.run)
-            pytest.fail("\n".join([self._sentence(), *said]), pytrace=False)
+            findings = self.config.stash[SESSION].findings_of(self._verdict.run)
+            pytest.fail("\n".join([self._sentence(), *findings]), pytrace=False)
 
     def _sentence(self) -> str:
         assert self._verdict is not None
@@ -67,5 +67,5 @@ class SuiteItem(pytest.Item):
         return detail if run is None or run in detail else f"{detail} (run {run})"
 
     def reportinfo(self) -> tuple[Path, int, str]:
-        """Where the criterion stands."""
+        """File and line of the criterion."""
         return self.path, self._line - 1, self.nodeid

@@ -12,8 +12,7 @@ from markupsafe import Markup
 
 from rl_eval.evidence import EvidenceHistory
 from rl_eval.formatting import COMPARISON_SIGNS, brief
-from rl_eval.gates.verdict import SIGNS as LEADS
-from rl_eval.gates.verdict import CriterionVerdict, SuiteVerdict
+from rl_eval.gates.verdict import DIRECTION_SIGNS, CriterionVerdict, SuiteVerdict
 from rl_eval.report import charts
 from rl_eval.report.page import count, number
 
@@ -159,7 +158,7 @@ def drawn(verdict: CriterionVerdict, bounds: tuple[float, float] | None = None, 
     ends = "" if verdict.interval is None else f", interval from {_end(low)} to {_end(high)}"
     asked = f"{_ASKED.get(verdict.direction, '')}{number(verdict.threshold, 4, verdict.estimate)}"
     described = f"Estimate {number(verdict.estimate, 4, verdict.threshold)}{ends}; {asked} is asked for."
-    above = LEADS.get(verdict.direction, 1.0) > 0
+    above = DIRECTION_SIGNS.get(verdict.direction, 1.0) > 0
     if verdict.interval is None:
         low = high = verdict.estimate
     return charts.interval(verdict.estimate, low, high, verdict.threshold, above, described, bounds, small=small)

@@ -6,7 +6,7 @@ import pytest
 
 from rl_eval.diagnostics import SEVERITIES, Finding, list_diagnostics, sentence
 from rl_eval.diagnostics._finding import importance
-from rl_eval.gates import judge, load_suite
+from rl_eval.gates import evaluate_suite, load_suite
 from rl_eval.gates.selection import Selection
 from rl_eval.metrics import lookup
 from rl_eval.pytest_plugin._doctor import first_findings
@@ -38,7 +38,7 @@ def test_a_criterion_passes_where_its_diagnostic_finds_nothing(tmp_path, initial
     suite = load_suite(write_suite(tmp_path / "a.yaml", SUITE))
     (moves,) = [criterion for criterion in suite.criteria if criterion.name == "moves"]
     assert moves.metric.kind == "artefact"  # controls do not face it
-    verdict = judge(suite, Selection((run_with(tmp_path / "run", initial_kl),)))
+    verdict = evaluate_suite(suite, Selection((run_with(tmp_path / "run", initial_kl),)))
     told = next(each for each in verdict.criteria if each.criterion == "moves")
     assert told.decision == decision
     assert ("the policy has not moved" in told.detail) is (decision == "FAIL")

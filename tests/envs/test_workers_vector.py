@@ -23,8 +23,8 @@ from rl_eval.envs.gymnasium_vector import GymnasiumVector
 from rl_eval.envs.worker import WorkerError
 from rl_eval.envs.workers_vector import WorkersVector
 from rl_eval.errors import InputError
-from rl_eval.gates.schema import load_suite
 from rl_eval.gates.selection import matches_environment
+from rl_eval.gates.suite import load_suite
 
 ROOT = Path(__file__).resolve().parents[2]
 COPIES = 5  # no number of processes but one divides it

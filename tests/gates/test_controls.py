@@ -6,102 +6,104 @@ from pathlib import Path
 
 import pytest
 
-from rl_eval.gates import judge, load_suite, named_runs
+from rl_eval.gates import evaluate_suite, load_suite, named_runs
 from tests.gates.fake_runs import write_suite
-from tests.gates.test_by_evidence import SMALL_THREAT, suite
+from tests.gates.test_evidence_check import SMALL_THREAT, suite
 
 NSL_KDD = Path(__file__).resolve().parents[3] / "shared/data/nsl-kdd"
 
 
 def item(suite, name, policy):
-    found = judge(suite, named_runs(suite, [policy])).criteria
-    return next(each for each in found if each.criterion == name)
+    criteria = evaluate_suite(suite, named_runs(suite, [policy])).criteria
+    return next(verdict for verdict in criteria if verdict.criterion == name)
 
 
-def controls(tmp_path, *criteria, asked='[random, "constant:*", untrained]', policy="random", **keywords):
-    return item(suite(tmp_path, *criteria, controls=asked, **keywords), "controls", policy)
+def controls(tmp_path, *criteria, named='[random, "constant:*", untrained]', policy="random", **keywords):
+    return item(suite(tmp_path, *criteria, controls=named, **keywords), "controls", policy)
 
 
 @pytest.mark.skipif(not NSL_KDD.exists(), reason="the NSL-KDD files are not here")
 def test_f1_of_07_on_kddtest_is_vacuous_because_of_blocking_everything(tmp_path):
     env = f"{{name: threat, data: nsl_kdd, path: {NSL_KDD}}}"
-    found = controls(tmp_path, "metric: f1, at_least: 0.7", env=env, episodes="", policy="baseline:block_all")
-    assert found.decision == "FAIL"
-    assert found.detail.startswith("vacuous: constant:1 passes every task criterion (f1 0.7")
+    verdict = controls(tmp_path, "metric: f1, at_least: 0.7", env=env, episodes="", policy="baseline:block_all")
+    assert verdict.decision == "FAIL"
+    assert verdict.detail.startswith("vacuous: constant:1 passes every task criterion (f1 0.7")
 
 
 def test_a_bar_that_doing_nothing_clears_is_vacuous(tmp_path):
-    found = controls(tmp_path, "metric: accuracy, at_least: 0.5", env=SMALL_THREAT, episodes="")
-    assert (found.decision, found.units_max) == ("FAIL", 8)
-    assert found.detail.startswith("vacuous: constant:0 passes every task criterion (accuracy ")
+    verdict = controls(tmp_path, "metric: accuracy, at_least: 0.5", env=SMALL_THREAT, episodes="")
+    assert (verdict.decision, verdict.units_max) == ("FAIL", 8)
+    assert verdict.detail.startswith("vacuous: constant:0 passes every task criterion (accuracy ")
 
 
 def test_one_criterion_that_every_control_misses_is_enough(tmp_path):
-    found = controls(
+    verdict = controls(
         tmp_path, "metric: accuracy, at_least: 0.5", "metric: recall, at_least: 0.5", env=SMALL_THREAT, episodes=""
     )
-    assert (found.decision, found.units, found.units_max) == ("PASS", 8, 8)
-    assert "constant:0 misses c1, constant:1 misses c0" in found.detail
+    assert (verdict.decision, verdict.units, verdict.units_max) == ("PASS", 8, 8)
+    assert "constant:0 misses c1, constant:1 misses c0" in verdict.detail
 
 
 def test_a_metric_that_is_undefined_for_a_control_is_not_passed(tmp_path):
-    found = controls(tmp_path, "metric: mcc, at_least: 0.01", asked='"constant:*"', env=SMALL_THREAT, episodes="")
-    assert found.decision == "PASS"
+    verdict = controls(tmp_path, "metric: mcc, at_least: 0.01", named='"constant:*"', env=SMALL_THREAT, episodes="")
+    assert verdict.decision == "PASS"
 
 
 def test_a_control_is_not_better_than_itself_and_need_not_play_to_know(tmp_path):
     calls = []
-    asked = suite(tmp_path, "metric: mean_return, better_than: 'constant:*'", controls='"constant:*"')
-    found = judge(
-        asked, named_runs(asked, ["random"]), on_episodes=lambda done, total, label: calls.append(label)
+    checked = suite(tmp_path, "metric: mean_return, better_than: 'constant:*'", controls='"constant:*"')
+    criteria = evaluate_suite(
+        checked, named_runs(checked, ["random"]), on_episodes=lambda done, total, label: calls.append(label)
     ).criteria
-    assert [each.decision for each in found if each.criterion == "controls"] == ["PASS"]
+    assert [verdict.decision for verdict in criteria if verdict.criterion == "controls"] == ["PASS"]
     assert calls.count("s: constant:0") < 400  # as a reference alone
 
 
 def test_returns_past_the_bounds_do_not_protect_a_suite_from_its_controls(tmp_path):
     # every return of `random` is past the unsafe bound, which would forbid a run to pass
-    found = controls(
-        tmp_path, "metric: mean_return, at_least: 110", asked="random", episodes="max: 200, return_bounds: [100, 500]"
+    verdict = controls(
+        tmp_path, "metric: mean_return, at_least: 110", named="random", episodes="max: 200, return_bounds: [100, 500]"
     )
-    assert found.decision == "PASS"
+    assert verdict.decision == "PASS"
     vacuous = controls(
-        tmp_path, "metric: mean_return, at_most: 5", asked="random", episodes="max: 200, return_bounds: [0, 4.9e1]"
+        tmp_path, "metric: mean_return, at_most: 5", named="random", episodes="max: 200, return_bounds: [0, 4.9e1]"
     )
     assert vacuous.decision == "PASS"
     vacuous = controls(
-        tmp_path, "metric: mean_return, at_most: 40", asked="random", episodes="max: 200, return_bounds: [0, 45]"
+        tmp_path, "metric: mean_return, at_most: 40", named="random", episodes="max: 200, return_bounds: [0, 45]"
     )
     assert vacuous.decision == "FAIL"
 
 
 def test_controls_stop_at_the_first_criterion_they_miss(tmp_path):
     calls = []
-    asked = suite(
+    checked = suite(
         tmp_path,
         "metric: mean_return, at_least: 475",
         "metric: mean_length, at_least: 1",
         episodes="max: 400, fixed: 400, return_bounds: [0, 500]",
         controls='["constant:0"]',
     )
-    judge(asked, named_runs(asked, ["constant:1"]), on_episodes=lambda done, total, label: calls.append((label, done)))
+    evaluate_suite(
+        checked, named_runs(checked, ["constant:1"]), on_episodes=lambda done, total, label: calls.append((label, done))
+    )
     assert max(done for label, done in calls if label == "s: constant:1") == 400
     assert max(done for label, done in calls if label == "s: constant:0") < 50
 
 
 def test_a_control_of_ones_own_may_be_any_policy(tmp_path):
-    found = controls(
+    verdict = controls(
         tmp_path,
         "metric: f1, at_least: 0.3",
-        asked='["baseline:logistic_regression"]',
+        named='["baseline:logistic_regression"]',
         env=SMALL_THREAT,
         episodes="",
     )
-    assert found.decision == "FAIL"
-    assert "vacuous: baseline:logistic_regression passes" in found.detail
-    found = controls(tmp_path, "metric: f1, at_least: 0.3", asked='["baseline:none"]', env=SMALL_THREAT, episodes="")
-    assert found.decision == "ERROR"
-    assert "baseline:none is not a baseline of threat" in found.detail
+    assert verdict.decision == "FAIL"
+    assert "vacuous: baseline:logistic_regression passes" in verdict.detail
+    verdict = controls(tmp_path, "metric: f1, at_least: 0.3", named='["baseline:none"]', env=SMALL_THREAT, episodes="")
+    assert verdict.decision == "ERROR"
+    assert "baseline:none is not a baseline of threat" in verdict.detail
 
 
 def test_an_attainable_policy_must_pass(tmp_path):
@@ -110,9 +112,9 @@ def test_an_attainable_policy_must_pass(tmp_path):
         return item(suite(tmp_path, criterion, env=SMALL_THREAT, episodes="", head=head), "attainable", "random")
 
     assert attainable("metric: f1, at_least: 0.5").decision == "PASS"
-    found = attainable("metric: f1, at_least: 0.99")
-    assert found.decision == "FAIL"
-    assert found.detail.startswith("baseline:bayes, which the suite calls attainable, misses c0: f1 0.")
+    verdict = attainable("metric: f1, at_least: 0.99")
+    assert verdict.decision == "FAIL"
+    assert verdict.detail.startswith("baseline:bayes, which the suite calls attainable, misses c0: f1 0.")
 
 
 def test_the_items_of_a_suite(tmp_path):

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from rl_eval import seeding
 from rl_eval.exposure import Exposure, Fingerprints, write_exposure
-from rl_eval.gates import judge, ledger, load_suite, named_runs
+from rl_eval.gates import evaluate_suite, ledger, load_suite, named_runs
 from tests.gates.fake_runs import FALL, write_run, write_suite
 
 NOON = datetime.datetime(2026, 1, 2, 12, tzinfo=datetime.UTC)
@@ -30,10 +30,10 @@ def entry(test_set="g", policy="c", suite="s", decision="PASS"):
 def test_different_policies_are_counted_for_each_set(tmp_path_factory, pairs):
     path = tmp_path_factory.mktemp("ledger") / "below" / "ledger.jsonl"
     for i, (test_set, policy) in enumerate(pairs):
-        found = ledger.record(path, entry(test_set, policy))
+        use = ledger.record(path, entry(test_set, policy))
         before = [other for which, other in pairs[: i + 1] if which == test_set]
-        assert found == ledger.TestSetUse(len(before), len(set(before)))
-        assert ledger.use_of(path, test_set) == found
+        assert use == ledger.TestSetUse(len(before), len(set(before)))
+        assert ledger.use_of(path, test_set) == use
 
 
 def test_a_line_says_who_asked_what_when(tmp_path):
@@ -61,8 +61,8 @@ def test_damaged_lines_are_skipped_and_counted(tmp_path_factory, damage, torn):
     ledger.record(path, entry(policy="a"))
     with open(path, "ab") as file:
         file.write(b"\n".join(damage) + (b"" if torn else b"\n\n"))
-    found = ledger.record(path, entry(policy="b"))  # never glued to a line that was torn
-    assert found == ledger.TestSetUse(2, 2, damaged=len(damage))
+    use = ledger.record(path, entry(policy="b"))  # never glued to a line that was torn
+    assert use == ledger.TestSetUse(2, 2, damaged=len(damage))
 
 
 def _record(path, who):
@@ -84,12 +84,12 @@ def test_processes_and_threads_lose_no_line(tmp_path):
 
 def test_a_full_ledger_stops_no_gate_and_grows_no_further(tmp_path, monkeypatch):
     monkeypatch.setattr(ledger, "MAX_BYTES", 1000)
-    found = [ledger.record(tmp_path / "l", entry(policy=str(i))) for i in range(20)]
+    use = [ledger.record(tmp_path / "l", entry(policy=str(i))) for i in range(20)]
     assert (tmp_path / "l").stat().st_size <= 1000
-    assert found[0].problem is None
-    assert "is full" in found[-1].problem
+    assert use[0].problem is None
+    assert "is full" in use[-1].problem
     kept = ledger.use_of(tmp_path / "l", "g").policies
-    assert found[-1].policies == kept + 1  # this one is counted, though it is not on record
+    assert use[-1].policies == kept + 1  # this one is counted, though it is not on record
 
 
 def test_a_giant_that_is_not_ours_is_not_read(tmp_path):
@@ -101,9 +101,9 @@ def test_a_giant_that_is_not_ours_is_not_read(tmp_path):
 
 def test_a_ledger_that_cannot_be_written_stops_no_gate(tmp_path):
     (tmp_path / "file").write_text("")
-    found = ledger.record(tmp_path / "file" / "l", entry())
-    assert (found.entries, found.policies) == (1, 1)
-    assert "cannot be written" in found.problem
+    use = ledger.record(tmp_path / "file" / "l", entry())
+    assert (use.entries, use.policies) == (1, 1)
+    assert "cannot be written" in use.problem
     (tmp_path / "folder").mkdir()
     assert "cannot be written" in ledger.record(tmp_path / "folder", entry()).problem
 
@@ -154,21 +154,23 @@ def suite(tmp_path, name="s", leaks="report"):
     return load_suite(write_suite(tmp_path / f"{name}.yaml", text))
 
 
-def judged(tmp_path, suite, *paths):
+def use_after_judging(tmp_path, suite, *paths):
     """The entries for a suite's test set after judging these runs as one."""
     selection = named_runs(suite, paths)
-    verdict = ledger.record_verdict(tmp_path / "l", selection, judge(suite, selection))
+    verdict = ledger.record_verdict(tmp_path / "l", selection, evaluate_suite(suite, selection))
     return ledger.use_of(tmp_path / "l", verdict.test_set)
 
 
 def test_a_policy_counts_once_wherever_it_lies_and_whatever_suite_plays_it(tmp_path):
     first = suite(tmp_path)
-    assert judged(tmp_path, first, write_run(tmp_path / "a").path).policies == 1
-    assert judged(tmp_path, first, write_run(tmp_path / "copy").path) == ledger.TestSetUse(2, 1)
-    assert judged(tmp_path, suite(tmp_path, "other"), tmp_path / "a") == ledger.TestSetUse(3, 1)
-    assert judged(tmp_path, first, write_run(tmp_path / "b", rule=FALL).path) == ledger.TestSetUse(4, 2)
-    assert judged(tmp_path, first, "constant:0") == ledger.TestSetUse(5, 3)
-    assert judged(tmp_path, first, tmp_path / "a", tmp_path / "b") == ledger.TestSetUse(6, 4)  # one pair, one policy
+    assert use_after_judging(tmp_path, first, write_run(tmp_path / "a").path).policies == 1
+    assert use_after_judging(tmp_path, first, write_run(tmp_path / "copy").path) == ledger.TestSetUse(2, 1)
+    assert use_after_judging(tmp_path, suite(tmp_path, "other"), tmp_path / "a") == ledger.TestSetUse(3, 1)
+    assert use_after_judging(tmp_path, first, write_run(tmp_path / "b", rule=FALL).path) == ledger.TestSetUse(4, 2)
+    assert use_after_judging(tmp_path, first, "constant:0") == ledger.TestSetUse(5, 3)
+    assert use_after_judging(tmp_path, first, tmp_path / "a", tmp_path / "b") == ledger.TestSetUse(
+        6, 4
+    )  # one pair, one policy
 
 
 def test_what_did_not_play_is_not_recorded(tmp_path):
@@ -178,7 +180,7 @@ def test_what_did_not_play_is_not_recorded(tmp_path):
     write_exposure(run.path, Exposure(False, nothing, nothing, exposed, np.empty(0, np.int64)))
     refusing = suite(tmp_path, leaks="refuse")
     selection = named_runs(refusing, [run.path])
-    verdict = judge(refusing, selection)
+    verdict = evaluate_suite(refusing, selection)
     assert verdict.decision == "ERROR"
     assert ledger.record_verdict(tmp_path / "l", selection, verdict) == verdict
     assert not (tmp_path / "l").exists()

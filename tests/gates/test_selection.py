@@ -46,13 +46,13 @@ def test_the_newest_finished_run_of_environment_agent_and_settings(tmp_path):
     assert names(newest_group(suite(tmp_path, train="{agent.lr: 1e-3, lr: 1e-5}"), outputs)) == ["slow"]
 
 
-def test_a_list_in_train_tells_runs_apart(tmp_path):
+def test_a_list_in_train_selects_runs(tmp_path):
     outputs = tmp_path / "outputs"
     for number, widths in enumerate(([], [64])):
         write_run(outputs / f"run{number}", config={"agent": {"name": "ppo", "network": {"widths": widths}}})
     for number, widths in enumerate(("[]", "[64]")):
-        asked = suite(tmp_path, train=f"{{agent.network.widths: {widths}}}")
-        assert names(newest_group(asked, outputs)) == [f"run{number}"]
+        checked = suite(tmp_path, train=f"{{agent.network.widths: {widths}}}")
+        assert names(newest_group(checked, outputs)) == [f"run{number}"]
 
 
 def test_without_a_run_the_error_says_how_to_train_one(tmp_path):
@@ -93,7 +93,7 @@ def test_a_group_is_complete_with_enough_seeds_and_the_newest_of_each_counts(tmp
     assert (names(chosen), chosen.too_few) == (["old0", "old2", "old3"], None)
 
 
-def test_what_stepped_a_run_is_no_matter_to_a_suite_but_keeps_repeats_apart(tmp_path):
+def test_the_back_end_does_not_matter_to_a_suite_but_separates_repeats(tmp_path):
     outputs = tmp_path / "outputs"
     write_run(outputs / "one", seed=1, env={"name": "cartpole", "backend": "auto"}, info={"backend": "gymnasium"})
     write_run(outputs / "two", seed=2, env={"name": "cartpole", "backend": "auto"}, info={"backend": "envpool"})
@@ -121,17 +121,17 @@ def test_same_seed_takes_repeats_of_one_seed(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("status", "said"),
+    ("status", "message"),
     [("failed", "failed (loss is not finite)"), ("running", "killed"), ("interrupted", "was interrupted")],
 )
-def test_a_run_that_did_not_finish_is_an_error_and_not_passed_over(tmp_path, status, said):
+def test_a_run_that_did_not_finish_is_an_error_and_not_passed_over(tmp_path, status, message):
     outputs = tmp_path / "outputs"
     write_run(outputs / "a", seed=1)
     write_run(outputs / "b", seed=2, status=status)
     write_run(outputs / "c", seed=3)
     with pytest.raises(InputError) as raised:
         newest_group(suite(tmp_path, runs="{count: 2}"), outputs)
-    assert said in str(raised.value)
+    assert message in str(raised.value)
     assert f"train.py resume={outputs / 'b'}" in str(raised.value)
     write_run(outputs / "d", seed=2)
     assert names(newest_group(suite(tmp_path, runs="{count: 2}"), outputs)) == ["c", "d"]
@@ -159,15 +159,15 @@ def test_named_runs_are_taken_whatever_trained_them(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("env", "said"),
+    ("env", "message"),
     [
         ("lunarlander", "is a run of lunarlander, but suites/s.yaml judges cartpole"),
         ({"name": "cartpole", "success_return": 3.0}, r"was trained with env.success_return=3.0, but .* judges 475.0"),
     ],
 )
-def test_a_named_run_of_another_environment_is_an_error(tmp_path, env, said):
+def test_a_named_run_of_another_environment_is_an_error(tmp_path, env, message):
     run = write_run(tmp_path / "a", env)
-    with pytest.raises(InputError, match=said):
+    with pytest.raises(InputError, match=message):
         named_runs(suite(tmp_path), [run.path])
 
 
@@ -185,39 +185,39 @@ def test_a_named_sweep_stands_for_its_runs(tmp_path):
     for seed in (1, 2):
         write_run(sweep / f"{seed - 1}_seed={seed}", seed=seed)
     write_json(sweep / "sweep.json", {"jobs": [{"directory": "0_seed=1"}, {"directory": "1_seed=2"}]})
-    asked = suite(tmp_path, runs="{count: 2}")
-    assert names(named_runs(asked, [sweep])) == ["0_seed=1", "1_seed=2"]
+    checked = suite(tmp_path, runs="{count: 2}")
+    assert names(named_runs(checked, [sweep])) == ["0_seed=1", "1_seed=2"]
     write_json(sweep / "sweep.json", {"jobs": [{"directory": "0_seed=1"}, {"directory": "2_seed=3"}]})
     with pytest.raises(InputError, match=r"2_seed=3, a run of the sweep .* is missing"):
-        named_runs(asked, [sweep])
+        named_runs(checked, [sweep])
 
 
 @pytest.mark.parametrize(
-    ("runs", "second", "said"),
+    ("runs", "second", "message"),
     [
         ("{count: 2}", {"seed": 2, "config": {"lr": 1e-2}}, "differs from .* in lr"),
         ("{count: 2}", {"seed": 1}, "have the seeds 1, 1: name runs of different seeds"),
         ("{count: 2, same_seed: true}", {"seed": 2}, "have the seeds 1, 2: name runs of one seed"),
     ],
 )
-def test_named_runs_that_are_no_group_cannot_be_compared(tmp_path, runs, second, said):
+def test_named_runs_that_are_no_group_cannot_be_compared(tmp_path, runs, second, message):
     import re
 
     paths = [write_run(tmp_path / "a", seed=1).path, write_run(tmp_path / "b", **second).path]
-    assert re.search(said, named_runs(suite(tmp_path, runs=runs), paths).too_few)
+    assert re.search(message, named_runs(suite(tmp_path, runs=runs), paths).too_few)
 
 
 @pytest.mark.parametrize(
-    ("train", "said"),
+    ("train", "message"),
     [
         ("{agemt: ppo}", r"train\.agemt is not recorded by runs.*did you mean 'agent'"),
         ("{experiment: report}", r"train\.experiment is not recorded by runs"),
         ("{validation: x}", r"train\.validation is a group whose choice runs do not record"),
     ],
 )
-def test_a_setting_that_runs_do_not_record_is_an_error(tmp_path, train, said):
+def test_a_setting_that_runs_do_not_record_is_an_error(tmp_path, train, message):
     write_run(tmp_path / "outputs" / "a")
-    with pytest.raises(InputError, match=said):
+    with pytest.raises(InputError, match=message):
         newest_group(suite(tmp_path, train=train), tmp_path / "outputs")
 
 
@@ -227,8 +227,8 @@ def test_suites_of_a_run(tmp_path):
     suite(tmp_path, name="c")
     write_suite(tmp_path / "suites" / "other.yaml", "rl_evaluation: no suite\n")
     run = write_run(tmp_path / "run")
-    assert [found.name for found in suites_for(run, tmp_path / "suites")] == ["a", "c"]
-    assert [found.name for found in suites_for(run.config, tmp_path / "suites")] == ["a", "c"]
+    assert [suite.name for suite in suites_for(run, tmp_path / "suites")] == ["a", "c"]
+    assert [suite.name for suite in suites_for(run.config, tmp_path / "suites")] == ["a", "c"]
     assert suites_for(run, tmp_path / "nowhere") == []
 
 
@@ -237,7 +237,7 @@ def test_a_run_is_not_judged_by_the_suite_of_another_agent(tmp_path):
     suite(tmp_path, name="of_ppo", train="{agent: ppo, total_steps: 7}")
     suite(tmp_path, name="of_dqn", train="{agent: dqn}")
     judged_by = {
-        agent: [found.name for found in suites_for(write_run(tmp_path / agent, agent=agent), tmp_path / "suites")]
+        agent: [suite.name for suite in suites_for(write_run(tmp_path / agent, agent=agent), tmp_path / "suites")]
         for agent in ("ppo", "dqn", "a2c")
     }
     assert judged_by == {

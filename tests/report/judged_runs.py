@@ -3,7 +3,7 @@
 import numpy as np
 
 from rl_eval.evidence import MeanTest
-from rl_eval.gates.verdict import CriterionVerdict, SuiteVerdict, decide, decided
+from rl_eval.gates.verdict import CriterionVerdict, SuiteVerdict, decide_by_estimate, decide_by_evidence
 from rl_eval.run import write_json
 from tests.gates.fake_runs import FALL, write_run
 
@@ -22,7 +22,7 @@ def by_evidence(criterion, values, theta, low, high, direction="at_least", metri
     test = MeanTest(theta, low, high, direction=direction)
     found = test.extend(np.asarray(values, float))
     start = blank(criterion, metric, direction, unit="episode", units_max=400, population="source")
-    return decided(start, found, theta, history=test.history)
+    return decide_by_evidence(start, found, theta, history=test.history)
 
 
 def verdict(*criteria, suite="pole"):
@@ -38,7 +38,7 @@ def verdict(*criteria, suite="pole"):
 def passing():
     """Evidence that suffices, a plain number, and one criterion that waits for more runs."""
     rng = np.random.default_rng(0)
-    quick = decide(blank("quick", "training.wall_s", "at_most", unit="run"), 2.5, 60.0, "")
+    quick = decide_by_estimate(blank("quick", "training.wall_s", "at_most", unit="run"), 2.5, 60.0, "")
     waiting = blank("stable", "mean_return_seed_std", "at_most", threshold=0.02)
     waiting = CriterionVerdict(**{**vars(waiting), "decision": "NEEDS_RUNS", "detail": "python train.py -m seed=1,2"})
     return verdict(by_evidence("solved", 480 + 20 * rng.random(400), 475.0, 0.0, 500.0), quick, waiting)

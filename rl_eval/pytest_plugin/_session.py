@@ -1,4 +1,4 @@
-"""Each suite is judged once a session, however many processes ask."""
+"""The verdicts of a pytest session: each suite is judged once, in whichever process needs it first."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from rl_eval.errors import InputError
-from rl_eval.pytest_plugin import _training
+from rl_eval.pytest_plugin import _train_missing
+from rl_eval.pytest_plugin._cache_key import findings_key, verdict_key
 from rl_eval.pytest_plugin._doctor import first_findings
-from rl_eval.pytest_plugin._remembering import key_of, key_of_run
 
 if TYPE_CHECKING:
     from rl_eval.gates import Selection, Suite, SuiteVerdict
@@ -23,20 +23,20 @@ if TYPE_CHECKING:
 SHARED = "rl_eval_shared"
 
 
-class Judge:
-    """Judges each suite once a session, however many processes ask."""
+class GateSession:
+    """Judges each suite once a session, however many processes take part."""
 
     def __init__(self, config: pytest.Config):
         self._config = config
         self._verdicts: dict[Path, SuiteVerdict] = {}
         self._findings: dict[str, list[str]] = {}
-        self.left_out: list[str] = []
+        self.deselected: list[str] = []
         self.owns_shared = False
-        given = getattr(config, "workerinput", {}).get(SHARED)
+        folder = getattr(config, "workerinput", {}).get(SHARED)
         # a worker on another machine cannot see the folder, and judges by itself
-        self.shared: Path | None = Path(given) if given and Path(given).is_dir() else None
+        self.shared: Path | None = Path(folder) if folder and Path(folder).is_dir() else None
 
-    def shared_with_workers(self) -> Path:
+    def share_with_workers(self) -> Path:
         """A private folder of this session, made on first use."""
         if self.shared is None:
             self.shared, self.owns_shared = Path(tempfile.mkdtemp(prefix="rl_eval-")), True
@@ -47,11 +47,11 @@ class Judge:
         if suite.path not in self._verdicts:
             key = hashlib.sha256(str(suite.path).encode()).hexdigest()[:16]
             with self._lock(key):
-                self._verdicts[suite.path] = self._read(key) or self._judge(suite, key)
+                self._verdicts[suite.path] = self._read_shared(key) or self._evaluate(suite, key)
         return self._verdicts[suite.path]
 
     def findings_of(self, run: str | None) -> list[str]:
-        """What doctor finds first in a run, looked for once a session; nothing where a criterion has no run."""
+        """The first findings of doctor on a run, computed once a session; empty where a criterion has no run."""
         if run is None:
             return []
         if run not in self._findings:
@@ -61,23 +61,23 @@ class Judge:
                 if file and file.exists():
                     self._findings[run] = json.loads(file.read_text())
                 else:
-                    self._findings[run] = self._look_at(run)
+                    self._findings[run] = self._compute_findings(run)
                     if file:
                         file.write_text(json.dumps(self._findings[run]))
         return self._findings[run]
 
-    def _look_at(self, run: str) -> list[str]:
-        """What doctor finds first; from an earlier session where nothing has changed since."""
-        from rl_eval.gates import cache
+    def _compute_findings(self, run: str) -> list[str]:
+        """The first findings; from an earlier session where nothing has changed since."""
+        from rl_eval.gates import verdict_cache
 
-        folder = self._path(self._config.rootpath / cache.FOLDER)
-        name = key_of_run(run) if self._config.getoption("rl_eval_gate_cache") == "on" else None
-        if name is not None and (values := cache.read(folder, name)):
+        folder = self._path(self._config.rootpath / verdict_cache.FOLDER)
+        key = findings_key(run) if self._config.getoption("rl_eval_gate_cache") == "on" else None
+        if key is not None and (values := verdict_cache.read(folder, key)):
             return values["findings"]
-        found = first_findings(Path(run), trust=self._config.getoption("rl_eval_trust"))
-        if name is not None:
-            cache.write(folder, name, {"findings": found})
-        return found
+        findings = first_findings(Path(run), trust=self._config.getoption("rl_eval_trust"))
+        if key is not None:
+            verdict_cache.write(folder, key, {"findings": findings})
+        return findings
 
     @contextmanager
     def _lock(self, name: str) -> Iterator[None]:
@@ -89,38 +89,37 @@ class Judge:
         with FileLock(self.shared / f"{name}.lock"):
             yield
 
-    def _read(self, key: str) -> SuiteVerdict | None:
+    def _read_shared(self, key: str) -> SuiteVerdict | None:
         from rl_eval.gates import SuiteVerdict
 
         file = self.shared / f"{key}.json" if self.shared else None
         return SuiteVerdict.from_json(json.loads(file.read_text())) if file and file.exists() else None
 
-    def _judge(self, suite: Suite, key: str) -> SuiteVerdict:
-        from rl_eval.gates import not_judged
+    def _evaluate(self, suite: Suite, key: str) -> SuiteVerdict:
+        from rl_eval.gates import suite_error
 
         try:
-            verdict = self._remembered(suite, self._select(suite))
+            verdict = self._cached_verdict(suite, self._select(suite))
         except InputError as error:
-            verdict = not_judged(suite, str(error))
+            verdict = suite_error(suite, str(error))
         if self.shared:
             (self.shared / f"{key}.json").write_text(json.dumps(verdict.to_json()))
         return verdict
 
-    def _remembered(self, suite: Suite, selection: Selection) -> SuiteVerdict:
-        """The verdict of an earlier session where nothing has changed since; a new one is put on record."""
-        from rl_eval.gates import SuiteVerdict, cache, judge
+    def _cached_verdict(self, suite: Suite, selection: Selection) -> SuiteVerdict:
+        """The verdict of an earlier session where nothing has changed since; a new one is recorded in the ledger."""
+        from rl_eval.gates import SuiteVerdict, evaluate_suite, verdict_cache
         from rl_eval.gates.ledger import record_verdict
 
-        folder = self._path(self._config.rootpath / cache.FOLDER)
-        name = key_of(suite, selection) if self._config.getoption("rl_eval_gate_cache") == "on" else None
-        if name is not None and (values := cache.read(folder, name)):
+        folder = self._path(self._config.rootpath / verdict_cache.FOLDER)
+        key = verdict_key(suite, selection) if self._config.getoption("rl_eval_gate_cache") == "on" else None
+        if key is not None and (values := verdict_cache.read(folder, key)):
             return SuiteVerdict.from_json(values)
-        verdict = judge(suite, selection, trust=self._config.getoption("rl_eval_trust"))
-        verdict = record_verdict(
-            self._path(self._config.getoption("rl_eval_ledger") or self._default_ledger()), selection, verdict
-        )
-        if name is not None and verdict.decision != "ERROR":  # the cause of an error may be gone
-            cache.write(folder, name, verdict.to_json())
+        verdict = evaluate_suite(suite, selection, trust=self._config.getoption("rl_eval_trust"))
+        ledger = self._path(self._config.getoption("rl_eval_ledger") or self._default_ledger())
+        verdict = record_verdict(ledger, selection, verdict)
+        if key is not None and verdict.decision != "ERROR":  # the cause of an error may have disappeared
+            verdict_cache.write(folder, key, verdict.to_json())
         return verdict
 
     def _default_ledger(self) -> Path:
@@ -133,18 +132,18 @@ class Judge:
         from rl_eval.policy import names_policy
 
         if named := self._config.getoption("rl_eval_run"):
-            return named_runs(suite, [each if names_policy(each) else self._path(each) for each in named])
+            return named_runs(suite, [spec if names_policy(spec) else self._path(spec) for spec in named])
         outputs = self._path(self._config.getoption("rl_eval_outputs") or self._config.rootpath / "outputs")
         if not self._config.getoption("rl_eval_train_missing"):
             return newest_group(suite, outputs)
         with self._lock("train"):  # two suites may want the same runs
             try:
-                found = newest_group(suite, outputs)
+                selection = newest_group(suite, outputs)
             except InputError:
-                found = None
-            if found is not None and not found.too_few:
-                return found
-            _training.train(self._config, suite)
+                selection = None
+            if selection is not None and not selection.too_few:
+                return selection
+            _train_missing.train(self._config, suite)
             return newest_group(suite, outputs)
 
     def _path(self, path: str | Path) -> Path:
@@ -153,4 +152,4 @@ class Judge:
         return absolute.relative_to(Path.cwd()) if absolute.is_relative_to(Path.cwd()) else absolute
 
 
-JUDGE = pytest.StashKey[Judge]()
+SESSION = pytest.StashKey[GateSession]()

@@ -8,11 +8,11 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from rl_eval.errors import InputError
-from rl_eval.gates.schema import Suite
+from rl_eval.gates.suite import Suite
 
 REPEATED_SEED = 42
 _PLAIN = re.compile(r"[\w./:+-]+")
-PLACE = "<folder or file of the data>"
+DATA_PLACEHOLDER = "<folder or file of the data>"
 
 
 def _value(value: Any) -> str:
@@ -22,30 +22,30 @@ def _value(value: Any) -> str:
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, list | tuple):
-        return f"[{','.join(_value(each) for each in value)}]"
+        return f"[{','.join(_value(item) for item in value)}]"
     if isinstance(value, Mapping):
-        return f"{{{','.join(f'{key}:{_value(each)}' for key, each in value.items())}}}"
+        return f"{{{','.join(f'{key}:{_value(item)}' for key, item in value.items())}}}"
     if isinstance(value, str) and not _PLAIN.fullmatch(value):
         escaped = value.replace("\\", "\\\\").replace("'", "\\'")
         return f"'{escaped}'"
     return str(value)
 
 
-def _environment(suite: Suite, place: str | None) -> Iterator[str]:
-    given = {} if isinstance(suite.spec.env, str) else dict(suite.spec.env)
-    given.pop("name", None)
+def _environment(suite: Suite, data: str | None) -> Iterator[str]:
+    overrides = {} if isinstance(suite.spec.env, str) else dict(suite.spec.env)
+    overrides.pop("name", None)
     yield f"env={suite.env.name}"
-    for key, value in given.items():
+    for key, value in overrides.items():
         if isinstance(value, Mapping):
-            yield from (f"++env.{key}.{inner}={_value(each)}" for inner, each in value.items())
+            yield from (f"++env.{key}.{inner}={_value(item)}" for inner, item in value.items())
         else:
             yield f"env.{key}={_value(value)}"
     if needs_path(suite):
-        yield f"env.path={PLACE if place is None else _value(place)}"
+        yield f"env.path={DATA_PLACEHOLDER if data is None else _value(data)}"
 
 
 def needs_path(suite: Suite) -> bool:
-    """Whether training needs a place of data that the suite does not name."""
+    """Whether training needs data whose place the suite does not name."""
     if getattr(suite.env, "path", "none") is not None or "env.path" in suite.spec.train:
         return False
     from rl_eval.domains import domain
@@ -57,13 +57,13 @@ def needs_path(suite: Suite) -> bool:
     return False
 
 
-def train_arguments(suite: Suite, place: str | None = None) -> list[list[str]]:
+def train_arguments(suite: Suite, data: str | None = None) -> list[list[str]]:
     """The arguments of `python train.py`, a list a command, that train every run the suite needs.
 
     Args:
-        place: of the data, for a suite that needs some and does not say where.
+        data: its folder or file, for a suite that needs data and names none.
     """
-    common = [*_environment(suite, place), *(f"{key}={_value(value)}" for key, value in suite.spec.train.items())]
+    common = [*_environment(suite, data), *(f"{key}={_value(value)}" for key, value in suite.spec.train.items())]
     count = suite.spec.runs.count
     if count == 1:
         return [common]

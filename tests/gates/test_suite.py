@@ -73,7 +73,7 @@ BROKEN = [
      "return_bounds: [0, 400]}\ncriteria:\n  solved: {metric: mean_return, at_least: 475}", 7,
      "criteria.solved.at_least: 475 is outside what mean_return can be, 0 to 400"),
     ("by: estimate", "by: hand", 7, "criteria.solved.by: must be 'estimate' or 'evidence', not 'hand'"),
-    ("mean_return", "f1", 7, "f1 reads 'label', which cartpole does not tell: its outcome has native_reward"),
+    ("mean_return", "f1", 7, "f1 reads 'label', which cartpole does not report: its outcome has native_reward"),
     ("mean_return", "mean_return_seed_std", 7, "needs runs of different seed: say runs: {count: 8}"),
     ("mean_return", "same_seed_return_std", 7, "needs runs of same seed: say runs: {count: 2, same_seed: true}"),
     ("mean_return", "training.wall_s", 6, "criteria: none is about the policy's own episodes"),
@@ -114,16 +114,16 @@ BROKEN = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("old", "new", "line", "said"), BROKEN)
-def test_bad_input_is_one_sentence_with_file_line_and_key(tmp_path, old, new, line, said):
+@pytest.mark.parametrize(("old", "new", "line", "message"), BROKEN)
+def test_bad_input_is_one_sentence_with_file_line_and_key(tmp_path, old, new, line, message):
     assert old in SUITE
     path = write_suite(tmp_path / "broken.yaml", SUITE.replace(old, new, 1))
     with pytest.raises(InputError) as raised:
         load_suite(path, shown="suites/broken.yaml")
-    message = str(raised.value)
-    assert message.startswith(f"suites/broken.yaml:{line}: ")
-    assert said in message
-    assert "\n" not in message
+    sentence = str(raised.value)
+    assert sentence.startswith(f"suites/broken.yaml:{line}: ")
+    assert message in sentence
+    assert "\n" not in sentence
 
 
 def test_one_seed_cannot_serve_runs_of_different_seeds(tmp_path):
@@ -134,7 +134,7 @@ def test_one_seed_cannot_serve_runs_of_different_seeds(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("content", "said"),
+    ("content", "message"),
     [
         (b"", "a suite is a mapping"),
         (b"- 1\n", "a suite is a mapping"),
@@ -143,10 +143,10 @@ def test_one_seed_cannot_serve_runs_of_different_seeds(tmp_path):
         (b"rl_eval: !!python/object/apply:os.getcwd []\n", "not valid YAML"),
     ],
 )
-def test_files_that_are_no_suite(tmp_path, content, said):
+def test_files_that_are_no_suite(tmp_path, content, message):
     path = tmp_path / "a.yaml"
     path.write_bytes(content)
-    with pytest.raises(InputError, match=said):
+    with pytest.raises(InputError, match=message):
         load_suite(path)
 
 

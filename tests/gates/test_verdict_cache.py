@@ -1,4 +1,4 @@
-"""A verdict is used again only while everything it rests on is the same."""
+"""A verdict is used again only while everything it depends on is the same."""
 
 import math
 import os
@@ -8,10 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rl_eval import run as runs
-from rl_eval.gates import cache
+from rl_eval.gates import verdict_cache
 from tests.gates.fake_runs import write_run
 
-GIVEN = {"runs": ["r1", "r2"], "suite": "rl_eval: 1", "gate_seed": 7, "data": {"gate": "d"}}
+ARGUMENTS = {"runs": ["r1", "r2"], "suite": "rl_eval: 1", "gate_seed": 7, "data": {"gate": "d"}}
 VERDICTS = st.dictionaries(
     st.text(max_size=5),
     st.recursive(
@@ -31,87 +31,87 @@ VERDICTS = st.dictionaries(
     ids=str,
 )  # fmt: skip
 def test_whatever_changes_changes_the_key(changed):
-    assert cache.key(**{**GIVEN, **changed}) != cache.key(**GIVEN)
-    assert cache.key(**GIVEN) == cache.key(**{**GIVEN, "others": {}})
-    assert cache.key(**{**GIVEN, **changed}).isalnum()
+    assert verdict_cache.key(**{**ARGUMENTS, **changed}) != verdict_cache.key(**ARGUMENTS)
+    assert verdict_cache.key(**ARGUMENTS) == verdict_cache.key(**{**ARGUMENTS, "others": {}})
+    assert verdict_cache.key(**{**ARGUMENTS, **changed}).isalnum()
 
 
 @given(VERDICTS)
 def test_a_verdict_comes_back_as_it_was(tmp_path_factory, verdict):
     folder = tmp_path_factory.mktemp("cache") / "below"
-    key = cache.key(**GIVEN)
-    assert cache.read(folder, key) is None
-    assert cache.write(folder, key, verdict)
-    assert cache.read(folder, key) == verdict
+    key = verdict_cache.key(**ARGUMENTS)
+    assert verdict_cache.read(folder, key) is None
+    assert verdict_cache.write(folder, key, verdict)
+    assert verdict_cache.read(folder, key) == verdict
     assert [file.name for file in folder.iterdir()] == [f"{key}.json"]
 
 
 def test_what_is_not_finite_survives(tmp_path):
-    cache.write(tmp_path, "k", {"interval": (-math.inf, 3.0), "estimate": math.nan})
-    back = cache.read(tmp_path, "k")
+    verdict_cache.write(tmp_path, "k", {"interval": (-math.inf, 3.0), "estimate": math.nan})
+    back = verdict_cache.read(tmp_path, "k")
     assert back["interval"] == [-math.inf, 3.0]
     assert math.isnan(back["estimate"])
 
 
 def test_damage_of_any_byte_is_a_miss(tmp_path):
-    cache.write(tmp_path, "k", {"passed": True, "estimate": 0.25})
+    verdict_cache.write(tmp_path, "k", {"passed": True, "estimate": 0.25})
     whole = (tmp_path / "k.json").read_bytes()
     for place in range(len(whole)):
         for content in (whole[:place], whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :]):
             (tmp_path / "k.json").write_bytes(content)
-            assert cache.read(tmp_path, "k") in (None, {"passed": True, "estimate": 0.25})
+            assert verdict_cache.read(tmp_path, "k") in (None, {"passed": True, "estimate": 0.25})
 
 
 @pytest.mark.parametrize("text", ["[]", "7", "[" * 100_000, '{"passed": true'])
 def test_what_is_no_verdict_is_a_miss_even_with_the_right_hash(tmp_path, text):
-    runs.write_json(tmp_path / "k.json", {"key": "k", "sha256": cache._digest(text), "verdict": text})
-    assert cache.read(tmp_path, "k") is None
+    runs.write_json(tmp_path / "k.json", {"key": "k", "sha256": verdict_cache._digest(text), "verdict": text})
+    assert verdict_cache.read(tmp_path, "k") is None
 
 
 def test_an_entry_under_another_name_is_a_miss(tmp_path):
-    cache.write(tmp_path, "k", {"passed": True})
+    verdict_cache.write(tmp_path, "k", {"passed": True})
     (tmp_path / "k.json").rename(tmp_path / "l.json")
-    assert cache.read(tmp_path, "l") is None
+    assert verdict_cache.read(tmp_path, "l") is None
 
 
 def test_a_giant_or_a_folder_is_a_miss(tmp_path):
     (tmp_path / "k.json").mkdir()
-    assert cache.read(tmp_path, "k") is None
+    assert verdict_cache.read(tmp_path, "k") is None
     with open(tmp_path / "l.json", "wb") as file:
         file.truncate(runs.MAX_JSON_BYTES + 1)
-    assert cache.read(tmp_path, "l") is None
+    assert verdict_cache.read(tmp_path, "l") is None
 
 
 def test_a_folder_that_cannot_be_written_costs_only_time(tmp_path):
     (tmp_path / "file").write_text("")
-    assert not cache.write(tmp_path / "file", "k", {"passed": True})
-    assert cache.read(tmp_path / "file", "k") is None
+    assert not verdict_cache.write(tmp_path / "file", "k", {"passed": True})
+    assert verdict_cache.read(tmp_path / "file", "k") is None
 
 
-def test_the_oldest_are_forgotten(tmp_path, monkeypatch):
-    monkeypatch.setattr(cache, "MAX_ENTRIES", 3)
+def test_the_oldest_are_removed(tmp_path, monkeypatch):
+    monkeypatch.setattr(verdict_cache, "MAX_ENTRIES", 3)
     for i in range(6):
-        cache.write(tmp_path, f"k{i}", {"n": i})
+        verdict_cache.write(tmp_path, f"k{i}", {"n": i})
         os.utime(tmp_path / f"k{i}.json", ns=(i, i))
     assert {file.name for file in tmp_path.iterdir()} == {"k3.json", "k4.json", "k5.json"}
 
 
 def test_the_fingerprint_of_a_run_covers_what_criteria_read(tmp_path):
     run = write_run(tmp_path / "run")
-    before = cache.run_fingerprint(run)
-    assert cache.run_fingerprint(runs.read_run(run.path)) == before
+    before = verdict_cache.run_fingerprint(run)
+    assert verdict_cache.run_fingerprint(runs.read_run(run.path)) == before
     (run.path / "verdict.json").write_text("{}")  # what judging writes does not count
-    assert cache.run_fingerprint(run) == before
-    seen = {before}
+    assert verdict_cache.run_fingerprint(run) == before
+    fingerprints = {before}
     for name in ("run.json", "config.yaml", "metrics.csv", "seen.npz", "snapshots/step_100/policy.safetensors"):
         with open(run.path / name, "ab") as file:
             file.write(b" ")
-        seen.add(cache.run_fingerprint(run))
+        fingerprints.add(verdict_cache.run_fingerprint(run))
     (run.path / "snapshots/step_200").mkdir()
     (run.path / "snapshots/step_200/policy.json").write_text("{}")
-    seen.add(cache.run_fingerprint(run))
-    assert len(seen) == 7
+    fingerprints.add(verdict_cache.run_fingerprint(run))
+    assert len(fingerprints) == 7
 
 
 def test_a_file_that_is_not_there_has_a_name_too(tmp_path):
-    assert cache.file_fingerprint(tmp_path / "none") == "missing"
+    assert verdict_cache.file_fingerprint(tmp_path / "none") == "missing"

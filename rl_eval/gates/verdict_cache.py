@@ -1,14 +1,7 @@
-"""Verdicts that need not be reached twice.
+"""A cache of verdicts on disk, keyed by everything that a verdict depends on.
 
-    key = cache.key(
-        runs=[cache.run_fingerprint(run) for run in selection.runs],
-        suite=suite.path.read_text(), gate_seed=suite.gate_seed, data=fingerprints_of_the_judged_environment,
-    )
-    values = cache.read(folder, key) or judge…; cache.write(folder, key, verdict.to_json())
-
-The key covers what a verdict of runs rests on. What a suite's policies and references bring with them (the
-bytes of an ONNX file, another run's fingerprint) goes into `others`; a policy whose code or server cannot be
-hashed (`python:`, `http:`) must not be cached. Nor should an ERROR, whose cause may be gone.
+The identities of a suite's policies and references go into `others`. A policy whose code or server cannot be hashed
+(`python:`, `http:`) must not be cached, nor an ERROR, whose cause may disappear.
 """
 
 from __future__ import annotations
@@ -27,7 +20,7 @@ from rl_eval.run import Run, read_json, write_json
 
 FOLDER = Path("outputs/.gate-cache")
 MAX_ENTRIES = 500
-_OF_A_RUN = ("run.json", "config.yaml", "metrics.csv", "seen.npz")
+_RUN_FILES = ("run.json", "config.yaml", "metrics.csv", "seen.npz")
 
 
 def key(
@@ -60,7 +53,7 @@ def key(
 
 
 def file_fingerprint(path: Path) -> str:
-    """SHA-256 of a file's bytes; of a file that is not there, the word `missing`."""
+    """SHA-256 of a file's bytes; of a file that does not exist, the word `missing`."""
     try:
         with open(path, "rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
@@ -69,9 +62,9 @@ def file_fingerprint(path: Path) -> str:
 
 
 def run_fingerprint(run: Run) -> str:
-    """SHA-256 of a run's place and of every file that a criterion may read."""
+    """SHA-256 of a run's path and of every file that a criterion may read."""
     snapshots = [file for snapshot in run.snapshots() for file in sorted(snapshot.iterdir()) if file.is_file()]
-    files = [*(run.path / name for name in _OF_A_RUN), *snapshots]
+    files = [*(run.path / name for name in _RUN_FILES), *snapshots]
     digest = hashlib.sha256(str(run.path).encode(errors="surrogateescape"))
     for file in files:
         digest.update(f"\0{file.relative_to(run.path)}\0{file_fingerprint(file)}".encode(errors="surrogateescape"))
@@ -79,7 +72,7 @@ def run_fingerprint(run: Run) -> str:
 
 
 def read(folder: Path, key: str) -> dict[str, Any] | None:
-    """A verdict that was written under this key; None where there is none, or it is damaged."""
+    """The verdict that was written under this key; None where there is none, or it is damaged."""
     try:
         values = read_json(folder / f"{key}.json")
         text = values.get("verdict")
@@ -92,15 +85,15 @@ def read(folder: Path, key: str) -> dict[str, Any] | None:
 
 
 def write(folder: Path, key: str, verdict: Mapping[str, Any]) -> bool:
-    """Keep a verdict, atomically; False where the folder cannot be written, which costs no more than time.
+    """Store a verdict atomically; False where the folder cannot be written, which only costs time.
 
     Tuples come back as lists.
     """
-    text = json.dumps(verdict)  # a text of its own: NaN stays NaN, and the hash is of what is read
+    text = json.dumps(verdict)  # as one text: NaN stays NaN, and the hash covers exactly what is read
     try:
         folder.mkdir(parents=True, exist_ok=True)
         write_json(folder / f"{key}.json", {"key": key, "sha256": _digest(text), "verdict": text})
-        _forget_oldest(folder)
+        _remove_oldest(folder)
     except OSError:
         return False
     return True
@@ -110,11 +103,11 @@ def _digest(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def _forget_oldest(folder: Path) -> None:
+def _remove_oldest(folder: Path) -> None:
     entries = []
     for entry in os.scandir(folder):
         if entry.name.endswith(".json"):
-            with contextlib.suppress(OSError):  # another process forgot it just now
+            with contextlib.suppress(OSError):  # another process removed it just now
                 entries.append((entry.stat().st_mtime_ns, entry.path))
     for _, path in sorted(entries)[:-MAX_ENTRIES]:
         with contextlib.suppress(OSError):

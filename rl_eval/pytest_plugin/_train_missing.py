@@ -1,4 +1,4 @@
-"""`--train-missing`: run train.py for suites whose runs are not there, and find their data."""
+"""`--train-missing`: run train.py for suites whose runs are missing, and find their data."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ if TYPE_CHECKING:
     from rl_eval.gates import Suite
 
 
-def place_of(config: pytest.Config, suite: Suite) -> Path:
-    """Where --data has the data of a suite."""
+def data_folder(config: pytest.Config, suite: Suite) -> Path:
+    """The folder below --data that holds the data of a suite."""
     folder = suite.spec.data or str(getattr(suite.env, "data", "")).replace("_", "-")
     return config.invocation_params.dir / config.getoption("rl_eval_data") / folder
 
 
 def lacks_data(config: pytest.Config, suite: Suite) -> bool:
-    """Whether a suite needs data that it does not place, and --data does not hold."""
+    """Whether a suite needs data that neither it nor --data provides."""
     from rl_eval.gates import needs_path
 
-    return needs_path(suite) and not place_of(config, suite).exists()
+    return needs_path(suite) and not data_folder(config, suite).exists()
 
 
 def train(config: pytest.Config, suite: Suite) -> None:
@@ -44,23 +44,23 @@ def train(config: pytest.Config, suite: Suite) -> None:
         raise InputError(
             f"--train-missing runs {script}, which does not exist: train elsewhere and name the run with --run"
         )
-    place = None
+    data = None
     if needs_path(suite):
         if not config.getoption("rl_eval_data"):
             raise InputError(
-                f"{suite.shown} needs data whose place it does not say: name the folder of all data sets with "
+                f"{suite.shown} needs data and does not say where it is: name the folder of all data sets with "
                 f"--data, or train with `{train_command(suite)}`"
             )
-        place = os.path.relpath(place_of(config, suite), config.rootpath)
-    for arguments in train_arguments(suite, place):
+        data = os.path.relpath(data_folder(config, suite), config.rootpath)
+    for arguments in train_arguments(suite, data):
         _run(config, [sys.executable, str(script), *arguments], "python train.py " + " ".join(arguments))
 
 
 def _run(config: pytest.Config, command: list[str], shown: str) -> None:
-    """Train in a process of its own, its lines passed on as they come.
+    """Train in another process, and print its output as it comes.
 
     Raises:
-        InputError: it failed; says its last line.
+        InputError: it failed; quotes its last line.
     """
     capture = config.pluginmanager.getplugin("capturemanager")
     last: deque[str] = deque(maxlen=1)
@@ -82,11 +82,11 @@ def _run(config: pytest.Config, command: list[str], shown: str) -> None:
                 last.extend([line.strip()] if line.strip() else [])
             status = process.wait()
         except BaseException:
-            # Ctrl-C reached the training as well; it saves what it has and ends
+            # Ctrl-C reached the training as well, which saves its state and ends
             try:
                 process.wait(timeout=60)
             except subprocess.TimeoutExpired:
                 process.kill()
             raise
     if status != 0:
-        raise InputError(f"`{shown}` ended with status {status}: {last[0] if last else 'it said nothing'}")
+        raise InputError(f"`{shown}` ended with status {status}: {last[0] if last else 'it printed nothing'}")

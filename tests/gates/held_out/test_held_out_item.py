@@ -1,4 +1,4 @@
-"""What was to be held out and was not: refused, left out, or told of."""
+"""`::held_out`: leaked units are refused, left out or reported."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ import pytest
 
 from rl_eval import domains
 from rl_eval.exposure import Exposure, Fingerprints, fingerprint_cases, write_exposure
-from rl_eval.gates import judge, load_suite, named_runs
-from rl_eval.gates.arena import Arena
+from rl_eval.gates import evaluate_suite, load_suite, named_runs
+from rl_eval.gates.suite_environment import SuiteEnvironment
 from tests.gates.fake_runs import write_run, write_suite
 
 THREAT = {"name": "threat", "train_flows": 2000, "validation_flows": 500, "test_flows": 2000}
@@ -20,8 +20,8 @@ def suite(tmp_path, leaks, env, criterion, head=""):
     return load_suite(write_suite(tmp_path / "s.yaml", f"{text}criteria:\n  c: {{{criterion}}}\n"))
 
 
-def of_cases(tmp_path):
-    """A run that has seen some cases of the gate."""
+def leaky_run(tmp_path):
+    """A run that was trained on some cases of the test set."""
     config = domains.validate(THREAT)
     run = write_run(tmp_path / "run", THREAT, rule=np.zeros(1), bias=(1.0, 0.0, 0.0, 0.0))
     exact, near = fingerprint_cases(config, "test")
@@ -33,30 +33,30 @@ def of_cases(tmp_path):
 
 @pytest.mark.parametrize("population", ["source", "set"])
 def test_leaked_cases_are_left_out_of_every_number(tmp_path, population):
-    run = of_cases(tmp_path)
+    run = leaky_run(tmp_path)
     flows = "{name: threat, train_flows: 2000, validation_flows: 500, test_flows: 2000}"
 
-    def found(leaks, by):
+    def judged(leaks, by):
         criterion = f"metric: accuracy, at_least: 0.5, by: {by}"
-        asked = suite(tmp_path, leaks, flows, criterion, f"population: {population}\n")
-        return judge(asked, named_runs(asked, [run.path])).criteria
+        checked = suite(tmp_path, leaks, flows, criterion, f"population: {population}\n")
+        return evaluate_suite(checked, named_runs(checked, [run.path])).criteria
 
-    criterion, held_out = found("drop", "estimate")
+    criterion, held_out = judged("drop", "estimate")
     assert (criterion.decision, criterion.units) == ("PASS", 2000 - LEAKED)
     assert (held_out.decision, held_out.units) == ("PASS", 2000)
-    assert "300 of 2,000 gate cases (15.0 %) were seen before" in held_out.detail
+    assert "300 of 2,000 cases of the test set (15.0 %)" in held_out.detail
     assert held_out.detail.endswith("left out")
-    criterion, _ = found("drop", "evidence")
+    criterion, _ = judged("drop", "evidence")
     assert (criterion.decision, criterion.units_max) == ("PASS", 2000 - LEAKED)
-    criterion, held_out = found("report", "estimate")
+    criterion, held_out = judged("report", "estimate")
     assert (criterion.units, held_out.decision) == (2000, "PASS")
 
 
 def test_nothing_is_judged_by_what_has_leaked(tmp_path):
-    run = of_cases(tmp_path)
+    run = leaky_run(tmp_path)
     flows = "{name: threat, train_flows: 2000, validation_flows: 500, test_flows: 2000}"
-    asked = suite(tmp_path, "refuse", flows, "metric: accuracy, at_least: 0.5")
-    criterion, held_out = judge(asked, named_runs(asked, [run.path])).criteria
+    checked = suite(tmp_path, "refuse", flows, "metric: accuracy, at_least: 0.5")
+    criterion, held_out = evaluate_suite(checked, named_runs(checked, [run.path])).criteria
     assert (criterion.decision, held_out.decision) == ("ERROR", "ERROR")
     assert criterion.estimate is None
     assert criterion.detail == held_out.detail
@@ -64,25 +64,25 @@ def test_nothing_is_judged_by_what_has_leaked(tmp_path):
 
 
 def test_episodes_whose_seeds_were_trained_on_are_left_out(tmp_path):
-    asked = suite(tmp_path, "drop", "cartpole", "metric: mean_return, at_least: 490")
+    checked = suite(tmp_path, "drop", "cartpole", "metric: mean_return, at_least: 490")
     run = write_run(tmp_path / "run")
-    arena = Arena(asked, asked.judged)
-    gate = list(arena.seeds)
-    arena.close()
+    environment = SuiteEnvironment(checked, checked.judged)
+    test_seeds = list(environment.seeds)
+    environment.close()
     none = np.empty(0, np.int64)
-    trained = np.array(gate[:10], np.int64)
+    trained = np.array(test_seeds[:10], np.int64)
     write_exposure(run.path, Exposure(False, Fingerprints.empty(), Fingerprints.empty(), trained, none))
-    criterion, held_out = judge(asked, named_runs(asked, [run.path])).criteria
+    criterion, held_out = evaluate_suite(checked, named_runs(checked, [run.path])).criteria
     assert (criterion.units_max, held_out.units) == (390, 400)
     assert "10 by their seed" in held_out.detail
 
 
-def test_a_run_without_a_record_is_not_called_held_out(tmp_path):
+def test_a_run_without_a_record_is_an_error_of_held_out_alone(tmp_path):
     run = write_run(tmp_path / "run")
-    asked = suite(tmp_path, "refuse", "cartpole", "metric: mean_return, at_least: 400")
-    criterion, held_out = judge(asked, named_runs(asked, [run.path])).criteria
+    checked = suite(tmp_path, "refuse", "cartpole", "metric: mean_return, at_least: 400")
+    criterion, held_out = evaluate_suite(checked, named_runs(checked, [run.path])).criteria
     assert (criterion.decision, held_out.decision) == ("PASS", "ERROR")
     assert "has no seen.npz" in held_out.detail
-    criterion, held_out = judge(asked, named_runs(asked, ["random"])).criteria
+    criterion, held_out = evaluate_suite(checked, named_runs(checked, ["random"])).criteria
     assert held_out.decision == "PASS"
-    assert held_out.detail.startswith("not checked: the policy comes from elsewhere")
+    assert held_out.detail.startswith("not checked: ")

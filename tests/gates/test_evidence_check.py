@@ -1,4 +1,4 @@
-"""Criteria by evidence: what they take in, when they stop, and what they say."""
+"""Criteria by evidence: which values they use, when they stop, and what they report."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ import pytest
 
 from rl_eval import rollout
 from rl_eval.evidence import MeanTest
-from rl_eval.gates import judge, load_suite, named_runs
-from rl_eval.gates.arena import Arena
-from rl_eval.gates.facing import trial_of
-from rl_eval.gates.tape import Tape
+from rl_eval.gates import evaluate_suite, load_suite, named_runs
+from rl_eval.gates.episode_buffer import EpisodeBuffer
+from rl_eval.gates.play_criteria import new_check
+from rl_eval.gates.suite_environment import SuiteEnvironment
 from rl_eval.rollout import Episodes
 from tests.gates.fake_runs import FALL, write_run, write_suite
 from tests.test_rollout import Echo, Scripted
@@ -21,57 +21,59 @@ SMALL_THREAT = "{name: threat, train_flows: 2000, validation_flows: 500, test_fl
 
 
 def suite(tmp_path, *criteria, env="cartpole", head="", episodes="max: 400, return_bounds: [0, 500]", controls="[]"):
-    lines = "\n".join(f"  c{number}: {{{criterion}}}" for number, criterion in enumerate(criteria))
+    criteria_lines = "\n".join(f"  c{number}: {{{criterion}}}" for number, criterion in enumerate(criteria))
     text = f"rl_eval: 1\nenv: {env}\nepisodes: {{{episodes}}}\ncontrols: {controls}\nleaks: report\n{head}\n"
-    return load_suite(write_suite(tmp_path / "s.yaml", f"{text}criteria:\n{lines}\n"), shown="suites/s.yaml")
+    return load_suite(write_suite(tmp_path / "s.yaml", f"{text}criteria:\n{criteria_lines}\n"), shown="suites/s.yaml")
 
 
 def verdicts(suite, *specs, **keywords):
-    found = judge(suite, named_runs(suite, [str(spec) for spec in specs]), **keywords).criteria
-    return [each for each in found if each.criterion.startswith("c") and each.criterion != "controls"]
+    criteria = evaluate_suite(suite, named_runs(suite, [str(spec) for spec in specs]), **keywords).criteria
+    return [verdict for verdict in criteria if verdict.criterion.startswith("c") and verdict.criterion != "controls"]
 
 
-def tape_of(returns, label=None, flagged=None):
+def buffer_of(returns, label=None, flagged=None):
     """One-step episodes made by hand."""
     count = len(returns)
     outcome = {"native_reward": np.asarray(returns, float)}
     if label is not None:
         outcome |= {"label": np.asarray(label), "flagged": np.asarray(flagged)}
     ones, zeros = np.ones(count, np.int64), np.zeros(count, bool)
-    return Tape(iter([Episodes(np.arange(count), ones, zeros, np.arange(count), outcome, np.zeros((count, 1)))]))
+    return EpisodeBuffer(
+        iter([Episodes(np.arange(count), ones, zeros, np.arange(count), outcome, np.zeros((count, 1)))])
+    )
 
 
-def put(suite, tape, criterion=0, **keywords):
-    """The verdict of one criterion on a tape."""
-    arena = Arena(suite, suite.judged)
+def decide(suite, buffer, criterion=0, **keywords):
+    """The verdict of one criterion on the episodes of a buffer."""
+    environment = SuiteEnvironment(suite, suite.judged)
     try:
-        trial = trial_of(arena, suite.criteria[criterion], **keywords)
-        while trial.verdict is None and tape.play_on():
-            trial.take(tape)
-        return trial.conclude()
+        check = new_check(environment, suite.criteria[criterion], **keywords)
+        while check.verdict is None and buffer.play_more():
+            check.update(buffer)
+        return check.finish()
     finally:
-        arena.close()
+        environment.close()
 
 
 # --- what a decision says --------------------------------------------------------------------------
 
 
 def test_a_pass_says_how_few_episodes_it_took(tmp_path):
-    asked = suite(tmp_path, "metric: mean_return, at_least: 400")
-    (found,) = verdicts(asked, write_run(tmp_path / "run").path)
-    assert (found.decision, found.by, found.unit, found.units_max, found.population) == (
+    checked = suite(tmp_path, "metric: mean_return, at_least: 400")
+    (verdict,) = verdicts(checked, write_run(tmp_path / "run").path)
+    assert (verdict.decision, verdict.by, verdict.unit, verdict.units_max, verdict.population) == (
         "PASS", "evidence", "episode", 400, "source",
     )  # fmt: skip
-    assert found.units < 60
-    assert found.interval[0] >= 400
+    assert verdict.units < 60
+    assert verdict.interval[0] >= 400
     assert re.fullmatch(
-        rf"mean_return 500 in \[40\d, 500\] ≥ 400: passed after {found.units} of 400 episodes", found.detail
+        rf"mean_return 500 in \[40\d, 500\] ≥ 400: passed after {verdict.units} of 400 episodes", verdict.detail
     )
 
 
 def test_a_fail_says_by_how_much_and_takes_few(tmp_path):
-    asked = suite(tmp_path, "metric: mean_return, at_least: 400", "metric: success_rate, at_least: 0.9")
-    reward, success = verdicts(asked, write_run(tmp_path / "run", rule=FALL).path)
+    checked = suite(tmp_path, "metric: mean_return, at_least: 400", "metric: success_rate, at_least: 0.9")
+    reward, success = verdicts(checked, write_run(tmp_path / "run", rule=FALL).path)
     assert (reward.decision, success.decision) == ("FAIL", "FAIL")
     assert "failed after" in reward.detail
     assert reward.misses_by == pytest.approx(400 - reward.estimate)
@@ -79,23 +81,23 @@ def test_a_fail_says_by_how_much_and_takes_few(tmp_path):
 
 
 def test_too_few_episodes_are_inconclusive_and_say_how_many_more(tmp_path):
-    asked = suite(tmp_path, "metric: mean_return, at_least: 22", episodes="max: 30, return_bounds: [0, 500]")
-    (found,) = verdicts(asked, "random")
-    assert (found.decision, found.units, found.units_max) == ("INCONCLUSIVE", 30, 30)
-    assert found.more > 0
-    assert re.search(r"undecided after 30 of 30 episodes, about [\d,]+ more would likely decide$", found.detail)
+    checked = suite(tmp_path, "metric: mean_return, at_least: 22", episodes="max: 30, return_bounds: [0, 500]")
+    (verdict,) = verdicts(checked, "random")
+    assert (verdict.decision, verdict.units, verdict.units_max) == ("INCONCLUSIVE", 30, 30)
+    assert verdict.more > 0
+    assert re.search(r"undecided after 30 of 30 episodes, about [\d,]+ more would likely decide$", verdict.detail)
 
 
 def test_the_numbers_are_those_of_the_betting_test(tmp_path):
     returns = np.random.default_rng(0).uniform(300, 500, 400)
-    asked = suite(tmp_path, "metric: mean_return, at_least: 380", head="alpha: 0.01")
-    found, expected = put(asked, tape_of(returns)), MeanTest(380, 0, 500, 0.01).extend(returns)
-    assert (found.decision, found.units, found.estimate) == (
+    checked = suite(tmp_path, "metric: mean_return, at_least: 380", head="alpha: 0.01")
+    verdict, expected = decide(checked, buffer_of(returns)), MeanTest(380, 0, 500, 0.01).extend(returns)
+    assert (verdict.decision, verdict.units, verdict.estimate) == (
         expected.decision,
         expected.stopped_at,
         expected.estimate,
     )
-    assert found.interval == expected.interval
+    assert verdict.interval == expected.interval
 
 
 # --- order, stopping, latching ---------------------------------------------------------------------
@@ -113,11 +115,11 @@ class Dependent(Scripted):
 def test_short_episodes_do_not_vote_first(tmp_path):
     rng = np.random.default_rng(1)
     lengths = np.where(rng.random(200) < 0.75, 300, 5)  # a mean of about 226, and the bar is at 150
-    asked = suite(tmp_path, "metric: mean_return, at_least: 150", episodes="max: 200, return_bounds: [0, 300]")
+    checked = suite(tmp_path, "metric: mean_return, at_least: 150", episodes="max: 200, return_bounds: [0, 300]")
 
     def played(copies):
         envs = Dependent(lengths, np.ones(200, bool), copies)
-        return put(asked, Tape(rollout.stream(envs, Echo(), seeds=range(200))))
+        return decide(checked, EpisodeBuffer(rollout.stream(envs, Echo(), seeds=range(200))))
 
     one_by_one = played(1)
     assert one_by_one.decision == "PASS"
@@ -130,19 +132,19 @@ def test_short_episodes_do_not_vote_first(tmp_path):
 
 def test_play_stops_when_every_criterion_is_decided(tmp_path):
     calls = []
-    asked = suite(tmp_path, "metric: mean_return, at_least: 400", "metric: success_rate, at_most: 0.5")
+    checked = suite(tmp_path, "metric: mean_return, at_least: 400", "metric: success_rate, at_most: 0.5")
     run = write_run(tmp_path / "run")
-    found = verdicts(asked, run.path, on_episodes=lambda done, total, label: calls.append((done, total)))
-    assert [each.decision for each in found] == ["PASS", "FAIL"]
+    decided = verdicts(checked, run.path, on_episodes=lambda done, total, label: calls.append((done, total)))
+    assert [verdict.decision for verdict in decided] == ["PASS", "FAIL"]
     assert calls[-1][1] == 400
-    most = max(each.units for each in found)
+    most = max(verdict.units for verdict in decided)
     assert most <= calls[-1][0] <= most + 2 * 32  # copies that played on beside the last one needed
 
 
 def test_a_decision_latches_while_others_play_on(tmp_path):
     run = write_run(tmp_path / "run").path
     (alone,) = verdicts(suite(tmp_path, "metric: mean_return, at_least: 400"), run)
-    beside = verdicts(
+    together = verdicts(
         suite(
             tmp_path,
             "metric: mean_return, at_least: 400",
@@ -151,19 +153,19 @@ def test_a_decision_latches_while_others_play_on(tmp_path):
         ),
         run,
     )
-    assert beside[0] == alone
-    assert beside[1].units > alone.units
-    assert (beside[2].by, beside[2].units) == ("estimate", 100)
+    assert together[0] == alone
+    assert together[1].units > alone.units
+    assert (together[2].by, together[2].units) == ("estimate", 100)
 
 
 def test_units_after_the_maximum_do_not_count(tmp_path):
-    asked = suite(
+    checked = suite(
         tmp_path,
         "metric: mean_return, at_least: 22",
         "metric: mean_length, at_least: 1",
         episodes="max: 10, fixed: 50, return_bounds: [0, 500]",
     )
-    evidence, estimate = verdicts(asked, "random")
+    evidence, estimate = verdicts(checked, "random")
     assert (evidence.decision, evidence.units, estimate.units) == ("INCONCLUSIVE", 10, 50)
 
 
@@ -173,37 +175,37 @@ def test_units_after_the_maximum_do_not_count(tmp_path):
 def test_a_value_past_the_unsafe_bound_forbids_pass_and_names_the_bound(tmp_path):
     returns = np.full(400, 450.0)
     returns[5] = -1.0
-    asked = suite(tmp_path, "metric: mean_return, at_least: 200")
-    found = put(asked, tape_of(returns))
-    assert found.decision == "INCONCLUSIVE"
-    assert found.interval[0] is None
-    assert "unit 6 has -1, past the lower bound 0, so PASS cannot be claimed" in found.detail
-    assert put(asked, tape_of(returns - 400)).decision == "FAIL"
-    assert put(asked, tape_of(returns + 100)).decision == "PASS"  # clipping from above is safe
-    assert put(asked, tape_of(returns), clipped=True).decision == "PASS"  # as controls are
+    checked = suite(tmp_path, "metric: mean_return, at_least: 200")
+    verdict = decide(checked, buffer_of(returns))
+    assert verdict.decision == "INCONCLUSIVE"
+    assert verdict.interval[0] is None
+    assert "unit 6 has -1, past the lower bound 0, so PASS cannot be claimed" in verdict.detail
+    assert decide(checked, buffer_of(returns - 400)).decision == "FAIL"
+    assert decide(checked, buffer_of(returns + 100)).decision == "PASS"  # clipping from above is safe
+    assert decide(checked, buffer_of(returns), clipped=True).decision == "PASS"  # as controls are
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
 def test_a_return_that_is_not_finite_is_an_error(tmp_path, value):
     returns = np.full(400, 450.0)
     returns[3] = value
-    found = put(suite(tmp_path, "metric: mean_return, at_least: 200"), tape_of(returns))
-    assert (found.decision, found.estimate) == ("ERROR", None)
-    assert "1 of 400 episodes have a return that is not finite" in found.detail
+    verdict = decide(suite(tmp_path, "metric: mean_return, at_least: 200"), buffer_of(returns))
+    assert (verdict.decision, verdict.estimate) == ("ERROR", None)
+    assert "1 of 400 episodes have a return that is not finite" in verdict.detail
 
 
 @pytest.mark.parametrize(
-    ("criterion", "flagged", "said"),
+    ("criterion", "flagged", "message"),
     [
         ("metric: f1, at_least: 0.5", 1, "f1 is undefined: none of the cases is positive"),
         ("metric: recall, at_least: 0.5", 1, "recall is undefined: none of the cases is positive"),
         ("metric: precision, at_most: 0.5", 0, "precision is undefined: the policy flagged none of the cases"),
     ],
 )
-def test_a_metric_without_a_value_is_an_error_and_no_number(tmp_path, criterion, flagged, said):
-    tape = tape_of(np.zeros(300), np.zeros(300), np.full(300, flagged))
-    found = put(suite(tmp_path, criterion, env="threat", episodes="max: 200"), tape)
-    assert (found.decision, found.estimate, found.detail) == ("ERROR", None, said)
+def test_a_metric_without_a_value_is_an_error_and_no_number(tmp_path, criterion, flagged, message):
+    buffer = buffer_of(np.zeros(300), np.zeros(300), np.full(300, flagged))
+    verdict = decide(suite(tmp_path, criterion, env="threat", episodes="max: 200"), buffer)
+    assert (verdict.decision, verdict.estimate, verdict.detail) == ("ERROR", None, message)
 
 
 # --- cases, sets and comparisons -------------------------------------------------------------------
@@ -216,31 +218,33 @@ def test_cases_are_the_units_where_decisions_are_independent(tmp_path):
     campaigns = SMALL_THREAT.replace("}", ", campaigns: true, shift: 20}")
     (episode,) = verdicts(suite(tmp_path, f1, env=campaigns, episodes=""), "baseline:bayes")
     assert (episode.decision, episode.unit, episode.units_max) == ("PASS", "episode", 100)
-    (asked,) = verdicts(suite(tmp_path, f1, env=SMALL_THREAT, episodes="", head="units: episode"), "baseline:bayes")
-    assert asked.unit == "episode"
+    (by_episode,) = verdicts(
+        suite(tmp_path, f1, env=SMALL_THREAT, episodes="", head="units: episode"), "baseline:bayes"
+    )
+    assert by_episode.unit == "episode"
 
 
 @pytest.mark.parametrize("metric", ["f1", "accuracy", "mean_cost"])
 @pytest.mark.parametrize("units", ["case", "episode"])
-def test_a_finite_set_that_has_all_been_seen_is_exact(tmp_path, metric, units):
-    def asked(threshold, by):
+def test_a_finite_set_that_was_played_completely_is_exact(tmp_path, metric, units):
+    def suite_with(threshold, by):
         head = f"population: set\nunits: {units}\nalpha: 1e-6"
         criterion = f"metric: {metric}, at_least: {threshold!r}, by: {by}"
         return suite(tmp_path, criterion, env=SMALL_THREAT, episodes="", head=head)
 
-    (plain,) = verdicts(asked(0.0, "estimate"), "baseline:bayes")
+    (plain,) = verdicts(suite_with(0.0, "estimate"), "baseline:bayes")
     assert plain.estimate is not None
     threshold = float(plain.estimate) - 1e-6  # so near that nothing but all of the set decides
-    (found,) = verdicts(asked(threshold, "evidence"), "baseline:bayes")
-    assert (found.decision, found.population) == ("PASS", "set")
-    assert "of the set" in found.detail
-    if found.units == (2000 if units == "case" else 10):
-        assert found.interval == (found.estimate, found.estimate)
-        assert found.estimate == pytest.approx(plain.estimate, rel=1e-9)
+    (verdict,) = verdicts(suite_with(threshold, "evidence"), "baseline:bayes")
+    assert (verdict.decision, verdict.population) == ("PASS", "set")
+    assert "of the set" in verdict.detail
+    if verdict.units == (2000 if units == "case" else 10):
+        assert verdict.interval == (verdict.estimate, verdict.estimate)
+        assert verdict.estimate == pytest.approx(plain.estimate, rel=1e-9)
     else:  # those that were left could not have changed it
         assert metric == "mean_cost"
-        assert found.units > 1900
-    (above,) = verdicts(asked(float(plain.estimate) + 1e-6, "evidence"), "baseline:bayes")
+        assert verdict.units > 1900
+    (above,) = verdicts(suite_with(float(plain.estimate) + 1e-6, "evidence"), "baseline:bayes")
     assert above.decision == "FAIL"
 
 
@@ -248,19 +252,19 @@ def test_a_source_is_not_exhausted_by_its_sample(tmp_path):
     (plain,) = verdicts(
         suite(tmp_path, "metric: f1, at_least: 0, by: estimate", env=SMALL_THREAT, episodes=""), "baseline:bayes"
     )
-    asked = suite(tmp_path, f"metric: f1, at_least: {float(plain.estimate) - 1e-6!r}", env=SMALL_THREAT, episodes="")
-    (found,) = verdicts(asked, "baseline:bayes")
-    assert (found.decision, found.units) == ("INCONCLUSIVE", 2000)
+    checked = suite(tmp_path, f"metric: f1, at_least: {float(plain.estimate) - 1e-6!r}", env=SMALL_THREAT, episodes="")
+    (verdict,) = verdicts(checked, "baseline:bayes")
+    assert (verdict.decision, verdict.units) == ("INCONCLUSIVE", 2000)
 
 
 def test_a_comparison_is_paired_on_the_same_seeds(tmp_path):
-    asked = suite(
+    checked = suite(
         tmp_path,
         "metric: mean_return, better_than: random",
         "metric: mean_return, better_than: [random, 'constant:0'], margin: 100",
         "metric: mean_return, better_than: random, margin: 495",
     )
-    beats, margin, misses = verdicts(asked, write_run(tmp_path / "run").path)
+    beats, margin, misses = verdicts(checked, write_run(tmp_path / "run").path)
     assert (beats.decision, beats.direction, beats.reference, beats.threshold) == ("PASS", "better_than", "random", 0)
     assert beats.detail.startswith("mean_return minus that of random ")
     assert (margin.decision, margin.reference) == ("PASS", "random")
@@ -268,13 +272,13 @@ def test_a_comparison_is_paired_on_the_same_seeds(tmp_path):
 
 
 def test_no_policy_is_better_than_itself(tmp_path):
-    asked = suite(tmp_path, "metric: mean_return, better_than: 'constant:1'")
-    (found,) = verdicts(asked, "constant:1")
-    assert (found.decision, found.estimate, found.more) == ("INCONCLUSIVE", 0.0, None)
+    checked = suite(tmp_path, "metric: mean_return, better_than: 'constant:1'")
+    (verdict,) = verdicts(checked, "constant:1")
+    assert (verdict.decision, verdict.estimate, verdict.more) == ("INCONCLUSIVE", 0.0, None)
 
 
 def test_a_ratio_has_the_exact_value_of_its_reference_for_a_bar(tmp_path):
-    asked = suite(
+    checked = suite(
         tmp_path,
         "metric: f1, better_than: 'constant:*', margin: 0.05",
         "metric: f1, at_least: 0, by: estimate",
@@ -282,8 +286,8 @@ def test_a_ratio_has_the_exact_value_of_its_reference_for_a_bar(tmp_path):
         env=SMALL_THREAT,
         episodes="",
     )
-    _, block_all, _ = verdicts(asked, "constant:1")
-    f1, _, cost = verdicts(asked, "baseline:bayes")
+    _, block_all, _ = verdicts(checked, "constant:1")
+    f1, _, cost = verdicts(checked, "baseline:bayes")
     assert (f1.decision, f1.reference, f1.direction) == ("PASS", "constant:1", "better_than")
     assert f1.threshold == pytest.approx(block_all.estimate + 0.05)
     assert "(constant:1 has 0." in f1.detail
@@ -292,20 +296,20 @@ def test_a_ratio_has_the_exact_value_of_its_reference_for_a_bar(tmp_path):
 
 
 def test_a_reference_that_cannot_play_is_an_error(tmp_path):
-    asked = suite(
+    checked = suite(
         tmp_path,
         "metric: f1, better_than: 'baseline:none'",
         "metric: mean_cost, better_than: 'baseline:none'",
         env=SMALL_THREAT,
         episodes="",
     )
-    for found in verdicts(asked, "constant:1"):
-        assert found.decision == "ERROR"
-        assert found.detail.startswith("the reference baseline:none: baseline:none is not a baseline of threat")
+    for verdict in verdicts(checked, "constant:1"):
+        assert verdict.decision == "ERROR"
+        assert verdict.detail.startswith("the reference baseline:none: baseline:none is not a baseline of threat")
 
 
-def test_a_spread_over_runs_says_how_little_so_few_can_show(tmp_path):
-    asked = suite(
+def test_a_spread_over_runs_reports_how_little_so_few_can_show(tmp_path):
+    checked = suite(
         tmp_path,
         "metric: mean_return, at_least: 1",
         "metric: mean_return_seed_variance, at_most: 1",
@@ -314,7 +318,7 @@ def test_a_spread_over_runs_says_how_little_so_few_can_show(tmp_path):
         head="runs: {count: 3}",
     )
     runs = [write_run(tmp_path / str(seed), seed=seed, rule=FALL if seed == 3 else FALL * 0).path for seed in (1, 2, 3)]
-    _, variance, mean, std = verdicts(asked, *runs)
+    _, variance, mean, std = verdicts(checked, *runs)
     assert (variance.units, variance.unit, variance.by) == (3, "run", "evidence")
     assert "with 3 runs the upper 95 % bound of a variance is" in variance.detail
     assert (mean.decision, std.decision) == ("FAIL", "PASS")
@@ -325,7 +329,7 @@ def test_a_spread_over_runs_says_how_little_so_few_can_show(tmp_path):
 
 
 def cycles(values):
-    """One-step test cycles with an APFD among unseen cases, NaN where none of them failed; told one by one."""
+    """One-step test cycles with an APFD among unseen cases, NaN where none of them failed; given one by one."""
     for i, value in enumerate(values):
         outcome = {"apfd_unseen": np.array([value]), "cycle_end": np.ones(1, bool)}
         one = np.ones(1, np.int64)
@@ -336,16 +340,16 @@ QASE = "{name: qase, cycles: 60, test_share: 0.5}"
 
 
 def test_episodes_on_which_a_metric_is_undefined_are_left_out(tmp_path):
-    asked = suite(tmp_path, "metric: apfd_unseen, at_least: 0.3", env=QASE, episodes="max: 20")
-    verdict = put(asked, Tape(cycles([np.nan, 0.9, np.nan, *[0.9] * 17])))
+    checked = suite(tmp_path, "metric: apfd_unseen, at_least: 0.3", env=QASE, episodes="max: 20")
+    verdict = decide(checked, EpisodeBuffer(cycles([np.nan, 0.9, np.nan, *[0.9] * 17])))
     assert verdict.decision == "PASS"
-    alone = put(asked, Tape(cycles([0.9] * 18)))
+    alone = decide(checked, EpisodeBuffer(cycles([0.9] * 18)))
     assert (verdict.units, verdict.estimate) == (alone.units, alone.estimate)
 
 
 def test_a_metric_that_is_nowhere_defined_is_an_error(tmp_path):
-    asked = suite(tmp_path, "metric: apfd_unseen, at_least: 0.3", env=QASE, episodes="max: 5")
-    verdict = put(asked, Tape(cycles([np.nan] * 5)))
+    checked = suite(tmp_path, "metric: apfd_unseen, at_least: 0.3", env=QASE, episodes="max: 5")
+    verdict = decide(checked, EpisodeBuffer(cycles([np.nan] * 5)))
     assert (verdict.decision, verdict.detail) == (
         "ERROR",
         "apfd_unseen is undefined on every one of the 5 episodes played",

@@ -1,4 +1,4 @@
-"""What a `suites/*.yaml` may say, key by key."""
+"""The keys of a suite file, `suites/*.yaml`, as pydantic models."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
-# Items that pytest shows beside the criteria.
+# Items that pytest shows besides the criteria.
 ITEMS = ("controls", "attainable", "held_out")
 CONTROLS = ("random", "constant:*", "untrained")
 
@@ -20,18 +20,18 @@ def _number(value: Any) -> Any:
     return float(value)
 
 
-def _listed(value: Any) -> Any:
+def _as_list(value: Any) -> Any:
     return [value] if isinstance(value, str) else value
 
 
-def _pair(value: Any) -> Any:
+def _as_tuple(value: Any) -> Any:
     return tuple(value) if isinstance(value, list) else value
 
 
 Number = Annotated[float, BeforeValidator(_number)]
 NotNegative = Annotated[float, Field(ge=0), BeforeValidator(_number)]
 Scalar = str | int | float | bool | None
-Policies = Annotated[list[str], BeforeValidator(_listed, json_schema_input_type=str | list[str])]
+Policies = Annotated[list[str], BeforeValidator(_as_list, json_schema_input_type=str | list[str])]
 
 
 class _Strict(BaseModel):
@@ -51,24 +51,24 @@ class CriterionSpec(_Strict):
     margin: NotNegative | None = Field(None, description="with better_than: beaten by more than this")
     by: Literal["estimate", "evidence"] = Field(
         "evidence",
-        description="evidence: decide on a bound that luck passes with probability alpha at most, the default where "
+        description="evidence: decide on a bound that chance passes with probability alpha at most, the default where "
         "the metric allows it; estimate: compare the plain number over episodes.fixed",
     )
 
     @model_validator(mode="after")
     def _one_condition(self) -> CriterionSpec:
         if (self.metric is None) == (self.diagnostic is None):
-            said = "neither metric nor" if self.metric is None else "both metric and"
-            raise ValueError(f"has {said} diagnostic: give one of them")
-        given = [name for name in ("at_least", "at_most", "better_than") if getattr(self, name) is not None]
+            which = "neither metric nor" if self.metric is None else "both metric and"
+            raise ValueError(f"has {which} diagnostic: give one of them")
+        conditions = [name for name in ("at_least", "at_most", "better_than") if getattr(self, name) is not None]
         if self.diagnostic is not None:
-            beside = sorted(self.model_fields_set - {"diagnostic"})
-            if beside:
-                raise ValueError(f"has diagnostic and {beside[0]}: remove {beside[0]}, which only a metric takes")
+            others = sorted(self.model_fields_set - {"diagnostic"})
+            if others:
+                raise ValueError(f"has diagnostic and {others[0]}: remove {others[0]}, which only a metric takes")
             return self
-        if len(given) != 1:
-            said = f"has {' and '.join(given)}" if given else "has no condition"
-            raise ValueError(f"{said}: give exactly one of at_least, at_most and better_than")
+        if len(conditions) != 1:
+            what = f"has {' and '.join(conditions)}" if conditions else "has no condition"
+            raise ValueError(f"{what}: give exactly one of at_least, at_most and better_than")
         if self.better_than is not None and not self.better_than:
             raise ValueError("has an empty better_than: name at least one policy, such as constant:0")
         if self.margin is not None and self.better_than is None:
@@ -95,7 +95,7 @@ class EpisodesSpec(_Strict):
     fixed: int | None = Field(
         None, ge=1, le=10_000_000, description="episodes for `by: estimate`; default: the whole test set, else 100"
     )
-    return_bounds: Annotated[tuple[Number, Number], BeforeValidator(_pair)] | None = Field(
+    return_bounds: Annotated[tuple[Number, Number], BeforeValidator(_as_tuple)] | None = Field(
         None, description="no episode returns less than the first or more than the second"
     )
 
@@ -108,7 +108,7 @@ class EpisodesSpec(_Strict):
 
 
 class SuiteSpec(_Strict):
-    """What one suite file says."""
+    """One suite file."""
 
     rl_eval: Literal[1] = Field(description="the version of this format")
     plugins: list[str] = Field(
@@ -134,7 +134,7 @@ class SuiteSpec(_Strict):
         default_factory=lambda: EpisodesSpec.model_validate({}), description="how many held-out episodes are played"
     )
     population: Literal["source", "set"] = Field(
-        "source", description="whether evidence speaks of cases to come, or of exactly the cases of a finite test set"
+        "source", description="whether evidence is about future cases, or about exactly the cases of a finite test set"
     )
     units: Literal["case", "episode"] | None = Field(
         None, description="unit of metrics over cases; default: case where decisions are independent, else episode"
@@ -149,8 +149,8 @@ class SuiteSpec(_Strict):
     )
     leaks: Literal["refuse", "drop", "report"] = Field(
         "refuse",
-        description="what happens where held-out episodes or cases took part in training or selection: "
-        "nothing is judged, they are left out, or they are kept and told of",
+        description="what happens where held-out episodes or cases took part in training or validation: "
+        "nothing is judged, they are left out, or they are kept and reported",
     )
     criteria: dict[str, CriterionSpec] = Field(min_length=1, description="name -> one condition on one metric")
 

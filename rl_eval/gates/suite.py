@@ -1,4 +1,4 @@
-"""Acceptance suites as data: what a `suites/*.yaml` may say, checked before anything is played."""
+"""Acceptance suites: read from `suites/*.yaml` and checked before anything is played."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from rl_eval import diagnostics
 from rl_eval.domains import DEFAULT, EnvConfig
 from rl_eval.errors import InputError
 from rl_eval.evidence import RATIO_METRICS
-from rl_eval.gates.specs import FIELDS, CriterionSpec, SuiteSpec
+from rl_eval.gates.suite_format import FIELDS, CriterionSpec, SuiteSpec
 from rl_eval.gates.yaml_document import YamlDocument
 from rl_eval.metrics import Metric, lookup
 from rl_eval.plugins import require_plugins
@@ -26,10 +26,10 @@ class Criterion:
     """A named, checked criterion.
 
     Attributes:
-        line: where it stands in its file, from 1.
+        line: of its file, from 1.
         unit: what is counted as one observation.
         bounds: by evidence, of what one unit can be worth; None for ratios and numbers over runs.
-        base: for a metric over runs, the task metric it spreads over.
+        base: for a metric over runs, the task metric it aggregates.
     """
 
     name: str
@@ -56,7 +56,7 @@ class Suite:
         path: the file; `shown` is how messages name it.
         env: the checked environment its runs were trained on.
         judged: the checked environment its episodes are played on (`env` with `judge_on`).
-        items: what pytest shows, the criteria first, and the line each stands on.
+        items: what pytest shows, the criteria first, and the line of each.
     """
 
     path: Path
@@ -75,8 +75,8 @@ class Suite:
     @cached_property
     def gate_seed(self) -> int:
         """The seed of its held-out episodes, the same for every policy ever judged."""
-        given = self.spec.gate_seed
-        return gate_seed(self.name, self.env.name) if given is None else given
+        seed = self.spec.gate_seed
+        return gate_seed(self.name, self.env.name) if seed is None else seed
 
 
 def load_suite(path: Path, shown: str | None = None, *, trust: bool = False) -> Suite:
@@ -84,8 +84,8 @@ def load_suite(path: Path, shown: str | None = None, *, trust: bool = False) -> 
 
     Args:
         path: the YAML file.
-        shown: how messages name it; default: the path as given.
-        trust: whether the plugins that it names may be imported; those that were imported already need none.
+        shown: how messages name it; default: the path.
+        trust: whether the plugins that it names may be imported; those already imported need none.
 
     Raises:
         InputError: one sentence with file, line and key.
@@ -144,49 +144,51 @@ def _environment(document: YamlDocument, key: str, values: Mapping[str, Any]) ->
         from rl_eval.domains import config_class
 
         fields = config_class(values).model_fields
-        errors = [{**each, "loc": (key, *each["loc"])} for each in error.errors()]
+        errors = [{**entry, "loc": (key, *entry["loc"])} for entry in error.errors()]
         raise document.invalid(errors, {key: [*fields]}) from error
     except InputError as error:
         raise document.error((key, "name"), str(error)) from error
 
 
 def _criterion(document: YamlDocument, spec: SuiteSpec, env: EnvConfig, name: str) -> Criterion:
-    given = spec.criteria[name]
-    here = ("criteria", name)
-    if given.diagnostic is not None:
-        given = _finds_nothing(document, (*here, "diagnostic"), given.diagnostic)
-    assert given.metric is not None
+    criterion = spec.criteria[name]
+    path = ("criteria", name)
+    if criterion.diagnostic is not None:
+        criterion = _finds_nothing(document, (*path, "diagnostic"), criterion.diagnostic)
+    assert criterion.metric is not None
     try:
-        metric = lookup(given.metric)
+        metric = lookup(criterion.metric)
         base = lookup(metric.base) if metric.base else None
     except InputError as error:
-        raise document.error((*here, "metric"), str(error)) from error
-    _check_served(document, (*here, "metric"), base or metric, env)
+        raise document.error((*path, "metric"), str(error)) from error
+    _check_outcome(document, (*path, "metric"), base or metric, env)
     if metric.kind == "run" and (spec.runs.count < 2 or spec.runs.same_seed != (metric.seeds == "same")):
         needed = "{count: 2, same_seed: true}" if metric.seeds == "same" else "{count: 8}"
         raise document.error(
-            (*here, "metric"), f"{metric.name} needs runs of {metric.seeds} seed: say runs: {needed} in this suite"
+            (*path, "metric"), f"{metric.name} needs runs of {metric.seeds} seed: say runs: {needed} in this suite"
         )
-    if given.better_than is not None and (metric.kind != "task" or metric.better is None):
-        why = "no policy can be asked for it" if metric.kind != "task" else "neither direction of it is better"
-        raise document.error((*here, "better_than"), f"cannot be used with {metric.name}, since {why}: use at_least")
+    if criterion.better_than is not None and (metric.kind != "task" or metric.better is None):
+        why = (
+            "it is not about a policy's own episodes" if metric.kind != "task" else "neither direction of it is better"
+        )
+        raise document.error((*path, "better_than"), f"cannot be used with {metric.name}, since {why}: use at_least")
     unit = _unit(spec, metric, env)
     bounds = spec.episodes.return_bounds if metric.bounds is None else metric.bounds(env)
-    if "by" not in given.model_fields_set and not _is_mean(metric, env):
-        given = given.model_copy(update={"by": "estimate"})
-    if given.by == "evidence":
-        _check_evidence(document, here, given, metric, env, bounds)
+    if "by" not in criterion.model_fields_set and not _is_mean(metric, env):
+        criterion = criterion.model_copy(update={"by": "estimate"})
+    if criterion.by == "evidence":
+        _check_evidence(document, path, criterion, metric, env, bounds)
     else:
         unit = metric.unit
-    return Criterion(name, given, metric, document.line(here), unit, bounds, base)
+    return Criterion(name, criterion, metric, document.line(path), unit, bounds, base)
 
 
-def _finds_nothing(document: YamlDocument, location: Sequence[str], name: str) -> CriterionSpec:
+def _finds_nothing(document: YamlDocument, path: Sequence[str], name: str) -> CriterionSpec:
     """The criterion that a diagnostic stands for: its metric is 1 where it finds nothing above a note."""
     try:
         diagnostics.lookup(name)
     except InputError as error:
-        raise document.error(location, str(error)) from error
+        raise document.error(path, str(error)) from error
     return CriterionSpec(metric=f"diagnostic.{name}", at_least=1.0, by="estimate")
 
 
@@ -223,8 +225,8 @@ def _check_cases(document: YamlDocument, spec: SuiteSpec, env: EnvConfig) -> Non
 
 def _check_evidence(
     document: YamlDocument,
-    here: Sequence[str],
-    given: CriterionSpec,
+    path: Sequence[str],
+    criterion: CriterionSpec,
     metric: Metric,
     env: EnvConfig,
     bounds: tuple[float, float] | None,
@@ -234,26 +236,26 @@ def _check_evidence(
             "task": "is no mean of bounded units",
             "run": "compares repeats that should not differ at all",
         }.get(metric.kind, "is one number of a run")
-        raise document.error((*here, "by"), f"{metric.name} {why}: say by: estimate")
+        raise document.error((*path, "by"), f"{metric.name} {why}: say by: estimate")
     if metric.kind == "run":
         return
-    key = "at_least" if given.at_least is not None else "at_most"
-    theta = given.at_least if given.at_least is not None else given.at_most
+    key = "at_least" if criterion.at_least is not None else "at_most"
+    theta = criterion.at_least if criterion.at_least is not None else criterion.at_most
     if metric.name in RATIO_METRICS:
         bounds = (0.0, 1.0)
     elif bounds is None:
         raise document.error(
-            here,
+            path,
             f"{metric.name} by evidence, the default, needs the least and the most that an episode can return: "
             "say episodes: {return_bounds: [low, high]}, or by: estimate",
         )
     if theta is not None and not bounds[0] <= theta <= bounds[1]:
         raise document.error(
-            (*here, key), f"{theta:g} is outside what {metric.name} can be, {bounds[0]:g} to {bounds[1]:g}"
+            (*path, key), f"{theta:g} is outside what {metric.name} can be, {bounds[0]:g} to {bounds[1]:g}"
         )
 
 
-def _check_served(document: YamlDocument, location: Sequence[str], metric: Metric, env: EnvConfig) -> None:
+def _check_outcome(document: YamlDocument, path: Sequence[str], metric: Metric, env: EnvConfig) -> None:
     from rl_eval.domains import domain
 
     name = env.name
@@ -261,9 +263,9 @@ def _check_served(document: YamlDocument, location: Sequence[str], metric: Metri
     missing = [needed for needed in metric.needs if needed not in facts]
     if missing:
         raise document.error(
-            location,
-            f"{metric.name} reads {missing[0]!r}, which {name} does not tell: its outcome has {', '.join(facts)}",
+            path,
+            f"{metric.name} reads {missing[0]!r}, which {name} does not report: its outcome has {', '.join(facts)}",
         )
     unset = [setting for setting in metric.settings if getattr(env, setting, None) is None]
     if unset:
-        raise document.error(location, f"{metric.name} needs env.{unset[0]}, which is not set: give it a value")
+        raise document.error(path, f"{metric.name} needs env.{unset[0]}, which is not set: give it a value")

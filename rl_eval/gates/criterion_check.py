@@ -1,0 +1,107 @@
+"""`CriterionCheck`: one criterion on one policy, fed with episodes in the order of their seeds until it is decided."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable
+from dataclasses import replace
+
+from rl_eval.errors import InputError
+from rl_eval.formatting import number
+from rl_eval.gates.episode_buffer import EpisodeBuffer
+from rl_eval.gates.suite import Criterion, Suite
+from rl_eval.gates.suite_environment import SuiteEnvironment
+from rl_eval.gates.verdict import CriterionVerdict
+from rl_eval.metrics import Metric
+
+
+def blank_verdict(suite: Suite, criterion: Criterion) -> CriterionVerdict:
+    """The verdict of a criterion without a decision."""
+    direction: str = criterion.direction
+    if criterion.spec.better_than is not None:
+        direction = "better_than" if direction == "at_least" else "less_than"
+    threshold = criterion.spec.at_least if criterion.spec.at_least is not None else criterion.spec.at_most
+    return CriterionVerdict(
+        suite=suite.name,
+        criterion=criterion.name,
+        metric=criterion.metric.name,
+        decision="ERROR",
+        detail="",
+        by=criterion.spec.by,
+        direction=direction,
+        threshold=threshold,
+        unit=criterion.unit,
+    )
+
+
+class CriterionCheck(ABC):
+    """One criterion on one policy.
+
+    Attributes:
+        episodes: how many it may use.
+        blank: the verdict without a decision.
+        verdict: None until it is decided.
+    """
+
+    episodes: int
+
+    def __init__(self, suite: Suite, criterion: Criterion) -> None:
+        self.blank = blank_verdict(suite, criterion)
+        self.verdict: CriterionVerdict | None = None
+
+    def update(self, buffer: EpisodeBuffer) -> None:
+        """Use the episodes that were played; a metric that is undefined on them is an ERROR."""
+        if self.verdict is None:
+            try:
+                self._update(buffer)
+            except InputError as error:
+                self.set_error(str(error))
+
+    def set_error(self, reason: str) -> None:
+        """Decide that the criterion cannot be judged."""
+        self.verdict = replace(self.blank, decision="ERROR", detail=reason)
+
+    def finish(self) -> CriterionVerdict:
+        """The verdict when there are no more episodes."""
+        if self.verdict is None:
+            try:
+                self._finish()
+            except InputError as error:
+                self.set_error(str(error))
+        assert self.verdict is not None
+        return self.verdict
+
+    @abstractmethod
+    def _update(self, buffer: EpisodeBuffer) -> None: ...
+
+    @abstractmethod
+    def _finish(self) -> None: ...
+
+
+def reference_policies(environment: SuiteEnvironment, criterion: Criterion) -> list[str]:
+    """The policies that the judged one must be better than."""
+    return [policy for spec in criterion.spec.better_than or () for policy in environment.expand(spec)]
+
+
+def reference_values(
+    environment: SuiteEnvironment, metric: Metric, references: Iterable[str], episodes: int
+) -> dict[str, float]:
+    """The plain metric of each reference over the first episodes.
+
+    Raises:
+        InputError: a reference cannot be played, or the metric is undefined for it.
+    """
+    values = {}
+    for spec in references:
+        try:
+            played = environment.reference(spec).between(0, episodes)
+            values[spec] = float(metric.compute(played, environment.config))
+        except InputError as error:
+            raise InputError(f"the reference {spec}: {error}") from error
+    return values
+
+
+def describe_reference(reference: str, value: float, margin: float) -> str:
+    """What the threshold is made of, for a message."""
+    with_margin = f" with a margin of {number(margin)}" if margin else ""
+    return f" ({reference} has {number(value)}{with_margin})"

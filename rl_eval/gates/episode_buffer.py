@@ -1,0 +1,49 @@
+"""The episodes of one policy, in the order of their seeds, played only as far as somebody needs them."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterator
+
+from rl_eval.rollout import Episodes, join
+
+
+class EpisodeBuffer:
+    """Episodes that are played when they are first needed, and kept.
+
+    Attributes:
+        count: episodes played so far.
+    """
+
+    def __init__(self, blocks: Iterator[Episodes]) -> None:
+        self._blocks = blocks
+        self._played: list[Episodes] = []
+        self.count = 0
+
+    def play_more(self) -> bool:
+        """Play until the next episodes are complete; False where there are no more.
+
+        Raises:
+            InputError: the policy fails or returns something that is not an action.
+        """
+        block = next(self._blocks, None)
+        if block is None:
+            return False
+        self._played.append(block)
+        self.count += len(block)
+        return True
+
+    def between(self, start: int, stop: int) -> Episodes:
+        """The episodes from `start` up to but not including `stop`, or up to the last one there is."""
+        while self.count < stop and self.play_more():
+            pass
+        last_start = self.count - len(self._played[-1])
+        if start >= last_start:  # the usual request: only the newest block
+            return self._played[-1].between(start - last_start, stop - last_start)
+        if len(self._played) > 1:
+            self._played = [join(self._played)]
+        return self._played[0].between(start, stop)
+
+    def close(self) -> None:
+        """Stop playing; the played episodes stay."""
+        if isinstance(self._blocks, Generator):
+            self._blocks.close()

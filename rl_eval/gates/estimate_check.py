@@ -1,0 +1,54 @@
+"""Criteria `by: estimate`: the plain number over a fixed count of episodes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from rl_eval.errors import InputError
+from rl_eval.gates.criterion_check import CriterionCheck, describe_reference, reference_policies, reference_values
+from rl_eval.gates.episode_buffer import EpisodeBuffer
+from rl_eval.gates.suite import Criterion
+from rl_eval.gates.suite_environment import SuiteEnvironment
+from rl_eval.gates.verdict import DIRECTION_SIGNS, CriterionVerdict, decide_by_estimate
+from rl_eval.metrics import Metric
+
+
+class EstimateCheck(CriterionCheck):
+    """The plain number over a fixed count of episodes.
+
+    Attributes:
+        value: of the metric; None until the episodes are played, or where it is undefined.
+    """
+
+    def __init__(self, environment: SuiteEnvironment, criterion: Criterion, metric: Metric | None = None) -> None:
+        super().__init__(environment.suite, criterion)
+        self._environment, self._criterion = environment, criterion
+        self._metric = metric or criterion.metric
+        self.episodes = environment.fixed_episodes
+        self.value: float | None = None
+
+    def _update(self, buffer: EpisodeBuffer) -> None:
+        if buffer.count < self.episodes:
+            return
+        episodes = buffer.between(0, self.episodes)
+        units = len(episodes.episode) if self._metric.unit == "case" else len(episodes)
+        self.blank = replace(self.blank, units=units, units_max=units)
+        self.value = float(self._metric.compute(episodes, self._environment.config))
+        over = f" over {units:,} {self._metric.unit}s"
+        if self._criterion.spec.better_than is not None:
+            references = reference_policies(self._environment, self._criterion)
+            self.verdict = self._against(references, self.value, over)
+        elif self.blank.threshold is not None:
+            self.verdict = decide_by_estimate(self.blank, self.value, self.blank.threshold, over)
+
+    def _finish(self) -> None:
+        raise InputError(f"only fewer than {self.episodes} episodes were played")
+
+    def _against(self, references: Sequence[str], value: float, over: str) -> CriterionVerdict:
+        values = reference_values(self._environment, self._metric, references, self.episodes)
+        sign, margin = DIRECTION_SIGNS[self.blank.direction], self._criterion.spec.margin or 0.0
+        best = max(values, key=lambda spec: sign * values[spec])
+        verdict = decide_by_estimate(self.blank, value, values[best] + sign * margin, over)
+        detail = verdict.detail + describe_reference(best, values[best], margin)
+        return replace(verdict, reference=best, detail=detail)

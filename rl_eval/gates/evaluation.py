@@ -1,0 +1,244 @@
+"""Decide the criteria of a suite on its runs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from rl_eval.errors import InputError
+from rl_eval.evidence import decide_over_runs, power_note
+from rl_eval.formatting import number
+from rl_eval.gates.controls import control_key, control_verdicts
+from rl_eval.gates.criterion_check import CriterionCheck, blank_verdict
+from rl_eval.gates.estimate_check import EstimateCheck
+from rl_eval.gates.held_out import check_held_out
+from rl_eval.gates.play_criteria import new_check, play_criteria
+from rl_eval.gates.selection import BarePolicy, Selection
+from rl_eval.gates.suite import Criterion, Suite
+from rl_eval.gates.suite_environment import OnEpisodes, SuiteEnvironments
+from rl_eval.gates.training_commands import train_command
+from rl_eval.gates.verdict import (
+    CriterionVerdict,
+    SuiteVerdict,
+    decide_by_estimate,
+    decide_by_evidence,
+    item_verdict,
+)
+from rl_eval.run import Run
+
+# The verdicts of the controls of the latest suites: the jobs of a sweep are all judged by the same ones.
+_CONTROL_VERDICTS: dict[tuple, list[CriterionVerdict]] = {}
+_MAX_CONTROL_VERDICTS = 8
+
+_SEVERITY = {"ERROR": 0, "FAIL": 1, "INCONCLUSIVE": 2, "PASS": 3}
+
+
+def evaluate_suite(
+    suite: Suite, selection: Selection, *, trust: bool = False, on_episodes: OnEpisodes | None = None
+) -> SuiteVerdict:
+    """Decide every criterion; all task criteria share the same episodes, and the worst run decides.
+
+    Args:
+        selection: from `selection.newest_group` or `selection.named_runs`.
+        trust: whether policies and environments that the suite or a run names may run code from elsewhere.
+        on_episodes: called with the episodes played, their number, and `label=` whose they are.
+
+    What cannot be judged is an ERROR of the criteria concerned, with its reason.
+    """
+    environments = SuiteEnvironments(suite, trust, on_episodes)
+    try:
+        held_out, test_set = check_held_out(suite, selection.runs, environments)
+        refused = held_out.detail if held_out.decision == "ERROR" and held_out.units else None
+        played = [PlayedRun(refused) if refused else _play(suite, run, environments) for run in selection.runs]
+        verdicts = []
+        for criterion in suite.criteria:
+            if criterion.metric.kind != "run":
+                verdicts.append(_worst(suite, criterion, selection.runs, played))
+            elif selection.too_few:
+                verdicts.append(_error(suite, criterion, f"{criterion.metric.name}: {selection.too_few}"))
+            else:
+                verdicts.append(_over_runs(suite, criterion, selection.runs, played))
+        if refused:
+            verdicts += _control_errors(suite, refused)
+        else:
+            verdicts += _cached_control_verdicts(suite, selection.runs, environments)
+        verdicts.append(held_out)
+    finally:
+        environments.close()
+    return _suite_verdict(suite, selection.runs, verdicts, test_set)
+
+
+def evaluate_run(suite: Suite, run: Run, *, trust: bool = False, on_episodes: OnEpisodes | None = None) -> SuiteVerdict:
+    """As far as one run can show; criteria over several are NEEDS_RUNS, with the commands as their detail."""
+    verdict = evaluate_suite(suite, Selection((run,), too_few="one run"), trust=trust, on_episodes=on_episodes)
+    commands = f"{train_command(suite)} && pytest {suite.shown}"
+    over_runs = {criterion.name for criterion in suite.criteria if criterion.metric.kind == "run"}
+    criteria = [
+        replace(criterion, decision="NEEDS_RUNS", detail=commands) if criterion.criterion in over_runs else criterion
+        for criterion in verdict.criteria
+    ]
+    return replace(verdict, criteria=tuple(criteria))
+
+
+def suite_error(suite: Suite, reason: str) -> SuiteVerdict:
+    """An ERROR of every item for one reason, such as that there is no run."""
+    verdicts = [_error(suite, criterion, reason) for criterion in suite.criteria]
+    held_out = replace(item_verdict(suite.name, "held_out"), detail=reason)
+    return _suite_verdict(suite, (), [*verdicts, *_control_errors(suite, reason), held_out])
+
+
+def _suite_verdict(
+    suite: Suite,
+    runs: Sequence[Run | BarePolicy],
+    verdicts: Iterable[CriterionVerdict],
+    test_set: str | None = None,
+) -> SuiteVerdict:
+    return SuiteVerdict(
+        suite=suite.name,
+        file=suite.shown,
+        env=suite.env.name,
+        policy=suite.spec.policy,
+        gate_seed=suite.gate_seed,
+        runs=tuple(str(run.path) for run in runs),
+        criteria=tuple(verdicts),
+        alpha=suite.spec.alpha,
+        test_set=test_set,
+    )
+
+
+def _error(suite: Suite, criterion: Criterion, reason: str) -> CriterionVerdict:
+    return replace(blank_verdict(suite, criterion), detail=reason)
+
+
+# --- playing ---------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class PlayedRun:
+    """What one run's policy did on the suite's episodes.
+
+    Attributes:
+        problem: why it could not play at all, else None.
+        verdicts: task criterion -> its verdict.
+        values: metric that a criterion over runs aggregates -> its value, or why there is none.
+    """
+
+    problem: str | None = None
+    verdicts: dict[str, CriterionVerdict] = field(default_factory=dict)
+    values: dict[str, float | str] = field(default_factory=dict)
+
+
+def _play(suite: Suite, run: Run | BarePolicy, environments: SuiteEnvironments) -> PlayedRun:
+    try:
+        environment = environments.of(run)
+        checks: dict[str, CriterionCheck] = {
+            criterion.name: new_check(environment, criterion)
+            for criterion in suite.criteria
+            if criterion.metric.kind == "task"
+        }
+        # the plain value over the fixed episodes, whatever the criterion over runs makes of it
+        bases = {c.base.name: EstimateCheck(environment, c, c.base) for c in suite.criteria if c.base is not None}
+        label = run.path.name if isinstance(run, Run) else run.path
+        play_criteria(environment, str(run.path), f"{suite.name}: {label}", [*checks.values(), *bases.values()])
+    except InputError as error:
+        return PlayedRun(str(error))
+    return PlayedRun(
+        verdicts={name: check.finish() for name, check in checks.items()},
+        values={name: check.finish().detail if check.value is None else check.value for name, check in bases.items()},
+    )
+
+
+def _cached_control_verdicts(
+    suite: Suite, runs: Sequence[Run | BarePolicy], environments: SuiteEnvironments
+) -> list[CriterionVerdict]:
+    try:
+        environment = environments.of(runs[0])
+        key = control_key(suite, environment)
+        if key is None:
+            return control_verdicts(suite, environment)
+        if key not in _CONTROL_VERDICTS:
+            verdicts = control_verdicts(suite, environment)
+            while len(_CONTROL_VERDICTS) >= _MAX_CONTROL_VERDICTS:
+                _CONTROL_VERDICTS.pop(next(iter(_CONTROL_VERDICTS)))
+            _CONTROL_VERDICTS[key] = verdicts
+        return _CONTROL_VERDICTS[key]
+    except InputError as error:
+        return _control_errors(suite, str(error))
+
+
+def _control_errors(suite: Suite, reason: str) -> list[CriterionVerdict]:
+    others = {*(criterion.name for criterion in suite.criteria), "held_out"}
+    return [replace(item_verdict(suite.name, item), detail=reason) for item in suite.items if item not in others]
+
+
+# --- deciding --------------------------------------------------------------------------------------
+
+
+def _worst(
+    suite: Suite, criterion: Criterion, runs: Sequence[Run | BarePolicy], played: Sequence[PlayedRun]
+) -> CriterionVerdict:
+    """The verdict of the worst run: by its decision, then by its lead over the threshold."""
+    verdicts = [_one_run(suite, criterion, *pair) for pair in zip(runs, played, strict=True)]
+    worst = min(verdicts, key=lambda verdict: (_SEVERITY[verdict.decision], verdict.lead))
+    if len(runs) > 1 and worst.decision != "ERROR":
+        worst = replace(worst, detail=f"{worst.detail} (the worst of {len(runs)} runs, {worst.run})")
+    return worst
+
+
+def _one_run(suite: Suite, criterion: Criterion, run: Run | BarePolicy, played: PlayedRun) -> CriterionVerdict:
+    blank = replace(blank_verdict(suite, criterion), run=str(run.path))
+    metric = criterion.metric
+    if metric.kind == "task":
+        if played.problem is not None:
+            return replace(blank, detail=played.problem)
+        return replace(played.verdicts[criterion.name], run=str(run.path))
+    if isinstance(run, BarePolicy):
+        reason = f"{metric.name} is read from a training run, but {run.path} is a policy without one"
+        return replace(blank, detail=f"{reason}: name its run, or judge it by a suite without this criterion")
+    blank = replace(blank, units=1, units_max=1)
+    assert blank.threshold is not None
+    if metric.kind == "artefact":
+        faults = metric.compute(run)
+        verdict = decide_by_estimate(blank, 0.0 if faults else 1.0, blank.threshold, "")
+        return replace(verdict, detail=verdict.detail + (f": {'; '.join(faults)}" if faults else ""))
+    try:
+        return decide_by_estimate(blank, float(metric.compute(run)), blank.threshold, "")
+    except InputError as error:  # undefined, or not recorded
+        return replace(blank, detail=str(error))
+
+
+def _over_runs(
+    suite: Suite, criterion: Criterion, runs: Sequence[Run | BarePolicy], played: Sequence[PlayedRun]
+) -> CriterionVerdict:
+    """One number a run; by evidence runs are the units, and the verdict says how little so few can show."""
+    blank = replace(blank_verdict(suite, criterion), units=len(runs), units_max=len(runs))
+    base, metric = criterion.base, criterion.metric
+    assert base is not None
+    assert blank.threshold is not None
+    values = []
+    for run, one_played in zip(runs, played, strict=True):
+        value = one_played.problem or one_played.values[base.name]
+        if isinstance(value, str):
+            return replace(blank, detail=f"{run.path}: {value}", run=str(run.path))
+        values.append(value)
+    listed = f" ({base.name} of each: {', '.join(number(value) for value in values)})"
+    try:
+        if criterion.spec.by == "estimate":
+            estimate = float(metric.compute(np.array(values)))
+            verdict = decide_by_estimate(blank, estimate, blank.threshold, f" over {len(runs)} runs")
+            return replace(verdict, detail=verdict.detail + listed)
+        assert metric.statistic is not None
+        result = decide_over_runs(
+            np.array(values),
+            blank.threshold,
+            metric.statistic,
+            suite.spec.alpha,
+            blank.direction,  # type: ignore[arg-type]
+        )
+    except InputError as error:
+        return replace(blank, detail=str(error))
+    note = "" if metric.statistic == "mean" else f"; {power_note(len(runs), suite.spec.alpha)}"
+    verdict = decide_by_evidence(replace(blank, population="source"), result, blank.threshold)
+    return replace(verdict, detail=verdict.detail + listed + note)

@@ -1,0 +1,7 @@
+"""The held-out guard: nothing that a gate judges by may have taken part in training or validation."""
+
+from rl_eval.gates.held_out.held_out_set import TestSet, load_test_set
+from rl_eval.gates.held_out.item import check_held_out
+from rl_eval.gates.held_out.leak_check import LeakCheck, check_exposures, check_runs
+
+__all__ = ["LeakCheck", "TestSet", "check_exposures", "check_held_out", "check_runs", "load_test_set"]

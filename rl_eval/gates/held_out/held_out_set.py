@@ -1,0 +1,80 @@
+"""`TestSet`: the cases or episodes that a gate plays, as fingerprints."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Literal
+
+import numpy as np
+from gymnasium.vector import VectorEnv
+
+from rl_eval import domains
+from rl_eval.domains import EnvConfig
+from rl_eval.exposure import fingerprint_cases, fingerprint_observations
+
+MAX_COPIES = 32
+
+
+@dataclass(frozen=True)
+class TestSet:
+    """G units of a test set.
+
+    Attributes:
+        unit: `case`, numbered as in the test part, or `episode`, in the order of the seeds.
+        exact, near: `[G]` uint64 fingerprints of the cases or first observations; see `rl_eval.exposure`.
+        seeds: `[G]` int64 for episodes; empty for cases.
+    """
+
+    __test__ = False  # pytest takes any class of this name for a test
+
+    unit: Literal["case", "episode"]
+    exact: np.ndarray = field(repr=False)
+    near: np.ndarray = field(repr=False)
+    seeds: np.ndarray = field(repr=False)
+
+    def __len__(self) -> int:
+        return len(self.exact)
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """SHA-256 of the units and seeds: the same test set, whatever suite plays it."""
+        digest = hashlib.sha256(self.unit.encode())
+        for array in (self.exact, self.seeds):
+            digest.update(np.ascontiguousarray(array).tobytes() + b"\0")
+        return digest.hexdigest()
+
+
+def load_test_set(env: EnvConfig, seeds: Sequence[int], vector: VectorEnv | None = None) -> TestSet:
+    """The test set of an environment; episodes are reset, and none is played.
+
+    Args:
+        seeds: one an episode; not used where the environment's data is a finite set of cases.
+        vector: copies made with `autoreset=False` to reset instead of fresh ones.
+
+    Raises:
+        InputError: the environment or its data cannot be loaded.
+    """
+    domain = domains.domain(env.name)
+    if domain.has_cases:
+        return TestSet("case", *fingerprint_cases(env, "test"), np.empty(0, np.int64))
+    env = domain.in_one_process(env)  # a few hundred resets take less than starting a process
+    copies = vector or domains.make(env, n_envs=max(1, min(MAX_COPIES, len(seeds))), part="test", autoreset=False)
+    try:
+        starts = [
+            _first_observations(copies, seeds[i : i + copies.num_envs]) for i in range(0, len(seeds), copies.num_envs)
+        ]
+    finally:
+        if vector is None:
+            copies.close()
+    return TestSet("episode", *fingerprint_observations(np.concatenate(starts)), np.asarray(seeds, np.int64))
+
+
+def _first_observations(vector: VectorEnv, seeds: Sequence[int]) -> np.ndarray:
+    """`[K, ...]` for K seeds, no more than there are copies."""
+    mask = np.arange(vector.num_envs) < len(seeds)
+    padded = [int(seed) for seed in seeds] + [0] * (vector.num_envs - len(seeds))
+    obs, _ = vector.reset(seed=padded, options={"reset_mask": mask})  # type: ignore[arg-type]
+    return np.array(obs)[: len(seeds)]

@@ -1,0 +1,267 @@
+"""The environment of a suite: one policy after another plays the same episodes of its test set."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import gymnasium as gym
+import numpy as np
+from gymnasium.vector import VectorEnv
+
+from rl_eval import domains, policy, seeding
+from rl_eval.domains import EnvConfig
+from rl_eval.errors import InputError
+from rl_eval.gates.episode_buffer import EpisodeBuffer
+from rl_eval.gates.selection import BarePolicy
+from rl_eval.gates.suite import Suite
+from rl_eval.rollout import Episodes, stream
+from rl_eval.run import Run, environment_of
+
+DEFAULT_FIXED = 100
+DEFAULT_MAX = 400
+
+# Called with the episodes played, their number, and by `label=` whose they are.
+OnEpisodes = Callable[..., None]
+
+
+@dataclass
+class SuiteEnvironment:
+    """One environment, ready to be played by any number of policies on the same episodes.
+
+    Attributes:
+        config: what is played.
+        fixed_episodes: episodes for criteria by estimate.
+        max_episodes: episodes that criteria by evidence may use.
+        seeds: one an episode, or the indices of a finite test set.
+    """
+
+    suite: Suite
+    config: EnvConfig
+    trust: bool = False
+    on_episodes: OnEpisodes | None = None
+    fixed_episodes: int = field(init=False)
+    max_episodes: int = field(init=False)
+    seeds: list[int] = field(init=False)
+
+    def __post_init__(self) -> None:
+        _refuse_foreign_code(self.suite, self.config, self.trust)
+        self._domain = domains.domain(self.config.name)
+        episodes = self.suite.spec.episodes
+        self._limit = self._domain.episodes(self.config, "test")
+        if self._limit is None:
+            self.fixed_episodes, self.max_episodes = episodes.fixed or DEFAULT_FIXED, episodes.max or DEFAULT_MAX
+            self.seeds = seeding.episode_seeds(self.suite.gate_seed, self._needed())
+        else:
+            self.fixed_episodes = min(episodes.fixed or self._limit, self._limit)
+            self.max_episodes = min(episodes.max or self._limit, self._limit)
+            self.seeds = list(range(self._needed()))
+        self._excluded_cases: np.ndarray | None = None
+        # Copies that nobody plays on. A policy and its reference play at the same time.
+        self._idle = [self._make()]
+        self._spaces = policy.Spaces.of(self.config, self._idle[0])
+        self._references: dict[str, EpisodeBuffer | InputError] = {}
+
+    def _needed(self) -> int:
+        """Episodes that some criterion may use."""
+        played = [c for c in self.suite.criteria if c.metric.kind in ("task", "run")]
+        by_evidence = [c.metric.kind == "task" and c.spec.by == "evidence" for c in played]
+        return max(self.max_episodes if any(by_evidence) else 0, 0 if all(by_evidence) else self.fixed_episodes)
+
+    def exclude(self, unit: str, excluded: np.ndarray) -> None:
+        """Judge without some units of the test set, before anything is played.
+
+        Args:
+            unit: `case`, by the outcome that is the domain's `case_index`, or `episode`, in the order of the seeds.
+            excluded: bool, one a unit.
+
+        Raises:
+            InputError: no episode is left, or cases that are judged together cannot be removed one by one.
+        """
+        if unit == "case":
+            if self._domain.case_index is None:
+                raise InputError(
+                    f"{self.suite.shown}: leaks: drop leaves out single cases, and those of {self.config.name} are "
+                    "judged together: say refuse or report"
+                )
+            self._excluded_cases = excluded
+            return
+        remaining = np.flatnonzero(~excluded)
+        self.fixed_episodes, self.max_episodes = (
+            int((remaining < count).sum()) for count in (self.fixed_episodes, self.max_episodes)
+        )
+        self.seeds = [self.seeds[index] for index in remaining]
+        if not min(self.fixed_episodes, self.max_episodes):
+            raise InputError("no held-out episode is left to judge by: give another gate_seed")
+
+    def played_units(self) -> tuple:
+        """Equal where two environments of one config play the same units."""
+        excluded = None if self._excluded_cases is None else self._excluded_cases.tobytes()
+        fingerprints = tuple(self._domain.fingerprints(self.config).items())
+        return tuple(self.seeds), self.fixed_episodes, self.max_episodes, excluded, fingerprints
+
+    def idle_copies(self) -> VectorEnv:
+        """Copies that nobody plays on, to be reset."""
+        if not self._idle:
+            self._idle.append(self._make())
+        return self._idle[-1]
+
+    def play(self, spec: str, label: str, episodes: int) -> EpisodeBuffer:
+        """The first episodes of the policy that `spec` names, played as far as they are needed.
+
+        Raises:
+            InputError: the policy cannot be loaded, or does not fit.
+        """
+        acting = policy.load(spec, self._spaces, self.config, seed=self.suite.gate_seed, trust=self.trust)
+        return EpisodeBuffer(self._stream(acting, label, episodes))
+
+    def reference(self, spec: str) -> EpisodeBuffer:
+        """All episodes of a policy that others are compared with; played once for all criteria.
+
+        Raises:
+            InputError: as `play`, each time.
+        """
+        if spec not in self._references:
+            try:
+                self._references[spec] = self.play(spec, f"{self.suite.name}: {spec}", len(self.seeds))
+            except InputError as error:
+                self._references[spec] = error
+        buffer = self._references[spec]
+        if isinstance(buffer, InputError):
+            raise buffer
+        return buffer
+
+    def _stream(self, acting: policy.Policy, label: str, episodes: int) -> Iterator[Episodes]:
+        def report(done: int) -> None:
+            if self.on_episodes:
+                self.on_episodes(done, episodes, label=label)
+
+        vector = self._idle.pop() if self._idle else self._make()
+        try:
+            for block in stream(
+                vector,
+                acting,
+                seeds=self.seeds[:episodes],
+                greedy=self.suite.spec.policy == "greedy",
+                order=self.suite.gate_seed,
+                on_episodes=report,
+            ):
+                if self._excluded_cases is None:
+                    yield block
+                else:
+                    yield block.keep(~self._excluded_cases[block.outcome[str(self._domain.case_index)]])
+        finally:
+            self._idle.append(vector)
+
+    def _make(self) -> VectorEnv:
+        copies = min(len(self.seeds), self._domain.copies)
+        return domains.make(self.config, n_envs=copies, part="test", autoreset=False)
+
+    def units(self, unit: str) -> int | None:
+        """How many cases or episodes evidence may use; None where that is not known beforehand."""
+        if unit == "episode":
+            return self.max_episodes
+        cases, longest = self._cases(), self.longest
+        return None if cases is None or longest is None else min(cases, self.max_episodes * longest)
+
+    def population(self, unit: str) -> int | None:
+        """The size of the set that evidence is about, where the suite asks about exactly this set."""
+        if self.suite.spec.population == "source":
+            return None
+        return self._limit if unit == "episode" else self._cases()
+
+    @property
+    def longest(self) -> int | None:
+        """The most cases in one episode."""
+        return self._domain.longest_episode(self.config)
+
+    def _cases(self) -> int | None:
+        if not self._domain.has_cases:
+            return None
+        excluded = 0 if self._excluded_cases is None else int(self._excluded_cases.sum())
+        return self._domain.cases(self.config, "test") - excluded
+
+    def expand(self, spec: str) -> list[str]:
+        """`constant:*` as every constant action (low, middle and high of a box); anything else as it is."""
+        if spec != "constant:*":
+            return [spec]
+        action = self._spaces.action
+        if isinstance(action, gym.spaces.Discrete):
+            return [f"constant:{value}" for value in np.arange(action.n) + action.start]
+        return ["constant:low", "constant:middle", "constant:high"]
+
+    def close(self) -> None:
+        """Stop whatever is still being played, and close the environments."""
+        for buffer in self._references.values():
+            if isinstance(buffer, EpisodeBuffer):
+                buffer.close()
+        for vector in self._idle:
+            vector.close()
+
+
+class SuiteEnvironments:
+    """The environments of one suite: one for each place of data, so that runs on the same data share it."""
+
+    def __init__(self, suite: Suite, trust: bool, on_episodes: OnEpisodes | None) -> None:
+        self._suite, self._trust, self._on_episodes = suite, trust, on_episodes
+        self._environments: dict[str, SuiteEnvironment] = {}
+
+    def of(self, judged: Run | BarePolicy) -> SuiteEnvironment:
+        """The environment of a run, or of a policy alone.
+
+        Raises:
+            InputError: its data does not exist or has changed, or the environment cannot be made.
+        """
+        config = environment_to_judge(self._suite, judged) if isinstance(judged, Run) else self._suite.judged
+        key = config.model_dump_json()
+        if key not in self._environments:
+            self._environments[key] = SuiteEnvironment(self._suite, config, self._trust, self._on_episodes)
+        return self._environments[key]
+
+    def __iter__(self) -> Iterator[SuiteEnvironment]:
+        return iter(self._environments.values())
+
+    def close(self) -> None:
+        """Close them all."""
+        for environment in self:
+            environment.close()
+
+
+def environment_to_judge(suite: Suite, run: Run) -> EnvConfig:
+    """The suite's environment, with the data where the run found it.
+
+    Raises:
+        InputError: the data does not exist or has changed, or `judge_on` changes what the observations mean.
+    """
+    trained = environment_of(run)
+    keys = domains.domain(trained.name).location_keys
+    locations = {key: getattr(trained, key) for key in keys if getattr(trained, key) is not None}
+    for key, location in locations.items():
+        if not str(location).startswith("rest:") and not Path(str(location)).exists():
+            raise InputError(
+                f"{run.path} was trained on env.{key}={location}, which does not exist here: put the data back, "
+                f"or train with `env.{key}=` the place where it is"
+            )
+    env = domains.with_fitted_keys(suite.judged.model_copy(update=locations), trained)
+    domain = domains.domain(env.name)
+    before, now = run.info.get("data_fingerprints") or {}, domain.fingerprints(env)
+    changed = [part for part in now if part in before and before[part] != now[part]]
+    if suite.spec.judge_on:
+        # preprocessing is fitted on `train`: with other training data, an observation means something else
+        if "train" in changed:
+            raise InputError(
+                f"{suite.shown}: judge_on ({', '.join(suite.spec.judge_on)}) changes the training part, on which the "
+                "observations' preprocessing is fitted: put it under env and judge runs that were trained so"
+            )
+    elif changed:
+        raise InputError(
+            f"the {changed[0]} part of the data is not what {run.path} was trained with (its fingerprint differs): "
+            "put the files back, or train again"
+        )
+    return env
+
+
+def _refuse_foreign_code(suite: Suite, env: EnvConfig, trust: bool) -> None:
+    if not trust and (why := domains.needs_trust(env)):
+        raise InputError(f"{suite.shown}: {why}: add --trust if you trust where it comes from")

@@ -1,0 +1,288 @@
+"""The leak check finds what took part in training: set logic, chance, and its sentences."""
+
+from pathlib import Path
+
+import gymnasium as gym
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rl_eval import domains, seeding
+from rl_eval.domains import threat
+from rl_eval.exposure import Exposure, Fingerprints, fingerprint_observations, hash_rows, write_exposure
+from rl_eval.gates import held_out
+from rl_eval.gates.held_out import start_states
+from rl_eval.rollout import play
+from tests.gates.fake_runs import write_run
+
+NSL_KDD = Path(__file__).resolve().parents[3].parent / "shared/data/nsl-kdd"
+CARTPOLE = domains.validate({"name": "cartpole"})
+NUMBERS = st.lists(st.integers(0, 15), max_size=12)
+
+
+def fingerprints(values):
+    return Fingerprints.from_hashes(*fingerprint_observations(np.array(values, float).reshape(-1, 1)))
+
+
+def exposure_to(train=(), validation=(), *, cases=True, train_seeds=(), validation_seeds=(), unrecorded=0):
+    seeds = np.array(train_seeds, np.int64), np.array(validation_seeds, np.int64)
+    return Exposure(cases, fingerprints(train), fingerprints(validation), *seeds, unrecorded)
+
+
+def set_of(values, seeds=None):
+    both = fingerprint_observations(np.array(values, float).reshape(-1, 1))
+    unit = "case" if seeds is None else "episode"
+    return held_out.TestSet(unit, *both, np.array([] if seeds is None else seeds, np.int64))
+
+
+# -- set logic ---------------------------------------------------------------------------------------------------------
+
+
+@given(NUMBERS.filter(bool), st.lists(st.tuples(NUMBERS, NUMBERS), min_size=1, max_size=3))
+def test_leaked_cases_are_those_that_sets_find(test_set, parts):
+    exposures = [exposure_to(train, validation) for train, validation in parts]
+    trained, validated = (set().union(*(part[i] for part in parts)) for i in (0, 1))
+    leaked = np.array([value in trained | validated for value in test_set])
+    for leaks in ("refuse", "drop", "report"):
+        check = held_out.check_exposures(set_of(test_set), exposures, leaks=leaks)
+        assert check.exact == leaked.sum()
+        assert check.in_train == sum(value in trained for value in test_set)
+        assert check.in_validation == sum(value in validated for value in test_set)
+        assert check.examples == tuple(np.flatnonzero(leaked)[:5].tolist())
+        refused = leaked.any() and (leaks == "refuse" or (leaks == "drop" and leaked.all()))
+        assert check.decision == ("ERROR" if refused else "PASS")
+        if leaks == "drop" and leaked.any():
+            assert np.array_equal(check.excluded, leaked)
+        else:
+            assert check.excluded is None
+
+
+VALUES = st.lists(st.sampled_from([0.0, 1.0, 1.0001, 1.002, -1.0, 700.0, 700.4]), max_size=8)
+
+
+@given(VALUES.filter(bool), VALUES)
+def test_near_duplicates_are_those_that_brute_force_finds_and_no_exact_ones(test_set, train):
+    """On these values, equal to ten bits is: differing by less than a thousandth."""
+    check = held_out.check_exposures(set_of(test_set), [exposure_to(train)], leaks="report")
+    near = [g not in train and any(abs(g - t) <= abs(t) / 1000 for t in train) for g in test_set]
+    assert check.near == sum(near)
+    assert (check.decision, check.excluded) == ("PASS", None)  # reported, never decided by
+
+
+@given(NUMBERS.filter(bool), NUMBERS, NUMBERS)
+def test_seeds_of_training_or_validation_are_leaks_too(gate_seeds, train_seeds, validation_seeds):
+    test_set = set_of(1000 + np.arange(len(gate_seeds)), gate_seeds)
+    exposure = exposure_to(cases=False, train_seeds=train_seeds, validation_seeds=validation_seeds)
+    used = np.isin(gate_seeds, [*train_seeds, *validation_seeds])
+    check = held_out.check_exposures(test_set, [exposure], leaks="drop")
+    assert check.same_seed == used.sum()
+    assert check.examples == tuple(np.array(gate_seeds)[used][:5].tolist())
+    assert check.excluded is None if not used.any() else np.array_equal(check.excluded, used)
+
+
+# -- chance ------------------------------------------------------------------------------------------------------------
+
+
+def judged(train, test_set):
+    return held_out.check_exposures(set_of(test_set, np.arange(len(test_set))), [exposure_to(train, cases=False)])
+
+
+def test_one_start_state_is_a_note():
+    check = judged([0.0] * 500, [0.0] * 100)  # CliffWalking
+    assert (check.decision, check.finite, check.exact) == ("PASS", True, 100)
+    assert "finite set of start states" in check.detail
+
+
+def test_in_a_continuous_environment_one_repeat_is_a_leak():
+    rng = np.random.default_rng(0)
+    train, test_set = rng.random(5000), rng.random(100)
+    assert judged(train, test_set).decision == "PASS"
+    test_set[17] = train[4000]
+    check = judged(train, test_set)
+    assert (check.decision, check.finite, check.examples) == ("ERROR", False, (17,))
+    assert (check.exact, check.same_seed) == (1, 0)
+
+
+@pytest.mark.parametrize("states", [2, 400, 10_000, 1_000_000])
+@pytest.mark.parametrize("drawn", [20, 1000, 20_000])
+def test_draws_from_a_finite_set_are_hardly_ever_called_a_leak(states, drawn):
+    rng = np.random.default_rng(states + drawn)
+    alarms = 0
+    for _ in range(200):
+        train, test_set = rng.integers(0, states, drawn), rng.integers(0, states, 100)
+        repeated = np.isin(test_set, train)
+        alarm = repeated.any() and not start_states.explained_by_chance(
+            repeated, np.unique(train, return_counts=True)[1], test_set
+        )
+        alarms += alarm
+    # where about as many start states as the square of the episodes are left, nothing has repeated yet, and a
+    # first repeat cannot be told from a leak
+    assert alarms <= (30 if states / 100 < drawn * drawn < 10 * states else 2)
+
+
+def test_a_skewed_finite_set_is_no_leak_either():
+    rng = np.random.default_rng(1)
+    alarms = 0
+    for _ in range(200):
+        train, test_set = (rng.zipf(1.5, n) for n in (2000, 100))
+        times = np.unique(train, return_counts=True)[1]
+        alarms += not start_states.explained_by_chance(np.isin(test_set, train), times, test_set)
+    assert alarms <= 2
+
+
+def test_training_on_a_few_fixed_levels_that_the_gate_holds_is_a_leak():
+    rng = np.random.default_rng(2)
+    levels = rng.random(10)
+    check = judged(rng.choice(levels, 2000), np.concatenate([levels, rng.random(90)]))
+    assert (check.decision, check.finite, check.exact) == ("ERROR", False, 10)
+
+
+def test_more_repeats_than_training_itself_shows_is_a_leak():
+    rng = np.random.default_rng(3)
+    train = rng.integers(0, 100_000, 2000)
+    assert judged(train, rng.integers(0, 100_000, 100)).decision == "PASS"
+    assert judged(train, train[:100]).decision == "ERROR"
+
+
+@given(st.integers(1, 30), st.floats(0.001, 0.999), st.integers(-1, 32))
+def test_the_binomial_tail_is_the_sum_it_stands_for(total, probability, count):
+    import math
+
+    exact = sum(
+        math.comb(total, i) * probability**i * (1 - probability) ** (total - i) for i in range(max(count, 0), total + 1)
+    )
+    assert start_states.binomial_tail(total, probability, count) == pytest.approx(exact, rel=1e-9, abs=1e-12)
+
+
+# -- environments ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("count", [1, 32, 45])
+def test_the_test_set_is_what_the_episodes_begin_with(count):
+    seeds = seeding.episode_seeds(3, count)
+    test_set = held_out.load_test_set(CARTPOLE, seeds)
+    vector = domains.make(CARTPOLE, n_envs=7, part="test", autoreset=False)
+
+    class Left:
+        def act(self, obs, greedy):
+            return np.zeros(len(obs), np.int64)
+
+    played = play(vector, Left(), seeds=seeds)
+    assert np.array_equal(test_set.exact, fingerprint_observations(played.first_obs)[0])
+    assert np.array_equal(held_out.load_test_set(CARTPOLE, seeds, vector).exact, test_set.exact)
+    alone = gym.make("CartPole-v1").reset(seed=seeds[-1])[0]
+    assert hash_rows(alone[None])[0] == test_set.exact[-1]
+
+
+@pytest.mark.parametrize("name", ["CliffWalking", "FrozenLake", "Taxi"])
+def test_gymnasium_environments_with_finite_starts_are_noted(name):
+    env_id = max(name_ for name_ in gym.registry if name_.startswith(f"{name}-v"))
+    env = domains.validate({"name": "gym", "id": env_id})
+    test_set = held_out.load_test_set(env, seeding.episode_seeds(1, 100))
+    trained = held_out.load_test_set(env, seeding.episode_seeds(1, 600, "other"))
+    known = Exposure(
+        False, Fingerprints.from_hashes(trained.exact, trained.near), fingerprints([]), np.arange(0), np.arange(0)
+    )
+    check = held_out.check_exposures(test_set, [known])
+    assert (check.decision, check.finite) == ("PASS", True)
+
+
+def test_a_test_set_has_one_fingerprint_whatever_suite_plays_it():
+    seeds = seeding.episode_seeds(3, 5)
+    assert held_out.load_test_set(CARTPOLE, seeds).fingerprint == held_out.load_test_set(CARTPOLE, seeds).fingerprint
+    assert (
+        held_out.load_test_set(CARTPOLE, seeds[:4]).fingerprint != held_out.load_test_set(CARTPOLE, seeds).fingerprint
+    )
+    other = threat.Config(data_seed=1, train_flows=200, validation_flows=200, test_flows=200)
+    again = other.model_copy(update={"shift": 100})
+    assert held_out.load_test_set(other, [0]).fingerprint == held_out.load_test_set(again, [0, 1]).fingerprint
+
+
+@pytest.mark.skipif(
+    not (NSL_KDD / "KDDTest+.txt").is_file(), reason="NSL-KDD (KDDTrain+.txt, KDDTest+.txt) is not at ../shared/data"
+)
+def test_664_flows_of_kddtest_stand_in_the_training_file(tmp_path):
+    config = threat.Config(data="nsl_kdd", path=str(NSL_KDD))
+    run = write_run(tmp_path / "run", config.model_dump(mode="json"))
+    write_exposure(run.path, Exposure.of_cases(config, np.arange(8)))
+    test_set = held_out.load_test_set(config, range(113))
+    refused = held_out.check_runs(test_set, [run])
+    assert (refused.decision, refused.exact, refused.in_train + refused.in_validation) == ("ERROR", 664, 664)
+    assert refused.near == 20
+    assert refused.detail.startswith("664 of 22,544 cases")
+    assert held_out.check_runs(test_set, [run], leaks="report").decision == "PASS"
+    dropped = held_out.check_runs(test_set, [run], leaks="drop")
+    assert dropped.decision == "PASS"
+    assert dropped.excluded.sum() == 664
+    learnt = np.concatenate([threat.DOMAIN.case_hashes(config, part) for part in ("train", "validation")])
+    assert not np.isin(threat.DOMAIN.case_hashes(config, "test")[~dropped.excluded], learnt).any()
+
+
+def test_the_embedded_data_leaks_nothing():
+    config = threat.Config()
+    check = held_out.check_exposures(held_out.load_test_set(config, []), [Exposure.of_cases(config, np.arange(1))])
+    assert (check.decision, check.total, check.exact, check.near) == ("PASS", 40_000, 0, 0)
+
+
+# -- runs --------------------------------------------------------------------------------------------------------------
+
+
+def recorded(path, exposure):
+    """A run with a record, or with none."""
+    run = write_run(path)
+    (run.path / "seen.npz").unlink(missing_ok=True)
+    if exposure is not None:
+        write_exposure(run.path, exposure)
+    return run
+
+
+def test_the_worst_of_several_runs_decides(tmp_path):
+    test_set = set_of([1, 2, 3], [10, 11, 12])
+    clean = recorded(tmp_path / "clean", exposure_to([7], cases=False))
+    leaky = recorded(tmp_path / "leaky", exposure_to([2], cases=False))
+    assert held_out.check_runs(test_set, [clean]).decision == "PASS"
+    check = held_out.check_runs(test_set, [clean, leaky])
+    assert (check.decision, check.examples) == ("ERROR", (11,))
+
+
+def test_a_run_without_a_record_is_an_error_unless_the_suite_only_reports(tmp_path):
+    test_set, run = set_of([1], [10]), recorded(tmp_path / "run", None)
+    for leaks in ("refuse", "drop"):
+        check = held_out.check_runs(test_set, [run], leaks=leaks)
+        assert check.decision == "ERROR"
+        assert "has no seen.npz" in check.detail
+        assert "say `leaks: report`" in check.detail
+    check = held_out.check_runs(test_set, [run], leaks="report")
+    assert (check.decision, check.detail.partition(":")[0]) == ("PASS", "not checked")
+
+
+@pytest.mark.parametrize("leaks", ["refuse", "drop", "report"])
+def test_a_damaged_or_foreign_record_is_an_error_always(tmp_path, leaks):
+    run = recorded(tmp_path / "run", exposure_to([7], cases=True))
+    check = held_out.check_runs(set_of([1], [10]), [run], leaks=leaks)
+    assert check.decision == "ERROR"
+    assert "is a record of cases, and the test set has episodes" in check.detail
+    (run.path / "seen.npz").write_bytes(b"PK")
+    check = held_out.check_runs(set_of([1], [10]), [run], leaks=leaks)
+    assert check.decision == "ERROR"
+    assert "seen.npz cannot be read" in check.detail
+
+
+def test_a_policy_without_a_run_is_not_checked():
+    check = held_out.check_runs(set_of([1]), [])
+    assert (check.decision, check.excluded) == ("PASS", None)
+    assert check.detail.startswith("not checked: ")
+
+
+def test_the_sentence_names_counts_examples_and_what_to_do():
+    test_set = set_of([1, 2, 3, 4.0001])
+    exposure = exposure_to([2], [3, 4], unrecorded=1200)
+    refused = held_out.check_exposures(test_set, [exposure])
+    for words in ("2 of 4 cases", "1 in train, 1 in validation", "cases 1, 2", "1 more is", "1,200", "`leaks: drop`"):
+        assert words in refused.detail
+    assert "kept" in held_out.check_exposures(test_set, [exposure], leaks="report").detail
+    assert held_out.check_exposures(test_set, [exposure], leaks="drop").detail.endswith("left out")
+    nothing_left = held_out.check_exposures(set_of([2, 3]), [exposure], leaks="drop")
+    assert nothing_left.decision == "ERROR"
+    assert "nothing is left to judge by" in nothing_left.detail
