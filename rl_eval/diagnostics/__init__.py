@@ -1,6 +1,6 @@
-"""Why a run fails: one small file a diagnostic, each a pure function of what the run holds.
+"""Diagnostics: why a run fails. Each is a pure function of a run, in a small file of its own.
 
-`all_findings(read(path))` asks all of them; `rl-eval doctor` prints what they find.
+`all_findings(read(path))` runs all of them; `rl-eval doctor` prints the findings.
 """
 
 from rl_eval import metrics

@@ -1,41 +1,44 @@
-"""How much of its targets a critic can explain at all, where steps are independent of one another."""
+"""The most that any critic can explain of its targets when steps are independent of each other."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from rl_eval.diagnostics._diagnosed_run import DiagnosedRun
+from rl_eval.domains import domain
+from rl_eval.errors import InputError
+from rl_eval.rewards import RewardFunction
 
-LATE = 0.25  # of training, that counts as its end
-# Of a mean autocorrelation near 0: below this it carries nothing that a value function could use.
-NEGLIGIBLE = 0.05
+LATE = 0.25  # the last share of training
+NEGLIGIBLE = 0.05  # mean autocorrelation; below, it holds nothing that a value function could use
 RIDGE = 1e-3
 
 
 def ceiling(gamma: float, gae_lambda: float, noise: float) -> float:
-    """The largest explained variance of a GAE(λ) target's by any V(s), with independent steps.
+    """The largest explained variance of GAE(λ) targets by any V(s), with independent steps.
 
     The target is u_t + ε_t + γ Σ_k (γλ)^k (u + λε)_{t+1+k}, with u = E[r|s] and the reward noise ε. Only u_t is a
     function of s_t, so the share is var u / var target = (1 − γ²λ²) / (1 − γ²λ² + γ² + w).
 
     Args:
-        noise: w, the variance of the reward that the state leaves open over that of E[r|s].
+        noise: w, the variance of the reward given the state, divided by the variance of E[r|s].
     """
-    left = 1.0 - (gamma * gae_lambda) ** 2
-    if left <= 0:
+    own = 1.0 - (gamma * gae_lambda) ** 2
+    if own <= 0:
         return 0.0
-    return left / (left + gamma**2 + noise)
+    return own / (own + gamma**2 + noise)
 
 
 @dataclass(frozen=True)
 class Critic:
-    """What a critic explained late in training, and what it could have.
+    """What a critic explained late in training, and what it could explain.
 
     Attributes:
         explained: mean explained variance of the targets over the last quarter of the rows.
-        ceiling: the most that any critic explains, with the run's own γ and λ.
+        ceiling: the most that any critic explains with the run's γ and λ.
         without_discount: the same with γ = 0: the share of the reward's variance that the state explains.
     """
 
@@ -47,13 +50,11 @@ class Critic:
 
 
 def steps_are_independent(run: DiagnosedRun) -> bool | None:
-    """Whether nothing that happens follows from an earlier step; None where the run does not tell.
+    """Whether no step depends on an earlier one; None if the run does not show it.
 
-    The environment may know (`independent_cases`). Else both the reward and the inputs of one step must be
-    uncorrelated with those of the next: in a process with dynamics, observations at least are alike.
+    The domain may know (`independent_cases`). Otherwise rewards and observations must both be uncorrelated with those
+    of the next step: with dynamics, at least the observations are similar.
     """
-    from rl_eval.domains import domain
-
     if run.environment is not None:
         independent = domain(run.environment.name).independent_cases(run.environment)
         if independent is not None:
@@ -69,7 +70,7 @@ def steps_are_independent(run: DiagnosedRun) -> bool | None:
 
 
 def critic_of(run: DiagnosedRun) -> Critic | None:
-    """The critic against its ceiling; None where steps are not independent, or the policy cannot be played here."""
+    """The critic and its ceiling; None if steps are not independent, or if the policy cannot be played here."""
     gamma, gae_lambda = run.number("agent.gamma"), run.number("agent.gae_lambda")
     if run.setting("agent.name") == "dqn" and run.number("agent.n_step") == 1:
         gae_lambda = 0.0  # r + γ V(s′) is the target of λ = 0
@@ -84,15 +85,12 @@ def critic_of(run: DiagnosedRun) -> Critic | None:
 
 
 def state_share(run: DiagnosedRun) -> float | None:
-    """Share of the reward's variance that the state explains, while the judged policy samples; None where unknown.
+    """Share of the reward's variance that the state explains while the judged policy samples; None if unknown.
 
-    The environment may tell the posterior of the label, which gives E[r|s] exactly. Else it is the best of a ridge
-    regression on the observation, the action probabilities and the critic's own estimate, on the half of the steps
+    If the environment reports the posterior of the label, E[r|s] is exact. Otherwise it is estimated by a ridge
+    regression on the observation, the action probabilities and the critic's value, tested on the half of the steps
     that it was not fitted to.
     """
-    from rl_eval.errors import InputError
-    from rl_eval.rewards import RewardFunction
-
     sampled = run.sampled
     if sampled is None:
         return None
@@ -100,38 +98,40 @@ def state_share(run: DiagnosedRun) -> float | None:
         reward = RewardFunction.from_config(run.setting("reward.terms"))
         rewards = reward(sampled.episodes.outcome)[0].astype(np.float64)
     except (InputError, TypeError, ValueError, KeyError) as error:
-        run.missing.append(f"the reward at play: {' '.join(str(error).split())[:300]}")
+        run.add_missing("the reward at play", error)
         return None
     variance = float(rewards.var())
     if variance <= 0 or len(rewards) != len(sampled.observations):
         return None
-    known = _exact(sampled.episodes.outcome, sampled.observations, sampled.policy, reward)
-    if known is not None:
-        return min(max(float(known.var()) / variance, 1e-6), 1.0)
+    expected = _exact(sampled.episodes.outcome, sampled.observations, sampled.policy, reward)
+    if expected is not None:
+        return min(max(float(expected.var()) / variance, 1e-6), 1.0)
     return min(max(_regressed(rewards, sampled.observations, sampled.policy), 1e-6), 1.0)
 
 
-def _exact(outcome: dict[str, np.ndarray], observations: np.ndarray, acting, reward) -> np.ndarray | None:
-    """`[S]` E[r|s], where the outcome holds the posterior of the label; None elsewhere."""
-    if not {"posterior", "label", "action"} <= outcome.keys() or not hasattr(acting, "probabilities"):
+def _exact(
+    outcome: dict[str, np.ndarray], observations: np.ndarray, policy: Any, reward: RewardFunction
+) -> np.ndarray | None:
+    """`[S]` E[r|s], if the outcome has the posterior of the label; else None."""
+    if not {"posterior", "label", "action"} <= outcome.keys() or not hasattr(policy, "probabilities"):
         return None
-    probabilities, posterior = acting.probabilities(observations), outcome["posterior"].astype(np.float64)
+    probabilities, posterior = policy.probabilities(observations), outcome["posterior"].astype(np.float64)
     expected = np.zeros(len(observations))
     for action in range(probabilities.shape[1]):
         for label, weight in ((0, 1.0 - posterior), (1, posterior)):
-            told = {**outcome, "action": np.full_like(outcome["action"], action)}
-            told["label"] = np.full_like(outcome["label"], label)
-            expected += probabilities[:, action] * weight * reward(told)[0]
+            changed = {**outcome, "action": np.full_like(outcome["action"], action)}
+            changed["label"] = np.full_like(outcome["label"], label)
+            expected += probabilities[:, action] * weight * reward(changed)[0]
     return expected
 
 
-def _regressed(rewards: np.ndarray, observations: np.ndarray, acting) -> float:
+def _regressed(rewards: np.ndarray, observations: np.ndarray, policy: Any) -> float:
     """R² of rewards `[S]`, each half predicted from the other."""
     columns = [np.ones((len(rewards), 1)), observations]
-    if hasattr(acting, "probabilities"):
-        columns.append(acting.probabilities(observations))
-    if hasattr(acting, "values"):
-        columns.append(acting.values(observations)[:, None])
+    if hasattr(policy, "probabilities"):
+        columns.append(policy.probabilities(observations))
+    if hasattr(policy, "values"):
+        columns.append(policy.values(observations)[:, None])
     features = np.concatenate(columns, axis=1).astype(np.float64)
     features[:, 1:] -= features[:, 1:].mean(axis=0)
     features[:, 1:] /= np.maximum(features[:, 1:].std(axis=0), 1e-9)

@@ -1,8 +1,6 @@
-"""A critic against the most that any critic could explain; and the metric of suites that says so."""
+"""A critic compared with the most that any critic could explain, as a diagnostic and as a metric."""
 
 from __future__ import annotations
-
-from typing import TYPE_CHECKING
 
 from rl_eval.diagnostics._ceiling import Critic, critic_of
 from rl_eval.diagnostics._diagnosed_run import DiagnosedRun, read_diagnosed_run
@@ -10,21 +8,19 @@ from rl_eval.diagnostics._finding import Finding
 from rl_eval.diagnostics._registry import diagnostic
 from rl_eval.formatting import percent
 from rl_eval.metrics import MetricUndefined, metric
+from rl_eval.run import Run
 
-if TYPE_CHECKING:
-    from rl_eval.run import Run
-
-LOW = 0.25  # a ceiling below this leaves three quarters of every advantage to noise
+LOW = 0.25  # with a lower ceiling, three quarters of every advantage are noise
 ENOUGH = 0.8  # of the ceiling
 
 
 @diagnostic
 def critic_ceiling(run: DiagnosedRun) -> Finding | None:
-    """No critic could explain these targets, since steps are independent yet added up; or this one explains too little.
+    """No critic can explain these targets, because rewards of independent steps are summed; or it explains too little.
 
     Reads γ, λ, `explained_variance`, and the judged policy at play on the validation part. With independent steps no
-    V(s) explains more than (1 − γ²λ²) / (1 − γ²λ² + γ² + w) of a GAE(λ) target's variance, w being the reward noise
-    over the variance of E[r|s]; with γ = 0 that is 1 / (1 + w), all that the state says of the reward.
+    V(s) explains more than (1 − γ²λ²) / (1 − γ²λ² + γ² + w) of the variance of GAE(λ) targets, where w is the reward
+    noise divided by the variance of E[r|s]. With γ = 0 that is 1 / (1 + w), all that the state says about the reward.
     """
     critic = critic_of(run)
     if critic is None:
@@ -38,11 +34,11 @@ def critic_ceiling(run: DiagnosedRun) -> Finding | None:
 
 @metric("training", unit="run", better="higher")
 def explained_variance_of_ceiling(run: Run) -> float:
-    """The critic's late explained variance as a share of the most that any critic explains; independent steps only."""
+    """Explained variance late in training, divided by the most any critic can explain; independent steps only."""
     critic = critic_of(read_diagnosed_run(run.path))
     if critic is None:
         raise MetricUndefined(
-            f"explained_variance_of_ceiling is undefined: {run.path} does not tell that its steps are independent, "
+            f"explained_variance_of_ceiling is undefined: {run.path} does not show that its steps are independent, "
             "or cannot be played here"
         )
     return max(critic.explained, 0.0) / critic.ceiling
@@ -53,12 +49,12 @@ def _unreachable(critic: Critic) -> Finding:
         name="critic_ceiling",
         severity="problem",
         layer="experience",
-        title="no critic can explain these targets: the steps are independent, yet their rewards are added up",
+        title="no critic can explain these targets: rewards of independent steps are summed",
         evidence=f"with gamma {critic.gamma:g} and lambda {critic.gae_lambda:g} at most {percent(critic.ceiling)} of "
-        f"the targets' variance depends on the state (explained: {percent(critic.explained)}); with gamma 0 it is "
-        f"{percent(critic.without_discount, 0)}",
-        meaning="A step's return is its own reward and a sum of later ones that nothing done now has a part in. That "
-        "sum is noise in every advantage, and neither a larger value coefficient nor more training removes it.",
+        f"the variance of the targets depends on the state (explained: {percent(critic.explained)}); with gamma 0 it "
+        f"is {percent(critic.without_discount, 0)}",
+        meaning="The return of a step is its own reward plus later rewards that do not depend on it. Their sum is "
+        "noise in every advantage. A larger value coefficient or more training does not remove it.",
         change="agent.gamma=0",
         source="explained variance ≤ (1 − γ²λ²) / (1 − γ²λ² + γ² + w), w = var(r | s) / var E[r | s]",
         certainty=0.95,
@@ -72,9 +68,9 @@ def _short(critic: Critic, change: str | None) -> Finding:
         severity="warning",
         layer="critic",
         title="the critic explains less than it could",
-        evidence=f"it explains {percent(critic.explained)} of its targets' variance late in training, and "
+        evidence=f"it explains {percent(critic.explained)} of the variance of its targets late in training, and "
         f"{percent(critic.ceiling)} can be explained",
-        meaning="The state says more of the reward than the critic has learned: it trains too little or too slowly.",
+        meaning="The state says more about the reward than the critic has learned: it trains too little or too slowly.",
         change=change,
         source=f"explained variance ≥ {ENOUGH:g} of (1 − γ²λ²) / (1 − γ²λ² + γ² + w)",
         certainty=0.7,

@@ -1,4 +1,4 @@
-"""Columns of the observation that tell nothing, or nothing new."""
+"""Observation columns that never change, or that repeat another column."""
 
 from __future__ import annotations
 
@@ -11,74 +11,73 @@ from rl_eval.diagnostics._finding import Finding, Severity
 from rl_eval.diagnostics._observed import Observed, observed
 from rl_eval.diagnostics._registry import diagnostic
 
-# Of all columns; fewer are told as a note, since a wide table has some.
-NOTABLE_SHARE = 0.05
-# float32 copies of a column, scaled and shifted, correlate to within 1e-12.
-SAME = 1 - 1e-9
+NOTABLE_SHARE = 0.05  # of all columns; a wide table has some, so fewer are only a note
+SAME = 1 - 1e-9  # float32 copies of a column, scaled and shifted, correlate to within 1e-12
 SHOWN = 6
 
 
 @diagnostic
 def dead_features(run: DiagnosedRun) -> list[Finding]:
     """Observation columns that never change, or that repeat another column."""
-    seen = observed(run)
-    if seen is None or len(seen.rows) < 2:
+    sample = observed(run)
+    if sample is None or len(sample.rows) < 2:
         return []
-    where = "the training part" if seen.from_data else f"{len(seen.rows):,} observations at play"
+    where = "the training part" if sample.from_data else f"{len(sample.rows):,} observations at play"
     findings = []
-    constant = constant_columns(seen)
-    # The domain's own diagnostic names those that its preprocessing recorded.
+    constant = constant_columns(sample)
+    # A diagnostic of the domain reports the columns that its preprocessing recorded as constant.
     recorded = run.preprocessing.get("constant")
-    still = [name for name in constant if not isinstance(recorded, list) or name not in recorded]
-    if still:
+    unrecorded = [name for name in constant if not isinstance(recorded, list) or name not in recorded]
+    if unrecorded:
         findings.append(
             Finding(
                 name="dead_features",
-                severity=_severity(len(still), len(seen.names)),
+                severity=_severity(len(unrecorded), len(sample.names)),
                 layer="data",
                 title="observation columns never change",
-                evidence=f"{len(still)} of {len(seen.names)} columns are constant in {where}: {_listed(still)}",
-                meaning="No policy can learn from them: a field is not filled in, is overwritten by a default, or "
-                "belongs to something that never happens. Look at where the environment writes these columns.",
+                evidence=f"{len(unrecorded)} of {len(sample.names)} columns are constant in {where}: "
+                f"{_listed(unrecorded)}",
+                meaning="No policy can learn from them. A field is not filled in, is overwritten by a default, or "
+                "describes something that never happens. Check where the environment writes these columns.",
                 source="largest = smallest value of a column, exactly; a warning from 5 % of the columns on",
                 certainty=0.95,
-                data={"constant": still, "columns": len(seen.names)},
+                data={"constant": unrecorded, "columns": len(sample.names)},
             )
         )
-    twins = duplicated_columns(seen)
-    if twins:
-        pairs = [f"{b} repeats {a}" for a, b in twins]
+    duplicates = duplicated_columns(sample)
+    if duplicates:
+        pairs = [f"{b} repeats {a}" for a, b in duplicates]
         findings.append(
             Finding(
                 name="dead_features",
-                severity=_severity(len(twins), len(seen.names)),
+                severity=_severity(len(duplicates), len(sample.names)),
                 layer="data",
                 title="observation columns repeat other columns",
-                evidence=f"{len(twins)} of {len(seen.names)} columns are copies in {where}: {_listed(pairs)}",
-                meaning="A copy, scaled and shifted or not, tells nothing new: mostly it stands where another field "
-                "was meant. It also counts that field twice in every distance and every first layer.",
+                evidence=f"{len(duplicates)} of {len(sample.names)} columns are copies in {where}: {_listed(pairs)}",
+                meaning="A copy, scaled and shifted or not, adds no information. Often another field was meant. It "
+                "also counts that field twice in every distance and every first layer.",
                 source="correlation of two columns above 1 - 1e-9; a warning from 5 % of the columns on",
                 certainty=0.9,
-                data={"duplicated": [list(pair) for pair in twins], "columns": len(seen.names)},
+                data={"duplicated": [list(pair) for pair in duplicates], "columns": len(sample.names)},
             )
         )
     return findings
 
 
-def constant_columns(seen: Observed) -> list[str]:
-    """Names of the columns with one value, but for those kept free for categories not seen while training."""
-    still = seen.rows.max(axis=0) == seen.rows.min(axis=0)
-    return [name for name, dead in zip(seen.names, still, strict=True) if dead and not name.endswith("=<other>")]
+def constant_columns(sample: Observed) -> list[str]:
+    """Names of the columns with one value, except those reserved for categories that training did not have."""
+    constant = sample.rows.max(axis=0) == sample.rows.min(axis=0)
+    return [name for name, dead in zip(sample.names, constant, strict=True) if dead and not name.endswith("=<other>")]
 
 
-def duplicated_columns(seen: Observed) -> list[tuple[str, str]]:
-    """(first, copy) of columns that rise and fall together, exactly.
+def duplicated_columns(sample: Observed) -> list[tuple[str, str]]:
+    """(first, copy) of columns that are equal up to scale and shift.
 
-    A column of two values counts only in a part of the data: two rare events may coincide in a short play.
+    Columns with two values are compared only in a part of the data: two rare events may coincide in a short play.
     """
-    rows = seen.rows.astype(np.float64)
+    rows = sample.rows.astype(np.float64)
     moving = np.flatnonzero(rows.max(axis=0) > rows.min(axis=0))
-    if not seen.from_data:
+    if not sample.from_data:
         moving = np.array([c for c in moving if len(np.unique(rows[:, c])) > 2], np.int64)
     if len(moving) < 2:
         return []
@@ -86,11 +85,11 @@ def duplicated_columns(seen: Observed) -> list[tuple[str, str]]:
     rows /= np.linalg.norm(rows, axis=0)
     alike = np.triu(rows.T @ rows > SAME, k=1)
     first = {int(b): int(np.flatnonzero(alike[:, b])[0]) for b in np.flatnonzero(alike.any(axis=0))}
-    return [(seen.names[moving[a]], seen.names[moving[b]]) for b, a in first.items()]
+    return [(sample.names[moving[a]], sample.names[moving[b]]) for b, a in first.items()]
 
 
-def _severity(found: int, columns: int) -> Severity:
-    return "warning" if found >= NOTABLE_SHARE * columns else "note"
+def _severity(affected: int, columns: int) -> Severity:
+    return "warning" if affected >= NOTABLE_SHARE * columns else "note"
 
 
 def _listed(names: Sequence[str]) -> str:

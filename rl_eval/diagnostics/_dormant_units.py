@@ -1,4 +1,4 @@
-"""Hidden units that say the same whatever the input."""
+"""Hidden units that hardly depend on the input."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ def dormant_units(run: DiagnosedRun) -> Finding | None:
         layer="optimisation",
         title=f"most of the network is {kind}",
         evidence=f"{percent(shares[kind], 0)} of the hidden units are {kind}",
-        meaning="Such units carry no information and let no gradient through, so they stay as they are. Causes: a "
-        "learning rate that threw the weights out of range, or observations of a large scale.",
+        meaning="Such units carry no information and pass no gradient, so they do not recover. Causes: a learning rate "
+        "that made the weights too large, or observations of a large scale.",
         change="agent.normalize_obs=true" if not run.setting("agent.normalize_obs") else "agent.network.norm=layer",
         source="Sokar et al. 2023: activation ≤ .025 of the layer's mean; mean |tanh| > .95",
         certainty=0.85,

@@ -1,4 +1,4 @@
-"""Entropy by phase: a policy that stops exploring at once, or never stops."""
+"""Entropy over training: a policy that stops exploring at once, or never stops."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ UNIFORM = 0.95
 
 
 def share_of_uniform(run: DiagnosedRun) -> list[float] | None:
-    """Entropy over log A in each fifth of training; None where actions are not discrete, or it is not logged."""
+    """Entropy divided by log A in each fifth of training; None if actions are not discrete, or it is not logged."""
     actions = sum(bool(re.fullmatch("action/[0-9]+", name)) for name in run.curves)
     entropy = run.curves.get("entropy")
     if actions < 2 or entropy is None or len(entropy) < PHASES or not np.isfinite(entropy).any():
@@ -31,11 +31,11 @@ def share_of_uniform(run: DiagnosedRun) -> list[float] | None:
 
 @diagnostic
 def entropy_collapse(run: DiagnosedRun) -> Finding | None:
-    """Exploration ends before anything was learned: hardly any entropy in the first fifth, and one action for all.
+    """Exploration ends before anything is learned: hardly any entropy in the first fifth, and a single action.
 
-    Reads `entropy` over log A by fifths of training, and `greedy_share`, the share of steps whose most likely action
-    is the most frequent one. A policy may well become sure; sure from the start of one action is a policy that never
-    tried the others (Ahmed et al., *Understanding the impact of entropy on policy optimization*, ICML 2019).
+    Reads `entropy` / log A by fifths of training, and `greedy_share`, the share of steps whose most likely action
+    is the most frequent one. A policy may become certain. If it is certain of one action from the start, it never tried
+    the others (Ahmed et al., *Understanding the impact of entropy on policy optimization*, ICML 2019).
     """
     phases, greedy = share_of_uniform(run), run.late("greedy_share")
     if phases is None or not len(greedy) or not phases[0] <= COLLAPSED or greedy.mean() < ONE_ACTION:
@@ -47,8 +47,8 @@ def entropy_collapse(run: DiagnosedRun) -> Finding | None:
         title="exploration ended before anything was learned",
         evidence=f"entropy by fifths of training: {_shown(phases)} of a uniform choice; one action is the most likely "
         f"in {percent(greedy.mean(), 0)} of the last steps",
-        meaning="The policy was sure of one action before it had tried the others, and without trying nothing shows "
-        "that they are better.",
+        meaning="The policy was certain of one action before it had tried the others, so it cannot learn that they are "
+        "better.",
         change=f"agent.ent_coef={max(0.01, 3 * (run.number('agent.ent_coef') or 0.0)):g}",
         source="H / log A ≤ .05 in the first fifth of training",
         certainty=0.8,
@@ -58,9 +58,9 @@ def entropy_collapse(run: DiagnosedRun) -> Finding | None:
 
 @diagnostic
 def entropy_never_falls(run: DiagnosedRun) -> Finding | None:
-    """The policy stays as random as a die to the end, under an entropy bonus.
+    """The policy stays almost uniformly random to the end, with an entropy bonus.
 
-    Reads `entropy` over log A by fifths of training and `agent.ent_coef`: H / log A ≥ .95 in the last fifth.
+    Reads `entropy` / log A by fifths of training and `agent.ent_coef`: H / log A ≥ .95 in the last fifth.
     """
     phases, weight = share_of_uniform(run), run.number("agent.ent_coef")
     if phases is None or not weight or weight <= 0 or not phases[-1] >= UNIFORM:
@@ -71,8 +71,8 @@ def entropy_never_falls(run: DiagnosedRun) -> Finding | None:
         layer="policy",
         title="the policy never settles",
         evidence=f"entropy by fifths of training: {_shown(phases)} of a uniform choice, with agent.ent_coef={weight:g}",
-        meaning="The entropy bonus outweighs what the reward teaches. The most likely action of a policy that is all "
-        "but uniform is decided by its rounding.",
+        meaning="The entropy bonus outweighs the reward. The most likely action of an almost uniform policy is decided "
+        "by rounding.",
         change=f"agent.ent_coef={weight / 10 if weight < 0.1 else 0.01:g}",
         source="H / log A ≥ .95 in the last fifth of training",
         certainty=0.9 if weight >= 0.1 else 0.5,

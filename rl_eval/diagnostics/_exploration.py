@@ -1,4 +1,4 @@
-"""Exploration that is over before anything is learned."""
+"""Exploration that ends before anything is learned."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from rl_eval.diagnostics._registry import diagnostic
 
 @diagnostic
 def exploration_ends_early(run: DiagnosedRun) -> Finding | None:
-    """ε is at its floor before learning starts.
+    """ε reaches its floor before learning starts.
 
     Reads `agent.exploration_fraction` of `total_steps`, the env steps over which ε falls, and `agent.learning_starts`.
-    Where the fall ends first, all later experience is that of a policy which has learned nothing yet, and the share of
-    random actions that is left must find everything.
+    If ε stops falling first, an untrained policy collects the experience, and the few random actions that remain must
+    find everything.
     """
     names = ("exploration_fraction", "epsilon_start", "epsilon_end", "learning_starts")
     fraction, start, end, starts = (run.number(f"agent.{name}") for name in names)
@@ -30,7 +30,7 @@ def exploration_ends_early(run: DiagnosedRun) -> Finding | None:
         layer="experience",
         title="exploration is over before learning starts",
         evidence=f"ε is at {end:g} from env step {over:,.0f} on, and the first update comes after {starts:,.0f}",
-        meaning="From there on an untrained policy collects nearly everything, and it does much the same all the time.",
+        meaning="From then on an untrained policy collects nearly all experience, and it hardly varies.",
         change=f"agent.exploration_fraction={most:.2g}",
         source="exploration_fraction · total_steps ≤ learning_starts",
         certainty=0.9,

@@ -1,4 +1,4 @@
-"""Columns whose values differ between the part that is learned from and one that is not."""
+"""Observation columns whose distribution differs between train and validation."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from rl_eval.diagnostics._finding import Finding
 from rl_eval.diagnostics._observed import observed
 from rl_eval.diagnostics._registry import diagnostic
 
-# Kolmogorov-Smirnov distance: .1 moves a tenth of the cases; less changes little however sure it is.
+# Kolmogorov-Smirnov distance: at .1 a tenth of the cases has moved; less matters little, however certain.
 NOTABLE, LARGE = 0.1, 0.3
 ALPHA = 0.01
 SHOWN = 5
@@ -19,7 +19,7 @@ SHOWN = 5
 
 @diagnostic
 def feature_shift(run: DiagnosedRun) -> Finding | None:
-    """Observation columns that are distributed otherwise in `validation` than in `train`."""
+    """Observation columns that are distributed differently in `validation` than in `train`."""
     train = observed(run, "train")
     validation = observed(run, "validation") if train is not None and train.from_data else None
     if train is None or validation is None or not validation.from_data:
@@ -35,11 +35,11 @@ def feature_shift(run: DiagnosedRun) -> Finding | None:
         name="feature_shift",
         severity="warning" if distance[moved[0]] > LARGE else "note",
         layer="data",
-        title="features are distributed otherwise than while training",
-        evidence=f"{len(moved)} of {len(distance)} columns lie further than {bar:.2f} apart between train and "
-        f"validation (Kolmogorov-Smirnov distance): {shown}{more}",
-        meaning="The policy is judged on cases unlike those it learned from. Validation is drawn like test, whose "
-        "cases are not looked at here: split the data anew so that the parts are alike, or train on later data.",
+        title="features are distributed differently than in training",
+        evidence=f"{len(moved)} of {len(distance)} columns differ by more than {bar:.2f} between train and validation "
+        f"(Kolmogorov-Smirnov distance): {shown}{more}",
+        meaning="The policy is judged on other cases than it learned from. Validation is drawn like test, which is not "
+        "read here. Split the data again so that the parts are similar, or train on later data.",
         source="two-sample Kolmogorov-Smirnov distance above .1 and above its critical value at .01 over all columns "
         "(Smirnov 1948); a warning above .3",
         certainty=0.8,

@@ -1,4 +1,4 @@
-"""What a diagnostic says."""
+"""`Finding`: the result of a diagnostic."""
 
 from __future__ import annotations
 
@@ -10,28 +10,28 @@ Severity = Literal["note", "warning", "problem"]
 Layer = Literal["record", "data", "experience", "reward", "optimisation", "critic", "policy", "outcome"]
 
 SEVERITIES: tuple[Severity, ...] = ("problem", "warning", "note")
-# From cause to symptom: what is wrong above explains what is wrong below.
+# From cause to symptom: a fault in one layer explains faults in later ones.
 LAYERS: tuple[Layer, ...] = ("record", "data", "experience", "reward", "optimisation", "critic", "policy", "outcome")
 
-# What is pasted into a shell may hold names from a config that comes from anyone.
+# Changes are pasted into a shell, and may contain names from a config of anyone.
 PASTEABLE = re.compile(r"[A-Za-z0-9_.,=+\-\[\] ]{1,300}")
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that a diagnostic found in a run.
+    """One result of a diagnostic.
 
     Attributes:
-        name: of the diagnostic, as `diagnostic:` in a suite writes it.
-        severity: problem: the run cannot be what it should be; warning: it costs much; note: worth knowing.
-        layer: where the cause lies; of two findings of one severity the one nearer to the record comes first.
+        name: of the diagnostic, as in `diagnostic: <name>` of a suite.
+        severity: problem: the run cannot work as intended; warning: it costs much; note: worth knowing.
+        layer: where the cause is; of two findings with one severity, the one closer to the record comes first.
         title: one line, without numbers.
-        evidence: the numbers that it rests on.
+        evidence: the numbers behind it.
         meaning: what follows from them.
-        change: Hydra overrides to paste, such as `agent.gamma=0`; None where no setting is the cure, or where a name in
-            them would mean something to a shell.
-        source: the formula or threshold, and where it is from.
-        certainty: 0 to 1, how sure the sign is; ranks findings of one severity and layer.
+        change: Hydra overrides to paste, such as `agent.gamma=0`; None if no setting helps, or if a name in them has a
+            meaning in a shell.
+        source: the formula or threshold, and its reference.
+        certainty: 0 to 1; ranks findings of one severity and layer.
         data: the numbers of `evidence` by name, for JSON.
     """
 
@@ -51,18 +51,18 @@ class Finding:
             object.__setattr__(self, "change", None)
 
     def to_json(self) -> dict[str, Any]:
-        """Every attribute by its name."""
+        """The attributes by name."""
         return dict(vars(self))
 
 
 def sentence(finding: Finding) -> str:
-    """A finding in a line: `doctor: …; try …`."""
+    """A finding in one line: `doctor: …; try …`."""
     change = f"; try {finding.change}" if finding.change else ""
     return " ".join(f"doctor: {finding.title} ({finding.evidence}){change}".split())
 
 
 def importance(finding: Finding) -> tuple[int, int, float, str]:
-    """The order of findings, most important first: severity, then cause before symptom, then certainty."""
+    """The sort key of findings, most important first: severity, then cause before symptom, then certainty."""
     return (
         SEVERITIES.index(finding.severity),
         LAYERS.index(finding.layer),

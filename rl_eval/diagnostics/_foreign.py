@@ -1,4 +1,4 @@
-"""Learning curves of other programs: Stable-Baselines3's logs, and any CSV file with its columns named."""
+"""Learning curves of other programs: logs of Stable-Baselines3, and any CSV file with named columns."""
 
 from __future__ import annotations
 
@@ -33,8 +33,8 @@ PROGRESS = {
     "train/std": "action_std",
 }
 RECENT_EPISODES = 100
-MOST_FILES = 1_000
-MAX_FIRST_LINE = 1 << 16
+MAX_FILES = 1_000
+MAX_FIRST_LINE_BYTES = 1 << 16
 
 
 def is_stable_baselines3(path: Path) -> bool:
@@ -45,10 +45,10 @@ def is_stable_baselines3(path: Path) -> bool:
 
 
 def read_stable_baselines3(path: Path) -> DiagnosedRun:
-    """The curves of `progress.csv`, of `monitor.csv` files, or of a directory that holds either or both.
+    """The curves of `progress.csv`, of `monitor.csv` files, or of a directory with either or both.
 
     Raises:
-        InputError: a file is missing, a link, too large, or not what its name says.
+        InputError: a file is missing, a link, too large, or not in the expected format.
     """
     if path.is_file():
         return read_monitors(path, [path]) if _first_line(path).startswith("#{") else read_progress(path)
@@ -58,7 +58,7 @@ def read_stable_baselines3(path: Path) -> DiagnosedRun:
     run = read_progress(path / "progress.csv")
     if not monitors:
         return run
-    # Both count the same steps: progress.csv all of them, the monitors those of episodes that ended.
+    # Both count the same steps: progress.csv all of them, the monitors those of finished episodes.
     counted = {"steps_finished": read_monitors(path, monitors).info["steps_finished"]}
     return DiagnosedRun(path, {**run.info, **counted}, curves=run.curves, missing=run.missing)
 
@@ -67,12 +67,12 @@ def read_progress(file: Path) -> DiagnosedRun:
     """`progress.csv`, as `stable_baselines3.common.logger.CSVOutputFormat` writes it.
 
     Raises:
-        InputError: it cannot be read, or holds no `time/total_timesteps`.
+        InputError: the file cannot be read, or has no column `time/total_timesteps`.
     """
     table = read_table(file)
     if "time/total_timesteps" not in table:
         raise InputError(
-            f"{file} has no column time/total_timesteps, so it is no progress.csv of Stable-Baselines3: "
+            f"{file} has no column time/total_timesteps, so it is not a progress.csv of Stable-Baselines3: "
             "map its columns with --columns env_steps=<its column>,…"
         )
     curves = {PROGRESS[name]: values for name, values in table.items() if name in PROGRESS}
@@ -85,23 +85,23 @@ def read_progress(file: Path) -> DiagnosedRun:
 
 
 def read_monitors(path: Path, files: list[Path]) -> DiagnosedRun:
-    """`monitor.csv` files, one an environment copy, laid side by side by the clock.
+    """`monitor.csv` files, one for each environment copy, merged by the time of their episodes.
 
-    A row is an episode: return `r`, length `l`, seconds `t` since the `t_start` of the first line's JSON.
+    A row is an episode: return `r`, length `l`, seconds `t` since the `t_start` in the JSON of the first line.
 
     Raises:
-        InputError: a file cannot be read, or is no monitor file.
+        InputError: a file cannot be read, or is not a monitor file.
     """
     returns, lengths, ended = [], [], []
     for file in files:
         start = _t_start(file)
         table = read_table(file, skip_lines=1)
         if not {"r", "l", "t"} <= table.keys():
-            raise InputError(f"{file} has no columns r, l and t, so it is no monitor.csv of Stable-Baselines3")
-        known = np.isfinite(np.stack([table[name] for name in "rlt"])).all(axis=0) & (table["l"] >= 0)
-        returns.append(table["r"][known])
-        lengths.append(table["l"][known])
-        ended.append(table["t"][known] + start)
+            raise InputError(f"{file} has no columns r, l and t, so it is not a monitor.csv of Stable-Baselines3")
+        valid = np.isfinite(np.stack([table[name] for name in "rlt"])).all(axis=0) & (table["l"] >= 0)
+        returns.append(table["r"][valid])
+        lengths.append(table["l"][valid])
+        ended.append(table["t"][valid] + start)
     order = np.argsort(np.concatenate(ended), kind="stable")
     length, episode_return = np.concatenate(lengths)[order], np.concatenate(returns)[order]
     steps = np.cumsum(length)
@@ -120,10 +120,10 @@ def read_columns(file: Path, columns: Mapping[str, str]) -> DiagnosedRun:
     """Any CSV file with a header.
 
     Args:
-        columns: our name -> the file's; a column that already has our name needs no entry.
+        columns: our name -> the name in the file; columns with our name need no entry.
 
     Raises:
-        InputError: it cannot be read, has no such column, or none for env_steps.
+        InputError: the file cannot be read, or lacks a named column or one for env_steps.
     """
     table = read_table(file)
     for ours, theirs in columns.items():
@@ -142,53 +142,53 @@ def read_columns(file: Path, columns: Mapping[str, str]) -> DiagnosedRun:
 
 
 def parse_columns(text: str) -> dict[str, str]:
-    """`env_steps=step,value_loss=vf` as our name -> the file's.
+    """`env_steps=step,value_loss=vf` as our name -> the name in the file.
 
     Raises:
-        InputError: a part is not `name=column`, or names one twice.
+        InputError: a part is not `name=column`, or repeats a name.
     """
-    found: dict[str, str] = {}
+    columns: dict[str, str] = {}
     for part in text.split(","):
         ours, equals, theirs = (side.strip() for side in part.partition("="))
-        if not equals or not ours or not theirs or ours in found:
+        if not equals or not ours or not theirs or ours in columns:
             raise InputError(
-                f"--columns {text!r}: {part.strip()!r} is not one more name=column: write env_steps=step,value_loss=vf"
+                f"--columns {text!r}: {part.strip()!r} is not name=column, or repeats a name: "
+                "write env_steps=step,value_loss=vf"
             )
-        found[ours] = theirs
-    return found
+        columns[ours] = theirs
+    return columns
 
 
 def _monitors(folder: Path) -> list[Path]:
-    """The monitor files of a directory, by name; never a link."""
-    found = sorted(file for file in folder.glob("*monitor.csv") if file.is_file() and not file.is_symlink())
-    if len(found) > MOST_FILES:
-        raise InputError(f"{folder} holds more than {MOST_FILES:,} monitor files: name one of them")
-    return found
+    """The monitor files of a directory, by name, without links."""
+    files = sorted(file for file in folder.glob("*monitor.csv") if file.is_file() and not file.is_symlink())
+    if len(files) > MAX_FILES:
+        raise InputError(f"{folder} has more than {MAX_FILES:,} monitor files: name one of them")
+    return files
 
 
 def _first_line(file: Path) -> str:
     try:
         with open(file, "rb") as opened:
-            return opened.readline(MAX_FIRST_LINE).decode("utf-8", "replace")
+            return opened.readline(MAX_FIRST_LINE_BYTES).decode("utf-8", "replace")
     except OSError as error:
         raise InputError(f"{file} cannot be read ({error.strerror})") from error
 
 
 def _t_start(file: Path) -> float:
-    """When a monitor began, in seconds."""
+    """The start time of a monitor, in seconds."""
     line = _first_line(file)
     try:
         header: Any = json.loads(line.removeprefix("#"))
         return float(header["t_start"])
     except (ValueError, RecursionError, KeyError, TypeError, OverflowError) as error:
         raise InputError(
-            f"{file} does not begin with a line of JSON that tells t_start, as monitor.csv does: "
-            "it is damaged or not one"
+            f"{file} does not start with a line of JSON with t_start, so it is damaged or not a monitor.csv"
         ) from error
 
 
 def _recent_mean(values: np.ndarray) -> np.ndarray:
-    """`[n]` the mean of each value and the 99 before it."""
+    """`[n]` the mean of each value and the 99 values before it."""
     before = np.concatenate([[0.0], np.cumsum(values)])
     last = np.arange(1, len(values) + 1)
     first = np.maximum(last - RECENT_EPISODES, 0)
@@ -196,4 +196,4 @@ def _recent_mean(values: np.ndarray) -> np.ndarray:
 
 
 def _no_more(path: Path) -> str:
-    return f"{path} holds curves alone: what needs the config, the policy or the episodes was not asked"
+    return f"{path} has only curves: diagnostics of the config, the policy or the episodes did not run"

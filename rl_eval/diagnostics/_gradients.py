@@ -1,4 +1,4 @@
-"""Gradients that blow up or vanish, and numbers that stopped being numbers."""
+"""Gradients that explode or vanish, and losses that are not finite."""
 
 from __future__ import annotations
 
@@ -16,22 +16,22 @@ VANISHES = 1e-7
 
 @diagnostic
 def gradients_explode(run: DiagnosedRun) -> Finding | None:
-    """Gradients a thousand times the clipping norm, or a run that ended in numbers that are none.
+    """Gradients a thousand times the clipping norm, or a run that ended because a number was not finite.
 
-    Reads `grad_norm` (before clipping) against `agent.max_grad_norm`, and the reason of a failed run. Clipping keeps
-    the direction (Pascanu et al., ICML 2013), but of such a gradient all of it is the critic's.
+    Reads `grad_norm` (before clipping), `agent.max_grad_norm`, and the reason of a failed run. Clipping keeps the
+    direction (Pascanu et al., ICML 2013), but such a gradient is almost entirely that of the critic.
     """
     norms, limit = run.curve("grad_norm"), run.number("agent.max_grad_norm") or 0.5
-    told = run.info.get("reason")
-    reason = told if isinstance(told, str) else ""
+    reason = run.info.get("reason")
+    reason = reason if isinstance(reason, str) else ""
     failed = re.search(r"\b(nan|inf|not finite)\b", reason) is not None
     large = len(norms) > 0 and float(np.median(norms)) > EXPLODES * limit
     if not failed and not large:
         return None
     evidence = f"the run ended: {reason[:200]}" if failed else ""
     if len(norms):
-        seen = f"gradients have a norm of {np.median(norms):.3g} before they are clipped to {limit:g}"
-        evidence += f"; {seen}, the last {norms[-1]:.3g}" if evidence else seen
+        norm = f"gradients have a norm of {np.median(norms):.3g} before they are clipped to {limit:g}"
+        evidence += f"; {norm}, the last {norms[-1]:.3g}" if evidence else norm
     scaled = run.setting("agent.normalize_reward") is True or run.setting("agent.normalize_return") is True
     lr = run.curve("lr")
     rate = float(lr[0]) if len(lr) else run.number("agent.lr")
@@ -40,10 +40,10 @@ def gradients_explode(run: DiagnosedRun) -> Finding | None:
         name="gradients_explode",
         severity="problem",
         layer="optimisation",
-        title="numbers blow up",
+        title="gradients or losses explode",
         evidence=evidence,
-        meaning="Rewards or targets are too large for the network, or the learning rate is. The clipped gradient is "
-        "all the critic's, and the policy learns nothing from it.",
+        meaning="Rewards or targets are too large for the network, or the learning rate is too high. The clipped "
+        "gradient is almost entirely that of the critic, so the policy learns nothing.",
         change=lower if scaled else "agent.normalize_reward=true",
         source="‖g‖ > 1000 · max_grad_norm; a loss or weight that is not finite",
         certainty=0.95,
@@ -53,9 +53,9 @@ def gradients_explode(run: DiagnosedRun) -> Finding | None:
 
 @diagnostic
 def gradients_vanish(run: DiagnosedRun) -> Finding | None:
-    """Gradients of nothing: ‖g‖ < 10⁻⁷ before clipping, median of the second half of training.
+    """No gradient: ‖g‖ < 10⁻⁷ before clipping, median of the second half of training.
 
-    Reads `grad_norm`. Saturated or dead units let none through; equal advantages and a perfect critic leave none.
+    Reads `grad_norm`. Saturated or dead units pass no gradient; equal advantages and a perfect critic give none.
     """
     norms = run.late("grad_norm", 0.5)
     if not len(norms) or np.median(norms) >= VANISHES:
@@ -66,7 +66,7 @@ def gradients_vanish(run: DiagnosedRun) -> Finding | None:
         layer="optimisation",
         title="there is no gradient",
         evidence=f"gradients have a norm of {np.median(norms):.1g}",
-        meaning="Nothing reaches the weights: all units are dead or saturated, or the reward never changes.",
+        meaning="The weights do not change: all units are dead or saturated, or the reward never changes.",
         source="‖g‖ < 10⁻⁷",
         certainty=0.9,
         data={"grad_norm": float(np.median(norms))},

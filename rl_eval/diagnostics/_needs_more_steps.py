@@ -1,4 +1,4 @@
-"""Training that ended while it was still getting better."""
+"""Training that ended while the policy was still improving."""
 
 from __future__ import annotations
 
@@ -9,25 +9,29 @@ import numpy as np
 
 from rl_eval.diagnostics._criteria import criteria
 from rl_eval.diagnostics._diagnosed_run import DiagnosedRun
-from rl_eval.diagnostics._extrapolation import FEWEST, Crossing, averaged, crossing
+from rl_eval.diagnostics._extrapolation import MIN_POINTS, Crossing, averaged, crossing
 from rl_eval.diagnostics._finding import Finding
 from rl_eval.diagnostics._registry import diagnostic
+from rl_eval.errors import InputError
+from rl_eval.evidence import trend
 from rl_eval.run import finite
 
 P_RISES = 0.05
-# What to try where nothing bounds the steps: this many times as many, stopped once the threshold is reached.
-MORE = 10
-# Of all that a curve gained; a last half that gains less has settled, however surely it rises.
-NOTABLE_GAIN = 0.1
+MORE = 10  # times as many steps to try, if there is no upper bound; stopped when the threshold is reached
+NOTABLE_GAIN = 0.1  # of the total gain; a smaller gain in the last half means that the curve has settled
 SOURCE = (
-    "block permutation test of the curve's last half, p <= .05; a line through the last half and a - b*exp(-t/T) "
-    "through all of it, residuals redrawn in blocks (Kunsch 1989), 95 % interval"
+    "block permutation test of the last half of the curve, p <= .05; a line through the last half and a - b*exp(-t/T) "
+    "through the full curve, residuals resampled in blocks (Kunsch 1989), 95 % interval"
 )
 
 
 @dataclass(frozen=True)
 class Goal:
-    """A curve and what it should come to, both turned so that more is better."""
+    """A curve and its threshold.
+
+    Attributes:
+        sign: 1 if higher is better, else -1.
+    """
 
     column: str
     threshold: float
@@ -36,7 +40,7 @@ class Goal:
 
 @diagnostic
 def needs_more_steps(run: DiagnosedRun) -> Finding | None:
-    """The curve still rises at the end, short of its threshold: about how many steps are needed."""
+    """The curve still rises at the end, below its threshold: about how many steps are needed."""
     if reached(run):
         return None
     goal = goal_of(run)
@@ -45,7 +49,7 @@ def needs_more_steps(run: DiagnosedRun) -> Finding | None:
     if column not in curves or "env_steps" not in curves:
         return None
     steps, values = averaged(curves["env_steps"], curves[column] * (goal.sign if goal else 1.0))
-    if len(steps) < FEWEST:
+    if len(steps) < MIN_POINTS:
         return None
     late = values[len(values) // 2 :]
     p_value, gained = _rise(late)
@@ -54,23 +58,23 @@ def needs_more_steps(run: DiagnosedRun) -> Finding | None:
         return None
     if goal is None:
         return _without_goal(steps, values, p_value, gained)
-    found = crossing(steps, values, goal.threshold * goal.sign, seed=run.seed)
-    return _with_goal(run, goal, found, float(steps[-1]), last, p_value)
+    expected = crossing(steps, values, goal.threshold * goal.sign, seed=run.seed)
+    return _with_goal(run, goal, expected, float(steps[-1]), last, p_value)
 
 
 def goal_of(run: DiagnosedRun) -> Goal | None:
-    """What the run should come to: a failed criterion of its selection metric, or a successful episode's return.
+    """What the run should reach: a criterion of its validation metric, or the return of a successful episode.
 
-    The logged return is that of the reward it was trained on, which a success is only told in where that is the
-    environment's own.
+    The logged return is that of the training reward. It says something about success only if that is the environment's
+    own reward.
     """
     metric = run.setting("validation.metric")
     for criterion in criteria(run):
         threshold, direction = finite(criterion.get("threshold")), criterion.get("direction")
         if criterion.get("metric") != metric or threshold is None or direction not in ("at_least", "at_most"):
             continue
-        scored = run.curves.get("validation_score")
-        if scored is not None and len(np.unique(scored[np.isfinite(scored)])) >= FEWEST:
+        scores = run.curves.get("validation_score")
+        if scores is not None and len(np.unique(scores[np.isfinite(scores)])) >= MIN_POINTS:
             return Goal("validation_score", threshold, 1.0 if direction == "at_least" else -1.0)
     success = run.number("env.success_return")
     terms = run.setting("reward.terms")
@@ -79,7 +83,7 @@ def goal_of(run: DiagnosedRun) -> Goal | None:
 
 
 def reached(run: DiagnosedRun) -> bool:
-    """Whether the judged policy is there already: by a criterion of the selection metric, or a successful return."""
+    """Whether the judged policy is good enough: by criteria of the validation metric, or by its mean return."""
     metric = run.setting("validation.metric")
     decisions = [criterion.get("decision") for criterion in criteria(run) if criterion.get("metric") == metric]
     if decisions:
@@ -90,45 +94,46 @@ def reached(run: DiagnosedRun) -> bool:
 
 
 def _rise(late: np.ndarray) -> tuple[float, float]:
-    """The p-value of a rise, and how much was gained."""
-    from rl_eval.errors import InputError
-    from rl_eval.evidence import trend
-
+    """The p-value of a rise, and the gain."""
     try:
-        found = trend(late)
+        rise = trend(late)
     except InputError:
         return 1.0, 0.0
-    return found.p_value, found.slope
+    return rise.p_value, rise.slope
 
 
-def _with_goal(run: DiagnosedRun, goal: Goal, found: Crossing, done: float, last: float, p_value: float) -> Finding:
-    bounded = math.isfinite(found.high)
+def _with_goal(
+    run: DiagnosedRun, goal: Goal, crossing_steps: Crossing, done: float, last: float, p_value: float
+) -> Finding:
+    bounded = math.isfinite(crossing_steps.high)
     if bounded:
-        expected = f"it reaches {goal.threshold:g} after {found.low:,.0f} to {found.high:,.0f} env steps"
-        total = _round_up(found.high)
+        expected = (
+            f"it reaches {goal.threshold:g} after {crossing_steps.low:,.0f} to {crossing_steps.high:,.0f} env steps"
+        )
+        total = _round_up(crossing_steps.high)
     else:
         expected = (
-            f"at least {found.low:,.0f} env steps are needed to reach {goal.threshold:g}, and how many more cannot be "
-            "said: the curve has not bent yet, or bends below it"
+            f"at least {crossing_steps.low:,.0f} env steps are needed to reach {goal.threshold:g}. There is "
+            "no upper bound: the curve has not bent yet, or bends below it"
         )
-        total = _round_up(max(MORE * done, 2 * found.low))
+        total = _round_up(max(MORE * done, 2 * crossing_steps.low))
     return Finding(
         name="needs_more_steps",
         severity="warning",
         layer="outcome",
-        title="training ended while it was still getting better",
-        evidence=f"{goal.column} stood at {goal.sign * last:.4g} after {done:,.0f} env steps and was still improving "
+        title="training ended while the policy was still improving",
+        evidence=f"{goal.column} was {goal.sign * last:.4g} after {done:,.0f} env steps and was still improving "
         f"(p = {p_value:.2g}); {expected}",
-        meaning="Nothing need be wrong but the budget. Go on for longer, and stop on the validation part once it is "
-        "reached; a learning rate that falls to zero over the budget would fall more slowly too.",
+        meaning="Perhaps only the budget is too small. Train longer, and stop when the validation part reaches the "
+        "threshold. A learning rate that falls to zero over the budget will then fall more slowly.",
         change=f"total_steps={total}" + _stop_at(run, goal),
         source=SOURCE,
         certainty=0.9 if bounded else 0.7,
         data={
             "column": goal.column,
             "threshold": goal.threshold,
-            "steps_low": found.low,
-            "steps_high": found.high if bounded else None,
+            "steps_low": crossing_steps.low,
+            "steps_high": crossing_steps.high if bounded else None,
             "p_value": p_value,
         },
     )
@@ -143,9 +148,9 @@ def _without_goal(steps: np.ndarray, values: np.ndarray, p_value: float, gained:
         layer="outcome",
         title="the return was still rising at the end",
         evidence=f"episode_return_mean rose by {gained:.4g} over the last half of {steps[-1]:,.0f} env steps "
-        f"(p = {p_value:.2g}), and nothing says how much is enough",
-        meaning="More steps may help. With env.success_return, or a criterion of the selection metric in a suite, "
-        "the steps that are needed would be estimated.",
+        f"(p = {p_value:.2g}), and there is no threshold to reach",
+        meaning="More steps may help. With env.success_return, or a criterion of the validation metric in a suite, "
+        "the steps needed are estimated.",
         change=f"total_steps={_round_up(2 * float(steps[-1]))}",
         source=SOURCE,
         certainty=0.5,
@@ -162,6 +167,6 @@ def _stop_at(run: DiagnosedRun, goal: Goal) -> str:
 
 
 def _round_up(steps: float) -> int:
-    """To two digits, since more would look surer than it is."""
+    """To two digits: more would look too precise."""
     unit = 10 ** max(0, math.floor(math.log10(max(steps, 1.0))) - 1)
     return math.ceil(steps / unit) * unit

@@ -1,4 +1,4 @@
-"""Observation statistics that evaluation does not share with training."""
+"""Observation statistics that differ between evaluation and training."""
 
 from __future__ import annotations
 
@@ -11,23 +11,23 @@ from rl_eval.errors import InputError
 from rl_eval.run import finite, read_arrays, step_directories, step_of
 
 NAMES = ("obs.count", "obs.mean", "obs.m2")
-RESTORE = "Restore the snapshot from where it was copied, or train again: a network sees other numbers without them."
+RESTORE = "Restore the original snapshot, or train again: without these statistics the network gets other inputs."
 
 
 @diagnostic
 def normaliser_not_restored(run: DiagnosedRun) -> Finding | None:
-    """The judged snapshot's observation statistics are missing, stale, or not what training ended with."""
-    asked, snapshot = run.setting("agent.normalize_obs"), run.snapshot
-    if not isinstance(asked, bool) or snapshot is None:
+    """The observation statistics of the judged snapshot are missing, stale, or not those of training."""
+    expected, snapshot = run.setting("agent.normalize_obs"), run.snapshot
+    if not isinstance(expected, bool) or snapshot is None:
         return None
     arrays, meta = snapshot
     count = _number(arrays.get("obs.count"))
-    if asked and not arrays.keys() >= set(NAMES):
+    if expected and not arrays.keys() >= set(NAMES):
         return _finding(
-            "agent.normalize_obs=true, and the judged snapshot holds no observation statistics",
+            "agent.normalize_obs=true, and the judged snapshot has no observation statistics",
             "The policy learned on normalised observations and is judged on raw ones. " + RESTORE,
         )
-    if not asked:
+    if not expected:
         if count is None:
             return None
         return _finding(
@@ -38,27 +38,29 @@ def normaliser_not_restored(run: DiagnosedRun) -> Finding | None:
     if count is not None and steps is not None and count != steps:
         return _finding(
             f"the statistics are of {count:,.0f} observations, and the snapshot was taken after {steps:,.0f} env steps",
-            "They are of another moment than the weights, or went on changing after training. " + RESTORE,
+            "They are from another time than the weights, or changed after training. " + RESTORE,
         )
     differing = _differs_from_resume_point(run, arrays, steps)
     if differing is None:
         return None
-    return _finding(differing, "What evaluation uses is not what training ended with. " + RESTORE)
+    return _finding(differing, "Evaluation does not use the statistics that training ended with. " + RESTORE)
 
 
 def _differs_from_resume_point(run: DiagnosedRun, arrays: dict[str, np.ndarray], steps: float | None) -> str | None:
-    """Snapshot and resume point of one env step hold the same statistics."""
+    """Whether the snapshot and the resume point of the same env step have different statistics, and which."""
     points = [path for path in step_directories(run.path / "resume") if steps and step_of(path) == steps]
     if not points:
         return None
     try:
-        state = read_arrays(points[-1], "state", [f"agent.{name}" for name in NAMES])  # a replay buffer lies there too
+        state = read_arrays(
+            points[-1], "state", [f"agent.{name}" for name in NAMES]
+        )  # the file may also hold a replay buffer
     except InputError as error:
         run.missing.append(str(error))
         return None
     for name in NAMES:
-        there = state.get(f"agent.{name}")
-        if there is not None and not np.array_equal(there, arrays[name]):
+        other = state.get(f"agent.{name}")
+        if other is not None and not np.array_equal(other, arrays[name]):
             return f"{name} of the judged snapshot differs from resume/{points[-1].name}, taken at the same env step"
     return None
 
@@ -71,7 +73,7 @@ def _finding(evidence: str, meaning: str) -> Finding:
         title="observation statistics at evaluation are not those of training",
         evidence=evidence,
         meaning=meaning,
-        source="a snapshot holds the count, mean and M2 of every observation up to its own env step, frozen",
+        source="a snapshot has the count, mean and M2 of all observations up to its env step, frozen",
         certainty=1.0,
     )
 

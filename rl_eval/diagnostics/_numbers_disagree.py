@@ -1,4 +1,4 @@
-"""Figures of one run that cannot all be true."""
+"""Numbers of one run that cannot all be true."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from rl_eval.diagnostics._finding import Finding
 from rl_eval.diagnostics._registry import diagnostic
 from rl_eval.diagnostics._replayed_results import replayed_returns, same_machine
 from rl_eval.errors import InputError
+from rl_eval.metrics import disagreements, lookup
 from rl_eval.run import finite, step_name
 
 COUNTERS = ("episodes", "gradient_steps")
@@ -21,7 +22,7 @@ SHOWN = 4
 
 @diagnostic
 def numbers_disagree(run: DiagnosedRun) -> Finding | None:
-    """The run's own figures contradict one another: counts, final results, curves, verdict, snapshots."""
+    """The numbers of the run contradict each other: counts, final results, curves, verdict, snapshots."""
     faults = disagreeing(run)
     if not faults:
         return None
@@ -30,41 +31,39 @@ def numbers_disagree(run: DiagnosedRun) -> Finding | None:
         name="numbers_disagree",
         severity="problem",
         layer="record",
-        title="the run's own numbers contradict one another",
+        title="the numbers of the run contradict each other",
         evidence="; ".join(faults[:SHOWN]) + more,
-        meaning="At least one of the figures is not what this training gave: a file was changed or copied from another "
-        "run, or a counter is wrong. Nothing else that the run says can be relied on: `rl-eval verify` trains it anew.",
+        meaning="At least one number is not what this training gave: a file was changed or copied from another run, or "
+        "a counter is wrong. Do not rely on the other numbers of the run either: `rl-eval verify` trains it again.",
         source="finished + in flight + cut steps = env_steps; last row = run.json; mean and std possible between min "
-        "and max; the judged snapshot played again gives its results",
+        "and max; the judged snapshot, played again, gives its results",
         certainty=0.9,
         data={"faults": faults},
     )
 
 
 def disagreeing(run: DiagnosedRun) -> list[str]:
-    """A sentence on each contradiction; empty where the run is not finished, or not ours."""
-    from rl_eval.metrics import disagreements
-
+    """A sentence for each contradiction; empty if the run is not finished, or not ours."""
     if run.info.get("status") != "finished":
         return []
     logged = run.curves.get("env_steps")
-    found = chain(
+    faults = chain(
         disagreements(run.info, run.config, logged),
         _counters(run),
         _snapshots(run),
-        _select_scores(run),
+        _validation_scores(run),
         _verdict(run),
         _results(run),
     )
-    return list(dict.fromkeys(found))
+    return list(dict.fromkeys(faults))
 
 
 def _counters(run: DiagnosedRun) -> list[str]:
     faults = []
     for name in COUNTERS:
-        column, said = run.curves.get(name), finite(run.info.get(name))
-        if column is not None and len(column) and said is not None and column[-1] != said:
-            faults.append(f"run.json says {said:,.0f} {name}, but the last of metrics.csv is {column[-1]:,.0f}")
+        column, count = run.curves.get(name), finite(run.info.get(name))
+        if column is not None and len(column) and count is not None and column[-1] != count:
+            faults.append(f"run.json says {count:,.0f} {name}, but the last of metrics.csv is {column[-1]:,.0f}")
     steps = run.curves.get("env_steps")
     if steps is not None and len(steps) > 1 and (np.diff(steps) < 0).any():
         faults.append("env_steps falls within metrics.csv")
@@ -72,54 +71,54 @@ def _counters(run: DiagnosedRun) -> list[str]:
 
 
 def _snapshots(run: DiagnosedRun) -> list[str]:
-    named = run.info.get("snapshot")
-    if not isinstance(named, str):
+    name = run.info.get("snapshot")
+    if not isinstance(name, str):
         return []
-    if not any(path.name == named for path in run.snapshots()):
-        return [f"run.json names {named!r} as its policy, but snapshots/ does not hold it"]
+    if not any(path.name == name for path in run.snapshots()):
+        return [f"run.json names {name!r} as its policy, but snapshots/ does not contain it"]
     if run.snapshot is None:
         return []
     env_steps = run.snapshot[1].get("env_steps")
-    if isinstance(env_steps, int) and step_name(env_steps) == named:
+    if isinstance(env_steps, int) and step_name(env_steps) == name:
         return []
-    return [f"the metadata of {named} says {env_steps} env_steps"]
+    return [f"the metadata of {name} says {env_steps} env_steps"]
 
 
-def _select_scores(run: DiagnosedRun) -> list[str]:
-    """No try that the curves hold is better than the one that chose the judged snapshot."""
-    from rl_eval.metrics import lookup
-
-    tries, best = run.curve("validation_score"), finite(run.info.get("validation_score"))
+def _validation_scores(run: DiagnosedRun) -> list[str]:
+    """No score in the curves is better than that of the judged snapshot."""
+    scores, best = run.curve("validation_score"), finite(run.info.get("validation_score"))
     try:
         better = lookup(str(run.setting("validation.metric"))).better
     except InputError:
         return []
-    if not len(tries) or best is None or better is None:
+    if not len(scores) or best is None or better is None:
         return []
-    seen = float(tries.max() if better == "higher" else tries.min())
-    if (seen > best) if better == "higher" else (seen < best):
-        return [f"run.json says {best:.6g} as its best validation_score, but metrics.csv holds {seen:.6g}"]
+    logged = float(scores.max() if better == "higher" else scores.min())
+    if (logged > best) if better == "higher" else (logged < best):
+        return [f"run.json says {best:.6g} as its best validation_score, but metrics.csv has {logged:.6g}"]
     return []
 
 
 def _verdict(run: DiagnosedRun) -> list[str]:
-    """`training.<key>` criteria quote numbers of run.json."""
+    """Criteria on `training.<key>` have the numbers of run.json."""
     faults = []
     for criterion in criteria(run):
-        metric, told = criterion.get("metric"), finite(criterion.get("estimate"))
-        if not isinstance(metric, str) or not metric.startswith("training.") or told is None:
+        metric, estimate = criterion.get("metric"), finite(criterion.get("estimate"))
+        if not isinstance(metric, str) or not metric.startswith("training.") or estimate is None:
             continue
         value: object = run.info
         for part in metric.removeprefix("training.").split("."):
             value = value.get(part) if isinstance(value, Mapping) else None
-        said = finite(value)
-        if said is not None and said != told:
-            faults.append(f"verdict.json was decided on a {metric} of {told:.6g}, and run.json now says {said:.6g}")
+        recorded = finite(value)
+        if recorded is not None and recorded != estimate:
+            faults.append(
+                f"verdict.json was decided on a {metric} of {estimate:.6g}, and run.json now says {recorded:.6g}"
+            )
     return faults
 
 
 def _results(run: DiagnosedRun) -> list[str]:
-    """The judged snapshot, played on the same episodes, earns what `results` says: to the bit where it was made."""
+    """The judged snapshot, played on the same episodes, has the mean return in `results`."""
     returns = replayed_returns(run)
     results = run.info.get("results")
     if returns is None or not isinstance(results, Mapping):
@@ -132,6 +131,6 @@ def _results(run: DiagnosedRun) -> list[str]:
     if abs(float(returns.mean()) - mean) <= slack:
         return []
     return [
-        f"run.json says a mean return of {mean:.6g} in results, and the judged snapshot earns {returns.mean():.6g} on "
+        f"run.json says a mean return of {mean:.6g} in results, and the judged snapshot has {returns.mean():.6g} on "
         "the same episodes"
     ]

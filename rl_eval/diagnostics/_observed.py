@@ -1,4 +1,4 @@
-"""Observations of a run's environment, column by column: where data is finite, the data itself; else at play."""
+"""Observations of a run's environment by column: from the data if it is finite, else from episodes."""
 
 from __future__ import annotations
 
@@ -10,11 +10,10 @@ from rl_eval import domains
 from rl_eval.diagnostics._diagnosed_run import DiagnosedRun
 from rl_eval.policy import Random
 
-MOST_ROWS = 20_000
+MAX_ROWS = 20_000
 RANDOM_COPIES = 8
 RANDOM_STEPS = 200
-# Past this the pairs of columns are too many, and the columns are pixels rather than features.
-MOST_COLUMNS = 2_000
+MAX_COLUMNS = 2_000  # beyond, there are too many pairs, and columns are pixels rather than features
 
 
 @dataclass(frozen=True)
@@ -22,9 +21,9 @@ class Observed:
     """Observations of one part.
 
     Attributes:
-        rows: `[R, D]`, at most MOST_ROWS.
+        rows: `[R, D]`, at most MAX_ROWS.
         names: `[D]` of the columns.
-        from_data: whether they are the cases of a finite part, rather than what was seen at play.
+        from_data: whether they are the cases of a finite part, rather than from episodes.
     """
 
     rows: np.ndarray
@@ -33,10 +32,10 @@ class Observed:
 
 
 def observed(run: DiagnosedRun, part: domains.Part = "train") -> Observed | None:
-    """What the policy sees in `train` or `validation`; None where it cannot be had here.
+    """What the policy sees in `train` or `validation`; None if it cannot be loaded or played here.
 
-    A finite part gives its cases. Elsewhere it is what the judged policy saw at play together with what random
-    actions lead to, so that a column which one policy never moves is not taken for one that never moves.
+    A finite part gives its cases. Otherwise they are the observations of the judged policy together with those of
+    random actions, since a column that one policy never changes may still change.
     """
     config = run.environment
     if config is None:
@@ -50,33 +49,31 @@ def observed(run: DiagnosedRun, part: domains.Part = "train") -> Observed | None
             return None
         both = np.concatenate([run.played.observations, _at_random(config, run.seed)])
         return _observed(both, run, from_data=False)
-    except Exception as error:  # an environment or data of somebody else
-        said = f"observations: {type(error).__name__}: {' '.join(str(error).split())[:300]}"
-        if said not in run.missing:
-            run.missing.append(said)
+    except Exception as error:  # the environment or its data may be anyone's
+        run.add_missing("observations", error)
         return None
 
 
 def _observed(rows: np.ndarray, run: DiagnosedRun, *, from_data: bool) -> Observed | None:
-    if rows.ndim != 2 or not rows.size or rows.shape[1] > MOST_COLUMNS:
+    if rows.ndim != 2 or not rows.size or rows.shape[1] > MAX_COLUMNS:
         return None
     assert run.environment is not None
     names = tuple(f"column {index}" for index in range(rows.shape[1]))
     fitted = domains.domain(run.environment.name).preprocessing(run.environment)
     if fitted is not None:
-        named = [str(name) for name in fitted.get("columns", fitted.get("features", ()))]
-        names = tuple(named + list(names[len(named) :]))[: rows.shape[1]]
+        fitted_names = [str(name) for name in fitted.get("columns", fitted.get("features", ()))]
+        names = tuple(fitted_names + list(names[len(fitted_names) :]))[: rows.shape[1]]
     return Observed(rows, names, from_data)
 
 
 def _thinned(rows: np.ndarray) -> np.ndarray:
-    if len(rows) <= MOST_ROWS:
+    if len(rows) <= MAX_ROWS:
         return rows
-    return rows[np.linspace(0, len(rows) - 1, MOST_ROWS).astype(int)]
+    return rows[np.linspace(0, len(rows) - 1, MAX_ROWS).astype(int)]
 
 
 def _at_random(config: domains.EnvConfig, seed: int) -> np.ndarray:
-    """`[R, D]` what random actions lead to."""
+    """`[R, D]` the observations of random actions."""
     one_process = domains.domain(config.name).in_one_process(config)
     vector = domains.make(one_process, n_envs=RANDOM_COPIES, part="train")
     try:

@@ -1,4 +1,4 @@
-"""A greedy policy with one answer for everything, though the cases differ."""
+"""A greedy policy with one action for everything, although the cases differ."""
 
 from __future__ import annotations
 
@@ -7,18 +7,20 @@ import numpy as np
 from rl_eval.diagnostics._diagnosed_run import DiagnosedRun
 from rl_eval.diagnostics._finding import Finding
 from rl_eval.diagnostics._registry import diagnostic
+from rl_eval.errors import InputError
 from rl_eval.formatting import percent
+from rl_eval.rewards import RewardFunction
 
-ONE_ANSWER = 0.95
+ONE_ACTION = 0.95
 
 
 @diagnostic
 def policy_collapse(run: DiagnosedRun) -> Finding | None:
     """The greedy policy takes one action for more than 95 % of the cases, while their labels differ.
 
-    Reads the judged policy at play on the validation part, `label` and `action` of each case. With the run's reward it
-    also says from which probability of label 1 on another action than that one pays, τ, against its share:
-    below τ the one action is right as long as nothing tells the cases apart.
+    Reads the judged policy at play on the validation part: `label` and `action` of each case. With the reward of the
+    run it also gives τ, the probability of label 1 from which another action has a higher reward. If label 1 is rarer
+    than τ, the one action is right as long as the cases cannot be distinguished.
     """
     if run.played is None:
         return None
@@ -30,42 +32,39 @@ def policy_collapse(run: DiagnosedRun) -> Finding | None:
     share, modal = counts.max() / len(action), int(counts.argmax())
     prevalence = float((label != 0).mean())
     rarer = min(prevalence, 1.0 - prevalence)
-    # What differs must be more than what the few other answers could be for.
-    if share <= ONE_ANSWER or rarer <= 2 * (1.0 - share):
+    # The rarer label must be more frequent than the other actions could explain.
+    if share <= ONE_ACTION or rarer <= 2 * (1.0 - share):
         return None
     tau = break_even(run, modal)
     evidence = (
         f"action {modal} in {percent(share)} of {len(action):,} cases, {percent(prevalence)} of which are positive"
     )
-    meaning = "The policy does not tell the cases apart: its figures are those of a constant."
+    meaning = "The policy does not distinguish the cases: its results are those of a constant action."
     if tau is not None:
-        evidence += f"; another action pays from a probability of {tau:.2f} on"
+        evidence += f"; another action has a higher reward from a probability of {tau:.2f}"
         if tau > 0.9:
-            meaning += " The reward matrix asks for it: hardly any case is certain enough for another action to pay."
+            meaning += " The reward favours it: hardly any case is certain enough for another action."
         elif prevalence < tau:
-            meaning += " Knowing only how rare positive cases are, that is the best it can do; it has not learned more."
+            meaning += " It is the best action if only the share of positive cases is known; it has not learned more."
     return Finding(
         name="policy_collapse",
         severity="problem",
         layer="reward" if tau is not None and tau > 0.9 else "policy",
-        title="the greedy policy gives one answer for everything",
+        title="the greedy policy takes one action for everything",
         evidence=evidence,
         meaning=meaning,
         change=f"reward={run.setting('env.name')}" if tau is not None and tau > 0.9 else None,
-        source="modal greedy action > .95 of the cases; τ: the smallest P at which another action has the larger E[r]",
+        source="modal greedy action > .95 of the cases; τ: the smallest P where another action has a larger E[r]",
         certainty=0.8,
         data={"share": float(share), "action": modal, "prevalence": prevalence, "break_even": tau},
     )
 
 
 def break_even(run: DiagnosedRun, action: int) -> float | None:
-    """The smallest P(label = 1) at which another action's expected reward is above that of `action`; 1 where none is.
+    """The smallest P(label = 1) at which another action has a higher expected reward than `action`; 1 if there is none.
 
-    None where the reward is not a function of label and action alone.
+    None if the reward does not depend on label and action only.
     """
-    from rl_eval.errors import InputError
-    from rl_eval.rewards import RewardFunction
-
     assert run.played is not None
     outcome = run.played.episodes.outcome
     actions = len(getattr(run.played.policy, "probabilities", lambda _: [[]])(run.played.observations[:1])[0])

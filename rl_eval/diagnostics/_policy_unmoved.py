@@ -1,4 +1,4 @@
-"""A policy that is still the one it started as."""
+"""A policy that has not changed since the start of training."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from rl_eval.diagnostics._finding import Finding
 from rl_eval.diagnostics._registry import diagnostic
 from rl_eval.formatting import percent
 
-UNMOVED = 1e-3  # nats; a policy this near answers alike in 997 of 1,000 cases (Pinsker: TV ≤ √(KL/2))
+UNMOVED = 1e-3  # nats; total variation of at most 2.2 % (Pinsker: TV ≤ √(KL/2))
 
 
 @diagnostic
 def policy_unmoved(run: DiagnosedRun) -> Finding | None:
-    """The policy is where it began: its KL from the first weights is about 0, and it is as random as then.
+    """The policy is the initial one: its KL from the first weights is about 0.
 
-    Reads `initial_kl` (mean KL from the policy of the first weights, on observations of the first rollout) and
-    `entropy` over log A. A greedy policy can look decided all the same: the largest of nearly equal logits wins.
+    Reads `initial_kl` (mean KL from the policy with the first weights, on observations of the first rollout) and
+    `entropy` / log A. The greedy policy can still look certain: it takes the largest of nearly equal logits.
     """
     late = run.late("initial_kl")
     if not len(late) or late.mean() > UNMOVED:
@@ -34,10 +34,10 @@ def policy_unmoved(run: DiagnosedRun) -> Finding | None:
         name="policy_unmoved",
         severity="problem",
         layer="policy",
-        title="the policy has not moved",
+        title="the policy has not changed",
         evidence=evidence,
-        meaning="What is judged is the policy of the first weights. The gradient does not reach it: a learning rate of "
-        "next to nothing, advantages that are all equal, or an optimiser that never steps.",
+        meaning="The judged policy has practically the first weights. The gradient does not change it: a tiny learning "
+        "rate, advantages that are all equal, or an optimiser that never steps.",
         source="KL(π, π₀) ≤ 10⁻³ nats",
         certainty=0.6,
         data={"initial_kl": float(late.mean()), "entropy_share": random[-1] if random is not None else None},

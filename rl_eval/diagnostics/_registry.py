@@ -1,59 +1,56 @@
-"""What a diagnostic is, which ones there are, and what they find in a run."""
+"""`Diagnostic`, the registry of diagnostics, and running them on a run."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
+from rl_eval.diagnostics._diagnosed_run import DiagnosedRun
 from rl_eval.diagnostics._finding import Finding, importance
 from rl_eval.domains import DOMAINS, domain, domains
 from rl_eval.errors import InputError, nearest
 from rl_eval.registry import Registry
 
-if TYPE_CHECKING:
-    from rl_eval.diagnostics._diagnosed_run import DiagnosedRun
-
 Findings = Finding | None | Sequence[Finding]
-Question = Callable[["DiagnosedRun"], Findings]
+Check = Callable[[DiagnosedRun], Findings]
 
 
 @dataclass(frozen=True)
 class Diagnostic:
-    """A named question to a run; calling it answers.
+    """A named check of a run.
 
     Attributes:
-        name: as `diagnostic:` in a suite writes it.
+        name: as in `diagnostic: <name>` of a suite.
         description: one line, shown by the docs.
-        question: `run -> findings`; nothing where the run does not hold what it needs.
+        check: `run -> findings`; no finding if the run lacks what it needs.
     """
 
     name: str
     description: str
-    question: Question
+    check: Check
 
     def __call__(self, run: DiagnosedRun) -> Findings:
-        """What it finds, as `question` returns it."""
-        return self.question(run)
+        """The findings, as `check` returns them."""
+        return self.check(run)
 
 
 DIAGNOSTICS: Registry[Diagnostic] = Registry("rl_eval.diagnostics", "a diagnostic", Diagnostic)
 
 
-def diagnostic(question: Question) -> Diagnostic:
-    """Make a diagnostic of the decorated function, whose name and first line of docstring become the diagnostic's.
+def diagnostic(check: Check) -> Diagnostic:
+    """Make a diagnostic of the decorated function, with its name and the first line of its docstring.
 
-    A diagnostic is asked once it is registered: `register`, `Domain.diagnostics`, or an entry point of
+    A diagnostic runs once it is registered: by `register`, `Domain.diagnostics`, or an entry point of
     `rl_eval.diagnostics`.
     """
-    return Diagnostic(question.__name__, (question.__doc__ or "").strip().splitlines()[0], question)
+    return Diagnostic(check.__name__, (check.__doc__ or "").strip().splitlines()[0], check)
 
 
 def register(*diagnostics: Diagnostic) -> None:
-    """Make diagnostics known by their names.
+    """Register diagnostics by their names.
 
     Raises:
-        InputError: another diagnostic has the name.
+        InputError: another diagnostic has that name.
     """
     for entry in diagnostics:
         DIAGNOSTICS.register(entry.name, entry)
@@ -62,12 +59,12 @@ def register(*diagnostics: Diagnostic) -> None:
 def list_diagnostics() -> list[Diagnostic]:
     """Every diagnostic, by name."""
     entries = [DIAGNOSTICS.get(name) for name in DIAGNOSTICS]
-    entries += [entry for one in domains() for entry in one.diagnostics()]
+    entries += [entry for each_domain in domains() for entry in each_domain.diagnostics()]
     return sorted(entries, key=lambda entry: entry.name)
 
 
 def lookup(name: str) -> Diagnostic:
-    """The diagnostic of that name.
+    """The diagnostic with that name.
 
     Raises:
         InputError: there is none; the nearest name is suggested.
@@ -81,7 +78,7 @@ def lookup(name: str) -> Diagnostic:
 
 
 def findings_of(run: DiagnosedRun, name: str) -> list[Finding]:
-    """What one diagnostic finds, most important first.
+    """The findings of one diagnostic, most important first.
 
     Raises:
         InputError: there is no such diagnostic.
@@ -90,7 +87,7 @@ def findings_of(run: DiagnosedRun, name: str) -> list[Finding]:
 
 
 def all_findings(run: DiagnosedRun) -> list[Finding]:
-    """What all diagnostics find that apply to the run, most important first."""
+    """The findings of all diagnostics that apply to the run, most important first."""
     entries = [DIAGNOSTICS.get(name) for name in DIAGNOSTICS]
     name = run.setting("env.name")
     if isinstance(name, str) and name in DOMAINS:
@@ -100,6 +97,6 @@ def all_findings(run: DiagnosedRun) -> list[Finding]:
 
 
 def _findings(entry: Diagnostic, run: DiagnosedRun) -> list[Finding]:
-    answer = entry(run)
-    findings = [] if answer is None else [answer] if isinstance(answer, Finding) else list(answer)
+    result = entry(run)
+    findings = [] if result is None else [result] if isinstance(result, Finding) else list(result)
     return sorted(findings, key=importance)

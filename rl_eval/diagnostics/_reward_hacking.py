@@ -1,28 +1,30 @@
-"""A reward that is earned while the task goes worse."""
+"""A reward that rises while the task gets worse."""
 
 from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
+from rl_eval import domains
 from rl_eval.diagnostics._diagnosed_run import DiagnosedRun
 from rl_eval.diagnostics._finding import Finding
 from rl_eval.diagnostics._overfits import overfits
 from rl_eval.diagnostics._registry import diagnostic
+from rl_eval.domains import EnvConfig
 from rl_eval.errors import InputError
-
-if TYPE_CHECKING:
-    from rl_eval.domains import EnvConfig
-    from rl_eval.rewards import RewardFunction
-    from rl_eval.rollout import Episodes
+from rl_eval.evidence import trend
+from rl_eval.metrics import MetricUndefined, lookup
+from rl_eval.policy import Random
+from rl_eval.rewards import RewardFunction
+from rl_eval.rollout import Episodes, play
 
 P_TREND = 0.05
-FEWEST = 8  # tries on the validation part: six blocks of a trend test, and two to spare
-FEWEST_EPISODES = 20  # for a z over episodes
+MIN_SCORES = 8  # on the validation part: six blocks of a trend test, and two more
+MIN_EPISODES = 20  # for a z over episodes
 Z = 3.09  # one-sided p = .001
 
 
@@ -32,8 +34,8 @@ class Opposed:
 
     Attributes:
         column: of the reward.
-        p_reward, p_metric: of the rise, and of the metric's worsening.
-        tau: Kendall's rank correlation between them over the tries, negative where they part.
+        p_reward, p_metric: p-values of the rise of the reward, and of the decline of the metric.
+        tau: Kendall's rank correlation between them over the scores, negative if they diverge.
     """
 
     column: str
@@ -44,13 +46,13 @@ class Opposed:
 
 @dataclass(frozen=True)
 class WorseThanChance:
-    """The judged policy against random actions on the same episodes.
+    """The judged policy and random actions on the same episodes.
 
     Attributes:
-        term: that it earns most more of.
+        term: the reward term with the largest advantage over random actions.
         earned, earned_at_random: mean return of an episode in the training reward.
         metric, metric_at_random: mean of the task metric.
-        z_reward, z_metric: of the paired differences, both positive: paid more, and worse at the task.
+        z_reward, z_metric: of the paired differences, both positive: more reward, and worse at the task.
     """
 
     term: str
@@ -64,34 +66,33 @@ class WorseThanChance:
 
 @diagnostic
 def reward_hacking(run: DiagnosedRun) -> Finding | None:
-    """The reward rises while the task metric on the validation part gets worse, or is worse than random actions'."""
+    """The reward rises while the task metric on the validation part gets worse, or is worse than at random."""
     metric, sign = _task_metric(run)
     if metric is None:
         return None
     chance = worse_than_chance(run, metric, sign)
     if chance is not None:
-        told = (
+        evidence = (
             f"the judged policy earns {chance.earned:.4g} an episode, random actions {chance.earned_at_random:.4g} "
             f"(z = {chance.z_reward:.1f}), yet its {metric} is {chance.metric:.4g} against "
             f"{chance.metric_at_random:.4g} (z = {chance.z_metric:.1f})"
         )
-        return _finding(run, metric, chance.term, told, vars(chance))
-    found = opposed(run, sign)
-    # On cases learned by heart the reward rises as well while validation gets worse, and the reward is not at fault.
-    if not found or overfits(run):
+        return _finding(run, metric, chance.term, evidence, vars(chance))
+    columns = opposed(run, sign)
+    # With memorised cases the reward also rises while validation gets worse, but the reward is not the cause.
+    if not columns or overfits(run):
         return None
-    worst = min(found, key=lambda each: max(each.p_reward, each.p_metric))
-    told = "; ".join(
-        f"{each.column} rose (p = {each.p_reward:.2g}) while {metric} got worse on validation "
-        f"(p = {each.p_metric:.2g}), "
-        f"rank correlation {each.tau:.2f}"
-        for each in found
+    worst = min(columns, key=lambda entry: max(entry.p_reward, entry.p_metric))
+    evidence = "; ".join(
+        f"{entry.column} rose (p = {entry.p_reward:.2g}) while {metric} got worse on validation "
+        f"(p = {entry.p_metric:.2g}), rank correlation {entry.tau:.2f}"
+        for entry in columns
     )
-    data = {"opposed": [vars(each) for each in found]}
-    return _finding(run, metric, worst.column.removeprefix("reward/"), told, data)
+    data = {"opposed": [vars(entry) for entry in columns]}
+    return _finding(run, metric, worst.column.removeprefix("reward/"), evidence, data)
 
 
-def _finding(run: DiagnosedRun, metric: str, term: str, told: str, data: dict[str, Any]) -> Finding:
+def _finding(run: DiagnosedRun, metric: str, term: str, evidence: str, data: dict[str, Any]) -> Finding:
     terms = run.setting("reward.terms")
     several = isinstance(terms, dict) and len(terms) > 1 and term in terms
     return Finding(
@@ -99,27 +100,21 @@ def _finding(run: DiagnosedRun, metric: str, term: str, told: str, data: dict[st
         severity="problem",
         layer="reward",
         title="the reward rises while the task gets worse",
-        evidence=told,
-        meaning=f"The agent found a way to be paid that is not the task: {term} pays for something else than {metric} "
-        "measures. Look at what it does in the steps that pay most, and correct the term.",
+        evidence=evidence,
+        meaning=f"The agent earns reward without solving the task: {term} rewards something else than {metric} "
+        "measures. Look at its actions in the steps with the highest reward, and correct the term.",
         change=f"reward.terms.{term}.weight=0" if several else None,
         source="paired z over episodes against random actions, both above 3.09, p = .001; or block permutation tests "
-        "of both trends over the tries on validation, each p <= .05, which needs no correction (Berger 1982)",
+        "of both trends over the scores on validation, each p <= .05, which needs no correction (Berger 1982)",
         certainty=0.9,
         data={"metric": metric, **data},
     )
 
 
 def worse_than_chance(run: DiagnosedRun, metric: str, sign: float) -> WorseThanChance | None:
-    """The judged policy where it is paid more than random actions, and does the task worse; None elsewhere."""
-    from rl_eval import domains
-    from rl_eval.metrics import lookup
-    from rl_eval.policy import Random
-    from rl_eval.rewards import RewardFunction
-    from rl_eval.rollout import play
-
+    """The comparison with random actions if the judged policy earns more and does the task worse; else None."""
     played = run.played
-    if played is None or len(played.episodes) < FEWEST_EPISODES:
+    if played is None or len(played.episodes) < MIN_EPISODES:
         return None
     vector = domains.make(played.config, n_envs=len(played.episodes), part="validation", autoreset=False)
     try:
@@ -131,7 +126,7 @@ def worse_than_chance(run: DiagnosedRun, metric: str, sign: float) -> WorseThanC
         compute = lookup(metric).compute
         scores = [_per_episode(compute, episodes, played.config) for episodes in (played.episodes, chance)]
     except InputError as error:
-        run.missing.append(f"random actions at play: {error}")
+        run.add_missing("random actions at play", error)
         return None
     finally:
         vector.close()
@@ -153,17 +148,17 @@ def worse_than_chance(run: DiagnosedRun, metric: str, sign: float) -> WorseThanC
 
 
 def paired_z(differences: np.ndarray) -> float:
-    """The mean over its standard error, of the differences that are finite; 0 for too few."""
-    known = differences[np.isfinite(differences)]
-    if len(known) < FEWEST_EPISODES:
+    """The mean of the finite differences divided by its standard error; 0 for too few."""
+    finite = differences[np.isfinite(differences)]
+    if len(finite) < MIN_EPISODES:
         return 0.0
-    error = float(known.std(ddof=1)) / len(known) ** 0.5
-    mean = float(known.mean())
+    error = float(finite.std(ddof=1)) / len(finite) ** 0.5
+    mean = float(finite.mean())
     return mean / error if error else float(np.sign(mean)) * float("inf") if mean else 0.0
 
 
 def _returns(reward: RewardFunction, episodes: Episodes) -> dict[str, np.ndarray]:
-    """Term -> `[E]` what it paid in each episode."""
+    """Term -> `[E]` its return in each episode."""
     _, parts = reward(episodes.outcome)
     return {
         name: np.bincount(episodes.episode, weights=values, minlength=len(episodes)) for name, values in parts.items()
@@ -171,9 +166,7 @@ def _returns(reward: RewardFunction, episodes: Episodes) -> dict[str, np.ndarray
 
 
 def _per_episode(compute: Callable[..., float], episodes: Episodes, config: EnvConfig) -> np.ndarray:
-    """`[E]` a task metric of each episode; NaN where it has no value."""
-    from rl_eval.metrics import MetricUndefined
-
+    """`[E]` a task metric of each episode; NaN if it is undefined."""
     values = np.full(len(episodes), np.nan)
     for index in range(len(episodes)):
         with contextlib.suppress(MetricUndefined):
@@ -182,40 +175,38 @@ def _per_episode(compute: Callable[..., float], episodes: Episodes, config: EnvC
 
 
 def opposed(run: DiagnosedRun, sign: float) -> list[Opposed]:
-    """The reward columns that rise while the score on validation, times sign, falls."""
+    """The reward columns that rise while the validation score, times sign, falls."""
     curves = run.curves
     if "validation_score" not in curves:
         return []
-    scored = sign * curves["validation_score"]
-    tries = _tries(scored)
-    if len(tries) < FEWEST:
+    logged = sign * curves["validation_score"]
+    rows = _score_rows(logged)
+    if len(rows) < MIN_SCORES:
         return []
-    score = scored[tries]
-    p_metric = _p_rises(-score)
+    scores = logged[rows]
+    p_metric = _p_rises(-scores)
     if p_metric > P_TREND:
         return []
-    found = []
+    columns = []
     for column in (name for name in curves if name.startswith("reward/")):
-        paid = _between(curves[column], tries)
-        if not np.isfinite(paid).all():
+        rewards = _mean_between(curves[column], rows)
+        if not np.isfinite(rewards).all():
             continue
-        p_reward = _p_rises(paid)
+        p_reward = _p_rises(rewards)
         if p_reward <= P_TREND:
-            found.append(Opposed(column, p_reward, p_metric, kendall_tau(paid, score)))
-    return found
+            columns.append(Opposed(column, p_reward, p_metric, kendall_tau(rewards, scores)))
+    return columns
 
 
 def kendall_tau(a: np.ndarray, b: np.ndarray) -> float:
-    """Concordant less discordant pairs, over all pairs, of two series `[n]`."""
+    """Kendall's τ of two series `[n]`: concordant minus discordant pairs, divided by all pairs."""
     upper = np.triu_indices(len(a), k=1)
     signs = np.sign(a[:, None] - a)[upper] * np.sign(b[:, None] - b)[upper]
     return float(signs.mean())
 
 
 def _task_metric(run: DiagnosedRun) -> tuple[str | None, float]:
-    """The selection metric and which way it gets better; None where it is the reward itself, or unknown."""
-    from rl_eval.metrics import lookup
-
+    """The validation metric, and 1 if higher is better or -1; None if it is the reward itself, or unknown."""
     name = run.setting("validation.metric")
     terms = run.setting("reward.terms")
     if not isinstance(name, str) or not isinstance(terms, dict):
@@ -229,24 +220,21 @@ def _task_metric(run: DiagnosedRun) -> tuple[str | None, float]:
     return name, 1.0 if better == "higher" else -1.0
 
 
-def _tries(scored: np.ndarray) -> np.ndarray:
-    """The rows that follow a new try on the validation part."""
-    known = np.isfinite(scored)
-    before = np.concatenate([[np.nan], scored[:-1]])
-    return np.flatnonzero(known & (scored != before))
+def _score_rows(scores: np.ndarray) -> np.ndarray:
+    """The rows with a new validation score."""
+    before = np.concatenate([[np.nan], scores[:-1]])
+    return np.flatnonzero(np.isfinite(scores) & (scores != before))
 
 
-def _between(values: np.ndarray, tries: np.ndarray) -> np.ndarray:
-    """`[K]` the mean of the rows since the try before, for each try."""
-    starts = np.concatenate([[0], tries[:-1] + 1])
+def _mean_between(values: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    """`[K]` for each of K rows, the mean of the finite values since the row before it."""
+    starts = np.concatenate([[0], rows[:-1] + 1])
     with np.errstate(invalid="ignore"):
-        known = [values[a : b + 1][np.isfinite(values[a : b + 1])] for a, b in zip(starts, tries, strict=True)]
-        return np.array([part.mean() if len(part) else np.nan for part in known])
+        parts = [values[a : b + 1][np.isfinite(values[a : b + 1])] for a, b in zip(starts, rows, strict=True)]
+        return np.array([part.mean() if len(part) else np.nan for part in parts])
 
 
 def _p_rises(values: np.ndarray) -> float:
-    from rl_eval.evidence import trend
-
     try:
         return trend(values).p_value
     except InputError:

@@ -1,4 +1,4 @@
-"""A reward whose declared range is not what its terms and weights allow."""
+"""A reward whose declared range differs from what its terms and weights allow."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ SOURCE = "interval arithmetic: the range of a weighted sum is the weighted sum o
 
 @diagnostic
 def reward_range(run: DiagnosedRun) -> list[Finding]:
-    """The declared range of the reward, or of a term, against what can be attained and what was."""
+    """The declared range of the reward, or of a term, differs from the attainable or the observed one."""
     try:
         reward = RewardFunction.from_config(run.setting("reward.terms"))
         total = run.setting("reward.range")
@@ -25,27 +25,27 @@ def reward_range(run: DiagnosedRun) -> list[Finding]:
         if run.config.get("reward") is not None:
             run.missing.append(str(error))
         return []
-    return [*_terms_declared_otherwise(reward), *_outside(run, reward), *_total(reward, declared)]
+    return [*_wrong_term_ranges(reward), *_outside(run, reward), *_total(reward, declared)]
 
 
-def _terms_declared_otherwise(reward: RewardFunction) -> list[Finding]:
+def _wrong_term_ranges(reward: RewardFunction) -> list[Finding]:
     findings = []
     for name, declared in reward.declared.items():
-        known: Range | None = getattr(reward.terms[name][1], "range", None)
-        if known is None or agree(known, declared):
+        attainable: Range | None = getattr(reward.terms[name][1], "range", None)
+        if attainable is None or agree(attainable, declared):
             continue
         findings.append(
             Finding(
                 name="reward_range",
                 severity="warning",
                 layer="reward",
-                title="a reward term's declared range is not its own",
-                evidence=f"reward.terms.{name} declares {shown(declared)}, and its parameters give {shown(known)}",
-                meaning="Weights that were chosen by the declared ranges give this term another say than was meant.",
-                change=f"reward.terms.{name}.range={brackets(known)}",
+                title="the declared range of a reward term is wrong",
+                evidence=f"reward.terms.{name} declares {shown(declared)}, and its parameters give {shown(attainable)}",
+                meaning="Weights chosen by the declared ranges give this term another influence than intended.",
+                change=f"reward.terms.{name}.range={brackets(attainable)}",
                 source=SOURCE,
                 certainty=0.95,
-                data={"term": name, "declared": list(declared), "attainable": list(known)},
+                data={"term": name, "declared": list(declared), "attainable": list(attainable)},
             )
         )
     return findings
@@ -68,8 +68,8 @@ def _outside(run: DiagnosedRun, reward: RewardFunction) -> list[Finding]:
                     title="a reward term leaves its declared range",
                     evidence=f"reward.terms.{name}, weighted, is declared as {shown(bounds)} and took values in "
                     f"{shown(attained)}",
-                    meaning="What the term reads is not normalised as its declaration says: it outweighs the others.",
-                    source="the smallest and largest value in the curves and at play, against the declaration",
+                    meaning="The input of the term is not normalised as declared, so the term outweighs the others.",
+                    source="the smallest and largest value in the curves and at play, compared with the declaration",
                     certainty=0.95,
                     data={"term": name, "declared": list(bounds), "attained": list(attained)},
                 )
@@ -87,11 +87,11 @@ def _total(reward: RewardFunction, declared: Range | None) -> list[Finding]:
             name="reward_range",
             severity="warning",
             layer="reward",
-            title="the reward's declared range cannot be what its terms add up to",
+            title="the declared range of the reward is not the sum of its terms",
             evidence=f"reward.range declares {shown(declared)}, and terms times weights allow {shown(attainable)}: "
             f"{parts}",
-            meaning="A threshold on the reward that was set by the declared range asks for more, or less, than there "
-            "is. Mostly the weights were meant for terms normalised to [0, 1] and multiply raw ranges.",
+            meaning="A threshold on the reward that was set by the declared range is too high or too low. Often the "
+            "weights were meant for terms normalised to [0, 1], but multiply raw ranges.",
             change=f"reward.range={brackets(attainable)}",
             source=SOURCE,
             certainty=0.95,
@@ -101,30 +101,30 @@ def _total(reward: RewardFunction, declared: Range | None) -> list[Finding]:
 
 
 def attained_ranges(run: DiagnosedRun, reward: RewardFunction) -> dict[str, Range]:
-    """Term -> smallest and largest weighted value seen: means of the curves, and single steps at play."""
-    seen: dict[str, list[np.ndarray]] = {name: [run.curve(f"reward/{name}")] for name in reward.terms}
+    """Term -> smallest and largest weighted value: means in the curves, and single steps at play."""
+    observed: dict[str, list[np.ndarray]] = {name: [run.curve(f"reward/{name}")] for name in reward.terms}
     if reward.declared and run.played is not None:
         try:
             _, parts = reward(run.played.episodes.outcome)
             for name, values in parts.items():
-                seen[name].append(values[np.isfinite(values)])
+                observed[name].append(values[np.isfinite(values)])
         except InputError as error:
             run.missing.append(str(error))
-    joined = {name: np.concatenate(values) for name, values in seen.items()}
+    joined = {name: np.concatenate(values) for name, values in observed.items()}
     return {name: (float(values.min()), float(values.max())) for name, values in joined.items() if len(values)}
 
 
 def agree(a: Range, b: Range) -> bool:
-    """Whether two ranges are one, but for rounding."""
+    """Whether two ranges are equal up to rounding."""
     slack = SLACK * max(1.0, *map(abs, a), *map(abs, b))
     return abs(a[0] - b[0]) <= slack and abs(a[1] - b[1]) <= slack
 
 
 def shown(bounds: Range) -> str:
-    """For a sentence."""
+    """A range in a sentence."""
     return f"{bounds[0]:.4g} to {bounds[1]:.4g}"
 
 
 def brackets(bounds: Range) -> str:
-    """For an override."""
+    """A range in an override."""
     return f"[{bounds[0]:.6g},{bounds[1]:.6g}]"

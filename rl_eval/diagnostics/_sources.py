@@ -1,4 +1,4 @@
-"""From a path to a run."""
+"""Reading a run for diagnostics: a run directory, a log of Stable-Baselines3, or a CSV file."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ def read(path: Path | str, *, trust: bool = False, columns: Mapping[str, str] | 
 
     Args:
         trust: whether an environment that the run names may import a module.
-        columns: of a CSV file, our name -> its own.
+        columns: of a CSV file, our name -> the name in the file.
 
     Raises:
-        InputError: it is not there, or not what it should be.
+        InputError: the path does not exist, or has none of these formats.
     """
     path = Path(path)
     if columns is not None:

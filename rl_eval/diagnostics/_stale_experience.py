@@ -1,4 +1,4 @@
-"""Updates on experience that the present policy did not make."""
+"""On-policy updates on experience of an older policy."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ EXACT = 1e-4  # nats; the float32 rounding of a KL that is 0
 
 @diagnostic
 def stale_experience(run: DiagnosedRun) -> Finding | None:
-    """On-policy updates on old data: a buffer that does not change, or one that is used far too often.
+    """On-policy updates on old data: a buffer that does not change, or one that is used too often.
 
-    Reads `repeated` (the rollout is the one measured before), `stale_kl` (KL of the policy before the update from
-    the one that collected) and `behaviour_kl` (after it). Where a ratio sits at the clip range ε, Schulman's estimate
-    (ρ − 1) − log ρ is about ε²/2; a policy beyond that is no longer near the one that collected, and the clipped
-    objective gives no gradient there (Schulman et al. 2017, arXiv 1707.06347, eq. 7). Published settings use each
-    rollout 3 to 20 times (their table 3-5; Andrychowicz et al., ICLR 2021, section 3.5).
+    Reads `repeated` (the rollout equals the one before), `stale_kl` (KL of the policy before the update from the one
+    that collected) and `behaviour_kl` (after it). At the clip range ε of the ratio ρ, Schulman's estimate
+    (ρ − 1) − log ρ is about ε²/2. A policy beyond that is no longer close to the one that collected, and the clipped
+    objective has no gradient there (Schulman et al. 2017, arXiv 1707.06347, eq. 7). Published settings use each
+    rollout 3 to 20 times (their tables 3 to 5; Andrychowicz et al., ICLR 2021, section 3.5).
     """
     clip = run.number("agent.clip_range") or CLIP_RANGE
     most = clip * clip / 2
@@ -31,21 +31,21 @@ def stale_experience(run: DiagnosedRun) -> Finding | None:
     epochs = passes(run)
     change = None
     if len(repeated) and repeated.mean() > 0.5:
-        evidence = f"{percent(repeated.mean(), 0)} of the rollouts looked at are the one before, to the byte"
-        meaning = "The buffer is never filled anew: the agent learns one rollout by heart."
+        evidence = f"{percent(repeated.mean(), 0)} of the compared rollouts are equal to the one before"
+        meaning = "The buffer is never refilled: the agent memorises one rollout."
         certainty = 1.0
     elif len(before) and np.median(before) > max(EXACT, most / 10):
         evidence = f"before an update the policy is already {np.median(before):.3g} nats from the one that collected"
-        meaning = "The data was collected by an older policy, and the on-policy gradient is not that of this one."
+        meaning = "An older policy collected the data, so the on-policy gradient is wrong."
         certainty = 0.95
     elif epochs is not None and epochs > MOST_EPOCHS:
-        evidence = f"each rollout is learned from {epochs:,.0f} times; the clip range {clip:g} is {most:.3g} nats"
+        evidence = f"each rollout is used {epochs:,.0f} times; the clip range {clip:g} is {most:.3g} nats"
         if len(after):
             evidence += (
                 f", and after the last pass the policy is {np.median(after):.3g} nats from the one that collected"
             )
         meaning = (
-            "After the first passes the ratios leave the clip range; what is left to learn is this rollout's noise."
+            "After the first passes the ratios leave the clip range; then only the noise of this rollout is learned."
         )
         change, certainty = "agent.n_epochs=10", 0.9
     else:
@@ -71,7 +71,7 @@ def stale_experience(run: DiagnosedRun) -> Finding | None:
 
 
 def passes(run: DiagnosedRun) -> float | None:
-    """How often each rollout was learned from, by the counters; None where they do not say."""
+    """How often each rollout was used, from the counters; None if they are missing."""
     n_envs, n_steps = run.number("agent.n_envs"), run.number("agent.n_steps")
     epochs, steps = finite(run.info.get("training_epochs")), finite(run.info.get("env_steps"))
     if not n_envs or not n_steps or not steps or epochs is None:
@@ -80,5 +80,5 @@ def passes(run: DiagnosedRun) -> float | None:
 
 
 def mean(values: np.ndarray) -> float | None:
-    """The mean; None of nothing."""
+    """The mean; None if there are no values."""
     return float(values.mean()) if len(values) else None

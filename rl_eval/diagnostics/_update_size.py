@@ -1,4 +1,4 @@
-"""Updates that throw the policy about, or leave it where it is."""
+"""Updates that change the policy too much, or not at all."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ MOVED = 1e-2
 
 
 def sizes(run: DiagnosedRun) -> np.ndarray:
-    """KL of each logged update, `[rows]`: Schulman's estimate, or for agents without one the exact one measured."""
+    """KL of each logged update, `[rows]`: Schulman's estimate, or the measured KL for agents without it."""
     estimated = run.curve("approx_kl")
     return estimated if len(estimated) else run.curve("behaviour_kl")
 
 
 @diagnostic
 def updates_too_large(run: DiagnosedRun) -> Finding | None:
-    """Each update leaves the policy that collected far behind.
+    """Each update changes the policy too much.
 
     Reads `approx_kl` (of A2C `behaviour_kl`) and `clip_fraction`: their medians after the first fifth of training,
     and the largest single update, since one can be enough. Published target KLs are .01 to .03 (Stable-Baselines3 and
-    Spinning Up); .1 is several clip ranges, and 1 nat another policy.
+    Spinning Up); .1 is several clip ranges, and 1 nat is a different policy.
     """
     kl = sizes(run)
     if not len(kl):
@@ -39,9 +39,11 @@ def updates_too_large(run: DiagnosedRun) -> Finding | None:
     often = np.median(kl) >= LARGE_KL or (len(clipped) > 0 and np.median(clipped) >= LARGE_CLIPPED)
     if not often and largest < ANOTHER_POLICY:
         return None
-    evidence = f"half of the updates move the policy by {np.median(kl):.2g} nats or more, the largest by {largest:.2g}"
+    evidence = (
+        f"half of the updates change the policy by {np.median(kl):.2g} nats or more, the largest by {largest:.2g}"
+    )
     if len(clipped):
-        evidence += f"; {percent(np.median(clipped), 0)} of the ratios lie beyond the clip range"
+        evidence += f"; {percent(np.median(clipped), 0)} of the ratios are beyond the clip range"
     lr = run.curve("lr")
     rate = float(lr[0]) if len(lr) else run.number("agent.lr")
     return Finding(
@@ -50,10 +52,10 @@ def updates_too_large(run: DiagnosedRun) -> Finding | None:
         layer="optimisation",
         title="updates are too large",
         evidence=evidence + (f", at a learning rate of {rate:g}" if rate else ""),
-        meaning="The policy that an update ends with has little to do with the one whose data it was computed from, so "
-        "what one iteration learns the next destroys.",
+        meaning="After an update the policy differs much from the one that collected the data, so each iteration "
+        "destroys what the last one learned.",
         change=f"lr={_rounded(rate / 10)}" if rate else "agent.target_kl=0.02",
-        source="median KL ≥ .1 nats, one of 1 nat, or median clip fraction ≥ .5, against target KLs of .01 to .03",
+        source="median KL ≥ .1 nats, one of 1 nat, or median clip fraction ≥ .5; usual target KLs are .01 to .03",
         certainty=0.92,
         data={
             "approx_kl": float(np.median(kl)),
@@ -65,11 +67,11 @@ def updates_too_large(run: DiagnosedRun) -> Finding | None:
 
 @diagnostic
 def updates_too_small(run: DiagnosedRun) -> Finding | None:
-    """Updates do not move the policy.
+    """Updates do not change the policy.
 
     Reads `approx_kl` (of A2C `behaviour_kl`): its median over the first half of training, before a schedule ends,
-    is below 10⁻⁷ nats. N small updates in one direction are N² times as far, so where `initial_kl` is logged it must
-    say as well that the policy is not a hundredth of a nat from where it began.
+    is below 10⁻⁷ nats. The KL of N small updates in one direction is N² times as large, so `initial_kl`, if logged,
+    must also be below a hundredth of a nat.
     """
     kl, moved = sizes(run), run.late("initial_kl")
     kl = np.abs(kl[: max(1, len(kl) // 2)])
@@ -77,7 +79,7 @@ def updates_too_small(run: DiagnosedRun) -> Finding | None:
         return None
     phases = share_of_uniform(run)
     if phases is not None and phases[0] <= COLLAPSED:
-        return None  # a policy that is sure of itself hardly moves, whatever the update
+        return None  # a deterministic policy hardly changes with any update
     lr = run.curve("lr")
     rate = float(lr[0]) if len(lr) else run.number("agent.lr")
     change = "lr=3e-4" if rate is not None and rate < 1e-5 else None
@@ -86,10 +88,10 @@ def updates_too_small(run: DiagnosedRun) -> Finding | None:
         severity="problem",
         layer="optimisation",
         title="updates are too small",
-        evidence=f"half of the updates move the policy by less than {max(np.median(kl), 1e-12):.1g} nats"
+        evidence=f"half of the updates change the policy by less than {max(np.median(kl), 1e-12):.1g} nats"
         + (f", at a learning rate of {rate:g}" if rate is not None else ""),
-        meaning="The policy stays where it is, whatever the data says: the learning rate is next to nothing, the "
-        "advantages are all equal, or the optimiser does not hold the policy's weights.",
+        meaning="The policy does not change, whatever the data: the learning rate is tiny, the advantages are all "
+        "equal, or the optimiser does not have the weights of the policy.",
         change=change,
         source="median KL of an update < 10⁻⁷ nats",
         certainty=0.9,

@@ -1,4 +1,4 @@
-"""Runs that are trained for real, with one thing wrong in them; the faults are here, and not in the product."""
+"""Training runs with one fault each. The faults are in these files, not in the product."""
 
 from __future__ import annotations
 
@@ -39,8 +39,8 @@ def learn(directory: Path, overrides: list[str], *, finishes: bool = True) -> Pa
     return directory
 
 
-def said(directory: Path) -> list[Finding]:
-    """What doctor finds, most important first."""
+def findings_in(directory: Path) -> list[Finding]:
+    """The findings of doctor, most important first."""
     return all_findings(read(directory))
 
 
@@ -52,7 +52,7 @@ def change_info(directory: Path, change: Callable[[dict], None]) -> None:
 
 
 def change_snapshot(directory: Path, change: Callable[[dict[str, np.ndarray]], dict[str, np.ndarray]]) -> None:
-    """Write the judged snapshot anew, whole and with fitting checksums, but with other arrays."""
+    """Rewrite the judged snapshot with other arrays and matching checksums."""
     snapshot = read_run(directory).judged_snapshot()
     arrays, meta = read_checkpoint(snapshot, "policy")
     shutil.rmtree(snapshot)
@@ -62,7 +62,7 @@ def change_snapshot(directory: Path, change: Callable[[dict[str, np.ndarray]], d
 
 
 class MoreColumns(gym.ObservationWrapper):
-    """CartPole with a column more, made of the ones it has."""
+    """CartPole with one more column, computed from the others."""
 
     def __init__(self, env: gym.Env, column: Callable[[np.ndarray], float]):
         super().__init__(env)
@@ -83,7 +83,7 @@ def _cartpole_with(column: Callable[[np.ndarray], float], **kwargs) -> gym.Env:
 
 
 def register() -> None:
-    """Make the faulty environments known to Gymnasium, in this process alone."""
+    """Register the faulty environments with Gymnasium, in this process only."""
     columns: dict[str, Callable[[np.ndarray], float]] = {
         "CartPoleConstantColumn-v0": lambda observation: 0.0,
         "CartPoleCopiedColumn-v0": lambda observation: float(2.0 * observation[2] + 1.0),

@@ -1,4 +1,4 @@
-"""Trained with a fault in its data, its reward, its budget or its record: doctor names that fault first."""
+"""Runs with a fault in their data, reward, budget or record: doctor reports that fault first."""
 
 import json
 import shutil
@@ -11,7 +11,7 @@ from rl_eval.diagnostics import all_findings, read, seed_luck
 from rl_eval.hydra_compose import compose
 from rl_eval.run import read_metrics
 from tests.diagnostics import faulty
-from tests.diagnostics.faulty import CARTPOLE, ROOT, THREAT, change_info, change_snapshot, learn, said
+from tests.diagnostics.faulty import CARTPOLE, ROOT, THREAT, change_info, change_snapshot, findings_in, learn
 
 SHORT_CARTPOLE = [
     "env=cartpole",
@@ -54,7 +54,7 @@ def _faulty_environments():
 @pytest.mark.parametrize("fault", TRAINED)
 def test_a_run_trained_with_a_fault_has_it_named_first(tmp_path, fault):
     name, overrides = TRAINED[fault]
-    findings = said(learn(tmp_path / "run", overrides))
+    findings = findings_in(learn(tmp_path / "run", overrides))
     assert [finding.name for finding in findings][:1] == [name]
     assert findings[0].severity in ("warning", "problem")
     if findings[0].change is not None:  # what is to be pasted is a config that can be trained
@@ -96,7 +96,7 @@ def record(findings):
 
 
 def test_an_untouched_run_agrees_with_itself(normalised):
-    assert record(said(normalised)) == []
+    assert record(findings_in(normalised)) == []
 
 
 @pytest.mark.parametrize("fault", ALTERED)
@@ -105,7 +105,7 @@ def test_a_run_that_was_altered_has_that_named_first(normalised, tmp_path, fault
     copy = tmp_path / "run"
     shutil.copytree(normalised, copy)
     alter(copy, how)
-    findings = said(copy)
+    findings = findings_in(copy)
     assert findings[0].name == name
     assert findings[0].severity == "problem"
 
@@ -118,7 +118,7 @@ def test_curves_that_hold_a_better_try_than_the_chosen_one_disagree(normalised, 
     last = rows[-1].split(",")
     last[column] = "777.0"
     (copy / "metrics.csv").write_text("\n".join([header, *rows[:-1], ",".join(last)]) + "\n")
-    assert "metrics.csv holds 777" in said(copy)[0].evidence
+    assert "777" in findings_in(copy)[0].evidence
 
 
 def test_a_verdict_that_was_decided_on_other_numbers_disagrees(normalised, tmp_path):
@@ -126,14 +126,14 @@ def test_a_verdict_that_was_decided_on_other_numbers_disagrees(normalised, tmp_p
     shutil.copytree(normalised, copy)
     criterion = {"criterion": "quick", "metric": "training.wall_s", "estimate": 1e5, "decision": "FAIL"}
     (copy / "verdict.json").write_text(json.dumps({"schema": 1, "suites": [{"criteria": [criterion]}]}))
-    assert "verdict.json was decided on a training.wall_s of 100000" in said(copy)[0].evidence
+    assert "training.wall_s of 100000" in findings_in(copy)[0].evidence
 
 
 @pytest.mark.verify
 def test_the_lunarlander_report_needs_more_steps_and_a_longer_run_says_how_many(tmp_path):
     """The same settings go on past the report's 50,000 steps; the interval holds the crossing, or says it cannot."""
     report = ["experiment=lunarlander_report", "checkpoint_every=50000", "resume_every=4000"]
-    finding = said(learn(tmp_path / "report", report))[0]
+    finding = findings_in(learn(tmp_path / "report", report))[0]
     assert finding.name == "needs_more_steps"
     longer = learn(tmp_path / "longer", [*report, "total_steps=350000", "validation.every=20480"])
     curves = read_metrics(longer / "metrics.csv")
@@ -147,7 +147,7 @@ def test_the_lunarlander_report_needs_more_steps_and_a_longer_run_says_how_many(
     assert crossed, "the longer run never came to 200"
     assert all(steps >= finding.data["steps_low"] for steps in crossed)
     if finding.data["steps_high"] is None:
-        assert "cannot be said" in finding.evidence
+        assert "cannot be findings_in" in finding.evidence
     else:
         assert all(steps <= finding.data["steps_high"] for steps in crossed)
 
@@ -156,14 +156,13 @@ def test_the_lunarlander_report_needs_more_steps_and_a_longer_run_says_how_many(
 def test_seeds_that_come_out_differently_are_told_from_seeds_that_do_not(tmp_path):
     short = ["env=cartpole", "total_steps=16384", "validation.every=16384", "validation.episodes=10"]
     lucky = [learn(tmp_path / f"short_{s}", [*short, f"seed={s}"]) for s in range(5)]
-    found = seed_luck([read(run) for run in lucky])
-    assert [finding.data["share"] > 0.3 for finding in found] == [True]
-    whole = [learn(tmp_path / f"whole_{s}", ["env=cartpole", f"seed={s}"]) for s in range(5)]
-    assert [f.name for f in seed_luck([read(run) for run in whole]) if f.severity != "note"] == []
+    findings = seed_luck([read(run) for run in lucky])
+    assert [finding.data["share"] > 0.3 for finding in findings] == [True]
+    full = [learn(tmp_path / f"full_{s}", ["env=cartpole", f"seed={s}"]) for s in range(5)]
+    assert [f.name for f in seed_luck([read(run) for run in full]) if f.severity != "note"] == []
 
 
-def test_looking_changes_nothing(normalised):
-    """Doctor only reads."""
+def test_doctor_changes_no_file(normalised):
     before = {path: path.stat().st_mtime_ns for path in normalised.rglob("*")}
     all_findings(read(normalised))
     assert {path: path.stat().st_mtime_ns for path in normalised.rglob("*")} == before

@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from rl_eval.diagnostics._extrapolation import FURTHEST, averaged, crossing
+from rl_eval.diagnostics._extrapolation import MAX_EXTRAPOLATION, averaged, crossing
 
 STEPS = np.linspace(0, 100_000, 60)
 
@@ -23,9 +23,9 @@ def test_a_curve_that_bends_is_followed_to_where_it_crosses(constant, beyond, sc
     assume(beyond / constant < 2.4)
     curve = scale * (200 - 300 * np.exp(-STEPS / 1e5 / constant))
     threshold = float(scale * (200 - 300 * np.exp(-beyond / constant)))
-    found = crossing(STEPS, curve, threshold, seed=0)
-    assert found.low <= beyond * 1e5 * 1.08
-    assert beyond * 1e5 * 0.92 <= found.high < np.inf
+    interval = crossing(STEPS, curve, threshold, seed=0)
+    assert interval.low <= beyond * 1e5 * 1.08
+    assert beyond * 1e5 * 0.92 <= interval.high < np.inf
 
 
 def test_the_interval_holds_the_crossing_about_as_often_as_it_says():
@@ -41,26 +41,26 @@ def test_the_interval_holds_the_crossing_about_as_often_as_it_says():
         values = ceiling - 300 * np.exp(-STEPS / 1e5 / constant) + noise
         if truth <= 1 or values[-5:].mean() >= 200:
             continue
-        found = crossing(STEPS, values, 200.0, seed=len(inside))
-        inside.append(found.low <= truth * 1e5 <= found.high)
+        interval = crossing(STEPS, values, 200.0, seed=len(inside))
+        inside.append(interval.low <= truth * 1e5 <= interval.high)
     assert np.mean(inside) >= 0.85
 
 
 def test_a_straight_line_promises_nothing():
     """It has not bent yet: the line gives the least that is needed, and nothing the most."""
-    found = crossing(STEPS, STEPS / 1e5, 2.0)
-    assert found.low <= 200_000 * 1.001
-    assert found.low > 100_000
-    assert found.high == np.inf
+    interval = crossing(STEPS, STEPS / 1e5, 2.0)
+    assert interval.low <= 200_000 * 1.001
+    assert interval.low > 100_000
+    assert interval.high == np.inf
 
 
 @given(threshold=st.floats(1.0, 1e6), seed=st.integers(0, 100))
 @settings(max_examples=20, deadline=None)
 def test_the_ends_are_in_order_and_after_what_was_seen(threshold, seed):
     values = np.cumsum(np.random.default_rng(seed).normal(0.02, 0.1, len(STEPS)))
-    found = crossing(STEPS, values, float(values[-10:].mean()) + threshold)
-    assert STEPS[-1] <= found.low <= found.high
-    assert found.high == np.inf or found.high <= STEPS[0] + FURTHEST * (STEPS[-1] - STEPS[0])
+    interval = crossing(STEPS, values, float(values[-10:].mean()) + threshold)
+    assert STEPS[-1] <= interval.low <= interval.high
+    assert interval.high == np.inf or interval.high <= STEPS[0] + MAX_EXTRAPOLATION * (STEPS[-1] - STEPS[0])
 
 
 def test_a_curve_that_has_settled_below_never_gets_there():
@@ -71,7 +71,7 @@ def test_a_curve_that_has_settled_below_never_gets_there():
 def test_averaging_keeps_the_mean_and_drops_what_is_not_a_number():
     steps, values = np.arange(1000.0), np.arange(1000.0)
     values[::10] = np.nan
-    thin_steps, thin = averaged(steps, values, most=90)
+    thin_steps, thin = averaged(steps, values, max_points=90)
     assert len(thin) == 90
     np.testing.assert_allclose(thin.mean(), np.nanmean(values))
     np.testing.assert_allclose(thin, thin_steps)

@@ -2,16 +2,16 @@
 
 import pytest
 
-from tests.diagnostics.faulty import learn, said
+from tests.diagnostics.faulty import findings_in, learn
 
 SEEDS = {"cartpole": (1, 2, 3), "lunarlander": (1, 2, 3), "threat": (1, 2, 3, 4)}
 HEALTHY = [(env, seed) for env, seeds in SEEDS.items() for seed in seeds]
 
 
 def above_note(directory):
-    found = said(directory)
-    print("".join(f"\n{f.severity} {f.name}: {f.evidence}" for f in found))
-    return [f"{f.name}: {f.evidence}" for f in found if f.severity != "note"]
+    findings = findings_in(directory)
+    print("".join(f"\n{f.severity} {f.name}: {f.evidence}" for f in findings))
+    return [f"{f.name}: {f.evidence}" for f in findings if f.severity != "note"]
 
 
 @pytest.mark.verify

@@ -1,4 +1,4 @@
-"""Run directories from strangers: nothing runs, nothing is escaped from, and the message is clear."""
+"""Run directories from anyone: nothing in them runs, and errors are clear messages."""
 
 import json
 import os
@@ -16,9 +16,9 @@ from rl_eval.run import write_json
 ESCAPES = "<script>alert(1)</script>\x1b[31m[bold]${env:HOME}"
 
 
-def found(reading):
-    """What is found beside figures that are missing, as these directories are next to empty."""
-    return [finding.name for finding in all_findings(reading) if finding.name != "numbers_disagree"]
+def finding_names(run):
+    """The names of the findings, except for missing numbers: these directories are almost empty."""
+    return [finding.name for finding in all_findings(run) if finding.name != "numbers_disagree"]
 
 
 def write(directory, *, config=None, info=None, metrics="env_steps,value_loss\n1,1\n2,1\n"):
@@ -40,8 +40,8 @@ def test_terminal_escapes_and_markup_in_names_are_shown_as_text(tmp_path, capsys
     assert "<script>alert(1)</script>" in out
     assert "[bold]" in out
     assert main(["doctor", str(run), "--json"]) == 0
-    told = json.loads(capsys.readouterr().out)
-    assert "gradients_explode" in [finding["name"] for finding in told["findings"]]
+    printed = json.loads(capsys.readouterr().out)
+    assert "gradients_explode" in [finding["name"] for finding in printed["findings"]]
 
 
 @pytest.mark.parametrize("cell", ["nan", "inf", "", "1e400", "=cmd|' /C calc'!A0", "\x00"])
@@ -49,15 +49,15 @@ def test_a_table_without_a_number_says_nothing(tmp_path, cell):
     names = ["env_steps", "explained_variance", "value_loss", "entropy", "action/0", "action/1", "approx_kl"]
     names += ["grad_norm", "initial_kl", "stale_kl", "repeated", "dormant_share", "greedy_share", "episode_return_mean"]
     rows = "\n".join([",".join(names), *[",".join([cell] * len(names))] * 30])
-    assert found(read(write(tmp_path / "run", metrics=rows + "\n"))) == []
+    assert finding_names(read(write(tmp_path / "run", metrics=rows + "\n"))) == []
 
 
 def test_an_environment_that_imports_a_module_is_not_made(tmp_path):
     (tmp_path / "stranger.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w')")
     config = {"env": {"name": "gym", "id": "stranger:Env-v0"}, "reward": {"terms": {"x": {"_target_": "os.system"}}}}
-    reading = read(write(tmp_path / "run", config=config))
-    assert found(reading) == []
-    assert any("--trust" in sentence for sentence in reading.missing)
+    run = read(write(tmp_path / "run", config=config))
+    assert finding_names(run) == []
+    assert any("--trust" in sentence for sentence in run.missing)
     assert not (tmp_path / "ran").exists()
 
 
@@ -65,9 +65,9 @@ def test_an_environment_that_imports_a_module_is_not_made(tmp_path):
 def test_a_snapshot_that_climbs_is_not_followed(tmp_path, snapshot):
     run = write(tmp_path / "run", info={"snapshot": snapshot})
     (run / "snapshots").mkdir()
-    reading = read(run)
-    assert reading.snapshot is None
-    assert reading.played is None
+    run = read(run)
+    assert run.snapshot is None
+    assert run.played is None
 
 
 def test_links_are_refused(tmp_path):
@@ -87,11 +87,11 @@ def test_a_huge_table_is_refused_at_once(tmp_path, capsys):
 
 
 @pytest.mark.parametrize(
-    ("metrics", "said"),
+    ("metrics", "message"),
     [("a,a\n1,2\n", "a column twice"), (",".join(map(str, range(300))) + "\n", "more than 200 columns")],
 )
-def test_what_is_no_table_of_metrics_is_refused(tmp_path, metrics, said):
-    with pytest.raises(InputError, match=said):
+def test_what_is_no_table_of_metrics_is_refused(tmp_path, metrics, message):
+    with pytest.raises(InputError, match=message):
         read(write(tmp_path / "run", metrics=metrics))
 
 
@@ -106,9 +106,9 @@ def test_yaml_that_multiplies_itself_or_makes_objects_is_refused(tmp_path):
 
 
 def test_a_run_of_nothing_but_a_name_says_nothing(tmp_path):
-    reading = read(write(tmp_path / "run", metrics=None))
-    assert found(reading) == []
-    assert any("metrics.csv does not exist" in sentence for sentence in reading.missing)
+    run = read(write(tmp_path / "run", metrics=None))
+    assert finding_names(run) == []
+    assert any("metrics.csv does not exist" in sentence for sentence in run.missing)
 
 
 def test_an_unknown_diagnostic_names_the_nearest():
@@ -123,7 +123,7 @@ def test_a_hundred_thousand_rows_take_less_than_two_seconds_of_work(tmp_path):
     text = ",".join(["env_steps", *names]) + "\n" + "\n".join(",".join(map(repr, row)) for row in table.tolist()) + "\n"
     run = write(tmp_path / "run", info={"env_steps": 100_000}, metrics=text)
     before = time.process_time()  # of this process alone, whatever else the machine does
-    reading = read(run)
-    all_findings(reading)
-    assert len(reading.curves["env_steps"]) == 100_000
+    run = read(run)
+    all_findings(run)
+    assert len(run.curves["env_steps"]) == 100_000
     assert time.process_time() - before < 2.0

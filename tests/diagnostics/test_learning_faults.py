@@ -9,7 +9,7 @@ import pytest
 from agents import on_policy
 from agents.ppo import PPO
 from rl_eval.domains.threat import vector as threat_vector
-from tests.diagnostics.faulty import CARTPOLE, THREAT, learn, said
+from tests.diagnostics.faulty import CARTPOLE, THREAT, findings_in, learn
 
 # A short run of each kind; what a fault needs on top comes after, and wins.
 ON_CARTPOLE = [*CARTPOLE, "total_steps=40960", "agent.n_envs=8", "agent.n_steps=128", "agent.n_epochs=4"]
@@ -148,7 +148,7 @@ def named_first(directory, fault, monkeypatch):
     if wrong is not None:
         wrong(monkeypatch)
     learn(directory, overrides, finishes=fault != "targets that overflow")
-    found = said(directory)
+    found = findings_in(directory)
     print(f"\n{fault}: " + "; ".join(f"{f.severity} {f.name} ({f.evidence})" for f in found))
     return [f.name for f in found], (expected,) if isinstance(expected, str) else expected
 

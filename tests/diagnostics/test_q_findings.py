@@ -7,7 +7,7 @@ import pytest
 
 from agents.replay import ReplayBuffer
 from rl_eval.diagnostics import DiagnosedRun, findings_of
-from tests.diagnostics.faulty import CARTPOLE, learn, said
+from tests.diagnostics.faulty import CARTPOLE, findings_in, learn
 
 AGENT = {
     "name": "dqn", "double": False, "target": "hard", "target_every": 500, "tau": 0.01, "buffer_size": 1000,
@@ -16,14 +16,14 @@ AGENT = {
 }  # fmt: skip
 
 
-def reading(agent=None, steps=10_000, **curves):
+def diagnosed_run(agent=None, steps=10_000, **curves):
     columns = {name: np.full(8, value, float) for name, value in curves.items()}
     config = {"total_steps": 10_000, "agent": {**AGENT, **(agent or {})}}
     return DiagnosedRun(Path("run"), {"env_steps": steps}, config, columns)
 
 
-def found(name, given):
-    findings = findings_of(given, name)
+def finding_of(name, run):
+    findings = findings_of(run, name)
     assert len(findings) <= 1
     return findings[0] if findings else None
 
@@ -33,7 +33,7 @@ def found(name, given):
     (-0.9, -0.7, -1, "problem"), (-30, -1.02, -1, None), (5, 8, np.nan, None),
 ])  # fmt: skip
 def test_overestimation(q_mean, q_max, bound, severity):
-    finding = found("overestimation", reading(q_mean=q_mean, q_max=q_max, q_bound=bound))
+    finding = finding_of("overestimation", diagnosed_run(q_mean=q_mean, q_max=q_max, q_bound=bound))
     assert (finding and finding.severity) == severity
     if finding:
         assert finding.change == "agent.double=true"
@@ -45,36 +45,38 @@ def test_overestimation_of_double_learning_slows_the_target_down():
         ({"double": True}, "agent.target_every=2500"),
         ({"double": True, "target": "soft"}, "agent.tau=0.002"),
     ):
-        assert found("overestimation", reading(agent, **curves)).change == change
+        assert finding_of("overestimation", diagnosed_run(agent, **curves)).change == change
 
 
 @pytest.mark.parametrize(("age", "fill", "steps", "severity"), [
     (500, 0.99, 10_000, None), (5000, 0.99, 10_000, "problem"), (400, 0.8, 850, "note"), (300, 0.5, 10_000, "warning"),
 ])  # fmt: skip
 def test_stale_replay(age, fill, steps, severity):
-    finding = found("stale_replay", reading(replay_age=age, replay_fill=fill, steps=steps))
+    finding = finding_of("stale_replay", diagnosed_run(replay_age=age, replay_fill=fill, steps=steps))
     assert (finding and finding.severity) == severity
 
 
 @pytest.mark.parametrize(("distinct", "severity"), [(0.8, None), (0.25, "warning"), (0.05, "problem")])
 def test_priorities_collapsed(distinct, severity):
-    finding = found("priorities_collapsed", reading(replay_distinct=distinct))
+    finding = finding_of("priorities_collapsed", diagnosed_run(replay_distinct=distinct))
     assert (finding and finding.severity) == severity
     if finding:
         assert finding.change == "agent.priority_alpha=0.4"
 
 
 def test_exploration_ends_early():
-    assert found("exploration_ends_early", reading()) is None
-    finding = found("exploration_ends_early", reading({"exploration_fraction": 0.1}))
+    assert finding_of("exploration_ends_early", diagnosed_run()) is None
+    finding = finding_of("exploration_ends_early", diagnosed_run({"exploration_fraction": 0.1}))
     assert (finding.severity, finding.change) == ("problem", "agent.exploration_fraction=0.5")
-    assert found("exploration_ends_early", reading({"exploration_fraction": 0.1, "epsilon_end": 1.0})) is None
+    assert (
+        finding_of("exploration_ends_early", diagnosed_run({"exploration_fraction": 0.1, "epsilon_end": 1.0})) is None
+    )
 
 
 @pytest.mark.parametrize("name", ["overestimation", "stale_replay", "priorities_collapsed", "exploration_ends_early"])
 def test_nothing_is_said_of_runs_that_do_not_tell(name):
-    assert found(name, DiagnosedRun(Path("run"))) is None
-    assert found(name, DiagnosedRun(Path("run"), {}, {"agent": {"name": "ppo"}}, {"q_mean": np.zeros(0)})) is None
+    assert finding_of(name, DiagnosedRun(Path("run"))) is None
+    assert finding_of(name, DiagnosedRun(Path("run"), {}, {"agent": {"name": "ppo"}}, {"q_mean": np.zeros(0)})) is None
 
 
 ON_CARTPOLE = [*CARTPOLE, "agent=dqn", "total_steps=8192", "agent.buffer_size=2000", "agent.exploration_fraction=0.4"]
@@ -124,10 +126,10 @@ def has_rewards_that_are_noise(monkeypatch):
 ])  # fmt: skip
 def test_a_fault_is_named(fault, extra, name, tmp_path, monkeypatch):
     fault(monkeypatch)
-    problems = [f.name for f in said(learn(tmp_path / "run", [*ON_CARTPOLE, *extra])) if f.severity != "note"]
+    problems = [f.name for f in findings_in(learn(tmp_path / "run", [*ON_CARTPOLE, *extra])) if f.severity != "note"]
     assert name in problems[:2], problems
 
 
 def test_a_short_healthy_run_of_q_learning_raises_nothing(tmp_path):
     run = learn(tmp_path / "run", ["env=threat", "agent=dqn", "total_steps=120000", "validation.every=100000"])
-    assert [f"{f.name}: {f.evidence}" for f in said(run) if f.severity != "note"] == []
+    assert [f"{f.name}: {f.evidence}" for f in findings_in(run) if f.severity != "note"] == []

@@ -30,17 +30,17 @@ COMPOSITE = {
 }
 
 
-def reading(curves=None, terms=None, **config):
+def diagnosed_run(curves=None, terms=None, **config):
     config = {"reward": {"terms": terms or {}, **config.pop("reward", {})}, **config}
     return DiagnosedRun(Path("nowhere"), {}, config, {name: np.asarray(v, float) for name, v in (curves or {}).items()})
 
 
 def test_the_composite_of_the_report_allows_34_and_not_110():
     terms = {name: {"_target_": NATIVE, "weight": w, "range": r} for name, (w, r) in COMPOSITE.items()}
-    found = reward_range(reading(terms=terms, reward={"range": [-50, 110]}))
-    assert [finding.data["attainable"] for finding in found] == [[-50.0, pytest.approx(34.0)]]
-    assert found[0].change == "reward.range=[-50,34]"
-    assert reward_range(reading(terms=terms, reward={"range": [-50, 34]})) == []
+    findings = reward_range(diagnosed_run(terms=terms, reward={"range": [-50, 110]}))
+    assert [finding.data["attainable"] for finding in findings] == [[-50.0, pytest.approx(34.0)]]
+    assert findings[0].change == "reward.range=[-50,34]"
+    assert reward_range(diagnosed_run(terms=terms, reward={"range": [-50, 34]})) == []
 
 
 def test_normalised_terms_with_the_same_weights_reach_one():
@@ -49,15 +49,15 @@ def test_normalised_terms_with_the_same_weights_reach_one():
 
 
 def test_a_term_knows_its_own_range_better_than_its_declaration():
-    found = reward_range(reading(terms={"matrix": {**MATRIX, "range": [-1, 1]}}))
-    assert [finding.data["attainable"] for finding in found] == [[pytest.approx(-1.4), 1.0]]
+    findings = reward_range(diagnosed_run(terms={"matrix": {**MATRIX, "range": [-1, 1]}}))
+    assert [finding.data["attainable"] for finding in findings] == [[pytest.approx(-1.4), 1.0]]
 
 
 def test_a_term_that_leaves_its_declared_range_is_named():
     terms = {"own": {"_target_": NATIVE, "weight": 2.0, "range": [0, 1]}}
-    found = reward_range(reading({"reward/own": [0.5, 2.5, 1.0]}, terms))
-    assert [finding.data["attained"] for finding in found] == [[0.5, 2.5]]
-    assert reward_range(reading({"reward/own": [0.5, 2.0, 0.0]}, terms)) == []
+    findings = reward_range(diagnosed_run({"reward/own": [0.5, 2.5, 1.0]}, terms))
+    assert [finding.data["attained"] for finding in findings] == [[0.5, 2.5]]
+    assert reward_range(diagnosed_run({"reward/own": [0.5, 2.0, 0.0]}, terms)) == []
 
 
 @given(
@@ -74,10 +74,10 @@ def test_no_weighted_sum_leaves_the_attainable_range(terms):
     assert low - 1e-9 <= total <= high + 1e-9
 
 
-@pytest.mark.parametrize("given_", [None, 3, [1], [2, 1], ["a", 1], [0, float("nan")], "<script>"])
-def test_a_range_that_is_none_is_refused(given_):
+@pytest.mark.parametrize("value", [None, 3, [1], [2, 1], ["a", 1], [0, float("nan")], "<script>"])
+def test_a_range_that_is_none_is_refused(value):
     with pytest.raises(InputError, match=r"^reward\.range=.* is not a range: give two "):
-        as_range("reward.range", given_)
+        as_range("reward.range", value)
 
 
 def test_a_term_without_a_known_range_leaves_the_sum_unknown():
@@ -86,33 +86,33 @@ def test_a_term_without_a_known_range_leaves_the_sum_unknown():
 
 def test_a_term_that_is_always_zero_is_named():
     curves = {"reward/a": [0.0] * 9, "reward/b": [0.1] * 9}
-    assert unwired_reward(reading(curves)).data["terms"] == ["a"]
-    assert unwired_reward(reading(curves)).severity == "warning"
-    assert unwired_reward(reading({"reward/a": [0.0] * 9})).severity == "problem"
+    assert unwired_reward(diagnosed_run(curves)).data["terms"] == ["a"]
+    assert unwired_reward(diagnosed_run(curves)).severity == "warning"
+    assert unwired_reward(diagnosed_run({"reward/a": [0.0] * 9})).severity == "problem"
     curves["reward/a"][4] = 1e-9
-    assert unwired_reward(reading(curves)) is None
+    assert unwired_reward(diagnosed_run(curves)) is None
 
 
 def test_a_term_with_weight_zero_is_meant_to_be_silent():
     terms = {"a": {"_target_": NATIVE, "weight": 0}, "b": {"_target_": NATIVE}}
-    assert unwired_reward(reading({"reward/a": [0.0] * 9, "reward/b": [0.1] * 9}, terms)) is None
+    assert unwired_reward(diagnosed_run({"reward/a": [0.0] * 9, "reward/b": [0.1] * 9}, terms)) is None
 
 
 def test_a_term_a_thousand_times_as_large_drowns_the_other():
     terms = {"a": {"_target_": NATIVE, "weight": 1000}, "b": {"_target_": NATIVE}}
     curves = {"reward/a": np.full(9, 1000.0), "reward/b": np.full(9, 1.0)}
-    found = drowned_reward(reading(curves, terms))
-    assert found.change == "reward.terms.a.weight=1"
-    assert drowned_reward(reading({**curves, "reward/a": np.full(9, 20.0)}, terms)) is None
+    finding = drowned_reward(diagnosed_run(curves, terms))
+    assert finding.change == "reward.terms.a.weight=1"
+    assert drowned_reward(diagnosed_run({**curves, "reward/a": np.full(9, 20.0)}, terms)) is None
 
 
 @pytest.mark.parametrize("name", ["a;touch hacked", "$(id)", "a`id`", "a\nb", "<script>", "a'b", "a|b", "a" * 400])
 def test_nothing_that_a_shell_would_run_is_offered_for_pasting(name):
     terms = {name: {"_target_": NATIVE, "weight": 1000}, "b": {"_target_": NATIVE}}
     curves = {f"reward/{name}": np.full(9, 1000.0), "reward/b": np.full(9, 1.0)}
-    found = drowned_reward(reading(curves, terms))
-    assert found is not None
-    assert found.change is None
+    finding = drowned_reward(diagnosed_run(curves, terms))
+    assert finding is not None
+    assert finding.change is None
 
 
 @given(st.dictionaries(st.text(max_size=3), st.lists(st.floats(0.1, 10), min_size=3, max_size=3), min_size=1))
@@ -123,7 +123,7 @@ def test_shares_add_up_to_one(terms):
 def hacked(up, down):
     tries = np.repeat(down, 2)
     curves = {"reward/a": np.repeat(up, 2), "validation_score": tries}
-    return reading(curves, {"a": {**MATRIX}}, validation={"metric": "f1"})
+    return diagnosed_run(curves, {"a": {**MATRIX}}, validation={"metric": "f1"})
 
 
 def test_a_reward_that_rises_while_the_metric_falls_is_hacking():

@@ -14,7 +14,7 @@ from rl_eval.errors import InputError
 from rl_eval.run import expand_sweeps, write_json
 
 
-def summed_up(returns):
+def summary(returns):
     return float(np.mean(returns)), float(np.std(returns)), len(returns)
 
 
@@ -27,16 +27,16 @@ def run(seed, mean, std=10.0, episodes=50, status="finished", **config):
 def test_the_test_is_scipys_from_the_summaries_alone(seed, runs, between):
     rng = np.random.default_rng(seed)
     groups = [rng.normal(rng.normal(0, between), 1, rng.integers(5, 30)) for _ in range(runs)]
-    found = spread([summed_up(group) for group in groups])
-    np.testing.assert_allclose(found.p_value, f_oneway(*groups).pvalue, rtol=1e-6, atol=1e-12)
+    result = spread([summary(group) for group in groups])
+    np.testing.assert_allclose(result.p_value, f_oneway(*groups).pvalue, rtol=1e-6, atol=1e-12)
 
 
 def test_the_variances_are_those_that_were_put_in():
     """Averaged over many groups: 3 between seeds, 2 within."""
     rng = np.random.default_rng(0)
-    found = [spread([summed_up(rng.normal(rng.normal(0, 3), 2, 20)) for _ in range(10)]) for _ in range(300)]
-    assert np.mean([each.between**2 for each in found]) == pytest.approx(9, rel=0.1)
-    assert np.mean([each.within**2 for each in found]) == pytest.approx(4, rel=0.05)
+    spreads = [spread([summary(rng.normal(rng.normal(0, 3), 2, 20)) for _ in range(10)]) for _ in range(300)]
+    assert np.mean([result.between**2 for result in spreads]) == pytest.approx(9, rel=0.1)
+    assert np.mean([result.within**2 for result in spreads]) == pytest.approx(4, rel=0.05)
 
 
 def test_seeds_alike_are_no_finding_and_seeds_apart_are():
@@ -48,21 +48,21 @@ def test_seeds_alike_are_no_finding_and_seeds_apart_are():
 
 
 def test_a_criterion_that_passes_with_some_seeds_alone_is_a_warning(tmp_path):
-    readings = []
+    runs = []
     for seed, decision in enumerate(["PASS", "FAIL"]):
         path = tmp_path / str(seed)
         path.mkdir()
         criterion = {"criterion": "reward", "decision": decision}
         write_json(path / "verdict.json", {"suites": [{"criteria": [criterion]}]})
-        readings.append(DiagnosedRun(path, run(seed, 100 * seed).info, {"seed": seed}))
-    found = seed_luck(readings)
-    assert [finding.severity for finding in found] == ["warning"]
-    assert "reward passes with some seeds and not with others" in found[0].evidence
+        runs.append(DiagnosedRun(path, run(seed, 100 * seed).info, {"seed": seed}))
+    findings = seed_luck(runs)
+    assert [finding.severity for finding in findings] == ["warning"]
+    assert "reward passes with some seeds and not with others" in findings[0].evidence
 
 
 def test_only_finished_runs_of_one_config_are_compared():
-    readings = [run(1, 0), run(2, 99, agent={"lr": 1}), run(3, 99, status="failed"), run(1, 99), run(4, 50)]
-    assert [[each.seed for each in group] for group in same_but_seed(readings)] == [[1, 4]]
+    runs = [run(1, 0), run(2, 99, agent={"lr": 1}), run(3, 99, status="failed"), run(1, 99), run(4, 50)]
+    assert [[member.seed for member in group] for group in same_but_seed(runs)] == [[1, 4]]
 
 
 @pytest.mark.parametrize("results", [None, 3, {}, {"mean": "x", "std": 1, "episodes": 5}, {"mean": 1, "std": -1}])

@@ -15,27 +15,27 @@ ROOT = Path(__file__).resolve().parents[3]
 FEATURES = [f"f{i}" for i in range(10)]
 
 
-def reading(path=Path("run"), env=None, terms=None):
+def diagnosed_run(path=Path("run"), env=None, terms=None):
     return DiagnosedRun(
         path, {}, {"env": {"name": "qase", "budget": None, **(env or {})}, "reward": {"terms": terms or {}}}
     )
 
 
-def found(name, given):
-    findings = findings_of(given, name)
+def finding_of(name, run):
+    findings = findings_of(run, name)
     assert len(findings) <= 1
     return findings[0] if findings else None
 
 
-def saved(path, **said):
-    runs.write_json(path / "preprocessing.json", {"features": FEATURES, **said})
-    return reading(path)
+def saved(path, **recorded):
+    runs.write_json(path / "preprocessing.json", {"features": FEATURES, **recorded})
+    return diagnosed_run(path)
 
 
 @pytest.mark.parametrize(("count", "severity"), [(0, None), (1, "note"), (5, "note"), (6, "warning")])
 def test_features_that_say_nothing_are_named(tmp_path, count, severity):
-    given = saved(tmp_path, constant=FEATURES[:count], default_rates={"f0": 1.0, "f1": 0.3})
-    finding = found("silent_features", given)
+    run = saved(tmp_path, constant=FEATURES[:count], default_rates={"f0": 1.0, "f1": 0.3})
+    finding = finding_of("silent_features", run)
     assert (finding and finding.severity) == severity
     if finding:
         assert finding.evidence.startswith(f"{count} of 10 are the same in all of training, 1 of them as if nothing")
@@ -45,14 +45,14 @@ def test_features_that_say_nothing_are_named(tmp_path, count, severity):
 def test_what_a_run_writes_down_is_what_is_read(tmp_path):
     config = Config(cycles=60)
     runs.write_json(tmp_path / "preprocessing.json", domains.domain("qase").preprocessing(config))
-    assert found("silent_features", reading(tmp_path)).data["constant"] == ["is_muted"]
-    given = DiagnosedRun(tmp_path, {}, {"env": config.model_dump()})
-    assert [each.title for each in findings_of(given, "dead_features") if "never change" in each.title] == [], (
+    assert finding_of("silent_features", diagnosed_run(tmp_path)).data["constant"] == ["is_muted"]
+    run = DiagnosedRun(tmp_path, {}, {"env": config.model_dump()})
+    assert [finding.title for finding in findings_of(run, "dead_features") if "never change" in finding.title] == [], (
         "told once"
     )
     (tmp_path / "preprocessing.json").unlink()
-    given = DiagnosedRun(tmp_path, {}, {"env": config.model_dump()})
-    (finding,) = (each for each in findings_of(given, "dead_features") if "never change" in each.title)
+    run = DiagnosedRun(tmp_path, {}, {"env": config.model_dump()})
+    (finding,) = (finding for finding in findings_of(run, "dead_features") if "never change" in finding.title)
     assert finding.data["constant"] == ["is_muted"]
 
 
@@ -64,10 +64,10 @@ def test_a_file_that_is_damaged_or_none_of_ours_says_nothing(tmp_path, content):
         file.symlink_to(tmp_path / "other.json")
     else:
         file.write_text(content)
-    given = reading(tmp_path)
-    assert found("silent_features", given) is None
-    assert found("silent_features", given) is None
-    assert len(given.missing) == ("schema" not in content)
+    run = diagnosed_run(tmp_path)
+    assert finding_of("silent_features", run) is None
+    assert finding_of("silent_features", run) is None
+    assert len(run.missing) == ("schema" not in content)
 
 
 def terms_of(*overrides):
@@ -76,7 +76,7 @@ def terms_of(*overrides):
 
 
 @pytest.mark.parametrize(
-    ("overrides", "said"),
+    ("overrides", "expected"),
     [
         (["reward=qase_failcount"], True),
         (["reward=qase_failcount", "env.budget=1.0"], True),
@@ -89,15 +89,17 @@ def terms_of(*overrides):
         (["experiment=qase_report"], True),
     ],
 )
-def test_a_count_of_what_ran_pays_no_order_unless_there_is_a_budget(overrides, said):
-    finding = found("order_not_paid", reading(**terms_of(*overrides)))
-    assert bool(finding) == said
-    if said:
+def test_a_count_of_what_ran_pays_no_order_unless_there_is_a_budget(overrides, expected):
+    finding = finding_of("order_not_paid", diagnosed_run(**terms_of(*overrides)))
+    assert bool(finding) == expected
+    if expected:
         assert (finding.severity, finding.change) == ("problem", "env.budget=0.25")
 
 
 def test_other_environments_are_not_asked():
     assert (
-        found("order_not_paid", DiagnosedRun(Path("run"), {}, {"env": {"name": "threat"}, "reward": {"terms": {}}}))
+        finding_of(
+            "order_not_paid", DiagnosedRun(Path("run"), {}, {"env": {"name": "threat"}, "reward": {"terms": {}}})
+        )
         is None
     )
