@@ -1,0 +1,145 @@
+"""The files of docs/extending.md, written into a folder as an installed package, and run as the page shows."""
+
+import csv
+import json
+import os
+import re
+import shlex
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+PAGE = (ROOT / "docs" / "extending.md").read_text(encoding="utf-8")
+FILES = re.findall(r"```(?:python|yaml|toml)\n# (\S+\.(?:py|yaml|toml))\n(.*?)```", PAGE, re.DOTALL)
+SMALL = (
+    "total_steps=512", "validation.every=512", "validation.episodes=2", "agent.n_envs=4", "agent.n_steps=32",
+    "agent.batch_size=64", "agent.n_epochs=1",
+)  # fmt: skip
+
+
+def write_files(folder, names):
+    for name, text in FILES:
+        if names(name):
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            (folder / name).write_text(text, encoding="utf-8")
+
+
+def install(folder):
+    """What `pip install` would write for the entry points of the page."""
+    info = folder / "corridor-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: corridor\nVersion: 1.0\n")
+    points = []
+    for name, text in FILES:
+        if name == "pyproject.toml":
+            for group, entries in tomllib.loads(text)["project"]["entry-points"].items():
+                points += [f"[{group}]", *(f"{key} = {value}" for key, value in entries.items())]
+    (info / "entry_points.txt").write_text("\n".join(points))
+
+
+def command(line):
+    """A console line of the page; it must stand there."""
+    assert f"$ {line}\n" in PAGE, f"docs/extending.md does not show `{line}`"
+    program, *arguments = shlex.split(line)
+    start = {
+        "python": [],
+        "pytest": ["-m", "pytest", "-q", "-p", "no:cacheprovider", "-o", "addopts="],
+        "rl-eval": ["-m", "rl_eval.cli"],
+    }[program]
+    return [sys.executable, *start, *(str(ROOT / word) if word == "train.py" else word for word in arguments)]
+
+
+def run(folder, words, *more):
+    done = subprocess.run(
+        [*words, *more],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(folder), str(ROOT)])},
+    )
+    return done.returncode, done.stdout + done.stderr
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory):
+    """A repository with the installed package, its plugins, configs and suites, and one trained run."""
+    folder = tmp_path_factory.mktemp("project")
+    write_files(folder, lambda name: name != "pyproject.toml")
+    install(folder)
+    line = (
+        "python train.py --config-dir=my_conf env=corridor plugins=[shaping] "
+        "'+reward.terms.distance={_target_: shaping.Distance, scale: 0.01}'"
+    )
+    status, output = run(folder, command(line), *SMALL, "validation.metric=final_distance")
+    assert status == 0, output
+    (directory,) = (folder / "outputs").glob("*/*")
+    return folder, directory
+
+
+def test_the_domain_and_the_reward_term_train(project):
+    _, directory = project
+    with open(directory / "metrics.csv") as file:
+        rows = list(csv.DictReader(file))
+    assert {"reward/native", "reward/distance"} <= rows[-1].keys()
+    info = json.loads((directory / "run.json").read_text())
+    assert info["status"] == "finished"
+    assert info["env_steps"] == 512
+    assert 0 <= info["results"]["final_distance"] <= 9  # the metric chose between the snapshots
+
+
+def test_the_metric_judges_the_policy_of_the_source(project):
+    folder, _ = project
+    good, output = run(folder, command("pytest suites/corridor.yaml --run threshold:2"))
+    assert good == 0, output
+    assert re.search(r"PASS corridor/arrives: final_distance .* passed after \d+ of 200 episodes", output)
+    bad, output = run(folder, command("pytest suites/corridor.yaml"), "--run", "threshold:9")
+    assert bad == 1, output
+    assert "FAIL" in output
+
+
+def test_the_diagnostic_is_asked_and_the_run_needs_trust(project):
+    folder, directory = project
+    words = [sys.executable, "-m", "rl_eval.cli", "doctor", str(directory), "--json"]
+    findings = [json.loads(run(folder, words, *trust)[1]) for trust in ([], ["--trust"])]
+    for finding in findings:
+        assert "few_episodes" in json.dumps(finding)
+    assert "names the plugin 'shaping'" in json.dumps(findings[0])
+    assert "names the plugin" not in json.dumps(findings[1])
+
+
+def test_an_experiment_of_ones_own_is_composed(project):
+    folder, _ = project
+    line = "python train.py --config-dir=my_conf experiment=shaped"
+    status, output = run(folder, command(line), "--cfg", "job")
+    assert status == 0, output
+    assert "name: corridor" in output
+    assert "_target_: shaping.Distance" in output
+
+
+def test_a_plugin_registers_the_same_without_being_installed(tmp_path):
+    write_files(tmp_path, lambda name: name.endswith(".py"))
+    code = """
+from pathlib import Path
+from rl_eval.plugins import import_plugins
+import_plugins(["my_plugin"], Path.cwd())
+from rl_eval import diagnostics, domains, metrics, policy
+assert domains.domain("corridor").facts(None) == ("native_reward", "distance")
+assert metrics.lookup("final_distance").better == "lower"
+assert diagnostics.lookup("few_episodes").description.startswith("Training ended")
+assert policy.names_policy("threshold:1")
+assert policy.identity("threshold:1") != policy.identity("threshold:2")
+"""
+    status, output = run(tmp_path, [sys.executable, "-c", code])
+    assert status == 0, output
+
+
+def test_every_file_of_the_page_is_python_yaml_or_toml_that_is_used():
+    names = [name for name, _ in FILES]
+    assert names.count("pyproject.toml") == 4
+    assert len(set(names)) == len(names) - 3
+    assert len(re.findall(r"```(?:python|yaml|toml)\n", PAGE)) == len(names) + 2  # the tracker has a test of its own
