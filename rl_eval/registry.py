@@ -13,7 +13,7 @@ Entry = TypeVar("Entry")
 
 
 class Registry(Generic[Entry]):
-    """Name -> entry, registered by code or found as an entry point of an installed package.
+    """Name -> entry, registered by code or by an entry point of an installed package.
 
     An entry point is loaded when its name is looked up, so installed packages cost nothing at start-up.
 

@@ -78,7 +78,7 @@ class EnvPoolVector(VectorEnv):
         self._cut = np.zeros(num_envs, bool)  # truncated in the last step
 
     def reset(self, *, seed=None, options=None):
-        """Start every copy; `seed` is one int or a list of N. Without one, the copies draw on."""
+        """Start every copy; `seed` is one int or a list of N. Without one, the random streams go on."""
         if options:
             raise ValueError(f"options={options!r}: EnvPool takes no options")
         if seed is None and self._pool is None:
@@ -106,7 +106,7 @@ class EnvPoolVector(VectorEnv):
                 # and the pool's own is one step further.
                 max_episode_steps=self._limit + 1,
             )
-            _ = self._pool.observation_space  # made once, here
+            _ = self._pool.observation_space  # computed and cached here, with the warnings silenced
 
     def step(self, actions):
         """Step every copy; one whose episode ended in the last step starts its next one, with a reward of 0."""

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import math
 import operator
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import gymnasium as gym
@@ -14,6 +12,7 @@ from gymnasium.envs.registration import EnvSpec
 from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 
+from rl_eval.envs.copy_arrays import ArrayLayout, CopyArrays
 from rl_eval.errors import InputError
 
 
@@ -32,102 +31,6 @@ def make_copies(spec: EnvSpec, kwargs: dict[str, Any], count: int) -> list[gym.E
 def is_gymnasiums(spec: EnvSpec | None) -> bool:
     """Whether an environment comes with Gymnasium, so that its behaviour is known."""
     return spec is not None and isinstance(spec.entry_point, str) and spec.entry_point.startswith("gymnasium.envs.")
-
-
-@dataclass(frozen=True)
-class ArrayLayout:
-    """The shapes of the arrays of N copies; plain JSON, so that two processes use one memory in the same way.
-
-    Attributes:
-        discrete_actions: the number of Discrete actions; 0 where actions are not Discrete.
-        facts: the keys of `info` that are recorded.
-    """
-
-    num_envs: int
-    obs_shape: Sequence[int]
-    obs_dtype: str
-    action_shape: Sequence[int]
-    discrete_actions: int
-    facts: Sequence[str] = ()
-
-    @classmethod
-    def of(
-        cls, num_envs: int, observation: gym.spaces.Box, action: gym.Space, facts: Sequence[str] = ()
-    ) -> ArrayLayout:
-        """From the spaces of one copy."""
-        discrete_actions = int(action.n) if isinstance(action, gym.spaces.Discrete) else 0
-        return cls(
-            num_envs, observation.shape, observation.dtype.str, action.shape or (), discrete_actions, tuple(facts)
-        )
-
-
-class CopyArrays:
-    """What N copies return: `obs`, `final_obs` `[N, ...]`, `rewards`, `terminated`, `truncated`, `idle` `[N]`.
-
-    For Discrete actions also `action_mask`, `final_action_mask` `[N, A]`, written where the environment gives masks;
-    `facts` `[F, N]` are values of `info`, NaN where a step has none.
-
-    Args:
-        memory: where they lie; None: memory of this process alone.
-    """
-
-    def __init__(self, layout: ArrayLayout, memory: Any = None):
-        self.layout = layout
-        n, obs = layout.num_envs, (layout.num_envs, *layout.obs_shape)
-        parts = {
-            "rewards": ((n,), "f8"),
-            "obs": (obs, layout.obs_dtype),
-            "final_obs": (obs, layout.obs_dtype),
-            "terminated": ((n,), "?"),
-            "truncated": ((n,), "?"),
-            "idle": ((n,), "?"),
-            "action_mask": ((n, layout.discrete_actions), "?"),
-            "final_action_mask": ((n, layout.discrete_actions), "?"),
-            "facts": ((len(layout.facts), n), "f8"),
-        }
-        # Actions keep the type they come in, since an environment may mind: room for the widest.
-        self._actions_at, self._actions_size = 0, n * math.prod(layout.action_shape) * 8
-        self._memory = bytearray(self.size(layout)) if memory is None else memory
-        at = _aligned(self._actions_size)
-        for name, (shape, dtype) in parts.items():
-            array: np.ndarray = np.ndarray(shape, dtype, buffer=self._memory, offset=at)
-            setattr(self, name, array)
-            at += _aligned(array.nbytes)
-
-    rewards: np.ndarray
-    obs: np.ndarray
-    final_obs: np.ndarray
-    terminated: np.ndarray
-    truncated: np.ndarray
-    idle: np.ndarray
-    action_mask: np.ndarray
-    final_action_mask: np.ndarray
-    facts: np.ndarray
-
-    @staticmethod
-    def size(layout: ArrayLayout) -> int:
-        """Bytes that the arrays need."""
-        n = layout.num_envs
-        obs = n * math.prod(layout.obs_shape) * np.dtype(layout.obs_dtype).itemsize
-        actions, masks = n * math.prod(layout.action_shape) * 8, n * layout.discrete_actions
-        sizes = (actions, n * 8, obs, obs, n, n, n, masks, masks, len(layout.facts) * n * 8)
-        return sum(_aligned(size) for size in sizes)
-
-    def actions(self, shape: Sequence[int], dtype: str) -> np.ndarray:
-        """The room for actions of one shape and type.
-
-        Raises:
-            ValueError: it does not hold them.
-        """
-        if math.prod(shape) * np.dtype(dtype).itemsize > self._actions_size or np.dtype(dtype).hasobject:
-            expected = (self.layout.num_envs, *self.layout.action_shape)
-            raise ValueError(f"actions of shape {tuple(shape)} and type {dtype}, but {expected} numbers are expected")
-        return np.ndarray(tuple(shape), dtype, buffer=self._memory, offset=self._actions_at)
-
-
-def _aligned(size: int) -> int:
-    """Rounded up to whole cache lines, so that no two arrays share one."""
-    return -(-size // 64) * 64
 
 
 class CopyGroup:

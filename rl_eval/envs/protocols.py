@@ -1,4 +1,4 @@
-"""What a vector environment may offer beside Gymnasium's interface."""
+"""Optional interfaces of vector environments: those with a state, and those that rank cases."""
 
 from __future__ import annotations
 

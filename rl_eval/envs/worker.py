@@ -24,17 +24,17 @@ class Worker:
     """A process that steps groups of copies for this one; see `worker_process`."""
 
     def __init__(self) -> None:
-        ours, theirs = socket.socketpair()
-        with theirs:
+        own_end, worker_end = socket.socketpair()
+        with worker_end:
             # Neither fork (threads of torch hold locks) nor multiprocessing's spawn (it imports the main module
             # again, and daemonic processes may not use it). A group of its own: Ctrl-C is for this process.
             self.process = subprocess.Popen(
-                [sys.executable, "-P", worker_process.__file__, str(theirs.fileno()), str(os.getpid())],
+                [sys.executable, "-P", worker_process.__file__, str(worker_end.fileno()), str(os.getpid())],
                 stdin=subprocess.DEVNULL,
-                pass_fds=[theirs.fileno()],
+                pass_fds=[worker_end.fileno()],
                 process_group=0,
             )
-        self._channel = Channel(ours, self._check)
+        self._channel = Channel(own_end, self._check)
         self._lock = threading.RLock()  # two threads may step two environments
         self._owner = os.getpid()
         self._replies: dict[int, list[dict[str, Any]]] = {}  # of the groups that are open

@@ -19,7 +19,8 @@ import gymnasium as gym
 import numpy as np
 from gymnasium.envs.registration import EnvSpec
 
-from rl_eval.envs.gymnasium_vector import ArrayLayout, CopyArrays, GymnasiumVector
+from rl_eval.envs.copy_arrays import ArrayLayout, CopyArrays
+from rl_eval.envs.gymnasium_vector import GymnasiumVector
 from rl_eval.envs.worker import Worker, WorkerError, running_workers
 from rl_eval.envs.worker_process import encode
 from rl_eval.errors import InputError

@@ -1,6 +1,6 @@
 """Numbers about a policy, a training run or a group of runs; every criterion names one of these.
 
-A metric is known by its name. Task metrics read the outcomes of recorded episodes and never a reward.
+A metric has a name that criteria use. Task metrics read the outcomes of recorded episodes and never a reward.
 """
 
 from rl_eval.metrics._actions import action_share

@@ -13,13 +13,13 @@ if TYPE_CHECKING:
     from rl_eval.rollout import Episodes
 
 
-def _taken(action: str, episodes: Episodes, config: Any) -> np.ndarray:
+def _is_action(action: str, episodes: Episodes, config: Any) -> np.ndarray:
     if not action.lstrip("-").isdigit():
         raise InputError(f"action_share.{action} names no action: write its number, such as action_share.0")
-    taken = np.asarray(episodes.outcome["action"])
-    if len(taken) == 0:
+    actions = np.asarray(episodes.outcome["action"])
+    if len(actions) == 0:
         raise MetricUndefined("no step was played, so there are no shares: play at least one episode")
-    return taken == int(action)
+    return actions == int(action)
 
 
 @metric(
@@ -27,9 +27,9 @@ def _taken(action: str, episodes: Episodes, config: Any) -> np.ndarray:
     name="action_share.<number>",
     needs=("action",),
     unit="case",
-    variable=_taken,
+    variable=_is_action,
     bounds=lambda config: (0.0, 1.0),
 )
 def action_share(action: str, episodes: Episodes, config: Any) -> float:
     """Share of the steps on which the action of that number was taken."""
-    return float(_taken(action, episodes, config).mean())
+    return float(_is_action(action, episodes, config).mean())

@@ -1,4 +1,4 @@
-"""Whether a run left what it should, and whether its own numbers agree."""
+"""Whether the files of a run are complete, and whether its own numbers agree."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def numbers_agree(run: Run) -> list[str]:
 
 
 def disagreements(info: Mapping[str, Any], config: Mapping[str, Any], logged: np.ndarray | None) -> list[str]:
-    """A sentence on each two figures of a run that cannot both be true.
+    """A sentence for each pair of figures of a run that contradict each other.
 
     Args:
         info: `run.json`.
@@ -79,8 +79,8 @@ def disagreements(info: Mapping[str, Any], config: Mapping[str, Any], logged: np
 
 def _final_figures(info: Mapping[str, Any], config: Mapping[str, Any]) -> list[str]:
     """The final results must be possible as the figures of one set of episodes."""
-    found = info.get("results")
-    results: Mapping[str, Any] = found if isinstance(found, Mapping) else {}
+    stored = info.get("results")
+    results: Mapping[str, Any] = stored if isinstance(stored, Mapping) else {}
     figures = [results.get(name) for name in ("min", "mean", "max", "std")]
     low, mean, high, std = (float(value) if isinstance(value, int | float) else math.nan for value in figures)
     if not all(math.isfinite(value) for value in (low, mean, high, std)):
@@ -90,10 +90,12 @@ def _final_figures(info: Mapping[str, Any], config: Mapping[str, Any]) -> list[s
     if not low - slack <= mean <= high + slack or not -slack <= std <= widest + slack:
         return [f"run.json says a mean of {mean:.6g} ± {std:.6g} between {low:.6g} and {high:.6g}, which cannot be"]
     # the judged snapshot was scored when it was chosen and again at the end, on the same episodes
-    chosen = info.get("validation_score")
+    first_score = info.get("validation_score")
     validation = config.get("validation")
     metric_name = validation.get("metric") if isinstance(validation, Mapping) else None
-    again = results.get(str(metric_name))
-    if isinstance(chosen, int | float) and isinstance(again, int | float) and chosen != again:
-        return [f"run.json says a {metric_name} of {chosen:.6g} as validation_score and {again:.6g} in results"]
+    final_score = results.get(str(metric_name))
+    if isinstance(first_score, int | float) and isinstance(final_score, int | float) and first_score != final_score:
+        return [
+            f"run.json says a {metric_name} of {first_score:.6g} as validation_score and {final_score:.6g} in results"
+        ]
     return []

@@ -1,4 +1,4 @@
-"""How well cases are told apart: ratios of the confusion table, undefined where a denominator is zero."""
+"""Detection metrics: ratios of the confusion table, undefined where a denominator is zero."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _detection = partial(metric, "task", needs=("label", "flagged"), unit="case")
 def f1(episodes: Episodes, config: Any) -> float:
     """F1 of flagging the positive cases: 2·TP / (2·TP + FP + FN)."""
     table = confusion(episodes)
-    if not table.positives:  # FP alone would make it 0, which says nothing about finding positives
+    if not table.positives:  # with FP alone it would be 0, which says nothing about positives
         raise MetricUndefined("f1 is undefined: none of the cases is positive")
     return 2 * table.tp / (2 * table.tp + table.fp + table.fn)
 
@@ -53,7 +53,7 @@ def false_positive_rate(episodes: Episodes, config: Any) -> float:
 
 @_detection(better="higher")
 def accuracy(episodes: Episodes, config: Any) -> float:
-    """Share of the cases decided rightly: (TP + TN) / all."""
+    """Share of the cases decided correctly: (TP + TN) / all."""
     table = confusion(episodes)
     return (table.tp + table.tn) / (table.positives + table.negatives)
 
@@ -65,7 +65,7 @@ def mcc(episodes: Episodes, config: Any) -> float:
     unflagged = table.fn + table.tn
     if not (table.positives and table.negatives):
         raise MetricUndefined("mcc is undefined: the cases are all of one class")
-    if not (table.flagged and unflagged):  # scikit-learn says 0 here; a policy that never decides has no correlation
+    if not (table.flagged and unflagged):  # scikit-learn returns 0 here; a policy that never decides has no correlation
         raise MetricUndefined(f"mcc is undefined: the policy flagged {'all' if table.flagged else 'none'} of the cases")
     # the root of each factor apart: the product of four large counts would lose digits
     scale = sqrt(table.positives) * sqrt(table.negatives) * sqrt(table.flagged) * sqrt(unflagged)

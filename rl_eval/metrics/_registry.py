@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 Kind = Literal["task", "training", "run", "artefact"]
 
 
-class MetricUndefined(InputError):  # noqa: N818 - it is bad input, said as what it is
+class MetricUndefined(InputError):  # noqa: N818 - the name says what happened
     """The metric has no value on this data, and a number would mislead."""
 
 
@@ -31,7 +31,7 @@ class Metric:
             task: `(episodes, env_config) -> float`;
             training: `(run) -> float`;
             run: `(values [R]) -> float`, one value of the metric `base` a run;
-            artefact: `(run) -> list[str]`, the faults found; the value is 1 when there are none, else 0.
+            artefact: `(run) -> list[str]`, the faults; the value is 1 when there are none, else 0.
         description: one line, shown by the docs.
         needs: the outcomes it reads.
         settings: the fields of the environment's config that must not be null.
@@ -40,9 +40,9 @@ class Metric:
         base: for kind `run`, the task metric it spreads over.
         seeds: for kind `run`, whether the runs must share their seed or differ in it.
         variable: `(episodes, env_config) -> [units]`, where the metric is the mean of a bounded variable over
-            its units: what evidence bets on.
-        bounds: `(env_config) -> (low, high)` of that variable, None where the environment does not know;
-            where there is no `bounds`, whoever asks must declare them.
+            its units: which evidence uses.
+        bounds: `(env_config) -> (low, high)` of that variable, None where the environment does not know them;
+            without `bounds`, a suite must declare them.
         statistic: for kind `run`, what of the values over runs evidence can bound.
     """
 
@@ -71,7 +71,7 @@ METRICS: Registry[Metric] = Registry("rl_eval.metrics", "a metric", Metric)
 def metric(kind: Kind, *, name: str | None = None, **attributes: Any) -> Callable[[Callable[..., Any]], Metric]:
     """Make a metric of the decorated function, whose name and first line of docstring become the metric's.
 
-    A metric is known once it is registered: `register`, `Domain.metrics`, or an entry point of `rl_eval.metrics`.
+    A metric is available once it is registered: `register`, `Domain.metrics`, or an entry point of `rl_eval.metrics`.
     """
 
     def make(compute: Callable[..., Any]) -> Metric:
@@ -82,7 +82,7 @@ def metric(kind: Kind, *, name: str | None = None, **attributes: Any) -> Callabl
 
 
 def register(*metrics: Metric) -> None:
-    """Make metrics known by their names.
+    """Add metrics.
 
     Raises:
         InputError: another metric has the name.

@@ -19,7 +19,7 @@ def _returns(episodes: Episodes) -> np.ndarray:
         MetricUndefined: no episodes, or a reward that is not finite.
     """
     if len(episodes) == 0:
-        raise MetricUndefined("no episode was played, so there is no return to speak of: play at least one")
+        raise MetricUndefined("no episode was played, so there is no return: play at least one")
     returns = episodes.per_episode("native_reward")
     broken = np.flatnonzero(~np.isfinite(returns))
     if len(broken):

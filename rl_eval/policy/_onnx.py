@@ -152,17 +152,17 @@ def _check_metadata(entries: Mapping[str, str], spec: str, spaces: Spaces) -> No
         raise InputError(
             f"policy {spec!r} has metadata that cannot be read ({_line(error)}): export it again"
         ) from error
-    ours = {"name": spaces.env, "id": spaces.id}
+    own = {"name": spaces.env, "id": spaces.id}
     key = "id" if env.get("id") and spaces.id else "name"
-    if env.get(key) != ours[key] or shape != spaces.observation.shape:
+    if env.get(key) != own[key] or shape != spaces.observation.shape:
         raise InputError(
             f"policy {spec!r} is for {env.get(key)} with observations of shape {shape}, "
-            f"not for {ours[key]} with {spaces.observation.shape}: name a policy of {ours[key]}"
+            f"not for {own[key]} with {spaces.observation.shape}: name a policy of {own[key]}"
         )
     if action != described(spaces.action):
         raise InputError(
             f"policy {spec!r} was exported for other actions ({_line(ValueError(json.dumps(action)))}), but this "
-            f"{ours[key]} takes {spaces.action}: name a policy of the same env.kwargs"
+            f"{own[key]} takes {spaces.action}: name a policy of the same env.kwargs"
         )
 
 

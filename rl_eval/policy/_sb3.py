@@ -14,7 +14,7 @@ from rl_eval.policy._source import Source
 
 
 class StableBaselines3Policy:
-    """A Stable-Baselines3 model, with the statistics of its VecNormalize where given."""
+    """A Stable-Baselines3 model, with the statistics of its VecNormalize if there are any."""
 
     def __init__(self, model: Any, normalize: Any | None):
         self._model, self._normalize = model, normalize

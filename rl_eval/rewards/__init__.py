@@ -1,4 +1,4 @@
-"""Outcome -> reward: a sum of named, weighted terms over the facts of a step."""
+"""Rewards: a weighted sum of named terms, each a function of the facts of a step."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class RewardTerm(ABC):
     """One term of a reward; `_target_` of a config names its class, the other keys are its parameters.
 
     Attributes:
-        range: its smallest and largest value before its weight; None where it does not know.
+        range: its smallest and largest value before its weight; None where it is unknown.
     """
 
     range: Range | None = None
@@ -35,7 +35,7 @@ class RewardFunction:
 
     Args:
         terms: name -> weight and term.
-        declared: name -> the range that somebody says a term has, before its weight.
+        declared: name -> the range that the config declares, before its weight.
     """
 
     def __init__(self, terms: Mapping[str, tuple[float, RewardTerm]], declared: Mapping[str, Range] | None = None):
@@ -49,7 +49,7 @@ class RewardFunction:
         """Build from `{name: {_target_: rl_eval.rewards.…, weight: 1.0, range: [low, high], …parameters}}`.
 
         Raises:
-            InputError: a target outside the project, or parameters that the term does not take.
+            InputError: a target that is not allowed, or parameters that the term does not take.
         """
         built: dict[str, tuple[float, RewardTerm]] = {}
         declared: dict[str, Range] = {}
@@ -77,19 +77,19 @@ class RewardFunction:
         return cls(built, declared)
 
     def ranges(self) -> dict[str, Range | None]:
-        """Term -> its smallest and largest value, weighted: as the term knows, else as declared, else None."""
-        found: dict[str, Range | None] = {}
+        """Term -> its smallest and largest value, weighted: its own attribute, else as declared, else None."""
+        ranges: dict[str, Range | None] = {}
         for name, (weight, term) in self.terms.items():
-            known = term.range or self.declared.get(name)
-            found[name] = None if known is None else scaled(known, weight)
-        return found
+            term_range = term.range or self.declared.get(name)
+            ranges[name] = None if term_range is None else scaled(term_range, weight)
+        return ranges
 
     def attainable(self) -> Range | None:
         """The sum of the terms' ranges: no reward lies outside; None where a term's range is not known.
 
         Interval arithmetic, so both ends are reached only where the terms can be extreme together.
         """
-        ranges = [found for found in self.ranges().values() if found is not None]
+        ranges = [term_range for term_range in self.ranges().values() if term_range is not None]
         if len(ranges) < len(self.terms):
             return None
         return sum(low for low, _ in ranges), sum(high for _, high in ranges)
@@ -131,7 +131,7 @@ def scaled(bounds: Range, weight: float) -> Range:
 
 
 def _term(name: str, target: Any) -> Callable[..., RewardTerm]:
-    """The class that a target names; nothing but a reward term, since its parameters may come from anyone as well."""
+    """The class that a target names; only a reward term, since its parameters may come from anyone as well."""
     term = resolve(target)
     if not isinstance(term, type) or not issubclass(term, RewardTerm):
         raise InputError(
@@ -152,7 +152,7 @@ class Native(RewardTerm):
 class RewardedVector(VectorWrapper):
     """Replace a vector environment's reward by a reward function of its outcome.
 
-    The terms of a step stand in `infos["reward_terms"]`.
+    The terms of a step are in `infos["reward_terms"]`.
     """
 
     def __init__(self, env, reward: RewardFunction):
