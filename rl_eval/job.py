@@ -14,7 +14,7 @@ from rl_eval import run as runs
 from rl_eval import terminal
 from rl_eval.errors import InputError
 from rl_eval.tracking import confusion_plot, evidence_plots, open_tracker, verdict_summary
-from rl_eval.training import not_written, train
+from rl_eval.training import train
 
 
 def run(values: Mapping[str, Any], directory: Path, *, sweep: Path | None, suites: Path) -> None:
@@ -42,7 +42,7 @@ def run(values: Mapping[str, Any], directory: Path, *, sweep: Path | None, suite
             _end(2, sweep)
         return
     except OSError as error:
-        reason = not_written(error)
+        reason = runs.storage_error(error)
         if reason is None or not (directory / "run.json").exists():
             raise
         terminal.print_error(f"{reason}: make room, then judge the run with `pytest suites/ --run {directory}`")
@@ -54,7 +54,7 @@ def run(values: Mapping[str, Any], directory: Path, *, sweep: Path | None, suite
         traceback.print_exc()
         return
     if trained.info["status"] == "interrupted":
-        terminal.print_error(f"interrupted: go on with `python train.py resume={directory}`")
+        terminal.print_error(f"interrupted: go on with `{runs.resume_command(directory)}`")
         raise KeyboardInterrupt
     if trained.info["status"] == "failed":
         terminal.print_error(f"training failed: {trained.info['reason']}")
@@ -79,7 +79,7 @@ def _note(sentence: str) -> None:
 
 
 def _learn(config: configs.RunConfig, directory: Path, sweep: Path | None, suites: Path, resume: bool) -> runs.Run:
-    """Train, judge, and tell the tracker; the tracker is closed whatever happens."""
+    """Train, judge, and log to the tracker, which is closed whatever happens."""
     tracker = open_tracker(
         config.tracker, run_dir=directory, config=config.to_dict(), group=sweep.name if sweep else None
     )
@@ -141,16 +141,16 @@ def _doctor(directory: Path) -> None:
     from rl_eval import diagnostics
 
     try:
-        found = diagnostics.all_findings(diagnostics.read(directory, trust=True))  # typed by the person who trained it
+        findings = diagnostics.all_findings(diagnostics.read(directory, trust=True))  # they typed what it names
     except InputError as error:
         _note(f"doctor could not look at the run ({error})")
         return
-    for finding in [each for each in found if each.severity != "note"][:2]:
+    for finding in [finding for finding in findings if finding.severity != "note"][:2]:
         terminal.console_for().print(diagnostics.sentence(finding), soft_wrap=True)
 
 
 def _report(directory: Path) -> None:
-    """Write the page on the run; what goes wrong with it is told, and fails nothing."""
+    """Write the page on the run; an error is a note, and does not fail the job."""
     from rl_eval.report import write_report
 
     try:
@@ -167,15 +167,17 @@ def _judge(trained: runs.Run, suites: Path) -> list[dict[str, Any]]:
     from rl_eval.gates.evaluation import evaluate_run
     from rl_eval.gates.selection import Selection, suites_for
 
-    found = suites_for(trained, suites)
-    if not found:
+    matching_suites = suites_for(trained, suites)
+    if not matching_suites:
         print(f"not judged: no suite in {suites}/ is for this environment; docs/suites.md shows how to write one")
         return []
     # what it names was typed by the person who trained it just now
     trust = domains.needs_trust(domains.validate(trained.config["env"])) is not None
     with terminal.ProgressLine(None, "judging") as progress:
-        verdicts = [evaluate_run(suite, trained, trust=trust, on_episodes=progress.episodes) for suite in found]
-    # A sweep that keeps its best run has looked at the gate as often as it has runs.
+        verdicts = [
+            evaluate_run(suite, trained, trust=trust, on_episodes=progress.episodes) for suite in matching_suites
+        ]
+    # A sweep that keeps its best run has used the test set as often as it has runs.
     verdicts = [ledger.record_verdict(ledger.DEFAULT, Selection((trained,)), verdict) for verdict in verdicts]
     runs.write_json(trained.path / "verdict.json", {"suites": [v.to_json() for v in verdicts]})
     rows = [row for verdict in verdicts for row in verdict.rows()]

@@ -110,9 +110,7 @@ def plan(
     spaces: dict[str, Any] = {}
     for number, job_overrides in enumerate(overrides_of_jobs):
         values = compose(conf, add_folders(job_overrides, own_folders))
-        checked, initial = config.load(values), None
-        if checked.init is not None:
-            initial, checked, _ = take_over(checked)
+        initial, checked, _ = take_over(config.load(values))
         key = repr((checked.env, checked.reward, checked.validation.metric))
         if key not in spaces:
             spaces[key] = config.try_out(checked)

@@ -61,7 +61,7 @@ def verify(path: Path, *, trust: bool = False, on_step: Callable[..., None] = la
     Raises:
         InputError: no run, one that is being trained, or one that cannot be trained here.
     """
-    from rl_eval.training import not_written, replay
+    from rl_eval.training import replay
 
     original = run.read_run(path)
     if original.info["status"] == "running":
@@ -71,7 +71,7 @@ def verify(path: Path, *, trust: bool = False, on_step: Callable[..., None] = la
         try:
             again = replay(original, Path(folder), trust=trust, on_step=on_step)
         except OSError as error:
-            if (reason := not_written(error)) is None:
+            if (reason := run.storage_error(error)) is None:
                 raise
             raise InputError(f"{reason}: name a folder with room for the replay in TMPDIR") from error
         findings = tuple(_findings(original, again))

@@ -180,7 +180,7 @@ def test_a_module_that_a_run_names_is_imported_only_with_trust(copy, tmp_path, c
     (copy / "config.yaml").write_text(yaml.safe_dump(config))
     status, _, err = verify(capsys, copy)
     assert status == 2
-    assert "names env.id='tripwire:CartPole-v1', which imports and runs code: add --trust" in " ".join(err.split())
+    assert "env.id='tripwire:CartPole-v1' imports a module: add --trust" in " ".join(err.split())
     assert not (tmp_path / "imported").exists()
     verify(capsys, copy, "--trust")
     assert (tmp_path / "imported").exists()

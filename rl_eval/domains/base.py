@@ -101,6 +101,10 @@ class Domain(ABC, Generic[Config]):
         """What a config of somebody else may do only with trust, as the beginning of a sentence; None: nothing."""
         return None
 
+    def not_repeatable(self, config: Config) -> str | None:
+        """Why training on it again gives other bytes, as the end of a sentence; None where it gives the same."""
+        return None
+
     def in_one_process(self, config: Config) -> Config:
         """The same environment, stepped by the calling process alone."""
         return config

@@ -15,7 +15,7 @@ from rl_eval.errors import InputError, nearest
 from rl_eval.gates.suite import Suite, is_for_other_environment, load_suite
 from rl_eval.gates.training_commands import train_command
 from rl_eval.policy import names_policy
-from rl_eval.run import Run, environment_of, find_runs, is_sweep, read_run, sweep_jobs
+from rl_eval.run import Run, environment_of, find_runs, is_sweep, read_run, resume_command, sweep_jobs
 
 # Parts of a run's config that change neither what it learns nor how.
 _INCIDENTAL = ("name", "resume", "tracker")
@@ -219,7 +219,7 @@ def _unfinished(run: Run) -> str:
     reason = run.info.get("reason")
     return (
         f"the run {run.path} (seed {run.config.get('seed')}) {what}{f' ({reason})' if reason else ''}, so its group "
-        f"is not complete: finish it with `python train.py resume={run.path}`, remove it and train again"
+        f"is not complete: finish it with `{resume_command(run.path)}`, remove it and train again"
     )
 
 

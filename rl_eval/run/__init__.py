@@ -17,7 +17,16 @@ from rl_eval.run._checkpoint import (
     strip_prefix,
     write_checkpoint,
 )
-from rl_eval.run._directory import STATUSES, Run, config_hash, environment_of, find_runs, read_run
+from rl_eval.run._directory import (
+    STATUSES,
+    Run,
+    config_hash,
+    environment_of,
+    find_runs,
+    fits_config_file,
+    read_run,
+    resume_command,
+)
 from rl_eval.run._files import (
     MAX_JSON_BYTES,
     SCHEMA,
@@ -32,6 +41,7 @@ from rl_eval.run._files import (
 from rl_eval.run._lock import lock
 from rl_eval.run._metrics_log import MetricsLog, read_metrics
 from rl_eval.run._record import RunRecord, finite, read_record, read_verdicts
+from rl_eval.run._storage import storage_error
 from rl_eval.run._sweep import expand_sweeps, is_sweep, sweep_jobs
 from rl_eval.run._table import read_table
 
@@ -50,6 +60,7 @@ __all__ = [
     "expand_sweeps",
     "find_runs",
     "finite",
+    "fits_config_file",
     "is_sweep",
     "join_state",
     "lock",
@@ -63,10 +74,12 @@ __all__ = [
     "read_verdicts",
     "remove_directory",
     "remove_leftovers",
+    "resume_command",
     "split_state",
     "step_directories",
     "step_name",
     "step_of",
+    "storage_error",
     "strip_prefix",
     "sweep_jobs",
     "write_bytes",

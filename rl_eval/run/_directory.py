@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -31,6 +32,11 @@ def config_hash(config: Mapping[str, Any]) -> str:
     """A hash of the settings that decide the bytes of a run; its name, its tracker and what it resumes do not."""
     deciding = {key: value for key, value in config.items() if key not in ("name", "tracker", "resume")}
     return hashlib.sha256(json.dumps(deciding, sort_keys=True, default=str).encode()).hexdigest()
+
+
+def resume_command(path: Path) -> str:
+    """The command that goes on with a run, for a shell."""
+    return f"python train.py {shlex.quote(f'resume={path}')}"
 
 
 @dataclass(frozen=True)
@@ -64,7 +70,7 @@ class Run:
                     return snapshot
             raise InputError(f"{self.path} names {name!r} as its policy, but has no such snapshot: train again")
         if not snapshots:
-            raise InputError(f"{self.path} holds no snapshot: train on with `python train.py resume={self.path}`")
+            raise InputError(f"{self.path} holds no snapshot: train on with `{resume_command(self.path)}`")
         return snapshots[-1]
 
 
@@ -101,6 +107,15 @@ def _read_config(file: Path) -> dict[str, Any]:
         raise InputError(f"{file} holds no `env:` section: it is damaged or not ours")
     _check_value_count(config, file)
     return config
+
+
+def fits_config_file(config: Mapping[str, Any]) -> bool:
+    """Whether a config, once it is written, is small enough to be read again."""
+    try:
+        _check_value_count(config, Path("config.yaml"))
+    except InputError:
+        return False
+    return len(yaml.safe_dump(dict(config), sort_keys=False).encode()) <= MAX_CONFIG_BYTES
 
 
 def _check_value_count(config: Mapping[Any, Any], file: Path) -> None:

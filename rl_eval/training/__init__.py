@@ -6,8 +6,8 @@ so this package knows no algorithm.
 
 from rl_eval.training._agent import Agent
 from rl_eval.training._initial import InitialPolicy, parent_run, take_over
-from rl_eval.training._loop import Training, train
 from rl_eval.training._replay import replay
-from rl_eval.training._stopping import not_written
+from rl_eval.training._train import train
+from rl_eval.training._training import Training
 
-__all__ = ["Agent", "InitialPolicy", "Training", "not_written", "parent_run", "replay", "take_over", "train"]
+__all__ = ["Agent", "InitialPolicy", "Training", "parent_run", "replay", "take_over", "train"]

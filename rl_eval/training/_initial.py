@@ -78,16 +78,17 @@ def read_copy(directory: Path) -> InitialPolicy | None:
     return InitialPolicy(arrays, meta, record, lineage)
 
 
-def take_over(config: RunConfig) -> tuple[InitialPolicy, RunConfig, list[str]]:
+def take_over(config: RunConfig) -> tuple[InitialPolicy | None, RunConfig, list[str]]:
     """The policy that `config.init` names, and the config with the preprocessing of its observations.
 
     Returns:
-        The policy, the config, and what could not be taken over, a sentence each.
+        The policy, or None without `init`; the config; and what could not be taken over, a sentence each.
 
     Raises:
         InputError: there is no such snapshot, or the config does not suit it; says what differs.
     """
-    assert config.init is not None
+    if config.init is None:
+        return None, config, []
     before, snapshot = _find_snapshot(Path(config.init))
     arrays, meta = run.read_checkpoint(snapshot, "policy")
     _require_same_network(config, before)
@@ -95,7 +96,7 @@ def take_over(config: RunConfig) -> tuple[InitialPolicy, RunConfig, list[str]]:
     if record is None:
         raise InputError(
             f"init={before.path} has no {EXPOSURE_FILE}, which says what it was trained on: "
-            f"finish it with `python train.py resume={before.path}`, or start from a finished run"
+            f"finish it with `{run.resume_command(before.path)}`, or start from a finished run"
         )
     if record.cases != domains.domain(config.env.name).has_cases:
         raise InputError(f"init={before.path}: its {EXPOSURE_FILE} is of another kind of data: it is damaged")
@@ -103,6 +104,9 @@ def take_over(config: RunConfig) -> tuple[InitialPolicy, RunConfig, list[str]]:
         env = domains.domain(config.env.name).with_preprocessing(config.env, _preprocessing(before.path))
     except InputError as error:
         raise InputError(f"init={before.path}: {error}") from error
+    config = config.model_copy(update={"env": env})
+    if not run.fits_config_file(config.to_dict()):
+        raise InputError(f"init={before.path}: its preprocessing has too many fields to be kept in config.yaml")
     with open(snapshot / "policy.safetensors", "rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
     lineage = {
@@ -116,7 +120,7 @@ def take_over(config: RunConfig) -> tuple[InitialPolicy, RunConfig, list[str]]:
     if (reason := _other_reward(config, before, meta)) is not None:
         meta.pop("reward_scale", None)
         notices.append(f"the statistics that scale rewards start anew: {reason}")
-    return InitialPolicy(arrays, meta, record, lineage), config.model_copy(update={"env": env}), notices
+    return InitialPolicy(arrays, meta, record, lineage), config, notices
 
 
 def parent_run(path: Path) -> run.Run:

@@ -9,17 +9,17 @@ from typing import Any
 
 @dataclass
 class Progress:
-    """Everything about a run that changes, apart from the agent and its environments; env steps where not said."""
+    """What changes in a run, apart from the agent and its environments; in env steps unless it says otherwise."""
 
     next_log: int = 0
     next_checkpoint: int = 0
-    next_select: int = 0
+    next_validation: int = 0
     next_resume: int = 0
     points: int = 0  # resume points passed
     best_step: int | None = None
     best_score: float | None = None
     score: float = float("nan")  # the latest on the validation part
-    stop: bool = False  # validation.stop_at was reached
+    target_reached: bool = False  # validation.stop_at was reached
     rows: int = 0  # of metrics.csv
     wall_s: float = 0.0
     validation_s: float = 0.0
@@ -36,6 +36,6 @@ class Progress:
         return cls(**{**values, "score": number(values["score"]), "pending": pending})
 
 
-def following(due: int, every: int, env_steps: int) -> int:
-    """The first of `due`, `due + every`, … that is still to come, where `due` is not."""
+def next_due(due: int, every: int, env_steps: int) -> int:
+    """The first of `due + every`, `due + 2 * every`, … beyond `env_steps`, which has reached `due`."""
     return due + every * (1 + (env_steps - due) // every)

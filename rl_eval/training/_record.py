@@ -17,8 +17,8 @@ from rl_eval.provenance import git_revision, versions
 from rl_eval.rewards import RewardFunction
 from rl_eval.rollout import Episodes
 from rl_eval.training._agent import Agent
+from rl_eval.training._execution import Execution
 from rl_eval.training._progress import Progress
-from rl_eval.training._resume import Made
 
 
 def final_results(config: RunConfig, reward: RewardFunction, episodes: Episodes) -> dict[str, Any]:
@@ -54,7 +54,7 @@ def exposure_of(
     return Exposure(False, starts.fingerprints(), fingerprints, train_seeds, validation.seeds, starts.unrecorded)
 
 
-def info(config: RunConfig, agent: Agent, progress: Progress, made: Made) -> dict[str, Any]:
+def info(config: RunConfig, agent: Agent, progress: Progress, execution: Execution) -> dict[str, Any]:
     """What `run.json` holds, apart from status, reason, name, times of day and results."""
     learning_s = progress.wall_s - progress.validation_s
     return {
@@ -74,10 +74,10 @@ def info(config: RunConfig, agent: Agent, progress: Progress, made: Made) -> dic
         "hardware": {
             "machine": platform.machine(),
             "system": platform.system(),
-            "device": made.device,
-            "threads": made.threads,
+            "device": execution.device,
+            "threads": execution.threads,
         },
-        "backend": made.backend,
+        "backend": execution.backend,
         "command": " ".join(["python", *sys.argv]),
     }
 

@@ -1,4 +1,4 @@
-"""The same run once more, from its config alone."""
+"""Train a run again from its config, to compare the bytes."""
 
 from __future__ import annotations
 
@@ -6,13 +6,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 from rl_eval import config as configs
-from rl_eval import run
+from rl_eval import domains, run
 from rl_eval.errors import InputError
+from rl_eval.plugins import require_plugins_of_run
 from rl_eval.tracking import open_tracker
 from rl_eval.training._initial import read_copy
-from rl_eval.training._loop import Training
+from rl_eval.training._training import Training
 
-ALL = 10**9  # snapshots; what the run itself has dropped by now does not matter
+ALL_SNAPSHOTS = 10**9  # also those that the run itself has dropped by now
 
 
 def replay(original: run.Run, directory: Path, *, trust: bool, on_step: Callable[..., None]) -> run.Run:
@@ -20,31 +21,27 @@ def replay(original: run.Run, directory: Path, *, trust: bool, on_step: Callable
 
     Args:
         trust: whether the environment may come from a module that the run names.
-        on_step: called after every iteration with env steps, mean return and selection score.
+        on_step: called after every iteration with env steps, mean return and validation score.
 
     Raises:
         InputError: the run cannot be trained here, or holds no snapshot to go to.
     """
-    env_id = str(original.config["env"].get("id", ""))
-    if ":" in env_id and not trust:
-        raise InputError(
-            f"{original.path} names env.id={env_id!r}, which imports and runs code: "
-            "add --trust if you trust where it comes from"
-        )
-    if original.config["env"].get("base_url") is not None:
-        raise InputError(
-            f"{original.path} learned from the service at {original.config['env']['base_url']!r}, whose answers and "
-            "times no replay gives again: only runs on the embedded one can be verified"
-        )
+    require_plugins_of_run(original.path, original.config, trust=trust)
+    settings = {"keep_snapshots": ALL_SNAPSHOTS, "tracker": {"name": "none"}, "resume": None}
+    config = configs.load({**original.config, **settings})
+    domain = domains.domain(config.env.name)
+    if (reason := domain.not_repeatable(config.env)) is not None:
+        raise InputError(f"{original.path} cannot be trained again to the same bytes: {reason}")
+    if not trust and (reason := domain.needs_trust(config.env)) is not None:
+        raise InputError(f"{original.path}: {reason}: add --trust if you trust where it comes from")
     snapshots = original.snapshots()
     if not snapshots:
         raise InputError(f"{original.path} holds no snapshot, so there is nothing to compare: train on first")
     until = None if original.finished else run.step_of(snapshots[-1])
-    config = configs.load({**original.config, "keep_snapshots": ALL, "tracker": {"name": "none"}, "resume": None})
     tracker = open_tracker(config.tracker, run_dir=directory, config={})
     training = Training(config, directory, tracker, on_step, read_copy(original.path))
     hardware = original.info.get("hardware")
-    known = hardware if isinstance(hardware, dict) else {}
-    training.made.require({"backend": original.info.get("backend"), **known}, original.path)
+    hardware = hardware if isinstance(hardware, dict) else {}
+    training.execution.require_same({"backend": original.info.get("backend"), **hardware}, original.path)
     training.begin()
-    return training.to_the_end(lambda: until is not None and training.agent.env_steps >= until)
+    return training.run_to_end(lambda: until is not None and training.agent.env_steps >= until)

@@ -220,7 +220,7 @@ def test_a_run_of_another_environment_is_refused(cartpole):
 def test_data_with_other_fields_is_refused(parents, tmp_path):
     file = tmp_path / "preprocessing.json"
     fitted = json.loads((parents["ppo"].path / file.name).read_text())
-    fitted["numeric"][0]["name"] = fitted["columns"][0] = "elsewhere"
+    fitted["numeric"][0]["name"] = "elsewhere"
     config = domains.validate(compose(ROOT / "conf", THREAT)["env"])
     with pytest.raises(InputError, match="elsewhere"):
         domains.domain("threat").with_preprocessing(config, fitted)

@@ -95,6 +95,10 @@ class Qase(Domain[Config]):
         """Requests to a service that the config names."""
         return None if config.base_url is None else f"env.base_url={config.base_url!r} is where requests would go"
 
+    def not_repeatable(self, config: Config) -> str | None:
+        """The answers and times of a service are not the same again; those of the embedded one are."""
+        return None if config.base_url is None else f"it learned from the service at env.base_url={config.base_url!r}"
+
     def longest_episode(self, config: Config) -> int:
         """The most cases in a cycle of the test part; live, in any."""
         if config.mode == "live":

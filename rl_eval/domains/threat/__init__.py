@@ -117,7 +117,7 @@ class Threat(Domain[Config]):
         if self._other_preprocessing(config, preprocessing) is None:
             return config
         try:
-            values = {key: value for key, value in (preprocessing or {}).items() if key != "schema"}
+            values = {key: value for key, value in (preprocessing or {}).items() if key not in ("schema", "columns")}
             fitted = FittedPreprocessing.model_validate(values)
         except ValidationError as error:
             first = error.errors()[0]

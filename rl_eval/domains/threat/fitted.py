@@ -1,4 +1,4 @@
-"""A fitted preprocessing as JSON: what `preprocessing.json` and `env.preprocessing` hold, checked."""
+"""A fitted preprocessing as JSON, checked: `preprocessing.json` without `columns`, and `env.preprocessing`."""
 
 from __future__ import annotations
 
@@ -36,7 +36,6 @@ class Categorical(_Strict):
 class FittedPreprocessing(_Strict):
     """Which fields become which columns, and how; `dropped` were constant in training."""
 
-    columns: tuple[str, ...]
     numeric: tuple[Numeric, ...]
     categorical: tuple[Categorical, ...]
     dropped: tuple[str, ...]
@@ -46,8 +45,6 @@ class FittedPreprocessing(_Strict):
     def _consistent(self) -> FittedPreprocessing:
         if self.clip != CLIP:
             raise ValueError(f"clip is {self.clip}, and this version clips at {CLIP}")
-        if self.columns != column_names(self.numeric, self.categorical):
-            raise ValueError("columns are not those of the numeric and categorical fields")
         names = [*(field.name for field in self.numeric), *(field.name for field in self.categorical)]
         if len({*names, *self.dropped}) < len(names) + len(self.dropped):
             raise ValueError("a field is named twice")

@@ -1,4 +1,4 @@
-"""The loop: iterate, try on the validation part, log, save."""
+"""One run: the agent, its environments and its directory; iterate, validate, log, save."""
 
 from __future__ import annotations
 
@@ -12,25 +12,27 @@ from typing import Any
 import numpy as np
 import yaml
 
-from rl_eval import domains, exposure, policy, run, seeding
-from rl_eval.config import RunConfig, device
+from rl_eval import domains, exposure, run, seeding
+from rl_eval.config import RunConfig
 from rl_eval.errors import InputError
-from rl_eval.metrics import lookup
 from rl_eval.rewards import RewardedVector, RewardFunction
-from rl_eval.rollout import Episodes, play
 from rl_eval.target import resolve
 from rl_eval.tracking import Tracker
-from rl_eval.training import _record, _resume
+from rl_eval.training import _record, _resume_points
 from rl_eval.training._agent import Agent
-from rl_eval.training._initial import InitialPolicy, read_copy, take_over
-from rl_eval.training._progress import Progress, following
-from rl_eval.training._stopping import not_written, stop_requested
-
-SELECT_COPIES = 25
+from rl_eval.training._execution import Execution
+from rl_eval.training._initial import InitialPolicy
+from rl_eval.training._progress import Progress, next_due
+from rl_eval.training._validation import ValidationPart
 
 
 class Training:
-    """One run in the making: the agent, its environments, and the directory they write."""
+    """One run that is being trained.
+
+    Args:
+        on_step: called after every iteration with env steps, mean return and validation score.
+        initial: the policy of another run to start from.
+    """
 
     def __init__(
         self,
@@ -51,9 +53,7 @@ class Training:
         self.reward = RewardFunction.from_config(config.reward["terms"])
         self.n_envs = config.agent.n_envs
         self.vector = domains.make(config.env, n_envs=self.n_envs, part="train")
-        self.made = _resume.Made(
-            backend=_resume.backend_of(self.vector), device=device(config.hardware), threads=config.hardware.threads
-        )
+        self.execution = Execution.here(config, self.vector)
         self.has_cases = domains.domain(config.env.name).has_cases
         self.starts = exposure.FirstObservationRecorder()  # stays empty where the data is a finite set of cases
         recorded = self.vector if self.has_cases else exposure.RecordFirstObservations(self.vector, self.starts)
@@ -63,19 +63,18 @@ class Training:
                 RewardedVector(recorded, self.reward),
                 generators=self.generators,
                 total_steps=config.total_steps,
-                device=self.made.device,
+                device=self.execution.device,
                 folder=directory,
             )
         except ValueError as error:  # it does not suit the environment, or has no room for what it keeps on disk
             raise InputError(str(error)) from error
-        copies = min(SELECT_COPIES, config.validation.episodes)
-        self.validation_envs = domains.make(config.env, n_envs=copies, part="validation", autoreset=False)
-        self.resume_every = _resume.every(config, self.vector)
+        self.validation = ValidationPart(config)
+        self.resume_every = _resume_points.interval(config, self.vector)
         self.metrics_log = run.MetricsLog(directory / "metrics.csv")
         self.progress = Progress(
             next_log=config.log_every,
             next_checkpoint=config.checkpoint_every,
-            next_select=config.validation.every,
+            next_validation=config.validation.every,
             next_resume=self.resume_every,
         )
         self.started = datetime.datetime.now(datetime.UTC).isoformat()
@@ -99,28 +98,27 @@ class Training:
                 raise InputError(
                     f"init={self.config.init}: its snapshot does not fit this agent ({error}): use another snapshot"
                 ) from error
-        self.agent.start(_resume.env_seeds(self.config.seed, 0, self.n_envs))
+        self.agent.start(_resume_points.env_seeds(self.config.seed, 0, self.n_envs))
 
     def restore(self, notice: Callable[[str], None]) -> None:
         """Go on from the last whole resume point, or from the start where there is none.
 
         Raises:
-            InputError: the run is finished, or what it was made with is not here; nothing has been changed.
+            InputError: the run is finished, or cannot be executed here as before; nothing has been changed.
         """
         before = run.read_run(self.directory)
         if before.finished:
             raise InputError(f"{self.directory} is finished: there is nothing to resume; start a new run")
         hardware = before.info.get("hardware") or {}
-        self.made.require({"backend": before.info.get("backend"), **hardware}, self.directory)
-        found = _resume.newest_whole(self.directory, self.metrics_log.rows(), notice)
-        if found is None:
+        self.execution.require_same({"backend": before.info.get("backend"), **hardware}, self.directory)
+        point = _resume_points.newest_intact(self.directory, self.metrics_log.rows(), notice)
+        if point is None:
             self._start()
         else:
-            path, point = found
-            self.made.require(point[1].get("made_with") or {}, self.directory)
+            self.execution.require_same(point.meta.get("execution") or {}, self.directory)
             starts = None if self.has_cases else self.starts
-            self.progress = _resume.load(
-                point, agent=self.agent, vector=self.vector, starts=starts, seed=self.config.seed, path=path
+            self.progress = _resume_points.load(
+                point, agent=self.agent, vector=self.vector, starts=starts, seed=self.config.seed
             )
         self.started = before.info["started"]
         run.remove_leftovers(self.directory)
@@ -129,87 +127,80 @@ class Training:
             for later in run.step_directories(self.directory / folder):
                 if run.step_of(later) > self.agent.env_steps:
                     run.remove_directory(later)
-        _resume.drop_old(self.directory)
+        _resume_points.drop_old(self.directory)
         self._write_info("running")
 
     def learn(self, stop: Callable[[], bool]) -> str:
-        """Iterate until the budget, the selection target or a stop; returns the run's status."""
+        """Iterate until the budget, the validation target or a stop; returns the run's status."""
         config, agent, progress = self.config, self.agent, self.progress
-        while agent.env_steps < config.total_steps and not progress.stop:
-            begun = time.perf_counter()
+
+        def is_complete() -> bool:
+            return agent.env_steps >= config.total_steps or progress.target_reached
+
+        while not is_complete():
+            started = time.perf_counter()
             row = agent.iterate()
-            progress.wall_s += time.perf_counter() - begun
+            progress.wall_s += time.perf_counter() - started
             progress.pending.append(row)
-            if agent.env_steps >= progress.next_select:
-                progress.next_select = following(progress.next_select, config.validation.every, agent.env_steps)
-                self._select()
+            if agent.env_steps >= progress.next_validation:
+                progress.next_validation = next_due(progress.next_validation, config.validation.every, agent.env_steps)
+                self._validate()
             if agent.env_steps >= progress.next_log:
                 progress.next_log = agent.env_steps + config.log_every
                 self._log_row()
             if agent.env_steps >= progress.next_checkpoint:
-                progress.next_checkpoint = following(progress.next_checkpoint, config.checkpoint_every, agent.env_steps)
+                progress.next_checkpoint = next_due(progress.next_checkpoint, config.checkpoint_every, agent.env_steps)
                 self._snapshot()
             self.on_step(agent.env_steps, row["episode_return_mean"], progress.score)
-            if agent.env_steps >= progress.next_resume and agent.env_steps < config.total_steps and not progress.stop:
+            if agent.env_steps >= progress.next_resume and not is_complete():
                 self._resume_point()
             if stop():
                 return "interrupted"
         return "finished"
 
-    def _select(self) -> None:
-        """Try the greedy policy on the validation part; keep it when it is the best so far."""
-        begun = time.perf_counter()
-        config, progress = self.config, self.progress
-        arrays, meta = self._policy()
-        acting = resolve(meta["_target_"])(arrays, meta)
-        metric = lookup(config.validation.metric)
-        value = float(metric.compute(self._play_select(acting), config.env))
-        sign = -1.0 if metric.better == "lower" else 1.0
-        progress.score = value
-        if progress.best_score is None or sign * value > sign * progress.best_score:
-            progress.best_score, progress.best_step = value, self.agent.env_steps
+    def _validate(self) -> None:
+        """Score the greedy policy on the validation part; keep it when it is the best so far."""
+        started = time.perf_counter()
+        progress = self.progress
+        arrays, meta = self._policy_checkpoint()
+        progress.score = self.validation.score(resolve(meta["_target_"])(arrays, meta))
+        if self.validation.improves(progress.score, progress.best_score):
+            progress.best_score, progress.best_step = progress.score, self.agent.env_steps
             self._snapshot()
-        if config.validation.stop_at is not None and sign * value >= sign * config.validation.stop_at:
-            progress.stop = True
-        spent = time.perf_counter() - begun
-        progress.validation_s += spent
-        progress.wall_s += spent
+        if self.validation.reaches_target(progress.score):
+            progress.target_reached = True
+        elapsed = time.perf_counter() - started
+        progress.validation_s += elapsed
+        progress.wall_s += elapsed
 
-    def _play_select(self, acting: policy.Policy) -> Episodes:
-        config = self.config
-        limit = domains.domain(config.env.name).episodes(config.env, "validation")
-        count = config.validation.episodes if limit is None else min(config.validation.episodes, limit)
-        seeds = seeding.episode_seeds(config.seed, count, "select") if limit is None else list(range(count))
-        return play(self.validation_envs, acting, seeds=seeds, order=config.seed)
-
-    def _policy(self) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+    def _policy_checkpoint(self) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
         arrays, meta = self.agent.policy_checkpoint()
         return arrays, {**meta, "env": self.config.env.name, "env_steps": self.agent.env_steps}
 
     def _snapshot(self) -> None:
-        """Write the policy of now, and drop the oldest but for the best."""
+        """Write the current policy, and drop the oldest snapshots; the best one stays."""
         folder = self.directory / "snapshots"
         path = folder / run.step_name(self.agent.env_steps)
         if not path.exists():
-            run.write_checkpoint(path, "policy", *self._policy())
+            run.write_checkpoint(path, "policy", *self._policy_checkpoint())
         best = None if self.progress.best_step is None else run.step_name(self.progress.best_step)
         others = [p for p in run.step_directories(folder) if p.name != best]
         for old in others[: -self.config.keep_snapshots]:
             run.remove_directory(old)
 
     def _resume_point(self) -> None:
-        """Write everything a resume needs."""
+        """Write everything that a resume needs."""
         progress, env_steps = self.progress, self.agent.env_steps
-        progress.next_resume = following(progress.next_resume, self.resume_every, env_steps)
+        progress.next_resume = next_due(progress.next_resume, self.resume_every, env_steps)
         progress.points += 1
         self.metrics_log.sync()
-        _resume.take(
+        _resume_points.write(
             self.directory,
             agent=self.agent,
             vector=self.vector,
             starts=None if self.has_cases else self.starts,
             progress=progress,
-            made=self.made,
+            execution=self.execution,
             seed=self.config.seed,
         )
         self._write_info("running")
@@ -219,7 +210,7 @@ class Training:
         latest = progress.pending[-1]
         row: dict[str, Any] = {"env_steps": agent.env_steps, "wall_s": round(progress.wall_s, 3)}
         for name in latest:
-            values = [p[name] for p in progress.pending if np.isfinite(p[name])]
+            values = [iteration[name] for iteration in progress.pending if np.isfinite(iteration[name])]
             row[name] = float(np.mean(values)) if values else float("nan")
         row |= {name: latest[name] for name in ("episode_return_mean", "episode_length_mean", "lr")}
         row |= {"validation_score": progress.score, "episodes": agent.log.episodes}
@@ -241,8 +232,8 @@ class Training:
             results = self._results()
         return self._write_info(status, results)
 
-    def to_the_end(self, stop: Callable[[], bool]) -> run.Run:
-        """Learn and finish; what goes wrong is recorded, and raised where it is no finding about the run itself.
+    def run_to_end(self, stop: Callable[[], bool]) -> run.Run:
+        """Learn and finish. A failure of the training itself is recorded; any other error is recorded and raised.
 
         Raises:
             OSError: a file could not be written; not recorded.
@@ -251,11 +242,11 @@ class Training:
             return self.finish(self.learn(stop))
         except (FloatingPointError, InputError) as error:
             return self.fail(str(error))
-        except KeyboardInterrupt:  # the second one: in the middle of an iteration, so nothing new is whole
+        except KeyboardInterrupt:  # the second request, in the middle of an iteration: there is nothing new to save
             self._write_info("interrupted", reason="stopped in the middle of an iteration")
             raise
         except Exception as error:
-            if not_written(error) is None:
+            if run.storage_error(error) is None:
                 self.fail(f"{type(error).__name__}: {error}")
             raise
 
@@ -271,9 +262,9 @@ class Training:
         assert self.progress.best_step is not None
         name = run.step_name(self.progress.best_step)
         arrays, meta = run.read_checkpoint(self.directory / "snapshots" / name, "policy")
-        episodes = self._play_select(resolve(meta["_target_"])(arrays, meta))
-        points = 0 if _resume.gives_state(self.vector) else self.progress.points
-        seeds = [_resume.env_seeds(self.config.seed, point, self.n_envs) for point in range(points + 1)]
+        episodes = self.validation.play(resolve(meta["_target_"])(arrays, meta))
+        points = 0 if _resume_points.gives_state(self.vector) else self.progress.points
+        seeds = [_resume_points.env_seeds(self.config.seed, point, self.n_envs) for point in range(points + 1)]
         record = _record.exposure_of(self.config, self.starts, seeds, episodes)
         if self.initial is not None:
             record = record.union(self.initial.exposure)
@@ -289,53 +280,9 @@ class Training:
             "ended": datetime.datetime.now(datetime.UTC).isoformat() if status != "running" else None,
             "results": results,
             "init": self.initial.lineage if self.initial is not None else None,
-            **_record.info(self.config, self.agent, self.progress, self.made),
+            **_record.info(self.config, self.agent, self.progress, self.execution),
         }
 
     def _write_info(self, status: str, results: Mapping[str, Any] | None = None, reason: str | None = None) -> run.Run:
         run.write_json(self.directory / "run.json", self._info(status, results, reason))
         return run.read_run(self.directory)
-
-
-def train(
-    config: RunConfig,
-    directory: Path,
-    *,
-    tracker: Tracker,
-    on_step: Callable[..., None] = lambda *_: None,
-    notice: Callable[[str], None] = lambda _: None,
-    resume: bool = False,
-) -> run.Run:
-    """Train as `config` says, in a directory that exists already and that no other process trains in.
-
-    Args:
-        tracker: gets every row of metrics.
-        on_step: called after every iteration with env steps, mean return and selection score.
-        notice: told in a sentence what a resume found damaged.
-        resume: go on with the run that the directory holds.
-
-    Returns:
-        The run, finished, interrupted (Ctrl-C, SIGTERM) or failed (a number that is not finite, a full disk).
-
-    Raises:
-        InputError: the config cannot be trained here, or the run cannot be resumed.
-    """
-    with stop_requested() as asked:
-        initial = None
-        if resume:
-            initial = read_copy(directory)
-        elif config.init is not None:
-            initial, config, notices = take_over(config)
-            for sentence in notices:
-                notice(sentence)
-        training = Training(config, directory, tracker, on_step, initial)
-        try:
-            training.restore(notice) if resume else training.begin()
-            return training.to_the_end(asked)
-        except OSError as error:
-            reason = not_written(error)
-            if reason is None:
-                raise
-            if not (directory / "run.json").exists():  # nothing has been trained
-                raise InputError(f"{reason}: make room, or name another folder with hydra.run.dir=...") from error
-            return training.fail(f"{reason}; once that is mended, `python train.py resume={directory}` goes on")

@@ -1,14 +1,14 @@
 """Resume points: when they are due, what they hold, and which one to go on from.
 
-A point holds everything that training goes on from, so that a run which was stopped ends with the same bytes
-as one that never was. Environments that can give their state save it. Those that cannot are started anew at
-every point, whether or not anything is interrupted, with seeds keyed by the point's number.
+A point holds everything that training needs to go on, so a run that was stopped ends with the same bytes as one that
+was not. Environments that can give their state save it. The others are started anew at every point, whether or not
+anything is interrupted, with seeds keyed by the point's number.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -20,42 +20,19 @@ from rl_eval.config import RunConfig
 from rl_eval.envs import StatefulVector
 from rl_eval.errors import InputError
 from rl_eval.training._agent import Agent
+from rl_eval.training._execution import Execution
 from rl_eval.training._progress import Progress
 
-KEPT = 2  # the one before stays, in case the newest is damaged
-Point = tuple[dict[str, np.ndarray], dict[str, Any]]
+KEEP = 2  # the one before stays, in case the newest is damaged
 
 
 @dataclass(frozen=True)
-class Made:
-    """What beside the config decides a run's bytes, and may differ where it is resumed."""
+class ResumePoint:
+    """A resume point that was read: its directory, its arrays, and the rest of it as JSON values."""
 
-    backend: str  # gymnasium, envpool or native
-    device: str
-    threads: int
-
-    def require(self, before: Mapping[str, Any], run_directory: Path) -> None:
-        """Refuse to go on with, or to replay, a run that was made otherwise.
-
-        Raises:
-            InputError: says what differs.
-        """
-        remedies = {
-            "backend": "install what is missing, or train a new run",
-            "device": "use a machine that has it, or train a new run",
-            "threads": "put hardware.threads in its config.yaml back",
-        }
-        for key, here in vars(self).items():
-            if before.get(key) != here:
-                raise InputError(
-                    f"{run_directory} was trained with {key}={before.get(key)!r}, and here it would be {here!r}, "
-                    f"which gives other numbers: {remedies[key]}"
-                )
-
-
-def backend_of(vector: VectorEnv) -> str:
-    """What steps a vector environment: `gymnasium`, `envpool`, or `native` for one that steps its copies itself."""
-    return getattr(vector, "backend", "native")
+    path: Path
+    arrays: dict[str, np.ndarray] = field(repr=False)
+    meta: dict[str, Any] = field(repr=False)
 
 
 def gives_state(vector: VectorEnv) -> bool:
@@ -63,11 +40,11 @@ def gives_state(vector: VectorEnv) -> bool:
     return isinstance(vector, StatefulVector)
 
 
-def every(config: RunConfig, vector: VectorEnv) -> int:
+def interval(config: RunConfig, vector: VectorEnv) -> int:
     """Env steps between resume points.
 
-    Environments that cannot give their state are started anew at every point, so their points lie at least
-    four longest episodes a copy apart.
+    Environments that cannot give their state are started anew at every point, so their points are at least four
+    episodes of maximum length apart.
     """
     if config.resume_every is not None:
         return config.resume_every
@@ -78,28 +55,28 @@ def every(config: RunConfig, vector: VectorEnv) -> int:
 
 
 def env_seeds(seed: int, point: int, n_envs: int) -> list[int]:
-    """A seed a copy for the environments started at one resume point (0: the start)."""
+    """One seed for each copy of the environments that are started at a resume point (0: the start)."""
     sequence = seeding.stream(seed, "train-env")
     keyed = np.random.SeedSequence(sequence.entropy, spawn_key=(*sequence.spawn_key, point))
     return [int(value & 0x7FFFFFFF) for value in keyed.generate_state(n_envs)]
 
 
-def take(
+def write(
     directory: Path,
     *,
     agent: Agent,
     vector: VectorEnv,
     starts: exposure.FirstObservationRecorder | None,
     progress: Progress,
-    made: Made,
+    execution: Execution,
     seed: int,
 ) -> None:
-    """Write the point of now, and start environments anew that cannot give their state.
+    """Write a point, and start environments anew that cannot give their state.
 
     Args:
         starts: the first observations so far; None where the data is a finite set of cases.
     """
-    meta: dict[str, Any] = {"made_with": vars(made)}
+    meta: dict[str, Any] = {"execution": vars(execution)}
     arrays: dict[str, np.ndarray] = {}
     if gives_state(vector):
         own, meta["vector"] = run.split_state(vector.get_state())  # type: ignore[attr-defined]
@@ -116,53 +93,52 @@ def take(
 
 
 def drop_old(directory: Path) -> None:
-    """Remove all points but the latest few; a process that was killed may not have come to it."""
-    for old in run.step_directories(directory / "resume")[:-KEPT]:
+    """Remove all points but the latest; a process that was killed may have left more."""
+    for old in run.step_directories(directory / "resume")[:-KEEP]:
         run.remove_directory(old)
 
 
-def newest_whole(directory: Path, rows: int, notice: Callable[[str], None]) -> tuple[Path, Point] | None:
+def newest_intact(directory: Path, rows: int, notice: Callable[[str], None]) -> ResumePoint | None:
     """The newest point from which everything after it can be made again; None where that is the start.
 
     A damaged snapshot is made again by going on from a point before it.
 
     Args:
         rows: how many `metrics.csv` has.
-        notice: is told what is damaged, and where the run goes on.
+        notice: called with a sentence on what is damaged, and where the run goes on.
     """
     damaged = []
-    latest = None
+    first_damaged = None
     for snapshot in run.step_directories(directory / "snapshots"):
         try:
             run.read_checkpoint(snapshot, "policy")
         except run.DamagedError as error:
             damaged.append(error.damage)
-            latest = run.step_of(snapshot) if latest is None else latest
-    found = None
+            first_damaged = run.step_of(snapshot) if first_damaged is None else first_damaged
+    point = None
     for path in reversed(run.step_directories(directory / "resume")):
         try:
-            if latest is not None and run.step_of(path) >= latest:
+            if first_damaged is not None and run.step_of(path) >= first_damaged:
                 continue
             arrays, meta = run.read_checkpoint(path, "state", mapped=True)
             if meta["progress"]["rows"] > rows:
                 raise run.DamagedError(f"{directory / 'metrics.csv'} has lost rows from before {path.name}")
-            found = path, (arrays, meta)
+            point = ResumePoint(path, arrays, meta)
             break
         except run.DamagedError as error:
             damaged.append(error.damage)
     if damaged:
-        notice(f"{'; '.join(damaged)}: going on from {found[0].name if found else 'the start'} instead")
-    return found
+        notice(f"{'; '.join(damaged)}: going on from {point.path.name if point else 'the start'} instead")
+    return point
 
 
 def load(
-    point: Point,
+    point: ResumePoint,
     *,
     agent: Agent,
     vector: VectorEnv,
     starts: exposure.FirstObservationRecorder | None,
     seed: int,
-    path: Path,
 ) -> Progress:
     """Bring everything to where it was at a point.
 
@@ -172,7 +148,7 @@ def load(
     Raises:
         InputError: the point is of another agent or environment.
     """
-    arrays, meta = point
+    arrays, meta = point.arrays, point.meta
     try:
         progress = Progress.from_json(meta["progress"])
         if gives_state(vector):
@@ -183,8 +159,9 @@ def load(
             starts.load_state(run.strip_prefix(arrays, "starts."), episodes=meta["agent"]["episodes"] + vector.num_envs)
         agent.load_state(run.strip_prefix(arrays, "agent."), meta["agent"])  # last: it restores the random states
     except (KeyError, ValueError, TypeError, RuntimeError, IndexError) as error:
+        reason = " ".join(str(error).split())[:200]
         raise InputError(
-            f"{path} does not fit the run's config ({type(error).__name__}: {' '.join(str(error).split())[:200]}): "
+            f"{point.path} does not fit the run's config ({type(error).__name__}: {reason}): "
             "put config.yaml back as it was, or start a new run"
         ) from error
     return progress

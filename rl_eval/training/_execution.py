@@ -1,0 +1,51 @@
+"""How a run is executed, beside what its config says: back end, device and threads, which decide its bytes as well."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from gymnasium.vector import VectorEnv
+
+from rl_eval.config import RunConfig, device
+from rl_eval.errors import InputError
+
+_REMEDIES = {
+    "backend": "install what is missing, or train a new run",
+    "device": "use a machine that has it, or train a new run",
+    "threads": "put hardware.threads in its config.yaml back",
+}
+
+
+@dataclass(frozen=True)
+class Execution:
+    """What decides a run's bytes beside its config, and may differ where it is resumed.
+
+    Attributes:
+        backend: `gymnasium`, `envpool`, or `native` for an environment that steps its copies itself.
+    """
+
+    backend: str
+    device: str
+    threads: int
+
+    @classmethod
+    def here(cls, config: RunConfig, vector: VectorEnv) -> Execution:
+        """How a config is executed on this machine, with these training environments."""
+        backend = getattr(vector, "backend", "native")
+        return cls(backend=backend, device=device(config.hardware), threads=config.hardware.threads)
+
+    def require_same(self, before: Mapping[str, Any], run_directory: Path) -> None:
+        """Refuse to go on with, or to replay, a run that was executed in another way.
+
+        Raises:
+            InputError: says what differs.
+        """
+        for key, value in vars(self).items():
+            if before.get(key) != value:
+                raise InputError(
+                    f"{run_directory} was trained with {key}={before.get(key)!r}, and here it would be {value!r}, "
+                    f"which gives other numbers: {_REMEDIES[key]}"
+                )

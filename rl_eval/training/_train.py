@@ -1,0 +1,57 @@
+"""Train, or go on with, the run of a directory."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from rl_eval import run
+from rl_eval.config import RunConfig
+from rl_eval.errors import InputError
+from rl_eval.tracking import Tracker
+from rl_eval.training._initial import read_copy, take_over
+from rl_eval.training._signals import stop_requests
+from rl_eval.training._training import Training
+
+
+def train(
+    config: RunConfig,
+    directory: Path,
+    *,
+    tracker: Tracker,
+    on_step: Callable[..., None] = lambda *_: None,
+    notice: Callable[[str], None] = lambda _: None,
+    resume: bool = False,
+) -> run.Run:
+    """Train as `config` says, in a directory that exists already and that no other process trains in.
+
+    Args:
+        tracker: gets every row of metrics.
+        on_step: called after every iteration with env steps, mean return and validation score.
+        notice: called with a sentence on what is damaged, or could not be taken over from another run.
+        resume: go on with the run that the directory holds.
+
+    Returns:
+        The run, finished, interrupted (Ctrl-C, SIGTERM) or failed (a number that is not finite, a full disk).
+
+    Raises:
+        InputError: the config cannot be trained here, or the run cannot be resumed.
+    """
+    with stop_requests() as stop_requested:
+        if resume:
+            initial = read_copy(directory)
+        else:
+            initial, config, notices = take_over(config)
+            for sentence in notices:
+                notice(sentence)
+        training = Training(config, directory, tracker, on_step, initial)
+        try:
+            training.restore(notice) if resume else training.begin()
+            return training.run_to_end(stop_requested)
+        except OSError as error:
+            reason = run.storage_error(error)
+            if reason is None:
+                raise
+            if not (directory / "run.json").exists():  # nothing has been trained
+                raise InputError(f"{reason}: make room, or name another folder with hydra.run.dir=...") from error
+            return training.fail(f"{reason}; once that is mended, `{run.resume_command(directory)}` goes on")
