@@ -30,14 +30,14 @@ class Film:
 
     Attributes:
         label: which episode it is.
-        described: what happens, for people who cannot see it.
+        description: what happens, for people who cannot see it.
         source: a `data:` URL of the image, frames in rows of `columns`.
         ratio: height of a frame divided by its width.
         seconds: duration.
     """
 
     label: str
-    described: str
+    description: str
     source: str
     columns: int
     rows: int
@@ -93,15 +93,15 @@ def _film(behaviour: Behaviour, env: Any, label: str, index: int) -> Film | None
     bar = getattr(behaviour.config, "success_return", None)
     success = "" if bar is None else f", {'a success' if returned >= bar else 'no success'} ({number(bar)} or more)"
     end = "ended by the environment" if terminated[0] else "cut off by the time limit"
-    described = (
+    description = (
         f"{label} of {len(behaviour.episodes)} episodes: return {number(returned)} after {step:,} steps{success}"
     )
-    described += f"; {end}."
+    description += f"; {end}."
     rate = env.metadata.get("render_fps")
     rate = float(rate) if isinstance(rate, int | float) and 1 <= rate <= 1000 else 30.0
     rows = math.ceil(len(frames) / COLUMNS)
     source, ratio = _strip([*frames, *[frames[-1]] * (rows * COLUMNS - len(frames))])
-    return Film(label, described, source, COLUMNS, rows, ratio, min(max(step / rate, 2.0), 20.0))
+    return Film(label, description, source, COLUMNS, rows, ratio, min(max(step / rate, 2.0), 20.0))
 
 
 def _frame(env: Any) -> Any:

@@ -1,7 +1,7 @@
-"""Charts as inline SVG: pure functions from numbers to markup that follows the page's colours.
+"""Charts as inline SVG: pure functions from numbers to markup in the colours of the page.
 
-All text in them is escaped here, so a page may print what these functions return as it is. A chart is an image to a
-screen reader, with one sentence as its name; lines of different series differ in dash as well as in colour.
+All text is escaped here, so a page can print the results as they are. For screen readers a chart is an image with one
+sentence as its name. Lines of different series differ in dash as well as in colour.
 """
 
 from __future__ import annotations
@@ -18,18 +18,18 @@ from rl_eval.report.scales import Scale, scale, thinned, ticks
 WIDTH, HEIGHT = 360, 190
 LEFT, RIGHT, TOP, BOTTOM = 44, 10, 8, 30
 COLOURS = 8  # series-1 … series-8 of page.css
-_LARGEST = 1e100  # beyond, differences of numbers overflow
+_LARGEST = 1e100  # above, differences overflow
 
 
 @dataclass(frozen=True)
 class Series:
-    """A line over x, with a band around it where there is one; NaN breaks it.
+    """A line over x, optionally with a band around it; NaN interrupts it.
 
     Attributes:
         x, y: `[n]`.
         low, high: `[n]` the ends of the band.
-        colour: from 1 to `COLOURS`; it decides the dash as well.
-        faint: drawn thin and without a place in the legend, such as one run among several.
+        colour: from 1 to `COLOURS`; also sets the dash.
+        faint: drawn thin and not in the legend, such as one run of several.
     """
 
     label: str
@@ -43,7 +43,7 @@ class Series:
 
 def curves(
     series: Sequence[Series],
-    described: str,
+    description: str,
     *,
     x_label: str = "",
     rule: tuple[float, str] | None = None,
@@ -53,34 +53,34 @@ def curves(
     """Lines over a common x.
 
     Args:
-        described: what the chart shows, for those who do not see it.
-        rule: a value of y with its name, drawn across.
-        y_range: what y must at least show.
-        y_names: ticks of y with their names, in the place of round numbers.
+        description: what the chart shows, for people who cannot see it.
+        rule: a value of y with its label, drawn as a horizontal line.
+        y_range: values that the y axis must include.
+        y_names: ticks of y with their labels, instead of round numbers.
     """
-    shown = [_finite(each) for each in series]
-    xs = _joined(each.x for each in shown)
-    ys = _joined(part for each in shown for part in (each.y, each.low, each.high) if part is not None)
+    shown = [_finite(line) for line in series]
+    xs = _joined(line.x for line in shown)
+    ys = _joined(values for line in shown for values in (line.y, line.low, line.high) if values is not None)
     if not len(xs) or not len(ys):
         return Markup('<p class="muted small">No numbers.</p>')
     if rule is not None and not abs(rule[0]) < _LARGEST:
         rule = None
-    wanted = [*(y_range or ()), *([rule[0]] if rule else [])]
-    x_ticks, y_ticks = ticks(xs.min(), xs.max(), 4), ticks(min([ys.min(), *wanted]), max([ys.max(), *wanted]), 4)
+    include = [*(y_range or ()), *([rule[0]] if rule else [])]
+    x_ticks, y_ticks = ticks(xs.min(), xs.max(), 4), ticks(min([ys.min(), *include]), max([ys.max(), *include]), 4)
     x0, x1 = float(xs.min()), float(xs.max())
-    y0, y1 = min(y_ticks[0], ys.min(), *wanted), max(y_ticks[-1], ys.max(), *wanted)
+    y0, y1 = min(y_ticks[0], ys.min(), *include), max(y_ticks[-1], ys.max(), *include)
     if y_names is not None:
-        y0, y1 = min([ys.min(), *wanted]), max([ys.max(), *wanted])
+        y0, y1 = min([ys.min(), *include]), max([ys.max(), *include])
     across, up = scale(x0, x1, LEFT, WIDTH - RIGHT), scale(y0, y1, HEIGHT - BOTTOM, TOP)
     names = y_names if y_names is not None else [(tick, compact(tick)) for tick in y_ticks]
     parts = [_grid_y(float(up(tick)), name) for tick, name in names if y0 <= tick <= y1]
     parts += [_tick_x(float(across(tick)), compact(tick)) for tick in x_ticks if x0 <= tick <= x1]
     parts.append(_text(WIDTH - RIGHT, HEIGHT - 3, x_label, "end"))
-    parts += [_band(each, across, up) for each in shown if each.low is not None and not each.faint]
-    parts += [_line(each, across, up) for each in sorted(shown, key=lambda each: not each.faint)]
+    parts += [_band(line, across, up) for line in shown if line.low is not None and not line.faint]
+    parts += [_line(line, across, up) for line in sorted(shown, key=lambda line: not line.faint)]
     if rule is not None:
-        parts.append(_rule(float(up(rule[0])), rule[1], [(across(each.x), up(each.y)) for each in shown]))
-    return _svg(WIDTH, HEIGHT, described, parts)
+        parts.append(_rule(float(up(rule[0])), rule[1], [(across(line.x), up(line.y)) for line in shown]))
+    return _svg(WIDTH, HEIGHT, description, parts)
 
 
 def interval(
@@ -89,30 +89,30 @@ def interval(
     high: float | None,
     threshold: float,
     above: bool,
-    described: str,
+    description: str,
     bounds: tuple[float, float] | None = None,
     *,
     small: bool = False,
 ) -> Markup:
-    """An estimate with its interval against a threshold; the side that passes is tinted.
+    """An estimate with its interval and a threshold; the passing side is tinted.
 
     Args:
-        low, high: None where that end is not known, which is drawn as an open end.
-        above: whether passing means being above the threshold.
-        bounds: what to show, where the numbers themselves should not decide that.
-        small: without the threshold's number, for rows that share it.
+        low, high: None for an unknown end, which is drawn open.
+        above: whether values above the threshold pass.
+        bounds: the range to show; None: that of the numbers.
+        small: without the number of the threshold, for rows that share it.
     """
     width, height, middle = (150, 24, 12) if small else (260, 40, 14)
     estimate, low, high = (None if v is None or not abs(v) < _LARGEST else v for v in (estimate, low, high))
-    known = [v for v in (estimate, low, high, threshold) if v is not None]
-    first, last = bounds or (min(known), max(known))
-    room = (last - first or abs(threshold) or 1.0) * 0.12
-    first, last = first - room, last + room
+    values = [value for value in (estimate, low, high, threshold) if value is not None]
+    first, last = bounds or (min(values), max(values))
+    margin = (last - first or abs(threshold) or 1.0) * 0.12
+    first, last = first - margin, last + margin
     across = scale(first, last, 6, width - 6)
     bar = float(across(threshold))
-    wanted = (bar, width - 6 - bar) if above else (6.0, bar - 6)
+    include = (bar, width - 6 - bar) if above else (6.0, bar - 6)
     tint = Markup('<rect class="wanted" x="{:.1f}" y="2" width="{:.1f}" height="{}"/>')
-    parts = [tint.format(*wanted, 2 * middle - 4)]
+    parts = [tint.format(*include, 2 * middle - 4)]
     parts.append(Markup('<line class="axis" x1="6" x2="{}" y1="{}" y2="{}"/>').format(width - 6, middle, middle))
     if low is not None or high is not None:
         ends = (6.0 if low is None else float(across(low))), (width - 6.0 if high is None else float(across(high)))
@@ -129,23 +129,23 @@ def interval(
     if not small:
         name = number(threshold, 4, estimate)
         parts.append(_text(max(6.0, min(bar, width - 6.0)), height - 2, name, anchor, "strong"))
-    return _svg(width, height, described, parts)
+    return _svg(width, height, description, parts)
 
 
-def strip(values: np.ndarray, described: str, *, rule: tuple[float, str] | None = None, x_label: str = "") -> Markup:
-    """One dot a value on a common axis, so that the spread and the odd ones out are seen; at most 1,000."""
+def strip(values: np.ndarray, description: str, *, rule: tuple[float, str] | None = None, x_label: str = "") -> Markup:
+    """One dot for each value on a common axis, at most 1,000."""
     values = np.asarray(values, np.float64)
     values = values[np.abs(values) < _LARGEST][:1000]
     if not len(values):
         return Markup('<p class="muted small">No numbers.</p>')
     height, base = 92, 58
-    wanted = [rule[0]] if rule and abs(rule[0]) < _LARGEST else []
-    at = ticks(min([values.min(), *wanted]), max([values.max(), *wanted]), 5)
-    first, last = min(at[0], values.min(), *wanted), max(at[-1], values.max(), *wanted)
+    include = [rule[0]] if rule and abs(rule[0]) < _LARGEST else []
+    x_ticks = ticks(min([values.min(), *include]), max([values.max(), *include]), 5)
+    first, last = min(x_ticks[0], values.min(), *include), max(x_ticks[-1], values.max(), *include)
     across = scale(first, last, 14, WIDTH - 14)
     parts = [_segment("axis", 14, base, WIDTH - 14, base)]
-    parts += [_tick_x(float(across(tick)), compact(tick), base) for tick in at]
-    right = bool(wanted) and float(across(wanted[0])) >= WIDTH / 2  # where the rule has its name
+    parts += [_tick_x(float(across(tick)), compact(tick), base) for tick in x_ticks]
+    right = bool(include) and float(across(include[0])) >= WIDTH / 2  # the label of the rule goes to the other side
     parts.append(_text(14 if right else WIDTH - 14, height - 2, x_label, "start" if right else "end"))
     heights: dict[int, int] = {}
     for value in np.sort(values):
@@ -156,15 +156,15 @@ def strip(values: np.ndarray, described: str, *, rule: tuple[float, str] | None 
                 float(across(value)), max(base - 5 - 6.5 * stacked, 4)
             )
         )
-    if wanted and rule:
+    if include and rule:
         x = float(across(rule[0]))
         parts.append(_segment("rule", x, 2, x, base))
         parts.append(_text(x, height - 2, rule[1], "end" if right else "start", "strong"))
-    return _svg(WIDTH, height, described, parts)
+    return _svg(WIDTH, height, description, parts)
 
 
 def legend(entries: Sequence[tuple[str, int]]) -> Markup:
-    """Labels with the line of their colour, as a list."""
+    """A list of labels, each with a line in its colour."""
     line = '<line class="line s{}" x1="1" x2="27" y1="5" y2="5"/>'
     swatch = Markup(f'<svg viewBox="0 0 28 10" aria-hidden="true">{line}</svg>')
     items = [Markup("<li>{}{}</li>").format(swatch.format(colour), label) for label, colour in entries]
@@ -175,30 +175,30 @@ def legend(entries: Sequence[tuple[str, int]]) -> Markup:
 
 
 def _finite(series: Series) -> Series:
-    """Without the points whose x is not a number; all in float64, thinned."""
+    """The series in float64, without points whose x is not finite, and thinned."""
     kept = np.abs(np.asarray(series.x, np.float64)) < _LARGEST
 
     def column(values: np.ndarray | None) -> np.ndarray | None:
         if values is None:
             return None
-        found = np.asarray(values, np.float64)[kept]
-        return np.where(np.abs(found) < _LARGEST, found, np.nan)
+        finite = np.asarray(values, np.float64)[kept]
+        return np.where(np.abs(finite) < _LARGEST, finite, np.nan)
 
     x, y, low, high = column(series.x), column(series.y), column(series.low), column(series.high)
     assert x is not None
     assert y is not None
     xs, ys = thinned(x, y)
-    low, high = (None if each is None else thinned(x, each)[1] for each in (low, high))
+    low, high = (None if end is None else thinned(x, end)[1] for end in (low, high))
     return Series(series.label, xs, ys, low, high, (series.colour - 1) % COLOURS + 1, series.faint)
 
 
 def _joined(parts: Iterable[np.ndarray]) -> np.ndarray:
-    found = [part[np.isfinite(part)] for part in parts]
-    return np.concatenate(found) if found else np.empty(0)
+    finite = [part[np.isfinite(part)] for part in parts]
+    return np.concatenate(finite) if finite else np.empty(0)
 
 
-def _svg(width: float, height: float, described: str, parts: Sequence[Markup]) -> Markup:
-    opened = Markup('<svg viewBox="0 0 {} {}" role="img" aria-label="{}">').format(width, height, described)
+def _svg(width: float, height: float, description: str, parts: Sequence[Markup]) -> Markup:
+    opened = Markup('<svg viewBox="0 0 {} {}" role="img" aria-label="{}">').format(width, height, description)
     return opened + Markup("").join(parts) + Markup("</svg>")
 
 
@@ -207,8 +207,8 @@ def _segment(kind: str, x1: float, y1: float, x2: float, y2: float) -> Markup:
 
 
 def _text(x: float, y: float, text: str, anchor: str = "start", kind: str = "") -> Markup:
-    made = Markup('<text x="{:.1f}" y="{:.1f}" text-anchor="{}" class="{}">{}</text>')
-    return made.format(x, y, anchor, kind, escape(text)) if text else Markup("")
+    template = Markup('<text x="{:.1f}" y="{:.1f}" text-anchor="{}" class="{}">{}</text>')
+    return template.format(x, y, anchor, kind, escape(text)) if text else Markup("")
 
 
 def _grid_y(y: float, name: str) -> Markup:
@@ -221,7 +221,7 @@ def _tick_x(x: float, name: str, base: float = HEIGHT - BOTTOM) -> Markup:
 
 
 def _rule(y: float, name: str, lines: Sequence[tuple[np.ndarray, np.ndarray]]) -> Markup:
-    """A dashed line across, with its name at the end where the fewest points of the lines are near."""
+    """A dashed horizontal line, with its label where the fewest points of the lines are near."""
     width = 6.5 * len(name) + 8
     places = [
         (_crowd(lines, left, left + width, base - 12, base + 3), base, anchor, x)
@@ -240,17 +240,17 @@ def _crowd(lines: Sequence[tuple[np.ndarray, np.ndarray]], left: float, right: f
     """How many pixels of the lines lie in a box."""
     inside = 0
     for xs, ys in lines:
-        known = np.isfinite(ys)
-        if known.any():
-            between = np.interp(np.arange(left, right), xs[known], ys[known], left=np.nan, right=np.nan)
+        finite = np.isfinite(ys)
+        if finite.any():
+            between = np.interp(np.arange(left, right), xs[finite], ys[finite], left=np.nan, right=np.nan)
             inside += int(((between > top) & (between < bottom)).sum())
     return inside
 
 
 def _line(series: Series, across: Scale, up: Scale) -> Markup:
-    known = np.isfinite(series.y)
-    if known.sum() == 1:
-        place = float(across(series.x[known])[0]), float(up(series.y[known])[0])
+    finite = np.isfinite(series.y)
+    if finite.sum() == 1:
+        place = float(across(series.x[finite])[0]), float(up(series.y[finite])[0])
         return Markup('<circle class="f{}" cx="{:.1f}" cy="{:.1f}" r="3.5"/>').format(series.colour, *place)
     path = "".join(_run(across(series.x), up(series.y)))
     kind = f"line s{series.colour}{' faint' if series.faint else ''}"
@@ -258,7 +258,7 @@ def _line(series: Series, across: Scale, up: Scale) -> Markup:
 
 
 def _run(xs: np.ndarray, ys: np.ndarray) -> Iterator[str]:
-    """The commands of a path that is broken where y is NaN; a point on its own is a dot."""
+    """The commands of a path that NaN interrupts; a single point is a dot."""
     drawing = False
     for x, y in zip(xs, ys, strict=True):
         if not np.isfinite(y):
@@ -271,8 +271,8 @@ def _run(xs: np.ndarray, ys: np.ndarray) -> Iterator[str]:
 def _band(series: Series, across: Scale, up: Scale) -> Markup:
     assert series.low is not None
     assert series.high is not None
-    known = np.isfinite(series.low) & np.isfinite(series.high)
-    xs, low, high = across(series.x[known]), up(series.low[known]), up(series.high[known])
+    finite = np.isfinite(series.low) & np.isfinite(series.high)
+    xs, low, high = across(series.x[finite]), up(series.low[finite]), up(series.high[finite])
     if not len(xs):
         return Markup("")
     points = [f"{x:.1f},{y:.1f}" for x, y in zip(xs, high, strict=True)]

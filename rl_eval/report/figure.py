@@ -1,4 +1,4 @@
-"""What a domain adds to the page on a run: charts and tables, as data."""
+"""`Figure`: a chart or table that a domain adds to the page on a run, as data."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ class Cell:
     """One cell of a table.
 
     Attributes:
-        note: small print after the text.
-        share: from 0 to 1, drawn as a bar with its percentage in place of the text.
+        note: smaller text after it.
+        share: from 0 to 1, shown as a bar with its percentage instead of the text.
     """
 
     text: str = ""
@@ -31,7 +31,7 @@ class Figure:
         chart, legend: markup of `charts`; empty for a table.
         header: of the table's columns; empty for a chart.
         rows: of the table; the first cell names the row.
-        numeric: whether the columns after the first hold numbers, which stand to the right.
+        numeric: whether the columns after the first are numbers, which are right-aligned.
         remark: a sentence below the table.
     """
 

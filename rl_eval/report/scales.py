@@ -1,4 +1,4 @@
-"""From numbers to places on a chart: scales, ticks, and how many points are worth drawing."""
+"""Scales and ticks of charts, and thinning curves."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-MOST_POINTS = 400
+MAX_POINTS = 400
 Scale = Callable[[np.ndarray | float], np.ndarray]
 
 
@@ -18,7 +18,7 @@ def scale(first: float, last: float, start: float, stop: float) -> Scale:
 
 
 def ticks(low: float, high: float, about: int) -> list[float]:
-    """Round numbers, about so many, of which the first is at most `low` and the last at least `high`.
+    """About so many round numbers, the first at most `low` and the last at least `high`.
 
     The step is 1, 2, 2.5 or 5 times a power of ten.
     """
@@ -35,18 +35,18 @@ def ticks(low: float, high: float, about: int) -> list[float]:
     return [index * step for index in range(first, last + 1)]
 
 
-def thinned(x: np.ndarray, y: np.ndarray, most: int = MOST_POINTS) -> tuple[np.ndarray, np.ndarray]:
-    """At most so many points: the mean of y over equal shares of the rows; NaN counts for nothing.
+def thinned(x: np.ndarray, y: np.ndarray, max_points: int = MAX_POINTS) -> tuple[np.ndarray, np.ndarray]:
+    """A curve with at most `max_points`: means of y over equal shares of the rows, without NaN.
 
     Args:
         x, y: `[n]`.
     """
-    if len(x) <= most:
+    if len(x) <= max_points:
         return x, y
-    share = np.arange(len(x)) * most // len(x)
-    known = np.isfinite(y)
-    counts = np.bincount(share, weights=known, minlength=most)
+    share = np.arange(len(x)) * max_points // len(x)
+    finite = np.isfinite(y)
+    counts = np.bincount(share, weights=finite, minlength=max_points)
     with np.errstate(invalid="ignore", divide="ignore"):
-        means = np.bincount(share, weights=np.where(known, y, 0.0), minlength=most) / counts
-    last = np.searchsorted(share, np.arange(most), side="right") - 1
+        means = np.bincount(share, weights=np.where(finite, y, 0.0), minlength=max_points) / counts
+    last = np.searchsorted(share, np.arange(max_points), side="right") - 1
     return x[last], means

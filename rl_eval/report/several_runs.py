@@ -189,7 +189,7 @@ def _side_by_side(runs: Sequence[JudgedRun]) -> list[dict[str, Any]]:
                     "run": name,
                     "decision": verdict.decision,
                     "estimate": number(verdict.estimate, 4, verdict.threshold),
-                    "drawing": verdicts.drawn(verdict, _range(rows), small=True),
+                    "drawing": verdicts.drawing(verdict, _range(rows), small=True),
                 }
                 for name, verdict in rows
             ],

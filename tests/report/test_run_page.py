@@ -65,21 +65,21 @@ def cartpole(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def told(cartpole):
+def page(cartpole):
     return page_of(cartpole)
 
 
-def test_the_verdict_comes_first_in_words_that_need_no_statistics(told):
-    said = told.text
-    assert said.index("PASS, as far as one run can show") < said.index("Criteria")
-    assert "Every criterion that one run can show passes, 4 in all." in said
-    assert "1 speaks of several runs and awaits them: stable." in said
+def test_the_verdict_comes_first_in_words_that_need_no_statistics(page):
+    text = page.text
+    assert text.index("PASS, as far as one run can show") < text.index("Criteria")
+    assert "All 4 criteria on single runs pass." in text
+    assert "1 needs several runs: stable." in text
 
 
 @pytest.mark.parametrize(
     ("suites", "decision", "sentence"),
     [
-        ([failing()], "FAIL", "1 of 4 criteria fails: mean_return is 67.9 where at least 475 is asked for."),
+        ([failing()], "FAIL", "mean_return is 67.9, required: at least 475"),
         ([verdict(failing().criteria[1])], "INCONCLUSIVE", "1 of 3 criteria could not be decided"),
         ([verdict(passing().criteria[0])], "PASS", "All 3 criteria pass."),
         ([], "NONE", "No suite has judged this run"),
@@ -87,80 +87,84 @@ def test_the_verdict_comes_first_in_words_that_need_no_statistics(told):
     ],
 )
 def test_one_sentence_says_it_all(suites, decision, sentence):
-    found = headline(suites)
-    assert found.decision == decision
-    assert sentence in found.sentence
+    result = headline(suites)
+    assert result.decision == decision
+    assert sentence in result.sentence
 
 
-def test_each_criterion_shows_estimate_threshold_and_what_it_rests_on(told):
-    assert re.search(r"solved mean_return PASS 49\d\.?\d* ≥ 475 475 \d+ of 400 episodes", told.text)
-    described = [each["aria-label"] for each in told.all("svg") if "aria-label" in each]
-    assert any(each.startswith("Estimate 49") and "at least 475 is asked for" in each for each in described)
-    assert any("20 to 1 decides" in each and "for PASS" in each for each in described)
-    assert any(each.startswith("Interval of mean_return as episodes came in") for each in described)
+def test_each_criterion_shows_estimate_threshold_and_what_it_rests_on(page):
+    assert re.search(r"solved mean_return PASS 49\d\.?\d* ≥ 475 475 \d+ of 400 episodes", page.text)
+    labels = [svg["aria-label"] for svg in page.all("svg") if "aria-label" in svg]
+    assert any(label.startswith("Estimate 49") and "at least 475" in label for label in labels)
+    assert any("20 to 1 decides" in label and "for PASS" in label for label in labels)
+    assert any(label.startswith("Interval of mean_return over episodes") for label in labels)
 
 
-def test_headings_and_landmarks_are_in_order(told):
-    levels = [int(tag[1]) for tag, _ in told.tags if re.fullmatch("h[1-6]", tag)]
+def test_headings_and_landmarks_are_in_order(page):
+    levels = [int(tag[1]) for tag, _ in page.tags if re.fullmatch("h[1-6]", tag)]
     assert levels[0] == 1
     assert levels.count(1) == 1
     assert all(after <= before + 1 for before, after in itertools.pairwise(levels))
-    assert {"header", "nav", "main", "footer"} <= {tag for tag, _ in told.tags}
-    anchors = {attrs["href"][1:] for attrs in told.all("a")}
-    assert anchors <= {attrs.get("id") for _, attrs in told.tags}
+    assert {"header", "nav", "main", "footer"} <= {tag for tag, _ in page.tags}
+    anchors = {attrs["href"][1:] for attrs in page.all("a")}
+    assert anchors <= {attrs.get("id") for _, attrs in page.tags}
 
 
-def test_it_is_one_file_that_loads_nothing_and_runs_no_script(cartpole, told):
+def test_it_is_one_file_that_loads_nothing_and_runs_no_script(cartpole, page):
     html = (cartpole / "report.html").read_text()
     assert len(html.encode()) < MAX_BYTES
-    (policy,) = (each["content"] for each in told.all("meta") if "http-equiv" in each)
+    (policy,) = (tag["content"] for tag in page.all("meta") if "http-equiv" in tag)
     assert policy.startswith("default-src 'none'; img-src data:; style-src 'unsafe-inline'")
-    assert not told.all("script")
-    assert not [attrs for _, attrs in told.tags if any(name.startswith("on") for name in attrs)]
-    assert all(each["src"].startswith("data:image/webp;base64,") for each in told.all("img"))
+    assert not page.all("script")
+    assert not [attrs for _, attrs in page.tags if any(name.startswith("on") for name in attrs)]
+    assert all(tag["src"].startswith("data:image/webp;base64,") for tag in page.all("img"))
     assert not re.findall(r"""(?:href|src)=["'](?!#|data:)|url\(|@import""", html)
 
 
-def test_episodes_are_shown_as_films_with_words_and_a_switch(told):
-    images = told.all("img")
+def test_episodes_are_shown_as_films_with_words_and_a_switch(page):
+    images = page.all("img")
     assert images
-    assert all(each["alt"].startswith("Animation. ") and "return 500 after 500 steps" in each["alt"] for each in images)
-    assert len([each for each in told.all("input") if each["type"] == "checkbox"]) == len(images)
+    assert all(tag["alt"].startswith("Animation. ") and "return 500 after 500 steps" in tag["alt"] for tag in images)
+    assert len([tag for tag in page.all("input") if tag["type"] == "checkbox"]) == len(images)
 
 
 def test_best_median_and_worst_are_told_apart_and_play_as_they_were_played(tmp_path):
     path = judged_run(tmp_path / "run", "lunarlander", rule=np.zeros(8), bias=(1.0, 0.0, 0.0, 0.0)).path
-    seen = observe(read_record(path))
-    made = films(seen)
-    assert [film.label for film in made] == ["Best", "Median", "Worst"]
-    for film, wanted in zip(made, (seen.returns.max(), np.sort(seen.returns)[9], seen.returns.min()), strict=True):
-        (said,) = re.findall(r"return (−?[\d,.]+) after", film.described)
-        assert float(said.replace("−", "-").replace(",", "")) == pytest.approx(wanted, rel=1e-3)
+    behaviour = observe(read_record(path))
+    rendered = films(behaviour)
+    assert [film.label for film in rendered] == ["Best", "Median", "Worst"]
+    for film, wanted in zip(
+        rendered, (behaviour.returns.max(), np.sort(behaviour.returns)[9], behaviour.returns.min()), strict=True
+    ):
+        (text,) = re.findall(r"return (−?[\d,.]+) after", film.description)
+        assert float(text.replace("−", "-").replace(",", "")) == pytest.approx(wanted, rel=1e-3)
         assert film.rows * film.columns >= 2
-    assert sum(len(film.source) for film in made) < MAX_BYTES
+    assert sum(len(film.source) for film in rendered) < MAX_BYTES
 
 
 def test_looking_at_episodes_for_the_page_is_no_look_at_the_gate(cartpole):
     from rl_eval.seeding import episode_seeds
 
-    seen = observe(read_record(cartpole))
-    assert seen.part == "report"
-    assert seen.episodes.seeds.tolist() == episode_seeds(1, 20, "report")
-    assert not set(seen.episodes.seeds) & {s for p in ("gate", "select", "doctor") for s in episode_seeds(1, 500, p)}
+    behaviour = observe(read_record(cartpole))
+    assert behaviour.part == "report"
+    assert behaviour.episodes.seeds.tolist() == episode_seeds(1, 20, "report")
+    assert not set(behaviour.episodes.seeds) & {
+        s for p in ("gate", "select", "doctor") for s in episode_seeds(1, 500, p)
+    }
 
 
 def test_decisions_on_cases_are_counted(tmp_path):
     env = {"name": "threat", "train_flows": 400, "validation_flows": 400, "test_flows": 400}
     path = judged_run(tmp_path / "run", env, rule=np.zeros(3), bias=(0.0, 1.0, 0.0, 0.0), suites=[failing()]).path
-    seen = observe(read_record(path))
-    assert seen.part == "validation"
-    counted = seen.confusion
+    behaviour = observe(read_record(path))
+    assert behaviour.part == "validation"
+    counted = behaviour.confusion
     assert (counted.fn, counted.tn) == (0, 0)
     assert counted.tp + counted.fp == 400
-    said = page_of(path).text
-    assert f"Threat {counted.tp} 100.0 % caught 0 0.0 % missed {counted.tp}" in said
-    assert f"Benign {counted.fp} 100.0 % false alarms 0 0.0 % spared {counted.fp}" in said
-    assert "block 100.0 % 100.0 %" in said
+    text = page_of(path).text
+    assert f"Threat {counted.tp} 100.0 % caught 0 0.0 % missed {counted.tp}" in text
+    assert f"Benign {counted.fp} 100.0 % false alarms 0 0.0 % spared {counted.fp}" in text
+    assert "block 100.0 % 100.0 %" in text
 
 
 def test_a_policy_that_never_ends_its_episode_is_told_of(tmp_path):
@@ -171,9 +175,9 @@ def test_a_policy_that_never_ends_its_episode_is_told_of(tmp_path):
 
 def test_an_environment_of_gymnasium_goes_by_its_id(tmp_path):
     path = judged_run(tmp_path / "run", {"name": "gym", "id": "Acrobot-v1"}, rule=np.zeros(6), bias=(0.0,) * 3).path
-    said = page_of(path).text
-    assert "PPO on Acrobot-v1, seed 1" in said
-    assert "Typical of 20 episodes: return −500 after 500 steps; cut off by the time limit." in said
+    text = page_of(path).text
+    assert "PPO on Acrobot-v1, seed 1" in text
+    assert "Typical of 20 episodes: return −500 after 500 steps; cut off by the time limit." in text
 
 
 def test_a_failed_run_without_anything_has_its_page(tmp_path):
@@ -183,11 +187,11 @@ def test_a_failed_run_without_anything_has_its_page(tmp_path):
     import shutil
 
     shutil.rmtree(path / "snapshots")
-    said = page_of(path).text
-    assert "NOT JUDGED" in said
-    assert "training failed: loss is not finite" in said
-    assert "verdict.json does not exist" in said
-    assert "has no snapshot" in said
+    text = page_of(path).text
+    assert "NOT JUDGED" in text
+    assert "training failed: loss is not finite" in text
+    assert "verdict.json does not exist" in text
+    assert "has no snapshot" in text
 
 
 # --- several runs ----------------------------------------------------------------------------------
@@ -208,20 +212,20 @@ def sweep(tmp_path_factory):
 
 
 def test_a_sweep_is_one_page_with_a_row_a_run_and_a_group_a_setting(sweep):
-    told = page_of(sweep)
+    page = page_of(sweep)
     assert (sweep / "report.html").is_file()
-    assert "Of 6 runs, 3 pass, 3 fail." in told.text
-    assert "2 groups of equal settings" in told.text
-    assert "agent.lr=0.001" in told.text
-    bands = [each for each in told.all("polygon") if each["class"].startswith("band")]
-    assert {each["class"] for each in bands} == {"band f1", "band f2"}
-    assert re.search(r"solved mean_return ≥ 475", told.text)
+    assert "Of 6 runs, 3 pass, 3 fail." in page.text
+    assert "2 groups of equal settings" in page.text
+    assert "agent.lr=0.001" in page.text
+    bands = [tag for tag in page.all("polygon") if tag["class"].startswith("band")]
+    assert {tag["class"] for tag in bands} == {"band f1", "band f2"}
+    assert re.search(r"solved mean_return ≥ 475", page.text)
 
 
 def test_runs_are_linked_where_their_pages_lie_below(sweep):
     first = sorted(sweep.glob("0_*"))[0]
     write_report([first])
-    links = [each["href"] for each in page_of(sweep).all("a")]
+    links = [tag["href"] for tag in page_of(sweep).all("a")]
     assert f"{first.name.replace('=', '%3D').replace(',', '%2C')}/report.html" in links
     assert not [link for link in links if link.startswith(("/", "..", "http"))]
 
@@ -236,8 +240,8 @@ def test_a_band_is_the_range_over_runs_and_its_line_their_median():
     steps = np.arange(1.0, 6.0)
     runs = [{"env_steps": steps, "x": steps * k} for k in (1.0, 2.0, 6.0)]
     runs[2] = {"env_steps": steps[::2], "x": 6.0 * steps[::2]}  # logged half as often
-    found, median, low, high = over_seeds(runs, "x")
-    np.testing.assert_allclose(found, steps)
+    common_steps, median, low, high = over_seeds(runs, "x")
+    np.testing.assert_allclose(common_steps, steps)
     np.testing.assert_allclose(median, 2 * steps)
     np.testing.assert_allclose(low, steps)
     np.testing.assert_allclose(high, 6 * steps)
@@ -252,10 +256,10 @@ def test_the_command_writes_the_page_and_says_where(cartpole, tmp_path, capsys):
     assert "CartPole" in (tmp_path / "page.html").read_text() or "cartpole" in (tmp_path / "page.html").read_text()
 
 
-@pytest.mark.parametrize("given", [["nowhere"], ["."], []])
-def test_bad_input_is_one_sentence_and_status_2(given, tmp_path, monkeypatch, capsys):
+@pytest.mark.parametrize("arguments", [["nowhere"], ["."], []])
+def test_bad_input_is_one_sentence_and_status_2(arguments, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    assert main(["report", *given]) == 2
+    assert main(["report", *arguments]) == 2
     assert len(capsys.readouterr().err.strip().splitlines()) == 1
 
 
@@ -267,16 +271,16 @@ def test_a_page_that_cannot_be_written_fails_no_training(tmp_path, capsys, monke
 
     monkeypatch.setattr(report, "write_report", broken)
     job._report(tmp_path)
-    told = capsys.readouterr().err
-    assert "no report was written (no room left): try `rl-eval report" in " ".join(told.split())
+    page = capsys.readouterr().err
+    assert "no report was written (no room left): try `rl-eval report" in " ".join(page.split())
 
 
 def test_the_history_of_the_evidence_survives_verdict_json(cartpole):
     (values,) = read_json(cartpole / "verdict.json")["suites"]
-    found = SuiteVerdict.from_json(values)
-    assert found == passing()
-    assert found.criteria[0].history.units[-1] == found.criteria[0].units
-    assert found.criteria[1].history is None
+    verdict_read = SuiteVerdict.from_json(values)
+    assert verdict_read == passing()
+    assert verdict_read.criteria[0].history.units[-1] == verdict_read.criteria[0].units
+    assert verdict_read.criteria[1].history is None
 
 
 @pytest.mark.verify
