@@ -2,7 +2,6 @@
 
 import json
 import sys
-import time
 import warnings
 
 import gymnasium as gym
@@ -293,12 +292,25 @@ def test_what_a_caller_keeps_is_not_overwritten():
     np.testing.assert_array_equal(obs, kept)
 
 
-def test_throughput_is_printed(capsys):
-    envs = make(threat.Config(), n_envs=4096)
-    envs.reset(seed=0)
-    actions = np.random.default_rng(0).integers(0, 4, 4096)
-    start = time.perf_counter()
-    for _ in range(400):
-        envs.step(actions)
-    with capsys.disabled():
-        print(f"\n  threat, N=4096: {400 * 4096 / (time.perf_counter() - start):.2e} env steps/s")
+def test_a_step_costs_no_python_loop_over_the_copies():
+    """Python calls a step, for 8 copies and for 4,096: their number does not grow with the copies."""
+
+    def calls_of_a_step(n_envs):
+        envs = make(threat.Config(**SMALL), n_envs=n_envs)
+        envs.reset(seed=0)
+        actions = np.zeros(n_envs, int)
+        envs.step(actions)  # whatever the first step alone does
+        calls = 0
+
+        def count(frame, event, argument):
+            nonlocal calls
+            calls += event in ("call", "c_call")
+
+        sys.setprofile(count)
+        try:
+            envs.step(actions)
+        finally:
+            sys.setprofile(None)
+        return calls
+
+    assert 0 < calls_of_a_step(4096) <= calls_of_a_step(8) + 10
