@@ -21,10 +21,11 @@ class Registry(Generic[Entry]):
         group: the entry-point group, such as `rl_eval.domains`.
         noun: what an entry is, with its article, for messages: "a domain".
         entry_type: the class of the entries; None: not checked.
+        name_attribute: the attribute of an entry that must be its name; None: not checked.
     """
 
-    def __init__(self, group: str, noun: str, entry_type: type | None = None):
-        self.group, self.noun, self.entry_type = group, noun, entry_type
+    def __init__(self, group: str, noun: str, entry_type: type | None = None, name_attribute: str | None = None):
+        self.group, self.noun, self.entry_type, self.name_attribute = group, noun, entry_type, name_attribute
         self._registered: dict[str, Entry] = {}
 
     @cached_property
@@ -39,7 +40,7 @@ class Registry(Generic[Entry]):
         """
         if name in self and self._registered.get(name) is not entry:
             raise InputError(f"{name!r} is registered twice as {self.noun} ({self.group}): rename one of them")
-        self._registered[name] = self._checked(entry, f"{name!r}")
+        self._registered[name] = self._checked(name, entry, f"{name!r}")
         return entry
 
     def __contains__(self, name: object) -> bool:
@@ -68,13 +69,18 @@ class Registry(Generic[Entry]):
         except Exception as error:  # foreign code raises anything
             reason = " ".join(str(error).split()) or type(error).__name__
             raise InputError(f"{self.noun} {name!r} ({point.value}) cannot be loaded: {reason}") from error
-        self._registered[name] = self._checked(entry, f"{name!r} ({point.value})")
+        self._registered[name] = self._checked(name, entry, f"{name!r} ({point.value})")
         return self._registered[name]
 
-    def _checked(self, entry: Entry, shown: str) -> Entry:
+    def _checked(self, name: str, entry: Entry, shown: str) -> Entry:
         if self.entry_type is not None and not isinstance(entry, self.entry_type):
             raise InputError(
                 f"{shown} is not {self.noun} but {type(entry).__name__}: "
                 f"{self.group} takes objects of {self.entry_type.__module__}.{self.entry_type.__qualname__}"
+            )
+        if self.name_attribute is not None and getattr(entry, self.name_attribute, name) != name:
+            raise InputError(
+                f"{shown} has the {self.name_attribute} {getattr(entry, self.name_attribute)!r}: "
+                f"its entry point in {self.group} must have the same name"
             )
         return entry

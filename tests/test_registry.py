@@ -64,3 +64,9 @@ def test_a_package_that_cannot_be_loaded_is_one_sentence(installed, source):
 def test_an_entry_of_the_wrong_class_is_refused(installed):
     with pytest.raises(InputError, match="is not a fruit but int"):
         installed("").register("one", 1)
+
+
+def test_the_name_of_an_entry_point_is_that_of_its_entry(installed):
+    installed("class Named:\n    name = 'pear'\nAPPLE = Named()", apple="APPLE")
+    with pytest.raises(InputError, match="has the name 'pear'"):
+        Registry("rl_eval.fruit", "a fruit", name_attribute="name").get("apple")

@@ -34,7 +34,7 @@ class Diagnostic:
         return self.check(run)
 
 
-DIAGNOSTICS: Registry[Diagnostic] = Registry("rl_eval.diagnostics", "a diagnostic", Diagnostic)
+DIAGNOSTICS: Registry[Diagnostic] = Registry("rl_eval.diagnostics", "a diagnostic", Diagnostic, "name")
 
 
 def diagnostic(check: Check) -> Diagnostic:

@@ -17,7 +17,7 @@ __all__ = [
     "needs_trust", "register", "validate", "with_fitted_keys",
 ]  # fmt: skip
 
-DOMAINS: Registry[Domain[Any]] = Registry("rl_eval.domains", "a domain", Domain)
+DOMAINS: Registry[Domain[Any]] = Registry("rl_eval.domains", "a domain", Domain, "name")
 DEFAULT = "gym"  # of an environment that names a Gymnasium id and nothing else
 
 

@@ -65,7 +65,7 @@ class Metric:
         return self.compute(*arguments)
 
 
-METRICS: Registry[Metric] = Registry("rl_eval.metrics", "a metric", Metric)
+METRICS: Registry[Metric] = Registry("rl_eval.metrics", "a metric", Metric, "name")
 
 
 def metric(kind: Kind, *, name: str | None = None, **attributes: Any) -> Callable[[Callable[..., Any]], Metric]:

@@ -62,7 +62,7 @@ class Source(ABC):
         return None
 
 
-SOURCES: Registry[Source] = Registry("rl_eval.policies", "a source of policies", Source)
+SOURCES: Registry[Source] = Registry("rl_eval.policies", "a source of policies", Source, "prefix")
 
 
 def register(*sources: Source) -> None:
