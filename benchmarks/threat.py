@@ -65,10 +65,10 @@ def stepping(overrides: Sequence[str]) -> dict[str, float]:
 def ours(overrides: Sequence[str], started_at: float) -> dict[str, Any]:
     """Train to the end as `train.py` does."""
     from benchmarks.our_training import config_of, policy_of, training_of
-    from rl_eval.domains.threat.data import load
+    from rl_eval.domains.threat.data import load_dataset
 
     config = config_of(overrides)
-    part = load(config.env).parts["validation"]
+    part = load_dataset(config.env).parts["validation"]
 
     def check(policy: Any, before: int) -> tuple[float, bool]:
         f1 = scores(policy.act, part, config.env)["f1"]
@@ -94,10 +94,10 @@ def peer(overrides: Sequence[str], objective: str, started_at: float) -> dict[st
     """Fit a supervised peer to as many flows as the agent's updates use."""
     from benchmarks.our_training import config_of
     from benchmarks.supervised import fit
-    from rl_eval.domains.threat.data import load
+    from rl_eval.domains.threat.data import load_dataset
 
     config = config_of(overrides)
-    parts, agent = load(config.env).parts, config.agent
+    parts, agent = load_dataset(config.env).parts, config.agent
     flows, train = config.total_steps * agent.n_epochs, parts["train"]
     costs = np.asarray(config.env.costs)
     fitted = fit(train.features, train.label, costs, objective, agent, flows, config.seed)

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from rl_eval import exposure
-from rl_eval.domains.threat.table import Table, row_hashes
+from rl_eval.domains.threat.flow_table import Table, row_hashes
 from rl_eval.hashing import hash_columns, hash_text, mix64
 
 WORDS = st.integers(0, 2**64 - 1)

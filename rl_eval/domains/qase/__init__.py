@@ -1,6 +1,6 @@
-"""Test cases kept in Qase: ordered so that failures show early, from their record or by running them.
+"""The Qase domain: order test cases so that failures show early, from recorded verdicts or by running the cases.
 
-Importing this package is light; files, polars and FastAPI are touched only where they are used.
+Importing this package is light; polars, FastAPI and files are loaded only where they are used.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ def _baseline(name: str) -> Callable[[Config], Policy]:
 class Qase(Domain[Config]):
     """Ordering the test cases of a cycle; a case is an execution, an episode a cycle.
 
-    Live (`env.mode=live`) cases are run over HTTP, else their verdicts come from the record.
+    With `env.mode=live` the cases run over HTTP; otherwise their verdicts are recorded ones.
     """
 
     name = "qase"
@@ -63,10 +63,10 @@ class Qase(Domain[Config]):
     shown_baselines = ("failure_rate", "optimal")
 
     def make(self, config: Config, *, n_envs: int, part: Part, autoreset: bool = True) -> QaseVector:
-        """N test cycles side by side over one part of the record, or, live, of builds that are run.
+        """N test cycles at once from one part of the data, or, live, from builds that are run.
 
         Raises:
-            InputError: data that is missing or cannot be used, or a service that cannot be reached.
+            InputError: missing or invalid data, or a service that cannot be reached.
         """
         from rl_eval.domains.qase.environment.vector import QaseVector
 
@@ -79,7 +79,7 @@ class Qase(Domain[Config]):
             builds = held_out_builds(config, part)
             if part == "test":
                 return LiveHeldOut(config, builds, n_envs=n_envs)
-            # These builds were run whole once, so validation orders their recorded verdicts.
+            # All cases of these builds ran once, so validation orders their recorded verdicts.
             return QaseVector(config, n_envs=n_envs, part=part, autoreset=autoreset, record=builds.part)
         return QaseVector(config, n_envs=n_envs, part=part, autoreset=autoreset)
 
@@ -92,8 +92,8 @@ class Qase(Domain[Config]):
         )  # fmt: skip
 
     def needs_trust(self, config: Config) -> str | None:
-        """Requests to a service that the config names."""
-        return None if config.base_url is None else f"env.base_url={config.base_url!r} is where requests would go"
+        """Sending requests to a service named by the config."""
+        return None if config.base_url is None else f"env.base_url={config.base_url!r} is where requests go"
 
     def not_repeatable(self, config: Config) -> str | None:
         """The answers and times of a service are not the same again; those of the embedded one are."""
@@ -116,9 +116,9 @@ class Qase(Domain[Config]):
         return len(_part(config, part).verdict)
 
     def case_hashes(self, config: Config, part: Part) -> np.ndarray:
-        """One hash an execution, uint64 `[R]`: the same case at the same time with the same verdict.
+        """One hash per execution, uint64 `[R]`; equal for the same case, time, duration and verdict.
 
-        Live training has no set of executions to compare with: builds of each part come from a stream of their own.
+        Live training has no fixed executions; the builds of each part come from separate random streams.
         """
         if config.mode == "live" and part == "train":
             import numpy as np
@@ -127,7 +127,7 @@ class Qase(Domain[Config]):
         return _part(config, part).hashes
 
     def case_observations(self, config: Config, part: Part) -> np.ndarray:
-        """The executions as a policy sees them, float32 `[R, 64]`, in the order of `case_hashes`."""
+        """Observations of the executions, float32 `[R, 64]`, in the order of `case_hashes`."""
         if config.mode == "live" and part == "train":
             import numpy as np
 
@@ -145,7 +145,7 @@ class Qase(Domain[Config]):
         return {name: part.fingerprint() for name, part in load_dataset(config).parts.items()}
 
     def preprocessing(self, config: Config) -> Mapping[str, Any]:
-        """What the features are and which of them are constant; live, which cases cannot be run, and why."""
+        """The features and which of them are constant; live, also the cases that cannot be run, with reasons."""
         if config.mode == "live":
             from rl_eval.domains.qase.live import session
 
@@ -166,23 +166,23 @@ class Qase(Domain[Config]):
         return config
 
     def validation_metric(self, config: Config) -> str:
-        """APFD, by time where time is weighed."""
+        """APFD, or APFDc where time counts."""
         return "apfdc" if config.timed else "apfd"
 
     def metrics(self) -> Sequence[Metric]:
-        """How early failures show."""
+        """Metrics of how early failures show."""
         from rl_eval.domains.qase.metrics import METRICS
 
         return METRICS
 
     def diagnostics(self) -> Sequence[Diagnostic]:
-        """Features that are constant, and rewards that no order changes."""
+        """Checks for constant features, and for rewards that no order changes."""
         from rl_eval.domains.qase.diagnostics import DIAGNOSTICS
 
         return DIAGNOSTICS
 
     def figures(self, behaviour: Behaviour) -> Sequence[Figure]:
-        """Failures found over cases run, beside two baselines."""
+        """Failures found over cases run, compared with two baselines."""
         from rl_eval.domains.qase.figures import figures
 
         return figures(behaviour)

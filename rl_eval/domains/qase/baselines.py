@@ -1,4 +1,4 @@
-"""Orders that an agent is compared with: by chance, as listed, by past failures, and the best there is."""
+"""Baseline orders: random, as listed, by earlier failures, by logistic regression, and the best possible one."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Score = Callable[[np.ndarray, Mapping[str, np.ndarray]], np.ndarray]
 
 
 class ScoredOrder:
-    """A policy that gives each case a score; the highest runs first.
+    """A policy that scores each case; the highest score runs first.
 
     Args:
         score: maps observations `[N, 64]` and `QaseVector.candidates()` to scores `[N]`.
@@ -29,7 +29,7 @@ class ScoredOrder:
         return self._score(obs, candidates)
 
     def act(self, obs: np.ndarray, greedy: bool) -> np.ndarray:
-        """The middle level, `[N]`: the order is in the scores."""
+        """The middle level, `[N]`; the scores decide the order."""
         return np.full(len(obs), LEVELS // 2)
 
 
@@ -44,13 +44,13 @@ def _random() -> Score:
 
 
 class LogisticScore:
-    """Failure probabilities by a logistic regression of the training executions: what no reinforcement learns."""
+    """Scores from a logistic regression on the training executions, for comparison with supervised learning."""
 
     def __init__(self, coefficients: np.ndarray):
         self._coefficients = coefficients
 
     def __call__(self, obs: np.ndarray, candidates: Mapping[str, np.ndarray]) -> np.ndarray:
-        """The log-odds of failing, less a constant, `[N]`."""
+        """The log-odds of failing, up to a constant, `[N]`."""
         return obs @ self._coefficients
 
 

@@ -1,4 +1,4 @@
-"""Which test cases and results an agent learns to order, what is held out of them, and where cases are run."""
+"""The config of the Qase domain: source of cases and results, held-out shares, and live execution."""
 
 from __future__ import annotations
 
@@ -26,45 +26,43 @@ class Config(EnvConfig):
     )
     data: Literal["synthetic", "qase", "history"] = Field("synthetic", description="source of cases and results")
     path: str | None = Field(None, description="qase, history: the export or CSV; null: QASE_DATA_PATH")
-    results: str | None = Field(None, description="qase: where the results lie, where not at path")
+    results: str | None = Field(None, description="qase: path of the results, if not in path")
     cycles: int = Field(1200, ge=10, le=20_000, description="synthetic: test cycles")
     data_seed: int = Field(0, ge=0, description="seed of the generator and of which cases are withheld")
-    validation_share: _Share = Field(0.1, description="share of the judged cycles kept to select a model by")
-    test_share: _Share = Field(0.3, description="share of the judged cycles held out for the gate, the latest")
+    validation_share: _Share = Field(0.1, description="share of the judged cycles for model selection")
+    test_share: _Share = Field(0.3, description="share of the judged cycles held out for the gate: the latest ones")
     unseen_share: float = Field(0.2, ge=0.0, lt=1.0, description="share of cases never shown in training")
-    min_cases: int = Field(6, ge=2, le=10_000, description="a cycle of fewer cases is not judged")
+    min_cases: int = Field(6, ge=2, le=10_000, description="cycles with fewer cases are not judged")
     budget: float | str | None = Field(
         None, description="time for a cycle: a share of its full time (0.25), or a time (90s, 20m, 2h); null: all of it"
     )
-    weigh_time: bool | None = Field(
-        None, description="whether pairs count the time that their order costs; null: live, and under a budget"
-    )
-    base_url: str | None = Field(None, description="live: the service that is tested; null: the embedded one")
-    timeout_s: float = Field(10.0, gt=0.0, le=600.0, description="live: the longest that a request may take")
-    warmup: int = Field(40, ge=2, le=1000, description="live: cycles that run whole before the agent chooses")
-    keep: int = Field(64, ge=1, le=10_000, description="live: the newest cycles that are learned from")
+    weigh_time: bool | None = Field(None, description="whether pairs count time; null: only live or under a budget")
+    base_url: str | None = Field(None, description="live: the service under test; null: the embedded service")
+    timeout_s: float = Field(10.0, gt=0.0, le=600.0, description="live: time limit of a request")
+    warmup: int = Field(40, ge=2, le=1000, description="live: cycles that run with all cases before the agent chooses")
+    keep: int = Field(64, ge=1, le=10_000, description="live: number of newest cycles to learn from")
     held_out_cycles: int = Field(80, ge=1, le=10_000, description="live: builds of each held-out part")
 
     @property
     def timed(self) -> bool:
-        """Whether the order of two cases is worth the time that it costs, rather than one pair."""
+        """Whether a pair of cases counts the time that its order costs, rather than 1."""
         return self.mode == "live" or self.budget is not None if self.weigh_time is None else self.weigh_time
 
     @field_validator("budget")
     @classmethod
-    def _is_budget(cls, given: float | str | None) -> float | str | None:
-        if isinstance(given, str):
-            milliseconds(given)
-        elif given is not None and not 0.0 < given <= 1.0:
+    def _is_budget(cls, budget: float | str | None) -> float | str | None:
+        if isinstance(budget, str):
+            milliseconds(budget)
+        elif budget is not None and not 0.0 < budget <= 1.0:
             raise ValueError("give a share above 0 and up to 1, or a time such as 90s, 20m or 2h")
-        return given
+        return budget
 
     @model_validator(mode="after")
     def _leaves_something(self) -> Config:
         if self.validation_share + self.test_share > 0.9:
             raise ValueError(
                 f"validation_share={self.validation_share:g} and test_share={self.test_share:g} leave less than "
-                "a tenth of the cycles to learn from: lower one of them"
+                "a tenth of the cycles for training: lower one of them"
             )
         return self
 
@@ -73,7 +71,7 @@ def milliseconds(text: str) -> float:
     """A time such as `90s`, `20m`, `1.5h` or `1h30m`.
 
     Raises:
-        ValueError: it is no such time, or none at all.
+        ValueError: another format, or a time that is not positive.
     """
     parts = _TIME.findall(text)
     total = sum(float(number) * _UNITS_MS[unit] for number, unit in parts)

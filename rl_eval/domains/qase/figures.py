@@ -1,4 +1,4 @@
-"""How soon an order of test cases shows the failures: the picture that APFD is the area of."""
+"""The report figure of failures found over cases run; APFD is the area under the curve."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ GRID = np.linspace(0.0, 1.0, 51)
 
 
 def found_by_share(episodes: Episodes) -> np.ndarray:
-    """The mean share of a cycle's failures that the first share of its cases shows, `[51]` for 0, 2, … 100 %.
+    """Mean share of failures found by the first 0, 2, … 100 % of the cases of a cycle, `[51]`.
 
-    Cases of one score show their failures evenly, as they do on average over all ways to break the tie.
+    Cases with equal scores find their failures evenly, which is the mean over all ways to break ties.
     """
     curves = []
     for cycle in range(len(episodes)):
@@ -24,26 +24,28 @@ def found_by_share(episodes: Episodes) -> np.ndarray:
         score, failed = episodes.outcome["score"][rows], episodes.outcome["verdict"][rows] == 1
         if not failed.any():
             continue
-        levels, place = np.unique(-score, return_inverse=True)
-        cases = np.concatenate([[0], np.cumsum(np.bincount(place, minlength=len(levels)))])
-        found = np.concatenate([[0], np.cumsum(np.bincount(place, weights=failed, minlength=len(levels)))])
-        curves.append(np.interp(GRID, cases / cases[-1], found / found[-1]))
+        levels, score_index = np.unique(-score, return_inverse=True)
+        cases = np.concatenate([[0], np.cumsum(np.bincount(score_index, minlength=len(levels)))])
+        failures_shown = np.concatenate(
+            [[0], np.cumsum(np.bincount(score_index, weights=failed, minlength=len(levels)))]
+        )
+        curves.append(np.interp(GRID, cases / cases[-1], failures_shown / failures_shown[-1]))
     return np.mean(curves, axis=0) if curves else np.full(len(GRID), np.nan)
 
 
 def figures(behaviour: Behaviour) -> list[Figure]:
-    """Failures found over cases run, of the policy and of the baselines shown beside it."""
+    """Failures found over cases run, for the policy and the shown baselines."""
     ends = behaviour.episodes.outcome["cycle_end"]
     played = {"this policy": behaviour.episodes, **behaviour.baselines}
-    series, told = [], []
+    series, apfd_texts = [], []
     for colour, (name, episodes) in enumerate(played.items(), 1):
         series.append(charts.Series(name, 100 * GRID, 100 * found_by_share(episodes), colour=colour))
-        told.append(f"{name} {number(float(np.nanmean(episodes.outcome['apfd'][ends])))}")
+        apfd_texts.append(f"{name} {number(float(np.nanmean(episodes.outcome['apfd'][ends])))}")
     quarter = float(np.interp(25.0, series[0].x, series[0].y)) / 100
-    said = (
+    summary = (
         f"The first quarter of the cases shows {percent(quarter, 0)} of the failures. A straight line would be chance. "
-        f"APFD: {', '.join(told)}"
+        f"APFD: {', '.join(apfd_texts)}"
     )
-    chart = charts.curves(series, f"Failures found over cases run. {said}.", x_label="% of the cases run")
+    chart = charts.curves(series, f"Failures found over cases run. {summary}.", x_label="% of the cases run")
     legend = charts.legend([(s.label, s.colour) for s in series])
-    return [Figure("Failures found", f"{said}.", chart=chart, legend=legend)]
+    return [Figure("Failures found", f"{summary}.", chart=chart, legend=legend)]

@@ -1,4 +1,4 @@
-"""How early an order of test cases shows the failures; cycles without failures have no part in it."""
+"""Metrics of how early an order of test cases finds failures. Cycles without failures do not count."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ _BOUNDS = 0.0, 1.0
 
 def _of_cycles(name: str) -> Callable[[Episodes, Any], np.ndarray]:
     def values(episodes: Episodes, config: Any) -> np.ndarray:
-        """`[K]` one a cycle, without those in which it is not defined."""
-        told = episodes.outcome[name][episodes.outcome["cycle_end"]].astype(np.float64)
-        return told[~np.isnan(told)]
+        """`[K]` one value per cycle, without cycles in which it is undefined."""
+        values_at_end = episodes.outcome[name][episodes.outcome["cycle_end"]].astype(np.float64)
+        return values_at_end[~np.isnan(values_at_end)]
 
     return values
 
 
-def _mean(values: np.ndarray, name: str, lacking: str) -> float:
+def _mean(values: np.ndarray, name: str, needed: str) -> float:
     if not len(values):
-        raise MetricUndefined(f"{name} is undefined: no cycle that was played {lacking}")
+        raise MetricUndefined(f"{name} is undefined: no cycle that was played {needed}")
     return float(values.mean())
 
 
@@ -46,13 +46,13 @@ def apfd(episodes: Episodes, config: Any) -> float:
     "task", needs=("apfd_unseen", "cycle_end"), better="higher", variable=_apfd_unseen, bounds=lambda config: _BOUNDS
 )
 def apfd_unseen(episodes: Episodes, config: Any) -> float:
-    """APFD among the cases of a cycle that training never showed; the order among them is all that counts."""
-    return _mean(_apfd_unseen(episodes, config), "apfd_unseen", "has a failure of a case that training never showed")
+    """APFD among the cases of a cycle that are not in training; only the order among them counts."""
+    return _mean(_apfd_unseen(episodes, config), "apfd_unseen", "has a failure of a case that is not in training")
 
 
 @metric("task", needs=("apfdc", "cycle_end"), better="higher", variable=_apfdc, bounds=lambda config: _BOUNDS)
 def apfdc(episodes: Episodes, config: Any) -> float:
-    """APFD by time instead of by cases: the mean share of a cycle's time that is left when a failure shows."""
+    """APFD by time instead of by cases: mean share of a cycle's time that is left when a failing case is half done."""
     return _mean(_apfdc(episodes, config), "apfdc", "has a failure")
 
 
@@ -72,15 +72,15 @@ def failures_found(episodes: Episodes, config: Any) -> float:
 
 
 def _bugs_found(episodes: Episodes, config: Any) -> np.ndarray:
-    """`[K]` the share of each build's seeded bugs that its cycle found."""
+    """`[K]` share of each build's seeded bugs that its cycle found."""
     ends = episodes.outcome["cycle_end"]
-    bugs, found = (episodes.outcome[name][ends].astype(np.float64) for name in ("bugs", "bugs_found"))
-    return found[bugs > 0] / bugs[bugs > 0]
+    bugs, detected = (episodes.outcome[name][ends].astype(np.float64) for name in ("bugs", "bugs_found"))
+    return detected[bugs > 0] / bugs[bugs > 0]
 
 
 @metric("task", needs=("bugs", "bugs_found"), better="higher", variable=_bugs_found, bounds=lambda config: _BOUNDS)
 def bugs_found(episodes: Episodes, config: Any) -> float:
-    """Mean over builds of the share of seeded bugs that cases found within the environment's time budget."""
+    """Mean over builds of the share of seeded bugs found within the environment's time budget."""
     return _mean(_bugs_found(episodes, config), "bugs_found", "is of a build with seeded bugs, as env.mode=live has")
 
 

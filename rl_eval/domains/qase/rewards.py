@@ -1,4 +1,4 @@
-"""Reward terms of ordering test cases: what a level, and the order that a cycle ran in, are worth."""
+"""Reward terms of the Qase domain: for the level of a case, and for the order in which a cycle ran."""
 
 from __future__ import annotations
 
@@ -9,12 +9,11 @@ from rl_eval.rewards import Outcome, RewardTerm
 
 
 class Pairs(RewardTerm):
-    """Each case against those levelled before it in its cycle: right order 1, wrong order -1, one level 0.
+    """Compare each case with those levelled before it in its cycle: right order 1, wrong order -1, equal levels 0.
 
-    Over the number of pairs of a failing and a passing case in the cycle, so that a cycle sums to 1 when every
-    failing case runs before every passing one and to -1 in the opposite order: what the order earns, told case by
-    case instead of at the end. A potential-based shaping of APFD (Ng et al., ICML 1999), or, where the environment
-    weighs time, of APFDc.
+    Divided by the number of pairs of a failing and a passing case in the cycle. The sum over a cycle is 1 if every
+    failing case runs before every passing one, and -1 in the opposite order. This is potential-based shaping of APFD
+    (Ng et al., ICML 1999), or of APFDc if time counts.
     """
 
     range = -1.0, 1.0
@@ -25,7 +24,7 @@ class Pairs(RewardTerm):
 
 
 class FailureCount(RewardTerm):
-    """At the end of a cycle, how many failures ran within the budget (RETECS, Spieker et al. 2017, eq. 3)."""
+    """At the end of a cycle, the number of failures that ran within the budget (RETECS, Spieker et al. 2017, eq. 3)."""
 
     def __call__(self, outcome: Outcome) -> np.ndarray:
         """`found` of the outcome at the end of a cycle, else 0, `[N]`."""
@@ -33,10 +32,10 @@ class FailureCount(RewardTerm):
 
 
 class CaseFailure(RewardTerm):
-    """At each case, its own verdict times how early its level puts it (after RETECS `tcfail`, eq. 4).
+    """For each case, its verdict times its level (after RETECS `tcfail`, eq. 4).
 
-    A failing case is worth its level, from 0 to 1. A passing one costs as much, times the odds of failing in its
-    cycle: so the same level for all cases is worth nothing.
+    A failing case earns its level, scaled to 0 to 1. A passing case costs its level times the odds of failing in its
+    cycle, so that equal levels for all cases earn 0.
     """
 
     def __call__(self, outcome: Outcome) -> np.ndarray:
@@ -48,7 +47,7 @@ class CaseFailure(RewardTerm):
 
 
 class TimeRanked(RewardTerm):
-    """At the end of a cycle, how far in front its failures ran: 1 before all passing cases, 0 behind them or not.
+    """At the end of a cycle, how early its failures ran: 1 before all passing cases, 0 after them or not at all.
 
     RETECS, eq. 5, scaled.
     """
@@ -61,7 +60,7 @@ class TimeRanked(RewardTerm):
 
 
 class SecurityPassed(RewardTerm):
-    """At the end of a cycle, how many passing cases of type security or behaviour negative ran."""
+    """At the end of a cycle, the number of passing cases of type security or behaviour negative ran."""
 
     def __call__(self, outcome: Outcome) -> np.ndarray:
         """`security_passed` of the outcome at the end of a cycle, else 0, `[N]`."""

@@ -1,6 +1,6 @@
 """Threat triage: a stream of network flows, each allowed, blocked, quarantined or raised as an alert.
 
-Importing this package is light; the data, scikit-learn and polars are touched only where they are used.
+Importing this package is light; data, scikit-learn and polars are loaded only where they are used.
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ __all__ = ["ACTIONS", "ALERT", "ALLOW", "BLOCK", "DOMAIN", "QUARANTINE", "Config
 
 
 def _dataset(config: Config) -> Dataset:
-    from rl_eval.domains.threat.data import load
+    from rl_eval.domains.threat.data import load_dataset
 
-    return load(config)
+    return load_dataset(config)
 
 
 def _baseline(name: str) -> Callable[[Config], Policy]:
@@ -61,7 +61,7 @@ class Threat(Domain[Config]):
     }
 
     def make(self, config: Config, *, n_envs: int, part: Part, autoreset: bool = True) -> ThreatVector:
-        """N shifts side by side over one part of the data."""
+        """N shifts at once from one part of the data."""
         from rl_eval.domains.threat.vector import ThreatVector
 
         return ThreatVector(config, n_envs=n_envs, part=part, autoreset=autoreset)
@@ -71,7 +71,7 @@ class Threat(Domain[Config]):
         return ("label", "category", "action", "flagged", "cost", "flow")
 
     def longest_episode(self, config: Config) -> int:
-        """Flows of a shift, at most."""
+        """Largest number of flows in a shift."""
         return config.shift
 
     def action_names(self, config: Config) -> Sequence[str]:
@@ -79,25 +79,25 @@ class Threat(Domain[Config]):
         return ACTIONS
 
     def episodes(self, config: Config, part: Part) -> int:
-        """Shifts that visit every flow of the part once."""
-        from rl_eval.domains.threat.order import blocks
+        """Number of shifts that play every flow of the part once."""
+        from rl_eval.domains.threat.flow_stream import episode_count
 
-        return blocks(self.cases(config, part), config.shift)
+        return episode_count(self.cases(config, part), config.shift)
 
     def cases(self, config: Config, part: Part) -> int:
         """Flows of the part."""
         return len(_dataset(config).parts[part])
 
     def case_hashes(self, config: Config, part: Part) -> np.ndarray:
-        """One hash a flow of its raw fields, uint64 `[R]`, in the order of `outcome["flow"]`."""
+        """Hash of the raw fields of each flow, uint64 `[R]`, in the order of `outcome["flow"]`."""
         return _dataset(config).parts[part].hashes
 
     def case_observations(self, config: Config, part: Part) -> np.ndarray:
-        """The flows as a policy sees them, float32 `[R, D]`, in the order of `case_hashes`."""
+        """Observations of the flows, float32 `[R, D]`, in the order of `case_hashes`."""
         return _dataset(config).parts[part].features
 
     def independent_cases(self, config: Config) -> bool:
-        """Whether flows come independently and a decision has no bearing on a later one."""
+        """Whether flows are independent and no decision affects a later flow."""
         return not config.campaigns and not config.alert_window
 
     def fingerprints(self, config: Config) -> Mapping[str, str]:
@@ -128,7 +128,7 @@ class Threat(Domain[Config]):
         return config
 
     def validation_metric(self, config: Config) -> str:
-        """What triage is for, which the reward does not read."""
+        """The operational cost, which the reward does not use."""
         return "mean_cost"
 
     def metrics(self) -> Sequence[Metric]:
@@ -138,7 +138,7 @@ class Threat(Domain[Config]):
         return (mean_cost,)
 
     def figures(self, behaviour: Behaviour) -> Sequence[Figure]:
-        """What was flagged, the actions by truth, and the attack types that were missed most."""
+        """Confusion matrix, actions by label, and the attack types that were missed most."""
         from rl_eval.domains.threat.figures import figures
 
         return figures(behaviour)

@@ -1,4 +1,4 @@
-"""What an agent is compared with: classifiers fitted on the same training part, and the best there can be."""
+"""Baselines: classifiers fitted on the training part, the Bayes-optimal decision, and blocking everything."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from typing import Any
 import numpy as np
 
 from rl_eval.domains.threat.config import ALLOW, BLOCK, Config
-from rl_eval.domains.threat.data import key, load, threat_share
+from rl_eval.domains.threat.data import cache_key, load_dataset, threat_share
 from rl_eval.errors import InputError
 
-_STATE = 0  # the random state of every fit: a baseline is the same policy in every run
+_STATE = 0  # the random state of every fit, so that a baseline is the same policy in every run
 
 
 class Classifier:
-    """Blocks a flow when a fitted classifier gives a threat more than `threshold`."""
+    """Blocks a flow if a fitted classifier gives P(threat) above `threshold`."""
 
     def __init__(self, model: Any, columns: int, *, threshold: float = 0.5):
         self._model, self._columns, self.threshold = model, columns, threshold
@@ -24,37 +24,39 @@ class Classifier:
 
     def threat_probability(self, obs: np.ndarray) -> np.ndarray:
         """P(threat) of each flow, `[N]`."""
-        # The count of open alerts, where there is one, stands behind the flow's own columns.
+        # The count of open alerts, if there is one, is the last column.
         return self._model.predict_proba(obs[:, : self._columns])[:, 1]
 
     def probabilities(self, obs: np.ndarray) -> np.ndarray:
-        """P(threat) as a policy: that much block, the rest allow, `[N, 4]`."""
+        """Action probabilities `[N, 4]`: block with P(threat), else allow."""
         threat = self.threat_probability(obs)
         return np.stack([1.0 - threat, threat, np.zeros_like(threat), np.zeros_like(threat)], axis=1)
 
     def act(self, obs: np.ndarray, greedy: bool) -> np.ndarray:
-        """Block above the threshold, else allow; a draw from `probabilities` when not greedy."""
+        """Block above the threshold, else allow; if not greedy, a draw from `probabilities`."""
         threat = self.threat_probability(obs)
         bar = self.threshold if greedy else self._rng.random(len(obs))
         return np.where(threat > bar, BLOCK, ALLOW)
 
 
 class Bayes:
-    """The least expected cost under the true posterior: no policy can cost less on average."""
+    """Takes the action of least expected cost under the true posterior; no policy costs less on average."""
 
     def __init__(self, config: Config):
         if config.data != "synthetic":
-            raise InputError(f"baseline:bayes needs env.data=synthetic, whose law is known; env.data={config.data}")
-        self._preprocessing = load(config).preprocessing
+            raise InputError(
+                f"baseline:bayes needs env.data=synthetic, whose distribution is known; env.data={config.data}"
+            )
+        self._preprocessing = load_dataset(config).preprocessing
         self._share, self._costs = threat_share(config), np.asarray(config.costs)
 
     def threat_probability(self, obs: np.ndarray) -> np.ndarray:
         """P(threat) of each flow from its observation alone, `[N]`."""
         from rl_eval.domains.threat import synthetic
 
-        known = self._preprocessing
-        numeric, codes = known.invert(obs[:, : known.width])
-        return synthetic.posterior(numeric, codes, self._share, [field.levels for field in known.categorical])
+        preprocessing = self._preprocessing
+        numeric, codes = preprocessing.invert(obs[:, : preprocessing.width])
+        return synthetic.posterior(numeric, codes, self._share, [field.levels for field in preprocessing.categorical])
 
     def act(self, obs: np.ndarray, greedy: bool) -> np.ndarray:
         """The action of least expected cost, `[N]`."""
@@ -62,13 +64,13 @@ class Bayes:
 
 
 def least_cost_action(threat: np.ndarray, costs: np.ndarray) -> np.ndarray:
-    """`[N]` the action of least expected cost, given P(threat) `[N]` and costs `[2, A]`."""
+    """The action of least expected cost, `[N]`, from P(threat) `[N]` and costs `[2, A]`."""
     threat = np.asarray(threat, np.float64)[:, None]
     return ((1.0 - threat) * costs[0] + threat * costs[1]).argmin(axis=1)
 
 
 class BlockAll:
-    """Blocks every flow: the F1 that a gate must not be content with."""
+    """Blocks every flow, as a lower bound for F1."""
 
     def act(self, obs: np.ndarray, greedy: bool) -> np.ndarray:
         """Block, `[N]`."""
@@ -104,13 +106,13 @@ _ESTIMATORS: dict[str, Callable[[], Any]] = {
 def _fitted(name: str, config_json: str, stamps: tuple) -> tuple[Any, int]:
     from threadpoolctl import threadpool_limits
 
-    train = load(Config.model_validate_json(config_json)).parts["train"]
-    with threadpool_limits(1, user_api="blas"):  # more threads add up in another order, to another threshold
+    train = load_dataset(Config.model_validate_json(config_json)).parts["train"]
+    with threadpool_limits(1, user_api="blas"):  # more threads sum in another order and change the result
         return _ESTIMATORS[name]().fit(train.features, train.label), train.features.shape[1]
 
 
 def _classifier(name: str) -> Callable[[Config], Classifier]:
-    return lambda config: Classifier(*_fitted(name, *key(config)))
+    return lambda config: Classifier(*_fitted(name, *cache_key(config)))
 
 
 BASELINES: dict[str, Callable[[Config], Any]] = {
@@ -121,20 +123,20 @@ BASELINES: dict[str, Callable[[Config], Any]] = {
 
 
 def bayes_report(config: Config) -> dict[str, float]:
-    """What the best possible policy scores on the test part of the embedded data.
+    """Metrics of the best possible policy on the test part of the embedded data.
 
     Returns:
-        `f1`, `recall`, `false_positive_rate`, `cost` (mean a flow) of the actions of least expected cost;
+        `f1`, `recall`, `false_positive_rate`, `cost` (mean per flow) of the actions of least expected cost;
         `break_even`, the P(threat) above which flagging costs less than allowing; `best_f1` over all
         thresholds, at `best_threshold`.
 
     Raises:
-        InputError: data whose law is not known.
+        InputError: data whose distribution is unknown.
     """
     if config.data != "synthetic":
         raise InputError(f"the Bayes-optimal figures need env.data=synthetic; env.data={config.data}")
-    test, costs = load(config).parts["test"], np.asarray(config.costs)
-    assert test.posterior is not None  # the embedded data always has it
+    test, costs = load_dataset(config).parts["test"], np.asarray(config.costs)
+    assert test.posterior is not None  # the embedded data always has a posterior
     action = least_cost_action(test.posterior, costs)
     flagged, threat = np.isin(action, config.flag_actions), test.label == 1
     hits = float((flagged & threat).sum())

@@ -1,4 +1,4 @@
-"""Which flows are triaged, how they are cut into shifts, and what each decision costs."""
+"""The config of the threat domain: source of the flows, shifts, and costs of decisions."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from rl_eval.domains.threat.fitted import FittedPreprocessing
 ACTIONS = ("allow", "block", "quarantine", "alert")
 ALLOW, BLOCK, QUARANTINE, ALERT = range(4)
 
-# Rows of the cost matrix: what allow, block, quarantine and alert cost on a benign flow and on a threat.
+# Rows of the cost matrix: costs of allow, block, quarantine and alert.
 _Cost = Annotated[float, Field(ge=0.0, allow_inf_nan=False)]
 _CostRow = tuple[_Cost, _Cost, _Cost, _Cost]
 _Share = Annotated[float, Field(gt=0.0, lt=1.0)]
@@ -39,8 +39,8 @@ class Config(EnvConfig):
     validation_flows: int = Field(10_000, ge=100, le=5_000_000, description="synthetic: flows of the validation part")
     test_flows: int = Field(40_000, ge=100, le=5_000_000, description="synthetic: flows of the test part")
     data_seed: int = Field(0, ge=0, description="seed of the generator, the partition and the resampling")
-    shift: int = Field(200, ge=1, le=100_000, description="flows an episode")
-    campaigns: bool = Field(False, description="threats of one type come in bursts instead of independently")
+    shift: int = Field(200, ge=1, le=100_000, description="flows per episode")
+    campaigns: bool = Field(False, description="threats of one type come in bursts, not independently")
     alert_window: int = Field(0, ge=0, le=10_000, description="flows over which alerts are counted; 0: not counted")
     flag_actions: tuple[Annotated[int, Field(ge=0, le=3)], ...] = Field(
         (BLOCK, QUARANTINE, ALERT), min_length=1, description="actions that count as flagging the flow"

@@ -1,4 +1,4 @@
-"""From a config to three disjoint parts: read or generate, split, resample, preprocess; once a process."""
+"""The data set of a config: read or generate, split into three disjoint parts, resample, preprocess; cached."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ import numpy as np
 
 from rl_eval.domains.threat import preprocess, synthetic
 from rl_eval.domains.threat.config import Config
+from rl_eval.domains.threat.flow_table import Table, row_hashes
 from rl_eval.domains.threat.preprocess import Preprocessing
-from rl_eval.domains.threat.table import Table, row_hashes
 from rl_eval.errors import InputError
 from rl_eval.seeding import part_key
 
@@ -23,15 +23,15 @@ _NOT_DATA = {"name", "shift", "campaigns", "alert_window", "flag_actions", "cost
 
 
 @dataclass(frozen=True)
-class Part:
-    """R flows ready to be triaged.
+class FlowSet:
+    """The R flows of one part, preprocessed.
 
     Attributes:
         features: `[R, D]` float32 observations.
         label: `[R]` int8, 1 for a threat.
         category: `[R]` int16, index into the data set's `category_names`.
-        hashes: `[R]` uint64 of the raw fields; equal fields have equal hashes.
-        posterior: `[R]` float32 Bayes P(threat | flow), where the law of the data is known.
+        hashes: `[R]` uint64 hash of the raw fields; equal for equal fields.
+        posterior: `[R]` float32 true P(threat | flow), if the distribution of the data is known.
     """
 
     features: np.ndarray = field(repr=False)
@@ -53,79 +53,79 @@ class Part:
 
 @dataclass(frozen=True)
 class Dataset:
-    """The three parts and how their observations were made."""
+    """The three parts and their preprocessing."""
 
-    parts: dict[str, Part]
+    parts: dict[str, FlowSet]
     category_names: tuple[str, ...]
     preprocessing: Preprocessing
 
 
-def load(config: Config) -> Dataset:
-    """The data a config names; cached by what the data depends on and by the files' size and time.
+def load_dataset(config: Config) -> Dataset:
+    """The data set of a config; cached by the config keys it depends on and by size and time of the files.
 
     Raises:
-        InputError: no path, no file, or a file that cannot be used, with the line at fault.
+        InputError: no path, no file, or an invalid file, with the line.
     """
-    return _load(*key(config))
+    return _load_dataset(*cache_key(config))
 
 
-def key(config: Config) -> tuple[str, tuple]:
-    """What the data depends on: the config without what only concerns the decisions, and the files' stamps."""
-    return config.model_dump_json(exclude=_NOT_DATA), stamp(config)
+def cache_key(config: Config) -> tuple[str, tuple]:
+    """What the data depends on: the config without keys about decisions, and size and time of the files."""
+    return config.model_dump_json(exclude=_NOT_DATA), file_stamps(config)
 
 
 def files(config: Config) -> tuple[Path, ...]:
-    """The files a config reads; none for the embedded data.
+    """The files that a config reads; none for the embedded data.
 
     Raises:
-        InputError: no path, or nothing where it points.
+        InputError: no path, or a path that does not exist.
     """
     return () if config.data == "synthetic" else _source(config).files(config)
 
 
 def _source(config: Config) -> ModuleType:
-    """The module that reads this source's files: `files(config)` and `read(config)`."""
-    module = {"nsl_kdd": "nsl_kdd", "unsw_nb15": "unsw_nb15", "csv": "tabular"}[config.data]
-    return importlib.import_module(f"rl_eval.domains.threat.{module}")  # polars is imported only where a file is read
+    """The module with `files(config)` and `read(config)` for this source."""
+    module = {"nsl_kdd": "nsl_kdd", "unsw_nb15": "unsw_nb15", "csv": "csv_data"}[config.data]
+    return importlib.import_module(f"rl_eval.domains.threat.{module}")  # imports polars, so only when a file is read
 
 
-def stamp(config: Config) -> tuple[tuple[str, int, int], ...]:
-    """Path, size and modification time of every file a config reads."""
+def file_stamps(config: Config) -> tuple[tuple[str, int, int], ...]:
+    """Path, size and modification time of every file that a config reads."""
     return tuple((str(f), f.stat().st_size, f.stat().st_mtime_ns) for f in files(config))
 
 
 @lru_cache(maxsize=4)
-def _load(config_json: str, stamps: tuple) -> Dataset:
+def _load_dataset(config_json: str, stamps: tuple) -> Dataset:
     config = Config.model_validate_json(config_json)
     tables = _tables(config)
     if config.prevalence is not None and config.data != "synthetic":
         tables = {part: _resample(tables[part], config, part) for part in PARTS}
     for part, table in tables.items():
-        _both_classes(table, part, config)
+        _check_both_classes(table, part, config)
     fitted = config.preprocessing
     preprocessing = (
         preprocess.fit(tables["train"]) if fitted is None else preprocess.apply_fitted(fitted, tables["train"])
     )
     return Dataset(
-        {part: _part(table, preprocessing, config) for part, table in tables.items()},
+        {part: _flow_set(table, preprocessing, config) for part, table in tables.items()},
         tables["train"].category_names,
         preprocessing,
     )
 
 
 def _tables(config: Config) -> dict[str, Table]:
-    """The raw flows of each part, their categories numbered alike."""
+    """The raw flows of each part, with the same category codes."""
     if config.data == "synthetic":
         share = threat_share(config)
         sizes = {"train": config.train_flows, "validation": config.validation_flows, "test": config.test_flows}
         return {part: synthetic.generate(sizes[part], share, config.data_seed, part) for part in PARTS}
     learn, test = _source(config).read(config)
     if test is None:  # one file: the test part is a share of it
-        held_out = _share_of(learn, config, "test") < config.test_share
+        held_out = _uniform_by_content(learn, config, "test") < config.test_share
         learn, test = learn.rows(~held_out), learn.rows(held_out)
     names = tuple(sorted({*learn.category_names, *test.category_names}))
     learn, test = learn.recode(names), test.recode(names)
-    validation = _share_of(learn, config, "validation") < config.validation_share
+    validation = _uniform_by_content(learn, config, "validation") < config.validation_share
     return {"train": learn.rows(~validation), "validation": learn.rows(validation), "test": test}
 
 
@@ -134,8 +134,8 @@ def threat_share(config: Config) -> float:
     return synthetic.THREAT_SHARE if config.prevalence is None else config.prevalence
 
 
-def _share_of(table: Table, config: Config, part: str) -> np.ndarray:
-    """`[R]` in [0, 1), a function of a flow's fields: copies of a flow always land on the same side."""
+def _uniform_by_content(table: Table, config: Config, part: str) -> np.ndarray:
+    """Uniform numbers in [0, 1), `[R]`, from the fields of each flow, so that copies of a flow get the same number."""
     salt = hashlib.sha256(f"{part_key(part)}\0{config.data_seed}".encode()).digest()[:8]
     mixed = (row_hashes(table) ^ np.uint64(int.from_bytes(salt, "little"))) * np.uint64(0x9E3779B97F4A7C15)
     mixed ^= mixed >> np.uint64(32)
@@ -143,7 +143,7 @@ def _share_of(table: Table, config: Config, part: str) -> np.ndarray:
 
 
 def _resample(table: Table, config: Config, part: str) -> Table:
-    """Drop flows of the class there is too much of; nothing is ever duplicated."""
+    """Drop flows of the class that is too frequent; no flow is duplicated."""
     rng = np.random.default_rng(np.random.SeedSequence([config.data_seed, *part_key(part).encode()]))
     threats, benign = np.flatnonzero(table.label == 1), np.flatnonzero(table.label == 0)
     assert config.prevalence is not None
@@ -157,7 +157,7 @@ def _resample(table: Table, config: Config, part: str) -> Table:
     return table.rows(np.sort(np.concatenate(kept)))
 
 
-def _both_classes(table: Table, part: str, config: Config) -> None:
+def _check_both_classes(table: Table, part: str, config: Config) -> None:
     threats, total = int(table.label.sum()), len(table)
     if 0 < threats < total:
         return
@@ -169,11 +169,11 @@ def _both_classes(table: Table, part: str, config: Config) -> None:
     )
 
 
-def _part(table: Table, preprocessing: Preprocessing, config: Config) -> Part:
+def _flow_set(table: Table, preprocessing: Preprocessing, config: Config) -> FlowSet:
     posterior = None
     if config.data == "synthetic":
         posterior = synthetic.posterior(table.numeric, table.codes, threat_share(config)).astype(np.float32)
     arrays = (preprocessing.transform(table), table.label, table.category, row_hashes(table))
     for array in (*arrays, *([] if posterior is None else [posterior])):
         array.setflags(write=False)  # shared by every environment of the process
-    return Part(*arrays, posterior)
+    return FlowSet(*arrays, posterior)

@@ -1,11 +1,11 @@
-"""What triage does with flows, as tables for the report: flagged and not, actions, attack types."""
+"""Report tables of triage: confusion matrix, actions, attack types."""
 
 from __future__ import annotations
 
 import numpy as np
 
 from rl_eval.domains.threat.config import ACTIONS, Config
-from rl_eval.domains.threat.data import load
+from rl_eval.domains.threat.data import load_dataset
 from rl_eval.metrics import Confusion, confusion
 from rl_eval.report.behaviour import Behaviour
 from rl_eval.report.figure import Cell, Figure
@@ -16,9 +16,9 @@ MOST_CATEGORIES = 40
 
 
 def figures(behaviour: Behaviour) -> list[Figure]:
-    """The confusion matrix, the actions by truth, and the attack types that were missed most."""
+    """The confusion matrix, the actions by label, and the attack types that were missed most."""
     assert isinstance(behaviour.config, Config)
-    categories = flagged_by_category(behaviour.episodes, load(behaviour.config).category_names)
+    categories = flagged_by_category(behaviour.episodes, load_dataset(behaviour.config).category_names)
     return [
         confusion_matrix(confusion(behaviour.episodes)),
         action_shares(behaviour.episodes),
@@ -27,7 +27,7 @@ def figures(behaviour: Behaviour) -> list[Figure]:
 
 
 def confusion_matrix(table: Confusion) -> Figure:
-    """Flows by truth and by whether they were flagged."""
+    """Flows by label and by whether they were flagged."""
 
     def row(name: str, right: tuple[int, str], wrong: tuple[int, str], total: int) -> list[Cell]:
         cells = [Cell(count(cases), f"{percent(_ratio(cases, total))} {what}") for cases, what in (right, wrong)]
@@ -68,7 +68,7 @@ def action_shares(episodes: Episodes) -> Figure:
 
 
 def flagged_by_category(episodes: Episodes, names: tuple[str, ...]) -> list[tuple[str, int, float]]:
-    """Each attack type: its name, its flows, and the share that was flagged; least caught first."""
+    """Name, flows and flagged share of each attack type; the lowest share first."""
     threats = episodes.outcome["label"] == 1
     category, flagged = episodes.outcome["category"][threats], episodes.outcome["flagged"][threats]
     rows = []
@@ -79,7 +79,7 @@ def flagged_by_category(episodes: Episodes, names: tuple[str, ...]) -> list[tupl
 
 
 def category_table(categories: list[tuple[str, int, float]]) -> Figure:
-    """The attack types as `flagged_by_category` gives them."""
+    """A table of the result of `flagged_by_category`."""
     return Figure(
         title="By category",
         caption="Threats by category, the least caught first.",
@@ -88,5 +88,5 @@ def category_table(categories: list[tuple[str, int, float]]) -> Figure:
     )
 
 
-def _ratio(part: int, whole: int) -> float:
-    return part / whole if whole else float("nan")
+def _ratio(part: int, total: int) -> float:
+    return part / total if total else float("nan")

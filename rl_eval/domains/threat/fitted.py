@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-# Values further out say no more than "far out", and would let one flow dominate a gradient.
+# Larger values carry no more information and would let one flow dominate a gradient.
 CLIP = 5.0
 
 _Finite = Annotated[float, Field(allow_inf_nan=False)]

@@ -1,4 +1,4 @@
-"""What the decisions of triage cost."""
+"""The metric of operational cost."""
 
 from __future__ import annotations
 

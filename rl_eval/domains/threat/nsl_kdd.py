@@ -1,7 +1,7 @@
-"""`env.data=nsl_kdd`: the public NSL-KDD files as published (Tavallaee et al. 2009).
+"""`env.data=nsl_kdd`: read the public NSL-KDD files (Tavallaee et al. 2009).
 
-No header; 41 features, the label (`normal` or one of 39 attack types) and, in most copies, a difficulty,
-which says how many classifiers got the flow right and so is no feature.
+They have no header: 41 features, the label (`normal` or one of 39 attack types) and, in most copies, a difficulty. The
+difficulty counts classifiers that got the flow right, so it is not a feature.
 """
 
 from __future__ import annotations
@@ -11,9 +11,9 @@ from pathlib import Path
 import numpy as np
 
 from rl_eval.domains.threat.config import Config
-from rl_eval.domains.threat.delimited import existing_file, read_csv
-from rl_eval.domains.threat.table import Table
-from rl_eval.domains.threat.tabular import table
+from rl_eval.domains.threat.csv_data import sheet_table
+from rl_eval.domains.threat.flow_table import Table
+from rl_eval.domains.threat.sheet import existing_file, read_csv
 from rl_eval.errors import InputError, nearest
 
 TRAIN, TEST = "KDDTrain+.txt", "KDDTest+.txt"
@@ -65,9 +65,9 @@ def _read(path: Path) -> Table:
         if name != "normal" and name not in ATTACKS:
             row = int(np.flatnonzero(category == code)[0])
             raise InputError(
-                f"{sheet.at(row)}: the label {name!r} is not known: {nearest(name, ['normal', *ATTACKS])}"
-                "'normal' and the 39 attack types of NSL-KDD are"
+                f"{sheet.at(row)}: the label {name!r} is unknown: {nearest(name, ['normal', *ATTACKS])}"
+                "known are 'normal' and the 39 attack types of NSL-KDD"
             )
     label = np.array([name != "normal" for name in names], np.int8)[category]
-    # Every field but three is a number by definition, so whatever is not one is a fault of the file.
-    return table(sheet, FEATURES, set(CATEGORICAL), label, names, category, infer=False)
+    # All fields but three are numbers by definition, so anything else is an error in the file.
+    return sheet_table(sheet, FEATURES, set(CATEGORICAL), label, names, category, infer=False)

@@ -1,4 +1,4 @@
-"""Raw flows -> float32 observations, with statistics of the training part alone."""
+"""Preprocess raw flows to float32 observations, with statistics of the training part only."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 
 from rl_eval.domains.threat.fitted import CLIP, Categorical, FittedPreprocessing, Numeric, column_names
-from rl_eval.domains.threat.table import Table
+from rl_eval.domains.threat.flow_table import Table
 from rl_eval.errors import InputError
 
 # A field whose largest magnitude is this many times its median (zeros aside) is heavy-tailed.
 HEAVY_TAIL = 20.0
-# Rarer levels join "other", so that the weights of "other" are trained and not left at their first draw.
+# Rarer levels join "other", so that the weights of "other" are trained.
 MIN_LEVEL_COUNT = 5
 MAX_LEVELS = 100
 
@@ -45,17 +45,19 @@ class Preprocessing:
             out[:, column] = np.clip((x - field.mean) / field.std, -CLIP, CLIP)
         first, rows = len(self.numeric), np.arange(len(table))
         for category in self.categorical:
-            place = table.categorical_names.index(category.name)
-            known = {level: i for i, level in enumerate(category.levels)}
-            column_of = np.array([known.get(level, len(known)) for level in table.levels[place]], np.int64)
-            out[rows, first + column_of[table.codes[:, place]]] = 1.0
-            first += len(known) + 1
+            column_index = table.categorical_names.index(category.name)
+            level_index = {level: i for i, level in enumerate(category.levels)}
+            column_of = np.array(
+                [level_index.get(level, len(level_index)) for level in table.levels[column_index]], np.int64
+            )
+            out[rows, first + column_of[table.codes[:, column_index]]] = 1.0
+            first += len(level_index) + 1
         return out
 
     def invert(self, obs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Fields `[R, C]` float64 and level codes `[R, K]` (-1: other) that observations stand for.
+        """Fields `[R, C]` float64 and level codes `[R, K]` (-1: other) of observations.
 
-        Exact up to float32, where nothing was clipped and no field was dropped.
+        Exact up to float32 if nothing was clipped and no field was dropped.
         """
         numeric = np.empty((len(obs), len(self.numeric)))
         for column, field in enumerate(self.numeric):
@@ -64,8 +66,8 @@ class Preprocessing:
         codes, first = np.empty((len(obs), len(self.categorical)), np.int64), len(self.numeric)
         for column, category in enumerate(self.categorical):
             width = len(category.levels) + 1
-            place = obs[:, first : first + width].argmax(axis=1)
-            codes[:, column] = np.where(place == width - 1, -1, place)
+            level = obs[:, first : first + width].argmax(axis=1)
+            codes[:, column] = np.where(level == width - 1, -1, level)
             first += width
         return numeric, codes
 
@@ -105,7 +107,7 @@ def apply_fitted(fitted: FittedPreprocessing, table: Table) -> Preprocessing:
 
 
 def fit(train: Table) -> Preprocessing:
-    """The preprocessing of a training part, a function of its rows alone."""
+    """Fit the preprocessing to a training part."""
     numeric, dropped = [], []
     for name, x in zip(train.numeric_names, train.numeric.T, strict=True):
         scale = _heavy_tail_scale(x)
@@ -120,7 +122,7 @@ def fit(train: Table) -> Preprocessing:
     for name, levels, codes in zip(train.categorical_names, train.levels, train.codes.T, strict=True):
         counts = np.bincount(codes, minlength=len(levels))
         common = sorted((i for i in range(len(levels)) if counts[i] >= MIN_LEVEL_COUNT), key=lambda i: -counts[i])
-        kept = sorted(common[:MAX_LEVELS])  # in the order of the table, not of the counts
+        kept = sorted(common[:MAX_LEVELS])  # in table order
         if len(kept) == 1 and counts[kept[0]] == len(train):
             dropped.append(name)
         else:
@@ -129,7 +131,7 @@ def fit(train: Table) -> Preprocessing:
 
 
 def _heavy_tail_scale(x: np.ndarray) -> float | None:
-    """Where asinh passes from linear to logarithmic: the 10th percentile of the magnitudes, zeros aside."""
+    """The scale at which asinh turns logarithmic: the 10th percentile of nonzero magnitudes."""
     magnitude = np.abs(x[x != 0.0])
     if not len(magnitude) or magnitude.max() <= HEAVY_TAIL * np.median(magnitude):
         return None

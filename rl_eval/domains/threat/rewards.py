@@ -1,4 +1,4 @@
-"""Reward terms of threat triage: what a decision on a flow of a class is worth."""
+"""Reward terms of threat triage, by class of the flow and action."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ class Matrix(RewardTerm):
 
     Args:
         values: two rows of four.
-        rho: scales the benign row, the majority's; the ratio of minority to majority makes both classes
-            weigh alike, as in DQNimb (Lin et al., arXiv 1901.01379, eq. 3).
+        rho: scales the benign row, which is the majority; the ratio of minority to majority gives both classes
+            equal weight, as in DQNimb (Lin et al., arXiv 1901.01379, eq. 3).
     """
 
     def __init__(self, values: Sequence[Sequence[float]], rho: float = 1.0):
@@ -41,13 +41,13 @@ class Matrix(RewardTerm):
 
 
 class AlertBudget(RewardTerm):
-    """A penalty for each alert beyond what an analyst handles in a window.
+    """A penalty for each alert above what an analyst handles in a window.
 
-    The window is the environment's `alert_window`, so that the count the agent sees is the one that is charged.
+    The window is `alert_window` of the environment, so that the agent observes the count that is charged.
 
     Args:
-        k: alerts that are handled in a window.
-        penalty: charged for each one more, a positive number.
+        k: alerts handled per window.
+        penalty: charged for each further alert, a positive number.
     """
 
     def __init__(self, k: int, penalty: float):
@@ -59,9 +59,9 @@ class AlertBudget(RewardTerm):
     def __call__(self, outcome: Outcome) -> np.ndarray:
         """`[N]` minus the penalty where this flow's alert is one too many, else 0."""
         if "alerts_in_window" not in outcome:
-            raise InputError("AlertBudget needs env.alert_window > 0: the flows that a budget of k covers")
-        late = (outcome["action"] == ALERT) & (outcome["alerts_in_window"] > self.k)
-        return np.where(late, np.float32(-self.penalty), np.float32(0.0))
+            raise InputError("AlertBudget needs env.alert_window > 0: the number of flows that the budget covers")
+        over_budget = (outcome["action"] == ALERT) & (outcome["alerts_in_window"] > self.k)
+        return np.where(over_budget, np.float32(-self.penalty), np.float32(0.0))
 
 
 class Severity(RewardTerm):
@@ -69,14 +69,14 @@ class Severity(RewardTerm):
 
     Args:
         weights: category name -> penalty, a positive number.
-        categories: the names that `outcome["category"]` indexes; see `rl_eval.domains.threat.categories`.
-        default: the penalty of threats that `weights` does not name.
+        categories: the names that `outcome["category"]` indexes; see `Dataset.category_names`.
+        default: the penalty of other threats.
     """
 
     def __init__(self, weights: Mapping[str, float], categories: Sequence[str], default: float = 0.0):
         unknown = sorted(set(weights) - set(categories))
         if unknown:
-            raise ValueError(f"weights names {unknown[0]!r}; the categories are {', '.join(categories)}")
+            raise ValueError(f"weights names {unknown[0]!r}; known are {', '.join(categories)}")
         self._penalty = np.array([weights.get(name, default) for name in categories], np.float32)
         self.range = min(-float(self._penalty.max(initial=0.0)), 0.0), max(-float(self._penalty.min(initial=0.0)), 0.0)
 

@@ -1,4 +1,4 @@
-"""The embedded data: flows drawn from known families, so that the Bayes-optimal decision is known too.
+"""Generate the embedded data: flows from known families, so that the Bayes-optimal decision is known.
 
 Given its family, the logarithms of a flow's numeric fields are jointly Gaussian (the fields themselves are
 log-normal, hence heavy-tailed) and its categorical fields are independent of them and of each other. The
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from rl_eval.domains.threat.table import Table
+from rl_eval.domains.threat.flow_table import Table
 from rl_eval.seeding import part_key
 
 THREAT_SHARE = 0.109
@@ -26,7 +26,7 @@ CATEGORICAL = {
 
 @dataclass(frozen=True)
 class Family:
-    """One kind of traffic: its share within its class and the law of its fields.
+    """One kind of traffic: its share within its class and the distribution of its fields.
 
     Attributes:
         mean: of the natural logarithms of the `NUMERIC` fields.
@@ -66,10 +66,10 @@ FAMILIES = (
            (62, 34, 4), (48, 28, 2, 2, 2, 18), (76, 6, 8, 10)),
 )
 # fmt: on
-# Standard deviations of the logarithms: these alone set how much the families overlap. They were chosen so
-# that the best F1 any classifier can reach on these flows is .91.
+# Standard deviations of the logarithms, which determine how much the families overlap. They were chosen so
+# that the best F1 of any classifier on these flows is .91.
 DEVIATION = np.array([1.55, 1.45, 1.55, 1.1, 1.45, 1.35, 1.0, 1.45])
-# Bytes and packets rise and fall together, whatever the family.
+# Bytes and packets are correlated in all families.
 CORRELATION = np.eye(len(NUMERIC))
 for _a, _b, _r in ((1, 3, 0.6), (2, 3, 0.4), (0, 3, 0.3)):
     CORRELATION[_a, _b] = CORRELATION[_b, _a] = _r
@@ -82,7 +82,7 @@ _THREAT = np.array([family.threat for family in FAMILIES])
 
 
 def priors(threat_share: float) -> np.ndarray:
-    """`[F]` the probability of each family when threats have this share."""
+    """Probability of each family, `[F]`, for a share of threats."""
     return np.array([f.share for f in FAMILIES]) * np.where(_THREAT, threat_share, 1.0 - threat_share)
 
 
@@ -117,16 +117,16 @@ def posterior(
     """P(threat | flow), `[R]`, from the fields `[R, C]` and the level codes `[R, K]`.
 
     Args:
-        levels: what the codes of each categorical field index; -1 is any level that is not listed.
+        levels: the levels that the codes index, for each categorical field; code -1 is any other level.
     """
     # The Jacobian of the logarithm and the common normalising constant cancel in the ratio.
     white = np.log(numeric) @ _WHITEN.T  # [R, C]
     centres = _MEANS @ _WHITEN.T  # [F, C]
     joint = np.log(priors(threat_share)) - 0.5 * (centres**2).sum(axis=1) + white @ centres.T
-    for column, (name, known) in enumerate(zip(CATEGORICAL, levels, strict=True)):
-        of_level = _LEVELS[name][:, [CATEGORICAL[name].index(level) for level in known]].T  # [K, F]
-        rest = np.maximum(1.0 - of_level.sum(axis=0), 1e-12)
-        joint += np.log(np.vstack([of_level, rest]))[codes[:, column]]
+    for column, (name, field_levels) in enumerate(zip(CATEGORICAL, levels, strict=True)):
+        of_level = _LEVELS[name][:, [CATEGORICAL[name].index(level) for level in field_levels]].T  # [K, F]
+        other = np.maximum(1.0 - of_level.sum(axis=0), 1e-12)
+        joint += np.log(np.vstack([of_level, other]))[codes[:, column]]
     joint -= joint.max(axis=1, keepdims=True)
     weight = np.exp(joint)
     return weight[:, _THREAT].sum(axis=1) / weight.sum(axis=1)

@@ -1,4 +1,4 @@
-"""`env.data=unsw_nb15`: the public UNSW-NB15 partition (Moustafa & Slay 2015), 45 columns with a header."""
+"""`env.data=unsw_nb15`: read the public UNSW-NB15 partition (Moustafa & Slay 2015), 45 columns with a header."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 
 from rl_eval.domains.threat.config import Config
-from rl_eval.domains.threat.delimited import existing_file, read_csv
-from rl_eval.domains.threat.table import Table
-from rl_eval.domains.threat.tabular import binary_label, table
+from rl_eval.domains.threat.csv_data import binary_label, sheet_table
+from rl_eval.domains.threat.flow_table import Table
+from rl_eval.domains.threat.sheet import existing_file, read_csv
 from rl_eval.errors import InputError
 
 TRAIN, TEST = "UNSW_NB15_training-set.csv", "UNSW_NB15_testing-set.csv"
@@ -20,7 +20,7 @@ NUMERIC = (
     "ct_dst_ltm ct_src_dport_ltm ct_dst_sport_ltm ct_dst_src_ltm is_ftp_login ct_ftp_cmd ct_flw_http_mthd "
     "ct_src_ltm ct_srv_dst is_sm_ips_ports"
 ).split()
-# `id` counts the rows and the rows are sorted by class, so as a feature it would give the label away.
+# `id` is left out: rows are sorted by class, so it would reveal the label.
 
 
 def files(config: Config) -> tuple[Path, ...]:
@@ -41,7 +41,7 @@ def files(config: Config) -> tuple[Path, ...]:
 
 
 def read(config: Config) -> tuple[Table, Table | None]:
-    """Flows to learn from and, where there are two files, the published test set."""
+    """Training flows and, if there are two files, the published test set."""
     tables = [_read(path) for path in files(config)]
     return tables[0], tables[1] if len(tables) == 2 else None
 
@@ -64,4 +64,4 @@ def _read(path: Path) -> Table:
             f"{sheet.at(row)}: label {label[row]} contradicts attack_cat {names[category[row]]!r}: "
             "0 goes with Normal and 1 with an attack"
         )
-    return table(sheet, [*NUMERIC, *CATEGORICAL], set(CATEGORICAL), label, names, category, infer=False)
+    return sheet_table(sheet, [*NUMERIC, *CATEGORICAL], set(CATEGORICAL), label, names, category, infer=False)

@@ -1,4 +1,4 @@
-"""N shifts of flows triaged side by side, stepped with a few array reads."""
+"""The vector environment: N shifts of flows at once, computed with array operations."""
 
 from __future__ import annotations
 
@@ -8,19 +8,19 @@ import numpy as np
 from gymnasium.spaces import Box, Discrete
 
 from rl_eval.domains.threat.config import ACTIONS, ALERT, Config
-from rl_eval.domains.threat.data import load
-from rl_eval.domains.threat.order import Stream, arrange, blocks
+from rl_eval.domains.threat.data import load_dataset
+from rl_eval.domains.threat.flow_stream import FlowStream, episode_count, shuffle_flows
 from rl_eval.domains.threat.preprocess import CLIP
 from rl_eval.envs.native_vector import NativeVector
 from rl_eval.seeding import part_key
 
 
 class ThreatVector(NativeVector):
-    """One part of the data as a vector environment; see `rl_eval.envs` for the contract it keeps.
+    """One part of the data as a vector environment; see `rl_eval.envs` for the contract.
 
-    An episode is a block of `shift` flows and ends by truncation. While training the blocks come one after
-    the other out of an endlessly reshuffled part; `reset(options={"episode": [N], "order": seed})` plays
-    named blocks of one permutation instead, the last of which may be shorter.
+    An episode is a block of `shift` flows and ends by truncation. In training, blocks come from an endless shuffle
+    of the part. `reset(options={"episode": [N], "order": seed})` plays blocks of one permutation instead; the last
+    block may be shorter.
 
     The default reward is minus the operational cost.
     """
@@ -28,7 +28,7 @@ class ThreatVector(NativeVector):
     arrays = ("rows", "time", "length", "idle", "alerts", "alert_count")
 
     def __init__(self, config: Config, *, n_envs: int, part: str, autoreset: bool = True):
-        dataset = load(config)
+        dataset = load_dataset(config)
         self.config, self.part = config, part
         self.category_names = dataset.category_names
         self._flows = dataset.parts[part]
@@ -40,9 +40,9 @@ class ThreatVector(NativeVector):
         self._costs = np.asarray(config.costs, np.float32).ravel()  # indexed by 4 * label + action
         self._flags = np.isin(np.arange(len(ACTIONS)), config.flag_actions).astype(np.int8)
         self._label4 = (self._flows.label * len(ACTIONS)).astype(np.int8)
-        self._stream = Stream(self._flows.label, self._flows.category, config.campaigns)
-        self._permutation: tuple[int, np.ndarray] | None = None  # the one last asked for by `order`
-        # The flows each copy is to see, time first; one more than the shift: what would have come next.
+        self._stream = FlowStream(self._flows.label, self._flows.category, config.campaigns)
+        self._permutation: tuple[int, np.ndarray] | None = None  # the last requested permutation, with its seed
+        # The flows of each copy, time first; one more than the shift, for the final observation.
         self._rows = np.zeros((config.shift + 1, n_envs), np.int32)
         self._time = np.zeros(n_envs, np.int64)
         self._length = np.full(n_envs, config.shift)
@@ -50,7 +50,7 @@ class ThreatVector(NativeVector):
         self._alert_count = np.zeros(n_envs, np.int32)
 
     def step(self, actions: np.ndarray):
-        """Decide on one flow a copy; the outcome of an idle copy means nothing."""
+        """Decide on one flow per copy; the outcome of an idle copy is meaningless."""
         actions = self._checked(actions).astype(np.int8)
         rows = self._rows[self._time, self._copy]
         cost = self._costs.take(self._label4.take(rows) + actions)
@@ -85,11 +85,11 @@ class ThreatVector(NativeVector):
             return features.take(rows, axis=0)
         obs = np.empty((len(rows), features.shape[1] + 1), np.float32)
         obs[:, :-1] = features[rows]
-        obs[:, -1] = self._alert_count / self._window  # else no policy could keep to a budget
+        obs[:, -1] = self._alert_count / self._window  # a policy needs it to keep to a budget
         return obs
 
     def _count_alerts(self, actions: np.ndarray) -> np.ndarray:
-        """`[N]` alerts among the last `alert_window` flows of the episode, this one included."""
+        """Alerts among the last `alert_window` flows of the episode, including this one, `[N]`."""
         alert = (actions == ALERT).astype(np.int8)
         slot = self._time % self._window, self._copy
         self._alert_count += np.where(self._idle, 0, alert - self._alerts[slot])
@@ -105,30 +105,30 @@ class ThreatVector(NativeVector):
         self._stream.seed(entropy)
 
     def _draw(self, mask: np.ndarray) -> None:
-        """The next blocks of the endless stream."""
+        """Start the next blocks of the endless stream."""
         self._rows[:, mask] = self._stream.take(int(mask.sum()), self.config.shift)
         self._length[mask] = self.config.shift
         self._begin(mask)
 
     def _play(self, mask: np.ndarray, episode: np.ndarray, order: int) -> None:
-        """Named blocks of the permutation that `order` seeds."""
-        count = blocks(len(self._flows), self.config.shift)
-        wanted = episode[mask]
-        absent = wanted[(wanted < 0) | (wanted >= count)]
+        """Start the given blocks of the permutation seeded by `order`."""
+        count = episode_count(len(self._flows), self.config.shift)
+        episodes = episode[mask]
+        absent = episodes[(episodes < 0) | (episodes >= count)]
         if len(absent):
             raise ValueError(f"episode {absent[0]} does not exist: the {self.part} part has {count} episodes")
         if self._permutation is None or self._permutation[0] != order:
             rng = np.random.default_rng(np.random.SeedSequence([order, *part_key(self.part).encode()]))
             flows = self._flows
-            self._permutation = order, arrange(rng, flows.label, flows.category, self.config.campaigns)
+            self._permutation = order, shuffle_flows(rng, flows.label, flows.category, self.config.campaigns)
         permutation, shift = self._permutation[1], self.config.shift
-        place = wanted * shift + np.arange(shift + 1)[:, None]
-        self._rows[:, mask] = permutation.take(place, mode="wrap")
-        self._length[mask] = np.minimum(shift, len(permutation) - wanted * shift)
+        position = episodes * shift + np.arange(shift + 1)[:, None]
+        self._rows[:, mask] = permutation.take(position, mode="wrap")
+        self._length[mask] = np.minimum(shift, len(permutation) - episodes * shift)
         self._begin(mask)
 
     def get_state(self) -> dict[str, Any]:
-        """Everything that decides what comes next, as arrays and JSON values."""
+        """The state that determines all later steps, as arrays and JSON values."""
         return {**super().get_state(), "stream": self._stream.get_state()}
 
     def set_state(self, state: dict[str, Any]) -> None:

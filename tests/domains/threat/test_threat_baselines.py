@@ -28,7 +28,7 @@ def test_the_overlap_is_as_designed():
 
 
 def test_bayes_reads_the_observation_alone():
-    gate = data.load(CONFIG).parts["test"]
+    gate = data.load_dataset(CONFIG).parts["test"]
     policy = threat.DOMAIN.baselines["bayes"](CONFIG)
     np.testing.assert_allclose(policy.threat_probability(gate.features), gate.posterior, atol=2e-3)
     costs = np.asarray(CONFIG.costs)
@@ -38,13 +38,13 @@ def test_bayes_reads_the_observation_alone():
 
 def test_bayes_stays_calibrated_where_rare_levels_were_folded_into_other():
     config = threat.Config(train_flows=150, validation_flows=100, test_flows=20_000)
-    gate = data.load(config).parts["test"]
+    gate = data.load_dataset(config).parts["test"]
     posterior = threat.DOMAIN.baselines["bayes"](config).threat_probability(gate.features)
     assert posterior.mean() == pytest.approx(gate.label.mean(), abs=0.01)
 
 
 def test_bayes_costs_least():
-    gate, costs = data.load(SMALL).parts["test"], np.asarray(SMALL.costs)
+    gate, costs = data.load_dataset(SMALL).parts["test"], np.asarray(SMALL.costs)
     spent = {name: costs[gate.label, build(SMALL).act(gate.features, True)].mean()
              for name, build in threat.DOMAIN.baselines.items()}  # fmt: skip
     assert min(spent, key=spent.get) == "bayes"
@@ -60,7 +60,7 @@ def test_bayes_needs_a_known_law():
 
 @pytest.mark.parametrize("name", ["logistic_regression", "random_forest", "hist_gradient_boosting"])
 def test_classifiers_are_policies(name):
-    gate = data.load(SMALL).parts["test"]
+    gate = data.load_dataset(SMALL).parts["test"]
     policy = threat.DOMAIN.baselines[name](SMALL)
     assert 0.6 < f1(policy.act(gate.features, True) == threat.BLOCK, gate.label == 1) <= 0.92
     chances = policy.probabilities(gate.features)

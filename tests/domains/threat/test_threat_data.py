@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from rl_eval.domains import threat
 from rl_eval.domains.threat import data, preprocess, synthetic
-from rl_eval.domains.threat.table import Table, row_hashes
+from rl_eval.domains.threat.flow_table import Table, row_hashes
 
 ROOT = Path(__file__).resolve().parents[3]
 SMALL = {"train_flows": 4000, "validation_flows": 1000, "test_flows": 2500}
@@ -88,7 +88,7 @@ def test_row_hashes_are_the_same_on_every_machine():
 
 def test_the_parts_of_a_file_have_about_their_shares(tmp_path):
     config = csv_config(write_csv(tmp_path / "f.csv", some_rows(4000)))
-    sizes = {name: len(part) for name, part in data.load(config).parts.items()}
+    sizes = {name: len(part) for name, part in data.load_dataset(config).parts.items()}
     assert sum(sizes.values()) == 4000
     assert sizes["test"] == pytest.approx(1000, abs=100)
     assert sizes["validation"] == pytest.approx(450, abs=80)
@@ -97,7 +97,7 @@ def test_the_parts_of_a_file_have_about_their_shares(tmp_path):
 @pytest.mark.parametrize("share", [0.05, 0.109, 0.6])
 def test_prevalence_drops_rows_of_every_part(tmp_path, share):
     path = write_csv(tmp_path / "f.csv", some_rows(3000))
-    whole, resampled = data.load(csv_config(path)), data.load(csv_config(path, prevalence=share))
+    whole, resampled = data.load_dataset(csv_config(path)), data.load_dataset(csv_config(path, prevalence=share))
     for name, part in resampled.parts.items():
         assert part.label.mean() == pytest.approx(share, abs=0.5 / len(part) ** 0.5 / 5)
         assert set(part.hashes.tolist()) <= set(whole.parts[name].hashes.tolist())
@@ -106,8 +106,8 @@ def test_prevalence_drops_rows_of_every_part(tmp_path, share):
 
 def test_prevalence_moves_the_law_of_the_embedded_data():
     config = threat.Config(prevalence=0.4, **SMALL)
-    assert data.load(config).parts["test"].label.mean() == pytest.approx(0.4, abs=0.04)
-    assert data.load(config).parts["test"].posterior.mean() == pytest.approx(0.4, abs=0.04)
+    assert data.load_dataset(config).parts["test"].label.mean() == pytest.approx(0.4, abs=0.04)
+    assert data.load_dataset(config).parts["test"].posterior.mean() == pytest.approx(0.4, abs=0.04)
 
 
 def test_an_unseen_category_goes_to_other_and_never_to_zeros():
@@ -127,7 +127,7 @@ def test_rare_categories_train_the_weights_of_other():
 def test_preprocessing_reads_the_training_part_only(tmp_path):
     rows = some_rows(600)
     config = csv_config(write_csv(tmp_path / "a.csv", rows))
-    gate = set(data.load(config).parts["test"].hashes.tolist())
+    gate = set(data.load_dataset(config).parts["test"].hashes.tolist())
     hashes = row_hashes(table_of([r[0] for r in rows], [r[1] for r in rows], [r[2] for r in rows]))
     without = [row for row, h in zip(rows, hashes.tolist(), strict=True) if h not in gate]
     kept_some = without + [row for row, h in zip(rows, hashes.tolist(), strict=True) if h in gate][:40]
@@ -139,7 +139,7 @@ def test_preprocessing_is_json_and_standardises():
     config = threat.Config(**SMALL)
     saved = threat.DOMAIN.preprocessing(config)
     assert json.loads(json.dumps(saved)) == saved
-    features = data.load(config).parts["train"].features
+    features = data.load_dataset(config).parts["train"].features
     assert features.dtype == np.float32
     assert features.shape[1] == len(saved["columns"])
     numeric = features[:, : len(saved["numeric"])]
@@ -155,10 +155,10 @@ def test_a_field_that_never_varies_in_training_is_dropped():
 
 def test_loading_is_cached_until_the_file_changes(tmp_path):
     path = write_csv(tmp_path / "f.csv", some_rows(500))
-    first = data.load(csv_config(path))
-    assert data.load(csv_config(path, shift=7)) is first  # the shift is no part of the data
+    first = data.load_dataset(csv_config(path))
+    assert data.load_dataset(csv_config(path, shift=7)) is first  # the shift is no part of the data
     write_csv(path, some_rows(501, seed=1))
-    assert data.load(csv_config(path)) is not first
+    assert data.load_dataset(csv_config(path)) is not first
 
 
 def test_fingerprints_follow_the_content(tmp_path):

@@ -18,7 +18,7 @@ CONFIG = threat.Config(data="nsl_kdd", path=str(FOLDER))
 
 @pytest.fixture(scope="module")
 def parts():
-    return data.load(CONFIG).parts
+    return data.load_dataset(CONFIG).parts
 
 
 def scores(policy, part):
@@ -58,7 +58,7 @@ def test_logistic_regression_scores_what_is_known(parts):
 
 def test_at_a_tenth_blocking_everything_no_longer_does():
     config = CONFIG.model_copy(update={"prevalence": 0.113})
-    f1, _ = scores(threat.DOMAIN.baselines["block_all"](config), data.load(config).parts["test"])
+    f1, _ = scores(threat.DOMAIN.baselines["block_all"](config), data.load_dataset(config).parts["test"])
     assert f1 == pytest.approx(0.203, abs=1e-3)
 
 

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from rl_eval.domains import threat
-from rl_eval.domains.threat import nsl_kdd, tabular, unsw_nb15
-from rl_eval.domains.threat.data import load
+from rl_eval.domains.threat import csv_data, nsl_kdd, unsw_nb15
+from rl_eval.domains.threat.data import load_dataset
 from rl_eval.errors import InputError
 
 HEADER = "size,proto,label"
@@ -17,7 +17,7 @@ def config(path, **values):
 
 
 def read(path, **values):
-    return tabular.read(config(path, **values))[0]
+    return csv_data.read(config(path, **values))[0]
 
 
 def written(tmp_path, lines, *, end="\n", prefix=b"", name="flows.csv"):
@@ -105,13 +105,13 @@ def test_a_garbled_parquet_file_is_named(tmp_path):
 def test_keys_that_name_nothing_are_named(tmp_path, values, message):
     path = written(tmp_path, [HEADER, *ROWS])
     with pytest.raises(InputError, match=message):
-        tabular.read(threat.Config(data="csv", **{"path": str(path), "label": "label", **values}))
+        csv_data.read(threat.Config(data="csv", **{"path": str(path), "label": "label", **values}))
 
 
 def test_one_class_is_not_enough(tmp_path):
     path = written(tmp_path, [HEADER, *(f"{i},tcp,0" for i in range(50))])
     with pytest.raises(InputError, match=r"flows\.csv: the train part has only benign flows"):
-        load(config(path))
+        load_dataset(config(path))
 
 
 def test_labels_may_be_words_and_any_other_may_be_a_threat(tmp_path):
@@ -180,11 +180,11 @@ def unsw_file(tmp_path, name, rows, seed=0, **kwargs):
 def test_unsw_nb15_reads_its_45_columns_with_mark_and_crlf(tmp_path):
     unsw_file(tmp_path, unsw_nb15.TRAIN, 300, end="\r\n", prefix=b"\xef\xbb\xbf")
     unsw_file(tmp_path, unsw_nb15.TEST, 100, seed=1)
-    dataset = load(threat.Config(data="unsw_nb15", path=str(tmp_path)))
+    dataset = load_dataset(threat.Config(data="unsw_nb15", path=str(tmp_path)))
     assert len(dataset.parts["test"]) == 100
     assert dataset.category_names == ("Exploits", "Fuzzers", "Normal")
     assert not any(name.startswith("id") for name in dataset.preprocessing.columns())
-    alone = load(threat.Config(data="unsw_nb15", path=str(tmp_path / unsw_nb15.TRAIN)))
+    alone = load_dataset(threat.Config(data="unsw_nb15", path=str(tmp_path / unsw_nb15.TRAIN)))
     assert sum(len(part) for part in alone.parts.values()) == 300
 
 

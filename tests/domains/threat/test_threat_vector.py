@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from rl_eval.domains import threat
 from rl_eval.domains.threat import data
-from rl_eval.domains.threat.order import Stream, arrange
+from rl_eval.domains.threat.flow_stream import FlowStream, shuffle_flows
 from rl_eval.policy import Random
 from rl_eval.rollout import play
 
@@ -84,7 +84,7 @@ def test_playing_the_gate_visits_every_flow_once(n_envs, campaigns):
     assert played.lengths.tolist() == [40] * 20 + [30]
     assert not played.terminated.any()
     np.testing.assert_array_equal(
-        played.outcome["label"], data.load(config).parts["test"].label[played.outcome["flow"]]
+        played.outcome["label"], data.load_dataset(config).parts["test"].label[played.outcome["flow"]]
     )
 
 
@@ -111,7 +111,7 @@ def test_an_episode_that_does_not_exist_is_refused():
 
 def test_the_outcome_holds_the_facts_of_the_step():
     envs, rng = make(), np.random.default_rng(0)
-    part, costs = data.load(CONFIG).parts["train"], np.asarray(CONFIG.costs, np.float32)
+    part, costs = data.load_dataset(CONFIG).parts["train"], np.asarray(CONFIG.costs, np.float32)
     obs, _ = envs.reset(seed=3)
     for _ in range(90):
         actions = actions_of(rng, envs)
@@ -190,7 +190,7 @@ def test_training_sees_every_flow_once_an_epoch():
 @given(st.integers(1, 40), st.integers(1, 30), st.lists(st.integers(1, 6), min_size=1, max_size=6), st.booleans())
 def test_the_stream_is_one_sequence_of_epochs_however_it_is_cut(flows, length, counts, campaigns):
     label = np.arange(flows) % 3 == 0
-    streams = [Stream(label.astype(np.int8), np.zeros(flows, np.int16), campaigns) for _ in range(2)]
+    streams = [FlowStream(label.astype(np.int8), np.zeros(flows, np.int16), campaigns) for _ in range(2)]
     for stream in streams:
         stream.seed([5])
     pieces = [streams[0].take(count, length) for count in counts]
@@ -208,7 +208,7 @@ def test_campaigns_are_bursts_of_one_category():
     category = np.where(label, rng.integers(1, 5, len(label)), 0)
 
     def pairs(campaigns):
-        order = arrange(np.random.default_rng(1), label, category, campaigns)
+        order = shuffle_flows(np.random.default_rng(1), label, category, campaigns)
         assert sorted(order) == list(range(len(label)))
         now, following = order[:-1], order[1:]
         threats = label[now] == 1

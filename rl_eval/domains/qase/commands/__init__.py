@@ -1,1 +1,1 @@
-"""The commands of `rl-eval qase`: inspect a project, and order the cases of its next cycle."""
+"""The commands `rl-eval qase inspect` and `rl-eval qase prioritise`."""

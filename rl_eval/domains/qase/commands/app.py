@@ -1,4 +1,4 @@
-"""`rl-eval qase`: what a person does with a Qase project beside training on it."""
+"""The typer application of `rl-eval qase`: the arguments of `inspect` and `prioritise`."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 app = typer.Typer(
-    help="Look into test cases kept in Qase, and their results.",
+    help="Inspect test cases kept in Qase, and order them for the next cycle.",
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
@@ -26,10 +26,10 @@ def inspect(
         typer.Argument(metavar="PATH", help="An export, results, or rest:<code>; default: QASE_DATA_PATH."),
     ] = None,
     results: Annotated[
-        str | None, typer.Option("--results", metavar="PATH", help="Where the results of the cases lie.")
+        str | None, typer.Option("--results", metavar="PATH", help="Path of the results of the cases.")
     ] = None,
 ) -> None:
-    """Say what an export holds, what of it is unknown, and which features say nothing.
+    """Print what an export contains, which values are unknown, and which features have no information.
 
     \b
       rl-eval qase inspect export.json --results build/qase-report
@@ -52,10 +52,10 @@ def prioritise(
         str | None, typer.Argument(metavar="EXPORT", help="An export, or rest:<code>; default: QASE_DATA_PATH.")
     ] = None,
     results: Annotated[
-        str | None, typer.Option("--results", metavar="PATH", help="Where the results of earlier cycles lie.")
+        str | None, typer.Option("--results", metavar="PATH", help="Path of the results of earlier cycles.")
     ] = None,
     budget: Annotated[
-        str | None, typer.Option("--budget", metavar="TIME", help="What the cycle may take: 90s, 20m, 1h30m.")
+        str | None, typer.Option("--budget", metavar="TIME", help="Time for the cycle: 90s, 20m, 1h30m.")
     ] = None,
     policy: Annotated[
         str | None,
@@ -66,22 +66,22 @@ def prioritise(
             "below outputs/, else baseline:failure_rate.",
         ),
     ] = None,
-    show: Annotated[int, typer.Option("--show", min=0, metavar="N", help="Cases that are printed; 0: all.")] = 20,
-    out: Annotated[Path, typer.Option("--out", metavar="FILE", help="The whole list, as CSV.")] = Path(
+    show: Annotated[int, typer.Option("--show", min=0, metavar="N", help="Number of cases to print; 0: all.")] = 20,
+    out: Annotated[Path, typer.Option("--out", metavar="FILE", help="File for the whole list, as CSV.")] = Path(
         "prioritised.csv"
     ),
     trust: Annotated[
-        bool, typer.Option("--trust", help="Let a policy run code from elsewhere (python:, sb3:).")
+        bool, typer.Option("--trust", help="Allow a policy to run code from elsewhere (python:, sb3:).")
     ] = False,
 ) -> None:
-    """Order the cases of the next cycle: those first that are likely to fail.
+    """Order the cases of the next cycle: cases that are likely to fail come first.
 
     \b
       rl-eval qase prioritise export.json --results build/qase-report --budget 20m
       rl-eval qase prioritise export.json --policy outputs/<date>/<run> --show 0
 
-    Deprecated and muted cases are left out. What a case did in earlier cycles comes from the results; without
-    any, its texts and fields alone decide.
+    Deprecated and muted cases are left out. The history of a case comes from the results; without results, only its
+    texts and fields count.
     """
     from rl_eval.domains.qase.commands.prioritise import prioritise_cases
 

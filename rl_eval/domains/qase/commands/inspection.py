@@ -1,4 +1,4 @@
-"""What `rl-eval qase inspect` prints of an import: counts, values, what is unknown, empty features."""
+"""The text of `rl-eval qase inspect`: counts, values, unknown fields, features without information."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ from rl_eval.domains.qase.live.calls import NotRunnable, parse_case
 from rl_eval.domains.qase.model.execution_log import FAIL, PASS
 from rl_eval.domains.qase.model.project import Case, Project, Step, short_repr
 
-MAX_ROWS = 20  # lines of one table
+MAX_ROWS = 20  # rows of one table
 
 
 def report(imported: ImportedProject) -> Iterator[str]:
-    """Lines of text, safe to print whatever the files hold."""
+    """Lines of text that are safe to print, whatever the files contain."""
     yield f"read         {', '.join(imported.kinds)}"
     if imported.project is not None:
         yield from _project(imported.project)
     yield from _results(imported)
     if imported.notes:
         yield ""
-        yield "to know"
+        yield "notes"
         notes = sorted(imported.notes.items(), key=lambda entry: -entry[1][0])
         for sentence, (count, first) in notes[:MAX_ROWS]:
             yield f"  {count:>9,}  {sentence}; first: {short_repr(first, 200)[1:-1]}"
@@ -50,21 +50,21 @@ def _project(project: Project) -> Iterator[str]:
     yield f"fields       {len(project.custom_field_ids)} custom{': ' + fields if fields else ''}"
     yield from _runnable(cases)
     yield ""
-    yield "values as found"
+    yield "values"
     for name in KNOWN_VALUES:
         counts = Counter(getattr(case, name) for case in cases)
-        told = [
+        shares = [
             f"{value if value in KNOWN_VALUES[name] else short_repr(value) + ' (unknown)'} {count:,}"
             for value, count in counts.most_common(MAX_ROWS)
         ]
         more = f", and {len(counts) - MAX_ROWS} more" if len(counts) > MAX_ROWS else ""
-        yield f"  {name:<11}{', '.join(told)}{more}"
+        yield f"  {name:<11}{', '.join(shares)}{more}"
     for name in ("is_flaky", "is_muted"):
         yield f"  {name:<11}yes {sum(getattr(case, name) for case in cases):,}"
 
 
 def _runnable(cases: tuple[Case, ...]) -> Iterator[str]:
-    """How many cases `env.mode=live` can run, and what keeps it from the others, by how often."""
+    """How many cases `env.mode=live` can run, and the most frequent reasons why it cannot run the others."""
     plans = [parse_case(case) for case in cases]
     reasons = Counter(plan.reason for plan in plans if isinstance(plan, NotRunnable))
     yield f"runnable     {len(cases) - sum(reasons.values()):,} of {len(cases):,} over HTTP"
@@ -108,7 +108,7 @@ def _results(imported: ImportedProject) -> Iterator[str]:
         if len(left) > MAX_ROWS:
             yield f"             and {len(left) - MAX_ROWS} more tests"
     elif results is not None:
-        yield "not joined   all: there are no cases; give the export, and these as --results"
+        yield "not joined   all: there are no cases; give the export, and these files as --results"
 
 
 def _features(imported: ImportedProject) -> Iterator[str]:
@@ -116,12 +116,12 @@ def _features(imported: ImportedProject) -> Iterator[str]:
     if project is None or not project.cases:
         return
     if log is not None and len(log):
-        states, of = extract_features(project, log), f"{len(log):,} executions"
+        states, source = extract_features(project, log), f"{len(log):,} executions"
     else:
-        states, of = case_features(project), f"{len(project.cases):,} cases, without any history"
+        states, source = case_features(project), f"{len(project.cases):,} cases, without any history"
     rates = default_rates(states)
     yield ""
-    yield f"features     share of rows in which each says nothing, of {of}"
+    yield f"features     share of rows in which each has its default value, of {source}"
     names = FEATURES[: states.shape[1]]
     cells = [f"{name:<24}{rate:>7.1%}" for name, rate in zip(names, rates, strict=True)]
     rows = -(-len(cells) // 3)
@@ -131,4 +131,4 @@ def _features(imported: ImportedProject) -> Iterator[str]:
     yield ""
     yield f"constant     {len(constant)} of {len(names)}: {', '.join(constant) or 'none'}"
     if np.all(rates[: len(CASE_FEATURES)] == 1):
-        yield "             no feature of the cases says anything: is this the right file, with the right names?"
+        yield "             every case has default values only: is this the right file, with the right field names?"

@@ -1,6 +1,6 @@
-"""The test cycle to come: what is known of its cases before any of them runs, their order, and what fits in a budget.
+"""The next test cycle: features and expected times of its cases, their order, and what fits in a time budget.
 
-Pure functions: who gives the scores, and where the list goes, is decided elsewhere.
+Pure functions of a project and its log; `prioritise` gets the scores from a policy and prints the result.
 """
 
 from __future__ import annotations
@@ -22,23 +22,23 @@ COLUMNS = (
     "rank", "case_id", "title", "suite", "score", "last_verdict", "failure_rate", "expected_ms", "guessed", "total_ms",
     "within_budget",
 )  # fmt: skip
-_LONGEST_MS = 1e11  # as the features have it
+_LONGEST_MS = 1e11  # as in the features
 _FORMULA_STARTS = tuple("=+-@\t\r\n")
 
 
 @dataclass(frozen=True)
 class NextCycle:
-    """The K cases of a cycle to come, as the project lists them.
+    """The K cases of the next cycle, in project order.
 
     Attributes:
         case: `[K]` int32, index into the project's cases.
-        left_out: why -> how many cases are no part of the cycle.
-        features: `[K, 64]` float32, of earlier cycles alone.
-        runs: `[K]` how many verdicts each case has.
-        failures: `[K]` how many of them are failures.
-        last_verdict: `[K]` int8, the newest verdict, -1 where there is none.
-        expected_ms: `[K]` float64, how long each is expected to take; NaN where no duration of any case is known.
-        guessed: `[K]` bool, the case has no duration of its own, and the median of all stands for it.
+        left_out: reason -> number of cases left out of the cycle.
+        features: `[K, 64]` float32, from earlier cycles alone.
+        runs: `[K]` number of verdicts of each case.
+        failures: `[K]` number of failures of each case.
+        last_verdict: `[K]` int8, the newest verdict, -1 if there is none.
+        expected_ms: `[K]` float64, expected duration; NaN if no duration of any case is known.
+        guessed: `[K]` bool, the case has no recorded duration, so the median of all is used.
     """
 
     case: np.ndarray = field(repr=False)
@@ -53,13 +53,13 @@ class NextCycle:
 
 @dataclass(frozen=True)
 class CycleOrder:
-    """An order of the K cases of a cycle to come.
+    """An order of the K cases of the next cycle.
 
     Attributes:
-        order: `[K]` index into the cases of the cycle, the first to run first.
+        order: `[K]` indices into the cases of the cycle, in running order.
         scores: `[K]` in that order.
-        total_ms: `[K]` float64 in that order, when each case is expected to have ended.
-        within: how many of them end before the budget is spent: the first so many.
+        total_ms: `[K]` float64 in that order, expected end time of each case.
+        within: number of cases that end within the budget; they are the first ones.
     """
 
     order: np.ndarray = field(repr=False)
@@ -69,14 +69,14 @@ class CycleOrder:
 
 
 def next_cycle(project: Project, log: ExecutionLog) -> NextCycle:
-    """The next cycle of a project: every case that is neither deprecated nor muted."""
+    """The next cycle of a project: all cases that are neither deprecated nor muted."""
     cases, left_out = _active_cases(project)
-    longer = log_with_next_cycle(log, cases)
-    seen = verdict_sequence(longer, longer.case)
-    start, stop = seen.start[len(log) :], seen.stop[len(log) :]
-    failures = np.concatenate([[0], np.cumsum(seen.verdict, dtype=np.int64)])
+    extended = log_with_next_cycle(log, cases)
+    sequence = verdict_sequence(extended, extended.case)
+    start, stop = sequence.start[len(log) :], sequence.stop[len(log) :]
+    failures = np.concatenate([[0], np.cumsum(sequence.verdict, dtype=np.int64)])
     last = np.full(len(cases), NO_VERDICT, np.int8)
-    last[stop > start] = seen.verdict[stop[stop > start] - 1]
+    last[stop > start] = sequence.verdict[stop[stop > start] - 1]
     expected, guessed = expected_durations(log, cases)
     return NextCycle(
         case=cases,
@@ -91,7 +91,7 @@ def next_cycle(project: Project, log: ExecutionLog) -> NextCycle:
 
 
 def _active_cases(project: Project) -> tuple[np.ndarray, dict[str, int]]:
-    """The cases that are to be ordered, `[K]`, and how many are left out: nobody heeds what those show."""
+    """The cases to order, `[K]`, and the numbers of deprecated and muted cases, whose verdicts do not count."""
     deprecated = np.array([case.status == "deprecated" for case in project.cases], bool)
     muted = np.array([case.is_muted for case in project.cases], bool) & ~deprecated
     left_out = {"deprecated": int(deprecated.sum()), "muted": int(muted.sum())}
@@ -99,10 +99,10 @@ def _active_cases(project: Project) -> tuple[np.ndarray, dict[str, int]]:
 
 
 def log_with_next_cycle(log: ExecutionLog, cases: np.ndarray) -> ExecutionLog:
-    """The log with one more cycle, in which nothing has happened yet.
+    """The log with one more cycle that has not run yet.
 
     Args:
-        cases: `[K]` the cases of that cycle, index into the project's.
+        cases: `[K]` the cases of that cycle, indices into the project's cases.
     """
     count = len(cases)
     unknown = np.full(count, np.nan)
@@ -120,7 +120,7 @@ def log_with_next_cycle(log: ExecutionLog, cases: np.ndarray) -> ExecutionLog:
 
 
 def empty_log(project: Project) -> ExecutionLog:
-    """The log of a project of which no result is known."""
+    """The log of a project without any results."""
     integers, numbers = np.zeros(0, np.int32), np.zeros(0)
     return ExecutionLog(len(project.cases), (), integers, integers, np.zeros(0, np.int8), numbers, numbers)
 
@@ -132,62 +132,66 @@ def next_cycle_features(project: Project, log: ExecutionLog, cases: np.ndarray) 
 
 
 def expected_durations(log: ExecutionLog, cases: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """How long cases are expected to take (ms), float64 `[K]`, and which of that is a guess, bool `[K]`.
+    """Expected durations of cases (ms), float64 `[K]`, and which of them are guesses, bool `[K]`.
 
-    The mean over the case's executions that came to a verdict, since one that was skipped or blocked ends early;
-    for a case without any, the median over those of all cases; NaN where there are none.
+    The mean over the case's executions with a verdict, since skipped and blocked ones end early. A case without any
+    gets the median over all cases; NaN if there are none.
     """
-    known = ~np.isnan(log.duration_ms) & (log.verdict != NO_VERDICT)
-    durations = np.minimum(log.duration_ms[known], _LONGEST_MS)
-    count = np.bincount(log.case[known], minlength=log.n_cases)[cases]
-    total = np.bincount(log.case[known], weights=durations, minlength=log.n_cases)[cases]
+    counted = ~np.isnan(log.duration_ms) & (log.verdict != NO_VERDICT)
+    durations = np.minimum(log.duration_ms[counted], _LONGEST_MS)
+    count = np.bincount(log.case[counted], minlength=log.n_cases)[cases]
+    total = np.bincount(log.case[counted], weights=durations, minlength=log.n_cases)[cases]
     typical = float(np.median(durations)) if len(durations) else np.nan
     return np.where(count > 0, total / np.maximum(count, 1), typical), count == 0
 
 
 def order_cases(expected_ms: np.ndarray, scores: np.ndarray, budget_ms: float) -> CycleOrder:
-    """The highest score first, equal ones as listed; what fits is what runs before the first case that does not.
+    """Order cases by score, highest first, equal scores as listed, and count those before the first that does not fit.
 
     Args:
-        expected_ms: `[K]` how long each case is expected to take.
-        scores: `[K]` how early each is to run.
-        budget_ms: infinite where there is none.
+        expected_ms: `[K]` expected duration of each case.
+        scores: `[K]` the highest runs first.
+        budget_ms: infinite for no budget.
     """
     order = np.argsort(-scores.astype(np.float64), kind="stable")
-    duration, real = expected_ms[None, order], np.ones((1, len(order)), bool)
+    duration, every_case = expected_ms[None, order], np.ones((1, len(order)), bool)
     unlimited = np.isinf(budget_ms)
-    fits = real if unlimited else ran_within(np.arange(len(order))[None], duration, np.array([budget_ms]), real)
+    fits = (
+        every_case
+        if unlimited
+        else ran_within(np.arange(len(order))[None], duration, np.array([budget_ms]), every_case)
+    )
     return CycleOrder(order, scores[order], np.cumsum(duration[0]), int(fits.sum()))
 
 
-def to_csv(project: Project, coming: NextCycle, ordered: CycleOrder) -> str:
-    """The list as CSV (RFC 4180), a row a case in running order, in `COLUMNS`; unknown numbers are empty."""
+def to_csv(project: Project, cycle: NextCycle, order: CycleOrder) -> str:
+    """The ordered list as CSV (RFC 4180) with `COLUMNS`, one row per case; unknown numbers are empty."""
     file = io.StringIO(newline="")
     writer = csv.writer(file)
     writer.writerow(COLUMNS)
-    for rank, at in enumerate(ordered.order.tolist()):
-        case = project.cases[coming.case[at]]
-        runs, expected = int(coming.runs[at]), coming.expected_ms[at]
+    for rank, index in enumerate(order.order.tolist()):
+        case = project.cases[cycle.case[index]]
+        runs, expected = int(cycle.runs[index]), cycle.expected_ms[index]
         writer.writerow(
             [
                 rank + 1,
                 case.id,
                 spreadsheet_text(case.title),
                 spreadsheet_text(" / ".join(suite_path(project, case))),
-                f"{ordered.scores[rank]:.6g}",
-                VERDICT_NAMES[int(coming.last_verdict[at])],
-                f"{coming.failures[at] / runs:.4f}" if runs else "",
+                f"{order.scores[rank]:.6g}",
+                VERDICT_NAMES[int(cycle.last_verdict[index])],
+                f"{cycle.failures[index] / runs:.4f}" if runs else "",
                 "" if np.isnan(expected) else f"{expected:.0f}",
-                "yes" if coming.guessed[at] else "no",
-                "" if np.isnan(expected) else f"{ordered.total_ms[rank]:.0f}",
-                "yes" if rank < ordered.within else "no",
+                "yes" if cycle.guessed[index] else "no",
+                "" if np.isnan(expected) else f"{order.total_ms[rank]:.0f}",
+                "yes" if rank < order.within else "no",
             ]
         )
     return file.getvalue()
 
 
 def spreadsheet_text(text: str) -> str:
-    """Text that no spreadsheet takes for a formula: where it begins as one does, an apostrophe stands before it.
+    """Text that no spreadsheet reads as a formula: an apostrophe is put before a text that begins like one.
 
     OWASP, *CSV Injection*.
     """

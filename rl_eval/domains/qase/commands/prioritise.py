@@ -1,4 +1,4 @@
-"""`rl-eval qase prioritise`: which cases of a project to run first, by an agent or a baseline; printed and as CSV."""
+"""`rl-eval qase prioritise`: order the cases of the next cycle by an agent or a baseline; print them and write CSV."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ from rl_eval.terminal import cell, console_for, labelled_line, new_table
 
 OUTPUTS = Path("outputs")
 FALLBACK = "baseline:failure_rate"
-_BATCH_SIZE = 1024  # cases that a policy is shown at once
+_BATCH_SIZE = 1024  # cases per call of the policy
 _MAX_TEXT_WIDTH = 80  # characters of a title or a path in the table
 
 
@@ -45,45 +45,45 @@ def prioritise_cases(
 
     Args:
         path: the export; None: `QASE_DATA_PATH`.
-        results: where results lie, where not at `path`; None: nothing else is known.
+        results: path of further results; None: only `path` is read.
         budget: a time such as `20m`; None: all cases fit.
-        policy: what orders; None: the newest finished run of env=qase, else sorting by failure rate.
-        show: how many cases are printed; 0: all.
+        policy: the policy that orders; None: the newest finished run of env=qase, else sorting by failure rate.
+        show: number of cases to print; 0: all.
         out: the CSV file.
-        trust: whether the person allowed code from elsewhere to run.
+        trust: whether code from elsewhere may run.
 
     Raises:
-        InputError: a budget that is no time, or that nothing can be compared with; no cases; a policy that does not
-            fit, or knows what nobody can know beforehand; a file that cannot be read or written.
+        InputError: an invalid budget, or a budget without any known duration; no cases; a policy that does not fit or
+            needs verdicts of the next cycle; a file that cannot be read or written.
     """
     budget_ms = _budget(budget)
-    place = data_path(path)
-    _refuse_overwriting(out, place, results)
-    found = load(place, results)
-    if found.project is None:
-        raise InputError(f"{place} holds results and no cases: give the export, and these as --results")
-    coming = next_cycle(found.project, found.log if found.log is not None else empty_log(found.project))
-    if not len(coming.case):
-        raise InputError(f"{place} holds no case to order{_left_out_text(coming)}: export the whole project")
-    if budget is not None and np.isnan(coming.expected_ms).any():
+    source = data_path(path)
+    _refuse_overwriting(out, source, results)
+    imported = load(source, results)
+    if imported.project is None:
+        raise InputError(f"{source} has results but no cases: give the export, and these as --results")
+    cycle = next_cycle(imported.project, imported.log if imported.log is not None else empty_log(imported.project))
+    if not len(cycle.case):
+        raise InputError(f"{source} has no case to order{_left_out_text(cycle)}: export the whole project")
+    if budget is not None and np.isnan(cycle.expected_ms).any():
         raise InputError(
-            f"--budget {budget} cannot be kept, since no result says how long a case takes: give results with "
-            "durations as --results, or leave --budget out"
+            f"--budget {budget} needs durations, and no result has one: give results with "
+            "durations as --results, or leave out --budget"
         )
     spec, why = _choose_policy(policy)
-    asked = _scores(spec, coming, Config(data="qase", path=place, results=results), trust)
-    ordered = order_cases(coming.expected_ms, asked, budget_ms)
+    case_scores = _scores(spec, cycle, Config(data="qase", path=source, results=results), trust)
+    order = order_cases(cycle.expected_ms, case_scores, budget_ms)
     try:
-        write_text(out, to_csv(found.project, coming, ordered))
+        write_text(out, to_csv(imported.project, cycle, order))
     except OSError as error:
         raise InputError(f"{out} cannot be written ({error.strerror}): name another file with --out") from error
     console = console_for()
     for head, text in _policy_lines(spec, why):
         console.print(labelled_line(f"{head:<11}", text, console.options, "bold"), soft_wrap=True)
     console.print()
-    _print_table(console, found.project, coming, ordered, show, budget)
+    _print_table(console, imported.project, cycle, order, show, budget)
     console.print()
-    for head, text in _result_lines(found, coming, ordered, budget, out):
+    for head, text in _result_lines(imported, cycle, order, budget, out):
         console.print(labelled_line(f"{head:<11}", text, console.options, "bold"), soft_wrap=True)
 
 
@@ -93,26 +93,26 @@ def _budget(budget: str | None) -> float:
     try:
         return milliseconds(budget)
     except ValueError as error:
-        raise InputError(f"--budget {short_repr(budget)} is no time: {error}") from error
+        raise InputError(f"--budget {short_repr(budget)} is not a time: {error}") from error
 
 
 def _refuse_overwriting(out: Path, *inputs: str | None) -> None:
-    if any(given is not None and Path(given).resolve() == out.resolve() for given in inputs):
-        raise InputError(f"--out {out} would overwrite what is read: name another file")
+    if any(path is not None and Path(path).resolve() == out.resolve() for path in inputs):
+        raise InputError(f"--out {out} would overwrite an input file: give another file")
 
 
 def _choose_policy(policy: str | None) -> tuple[str, str]:
-    """What orders the cases, and why that."""
+    """The policy that orders the cases, and why it was chosen."""
     if policy is not None:
         return policy, "named with --policy"
     runs = [run for run in find_runs(OUTPUTS) if run.finished and run.config["env"].get("name") == "qase"]
     if runs:
         return str(runs[-1].path), f"the newest finished run of env=qase below {OUTPUTS}/"
-    return FALLBACK, f"as there is no finished run of env=qase below {OUTPUTS}/"
+    return FALLBACK, f"because there is no finished run of env=qase below {OUTPUTS}/"
 
 
 class _Candidates(dict[str, np.ndarray]):
-    """What may be known of cases that have not run; a policy that asks for more is refused."""
+    """What a policy may know of cases that have not run; access to anything else is an error."""
 
     def __init__(self, spec: str, **known: np.ndarray):
         super().__init__(**known)
@@ -120,23 +120,23 @@ class _Candidates(dict[str, np.ndarray]):
 
     def __missing__(self, key: str) -> np.ndarray:
         raise InputError(
-            f"policy {self._spec} orders by the {key} of each case, which nobody knows before it runs: name another"
+            f"policy {self._spec} orders by the {key} of each case, which is unknown before it runs: give another one"
         )
 
 
-def _scores(spec: str, coming: NextCycle, config: Config, trust: bool) -> np.ndarray:
-    """How early each case is to run, `[K]`."""
+def _scores(spec: str, cycle: NextCycle, config: Config, trust: bool) -> np.ndarray:
+    """The score of each case, `[K]`; the highest runs first."""
     space = Box(-np.inf, np.inf, (len(FEATURES),), np.float32)
     policy: Policy = load_policy(spec, Spaces("qase", space, Discrete(LEVELS)), config, trust=trust)
-    told = []
-    for begin in range(0, len(coming.case), _BATCH_SIZE):
-        obs = coming.features[begin : begin + _BATCH_SIZE]
-        known = _Candidates(spec, position=np.arange(begin, begin + len(obs)))
-        told.append(scores(policy, obs, policy.act(obs, greedy=True), True, known))
-    found = np.concatenate(told)
-    if not np.isfinite(found).all():
-        raise InputError(f"policy {spec} gives some case a score that is no number: name another with --policy")
-    return found
+    batches = []
+    for begin in range(0, len(cycle.case), _BATCH_SIZE):
+        obs = cycle.features[begin : begin + _BATCH_SIZE]
+        candidates = _Candidates(spec, position=np.arange(begin, begin + len(obs)))
+        batches.append(scores(policy, obs, policy.act(obs, greedy=True), True, candidates))
+    result = np.concatenate(batches)
+    if not np.isfinite(result).all():
+        raise InputError(f"policy {spec} gives a case a score that is not finite: give another with --policy")
+    return result
 
 
 def _policy_lines(spec: str, why: str) -> list[tuple[str, str]]:
@@ -156,7 +156,7 @@ _TRAIN = "`python train.py env=qase env.data=qase env.path=EXPORT env.results=RE
 
 
 def _print_table(
-    console: Console, project: Project, coming: NextCycle, ordered: CycleOrder, show: int, budget: str | None
+    console: Console, project: Project, cycle: NextCycle, order: CycleOrder, show: int, budget: str | None
 ) -> None:
     options = console.options
     table: Table = new_table()
@@ -166,26 +166,26 @@ def _print_table(
         table.add_column(name, min_width=8)
     for name in ("score", "last", "failed", "expected", "total"):
         table.add_column(name, justify="right", no_wrap=True)
-    count = len(ordered.order)
+    count = len(order.order)
     printed = min(count, show or count)
-    for rank, at in enumerate(ordered.order[:printed].tolist()):
-        if rank == ordered.within:
+    for rank, index in enumerate(order.order[:printed].tolist()):
+        if rank == order.within:
             _add_budget_line(table, budget, options)
-        case = project.cases[coming.case[at]]
-        expected, runs = coming.expected_ms[at], int(coming.runs[at])
+        case = project.cases[cycle.case[index]]
+        expected, runs = cycle.expected_ms[index], int(cycle.runs[index])
         row = (
             rank + 1,
             case.id,
             _short(case.title),
             _short(" / ".join(suite_path(project, case)), tail=True),
-            number(float(ordered.scores[rank])),
-            VERDICT_NAMES[int(coming.last_verdict[at])] or "-",
-            percent(coming.failures[at] / runs, 0) if runs else "-",
-            "~" * bool(coming.guessed[at] and not math.isnan(expected)) + short_duration(expected),
-            short_duration(ordered.total_ms[rank]),
+            number(float(order.scores[rank])),
+            VERDICT_NAMES[int(cycle.last_verdict[index])] or "-",
+            percent(cycle.failures[index] / runs, 0) if runs else "-",
+            "~" * bool(cycle.guessed[index] and not math.isnan(expected)) + short_duration(expected),
+            short_duration(order.total_ms[rank]),
         )
-        table.add_row(*(cell(value, options, "" if rank < ordered.within else "dim") for value in row))
-    if ordered.within == printed < count:
+        table.add_row(*(cell(value, options, "" if rank < order.within else "dim") for value in row))
+    if order.within == printed < count:
         _add_budget_line(table, budget, options)
     console.print(table)
     if printed < count:
@@ -197,42 +197,42 @@ def _add_budget_line(table: Table, budget: str | None, options: ConsoleOptions) 
 
 
 def _result_lines(
-    found: ImportedProject, coming: NextCycle, ordered: CycleOrder, budget: str | None, out: Path
+    imported: ImportedProject, cycle: NextCycle, order: CycleOrder, budget: str | None, out: Path
 ) -> list[tuple[str, str]]:
-    count, failed = len(coming.case), coming.failures > 0
+    count, failed = len(cycle.case), cycle.failures > 0
     lines = [
-        ("cases", f"{count:,}{_left_out_text(coming)}"),
+        ("cases", f"{count:,}{_left_out_text(cycle)}"),
         (
             "history",
-            f"{int((coming.runs > 0).sum()):,} came to a verdict before, {int(failed.sum()):,} of them failed at "
-            f"least once; {int((coming.runs == 0).sum()):,} never did",
+            f"{int((cycle.runs > 0).sum()):,} have an earlier verdict, {int(failed.sum()):,} of them failed at "
+            f"least once; {int((cycle.runs == 0).sum()):,} have none",
         ),
     ]
-    if found.joined is not None and found.joined.unjoined:
-        unjoined = sum(entry.results for entry in found.joined.unjoined)
-        total = unjoined + sum(found.joined.counts.values())
+    if imported.joined is not None and imported.joined.unjoined:
+        unjoined = sum(entry.results for entry in imported.joined.unjoined)
+        total = unjoined + sum(imported.joined.counts.values())
         lines.append(
-            ("not joined", f"{unjoined:,} of {total:,} results are of no case here: `rl-eval qase inspect` says why")
+            ("not joined", f"{unjoined:,} of {total:,} results match no case: `rl-eval qase inspect` says why")
         )
     if budget is not None:
-        spent = float(ordered.total_ms[ordered.within - 1]) if ordered.within else 0.0
-        text = f"{ordered.within:,} of {count:,} cases fit in {budget} and take {short_duration(spent)}"
-        if ordered.within < count:
-            text += f"; all would take {short_duration(float(ordered.total_ms[-1]))}"
+        spent = float(order.total_ms[order.within - 1]) if order.within else 0.0
+        text = f"{order.within:,} of {count:,} cases fit in {budget} and take {short_duration(spent)}"
+        if order.within < count:
+            text += f"; all would take {short_duration(float(order.total_ms[-1]))}"
             if failed.any():
-                within = int(failed[ordered.order[: ordered.within]].sum())
+                within = int(failed[order.order[: order.within]].sum())
                 text += f"; {within:,} of the {int(failed.sum()):,} that failed before are among them"
         lines.append(("budget", text))
-    guessed = int(coming.guessed.sum())
-    if guessed and not np.isnan(coming.expected_ms).any():
-        typical = short_duration(float(coming.expected_ms[coming.guessed][0]))
-        lines.append(("times", f"{guessed:,} of {count:,} are guessed (~): the median of those known, {typical}"))
+    guessed = int(cycle.guessed.sum())
+    if guessed and not np.isnan(cycle.expected_ms).any():
+        typical = short_duration(float(cycle.expected_ms[cycle.guessed][0]))
+        lines.append(("times", f"{guessed:,} of {count:,} are guessed (~): the median of the known times, {typical}"))
     return [*lines, ("written", str(out))]
 
 
-def _left_out_text(coming: NextCycle) -> str:
-    told = ", ".join(f"{count:,} {why}" for why, count in coming.left_out.items() if count)
-    return f"; left out: {told}" if told else ""
+def _left_out_text(cycle: NextCycle) -> str:
+    reasons = ", ".join(f"{count:,} {why}" for why, count in cycle.left_out.items() if count)
+    return f"; left out: {reasons}" if reasons else ""
 
 
 def _short(text: str, *, tail: bool = False) -> str:

@@ -1,1 +1,1 @@
-"""The environment over recorded verdicts: features, the data set of test cycles, vector, and ranking measures."""
+"""The environment over recorded verdicts: features of cases, data set of test cycles, vector, ranking measures."""

@@ -1,4 +1,4 @@
-"""From cases and their history to three parts, cycle by cycle: read or generate, split, withhold; once a process."""
+"""The data set of test cycles: read or generate, split into parts by time, withhold cases; cached per process."""
 
 from __future__ import annotations
 
@@ -39,18 +39,18 @@ _DATA_KEYS = {
 
 @dataclass(frozen=True)
 class CycleSet:
-    """E test cycles, R executions in all, those of a cycle one after the other as the source lists them.
+    """E test cycles with R executions in total; the executions of a cycle are contiguous, in source order.
 
     Attributes:
-        features: `[R, 64]` float32, what was known before the cycle began.
+        features: `[R, 64]` float32, from what was known before the cycle began.
         verdict: `[R]` int8, 1 failed, 0 passed.
-        duration_ms: `[R]` float64; where none was recorded, the median of those that were.
+        duration_ms: `[R]` float64; the median of all recorded durations if none was recorded.
         case: `[R]` int32, index into the project's cases.
-        unseen: `[R]` bool, the case stands in no training cycle.
+        unseen: `[R]` bool, the case is in no training cycle.
         security: `[R]` bool, type security or behaviour negative.
-        hashes: `[R]` uint64 of what the source says of the execution; equal where it says the same.
-        start: `[E + 1]` where each cycle begins.
-        names: of the cycles.
+        hashes: `[R]` uint64 of the execution as recorded; equal for equal executions.
+        start: `[E + 1]` first execution of each cycle.
+        names: names of the cycles.
     """
 
     features: np.ndarray = field(repr=False)
@@ -72,7 +72,7 @@ class CycleSet:
         return np.diff(self.start)
 
     def fingerprint(self) -> str:
-        """SHA-256 of the executions and how they fall into cycles."""
+        """SHA-256 of the executions and their division into cycles."""
         digest = hashlib.sha256()
         for array in (self.hashes, self.start, self.features):
             digest.update(np.ascontiguousarray(array).tobytes())
@@ -81,13 +81,13 @@ class CycleSet:
 
 @dataclass(frozen=True)
 class Dataset:
-    """The three parts, what they were cut from, and what was left out.
+    """The three parts, the project they come from, and what was left out.
 
     Attributes:
-        withheld: `[C]` bool, the cases that were kept out of training.
-        counts: cycles by what became of them: `all`, `without failures`, `too few cases`, and the parts.
-        constant: features that are the same in every execution of the training part.
-        default_rates: feature -> share of the training part's executions in which it says nothing.
+        withheld: `[C]` bool, cases kept out of training.
+        counts: number of cycles: `all`, `without failures`, `too few cases`, and of each part.
+        constant: features with one value in all training executions.
+        default_rates: feature -> share of training executions in which it has its default value.
     """
 
     parts: dict[str, CycleSet]
@@ -99,16 +99,16 @@ class Dataset:
 
 
 def load_dataset(config: Config) -> Dataset:
-    """The data a config names; cached by what the data depends on and by the files' size and time.
+    """The data set of a config; cached by the config keys it depends on and by size and time of the files.
 
     Raises:
-        InputError: no path, no file, a file that cannot be used, or too few cycles with failures.
+        InputError: no path, no file, an invalid file, or too few cycles with failures.
     """
     return _load_dataset(*cache_key(config))
 
 
 def cache_key(config: Config) -> tuple[str, tuple]:
-    """What the data depends on: the source, how it is cut, and the files' stamps."""
+    """What the data depends on: the source, how it is split, and size and time of the files."""
     return config.model_dump_json(include=_DATA_KEYS), _stamps(config)
 
 
@@ -118,14 +118,14 @@ def _stamps(config: Config) -> tuple:
     from rl_eval.domains.qase.environment_variables import data_path
 
     stamps: list[tuple] = []
-    for given in (data_path(config.path), config.results):
-        if given is None or given.startswith("rest:"):
-            stamps.append((given,))
+    for source in (data_path(config.path), config.results):
+        if source is None or source.startswith("rest:"):
+            stamps.append((source,))
             continue
-        path = Path(given)
+        path = Path(source)
         files = sorted(path.rglob("*")) if path.is_dir() else [path]
-        told = [(str(file), file.stat().st_size, file.stat().st_mtime_ns) for file in files if file.is_file()]
-        stamps.append((given, hash(tuple(told))))
+        file_stamps = [(str(file), file.stat().st_size, file.stat().st_mtime_ns) for file in files if file.is_file()]
+        stamps.append((source, hash(tuple(file_stamps))))
     return tuple(stamps)
 
 
@@ -139,55 +139,55 @@ def _read_source(config: Config) -> tuple[Project, ExecutionLog]:
     if config.data == "synthetic":
         from rl_eval.domains.qase.synthetic.history import generate
 
-        made = generate(config.cycles, config.data_seed)
-        return made.project, made.log
+        synthetic = generate(config.cycles, config.data_seed)
+        return synthetic.project, synthetic.log
     from rl_eval.domains.qase.environment_variables import data_path
     from rl_eval.domains.qase.formats.load import load as read
 
     path = data_path(config.path)
-    found = read(path, config.results)
-    if found.project is None or found.log is None:
-        missing = "results: give env.results" if found.log is None else "cases: give an export as env.path"
-        raise InputError(f"{path} holds no {missing}, or see `rl-eval qase inspect {path}`")
-    return found.project, found.log
+    imported = read(path, config.results)
+    if imported.project is None or imported.log is None:
+        missing = "results: give env.results" if imported.log is None else "cases: give an export as env.path"
+        raise InputError(f"{path} has no {missing}, or see `rl-eval qase inspect {path}`")
+    return imported.project, imported.log
 
 
 def split_cycles(project: Project, log: ExecutionLog, config: Config) -> Dataset:
-    """Judged cycles in the order of time: the latest to `test`, those before to `validation`, the rest to `train`.
+    """Split the judged cycles by time: the latest to `test`, those before to `validation`, the rest to `train`.
 
-    A cycle is judged when it has a failure and at least `min_cases` cases with a verdict. From training, a share of
-    all cases is withheld, chosen by their content, so that copies of a case stay on one side.
+    A cycle is judged if it has a failure and at least `min_cases` cases with a verdict. A share of all cases is
+    withheld from training, chosen by content, so that copies of a case stay on the same side.
 
     Raises:
-        InputError: too few cycles.
+        InputError: too few judged cycles.
     """
     content = content_hashes(project)
     withheld = _uniform_by_content(content, config.data_seed) < config.unseen_share
-    known = np.flatnonzero(log.verdict != NO_VERDICT)
-    counted = np.bincount(log.cycle[known], minlength=len(log.cycles))
-    failed = np.bincount(log.cycle[known], weights=log.verdict[known] == FAIL, minlength=len(log.cycles))
+    with_verdict = np.flatnonzero(log.verdict != NO_VERDICT)
+    counted = np.bincount(log.cycle[with_verdict], minlength=len(log.cycles))
+    failed = np.bincount(log.cycle[with_verdict], weights=log.verdict[with_verdict] == FAIL, minlength=len(log.cycles))
     judged = np.flatnonzero((failed > 0) & (counted >= config.min_cases))
     test, validation = round(len(judged) * config.test_share), round(len(judged) * config.validation_share)
-    learnt = len(judged) - test - validation
-    if min(test, validation, learnt) < 1:
+    train_count = len(judged) - test - validation
+    if min(test, validation, train_count) < 1:
         raise InputError(
             f"{len(judged)} of {len(log.cycles)} cycles have a failure and at least {config.min_cases} cases, which is "
             "too few to train, validate and test: give more results, or lower env.min_cases"
         )
     chosen = {
-        "train": judged[:learnt],
-        "validation": judged[learnt : learnt + validation],
-        "test": judged[learnt + validation :],
+        "train": judged[:train_count],
+        "validation": judged[train_count : train_count + validation],
+        "test": judged[train_count + validation :],
     }
     features = np.concatenate([case_features(project)[log.case], history_features(project, log)], axis=1)
     build = _Builder(project, log, features, content)
-    train = build.part(known[~withheld[log.case[known]]], chosen["train"], None)
+    train = build.part(with_verdict[~withheld[log.case[with_verdict]]], chosen["train"], None)
     if not len(train):
         raise InputError(
             f"no training cycle holds a failure among the cases that are not withheld: lower env.unseen_share="
             f"{config.unseen_share:g}, or give more results"
         )
-    parts = {"train": train, **{name: build.part(known, chosen[name], train) for name in ("validation", "test")}}
+    parts = {"train": train, **{name: build.part(with_verdict, chosen[name], train) for name in ("validation", "test")}}
     rates = default_rates(train.features)
     return Dataset(
         parts=parts,
@@ -212,20 +212,22 @@ class _Builder:
     content: np.ndarray
 
     def part(self, rows: np.ndarray, cycles: np.ndarray, train: CycleSet | None) -> CycleSet:
-        """The executions among `rows` of some cycles that have a failure; `train` tells which cases were seen."""
+        """Executions among `rows` in the given cycles that have a failure; cases outside `train` are marked unseen."""
         log = self.log
         rows = rows[np.isin(log.cycle[rows], cycles)]
         failing = np.unique(log.cycle[rows[log.verdict[rows] == FAIL]])
         rows = rows[np.isin(log.cycle[rows], failing)]
-        known = log.duration_ms[~np.isnan(log.duration_ms)]
-        duration = np.nan_to_num(log.duration_ms[rows], nan=float(np.median(known)) if len(known) else 1.0)
-        seen = self.content[train.case] if train is not None else self.content[log.case[rows]]
+        known_durations = log.duration_ms[~np.isnan(log.duration_ms)]
+        duration = np.nan_to_num(
+            log.duration_ms[rows], nan=float(np.median(known_durations)) if len(known_durations) else 1.0
+        )
+        train_content = self.content[train.case] if train is not None else self.content[log.case[rows]]
         return CycleSet(
             features=self.features[rows],
             verdict=log.verdict[rows],
             duration_ms=duration,
             case=log.case[rows],
-            unseen=~np.isin(self.content[log.case[rows]], seen),
+            unseen=~np.isin(self.content[log.case[rows]], train_content),
             security=is_security(self.project)[log.case[rows]],
             hashes=execution_hashes(log, rows, self.content),
             start=np.concatenate([np.searchsorted(log.cycle[rows], failing), [len(rows)]]).astype(np.int64),
@@ -244,20 +246,20 @@ def content_hashes(project: Project) -> np.ndarray:
 
 
 def content_hash(case: Case) -> int:
-    """64 bits of everything a case says, but not of its number and place."""
-    said = case.model_dump_json(exclude={"id", "suite_id", "milestone", "is_flaky", "is_muted"})
-    return hash_text(said)
+    """64-bit hash of a case without its id, suite, milestone and flags."""
+    text = case.model_dump_json(exclude={"id", "suite_id", "milestone", "is_flaky", "is_muted"})
+    return hash_text(text)
 
 
 def _uniform_by_content(content: np.ndarray, seed: int) -> np.ndarray:
-    """A number from [0, 1) for each case, by its content and the seed, float64 `[C]`."""
+    """A uniform number in [0, 1) for each case, from its content and the seed, float64 `[C]`."""
     return mix64(content ^ mix64(np.uint64(seed))) / 2.0**64
 
 
 def execution_hashes(log: ExecutionLog, rows: np.ndarray, content: np.ndarray) -> np.ndarray:
-    """Equal where the same case ran at the same time, for as long, with the same verdict: a run imported twice.
+    """Hashes that are equal for the same case, time, duration and verdict, so that a run imported twice is noticed.
 
-    A source without times tells executions apart by their cycle alone.
+    Without recorded times, executions differ by their cycle.
     """
     started = log.started[rows]
     when = np.where(np.isnan(started), -1.0 - log.cycle[rows], started)
@@ -271,7 +273,7 @@ def execution_hashes(log: ExecutionLog, rows: np.ndarray, content: np.ndarray) -
 
 
 def budgets_ms(part: CycleSet, budget: float | str | None) -> np.ndarray:
-    """The time each cycle may take, float64 `[E]`: a share of its own full time, or the same time for all."""
+    """Time budget of each cycle, float64 `[E]`: a share of its full time, or the same time for all."""
     full = np.add.reduceat(part.duration_ms, part.start[:-1])
     if budget is None:
         return np.full(len(part), np.inf)
@@ -279,7 +281,7 @@ def budgets_ms(part: CycleSet, budget: float | str | None) -> np.ndarray:
 
 
 def preprocessing(dataset: Dataset) -> dict[str, Any]:
-    """What the observations are, as JSON, to be saved with a run."""
+    """Description of the observations as JSON, saved with a run."""
     return {
         "features": list(FEATURES),
         "constant": list(dataset.constant),

@@ -1,6 +1,6 @@
-"""The 64 features of a case in a cycle: what it is, what it says, and how it fared in earlier cycles.
+"""The 64 features of a case in a cycle: its fields, its texts, and its history in earlier cycles.
 
-Nothing of the present cycle is used: not its verdicts, not its durations, of this case or any other.
+No verdict or duration of the current cycle is used, neither of this case nor of any other.
 """
 
 from __future__ import annotations
@@ -45,9 +45,9 @@ _WORD = re.compile(r"\w+")
 
 
 def case_features(project: Project) -> np.ndarray:
-    """What each case is and says: float32 `[C, 44]`, in the order of `CASE_FEATURES`.
+    """Features of each case alone: float32 `[C, 44]`, in the order of `CASE_FEATURES`.
 
-    Texts are hashed words with signs, scaled to length 1 (Weinberger et al., *Feature hashing*, ICML 2009).
+    Texts are signed word hashes, scaled to length 1 (Weinberger et al., *Feature hashing*, ICML 2009).
     """
     depth = {key: len(path) for key, path in project.suite_paths.items()}
     rows = [_described(case, depth.get(case.suite_id or 0, 0)) for case in project.cases]
@@ -99,13 +99,13 @@ def _actions(steps: tuple[Step, ...]) -> list[str]:
 
 
 def _hashed(project: Project, text: Callable[[Case], str], width: int, words: dict[str, int]) -> np.ndarray:
-    """Words hashed into `width` signed places, float32 `[C, width]`, each row of length 1 or 0."""
+    """Words hashed into `width` signed columns, float32 `[C, width]`; each row has length 1 or 0."""
     distinct: dict[str, int] = {}
     row = np.array([distinct.setdefault(text(case), len(distinct)) for case in project.cases], np.int64)
     owners: list[int] = []
     codes: list[int] = []
-    for i, held in enumerate(distinct):
-        for word in _WORD.findall(held.casefold()):
+    for i, text_value in enumerate(distinct):
+        for word in _WORD.findall(text_value.casefold()):
             code = words.get(word)
             if code is None:
                 code = words[word] = zlib.crc32(word.encode())
@@ -119,32 +119,32 @@ def _hashed(project: Project, text: Callable[[Case], str], width: int, words: di
 
 
 def history_features(project: Project, log: ExecutionLog) -> np.ndarray:
-    """How the case of each execution fared in earlier cycles: float32 `[R, 20]`, in the order of `HISTORY_FEATURES`.
+    """Features of each execution from earlier cycles: float32 `[R, 20]`, in the order of `HISTORY_FEATURES`.
 
-    A case without any: failure rate 1, as failure-rate sorting has it; smoothed and recent rates .5.
+    A case without history has failure rate 1, as in failure-rate sorting, and smoothed and recent rates .5.
     """
-    seen = verdict_sequence(log, log.case)
-    runs = seen.stop - seen.start
-    failures = np.concatenate([[0], np.cumsum(seen.verdict, dtype=np.int64)])
-    failed = failures[seen.stop] - failures[seen.start]
+    sequence = verdict_sequence(log, log.case)
+    runs = sequence.stop - sequence.start
+    failures = np.concatenate([[0], np.cumsum(sequence.verdict, dtype=np.int64)])
+    failed = failures[sequence.stop] - failures[sequence.start]
     new = runs == 0
-    ago = [_ago(seen, i) for i in range(_DECAY_OVER)]  # 1 failed, 0 passed, NaN none
+    ago = [_ago(sequence, i) for i in range(_DECAY_OVER)]  # 1 failed, 0 passed, NaN none
     weights = np.array([_DECAY**i for i in range(_DECAY_OVER)])[:, None] * ~np.isnan(ago)
     weighted = (weights * np.nan_to_num(ago)).sum(0)
     total = weights.sum(0)
-    last_run = np.where(new, -2, seen.cycle[seen.stop - 1] if len(seen.cycle) else -2)
+    last_run = np.where(new, -2, sequence.cycle[sequence.stop - 1] if len(sequence.cycle) else -2)
     since_run = np.where(new, 0, log.cycle - np.maximum(last_run, -1))
-    last_fail = _last_failure(seen)
-    fail_cycle = seen.cycle[last_fail] if len(seen.cycle) else last_fail
+    last_fail = _last_failure(sequence)
+    fail_cycle = sequence.cycle[last_fail] if len(sequence.cycle) else last_fail
     since_fail = log.cycle - np.maximum(fail_cycle, -1)
-    streak = np.where(failed > 0, seen.stop - 1 - last_fail, runs)
+    streak = np.where(failed > 0, sequence.stop - 1 - last_fail, runs)
     mean_ms, last_ms = _past_durations(log)
     suite_of = np.array([case.suite_id or 0 for case in project.cases], np.int64)
     suite = np.unique(suite_of, return_inverse=True)[1][log.case] if len(log) else log.case
-    beside = verdict_sequence(log, suite)
-    suite_runs = beside.stop - beside.start
-    suite_failures = np.concatenate([[0], np.cumsum(beside.verdict, dtype=np.int64)])
-    suite_failed = suite_failures[beside.stop] - suite_failures[beside.start]
+    suite_sequence = verdict_sequence(log, suite)
+    suite_runs = suite_sequence.stop - suite_sequence.start
+    suite_failures = np.concatenate([[0], np.cumsum(suite_sequence.verdict, dtype=np.int64)])
+    suite_failed = suite_failures[suite_sequence.stop] - suite_failures[suite_sequence.start]
     columns = [
         *(np.nan_to_num(2 * verdict - 1) for verdict in ago[:RECENT]),
         np.log1p(runs) / 5,
@@ -156,7 +156,7 @@ def history_features(project: Project, log: ExecutionLog) -> np.ndarray:
         failed > 0,
         new,
         np.log1p(streak) / 5,
-        _flips(seen) / np.maximum(runs - 1, 1),
+        _flips(sequence) / np.maximum(runs - 1, 1),
         np.nan_to_num(np.log1p(mean_ms) / 20),
         np.nan_to_num(np.log1p(last_ms) / 20),
         _rank_in_cycle(log.cycle, mean_ms),
@@ -174,73 +174,75 @@ def extract_features(project: Project, log: ExecutionLog) -> np.ndarray:
 
 
 def default_features() -> np.ndarray:
-    """The features of a case that says nothing, and that never ran: float32 `[64]`."""
+    """The features of an empty case that never ran: float32 `[64]`."""
     nothing = Project(cases=(Case(id=1, title="-"),))
     first = ExecutionLog(1, ("1",), *(np.zeros(1, kind) for kind in (np.int32, np.int32, np.int8, float, float)))
     return extract_features(nothing, first)[0]
 
 
 def default_rates(states: np.ndarray) -> np.ndarray:
-    """The share of rows in which each feature says nothing, float64 `[64]`, from `[R, 64]`; of no rows, NaN."""
+    """Share of rows in which each feature has its default value, float64 `[64]`, from `[R, 64]`; NaN without rows."""
     if not len(states):
         return np.full(states.shape[1], np.nan)
     return np.isclose(states, default_features()[: states.shape[1]]).mean(0)
 
 
 def constant_features(states: np.ndarray) -> tuple[str, ...]:
-    """The features that are the same in every row of `[R, 64]`, from which nothing can be learnt."""
+    """Features with the same value in every row of `[R, 64]`; nothing can be learned from them."""
     if not len(states):
         return ()
     same = states.min(0) == states.max(0)
     return tuple(name for name, constant in zip(FEATURES, same, strict=False) if constant)
 
 
-def _ago(seen: VerdictSequence, back: int) -> np.ndarray:
-    """The verdict `back` places before the newest known one, `[R]`; NaN where there is none."""
-    at = seen.stop - 1 - back
-    there = at >= seen.start
-    found = np.full(len(at), np.nan)
-    found[there] = seen.verdict[at[there]]
-    return found
+def _ago(sequence: VerdictSequence, back: int) -> np.ndarray:
+    """The verdict `back` places before the newest known one, `[R]`; NaN if there is none."""
+    at = sequence.stop - 1 - back
+    exists = at >= sequence.start
+    verdict = np.full(len(at), np.nan)
+    verdict[exists] = sequence.verdict[at[exists]]
+    return verdict
 
 
-def _last_failure(seen: VerdictSequence) -> np.ndarray:
-    """Where the newest known failure of each row's group stands, `[R]`; before `start` where there is none."""
-    newest = np.maximum.accumulate(np.where(seen.verdict == 1, np.arange(len(seen.verdict)), -1))
-    return np.where(seen.stop > 0, newest[seen.stop - 1], -1) if len(newest) else np.full(len(seen.stop), -1)
+def _last_failure(sequence: VerdictSequence) -> np.ndarray:
+    """Position of the newest known failure of each row's group, `[R]`; before `start` if there is none."""
+    newest = np.maximum.accumulate(np.where(sequence.verdict == 1, np.arange(len(sequence.verdict)), -1))
+    return (
+        np.where(sequence.stop > 0, newest[sequence.stop - 1], -1) if len(newest) else np.full(len(sequence.stop), -1)
+    )
 
 
-def _flips(seen: VerdictSequence) -> np.ndarray:
-    """How often a verdict differed from the one before it, within each row's window, `[R]`."""
-    change = np.zeros(len(seen.verdict) + 1, np.int64)
-    change[1:-1] = np.cumsum(seen.verdict[1:] != seen.verdict[:-1])
+def _flips(sequence: VerdictSequence) -> np.ndarray:
+    """Number of verdicts that differ from the previous one, within each row's earlier cycles, `[R]`."""
+    change = np.zeros(len(sequence.verdict) + 1, np.int64)
+    change[1:-1] = np.cumsum(sequence.verdict[1:] != sequence.verdict[:-1])
     change[-1] = change[-2] if len(change) > 1 else 0
-    changes = change[np.maximum(seen.stop - 1, 0)] - change[np.minimum(seen.start, len(change) - 1)]
-    return np.where(seen.stop - seen.start > 1, changes, 0)
+    changes = change[np.maximum(sequence.stop - 1, 0)] - change[np.minimum(sequence.start, len(change) - 1)]
+    return np.where(sequence.stop - sequence.start > 1, changes, 0)
 
 
 def _past_durations(log: ExecutionLog) -> tuple[np.ndarray, np.ndarray]:
-    """Mean and newest duration (ms) of each row's case in earlier cycles, `[R]`; NaN where there is none."""
-    known = ~np.isnan(log.duration_ms)
+    """Mean and newest duration (ms) of each row's case in earlier cycles, `[R]`; NaN if there is none."""
+    has_duration = ~np.isnan(log.duration_ms)
     span = len(log.cycles) + 1
     key = log.case.astype(np.int64) * span + log.cycle
-    order = np.argsort(key[known], kind="stable")
-    held, duration = key[known][order], log.duration_ms[known][order]
-    start = np.searchsorted(held, log.case.astype(np.int64) * span)
-    stop = np.searchsorted(held, key)
+    order = np.argsort(key[has_duration], kind="stable")
+    sorted_key, duration = key[has_duration][order], log.duration_ms[has_duration][order]
+    start = np.searchsorted(sorted_key, log.case.astype(np.int64) * span)
+    stop = np.searchsorted(sorted_key, key)
     count = stop - start
-    there = count > 0
-    # Whole microseconds: sums are exact, so that one duration can never move another's by rounding.
+    exists = count > 0
+    # Integer microseconds make sums exact, so that one duration cannot change another's by rounding.
     micro = np.rint(np.clip(duration, 0, _LONGEST_MS) * 1000).astype(np.int64)
     total = np.concatenate([[0], np.cumsum(micro)])
     mean, last = np.full(len(log), np.nan), np.full(len(log), np.nan)
-    mean[there] = (total[stop[there]] - total[start[there]]) / count[there] / 1000
-    last[there] = micro[stop[there] - 1] / 1000
+    mean[exists] = (total[stop[exists]] - total[start[exists]]) / count[exists] / 1000
+    last[exists] = micro[stop[exists] - 1] / 1000
     return mean, last
 
 
 def _rank_in_cycle(cycle: np.ndarray, value: np.ndarray) -> np.ndarray:
-    """The rank of a value among those known of its cycle, 0 to 1, ties by their mean, `[R]`; .5 where not known."""
+    """Rank of a value among the known values of its cycle, 0 to 1, ties by mean rank, `[R]`; .5 if unknown."""
     rank = np.full(len(cycle), 0.5)
     rows = np.flatnonzero(~np.isnan(value))
     if not len(rows):

@@ -1,4 +1,4 @@
-"""N test cycles ordered side by side, one case a step, with a few array operations."""
+"""The vector environment: N test cycles at once, one case per step, computed with array operations."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from rl_eval.envs.native_vector import NativeVector
 from rl_eval.hashing import mix64
 from rl_eval.seeding import part_key
 
-# What a cycle was worth, told at its last case and 0 before.
+# Outcome facts of a cycle: set at its last case, 0 before.
 CYCLE_FACTS = (
     "apfd", "apfd_unseen", "apfdc", "napfd", "failures", "found", "time_ranked", "security_passed", "bugs",
     "bugs_found",
@@ -33,19 +33,19 @@ _BEATS = np.sign(np.arange(LEVELS)[:, None] - np.arange(LEVELS)).astype(np.float
 
 
 class QaseVector(NativeVector):
-    """One part of the record as a vector environment; see `rl_eval.envs` for the contract it keeps.
+    """One part of the data as a vector environment; see `rl_eval.envs` for the contract.
 
-    An episode is a test cycle, a step is one of its cases, the action its priority level. After the last case the
-    cycle runs, the highest level first, until the budget is spent. While training, cycles come one after the other
-    out of an endlessly reshuffled part, each with its cases shuffled, so that ties break at random;
-    `reset(options={"episode": [N], "order": seed})` plays cycles of one permutation instead, cases as listed.
+    An episode is a test cycle, a step is one of its cases, the action is the priority level of the case. After the last
+    case the cycle runs, highest level first, until the budget is spent. In training, cycles come from an endless
+    shuffle of the part and their cases are shuffled, so that ties break at random.
+    `reset(options={"episode": [N], "order": seed})` plays cycles of one permutation instead, with cases as listed.
 
-    `rank(scores)` before a step gives that case a finer place than its level does.
+    `rank(scores)` before a step orders the case by its score instead of by its level.
 
     The default reward is `pairs`: see `step`.
 
     Args:
-        record: what is played, where not the part of the config's data.
+        record: cycles to play instead of the part of the config's data.
     """
 
     arrays = ("episode", "time", "length", "idle", "rows", "scores", "ahead", "time_behind")
@@ -57,12 +57,12 @@ class QaseVector(NativeVector):
         super().__init__(observation, Discrete(LEVELS), n_envs=n_envs, autoreset=autoreset)
         self.config, self.part = config, part
         self._rng = np.random.default_rng()
-        self._queue, self._cursor = np.zeros(0, np.int64), 0  # cycles to come, an endless shuffle
-        self._order = 0  # the seed of the permutation last asked for
+        self._queue, self._cursor = np.zeros(0, np.int64), 0  # the endless shuffle of cycles
+        self._order = 0  # the seed of the last requested permutation
         self._take_record(load_dataset(config).parts[part] if record is None else record)
 
     def _take_record(self, record: CycleSet) -> None:
-        """Play this record from now on; every copy is to be reset."""
+        """Play these cycles from now on; every copy must be reset."""
         n, longest = self.num_envs, int(record.lengths.max())
         self._record = record
         self._budget_ms = budgets_ms(record, self.config.budget)
@@ -74,36 +74,36 @@ class QaseVector(NativeVector):
         self._episode = np.zeros(n, np.int64)  # index of each copy's cycle
         self._time = np.zeros(n, np.int64)
         self._length = np.ones(n, np.int64)
-        self._rows = np.zeros((n, longest), np.int64)  # the executions of each copy's cycle, as they are shown
+        self._rows = np.zeros((n, longest), np.int64)  # the executions of each copy's cycle, in the order shown
         self._scores = np.zeros((n, longest), np.float32)
-        # [n, v, l]: of the cases already levelled with verdict v, how many run after level l less how many before
+        # [n, v, l]: among levelled cases with verdict v, the number that run after level l minus the number before
         self._ahead = np.zeros((n, 2, LEVELS), np.float32)
-        # [n, l]: the time of the cases already levelled that run after level l, less that of those before
+        # [n, l]: total time of levelled cases that run after level l minus that of those before
         self._time_behind = np.zeros((n, LEVELS), np.float32)
         self._next_scores: np.ndarray | None = None
         self._zeros = np.zeros(n, np.float32)
         self._zeros.flags.writeable = False
 
     def rank(self, scores: np.ndarray) -> None:
-        """Say how early the cases of the next step are to run, `[N]`, the highest first, instead of by level."""
+        """Set scores that order the cases of the next step, `[N]`, highest first, instead of their levels."""
         self._next_scores = np.asarray(scores, np.float32)
 
     def candidates(self) -> dict[str, np.ndarray]:
-        """What baselines may know of the cases of the next step, `[N]`: place in the source's list, and verdict."""
+        """What baselines may know of the cases of the next step, `[N]`: position in the source, and verdict."""
         rows = self._rows[self._copy, self._time]
         return {"position": rows - self._record.start[self._episode], "verdict": self._record.verdict.take(rows)}
 
     def step(self, actions: np.ndarray):
-        """Give one case a copy its priority level; the outcome of an idle copy means nothing.
+        """Give the current case of each copy its priority level; the outcome of an idle copy is meaningless.
 
-        The outcome's `pairs` compares the case with those levelled before it in its cycle: one failing and one
-        passing case in the right order count 1, in the wrong one -1, of one level 0, over the number of such pairs
-        in the cycle. Summed over a cycle that is 2·APFD - 1 for the order by level, stretched to 1 for the best
-        order and -1 for the worst: nothing is credited that the order does not earn.
+        `pairs` of the outcome compares the case with the cases levelled before it. A failing and a passing case count
+        1 in the right order, -1 in the wrong order and 0 at equal levels, divided by the number of such pairs in the
+        cycle. The sum over a cycle is 2·APFD - 1 of the order by level, stretched to 1 for the best order and -1 for
+        the worst.
 
-        Where time is weighed, each pair with a failing case counts the time for which it waits, or is spared to
-        wait, over the cycle's time and failures. Summed that is 2·APFDc - 1 for the order by level, so that a quick
-        case may run before a slow one that fails more often (Smith's rule).
+        If time counts, a pair with a failing case counts the time that the failure waits or does not wait, divided by
+        the cycle's time and failures. The sum is 2·APFDc - 1 of the order by level, so that a quick case may run before
+        a slow one that fails more often (Smith's rule).
         """
         actions = self._checked(actions)
         record, copy = self._record, self._copy
@@ -129,7 +129,7 @@ class QaseVector(NativeVector):
         outcome |= dict.fromkeys(CYCLE_FACTS, self._zeros)
         infos: dict[str, Any] = {"outcome": outcome}
         if done.any():
-            self._time[done] -= 1  # what a finished cycle shows is its last case
+            self._time[done] -= 1  # the final observation is that of the last case
             infos["final_obs"], infos["_final_obs"] = self._observe(), done
             copies = np.flatnonzero(done)
             for name, values in self._run(copies).items():
@@ -142,25 +142,25 @@ class QaseVector(NativeVector):
         return self._observe(), pairs, done, np.zeros(self.num_envs, bool), infos
 
     def _pairs(self, rows: np.ndarray, verdict: np.ndarray, level: np.ndarray) -> np.ndarray:
-        """What the order of a case and those levelled before it is worth, `[N]`; takes the case among them."""
+        """Value of the case's order against the cases levelled before it, `[N]`; adds the case to them."""
         copy, beats = self._copy, _BEATS.T[level]
         if self.config.timed:
             duration = self._record.duration_ms.take(rows).astype(np.float32)
             gain = verdict * self._time_behind[copy, level] - duration * self._ahead[copy, 1, level]
             self._time_behind += duration[:, None] * beats
         else:
-            # a failing case gains where passing ones run after it, a passing one where failing ones run before it
+            # a failing case gains from passing cases after it, a passing case from failing cases before it
             gain = self._ahead[copy, 1 - verdict, level]
             gain = np.where(verdict == 1, gain, -gain)
         self._ahead[copy, verdict] += beats
         return gain * self._pair_worth.take(self._episode)
 
     def _observe(self) -> np.ndarray:
-        """`[N, 64]` a fresh array, so that a caller may keep it."""
+        """Observations `[N, 64]`, a new array that a caller may keep."""
         return self._record.features.take(self._rows[self._copy, self._time], axis=0)
 
     def _run(self, copies: np.ndarray) -> dict[str, np.ndarray]:
-        """What the finished cycles of some copies were worth, `[K]` each of `OF_CYCLE`."""
+        """The facts `CYCLE_FACTS` of the finished cycles of some copies, each `[K]`."""
         record, episode = self._record, self._episode[copies]
         length = self._length[copies]
         longest = int(length.max())
@@ -184,14 +184,14 @@ class QaseVector(NativeVector):
             "found": (failed & ran).sum(axis=1),
             "time_ranked": passing_behind(order, failed, ran, real),
             "security_passed": (ran & ~failed & record.security[rows]).sum(axis=1),
-            "bugs": np.zeros(len(copies)),  # who seeded none knows of none
+            "bugs": np.zeros(len(copies)),  # recorded data has no seeded bugs
             "bugs_found": np.zeros(len(copies)),
         }
 
     def _ties(self, rows: np.ndarray) -> np.ndarray:
-        """What comes first among equal scores, of the same shape as `rows` `[…, L]`, the lowest first.
+        """Tie-breaking keys of the same shape as `rows` `[…, L]`; the lowest runs first among equal scores.
 
-        Training shuffles what it shows, which breaks ties; a gate shows cases as listed, and breaks them by its seed.
+        Training shuffles the cases, which breaks ties. A gate shows cases as listed and breaks ties by its seed.
         """
         if self.autoreset:
             return np.broadcast_to(np.arange(rows.shape[-1]), rows.shape)
@@ -210,40 +210,40 @@ class QaseVector(NativeVector):
         self._queue, self._cursor = np.zeros(0, np.int64), 0
 
     def _draw(self, mask: np.ndarray) -> None:
-        """The next cycles of the endless shuffle, their cases shuffled."""
+        """Start the next cycles of the endless shuffle, with shuffled cases."""
         copies = np.flatnonzero(mask)
         episode = self._next_cycles(len(copies))
         self._begin(copies, episode)
         longest = self._rows.shape[1]
         key = self._rng.random((len(copies), longest))
-        key[np.arange(longest) >= self._length[copies][:, None]] = 2.0  # what is no case comes last
+        key[np.arange(longest) >= self._length[copies][:, None]] = 2.0  # padding comes last
         self._rows[copies] += np.minimum(np.argsort(key, axis=1), self._length[copies][:, None] - 1)
 
     def _next_cycles(self, count: int) -> np.ndarray:
-        """`[count]` cycles, each once before any comes again."""
-        taken = self._queue[self._cursor : self._cursor + count]
-        self._cursor += len(taken)
-        while len(taken) < count:
+        """`[count]` cycles; each comes once before any is repeated."""
+        cycles = self._queue[self._cursor : self._cursor + count]
+        self._cursor += len(cycles)
+        while len(cycles) < count:
             self._queue = self._rng.permutation(len(self._record))
-            self._cursor = min(count - len(taken), len(self._queue))
-            taken = np.concatenate([taken, self._queue[: self._cursor]])
-        return taken
+            self._cursor = min(count - len(cycles), len(self._queue))
+            cycles = np.concatenate([cycles, self._queue[: self._cursor]])
+        return cycles
 
-    def _play(self, mask: np.ndarray, wanted: np.ndarray, order: int) -> None:
-        """Named cycles of the permutation that `order` seeds, cases as the source lists them."""
-        absent = wanted[mask & ((wanted < 0) | (wanted >= len(self._record)))]
+    def _play(self, mask: np.ndarray, episodes: np.ndarray, order: int) -> None:
+        """Start the given cycles of the permutation seeded by `order`, with cases as listed."""
+        absent = episodes[mask & ((episodes < 0) | (episodes >= len(self._record)))]
         if len(absent):
             count = len(self._record)
             raise ValueError(f"episode {absent[0]} does not exist: the {self.part} part has {count} episodes")
         self._order = order
         permutation = np.random.default_rng([order, *part_key(self.part).encode()]).permutation(len(self._record))
         copies = np.flatnonzero(mask)
-        self._begin(copies, permutation[wanted[mask]])
+        self._begin(copies, permutation[episodes[mask]])
         offsets = np.arange(self._rows.shape[1])
         self._rows[copies] += np.minimum(offsets, self._length[copies][:, None] - 1)
 
     def get_state(self) -> dict[str, Any]:
-        """Everything that decides what comes next, as arrays and JSON values."""
+        """The state that determines all later steps, as arrays and JSON values."""
         rng = self._rng.bit_generator.state
         return {**super().get_state(), "queue": self._queue.copy(), "cursor": self._cursor, "rng": rng}
 
@@ -259,6 +259,6 @@ class QaseVector(NativeVector):
 
 
 def pair_worth(failed: np.ndarray, passed: np.ndarray, full_ms: np.ndarray, timed: bool) -> np.ndarray:
-    """What one pair counts in each cycle, float32 `[E]`: one over all pairs, or over failures times the full time."""
-    whole = failed * full_ms if timed else failed * passed
-    return np.divide(1.0, whole, out=np.zeros(len(whole)), where=whole > 0).astype(np.float32)
+    """Weight of one pair in each cycle, float32 `[E]`: 1 / pairs, or 1 / (failures × full time)."""
+    total = failed * full_ms if timed else failed * passed
+    return np.divide(1.0, total, out=np.zeros(len(total)), where=total > 0).astype(np.float32)

@@ -1,1 +1,1 @@
-"""Readers of what Qase and its reporters write: exports, REST pages, result files, older records."""
+"""Readers and writers of file formats: Qase exports, REST pages, reporter results, flat records, history CSV."""

@@ -1,6 +1,6 @@
-"""A case as an object of JSON, in the form of the JSON export and in that of `GET /v1/case`, read and written.
+"""Read and write a case as a JSON object, in the form of the JSON export and of `GET /v1/case`.
 
-The two differ in names and shapes and mean the same, so one reader takes both.
+The two forms differ in names and shapes but mean the same, so one reader takes both.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from rl_eval.domains.qase.model.project import (
 from rl_eval.errors import InputError
 
 TEXTS = ("description", "preconditions", "postconditions")
-# Over REST alone, and without a meaning for what is judged here.
+# Fields that only REST has and that are not used.
 _UNUSED_FIELDS = frozenset(
     "position suite_id milestone_id isManual isToBeAutomated parameters member_id author_id created_at updated_at "
     "created updated deleted project_id attachments links external_issues hash".split()
@@ -50,51 +50,51 @@ def read_case(
     options: Options | None = None,
     milestones: dict[int, str] | None = None,
 ) -> Case:
-    """One case.
+    """Read one case.
 
     Args:
-        suite_id: where it stands.
+        suite_id: the suite that contains it.
         options: what the integers of enumerations mean.
         milestones: id -> title, over REST.
 
     Raises:
-        InputError: a value of the wrong type, a missing id or title, what the model does not take.
+        InputError: a wrong type, a missing id or title, a value that the model refuses.
     """
-    found: dict[str, Any] = {"suite_id": suite_id}
+    fields: dict[str, Any] = {"suite_id": suite_id}
     for name in ("id", "title"):
         if values.get(name) is None:
             raise InputError(f"{where}, field {name!r}: it is missing, and every case needs one: export again")
-    found["id"] = read_id(values["id"], f"{where}, field 'id'")
+    fields["id"] = read_id(values["id"], f"{where}, field 'id'")
     for name in ("title", *TEXTS):
-        found[name] = text_field(values, name, where)
+        fields[name] = text_field(values, name, where)
     for name in KNOWN_VALUES:
         if name == "automation" and values.get("isManual") is not None:
             manual = read_flag(values["isManual"], f"{where}, field 'isManual'")
-            wanted = read_flag(values.get("isToBeAutomated"), f"{where}, field 'isToBeAutomated'")
-            found[name] = ("to-be-automated" if wanted else "is-not-automated") if manual else "automated"
+            planned = read_flag(values.get("isToBeAutomated"), f"{where}, field 'isToBeAutomated'")
+            fields[name] = ("to-be-automated" if planned else "is-not-automated") if manual else "automated"
         else:
-            found[name] = read_value(name, values.get(name), options, where, notes)
+            fields[name] = read_value(name, values.get(name), options, where, notes)
     for name in ("is_flaky", "is_muted"):
-        found[name] = read_flag(values.get(name), f"{where}, field {name!r}")
-    found["milestone"] = _milestone(values, where, notes, milestones)
-    found["steps_type"] = text_field(values, "steps_type", where) or "classic"
-    found["steps"] = read_steps(values.get("steps"), f"{where}, steps")
-    found["parameters"] = _parameters(values, where)
-    found["tags"] = _tags(values.get("tags"), f"{where}, tags")
-    found["custom_fields"] = _custom_fields(values.get("custom_fields"), f"{where}, custom_fields")
+        fields[name] = read_flag(values.get(name), f"{where}, field {name!r}")
+    fields["milestone"] = _milestone(values, where, notes, milestones)
+    fields["steps_type"] = text_field(values, "steps_type", where) or "classic"
+    fields["steps"] = read_steps(values.get("steps"), f"{where}, steps")
+    fields["parameters"] = _parameters(values, where)
+    fields["tags"] = _tags(values.get("tags"), f"{where}, tags")
+    fields["custom_fields"] = _custom_fields(values.get("custom_fields"), f"{where}, custom_fields")
     for name in values.keys() - _KNOWN_FIELDS - _UNUSED_FIELDS:
         notes.add(f"the field {short_repr(name)} of a case is not known: not used", where)
-    return build_model(Case, found, where)
+    return build_model(Case, fields, where)
 
 
 def with_form(case: Case, values: dict[str, Any]) -> Case:
-    """The case, remembering how an export wrote it."""
+    """The case with the form in which an export wrote it."""
     form = form_difference(write_case(case), values)
     return case if form is PLAIN else case.model_copy(update={"form": form})
 
 
 def form_difference(ours: dict[str, Any], theirs: dict[str, Any]) -> Form:
-    """What a file wrote otherwise than we do, key by key."""
+    """The keys that a file wrote differently from our own form."""
     if ours == theirs and [*map(type, ours.values())] == [*map(type, theirs.values())]:
         return PLAIN
     written = {
@@ -106,10 +106,10 @@ def form_difference(ours: dict[str, Any], theirs: dict[str, Any]) -> Form:
 
 
 def apply_form(ours: dict[str, Any], form: Form, empty: dict[str, Any]) -> dict[str, Any]:
-    """Our own form with what the file wrote otherwise, wherever the meaning has not changed since.
+    """Our own form with the file's spelling restored, wherever the meaning has not changed.
 
     Args:
-        empty: the values that say nothing, so that a key with one may be left out.
+        empty: the empty value of each key; a key that the file left out is left out again if it is empty.
     """
     for name, (mine, theirs) in form.written.items():
         if ours.get(name) == mine:
@@ -121,41 +121,41 @@ def apply_form(ours: dict[str, Any], form: Form, empty: dict[str, Any]) -> dict[
 
 
 def read_steps(value: Any, where: str, depth: int = 1) -> tuple[Step, ...]:
-    """Steps and those within them, in the order of their positions.
+    """Steps with their nested steps, ordered by position.
 
     Raises:
-        InputError: a value of the wrong type, a position twice, nested too deep.
+        InputError: a wrong type, a duplicate position, nesting that is too deep.
     """
     if depth > MAX_STEP_DEPTH:
-        raise InputError(f"{where}: steps lie more than {MAX_STEP_DEPTH} deep: export again")
+        raise InputError(f"{where}: steps are nested more than {MAX_STEP_DEPTH} deep: export again")
     placed: list[tuple[int, Step]] = []
     for i, entry in enumerate(read_list(value, where)):
         here = f"{where}[{i}]"
         if isinstance(entry, str):
             placed.append((i + 1, build_model(Step, {"action": entry}, here)))
             continue
-        found = read_object(entry, here)
-        shared = found.get("shared_step_hash", found.get("shared"))
+        step_values = read_object(entry, here)
+        shared = step_values.get("shared_step_hash", step_values.get("shared"))
         values = {
-            **{name: text_field(found, name, here) for name in ("action", "expected_result", "data")},
+            **{name: text_field(step_values, name, here) for name in ("action", "expected_result", "data")},
             "shared_step_hash": None if shared is None else read_text(shared, f"{here}.shared_step_hash") or None,
-            "steps": read_steps(found["steps"], f"{here}.steps", depth + 1) if found.get("steps") else (),
+            "steps": read_steps(step_values["steps"], f"{here}.steps", depth + 1) if step_values.get("steps") else (),
         }
-        position = found.get("position", i + 1)
+        position = step_values.get("position", i + 1)
         at = position if type(position) is int else read_integer(position, f"{here}.position")
         placed.append((at, build_model(Step, values, here)))
     positions = [at for at, _ in placed]
     if len(set(positions)) != len(positions):
-        raise InputError(f"{where}: two steps have the same position: give each one of its own")
+        raise InputError(f"{where}: two steps have the same position: give each its own position")
     return tuple(step for _, step in sorted(placed, key=lambda pair: pair[0]))
 
 
 def _milestone(values: dict[str, Any], where: str, notes: Notes, milestones: dict[int, str] | None) -> str | None:
-    given = values.get("milestone")
-    if isinstance(given, dict):
-        given = given.get("title")
-    if given is not None:
-        return read_text(given, f"{where}, field 'milestone'") or None
+    milestone = values.get("milestone")
+    if isinstance(milestone, dict):
+        milestone = milestone.get("title")
+    if milestone is not None:
+        return read_text(milestone, f"{where}, field 'milestone'") or None
     key = read_id(values.get("milestone_id"), f"{where}, field 'milestone_id'")
     if key is None:
         return None
@@ -166,32 +166,37 @@ def _milestone(values: dict[str, Any], where: str, notes: Notes, milestones: dic
 
 
 def _parameters(values: dict[str, Any], where: str) -> tuple[Parameter | ParameterGroup, ...]:
-    for name in ("parameters", "params"):  # the newer name first: over REST both may be there
-        given, here = values.get(name), f"{where}, {name}"
-        if isinstance(given, dict):  # the older form: title -> values
+    for name in ("parameters", "params"):  # the newer name first; a REST response can have both
+        parameters, here = values.get(name), f"{where}, {name}"
+        if isinstance(parameters, dict):  # the older form: title -> values
             return tuple(
                 build_model(Parameter, {"title": title, "values": _texts(held, f"{here}.{short_repr(title)}")}, here)
-                for title, held in given.items()
+                for title, held in parameters.items()
             )
-        if given:
-            return tuple(_parameter(entry, f"{here}[{i}]") for i, entry in enumerate(read_list(given, here)))
+        if parameters:
+            return tuple(_parameter(entry, f"{here}[{i}]") for i, entry in enumerate(read_list(parameters, here)))
     return ()
 
 
 def _parameter(entry: Any, where: str) -> Parameter | ParameterGroup:
-    found = read_object(entry, where)
-    kind = found.get("type", "single")
+    parameter = read_object(entry, where)
+    kind = parameter.get("type", "single")
     if kind == "group":
-        items = [_single(item, f"{where}.items[{i}]") for i, item in enumerate(read_list(found.get("items"), where))]
+        items = [
+            _single(item, f"{where}.items[{i}]") for i, item in enumerate(read_list(parameter.get("items"), where))
+        ]
         return build_model(ParameterGroup, {"items": tuple(items)}, where)
     if kind != "single":
         raise InputError(f"{where}.type: {short_repr(kind)} where 'single' or 'group' is needed: export again")
-    return _single(found.get("item", found), where)
+    return _single(parameter.get("item", parameter), where)
 
 
 def _single(entry: Any, where: str) -> Parameter:
-    found = read_object(entry, where)
-    values = {"title": read_text(found.get("title"), f"{where}.title"), "values": _texts(found.get("values"), where)}
+    parameter = read_object(entry, where)
+    values = {
+        "title": read_text(parameter.get("title"), f"{where}.title"),
+        "values": _texts(parameter.get("values"), where),
+    }
     return build_model(Parameter, values, where)
 
 
@@ -217,21 +222,21 @@ def _custom_fields(value: Any, where: str) -> tuple[CustomField, ...]:
     fields: dict[int, CustomField] = {}
     for i, entry in enumerate(read_list(value, where)):
         here = f"{where}[{i}]"
-        found = read_object(entry, here)
-        key, held = read_integer(found.get("id"), f"{here}.id"), found.get("value")
-        if type(held) in (int, float):  # a number field
-            read_number(held, f"{here}.value")
-            held = str(held)
-        words = read_text(held, f"{here}.value")
+        field = read_object(entry, here)
+        key, raw_value = read_integer(field.get("id"), f"{here}.id"), field.get("value")
+        if type(raw_value) in (int, float):  # a number field
+            read_number(raw_value, f"{here}.value")
+            raw_value = str(raw_value)
+        text = read_text(raw_value, f"{here}.value")
         if key in fields:
-            raise InputError(f"{here}.id: the custom field {key} stands twice in one case: export again")
-        if words:  # an empty value and none mean the same
-            fields[key] = build_model(CustomField, {"id": key, "value": words}, here)
+            raise InputError(f"{here}.id: the custom field {key} appears twice in one case: export again")
+        if text:  # an empty value means the same as none
+            fields[key] = build_model(CustomField, {"id": key, "value": text}, here)
     return tuple(fields[key] for key in sorted(fields))
 
 
 def write_case(case: Case) -> dict[str, Any]:
-    """A case in the form of the JSON export."""
+    """Write a case in the form of the JSON export."""
     return {
         "id": case.id,
         "title": case.title,

@@ -1,4 +1,4 @@
-"""The CSV export, V1 (first column `id`) and V2 (`v2.id`): rows of suites, then rows of cases."""
+"""Read and write the CSV export, V1 (first column `id`) and V2 (`v2.id`): rows of suites, then rows of cases."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ MAX_CELL = 64 << 20
 
 
 def read_csv_export(data: bytes, where: str, notes: Notes) -> Project:
-    """A project from a CSV export, with or without a byte-order mark, lines ending in LF or CRLF.
+    """Read a project from a CSV export, with or without a byte-order mark, with LF or CRLF line ends.
 
     Raises:
-        InputError: not of that form; with the line and the column.
+        InputError: another form, with line and column.
     """
     rows = iter(_rows(decode_utf8(data, where), where))
     line, header = next(rows, (1, [""]))
@@ -54,12 +54,12 @@ def read_csv_export(data: bytes, where: str, notes: Notes) -> Project:
         if any(cell.strip() for cell in row):
             cases.append(_case(cells, at, _suite(cells, at, suites), quoted, notes))
     if not cases and not suites:
-        raise InputError(f"{where} has a header and neither suites nor cases: export again")
+        raise InputError(f"{where} has a header but neither suites nor cases: export again")
     return build_project(suites.values(), cases, where)
 
 
 def _rows(text: str, where: str) -> list[tuple[int, list[str]]]:
-    """Rows, each with the line (from 1) where it begins."""
+    """Rows, each with its first line (from 1)."""
     allowed = csv.field_size_limit(MAX_CELL)
     rows: list[tuple[int, list[str]]] = []
     line = 1
@@ -85,7 +85,7 @@ def _columns(header: list[str], where: str, notes: Notes) -> dict[str, int]:
     names[0] = "id"
     twice = next((name for name in names if names.count(name) > 1), None)
     if twice is not None:
-        raise InputError(f"{at}: the column {short_repr(twice)} stands twice: export again")
+        raise InputError(f"{at}: the column {short_repr(twice)} appears twice: export again")
     missing = [name for name in _COLUMNS if name not in names]
     if missing:
         raise InputError(
@@ -104,7 +104,7 @@ def _field_id(column: str) -> int | None:
 
 
 def _suite(cells: dict[str, str], at: str, suites: dict[int, Suite]) -> int | None:
-    """The suite that a row names, added to those known."""
+    """The id of the suite that a row names; the suite is added to `suites`."""
     key = read_id(cells["suite_id"].strip(), f"{at}, column 'suite_id'")
     parent = read_id(cells["suite_parent_id"].strip(), f"{at}, column 'suite_parent_id'")
     title = cells["suite"]
@@ -112,20 +112,20 @@ def _suite(cells: dict[str, str], at: str, suites: dict[int, Suite]) -> int | No
         if title.strip() or parent is not None or cells["suite_without_cases"].strip():
             raise InputError(f"{at}, column 'suite_id': a suite without an id: export again")
         return None
-    known = suites.get(key)
+    previous = suites.get(key)
     suite = build_model(Suite, {"id": key, "parent_id": parent, "title": title}, f"{at}, suite")
-    if known is None:
+    if previous is None:
         suites[key] = suite
         return key
-    # V2 repeats no parent on the row of a case, so an empty one says nothing
-    if known.title != suite.title or (parent is not None and known.parent_id not in (parent, None)):
+    # V2 leaves the parent empty on rows of cases
+    if previous.title != suite.title or (parent is not None and previous.parent_id not in (parent, None)):
         raise InputError(
             f"{at}, column 'suite': suite {key} is {short_repr(title)} below {parent}, and was "
-            f"{short_repr(known.title)} below {known.parent_id} before: export again"
+            f"{short_repr(previous.title)} below {previous.parent_id} before: export again"
         )
     if cells["suite_without_cases"].strip():
-        raise InputError(f"{at}, column 'suite_id': suite id {key} is given twice: export again")
-    if known.parent_id is None and parent is not None:
+        raise InputError(f"{at}, column 'suite_id': suite id {key} is used twice: export again")
+    if previous.parent_id is None and parent is not None:
         suites[key] = suite
     return key
 
@@ -134,34 +134,34 @@ def _case(cells: dict[str, str], at: str, suite_id: int | None, quoted: bool, no
     def column(name: str) -> str:
         return f"{at}, column {name!r}"
 
-    found: dict[str, Any] = {"suite_id": suite_id, "id": read_id(cells["id"].strip(), column("id"))}
+    case_values: dict[str, Any] = {"suite_id": suite_id, "id": read_id(cells["id"].strip(), column("id"))}
     for name in ("id", "title"):
         if not cells[name].strip():
             raise InputError(f"{column(name)}: it is empty, and every case needs one: export again")
     for name in ("title", "description", "preconditions", "postconditions"):
-        found[name] = cells[name]
+        case_values[name] = cells[name]
     for name in KNOWN_VALUES:
-        found[name] = read_value(name, cells[name].strip(), None, at, notes)
-    found["is_flaky"] = read_flag(cells["is_flaky"], column("is_flaky"))
-    found["is_muted"] = read_flag(cells.get("is_muted", ""), column("is_muted"))
+        case_values[name] = read_value(name, cells[name].strip(), None, at, notes)
+    case_values["is_flaky"] = read_flag(cells["is_flaky"], column("is_flaky"))
+    case_values["is_muted"] = read_flag(cells.get("is_muted", ""), column("is_muted"))
     read_id(cells["milestone_id"].strip(), column("milestone_id"))
-    found["milestone"] = cells["milestone"] or cells["milestone_id"].strip() or None
-    found["steps_type"] = cells["steps_type"].strip() or "classic"
-    found["steps"] = csv_steps.read_steps(cells, at, notes, quoted=quoted)
-    found["parameters"] = _parameters(cells["parameters"], column("parameters"))
-    found["tags"] = tuple(tag for tag in (part.strip() for part in cells["tags"].split(",")) if tag)
+    case_values["milestone"] = cells["milestone"] or cells["milestone_id"].strip() or None
+    case_values["steps_type"] = cells["steps_type"].strip() or "classic"
+    case_values["steps"] = csv_steps.read_steps(cells, at, notes, quoted=quoted)
+    case_values["parameters"] = _parameters(cells["parameters"], column("parameters"))
+    case_values["tags"] = tuple(tag for tag in (part.strip() for part in cells["tags"].split(",")) if tag)
     fields = [(_field_id(name), cell) for name, cell in cells.items()]
-    found["custom_fields"] = tuple(
+    case_values["custom_fields"] = tuple(
         build_model(CustomField, {"id": key, "value": cell}, column(f"cf_{key}"))
         for key, cell in sorted((key, cell) for key, cell in fields if key is not None and cell)
     )
     if any(cell[:1] in "=+-@" for cell in cells.values() if cell and not cell.lstrip("-").isdigit()):
-        notes.add("a cell that a spreadsheet would run as a formula: read as the text it is", at)
-    return build_model(Case, found, at)
+        notes.add("a cell that a spreadsheet would run as a formula: read as text", at)
+    return build_model(Case, case_values, at)
 
 
 def _parameters(cell: str, at: str) -> tuple[Parameter, ...]:
-    """`title:value` a line; a title again is a further value of it."""
+    """One `title:value` a line; a repeated title adds a value."""
     values: dict[str, list[str]] = {}
     for line in cell.replace("\r\n", "\n").split("\n") if cell else ():
         title, colon, value = line.partition(":")
@@ -172,10 +172,10 @@ def _parameters(cell: str, at: str) -> tuple[Parameter, ...]:
 
 
 def write_csv_export(project: Project, version: Version) -> str:
-    """A project as CSV. Texts are written as they are: whoever opens the file in a spreadsheet sees to formulas.
+    """Write a project as CSV. Texts are written unchanged, so a spreadsheet can run formulas in them.
 
     Raises:
-        InputError: a case or suite that this form cannot say; the JSON export can.
+        InputError: a case or suite that CSV cannot express; the JSON export can.
     """
     if not project.suites and not project.cases:
         raise InputError("a project without suites and cases has no CSV: write the JSON export")
@@ -214,9 +214,9 @@ def _cells(case: Case, home: Suite | None, version: Version) -> dict[str, Any]:
     if home is not None:
         cells |= {"suite_id": home.id, "suite_parent_id": home.parent_id or "", "suite": home.title}
     cells[FIRST_COLUMN[version]] = case.id
-    given = {name: str(cells.get(name, "")) for name in ("id", *_COLUMNS, *_OPTIONAL_COLUMNS, *cells)} | {
+    row = {name: str(cells.get(name, "")) for name in ("id", *_COLUMNS, *_OPTIONAL_COLUMNS, *cells)} | {
         "id": str(case.id)
     }
-    if _case(given, at, case.suite_id, version == 2, Notes()) != case:
-        raise InputError(f"{at}: it holds what CSV has no form for: write the JSON export")
+    if _case(row, at, case.suite_id, version == 2, Notes()) != case:
+        raise InputError(f"{at}: CSV cannot express all of it: write the JSON export")
     return cells

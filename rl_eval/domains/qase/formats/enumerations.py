@@ -1,6 +1,6 @@
-"""Severity, priority and their kind: slugs in exports, integers over REST, and a workspace can edit them.
+"""Enumerations of a case, such as severity: slugs in exports, integers over REST. A workspace can edit them.
 
-An integer means what `GET /v1/system_field` says and nothing else. A value that is not known stays text and is noted.
+The meaning of an integer comes from `GET /v1/system_field` alone. Unknown values stay text and are noted.
 """
 
 from __future__ import annotations
@@ -34,15 +34,15 @@ Options = Mapping[str, Mapping[int, str]]  # field -> id -> slug
 
 
 def read_options(response: Any, where: str) -> dict[str, dict[int, str]]:
-    """The enumerations of a workspace, from the answer of `GET /v1/system_field`.
+    """The enumerations of a workspace, from the response of `GET /v1/system_field`.
 
     Raises:
-        InputError: not of that form, or one id of a field twice.
+        InputError: another form, or a duplicate id.
     """
     fields = read_object(response, where).get("result")
-    if isinstance(fields, dict):  # some answers are pages
+    if isinstance(fields, dict):  # some responses are pages
         fields = fields.get("entities")
-    found: dict[str, dict[int, str]] = {}
+    enumerations: dict[str, dict[int, str]] = {}
     for i, entry in enumerate(read_list(fields, f"{where}, result")):
         here = f"{where}, result[{i}]"
         values = read_object(entry, here)
@@ -55,18 +55,20 @@ def read_options(response: Any, where: str) -> dict[str, dict[int, str]]:
             key = read_integer(read_object(option, at).get("id"), f"{at}.id")
             name = read_text(option.get("slug"), f"{at}.slug") or read_text(option.get("title"), f"{at}.title")
             if not name:
-                raise InputError(f"{at} has neither slug nor title: save the answer of /v1/system_field again")
+                raise InputError(f"{at} has neither slug nor title: save the response of /v1/system_field again")
             if key in options:
-                raise InputError(f"{at}: the id {key} of {slug} is given twice: save /v1/system_field again")
+                raise InputError(f"{at}: the id {key} of {slug} is used twice: save /v1/system_field again")
             options[key] = slug_of(slug, name)
-        found[slug] = options
-    if not found:
-        raise InputError(f"{where} names none of {', '.join(KNOWN_VALUES)}: save the answer of /v1/system_field again")
-    return found
+        enumerations[slug] = options
+    if not enumerations:
+        raise InputError(
+            f"{where} names none of {', '.join(KNOWN_VALUES)}: save the response of /v1/system_field again"
+        )
+    return enumerations
 
 
 def slug_of(name: str, written: str) -> str:
-    """The slug of a known value, however it is spelt (`To be automated`); any other text as it is."""
+    """The slug of a known value in any spelling (`To be automated`); any other text unchanged."""
     slug = re.sub(r"[\s_-]+", "-", written.strip().lower())
     return slug if slug in KNOWN_VALUES[name] else written
 
@@ -77,7 +79,7 @@ def read_value(name: str, value: Any, options: Options | None, where: str, notes
     Args:
         name: severity, priority, type, behavior, layer, automation or status.
         value: a slug, or an integer of the workspace.
-        options: what the integers mean; None: not known.
+        options: what the integers mean; None if unknown.
 
     Raises:
         InputError: neither text nor a whole number.
@@ -91,13 +93,13 @@ def read_value(name: str, value: Any, options: Options | None, where: str, notes
     if isinstance(value, str) and not value.strip().isdigit():
         slug = slug_of(name, value)
         if slug not in KNOWN_VALUES[name]:
-            known = (options or {}).get(name, {}).values()
-            if slug not in known:
+            custom_slugs = (options or {}).get(name, {}).values()
+            if slug not in custom_slugs:
                 notes.add(f"{name} {short_repr(value)} is not known: kept as text", where)
         return slug
     key = read_integer(value, at)
     if options is None or name not in options:
-        notes.add(f"{name} {key} is a number and no system_field says what it means: kept as text", where)
+        notes.add(f"{name} {key} is a number that no system_field explains: kept as text", where)
         return str(key)
     if key not in options[name]:
         notes.add(f"{name} {key} is not in the workspace's system_field: kept as text", where)

@@ -1,4 +1,4 @@
-"""Older records in one flat JSON list: `test_name`, `steps`, `preconditions` and a result, an execution each."""
+"""Read older records in a flat JSON list: each is an execution with `test_name`, `steps`, `preconditions`, a result."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ _KNOWN_FIELDS = {
 }
 
 
-def read_flat_records(document: Any, where: str, notes: Notes, into: ResultsCollector) -> Project:
-    """A case for every name, in the order of the list, and a result for every record that has one.
+def read_flat_records(document: Any, where: str, notes: Notes, results: ResultsCollector) -> Project:
+    """One case for each name, in list order, and a result for each record that has one.
 
-    A name that comes again is the same case in a later cycle, unless the records say their `cycle`.
+    A repeated name is the same case in a later cycle, unless the records have a `cycle`.
 
     Raises:
-        InputError: not of that form; with the record and the field.
+        InputError: another form, with record and field.
     """
     cases: dict[str, Case] = {}
     times: dict[str, int] = {}
@@ -42,13 +42,13 @@ def read_flat_records(document: Any, where: str, notes: Notes, into: ResultsColl
         values = read_object(entry, here)
         name = read_text(values.get("test_name"), f"{here}, field 'test_name'")
         if not name:
-            raise InputError(f"{here}, field 'test_name': it is missing, and every record needs one: mend the record")
+            raise InputError(f"{here}, field 'test_name': it is missing, and every record needs one: fix the record")
         case = _case(values, name, len(cases) + 1, here, notes)
-        known = cases.setdefault(name, case)
-        if known != case.model_copy(update={"id": known.id}):
+        first = cases.setdefault(name, case)
+        if first != case.model_copy(update={"id": first.id}):
             notes.add("records of one test_name differ in more than their result: the first is kept", here)
         times[name] = times.get(name, 0) + 1
-        _result(values, known, times[name], here, into)
+        _result(values, first, times[name], here, results)
     return build_project((), cases.values(), where)
 
 
@@ -61,29 +61,29 @@ def _case(values: dict[str, Any], name: str, key: int, where: str, notes: Notes)
     tags = tuple(
         read_text(tag, f"{where}, tags[{i}]") for i, tag in enumerate(read_list(values.get("tags"), f"{where}, tags"))
     )
-    found: dict[str, Any] = {"id": key, "title": name, "steps": read_steps(steps, f"{where}, steps"), "tags": tags}
+    fields: dict[str, Any] = {"id": key, "title": name, "steps": read_steps(steps, f"{where}, steps"), "tags": tags}
     for field in _TEXTS:
-        given = values.get(field)
-        lines = given if isinstance(given, list) else [given]
-        found[field] = "\n".join(read_text(line, f"{where}, field {field!r}") for line in lines)
-    for field in KNOWN_VALUES.keys() - {"status"}:  # here a status is a result's
-        given = values.get(field)
-        found[field] = DEFAULT_VALUES[field] if given is None else read_value(field, given, None, where, notes)
-    return build_model(Case, found, where)
+        value = values.get(field)
+        lines = value if isinstance(value, list) else [value]
+        fields[field] = "\n".join(read_text(line, f"{where}, field {field!r}") for line in lines)
+    for field in KNOWN_VALUES.keys() - {"status"}:  # in these records `status` is the result
+        value = values.get(field)
+        fields[field] = DEFAULT_VALUES[field] if value is None else read_value(field, value, None, where, notes)
+    return build_model(Case, fields, where)
 
 
-def _result(values: dict[str, Any], case: Case, occurrence: int, where: str, into: ResultsCollector) -> None:
+def _result(values: dict[str, Any], case: Case, occurrence: int, where: str, results: ResultsCollector) -> None:
     if values.get("result") is not None and values.get("status") is not None:
-        raise InputError(f"{where}: both 'result' and 'status' are there: keep the one that is the verdict")
-    given = values.get("result", values.get("status"))
-    if given is None:
+        raise InputError(f"{where}: it has both 'result' and 'status': keep the one that is the verdict")
+    outcome = values.get("result", values.get("status"))
+    if outcome is None:
         return
-    result = values | (given if isinstance(given, dict) else {"status": given})
-    if isinstance(given, bool):
-        result["status"] = "passed" if given else "failed"
+    result = values | (outcome if isinstance(outcome, dict) else {"status": outcome})
+    if isinstance(outcome, bool):
+        result["status"] = "passed" if outcome else "failed"
     cycle = values.get("cycle")
-    run = into.run(str(occurrence) if cycle is None else run_id_text(cycle, f"{where}, field 'cycle'"))
-    into.add(
+    run = results.run(str(occurrence) if cycle is None else run_id_text(cycle, f"{where}, field 'cycle'"))
+    results.add(
         run, text_field(result, "status", where), where, muted=False,
         duration_ms=number_field(result, "duration", where), started=time_field(result, "timestamp", where),
         signature="", title=case.title, path=(), ids=(case.id,),

@@ -1,7 +1,7 @@
-"""Executions as RETECS published them: `Id;Name;Duration;LastRun;LastResults;Verdict;Cycle` (Spieker et al. 2017).
+"""Read executions as RETECS published them: `Id;Name;Duration;LastRun;LastResults;Verdict;Cycle` (Spieker et al. 2017).
 
-Verdict 1 is a failure; LastResults are the earlier verdicts of the name, newest first. A name may run more than once
-in a cycle, and LastResults then holds verdicts of the same cycle: features leave those out.
+Verdict 1 is a failure. LastResults are the earlier verdicts of the name, newest first. If a name runs more than once in
+a cycle, LastResults includes verdicts of the same cycle; the features leave those out.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ MAX_ROWS = 20_000_000
 
 
 def read_history_csv(data: bytes, where: str, notes: Notes) -> tuple[Project, ExecutionLog]:
-    """Names as cases, in the order of their first run, and their executions by cycle.
+    """Names as cases, ordered by first run, and their executions by cycle.
 
     Raises:
-        InputError: not of that form; with the line and the column.
+        InputError: another form, with line and column.
     """
     import polars as pl
 
@@ -36,7 +36,7 @@ def read_history_csv(data: bytes, where: str, notes: Notes) -> tuple[Project, Ex
             raise InputError(f"{where}, line 1: the column {name!r} is missing: {nearest(name, header)}it is "
                              f"{';'.join(COLUMNS)}")  # fmt: skip
     if len(set(header)) < len(header):
-        raise InputError(f"{where}, line 1: a column stands twice: each needs a name of its own")
+        raise InputError(f"{where}, line 1: a column appears twice: each needs its own name")
     for name in set(header) - set(COLUMNS):
         notes.add(f"the column {short_repr(name)} is not known: not used", f"{where}, line 1")
     octets = np.frombuffer(data, np.uint8)
@@ -45,7 +45,7 @@ def read_history_csv(data: bytes, where: str, notes: Notes) -> tuple[Project, Ex
     wrong = np.flatnonzero(widths != len(header))
     if len(wrong):
         raise InputError(
-            f"{where}, line {wrong[0] + 1}: {widths[wrong[0]]} columns where {len(header)} are expected: mend or "
+            f"{where}, line {wrong[0] + 1}: {widths[wrong[0]]} columns where {len(header)} are expected: fix or "
             "remove the row"
         )
     if not 1 < len(ends) <= MAX_ROWS:
@@ -55,21 +55,21 @@ def read_history_csv(data: bytes, where: str, notes: Notes) -> tuple[Project, Ex
         quote_char=None,
     ).select(pl.col(name).fill_null("").str.strip_chars() for name in COLUMNS)  # fmt: skip
 
-    def parsed(name: str, values: pl.Series, wanted: str) -> np.ndarray:
+    def parsed(name: str, values: pl.Series, expected: str) -> np.ndarray:
         bad = values.is_null().to_numpy()
         if bad.any():
             row = int(np.argmax(bad))
             raise InputError(
-                f"{where}, line {row + 2}, column {name!r}: {short_repr(frame[name][row])} where {wanted} is needed: "
-                "mend or remove the row"
+                f"{where}, line {row + 2}, column {name!r}: {short_repr(frame[name][row])} where {expected} is needed: "
+                "fix or remove the row"
             )
         return values.to_numpy()
 
     number = parsed("Id", frame["Id"].cast(pl.Int64, strict=False), "a whole number")
-    ordered, firsts = np.unique(number, return_index=True)
-    if len(ordered) < len(number):
+    sorted_ids, firsts = np.unique(number, return_index=True)
+    if len(sorted_ids) < len(number):
         twice = int(np.setdiff1d(np.arange(len(number)), firsts)[0])
-        raise InputError(f"{where}, line {twice + 2}, column 'Id': {number[twice]} is given twice: remove the row")
+        raise InputError(f"{where}, line {twice + 2}, column 'Id': {number[twice]} appears twice: remove the row")
     parsed("Name", frame["Name"].replace("", None), "a name")
     cycle = parsed("Cycle", frame["Cycle"].cast(pl.Int64, strict=False), "a whole number")
     verdict = parsed("Verdict", frame["Verdict"].replace_strict({"0": 0, "1": 1}, default=None), "0 or 1")
@@ -110,7 +110,7 @@ def read_history_csv(data: bytes, where: str, notes: Notes) -> tuple[Project, Ex
 
 
 def _count_disagreeing_rows(log: ExecutionLog) -> int:
-    """How many rows recorded other verdicts than the file holds for the earlier rows of the same case."""
+    """Number of rows whose LastResults differ from the earlier rows of the same case."""
     from rl_eval.domains.qase.model.verdict_sequence import verdict_sequence
 
     assert log.earlier_verdicts is not None

@@ -1,4 +1,4 @@
-"""The JSON export: suites within suites, each with its cases. What is read is written again as it was."""
+"""Read and write the JSON export: nested suites with their cases. A project is written back exactly as it was read."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ def read_json_export(document: Any, where: str, notes: Notes, options: Options |
     """A project from a parsed JSON export.
 
     Args:
-        options: what integers of enumerations mean, where the export holds any.
+        options: what integers of enumerations mean, if the export has any.
 
     Raises:
-        InputError: not of that form, with the place in the document.
+        InputError: another form, with the location in the document.
     """
     values = read_object(document, where)
     if "suites" not in values and "cases" not in values:
@@ -44,12 +44,12 @@ def read_json_export(document: Any, where: str, notes: Notes, options: Options |
 
 
 def _cases(value: Any, where: str, notes: Notes, suite_id: int | None, options: Options | None) -> list[Case]:
-    found = []
+    cases = []
     for i, entry in enumerate(read_list(value, where)):
         here = f"{where}[{i}]"
         values = read_object(entry, here)
-        found.append(with_form(read_case(values, here, notes, suite_id=suite_id, options=options), values))
-    return found
+        cases.append(with_form(read_case(values, here, notes, suite_id=suite_id, options=options), values))
+    return cases
 
 
 def _suites(
@@ -57,7 +57,7 @@ def _suites(
     suites: list[Suite], cases: list[Case], depth: int,
 ) -> None:  # fmt: skip
     if depth > MAX_DEPTH:
-        raise InputError(f"{where}: suites lie more than {MAX_DEPTH} deep: move them up")
+        raise InputError(f"{where}: suites are nested more than {MAX_DEPTH} deep: move them up")
     for i, entry in enumerate(read_list(value, where)):
         here = f"{where}[{i}]"
         values = read_object(entry, here)
@@ -66,7 +66,7 @@ def _suites(
                 raise InputError(f"{here}, field {name!r}: it is missing, and every suite needs one: export again")
         for name in values.keys() - {"id", "title", "description", "preconditions", *_LISTS}:
             notes.add(f"the field {short_repr(name)} of a suite is not known: not used", here)
-        found = {
+        fields = {
             "id": read_id(values["id"], f"{here}, field 'id'"),
             "parent_id": parent,
             **{
@@ -74,7 +74,7 @@ def _suites(
                 for name in ("title", "description", "preconditions")
             },
         }
-        suite = build_model(Suite, found, here)
+        suite = build_model(Suite, fields, here)
         at = len(suites)
         suites.append(suite)
         own = _cases(values.get("cases"), f"{here}.cases", notes, suite.id, options)
@@ -84,9 +84,9 @@ def _suites(
         suites[at] = suite.model_copy(update={"form": form_difference(ours, _without_lists(values))})
 
 
-def _list_marker(found: list[Any]) -> Any:
-    """A list as `difference` is to see it: whether there is anything in it, not what."""
-    return "held" if found else []
+def _list_marker(entries: list[Any]) -> Any:
+    """What `form_difference` compares instead of a list: only whether it is empty."""
+    return "held" if entries else []
 
 
 def _without_lists(values: dict[str, Any]) -> dict[str, Any]:
@@ -98,25 +98,25 @@ def _suite(suite: Suite) -> dict[str, Any]:
 
 
 def write_json_export(project: Project) -> dict[str, Any]:
-    """A project in the form of the JSON export; what was read from one comes out as it was."""
-    held: dict[int | None, list[Any]] = {}
+    """Write a project in the form of the JSON export; a project read from one is written back unchanged."""
+    cases_by_suite: dict[int | None, list[Any]] = {}
     for case in project.cases:
-        held.setdefault(case.suite_id, []).append(apply_form(write_case(case), case.form, EMPTY_CASE))
+        cases_by_suite.setdefault(case.suite_id, []).append(apply_form(write_case(case), case.form, EMPTY_CASE))
     nodes: dict[int | None, list[Any]] = {}
-    for suite in reversed(project.suites):  # children stand after their parents
-        nested, cases = nodes.get(suite.id, []), held.get(suite.id, [])
+    for suite in reversed(project.suites):  # children come after their parents
+        nested, cases = nodes.get(suite.id, []), cases_by_suite.get(suite.id, [])
         entry = {**_suite(suite), "suites": _list_marker(nested), "cases": _list_marker(cases)}
         entry = apply_form(entry, suite.form, _EMPTY_SUITE)
         nodes.setdefault(suite.parent_id, []).insert(0, _with_lists(entry, nested, cases))
-    nested, cases = nodes.get(None, []), held.get(None, [])
+    nested, cases = nodes.get(None, []), cases_by_suite.get(None, [])
     document = {"suites": _list_marker(nested), **({"cases": "held"} if cases else {})}
     return _with_lists(apply_form(document, project.form, _EMPTY_SUITE), nested, cases)
 
 
 def _with_lists(entry: dict[str, Any], suites: list[Any], cases: list[Any]) -> dict[str, Any]:
-    for name, found in (("suites", suites), ("cases", cases)):
-        if found:
-            entry[name] = found
+    for name, entries in (("suites", suites), ("cases", cases)):
+        if entries:
+            entry[name] = entries
     return entry
 
 

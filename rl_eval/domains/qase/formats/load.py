@@ -24,15 +24,15 @@ from rl_eval.errors import InputError
 
 @dataclass(frozen=True)
 class ImportedProject:
-    """What was read.
+    """Everything that was read.
 
     Attributes:
-        kinds: what the files were, in words.
-        project: None where there are results alone.
-        results: None where there are cases alone, and for the history CSV, whose executions need no joining.
-        joined: results and cases brought together; None where one of them is missing.
-        log: the executions by case and cycle; None where there are none.
-        notes: sentence -> (how often, where first): what was read in good faith.
+        kinds: the formats of the files, in words.
+        project: None if only results were read.
+        results: None if only cases were read, or a history CSV, whose executions need no joining.
+        joined: the results joined to the cases; None if either is missing.
+        log: the executions by case and cycle; None without results.
+        notes: what was accepted although it looks unusual: sentence -> (count, first location).
     """
 
     kinds: tuple[str, ...]
@@ -44,42 +44,42 @@ class ImportedProject:
 
 
 def load(path: str, results: str | None = None) -> ImportedProject:
-    """A project, its results, or both, from a file, a folder or `rest:<project code>`.
+    """Load a project, its results, or both, from a file, a folder or `rest:<project code>`.
 
     Args:
-        results: where the results lie, where they are not at `path`.
+        results: path of the results, if they are not at `path`.
 
     Raises:
-        InputError: nothing that is known, or a file that is faulty; with file, row and field.
+        InputError: an unknown format or an invalid file, with file, row and field.
     """
     with without_garbage_collection():
         return _load(path, results)
 
 
-def _load(path: str, results: str | None) -> ImportedProject:
-    gathering = FileContents()
-    for place in (path, results):
-        if place is not None:
-            _read_source(place, gathering)
-    pages = gathering.pages
+def _load(path: str, results_path: str | None) -> ImportedProject:
+    contents = FileContents()
+    for source in (path, results_path):
+        if source is not None:
+            _read_source(source, contents)
+    pages = contents.pages
     if pages.cases or pages.suites:
-        gathering.projects.append((path, project_from_pages(pages, path, gathering.notes)))
-    collect_results(pages, Path(path).stem, gathering.into)
-    if len(gathering.projects) > 1:
-        names = " and ".join(where for where, _ in gathering.projects[:2])
-        raise InputError(f"{path} holds {len(gathering.projects)} projects ({names}): name one of them")
-    project = gathering.projects[0][1] if gathering.projects else None
-    found = gathering.into.build()
-    if gathering.log is not None:
-        if len(found):
-            raise InputError(f"{path} holds executions with and without cases: name one of them")
-        return ImportedProject(_kind_texts(gathering), project, None, None, gathering.log, gathering.notes.counts)
-    if project is None and not len(found):
-        raise InputError(f"{path} holds neither cases nor results: give an export of Qase, or results of its reporters")
-    joined = join(project, found) if project is not None and len(found) else None
+        contents.projects.append((path, project_from_pages(pages, path, contents.notes)))
+    collect_results(pages, Path(path).stem, contents.results)
+    if len(contents.projects) > 1:
+        names = " and ".join(where for where, _ in contents.projects[:2])
+        raise InputError(f"{path} has {len(contents.projects)} projects ({names}): give one of them")
+    project = contents.projects[0][1] if contents.projects else None
+    results = contents.results.build()
+    if contents.log is not None:
+        if len(results):
+            raise InputError(f"{path} has a history CSV and other results: give one of them")
+        return ImportedProject(_kind_texts(contents), project, None, None, contents.log, contents.notes.counts)
+    if project is None and not len(results):
+        raise InputError(f"{path} has neither cases nor results: give a Qase export or results of its reporters")
+    joined = join(project, results) if project is not None and len(results) else None
     log = None if joined is None else joined.log
     return ImportedProject(
-        _kind_texts(gathering), project, found if len(found) else None, joined, log, gathering.notes.counts
+        _kind_texts(contents), project, results if len(results) else None, joined, log, contents.notes.counts
     )
 
 
@@ -87,39 +87,39 @@ def _kind_texts(gathering: FileContents) -> tuple[str, ...]:
     return tuple(kind if count == 1 else f"{kind} ({count} files)" for kind, count in gathering.kinds.items())
 
 
-def _read_source(place: str, into: FileContents) -> None:
-    if place.startswith("rest:"):
+def _read_source(source: str, contents: FileContents) -> None:
+    if source.startswith("rest:"):
         from rl_eval.domains.qase.formats.rest_client import connect, fetch_project, fetch_results
 
-        code, connection = place.removeprefix("rest:"), connect()
-        into.projects.append((place, fetch_project(connection, code, into.notes)))
-        fetch_results(connection, code, into.into)
-        into.found("Qase's REST API")
+        code, connection = source.removeprefix("rest:"), connect()
+        contents.projects.append((source, fetch_project(connection, code, contents.notes)))
+        fetch_results(connection, code, contents.results)
+        contents.count_kind("Qase's REST API")
         return
-    path = Path(place)
+    path = Path(source)
     if path.is_dir():
-        _read_folder(path, into)
+        _read_folder(path, contents)
     elif path.is_file():
-        read_file(path, into)
+        read_file(path, contents)
     else:
-        raise InputError(f"{path} does not exist: give an export of Qase, a folder of results, or rest:<project code>")
+        raise InputError(f"{path} does not exist: give a Qase export, a folder of results, or rest:<project code>")
 
 
-def _read_folder(path: Path, into: FileContents) -> None:
+def _read_folder(path: Path, contents: FileContents) -> None:
     if (path / "run.json").is_file() or (path / "results").is_dir():
-        read_reporter_folder(path, into)
+        read_reporter_folder(path, contents)
         return
     children = list(folder_entries(path))
     half = second_half_start(children) if all(child.suffix.lower() == ".json" for child in children) else len(children)
-    beside = SecondProcess(children[half:]) if half < len(children) else None
+    second_process = SecondProcess(children[half:]) if half < len(children) else None
     try:
-        read_entries(children[:half], into)
-        part = beside.result() if beside else None
+        read_entries(children[:half], contents)
+        part = second_process.result() if second_process else None
         if part is None:
-            read_entries(children[half:], into)
+            read_entries(children[half:], contents)
         else:
-            into.into.merge(part)
-            into.kinds["results in bulk"] = into.kinds.get("results in bulk", 0) + len(children) - half
+            contents.results.merge(part)
+            contents.kinds["results in bulk"] = contents.kinds.get("results in bulk", 0) + len(children) - half
     finally:
-        if beside:
-            beside.close()
+        if second_process:
+            second_process.close()

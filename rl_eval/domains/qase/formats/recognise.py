@@ -1,4 +1,4 @@
-"""Recognise what a file holds by its content, and read it: exports, results, REST pages, older records."""
+"""Recognise the format of a file by its content, and read it: exports, results, REST pages, older records."""
 
 from __future__ import annotations
 
@@ -37,26 +37,26 @@ _SUFFIXES = (".json", ".jsonl", ".csv")
 
 @dataclass
 class FileContents:
-    """What the files read so far held."""
+    """Everything read from the files so far."""
 
     notes: Notes = field(default_factory=Notes)
     kinds: dict[str, int] = field(default_factory=dict)
     pages: Pages = field(default_factory=Pages)
     projects: list[tuple[str, Project]] = field(default_factory=list)
     log: ExecutionLog | None = None
-    into: ResultsCollector = field(init=False)
+    results: ResultsCollector = field(init=False)
 
     def __post_init__(self) -> None:
-        self.into = ResultsCollector(self.notes)
+        self.results = ResultsCollector(self.notes)
 
-    def found(self, kind: str) -> None:
-        """Count one more file of a kind."""
+    def count_kind(self, kind: str) -> None:
+        """Count one file of a kind."""
         self.kinds[kind] = self.kinds.get(kind, 0) + 1
 
 
 @contextmanager
 def without_garbage_collection() -> Iterator[None]:
-    """Parsed files are trees: looking for cycles among millions of their parts doubles the time."""
+    """Switch the garbage collector off: parsed files are trees, and searching them for cycles doubles the time."""
     enabled = gc.isenabled()
     gc.disable()
     try:
@@ -67,39 +67,39 @@ def without_garbage_collection() -> Iterator[None]:
 
 
 def read_results_only(files: Sequence[Path]) -> ResultsChunk | None:
-    """What bulk requests in some files hold; None where one of them holds anything else, or is faulty."""
-    into = FileContents()
+    """The results of files that are all bulk requests; None if any is something else or invalid."""
+    contents = FileContents()
     try:
         with without_garbage_collection():
-            read_entries(files, into)
+            read_entries(files, contents)
     except InputError:
         return None
-    return into.into.chunk() if set(into.kinds) == {"results in bulk"} else None
+    return contents.results.chunk() if set(contents.kinds) == {"results in bulk"} else None
 
 
-def read_entries(children: Sequence[Path], into: FileContents) -> None:
+def read_entries(children: Sequence[Path], contents: FileContents) -> None:
     """Read the files and reporter folders among the entries of a folder; other files are skipped."""
     for child in children:
         if child.is_dir() and ((child / "run.json").is_file() or (child / "results").is_dir()):
-            read_reporter_folder(child, into)
+            read_reporter_folder(child, contents)
         elif child.is_file() and child.suffix.lower() in _SUFFIXES:
-            read_file(child, into)
+            read_file(child, contents)
 
 
 def folder_entries(path: Path) -> Iterator[Path]:
-    """What a folder holds, sorted by name."""
+    """The entries of a folder, sorted by name."""
     try:
         names = sorted(path.iterdir())
     except OSError as error:
-        raise InputError(f"{path} cannot be read ({error.strerror}): name a folder that can") from error
+        raise InputError(f"{path} cannot be read ({error.strerror}): check the path and its permissions") from error
     if len(names) > MAX_FILES:
-        raise InputError(f"{path} holds {len(names)} files and at most {MAX_FILES} are read: name a part of it")
+        raise InputError(f"{path} has {len(names)} files and at most {MAX_FILES} are read: give a part of them")
     yield from names
 
 
-def read_reporter_folder(path: Path, into: FileContents) -> None:
-    """`run.json`, `results/*.json`, and the earlier runs of `test-history.json`."""
-    into.found("a reporter's folder")
+def read_reporter_folder(path: Path, contents: FileContents) -> None:
+    """Read a reporter's folder: `run.json`, `results/*.json`, and the earlier runs of `test-history.json`."""
+    contents.count_kind("a reporter's folder")
     started, name = math.nan, path.name or str(path)
     listed_ids: set[str] = set()
     if (path / "run.json").is_file():
@@ -113,50 +113,50 @@ def read_reporter_folder(path: Path, into: FileContents) -> None:
         entries = read_list(values.get("results"), f"{where}, field 'results'")
         listed_ids = {str(entry["id"]) for entry in entries if isinstance(entry, dict) and "id" in entry}
     if not math.isnan(started):
-        name = f"{name} @{started:.0f}"  # the same title comes every night
-    run = into.into.run(name, started)
+        name = f"{name} @{started:.0f}"  # nightly runs have the same title
+    run = contents.results.run(name, started)
     for file in folder_entries(path / "results") if (path / "results").is_dir() else ():
         if file.suffix.lower() != ".json" or not file.is_file():
             continue
         document = read_object(parse_json(read_bytes(file, MAX_RESULT_BYTES), str(file)), str(file))
-        read_v2_result(document, run, str(file), into.into)
+        read_v2_result(document, run, str(file), contents.results)
         listed_ids.discard(str(document.get("id", file.stem)))
     for missing in sorted(listed_ids):
-        into.notes.add("run.json lists a result that has no file: it is missing here", f"{path}, id {missing[:60]}")
+        contents.notes.add("run.json lists a result that has no file", f"{path}, id {missing[:60]}")
     history = path / "test-history.json"
     if history.is_file():
         values = read_object(parse_json(read_bytes(history), str(history)), str(history))
-        read_test_history(values, started, str(history), into.into)
-        into.found("the history of a reporter's folder")
+        read_test_history(values, started, str(history), contents.results)
+        contents.count_kind("the history of a reporter's folder")
 
 
-def read_file(path: Path, into: FileContents) -> None:
-    """Read one file, whatever of the known forms it has."""
+def read_file(path: Path, contents: FileContents) -> None:
+    """Read one file of any known format."""
     where = str(path)
     data = read_bytes(path)
     if not data.strip():
         raise InputError(f"{where} is empty: export it again")
     if path.suffix.lower() == ".jsonl":
-        _read_lines(data, where, path.stem, into)
+        _read_lines(data, where, path.stem, contents)
         return
     data = data.removeprefix(b"\xef\xbb\xbf")
     first = data.lstrip()[:1]
     if first in (b"{", b"["):
-        _read_document(parse_json(data, where), where, path.stem, into)
+        _read_document(parse_json(data, where), where, path.stem, contents)
         return
     header = data[: (data + b"\n").index(b"\n")].decode("utf-8", "replace").strip()
     if header.startswith("Id;") or ";LastResults" in header:
-        project, log = read_history_csv(data, where, into.notes)
-        if into.log is not None:
-            raise InputError(f"{where}: executions of another file were read already: name one of them")
-        into.projects.append((where, project))
-        into.log = log
-        into.found("executions as CSV (Id;Name;…;Cycle)")
+        project, log = read_history_csv(data, where, contents.notes)
+        if contents.log is not None:
+            raise InputError(f"{where}: executions were already read from another file: give one of them")
+        contents.projects.append((where, project))
+        contents.log = log
+        contents.count_kind("executions as CSV (Id;Name;…;Cycle)")
         return
     if header.split(",")[0].strip().strip('"') in FIRST_COLUMN.values():
         version = "V2" if "v2.id" in header.split(",")[0] else "V1"
-        into.projects.append((where, read_csv_export(data, where, into.notes)))
-        into.found(f"a CSV export, {version}")
+        contents.projects.append((where, read_csv_export(data, where, contents.notes)))
+        contents.count_kind(f"a CSV export, {version}")
         return
     decode_utf8(data, where)
     raise InputError(
@@ -164,43 +164,43 @@ def read_file(path: Path, into: FileContents) -> None:
     )
 
 
-def _read_lines(data: bytes, where: str, name: str, into: FileContents) -> None:
-    into.found("results, one a line")
+def _read_lines(data: bytes, where: str, name: str, contents: FileContents) -> None:
+    contents.count_kind("results, one a line")
     for number, line in enumerate(decode_utf8(data, where).split("\n"), 1):
         if line.strip():
             at = f"{where}, line {number}"
-            _read_result(read_object(parse_json(line, at), at), name, at, into)
+            _read_result(read_object(parse_json(line, at), at), name, at, contents)
 
 
-def _read_result(values: dict[str, Any], name: str, where: str, into: FileContents) -> None:
+def _read_result(values: dict[str, Any], name: str, where: str, contents: FileContents) -> None:
     own = values.get("run_id")
-    run = into.into.run(name if own is None else run_id_text(own, where))
-    (read_v2_result if "execution" in values else read_v1_result)(values, run, where, into.into)
+    run = contents.results.run(name if own is None else run_id_text(own, where))
+    (read_v2_result if "execution" in values else read_v1_result)(values, run, where, contents.results)
 
 
-def _read_document(document: Any, where: str, name: str, into: FileContents) -> None:
+def _read_document(document: Any, where: str, name: str, contents: FileContents) -> None:
     if isinstance(document, list):
         if document and isinstance(document[0], dict) and "test_name" not in document[0]:
             raise InputError(f"{where}, [0] has no 'test_name': a list is read as records with test_name and a result")
-        into.projects.append((where, read_flat_records(document, where, into.notes, into.into)))
-        into.found("flat records")
+        contents.projects.append((where, read_flat_records(document, where, contents.notes, contents.results)))
+        contents.count_kind("flat records")
     elif "tests" in document and "runs" in document:
-        read_test_history(document, math.nan, where, into.into)
-        into.found("the history of a reporter's folder")
+        read_test_history(document, math.nan, where, contents.results)
+        contents.count_kind("the history of a reporter's folder")
     elif "suites" in document or "cases" in document:
-        into.projects.append((where, read_json_export(document, where, into.notes)))
-        into.found("a JSON export")
+        contents.projects.append((where, read_json_export(document, where, contents.notes)))
+        contents.count_kind("a JSON export")
     elif "result" in document and "execution" not in document:
-        add_page(document, where, into.pages)
-        into.found("an answer of the REST API")
+        add_page(document, where, contents.pages)
+        contents.count_kind("an answer of the REST API")
     elif "results" in document:
-        read_bulk_request(document, name, where, into.into)
-        into.found("results in bulk")
+        read_bulk_request(document, name, where, contents.results)
+        contents.count_kind("results in bulk")
     elif "execution" in document:
-        _read_result(document, name, where, into)
-        into.found("a result")
+        _read_result(document, name, where, contents)
+        contents.count_kind("a result")
     else:
         raise InputError(
-            f"{where} is JSON of no known form: give an export ('suites'), results ('results', 'execution'), answers "
+            f"{where} is JSON of an unknown form: give an export ('suites'), results ('results', 'execution'), answers "
             "of the API ('result') or a list of records with 'test_name'"
         )

@@ -1,4 +1,4 @@
-"""Answers of Qase's REST API, fetched or saved: pages of cases, suites and milestones, and system fields."""
+"""Responses of Qase's REST API, fetched or saved: pages of cases, suites, milestones, results, and system fields."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from rl_eval.domains.qase.model.project import Project, Suite, build_project
 from rl_eval.domains.qase.model.results import ResultsCollector
 from rl_eval.errors import InputError
 
-Entity = tuple[str, dict[str, Any]]  # where it stands, what it is
+Entity = tuple[str, dict[str, Any]]  # location, fields
 
 
 @dataclass
 class Pages:
-    """Entities by what they are."""
+    """Entities by kind."""
 
     cases: list[Entity] = field(default_factory=list)
     suites: list[Entity] = field(default_factory=list)
@@ -29,27 +29,27 @@ class Pages:
 
 
 def page_entities(response: Any, where: str) -> tuple[list[Entity], int]:
-    """The entities of one page, and how many there are in all (`filtered`, else `total`).
+    """The entities of one page, and the total number (`filtered`, else `total`).
 
     Raises:
         InputError: not a page.
     """
     result = read_object(read_object(response, where).get("result"), f"{where}, result")
     if "entities" not in result:
-        raise InputError(f"{where}, result: there are no 'entities': give the answer of a list of Qase's API")
-    found = [
+        raise InputError(f"{where}, result: it has no 'entities': give the response of a list of Qase's API")
+    page = [
         (f"{where}, entities[{i}]", read_object(entry, f"{where}, entities[{i}]"))
         for i, entry in enumerate(read_list(result["entities"], f"{where}, result.entities"))
     ]
-    total = result.get("filtered", result.get("total", len(found)))
-    return found, read_integer(total, f"{where}, result.total")
+    total = result.get("filtered", result.get("total", len(page)))
+    return page, read_integer(total, f"{where}, result.total")
 
 
 def add_page(response: Any, where: str, pages: Pages) -> None:
-    """A saved answer put where it belongs, by what its entities hold.
+    """Add a saved response to `pages`; the fields of its entities tell its kind.
 
     Raises:
-        InputError: not an answer of this API.
+        InputError: not a response of this API.
     """
     values = read_object(response, where)
     if isinstance(values.get("result"), list):
@@ -68,11 +68,11 @@ def add_page(response: Any, where: str, pages: Pages) -> None:
         elif "due_date" in entity:
             pages.milestones.append((at, entity))
         else:
-            raise InputError(f"{at} is neither a case, suite, milestone nor result: save the lists of one project")
+            raise InputError(f"{at} is no case, suite, milestone or result: save the lists of one project")
 
 
 def project_from_pages(pages: Pages, where: str, notes: Notes) -> Project:
-    """The project that pages hold.
+    """The project of the pages.
 
     Raises:
         InputError: a wrong value, an id twice, a suite that is not there.
@@ -100,15 +100,15 @@ def project_from_pages(pages: Pages, where: str, notes: Notes) -> Project:
     return build_project(suites, cases, where)
 
 
-def collect_results(pages: Pages, name: str, into: ResultsCollector) -> None:
-    """The results that pages hold.
+def collect_results(pages: Pages, name: str, results: ResultsCollector) -> None:
+    """Add the results of the pages to `results`.
 
     Args:
-        name: the run's, where a result does not name its own.
+        name: name of the run of results that do not name one.
 
     Raises:
-        InputError: a missing or wrong value, with its place and field.
+        InputError: a missing or wrong value, with location and field.
     """
     for at, entity in pages.results:
         own = entity.get("run_id")
-        read_v1_result(entity, into.run(name if own is None else run_id_text(own, at)), at, into)
+        read_v1_result(entity, results.run(name if own is None else run_id_text(own, at)), at, results)

@@ -1,7 +1,7 @@
-"""Half of many result files read by a second process, since a million results take one processor half a minute.
+"""Read half of many result files in a second process: a million results take one core half a minute.
 
-It is a process of its own rather than `multiprocessing`, which imports the main module again. Whatever keeps it from
-reading its half (a fault in a file, cases among the results), the other process reads that half as well, and says so.
+It is a subprocess because `multiprocessing` would import the main module again. If it cannot read its half (an invalid
+file, cases among the results), the first process reads that half too and reports any error.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ import numpy as np
 from rl_eval.domains.qase.formats.recognise import read_results_only
 from rl_eval.domains.qase.model.results import ResultsChunk
 
-MIN_BYTES = 64 << 20  # below, starting a process takes longer than it saves
+MIN_BYTES = 64 << 20  # below this, starting a process takes longer than it saves
 
 
 class SecondProcess:
-    """A process that reads some files; end it by `close`."""
+    """A process that reads some result files; end it with `close`."""
 
     def __init__(self, files: Sequence[Path]):
         root = str(Path(__file__).resolve().parents[4])
@@ -35,22 +35,22 @@ class SecondProcess:
             env={**os.environ, "PYTHONPATH": os.pathsep.join(paths)},
         )  # fmt: skip
         assert self._process.stdin is not None
-        with contextlib.suppress(OSError):  # it is gone already, and its exit status says so
+        with contextlib.suppress(OSError):  # it has already ended; its exit status is read later
             self._process.stdin.write(json.dumps([str(file) for file in files]).encode())
             self._process.stdin.close()
 
     def result(self) -> ResultsChunk | None:
-        """What it read, once it has; None where it could not."""
+        """Wait for the results it read; None if it failed."""
         assert self._process.stdout is not None
-        told = self._process.stdout.read()
+        output = self._process.stdout.read()
         if self._process.wait() != 0:
             return None
-        words, _, columns = told.partition(b"\n")
+        header, _, columns = output.partition(b"\n")
         with np.load(io.BytesIO(columns), allow_pickle=False) as arrays:
-            return ResultsChunk(json.loads(words), {name: arrays[name] for name in arrays.files})
+            return ResultsChunk(json.loads(header), {name: arrays[name] for name in arrays.files})
 
     def close(self) -> None:
-        """End it, if it still reads."""
+        """End the process if it is still running."""
         self._process.kill()
         with contextlib.suppress(OSError):
             if self._process.stdin is not None:
@@ -61,7 +61,7 @@ class SecondProcess:
 
 
 def second_half_start(files: Sequence[Path]) -> int:
-    """Where the half begins that a second process is to read; the number of files where it is not worth one."""
+    """Index where the second half begins; the number of files if a second process is not worth it."""
     sizes = [file.stat().st_size if file.is_file() else 0 for file in files]
     if sum(sizes) < MIN_BYTES or (os.cpu_count() or 1) < 2:
         return len(files)
@@ -69,13 +69,13 @@ def second_half_start(files: Sequence[Path]) -> int:
 
 
 def main() -> None:
-    """Read the files that are named on standard input, and write what they hold to standard output."""
-    part = read_results_only([Path(name) for name in json.load(sys.stdin)])
-    if part is None:
+    """Read the files named on standard input and write their results to standard output."""
+    chunk = read_results_only([Path(name) for name in json.load(sys.stdin)])
+    if chunk is None:
         sys.exit(1)
     columns = io.BytesIO()
-    np.savez(columns, **part.arrays)  # type: ignore[arg-type]
-    sys.stdout.buffer.write(json.dumps(part.words).encode() + b"\n" + columns.getbuffer())
+    np.savez(columns, **chunk.arrays)  # type: ignore[arg-type]
+    sys.stdout.buffer.write(json.dumps(chunk.header).encode() + b"\n" + columns.getbuffer())
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""One value of an untrusted file at a time, read strictly: every complaint says where it stands."""
+"""Read single values of an untrusted file strictly; every error names the location."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ def read_bytes(path: Path, limit: int = MAX_BYTES) -> bytes:
     """A file's content.
 
     Raises:
-        InputError: it is not there, cannot be read, or is larger than the limit (bytes).
+        InputError: the file is missing, unreadable, or larger than the limit (bytes).
     """
     try:
         with path.open("rb") as file:
             data = file.read(limit + 1)
     except OSError as error:
-        raise InputError(f"{path} cannot be read ({error.strerror}): name a file that can") from error
+        raise InputError(f"{path} cannot be read ({error.strerror}): check the path and its permissions") from error
     if len(data) > limit:
         raise InputError(f"{path} has more than {limit >> 20} MiB, which is the most that is read: split it")
     return data
@@ -37,7 +37,7 @@ def decode_utf8(data: bytes, where: str) -> str:
     """UTF-8 text without its byte-order mark.
 
     Raises:
-        InputError: anything else, with its line.
+        InputError: invalid UTF-8, with the line.
     """
     try:
         return data.decode().removeprefix("\ufeff")
@@ -47,10 +47,10 @@ def decode_utf8(data: bytes, where: str) -> str:
 
 
 def parse_json(data: bytes | str, where: str) -> Any:
-    """JSON, without doubled keys and without NaN or Infinity.
+    """Parse JSON. Duplicate keys, NaN and Infinity are errors.
 
     Raises:
-        InputError: anything else, with line and column.
+        InputError: invalid JSON, with line and column.
     """
     text = decode_utf8(data, where) if isinstance(data, bytes) else data
     try:
@@ -71,12 +71,12 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(values) != len(pairs):
         names = [name for name, _ in pairs]
         twice = next(name for name in names if names.count(name) > 1)
-        raise ValueError(f"the key {short_repr(twice)} stands twice in one object")
+        raise ValueError(f"the key {short_repr(twice)} appears twice in one object")
     return values
 
 
 def _constant(name: str) -> float:
-    raise ValueError(f"{name} is not a number of JSON")
+    raise ValueError(f"{name} is not a JSON number")
 
 
 _DECODER = json.JSONDecoder(object_pairs_hook=_object, parse_constant=_constant)
@@ -94,7 +94,7 @@ def read_object(value: Any, where: str) -> dict[str, Any]:
 
 
 def read_list(value: Any, where: str) -> list[Any]:
-    """A JSON list; `null` is an empty one.
+    """A JSON list; `null` is an empty list.
 
     Raises:
         InputError: anything else.
@@ -107,10 +107,10 @@ def read_list(value: Any, where: str) -> list[Any]:
 
 
 def read_text(value: Any, where: str) -> str:
-    """A text; `null` is an empty one.
+    """A text; `null` is an empty text.
 
     Raises:
-        InputError: anything else: a number is no text.
+        InputError: anything else, numbers included.
     """
     if value is None:
         return ""
@@ -120,7 +120,7 @@ def read_text(value: Any, where: str) -> str:
 
 
 def text_field(values: Mapping[str, Any], name: str, where: str) -> str:
-    """The text of a field; where it stands is spelt out only when it must be told, for there are millions.
+    """The text of a field. The location is built only for an error, since there are millions of fields.
 
     Raises:
         InputError: anything but a text or `null`.
@@ -130,10 +130,10 @@ def text_field(values: Mapping[str, Any], name: str, where: str) -> str:
 
 
 def read_integer(value: Any, where: str) -> int:
-    """A whole number, also as text of digits.
+    """An integer, or a text of digits.
 
     Raises:
-        InputError: anything else; true and false are no numbers.
+        InputError: anything else, booleans included.
     """
     if type(value) is int:
         return value
@@ -145,7 +145,7 @@ def read_integer(value: Any, where: str) -> int:
 
 
 def read_id(value: Any, where: str) -> int | None:
-    """An id: a whole number from 1; None where there is none.
+    """An id, an integer from 1; None if empty.
 
     Raises:
         InputError: anything else.
@@ -161,10 +161,10 @@ def read_id(value: Any, where: str) -> int | None:
 
 
 def read_number(value: Any, where: str) -> float:
-    """A finite number; NaN where there is none.
+    """A finite number; NaN for `null`.
 
     Raises:
-        InputError: anything else; true and false are no numbers.
+        InputError: anything else, booleans included.
     """
     if value is None:
         return math.nan
@@ -177,7 +177,7 @@ _FLAGS = {"yes": True, "no": False, "true": True, "false": False, "1": True, "0"
 
 
 def number_field(values: Mapping[str, Any], name: str, where: str) -> float:
-    """The number of a field; NaN where there is none.
+    """The number of a field; NaN for `null`.
 
     Raises:
         InputError: anything but a finite number or `null`.
@@ -189,25 +189,25 @@ def number_field(values: Mapping[str, Any], name: str, where: str) -> float:
 
 
 def read_flag(value: Any, where: str) -> bool:
-    """A yes or no: true, 1, "yes", "true", and their opposites; nothing is no.
+    """A boolean: true, 1, "yes", "true" and their opposites; `null` is false.
 
     Raises:
         InputError: anything else.
     """
     if value is None or isinstance(value, bool):
         return bool(value)
-    found = _FLAGS.get(value.strip().lower()) if isinstance(value, str) else {0: False, 1: True}.get(value) \
+    result = _FLAGS.get(value.strip().lower()) if isinstance(value, str) else {0: False, 1: True}.get(value) \
         if type(value) is int else None  # fmt: skip
-    if found is None:
+    if result is None:
         raise _wrong(value, where, "yes or no")
-    return found
+    return result
 
 
 def build_model(kind: type[_Model], values: Mapping[str, Any], where: str) -> _Model:
-    """A part of the model.
+    """A validated object of the model.
 
     Raises:
-        InputError: a value that it does not take, with its field.
+        InputError: an invalid value, with its field.
     """
     try:
         return kind(**values)
@@ -217,9 +217,9 @@ def build_model(kind: type[_Model], values: Mapping[str, Any], where: str) -> _M
         message = first["msg"].removeprefix("Value error, ")
         raise InputError(
             f"{where}, field {name!r}: {message[:1].lower()}{message[1:]}, given {short_repr(first['input'])}: "
-            "mend the value or export again"
+            "fix the value or export again"
         ) from error
 
 
-def _wrong(value: Any, where: str, wanted: str) -> InputError:
-    return InputError(f"{where}: {short_repr(value)} where {wanted} is needed: mend the value or export again")
+def _wrong(value: Any, where: str, expected: str) -> InputError:
+    return InputError(f"{where}: {short_repr(value)} where {expected} is needed: fix the value or export again")

@@ -1,8 +1,8 @@
 """Live execution: Qase's cases as HTTP requests to one base URL (`docs/qase-service.md`).
 
-- `parse(case)` gives the calls of a case, or the reason why it cannot be run.
-- `Runner(base_url)` runs one case at a time; `run_cycle` runs many in an order until the time is spent.
-- `builds(seed, n)` is a schedule of the bugs that builds of the embedded service have.
+- `parse_case(case)` returns the calls of a case, or the reason why it cannot be run.
+- `Runner(base_url)` runs single cases; `run_cycle` runs many in an order until the budget is spent.
+- `draw_builds(seed, n)` draws the bugs of n builds of the embedded service.
 
 Importing this is light: httpcore is loaded by the first `Runner`.
 """

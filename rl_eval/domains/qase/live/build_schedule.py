@@ -1,17 +1,17 @@
-"""Which seeded bugs each build of the embedded service has: a schedule drawn once from a seed.
+"""The seeded bugs of each build of the embedded service: a schedule drawn from a seed.
 
-A Markov process over builds, as changes come to a real product:
+It is a Markov process over builds that imitates changes to a real product:
 
-- **Heat.** How likely each component is to be changed drifts: its logarithm is an autoregressive walk
-  (`h ← .9 h + .5 ε`, ε standard normal), so some components are under work for a while and then rest.
+- **Heat.** The tendency of each component to change drifts: its logarithm is an autoregressive walk
+  (`h ← .9 h + .5 ε`, ε standard normal), so components are changed often for a while and then rarely.
 - **Changes.** A build changes each component with probability `min(.9, 1.6 e^h / Σ e^h + .05)`, about two at a time.
-- **Introduction.** Each bug of a changed component that is not there comes in with probability .2, or .3 if an
-  earlier build had it (a regression), while there are fewer than 6.
-- **Repair.** A bug lives 1 to 5 builds, drawn when it comes in: 1, 2, 3, 4, 5 with probabilities .3 .25 .2 .15 .1.
-  It never comes back in the very build that is rid of it.
-- A build that would have none gets one, in the hottest component that can have it.
+- **Introduction.** Each absent bug of a changed component is introduced with probability .2, or .3 if an earlier
+  build had it (a regression), while there are fewer than 6 bugs.
+- **Repair.** A bug lives 1 to 5 builds, drawn at its introduction: 1, 2, 3, 4, 5 with probabilities .3 .25 .2 .15 .1.
+  It never returns in the build that repairs it.
+- A build without bugs gets one, in the hottest component that can have one.
 
-So a build has 1 to 6 bugs, about 3 of 24 in the mean, and bugs come in groups, by component.
+So a build has 1 to 6 bugs, about 3 of 24 on average, and bugs come in groups by component.
 """
 
 from __future__ import annotations
@@ -30,38 +30,38 @@ _LIVES = np.cumsum([0.3, 0.25, 0.2, 0.15, 0.1])
 def draw_builds(seed: int, n: int) -> np.ndarray:
     """The bugs of the first `n` builds: bool `[n, B]`, in the order of `BUG_IDS`.
 
-    The same seed gives the same builds, and fewer of them are the first of more: `builds(s, n)[:m] == builds(s, m)`.
+    The same seed gives the same builds, and `draw_builds(s, n)[:m] == draw_builds(s, m)`.
     """
     names = sorted({bug.component for bug in BUGS})
     component = np.array([names.index(bug.component) for bug in BUGS])
     rng = np.random.default_rng(seed)
-    heat = rng.normal(0.0, _NOISE / np.sqrt(1 - _DRIFT**2), len(names))  # where the walk is at rest
-    left = np.zeros(len(BUGS), np.int64)  # builds that each bug is still there
-    known = np.zeros(len(BUGS), bool)
+    heat = rng.normal(0.0, _NOISE / np.sqrt(1 - _DRIFT**2), len(names))  # stationary distribution of the walk
+    left = np.zeros(len(BUGS), np.int64)  # remaining builds of each bug
+    seen_before = np.zeros(len(BUGS), bool)
     schedule = np.zeros((n, len(BUGS)), bool)
     for build in range(n):
         heat = _DRIFT * heat + _NOISE * rng.normal(size=len(names))
-        # Always the same number of draws, so that no build depends on how many come after it.
-        changing, coming, order = rng.random(len(names)), rng.random(len(BUGS)), rng.random(len(BUGS))
+        # Always the same number of draws, so that a build does not depend on how many follow.
+        changing, introduced, order = rng.random(len(names)), rng.random(len(BUGS)), rng.random(len(BUGS))
         life = 1 + np.searchsorted(_LIVES, rng.random(len(BUGS)), side="right").clip(max=len(_LIVES) - 1)
         share = np.exp(heat - heat.max())
         changed = changing < np.minimum(_CEILING, _CHANGES * share / share.sum() + _FLOOR)
-        mended = left == 1
+        repaired = left == 1
         left = np.maximum(left - 1, 0)
-        free = (left == 0) & ~mended
-        chance = np.where(known, _AGAIN, _NEW)
-        candidates = np.flatnonzero(free & changed[component] & (coming < chance))
+        free = (left == 0) & ~repaired
+        chance = np.where(seen_before, _AGAIN, _NEW)
+        candidates = np.flatnonzero(free & changed[component] & (introduced < chance))
         room = MAX_BUGS - int((left > 0).sum())
         chosen = candidates[np.argsort(order[candidates])][:room]
         if not len(chosen) and not left.any():
             chosen = np.flatnonzero(free)
             chosen = chosen[np.lexsort((order[chosen], -heat[component[chosen]]))][:1]
         left[chosen] = life[chosen]
-        known |= left > 0
+        seen_before |= left > 0
         schedule[build] = left > 0
     return schedule
 
 
 def bug_ids(build: np.ndarray) -> tuple[str, ...]:
-    """The ids of one row of `builds`: bool `[B]`."""
+    """The ids of the bugs of one build, from its row: bool `[B]`."""
     return tuple(BUG_IDS[i] for i in np.flatnonzero(build))

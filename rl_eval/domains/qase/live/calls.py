@@ -1,4 +1,4 @@
-"""A test case as calls to make, or the reason why it cannot be run."""
+"""Parse a test case into HTTP calls, or into the reason why it cannot be run."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ MAX_DATA = 256 << 10  # characters
 MAX_VALUE = 4096  # characters of a parameter's value
 _ACTION = re.compile(r"(GET|HEAD|POST|PUT|PATCH|DELETE|OPTIONS)\s+(\S.*)")
 _HEADER = re.compile(r"([A-Za-z0-9!#$%&'*+.^_`|~-]+):[ \t]*(.*)")
-# What decides where a request goes, how long it is, or what of it is secret, is not a case's to say.
+# A case cannot set headers that decide where a request goes, how long it is, or that hold secrets.
 _RESERVED_HEADERS = frozenset(
     "host content-length transfer-encoding connection keep-alive upgrade te trailer expect proxy-authorization "
     "proxy-connection accept-encoding x-control-token x-truth-token".split()
@@ -29,13 +29,13 @@ _RESERVED_HEADERS = frozenset(
 
 @dataclass(frozen=True)
 class Call:
-    """One request and what is expected of its answer.
+    """One request and what is expected of its response.
 
     Attributes:
-        step: where it stands: `2` or `2.1`.
-        path: with its query; may have holes, as may the values of headers.
-        body: the JSON to send, as `template.read_json` read it; None for none where `has_body` is not set.
-        fixed: the body as bytes where it has no holes.
+        step: number of the step: `2` or `2.1`.
+        path: with its query. Path and header values may contain `{{names}}`.
+        body: the JSON to send, from `template.read_json`; unused if `has_body` is false.
+        fixed: the body as bytes, if it contains no `{{names}}`.
     """
 
     step: str
@@ -50,10 +50,10 @@ class Call:
 
 @dataclass(frozen=True)
 class CallPlan:
-    """A case that can be run.
+    """The calls of a case that can be run.
 
     Attributes:
-        rows: the values of the case's parameters: the calls are made once for each.
+        rows: rows of parameter values; the calls are made once per row.
     """
 
     calls: tuple[Call, ...]
@@ -62,15 +62,15 @@ class CallPlan:
 
 @dataclass(frozen=True)
 class NotRunnable:
-    """A case that cannot be run, and why, in one sentence."""
+    """A case that cannot be run, with the reason in one sentence."""
 
     reason: str
 
 
 def parse_case(case: Case) -> CallPlan | NotRunnable:
-    """The calls of a case, in the order of its steps, each step before those within it.
+    """The calls of a case in step order, each step before its nested steps.
 
-    A case is runnable if every one of its steps is: what cannot be read is not left out.
+    A case is runnable only if all of its steps are; no step is skipped.
     """
     try:
         calls = tuple(itertools.islice(_calls(case.steps, ""), MAX_CALLS + 1))
@@ -79,7 +79,7 @@ def parse_case(case: Case) -> CallPlan | NotRunnable:
         if len(calls) > MAX_CALLS:
             return NotRunnable(f"the case has more than {MAX_CALLS} requests")
         if not any(call.expected.stated or call.expected.checks for call in calls):
-            return NotRunnable("no step of the case says what is expected")
+            return NotRunnable("no step of the case has an expected result")
         rows = _rows(case)
         _check_names(calls, frozenset(rows[0]))
     except ValueError as error:
@@ -102,37 +102,37 @@ def _calls(steps: tuple[Step, ...], above: str) -> Iterator[Call]:
 def _call(step: Step, here: str) -> Call:
     action = step.action.strip()
     if not action:
-        raise ValueError("a shared step, whose text is elsewhere" if step.shared_step_hash else "no action")
+        raise ValueError("a shared step, whose text is not in the export" if step.shared_step_hash else "no action")
     match = _ACTION.fullmatch(action)
     if match is None:
         raise ValueError(f"{short_repr(action)} is not a request such as POST /users")
     method, path = match[1], match[2].strip()
     if re.match(r"[A-Za-z][A-Za-z0-9+.-]*:", path):
-        raise ValueError(f"{short_repr(path)} names a host of its own, and only the base URL is asked")
+        raise ValueError(f"{short_repr(path)} names its own host, and requests go to the base URL only")
     try:
-        # With holes filled by something harmless: what is put in later is looked at again then.
+        # With the names filled by a harmless value; the real values are checked again when they are filled in.
         escape_target(template.fill_text(path, dict.fromkeys(template.names_in_text(path), "x")))
     except AddressError as error:
         raise ValueError(f"{short_repr(path)} is refused: {error}") from error
     headers, written = _data(step.data)
     has_body = bool(written.strip())
     if has_body and method in ("GET", "HEAD"):
-        raise ValueError(f"{method} is sent without a body")
+        raise ValueError(f"{method} has no body")
     body, fixed = None, None
     if has_body:
         try:
             body = template.read_json(written)
-            fixed = None if template.names_in_json(body) else encoded(body)
+            fixed = None if template.names_in_json(body) else encode_json(body)
         except (ValueError, RecursionError) as error:
             raise ValueError(f"the data {short_repr(written)} is not JSON ({error})") from error
     return Call(here, method, path, headers, has_body, body, fixed, expectation.parse_expectation(step.expected_result))
 
 
-def encoded(body: Any) -> bytes:
+def encode_json(body: Any) -> bytes:
     """JSON as it is sent.
 
     Raises:
-        ValueError: a number past what JSON can say.
+        ValueError: a number that JSON cannot express.
     """
     return json.dumps(body, separators=(",", ":"), allow_nan=False).encode()
 
@@ -149,19 +149,19 @@ def _data(text: str) -> tuple[tuple[tuple[str, str], ...], str]:
         match = _HEADER.fullmatch(line.rstrip())
         if match is None:
             if headers:
-                raise ValueError(f"{short_repr(line)} is no header: a body stands after an empty line")
+                raise ValueError(f"{short_repr(line)} is not a header: put an empty line before the body")
             return (), text
         name, value = match[1], match[2].strip()
         if name.lower() in _RESERVED_HEADERS:
-            raise ValueError(f"the header {name} is not a case's to set")
-        if bad_header(value):
-            raise ValueError(f"the header {name} holds characters that no header has")
+            raise ValueError(f"a case cannot set the header {name}")
+        if is_invalid_header(value):
+            raise ValueError(f"the header {name} has characters that are not allowed in a header")
         headers.append((name, value))
     return tuple(headers), ""
 
 
-def bad_header(value: str) -> bool:
-    """Whether a value cannot be sent as a header: line ends, control characters, what is not ASCII."""
+def is_invalid_header(value: str) -> bool:
+    """Whether a value cannot be sent as a header: line ends, control characters, non-ASCII."""
     return not value.isascii() or not value.isprintable()
 
 
@@ -187,11 +187,11 @@ def _rows(case: Case) -> tuple[dict[str, str], ...]:
     return tuple({name: value for part in row for name, value in part.items()} for row in itertools.product(*choices))
 
 
-def _check_names(calls: tuple[Call, ...], known: frozenset[str]) -> None:
+def _check_names(calls: tuple[Call, ...], saved_names: frozenset[str]) -> None:
     for call in calls:
         texts = (call.path, *(value for _, value in call.headers))
-        asked = template.names_in_json(call.body).union(*map(template.names_in_text, texts))
-        missing = sorted(asked - known) or sorted(call.expected.names - known)
+        used_names = template.names_in_json(call.body).union(*map(template.names_in_text, texts))
+        missing = sorted(used_names - saved_names) or sorted(call.expected.names - saved_names)
         if missing:
-            raise ValueError(f"step {call.step}: {missing[0]} is used, and no earlier step saves it")
-        known |= {name for name, _ in call.expected.saves}
+            raise ValueError(f"step {call.step}: {missing[0]} is used, but no earlier step saves it")
+        saved_names |= {name for name, _ in call.expected.saves}

@@ -1,4 +1,4 @@
-"""What a step expects of an answer: a status, checks of body and headers, values to save. Parsed, never evaluated."""
+"""Expected results of a step: a status, checks of body and headers, values to save. Parsed, never evaluated."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ _COMPARED = re.compile(_PLACE + r"\s*(==|!=|<=|>=|<|>|\bnot\s+contains\b|\bconta
 _SAVE = re.compile(r"save\s+" + _PLACE + r"\s+as\s+(" + NAME + ")", re.ASCII)
 _PART = re.compile(r"\.([A-Za-z_][\w-]*)|\[(-?\d+)\]", re.ASCII)
 _UNIT = re.compile(r"(\d+(?:\.\d+)?)\s*ms", re.ASCII)
-# Strings are skipped whole, and so are brackets, so that a comma within a value parts nothing.
+# Strings and brackets are matched whole, so that a comma within a value separates nothing.
 _SEPARATOR = re.compile(r'"(?:[^"\\]|\\.)*"|[\[{]|[\]}]|,|;|\n|(?<=\s)and(?=\s)', re.DOTALL)
 
 
 @dataclass(frozen=True)
 class Place:
-    """Somewhere in an answer: `body` and a path in it, one header, or `duration` in ms."""
+    """A place in a response: `body` and a path in it, one header, or `duration` in ms."""
 
     text: str
     root: str  # body, header, duration
@@ -56,12 +56,12 @@ class Check:
 
 @dataclass(frozen=True)
 class Expectation:
-    """What one step expects.
+    """The expected result of one step.
 
     Attributes:
         status: `201`, or `2xx` for a class.
-        stated: whether the step names the status; where it does not, `2xx` is expected.
-        saves: name -> the place whose value is kept for later steps.
+        stated: whether the step names a status; if not, `2xx` is expected.
+        saves: name -> place whose value is saved for later steps.
     """
 
     status: str = "2xx"
@@ -71,13 +71,13 @@ class Expectation:
 
     @property
     def names(self) -> frozenset[str]:
-        """The names of earlier values that it asks for."""
+        """Names of saved values that the checks use."""
         return frozenset().union(*(names_in_json(check.value) for check in self.checks))
 
 
 @dataclass(frozen=True)
 class CheckedResponse:
-    """An answer as checks see it; `body` is what the JSON says, `is_json` whether there was any."""
+    """A response as checks read it; `body` is the parsed JSON, `is_json` whether there was any."""
 
     status: int
     headers: Mapping[str, str]
@@ -87,10 +87,10 @@ class CheckedResponse:
 
 
 def parse_expectation(text: str) -> Expectation:
-    """The expectation that a text states.
+    """Parse an expected result.
 
     Raises:
-        ValueError: a part of it is not understood, in a few words.
+        ValueError: a part that cannot be parsed, in a few words.
     """
     if len(text) > MAX_EXPECTED:
         raise ValueError(f"the expected result has more than {MAX_EXPECTED} characters")
@@ -117,7 +117,7 @@ def parse_expectation(text: str) -> Expectation:
 
 
 def _clauses(text: str) -> list[str]:
-    found, start, depth = [], 0, 0
+    clauses, start, depth = [], 0, 0
     for match in _SEPARATOR.finditer(text):
         mark = match[0]
         if mark in "[{":
@@ -125,10 +125,10 @@ def _clauses(text: str) -> list[str]:
         elif mark in "]}":
             depth -= 1
         elif mark[0] != '"' and depth == 0:
-            found.append(text[start : match.start()])
+            clauses.append(text[start : match.start()])
             start = match.end()
-    found.append(text[start:])
-    return [clause.strip() for clause in found if clause.strip()]
+    clauses.append(text[start:])
+    return [clause.strip() for clause in clauses if clause.strip()]
 
 
 def _place(text: str) -> Place:
@@ -147,34 +147,34 @@ def _compared(match: re.Match[str], clause: str) -> Check:
     try:
         value = read_json(written)
     except ValueError as error:
-        raise ValueError(f"the value in {short_repr(clause)} is not JSON: texts stand in double quotes") from error
+        raise ValueError(f"the value in {short_repr(clause)} is not JSON: put texts in double quotes") from error
     ordered = how in ("<", "<=", ">", ">=")
     if ordered and not (isinstance(value, str) or _is_number(value)):
-        raise ValueError(f"{short_repr(clause)} compares with something that has no order")
+        raise ValueError(f"{short_repr(clause)} compares with a value that has no order")
     return Check(place, how, value)
 
 
-def mismatch(expected: Expectation, seen: CheckedResponse, values: Mapping[str, Any]) -> str | None:
-    """Why an answer is not what was expected, in a few words; None where it is.
+def mismatch(expected: Expectation, response: CheckedResponse, values: Mapping[str, Any]) -> str | None:
+    """Why a response does not match, in a few words; None if it matches.
 
     Raises:
-        UnfilledError: a check asks for a value that was never saved.
+        MissingValueError: a check uses a value that was never saved.
     """
-    if not status_matches(expected, seen.status):
-        return f"status {seen.status} where {expected.status} was expected"
+    if not status_matches(expected, response.status):
+        return f"status {response.status} where {expected.status} was expected"
     for check in expected.checks:
-        if check.place.path and check.place.root == "body" and not seen.is_json:
-            return f"the body is not JSON, and {check.place.text} was asked of it"
-        found = read_place(check.place, seen)
+        if check.place.path and check.place.root == "body" and not response.is_json:
+            return f"the body is not JSON, so it has no {check.place.text}"
+        value = read_place(check.place, response)
         if check.how in ("exists", "absent"):
-            if (found is _MISSING) == (check.how == "exists"):
+            if (value is _MISSING) == (check.how == "exists"):
                 return f"{check.place.text} {'is not there' if check.how == 'exists' else 'is there'}"
             continue
-        wanted = fill_json(check.value, values)
-        if found is _MISSING:
-            return f"{check.place.text} is not there, where {check.how} {_brief(wanted)} was expected"
-        if not _holds(found, check.how, wanted):
-            return f"{check.place.text} is {_brief(found)}, where {check.how} {_brief(wanted)} was expected"
+        expected_value = fill_json(check.value, values)
+        if value is _MISSING:
+            return f"{check.place.text} is not there, where {check.how} {_brief(expected_value)} was expected"
+        if not _holds(value, check.how, expected_value):
+            return f"{check.place.text} is {_brief(value)}, where {check.how} {_brief(expected_value)} was expected"
     return None
 
 
@@ -185,64 +185,63 @@ def status_matches(expected: Expectation, status: int) -> bool:
     return status == int(expected.status)
 
 
-def saved_values(expected: Expectation, seen: CheckedResponse) -> dict[str, Any]:
-    """The values that a step keeps.
+def saved_values(expected: Expectation, response: CheckedResponse) -> dict[str, Any]:
+    """The values that a step saves.
 
     Raises:
-        UnfilledError: a place that the answer does not have.
+        MissingValueError: a place that the response does not have.
     """
-    found = {}
+    values = {}
     for name, place in expected.saves:
-        value = read_place(place, seen)
+        value = read_place(place, response)
         if value is _MISSING:
             raise MissingValueError(f"{place.text}, to be saved as {name}, is not there")
         if len(json.dumps(value)) > MAX_SAVED:
             raise MissingValueError(f"{place.text} is too large to be saved as {name}")
-        found[name] = value
-    return found
+        values[name] = value
+    return values
 
 
-def read_place(place: Place, seen: CheckedResponse) -> Any:
-    """What stands at a place; a marker where nothing does.
+def read_place(place: Place, response: CheckedResponse) -> Any:
+    """The value at a place; a marker if there is none.
 
-    `.length` counts the entries of a list, the letters of a text or the keys of an object, where the object has no
-    key of that name.
+    `.length` is the length of a list or text, or the number of keys of an object that has no key `length`.
     """
     if place.root == "duration":
-        return seen.ms
+        return response.ms
     if place.root == "header":
-        return seen.headers.get(str(place.path[0]), _MISSING)
-    at = seen.body if seen.is_json else _MISSING
+        return response.headers.get(str(place.path[0]), _MISSING)
+    value = response.body if response.is_json else _MISSING
     for part in place.path:
         if isinstance(part, int):
-            at = at[part] if isinstance(at, list) and -len(at) <= part < len(at) else _MISSING
-        elif isinstance(at, dict) and part in at:
-            at = at[part]
-        elif part == "length" and isinstance(at, list | str | dict):
-            at = len(at)
+            value = value[part] if isinstance(value, list) and -len(value) <= part < len(value) else _MISSING
+        elif isinstance(value, dict) and part in value:
+            value = value[part]
+        elif part == "length" and isinstance(value, list | str | dict):
+            value = len(value)
         else:
             return _MISSING
-    return at
+    return value
 
 
 def _is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
-def _holds(found: Any, how: str, wanted: Any) -> bool:
+def _holds(value: Any, how: str, expected: Any) -> bool:
     if how == "==":
-        return _equal(found, wanted)
+        return _equal(value, expected)
     if how == "!=":
-        return not _equal(found, wanted)
+        return not _equal(value, expected)
     if how.endswith("contains"):
-        return _contains(found, wanted) != how.startswith("not")
-    if not (_is_number(found) and _is_number(wanted)) and not (isinstance(found, str) and isinstance(wanted, str)):
+        return _contains(value, expected) != how.startswith("not")
+    if not (_is_number(value) and _is_number(expected)) and not (isinstance(value, str) and isinstance(expected, str)):
         return False
-    return {"<": found < wanted, "<=": found <= wanted, ">": found > wanted, ">=": found >= wanted}[how]
+    return {"<": value < expected, "<=": value <= expected, ">": value > expected, ">=": value >= expected}[how]
 
 
 def _equal(one: Any, other: Any) -> bool:
-    """Equality of JSON: true is not 1, as it is in Python."""
+    """Equality of JSON values; unlike in Python, true is not 1."""
     if _is_number(one) and _is_number(other):
         return bool(one == other)
     if type(one) is not type(other):
@@ -254,12 +253,12 @@ def _equal(one: Any, other: Any) -> bool:
     return bool(one == other)
 
 
-def _contains(found: Any, wanted: Any) -> bool:
-    if isinstance(found, str):
-        return isinstance(wanted, str) and wanted in found
-    if isinstance(found, list):
-        return any(_equal(entry, wanted) for entry in found)
-    return isinstance(found, dict) and isinstance(wanted, str) and wanted in found
+def _contains(value: Any, expected: Any) -> bool:
+    if isinstance(value, str):
+        return isinstance(expected, str) and expected in value
+    if isinstance(value, list):
+        return any(_equal(entry, expected) for entry in value)
+    return isinstance(value, dict) and isinstance(expected, str) and expected in value
 
 
 def _brief(value: Any) -> str:

@@ -1,4 +1,4 @@
-"""The builds that are held out of live training: run whole once, so that every order meets the same history."""
+"""The builds held out of live training: all their cases run once, so that every policy gets the same history."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ from rl_eval.seeding import part_key
 
 @dataclass(frozen=True)
 class HeldOutBuilds:
-    """E builds that every policy is tried on.
+    """E builds on which every policy is judged.
 
     Attributes:
-        part: their cycles as they went when every case ran.
-        bugs: `[E, B]` bool, what each build has.
+        part: their cycles with all cases run.
+        bugs: `[E, B]` bool, the bugs of each build.
     """
 
     part: CycleSet = field(repr=False)
@@ -33,10 +33,10 @@ class HeldOutBuilds:
 
 
 def held_out_builds(config: Config, part: str) -> HeldOutBuilds:
-    """The builds of `validation` or `test`, run whole; once a process.
+    """The builds of `validation` or `test` with all cases run; cached per process.
 
     Raises:
-        InputError: the service cannot be had, or no build shows a failure.
+        InputError: the service cannot be reached, or no build has a failure.
     """
     keys = {"data", "path", "base_url", "timeout_s", "data_seed", "warmup", "held_out_cycles", "min_cases"}
     return _held_out_builds(config.model_dump_json(include=keys), part)
@@ -45,27 +45,27 @@ def held_out_builds(config: Config, part: str) -> HeldOutBuilds:
 @lru_cache(maxsize=8)
 def _held_out_builds(config_json: str, part: str) -> HeldOutBuilds:
     config = Config.model_validate_json(config_json).model_copy(update={"mode": "live"})
-    tested, project = connect(config), runnable_cases(config).project
-    # validation is played often and judges nothing: half as many
+    session, project = connect(config), runnable_cases(config).project
+    # validation only selects snapshots: half as many
     count = config.held_out_cycles if part == "test" else max(config.held_out_cycles // 2, 1)
     bugs = part_schedule(config, part, config.warmup + count)
-    cycles = [tested.run_all_cases(build, f"{part_key(part)} {i}") for i, build in enumerate(bugs)]
+    cycles = [session.run_all_cases(build, f"{part_key(part)} {i}") for i, build in enumerate(bugs)]
     log = execution_log(cycles, len(project.cases))
     features = np.concatenate([case_features(project)[log.case], history_features(project, log)], axis=1)
-    known = np.flatnonzero((log.cycle >= config.warmup) & (log.verdict != NO_VERDICT))
+    with_verdict = np.flatnonzero((log.cycle >= config.warmup) & (log.verdict != NO_VERDICT))
     shape = len(bugs)
-    cases = np.bincount(log.cycle[known], minlength=shape)
-    failures = np.bincount(log.cycle[known], weights=log.verdict[known] == FAIL, minlength=shape)
+    cases = np.bincount(log.cycle[with_verdict], minlength=shape)
+    failures = np.bincount(log.cycle[with_verdict], weights=log.verdict[with_verdict] == FAIL, minlength=shape)
     judged = np.flatnonzero((failures > 0) & (cases >= config.min_cases))
     if not len(judged):
         raise InputError(
             f"none of {count} builds of the {part} part has a failure among {config.min_cases} cases or more"
-            f"{blocked_text(cycles[-1])}, so no order is better than another: test a service that has faults, or raise "
+            f"{blocked_text(cycles[-1])}, so all orders are equally good: test a service that has faults, or raise "
             "env.held_out_cycles"
         )
-    rows = known[np.isin(log.cycle[known], judged)]
+    rows = with_verdict[np.isin(log.cycle[with_verdict], judged)]
     of_part = np.uint64(int.from_bytes(part_key(part).encode(), "little"))
-    content = mix64(content_hashes(project) ^ of_part)  # the third build of one part is not the third of another
+    content = mix64(content_hashes(project) ^ of_part)  # equal positions of two parts are different builds
     return HeldOutBuilds(
         CycleSet(
             features=features[rows],
@@ -83,10 +83,10 @@ def _held_out_builds(config_json: str, part: str) -> HeldOutBuilds:
 
 
 def execution_log(cycles: Sequence[CycleResult], n_cases: int, pending: bool = False) -> ExecutionLog:
-    """The history that live cycles make: what ran, in the order of the cases.
+    """The log of live cycles: the cases that ran, in case order.
 
     Args:
-        pending: with one more cycle to come, in which every case stands without a verdict.
+        pending: add the next cycle, with all cases and no verdicts.
     """
     ran = [np.flatnonzero(cycle.ran) for cycle in cycles]
     case = [*ran, *([np.arange(n_cases)] if pending else [])]

@@ -11,7 +11,7 @@ from typing import Any
 from urllib.parse import quote
 
 from rl_eval.domains.qase.live import expectation, template
-from rl_eval.domains.qase.live.calls import Call, CallPlan, NotRunnable, bad_header, encoded, parse_case
+from rl_eval.domains.qase.live.calls import Call, CallPlan, NotRunnable, encode_json, is_invalid_header, parse_case
 from rl_eval.domains.qase.live.expectation import CheckedResponse
 from rl_eval.domains.qase.model.execution_log import FAIL, NO_VERDICT, PASS
 from rl_eval.domains.qase.model.project import Case, short_repr
@@ -190,12 +190,12 @@ def _request(call: Call, values: Mapping[str, Any]) -> tuple[str, list[tuple[str
     headers = []
     for name, value in call.headers:
         value = template.fill_text(value, values)
-        if bad_header(value) or len(value) > MAX_HEADER:
+        if is_invalid_header(value) or len(value) > MAX_HEADER:
             raise ValueError(f"the header {name} would hold what no header has")
         headers.append((name, value))
     body = call.fixed
     if call.has_body and body is None:
-        body = encoded(template.fill_json(call.body, values))
+        body = encode_json(template.fill_json(call.body, values))
     return path, headers, body
 
 

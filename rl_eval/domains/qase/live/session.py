@@ -1,4 +1,4 @@
-"""The service that is tested and the cases that are run against it; one connection a process, however many ask."""
+"""The session with the service under test: its runnable cases, one connection per process, and runs of cycles."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class RunnableCases:
-    """The cases that can be run, in the order of their project, and why the others cannot.
+    """The cases that can be run, in project order, and the reasons for the others.
 
     Attributes:
-        project: of the runnable cases alone.
-        left_out: case and reason.
+        project: the project with only the runnable cases.
+        left_out: (case, reason) of each other case.
     """
 
     project: Project = field(repr=False)
@@ -40,10 +40,10 @@ class RunnableCases:
 
 @dataclass
 class LiveSession:
-    """A service that answers.
+    """A connection to a service under test.
 
     Attributes:
-        service: the embedded one, which can be switched between builds; None: somebody's own.
+        service: the embedded service, which can switch builds; None: another service.
         complete_cycles: cycles in which every case ran. Keyed by build for the embedded service, whose cases do not
             depend on their order; keyed by the cycle's name for any other.
     """
@@ -54,27 +54,27 @@ class LiveSession:
     complete_cycles: dict[bytes | str, CycleResult] = field(default_factory=dict)
 
     def run(self, order: Sequence[int] | np.ndarray, build: np.ndarray, budget_ms: float = math.inf) -> CycleResult:
-        """Run cases in an order on a build, until the time is spent.
+        """Run cases in an order on a build until the budget is spent.
 
         Raises:
-            InputError: nobody answers any more.
+            InputError: the service does not answer any more.
         """
         bugs = bug_ids(build) if self.service is not None else None
-        # a budget that is the sum of the same durations, added in another order, must let all of them run
+        # a budget equal to the sum of all durations, added in another order, must let all cases run
         limit = None if math.isinf(budget_ms) else budget_ms * (1 + 1e-9)
         cycle = run_cycle(self.runner, self.service, self.cases, order, limit, bugs)
         if cycle.service_gone:
             raise InputError(
-                f"the service at {self.runner.base_url} does not answer: see to it that it runs; a run that had begun "
-                "goes on with `python train.py resume=<the run>`"
+                f"the service at {self.runner.base_url} does not answer: start it; a run that had begun "
+                "continues with `python train.py resume=<the run>`"
             )
         return cycle
 
     def run_all_cases(self, build: np.ndarray, name: str) -> CycleResult:
-        """Run every case on a build; where that was done before, what came of it then.
+        """Run every case on a build, or return the earlier result of the same build.
 
         Args:
-            name: of the cycle, such as `train 3`: another service may answer otherwise each time.
+            name: name of the cycle, such as `train 3`; the key for a service other than the embedded one.
         """
         key = build.tobytes() if self.service is not None else name
         if key not in self.complete_cycles:
@@ -82,25 +82,26 @@ class LiveSession:
         return self.complete_cycles[key]
 
     def close(self) -> None:
-        """End the connection, and the service that was started for it."""
+        """Close the connection and end the service that was started for it."""
         self.runner.close()
         if self.service is not None:
             self.service.close()
 
 
 def blocked_text(cycle: CycleResult) -> str:
-    """How much of a cycle was blocked and why, to be put into a sentence; empty where nothing was."""
-    found = np.flatnonzero(cycle.status == BLOCKED)
-    if not len(found):
+    """Part of a sentence: how many cases of a cycle were blocked and why; empty if none were."""
+    blocked_cases = np.flatnonzero(cycle.status == BLOCKED)
+    if not len(blocked_cases):
         return ""
-    return f" ({len(found)} of {len(cycle.status)} cases were blocked at last: {cycle.reasons[found[0]][:-1]})"
+    reason = cycle.reasons[blocked_cases[0]][:-1]
+    return f" ({len(blocked_cases)} of {len(cycle.status)} cases were blocked in the last cycle: {reason})"
 
 
 def runnable_cases(config: Config) -> RunnableCases:
     """The cases of the config's project that can be run.
 
     Raises:
-        InputError: a source without cases that say how to be run, or none that can be.
+        InputError: a source without runnable cases.
     """
     if config.data == "history":
         raise InputError("env.mode=live runs test cases, and env.data=history has only their names: use env.data=qase")
@@ -118,10 +119,10 @@ def runnable_cases(config: Config) -> RunnableCases:
         from rl_eval.domains.qase.formats.load import load
 
         path = data_path(config.path)
-        found = load(path).project
-        if found is None:
-            raise InputError(f"{path} holds no cases: give an export of Qase as env.path")
-        project = found
+        imported_project = load(path).project
+        if imported_project is None:
+            raise InputError(f"{path} has no cases: give a Qase export as env.path")
+        project = imported_project
     plans = [parse_case(case) for case in project.cases]
     left_out = [(c, p.reason) for c, p in zip(project.cases, plans, strict=True) if isinstance(p, NotRunnable)]
     kept = [case for case, plan in zip(project.cases, plans, strict=True) if not isinstance(plan, NotRunnable)]
@@ -138,20 +139,20 @@ _sessions: dict[str, LiveSession] = {}
 
 
 def connect(config: Config) -> LiveSession:
-    """The tested service of a config, started where it is the embedded one.
+    """The session of a config; starts the embedded service if it is used.
 
     Raises:
-        InputError: it cannot be started, or the base URL is none.
+        InputError: the service cannot be started, or the base URL is invalid.
     """
     key = config.model_dump_json(include={"data", "path", "base_url", "timeout_s"})
-    known = _sessions.get(key)
-    if known is not None and known.service is not None and not known.service.alive():
-        known.close()
-        known = None
-    if known is None:
+    session = _sessions.get(key)
+    if session is not None and session.service is not None and not session.service.alive():
+        session.close()
+        session = None
+    if session is None:
         cases = runnable_cases(config).project.cases
         if config.base_url is not None:
-            known = LiveSession(cases, Runner(config.base_url, config.timeout_s), None)
+            session = LiveSession(cases, Runner(config.base_url, config.timeout_s), None)
         else:
             from rl_eval.domains.qase.service import NotStartedError, start
 
@@ -160,21 +161,21 @@ def connect(config: Config) -> LiveSession:
             except NotStartedError as error:
                 raise InputError(f"{error}; see docs/qase-service.md, or give env.base_url") from error
             runner = Runner(service.base_url, config.timeout_s, truth_token=service.token)
-            known = LiveSession(cases, runner, service)
-        _sessions[key] = known
-    return known
+            session = LiveSession(cases, runner, service)
+        _sessions[key] = session
+    return session
 
 
 @atexit.register
 def _close_all() -> None:
-    for tested in _sessions.values():
-        tested.close()
+    for session in _sessions.values():
+        session.close()
 
 
 def part_schedule(config: Config, part: str, count: int) -> np.ndarray:
-    """The bugs of the first `count` builds of a part: bool `[count, B]`; each part has a stream of its own.
+    """The bugs of the first `count` builds of a part: bool `[count, B]`; each part has its own random stream.
 
-    Without the embedded service there are none to switch, and every build is the one that runs.
+    Another service than the embedded one has a single build, without known bugs.
     """
     if config.base_url is not None:
         return np.zeros((count, 1), bool)
@@ -183,7 +184,7 @@ def part_schedule(config: Config, part: str, count: int) -> np.ndarray:
 
 
 def fingerprints(config: Config) -> dict[str, str]:
-    """Part -> SHA-256 of what is run against which builds; nothing is run for it."""
+    """Part -> SHA-256 of the cases and the schedule of builds; nothing is run."""
     cases = "".join(case.model_dump_json() for case in runnable_cases(config).project.cases)
     named = config.model_dump_json(include={"base_url", "data_seed", "warmup", "held_out_cycles", "min_cases"})
     return {
@@ -193,11 +194,11 @@ def fingerprints(config: Config) -> dict[str, str]:
 
 
 def preprocessing(config: Config) -> dict[str, Any]:
-    """What is run and what cannot be, as JSON, to be saved with a run; constant are features of the cases alone."""
-    found = runnable_cases(config)
+    """Description of the observations and of the cases that cannot be run, as JSON, saved with a run."""
+    runnable = runnable_cases(config)
     return {
         "features": list(FEATURES),
-        "constant": list(constant_features(case_features(found.project))),
-        "runnable_cases": len(found.project.cases),
-        "not_runnable": [{"id": case.id, "title": case.title, "reason": reason} for case, reason in found.left_out],
+        "constant": list(constant_features(case_features(runnable.project))),
+        "runnable_cases": len(runnable.project.cases),
+        "not_runnable": [{"id": case.id, "title": case.title, "reason": reason} for case, reason in runnable.left_out],
     }

@@ -1,4 +1,4 @@
-"""Texts and JSON bodies with `{{name}}` in them, filled in with values saved from earlier answers."""
+"""Fill `{{name}}` in texts and JSON bodies with values saved from earlier responses."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ MAX_HOLES = 200
 
 
 class MissingValueError(ValueError):
-    """A name that nothing was saved under, or a value that cannot stand where it should; in a few words."""
+    """A name without a saved value, or a value that does not fit its place; in a few words."""
 
 
 class ParameterText(str):
-    """A parameter's value, as a person wrote it: outside of quotes it is the number or truth value that it spells."""
+    """A parameter's value as written: outside quotes, a number or boolean is used as such."""
 
     def as_json(self) -> Any:
         """`2` as 2, `true` as True, anything else as text."""
@@ -31,18 +31,18 @@ class ParameterText(str):
 
 
 def names_in_text(text: str) -> frozenset[str]:
-    """The names that a text asks for."""
+    """The `{{names}}` in a text."""
     return frozenset(_HOLE.findall(text)) if "{{" in text else frozenset()
 
 
 def fill_text(text: str, values: Mapping[str, Any], escape: Callable[[str], str] = str) -> str:
-    """A text with its holes filled.
+    """A text with its `{{names}}` filled.
 
     Args:
-        escape: applied to each value that is put in.
+        escape: applied to each value.
 
     Raises:
-        UnfilledError: a name without a value, or with one that is no text or number.
+        MissingValueError: a name without a value, or with one that is neither text nor number.
     """
     if "{{" not in text:
         return text
@@ -50,10 +50,10 @@ def fill_text(text: str, values: Mapping[str, Any], escape: Callable[[str], str]
 
 
 def value_of(name: str, values: Mapping[str, Any]) -> Any:
-    """The value that was saved under a name.
+    """The value saved under a name.
 
     Raises:
-        UnfilledError: nothing was.
+        MissingValueError: there is none.
     """
     if name not in values:
         raise MissingValueError(f"nothing was saved as {name}")
@@ -61,23 +61,23 @@ def value_of(name: str, values: Mapping[str, Any]) -> Any:
 
 
 def as_text(value: Any, name: str) -> str:
-    """A value as it stands within a text.
+    """A value as part of a text.
 
     Raises:
-        UnfilledError: it is a list, an object or nothing.
+        MissingValueError: a list, an object or null.
     """
     if isinstance(value, str):
         return value
     if isinstance(value, bool | int | float):
         return json.dumps(value)
-    raise MissingValueError(f"{name} is {short_repr(value)}, which cannot stand within a text")
+    raise MissingValueError(f"{name} is {short_repr(value)}, which cannot be part of a text")
 
 
 def read_json(text: str) -> Any:
-    """JSON in which `{{name}}` may also stand outside of quotes, for a value that is put in as it was saved.
+    """Parse JSON in which `{{name}}` may also appear outside quotes, for a value that keeps its type.
 
     Raises:
-        ValueError: not JSON, or a key twice.
+        ValueError: invalid JSON, or a duplicate key.
     """
     if "{{" in text:
         if "\\u0000" in text or _MARK in text:
@@ -91,15 +91,15 @@ def read_json(text: str) -> Any:
 
 
 def fill_json(value: Any, values: Mapping[str, Any]) -> Any:
-    """What `read_json` read, with its holes filled.
+    """The result of `read_json` with its `{{names}}` filled.
 
     Raises:
-        UnfilledError: as `filled`.
+        MissingValueError: as `fill_text`.
     """
     if isinstance(value, str):
         if value.startswith(_MARK):
-            found = value_of(value[1:], values)
-            return found.as_json() if isinstance(found, ParameterText) else found
+            saved = value_of(value[1:], values)
+            return saved.as_json() if isinstance(saved, ParameterText) else saved
         return fill_text(value, values)
     if isinstance(value, list):
         return [fill_json(entry, values) for entry in value]
@@ -109,7 +109,7 @@ def fill_json(value: Any, values: Mapping[str, Any]) -> Any:
 
 
 def names_in_json(value: Any) -> frozenset[str]:
-    """The names that JSON read by `read_json` asks for."""
+    """The `{{names}}` in the result of `read_json`."""
     if isinstance(value, str):
         return frozenset({value[1:]}) if value.startswith(_MARK) else names_in_text(value)
     if isinstance(value, list):
@@ -129,10 +129,10 @@ def _shallow(text: str) -> bool:
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) != len(pairs):
-        raise ValueError("a key stands twice in one object")
-    return found
+    result = dict(pairs)
+    if len(result) != len(pairs):
+        raise ValueError("a key appears twice in one object")
+    return result
 
 
 def _constant(name: str) -> float:

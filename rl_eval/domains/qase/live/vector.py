@@ -1,4 +1,4 @@
-"""Test cycles that are run over HTTP: while training, one copy chooses and the others learn from what came of it."""
+"""Live vector environments: the first training copy runs cycles over HTTP, the others replay their verdicts."""
 
 from __future__ import annotations
 
@@ -18,16 +18,15 @@ from rl_eval.domains.qase.live.session import LiveSession, blocked_text, connect
 from rl_eval.domains.qase.model.execution_log import FAIL, NO_VERDICT, PASS
 from rl_eval.errors import InputError
 
-MAX_HISTORY_CYCLES = 256  # cycles that features look back on
-SPARE_PLACES = 3  # a cycle may still be played by a copy when it is no longer drawn
+MAX_HISTORY_CYCLES = 256  # cycles that the history features use
+SPARE_PLACES = 3  # places kept for cycles that copies still play
 
 
 @dataclass
 class CycleBuffer:
-    """The newest cycles, each in a place of C rows, and in the last place the cycle to come; see `cycles.Part`.
+    """The newest cycles, each in a place of C rows; the last place is the next cycle. Same arrays as `CycleSet`.
 
-    A cycle's first rows are the cases that ran and have a verdict. What a case looked like before its cycle began
-    stays as it was.
+    The first rows of a cycle are the cases that ran and have a verdict. Features are those from before the cycle.
     """
 
     features: np.ndarray = field(repr=False)
@@ -41,7 +40,7 @@ class CycleBuffer:
 
     @classmethod
     def empty(cls, places: int, security: np.ndarray) -> CycleBuffer:
-        """`places` cycles, of as many cases as `security` has, none of which ran."""
+        """`places` cycles with one row for each entry of `security`; no case has run."""
         cases = len(security)
         rows = places * cases
         return cls(
@@ -60,14 +59,14 @@ class CycleBuffer:
 
 
 class LiveTraining(QaseVector):
-    """Copies that train on a service as it answers.
+    """Copies that train on a running service.
 
-    The first copy plays the cycle to come: at its end the cases run over HTTP by the levels that the agent gave, and
-    their verdicts join the newest `keep` cycles, of which the other copies play those with a failure. Its own steps
-    earn no pairs, since no verdict was known; all that it found out is in the buffer when its next cycle begins. A copy
-    alone plays the cycle to come and one of the buffer in turn.
+    The first copy plays the next cycle. At its end the cases run over HTTP, ordered by the agent's levels, and their
+    verdicts join the buffer of the newest `keep` cycles. The other copies replay the buffered cycles that have a
+    failure. The steps of the first copy earn no pairs, since no verdict is known yet. A single copy alternates between
+    the next cycle and a buffered one.
 
-    `warmup` cycles run whole before the first step.
+    `warmup` cycles run with all cases before the first step.
     """
 
     def __init__(self, config: Config, *, n_envs: int, autoreset: bool = True):
@@ -75,10 +74,10 @@ class LiveTraining(QaseVector):
         self._case_features = case_features(self._project)
         self._builds = part_schedule(config, "train", 256)
         self._places = config.keep + SPARE_PLACES
-        self._cycles: list[CycleResult] = []  # the newest, for history
-        self._count = 0  # cycles that ran
+        self._cycles: list[CycleResult] = []  # the newest cycles, for the history features
+        self._count = 0  # number of cycles that ran
         self._session: LiveSession | None = None
-        self._usable = np.zeros(self._places, bool)  # places whose cycle has a failure to learn from
+        self._usable = np.zeros(self._places, bool)  # places whose cycle has a failure
         self._security = is_security(self._project)
         buffer = CycleBuffer.empty(self._places + 1, self._security)
         super().__init__(config, n_envs=n_envs, part="train", autoreset=autoreset, record=buffer)  # type: ignore[arg-type]
@@ -88,7 +87,7 @@ class LiveTraining(QaseVector):
         """Start every copy, or those in `options["reset_mask"]`.
 
         Raises:
-            InputError: the service cannot be had, or no case fails in any cycle of the warm-up.
+            InputError: the service cannot be reached, or no case fails in the warm-up.
         """
         self._session = connect(self.config)
         while self._count < self.config.warmup:
@@ -106,32 +105,32 @@ class LiveTraining(QaseVector):
         return self._builds[self._count]
 
     def _take(self, cycle: CycleResult) -> None:
-        """Keep what a cycle showed, and look at the next one."""
+        """Store a finished cycle in the buffer, and prepare the features of the next one."""
         record, cases = self._record, len(self._project.cases)
         pending = slice(self._places * cases, None)
-        if self._count:  # before the first cycle nothing is known that features could tell
+        if self._count:  # the first cycle has no history features
             place = self._count % self._places
-            known = np.flatnonzero(cycle.ran & (cycle.verdict != NO_VERDICT))
-            order = np.concatenate([known, np.setdiff1d(np.arange(cases), known)])
+            with_verdict = np.flatnonzero(cycle.ran & (cycle.verdict != NO_VERDICT))
+            order = np.concatenate([with_verdict, np.setdiff1d(np.arange(cases), with_verdict)])
             rows = slice(place * cases, (place + 1) * cases)
             record.features[rows] = record.features[pending][order]
             record.verdict[rows] = np.maximum(cycle.verdict[order], 0)
             record.duration_ms[rows], record.case[rows] = cycle.duration_ms[order], order
             record.security[rows] = record.security[pending][order]
-            failed = int((cycle.verdict[known] == FAIL).sum())
-            record.lengths[place] = max(len(known), 1)
+            failed = int((cycle.verdict[with_verdict] == FAIL).sum())
+            record.lengths[place] = max(len(with_verdict), 1)
             self._usable[place] = failed > 0
-            passed, full_ms = len(known) - failed, cycle.duration_ms[known].sum()
+            passed, full_ms = len(with_verdict) - failed, cycle.duration_ms[with_verdict].sum()
             worth_of = pair_worth(np.array([failed]), np.array([passed]), np.array([full_ms]), self.config.timed)
             self._pair_worth[place] = worth_of[0]
-            self._failure_share[place] = failed / max(len(known), 1)
+            self._failure_share[place] = failed / max(len(with_verdict), 1)
         self._cycles = [*self._cycles[1 - MAX_HISTORY_CYCLES :], cycle]
         self._count += 1
         log = execution_log(self._cycles, cases, pending=True)
         record.features[pending, -len(HISTORY_FEATURES) :] = history_features(self._project, log)[-cases:]
         record.features[pending, : -len(HISTORY_FEATURES)] = self._case_features
-        spent = np.array([each.duration_ms for each in self._cycles])
-        times = np.array([each.ran for each in self._cycles]).sum(axis=0)
+        spent = np.array([kept.duration_ms for kept in self._cycles])
+        times = np.array([kept.ran for kept in self._cycles]).sum(axis=0)
         expected = np.where(times > 0, spent.sum(axis=0) / np.maximum(times, 1), spent.sum() / max(times.sum(), 1))
         record.duration_ms[pending] = expected
         self._budget_ms[:] = self._budget_of(expected.sum())
@@ -146,19 +145,19 @@ class LiveTraining(QaseVector):
         facts = {name: np.asarray(values, np.float64) for name, values in super()._run(copies).items()}
         if copies[0] != 0 or self._episode[0] != self._places:
             return facts
-        order = np.argsort(-self._scores[0], kind="stable")  # shown shuffled, so ties break at random
+        order = np.argsort(-self._scores[0], kind="stable")  # the cases are shuffled, so ties break at random
         case, build, budget = self._record.case[self._rows[0]][order], self._build(), self._budget_ms[self._places]
         assert self._session is not None
         cycle = self._session.run(case, build, float(budget))
-        known = cycle.verdict[case] != NO_VERDICT  # what did not run, or was blocked, has no part in what it was worth
-        case, scores = case[known], self._scores[:1, order[known]]
+        with_verdict = cycle.verdict[case] != NO_VERDICT  # cases that did not run or were blocked do not count
+        case, scores = case[with_verdict], self._scores[:1, order[with_verdict]]
         failed, real = (cycle.verdict[case] == FAIL)[None], np.ones((1, len(case)), bool)
-        told = {
+        outcomes = {
             **live_cycle_facts(cycle, case, failed[0], build, self._security),
             "apfd": apfd(mid_ranks(scores, real), failed, real)[0],
             "apfdc": apfdc(np.arange(len(case))[None], failed, cycle.duration_ms[case][None], real)[0],
         }
-        for name, value in told.items():
+        for name, value in outcomes.items():
             facts[name][0] = value
         self._take(cycle)
         return facts
@@ -168,13 +167,13 @@ class LiveTraining(QaseVector):
         super()._draw(mask)
 
     def _next_cycles(self, count: int) -> np.ndarray:
-        """The cycle to come for the first copy, and kept ones, each once before any comes again, for the others.
+        """The next cycle for the first copy, buffered cycles for the others, each once before any is repeated.
 
-        Where none of the kept ones has a failure, the newest, from which nothing is learned.
+        If no buffered cycle has a failure, the newest one, from which nothing is learned.
         """
         drawn: list[int] = [self._places] if self._turn else []
         drawable = self._usable.copy()
-        drawable[(self._count + np.arange(SPARE_PLACES)) % self._places] = False  # about to be written over
+        drawable[(self._count + np.arange(SPARE_PLACES)) % self._places] = False  # about to be overwritten
         if not drawable.any():
             drawable[(self._count - 1) % self._places] = True
         while len(drawn) < count:
@@ -187,7 +186,7 @@ class LiveTraining(QaseVector):
         return np.array(drawn, np.int64)
 
     def get_state(self) -> dict[str, Any]:
-        """Everything that decides what comes next but the service itself, as arrays and JSON values."""
+        """The state that determines all later steps, except the service itself, as arrays and JSON values."""
         cycles = {
             name: np.stack([getattr(cycle, name) for cycle in self._cycles])
             for name in ("status", "verdict", "duration_ms", "bugs", "ran")
@@ -200,13 +199,13 @@ class LiveTraining(QaseVector):
         """Continue exactly where `get_state` was called, without a warm-up.
 
         Raises:
-            InputError: the service cannot be had.
+            InputError: the service cannot be reached.
             ValueError: a state of another shape.
         """
         for name in _BUFFER_ARRAYS:
-            own, given = getattr(self._record, name), np.asarray(state["buffer"][name])
-            if own.shape != given.shape:
-                raise ValueError(f"state {name!r} has shape {given.shape}, and this environment has {own.shape}")
+            own, saved = getattr(self._record, name), np.asarray(state["buffer"][name])
+            if own.shape != saved.shape:
+                raise ValueError(f"state {name!r} has shape {saved.shape}, and this environment has {own.shape}")
         super().set_state(state)
         for name in _BUFFER_ARRAYS:
             getattr(self._record, name)[...] = state["buffer"][name]
@@ -228,9 +227,9 @@ _SCALE_ARRAYS = ("usable", "pair_worth", "failure_share", "budget_ms")
 
 
 class LiveHeldOut(QaseVector):
-    """Held-out builds, each run over HTTP in the order that a policy gives it.
+    """Held-out builds, each run over HTTP in the order chosen by a policy.
 
-    `apfd` and `apfdc` are those of the whole record, what was found is what failed when it ran.
+    `apfd` and `apfdc` are computed from all recorded verdicts; found failures are those that failed in this run.
     """
 
     def __init__(self, config: Config, builds: HeldOutBuilds, *, n_envs: int):
@@ -255,21 +254,21 @@ class LiveHeldOut(QaseVector):
 def live_cycle_facts(
     cycle: CycleResult, order: np.ndarray, failed: np.ndarray, build: np.ndarray, security: np.ndarray
 ) -> dict[str, float]:
-    """What a live cycle found, by the names of `vector.OF_CYCLE`.
+    """Outcome facts of a live cycle, by the names of `CYCLE_FACTS`.
 
     Args:
-        order: `[K]` the cases that count, as they were to run.
-        failed: `[K]` which of them have a failure, whether it showed in this cycle or is known from another.
-        build: `[B]` the bugs that were there.
-        security: `[C]` by case.
+        order: `[K]` the cases that count, in running order.
+        failed: `[K]` which of them failed, in this cycle or in the recorded one.
+        build: `[B]` the bugs of the build.
+        security: `[C]` whether each case is a security case.
     """
     verdict, place, real = cycle.verdict[order], np.arange(len(order))[None], np.ones((1, len(order)), bool)
-    shown = verdict == FAIL
+    detected = verdict == FAIL
     return {
-        "napfd": float(napfd(place + 1, failed[None], shown[None], real)[0]),
+        "napfd": float(napfd(place + 1, failed[None], detected[None], real)[0]),
         "failures": float(failed.sum()),
-        "found": float(shown.sum()),
-        "time_ranked": float(passing_behind(place, failed[None], shown[None], real)[0]),
+        "found": float(detected.sum()),
+        "time_ranked": float(passing_behind(place, failed[None], detected[None], real)[0]),
         "security_passed": float(((verdict == PASS) & security[order]).sum()),
         "bugs": float(build.sum()),
         "bugs_found": float(int(np.bitwise_or.reduce(cycle.bugs)).bit_count()),

@@ -1,1 +1,1 @@
-"""What a Qase project holds: cases, results, and the log of executions that joins them."""
+"""A Qase project as typed data: its cases, the results of its runs, and the executions that connect them."""

@@ -1,4 +1,4 @@
-"""Who ran when and how it ended: the joined history that features and environments read, as columns."""
+"""The execution log: which case ran in which cycle and how it ended, as columns."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ PASS, FAIL, NO_VERDICT = 0, 1, -1
 
 @dataclass(frozen=True)
 class ExecutionLog:
-    """R executions of C cases in order of their cycles; within a cycle, in the order of the source.
+    """R executions of C cases, ordered by cycle and, within a cycle, as in the source.
 
     Attributes:
-        cycles: the names of the cycles, in the order of time.
+        cycles: names of the cycles, in order of time.
         case: `[R]` int32, index into the project's cases.
-        cycle: `[R]` int32, index into `cycles`, not falling.
-        verdict: `[R]` int8: 1 failed or broken, 0 passed, -1 neither (blocked, skipped, invalid, muted, a status of
-            the team's own).
-        duration_ms: `[R]` float64, NaN where not known.
-        started: `[R]` float64, seconds since 1970, NaN where not known.
-        earlier_verdicts: `[P]` int8, the earlier verdicts that the source itself recorded, newest first, of all
-            executions one after another; None where it recorded none.
-        earlier_start: `[R + 1]` int64, where in `earlier_verdicts` those of each execution begin.
+        cycle: `[R]` int32, index into `cycles`, never decreasing.
+        verdict: `[R]` int8: 1 failed or broken, 0 passed, -1 neither (blocked, skipped, invalid, muted, or
+            a custom status).
+        duration_ms: `[R]` float64, NaN if unknown.
+        started: `[R]` float64, seconds since 1970, NaN if unknown.
+        earlier_verdicts: `[P]` int8, earlier verdicts recorded by the source itself, newest first, concatenated over
+            the executions; None if it records none.
+        earlier_start: `[R + 1]` int64, where in `earlier_verdicts` each execution begins.
     """
 
     n_cases: int
@@ -43,7 +43,7 @@ class ExecutionLog:
 
 
 def result_verdicts(results: Results) -> np.ndarray:
-    """`[R]` int8: what each result says of the code under test. A muted result says nothing."""
+    """Verdict of each result, int8 `[R]`. Muted results have no verdict."""
     by_status = np.array(
         [
             FAIL if name in FAILED_STATUSES else PASS if name in PASSED_STATUSES else NO_VERDICT
@@ -51,5 +51,5 @@ def result_verdicts(results: Results) -> np.ndarray:
         ],
         np.int8,
     )
-    found = by_status[results.status] if len(results) else np.empty(0, np.int8)
-    return np.where(results.muted, np.int8(NO_VERDICT), found)
+    by_result = by_status[results.status] if len(results) else np.empty(0, np.int8)
+    return np.where(results.muted, np.int8(NO_VERDICT), by_result)

@@ -1,4 +1,4 @@
-"""Results meet cases: by Qase id, then by signature, then by suite path and title. Whatever is left is told."""
+"""Join results to cases: by Qase id, then by signature, then by suite path and title."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from rl_eval.domains.qase.model.project import Project, suite_path
 from rl_eval.domains.qase.model.results import Results
 
 UNKNOWN_ID, NO_MATCH, AMBIGUOUS = "no case has its id", "no case matches", "more than one case matches"
-_SIGNATURE_IDS = re.compile(r"([0-9]{1,18}(?:-[0-9]{1,18})*)::")  # how reporters begin the signature of a test with ids
+_SIGNATURE_IDS = re.compile(r"([0-9]{1,18}(?:-[0-9]{1,18})*)::")  # reporters begin a signature with the ids
 
 
 @dataclass(frozen=True)
 class UnjoinedResults:
-    """Results of one test that no case was found for."""
+    """Results of one test that match no case."""
 
     title: str
     reason: str
@@ -26,13 +26,13 @@ class UnjoinedResults:
 
 @dataclass(frozen=True)
 class JoinedResults:
-    """What became of the results.
+    """Results joined to cases.
 
     Attributes:
-        log: a row for every pair of a result and a case of its own.
-        result: `[len(log)]` int64, which result each row is.
-        counts: how many results were joined by `id`, `signature` and `title`.
-        unjoined: the rest, most frequent first.
+        log: one row for each pair of a result and a case.
+        result: `[len(log)]` int64, index of the result of each row.
+        counts: number of results joined by `id`, `signature` and `title`.
+        unjoined: all other results by test, most frequent first.
     """
 
     log: ExecutionLog
@@ -42,9 +42,9 @@ class JoinedResults:
 
 
 def join(project: Project, results: Results) -> JoinedResults:
-    """The cases that results are of.
+    """Join results to the cases of a project.
 
-    An id that no case has is not joined by anything weaker: its case is in another project, or gone.
+    A result with an unknown id is not joined by signature or title: its case is in another project, or was deleted.
     """
     index = {case.id: i for i, case in enumerate(project.cases)}
     n_results, ids_per_result = len(results), np.diff(results.case_start)
@@ -59,16 +59,18 @@ def join(project: Project, results: Results) -> JoinedResults:
     resolved: list[tuple[tuple[int, ...], str]] = [
         _resolve(name, learned.get(i), index, by_title) for i, name in enumerate(results.names)
     ]
-    size = np.array([len(found) for found, _ in resolved], np.int64)
+    size = np.array([len(cases) for cases, _ in resolved], np.int64)
     start = np.concatenate([[0], np.cumsum(size)]).astype(np.int64)
-    flat = np.array([case for found, _ in resolved for case in found], np.int64)
-    rest = np.flatnonzero(~has_id)
-    taken = size[results.name[rest]]
-    offset = np.arange(taken.sum()) - np.repeat(np.cumsum(taken) - taken, taken)
-    weaker = flat[np.repeat(start[results.name[rest]], taken) + offset] if len(flat) else np.empty(0, np.int64)
+    flat = np.array([case for cases, _ in resolved for case in cases], np.int64)
+    without_id = np.flatnonzero(~has_id)
+    case_counts = size[results.name[without_id]]
+    offset = np.arange(case_counts.sum()) - np.repeat(np.cumsum(case_counts) - case_counts, case_counts)
+    matched_cases = (
+        flat[np.repeat(start[results.name[without_id]], case_counts) + offset] if len(flat) else np.empty(0, np.int64)
+    )
 
-    pair_result = np.concatenate([owner[by_id >= 0], np.repeat(rest, taken)]).astype(np.int64)
-    pair_case = np.concatenate([by_id[by_id >= 0], weaker]).astype(np.int32)
+    pair_result = np.concatenate([owner[by_id >= 0], np.repeat(without_id, case_counts)]).astype(np.int64)
+    pair_case = np.concatenate([by_id[by_id >= 0], matched_cases]).astype(np.int32)
     order = np.argsort(pair_result, kind="stable")
     pair_result, pair_case = pair_result[order], pair_case[order]
     log = ExecutionLog(
@@ -92,7 +94,7 @@ _REASONS = ("id", "signature", "title", UNKNOWN_ID, NO_MATCH, AMBIGUOUS)
 
 
 def _cases_by_signature(results: Results, owner: np.ndarray, by_id: np.ndarray) -> dict[int, int]:
-    """Name -> the case that a result of that signature and with one id is of; -1 where they disagree."""
+    """Name -> the case of the results with that signature and one id; -1 if they disagree."""
     single = np.flatnonzero((np.diff(results.case_start)[owner] == 1) & (by_id >= 0)) if len(owner) else owner
     cases = int(by_id.max(initial=0)) + 1
     by_signature: dict[str, int] = {}
@@ -109,17 +111,17 @@ def _title_key(path: tuple[str, ...], title: str) -> tuple[str, ...]:
 
 
 def _cases_by_title(project: Project) -> dict[tuple[str, ...], list[int]]:
-    found: dict[tuple[str, ...], list[int]] = {}
+    by_title: dict[tuple[str, ...], list[int]] = {}
     for i, case in enumerate(project.cases):
-        found.setdefault(_title_key(suite_path(project, case), case.title), []).append(i)
-    return found
+        by_title.setdefault(_title_key(suite_path(project, case), case.title), []).append(i)
+    return by_title
 
 
 def _resolve(
     name: tuple[str, str, tuple[str, ...]], learned: int | None, index: dict[int, int],
     by_title: dict[tuple[str, ...], list[int]],
 ) -> tuple[tuple[int, ...], str]:  # fmt: skip
-    """The cases of a result without ids, and by what they were found or why not."""
+    """The cases of a result without ids, and how they were matched or why not."""
     signature, title, path = name
     ids = _SIGNATURE_IDS.match(signature)
     if ids:
@@ -129,7 +131,7 @@ def _resolve(
         return (learned,), "signature"
     cases = tuple(by_title.get(_title_key(path, title), ())) if title else ()
     how = "title"
-    if not cases and "::" in signature:  # the levels of suites and the title, as reporters join them
+    if not cases and "::" in signature:  # suite titles and case title, as reporters write them
         *above, last = signature.split("::")
         cases, how = tuple(by_title.get(_title_key(tuple(above), last), ())), "signature"
     if len(cases) > 1:

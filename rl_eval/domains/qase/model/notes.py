@@ -1,4 +1,4 @@
-"""Notes on an import: what was read in good faith and a person should know of."""
+"""Notes on an import: what was accepted although it looks unusual."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 @dataclass
 class Notes:
-    """What was read in good faith and a person should know of: sentence -> how often, and where first."""
+    """What was accepted although it looks unusual: sentence -> (count, first location)."""
 
     counts: dict[str, tuple[int, str]] = field(default_factory=dict)
 

@@ -1,7 +1,7 @@
-"""What a Qase project holds, in one typed form whatever it was read from: suites, cases, steps, parameters.
+"""A Qase project as typed data, whatever format it was read from: suites, cases, steps, parameters.
 
-Two things that mean the same are equal: line ends are LF, an empty list and `null` are an empty tuple, `yes` is
-True. What a file wrote differently is kept in `Form`, which no comparison sees and the JSON export uses.
+Values that mean the same are equal: line ends are LF, an empty list and `null` are an empty tuple, `yes` is True.
+`Form` keeps how a file wrote them. Comparisons ignore it; the JSON export uses it.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ MAX_DEPTH = 100  # suites within suites, steps within steps
 
 
 def normalise_text(text: str) -> str:
-    """Text with LF line ends, which UTF-8 can hold.
+    """Text with LF line ends that can be written as UTF-8.
 
     Raises:
-        ValueError: a lone surrogate, which no file can hold.
+        ValueError: a lone surrogate, which UTF-8 cannot encode.
     """
     try:
         if not text.isascii():
@@ -37,7 +37,7 @@ Id = Annotated[int, Field(ge=1, lt=2**63)]
 
 
 class Form:
-    """How a file wrote values that mean the same: key -> (our own form, the file's). Equal to any other."""
+    """How a file wrote values that mean the same: key -> (our form, the file's form). Equal to every other Form."""
 
     __slots__ = ("absent", "written")
 
@@ -62,7 +62,7 @@ class _Record(BaseModel):
 
 
 class Step(_Record):
-    """One step, and the steps within it."""
+    """A step with its nested steps."""
 
     action: Text = ""
     expected_result: Text = ""
@@ -72,27 +72,27 @@ class Step(_Record):
 
 
 class Parameter(_Record):
-    """A parameter and the values that the case is run with."""
+    """A parameter and its values; the case runs once for each."""
 
     title: Text
     values: tuple[Text, ...]
 
 
 class ParameterGroup(_Record):
-    """Parameters that take their values together, row by row."""
+    """Parameters whose values change together, row by row."""
 
     items: tuple[Parameter, ...] = Field(min_length=2)
 
 
 class CustomField(_Record):
-    """A field of the workspace's own; its name stands in the workspace, not in an export."""
+    """A custom field of the workspace. An export has its id but not its name."""
 
     id: Annotated[int, Field(ge=0)]
     value: Text
 
 
 class Case(_Record):
-    """A test case. Enumerations are slugs; a value that is not known is kept as it was written."""
+    """A test case. Enumerations are slugs; unknown values are kept as written."""
 
     id: Id
     title: Title
@@ -130,7 +130,7 @@ class Suite(_Record):
 
 
 class Project(_Record):
-    """Suites and cases in the order of the tree: a suite, its cases, the suites within it. Build it with `arrange`."""
+    """Suites and cases in tree order: a suite, its cases, then its child suites. Made by `build_project`."""
 
     suites: tuple[Suite, ...] = ()
     cases: tuple[Case, ...] = ()
@@ -140,52 +140,52 @@ class Project(_Record):
     def suite_paths(self) -> dict[int, tuple[str, ...]]:
         """Suite id -> the titles from the root down to it."""
         paths: dict[int, tuple[str, ...]] = {}
-        for suite in self.suites:  # parents stand before their children
-            above = paths[suite.parent_id] if suite.parent_id is not None else ()
-            paths[suite.id] = (*above, suite.title)
+        for suite in self.suites:  # parents come before their children
+            parent_path = paths[suite.parent_id] if suite.parent_id is not None else ()
+            paths[suite.id] = (*parent_path, suite.title)
         return paths
 
     @cached_property
     def custom_field_ids(self) -> tuple[int, ...]:
-        """The custom fields that any case has a value of."""
+        """Ids of the custom fields that are used by at least one case."""
         return tuple(sorted({field.id for case in self.cases for field in case.custom_fields}))
 
 
 def suite_path(project: Project, case: Case) -> tuple[str, ...]:
-    """The suite titles above a case; empty at the root."""
+    """Titles of the suites above a case, from the root down; empty for a case at the root."""
     return project.suite_paths[case.suite_id] if case.suite_id is not None else ()
 
 
 def build_project(suites: Iterable[Suite], cases: Iterable[Case], where: str, form: Form = PLAIN) -> Project:
-    """A project whose ids are unique and whose suites form trees, in the order of the tree.
+    """A project in tree order, from suites and cases in any order.
 
     Raises:
-        InputError: an id twice, a suite or parent that is not there, suites within themselves.
+        InputError: a duplicate id, a missing suite or parent suite, a suite that contains itself.
     """
-    given, listed = list(suites), list(cases)
+    all_suites, all_cases = list(suites), list(cases)
     by_id: dict[int, Suite] = {}
-    for suite in given:
+    for suite in all_suites:
         if suite.id in by_id:
             raise InputError(
-                f"{where}: suite id {suite.id} is given twice, to {short_repr(by_id[suite.id].title)} and "
-                f"{short_repr(suite.title)}: every suite needs an id of its own"
+                f"{where}: suite id {suite.id} is used twice, by {short_repr(by_id[suite.id].title)} and "
+                f"{short_repr(suite.title)}: every suite needs its own id"
             )
         by_id[suite.id] = suite
-    within: dict[int | None, list[Suite]] = {}
-    for suite in given:
+    children: dict[int | None, list[Suite]] = {}
+    for suite in all_suites:
         if suite.parent_id is not None and suite.parent_id not in by_id:
             raise InputError(
                 f"{where}: suite {suite.id} ({short_repr(suite.title)}) names the parent {suite.parent_id}, which is "
-                "not there: export the whole project"
+                "missing: export the whole project"
             )
-        within.setdefault(suite.parent_id, []).append(suite)
-    held: dict[int | None, list[Case]] = {}
+        children.setdefault(suite.parent_id, []).append(suite)
+    cases_by_suite: dict[int | None, list[Case]] = {}
     titles: dict[int, str] = {}
-    for case in listed:
+    for case in all_cases:
         if case.id in titles:
             raise InputError(
-                f"{where}: case id {case.id} is given twice, to {short_repr(titles[case.id])} and "
-                f"{short_repr(case.title)}: every case needs an id of its own"
+                f"{where}: case id {case.id} is used twice, by {short_repr(titles[case.id])} and "
+                f"{short_repr(case.title)}: every case needs its own id"
             )
         titles[case.id] = case.title
         if case.suite_id is not None and case.suite_id not in by_id:
@@ -193,28 +193,28 @@ def build_project(suites: Iterable[Suite], cases: Iterable[Case], where: str, fo
                 f"{where}: case {case.id} ({short_repr(case.title)}) names the suite {case.suite_id}, which is not "
                 "there: export the whole project"
             )
-        held.setdefault(case.suite_id, []).append(case)
+        cases_by_suite.setdefault(case.suite_id, []).append(case)
     ordered: list[Suite] = []
-    arranged = held.get(None, [])
-    stack = [(suite, 1) for suite in reversed(within.get(None, []))]
+    arranged = cases_by_suite.get(None, [])
+    stack = [(suite, 1) for suite in reversed(children.get(None, []))]
     while stack:
         suite, depth = stack.pop()
         if depth > MAX_DEPTH:
-            raise InputError(f"{where}: suite {suite.id} lies more than {MAX_DEPTH} suites deep: move it up")
+            raise InputError(f"{where}: suite {suite.id} is nested more than {MAX_DEPTH} suites deep: move it up")
         ordered.append(suite)
-        arranged.extend(held.get(suite.id, ()))
-        stack.extend((child, depth + 1) for child in reversed(within.get(suite.id, ())))
-    if len(ordered) < len(given):
+        arranged.extend(cases_by_suite.get(suite.id, ()))
+        stack.extend((child, depth + 1) for child in reversed(children.get(suite.id, ())))
+    if len(ordered) < len(all_suites):
         reached = {suite.id for suite in ordered}
-        lost = next(suite for suite in given if suite.id not in reached)
+        lost = next(suite for suite in all_suites if suite.id not in reached)
         raise InputError(
-            f"{where}: suite {lost.id} ({short_repr(lost.title)}) lies within itself by its parents: give one suite of "
-            "the circle another parent"
+            f"{where}: suite {lost.id} ({short_repr(lost.title)}) is its own ancestor: give one suite of the circle "
+            "another parent"
         )
     return Project(suites=tuple(ordered), cases=tuple(arranged), form=form)
 
 
 def short_repr(value: object, length: int = 60) -> str:
-    """A value as an error or a table shows it: one line, escaped, bounded."""
+    """A value for an error message or a table: on one line, escaped, and shortened."""
     text = repr(value if not isinstance(value, str) or len(value) <= length else value[: length - 1] + "…")
     return text if len(text) <= 2 * length else text[: 2 * length - 1] + "…"  # repr escapes what cannot be printed

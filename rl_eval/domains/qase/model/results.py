@@ -1,4 +1,4 @@
-"""Results of runs, as columns rather than a million objects. Every status is kept as it was written."""
+"""Results of test runs as columns, since there may be a million. Every status is kept as written."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ KNOWN_STATUSES = (*PASSED_STATUSES, *FAILED_STATUSES, "blocked", "skipped", "inv
 
 @dataclass(frozen=True)
 class Run:
-    """A test run, one cycle.
+    """A test run; each run is one test cycle.
 
     Attributes:
-        started: seconds since 1970, NaN where it is not known.
-        from_history: told by a reporter's `test-history.json`, not by results of its own.
+        started: seconds since 1970, NaN if unknown.
+        from_history: known only from a reporter's `test-history.json`.
     """
 
     name: str
@@ -36,19 +36,19 @@ class Run:
 
 @dataclass(frozen=True)
 class Results:
-    """R results of runs, in the order of the runs and, within one, of the files.
+    """R results, ordered by run and, within a run, as in the files.
 
     Attributes:
-        runs: in the order of time.
+        runs: in order of time.
         run: `[R]` int32, index into `runs`.
         statuses: the distinct statuses as written.
         status: `[R]` int16, index into `statuses`.
         muted: `[R]` bool.
-        duration_ms: `[R]` float64, NaN where not known.
-        started: `[R]` float64, seconds since 1970, NaN where not known.
+        duration_ms: `[R]` float64, NaN if unknown.
+        started: `[R]` float64, seconds since 1970, NaN if unknown.
         names: the distinct (signature, title, suite path).
         name: `[R]` int32, index into `names`.
-        case_ids: `[I]` int64, the Qase ids of all results, one after another.
+        case_ids: `[I]` int64, the Qase ids of all results, concatenated.
         case_start: `[R + 1]` int64, where in `case_ids` the ids of each result begin.
     """
 
@@ -68,23 +68,23 @@ class Results:
         return len(self.run)
 
     def counts(self, *, from_history: bool = False) -> dict[str, int]:
-        """Status -> how many results have it, of the runs themselves or of those that a history tells of."""
-        told = np.array([run.from_history for run in self.runs], bool)
-        rows = self.status[told[self.run] == from_history] if len(self) else self.status
-        found = np.bincount(rows, minlength=len(self.statuses)).tolist()
-        return {status: count for status, count in zip(self.statuses, found, strict=True) if count}
+        """Status -> number of results, of the runs themselves or of those known only from a history."""
+        selected = np.array([run.from_history for run in self.runs], bool)
+        rows = self.status[selected[self.run] == from_history] if len(self) else self.status
+        counts = np.bincount(rows, minlength=len(self.statuses)).tolist()
+        return {status: count for status, count in zip(self.statuses, counts, strict=True) if count}
 
 
 @dataclass(frozen=True)
 class ResultsChunk:
-    """What one process collected, for another: plain JSON, and columns."""
+    """What one process collected, in a form to send to another: plain JSON and columns."""
 
-    words: dict[str, Any] = field(repr=False)
+    header: dict[str, Any] = field(repr=False)
     arrays: dict[str, np.ndarray] = field(repr=False)
 
 
 class ResultsCollector:
-    """Results as they are read; `build` orders the runs by time and makes columns of them."""
+    """Collects results one by one; `build` orders the runs by time and returns columns."""
 
     def __init__(self, notes: Notes):
         self._notes = notes
@@ -99,7 +99,7 @@ class ResultsCollector:
         self._ids, self._ends = array("q"), array("q")
 
     def run(self, name: str, started: float = math.nan, *, from_history: bool = False) -> int:
-        """The index of a run, new or known; a start that is given holds."""
+        """The index of a run, added if new. A start time, where known, replaces an unknown one."""
         if from_history and name not in self._run_index:
             self._from_history.add(name)
         index = self._run_index.setdefault(name, len(self._run_index))
@@ -111,15 +111,15 @@ class ResultsCollector:
         self, run: int, status: str, where: str, *, muted: bool, duration_ms: float, started: float,
         signature: str, title: str, path: tuple[str, ...], ids: Iterable[int],
     ) -> None:  # fmt: skip
-        """One result.
+        """Add one result.
 
         Raises:
-            InputError: no status, or a duration below 0.
+            InputError: no status, or a negative duration.
         """
         if not status:
             raise InputError(f"{where}, field 'status': it is missing, and every result needs one: export again")
         if duration_ms < 0:
-            raise InputError(f"{where}: a duration of {duration_ms:g} ms: mend the value or export again")
+            raise InputError(f"{where}: a duration of {duration_ms:g} ms: fix the value or export again")
         code = self._written.get(status)
         if code is None:
             written, status = status, status.strip().lower()
@@ -149,8 +149,8 @@ class ResultsCollector:
         self._ends.append(len(self._ids))
 
     def chunk(self) -> ResultsChunk:
-        """Everything collected, for `merge`."""
-        words = {
+        """Everything collected, for `merge` in another process."""
+        header = {
             "runs": [[name, self._runs[name], name in self._from_history] for name in self._run_index],
             "written": self._written,
             "statuses": list(self._statuses),
@@ -161,48 +161,48 @@ class ResultsCollector:
             name: np.array(column, _DTYPES[column.typecode]) for name, column in self._columns.items()
         }
         return ResultsChunk(
-            words, {**columns, "ids": np.array(self._ids, np.int64), "ends": np.array(self._ends, np.int64)}
+            header, {**columns, "ids": np.array(self._ids, np.int64), "ends": np.array(self._ends, np.int64)}
         )
 
     def merge(self, chunk: ResultsChunk) -> None:
-        """Add what another process collected, as if it had been read here and now."""
-        words, arrays = chunk.words, chunk.arrays
-        runs = [self.run(name, started, from_history=told) for name, started, told in words["runs"]]
-        statuses = [self._statuses.setdefault(status, len(self._statuses)) for status in words["statuses"]]
-        repeated = [spelt for spelt in words["written"] if spelt in self._written]
-        self._written = {**{spelt: statuses[code] for spelt, code in words["written"].items()}, **self._written}
+        """Add what another process collected, as if it had been read here."""
+        header, arrays = chunk.header, chunk.arrays
+        runs = [self.run(name, started, from_history=from_history) for name, started, from_history in header["runs"]]
+        statuses = [self._statuses.setdefault(status, len(self._statuses)) for status in header["statuses"]]
+        repeated = [spelt for spelt in header["written"] if spelt in self._written]
+        self._written = {**{spelt: statuses[code] for spelt, code in header["written"].items()}, **self._written}
         names = [
             self._names.setdefault((signature, title, tuple(path)), len(self._names))
-            for signature, title, path in words["names"]
+            for signature, title, path in header["names"]
         ]
         places = {"run": runs, "status": statuses, "name": names}
-        for column, held in self._columns.items():
+        for column, column_values in self._columns.items():
             values = arrays[column]
             if column in places:
                 values = np.array(places[column], values.dtype).take(values) if len(values) else values
-            held.frombytes(np.ascontiguousarray(values, _DTYPES[held.typecode]).tobytes())
+            column_values.frombytes(np.ascontiguousarray(values, _DTYPES[column_values.typecode]).tobytes())
         self._ends.frombytes((arrays["ends"] + len(self._ids)).astype(np.int64).tobytes())
         self._ids.frombytes(arrays["ids"].astype(np.int64).tobytes())
-        for sentence, (count, first) in words["notes"].items():
-            known = sum(_custom_status_note(spelt.strip().lower()) == sentence for spelt in repeated)
-            if count > known:
-                before, place = self._notes.counts.get(sentence, (0, first))
-                self._notes.counts[sentence] = (before + count - known, place)
+        for sentence, (count, first) in header["notes"].items():
+            already_noted = sum(_custom_status_note(spelt.strip().lower()) == sentence for spelt in repeated)
+            if count > already_noted:
+                before, first_place = self._notes.counts.get(sentence, (0, first))
+                self._notes.counts[sentence] = (before + count - already_noted, first_place)
 
     def build(self) -> Results:
-        """The columns. Runs go by their start; where one has none, by the natural order of their names."""
+        """The results as columns. Runs are ordered by start time, or by name if any start is unknown."""
         table: dict[str, np.ndarray] = {
             name: np.array(column, _DTYPES[column.typecode]) for name, column in self._columns.items()
         }
         names = list(self._run_index)
         started = np.array([self._runs[name] for name in names])
         first = np.full(len(names), np.inf)
-        known = ~np.isnan(table["started"])
-        np.minimum.at(first, table["run"][known], table["started"][known])
+        has_start = ~np.isnan(table["started"])
+        np.minimum.at(first, table["run"][has_start], table["started"][has_start])
         started = np.where(np.isnan(started) & np.isfinite(first), first, started)
         if np.isnan(started).any():
             if len(names) > 1:
-                self._notes.add("a run has no start: runs are in the order of their names", names[0])
+                self._notes.add("a run has no start time: runs are ordered by name", names[0])
             ranked = sorted(range(len(names)), key=lambda i: _natural(names[i]))
         else:
             ranked = sorted(range(len(names)), key=lambda i: (started[i], _natural(names[i])))
@@ -214,7 +214,7 @@ class ResultsCollector:
         starts, ids = np.concatenate([[0], ends[:-1]])[: len(ends)], np.array(self._ids, np.int64)
         counts = (ends - starts)[order]
         case_start = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
-        taken = np.repeat(starts[order] - case_start[:-1], counts) + np.arange(len(ids))
+        id_order = np.repeat(starts[order] - case_start[:-1], counts) + np.arange(len(ids))
         return Results(
             runs=tuple(Run(names[i], float(started[i]), names[i] in self._from_history) for i in ranked),
             run=run[order],
@@ -225,7 +225,7 @@ class ResultsCollector:
             started=table["started"][order],
             names=tuple(self._names),
             name=table["name"][order],
-            case_ids=ids[taken],
+            case_ids=ids[id_order],
             case_start=case_start,
         )
 
@@ -235,7 +235,7 @@ _DTYPES = {"i": np.int32, "h": np.int16, "b": np.bool_, "d": np.float64}
 
 
 def _custom_status_note(status: str) -> str:
-    return f"the status {short_repr(status)} is the team's own: neither passed nor failed"
+    return f"the status {short_repr(status)} is a custom status: neither passed nor failed"
 
 
 def _natural(name: str) -> list[tuple[int, str]]:

@@ -1,4 +1,4 @@
-"""Verdicts in the order they were given, case by case, so that "what was known before this cycle" is a window."""
+"""Verdicts sorted by case and time, so that all verdicts before a cycle are one slice."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from rl_eval.domains.qase.model.execution_log import NO_VERDICT, ExecutionLog
 
 @dataclass(frozen=True)
 class VerdictSequence:
-    """V verdicts sorted by group, then by time, and for each of the R rows of a log its window of earlier cycles.
+    """V verdicts sorted by group and time, and for each of the R rows of a log its slice of earlier cycles.
 
     Attributes:
-        group: `[V]` whose verdict it is (a case, or a suite).
-        cycle: `[V]` when; -1: before the log began.
+        group: `[V]` the case or suite of each verdict.
+        cycle: `[V]` cycle of each verdict; -1: before the first cycle of the log.
         verdict: `[V]` int8, 0 or 1.
-        start: `[R]` where the verdicts of the row's group begin.
-        stop: `[R]` where those of the row's own cycle begin: `start:stop` are the earlier cycles'.
-        own: `[R]` where the row's own verdict stands, or would stand.
+        start: `[R]` first verdict of the row's group.
+        stop: `[R]` first verdict of the row's own cycle: `start:stop` are those of earlier cycles.
+        own: `[R]` position of the row's own verdict, or where it would be.
     """
 
     group: np.ndarray
@@ -31,11 +31,11 @@ class VerdictSequence:
 
 
 def verdict_sequence(log: ExecutionLog, group: np.ndarray) -> VerdictSequence:
-    """The verdicts of a log by group (`[R]`, from 0), with those that the source recorded from before it."""
+    """The verdicts of a log by group (`[R]`, from 0), including earlier verdicts recorded by the source."""
     has = log.verdict != NO_VERDICT
     groups, cycles, verdict = [group[has]], [log.cycle[has]], [log.verdict[has]]
     if log.earlier_verdicts is not None and log.earlier_start is not None and len(log):
-        first = np.unique(log.case, return_index=True)[1]  # rows are in the order of time
+        first = np.unique(log.case, return_index=True)[1]  # rows are in order of time
         lengths = np.diff(log.earlier_start)[first]
         ends = np.repeat(log.earlier_start[first] + lengths, lengths)
         oldest_first = ends - 1 - (np.arange(lengths.sum()) - np.repeat(np.cumsum(lengths) - lengths, lengths))
@@ -46,17 +46,17 @@ def verdict_sequence(log: ExecutionLog, group: np.ndarray) -> VerdictSequence:
     key = np.concatenate(groups).astype(np.int64) * span + np.concatenate(cycles) + 1
     order = np.argsort(key, kind="stable")
     key = key[order]
-    asked = group.astype(np.int64) * span
-    place = np.empty(len(order), np.int64)
-    place[order] = np.arange(len(order))
-    own = np.searchsorted(key, asked + log.cycle + 1, "left")
+    group_start = group.astype(np.int64) * span
+    position = np.empty(len(order), np.int64)
+    position[order] = np.arange(len(order))
+    own = np.searchsorted(key, group_start + log.cycle + 1, "left")
     stop = own.copy()
-    own[has] = place[len(order) - int(has.sum()) :]
+    own[has] = position[len(order) - int(has.sum()) :]
     return VerdictSequence(
         group=np.concatenate(groups)[order],
         cycle=np.concatenate(cycles)[order],
         verdict=np.concatenate(verdict)[order],
-        start=np.searchsorted(key, asked, "left"),
+        start=np.searchsorted(key, group_start, "left"),
         stop=stop,
         own=own,
     )

@@ -1,10 +1,10 @@
-"""The embedded service under test: a small shop with seeded bugs, its test cases, and starting it.
+"""The embedded service under test: a small shop with seeded bugs, its test cases, and a function to start it.
 
 - `start()` runs it as a process on loopback; `Service.switch` and `Service.reset` control it.
-- `BUGS` and `BUG_IDS` are the seeded bugs, in the order of the bits in `Outcome.bugs`.
-- `project()` is its test cases, as read from a Qase export.
+- `BUGS` and `BUG_IDS` are the seeded bugs, in the order of the bits of `CaseResult.bugs`.
+- `project()` returns its test cases, read from a Qase export.
 
-Importing this is light: FastAPI and uvicorn are loaded by the process alone. `docs/qase-service.md` has the rest.
+Importing this is light: only the process loads FastAPI and uvicorn. See `docs/qase-service.md`.
 """
 
 from rl_eval.domains.qase.service.bugs import BUG_IDS, BUGS, Bug

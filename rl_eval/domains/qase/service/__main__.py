@@ -1,4 +1,4 @@
-"""`python -m rl_eval.domains.qase.service --port 8000 --bugs B01,B07`: the service by itself, on loopback."""
+"""`python -m rl_eval.domains.qase.service --port 8000 --bugs B01,B07`: run the service on loopback."""
 
 from __future__ import annotations
 
@@ -18,23 +18,23 @@ KEEP_ALIVE_S = 60
 
 
 def main(arguments: list[str]) -> int:
-    """Serve until Ctrl-C, or with `--embedded` until whoever started it is gone. Exit status 2 on bad input."""
+    """Serve until Ctrl-C, or with `--embedded` until the parent process ends. Exit status 2 on bad input."""
     parser = argparse.ArgumentParser(
         prog="python -m rl_eval.domains.qase.service",
         description="The embedded service under test: a shop with seeded bugs. docs/qase-service.md lists them.",
     )
-    parser.add_argument("--host", default="127.0.0.1", help="where to listen (default: this machine alone)")
-    parser.add_argument("--port", type=int, default=8000, help="0: any free one (default: 8000)")
-    parser.add_argument("--bugs", default="", help=f"B01,B07: the bugs that it has, of {len(BUGS)} (default: none)")
+    parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: this machine only)")
+    parser.add_argument("--port", type=int, default=8000, help="0: any free port (default: 8000)")
+    parser.add_argument("--bugs", default="", help=f"B01,B07: the bugs to switch on, of {len(BUGS)} (default: none)")
     parser.add_argument("--embedded", action="store_true", help=argparse.SUPPRESS)
-    given = parser.parse_args(arguments)
+    options = parser.parse_args(arguments)
     token = None
-    if given.embedded:
-        # Read without buffering: the watch below looks at the same descriptor.
+    if options.embedded:
+        # Unbuffered, since `_watch` reads the same descriptor.
         with open(0, "rb", buffering=0, closefd=False) as stdin:
             token = _line(stdin)
     try:
-        serve(given.host, given.port, [bug for bug in given.bugs.split(",") if bug], token)
+        serve(options.host, options.port, [bug for bug in options.bugs.split(",") if bug], token)
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
@@ -42,26 +42,26 @@ def main(arguments: list[str]) -> int:
 
 
 def serve(host: str, port: int, bugs: list[str], token: str | None) -> None:
-    """Listen and answer.
+    """Listen and serve requests.
 
     Args:
-        token: given where another process started this one; its port is then the only line on stdout.
+        token: control token if another process started this one; the port is then the only line on stdout.
 
     Raises:
-        InputError: a bug that is not there, or a port that is not free.
+        InputError: an unknown bug, or a port that is not free.
     """
     import uvicorn
 
     from rl_eval.domains.qase.service.app import create_app
 
     app = create_app(bugs, token)
-    # With the protocol named: asyncio turns Nagle's algorithm off only then, and 40 ms a request are lost with it on.
+    # asyncio disables Nagle's algorithm only if the protocol is named; with it, each request takes 40 ms longer.
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind((host, port))
     except (OSError, OverflowError) as error:
-        raise InputError(f"--host {host} --port {port} cannot be listened on ({error}): give another port") from error
+        raise InputError(f"--host {host} --port {port} cannot be used ({error}): give another port") from error
     listener.listen(128)
     at = listener.getsockname()[1]
     if token is None:
@@ -81,13 +81,13 @@ def _line(stdin: BinaryIO) -> str:
     while not read.endswith(b"\n"):
         byte = stdin.read(1)
         if not byte:
-            raise SystemExit(0)  # whoever started it is gone already
+            raise SystemExit(0)  # the parent process has already ended
         read += byte
     return read.decode().strip()
 
 
 def _watch(parent: int) -> None:
-    """End when whoever started this is gone: its end of stdin closes, also when it was killed."""
+    """End with the parent process: stdin closes when it ends, also when it is killed."""
     while os.getppid() == parent:
         ready, _, _ = select.select([0], [], [], LOOK_S)
         if ready and not os.read(0, 1024):

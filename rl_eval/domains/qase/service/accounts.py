@@ -1,4 +1,4 @@
-"""Accounts: register, log in and out, read, change and delete."""
+"""Operations on accounts: register, log in and out, read, change, delete."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ MAX_WRONG_PASSWORDS = 3
 MIN_PASSWORD = 8
 
 
-def _shown(shop: Shop, user: Row) -> Row:
+def _user_fields(shop: Shop, user: Row) -> Row:
     hidden = () if "B03" in shop.bugs else ("password",)
     return {name: value for name, value in user.items() if name not in hidden}
 
@@ -34,7 +34,7 @@ def register(shop: Shop, email: str, password: str, name: str) -> ShopResponse:
         return error_response(409, "the e-mail address is taken")
     key = shop.next_id("user")
     shop.users[key] = {"id": key, "email": email, "password": password, "name": name, "role": "customer"}
-    return ShopResponse(201, _shown(shop, shop.users[key]))
+    return ShopResponse(201, _user_fields(shop, shop.users[key]))
 
 
 def log_in(shop: Shop, email: str, password: str) -> ShopResponse:
@@ -54,7 +54,7 @@ def log_in(shop: Shop, email: str, password: str) -> ShopResponse:
 
 
 def log_out(shop: Shop, token: str) -> ShopResponse:
-    """The token is worth nothing any more."""
+    """Invalidate the token."""
     if shop.user(token) is None:
         return LOGGED_OUT
     if "B05" not in shop.bugs:
@@ -63,29 +63,29 @@ def log_out(shop: Shop, token: str) -> ShopResponse:
 
 
 def me(shop: Shop, token: str) -> ShopResponse:
-    """The account of whoever asks."""
+    """The account of the user."""
     user = shop.user(token)
-    return LOGGED_OUT if user is None else ShopResponse(200, _shown(shop, user))
+    return LOGGED_OUT if user is None else ShopResponse(200, _user_fields(shop, user))
 
 
-def _own(shop: Shop, token: str, user_id: int, reading: bool = False) -> Row | ShopResponse:
-    asking = shop.user(token)
-    if asking is None:
+def _accessible_user(shop: Shop, token: str, user_id: int, read_only: bool = False) -> Row | ShopResponse:
+    user = shop.user(token)
+    if user is None:
         return LOGGED_OUT
-    if asking["id"] != user_id and asking["role"] != "admin" and not (reading and "B06" in shop.bugs):
+    if user["id"] != user_id and user["role"] != "admin" and not (read_only and "B06" in shop.bugs):
         return FORBIDDEN
     return shop.users.get(user_id) or error_response(404, "no such user")
 
 
 def read(shop: Shop, token: str, user_id: int) -> ShopResponse:
     """An account, for itself and for administrators."""
-    user = _own(shop, token, user_id, reading=True)
-    return user if isinstance(user, ShopResponse) else ShopResponse(200, _shown(shop, user))
+    user = _accessible_user(shop, token, user_id, read_only=True)
+    return user if isinstance(user, ShopResponse) else ShopResponse(200, _user_fields(shop, user))
 
 
 def change(shop: Shop, token: str, user_id: int, name: str | None, email: str | None) -> ShopResponse:
     """Another name, another e-mail address, or both."""
-    user = _own(shop, token, user_id)
+    user = _accessible_user(shop, token, user_id)
     if isinstance(user, ShopResponse):
         return user
     if email is not None:
@@ -96,12 +96,12 @@ def change(shop: Shop, token: str, user_id: int, name: str | None, email: str | 
         user["email"] = email
     if name is not None:
         user["name"] = name
-    return ShopResponse(200, _shown(shop, user))
+    return ShopResponse(200, _user_fields(shop, user))
 
 
 def delete(shop: Shop, token: str, user_id: int) -> ShopResponse:
     """The account and its tokens are gone."""
-    user = _own(shop, token, user_id)
+    user = _accessible_user(shop, token, user_id)
     if isinstance(user, ShopResponse):
         return user
     del shop.users[user_id]
@@ -109,12 +109,12 @@ def delete(shop: Shop, token: str, user_id: int) -> ShopResponse:
     return ShopResponse(204)
 
 
-def everyone(shop: Shop, token: str) -> ShopResponse:
+def list_users(shop: Shop, token: str) -> ShopResponse:
     """All accounts, for administrators."""
     asking = shop.user(token)
     if asking is None:
         return LOGGED_OUT
     if asking["role"] != "admin":
         return FORBIDDEN
-    users = [_shown(shop, user) for user in shop.users.values()]
+    users = [_user_fields(shop, user) for user in shop.users.values()]
     return ShopResponse(200, {"items": users, "total": len(users)})

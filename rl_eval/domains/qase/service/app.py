@@ -1,4 +1,4 @@
-"""The application: the shop's API, its control for whoever started it, and what every answer says of itself."""
+"""The web application: the shop's API, its control by the parent process, and the headers of every response."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from rl_eval.domains.qase.service.bugs import check_bug_ids
 from rl_eval.domains.qase.service.routes import router
 from rl_eval.errors import InputError
 
-# Two headers for one secret: a test case is run with the second, and so cannot reach the control itself.
+# Two headers for one secret: test cases run with the second one, so they cannot use the control.
 CONTROL_HEADER, TRUTH_HEADER = b"x-control-token", b"x-truth-token"
 MAX_BODY = 64 << 10
-# How long a request is declared to take, in ms: nobody sleeps, so that a thousand cycles can be run.
+# Declared duration of a request in ms. Nothing sleeps, so that thousands of cycles can be run.
 DURATIONS_MS = {
     "GET /admin/reports/sales": 900, "GET /admin/reports/stock": 450, "GET /admin/users": 60,
     "GET /search": 120, "GET /products": 40, "GET /health": 5,
@@ -29,13 +29,13 @@ READ_MS, WRITE_MS = 15, 30
 
 
 def create_app(bugs: Iterable[str] = (), token: str | None = None) -> ASGIApp:
-    """The service with some bugs.
+    """The service with the given bugs.
 
     Args:
-        token: of whoever may control it; None: nobody can.
+        token: allows control of the service; None: no control.
 
     Raises:
-        InputError: a bug that is not there.
+        InputError: an unknown bug.
     """
     shop = FastAPI(title="Shop", description="The embedded service under test.", version="1")
     shop.include_router(router)
@@ -44,7 +44,7 @@ def create_app(bugs: Iterable[str] = (), token: str | None = None) -> ASGIApp:
 
 
 class _ControlledApp:
-    """Control, and the headers of every answer, around the shop."""
+    """Adds the control paths and the headers of every response to the shop."""
 
     def __init__(self, shop: FastAPI, token: str | None):
         self._shop = shop
@@ -59,7 +59,7 @@ class _ControlledApp:
             return
         truth = self._holds(scope, TRUTH_HEADER)
 
-        async def told(message: Message) -> None:
+        async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
                 headers = message["headers"] = list(message.get("headers", ()))
                 headers.append((b"server-timing", b"app;dur=%d" % duration_ms(scope)))
@@ -67,16 +67,16 @@ class _ControlledApp:
                     headers.append((b"x-seeded-bugs", ",".join(scope.get("bugs", ())).encode()))
             await send(message)
 
-        await self._shop(scope, receive, told)
+        await self._shop(scope, receive, send_with_headers)
 
     def _holds(self, scope: Scope, header: bytes) -> bool:
-        given = next((value for name, value in scope["headers"] if name == header), b"")
-        return self._token is not None and hmac.compare_digest(given, self._token)
+        secret = next((value for name, value in scope["headers"] if name == header), b"")
+        return self._token is not None and hmac.compare_digest(secret, self._token)
 
     async def _control(self, scope: Scope, receive: Receive, send: Send, controlled: bool) -> None:
         what = f"{scope['method']} {scope['path']}"
         status, body = 204, b""
-        if not controlled:  # to anyone else there is no such path
+        if not controlled:  # without the token the path does not exist
             status, body = 404, b'{"detail":"Not Found"}'
         elif what == "POST /_control/reset":
             self._shop.state.shops.reset()
@@ -94,7 +94,7 @@ class _ControlledApp:
 
 
 def duration_ms(scope: Scope) -> int:
-    """How long the request of a scope is declared to take."""
+    """The declared duration of the request of a scope."""
     method = scope["method"]
     default = READ_MS if method in ("GET", "HEAD", "OPTIONS") else WRITE_MS
     return DURATIONS_MS.get(f"{method} {getattr(scope.get('route'), 'path', '')}", default)
@@ -112,8 +112,8 @@ async def _body(receive: Receive) -> bytes:
 
 
 def _bugs(data: bytes) -> list[str]:
-    found: Any = json.loads(data)
-    bugs = found.get("bugs") if isinstance(found, dict) else None
+    document: Any = json.loads(data)
+    bugs = document.get("bugs") if isinstance(document, dict) else None
     if not isinstance(bugs, list) or not all(isinstance(bug, str) for bug in bugs):
         raise ValueError('give {"bugs": ["B01", …]}')
     return bugs

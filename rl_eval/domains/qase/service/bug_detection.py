@@ -1,7 +1,7 @@
-"""Which seeded bugs an answer shows: those without which the same requests would have been answered otherwise.
+"""Detect which seeded bugs a response shows: those without which the response would be different.
 
-Beside the shop with all of its bugs stands, for each bug, one without that bug alone, and every request is put to
-all of them. So a bug that does its harm in one request and shows in a later one is named where it shows.
+For each bug there is a second shop without that bug, and every request goes to all shops. So a bug that acts in one
+request and is visible only in a later one is reported for the later one.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ if TYPE_CHECKING:
 
 
 class ComparedShops:
-    """The shop that answers, and for each of its bugs one that lacks it.
+    """The shop that answers requests, and for each of its bugs a shop without it.
 
     Args:
-        bugs: those of the shop.
-        compare: whether anyone may ask which bugs an answer shows.
+        bugs: bugs of the shop.
+        compare: whether to detect which bugs a response shows.
     """
 
     def __init__(self, bugs: frozenset[str], compare: bool):
@@ -29,27 +29,27 @@ class ComparedShops:
         self.reset()
 
     def reset(self) -> None:
-        """As if nothing had ever been asked."""
+        """Restore the initial state of all shops."""
         self.shop = new_shop(self.bugs)
         self.without = {bug: new_shop(self.bugs - {bug}) for bug in sorted(self.bugs)} if self.compare else {}
 
     def apply(self, operation: Callable[[Shop], ShopResponse]) -> tuple[ShopResponse, list[str]]:
-        """The answer, and the bugs that it shows."""
-        found = operation(self.shop)
-        return found, [bug for bug, shop in self.without.items() if operation(shop) != found]
+        """The response to an operation, and the bugs that it shows."""
+        response = operation(self.shop)
+        return response, [bug for bug, shop in self.without.items() if operation(shop) != response]
 
 
 def respond(request: Request, operation: Callable[[Shop], ShopResponse]) -> Response:
-    """Ask the shops of this application; the bugs shown are left in `request.scope["bugs"]`."""
+    """Apply an operation to the shops; the bugs that the response shows go to `request.scope["bugs"]`."""
     from fastapi import Response
 
-    found, request.scope["bugs"] = request.app.state.shops.apply(operation)
-    if found.body is None:
-        return Response(status_code=found.status)
-    return Response(json.dumps(found.body).encode(), found.status, media_type="application/json")
+    response, request.scope["bugs"] = request.app.state.shops.apply(operation)
+    if response.body is None:
+        return Response(status_code=response.status)
+    return Response(json.dumps(response.body).encode(), response.status, media_type="application/json")
 
 
 def token_of(request: Request) -> str:
-    """The token of `Authorization: Bearer …`; empty where there is none."""
+    """The token of `Authorization: Bearer …`; empty if there is none."""
     kind, _, token = request.headers.get("authorization", "").partition(" ")
     return token.strip() if kind.lower() == "bearer" else ""

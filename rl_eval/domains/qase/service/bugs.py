@@ -1,4 +1,4 @@
-"""The seeded bugs of the service, each of which can be switched on by itself. With none of them it is correct."""
+"""The seeded bugs of the service. Each can be switched on separately; without bugs the service is correct."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ class Bug(NamedTuple):
     """One seeded bug.
 
     Attributes:
-        id: `B01` and on.
-        component: the part of the service that holds it; the title of a suite of the service's cases.
+        id: `B01`, `B02`, …
+        component: the part of the service with the bug; also the title of a suite of its cases.
         wrong: the wrong behaviour.
-        seen: how a test sees it.
+        symptom: how a test detects it.
     """
 
     id: str
     name: str
     component: str
     wrong: str
-    seen: str
+    symptom: str
 
 
 # fmt: off
@@ -80,15 +80,15 @@ BUGS = (
 BUG_IDS = tuple(bug.id for bug in BUGS)
 
 
-def check_bug_ids(given: Iterable[str]) -> frozenset[str]:
-    """Ids of bugs, as a set.
+def check_bug_ids(ids: Iterable[str]) -> frozenset[str]:
+    """A set of bug ids.
 
     Raises:
-        InputError: one that is not there.
+        InputError: an unknown id.
     """
-    found = frozenset(given)
-    for name in sorted(found - set(BUG_IDS)):
+    bugs = frozenset(ids)
+    for name in sorted(bugs - set(BUG_IDS)):
         raise InputError(
             f"there is no seeded bug {name!r}: {nearest(name, BUG_IDS)}they are {BUG_IDS[0]} to {BUG_IDS[-1]}"
         )
-    return found
+    return bugs

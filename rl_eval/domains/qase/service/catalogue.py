@@ -1,4 +1,4 @@
-"""What is for sale: products, search, reviews. Prices are in cents."""
+"""Operations on products, search and reviews. Prices are in cents."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ def _rating(shop: Shop, product_id: int) -> float | None:
     return round(sum(stars) / len(stars), 2) if stars else None
 
 
-def _shown(shop: Shop, product: Row) -> Row:
+def _product_fields(shop: Shop, product: Row) -> Row:
     price = shop.shown_prices.get(product["id"], product["price"]) if "B10" in shop.bugs else product["price"]
     return {**product, "price": price, "rating": _rating(shop, product["id"])}
 
 
-def _refusal(shop: Shop, token: str) -> ShopResponse | None:
+def _admin_refusal(shop: Shop, token: str) -> ShopResponse | None:
     user = shop.user(token)
     if user is None:
         return LOGGED_OUT
@@ -33,40 +33,42 @@ def browse(shop: Shop, category: str | None, sort: str | None, page: int, size: 
         return error_response(400, f"page counts from 1, and size is 1 to {MAX_PAGE_SIZE}")
     if sort not in (None, "price", "name"):
         return error_response(400, "sort is price or name")
-    found = [_shown(shop, product) for product in shop.products.values() if category in (None, product["category"])]
+    products = [
+        _product_fields(shop, product) for product in shop.products.values() if category in (None, product["category"])
+    ]
     if sort == "name":
-        found.sort(key=lambda product: product["name"])
+        products.sort(key=lambda product: product["name"])
     elif sort == "price" and "B09" in shop.bugs:
-        found.sort(key=lambda product: str(product["price"]))
+        products.sort(key=lambda product: str(product["price"]))
     elif sort == "price":
-        found.sort(key=lambda product: product["price"])
-    items = found[(page - 1) * size : page * size]
+        products.sort(key=lambda product: product["price"])
+    items = products[(page - 1) * size : page * size]
     if "B08" in shop.bugs and len(items) == size:
         items = items[:-1]
-    return ShopResponse(200, {"items": items, "total": len(found), "page": page, "pages": -(-len(found) // size)})
+    return ShopResponse(200, {"items": items, "total": len(products), "page": page, "pages": -(-len(products) // size)})
 
 
 def read(shop: Shop, product_id: int) -> ShopResponse:
     """One product, with the mean of its reviews' stars."""
     product = shop.products.get(product_id)
-    return NO_PRODUCT if product is None else ShopResponse(200, _shown(shop, product))
+    return NO_PRODUCT if product is None else ShopResponse(200, _product_fields(shop, product))
 
 
 def add(shop: Shop, token: str, name: str, category: str, price: int, stock: int) -> ShopResponse:
     """A new product, by administrators."""
-    refusal = _refusal(shop, token)
+    refusal = _admin_refusal(shop, token)
     if refusal is not None:
         return refusal
     if not name or price <= 0 or stock < 0:
         return error_response(400, "a product needs a name, a price above 0 and a stock of at least 0")
     key = shop.next_id("product")
     shop.products[key] = {"id": key, "name": name, "category": category, "price": price, "stock": stock}
-    return ShopResponse(201, _shown(shop, shop.products[key]))
+    return ShopResponse(201, _product_fields(shop, shop.products[key]))
 
 
 def change(shop: Shop, token: str, product_id: int, price: int | None, stock: int | None) -> ShopResponse:
     """Another price, another stock, or both, by administrators."""
-    refusal = _refusal(shop, token)
+    refusal = _admin_refusal(shop, token)
     if refusal is not None:
         return refusal
     product = shop.products.get(product_id)
@@ -84,7 +86,7 @@ def change(shop: Shop, token: str, product_id: int, price: int | None, stock: in
 
 def remove(shop: Shop, token: str, product_id: int) -> ShopResponse:
     """The product is no longer for sale, by administrators."""
-    refusal = _refusal(shop, token)
+    refusal = _admin_refusal(shop, token)
     if refusal is not None:
         return refusal
     return ShopResponse(204) if shop.products.pop(product_id, None) else NO_PRODUCT
@@ -94,7 +96,7 @@ def search(shop: Shop, words: str, min_price: int | None, max_price: int | None)
     """Products by part of their name and by price, both ends included."""
     if min_price is not None and max_price is not None and min_price > max_price:
         return error_response(400, "min_price is above max_price")
-    found = []
+    products = []
     for product in shop.products.values():
         name, wanted = product["name"], words
         if "B11" not in shop.bugs:
@@ -103,16 +105,16 @@ def search(shop: Shop, words: str, min_price: int | None, max_price: int | None)
             continue
         if max_price is not None and product["price"] > max_price - ("B12" in shop.bugs):
             continue
-        found.append(_shown(shop, product))
-    return ShopResponse(200, {"items": found, "total": len(found)})
+        products.append(_product_fields(shop, product))
+    return ShopResponse(200, {"items": products, "total": len(products)})
 
 
 def reviews(shop: Shop, product_id: int) -> ShopResponse:
     """The reviews of a product."""
     if product_id not in shop.products:
         return NO_PRODUCT
-    found = [dict(review) for review in shop.reviews.values() if review["product_id"] == product_id]
-    return ShopResponse(200, {"items": found, "total": len(found)})
+    reviews = [dict(review) for review in shop.reviews.values() if review["product_id"] == product_id]
+    return ShopResponse(200, {"items": reviews, "total": len(reviews)})
 
 
 def review(shop: Shop, token: str, product_id: int, stars: int, text: str) -> ShopResponse:
@@ -136,11 +138,11 @@ def delete_review(shop: Shop, token: str, review_id: int) -> ShopResponse:
     user = shop.user(token)
     if user is None:
         return LOGGED_OUT
-    found = shop.reviews.get(review_id)
-    if found is None:
+    review = shop.reviews.get(review_id)
+    if review is None:
         return error_response(404, "no such review")
-    if user["id"] != found["user_id"] and user["role"] != "admin":
+    if user["id"] != review["user_id"] and user["role"] != "admin":
         return FORBIDDEN
     del shop.reviews[review_id]
-    shop.deleted_stars.setdefault(found["product_id"], []).append(found["stars"])
+    shop.deleted_stars.setdefault(review["product_id"], []).append(review["stars"])
     return ShopResponse(204)

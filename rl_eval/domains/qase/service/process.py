@@ -1,4 +1,4 @@
-"""The service as a process of its own on loopback, and its control: which bugs it has, and starting afresh."""
+"""Start the service as a process on loopback, and control it: switch bugs, reset, end."""
 
 from __future__ import annotations
 
@@ -24,40 +24,40 @@ TIMEOUT_S = 10.0
 
 
 class NotStartedError(RuntimeError):
-    """The service did not come up, and what it said."""
+    """The service did not start; the message has what it printed."""
 
 
 class Service:
-    """A running service; made by `start`, ended by `close` or by leaving its `with` block.
+    """A running service; made by `start`, ended by `close` or at the end of its `with` block.
 
-    It ends with the process that started it, however that one ends: its standard input closes then.
+    It also ends when the process that started it ends in any way, because its standard input closes.
 
     Attributes:
         base_url: `http://127.0.0.1:<port>`.
-        token: for `Runner(base_url, truth_token=token)`; a secret of this process and the service's.
+        token: for `Runner(base_url, truth_token=token)`; a secret shared by this process and the service.
     """
 
-    def __init__(self, process: subprocess.Popen[bytes], base_url: str, token: str, said: IO[bytes]):
+    def __init__(self, process: subprocess.Popen[bytes], base_url: str, token: str, output: IO[bytes]):
         self.base_url, self.token = base_url, token
-        self._process, self._said = process, said
+        self._process, self._output = process, output
         self._client = Client(parse_base_url(base_url), Limits(TIMEOUT_S))
         self._control = (("X-Control-Token", token),)
 
     def switch(self, bugs: Iterable[str]) -> None:
-        """Have these bugs and no others from now on, and start afresh.
+        """Switch to exactly these bugs, and reset.
 
         Raises:
-            InputError: a bug that is not there.
-            RequestError: the service is gone.
+            InputError: an unknown bug.
+            RequestError: the service has ended.
         """
         body = json.dumps({"bugs": sorted(check_bug_ids(bugs))}).encode()
         self._do("PUT", "/_control/build", body)
 
     def reset(self) -> None:
-        """Start afresh: users, products and orders are as they were at first.
+        """Restore the initial users, products and orders.
 
         Raises:
-            RequestError: the service is gone.
+            RequestError: the service has ended.
         """
         self._do("POST", "/_control/reset", None)
 
@@ -71,10 +71,10 @@ class Service:
         return self._process.poll() is None
 
     def close(self) -> None:
-        """End it and wait until it is gone; more than once does nothing."""
+        """End the process and wait for it; a second call does nothing."""
         self._client.close()
         _end(self._process)
-        self._said.close()
+        self._output.close()
 
     def __enter__(self) -> Service:
         return self
@@ -87,40 +87,40 @@ def start(bugs: Iterable[str] = (), patience_s: float = START_S) -> Service:
     """Start the service on a free port of 127.0.0.1 and wait until it listens.
 
     Args:
-        patience_s: how long it may take to come up.
+        patience_s: time limit for the start.
 
     Raises:
-        InputError: a bug that is not there.
-        NotStartedError: it did not come up, with what it said.
+        InputError: an unknown bug.
+        NotStartedError: it did not start, with what it printed.
     """
-    given = ",".join(sorted(check_bug_ids(bugs)))
+    bug_list = ",".join(sorted(check_bug_ids(bugs)))
     token = secrets.token_hex(16)
     root = str(Path(__file__).resolve().parents[4])
     paths = [root, *filter(None, [os.environ.get("PYTHONPATH")])]
-    said = tempfile.TemporaryFile()  # noqa: SIM115 - it lives as long as the process
-    # A session of its own: Ctrl-C in a terminal ends whoever started it first, and the service with it.
+    output = tempfile.TemporaryFile()  # noqa: SIM115 - open as long as the process runs
+    # A new session, so that Ctrl-C in a terminal ends the parent first, and the service with it.
     process = subprocess.Popen(
-        [sys.executable, "-P", "-m", "rl_eval.domains.qase.service", "--embedded", "--port", "0", "--bugs", given],
-        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=said, start_new_session=True,
+        [sys.executable, "-P", "-m", "rl_eval.domains.qase.service", "--embedded", "--port", "0", "--bugs", bug_list],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=output, start_new_session=True,
         env={**os.environ, "PYTHONPATH": os.pathsep.join(paths)},
     )  # fmt: skip
     try:
         port = _port(process, token, patience_s)
     except BaseException as error:
         _end(process)
-        said.seek(0)
-        words = said.read(1 << 16).decode("utf-8", "replace").strip()[-2000:]
-        said.close()
+        output.seek(0)
+        error_text = output.read(1 << 16).decode("utf-8", "replace").strip()[-2000:]
+        output.close()
         if isinstance(error, EOFError | TimeoutError | OSError | ValueError):
             raise NotStartedError(
-                f"the service under test did not start ({error}): {words or 'it said nothing'}"
+                f"the service under test did not start ({error}): {error_text or 'it printed nothing'}"
             ) from error
         raise
-    return Service(process, f"http://127.0.0.1:{port}", token, said)
+    return Service(process, f"http://127.0.0.1:{port}", token, output)
 
 
 def _port(process: subprocess.Popen[bytes], token: str, patience_s: float) -> int:
-    """Hand over the token, and read the port, which is the only line that comes back."""
+    """Send the token, and read the port, the only line of output."""
     assert process.stdin is not None
     assert process.stdout is not None
     process.stdin.write(f"{token}\n".encode())
@@ -141,7 +141,7 @@ def _port(process: subprocess.Popen[bytes], token: str, patience_s: float) -> in
 def _end(process: subprocess.Popen[bytes]) -> None:
     for pipe in (process.stdin, process.stdout):
         if pipe is not None and not pipe.closed:
-            with contextlib.suppress(OSError):  # it is gone already, with what was still to be written
+            with contextlib.suppress(OSError):  # the process has already ended
                 pipe.close()
     try:
         process.wait(END_S)

@@ -1,4 +1,4 @@
-"""The REST API of the shop, route by route. Each names what is asked of a shop; `counterfactual.py` asks it."""
+"""The routes of the shop's REST API. Each passes an operation on a shop to `bug_detection.respond`."""
 
 from __future__ import annotations
 
@@ -101,14 +101,14 @@ async def read_user(user_id: Id, request: Request) -> Response:
 
 @router.patch("/users/{user_id}")
 async def change_user(user_id: Id, body: UserChange, request: Request) -> Response:
-    """Another name or e-mail address."""
+    """Change name or e-mail address."""
     token = token_of(request)
     return respond(request, lambda shop: accounts.change(shop, token, user_id, body.name, body.email))
 
 
 @router.delete("/users/{user_id}")
 async def delete_user(user_id: Id, request: Request) -> Response:
-    """The account is gone."""
+    """Delete an account."""
     token = token_of(request)
     return respond(request, lambda shop: accounts.delete(shop, token, user_id))
 
@@ -121,14 +121,14 @@ async def log_in(body: Credentials, request: Request) -> Response:
 
 @router.post("/logout")
 async def log_out(request: Request) -> Response:
-    """The token is worth nothing any more."""
+    """Invalidate the token."""
     token = token_of(request)
     return respond(request, lambda shop: accounts.log_out(shop, token))
 
 
 @router.get("/me")
 async def me(request: Request) -> Response:
-    """The account of whoever asks."""
+    """The account of the user."""
     token = token_of(request)
     return respond(request, lambda shop: accounts.me(shop, token))
 
@@ -158,14 +158,14 @@ async def read_product(product_id: Id, request: Request) -> Response:
 
 @router.patch("/products/{product_id}")
 async def change_product(product_id: Id, body: ProductChange, request: Request) -> Response:
-    """Another price or stock."""
+    """Change price or stock."""
     token = token_of(request)
     return respond(request, lambda shop: catalogue.change(shop, token, product_id, body.price, body.stock))
 
 
 @router.delete("/products/{product_id}")
 async def remove_product(product_id: Id, request: Request) -> Response:
-    """No longer for sale."""
+    """Remove a product."""
     token = token_of(request)
     return respond(request, lambda shop: catalogue.remove(shop, token, product_id))
 
@@ -196,28 +196,28 @@ async def review(product_id: Id, body: NewReview, request: Request) -> Response:
 
 @router.delete("/reviews/{review_id}")
 async def delete_review(review_id: Id, request: Request) -> Response:
-    """The review is gone."""
+    """Delete a review."""
     token = token_of(request)
     return respond(request, lambda shop: catalogue.delete_review(shop, token, review_id))
 
 
 @router.get("/cart")
 async def cart(request: Request) -> Response:
-    """The cart of whoever asks."""
+    """The cart of the user."""
     token = token_of(request)
     return respond(request, lambda shop: sales.cart(shop, token))
 
 
 @router.post("/cart/items")
 async def put_into_cart(body: CartItem, request: Request) -> Response:
-    """More of a product."""
+    """Add a product to the cart."""
     token = token_of(request)
     return respond(request, lambda shop: sales.put_into_cart(shop, token, body.product_id, body.quantity))
 
 
 @router.delete("/cart/items/{product_id}")
 async def take_out_of_cart(product_id: Id, request: Request) -> Response:
-    """None of a product any more."""
+    """Remove a product from the cart."""
     token = token_of(request)
     return respond(request, lambda shop: sales.take_out_of_cart(shop, token, product_id))
 
@@ -238,7 +238,7 @@ async def order(request: Request) -> Response:
 
 @router.get("/orders")
 async def orders(request: Request) -> Response:
-    """The orders of whoever asks."""
+    """The orders of the user."""
     token = token_of(request)
     return respond(request, lambda shop: sales.orders(shop, token))
 
@@ -272,10 +272,10 @@ async def refund(payment_id: Id, request: Request) -> Response:
 
 
 @router.get("/admin/users")
-async def everyone(request: Request) -> Response:
+async def list_users(request: Request) -> Response:
     """All accounts."""
     token = token_of(request)
-    return respond(request, lambda shop: accounts.everyone(shop, token))
+    return respond(request, lambda shop: accounts.list_users(shop, token))
 
 
 @router.get("/admin/reports/sales")

@@ -1,4 +1,4 @@
-"""From the cart to the money: cart, coupons, orders, payments, and what is reported of them. Amounts are in cents."""
+"""Operations on cart, coupons, orders, payments and reports. Amounts are in cents."""
 
 from __future__ import annotations
 
@@ -31,13 +31,13 @@ def _cart(shop: Shop, user_id: int) -> Row:
 
 
 def cart(shop: Shop, token: str) -> ShopResponse:
-    """The cart of whoever asks."""
+    """The cart of the user."""
     user = shop.user(token)
     return LOGGED_OUT if user is None else ShopResponse(200, _cart(shop, user["id"]))
 
 
 def put_into_cart(shop: Shop, token: str, product_id: int, quantity: int) -> ShopResponse:
-    """More of a product."""
+    """Add a product to the cart."""
     user = shop.user(token)
     if user is None:
         return LOGGED_OUT
@@ -45,13 +45,13 @@ def put_into_cart(shop: Shop, token: str, product_id: int, quantity: int) -> Sho
         return NO_PRODUCT
     if quantity < 1 and "B16" not in shop.bugs:
         return error_response(400, "a quantity is at least 1")
-    held = shop.carts.setdefault(user["id"], {})
-    held[product_id] = quantity + (0 if "B15" in shop.bugs else held.get(product_id, 0))
+    cart = shop.carts.setdefault(user["id"], {})
+    cart[product_id] = quantity + (0 if "B15" in shop.bugs else cart.get(product_id, 0))
     return ShopResponse(201, _cart(shop, user["id"]))
 
 
 def take_out_of_cart(shop: Shop, token: str, product_id: int) -> ShopResponse:
-    """None of a product any more."""
+    """Remove a product from the cart."""
     user = shop.user(token)
     if user is None:
         return LOGGED_OUT
@@ -74,22 +74,22 @@ def use_coupon(shop: Shop, token: str, code: str) -> ShopResponse:
 
 
 def order(shop: Shop, token: str) -> ShopResponse:
-    """The cart becomes an order; its stock is set aside."""
+    """Turn the cart into an order and reserve its stock."""
     user = shop.user(token)
     if user is None:
         return LOGGED_OUT
-    held = shop.carts.get(user["id"], {})
-    if not held:
+    cart = shop.carts.get(user["id"], {})
+    if not cart:
         return error_response(400, "the cart is empty")
-    if any(key not in shop.products or shop.products[key]["stock"] < count for key, count in held.items()):
+    if any(key not in shop.products or shop.products[key]["stock"] < count for key, count in cart.items()):
         return error_response(409, "not enough in stock")
-    subtotal = _subtotal(shop, held)
+    subtotal = _subtotal(shop, cart)
     discount = _discount(shop.coupons.get(user["id"]), subtotal) * (2 if "B18" in shop.bugs else 1)
     if "B19" not in shop.bugs:
-        for product_id, count in held.items():
+        for product_id, count in cart.items():
             shop.products[product_id]["stock"] -= count
     key = shop.next_id("order")
-    items = [{"product_id": product_id, "quantity": count} for product_id, count in held.items()]
+    items = [{"product_id": product_id, "quantity": count} for product_id, count in cart.items()]
     shop.orders[key] = {
         "id": key, "user_id": user["id"], "items": items, "discount": discount, "total": subtotal - discount,
         "status": "new",
@@ -100,84 +100,84 @@ def order(shop: Shop, token: str) -> ShopResponse:
 
 
 def orders(shop: Shop, token: str) -> ShopResponse:
-    """The orders of whoever asks."""
+    """The orders of the user."""
     user = shop.user(token)
     if user is None:
         return LOGGED_OUT
-    found = [dict(order) for order in shop.orders.values() if order["user_id"] == user["id"]]
-    return ShopResponse(200, {"items": found, "total": len(found)})
+    orders = [dict(order) for order in shop.orders.values() if order["user_id"] == user["id"]]
+    return ShopResponse(200, {"items": orders, "total": len(orders)})
 
 
-def _own(shop: Shop, token: str, order_id: int, reading: bool = False) -> Row | ShopResponse:
+def _accessible_order(shop: Shop, token: str, order_id: int, read_only: bool = False) -> Row | ShopResponse:
     user = shop.user(token)
     if user is None:
         return LOGGED_OUT
-    found = shop.orders.get(order_id)
-    if found is None:
+    order = shop.orders.get(order_id)
+    if order is None:
         return NO_ORDER
-    if user["id"] != found["user_id"] and user["role"] != "admin" and not (reading and "B07" in shop.bugs):
+    if user["id"] != order["user_id"] and user["role"] != "admin" and not (read_only and "B07" in shop.bugs):
         return FORBIDDEN
-    return found
+    return order
 
 
 def read_order(shop: Shop, token: str, order_id: int) -> ShopResponse:
     """An order, for its customer and for administrators."""
-    found = _own(shop, token, order_id, reading=True)
-    return found if isinstance(found, ShopResponse) else ShopResponse(200, dict(found))
+    order = _accessible_order(shop, token, order_id, read_only=True)
+    return order if isinstance(order, ShopResponse) else ShopResponse(200, dict(order))
 
 
 def cancel(shop: Shop, token: str, order_id: int) -> ShopResponse:
-    """An order that is not paid yet is cancelled, and its stock given back."""
-    found = _own(shop, token, order_id)
-    if isinstance(found, ShopResponse):
-        return found
-    if found["status"] != "new":
-        return error_response(409, f"the order is {found['status']}")
-    found["status"] = "cancelled"
+    """Cancel an unpaid order and return its stock."""
+    order = _accessible_order(shop, token, order_id)
+    if isinstance(order, ShopResponse):
+        return order
+    if order["status"] != "new":
+        return error_response(409, f"the order is {order['status']}")
+    order["status"] = "cancelled"
     if "B20" not in shop.bugs:
-        for item in found["items"]:
+        for item in order["items"]:
             if item["product_id"] in shop.products:
                 shop.products[item["product_id"]]["stock"] += item["quantity"]
-    return ShopResponse(200, dict(found))
+    return ShopResponse(200, dict(order))
 
 
 def pay(shop: Shop, token: str, order_id: int, amount: int, card: str) -> ShopResponse:
-    """An order is paid in one sum; one card is always declined."""
-    found = _own(shop, token, order_id)
-    if isinstance(found, ShopResponse):
-        return found
-    if found["status"] != "new" and not (found["status"] == "paid" and "B21" in shop.bugs):
-        return error_response(409, f"the order is {found['status']}")
-    if amount != found["total"]:
+    """Pay an order in full; one card is always declined."""
+    order = _accessible_order(shop, token, order_id)
+    if isinstance(order, ShopResponse):
+        return order
+    if order["status"] != "new" and not (order["status"] == "paid" and "B21" in shop.bugs):
+        return error_response(409, f"the order is {order['status']}")
+    if amount != order["total"]:
         return error_response(400, "the amount is not that of the order")
     if card == DECLINED_CARD:
         if "B22" in shop.bugs:
-            found["status"] = "paid"
+            order["status"] = "paid"
         return error_response(402, "the card was declined")
-    found["status"] = "paid"
+    order["status"] = "paid"
     key = shop.next_id("payment")
     shop.payments[key] = {"id": key, "order_id": order_id, "amount": amount, "status": "paid"}
     return ShopResponse(201, dict(shop.payments[key]))
 
 
 def refund(shop: Shop, token: str, payment_id: int) -> ShopResponse:
-    """A payment is given back, by administrators."""
+    """Refund a payment, by administrators."""
     user = shop.user(token)
     if user is None:
         return LOGGED_OUT
     if user["role"] != "admin":
         return FORBIDDEN
-    found = shop.payments.get(payment_id)
-    if found is None:
+    payment = shop.payments.get(payment_id)
+    if payment is None:
         return error_response(404, "no such payment")
-    if found["status"] != "paid":
-        return error_response(409, f"the payment is {found['status']}")
-    found["status"] = "refunded"
-    shop.orders[found["order_id"]]["status"] = "refunded"
-    return ShopResponse(200, dict(found))
+    if payment["status"] != "paid":
+        return error_response(409, f"the payment is {payment['status']}")
+    payment["status"] = "refunded"
+    shop.orders[payment["order_id"]]["status"] = "refunded"
+    return ShopResponse(200, dict(payment))
 
 
-def _reader(shop: Shop, token: str) -> ShopResponse | None:
+def _report_refusal(shop: Shop, token: str) -> ShopResponse | None:
     user = shop.user(token)
     if user is None:
         return LOGGED_OUT
@@ -185,8 +185,8 @@ def _reader(shop: Shop, token: str) -> ShopResponse | None:
 
 
 def sales_report(shop: Shop, token: str) -> ShopResponse:
-    """Orders that were paid, and what they brought, for administrators."""
-    refusal = _reader(shop, token)
+    """Number and revenue of paid orders, for administrators."""
+    refusal = _report_refusal(shop, token)
     if refusal is not None:
         return refusal
     counted = ("paid", "new") if "B23" in shop.bugs else ("paid",)
@@ -195,8 +195,8 @@ def sales_report(shop: Shop, token: str) -> ShopResponse:
 
 
 def stock_report(shop: Shop, token: str, below: int) -> ShopResponse:
-    """Products of which there are few, for administrators."""
-    refusal = _reader(shop, token)
+    """Products with little stock, for administrators."""
+    refusal = _report_refusal(shop, token)
     if refusal is not None:
         return refusal
     low = [product for product in shop.products.values() if product["stock"] < below]

@@ -1,4 +1,4 @@
-"""What the shop holds, in memory: the same after every reset, without clock or chance; ids count up."""
+"""The data of the shop, in memory and deterministic: the same after every reset, with consecutive ids."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _PRODUCTS = (  # name, category, price in cents, stock
 
 
 class ShopResponse(NamedTuple):
-    """Status and JSON body of an answer; a body of None is an empty one."""
+    """Status and JSON body of a response; None is an empty body."""
 
     status: int
     body: Any = None
@@ -29,7 +29,7 @@ class ShopResponse(NamedTuple):
 
 @dataclass
 class Shop:
-    """One store and the bugs that it has; ids -> rows, in the order of their making."""
+    """One shop and its bugs; tables are id -> row, in order of creation."""
 
     bugs: frozenset[str]
     users: dict[int, Row] = field(default_factory=dict)
@@ -46,17 +46,17 @@ class Shop:
     issued: dict[str, int] = field(default_factory=dict)
 
     def next_id(self, kind: str) -> int:
-        """The id of a new row: 1, 2, … for each kind; an id never comes again."""
+        """The id of a new row: 1, 2, … for each kind; ids are never reused."""
         self.issued[kind] = self.issued.get(kind, 0) + 1
         return self.issued[kind]
 
     def user(self, token: str) -> Row | None:
-        """Who a token belongs to; None: nobody."""
+        """The user of a token; None if it is invalid."""
         return self.users.get(self.tokens.get(token, 0))
 
 
 def new_shop(bugs: frozenset[str]) -> Shop:
-    """A shop as it is after a reset: 3 users, 12 products, 2 reviews, 2 orders, 1 payment."""
+    """A shop in its initial state: 3 users, 12 products, 2 reviews, 2 orders, 1 payment."""
     shop = Shop(bugs)
     for email, password, name, role in _USERS:
         key = shop.next_id("user")
@@ -78,7 +78,7 @@ def new_shop(bugs: frozenset[str]) -> Shop:
 
 
 def error_response(status: int, why: str) -> ShopResponse:
-    """An answer that says no, and why."""
+    """A response with an error message."""
     return ShopResponse(status, {"error": why})
 
 

@@ -1,1 +1,1 @@
-"""Generated data: a web shop's test cases and their simulated history."""
+"""The embedded data: test cases of a web shop and their simulated history."""

@@ -1,14 +1,14 @@
-"""The embedded data: a project whose history was simulated, so that the probability of each failure is known too.
+"""Simulate the history of the embedded project, with the known probability of each failure.
 
-A cycle tests a build. A build changes a few components, or none. A change breaks cases of its component, each with the
-probability that its fragility, the heat of the component and something of the case's own give, and it may spill to
-components that depend on this one. A broken case fails whenever it runs, until it is mended; flaky cases fail by
-themselves besides. Heat and what is the case's own drift, so that a failure rate over all time goes stale. A cycle
-runs a part of the cases: of changed components, failed when they last ran, or new, rather than others.
+A cycle tests a build. A build changes a few components, or none. A change breaks cases of its component. The
+probability depends on fragility of the case, heat of the component and a hidden effect of the case. A change can spill
+to dependent components. A broken case fails whenever it runs, until it is repaired; flaky cases also fail
+randomly. Heat and hidden effects drift, so that old failures lose their meaning. A cycle runs some of the cases,
+preferably those of changed components, those that failed last, and new ones.
 
-Given the state of the build before, and which components changed, cases fail independently of each other. The
-probability of each is exact then, and no order made before the verdicts are known has a higher APFD on average than
-the order by it.
+Given the state of the build before, and which components changed, cases fail independently of each other. So
+the probability of each failure is exact, and no order made before the verdicts are known has a higher mean APFD than
+the order by this probability.
 """
 
 from __future__ import annotations
@@ -22,20 +22,20 @@ from rl_eval.domains.qase.model.project import Project
 from rl_eval.domains.qase.synthetic.project import COMPONENTS, SyntheticCases, draw_cases
 from rl_eval.errors import InputError
 
-CHANGES = 2.5  # components that a build changes on average, but for quiet builds
+CHANGES = 2.5  # mean number of components that a build changes, apart from quiet builds
 QUIET = 0.4  # the share of builds that change nothing
-HEAT_DEVIATION = 1.3  # of a component's heat, the logarithm of how often it changes beside the others
-HEAT_ODDS = 1.4  # log-odds of breaking that a unit of heat adds: changes of hot components go deeper
-OWN_DEVIATION = 1.2  # of log-odds of each case's own, which nothing shows
-DRIFT_CYCLES = 50  # after so many cycles, heat and a case's own log-odds are correlated with what they were by 1/e
-MOST_OFTEN = 0.9  # how often the hottest component changes at most
+HEAT_DEVIATION = 1.3  # of a component's heat, the logarithm of its relative rate of change
+HEAT_ODDS = 1.4  # log-odds of breaking per unit of heat: changes of hot components break more
+OWN_DEVIATION = 1.2  # of the hidden log-odds of each case
+DRIFT_CYCLES = 50  # cycles after which the correlation of heat and hidden log-odds has fallen to 1/e
+MOST_OFTEN = 0.9  # highest probability that a component changes
 SPILL = 0.25  # the probability that a change reaches a component that depends on the changed one
-SPILL_ODDS = -1.0  # what is added to the log-odds of breaking there
-INTERCEPT = -5.6  # the log-odds of breaking of which all else is added
-SIZE = (20, 80)  # cases a cycle, both ends included
-# How much likelier a case is to be run: its component changed, it failed when it last ran, it never ran.
+SPILL_ODDS = -1.0  # added to the log-odds of breaking there
+INTERCEPT = -5.6  # log-odds of breaking without other effects
+SIZE = (20, 80)  # range of cases per cycle, inclusive
+# Weights for being run: the component changed, the case failed when it last ran, the case never ran.
 CHANGED_WEIGHT, FAILED_WEIGHT, NEW_WEIGHT = 30.0, 3.0, 6.0
-WITHOUT_VERDICT = 0.02  # the share of executions that were blocked or skipped
+WITHOUT_VERDICT = 0.02  # share of executions that were blocked or skipped
 DURATION_DEVIATION = 0.25  # of the logarithm of a case's durations
 FIRST_CYCLE = 1_704_067_200.0  # 2024-01-01, UTC
 SECONDS_A_CYCLE = 43_200.0
@@ -43,11 +43,11 @@ SECONDS_A_CYCLE = 43_200.0
 
 @dataclass(frozen=True)
 class SyntheticProject:
-    """A project, its R executions, and what is true of them.
+    """A project with R executions and their failure probabilities.
 
     Attributes:
-        failure_probability: `[R]` float32, the probability that the execution fails, were it to have a verdict, given
-            the state of the build before and which components changed.
+        failure_probability: `[R]` float32, probability that the execution fails if it has a verdict, given the state of
+            the build before and which components changed.
     """
 
     project: Project
@@ -64,11 +64,11 @@ def generate(cycles: int, seed: int, cases: int = 600) -> SyntheticProject:
     for name, value, least in (("cycles", cycles, 1), ("cases", cases, 1), ("seed", seed, 0)):
         if value < least:
             raise InputError(f"{name}={value} of the embedded project: give {least} or more")
-    known = draw_cases(cases, _stream(seed, "cases"))
+    drawn = draw_cases(cases, _stream(seed, "cases"))
     heat, touched = _changes(cycles, _stream(seed, "changes"))
-    case, cycle, verdict, probability = _run(known, heat, touched, _stream(seed, "runs"))
+    case, cycle, verdict, probability = _run(drawn, heat, touched, _stream(seed, "runs"))
     noise = _stream(seed, "durations").normal(0.0, DURATION_DEVIATION, len(case))
-    duration = np.where(verdict == NO_VERDICT, np.nan, np.exp(known.log_duration[case] + noise))
+    duration = np.where(verdict == NO_VERDICT, np.nan, np.exp(drawn.log_duration[case] + noise))
     log = ExecutionLog(
         n_cases=cases,
         cycles=tuple(f"build {i + 1:0{len(str(cycles))}d}" for i in range(cycles)),
@@ -78,7 +78,7 @@ def generate(cycles: int, seed: int, cases: int = 600) -> SyntheticProject:
         duration_ms=duration,
         started=_started(cycle, duration),
     )
-    return SyntheticProject(known.project, log, probability)
+    return SyntheticProject(drawn.project, log, probability)
 
 
 def _stream(seed: int, name: str) -> np.random.Generator:
@@ -86,7 +86,7 @@ def _stream(seed: int, name: str) -> np.random.Generator:
 
 
 def _changes(cycles: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """How hot each component is, `[T, K]`, and how each build touches it: `[T, K, 2]` bool, changed, spilled to."""
+    """Heat of each component, `[T, K]`, and how each build affects it: `[T, K, 2]` bool (changed, spilled to)."""
     names = tuple(COMPONENTS)
     heat = _drift(cycles, len(names), HEAT_DEVIATION, rng)
     share = np.exp(heat) / np.exp(heat).sum(1, keepdims=True)
@@ -100,7 +100,7 @@ def _changes(cycles: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndar
 
 
 def _drift(cycles: int, width: int, deviation: float, rng: np.random.Generator) -> np.ndarray:
-    """Stationary first-order autoregressions that are forgotten over `DRIFT_CYCLES`, `[T, width]`."""
+    """Stationary first-order autoregressions with time constant `DRIFT_CYCLES`, `[T, width]`."""
     kept = np.exp(-1.0 / DRIFT_CYCLES)
     path = rng.normal(0.0, deviation, (cycles, width))
     path[1:] *= np.sqrt(1.0 - kept**2)
@@ -110,29 +110,29 @@ def _drift(cycles: int, width: int, deviation: float, rng: np.random.Generator) 
 
 
 def _run(
-    known: SyntheticCases, heat: np.ndarray, touched: np.ndarray, rng: np.random.Generator
+    cases: SyntheticCases, heat: np.ndarray, touched: np.ndarray, rng: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Cycle by cycle, what breaks and what is run: case, cycle, verdict and failure probability, each `[R]`."""
-    cycles, n_cases = len(touched), len(known.component)
+    """Simulate breaking and running, cycle by cycle: case, cycle, verdict and failure probability, each `[R]`."""
+    cycles, n_cases = len(touched), len(cases.component)
     size = rng.integers(SIZE[0], SIZE[1] + 1, cycles)
-    added = np.floor(known.added * cycles)
+    added = np.floor(cases.added * cycles)
     broken, failed, ran = (np.zeros(n_cases, bool) for _ in range(3))
     rows, verdicts, probabilities = [], [], []
     own = _drift(cycles, n_cases, OWN_DEVIATION, rng)
     for t in range(cycles):
-        changed, spilled = touched[t, known.component].T
-        odds = INTERCEPT + HEAT_ODDS * heat[t, known.component] + known.fragility + own[t]
+        changed, spilled = touched[t, cases.component].T
+        odds = INTERCEPT + HEAT_ODDS * heat[t, cases.component] + cases.fragility + own[t]
         breaks = 1.0 - (1.0 - changed * _sigmoid(odds)) * (1.0 - spilled * _sigmoid(odds + SPILL_ODDS))
-        stays = broken * (1.0 - known.mended)
+        stays = broken * (1.0 - cases.repaired)
         is_broken = 1.0 - (1.0 - breaks) * (1.0 - stays)
-        fails = 1.0 - (1.0 - is_broken) * (1.0 - known.flake_rate)
+        fails = 1.0 - (1.0 - is_broken) * (1.0 - cases.flake_rate)
         broken = rng.random(n_cases) < is_broken
-        fails_now = broken | (rng.random(n_cases) < known.flake_rate)
-        # The largest of log-weight + Gumbel noise: drawn without replacement by weight.
+        fails_now = broken | (rng.random(n_cases) < cases.flake_rate)
+        # The largest log-weight + Gumbel noise: a draw without replacement by weight.
         weight = np.where(changed, CHANGED_WEIGHT, 1.0) * np.where(failed, FAILED_WEIGHT, 1.0)
         key = np.log(weight * np.where(ran, 1.0, NEW_WEIGHT)) + rng.gumbel(size=n_cases)
-        there = np.flatnonzero(added <= t)
-        chosen = np.sort(there[np.argsort(-key[there])[: size[t]]])
+        available = np.flatnonzero(added <= t)
+        chosen = np.sort(available[np.argsort(-key[available])[: size[t]]])
         done = rng.random(len(chosen)) >= WITHOUT_VERDICT
         ran[chosen[done]], failed[chosen[done]] = True, fails_now[chosen[done]]
         rows.append(chosen)
@@ -152,7 +152,7 @@ def _sigmoid(x: np.ndarray) -> np.ndarray:
 
 
 def _started(cycle: np.ndarray, duration_ms: np.ndarray) -> np.ndarray:
-    """When each execution began, seconds since 1970: one after another from the start of its cycle."""
+    """Start time of each execution, seconds since 1970: one after another from the start of its cycle."""
     before = np.cumsum(np.nan_to_num(duration_ms)) - np.nan_to_num(duration_ms)
     first = np.searchsorted(cycle, cycle)
     return FIRST_CYCLE + SECONDS_A_CYCLE * cycle + (before - before[first]) / 1000.0

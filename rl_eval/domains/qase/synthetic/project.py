@@ -1,7 +1,7 @@
-"""The cases of the embedded project: a web shop's API, with what each case says and how easily a change breaks it.
+"""Draw the cases of the embedded project, a web shop's API, with the fragility of each case.
 
-How fragile a case is, is a sum of log-odds over what it says: its fields, the words of its title, its steps. So a
-policy can learn from the cases it has seen what to think of those it has not.
+Fragility is a sum of log-odds over fields, words of the title and number of steps. So a policy can learn from known
+cases how fragile new ones are.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import numpy as np
 
 from rl_eval.domains.qase.model.project import Case, Parameter, Project, Step, Suite, build_project
 
-# Component: (the suite that its own lies in, what its cases are about, the components that a change may spill to).
+# Component: (parent suite, subjects of its cases, components that a change may spill to).
 COMPONENTS: dict[str, tuple[str | None, tuple[str, ...], tuple[str, ...]]] = {
     "Accounts": (None, ("profile", "address", "password"), ("Orders", "Notifications")),
     "Sign-in": ("Accounts", ("session", "token", "code"), ("Accounts", "Roles")),
@@ -27,7 +27,7 @@ COMPONENTS: dict[str, tuple[str | None, tuple[str, ...], tuple[str, ...]]] = {
     "Notifications": ("Platform", ("mail", "digest", "message"), ("Accounts",)),
     "Webhooks": ("Platform", ("endpoint", "signature", "delivery"), ("Notifications", "Payments")),
 }
-# Field: value -> (its share, the log-odds of breaking that it adds).
+# Field: value -> (share of cases, added log-odds of breaking).
 FIELDS: dict[str, dict[str, tuple[float, float]]] = {
     "severity": {
         "blocker": (0.08, 0.8), "critical": (0.17, 0.6), "major": (0.25, 0.2), "normal": (0.25, 0.0),
@@ -50,23 +50,23 @@ FIELDS: dict[str, dict[str, tuple[float, float]]] = {
         "Two users share a team": (0.15, 0.3), "The cache is cold": (0.1, 0.4),
     },
 }  # fmt: skip
-# The same for how a title and its first action end.
+# The same for the ending of the title and of the first action.
 CONDITIONS = {
     "with valid values": (0.16, -0.6), "without a body": (0.1, -0.2), "as an administrator": (0.12, -0.3),
     "with an unknown id": (0.1, 0.0), "in another language": (0.1, 0.0), "with a long text": (0.1, 0.2),
     "twice at once": (0.12, 0.8), "after a timeout": (0.1, 0.6), "under load": (0.1, 0.7),
 }  # fmt: skip
 VERBS = ("Create", "Read", "Change", "Delete", "List", "Export", "Restore", "Share")
-LOOKS = ("status", "body", "headers", "history", "log", "other users' view")
+CHECKED_PARTS = ("status", "body", "headers", "history", "log", "other users' view")
 TAGS, TAG_SHARE = ("nightly", "release", "mobile", "partner"), 0.15
 GHERKIN_SHARE, PARAMETERS_SHARE, NESTED_SHARE = 0.15, 0.2, 0.1  # of cases: Gherkin, with parameters, steps in steps
 TYPICAL_STEPS, STEPS_DEVIATION, MOST_STEPS = 4, 0.6, 20  # log-normal
-PER_LOG_STEPS = 0.4  # log-odds of breaking that a unit of log(steps / TYPICAL_STEPS) adds
-# The probability, from one cycle to the next, that a broken case is mended, by its priority.
-MENDED = {"high": 0.8, "medium": 0.5, "low": 0.2, "undefined": 0.5}
-FLAKY_SHARE, FLAKE_RATE = 0.04, (0.05, 0.3)  # a flaky case fails by itself, at a rate drawn evenly from this range
-FLAKY_MARKED, STEADY_MARKED = 0.75, 0.02  # the share of each that is marked `is_flaky`
-EXISTING = 0.7  # the share of cases there from the start; the others are added at times spread evenly
+PER_LOG_STEPS = 0.4  # log-odds of breaking per unit of log(steps / TYPICAL_STEPS)
+# Probability per cycle that a broken case is repaired, by priority.
+REPAIRED = {"high": 0.8, "medium": 0.5, "low": 0.2, "undefined": 0.5}
+FLAKY_SHARE, FLAKE_RATE = 0.04, (0.05, 0.3)  # a flaky case fails at a random rate, drawn uniformly from this range
+FLAKY_MARKED, STEADY_MARKED = 0.75, 0.02  # share of flaky and of other cases marked `is_flaky`
+EXISTING = 0.7  # share of cases that exist from the start; the others are added at uniform times
 # Natural logarithm of milliseconds.
 DURATION = {"base": 5.5, "per_log_steps": 0.6, "own_deviation": 0.4}
 LONGER = {"e2e": 2.0, "unit": -2.5, "performance": 1.5}
@@ -74,28 +74,28 @@ LONGER = {"e2e": 2.0, "unit": -2.5, "performance": 1.5}
 
 @dataclass(frozen=True)
 class SyntheticCases:
-    """C cases in the order of the project, and what is true of each.
+    """C cases in project order, and their hidden properties.
 
     Attributes:
         component: `[C]` index into `COMPONENTS`.
-        fragility: `[C]` what it adds to the log-odds that a change of its component breaks it.
-        mended: `[C]` the probability, from one cycle to the next, that it is mended when it is broken.
-        flake_rate: `[C]` the probability that it fails by itself.
-        added: `[C]` when it was added, as a share of the time: 0 from the start, below 1.
+        fragility: `[C]` added to the log-odds that a change of the component breaks the case.
+        repaired: `[C]` probability per cycle that it is repaired when broken.
+        flake_rate: `[C]` probability of a random failure.
+        added: `[C]` when it was added, as a share of all cycles, 0 to 1.
         log_duration: `[C]` mean of the natural logarithm of its duration in ms.
     """
 
     project: Project
     component: np.ndarray = field(repr=False)
     fragility: np.ndarray = field(repr=False)
-    mended: np.ndarray = field(repr=False)
+    repaired: np.ndarray = field(repr=False)
     flake_rate: np.ndarray = field(repr=False)
     added: np.ndarray = field(repr=False)
     log_duration: np.ndarray = field(repr=False)
 
 
 def draw_cases(cases: int, rng: np.random.Generator) -> SyntheticCases:
-    """That many cases, spread evenly over the components; ids are in the order in which cases were added."""
+    """Draw cases, spread evenly over the components; ids are in order of creation."""
     names = tuple(COMPONENTS)
     suites = [
         Suite(id=i + 1, title=name, parent_id=names.index(above) + 1 if above else None)
@@ -140,12 +140,12 @@ def draw_cases(cases: int, rng: np.random.Generator) -> SyntheticCases:
         }
         written.append(Case.model_validate(case))
     project = build_project(suites, written, "the embedded project")
-    order = np.array([held.id - 1 for held in project.cases])
+    order = np.array([case.id - 1 for case in project.cases])
     return SyntheticCases(
         project=project,
         component=component[order],
         fragility=fragility[order],
-        mended=np.array([MENDED[held.priority] for held in project.cases]),
+        repaired=np.array([REPAIRED[case.priority] for case in project.cases]),
         flake_rate=flake_rate[order],
         added=added[order],
         log_duration=log_duration[order],
@@ -158,7 +158,7 @@ _CURRENCIES = (Parameter(title="currency", values=("EUR", "USD")),)
 def _draw_field(
     values: dict[str, tuple[float, float]], cases: int, rng: np.random.Generator
 ) -> tuple[list[str], np.ndarray]:
-    """A value for each case by its share, and the log-odds that it adds, `[C]`."""
+    """Draw a value for each case by the shares; return it and its log-odds, `[C]`."""
     share, odds = np.array(list(values.values())).T
     at = rng.choice(len(values), size=cases, p=share)
     names = list(values)
@@ -166,11 +166,11 @@ def _draw_field(
 
 
 def _steps(first: str, count: int, rng: np.random.Generator) -> tuple[Step, ...]:
-    """The first step says what is done, the others what is looked at then; in some cases these lie within it."""
-    looks = tuple(
-        Step(action=f"Look at the {LOOKS[i]}", expected_result="As documented")
-        for i in rng.integers(len(LOOKS), size=count - 1)
+    """A first step with the action, and steps that check something, in some cases nested in the first step."""
+    checks = tuple(
+        Step(action=f"Look at the {CHECKED_PARTS[i]}", expected_result="As documented")
+        for i in rng.integers(len(CHECKED_PARTS), size=count - 1)
     )
     if rng.random() < NESTED_SHARE:
-        return (Step(action=first, expected_result="It is done", steps=looks),)
-    return (Step(action=first, expected_result="It is done"), *looks)
+        return (Step(action=first, expected_result="It is done", steps=checks),)
+    return (Step(action=first, expected_result="It is done"), *checks)

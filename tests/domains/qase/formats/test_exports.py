@@ -154,7 +154,7 @@ def case_document(**values):
         (case_document(steps=[{"action": 5}]), "steps[0], field 'action': 5 where text is needed"),
         (case_document(steps=[{"position": 1}, {"position": 1}]), "two steps have the same position"),
         (case_document(steps_type="waltz"), "field 'steps_type': input should be 'classic' or 'gherkin'"),
-        (case_document(custom_fields=[{"id": 1, "value": "a"}] * 2), "the custom field 1 stands twice"),
+        (case_document(custom_fields=[{"id": 1, "value": "a"}] * 2), "the custom field 1 appears twice"),
         (case_document(tags=[3]), "tags[0]: 3 where a tag's title is needed"),
         (case_document(params=[{"type": "group", "items": []}]), "field 'items'"),
         (case_document(params=[{"type": "both"}]), "'both' where 'single' or 'group' is needed"),
@@ -204,7 +204,7 @@ def test_suites_within_themselves_are_refused():
     [
         (b'{"suites": [{"id": 1', "f.json, line 1, column 21: not JSON (the file ends too early)"),
         (b'{"suites": [\n}', "f.json, line 2, column 1: not JSON (Expecting value)"),
-        (b'{"suites": [], "suites": []}', "the key 'suites' stands twice in one object"),
+        (b'{"suites": [], "suites": []}', "the key 'suites' appears twice in one object"),
         (b'{"a": NaN}', "NaN is not a number of JSON"),
         (b"[" * 200_000, "f.json is nested too deep to be read"),
         (b'{"a":\n"\xff"}', "f.json, line 2: not UTF-8 text"),
@@ -239,7 +239,7 @@ def suite_row(**cells):
     [
         (["name,title"], "line 1: the first column is 'name': a Qase export begins with 'id' or 'v2.id'"),
         (["id,titel"], "line 1: the column 'title' is missing: did you mean 'titel'?"),
-        ([HEADER + ",title"], "line 1: the column 'title' stands twice"),
+        ([HEADER + ",title"], "line 1: the column 'title' appears twice"),
         ([HEADER], "has a header and neither suites nor cases"),
         ([HEADER, row(id=1, title="a") + ",x"], "line 2: 26 columns where the header has 25"),
         ([HEADER, row(id=1, title="a"), "2,b"], "line 3: 2 columns where a case has 25: the row is cut"),

@@ -75,7 +75,7 @@ def test_what_keeps_it_from_starting_is_told(monkeypatch):
     with pytest.raises(NotStartedError, match="not within 0 s"):
         start(patience_s=0.0)
     monkeypatch.setattr(process.sys, "executable", "/bin/false")
-    with pytest.raises(NotStartedError, match=r"did not start \(.*\): it said nothing"):
+    with pytest.raises(NotStartedError, match=r"did not start \(.*\): it printed nothing"):
         start()
 
 

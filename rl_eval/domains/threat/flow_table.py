@@ -1,4 +1,4 @@
-"""Flows as they were read, before any preprocessing."""
+"""Raw flows as columns, before preprocessing."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Table:
         return len(self.label)
 
     def rows(self, index: np.ndarray) -> Table:
-        """The flows that an index or mask selects."""
+        """The flows selected by an index or mask."""
         return replace(
             self,
             numeric=self.numeric[index],
@@ -44,15 +44,15 @@ class Table:
         )
 
     def recode(self, category_names: tuple[str, ...]) -> Table:
-        """The same flows with category codes that index another list of names, a superset of this one's."""
-        place = np.array([category_names.index(name) for name in self.category_names], np.int16)
-        return replace(self, category_names=category_names, category=place[self.category])
+        """The same flows with category codes for another list of names, a superset."""
+        new_code = np.array([category_names.index(name) for name in self.category_names], np.int16)
+        return replace(self, category_names=category_names, category=new_code[self.category])
 
 
 def row_hashes(table: Table) -> np.ndarray:
     """A 64-bit hash of each flow's fields, uint64 `[R]`; equal fields give equal hashes on every machine.
 
-    The label takes no part: a flow that occurs with two labels is still one flow.
+    The label is not hashed: a flow that occurs with two labels is one flow.
     """
     level_hashes = [np.array([hash_text(level) for level in levels], np.uint64) for levels in table.levels]
     columns = [

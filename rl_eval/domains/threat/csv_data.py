@@ -1,4 +1,4 @@
-"""`env.data=csv`: any CSV or Parquet file of flows; name its label column, types are inferred."""
+"""`env.data=csv`: read any CSV or Parquet file of flows; the label column is named, types are inferred."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ import numpy as np
 import polars as pl
 
 from rl_eval.domains.threat.config import Config
-from rl_eval.domains.threat.delimited import Sheet, existing_file, read_csv, read_parquet
-from rl_eval.domains.threat.table import Table
+from rl_eval.domains.threat.flow_table import Table
+from rl_eval.domains.threat.sheet import Sheet, existing_file, read_csv, read_parquet
 from rl_eval.errors import InputError
 
 BENIGN = ("0", "false", "no", "benign", "normal", "legitimate", "background")
 THREAT = ("1", "true", "yes", "threat", "attack", "malicious", "malware", "anomaly", "anomalous")
-# A column with fewer numbers than this is a category; with more, what is not a number is a mistake.
+# A column with a smaller share of numbers is a category; with a larger one, other cells are errors.
 NUMERIC_SHARE = 0.5
 
 
@@ -30,7 +30,7 @@ def files(config: Config) -> tuple[Path, ...]:
 
 
 def read(config: Config) -> tuple[Table, None]:
-    """All flows of the file; it has no published split."""
+    """All flows of the file, which has no published test set."""
     (path,) = files(config)
     sheet = read_parquet(path) if path.suffix.lower() in {".parquet", ".pq"} else read_csv(path)
     if not config.label:
@@ -48,7 +48,7 @@ def read(config: Config) -> tuple[Table, None]:
     features = [c for c in sheet.frame.columns if c not in {config.label, category, *config.ignore}]
     if not features:
         raise InputError(f"{path} has no columns but the label: at least one feature is needed")
-    return table(sheet, features, set(config.categorical), label, names, codes), None
+    return sheet_table(sheet, features, set(config.categorical), label, names, codes), None
 
 
 def binary_label(
@@ -57,8 +57,8 @@ def binary_label(
     """`[R]` int8, 1 for a threat; letter case does not matter.
 
     Args:
-        benign, threat: the values of each class; `*` among the threats stands for any other value.
-        fixed: whether the values are the file format's own, not the person's to choose.
+        benign, threat: the values of each class; `*` among the threats means any other value.
+        fixed: whether the format defines the values, so that a config cannot change them.
 
     Raises:
         InputError: no such column, or a label value that is neither benign nor a threat.
@@ -66,24 +66,24 @@ def binary_label(
     sheet.column(column, "env.label")
     names, codes = sheet.levels(column)
     zero, one = ({value.lower() for value in values} for values in (benign, threat))
-    # 0.0 and 1.0 are how a float column spells 0 and 1.
+    # A float column has 0.0 and 1.0 for 0 and 1.
     keys = [name.lower().removesuffix(".0") for name in names]
     value = [0 if key in zero else 1 if key in one or ("*" in one and key) else -1 for key in keys]
     label = np.array(value, np.int8)[codes]
     unknown = np.flatnonzero(label < 0)
     if len(unknown):
-        given = names[codes[unknown[0]]]
+        label_value = names[codes[unknown[0]]]
         advice = "" if fixed else (
             "; set env.benign_labels and env.threat_labels (threat_labels=['*'] takes any other value)"
         )  # fmt: skip
         raise InputError(
-            f"{sheet.at(unknown[0])}: the label {given!r} in column {column!r} is not known: benign is "
+            f"{sheet.at(unknown[0])}: the label {label_value!r} in column {column!r} is unknown: benign is "
             f"{'/'.join(benign)}, threat is {'/'.join(threat)}{advice}"
         )
     return label
 
 
-def table(
+def sheet_table(
     sheet: Sheet,
     features: Sequence[str],
     categorical: Collection[str],
@@ -96,8 +96,8 @@ def table(
     """The flows of a sheet, each feature numeric or categorical.
 
     Args:
-        categorical: features that are categories whatever they look like.
-        infer: judge the others by what their cells hold; else they are numbers.
+        categorical: features that are always categories.
+        infer: whether to infer the type of the others from their cells; else they are numbers.
     """
     kinds = {name: name not in categorical and (not infer or _looks_numeric(sheet, name)) for name in features}
     numeric = tuple(name for name in features if kinds[name])

@@ -1,4 +1,4 @@
-"""Comma-separated and Parquet files read strictly: every complaint names the file and the line."""
+"""Read CSV and Parquet files strictly; every error names the file and the line."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ MAX_COLUMNS = 500
 
 @dataclass(frozen=True)
 class Sheet:
-    """A file's cells, all text (CSV) or typed (Parquet), and where each row stands.
+    """The cells of a file, all text (CSV) or typed (Parquet), and the line of each row.
 
     Attributes:
-        lines: `[R]` the line (CSV, from 1) or row (Parquet, from 1) of the file.
-        unit: what `lines` counts.
+        lines: `[R]` line (CSV) or row (Parquet) of the file, from 1.
+        unit: `line` or `row`.
     """
 
     path: Path
@@ -35,10 +35,10 @@ class Sheet:
         return f"{self.path}, {self.unit} {int(self.lines[row])}"
 
     def column(self, name: str, key: str) -> pl.Series:
-        """One column, by the name that the config key gave.
+        """One column, named by a config key.
 
         Raises:
-            InputError: there is no such column.
+            InputError: no such column.
         """
         if name not in self.frame.columns:
             raise InputError(
@@ -59,9 +59,9 @@ class Sheet:
         bad = np.flatnonzero(~np.isfinite(values))
         if len(bad):
             cell = series[int(bad[0])]
-            given = "is empty" if cell is None or str(cell).strip() == "" else f"holds {_short(cell)}"
+            problem = "is empty" if cell is None or str(cell).strip() == "" else f"holds {_short(cell)}"
             raise InputError(
-                f"{self.at(bad[0])}: the column {name!r} {given} where a finite number is needed "
+                f"{self.at(bad[0])}: the column {name!r} {problem} where a finite number is needed "
                 f"({len(bad)} such cell{'s' * (len(bad) > 1)}): fill or remove the row{'s' * (len(bad) > 1)}"
             )
         return values
@@ -109,10 +109,10 @@ def read_csv(path: Path, *, names: dict[int, list[str]] | None = None) -> Sheet:
     """A comma-separated text file, with or without a byte-order mark, ending its lines in LF or CRLF.
 
     Args:
-        names: for a file without a header, the column names for each width it may have.
+        names: for a file without a header, the column names for each allowed width.
 
     Raises:
-        InputError: not text, empty, a row of another width, or past the size limits.
+        InputError: not text, empty, a row of another width, or above the size limits.
     """
     _check_size(path)
     data = path.read_bytes().removeprefix(b"\xef\xbb\xbf").replace(b"\r\n", b"\n").rstrip(b"\n \t\r") + b"\n"
@@ -136,7 +136,7 @@ def read_csv(path: Path, *, names: dict[int, list[str]] | None = None) -> Sheet:
         expected = " or ".join(map(str, sorted(allowed)))
         raise InputError(
             f"{path}, line {line}: {width} column{'s' * (width != 1)} where {expected} are expected: "
-            "mend or remove the row"
+            "fix or remove the row"
         )
     _check_shape(path, len(lines) - first, len(columns))
     try:
@@ -152,7 +152,7 @@ def read_csv(path: Path, *, names: dict[int, list[str]] | None = None) -> Sheet:
 
 
 def _lines_and_widths(data: bytes) -> tuple[np.ndarray, np.ndarray]:
-    """For each record its first line (from 1) and its number of columns, commas inside quotes aside."""
+    """First line (from 1) and number of columns of each record; commas inside quotes do not count."""
     octets = np.frombuffer(data, np.uint8)
     newline, comma = octets == ord("\n"), octets == ord(",")
     ends = np.flatnonzero(newline)
@@ -161,7 +161,7 @@ def _lines_and_widths(data: bytes) -> tuple[np.ndarray, np.ndarray]:
         comma &= ~quoted
         record_ends = np.flatnonzero(newline & ~quoted)
         if not len(record_ends) or record_ends[-1] != len(data) - 1:
-            record_ends = np.append(record_ends, len(data) - 1)  # a quote is never closed
+            record_ends = np.append(record_ends, len(data) - 1)  # an unclosed quote
     else:
         record_ends = ends
     starts = np.concatenate([[0], record_ends[:-1] + 1])
@@ -196,7 +196,7 @@ def _check_header(path: Path, columns: list[str]) -> None:
     for name in columns:
         if not name or columns.count(name) > 1:
             what = f"the column {name!r} twice" if name else "a column without a name"
-            raise InputError(f"{path}, line 1: {what}: every column needs a name of its own")
+            raise InputError(f"{path}, line 1: {what}: every column needs its own name")
 
 
 def _check_shape(path: Path, rows: int, columns: int) -> None:

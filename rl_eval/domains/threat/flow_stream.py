@@ -1,4 +1,4 @@
-"""In which order the flows of a part come."""
+"""The order of the flows of a part: shuffles, campaigns, and the endless stream of training."""
 
 from __future__ import annotations
 
@@ -6,16 +6,16 @@ from typing import Any
 
 import numpy as np
 
-# The mean number of threats in one burst of a campaign.
+# Mean number of threats in a burst of a campaign.
 BURST = 10
 
 
-def blocks(flows: int, shift: int) -> int:
-    """How many episodes of at most `shift` flows visit each of these flows once."""
+def episode_count(flows: int, shift: int) -> int:
+    """Number of episodes of at most `shift` flows that play each flow once."""
     return -(-flows // shift)
 
 
-def arrange(rng: np.random.Generator, label: np.ndarray, category: np.ndarray, campaigns: bool) -> np.ndarray:
+def shuffle_flows(rng: np.random.Generator, label: np.ndarray, category: np.ndarray, campaigns: bool) -> np.ndarray:
     """A random permutation of the flows, int32 `[R]`; in campaigns, threats of a category come in bursts."""
     order = rng.permutation(len(label)).astype(np.int32)
     if not campaigns:
@@ -26,49 +26,49 @@ def arrange(rng: np.random.Generator, label: np.ndarray, category: np.ndarray, c
     starts = rng.random(len(threats)) < 1.0 / BURST
     starts[1:] |= kind[1:] != kind[:-1]
     burst = np.cumsum(starts)
-    # Each burst falls between two benign flows; where two fall together they stay whole, one after the other.
+    # Each burst is put between two benign flows; two bursts at the same gap follow each other.
     gap = rng.integers(0, len(benign) + 1, size=burst[-1] + 1)[burst]
-    place = np.concatenate([gap - 0.5, np.arange(len(benign))])
+    position = np.concatenate([gap - 0.5, np.arange(len(benign))])
     tie = np.concatenate([burst, np.zeros(len(benign), burst.dtype)])
-    return np.concatenate([threats, benign])[np.lexsort((tie, place))]
+    return np.concatenate([threats, benign])[np.lexsort((tie, position))]
 
 
-class Stream:
-    """The flows of a part for ever: one arrangement after another, each a fresh shuffle."""
+class FlowStream:
+    """An endless stream of the flows of a part: one shuffle after another."""
 
     def __init__(self, label: np.ndarray, category: np.ndarray, campaigns: bool):
         self._label, self._category, self._campaigns = label, category, campaigns
         self.seed(None)
 
     def seed(self, seed: list[int] | None) -> None:
-        """Start anew; None: from fresh entropy."""
+        """Restart from a seed; None: from fresh entropy."""
         self._rng = np.random.default_rng(np.random.SeedSequence(seed))
         self._order, self._cursor = np.zeros(0, np.int32), 0
 
     def take(self, count: int, length: int) -> np.ndarray:
         """The next `count` blocks, int32 `[length + 1, count]`.
 
-        The last row is the flow that follows each block: the first of the next block, which is not used up.
+        The last row is the flow after each block: the first of the next block, which is not consumed.
         """
-        wanted = count * length + 1
-        pieces, have = [], 0
+        needed = count * length + 1
+        pieces, collected = [], 0
         cursor = self._cursor
         order = self._order
         while True:
-            piece = order[cursor : cursor + wanted - have]
+            piece = order[cursor : cursor + needed - collected]
             pieces.append(piece)
-            have += len(piece)
+            collected += len(piece)
             cursor += len(piece)
-            if have == wanted:
+            if collected == needed:
                 break
-            order, cursor = arrange(self._rng, self._label, self._category, self._campaigns), 0
+            order, cursor = shuffle_flows(self._rng, self._label, self._category, self._campaigns), 0
         self._order, self._cursor = order, cursor - 1
         flows = np.concatenate(pieces)
         starts = np.arange(count) * length
         return flows[starts + np.arange(length + 1)[:, None]]
 
     def get_state(self) -> dict[str, Any]:
-        """The generator, the current arrangement and the place in it."""
+        """The random generator, the current shuffle and the position in it."""
         return {"generator": self._rng.bit_generator.state, "order": self._order.copy(), "cursor": self._cursor}
 
     def set_state(self, state: dict[str, Any]) -> None:
