@@ -66,7 +66,7 @@ def _read(path: Path) -> Table:
             row = int(np.flatnonzero(category == code)[0])
             raise InputError(
                 f"{sheet.at(row)}: the label {name!r} is unknown: {nearest(name, ['normal', *ATTACKS])}"
-                "known are 'normal' and the 39 attack types of NSL-KDD"
+                "the labels are 'normal' and the 39 attack types of NSL-KDD"
             )
     label = np.array([name != "normal" for name in names], np.int8)[category]
     # All fields but three are numbers by definition, so anything else is an error in the file.

@@ -76,7 +76,7 @@ class Severity(RewardTerm):
     def __init__(self, weights: Mapping[str, float], categories: Sequence[str], default: float = 0.0):
         unknown = sorted(set(weights) - set(categories))
         if unknown:
-            raise ValueError(f"weights names {unknown[0]!r}; known are {', '.join(categories)}")
+            raise ValueError(f"weights names {unknown[0]!r}; the categories are {', '.join(categories)}")
         self._penalty = np.array([weights.get(name, default) for name in categories], np.float32)
         self.range = min(-float(self._penalty.max(initial=0.0)), 0.0), max(-float(self._penalty.min(initial=0.0)), 0.0)
 

@@ -38,7 +38,7 @@ def test_features_that_say_nothing_are_named(tmp_path, count, severity):
     finding = finding_of("silent_features", run)
     assert (finding and finding.severity) == severity
     if finding:
-        assert finding.evidence.startswith(f"{count} of 10 are the same in all of training, 1 of them as if nothing")
+        assert finding.evidence.startswith(f"{count} of 10 are constant in training, 1 of them at their default")
         assert all(name in finding.evidence for name in FEATURES[:count])
 
 

@@ -48,8 +48,8 @@ def test_quoted_cells_may_hold_commas_and_line_ends(tmp_path):
         (["1,tcp,0", "2,udp", "3,tcp,1"], r"flows\.csv, line 3: 2 columns where 3 are expected"),
         (["1,tcp,0", "2,udp,1,9"], r"flows\.csv, line 3: 4 columns where 3 are expected"),
         (["1,tcp,0", "", "2,udp,1"], r"flows\.csv, line 3: 1 column where 3 are expected"),
-        (["1,tcp,0", "2,udp,maybe"], r"flows\.csv, line 3: the label 'maybe' in column 'label' is not known"),
-        (["1,tcp,0", "2,udp,"], r"flows\.csv, line 3: the label '' in column 'label' is not known"),
+        (["1,tcp,0", "2,udp,maybe"], r"flows\.csv, line 3: the label 'maybe' in column 'label' is unknown"),
+        (["1,tcp,0", "2,udp,"], r"flows\.csv, line 3: the label '' in column 'label' is unknown"),
         (["1,tcp,0", ",udp,1"], r"flows\.csv, line 3: the column 'size' is empty where a finite number"),
         (["1,tcp,0", "2,tcp,0", "NaN,udp,1"], r"flows\.csv, line 4: the column 'size' holds 'NaN'"),
         (["1,tcp,0", "2,tcp,0", "inf,udp,1"], r"flows\.csv, line 4: the column 'size' holds 'inf'"),
@@ -147,7 +147,7 @@ def kdd_row(label, difficulty=",20"):
 @pytest.mark.parametrize(
     ("row", "message"),
     [
-        (kdd_row("neptun"), r"KDDTest\+\.txt, line 2: the label 'neptun' is not known: did you mean 'neptune'"),
+        (kdd_row("neptun"), r"KDDTest\+\.txt, line 2: the label 'neptun' is unknown: did you mean 'neptune'"),
         (kdd_row("normal")[2:], r"KDDTest\+\.txt, line 2: 42 columns where 43 are expected"),
         (kdd_row("normal").replace("SF,1", "SF,x"), r"KDDTest\+\.txt, line 2: the column 'src_bytes' holds 'x'"),
     ],

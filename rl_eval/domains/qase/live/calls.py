@@ -117,7 +117,7 @@ def _call(step: Step, here: str) -> Call:
     headers, written = _data(step.data)
     has_body = bool(written.strip())
     if has_body and method in ("GET", "HEAD"):
-        raise ValueError(f"{method} has no body")
+        raise ValueError(f"{method} cannot have a body")
     body, fixed = None, None
     if has_body:
         try:

@@ -149,7 +149,7 @@ class Runner:
             except template.MissingValueError as error:
                 reason = str(error)
             except RecursionError:
-                return CaseResult(BLOCKED, f"{step}: the answer is nested too deep to be judged", duration_ms)
+                return CaseResult(BLOCKED, f"{step}: the response is nested too deep to be checked", duration_ms)
             if reason is not None:
                 # The bugs of the wrong response, or if it has none, those of the responses before it.
                 return CaseResult(FAILED, f"{step}: {reason}", duration_ms, bugs or earlier_bugs)
@@ -191,7 +191,7 @@ def _request(call: Call, values: Mapping[str, Any]) -> tuple[str, list[tuple[str
     for name, value in call.headers:
         value = template.fill_text(value, values)
         if is_invalid_header(value) or len(value) > MAX_HEADER:
-            raise ValueError(f"the header {name} would hold what no header has")
+            raise ValueError(f"the header {name} would have characters that are not allowed in a header")
         headers.append((name, value))
     body = call.fixed
     if call.has_body and body is None:

@@ -255,7 +255,7 @@ def asked(disk, tmp_path, monkeypatch, capsys):
 def test_the_list_says_what_ordered_it_what_fits_and_where_the_rest_is(asked, tmp_path):
     status, out, _, rows = asked("--budget", "30s", "--show", "5")
     assert status == 0
-    assert "baseline:failure_rate, as there is no finished run of env=qase below outputs/" in out
+    assert "baseline:failure_rate, because there is no finished run of env=qase below outputs/" in out
     assert "and 7 more" in out
     assert len(rows) == BIG
     assert tuple(rows[0]) == COLUMNS
@@ -309,7 +309,7 @@ def test_the_newest_finished_run_of_the_environment_is_the_default(asked, traine
 @pytest.mark.parametrize(
     ("policy", "sentence"),
     [
-        ("baseline:optimal", "orders by the verdict of each case, which nobody knows before it runs"),
+        ("baseline:optimal", "orders by the verdict of each case, which is unknown before it runs"),
         ("baseline:best", "baseline:best is not a baseline of qase"),
         ("python:os:getcwd", "add --trust"),
         ("nowhere", "'nowhere' is neither a run directory nor a policy"),
@@ -344,22 +344,22 @@ def test_equal_scores_are_run_as_listed(asked):
 def test_a_budget_that_is_no_time_is_one_sentence(asked, budget):
     status, out, err, rows = asked(f"--budget={budget}")
     assert (status, out, rows) == (2, "", None)
-    assert re.match(r"error: --budget .* is no time: give a time such as 90s, 20m or 1h30m$", err)
+    assert re.match(r"error: --budget .* is not a time: give a time such as 90s, 20m or 1h30m$", err)
 
 
 def test_a_budget_needs_durations_and_says_so(asked):
     status, out, err, rows = asked("--budget", "20m", results=None)
     assert (status, out, rows) == (2, "", None)
     assert err == (
-        "error: --budget 20m cannot be kept, since no result says how long a case takes: give results with durations "
-        "as --results, or leave --budget out"
+        "error: --budget 20m needs durations, and no result has one: give results with durations "
+        "as --results, or leave out --budget"
     )
 
 
 def test_without_results_the_cases_alone_are_ordered(asked):
     status, out, _, rows = asked(results=None)
     assert status == 0
-    assert "0 came to a verdict before, 0 of them failed at least once; 12 never did" in out
+    assert "0 have an earlier verdict, 0 of them failed at least once; 12 have none" in out
     assert {(row["last_verdict"], row["failure_rate"], row["expected_ms"], row["total_ms"]) for row in rows} == {
         ("",) * 4
     }
@@ -393,7 +393,7 @@ def test_what_is_read_is_not_overwritten_and_a_place_that_cannot_be_written_is_n
     before = (disk / "export.json").read_bytes()
     status, _, err, _ = asked("--out", disk / "export.json")
     assert status == 2
-    assert "would overwrite what is read" in err
+    assert "would overwrite an input file" in err
     assert (disk / "export.json").read_bytes() == before
     status, _, err, _ = asked("--out", tmp_path / "nowhere/list.csv")
     assert status == 2
@@ -403,7 +403,7 @@ def test_what_is_read_is_not_overwritten_and_a_place_that_cannot_be_written_is_n
 def test_results_alone_are_no_cases(disk, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     assert main(["qase", "prioritise", str(disk / "results.jsonl")]) == 2
-    assert "holds results and no cases" in " ".join(capsys.readouterr().err.split())
+    assert "has results but no cases" in " ".join(capsys.readouterr().err.split())
 
 
 @pytest.mark.skipif(not V1.is_file(), reason="the Qase exports are not at ../shared/data/qase")
@@ -413,7 +413,7 @@ def test_the_real_export_with_the_real_results(tmp_path, monkeypatch, capsys):
     out = capsys.readouterr().out
     rows = rows_of(Path("prioritised.csv").read_bytes().decode())
     assert len(rows) == 120
-    assert "119 of 134 results are of no case here" in out
+    assert "119 of 134 results match no case" in out
     told = {row["case_id"]: row for row in rows}
     # cases 2 and 3 failed once and never ran otherwise: their result files say so
     failed = [json.loads(file.read_text()) for file in (REPORT / "results").glob("*.json")]

@@ -159,8 +159,8 @@ def case_document(**values):
         (case_document(params=[{"type": "group", "items": []}]), "field 'items'"),
         (case_document(params=[{"type": "both"}]), "'both' where 'single' or 'group' is needed"),
         (case_document(description="\ud800"), "field 'description': text with half a surrogate pair"),
-        ({"cases": [{"id": 1, "title": "a"}, {"id": 1, "title": "b"}]}, "case id 1 is given twice, to 'a' and 'b'"),
-        ({"suites": [{"id": 1, "title": "a"}, {"id": 1, "title": "b"}]}, "suite id 1 is given twice"),
+        ({"cases": [{"id": 1, "title": "a"}, {"id": 1, "title": "b"}]}, "case id 1 is used twice, by 'a' and 'b'"),
+        ({"suites": [{"id": 1, "title": "a"}, {"id": 1, "title": "b"}]}, "suite id 1 is used twice"),
     ],
 )  # fmt: skip
 def test_what_is_wrong_is_told_with_its_place(document, sentence):
@@ -193,7 +193,7 @@ def test_ten_levels_are_read_and_a_thousand_refused():
 
 def test_suites_within_themselves_are_refused():
     ring = [Suite(id=i, title=str(i), parent_id=i % 3 + 1) for i in (1, 2, 3)]
-    with pytest.raises(InputError, match=r"here: suite 1 \('1'\) lies within itself by its parents"):
+    with pytest.raises(InputError, match=r"here: suite 1 \('1'\) is its own ancestor"):
         build_project(ring, [], "here")
     with pytest.raises(InputError, match="names the parent 9, which is not there"):
         build_project([Suite(id=1, title="a", parent_id=9)], [], "here")
@@ -205,7 +205,7 @@ def test_suites_within_themselves_are_refused():
         (b'{"suites": [{"id": 1', "f.json, line 1, column 21: not JSON (the file ends too early)"),
         (b'{"suites": [\n}', "f.json, line 2, column 1: not JSON (Expecting value)"),
         (b'{"suites": [], "suites": []}', "the key 'suites' appears twice in one object"),
-        (b'{"a": NaN}', "NaN is not a number of JSON"),
+        (b'{"a": NaN}', "NaN is not a JSON number"),
         (b"[" * 200_000, "f.json is nested too deep to be read"),
         (b'{"a":\n"\xff"}', "f.json, line 2: not UTF-8 text"),
         (b"9" * 5000, "f.json: not JSON"),
@@ -240,21 +240,21 @@ def suite_row(**cells):
         (["name,title"], "line 1: the first column is 'name': a Qase export begins with 'id' or 'v2.id'"),
         (["id,titel"], "line 1: the column 'title' is missing: did you mean 'titel'?"),
         ([HEADER + ",title"], "line 1: the column 'title' appears twice"),
-        ([HEADER], "has a header and neither suites nor cases"),
+        ([HEADER], "has a header but neither suites nor cases"),
         ([HEADER, row(id=1, title="a") + ",x"], "line 2: 26 columns where the header has 25"),
         ([HEADER, row(id=1, title="a"), "2,b"], "line 3: 2 columns where a case has 25: the row is cut"),
         ([HEADER, row(id="x", title="a")], "line 2, column 'id': 'x' where a whole number is needed"),
         ([HEADER, row(title="a")], "line 2, column 'id': it is empty"),
         ([HEADER, row(id=1)], "line 2, column 'title': it is empty"),
-        ([HEADER, row(id=1, title="a\nb"), row(id=1, title="c")], "case id 1 is given twice"),
+        ([HEADER, row(id=1, title="a\nb"), row(id=1, title="c")], "case id 1 is used twice"),
         ([HEADER, row(id=1, title="a\nb"), row(id="z", title="c")], "line 4, column 'id'"),
         ([HEADER, row(id=1, title="a", suite="s")], "line 2, column 'suite_id': a suite without an id"),
         ([HEADER, suite_row(suite_id=1, suite="s"), suite_row(suite_id=1, suite="s")], "line 3, column 'suite_id'"),
         ([HEADER, suite_row(suite_id=1, suite="s"), row(id=1, title="a", suite_id=1, suite="t")],
          "line 3, column 'suite': suite 1 is 't' below None, and was 's' below None before"),
         ([HEADER, suite_row(suite_id=1, suite="s", title="x")], "column 'title': a value in the row of a suite"),
-        ([HEADER, suite_row(suite_id=1, suite="s", suite_parent_id=1)], "suite 1 ('s') lies within itself"),
-        ([HEADER, suite_row(suite_id=1, suite="s", suite_parent_id=4)], "names the parent 4, which is not there"),
+        ([HEADER, suite_row(suite_id=1, suite="s", suite_parent_id=1)], "suite 1 ('s') is its own ancestor"),
+        ([HEADER, suite_row(suite_id=1, suite="s", suite_parent_id=4)], "names the parent 4, which is missing"),
         ([HEADER, row(id=1, title="a", is_flaky="perhaps")], "line 2, column 'is_flaky': 'perhaps' where yes or no"),
         ([HEADER, row(id=1, title="a", steps_actions="open it")], "'steps_actions': 'open it' does not begin with"),
         ([HEADER, row(id=1, title="a", parameters="x")], "column 'parameters': 'x' where 'title:value' is expected"),
@@ -279,7 +279,7 @@ def test_a_text_may_hold_a_list_of_its_own_and_doubt_is_told():
     )
     steps = read_csv_export(text.encode(), "export.csv", notes).cases[0].steps
     assert [step.action for step in steps] == ["do\n3. this", "then", ""]
-    assert "the columns of steps differ in how many there are: joined on their numbers" in notes.counts
+    assert "the step columns have different numbers of steps: joined by number" in notes.counts
 
 
 def test_cells_that_a_spreadsheet_would_run_stay_text():
@@ -287,7 +287,7 @@ def test_cells_that_a_spreadsheet_would_run_stay_text():
     bad = '=HYPERLINK("http://x","y")'
     project = read_csv_export(f"{HEADER}\n{row(id=1, title=bad, description='@SUM(A1)')}\n".encode(), "e.csv", notes)
     assert (project.cases[0].title, project.cases[0].description) == (bad, "@SUM(A1)")
-    assert "a cell that a spreadsheet would run as a formula: read as the text it is" in notes.counts
+    assert "a cell that a spreadsheet would run as a formula: read as text" in notes.counts
     assert from_csv(write_csv_export(project, 1)) == project
 
 

@@ -64,7 +64,7 @@ def test_an_export_meets_its_results(tmp_path):
 def test_a_result_that_a_run_lists_and_has_no_file_is_told(tmp_path):
     reporter_folder(tmp_path / "r", RESULT | {"id": "here"}, results=[{"id": "here"}, {"id": "gone"}])
     notes = load(str(tmp_path / "r")).notes
-    assert "run.json lists a result that has no file: it is missing here" in notes
+    assert "run.json lists a result that has no file" in notes
 
 
 @pytest.mark.parametrize(
@@ -73,13 +73,13 @@ def test_a_result_that_a_run_lists_and_has_no_file_is_told(tmp_path):
         (b"", "is empty"),
         (b"\xff\xfe\x00", "line 1: not UTF-8 text"),
         (b"hello", "is neither JSON nor a known CSV"),
-        (b"{}", "is JSON of no known form"),
+        (b"{}", "is JSON of an unknown form"),
         (b"7", "is neither JSON nor a known CSV"),
         (b'{"result": 5}', "result: 5 where an object is needed"),
-        (b'{"result": {"entities": [{"a": 1}]}}', "is neither a case, suite, milestone nor result"),
+        (b'{"result": {"entities": [{"a": 1}]}}', "is no case, suite, milestone or result"),
         (b'{"suites": [], "cases": []', "not JSON (the file ends too early)"),
         (b"[]", None),
-        (b'{"results": []}', "holds neither cases nor results"),
+        (b'{"results": []}', "has neither cases nor results"),
         (json.dumps({"result": {"entities": [CASE]}}).encode(), "names the suite 2, which is not there"),
     ],
 )
@@ -99,11 +99,11 @@ def test_one_project_at_a_time(tmp_path):
     (tmp_path / "b.csv").write_text(V1)
     empty = tmp_path / "empty"
     empty.mkdir()
-    with pytest.raises(InputError, match=r"holds 2 projects \(.*a\.json and .*b\.csv\): name one of them"):
+    with pytest.raises(InputError, match=r"has 2 projects \(.*a\.json and .*b\.csv\): give one of them"):
         load(str(tmp_path))
     with pytest.raises(InputError, match="does not exist"):
         load(str(tmp_path / "nowhere"))
-    with pytest.raises(InputError, match="holds neither cases nor results"):
+    with pytest.raises(InputError, match="has neither cases nor results"):
         load(str(empty))
 
 

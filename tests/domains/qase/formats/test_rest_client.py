@@ -75,7 +75,7 @@ def test_without_system_fields_no_integer_is_guessed(tmp_path):
     (tmp_path / "cases.json").write_text(json.dumps(page))
     found = load(str(tmp_path / "cases.json"))
     assert found.project.cases[0].severity == "2"
-    assert "severity 2 is a number and no system_field says what it means: kept as text" in found.notes
+    assert "severity 2 is a number that no system_field explains: kept as text" in found.notes
 
 
 @pytest.mark.parametrize(
@@ -96,7 +96,7 @@ def test_results_come_with_their_runs(qase, connection):
     assert results.counts() == {"passed": 1, "failed": 1, "blocked": 1, "retest": 1}
     assert results.duration_ms.tolist() == [float(entry["time_spent_ms"]) for entry in RESULTS]
     assert results.case_ids.tolist() == [7] * 4
-    assert "the status 'retest' is the team's own: neither passed nor failed" in notes.counts
+    assert "the status 'retest' is a custom status: neither passed nor failed" in notes.counts
 
 
 def test_429_and_5xx_are_waited_out(qase, connection):
@@ -131,7 +131,7 @@ def test_a_service_that_is_not_there_is_told(monkeypatch):
         ((200, {}, "[]"), "system_field: [] where an object is needed"),
         ((200, {}, '{"result": []}'), "system_field names none of severity"),
         ((200, {}, '{"result": [{"slug": "type", "options": [{"id": 1, "slug": "a"}, {"id": 1, "slug": "b"}]}]}'),
-         "the id 1 of type is given twice"),
+         "the id 1 of type is used twice"),
     ],
 )  # fmt: skip
 def test_other_answers_are_told_without_the_token(qase, connection, answer, sentence):

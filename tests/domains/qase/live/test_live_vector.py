@@ -142,7 +142,7 @@ def test_a_service_that_dies_in_a_cycle_is_one_sentence_and_another_goes_on_to_t
     state = vector.get_state()
     (connection,) = session._sessions.values()
     monkeypatch.setattr(connection, "service", DiesAfter(connection.service, 9))
-    with pytest.raises(InputError, match=r"does not answer: see to it .* resume=<the run>`$") as error:
+    with pytest.raises(InputError, match=r"does not answer: start it; .* resume=<the run>`$") as error:
         vector.step(after[0])
     assert "\n" not in str(error.value)
     again = LiveTraining(SMALL, n_envs=2)
@@ -283,7 +283,7 @@ def test_where_nothing_fails_there_is_nothing_to_learn(pretend):
     with pytest.raises(InputError, match="no case fails in the 2 cycles of the warm-up, so there is nothing"):
         vector.reset(seed=0)
     vector, _ = pretend(2, pretended=Pretended(blocks=1.0))
-    with pytest.raises(InputError, match=rf"\({CASES} of {CASES} cases were blocked at last: Too late\), so"):
+    with pytest.raises(InputError, match=rf"\({CASES} of {CASES} cases were blocked in the last cycle: Too late\), so"):
         vector.reset(seed=0)
 
 
@@ -432,7 +432,7 @@ def test_a_service_that_a_run_names_is_asked_only_where_somebody_trusts_it(someb
     runs.write_json(tmp_path / "run.json", {"status": "finished", "env": "qase", "agent": "ppo", "seed": 1})
     given = diagnostics.read(tmp_path)
     diagnostics.all_findings(given)
-    assert any(f"env.base_url='{url}' is where requests would go: add --trust" in said for said in given.missing)
+    assert any(f"env.base_url='{url}' is where requests go: add --trust" in said for said in given.missing)
     with pytest.raises(InputError, match="whose answers and times no replay gives again"):
         replay(runs.read_run(tmp_path), tmp_path / "again", trust=True, on_step=lambda *_: None)
     assert somebody.asked == []

@@ -122,7 +122,7 @@ def test_runs_are_in_the_order_of_time_or_of_their_names(tmp_path):
         (tmp_path / f"{name}.json").write_text(json.dumps({"results": [{"case_id": 1, "status": "passed"}]}))
     found = load(str(tmp_path))
     assert [run.name for run in found.results.runs] == ["a", "b", "c", "run-9", "run-10"]
-    assert "a run has no start: runs are in the order of their names" in found.notes
+    assert "a run has no start time: runs are ordered by name" in found.notes
 
 
 @settings(max_examples=60, deadline=None)
@@ -163,7 +163,7 @@ def test_columns_hold_what_was_added_whatever_the_order_of_runs(rows):
         (v2(muted="perhaps"), "field 'muted': 'perhaps' where yes or no"),
         (v2(relations=3), "results[0], relations: 3 where an object"),
         ({"title": "t", "execution": None}, "field 'execution': None where an object is needed"),
-        ({"status": "passed"}, "field 'case_id': neither it nor 'case.title'"),
+        ({"status": "passed"}, "field 'case_id': it and 'case.title' are both missing"),
         ({"case_id": 0, "status": "passed"}, "field 'case_id': 0 where an id"),
     ],
 )
@@ -256,7 +256,7 @@ def test_last_results_that_are_not_the_earlier_verdicts_are_told():
         ([HISTORY], "has 0 rows where 1 to"),
         ([HISTORY, ROW, "2;b;5"], "line 3: 3 columns where 7 are expected"),
         ([HISTORY, ROW, "", ROW], "line 3: 1 columns where 7 are expected"),
-        ([HISTORY, ROW, ROW], "line 3, column 'Id': 1 is given twice"),
+        ([HISTORY, ROW, ROW], "line 3, column 'Id': 1 appears twice"),
         ([HISTORY, ROW.replace("1;a", "x;a")], "line 2, column 'Id': 'x' where a whole number is needed"),
         ([HISTORY, ROW.replace(";a;", ";;")], "line 2, column 'Name': '' where a name is needed"),
         ([HISTORY, ROW.replace(";5;", ";-5;")], "line 2, column 'Duration': '-5' where a number from 0 is needed"),

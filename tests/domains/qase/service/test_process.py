@@ -90,7 +90,7 @@ def test_a_person_starts_it_with_a_port_and_bugs(capsys):
         assert httpx.get(f"{url}/search?max_price=120", trust_env=False).json()["total"] == 0
         assert httpx.post(f"{url}/_control/reset", trust_env=False).status_code == 404
         port = url.rpartition(":")[2]
-        for given, said in ((["--port", port], "cannot be listened on"), (["--bugs", "B99"], "there is no seeded bug")):
+        for given, said in ((["--port", port], "cannot be used"), (["--bugs", "B99"], "there is no seeded bug")):
             assert main(given) == 2
             told = capsys.readouterr().err
             assert told.startswith("error: ")
