@@ -195,7 +195,7 @@ def test_suites_within_themselves_are_refused():
     ring = [Suite(id=i, title=str(i), parent_id=i % 3 + 1) for i in (1, 2, 3)]
     with pytest.raises(InputError, match=r"here: suite 1 \('1'\) is its own ancestor"):
         build_project(ring, [], "here")
-    with pytest.raises(InputError, match="names the parent 9, which is not there"):
+    with pytest.raises(InputError, match="names the parent 9, which is missing"):
         build_project([Suite(id=1, title="a", parent_id=9)], [], "here")
 
 

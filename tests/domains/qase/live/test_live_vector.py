@@ -433,7 +433,7 @@ def test_a_service_that_a_run_names_is_asked_only_where_somebody_trusts_it(someb
     given = diagnostics.read(tmp_path)
     diagnostics.all_findings(given)
     assert any(f"env.base_url='{url}' is where requests go: add --trust" in said for said in given.missing)
-    with pytest.raises(InputError, match="whose answers and times no replay gives again"):
+    with pytest.raises(InputError, match="cannot be trained again to the same bytes"):
         replay(runs.read_run(tmp_path), tmp_path / "again", trust=True, on_step=lambda *_: None)
     assert somebody.asked == []
 
