@@ -44,8 +44,8 @@ for _domain in domains():
         app.add_typer(_commands, name=_domain.name)
 
 
-def _show_version(asked: bool) -> None:
-    if asked:
+def _show_version(requested: bool) -> None:
+    if requested:
         typer.echo(f"rl-eval {__version__}")
         raise typer.Exit
 
@@ -96,12 +96,14 @@ def export(
     it in any language: `observations` [N, ...] in, `action` out.
     """
     if not onnx:
-        raise InputError(f"export {run}: say the format, --onnx, which is the only one there is")
-    where, size = _export_onnx(run, file or run / "policy.onnx")
-    typer.echo(f"{where}: {size:,} bytes, judged with `pytest suites/ --run onnx:{where}`")
+        raise InputError(f"export {run}: name the format, --onnx, the only one there is")
+    target = file or run / "policy.onnx"
+    size = _export_onnx(run, target)
+    typer.echo(f"{target}: {size:,} bytes, judged with `pytest suites/ --run onnx:{target}`")
 
 
-def _export_onnx(directory: Path, file: Path) -> tuple[Path, int]:
+def _export_onnx(directory: Path, file: Path) -> int:
+    """Write the judged policy; returns the bytes of the file."""
     from rl_eval.run import read_checkpoint, read_run, write_bytes
     from rl_eval.target import resolve
 
@@ -113,7 +115,7 @@ def _export_onnx(directory: Path, file: Path) -> tuple[Path, int]:
     except ImportError as error:
         raise InputError("export --onnx needs onnx: pip install onnx, or 'rl_eval[onnx]'") from error
     try:
-        described: dict[str, Any] = {
+        description: dict[str, Any] = {
             "schema": 1,
             "env": {"name": meta["env"], "id": run.config["env"].get("id")},
             "obs_shape": meta["obs_shape"],
@@ -122,14 +124,14 @@ def _export_onnx(directory: Path, file: Path) -> tuple[Path, int]:
             "snapshot": snapshot.name,
             "sha256": meta["sha256"],
         }
-        model = resolve("agents.export.to_onnx")(arrays, meta, described)
+        model = resolve("agents.export.to_onnx")(arrays, meta, description)
     except (KeyError, TypeError, ValueError) as error:
         raise InputError(f"{snapshot} cannot be exported ({error}): name a run of a network of ours") from error
     try:
         write_bytes(file, model)
     except OSError as error:
         raise InputError(f"{file} cannot be written ({error.strerror}): name another file") from error
-    return file, len(model)
+    return len(model)
 
 
 @app.command()
@@ -147,30 +149,28 @@ def verify(
 
     The run is trained once more in a temporary directory: to its end, or, where it was stopped, as far as
     its last snapshot. Then every snapshot, metrics.csv but for its times, and the results are compared. A
-    difference is told by its first row and column, or by its tensor, with what could explain it: other
+    difference is named by its first row and column, or by its tensor, with what could explain it: other
     versions, threads, hardware, data, or another commit. It takes as long as the training did.
 
     Exit status: 0 all agrees, 1 something differs, 2 bad input.
     """
     from rl_eval import terminal
     from rl_eval.run import read_run, step_of
-    from rl_eval.verify import verify as compare
+    from rl_eval.verify import verify as verify_run
 
-    found = read_run(run)
-    steps = [found.info.get("env_steps")] if found.finished else [step_of(p) for p in found.snapshots()[-1:]]
+    original = read_run(run)
+    steps = [original.info.get("env_steps")] if original.finished else [step_of(p) for p in original.snapshots()[-1:]]
     total = steps[0] if steps and isinstance(steps[0], int) else None
     with terminal.ProgressLine(total, f"replay of {run.name}") as progress:
-        told = compare(run, trust=trust, on_step=lambda env_steps, *_: progress.update(env_steps))
-    for finding in told.findings:
-        typer.echo(
-            f"differs  {finding.part}: {finding.difference}" if finding.difference else f"agrees   {finding.part}"
-        )
-    if told.agrees:
-        typer.echo(f"{run}: every byte agrees, {told.env_steps:,} env steps replayed")
+        result = verify_run(run, trust=trust, on_step=lambda env_steps, *_: progress.update(env_steps))
+    for part in result.parts:
+        typer.echo(f"differs  {part.name}: {part.difference}" if part.difference else f"agrees   {part.name}")
+    if result.agrees:
+        typer.echo(f"{run}: every byte agrees, {result.env_steps:,} env steps replayed")
         return 0
-    for explanation in told.explanations or ("nothing that is recorded; uncommitted changes of the code are not",):
+    for explanation in result.explanations or ("nothing that is recorded; uncommitted changes of the code are not",):
         typer.echo(f"could explain it: {explanation}")
-    typer.echo(f"{run}: differs, {told.env_steps:,} env steps replayed")
+    typer.echo(f"{run}: differs, {result.env_steps:,} env steps replayed")
     return 1
 
 
@@ -305,20 +305,21 @@ def doctor(
     from rl_eval.run import as_json as json_of
     from rl_eval.run import expand_sweeps
 
-    mapped = None if columns is None else diagnostics.parse_columns(columns)
-    readings = [diagnostics.read(path, trust=trust, columns=mapped) for path in expand_sweeps(runs)]
-    told: list[dict[str, Any]] = []
-    for reading in readings:
-        findings = [finding.to_json() for finding in diagnostics.all_findings(reading)]
-        told.append({"run": str(reading.path), "findings": findings, "missing": reading.missing})
-    together = [finding.to_json() for finding in diagnostics.seed_luck(readings)]
+    names = None if columns is None else diagnostics.parse_columns(columns)
+    diagnosed = [diagnostics.read(path, trust=trust, columns=names) for path in expand_sweeps(runs)]
+    rows: list[dict[str, Any]] = []
+    for run in diagnosed:
+        findings = [finding.to_json() for finding in diagnostics.all_findings(run)]
+        rows.append({"run": str(run.path), "findings": findings, "missing": run.missing})
+    across_runs = [finding.to_json() for finding in diagnostics.seed_luck(diagnosed)]
+    several = len(rows) > 1
     if as_json:
-        typer.echo(json_of(told[0] if len(told) == 1 else {"runs": told, "together": together}), nl=False)
+        typer.echo(json_of({"runs": rows, "together": across_runs} if several else rows[0]), nl=False)
         return
-    for each in told:
-        terminal.print_findings(each["findings"], each["missing"], heading=each["run"] if len(told) > 1 else None)
-    if len(told) > 1:
-        terminal.print_findings(together, heading=f"{len(told)} runs together")
+    for row in rows:
+        terminal.print_findings(row["findings"], row["missing"], heading=row["run"] if several else None)
+    if several:
+        terminal.print_findings(across_runs, heading=f"{len(rows)} runs together")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -329,9 +330,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     from rl_eval.terminal import print_error
 
-    given = list(sys.argv[1:] if arguments is None else arguments)
+    typed = list(sys.argv[1:] if arguments is None else arguments)
     try:
-        status = app(args=given or ["--help"], prog_name="rl-eval", standalone_mode=False)
+        status = app(args=typed or ["--help"], prog_name="rl-eval", standalone_mode=False)
     except InputError as error:
         print_error(str(error))
         return 2

@@ -47,7 +47,7 @@ def test_version(capsys):
         (["shema"], "No such command 'shema'. Did you mean 'schema'?: `rl-eval --help` lists the commands"),
         (["--colour"], "No such option: --colour: `rl-eval --help` lists the commands"),
         (["export"], "Missing argument 'RUN': `rl-eval --help` lists the commands"),
-        (["export", "nowhere"], "export nowhere: say the format, --onnx, which is the only one there is"),
+        (["export", "nowhere"], "export nowhere: name the format, --onnx, the only one there is"),
         (["export", "nowhere", "--onnx"], "nowhere is not a directory: name a run directory, such as outputs/"),
         (["export", ".", "--onnx", "a", "b"], "Got unexpected extra argument"),
     ],
