@@ -6,14 +6,12 @@
 
 from rl_eval.gates.evaluation import evaluate_run, evaluate_suite, suite_error
 from rl_eval.gates.selection import Selection, is_suite_file, named_runs, newest_group, suites_for
-from rl_eval.gates.suite import Criterion, Suite, load_suite
-from rl_eval.gates.suite_format import CriterionSpec, SuiteSpec
+from rl_eval.gates.suite import Suite, load_suite
+from rl_eval.gates.suite_format import SuiteSpec
 from rl_eval.gates.training_commands import needs_path, train_arguments, train_command
 from rl_eval.gates.verdict import CriterionVerdict, SuiteVerdict
 
 __all__ = [
-    "Criterion",
-    "CriterionSpec",
     "CriterionVerdict",
     "Selection",
     "Suite",

@@ -120,9 +120,9 @@ def record(path: Path, entry: LedgerEntry, *, now: datetime.datetime | None = No
             problem = f"{path} is locked by another process: remove {path}.lock if there is none"
         except OSError as error:
             problem = f"{path} cannot be written ({error.strerror or error})"
-    policies, entries, damaged, unreadable = _read(path, entry.test_set)
     if problem is None:
-        return TestSetUse(entries, len(policies), damaged, unreadable)
+        return use_of(path, entry.test_set)
+    policies, entries, damaged, _ = _read(path, entry.test_set)
     return TestSetUse(entries + 1, len(policies | {entry.policy}), damaged, problem)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import hashlib
 from collections.abc import Iterator
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import PackageNotFoundError, entry_points, version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,8 +14,7 @@ from rl_eval.errors import InputError
 if TYPE_CHECKING:
     from rl_eval.gates import Selection, Suite
 
-# Loading these can import code that no hash here covers.
-_IMPORT_OTHER_CODE = ("python", "sb3")
+_EXTENSION_GROUPS = ("rl_eval.domains", "rl_eval.metrics", "rl_eval.policies", "rl_eval.diagnostics")
 
 
 def verdict_key(suite: Suite, selection: Selection) -> str | None:
@@ -26,12 +25,12 @@ def verdict_key(suite: Suite, selection: Selection) -> str | None:
     from rl_eval.gates.suite_environment import environment_to_judge
     from rl_eval.run import Run
 
-    if needs_trust(suite.judged) or suite.spec.plugins:  # code that no hash here covers
+    if needs_trust(suite.judged) or suite.spec.plugins or _has_extensions():
         return None
     try:
         others = {"code": _code(), **{name: version(name) for name in ("gymnasium", "numpy", "torch")}}
         for spec in _policies_of(suite, selection):
-            identity = None if spec.partition(":")[0] in _IMPORT_OTHER_CODE else policy.identity(spec)
+            identity = None if policy.runs_other_code(spec) else policy.identity(spec)
             if identity is None:
                 return None
             others[f"policy {spec}"] = identity
@@ -54,6 +53,13 @@ def verdict_key(suite: Suite, selection: Selection) -> str | None:
         )
     except (InputError, OSError, PackageNotFoundError):  # judging reports what is wrong
         return None
+
+
+def _has_extensions() -> bool:
+    """Whether another package adds domains, metrics, policies or diagnostics: code that no hash here covers."""
+    return any(
+        not point.value.startswith("rl_eval.") for group in _EXTENSION_GROUPS for point in entry_points(group=group)
+    )
 
 
 def findings_key(run: str) -> str | None:

@@ -43,10 +43,12 @@ def test_what_a_suite_says(tmp_path):
 def test_gate_seed_belongs_to_the_suite(tmp_path):
     first = load_suite(write_suite(tmp_path / "a.yaml", SUITE)).gate_seed
     other = load_suite(write_suite(tmp_path / "b.yaml", SUITE)).gate_seed
-    given = load_suite(write_suite(tmp_path / "a.yaml", SUITE.replace("train:", "gate_seed: 7\ntrain:"))).gate_seed
+    set_by_suite = load_suite(
+        write_suite(tmp_path / "a.yaml", SUITE.replace("train:", "gate_seed: 7\ntrain:"))
+    ).gate_seed
     again = load_suite(write_suite(tmp_path / "a.yaml", SUITE.replace("475", "400"))).gate_seed
     assert len({first, other, 7}) == 3
-    assert (given, again) == (7, first)
+    assert (set_by_suite, again) == (7, first)
 
 
 # what is replaced, by what, the line and the words of the error

@@ -181,10 +181,10 @@ def test_gymnasium_environments_with_finite_starts_are_noted(name):
     env = domains.validate({"name": "gym", "id": env_id})
     test_set = held_out.load_test_set(env, seeding.episode_seeds(1, 100))
     trained = held_out.load_test_set(env, seeding.episode_seeds(1, 600, "other"))
-    known = Exposure(
+    exposure = Exposure(
         False, Fingerprints.from_hashes(trained.exact, trained.near), fingerprints([]), np.arange(0), np.arange(0)
     )
-    check = held_out.check_exposures(test_set, [known])
+    check = held_out.check_exposures(test_set, [exposure])
     assert (check.decision, check.finite) == ("PASS", True)
 
 
