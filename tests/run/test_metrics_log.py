@@ -1,0 +1,98 @@
+"""Rows of metrics.csv: appended, cut, and read back exactly."""
+
+import csv
+import errno
+import math
+import os
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rl_eval import run
+from rl_eval.errors import InputError
+
+
+def test_rows_are_appended_across_openings_in_the_order_of_the_header(tmp_path):
+    file = tmp_path / "metrics.csv"
+    run.MetricsLog(file).append({"env_steps": 1, "loss": np.float32(0.1), "note": float("nan")})
+    run.MetricsLog(file).append({"note": -math.inf, "loss": 1e-30, "env_steps": np.int64(2)})
+    assert list(csv.reader(file.open())) == [
+        ["env_steps", "loss", "note"],
+        ["1", repr(float(np.float32(0.1))), "nan"],
+        ["2", "1e-30", "-inf"],
+    ]
+    with pytest.raises(ValueError, match=r"metrics row has \['note', 'other'\] more or less than the header"):
+        run.MetricsLog(file).append({"env_steps": 3, "loss": 1.0, "other": 1.0})
+    assert len(file.read_text().splitlines()) == 3
+
+
+@given(rows=st.lists(st.tuples(st.integers(0, 10**9), st.floats()), min_size=1, max_size=12), data=st.data())
+def test_numbers_come_back_to_the_bit_and_a_cut_log_is_one_that_stopped_there(tmp_path_factory, rows, data):
+    keep = data.draw(st.integers(0, len(rows)))
+    folder = tmp_path_factory.mktemp("metrics")
+    whole, stopped = folder / "whole.csv", folder / "stopped.csv"
+    log, short = run.MetricsLog(whole), run.MetricsLog(stopped)
+    for i, (steps, loss) in enumerate(rows):
+        log.append({"env_steps": steps, "loss": loss})
+        if i < keep:
+            short.append({"env_steps": steps, "loss": loss})
+    read = run.read_metrics(whole)
+    assert read["env_steps"].tolist() == [steps for steps, _ in rows]
+    np.testing.assert_array_equal(read["loss"], [loss for _, loss in rows])
+    with open(whole, "a") as file:
+        file.write("12345")  # a row that a crash cut short
+    assert len(run.read_metrics(whole)["loss"]) == len(rows)
+    log.cut_to(keep)
+    assert whole.exists() == stopped.exists()
+    if keep:
+        assert whole.read_bytes() == stopped.read_bytes()
+    log.append({"env_steps": 1, "loss": 0.5})
+    short.append({"env_steps": 1, "loss": 0.5})
+    assert whole.read_bytes() == stopped.read_bytes()
+
+
+@pytest.mark.parametrize("taken", [0, 1, 7])
+def test_a_row_that_the_disk_does_not_take_leaves_the_log_as_it_was(tmp_path, monkeypatch, taken):
+    file = tmp_path / "metrics.csv"
+    log = run.MetricsLog(file)
+    write = os.write
+
+    def fill_up(descriptor, content):
+        if taken and len(content) > taken:
+            return write(descriptor, bytes(content[:taken])) if len(content) > 2 * taken else full()
+        return full()
+
+    def full():
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    for steps in (1, 2):
+        before = file.read_bytes() if file.exists() else b""
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "write", fill_up)
+            with pytest.raises(OSError, match=r"No space left on device.*metrics\.csv"):
+                log.append({"env_steps": steps, "loss": 0.123456789012345})
+        assert file.read_bytes() == before
+        log.append({"env_steps": steps, "loss": 0.5})
+        assert log.rows() == steps
+
+
+def test_a_row_that_a_crash_cut_short_is_not_read(tmp_path):
+    (tmp_path / "metrics.csv").write_text("env_steps,loss\n1,0.5\n2,0.25")
+    assert run.read_metrics(tmp_path / "metrics.csv")["env_steps"].tolist() == [1]
+    assert run.MetricsLog(tmp_path / "metrics.csv").rows() == 1
+
+
+def test_a_log_that_is_missing_or_no_table_of_numbers_is_refused_by_name(tmp_path):
+    run.MetricsLog(tmp_path / "metrics.csv").cut_to(5)  # nothing to cut
+    with pytest.raises(InputError, match=r"metrics\.csv cannot be read"):
+        run.read_metrics(tmp_path / "metrics.csv")
+    (tmp_path / "metrics.csv").write_text("env_steps,loss\n1,\n2,low\n")
+    with pytest.raises(InputError, match=r"metrics\.csv holds a cell that is not a number: .*'low'"):
+        run.read_metrics(tmp_path / "metrics.csv")
+    (tmp_path / "metrics.csv").write_bytes(b"env_steps,loss\n1,\xff\n")
+    with pytest.raises(InputError, match=r"metrics\.csv cannot be read"):
+        run.read_metrics(tmp_path / "metrics.csv")
+    (tmp_path / "metrics.csv").write_text("env_steps,loss\n1,\n")
+    assert np.isnan(run.read_metrics(tmp_path / "metrics.csv")["loss"][0])

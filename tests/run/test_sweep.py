@@ -1,0 +1,31 @@
+"""Sweeps stand for their jobs, and never point elsewhere."""
+
+import pytest
+
+from rl_eval.errors import InputError
+from rl_eval.run import expand_sweeps, write_json
+
+
+def test_a_sweep_stands_for_the_jobs_that_are_there(tmp_path):
+    for name in ("0_seed=1", "1_seed=2"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "run.json").write_text("{}")
+    jobs = [{"directory": name} for name in ("0_seed=1", "../../1_seed=2", "2_gone", "/etc", "", None)]
+    write_json(tmp_path / "sweep.json", {"jobs": [*jobs, "not a job"]})
+    assert [path.name for path in expand_sweeps([tmp_path, tmp_path / "0_seed=1"])] == ["0_seed=1", "1_seed=2"]
+
+
+def test_a_sweep_whose_runs_are_gone_says_so(tmp_path):
+    write_json(tmp_path / "sweep.json", {"jobs": [{"directory": "gone"}]})
+    with pytest.raises(InputError, match="lists no run that is there"):
+        expand_sweeps([tmp_path])
+
+
+@pytest.mark.parametrize("jobs", [None, [], "0", [{"directory": ".."}]])
+def test_a_sweep_without_runs_says_so(tmp_path, jobs):
+    (tmp_path / "run.json").write_text("{}")
+    sweep = tmp_path / "sweep"
+    sweep.mkdir()
+    write_json(sweep / "sweep.json", {"jobs": jobs})
+    with pytest.raises(InputError, match=r"sweep.json lists no run: "):
+        expand_sweeps([sweep])
