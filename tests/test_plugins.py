@@ -1,23 +1,24 @@
 """Modules of a person's own, named in a config or a suite: imported with consent, and nothing else is."""
 
+import contextlib
 import os
 import subprocess
 import sys
 from pathlib import Path
 
+import gymnasium as gym
 import pytest
 
-from rl_eval import plugins
+from rl_eval import plugins, policy
 from rl_eval.errors import InputError
 from rl_eval.gates import load_suite, suites_for
 from rl_eval.plugins import import_plugins, require_plugins, require_plugins_of_run
 from rl_eval.rewards import RewardFunction
 from rl_eval.target import resolve
-from tests.gates.fake_runs import write_suite
+from tests.gates.fake_runs import write_run, write_suite
 
 ROOT = Path(__file__).resolve().parents[1]
 SOURCE = """
-import numpy as np
 from rl_eval.rewards import RewardTerm
 
 class Pace(RewardTerm):
@@ -100,6 +101,17 @@ def test_a_damaged_list_of_a_run_is_one_sentence(tmp_path, names):
 def test_a_run_without_plugins_needs_no_trust(tmp_path):
     for config in ({}, {"plugins": []}, {"plugins": None}):
         require_plugins_of_run(tmp_path, config, trust=False)
+
+
+def test_the_policy_of_a_run_with_plugins_is_loaded_with_trust(module, tmp_path):
+    directory = write_run(tmp_path / "run", config={"plugins": [module]}).path
+    spaces = policy.Spaces("cartpole", gym.spaces.Box(-9, 9, (4,)), gym.spaces.Discrete(2))
+    with pytest.raises(InputError, match="--trust"):
+        policy.load(str(directory), spaces, None)
+    assert module not in sys.modules
+    with contextlib.suppress(InputError):  # the run holds a policy of a test elsewhere
+        policy.load(str(directory), spaces, None, trust=True)
+    assert module in sys.modules
 
 
 def test_a_suite_imports_a_module_beside_it_with_trust(module, tmp_path):
