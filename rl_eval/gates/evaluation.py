@@ -212,7 +212,7 @@ def _one_run(suite: Suite, criterion: Criterion, run: Run | BarePolicy, played: 
 def _over_runs(
     suite: Suite, criterion: Criterion, runs: Sequence[Run | BarePolicy], played: Sequence[PlayedRun]
 ) -> CriterionVerdict:
-    """One number a run; by evidence runs are the units, and the verdict says how little so few can show."""
+    """One number a run; by evidence runs are the units, and the verdict notes how little a few runs can show."""
     blank = replace(blank_verdict(suite, criterion), units=len(runs), units_max=len(runs))
     base, metric = criterion.base, criterion.metric
     assert base is not None

@@ -52,7 +52,7 @@ class TestSetUse:
     Attributes:
         entries: verdicts on it, this one included.
         policies: how many different policies they judged.
-        damaged: lines of the whole ledger that cannot be read.
+        damaged: lines of the ledger that cannot be read.
         problem: why this verdict is not recorded; None where it is.
     """
 
@@ -141,7 +141,7 @@ def _append(path: Path, line: bytes) -> str | None:
         if size and os.pread(descriptor, 1, size - 1) != b"\n":
             line = b"\n" + line  # a writer was killed in the middle of a line: that one is lost, not this one
         if os.write(descriptor, line) != len(line):
-            return f"{path} could not be written whole: is the disk full?"
+            return f"{path} could not be written completely: is the disk full?"
         os.fsync(descriptor)
     finally:
         os.close(descriptor)

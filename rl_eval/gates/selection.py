@@ -26,7 +26,7 @@ class BarePolicy:
     """A policy that a person named: nothing is known about its training.
 
     Attributes:
-        path: what names it, such as `onnx:policy.onnx`, in the place of a run's directory.
+        path: what names it, such as `onnx:policy.onnx`, instead of a run directory.
     """
 
     path: str
@@ -55,8 +55,8 @@ def matches_environment(suite: Suite, values: Mapping[str, Any]) -> bool:
 def suites_for(run: Run | Mapping[str, Any], folder: Path | str = "suites") -> list[Suite]:
     """The suites in a folder whose environment is that of a run, by name.
 
-    Where one of them names the run's agent in `train:`, those that name another are left out. Where none does, all
-    of them judge: an agent that has no suite of its own is held to the bars of the others.
+    If one of them names the run's agent in `train:`, those that name another agent are skipped. If none does, all of
+    them judge: an agent without a suite of its own must pass those of the others.
 
     Args:
         run: a run, or the config of one that is yet to be trained.
@@ -91,7 +91,7 @@ def is_suite_file(path: Path) -> bool:
 
 
 def named_runs(suite: Suite, paths: Sequence[Path | str]) -> Selection:
-    """The runs and policies that a person named; a sweep stands for its runs.
+    """The runs and policies that a person named; a sweep means all of its runs.
 
     Raises:
         InputError: not a run, not finished, or of another environment.
@@ -233,7 +233,7 @@ def _no_run(suite: Suite, matching: Sequence[Run], outputs: Path) -> str:
 
 
 def _not_a_group(suite: Suite, runs: Sequence[Run]) -> str | None:
-    """Why the runs cannot stand for the spread of training, or None where they can."""
+    """Why the runs cannot show the spread of training, or None where they can."""
     wanted = suite.spec.runs
     if wanted.count == 1:
         return None

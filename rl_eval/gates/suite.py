@@ -28,7 +28,7 @@ class Criterion:
     Attributes:
         line: of its file, from 1.
         unit: what is counted as one observation.
-        bounds: by evidence, of what one unit can be worth; None for ratios and numbers over runs.
+        bounds: by evidence, of the value of one unit; None for ratios and numbers over runs.
         base: for a metric over runs, the task metric it aggregates.
     """
 
@@ -205,7 +205,7 @@ def _independent_cases(env: EnvConfig) -> bool:
 
 
 def _is_mean(metric: Metric, env: EnvConfig) -> bool:
-    """Whether evidence can serve the metric, given bounds where the environment cannot know them."""
+    """Whether evidence is possible for the metric; the suite may have to give the bounds."""
     if metric.name in RATIO_METRICS or metric.statistic is not None:
         return True
     return metric.variable is not None and (metric.bounds is None or metric.bounds(env) is not None)

@@ -113,7 +113,7 @@ class SuiteSpec(_Strict):
     rl_eval: Literal[1] = Field(description="the version of this format")
     plugins: list[str] = Field(
         default_factory=list,
-        description="modules that are imported first, beside this file or on sys.path; needs --trust",
+        description="modules that are imported first, from the folder of this file or from sys.path; needs --trust",
     )
     env: str | dict[str, Any] = Field(description="an environment's name, or a mapping with name and overrides")
     judge_on: dict[str, Any] = Field(
