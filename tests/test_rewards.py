@@ -1,4 +1,4 @@
-"""Rewards: a weighted sum of terms over the outcome, each of them told."""
+"""Rewards: a weighted sum of terms over the outcome, every term in the infos."""
 
 import numpy as np
 import pytest
@@ -58,7 +58,7 @@ def test_terms_are_built_from_the_config_with_weight_one_unless_said():
 
 
 @pytest.mark.parametrize(
-    ("terms", "said"),
+    ("terms", "message"),
     [
         ({}, r"^reward\.terms is empty: name at least one term"),
         (None, r"^reward\.terms=None is not a section of named terms"),
@@ -89,8 +89,8 @@ def test_terms_are_built_from_the_config_with_weight_one_unless_said():
         ({"a": {"_target_": 7}}, r"^_target_=7 is not allowed"),
     ],
 )
-def test_a_reward_that_cannot_be_is_one_sentence(terms, said):
-    with pytest.raises(InputError, match=said) as error:
+def test_a_reward_that_cannot_be_is_one_sentence(terms, message):
+    with pytest.raises(InputError, match=message) as error:
         RewardFunction.from_config(terms)
     assert "\n" not in str(error.value)
 

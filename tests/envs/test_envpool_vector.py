@@ -96,13 +96,13 @@ def test_kwargs_that_are_another_id_are_that():
 @needs_envpool
 @pytest.mark.parametrize("env_id", ["CartPole-v1", "LunarLander-v3", "Pendulum-v1"])
 def test_its_spaces_are_gymnasiums(env_id):
-    mine, reference = vector(env_id), SyncVectorEnv([lambda: gym.make(env_id)] * 4)
+    envs, reference = vector(env_id), SyncVectorEnv([lambda: gym.make(env_id)] * 4)
     for name in ("observation_space", "action_space", "single_observation_space", "single_action_space"):
-        assert getattr(mine, name) == getattr(reference, name)
-    assert mine.metadata["autoreset_mode"] == AutoresetMode.NEXT_STEP
-    obs, _ = mine.reset(seed=1)
+        assert getattr(envs, name) == getattr(reference, name)
+    assert envs.metadata["autoreset_mode"] == AutoresetMode.NEXT_STEP
+    obs, _ = envs.reset(seed=1)
     assert obs.dtype == np.float32
-    assert obs in mine.observation_space
+    assert obs in envs.observation_space
 
 
 @needs_envpool
@@ -119,28 +119,28 @@ def test_the_same_seeds_give_the_same_bytes_whatever_the_threads(env_id, steps):
 
 @needs_envpool
 def test_a_reset_with_seeds_begins_anew_and_one_without_goes_on():
-    mine = vector()
-    first = mine.reset(seed=[5, 6, 7, 8])[0]
+    envs = vector()
+    first = envs.reset(seed=[5, 6, 7, 8])[0]
     for _ in range(40):
-        mine.step(np.ones(4, int))
-    on = mine.reset()[0]
+        envs.step(np.ones(4, int))
+    on = envs.reset()[0]
     assert not np.array_equal(on, first)
-    assert np.array_equal(mine.reset(seed=[5, 6, 7, 8])[0], first)
-    assert np.array_equal(mine.reset(seed=5)[0], first)
+    assert np.array_equal(envs.reset(seed=[5, 6, 7, 8])[0], first)
+    assert np.array_equal(envs.reset(seed=5)[0], first)
     assert not np.array_equal(vector().reset()[0], vector().reset()[0])
     with pytest.raises(ValueError, match="takes no options"):
-        mine.reset(options={"reset_mask": np.ones(4, bool)})
+        envs.reset(options={"reset_mask": np.ones(4, bool)})
 
 
 @needs_envpool
 def test_the_step_after_an_end_ignores_its_action_and_a_limit_truncates():
     limit = 9
-    mine = vector(max_episode_steps=limit)
-    mine.reset(seed=[1, 2, 3, 4])
+    envs = vector(max_episode_steps=limit)
+    envs.reset(seed=[1, 2, 3, 4])
     rng, age, over = np.random.default_rng(0), np.zeros(4, int), np.zeros(4, bool)
     ends = {"terminated": 0, "truncated": 0}
     for _ in range(400):
-        obs, rewards, terminated, truncated, _ = mine.step(rng.integers(2, size=4))
+        obs, rewards, terminated, truncated, _ = envs.step(rng.integers(2, size=4))
         age = np.where(over, 0, age + 1)
         assert np.array_equal(rewards, ~over)
         assert (np.abs(obs[over]) <= 0.05).all()  # where CartPole starts
@@ -157,10 +157,10 @@ def test_the_step_after_an_end_ignores_its_action_and_a_limit_truncates():
 @needs_envpool
 def test_an_episode_that_terminates_in_its_last_step_has_terminated():
     """A pole that is pushed one way falls after about nine steps: here that is the limit too."""
-    mine = vector(n_envs=30, max_episode_steps=9)
-    mine.reset(seed=0)
+    envs = vector(n_envs=30, max_episode_steps=9)
+    envs.reset(seed=0)
     for _ in range(9):
-        _, _, terminated, truncated, _ = mine.step(np.ones(30, int))
+        _, _, terminated, truncated, _ = envs.step(np.ones(30, int))
     assert terminated.any()
     assert truncated[terminated].all()
 
@@ -178,12 +178,12 @@ STATE = {
 @pytest.mark.parametrize("env_id", STATE)
 def test_classic_control_takes_gymnasiums_very_step(env_id):
     """Put where EnvPool is, Gymnasium's environment goes where EnvPool goes."""
-    mine, reference = vector(env_id, n_envs=1), gym.make(env_id).unwrapped
+    envs, reference = vector(env_id, n_envs=1), gym.make(env_id).unwrapped
     reference.reset(seed=0)
-    obs, rng, over = mine.reset(seed=2)[0], np.random.default_rng(1), False
+    obs, rng, over = envs.reset(seed=2)[0], np.random.default_rng(1), False
     for _ in range(250):
-        action = actions_of(mine, rng)
-        before, (obs, rewards, terminated, truncated, _) = obs, mine.step(action)
+        action = actions_of(envs, rng)
+        before, (obs, rewards, terminated, truncated, _) = obs, envs.step(action)
         if not over:
             reference.reset()
             reference.state = STATE[env_id](before[0].astype(float))
@@ -194,12 +194,12 @@ def test_classic_control_takes_gymnasiums_very_step(env_id):
         over = bool(terminated[0] or truncated[0])
 
 
-def episodes(envs_, act, each):
-    """Return and length of the first `each` episodes of every copy: the short ones are not to come first."""
+def episodes(envs_, act, per_copy):
+    """Return and length of the first `per_copy` episodes of every copy: the short ones are not to come first."""
     n = envs_.num_envs
     obs, _ = envs_.reset(seed=list(range(100, 100 + n)))
     returns, lengths, over, ended = np.zeros(n), np.zeros(n), np.zeros(n, bool), [[] for _ in range(n)]
-    while min(map(len, ended)) < each:
+    while min(map(len, ended)) < per_copy:
         obs, rewards, terminated, truncated, _ = envs_.step(act(obs))
         returns, lengths, done = returns + rewards, lengths + ~over, terminated | truncated
         for i in np.flatnonzero(done):
@@ -207,7 +207,7 @@ def episodes(envs_, act, each):
             returns[i] = lengths[i] = 0
         over = done if envs_.metadata["autoreset_mode"] == AutoresetMode.NEXT_STEP else over
     envs_.close()
-    return np.array([episode for copy in ended for episode in copy[:each]])
+    return np.array([episode for copy in ended for episode in copy[:per_copy]])
 
 
 def balance(obs):
@@ -221,15 +221,18 @@ def descend(obs):
     return np.where(obs[:, 3] < -0.25 - 0.2 * obs[:, 1], 2, np.where(tilt > 0.1, 3, np.where(tilt < -0.1, 1, 0)))
 
 
-def agree(env_id, policy, n_envs=25, each=10, **kwargs):
+def agree(env_id, policy, n_envs=25, per_copy=10, **kwargs):
     from scipy.stats import ks_2samp
 
-    found = []
+    results = []
     for seed, backend in enumerate(("gymnasium", "envpool")):
-        mine, rng = vector(env_id, n_envs, backend, **kwargs), np.random.default_rng(seed)
-        found.append(episodes(mine, policy or (lambda obs, e=mine, r=rng: actions_of(e, r)), each))
+        envs, rng = vector(env_id, n_envs, backend, **kwargs), np.random.default_rng(seed)
+        results.append(episodes(envs, policy or (lambda obs, e=envs, r=rng: actions_of(e, r)), per_copy))
     for column, what in enumerate(("return", "length")):
-        assert ks_2samp(found[0][:, column], found[1][:, column]).pvalue > ALPHA, (what, [f.mean(0) for f in found])
+        assert ks_2samp(results[0][:, column], results[1][:, column]).pvalue > ALPHA, (
+            what,
+            [f.mean(0) for f in results],
+        )
 
 
 @needs_envpool
@@ -279,7 +282,7 @@ def learn(directory, *, stop_at=None, resume=False):
 
 @needs_envpool
 def test_training_counts_its_steps_records_its_starts_and_goes_on_to_the_bit(tmp_path):
-    run = learn(tmp_path / "whole")
+    run = learn(tmp_path / "uninterrupted")
     info = run.info
     assert (info["status"], info["backend"]) == ("finished", "envpool")
     assert info["steps_finished"] + info["steps_in_flight"] + info["steps_cut"] == info["env_steps"]
@@ -291,8 +294,8 @@ def test_training_counts_its_steps_records_its_starts_and_goes_on_to_the_bit(tmp
     again = learn(tmp_path / "broken", resume=True)
     assert again.info["env_steps"] == info["env_steps"]
     both = [
-        (each.judged_snapshot() / "policy.safetensors").read_bytes() + (each.path / "seen.npz").read_bytes()
-        for each in (run, again)
+        (finished.judged_snapshot() / "policy.safetensors").read_bytes() + (finished.path / "seen.npz").read_bytes()
+        for finished in (run, again)
     ]
     assert both[0] == both[1]
 
@@ -323,7 +326,7 @@ def test_learning_curves_and_verdicts_agree(env, steps, tmp_path):
             criteria = {c["criterion"]: c["decision"] for suite in suites for c in suite["criteria"]}
             decisions[backend, seed] = criteria["solved" if env == "cartpole" else "reward"]
     print("\n", env, {name: np.round(np.mean(rows, 0), 1).tolist() for name, rows in curves.items()}, decisions)
-    for mine, theirs in zip(np.transpose(curves["envpool"]), np.transpose(curves["gymnasium"]), strict=True):
-        assert mannwhitneyu(mine, theirs).pvalue > 0.01
+    for envpool, gymnasium in zip(np.transpose(curves["envpool"]), np.transpose(curves["gymnasium"]), strict=True):
+        assert mannwhitneyu(envpool, gymnasium).pvalue > 0.01
     for backend in ("gymnasium", "envpool"):
         assert sum(decisions[backend, seed] == "PASS" for seed in range(1, 6)) >= 4, decisions

@@ -40,7 +40,7 @@ SAME = [
 ]
 
 
-def ours(env_id, count, n_envs=COPIES, autoreset=True, **kwargs):
+def make(env_id, count, n_envs=COPIES, autoreset=True, **kwargs):
     vector = DOMAIN.make(
         Config(id=env_id, kwargs=kwargs, workers=count), n_envs=n_envs, part="train", autoreset=autoreset
     )
@@ -64,7 +64,7 @@ def assert_same(one, other):
 
 @pytest.mark.parametrize(("env_id", "kwargs", "steps"), SAME, ids=lambda value: value if isinstance(value, str) else "")
 def test_the_number_of_processes_changes_no_bit(env_id, kwargs, steps):
-    vectors = [ours(env_id, count, **kwargs) for count in (1, 2, 3, 9)]
+    vectors = [make(env_id, count, **kwargs) for count in (1, 2, 3, 9)]
     first, *others = vectors
     seeds = [3, 1, 4, 15, 9]
     starts = [vector.reset(seed=seeds)[0] for vector in vectors]
@@ -83,7 +83,7 @@ def test_the_number_of_processes_changes_no_bit(env_id, kwargs, steps):
 
 
 def test_without_autoreset_the_number_of_processes_changes_no_bit():
-    vectors = [ours("CartPole-v1", count, autoreset=False) for count in (1, 2, 3)]
+    vectors = [make("CartPole-v1", count, autoreset=False) for count in (1, 2, 3)]
     rng, mask = np.random.default_rng(0), np.array([True, False, True, True, False])
     starts = [vector.reset(seed=[1, 2, 3, 4, 5], options={"reset_mask": mask})[0] for vector in vectors]
     all_idle = 0
@@ -105,27 +105,27 @@ def test_without_autoreset_the_number_of_processes_changes_no_bit():
 
 
 def test_it_is_gymnasiums_sync_vector_env_step_by_step():
-    mine = ours("LunarLander-v3", 2)
+    vector = make("LunarLander-v3", 2)
     reference = SyncVectorEnv([lambda: gym.make("LunarLander-v3")] * COPIES, autoreset_mode=AutoresetMode.SAME_STEP)
-    assert mine.metadata["autoreset_mode"] == AutoresetMode.SAME_STEP
-    assert (mine.observation_space, mine.action_space) == (reference.observation_space, reference.action_space)
-    assert np.array_equal(mine.reset(seed=7)[0], reference.reset(seed=7)[0])
+    assert vector.metadata["autoreset_mode"] == AutoresetMode.SAME_STEP
+    assert (vector.observation_space, vector.action_space) == (reference.observation_space, reference.action_space)
+    assert np.array_equal(vector.reset(seed=7)[0], reference.reset(seed=7)[0])
     reference.action_space.seed(0)
     for _ in range(200):
         actions = reference.action_space.sample()
-        obs, *rest, infos = mine.step(actions)
+        obs, *rest, infos = vector.step(actions)
         expected, *expected_rest, expected_infos = reference.step(actions)
         assert np.array_equal(obs, expected)
         assert all(np.array_equal(a, b) for a, b in zip(rest, expected_rest, strict=True))
         for i in np.flatnonzero(infos.get("_final_obs", [])):
             assert np.array_equal(infos["final_obs"][i], expected_infos["final_obs"][i])
-    mine.close()
+    vector.close()
     reference.close()
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64, np.float16])
 def test_actions_reach_the_environment_in_the_type_they_come_in(dtype):
-    one, two = ours("Pendulum-v1", 1), ours("Pendulum-v1", 2)
+    one, two = make("Pendulum-v1", 1), make("Pendulum-v1", 2)
     one.reset(seed=0), two.reset(seed=0)
     for i in range(20):
         actions = np.linspace(-1.9, 1.9, COPIES, dtype=dtype)[:, None] / (i + 1)
@@ -137,7 +137,7 @@ def test_actions_reach_the_environment_in_the_type_they_come_in(dtype):
 
 
 def test_what_was_returned_is_never_written_again():
-    vector = ours("CartPole-v1", 2, max_episode_steps=3)
+    vector = make("CartPole-v1", 2, max_episode_steps=3)
     kept, copies = [(vector.reset(seed=0)[0],)], []
     for _ in range(8):
         copies.append(tuple(array.copy() for array in kept[-1]))
@@ -169,23 +169,23 @@ def gone(pid, within_s=2.0):
 
 
 def test_environments_share_a_process_and_close_as_often_as_one_likes():
-    one, other = ours("CartPole-v1", 2), ours("CartPole-v1", 2, autoreset=False)
+    one, other = make("CartPole-v1", 2), make("CartPole-v1", 2, autoreset=False)
     assert worker_of(one) is worker_of(other)
     assert np.array_equal(one.reset(seed=0)[0], other.reset(seed=0)[0])
     one.close(), one.close()
     other.step(np.zeros(COPIES, int))
-    unopened = ours("CartPole-v1", 2)
+    unopened = make("CartPole-v1", 2)
     unopened.close()  # before its process has answered
     other.step(np.zeros(COPIES, int))
     other.close(), other.close()
-    again = ours("CartPole-v1", 2)
+    again = make("CartPole-v1", 2)
     assert worker_of(again) is worker_of(one), "the next environment need not wait for a process to start"
     again.reset(seed=0)
     again.close()
 
 
 def test_a_process_knows_no_torch():
-    vector = ours("LunarLander-v3", 2)
+    vector = make("LunarLander-v3", 2)
     vector.reset(seed=0)
     assert "torch" not in Path(f"/proc/{worker_of(vector).process.pid}/maps").read_text()
     vector.close()
@@ -193,7 +193,7 @@ def test_a_process_knows_no_torch():
 
 @pytest.mark.parametrize("pause_s", [0.0, 0.1], ids=["while asked", "before it is asked"])
 def test_a_killed_process_is_an_error_that_says_so(pause_s):
-    vector = ours("CartPole-v1", 2)
+    vector = make("CartPole-v1", 2)
     vector.reset(seed=0)
     worker_of(vector).process.kill()
     time.sleep(pause_s)
@@ -204,14 +204,14 @@ def test_a_killed_process_is_an_error_that_says_so(pause_s):
         with pytest.raises(WorkerError, match="SIGKILL"):
             act()
     vector.close()
-    fresh = ours("CartPole-v1", 2)
+    fresh = make("CartPole-v1", 2)
     fresh.reset(seed=0)
     fresh.step(np.zeros(COPIES, int))
     fresh.close()
 
 
 def test_a_process_leaves_ctrl_c_and_sigterm_to_the_one_that_started_it():
-    vector = ours("CartPole-v1", 2)
+    vector = make("CartPole-v1", 2)
     vector.reset(seed=0)
     process = worker_of(vector).process
     assert os.getpgid(process.pid) != os.getpgid(0)
@@ -270,43 +270,43 @@ def odd(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("does", "said"),
+    ("does", "message"),
     [
         ("raise", r"(?s)Traceback.*in step\n.*ArithmeticError: the craft is upside down\nin copy 2"),
         ("leave", r"(?s)Traceback.*SystemExit: I have had enough"),
         ("die", "ended with status 3"),
     ],
 )
-def test_what_goes_wrong_in_a_process_is_said_here(odd, does, said):
-    vector = ours(odd, 2, does=does)
+def test_what_goes_wrong_in_a_process_is_reported_here(odd, does, message):
+    vector = make(odd, 2, does=does)
     vector.reset(seed=0)
     vector.step(np.zeros(COPIES, int))
-    with pytest.raises(WorkerError, match=said):
+    with pytest.raises(WorkerError, match=message):
         vector.step(np.ones(COPIES, int))
     if does != "die":  # the process has only answered
         vector.step(np.zeros(COPIES, int))
     vector.close()
 
 
-def test_an_environment_that_cannot_be_made_there_is_said_by_every_reset(odd):
-    vector = ours(odd, 2, does="refuse")
+def test_an_environment_that_cannot_be_made_there_is_reported_by_every_reset(odd):
+    vector = make(odd, 2, does="refuse")
     for _ in range(2):
         with pytest.raises(WorkerError, match=r"(?s)Traceback.*KeyError: 'no such map'"):
             vector.reset(seed=0)
     vector.close()
 
 
-def test_a_module_that_cannot_be_imported_there_is_said(odd, tmp_path):
+def test_a_module_that_cannot_be_imported_there_is_reported(odd, tmp_path):
     (file,) = tmp_path.glob("odd_*.py")
     file.write_text(file.read_text() + "\nif not HERE:\n    import nowhere\n")
-    vector = ours(odd, 2)
+    vector = make(odd, 2)
     with pytest.raises(WorkerError, match=r"(?s)Traceback.*No module named 'nowhere'"):
         vector.reset(seed=0)
     vector.close()
 
 
 def test_what_goes_wrong_here_is_itself_and_leaves_no_answer_behind(odd):
-    vector = ours(odd, 2, does="raise", here=True)
+    vector = make(odd, 2, does="raise", here=True)
     vector.reset(seed=0)
     with pytest.raises(ArithmeticError, match="upside down") as raised:
         vector.step(np.ones(COPIES, int))
@@ -316,7 +316,7 @@ def test_what_goes_wrong_here_is_itself_and_leaves_no_answer_behind(odd):
 
 
 def test_an_interrupted_step_does_not_wait_for_the_others(odd):
-    vector = ours(odd, 2, does="interrupt", here=True)
+    vector = make(odd, 2, does="interrupt", here=True)
     vector.reset(seed=0)
     process = worker_of(vector).process
     with pytest.raises(KeyboardInterrupt):
@@ -325,7 +325,7 @@ def test_an_interrupted_step_does_not_wait_for_the_others(odd):
     with pytest.raises(WorkerError, match="interrupted"):
         vector.step(np.zeros(COPIES, int))
     vector.close()
-    fresh = ours("CartPole-v1", 2)
+    fresh = make("CartPole-v1", 2)
     fresh.reset(seed=0)
     fresh.close()
 
@@ -384,7 +384,7 @@ def test_it_works_in_processes_that_are_themselves_workers(count):
     name = "GymnasiumVector" if count == "auto" else "WorkersVector"
     expected = (name, _in_a_child(1)[1])
     assert joblib.Parallel(n_jobs=2)(joblib.delayed(_in_a_child)(count) for _ in range(2)) == [expected] * 2
-    before = ours("CartPole-v1", 2)  # a forked child may not speak to the processes of its parent
+    before = make("CartPole-v1", 2)  # a forked child may not speak to the processes of its parent
     before.reset(seed=0)
     context = multiprocessing.get_context("fork")
     queue = context.Queue()
@@ -399,8 +399,8 @@ def test_it_works_in_processes_that_are_themselves_workers(count):
 # -- how many ----------------------------------------------------------------------------------------------------------
 
 
-def choose(env_id, n_envs=64, wanted="auto", slow_steps=True, **kwargs):
-    return process_count.process_count(wanted, gym.spec(env_id), kwargs, n_envs, slow_steps=slow_steps)
+def choose(env_id, n_envs=64, workers="auto", slow_steps=True, **kwargs):
+    return process_count.process_count(workers, gym.spec(env_id), kwargs, n_envs, slow_steps=slow_steps)
 
 
 @pytest.fixture
@@ -425,7 +425,7 @@ def test_auto_takes_one_where_this_process_is_a_worker_or_has_one_core(alone, mo
     monkeypatch.setattr(process_count, "cores", lambda: 2)
     monkeypatch.setenv("PYTEST_XDIST_WORKER", "gw0")
     assert choose("LunarLander-v3") == 1
-    assert choose("LunarLander-v3", wanted=3) == 3, "what was asked for is done"
+    assert choose("LunarLander-v3", workers=3) == 3, "what was asked for is done"
 
 
 def test_what_is_not_plain_json_stays_in_one_process(alone):
@@ -448,7 +448,7 @@ def test_none_and_one_are_this_process_alone(count):
 
 
 def test_there_are_no_more_processes_than_copies():
-    assert choose("LunarLander-v3", n_envs=3, wanted=50) == 3
+    assert choose("LunarLander-v3", n_envs=3, workers=50) == 3
 
 
 @pytest.mark.parametrize("count", [-1, 1.5, "many", None])

@@ -1,4 +1,4 @@
-"""Whether a run's own files are whole and agree."""
+"""Whether a run's own files are complete and agree."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def test_a_whole_run_has_no_fault(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("file", "content", "said"),
+    ("file", "content", "message"),
     [
         ("snapshots/step_100/policy.safetensors", b"cut", "truncated or altered"),
         ("snapshots/step_100/policy.json", None, "does not exist"),
@@ -29,20 +29,20 @@ def test_a_whole_run_has_no_fault(tmp_path):
         ("metrics.csv", b"env_steps,wall_s\n", "holds no row"),
     ],
 )
-def test_a_missing_or_damaged_file_is_named(tmp_path, file, content, said):
+def test_a_missing_or_damaged_file_is_named(tmp_path, file, content, message):
     run = write_run(tmp_path / "run")
     path = run.path / file
     path.unlink()
     if content is not None:
         path.write_bytes(content)
-    found = faults("artefacts_complete", run)
-    assert len(found) >= 1
-    assert said in " ".join(found)
-    assert path.name in " ".join(found)
+    messages = faults("artefacts_complete", run)
+    assert len(messages) >= 1
+    assert message in " ".join(messages)
+    assert path.name in " ".join(messages)
 
 
 @pytest.mark.parametrize(
-    ("info", "said"),
+    ("info", "message"),
     [
         ({"steps_cut": 0}, "says 100 env_steps, but its episodes hold 80 finished + 15 in flight + 0 cut"),
         ({"steps_cut": None}, "does not say steps_cut"),
@@ -54,9 +54,9 @@ def test_a_missing_or_damaged_file_is_named(tmp_path, file, content, said):
         ({"validation_score": 8.0}, "mean_return of 8 as validation_score and 9 in results"),
     ],
 )
-def test_numbers_that_contradict_each_other_are_said(tmp_path, info, said):
+def test_numbers_that_contradict_each_other_are_reported(tmp_path, info, message):
     run = write_run(tmp_path / "run", info=info)
-    assert said in " ".join(faults("numbers_agree", run))
+    assert message in " ".join(faults("numbers_agree", run))
 
 
 def test_a_training_number_by_name(tmp_path):

@@ -56,7 +56,7 @@ def test_agrees_with_scikit_learn(cases):
     tn, fp, fn, tp = sk.confusion_matrix(label, flagged, labels=[0, 1]).ravel()
     table = confusion(episodes)
     assert (table.tp, table.fp, table.fn, table.tn) == (tp, fp, fn, tn)
-    theirs = {
+    scikit_learn = {
         "precision": lambda: sk.precision_score(label, flagged),
         "recall": lambda: sk.recall_score(label, flagged),
         "f1": lambda: sk.f1_score(label, flagged),
@@ -64,12 +64,12 @@ def test_agrees_with_scikit_learn(cases):
         "accuracy": lambda: sk.accuracy_score(label, flagged),
         "mcc": lambda: sk.matthews_corrcoef(label, flagged),
     }
-    for name, score in theirs.items():
+    for name, score in scikit_learn.items():
         try:
-            ours = compute(name, episodes, None)
+            value = compute(name, episodes, None)
         except MetricUndefined:
             continue
-        assert ours == pytest.approx(score(), abs=1e-12), name
+        assert value == pytest.approx(score(), abs=1e-12), name
 
 
 def test_booleans_count_as_zero_and_one():

@@ -9,7 +9,7 @@ from rl_eval.metrics import compute, higher_is_better, list_metrics, lookup
 
 
 @pytest.mark.parametrize(
-    ("given", "meant"),
+    ("misspelt", "nearest"),
     [
         ("mean_retrun", "mean_return"),
         ("F1", "f1"),
@@ -17,9 +17,9 @@ from rl_eval.metrics import compute, higher_is_better, list_metrics, lookup
         ("trainig.wall_s", "training.wall_s"),
     ],
 )
-def test_an_unknown_metric_suggests_the_nearest(given, meant):
-    with pytest.raises(InputError, match=f"{given!r} is not a metric: did you mean '{meant}'"):
-        lookup(given)
+def test_an_unknown_metric_suggests_the_nearest(misspelt, nearest):
+    with pytest.raises(InputError, match=f"{misspelt!r} is not a metric: did you mean '{nearest}'"):
+        lookup(misspelt)
 
 
 def test_every_metric_is_described_in_one_line():

@@ -25,11 +25,11 @@ SAME = [
 ]
 
 
-def ours(env_id, n_envs=COPIES, autoreset=True, **kwargs):
+def make(env_id, n_envs=COPIES, autoreset=True, **kwargs):
     return DOMAIN.make(Config(id=env_id, kwargs=kwargs), n_envs=n_envs, part="train", autoreset=autoreset)
 
 
-def theirs(env_id, mode=AutoresetMode.SAME_STEP, **kwargs):
+def make_reference(env_id, mode=AutoresetMode.SAME_STEP, **kwargs):
     def one():
         env = gym.make(env_id, **kwargs)
         return FlattenObservation(env) if isinstance(env.observation_space, gym.spaces.Discrete) else env
@@ -39,19 +39,19 @@ def theirs(env_id, mode=AutoresetMode.SAME_STEP, **kwargs):
 
 @pytest.mark.parametrize(("env_id", "kwargs", "steps"), SAME, ids=lambda value: value if isinstance(value, str) else "")
 def test_it_is_gymnasiums_sync_vector_env_step_by_step(env_id, kwargs, steps):
-    mine, reference = ours(env_id, **kwargs), theirs(env_id, **kwargs)
-    assert mine.observation_space == reference.observation_space
-    assert mine.action_space == reference.action_space
-    assert mine.metadata["autoreset_mode"] == AutoresetMode.SAME_STEP
+    vector, reference = make(env_id, **kwargs), make_reference(env_id, **kwargs)
+    assert vector.observation_space == reference.observation_space
+    assert vector.action_space == reference.action_space
+    assert vector.metadata["autoreset_mode"] == AutoresetMode.SAME_STEP
     seeds = [3, 1, 4, 15]
-    obs, expected = mine.reset(seed=seeds)[0], reference.reset(seed=seeds)[0]
+    obs, expected = vector.reset(seed=seeds)[0], reference.reset(seed=seeds)[0]
     assert obs.dtype == expected.dtype
     assert np.array_equal(obs, expected)
     reference.action_space.seed(0)
     ended = np.zeros(COPIES, int)
     for _ in range(steps):
         actions = reference.action_space.sample()
-        obs, rewards, terminated, truncated, infos = mine.step(actions)
+        obs, rewards, terminated, truncated, infos = vector.step(actions)
         expected, *rest, expected_infos = reference.step(actions)
         assert np.array_equal(obs, expected)
         for array, other in zip((rewards, terminated, truncated), rest, strict=True):
@@ -68,32 +68,32 @@ def test_it_is_gymnasiums_sync_vector_env_step_by_step(env_id, kwargs, steps):
                 assert np.array_equal(infos["final_obs"][i], expected_infos["final_obs"][i])
         ended += done
     assert ended.all(), "the comparison is to cover the end of an episode in every copy"
-    mine.close()
+    vector.close()
     reference.close()
 
 
 @pytest.mark.parametrize("seed", [None, 5, np.int64(5)])
 def test_one_seed_counts_up_as_gymnasiums_does(seed):
-    mine, reference = ours("CartPole-v1"), theirs("CartPole-v1")
+    vector, reference = make("CartPole-v1"), make_reference("CartPole-v1")
     if seed is None:
-        assert mine.reset()[0] in mine.observation_space
+        assert vector.reset()[0] in vector.observation_space
     else:
-        assert np.array_equal(mine.reset(seed=seed)[0], reference.reset(seed=int(seed))[0])
+        assert np.array_equal(vector.reset(seed=seed)[0], reference.reset(seed=int(seed))[0])
 
 
 def test_what_was_returned_is_never_written_again():
-    mine = ours("CartPole-v1", max_episode_steps=3)
-    kept = [(mine.reset(seed=0)[0],)]
+    vector = make("CartPole-v1", max_episode_steps=3)
+    kept = [(vector.reset(seed=0)[0],)]
     copies = [tuple(array.copy() for array in kept[0])]
     for _ in range(10):
-        obs, rewards, terminated, truncated, infos = mine.step(np.zeros(COPIES, int))
+        obs, rewards, terminated, truncated, infos = vector.step(np.zeros(COPIES, int))
         arrays = (obs, rewards, terminated, truncated, infos["outcome"]["native_reward"])
         arrays += (infos["final_obs"],) if "final_obs" in infos else ()
         kept.append(arrays)
         copies.append(tuple(array.copy() for array in arrays))
     for arrays, before in zip(kept, copies, strict=True):
         assert all(np.array_equal(a, b) for a, b in zip(arrays, before, strict=True))
-    obs, rewards, *_, infos = mine.step(np.zeros(COPIES, int))
+    obs, rewards, *_, infos = vector.step(np.zeros(COPIES, int))
     rewards[:] = 99
     assert not (infos["outcome"]["native_reward"] == 99).any()
 
@@ -102,32 +102,32 @@ def test_what_was_returned_is_never_written_again():
 
 
 def test_disabled_it_is_gymnasiums_own_while_all_play():
-    mine, reference = ours("CartPole-v1", autoreset=False), theirs("CartPole-v1", AutoresetMode.DISABLED)
-    assert mine.metadata["autoreset_mode"] == AutoresetMode.DISABLED
+    vector, reference = make("CartPole-v1", autoreset=False), make_reference("CartPole-v1", AutoresetMode.DISABLED)
+    assert vector.metadata["autoreset_mode"] == AutoresetMode.DISABLED
     seeds = [3, 1, 4, 15]
-    assert np.array_equal(mine.reset(seed=seeds)[0], reference.reset(seed=seeds)[0])
+    assert np.array_equal(vector.reset(seed=seeds)[0], reference.reset(seed=seeds)[0])
     for i in range(200):
         actions = np.array([0, 1, i, i // 2]) % 2
-        obs, *rest, _ = mine.step(actions)
+        obs, *rest, _ = vector.step(actions)
         expected, *expected_rest, _ = reference.step(actions)
         assert np.array_equal(obs, expected)
         assert all(np.array_equal(a, b) for a, b in zip(rest, expected_rest, strict=True))
         done = rest[1] | rest[2]
         if done.any():
             mask, fresh = done, [100 + i] * COPIES
-            obs = mine.reset(seed=fresh, options={"reset_mask": mask})[0]
+            obs = vector.reset(seed=fresh, options={"reset_mask": mask})[0]
             expected = reference.reset(seed=fresh, options={"reset_mask": mask})[0]
             assert np.array_equal(obs, expected)
 
 
 def test_a_finished_copy_is_idle_until_it_is_reset():
-    mine = ours("CartPole-v1", autoreset=False)
-    mine.reset(seed=0)
+    vector = make("CartPole-v1", autoreset=False)
+    vector.reset(seed=0)
     still, last = np.zeros(COPIES, bool), None
     while not still.all():
         actions = np.array([0, 1, 0, 1])
-        actions[still] = 777  # an idle copy is not asked what it would do
-        obs, rewards, terminated, truncated, infos = mine.step(actions)
+        actions[still] = 777  # the action of an idle copy is ignored
+        obs, rewards, terminated, truncated, infos = vector.step(actions)
         assert not terminated[still].any()
         assert not truncated[still].any()
         assert (rewards[still] == 0).all()
@@ -138,17 +138,17 @@ def test_a_finished_copy_is_idle_until_it_is_reset():
             assert np.array_equal(infos["final_obs"][terminated], obs[terminated])
         still, last = still | terminated, obs
     mask = np.array([True, False, False, True])
-    obs = mine.reset(seed=[1, 2, 3, 4], options={"reset_mask": mask})[0]
+    obs = vector.reset(seed=[1, 2, 3, 4], options={"reset_mask": mask})[0]
     assert np.array_equal(obs[~mask], last[~mask])
-    *_, rewards, _, _, _ = mine.step(np.zeros(COPIES, int))
+    *_, rewards, _, _, _ = vector.step(np.zeros(COPIES, int))
     assert rewards.tolist() == mask.tolist()
 
 
 def test_disabled_a_copy_that_was_never_reset_is_idle_too():
-    mine = ours("CartPole-v1", autoreset=False)
+    vector = make("CartPole-v1", autoreset=False)
     mask = np.array([True, False, True, False])
-    mine.reset(seed=[1, 2, 3, 4], options={"reset_mask": mask})
-    assert mine.step(np.zeros(COPIES, int))[1].tolist() == mask.tolist()
+    vector.reset(seed=[1, 2, 3, 4], options={"reset_mask": mask})
+    assert vector.step(np.zeros(COPIES, int))[1].tolist() == mask.tolist()
 
 
 # -- what it does not take ---------------------------------------------------------------------------------------------
@@ -177,9 +177,9 @@ def odd():
         del gym.registry[name]
 
 
-def refused(said, env_id, **kwargs):
-    with pytest.raises(InputError, match=said) as error:
-        ours(env_id, n_envs=1, **kwargs)
+def refused(message, env_id, **kwargs):
+    with pytest.raises(InputError, match=message) as error:
+        make(env_id, n_envs=1, **kwargs)
     assert "\n" not in str(error.value)
 
 
@@ -187,7 +187,7 @@ IMAGE = gym.spaces.Box(0, 255, (8, 8, 3), np.uint8)
 
 
 @pytest.mark.parametrize(
-    ("observation", "said"),
+    ("observation", "message"),
     [
         (gym.spaces.Dict(a=gym.spaces.Discrete(2)), "observations of Dict"),
         (gym.spaces.Tuple([gym.spaces.Discrete(2)]), "observations of Tuple"),
@@ -196,14 +196,14 @@ IMAGE = gym.spaces.Box(0, 255, (8, 8, 3), np.uint8)
         (gym.spaces.Box(-1, 1, ()), r"observations of Box with shape \(\)"),
     ],
 )
-def test_observations_that_are_not_supported_are_said(odd, observation, said):
-    refused(f"^not supported: {said}", "Odd-v0", observation=observation)
+def test_observations_that_are_not_supported_are_reported(odd, observation, message):
+    refused(f"^not supported: {message}", "Odd-v0", observation=observation)
 
 
 @pytest.mark.parametrize(
     "action", [gym.spaces.MultiDiscrete([2, 3]), gym.spaces.MultiBinary(2), gym.spaces.Dict(a=gym.spaces.Discrete(2))]
 )
-def test_actions_that_are_not_supported_are_said(odd, action):
+def test_actions_that_are_not_supported_are_reported(odd, action):
     refused(
         f"^not supported: actions of {type(action).__name__}; Box and Discrete actions are$", "Odd-v0", action=action
     )
@@ -216,7 +216,7 @@ def test_a_missing_dependency_is_one_sentence_that_says_what_to_install(odd):
 
 
 @pytest.mark.parametrize(
-    ("env_id", "said"),
+    ("env_id", "message"),
     [
         ("CartPol-v1", r"is not registered with Gymnasium: did you mean 'CartPole-v1'\? list the ids with `python -c"),
         ("CartPole-v9", r"did you mean 'CartPole-v1'\?"),
@@ -226,22 +226,22 @@ def test_a_missing_dependency_is_one_sentence_that_says_what_to_install(odd):
         (".relative:Thing-v0", r"the module '\.relative' cannot be imported"),
     ],
 )
-def test_an_id_that_is_not_there_is_said_with_the_nearest(env_id, said):
-    refused(said, env_id)
+def test_an_id_that_is_not_there_is_reported_with_the_nearest(env_id, message):
+    refused(message, env_id)
 
 
 @pytest.mark.parametrize(
-    ("env_id", "kwargs", "said"),
+    ("env_id", "kwargs", "message"),
     [
         ("CartPole-v1", {"wings": 2}, "with env.kwargs={'wings': 2} cannot be made: .*'wings'"),
         ("LunarLander-v3", {"gravity": 5}, r"cannot be made: gravity \(current value: 5\) must be between -12 and 0"),
         ("FrozenLake-v1", {"map_name": "7x7"}, r"cannot be made: KeyError: '7x7'"),
     ],
 )
-def test_kwargs_that_the_environment_refuses_are_said(env_id, kwargs, said):
+def test_kwargs_that_the_environment_refuses_are_reported(env_id, kwargs, message):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        refused(said, env_id, **kwargs)
+        refused(message, env_id, **kwargs)
 
 
 # -- what every domain offers ------------------------------------------------------------------------------------------
@@ -260,7 +260,7 @@ def test_gymnasiums_domains_are_endless_and_have_one_fact_a_step(name):
     vector.close()
 
 
-def test_an_unknown_domain_is_said_with_the_nearest():
+def test_an_unknown_domain_is_reported_with_the_nearest():
     with pytest.raises(
         InputError, match=r"env='lunar' is not an environment: did you mean 'lunarlander'\? the env.*gym"
     ):
