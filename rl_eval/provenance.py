@@ -1,4 +1,4 @@
-"""What made a run: the commit and the versions it was trained with."""
+"""The commit and the versions that a run is trained with."""
 
 from __future__ import annotations
 
@@ -12,22 +12,20 @@ from rl_eval import __version__
 
 
 def git_revision() -> str | None:
-    """The commit that is checked out; None outside a repository."""
+    """The checked-out commit; None outside a repository."""
     try:
-        done = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, timeout=5, check=True)
+        result = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, timeout=5, check=True)
     except (OSError, subprocess.SubprocessError):
         return None
-    return done.stdout.strip() or None
+    return result.stdout.strip() or None
 
 
 def versions() -> dict[str, str]:
-    """What a run's bytes depend on beside its config."""
-    import gymnasium
-
+    """The versions that the bytes of a run depend on, besides its config."""
     return {
         "rl_eval": __version__,
         "python": platform.python_version(),
-        "torch": version("torch"),  # importing it takes a second, and a reader may not need it
+        "torch": version("torch"),  # importing it would take a second
         "numpy": np.__version__,
-        "gymnasium": gymnasium.__version__,
+        "gymnasium": version("gymnasium"),
     }

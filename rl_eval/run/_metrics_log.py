@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 
 from rl_eval.errors import InputError
-from rl_eval.run._files import file_errors, fsync, write_text
+from rl_eval.run._files import file_errors, fsync, refuse_link, write_text
+from rl_eval.run._table import MAX_TABLE_BYTES
 
 
 class MetricsLog:
@@ -93,9 +94,12 @@ def read_metrics(path: Path) -> dict[str, np.ndarray]:
     """`metrics.csv` as column name -> float64 array; empty cells are NaN. Strict: for a file that we wrote.
 
     Raises:
-        InputError: the file is missing, or a cell is not a number.
+        InputError: the file is missing, a link or too large, or a cell is not a number.
     """
+    refuse_link(path)
     try:
+        if path.stat().st_size > MAX_TABLE_BYTES:
+            raise InputError(f"{path} is larger than {MAX_TABLE_BYTES >> 20} MiB, so it is not a file of ours")
         with open(path, newline="", encoding="utf-8") as file:
             lines = [line for line in file if line.endswith("\n")]  # a crash may have cut the last one short
         reader = csv.reader(lines)

@@ -96,3 +96,13 @@ def test_a_log_that_is_missing_or_no_table_of_numbers_is_refused_by_name(tmp_pat
         run.read_metrics(tmp_path / "metrics.csv")
     (tmp_path / "metrics.csv").write_text("env_steps,loss\n1,\n")
     assert np.isnan(run.read_metrics(tmp_path / "metrics.csv")["loss"][0])
+
+
+def test_a_link_and_a_large_file_are_refused(tmp_path):
+    (tmp_path / "other.csv").write_text("env_steps\n1\n")
+    (tmp_path / "metrics.csv").symlink_to(tmp_path / "other.csv")
+    with pytest.raises(InputError, match="is a link"):
+        run.read_metrics(tmp_path / "metrics.csv")
+    os.truncate(tmp_path / "other.csv", 300 << 20)  # sparse
+    with pytest.raises(InputError, match="is larger than 256 MiB"):
+        run.read_metrics(tmp_path / "other.csv")
