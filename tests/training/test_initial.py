@@ -3,8 +3,6 @@
 import hashlib
 import json
 import shutil
-import signal
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -18,10 +16,10 @@ from rl_eval.hydra_compose import compose, quote_run_paths
 from rl_eval.launch import groups_of_parent, plan
 from rl_eval.target import resolve
 from rl_eval.tracking import open_tracker
-from rl_eval.training import Training, replay, take_over, train
+from rl_eval.training import Training, replay, take_over
 from tests.run_bytes import content
+from tests.training.learn import ROOT, learn
 
-ROOT = Path(__file__).resolve().parents[2]
 THREAT = [
     "env=threat", "env.train_flows=3000", "env.validation_flows=1000", "env.test_flows=1000", "total_steps=2048",
     "agent.n_envs=16", "checkpoint_every=512", "resume_every=512", "log_every=512", "validation.every=1024",
@@ -37,18 +35,6 @@ CARTPOLE = [
     "env=cartpole", "agent=ppo", "total_steps=1024", "agent.n_envs=4", "agent.n_steps=32", "agent.batch_size=128",
     "validation.every=512", "validation.episodes=2", "validation.stop_at=null",
 ]  # fmt: skip
-
-
-def learn(overrides, directory, *, stop_at=None, resume=False, notice=lambda _: None):
-    config = configs.load(run.read_run(directory).config if resume else compose(ROOT / "conf", overrides))
-    directory.mkdir(exist_ok=True)
-
-    def on_step(env_steps, *_):
-        if stop_at is not None and env_steps >= stop_at:
-            signal.raise_signal(signal.SIGTERM)
-
-    tracker = open_tracker(config.tracker, run_dir=directory, config={})
-    return train(config, directory, tracker=tracker, on_step=on_step, notice=notice, resume=resume)
 
 
 @pytest.fixture(scope="module")

@@ -12,7 +12,7 @@ import pytest
 from rl_eval import domains, metrics, policy
 from rl_eval.rollout import play
 from tests.run_bytes import content
-from tests.test_resume import learn
+from tests.training.learn import learn
 
 ROOT = Path(__file__).resolve().parents[4]
 IOFROL = ROOT.parent / "shared" / "data" / "iofrol" / "iofrol.csv"

@@ -7,20 +7,15 @@ import signal
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import pytest
 import yaml
 
-from rl_eval import config as configs
 from rl_eval import run as runs
 from rl_eval.errors import InputError
-from rl_eval.hydra_compose import compose
-from rl_eval.tracking import open_tracker
-from rl_eval.training import train
 from tests.run_bytes import content
+from tests.training.learn import ROOT, learn
 
-ROOT = Path(__file__).resolve().parents[1]
 THREAT = [
     "env=threat", "env.train_flows=3000", "env.validation_flows=1000", "env.test_flows=1000", "total_steps=8192",
     "agent.n_envs=16", "agent.batch_size=128", "resume_every=1024", "checkpoint_every=1024", "log_every=512",
@@ -51,27 +46,14 @@ DQN_LUNARLANDER = [
 ]  # fmt: skip
 
 
-def learn(overrides, directory, *, stop_at=None, resume=False, notice=lambda _: None):
-    """Train in process; `stop_at` asks for a stop, as SIGTERM does, once that many env steps are taken."""
-    config = configs.load(runs.read_run(directory).config if resume else compose(ROOT / "conf", overrides))
-    directory.mkdir(exist_ok=True)
-
-    def on_step(env_steps, *_):
-        if stop_at is not None and env_steps >= stop_at:
-            signal.raise_signal(signal.SIGTERM)
-
-    tracker = open_tracker(config.tracker, run_dir=directory, config={})
-    return train(config, directory, tracker=tracker, on_step=on_step, notice=notice, resume=resume)
-
-
 @pytest.fixture(scope="module")
-def whole(tmp_path_factory):
-    """A run on CartPole that nothing happened to; read only."""
+def uninterrupted(tmp_path_factory):
+    """A run on CartPole that ran to its end; read only."""
     return learn(CARTPOLE, tmp_path_factory.mktemp("whole") / "run").path
 
 
 @pytest.fixture
-def stopped(whole, tmp_path):
+def stopped(uninterrupted, tmp_path):
     """The same run, stopped by SIGTERM at 3,584 env steps: after three resume points of which two are kept."""
     path = learn(CARTPOLE, tmp_path / "run", stop_at=3500).path
     assert [point.name for point in runs.step_directories(path / "resume")] == ["step_2048", "step_3072"]
@@ -82,7 +64,7 @@ def stopped(whole, tmp_path):
 
 
 def kill_and_compare(folder, kills, seed, overrides):
-    command = [sys.executable, "-m", "tests.killing", str(folder), str(kills), str(seed), *overrides]
+    command = [sys.executable, "-m", "tests.training.killing", str(folder), str(kills), str(seed), *overrides]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=1200)
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["kills"] == kills
@@ -132,10 +114,10 @@ def test_twenty_kills_change_no_byte(overrides, tmp_path):
     kill_and_compare(tmp_path, 20, 1, overrides)
 
 
-def test_sigterm_is_as_good_as_ctrl_c(whole, stopped):
+def test_sigterm_is_as_good_as_ctrl_c(uninterrupted, stopped):
     assert runs.read_run(stopped).info["status"] == "interrupted"
     learn(None, stopped, resume=True)
-    assert content(stopped) == content(whole)
+    assert content(stopped) == content(uninterrupted)
 
 
 # -- damage ------------------------------------------------------------------------------------------------------------
@@ -157,54 +139,54 @@ def remove(path):
 
 @pytest.mark.parametrize("damage", [flip, truncate, remove])
 @pytest.mark.parametrize("name", ["state.safetensors", "state.json", "state.sha256"])
-def test_a_damaged_resume_point_is_named_and_the_one_before_taken(whole, stopped, damage, name):
+def test_a_damaged_resume_point_is_named_and_the_one_before_taken(uninterrupted, stopped, damage, name):
     damage(stopped / "resume" / "step_3072" / name)
-    told = []
-    learn(None, stopped, resume=True, notice=told.append)
-    (sentence,) = told
+    notices = []
+    learn(None, stopped, resume=True, notice=notices.append)
+    (sentence,) = notices
     assert f"{stopped}/resume/step_3072/state." in sentence
     assert sentence.endswith(": going on from step_2048 instead")
-    assert content(stopped) == content(whole)
+    assert content(stopped) == content(uninterrupted)
 
 
-def test_where_no_point_is_whole_the_run_begins_again(whole, stopped):
+def test_without_an_intact_point_the_run_starts_again(uninterrupted, stopped):
     for name in ("step_2048", "step_3072"):
         flip(stopped / "resume" / name / "state.safetensors")
-    told = []
-    learn(None, stopped, resume=True, notice=told.append)
-    (sentence,) = told
+    notices = []
+    learn(None, stopped, resume=True, notice=notices.append)
+    (sentence,) = notices
     assert sentence.count("is truncated or altered") == 2
     assert sentence.endswith("going on from the start instead")
-    assert content(stopped) == content(whole)
+    assert content(stopped) == content(uninterrupted)
 
 
 @pytest.mark.parametrize(
-    ("step", "place"), [(3584, "step_3072"), (3072, "step_2048"), (2560, "step_2048"), (1024, "the start")]
+    ("step", "start"), [(3584, "step_3072"), (3072, "step_2048"), (2560, "step_2048"), (1024, "the start")]
 )
-def test_a_damaged_snapshot_is_made_again_from_a_point_before_it(whole, stopped, step, place):
-    kept = [path.name for path in runs.step_directories(stopped / "snapshots")]
-    assert f"step_{step}" in kept, kept
+def test_a_damaged_snapshot_is_made_again_from_a_point_before_it(uninterrupted, stopped, step, start):
+    snapshots = [path.name for path in runs.step_directories(stopped / "snapshots")]
+    assert f"step_{step}" in snapshots, snapshots
     flip(stopped / "snapshots" / f"step_{step}" / "policy.safetensors")
-    told = []
-    learn(None, stopped, resume=True, notice=told.append)
-    assert f"step_{step}/policy.safetensors is truncated or altered" in told[0]
-    assert told[0].endswith(f"going on from {place} instead")
-    assert content(stopped) == content(whole)
+    notices = []
+    learn(None, stopped, resume=True, notice=notices.append)
+    assert f"step_{step}/policy.safetensors is truncated or altered" in notices[0]
+    assert notices[0].endswith(f"going on from {start} instead")
+    assert content(stopped) == content(uninterrupted)
 
 
-def test_rows_that_a_crash_lost_are_made_again(whole, stopped):
+def test_rows_that_a_crash_lost_are_made_again(uninterrupted, stopped):
     lines = (stopped / "metrics.csv").read_text().splitlines(keepends=True)
     (stopped / "metrics.csv").write_text("".join(lines[:6]) + lines[6][:9])  # five rows: up to 2,560 env steps
-    told = []
-    learn(None, stopped, resume=True, notice=told.append)
-    assert "metrics.csv has lost rows from before step_3072: going on from step_2048 instead" in told[0]
-    assert content(stopped) == content(whole)
+    notices = []
+    learn(None, stopped, resume=True, notice=notices.append)
+    assert "metrics.csv has lost rows from before step_3072: going on from step_2048 instead" in notices[0]
+    assert content(stopped) == content(uninterrupted)
 
 
-def test_nothing_is_said_where_nothing_is_wrong(stopped):
-    told = []
-    learn(None, stopped, resume=True, notice=told.append)
-    assert told == []
+def test_an_intact_run_resumes_without_a_notice(stopped):
+    notices = []
+    learn(None, stopped, resume=True, notice=notices.append)
+    assert notices == []
 
 
 # -- refusals ----------------------------------------------------------------------------------------------------------
@@ -218,14 +200,14 @@ def test_another_back_end_number_of_threads_or_device_is_refused_and_nothing_cha
     info = runs.read_run(stopped).info
     assert (info["backend"], info["hardware"]["threads"], info["hardware"]["device"]) == ("gymnasium", 1, "cpu")
     hardware = info["hardware"]
-    for values, said in [
+    for values, message in [
         ({"backend": "envpool"}, "backend='envpool', and here it would be 'gymnasium'"),
         ({"hardware": {**hardware, "threads": 2}}, "threads=2, and here it would be 1"),
         ({"hardware": {**hardware, "device": "cuda"}}, "device='cuda', and here it would be 'cpu'"),
     ]:
         rewrite(stopped, **values)
         before = content(stopped)
-        with pytest.raises(InputError, match=said) as error:
+        with pytest.raises(InputError, match=message) as error:
             learn(None, stopped, resume=True)
         assert "\n" not in str(error.value)
         assert content(stopped) == before

@@ -11,7 +11,7 @@ from rl_eval.policy import Constant, Random, Spaces, Untrained
 from rl_eval.rollout import play
 from tests.masked_env import ACTIONS, Corridor, legal_actions
 from tests.run_bytes import content
-from tests.test_resume import ROOT, learn
+from tests.training.learn import ROOT, learn
 
 SHORT = [
     "env=gym", "env.id=tests.masked_env:Corridor-v0", "agent.n_envs=4", "total_steps=2048", "log_every=256",

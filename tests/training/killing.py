@@ -1,6 +1,6 @@
 """Runs that are killed at random moments and resumed, until there were enough kills.
 
-    python -m tests.killing FOLDER KILLS SEED OVERRIDES...
+    python -m tests.training.killing FOLDER KILLS SEED OVERRIDES...
 
 The run `FOLDER/uninterrupted` is never killed. The runs `FOLDER/killed_0`, `killed_1`, … are killed, some of them many
 times, and finish in the end. A file `<run>.final` holds the complete state of the agent after the last iteration. A
@@ -28,7 +28,7 @@ from rl_eval.rewards import RewardedVector
 from rl_eval.tracking import open_tracker
 from rl_eval.training import Training, train
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 FILE_CALLS = ("fsync", "replace", "write", "mkdir", "unlink", "rmdir", "open")
 
 

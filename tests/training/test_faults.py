@@ -26,7 +26,7 @@ from rl_eval.tracking._background import BackgroundTracker
 from rl_eval.training import train
 from tests.run_bytes import content
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 CARTPOLE = [
     "env=cartpole", "total_steps=4096", "agent.n_envs=4", "agent.n_steps=64", "agent.batch_size=64",
     "agent.n_epochs=1", "log_every=512", "resume_every=1024", "checkpoint_every=512", "validation.every=1024",

@@ -6,19 +6,14 @@ import signal
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import numpy as np
 import pytest
 import yaml
 
-from rl_eval import config as configs
 from rl_eval import run as runs
-from rl_eval.hydra_compose import compose
-from rl_eval.tracking import open_tracker
-from rl_eval.training import train
+from tests.training.learn import ROOT, learn
 
-ROOT = Path(__file__).resolve().parents[1]
 THREAT = [
     "env=threat",
     "env.train_flows=3000",
@@ -52,23 +47,6 @@ DQN_CARTPOLE = [
     "agent.prioritized=true",
     "agent.buffer_size=3000",
 ]
-
-
-def checked(overrides):
-    return configs.load(compose(ROOT / "conf", overrides))
-
-
-def learn(overrides, directory, *, stop_at=None, resume=False):
-    """Train in process; `stop_at` asks for a stop, as Ctrl-C does, once that many env steps are taken."""
-    config = checked(overrides)
-    directory.mkdir(exist_ok=True)
-
-    def on_step(env_steps, *_):
-        if stop_at is not None and env_steps >= stop_at:
-            signal.raise_signal(signal.SIGINT)
-
-    tracker = open_tracker(config.tracker, run_dir=directory, config={})
-    return train(config, directory, tracker=tracker, on_step=on_step, resume=resume)
 
 
 def table(run):

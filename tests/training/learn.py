@@ -1,0 +1,25 @@
+"""Train or resume a run in this process, with a stop signal at a chosen step."""
+
+import signal
+from pathlib import Path
+
+from rl_eval import config as configs
+from rl_eval import run
+from rl_eval.hydra_compose import compose
+from rl_eval.tracking import open_tracker
+from rl_eval.training import train
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def learn(overrides, directory, *, stop_at=None, stop_signal=signal.SIGTERM, resume=False, notice=lambda _: None):
+    """The run of some overrides; `stop_at` sends a signal to this process once that many env steps are taken."""
+    config = configs.load(run.read_run(directory).config if resume else compose(ROOT / "conf", overrides))
+    directory.mkdir(exist_ok=True)
+
+    def on_step(env_steps, *_):
+        if stop_at is not None and env_steps >= stop_at:
+            signal.raise_signal(stop_signal)
+
+    tracker = open_tracker(config.tracker, run_dir=directory, config={})
+    return train(config, directory, tracker=tracker, on_step=on_step, notice=notice, resume=resume)
