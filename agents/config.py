@@ -83,12 +83,6 @@ class PPOConfig(OnPolicyConfig):
                 f"collects (n_envs={self.n_envs} x n_steps={self.n_steps})"
             )
 
-    def build(self, envs: Any, *, folder: Any = None, **keywords: Any) -> Any:
-        """The agent; imports torch. It needs no folder."""
-        from agents.ppo import PPO
-
-        return PPO(self, envs, **keywords)
-
 
 @dataclass(frozen=True, kw_only=True)
 class A2CConfig(OnPolicyConfig):
@@ -102,12 +96,6 @@ class A2CConfig(OnPolicyConfig):
     optimizer: Literal["rmsprop", "adam"] = "rmsprop"
     rms_decay: Annotated[float, Ge(0), Lt(1)] = 0.99
     optimizer_epsilon: Positive = 1e-5
-
-    def build(self, envs: Any, *, folder: Any = None, **keywords: Any) -> Any:
-        """The agent; imports torch. It needs no folder."""
-        from agents.a2c import A2C
-
-        return A2C(self, envs, **keywords)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -216,12 +204,3 @@ class DQNConfig:
                 f"agent.network.groups={self.network.groups} are {grouped} features in all, and this environment "
                 f"gives {size}: name sizes that add up to {size}"
             )
-
-    def build(self, envs: Any, **keywords: Any) -> Any:
-        """The agent; imports torch. Its memmap lies in `folder` where `storage_folder` names no other."""
-        from agents.dqn import DQN
-
-        return DQN(self, envs, **keywords)
-
-
-CONFIGS = {"ppo": PPOConfig, "a2c": A2CConfig, "dqn": DQNConfig}

@@ -280,7 +280,7 @@ class DQN(BaseAgent):
         return float(np.sqrt(self.reward_scale.moments.variance + 1e-8))
 
     def policy_checkpoint(self) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-        """Weights and observation statistics, and the metadata that `agents.q_policy.load` and `initialize` need."""
+        """Weights and observation statistics, and the metadata that `q_policy.load` and `initialize` need."""
         meta = q_policy.metadata(
             self.observation_space,
             self.action_space,

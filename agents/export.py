@@ -1,4 +1,4 @@
-"""A trained actor as an ONNX graph, built node by node: standard operators only, and no tracing."""
+"""Trained networks as ONNX files, built node by node: standard operators only, and no tracing."""
 
 from __future__ import annotations
 
@@ -49,38 +49,69 @@ class _Graph:
         return result
 
 
-def to_onnx(arrays: Mapping[str, np.ndarray], meta: Mapping[str, Any], described: Mapping[str, Any]) -> bytes:
-    """The actor of a snapshot, with its observation normaliser and action mapping, as the bytes of an ONNX file.
+def actor_to_onnx(arrays: Mapping[str, np.ndarray], meta: Mapping[str, Any], description: Mapping[str, Any]) -> bytes:
+    """The actor of a snapshot of PPO or A2C as the bytes of an ONNX file.
 
-    The graph takes `observations` float32 `[N, *obs_shape]` and gives `action`, the greedy action as the
-    environment takes it (`[N]` int64, or `[N, *shape]` clipped to the Box), with `logits` `[N, A]`, or `mean`
-    `[N, A]` and `log_std` `[A]`, or of a Q-network `q_values` `[N, A]` in the units of the training reward.
-    Observations are normalised in float64, as in training.
+    The graph takes `observations` float32 `[N, *obs_shape]` and gives `action`, the greedy action as the environment
+    takes it (`[N]` int64, or `[N, *shape]` clipped to the Box), with `logits` `[N, A]`, or `mean` `[N, A]` and
+    `log_std` `[A]`. Observations are normalised in float64, as in training.
 
     Args:
-        arrays, meta: from `agents.policy.pack` and `agents.policy.metadata`, or `agents.q_policy`'s.
-        described: JSON values put into the file's metadata under `rl_eval`.
+        arrays, meta: from `policy.pack` and `policy.metadata`.
+        description: JSON values put into the file's metadata under `rl_eval`.
 
     Raises:
         ValueError: the arrays do not fit the network that the metadata describes, it has a layer that cannot be
             exported, or it chooses among masked actions.
     """
+    _refuse_masks(meta)
+    network, space = policy.restore(arrays, meta), restore_action_space(meta["action_space"])
+    graph = _inputs(arrays, meta)
+    _layers(graph, [*network.actor_body, network.actor_head])
+    outputs = _discrete(graph, space) if isinstance(space, gym.spaces.Discrete) else _box(graph, space, network)
+    return _model(graph, meta, outputs, description)
+
+
+def q_network_to_onnx(
+    arrays: Mapping[str, np.ndarray], meta: Mapping[str, Any], description: Mapping[str, Any]
+) -> bytes:
+    """The Q-network of a snapshot of DQN as the bytes of an ONNX file.
+
+    As `actor_to_onnx`, with `q_values` `[N, A]` in the units of the training reward beside `action`.
+
+    Args:
+        arrays, meta: from `q_policy.pack` and `q_policy.metadata`.
+        description: JSON values put into the file's metadata under `rl_eval`.
+
+    Raises:
+        ValueError: as `actor_to_onnx`.
+    """
+    _refuse_masks(meta)
+    network, space = q_policy.restore(arrays, meta), restore_action_space(meta["action_space"])
+    graph = _inputs(arrays, meta)
+    outputs = _q_values(graph, space, network, float(meta["reward_deviation"]))
+    return _model(graph, meta, outputs, description)
+
+
+def _refuse_masks(meta: Mapping[str, Any]) -> None:
     if meta["action_masks"]:
         raise ValueError("it was trained with action masks, which the ONNX file would not take")
-    space = restore_action_space(meta["action_space"])
-    size = int(np.prod(meta["obs_shape"]))
-    restore = q_policy.restore if meta["_target_"] == q_policy.TARGET else policy.restore
-    network: ActorCritic | QNetwork = restore(arrays, meta)
-    obs_moments = unpack_moments("obs", arrays)
+
+
+def _inputs(arrays: Mapping[str, np.ndarray], meta: Mapping[str, Any]) -> _Graph:
+    """A graph from observations to what the network takes."""
     graph = _Graph("observations")
-    graph.apply("Reshape", graph.constant([-1, size], np.int64))
+    graph.apply("Reshape", graph.constant([-1, int(np.prod(meta["obs_shape"]))], np.int64))
+    obs_moments = unpack_moments("obs", arrays)
     if obs_moments is not None:
         _normalize(graph, obs_moments, float(meta["clip_obs"]))
-    if isinstance(network, QNetwork):
-        outputs = _q_values(graph, space, network, float(meta["reward_deviation"]))
-    else:
-        _layers(graph, [*network.actor_body, network.actor_head])
-        outputs = _discrete(graph, space) if isinstance(space, gym.spaces.Discrete) else _box(graph, space, network)
+    return graph
+
+
+def _model(
+    graph: _Graph, meta: Mapping[str, Any], outputs: list[onnx.ValueInfoProto], description: Mapping[str, Any]
+) -> bytes:
+    """The checked file of a graph."""
     model = helper.make_model(
         helper.make_graph(
             graph.nodes,
@@ -93,7 +124,7 @@ def to_onnx(arrays: Mapping[str, np.ndarray], meta: Mapping[str, Any], described
         ir_version=IR_VERSION,
         producer_name="rl_eval",
     )
-    helper.set_model_props(model, {"rl_eval": json.dumps(described, allow_nan=False)})
+    helper.set_model_props(model, {"rl_eval": json.dumps(description, allow_nan=False)})
     onnx.checker.check_model(model, full_check=True)
     return model.SerializeToString(deterministic=True)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -32,6 +33,7 @@ class OnPolicyAgent(BaseAgent):
     Args:
         config: the hyper-parameters.
         envs, generators, total_steps, device: as in `BaseAgent`.
+        folder: not used; other agents keep files there.
     """
 
     config: OnPolicyConfig
@@ -44,6 +46,7 @@ class OnPolicyAgent(BaseAgent):
         generators: Mapping[str, np.random.Generator],
         total_steps: int,
         device: str = "cpu",
+        folder: Path | None = None,
     ):
         super().__init__(
             config,
@@ -219,7 +222,7 @@ class OnPolicyAgent(BaseAgent):
         return critic, last, final
 
     def policy_checkpoint(self) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-        """Weights and normalisers, and the metadata that `agents.policy.load` and `initialize` need."""
+        """Weights and normalisers, and the metadata that `policy.load` and `initialize` need."""
         arrays = policy.pack(self.network, self.obs_moments, self.return_moments)
         meta = policy.metadata(
             self.observation_space,

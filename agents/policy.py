@@ -126,7 +126,6 @@ def metadata(
 ) -> dict[str, Any]:
     """What `load` needs in addition to the arrays, as JSON; `action_masks`: whether masks restricted the training."""
     return {
-        "_target_": "agents.policy.load",
         "obs_shape": list(observation.shape or ()),
         "action_space": describe_action_space(action),
         "network": asdict(network),

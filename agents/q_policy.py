@@ -19,8 +19,6 @@ from agents.policy import describe_action_space, restore_action_space, to_enviro
 if TYPE_CHECKING:
     from agents.q_network import QNetwork
 
-TARGET = "agents.q_policy.load"
-
 
 class QPolicy:
     """A Q-network with the observation statistics of its training, which stay as they are.
@@ -92,7 +90,6 @@ def metadata(
 ) -> dict[str, Any]:
     """What `load` needs in addition to the arrays, as JSON; `action_masks`: whether masks restricted the training."""
     return {
-        "_target_": TARGET,
         "obs_shape": list(observation.shape or ()),
         "action_space": describe_action_space(action),
         "network": asdict(config.network),

@@ -43,7 +43,6 @@ def training_of(config: RunConfig, directory: Path, on_step: Callable[..., None]
 
 def policy_of(training: Training) -> Policy:
     """The current policy, as a snapshot would hold it."""
-    from rl_eval.target import resolve
+    from rl_eval.agent_registry import agent
 
-    arrays, meta = training.agent.policy_checkpoint()
-    return resolve(meta["_target_"])(arrays, meta)
+    return agent(training.config.agent.name).load_policy(*training.agent.policy_checkpoint())

@@ -28,16 +28,16 @@ def ours(agent: str, steps: int, backend: str, tick: Callable[[int], bool]) -> i
     from pydantic import TypeAdapter
     from threadpoolctl import threadpool_limits
 
-    from agents.config import CONFIGS
+    from agents import AGENTS
     from rl_eval import domains, seeding
 
     torch.set_num_threads(1)
     threadpool_limits(1, user_api="blas")
-    config = TypeAdapter(CONFIGS[agent]).validate_python(ZOO[agent])
+    config = TypeAdapter(AGENTS[agent].config).validate_python(ZOO[agent])
     env = domains.validate({"name": "lunarlander", "backend": backend})
     vector = domains.make(env, n_envs=config.n_envs, part="train")
     generators = {name: seeding.generator(1, name) for name in ("init", "policy", "minibatch")}
-    learner = config.build(vector, generators=generators, total_steps=steps)
+    learner = AGENTS[agent].build(config, vector, generators=generators, total_steps=steps)
     learner.start(list(range(config.n_envs)))
     while learner.env_steps < steps:
         learner.iterate()

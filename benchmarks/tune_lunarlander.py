@@ -118,18 +118,18 @@ def seconds(search: Search, values: dict[str, Any], seed: int, at_most: float = 
     """Processor seconds of one seed until it is solved, and its env steps; it stops after `at_most` seconds."""
     from pydantic import TypeAdapter
 
-    from agents.config import CONFIGS
+    from agents import AGENTS
     from benchmarks.lunarlander import mean_unless_hopeless
     from rl_eval import domains, seeding
     from rl_eval.rollout import stream
-    from rl_eval.target import resolve
 
-    config = TypeAdapter(CONFIGS[values["name"]]).validate_python(values)
+    entry = AGENTS[values["name"]]
+    config = TypeAdapter(entry.config).validate_python(values)
     env = domains.validate({"name": "lunarlander", "workers": 1})
     vector = domains.make(env, n_envs=config.n_envs, part="train")
     checks = domains.make(env, n_envs=20, part="validation", autoreset=False)
     generators = {name: seeding.generator(seed, name) for name in ("init", "policy", "minibatch")}
-    agent = config.build(vector, generators=generators, total_steps=search.total_steps, device="cpu")
+    agent = entry.build(config, vector, generators=generators, total_steps=search.total_steps, device="cpu")
     agent.start(seeding.episode_seeds(seed, config.n_envs, "train-env"))
     next_check = CHECK_EVERY
     start = time.process_time()
@@ -143,7 +143,7 @@ def seconds(search: Search, values: dict[str, Any], seed: int, at_most: float = 
             paused = time.process_time()
             arrays, meta = agent.policy_checkpoint()
             seeds = seeding.episode_seeds(seed, EPISODES, "select")
-            parts = stream(checks, resolve(meta["_target_"])(arrays, meta), seeds=seeds)
+            parts = stream(checks, entry.load_policy(arrays, meta), seeds=seeds)
             returns = (part.per_episode("native_reward") for part in parts)
             if mean_unless_hopeless(returns, EPISODES, ENOUGH) > ENOUGH:
                 return paused - start, agent.env_steps

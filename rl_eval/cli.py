@@ -104,8 +104,8 @@ def export(
 
 def _export_onnx(directory: Path, file: Path) -> int:
     """Write the judged policy; returns the bytes of the file."""
+    from rl_eval.agent_registry import agent
     from rl_eval.run import read_checkpoint, read_run, write_bytes
-    from rl_eval.target import resolve
 
     run = read_run(directory)
     snapshot = run.judged_snapshot()
@@ -124,7 +124,7 @@ def _export_onnx(directory: Path, file: Path) -> int:
             "snapshot": snapshot.name,
             "sha256": meta["sha256"],
         }
-        model = resolve("agents.export.to_onnx")(arrays, meta, description)
+        model = agent(meta["agent"]).to_onnx(arrays, meta, description)
     except (KeyError, TypeError, ValueError) as error:
         raise InputError(f"{snapshot} cannot be exported ({error}): name a run of a network of ours") from error
     try:

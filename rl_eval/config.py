@@ -8,12 +8,11 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, field_validator
 
-from rl_eval import domains, plugins
-from rl_eval.errors import InputError, nearest
+from rl_eval import agent_registry, domains, plugins
+from rl_eval.errors import InputError
 from rl_eval.metrics import list_metrics, lookup
 from rl_eval.policy import Random
 from rl_eval.rewards import RewardFunction, as_range
-from rl_eval.target import resolve
 from rl_eval.tracking import check_tracker, settings_model
 from rl_eval.validation_errors import config_sentence
 
@@ -62,7 +61,7 @@ class RunConfig(_Section):
     keep_snapshots: int = Field(5, ge=1, description="the latest that are kept, beside the best")
     resume_every: int | None = Field(None, ge=1, description="env steps between resume points; null: as often as exact")
     validation: Validation = Validation()
-    agent: Any = None  # a dataclass of agents.config
+    agent: Any = None  # the config of a registered agent
     env: Any = None  # the Config of the environment's module
     reward: dict[str, Any] = Field(default_factory=dict)
     hardware: Hardware = Hardware()
@@ -101,11 +100,8 @@ def load(values: Mapping[str, Any]) -> RunConfig:
     if not isinstance(names, list | tuple):
         raise InputError(f"plugins={names!r} is not a list of modules: give plugins=[my_module]")
     plugins.import_plugins(names, Path.cwd())
-    configs = resolve("agents.config.CONFIGS")
     agent, env, tracker = (_section(values, section) for section in ("agent", "env", "tracker"))
-    name = agent.get("name")
-    if str(name) not in configs:
-        raise InputError(f"agent={name!r} is not an agent: {nearest(str(name), configs)}choose {' or '.join(configs)}")
+    agent_model = agent_registry.agent(agent.get("name")).config
     try:
         config = RunConfig.model_validate({**values})
     except ValidationError as error:
@@ -113,9 +109,9 @@ def load(values: Mapping[str, Any]) -> RunConfig:
     if config.lr is not None:
         agent["lr"] = config.lr
     try:
-        agent_config = TypeAdapter(configs[name]).validate_python(agent)
+        agent_config = TypeAdapter(agent_model).validate_python(agent)
     except ValidationError as error:
-        raise InputError(config_sentence(error, agent, "agent", configs[name].__dataclass_fields__)) from error
+        raise InputError(config_sentence(error, agent, "agent", agent_model.__dataclass_fields__)) from error
     domain = domains.domain(str(env.get("name")))
     try:
         env_config = domain.config_model.model_validate(env)

@@ -1,4 +1,4 @@
-"""`resolve`: the object that a `_target_` string from a config or a run names."""
+"""`resolve`: the object that a `_target_` string from a config names."""
 
 from __future__ import annotations
 
@@ -8,22 +8,21 @@ from typing import Any
 from rl_eval.errors import InputError
 from rl_eval.plugins import is_plugin
 
-ALLOWED = ("agents.", "rl_eval.")
+ALLOWED = "rl_eval."
 
 
 def resolve(target: str) -> Any:
     """The object that a dotted path names.
 
-    Configs and run directories may come from anyone, so only this project's own packages are imported, and plugins
-    that a person consented to.
+    Configs may come from anyone, so only this package is imported, and plugins that a person consented to.
 
     Raises:
-        InputError: the path lies outside `agents.`, `rl_eval.` and plugins, or names nothing.
+        InputError: the path lies outside `rl_eval.` and plugins, or names nothing.
     """
     module, _, attribute = target.rpartition(".") if isinstance(target, str) else ("", "", "")
     if not attribute or not (target.startswith(ALLOWED) or is_plugin(module)):
         raise InputError(
-            f"_target_={target!r} is not allowed: only names under agents., rl_eval. and imported plugins are loaded"
+            f"_target_={target!r} is not allowed: only names under rl_eval. and imported plugins are loaded"
         )
     try:
         return getattr(importlib.import_module(module), attribute)

@@ -20,7 +20,7 @@ ROWS = (
     ("policy", "envs", "rewards", "exposure"),
     ("run", "seeding", "hashing", "provenance"),
     ("net",),
-    ("validation_errors", "dotted_keys", "errors", "formatting", "plugins", "registry", "target"),
+    ("validation_errors", "dotted_keys", "errors", "formatting", "plugins", "registry", "agent_registry", "target"),
 )
 LEVEL = {unit: level for level, row in enumerate(ROWS) for unit in row}
 RUNS_CODE_FROM_FILES = {"pickle", "cPickle", "dill", "cloudpickle", "joblib", "marshal", "shelve", "code"}

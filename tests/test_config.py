@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from omegaconf import OmegaConf
 
-from agents.config import CONFIGS
+from agents import AGENTS
 from rl_eval import config, domains, seeding
 from rl_eval.errors import InputError
 from rl_eval.rewards import RewardedVector, RewardFunction
@@ -65,7 +65,7 @@ def changed(values, key, value):
 
 @pytest.mark.parametrize("name", options("agent"))
 def test_agent_defaults_are_those_of_the_dataclass(name):
-    assert written(f"agent/{name}.yaml") == dataclasses.asdict(CONFIGS[name]())
+    assert written(f"agent/{name}.yaml") == dataclasses.asdict(AGENTS[name].config())
 
 
 @pytest.mark.parametrize("name", options("env"))
@@ -88,7 +88,7 @@ def test_hardware_and_top_level_defaults_are_those_of_the_models():
 
 
 def test_every_name_has_its_file_and_every_environment_its_reward():
-    assert set(options("agent")) == set(CONFIGS)
+    assert set(options("agent")) == set(AGENTS)
     assert set(options("env")) == set(domains.DOMAINS)
     assert set(options("env")) <= set(options("reward"))
     assert "native" in options("reward")
@@ -121,7 +121,9 @@ def test_every_composed_config_is_instantiated_and_takes_a_step(env, agent, rewa
     config.try_out(checked)
     generators = {name: seeding.generator(0, name) for name in ("init", "policy", "minibatch")}
     vector = domains.make(checked.env, n_envs=2, part="train")
-    built = dataclasses.replace(checked.agent, n_envs=2, **({"batch_size": 2} if agent == "ppo" else {})).build(
+    small = dataclasses.replace(checked.agent, n_envs=2, **({"batch_size": 2} if agent == "ppo" else {}))
+    built = AGENTS[agent].build(
+        small,
         RewardedVector(vector, RewardFunction.from_config(checked.reward["terms"])),
         generators=generators,
         total_steps=checked.total_steps,

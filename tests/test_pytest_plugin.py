@@ -17,6 +17,7 @@ import rl_eval.domains.lunarlander
 import rl_eval.domains.threat.data
 import rl_eval.gates
 import rl_eval.terminal  # noqa: F401
+from agents import AGENTS
 from tests.gates import fake_agent
 from tests.gates.fake_runs import FALL, write_run
 
@@ -47,6 +48,10 @@ criteria:
   solved: {metric: mean_return, at_least: 475, by: estimate}
   stable: {metric: mean_return_seed_std, at_most: 1, by: estimate}
 """
+REGISTER = """
+linear = "agents.fake:Linear"
+register("fake", config=linear, agent=linear, load_policy="agents.fake:load")
+"""
 TRAIN = """\
 import re, sys
 from pathlib import Path
@@ -64,13 +69,14 @@ for seed in seeds.group(1).split(",") if seeds else ["42"]:
 @pytest.fixture
 def project(pytester, monkeypatch):
     """A project with a suite; policies come from the fake agent, in this process and in others."""
-    monkeypatch.setitem(sys.modules, "agents.fake", fake_agent)
+    monkeypatch.setitem(AGENTS, "fake", fake_agent.ENTRY)
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
     monkeypatch.delenv("PYTEST_XDIST_WORKER", raising=False)
     monkeypatch.setenv("COLUMNS", "120")  # a narrow table leaves the metric out
     monkeypatch.setenv("PYTEST_ADDOPTS", "-p no:hypothesispytest -p no:anyio")  # slow to load, and not used
     (pytester.path / "agents").mkdir()
-    (pytester.path / "agents" / "__init__.py").touch()
+    package = (ROOT / "agents" / "__init__.py").read_text()
+    (pytester.path / "agents" / "__init__.py").write_text(package + REGISTER)
     shutil.copy(fake_agent.__file__, pytester.path / "agents" / "fake.py")
     (pytester.path / "suites").mkdir()
     (pytester.path / "suites" / "pole.yaml").write_text(SUITE)

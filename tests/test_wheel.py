@@ -98,7 +98,7 @@ def exported(stranger):
         "network.critic_head.bias": np.zeros(1, np.float32),
     }
     ours = stranger.parent / "ours"
-    run.write_checkpoint(ours / "snapshots" / "step_10", "policy", arrays, {**meta, "env": "cartpole"})
+    run.write_checkpoint(ours / "snapshots" / "step_10", "policy", arrays, {**meta, "agent": "ppo", "env": "cartpole"})
     run.write_json(ours / "run.json", {"status": "finished", "snapshot": "step_10"})
     run.write_text(ours / "config.yaml", "env: {name: cartpole, id: CartPole-v1}\n")
     assert main(["export", str(ours), "--onnx", str(stranger / "policy.onnx")]) == 0

@@ -7,7 +7,7 @@ from rl_eval.policy._baseline import BaselineSource
 from rl_eval.policy._http import HttpPolicy, HttpSource
 from rl_eval.policy._identity import BUILT_IN, digest, identity, runs_other_code
 from rl_eval.policy._onnx import OnnxPolicy, OnnxSource
-from rl_eval.policy._policy import Policy, Spaces, choose_actions, scores
+from rl_eval.policy._policy import Policy, Spaces, action_space_json, choose_actions, scores
 from rl_eval.policy._python import PythonPolicy, PythonSource
 from rl_eval.policy._sb3 import StableBaselines3Policy, StableBaselines3Source
 from rl_eval.policy._source import Source, load, names_policy, register
@@ -37,6 +37,7 @@ __all__ = [
     "Spaces",
     "StableBaselines3Policy",
     "Untrained",
+    "action_space_json",
     "choose_actions",
     "digest",
     "identity",

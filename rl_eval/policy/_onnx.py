@@ -22,7 +22,7 @@ import numpy as np
 from rl_eval.errors import InputError
 from rl_eval.policy._actions import actions_from, checked_actions
 from rl_eval.policy._identity import digest
-from rl_eval.policy._policy import Policy, Spaces
+from rl_eval.policy._policy import Policy, Spaces, action_space_json
 from rl_eval.policy._source import Source
 
 MAX_BYTES = 256 << 20
@@ -127,20 +127,6 @@ def _line(error: Exception) -> str:
     return text if len(text) <= 200 else text[:197] + "..."
 
 
-def described(action: gym.Space) -> dict[str, Any]:
-    """The action space as JSON has it; null is an infinite bound."""
-    if isinstance(action, gym.spaces.Discrete):
-        return {"type": "discrete", "n": int(action.n), "start": int(action.start)}
-    assert isinstance(action, gym.spaces.Box)
-    return {"type": "box", "low": _finite(action.low), "high": _finite(action.high), "dtype": str(action.dtype)}
-
-
-def _finite(bound: np.ndarray) -> list[Any]:
-    listed = bound.astype(object)
-    listed[~np.isfinite(bound)] = None
-    return listed.tolist()
-
-
 def _check_metadata(entries: Mapping[str, str], spec: str, spaces: Spaces) -> None:
     """Refuse an exported policy of another environment; a file that says nothing is judged by its shapes."""
     if METADATA not in entries:
@@ -159,7 +145,7 @@ def _check_metadata(entries: Mapping[str, str], spec: str, spaces: Spaces) -> No
             f"policy {spec!r} is for {env.get(key)} with observations of shape {shape}, "
             f"not for {own[key]} with {spaces.observation.shape}: name a policy of {own[key]}"
         )
-    if action != described(spaces.action):
+    if action != action_space_json(spaces.action):
         raise InputError(
             f"policy {spec!r} was exported for other actions ({_line(ValueError(json.dumps(action)))}), but this "
             f"{own[key]} takes {spaces.action}: name a policy of the same env.kwargs"

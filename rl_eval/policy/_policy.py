@@ -42,6 +42,20 @@ class Spaces:
         return cls(config.name, envs.single_observation_space, envs.single_action_space, getattr(config, "id", None))
 
 
+def action_space_json(action: gym.Space) -> dict[str, Any]:
+    """The action space as JSON has it; null is an infinite bound."""
+    if isinstance(action, gym.spaces.Discrete):
+        return {"type": "discrete", "n": int(action.n), "start": int(action.start)}
+    assert isinstance(action, gym.spaces.Box)
+    return {"type": "box", "low": _finite(action.low), "high": _finite(action.high), "dtype": str(action.dtype)}
+
+
+def _finite(bound: np.ndarray) -> list[Any]:
+    listed = bound.astype(object)
+    listed[~np.isfinite(bound)] = None
+    return listed.tolist()
+
+
 def choose_actions(policy: Policy, obs: np.ndarray, greedy: bool, mask: np.ndarray | None) -> np.ndarray:
     """The policy's actions; it gets the mask where there is one and `act` has a parameter `mask`.
 

@@ -1,13 +1,14 @@
-"""The policy of a run directory: its judged snapshot, acting by the function that the snapshot names."""
+"""The policy of a run directory: its judged snapshot, loaded by the agent that the snapshot names."""
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
-from typing import Any
 
+from rl_eval.agent_registry import agent, agents
 from rl_eval.errors import InputError
 from rl_eval.plugins import require_plugins_of_run
-from rl_eval.policy._policy import Policy, Spaces
+from rl_eval.policy._policy import Policy, Spaces, action_space_json
 
 
 def load_run(path: Path, spaces: Spaces, seed: int, *, trust: bool) -> Policy:
@@ -17,7 +18,6 @@ def load_run(path: Path, spaces: Spaces, seed: int, *, trust: bool) -> Policy:
         InputError: no run, a damaged one, one of another environment, or one with plugins that need trust.
     """
     from rl_eval.run import read_checkpoint, read_run
-    from rl_eval.target import resolve
 
     run = read_run(path)
     require_plugins_of_run(path, run.config, trust=trust)
@@ -30,26 +30,23 @@ def load_run(path: Path, spaces: Spaces, seed: int, *, trust: bool) -> Policy:
                 f"{path} holds a policy for {env} with observations of shape {shape}, "
                 f"not for {spaces.env} with {spaces.observation.shape}: name a run of {spaces.env}"
             )
-        if "action_space" in meta:
-            action = _from_agents(path, "restore_action_space")(meta["action_space"])
-            if action != spaces.action:
-                raise InputError(
-                    f"{path} holds a policy with actions in {action}, but this {spaces.env} takes {spaces.action}: "
-                    "name a run with the same env.kwargs"
-                )
-        return resolve(meta["_target_"])(arrays, meta, seed=seed)
+        ours = action_space_json(spaces.action)
+        if (theirs := meta.get("action_space", ours)) != ours:
+            raise InputError(
+                f"{path} holds a policy for other actions ({json.dumps(theirs)[:200]}), but this {spaces.env} takes "
+                f"{spaces.action}: name a run with the same env.kwargs"
+            )
+        _require_agents(path)
+        return agent(meta["agent"]).load_policy(arrays, meta, seed=seed)
     except (KeyError, TypeError, ValueError) as error:
         raise InputError(
             f"{snapshot / 'policy.json'} does not describe a policy of ours ({error}): use another snapshot"
         ) from error
 
 
-def _from_agents(path: Path, name: str) -> Any:
-    """A function of `agents.policy`, which the installed package does not hold."""
-    from rl_eval.target import resolve
-
+def _require_agents(path: Path) -> None:
     try:
-        return resolve(f"agents.policy.{name}")
+        agents()
     except InputError as error:
         raise InputError(
             f"{path} is a run of train.py, whose networks are only known in its checkout ({error.__cause__}): "

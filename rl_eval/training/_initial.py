@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -18,7 +19,7 @@ from rl_eval.dotted_keys import flatten
 from rl_eval.errors import InputError
 from rl_eval.exposure import FILE as EXPOSURE_FILE
 from rl_eval.exposure import Exposure, read_exposure, write_exposure
-from rl_eval.target import resolve
+from rl_eval.policy import action_space_json
 
 # Of a run directory: a copy of the snapshot, and what its run has seen. The other run may be gone at a resume.
 FOLDER = "init"
@@ -49,11 +50,12 @@ class InitialPolicy:
             InputError: names both.
         """
         shape = tuple(self.meta["obs_shape"])
-        trained_action = resolve("agents.policy.restore_action_space")(self.meta["action_space"])
-        if shape != observation.shape or trained_action != action:
+        trained_action = self.meta["action_space"]
+        if shape != observation.shape or trained_action != action_space_json(action):
             raise InputError(
-                f"init={self.lineage['run']} was trained on observations of shape {shape} and actions in "
-                f"{trained_action}, and this environment has {observation.shape} and {action}: keep both the same"
+                f"init={self.lineage['run']} was trained on observations of shape {shape} and actions "
+                f"{json.dumps(trained_action)[:200]}, and this environment has {observation.shape} and {action}: "
+                "keep both the same"
             )
 
     def write(self, directory: Path) -> None:

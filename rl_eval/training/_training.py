@@ -12,11 +12,10 @@ from typing import Any
 import numpy as np
 import yaml
 
-from rl_eval import domains, exposure, run, seeding
+from rl_eval import agent_registry, domains, exposure, run, seeding
 from rl_eval.config import RunConfig
 from rl_eval.errors import InputError
 from rl_eval.rewards import RewardedVector, RewardFunction
-from rl_eval.target import resolve
 from rl_eval.tracking import Tracker
 from rl_eval.training import _record, _resume_points
 from rl_eval.training._agent import Agent
@@ -59,7 +58,8 @@ class Training:
         recorded = self.vector if self.has_cases else exposure.RecordFirstObservations(self.vector, self.starts)
         self.generators = {name: seeding.generator(config.seed, name) for name in ("init", "policy", "minibatch")}
         try:
-            self.agent: Agent = config.agent.build(
+            self.agent: Agent = agent_registry.agent(config.agent.name).build(
+                config.agent,
                 RewardedVector(recorded, self.reward),
                 generators=self.generators,
                 total_steps=config.total_steps,
@@ -163,7 +163,7 @@ class Training:
         started = time.perf_counter()
         progress = self.progress
         arrays, meta = self._policy_checkpoint()
-        progress.score = self.validation.score(resolve(meta["_target_"])(arrays, meta))
+        progress.score = self.validation.score(agent_registry.agent(meta["agent"]).load_policy(arrays, meta))
         if self.validation.improves(progress.score, progress.best_score):
             progress.best_score, progress.best_step = progress.score, self.agent.env_steps
             self._snapshot()
@@ -175,7 +175,8 @@ class Training:
 
     def _policy_checkpoint(self) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
         arrays, meta = self.agent.policy_checkpoint()
-        return arrays, {**meta, "env": self.config.env.name, "env_steps": self.agent.env_steps}
+        names = {"agent": self.config.agent.name, "env": self.config.env.name}
+        return arrays, {**meta, **names, "env_steps": self.agent.env_steps}
 
     def _snapshot(self) -> None:
         """Write the current policy, and drop the oldest snapshots; the best one stays."""
@@ -262,7 +263,7 @@ class Training:
         assert self.progress.best_step is not None
         name = run.step_name(self.progress.best_step)
         arrays, meta = run.read_checkpoint(self.directory / "snapshots" / name, "policy")
-        episodes = self.validation.play(resolve(meta["_target_"])(arrays, meta))
+        episodes = self.validation.play(agent_registry.agent(meta["agent"]).load_policy(arrays, meta))
         points = 0 if _resume_points.gives_state(self.vector) else self.progress.points
         seeds = [_resume_points.env_seeds(self.config.seed, point, self.n_envs) for point in range(points + 1)]
         record = _record.exposure_of(self.config, self.starts, seeds, episodes)

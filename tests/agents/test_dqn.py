@@ -12,7 +12,7 @@ from gymnasium.vector.utils import batch_space
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agents import q_policy
+from agents import AGENTS, q_policy
 from agents.config import DQNConfig, QNetworkConfig
 from agents.q_metrics import UpdateLog, largest_return
 from agents.schedules import beta, epsilon, updates_due
@@ -31,7 +31,7 @@ SMALL = {
 
 def build(config, envs, seed=0, total_steps=10_000, **keywords):
     generators = {name: np.random.default_rng([seed, i]) for i, name in enumerate(("init", "policy", "minibatch"))}
-    agent = config.build(envs, generators=generators, total_steps=total_steps, **keywords)
+    agent = AGENTS[config.name].build(config, envs, generators=generators, total_steps=total_steps, **keywords)
     agent.start([seed] * envs.num_envs)
     return agent
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from torch.distributions import Categorical
 
-from agents import policy, q_policy
+from agents import AGENTS, policy, q_policy
 from agents.closed_form import ClosedForm
 from agents.config import A2CConfig, DQNConfig, NetworkConfig, PPOConfig, QNetworkConfig
 from agents.experience import Experience
@@ -227,7 +227,7 @@ def test_state_is_taken_by_an_agent_that_was_never_started(config):
     first, _ = trained(config, SAME, 6)
     arrays, meta = copy.deepcopy(first.state())
     generators = {name: np.random.default_rng(0) for name in ("init", "policy", "minibatch")}
-    second = config.build(copy.deepcopy(first.envs), generators=generators, total_steps=10_000)
+    second = AGENTS[config.name].build(config, copy.deepcopy(first.envs), generators=generators, total_steps=10_000)
     if config.name == "dqn":
         second._rounds = 3
     second.load_state(arrays, meta)

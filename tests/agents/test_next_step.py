@@ -11,6 +11,7 @@ from gymnasium.vector.utils import batch_space
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from agents import AGENTS
 from agents.advantage import gae
 from agents.collect import collect, next_values
 from agents.config import A2CConfig, NetworkConfig, PPOConfig
@@ -181,7 +182,7 @@ def test_reward_statistics_are_those_of_the_steps_there_were(script, n_envs, ste
 
 def build(config, envs, **generators):
     streams = {name: np.random.default_rng(i) for i, name in enumerate(("init", "policy", "minibatch"))}
-    agent = config.build(envs, generators={**streams, **generators}, total_steps=10_000)
+    agent = AGENTS[config.name].build(config, envs, generators={**streams, **generators}, total_steps=10_000)
     agent.start([0] * envs.num_envs)
     return agent
 

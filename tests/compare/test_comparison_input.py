@@ -4,6 +4,7 @@ import sys
 
 import pytest
 
+from agents import AGENTS
 from rl_eval.compare import compare_runs, groups, run_sources
 from rl_eval.errors import InputError
 from rl_eval.run import write_json
@@ -15,7 +16,7 @@ from tests.gates.fake_runs import BALANCE, FALL, write_run
 
 @pytest.fixture(autouse=True)
 def _fake_agent(monkeypatch):
-    monkeypatch.setitem(sys.modules, "agents.fake", fake_agent)
+    monkeypatch.setitem(AGENTS, "fake", fake_agent.ENTRY)
 
 
 def compare(*runs, **options):
@@ -202,8 +203,8 @@ def test_only_our_own_policy_classes_are_loaded_from_a_run(tmp_path):
     run = write_run(tmp_path / "run")
     snapshot = run.path / "snapshots" / "step_100"
     arrays, meta = read_checkpoint(snapshot, "policy")
-    write_checkpoint(snapshot, "policy", arrays, {**meta, "_target_": "os.system"})
-    assert "is not allowed" in refusal(run)
+    write_checkpoint(snapshot, "policy", arrays, {**meta, "agent": "os.system"})
+    assert "agent='os.system' is not an agent" in refusal(run)
 
 
 def test_differences_are_written_as_overrides(tmp_path):

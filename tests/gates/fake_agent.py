@@ -1,8 +1,10 @@
-"""What stands in for `agents/` in these tests: a linear policy; plugin tests copy this file to `agents/fake.py`."""
+"""The agent of these tests: a linear policy. Plugin tests copy this file to the `agents/fake.py` of a project."""
 
 import os
 
 import numpy as np
+
+from agents import AgentEntry
 
 
 class Linear:
@@ -18,3 +20,6 @@ def load(arrays, meta, seed=0):
         with open(log, "a") as file:
             file.write(f"{meta['env']}\n")
     return Linear(arrays["weights"], arrays["bias"])
+
+
+ENTRY = AgentEntry("fake", config_target=Linear, agent_target=Linear, policy_target=load)

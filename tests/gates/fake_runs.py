@@ -67,7 +67,7 @@ def write_run(
     weights[:, 1] = rule
     envs_ = domains.make(checked, n_envs=1, part="test", autoreset=False)
     meta = {
-        "_target_": "agents.fake.load",
+        "agent": "fake",
         "env": checked.name,  # type: ignore[attr-defined]
         "obs_shape": list(envs_.single_observation_space.shape),
     }

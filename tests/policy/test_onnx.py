@@ -18,7 +18,7 @@ from onnx import TensorProto, helper  # noqa: E402
 from agents import normalize, q_policy  # noqa: E402
 from agents import policy as networks  # noqa: E402
 from agents.config import DQNConfig, NetworkConfig, QNetworkConfig  # noqa: E402
-from agents.export import to_onnx  # noqa: E402
+from agents.export import actor_to_onnx, q_network_to_onnx  # noqa: E402
 from agents.networks import ActorCritic  # noqa: E402
 from agents.q_network import QNetwork  # noqa: E402
 from rl_eval import run  # noqa: E402
@@ -58,6 +58,7 @@ def trained(action, seed=0, obs_size=4, **config):
     }
     return arrays, {
         **json.loads(json.dumps(meta).replace("-Infinity", "null").replace("Infinity", "null")),
+        "agent": "ppo",
         "env": "cartpole",
     }
 
@@ -69,6 +70,7 @@ def described(meta, **changes):
 
 def exported(folder, arrays, meta, **changes):
     file = folder / "policy.onnx"
+    to_onnx = q_network_to_onnx if "dueling" in meta else actor_to_onnx
     file.write_bytes(to_onnx(arrays, meta, described(meta, **changes)))
     return f"onnx:{file}"
 

@@ -88,8 +88,8 @@ def test_a_policy_that_names_foreign_code_is_not_loaded(tmp_path):
     path = judged_run(tmp_path / "run").path
     file = path / "snapshots" / "step_100" / "policy.json"
     before = json.loads(file.read_text())
-    for target in ("os.system", "builtins.eval", "tests.gates.fake_agent.load"):
-        file.write_text(json.dumps({**before, "_target_": target}))
+    for target in ("os.system", "os:system", "builtins:eval", "tests.gates.fake_agent:load"):
+        file.write_text(json.dumps({**before, "agent": target}))
         _, text = shown(path)
         assert "the policy at play:" in text
 

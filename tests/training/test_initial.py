@@ -7,14 +7,13 @@ import shutil
 import numpy as np
 import pytest
 
+from rl_eval import agent_registry, domains, run
 from rl_eval import config as configs
-from rl_eval import domains, run
 from rl_eval.errors import InputError
 from rl_eval.exposure import Exposure, read_exposure
 from rl_eval.gates import held_out
 from rl_eval.hydra_compose import compose, quote_run_paths
 from rl_eval.launch import groups_of_parent, plan
-from rl_eval.target import resolve
 from rl_eval.tracking import open_tracker
 from rl_eval.training import Training, replay, take_over
 from tests.run_bytes import content
@@ -62,11 +61,6 @@ def first_agent(overrides, directory):
     return training.agent
 
 
-def acting(checkpoint):
-    arrays, meta = checkpoint
-    return resolve(meta["_target_"])(arrays, meta)
-
-
 @pytest.mark.parametrize("agent", AGENTS)
 def test_the_first_policy_is_that_of_the_snapshot(agent, parents, tmp_path):
     parent = parents[agent]
@@ -79,7 +73,8 @@ def test_the_first_policy_is_that_of_the_snapshot(agent, parents, tmp_path):
     assert own_meta["reward_scale"] == meta["reward_scale"]
     assert meta["reward_scale"]["count"] > 0
     obs = np.random.default_rng(0).normal(size=(1000, *meta["obs_shape"])).astype(np.float32)
-    before, after = acting((arrays, meta)), acting((own_arrays, own_meta))
+    load_policy = agent_registry.agent(meta["agent"]).load_policy
+    before, after = load_policy(arrays, meta), load_policy(own_arrays, own_meta)
     assert np.array_equal(before.act(obs, greedy=True), after.act(obs, greedy=True))
     assert np.array_equal(before.values(obs), after.values(obs)) or agent == "dqn"  # whose reward scale is inexact
     if agent == "dqn":

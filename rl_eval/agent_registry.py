@@ -1,0 +1,38 @@
+"""The agents that can be trained: the registry of `agents`, which a checkout holds and the installed package does not.
+
+This is the only module that names `agents`. What an entry offers is described at `agents.register`.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Mapping
+from typing import Any
+
+from rl_eval.errors import InputError, nearest
+
+
+def agents() -> Mapping[str, Any]:
+    """Every agent by name.
+
+    Raises:
+        InputError: the package is not here.
+    """
+    try:
+        return importlib.import_module("agents").AGENTS
+    except (ImportError, AttributeError) as error:  # a package of somebody else has no AGENTS
+        raise InputError(f"the agents of train.py are only in its checkout ({error}): run this there") from error
+
+
+def agent(name: Any) -> Any:
+    """The agent of that name.
+
+    Raises:
+        InputError: there is none, or the package is not here.
+    """
+    registered = agents()
+    if not isinstance(name, str) or name not in registered:
+        raise InputError(
+            f"agent={name!r} is not an agent: {nearest(str(name), registered)}choose {' or '.join(registered)}"
+        )
+    return registered[name]
