@@ -1,7 +1,8 @@
-"""One job: learn, then judge by every suite of the environment, as far as one run can show."""
+"""One job of `train.py`: train, judge by every suite of the environment, report."""
 
 from __future__ import annotations
 
+import shlex
 import shutil
 import sys
 import traceback
@@ -20,9 +21,9 @@ from rl_eval.training import train
 def run(values: Mapping[str, Any], directory: Path, *, sweep: Path | None, suites: Path) -> None:
     """Train in `directory`, write `verdict.json` there, and print the criteria.
 
-    What happened is written in the directory: a run that could not begin leaves none behind, and one
-    that failed says so in its `run.json`. Errors are printed here, so that the other jobs of a sweep go on;
-    a job of its own then ends the process with status 2 (bad input) or 1.
+    The directory shows the result: a run that could not begin leaves none behind, and the `run.json` of one that
+    failed says so. Errors are printed here, so that the other jobs of a sweep go on. A job outside a sweep then ends
+    the process with status 2 (bad input) or 1.
 
     Args:
         values: the composed config.
@@ -45,7 +46,7 @@ def run(values: Mapping[str, Any], directory: Path, *, sweep: Path | None, suite
         reason = runs.storage_error(error)
         if reason is None or not (directory / "run.json").exists():
             raise
-        terminal.print_error(f"{reason}: make room, then judge the run with `pytest suites/ --run {directory}`")
+        terminal.print_error(f"{reason}: make room, then judge the run with `pytest suites/ --run {_typed(directory)}`")
         _end(1, sweep)
         return
     except Exception:
@@ -60,8 +61,13 @@ def run(values: Mapping[str, Any], directory: Path, *, sweep: Path | None, suite
         terminal.print_error(f"training failed: {trained.info['reason']}")
 
 
+def _typed(directory: Path) -> str:
+    """A path as a shell takes it."""
+    return shlex.quote(str(directory))
+
+
 def _end(status: int, sweep: Path | None) -> None:
-    """End the process, but for a job of a sweep: the others go on."""
+    """End the process, except in a sweep, whose other jobs go on."""
     if sweep is None:
         sys.exit(status)
 
@@ -157,11 +163,11 @@ def _report(directory: Path) -> None:
         print(f"report: {write_report([directory], trust=True)}")  # the person who trained it typed what it names
     except Exception as error:
         reason = " ".join(str(error).split()) or type(error).__name__
-        _note(f"no report was written ({reason}): try `rl-eval report {directory}`")
+        _note(f"no report was written ({reason}): try `rl-eval report {_typed(directory)}`")
 
 
 def _judge(trained: runs.Run, suites: Path) -> list[dict[str, Any]]:
-    """The verdict of every suite of the run's environment, written beside the run and printed."""
+    """The verdict of every suite of the run's environment, written to `verdict.json` and printed."""
     from rl_eval import domains
     from rl_eval.gates import ledger
     from rl_eval.gates.evaluation import evaluate_run
@@ -171,7 +177,7 @@ def _judge(trained: runs.Run, suites: Path) -> list[dict[str, Any]]:
     if not matching_suites:
         print(f"not judged: no suite in {suites}/ is for this environment; docs/suites.md shows how to write one")
         return []
-    # what it names was typed by the person who trained it just now
+    # the person who trained it just now typed what it names
     trust = domains.needs_trust(domains.validate(trained.config["env"])) is not None
     with terminal.ProgressLine(None, "judging") as progress:
         verdicts = [
