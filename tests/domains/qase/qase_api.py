@@ -94,11 +94,11 @@ class StandIn:
         if path == "system_field":
             return SYSTEM_FIELDS
         limit, offset = int(query.get("limit", ["10"])[0]), int(query.get("offset", ["0"])[0])
-        held = self.lists[path]
-        entities = held[offset : offset + min(limit, 100)]
+        stored = self.lists[path]
+        entities = stored[offset : offset + min(limit, 100)]
         return {
             "status": True,
-            "result": {"total": len(held), "filtered": len(held), "count": len(entities), "entities": entities},
+            "result": {"total": len(stored), "filtered": len(stored), "count": len(entities), "entities": entities},
         }
 
 

@@ -53,8 +53,8 @@ def test_a_page_plays_the_policy_by_its_probabilities_as_a_gate_does():
 
 def test_the_figure_says_what_it_shows():
     orders = {name: played(domains.domain("qase").baselines[name](SMALL)) for name in ("failure_rate", "optimal")}
-    seen = Behaviour(SMALL, orders["failure_rate"], "validation", Soft(), 1, {"optimal": orders["optimal"]})
-    (found,) = figures.figures(seen)
-    assert "APFD: this policy 0." in found.caption
-    assert "optimal" in found.legend
-    assert str(found.chart).startswith("<svg")
+    behaviour = Behaviour(SMALL, orders["failure_rate"], "validation", Soft(), 1, {"optimal": orders["optimal"]})
+    (result,) = figures.figures(behaviour)
+    assert "APFD: this policy 0." in result.caption
+    assert "optimal" in result.legend
+    assert str(result.chart).startswith("<svg")

@@ -97,10 +97,10 @@ def test_the_parts_of_a_file_have_about_their_shares(tmp_path):
 @pytest.mark.parametrize("share", [0.05, 0.109, 0.6])
 def test_prevalence_drops_rows_of_every_part(tmp_path, share):
     path = write_csv(tmp_path / "f.csv", some_rows(3000))
-    whole, resampled = data.load_dataset(csv_config(path)), data.load_dataset(csv_config(path, prevalence=share))
+    complete, resampled = data.load_dataset(csv_config(path)), data.load_dataset(csv_config(path, prevalence=share))
     for name, part in resampled.parts.items():
         assert part.label.mean() == pytest.approx(share, abs=0.5 / len(part) ** 0.5 / 5)
-        assert set(part.hashes.tolist()) <= set(whole.parts[name].hashes.tolist())
+        assert set(part.hashes.tolist()) <= set(complete.parts[name].hashes.tolist())
         assert len(set(part.hashes.tolist())) == len(part)  # these rows are all distinct, so none was repeated
 
 
@@ -114,8 +114,8 @@ def test_an_unseen_category_goes_to_other_and_never_to_zeros():
     train = table_of([1.0, 2.0] * 10, ["tcp", "udp"] * 10, [0, 1] * 10)
     fitted = preprocess.fit(train)
     assert fitted.columns() == ["size", "proto=tcp", "proto=udp", "proto=<other>"]
-    seen = fitted.transform(table_of([1.0, 1.0], ["gre", "udp"], [0, 1]))
-    assert seen[:, 1:].tolist() == [[0.0, 0.0, 1.0], [0.0, 1.0, 0.0]]
+    observations = fitted.transform(table_of([1.0, 1.0], ["gre", "udp"], [0, 1]))
+    assert observations[:, 1:].tolist() == [[0.0, 0.0, 1.0], [0.0, 1.0, 0.0]]
 
 
 def test_rare_categories_train_the_weights_of_other():

@@ -34,14 +34,14 @@ def test_sizes_are_the_published_ones(parts):
 
 
 def test_664_test_flows_equal_a_training_flow(parts):
-    learnt = np.concatenate([parts["train"].hashes, parts["validation"].hashes])
-    assert int(np.isin(parts["test"].hashes, learnt).sum()) == 664
+    train = np.concatenate([parts["train"].hashes, parts["validation"].hashes])
+    assert int(np.isin(parts["test"].hashes, train).sum()) == 664
     assert not np.isin(parts["validation"].hashes, parts["train"].hashes).any()
 
 
 def test_17_attack_types_occur_only_in_the_test_file(parts):
-    learnt = set(parts["train"].category) | set(parts["validation"].category)
-    assert len(set(parts["test"].category) - learnt) == 17
+    train = set(parts["train"].category) | set(parts["validation"].category)
+    assert len(set(parts["test"].category) - train) == 17
 
 
 def test_blocking_everything_looks_good(parts):

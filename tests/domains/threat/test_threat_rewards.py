@@ -58,11 +58,11 @@ def test_break_even_is_the_least_probability_at_which_flagging_wins(matrix):
     grid = np.linspace(0, 1, 2001)[:, None]
     value = (1 - grid) * benign + grid * threat
     wins = value[:, 1:].max(axis=1) > value[:, 0] + 1e-9
-    found = break_even(matrix)
+    result = break_even(matrix)
     if not wins.any():
-        assert found >= 1 - 1e-3 or (benign[1:] == benign[0]).any() or found == 0
+        assert result >= 1 - 1e-3 or (benign[1:] == benign[0]).any() or result == 0
     else:
-        assert found == pytest.approx(grid[wins.argmax(), 0], abs=1e-3)
+        assert result == pytest.approx(grid[wins.argmax(), 0], abs=1e-3)
 
 
 def test_two_actions_have_the_textbook_threshold():

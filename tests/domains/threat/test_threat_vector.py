@@ -140,15 +140,15 @@ def test_the_outcome_does_not_depend_on_the_reward():
     from rl_eval.rewards import RewardedVector, RewardFunction
 
     matrices = [[[0, -9, -9, -9], [0, 0, 0, 0]], [[0, 0, 0, 0], [-1, 5, 5, 5]]]
-    seen = []
+    outcomes = []
     for values in matrices:
         terms = {"matrix": {"_target_": "rl_eval.domains.threat.rewards.Matrix", "values": values}}
         envs, rng = RewardedVector(make(), RewardFunction.from_config(terms)), np.random.default_rng(0)
         envs.reset(seed=0)
-        seen.append([envs.step(actions_of(rng, envs)) for _ in range(60)])
-    for one, other in zip(*seen, strict=True):
+        outcomes.append([envs.step(actions_of(rng, envs)) for _ in range(60)])
+    for one, other in zip(*outcomes, strict=True):
         assert same(one[4]["outcome"], other[4]["outcome"])
-    assert any((one[1] != other[1]).any() for one, other in zip(*seen, strict=True))
+    assert any((one[1] != other[1]).any() for one, other in zip(*outcomes, strict=True))
 
 
 def test_a_shift_ends_by_truncation_and_goes_on_in_the_same_step():
@@ -182,8 +182,8 @@ def test_a_finished_copy_stays_idle_until_it_is_reset():
 def test_training_sees_every_flow_once_an_epoch():
     envs = make(n_envs=5)
     envs.reset(seed=0)
-    seen = [envs.step(np.zeros(5, int))[4]["outcome"]["flow"] for _ in range(1500 * 2 // 5)]
-    assert np.bincount(np.concatenate(seen)).tolist() == [2] * 1500  # 3000 steps: the part has 1500 flows
+    flows = [envs.step(np.zeros(5, int))[4]["outcome"]["flow"] for _ in range(1500 * 2 // 5)]
+    assert np.bincount(np.concatenate(flows)).tolist() == [2] * 1500  # 3000 steps: the part has 1500 flows
 
 
 @settings(deadline=None, max_examples=30)
@@ -194,10 +194,10 @@ def test_the_stream_is_one_sequence_of_epochs_however_it_is_cut(flows, length, c
     for stream in streams:
         stream.seed([5])
     pieces = [streams[0].take(count, length) for count in counts]
-    whole = streams[1].take(sum(counts), length)
-    np.testing.assert_array_equal(np.concatenate([p[:-1] for p in pieces], axis=1), whole[:-1])
-    np.testing.assert_array_equal(whole[-1, :-1], whole[0, 1:])
-    sequence = whole[:-1].T.ravel()
+    complete = streams[1].take(sum(counts), length)
+    np.testing.assert_array_equal(np.concatenate([p[:-1] for p in pieces], axis=1), complete[:-1])
+    np.testing.assert_array_equal(complete[-1, :-1], complete[0, 1:])
+    sequence = complete[:-1].T.ravel()
     for start in range(0, len(sequence) - flows + 1, flows):
         assert sorted(sequence[start : start + flows]) == list(range(flows))
 

@@ -18,6 +18,7 @@ from rl_eval.domains.qase.environment.features import (
     default_rates,
     history_features,
 )
+from rl_eval.domains.qase.fixed_strings import UNHASHED_CASE_FIELDS
 from rl_eval.domains.qase.model.execution_log import FAIL, NO_VERDICT, ExecutionLog
 from rl_eval.domains.qase.model.project import Case, Project
 from rl_eval.errors import InputError
@@ -247,7 +248,7 @@ def content_hashes(project: Project) -> np.ndarray:
 
 def content_hash(case: Case) -> int:
     """64-bit hash of a case without its id, suite, milestone and flags."""
-    text = case.model_dump_json(exclude={"id", "suite_id", "milestone", "is_flaky", "is_muted"})
+    text = case.model_dump_json(exclude=UNHASHED_CASE_FIELDS)
     return hash_text(text)
 
 

@@ -13,6 +13,7 @@ import numpy as np
 
 from rl_eval.domains.qase.config import Config
 from rl_eval.domains.qase.environment.features import FEATURES, case_features, constant_features
+from rl_eval.domains.qase.fixed_strings import LIVE_FINGERPRINT_KEYS
 from rl_eval.domains.qase.live.build_schedule import bug_ids, draw_builds
 from rl_eval.domains.qase.live.calls import NotRunnable, parse_case
 from rl_eval.domains.qase.live.cycle import CycleResult, run_cycle
@@ -186,7 +187,7 @@ def part_schedule(config: Config, part: str, count: int) -> np.ndarray:
 def fingerprints(config: Config) -> dict[str, str]:
     """Part -> SHA-256 of the cases and the schedule of builds; nothing is run."""
     cases = "".join(case.model_dump_json() for case in runnable_cases(config).project.cases)
-    named = config.model_dump_json(include={"base_url", "data_seed", "warmup", "held_out_cycles", "min_cases"})
+    named = config.model_dump_json(include=LIVE_FINGERPRINT_KEYS)
     return {
         part: hashlib.sha256(f"{part_key(part)}\0{named}\0{cases}".encode()).hexdigest()
         for part in ("train", "validation", "test")

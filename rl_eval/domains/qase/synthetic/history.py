@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from rl_eval.domains.qase.fixed_strings import CASES_STREAM, CHANGES_STREAM, DURATIONS_STREAM, RUNS_STREAM
 from rl_eval.domains.qase.model.execution_log import FAIL, NO_VERDICT, PASS, ExecutionLog
 from rl_eval.domains.qase.model.project import Project
 from rl_eval.domains.qase.synthetic.project import COMPONENTS, SyntheticCases, draw_cases
@@ -64,10 +65,10 @@ def generate(cycles: int, seed: int, cases: int = 600) -> SyntheticProject:
     for name, value, least in (("cycles", cycles, 1), ("cases", cases, 1), ("seed", seed, 0)):
         if value < least:
             raise InputError(f"{name}={value} of the embedded project: give {least} or more")
-    drawn = draw_cases(cases, _stream(seed, "cases"))
-    heat, touched = _changes(cycles, _stream(seed, "changes"))
-    case, cycle, verdict, probability = _run(drawn, heat, touched, _stream(seed, "runs"))
-    noise = _stream(seed, "durations").normal(0.0, DURATION_DEVIATION, len(case))
+    drawn = draw_cases(cases, _stream(seed, CASES_STREAM))
+    heat, touched = _changes(cycles, _stream(seed, CHANGES_STREAM))
+    case, cycle, verdict, probability = _run(drawn, heat, touched, _stream(seed, RUNS_STREAM))
+    noise = _stream(seed, DURATIONS_STREAM).normal(0.0, DURATION_DEVIATION, len(case))
     duration = np.where(verdict == NO_VERDICT, np.nan, np.exp(drawn.log_duration[case] + noise))
     log = ExecutionLog(
         n_cases=cases,

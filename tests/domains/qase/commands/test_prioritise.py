@@ -68,9 +68,9 @@ def until(log, cycle):
     """The log as it was before a cycle began."""
     kept = log.cycle < cycle
     columns = (log.case, log.cycle, log.verdict, log.duration_ms, log.started)
-    spans = None if log.earlier_start is None else log.earlier_start[: int(kept.sum()) + 1]
+    starts = None if log.earlier_start is None else log.earlier_start[: int(kept.sum()) + 1]
     return ExecutionLog(
-        log.n_cases, log.cycles[:cycle], *(column[kept] for column in columns), log.earlier_verdicts, spans
+        log.n_cases, log.cycles[:cycle], *(column[kept] for column in columns), log.earlier_verdicts, starts
     )
 
 
@@ -96,27 +96,27 @@ def test_the_next_cycle_has_the_features_that_it_is_recorded_with_later(rows):
 
 @pytest.mark.skipif(not IOFROL.is_file(), reason="iofrol.csv is not at ../shared/data/iofrol")
 def test_so_has_that_of_a_source_which_records_earlier_verdicts_itself():
-    found = load(str(IOFROL))
-    recorded = extract_features(found.project, found.log)
-    inside = found.log.cycle == 160
-    before = until(found.log, 160)
-    assert np.array_equal(next_cycle_features(found.project, before, found.log.case[inside]), recorded[inside])
+    result = load(str(IOFROL))
+    recorded = extract_features(result.project, result.log)
+    inside = result.log.cycle == 160
+    before = until(result.log, 160)
+    assert np.array_equal(next_cycle_features(result.project, before, result.log.case[inside]), recorded[inside])
 
 
 def test_without_results_every_case_says_what_it_is_and_nothing_else():
-    coming = next_cycle(PROJECT, empty_log(PROJECT))
+    planned = next_cycle(PROJECT, empty_log(PROJECT))
     history = FEATURES.index("verdict_1_ago")
     default = default_features()[history:]
-    assert np.array_equal(coming.features[:, history:], np.tile(default, (4, 1)))
-    assert np.isnan(coming.expected_ms).all()
-    assert coming.last_verdict.tolist() == [-1] * 4
+    assert np.array_equal(planned.features[:, history:], np.tile(default, (4, 1)))
+    assert np.isnan(planned.expected_ms).all()
+    assert planned.last_verdict.tolist() == [-1] * 4
 
 
 def test_what_is_known_of_a_case_is_its_verdicts():
-    coming = next_cycle(PROJECT, log_of([(0, 0, 1, 5), (0, 1, 0, 5), (1, 0, 0, 5), (1, 0, -1, 5), (2, 2, -1, 5)]))
-    assert coming.runs.tolist() == [2, 1, 0, 0]
-    assert coming.failures.tolist() == [1, 0, 0, 0]
-    assert coming.last_verdict.tolist() == [0, 0, -1, -1]
+    planned = next_cycle(PROJECT, log_of([(0, 0, 1, 5), (0, 1, 0, 5), (1, 0, 0, 5), (1, 0, -1, 5), (2, 2, -1, 5)]))
+    assert planned.runs.tolist() == [2, 1, 0, 0]
+    assert planned.failures.tolist() == [1, 0, 0, 0]
+    assert planned.last_verdict.tolist() == [0, 0, -1, -1]
 
 
 def test_verdicts_that_the_source_recorded_before_its_first_cycle_are_known_too():
@@ -124,17 +124,17 @@ def test_verdicts_that_the_source_recorded_before_its_first_cycle_are_known_too(
     recorded = dataclasses.replace(
         log, earlier_verdicts=np.array([1, 1, 0, 1, 1], np.int8), earlier_start=np.array([0, 2, 5])
     )
-    coming = next_cycle(PROJECT, recorded)
-    assert coming.runs.tolist() == [0, 4, 0, 0]
-    assert coming.failures.tolist() == [0, 2, 0, 0]
+    planned = next_cycle(PROJECT, recorded)
+    assert planned.runs.tolist() == [0, 4, 0, 0]
+    assert planned.failures.tolist() == [0, 2, 0, 0]
 
 
 def test_deprecated_and_muted_cases_are_counted_and_left_out():
-    said = [{"status": "deprecated", "is_muted": True}, {"is_muted": True}, {"status": "draft"}, {}]
-    project = Project(cases=tuple(Case(id=i + 1, title="t", **each) for i, each in enumerate(said)))
-    coming = next_cycle(project, empty_log(project))
-    assert coming.case.tolist() == [2, 3]
-    assert coming.left_out == {"deprecated": 1, "muted": 1}
+    fields = [{"status": "deprecated", "is_muted": True}, {"is_muted": True}, {"status": "draft"}, {}]
+    project = Project(cases=tuple(Case(id=i + 1, title="t", **each) for i, each in enumerate(fields)))
+    planned = next_cycle(project, empty_log(project))
+    assert planned.case.tolist() == [2, 3]
+    assert planned.left_out == {"deprecated": 1, "muted": 1}
 
 
 def test_a_case_takes_its_mean_or_the_median_of_all_and_only_executions_that_ended_count():
@@ -152,16 +152,16 @@ cases = st.lists(st.tuples(st.integers(-3, 3), st.floats(0, 1e6)), min_size=1, m
 @given(cases=cases, budget=st.floats(0, 1e7))
 def test_the_order_is_by_score_and_the_budget_holds_the_longest_prefix_that_ends_in_time(cases, budget):
     scores, expected = np.array([c[0] for c in cases], np.float32), np.array([c[1] for c in cases])
-    found = order_cases(expected, scores, budget)
-    assert found.order.tolist() == sorted(range(len(cases)), key=lambda i: (-cases[i][0], i))  # ties as listed
-    assert found.scores.tolist() == [cases[i][0] for i in found.order]
+    result = order_cases(expected, scores, budget)
+    assert result.order.tolist() == sorted(range(len(cases)), key=lambda i: (-cases[i][0], i))  # ties as listed
+    assert result.scores.tolist() == [cases[i][0] for i in result.order]
     ends, spent = [], 0.0
-    for i in found.order:
+    for i in result.order:
         spent += cases[i][1]
         ends.append(spent)
-    assert found.total_ms == pytest.approx(ends)
+    assert result.total_ms == pytest.approx(ends)
     for rank, end in enumerate(ends):  # sums may differ in their last digit
-        assert (rank < found.within) == (end <= budget) or end == pytest.approx(budget)
+        assert (rank < result.within) == (end <= budget) or end == pytest.approx(budget)
 
 
 @given(cases=cases, budgets=st.tuples(st.floats(0, 1e7), st.floats(0, 1e7)))
@@ -186,8 +186,8 @@ texts = st.text(st.sampled_from("=+-@\t\r\n,\"';a 1é"), min_size=1, max_size=6)
 def test_no_text_is_a_formula_and_none_is_lost(titles, suite):
     listed = [Case(id=i + 1, title=title, suite_id=1) for i, title in enumerate(titles)]
     project = build_project([Suite(id=1, title=suite)], listed, "here")
-    coming = next_cycle(project, empty_log(project))
-    rows = rows_of(to_csv(project, coming, order_cases(coming.expected_ms, np.zeros(len(titles)), math.inf)))
+    planned = next_cycle(project, empty_log(project))
+    rows = rows_of(to_csv(project, planned, order_cases(planned.expected_ms, np.zeros(len(titles)), math.inf)))
     assert [row["case_id"] for row in rows] == [str(i + 1) for i in range(len(titles))]
     for row, case in zip(rows, project.cases, strict=True):
         for cell, text in ((row["title"], case.title), (row["suite"], project.suites[0].title)):
@@ -230,30 +230,30 @@ def trained(disk):
         "validation.every=1024",
         "validation.episodes=2",
     ]
-    told = ["env=qase", "env.data=qase", f"env.path={disk}/export.json", f"env.results={disk}/results.jsonl"]
-    config = configs.load(compose(ROOT / "conf", [*told, *small, "total_steps=2048"]))
+    overrides = ["env=qase", "env.data=qase", f"env.path={disk}/export.json", f"env.results={disk}/results.jsonl"]
+    config = configs.load(compose(ROOT / "conf", [*overrides, *small, "total_steps=2048"]))
     train(config, directory, tracker=open_tracker(config.tracker, run_dir=directory, config=config.to_dict()))
     return directory
 
 
 @pytest.fixture
-def asked(disk, tmp_path, monkeypatch, capsys):
-    """`asked(arguments…)` -> status, stdout, stderr (one line), rows of the CSV; in a folder of its own."""
+def run_prioritise(disk, tmp_path, monkeypatch, capsys):
+    """`run_prioritise(arguments…)` -> status, stdout, stderr (one line), rows of the CSV; in a folder of its own."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("QASE_DATA_PATH", raising=False)
 
     def run(*arguments, results="before.jsonl"):
-        given = ["qase", "prioritise", str(disk / "export.json"), *map(str, arguments)]
-        status = main([*given, "--results", str(disk / results)] if results else given)
-        told, file = capsys.readouterr(), tmp_path / "prioritised.csv"
+        options = ["qase", "prioritise", str(disk / "export.json"), *map(str, arguments)]
+        status = main([*options, "--results", str(disk / results)] if results else options)
+        output, file = capsys.readouterr(), tmp_path / "prioritised.csv"
         rows = rows_of(file.read_bytes().decode()) if file.exists() else None
-        return status, told.out, " ".join(told.err.split()), rows
+        return status, output.out, " ".join(output.err.split()), rows
 
     return run
 
 
-def test_the_list_says_what_ordered_it_what_fits_and_where_the_rest_is(asked, tmp_path):
-    status, out, _, rows = asked("--budget", "30s", "--show", "5")
+def test_the_list_says_what_ordered_it_what_fits_and_where_the_rest_is(run_prioritise, tmp_path):
+    status, out, _, rows = run_prioritise("--budget", "30s", "--show", "5")
     assert status == 0
     assert "baseline:failure_rate, because there is no finished run of env=qase below outputs/" in out
     assert "and 7 more" in out
@@ -272,8 +272,8 @@ def test_the_list_says_what_ordered_it_what_fits_and_where_the_rest_is(asked, tm
     assert [file.name for file in tmp_path.iterdir()] == ["prioritised.csv"]  # nothing is left half written
 
 
-def test_a_run_gives_the_scores_that_its_gate_sees_when_the_cycle_is_recorded(asked, disk, trained):
-    status, out, _, rows = asked("--policy", trained)
+def test_a_run_gives_the_scores_that_its_gate_sees_when_the_cycle_is_recorded(run_prioritise, disk, trained):
+    status, out, _, rows = run_prioritise("--policy", trained)
     assert status == 0
     assert "named with --policy" in out
     assert str(disk / "export.json") in out
@@ -283,16 +283,16 @@ def test_a_run_gives_the_scores_that_its_gate_sees_when_the_cycle_is_recorded(as
     last = slice(gate.start[-2], gate.start[-1])
     policy = load_policy(str(trained), Spaces.of(config, DOMAIN.make(config, n_envs=1, part="test")), config)
     obs = gate.features[last]
-    judged = scores(policy, obs, policy.act(obs, True), True, {})
+    policy_scores = scores(policy, obs, policy.act(obs, True), True, {})
     listed = load_dataset(config).project.cases
-    expected = {listed[case].id: score for case, score in zip(gate.case[last], judged, strict=True)}
+    expected = {listed[case].id: score for case, score in zip(gate.case[last], policy_scores, strict=True)}
     assert {int(row["case_id"]) for row in rows} == set(expected)
     for row in rows:
         assert float(row["score"]) == pytest.approx(expected[int(row["case_id"])], rel=1e-4)
-    assert len(set(judged.tolist())) > 1
+    assert len(set(policy_scores.tolist())) > 1
 
 
-def test_the_newest_finished_run_of_the_environment_is_the_default(asked, trained, tmp_path):
+def test_the_newest_finished_run_of_the_environment_is_the_default(run_prioritise, trained, tmp_path):
     runs = {name: tmp_path / "outputs/day" / name for name in ("old", "new", "broken")}
     for when, (name, directory) in enumerate(runs.items()):
         shutil.copytree(trained, directory)
@@ -300,10 +300,10 @@ def test_the_newest_finished_run_of_the_environment_is_the_default(asked, traine
         info |= {"started": f"2026-01-0{when + 1}", "status": "failed" if name == "broken" else "finished"}
         (directory / "run.json").write_text(json.dumps(info))
     write_run(tmp_path / "outputs/day/other", "cartpole", info={"started": "2027-01-01"})
-    status, out, _, _ = asked()
+    status, out, _, _ = run_prioritise()
     assert status == 0
     assert "outputs/day/new, the newest finished run of env=qase below outputs/" in out
-    assert "baseline:failure_rate, named" in asked("--policy", "baseline:failure_rate")[1]
+    assert "baseline:failure_rate, named" in run_prioritise("--policy", "baseline:failure_rate")[1]
 
 
 @pytest.mark.parametrize(
@@ -316,17 +316,17 @@ def test_the_newest_finished_run_of_the_environment_is_the_default(asked, traine
         ("cartpole", "holds a policy for cartpole with observations of shape (4,), not for qase with (64,)"),
     ],
 )
-def test_a_policy_that_does_not_fit_is_refused_and_nothing_is_written(asked, tmp_path, policy, sentence):
+def test_a_policy_that_does_not_fit_is_refused_and_nothing_is_written(run_prioritise, tmp_path, policy, sentence):
     write_run(tmp_path / "cartpole")
-    status, out, err, rows = asked("--policy", policy)
+    status, out, err, rows = run_prioritise("--policy", policy)
     assert (status, out, rows) == (2, "", None)
     assert err.startswith("error: ")
     assert sentence in err
 
 
 @pytest.mark.parametrize("policy", ["as_listed", "last_failed_first", "random", "logistic_regression"])
-def test_every_baseline_that_knows_no_verdict_orders(asked, policy):
-    status, _, _, rows = asked("--policy", f"baseline:{policy}")
+def test_every_baseline_that_knows_no_verdict_orders(run_prioritise, policy):
+    status, _, _, rows = run_prioritise("--policy", f"baseline:{policy}")
     assert status == 0
     assert sorted(int(row["case_id"]) for row in rows) == list(range(1, BIG + 1))
     if policy == "as_listed":
@@ -334,21 +334,21 @@ def test_every_baseline_that_knows_no_verdict_orders(asked, policy):
         assert [int(row["case_id"]) for row in rows] == listed
 
 
-def test_equal_scores_are_run_as_listed(asked):
-    *_, rows = asked("--policy", "constant:3")
-    *_, listed = asked("--policy", "baseline:as_listed")
+def test_equal_scores_are_run_as_listed(run_prioritise):
+    *_, rows = run_prioritise("--policy", "constant:3")
+    *_, listed = run_prioritise("--policy", "baseline:as_listed")
     assert [row["case_id"] for row in rows] == [row["case_id"] for row in listed]
 
 
 @pytest.mark.parametrize("budget", ["20", "", "0s", "-5m", "20 m", "0.25", "1e9h", "m20", "20min", f"{'9' * 400}h"])
-def test_a_budget_that_is_no_time_is_one_sentence(asked, budget):
-    status, out, err, rows = asked(f"--budget={budget}")
+def test_a_budget_that_is_no_time_is_one_sentence(run_prioritise, budget):
+    status, out, err, rows = run_prioritise(f"--budget={budget}")
     assert (status, out, rows) == (2, "", None)
     assert re.match(r"error: --budget .* is not a time: give a time such as 90s, 20m or 1h30m$", err)
 
 
-def test_a_budget_needs_durations_and_says_so(asked):
-    status, out, err, rows = asked("--budget", "20m", results=None)
+def test_a_budget_needs_durations_and_says_so(run_prioritise):
+    status, out, err, rows = run_prioritise("--budget", "20m", results=None)
     assert (status, out, rows) == (2, "", None)
     assert err == (
         "error: --budget 20m needs durations, and no result has one: give results with durations "
@@ -356,8 +356,8 @@ def test_a_budget_needs_durations_and_says_so(asked):
     )
 
 
-def test_without_results_the_cases_alone_are_ordered(asked):
-    status, out, _, rows = asked(results=None)
+def test_without_results_the_cases_alone_are_ordered(run_prioritise):
+    status, out, _, rows = run_prioritise(results=None)
     assert status == 0
     assert "0 have an earlier verdict, 0 of them failed at least once; 12 have none" in out
     assert {(row["last_verdict"], row["failure_rate"], row["expected_ms"], row["total_ms"]) for row in rows} == {
@@ -366,9 +366,9 @@ def test_without_results_the_cases_alone_are_ordered(asked):
     assert "budget" not in out
 
 
-def test_a_budget_for_nothing_and_for_everything(asked):
-    assert "0 of 12 cases fit in 1ms and take 0ms" in asked("--budget", "1ms")[1]
-    out = asked("--budget", "9h", "--show", "0")[1]
+def test_a_budget_for_nothing_and_for_everything(run_prioritise):
+    assert "0 of 12 cases fit in 1ms and take 0ms" in run_prioritise("--budget", "1ms")[1]
+    out = run_prioritise("--budget", "9h", "--show", "0")[1]
     assert "12 of 12 cases fit in 9h" in out
     assert "end here" not in out
     assert "more: " not in out
@@ -383,19 +383,19 @@ def test_titles_are_text_on_any_stream(tmp_path, monkeypatch):
     monkeypatch.setattr(sys, "stdout", stream)
     assert main(["qase", "prioritise", "e.json"]) == 0
     stream.flush()
-    told = stream.buffer.getvalue().decode("ascii")
-    assert "\x1b" not in told
-    assert "[bold]=n" in told
+    printed = stream.buffer.getvalue().decode("ascii")
+    assert "\x1b" not in printed
+    assert "[bold]=n" in printed
     assert rows_of(Path("prioritised.csv").read_bytes().decode())[0]["suite"] == "'@SUM(1)"
 
 
-def test_what_is_read_is_not_overwritten_and_a_place_that_cannot_be_written_is_named(asked, disk, tmp_path):
+def test_what_is_read_is_not_overwritten_and_a_place_that_cannot_be_written_is_named(run_prioritise, disk, tmp_path):
     before = (disk / "export.json").read_bytes()
-    status, _, err, _ = asked("--out", disk / "export.json")
+    status, _, err, _ = run_prioritise("--out", disk / "export.json")
     assert status == 2
     assert "would overwrite an input file" in err
     assert (disk / "export.json").read_bytes() == before
-    status, _, err, _ = asked("--out", tmp_path / "nowhere/list.csv")
+    status, _, err, _ = run_prioritise("--out", tmp_path / "nowhere/list.csv")
     assert status == 2
     assert "list.csv cannot be written (No such file or directory)" in err
 
@@ -414,12 +414,12 @@ def test_the_real_export_with_the_real_results(tmp_path, monkeypatch, capsys):
     rows = rows_of(Path("prioritised.csv").read_bytes().decode())
     assert len(rows) == 120
     assert "119 of 134 results match no case" in out
-    told = {row["case_id"]: row for row in rows}
+    by_id = {row["case_id"]: row for row in rows}
     # cases 2 and 3 failed once and never ran otherwise: their result files say so
     failed = [json.loads(file.read_text()) for file in (REPORT / "results").glob("*.json")]
     durations = {str(i): r["execution"]["duration"] for r in failed for i in r["testops_ids"] or () if i in (2, 3)}
     for key, duration in durations.items():
-        assert told[key]["last_verdict"] == "failed"
-        assert float(told[key]["expected_ms"]) == duration
-        assert told[key]["guessed"] == "no"
+        assert by_id[key]["last_verdict"] == "failed"
+        assert float(by_id[key]["expected_ms"]) == duration
+        assert by_id[key]["guessed"] == "no"
     assert len(durations) == 2

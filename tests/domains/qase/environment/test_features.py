@@ -31,10 +31,10 @@ PROJECT = build_project(
 )
 
 
-def made(case, cycle, verdict, duration=None, earlier_verdicts=None):
+def log_of(case, cycle, verdict, duration=None, earlier_verdicts=None):
     """A log of four cases; `earlier_verdicts` is a list of recorded verdicts a row."""
     n = len(case)
-    spans = (
+    starts = (
         None
         if earlier_verdicts is None
         else np.concatenate([[0], np.cumsum([len(row) for row in earlier_verdicts])]).astype(np.int64)
@@ -43,8 +43,8 @@ def made(case, cycle, verdict, duration=None, earlier_verdicts=None):
         n_cases=4, cycles=tuple(map(str, range(max(cycle, default=-1) + 1))), case=np.array(case, np.int32),
         cycle=np.array(cycle, np.int32), verdict=np.array(verdict, np.int8),
         duration_ms=np.array([math.nan] * n if duration is None else duration, float), started=np.full(n, math.nan),
-        earlier_verdicts=None if spans is None else np.array([v for row in earlier_verdicts for v in row], np.int8),
-        earlier_start=spans,
+        earlier_verdicts=None if starts is None else np.array([v for row in earlier_verdicts for v in row], np.int8),
+        earlier_start=starts,
     )  # fmt: skip
 
 
@@ -53,7 +53,7 @@ def logs(draw):
     rows = draw(st.lists(st.tuples(st.integers(0, 5), st.integers(0, 3), st.sampled_from([-1, 0, 1]),
                                    st.sampled_from([math.nan, 0.0, 3.25, 1e4, 1e300])), max_size=25))  # fmt: skip
     rows.sort(key=lambda row: row[0])
-    return made([r[1] for r in rows], [r[0] for r in rows], [r[2] for r in rows], [r[3] for r in rows])
+    return log_of([r[1] for r in rows], [r[0] for r in rows], [r[2] for r in rows], [r[3] for r in rows])
 
 
 def one(log, row, name):
@@ -94,13 +94,13 @@ def test_the_present_cycle_never_shows(log, data):
     verdict = np.where(now, data.draw(arrays(np.int8, len(log), elements=st.sampled_from([-1, 0, 1]))), log.verdict)
     changed = data.draw(arrays(float, len(log), elements=st.sampled_from([math.nan, 1.0, 77.7, 1e9, 1e300])))
     duration = np.where(now, changed, log.duration_ms)
-    flipped = made(log.case, log.cycle.tolist(), verdict, duration)
+    flipped = log_of(log.case, log.cycle.tolist(), verdict, duration)
     rows = log.cycle <= cycle
     assert np.array_equal(extract_features(PROJECT, log)[rows], extract_features(PROJECT, flipped)[rows])
 
 
 def test_a_past_verdict_does_show():
-    first, second = (made([0, 0], [0, 1], [verdict, 0]) for verdict in (0, 1))
+    first, second = (log_of([0, 0], [0, 1], [verdict, 0]) for verdict in (0, 1))
     assert (history_features(PROJECT, first)[1] != history_features(PROJECT, second)[1]).any()
 
 
@@ -110,33 +110,33 @@ def test_history_is_what_a_plain_reading_gives(log):
     states = history_features(PROJECT, log)
     for row in range(len(log)):
         mine = (log.case == log.case[row]) & (log.cycle < log.cycle[row])
-        known = [int(v) for v in log.verdict[mine] if v >= 0]
+        earlier = [int(v) for v in log.verdict[mine] if v >= 0]
         cycles = [int(c) for c, v in zip(log.cycle[mine], log.verdict[mine], strict=True) if v >= 0]
         durations = [min(d, 1e11) for d in log.duration_ms[mine] if not math.isnan(d)]
         got = dict(zip(HISTORY_FEATURES, states[row].tolist(), strict=True))
-        newest = known[::-1]
+        newest = earlier[::-1]
         for i in range(6):
             assert got[f"verdict_{i + 1}_ago"] == (2 * newest[i] - 1 if i < len(newest) else 0)
-        failed = sum(known)
+        failed = sum(earlier)
         weights = [0.7**i for i in range(8)][: len(newest)]
-        flips = sum(a != b for a, b in zip(known[1:], known[:-1], strict=True))
+        flips = sum(a != b for a, b in zip(earlier[1:], earlier[:-1], strict=True))
         streak = next((i for i, v in enumerate(newest) if v), len(newest))
-        beside = (log.case // 2 == log.case[row] // 2) & (log.cycle < log.cycle[row]) & (log.verdict >= 0)
-        lately = [c for c, v in zip(cycles, known, strict=True) if v]
+        suite_log = (log.case // 2 == log.case[row] // 2) & (log.cycle < log.cycle[row]) & (log.verdict >= 0)
+        lately = [c for c, v in zip(cycles, earlier, strict=True) if v]
         expected = {
-            "runs": math.log1p(len(known)) / 5,
-            "failure_rate": failed / len(known) if known else 1,
-            "failure_rate_smoothed": (failed + 0.5) / (len(known) + 1),
-            "failure_rate_recent": np.dot(weights, newest[:8]) / sum(weights) if known else 0.5,
+            "runs": math.log1p(len(earlier)) / 5,
+            "failure_rate": failed / len(earlier) if earlier else 1,
+            "failure_rate_smoothed": (failed + 0.5) / (len(earlier) + 1),
+            "failure_rate_recent": np.dot(weights, newest[:8]) / sum(weights) if earlier else 0.5,
             "cycles_since_run": math.log1p(int(log.cycle[row]) - cycles[-1]) / 5 if cycles else 0,
             "failed_lately": 1 / (int(log.cycle[row]) - lately[-1]) if lately else 0,
             "ever_failed": float(failed > 0),
-            "never_run": float(not known),
+            "never_run": float(not earlier),
             "pass_streak": math.log1p(streak) / 5,
-            "flip_rate": flips / max(len(known) - 1, 1),
+            "flip_rate": flips / max(len(earlier) - 1, 1),
             "duration_mean": math.log1p(sum(durations) / len(durations)) / 20 if durations else 0,
             "duration_last": math.log1p(durations[-1]) / 20 if durations else 0,
-            "suite_failure_rate": float(log.verdict[beside].mean()) if beside.any() else 0.5,
+            "suite_failure_rate": float(log.verdict[suite_log].mean()) if suite_log.any() else 0.5,
         }  # fmt: skip
         for name, value in expected.items():
             assert got[name] == pytest.approx(value, abs=1e-5), name
@@ -144,14 +144,14 @@ def test_history_is_what_a_plain_reading_gives(log):
 
 def test_recorded_verdicts_from_before_the_log_count_and_those_of_the_same_cycle_do_not():
     # case 0 ran twice before the log (failed, then passed); then twice in cycle 0 and once in cycle 1
-    log = made([0, 0, 0], [0, 0, 1], [1, 0, 0], earlier_verdicts=[[0, 1], [1, 0, 1], [0, 1, 0, 1]])
+    log = log_of([0, 0, 0], [0, 0, 1], [1, 0, 0], earlier_verdicts=[[0, 1], [1, 0, 1], [0, 1, 0, 1]])
     assert [one(log, row, "failure_rate") for row in range(3)] == [0.5, 0.5, 0.5]
     assert [one(log, row, "verdict_1_ago") for row in range(3)] == [-1, -1, -1]
     assert [one(log, row, "runs") for row in range(3)] == pytest.approx([math.log(3) / 5] * 2 + [math.log(5) / 5])
 
 
 def test_durations_are_ranked_among_the_known_of_the_cycle():
-    log = made([0, 1, 2, 0, 1, 2, 3], [0, 0, 0, 1, 1, 1, 1], [0] * 7, [30.0, 10.0, 20.0, 1.0, 1.0, 1.0, 1.0])
+    log = log_of([0, 1, 2, 0, 1, 2, 3], [0, 0, 0, 1, 1, 1, 1], [0] * 7, [30.0, 10.0, 20.0, 1.0, 1.0, 1.0, 1.0])
     assert [one(log, row, "duration_rank") for row in range(7)] == [0.5, 0.5, 0.5, 1.0, 0.0, 0.5, 0.5]
 
 
@@ -163,8 +163,8 @@ def test_words_count_and_not_their_order_or_case():
     assert hashed("Pay by card") == hashed("card, PAY by!")
     assert hashed("Pay by card") != hashed("Search the catalogue")
     assert np.linalg.norm(hashed("Pay by card")) == pytest.approx(1)
-    place = (zlib.crc32(b"pay") >> 1) % 5
-    assert [i for i, value in enumerate(hashed("pay")) if value] == [place]
+    position = (zlib.crc32(b"pay") >> 1) % 5
+    assert [i for i, value in enumerate(hashed("pay")) if value] == [position]
 
 
 def test_a_wrong_field_name_shows_as_features_that_say_nothing():

@@ -39,7 +39,7 @@ def trained(folder, *arguments):
     return folder, {c["criterion"]: c for suite in suites for c in suite["criteria"]}
 
 
-def beside_failure_rate(run):
+def apfd_and_failure_rate(run):
     """APFD of a run's policy and of the failure-rate sort on all gate cycles of the run's environment, `[E]` each."""
     from rl_eval.run import read_run
 
@@ -48,16 +48,16 @@ def beside_failure_rate(run):
     count = domains.domain(config.name).episodes(config, "test")
     acting = policy.load(str(run), policy.Spaces.of(config, vector), config)
     both = [acting, domains.domain("qase").baselines["failure_rate"](config)]
-    told = [metrics.lookup("apfd").variable(play(vector, each, seeds=range(count)), config) for each in both]
-    print(f"\n{run.name}: APFD {told[0].mean():.4f}, failure-rate sort {told[1].mean():.4f} on {count} cycles")
-    return told
+    values = [metrics.lookup("apfd").variable(play(vector, item, seeds=range(count)), config) for item in both]
+    print(f"\n{run.name}: APFD {values[0].mean():.4f}, failure-rate sort {values[1].mean():.4f} on {count} cycles")
+    return values
 
 
 def test_a_run_that_was_stopped_ends_with_the_bytes_of_one_that_was_not(tmp_path):
-    whole = learn(TINY, tmp_path / "whole").path
+    complete = learn(TINY, tmp_path / "whole").path
     again = learn(TINY, tmp_path / "again", stop_at=5000).path
     learn(TINY, again, resume=True)
-    assert content(again) == content(whole)
+    assert content(again) == content(complete)
 
 
 @pytest.mark.verify
@@ -71,7 +71,7 @@ def test_ppo_passes_its_suite(seed, tmp_path):
 @pytest.mark.parametrize("agent", ["a2c", "dqn"])
 def test_other_agents_beat_the_failure_rate_sort(agent, tmp_path):
     run, _ = trained(tmp_path / "run", "env=qase", f"agent={agent}")
-    ours, theirs = beside_failure_rate(run)
+    ours, theirs = apfd_and_failure_rate(run)
     difference = ours - theirs
     assert difference.mean() > 2 * difference.std() / len(difference) ** 0.5
 
@@ -94,7 +94,7 @@ def test_ppo_clears_the_failure_rate_sort_on_iofrol_over_five_seeds(tmp_path):
             tmp_path / f"s{seed}", "env=qase", "env.data=history", f"env.path={IOFROL}", "env.unseen_share=0.0",
             "agent.network.widths=[]", f"seed={seed}",
         )  # fmt: skip
-        ours, theirs = beside_failure_rate(run)
+        ours, theirs = apfd_and_failure_rate(run)
         leads.append(float((ours - theirs).mean()))
     print(f"leads over the failure-rate sort on {len(ours)} judged cycles: {np.round(leads, 4).tolist()}")
     assert np.mean(leads) > 0

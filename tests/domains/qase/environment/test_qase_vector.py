@@ -32,7 +32,7 @@ def playing(part="train", n_envs=3, **config):
 
 def outcomes_of(vector, actions):
     """The outcome of every step, name -> [T, N]."""
-    steps = [vector.step(each)[4]["outcome"] for each in actions]
+    steps = [vector.step(step_actions)[4]["outcome"] for step_actions in actions]
     return {name: np.stack([step[name] for step in steps]) for name in DOMAIN.facts(SMALL)}
 
 
@@ -120,8 +120,8 @@ def test_a_state_taken_goes_on_to_the_bit():
     other.reset(seed=8)
     rng = np.random.default_rng(0)
     actions = rng.integers(0, LEVELS, (300, 3))
-    for each in actions[:137]:
-        one.step(each)
+    for step_actions in actions[:137]:
+        one.step(step_actions)
     other.set_state(one.get_state())
     after, again = outcomes_of(one, actions[137:]), outcomes_of(other, actions[137:])
     for name in DOMAIN.facts(SMALL):
@@ -137,20 +137,20 @@ def test_pairs_add_up_to_the_order_by_level():
     vector = playing(n_envs=8)
     vector.reset(seed=1)
     rng = np.random.default_rng(1)
-    told = outcomes_of(vector, rng.integers(0, LEVELS, (900, 8)))
+    outcome = outcomes_of(vector, rng.integers(0, LEVELS, (900, 8)))
     checked = 0
     for copy in range(8):
-        ends = np.flatnonzero(told["cycle_end"][:, copy])
+        ends = np.flatnonzero(outcome["cycle_end"][:, copy])
         for begin, end in zip(np.concatenate([[0], ends[:-1] + 1]), ends, strict=True):
-            level, verdict = (told[name][begin : end + 1, copy] for name in ("level", "verdict"))
+            level, verdict = (outcome[name][begin : end + 1, copy] for name in ("level", "verdict"))
             failing, passing = level[verdict == 1], level[verdict == 0]
             expected = np.sign(failing[:, None] - passing).mean() if len(passing) else 0.0
-            assert told["pairs"][begin : end + 1, copy].sum() == pytest.approx(expected, abs=1e-4)
+            assert outcome["pairs"][begin : end + 1, copy].sum() == pytest.approx(expected, abs=1e-4)
             if len(passing):
                 n, m = len(level), len(failing)
                 # APFD is .5 in the middle, and m / 2n from there to the best order that these verdicts allow
                 reach = 0.5 * (n - m) / n
-                assert told["apfd"][end, copy] == pytest.approx(0.5 + reach * expected, abs=1e-4)
+                assert outcome["apfd"][end, copy] == pytest.approx(0.5 + reach * expected, abs=1e-4)
             checked += 1
     assert checked > 50
 
@@ -206,8 +206,8 @@ def test_one_level_for_all_earns_nothing():
 
 
 def test_no_observation_knows_a_verdict_or_duration_of_its_own_cycle(data):
-    made = generate(SMALL.cycles, SMALL.data_seed)
-    log = made.log
+    synthetic = generate(SMALL.cycles, SMALL.data_seed)
+    log = synthetic.log
     cycle = int(log.cycle[np.flatnonzero(log.verdict == 1)[-1]])
     here = log.cycle == cycle
     flipped = np.where(here & (log.verdict != NO_VERDICT), 1 - log.verdict, log.verdict).astype(np.int8)
@@ -215,8 +215,8 @@ def test_no_observation_knows_a_verdict_or_duration_of_its_own_cycle(data):
     # flips may end the cycle's being judged, so the features themselves are compared
     from rl_eval.domains.qase.environment.features import extract_features
 
-    before = extract_features(made.project, log)
-    after = extract_features(made.project, dataclasses.replace(log, verdict=flipped, duration_ms=slower))
+    before = extract_features(synthetic.project, log)
+    after = extract_features(synthetic.project, dataclasses.replace(log, verdict=flipped, duration_ms=slower))
     upto = log.cycle <= cycle
     np.testing.assert_array_equal(before[upto], after[upto])
     assert (before[~upto] != after[~upto]).any() or upto.all()
@@ -231,16 +231,16 @@ def test_withheld_cases_are_never_shown_in_training(data):
     assert not withheld & set(data.parts["train"].case.tolist())
     gate = data.parts["test"]
     assert withheld & set(gate.case.tolist())
-    seen = {content_hash(cases[i]) for i in set(data.parts["train"].case.tolist())}
+    trained = {content_hash(cases[i]) for i in set(data.parts["train"].case.tolist())}
     for row in range(0, len(gate.case), 37):
-        assert gate.unseen[row] == (content_hash(cases[gate.case[row]]) not in seen)
+        assert gate.unseen[row] == (content_hash(cases[gate.case[row]]) not in trained)
 
 
 def test_parts_follow_each_other_in_time(data):
-    made = generate(SMALL.cycles, SMALL.data_seed)
-    place = {name: i for i, name in enumerate(made.log.cycles)}
-    last = {name: max(place[c] for c in part.names) for name, part in data.parts.items()}
-    first = {name: min(place[c] for c in part.names) for name, part in data.parts.items()}
+    synthetic = generate(SMALL.cycles, SMALL.data_seed)
+    position = {name: i for i, name in enumerate(synthetic.log.cycles)}
+    last = {name: max(position[c] for c in part.names) for name, part in data.parts.items()}
+    first = {name: min(position[c] for c in part.names) for name, part in data.parts.items()}
     assert last["train"] < first["validation"] <= last["validation"] < first["test"]
     for part in data.parts.values():
         failures = np.add.reduceat(part.verdict.astype(int), part.start[:-1])
@@ -257,8 +257,8 @@ def test_no_execution_stands_in_two_parts(data):
 
 def test_a_run_that_was_imported_twice_is_found(data):
     """Its second copy, under another name, has the hashes of the first."""
-    made = generate(40, 0)
-    log = made.log
+    synthetic = generate(40, 0)
+    log = synthetic.log
     started = 1e9 + log.cycle * 86400.0
     log = dataclasses.replace(log, started=started)
     copied = log.cycle == log.cycle[0] + 5
@@ -271,15 +271,15 @@ def test_a_run_that_was_imported_twice_is_found(data):
         duration_ms=np.concatenate([log.duration_ms, log.duration_ms[copied]]),
         started=np.concatenate([started, started[copied]]),
     )
-    parts = split_cycles(made.project, twice, Config(cycles=40, unseen_share=0.0)).parts
+    parts = split_cycles(synthetic.project, twice, Config(cycles=40, unseen_share=0.0)).parts
     assert parts["test"].names[-1] == "copy"
     assert set(parts["test"].hashes.tolist()) & set(parts["train"].hashes.tolist())
 
 
 def test_too_few_cycles_are_an_error_of_one_sentence():
-    made = generate(10, 0)
+    synthetic = generate(10, 0)
     with pytest.raises(InputError, match="too few to train, validate and test: give more results"):
-        split_cycles(made.project, made.log, Config(cycles=10, min_cases=70))
+        split_cycles(synthetic.project, synthetic.log, Config(cycles=10, min_cases=70))
 
 
 @pytest.mark.parametrize("budget", ["20", "m", "0s", "1x", "-5m", 0.0, 1.5, "nan"])
@@ -291,21 +291,21 @@ def test_a_budget_that_is_none_is_refused(budget):
 # -- baselines, and what they are told ---------------------------------------------------------------------------------
 
 
-def judged(name, config=SMALL, copies=16):
+def play_baseline(name, config=SMALL, copies=16):
     count = domains.domain(config.name).episodes(config, "test")
     vector = domains.make(config, n_envs=copies, part="test", autoreset=False)
     return play(vector, DOMAIN.baselines[name](config), seeds=list(range(count)), order=1)
 
 
 def test_baselines_stand_in_their_order():
-    told = {name: metrics.compute("apfd", judged(name), SMALL) for name in DOMAIN.baselines}
-    assert told["random"] == pytest.approx(0.5, abs=0.06)
-    assert told["as_listed"] == pytest.approx(0.5, abs=0.15)
-    assert 0.55 < told["failure_rate"] < told["logistic_regression"] < told["optimal"] < 1
+    apfd = {name: metrics.compute("apfd", play_baseline(name), SMALL) for name in DOMAIN.baselines}
+    assert apfd["random"] == pytest.approx(0.5, abs=0.06)
+    assert apfd["as_listed"] == pytest.approx(0.5, abs=0.15)
+    assert 0.55 < apfd["failure_rate"] < apfd["logistic_regression"] < apfd["optimal"] < 1
 
 
 def test_the_best_order_runs_every_failure_first():
-    episodes = judged("optimal")
+    episodes = play_baseline("optimal")
     ends = episodes.outcome["cycle_end"]
     n = episodes.lengths
     m = episodes.outcome["failures"][ends]
@@ -314,7 +314,7 @@ def test_the_best_order_runs_every_failure_first():
 
 def test_the_number_of_copies_changes_nothing():
     for name in ("failure_rate", "optimal", "as_listed"):
-        few, many = judged(name, copies=3), judged(name, copies=32)
+        few, many = play_baseline(name, copies=3), play_baseline(name, copies=32)
         for fact in DOMAIN.facts(SMALL):
             np.testing.assert_array_equal(few.outcome[fact], many.outcome[fact])
 
@@ -333,7 +333,7 @@ def test_a_policy_with_probabilities_is_ordered_by_its_expected_level():
     vector = domains.make(SMALL, n_envs=8, part="test", autoreset=False)
     seeds = list(range(domains.domain(SMALL.name).episodes(SMALL, "test")))
     greedy = metrics.compute("apfd", play(vector, Soft(), seeds=seeds), SMALL)
-    assert greedy == pytest.approx(metrics.compute("apfd", judged("failure_rate"), SMALL), abs=1e-3)
+    assert greedy == pytest.approx(metrics.compute("apfd", play_baseline("failure_rate"), SMALL), abs=1e-3)
     drawn = play(vector, Soft(), seeds=seeds, greedy=False)
     assert metrics.compute("apfd", drawn, SMALL) == pytest.approx(0.5), "a sampled policy is ordered by what it drew"
 
@@ -341,14 +341,14 @@ def test_a_policy_with_probabilities_is_ordered_by_its_expected_level():
 def test_under_a_budget_failures_that_do_not_run_are_not_found():
     tight = SMALL.model_copy(update={"budget": 0.25})
     for name in ("failure_rate", "optimal"):
-        episodes = judged(name, tight)
+        episodes = play_baseline(name, tight)
         assert metrics.compute("failures_found", episodes, tight) < 1
         assert metrics.compute("napfd", episodes, tight) <= metrics.compute("apfd", episodes, tight)
-    assert metrics.compute("failures_found", judged("failure_rate"), SMALL) == 1
+    assert metrics.compute("failures_found", play_baseline("failure_rate"), SMALL) == 1
 
 
 def test_unseen_cases_have_a_number_of_their_own():
-    episodes = judged("failure_rate")
+    episodes = play_baseline("failure_rate")
     overall, unseen = (metrics.compute(name, episodes, SMALL) for name in ("apfd", "apfd_unseen"))
     assert overall != unseen
     units = metrics.lookup("apfd_unseen").variable(episodes, SMALL)
@@ -358,10 +358,10 @@ def test_unseen_cases_have_a_number_of_their_own():
 # -- what is saved beside a run ----------------------------------------------------------------------------------------
 
 
-def test_constant_features_and_default_rates_are_told():
-    said = domains.domain("qase").preprocessing(SMALL)
-    assert said["features"] == list(FEATURES)
-    assert set(said["default_rates"]) == set(FEATURES)
+def test_constant_features_and_default_rates_are_reported():
+    preprocessing = domains.domain("qase").preprocessing(SMALL)
+    assert preprocessing["features"] == list(FEATURES)
+    assert set(preprocessing["default_rates"]) == set(FEATURES)
     train = load_dataset(SMALL).parts["train"].features
     same = [name for i, name in enumerate(FEATURES) if len(np.unique(train[:, i])) == 1]
-    assert said["constant"] == same
+    assert preprocessing["constant"] == same

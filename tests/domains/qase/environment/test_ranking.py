@@ -138,8 +138,8 @@ def test_time_ranked_counts_the_passing_cases_behind_each_failure(cycle):
         for i in range(len(in_order))
         if in_order[i] and ran_in_order[i]
     ]
-    found = passing_behind(order, failed, ran, real)[0]
-    assert found == pytest.approx(sum(worth) / failed.sum(), abs=1e-9)
+    result = passing_behind(order, failed, ran, real)[0]
+    assert result == pytest.approx(sum(worth) / failed.sum(), abs=1e-9)
 
 
 def test_many_cycles_of_different_length_are_each_as_alone():

@@ -75,10 +75,10 @@ def test_a_cycle_adds_up_to_2_apfdc_less_1_in_the_mean_over_all_ways_to_break_ti
     expected = np.mean([apfdc_of(order, verdicts, durations) for order in orders])
     total, outcome = earned(verdicts, durations, level)
     assert total == pytest.approx(2 * expected - 1, abs=1e-5)
-    told = float(outcome["apfdc"][0])
-    assert any(told == pytest.approx(apfdc_of(order, verdicts, durations), abs=1e-5) for order in orders)
+    reported_apfdc = float(outcome["apfdc"][0])
+    assert any(reported_apfdc == pytest.approx(apfdc_of(order, verdicts, durations), abs=1e-5) for order in orders)
     if len(set(level)) == len(level):
-        assert told == pytest.approx(expected, abs=1e-5)
+        assert reported_apfdc == pytest.approx(expected, abs=1e-5)
 
 
 @settings(max_examples=40, deadline=None)
@@ -150,8 +150,8 @@ def test_where_all_cases_take_as_long_it_is_apfd(cases, ms):
     scores = scores + np.arange(scores.shape[1]) / 100  # no ties
     real = np.ones(scores.shape, bool)
     order = running_order(scores, np.zeros_like(scores), real)
-    found = apfdc(order, failed, np.full(scores.shape, ms), real)
-    np.testing.assert_allclose(found, apfd(mid_ranks(scores, real), failed, real), rtol=1e-9)
+    result = apfdc(order, failed, np.full(scores.shape, ms), real)
+    np.testing.assert_allclose(result, apfd(mid_ranks(scores, real), failed, real), rtol=1e-9)
 
 
 @given(st.lists(CASE, min_size=1, max_size=8), st.integers(1, 5))

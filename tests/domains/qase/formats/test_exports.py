@@ -120,7 +120,7 @@ def test_steps_go_by_their_position():
     assert [step.action for step in case.steps] == ["a", "b"]
 
 
-def test_what_is_not_known_is_kept_and_told():
+def test_unknown_values_are_kept_and_noted():
     notes = Notes()
     document = {"cases": [{"id": i, "title": "t", "severity": "Catastrophic", "colour": "red"} for i in (1, 2)]}
     project = read_json_export(document, "export.json", notes)
@@ -163,11 +163,11 @@ def case_document(**values):
         ({"suites": [{"id": 1, "title": "a"}, {"id": 1, "title": "b"}]}, "suite id 1 is used twice"),
     ],
 )  # fmt: skip
-def test_what_is_wrong_is_told_with_its_place(document, sentence):
-    with pytest.raises(InputError) as told:
+def test_what_is_wrong_is_reported_with_its_place(document, sentence):
+    with pytest.raises(InputError) as message:
         from_json(document)
-    assert sentence in str(told.value)
-    assert str(told.value).startswith("export.json")
+    assert sentence in str(message.value)
+    assert str(message.value).startswith("export.json")
 
 
 def nested(depth):
@@ -211,10 +211,10 @@ def test_suites_within_themselves_are_refused():
         (b"9" * 5000, "f.json: not JSON"),
     ],
 )
-def test_broken_json_is_told_with_line_and_column(text, sentence):
-    with pytest.raises(InputError) as told:
+def test_broken_json_is_reported_with_line_and_column(text, sentence):
+    with pytest.raises(InputError) as message:
         parse_json(text, "f.json")
-    assert sentence in str(told.value)
+    assert sentence in str(message.value)
 
 
 HEADER = (
@@ -265,14 +265,14 @@ def suite_row(**cells):
          "'3. \"b\"' where the next step is expected"),
     ],
 )  # fmt: skip
-def test_a_faulty_row_is_told_with_line_and_column(lines, sentence):
-    with pytest.raises(InputError) as told:
+def test_a_faulty_row_is_reported_with_line_and_column(lines, sentence):
+    with pytest.raises(InputError) as message:
         from_csv("\n".join(lines) + "\n")
-    assert sentence in str(told.value)
-    assert str(told.value).startswith("export.csv")
+    assert sentence in str(message.value)
+    assert str(message.value).startswith("export.csv")
 
 
-def test_a_text_may_hold_a_list_of_its_own_and_doubt_is_told():
+def test_a_text_may_hold_a_list_of_its_own_and_doubt_is_reported():
     notes = Notes()
     text = "\n".join(
         [HEADER, row(id=1, title="a", steps_actions="1. do\n3. this\n2. then", steps_result="1. x\n2. y\n3. z")]
@@ -302,9 +302,9 @@ def test_random_bytes_are_refused_or_read(data, start):
 @SLOW
 @given(projects(), st.data())
 def test_truncated_exports_are_refused_or_shorter(project, data):
-    whole = json.dumps(write_json_export(project)).encode()
+    complete = json.dumps(write_json_export(project)).encode()
     with pytest.raises(InputError):
-        from_json(parse_json(whole[: data.draw(st.integers(0, len(whole) - 1))], "export.json"))
+        from_json(parse_json(complete[: data.draw(st.integers(0, len(complete) - 1))], "export.json"))
 
 
 KEYS = (

@@ -15,20 +15,20 @@ pytestmark = pytest.mark.skipif(not FILE.exists(), reason=f"{FILE.name} is not h
 
 @pytest.fixture(scope="module")
 def history():
-    found = load(str(FILE))
-    return found.project, found.log
+    result = load(str(FILE))
+    return result.project, result.log
 
 
 def mean_apfd(log, scores):
     """Over the failing cycles of at least 6 cases: the mean, and how many there are."""
-    each = []
+    values = []
     for cycle in range(len(log.cycles)):
         rows = log.cycle == cycle
         failed = log.verdict[rows] == 1
         if failed.any() and len(failed) >= 6:
             real = np.ones((1, len(failed)), bool)
-            each.append(apfd(mid_ranks(scores[rows][None].astype(float), real), failed[None], real)[0])
-    return float(np.mean(each)), len(each)
+            values.append(apfd(mid_ranks(scores[rows][None].astype(float), real), failed[None], real)[0])
+    return float(np.mean(values)), len(values)
 
 
 def test_published_figures(history):

@@ -41,10 +41,10 @@ def reporter_folder(path, *results, **run):
 )
 def test_exports_are_known_by_what_they_hold(tmp_path, name, content, kind):
     (tmp_path / name).write_bytes(content.encode())
-    found = load(str(tmp_path / name))
-    assert found.kinds == (kind,)
-    assert [case.title for case in found.project.cases] == ["Create a user"]
-    assert found.log is None
+    result = load(str(tmp_path / name))
+    assert result.kinds == (kind,)
+    assert [case.title for case in result.project.cases] == ["Create a user"]
+    assert result.log is None
 
 
 def test_an_export_meets_its_results(tmp_path):
@@ -54,14 +54,14 @@ def test_an_export_meets_its_results(tmp_path):
         execution = {"status": status, "start_time": 1.7e9 + day, "end_time": 1.7e9 + day + 1}
         result = {"title": "x", "testops_ids": [7], "execution": execution}
         reporter_folder(nights / str(day), result, execution={"start_time": 1.7e9 + day})
-    found = load(str(tmp_path / "export.json"), str(nights))
-    assert found.kinds == ("a JSON export", "a reporter's folder (2 files)")
-    assert found.log.verdict.tolist() == [0, 1]
-    assert found.log.cycle.tolist() == [0, 1]  # the same title, and two runs
-    assert extract_features(found.project, found.log)[1, FEATURES.index("failure_rate")] == 0
+    outcome_found = load(str(tmp_path / "export.json"), str(nights))
+    assert outcome_found.kinds == ("a JSON export", "a reporter's folder (2 files)")
+    assert outcome_found.log.verdict.tolist() == [0, 1]
+    assert outcome_found.log.cycle.tolist() == [0, 1]  # the same title, and two runs
+    assert extract_features(outcome_found.project, outcome_found.log)[1, FEATURES.index("failure_rate")] == 0
 
 
-def test_a_result_that_a_run_lists_and_has_no_file_is_told(tmp_path):
+def test_a_result_that_a_run_lists_and_has_no_file_is_reported(tmp_path):
     reporter_folder(tmp_path / "r", RESULT | {"id": "here"}, results=[{"id": "here"}, {"id": "gone"}])
     notes = load(str(tmp_path / "r")).notes
     assert "run.json lists a result that has no file" in notes
@@ -83,15 +83,15 @@ def test_a_result_that_a_run_lists_and_has_no_file_is_told(tmp_path):
         (json.dumps({"result": {"entities": [CASE]}}).encode(), "names the suite 2, which is not there"),
     ],
 )
-def test_what_is_nothing_known_is_told(tmp_path, content, sentence):
+def test_what_is_nothing_known_is_reported(tmp_path, content, sentence):
     (tmp_path / "f.json").write_bytes(content)
     if sentence is None:
         assert load(str(tmp_path / "f.json")).project.cases == ()
         return
-    with pytest.raises(InputError) as told:
+    with pytest.raises(InputError) as message:
         load(str(tmp_path / "f.json"))
-    assert sentence in str(told.value)
-    assert "f.json" in str(told.value)
+    assert sentence in str(message.value)
+    assert "f.json" in str(message.value)
 
 
 def test_one_project_at_a_time(tmp_path):
@@ -144,9 +144,9 @@ def test_inspect_tells_counts_values_joins_and_empty_features(tmp_path, capsys):
 def test_inspect_says_a_mistake_in_one_sentence(tmp_path, capsys):
     (tmp_path / "cut.json").write_text('{"suites": [')
     assert main(["qase", "inspect", str(tmp_path / "cut.json")]) == 2
-    told = capsys.readouterr()
-    assert told.out == ""
-    assert "line 1, column 13: not JSON (the file ends too early)" in " ".join(told.err.split())
+    output = capsys.readouterr()
+    assert output.out == ""
+    assert "line 1, column 13: not JSON (the file ends too early)" in " ".join(output.err.split())
 
 
 def test_the_command_line_starts_without_any_of_this():
@@ -160,20 +160,20 @@ def test_50_000_cases_and_a_million_results_are_read_in_20_s_and_2_gb(tmp_path):
     from benchmarks.qase_import import measure, write_project
 
     write_project(tmp_path, cases=50_000, results=1_000_000)
-    found = measure(tmp_path)
-    assert (found.cases, found.results, found.executions) == (50_000, 1_000_000, 1_000_000)
-    assert found.peak_mb < 2000
+    result = measure(tmp_path)
+    assert (result.cases, result.results, result.executions) == (50_000, 1_000_000, 1_000_000)
+    assert result.peak_mb < 2000
     busy = os.getloadavg()[0] / (os.cpu_count() or 1)
     if busy < 1.2:  # other work on the machine is not what is measured
-        assert found.wall_s < 20
-    assert found.cpu_s < 20 * max(1.0, busy)
+        assert result.wall_s < 20
+    assert result.cpu_s < 20 * max(1.0, busy)
 
 
 def test_50_000_cases_are_one_project(tmp_path):
     cases = [{"id": i, "title": f"case {i}", "steps": None, "suites": None} for i in range(1, 50_001)]
     document = {"suites": [{"id": 1, "title": "all", "cases": cases}]}
     (tmp_path / "big.json").write_text(json.dumps(document))
-    found = load(str(tmp_path / "big.json"))
-    assert len(found.project.cases) == 50_000
-    assert found.notes["the field 'suites' of a case is not known: not used"][0] == 50_000
-    assert np.array_equal([case.id for case in found.project.cases], np.arange(1, 50_001))
+    result = load(str(tmp_path / "big.json"))
+    assert len(result.project.cases) == 50_000
+    assert result.notes["the field 'suites' of a case is not known: not used"][0] == 50_000
+    assert np.array_equal([case.id for case in result.project.cases], np.arange(1, 50_001))

@@ -23,9 +23,9 @@ needs_iofrol = pytest.mark.skipif(not IOFROL.is_file(), reason="iofrol.csv is no
 
 @needs_qase
 def test_the_v1_export_has_120_cases_in_30_suites_with_5_custom_fields():
-    found = load(str(V1))
-    assert found.notes == {}
-    project = found.project
+    result = load(str(V1))
+    assert result.notes == {}
+    project = result.project
     assert (len(project.cases), len(project.suites)) == (120, 30)
     assert project.custom_field_ids == (6, 7, 8, 9, 10)
     with V1.open(newline="", encoding="utf-8") as file:
@@ -45,10 +45,10 @@ def test_the_v1_export_has_120_cases_in_30_suites_with_5_custom_fields():
 
 @needs_qase
 def test_the_v2_export_has_5_cases_in_2_suites_and_steps_within_steps():
-    found = load(str(V2))
-    assert found.notes == {}
-    cases = {case.id: case for case in found.project.cases}
-    assert (len(cases), len(found.project.suites)) == (5, 2)
+    result = load(str(V2))
+    assert result.notes == {}
+    cases = {case.id: case for case in result.project.cases}
+    assert (len(cases), len(result.project.suites)) == (5, 2)
     first, second, third, gherkin, empty = (cases[i].steps for i in range(1, 6))
     assert first[1].data == "Login / Pass"
     assert second[1].steps[0].steps[0].action == "Child of [Child of 'Parent Step two']"
@@ -77,8 +77,8 @@ def test_44_results_keep_every_status_and_their_durations():
     assert results.counts()["muted"] == 1
     own = [i for i, run in enumerate(results.runs) if not run.from_history]
     rows = np.flatnonzero(results.run == own[0])
-    told = {(results.names[n][0], d) for n, d in zip(results.name[rows], results.duration_ms[rows], strict=True)}
-    assert told == {(entry["signature"], float(entry["execution"]["duration"])) for entry in files}
+    durations = {(results.names[n][0], d) for n, d in zip(results.name[rows], results.duration_ms[rows], strict=True)}
+    assert durations == {(entry["signature"], float(entry["execution"]["duration"])) for entry in files}
     ids = sorted(i for r in rows for i in results.case_ids[results.case_start[r] : results.case_start[r + 1]])
     assert ids == sorted(i for entry in files for i in entry["testops_ids"] or ())
 
@@ -99,23 +99,23 @@ def test_the_history_of_a_report_gives_earlier_runs_once_and_in_order():
 
 @needs_iofrol
 def test_iofrol_is_read_whole_and_its_last_results_are_the_earlier_verdicts():
-    found = load(str(IOFROL))
-    log = found.log
-    assert found.notes == {}  # a note would say that LastResults differ from the verdicts
+    result = load(str(IOFROL))
+    log = result.log
+    assert result.notes == {}  # a note would say that LastResults differ from the verdicts
     assert (len(log), log.n_cases, len(log.cycles)) == (32260, 1941, 320)
     assert Counter(log.verdict.tolist()) == {0: 22971, 1: 9289}
     with IOFROL.open(newline="") as file:
         rows = list(csv.DictReader(file, delimiter=";"))
-    assert [found.project.cases[i].title for i in log.case] == [row["Name"] for row in rows]
+    assert [result.project.cases[i].title for i in log.case] == [row["Name"] for row in rows]
     recorded = [json.loads(row["LastResults"]) for row in rows]
-    spans = zip(log.earlier_start[:-1], log.earlier_start[1:], strict=True)
-    assert [log.earlier_verdicts[a:b].tolist() for a, b in spans] == recorded
+    starts = zip(log.earlier_start[:-1], log.earlier_start[1:], strict=True)
+    assert [log.earlier_verdicts[a:b].tolist() for a, b in starts] == recorded
 
 
 @needs_iofrol
 def test_iofrol_features_say_something_where_the_data_does():
-    found = load(str(IOFROL))
-    states = extract_features(found.project, found.log)
+    result = load(str(IOFROL))
+    states = extract_features(result.project, result.log)
     assert states.shape == (32260, 64)
     constant = set(constant_features(states))
     assert not constant & set(FEATURES[44:])

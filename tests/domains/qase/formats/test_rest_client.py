@@ -26,10 +26,10 @@ def qase(monkeypatch):
 @pytest.fixture
 def connection(qase):
     waits = []
-    found = connect(qase.url, sleep=waits.append)
+    result = connect(qase.url, sleep=waits.append)
     qase.waits = waits
-    yield found
-    found.client.close()
+    yield result
+    result.client.close()
 
 
 def test_one_case_is_one_object_whatever_it_was_read_from(qase, connection, tmp_path):
@@ -57,8 +57,8 @@ def test_every_page_is_asked_for_once(qase, connection):
     qase.lists["case/DEMO"] = [{**CASE, "id": i + 1} for i in range(250)]
     project = fetch_project(connection, "DEMO", Notes())
     assert [case.id for case in project.cases] == list(range(1, 251))
-    asked = [path for path, _ in qase.asked if "/case/" in path]
-    assert asked == [f"/v1/case/DEMO?limit=100&offset={offset}" for offset in (0, 100, 200)]
+    run_prioritise = [path for path, _ in qase.asked if "/case/" in path]
+    assert run_prioritise == [f"/v1/case/DEMO?limit=100&offset={offset}" for offset in (0, 100, 200)]
     assert {headers["Token"] for _, headers in qase.asked} == {TOKEN}
 
 
@@ -73,9 +73,9 @@ def test_integers_mean_what_the_workspace_says_and_unknown_ones_stay(qase, conne
 def test_without_system_fields_no_integer_is_guessed(tmp_path):
     page = {"result": {"total": 1, "entities": [{**CASE, "suite_id": None, "milestone_id": None}]}}
     (tmp_path / "cases.json").write_text(json.dumps(page))
-    found = load(str(tmp_path / "cases.json"))
-    assert found.project.cases[0].severity == "2"
-    assert "severity 2 is a number that no system_field explains: kept as text" in found.notes
+    result = load(str(tmp_path / "cases.json"))
+    assert result.project.cases[0].severity == "2"
+    assert "severity 2 is a number that no system_field explains: kept as text" in result.notes
 
 
 @pytest.mark.parametrize(
@@ -89,9 +89,9 @@ def test_the_newer_names_of_automation_go_before_the_older(qase, connection, man
 
 def test_results_come_with_their_runs(qase, connection):
     notes = Notes()
-    into = ResultsCollector(notes)
-    fetch_results(connection, "DEMO", into)
-    results = into.build()
+    collector = ResultsCollector(notes)
+    fetch_results(connection, "DEMO", collector)
+    results = collector.build()
     assert [run.name for run in results.runs] == ["10", "11"]
     assert results.counts() == {"passed": 1, "failed": 1, "blocked": 1, "retest": 1}
     assert results.duration_ms.tolist() == [float(entry["time_spent_ms"]) for entry in RESULTS]
@@ -113,7 +113,7 @@ def test_patience_ends(qase, connection):
     assert qase.waits == [0.5, 1.0, 2.0, 4.0, 8.0]
 
 
-def test_a_service_that_is_not_there_is_told(monkeypatch):
+def test_a_service_that_is_not_there_is_reported(monkeypatch):
     monkeypatch.setenv("QASE_API_TOKEN", TOKEN)
     with serving() as stand_in:
         url = stand_in.url
@@ -134,12 +134,12 @@ def test_a_service_that_is_not_there_is_told(monkeypatch):
          "the id 1 of type is used twice"),
     ],
 )  # fmt: skip
-def test_other_answers_are_told_without_the_token(qase, connection, answer, sentence):
+def test_other_answers_are_reported_without_the_token(qase, connection, answer, sentence):
     qase.instead = [answer]
-    with pytest.raises(InputError) as told:
+    with pytest.raises(InputError) as message:
         fetch_project(connection, "DEMO", Notes())
-    assert sentence in str(told.value)
-    assert TOKEN not in str(told.value) + repr(connection)
+    assert sentence in str(message.value)
+    assert TOKEN not in str(message.value) + repr(connection)
     assert len(qase.asked) == 1
 
 
@@ -151,20 +151,20 @@ def test_a_large_answer_is_cut(qase, monkeypatch):
     assert len(qase.asked) == 1
 
 
-def test_pages_that_move_under_the_reader_are_told(qase, connection):
+def test_pages_that_move_under_the_reader_are_reported(qase, connection):
     qase.lists["case/DEMO"] = [{**CASE, "id": i % 100 + 1} for i in range(150)]
     with pytest.raises(InputError, match="'1' was on an earlier page: the project has changed, try again"):
         fetch_project(connection, "DEMO", Notes())
 
 
-def test_a_list_that_ends_too_early_is_told(qase, connection):
+def test_a_list_that_ends_too_early_is_reported(qase, connection):
     page = {"status": True, "result": {"total": 5, "filtered": 5, "count": 0, "entities": []}}
     qase.instead = [(200, {}, json.dumps(SYSTEM_FIELDS)), (200, {}, json.dumps(page))]
     with pytest.raises(InputError, match="suite/DEMO says it has 5 entities and returned 0"):
         fetch_project(connection, "DEMO", Notes())
 
 
-def test_a_project_that_is_not_there_is_told(qase, connection):
+def test_a_project_that_is_not_there_is_reported(qase, connection):
     with pytest.raises(InputError, match="status 404: name the code of a project"):
         fetch_project(connection, "NONE", Notes())
     with pytest.raises(InputError, match="is no project code"):
@@ -192,9 +192,9 @@ def test_the_token_comes_from_the_environment_or_env_file(monkeypatch, tmp_path)
     with pytest.raises(InputError, match=r"set QASE_API_TOKEN in the environment or in \.env"):
         connect()
     (tmp_path / ".env").write_text("# a comment\nOTHER=1\nexport QASE_API_TOKEN='from-file'\n")
-    found = connect()
-    assert found.token == "from-file"
-    assert "from-file" not in repr(found)
+    result = connect()
+    assert result.token == "from-file"
+    assert "from-file" not in repr(result)
     monkeypatch.setenv("QASE_API_TOKEN", "line\nbreak")
     with pytest.raises(InputError, match="characters that no token has"):
         connect()

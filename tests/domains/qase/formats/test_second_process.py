@@ -53,16 +53,16 @@ def test_both_read_the_same(folder, monkeypatch):
 
 
 @pytest.mark.parametrize("fault", ['{"results": [{"title": 5}]}', "{", '{"results": [{"title": "a", "title": "b"}]}'])
-def test_a_fault_in_either_half_is_told_as_one_process_tells_it(folder, monkeypatch, fault):
+def test_a_fault_in_either_half_is_reported_as_one_process_tells_it(folder, monkeypatch, fault):
     for file in ("run-0.json", "run-5.json"):
         (folder / file).write_text(fault)
-        said = []
+        messages = []
         for processes in (2, 1):
             with pytest.raises(InputError) as error:
                 read(folder, monkeypatch, processes)
-            said.append(str(error.value))
-        assert said[0] == said[1]
-        assert file in said[0]
+            messages.append(str(error.value))
+        assert messages[0] == messages[1]
+        assert file in messages[0]
         (folder / file).write_text(json.dumps({"results": [result(1)]}))
 
 

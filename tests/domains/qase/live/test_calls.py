@@ -21,7 +21,7 @@ def step(action="GET /", expected_result="200", **values):
     return {"action": action, "expected_result": expected_result, **values}
 
 
-def judged(expected, body=BODY, status=200, headers=None, ms=20.0):
+def mismatch_of(expected, body=BODY, status=200, headers=None, ms=20.0):
     return mismatch(
         expectation.parse_expectation(expected), CheckedResponse(status, headers or {}, body, True, ms), {"seven": 7}
     )
@@ -41,7 +41,7 @@ def judged(expected, body=BODY, status=200, headers=None, ms=20.0):
     ],
 )  # fmt: skip
 def test_expectations_that_are_met(expected):
-    assert judged(expected) is None
+    assert mismatch_of(expected) is None
 
 
 @pytest.mark.parametrize(
@@ -53,7 +53,7 @@ def test_expectations_that_are_met(expected):
     ],
 )  # fmt: skip
 def test_expectations_that_are_not_met(expected):
-    assert judged(expected)
+    assert mismatch_of(expected)
 
 
 @pytest.mark.parametrize(
@@ -67,15 +67,15 @@ def test_expectations_that_are_not_met(expected):
     ],
 )  # fmt: skip
 def test_what_is_not_understood_makes_a_case_not_runnable(expected):
-    found = parse_case(case(step(expected_result=expected)))
-    assert isinstance(found, NotRunnable)
-    assert found.reason.startswith("step 1: ")
+    result = parse_case(case(step(expected_result=expected)))
+    assert isinstance(result, NotRunnable)
+    assert result.reason.startswith("step 1: ")
 
 
 def test_a_body_that_is_not_json_meets_no_check_of_it():
-    seen = CheckedResponse(200, {}, None, False, 1.0)
-    assert mismatch(expectation.parse_expectation("body.password not exists"), seen, {})
-    assert mismatch(expectation.parse_expectation("body not exists"), seen, {}) is None
+    response = CheckedResponse(200, {}, None, False, 1.0)
+    assert mismatch(expectation.parse_expectation("body.password not exists"), response, {})
+    assert mismatch(expectation.parse_expectation("body not exists"), response, {}) is None
 
 
 @pytest.mark.parametrize(
@@ -106,15 +106,15 @@ def test_a_body_that_is_not_json_meets_no_check_of_it():
     ],
 )  # fmt: skip
 def test_what_cannot_be_run_says_why(steps, reason):
-    found = parse_case(case(*steps))
-    assert isinstance(found, NotRunnable)
-    assert reason in found.reason
+    result = parse_case(case(*steps))
+    assert isinstance(result, NotRunnable)
+    assert reason in result.reason
 
 
 def test_steps_within_steps_come_after_their_own_and_a_heading_is_passed_over():
     inner = (Step(action="GET /b", expected_result="200"), Step(action="GET /c", expected_result="200"))
-    found = parse_case(case(step("GET /a", steps=inner), step("Afterwards", "", steps=inner[:1])))
-    assert [(call.step, call.path) for call in found.calls] == [
+    result = parse_case(case(step("GET /a", steps=inner), step("Afterwards", "", steps=inner[:1])))
+    assert [(call.step, call.path) for call in result.calls] == [
         ("1", "/a"), ("1.1", "/b"), ("1.2", "/c"), ("2.1", "/b"),
     ]  # fmt: skip
 
@@ -128,8 +128,8 @@ def test_headers_stand_before_the_body():
 def test_parameters_make_rows_and_groups_go_together():
     group = ParameterGroup(items=(Parameter(title="a", values=("1", "2")), Parameter(title="b", values=("x", "y"))))
     single = Parameter(title="c", values=("p", "q"))
-    found = parse_case(case(step("GET /{{a}}/{{b}}/{{c}}"), parameters=(group, single)))
-    assert [tuple(row.values()) for row in found.rows] == [
+    result = parse_case(case(step("GET /{{a}}/{{b}}/{{c}}"), parameters=(group, single)))
+    assert [tuple(row.values()) for row in result.rows] == [
         ("1", "x", "p"), ("1", "x", "q"), ("2", "y", "p"), ("2", "y", "q"),
     ]  # fmt: skip
     many = Parameter(title="d", values=tuple("abcdefghijk"))
@@ -159,16 +159,16 @@ JSON = st.recursive(
 @given(JSON, JSON)
 def test_a_value_equals_itself_and_nothing_that_json_writes_otherwise(one, other):
     written = json.dumps(one)
-    assert judged(f"body == {written}", one) is None
-    assert judged(f"body != {written}", one)
+    assert mismatch_of(f"body == {written}", one) is None
+    assert mismatch_of(f"body != {written}", one)
     same = one == other and json.dumps(one, sort_keys=True) == json.dumps(other, sort_keys=True)
     if same or (not isinstance(one, int | float) and json.dumps(one) != json.dumps(other) and one != other):
-        assert (judged(f"body == {written}", other) is None) == same
+        assert (mismatch_of(f"body == {written}", other) is None) == same
 
 
 @settings(max_examples=150, deadline=None)
 @given(st.text(), st.text(), st.text())
 def test_any_text_makes_a_plan_or_a_reason(action, data, expected):
     for first in (action, f"POST /{action}"):
-        found = parse_case(case(step(first, expected, data=data)))
-        assert isinstance(found, CallPlan) or found.reason
+        result = parse_case(case(step(first, expected, data=data)))
+        assert isinstance(result, CallPlan) or result.reason

@@ -44,32 +44,32 @@ def runner(shop):
 @settings(max_examples=8, deadline=None)
 @given(st.permutations(range(40)), st.floats(0, 4000))
 def test_what_ran_is_a_prefix_of_the_order_that_fits_the_budget(shop, runner, order, budget_ms):
-    whole = run_cycle(runner, shop, CASES[:40], order, None, ["B04", "B06"])
-    found = run_cycle(runner, shop, CASES[:40], order, budget_ms, ["B04", "B06"])
-    ends = np.cumsum(whole.duration_ms[order])
+    complete = run_cycle(runner, shop, CASES[:40], order, None, ["B04", "B06"])
+    result = run_cycle(runner, shop, CASES[:40], order, budget_ms, ["B04", "B06"])
+    ends = np.cumsum(complete.duration_ms[order])
     fits = np.cumprod(ends <= budget_ms).astype(bool)
-    assert (found.ran[order] == fits).all()
-    assert (found.verdict[found.ran] == whole.verdict[found.ran]).all()
-    assert (found.status[~found.ran] == NOT_RUN).all()
-    assert (found.verdict[~found.ran] == -1).all()
-    assert found.spent_ms == found.duration_ms.sum() <= budget_ms
+    assert (result.ran[order] == fits).all()
+    assert (result.verdict[result.ran] == complete.verdict[result.ran]).all()
+    assert (result.status[~result.ran] == NOT_RUN).all()
+    assert (result.verdict[~result.ran] == -1).all()
+    assert result.spent_ms == result.duration_ms.sum() <= budget_ms
 
 
 def test_arrays_are_aligned_with_the_cases_and_have_their_types(shop, runner):
-    found = run_cycle(runner, shop, CASES, [127, 2, 0], None, ["B03"])
-    assert [found.status[i] for i in (127, 2, 0, 1)] == [NOT_RUNNABLE, FAILED, PASSED, NOT_RUN]
-    assert [found.verdict[i] for i in (127, 2, 0, 1)] == [-1, 1, 0, -1]
-    assert found.bugs[2] == 1 << BUG_IDS.index("B03")
-    assert found.ran.sum() == 2
-    kinds = [getattr(found, name).dtype for name in ("status", "verdict", "duration_ms", "bugs", "ran")]
+    result = run_cycle(runner, shop, CASES, [127, 2, 0], None, ["B03"])
+    assert [result.status[i] for i in (127, 2, 0, 1)] == [NOT_RUNNABLE, FAILED, PASSED, NOT_RUN]
+    assert [result.verdict[i] for i in (127, 2, 0, 1)] == [-1, 1, 0, -1]
+    assert result.bugs[2] == 1 << BUG_IDS.index("B03")
+    assert result.ran.sum() == 2
+    kinds = [getattr(result, name).dtype for name in ("status", "verdict", "duration_ms", "bugs", "ran")]
     assert kinds == [np.int8, np.int8, np.float64, np.int64, bool]
-    assert len(found.reasons) == len(CASES)
+    assert len(result.reasons) == len(CASES)
 
 
 def test_a_muted_case_has_a_status_and_no_verdict(shop, runner):
     muted = [CASES[2].model_copy(update={"is_muted": True})]
-    found = run_cycle(runner, shop, muted, [0], None, ["B03"])
-    assert (found.status[0], found.verdict[0], found.bugs[0]) == (FAILED, -1, 4)
+    result = run_cycle(runner, shop, muted, [0], None, ["B03"])
+    assert (result.status[0], result.verdict[0], result.bugs[0]) == (FAILED, -1, 4)
 
 
 @pytest.mark.parametrize("order", [[0, 0], [-1], [len(CASES)], [[0]]])
@@ -101,11 +101,11 @@ class DiesAfter:
 
 def test_a_service_that_is_killed_in_a_cycle_blocks_and_ends_it():
     with service.start(["B03"]) as running, Runner(running.base_url, truth_token=running.token) as asking:
-        found = run_cycle(asking, DiesAfter(running, 3), CASES, range(20))
-        assert found.service_gone
-        assert found.status[:5].tolist() == [PASSED, PASSED, FAILED, BLOCKED, NOT_RUN]
-        assert found.verdict[3] == -1
-        assert "127.0.0.1" in found.reasons[3]
+        result = run_cycle(asking, DiesAfter(running, 3), CASES, range(20))
+        assert result.service_gone
+        assert result.status[:5].tolist() == [PASSED, PASSED, FAILED, BLOCKED, NOT_RUN]
+        assert result.verdict[3] == -1
+        assert "127.0.0.1" in result.reasons[3]
         again = run_cycle(asking, running, CASES, range(20), bugs=["B01"])
         assert again.service_gone
         assert not again.ran.any()

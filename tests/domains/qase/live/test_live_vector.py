@@ -38,54 +38,54 @@ def levels(steps, n_envs, seed=0):
     return np.random.default_rng(seed).integers(0, LEVELS, (steps, n_envs))
 
 
-def told(vector, actions):
+def play_steps(vector, actions):
     """What every step showed and told, name -> [T, N], the next observations among it."""
     rows = []
-    for each in actions:
-        obs, _, _, _, infos = vector.step(each)
+    for step_actions in actions:
+        obs, _, _, _, infos = vector.step(step_actions)
         rows.append({**infos["outcome"], "obs": obs})
     return {name: np.stack([row[name] for row in rows]) for name in rows[0]}
 
 
-def same(one, other):
+def assert_same(one, other):
     assert one.keys() == other.keys()
     for name in one:
         np.testing.assert_array_equal(one[name], other[name], err_msg=name)
 
 
 @pytest.fixture
-def ran(monkeypatch):
+def recorded_cycles(monkeypatch):
     """The orders, the bugs and the outcomes of the cycles that run from now on, in the order of their running."""
-    seen, real = [], session.run_cycle
+    recorded, real = [], session.run_cycle
 
     def spied(runner, shop, cases, order, budget_ms=None, bugs=None):
-        seen.append((list(order), bugs, real(runner, shop, cases, order, budget_ms, bugs)))
-        return seen[-1][2]
+        recorded.append((list(order), bugs, real(runner, shop, cases, order, budget_ms, bugs)))
+        return recorded[-1][2]
 
     monkeypatch.setattr(session, "run_cycle", spied)
-    return seen
+    return recorded
 
 
 # -- training, on the embedded service ---------------------------------------------------------------------------------
 
 
-def test_what_the_first_copy_orders_is_what_runs_and_what_the_others_then_play(ran):
+def test_what_the_first_copy_orders_is_what_runs_and_what_the_others_then_play(recorded_cycles):
     vector = LiveTraining(SMALL.model_copy(update={"keep": 1}), n_envs=3)
     obs, _ = vector.reset(seed=0)
-    ran.clear()  # the warm-up
-    shown, seen = [], []
-    for each in levels(CASES, 3):
+    recorded_cycles.clear()  # the warm-up
+    shown, replayed = [], []
+    for step_actions in levels(CASES, 3):
         case = int(vector._record.case[vector._rows[0, vector._time[0]]])
-        shown.append((case, int(each[0])))
-        seen.append((case, obs[0]))
+        shown.append((case, int(step_actions[0])))
+        replayed.append((case, obs[0]))
         last = obs
-        obs, reward, done, _, infos = vector.step(each)
+        obs, reward, done, _, infos = vector.step(step_actions)
         assert infos["outcome"]["pairs"][0] == reward[0] == 0
         assert infos["outcome"]["failure_share"][0] == 0
-        assert len(ran) == done[0]
+        assert len(recorded_cycles) == done[0]
     assert done[0]
     np.testing.assert_array_equal(infos["final_obs"][0], last[0])
-    ((order, bugs, cycle),) = ran
+    ((order, bugs, cycle),) = recorded_cycles
     by_level = sorted(shown, key=lambda pair: -pair[1])  # ties as they were shown
     assert order == [case for case, _ in by_level]
     assert bugs == bug_ids(session.part_schedule(SMALL, "train", 9)[SMALL.warmup])
@@ -94,38 +94,38 @@ def test_what_the_first_copy_orders_is_what_runs_and_what_the_others_then_play(r
     assert outcome["bugs"][0] == len(bugs) >= outcome["bugs_found"][0] > 0
 
     # only the newest cycle is kept, so it is what the others begin next
-    features = dict(seen)
+    features = dict(replayed)
     playing = done & (np.arange(3) > 0)
     verdicts = {}
-    for each in levels(2 * CASES, 3, seed=1):
+    for step_actions in levels(2 * CASES, 3, seed=1):
         case = vector._record.case[vector._rows[np.arange(3), vector._time]]
         for copy in np.flatnonzero(playing):
             np.testing.assert_array_equal(obs[copy], features[int(case[copy])])
-        obs, _, done, _, infos = vector.step(each)
-        if len(ran) > 1:
+        obs, _, done, _, infos = vector.step(step_actions)
+        if len(recorded_cycles) > 1:
             break
         for copy in np.flatnonzero(playing):
             verdicts.setdefault(copy, {})[int(case[copy])] = int(infos["outcome"]["verdict"][copy])
         playing &= ~done
     assert len(verdicts) == 2
-    for found in verdicts.values():
-        assert all(cycle.verdict[case] == verdict for case, verdict in found.items())
-        assert 1 in found.values()
+    for result in verdicts.values():
+        assert all(cycle.verdict[case] == verdict for case, verdict in result.items())
+        assert 1 in result.values()
 
 
-def test_a_state_taken_goes_on_to_the_bit_without_another_warm_up(ran):
+def test_a_state_taken_goes_on_to_the_bit_without_another_warm_up(recorded_cycles):
     one, other = LiveTraining(SMALL, n_envs=3), LiveTraining(SMALL, n_envs=3)
     one.reset(seed=7)
-    told(one, levels(CASES + 40, 3))
+    play_steps(one, levels(CASES + 40, 3))
     state = runs.split_state(one.get_state())
-    ran.clear()
+    recorded_cycles.clear()
     other.set_state(runs.join_state(state[0], json.loads(json.dumps(state[1]))))
-    assert ran == []
+    assert recorded_cycles == []
     actions = levels(CASES, 3, seed=1)
-    same(told(one, actions), told(other, actions))
-    assert len(ran) == 2
-    assert ran[0][0] == ran[1][0]
-    same(one.get_state()["buffer"], other.get_state()["buffer"])
+    assert_same(play_steps(one, actions), play_steps(other, actions))
+    assert len(recorded_cycles) == 2
+    assert recorded_cycles[0][0] == recorded_cycles[1][0]
+    assert_same(one.get_state()["buffer"], other.get_state()["buffer"])
     with pytest.raises(ValueError, match="shape"):
         LiveTraining(SMALL.model_copy(update={"keep": 5}), n_envs=3).set_state(one.get_state())
 
@@ -134,11 +134,11 @@ def test_a_service_that_dies_in_a_cycle_is_one_sentence_and_another_goes_on_to_t
     before, after = levels(CASES - 1, 2), levels(30, 2, seed=4)
     unharmed = LiveTraining(SMALL, n_envs=2)
     unharmed.reset(seed=3)
-    told(unharmed, before)
+    play_steps(unharmed, before)
     monkeypatch.setattr(session, "_sessions", {})  # what starts now is to die
     vector = LiveTraining(SMALL, n_envs=2)
     vector.reset(seed=3)
-    told(vector, before)
+    play_steps(vector, before)
     state = vector.get_state()
     (connection,) = session._sessions.values()
     monkeypatch.setattr(connection, "service", DiesAfter(connection.service, 9))
@@ -149,7 +149,7 @@ def test_a_service_that_dies_in_a_cycle_is_one_sentence_and_another_goes_on_to_t
     again.set_state(state)
     (another,) = session._sessions.values()
     assert another is not connection
-    same(told(unharmed, after), told(again, after))
+    assert_same(play_steps(unharmed, after), play_steps(again, after))
     another.close()
 
 
@@ -219,20 +219,20 @@ def test_what_a_copy_plays_stays_as_it_was_until_its_end(pretend, n_envs, keep, 
     vector.reset(seed=0)
     pretended.fails = fails
     record, last = vector._record, vector._places
-    held = [None] * n_envs
+    stored = [None] * n_envs
     live, failing, idle = 0, 0, 0
-    for each in levels(9 * CASES, n_envs):
+    for step_actions in levels(9 * CASES, n_envs):
         for copy in range(n_envs):
             rows = vector._rows[copy, : vector._length[copy]]
             if vector._time[copy] == 0:
-                held[copy] = [getattr(record, name)[rows].copy() for name in ("features", "verdict", "duration_ms")]
-                failing += held[copy][1].any()
-                idle += vector._episode[copy] != last and not held[copy][1].any()
+                stored[copy] = [getattr(record, name)[rows].copy() for name in ("features", "verdict", "duration_ms")]
+                failing += stored[copy][1].any()
+                idle += vector._episode[copy] != last and not stored[copy][1].any()
                 assert n_envs == 1 or (vector._episode[copy] == last) == (copy == 0)
-            for before, name in zip(held[copy], ("features", "verdict", "duration_ms"), strict=True):
+            for before, name in zip(stored[copy], ("features", "verdict", "duration_ms"), strict=True):
                 np.testing.assert_array_equal(before, getattr(record, name)[rows])
         before = vector._episode.copy()
-        obs, _, done, _, _ = vector.step(each)
+        obs, _, done, _, _ = vector.step(step_actions)
         live += done[0] and before[0] == last
         assert np.isfinite(obs).all()
         assert n_envs > 1 or not done[0] or (before[0] == last) != (vector._episode[0] == last), "in turn"
@@ -244,21 +244,21 @@ def test_what_a_copy_plays_stays_as_it_was_until_its_end(pretend, n_envs, keep, 
 def test_kept_cycles_are_those_of_the_newest_with_a_failure(pretend):
     vector, pretended = pretend(8, keep=3)
     vector.reset(seed=0)
-    for each in levels(6 * CASES, 8):
-        vector.step(each)
+    for step_actions in levels(6 * CASES, 8):
+        vector.step(step_actions)
         newest = {(pretended.count - 1 - back) % vector._places for back in range(3)}
         begun = vector._episode[1:][vector._time[1:] == 0]
         assert set(begun.tolist()) <= newest
 
 
 def test_nothing_that_is_shown_knows_a_verdict_or_duration_of_the_cycle_to_come(pretend):
-    seen = []
+    recorded = []
     for changed in (None, SMALL.warmup):  # the first that the agent orders
         vector, _ = pretend(2, pretended=Pretended(changed=changed))
         first, _ = vector.reset(seed=0)
-        steps = told(vector, levels(CASES + 20, 2))
-        seen.append((np.concatenate([first[None], steps["obs"]]), steps["verdict"], vector._budget_ms.copy()))
-    (one, told_one, _), (other, told_other, _) = seen
+        steps = play_steps(vector, levels(CASES + 20, 2))
+        recorded.append((np.concatenate([first[None], steps["obs"]]), steps["verdict"], vector._budget_ms.copy()))
+    (one, told_one, _), (other, told_other, _) = recorded
     np.testing.assert_array_equal(one[:CASES, 0], other[:CASES, 0])
     np.testing.assert_array_equal(told_one[:CASES, 0], 0)
     np.testing.assert_array_equal(told_other[:CASES, 0], 0)
@@ -271,11 +271,11 @@ def test_a_budget_is_a_time_or_a_share_of_the_time_that_all_cases_are_expected_t
     vector.reset(seed=0)
     assert pretended.budgets == [np.inf] * SMALL.warmup, "the warm-up is whole"
     mean = np.mean([cycle.duration_ms for cycle in vector._cycles], axis=0)  # every case ran in each
-    told(vector, levels(CASES, 2))
+    play_steps(vector, levels(CASES, 2))
     assert pretended.budgets[-1] == pytest.approx(0.25 * mean.sum() if limit is None else limit)
-    place = (pretended.count - 1) % vector._places
-    assert vector._record.lengths[place] == (vector._cycles[-1].verdict >= 0).sum(), "what came to a verdict is kept"
-    assert (vector._record.lengths[place] < CASES / 2) == (budget is not None)
+    position = (pretended.count - 1) % vector._places
+    assert vector._record.lengths[position] == (vector._cycles[-1].verdict >= 0).sum(), "what came to a verdict is kept"
+    assert (vector._record.lengths[position] < CASES / 2) == (budget is not None)
 
 
 def test_where_nothing_fails_there_is_nothing_to_learn(pretend):
@@ -291,7 +291,7 @@ def test_a_cycle_in_which_every_case_is_blocked_is_worth_nothing_and_training_go
     vector, pretended = pretend(2)
     vector.reset(seed=0)
     pretended.blocks = 1.0
-    outcome = told(vector, levels(3 * CASES, 2))
+    outcome = play_steps(vector, levels(3 * CASES, 2))
     ends = outcome["cycle_end"][:, 0]
     assert ends.sum() == 3
     assert (outcome["failures"][ends, 0] == 0).all()
@@ -313,12 +313,14 @@ def test_on_the_embedded_service_a_live_gate_is_what_its_record_says(budget):
         play(vector, DOMAIN.baselines["failure_rate"](config), seeds=range(count), order=5)
         for vector in (domains.make(config, n_envs=3, part="test", autoreset=False), recorded)
     )
-    known = [name for name in one.outcome if name not in ("bugs", "bugs_found")]
-    same({name: one.outcome[name] for name in known}, {name: other.outcome[name] for name in known})
+    shared_facts = [name for name in one.outcome if name not in ("bugs", "bugs_found")]
+    assert_same(
+        {name: one.outcome[name] for name in shared_facts}, {name: other.outcome[name] for name in shared_facts}
+    )
     ends = one.outcome["cycle_end"]
     assert sorted(one.outcome["bugs"][ends]) == sorted(builds.bugs.sum(axis=1))
-    found = metrics.compute("bugs_found", one, config)
-    assert 0 < found <= 1
+    result = metrics.compute("bugs_found", one, config)
+    assert 0 < result <= 1
     assert (metrics.compute("failures_found", one, config) == 1) == (budget == 1)
     with pytest.raises(metrics.MetricUndefined, match="seeded bugs"):
         metrics.compute("bugs_found", other, config)
@@ -331,8 +333,8 @@ def test_what_a_live_cycle_is_worth_worked_by_hand():
     cycle = CycleResult(status, verdict, np.ones(5), np.array([0b101, 0, 0, 0, 0]), status >= 0, ("",) * 5, 4.0, False)
     security = np.array([1, 1, 0, 0, 0], bool)
     order, failed = np.array([1, 0, 2, 4, 3]), np.array([0, 1, 0, 1, 1], bool)
-    found = live_cycle_facts(cycle, order, failed, np.array([1, 0, 1, 1], bool), security)
-    assert found == {
+    result = live_cycle_facts(cycle, order, failed, np.array([1, 0, 1, 1], bool), security)
+    assert result == {
         "napfd": pytest.approx(1 / 3 - 2 / 15 + 1 / 30),  # p = 1/3, rank 2 of n = 5 with m = 3
         "failures": 3,
         "found": 1,
@@ -343,7 +345,7 @@ def test_what_a_live_cycle_is_worth_worked_by_hand():
     }
 
 
-# -- a service of somebody else ----------------------------------------------------------------------------------------
+# -- another service -------------------------------------------------------------------------------------------------
 
 
 def test_another_service_is_trained_on_and_judged():
@@ -351,7 +353,7 @@ def test_another_service_is_trained_on_and_judged():
         config = Config(mode="live", base_url=running.base_url, warmup=2, keep=2, held_out_cycles=1, budget=0.5)
         vector = domains.make(config, n_envs=2, part="train")
         vector.reset(seed=0)
-        outcome = told(vector, levels(CASES, 2))
+        outcome = play_steps(vector, levels(CASES, 2))
         ends = outcome["cycle_end"][:, 0]
         assert outcome["failures"][ends, 0] > 0
         assert outcome["bugs"][ends, 0] == 0, "who seeded none knows of none"
@@ -381,7 +383,7 @@ class Answers(http.server.BaseHTTPRequestHandler):
 
 
 @pytest.fixture
-def somebody():
+def other_service():
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Answers)
     server.asked, server.daemon_threads = [], True
     threading.Thread(target=functools.partial(server.serve_forever, poll_interval=0.01), daemon=True).start()
@@ -399,43 +401,43 @@ def exported(path, actions):
     return str(path)
 
 
-def test_where_a_redirect_leads_is_never_asked_and_its_case_never_passed(somebody, tmp_path):
+def test_where_a_redirect_leads_is_never_asked_and_its_case_never_passed(other_service, tmp_path):
     path = exported(
         tmp_path / "export.json", ["GET /fine", "GET /away", "GET /broken", "GET http://elsewhere.invalid/", "Look"]
     )
-    url = f"http://127.0.0.1:{somebody.server_port}"
+    url = f"http://127.0.0.1:{other_service.server_port}"
     config = Config(mode="live", data="qase", path=path, base_url=url, warmup=2, keep=2, held_out_cycles=1, min_cases=2)
     vector = domains.make(config, n_envs=1, part="train")
     vector.reset(seed=0)
-    outcome = told(vector, levels(3 + 2, 1))
+    outcome = play_steps(vector, levels(3 + 2, 1))
     for cycle in vector._cycles:
         assert cycle.status.tolist() == [PASSED, BLOCKED, FAILED]
         assert cycle.verdict.tolist() == [0, -1, 1]
     assert outcome["failures"][2, 0] == outcome["found"][2, 0] == 1
     assert outcome["execution"][3:, 0].tolist() != outcome["execution"][:2, 0].tolist()
     assert vector._length[0] == 3, "the cycle to come again, after the kept one of the two cases with a verdict"
-    assert {(host, path) for host, path in somebody.asked} == {
-        (f"127.0.0.1:{somebody.server_port}", path) for path in ("/fine", "/away", "/broken")
+    assert {(host, path) for host, path in other_service.asked} == {
+        (f"127.0.0.1:{other_service.server_port}", path) for path in ("/fine", "/away", "/broken")
     }
     gate = held_out_builds(config, "test").part
     assert gate.case.tolist() == [0, 2], "a case that came to no verdict has no place in what is judged"
-    said = domains.domain("qase").preprocessing(config)
-    assert [case["id"] for case in said["not_runnable"]] == [4, 5]
-    assert {"is_muted", "type_security", "steps"} < set(said["constant"]) < set(FEATURES)
+    preprocessing = domains.domain("qase").preprocessing(config)
+    assert [case["id"] for case in preprocessing["not_runnable"]] == [4, 5]
+    assert {"is_muted", "type_security", "steps"} < set(preprocessing["constant"]) < set(FEATURES)
 
 
-def test_a_service_that_a_run_names_is_asked_only_where_somebody_trusts_it(somebody, tmp_path):
+def test_a_service_that_a_run_names_is_asked_only_where_somebody_trusts_it(other_service, tmp_path):
     """Whoever made a run directory chose the address, and the cases that are sent there."""
-    url = f"http://127.0.0.1:{somebody.server_port}"
+    url = f"http://127.0.0.1:{other_service.server_port}"
     config = compose(ROOT / "conf", ["env=qase", "env.mode=live", f"env.base_url={url}"])
     runs.write_text(tmp_path / "config.yaml", yaml.safe_dump(config))
     runs.write_json(tmp_path / "run.json", {"status": "finished", "env": "qase", "agent": "ppo", "seed": 1})
-    given = diagnostics.read(tmp_path)
-    diagnostics.all_findings(given)
-    assert any(f"env.base_url='{url}' is where requests go: add --trust" in said for said in given.missing)
+    diagnosed = diagnostics.read(tmp_path)
+    diagnostics.all_findings(diagnosed)
+    assert any(f"env.base_url='{url}' is where requests go: add --trust" in said for said in diagnosed.missing)
     with pytest.raises(InputError, match="cannot be trained again to the same bytes"):
         replay(runs.read_run(tmp_path), tmp_path / "again", trust=True, on_step=lambda *_: None)
-    assert somebody.asked == []
+    assert other_service.asked == []
 
 
 def test_cases_of_ones_own_need_a_service_of_ones_own(tmp_path):

@@ -48,9 +48,9 @@ def step(action="GET /", expected_result="200", **values):
 
 def test_requests_go_below_the_base_url(here, runner):
     here.answer = reply(201, b'{"id": 7}')
-    found = runner.run(case(step("POST /users?x=1 2", "201, body.id == 7", data='X-Own: y\n\n{"a": "é"}')))
-    assert found.status == PASSED
-    assert found.verdict == 0
+    result = runner.run(case(step("POST /users?x=1 2", "201, body.id == 7", data='X-Own: y\n\n{"a": "é"}')))
+    assert result.status == PASSED
+    assert result.verdict == 0
     (head, body) = here.requests[0]
     lines = head.decode().split("\r\n")
     assert lines[0] == "POST /api/users?x=1%202 HTTP/1.1"
@@ -63,13 +63,13 @@ def test_requests_go_below_the_base_url(here, runner):
 
 def test_a_wrong_answer_fails_at_its_step_and_ends_the_case(here, runner):
     here.answer = reply(500, b'{"error": "\\u001b[31m"}')
-    found = runner.run(case(step("GET /a", "500"), step("GET /b", "200"), step("GET /c", "200")))
-    assert (found.status, found.verdict) == (FAILED, 1)
-    assert found.reason == "Step 2: status 500 where 200 was expected."
+    result = runner.run(case(step("GET /a", "500"), step("GET /b", "200"), step("GET /c", "200")))
+    assert (result.status, result.verdict) == (FAILED, 1)
+    assert result.reason == "Step 2: status 500 where 200 was expected."
     assert len(here.requests) == 2
-    assert found.bugs == 0
-    told = runner.run(case(step("GET /a", '500, body.error == "x"'))).reason
-    assert told.isprintable()
+    assert result.bugs == 0
+    message = runner.run(case(step("GET /a", '500, body.error == "x"'))).reason
+    assert message.isprintable()
 
 
 def test_without_a_stated_status_an_error_fails(here, runner):
@@ -79,13 +79,13 @@ def test_without_a_stated_status_an_error_fails(here, runner):
 
 def test_saved_values_come_into_paths_escaped_and_into_bodies_as_they_are(here, runner):
     here.answer = reply(200, b'{"id": 7, "name": "a/b?c d"}')
-    found = runner.run(
+    result = runner.run(
         case(
             step("GET /", "200, save body.id as id, save body.name as name"),
             step("POST /x/{{name}}", data='{"id": {{id}}, "text": "{{id}}"}'),
         )
     )
-    assert found.status == PASSED
+    assert result.status == PASSED
     head, body = here.requests[1]
     assert head.startswith(b"POST /api/x/a%2Fb%3Fc%20d HTTP/1.1")
     assert json.loads(body) == {"id": 7, "text": "7"}
@@ -107,24 +107,24 @@ def test_saved_values_come_into_paths_escaped_and_into_bodies_as_they_are(here, 
 )  # fmt: skip
 def test_a_saved_value_that_would_become_a_trick_is_not_sent(here, runner, value, step_after, reason):
     here.answer = reply(200, json.dumps({"v": value}).encode())
-    found = runner.run(case(step("GET /", "200, save body.v as v"), step_after))
-    assert found.status in (BLOCKED, FAILED)
-    assert reason in found.reason
+    result = runner.run(case(step("GET /", "200, save body.v as v"), step_after))
+    assert result.status in (BLOCKED, FAILED)
+    assert reason in result.reason
     assert len(here.requests) == 1
 
 
 def test_a_value_that_is_not_there_to_be_saved_fails(runner):
-    found = runner.run(case(step("GET /", "200, save body.token as token")))
-    assert (found.status, found.reason) == (FAILED, "Step 1: body.token, to be saved as token, is not there.")
+    result = runner.run(case(step("GET /", "200, save body.token as token")))
+    assert (result.status, result.reason) == (FAILED, "Step 1: body.token, to be saved as token, is not there.")
 
 
 @pytest.mark.parametrize("location", ["http://127.0.0.1:{port}/x", "//127.0.0.1:{port}/x", "https://example.com/"])
 def test_redirects_off_the_base_url_are_not_followed(here, elsewhere, runner, location):
     location = location.format(port=elsewhere.port)
     here.answer = reply(302, b"", f"Location: {location}")
-    found = runner.run(case(step("GET /", "200")))
-    assert (found.status, found.verdict) == (BLOCKED, -1)
-    assert "redirected off the base URL" in found.reason
+    result = runner.run(case(step("GET /", "200")))
+    assert (result.status, result.verdict) == (BLOCKED, -1)
+    assert "redirected off the base URL" in result.reason
     assert runner.run(case(step("GET /", f'302, header Location == "{location}"'))).status == PASSED
     assert len(here.requests) == 2
     assert elsewhere.connections == 0
@@ -155,8 +155,8 @@ HOSTILE = st.builds(
 def test_no_action_ever_leaves_the_base_url(here, elsewhere, runner, action, data):
     here.requests.clear()
     action, data = (text.replace("{port}", str(elsewhere.port)) for text in (action, data))
-    found = runner.run(case(step(action, data=data)))
-    if found.status != NOT_RUNNABLE:
+    result = runner.run(case(step(action, data=data)))
+    if result.status != NOT_RUNNABLE:
         (head, _) = here.requests[0]
         assert len(here.requests) == 1
         assert head.split(b" ")[1].startswith(b"/api/")
@@ -195,10 +195,10 @@ def test_no_whole_answer_in_time_is_blocked(here, answer):
     here.answer = answer
     start = time.perf_counter()
     with Runner(here.url, timeout_s=0.2) as running:
-        found = running.run(case(step()))
-    assert (found.status, found.verdict, found.gone) == (BLOCKED, -1, False)
-    assert found.reason == "Step 1: no answer within 0.2 s."
-    assert 200 <= found.duration_ms <= 1000 * (time.perf_counter() - start)
+        result = running.run(case(step()))
+    assert (result.status, result.verdict, result.gone) == (BLOCKED, -1, False)
+    assert result.reason == "Step 1: no answer within 0.2 s."
+    assert 200 <= result.duration_ms <= 1000 * (time.perf_counter() - start)
 
 
 @pytest.mark.parametrize(
@@ -214,26 +214,26 @@ def test_no_whole_answer_in_time_is_blocked(here, answer):
 def test_what_is_no_answer_is_blocked(here, answer, reason):
     here.answer = answer
     with Runner(here.url, timeout_s=5) as running:
-        found = running.run(case(step("GET /", "200, body.x not exists")))
-    assert (found.status, found.verdict) == (BLOCKED, -1)
-    assert reason in found.reason
+        result = running.run(case(step("GET /", "200, body.x not exists")))
+    assert (result.status, result.verdict) == (BLOCKED, -1)
+    assert reason in result.reason
 
 
 def test_nobody_there_is_blocked_and_said_to_be_gone():
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        port = taken.getsockname()[1]
+    with socket.create_server(("127.0.0.1", 0)) as duration:
+        port = duration.getsockname()[1]
     with Runner(f"http://127.0.0.1:{port}") as running:
-        found = running.run(case(step()))
-    assert (found.status, found.verdict, found.gone) == (BLOCKED, -1, True)
-    assert "no connection to http://127.0.0.1" in found.reason
+        result = running.run(case(step()))
+    assert (result.status, result.verdict, result.gone) == (BLOCKED, -1, True)
+    assert "no connection to http://127.0.0.1" in result.reason
     with Runner(f"http://{'a' * 70}.invalid", timeout_s=2) as running:
         assert running.run(case(step())).status == BLOCKED
 
 
 def test_https_is_asked_in_tls_alone(here):
     with Runner(f"https://127.0.0.1:{here.port}", timeout_s=0.3) as running:
-        found = running.run(case(step()))
-    assert (found.status, here.requests) == (BLOCKED, [])
+        result = running.run(case(step()))
+    assert (result.status, here.requests) == (BLOCKED, [])
 
 
 @pytest.mark.parametrize("body", [b"<html>", b"\xff", b'{"a": NaN}', b'{"a": 1e', b""])
@@ -251,21 +251,21 @@ def test_an_encoded_body_is_not_unpacked(here, runner):
 def test_a_case_is_run_once_for_each_row_and_fails_with_the_first(here, runner):
     rows = (Parameter(title="id", values=("1", "2", "3")),)
     calls = []
-    found = runner.run(case(step("GET /{{id}}"), parameters=rows), before=lambda: calls.append(len(here.requests)))
-    assert (found.status, calls) == (PASSED, [0, 1, 2])
-    found = runner.run(case(step("GET /{{id}}", "200, body.id == {{id}}"), parameters=rows))
-    assert found.status == FAILED
-    assert "(with 'id=1')" in found.reason
+    result = runner.run(case(step("GET /{{id}}"), parameters=rows), before=lambda: calls.append(len(here.requests)))
+    assert (result.status, calls) == (PASSED, [0, 1, 2])
+    result = runner.run(case(step("GET /{{id}}", "200, body.id == {{id}}"), parameters=rows))
+    assert result.status == FAILED
+    assert "(with 'id=1')" in result.reason
 
 
 def test_what_another_service_says_of_time_and_bugs_is_not_believed(here, runner):
     here.answer = reply(500, b"{}", "Server-Timing: app;dur=99999", "X-Seeded-Bugs: B01")
-    found = runner.run(case(step()))
-    assert found.duration_ms < 5000
-    assert found.bugs == 0
+    result = runner.run(case(step()))
+    assert result.duration_ms < 5000
+    assert result.bugs == 0
     with Runner(here.url, truth_token="t") as trusting:
-        found = trusting.run(case(step()))
-    assert (found.duration_ms, found.bugs) == (99999.0, 1)
+        result = trusting.run(case(step()))
+    assert (result.duration_ms, result.bugs) == (99999.0, 1)
     assert b"X-Truth-Token: t" in here.requests[-1][0]
 
 

@@ -45,12 +45,12 @@ def v2(title="t", status="passed", **values):
 
 
 def collected(*entries, name="run"):
-    into = ResultsCollector(Notes())
-    read_bulk_request({"results": list(entries)}, name, "bulk.json", into)
-    return into.build()
+    collector = ResultsCollector(Notes())
+    read_bulk_request({"results": list(entries)}, name, "bulk.json", collector)
+    return collector.build()
 
 
-def test_milliseconds_and_seconds_are_told_apart():
+def test_milliseconds_and_seconds_are_reported_apart():
     results = collected(
         v2(), v2(execution={"start_time": 1770879600.0, "end_time": 1770879601.5}),
         v2(execution={"start_time": None, "end_time": None, "duration": 40}), v2(execution={"start_time": None}),
@@ -120,30 +120,30 @@ def test_runs_are_in_the_order_of_time_or_of_their_names(tmp_path):
     assert [run.name for run in load(str(tmp_path)).results.runs] == ["c", "b", "a"]
     for name in ("run-9", "run-10"):
         (tmp_path / f"{name}.json").write_text(json.dumps({"results": [{"case_id": 1, "status": "passed"}]}))
-    found = load(str(tmp_path))
-    assert [run.name for run in found.results.runs] == ["a", "b", "c", "run-9", "run-10"]
-    assert "a run has no start time: runs are ordered by name" in found.notes
+    result = load(str(tmp_path))
+    assert [run.name for run in result.results.runs] == ["a", "b", "c", "run-9", "run-10"]
+    assert "a run has no start time: runs are ordered by name" in result.notes
 
 
 @settings(max_examples=60, deadline=None)
 @given(st.lists(st.tuples(st.integers(0, 4), st.integers(0, 6), st.sampled_from(["passed", "failed"])), max_size=30))
 def test_columns_hold_what_was_added_whatever_the_order_of_runs(rows):
-    into = ResultsCollector(Notes())
+    collector = ResultsCollector(Notes())
     for i, (run, n_ids, status) in enumerate(rows):
         ids = tuple(range(i, i + n_ids))
-        into.add(
-            into.run(str(run), 1000.0 - run), status, "x", muted=False, duration_ms=i, started=math.nan,
+        collector.add(
+            collector.run(str(run), 1000.0 - run), status, "x", muted=False, duration_ms=i, started=math.nan,
             signature="", title=str(i), path=(), ids=ids,
         )  # fmt: skip
-    results = into.build()
+    results = collector.build()
     expected = sorted(((1000.0 - run, i, n, s) for i, (run, n, s) in enumerate(rows)), key=lambda row: row[:2])
-    spans = list(zip(results.case_start[:-1], results.case_start[1:], strict=True))
-    found = [
+    starts = list(zip(results.case_start[:-1], results.case_start[1:], strict=True))
+    result = [
         (results.runs[results.run[k]].started, int(results.names[results.name[k]][1]), int(b - a), results.statuses[s])
-        for k, ((a, b), s) in enumerate(zip(spans, results.status, strict=True))
+        for k, ((a, b), s) in enumerate(zip(starts, results.status, strict=True))
     ]
-    assert found == expected
-    for (a, b), (_, i, n, _) in zip(spans, expected, strict=True):
+    assert result == expected
+    for (a, b), (_, i, n, _) in zip(starts, expected, strict=True):
         assert results.case_ids[a:b].tolist() == list(range(i, i + n))
 
 
@@ -167,13 +167,13 @@ def test_columns_hold_what_was_added_whatever_the_order_of_runs(rows):
         ({"case_id": 0, "status": "passed"}, "field 'case_id': 0 where an id"),
     ],
 )
-def test_a_faulty_result_is_told_with_its_place(entry, sentence):
+def test_a_faulty_result_is_reported_with_its_place(entry, sentence):
     if isinstance(entry, dict) and entry.get("relations") is None:
         entry.pop("relations", None)
-    with pytest.raises(InputError) as told:
+    with pytest.raises(InputError) as message:
         collected(entry)
-    assert sentence in str(told.value)
-    assert str(told.value).startswith("bulk.json")
+    assert sentence in str(message.value)
+    assert str(message.value).startswith("bulk.json")
 
 
 def test_results_one_a_line(tmp_path):
@@ -196,14 +196,14 @@ def test_flat_records_are_cases_and_their_executions(tmp_path):
         {"test_name": "never run"},
     ]  # fmt: skip
     (tmp_path / "flat.json").write_text(json.dumps(records))
-    found = load(str(tmp_path / "flat.json"))
-    login, pay, never = found.project.cases
+    result = load(str(tmp_path / "flat.json"))
+    login, pay, never = result.project.cases
     assert ([step.action for step in login.steps], login.preconditions) == (["open", "type"], "a user\na page")
     assert (login.priority, pay.priority, never.title) == ("high", "undefined", "never run")
-    assert found.log.case.tolist() == [0, 1, 0]
-    assert found.log.cycle.tolist() == [0, 0, 1]
-    assert found.log.verdict.tolist() == [PASS, FAIL, FAIL]
-    assert found.log.duration_ms[:2].tolist() == [12, 9]
+    assert result.log.case.tolist() == [0, 1, 0]
+    assert result.log.cycle.tolist() == [0, 0, 1]
+    assert result.log.verdict.tolist() == [PASS, FAIL, FAIL]
+    assert result.log.duration_ms[:2].tolist() == [12, 9]
 
 
 @pytest.mark.parametrize(
@@ -216,11 +216,11 @@ def test_flat_records_are_cases_and_their_executions(tmp_path):
         ([{"test_name": "a"}, 3], "[1]: 3 where an object is needed"),
     ],
 )
-def test_a_faulty_record_is_told_with_its_place(tmp_path, records, sentence):
+def test_a_faulty_record_is_reported_with_its_place(tmp_path, records, sentence):
     (tmp_path / "flat.json").write_text(json.dumps(records))
-    with pytest.raises(InputError) as told:
+    with pytest.raises(InputError) as message:
         load(str(tmp_path / "flat.json"))
-    assert sentence in str(told.value)
+    assert sentence in str(message.value)
 
 
 HISTORY = "Id;Name;Duration;LastRun;LastResults;Verdict;Cycle"
@@ -239,7 +239,7 @@ def test_executions_go_by_cycle_whatever_the_order_of_the_file(end):
     assert log.started[1] == 1423843980.0
 
 
-def test_last_results_that_are_not_the_earlier_verdicts_are_told():
+def test_last_results_that_are_not_the_earlier_verdicts_are_reported():
     notes = Notes()
     rows = [ROW, "2;a;5;2015-02-14 16:13:00;[0];1;2"]
     read_history_csv("\n".join([HISTORY, *rows]).encode(), "h.csv", notes)
@@ -268,10 +268,10 @@ def test_last_results_that_are_not_the_earlier_verdicts_are_told():
         ([HISTORY, ROW[:-1]], "line 2, column 'Cycle': '' where a whole number is needed"),
     ],
 )
-def test_a_faulty_execution_is_told_with_line_and_column(lines, sentence):
-    with pytest.raises(InputError) as told:
+def test_a_faulty_execution_is_reported_with_line_and_column(lines, sentence):
+    with pytest.raises(InputError) as message:
         read_history_csv("\n".join(lines).encode(), "h.csv", Notes())
-    assert sentence in str(told.value)
+    assert sentence in str(message.value)
 
 
 @settings(max_examples=80, deadline=None)

@@ -66,34 +66,34 @@ def test_ids_of_bugs_are_their_bits_and_components_are_suites():
 def test_the_cases_are_a_qase_export_without_anything_unknown():
     notes = Notes()
     document = parse_json(PATH.read_bytes(), "cases.json")
-    found = case_file.read_json_export(document, "cases.json", notes)
+    result = case_file.read_json_export(document, "cases.json", notes)
     assert notes.counts == {}
-    assert write_json_export(found) == document
+    assert write_json_export(result) == document
     assert {case.layer for case in CASES} >= {"api", "e2e"}
     assert sum(case.type == "security" for case in CASES) >= 15
 
 
 def test_without_bugs_every_case_passes_or_says_why_it_cannot_be_run(runner, shop):
-    found = cycle(runner, shop, ())
-    assert set(found.status.tolist()) == {PASSED, NOT_RUNNABLE}
-    assert sum(found.status == NOT_RUNNABLE) == 4
-    assert all((found.status != NOT_RUNNABLE) | np.array([bool(reason) for reason in found.reasons]))
-    assert (found.bugs == 0).all()
+    result = cycle(runner, shop, ())
+    assert set(result.status.tolist()) == {PASSED, NOT_RUNNABLE}
+    assert sum(result.status == NOT_RUNNABLE) == 4
+    assert all((result.status != NOT_RUNNABLE) | np.array([bool(reason) for reason in result.reasons]))
+    assert (result.bugs == 0).all()
 
 
 @pytest.mark.parametrize("bug", service.BUG_IDS)
 def test_each_bug_alone_fails_its_cases_and_is_named_by_them(runner, shop, bug):
     order = [INDEX[key] for key in TABLE[bug][1]]
-    found = cycle(runner, shop, [bug], order)
-    assert (found.status[order] == FAILED).all()
-    assert (found.bugs[order] == 1 << service.BUG_IDS.index(bug)).all()
+    result = cycle(runner, shop, [bug], order)
+    assert (result.status[order] == FAILED).all()
+    assert (result.bugs[order] == 1 << service.BUG_IDS.index(bug)).all()
 
 
 @pytest.mark.verify
 @pytest.mark.parametrize("bug", service.BUG_IDS)
 def test_each_bug_alone_fails_no_other_cases(runner, shop, bug):
-    found = cycle(runner, shop, [bug])
-    assert [CASES[i].id for i in np.flatnonzero(found.status == FAILED)] == TABLE[bug][1]
+    result = cycle(runner, shop, [bug])
+    assert [CASES[i].id for i in np.flatnonzero(result.status == FAILED)] == TABLE[bug][1]
 
 
 def test_all_bugs_at_once_are_found_and_two_services_agree_to_the_byte(runner, shop):
@@ -104,8 +104,8 @@ def test_all_bugs_at_once_are_found_and_two_services_agree_to_the_byte(runner, s
     for name in ("status", "verdict", "duration_ms", "bugs", "ran"):
         assert getattr(first, name).tobytes() == getattr(second, name).tobytes(), name
     assert first.reasons == second.reasons
-    found = np.bitwise_or.reduce(first.bugs)
-    assert bin(found).count("1") >= 18  # some cases fail by one bug before they come to another
+    result = np.bitwise_or.reduce(first.bugs)
+    assert bin(result).count("1") >= 18  # some cases fail by one bug before they come to another
 
 
 def test_every_answer_declares_its_duration_and_names_bugs_only_for_the_token(client, shop):
@@ -115,19 +115,19 @@ def test_every_answer_declares_its_duration_and_names_bugs_only_for_the_token(cl
         assert re.fullmatch(r"app;dur=\d+", answer.headers["server-timing"])
         assert "x-seeded-bugs" not in answer.headers
         assert "x-seeded-bugs" not in client.get(path, headers={"X-Truth-Token": "guessed"}).headers
-    told = {"X-Truth-Token": shop.token}
-    assert client.get("/search?q=kettle", headers=told).headers["x-seeded-bugs"] == "B11"
-    assert client.get("/search?q=Kettle", headers=told).headers["x-seeded-bugs"] == ""
+    headers = {"X-Truth-Token": shop.token}
+    assert client.get("/search?q=kettle", headers=headers).headers["x-seeded-bugs"] == "B11"
+    assert client.get("/search?q=Kettle", headers=headers).headers["x-seeded-bugs"] == ""
     assert client.get("/search?q=x").headers["server-timing"] == "app;dur=120"
 
 
 def test_a_bug_is_named_where_it_shows_not_where_it_did_its_harm(client, shop):
     shop.switch(["B19"])
     token = client.post("/login", json={"email": "ann@shop.example", "password": "ann-secret"}).json()["token"]
-    told = {"X-Truth-Token": shop.token, "Authorization": f"Bearer {token}"}
-    client.post("/cart/items", json={"product_id": 2, "quantity": 3}, headers=told)
-    assert client.post("/orders", headers=told).headers["x-seeded-bugs"] == ""
-    assert client.get("/products/2", headers=told).headers["x-seeded-bugs"] == "B19"
+    headers = {"X-Truth-Token": shop.token, "Authorization": f"Bearer {token}"}
+    client.post("/cart/items", json={"product_id": 2, "quantity": 3}, headers=headers)
+    assert client.post("/orders", headers=headers).headers["x-seeded-bugs"] == ""
+    assert client.get("/products/2", headers=headers).headers["x-seeded-bugs"] == "B19"
 
 
 def test_control_is_for_the_token_alone(client, shop):
@@ -151,7 +151,7 @@ def test_a_reset_forgets_everything(client, shop):
     assert client.post("/users", json=new).json()["id"] == 4
 
 
-def test_a_bug_that_is_not_there_is_told_before_anything_starts():
+def test_a_bug_that_is_not_there_is_reported_before_anything_starts():
     with pytest.raises(InputError, match="there is no seeded bug 'X'"):
         service.start(["X"])
     assert check_bug_ids([]) == frozenset()

@@ -71,7 +71,7 @@ def test_it_ends_with_whoever_started_it(number):
         starter.stdout.close()
 
 
-def test_what_keeps_it_from_starting_is_told(monkeypatch):
+def test_what_keeps_it_from_starting_is_reported(monkeypatch):
     with pytest.raises(NotStartedError, match="not within 0 s"):
         start(patience_s=0.0)
     monkeypatch.setattr(process.sys, "executable", "/bin/false")
@@ -90,12 +90,12 @@ def test_a_person_starts_it_with_a_port_and_bugs(capsys):
         assert httpx.get(f"{url}/search?max_price=120", trust_env=False).json()["total"] == 0
         assert httpx.post(f"{url}/_control/reset", trust_env=False).status_code == 404
         port = url.rpartition(":")[2]
-        for given, said in ((["--port", port], "cannot be used"), (["--bugs", "B99"], "there is no seeded bug")):
-            assert main(given) == 2
-            told = capsys.readouterr().err
-            assert told.startswith("error: ")
-            assert said in told
-            assert told.count("\n") == 1
+        for options, message in ((["--port", port], "cannot be used"), (["--bugs", "B99"], "there is no seeded bug")):
+            assert main(options) == 2
+            reported = capsys.readouterr().err
+            assert reported.startswith("error: ")
+            assert message in reported
+            assert reported.count("\n") == 1
     finally:
         served.send_signal(signal.SIGINT)
         served.communicate(timeout=20)

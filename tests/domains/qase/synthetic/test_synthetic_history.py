@@ -22,13 +22,13 @@ CYCLES = 1200
 
 
 @pytest.fixture(scope="module")
-def made():
+def synthetic_project():
     return generate(CYCLES, seed=0)
 
 
 @pytest.fixture(scope="module")
-def states(made):
-    return extract_features(made.project, made.log)
+def states(synthetic_project):
+    return extract_features(synthetic_project.project, synthetic_project.log)
 
 
 def same(a, b):
@@ -51,8 +51,8 @@ def test_one_seed_is_one_history_and_another_seed_another():
 @settings(max_examples=40, deadline=None)
 @given(cycles=st.integers(1, 40), cases=st.integers(1, 90), seed=st.integers(0, 2**64))
 def test_any_size_gives_a_sound_project_and_log(cycles, cases, seed):
-    made = generate(cycles, seed, cases)
-    project, log = made.project, made.log
+    synthetic_project = generate(cycles, seed, cases)
+    project, log = synthetic_project.project, synthetic_project.log
     document = json.loads(json.dumps(write_json_export(project)))
     assert read_json_export(document, "export.json", Notes()) == project
     assert len(project.cases) == log.n_cases == cases
@@ -60,9 +60,9 @@ def test_any_size_gives_a_sound_project_and_log(cycles, cases, seed):
     assert {suite.title for suite in project.suites} == set(COMPONENTS)
     assert {suite_path(project, case)[-1] for case in project.cases} <= set(COMPONENTS)
     assert [log.case.dtype, log.cycle.dtype, log.verdict.dtype] == [np.int32, np.int32, np.int8]
-    assert made.failure_probability.dtype == np.float32
-    assert made.failure_probability.shape == log.case.shape == log.duration_ms.shape == log.started.shape
-    assert ((made.failure_probability >= 0) & (made.failure_probability <= 1)).all()
+    assert synthetic_project.failure_probability.dtype == np.float32
+    assert synthetic_project.failure_probability.shape == log.case.shape == log.duration_ms.shape == log.started.shape
+    assert ((synthetic_project.failure_probability >= 0) & (synthetic_project.failure_probability <= 1)).all()
     assert list(log.cycles) == sorted(set(log.cycles))
     assert np.array_equal(np.unique(log.cycle), np.arange(cycles)), "every cycle runs something"
     assert (np.diff(log.cycle) >= 0).all()
@@ -87,18 +87,18 @@ def test_shares_add_up():
 @pytest.mark.parametrize("seed", [0, 1, 2])
 def test_cycles_fail_as_often_as_real_ones_do(seed):
     log = generate(CYCLES, seed).log
-    known = log.verdict >= 0
-    ran = np.bincount(log.cycle[known], minlength=CYCLES)
+    with_verdict = log.verdict >= 0
+    ran = np.bincount(log.cycle[with_verdict], minlength=CYCLES)
     failed = np.bincount(log.cycle, log.verdict == 1, minlength=CYCLES)
     assert 0.8 < (failed > 0).mean() < 0.92
     assert 0.08 < (failed / ran)[failed > 0].mean() < 0.2
-    assert 0.01 < (~known).mean() < 0.03
+    assert 0.01 < (~with_verdict).mean() < 0.03
     assert 20 < np.percentile(ran, 5) < np.percentile(ran, 95) < 80
 
 
-def test_cases_that_never_ran_come_until_the_end(made, states):
-    late = made.log.cycle >= 0.9 * CYCLES
-    assert states[late, FEATURES.index("never_run")].sum() > 5
+def test_cases_that_never_ran_come_until_the_end(synthetic_project, states):
+    added_late = synthetic_project.log.cycle >= 0.9 * CYCLES
+    assert states[added_late, FEATURES.index("never_run")].sum() > 5
 
 
 def test_one_feature_alone_says_nothing(states):
@@ -113,10 +113,13 @@ def excess(verdict, probability):
 
 @pytest.mark.parametrize("seed", [0, 1, 2])
 def test_verdicts_bear_out_the_probabilities(seed):
-    made = generate(CYCLES, seed)
-    known = made.log.verdict >= 0
-    verdict, cycle = made.log.verdict[known].astype(float), made.log.cycle[known]
-    probability = made.failure_probability[known].astype(float)
+    synthetic_project = generate(CYCLES, seed)
+    with_verdict = synthetic_project.log.verdict >= 0
+    verdict, cycle = (
+        synthetic_project.log.verdict[with_verdict].astype(float),
+        synthetic_project.log.cycle[with_verdict],
+    )
+    probability = synthetic_project.failure_probability[with_verdict].astype(float)
     possible = np.flatnonzero(probability > 0)
     assert verdict[probability == 0].sum() == 0
     for rows in np.array_split(possible[np.argsort(probability[possible])], 10):
@@ -131,54 +134,73 @@ def test_verdicts_bear_out_the_probabilities(seed):
     assert (spread**2).mean() == pytest.approx(1, abs=4 * np.sqrt(3 / much.sum()))
 
 
-def rates(made, rows, group, groups):
+def rates(synthetic_project, rows, group, groups):
     """Failure rate of each group among some executions."""
-    rows = rows & (made.log.verdict >= 0)
-    return np.bincount(group[rows], made.log.verdict[rows], groups) / np.bincount(group[rows], minlength=groups)
+    rows = rows & (synthetic_project.log.verdict >= 0)
+    return np.bincount(group[rows], synthetic_project.log.verdict[rows], groups) / np.bincount(
+        group[rows], minlength=groups
+    )
 
 
-def test_components_grow_hot_and_cool_again(made):
+def test_components_grow_hot_and_cool_again(synthetic_project):
     names = list(COMPONENTS)
-    suite = np.array([names.index(suite_path(made.project, case)[-1]) for case in made.project.cases])[made.log.case]
-    third = made.log.cycle * 3 // CYCLES
-    first, last = (rates(made, third == i, suite, len(names)) for i in (0, 2))
+    suite = np.array(
+        [names.index(suite_path(synthetic_project.project, case)[-1]) for case in synthetic_project.project.cases]
+    )[synthetic_project.log.case]
+    third = synthetic_project.log.cycle * 3 // CYCLES
+    first, last = (rates(synthetic_project, third == i, suite, len(names)) for i in (0, 2))
     assert (np.abs(np.log(first / last)) > np.log(1.5)).sum() >= 4
     # within the same third the order of the components stays nearly what it is, over time it does not
-    odd, even = (rates(made, (third == 2) & (made.log.cycle % 2 == i), suite, len(names)) for i in (0, 1))
+    odd, even = (
+        rates(synthetic_project, (third == 2) & (synthetic_project.log.cycle % 2 == i), suite, len(names))
+        for i in (0, 1)
+    )
     assert np.corrcoef(odd, even)[0, 1] > 0.9 > 0.6 > np.corrcoef(first, last)[0, 1]
 
 
-def test_failures_of_low_priority_linger(made, states):
+def test_failures_of_low_priority_linger(synthetic_project, states):
     failed_before = states[:, FEATURES.index("verdict_1_ago")] == 1
     just_before = np.isclose(states[:, FEATURES.index("cycles_since_run")], np.log1p(1) / 5)
     rows = failed_before & just_before
     priority = np.array([["high", "low"].index(case.priority) if case.priority in ("high", "low") else 2
-                         for case in made.project.cases])[made.log.case]  # fmt: skip
-    high, low, _ = rates(made, rows, priority, 3)
+                         for case in synthetic_project.project.cases])[synthetic_project.log.case]  # fmt: skip
+    high, low, _ = rates(synthetic_project, rows, priority, 3)
     assert low > high + 0.1
 
 
-def later_apfd(made, scores, rows):
+def later_apfd(synthetic_project, scores, rows):
     """Mean APFD over the last 30 % of cycles, of cases among `rows`, at least 6 a cycle."""
-    rows = rows & (made.log.verdict >= 0)
-    found = []
+    rows = rows & (synthetic_project.log.verdict >= 0)
+    result = []
     for cycle in range(int(0.7 * CYCLES), CYCLES):
-        at = np.flatnonzero(rows & (made.log.cycle == cycle))
-        if len(at) >= 6 and made.log.verdict[at].any():
+        at = np.flatnonzero(rows & (synthetic_project.log.cycle == cycle))
+        if len(at) >= 6 and synthetic_project.log.verdict[at].any():
             real = np.ones((1, len(at)), bool)
-            found.append(apfd(mid_ranks(scores[None, at].astype(float), real), made.log.verdict[None, at] == 1, real))
-    return np.mean(found)
+            result.append(
+                apfd(
+                    mid_ranks(scores[None, at].astype(float), real), synthetic_project.log.verdict[None, at] == 1, real
+                )
+            )
+    return np.mean(result)
 
 
-def test_there_is_more_to_learn_than_the_failure_rate(made, states):
+def test_there_is_more_to_learn_than_the_failure_rate(synthetic_project, states):
     from sklearn.linear_model import LogisticRegression
 
-    withheld = np.array([zlib.crc32(case.title.encode()) % 5 == 0 for case in made.project.cases])[made.log.case]
-    seen = (made.log.cycle < 0.6 * CYCLES) & (made.log.verdict >= 0) & ~withheld
-    fitted = LogisticRegression(C=0.01, max_iter=2000).fit(states[seen], made.log.verdict[seen])
+    withheld = np.array([zlib.crc32(case.title.encode()) % 5 == 0 for case in synthetic_project.project.cases])[
+        synthetic_project.log.case
+    ]
+    in_training = (synthetic_project.log.cycle < 0.6 * CYCLES) & (synthetic_project.log.verdict >= 0) & ~withheld
+    fitted = LogisticRegression(C=0.01, max_iter=2000).fit(
+        states[in_training], synthetic_project.log.verdict[in_training]
+    )
     learned = fitted.decision_function(states)
     failure_rate = states[:, FEATURES.index("failure_rate")]
-    for rows in (np.ones(len(seen), bool), withheld):
-        plain = later_apfd(made, failure_rate, rows)
+    for rows in (np.ones(len(in_training), bool), withheld):
+        plain = later_apfd(synthetic_project, failure_rate, rows)
         assert 0.6 < plain < 0.74
-        assert plain + 0.05 < later_apfd(made, learned, rows) < later_apfd(made, made.failure_probability, rows) - 0.04
+        assert (
+            plain + 0.05
+            < later_apfd(synthetic_project, learned, rows)
+            < later_apfd(synthetic_project, synthetic_project.failure_probability, rows) - 0.04
+        )
