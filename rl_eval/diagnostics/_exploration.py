@@ -23,7 +23,7 @@ def exploration_ends_early(run: DiagnosedRun) -> Finding | None:
     over = fraction * total
     if start <= end or over > starts:
         return None
-    most = min(1.0, max(0.1, 5 * starts / total))
+    fraction_to_try = min(1.0, max(0.1, 5 * starts / total))
     return Finding(
         name="exploration_ends_early",
         severity="problem" if end < 0.1 else "warning",
@@ -31,7 +31,7 @@ def exploration_ends_early(run: DiagnosedRun) -> Finding | None:
         title="exploration is over before learning starts",
         evidence=f"ε is at {end:g} from env step {over:,.0f} on, and the first update comes after {starts:,.0f}",
         meaning="From then on an untrained policy collects nearly all experience, and it hardly varies.",
-        change=f"agent.exploration_fraction={most:.2g}",
+        change=f"agent.exploration_fraction={fraction_to_try:.2g}",
         source="exploration_fraction · total_steps ≤ learning_starts",
         certainty=0.9,
         data={"epsilon_end": end, "epsilon_falls_until": over, "learning_starts": starts},

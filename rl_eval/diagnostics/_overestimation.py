@@ -23,9 +23,9 @@ def overestimation(run: DiagnosedRun) -> Finding | None:
     means, largest, bounds = (run.late(name, LATE) for name in ("q_mean", "q_max", "q_bound"))
     if not len(means) or not len(largest) or not len(bounds):
         return None
-    mean, most, bound = float(means.mean()), float(largest.mean()), float(bounds.max())
+    mean, maximum, bound = float(means.mean()), float(largest.mean()), float(bounds.max())
     above = mean > bound + MEAN_BEYOND * abs(bound)
-    if not above and most <= bound + MAX_BEYOND * abs(bound):
+    if not above and maximum <= bound + MAX_BEYOND * abs(bound):
         return None
     if run.setting("agent.double") is False:
         change = "agent.double=true"
@@ -38,12 +38,12 @@ def overestimation(run: DiagnosedRun) -> Finding | None:
         severity="problem" if above else "warning",
         layer="critic",
         title="Q is above the largest possible return",
-        evidence=f"late in training the network values the best action at {mean:.4g} on average and {most:.4g} at "
+        evidence=f"late in training the network values the best action at {mean:.4g} on average and {maximum:.4g} at "
         f"most; no return is above {bound:.4g}",
         meaning="The network amplifies its own errors: each target is a maximum over estimates, and some are too "
         "high. Its order of the actions means little if the values are impossible.",
         change=change,
         source="Q > max r / (1 − γ): mean by 5 %, or maximum by 50 %; van Hasselt et al. 2016",
         certainty=0.95 if above else 0.6,
-        data={"q_mean": mean, "q_max": most, "q_bound": bound},
+        data={"q_mean": mean, "q_max": maximum, "q_bound": bound},
     )

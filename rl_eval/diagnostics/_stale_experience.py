@@ -11,7 +11,7 @@ from rl_eval.formatting import percent
 from rl_eval.run import finite
 
 CLIP_RANGE = 0.2
-MOST_EPOCHS = 50
+MAX_EPOCHS = 50
 EXACT = 1e-4  # nats; the float32 rounding of a KL that is 0
 
 
@@ -26,7 +26,7 @@ def stale_experience(run: DiagnosedRun) -> Finding | None:
     rollout 3 to 20 times (their tables 3 to 5; Andrychowicz et al., ICLR 2021, section 3.5).
     """
     clip = run.number("agent.clip_range") or CLIP_RANGE
-    most = clip * clip / 2
+    clip_kl = clip * clip / 2
     repeated, before, after = (run.late(name, 0.5) for name in ("repeated", "stale_kl", "behaviour_kl"))
     epochs = passes(run)
     change = None
@@ -34,12 +34,12 @@ def stale_experience(run: DiagnosedRun) -> Finding | None:
         evidence = f"{percent(repeated.mean(), 0)} of the compared rollouts are equal to the one before"
         meaning = "The buffer is never refilled: the agent memorises one rollout."
         certainty = 1.0
-    elif len(before) and np.median(before) > max(EXACT, most / 10):
+    elif len(before) and np.median(before) > max(EXACT, clip_kl / 10):
         evidence = f"before an update the policy is already {np.median(before):.3g} nats from the one that collected"
         meaning = "An older policy collected the data, so the on-policy gradient is wrong."
         certainty = 0.95
-    elif epochs is not None and epochs > MOST_EPOCHS:
-        evidence = f"each rollout is used {epochs:,.0f} times; the clip range {clip:g} is {most:.3g} nats"
+    elif epochs is not None and epochs > MAX_EPOCHS:
+        evidence = f"each rollout is used {epochs:,.0f} times; the clip range {clip:g} is {clip_kl:.3g} nats"
         if len(after):
             evidence += (
                 f", and after the last pass the policy is {np.median(after):.3g} nats from the one that collected"
@@ -65,7 +65,7 @@ def stale_experience(run: DiagnosedRun) -> Finding | None:
             "repeated": mean(repeated),
             "stale_kl": mean(before),
             "behaviour_kl": mean(after),
-            "clip_range_kl": most,
+            "clip_range_kl": clip_kl,
         },
     )
 

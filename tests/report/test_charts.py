@@ -18,7 +18,7 @@ UNHURRIED = settings(deadline=None)  # a busy machine is no failure
 
 
 def coordinates(svg):
-    """Every number that places something."""
+    """The coordinates in a chart."""
     tree = ElementTree.fromstring(svg)
     for node in tree.iter():
         for name in ("x", "y", "x1", "x2", "y1", "y2", "cx", "cy", "width", "height"):
@@ -31,11 +31,11 @@ def coordinates(svg):
 @UNHURRIED
 @given(x=hnp.arrays(float, 30, elements=ANY), y=hnp.arrays(float, 30, elements=ANY), rule=ANY)
 def test_a_chart_of_anything_is_well_formed_and_finite(x, y, rule):
-    made = charts.curves([charts.Series("a", x, y, y - 1, y + 1)], "said", rule=(rule, "bar"))
-    if "<svg" in made:
-        places = list(coordinates(made))
-        assert all(math.isfinite(place) for place in places)
-        assert all(-1 <= place <= charts.WIDTH + 1 for place in places)
+    markup = charts.curves([charts.Series("a", x, y, y - 1, y + 1)], "description", rule=(rule, "bar"))
+    if "<svg" in markup:
+        numbers = list(coordinates(markup))
+        assert all(math.isfinite(number) for number in numbers)
+        assert all(-1 <= number <= charts.WIDTH + 1 for number in numbers)
     else:
         assert not ((np.abs(x) < 1e100) & (np.abs(y) < 1e100)).any()
 
@@ -44,13 +44,13 @@ def test_a_chart_of_anything_is_well_formed_and_finite(x, y, rule):
 @given(estimate=FINITE, ends=st.tuples(FINITE, FINITE), threshold=FINITE, above=st.booleans(), known=st.booleans())
 def test_an_interval_stays_in_its_box(estimate, ends, threshold, above, known):
     low, high = sorted(ends) if known else (None, None)
-    made = charts.interval(estimate, low, high, threshold, above, "said")
-    assert all(-1 <= place <= 261 for place in coordinates(made))
+    markup = charts.interval(estimate, low, high, threshold, above, "description")
+    assert all(-1 <= number <= 261 for number in coordinates(markup))
 
 
 def test_the_tinted_side_is_the_one_that_passes():
     def tinted(above):
-        tree = ElementTree.fromstring(charts.interval(0.5, 0.4, 0.6, 0.45, above, "said"))
+        tree = ElementTree.fromstring(charts.interval(0.5, 0.4, 0.6, 0.45, above, "description"))
         (box,) = (node for node in tree if node.attrib.get("class") == "wanted")
         (bar,) = (node for node in tree if node.attrib.get("class") == "rule")
         return float(box.attrib["x"]) >= float(bar.attrib["x1"]) - 0.1
@@ -61,23 +61,23 @@ def test_the_tinted_side_is_the_one_that_passes():
 
 def test_text_and_names_are_escaped():
     bad = "<script>alert('x')</script>\"&"
-    made = charts.curves([charts.Series(bad, np.arange(3.0), np.arange(3.0))], bad, x_label=bad, rule=(1.0, bad))
-    made += charts.legend([(bad, 1)]) + charts.strip(np.arange(3.0), bad, rule=(1.0, bad), x_label=bad)
-    assert "<script" not in made
-    assert "&lt;script&gt;" in made
-    assert ElementTree.fromstring(f"<x>{made}</x>") is not None
+    markup = charts.curves([charts.Series(bad, np.arange(3.0), np.arange(3.0))], bad, x_label=bad, rule=(1.0, bad))
+    markup += charts.legend([(bad, 1)]) + charts.strip(np.arange(3.0), bad, rule=(1.0, bad), x_label=bad)
+    assert "<script" not in markup
+    assert "&lt;script&gt;" in markup
+    assert ElementTree.fromstring(f"<x>{markup}</x>") is not None
 
 
 @UNHURRIED
 @given(low=FINITE, high=FINITE, about=st.integers(2, 8))
 def test_ticks_are_round_and_enclose_the_range(low, high, about):
     low, high = sorted((low, high))
-    found = scales.ticks(low, high, about)
+    result = scales.ticks(low, high, about)
     slack = 1e-6 * max(abs(low), abs(high), 1e-9)
-    assert found[0] <= low + slack
-    assert found[-1] >= high - slack
-    assert 2 <= len(found) <= 2 * about + 3
-    step = found[1] - found[0]
+    assert result[0] <= low + slack
+    assert result[-1] >= high - slack
+    assert 2 <= len(result) <= 2 * about + 3
+    step = result[1] - result[0]
     if step > 1e-9 * max(abs(low), abs(high)):  # else differences of such numbers say nothing of the step
         mantissa = step / 10.0 ** math.floor(math.log10(step) + 1e-9)
         assert min(abs(mantissa - nice) for nice in (1, 2, 2.5, 5, 10)) < 1e-3

@@ -15,7 +15,7 @@ CONTRAST = """(() => {
   const channels = text => text.match(/[\\d.]+/g).map(Number);
   const linear = v => v <= .04045 ? v / 12.92 : ((v + .055) / 1.055) ** 2.4;
   const parts = [.2126, .7152, .0722];
-  const light = ink => parts.map((part, i) => part * linear(ink[i] / 255)).reduce((sum, each) => sum + each);
+  const light = ink => parts.map((part, i) => part * linear(ink[i] / 255)).reduce((sum, value) => sum + value);
   const behind = node => {
     for (let at = node; at; at = at.parentElement) {
       const colour = channels(getComputedStyle(at).backgroundColor);
@@ -24,18 +24,18 @@ CONTRAST = """(() => {
     return matchMedia("(prefers-color-scheme: dark)").matches ? [0, 0, 0] : [255, 255, 255];
   };
   const bad = [];
-  let seen = 0;
+  let checked = 0;
   for (const node of document.body.querySelectorAll("*")) {
-    const own = [...node.childNodes].some(each => each.nodeType === 3 && each.data.trim());
+    const own = [...node.childNodes].some(node => node.nodeType === 3 && node.data.trim());
     if (!own || !node.getClientRects().length) continue;
-    seen += 1;
+    checked += 1;
     const style = getComputedStyle(node);
     const ink = channels(node.closest("svg") ? style.fill : style.color), paper = behind(node);
     const [high, low] = [light(ink), light(paper)].sort((a, b) => b - a);
     const ratio = (high + .05) / (low + .05);
     if (ratio < 4.5) bad.push([node.tagName, node.textContent.slice(0, 40), ratio]);
   }
-  return {seen, bad};
+  return {checked, bad};
 })()"""
 # Elements that stick out of the window without a box of their own to scroll in, and text that its box cuts.
 CUT = """[...document.body.querySelectorAll("*")].filter(node => {
@@ -44,7 +44,7 @@ CUT = """[...document.body.querySelectorAll("*")].filter(node => {
   return box.right > innerWidth + 1 || box.left < -1;
 }).map(node => [node.tagName, node.className.baseVal ?? node.className, node.textContent.slice(0, 40)])"""
 
-SIZES = "Promise.all([...document.images].map(each => each.decode().then(() => each.naturalWidth)))"
+SIZES = "Promise.all([...document.images].map(node => node.decode().then(() => node.naturalWidth)))"
 
 
 @pytest.fixture(scope="module")
@@ -60,7 +60,7 @@ def pages(tmp_path_factory):
     folder = tmp_path_factory.mktemp("pages")
     threat = {"name": "threat", "train_flows": 400, "validation_flows": 400, "test_flows": 400}
     rule = {"rule": [0.0] * 3, "bias": (0.0, 1.0, 0.0, 0.0)}
-    made = {
+    pages = {
         "with films": [judged_run(folder / "films", rule=BALANCE).path],
         "failing cases": [judged_run(folder / "cases", threat, suites=[failing()], **rule).path],
         "bare": [write_run(folder / "bare").path],
@@ -70,9 +70,9 @@ def pages(tmp_path_factory):
     for seed in (1, 2, 3):
         name = f"{seed}_a_name_that_is_longer_than_any_column_could_ever_be_{seed}"
         judged_run(sweep / name, seed=seed, suites=[passing()])
-    write_json(sweep / "sweep.json", {"jobs": [{"directory": each.name} for each in sorted(sweep.iterdir())]})
-    made["sweep"] = [sweep]
-    return {name: write_report(paths) for name, paths in made.items()}
+    write_json(sweep / "sweep.json", {"jobs": [{"directory": run.name} for run in sorted(sweep.iterdir())]})
+    pages["sweep"] = [sweep]
+    return {name: write_report(paths) for name, paths in pages.items()}
 
 
 @pytest.mark.parametrize("name", ["with films", "failing cases", "bare", "sweep"])
@@ -81,12 +81,12 @@ def test_nothing_is_cut_and_everything_is_readable(browser, pages, name):
         for scheme in ("light", "dark"):
             browser.messages.clear()
             browser.open(pages[name], width=width, scheme=scheme)
-            browser.evaluate("document.querySelectorAll('details').forEach(each => { each.open = true; })")
+            browser.evaluate("document.querySelectorAll('details').forEach(node => { node.open = true; })")
             assert browser.evaluate("document.documentElement.scrollWidth") <= width
             assert browser.evaluate(CUT) == []
-            found = browser.evaluate(CONTRAST)
-            assert found["seen"] > 40
-            assert found["bad"] == []
+            result = browser.evaluate(CONTRAST)
+            assert result["checked"] > 40
+            assert result["bad"] == []
             sizes = browser.evaluate(SIZES)
             assert all(sizes)
             assert bool(sizes) == (name in ("with films", "bare"))

@@ -53,11 +53,11 @@ def test_one_bit_changed_or_one_byte_lost_is_refused_by_name(tmp_path_factory, d
     path = tmp_path_factory.mktemp("damaged") / "step_1"
     run.write_checkpoint(path, "policy", {"w": np.arange(8, dtype=np.float32), "b": np.array(True)}, {"steps": 7})
     file = path / name
-    whole = bytearray(file.read_bytes())
+    content = bytearray(file.read_bytes())
     if data.draw(st.booleans(), "truncate"):
-        damaged = whole[: data.draw(st.integers(0, len(whole) - 1))]
+        damaged = content[: data.draw(st.integers(0, len(content) - 1))]
     else:
-        damaged, bit = whole.copy(), data.draw(st.integers(0, 8 * len(whole) - 1))
+        damaged, bit = content.copy(), data.draw(st.integers(0, 8 * len(content) - 1))
         damaged[bit // 8] ^= 1 << bit % 8
     file.write_bytes(damaged)
     with pytest.raises(run.DamagedError, match=rf"step_1/{re.escape(name)} is truncated or altered") as error:
@@ -71,14 +71,14 @@ def test_a_damaged_record_of_the_hashes_is_refused_too(tmp_path_factory, data):
     path = tmp_path_factory.mktemp("damaged") / "step_1"
     run.write_checkpoint(path, "policy", {"w": np.arange(8)}, {})
     file = path / "policy.sha256"
-    whole = bytearray(file.read_bytes())
-    end = whole.rindex(b"\n")  # the last line end says nothing
+    content = bytearray(file.read_bytes())
+    end = content.rindex(b"\n")  # the last line end says nothing
     if data.draw(st.booleans(), "truncate"):
-        whole = whole[: data.draw(st.integers(0, end - 1))]
+        content = content[: data.draw(st.integers(0, end - 1))]
     else:
         bit = data.draw(st.integers(0, 8 * end - 1))
-        whole[bit // 8] ^= 1 << bit % 8
-    file.write_bytes(whole)
+        content[bit // 8] ^= 1 << bit % 8
+    file.write_bytes(content)
     with pytest.raises(run.DamagedError, match=r"step_1/policy\.(safetensors|json) is truncated or altered"):
         run.read_checkpoint(path, "policy")
 
@@ -133,7 +133,7 @@ STATES = st.recursive(
 
 
 @given(STATES)
-def test_a_state_is_put_together_as_it_was(state):
+def test_a_split_state_is_joined_again(state):
     arrays, rest = run.split_state(state)
     assert all(isinstance(array, np.ndarray) for array in arrays.values())
     json.dumps(rest)  # no array is left in it

@@ -28,12 +28,13 @@ def test_the_judged_snapshot_is_the_one_named_else_the_last_by_number(run_direct
 
 
 @pytest.mark.parametrize(
-    "named", ["..", ".", "", "/", "../../outside/step_1", "snapshots/step_20", "step_20/..", "step_1/../../x", 20, []]
+    "snapshot",
+    ["..", ".", "", "/", "../../outside/step_1", "snapshots/step_20", "step_20/..", "step_1/../../x", 20, []],
 )
-def test_a_name_in_run_json_cannot_climb_out_of_the_run(run_directory, tmp_path, named):
+def test_a_name_in_run_json_cannot_climb_out_of_the_run(run_directory, tmp_path, snapshot):
     run.write_checkpoint(tmp_path / "outside" / "step_1", "policy", {}, {})
     run.write_checkpoint(run_directory / "step_1", "policy", {}, {})
-    edit_info(run_directory, snapshot=named)
+    edit_info(run_directory, snapshot=snapshot)
     with pytest.raises(InputError, match="but has no such snapshot"):
         run.read_run(run_directory).judged_snapshot()
 
@@ -76,7 +77,7 @@ def test_only_whole_steps_are_steps(tmp_path):
         ),
     ],
 )
-def test_a_directory_that_is_not_a_whole_run_is_refused_by_name(run_directory, damage, message):
+def test_a_directory_that_is_not_a_complete_run_is_refused(run_directory, damage, message):
     run.read_run(run_directory)
     damage(run_directory)
     with pytest.raises(InputError, match=message) as error:

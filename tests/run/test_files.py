@@ -49,13 +49,13 @@ def test_many_threads_never_share_a_directory(tmp_path):
     assert all(path.is_dir() for path in paths)
 
 
-def test_a_directory_that_cannot_be_made_is_said(tmp_path):
+def test_a_directory_that_cannot_be_created_is_an_error(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(InputError, match=r"file/run cannot be created \(.+\): name another with hydra\.run\.dir="):
         run.create_directory(tmp_path / "file" / "run")
 
 
-def test_what_is_not_finite_is_null_however_deep(tmp_path):
+def test_numbers_that_are_not_finite_become_null_at_any_depth(tmp_path):
     values = {"a": float("nan"), "b": [np.float32("inf"), {"c": (-math.inf, np.float64(1.5))}], 3: np.int64(7)}
     run.write_json(tmp_path / "x.json", values)
     assert json.loads((tmp_path / "x.json").read_text()) == {
@@ -131,7 +131,7 @@ def test_json_that_is_missing_or_too_large_is_refused_by_name(tmp_path):
         run.read_json(tmp_path / "x.json")
 
 
-def test_what_a_killed_process_left_is_removed_and_nothing_else(run_directory):
+def test_only_temporary_files_of_killed_processes_are_removed(run_directory):
     for place in (".run.json.7.tmp", "snapshots/.step_3.7.gone", "resume/.step_3.7.tmp"):
         (run_directory / place).mkdir(parents=True) if "step" in place else (run_directory / place).write_text("{")
     keep = {".hydra", ".tmp", "x.7.tmp", ".a.b.tmp"}

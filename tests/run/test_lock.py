@@ -17,7 +17,7 @@ with run.lock(pathlib.Path(sys.argv[1])):
 """
 
 
-def test_one_process_holds_a_run_and_a_killed_one_holds_nothing(run_directory):
+def test_one_process_has_the_lock_and_a_killed_one_has_none(run_directory):
     other = subprocess.Popen(
         [sys.executable, "-c", HOLD, str(run_directory)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     )
@@ -29,12 +29,12 @@ def test_one_process_holds_a_run_and_a_killed_one_holds_nothing(run_directory):
         pass
     other.kill()
     other.communicate()
-    for _ in range(2):  # and it is given up at the end
+    for _ in range(2):  # and it is released at the end
         with run.lock(run_directory):
             pass
 
 
-def test_a_run_that_cannot_be_written_cannot_be_held(run_directory):
+def test_a_run_that_cannot_be_written_cannot_be_locked(run_directory):
     (run_directory / "run.lock").mkdir()
     with pytest.raises(InputError, match=r"run\.lock cannot be written"), run.lock(run_directory):
         pass

@@ -32,25 +32,25 @@ def test_rows_are_appended_across_openings_in_the_order_of_the_header(tmp_path):
 def test_numbers_come_back_to_the_bit_and_a_cut_log_is_one_that_stopped_there(tmp_path_factory, rows, data):
     keep = data.draw(st.integers(0, len(rows)))
     folder = tmp_path_factory.mktemp("metrics")
-    whole, stopped = folder / "whole.csv", folder / "stopped.csv"
-    log, short = run.MetricsLog(whole), run.MetricsLog(stopped)
+    complete, stopped = folder / "complete.csv", folder / "stopped.csv"
+    log, short = run.MetricsLog(complete), run.MetricsLog(stopped)
     for i, (steps, loss) in enumerate(rows):
         log.append({"env_steps": steps, "loss": loss})
         if i < keep:
             short.append({"env_steps": steps, "loss": loss})
-    read = run.read_metrics(whole)
+    read = run.read_metrics(complete)
     assert read["env_steps"].tolist() == [steps for steps, _ in rows]
     np.testing.assert_array_equal(read["loss"], [loss for _, loss in rows])
-    with open(whole, "a") as file:
+    with open(complete, "a") as file:
         file.write("12345")  # a row that a crash cut short
-    assert len(run.read_metrics(whole)["loss"]) == len(rows)
+    assert len(run.read_metrics(complete)["loss"]) == len(rows)
     log.cut_to(keep)
-    assert whole.exists() == stopped.exists()
+    assert complete.exists() == stopped.exists()
     if keep:
-        assert whole.read_bytes() == stopped.read_bytes()
+        assert complete.read_bytes() == stopped.read_bytes()
     log.append({"env_steps": 1, "loss": 0.5})
     short.append({"env_steps": 1, "loss": 0.5})
-    assert whole.read_bytes() == stopped.read_bytes()
+    assert complete.read_bytes() == stopped.read_bytes()
 
 
 @pytest.mark.parametrize("taken", [0, 1, 7])
