@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import traceback
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -95,8 +96,12 @@ class RewardFunction:
         return sum(low for low, _ in ranges), sum(high for _, high in ranges)
 
     def __call__(self, outcome: Outcome) -> tuple[np.ndarray, dict[str, np.ndarray]]:
-        """The reward float32 `[N]`, and every term, weighted, `[N]`."""
-        parts = {}
+        """The reward float32 `[N]`, and every term, weighted, `[N]`.
+
+        Raises:
+            InputError: a term reads a fact that is not there, fails, or returns no array `[N]`.
+        """
+        parts, shape = {}, (len(next(iter(outcome.values()))),)
         for name, (weight, term) in self.terms.items():
             try:
                 parts[name] = np.asarray(weight * term(outcome), np.float32)
@@ -106,6 +111,19 @@ class RewardFunction:
                     f"reward.terms.{name} reads {missing!r}, which this environment's outcome does not have: "
                     f"{nearest(missing, outcome)}it has {', '.join(outcome)}"
                 ) from error
+            except InputError:
+                raise
+            except Exception as error:  # terms may be foreign code
+                last = traceback.extract_tb(error.__traceback__)[-1]
+                reason = " ".join(str(error).split())
+                raise InputError(
+                    f"reward.terms.{name} failed with {type(error).__name__}: {reason} ({last.filename}:{last.lineno})"
+                ) from error
+            if parts[name].shape != shape:
+                raise InputError(
+                    f"reward.terms.{name} returned an array of shape {parts[name].shape}: "
+                    f"it must return one number for each copy, {shape}"
+                )
         return np.asarray(np.sum(list(parts.values()), axis=0, dtype=np.float32)), parts
 
 

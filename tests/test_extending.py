@@ -112,6 +112,18 @@ def test_the_diagnostic_is_asked_and_the_run_needs_trust(project):
     assert "names the plugin" not in json.dumps(findings[1])
 
 
+def test_the_agent_trains(project):
+    folder, _ = project
+    line = "python train.py --config-dir=my_conf env=corridor agent=clipped_a2c plugins=[clipped_a2c]"
+    small = [word for word in SMALL if not word.startswith(("agent.batch_size", "agent.n_epochs"))]
+    status, output = run(folder, command(line), *small, "hydra.run.dir=outputs/clipped", "agent.clip_advantage=0.5")
+    assert status == 0, output
+    info = json.loads((folder / "outputs" / "clipped" / "run.json").read_text())
+    assert (info["status"], info["env_steps"]) == ("finished", 512)
+    policy = json.loads((folder / "outputs" / "clipped" / "snapshots" / "step_512" / "policy.json").read_text())
+    assert policy["agent"] == "clipped_a2c"
+
+
 def test_an_experiment_of_ones_own_is_composed(project):
     folder, _ = project
     line = "python train.py --config-dir=my_conf experiment=shaped"

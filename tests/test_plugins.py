@@ -19,6 +19,7 @@ from tests.gates.fake_runs import write_run, write_suite
 
 ROOT = Path(__file__).resolve().parents[1]
 SOURCE = """
+import numpy as np
 from rl_eval.rewards import RewardTerm
 
 class Pace(RewardTerm):

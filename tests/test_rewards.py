@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from rl_eval.domains import cartpole
 from rl_eval.errors import InputError
-from rl_eval.rewards import Native, RewardedVector, RewardFunction
+from rl_eval.rewards import Native, RewardedVector, RewardFunction, RewardTerm
 
 NATIVE = "rl_eval.rewards.Native"
 MATRIX = {"_target_": "rl_eval.domains.threat.rewards.Matrix", "values": [[0, -1.4, -0.8, -0.5], [-1, 1, 0.8, 0.5]]}
@@ -103,6 +103,32 @@ def test_an_outcome_without_what_a_term_reads_is_one_sentence():
         r"did you mean 'native_rewards'\? it has native_rewards, label$",
     ):
         function({"native_rewards": np.zeros(1), "label": np.zeros(1)})
+
+
+class Foreign(RewardTerm):
+    """A term that computes what a test says."""
+
+    def __init__(self, compute):
+        self.compute = compute
+
+    def __call__(self, outcome):
+        return self.compute(outcome)
+
+
+@pytest.mark.parametrize(
+    ("compute", "message"),
+    [
+        (lambda outcome: 1 / 0, r"^reward\.terms\.own failed with ZeroDivisionError: .*test_rewards\.py:\d+\)$"),
+        (lambda outcome: ["a", "b"], r"^reward\.terms\.own failed with "),
+        (lambda outcome: 1.0, r"^reward\.terms\.own returned an array of shape \(\): .*\(2,\)$"),
+        (lambda outcome: np.zeros((2, 1)), r"of shape \(2, 1\)"),
+        (lambda outcome: np.zeros(3), r"of shape \(3,\)"),
+    ],
+)
+def test_a_term_that_fails_or_returns_another_shape_is_one_sentence(compute, message):
+    with pytest.raises(InputError, match=message) as error:
+        RewardFunction({"own": (1.0, Foreign(compute))})({"native_reward": np.zeros(2)})
+    assert "\n" not in str(error.value)
 
 
 @pytest.mark.parametrize("autoreset", [True, False])
