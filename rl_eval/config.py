@@ -1,23 +1,18 @@
-"""The config of a run, checked whole before anything runs."""
+"""The config of a run, checked before anything runs."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, field_validator
 
 from rl_eval import agent_registry, domains, plugins
 from rl_eval.errors import InputError
-from rl_eval.metrics import list_metrics, lookup
-from rl_eval.policy import Random
 from rl_eval.rewards import RewardFunction, as_range
-from rl_eval.tracking import check_tracker, settings_model
+from rl_eval.tracking import settings_model
 from rl_eval.validation_errors import config_sentence
-
-if TYPE_CHECKING:
-    import gymnasium as gym
 
 
 class _Section(BaseModel):
@@ -32,9 +27,9 @@ class Hardware(_Section):
 
 
 class Validation(_Section):
-    """When the policy is tried on the validation part, and what counts as best."""
+    """When the policy is scored on the validation part, and what counts as best."""
 
-    every: int = Field(20_000, ge=1, description="env steps between two tries")
+    every: int = Field(20_000, ge=1, description="env steps between two scores")
     episodes: int = Field(20, ge=1)
     metric: str = Field("", description="null: what the environment is judged by")
 
@@ -134,7 +129,7 @@ def load(values: Mapping[str, Any]) -> RunConfig:
     return config.model_copy(update=sections)
 
 
-def device(hardware: Hardware) -> str:
+def torch_device(hardware: Hardware) -> str:
     """The torch device that the hardware group asks for.
 
     Raises:
@@ -149,45 +144,3 @@ def device(hardware: Hardware) -> str:
     if hardware.device == "cuda":
         raise InputError("hardware.device=cuda, but torch sees no CUDA device: use hardware=cpu or hardware=auto")
     return "cpu"
-
-
-def _longest_episode(config: RunConfig, spec: Any) -> int | None:
-    """The step limit of an episode; None where there is none."""
-    longest = domains.domain(config.env.name).longest_episode(config.env)
-    return spec.max_episode_steps if longest is None and spec else longest
-
-
-def try_out(config: RunConfig) -> tuple[gym.Space, gym.Space]:
-    """Make one copy of the environment and take one step, so that data and rewards are known to work.
-
-    Returns:
-        The spaces of its observations and actions.
-
-    Raises:
-        InputError: missing or damaged data, an unknown id, or a reward term that reads what is not there.
-    """
-    check_tracker(config.tracker)
-    device(config.hardware)
-    envs_ = domains.make(config.env, n_envs=1, part="train")
-    obs, infos = envs_.reset(seed=0)
-    envs_.action_space.seed(0)
-    mask = infos.get("action_mask")
-    random = Random(envs_.single_action_space, seed=0)
-    actions = envs_.action_space.sample() if mask is None else random.act(obs, False, mask)
-    _, _, _, _, infos = envs_.step(actions)
-    RewardFunction.from_config(config.reward["terms"])(infos["outcome"])
-    envs_.close()
-    try:
-        config.agent.check(
-            envs_.single_observation_space, envs_.single_action_space, _longest_episode(config, envs_.spec)
-        )
-    except ValueError as error:
-        raise InputError(str(error)) from error
-    metric = lookup(config.validation.metric)
-    facts = domains.domain(config.env.name).facts(config.env)
-    if metric.kind != "task" or not set(metric.needs) <= set(facts):
-        serve = [m.name for m in list_metrics() if m.kind == "task" and set(m.needs) <= set(facts)]
-        raise InputError(
-            f"validation.metric={metric.name!r} cannot be computed on {config.env.name}: choose {', '.join(serve)}"
-        )
-    return envs_.single_observation_space, envs_.single_action_space

@@ -101,6 +101,7 @@ def plan(
         InputError: any job cannot run; nothing has been written.
     """
     from rl_eval import config
+    from rl_eval.dry_run import dry_run
     from rl_eval.gates.selection import suites_for
     from rl_eval.training import take_over
 
@@ -113,10 +114,10 @@ def plan(
         initial, checked, _ = take_over(config.load(values))
         key = repr((checked.env, checked.reward, checked.validation.metric))
         if key not in spaces:
-            spaces[key] = config.try_out(checked)
+            spaces[key] = dry_run(checked)
             suites_for(checked.to_dict(), suites)  # a broken suite is reported before training, not after
         if initial is not None:
-            initial.require_spaces(*spaces[key])
+            initial.require_spaces(spaces[key])
         jobs.append(Job(job_overrides, values, _folder(number, job_overrides, varied)))
     return jobs
 

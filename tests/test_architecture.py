@@ -12,7 +12,20 @@ ROOT = Path(__file__).resolve().parents[1]
 
 # Top to bottom; a unit imports from its own row or the rows below it.
 ROWS = (
-    ("cli", "qase_app", "pytest_plugin", "report", "launch", "search_path", "job", "verify", "compare", "prioritise"),
+    (
+        "cli",
+        "qase_app",
+        "pytest_plugin",
+        "report",
+        "launch",
+        "hydra_compose",
+        "dry_run",
+        "search_path",
+        "job",
+        "verify",
+        "compare",
+        "prioritise",
+    ),
     ("training",),
     ("config", "terminal"),
     ("gates", "tracking"),

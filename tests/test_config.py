@@ -15,6 +15,7 @@ from omegaconf import OmegaConf
 
 from agents import AGENTS
 from rl_eval import config, domains, seeding
+from rl_eval.dry_run import dry_run
 from rl_eval.errors import InputError
 from rl_eval.rewards import RewardedVector, RewardFunction
 from rl_eval.tracking import settings_model
@@ -118,7 +119,7 @@ def assert_round_trip(values):
 def test_every_composed_config_is_instantiated_and_takes_a_step(env, agent, reward):
     checked = assert_round_trip(compose(f"env={env}", f"agent={agent}", f"reward={reward}", *SMALL.get(env, [])))
     assert (checked.env.name, checked.agent.name) == (env, agent)
-    config.try_out(checked)
+    dry_run(checked)
     generators = {name: seeding.generator(0, name) for name in ("init", "policy", "minibatch")}
     vector = domains.make(checked.env, n_envs=2, part="train")
     small = dataclasses.replace(checked.agent, n_envs=2, **({"batch_size": 2} if agent == "ppo" else {}))
@@ -143,7 +144,7 @@ def test_every_experiment_is_checked(experiment):
             pytest.skip("NSL-KDD (KDDTrain+.txt, KDDTest+.txt) is not at ../shared/data")
         data = [f"env.path={NSL_KDD}"]
     checked = assert_round_trip(compose(f"experiment={experiment}", *data))
-    config.try_out(checked.model_copy(update={"env": checked.env.model_copy(update=small(checked.env.name))}))
+    dry_run(checked.model_copy(update={"env": checked.env.model_copy(update=small(checked.env.name))}))
 
 
 def small(env):
@@ -220,24 +221,24 @@ def test_a_wrong_value_is_named_with_what_is_allowed(defaults, key, given, said)
     assert "\n" not in str(error.value)
 
 
-def test_try_out_meets_what_only_the_environment_can_tell(defaults):
+def test_a_dry_run_finds_what_only_the_environment_can_tell(defaults):
     cartpole = compose("env=cartpole")
     with pytest.raises(InputError, match=r"reward\.terms\.matrix reads 'label', which .* it has native_reward"):
-        config.try_out(config.load({**cartpole, "reward": defaults["reward"]}))
+        dry_run(config.load({**cartpole, "reward": defaults["reward"]}))
     with pytest.raises(
         InputError, match=r"validation\.metric='f1' cannot be computed on cartpole: choose .*mean_return"
     ):
-        config.try_out(config.load(changed(cartpole, "validation.metric", "f1")))
+        dry_run(config.load(changed(cartpole, "validation.metric", "f1")))
 
 
 def test_a_gpu_that_is_not_there_is_said_and_auto_does_without(monkeypatch):
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
-    assert config.device(config.Hardware(device="auto")) == "cpu"
+    assert config.torch_device(config.Hardware(device="auto")) == "cpu"
     with pytest.raises(InputError, match="torch sees no CUDA device: use hardware=cpu or hardware=auto"):
-        config.device(config.Hardware(device="cuda"))
+        config.torch_device(config.Hardware(device="cuda"))
     monkeypatch.setattr("torch.cuda.is_available", lambda: True)
-    assert config.device(config.Hardware(device="auto")) == "cuda"
-    assert config.device(config.Hardware(device="cpu")) == "cpu"
+    assert config.torch_device(config.Hardware(device="auto")) == "cuda"
+    assert config.torch_device(config.Hardware(device="cpu")) == "cpu"
 
 
 def test_gymnasium_kwargs_pass_through():

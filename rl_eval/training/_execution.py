@@ -9,7 +9,7 @@ from typing import Any
 
 from gymnasium.vector import VectorEnv
 
-from rl_eval.config import RunConfig, device
+from rl_eval.config import RunConfig, torch_device
 from rl_eval.errors import InputError
 
 _REMEDIES = {
@@ -35,7 +35,7 @@ class Execution:
     def here(cls, config: RunConfig, vector: VectorEnv) -> Execution:
         """How a config is executed on this machine, with these training environments."""
         backend = getattr(vector, "backend", "native")
-        return cls(backend=backend, device=device(config.hardware), threads=config.hardware.threads)
+        return cls(backend=backend, device=torch_device(config.hardware), threads=config.hardware.threads)
 
     def require_same(self, before: Mapping[str, Any], run_directory: Path) -> None:
         """Refuse to go on with, or to replay, a run that was executed in another way.

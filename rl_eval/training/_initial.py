@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import gymnasium as gym
 import numpy as np
 
 from rl_eval import domains, run
@@ -19,7 +17,7 @@ from rl_eval.dotted_keys import flatten
 from rl_eval.errors import InputError
 from rl_eval.exposure import FILE as EXPOSURE_FILE
 from rl_eval.exposure import Exposure, read_exposure, write_exposure
-from rl_eval.policy import action_space_json
+from rl_eval.policy import Spaces, action_space_json
 
 # Of a run directory: a copy of the snapshot, and what its run has seen. The other run may be gone at a resume.
 FOLDER = "init"
@@ -43,19 +41,17 @@ class InitialPolicy:
     exposure: Exposure = field(repr=False)
     lineage: dict[str, Any]
 
-    def require_spaces(self, observation: gym.Space, action: gym.Space) -> None:
+    def require_spaces(self, spaces: Spaces) -> None:
         """Refuse an environment whose spaces are not those of the snapshot.
 
         Raises:
             InputError: names both.
         """
-        shape = tuple(self.meta["obs_shape"])
-        trained_action = self.meta["action_space"]
-        if shape != observation.shape or trained_action != action_space_json(action):
+        shape, action = tuple(self.meta.get("obs_shape") or ()), self.meta.get("action_space")
+        if shape != spaces.observation.shape or action != action_space_json(spaces.action):
             raise InputError(
-                f"init={self.lineage['run']} was trained on observations of shape {shape} and actions "
-                f"{json.dumps(trained_action)[:200]}, and this environment has {observation.shape} and {action}: "
-                "keep both the same"
+                f"init={self.lineage['run']} was trained on observations of shape {shape} and actions in {action}, "
+                f"and this environment has {spaces.observation.shape} and {spaces.action}: keep both the same"
             )
 
     def write(self, directory: Path) -> None:

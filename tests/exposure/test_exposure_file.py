@@ -156,3 +156,19 @@ def test_a_bomb_a_giant_and_things_that_are_no_file_are_refused(tmp_path):
     (tmp_path / "seen.npz").symlink_to("/dev/zero")
     with pytest.raises(InputError, match="is not a plain file"):
         read_exposure(tmp_path)
+
+
+def test_a_union_holds_what_either_used(monkeypatch):
+    first = exposure_of_episodes(unrecorded=3)
+    other = exposure_of_episodes(
+        train=Fingerprints.from_hashes(*fingerprint_observations(np.arange(4, 9, dtype=float)[:, None])),
+        train_seeds=np.arange(2, 6),
+    )
+    union = first.union(other)
+    assert set(union.train.exact) == {*first.train.exact, *other.train.exact}
+    assert union.train.counts.sum() == first.train.counts.sum() + other.train.counts.sum()
+    assert union.train_seeds.tolist() == [0, 1, 2, 3, 4, 5]
+    assert union.unrecorded == 3
+    monkeypatch.setattr(exposure_file, "MAX_ENTRIES", 4)
+    limited = first.union(other)
+    assert (len(limited.train), limited.unrecorded) == (4, 3 + int(union.train.counts[4:].sum()))

@@ -5,6 +5,7 @@ import pytest
 
 from rl_eval import config as configs
 from rl_eval import domains, policy
+from rl_eval.dry_run import dry_run
 from rl_eval.errors import InputError
 from rl_eval.hydra_compose import compose
 from rl_eval.policy import Constant, Random, Spaces, Untrained
@@ -141,4 +142,4 @@ def test_onnx_export_refuses_a_masked_policy(masked_run, tmp_path):
 def test_a_masked_environment_is_tried_out_with_a_legal_action(only, monkeypatch):
     monkeypatch.setattr("tests.masked_env.legal_actions", lambda position, step: np.arange(ACTIONS) == only)
     config = configs.load(compose(ROOT / "conf", [*SHORT, "agent=ppo"]))
-    configs.try_out(config)  # the environment raises on an illegal action
+    dry_run(config)  # the environment raises on an illegal action
