@@ -96,7 +96,7 @@ class Qase(Domain[Config]):
         return None if config.base_url is None else f"env.base_url={config.base_url!r} is where requests go"
 
     def not_repeatable(self, config: Config) -> str | None:
-        """The answers and times of a service are not the same again; those of the embedded one are."""
+        """A service whose responses and times differ from run to run; the embedded one is deterministic."""
         return None if config.base_url is None else f"it learned from the service at env.base_url={config.base_url!r}"
 
     def longest_episode(self, config: Config) -> int:

@@ -79,10 +79,10 @@ class Sheet:
 
 
 def existing_file(path: Path, key: str = "env.path") -> Path:
-    """The path, if a file stands there.
+    """The path, if it is a file.
 
     Raises:
-        InputError: nothing stands there, or a folder.
+        InputError: a missing file, or a folder.
     """
     if path.is_file():
         return path

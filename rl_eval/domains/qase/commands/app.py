@@ -36,7 +36,7 @@ def inspect(
       rl-eval qase inspect rest:DEMO          # with QASE_API_TOKEN set
 
     PATH is a JSON or CSV export, a folder of a reporter, results as JSON, flat records, a CSV of executions,
-    or a folder with saved answers of the REST API.
+    or a folder with saved responses of the REST API.
     """
     from rl_eval.domains.qase.commands.inspection import report
     from rl_eval.domains.qase.environment_variables import data_path

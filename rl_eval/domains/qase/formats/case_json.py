@@ -93,31 +93,31 @@ def with_form(case: Case, values: dict[str, Any]) -> Case:
     return case if form is PLAIN else case.model_copy(update={"form": form})
 
 
-def form_difference(ours: dict[str, Any], theirs: dict[str, Any]) -> Form:
+def form_difference(own_form: dict[str, Any], file_form: dict[str, Any]) -> Form:
     """The keys that a file wrote differently from our own form."""
-    if ours == theirs and [*map(type, ours.values())] == [*map(type, theirs.values())]:
+    if own_form == file_form and [*map(type, own_form.values())] == [*map(type, file_form.values())]:
         return PLAIN
     written = {
-        name: (ours.get(name), value)
-        for name, value in theirs.items()
-        if name not in ours or ours[name] != value or type(ours[name]) is not type(value)
+        name: (own_form.get(name), value)
+        for name, value in file_form.items()
+        if name not in own_form or own_form[name] != value or type(own_form[name]) is not type(value)
     }
-    return Form(written, frozenset(ours.keys() - theirs.keys()))
+    return Form(written, frozenset(own_form.keys() - file_form.keys()))
 
 
-def apply_form(ours: dict[str, Any], form: Form, empty: dict[str, Any]) -> dict[str, Any]:
+def apply_form(own_form: dict[str, Any], form: Form, empty: dict[str, Any]) -> dict[str, Any]:
     """Our own form with the file's spelling restored, wherever the meaning has not changed.
 
     Args:
         empty: the empty value of each key; a key that the file left out is left out again if it is empty.
     """
-    for name, (mine, theirs) in form.written.items():
-        if ours.get(name) == mine:
-            ours[name] = theirs
+    for name, (own_value, file_value) in form.written.items():
+        if own_form.get(name) == own_value:
+            own_form[name] = file_value
     for name in form.absent:
-        if name in ours and ours[name] == empty.get(name):
-            del ours[name]
-    return ours
+        if name in own_form and own_form[name] == empty.get(name):
+            del own_form[name]
+    return own_form
 
 
 def read_steps(value: Any, where: str, depth: int = 1) -> tuple[Step, ...]:
@@ -170,8 +170,10 @@ def _parameters(values: dict[str, Any], where: str) -> tuple[Parameter | Paramet
         parameters, here = values.get(name), f"{where}, {name}"
         if isinstance(parameters, dict):  # the older form: title -> values
             return tuple(
-                build_model(Parameter, {"title": title, "values": _texts(held, f"{here}.{short_repr(title)}")}, here)
-                for title, held in parameters.items()
+                build_model(
+                    Parameter, {"title": title, "values": _texts(title_values, f"{here}.{short_repr(title)}")}, here
+                )
+                for title, title_values in parameters.items()
             )
         if parameters:
             return tuple(_parameter(entry, f"{here}[{i}]") for i, entry in enumerate(read_list(parameters, here)))
@@ -218,7 +220,7 @@ def _tags(value: Any, where: str) -> tuple[str, ...]:
 
 def _custom_fields(value: Any, where: str) -> tuple[CustomField, ...]:
     if isinstance(value, dict):  # the form that is written over REST: id -> value
-        value = [{"id": key, "value": held} for key, held in value.items()]
+        value = [{"id": key, "value": entry} for key, entry in value.items()]
     fields: dict[int, CustomField] = {}
     for i, entry in enumerate(read_list(value, where)):
         here = f"{where}[{i}]"

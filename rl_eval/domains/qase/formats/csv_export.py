@@ -168,7 +168,10 @@ def _parameters(cell: str, at: str) -> tuple[Parameter, ...]:
         if not colon:
             raise InputError(f"{at}: {short_repr(line)} where 'title:value' is expected: export again")
         values.setdefault(title, []).append(value)
-    return tuple(build_model(Parameter, {"title": title, "values": tuple(held)}, at) for title, held in values.items())
+    return tuple(
+        build_model(Parameter, {"title": title, "values": tuple(title_values)}, at)
+        for title, title_values in values.items()
+    )
 
 
 def write_csv_export(project: Project, version: Version) -> str:

@@ -77,11 +77,11 @@ def _suites(
         suite = build_model(Suite, fields, here)
         at = len(suites)
         suites.append(suite)
-        own = _cases(values.get("cases"), f"{here}.cases", notes, suite.id, options)
-        cases.extend(own)
+        own_cases = _cases(values.get("cases"), f"{here}.cases", notes, suite.id, options)
+        cases.extend(own_cases)
         _suites(values.get("suites"), f"{here}.suites", notes, suite.id, options, suites, cases, depth + 1)
-        ours = {**_suite(suite), "suites": _list_marker(suites[at + 1 :]), "cases": _list_marker(own)}
-        suites[at] = suite.model_copy(update={"form": form_difference(ours, _without_lists(values))})
+        own_form = {**_suite(suite), "suites": _list_marker(suites[at + 1 :]), "cases": _list_marker(own_cases)}
+        suites[at] = suite.model_copy(update={"form": form_difference(own_form, _without_lists(values))})
 
 
 def _list_marker(entries: list[Any]) -> Any:

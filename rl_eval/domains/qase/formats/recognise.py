@@ -192,7 +192,7 @@ def _read_document(document: Any, where: str, name: str, contents: FileContents)
         contents.count_kind("a JSON export")
     elif "result" in document and "execution" not in document:
         add_page(document, where, contents.pages)
-        contents.count_kind("an answer of the REST API")
+        contents.count_kind("a response of the REST API")
     elif "results" in document:
         read_bulk_request(document, name, where, contents.results)
         contents.count_kind("results in bulk")
@@ -201,6 +201,6 @@ def _read_document(document: Any, where: str, name: str, contents: FileContents)
         contents.count_kind("a result")
     else:
         raise InputError(
-            f"{where} is JSON of an unknown form: give an export ('suites'), results ('results', 'execution'), answers "
-            "of the API ('result') or a list of records with 'test_name'"
+            f"{where} is JSON of an unknown form: give an export ('suites'), results ('results', 'execution'), "
+            "API responses ('result') or a list of records with 'test_name'"
         )

@@ -77,13 +77,13 @@ def fetch_project(connection: Connection, code: str, notes: Notes) -> Project:
     return project_from_pages(pages, where, notes)
 
 
-def fetch_results(connection: Connection, code: str, into: ResultsCollector) -> None:
+def fetch_results(connection: Connection, code: str, results: ResultsCollector) -> None:
     """The results of all runs of a project.
 
     Raises:
         InputError: as `fetch_project`.
     """
-    collect_results(Pages(results=_get_all(connection, f"result/{_checked_code(code)}")), code, into)
+    collect_results(Pages(results=_get_all(connection, f"result/{_checked_code(code)}")), code, results)
 
 
 def _checked_code(code: str) -> str:
@@ -129,7 +129,7 @@ def _get(connection: Connection, path: str, query: dict[str, int]) -> Any:
         else:
             status = response.status
             if status == 200:
-                return parse_json(response.content, f"the answer of {path}")
+                return parse_json(response.content, f"the response of {path}")
             if status != 429 and status < 500:
                 raise InputError(f"Qase answered {path} with status {status}: {_advice(status)}")
             problem = f"answered {path} with status {status}"

@@ -127,7 +127,7 @@ def test_a_service_that_is_not_there_is_reported(monkeypatch):
         ((401, {}, f'{{"errorMessage": "bad token {TOKEN}"}}'), "status 401: the token in QASE_API_TOKEN is refused"),
         ((302, {"Location": "http://127.0.0.1:1/"}, ""), "status 302: a redirect, which is not followed"),
         ((418, {}, "x"), "status 418"),
-        ((200, {}, "<html>"), "the answer of system_field, line 1, column 1: not JSON"),
+        ((200, {}, "<html>"), "the response of system_field, line 1, column 1: not JSON"),
         ((200, {}, "[]"), "system_field: [] where an object is needed"),
         ((200, {}, '{"result": []}'), "system_field names none of severity"),
         ((200, {}, '{"result": [{"slug": "type", "options": [{"id": 1, "slug": "a"}, {"id": 1, "slug": "b"}]}]}'),
