@@ -123,10 +123,9 @@ def _learn(config: configs.RunConfig, directory: Path, sweep: Path | None, suite
 def _confusion(directory: Path) -> list[Any]:
     """What the judged policy flags, on episodes that no gate plays, where flagging has a meaning."""
     from rl_eval.report.behaviour import observe
-    from rl_eval.run import read_record
 
     try:
-        behaviour = observe(read_record(directory), trust=True)  # the person who trained it typed what it names
+        behaviour = observe(runs.read_record(directory), trust=True)  # the person who trained it typed what it names
     except InputError as error:
         _note(f"no confusion matrix was drawn ({error})")
         return []

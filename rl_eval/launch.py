@@ -193,12 +193,13 @@ def _register_folder_resolver(varied: set[str]) -> None:
     OmegaConf.register_new_resolver("sweep_folder", folder, replace=True)
 
 
-def _verdict_rows(file: Path) -> list[dict[str, Any]]:
+def _verdict_rows(directory: Path) -> list[dict[str, Any]]:
+    """The criteria that judged a run; empty if none did."""
     from rl_eval import run
 
-    if not file.exists():
+    if not (directory / "verdict.json").exists():
         return []
-    return [row for suite in run.read_json(file)["suites"] for row in suite["criteria"]]
+    return [row for suite in run.read_verdicts(directory) for row in suite["criteria"]]
 
 
 def _exit_status(directories: list[Path], interrupted: bool) -> int:
@@ -212,7 +213,7 @@ def _exit_status(directories: list[Path], interrupted: bool) -> int:
         except InputError:
             failed = True
     if len(directories) > 1 and runs:
-        verdicts = {r.path: rows for r in runs if (rows := _verdict_rows(r.path / "verdict.json"))}
+        verdicts = {r.path: rows for r in runs if (rows := _verdict_rows(r.path))}
         terminal.console_for(sys.stdout).print(terminal.sweep_table(runs, verdicts))
     statuses = {r.info["status"] for r in runs}
     if interrupted or "interrupted" in statuses:
