@@ -8,13 +8,17 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
+from rl_eval import config as configs
 from rl_eval import domains
 from rl_eval.domains.gym import Config
+from rl_eval.dry_run import dry_run
 from rl_eval.errors import InputError
+from rl_eval.gates import load_suite
 from rl_eval.metrics import metric
 from rl_eval.policy import Constant
 from rl_eval.rewards import RewardTerm
 from rl_eval.rollout import play
+from tests.gates.fake_runs import write_suite
 
 SOURCE = '''
 import gymnasium as gym
@@ -139,6 +143,33 @@ def test_reward_terms_read_facts_and_a_fact_that_is_not_named_is_refused():
     np.testing.assert_array_equal(Closer()(vector.step(np.array([1]))[4]["outcome"]), [-2])
     vector.close()
     assert domains.domain("gym").facts(Config(outcome=("distance",))) == ("native_reward", "distance")
+
+
+SUITE = """
+rl_eval: 1
+env: {{id: CartPole-v1, outcome: {outcome}}}
+criteria:
+  left: {{metric: action_share.0, at_most: 0.9}}
+"""
+
+
+def test_a_suite_takes_a_metric_on_a_fact_that_is_named_and_no_other(tmp_path):
+    suite = load_suite(write_suite(tmp_path / "a.yaml", SUITE.format(outcome="[action]")))
+    assert suite.criteria[0].metric.needs == ("action",)
+    with pytest.raises(InputError, match=r"action_share\.0 reads 'action'"):
+        load_suite(write_suite(tmp_path / "b.yaml", SUITE.format(outcome="[]")))
+
+
+def test_training_can_be_validated_by_such_a_metric():
+    def check(outcome):
+        env = {"name": "gym", "id": "corridor_facts:Corridor-v0", "outcome": outcome}
+        values = {"agent": {"name": "ppo"}, "env": env, "total_steps": 1, "validation": {"metric": "action_share.0"}}
+        values |= {"reward": {"terms": {"native": {"_target_": "rl_eval.rewards.Native"}}}, "tracker": {"name": "none"}}
+        dry_run(configs.load(values))
+
+    check(["action"])
+    with pytest.raises(InputError, match=r"validation.metric='action_share.0' cannot be computed"):
+        check([])
 
 
 def test_facts_are_no_part_of_what_the_environment_is():
