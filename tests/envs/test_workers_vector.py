@@ -14,17 +14,10 @@ import joblib
 import numpy as np
 import pytest
 from gymnasium.vector import AutoresetMode, SyncVectorEnv
-from pydantic import ValidationError
 
-from rl_eval.domains import domain
 from rl_eval.domains.gym import DOMAIN, Config
-from rl_eval.envs import process_count
-from rl_eval.envs.gymnasium_vector import GymnasiumVector
 from rl_eval.envs.worker import WorkerError
 from rl_eval.envs.workers_vector import WorkersVector
-from rl_eval.errors import InputError
-from rl_eval.gates.selection import matches_environment
-from rl_eval.gates.suite import load_suite
 
 ROOT = Path(__file__).resolve().parents[2]
 COPIES = 5  # no number of processes but one divides it
@@ -394,70 +387,3 @@ def test_it_works_in_processes_that_are_themselves_workers(count):
     child.join(5)
     before.step(np.zeros(COPIES, int))
     before.close()
-
-
-# -- how many ----------------------------------------------------------------------------------------------------------
-
-
-def choose(env_id, n_envs=64, workers="auto", slow_steps=True, **kwargs):
-    return process_count.process_count(workers, gym.spec(env_id), kwargs, n_envs, slow_steps=slow_steps)
-
-
-@pytest.fixture
-def alone(monkeypatch):
-    """This process is nobody's worker and has two cores."""
-    monkeypatch.delenv("PYTEST_XDIST_WORKER", raising=False)
-    monkeypatch.setattr(process_count, "cores", lambda: 2)
-
-
-def test_auto_takes_two_where_the_domain_says_that_steps_are_slow(alone):
-    assert choose("LunarLander-v3") == 2
-    assert choose("LunarLander-v3", continuous=True) == 2
-    assert choose("LunarLander-v3", n_envs=1) == 1
-    assert choose("CartPole-v1", slow_steps=False) == 1
-    assert domain("lunarlander").slow_steps
-    assert not domain("cartpole").slow_steps
-
-
-def test_auto_takes_one_where_this_process_is_a_worker_or_has_one_core(alone, monkeypatch):
-    monkeypatch.setattr(process_count, "cores", lambda: 1)
-    assert choose("LunarLander-v3") == 1
-    monkeypatch.setattr(process_count, "cores", lambda: 2)
-    monkeypatch.setenv("PYTEST_XDIST_WORKER", "gw0")
-    assert choose("LunarLander-v3") == 1
-    assert choose("LunarLander-v3", workers=3) == 3, "what was asked for is done"
-
-
-def test_what_is_not_plain_json_stays_in_one_process(alone):
-    assert choose("LunarLander-v3", gravity=np.float32(-9)) == 1
-    assert choose("FrozenLake-v1", desc=("SF", "FG")) == 1  # a list there would not be the same
-    gym.register("Local-v0", lambda: gym.make("CartPole-v1"))
-    try:
-        assert choose("Local-v0") == 1
-        with pytest.raises(InputError, match=r"env\.workers=2: another process cannot make env\.id='Local-v0' .*=1$"):
-            DOMAIN.make(Config(id="Local-v0", workers=2), n_envs=4, part="train")
-    finally:
-        del gym.registry["Local-v0"]
-
-
-@pytest.mark.parametrize("count", [0, 1])
-def test_none_and_one_are_this_process_alone(count):
-    vector = DOMAIN.make(Config(id="LunarLander-v3", workers=count), n_envs=64, part="train")
-    assert type(vector) is GymnasiumVector
-    vector.close()
-
-
-def test_there_are_no_more_processes_than_copies():
-    assert choose("LunarLander-v3", n_envs=3, workers=50) == 3
-
-
-@pytest.mark.parametrize("count", [-1, 1.5, "many", None])
-def test_other_numbers_are_refused(count):
-    with pytest.raises(ValidationError, match="workers"):
-        Config(workers=count)
-
-
-def test_a_suite_judges_runs_however_many_processes_stepped_them(tmp_path):
-    suite = load_suite(ROOT / "suites" / "lunarlander.yaml", "suites/lunarlander.yaml")
-    assert all(matches_environment(suite, {"name": "lunarlander", "workers": count}) for count in (1, 2, "auto"))
-    assert not matches_environment(suite, {"name": "lunarlander", "workers": 1, "kwargs": {"gravity": -5}})
