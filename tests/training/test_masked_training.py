@@ -132,7 +132,7 @@ def test_no_legal_action_is_one_sentence(monkeypatch, tmp_path):
 
 
 def test_onnx_export_refuses_a_masked_policy(masked_run, tmp_path):
-    from rl_eval.cli import export
+    from rl_eval.cli._export import export
 
     with pytest.raises(InputError, match="action masks"):
         export(masked_run, onnx=True, file=tmp_path / "policy.onnx")

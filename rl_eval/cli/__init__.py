@@ -1,0 +1,43 @@
+"""`rl-eval`: commands on runs and suites. `train.py` trains, and `pytest` judges.
+
+A command imports what is slow to load only when it runs.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+import typer
+
+from rl_eval.cli import _export, _runs, _schema  # noqa: F401  # they add their commands
+from rl_eval.cli._app import app
+from rl_eval.errors import InputError
+
+__all__ = ["app", "main"]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line; returns the exit status.
+
+    Args:
+        arguments: without the program's name; None: those of the process.
+    """
+    from rl_eval.terminal import print_error
+
+    typed = list(sys.argv[1:] if arguments is None else arguments)
+    try:
+        status = app(args=typed or ["--help"], prog_name="rl-eval", standalone_mode=False)
+    except InputError as error:
+        print_error(str(error))
+        return 2
+    except typer.TyperException as error:  # how the command line was typed
+        message = " ".join(error.format_message().split())
+        print_error(f"{message.rstrip('.')}: `rl-eval --help` lists the commands")
+        return 2
+    except (typer.Abort, KeyboardInterrupt):
+        return 130
+    except BrokenPipeError:  # `rl-eval schema | head`
+        sys.stderr.close()
+        return 0
+    return status if isinstance(status, int) else 0

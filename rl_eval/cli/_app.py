@@ -1,0 +1,51 @@
+"""The command line `rl-eval`: its help, its options, and the commands of domains."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from rl_eval import __version__
+from rl_eval.domains import domains
+
+_HELP = """Prove whether a reinforcement-learning agent is good enough.
+
+Write down what good enough means in a suite, one YAML file with `rl_eval: 1` at its top, and let pytest
+decide it on held-out episodes:
+
+\b
+  pytest suites/                                   # the newest matching runs of train.py
+  pytest suites/ --run outputs/<date>/<run>        # this run
+  pytest suites/ --run onnx:policy.onnx            # an exported policy
+  pytest suites/ --run sb3:ppo:model.zip --trust   # a Stable-Baselines3 model, which is a pickle
+
+The commands below do the rest. Exit status: 0 done, 2 bad input; `verify`: 1 where something differs.
+"""
+
+app = typer.Typer(
+    name="rl-eval",
+    help=_HELP,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+for _domain in domains():
+    if (_commands := _domain.commands()) is not None:
+        app.add_typer(_commands, name=_domain.name)
+
+
+def _show_version(requested: bool) -> None:
+    if requested:
+        typer.echo(f"rl-eval {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    pass

@@ -1,0 +1,68 @@
+"""`rl-eval export`: the policy of a run as one file."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from rl_eval.cli._app import app
+from rl_eval.errors import InputError
+
+
+@app.command()
+def export(
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="A run directory of train.py.", show_default=False)],
+    file: Annotated[
+        Path | None, typer.Argument(metavar="FILE", help="Where to write; default: RUN/policy.onnx.")
+    ] = None,
+    onnx: Annotated[bool, typer.Option("--onnx", help="As ONNX, the one format there is.")] = False,
+) -> None:
+    """Write the policy of a run as one file that acts without this project.
+
+    \b
+      rl-eval export outputs/<date>/<run> --onnx policy.onnx
+
+    The file holds the network of the snapshot that gates judge, the scaling of its observations and the
+    mapping to actions. `pytest suites/ --run onnx:policy.onnx` judges it anywhere, and onnxruntime runs
+    it in any language: `observations` [N, ...] in, `action` out.
+    """
+    if not onnx:
+        raise InputError(f"export {run}: name the format, --onnx, the only one there is")
+    target = file or run / "policy.onnx"
+    size = _export_onnx(run, target)
+    typer.echo(f"{target}: {size:,} bytes, judged with `pytest suites/ --run {shlex.quote(f'onnx:{target}')}`")
+
+
+def _export_onnx(directory: Path, file: Path) -> int:
+    """Write the judged policy; returns the bytes of the file."""
+    from rl_eval.agent_registry import agent
+    from rl_eval.run import read_checkpoint, read_run, write_bytes
+
+    run = read_run(directory)
+    snapshot = run.judged_snapshot()
+    arrays, meta = read_checkpoint(snapshot, "policy")
+    try:
+        import onnx  # noqa: F401
+    except ImportError as error:
+        raise InputError("export --onnx needs onnx: pip install onnx, or 'rl_eval[onnx]'") from error
+    try:
+        description: dict[str, Any] = {
+            "schema": 1,
+            "env": {"name": meta["env"], "id": run.config["env"].get("id")},
+            "obs_shape": meta["obs_shape"],
+            "action_space": meta["action_space"],
+            "clip_obs": meta["clip_obs"],
+            "snapshot": snapshot.name,
+            "sha256": meta["sha256"],
+        }
+        model = agent(meta["agent"]).to_onnx(arrays, meta, description)
+    except (KeyError, TypeError, ValueError) as error:
+        raise InputError(f"{snapshot} cannot be exported ({error}): name a run of a network of ours") from error
+    try:
+        write_bytes(file, model)
+    except OSError as error:
+        raise InputError(f"{file} cannot be written ({error.strerror}): name another file") from error
+    return len(model)
