@@ -1,7 +1,8 @@
-"""The shape of the house: imports run downhill, and nothing in it can run code from a file."""
+"""The shape of the house: imports run downhill, rooms are where they should be, and nothing read can run code."""
 
 import ast
 import graphlib
+import importlib.util
 import subprocess
 import sys
 from pathlib import Path
@@ -10,34 +11,61 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 
-# Top to bottom; a unit imports from its own row or the rows below it.
-ROWS = (
-    (
-        "cli",
-        "qase_app",
-        "pytest_plugin",
-        "report",
-        "launch",
-        "hydra_compose",
-        "dry_run",
-        "search_path",
-        "job",
-        "verify",
-        "compare",
-        "prioritise",
-    ),
-    ("training",),
-    ("config", "terminal"),
-    ("gates", "tracking"),
-    ("rollout", "metrics", "evidence", "diagnostics"),
-    ("policy", "envs", "rewards", "exposure"),
-    ("run", "seeding", "hashing", "provenance"),
-    ("net",),
-    ("validation_errors", "dotted_keys", "errors", "formatting", "plugins", "registry", "agent_registry", "target"),
-)
-LEVEL = {unit: level for level, row in enumerate(ROWS) for unit in row}
+
+def load_figure():
+    """`docs/architecture.py`, which reads the imports and draws them."""
+    spec = importlib.util.spec_from_file_location("architecture", ROOT / "docs" / "architecture.py")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+figure = load_figure()
 RUNS_CODE_FROM_FILES = {"pickle", "cPickle", "dill", "cloudpickle", "joblib", "marshal", "shelve", "code"}
 HEAVY = ("torch", "scipy.stats", "sklearn", "wandb", "matplotlib", "gymnasium", "tensorboard", "polars")
+
+
+MODULES = figure.modules("rl_eval", "agents")
+OURS = {name: module for name, module in MODULES.items() if name.startswith("rl_eval")}
+
+
+def imported_modules(module):
+    """The modules of ours that a module imports, when it is loaded or later."""
+    return {figure.module_of(name, MODULES) for name in module.top | module.late} - {None, module.name}
+
+
+def test_every_room_has_its_floor():
+    rooms = {figure.room_of(name) for name in OURS} - {None}
+    assert rooms == set(figure.FLOOR_OF), "say in FLOORS of docs/architecture.py, and in ARCHITECTURE.md, where it is"
+
+
+def test_imports_run_downhill():
+    graph = figure.rooms_imported(OURS)
+    uphill = {
+        (room, lower) for room in graph for lower in graph[room] if figure.FLOOR_OF[lower] < figure.FLOOR_OF[room]
+    }
+    assert uphill == set()
+
+
+def test_no_two_rooms_import_each_other():
+    graphlib.TopologicalSorter(figure.rooms_imported(OURS)).prepare()  # raises on a circle
+
+
+def test_no_two_modules_import_each_other():
+    """Not even inside functions."""
+    graphlib.TopologicalSorter({name: imported_modules(module) for name, module in MODULES.items()}).prepare()
+
+
+def test_the_figure_shows_the_imports():
+    drawn = figure.draw(figure.modules("rl_eval"))
+    assert figure.FIGURE.read_text(encoding="utf-8") == drawn, "draw it again with `python docs/architecture.py`"
+
+
+def test_the_page_names_every_room():
+    page = (ROOT / "ARCHITECTURE.md").read_text(encoding="utf-8")
+    missing = [room for room in figure.FLOOR_OF if f"`{room}`" not in page]
+    assert missing == []
 
 
 def sources(*folders):
@@ -57,39 +85,6 @@ def imported(tree):
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, "imports are absolute"
             yield from (f"{node.module}.{alias.name}" for alias in node.names)
-
-
-def unit_of(path):
-    """The unit of a file of rl_eval; None for the package itself."""
-    name = path.relative_to("rl_eval").parts[0].removesuffix(".py")
-    return None if name == "__init__" else name
-
-
-def edges():
-    """(importing unit, imported unit, file) within rl_eval."""
-    for path, tree in sources("rl_eval").items():
-        for name in imported(tree):
-            parts = name.split(".")
-            here = unit_of(path)
-            if parts[0] == "rl_eval" and here and len(parts) > 1 and not parts[1].startswith("__") and parts[1] != here:
-                yield here, parts[1], path
-
-
-def test_every_part_has_its_row():
-    units = {unit_of(path) for path in sources("rl_eval")} - {None}
-    assert units <= LEVEL.keys(), "say in ROWS, and in the design, where a new part stands"
-
-
-def test_imports_run_downhill():
-    uphill = [f"{path} imports {there}" for here, there, path in edges() if LEVEL[there] < LEVEL[here]]
-    assert uphill == []
-
-
-def test_parts_do_not_import_each_other_in_a_circle():
-    graph = {}
-    for here, there, _ in edges():
-        graph.setdefault(here, set()).add(there)
-    graphlib.TopologicalSorter(graph).prepare()  # raises on a circle
 
 
 def test_agents_know_nothing_of_judging_and_judging_nothing_of_agents():

@@ -1,0 +1,146 @@
+"""The rooms of the house, read from the imports: `python docs/architecture.py` draws docs/architecture.svg anew."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from xml.sax.saxutils import escape
+
+ROOT = Path(__file__).resolve().parents[1]
+FIGURE = ROOT / "docs" / "architecture.svg"
+
+# From the top floor down. A room imports rooms of lower floors, and of its own floor where that makes no circle.
+FLOORS: dict[str, tuple[str, ...]] = {
+    "commands": ("cli", "pytest_plugin", "launch", "job", "verify"),
+    "training": ("training", "config"),
+    "domains": ("domains.threat", "domains.qase", "domains.lunarlander", "domains.cartpole", "domains.gym"),
+    "reading": ("report", "compare", "terminal", "tracking"),
+    "judging": ("gates",),
+    "diagnosing": ("diagnostics",),
+    "playing": ("judged_policy", "rollout", "metrics", "rewards"),
+    "acting": ("policy",),
+    "stepping": ("envs",),
+    "statistics": ("evidence",),
+    "files": ("run", "provenance", "exposure"),
+    "network": ("net",),
+    "ground": (
+        "domains", "plugins", "registry", "target", "seeding", "hashing", "formatting", "dotted_keys",
+        "validation_errors", "errors",
+    ),  # fmt: skip
+}
+FLOOR_OF = {room: level for level, rooms in enumerate(FLOORS.values()) for room in rooms}
+
+
+@dataclass
+class Module:
+    """One Python file and what it imports.
+
+    Attributes:
+        name: dotted.
+        top, late: the dotted names that it imports when it is loaded, and inside functions. Imports for type checkers
+            alone are in neither.
+    """
+
+    name: str
+    path: Path
+    top: set[str] = field(default_factory=set)
+    late: set[str] = field(default_factory=set)
+
+
+def modules(*packages: str) -> dict[str, Module]:
+    """Every module of some top-level packages, by name."""
+    by_name = {}
+    for package in packages:
+        for path in sorted((ROOT / package).rglob("*.py")):
+            parts = path.relative_to(ROOT).with_suffix("").parts
+            name = ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+            module = Module(name, path)
+            for imported, late in _imports(ast.parse(path.read_text(encoding="utf-8"))):
+                (module.late if late else module.top).add(imported)
+            by_name[name] = module
+    return by_name
+
+
+def _imports(tree: ast.AST, late: bool = False) -> Iterator[tuple[str, bool]]:
+    """(dotted name, whether inside a function) of every import that runs; `from a import b` is `a.b`."""
+    for node in ast.iter_child_nodes(tree):
+        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
+            continue
+        if isinstance(node, ast.Import):
+            yield from ((alias.name, late) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            yield from ((f"{node.module}.{alias.name}", late) for alias in node.names)
+        else:
+            inside = late or isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda)
+            yield from _imports(node, inside)
+
+
+def module_of(imported: str, by_name: dict[str, Module]) -> str | None:
+    """The module that an imported name lies in; None for a library's."""
+    while imported:
+        if imported in by_name:
+            return imported
+        imported = imported.rpartition(".")[0]
+    return None
+
+
+def room_of(module: str) -> str | None:
+    """The room of a module of rl_eval; None for the package itself."""
+    parts = module.split(".")[1:]
+    if not parts:
+        return None
+    if parts[0] == "domains" and len(parts) > 1 and parts[1] != "base":
+        return ".".join(parts[:2])
+    return parts[0]
+
+
+def rooms_imported(by_name: dict[str, Module]) -> dict[str, set[str]]:
+    """Room -> the other rooms that it imports, inside functions as well."""
+    graph: dict[str, set[str]] = {}
+    for module in by_name.values():
+        here = room_of(module.name)
+        if here is None:
+            continue
+        targets = {module_of(name, by_name) for name in module.top | module.late}
+        rooms = {room_of(target) for target in targets if target}
+        graph.setdefault(here, set()).update(room for room in rooms if room not in (None, here))
+    return graph
+
+
+def draw(by_name: dict[str, Module]) -> str:
+    """The house as SVG: a row and a column a room, a dot where the row's room imports the column's."""
+    graph = rooms_imported(by_name)
+    rooms = [room for floor in FLOORS.values() for room in floor if room in graph]
+    step, left, top = 22, 270, 150
+    width, height = left + step * len(rooms) + 20, top + step * len(rooms) + 20
+    place = {room: index for index, room in enumerate(rooms)}
+    parts = [
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" width="{width}" height="{height}" '
+        'role="img" aria-label="Which room imports which: every dot lies right of the diagonal">',
+        "<style>text{font:13px system-ui,sans-serif;fill:#1f2328}.floor{font-weight:600}"
+        "circle{fill:#0969da}.line{stroke:#d1d9e0}.self{fill:#d1d9e0}"
+        "@media(prefers-color-scheme:dark){text{fill:#f0f6fc}circle{fill:#4493f8}"
+        ".line{stroke:#3d444d}.self{fill:#3d444d}}</style>",
+    ]
+    for floor, names in FLOORS.items():
+        here = [place[room] for room in names if room in place]
+        if not here:
+            continue
+        y = top + step * here[0]
+        parts.append(f'<line class="line" x1="8" y1="{y}" x2="{width - 8}" y2="{y}"/>')
+        parts.append(f'<text class="floor" x="8" y="{y + 16}">{escape(floor)}</text>')
+    for room, index in place.items():
+        x, y = left + step * index, top + step * index
+        parts.append(f'<text x="130" y="{y + 16}">{escape(room)}</text>')
+        parts.append(f'<text x="0" y="0" transform="translate({x + 15} {top - 8}) rotate(-60)">{escape(room)}</text>')
+        parts.append(f'<rect class="self" x="{x + 5}" y="{y + 5}" width="12" height="12" rx="2"/>')
+        for target in sorted(graph[room], key=place.__getitem__):
+            parts.append(f'<circle cx="{left + step * place[target] + 11}" cy="{y + 11}" r="4.5"/>')
+    parts.append("</svg>")
+    return "\n".join(parts) + "\n"
+
+
+if __name__ == "__main__":
+    FIGURE.write_text(draw(modules("rl_eval")), encoding="utf-8")
