@@ -26,8 +26,16 @@ FLOORS: dict[str, tuple[str, ...]] = {
     "files": ("run", "provenance", "exposure"),
     "network": ("net",),
     "ground": (
-        "domains", "plugins", "registry", "target", "seeding", "hashing", "formatting", "dotted_keys",
-        "validation_errors", "errors",
+        "domains",
+        "plugins",
+        "registry",
+        "target",
+        "seeding",
+        "hashing",
+        "formatting",
+        "dotted_keys",
+        "validation_errors",
+        "errors",
     ),  # fmt: skip
 }
 FLOOR_OF = {room: level for level, rooms in enumerate(FLOORS.values()) for room in rooms}

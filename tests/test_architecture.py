@@ -1,13 +1,17 @@
 """The shape of the house: imports run downhill, rooms are where they should be, and nothing read can run code."""
 
 import ast
+import functools
 import graphlib
 import importlib.util
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+from rl_eval.domains import DOMAINS
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -23,6 +27,7 @@ def load_figure():
 
 figure = load_figure()
 RUNS_CODE_FROM_FILES = {"pickle", "cPickle", "dill", "cloudpickle", "joblib", "marshal", "shelve", "code"}
+FEW_MODULES = 5  # that a late import must save, where it saves no library
 HEAVY = ("torch", "scipy.stats", "sklearn", "wandb", "matplotlib", "gymnasium", "tensorboard", "polars")
 
 
@@ -55,6 +60,59 @@ def test_no_two_rooms_import_each_other():
 def test_no_two_modules_import_each_other():
     """Not even inside functions."""
     graphlib.TopologicalSorter({name: imported_modules(module) for name, module in MODULES.items()}).prepare()
+
+
+@functools.cache
+def loaded_with(name):
+    """(modules of ours, top-level names of libraries) that are loaded with a module."""
+    modules, libraries, queue = set(), set(), [name]
+    while queue:
+        name = queue.pop()
+        if name in modules:
+            continue
+        modules.add(name)
+        package = name.rpartition(".")[0]
+        queue += [package] if package in MODULES else []
+        for imported in MODULES[name].top:
+            target = figure.module_of(imported, MODULES)
+            if target:
+                queue.append(target)
+            elif imported.split(".")[0] not in sys.stdlib_module_names:
+                libraries.add(imported.split(".")[0])
+    return modules, libraries
+
+
+def test_imports_inside_functions_save_start_up():
+    """They load a library, or a good many modules of ours, that the module itself does without."""
+    pointless = []
+    for module in MODULES.values():
+        modules, libraries = loaded_with(module.name)
+        for imported in module.late:
+            target = figure.module_of(imported, MODULES)
+            if target:
+                more_modules, more_libraries = loaded_with(target)
+                if not more_libraries - libraries and len(more_modules - modules) < FEW_MODULES:
+                    pointless.append(f"{module.name} imports {imported}")
+    assert pointless == []
+
+
+def aliases():
+    """The short names that libraries are imported under, such as np."""
+    trees = sources("rl_eval", "agents").values()
+    nodes = [node for tree in trees for node in ast.walk(tree) if isinstance(node, ast.Import)]
+    return {alias.asname for node in nodes for alias in node.names if alias.asname}
+
+
+def test_no_python_outside_the_domains_names_one():
+    """In code and prose alike; a name that is also a library's alias counts where it is a string of its own."""
+    short = set(DOMAINS) & aliases()
+    words = "|".join(sorted(set(DOMAINS) - short))
+    strings = "|".join(sorted(short)) or "(?!)"
+    names = re.compile(rf"(?<![a-z])({words})(?![a-z])|[\"']({strings})[\"']", re.IGNORECASE)
+    domains = ROOT / "rl_eval" / "domains"
+    for module in MODULES.values():
+        inside = module.path.is_relative_to(domains)
+        assert inside or not names.search(module.path.read_text(encoding="utf-8")), module.path
 
 
 def test_the_figure_shows_the_imports():

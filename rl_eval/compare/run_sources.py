@@ -7,6 +7,8 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from rl_eval.compare.compared_run import ComparedRun, finite_numbers, flat_config
+from rl_eval.compare.wandb_offline import read_offline
+from rl_eval.compare.wandb_project import read_project
 from rl_eval.errors import InputError
 from rl_eval.run import is_sweep, read_record, sweep_jobs
 
@@ -33,16 +35,12 @@ def _identity(run: ComparedRun) -> str:
 
 def _read(name: str) -> Iterable[ComparedRun]:
     if name.startswith("wandb:"):
-        from rl_eval.compare.wandb_project import read_project
-
         return read_project(name)
     path = Path(name)
     if is_sweep(path):
         return [read_directory(directory) for directory in sweep_jobs(path)[: MAX_RUNS + 1]]
     files = [] if (path / "run.json").exists() or not path.is_dir() else sorted(path.glob("run-*.wandb"))
     if files:
-        from rl_eval.compare.wandb_offline import read_offline
-
         return [read_offline(file, name) for file in files]
     return [read_directory(path)]
 

@@ -34,8 +34,7 @@ def installed() -> bool:
 def task_of(spec: EnvSpec, kwargs: Mapping[str, Any]) -> str | None:
     """The id under which EnvPool has the same environment, in the same version; None where it has none.
 
-    EnvPool takes no kwargs, so they must be those of an id: `LunarLander-v3` with `continuous: true` is
-    `LunarLanderContinuous-v3`.
+    EnvPool takes no kwargs, so they must be those of an id: one id has `continuous: true`, say, and another has not.
     """
     if not isinstance(spec.entry_point, str) or not spec.entry_point.startswith(_EQUAL) or not spec.max_episode_steps:
         return None

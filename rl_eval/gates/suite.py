@@ -11,7 +11,7 @@ from typing import Any, Literal
 from pydantic import ValidationError
 
 from rl_eval import diagnostics
-from rl_eval.domains import DEFAULT, EnvConfig
+from rl_eval.domains import DEFAULT, EnvConfig, config_class, domain, validate
 from rl_eval.errors import InputError
 from rl_eval.evidence import RATIO_METRICS
 from rl_eval.gates.suite_format import FIELDS, CriterionSpec, SuiteSpec
@@ -136,13 +136,9 @@ def is_for_other_environment(path: Path, shown: str | None, name: str) -> bool:
 
 
 def _environment(document: YamlDocument, key: str, values: Mapping[str, Any]) -> EnvConfig:
-    from rl_eval.domains import validate
-
     try:
         return validate(values)
     except ValidationError as error:
-        from rl_eval.domains import config_class
-
         fields = config_class(values).model_fields
         errors = [{**entry, "loc": (key, *entry["loc"])} for entry in error.errors()]
         raise document.invalid(errors, {key: [*fields]}) from error
@@ -199,8 +195,6 @@ def _unit(spec: SuiteSpec, metric: Metric, env: EnvConfig) -> Literal["episode",
 
 
 def _independent_cases(env: EnvConfig) -> bool:
-    from rl_eval.domains import domain
-
     return bool(domain(env.name).independent_cases(env))
 
 
@@ -212,8 +206,6 @@ def _is_mean(metric: Metric, env: EnvConfig) -> bool:
 
 
 def _check_cases(document: YamlDocument, spec: SuiteSpec, env: EnvConfig) -> None:
-    from rl_eval.domains import domain
-
     if spec.units == "case" and not _independent_cases(env):
         raise document.error(
             ("units",), f"decisions on {env.name}'s cases depend on one another as it is configured: say episode"
@@ -256,8 +248,6 @@ def _check_evidence(
 
 
 def _check_outcome(document: YamlDocument, path: Sequence[str], metric: Metric, env: EnvConfig) -> None:
-    from rl_eval.domains import domain
-
     name = env.name
     facts = domain(name).facts(env)
     missing = [needed for needed in metric.needs if needed not in facts]

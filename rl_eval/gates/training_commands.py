@@ -7,6 +7,7 @@ import shlex
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from rl_eval.domains import domain
 from rl_eval.errors import InputError
 from rl_eval.gates.suite import Suite
 
@@ -48,8 +49,6 @@ def needs_path(suite: Suite) -> bool:
     """Whether training needs data whose place the suite does not name."""
     if getattr(suite.env, "path", "none") is not None or "env.path" in suite.spec.train:
         return False
-    from rl_eval.domains import domain
-
     try:
         domain(suite.env.name).fingerprints(suite.env)
     except InputError:

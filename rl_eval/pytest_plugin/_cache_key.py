@@ -9,6 +9,7 @@ from importlib.metadata import PackageNotFoundError, entry_points, version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import rl_eval
 from rl_eval.errors import InputError
 
 if TYPE_CHECKING:
@@ -89,8 +90,6 @@ def _policies_of(suite: Suite, selection: Selection) -> Iterator[str]:
 @functools.cache
 def _code() -> str:
     """The package's own sources: in a checkout they change while the version stays."""
-    import rl_eval
-
     digest = hashlib.sha256()
     root = Path(str(rl_eval.__file__)).parent
     for folder in (root, root.parent / "agents"):  # in a checkout, the agents act when a run is judged

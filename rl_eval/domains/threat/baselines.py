@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from rl_eval.domains.threat import synthetic
 from rl_eval.domains.threat.config import ALLOW, BLOCK, Config
 from rl_eval.domains.threat.data import cache_key, load_dataset, threat_share
 from rl_eval.errors import InputError
@@ -52,8 +53,6 @@ class Bayes:
 
     def threat_probability(self, obs: np.ndarray) -> np.ndarray:
         """P(threat) of each flow from its observation alone, `[N]`."""
-        from rl_eval.domains.threat import synthetic
-
         preprocessing = self._preprocessing
         numeric, codes = preprocessing.invert(obs[:, : preprocessing.width])
         return synthetic.posterior(numeric, codes, self._share, [field.levels for field in preprocessing.categorical])
