@@ -43,7 +43,7 @@ class YamlDocument:
                 raise InputError(f"{self._shown} is larger than {MAX_BYTES >> 20} MiB, so it is not a suite")
             text = path.read_text(encoding="utf-8")
         except FileNotFoundError as error:
-            raise InputError(f"{self._shown} does not exist: name a suite, such as suites/threat.yaml") from error
+            raise InputError(f"{self._shown} does not exist: name a suite, such as suites/NAME.yaml") from error
         except (OSError, UnicodeDecodeError) as error:
             raise InputError(f"{self._shown} cannot be read: {error}") from error
         try:

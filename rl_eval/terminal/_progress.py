@@ -27,7 +27,7 @@ MIN_BAR, MAX_BAR = 10, 40  # columns
 class ProgressLine:
     """Shows how far the work is, how fast it goes and when it will end. Drawn only by `update` and `episodes`.
 
-        with ProgressLine(200_000, "ppo on threat") as progress:
+        with ProgressLine(200_000, "ppo, seed 1") as progress:
             progress.update(4_096, episode_return_mean=12.5)
 
     Args:
