@@ -14,7 +14,7 @@ FIGURE = ROOT / "docs" / "architecture.svg"
 # From the top floor down. A room imports rooms of lower floors, and of its own floor where that makes no circle.
 FLOORS: dict[str, tuple[str, ...]] = {
     "commands": ("cli", "pytest_plugin", "launch", "hydra_compose", "search_path", "job", "verify"),
-    "training": ("training", "config"),
+    "training": ("training", "dry_run", "config"),
     "domains": ("domains.threat", "domains.qase", "domains.lunarlander", "domains.cartpole", "domains.gym"),
     "reading": ("report", "compare", "terminal", "tracking"),
     "judging": ("gates",),
@@ -28,6 +28,7 @@ FLOORS: dict[str, tuple[str, ...]] = {
     "ground": (
         "domains",
         "plugins",
+        "agent_registry",
         "registry",
         "target",
         "seeding",

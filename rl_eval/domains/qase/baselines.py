@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from rl_eval.domains.qase.config import LEVELS, Config
+from rl_eval.domains.qase.environment.dataset import cache_key, load_dataset
 from rl_eval.domains.qase.environment.features import FEATURES
 
 Score = Callable[[np.ndarray, Mapping[str, np.ndarray]], np.ndarray]
@@ -59,8 +60,6 @@ def _coefficients(source: str, stamps: tuple) -> np.ndarray:
     from sklearn.linear_model import LogisticRegression
     from threadpoolctl import threadpool_limits
 
-    from rl_eval.domains.qase.environment.dataset import load_dataset
-
     train = load_dataset(Config.model_validate_json(source)).parts["train"]
     with threadpool_limits(1, user_api="blas"):
         fitted = LogisticRegression(C=0.01, max_iter=2000).fit(train.features, train.verdict)
@@ -68,8 +67,6 @@ def _coefficients(source: str, stamps: tuple) -> np.ndarray:
 
 
 def _logistic(config: Config) -> ScoredOrder:
-    from rl_eval.domains.qase.environment.dataset import cache_key
-
     return ScoredOrder(LogisticScore(_coefficients(*cache_key(config))))
 
 

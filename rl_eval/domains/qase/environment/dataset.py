@@ -18,9 +18,11 @@ from rl_eval.domains.qase.environment.features import (
     default_rates,
     history_features,
 )
+from rl_eval.domains.qase.environment_variables import data_path
 from rl_eval.domains.qase.fixed_strings import UNHASHED_CASE_FIELDS
 from rl_eval.domains.qase.model.execution_log import FAIL, NO_VERDICT, ExecutionLog
 from rl_eval.domains.qase.model.project import Case, Project
+from rl_eval.domains.qase.synthetic.history import generate
 from rl_eval.errors import InputError
 from rl_eval.hashing import hash_columns, hash_text, mix64
 
@@ -116,8 +118,6 @@ def cache_key(config: Config) -> tuple[str, tuple]:
 def _stamps(config: Config) -> tuple:
     if config.data == "synthetic":
         return ()
-    from rl_eval.domains.qase.environment_variables import data_path
-
     stamps: list[tuple] = []
     for source in (data_path(config.path), config.results):
         if source is None or source.startswith("rest:"):
@@ -138,11 +138,8 @@ def _load_dataset(source: str, stamps: tuple) -> Dataset:
 
 def _read_source(config: Config) -> tuple[Project, ExecutionLog]:
     if config.data == "synthetic":
-        from rl_eval.domains.qase.synthetic.history import generate
-
         synthetic = generate(config.cycles, config.data_seed)
         return synthetic.project, synthetic.log
-    from rl_eval.domains.qase.environment_variables import data_path
     from rl_eval.domains.qase.formats.load import load as read
 
     path = data_path(config.path)

@@ -14,6 +14,7 @@ from rl_eval.domains.qase.formats.values import build_model, decode_utf8
 from rl_eval.domains.qase.model.execution_log import ExecutionLog
 from rl_eval.domains.qase.model.notes import Notes
 from rl_eval.domains.qase.model.project import Case, Project, build_project, short_repr
+from rl_eval.domains.qase.model.verdict_sequence import verdict_sequence
 from rl_eval.errors import InputError, nearest
 
 COLUMNS = ("Id", "Name", "Duration", "LastRun", "LastResults", "Verdict", "Cycle")
@@ -111,8 +112,6 @@ def read_history_csv(data: bytes, where: str, notes: Notes) -> tuple[Project, Ex
 
 def _count_disagreeing_rows(log: ExecutionLog) -> int:
     """Number of rows whose LastResults differ from the earlier rows of the same case."""
-    from rl_eval.domains.qase.model.verdict_sequence import verdict_sequence
-
     assert log.earlier_verdicts is not None
     assert log.earlier_start is not None
     sequence = verdict_sequence(log, log.case)

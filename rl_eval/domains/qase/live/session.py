@@ -11,14 +11,17 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from rl_eval.domains.qase import service
 from rl_eval.domains.qase.config import Config
 from rl_eval.domains.qase.environment.features import FEATURES, case_features, constant_features
+from rl_eval.domains.qase.environment_variables import data_path
 from rl_eval.domains.qase.fixed_strings import LIVE_FINGERPRINT_KEYS
 from rl_eval.domains.qase.live.build_schedule import bug_ids, draw_builds
 from rl_eval.domains.qase.live.calls import NotRunnable, parse_case
 from rl_eval.domains.qase.live.cycle import CycleResult, run_cycle
 from rl_eval.domains.qase.live.runner import BLOCKED, Runner
 from rl_eval.domains.qase.model.project import Case, Project, build_project
+from rl_eval.domains.qase.service import NotStartedError, start
 from rl_eval.errors import InputError
 from rl_eval.seeding import part_key
 
@@ -112,11 +115,8 @@ def runnable_cases(config: Config) -> RunnableCases:
             "env.base_url=https://…, or try the embedded project and its service with env.data=synthetic"
         )
     if config.data == "synthetic":
-        from rl_eval.domains.qase import service
-
         project = service.project()
     else:
-        from rl_eval.domains.qase.environment_variables import data_path
         from rl_eval.domains.qase.formats.load import load
 
         path = data_path(config.path)
@@ -155,8 +155,6 @@ def connect(config: Config) -> LiveSession:
         if config.base_url is not None:
             session = LiveSession(cases, Runner(config.base_url, config.timeout_s), None)
         else:
-            from rl_eval.domains.qase.service import NotStartedError, start
-
             try:
                 service = start()
             except NotStartedError as error:
