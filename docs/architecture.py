@@ -37,7 +37,7 @@ FLOORS: dict[str, tuple[str, ...]] = {
         "dotted_keys",
         "validation_errors",
         "errors",
-    ),  # fmt: skip
+    ),
 }
 FLOOR_OF = {room: level for level, rooms in enumerate(FLOORS.values()) for room in rooms}
 
