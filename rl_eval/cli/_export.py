@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
+from rl_eval.agent_registry import agent
 from rl_eval.cli._app import app
 from rl_eval.errors import InputError
 
@@ -38,7 +39,6 @@ def export(
 
 def _export_onnx(directory: Path, file: Path) -> int:
     """Write the judged policy; returns the bytes of the file."""
-    from rl_eval.agent_registry import agent
     from rl_eval.run import read_checkpoint, read_run, write_bytes
 
     run = read_run(directory)
