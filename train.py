@@ -1,4 +1,4 @@
-"""Train a reinforcement-learning agent, judge it, and say how it did: compose, learn, judge.
+"""Train a reinforcement-learning agent, then judge it by the suites of its environment.
 
 python train.py agent=ppo env=threat
 python train.py agent=ppo env=threat -m lr=3e-4,1e-3
@@ -18,7 +18,7 @@ ROOT = Path(__file__).resolve().parent
 
 @hydra.main(version_base="1.3", config_path="conf", config_name="config")
 def main(composed: DictConfig) -> None:
-    """One job: learn, then judge by every suite of the environment."""
+    """One job: train, then judge by every suite of the environment."""
     from hydra.core.hydra_config import HydraConfig
     from hydra.types import RunMode
 
@@ -31,7 +31,7 @@ def main(composed: DictConfig) -> None:
 
 
 def _short(path: str | Path) -> Path:
-    """Below the working directory where it lies there, as a person would type it."""
+    """The path relative to the working directory if it is below it, as a person would type it."""
     path = Path(path)
     return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
 

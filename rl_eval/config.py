@@ -53,7 +53,7 @@ class RunConfig(_Section):
     plugins: tuple[str, ...] = Field((), description="modules to import first; they register what they add")
     log_every: int = Field(1_000, ge=1, description="env steps between rows of metrics.csv, or one iteration")
     checkpoint_every: int = Field(50_000, ge=1, description="env steps between snapshots")
-    keep_snapshots: int = Field(5, ge=1, description="the latest that are kept, beside the best")
+    keep_snapshots: int = Field(5, ge=1, description="the latest that are kept, in addition to the best")
     resume_every: int | None = Field(None, ge=1, description="env steps between resume points; null: as often as exact")
     validation: Validation = Validation()
     agent: Any = None  # the config of a registered agent

@@ -14,6 +14,9 @@ from rl_eval import config as configs
 from rl_eval import domains, terminal
 from rl_eval import run as runs
 from rl_eval.errors import InputError
+from rl_eval.gates import ledger
+from rl_eval.gates.evaluation import evaluate_run
+from rl_eval.gates.selection import Selection, suites_for
 from rl_eval.tracking import confusion_plot, evidence_plots, open_tracker, verdict_summary
 from rl_eval.training import train
 
@@ -167,10 +170,6 @@ def _report(directory: Path) -> None:
 
 def _judge(trained: runs.Run, suites: Path) -> list[dict[str, Any]]:
     """The verdict of every suite of the run's environment, written to `verdict.json` and printed."""
-    from rl_eval.gates import ledger
-    from rl_eval.gates.evaluation import evaluate_run
-    from rl_eval.gates.selection import Selection, suites_for
-
     matching_suites = suites_for(trained, suites)
     if not matching_suites:
         print(f"not judged: no suite in {suites}/ is for this environment; docs/suites.md shows how to write one")

@@ -92,7 +92,7 @@ def groups_of_parent(overrides: Sequence[str]) -> list[str]:
 def plan(
     conf: Path, suites: Path, overrides: Sequence[str], multirun: bool, own_folders: Sequence[Path] = ()
 ) -> list[Job]:
-    """Every job that a command line asks for, each composed and checked.
+    """Every job of a command line, composed and checked.
 
     Args:
         own_folders: of a person's own configs, from `--config-dir`.

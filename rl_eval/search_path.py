@@ -38,16 +38,16 @@ def options_of(group: str, folders: Sequence[Path]) -> list[str]:
 
 
 def _entries(overrides: Sequence[str]) -> list[str]:
-    given = [override for override in overrides if override.startswith(f"{_KEY}=")]
-    if not given:
+    typed = [override for override in overrides if override.startswith(f"{_KEY}=")]
+    if not typed:
         return []
     from hydra.core.override_parser.overrides_parser import OverridesParser
     from hydra.errors import HydraException
 
     try:
-        value = OverridesParser.create().parse_override(given[-1]).value()
+        value = OverridesParser.create().parse_override(typed[-1]).value()
     except HydraException as error:
         raise InputError(" ".join(str(error).split())) from error
     if not isinstance(value, list) or not all(isinstance(entry, str) for entry in value):
-        raise InputError(f"{given[-1]} is not a list of folders: give {_KEY}=[file://my_conf]")
+        raise InputError(f"{typed[-1]} is not a list of folders: give {_KEY}=[file://my_conf]")
     return [str(entry) for entry in value]

@@ -13,8 +13,10 @@ from typing import Any
 
 import numpy as np
 
+from rl_eval import config as configs
 from rl_eval import run
 from rl_eval.errors import InputError
+from rl_eval.training import replay
 
 TIME_COLUMNS = ("wall_s",)  # of metrics.csv; no replay repeats them
 # Keys of run.json: the results of the training.
@@ -67,8 +69,6 @@ def verify(path: Path, *, trust: bool = False, on_step: Callable[..., None] = la
     Raises:
         InputError: no run, one that is being trained, or one that cannot be trained here.
     """
-    from rl_eval.training import replay
-
     original = run.read_run(path)
     if original.info["status"] == "running":
         with run.lock(path):  # refused while somebody trains it
@@ -203,8 +203,6 @@ def _value_pairs(name: str, first: Any, second: Any) -> Iterator[tuple[str, Any,
 
 def _explanations(original: run.Run, replayed: run.Run) -> Iterator[str]:
     """What differs in how the two were trained."""
-    from rl_eval import config as configs
-
     if original.info.get("config_hash") != run.config_hash(configs.load(original.config).to_dict()):
         yield "config.yaml is not what the run was trained with: its hash is not the one in run.json"
     for key in ORIGIN_KEYS:

@@ -70,12 +70,12 @@ def compare(
     ] = None,
     episodes: Annotated[
         int | None,
-        typer.Option("--episodes", min=1, help="Episodes each run plays; default: 100, or a whole finite set."),
+        typer.Option("--episodes", min=1, help="Episodes each run plays; default: 100, or all of a finite set."),
     ] = None,
     alpha: Annotated[
         float, typer.Option("--alpha", help="Chance of calling equals worse, and of calling them better.")
     ] = 0.05,
-    verdicts: Annotated[bool, typer.Option("--verdicts", help="Beside it, the criteria of each verdict.json.")] = False,
+    verdicts: Annotated[bool, typer.Option("--verdicts", help="Also the criteria of each verdict.json.")] = False,
     gate: Annotated[bool, typer.Option("--gate", help="Exit 1 when the candidate is worse, with evidence.")] = False,
     html: Annotated[Path | None, typer.Option("--html", metavar="FILE", help="Write a page too.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,
@@ -167,7 +167,7 @@ def doctor(
     The most important finding comes first, causes before symptoms. `try:` is an override of train.py, to be
     pasted. The run's curves are read and its policy is played on the validation part, never on the gate's.
 
-    Exit status: 0 whatever was found, 2 bad input.
+    Exit status: 0 with any findings, 2 bad input.
     """
     from rl_eval import diagnostics, terminal
     from rl_eval.run import as_json as json_of

@@ -1,4 +1,4 @@
-"""How a run is executed, beside what its config says: back end, device and threads, which decide its bytes as well."""
+"""How a run is executed: back end, device and threads. They decide its bytes as much as its config does."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _REMEDIES = {
 
 @dataclass(frozen=True)
 class Execution:
-    """What decides a run's bytes beside its config, and may differ where it is resumed.
+    """What decides a run's bytes in addition to its config, and may differ on the machine where it is resumed.
 
     Attributes:
         backend: `gymnasium`, `envpool`, or `native` for an environment that steps its copies itself.

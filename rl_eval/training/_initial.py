@@ -80,7 +80,7 @@ def take_over(config: RunConfig) -> tuple[InitialPolicy | None, RunConfig, list[
     """The policy that `config.init` names, and the config with the preprocessing of its observations.
 
     Returns:
-        The policy, or None without `init`; the config; and what could not be taken over, a sentence each.
+        The policy, or None without `init`; the config; and a sentence for whatever could not be taken over.
 
     Raises:
         InputError: there is no such snapshot, or the config does not suit it; says what differs.

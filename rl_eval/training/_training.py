@@ -101,7 +101,7 @@ class Training:
         self.agent.start(_resume_points.env_seeds(self.config.seed, 0, self.n_envs))
 
     def restore(self, notice: Callable[[str], None]) -> None:
-        """Go on from the last whole resume point, or from the start where there is none.
+        """Go on from the last intact resume point, or from the start if there is none.
 
         Raises:
             InputError: the run is finished, or cannot be executed here as before; nothing has been changed.

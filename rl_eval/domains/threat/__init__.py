@@ -14,6 +14,7 @@ from rl_eval.domains.base import Domain, Part
 from rl_eval.domains.threat.config import ACTIONS, ALERT, ALLOW, BLOCK, QUARANTINE, Config
 from rl_eval.domains.threat.fitted import FittedPreprocessing
 from rl_eval.errors import InputError
+from rl_eval.validation_errors import config_sentence
 
 if TYPE_CHECKING:
     import numpy as np
@@ -116,13 +117,12 @@ class Threat(Domain[Config]):
         """
         if self._other_preprocessing(config, preprocessing) is None:
             return config
+        values = {key: value for key, value in (preprocessing or {}).items() if key not in ("schema", "columns")}
         try:
-            values = {key: value for key, value in (preprocessing or {}).items() if key not in ("schema", "columns")}
             fitted = FittedPreprocessing.model_validate(values)
         except ValidationError as error:
-            first = error.errors()[0]
-            where = ".".join(str(part) for part in first["loc"])
-            raise InputError(f"its preprocessing.json cannot be applied ({where}: {first['msg']})") from error
+            sentence = config_sentence(error, values, allowed=FittedPreprocessing.model_fields)
+            raise InputError(f"its preprocessing.json cannot be applied: {sentence}") from error
         config = config.model_copy(update={"preprocessing": fitted})
         _dataset(config)  # the fields must be the same
         return config
