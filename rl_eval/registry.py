@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib.metadata
+import sys
+import warnings
 from collections.abc import Iterator
 from functools import cached_property
 from typing import Generic, TypeVar
@@ -33,14 +35,17 @@ class Registry(Generic[Entry]):
         return {point.name: point for point in importlib.metadata.entry_points(group=self.group)}
 
     def register(self, name: str, entry: Entry) -> Entry:
-        """Add an entry.
+        """Add an entry. It takes precedence over an entry point of the same name, with a warning.
 
         Raises:
-            InputError: another entry has the name, or the entry is of the wrong class.
+            InputError: another entry was registered under the name, or the entry is of the wrong class.
         """
-        if name in self and self._registered.get(name) is not entry:
+        if self._registered.get(name, entry) is not entry:
             raise InputError(f"{name!r} is registered twice as {self.noun} ({self.group}): rename one of them")
         self._registered[name] = self._checked(name, entry, f"{name!r}")
+        point = self._entry_points.get(name)
+        if point is not None and getattr(sys.modules.get(point.module), point.attr, None) is not entry:
+            warnings.warn(f"{self.group}: the entry point {name} = {point.value} is ignored: rename it", stacklevel=3)
         return entry
 
     def __contains__(self, name: object) -> bool:
@@ -71,6 +76,16 @@ class Registry(Generic[Entry]):
             raise InputError(f"{self.noun} {name!r} ({point.value}) cannot be loaded: {reason}") from error
         self._registered[name] = self._checked(name, entry, f"{name!r} ({point.value})")
         return self._registered[name]
+
+    def available(self) -> list[Entry]:
+        """The entries that can be loaded, in the order of their names here; a warning for each of the others."""
+        entries = []
+        for name in self:
+            try:
+                entries.append(self.get(name))
+            except InputError as error:
+                warnings.warn(str(error), stacklevel=2)
+        return entries
 
     def _checked(self, name: str, entry: Entry, shown: str) -> Entry:
         if self.entry_type is not None and not isinstance(entry, self.entry_type):

@@ -42,11 +42,33 @@ def test_registered_entries_come_after_entry_points(installed):
 
 
 def test_two_entries_of_one_name_are_refused(installed):
-    registry = installed("APPLE = 'apple'", apple="APPLE")
-    with pytest.raises(InputError, match="registered twice"):
-        registry.register("apple", "other")
+    registry = installed("")
     registry.register("pear", "pear")
     registry.register("pear", registry.get("pear"))  # the same entry again is not another one
+    with pytest.raises(InputError, match="registered twice"):
+        registry.register("pear", "other")
+
+
+def test_a_registered_entry_takes_precedence_over_an_entry_point_of_its_name(installed):
+    registry = installed("APPLE = 'apple'", apple="APPLE")
+    with pytest.warns(UserWarning, match=r"apple = their_package:APPLE is ignored"):
+        registry.register("apple", "ours")
+    assert registry.get("apple") == "ours"
+    assert list(registry) == ["apple"]
+
+
+def test_a_package_may_register_the_entry_of_its_own_entry_point(installed, recwarn):
+    registry = installed("APPLE = 'apple'", apple="APPLE")
+    entry = registry.get("apple")
+    registry.register("apple", entry)
+    assert not recwarn.list
+
+
+def test_a_package_that_cannot_be_loaded_does_not_hide_the_others(installed):
+    registry = installed("APPLE = 'apple'", apple="APPLE", broken="NOWHERE")
+    registry.register("pear", "pear")
+    with pytest.warns(UserWarning, match=r"'broken' .their_package:NOWHERE. cannot be loaded"):
+        assert registry.available() == ["apple", "pear"]
 
 
 def test_an_unknown_name_is_refused_with_the_nearest(installed):

@@ -58,7 +58,7 @@ def register(*diagnostics: Diagnostic) -> None:
 
 def list_diagnostics() -> list[Diagnostic]:
     """Every diagnostic, by name."""
-    entries = [DIAGNOSTICS.get(name) for name in DIAGNOSTICS]
+    entries = DIAGNOSTICS.available()
     entries += [entry for each_domain in domains() for entry in each_domain.diagnostics()]
     return sorted(entries, key=lambda entry: entry.name)
 
@@ -88,7 +88,7 @@ def findings_of(run: DiagnosedRun, name: str) -> list[Finding]:
 
 def all_findings(run: DiagnosedRun) -> list[Finding]:
     """The findings of all diagnostics that apply to the run, most important first."""
-    entries = [DIAGNOSTICS.get(name) for name in DIAGNOSTICS]
+    entries = DIAGNOSTICS.available()
     name = run.setting("env.name")
     if isinstance(name, str) and name in DOMAINS:
         entries += domain(name).diagnostics()

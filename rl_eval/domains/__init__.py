@@ -45,8 +45,8 @@ def domain(name: str) -> Domain[Any]:
 
 
 def domains() -> list[Domain[Any]]:
-    """Every domain that can be loaded here."""
-    return [DOMAINS.get(name) for name in DOMAINS]
+    """Every domain that can be loaded here; a warning for each of the others."""
+    return DOMAINS.available()
 
 
 def config_class(values: Mapping[str, Any]) -> type[EnvConfig]:

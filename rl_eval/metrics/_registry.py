@@ -93,7 +93,7 @@ def register(*metrics: Metric) -> None:
 
 def list_metrics() -> list[Metric]:
     """Every metric and family, by kind and name."""
-    entries = [METRICS.get(name) for name in METRICS]
+    entries = METRICS.available()
     entries += [entry for domain in domains() for entry in domain.metrics()]
     return sorted(entries, key=lambda entry: (entry.kind, entry.name))
 
@@ -131,7 +131,7 @@ def _with_exact_name(name: str) -> Metric | None:
 
 def _families() -> list[Metric]:
     """Families by prefix, then those by suffix, whose base may be of a family by prefix."""
-    entries = [METRICS.get(name) for name in METRICS if "<" in name]
+    entries = [entry for entry in METRICS.available() if "<" in entry.name]
     return sorted(entries, key=lambda entry: entry.name.startswith("<"))
 
 
