@@ -6,12 +6,16 @@ import shutil
 
 import numpy as np
 import pytest
+import yaml
 
 from rl_eval import agent_registry, domains, run
 from rl_eval import config as configs
+from rl_eval.compare import compare_runs
 from rl_eval.errors import InputError
 from rl_eval.exposure import Exposure, read_exposure
 from rl_eval.gates import held_out
+from rl_eval.gates.suite import load_suite
+from rl_eval.gates.suite_environment import environment_to_judge
 from rl_eval.hydra_compose import compose, quote_run_paths
 from rl_eval.launch import groups_of_parent, plan
 from rl_eval.tracking import open_tracker
@@ -240,3 +244,18 @@ def test_a_snapshot_that_is_gone_or_damaged_is_refused(cartpole, tmp_path):
     file.write_bytes(file.read_bytes()[:-1])
     with pytest.raises(InputError, match="altered"):
         take_over(configs.load(compose(ROOT / "conf", [*CARTPOLE, f"init='{copy}'"])))
+
+
+def test_gates_and_comparisons_play_each_run_on_its_own_observations(parents, tmp_path):
+    new = learn(from_run(parents["ppo"], "env.data_seed=5"), tmp_path / "new")
+    fresh = learn([*THREAT, *AGENTS["ppo"], "env.data_seed=5"], tmp_path / "fresh")
+    names = [str(new.path), str(fresh.path)]
+    scores = [compare_runs(order, episodes=3).scores for order in (names, names[::-1])]
+    assert scores[0][0].values == scores[1][1].values
+    assert scores[0][1].values == scores[1][0].values
+    suite = tmp_path / "suite.yaml"
+    env = {"name": "threat", "train_flows": 3000, "validation_flows": 1000, "test_flows": 1000, "data_seed": 5}
+    criteria = {"cost": {"metric": "mean_cost", "at_most": 1.0, "by": "estimate"}}
+    suite.write_text(yaml.safe_dump({"rl_eval": 1, "env": env, "criteria": criteria}))
+    assert environment_to_judge(load_suite(suite), new) == domains.validate(new.config["env"])
+    assert environment_to_judge(load_suite(suite), fresh).preprocessing is None
