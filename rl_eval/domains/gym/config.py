@@ -1,4 +1,4 @@
-"""Which Gymnasium environment, how its copies are stepped, and what counts as success in it."""
+"""The config of a Gymnasium environment: its id, how its copies are stepped, and what counts as success."""
 
 from __future__ import annotations
 

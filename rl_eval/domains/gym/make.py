@@ -1,4 +1,4 @@
-"""The copies of a Gymnasium environment: its spec, what steps them, and how many processes do."""
+"""Make copies of a Gymnasium environment: find its spec, choose the back end and the number of processes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A project and its results from Qase itself: `GET` requests with the token of `QASE_API_TOKEN`, page by page.
+"""Fetch a project and its results from Qase's REST API, page by page, with the token of `QASE_API_TOKEN`.
 
 The token goes into one header and nowhere else: no message shows it, and no redirect is followed with it.
 """

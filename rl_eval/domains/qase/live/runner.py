@@ -1,4 +1,4 @@
-"""Running cases over HTTP: one at a time, step by step, until the first response that is not as expected."""
+"""Run single cases over HTTP, step by step, until the first response that is not as expected."""
 
 from __future__ import annotations
 
