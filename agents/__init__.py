@@ -83,7 +83,7 @@ def register(
             `check(observations, actions, longest_episode)` raises ValueError where the agent does not suit, and
             `weight_keys` names the fields that weights depend on. See `agents.config.DQNConfig`.
         agent: `agent(config, envs, *, generators, total_steps, device, folder)`, an object with the attributes and
-            methods of `rl_eval.training.Agent`; `agents.base.BaseAgent` has most of them.
+            methods of `rl_eval.training.Agent`; `agents.base_agent.BaseAgent` has most of them.
         load_policy: `load_policy(arrays, meta, seed=0)`, an object with `act(obs, greedy, mask=None)`.
         to_onnx: `to_onnx(arrays, meta, description)`, the bytes of an ONNX file. None: there is no export.
 

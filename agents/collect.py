@@ -15,8 +15,8 @@ import gymnasium as gym
 import numpy as np
 from gymnasium.vector import AutoresetMode, VectorEnv
 
+from agents.action_masks import read_final_mask, read_next_mask, refuse_late_mask
 from agents.episode_log import EpisodeLog
-from agents.masks import read_final_mask, read_next_mask, refuse_late_mask
 
 # From observations [N, D], the step's noise [N, A] and the action mask [N, A] or None to network inputs [N, D], action
 # parameters [N, A], network actions [N] or [N, A], and the same actions as the environment takes them.

@@ -1,7 +1,7 @@
 """Every hyper-parameter of every agent, with its meaning and its range.
 
-Free of torch, so that a config can be checked before anything heavy is imported. The defaults stand
-in `conf/agent/*.yaml` as well, where people read and change them; a test holds the two equal.
+This module does not import torch, so a config is checked before anything heavy is imported. The defaults are also in
+`conf/agent/*.yaml`, where people read and change them; a test checks that both are equal.
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ class PPOConfig(OnPolicyConfig):
     n_epochs: Count = 10
     clip_range: Positive = 0.2
     clip_range_vf: Positive | None = None  # None: the value loss is not clipped
-    target_kl: Positive | None = None  # stop the epochs of an iteration past this approximate KL
+    target_kl: Positive | None = None  # stop the epochs of an iteration above this approximate KL
 
     def __post_init__(self) -> None:
         if self.batch_size > self.n_envs * self.n_steps:
@@ -131,7 +131,7 @@ class DQNConfig:
     lr_schedule: Literal["constant", "linear"] = "constant"  # linear: to 0 at total_steps
     n_envs: Count = 1  # environment copies stepped as one
     gamma: Rate = 0.99
-    double: bool = True  # the online network chooses the next action, the target network says its worth
+    double: bool = True  # the online network chooses the next action, the target network gives its value
     dueling: bool = False  # Q = V + A − mean A
     n_step: Count = 1  # rewards in a return before it is bootstrapped
     prioritized: bool = False  # draw transitions by their TD error
@@ -162,7 +162,7 @@ class DQNConfig:
     weight_keys: ClassVar[tuple[str, ...]] = ("network", "dueling", "normalize_obs", "clip_obs")
 
     def __post_init__(self) -> None:
-        # A slot may hold what an episode ended on, and the latest steps wait for what comes after them.
+        # A slot may hold a final observation, and the latest steps cannot be drawn yet.
         needed = 2 * self.batch_size + (self.n_step + 1) * self.n_envs
         if self.buffer_size < needed:
             raise ValueError(
@@ -171,7 +171,7 @@ class DQNConfig:
             )
         if self.epsilon_end > self.epsilon_start:
             raise ValueError(
-                f"epsilon_end={self.epsilon_end} is above epsilon_start={self.epsilon_start}: exploration is to fall"
+                f"epsilon_end={self.epsilon_end} is above epsilon_start={self.epsilon_start}: exploration must fall"
             )
         if self.exploration == "exponential" and not self.epsilon_end:
             raise ValueError("epsilon_end=0 is never reached with exploration=exponential: set it above 0")

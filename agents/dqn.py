@@ -2,7 +2,7 @@
 
 Mnih et al., *Human-level control through deep reinforcement learning*, Nature 2015, with the parts of Hessel et al.,
 *Rainbow* (AAAI 2018): double Q-learning (`q_learning.py`), dueling networks (`perceptron.py`, `q_network.py`), n-step
-returns (`replay.py`) and prioritised replay (`sampling.py`).
+returns (`replay.py`) and prioritised replay (`replay_sampling.py`).
 
 A round is `train_every` steps of every copy with an ε-greedy policy, then as many gradient steps as are due. The buffer
 keeps rewards and observations as the environment gave them. They are scaled when they are drawn, by the statistics of
@@ -22,12 +22,12 @@ import torch
 from gymnasium.vector import VectorEnv
 
 from agents import normalize, policy, q_policy
-from agents.arrays import with_prefix, without_prefix
-from agents.base import REMEDY, BaseAgent
+from agents.action_masks import masked, refuse_late_mask
+from agents.base_agent import REMEDY, BaseAgent
+from agents.checkpoint_arrays import with_prefix, without_prefix
 from agents.collect import add_reward_terms, check_finite, step_copies
 from agents.config import DQNConfig
-from agents.health import MEASUREMENTS, ROWS, modal_share, unit_shares
-from agents.masks import masked, refuse_late_mask
+from agents.health_metrics import MEASUREMENTS, ROWS, modal_share, unit_shares
 from agents.networks import arrays_of, load_arrays
 from agents.q_learning import QLearning
 from agents.q_metrics import NAN, UpdateLog, largest_return, update_metrics
@@ -259,7 +259,7 @@ class DQN(BaseAgent):
         return self.cache.q_values(batch.next_index, batch.next_written, next_inputs, compute)
 
     def _health_metrics(self) -> dict[str, float]:
-        """Health metrics on transitions from the buffer, about 20 times a run; see `health.py`."""
+        """Health metrics on transitions from the buffer, about 20 times a run; see `health_metrics.py`."""
         names = ("greedy_share", "dormant_share", "saturated_share")
         if self.env_steps < self.next_measurement or not len(self.buffer):
             return dict.fromkeys(names, NAN)

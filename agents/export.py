@@ -13,7 +13,7 @@ from onnx import TensorProto, helper, numpy_helper
 from torch import nn
 
 from agents import policy, q_policy
-from agents.arrays import unpack_moments
+from agents.checkpoint_arrays import unpack_moments
 from agents.networks import ActorCritic
 from agents.normalize import Moments
 from agents.policy import restore_action_space

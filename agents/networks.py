@@ -1,4 +1,4 @@
-"""The actor and the critic, and the distributions over actions they parametrise."""
+"""The actor-critic network as a torch module, its distributions over actions, and its weights as arrays."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from agents.action_masks import ILLEGAL
 from agents.config import NetworkConfig, QNetworkConfig
-from agents.masks import ILLEGAL
 
 ACTIVATIONS: dict[str, type[nn.Module]] = {"tanh": nn.Tanh, "relu": nn.ReLU, "silu": nn.SiLU, "gelu": nn.GELU}
 
@@ -35,7 +35,7 @@ def orthogonal(layer: nn.Linear, gain: float, rng: np.random.Generator) -> nn.Li
 def body(
     inputs: int, config: NetworkConfig | QNetworkConfig, rng: np.random.Generator, dropout: float = 0.0
 ) -> tuple[nn.Sequential, int]:
-    """The hidden layers over `inputs` features, and how many they give."""
+    """The hidden layers over `inputs` features, and how many outputs they have."""
     layers: list[nn.Module] = []
     for width in config.widths:
         layers.append(orthogonal(nn.Linear(inputs, width), math.sqrt(2), rng))
@@ -53,8 +53,8 @@ def body(
 class ActorCritic(nn.Module):
     """Observations `[B, D]` to action parameters `[B, A]` and values `[B]`.
 
-    For Discrete actions the parameters are logits; for Box they are means, and `log_std` `[A]` is free of
-    the observation.
+    For Discrete actions the parameters are logits. For Box they are means, and `log_std` `[A]` does not depend on the
+    observation.
     """
 
     def __init__(
@@ -99,7 +99,7 @@ class ActorCritic(nn.Module):
 
 
 class Inference:
-    """An `ActorCritic` on numpy arrays, for acting alone: no gradients, no dropout, batch norm frozen."""
+    """An `ActorCritic` on numpy arrays, only for acting: no gradients, no dropout, batch norm as it is."""
 
     def __init__(self, network: ActorCritic):
         self._network = network.eval()
@@ -118,24 +118,24 @@ class Inference:
 
 def arrays_of(module: nn.Module) -> dict[str, np.ndarray]:
     """Parameters and buffers by name; a shared body is stored once."""
-    seen: set[int] = set()
+    stored: set[int] = set()
     arrays = {}
     for name, tensor in module.state_dict(keep_vars=True).items():
-        if id(tensor) not in seen:
-            seen.add(id(tensor))
+        if id(tensor) not in stored:
+            stored.add(id(tensor))
             arrays[name] = tensor.detach().cpu().numpy().copy()
     return arrays
 
 
 def load_arrays(module: nn.Module, arrays: Mapping[str, np.ndarray]) -> None:
-    """Put arrays from `arrays_of` back.
+    """Copy arrays from `arrays_of` into a module.
 
     Raises:
         ValueError: a name or shape differs from the module's.
     """
-    own = arrays_of(module)
-    if own.keys() != arrays.keys():
-        raise ValueError(f"weights differ in {sorted(own.keys() ^ arrays.keys())}")
+    names = arrays_of(module).keys()
+    if names != arrays.keys():
+        raise ValueError(f"weights differ in {sorted(names ^ arrays.keys())}")
     tensors = dict(module.state_dict(keep_vars=True))
     with torch.no_grad():
         for name, array in arrays.items():

@@ -1,4 +1,4 @@
-"""Running statistics, and what is scaled by them: pure functions on float64 moments."""
+"""Running statistics of observations and rewards, and scaling by them: pure functions on float64 moments."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class Moments:
 
     @classmethod
     def empty(cls, shape: tuple[int, ...] = (), prior_count: float = 0.0) -> Moments:
-        """No data yet; `prior_count` pretends that many samples of mean 0 and variance 1.
+        """No data yet; `prior_count` acts as that many samples of mean 0 and variance 1.
 
         Stable-Baselines3 starts with a prior count of 1e-4; ours is 0.
         """
@@ -31,7 +31,7 @@ class Moments:
 
 
 def of(batch: np.ndarray, name: str = "batch") -> Moments:
-    """The moments over the first axis of `batch` `[B, …]`, in two passes.
+    """The moments over the first axis of `batch` `[B, …]`, computed in two passes.
 
     Raises:
         ValueError: a number is not finite; says which.
@@ -62,7 +62,7 @@ def merge(a: Moments, b: Moments) -> Moments:
 
 
 def update(moments: Moments, batch: np.ndarray, name: str = "batch") -> Moments:
-    """`moments` after a batch `[B, …]` more.
+    """`moments` after another batch `[B, …]`.
 
     Raises:
         ValueError: a number in the batch is not finite; says which.
@@ -77,13 +77,13 @@ def normalize(x: np.ndarray, moments: Moments, clip: float = np.inf, epsilon: fl
 
 
 def denormalize(x: np.ndarray, moments: Moments, epsilon: float = 1e-8) -> np.ndarray:
-    """The inverse of `normalize` where nothing was clipped, float64."""
+    """The inverse of `normalize` where it did not clip, float64."""
     return x * np.sqrt(moments.variance + epsilon) + moments.mean
 
 
 @dataclass(frozen=True)
 class RewardScale:
-    """The discounted return R `[N]` of each copy so far, and the moments of every R seen."""
+    """The discounted return R `[N]` of each copy so far, and the moments of every R so far."""
 
     returns: np.ndarray
     moments: Moments

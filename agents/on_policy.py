@@ -12,16 +12,16 @@ from gymnasium.vector import VectorEnv
 from torch import Tensor
 
 from agents import normalize, policy
+from agents.action_masks import masked
 from agents.advantage import gae
-from agents.arrays import unpack_moments, with_prefix, without_prefix
-from agents.base import BaseAgent
-from agents.closed_form import ClosedForm
+from agents.base_agent import BaseAgent
+from agents.checkpoint_arrays import unpack_moments, with_prefix, without_prefix
+from agents.closed_form_gradients import ClosedForm
 from agents.collect import Rollout, collect, next_values
 from agents.config import OnPolicyConfig
 from agents.experience import Experience
 from agents.flat_parameters import FlatParameters
-from agents.health import HealthMetrics
-from agents.masks import masked
+from agents.health_metrics import HealthMetrics
 from agents.networks import ActorCritic, load_arrays
 from agents.optimizer import Optimizer
 from agents.schedules import learning_rate

@@ -1,7 +1,7 @@
-"""Gradient steps on one flat parameter vector `[P]`.
+"""Optimisers: gradient steps on one flat parameter vector `[P]`.
 
-`torch.optim` does the same, but building any of its optimisers imports torch's compiler, which takes about as long
-as importing torch, and each step spends two thirds of its time around the arithmetic.
+`torch.optim` does the same. But making any of its optimisers imports torch's compiler, which takes about as long as
+importing torch, and two thirds of the time of a step there are not arithmetic.
 """
 
 from __future__ import annotations
@@ -13,9 +13,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-# The means of units that have died decay into denormal numbers, on which a step takes three times as long.
-NOTHING = 1e-30
-FLUSH_EVERY = 128  # steps; from 1e-30 down there it takes 175
+# Running means of dead units decay to denormal numbers, on which a step takes three times as long. So smaller numbers
+# than this become 0, often enough: from 1e-30 to denormal numbers it takes 175 steps.
+SMALLEST = 1e-30
+FLUSH_EVERY = 128  # steps
 
 
 class Optimizer(Protocol):
@@ -75,7 +76,7 @@ class Adam(_Stateful):
         if not self._until_flush:
             self._until_flush = FLUSH_EVERY
             for moment in (self.mean, self.mean_square):
-                moment.masked_fill_(moment.abs() < NOTHING, 0.0)
+                moment.masked_fill_(moment.abs() < SMALLEST, 0.0)
         torch._fused_adam_(
             [self._parameter],
             [self._gradient],

@@ -10,9 +10,9 @@ import gymnasium as gym
 import numpy as np
 
 from agents import normalize
-from agents.arrays import pack_moments, unpack_moments, with_prefix, without_prefix
+from agents.action_masks import masked
+from agents.checkpoint_arrays import pack_moments, unpack_moments, with_prefix, without_prefix
 from agents.config import NetworkConfig
-from agents.masks import masked
 from agents.perceptron import PlainActorCritic, is_plain
 
 if TYPE_CHECKING:

@@ -7,8 +7,8 @@ observation and reward scaling (`normalize.py`), minibatches of one permutation 
 normalised a minibatch, clipped objective, optional value clipping, entropy bonus, global gradient
 clipping, Adam with ε 1e-5, linear learning-rate decay, early stop on an approximate KL.
 
-What PPO and A2C share is in `on_policy.py`. Networks that `closed_form.py` serves take their epochs there; the losses
-are the same.
+What PPO and A2C share is in `on_policy.py`. For the networks that it serves, `closed_form_gradients.py` takes the steps
+of an epoch; the losses are the same.
 """
 
 from __future__ import annotations

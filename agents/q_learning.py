@@ -1,7 +1,7 @@
 """The online and the target network of Q-learning, their targets, and the gradient step.
 
 For plain perceptrons on the CPU the gradient is written out on numpy arrays that the networks share, as in
-`closed_form.py`; everything else goes through autograd. A test checks that both give the same gradients.
+`closed_form_gradients.py`; everything else goes through autograd. A test checks that both give the same gradients.
 """
 
 from __future__ import annotations
@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 import torch
 
+from agents.action_masks import masked
 from agents.config import DQNConfig
 from agents.flat_parameters import FlatParameters, as_perceptron
-from agents.masks import masked
 from agents.optimizer import Adam
 from agents.perceptron import ActionValues, PlainQ, is_plain
 from agents.q_network import QNetwork

@@ -1,4 +1,4 @@
-"""The network that says what each action is worth, as torch has it."""
+"""The Q-network of DQN as a torch module: a value for each action."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from agents.networks import body, orthogonal
 
 
 class GroupAttention(nn.Module):
-    """Observations `[B, D]` to `[B, G · W]`: a token a group of features, each informed by the others.
+    """Observations `[B, D]` to `[B, G · W]`: a token for each group of features, after attention to the others.
 
     One pre-normalised block of multi-head self-attention with a residual connection (Vaswani et al., *Attention is all
-    you need*, 2017, eq. 1; Xiong et al. 2020 for the place of the normalisation). A token's own linear layer is also
-    what tells the groups apart.
+    you need*, 2017, eq. 1; Xiong et al. 2020 for the place of the normalisation). Each group has a linear layer of its
+    own, so no positions need to be added.
     """
 
     def __init__(self, config: QNetworkConfig, rng: np.random.Generator):
@@ -44,7 +44,7 @@ class GroupAttention(nn.Module):
 
 
 class QNetwork(nn.Module):
-    """Observations `[B, D]` to action values `[B, A]`; see `perceptron.PlainQ` for what dueling means."""
+    """Observations `[B, D]` to action values `[B, A]`; `perceptron.PlainQ` explains dueling."""
 
     def __init__(self, obs_size: int, actions: int, config: QNetworkConfig, dueling: bool, rng: np.random.Generator):
         super().__init__()

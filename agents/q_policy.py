@@ -10,9 +10,9 @@ import gymnasium as gym
 import numpy as np
 
 from agents import normalize
-from agents.arrays import pack_moments, unpack_moments, with_prefix, without_prefix
+from agents.action_masks import masked
+from agents.checkpoint_arrays import pack_moments, unpack_moments, with_prefix, without_prefix
 from agents.config import DQNConfig, QNetworkConfig
-from agents.masks import masked
 from agents.perceptron import ActionValues, PlainQ, is_plain
 from agents.policy import describe_action_space, restore_action_space, to_environment
 

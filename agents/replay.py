@@ -18,8 +18,8 @@ from typing import Any
 
 import numpy as np
 
-from agents.sampling import PrioritizedSampler, UniformSampler
-from agents.storage import Storage, allocate
+from agents.replay_sampling import PrioritizedSampler, UniformSampler
+from agents.replay_storage import Storage, allocate
 
 TERMINATED, TRUNCATED = 1, 2
 count = np.count_nonzero  # of a few flags: a tenth of the time of `any`
@@ -53,7 +53,7 @@ class ReplayBuffer:
         obs_shape, obs_dtype, action_shape, action_dtype: of one observation and one action.
         gamma: the discount of a step.
         n_step: rewards in a return, where the episode does not end before.
-        priority_alpha: α of prioritised replay; None draws uniformly. See `sampling.py`.
+        priority_alpha: α of prioritised replay; None draws uniformly. See `replay_sampling.py`.
         storage: memmap keeps the ring in a file, its room reserved at once, which is gone with the process.
         folder: where that file lies.
 

@@ -1,9 +1,9 @@
 """A sum tree over many weights: change some, draw in proportion to all.
 
-Three levels: the leaves, the sums of groups of 16 leaves, and the sums of blocks of 16 groups, whose running total
-is searched by bisection. So few and wide levels cost few operations on whole arrays, and what one draw or change
-touches lies together in memory. Every sum is taken anew from what lies below it, never corrected by a difference:
-nothing drifts, and a tree built at once from the same leaves has the same bits.
+It has three levels: the leaves, the sums of groups of 16 leaves, and the sums of blocks of 16 groups, whose running
+total is searched by bisection. Few wide levels take few operations on arrays, and the numbers that one draw or change
+needs are close together in memory. A sum is always computed from its parts, never corrected by a difference. So nothing
+drifts, and a tree built at once from the same leaves has the same bits.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ import numpy as np
 
 FAN_OUT = 16
 LARGEST = 1e300  # of a leaf: 1e8 of them still have a finite sum
-_MOST_WAITING = 1024  # calls of `set` that wait for their sums, before these are taken without being asked for
-_MANY = 4096  # changes from which on it pays to look for groups that occur twice
+_MAX_WAITING = 1024  # calls of `set` before the sums are computed even if nobody has read them
+_MANY = 4096  # changed groups; from here on it pays to drop duplicates
 
 
 class SumTree:
@@ -28,10 +28,10 @@ class SumTree:
         self._groups = np.zeros(blocks * FAN_OUT)
         self._running = np.zeros(blocks + 1)  # the sum of the blocks before each; last: of all
         self._blocks = np.zeros(blocks)
-        # The smallest positive leaf below each; inf: none.
+        # The smallest positive leaf of each group and block; inf: none.
         self._group_least = np.full(blocks * FAN_OUT, np.inf)
         self._block_least = np.full(blocks, np.inf)
-        self._waiting: list[np.ndarray] = []  # groups whose leaves have changed since their sums were taken
+        self._waiting: list[np.ndarray] = []  # groups whose leaves have changed since their sums were computed
 
     @property
     def leaves(self) -> np.ndarray:
@@ -51,7 +51,7 @@ class SumTree:
         return float(self._block_least.min())
 
     def set(self, index: np.ndarray, weights: np.ndarray | float) -> None:
-        """Change leaves; of an index that is given twice, the last weight stays.
+        """Change leaves; if an index occurs twice, its last weight counts.
 
         Args:
             index: int `[B]`, in `[0, capacity)`.
@@ -67,11 +67,11 @@ class SumTree:
             raise ValueError(f"a weight of a sum tree is {low if low < 0 else high}: it must lie in [0, {LARGEST:g}]")
         self._leaves[index] = weights
         self._waiting.append(index // FAN_OUT)
-        if len(self._waiting) > _MOST_WAITING:
+        if len(self._waiting) > _MAX_WAITING:
             self._sum_up()
 
     def find(self, targets: np.ndarray) -> np.ndarray:
-        """The leaves `[B]` in whose stretch of the running total the targets `[B]` lie, never one of weight 0.
+        """The leaves `[B]` in whose part of the running total the targets `[B]` lie, never one of weight 0.
 
         Args:
             targets: in `[0, total]`.
@@ -82,7 +82,7 @@ class SumTree:
         self._sum_up()
         if self._running[-1] <= 0.0:
             raise ValueError("nothing can be drawn from a sum tree whose weights are all 0")
-        # Each time the rest is held below the sum of where it goes on: rounding must not lead past it to a leaf of 0.
+        # At each level the rest stays below the sum of the node: rounding must not lead to the next one, or to a leaf of 0.
         rest = np.minimum(targets, np.nextafter(self._running[-1], 0.0))
         node = self._running[1:].searchsorted(rest, side="right")
         rest -= self._running.take(node)
@@ -107,7 +107,7 @@ class SumTree:
         return self.find((np.arange(size) + rng.random(size)) * (self.total / size))
 
     def load(self, weights: np.ndarray) -> None:
-        """Take weights `[up to capacity]` for the first leaves, and 0 for the rest.
+        """Set the first leaves to weights `[up to capacity]`, and the rest to 0.
 
         Raises:
             ValueError: there are too many, or one is not in `[0, LARGEST]`.
@@ -129,7 +129,7 @@ class SumTree:
             self._sum(groups, groups // FAN_OUT)
 
     def _sum(self, groups: np.ndarray, blocks: np.ndarray) -> None:
-        """Take the sums and the least of some groups, and of the blocks they are in."""
+        """Compute the sums and the least of some groups, and of their blocks."""
         leaves = _children(self._leaves, groups)
         self._groups[groups] = _sums(leaves)
         self._group_least[groups] = np.where(leaves > 0.0, leaves, np.inf).min(axis=0)
@@ -139,15 +139,14 @@ class SumTree:
 
 
 def _children(level: np.ndarray, nodes: np.ndarray) -> np.ndarray:
-    """What lies below some nodes, `[FAN_OUT, B]`: operations over the first axis are the fastest."""
+    """The children of some nodes, `[FAN_OUT, B]`: operations over the first axis are the fastest."""
     return np.ascontiguousarray(level.reshape(-1, FAN_OUT).take(nodes, axis=0).T)
 
 
 def _sums(children: np.ndarray) -> np.ndarray:
     """Sums over the first axis, half by half.
 
-    `sum` adds the numbers of one node in another order than those of many at once, so its bits would depend on what
-    else is summed.
+    The order in which `sum` adds depends on how many nodes are summed together, and so do its last bits.
     """
     while len(children) > 1:
         half = len(children) // 2

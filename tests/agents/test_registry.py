@@ -10,7 +10,7 @@ import pytest
 
 import agents
 from agents import AGENTS, AgentEntry, register
-from agents.base import BaseAgent
+from agents.base_agent import BaseAgent
 from tests.agents.test_on_policy import Walk
 
 

@@ -14,11 +14,11 @@ from collections.abc import Callable
 import numpy as np
 import torch
 
+from agents.action_masks import masked
 from agents.advantage import normalize_minibatches
 from agents.config import NetworkConfig, PPOConfig
 from agents.experience import Experience
 from agents.flat_parameters import as_perceptron
-from agents.masks import masked
 from agents.networks import ActorCritic
 from agents.perceptron import is_plain
 

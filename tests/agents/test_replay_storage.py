@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from agents.replay import ReplayBuffer
-from agents.storage import CHUNK, reserve
+from agents.replay_storage import CHUNK, reserve
 from tests.agents.replay_copies import GAMMA, filled_buffer
 
 

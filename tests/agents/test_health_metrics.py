@@ -11,7 +11,7 @@ from torch.distributions import Categorical, Normal, kl_divergence
 
 from agents.collect import Rollout
 from agents.config import NetworkConfig
-from agents.health import NAMES, HealthMetrics, autocorrelations, mean_kl, modal_share
+from agents.health_metrics import NAMES, HealthMetrics, autocorrelations, mean_kl, modal_share
 from agents.networks import ActorCritic
 
 

@@ -14,11 +14,11 @@ from hypothesis.extra import numpy as hnp
 from torch.distributions import Categorical
 
 from agents import AGENTS, policy, q_policy
-from agents.closed_form import ClosedForm
+from agents.action_masks import ILLEGAL, masked, read_final_mask, read_mask, read_next_mask, refuse_late_mask
+from agents.closed_form_gradients import ClosedForm
 from agents.config import A2CConfig, DQNConfig, NetworkConfig, PPOConfig, QNetworkConfig
 from agents.experience import Experience
 from agents.flat_parameters import FlatParameters
-from agents.masks import ILLEGAL, masked, read_final_mask, read_mask, read_next_mask, refuse_late_mask
 from agents.networks import ActorCritic
 from agents.q_learning import QLearning
 from agents.replay import ReplayBuffer

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agents.replay import ReplayBuffer
-from agents.sampling import PRIORITY_EPSILON
+from agents.replay_sampling import PRIORITY_EPSILON
 from tests.agents.replay_copies import GAMMA, Copies, one_copy
 
 

@@ -11,12 +11,12 @@ import torch
 from gymnasium.vector import VectorEnv
 
 from agents import normalize
-from agents.arrays import pack_moments, unpack_moments, with_prefix, without_prefix
+from agents.action_masks import read_mask
+from agents.checkpoint_arrays import pack_moments, unpack_moments, with_prefix, without_prefix
 from agents.collect import flat, resets_on_next_step
 from agents.config import DQNConfig, OnPolicyConfig
 from agents.episode_log import EpisodeLog
 from agents.flat_parameters import FlatParameters
-from agents.masks import read_mask
 
 REMEDY = "lower lr, or set agent.normalize_reward=true"
 _COUNTERS = ("env_steps", "gradient_steps", "training_epochs")

@@ -7,7 +7,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from agents.closed_form import ClosedForm
+from agents.closed_form_gradients import ClosedForm
 from agents.config import A2CConfig, NetworkConfig, PPOConfig
 from agents.experience import Experience
 from agents.flat_parameters import FlatParameters

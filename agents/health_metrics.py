@@ -13,8 +13,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from agents.action_masks import masked
 from agents.collect import Rollout
-from agents.masks import masked
 from agents.networks import ACTIVATIONS, ActorCritic
 
 MEASUREMENTS = 20  # a run
