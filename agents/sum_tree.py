@@ -82,7 +82,7 @@ class SumTree:
         self._sum_up()
         if self._running[-1] <= 0.0:
             raise ValueError("nothing can be drawn from a sum tree whose weights are all 0")
-        # At each level the rest stays below the sum of the node: rounding must not lead to the next one, or to a leaf of 0.
+        # At each level the rest stays below the sum of the node, so that rounding never leads to a leaf of weight 0.
         rest = np.minimum(targets, np.nextafter(self._running[-1], 0.0))
         node = self._running[1:].searchsorted(rest, side="right")
         rest -= self._running.take(node)

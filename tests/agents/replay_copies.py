@@ -24,7 +24,7 @@ class Copies:
 
     def __init__(self, n_envs, seed, end_rate):
         self.rng, self.n, self.end_rate = np.random.default_rng(seed), n_envs, end_rate
-        self.seen = 0
+        self.observations = 0
         self.obs = self.new()
         self.resetting = np.zeros(n_envs, bool)  # the episode is over, and the next step resets
         self.rows = [
@@ -33,8 +33,8 @@ class Copies:
         self.steps = 0
 
     def new(self):
-        self.seen += self.n
-        return np.stack([np.arange(self.seen - self.n, self.seen)] * 2, axis=1).astype(np.float32)
+        self.observations += self.n
+        return np.stack([np.arange(self.observations - self.n, self.observations)] * 2, axis=1).astype(np.float32)
 
     def step(self, buffer, next_step):
         rng, n = self.rng, self.n
@@ -75,7 +75,7 @@ class Copies:
 
     def expected(self, slots, n_step):
         """Every transition that can be drawn, by its observation: the definition, one step after the other."""
-        found = {}
+        transitions = {}
         for rows in self.rows:
             kept = rows[-slots:]
             for i, row in enumerate(kept):
@@ -87,12 +87,12 @@ class Copies:
                     discount *= GAMMA
                     come = i + k + 1 < len(kept)  # the slot that holds the observation it led to
                     if at.end == "terminated":
-                        found[row.obs] = (row.action, total, NOWHERE, 0.0, self.steps - row.step)
+                        transitions[row.obs] = (row.action, total, NOWHERE, 0.0, self.steps - row.step)
                     elif (at.end or k == n_step - 1) and come:
-                        found[row.obs] = (row.action, total, at.next_obs, discount, self.steps - row.step)
+                        transitions[row.obs] = (row.action, total, at.next_obs, discount, self.steps - row.step)
                     if at.end:
                         break
-        return found
+        return transitions
 
 
 def everything(buffer):
@@ -102,23 +102,23 @@ def everything(buffer):
     batch = buffer.sample(len(buffer), InOrder())
     np.testing.assert_array_equal(batch.obs[:, 0], batch.obs[:, 1])
     np.testing.assert_array_equal(batch.next_obs[:, 0], batch.next_obs[:, 1])
-    assert_known_by_slot_and_time(buffer, batch)
-    found = {
+    assert_slot_and_time_identify(buffer, batch)
+    transitions = {
         obs[0]: (action, total, after[0] if discount else NOWHERE, discount, age)
         for obs, action, total, after, discount, age in zip(
             batch.obs, batch.actions, batch.returns, batch.next_obs, batch.discounts, batch.age, strict=True
         )
     }
-    assert len(found) == len(buffer) == len(set(batch.index.tolist()))
-    return found
+    assert len(transitions) == len(buffer) == len(set(batch.index.tolist()))
+    return transitions
 
 
-def assert_known_by_slot_and_time(buffer, batch):
-    """A slot and when it was written say which observation it is, for as long as the buffer is used."""
+def assert_slot_and_time_identify(buffer, batch):
+    """A slot and the env steps when it was written identify an observation, as long as the buffer is used."""
     np.testing.assert_array_equal(buffer.state()[0]["obs"][batch.next_index], batch.next_obs)
-    known = buffer.__dict__.setdefault("known", {})
+    identified = buffer.__dict__.setdefault("identified", {})
     for slot, written, obs in zip(batch.next_index, batch.next_written, batch.next_obs[:, 0], strict=True):
-        assert known.setdefault((slot, written), obs) == obs
+        assert identified.setdefault((slot, written), obs) == obs
 
 
 def assert_same(transitions, expected):

@@ -22,10 +22,8 @@ from agents.flat_parameters import FlatParameters
 from agents.networks import ActorCritic
 from agents.q_learning import QLearning
 from agents.replay import ReplayBuffer
-from tests.agents.test_dqn import SMALL, Tabular
-from tests.agents.test_dqn import build as build_dqn
-from tests.agents.test_next_step import MIXED, Scripted
-from tests.agents.test_on_policy import Walk, build, everything
+from tests.agents.environments import MIXED, Scripted, Tabular, Walk, build, everything
+from tests.agents.test_dqn import SMALL
 
 THREE = gym.spaces.Discrete(3)
 SAME, NEXT = AutoresetMode.SAME_STEP, AutoresetMode.NEXT_STEP
@@ -184,19 +182,19 @@ CONFIGS = {
         n_envs=4, **{**SMALL, "network": QNetworkConfig(groups=[1, 2], group_width=4, heads=2, widths=[8])}
     ),
 }  # fmt: skip
-each_config = pytest.mark.parametrize("config", CONFIGS.values(), ids=CONFIGS.keys())
-each_mode = pytest.mark.parametrize("mode", [SAME, NEXT], ids=["same", "next"])
+all_configs = pytest.mark.parametrize("config", CONFIGS.values(), ids=CONFIGS.keys())
+all_modes = pytest.mark.parametrize("mode", [SAME, NEXT], ids=["same", "next"])
 
 
 def trained(config, mode, iterations, seed=0):
-    agent = build_dqn(config, Masked(mode, 4, MIXED), seed)  # which refuses illegal actions
+    agent = build(config, Masked(mode, 4, MIXED), seed)  # which refuses illegal actions
     if config.name == "dqn":
         agent._rounds = 3
     return agent, [agent.iterate() for _ in range(iterations)]
 
 
-@each_mode
-@each_config
+@all_modes
+@all_configs
 def test_training_takes_legal_actions_and_stays_finite(config, mode):
     agent, rows = trained(config, mode, 8)
     assert agent.gradient_steps >= 8
@@ -207,8 +205,8 @@ def test_training_takes_legal_actions_and_stays_finite(config, mode):
     assert agent.policy_checkpoint()[1]["action_masks"] is True
 
 
-@each_mode
-@each_config
+@all_modes
+@all_configs
 def test_state_restores_to_the_bit(config, mode):
     first, _ = trained(config, mode, 6)
     arrays, meta = copy.deepcopy(first.state())
@@ -221,7 +219,7 @@ def test_state_restores_to_the_bit(config, mode):
     assert everything(second) == everything(first)
 
 
-@each_config
+@all_configs
 def test_state_is_taken_by_an_agent_that_was_never_started(config):
     """Environments that restore their own state are not reset, so the mask comes from the state alone."""
     first, _ = trained(config, SAME, 6)
@@ -251,10 +249,10 @@ def test_targets_choose_among_legal_actions():
 
 
 @pytest.mark.parametrize("n_step", [1, 3])
-@each_mode
+@all_modes
 def test_the_replay_buffer_gives_the_mask_of_each_observation(mode, n_step):
     config = DQNConfig(n_envs=2, n_step=n_step, **{**SMALL, "learning_starts": 10**6})
-    agent = build_dqn(config, Masked(mode, 2, MIXED))
+    agent = build(config, Masked(mode, 2, MIXED))
     agent._rounds = 30
     agent.iterate()
     agent.start([5, 6], cut=True)
@@ -282,9 +280,7 @@ def test_without_a_final_mask_every_action_is_legal_there():
 
 
 def test_exploration_is_uniform_over_legal_actions():
-    agent = build_dqn(
-        DQNConfig(n_envs=4, epsilon_end=1.0, **{**SMALL, "learning_starts": 10**6}), Masked(SAME, 4, MIXED)
-    )
+    agent = build(DQNConfig(n_envs=4, epsilon_end=1.0, **{**SMALL, "learning_starts": 10**6}), Masked(SAME, 4, MIXED))
     agent._rounds = 400
     agent.iterate()
     ring = agent.buffer.state()[0]
@@ -333,7 +329,7 @@ def test_learned_values_are_those_of_value_iteration_over_legal_actions(double):
         train_every=2, updates_per_step=0.25, loss="squared", epsilon_end=1.0, target_every=50, double=double,
         network=QNetworkConfig(widths=[]),
     )  # fmt: skip
-    agent = build_dqn(config, Tempting(), total_steps=16_000)
+    agent = build(config, Tempting(), total_steps=16_000)
     while agent.env_steps < 16_000:
         agent.iterate()
     learned, legal = agent.learner.values.q_values(np.eye(4, dtype=np.float32)), Tempting.MASKS[:4]
@@ -371,14 +367,14 @@ def test_masks_come_always_or_never():
 @pytest.mark.parametrize("when", ["reset", "step"])
 def test_a_mask_that_is_given_once_stops_training(name, when):
     envs = Walk(4)
-    given = getattr(envs, when)
+    method = getattr(envs, when)
 
     def masked_once(*arguments, **keywords):
-        *others, infos = given(*arguments, **keywords)
+        *others, infos = method(*arguments, **keywords)
         return *others, infos | {"action_mask": np.ones((4, 3), bool)}
 
     setattr(envs, when, masked_once)
-    agent = build_dqn(CONFIGS[name], envs)
+    agent = build(CONFIGS[name], envs)
     with pytest.raises(ValueError, match="give it on both"):
         agent.iterate()
 

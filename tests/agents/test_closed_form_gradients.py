@@ -12,7 +12,7 @@ from agents.config import A2CConfig, NetworkConfig, PPOConfig
 from agents.experience import Experience
 from agents.flat_parameters import FlatParameters
 from agents.networks import ActorCritic
-from tests.agents.test_on_policy import BOX, DISCRETE, Walk, build
+from tests.agents.environments import BOX, DISCRETE, Walk, build
 
 SPACES = {"discrete": gym.spaces.Discrete(3), "box": BOX}
 

@@ -1,24 +1,30 @@
 """DQN as a whole: schedules, updates, what reaches the buffer, state, and what it must learn."""
 
 import copy
-from fractions import Fraction
 
-import gymnasium as gym
 import numpy as np
 import pytest
 import torch
-from gymnasium.vector import AutoresetMode, VectorEnv
-from gymnasium.vector.utils import batch_space
-from hypothesis import given
-from hypothesis import strategies as st
+from gymnasium.vector import AutoresetMode
 
-from agents import AGENTS, q_policy
+from agents import q_policy
 from agents.config import DQNConfig, QNetworkConfig
 from agents.q_metrics import UpdateLog, largest_return
-from agents.schedules import beta, epsilon, updates_due
+from agents.schedules import updates_due
 from agents.target_cache import TargetCache
-from tests.agents.test_next_step import MIXED, Scripted
-from tests.agents.test_on_policy import BOX, DISCRETE, Walk, everything
+from tests.agents.environments import (
+    BOX,
+    DISCRETE,
+    MIXED,
+    Frames,
+    Line,
+    Reusing,
+    Scripted,
+    Tabular,
+    Walk,
+    build,
+    everything,
+)
 
 SMALL = {
     "batch_size": 8,
@@ -29,51 +35,13 @@ SMALL = {
 }
 
 
-def build(config, envs, seed=0, total_steps=10_000, **keywords):
-    generators = {name: np.random.default_rng([seed, i]) for i, name in enumerate(("init", "policy", "minibatch"))}
-    agent = AGENTS[config.name].build(config, envs, generators=generators, total_steps=total_steps, **keywords)
-    agent.start([seed] * envs.num_envs)
-    return agent
-
-
 def iterate(agent, times):
     """Shorter iterations than usual: a few rounds each."""
     agent._rounds = 3
     return [agent.iterate() for _ in range(times)]
 
 
-# -- schedules ---------------------------------------------------------------------------------------------------------
-
-
-def test_epsilon_by_hand():
-    linear = DQNConfig(epsilon_start=1.0, epsilon_end=0.1, exploration_fraction=0.5)
-    assert [epsilon(linear, step, 100) for step in (0, 25, 50, 99)] == pytest.approx([1.0, 0.55, 0.1, 0.1])
-    falling = DQNConfig(epsilon_start=0.8, epsilon_end=0.2, exploration_fraction=1.0, exploration="exponential")
-    assert [epsilon(falling, step, 100) for step in (0, 50, 100, 200)] == pytest.approx([0.8, 0.4, 0.2, 0.2])
-    assert epsilon(DQNConfig(exploration_fraction=0.0), 0, 100) == 0.05
-
-
-@given(st.sampled_from(["linear", "exponential"]), st.floats(0.01, 1), st.floats(0.01, 1), st.floats(0, 1))
-def test_epsilon_falls_and_stays_between_its_ends(kind, one, other, fraction):
-    config = DQNConfig(
-        exploration=kind, epsilon_start=max(one, other), epsilon_end=min(one, other), exploration_fraction=fraction
-    )
-    values = np.array([epsilon(config, step, 1000) for step in range(0, 1200, 50)])
-    assert (np.diff(values) <= 1e-12).all()
-    assert values.max() <= config.epsilon_start + 1e-12
-    assert values[-1] == pytest.approx(config.epsilon_end)
-
-
-def test_beta_goes_from_its_start_to_one():
-    config = DQNConfig(priority_beta=0.4)
-    assert [beta(config, step, 100) for step in (0, 50, 100, 150)] == pytest.approx([0.4, 0.7, 1.0, 1.0])
-
-
-@given(st.integers(1, 400), st.integers(0, 10**7))
-def test_updates_are_due_exactly(hundredths, steps):
-    """The ratio as it was written, at any step: no rounding adds up."""
-    config = DQNConfig(updates_per_step=hundredths / 100, learning_starts=1000)
-    assert updates_due(config, steps) == Fraction(hundredths, 100) * max(steps - 1000, 0) // 1
+# -- updates -----------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("n_envs", [1, 3, 8])
@@ -205,44 +173,23 @@ def transitions(agent, rng):
 @pytest.mark.parametrize("n_step", [1, 3])
 def test_resetting_on_the_next_step_gives_the_same_transitions(n_step):
     """The same script in either mode; SAME_STEP has no rows of resets, so it is some steps ahead in the end."""
-    found = []
+    drawn = []
     for mode in (AutoresetMode.SAME_STEP, AutoresetMode.NEXT_STEP):
         config = DQNConfig(n_envs=2, n_step=n_step, epsilon_start=0.0, epsilon_end=0.0, gamma=0.5,
                            **{**SMALL, "buffer_size": 2000, "learning_starts": 10**6})  # fmt: skip
         agent = build(config, Scripted(mode, 2, MIXED))
         iterate(agent, 12)
-        found.append(transitions(agent, np.random.default_rng(0)))
+        drawn.append(transitions(agent, np.random.default_rng(0)))
         assert agent.log.steps_finished + agent.log.running_length.sum() == agent.env_steps
-    assert len(found[1]) > 150
-    assert len(found[1] - found[0]) <= 2
-
-
-class Line(VectorEnv):
-    """Position 0, 1, 2, … of each copy, with rewards of 10^-position, and nothing ever ends."""
-
-    def __init__(self, n_envs=1):
-        self.num_envs, self.metadata = n_envs, {"autoreset_mode": AutoresetMode.SAME_STEP}
-        self.single_observation_space = gym.spaces.Box(-np.inf, np.inf, (1,), np.float32)
-        self.single_action_space = gym.spaces.Discrete(2)
-        self.observation_space = batch_space(self.single_observation_space, n_envs)
-        self.action_space = batch_space(self.single_action_space, n_envs)
-
-    def reset(self, *, seed=None, options=None):
-        self.at = np.array(seed, np.float32)[:, None]
-        return self.at.copy(), {}
-
-    def step(self, actions):
-        rewards = 10.0 ** -(self.at[:, 0] % 100)
-        self.at = self.at + 1
-        never = np.zeros(self.num_envs, bool)
-        return self.at.copy(), rewards, never, never, {}
+    assert len(drawn[1]) > 150
+    assert len(drawn[1] - drawn[0]) <= 2
 
 
 def test_environments_started_anew_join_no_two_episodes():
     config = DQNConfig(n_step=3, gamma=0.5, train_every=2, **{**SMALL, "learning_starts": 10**6})
     agent = build(config, Line(), seed=0)
     agent._rounds = 2
-    agent.iterate()  # positions 0 to 3, and 4 is seen
+    agent.iterate()  # positions 0 to 3, and 4 is the next
     agent.start([100], cut=True)
     agent.iterate()
     assert agent.log.steps_cut == 4
@@ -257,32 +204,6 @@ def test_environments_started_anew_join_no_two_episodes():
             assert discount == 0.5**steps
             expected = sum(0.5**k * 10.0 ** -((at + k) % 100) for k in range(int(steps)))
             assert returned == pytest.approx(expected, rel=1e-5)
-
-
-class Frames(Line):
-    """As `Line`, seen as float64 or as bytes, [1, 2] of either."""
-
-    def __init__(self, dtype):
-        super().__init__(1)
-        self.single_observation_space = gym.spaces.Box(0, 255, (1, 2), dtype)
-        self.observation_space = batch_space(self.single_observation_space, 1)
-
-    def _seen(self):
-        return np.stack([self.at, self.at + 0.25], axis=2).astype(self.single_observation_space.dtype)
-
-    def reset(self, *, seed=None, options=None):
-        super().reset(seed=seed)
-        return self._seen(), {}
-
-    def step(self, actions):
-        _, rewards, terminated, _, infos = super().step(actions)
-        ends = self.at[:, 0] % 5 == 0
-        seen = self._seen()
-        final = np.empty(1, object)
-        final[0] = seen[0]
-        if ends.all():
-            self.at = self.at + 20
-        return self._seen(), rewards, terminated, ends, {**infos, "final_obs": final}
 
 
 @pytest.mark.parametrize("dtype", [np.float64, np.uint8])
@@ -313,21 +234,6 @@ def test_both_ends_at_once_are_a_termination():
     assert used >= agent.buffer.filled - 4  # no slot went to a final observation
 
 
-class Reusing(Line):
-    """Writes every observation into the one array that it gives."""
-
-    def reset(self, *, seed=None, options=None):
-        super().reset(seed=seed)
-        return self.at, {}
-
-    def step(self, actions):
-        before = self.at
-        obs, *rest = super().step(actions)
-        before[...] = obs
-        self.at = before
-        return (self.at, *rest)
-
-
 def test_an_environment_may_give_one_array_again_and_again():
     config = DQNConfig(train_every=2, **{**SMALL, "learning_starts": 10**6})
     agent = build(config, Reusing(), seed=0)
@@ -345,15 +251,15 @@ def test_scales_are_those_of_the_moment_of_the_draw():
     assert agent.obs_moments.count == agent.env_steps == agent.reward_scale.moments.count
     raw = agent.buffer._ring["obs"][agent.buffer.sampler.available]
     assert raw[:, 1].max() == 6.0  # the step number, as the environment gives it
-    seen = {}
-    agent.learner.targets = lambda returns, *_: seen.setdefault("returns", returns)
+    calls = {}
+    agent.learner.targets = lambda returns, *_: calls.setdefault("returns", returns)
     sample = agent.buffer.sample
-    agent.buffer.sample = lambda *a, **k: seen.setdefault("batch", sample(*a, **k))
+    agent.buffer.sample = lambda *a, **k: calls.setdefault("batch", sample(*a, **k))
     deviation = agent._deviation()
     agent.learner.step = lambda inputs, actions, targets, weights: (targets, np.zeros((8, 3), np.float32), 0.0)
     agent._collect({})
     agent._learn(UpdateLog())
-    np.testing.assert_allclose(seen["returns"][:8], seen["batch"].returns[:8] / np.float32(deviation), rtol=1e-6)
+    np.testing.assert_allclose(calls["returns"][:8], calls["batch"].returns[:8] / np.float32(deviation), rtol=1e-6)
 
 
 # -- state -------------------------------------------------------------------------------------------------------------
@@ -480,9 +386,9 @@ def test_numbers_that_are_not_finite_end_it():
     step = last.envs.step
 
     def ends_nowhere(actions):
-        *given, infos = step(actions)
+        *others, infos = step(actions)
         infos["final_obs"][0] = infos["final_obs"][0] + np.inf
-        return *given, infos
+        return *others, infos
 
     last.envs.step = ends_nowhere
     with pytest.raises(FloatingPointError, match=r"not finite: final_obs\[0, 0, 0\]"):
@@ -515,53 +421,6 @@ def test_what_cannot_be_trained_is_one_sentence(tmp_path):
 
 
 # -- what it must learn ------------------------------------------------------------------------------------------------
-
-
-class Tabular(VectorEnv):
-    """A Markov decision process in tables, observed as one-hot rows; an episode is truncated after `limit` steps.
-
-    Args:
-        outcomes: `[S, A]` the next state; S for a termination.
-        rewards: `[S, A]`.
-    """
-
-    def __init__(self, outcomes, rewards, n_envs=8, limit=12):
-        self.outcomes, self.table, self.limit = np.array(outcomes), np.array(rewards, float), limit
-        self.states, actions = self.outcomes.shape
-        self.num_envs, self.metadata = n_envs, {"autoreset_mode": AutoresetMode.SAME_STEP}
-        self.single_observation_space = gym.spaces.Box(0, 1, (self.states,), np.float32)
-        self.single_action_space = gym.spaces.Discrete(actions)
-        self.observation_space = batch_space(self.single_observation_space, n_envs)
-        self.action_space = batch_space(self.single_action_space, n_envs)
-
-    def _obs(self):
-        return np.eye(self.states + 1, self.states, dtype=np.float32)[self.state]
-
-    def reset(self, *, seed=None, options=None):
-        self.rng = np.random.default_rng(seed)
-        self.state = self.rng.integers(self.states, size=self.num_envs)
-        self.steps = np.zeros(self.num_envs, int)
-        return self._obs(), {}
-
-    def step(self, actions):
-        rewards = self.table[self.state, actions]
-        self.state = self.outcomes[self.state, actions]
-        self.steps += 1
-        terminated = self.state == self.states
-        truncated = (self.steps >= self.limit) & ~terminated
-        done, infos = terminated | truncated, {}
-        if done.any():
-            infos = {"final_obs": self._obs(), "_final_obs": done}
-            self.state = np.where(done, self.rng.integers(self.states, size=self.num_envs), self.state)
-            self.steps[done] = 0
-        return self._obs(), rewards, terminated, truncated, infos
-
-    def optimal(self, gamma):
-        """Q* `[S, A]` by value iteration."""
-        q = np.zeros(self.table.shape)
-        for _ in range(2000):
-            q = self.table + gamma * np.append(q.max(axis=1), 0.0)[self.outcomes]
-        return q
 
 
 CHAIN = Tabular([[0, 1], [0, 2], [1, 3], [2, 4], [3, 5]], [[0.1, 0], [0, 0], [0, 0], [0, 0], [0, 1]])

@@ -3,65 +3,18 @@
 import copy
 from types import SimpleNamespace
 
-import gymnasium as gym
 import numpy as np
 import pytest
-from gymnasium.vector import AutoresetMode, VectorEnv
-from gymnasium.vector.utils import batch_space
+from gymnasium.vector import AutoresetMode
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from agents import AGENTS
 from agents.advantage import gae
 from agents.collect import collect, next_values
 from agents.config import A2CConfig, NetworkConfig, PPOConfig
 from agents.episode_log import EpisodeLog
 from agents.normalize import Moments, RewardScale, merge, of, scale_rewards
-
-
-class Scripted(VectorEnv):
-    """Episodes of scripted lengths and ends; a step's outcome depends on copy, episode, time and action alone.
-
-    Reward, terms and action in the row of a reset are garbage, so a count that includes them shows.
-    """
-
-    def __init__(self, mode, n_envs, script):
-        self.num_envs, self.script, self.mode = n_envs, script, mode
-        self.metadata = {"autoreset_mode": mode}
-        self.single_observation_space = gym.spaces.Box(-np.inf, np.inf, (3,), np.float32)
-        self.observation_space = batch_space(self.single_observation_space, n_envs)
-        self.single_action_space = gym.spaces.Discrete(3)
-        self.action_space = batch_space(self.single_action_space, n_envs)
-
-    def _obs(self):
-        return np.stack([np.sin(np.arange(self.num_envs) + 7 * self.episode), self.time, self.place], 1).astype("f4")
-
-    def reset(self, *, seed=None, options=None):
-        self.episode, self.time, self.place = (np.zeros(self.num_envs) for _ in range(3))
-        self.over = np.zeros(self.num_envs, bool)
-        return self._obs(), {}
-
-    def _begin(self, rows):
-        self.episode[rows] += 1
-        self.time[rows] = self.place[rows] = 0
-
-    def step(self, actions):
-        skipped = self.over.copy()
-        self._begin(skipped)
-        self.time[~skipped] += 1
-        self.place = np.where(skipped, 0, 0.5 * self.place + actions - 1)
-        # (length, terminated, truncated) of every copy's episode
-        ends = np.array([self.script[(i + int(k)) % len(self.script)] for i, k in enumerate(self.episode)])
-        last = (self.time >= ends[:, 0]) & ~skipped
-        terminated, truncated = last & ends[:, 1].astype(bool), last & ends[:, 2].astype(bool)
-        rewards = np.where(skipped, 1e6, np.cos(self.place + self.time))
-        infos = {"reward_terms": {"cos": rewards.astype(np.float32)}}
-        if self.mode == AutoresetMode.NEXT_STEP:
-            self.over = last
-        elif last.any():
-            infos["final_obs"], infos["_final_obs"] = self._obs(), last
-            self._begin(last)
-        return self._obs(), rewards, terminated, truncated, infos
+from tests.agents.environments import MIXED, Scripted, build
 
 
 def act(obs, noise, mask):
@@ -102,15 +55,15 @@ def test_the_transitions_and_advantages_are_those_of_same_step(script, n_envs, s
     assert np.array_equal(second.valid[1:], ~second.done[:-1])
     assert np.array_equal(resetting, second.done[-1])
     assert len(second.transitions(second.actions)) == second.size == second.valid.sum()
-    mine, theirs = advantages_of(first), advantages_of(second)
+    first_advantages, second_advantages = advantages_of(first), advantages_of(second)
     for i in range(n_envs):
         rows = np.flatnonzero(second.valid[:, i])[:steps]
         assert len(rows) == steps
         for name in ("obs", "inputs", "parameters", "actions", "rewards", "terminated", "truncated"):
             assert np.array_equal(getattr(first, name)[:, i], getattr(second, name)[rows, i]), name
-        whole = np.flatnonzero(first.done[:, i])  # after the last end, the longer rollout sees further
-        upto = whole[-1] + 1 if len(whole) else 0
-        assert np.array_equal(mine[:upto, i], theirs[rows[:upto], i])
+        ends = np.flatnonzero(first.done[:, i])  # after the last end, the longer rollout has more steps
+        stop = ends[-1] + 1 if len(ends) else 0
+        assert np.array_equal(first_advantages[:stop, i], second_advantages[rows[:stop], i])
 
 
 @settings(deadline=None)
@@ -119,16 +72,16 @@ def test_the_log_and_the_terms_are_those_of_same_step(script, steps, chunk):
     """One copy, stepped until it has as many transitions, in rollouts that end anywhere."""
     first, log = same_step(script, 1, steps)
     envs = Scripted(AutoresetMode.NEXT_STEP, 1, script)
-    obs, resetting, mine = envs.reset()[0], np.zeros(1, bool), EpisodeLog.start(1)
+    obs, resetting, own_log = envs.reset()[0], np.zeros(1, bool), EpisodeLog.start(1)
     count = total = 0
     while count < steps:
         noise = np.zeros((1 if steps - count <= chunk else chunk, 1, 3))
-        rollout = collect(envs, obs, act, noise, mine, resetting)
+        rollout = collect(envs, obs, act, noise, own_log, resetting)
         obs, count = rollout.next_obs, count + rollout.size
         total += rollout.reward_terms["cos"] * rollout.size
-    assert vars(mine).keys() == vars(log).keys()
+    assert vars(own_log).keys() == vars(log).keys()
     for name, expected in vars(log).items():
-        assert np.array_equal(getattr(mine, name), expected), name
+        assert np.array_equal(getattr(own_log, name), expected), name
     assert total / steps == pytest.approx(first.reward_terms["cos"], abs=1e-6)
 
 
@@ -146,7 +99,7 @@ def test_an_iteration_learns_the_same(script, steps, name):
         config = {"ppo": PPOConfig, "a2c": A2CConfig}[name](
             n_steps=rows, **common, **({"batch_size": 1, "n_epochs": 2} if name == "ppo" else {})
         )
-        agents.append(build(config, Scripted(mode, 1, script), policy=silent))
+        agents.append(build(config, Scripted(mode, 1, script), generators={"policy": silent}))
         metrics.append(agents[-1].iterate())
     arrays, others = (agent.policy_checkpoint()[0] for agent in agents)
     for key, array in arrays.items():
@@ -168,26 +121,18 @@ def test_reward_statistics_are_those_of_the_steps_there_were(script, n_envs, ste
     done = np.concatenate([~valid[1:], rng.random((1, n_envs)) < 0.5])
     start = RewardScale(np.where(valid[0], rng.normal(size=n_envs), 0.0), Moments.empty())
     scaled, after = scale_rewards(rewards, done, start, 0.9, valid=valid)
-    running, seen = start.returns.copy(), Moments.empty()
+    running, moments = start.returns.copy(), Moments.empty()
     for t in range(steps):
         running = 0.9 * running + rewards[t]
-        seen = merge(seen, of(running[valid[t]]))
-        expected = np.clip(rewards[t] / np.sqrt(seen.variance + 1e-8), -10, 10)
+        moments = merge(moments, of(running[valid[t]]))
+        expected = np.clip(rewards[t] / np.sqrt(moments.variance + 1e-8), -10, 10)
         np.testing.assert_allclose(scaled[t], expected, rtol=1e-5, atol=1e-6)
         running[done[t]] = 0
     assert after.moments.count == valid.sum()
-    np.testing.assert_allclose([after.moments.mean, after.moments.m2], [seen.mean, seen.m2], atol=1e-9)
+    np.testing.assert_allclose([after.moments.mean, after.moments.m2], [moments.mean, moments.m2], atol=1e-9)
     assert np.array_equal(after.returns, running)
 
 
-def build(config, envs, **generators):
-    streams = {name: np.random.default_rng(i) for i, name in enumerate(("init", "policy", "minibatch"))}
-    agent = AGENTS[config.name].build(config, envs, generators={**streams, **generators}, total_steps=10_000)
-    agent.start([0] * envs.num_envs)
-    return agent
-
-
-MIXED = [(3, True, False), (1, False, True), (5, False, True), (2, True, True), (8, True, False)]
 CONFIGS = {
     "ppo": PPOConfig(n_envs=4, n_steps=7, batch_size=8, n_epochs=2, normalize_obs=True, normalize_reward=True),
     "ppo-autograd": PPOConfig(n_envs=4, n_steps=7, batch_size=8, network=NetworkConfig(norm="layer")),
@@ -232,8 +177,8 @@ def test_state_restores_to_the_bit(config):
     second.envs = envs
     second.load_state(arrays, meta)
     assert repr([second.iterate() for _ in range(3)]) == repr(rows)
-    mine, other = first.state()[0], second.state()[0]
-    assert {k: v.tobytes() for k, v in mine.items()} == {k: v.tobytes() for k, v in other.items()}
+    arrays, others = first.state()[0], second.state()[0]
+    assert {k: v.tobytes() for k, v in arrays.items()} == {k: v.tobytes() for k, v in others.items()}
 
 
 def test_starting_anew_leaves_no_reset_behind():

@@ -6,59 +6,13 @@ import gymnasium as gym
 import numpy as np
 import pytest
 import torch
-from gymnasium.vector import AutoresetMode, VectorEnv
-from gymnasium.vector.utils import batch_space
 
-from agents import AGENTS, policy
+from agents import policy
 from agents.collect import collect, next_values
 from agents.config import A2CConfig, NetworkConfig, PPOConfig
 from agents.episode_log import EpisodeLog
 from agents.networks import ActorCritic
-
-DISCRETE = gym.spaces.Discrete(3, start=5)
-BOX = gym.spaces.Box(np.array([-0.5, 0.0], np.float32), np.array([0.5, 2.0], np.float32))
-
-
-class Walk(VectorEnv):
-    """A noisy walk that terminates past ±2 and is truncated after 7 steps; observation (position, step)."""
-
-    def __init__(self, n_envs=4, action_space=DISCRETE):
-        self.num_envs = n_envs
-        self.metadata = {"autoreset_mode": AutoresetMode.SAME_STEP}
-        self.single_observation_space = gym.spaces.Box(-np.inf, np.inf, (2,), np.float32)
-        self.observation_space = batch_space(self.single_observation_space, n_envs)
-        self.single_action_space = action_space
-        self.action_space = batch_space(action_space, n_envs)
-
-    def _obs(self):
-        return np.stack([self.position, self.steps], axis=1).astype(np.float32)
-
-    def reset(self, *, seed=None, options=None):
-        self.rng = np.random.default_rng(seed)
-        self.position, self.steps = np.zeros(self.num_envs), np.zeros(self.num_envs)
-        return self._obs(), {}
-
-    def step(self, actions):
-        assert self.action_space.contains(actions), actions
-        push = actions - 6 if actions.ndim == 1 else actions[:, 0]
-        self.position = self.position + push + 0.3 * self.rng.standard_normal(self.num_envs)
-        self.steps = self.steps + 1
-        terminated, truncated = np.abs(self.position) > 2, self.steps >= 7
-        reward = 1 - np.abs(self.position)
-        infos = {"reward_terms": {"centre": reward.astype(np.float32)}}
-        done = terminated | truncated
-        if done.any():
-            infos["final_obs"], infos["_final_obs"] = self._obs(), done
-            self.position, self.steps = np.where(done, 0, self.position), np.where(done, 0, self.steps)
-        return self._obs(), reward, terminated, truncated, infos
-
-
-def build(config, envs, seed=0):
-    generators = {name: np.random.default_rng([seed, i]) for i, name in enumerate(("init", "policy", "minibatch"))}
-    agent = AGENTS[config.name].build(config, envs, generators=generators, total_steps=10_000)
-    agent.start([seed] * envs.num_envs)
-    return agent
-
+from tests.agents.environments import BOX, DISCRETE, Walk, build, everything
 
 EVERYTHING = {
     "normalize_obs": True,
@@ -76,11 +30,6 @@ CASES = {
     "a2c": A2CConfig(n_envs=4, n_steps=5, **EVERYTHING),
     "a2c-adam": A2CConfig(n_envs=4, optimizer="adam", network=NetworkConfig(norm="layer", activation="silu")),
 }
-
-
-def everything(agent):
-    arrays, meta = agent.state()
-    return {**{k: v.tobytes() for k, v in arrays.items()}, "meta": meta}
 
 
 @pytest.mark.parametrize("space", [DISCRETE, BOX], ids=["discrete", "box"])

@@ -32,13 +32,13 @@ CONFIG = st.builds(
 
 
 def learner(config, seed=0, obs_size=4, actions=3):
-    """One whose two networks are far from their first weights, and from one another."""
+    """Q-learning whose two networks are far from their first weights, and from each other."""
     rng = np.random.default_rng(seed)
-    made = QLearning(config, obs_size, actions, rng, CPU)
-    for network in (made.online, made.target):
+    learning = QLearning(config, obs_size, actions, rng, CPU)
+    for network in (learning.online, learning.target):
         for parameter in network.parameters():
             parameter.data += 0.5 * torch.from_numpy(rng.normal(size=tuple(parameter.shape)).astype(np.float32))
-    return made
+    return learning
 
 
 def batch(rng, rows, obs_size=4, actions=3):
@@ -49,25 +49,25 @@ def batch(rng, rows, obs_size=4, actions=3):
 @settings(max_examples=60, deadline=None)
 @given(CONFIG, st.integers(0, 2**32 - 1), st.integers(1, 33), st.booleans())
 def test_the_closed_form_equals_autograd(config, seed, rows, weighted):
-    made = learner(config, seed)
+    learning = learner(config, seed)
     inputs, actions, targets, weights = batch(np.random.default_rng(seed), rows)
     weights = weights if weighted else None
-    td, q = made._closed_form_gradient(inputs, actions, targets, weights)
-    ours = made.flat.parameter.grad.clone()
-    expected_td, expected_q = made._autograd_gradient(inputs, actions, targets, weights)
+    td, q = learning._closed_form_gradient(inputs, actions, targets, weights)
+    ours = learning.flat.parameter.grad.clone()
+    expected_td, expected_q = learning._autograd_gradient(inputs, actions, targets, weights)
     np.testing.assert_allclose(td, expected_td, rtol=1e-4, atol=1e-5)
     np.testing.assert_allclose(q, expected_q, rtol=1e-4, atol=1e-5)
-    scale = float(made.flat.parameter.grad.abs().max()) + 1e-6
-    np.testing.assert_allclose(ours / scale, made.flat.parameter.grad / scale, atol=2e-4)
+    scale = float(learning.flat.parameter.grad.abs().max()) + 1e-6
+    np.testing.assert_allclose(ours / scale, learning.flat.parameter.grad / scale, atol=2e-4)
 
 
 @settings(max_examples=30, deadline=None)
 @given(NETWORK, st.booleans(), st.integers(0, 99), st.integers(1, 40))
 def test_what_a_snapshot_says_equals_torchs(config, dueling, seed, rows):
-    made = learner(DQNConfig(network=config, dueling=dueling), seed)
+    learning = learner(DQNConfig(network=config, dueling=dueling), seed)
     inputs = np.random.default_rng(seed).normal(size=(rows, 4)).astype(np.float32)
-    plain = PlainQ.from_arrays(arrays_of(made.online), 4, 3, config, dueling)
-    np.testing.assert_allclose(plain.q_values(inputs), made.online.q_values(inputs), rtol=1e-4, atol=1e-5)
+    plain = PlainQ.from_arrays(arrays_of(learning.online), 4, 3, config, dueling)
+    np.testing.assert_allclose(plain.q_values(inputs), learning.online.q_values(inputs), rtol=1e-4, atol=1e-5)
 
 
 def test_arrays_of_another_network_are_named():
@@ -82,13 +82,13 @@ def test_arrays_of_another_network_are_named():
 @settings(max_examples=30, deadline=None)
 @given(CONFIG, st.integers(0, 99))
 def test_double_equals_plain_where_both_networks_are_equal(config, seed):
-    found = []
+    targets = []
     for double in (True, False):
-        made = learner(DQNConfig(double=double, dueling=config.dueling, network=config.network), seed)
-        made.sync(1.0)
+        learning = learner(DQNConfig(double=double, dueling=config.dueling, network=config.network), seed)
+        learning.sync(1.0)
         inputs, _, returns, discounts = batch(np.random.default_rng(seed), 20)
-        found.append(made.targets(returns, discounts, inputs, made.target_values.q_values(inputs)))
-    np.testing.assert_array_equal(*found)
+        targets.append(learning.targets(returns, discounts, inputs, learning.target_values.q_values(inputs)))
+    np.testing.assert_array_equal(*targets)
 
 
 def test_targets_by_hand():
@@ -97,20 +97,22 @@ def test_targets_by_hand():
     next_q = np.array([[2.0, 5.0], [4.0, 1.0], [7.0, 7.0]], np.float32)
     online = np.array([[3.0, 1.0], [0.0, 2.0], [1.0, 0.0]], np.float32)  # prefers the other one each time
     expected = {False: [1 + 0.9 * 5, 1.9 + 0.81 * 4, -1], True: [1 + 0.9 * 2, 1.9 + 0.81 * 1, -1]}
-    for double, wanted in expected.items():
-        made = learner(DQNConfig(double=double), actions=2)
-        made.values = SimpleNamespace(q_values=lambda _: online)
-        np.testing.assert_allclose(made.targets(returns, discounts, np.zeros((3, 4)), next_q), wanted, rtol=1e-6)
+    for double, hand_worked in expected.items():
+        learning = learner(DQNConfig(double=double), actions=2)
+        learning.values = SimpleNamespace(q_values=lambda _: online)
+        np.testing.assert_allclose(
+            learning.targets(returns, discounts, np.zeros((3, 4)), next_q), hand_worked, rtol=1e-6
+        )
 
 
 @settings(max_examples=30, deadline=None)
 @given(NETWORK, st.integers(0, 99))
 def test_dueling_advantages_have_a_mean_of_zero(config, seed):
-    made = learner(DQNConfig(dueling=True, network=config), seed)
+    learning = learner(DQNConfig(dueling=True, network=config), seed)
     inputs = np.random.default_rng(seed).normal(size=(9, 4)).astype(np.float32)
     with torch.no_grad():
-        value = made.online.head(made.online.body(torch.from_numpy(inputs)))[:, -1].numpy()
-    for q in (made.online.q_values(inputs), made.values.q_values(inputs)):
+        value = learning.online.head(learning.online.body(torch.from_numpy(inputs)))[:, -1].numpy()
+    for q in (learning.online.q_values(inputs), learning.values.q_values(inputs)):
         advantages = q - value[:, None]
         np.testing.assert_allclose(advantages.mean(axis=1), 0.0, atol=1e-4)
         assert np.abs(advantages).max() > 1e-6
@@ -125,23 +127,23 @@ def test_losses_are_torchs():
 
 
 def test_the_target_network_follows_by_tau():
-    made = learner(DQNConfig())
-    before, online = made._flat_target.parameter.detach().clone(), made.flat.parameter.detach().clone()
-    made.sync(0.25)
-    torch.testing.assert_close(made._flat_target.parameter.detach(), 0.75 * before + 0.25 * online)
-    made.sync(1.0)
-    assert torch.equal(made._flat_target.parameter, made.flat.parameter)
+    learning = learner(DQNConfig())
+    before, online = learning._flat_target.parameter.detach().clone(), learning.flat.parameter.detach().clone()
+    learning.sync(0.25)
+    torch.testing.assert_close(learning._flat_target.parameter.detach(), 0.75 * before + 0.25 * online)
+    learning.sync(1.0)
+    assert torch.equal(learning._flat_target.parameter, learning.flat.parameter)
     inputs = np.ones((2, 4), np.float32)  # what is read is what was written
-    np.testing.assert_array_equal(made.target_values.q_values(inputs), made.values.q_values(inputs))
+    np.testing.assert_array_equal(learning.target_values.q_values(inputs), learning.values.q_values(inputs))
 
 
 def test_a_step_goes_down_and_is_clipped():
-    made = learner(DQNConfig(max_grad_norm=0.5, lr=1e-3, network=QNetworkConfig(widths=[16])))
+    learning = learner(DQNConfig(max_grad_norm=0.5, lr=1e-3, network=QNetworkConfig(widths=[16])))
     rows = batch(np.random.default_rng(1), 32)
-    first = losses(made.step(*rows[:3], None)[0], "huber").mean()
-    assert float(made.flat.parameter.grad.norm()) <= 0.5 + 1e-4
+    first = losses(learning.step(*rows[:3], None)[0], "huber").mean()
+    assert float(learning.flat.parameter.grad.norm()) <= 0.5 + 1e-4
     for _ in range(300):
-        td, _, norm = made.step(*rows[:3], None)
+        td, _, norm = learning.step(*rows[:3], None)
     assert losses(td, "huber").mean() < 0.6 * first
     assert norm > 0
 
@@ -169,10 +171,10 @@ PARTS = (slice(0, 2), slice(2, 5), slice(5, 6))
 
 def test_a_network_with_groups_learns_by_autograd():
     config = DQNConfig(lr=3e-3, network=QNetworkConfig(groups=[1, 3], group_width=8, heads=2, widths=[16]))
-    made = QLearning(config, 4, 3, np.random.default_rng(0), CPU)
-    assert made.values is made.online
+    learning = QLearning(config, 4, 3, np.random.default_rng(0), CPU)
+    assert learning.values is learning.online
     inputs, actions, targets, _ = batch(np.random.default_rng(1), 32)
-    first = np.abs(made.step(inputs, actions, targets, None)[0]).mean()
+    first = np.abs(learning.step(inputs, actions, targets, None)[0]).mean()
     for _ in range(200):
-        td = made.step(inputs, actions, targets, None)[0]
+        td = learning.step(inputs, actions, targets, None)[0]
     assert np.abs(td).mean() < 0.5 * first

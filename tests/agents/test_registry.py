@@ -11,7 +11,7 @@ import pytest
 import agents
 from agents import AGENTS, AgentEntry, register
 from agents.base_agent import BaseAgent
-from tests.agents.test_on_policy import Walk
+from tests.agents.environments import Walk
 
 
 @pytest.mark.parametrize("name", AGENTS)
