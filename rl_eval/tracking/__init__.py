@@ -12,7 +12,6 @@ from typing import Any
 
 from rl_eval.errors import InputError, nearest
 from rl_eval.registry import Registry
-from rl_eval.tracking import _null, _tensorboard, _wandb
 from rl_eval.tracking._background import BackgroundTracker
 from rl_eval.tracking._null import NullTracker
 from rl_eval.tracking._plots import confusion_plot, evidence_plots
@@ -34,11 +33,6 @@ __all__ = [
 ]
 
 TRACKERS: Registry[TrackerPlugin[Any]] = Registry("rl_eval.trackers", "a tracker")
-
-# An installation that is older than these entry points does not have them.
-for _name, _built_in in (("none", _null.PLUGIN), ("tensorboard", _tensorboard.PLUGIN), ("wandb", _wandb.PLUGIN)):
-    if _name not in TRACKERS:
-        TRACKERS.register(_name, _built_in)
 
 
 def settings_model(name: object) -> type[TrackerSettings]:

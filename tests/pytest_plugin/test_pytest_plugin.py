@@ -23,7 +23,7 @@ from tests.gates.fake_runs import FALL, write_run
 
 pytest_plugins = "pytester"
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 SUITE = """\
 rl_eval: 1
 env: cartpole

@@ -13,7 +13,7 @@ import rl_eval
 from rl_eval.cli import main
 from rl_eval.gates import load_suite
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def said(capsys):
