@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from rl_eval import config as configs
-from rl_eval import domains, terminal
+from rl_eval import diagnostics, domains, terminal
 from rl_eval import run as runs
 from rl_eval.errors import InputError
 from rl_eval.gates import ledger
@@ -146,8 +146,6 @@ def _present(directory: Path, *names: str) -> dict[str, Path]:
 
 def _doctor(directory: Path) -> None:
     """Say what doctor finds first; the report and `rl-eval doctor` have the rest."""
-    from rl_eval import diagnostics
-
     try:
         findings = diagnostics.all_findings(diagnostics.read(directory, trust=True))  # they typed what it names
     except InputError as error:
