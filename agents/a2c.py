@@ -1,4 +1,4 @@
-"""Advantage actor-critic, synchronous.
+"""The A2C agent: synchronous advantage actor-critic, one gradient step on each rollout.
 
 Mnih et al., *Asynchronous methods for deep reinforcement learning*, ICML 2016 (arXiv 1602.01783), with
 all copies stepped together: one gradient step on each short rollout. RMSprop keeps its ε inside the

@@ -1,4 +1,4 @@
-"""What every agent has: environments, statistics, counters, and how it starts, stops on bad numbers and resumes."""
+"""`BaseAgent`: environments, statistics and counters of every agent; starting, finite checks and resuming."""
 
 from __future__ import annotations
 

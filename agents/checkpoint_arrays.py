@@ -1,4 +1,4 @@
-"""Named arrays, as checkpoints hold them: prefixes, and running statistics as arrays."""
+"""Named arrays in checkpoints: adding and removing prefixes, and running statistics as arrays."""
 
 from __future__ import annotations
 

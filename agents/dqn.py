@@ -1,4 +1,4 @@
-"""Deep Q-learning.
+"""The DQN agent: deep Q-learning.
 
 Mnih et al., *Human-level control through deep reinforcement learning*, Nature 2015, with the parts of Hessel et al.,
 *Rainbow* (AAAI 2018): double Q-learning (`q_learning.py`), dueling networks (`perceptron.py`, `q_network.py`), n-step

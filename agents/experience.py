@@ -1,4 +1,4 @@
-"""What an update of PPO or A2C learns from."""
+"""`Experience`: the rollout that an update of PPO or A2C learns from, as arrays."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What PPO and A2C share: the network, collection, advantages, state; not the update."""
+"""`OnPolicyAgent`: base class of PPO and A2C: the network, collection, advantages and state, without the update."""
 
 from __future__ import annotations
 

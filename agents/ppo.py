@@ -1,4 +1,4 @@
-"""Proximal policy optimisation.
+"""The PPO agent: proximal policy optimisation.
 
 Schulman et al., *Proximal policy optimization algorithms*, 2017 (arXiv 1707.06347). The details that
 Huang et al., *The 37 implementation details of PPO* (ICLR blog track 2022) list, and where they are:

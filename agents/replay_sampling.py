@@ -1,4 +1,4 @@
-"""Which transitions of a replay buffer are drawn: all alike, or by priority."""
+"""Sampling of transitions from a replay buffer: uniform, or by priority."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Quantities that change with the env steps of a run: learning rate, ε, β, and the updates that are due."""
+"""Schedules over the env steps of a run: learning rate, ε, β, and the number of updates that are due."""
 
 from __future__ import annotations
 

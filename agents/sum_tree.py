@@ -1,4 +1,4 @@
-"""A sum tree over many weights: change some, draw in proportion to all.
+"""`SumTree`: many weights that can be changed, and indices drawn in proportion to them.
 
 It has three levels: the leaves, the sums of groups of 16 leaves, and the sums of blocks of 16 groups, whose running
 total is searched by bisection. Few wide levels take few operations on arrays, and the numbers that one draw or change

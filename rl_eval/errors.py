@@ -1,4 +1,4 @@
-"""The one exception that means "the person gave us something we cannot use"."""
+"""`InputError`: the exception for bad input from a person, and the nearest match to a wrong name."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """How values are written for people: numbers, shares, durations, signs and decisions, as plain text.
 
 Pages write the same text with a minus sign in place of the hyphen, and a dash where a file holds no number
-(`report.page`).
+(`report.html_page`).
 """
 
 from __future__ import annotations

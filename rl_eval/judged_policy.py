@@ -1,4 +1,4 @@
-"""Playing the judged policy of a run: the one that gates judge, on whatever episodes a caller names."""
+"""Play the judged policy of a run, the one that gates judge, on episodes that the caller chooses."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From a command line to jobs and an exit status: what `train.py` does before and after the runs themselves."""
+"""The command line of `train.py`: from arguments to jobs, and from their results to an exit status."""
 
 from __future__ import annotations
 

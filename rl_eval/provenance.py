@@ -1,4 +1,4 @@
-"""The commit and the versions that a run is trained with."""
+"""The git commit and the package versions that a run is trained with."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`resolve`: the object that a `_target_` string from a config names."""
+"""`resolve`: import the object that a `_target_` string in a config names, if that is allowed."""
 
 from __future__ import annotations
 

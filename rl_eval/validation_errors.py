@@ -1,4 +1,4 @@
-"""Errors of pydantic, YAML and Hydra as one sentence each: the key, what was given, and what is allowed."""
+"""Errors of pydantic, YAML and Hydra as one sentence each: the key, the value, and the allowed values."""
 
 from __future__ import annotations
 

@@ -9,7 +9,7 @@ from typing import Any
 from rl_eval.compare.comparison import Comparison, difference_text
 from rl_eval.compare.statistics import GroupComparison
 from rl_eval.report import charts
-from rl_eval.report.page import count, number, render, write
+from rl_eval.report.html_page import count, number, render, write
 
 # outcome -> the decision whose colour the badge has, and the word on it
 _BADGES = {"WORSE": ("FAIL", "Worse"), "BETTER": ("PASS", "Better"), "UNDECIDED": ("INCONCLUSIVE", "Undecided")}

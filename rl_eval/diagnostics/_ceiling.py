@@ -1,4 +1,4 @@
-"""The most that any critic can explain of its targets when steps are independent of each other."""
+"""The highest explained variance that any critic can reach when steps are independent of each other."""
 
 from __future__ import annotations
 

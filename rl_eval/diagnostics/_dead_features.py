@@ -8,7 +8,7 @@ import numpy as np
 
 from rl_eval.diagnostics._diagnosed_run import DiagnosedRun
 from rl_eval.diagnostics._finding import Finding, Severity
-from rl_eval.diagnostics._observed import Observed, observed
+from rl_eval.diagnostics._observations import Observed, observed
 from rl_eval.diagnostics._registry import diagnostic
 
 NOTABLE_SHARE = 0.05  # of all columns; a wide table has some, so fewer are only a note

@@ -1,4 +1,4 @@
-"""`DiagnosedRun`: what a diagnostic can use of a run, its files and its judged policy at play."""
+"""`DiagnosedRun`: the data of a run that diagnostics read: its files, and episodes of its judged policy."""
 
 from __future__ import annotations
 

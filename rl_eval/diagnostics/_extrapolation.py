@@ -1,4 +1,4 @@
-"""When a learning curve will reach a threshold if it continues as before."""
+"""Extrapolate a learning curve: when it reaches a threshold if it continues as before."""
 
 from __future__ import annotations
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from rl_eval.diagnostics._diagnosed_run import DiagnosedRun
 from rl_eval.diagnostics._finding import Finding
-from rl_eval.diagnostics._observed import observed
+from rl_eval.diagnostics._observations import observed
 from rl_eval.diagnostics._registry import diagnostic
 
 # Kolmogorov-Smirnov distance: at .1 a tenth of the cases has moved; less matters little, however certain.

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from rl_eval.diagnostics._diagnosed_run import DiagnosedRun, read_diagnosed_run
-from rl_eval.diagnostics._foreign import is_stable_baselines3, read_columns, read_stable_baselines3
+from rl_eval.diagnostics._foreign_logs import is_stable_baselines3, read_columns, read_stable_baselines3
 
 
 def read(path: Path | str, *, trust: bool = False, columns: Mapping[str, str] | None = None) -> DiagnosedRun:

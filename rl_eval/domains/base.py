@@ -1,4 +1,4 @@
-"""`Domain`: what one applied system offers to training, gates, reports and commands."""
+"""`Domain`: the interface of an applied system to training, gates, reports and commands."""
 
 from __future__ import annotations
 

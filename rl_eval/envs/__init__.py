@@ -1,4 +1,4 @@
-"""Vector environments: what steps N copies, whatever the domain; their contract is `rl_eval.domains.Domain.make`."""
+"""Vector environments that step N copies, for every domain; their contract is in `rl_eval.domains.Domain.make`."""
 
 from rl_eval.envs.protocols import RankingVector, StatefulVector
 

@@ -1,4 +1,4 @@
-"""`NativeVector`: what vector environments written in numpy share: spaces, resets, state."""
+"""`NativeVector`: base class of vector environments written in numpy, with their spaces, resets and state."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Values past the declared bounds: they are clipped, and a decision that this makes unsafe is forbidden.
+"""Values outside the declared bounds: they are clipped, and decisions that clipping makes unsafe are forbidden.
 
 The evidence is about the mean of the clipped values. min(x, high) ≤ x, so clipping from above can only lower the mean:
 "the mean is at least θ" stays true of the raw values, "it is below θ" need not. Clipping from below is the mirror

@@ -1,4 +1,4 @@
-"""Which side of the threshold passes: the four directions of a criterion."""
+"""The directions of a criterion, at_least, at_most, better_than and less_than: which side of the threshold passes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Finite sets: what the units that were played say about those that are left.
+"""Finite sets, drawn without replacement: the mean of the remaining units, and means that are impossible.
 
 A set of N units is visited in random order, so the next unit is drawn from those that are left. If the mean of all
 units were μ, the mean of those left before unit t would be

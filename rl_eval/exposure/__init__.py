@@ -1,4 +1,4 @@
-"""What a run was exposed to in training and validation, so that a gate can tell whether its test set is held out.
+"""Records of the cases and episodes that training and validation used, for the held-out guard of gates.
 
 An environment over a finite set of cases (`Domain.case_hashes`) was exposed to the cases of its training and
 validation parts. Any other was exposed to the episodes it played, which their first observations stand for.

@@ -1,4 +1,4 @@
-"""Is the suite itself any good? No useless policy may pass it, and a policy that it names must.
+"""Check the suite itself: no useless policy may pass it, and the policy that it calls attainable must.
 
 A gate that a useless policy passes measures nothing: blocking everything has an F1 of .73 on KDDTest+.
 """

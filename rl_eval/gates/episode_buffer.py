@@ -1,4 +1,4 @@
-"""The episodes of one policy, in the order of their seeds, played only as far as somebody needs them."""
+"""`EpisodeBuffer`: the episodes of one policy in the order of their seeds, played only when a criterion needs them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The ledger: which policies were judged on which test set, and what that does to the error rate.
+"""The ledger: which policies were judged on which test set, and how that changes the error rate.
 
 One JSON line for each verdict on a test set, appended under a lock. A line that cannot be read is skipped and
 counted. A ledger that cannot be written never stops a gate; the verdict then says why it is not recorded.

@@ -1,4 +1,4 @@
-"""What a metric is, and how it is looked up by its name."""
+"""`Metric`, the registry of metrics, and looking them up by name."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What can be judged: anything that acts.
+"""Policies that can be judged, from many sources: runs, ONNX, Stable-Baselines3, Python, HTTP, baselines.
 
 A policy is named by one string: a run directory, or `<prefix>:<rest>` of a registered source.
 """

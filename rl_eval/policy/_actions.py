@@ -1,4 +1,4 @@
-"""Actions of the environment from what a policy computes: drawn from distributions, or a checked foreign answer."""
+"""Actions for the environment: sampled from a policy's distributions, or checked where other code returned them."""
 
 from __future__ import annotations
 

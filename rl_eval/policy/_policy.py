@@ -1,4 +1,4 @@
-"""`Policy`: what can act, the spaces that it must fit, and how its actions and scores are computed."""
+"""`Policy`: the interface of a policy, the spaces that it must fit, and how its actions and scores are computed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What doctor finds first in the run of a criterion that failed."""
+"""The first findings of doctor on a run, shown with a criterion that failed on it."""
 
 from __future__ import annotations
 

@@ -5,6 +5,6 @@
 `page` and `charts` are the parts of every page; `one_run` and `several_runs` are the two pages.
 """
 
-from rl_eval.report.pages import write_report
+from rl_eval.report.report_file import write_report
 
 __all__ = ["write_report"]

@@ -15,7 +15,7 @@ from rl_eval.envs.gymnasium_vector import GymnasiumVector
 from rl_eval.judged_policy import LimitedPolicy
 from rl_eval.policy import choose_actions
 from rl_eval.report.behaviour import MAX_STEPS, Behaviour
-from rl_eval.report.page import number
+from rl_eval.report.html_page import number
 
 COLUMNS, MAX_FRAMES = 8, 64
 WIDTH = 320  # pixels of a frame, about

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from markupsafe import Markup, escape
 
-from rl_eval.report.page import compact, number
+from rl_eval.report.html_page import compact, number
 from rl_eval.report.scales import Scale, scale, thinned, ticks
 
 WIDTH, HEIGHT = 360, 190

@@ -10,7 +10,7 @@ from markupsafe import Markup
 
 from rl_eval.formatting import brief
 from rl_eval.report import charts
-from rl_eval.report.page import number
+from rl_eval.report.html_page import number
 from rl_eval.report.scales import thinned
 
 # column -> title and caption, in the order of the page

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from rl_eval.diagnostics import Finding, all_findings, diagnosed_run
-from rl_eval.report.page import error_sentence
+from rl_eval.report.html_page import error_sentence
 from rl_eval.run import RunRecord
 
 

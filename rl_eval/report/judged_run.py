@@ -1,4 +1,4 @@
-"""`JudgedRun`: what a page needs of a run directory, read as far as possible."""
+"""`JudgedRun`: the content of a run directory that a page shows; damaged files become notes."""
 
 from __future__ import annotations
 

@@ -14,8 +14,8 @@ from rl_eval.gates.verdict import SuiteVerdict
 from rl_eval.report import animation, charts, curves, verdicts
 from rl_eval.report.behaviour import Behaviour, observe
 from rl_eval.report.findings import findings_of
+from rl_eval.report.html_page import count, duration, error_sentence, flat, number, percent, render
 from rl_eval.report.judged_run import JudgedRun, read_judged_run
-from rl_eval.report.page import count, duration, error_sentence, flat, number, percent, render
 
 # keys of run.json, in this order; the others are shown elsewhere on the page
 PROVENANCE = (

@@ -17,8 +17,8 @@ from rl_eval.formatting import COMPARISON_SIGNS, brief
 from rl_eval.gates.verdict import CriterionVerdict
 from rl_eval.report import charts, curves, one_run, verdicts
 from rl_eval.report.findings import findings_of
+from rl_eval.report.html_page import flat, number, render
 from rl_eval.report.judged_run import JudgedRun, read_judged_run
-from rl_eval.report.page import flat, number, render
 from rl_eval.report.verdicts import Headline
 
 MAX_RUNS = 64

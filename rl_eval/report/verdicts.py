@@ -14,7 +14,7 @@ from rl_eval.evidence import EvidenceHistory
 from rl_eval.formatting import COMPARISON_SIGNS, brief
 from rl_eval.gates.verdict import DIRECTION_SIGNS, CriterionVerdict, SuiteVerdict
 from rl_eval.report import charts
-from rl_eval.report.page import count, number
+from rl_eval.report.html_page import count, number
 
 SEVERITY = ("ERROR", "FAIL", "INCONCLUSIVE", "NEEDS_RUNS", "PASS")
 WORDS = {

@@ -1,4 +1,4 @@
-"""The run directory: its one writer, and its one reader, which trusts nothing in it.
+"""Run directories: writing them, and reading them without trusting their content.
 
 It holds only JSON, CSV, YAML and safetensors. Every file but the append-only `metrics.csv` is written under a temporary
 name, fsynced and renamed, so a reader never sees half of one.

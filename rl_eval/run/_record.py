@@ -1,4 +1,4 @@
-"""`RunRecord`: everything that a run directory holds besides its policies, read with limits."""
+"""`RunRecord`: everything in a run directory except its policies, read with limits."""
 
 from __future__ import annotations
 

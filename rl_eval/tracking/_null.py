@@ -1,4 +1,4 @@
-"""No tracker: the run directory holds everything."""
+"""`tracker=none`: a tracker that does nothing, since the run directory contains everything."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What training needs of an agent."""
+"""`Agent`: the interface of an agent that training uses."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How far training is."""
+"""`Progress`: the counters of a run, such as the next step to log or validate at."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a run says of itself: `run.json`, its final results, and what it was exposed to."""
+"""Build the content of `run.json` and `seen.npz`: final results, versions, counts, exposure."""
 
 from __future__ import annotations
 

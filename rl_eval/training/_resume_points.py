@@ -1,4 +1,4 @@
-"""Resume points: when they are due, what they hold, and which one to go on from.
+"""Resume points: when they are due, what they contain, and which one a resumed run continues from.
 
 A point holds everything that training needs to go on, so a run that was stopped ends with the same bytes as one that
 was not. Environments that can give their state save it. The others are started anew at every point, whether or not

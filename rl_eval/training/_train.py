@@ -1,4 +1,4 @@
-"""Train, or go on with, the run of a directory."""
+"""`train`: train a new run in a directory, or resume the run that is in it."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from rl_eval import run
 from rl_eval.config import RunConfig
 from rl_eval.errors import InputError
 from rl_eval.tracking import Tracker
-from rl_eval.training._initial import read_copy, take_over
+from rl_eval.training._init_from_run import read_copy, take_over
 from rl_eval.training._signals import stop_requests
-from rl_eval.training._training import Training
+from rl_eval.training._training_loop import Training
 
 
 def train(

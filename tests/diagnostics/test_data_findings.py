@@ -7,7 +7,7 @@ from scipy.stats import ks_2samp, kstwo
 
 from rl_eval.diagnostics._dead_features import constant_columns, duplicated_columns
 from rl_eval.diagnostics._feature_shift import critical_distance, ks_distance
-from rl_eval.diagnostics._observed import Observed
+from rl_eval.diagnostics._observations import Observed
 
 
 def table(rows, *, from_data=True, names=None):

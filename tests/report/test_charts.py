@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from rl_eval.report import charts, scales
-from rl_eval.report.page import compact, number
+from rl_eval.report.html_page import compact, number
 
 ANY = st.floats(allow_nan=True, allow_infinity=True)
 FINITE = st.floats(-1e12, 1e12)

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from rl_eval.errors import InputError
 from rl_eval.formatting import brief
 from rl_eval.report import one_run, several_runs, write_report
-from rl_eval.report.page import flat
+from rl_eval.report.html_page import flat
 from tests.report.judged_runs import COLUMNS, failing, judged_run, passing, table
 from tests.report.test_charts import coordinates
 from tests.report.test_run_page import Page

@@ -14,7 +14,7 @@ from rl_eval.report import write_report
 from rl_eval.report.animation import films
 from rl_eval.report.behaviour import observe
 from rl_eval.report.curves import over_seeds
-from rl_eval.report.page import MAX_BYTES
+from rl_eval.report.html_page import MAX_BYTES
 from rl_eval.report.verdicts import headline
 from rl_eval.run import read_json, read_record, write_json
 from tests.gates.fake_runs import BALANCE

@@ -7,7 +7,7 @@ import numpy as np
 from rl_eval.report import charts
 from rl_eval.report.behaviour import Behaviour
 from rl_eval.report.figure import Figure
-from rl_eval.report.page import number, percent
+from rl_eval.report.html_page import number, percent
 from rl_eval.rollout import Episodes
 
 GRID = np.linspace(0.0, 1.0, 51)

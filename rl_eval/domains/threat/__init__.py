@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from rl_eval.domains.base import Domain, Part
 from rl_eval.domains.threat.config import ACTIONS, ALERT, ALLOW, BLOCK, QUARANTINE, Config
-from rl_eval.domains.threat.fitted import FittedPreprocessing
+from rl_eval.domains.threat.fitted_preprocessing import FittedPreprocessing
 from rl_eval.errors import InputError
 from rl_eval.validation_errors import config_sentence
 

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field, field_validator
 
 from rl_eval.domains import EnvConfig
-from rl_eval.domains.threat.fitted import FittedPreprocessing
+from rl_eval.domains.threat.fitted_preprocessing import FittedPreprocessing
 
 ACTIONS = ("allow", "block", "quarantine", "alert")
 ALLOW, BLOCK, QUARANTINE, ALERT = range(4)

@@ -10,7 +10,7 @@ import polars as pl
 
 from rl_eval.domains.threat.config import Config
 from rl_eval.domains.threat.flow_table import Table
-from rl_eval.domains.threat.sheet import Sheet, existing_file, read_csv, read_parquet
+from rl_eval.domains.threat.table_files import Sheet, existing_file, read_csv, read_parquet
 from rl_eval.errors import InputError
 
 BENIGN = ("0", "false", "no", "benign", "normal", "legitimate", "background")

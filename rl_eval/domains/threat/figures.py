@@ -9,7 +9,7 @@ from rl_eval.domains.threat.data import load_dataset
 from rl_eval.metrics import Confusion, confusion
 from rl_eval.report.behaviour import Behaviour
 from rl_eval.report.figure import Cell, Figure
-from rl_eval.report.page import count, number, percent
+from rl_eval.report.html_page import count, number, percent
 from rl_eval.rollout import Episodes
 
 MOST_CATEGORIES = 40

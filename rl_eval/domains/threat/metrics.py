@@ -1,4 +1,4 @@
-"""The metric of operational cost."""
+"""The metric of threat triage: mean cost of the decisions."""
 
 from __future__ import annotations
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from rl_eval.domains.threat.fitted import CLIP, Categorical, FittedPreprocessing, Numeric, column_names
+from rl_eval.domains.threat.fitted_preprocessing import CLIP, Categorical, FittedPreprocessing, Numeric, column_names
 from rl_eval.domains.threat.flow_table import Table
 from rl_eval.errors import InputError
 

@@ -9,7 +9,7 @@ import numpy as np
 from rl_eval.domains.threat.config import Config
 from rl_eval.domains.threat.csv_data import binary_label, sheet_table
 from rl_eval.domains.threat.flow_table import Table
-from rl_eval.domains.threat.sheet import existing_file, read_csv
+from rl_eval.domains.threat.table_files import existing_file, read_csv
 from rl_eval.errors import InputError
 
 TRAIN, TEST = "UNSW_NB15_training-set.csv", "UNSW_NB15_testing-set.csv"

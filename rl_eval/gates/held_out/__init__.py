@@ -1,4 +1,4 @@
-"""The held-out guard: nothing that a gate judges by may have taken part in training or validation."""
+"""The held-out guard: no case that a gate judges on may have been used in training or validation."""
 
 from rl_eval.gates.held_out.held_out_set import TestSet, load_test_set
 from rl_eval.gates.held_out.item import check_held_out

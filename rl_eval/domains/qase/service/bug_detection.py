@@ -47,9 +47,3 @@ def respond(request: Request, operation: Callable[[Shop], ShopResponse]) -> Resp
     if response.body is None:
         return Response(status_code=response.status)
     return Response(json.dumps(response.body).encode(), response.status, media_type="application/json")
-
-
-def token_of(request: Request) -> str:
-    """The token of `Authorization: Bearer …`; empty if there is none."""
-    kind, _, token = request.headers.get("authorization", "").partition(" ")
-    return token.strip() if kind.lower() == "bearer" else ""

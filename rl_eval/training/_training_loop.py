@@ -1,4 +1,4 @@
-"""One run: the agent, its environments and its directory; iterate, validate, log, save."""
+"""`Training`: the training loop of one run: iterate, validate, log, save snapshots and resume points."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from rl_eval.tracking import Tracker
 from rl_eval.training import _record, _resume_points
 from rl_eval.training._agent import Agent
 from rl_eval.training._execution import Execution
-from rl_eval.training._initial import InitialPolicy
+from rl_eval.training._init_from_run import InitialPolicy
 from rl_eval.training._progress import Progress, next_due
 from rl_eval.training._validation import ValidationPart
 

@@ -1,4 +1,4 @@
-"""A new run that starts from another run's snapshot: `init=RUN` or `init=RUN/snapshots/step_<n>`."""
+"""Start a new run from the weights of another run: `init=RUN` or `init=RUN/snapshots/step_<n>`."""
 
 from __future__ import annotations
 

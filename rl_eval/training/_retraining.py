@@ -1,4 +1,4 @@
-"""Train a run again from its config, to compare the bytes."""
+"""Train a run again from its config, so that `rl-eval verify` can compare the bytes."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from rl_eval import domains, run
 from rl_eval.errors import InputError
 from rl_eval.plugins import require_plugins_of_run
 from rl_eval.tracking import open_tracker
-from rl_eval.training._initial import read_copy
-from rl_eval.training._training import Training
+from rl_eval.training._init_from_run import read_copy
+from rl_eval.training._training_loop import Training
 
 ALL_SNAPSHOTS = 10**9  # also those that the run itself has dropped by now
 

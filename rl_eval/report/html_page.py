@@ -1,4 +1,4 @@
-"""Rendering and writing one self-contained HTML page, and how pages write numbers.
+"""One self-contained HTML page: rendering its template, writing the file, and numbers and errors as text for it.
 
 A page extends `base.html`, which has the style, both colour schemes, the landmarks and a content security policy that
 forbids loading anything and running scripts. Every value is escaped; only `charts` returns markup.

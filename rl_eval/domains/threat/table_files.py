@@ -1,4 +1,4 @@
-"""Read CSV and Parquet files strictly; every error names the file and the line."""
+"""Read tables from CSV and Parquet files strictly; every error names the file and the line."""
 
 from __future__ import annotations
 

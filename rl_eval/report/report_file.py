@@ -1,4 +1,4 @@
-"""`write_report`: the page on one run or on several, written to a file."""
+"""`write_report`: write the page on one run or on several to a file."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from rl_eval.errors import InputError
+from rl_eval.report.html_page import write
 from rl_eval.report.one_run import run_page
-from rl_eval.report.page import write
 from rl_eval.report.several_runs import runs_page
 from rl_eval.run import expand_sweeps
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from rl_eval.diagnostics import all_findings, read
-from rl_eval.diagnostics._foreign import parse_columns
+from rl_eval.diagnostics._foreign_logs import parse_columns
 from rl_eval.errors import InputError
 
 STEPS = 2048
