@@ -144,8 +144,8 @@ class ClosedForm:
             log_p -= np.log(total)
             entropy = np.einsum("ab,ab->b", p, log_p)
             np.negative(entropy, out=entropy)
-            taken = actions * len(actions) + np.arange(len(actions))  # where each row's action lies in [A, B]
-            return log_p.take(taken), entropy, (p, log_p, entropy, taken)
+            action_index = actions * len(actions) + np.arange(len(actions))  # where each row's action lies in [A, B]
+            return log_p.take(action_index), entropy, (p, log_p, entropy, action_index)
         inverse = np.exp(-self._log_std)
         z = (actions - parameters) * inverse
         constant = 0.5 * math.log(2.0 * math.pi)
@@ -160,9 +160,9 @@ class ClosedForm:
         mean, z² − 1 by log σ; and ∂H/∂ log σ = 1.
         """
         if self._log_std is None:
-            p, log_p, entropy, taken = cache
+            p, log_p, entropy, action_index = cache
             upstream = p * -weight
-            upstream.ravel()[taken] += weight
+            upstream.ravel()[action_index] += weight
             if ent_weight:
                 log_p += entropy
                 log_p *= p

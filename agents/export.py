@@ -40,11 +40,11 @@ class _Graph:
         return name
 
     def apply(
-        self, operator: str, *others: str, first: str | None = None, named: str | None = None, **attributes: Any
+        self, operator: str, *inputs: str, first: str | None = None, output: str | None = None, **attributes: Any
     ) -> str:
         """One operator on the current tensor, or on `first`, and others; returns the name of the result."""
-        result = named or f"{operator.lower()}_{len(self.nodes)}"
-        self.nodes.append(helper.make_node(operator, [first or self.current, *others], [result], **attributes))
+        result = output or f"{operator.lower()}_{len(self.nodes)}"
+        self.nodes.append(helper.make_node(operator, [first or self.current, *inputs], [result], **attributes))
         self.current = result
         return result
 
@@ -176,9 +176,9 @@ def _layers(graph: _Graph, layers: Iterable[nn.Module]) -> None:
 
 def _discrete(graph: _Graph, space: gym.spaces.Discrete, scores: str = "logits") -> list[onnx.ValueInfoProto]:
     """The current tensor `[N, A]` as the output `scores`, and the index of its largest number as the action."""
-    graph.apply("Identity", named=scores)
+    graph.apply("Identity", output=scores)
     graph.apply("ArgMax", axis=-1, keepdims=0)
-    graph.apply("Add", graph.constant(space.start, np.int64), named="action")
+    graph.apply("Add", graph.constant(space.start, np.int64), output="action")
     return [
         helper.make_tensor_value_info("action", TensorProto.INT64, ["N"]),
         helper.make_tensor_value_info(scores, TensorProto.FLOAT, ["N", int(space.n)]),
@@ -242,11 +242,11 @@ def _attention(graph: _Graph, attention: GroupAttention) -> None:
 def _box(graph: _Graph, space: gym.Space, network: ActorCritic) -> list[onnx.ValueInfoProto]:
     assert isinstance(space, gym.spaces.Box)
     size = int(np.prod(space.shape))
-    mean = graph.apply("Identity", named="mean")
-    graph.apply("Identity", first=graph.constant(_array(network.log_std)), named="log_std")
+    mean = graph.apply("Identity", output="mean")
+    graph.apply("Identity", first=graph.constant(_array(network.log_std)), output="log_std")
     graph.apply("Max", graph.constant(space.low.reshape(-1)), first=mean)
     graph.apply("Min", graph.constant(space.high.reshape(-1)))
-    graph.apply("Reshape", graph.constant([-1, *space.shape], np.int64), named="action")
+    graph.apply("Reshape", graph.constant([-1, *space.shape], np.int64), output="action")
     return [
         helper.make_tensor_value_info("action", TensorProto.FLOAT, ["N", *space.shape]),
         helper.make_tensor_value_info("mean", TensorProto.FLOAT, ["N", size]),

@@ -89,8 +89,8 @@ class ActorCritic(nn.Module):
         """Log-probability of `actions` and entropy of the distribution, both `[B]`."""
         if self.discrete:
             log_p = torch.log_softmax(parameters, dim=-1)
-            chosen = log_p.gather(1, actions.unsqueeze(1)).squeeze(1)
-            return chosen, -(log_p.exp() * log_p).sum(-1)
+            log_probs = log_p.gather(1, actions.unsqueeze(1)).squeeze(1)
+            return log_probs, -(log_p.exp() * log_p).sum(-1)
         z = (actions - parameters) * torch.exp(-self.log_std)
         constant = 0.5 * math.log(2 * math.pi)
         log_p = -(0.5 * z.square() + self.log_std + constant).sum(-1)

@@ -82,8 +82,8 @@ class QLearning:
             next_masks: bool `[B, A]`, the actions that are legal there; None: all.
         """
         if self.config.double:
-            chosen = masked(self.values.q_values(next_inputs), next_masks).argmax(axis=1)
-            best = next_q.take(chosen + _row_starts(next_q))
+            best_actions = masked(self.values.q_values(next_inputs), next_masks).argmax(axis=1)
+            best = next_q.take(best_actions + _row_starts(next_q))
         else:
             best = masked(next_q, next_masks).max(axis=1)
         return returns + discounts * best

@@ -43,14 +43,14 @@ def differing_keys(configs: Sequence[Mapping[str, Any]]) -> list[str]:
     flats = [{key: _comparable(value) for key, value in flatten(config).items()} for config in configs]
     columns = {key: tuple(flat.get(key) for flat in flats) for flat in flats for key in flat}
     varied = {k: column for k, column in columns.items() if len(set(column)) > 1 and not IGNORED_KEYS.match(k)}
-    kept: dict[str, tuple[str | None, ...]] = {}
+    selected: dict[str, tuple[str | None, ...]] = {}
     for key, column in sorted(varied.items(), key=lambda item: item[0].count(".")):
-        repeats = any(column == other and _last_part(key) == _last_part(name) for name, other in kept.items())
+        repeats = any(column == other and _last_part(key) == _last_part(name) for name, other in selected.items())
         group_name = varied.get(f"{key.split('.')[0]}.name") if "." in key and not key.endswith(".name") else None
         depends = group_name is not None and len(set(zip(group_name, column, strict=True))) == len(set(group_name))
         if not repeats and not depends:
-            kept[key] = column
-    return [key for key in columns if key in kept]
+            selected[key] = column
+    return [key for key in columns if key in selected]
 
 
 def _comparable(value: Any) -> str:

@@ -13,7 +13,7 @@ class InputError(Exception):
     """
 
 
-def nearest(given: str, allowed: Iterable[str]) -> str:
+def nearest(name: str, allowed: Iterable[str]) -> str:
     """`did you mean 'x'? ` where a close match exists, else an empty string."""
-    close = difflib.get_close_matches(str(given), [str(a) for a in allowed], n=1, cutoff=0.5)
+    close = difflib.get_close_matches(str(name), [str(a) for a in allowed], n=1, cutoff=0.5)
     return f"did you mean {close[0]!r}? " if close else ""

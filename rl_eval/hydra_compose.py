@@ -45,12 +45,12 @@ def config_dir_of(flags: Sequence[str]) -> list[Path]:
     """
     from hydra._internal.utils import get_args_parser
 
-    named = get_args_parser().parse_args(list(flags)).config_dir
-    if named is None:
+    folder = get_args_parser().parse_args(list(flags)).config_dir
+    if folder is None:
         return []
-    if not Path(named).is_dir():
-        raise InputError(f"--config-dir={named} is not a folder: name one with groups such as env/ and reward/")
-    return [Path(named).resolve()]
+    if not Path(folder).is_dir():
+        raise InputError(f"--config-dir={folder} is not a folder: name one with groups such as env/ and reward/")
+    return [Path(folder).resolve()]
 
 
 def override_value(override: str) -> str:

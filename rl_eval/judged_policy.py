@@ -98,11 +98,13 @@ def play_judged_policy(
         judged = load(directory, config, vector, seed=seed)
         limited = LimitedPolicy(judged, max_steps, record_observations=record_observations)
         episodes = play(vector, limited, seeds=seeds, greedy=greedy, order=seed)
-        others = {name: play(vector, baseline, seeds=seeds, order=seed) for name, baseline in (baselines or {}).items()}
+        baseline_episodes = {
+            name: play(vector, baseline, seeds=seeds, order=seed) for name, baseline in (baselines or {}).items()
+        }
     finally:
         vector.close()
     observations = limited.observations(episodes.lengths) if record_observations else np.zeros((0, 0), np.float32)
-    return JudgedPlay(config, judged, copies, episodes, observations, others)
+    return JudgedPlay(config, judged, copies, episodes, observations, baseline_episodes)
 
 
 class LimitedPolicy:

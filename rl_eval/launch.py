@@ -76,17 +76,17 @@ def launch(root: Path, argv: Sequence[str], job: Callable[[], None]) -> int:
 
 def groups_of_parent(overrides: Sequence[str]) -> list[str]:
     """`env=` and `agent=` of the run that `init=` names, where the command line chooses none."""
-    chosen = {override.partition("=")[0]: override for override in overrides}
-    if "init" not in chosen or "experiment" in chosen:
+    override_of = {override.partition("=")[0]: override for override in overrides}
+    if "init" not in override_of or "experiment" in override_of:
         return []
-    path = Path(override_value(chosen["init"]))
+    path = Path(override_value(override_of["init"]))
     if not path.is_dir():
         return []  # several paths of a sweep, or an error that is reported later
     from rl_eval.training import parent_run
 
     config = parent_run(path).config
     names = {group: config.get(group, {}).get("name") for group in ("env", "agent")}
-    return [f"{group}={name}" for group, name in names.items() if group not in chosen and isinstance(name, str)]
+    return [f"{group}={name}" for group, name in names.items() if group not in override_of and isinstance(name, str)]
 
 
 def plan(
@@ -148,11 +148,11 @@ def _prepare_resume(flags: list[str], overrides: list[str]) -> list[Path]:
     from rl_eval import run
 
     path = next(override_value(override) for override in overrides if override.startswith("resume="))
-    others = [override for override in overrides if not override.startswith(("resume=", "hydra."))]
-    if _is_multirun(flags) or others:
+    rejected = [override for override in overrides if not override.startswith(("resume=", "hydra."))]
+    if _is_multirun(flags) or rejected:
         raise InputError(
             f"resume={path} takes no other override, since a run goes on as it began: "
-            f"leave out {', '.join(others) or '-m'}"
+            f"leave out {', '.join(rejected) or '-m'}"
         )
     resumed = run.read_run(Path(path))
     if resumed.finished:
@@ -170,8 +170,8 @@ def _prepare(root: Path, flags: list[str], overrides: list[str]) -> list[Path]:
     typed = next((override for override in overrides if override.startswith(DIRECTORY_KEYS)), None)
     values = jobs[0].values
     ending = "sweep" if multirun else f"s{values['seed']}"
-    wanted = directory_name(values, datetime.datetime.now(), ending) if typed is None else Path(override_value(typed))
-    directory = run.create_directory(wanted)
+    path = directory_name(values, datetime.datetime.now(), ending) if typed is None else Path(override_value(typed))
+    directory = run.create_directory(path)
     arguments = [*flags, *(override for override in overrides if not override.startswith(DIRECTORY_KEYS))]
     if not multirun:
         sys.argv[1:] = [*arguments, path_override("hydra.run.dir", directory)]

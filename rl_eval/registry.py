@@ -87,15 +87,15 @@ class Registry(Generic[Entry]):
                 warnings.warn(str(error), stacklevel=2)
         return entries
 
-    def _checked(self, name: str, entry: Entry, shown: str) -> Entry:
+    def _checked(self, name: str, entry: Entry, description: str) -> Entry:
         if self.entry_type is not None and not isinstance(entry, self.entry_type):
             raise InputError(
-                f"{shown} is not {self.noun} but {type(entry).__name__}: "
+                f"{description} is not {self.noun} but {type(entry).__name__}: "
                 f"{self.group} takes objects of {self.entry_type.__module__}.{self.entry_type.__qualname__}"
             )
         if self.name_attribute is not None and getattr(entry, self.name_attribute, name) != name:
             raise InputError(
-                f"{shown} has the {self.name_attribute} {getattr(entry, self.name_attribute)!r}: "
+                f"{description} has the {self.name_attribute} {getattr(entry, self.name_attribute)!r}: "
                 f"its entry point in {self.group} must have the same name"
             )
         return entry

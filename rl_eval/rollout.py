@@ -55,10 +55,10 @@ class Episodes:
             self.first_obs[part],
         )
 
-    def keep(self, kept: np.ndarray) -> Episodes:
+    def keep(self, mask: np.ndarray) -> Episodes:
         """The same episodes without some of their steps, bool `[S]`; `lengths` stay those that were played."""
-        outcome = {name: values[kept] for name, values in self.outcome.items()}
-        return replace(self, episode=self.episode[kept], outcome=outcome)
+        outcome = {name: values[mask] for name, values in self.outcome.items()}
+        return replace(self, episode=self.episode[mask], outcome=outcome)
 
 
 def join(parts: Sequence[Episodes]) -> Episodes:
@@ -125,7 +125,7 @@ def stream(
         raise ValueError("play() and stream() need at least one seed")
     playing = np.full(n, -1)  # which episode each copy plays
     playing[: min(n, total)] = np.arange(min(n, total))
-    started, told = min(n, total), 0
+    started, n_yielded = min(n, total), 0
     seed_of = np.asarray(seeds, dtype=np.int64)
 
     def start(mask: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
@@ -167,12 +167,12 @@ def stream(
             first_obs[playing[fresh]] = obs[fresh]
         if on_episodes:
             on_episodes(int(finished.sum()))
-        known = total if finished[told:].all() else told + int(finished[told:].argmin())
-        if known > told:
-            part = slice(told, known)
-            episode, outcome = steps.take(known)
-            yield Episodes(seed_of[part], lengths[part], ended[part], episode - told, outcome, first_obs[part])
-            told = known
+        n_complete = total if finished[n_yielded:].all() else n_yielded + int(finished[n_yielded:].argmin())
+        if n_complete > n_yielded:
+            part = slice(n_yielded, n_complete)
+            episode, outcome = steps.take(n_complete)
+            yield Episodes(seed_of[part], lengths[part], ended[part], episode - n_yielded, outcome, first_obs[part])
+            n_yielded = n_complete
 
 
 class _Steps:
@@ -192,9 +192,9 @@ class _Steps:
         """Remove all steps of episodes before `stop`, and give them in the order of the episodes."""
         episode = np.concatenate(self._episode)
         columns = {name: np.concatenate(parts) for name, parts in self._outcome.items()}
-        taken = np.flatnonzero(episode < stop)
-        left = np.flatnonzero(episode >= stop)
-        self._episode = [episode[left]]
-        self._outcome = {name: [values[left]] for name, values in columns.items()}
-        taken = taken[np.argsort(episode[taken], kind="stable")]
-        return episode[taken], {name: values[taken] for name, values in columns.items()}
+        removed = np.flatnonzero(episode < stop)
+        remaining = np.flatnonzero(episode >= stop)
+        self._episode = [episode[remaining]]
+        self._outcome = {name: [values[remaining]] for name, values in columns.items()}
+        removed = removed[np.argsort(episode[removed], kind="stable")]
+        return episode[removed], {name: values[removed] for name, values in columns.items()}

@@ -174,8 +174,8 @@ def _by_config(runs: Sequence[ComparedRun]) -> list[list[ComparedRun]]:
 def _one_run_per_seed(runs: Sequence[ComparedRun], label: str) -> RunGroup:
     """The run of each seed that was named last."""
     newest = {run.seed if run.seed is not None else run.name: run for run in runs}
-    kept = sorted(newest.values(), key=lambda run: (run.seed is None, run.seed or 0, run.name))
-    return RunGroup(label, tuple(kept), len(runs) - len(kept))
+    latest = sorted(newest.values(), key=lambda run: (run.seed is None, run.seed or 0, run.name))
+    return RunGroup(label, tuple(latest), len(runs) - len(latest))
 
 
 def differing_settings(groups: Sequence[RunGroup]) -> dict[str, tuple[str, ...]]:

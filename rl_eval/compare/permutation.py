@@ -179,9 +179,9 @@ def _signs(n: int, seed: int) -> Iterator[np.ndarray]:
 def _labels(n: int, m: int, seed: int) -> Iterator[np.ndarray]:
     """All labellings, or random ones, in chunks `[b, n + m]` of 1 (x) and 0 (y); the observed one comes first."""
     if math.comb(n + m, n) <= MAX_PERMUTATIONS:
-        chosen = np.array(list(combinations(range(n + m), n)))
-        labels = np.zeros((len(chosen), n + m))
-        np.put_along_axis(labels, chosen, 1.0, axis=1)
+        x_positions = np.array(list(combinations(range(n + m), n)))
+        labels = np.zeros((len(x_positions), n + m))
+        np.put_along_axis(labels, x_positions, 1.0, axis=1)
         yield labels
         return
     rng = np.random.default_rng(seed)

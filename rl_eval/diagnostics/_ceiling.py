@@ -26,10 +26,10 @@ def ceiling(gamma: float, gae_lambda: float, noise: float) -> float:
     Args:
         noise: w, the variance of the reward given the state, divided by the variance of E[r|s].
     """
-    own = 1.0 - (gamma * gae_lambda) ** 2
-    if own <= 0:
+    immediate = 1.0 - (gamma * gae_lambda) ** 2
+    if immediate <= 0:
         return 0.0
-    return own / (own + gamma**2 + noise)
+    return immediate / (immediate + gamma**2 + noise)
 
 
 @dataclass(frozen=True)

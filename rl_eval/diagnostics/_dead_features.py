@@ -13,7 +13,7 @@ from rl_eval.diagnostics._registry import diagnostic
 
 NOTABLE_SHARE = 0.05  # of all columns; a wide table has some, so fewer are only a note
 SAME = 1 - 1e-9  # float32 copies of a column, scaled and shifted, correlate to within 1e-12
-SHOWN = 6
+MAX_NAMES = 6
 
 
 @diagnostic
@@ -36,7 +36,7 @@ def dead_features(run: DiagnosedRun) -> list[Finding]:
                 layer="data",
                 title="observation columns never change",
                 evidence=f"{len(unrecorded)} of {len(sample.names)} columns are constant in {where}: "
-                f"{_listed(unrecorded)}",
+                f"{_names(unrecorded)}",
                 meaning="No policy can learn from them. A field is not filled in, is overwritten by a default, or "
                 "describes something that never happens. Check where the environment writes these columns.",
                 source="largest = smallest value of a column, exactly; a warning from 5 % of the columns on",
@@ -53,7 +53,7 @@ def dead_features(run: DiagnosedRun) -> list[Finding]:
                 severity=_severity(len(duplicates), len(sample.names)),
                 layer="data",
                 title="observation columns repeat other columns",
-                evidence=f"{len(duplicates)} of {len(sample.names)} columns are copies in {where}: {_listed(pairs)}",
+                evidence=f"{len(duplicates)} of {len(sample.names)} columns are copies in {where}: {_names(pairs)}",
                 meaning="A copy, scaled and shifted or not, adds no information. Often another field was meant. It "
                 "also counts that field twice in every distance and every first layer.",
                 source="correlation of two columns above 1 - 1e-9; a warning from 5 % of the columns on",
@@ -92,6 +92,6 @@ def _severity(affected: int, columns: int) -> Severity:
     return "warning" if affected >= NOTABLE_SHARE * columns else "note"
 
 
-def _listed(names: Sequence[str]) -> str:
-    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
-    return ", ".join(names[:SHOWN]) + more
+def _names(names: Sequence[str]) -> str:
+    more = f" and {len(names) - MAX_NAMES} more" if len(names) > MAX_NAMES else ""
+    return ", ".join(names[:MAX_NAMES]) + more

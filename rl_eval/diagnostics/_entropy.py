@@ -45,7 +45,7 @@ def entropy_collapse(run: DiagnosedRun) -> Finding | None:
         severity="problem",
         layer="policy",
         title="exploration ended before anything was learned",
-        evidence=f"entropy by fifths of training: {_shown(phases)} of a uniform choice; one action is the most likely "
+        evidence=f"entropy by fifths of training: {_join(phases)} of a uniform choice; one action is the most likely "
         f"in {percent(greedy.mean(), 0)} of the last steps",
         meaning="The policy was certain of one action before it had tried the others, so it cannot learn that they are "
         "better.",
@@ -70,7 +70,7 @@ def entropy_never_falls(run: DiagnosedRun) -> Finding | None:
         severity="problem" if weight >= 0.1 else "warning",
         layer="policy",
         title="the policy never settles",
-        evidence=f"entropy by fifths of training: {_shown(phases)} of a uniform choice, with agent.ent_coef={weight:g}",
+        evidence=f"entropy by fifths of training: {_join(phases)} of a uniform choice, with agent.ent_coef={weight:g}",
         meaning="The entropy bonus outweighs the reward. The most likely action of an almost uniform policy is decided "
         "by rounding.",
         change=f"agent.ent_coef={weight / 10 if weight < 0.1 else 0.01:g}",
@@ -80,5 +80,5 @@ def entropy_never_falls(run: DiagnosedRun) -> Finding | None:
     )
 
 
-def _shown(phases: list[float]) -> str:
+def _join(phases: list[float]) -> str:
     return ", ".join(f"{percent(share, 0)}" for share in phases)

@@ -14,7 +14,7 @@ from rl_eval.diagnostics._registry import diagnostic
 # Kolmogorov-Smirnov distance: at .1 a tenth of the cases has moved; less matters little, however certain.
 NOTABLE, LARGE = 0.1, 0.3
 ALPHA = 0.01
-SHOWN = 5
+MAX_NAMES = 5
 
 
 @diagnostic
@@ -29,15 +29,15 @@ def feature_shift(run: DiagnosedRun) -> Finding | None:
     moved = [int(i) for i in np.argsort(-distance, kind="stable") if distance[i] > bar]
     if not moved:
         return None
-    shown = ", ".join(f"{train.names[i]} ({distance[i]:.2f})" for i in moved[:SHOWN])
-    more = f" and {len(moved) - SHOWN} more" if len(moved) > SHOWN else ""
+    names = ", ".join(f"{train.names[i]} ({distance[i]:.2f})" for i in moved[:MAX_NAMES])
+    more = f" and {len(moved) - MAX_NAMES} more" if len(moved) > MAX_NAMES else ""
     return Finding(
         name="feature_shift",
         severity="warning" if distance[moved[0]] > LARGE else "note",
         layer="data",
         title="features are distributed differently than in training",
         evidence=f"{len(moved)} of {len(distance)} columns differ by more than {bar:.2f} between train and validation "
-        f"(Kolmogorov-Smirnov distance): {shown}{more}",
+        f"(Kolmogorov-Smirnov distance): {names}{more}",
         meaning="The policy is judged on other cases than it learned from. Validation is drawn like test, which is not "
         "read here. Split the data again so that the parts are similar, or train on later data.",
         source="two-sample Kolmogorov-Smirnov distance above .1 and above its critical value at .01 over all columns "

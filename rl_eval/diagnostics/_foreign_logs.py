@@ -126,13 +126,13 @@ def read_columns(file: Path, columns: Mapping[str, str]) -> DiagnosedRun:
         InputError: the file cannot be read, or lacks a named column or one for env_steps.
     """
     table = read_table(file)
-    for ours, theirs in columns.items():
-        if theirs not in table:
+    for name, column in columns.items():
+        if column not in table:
             raise InputError(
-                f"--columns {ours}={theirs}: {file} has no column {theirs!r}: {nearest(theirs, table)}"
+                f"--columns {name}={column}: {file} has no column {column!r}: {nearest(column, table)}"
                 f"it has {', '.join(list(table)[:40])}"
             )
-    curves = {**table, **{ours: table[theirs] for ours, theirs in columns.items()}}
+    curves = {**table, **{name: table[column] for name, column in columns.items()}}
     if "env_steps" not in curves:
         raise InputError(
             f"{file} has no column env_steps: name the one that counts steps, --columns env_steps=<column>; "
@@ -149,13 +149,13 @@ def parse_columns(text: str) -> dict[str, str]:
     """
     columns: dict[str, str] = {}
     for part in text.split(","):
-        ours, equals, theirs = (side.strip() for side in part.partition("="))
-        if not equals or not ours or not theirs or ours in columns:
+        name, equals, column = (side.strip() for side in part.partition("="))
+        if not equals or not name or not column or name in columns:
             raise InputError(
                 f"--columns {text!r}: {part.strip()!r} is not name=column, or repeats a name: "
                 "write env_steps=step,value_loss=vf"
             )
-        columns[ours] = theirs
+        columns[name] = column
     return columns
 
 

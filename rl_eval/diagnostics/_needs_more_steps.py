@@ -162,8 +162,8 @@ def _stop_at(run: DiagnosedRun, goal: Goal) -> str:
     if run.setting("validation.stop_at") is not None:
         return ""
     metric = run.setting("validation.metric")
-    own = goal.column == "validation_score" or metric == "mean_return"
-    return f" validation.stop_at={goal.threshold:g}" if own else ""
+    is_validation_metric = goal.column == "validation_score" or metric == "mean_return"
+    return f" validation.stop_at={goal.threshold:g}" if is_validation_metric else ""
 
 
 def _round_up(steps: float) -> int:

@@ -17,7 +17,7 @@ from rl_eval.metrics import disagreements, lookup
 from rl_eval.run import finite, step_name
 
 COUNTERS = ("episodes", "gradient_steps")
-SHOWN = 4
+MAX_FAULTS = 4
 
 
 @diagnostic
@@ -26,13 +26,13 @@ def numbers_disagree(run: DiagnosedRun) -> Finding | None:
     faults = disagreeing(run)
     if not faults:
         return None
-    more = f"; and {len(faults) - SHOWN} more" if len(faults) > SHOWN else ""
+    more = f"; and {len(faults) - MAX_FAULTS} more" if len(faults) > MAX_FAULTS else ""
     return Finding(
         name="numbers_disagree",
         severity="problem",
         layer="record",
         title="the numbers of the run contradict each other",
-        evidence="; ".join(faults[:SHOWN]) + more,
+        evidence="; ".join(faults[:MAX_FAULTS]) + more,
         meaning="At least one number is not what this training gave: a file was changed or copied from another run, or "
         "a counter is wrong. Do not rely on the other numbers of the run either: `rl-eval verify` trains it again.",
         source="finished + in flight + cut steps = env_steps; last row = run.json; mean and std possible between min "

@@ -46,5 +46,5 @@ def same_machine(run: DiagnosedRun) -> bool:
     """Whether the run was trained with these versions on this kind of machine, so that equal bytes are expected."""
     hardware = run.info.get("hardware")
     recorded = hardware if isinstance(hardware, Mapping) else {}
-    here = (versions(), platform.machine(), platform.system())
-    return (run.info.get("versions"), recorded.get("machine"), recorded.get("system")) == here
+    current = (versions(), platform.machine(), platform.system())
+    return (run.info.get("versions"), recorded.get("machine"), recorded.get("system")) == current

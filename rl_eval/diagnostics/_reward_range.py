@@ -40,7 +40,7 @@ def _wrong_term_ranges(reward: RewardFunction) -> list[Finding]:
                 severity="warning",
                 layer="reward",
                 title="the declared range of a reward term is wrong",
-                evidence=f"reward.terms.{name} declares {shown(declared)}, and its parameters give {shown(attainable)}",
+                evidence=f"reward.terms.{name} declares {words(declared)}, and its parameters give {words(attainable)}",
                 meaning="Weights chosen by the declared ranges give this term another influence than intended.",
                 change=f"reward.terms.{name}.range={brackets(attainable)}",
                 source=SOURCE,
@@ -66,8 +66,8 @@ def _outside(run: DiagnosedRun, reward: RewardFunction) -> list[Finding]:
                     severity="warning",
                     layer="reward",
                     title="a reward term leaves its declared range",
-                    evidence=f"reward.terms.{name}, weighted, is declared as {shown(bounds)} and took values in "
-                    f"{shown(attained)}",
+                    evidence=f"reward.terms.{name}, weighted, is declared as {words(bounds)} and took values in "
+                    f"{words(attained)}",
                     meaning="The input of the term is not normalised as declared, so the term outweighs the others.",
                     source="the smallest and largest value in the curves and at play, compared with the declaration",
                     certainty=0.95,
@@ -81,14 +81,14 @@ def _total(reward: RewardFunction, declared: Range | None) -> list[Finding]:
     attainable = reward.attainable()
     if declared is None or attainable is None or agree(declared, attainable):
         return []
-    parts = ", ".join(f"{name} {shown(bounds)}" for name, bounds in reward.ranges().items() if bounds is not None)
+    parts = ", ".join(f"{name} {words(bounds)}" for name, bounds in reward.ranges().items() if bounds is not None)
     return [
         Finding(
             name="reward_range",
             severity="warning",
             layer="reward",
             title="the declared range of the reward is not the sum of its terms",
-            evidence=f"reward.range declares {shown(declared)}, and terms times weights allow {shown(attainable)}: "
+            evidence=f"reward.range declares {words(declared)}, and terms times weights allow {words(attainable)}: "
             f"{parts}",
             meaning="A threshold on the reward that was set by the declared range is too high or too low. Often the "
             "weights were meant for terms normalised to [0, 1], but multiply raw ranges.",
@@ -120,7 +120,7 @@ def agree(a: Range, b: Range) -> bool:
     return abs(a[0] - b[0]) <= slack and abs(a[1] - b[1]) <= slack
 
 
-def shown(bounds: Range) -> str:
+def words(bounds: Range) -> str:
     """A range in a sentence."""
     return f"{bounds[0]:.4g} to {bounds[1]:.4g}"
 

@@ -13,7 +13,7 @@ from rl_eval.run import strip_prefix
 DROWNS = 0.98
 DROWNS_COMPLETELY = 0.995
 MIN_ROWS = 3
-SHOWN = 6
+MAX_NAMES = 6
 
 
 @diagnostic
@@ -24,7 +24,7 @@ def unwired_reward(run: DiagnosedRun) -> Finding | None:
     if not silent:
         return None
     everything = len(silent) == len(terms)
-    names = ", ".join(silent[:SHOWN])
+    names = ", ".join(silent[:MAX_NAMES])
     rows = len(next(iter(terms.values())))
     return Finding(
         name="unwired_reward",
@@ -51,12 +51,12 @@ def drowned_reward(run: DiagnosedRun) -> Finding | None:
     name = max(share, key=lambda term: share[term])
     if share[name] < DROWNS:
         return None
-    others = 1 - share[name]
+    rest = 1 - share[name]
     weight = _weight(run, name)
     change = None
     if weight is not None:
-        change = f"reward.terms.{name}.weight={_short(weight * others / share[name])}"
-    largest = sorted(share.items(), key=lambda item: -item[1])[:SHOWN]
+        change = f"reward.terms.{name}.weight={_short(weight * rest / share[name])}"
+    largest = sorted(share.items(), key=lambda item: -item[1])[:MAX_NAMES]
     text = ", ".join(f"{term} {100 * part:.3g} %" for term, part in largest)
     return Finding(
         name="drowned_reward",

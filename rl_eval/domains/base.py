@@ -177,9 +177,9 @@ class Domain(ABC, Generic[Config]):
 
     def _other_preprocessing(self, config: Config, preprocessing: Mapping[str, Any] | None) -> str | None:
         """The first key in which a preprocessing differs from the one of this config; None where it is the same."""
-        own = json.loads(json.dumps(self.preprocessing(config) or {}))
+        expected = json.loads(json.dumps(self.preprocessing(config) or {}))
         other = dict(preprocessing or {})
-        keys = [key for key in {**own, **other} if key != "schema" and own.get(key) != other.get(key)]
+        keys = [key for key in {**expected, **other} if key != "schema" and expected.get(key) != other.get(key)]
         return keys[0] if keys else None
 
     # --- what it is judged by ----------------------------------------------------------------------

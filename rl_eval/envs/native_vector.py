@@ -69,9 +69,9 @@ class NativeVector(VectorEnv):
             ValueError: a state of another shape.
         """
         for name in self.arrays:
-            own, saved = getattr(self, f"_{name}"), np.asarray(state[name])
-            if own.shape != saved.shape:
-                raise ValueError(f"state {name!r} has shape {saved.shape}, and this environment has {own.shape}")
+            current, saved = getattr(self, f"_{name}"), np.asarray(state[name])
+            if current.shape != saved.shape:
+                raise ValueError(f"state {name!r} has shape {saved.shape}, and this environment has {current.shape}")
         for name in self.arrays:
             getattr(self, f"_{name}")[...] = state[name]
 

@@ -58,9 +58,9 @@ class FirstObservationRecorder:
         without_room = new[max(self._limit - len(self._recorded), 0) :]
         if len(without_room):
             self._unrecorded += int(fresh.counts[without_room].sum())
-            kept = np.ones(len(fresh), bool)
-            kept[without_room] = False
-            fresh = Fingerprints(fresh.exact[kept], fresh.near[kept], fresh.counts[kept])
+            has_room = np.ones(len(fresh), bool)
+            has_room[without_room] = False
+            fresh = Fingerprints(fresh.exact[has_room], fresh.near[has_room], fresh.counts[has_room])
         self._recorded = self._recorded.merge(fresh)
 
     def fingerprints(self) -> Fingerprints:

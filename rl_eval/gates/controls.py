@@ -33,12 +33,12 @@ def control_verdicts(suite: Suite, environment: SuiteEnvironment) -> list[Criter
 
 def control_key(suite: Suite, environment: SuiteEnvironment) -> tuple | None:
     """Equal where `control_verdicts` gives the same, whatever runs are judged; None where that cannot be known."""
-    named = [*suite.spec.controls, *([suite.spec.attainable] if suite.spec.attainable else [])]
-    named += [spec for criterion in suite.criteria for spec in criterion.spec.better_than or ()]
-    if any(spec.partition(":")[0] not in BUILT_IN for spec in named):
+    policies = [*suite.spec.controls, *([suite.spec.attainable] if suite.spec.attainable else [])]
+    policies += [spec for criterion in suite.criteria for spec in criterion.spec.better_than or ()]
+    if any(spec.partition(":")[0] not in BUILT_IN for spec in policies):
         return None
     config = environment.config.model_dump_json()
-    return suite.shown, suite.gate_seed, suite.path.read_bytes(), config, environment.played_units()
+    return suite.label, suite.gate_seed, suite.path.read_bytes(), config, environment.played_units()
 
 
 def _controls(suite: Suite, environment: SuiteEnvironment) -> CriterionVerdict:

@@ -73,7 +73,7 @@ def evaluate_suite(
 def evaluate_run(suite: Suite, run: Run, *, trust: bool = False, on_episodes: OnEpisodes | None = None) -> SuiteVerdict:
     """As far as one run can show; criteria over several are NEEDS_RUNS, with the commands as their detail."""
     verdict = evaluate_suite(suite, Selection((run,), too_few="one run"), trust=trust, on_episodes=on_episodes)
-    commands = f"{train_command(suite)} && pytest {suite.shown}"
+    commands = f"{train_command(suite)} && pytest {suite.label}"
     over_runs = {criterion.name for criterion in suite.criteria if criterion.metric.kind == "run"}
     criteria = [
         replace(criterion, decision="NEEDS_RUNS", detail=commands) if criterion.criterion in over_runs else criterion
@@ -97,7 +97,7 @@ def _suite_verdict(
 ) -> SuiteVerdict:
     return SuiteVerdict(
         suite=suite.name,
-        file=suite.shown,
+        file=suite.label,
         env=suite.env.name,
         policy=suite.spec.policy,
         gate_seed=suite.gate_seed,
@@ -169,8 +169,8 @@ def _cached_control_verdicts(
 
 
 def _control_errors(suite: Suite, reason: str) -> list[CriterionVerdict]:
-    others = {*(criterion.name for criterion in suite.criteria), "held_out"}
-    return [replace(item_verdict(suite.name, item), detail=reason) for item in suite.items if item not in others]
+    handled = {*(criterion.name for criterion in suite.criteria), "held_out"}
+    return [replace(item_verdict(suite.name, item), detail=reason) for item in suite.items if item not in handled]
 
 
 # --- deciding --------------------------------------------------------------------------------------
@@ -223,12 +223,12 @@ def _over_runs(
         if isinstance(value, str):
             return replace(blank, detail=f"{run.path}: {value}", run=str(run.path))
         values.append(value)
-    listed = f" ({base.name} of each: {', '.join(number(value) for value in values)})"
+    values_note = f" ({base.name} of each: {', '.join(number(value) for value in values)})"
     try:
         if criterion.spec.by == "estimate":
             estimate = float(metric.compute(np.array(values)))
             verdict = decide_by_estimate(blank, estimate, blank.threshold, f" over {len(runs)} runs")
-            return replace(verdict, detail=verdict.detail + listed)
+            return replace(verdict, detail=verdict.detail + values_note)
         assert metric.statistic is not None
         result = decide_over_runs(
             np.array(values),
@@ -241,4 +241,4 @@ def _over_runs(
         return replace(blank, detail=str(error))
     note = "" if metric.statistic == "mean" else f"; {power_note(len(runs), suite.spec.alpha)}"
     verdict = decide_by_evidence(replace(blank, population="source"), result, blank.threshold)
-    return replace(verdict, detail=verdict.detail + listed + note)
+    return replace(verdict, detail=verdict.detail + values_note + note)

@@ -67,7 +67,7 @@ def suites_for(run: Run | Mapping[str, Any], folder: Path | str = "suites") -> l
     config = run.config if isinstance(run, Run) else run
     files = [(path, _relative_to_cwd(path)) for path in sorted(Path(folder).glob("*.y*ml")) if is_suite_file(path)]
     name = str(config["env"].get("name"))
-    suites = [load_suite(path, shown) for path, shown in files if not is_for_other_environment(path, shown, name)]
+    suites = [load_suite(path, label) for path, label in files if not is_for_other_environment(path, label, name)]
     matching = [suite for suite in suites if matches_environment(suite, config["env"])]
     agent = config["agent"]["name"]
     if any(suite.spec.train.get("agent") == agent for suite in matching):
@@ -77,8 +77,8 @@ def suites_for(run: Run | Mapping[str, Any], folder: Path | str = "suites") -> l
 
 def _relative_to_cwd(path: Path) -> str:
     """A path as a person in the current directory would type it."""
-    here, path = Path.cwd(), path.resolve()
-    return str(path.relative_to(here) if path.is_relative_to(here) else path)
+    cwd, path = Path.cwd(), path.resolve()
+    return str(path.relative_to(cwd) if path.is_relative_to(cwd) else path)
 
 
 def is_suite_file(path: Path) -> bool:
@@ -96,17 +96,19 @@ def named_runs(suite: Suite, paths: Sequence[Path | str]) -> Selection:
     Raises:
         InputError: not a run, not finished, or of another environment.
     """
-    named = [judged for path in paths for judged in _expand(path)]
-    runs = [judged for judged in named if isinstance(judged, Run)]
+    judged_items = [judged for path in paths for judged in _expand(path)]
+    runs = [judged for judged in judged_items if isinstance(judged, Run)]
     for run in runs:
         if not run.finished:
             raise InputError(_unfinished(run))
         if not matches_environment(suite, run.config["env"]):
             raise InputError(_other_environment(suite, run))
-    bare = next((judged for judged in named if isinstance(judged, BarePolicy)), None)
+    bare = next((judged for judged in judged_items if isinstance(judged, BarePolicy)), None)
     if bare is not None:
-        return Selection(tuple(named), f"{bare.path} is a policy without a training run: name runs alone with --run")
-    return Selection(tuple(named), _not_a_group(suite, runs))
+        return Selection(
+            tuple(judged_items), f"{bare.path} is a policy without a training run: name runs alone with --run"
+        )
+    return Selection(tuple(judged_items), _not_a_group(suite, runs))
 
 
 def _expand(name: Path | str) -> Sequence[Run | BarePolicy]:
@@ -132,14 +134,14 @@ def newest_group(suite: Suite, outputs: Path) -> Selection:
     groups: dict[str, list[Run]] = {}
     for run in matching:
         groups.setdefault(_group_key(suite, run), []).append(run)
-    chosen = {key: _members(suite, members) for key, members in groups.items()}
-    candidates = [key for key, members in chosen.items() if members]
+    members_of = {key: _members(suite, members) for key, members in groups.items()}
+    candidates = [key for key, members in members_of.items() if members]
     if not candidates:
         raise InputError(_no_run(suite, matching, outputs))
-    complete = [key for key in candidates if len(chosen[key]) == suite.spec.runs.count]
-    best = max(complete or candidates, key=lambda key: _started(chosen[key][-1]))
-    _refuse_incomplete(chosen[best], groups[best])
-    return Selection(tuple(chosen[best]), _not_a_group(suite, chosen[best]))
+    complete = [key for key in candidates if len(members_of[key]) == suite.spec.runs.count]
+    best = max(complete or candidates, key=lambda key: _started(members_of[key][-1]))
+    _refuse_incomplete(members_of[best], groups[best])
+    return Selection(tuple(members_of[best]), _not_a_group(suite, members_of[best]))
 
 
 def _matches(suite: Suite, run: Run) -> bool:
@@ -158,14 +160,14 @@ def _setting(suite: Suite, config: Mapping[str, Any], key: str) -> Any:
         if not isinstance(value, Mapping) or part not in value:
             keys = [str(name) for name in config]
             raise InputError(
-                f"{suite.shown}: train.{key} is not recorded by runs, so it cannot select them: "
+                f"{suite.label}: train.{key} is not recorded by runs, so it cannot select them: "
                 f"{nearest(key, keys)}name a key of their config ({', '.join(keys)}), dotted"
             )
         value = value[part]
     if isinstance(value, Mapping):
         if "name" not in value:
             raise InputError(
-                f"{suite.shown}: train.{key} is a group whose choice runs do not record: name the keys it sets, dotted"
+                f"{suite.label}: train.{key} is a group whose choice runs do not record: name the keys it sets, dotted"
             )
         return value["name"]
     return value
@@ -227,18 +229,18 @@ def _no_run(suite: Suite, matching: Sequence[Run], outputs: Path) -> str:
     if matching:
         return _unfinished(matching[-1])
     return (
-        f"no finished run below {outputs} is one that {suite.shown} judges: train with `{train_command(suite)}`, "
+        f"no finished run below {outputs} is one that {suite.label} judges: train with `{train_command(suite)}`, "
         "or name a run or a policy with --run"
     )
 
 
 def _not_a_group(suite: Suite, runs: Sequence[Run]) -> str | None:
     """Why the runs cannot show the spread of training, or None where they can."""
-    wanted = suite.spec.runs
-    if wanted.count == 1:
+    required = suite.spec.runs
+    if required.count == 1:
         return None
-    if len(runs) < wanted.count:
-        return f"it needs {wanted.count} finished runs and there are {len(runs)}: train with `{train_command(suite)}`"
+    if len(runs) < required.count:
+        return f"it needs {required.count} finished runs and there are {len(runs)}: train with `{train_command(suite)}`"
     configs = [_comparable(run, with_seed=False) for run in runs]
     for run, config in zip(runs, configs, strict=True):
         if config != configs[0]:
@@ -248,19 +250,21 @@ def _not_a_group(suite: Suite, runs: Sequence[Run]) -> str | None:
                 "name runs that differ in nothing but their seed"
             )
     seeds = [run.config.get("seed") for run in runs]
-    if wanted.same_seed and len(set(seeds)) > 1:
+    if required.same_seed and len(set(seeds)) > 1:
         return f"the runs have the seeds {', '.join(str(seed) for seed in seeds)}: name runs of one seed"
-    if not wanted.same_seed and len(set(seeds)) < len(seeds):
+    if not required.same_seed and len(set(seeds)) < len(seeds):
         return f"the runs have the seeds {', '.join(str(seed) for seed in seeds)}: name runs of different seeds"
     return None
 
 
 def _other_environment(suite: Suite, run: Run) -> str:
-    theirs, ours = identity(environment_of(run)), identity(suite.env)
-    if theirs["name"] != ours["name"]:
-        return f"{run.path} is a run of {theirs['name']}, but {suite.shown} judges {ours['name']}: name a run of that"
-    key = next(key for key in ours if theirs.get(key) != ours[key])
+    trained, judged = identity(environment_of(run)), identity(suite.env)
+    if trained["name"] != judged["name"]:
+        return (
+            f"{run.path} is a run of {trained['name']}, but {suite.label} judges {judged['name']}: name a run of that"
+        )
+    key = next(key for key in judged if trained.get(key) != judged[key])
     return (
-        f"{run.path} was trained with env.{key}={theirs.get(key)!r}, but {suite.shown} judges {ours[key]!r}: "
+        f"{run.path} was trained with env.{key}={trained.get(key)!r}, but {suite.label} judges {judged[key]!r}: "
         "name a run of the same environment"
     )

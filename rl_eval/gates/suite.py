@@ -53,14 +53,14 @@ class Suite:
     """A suite file that has been read and checked.
 
     Attributes:
-        path: the file; `shown` is how messages name it.
+        path: the file; `label` is how messages name it.
         env: the checked environment its runs were trained on.
         judged: the checked environment its episodes are played on (`env` with `judge_on`).
         items: what pytest shows, the criteria first, and the line of each.
     """
 
     path: Path
-    shown: str
+    label: str
     spec: SuiteSpec
     env: EnvConfig
     judged: EnvConfig
@@ -79,18 +79,18 @@ class Suite:
         return gate_seed(self.name, self.env.name) if seed is None else seed
 
 
-def load_suite(path: Path, shown: str | None = None, *, trust: bool = False) -> Suite:
+def load_suite(path: Path, label: str | None = None, *, trust: bool = False) -> Suite:
     """Read and check a suite.
 
     Args:
         path: the YAML file.
-        shown: how messages name it; default: the path.
+        label: how messages name it; default: the path.
         trust: whether the plugins that it names may be imported; those already imported need none.
 
     Raises:
         InputError: one sentence with file, line and key.
     """
-    document, spec = _read(path, shown)
+    document, spec = _read(path, label)
     try:
         require_plugins(spec.plugins, path.parent, "the suite", trust=trust)
     except InputError as error:
@@ -113,24 +113,24 @@ def load_suite(path: Path, shown: str | None = None, *, trust: bool = False) -> 
         if getattr(spec, item):
             items[item] = document.line((item,))
     items["held_out"] = document.line(("leaks",))
-    return Suite(path, shown or str(path), spec, env, judged, criteria, items)
+    return Suite(path, label or str(path), spec, env, judged, criteria, items)
 
 
-def _read(path: Path, shown: str | None) -> tuple[YamlDocument, SuiteSpec]:
-    document = YamlDocument(path, shown)
+def _read(path: Path, label: str | None) -> tuple[YamlDocument, SuiteSpec]:
+    document = YamlDocument(path, label)
     try:
         return document, SuiteSpec.model_validate(document.values)
     except ValidationError as error:
         raise document.invalid(error.errors(), FIELDS) from error
 
 
-def is_for_other_environment(path: Path, shown: str | None, name: str) -> bool:
+def is_for_other_environment(path: Path, label: str | None, name: str) -> bool:
     """Whether a suite with plugins names another environment than `name`; its plugins are not imported.
 
     Raises:
         InputError: the file is not a suite.
     """
-    _, spec = _read(path, shown)
+    _, spec = _read(path, label)
     env = spec.env if isinstance(spec.env, str) else spec.env.get("name", DEFAULT)
     return bool(spec.plugins) and env != name
 

@@ -82,7 +82,7 @@ class SuiteEnvironment:
         if unit == "case":
             if self._domain.case_index is None:
                 raise InputError(
-                    f"{self.suite.shown}: leaks: drop leaves out single cases, and those of {self.config.name} are "
+                    f"{self.suite.label}: leaks: drop leaves out single cases, and those of {self.config.name} are "
                     "judged together: say refuse or report"
                 )
             self._excluded_cases = excluded
@@ -251,7 +251,7 @@ def environment_to_judge(suite: Suite, run: Run) -> EnvConfig:
         # preprocessing is fitted on `train`: with other training data, an observation means something else
         if "train" in changed:
             raise InputError(
-                f"{suite.shown}: judge_on ({', '.join(suite.spec.judge_on)}) changes the training part, on which the "
+                f"{suite.label}: judge_on ({', '.join(suite.spec.judge_on)}) changes the training part, on which the "
                 "observations' preprocessing is fitted: put it under env and judge runs that were trained so"
             )
     elif changed:
@@ -264,4 +264,4 @@ def environment_to_judge(suite: Suite, run: Run) -> EnvConfig:
 
 def _refuse_foreign_code(suite: Suite, env: EnvConfig, trust: bool) -> None:
     if not trust and (why := domains.needs_trust(env)):
-        raise InputError(f"{suite.shown}: {why}: add --trust if you trust where it comes from")
+        raise InputError(f"{suite.label}: {why}: add --trust if you trust where it comes from")

@@ -62,9 +62,9 @@ class CriterionSpec(_Strict):
             raise ValueError(f"has {which} diagnostic: give one of them")
         conditions = [name for name in ("at_least", "at_most", "better_than") if getattr(self, name) is not None]
         if self.diagnostic is not None:
-            others = sorted(self.model_fields_set - {"diagnostic"})
-            if others:
-                raise ValueError(f"has diagnostic and {others[0]}: remove {others[0]}, which only a metric takes")
+            extra = sorted(self.model_fields_set - {"diagnostic"})
+            if extra:
+                raise ValueError(f"has diagnostic and {extra[0]}: remove {extra[0]}, which only a metric takes")
             return self
         if len(conditions) != 1:
             what = f"has {' and '.join(conditions)}" if conditions else "has no condition"

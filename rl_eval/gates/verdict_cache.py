@@ -29,7 +29,7 @@ def key(
     suite: str,
     gate_seed: int,
     data: Mapping[str, str],
-    others: Mapping[str, str] | None = None,
+    extra: Mapping[str, str] | None = None,
     version: str = __version__,
 ) -> str:
     """SHA-256 of everything a verdict depends on, in hexadecimal.
@@ -46,7 +46,7 @@ def key(
         "suite": suite,
         "gate_seed": gate_seed,
         "data": dict(data),
-        "others": dict(others or {}),
+        "others": dict(extra or {}),
         "version": version,
     }
     return hashlib.sha256(json.dumps(values, sort_keys=True).encode(errors="surrogatepass")).hexdigest()

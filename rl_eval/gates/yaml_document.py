@@ -30,22 +30,22 @@ class YamlDocument:
 
     Args:
         path: the file.
-        shown: how messages name it; default: the path.
+        label: how messages name it; default: the path.
 
     Raises:
         InputError: it cannot be read, is not YAML, is not a mapping, or has a duplicate key.
     """
 
-    def __init__(self, path: Path, shown: str | None = None):
-        self._shown = shown or str(path)
+    def __init__(self, path: Path, label: str | None = None):
+        self._label = label or str(path)
         try:
             if path.stat().st_size > MAX_BYTES:
-                raise InputError(f"{self._shown} is larger than {MAX_BYTES >> 20} MiB, so it is not a suite")
+                raise InputError(f"{self._label} is larger than {MAX_BYTES >> 20} MiB, so it is not a suite")
             text = path.read_text(encoding="utf-8")
         except FileNotFoundError as error:
-            raise InputError(f"{self._shown} does not exist: name a suite, such as suites/NAME.yaml") from error
+            raise InputError(f"{self._label} does not exist: name a suite, such as suites/NAME.yaml") from error
         except (OSError, UnicodeDecodeError) as error:
-            raise InputError(f"{self._shown} cannot be read: {error}") from error
+            raise InputError(f"{self._label} cannot be read: {error}") from error
         try:
             # a SafeLoader: nothing but plain data is ever built
             self._root = yaml.compose(text, Loader=_Loader)
@@ -53,9 +53,9 @@ class YamlDocument:
             self.values = yaml.load(text, Loader=_Loader)
         except (yaml.YAMLError, ValueError, RecursionError) as error:
             line, sentence = yaml_sentence(error)
-            raise InputError(f"{self._shown}{f':{line}' if line else ''}: {sentence}") from error
+            raise InputError(f"{self._label}{f':{line}' if line else ''}: {sentence}") from error
         if not isinstance(self.values, dict):
-            raise InputError(f"{self._shown}: a suite is a mapping that begins with `rl_eval: 1`")
+            raise InputError(f"{self._label}: a suite is a mapping that begins with `rl_eval: 1`")
 
     def _refuse_duplicate_keys(self, node: yaml.Node | None, visited: set[int]) -> None:
         # In YAML the last of two equal keys wins silently, which would drop a criterion.
@@ -67,7 +67,7 @@ class YamlDocument:
             for key, value in node.value:
                 if key.value in keys:
                     line = key.start_mark.line + 1
-                    raise InputError(f"{self._shown}:{line}: duplicate key {key.value!r}: keep one")
+                    raise InputError(f"{self._label}:{line}: duplicate key {key.value!r}: keep one")
                 if isinstance(key, yaml.ScalarNode):
                     keys.add(key.value)
                 self._refuse_duplicate_keys(value, visited)
@@ -88,7 +88,7 @@ class YamlDocument:
     def error(self, path: Sequence[str | int], sentence: str) -> InputError:
         """`file:line: key: sentence`, ready to raise."""
         key = ".".join(str(part) for part in path)
-        return InputError(f"{self._shown}:{self.line(path)}: {key + ': ' if key else ''}{sentence}")
+        return InputError(f"{self._label}:{self.line(path)}: {key + ': ' if key else ''}{sentence}")
 
     def invalid(self, errors: Sequence[Mapping[str, Any]], fields: Mapping[str, Sequence[str]]) -> InputError:
         """The first of pydantic's errors, with line and key.
@@ -99,8 +99,8 @@ class YamlDocument:
         """
         paths = [key_path(error, self.values) for error in errors]
         index = min(range(len(errors)), key=lambda number: self.line(paths[number]))
-        others = len(set(paths)) - 1  # a union has an error for each member
-        more = f" ({others} more in this file)" if others else ""
+        further = len(set(paths)) - 1  # a union has an error for each member
+        more = f" ({further} more in this file)" if further else ""
         sentence = value_sentence(errors[index], _allowed(fields, errors[index]["loc"][:-1]))
         return self.error(paths[index], sentence + more)
 

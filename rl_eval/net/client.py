@@ -146,12 +146,12 @@ class Client:
     def _headers(
         self, method: str, headers: Iterable[tuple[str, str]], body: bytes | None
     ) -> list[tuple[bytes, bytes]]:
-        own = [(name.encode(), value.encode("latin-1")) for name, value in headers]
-        own_names = {name.lower() for name, _ in own}
-        merged = [(name, value) for name, value in self._default_headers if name.lower() not in own_names] + own
+        encoded = [(name.encode(), value.encode("latin-1")) for name, value in headers]
+        names = {name.lower() for name, _ in encoded}
+        merged = [(name, value) for name, value in self._default_headers if name.lower() not in names] + encoded
         if body is not None:
             merged.append((b"Content-Length", b"%d" % len(body)))
-            if b"content-type" not in own_names:
+            if b"content-type" not in names:
                 merged.append((b"Content-Type", b"application/json"))
         elif method in ("POST", "PUT", "PATCH"):
             merged.append((b"Content-Length", b"0"))
@@ -203,10 +203,10 @@ class _Deadline:
 
     def wait_s(self, timeout: type[Exception]) -> float:
         """How long the next wait may last; raises `timeout` where the time is over."""
-        left = self._end - time.perf_counter()
-        if left <= 0:
+        remaining = self._end - time.perf_counter()
+        if remaining <= 0:
             raise timeout("too late")
-        return min(left, self._wait_s)
+        return min(remaining, self._wait_s)
 
 
 def _pool(

@@ -138,17 +138,17 @@ def _check_metadata(entries: Mapping[str, str], spec: str, spaces: Spaces) -> No
         raise InputError(
             f"policy {spec!r} has metadata that cannot be read ({_line(error)}): export it again"
         ) from error
-    own = {"name": spaces.env, "id": spaces.id}
+    expected = {"name": spaces.env, "id": spaces.id}
     key = "id" if env.get("id") and spaces.id else "name"
-    if env.get(key) != own[key] or shape != spaces.observation.shape:
+    if env.get(key) != expected[key] or shape != spaces.observation.shape:
         raise InputError(
             f"policy {spec!r} is for {env.get(key)} with observations of shape {shape}, "
-            f"not for {own[key]} with {spaces.observation.shape}: name a policy of {own[key]}"
+            f"not for {expected[key]} with {spaces.observation.shape}: name a policy of {expected[key]}"
         )
     if action != action_space_json(spaces.action):
         raise InputError(
             f"policy {spec!r} was exported for other actions ({_line(ValueError(json.dumps(action)))}), but this "
-            f"{own[key]} takes {spaces.action}: name a policy of the same env.kwargs"
+            f"{expected[key]} takes {spaces.action}: name a policy of the same env.kwargs"
         )
 
 

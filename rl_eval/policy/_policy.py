@@ -51,9 +51,9 @@ def action_space_json(action: gym.Space) -> dict[str, Any]:
 
 
 def _finite(bound: np.ndarray) -> list[Any]:
-    listed = bound.astype(object)
-    listed[~np.isfinite(bound)] = None
-    return listed.tolist()
+    values = bound.astype(object)
+    values[~np.isfinite(bound)] = None
+    return values.tolist()
 
 
 def choose_actions(policy: Policy, obs: np.ndarray, greedy: bool, mask: np.ndarray | None) -> np.ndarray:

@@ -30,10 +30,10 @@ def load_run(path: Path, spaces: Spaces, seed: int, *, trust: bool) -> Policy:
                 f"{path} holds a policy for {env} with observations of shape {shape}, "
                 f"not for {spaces.env} with {spaces.observation.shape}: name a run of {spaces.env}"
             )
-        ours = action_space_json(spaces.action)
-        if (theirs := meta.get("action_space", ours)) != ours:
+        expected = action_space_json(spaces.action)
+        if (recorded := meta.get("action_space", expected)) != expected:
             raise InputError(
-                f"{path} holds a policy for other actions ({json.dumps(theirs)[:200]}), but this {spaces.env} takes "
+                f"{path} holds a policy for other actions ({json.dumps(recorded)[:200]}), but this {spaces.env} takes "
                 f"{spaces.action}: name a run with the same env.kwargs"
             )
         _require_agents(path)

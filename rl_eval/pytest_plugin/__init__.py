@@ -109,7 +109,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if without_data:
         config.hook.pytest_deselected(items=without_data)
         items[:] = [item for item in items if item not in without_data]
-        missing = {f"{item.suite.shown} (no {data_folder(config, item.suite)})" for item in without_data}
+        missing = {f"{item.suite.label} (no {data_folder(config, item.suite)})" for item in without_data}
         config.stash[SESSION].deselected = sorted(missing)
 
 

@@ -29,12 +29,12 @@ def verdict_key(suite: Suite, selection: Selection) -> str | None:
     if needs_trust(suite.judged) or suite.spec.plugins or _has_extensions():
         return None
     try:
-        others = {"code": _code(), **{name: version(name) for name in ("gymnasium", "numpy", "torch")}}
+        extra = {"code": _code(), **{name: version(name) for name in ("gymnasium", "numpy", "torch")}}
         for spec in _policies_of(suite, selection):
             identity = None if policy.runs_other_code(spec) else policy.identity(spec)
             if identity is None:
                 return None
-            others[f"policy {spec}"] = identity
+            extra[f"policy {spec}"] = identity
         runs = [judged for judged in selection.runs if isinstance(judged, Run)]
         if any(run.config.get("plugins") for run in runs):
             return None
@@ -45,9 +45,9 @@ def verdict_key(suite: Suite, selection: Selection) -> str | None:
             gate_seed=suite.gate_seed,
             data=domain(env.name).fingerprints(env),
             # the verdict depends on which policies are judged, and in what order, not on their bytes alone
-            others={
-                **others,
-                "shown": suite.shown,
+            extra={
+                **extra,
+                "shown": suite.label,
                 "judged": " ".join(str(judged.path) for judged in selection.runs),
                 "too few": str(selection.too_few),
             },
@@ -72,8 +72,8 @@ def findings_key(run: str) -> str | None:
         fingerprint = verdict_cache.run_fingerprint(read_run(run))
     except (InputError, OSError):
         return None
-    others = {"code": _code(), "of": "doctor"}
-    return verdict_cache.key(runs=[fingerprint], suite="", gate_seed=0, data={}, others=others)
+    extra = {"code": _code(), "of": "doctor"}
+    return verdict_cache.key(runs=[fingerprint], suite="", gate_seed=0, data={}, extra=extra)
 
 
 def _policies_of(suite: Suite, selection: Selection) -> Iterator[str]:

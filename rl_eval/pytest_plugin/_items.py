@@ -29,7 +29,7 @@ class SuiteFile(pytest.File):
         from rl_eval.gates import load_suite
 
         try:
-            suite = load_suite(self.path, shown=self.nodeid, trust=self.config.getoption("rl_eval_trust"))
+            suite = load_suite(self.path, label=self.nodeid, trust=self.config.getoption("rl_eval_trust"))
         except InputError as error:
             raise self.CollectError(str(error)) from None
         for name, line in suite.items.items():

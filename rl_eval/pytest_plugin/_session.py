@@ -131,8 +131,8 @@ class GateSession:
         from rl_eval.gates import named_runs, newest_group
         from rl_eval.policy import names_policy
 
-        if named := self._config.getoption("rl_eval_run"):
-            return named_runs(suite, [spec if names_policy(spec) else self._path(spec) for spec in named])
+        if run_names := self._config.getoption("rl_eval_run"):
+            return named_runs(suite, [spec if names_policy(spec) else self._path(spec) for spec in run_names])
         outputs = self._path(self._config.getoption("rl_eval_outputs") or self._config.rootpath / "outputs")
         if not self._config.getoption("rl_eval_train_missing"):
             return newest_group(suite, outputs)

@@ -48,7 +48,7 @@ def train(config: pytest.Config, suite: Suite) -> None:
     if needs_path(suite):
         if not config.getoption("rl_eval_data"):
             raise InputError(
-                f"{suite.shown} needs data and does not say where it is: name the folder of all data sets with "
+                f"{suite.label} needs data and does not say where it is: name the folder of all data sets with "
                 f"--data, or train with `{train_command(suite)}`"
             )
         data = os.path.relpath(data_folder(config, suite), config.rootpath)
@@ -56,7 +56,7 @@ def train(config: pytest.Config, suite: Suite) -> None:
         _run(config, [sys.executable, str(script), *arguments], "python train.py " + " ".join(arguments))
 
 
-def _run(config: pytest.Config, command: list[str], shown: str) -> None:
+def _run(config: pytest.Config, command: list[str], command_text: str) -> None:
     """Train in another process, and print its output as it comes.
 
     Raises:
@@ -65,7 +65,7 @@ def _run(config: pytest.Config, command: list[str], shown: str) -> None:
     capture = config.pluginmanager.getplugin("capturemanager")
     last: deque[str] = deque(maxlen=1)
     with capture.global_and_fixture_disabled() if capture else nullcontext():
-        print(f"\n{shown}", flush=True)
+        print(f"\n{command_text}", flush=True)
         process = subprocess.Popen(
             command,
             cwd=config.rootpath,
@@ -89,4 +89,4 @@ def _run(config: pytest.Config, command: list[str], shown: str) -> None:
                 process.kill()
             raise
     if status != 0:
-        raise InputError(f"`{shown}` ended with status {status}: {last[0] if last else 'it printed nothing'}")
+        raise InputError(f"`{command_text}` ended with status {status}: {last[0] if last else 'it printed nothing'}")

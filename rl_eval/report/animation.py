@@ -57,11 +57,11 @@ def films(behaviour: Behaviour) -> list[Film]:
         return []
     try:
         order = np.argsort(returns, kind="stable")
-        chosen = {"Best": order[-1], "Median": order[(len(order) - 1) // 2], "Worst": order[0]}
+        episode_of = {"Best": order[-1], "Median": order[(len(order) - 1) // 2], "Worst": order[0]}
         if returns.min() == returns.max():
-            chosen = {"Typical": order[0]}
+            episode_of = {"Typical": order[0]}
         rendered: list[Film] = []
-        for label, index in chosen.items():
+        for label, index in episode_of.items():
             new = _film(behaviour, env, label, int(index))
             if new is not None and sum(len(film.source) for film in [*rendered, new]) <= MAX_BYTES:
                 rendered.append(new)

@@ -58,9 +58,9 @@ def curves(
         y_range: values that the y axis must include.
         y_names: ticks of y with their labels, instead of round numbers.
     """
-    shown = [_finite(line) for line in series]
-    xs = _joined(line.x for line in shown)
-    ys = _joined(values for line in shown for values in (line.y, line.low, line.high) if values is not None)
+    finite_series = [_finite(line) for line in series]
+    xs = _joined(line.x for line in finite_series)
+    ys = _joined(values for line in finite_series for values in (line.y, line.low, line.high) if values is not None)
     if not len(xs) or not len(ys):
         return Markup('<p class="muted small">No numbers.</p>')
     if rule is not None and not abs(rule[0]) < _LARGEST:
@@ -76,10 +76,10 @@ def curves(
     parts = [_grid_y(float(up(tick)), name) for tick, name in names if y0 <= tick <= y1]
     parts += [_tick_x(float(across(tick)), compact(tick)) for tick in x_ticks if x0 <= tick <= x1]
     parts.append(_text(WIDTH - RIGHT, HEIGHT - 3, x_label, "end"))
-    parts += [_band(line, across, up) for line in shown if line.low is not None and not line.faint]
-    parts += [_line(line, across, up) for line in sorted(shown, key=lambda line: not line.faint)]
+    parts += [_band(line, across, up) for line in finite_series if line.low is not None and not line.faint]
+    parts += [_line(line, across, up) for line in sorted(finite_series, key=lambda line: not line.faint)]
     if rule is not None:
-        parts.append(_rule(float(up(rule[0])), rule[1], [(across(line.x), up(line.y)) for line in shown]))
+        parts.append(_rule(float(up(rule[0])), rule[1], [(across(line.x), up(line.y)) for line in finite_series]))
     return _svg(WIDTH, HEIGHT, description, parts)
 
 
@@ -176,12 +176,12 @@ def legend(entries: Sequence[tuple[str, int]]) -> Markup:
 
 def _finite(series: Series) -> Series:
     """The series in float64, without points whose x is not finite, and thinned."""
-    kept = np.abs(np.asarray(series.x, np.float64)) < _LARGEST
+    usable = np.abs(np.asarray(series.x, np.float64)) < _LARGEST
 
     def column(values: np.ndarray | None) -> np.ndarray | None:
         if values is None:
             return None
-        finite = np.asarray(values, np.float64)[kept]
+        finite = np.asarray(values, np.float64)[usable]
         return np.where(np.abs(finite) < _LARGEST, finite, np.nan)
 
     x, y, low, high = column(series.x), column(series.y), column(series.low), column(series.high)
@@ -220,11 +220,11 @@ def _tick_x(x: float, name: str, base: float = HEIGHT - BOTTOM) -> Markup:
     return _segment("axis", x, base, x, base + 4) + _text(x, base + 16, name, anchor)
 
 
-def _rule(y: float, name: str, lines: Sequence[tuple[np.ndarray, np.ndarray]]) -> Markup:
+def _rule(y: float, name: str, polylines: Sequence[tuple[np.ndarray, np.ndarray]]) -> Markup:
     """A dashed horizontal line, with its label where the fewest points of the lines are near."""
     width = 6.5 * len(name) + 8
     places = [
-        (_crowd(lines, left, left + width, base - 12, base + 3), base, anchor, x)
+        (_crowd(polylines, left, left + width, base - 12, base + 3), base, anchor, x)
         for left, x, anchor in ((WIDTH - RIGHT - width, WIDTH - RIGHT, "end"), (LEFT, LEFT + 4, "start"))
         for base in (y - 5, y + 13)
         if TOP < base < HEIGHT - BOTTOM
@@ -236,10 +236,12 @@ def _rule(y: float, name: str, lines: Sequence[tuple[np.ndarray, np.ndarray]]) -
     return drawn + _text(x, base, name, anchor, "strong")
 
 
-def _crowd(lines: Sequence[tuple[np.ndarray, np.ndarray]], left: float, right: float, top: float, bottom: float) -> int:
+def _crowd(
+    polylines: Sequence[tuple[np.ndarray, np.ndarray]], left: float, right: float, top: float, bottom: float
+) -> int:
     """How many pixels of the lines lie in a box."""
     inside = 0
-    for xs, ys in lines:
+    for xs, ys in polylines:
         finite = np.isfinite(ys)
         if finite.any():
             between = np.interp(np.arange(left, right), xs[finite], ys[finite], left=np.nan, right=np.nan)

@@ -87,7 +87,7 @@ def rewards(groups: Sequence[Group]) -> list[Curve]:
     return _curves(groups, titles, {})
 
 
-def others(groups: Sequence[Group]) -> list[Curve]:
+def other_columns(groups: Sequence[Group]) -> list[Curve]:
     """Every other column."""
     elsewhere = {*LEARNING, *OPTIMISATION, *_COUNTERS}
     names = [name for name in _names(groups) if name not in elsewhere and not name.startswith(("reward/", "action/"))]
@@ -106,7 +106,7 @@ def actions(groups: Sequence[Group], names: Sequence[str] = ()) -> Curve | None:
     labels = {name: _action_label(name.removeprefix("action/"), names) for name in columns}
     series = []
     for colour, name in enumerate(columns, 1):
-        line, _ = _lines(Group(labels[name], groups[0].runs, colour), name)
+        line, _ = _group_series(Group(labels[name], groups[0].runs, colour), name)
         series += line
     if not series:
         return None
@@ -136,10 +136,10 @@ def over_seeds(runs: Sequence[Mapping[str, np.ndarray]], name: str) -> tuple[np.
     finite_curves = []
     for columns in runs:
         steps, values = columns["env_steps"], columns[name]
-        kept = np.isfinite(steps) & np.isfinite(values)
-        if kept.any():
-            order = np.argsort(steps[kept], kind="stable")
-            finite_curves.append(thinned(steps[kept][order], values[kept][order]))
+        finite = np.isfinite(steps) & np.isfinite(values)
+        if finite.any():
+            order = np.argsort(steps[finite], kind="stable")
+            finite_curves.append(thinned(steps[finite][order], values[finite][order]))
     if not finite_curves:
         return tuple(np.empty(0) for _ in range(4))
     steps = max((curve[0] for curve in finite_curves), key=len)
@@ -167,8 +167,8 @@ def _curve(groups: Sequence[Group], name: str, title: str, caption: str, bar: tu
     series: list[charts.Series] = []
     sentences = []
     for group in groups:
-        lines, sentence = _lines(group, name)
-        series += lines
+        new_series, sentence = _group_series(group, name)
+        series += new_series
         if sentence:
             sentences.append(f"{group.label}: {sentence}" if len(groups) > 1 else sentence)
     if not series:
@@ -182,13 +182,13 @@ def _curve(groups: Sequence[Group], name: str, title: str, caption: str, bar: tu
     return Curve(title, last, chart, caption)
 
 
-def _lines(group: Group, name: str) -> tuple[list[charts.Series], str]:
+def _group_series(group: Group, name: str) -> tuple[list[charts.Series], str]:
     """The lines of one group, and a sentence on them."""
     runs = [columns for columns in group.runs if name in columns and "env_steps" in columns]
     if len(runs) == 1:
         steps, values = runs[0]["env_steps"], runs[0][name]
-        kept = np.isfinite(steps) & np.isfinite(values)
-        steps, middle = thinned(steps[kept], values[kept])
+        finite = np.isfinite(steps) & np.isfinite(values)
+        steps, middle = thinned(steps[finite], values[finite])
         low = high = None
         series = [charts.Series(group.label, steps, middle, colour=group.colour)]
     else:

@@ -58,7 +58,7 @@ def run_page(path: Path, *, trust: bool = False) -> str:
         "findings": None if findings is None else [("", finding) for finding in findings],
         "learning": curves.learning(group, bars(run), validation_metric(run)),
         "optimisation": curves.optimisation(group),
-        "others": curves.others(group),
+        "others": curves.other_columns(group),
         "rewards": curves.rewards(group),
         "actions": curves.actions(group, behaviour.action_names() if behaviour else ()),
         "behaviour": _behaviour_section(behaviour, missing) if behaviour else None,
@@ -67,7 +67,7 @@ def run_page(path: Path, *, trust: bool = False) -> str:
         "command": run.info.get("command"),
         "config": flat({key: value for key, value in run.config.items() if key != "reward"}),
     }
-    shown = {
+    present = {
         **{name: bool(values[name]) for name in ("evidence", "behaviour")},
         "criteria": bool(suites),
         "findings": values["findings"] is not None,
@@ -75,15 +75,15 @@ def run_page(path: Path, *, trust: bool = False) -> str:
         "reward": bool(values["terms"] or values["rewards"]),
         "provenance": True,
     }
-    contents = [(anchor, name) for anchor, name in SECTIONS if shown[anchor]]
+    contents = [(anchor, name) for anchor, name in SECTIONS if present[anchor]]
     return render("run.html", title=title(run), contents=contents, **values)
 
 
 def title(run: JudgedRun) -> str:
     """What was trained on what."""
     info, config = run.info, run.config
-    named = config.get("agent")
-    agent = brief(info.get("agent") or (named.get("name", "?") if isinstance(named, dict) else "?"), 60)
+    agent_config = config.get("agent")
+    agent = brief(info.get("agent") or (agent_config.get("name", "?") if isinstance(agent_config, dict) else "?"), 60)
     seed = brief(info.get("seed", config.get("seed", "?")), 30)
     return f"{agent.upper() if len(agent) <= 4 else agent} on {environment_name(run)}, seed {seed}"
 

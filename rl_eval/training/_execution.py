@@ -32,7 +32,7 @@ class Execution:
     threads: int
 
     @classmethod
-    def here(cls, config: RunConfig, vector: VectorEnv) -> Execution:
+    def of_this_machine(cls, config: RunConfig, vector: VectorEnv) -> Execution:
         """How a config is executed on this machine, with these training environments."""
         backend = getattr(vector, "backend", "native")
         return cls(backend=backend, device=torch_device(config.hardware), threads=config.hardware.threads)

@@ -141,8 +141,8 @@ def _find_snapshot(path: Path) -> tuple[run.Run, Path]:
     before = parent_run(path)
     if _names_snapshot(path):
         if path.name not in [snapshot.name for snapshot in before.snapshots()]:
-            kept = ", ".join(snapshot.name for snapshot in before.snapshots()) or "none"
-            raise InputError(f"init={path} does not exist: {before.path} has the snapshots {kept}")
+            names = ", ".join(snapshot.name for snapshot in before.snapshots()) or "none"
+            raise InputError(f"init={path} does not exist: {before.path} has the snapshots {names}")
         return before, path
     return before, before.judged_snapshot()
 
@@ -155,20 +155,22 @@ def _require_same_network(config: RunConfig, before: run.Run) -> None:
     """
     values, agent = config.to_dict()["agent"], before.config.get("agent")
     agent = agent if isinstance(agent, Mapping) else {}
-    for group, theirs, ours in (
+    for group, before_value, new_value in (
         ("env", before.config["env"].get("name"), config.env.name),
         ("agent", agent.get("name"), config.agent.name),
     ):
-        if theirs != ours:
+        if before_value != new_value:
             raise InputError(
-                f"init={before.path} is a run of {group}={theirs}, and this would be one of {group}={ours}"
+                f"init={before.path} is a run of {group}={before_value}, and this would be one of {group}={new_value}"
             )
-    theirs, ours = (flatten({key: own.get(key) for key in config.agent.weight_keys}) for own in (agent, values))
-    for key in {**ours, **theirs}:
-        if theirs.get(key) != ours.get(key):
+    before_value, new_value = (
+        flatten({key: settings.get(key) for key in config.agent.weight_keys}) for settings in (agent, values)
+    )
+    for key in {**new_value, **before_value}:
+        if before_value.get(key) != new_value.get(key):
             raise InputError(
-                f"init={before.path} was trained with agent.{key}={theirs.get(key)}, and here it would be "
-                f"{ours.get(key)}: its weights fit only a run where that is the same"
+                f"init={before.path} was trained with agent.{key}={before_value.get(key)}, and here it would be "
+                f"{new_value.get(key)}: its weights fit only a run where that is the same"
             )
 
 
@@ -197,8 +199,11 @@ def _lineage(value: Any) -> dict[str, Any] | None:
         return None
     ancestors = value.get("lineage")
     rows = ancestors[:MAX_ANCESTORS] if isinstance(ancestors, list) else []
-    own = {key: value[key] for key in LINEAGE_KEYS}
-    return {**own, "lineage": [{key: row.get(key) for key in LINEAGE_KEYS} for row in rows if isinstance(row, Mapping)]}
+    parent = {key: value[key] for key in LINEAGE_KEYS}
+    return {
+        **parent,
+        "lineage": [{key: row.get(key) for key in LINEAGE_KEYS} for row in rows if isinstance(row, Mapping)],
+    }
 
 
 def _ancestors(value: Any) -> list[dict[str, Any]]:

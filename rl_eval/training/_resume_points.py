@@ -79,12 +79,12 @@ def write(
     meta: dict[str, Any] = {"execution": vars(execution)}
     arrays: dict[str, np.ndarray] = {}
     if gives_state(vector):
-        own, meta["vector"] = run.split_state(vector.get_state())  # type: ignore[attr-defined]
-        arrays |= {f"vector.{name}": array for name, array in own.items()}
+        state_arrays, meta["vector"] = run.split_state(vector.get_state())  # type: ignore[attr-defined]
+        arrays |= {f"vector.{name}": array for name, array in state_arrays.items()}
     else:
         agent.start(env_seeds(seed, progress.points, vector.num_envs), cut=True)
-    own, meta["agent"] = agent.state()
-    arrays |= {f"agent.{name}": array for name, array in own.items()}
+    state_arrays, meta["agent"] = agent.state()
+    arrays |= {f"agent.{name}": array for name, array in state_arrays.items()}
     if starts is not None:
         arrays |= {f"starts.{name}": array for name, array in starts.state().items()}
     meta["progress"] = vars(progress).copy()

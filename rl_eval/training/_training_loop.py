@@ -52,7 +52,7 @@ class Training:
         self.reward = RewardFunction.from_config(config.reward["terms"])
         self.n_envs = config.agent.n_envs
         self.vector = domains.make(config.env, n_envs=self.n_envs, part="train")
-        self.execution = Execution.here(config, self.vector)
+        self.execution = Execution.of_this_machine(config, self.vector)
         self.has_cases = domains.domain(config.env.name).has_cases
         self.starts = exposure.FirstObservationRecorder()  # stays empty where the data is a finite set of cases
         recorded = self.vector if self.has_cases else exposure.RecordFirstObservations(self.vector, self.starts)
@@ -185,8 +185,8 @@ class Training:
         if not path.exists():
             run.write_checkpoint(path, "policy", *self._policy_checkpoint())
         best = None if self.progress.best_step is None else run.step_name(self.progress.best_step)
-        others = [p for p in run.step_directories(folder) if p.name != best]
-        for old in others[: -self.config.keep_snapshots]:
+        removable = [p for p in run.step_directories(folder) if p.name != best]
+        for old in removable[: -self.config.keep_snapshots]:
             run.remove_directory(old)
 
     def _resume_point(self) -> None:

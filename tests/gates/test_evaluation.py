@@ -22,7 +22,7 @@ def suite(tmp_path, *criteria, env="cartpole", head=""):
         head += "\ncontrols: []"  # test_controls.py is about those
     head += "\nleaks: report"  # runs written by hand have no record of their training
     text = f"rl_eval: 1\nenv: {env}\ntrain: {{agent: ppo}}\n{fixed}{head}\ncriteria:\n{criteria_lines}\n"
-    return load_suite(write_suite(tmp_path / "s.yaml", text), shown="suites/s.yaml")
+    return load_suite(write_suite(tmp_path / "s.yaml", text), label="suites/s.yaml")
 
 
 def verdicts(suite, *runs, **keywords):

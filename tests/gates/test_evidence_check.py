@@ -23,7 +23,7 @@ SMALL_THREAT = "{name: threat, train_flows: 2000, validation_flows: 500, test_fl
 def suite(tmp_path, *criteria, env="cartpole", head="", episodes="max: 400, return_bounds: [0, 500]", controls="[]"):
     criteria_lines = "\n".join(f"  c{number}: {{{criterion}}}" for number, criterion in enumerate(criteria))
     text = f"rl_eval: 1\nenv: {env}\nepisodes: {{{episodes}}}\ncontrols: {controls}\nleaks: report\n{head}\n"
-    return load_suite(write_suite(tmp_path / "s.yaml", f"{text}criteria:\n{criteria_lines}\n"), shown="suites/s.yaml")
+    return load_suite(write_suite(tmp_path / "s.yaml", f"{text}criteria:\n{criteria_lines}\n"), label="suites/s.yaml")
 
 
 def verdicts(suite, *specs, **keywords):

@@ -25,7 +25,7 @@ def suite(tmp_path, runs="{count: 1}", env="cartpole", train="{agent: ppo}", met
               {extra}
             """,
         ),
-        shown=f"suites/{name}.yaml",
+        label=f"suites/{name}.yaml",
     )
 
 

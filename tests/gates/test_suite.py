@@ -121,7 +121,7 @@ def test_bad_input_is_one_sentence_with_file_line_and_key(tmp_path, old, new, li
     assert old in SUITE
     path = write_suite(tmp_path / "broken.yaml", SUITE.replace(old, new, 1))
     with pytest.raises(InputError) as raised:
-        load_suite(path, shown="suites/broken.yaml")
+        load_suite(path, label="suites/broken.yaml")
     sentence = str(raised.value)
     assert sentence.startswith(f"suites/broken.yaml:{line}: ")
     assert message in sentence

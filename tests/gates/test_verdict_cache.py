@@ -26,13 +26,13 @@ VERDICTS = st.dictionaries(
     "changed",
     [
         {"runs": ["r2", "r1"]}, {"runs": ["r1"]}, {"suite": "rl_eval: 1 "}, {"gate_seed": 8}, {"data": {"gate": "e"}},
-        {"data": {}}, {"others": {"reference": "x"}}, {"version": "0.0.0"},
+        {"data": {}}, {"extra": {"reference": "x"}}, {"version": "0.0.0"},
     ],
     ids=str,
 )  # fmt: skip
 def test_whatever_changes_changes_the_key(changed):
     assert verdict_cache.key(**{**ARGUMENTS, **changed}) != verdict_cache.key(**ARGUMENTS)
-    assert verdict_cache.key(**ARGUMENTS) == verdict_cache.key(**{**ARGUMENTS, "others": {}})
+    assert verdict_cache.key(**ARGUMENTS) == verdict_cache.key(**{**ARGUMENTS, "extra": {}})
     assert verdict_cache.key(**{**ARGUMENTS, **changed}).isalnum()
 
 

@@ -160,8 +160,8 @@ class Qase(Domain[Config]):
         Raises:
             InputError: the other run had other features.
         """
-        own, other = self.preprocessing(config)["features"], (preprocessing or {}).get("features")
-        if own != other:
+        expected, other = self.preprocessing(config)["features"], (preprocessing or {}).get("features")
+        if expected != other:
             raise InputError("its preprocessing.json has other features than this version: train a new run")
         return config
 

@@ -33,8 +33,8 @@ def silent_features(run: DiagnosedRun) -> Finding | None:
     )
 
 
-def _names(listed: object) -> list[str]:
-    return [name[:100] for name in listed if isinstance(name, str)] if isinstance(listed, list) else []
+def _names(value: object) -> list[str]:
+    return [name[:100] for name in value if isinstance(name, str)] if isinstance(value, list) else []
 
 
 # These terms count among the cases that ran; without a budget, all cases run.

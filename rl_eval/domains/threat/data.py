@@ -153,8 +153,8 @@ def _resample(table: Table, config: Config, part: str) -> Table:
         keep_threats = round(odds * len(benign))
     else:
         keep_benign = round(len(threats) / odds)
-    kept = [rng.permutation(threats)[:keep_threats], rng.permutation(benign)[:keep_benign]]
-    return table.rows(np.sort(np.concatenate(kept)))
+    samples = [rng.permutation(threats)[:keep_threats], rng.permutation(benign)[:keep_benign]]
+    return table.rows(np.sort(np.concatenate(samples)))
 
 
 def _check_both_classes(table: Table, part: str, config: Config) -> None:

@@ -122,11 +122,11 @@ def fit(train: Table) -> Preprocessing:
     for name, levels, codes in zip(train.categorical_names, train.levels, train.codes.T, strict=True):
         counts = np.bincount(codes, minlength=len(levels))
         common = sorted((i for i in range(len(levels)) if counts[i] >= MIN_LEVEL_COUNT), key=lambda i: -counts[i])
-        kept = sorted(common[:MAX_LEVELS])  # in table order
-        if len(kept) == 1 and counts[kept[0]] == len(train):
+        used = sorted(common[:MAX_LEVELS])  # in table order
+        if len(used) == 1 and counts[used[0]] == len(train):
             dropped.append(name)
         else:
-            categorical.append(Categorical(name=name, levels=tuple(levels[i] for i in kept)))
+            categorical.append(Categorical(name=name, levels=tuple(levels[i] for i in used)))
     return Preprocessing(tuple(numeric), tuple(categorical), tuple(dropped))
 
 

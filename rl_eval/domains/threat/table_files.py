@@ -119,7 +119,7 @@ def read_csv(path: Path, *, names: dict[int, list[str]] | None = None) -> Sheet:
     if data == b"\n":
         raise InputError(f"{path} is empty: give a file with flows in it")
     _check_text(path, data)
-    lines, widths = _lines_and_widths(data)
+    line_numbers, widths = _lines_and_widths(data)
     if names is None:
         header = next(csv.reader([data[: data.index(b"\n")].decode()]))
         columns = [name.strip() for name in header]
@@ -132,13 +132,13 @@ def read_csv(path: Path, *, names: dict[int, list[str]] | None = None) -> Sheet:
         columns = names.get(int(widths[0]), [])
     wrong = np.flatnonzero(~np.isin(widths, list(allowed)))
     if len(wrong):
-        line, width = int(lines[wrong[0]]), int(widths[wrong[0]])
+        line, width = int(line_numbers[wrong[0]]), int(widths[wrong[0]])
         expected = " or ".join(map(str, sorted(allowed)))
         raise InputError(
             f"{path}, line {line}: {width} column{'s' * (width != 1)} where {expected} are expected: "
             "fix or remove the row"
         )
-    _check_shape(path, len(lines) - first, len(columns))
+    _check_shape(path, len(line_numbers) - first, len(columns))
     try:
         frame = pl.read_csv(
             data, has_header=False, skip_rows=first, new_columns=columns, infer_schema=False,
@@ -146,9 +146,9 @@ def read_csv(path: Path, *, names: dict[int, list[str]] | None = None) -> Sheet:
         )  # fmt: skip
     except pl.exceptions.PolarsError as error:
         raise InputError(f"{path} cannot be read as CSV: {_short(error, 120)}") from error
-    if len(frame) != len(lines) - first:
+    if len(frame) != len(line_numbers) - first:
         raise InputError(f"{path} has quotes that do not pair up: quote whole cells and double the quotes inside them")
-    return Sheet(path, frame, lines[first:], "line")
+    return Sheet(path, frame, line_numbers[first:], "line")
 
 
 def _lines_and_widths(data: bytes) -> tuple[np.ndarray, np.ndarray]:

@@ -148,14 +148,14 @@ def _sentence(check: LeakCheck, leaked: int, unrecorded: int) -> str:
         parts.append(f"{unrecorded:,} of training are not on record")
     sentence = "; ".join(parts)
     if check.decision == "ERROR" and check.leaks == "drop":
-        return f"{sentence}: nothing is left to judge by; hold out other {_others(unit)}"
+        return f"{sentence}: nothing is left to judge by; hold out other {_alternative(unit)}"
     if check.decision == "ERROR":
-        advice = f"hold out other {_others(unit)}, or say `leaks: drop` to leave them out or `report` to keep them"
+        advice = f"hold out other {_alternative(unit)}, or say `leaks: drop` to leave them out or `report` to keep them"
         return f"{sentence}: {advice}"
     if check.excluded is not None:
         return f"{sentence}: left out"
     return f"{sentence}: kept, as `leaks: report` says" if leaked else sentence
 
 
-def _others(unit: str) -> str:
+def _alternative(unit: str) -> str:
     return "data" if unit == "case" else "episodes with `gate_seed`"

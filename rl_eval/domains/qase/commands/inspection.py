@@ -99,14 +99,14 @@ def _results(imported: ImportedProject) -> Iterator[str]:
               f"{len(log) - failed - passed:,} without a verdict"  # fmt: skip
     if imported.joined is not None:
         by = imported.joined.counts
-        left = imported.joined.unjoined
-        lost = sum(entry.results for entry in left)
+        unjoined = imported.joined.unjoined
+        lost = sum(entry.results for entry in unjoined)
         yield f"joined       {sum(by.values()):,}: " + ", ".join(f"{count:,} by {name}" for name, count in by.items())
         yield f"not joined   {lost:,}"
-        for entry in left[:MAX_ROWS]:
+        for entry in unjoined[:MAX_ROWS]:
             yield f"  {entry.results:>9,}  {short_repr(entry.title)}: {entry.reason}"
-        if len(left) > MAX_ROWS:
-            yield f"             and {len(left) - MAX_ROWS} more tests"
+        if len(unjoined) > MAX_ROWS:
+            yield f"             and {len(unjoined) - MAX_ROWS} more tests"
     elif results is not None:
         yield "not joined   all: there are no cases; give the export, and these files as --results"
 

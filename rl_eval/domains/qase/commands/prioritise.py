@@ -114,8 +114,8 @@ def _choose_policy(policy: str | None) -> tuple[str, str]:
 class _Candidates(dict[str, np.ndarray]):
     """What a policy may know of cases that have not run; access to anything else is an error."""
 
-    def __init__(self, spec: str, **known: np.ndarray):
-        super().__init__(**known)
+    def __init__(self, spec: str, **columns: np.ndarray):
+        super().__init__(**columns)
         self._spec = spec
 
     def __missing__(self, key: str) -> np.ndarray:

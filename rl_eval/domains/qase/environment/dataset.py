@@ -172,20 +172,23 @@ def split_cycles(project: Project, log: ExecutionLog, config: Config) -> Dataset
             f"{len(judged)} of {len(log.cycles)} cycles have a failure and at least {config.min_cases} cases, which is "
             "too few to train, validate and test: give more results, or lower env.min_cases"
         )
-    chosen = {
+    cycles_of_part = {
         "train": judged[:train_count],
         "validation": judged[train_count : train_count + validation],
         "test": judged[train_count + validation :],
     }
     features = np.concatenate([case_features(project)[log.case], history_features(project, log)], axis=1)
     build = _Builder(project, log, features, content)
-    train = build.part(with_verdict[~withheld[log.case[with_verdict]]], chosen["train"], None)
+    train = build.part(with_verdict[~withheld[log.case[with_verdict]]], cycles_of_part["train"], None)
     if not len(train):
         raise InputError(
             f"no training cycle holds a failure among the cases that are not withheld: lower env.unseen_share="
             f"{config.unseen_share:g}, or give more results"
         )
-    parts = {"train": train, **{name: build.part(with_verdict, chosen[name], train) for name in ("validation", "test")}}
+    parts = {
+        "train": train,
+        **{name: build.part(with_verdict, cycles_of_part[name], train) for name in ("validation", "test")},
+    }
     rates = default_rates(train.features)
     return Dataset(
         parts=parts,

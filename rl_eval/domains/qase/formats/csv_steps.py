@@ -137,17 +137,17 @@ def write_steps(steps: tuple[Step, ...], where: str, *, quoted: bool) -> dict[st
     Raises:
         InputError: steps that this format cannot express; the JSON export can.
     """
-    cells = {column: "".join(_lines(steps, name, 0, quoted=quoted)) for column, name in COLUMNS.items()}
+    cells = {column: "".join(_format_steps(steps, name, 0, quoted=quoted)) for column, name in COLUMNS.items()}
     if read_steps(cells, where, Notes(), quoted=quoted) != steps:
         raise InputError(f"{where}: this CSV format cannot express its steps: write the JSON export")
     return cells
 
 
-def _lines(steps: tuple[Step, ...], name: str, depth: int, *, quoted: bool) -> list[str]:
+def _format_steps(steps: tuple[Step, ...], name: str, depth: int, *, quoted: bool) -> list[str]:
     lines: list[str] = []
     for number, step in enumerate(steps, 1):
         text: Any = getattr(step, name)
         written = json.dumps(text, ensure_ascii=False) if quoted else text
         lines.append("\t" * depth + f"{number}. {written}\n")
-        lines += _lines(step.steps, name, depth + 1, quoted=quoted)
+        lines += _format_steps(step.steps, name, depth + 1, quoted=quoted)
     return lines

@@ -118,7 +118,7 @@ def _count_disagreeing_rows(log: ExecutionLog) -> int:
     lengths = np.diff(log.earlier_start)
     row = np.repeat(np.arange(len(log)), lengths)
     back = np.arange(len(log.earlier_verdicts)) - log.earlier_start[row]
-    at = sequence.own[row] - 1 - back
+    at = sequence.own_position[row] - 1 - back
     first = np.searchsorted(sequence.group, log.case)
     wrong = np.zeros(len(log), bool)
     inside = at >= first[row]

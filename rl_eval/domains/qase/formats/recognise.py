@@ -173,8 +173,8 @@ def _read_lines(data: bytes, where: str, name: str, contents: FileContents) -> N
 
 
 def _read_result(values: dict[str, Any], name: str, where: str, contents: FileContents) -> None:
-    own = values.get("run_id")
-    run = contents.results.run(name if own is None else run_id_text(own, where))
+    run_id = values.get("run_id")
+    run = contents.results.run(name if run_id is None else run_id_text(run_id, where))
     (read_v2_result if "execution" in values else read_v1_result)(values, run, where, contents.results)
 
 

@@ -110,5 +110,5 @@ def collect_results(pages: Pages, name: str, results: ResultsCollector) -> None:
         InputError: a missing or wrong value, with location and field.
     """
     for at, entity in pages.results:
-        own = entity.get("run_id")
-        read_v1_result(entity, results.run(name if own is None else run_id_text(own, at)), at, results)
+        run_id = entity.get("run_id")
+        read_v1_result(entity, results.run(name if run_id is None else run_id_text(run_id, at)), at, results)

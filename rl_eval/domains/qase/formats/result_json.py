@@ -140,9 +140,9 @@ def read_bulk_request(document: dict[str, Any], name: str, where: str, results: 
     Raises:
         InputError: a missing or wrong value, with location and field.
     """
-    own = document.get("run_id")
+    document_run_id = document.get("run_id")
     start = time_field(document, "start_time", where)
-    default = run_id_text(own, where) if own is not None else name
+    default = run_id_text(document_run_id, where) if document_run_id is not None else name
     entries = read_list(document.get("results"), f"{where}, results")
     run = results.run(default, start) if entries else -1
     for i, entry in enumerate(entries):

@@ -36,7 +36,7 @@ def draw_builds(seed: int, n: int) -> np.ndarray:
     component = np.array([names.index(bug.component) for bug in BUGS])
     rng = np.random.default_rng(seed)
     heat = rng.normal(0.0, _NOISE / np.sqrt(1 - _DRIFT**2), len(names))  # stationary distribution of the walk
-    left = np.zeros(len(BUGS), np.int64)  # remaining builds of each bug
+    builds_left = np.zeros(len(BUGS), np.int64)  # remaining builds of each bug
     seen_before = np.zeros(len(BUGS), bool)
     schedule = np.zeros((n, len(BUGS)), bool)
     for build in range(n):
@@ -46,19 +46,19 @@ def draw_builds(seed: int, n: int) -> np.ndarray:
         life = 1 + np.searchsorted(_LIVES, rng.random(len(BUGS)), side="right").clip(max=len(_LIVES) - 1)
         share = np.exp(heat - heat.max())
         changed = changing < np.minimum(_CEILING, _CHANGES * share / share.sum() + _FLOOR)
-        repaired = left == 1
-        left = np.maximum(left - 1, 0)
-        free = (left == 0) & ~repaired
+        repaired = builds_left == 1
+        builds_left = np.maximum(builds_left - 1, 0)
+        free = (builds_left == 0) & ~repaired
         chance = np.where(seen_before, _AGAIN, _NEW)
         candidates = np.flatnonzero(free & changed[component] & (introduced < chance))
-        room = MAX_BUGS - int((left > 0).sum())
-        chosen = candidates[np.argsort(order[candidates])][:room]
-        if not len(chosen) and not left.any():
-            chosen = np.flatnonzero(free)
-            chosen = chosen[np.lexsort((order[chosen], -heat[component[chosen]]))][:1]
-        left[chosen] = life[chosen]
-        seen_before |= left > 0
-        schedule[build] = left > 0
+        room = MAX_BUGS - int((builds_left > 0).sum())
+        new_bugs = candidates[np.argsort(order[candidates])][:room]
+        if not len(new_bugs) and not builds_left.any():
+            new_bugs = np.flatnonzero(free)
+            new_bugs = new_bugs[np.lexsort((order[new_bugs], -heat[component[new_bugs]]))][:1]
+        builds_left[new_bugs] = life[new_bugs]
+        seen_before |= builds_left > 0
+        schedule[build] = builds_left > 0
     return schedule
 
 

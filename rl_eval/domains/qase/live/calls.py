@@ -87,19 +87,19 @@ def parse_case(case: Case) -> CallPlan | NotRunnable:
     return CallPlan(calls, rows)
 
 
-def _calls(steps: tuple[Step, ...], above: str) -> Iterator[Call]:
+def _calls(steps: tuple[Step, ...], prefix: str) -> Iterator[Call]:
     for number, step in enumerate(steps, 1):
-        here = f"{above}{number}"
+        step_number = f"{prefix}{number}"
         heading = bool(step.steps) and not step.expected_result.strip() and not step.data.strip()
         if not (heading and not _ACTION.fullmatch(step.action.strip())):
             try:
-                yield _call(step, here)
+                yield _call(step, step_number)
             except ValueError as error:
-                raise ValueError(f"step {here}: {error}") from error
-        yield from _calls(step.steps, f"{here}.")
+                raise ValueError(f"step {step_number}: {error}") from error
+        yield from _calls(step.steps, f"{step_number}.")
 
 
-def _call(step: Step, here: str) -> Call:
+def _call(step: Step, step_number: str) -> Call:
     action = step.action.strip()
     if not action:
         raise ValueError("a shared step, whose text is not in the export" if step.shared_step_hash else "no action")
@@ -125,7 +125,9 @@ def _call(step: Step, here: str) -> Call:
             fixed = None if template.names_in_json(body) else encode_json(body)
         except (ValueError, RecursionError) as error:
             raise ValueError(f"the data {short_repr(written)} is not JSON ({error})") from error
-    return Call(here, method, path, headers, has_body, body, fixed, expectation.parse_expectation(step.expected_result))
+    return Call(
+        step_number, method, path, headers, has_body, body, fixed, expectation.parse_expectation(step.expected_result)
+    )
 
 
 def encode_json(body: Any) -> bytes:

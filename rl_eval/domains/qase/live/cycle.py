@@ -114,8 +114,8 @@ def run_cycle(
         status[i], reasons[i], ran[i] = result.status, result.reason, True
         verdict[i] = NO_VERDICT if cases[i].is_muted else result.verdict
         duration_ms[i], bugs_found[i] = result.duration_ms, result.bugs
-        unreached = unreached + 1 if result.gone else 0
-        if unreached >= MAX_UNREACHED or (result.gone and service is not None and not service.alive()):
+        unreached = unreached + 1 if result.unreachable else 0
+        if unreached >= MAX_UNREACHED or (result.unreachable and service is not None and not service.alive()):
             service_gone = True
             break
     return CycleResult(status, verdict, duration_ms, bugs_found, ran, tuple(reasons), spent_ms, service_gone)

@@ -39,14 +39,14 @@ class CaseResult:
         reason: one sentence; empty for a case that passed.
         duration_ms: what its requests took: as the embedded service declares, else by the wall clock.
         bugs: the seeded bugs that a failed case detected; bit 0 is B01. Only the embedded service reports them.
-        gone: whether it was blocked because the service could not be reached or could not be reset before the case.
+        unreachable: whether it was blocked because the service could not be reached, or not reset before the case.
     """
 
     status: int
     reason: str = ""
     duration_ms: float = 0.0
     bugs: int = 0
-    gone: bool = False
+    unreachable: bool = False
 
     @property
     def verdict(self) -> int:
@@ -112,13 +112,13 @@ class Runner:
                 try:
                     before()
                 except RequestError as error:
-                    return CaseResult(BLOCKED, f"Before the case: {error}.", duration_ms, gone=True)
+                    return CaseResult(BLOCKED, f"Before the case: {error}.", duration_ms, unreachable=True)
             result = self._run_row(plan, row)
             duration_ms += result.duration_ms
             if result.status != PASSED:
                 parameters = f" (with {short_repr(', '.join(f'{n}={v}' for n, v in row.items()), 120)})" if row else ""
                 return CaseResult(
-                    result.status, f"{result.reason}{parameters}.", duration_ms, result.bugs, result.gone
+                    result.status, f"{result.reason}{parameters}.", duration_ms, result.bugs, result.unreachable
                 )  # fmt: skip
         return CaseResult(PASSED, "", duration_ms)
 
@@ -135,7 +135,9 @@ class Runner:
                 return CaseResult(BLOCKED, f"{step}: not sent: {error}", duration_ms)
             except RequestError as error:
                 duration_ms += 1000 * (time.perf_counter() - start)
-                return CaseResult(BLOCKED, f"{step}: {error.reason}", duration_ms, gone=error.kind == "unreachable")
+                return CaseResult(
+                    BLOCKED, f"{step}: {error.reason}", duration_ms, unreachable=error.kind == "unreachable"
+                )
             ms = self._duration_ms(response)
             bugs = self._bugs(response)
             duration_ms += ms

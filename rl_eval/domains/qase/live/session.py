@@ -126,14 +126,14 @@ def runnable_cases(config: Config) -> RunnableCases:
         project = imported_project
     plans = [parse_case(case) for case in project.cases]
     left_out = [(c, p.reason) for c, p in zip(project.cases, plans, strict=True) if isinstance(p, NotRunnable)]
-    kept = [case for case, plan in zip(project.cases, plans, strict=True) if not isinstance(plan, NotRunnable)]
-    if len(kept) < 2:
+    runnable = [case for case, plan in zip(project.cases, plans, strict=True) if not isinstance(plan, NotRunnable)]
+    if len(runnable) < 2:
         why = f", the first because {left_out[0][1]}" if left_out else ""
         raise InputError(
-            f"{len(kept)} of {len(project.cases)} cases can be run{why}: write steps such as `POST /users` with an "
+            f"{len(runnable)} of {len(project.cases)} cases can be run{why}: write steps such as `POST /users` with an "
             "expected result such as `201`; docs/qase-service.md has the form"
         )
-    return RunnableCases(build_project(project.suites, kept, "the runnable cases"), tuple(left_out))
+    return RunnableCases(build_project(project.suites, runnable, "the runnable cases"), tuple(left_out))
 
 
 _sessions: dict[str, LiveSession] = {}
@@ -185,9 +185,9 @@ def part_schedule(config: Config, part: str, count: int) -> np.ndarray:
 def fingerprints(config: Config) -> dict[str, str]:
     """Part -> SHA-256 of the cases and the schedule of builds; nothing is run."""
     cases = "".join(case.model_dump_json() for case in runnable_cases(config).project.cases)
-    named = config.model_dump_json(include=LIVE_FINGERPRINT_KEYS)
+    settings = config.model_dump_json(include=LIVE_FINGERPRINT_KEYS)
     return {
-        part: hashlib.sha256(f"{part_key(part)}\0{named}\0{cases}".encode()).hexdigest()
+        part: hashlib.sha256(f"{part_key(part)}\0{settings}\0{cases}".encode()).hexdigest()
         for part in ("train", "validation", "test")
     }
 

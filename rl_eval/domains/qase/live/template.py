@@ -87,7 +87,7 @@ def read_json(text: str) -> Any:
         text = _TOKEN.sub(lambda match: f'"\\u0000{match[1]}"' if match[1] else match[0], text)
     if not _shallow(text):
         raise ValueError(f"nested more than {MAX_DEPTH} deep")
-    return json.loads(text, object_pairs_hook=_object, parse_constant=_constant, parse_int=_whole)
+    return json.loads(text, object_pairs_hook=_object, parse_constant=_constant, parse_int=_parse_int)
 
 
 def fill_json(value: Any, values: Mapping[str, Any]) -> Any:
@@ -139,7 +139,7 @@ def _constant(name: str) -> float:
     raise ValueError(f"{name} is not a number of JSON")
 
 
-def _whole(digits: str) -> int:
+def _parse_int(digits: str) -> int:
     if len(digits) > 40:
         raise ValueError("a number of more than 40 digits")
     return int(digits)

@@ -129,8 +129,8 @@ class LiveTraining(QaseVector):
         log = execution_log(self._cycles, cases, pending=True)
         record.features[pending, -len(HISTORY_FEATURES) :] = history_features(self._project, log)[-cases:]
         record.features[pending, : -len(HISTORY_FEATURES)] = self._case_features
-        spent = np.array([kept.duration_ms for kept in self._cycles])
-        times = np.array([kept.ran for kept in self._cycles]).sum(axis=0)
+        spent = np.array([recent.duration_ms for recent in self._cycles])
+        times = np.array([recent.ran for recent in self._cycles]).sum(axis=0)
         expected = np.where(times > 0, spent.sum(axis=0) / np.maximum(times, 1), spent.sum() / max(times.sum(), 1))
         record.duration_ms[pending] = expected
         self._budget_ms[:] = self._budget_of(expected.sum())
@@ -203,9 +203,9 @@ class LiveTraining(QaseVector):
             ValueError: a state of another shape.
         """
         for name in _BUFFER_ARRAYS:
-            own, saved = getattr(self._record, name), np.asarray(state["buffer"][name])
-            if own.shape != saved.shape:
-                raise ValueError(f"state {name!r} has shape {saved.shape}, and this environment has {own.shape}")
+            current, saved = getattr(self._record, name), np.asarray(state["buffer"][name])
+            if current.shape != saved.shape:
+                raise ValueError(f"state {name!r} has shape {saved.shape}, and this environment has {current.shape}")
         super().set_state(state)
         for name in _BUFFER_ARRAYS:
             getattr(self._record, name)[...] = state["buffer"][name]

@@ -144,10 +144,10 @@ def _unjoined_results(
 ) -> tuple[UnjoinedResults, ...]:
     rows = np.flatnonzero(~joined)
     pairs, counts = np.unique(results.name[rows].astype(np.int64) * 2 + has_id[rows], return_counts=True)
-    left = [
+    unjoined = [
         UnjoinedResults(
             results.names[name][1] or results.names[name][0], UNKNOWN_ID if with_id else resolved[name][1], n
         )
         for (name, with_id), n in zip((divmod(pair, 2) for pair in pairs.tolist()), counts.tolist(), strict=True)
     ]
-    return tuple(sorted(left, key=lambda entry: (-entry.results, entry.title)))
+    return tuple(sorted(unjoined, key=lambda entry: (-entry.results, entry.title)))

@@ -19,7 +19,7 @@ class VerdictSequence:
         verdict: `[V]` int8, 0 or 1.
         start: `[R]` first verdict of the row's group.
         stop: `[R]` first verdict of the row's own cycle: `start:stop` are those of earlier cycles.
-        own: `[R]` position of the row's own verdict, or where it would be.
+        own_position: `[R]` position of the row's own verdict, or where it would be.
     """
 
     group: np.ndarray
@@ -27,7 +27,7 @@ class VerdictSequence:
     verdict: np.ndarray
     start: np.ndarray
     stop: np.ndarray
-    own: np.ndarray
+    own_position: np.ndarray
 
 
 def verdict_sequence(log: ExecutionLog, group: np.ndarray) -> VerdictSequence:
@@ -49,14 +49,14 @@ def verdict_sequence(log: ExecutionLog, group: np.ndarray) -> VerdictSequence:
     group_start = group.astype(np.int64) * span
     position = np.empty(len(order), np.int64)
     position[order] = np.arange(len(order))
-    own = np.searchsorted(key, group_start + log.cycle + 1, "left")
-    stop = own.copy()
-    own[has] = position[len(order) - int(has.sum()) :]
+    own_position = np.searchsorted(key, group_start + log.cycle + 1, "left")
+    stop = own_position.copy()
+    own_position[has] = position[len(order) - int(has.sum()) :]
     return VerdictSequence(
         group=np.concatenate(groups)[order],
         cycle=np.concatenate(cycles)[order],
         verdict=np.concatenate(verdict)[order],
         start=np.searchsorted(key, group_start, "left"),
         stop=stop,
-        own=own,
+        own_position=own_position,
     )

@@ -98,10 +98,10 @@ def search(shop: Shop, words: str, min_price: int | None, max_price: int | None)
         return error_response(400, "min_price is above max_price")
     products = []
     for product in shop.products.values():
-        name, wanted = product["name"], words
+        name, query = product["name"], words
         if "B11" not in shop.bugs:
-            name, wanted = name.lower(), wanted.lower()
-        if wanted not in name or (min_price is not None and product["price"] < min_price):
+            name, query = name.lower(), query.lower()
+        if query not in name or (min_price is not None and product["price"] < min_price):
             continue
         if max_price is not None and product["price"] > max_price - ("B12" in shop.bugs):
             continue

@@ -102,11 +102,11 @@ def _changes(cycles: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndar
 
 def _drift(cycles: int, width: int, deviation: float, rng: np.random.Generator) -> np.ndarray:
     """Stationary first-order autoregressions with time constant `DRIFT_CYCLES`, `[T, width]`."""
-    kept = np.exp(-1.0 / DRIFT_CYCLES)
+    decay = np.exp(-1.0 / DRIFT_CYCLES)
     path = rng.normal(0.0, deviation, (cycles, width))
-    path[1:] *= np.sqrt(1.0 - kept**2)
+    path[1:] *= np.sqrt(1.0 - decay**2)
     for t in range(1, cycles):
-        path[t] += kept * path[t - 1]
+        path[t] += decay * path[t - 1]
     return path
 
 
@@ -119,10 +119,10 @@ def _run(
     added = np.floor(cases.added * cycles)
     broken, failed, ran = (np.zeros(n_cases, bool) for _ in range(3))
     rows, verdicts, probabilities = [], [], []
-    own = _drift(cycles, n_cases, OWN_DEVIATION, rng)
+    case_drift = _drift(cycles, n_cases, OWN_DEVIATION, rng)
     for t in range(cycles):
         changed, spilled = touched[t, cases.component].T
-        odds = INTERCEPT + HEAT_ODDS * heat[t, cases.component] + cases.fragility + own[t]
+        odds = INTERCEPT + HEAT_ODDS * heat[t, cases.component] + cases.fragility + case_drift[t]
         breaks = 1.0 - (1.0 - changed * _sigmoid(odds)) * (1.0 - spilled * _sigmoid(odds + SPILL_ODDS))
         stays = broken * (1.0 - cases.repaired)
         is_broken = 1.0 - (1.0 - breaks) * (1.0 - stays)
@@ -133,13 +133,13 @@ def _run(
         weight = np.where(changed, CHANGED_WEIGHT, 1.0) * np.where(failed, FAILED_WEIGHT, 1.0)
         key = np.log(weight * np.where(ran, 1.0, NEW_WEIGHT)) + rng.gumbel(size=n_cases)
         available = np.flatnonzero(added <= t)
-        chosen = np.sort(available[np.argsort(-key[available])[: size[t]]])
-        done = rng.random(len(chosen)) >= WITHOUT_VERDICT
-        ran[chosen[done]], failed[chosen[done]] = True, fails_now[chosen[done]]
-        rows.append(chosen)
-        verdicts.append(np.where(done, np.where(fails_now[chosen], FAIL, PASS), NO_VERDICT))
-        probabilities.append(fails[chosen])
-    cycle = np.repeat(np.arange(cycles, dtype=np.int32), [len(chosen) for chosen in rows])
+        cases_run = np.sort(available[np.argsort(-key[available])[: size[t]]])
+        done = rng.random(len(cases_run)) >= WITHOUT_VERDICT
+        ran[cases_run[done]], failed[cases_run[done]] = True, fails_now[cases_run[done]]
+        rows.append(cases_run)
+        verdicts.append(np.where(done, np.where(fails_now[cases_run], FAIL, PASS), NO_VERDICT))
+        probabilities.append(fails[cases_run])
+    cycle = np.repeat(np.arange(cycles, dtype=np.int32), [len(cases_run) for cases_run in rows])
     return (
         np.concatenate(rows).astype(np.int32),
         cycle,

@@ -196,7 +196,7 @@ def test_no_whole_answer_in_time_is_blocked(here, answer):
     start = time.perf_counter()
     with Runner(here.url, timeout_s=0.2) as running:
         result = running.run(case(step()))
-    assert (result.status, result.verdict, result.gone) == (BLOCKED, -1, False)
+    assert (result.status, result.verdict, result.unreachable) == (BLOCKED, -1, False)
     assert result.reason == "Step 1: no answer within 0.2 s."
     assert 200 <= result.duration_ms <= 1000 * (time.perf_counter() - start)
 
@@ -224,7 +224,7 @@ def test_nobody_there_is_blocked_and_said_to_be_gone():
         port = duration.getsockname()[1]
     with Runner(f"http://127.0.0.1:{port}") as running:
         result = running.run(case(step()))
-    assert (result.status, result.verdict, result.gone) == (BLOCKED, -1, True)
+    assert (result.status, result.verdict, result.unreachable) == (BLOCKED, -1, True)
     assert "no connection to http://127.0.0.1" in result.reason
     with Runner(f"http://{'a' * 70}.invalid", timeout_s=2) as running:
         assert running.run(case(step())).status == BLOCKED
