@@ -12,7 +12,7 @@ from gymnasium.vector import VectorEnv
 
 from agents import normalize
 from agents.action_masks import read_mask
-from agents.checkpoint_arrays import pack_moments, unpack_moments, with_prefix, without_prefix
+from agents.checkpoint_arrays import pack_moments, take_over_moments, unpack_moments, with_prefix, without_prefix
 from agents.collect import flat, resets_on_next_step
 from agents.config import DQNConfig, OnPolicyConfig
 from agents.episode_log import EpisodeLog
@@ -101,8 +101,12 @@ class BaseAgent:
         return {"reward_scale": self.reward_scale.moments_to_json()} if self.config.normalize_reward else {}
 
     def initialize_statistics(self, arrays: Mapping[str, np.ndarray], meta: Mapping[str, Any]) -> None:
-        """Take over the statistics of observations and rewards of a policy checkpoint, before the first step."""
-        self.obs_moments = unpack_moments("obs", arrays)
+        """Take over the statistics of observations and rewards of a policy checkpoint, before the first step.
+
+        Raises:
+            ValueError: they are not statistics of what this agent normalises.
+        """
+        self.obs_moments = take_over_moments(self.obs_moments, "obs", arrays)
         if self.config.normalize_reward and meta.get("reward_scale") is not None:
             self.reward_scale = normalize.RewardScale.from_json(meta["reward_scale"], self.envs.num_envs)
 

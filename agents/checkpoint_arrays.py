@@ -36,3 +36,18 @@ def unpack_moments(prefix: str, arrays: Mapping[str, np.ndarray]) -> Moments | N
     if f"{prefix}.count" not in arrays:
         return None
     return Moments(float(arrays[f"{prefix}.count"]), arrays[f"{prefix}.mean"], arrays[f"{prefix}.m2"])
+
+
+def take_over_moments(own: Moments | None, prefix: str, arrays: Mapping[str, np.ndarray]) -> Moments | None:
+    """`unpack_moments` of another agent's arrays, in place of an agent's own statistics.
+
+    Raises:
+        ValueError: they are not statistics of what the agent normalises.
+    """
+    moments = unpack_moments(prefix, arrays)
+    if moments is None or own is None:
+        if moments is not own:
+            raise ValueError(f"it has {'no' if moments is None else 'the'} statistics {prefix!r}")
+    elif not own.mean.shape == moments.mean.shape == moments.m2.shape or moments.count < 0 or (moments.m2 < 0).any():
+        raise ValueError(f"its statistics {prefix!r} are not those of {own.mean.size} numbers")
+    return moments

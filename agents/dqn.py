@@ -298,7 +298,7 @@ class DQN(BaseAgent):
         states stay new. Reward statistics start anew without `reward_scale`.
 
         Raises:
-            ValueError: the weights are of another network.
+            ValueError: the weights or the statistics are those of another network.
         """
         load_arrays(self.learner.online, without_prefix("network", arrays))
         self.learner.sync(1.0)

@@ -95,8 +95,14 @@ class RewardScale:
 
     @classmethod
     def from_json(cls, moments: Mapping[str, float], n_envs: int) -> RewardScale:
-        """Before the first reward of a new run, with the moments of an earlier one; from `moments_to_json`."""
+        """Before the first reward of a new run, with the moments of an earlier one; from `moments_to_json`.
+
+        Raises:
+            ValueError: they are not moments.
+        """
         count, mean, m2 = (float(moments[name]) for name in ("count", "mean", "m2"))
+        if count < 0 or m2 < 0:
+            raise ValueError(f"reward_scale has count {count} and m2 {m2}: neither can be negative")
         return cls(np.zeros(n_envs), Moments(count, np.asarray(mean), np.asarray(m2)))
 
     def moments_to_json(self) -> dict[str, float]:

@@ -15,7 +15,7 @@ from agents import normalize, policy
 from agents.action_masks import masked
 from agents.advantage import gae
 from agents.base_agent import BaseAgent
-from agents.checkpoint_arrays import unpack_moments, with_prefix, without_prefix
+from agents.checkpoint_arrays import take_over_moments, unpack_moments, with_prefix, without_prefix
 from agents.closed_form_gradients import ClosedForm
 from agents.collect import Rollout, collect, next_values
 from agents.config import OnPolicyConfig
@@ -239,10 +239,10 @@ class OnPolicyAgent(BaseAgent):
         The optimiser, the counters and the random states stay new. Reward statistics start anew without `reward_scale`.
 
         Raises:
-            ValueError: the weights are of another network.
+            ValueError: the weights or the statistics are those of another network.
         """
         load_arrays(self.network, without_prefix("network", arrays))
-        self.return_moments = unpack_moments("return", arrays)
+        self.return_moments = take_over_moments(self.return_moments, "return", arrays)
         self.initialize_statistics(arrays, meta)
 
     def state(self) -> tuple[dict[str, np.ndarray], dict[str, Any]]:

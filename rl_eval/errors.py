@@ -3,7 +3,19 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable
+
+# Words that a person may bring along, and ours for the same thing.
+SYNONYMS = {
+    "learning_rate": "lr",
+    "cuda": "gpu",
+    "min": "at_least",
+    "max": "at_most",
+    "select": "validation",
+    "gate": "test",
+}
+_SYNONYM = re.compile(rf"(?<![a-z])({'|'.join(SYNONYMS)})(?![a-z])")
 
 
 class InputError(Exception):
@@ -15,5 +27,7 @@ class InputError(Exception):
 
 def nearest(name: str, allowed: Iterable[str]) -> str:
     """`did you mean 'x'? ` where a close match exists, else an empty string."""
-    close = difflib.get_close_matches(str(name), [str(a) for a in allowed], n=1, cutoff=0.5)
+    choices = [str(choice) for choice in allowed]
+    ours = _SYNONYM.sub(lambda match: SYNONYMS[match[1]], str(name))
+    close = [ours] if ours in choices else difflib.get_close_matches(str(name), choices, n=1, cutoff=0.5)
     return f"did you mean {close[0]!r}? " if close else ""

@@ -37,6 +37,29 @@ def split_arguments(argv: Sequence[str]) -> tuple[list[str], list[str]]:
     return flags, overrides
 
 
+def check_arguments(flags: Sequence[str], overrides: Sequence[str]) -> None:
+    """Refuse what Hydra would read otherwise than we do, or end in a stack trace.
+
+    Raises:
+        InputError: a flag that names another config or run, or text that is no override.
+    """
+    from hydra._internal.utils import get_args_parser
+
+    parsed = get_args_parser().parse_args(list(flags))
+    for name in ("config_name", "config_path", "package", "experimental_rerun"):
+        if getattr(parsed, name) is not None:
+            flag = f"--{name.replace('_', '-')}"
+            raise InputError(f"{flag} is not a flag of train.py: add configs of your own with --config-dir=my_conf")
+    if parsed.resolve and not (parsed.cfg or parsed.help):
+        raise InputError("--resolve prints nothing by itself: add --cfg=job")
+    for override in overrides:
+        key, equals, _ = override.partition("=")
+        if not key.strip("+~ ") or not (equals or key.startswith("~")):
+            raise InputError(f"{override!r} is not an override: give key=value, such as seed=1")
+        if key.lstrip("+") == "hydra.mode":
+            raise InputError(f"{override} is not taken: add -m for a sweep")
+
+
 def config_dir_of(flags: Sequence[str]) -> list[Path]:
     """The folder that `--config-dir` names, as Hydra reads it; empty without it.
 
@@ -93,14 +116,15 @@ def compose(conf: Path, overrides: Sequence[str]) -> dict[str, Any]:
     from omegaconf import OmegaConf
     from omegaconf.errors import OmegaConfBaseException
 
-    _check_options(search_folders(conf, overrides), overrides)
+    folders = search_folders(conf, overrides)
+    _check_options(folders, overrides)
     GlobalHydra.instance().clear()
     with hydra.initialize_config_dir(str(conf.resolve()), version_base="1.3"):
         try:
             composed = hydra.compose("config", overrides=list(overrides))
             return OmegaConf.to_container(composed, resolve=True)  # type: ignore[return-value]
         except (HydraException, OmegaConfBaseException) as error:
-            raise InputError(hydra_sentence(error, _default_keys(conf))) from error
+            raise InputError(hydra_sentence(error, _keys(folders, overrides))) from error
 
 
 def _check_options(folders: Sequence[Path], overrides: Sequence[str]) -> None:
@@ -114,14 +138,19 @@ def _check_options(folders: Sequence[Path], overrides: Sequence[str]) -> None:
             )
 
 
-def _default_keys(conf: Path) -> list[str]:
-    """The keys and groups of the default config."""
+def _keys(folders: Sequence[Path], overrides: Sequence[str]) -> list[str]:
+    """The groups, and the keys of the config with the options that the overrides choose."""
     import hydra
+    from hydra.errors import HydraException
     from omegaconf import OmegaConf
 
-    values = OmegaConf.to_container(hydra.compose("config"), resolve=False)
-    groups = [folder.name for folder in conf.iterdir() if folder.is_dir() and folder.name != "hydra"]
-    return [*groups, *all_keys(values)]  # type: ignore[arg-type]
+    groups = {group.name for folder in folders for group in folder.iterdir() if group.is_dir()} - {"hydra"}
+    chosen = [override for override in overrides if override.partition("=")[0] in {*groups, "hydra.searchpath"}]
+    try:
+        values = hydra.compose("config", overrides=chosen)
+    except HydraException:
+        values = hydra.compose("config")
+    return [*sorted(groups), *all_keys(OmegaConf.to_container(values, resolve=False))]  # type: ignore[arg-type]
 
 
 def expand_sweep(overrides: Sequence[str]) -> list[list[str]]:
@@ -132,11 +161,17 @@ def expand_sweep(overrides: Sequence[str]) -> list[list[str]]:
     """
     from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
     from hydra.core.override_parser.overrides_parser import OverridesParser
+    from hydra.core.override_parser.types import Glob
     from hydra.errors import HydraException
 
     try:
         parsed = OverridesParser.create().parse_overrides(overrides=list(overrides))
+        for override in parsed:
+            if isinstance(override.value(), Glob):
+                raise InputError(f"{override.input_line} is not taken: name the options, separated by commas")
         jobs = BasicSweeper.split_arguments(parsed, None)[0]
     except HydraException as error:
         raise InputError(" ".join(str(error).split())) from error
+    if not jobs:
+        raise InputError(f"the sweep has no jobs: a key of {' '.join(overrides)} has no values")
     return [list(job) for job in jobs]

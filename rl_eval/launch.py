@@ -12,6 +12,7 @@ from typing import Any
 
 from rl_eval.errors import InputError
 from rl_eval.hydra_compose import (
+    check_arguments,
     compose,
     config_dir_of,
     expand_sweep,
@@ -51,6 +52,7 @@ def launch(root: Path, argv: Sequence[str], job: Callable[[], None]) -> int:
     """
     try:
         flags, overrides = split_arguments(argv)
+        check_arguments(flags, overrides)
         overrides = quote_run_paths([*groups_of_parent(overrides), *overrides])
         if any(flag.split("=")[0] in PRINTING_FLAGS for flag in flags):
             # Flags first: Hydra's parser takes overrides in one place only.
@@ -77,7 +79,7 @@ def launch(root: Path, argv: Sequence[str], job: Callable[[], None]) -> int:
 def groups_of_parent(overrides: Sequence[str]) -> list[str]:
     """`env=` and `agent=` of the run that `init=` names, where the command line chooses none."""
     override_of = {override.partition("=")[0]: override for override in overrides}
-    if "init" not in override_of or "experiment" in override_of:
+    if "init" not in override_of or override_of.keys() & {"experiment", "resume"}:
         return []
     path = Path(override_value(override_of["init"]))
     if not path.is_dir():

@@ -21,6 +21,8 @@ MAX_JSON_BYTES = 16 << 20
 
 def create_directory(path: Path) -> Path:
     """Make a new directory; `_2`, `_3`, … is added to the name where it exists."""
+    if path.name in ("", ".."):
+        raise InputError(f"{path} is not the name of a new folder: name another with hydra.run.dir=...")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         for attempt in range(1, 10_000):

@@ -47,8 +47,9 @@ class InitialPolicy:
         Raises:
             InputError: names both.
         """
-        shape, action = tuple(self.meta.get("obs_shape") or ()), self.meta.get("action_space")
-        if shape != spaces.observation.shape or action != action_space_json(spaces.action):
+        shape, action = self.meta.get("obs_shape"), self.meta.get("action_space")
+        if shape != list(spaces.observation.shape) or action != action_space_json(spaces.action):
+            shape = tuple(shape) if isinstance(shape, list) else shape
             raise InputError(
                 f"init={self.lineage['run']} was trained on observations of shape {shape} and actions in {action}, "
                 f"and this environment has {spaces.observation.shape} and {spaces.action}: keep both the same"
@@ -89,6 +90,7 @@ def take_over(config: RunConfig) -> tuple[InitialPolicy | None, RunConfig, list[
         return None, config, []
     before, snapshot = _find_snapshot(Path(config.init))
     arrays, meta = run.read_checkpoint(snapshot, "policy")
+    _require_finite(snapshot, arrays, meta)
     _require_same_network(config, before)
     record = read_exposure(before.path)
     if record is None:
@@ -145,6 +147,20 @@ def _find_snapshot(path: Path) -> tuple[run.Run, Path]:
             raise InputError(f"init={path} does not exist: {before.path} has the snapshots {names}")
         return before, path
     return before, before.judged_snapshot()
+
+
+def _require_finite(snapshot: Path, arrays: Mapping[str, np.ndarray], meta: Mapping[str, Any]) -> None:
+    """Refuse a snapshot that no training of ours has written.
+
+    Raises:
+        InputError: a weight or a statistic is not a finite number.
+    """
+    scale = meta.get("reward_scale")
+    scales = [] if scale is None else list(scale.values()) if isinstance(scale, Mapping) else [scale]
+    broken = [name for name, array in arrays.items() if array.dtype.kind not in "fiub" or not np.isfinite(array).all()]
+    broken += ["reward_scale" for value in scales if not isinstance(value, float | int) or not np.isfinite(value)]
+    if broken:
+        raise InputError(f"init={snapshot}: {broken[0]} is not finite: use another snapshot")
 
 
 def _require_same_network(config: RunConfig, before: run.Run) -> None:

@@ -4,6 +4,7 @@ import hashlib
 import json
 import shutil
 
+import gymnasium as gym
 import numpy as np
 import pytest
 import yaml
@@ -18,6 +19,7 @@ from rl_eval.gates.suite import load_suite
 from rl_eval.gates.suite_environment import environment_to_judge
 from rl_eval.hydra_compose import compose, quote_run_paths
 from rl_eval.launch import groups_of_parent, plan
+from rl_eval.policy import Spaces
 from rl_eval.tracking import open_tracker
 from rl_eval.training import Training, replay, take_over
 from tests.run_bytes import content
@@ -227,6 +229,7 @@ def test_agent_and_environment_are_those_of_the_parent_where_none_is_chosen(cart
     assert groups_of_parent([f"init={cartpole.path}", "lr=1e-4"]) == ["env=cartpole", "agent=ppo"]
     assert groups_of_parent([f"init={cartpole.path}/snapshots/step_1024", "env=gym"]) == ["agent=ppo"]
     assert groups_of_parent(["env=gym"]) == []
+    assert groups_of_parent([f"init={cartpole.path}", "resume=elsewhere"]) == []
 
 
 def test_a_run_that_did_not_finish_is_refused(tmp_path):
@@ -244,6 +247,42 @@ def test_a_snapshot_that_is_gone_or_damaged_is_refused(cartpole, tmp_path):
     file.write_bytes(file.read_bytes()[:-1])
     with pytest.raises(InputError, match="altered"):
         take_over(configs.load(compose(ROOT / "conf", [*CARTPOLE, f"init='{copy}'"])))
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        (lambda arrays, meta: arrays.update({"network.actor_head.bias": np.array([np.nan, 0], np.float32)}), "finite"),
+        (lambda arrays, meta: arrays.pop("network.actor_head.bias"), "actor_head.bias"),
+        (lambda arrays, meta: arrays.update({"obs.mean": np.zeros(5), "obs.m2": np.zeros(5)}), "'obs'"),
+        (lambda arrays, meta: arrays.update({"obs.m2": -arrays["obs.m2"] - 1}), "'obs'"),
+        (lambda arrays, meta: arrays.pop("obs.count"), "'obs'"),
+        (lambda arrays, meta: arrays.update({"return.mean": np.zeros(3)}), "'return'"),
+        (lambda arrays, meta: meta.update(reward_scale="x"), "reward_scale"),
+        (lambda arrays, meta: meta.update(reward_scale={"count": -1, "mean": 0, "m2": 1}), "reward_scale"),
+    ],
+)
+def test_a_snapshot_with_numbers_that_do_not_fit_is_one_sentence(change, named, parents, tmp_path):
+    copy = tmp_path / "copy"
+    shutil.copytree(parents["ppo"].path, copy)
+    snapshot = run.read_run(copy).judged_snapshot()
+    arrays, meta = run.read_checkpoint(snapshot, "policy")
+    change(arrays, meta)
+    run.write_checkpoint(snapshot, "policy", arrays, meta)
+    overrides = from_run(run.read_run(copy))
+    with pytest.raises(InputError) as raised:
+        first_agent(overrides, tmp_path / "new")
+    assert named in str(raised.value)
+    assert "\n" not in str(raised.value)
+
+
+def test_a_snapshot_whose_shape_is_no_shape_is_refused(cartpole, tmp_path):
+    initial = take_over(configs.load(compose(ROOT / "conf", [*CARTPOLE, f"init='{cartpole.path}'"])))[0]
+    spaces = Spaces("cartpole", gym.spaces.Box(-1, 1, (4,), np.float32), gym.spaces.Discrete(2))
+    initial.require_spaces(spaces)
+    initial.meta["obs_shape"] = 3
+    with pytest.raises(InputError, match="shape 3"):
+        initial.require_spaces(spaces)
 
 
 def test_gates_and_comparisons_play_each_run_on_its_own_observations(parents, tmp_path):
