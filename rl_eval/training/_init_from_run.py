@@ -48,7 +48,7 @@ class InitialPolicy:
             InputError: names both.
         """
         shape, action = self.meta.get("obs_shape"), self.meta.get("action_space")
-        if shape != list(spaces.observation.shape) or action != action_space_json(spaces.action):
+        if shape != list(spaces.observation.shape or ()) or action != action_space_json(spaces.action):
             shape = tuple(shape) if isinstance(shape, list) else shape
             raise InputError(
                 f"init={self.lineage['run']} was trained on observations of shape {shape} and actions in {action}, "
