@@ -1,7 +1,8 @@
 """The learning algorithms: torch, numpy and Gymnasium, and nothing of rl_eval.
 
 `AGENTS` holds every agent by name. It is all that others need of this package: an entry makes an agent from its config,
-and loads or exports the policies of its snapshots. `register` adds an agent. Nothing is imported before it is used.
+and loads or exports the policies of its snapshots. `register` adds an agent, and `register_body` a body for the
+networks of PPO, A2C and DQN. Nothing is imported before it is used.
 """
 
 from __future__ import annotations
@@ -70,6 +71,7 @@ class AgentEntry:
 
 
 AGENTS: dict[str, AgentEntry] = {}
+BODIES: dict[str, Target] = {}
 
 
 def register(
@@ -94,6 +96,42 @@ def register(
     if AGENTS.setdefault(name, entry) != entry:
         raise ValueError(f"{name!r} is registered twice as an agent: rename one of them")
     return entry
+
+
+def register_body(name: str, body: Target) -> None:
+    """Add a network body, which `agent.network.body=<name>` puts in the place of the hidden layers.
+
+    Args:
+        body: `body(inputs, **kwargs)`, or `"module:name"` of it: a torch module that maps float32 `[B, inputs]` to
+            `[B, F]`, for any F, and does not write into its inputs; `kwargs` are those of
+            `agent.network.body_kwargs`.
+
+    Raises:
+        ValueError: another body has this name.
+    """
+    if BODIES.setdefault(name, body) != body:
+        raise ValueError(f"{name!r} is registered twice as a network body: rename one of them")
+
+
+def require_body(name: str) -> None:
+    """Check that a network body is registered.
+
+    Raises:
+        ValueError: it is not.
+    """
+    if name not in BODIES:
+        choices = f"registered are {', '.join(BODIES)}" if BODIES else "none is registered"
+        raise ValueError(f"there is no network body {name!r} ({choices}): name its module in plugins=[my_module]")
+
+
+def make_body(name: str, inputs: int, kwargs: Mapping[str, Any]) -> Any:
+    """A new body with first weights from torch's generator; see `register_body`.
+
+    Raises:
+        ValueError: it is not registered.
+    """
+    require_body(name)
+    return _import(BODIES[name])(inputs, **kwargs)
 
 
 def _import(target: Target) -> Any:

@@ -110,6 +110,19 @@ class BaseAgent:
         if self.config.normalize_reward and meta.get("reward_scale") is not None:
             self.reward_scale = normalize.RewardScale.from_json(meta["reward_scale"], self.envs.num_envs)
 
+    def torch_state(self) -> dict[str, np.ndarray]:
+        """The states of torch's generators, from which dropout draws; see `load_torch_state`."""
+        arrays = {"torch_rng": torch.get_rng_state().numpy().copy()}
+        if self.device.type == "cuda":
+            arrays["cuda_rng"] = torch.cuda.get_rng_state(self.device).numpy().copy()
+        return arrays
+
+    def load_torch_state(self, arrays: Mapping[str, np.ndarray]) -> None:
+        """Restore what `torch_state` gave."""
+        torch.set_rng_state(torch.from_numpy(np.array(arrays["torch_rng"])))
+        if self.device.type == "cuda":
+            torch.cuda.set_rng_state(torch.from_numpy(np.array(arrays["cuda_rng"])), self.device)
+
     def base_state(self) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
         """Everything here but the environments and `obs_moments`: arrays, and JSON; see `load_base_state`."""
         arrays = {"collect.obs": self.obs, "reward_scale.returns": self.reward_scale.returns}

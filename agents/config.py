@@ -6,10 +6,14 @@ This module does not import torch, so a config is checked before anything heavy 
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Any, ClassVar, Literal
 
 from annotated_types import Ge, Gt, Le, Lt, MinLen
+
+from agents import require_body
 
 # Read by pydantic where a config is checked: no unknown keys, no NaN, no infinities.
 STRICT = {"extra": "forbid", "allow_inf_nan": False}
@@ -18,6 +22,18 @@ Positive = Annotated[float, Gt(0)]
 NonNegative = Annotated[float, Ge(0)]
 Rate = Annotated[float, Ge(0), Le(1)]
 Count = Annotated[int, Ge(1)]
+
+
+def _check_body(body: str | None, kwargs: Mapping[str, Any]) -> None:
+    """Raise ValueError for a body that is not registered, or for arguments that a snapshot cannot keep."""
+    if body is not None:
+        require_body(body)
+    elif kwargs:
+        raise ValueError(f"body_kwargs={dict(kwargs)} are arguments of no body: set body too")
+    try:
+        json.dumps(kwargs, allow_nan=False)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"body_kwargs={dict(kwargs)} are not plain JSON values ({error})") from error
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,6 +47,11 @@ class NetworkConfig:
     norm: Literal["none", "layer", "batch"] = "none"  # after each hidden linear layer
     dropout: Annotated[float, Ge(0), Lt(1)] = 0.0  # in updates only; the actor collects without
     shared: bool = False  # one body for actor and critic
+    body: str | None = None  # a registered body in the place of the hidden layers; see `agents.register_body`
+    body_kwargs: dict[str, Any] = field(default_factory=dict)  # of that body
+
+    def __post_init__(self) -> None:
+        _check_body(self.body, self.body_kwargs)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -114,8 +135,11 @@ class QNetworkConfig:
     groups: list[Count] = field(default_factory=list)  # sizes of the groups, in order; none: no attention
     group_width: Count = 32  # of a group's token
     heads: Count = 4
+    body: str | None = None  # a registered body in the place of the hidden layers; see `agents.register_body`
+    body_kwargs: dict[str, Any] = field(default_factory=dict)  # of that body
 
     def __post_init__(self) -> None:
+        _check_body(self.body, self.body_kwargs)
         if self.groups and self.group_width % self.heads:
             raise ValueError(f"group_width={self.group_width} is not a multiple of heads={self.heads}")
 

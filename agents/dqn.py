@@ -79,6 +79,8 @@ class DQN(BaseAgent):
         config.check(envs.single_observation_space, envs.single_action_space, None)
         super().__init__(config, envs, generators=generators, total_steps=total_steps, device=device)
         self.actions = int(self.action_space.n)
+        if config.network.body is not None:  # it may draw from torch's own generator
+            torch.manual_seed(int(generators["init"].integers(2**31)))
         self.learner = QLearning(config, self.obs_size, self.actions, generators["init"], self.device)
         self.buffer = ReplayBuffer(
             config.buffer_size,
@@ -314,6 +316,8 @@ class DQN(BaseAgent):
         arrays |= with_prefix("target_cache", self.cache.state(self.buffer.filled))
         arrays |= with_prefix("replay", replay)
         arrays["largest_reward"] = np.asarray(self.largest_reward)
+        if self.config.network.body is not None:
+            arrays |= self.torch_state()
         return arrays, {**meta, "next_measurement": self.next_measurement, "replay": replay_meta}
 
     def load_state(self, arrays: Mapping[str, np.ndarray], meta: Mapping[str, Any]) -> None:
@@ -325,3 +329,5 @@ class DQN(BaseAgent):
         self.buffer.load_state(without_prefix("replay", arrays), meta["replay"])
         self.largest_reward, self.next_measurement = float(arrays["largest_reward"]), meta["next_measurement"]
         self.load_base_state(arrays, meta)
+        if self.config.network.body is not None:
+            self.load_torch_state(arrays)

@@ -61,13 +61,13 @@ def actor_to_onnx(arrays: Mapping[str, np.ndarray], meta: Mapping[str, Any], des
         description: JSON values put into the file's metadata under `rl_eval`.
 
     Raises:
-        ValueError: the arrays do not fit the network that the metadata describes, it has a layer that cannot be
-            exported, or it chooses among masked actions.
+        ValueError: the arrays do not fit the network that the metadata describes, it has a layer or a body that
+            cannot be exported, or it chooses among masked actions.
     """
-    _refuse_masks(meta)
+    _refuse(meta)
     network, space = policy.restore(arrays, meta), restore_action_space(meta["action_space"])
     graph = _inputs(arrays, meta)
-    _layers(graph, [*network.actor_body, network.actor_head])
+    _layers(graph, [*network.actor_body.children(), network.actor_head])
     outputs = _discrete(graph, space) if isinstance(space, gym.spaces.Discrete) else _box(graph, space, network)
     return _model(graph, meta, outputs, description)
 
@@ -86,16 +86,18 @@ def q_network_to_onnx(
     Raises:
         ValueError: as `actor_to_onnx`.
     """
-    _refuse_masks(meta)
+    _refuse(meta)
     network, space = q_policy.restore(arrays, meta), restore_action_space(meta["action_space"])
     graph = _inputs(arrays, meta)
     outputs = _q_values(graph, space, network, float(meta["reward_deviation"]))
     return _model(graph, meta, outputs, description)
 
 
-def _refuse_masks(meta: Mapping[str, Any]) -> None:
+def _refuse(meta: Mapping[str, Any]) -> None:
     if meta["action_masks"]:
         raise ValueError("it was trained with action masks, which the ONNX file would not take")
+    if (body := meta["network"].get("body")) is not None:
+        raise ValueError(f"its network has the body {body!r} of a plugin, and only networks of ours become ONNX nodes")
 
 
 def _inputs(arrays: Mapping[str, np.ndarray], meta: Mapping[str, Any]) -> _Graph:
@@ -189,7 +191,7 @@ def _q_values(graph: _Graph, space: gym.Space, network: QNetwork, deviation: flo
     assert isinstance(space, gym.spaces.Discrete)
     if network.attention is not None:
         _attention(graph, network.attention)
-    _layers(graph, [*network.body, network.head])
+    _layers(graph, [*network.body.children(), network.head])
     if network.dueling:  # V + A − mean A
         outputs = graph.current
         value = _slice(graph, outputs, int(space.n), int(space.n) + 1)

@@ -62,9 +62,9 @@ def matmul(a: np.ndarray, b: np.ndarray, *, out: np.ndarray) -> np.ndarray:
     return out
 
 
-def as_perceptron(body: torch.nn.Sequential, head: torch.nn.Linear, activation: str) -> Perceptron:
+def as_perceptron(body: torch.nn.Module, head: torch.nn.Linear, activation: str) -> Perceptron:
     """A numpy perceptron over the memory of a torch one behind `FlatParameters`, gradients included."""
-    linears = [module for module in (*body, head) if isinstance(module, torch.nn.Linear)]
+    linears = [module for module in (*body.children(), head) if isinstance(module, torch.nn.Linear)]
     layers = []
     for linear in linears:
         weight, bias = linear.weight, linear.bias

@@ -115,7 +115,7 @@ class HealthMetrics:
 
     def _unit_shares(self, inputs: np.ndarray) -> tuple[float, float]:
         """Shares of the hidden units of actor and critic that are dormant, and that are saturated."""
-        bodies: list[nn.Sequential] = [self._network.actor_body]
+        bodies: list[nn.Module] = [self._network.actor_body]
         if self._network.critic_body is not self._network.actor_body:
             bodies.append(self._network.critic_body)
         x = torch.from_numpy(inputs).to(self._network.actor_head.weight.device)
@@ -151,19 +151,26 @@ def mean_kl(p: Mapping[str, np.ndarray], q: Mapping[str, np.ndarray]) -> float:
 
 
 @torch.inference_mode()
-def unit_shares(bodies: Iterable[tuple[nn.Sequential, Tensor]]) -> tuple[float, float]:
-    """Shares of the hidden units of some bodies, each with its inputs `[B, D]`, that are dormant and saturated."""
+def unit_shares(bodies: Iterable[tuple[nn.Module, Tensor]]) -> tuple[float, float]:
+    """Shares of the hidden units of some bodies, each with its inputs `[B, D]`, that are dormant and saturated.
+
+    Units are the outputs of activation modules; NaN where there are none.
+    """
+    dormant: list[Tensor] = []
+    saturated: list[Tensor] = []
+
+    def measure(module: nn.Module, _inputs: Any, outputs: Tensor) -> None:
+        mean_size = outputs.reshape(len(outputs), -1).abs().mean(dim=0)
+        dormant.append(mean_size <= DORMANT * mean_size.mean())
+        if isinstance(module, nn.Tanh):
+            saturated.append(mean_size > SATURATED)
+
     activations = tuple(ACTIVATIONS.values())
-    dormant, saturated = [], []
     for body, inputs in bodies:
-        x = inputs
-        for module in body:
-            x = module(x)
-            if isinstance(module, activations):
-                mean_size = x.abs().mean(dim=0)
-                dormant.append(mean_size <= DORMANT * mean_size.mean())
-                if isinstance(module, nn.Tanh):
-                    saturated.append(mean_size > SATURATED)
+        hooks = [m.register_forward_hook(measure) for m in body.modules() if isinstance(m, activations)]
+        body(inputs)
+        for hook in hooks:
+            hook.remove()
     shares = [float(torch.cat(units).float().mean()) if units else float("nan") for units in (dormant, saturated)]
     return shares[0], shares[1]
 

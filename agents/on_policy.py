@@ -251,8 +251,7 @@ class OnPolicyAgent(BaseAgent):
         health, health_meta = self.health.state()
         arrays |= self.policy_checkpoint()[0] | with_prefix("optimizer", self.optimizer.state())
         arrays |= with_prefix("health", health)
-        arrays["torch_rng"] = torch.get_rng_state().numpy().copy()
-        return arrays, {**meta, "health": health_meta}
+        return arrays | self.torch_state(), {**meta, "health": health_meta}
 
     def load_state(self, arrays: Mapping[str, np.ndarray], meta: Mapping[str, Any]) -> None:
         """Restore what `state` gave."""
@@ -261,4 +260,4 @@ class OnPolicyAgent(BaseAgent):
         self.optimizer.load_state(without_prefix("optimizer", arrays))
         self.health.load_state(without_prefix("health", arrays), meta["health"])
         self.load_base_state(arrays, meta)
-        torch.set_rng_state(torch.from_numpy(np.array(arrays["torch_rng"])))
+        self.load_torch_state(arrays)

@@ -21,6 +21,8 @@ Matmul = Callable[..., np.ndarray]  # (a, b, *, out) -> out
 
 def is_plain(config: NetworkConfig | QNetworkConfig) -> bool:
     """Whether a perceptron of this module computes what the network does."""
+    if config.body is not None:
+        return False
     attention = isinstance(config, QNetworkConfig) and config.groups
     return config.norm == "none" and config.activation in ("tanh", "relu") and not attention
 

@@ -39,8 +39,8 @@ class QLearning:
 
     def __init__(self, config: DQNConfig, obs_size: int, actions: int, rng: np.random.Generator, device: torch.device):
         self.config, self.device = config, device
-        self.online = QNetwork(obs_size, actions, config.network, config.dueling, rng).to(device)
-        self.target = QNetwork(obs_size, actions, config.network, config.dueling, rng).to(device)
+        self.online = QNetwork(obs_size, actions, config.network, config.dueling, rng).to(device).eval()
+        self.target = QNetwork(obs_size, actions, config.network, config.dueling, rng).to(device).eval()
         self.flat, self._flat_target = FlatParameters(self.online), FlatParameters(self.target)
         self.sync(1.0)
         self.optimizer = Adam(self.flat.parameter, config.lr, epsilon=config.optimizer_epsilon)
@@ -61,6 +61,8 @@ class QLearning:
                 self._flat_target.parameter.copy_(self.flat.parameter)
             else:
                 self._flat_target.parameter.lerp_(self.flat.parameter, tau)
+            for target, online in zip(self.target.buffers(), self.online.buffers(), strict=True):
+                target.copy_(online)  # such as the statistics of batch norm
 
     def targets(
         self,
@@ -127,7 +129,9 @@ class QLearning:
         def on_device(array: Any) -> torch.Tensor:
             return torch.from_numpy(np.ascontiguousarray(array)).to(self.device)
 
+        self.online.train()  # a registered body may learn in another mode than it acts
         q = self.online(on_device(inputs))
+        self.online.eval()
         td_errors = q.gather(1, on_device(actions)[:, None])[:, 0] - on_device(targets)
         loss = torch.nn.functional.huber_loss if self.config.loss == "huber" else torch.nn.functional.mse_loss
         row_losses = loss(td_errors, torch.zeros_like(td_errors), reduction="none")
