@@ -11,6 +11,7 @@ import tomllib
 from pathlib import Path
 
 import pytest
+from safetensors import safe_open
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = (ROOT / "docs" / "extending.md").read_text(encoding="utf-8")
@@ -122,6 +123,43 @@ def test_the_agent_trains(project):
     assert (info["status"], info["env_steps"]) == ("finished", 512)
     policy = json.loads((folder / "outputs" / "clipped" / "snapshots" / "step_512" / "policy.json").read_text())
     assert policy["agent"] == "clipped_a2c"
+
+
+@pytest.mark.parametrize("agent", ["ppo", "dqn"])
+def test_the_network_body_trains_is_judged_and_is_taken_over(project, agent):
+    folder, _ = project
+    line = (
+        "python train.py --config-dir=my_conf env=corridor plugins=[bodies] agent.network.body=waves "
+        "'+agent.network.body_kwargs.hidden=32'"
+    )
+    keys = ("total_steps", "validation", "agent.n_envs") if agent == "dqn" else ("total_steps", "validation", "agent")
+    words = [f"agent={agent}", *(word for word in SMALL if word.startswith(keys))]
+    name = f"outputs/waves_{agent}"
+    status, output = run(folder, command(line), *words, f"hydra.run.dir={name}")
+    assert status == 0, output
+    snapshot = folder / name / "snapshots" / "step_512"
+    network = json.loads((snapshot / "policy.json").read_text())["network"]
+    assert (network["body"], network["body_kwargs"]) == ("waves", {"hidden": 32})
+    body = "body" if agent == "dqn" else "critic_body"
+    with safe_open(snapshot / "policy.safetensors", "np") as arrays:
+        assert arrays.get_slice(f"network.{body}.hidden.weight").get_shape() == [32, 32]
+
+    judge = [*command("pytest suites/corridor.yaml"), "--run", name]
+    status, output = run(folder, judge)
+    assert status == 1, output
+    assert "names the plugin 'bodies'" in output
+    _, output = run(folder, judge, "--trust")
+    assert "corridor/arrives: final_distance" in output
+    assert "ERROR" not in output
+    status, output = run(folder, [sys.executable, "-m", "rl_eval.cli", "export", name, "--onnx"])
+    assert status == 2, output
+    assert "has the body 'waves' of a plugin" in output
+
+    status, output = run(folder, command(line), *words, f"init={name}", f"hydra.run.dir={name}_more")
+    assert status == 0, output
+    status, output = run(folder, command(line), *words, f"init={name}", "agent.network.body_kwargs.hidden=16")
+    assert status == 2, output
+    assert "was trained with agent.network.body_kwargs.hidden=32, and here it would be 16" in output
 
 
 def test_an_experiment_of_ones_own_is_composed(project):
