@@ -48,20 +48,22 @@ class CopyGroup:
         for row, seed in zip(rows, seeds, strict=True):
             self.arrays.obs[row], info = self.copies[row - self.first].reset(seed=seed)
             self.arrays.idle[row] = False
-            if "action_mask" in info and self.arrays.layout.discrete_actions:
+            if info.get("action_mask") is not None and self.arrays.layout.discrete_actions:
                 self.masked = True
-                self.arrays.action_mask[row] = info["action_mask"]
+            if self.masked:
+                self.arrays.action_mask[row] = _legal_actions(info, self.arrays.layout.discrete_actions)
 
     def step(self, actions: np.ndarray) -> None:
         """Step the copies that are not idle; `actions` `[N, ...]` holds those of all copies.
 
         Raises:
-            InputError: a value of `info` that is to be a fact is not a number.
+            InputError: a value of `info` that is to be a fact is not a number, or an action mask is missing or not one.
         """
         arrays, autoreset, row = self.arrays, self.autoreset, self.first
         rows = slice(self.first, self.first + len(self.copies))
         acts: Any = actions[rows].tolist() if self._plain and actions.dtype.kind in "iu" else actions[rows]
         obs_of, final_of, masked, has_facts = arrays.obs, arrays.final_obs, self.masked, bool(arrays.layout.facts)
+        discrete_actions = arrays.layout.discrete_actions
         rewards, terminations, truncations = [], [], []
         if has_facts:
             arrays.facts[:, rows] = np.nan
@@ -76,14 +78,19 @@ class CopyGroup:
                     if terminated or truncated:
                         final_of[row] = obs
                         if masked:
-                            arrays.final_action_mask[row] = info["action_mask"]
+                            arrays.final_action_mask[row] = _legal_actions(info, discrete_actions)
                         if autoreset:
                             obs, info = env.reset()
                         else:
                             arrays.idle[row] = True
                     obs_of[row] = obs
                     if masked:
-                        arrays.action_mask[row] = info["action_mask"]
+                        arrays.action_mask[row] = _legal_actions(info, discrete_actions)
+                    elif discrete_actions and info.get("action_mask") is not None:
+                        raise InputError(
+                            "the environment's info has an action_mask after a step and had none after reset: "
+                            "give it after both"
+                        )
                 rewards.append(reward)
                 terminations.append(terminated)
                 truncations.append(truncated)
@@ -104,6 +111,26 @@ class CopyGroup:
         """Close the copies."""
         for env in self.copies:
             env.close()
+
+
+def _legal_actions(info: Mapping[str, Any], count: int) -> np.ndarray:
+    """The action mask of one copy, bool `[A]`.
+
+    Raises:
+        InputError: there is none, or it is something else.
+    """
+    mask = np.asarray(info.get("action_mask"))
+    if (
+        mask.shape != (count,)
+        or mask.dtype.kind not in "biu"
+        or (mask.dtype.kind != "b" and (mask * mask != mask).any())
+    ):
+        problem = f"is {mask.dtype} {mask.shape}" if info.get("action_mask") is not None else "is missing"
+        raise InputError(
+            f"the environment's info['action_mask'] {problem}: after reset and after every step it must hold "
+            f"{count} booleans, or zeros and ones"
+        )
+    return mask
 
 
 def _fact(name: str, value: Any) -> float:
