@@ -23,7 +23,7 @@ STEPS = {"ppo": 196_608, "a2c": 196_608, "dqn": 20_000}  # DQN uses a step about
 
 
 def ours(agent: str, steps: int, backend: str, tick: Callable[[int], bool]) -> int:
-    """Env steps taken by our agent; `tick` is called after each update."""
+    """Env steps steps_taken by our agent; `tick` is called after each update."""
     import torch
     from pydantic import TypeAdapter
     from threadpoolctl import threadpool_limits
@@ -46,7 +46,7 @@ def ours(agent: str, steps: int, backend: str, tick: Callable[[int], bool]) -> i
 
 
 def peer(agent: str, steps: int, backend: str, tick: Callable[[int], bool]) -> int:
-    """Env steps taken by Stable-Baselines3's agent."""
+    """Env steps steps_taken by Stable-Baselines3's agent."""
     model = peer_model(agent)
     model.learn(steps, after_updates(tick))
     return model.num_timesteps
@@ -61,10 +61,10 @@ def side(args: argparse.Namespace) -> dict[str, float]:
             warm.append((time.perf_counter(), env_steps))
         return True
 
-    taken = {"ours": ours, "peer": peer}[args.side](args.agent[0], args.steps, args.backend, tick)
+    steps_taken = {"ours": ours, "peer": peer}[args.side](args.agent[0], args.steps, args.backend, tick)
     ended = time.perf_counter()
     since, before = warm[0]
-    return {"process": taken / (ended - args.started_at), "steady": (taken - before) / (ended - since)}
+    return {"process": steps_taken / (ended - args.started_at), "steady": (steps_taken - before) / (ended - since)}
 
 
 def main(argv: Sequence[str] | None = None) -> None:

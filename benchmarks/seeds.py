@@ -52,7 +52,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--json", action="store_true")
     args = parser.parse_args(argv)
     seeds = list(range(1, args.seeds + 1))
-    listed = "seed=" + ",".join(str(seed) for seed in seeds)
+    seeds_override = "seed=" + ",".join(str(seed) for seed in seeds)
     parts: dict[str, list[dict[str, float]]] = {}
 
     def timed(name: str, commands: Sequence[Sequence[str]], at_once: int) -> float:
@@ -67,8 +67,8 @@ def main(argv: Sequence[str] | None = None) -> None:
 
     cores = machine(())["cores"]
     sides = {
-        "parallel sweep": lambda: timed("parallel sweep", [["-m", listed, "hardware=parallel"]], cores),
-        "sweep": lambda: timed("sweep", [["-m", listed]], 1),
+        "parallel sweep": lambda: timed("parallel sweep", [["-m", seeds_override, "hardware=parallel"]], cores),
+        "sweep": lambda: timed("sweep", [["-m", seeds_override]], 1),
         "single runs": lambda: timed("single runs", [[f"seed={seed}"] for seed in seeds], 1),
     }
     figures = in_turn(sides, args.rounds)

@@ -30,8 +30,8 @@ def options(group):
 
 def rewards_of(env):
     """`<env>` and `<env>_<variant>`; `native` is what every Gymnasium environment's own reward is."""
-    own = [option for option in options("reward") if option == env or option.startswith(f"{env}_")]
-    return own if env in ("threat", "qase") else [*own, "native"]
+    rewards = [option for option in options("reward") if option == env or option.startswith(f"{env}_")]
+    return rewards if env in ("threat", "qase") else [*rewards, "native"]
 
 
 def written(file):
@@ -214,10 +214,10 @@ REFUSED = {
 }
 
 
-@pytest.mark.parametrize(("key", "given", "said"), [(k, *v) for k, v in REFUSED.items()], ids=REFUSED)
-def test_a_wrong_value_is_named_with_what_is_allowed(defaults, key, given, said):
-    with pytest.raises(InputError, match=said) as error:
-        config.load(changed(defaults, key, given))
+@pytest.mark.parametrize(("key", "value", "message"), [(k, *v) for k, v in REFUSED.items()], ids=REFUSED)
+def test_a_wrong_value_is_named_with_what_is_allowed(defaults, key, value, message):
+    with pytest.raises(InputError, match=message) as error:
+        config.load(changed(defaults, key, value))
     assert "\n" not in str(error.value)
 
 

@@ -36,9 +36,11 @@ def trained(folder, *arguments):
     suites = json.loads((file.parent / "verdict.json").read_text())["suites"]
     criteria = {c["criterion"]: c for suite in suites for c in suite["criteria"]}
     criteria["mean of 100"] = float(held_out_returns(file.parent, info["env"], 100).mean())
-    told = {name: c["estimate"] for name, c in criteria.items() if isinstance(c, dict) and c["estimate"] is not None}
+    estimates = {
+        name: c["estimate"] for name, c in criteria.items() if isinstance(c, dict) and c["estimate"] is not None
+    }
     mean = criteria["mean of 100"]
-    print(f"\n{' '.join(arguments)}: {info['env_steps']:,} env steps, {info['wall_s']:.1f} s, {mean=:.1f}, {told}")
+    print(f"\n{' '.join(arguments)}: {info['env_steps']:,} env steps, {info['wall_s']:.1f} s, {mean=:.1f}, {estimates}")
     return info, criteria
 
 
@@ -88,9 +90,9 @@ def test_the_threat_report_misses_f1_and_gamma_0_cures_it(tmp_path):
     assert report["f1"]["estimate"] < 0.8
     assert report["f1"]["interval"][1] <= 0.8
     assert "short by" in report["f1"]["detail"]
-    found = all_findings(read(next((tmp_path / "report").glob("outputs/*/*/run.json")).parent))
-    assert (found[0].name, found[0].change) == ("critic_ceiling", "agent.gamma=0")
-    _, cured = trained(tmp_path / "cured", "experiment=threat_report", found[0].change)
+    findings = all_findings(read(next((tmp_path / "report").glob("outputs/*/*/run.json")).parent))
+    assert (findings[0].name, findings[0].change) == ("critic_ceiling", "agent.gamma=0")
+    _, cured = trained(tmp_path / "cured", "experiment=threat_report", findings[0].change)
     decisions = {name: c["decision"] for name, c in cured.items() if isinstance(c, dict)}
     assert {name for name, d in decisions.items() if d != "PASS"} == {"stable", "stable_variance"}, decisions
 

@@ -12,7 +12,7 @@ from rl_eval import rollout
 from rl_eval.domains import cartpole
 
 
-class Scripted(VectorEnv):
+class ScriptedVector(VectorEnv):
     """Episode `seed` lasts `lengths[seed]` steps and ends as `terminal[seed]` says; it keeps what was asked of it."""
 
     def __init__(self, lengths, terminal, n_envs):
@@ -74,7 +74,7 @@ def test_every_seed_is_played_once_and_told_in_the_order_of_the_seeds(data):
     terminal = data.draw(st.lists(st.booleans(), min_size=total, max_size=total), "terminal")
     seeds = data.draw(st.permutations(range(total)), "seeds")
     n_envs = data.draw(st.integers(1, 15), "copies")
-    envs, policy, counted = Scripted(lengths, terminal, n_envs), Echo(), []
+    envs, policy, counted = ScriptedVector(lengths, terminal, n_envs), Echo(), []
     played = rollout.play(envs, policy, seeds=seeds, greedy=False, order=5, on_episodes=counted.append)
 
     assert sorted(envs.started) == list(range(total))
@@ -104,13 +104,13 @@ def test_no_copy_waits_for_another(lengths, n_envs):
     free = np.zeros(n_envs, int)
     for length in lengths:
         free[free.argmin()] += length
-    envs = Scripted(lengths, [False] * len(lengths), n_envs)
+    envs = ScriptedVector(lengths, [False] * len(lengths), n_envs)
     rollout.play(envs, Echo(), seeds=range(len(lengths)))
     assert envs.steps == free.max()
 
 
 def test_the_same_copies_can_play_again_with_fewer_seeds():
-    envs = Scripted([3, 1, 2], [True] * 3, 3)
+    envs = ScriptedVector([3, 1, 2], [True] * 3, 3)
     first = rollout.play(envs, Echo(), seeds=[0, 1, 2])
     again = rollout.play(envs, Echo(), seeds=[2])
     assert again.lengths.tolist() == [2]
@@ -119,7 +119,7 @@ def test_the_same_copies_can_play_again_with_fewer_seeds():
 
 def test_no_seeds_is_an_error():
     with pytest.raises(ValueError, match="need at least one seed"):
-        rollout.play(Scripted([1], [True], 1), Echo(), seeds=[])
+        rollout.play(ScriptedVector([1], [True], 1), Echo(), seeds=[])
 
 
 # -- on CartPole -------------------------------------------------------------------------------------------------------

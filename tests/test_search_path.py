@@ -14,7 +14,7 @@ CONF = ROOT / "conf"
 
 
 @pytest.fixture
-def own(tmp_path):
+def config_folder(tmp_path):
     """A folder with an environment, its reward and settings that suit an agent on it."""
     folder = tmp_path / "it's my conf"  # a quote and spaces, which Hydra's grammar must be told of
     for name, text in {
@@ -32,8 +32,8 @@ def quoted(folder):
     return "'file://" + str(folder).replace("'", r"\'") + "'"
 
 
-def test_config_dir_adds_groups_to_ours(own):
-    flags, overrides = split_arguments(["env=acrobot", "--config-dir", str(own)])
+def test_config_dir_adds_groups_to_ours(config_folder):
+    flags, overrides = split_arguments(["env=acrobot", "--config-dir", str(config_folder)])
     assert overrides == ["env=acrobot"]
     values = compose(CONF, add_folders(overrides, config_dir_of(flags)))
     assert values["env"]["id"] == "Acrobot-v1"
@@ -42,33 +42,33 @@ def test_config_dir_adds_groups_to_ours(own):
     assert values["agent"]["name"] == "ppo"
 
 
-def test_the_search_path_of_an_override_does_the_same(own):
-    values = compose(CONF, ["env=acrobot", f"hydra.searchpath=[{quoted(own)}]"])
+def test_the_search_path_of_an_override_does_the_same(config_folder):
+    values = compose(CONF, ["env=acrobot", f"hydra.searchpath=[{quoted(config_folder)}]"])
     assert (values["env"]["id"], values["total_steps"]) == ("Acrobot-v1", 123)
 
 
-def test_both_are_searched_config_dir_first(own, tmp_path):
+def test_both_are_searched_config_dir_first(config_folder, tmp_path):
     other = tmp_path / "other"
     (other / "env").mkdir(parents=True)
     for name in ("acrobot", "second"):
         (other / "env" / f"{name}.yaml").write_text("name: gym\nid: MountainCar-v0\n")
-    overrides = add_folders([f"hydra.searchpath=[{quoted(other)}]"], [own])
-    assert search_folders(CONF, overrides) == [CONF, own, other]
+    overrides = add_folders([f"hydra.searchpath=[{quoted(other)}]"], [config_folder])
+    assert search_folders(CONF, overrides) == [CONF, config_folder, other]
     assert compose(CONF, [*overrides, "env=acrobot"])["env"]["id"] == "Acrobot-v1"
     assert compose(CONF, [*overrides, "env=second", "reward=native"])["env"]["id"] == "MountainCar-v0"
 
 
-def test_every_job_of_a_sweep_is_checked_with_it(own):
-    jobs = plan(CONF, ROOT / "suites", ["env=acrobot", "seed=1,2", "total_steps=100"], True, [own])
+def test_every_job_of_a_sweep_is_checked_with_it(config_folder):
+    jobs = plan(CONF, ROOT / "suites", ["env=acrobot", "seed=1,2", "total_steps=100"], True, [config_folder])
     assert [job.values["env"]["id"] for job in jobs] == ["Acrobot-v1"] * 2
     assert [job.folder for job in jobs] == ["0_seed=1", "1_seed=2"]
 
 
-def test_tuned_settings_of_ones_own_are_options(own):
-    (job,) = plan(CONF, ROOT / "suites", ["env=cartpole", "tuned=mine"], False, [own])
+def test_tuned_settings_of_ones_own_are_options(config_folder):
+    (job,) = plan(CONF, ROOT / "suites", ["env=cartpole", "tuned=mine"], False, [config_folder])
     assert job.values["total_steps"] == 456
     with pytest.raises(InputError, match=r"tuned=min is not an option: did you mean 'mine'"):
-        plan(CONF, ROOT / "suites", ["env=cartpole", "tuned=min"], False, [own])
+        plan(CONF, ROOT / "suites", ["env=cartpole", "tuned=min"], False, [config_folder])
 
 
 @pytest.mark.parametrize("flags", [["--config-dir", "nowhere"], ["-cd", "nowhere"], ["--config-dir=nowhere"]])

@@ -32,8 +32,8 @@ def train(folder, *arguments, **environment):
 
 def only_run(folder):
     """The one run directory below a working directory."""
-    (found,) = folder.glob("outputs/*/*/run.json")
-    return found.parent
+    (record,) = folder.glob("outputs/*/*/run.json")
+    return record.parent
 
 
 def info(run):
@@ -193,18 +193,18 @@ def test_bad_input_is_one_sentence_and_status_2(arguments, message, tmp_path, mo
 
 
 @pytest.mark.parametrize(
-    ("override", "said"),
+    ("override", "message"),
     [
         ("agent.buffer_size=1000000000000000", "bytes free, and the replay buffer needs"),
         ("agent.storage_folder=nowhere", "nowhere cannot hold the replay buffer (No such file or directory)"),
     ],
 )
-def test_a_replay_buffer_without_room_is_one_sentence_and_status_2(override, said, tmp_path):
+def test_a_replay_buffer_without_room_is_one_sentence_and_status_2(override, message, tmp_path):
     done = train(tmp_path, "agent=dqn", "env=cartpole", "agent.storage=memmap", override, "hydra.run.dir=run")
     assert done.returncode == 2
     *_, line = done.stderr.strip().splitlines()  # below the progress of a run that has yet to begin
     assert line.startswith("error: ")
-    assert said in line
+    assert message in line
     assert not list(tmp_path.iterdir())
 
 

@@ -32,13 +32,13 @@ THREAT = [
 def learn(overrides, directory, *, stop_at=None):
     config = configs.load(compose(ROOT / "conf", overrides))
     directory.mkdir()
-    taken = [0]
+    step_count = [0]
 
     class Killed(BaseException):
         pass
 
     def on_step(env_steps, *_):
-        taken[0] = env_steps
+        step_count[0] = env_steps
         if stop_at is not None and env_steps >= stop_at:
             raise Killed
 
@@ -63,8 +63,8 @@ def copy(finished, tmp_path):
 def verify(capsys, *arguments):
     """The exit status, what was printed, and the errors."""
     status = main(["verify", *map(str, arguments)])
-    told = capsys.readouterr()
-    return status, told.out, told.err
+    captured = capsys.readouterr()
+    return status, captured.out, captured.err
 
 
 @pytest.mark.parametrize("overrides", [CARTPOLE, THREAT], ids=["cartpole", "threat"])
@@ -127,7 +127,7 @@ def change_config(run):
 
 
 @pytest.mark.parametrize(
-    ("change", "told"),
+    ("change", "messages"),
     [
         (change_cell, ["differs  metrics.csv: row 3, column 'value_loss': '0.125' in the run, '", "nothing that is"]),
         (change_tensor, ["differs  snapshots/step_2048: tensor '", "; 1 of "]),
@@ -136,11 +136,11 @@ def change_config(run):
         (change_config, ["could explain it: config.yaml is not what the run was trained with"]),
     ],
 )
-def test_what_differs_is_told_with_where_and_status_1(copy, capsys, change, told):
+def test_what_differs_is_told_with_where_and_status_1(copy, capsys, change, messages):
     change(copy)
     status, out, _ = verify(capsys, copy)
     assert status == 1
-    for words in told:
+    for words in messages:
         assert words in out, out
     assert "run: differs, 2,048 env steps replayed" in out
 

@@ -45,9 +45,9 @@ def stranger(wheel, tmp_path_factory):
     venv.create(folder / ".venv", symlinks=True)
     python = folder / ".venv" / "bin" / "python"
     pip("--python", str(python), "install", "--no-deps", "--no-index", "--no-compile", str(wheel))
-    (own,) = (folder / ".venv").glob("lib/python*/site-packages")
+    (site_packages,) = (folder / ".venv").glob("lib/python*/site-packages")
     # a path in a .pth file is added as it is: the .pth file of the editable install there is not read
-    (own / "others.pth").write_text(str(Path(np.__file__).parents[1]) + "\n")
+    (site_packages / "others.pth").write_text(str(Path(np.__file__).parents[1]) + "\n")
     (folder / "suites").mkdir()
     (folder / "suites" / "pole.yaml").write_text(SUITE)
     (folder / "pytest.ini").write_text("[pytest]\n")
@@ -74,10 +74,10 @@ def at(folder, *command):
 
 
 def gate(folder, *arguments):
-    status, told = at(folder, "python", "-m", "pytest", "suites/", *arguments)
-    print(told)
-    assert "Traceback" not in told
-    return status, told
+    status, output = at(folder, "python", "-m", "pytest", "suites/", *arguments)
+    print(output)
+    assert "Traceback" not in output
+    return status, output
 
 
 @pytest.fixture(scope="module")
@@ -97,16 +97,18 @@ def exported(stranger):
         "network.critic_head.weight": np.zeros((1, 4), np.float32),
         "network.critic_head.bias": np.zeros(1, np.float32),
     }
-    ours = stranger.parent / "ours"
-    run.write_checkpoint(ours / "snapshots" / "step_10", "policy", arrays, {**meta, "agent": "ppo", "env": "cartpole"})
-    run.write_json(ours / "run.json", {"status": "finished", "snapshot": "step_10"})
-    run.write_text(ours / "config.yaml", "env: {name: cartpole, id: CartPole-v1}\n")
-    assert main(["export", str(ours), "--onnx", str(stranger / "policy.onnx")]) == 0
+    checkout_copy = stranger.parent / "ours"
+    run.write_checkpoint(
+        checkout_copy / "snapshots" / "step_10", "policy", arrays, {**meta, "agent": "ppo", "env": "cartpole"}
+    )
+    run.write_json(checkout_copy / "run.json", {"status": "finished", "snapshot": "step_10"})
+    run.write_text(checkout_copy / "config.yaml", "env: {name: cartpole, id: CartPole-v1}\n")
+    assert main(["export", str(checkout_copy), "--onnx", str(stranger / "policy.onnx")]) == 0
     return "onnx:policy.onnx"
 
 
 @pytest.fixture(scope="module")
-def theirs(stranger):
+def sb3_model(stranger):
     """A PPO of Stable-Baselines3, trained for a second or as long as it takes to balance."""
     import torch
     from stable_baselines3 import PPO
@@ -136,8 +138,8 @@ def test_the_wheel_holds_the_cases_of_the_embedded_service(wheel):
 
 def test_a_stranger_has_the_package_and_not_our_networks(stranger):
     code = "import importlib.util as i, rl_eval; print(rl_eval.__file__); print(i.find_spec('agents'))"
-    status, told = at(stranger, "python", "-c", code)
-    place, agents = told.split("\n")[:2]
+    status, output = at(stranger, "python", "-c", code)
+    place, agents = output.split("\n")[:2]
     assert status == 0
     assert Path(place).is_relative_to(stranger)
     assert agents == "None"
@@ -145,44 +147,44 @@ def test_a_stranger_has_the_package_and_not_our_networks(stranger):
 
 
 def test_a_stranger_reads_the_report_of_a_run(stranger, exported):
-    status, told = at(stranger, "rl-eval", "report", str(stranger.parent / "ours"), "--out", "page.html")
-    assert (status, told.strip()) == (0, "page.html")
+    status, output = at(stranger, "rl-eval", "report", str(stranger.parent / "ours"), "--out", "page.html")
+    assert (status, output.strip()) == (0, "page.html")
     page = (stranger / "page.html").read_text()
     assert page.startswith("<!doctype html>")
     assert "whose networks are only known in its checkout" in page
 
 
 def test_a_stranger_gates_an_exported_policy(stranger, exported):
-    status, told = gate(stranger, "--run", exported)
+    status, output = gate(stranger, "--run", exported)
     assert status == 0
-    assert re.search(r"pole +balances +mean_return .* PASS", told)
-    assert re.search(r"pole +controls .* PASS", told)
+    assert re.search(r"pole +balances +mean_return .* PASS", output)
+    assert re.search(r"pole +controls .* PASS", output)
 
 
-def test_a_stranger_gates_a_model_of_stable_baselines3(stranger, theirs):
-    status, told = gate(stranger, "--run", theirs, "--trust")
+def test_a_stranger_gates_a_model_of_stable_baselines3(stranger, sb3_model):
+    status, output = gate(stranger, "--run", sb3_model, "--trust")
     assert status == 0
-    assert re.search(r"pole +balances +mean_return .* PASS", told)
+    assert re.search(r"pole +balances +mean_return .* PASS", output)
 
 
 def test_a_policy_that_is_not_good_enough_fails_under_the_same_suite(stranger, exported):
-    status, told = gate(stranger, "--run", exported, "--run", "random")
+    status, output = gate(stranger, "--run", exported, "--run", "random")
     assert status == 1
-    assert re.search(r"mean_return .* failed after .*\(the worst of 2 runs, random\)", told)
-    assert re.search(r"pole +balances +mean_return .* FAIL", told)
+    assert re.search(r"mean_return .* failed after .*\(the worst of 2 runs, random\)", output)
+    assert re.search(r"pole +balances +mean_return .* FAIL", output)
 
 
-def test_what_a_policy_alone_cannot_show_is_an_error_that_says_so(stranger, exported, theirs):
+def test_what_a_policy_alone_cannot_show_is_an_error_that_says_so(stranger, exported, sb3_model):
     (stranger / "suites" / "run.yaml").write_text(OF_A_RUN)
     try:
-        status, told = gate(stranger, "--run", exported, "-k", "run.yaml")
+        status, output = gate(stranger, "--run", exported, "-k", "run.yaml")
     finally:
         (stranger / "suites" / "run.yaml").unlink()
     assert status == 1
-    assert "training.wall_s is read from a training run, but onnx:policy.onnx is a policy without one" in told
-    status, told = gate(stranger, "--run", theirs)
+    assert "training.wall_s is read from a training run, but onnx:policy.onnx is a policy without one" in output
+    status, output = gate(stranger, "--run", sb3_model)
     assert status == 1
-    assert "add --trust if you trust where it comes from" in told
-    status, told = gate(stranger)
+    assert "add --trust if you trust where it comes from" in output
+    status, output = gate(stranger)
     assert status == 1
-    assert "no finished run below outputs" in told
+    assert "no finished run below outputs" in output

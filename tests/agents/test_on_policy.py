@@ -158,16 +158,16 @@ def test_distributions_agree_with_torch():
     discrete = ActorCritic(2, gym.spaces.Discrete(2), NetworkConfig(), rng)
     actions = torch.from_numpy(rng.integers(0, 2, 20))
     peer = torch.distributions.Categorical(logits=parameters)
-    for ours, theirs in zip(
+    for actual, expected in zip(
         discrete.log_prob_and_entropy(parameters, actions), (peer.log_prob(actions), peer.entropy()), strict=True
     ):
-        torch.testing.assert_close(ours, theirs)
+        torch.testing.assert_close(actual, expected)
     box = ActorCritic(2, BOX, NetworkConfig(), rng, log_std_init=-0.7)
     moves = torch.from_numpy(rng.normal(size=(20, 2)).astype(np.float32))
     normal = torch.distributions.Normal(parameters, torch.full((2,), -0.7).exp())
-    ours = box.log_prob_and_entropy(parameters, moves)
-    torch.testing.assert_close(ours[0], normal.log_prob(moves).sum(-1))
-    torch.testing.assert_close(ours[1], normal.entropy().sum(-1))
+    actual = box.log_prob_and_entropy(parameters, moves)
+    torch.testing.assert_close(actual[0], normal.log_prob(moves).sum(-1))
+    torch.testing.assert_close(actual[1], normal.entropy().sum(-1))
 
 
 def test_a_batch_larger_than_the_rollout_is_refused():

@@ -17,11 +17,11 @@ def parameters():
     return pair
 
 
-def ours(name, parameter):
+def our_optimizer(name, parameter):
     return Adam(parameter, 0.01, 1e-5) if name == "adam" else RMSpropTF(parameter, 0.01, 0.99, 1e-5)
 
 
-def theirs(name, parameter):
+def reference_optimizer(name, parameter):
     if name == "adam":
         return torch.optim.Adam([parameter], lr=0.01, eps=1e-5)
     return RMSpropTFLike([parameter], lr=0.01, alpha=0.99, eps=1e-5)
@@ -33,7 +33,7 @@ def theirs(name, parameter):
 def test_steps_equal_another_librarys(name, seed, scale):
     torch.manual_seed(seed)
     a, b = parameters()
-    optimizer, expected = ours(name, a), theirs(name, b)
+    optimizer, expected = our_optimizer(name, a), reference_optimizer(name, b)
     for lr in (0.01, 0.01, 0.003, 0.02, 0.0):
         a.grad.copy_(torch.randn(5) * scale)
         b.grad.copy_(a.grad)
@@ -46,7 +46,7 @@ def test_steps_equal_another_librarys(name, seed, scale):
 @pytest.mark.parametrize("name", ["adam", "rmsprop"])
 def test_state_goes_on_to_the_bit(name):
     a, b = parameters()
-    first, second = ours(name, a), ours(name, b)
+    first, second = our_optimizer(name, a), our_optimizer(name, b)
     gradients = torch.from_numpy(np.random.default_rng(0).normal(size=(6, 5)).astype(np.float32))
     for gradient in gradients[:3]:
         a.grad.copy_(gradient)
@@ -65,7 +65,7 @@ def test_state_goes_on_to_the_bit(name):
 def test_the_means_of_dead_units_become_zero_and_not_denormal():
     """Arithmetic on denormal numbers takes many times as long; and a resume between two flushes changes no bit."""
     a, b = parameters()
-    first, second = ours("adam", a), ours("adam", b)
+    first, second = our_optimizer("adam", a), our_optimizer("adam", b)
     smallest = np.finfo(np.float32).tiny
     for step in range(1500):
         a.grad.fill_(1.0)

@@ -151,19 +151,23 @@ def test_a_step_goes_down_and_is_clipped():
 def test_attention_is_torchs():
     """One group's block against `torch.nn.MultiheadAttention` with the same weights."""
     config = QNetworkConfig(groups=[2, 3, 1], group_width=8, heads=2)
-    ours = GroupAttention(config, np.random.default_rng(0))
-    theirs = torch.nn.MultiheadAttention(8, 2, batch_first=True)
+    attention = GroupAttention(config, np.random.default_rng(0))
+    reference = torch.nn.MultiheadAttention(8, 2, batch_first=True)
     with torch.no_grad():
-        for parameter in ours.parameters():
+        for parameter in attention.parameters():
             parameter += 0.3 * torch.randn(parameter.shape, generator=torch.Generator().manual_seed(0))
-        theirs.in_proj_weight.copy_(torch.cat([layer.weight for layer in (ours.query, ours.key, ours.value)]))
-        theirs.in_proj_bias.copy_(torch.cat([layer.bias for layer in (ours.query, ours.key, ours.value)]))
-        theirs.out_proj.load_state_dict(ours.out.state_dict())
+        reference.in_proj_weight.copy_(
+            torch.cat([layer.weight for layer in (attention.query, attention.key, attention.value)])
+        )
+        reference.in_proj_bias.copy_(
+            torch.cat([layer.bias for layer in (attention.query, attention.key, attention.value)])
+        )
+        reference.out_proj.load_state_dict(attention.out.state_dict())
         obs = torch.randn(5, 6, generator=torch.Generator().manual_seed(1))
-        tokens = torch.stack([layer(obs[:, part]) for layer, part in zip(ours.tokens, PARTS, strict=True)], dim=1)
-        normed = ours.norm(tokens)
-        expected = tokens + theirs(normed, normed, normed)[0]
-        torch.testing.assert_close(ours(obs), expected.flatten(1))
+        tokens = torch.stack([layer(obs[:, part]) for layer, part in zip(attention.tokens, PARTS, strict=True)], dim=1)
+        normed = attention.norm(tokens)
+        expected = tokens + reference(normed, normed, normed)[0]
+        torch.testing.assert_close(attention(obs), expected.flatten(1))
 
 
 PARTS = (slice(0, 2), slice(2, 5), slice(5, 6))

@@ -58,10 +58,10 @@ def registered(monkeypatch):
     return agents
 
 
-@pytest.mark.parametrize("named", [True, False])
-def test_a_module_adds_an_agent_by_name_or_by_object(registered, named):
+@pytest.mark.parametrize("reference", [True, False])
+def test_a_module_adds_an_agent_by_name_or_by_object(registered, reference):
     targets = {"config": Config, "agent": Still, "load_policy": load}
-    if named:
+    if reference:
         targets = {key: f"{__name__}:{target.__name__}" for key, target in targets.items()}
     entry = register("still", **targets)
     assert registered.AGENTS["still"] is entry

@@ -100,10 +100,10 @@ def test_a_capacity_that_copies_do_not_divide_is_rounded_down_to_whole_rows():
 # -- state -------------------------------------------------------------------------------------------------------------
 
 
-def same(some, others):
-    return len(some) == len(others) and all(
+def same(some, expected):
+    return len(some) == len(expected) and all(
         np.array_equal(getattr(a, f.name), getattr(b, f.name))
-        for a, b in zip(some, others, strict=True)
+        for a, b in zip(some, expected, strict=True)
         for f in fields(a)
     )
 
@@ -262,7 +262,7 @@ def test_a_million_transitions_take_little_more_than_their_arrays(tmp_path):
 
     _, empty = run(0)
     arrays, filled, written, restored = run(17_000)  # fills it, and wraps
-    print(*(f"{each / 1e6:.1f}" for each in (empty, arrays, filled, written, restored)), "MB")
+    print(*(f"{size / 1e6:.1f}" for size in (empty, arrays, filled, written, restored)), "MB")
     assert arrays == pytest.approx(1e6 * (8 * 4 + 8 + 4 + 1), rel=1e-3)
     assert max(filled, written, restored) <= arrays + 120e6  # the interpreter and the tree included
     assert written - filled < 5e6  # nothing was copied

@@ -21,16 +21,16 @@ def test_a_file_holds_what_memory_does_and_leaves_nothing_behind(tmp_path):
 
 
 def test_the_room_of_a_file_is_taken_at_once(tmp_path, monkeypatch):
-    taken, reserve = [], os.posix_fallocate
+    reserved, reserve = [], os.posix_fallocate
 
     def watched(descriptor, *arguments):
         reserve(descriptor, *arguments)
-        taken.append(os.fstat(descriptor).st_blocks * 512)
+        reserved.append(os.fstat(descriptor).st_blocks * 512)
 
     monkeypatch.setattr(os, "posix_fallocate", watched)
     ReplayBuffer(10_000, 1, (16,), gamma=GAMMA, storage="memmap", folder=tmp_path)
-    assert max(taken) >= 10_000 * 16 * 4
-    assert sum(taken) >= 10_000 * (16 * 4 + 8 + 4 + 1 + 8)
+    assert max(reserved) >= 10_000 * 16 * 4
+    assert sum(reserved) >= 10_000 * (16 * 4 + 8 + 4 + 1 + 8)
 
 
 def test_where_the_system_cannot_reserve_zeros_are_written(tmp_path, monkeypatch):

@@ -36,8 +36,8 @@ def levels(tree):
 
 
 @given(changes(), st.lists(st.floats(0, 1), min_size=1, max_size=20), st.booleans())
-def test_it_is_a_list_of_weights_with_their_sum(given_, shares, look_between):
-    capacity, calls = given_
+def test_it_is_a_list_of_weights_with_their_sum(case, shares, look_between):
+    capacity, calls = case
     tree, plain = SumTree(capacity), [0.0] * capacity
     for pairs in calls:
         set_all(tree, pairs)
@@ -58,8 +58,8 @@ def test_it_is_a_list_of_weights_with_their_sum(given_, shares, look_between):
 
 
 @given(changes(st.integers(0, 9)))
-def test_whole_numbers_are_found_as_in_their_running_total(given_):
-    capacity, calls = given_
+def test_whole_numbers_are_found_as_in_their_running_total(case):
+    capacity, calls = case
     tree = SumTree(capacity)
     for pairs in calls:
         set_all(tree, pairs)
@@ -81,8 +81,8 @@ def test_rounding_leads_to_no_leaf_of_weight_0():
 
 
 @given(changes(), st.data())
-def test_a_tree_that_was_changed_and_one_built_at_once_have_the_same_bits(given_, data):
-    capacity, calls = given_
+def test_a_tree_that_was_changed_and_one_built_at_once_have_the_same_bits(case, data):
+    capacity, calls = case
     changed = SumTree(capacity)
     for pairs in calls:
         set_all(changed, pairs)

@@ -40,8 +40,8 @@ def test_the_slowest_imports_come_first():
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 def test_the_peak_counts_child_processes_and_what_was_freed_again():
-    own = "import sys, time; block = bytearray(60_000_000); del block; time.sleep(.3)"
-    child = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {own!r}], check=True)"
+    code = "import sys, time; block = bytearray(60_000_000); del block; time.sleep(.3)"
+    child = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {code!r}], check=True)"
     peak = memory.peak_mb([sys.executable, "-c", child])
     assert 65 < peak < 160  # the child's 60 MB, and two interpreters
 

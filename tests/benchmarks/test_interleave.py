@@ -47,6 +47,6 @@ def test_a_figure_that_was_not_reached_is_null_in_json_and_words_in_the_table(ca
     assert "median not reached, min 3" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize(("value", "shown"), [(123456.7, "123,457"), (2.345, "2.35"), (0.0306, "0.0306"), (0, "0")])
-def test_figures_have_three_significant_digits(value, shown):
-    assert show(value) == shown
+@pytest.mark.parametrize(("value", "text"), [(123456.7, "123,457"), (2.345, "2.35"), (0.0306, "0.0306"), (0, "0")])
+def test_figures_have_three_significant_digits(value, text):
+    assert show(value) == text

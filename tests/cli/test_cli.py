@@ -16,15 +16,15 @@ from rl_eval.gates import load_suite
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def said(capsys):
-    told = capsys.readouterr()
-    return told.out, told.err
+def printed(capsys):
+    captured = capsys.readouterr()
+    return captured.out, captured.err
 
 
 @pytest.mark.parametrize("arguments", [[], ["--help"], ["-h"]])
 def test_help_teaches(capsys, arguments):
     assert main(arguments) == 0
-    out, err = said(capsys)
+    out, err = printed(capsys)
     assert err == ""
     for taught in ("rl_eval: 1", "pytest suites/ --run onnx:policy.onnx", "--trust", "schema", "export", "Exit status"):
         assert taught in " ".join(out.split())
@@ -33,12 +33,12 @@ def test_help_teaches(capsys, arguments):
 @pytest.mark.parametrize("command", ["export", "schema", "compare"])
 def test_every_command_shows_how_it_is_typed(capsys, command):
     assert main([command, "--help"]) == 0
-    assert f"  rl-eval {command} " in said(capsys)[0]
+    assert f"  rl-eval {command} " in printed(capsys)[0]
 
 
 def test_version(capsys):
     assert main(["--version"]) == 0
-    assert said(capsys)[0] == f"rl-eval {rl_eval.__version__}\n"
+    assert printed(capsys)[0] == f"rl-eval {rl_eval.__version__}\n"
 
 
 @pytest.mark.parametrize(
@@ -54,7 +54,7 @@ def test_version(capsys):
 )
 def test_a_mistake_is_one_sentence_and_status_2(capsys, arguments, sentence):
     assert main(arguments) == 2
-    out, err = said(capsys)
+    out, err = printed(capsys)
     assert out == ""
     assert " ".join(err.split()).startswith(f"error: {sentence}")
 
@@ -67,13 +67,13 @@ def objects(schema):
 
 def test_the_schema_describes_every_key(capsys):
     assert main(["schema"]) == 0
-    schema = json.loads(said(capsys)[0])
+    schema = json.loads(printed(capsys)[0])
     assert schema["$schema"].startswith("https://json-schema.org/")
     assert schema["required"] == ["rl_eval", "env", "criteria"]
     bare = [
         f"{where}.{key}"
-        for where, found in objects(schema)
-        for key, value in found.get("properties", {}).items()
+        for where, node in objects(schema)
+        for key, value in node.get("properties", {}).items()
         if not value.get("description")
     ]
     assert bare == []
@@ -83,11 +83,11 @@ def test_the_schema_describes_every_key(capsys):
 @pytest.mark.parametrize("file", sorted((ROOT / "suites").glob("*.yaml")), ids=lambda file: file.name)
 def test_the_schema_knows_every_key_of_our_suites(capsys, file):
     main(["schema"])
-    schema = json.loads(said(capsys)[0])
-    given = load_suite(file).spec.model_dump(exclude_unset=True)
-    assert given.keys() <= schema["properties"].keys()
-    criterion = next(found for name, found in schema["$defs"].items() if name.startswith("Criterion"))
-    for values in given["criteria"].values():
+    schema = json.loads(printed(capsys)[0])
+    used = load_suite(file).spec.model_dump(exclude_unset=True)
+    assert used.keys() <= schema["properties"].keys()
+    criterion = next(node for name, node in schema["$defs"].items() if name.startswith("Criterion"))
+    for values in used["criteria"].values():
         assert values.keys() <= criterion["properties"].keys()
 
 

@@ -68,8 +68,8 @@ def test_unpaired_rejects_no_more_than_alpha_of_all_labellings(values, alpha):
     from itertools import combinations
 
     p = []
-    for chosen in combinations(range(6), 3):
-        mask = np.isin(np.arange(6), chosen)
+    for positions in combinations(range(6), 3):
+        mask = np.isin(np.arange(6), positions)
         p.append(unpaired_difference(values[mask], values[~mask], alpha).p_below)
     assert np.mean(np.array(p) <= alpha) <= alpha + 1e-12
 

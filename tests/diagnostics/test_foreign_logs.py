@@ -57,9 +57,9 @@ def test_the_mean_return_is_the_one_that_stable_baselines3_logs(logs, tmp_path):
     """Its own mean over the last 100 episodes, at the last row, from the monitors' returns alone."""
     for file in logs.glob("*.monitor.csv"):
         (tmp_path / file.name).write_bytes(file.read_bytes())
-    ours = read(tmp_path).curves["episode_return_mean"][-1]
-    theirs = read(logs / "progress.csv").curve("episode_return_mean")
-    assert min(abs(theirs - ours)) < 0.05 * ours  # episodes of one rollout may be in another order
+    run_value = read(tmp_path).curves["episode_return_mean"][-1]
+    log_values = read(logs / "progress.csv").curve("episode_return_mean")
+    assert min(abs(log_values - run_value)) < 0.05 * run_value  # episodes of one rollout may be in another order
 
 
 def test_a_folder_of_both_has_the_curves_of_one_and_the_count_of_the_other(logs):

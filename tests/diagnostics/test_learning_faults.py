@@ -148,22 +148,22 @@ def named_first(directory, fault, monkeypatch):
     if wrong is not None:
         wrong(monkeypatch)
     learn(directory, overrides, finishes=fault != "targets that overflow")
-    found = findings_in(directory)
-    print(f"\n{fault}: " + "; ".join(f"{f.severity} {f.name} ({f.evidence})" for f in found))
-    return [f.name for f in found], (expected,) if isinstance(expected, str) else expected
+    findings = findings_in(directory)
+    print(f"\n{fault}: " + "; ".join(f"{f.severity} {f.name} ({f.evidence})" for f in findings))
+    return [f.name for f in findings], (expected,) if isinstance(expected, str) else expected
 
 
 @pytest.mark.filterwarnings("ignore:overflow encountered")  # one of the faults is just that
 @pytest.mark.parametrize("fault", [name for name, (*_, quick) in FAULTS.items() if quick])
 def test_doctor_names_the_fault_first(fault, tmp_path, monkeypatch):
-    found, expected = named_first(tmp_path / "run", fault, monkeypatch)
-    assert found
-    assert found[0] in expected
+    names, expected = named_first(tmp_path / "run", fault, monkeypatch)
+    assert names
+    assert names[0] in expected
 
 
 @pytest.mark.verify
 @pytest.mark.parametrize("fault", [name for name, (*_, quick) in FAULTS.items() if not quick])
 def test_doctor_names_the_other_faults_first_too(fault, tmp_path, monkeypatch):
-    found, expected = named_first(tmp_path / "run", fault, monkeypatch)
-    assert found
-    assert found[0] in expected
+    names, expected = named_first(tmp_path / "run", fault, monkeypatch)
+    assert names
+    assert names[0] in expected

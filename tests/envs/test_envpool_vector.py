@@ -42,13 +42,13 @@ def actions_of(envs_, rng):
 def trace(envs_, steps, seeds):
     """Everything that a walk gives, as bytes a copy."""
     rng = np.random.default_rng(0)
-    seen_ = [envs_.reset(seed=seeds)[0]]
+    arrays = [envs_.reset(seed=seeds)[0]]
     for _ in range(steps):
         obs, rewards, terminated, truncated, infos = envs_.step(actions_of(envs_, rng))
         assert np.array_equal(infos["outcome"]["native_reward"], rewards)
-        seen_ += [obs, rewards, terminated, truncated]
+        arrays += [obs, rewards, terminated, truncated]
     envs_.close()
-    return [tuple(array[i].tobytes() for array in seen_) for i in range(envs_.num_envs)]
+    return [tuple(array[i].tobytes() for array in arrays) for i in range(envs_.num_envs)]
 
 
 # -- which back end ----------------------------------------------------------------------------------------------------

@@ -148,7 +148,7 @@ def worker_of(vector):
     return vector._others[0][0]
 
 
-def gone(pid, within_s=2.0):
+def process_ended(pid, within_s=2.0):
     """Whether a process ends, be it as a zombie that nobody has waited for."""
     until = time.monotonic() + within_s
     while time.monotonic() < until:
@@ -314,7 +314,7 @@ def test_an_interrupted_step_does_not_wait_for_the_others(odd):
     process = worker_of(vector).process
     with pytest.raises(KeyboardInterrupt):
         vector.step(np.ones(COPIES, int))
-    assert gone(process.pid)
+    assert process_ended(process.pid)
     with pytest.raises(WorkerError, match="interrupted"):
         vector.step(np.zeros(COPIES, int))
     vector.close()
@@ -358,7 +358,7 @@ def test_no_process_outlives_the_one_that_started_it(odd, tmp_path, doing):
             time.sleep(0.2)
             assert parent.poll() is None
             parent.kill()
-        assert gone(pid)
+        assert process_ended(pid)
 
 
 def _in_a_child(count, _=None):

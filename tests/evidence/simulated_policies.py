@@ -43,8 +43,8 @@ def pairs(rng, gates, units, gain):
 def paired_successes(rng, gates, units, rate):
     """Successes of two policies of the same rate on the same seeds, half of which are as easy for both."""
     shared = successes(rng, gates, units, rate)
-    own = (np.where(rng.random(shared.shape) < 0.5, shared, successes(rng, gates, units, rate)) for _ in range(2))
-    return tuple(own)
+    outcomes = (np.where(rng.random(shared.shape) < 0.5, shared, successes(rng, gates, units, rate)) for _ in range(2))
+    return tuple(outcomes)
 
 
 def finite_sets(rng, gates, size, successes):

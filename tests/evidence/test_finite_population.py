@@ -43,9 +43,9 @@ def test_what_is_called_impossible_is(xs, random):
     order = list(range(len(xs)))
     random.shuffle(order)
     ends = intervals(xs[order], population=len(xs), alpha=1e-300)[:-1]
-    seen, left = np.cumsum(xs[order])[:-1], np.arange(len(xs) - 1, 0, -1)
-    np.testing.assert_allclose(ends[:, 0], seen / len(xs), atol=1.1e-3)
-    np.testing.assert_allclose(ends[:, 1], (seen + left) / len(xs), atol=1.1e-3)
+    sums, n_remaining = np.cumsum(xs[order])[:-1], np.arange(len(xs) - 1, 0, -1)
+    np.testing.assert_allclose(ends[:, 0], sums / len(xs), atol=1.1e-3)
+    np.testing.assert_allclose(ends[:, 1], (sums + n_remaining) / len(xs), atol=1.1e-3)
     assert (ends[:, 0] <= xs.mean() + 1e-9).all()
     assert (ends[:, 1] >= xs.mean() - 1e-9).all()
 

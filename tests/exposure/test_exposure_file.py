@@ -115,9 +115,9 @@ def test_a_forged_record_is_refused_by_name(tmp_path, monkeypatch, changes, mess
 
 def test_a_record_cut_short_anywhere_is_refused(tmp_path):
     write_exposure(tmp_path, exposure_of_episodes())
-    whole = (tmp_path / "seen.npz").read_bytes()
-    for size in range(0, len(whole), 37):
-        (tmp_path / "seen.npz").write_bytes(whole[:size])
+    content = (tmp_path / "seen.npz").read_bytes()
+    for size in range(0, len(content), 37):
+        (tmp_path / "seen.npz").write_bytes(content[:size])
         with pytest.raises(InputError, match="damaged or not ours; train again"):
             read_exposure(tmp_path)
 

@@ -101,9 +101,9 @@ def test_the_wrapper_records_every_first_observation_and_changes_nothing():
     firsts = [*first]
     for t in range(200):
         actions = np.full(3, t % 2)
-        ours, theirs = recorded_vector.step(actions), bare.step(actions)
-        assert np.array_equal(ours[0], theirs[0])
-        firsts += [theirs[0][i] for i in np.flatnonzero(theirs[2] | theirs[3])]
+        recorded, plain = recorded_vector.step(actions), bare.step(actions)
+        assert np.array_equal(recorded[0], plain[0])
+        firsts += [plain[0][i] for i in np.flatnonzero(plain[2] | plain[3])]
     assert len(firsts) > 6
     expected = Fingerprints.from_hashes(*fingerprint_observations(np.array(firsts)))
     assert np.array_equal(recorder.fingerprints().exact, expected.exact)

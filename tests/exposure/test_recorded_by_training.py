@@ -64,8 +64,8 @@ def test_a_resume_point_without_a_record_counts_its_episodes_as_unrecorded(tmp_p
     learn(CARTPOLE, tmp_path / "run", stop_at=2500)
     point = runs.step_directories(tmp_path / "run" / "resume")[-1]
     arrays, meta = runs.read_checkpoint(point, "state")
-    kept = {name: array for name, array in arrays.items() if not name.startswith("starts.")}
-    runs.write_checkpoint(point, "state", kept, {k: v for k, v in meta.items() if k not in ("schema", "sha256")})
+    remaining = {name: array for name, array in arrays.items() if not name.startswith("starts.")}
+    runs.write_checkpoint(point, "state", remaining, {k: v for k, v in meta.items() if k not in ("schema", "sha256")})
     exposure = read_exposure(learn(CARTPOLE, tmp_path / "run", resume=True).path)
     assert exposure.unrecorded == meta["agent"]["episodes"] + 4
     assert len(exposure.train) > 0

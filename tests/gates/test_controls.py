@@ -18,8 +18,8 @@ def item(suite, name, policy):
     return next(verdict for verdict in criteria if verdict.criterion == name)
 
 
-def controls(tmp_path, *criteria, named='[random, "constant:*", untrained]', policy="random", **keywords):
-    return item(suite(tmp_path, *criteria, controls=named, **keywords), "controls", policy)
+def controls(tmp_path, *criteria, specs='[random, "constant:*", untrained]', policy="random", **keywords):
+    return item(suite(tmp_path, *criteria, controls=specs, **keywords), "controls", policy)
 
 
 @pytest.mark.skipif(not NSL_KDD.exists(), reason="the NSL-KDD files are not here")
@@ -45,7 +45,7 @@ def test_one_criterion_that_every_control_misses_is_enough(tmp_path):
 
 
 def test_a_metric_that_is_undefined_for_a_control_is_not_passed(tmp_path):
-    verdict = controls(tmp_path, "metric: mcc, at_least: 0.01", named='"constant:*"', env=SMALL_THREAT, episodes="")
+    verdict = controls(tmp_path, "metric: mcc, at_least: 0.01", specs='"constant:*"', env=SMALL_THREAT, episodes="")
     assert verdict.decision == "PASS"
 
 
@@ -62,15 +62,18 @@ def test_a_control_is_not_better_than_itself_and_need_not_play_to_know(tmp_path)
 def test_returns_past_the_bounds_do_not_protect_a_suite_from_its_controls(tmp_path):
     # every return of `random` is past the unsafe bound, which would forbid a run to pass
     verdict = controls(
-        tmp_path, "metric: mean_return, at_least: 110", named="random", episodes="max: 200, return_bounds: [100, 500]"
+        tmp_path,
+        "metric: mean_return, at_least: 110",
+        specs="random",
+        episodes="max: 200, return_bounds: [100, 500]",
     )
     assert verdict.decision == "PASS"
     vacuous = controls(
-        tmp_path, "metric: mean_return, at_most: 5", named="random", episodes="max: 200, return_bounds: [0, 4.9e1]"
+        tmp_path, "metric: mean_return, at_most: 5", specs="random", episodes="max: 200, return_bounds: [0, 4.9e1]"
     )
     assert vacuous.decision == "PASS"
     vacuous = controls(
-        tmp_path, "metric: mean_return, at_most: 40", named="random", episodes="max: 200, return_bounds: [0, 45]"
+        tmp_path, "metric: mean_return, at_most: 40", specs="random", episodes="max: 200, return_bounds: [0, 45]"
     )
     assert vacuous.decision == "FAIL"
 
@@ -95,13 +98,13 @@ def test_a_control_of_ones_own_may_be_any_policy(tmp_path):
     verdict = controls(
         tmp_path,
         "metric: f1, at_least: 0.3",
-        named='["baseline:logistic_regression"]',
+        specs='["baseline:logistic_regression"]',
         env=SMALL_THREAT,
         episodes="",
     )
     assert verdict.decision == "FAIL"
     assert "vacuous: baseline:logistic_regression passes" in verdict.detail
-    verdict = controls(tmp_path, "metric: f1, at_least: 0.3", named='["baseline:none"]', env=SMALL_THREAT, episodes="")
+    verdict = controls(tmp_path, "metric: f1, at_least: 0.3", specs='["baseline:none"]', env=SMALL_THREAT, episodes="")
     assert verdict.decision == "ERROR"
     assert "baseline:none is not a baseline of threat" in verdict.detail
 
@@ -122,6 +125,8 @@ def test_the_items_of_a_suite(tmp_path):
     default = load_suite(write_suite(tmp_path / "a.yaml", text.format(head="")))
     assert list(default.items) == ["a", "controls", "held_out"]
     assert default.spec.controls == ["random", "constant:*", "untrained"]
-    chosen = load_suite(write_suite(tmp_path / "b.yaml", text.format(head="controls: []\nattainable: random\n")))
-    assert list(chosen.items) == ["a", "attainable", "held_out"]
-    assert chosen.items["attainable"] == 4
+    suite_without_controls = load_suite(
+        write_suite(tmp_path / "b.yaml", text.format(head="controls: []\nattainable: random\n"))
+    )
+    assert list(suite_without_controls.items) == ["a", "attainable", "held_out"]
+    assert suite_without_controls.items["attainable"] == 4

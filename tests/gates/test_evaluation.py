@@ -52,15 +52,15 @@ def test_pass_and_fail_say_by_how_much(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("threshold", "shown"), [(475.0000001, "475 over .* misses at_least 475.0000001"), (475, "meets")]
+    ("threshold", "digits"), [(475.0000001, "475 over .* misses at_least 475.0000001"), (475, "meets")]
 )
-def test_a_near_miss_shows_the_digits_that_differ(threshold, shown):
+def test_a_near_miss_shows_the_digits_that_differ(threshold, digits):
     import re
 
     from rl_eval.gates.verdict import CriterionVerdict, decide_by_estimate
 
     blank = CriterionVerdict("s", "c", "mean_return", "ERROR", "", "estimate", "at_least")
-    assert re.search(shown, decide_by_estimate(blank, 475.0, threshold, " over 10 episodes").detail)
+    assert re.search(digits, decide_by_estimate(blank, 475.0, threshold, " over 10 episodes").detail)
 
 
 def test_the_worst_run_decides(tmp_path):

@@ -88,8 +88,8 @@ def test_a_full_ledger_stops_no_gate_and_grows_no_further(tmp_path, monkeypatch)
     assert (tmp_path / "l").stat().st_size <= 1000
     assert use[0].problem is None
     assert "is full" in use[-1].problem
-    kept = ledger.use_of(tmp_path / "l", "g").policies
-    assert use[-1].policies == kept + 1  # this one is counted, though it is not on record
+    before = ledger.use_of(tmp_path / "l", "g").policies
+    assert use[-1].policies == before + 1  # this one is counted, though it is not on record
 
 
 def test_a_giant_that_is_not_ours_is_not_read(tmp_path):

@@ -89,8 +89,8 @@ def test_a_group_is_complete_with_enough_seeds_and_the_newest_of_each_counts(tmp
     for number, seed in enumerate([1, 2, 2, 3]):
         write_run(outputs / f"old{number}", seed=seed)
     write_run(outputs / "new", seed=1, config={"lr": 1e-2})
-    chosen = newest_group(suite(tmp_path, runs="{count: 3}", metric="mean_return_seed_std"), outputs)
-    assert (names(chosen), chosen.too_few) == (["old0", "old2", "old3"], None)
+    group = newest_group(suite(tmp_path, runs="{count: 3}", metric="mean_return_seed_std"), outputs)
+    assert (names(group), group.too_few) == (["old0", "old2", "old3"], None)
 
 
 def test_the_back_end_does_not_matter_to_a_suite_but_separates_repeats(tmp_path):
@@ -107,17 +107,17 @@ def test_the_back_end_does_not_matter_to_a_suite_but_separates_repeats(tmp_path)
 def test_too_few_runs_are_judged_but_not_compared(tmp_path):
     outputs = tmp_path / "outputs"
     write_run(outputs / "one", seed=1)
-    chosen = newest_group(suite(tmp_path, runs="{count: 3}", metric="mean_return_seed_std"), outputs)
-    assert names(chosen) == ["one"]
-    assert "needs 3 finished runs and there are 1: train with `python train.py" in chosen.too_few
+    group = newest_group(suite(tmp_path, runs="{count: 3}", metric="mean_return_seed_std"), outputs)
+    assert names(group) == ["one"]
+    assert "needs 3 finished runs and there are 1: train with `python train.py" in group.too_few
 
 
 def test_same_seed_takes_repeats_of_one_seed(tmp_path):
     outputs = tmp_path / "outputs"
     for number, seed in enumerate([42, 42, 1, 2, 3]):
         write_run(outputs / f"run{number}", seed=seed)
-    chosen = newest_group(suite(tmp_path, runs="{count: 2, same_seed: true}"), outputs)
-    assert names(chosen) == ["run0", "run1"]
+    group = newest_group(suite(tmp_path, runs="{count: 2, same_seed: true}"), outputs)
+    assert names(group) == ["run0", "run1"]
 
 
 @pytest.mark.parametrize(
@@ -251,7 +251,7 @@ def test_where_the_data_lies_is_no_part_of_the_environment(tmp_path):
     judged = suite(tmp_path, env="{name: threat, data: nsl_kdd}")
     from rl_eval.gates.selection import matches_environment
 
-    here = {"name": "threat", "data": "nsl_kdd", "path": "/somewhere"}
-    assert matches_environment(judged, here)
-    assert not matches_environment(judged, {**here, "prevalence": 0.1})
+    env = {"name": "threat", "data": "nsl_kdd", "path": "/somewhere"}
+    assert matches_environment(judged, env)
+    assert not matches_environment(judged, {**env, "prevalence": 0.1})
     assert not matches_environment(judged, {"name": "threat", "data": "no such data"})

@@ -55,9 +55,9 @@ def test_what_is_not_finite_survives(tmp_path):
 
 def test_damage_of_any_byte_is_a_miss(tmp_path):
     verdict_cache.write(tmp_path, "k", {"passed": True, "estimate": 0.25})
-    whole = (tmp_path / "k.json").read_bytes()
-    for place in range(len(whole)):
-        for content in (whole[:place], whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :]):
+    intact = (tmp_path / "k.json").read_bytes()
+    for place in range(len(intact)):
+        for content in (intact[:place], intact[:place] + bytes([intact[place] ^ 1]) + intact[place + 1 :]):
             (tmp_path / "k.json").write_bytes(content)
             assert verdict_cache.read(tmp_path, "k") in (None, {"passed": True, "estimate": 0.25})
 

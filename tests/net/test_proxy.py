@@ -27,9 +27,9 @@ def test_which_proxy_a_host_has(monkeypatch):
     monkeypatch.setenv("all_proxy", "socks5://p")
     monkeypatch.setenv("https_proxy", "http://me:s%40crypt@p:3128")
     monkeypatch.setenv("no_proxy", "example.com")
-    found = environment_proxy("https", "example.org")
-    assert (found.scheme, found.host, found.port, found.credentials) == ("http", "p", 3128, ("me", "s@crypt"))
-    assert "crypt" not in repr(found)
+    proxy = environment_proxy("https", "example.org")
+    assert (proxy.scheme, proxy.host, proxy.port, proxy.credentials) == ("http", "p", 3128, ("me", "s@crypt"))
+    assert "crypt" not in repr(proxy)
     assert environment_proxy("https", "example.com") is None
     assert environment_proxy("http", "example.org").port == 1080
     monkeypatch.setenv("https_proxy", "p:no")

@@ -29,7 +29,7 @@ BOX = gym.spaces.Box(np.array([-2, 0], np.float32), np.array([1, 0.7], np.float3
 def server():
     """A server whose `answer(request) -> (status, headers, chunks)` a test sets; it keeps its `requests`."""
 
-    class Handler(BaseHTTPRequestHandler):
+    class PolicyHandler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
         disable_nagle_algorithm = True  # else an answer in two parts waits 40 ms for its second
 
@@ -58,7 +58,7 @@ def server():
         def handle_error(self, *_):
             pass  # the client hung up, as it should
 
-    stand_in = Quiet(("127.0.0.1", 0), Handler)
+    stand_in = Quiet(("127.0.0.1", 0), PolicyHandler)
     stand_in.requests = []
     stand_in.url = f"http://127.0.0.1:{stand_in.server_port}/act"
     threading.Thread(target=stand_in.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()

@@ -64,8 +64,8 @@ def trained(action, seed=0, obs_size=4, **config):
 
 
 def described(meta, **changes):
-    told = {"env": {"name": "cartpole", "id": "CartPole-v1"}, "obs_shape": meta["obs_shape"]}
-    return {**told, "action_space": meta["action_space"], **changes}
+    description = {"env": {"name": "cartpole", "id": "CartPole-v1"}, "obs_shape": meta["obs_shape"]}
+    return {**description, "action_space": meta["action_space"], **changes}
 
 
 def exported(folder, arrays, meta, **changes):
@@ -89,27 +89,27 @@ LAYERS = [
 @pytest.mark.parametrize("action", [TWO, ODD, BOX, ENDLESS], ids=str)
 def test_an_exported_policy_is_the_policy_of_the_run(tmp_path, action, config):
     arrays, meta = trained(action, **config)
-    ours = networks.load(arrays, meta, seed=3)
-    theirs = load(exported(tmp_path, arrays, meta), spaces(action), None, seed=3)
-    assert isinstance(theirs, Policy)
+    original = networks.load(arrays, meta, seed=3)
+    reloaded = load(exported(tmp_path, arrays, meta), spaces(action), None, seed=3)
+    assert isinstance(reloaded, Policy)
     obs = observations()
     if isinstance(action, gym.spaces.Discrete):
-        expected = ours.probabilities(obs)
-        np.testing.assert_allclose(theirs.probabilities(obs), expected, atol=2e-5)
-        np.testing.assert_allclose(theirs.probabilities(obs).sum(axis=1), 1, rtol=1e-6)
+        expected = original.probabilities(obs)
+        np.testing.assert_allclose(reloaded.probabilities(obs), expected, atol=2e-5)
+        np.testing.assert_allclose(reloaded.probabilities(obs).sum(axis=1), 1, rtol=1e-6)
         assert len(np.unique(expected.argmax(axis=1))) > 1  # something is told apart
         top = np.sort(expected, axis=1)
         obs = obs[top[:, -1] - top[:, -2] > 1e-4]  # a tie may break either way
         assert len(obs) > 150
         for greedy in (True, False):
-            assert np.array_equal(theirs.act(obs, greedy), ours.act(obs, greedy))
+            assert np.array_equal(reloaded.act(obs, greedy), original.act(obs, greedy))
     else:
-        assert not hasattr(theirs, "probabilities")
+        assert not hasattr(reloaded, "probabilities")
         for greedy in (True, False):
-            actions = theirs.act(obs, greedy)
+            actions = reloaded.act(obs, greedy)
             assert actions.dtype == action.dtype
-            np.testing.assert_allclose(actions, ours.act(obs, greedy), rtol=1e-4, atol=1e-4)
-    assert all(one in action for one in theirs.act(obs, False))
+            np.testing.assert_allclose(actions, original.act(obs, greedy), rtol=1e-4, atol=1e-4)
+    assert all(one in action for one in reloaded.act(obs, False))
 
 
 Q_NETWORKS = {
@@ -132,20 +132,20 @@ def test_an_exported_q_network_is_the_policy_of_the_run(tmp_path, network, actio
             arrays[name] = array + rng.normal(0, 0.3, array.shape).astype(np.float32)
     arrays["network.head.bias"][:] = 0.0  # so that no action is always the best
     meta = {**q_policy.metadata(OBS, action, config, 3.5, 0.1), "env": "cartpole"}
-    ours = q_policy.load(arrays, meta)
-    theirs = load(exported(tmp_path, arrays, meta), spaces(action), None)
+    original = q_policy.load(arrays, meta)
+    reloaded = load(exported(tmp_path, arrays, meta), spaces(action), None)
     obs = observations()
-    q = ours.q_values(obs)
-    (told,) = theirs._session.run(["q_values"], {"observations": obs})
-    np.testing.assert_allclose(told, q, rtol=1e-3, atol=1e-3)
+    q = original.q_values(obs)
+    (exported_q,) = reloaded._session.run(["q_values"], {"observations": obs})
+    np.testing.assert_allclose(exported_q, q, rtol=1e-3, atol=1e-3)
     assert len(np.unique(q.argmax(axis=1))) > 1
     top = np.sort(q, axis=1)
     obs = obs[top[:, -1] - top[:, -2] > 1e-3 * np.abs(q).max()]  # a tie may break either way
     assert len(obs) > 100
-    assert np.array_equal(theirs.act(obs, True), ours.act(obs, True))
+    assert np.array_equal(reloaded.act(obs, True), original.act(obs, True))
     with pytest.raises(InputError, match="returns its action alone"):
-        theirs.act(obs, False)
-    assert not hasattr(theirs, "probabilities")
+        reloaded.act(obs, False)
+    assert not hasattr(reloaded, "probabilities")
 
 
 def test_statistics_are_not_rounded_to_float32(tmp_path):
@@ -184,7 +184,7 @@ def test_a_run_is_exported_by_the_command_and_plays_the_same_episodes(tmp_path, 
 
 
 @pytest.mark.parametrize(
-    ("changes", "fits", "said"),
+    ("changes", "fits", "message"),
     [
         ({}, spaces(TWO, env="gym"), None),  # the same environment, named by its id
         ({}, spaces(TWO, id="MountainCar-v0"), r"is for CartPole-v1 .* not for MountainCar-v0 .*: name a policy of"),
@@ -196,16 +196,16 @@ def test_a_run_is_exported_by_the_command_and_plays_the_same_episodes(tmp_path, 
         ({"obs_shape": None}, spaces(TWO), r"has metadata that cannot be read"),
     ],
 )
-def test_an_exported_policy_says_what_it_is_for(tmp_path, changes, fits, said):
+def test_an_exported_policy_says_what_it_is_for(tmp_path, changes, fits, message):
     spec = exported(tmp_path, *trained(TWO), **changes)
-    if said is None:
+    if message is None:
         load(spec, fits, None)
     else:
-        refused(spec, fits, said)
+        refused(spec, fits, message)
 
 
-def refused(spec, fits, said):
-    with pytest.raises(InputError, match=rf"^policy '?onnx:.*{said}") as error:
+def refused(spec, fits, message):
+    with pytest.raises(InputError, match=rf"^policy '?onnx:.*{message}") as error:
         load(spec, fits, None)
     assert "\n" not in str(error.value)
 
@@ -217,7 +217,7 @@ FLOAT, INT = TensorProto.FLOAT, TensorProto.INT64
 
 def foreign(folder, nodes, outputs, inputs=(("x", FLOAT, ["N", 4]),), constants=()):
     """A graph as another exporter would write it."""
-    infos = [[helper.make_tensor_value_info(*each) for each in listed] for listed in (inputs, outputs)]
+    infos = [[helper.make_tensor_value_info(*value) for value in values] for values in (inputs, outputs)]
     graph = helper.make_graph(nodes, "g", *infos, initializer=list(constants))
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
     file = folder / "foreign.onnx"
@@ -240,8 +240,8 @@ def test_a_single_output_is_logits_or_the_action(tmp_path):
     assert 0.6 < logits.act(np.repeat(obs[:1], 4000, axis=0), False).mean() < 0.8  # sigmoid(1) = .73
     box = load(foreign(tmp_path, [node], [("y", FLOAT, ["N", 2])], constants=bounds), spaces(BOX), None)
     np.testing.assert_allclose(box.act(obs, True), [[1, 0.7], [1, 0.7]])  # clipped
-    whole = [node, helper.make_node("ArgMax", ["y"], ["a"], axis=-1, keepdims=0)]
-    action = load(foreign(tmp_path, whole, [("a", INT, ["N"])], constants=bounds), spaces(TWO), None)
+    nodes = [node, helper.make_node("ArgMax", ["y"], ["a"], axis=-1, keepdims=0)]
+    action = load(foreign(tmp_path, nodes, [("a", INT, ["N"])], constants=bounds), spaces(TWO), None)
     assert action.act(obs, True).tolist() == [1, 0]
     with pytest.raises(
         InputError, match=r"returns its action alone, so it cannot be sampled: judge it with `policy: gr"
@@ -284,17 +284,17 @@ REFUSED = {
 }
 
 
-@pytest.mark.parametrize(("graph", "said"), REFUSED.values(), ids=REFUSED)
-def test_a_graph_outside_the_contract_is_refused(tmp_path, graph, said):
-    refused(foreign(tmp_path, **{"nodes": IDENTITY, "outputs": FOUR, **graph}), spaces(TWO), said)
+@pytest.mark.parametrize(("graph", "message"), REFUSED.values(), ids=REFUSED)
+def test_a_graph_outside_the_contract_is_refused(tmp_path, graph, message):
+    refused(foreign(tmp_path, **{"nodes": IDENTITY, "outputs": FOUR, **graph}), spaces(TWO), message)
 
 
 @pytest.mark.parametrize(("fits", "scale"), [(spaces(TWO), 1.0), (spaces(BOX), np.nan), (spaces(TWO), np.nan)])
 def test_an_answer_that_is_no_action_is_said(tmp_path, fits, scale):
     node, bounds = columns(2)
-    named = "logits" if np.isnan(scale) and fits.action == TWO else "action"
-    node.output[0] = named
-    acting = load(foreign(tmp_path, [node], [(named, FLOAT, ["N", "A"])], constants=bounds), fits, None)
+    output = "logits" if np.isnan(scale) and fits.action == TWO else "action"
+    node.output[0] = output
+    acting = load(foreign(tmp_path, [node], [(output, FLOAT, ["N", "A"])], constants=bounds), fits, None)
     with pytest.raises(InputError, match=r"^policy '?onnx:.* returned "):
         acting.act(np.full((3, 4), scale, np.float32), True)
 
@@ -311,11 +311,11 @@ def test_a_graph_that_fails_while_it_runs_is_said(tmp_path):
 def test_a_damaged_file_is_one_sentence(tmp_path):
     spec = exported(tmp_path, *trained(TWO))
     file = tmp_path / "policy.onnx"
-    whole = file.read_bytes()
-    for length in (0, 1, 50, len(whole) // 2, len(whole) - 1):
-        file.write_bytes(whole[:length])
+    content = file.read_bytes()
+    for length in (0, 1, 50, len(content) // 2, len(content) - 1):
+        file.write_bytes(content[:length])
         refused(spec, spaces(TWO), r"' cannot be read: ")
-    file.write_bytes(b"PK\x03\x04" + whole)
+    file.write_bytes(b"PK\x03\x04" + content)
     refused(spec, spaces(TWO), r"' cannot be read: ")
     refused(f"{spec}x", spaces(TWO), r"the file .*policy\.onnxx does not exist$")
     refused(f"onnx:{tmp_path}", spaces(TWO), r"the file .* does not exist$")
@@ -344,15 +344,15 @@ def test_a_file_is_bounded_and_the_runtime_an_extra(tmp_path, monkeypatch):
 
 def test_what_cannot_be_exported_is_said(tmp_path, capsys, monkeypatch):
     arrays, meta = trained(TWO)
-    for change, said in (
+    for change, message in (
         ({"network": {"widths": [9]}}, "cannot be exported (weight"),
         ({"action_space": {}}, "cannot be exported"),
         ({"env": None}, None),
     ):
         write_run(tmp_path / "run", arrays, {**meta, **change})
-        if said:
+        if message:
             assert main(["export", str(tmp_path / "run"), "--onnx"]) == 2
-            assert said in " ".join(capsys.readouterr().err.split())
+            assert message in " ".join(capsys.readouterr().err.split())
     write_run(tmp_path / "run", arrays, meta)
     assert main(["export", str(tmp_path / "run"), "--onnx", str(tmp_path / "no" / "where.onnx")]) == 2
     assert "cannot be written (No such file or directory): name another file" in " ".join(

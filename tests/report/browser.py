@@ -20,13 +20,13 @@ class Browser:
     def __init__(self, profile):
         to_read, self._write = os.pipe()
         self._read, to_write = os.pipe()
-        ours = [fcntl.fcntl(fd, fcntl.F_DUPFD, 20) for fd in (to_read, to_write)]
+        descriptors = [fcntl.fcntl(fd, fcntl.F_DUPFD, 20) for fd in (to_read, to_write)]
         os.close(to_read)
         os.close(to_write)
 
         def as_it_expects():  # Chromium reads commands from 3 and answers on 4
-            os.dup2(ours[0], 3)
-            os.dup2(ours[1], 4)
+            os.dup2(descriptors[0], 3)
+            os.dup2(descriptors[1], 4)
 
         command = [BINARY, "--headless=new", "--remote-debugging-pipe", "--no-sandbox", "--disable-gpu"]
         command += ["--disable-dev-shm-usage", "--hide-scrollbars", "--force-device-scale-factor=1"]
@@ -34,7 +34,7 @@ class Browser:
         self._process = subprocess.Popen(
             command, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL, pass_fds=(3, 4), preexec_fn=as_it_expects
         )
-        for fd in ours:
+        for fd in descriptors:
             os.close(fd)
         self._number, self._buffer, self._session = 0, b"", None
         self.messages, self._events = [], []
@@ -103,8 +103,8 @@ class Browser:
         """The whole page as PNG."""
         size = self.send("Page.getLayoutMetrics")["cssContentSize"]
         clip = {"x": 0, "y": 0, "width": size["width"], "height": size["height"], "scale": 1}
-        taken = self.send("Page.captureScreenshot", format="png", captureBeyondViewport=True, clip=clip)
-        Path(file).write_bytes(base64.b64decode(taken["data"]))
+        screenshot = self.send("Page.captureScreenshot", format="png", captureBeyondViewport=True, clip=clip)
+        Path(file).write_bytes(base64.b64decode(screenshot["data"]))
 
     def close(self):
         """End the browser that this object started."""

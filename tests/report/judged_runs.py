@@ -26,13 +26,13 @@ def by_evidence(criterion, values, theta, low, high, direction="at_least", metri
 
 
 def verdict(*criteria, suite="pole"):
-    beside = [
+    checks_of_suite = [
         CriterionVerdict(suite, "controls", "controls", "PASS", "no useless policy passes", "controls", "at_least"),
         CriterionVerdict(
             suite, "held_out", "held_out", "PASS", "none of 400 episodes was seen", "held_out", "at_least"
         ),
     ]
-    return SuiteVerdict(suite, "suites/pole.yaml", "cartpole", "greedy", 7, ("here",), (*criteria, *beside))
+    return SuiteVerdict(suite, "suites/pole.yaml", "cartpole", "greedy", 7, ("here",), (*criteria, *checks_of_suite))
 
 
 def passing():

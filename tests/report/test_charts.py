@@ -42,8 +42,8 @@ def test_a_chart_of_anything_is_well_formed_and_finite(x, y, rule):
 
 @UNHURRIED
 @given(estimate=FINITE, ends=st.tuples(FINITE, FINITE), threshold=FINITE, above=st.booleans(), known=st.booleans())
-def test_an_interval_stays_in_its_box(estimate, ends, threshold, above, known):
-    low, high = sorted(ends) if known else (None, None)
+def test_an_interval_stays_in_its_box(estimate, ends, threshold, above, has_interval):
+    low, high = sorted(ends) if has_interval else (None, None)
     markup = charts.interval(estimate, low, high, threshold, above, "description")
     assert all(-1 <= number <= 261 for number in coordinates(markup))
 

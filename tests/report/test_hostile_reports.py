@@ -34,7 +34,7 @@ def config_with(path, **values):
     (path / "config.yaml").write_text(yaml.safe_dump({**config, **values}))
 
 
-def shown(path, **options):
+def render(path, **options):
     html = write_report([path], **options).read_text()
     return html, Page(html).text
 
@@ -52,7 +52,7 @@ def test_markup_in_names_and_values_is_shown_as_text(tmp_path):
         path, **{SCRIPT: SCRIPT, "validation": {"metric": SCRIPT}, "reward": {"terms": {SCRIPT: {SCRIPT: SCRIPT}}}}
     )
     (path / "metrics.csv").write_text(table(20, (*COLUMNS[:-1], "reward/<script>alert(3)</script>")))
-    html, _ = shown(path)
+    html, _ = render(path)
     page = Page(html)
     assert not page.all("script")
     assert not page.all("b")
@@ -67,11 +67,11 @@ def test_an_environment_that_names_a_module_is_not_imported(tmp_path, monkeypatc
     (tmp_path / "evil.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w')")
     path = judged_run(tmp_path / "run").path
     config_with(path, env={"name": "gym", "id": "evil:CartPole-v1"})
-    _, text = shown(path)
+    _, text = render(path)
     assert not (tmp_path / "ran").exists()
     assert "imports a module: add --trust" in text
     assert "PASS, as far as one run can show" in text
-    shown(path, trust=True)
+    render(path, trust=True)
     assert (tmp_path / "ran").exists()
 
 
@@ -80,7 +80,7 @@ def test_a_folder_named_like_a_policy_is_a_folder(tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(tmp_path)
     (tmp_path / "evil.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w')\ndef act(obs): ...")
     judged_run(tmp_path / "python:evil:act")
-    shown(tmp_path / "python:evil:act")
+    render(tmp_path / "python:evil:act")
     assert not (tmp_path / "ran").exists()
 
 
@@ -90,18 +90,18 @@ def test_a_policy_that_names_foreign_code_is_not_loaded(tmp_path):
     before = json.loads(file.read_text())
     for target in ("os.system", "os:system", "builtins:eval", "tests.gates.fake_agent:load"):
         file.write_text(json.dumps({**before, "agent": target}))
-        _, text = shown(path)
+        _, text = render(path)
         assert "the policy at play:" in text
 
 
 @pytest.mark.parametrize("snapshot", ["../../secret", "{absolute}", "step_100/../../../secret", 7, {"a": 1}])
 def test_a_snapshot_elsewhere_is_not_followed(tmp_path, snapshot):
     path = judged_run(tmp_path / "run").path
-    _, text = shown(path)
+    _, text = render(path)
     assert "What the policy does" in text
     shutil.copytree(path / "snapshots" / "step_100", tmp_path / "secret")  # a policy that could be played
     edited(path, snapshot=str(tmp_path / "secret") if snapshot == "{absolute}" else snapshot)
-    _, text = shown(path)
+    _, text = render(path)
     assert "has no such snapshot" in text
     assert "What the policy does" not in text
 
@@ -112,7 +112,7 @@ def test_a_link_out_of_the_run_is_not_followed(tmp_path, name):
     (tmp_path / "secret").write_text("env_steps,secret\n1,2\n")
     (path / name).unlink()
     (path / name).symlink_to(tmp_path / "secret")
-    html, text = shown(path)
+    html, text = render(path)
     assert "is a link, which may lead out of the run" in text
     assert ">secret<" not in html
 
@@ -140,7 +140,7 @@ def test_a_gigabyte_of_metrics_is_not_read(tmp_path):
     with open(path / "metrics.csv", "wb") as file:
         file.write(b"env_steps,x\n1,2\n")
         file.truncate(1 << 30)  # a hole: it takes no room on the disk
-    _, text = shown(path)
+    _, text = render(path)
     assert "is larger than 256 MiB" in text
 
 
@@ -155,7 +155,7 @@ def test_nothing_but_nan(tmp_path):
     ]
     (path / "verdict.json").write_text(json.dumps({"schema": 1, "suites": [bad]}))
     edited(path, wall_s=nan, env_steps=nan, results={"mean": nan}, validation_score=nan)
-    html, text = shown(path)
+    html, text = render(path)
     assert html.count("<svg") > 2
     assert "no row with env_steps" in text
     for drawing in re.findall(r"<svg.*?</svg>", html, re.DOTALL):
@@ -170,7 +170,7 @@ def test_nothing_but_nan(tmp_path):
 def test_a_damaged_verdict_is_reported_and_the_rest_is_shown(tmp_path, content):
     path = judged_run(tmp_path / "run").path
     (path / "verdict.json").write_text(content)
-    _, text = shown(path)
+    _, text = render(path)
     assert "What is not shown" in text
     assert "verdict.json" in text
     assert "NOT JUDGED" in text
@@ -185,7 +185,7 @@ def test_a_damaged_verdict_is_reported_and_the_rest_is_shown(tmp_path, content):
 def test_damaged_metrics_do_not_hide_the_verdict(tmp_path, content):
     path = judged_run(tmp_path / "run").path
     (path / "metrics.csv").write_bytes(content)
-    _, text = shown(path)
+    _, text = render(path)
     assert "PASS, as far as one run can show" in text
 
 
@@ -198,7 +198,7 @@ def test_an_evidence_history_of_uneven_length_is_drawn_as_far_as_it_goes(tmp_pat
     bad["criteria"] = [*bad["criteria"], other]
     run = judged_run(tmp_path / "run").path
     (run / "verdict.json").write_text(json.dumps({"schema": 1, "suites": [bad]}))
-    assert "PASS, as far as one run can show" in shown(run)[1]
+    assert "PASS, as far as one run can show" in render(run)[1]
 
 
 def test_a_few_lines_of_yaml_that_stand_for_millions_are_refused(tmp_path):
@@ -314,4 +314,4 @@ def test_a_sweep_that_points_elsewhere_stays_in_its_folder(tmp_path):
 
 def test_a_policy_of_nan_is_no_crash(tmp_path):
     path = judged_run(tmp_path / "run", rule=np.full(4, np.nan)).path
-    assert "PASS, as far as one run can show" in shown(path)[1]
+    assert "PASS, as far as one run can show" in render(path)[1]

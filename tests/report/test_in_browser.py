@@ -100,15 +100,15 @@ def test_the_checks_themselves_see_what_they_forbid(browser, pages):
     browser.evaluate("document.querySelector('h1').style.width = '900px'")
     browser.evaluate("document.body.append(Object.assign(new Image(), {src: 'https://example.org/x.png'}))")
     browser.evaluate("new Promise(done => setTimeout(done, 50))")
-    assert [each[0] for each in browser.evaluate(CONTRAST)["bad"]] == ["H2"]
-    assert "H1" in [each[0] for each in browser.evaluate(CUT)]
+    assert [fault[0] for fault in browser.evaluate(CONTRAST)["bad"]] == ["H2"]
+    assert "H1" in [fault[0] for fault in browser.evaluate(CUT)]
     assert browser.evaluate("document.documentElement.scrollWidth") > 390
     assert "Content Security Policy" in str(browser.messages)
 
 
 def test_a_film_shows_its_frames_one_after_the_other(browser, pages):
     browser.open(pages["with films"], width=1440)
-    shown = """(moment => {
+    script = """(moment => {
       const film = document.querySelector(".film"), style = getComputedStyle(film);
       const [columns, rows] = ["--columns", "--rows"].map(name => Number(style.getPropertyValue(name)));
       const seconds = parseFloat(style.getPropertyValue("--seconds"));
@@ -121,9 +121,9 @@ def test_a_film_shows_its_frames_one_after_the_other(browser, pages):
       const across = (screen.left - strip.left) / screen.width, down = (screen.top - strip.top) / screen.height;
       return [Math.round(100 * across) / 100, Math.round(100 * down) / 100, columns, rows];
     })(%d)"""
-    _, _, columns, rows = browser.evaluate(shown % 0)
+    _, _, columns, rows = browser.evaluate(script % 0)
     for frame in (0, 1, columns - 1, columns, columns * rows - 1):
-        across, down, _, _ = browser.evaluate(shown % frame)
+        across, down, _, _ = browser.evaluate(script % frame)
         assert (across, down) == pytest.approx((frame % columns, frame // columns), abs=0.03)
 
 
@@ -163,10 +163,10 @@ def test_every_chart_and_control_has_a_name(browser, pages):
     for page in pages.values():
         browser.open(page, width=1440)
         nodes = browser.send("Accessibility.getFullAXTree")["nodes"]
-        named = {"image", "img", "checkbox", "link", "heading", "region", "navigation", "table"}
+        roles = {"image", "img", "checkbox", "link", "heading", "region", "navigation", "table"}
         nameless = [
             node["role"]["value"]
             for node in nodes
-            if not node.get("ignored") and node["role"]["value"] in named and not node.get("name", {}).get("value")
+            if not node.get("ignored") and node["role"]["value"] in roles and not node.get("name", {}).get("value")
         ]
         assert nameless == []

@@ -133,11 +133,11 @@ def test_best_median_and_worst_are_told_apart_and_play_as_they_were_played(tmp_p
     behaviour = observe(read_record(path))
     rendered = films(behaviour)
     assert [film.label for film in rendered] == ["Best", "Median", "Worst"]
-    for film, wanted in zip(
+    for film, expected in zip(
         rendered, (behaviour.returns.max(), np.sort(behaviour.returns)[9], behaviour.returns.min()), strict=True
     ):
         (text,) = re.findall(r"return (−?[\d,.]+) after", film.description)
-        assert float(text.replace("−", "-").replace(",", "")) == pytest.approx(wanted, rel=1e-3)
+        assert float(text.replace("−", "-").replace(",", "")) == pytest.approx(expected, rel=1e-3)
         assert film.rows * film.columns >= 2
     assert sum(len(film.source) for film in rendered) < MAX_BYTES
 

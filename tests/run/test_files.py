@@ -18,18 +18,18 @@ from rl_eval.errors import InputError
 from tests.run.values import JSON
 
 
-def _create(path, barrier, taken):
+def _create(path, barrier, queue):
     barrier.wait(timeout=30)
-    taken.put(str(run.create_directory(Path(path))))
+    queue.put(str(run.create_directory(Path(path))))
 
 
 def test_two_processes_never_share_a_directory(tmp_path):
     context = multiprocessing.get_context("spawn")
-    barrier, taken = context.Barrier(2), context.Queue()
-    processes = [context.Process(target=_create, args=(tmp_path / "a/b/run", barrier, taken)) for _ in range(2)]
+    barrier, queue = context.Barrier(2), context.Queue()
+    processes = [context.Process(target=_create, args=(tmp_path / "a/b/run", barrier, queue)) for _ in range(2)]
     for process in processes:
         process.start()
-    paths = {taken.get(timeout=30) for _ in processes}
+    paths = {queue.get(timeout=30) for _ in processes}
     for process in processes:
         process.join()
     assert paths == {str(tmp_path / "a/b/run"), str(tmp_path / "a/b/run_2")}

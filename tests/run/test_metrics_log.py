@@ -53,15 +53,15 @@ def test_numbers_come_back_to_the_bit_and_a_cut_log_is_one_that_stopped_there(tm
     assert complete.read_bytes() == stopped.read_bytes()
 
 
-@pytest.mark.parametrize("taken", [0, 1, 7])
-def test_a_row_that_the_disk_does_not_take_leaves_the_log_as_it_was(tmp_path, monkeypatch, taken):
+@pytest.mark.parametrize("n_written", [0, 1, 7])
+def test_a_row_that_the_disk_does_not_take_leaves_the_log_as_it_was(tmp_path, monkeypatch, n_written):
     file = tmp_path / "metrics.csv"
     log = run.MetricsLog(file)
     write = os.write
 
     def fill_up(descriptor, content):
-        if taken and len(content) > taken:
-            return write(descriptor, bytes(content[:taken])) if len(content) > 2 * taken else full()
+        if n_written and len(content) > n_written:
+            return write(descriptor, bytes(content[:n_written])) if len(content) > 2 * n_written else full()
         return full()
 
     def full():

@@ -21,11 +21,11 @@ NAMES = st.text(st.characters(codec="utf-8"), max_size=8).filter(lambda name: na
 
 @given(st.dictionaries(NAMES, ARRAYS, max_size=6))
 def test_the_bytes_are_the_librarys(arrays):
-    ours = b"".join(_safetensors.file_parts(arrays))
-    assert ours == safetensors.numpy.save(arrays)
-    read, theirs = _safetensors.array_views(ours), safetensors.numpy.load(ours)
-    assert read.keys() == theirs.keys()
-    for name, array in theirs.items():
+    written = b"".join(_safetensors.file_parts(arrays))
+    assert written == safetensors.numpy.save(arrays)
+    read, expected = _safetensors.array_views(written), safetensors.numpy.load(written)
+    assert read.keys() == expected.keys()
+    for name, array in expected.items():
         assert (read[name].dtype, read[name].shape) == (array.dtype, array.shape)
         assert read[name].tobytes() == array.tobytes()
         assert read[name].flags.aligned
@@ -76,28 +76,28 @@ ENTRY = st.fixed_dictionaries(
 @example({"a": {"dtype": "F32", "shape": [0, 2**64], "data_offsets": [0, 0]}})
 @example(b"[" * 100_000)
 def test_a_header_that_is_wrong_reads_nothing_outside_of_the_file(header):
-    whole = content(header)
+    valid = content(header)
     try:
-        arrays = _safetensors.array_views(whole)
+        arrays = _safetensors.array_views(valid)
     except ValueError:
         with pytest.raises(ValueError):  # of which kind, is the caller's to say
-            _safetensors.read_selected(io.BytesIO(whole), len(whole), EVERY, 10**9)
+            _safetensors.read_selected(io.BytesIO(valid), len(valid), EVERY, 10**9)
         return
-    some = _safetensors.read_selected(io.BytesIO(whole), len(whole), EVERY, 10**9)
+    some = _safetensors.read_selected(io.BytesIO(valid), len(valid), EVERY, 10**9)
     assert {name: array.tobytes() for name, array in some.items()} == {n: a.tobytes() for n, a in arrays.items()}
-    begin, size = np.frombuffer(whole, np.uint8).ctypes.data, len(whole)
+    begin, size = np.frombuffer(valid, np.uint8).ctypes.data, len(valid)
     for array in arrays.values():
         assert array.size == 0 or begin <= array.ctypes.data <= array.ctypes.data + array.nbytes <= begin + size
 
 
 @given(st.dictionaries(NAMES, ARRAYS, max_size=4), st.data())
 def test_some_arrays_are_those_among_all(arrays, data):
-    whole = b"".join(_safetensors.file_parts(arrays))
+    valid = b"".join(_safetensors.file_parts(arrays))
     names = data.draw(st.sets(st.sampled_from([*arrays, "another"])))
-    some = _safetensors.read_selected(io.BytesIO(whole), len(whole), names, 10**9)
+    some = _safetensors.read_selected(io.BytesIO(valid), len(valid), names, 10**9)
     assert some.keys() == names & arrays.keys()
     for name, array in some.items():
-        expected = _safetensors.array_views(whole)[name]
+        expected = _safetensors.array_views(valid)[name]
         assert (array.dtype, array.shape) == (expected.dtype, expected.shape)
         assert array.tobytes() == expected.tobytes()
 
@@ -122,10 +122,10 @@ def test_some_arrays_take_no_memory_for_the_others(tmp_path):
 
 @pytest.mark.parametrize("shape", [[2.0], [-1, -2], [0, 1 << 70], ["2"], 2, [True, 2.5]])
 def test_a_shape_that_is_none_is_refused(shape):
-    whole = content({"a": {"dtype": "F64", "shape": shape, "data_offsets": [0, 16]}})
+    data = content({"a": {"dtype": "F64", "shape": shape, "data_offsets": [0, 16]}})
     for read in (_safetensors.array_views, lambda c: _safetensors.read_selected(io.BytesIO(c), len(c), "a", 99)):
         with pytest.raises(ValueError, match="its header is wrong"):
-            read(whole)
+            read(data)
 
 
 @pytest.mark.parametrize("cut", [0, 7, 8, 20])

@@ -8,7 +8,7 @@ from rich.console import Console
 ESCAPE = re.compile(r"\x1b\[[0-9;?]*[a-zA-Z]")
 
 
-class Stream(io.StringIO):
+class TextStream(io.StringIO):
     """A stream of a given kind and encoding."""
 
     def __init__(self, terminal=False, encoding="utf-8"):
@@ -28,7 +28,7 @@ class Stream(io.StringIO):
 
 
 def rendered(*renderables, width=80, **stream):
-    out = Stream(**stream)
+    out = TextStream(**stream)
     console = Console(
         file=out, width=width, markup=False, highlight=False, color_system="standard" if out.isatty() else None
     )

@@ -1,13 +1,13 @@
 """Consoles and errors."""
 
 from rl_eval.terminal import console_for, print_error
-from tests.terminal.streams import Stream
+from tests.terminal.streams import TextStream
 
 
 def test_a_pipe_has_room_for_every_column_and_columns_overrules(monkeypatch):
-    assert console_for(Stream()).width == 120
+    assert console_for(TextStream()).width == 120
     monkeypatch.setenv("COLUMNS", "70")
-    assert console_for(Stream()).width == 70
+    assert console_for(TextStream()).width == 70
 
 
 def test_an_error_is_one_line_on_stderr(capsys):

@@ -6,7 +6,7 @@ import re
 import pytest
 
 from rl_eval.terminal import ProgressLine
-from tests.terminal.streams import ESCAPE, Stream
+from tests.terminal.streams import ESCAPE, TextStream
 
 
 class Clock:
@@ -22,7 +22,7 @@ def lines_of(stream):
 
 
 def test_a_pipe_gets_the_first_line_one_each_ten_seconds_and_the_last():
-    stream, clock = Stream(), Clock()
+    stream, clock = TextStream(), Clock()
     with ProgressLine(200_000, "ppo on threat", stream=stream, clock=clock) as progress:
         for second in range(41):
             clock.now = 1000.0 + second
@@ -42,7 +42,7 @@ def test_a_pipe_gets_the_first_line_one_each_ten_seconds_and_the_last():
 @pytest.mark.parametrize("term", ["dumb", "unknown"])
 def test_a_dumb_terminal_is_treated_as_a_pipe(monkeypatch, term):
     monkeypatch.setenv("TERM", term)
-    stream = Stream(terminal=True)
+    stream = TextStream(terminal=True)
     with ProgressLine(100, "x", stream=stream, clock=Clock()) as progress:
         progress.update(50)
     assert "\x1b" not in stream.getvalue()
@@ -53,7 +53,7 @@ def test_a_dumb_terminal_is_treated_as_a_pipe(monkeypatch, term):
 @pytest.mark.parametrize("encoding", ["utf-8", "ascii"])
 def test_on_a_terminal_it_is_one_line_that_fits(monkeypatch, width, encoding):
     monkeypatch.setenv("COLUMNS", str(width))
-    stream, clock = Stream(terminal=True, encoding=encoding), Clock()
+    stream, clock = TextStream(terminal=True, encoding=encoding), Clock()
     with ProgressLine(2_000_000, "ppo on [threat]", stream=stream, clock=clock) as progress:
         for second in range(100):
             clock.now += 1
@@ -67,7 +67,7 @@ def test_on_a_terminal_it_is_one_line_that_fits(monkeypatch, width, encoding):
 
 
 def test_the_bar_grows():
-    stream, clock = Stream(terminal=True), Clock()
+    stream, clock = TextStream(terminal=True), Clock()
     with ProgressLine(100, "x", stream=stream, clock=clock) as progress:
         for step in (0, 50, 100):
             clock.now += 1
@@ -79,7 +79,7 @@ def test_the_bar_grows():
 
 
 def test_it_is_drawn_four_times_a_second_at_most():
-    stream, clock = Stream(terminal=True), Clock()
+    stream, clock = TextStream(terminal=True), Clock()
     with ProgressLine(1000, "x", stream=stream, clock=clock) as progress:
         for step in range(1000):
             clock.now += 0.001
@@ -89,7 +89,7 @@ def test_it_is_drawn_four_times_a_second_at_most():
 
 def test_without_colour_nothing_is_coloured(monkeypatch):
     monkeypatch.setenv("NO_COLOR", "1")
-    stream, clock = Stream(terminal=True), Clock()
+    stream, clock = TextStream(terminal=True), Clock()
     with ProgressLine(100, "x", stream=stream, clock=clock) as progress:
         clock.now += 1
         progress.update(50)
@@ -99,14 +99,14 @@ def test_without_colour_nothing_is_coloured(monkeypatch):
 @pytest.mark.parametrize(("child", "live"), [(True, None), (False, False)])
 def test_jobs_that_share_a_terminal_print_plain_lines(monkeypatch, child, live):
     monkeypatch.setattr("multiprocessing.parent_process", lambda: object() if child else None)
-    stream = Stream(terminal=True)
+    stream = TextStream(terminal=True)
     with ProgressLine(100, "x", stream=stream, live=live, clock=Clock()) as progress:
         progress.update(50)
     assert "\x1b[2K" not in stream.getvalue()
 
 
 def test_a_resumed_run_does_not_count_what_it_did_not_do():
-    stream, clock = Stream(), Clock()
+    stream, clock = TextStream(), Clock()
     with ProgressLine(1000, "x", start=900, stream=stream, clock=clock) as progress:
         progress.update(900)
         clock.now += 10
@@ -115,7 +115,7 @@ def test_a_resumed_run_does_not_count_what_it_did_not_do():
 
 
 def test_the_rate_is_that_of_the_recent_past():
-    stream, clock = Stream(), Clock()
+    stream, clock = TextStream(), Clock()
     with ProgressLine(10_000, "x", stream=stream, clock=clock) as progress:
         for second in range(61):
             progress.update(second if second <= 20 else 20 + (second - 20) * 100)
@@ -124,7 +124,7 @@ def test_the_rate_is_that_of_the_recent_past():
 
 
 def test_judging_counts_episodes_and_starts_over_for_each_suite():
-    stream, clock = Stream(), Clock()
+    stream, clock = TextStream(), Clock()
     with ProgressLine(None, "judging", stream=stream, clock=clock) as progress:
         for suite in ("threat", "cartpole"):
             for done in range(0, 101, 10):
@@ -139,7 +139,7 @@ def test_judging_counts_episodes_and_starts_over_for_each_suite():
 @pytest.mark.parametrize(("error", "word"), [(ValueError, "stopped"), (KeyboardInterrupt, "interrupted")])
 @pytest.mark.parametrize("terminal", [False, True])
 def test_the_last_line_says_how_it_ended_and_the_cursor_is_back(error, word, terminal):
-    stream, clock = Stream(terminal=terminal), Clock()
+    stream, clock = TextStream(terminal=terminal), Clock()
 
     def work():
         with ProgressLine(100, "x", stream=stream, clock=clock) as progress:
@@ -154,7 +154,7 @@ def test_the_last_line_says_how_it_ended_and_the_cursor_is_back(error, word, ter
 
 
 def test_results_on_stdout_are_not_drawn_into_the_progress(capsys):
-    stream = Stream(terminal=True)
+    stream = TextStream(terminal=True)
     with ProgressLine(100, "x", stream=stream, clock=Clock()) as progress:
         progress.update(50)
         print("a result")
@@ -163,7 +163,7 @@ def test_results_on_stdout_are_not_drawn_into_the_progress(capsys):
 
 
 def test_nothing_done_and_nothing_known_is_still_a_line():
-    stream = Stream()
+    stream = TextStream()
     with ProgressLine(None, "loading", stream=stream, clock=Clock()):
         pass
     assert lines_of(stream) == ["loading: done in 0:00"]

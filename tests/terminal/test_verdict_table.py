@@ -7,7 +7,7 @@ import pytest
 from rich.console import Console
 
 from rl_eval.terminal import criteria_table, print_verdict
-from tests.terminal.streams import ESCAPE, Stream, rendered
+from tests.terminal.streams import ESCAPE, TextStream, rendered
 
 
 def criterion(name, decision, **values):
@@ -26,7 +26,7 @@ VERDICT = [
 
 
 def verdict_text(rows=VERDICT, width=80, **stream):
-    out = Stream(**stream)
+    out = TextStream(**stream)
     print_verdict(rows, console=Console(file=out, width=width, markup=False, highlight=False))
     return out.getvalue()
 

@@ -115,8 +115,8 @@ def test_without_a_key_the_run_is_whole_offline(track, run_dir):
     assert math.isnan(float(logged.history[0]["episode_return_mean"]))
     assert [row["episode_return_mean"] for row in logged.history[1:]] == [50, 100]
     assert logged.step_metrics["*"] == "env_steps"
-    wanted = {"verdict/threat/f1": "PASS", "verdict/threat/f1/estimate": 0.93, "results/mean": 231.5}
-    assert {**wanted, "status": "finished"}.items() <= logged.summary.items()
+    expected = {"verdict/threat/f1": "PASS", "verdict/threat/f1/estimate": 0.93, "results/mean": 231.5}
+    assert {**expected, "status": "finished"}.items() <= logged.summary.items()
     assert logged.exit_code == 0
 
 

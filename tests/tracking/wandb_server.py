@@ -24,7 +24,7 @@ class WandbServer:
             hanging.set()
         outer = self
 
-        class Handler(BaseHTTPRequestHandler):
+        class WandbHandler(BaseHTTPRequestHandler):
             def do_POST(self):
                 body = self.rfile.read(int(self.headers.get("content-length", 0))).decode("utf-8", "replace")
                 if hanging.is_set():
@@ -46,7 +46,7 @@ class WandbServer:
                 pass
 
         self._released = released
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), WandbHandler)
         self._server.daemon_threads = True
         self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
 

@@ -32,7 +32,7 @@ ROOT = Path(__file__).resolve().parents[2]
 FILE_CALLS = ("fsync", "replace", "write", "mkdir", "unlink", "rmdir", "open")
 
 
-class Moments:
+class KillMoments:
     """Counts moments by kind, and kills this process at one of them."""
 
     def __init__(self, kind=None, number=None):
@@ -125,21 +125,21 @@ def import_everything():
 def main(folder, kills, seed, *overrides):
     import_everything()
     folder, config = Path(folder), configs.load(compose(ROOT / "conf", overrides))
-    assert fork_attempt(config, folder / "uninterrupted", Moments()) == 0
+    assert fork_attempt(config, folder / "uninterrupted", KillMoments()) == 0
     counts = json.loads((folder / "uninterrupted.moments").read_text())
     rng = np.random.default_rng(int(seed))
     kill_count = number = 0
     while kill_count < int(kills):
         directory = folder / f"killed_{number}"
         kind = str(rng.choice(["step", "file"]))
-        status = fork_attempt(config, directory, Moments(kind, int(rng.integers(1, 2 + counts[kind] // 3))))
+        status = fork_attempt(config, directory, KillMoments(kind, int(rng.integers(1, 2 + counts[kind] // 3))))
         killed = os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL
         assert killed or status == 0, status
         kill_count += killed
         number += not killed or runs.read_run(directory).finished if (directory / "run.json").exists() else 0
     directory = folder / f"killed_{number}"
     while directory.exists() and not ((directory / "run.json").exists() and runs.read_run(directory).finished):
-        assert fork_attempt(config, directory, Moments()) == 0
+        assert fork_attempt(config, directory, KillMoments()) == 0
     print(json.dumps({"kills": kill_count, "moments": counts}))
 
 

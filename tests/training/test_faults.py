@@ -44,7 +44,7 @@ def learn(directory, *overrides, resume=False, tracker=None):
 
 
 @pytest.fixture(scope="module")
-def whole(tmp_path_factory):
+def undisturbed_run(tmp_path_factory):
     """What a run holds that nothing happened to."""
     return content(learn(tmp_path_factory.mktemp("whole") / "run").path)
 
@@ -98,7 +98,9 @@ def fill_up(patch, pattern, times):
     ],
     ids=["point", "hashes", "directory", "snapshot", "metrics", "seen", "run.json"],
 )
-def test_a_full_disk_fails_the_run_and_leaves_what_was_whole(tmp_path, whole, monkeypatch, pattern, times, recorded):
+def test_a_full_disk_fails_the_run_and_leaves_what_was_whole(
+    tmp_path, undisturbed_run, monkeypatch, pattern, times, recorded
+):
     path = tmp_path / "run"
     with monkeypatch.context() as patch:
         fill_up(patch, pattern, times)
@@ -116,7 +118,7 @@ def test_a_full_disk_fails_the_run_and_leaves_what_was_whole(tmp_path, whole, mo
     rows = runs.read_metrics(path / "metrics.csv")
     assert all(np.isfinite(rows["env_steps"]))
     learn(path, resume=True)
-    assert content(path) == whole
+    assert content(path) == undisturbed_run
 
 
 def test_a_disk_that_is_full_from_the_start_is_bad_input(tmp_path, monkeypatch):
@@ -214,7 +216,9 @@ def disconnect():
     ("fault", "method"),
     [*(("hangs", name) for name in ("start", "log", "summary", "close")), ("raises", "log"), ("exits", "log")],
 )
-def test_training_goes_on_whatever_a_tracker_does_and_says_so(tmp_path, whole, monkeypatch, capsys, method, fault):
+def test_training_goes_on_whatever_a_tracker_does_and_says_so(
+    tmp_path, undisturbed_run, monkeypatch, capsys, method, fault
+):
     release = threading.Event()
     act = {"hangs": release.wait, "raises": disconnect, "exits": leave}[fault]
 
@@ -229,17 +233,17 @@ def test_training_goes_on_whatever_a_tracker_does_and_says_so(tmp_path, whole, m
     path.mkdir()
     job.run(compose(ROOT / "conf", CARTPOLE), path, sweep=None, suites=tmp_path / "no suites")
     release.set()  # which nothing has waited for
-    told = capsys.readouterr().err
-    assert told.count("fake: ") == 1
-    said = {
+    stderr = capsys.readouterr().err
+    assert stderr.count("fake: ") == 1
+    messages = {
         "hangs": "did not finish within 0.3 s",
         "raises": "ConnectionError: the server went away",
         "exits": "SystemExit",
     }
-    assert said[fault] in told
-    assert "training is not affected" in told
+    assert messages[fault] in stderr
+    assert "training is not affected" in stderr
     assert runs.read_run(path).finished
-    assert content(path) == whole
+    assert content(path) == undisturbed_run
 
 
 # -- numbers that are not finite ---------------------------------------------------------------------------------------
@@ -270,7 +274,7 @@ def poisoned(monkeypatch, where):
 
 @pytest.mark.filterwarnings("ignore:(overflow|invalid value) encountered:RuntimeWarning")
 @pytest.mark.parametrize(
-    ("where", "overrides", "said"),
+    ("where", "overrides", "message"),
     [
         ("reward", [], r"the environment returned a number that is not finite: rewards\[23, 0\]"),
         ("observation", [], r"the environment returned a number that is not finite: obs\[24, 0, 0\]"),
@@ -279,12 +283,12 @@ def poisoned(monkeypatch, where):
     ],
 )
 def test_a_number_that_is_not_finite_stops_the_run_at_its_last_good_checkpoint(
-    tmp_path, monkeypatch, where, overrides, said
+    tmp_path, monkeypatch, where, overrides, message
 ):
     poisoned(monkeypatch, where)
     run = learn(tmp_path / "run", *overrides)
     assert run.info["status"] == "failed"
-    assert re.search(said, run.info["reason"]), run.info["reason"]
+    assert re.search(message, run.info["reason"]), run.info["reason"]
     assert run.info["results"] is None
     assert run.snapshots()[-1].name == "step_2048"
     assert runs.step_directories(run.path / "resume")[-1].name == "step_2048"

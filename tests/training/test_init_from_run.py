@@ -46,7 +46,7 @@ CARTPOLE = [
 def parents(tmp_path_factory):
     """A finished run of each agent on threat; read only."""
     folder = tmp_path_factory.mktemp("parents")
-    return {agent: learn([*THREAT, *own], folder / agent) for agent, own in AGENTS.items()}
+    return {agent: learn([*THREAT, *overrides], folder / agent) for agent, overrides in AGENTS.items()}
 
 
 @pytest.fixture(scope="module")
@@ -93,14 +93,14 @@ def test_a_stopped_run_goes_on_to_the_bit_without_its_parent(agent, parents, tmp
     parent = tmp_path / "parent"
     shutil.copytree(parents[agent].path, parent)
     overrides = from_run(run.read_run(parent), "seed=7", agent=agent)
-    whole = learn(overrides, tmp_path / "whole")
+    uninterrupted = learn(overrides, tmp_path / "whole")
     learn(overrides, tmp_path / "early", stop_at=300)  # before the first resume point
     learn(overrides, tmp_path / "late", stop_at=1200)
     shutil.rmtree(parent)
     for name in ("early", "late"):
         again = learn(overrides, tmp_path / name, resume=True)
         assert again.finished
-        assert content(again.path) == content(whole.path)
+        assert content(again.path) == content(uninterrupted.path)
 
 
 def test_lineage_names_every_run_before(parents, tmp_path):
@@ -181,7 +181,7 @@ def test_statistics_of_another_reward_are_not_taken_over(parents, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("overrides", "named"),
+    ("overrides", "names"),
     [
         (["agent.network={widths: [8]}"], ["[64, 64]", "[8]"]),
         (["agent.network.activation=gelu"], ["activation", "gelu"]),
@@ -191,11 +191,11 @@ def test_statistics_of_another_reward_are_not_taken_over(parents, tmp_path):
         (["env.alert_window=5"], ["(24,)", "(25,)"]),
     ],
 )
-def test_what_does_not_fit_is_one_sentence_with_both(overrides, named, parents):
-    given = [o for o in from_run(parents["ppo"]) if not (overrides is AGENTS["a2c"] and o in AGENTS["ppo"])]
+def test_what_does_not_fit_is_one_sentence_with_both(overrides, names, parents):
+    base = [o for o in from_run(parents["ppo"]) if not (overrides is AGENTS["a2c"] and o in AGENTS["ppo"])]
     with pytest.raises(InputError) as raised:
-        plan(ROOT / "conf", ROOT / "suites", [*given, *overrides], multirun=False)
-    assert all(word in str(raised.value) for word in named)
+        plan(ROOT / "conf", ROOT / "suites", [*base, *overrides], multirun=False)
+    assert all(word in str(raised.value) for word in names)
     assert "\n" not in str(raised.value)
 
 

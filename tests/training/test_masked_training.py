@@ -40,12 +40,12 @@ def masked_run(tmp_path_factory):
 
 @pytest.mark.parametrize("overrides", AGENTS.values(), ids=AGENTS.keys())
 def test_a_stopped_run_ends_with_the_bytes_of_one_that_was_not(overrides, tmp_path):
-    whole = learn([*SHORT, *overrides], tmp_path / "whole")
-    assert whole.info["status"] == "finished"
+    uninterrupted = learn([*SHORT, *overrides], tmp_path / "whole")
+    assert uninterrupted.info["status"] == "finished"
     stopped = learn([*SHORT, *overrides], tmp_path / "stopped", stop_at=1500)
     assert stopped.info["status"] == "interrupted"
     learn(None, stopped.path, resume=True)
-    assert content(stopped.path) == content(whole.path)
+    assert content(stopped.path) == content(uninterrupted.path)
 
 
 @pytest.fixture

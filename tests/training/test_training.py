@@ -65,26 +65,29 @@ def final_policy(run):
     ids=["threat", "cartpole", "threat-a2c", "cartpole-normalised", "threat-dqn", "cartpole-dqn"],
 )
 def test_an_interrupted_run_goes_on_to_the_same_end(overrides, tmp_path):
-    whole = learn(overrides, tmp_path / "whole")
-    assert whole.info["status"] == "finished"
+    uninterrupted = learn(overrides, tmp_path / "whole")
+    assert uninterrupted.info["status"] == "finished"
     broken = learn(overrides, tmp_path / "broken", stop_at=5000)
     assert broken.info["status"] == "interrupted"
     assert 5000 <= broken.info["env_steps"] < 8192
     assert broken.snapshots()[-1].name == f"step_{broken.info['env_steps']}"  # Ctrl-C saves what there is
     again = learn(overrides, tmp_path / "broken", resume=True)
     assert again.info["status"] == "finished"
-    assert table(again) == table(whole)
-    assert final_policy(again) == final_policy(whole)
+    assert table(again) == table(uninterrupted)
+    assert final_policy(again) == final_policy(uninterrupted)
     for key in ("env_steps", "episodes", "gradient_steps", "steps_finished", "steps_in_flight", "steps_cut"):
-        assert again.info[key] == whole.info[key]
-    assert whole.info["steps_finished"] + whole.info["steps_in_flight"] + whole.info["steps_cut"] == 8192
+        assert again.info[key] == uninterrupted.info[key]
+    assert (
+        uninterrupted.info["steps_finished"] + uninterrupted.info["steps_in_flight"] + uninterrupted.info["steps_cut"]
+        == 8192
+    )
 
 
 def test_a_run_without_a_resume_point_starts_again(tmp_path):
-    whole = learn(CARTPOLE, tmp_path / "whole")
+    uninterrupted = learn(CARTPOLE, tmp_path / "whole")
     learn(CARTPOLE, tmp_path / "broken", stop_at=1000)
     assert not runs.step_directories(tmp_path / "broken" / "resume")
-    assert table(learn(CARTPOLE, tmp_path / "broken", resume=True)) == table(whole)
+    assert table(learn(CARTPOLE, tmp_path / "broken", resume=True)) == table(uninterrupted)
 
 
 def test_snapshots_do_not_touch_training(tmp_path):
@@ -96,10 +99,10 @@ def test_snapshots_do_not_touch_training(tmp_path):
 
 def test_the_last_snapshots_and_the_best_are_kept(tmp_path):
     run = learn(THREAT, tmp_path / "run")
-    kept = {p.name for p in run.snapshots()}
-    assert run.info["snapshot"] in kept
-    assert {"step_8192", "step_7168", "step_6144"} <= kept
-    assert len(kept) <= 4
+    names = {p.name for p in run.snapshots()}
+    assert run.info["snapshot"] in names
+    assert {"step_8192", "step_7168", "step_6144"} <= names
+    assert len(names) <= 4
 
 
 def test_the_target_on_select_ends_training(tmp_path):

@@ -19,7 +19,7 @@ from rl_eval.validation_errors import config_sentence
 if TYPE_CHECKING:
     import numpy as np
 
-    from rl_eval.domains.threat.data import Dataset
+    from rl_eval.domains.threat.data import FlowDataset
     from rl_eval.domains.threat.vector import ThreatVector
     from rl_eval.metrics import Metric
     from rl_eval.policy import Policy
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 __all__ = ["ACTIONS", "ALERT", "ALLOW", "BLOCK", "DOMAIN", "QUARANTINE", "Config", "Threat"]
 
 
-def _dataset(config: Config) -> Dataset:
+def _dataset(config: Config) -> FlowDataset:
     from rl_eval.domains.threat.data import load_dataset
 
     return load_dataset(config)

@@ -52,7 +52,7 @@ class FlowSet:
 
 
 @dataclass(frozen=True)
-class Dataset:
+class FlowDataset:
     """The three parts and their preprocessing."""
 
     parts: dict[str, FlowSet]
@@ -60,7 +60,7 @@ class Dataset:
     preprocessing: Preprocessing
 
 
-def load_dataset(config: Config) -> Dataset:
+def load_dataset(config: Config) -> FlowDataset:
     """The data set of a config; cached by the config keys it depends on and by size and time of the files.
 
     Raises:
@@ -95,7 +95,7 @@ def file_stamps(config: Config) -> tuple[tuple[str, int, int], ...]:
 
 
 @lru_cache(maxsize=4)
-def _load_dataset(config_json: str, stamps: tuple) -> Dataset:
+def _load_dataset(config_json: str, stamps: tuple) -> FlowDataset:
     config = Config.model_validate_json(config_json)
     tables = _tables(config)
     if config.prevalence is not None and config.data != "synthetic":
@@ -106,7 +106,7 @@ def _load_dataset(config_json: str, stamps: tuple) -> Dataset:
     preprocessing = (
         preprocess.fit(tables["train"]) if fitted is None else preprocess.apply_fitted(fitted, tables["train"])
     )
-    return Dataset(
+    return FlowDataset(
         {part: _flow_set(table, preprocessing, config) for part, table in tables.items()},
         tables["train"].category_names,
         preprocessing,

@@ -13,11 +13,11 @@ _Finite = Annotated[float, Field(allow_inf_nan=False)]
 _Positive = Annotated[float, Field(gt=0.0, allow_inf_nan=False)]
 
 
-class _Strict(BaseModel):
+class _StrictModel(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class Numeric(_Strict):
+class Numeric(_StrictModel):
     """One numeric field: `(asinh(x / scale) - mean) / std`, without the asinh where `scale` is None."""
 
     name: str
@@ -26,14 +26,14 @@ class Numeric(_Strict):
     std: _Positive
 
 
-class Categorical(_Strict):
+class Categorical(_StrictModel):
     """One categorical field: a column for each level and a last one for any other."""
 
     name: str
     levels: tuple[str, ...]
 
 
-class FittedPreprocessing(_Strict):
+class FittedPreprocessing(_StrictModel):
     """Which fields become which columns, and how; `dropped` were constant in training."""
 
     numeric: tuple[Numeric, ...]

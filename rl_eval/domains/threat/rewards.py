@@ -69,7 +69,7 @@ class Severity(RewardTerm):
 
     Args:
         weights: category name -> penalty, a positive number.
-        categories: the names that `outcome["category"]` indexes; see `Dataset.category_names`.
+        categories: the names that `outcome["category"]` indexes; see `FlowDataset.category_names`.
         default: the penalty of other threats.
     """
 

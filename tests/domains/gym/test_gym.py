@@ -83,15 +83,15 @@ def test_one_seed_counts_up_as_gymnasiums_does(seed):
 
 def test_what_was_returned_is_never_written_again():
     vector = make("CartPole-v1", max_episode_steps=3)
-    kept = [(vector.reset(seed=0)[0],)]
-    copies = [tuple(array.copy() for array in kept[0])]
+    steps = [(vector.reset(seed=0)[0],)]
+    copies = [tuple(array.copy() for array in steps[0])]
     for _ in range(10):
         obs, rewards, terminated, truncated, infos = vector.step(np.zeros(COPIES, int))
         arrays = (obs, rewards, terminated, truncated, infos["outcome"]["native_reward"])
         arrays += (infos["final_obs"],) if "final_obs" in infos else ()
-        kept.append(arrays)
+        steps.append(arrays)
         copies.append(tuple(array.copy() for array in arrays))
-    for arrays, before in zip(kept, copies, strict=True):
+    for arrays, before in zip(steps, copies, strict=True):
         assert all(np.array_equal(a, b) for a, b in zip(arrays, before, strict=True))
     obs, rewards, *_, infos = vector.step(np.zeros(COPIES, int))
     rewards[:] = 99

@@ -3,7 +3,15 @@
 from hypothesis import strategies as st
 
 from rl_eval.domains.qase.formats.enumerations import KNOWN_VALUES
-from rl_eval.domains.qase.model.project import Case, CustomField, Parameter, ParameterGroup, Step, Suite, build_project
+from rl_eval.domains.qase.model.project import (
+    Case,
+    CaseStep,
+    CaseSuite,
+    CustomField,
+    Parameter,
+    ParameterGroup,
+    build_project,
+)
 
 # Line ends are LF in the model; UTF-8 has no surrogates.
 characters = st.characters(exclude_categories=["Cs"], exclude_characters="\r")
@@ -14,11 +22,11 @@ titles = st.text(characters, min_size=1, max_size=12).filter(lambda title: title
 
 
 def steps():
-    leaf = st.builds(Step, action=texts, expected_result=texts, data=texts)
+    leaf = st.builds(CaseStep, action=texts, expected_result=texts, data=texts)
     return st.recursive(
         st.lists(leaf, max_size=3).map(tuple),
         lambda inner: st.lists(
-            st.builds(Step, action=texts, expected_result=texts, data=texts, steps=inner), max_size=2
+            st.builds(CaseStep, action=texts, expected_result=texts, data=texts, steps=inner), max_size=2
         ).map(tuple),
         max_leaves=6,
     )
@@ -55,7 +63,7 @@ def projects(draw):
     """Any forest of suites, ten deep where chance has it, with cases anywhere."""
     n = draw(st.integers(0, 10))
     suites = [
-        Suite(
+        CaseSuite(
             id=i + 1, title=draw(titles), description=draw(texts), preconditions=draw(texts),
             parent_id=draw(st.none() | st.integers(1, i)) if i else None,
         )

@@ -107,7 +107,7 @@ def serving():
     """A stand-in that answers on a port of its own."""
     stand_in = StandIn()
 
-    class Handler(BaseHTTPRequestHandler):
+    class ApiHandler(BaseHTTPRequestHandler):
         def do_GET(self):
             url = urlsplit(self.path)
             stand_in.asked.append((self.path, dict(self.headers)))
@@ -130,7 +130,7 @@ def serving():
         def log_message(self, *_):
             pass
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server = ThreadingHTTPServer(("127.0.0.1", 0), ApiHandler)
     thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
     thread.start()
     stand_in.url = f"http://127.0.0.1:{server.server_port}/v1"

@@ -13,7 +13,7 @@ from rl_eval.rollout import play
 SMALL = domains.validate({"name": "qase", "cycles": 120})
 
 
-class Soft:
+class RanksByProbability:
     """Orders by a probability, though the most likely level is the same for all."""
 
     def probabilities(self, obs):
@@ -46,14 +46,16 @@ def test_equal_scores_are_a_straight_line():
 
 
 def test_a_page_plays_the_policy_by_its_probabilities_as_a_gate_does():
-    bounded, plain = played(LimitedPolicy(Soft(), 10_000)), played(Soft())
+    bounded, plain = played(LimitedPolicy(RanksByProbability(), 10_000)), played(RanksByProbability())
     np.testing.assert_array_equal(bounded.outcome["score"], plain.outcome["score"])
     assert len(np.unique(bounded.outcome["score"])) > 8
 
 
 def test_the_figure_says_what_it_shows():
     orders = {name: played(domains.domain("qase").baselines[name](SMALL)) for name in ("failure_rate", "optimal")}
-    behaviour = Behaviour(SMALL, orders["failure_rate"], "validation", Soft(), 1, {"optimal": orders["optimal"]})
+    behaviour = Behaviour(
+        SMALL, orders["failure_rate"], "validation", RanksByProbability(), 1, {"optimal": orders["optimal"]}
+    )
     (result,) = figures.figures(behaviour)
     assert "APFD: this policy 0." in result.caption
     assert "optimal" in result.legend

@@ -249,8 +249,8 @@ def test_a_given_state_continues_to_the_bit(values, autoreset):
     other.set_state(state)
     for step in range(150):
         actions = actions_of(rng, one)
-        for ours, theirs in zip(one.step(actions), other.step(actions), strict=True):
-            assert same(ours, theirs), step
+        for first, second in zip(one.step(actions), other.step(actions), strict=True):
+            assert same(first, second), step
         if step % 60 == 30:
             mask = rng.random(6) < 0.5
             assert same(*(e.reset(options={"reset_mask": mask})[0] for e in (one, other)))
@@ -287,9 +287,9 @@ def test_actions_outside_the_space_are_refused(actions):
 def test_what_a_caller_keeps_is_not_overwritten():
     envs = make()
     obs, _ = envs.reset(seed=0)
-    kept = obs.copy()
+    obs_before = obs.copy()
     envs.step(np.zeros(6, int))
-    np.testing.assert_array_equal(obs, kept)
+    np.testing.assert_array_equal(obs, obs_before)
 
 
 def test_a_step_costs_no_python_loop_over_the_copies():

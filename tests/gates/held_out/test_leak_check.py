@@ -164,11 +164,11 @@ def test_the_test_set_is_what_the_episodes_begin_with(count):
     test_set = held_out.load_test_set(CARTPOLE, seeds)
     vector = domains.make(CARTPOLE, n_envs=7, part="test", autoreset=False)
 
-    class Left:
+    class AlwaysLeft:
         def act(self, obs, greedy):
             return np.zeros(len(obs), np.int64)
 
-    played = play(vector, Left(), seeds=seeds)
+    played = play(vector, AlwaysLeft(), seeds=seeds)
     assert np.array_equal(test_set.exact, fingerprint_observations(played.first_obs)[0])
     assert np.array_equal(held_out.load_test_set(CARTPOLE, seeds, vector).exact, test_set.exact)
     alone = gym.make("CartPole-v1").reset(seed=seeds[-1])[0]

@@ -19,7 +19,7 @@ from rl_eval.domains.qase.formats.enumerations import KNOWN_VALUES
 from rl_eval.domains.qase.formats.load import ImportedProject
 from rl_eval.domains.qase.live.calls import NotRunnable, parse_case
 from rl_eval.domains.qase.model.execution_log import FAIL, PASS
-from rl_eval.domains.qase.model.project import Case, Project, Step, short_repr
+from rl_eval.domains.qase.model.project import Case, CaseStep, Project, short_repr
 
 MAX_ROWS = 20  # rows of one table
 
@@ -74,7 +74,7 @@ def _runnable(cases: tuple[Case, ...]) -> Iterator[str]:
         yield f"             and {len(reasons) - 3} more reasons; docs/qase-service.md has the form"
 
 
-def _count(steps: tuple[Step, ...]) -> int:
+def _count(steps: tuple[CaseStep, ...]) -> int:
     return sum(1 + _count(step.steps) for step in steps)
 
 

@@ -83,7 +83,7 @@ class CycleSet:
 
 
 @dataclass(frozen=True)
-class Dataset:
+class CycleDataset:
     """The three parts, the project they come from, and what was left out.
 
     Attributes:
@@ -101,7 +101,7 @@ class Dataset:
     default_rates: dict[str, float] = field(repr=False)
 
 
-def load_dataset(config: Config) -> Dataset:
+def load_dataset(config: Config) -> CycleDataset:
     """The data set of a config; cached by the config keys it depends on and by size and time of the files.
 
     Raises:
@@ -131,7 +131,7 @@ def _stamps(config: Config) -> tuple:
 
 
 @lru_cache(maxsize=4)
-def _load_dataset(source: str, stamps: tuple) -> Dataset:
+def _load_dataset(source: str, stamps: tuple) -> CycleDataset:
     config = Config.model_validate_json(source)
     return split_cycles(*_read_source(config), config)
 
@@ -150,7 +150,7 @@ def _read_source(config: Config) -> tuple[Project, ExecutionLog]:
     return imported.project, imported.log
 
 
-def split_cycles(project: Project, log: ExecutionLog, config: Config) -> Dataset:
+def split_cycles(project: Project, log: ExecutionLog, config: Config) -> CycleDataset:
     """Split the judged cycles by time: the latest to `test`, those before to `validation`, the rest to `train`.
 
     A cycle is judged if it has a failure and at least `min_cases` cases with a verdict. A share of all cases is
@@ -190,7 +190,7 @@ def split_cycles(project: Project, log: ExecutionLog, config: Config) -> Dataset
         **{name: build.part(with_verdict, cycles_of_part[name], train) for name in ("validation", "test")},
     }
     rates = default_rates(train.features)
-    return Dataset(
+    return CycleDataset(
         parts=parts,
         project=project,
         withheld=withheld,
@@ -281,7 +281,7 @@ def budgets_ms(part: CycleSet, budget: float | str | None) -> np.ndarray:
     return np.full(len(part), milliseconds(budget)) if isinstance(budget, str) else full * budget
 
 
-def preprocessing(dataset: Dataset) -> dict[str, Any]:
+def preprocessing(dataset: CycleDataset) -> dict[str, Any]:
     """Description of the observations as JSON, saved with a run."""
     return {
         "features": list(FEATURES),

@@ -12,7 +12,7 @@ from collections.abc import Callable
 import numpy as np
 
 from rl_eval.domains.qase.model.execution_log import ExecutionLog
-from rl_eval.domains.qase.model.project import Case, Project, Step
+from rl_eval.domains.qase.model.project import Case, CaseStep, Project
 from rl_eval.domains.qase.model.verdict_sequence import VerdictSequence, verdict_sequence
 
 _SEVERITY = {"blocker": 1.0, "critical": 0.8, "major": 0.6, "normal": 0.4, "minor": 0.2, "trivial": 0.0}
@@ -86,15 +86,15 @@ def _described(case: Case, suite_depth: int) -> list[float]:
     ]
 
 
-def _count(steps: tuple[Step, ...]) -> int:
+def _count(steps: tuple[CaseStep, ...]) -> int:
     return sum(1 + _count(step.steps) for step in steps)
 
 
-def _depth(steps: tuple[Step, ...]) -> int:
+def _depth(steps: tuple[CaseStep, ...]) -> int:
     return 1 + max(_depth(step.steps) for step in steps) if steps else 0
 
 
-def _actions(steps: tuple[Step, ...]) -> list[str]:
+def _actions(steps: tuple[CaseStep, ...]) -> list[str]:
     return [text for step in steps for text in (step.action, *_actions(step.steps))]
 
 

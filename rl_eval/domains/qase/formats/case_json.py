@@ -23,11 +23,11 @@ from rl_eval.domains.qase.model.notes import Notes
 from rl_eval.domains.qase.model.project import (
     PLAIN,
     Case,
+    CaseStep,
     CustomField,
     Form,
     Parameter,
     ParameterGroup,
-    Step,
     short_repr,
 )
 from rl_eval.errors import InputError
@@ -120,7 +120,7 @@ def apply_form(own_form: dict[str, Any], form: Form, empty: dict[str, Any]) -> d
     return own_form
 
 
-def read_steps(value: Any, where: str, depth: int = 1) -> tuple[Step, ...]:
+def read_steps(value: Any, where: str, depth: int = 1) -> tuple[CaseStep, ...]:
     """Steps with their nested steps, ordered by position.
 
     Raises:
@@ -128,11 +128,11 @@ def read_steps(value: Any, where: str, depth: int = 1) -> tuple[Step, ...]:
     """
     if depth > MAX_STEP_DEPTH:
         raise InputError(f"{where}: steps are nested more than {MAX_STEP_DEPTH} deep: export again")
-    placed: list[tuple[int, Step]] = []
+    placed: list[tuple[int, CaseStep]] = []
     for i, entry in enumerate(read_list(value, where)):
         here = f"{where}[{i}]"
         if isinstance(entry, str):
-            placed.append((i + 1, build_model(Step, {"action": entry}, here)))
+            placed.append((i + 1, build_model(CaseStep, {"action": entry}, here)))
             continue
         step_values = read_object(entry, here)
         shared = step_values.get("shared_step_hash", step_values.get("shared"))
@@ -143,7 +143,7 @@ def read_steps(value: Any, where: str, depth: int = 1) -> tuple[Step, ...]:
         }
         position = step_values.get("position", i + 1)
         at = position if type(position) is int else read_integer(position, f"{here}.position")
-        placed.append((at, build_model(Step, values, here)))
+        placed.append((at, build_model(CaseStep, values, here)))
     positions = [at for at, _ in placed]
     if len(set(positions)) != len(positions):
         raise InputError(f"{where}: two steps have the same position: give each its own position")
@@ -256,7 +256,7 @@ def write_case(case: Case) -> dict[str, Any]:
     }
 
 
-def _write_steps(steps: tuple[Step, ...]) -> list[dict[str, Any]]:
+def _write_steps(steps: tuple[CaseStep, ...]) -> list[dict[str, Any]]:
     written = []
     for position, step in enumerate(steps, 1):
         entry: dict[str, Any] = {

@@ -10,7 +10,15 @@ from rl_eval.domains.qase.formats import csv_steps
 from rl_eval.domains.qase.formats.enumerations import KNOWN_VALUES, read_value
 from rl_eval.domains.qase.formats.values import build_model, decode_utf8, read_flag, read_id
 from rl_eval.domains.qase.model.notes import Notes
-from rl_eval.domains.qase.model.project import Case, CustomField, Parameter, Project, Suite, build_project, short_repr
+from rl_eval.domains.qase.model.project import (
+    Case,
+    CaseSuite,
+    CustomField,
+    Parameter,
+    Project,
+    build_project,
+    short_repr,
+)
 from rl_eval.errors import InputError, nearest
 
 Version = Literal[1, 2]
@@ -36,7 +44,7 @@ def read_csv_export(data: bytes, where: str, notes: Notes) -> Project:
     line, header = next(rows, (1, [""]))
     columns = _columns(header or [""], where, notes)
     quoted = header[0].strip() == FIRST_COLUMN[2]
-    suites: dict[int, Suite] = {}
+    suites: dict[int, CaseSuite] = {}
     cases: list[Case] = []
     for line, row in rows:
         at = f"{where}, line {line}"
@@ -103,7 +111,7 @@ def _field_id(column: str) -> int | None:
     return int(digits) if digits != column and digits.isascii() and digits.isdigit() and len(digits) < 10 else None
 
 
-def _suite(cells: dict[str, str], at: str, suites: dict[int, Suite]) -> int | None:
+def _suite(cells: dict[str, str], at: str, suites: dict[int, CaseSuite]) -> int | None:
     """The id of the suite that a row names; the suite is added to `suites`."""
     key = read_id(cells["suite_id"].strip(), f"{at}, column 'suite_id'")
     parent = read_id(cells["suite_parent_id"].strip(), f"{at}, column 'suite_parent_id'")
@@ -113,7 +121,7 @@ def _suite(cells: dict[str, str], at: str, suites: dict[int, Suite]) -> int | No
             raise InputError(f"{at}, column 'suite_id': a suite without an id: export again")
         return None
     previous = suites.get(key)
-    suite = build_model(Suite, {"id": key, "parent_id": parent, "title": title}, f"{at}, suite")
+    suite = build_model(CaseSuite, {"id": key, "parent_id": parent, "title": title}, f"{at}, suite")
     if previous is None:
         suites[key] = suite
         return key
@@ -200,7 +208,7 @@ def write_csv_export(project: Project, version: Version) -> str:
     return out.getvalue()
 
 
-def _cells(case: Case, home: Suite | None, version: Version) -> dict[str, Any]:
+def _cells(case: Case, home: CaseSuite | None, version: Version) -> dict[str, Any]:
     at = f"case {case.id}"
     cells: dict[str, Any] = {
         name: getattr(case, name) for name in ("title", "description", "preconditions", "postconditions", "steps_type")

@@ -11,7 +11,7 @@ from typing import Any
 
 from rl_eval.domains.qase.formats.values import build_model
 from rl_eval.domains.qase.model.notes import Notes
-from rl_eval.domains.qase.model.project import Step, short_repr
+from rl_eval.domains.qase.model.project import CaseStep, short_repr
 from rl_eval.errors import InputError
 
 COLUMNS = {"steps_actions": "action", "steps_result": "expected_result", "steps_data": "data"}
@@ -22,7 +22,7 @@ _BLANKS = re.compile(r"[ \r\n]*")
 _STRING_DECODER = json.JSONDecoder()
 
 
-def read_steps(cells: dict[str, str], where: str, notes: Notes, *, quoted: bool) -> tuple[Step, ...]:
+def read_steps(cells: dict[str, str], where: str, notes: Notes, *, quoted: bool) -> tuple[CaseStep, ...]:
     """Steps from the cells of a row, joined by their numbers.
 
     Args:
@@ -55,9 +55,9 @@ def read_steps(cells: dict[str, str], where: str, notes: Notes, *, quoted: bool)
 
 def _tree(
     above: Number, texts: dict[Number, dict[str, str]], within: dict[Number, list[Number]], where: str
-) -> tuple[Step, ...]:
+) -> tuple[CaseStep, ...]:
     return tuple(
-        build_model(Step, {**texts[number], "steps": _tree(number, texts, within, where)}, where)
+        build_model(CaseStep, {**texts[number], "steps": _tree(number, texts, within, where)}, where)
         for number in within.get(above, ())
     )
 
@@ -131,7 +131,7 @@ def _string(cell: str, position: int, where: str) -> tuple[str, int]:
     return text, end
 
 
-def write_steps(steps: tuple[Step, ...], where: str, *, quoted: bool) -> dict[str, str]:
+def write_steps(steps: tuple[CaseStep, ...], where: str, *, quoted: bool) -> dict[str, str]:
     """The three cells of a row.
 
     Raises:
@@ -143,7 +143,7 @@ def write_steps(steps: tuple[Step, ...], where: str, *, quoted: bool) -> dict[st
     return cells
 
 
-def _format_steps(steps: tuple[Step, ...], name: str, depth: int, *, quoted: bool) -> list[str]:
+def _format_steps(steps: tuple[CaseStep, ...], name: str, depth: int, *, quoted: bool) -> list[str]:
     lines: list[str] = []
     for number, step in enumerate(steps, 1):
         text: Any = getattr(step, name)

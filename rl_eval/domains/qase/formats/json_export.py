@@ -15,7 +15,7 @@ from rl_eval.domains.qase.formats.case_json import (
 from rl_eval.domains.qase.formats.enumerations import Options
 from rl_eval.domains.qase.formats.values import build_model, read_id, read_list, read_object, read_text
 from rl_eval.domains.qase.model.notes import Notes
-from rl_eval.domains.qase.model.project import MAX_DEPTH, Case, Project, Suite, build_project, short_repr
+from rl_eval.domains.qase.model.project import MAX_DEPTH, Case, CaseSuite, Project, build_project, short_repr
 from rl_eval.errors import InputError
 
 _LISTS = ("suites", "cases")
@@ -35,7 +35,7 @@ def read_json_export(document: Any, where: str, notes: Notes, options: Options |
         raise InputError(f"{where} has neither 'suites' nor 'cases': give a JSON export of a Qase project")
     for name in values.keys() - set(_LISTS):
         notes.add(f"the field {short_repr(name)} of the export is not known: not used", where)
-    suites: list[Suite] = []
+    suites: list[CaseSuite] = []
     cases = _cases(values.get("cases"), f"{where}, cases", notes, None, options)
     _suites(values.get("suites"), f"{where}, suites", notes, None, options, suites, cases, 1)
     return build_project(
@@ -54,7 +54,7 @@ def _cases(value: Any, where: str, notes: Notes, suite_id: int | None, options: 
 
 def _suites(
     value: Any, where: str, notes: Notes, parent: int | None, options: Options | None,
-    suites: list[Suite], cases: list[Case], depth: int,
+    suites: list[CaseSuite], cases: list[Case], depth: int,
 ) -> None:  # fmt: skip
     if depth > MAX_DEPTH:
         raise InputError(f"{where}: suites are nested more than {MAX_DEPTH} deep: move them up")
@@ -74,7 +74,7 @@ def _suites(
                 for name in ("title", "description", "preconditions")
             },
         }
-        suite = build_model(Suite, fields, here)
+        suite = build_model(CaseSuite, fields, here)
         at = len(suites)
         suites.append(suite)
         own_cases = _cases(values.get("cases"), f"{here}.cases", notes, suite.id, options)
@@ -93,7 +93,7 @@ def _without_lists(values: dict[str, Any]) -> dict[str, Any]:
     return values | {name: "held" for name in _LISTS if values.get(name)}
 
 
-def _suite(suite: Suite) -> dict[str, Any]:
+def _suite(suite: CaseSuite) -> dict[str, Any]:
     return {name: getattr(suite, name) for name in ("id", "title", "description", "preconditions")}
 
 

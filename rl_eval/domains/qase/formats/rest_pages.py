@@ -10,7 +10,7 @@ from rl_eval.domains.qase.formats.enumerations import read_options
 from rl_eval.domains.qase.formats.result_json import read_v1_result, run_id_text
 from rl_eval.domains.qase.formats.values import build_model, read_id, read_integer, read_list, read_object, text_field
 from rl_eval.domains.qase.model.notes import Notes
-from rl_eval.domains.qase.model.project import Project, Suite, build_project
+from rl_eval.domains.qase.model.project import CaseSuite, Project, build_project
 from rl_eval.domains.qase.model.results import ResultsCollector
 from rl_eval.errors import InputError
 
@@ -89,7 +89,7 @@ def project_from_pages(pages: Pages, where: str, notes: Notes) -> Project:
             "parent_id": read_id(entity.get("parent_id"), f"{at}, field 'parent_id'"),
             **{name: text_field(entity, name, at) for name in ("title", "description", "preconditions")},
         }
-        suites.append(build_model(Suite, values, at))
+        suites.append(build_model(CaseSuite, values, at))
     cases = [
         read_case(
             entity, at, notes, suite_id=read_id(entity.get("suite_id"), f"{at}, field 'suite_id'"),

@@ -11,7 +11,7 @@ from typing import Any
 
 from rl_eval.domains.qase.live import expectation, template
 from rl_eval.domains.qase.live.expectation import Expectation
-from rl_eval.domains.qase.model.project import Case, Parameter, Step, short_repr
+from rl_eval.domains.qase.model.project import Case, CaseStep, Parameter, short_repr
 from rl_eval.net.address import AddressError, escape_target
 
 MAX_CALLS = 50  # of one case, for one row of its parameters
@@ -87,7 +87,7 @@ def parse_case(case: Case) -> CallPlan | NotRunnable:
     return CallPlan(calls, rows)
 
 
-def _calls(steps: tuple[Step, ...], prefix: str) -> Iterator[Call]:
+def _calls(steps: tuple[CaseStep, ...], prefix: str) -> Iterator[Call]:
     for number, step in enumerate(steps, 1):
         step_number = f"{prefix}{number}"
         heading = bool(step.steps) and not step.expected_result.strip() and not step.data.strip()
@@ -99,7 +99,7 @@ def _calls(steps: tuple[Step, ...], prefix: str) -> Iterator[Call]:
         yield from _calls(step.steps, f"{step_number}.")
 
 
-def _call(step: Step, step_number: str) -> Call:
+def _call(step: CaseStep, step_number: str) -> Call:
     action = step.action.strip()
     if not action:
         raise ValueError("a shared step, whose text is not in the export" if step.shared_step_hash else "no action")

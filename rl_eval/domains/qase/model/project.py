@@ -61,14 +61,14 @@ class _Record(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, arbitrary_types_allowed=True)
 
 
-class Step(_Record):
+class CaseStep(_Record):
     """A step with its nested steps."""
 
     action: Text = ""
     expected_result: Text = ""
     data: Text = ""
     shared_step_hash: Text | None = None
-    steps: tuple[Step, ...] = ()
+    steps: tuple[CaseStep, ...] = ()
 
 
 class Parameter(_Record):
@@ -111,14 +111,14 @@ class Case(_Record):
     milestone: Text | None = None
     suite_id: Id | None = None
     steps_type: Literal["classic", "gherkin"] = "classic"
-    steps: tuple[Step, ...] = ()
+    steps: tuple[CaseStep, ...] = ()
     parameters: tuple[Parameter | ParameterGroup, ...] = ()
     tags: tuple[Text, ...] = ()
     custom_fields: tuple[CustomField, ...] = ()
     form: Form = Field(PLAIN, exclude=True, repr=False)
 
 
-class Suite(_Record):
+class CaseSuite(_Record):
     """A folder of cases."""
 
     id: Id
@@ -132,7 +132,7 @@ class Suite(_Record):
 class Project(_Record):
     """Suites and cases in tree order: a suite, its cases, then its child suites. Made by `build_project`."""
 
-    suites: tuple[Suite, ...] = ()
+    suites: tuple[CaseSuite, ...] = ()
     cases: tuple[Case, ...] = ()
     form: Form = Field(PLAIN, exclude=True, repr=False)
 
@@ -156,14 +156,14 @@ def suite_path(project: Project, case: Case) -> tuple[str, ...]:
     return project.suite_paths[case.suite_id] if case.suite_id is not None else ()
 
 
-def build_project(suites: Iterable[Suite], cases: Iterable[Case], where: str, form: Form = PLAIN) -> Project:
+def build_project(suites: Iterable[CaseSuite], cases: Iterable[Case], where: str, form: Form = PLAIN) -> Project:
     """A project in tree order, from suites and cases in any order.
 
     Raises:
         InputError: a duplicate id, a missing suite or parent suite, a suite that contains itself.
     """
     all_suites, all_cases = list(suites), list(cases)
-    by_id: dict[int, Suite] = {}
+    by_id: dict[int, CaseSuite] = {}
     for suite in all_suites:
         if suite.id in by_id:
             raise InputError(
@@ -171,7 +171,7 @@ def build_project(suites: Iterable[Suite], cases: Iterable[Case], where: str, fo
                 f"{short_repr(suite.title)}: every suite needs its own id"
             )
         by_id[suite.id] = suite
-    children: dict[int | None, list[Suite]] = {}
+    children: dict[int | None, list[CaseSuite]] = {}
     for suite in all_suites:
         if suite.parent_id is not None and suite.parent_id not in by_id:
             raise InputError(
@@ -194,7 +194,7 @@ def build_project(suites: Iterable[Suite], cases: Iterable[Case], where: str, fo
                 "there: export the whole project"
             )
         cases_by_suite.setdefault(case.suite_id, []).append(case)
-    ordered: list[Suite] = []
+    ordered: list[CaseSuite] = []
     arranged = cases_by_suite.get(None, [])
     stack = [(suite, 1) for suite in reversed(children.get(None, []))]
     while stack:

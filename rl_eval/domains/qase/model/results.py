@@ -21,7 +21,7 @@ KNOWN_STATUSES = (*PASSED_STATUSES, *FAILED_STATUSES, "blocked", "skipped", "inv
 
 
 @dataclass(frozen=True)
-class Run:
+class QaseRun:
     """A test run; each run is one test cycle.
 
     Attributes:
@@ -52,7 +52,7 @@ class Results:
         case_start: `[R + 1]` int64, where in `case_ids` the ids of each result begin.
     """
 
-    runs: tuple[Run, ...]
+    runs: tuple[QaseRun, ...]
     run: np.ndarray = field(repr=False)
     statuses: tuple[str, ...]
     status: np.ndarray = field(repr=False)
@@ -216,7 +216,7 @@ class ResultsCollector:
         case_start = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
         id_order = np.repeat(starts[order] - case_start[:-1], counts) + np.arange(len(ids))
         return Results(
-            runs=tuple(Run(names[i], float(started[i]), names[i] in self._from_history) for i in ranked),
+            runs=tuple(QaseRun(names[i], float(started[i]), names[i] in self._from_history) for i in ranked),
             run=run[order],
             statuses=tuple(self._statuses),
             status=table["status"][order],

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from rl_eval.domains.qase.model.project import Case, Parameter, Project, Step, Suite, build_project
+from rl_eval.domains.qase.model.project import Case, CaseStep, CaseSuite, Parameter, Project, build_project
 
 # Component: (parent suite, subjects of its cases, components that a change may spill to).
 COMPONENTS: dict[str, tuple[str | None, tuple[str, ...], tuple[str, ...]]] = {
@@ -98,7 +98,7 @@ def draw_cases(cases: int, rng: np.random.Generator) -> SyntheticCases:
     """Draw cases, spread evenly over the components; ids are in order of creation."""
     names = tuple(COMPONENTS)
     suites = [
-        Suite(id=i + 1, title=name, parent_id=names.index(above) + 1 if above else None)
+        CaseSuite(id=i + 1, title=name, parent_id=names.index(above) + 1 if above else None)
         for i, (name, (above, _, _)) in enumerate(COMPONENTS.items())
     ]
     component = rng.permutation(np.arange(cases) % len(names))
@@ -165,12 +165,12 @@ def _draw_field(
     return [names[i] for i in at], odds[at]
 
 
-def _steps(first: str, count: int, rng: np.random.Generator) -> tuple[Step, ...]:
+def _steps(first: str, count: int, rng: np.random.Generator) -> tuple[CaseStep, ...]:
     """A first step with the action, and steps that check something, in some cases nested in the first step."""
     checks = tuple(
-        Step(action=f"Look at the {CHECKED_PARTS[i]}", expected_result="As documented")
+        CaseStep(action=f"Look at the {CHECKED_PARTS[i]}", expected_result="As documented")
         for i in rng.integers(len(CHECKED_PARTS), size=count - 1)
     )
     if rng.random() < NESTED_SHARE:
-        return (Step(action=first, expected_result="It is done", steps=checks),)
-    return (Step(action=first, expected_result="It is done"), *checks)
+        return (CaseStep(action=first, expected_result="It is done", steps=checks),)
+    return (CaseStep(action=first, expected_result="It is done"), *checks)

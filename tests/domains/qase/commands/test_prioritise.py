@@ -33,7 +33,7 @@ from rl_eval.domains.qase.environment.features import FEATURES, default_features
 from rl_eval.domains.qase.formats.json_export import write_json_export
 from rl_eval.domains.qase.formats.load import load
 from rl_eval.domains.qase.model.execution_log import ExecutionLog
-from rl_eval.domains.qase.model.project import Case, Project, Suite, build_project
+from rl_eval.domains.qase.model.project import Case, CaseSuite, Project, build_project
 from rl_eval.hydra_compose import compose
 from rl_eval.policy import Spaces, scores
 from rl_eval.policy import load as load_policy
@@ -46,7 +46,7 @@ DATA = ROOT.parent / "shared/data"
 V1, REPORT = DATA / "qase/qase-demo_QD-2026-02-18.csv", DATA / "qase/report"
 IOFROL = DATA / "iofrol/iofrol.csv"
 PROJECT = build_project(
-    [Suite(id=1, title="Shop"), Suite(id=2, title="Basket", parent_id=1)],
+    [CaseSuite(id=1, title="Shop"), CaseSuite(id=2, title="Basket", parent_id=1)],
     [Case(id=10 + i, title=f"case {i}", suite_id=i % 2 + 1) for i in range(4)],
     "here",
 )
@@ -66,11 +66,11 @@ def log_of(rows, n_cases=4):
 
 def until(log, cycle):
     """The log as it was before a cycle began."""
-    kept = log.cycle < cycle
+    earlier = log.cycle < cycle
     columns = (log.case, log.cycle, log.verdict, log.duration_ms, log.started)
-    starts = None if log.earlier_start is None else log.earlier_start[: int(kept.sum()) + 1]
+    starts = None if log.earlier_start is None else log.earlier_start[: int(earlier.sum()) + 1]
     return ExecutionLog(
-        log.n_cases, log.cycles[:cycle], *(column[kept] for column in columns), log.earlier_verdicts, starts
+        log.n_cases, log.cycles[:cycle], *(column[earlier] for column in columns), log.earlier_verdicts, starts
     )
 
 
@@ -131,7 +131,7 @@ def test_verdicts_that_the_source_recorded_before_its_first_cycle_are_known_too(
 
 def test_deprecated_and_muted_cases_are_counted_and_left_out():
     fields = [{"status": "deprecated", "is_muted": True}, {"is_muted": True}, {"status": "draft"}, {}]
-    project = Project(cases=tuple(Case(id=i + 1, title="t", **each) for i, each in enumerate(fields)))
+    project = Project(cases=tuple(Case(id=i + 1, title="t", **values) for i, values in enumerate(fields)))
     planned = next_cycle(project, empty_log(project))
     assert planned.case.tolist() == [2, 3]
     assert planned.left_out == {"deprecated": 1, "muted": 1}
@@ -185,7 +185,7 @@ texts = st.text(st.sampled_from("=+-@\t\r\n,\"';a 1é"), min_size=1, max_size=6)
 @given(titles=st.lists(texts, min_size=1, max_size=5), suite=texts)
 def test_no_text_is_a_formula_and_none_is_lost(titles, suite):
     listed = [Case(id=i + 1, title=title, suite_id=1) for i, title in enumerate(titles)]
-    project = build_project([Suite(id=1, title=suite)], listed, "here")
+    project = build_project([CaseSuite(id=1, title=suite)], listed, "here")
     planned = next_cycle(project, empty_log(project))
     rows = rows_of(to_csv(project, planned, order_cases(planned.expected_ms, np.zeros(len(titles)), math.inf)))
     assert [row["case_id"] for row in rows] == [str(i + 1) for i in range(len(titles))]
@@ -203,7 +203,7 @@ def disk(tmp_path_factory):
     folder = tmp_path_factory.mktemp("qase")
     rng = np.random.default_rng(3)
     listed = [Case(id=i + 1, title=f"case {i}", suite_id=i % 3 + 1) for i in range(BIG)]
-    project = build_project([Suite(id=i, title=f"suite {i}") for i in (1, 2, 3)], listed, "here")
+    project = build_project([CaseSuite(id=i, title=f"suite {i}") for i in (1, 2, 3)], listed, "here")
     (folder / "export.json").write_text(json.dumps(write_json_export(project)))
     lines = []
     for cycle in range(CYCLES):
@@ -377,7 +377,7 @@ def test_a_budget_for_nothing_and_for_everything(run_prioritise):
 def test_titles_are_text_on_any_stream(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     title = "\x1b[31m[bold]=né\u202e"
-    project = build_project([Suite(id=1, title="@SUM(1)")], [Case(id=1, title=title, suite_id=1)], "here")
+    project = build_project([CaseSuite(id=1, title="@SUM(1)")], [Case(id=1, title=title, suite_id=1)], "here")
     Path("e.json").write_text(json.dumps(write_json_export(project)))
     stream = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
     monkeypatch.setattr(sys, "stdout", stream)

@@ -22,10 +22,10 @@ from rl_eval.domains.qase.environment.features import (
     history_features,
 )
 from rl_eval.domains.qase.model.execution_log import ExecutionLog
-from rl_eval.domains.qase.model.project import Case, Project, Step, Suite, build_project
+from rl_eval.domains.qase.model.project import Case, CaseStep, CaseSuite, Project, build_project
 
 PROJECT = build_project(
-    [Suite(id=1, title="a"), Suite(id=2, title="b", parent_id=1)],
+    [CaseSuite(id=1, title="a"), CaseSuite(id=2, title="b", parent_id=1)],
     [Case(id=i + 1, title=f"case {i}", suite_id=i // 2 + 1) for i in range(4)],
     "here",
 )
@@ -168,8 +168,9 @@ def test_words_count_and_not_their_order_or_case():
 
 
 def test_a_wrong_field_name_shows_as_features_that_say_nothing():
-    named = [
-        Case(id=i + 1, title="t", severity=["blocker", "minor"][i % 2], steps=(Step(action="x"),) * i) for i in range(4)
+    cases = [
+        Case(id=i + 1, title="t", severity=["blocker", "minor"][i % 2], steps=(CaseStep(action="x"),) * i)
+        for i in range(4)
     ]
     states = case_features(Project(cases=tuple(named)))
     rates = dict(zip(CASE_FEATURES, default_rates(states), strict=True))

@@ -64,15 +64,15 @@ def test_a_run_that_was_stopped_ends_with_the_bytes_of_one_that_was_not(tmp_path
 @pytest.mark.parametrize("seed", [1, 2])
 def test_ppo_passes_its_suite(seed, tmp_path):
     _, criteria = trained(tmp_path / "run", "env=qase", f"seed={seed}")
-    assert {name for name, found in criteria.items() if found["decision"] != "PASS"} == set()
+    assert {name for name, row in criteria.items() if row["decision"] != "PASS"} == set()
 
 
 @pytest.mark.verify
 @pytest.mark.parametrize("agent", ["a2c", "dqn"])
 def test_other_agents_beat_the_failure_rate_sort(agent, tmp_path):
     run, _ = trained(tmp_path / "run", "env=qase", f"agent={agent}")
-    ours, theirs = apfd_and_failure_rate(run)
-    difference = ours - theirs
+    agent_apfd, failure_rate_apfd = apfd_and_failure_rate(run)
+    difference = agent_apfd - failure_rate_apfd
     assert difference.mean() > 2 * difference.std() / len(difference) ** 0.5
 
 
@@ -94,13 +94,13 @@ def test_ppo_clears_the_failure_rate_sort_on_iofrol_over_five_seeds(tmp_path):
             tmp_path / f"s{seed}", "env=qase", "env.data=history", f"env.path={IOFROL}", "env.unseen_share=0.0",
             "agent.network.widths=[]", f"seed={seed}",
         )  # fmt: skip
-        ours, theirs = apfd_and_failure_rate(run)
-        leads.append(float((ours - theirs).mean()))
-    print(f"leads over the failure-rate sort on {len(ours)} judged cycles: {np.round(leads, 4).tolist()}")
+        agent_apfd, failure_rate_apfd = apfd_and_failure_rate(run)
+        leads.append(float((agent_apfd - failure_rate_apfd).mean()))
+    print(f"leads over the failure-rate sort on {len(agent_apfd)} judged cycles: {np.round(leads, 4).tolist()}")
     assert np.mean(leads) > 0
 
 
 @pytest.mark.verify
 def test_live_training_finds_seeded_bugs(tmp_path):
     _, criteria = trained(tmp_path / "run", "env=qase", "env.mode=live", "total_steps=300000")
-    assert {name for name, found in criteria.items() if found["decision"] != "PASS"} == set()
+    assert {name for name, row in criteria.items() if row["decision"] != "PASS"} == set()

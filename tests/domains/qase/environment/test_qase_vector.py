@@ -209,9 +209,9 @@ def test_no_observation_knows_a_verdict_or_duration_of_its_own_cycle(data):
     synthetic = generate(SMALL.cycles, SMALL.data_seed)
     log = synthetic.log
     cycle = int(log.cycle[np.flatnonzero(log.verdict == 1)[-1]])
-    here = log.cycle == cycle
-    flipped = np.where(here & (log.verdict != NO_VERDICT), 1 - log.verdict, log.verdict).astype(np.int8)
-    slower = np.where(here, log.duration_ms * 7 + 1, log.duration_ms)
+    in_cycle = log.cycle == cycle
+    flipped = np.where(in_cycle & (log.verdict != NO_VERDICT), 1 - log.verdict, log.verdict).astype(np.int8)
+    slower = np.where(in_cycle, log.duration_ms * 7 + 1, log.duration_ms)
     # flips may end the cycle's being judged, so the features themselves are compared
     from rl_eval.domains.qase.environment.features import extract_features
 
@@ -320,7 +320,7 @@ def test_the_number_of_copies_changes_nothing():
 
 
 def test_a_policy_with_probabilities_is_ordered_by_its_expected_level():
-    class Soft:
+    class ActsAlike:
         """Its most likely level is the same for all; how likely the highest is, the failure rate says."""
 
         def probabilities(self, obs):
@@ -332,9 +332,9 @@ def test_a_policy_with_probabilities_is_ordered_by_its_expected_level():
 
     vector = domains.make(SMALL, n_envs=8, part="test", autoreset=False)
     seeds = list(range(domains.domain(SMALL.name).episodes(SMALL, "test")))
-    greedy = metrics.compute("apfd", play(vector, Soft(), seeds=seeds), SMALL)
+    greedy = metrics.compute("apfd", play(vector, ActsAlike(), seeds=seeds), SMALL)
     assert greedy == pytest.approx(metrics.compute("apfd", play_baseline("failure_rate"), SMALL), abs=1e-3)
-    drawn = play(vector, Soft(), seeds=seeds, greedy=False)
+    drawn = play(vector, ActsAlike(), seeds=seeds, greedy=False)
     assert metrics.compute("apfd", drawn, SMALL) == pytest.approx(0.5), "a sampled policy is ordered by what it drew"
 
 

@@ -47,12 +47,12 @@ def earned(verdicts, durations, level, **config):
 
 def apfdc_of(order, verdicts, durations):
     """By its definition: when each failure is half run, what share of the time is left."""
-    begins, full, left = 0.0, sum(durations), []
+    begins, full, remaining = 0.0, sum(durations), []
     for case in order:
         if verdicts[case]:
-            left.append(1 - (begins + durations[case] / 2) / full)
+            remaining.append(1 - (begins + durations[case] / 2) / full)
         begins += durations[case]
-    return np.mean(left)
+    return np.mean(remaining)
 
 
 @settings(max_examples=60, deadline=None)

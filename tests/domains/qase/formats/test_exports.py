@@ -13,7 +13,7 @@ from rl_eval.domains.qase.formats.csv_export import read_csv_export, write_csv_e
 from rl_eval.domains.qase.formats.json_export import read_json_export, write_json_export
 from rl_eval.domains.qase.formats.values import parse_json
 from rl_eval.domains.qase.model.notes import Notes
-from rl_eval.domains.qase.model.project import Case, Project, Step, Suite, build_project
+from rl_eval.domains.qase.model.project import Case, CaseStep, CaseSuite, Project, build_project
 from rl_eval.errors import InputError
 
 SLOW = settings(
@@ -109,9 +109,9 @@ def test_form_says_nothing_and_meaning_is_equal():
     case = from_json(FORMS).cases[0]
     assert case == Case(
         id=7, title="Create", severity="critical", priority="high", type="functional", behavior="negative",
-        layer="api", suite_id=2, tags=("a",), steps=(Step(action="POST /users", expected_result="201"),),
+        layer="api", suite_id=2, tags=("a",), steps=(CaseStep(action="POST /users", expected_result="201"),),
     )  # fmt: skip
-    assert from_json(FORMS).suites[1] == Suite(id=2, title="Users", parent_id=1, description="line\nline")
+    assert from_json(FORMS).suites[1] == CaseSuite(id=2, title="Users", parent_id=1, description="line\nline")
 
 
 def test_steps_go_by_their_position():
@@ -183,20 +183,20 @@ def test_ten_levels_are_read_and_a_thousand_refused():
     assert from_csv(write_csv_export(project, 1)) == project
     with pytest.raises(InputError, match="more than 100 deep"):
         from_json(nested(300))
-    deep = Step(action="10")
+    deep = CaseStep(action="10")
     for i in range(9, 0, -1):
-        deep = Step(action=str(i), steps=(deep,))
+        deep = CaseStep(action=str(i), steps=(deep,))
     case = Project(cases=(Case(id=1, title="t", steps=(deep,)),))
     assert from_csv(write_csv_export(case, 2)) == case
     assert from_json(write_json_export(case)) == case
 
 
 def test_suites_within_themselves_are_refused():
-    ring = [Suite(id=i, title=str(i), parent_id=i % 3 + 1) for i in (1, 2, 3)]
+    ring = [CaseSuite(id=i, title=str(i), parent_id=i % 3 + 1) for i in (1, 2, 3)]
     with pytest.raises(InputError, match=r"here: suite 1 \('1'\) is its own ancestor"):
         build_project(ring, [], "here")
     with pytest.raises(InputError, match="names the parent 9, which is missing"):
-        build_project([Suite(id=1, title="a", parent_id=9)], [], "here")
+        build_project([CaseSuite(id=1, title="a", parent_id=9)], [], "here")
 
 
 @pytest.mark.parametrize(

@@ -75,8 +75,8 @@ def test_44_results_keep_every_status_and_their_durations():
     assert sum(results.counts().values()) == 44
     assert results.counts()["broken"] == 4
     assert results.counts()["muted"] == 1
-    own = [i for i, run in enumerate(results.runs) if not run.from_history]
-    rows = np.flatnonzero(results.run == own[0])
+    recorded = [i for i, run in enumerate(results.runs) if not run.from_history]
+    rows = np.flatnonzero(results.run == recorded[0])
     durations = {(results.names[n][0], d) for n, d in zip(results.name[rows], results.duration_ms[rows], strict=True)}
     assert durations == {(entry["signature"], float(entry["execution"]["duration"])) for entry in files}
     ids = sorted(i for r in rows for i in results.case_ids[results.case_start[r] : results.case_start[r + 1]])

@@ -79,11 +79,11 @@ def test_without_system_fields_no_integer_is_guessed(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("manual", "wanted", "slug"),
+    ("manual", "to_be_automated", "slug"),
     [(True, False, "is-not-automated"), (True, True, "to-be-automated"), (False, False, "automated")],
 )
-def test_the_newer_names_of_automation_go_before_the_older(qase, connection, manual, wanted, slug):
-    qase.lists["case/DEMO"] = [{**CASE, "isManual": manual, "isToBeAutomated": wanted}]
+def test_the_newer_names_of_automation_go_before_the_older(qase, connection, manual, to_be_automated, slug):
+    qase.lists["case/DEMO"] = [{**CASE, "isManual": manual, "isToBeAutomated": to_be_automated}]
     assert fetch_project(connection, "DEMO", Notes()).cases[0].automation == slug
 
 

@@ -8,13 +8,13 @@ from hypothesis import strategies as st
 
 from rl_eval.domains.qase.live import CallPlan, NotRunnable, expectation, parse_case, template
 from rl_eval.domains.qase.live.expectation import CheckedResponse, mismatch
-from rl_eval.domains.qase.model.project import Case, Parameter, ParameterGroup, Step
+from rl_eval.domains.qase.model.project import Case, CaseStep, Parameter, ParameterGroup
 
 BODY = {"email": "a@b.c", "id": 7, "items": [{"id": 1}, {"id": 2}], "ok": True, "none": None, "length": 5, "t": "2,0"}
 
 
 def case(*steps, **values):
-    return Case(id=1, title="-", steps=tuple(Step(**step) for step in steps), **values)
+    return Case(id=1, title="-", steps=tuple(CaseStep(**step) for step in steps), **values)
 
 
 def step(action="GET /", expected_result="200", **values):
@@ -101,8 +101,8 @@ def test_a_body_that_is_not_json_meets_no_check_of_it():
         ([step(expected_result="")], "has an expected result"),
         ([step(expected_result="save body.a as a")], "has an expected result"),
         ([step()] * 51, "more than 50 requests"),
-        ([step("Given a user", expected_result="", steps=(Step(action="GET /", expected_result="x"),))], "step 1.1"),
-        ([step("Given a user", steps=(Step(action="GET /", expected_result="200"),))], "is not a request"),
+        ([step("A user", expected_result="", steps=(CaseStep(action="GET /", expected_result="x"),))], "step 1.1"),
+        ([step("Given a user", steps=(CaseStep(action="GET /", expected_result="200"),))], "is not a request"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_run_says_why(steps, reason):
@@ -112,7 +112,7 @@ def test_what_cannot_be_run_says_why(steps, reason):
 
 
 def test_steps_within_steps_come_after_their_own_and_a_heading_is_passed_over():
-    inner = (Step(action="GET /b", expected_result="200"), Step(action="GET /c", expected_result="200"))
+    inner = (CaseStep(action="GET /b", expected_result="200"), CaseStep(action="GET /c", expected_result="200"))
     result = parse_case(case(step("GET /a", steps=inner), step("Afterwards", "", steps=inner[:1])))
     assert [(call.step, call.path) for call in result.calls] == [
         ("1", "/a"), ("1.1", "/b"), ("1.2", "/c"), ("2.1", "/b"),

@@ -83,7 +83,7 @@ def test_bugs_need_the_embedded_service(runner):
         run_cycle(runner, None, CASES, [0], bugs=["B01"])
 
 
-class DiesAfter:
+class ServiceDiesAfter:
     """The control of a service that is killed before the n-th case."""
 
     def __init__(self, running, count):
@@ -101,7 +101,7 @@ class DiesAfter:
 
 def test_a_service_that_is_killed_in_a_cycle_blocks_and_ends_it():
     with service.start(["B03"]) as running, Runner(running.base_url, truth_token=running.token) as asking:
-        result = run_cycle(asking, DiesAfter(running, 3), CASES, range(20))
+        result = run_cycle(asking, ServiceDiesAfter(running, 3), CASES, range(20))
         assert result.service_gone
         assert result.status[:5].tolist() == [PASSED, PASSED, FAILED, BLOCKED, NOT_RUN]
         assert result.verdict[3] == -1

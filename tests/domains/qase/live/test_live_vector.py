@@ -73,10 +73,10 @@ def test_what_the_first_copy_orders_is_what_runs_and_what_the_others_then_play(r
     vector = LiveTraining(SMALL.model_copy(update={"keep": 1}), n_envs=3)
     obs, _ = vector.reset(seed=0)
     recorded_cycles.clear()  # the warm-up
-    shown, replayed = [], []
+    observed_, replayed = [], []
     for step_actions in levels(CASES, 3):
         case = int(vector._record.case[vector._rows[0, vector._time[0]]])
-        shown.append((case, int(step_actions[0])))
+        observed_.append((case, int(step_actions[0])))
         replayed.append((case, obs[0]))
         last = obs
         obs, reward, done, _, infos = vector.step(step_actions)
@@ -86,7 +86,7 @@ def test_what_the_first_copy_orders_is_what_runs_and_what_the_others_then_play(r
     assert done[0]
     np.testing.assert_array_equal(infos["final_obs"][0], last[0])
     ((order, bugs, cycle),) = recorded_cycles
-    by_level = sorted(shown, key=lambda pair: -pair[1])  # ties as they were shown
+    by_level = sorted(observed_, key=lambda pair: -pair[1])  # ties as they were shown
     assert order == [case for case, _ in by_level]
     assert bugs == bug_ids(session.part_schedule(SMALL, "train", 9)[SMALL.warmup])
     outcome = infos["outcome"]
@@ -141,7 +141,7 @@ def test_a_service_that_dies_in_a_cycle_is_one_sentence_and_another_goes_on_to_t
     play_steps(vector, before)
     state = vector.get_state()
     (connection,) = session._sessions.values()
-    monkeypatch.setattr(connection, "service", DiesAfter(connection.service, 9))
+    monkeypatch.setattr(connection, "service", RunnerDiesAfter(connection.service, 9))
     with pytest.raises(InputError, match=r"does not answer: start it; .* resume=<the run>`$") as error:
         vector.step(after[0])
     assert "\n" not in str(error.value)
@@ -153,7 +153,7 @@ def test_a_service_that_dies_in_a_cycle_is_one_sentence_and_another_goes_on_to_t
     another.close()
 
 
-class DiesAfter:
+class RunnerDiesAfter:
     """The control of the embedded service, which is killed before the n-th case."""
 
     def __init__(self, running, count):
@@ -203,13 +203,13 @@ class Pretended:
 def pretend(monkeypatch):
     """A live training on cycles of chance, and what makes them up."""
 
-    def made(n_envs, *, pretended=None, **config):
+    def make(n_envs, *, pretended=None, **config):
         pretended = pretended or Pretended()
         monkeypatch.setattr("rl_eval.domains.qase.live.vector.connect", lambda _: pretended)
         vector = LiveTraining(SMALL.model_copy(update=config), n_envs=n_envs)
         return vector, pretended
 
-    return made
+    return make
 
 
 @pytest.mark.parametrize(("n_envs", "keep", "fails"), [(1, 1, 0.1), (1, 4, 0.1), (5, 1, 0.01), (5, 2, 0.005)])
@@ -434,7 +434,7 @@ def test_a_service_that_a_run_names_is_asked_only_where_somebody_trusts_it(other
     runs.write_json(tmp_path / "run.json", {"status": "finished", "env": "qase", "agent": "ppo", "seed": 1})
     diagnosed = diagnostics.read(tmp_path)
     diagnostics.all_findings(diagnosed)
-    assert any(f"env.base_url='{url}' is where requests go: add --trust" in said for said in diagnosed.missing)
+    assert any(f"env.base_url='{url}' is where requests go: add --trust" in message for message in diagnosed.missing)
     with pytest.raises(InputError, match="cannot be trained again to the same bytes"):
         replay(runs.read_run(tmp_path), tmp_path / "again", trust=True, on_step=lambda *_: None)
     assert other_service.asked == []
@@ -471,7 +471,7 @@ def test_a_run_whose_service_was_killed_is_resumed_to_the_bytes_of_one_whose_ser
     def deadly(runner, shop, *rest):
         calls.append(runner)
         dies = learning and len(calls) == learning[0] + 3 and len(learning) == 1
-        return real(runner, DiesAfter(shop, 20) if dies else shop, *rest)
+        return real(runner, RunnerDiesAfter(shop, 20) if dies else shop, *rest)
 
     learning = []
     step = LiveTraining.step

@@ -9,12 +9,12 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from rl_eval.domains.qase.live import BLOCKED, FAILED, NOT_RUNNABLE, PASSED, Runner
-from rl_eval.domains.qase.model.project import Case, Parameter, Step
+from rl_eval.domains.qase.model.project import Case, CaseStep, Parameter
 from tests.net.raw_server import raw_server, reply
 
 
 @pytest.fixture(scope="module")
-def here():
+def server():
     with raw_server() as server:
         yield server
 
@@ -27,58 +27,58 @@ def elsewhere():
 
 
 @pytest.fixture(scope="module")
-def runner(here):
-    with Runner(f"{here.url}/api", timeout_s=5) as running:
+def runner(server):
+    with Runner(f"{server.url}/api", timeout_s=5) as running:
         yield running
 
 
 @pytest.fixture(autouse=True)
-def _fresh(here):
-    here.answer = reply(200, b"{}")
-    here.requests.clear()
+def _fresh(server):
+    server.answer = reply(200, b"{}")
+    server.requests.clear()
 
 
 def case(*steps, **values):
-    return Case(id=1, title="-", steps=tuple(Step(**step) for step in steps), **values)
+    return Case(id=1, title="-", steps=tuple(CaseStep(**step) for step in steps), **values)
 
 
 def step(action="GET /", expected_result="200", **values):
     return {"action": action, "expected_result": expected_result, **values}
 
 
-def test_requests_go_below_the_base_url(here, runner):
-    here.answer = reply(201, b'{"id": 7}')
+def test_requests_go_below_the_base_url(server, runner):
+    server.answer = reply(201, b'{"id": 7}')
     result = runner.run(case(step("POST /users?x=1 2", "201, body.id == 7", data='X-Own: y\n\n{"a": "é"}')))
     assert result.status == PASSED
     assert result.verdict == 0
-    (head, body) = here.requests[0]
+    (head, body) = server.requests[0]
     lines = head.decode().split("\r\n")
     assert lines[0] == "POST /api/users?x=1%202 HTTP/1.1"
-    assert f"Host: 127.0.0.1:{here.port}" in lines
+    assert f"Host: 127.0.0.1:{server.port}" in lines
     assert "X-Own: y" in lines
     assert "Content-Type: application/json" in lines
     assert "truth" not in head.decode().lower()
     assert json.loads(body) == {"a": "é"}
 
 
-def test_a_wrong_answer_fails_at_its_step_and_ends_the_case(here, runner):
-    here.answer = reply(500, b'{"error": "\\u001b[31m"}')
+def test_a_wrong_answer_fails_at_its_step_and_ends_the_case(server, runner):
+    server.answer = reply(500, b'{"error": "\\u001b[31m"}')
     result = runner.run(case(step("GET /a", "500"), step("GET /b", "200"), step("GET /c", "200")))
     assert (result.status, result.verdict) == (FAILED, 1)
     assert result.reason == "Step 2: status 500 where 200 was expected."
-    assert len(here.requests) == 2
+    assert len(server.requests) == 2
     assert result.bugs == 0
     message = runner.run(case(step("GET /a", '500, body.error == "x"'))).reason
     assert message.isprintable()
 
 
-def test_without_a_stated_status_an_error_fails(here, runner):
-    here.answer = reply(404, b'{"a": 1}')
+def test_without_a_stated_status_an_error_fails(server, runner):
+    server.answer = reply(404, b'{"a": 1}')
     assert runner.run(case(step("GET /", "body.a == 1"))).status == FAILED
 
 
-def test_saved_values_come_into_paths_escaped_and_into_bodies_as_they_are(here, runner):
-    here.answer = reply(200, b'{"id": 7, "name": "a/b?c d"}')
+def test_saved_values_come_into_paths_escaped_and_into_bodies_as_they_are(server, runner):
+    server.answer = reply(200, b'{"id": 7, "name": "a/b?c d"}')
     result = runner.run(
         case(
             step("GET /", "200, save body.id as id, save body.name as name"),
@@ -86,7 +86,7 @@ def test_saved_values_come_into_paths_escaped_and_into_bodies_as_they_are(here, 
         )
     )
     assert result.status == PASSED
-    head, body = here.requests[1]
+    head, body = server.requests[1]
     assert head.startswith(b"POST /api/x/a%2Fb%3Fc%20d HTTP/1.1")
     assert json.loads(body) == {"id": 7, "text": "7"}
 
@@ -105,12 +105,12 @@ def test_saved_values_come_into_paths_escaped_and_into_bodies_as_they_are(here, 
         (None, step("GET /x?a={{v}}"), "cannot be part of a text"),
     ],
 )  # fmt: skip
-def test_a_saved_value_that_would_become_a_trick_is_not_sent(here, runner, value, step_after, reason):
-    here.answer = reply(200, json.dumps({"v": value}).encode())
+def test_a_saved_value_that_would_become_a_trick_is_not_sent(server, runner, value, step_after, reason):
+    server.answer = reply(200, json.dumps({"v": value}).encode())
     result = runner.run(case(step("GET /", "200, save body.v as v"), step_after))
     assert result.status in (BLOCKED, FAILED)
     assert reason in result.reason
-    assert len(here.requests) == 1
+    assert len(server.requests) == 1
 
 
 def test_a_value_that_is_not_there_to_be_saved_fails(runner):
@@ -119,20 +119,20 @@ def test_a_value_that_is_not_there_to_be_saved_fails(runner):
 
 
 @pytest.mark.parametrize("location", ["http://127.0.0.1:{port}/x", "//127.0.0.1:{port}/x", "https://example.com/"])
-def test_redirects_off_the_base_url_are_not_followed(here, elsewhere, runner, location):
+def test_redirects_off_the_base_url_are_not_followed(server, elsewhere, runner, location):
     location = location.format(port=elsewhere.port)
-    here.answer = reply(302, b"", f"Location: {location}")
+    server.answer = reply(302, b"", f"Location: {location}")
     result = runner.run(case(step("GET /", "200")))
     assert (result.status, result.verdict) == (BLOCKED, -1)
     assert "redirected off the base URL" in result.reason
     assert runner.run(case(step("GET /", f'302, header Location == "{location}"'))).status == PASSED
-    assert len(here.requests) == 2
+    assert len(server.requests) == 2
     assert elsewhere.connections == 0
 
 
-def test_a_redirect_within_the_base_url_is_an_answer_like_any_other(here, runner):
-    for location in ("/api/x", f"{here.url}/api/x", "x"):
-        here.answer = reply(307, b"", f"Location: {location}")
+def test_a_redirect_within_the_base_url_is_an_answer_like_any_other(server, runner):
+    for location in ("/api/x", f"{server.url}/api/x", "x"):
+        server.answer = reply(307, b"", f"Location: {location}")
         assert runner.run(case(step("GET /", "200"))).status == FAILED
 
 
@@ -152,24 +152,24 @@ HOSTILE = st.builds(
 @example("GET /@127.0.0.1:{port}/x", "")
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(HOSTILE, st.sampled_from(["", "Host: 127.0.0.1:{port}", "X: y\n\n{}", "Forwarded: host=127.0.0.1:{port}"]))
-def test_no_action_ever_leaves_the_base_url(here, elsewhere, runner, action, data):
-    here.requests.clear()
+def test_no_action_ever_leaves_the_base_url(server, elsewhere, runner, action, data):
+    server.requests.clear()
     action, data = (text.replace("{port}", str(elsewhere.port)) for text in (action, data))
     result = runner.run(case(step(action, data=data)))
     if result.status != NOT_RUNNABLE:
-        (head, _) = here.requests[0]
-        assert len(here.requests) == 1
+        (head, _) = server.requests[0]
+        assert len(server.requests) == 1
         assert head.split(b" ")[1].startswith(b"/api/")
         assert head.lower().count(b"\r\nhost:") == 1
-        assert f"\r\nHost: 127.0.0.1:{here.port}\r\n".encode() in head + b"\r\n"
+        assert f"\r\nHost: 127.0.0.1:{server.port}\r\n".encode() in head + b"\r\n"
     assert elsewhere.connections == 0
 
 
-def test_proxies_of_the_environment_are_not_used(here, elsewhere, monkeypatch):
+def test_proxies_of_the_environment_are_not_used(server, elsewhere, monkeypatch):
     for name in ("http_proxy", "HTTP_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"):
         monkeypatch.setenv(name, elsewhere.url)
     monkeypatch.delenv("no_proxy", raising=False)
-    with Runner(here.url) as running:
+    with Runner(server.url) as running:
         assert running.run(case(step())).status == PASSED
     assert elsewhere.connections == 0
 
@@ -191,10 +191,10 @@ def endless(end):
 
 
 @pytest.mark.parametrize("answer", [silent, dripping])
-def test_no_whole_answer_in_time_is_blocked(here, answer):
-    here.answer = answer
+def test_no_whole_answer_in_time_is_blocked(server, answer):
+    server.answer = answer
     start = time.perf_counter()
-    with Runner(here.url, timeout_s=0.2) as running:
+    with Runner(server.url, timeout_s=0.2) as running:
         result = running.run(case(step()))
     assert (result.status, result.verdict, result.unreachable) == (BLOCKED, -1, False)
     assert result.reason == "Step 1: no answer within 0.2 s."
@@ -211,9 +211,9 @@ def test_no_whole_answer_in_time_is_blocked(here, answer):
         (reply(200, b"[" * 100_000), "nested too deep"),
     ],
 )  # fmt: skip
-def test_what_is_no_answer_is_blocked(here, answer, reason):
-    here.answer = answer
-    with Runner(here.url, timeout_s=5) as running:
+def test_what_is_no_answer_is_blocked(server, answer, reason):
+    server.answer = answer
+    with Runner(server.url, timeout_s=5) as running:
         result = running.run(case(step("GET /", "200, body.x not exists")))
     assert (result.status, result.verdict) == (BLOCKED, -1)
     assert reason in result.reason
@@ -230,48 +230,48 @@ def test_nobody_there_is_blocked_and_said_to_be_gone():
         assert running.run(case(step())).status == BLOCKED
 
 
-def test_https_is_asked_in_tls_alone(here):
-    with Runner(f"https://127.0.0.1:{here.port}", timeout_s=0.3) as running:
+def test_https_is_asked_in_tls_alone(server):
+    with Runner(f"https://127.0.0.1:{server.port}", timeout_s=0.3) as running:
         result = running.run(case(step()))
-    assert (result.status, here.requests) == (BLOCKED, [])
+    assert (result.status, server.requests) == (BLOCKED, [])
 
 
 @pytest.mark.parametrize("body", [b"<html>", b"\xff", b'{"a": NaN}', b'{"a": 1e', b""])
-def test_bodies_that_are_not_json_meet_no_check(here, runner, body):
-    here.answer = reply(200, body)
+def test_bodies_that_are_not_json_meet_no_check(server, runner, body):
+    server.answer = reply(200, body)
     assert runner.run(case(step("GET /", "200, body.a not exists"))).status == FAILED
     assert runner.run(case(step("GET /", "200"))).status == PASSED
 
 
-def test_an_encoded_body_is_not_unpacked(here, runner):
-    here.answer = reply(200, b'{"a": 1}', "Content-Encoding: gzip")
+def test_an_encoded_body_is_not_unpacked(server, runner):
+    server.answer = reply(200, b'{"a": 1}', "Content-Encoding: gzip")
     assert runner.run(case(step("GET /", "200, body.a == 1"))).status == FAILED
 
 
-def test_a_case_is_run_once_for_each_row_and_fails_with_the_first(here, runner):
+def test_a_case_is_run_once_for_each_row_and_fails_with_the_first(server, runner):
     rows = (Parameter(title="id", values=("1", "2", "3")),)
     calls = []
-    result = runner.run(case(step("GET /{{id}}"), parameters=rows), before=lambda: calls.append(len(here.requests)))
+    result = runner.run(case(step("GET /{{id}}"), parameters=rows), before=lambda: calls.append(len(server.requests)))
     assert (result.status, calls) == (PASSED, [0, 1, 2])
     result = runner.run(case(step("GET /{{id}}", "200, body.id == {{id}}"), parameters=rows))
     assert result.status == FAILED
     assert "(with 'id=1')" in result.reason
 
 
-def test_what_another_service_says_of_time_and_bugs_is_not_believed(here, runner):
-    here.answer = reply(500, b"{}", "Server-Timing: app;dur=99999", "X-Seeded-Bugs: B01")
+def test_what_another_service_says_of_time_and_bugs_is_not_believed(server, runner):
+    server.answer = reply(500, b"{}", "Server-Timing: app;dur=99999", "X-Seeded-Bugs: B01")
     result = runner.run(case(step()))
     assert result.duration_ms < 5000
     assert result.bugs == 0
-    with Runner(here.url, truth_token="t") as trusting:
+    with Runner(server.url, truth_token="t") as trusting:
         result = trusting.run(case(step()))
     assert (result.duration_ms, result.bugs) == (99999.0, 1)
-    assert b"X-Truth-Token: t" in here.requests[-1][0]
+    assert b"X-Truth-Token: t" in server.requests[-1][0]
 
 
-def test_connections_are_kept(here):
-    before = here.connections
-    with Runner(here.url) as running:
+def test_connections_are_kept(server):
+    before = server.connections
+    with Runner(server.url) as running:
         for _ in range(5):
             assert running.run(case(step(), step())).status == PASSED
-    assert here.connections == before + 1
+    assert server.connections == before + 1

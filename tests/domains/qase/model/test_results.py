@@ -15,12 +15,12 @@ from rl_eval.domains.qase.formats.result_json import read_bulk_request
 from rl_eval.domains.qase.model.execution_log import FAIL, NO_VERDICT, PASS
 from rl_eval.domains.qase.model.join import AMBIGUOUS, NO_MATCH, UNKNOWN_ID, join
 from rl_eval.domains.qase.model.notes import Notes
-from rl_eval.domains.qase.model.project import Case, Suite, build_project
+from rl_eval.domains.qase.model.project import Case, CaseSuite, build_project
 from rl_eval.domains.qase.model.results import ResultsCollector
 from rl_eval.errors import InputError
 
 PROJECT = build_project(
-    [Suite(id=1, title="API"), Suite(id=2, title="Users", parent_id=1)],
+    [CaseSuite(id=1, title="API"), CaseSuite(id=2, title="Users", parent_id=1)],
     [
         Case(id=10, title="Create", suite_id=2),
         Case(id=11, title="Delete", suite_id=2),

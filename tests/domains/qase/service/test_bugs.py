@@ -136,9 +136,9 @@ def test_control_is_for_the_token_alone(client, shop):
         assert client.put("/_control/build", json={"bugs": []}, headers=headers).status_code == 404
         assert client.post("/_control/reset", headers=headers).status_code == 404
     assert client.get("/search?max_price=120").json()["total"] == 0  # the bug is still there
-    own = {"X-Control-Token": shop.token}
+    headers = {"X-Control-Token": shop.token}
     for body in (b"", b"[]", b'{"bugs": "B01"}', b'{"bugs": ["B99"]}', b"{" * 9, b" " * 70_000):
-        assert client.put("/_control/build", content=body, headers=own).status_code == 422
+        assert client.put("/_control/build", content=body, headers=headers).status_code == 422
     with pytest.raises(InputError, match="did you mean 'B12'"):
         shop.switch(["B112"])
 

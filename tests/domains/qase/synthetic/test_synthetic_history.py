@@ -73,10 +73,10 @@ def test_any_size_gives_a_sound_project_and_log(cycles, cases, seed):
     assert (np.bincount(log.cycle) <= synthetic.SIZE[1]).all()
 
 
-@pytest.mark.parametrize("given", [{"cycles": 0}, {"cases": 0}, {"seed": -1}])
-def test_a_size_that_cannot_be_is_named(given):
-    with pytest.raises(InputError, match=f"{next(iter(given))}=.*give"):
-        generate(**({"cycles": 5, "seed": 0, "cases": 5} | given))
+@pytest.mark.parametrize("size", [{"cycles": 0}, {"cases": 0}, {"seed": -1}])
+def test_a_size_that_cannot_be_is_named(size):
+    with pytest.raises(InputError, match=f"{next(iter(size))}=.*give"):
+        generate(**({"cycles": 5, "seed": 0, "cases": 5} | size))
 
 
 def test_shares_add_up():
