@@ -140,7 +140,7 @@ class Rollout:
 
     @property
     def done(self) -> np.ndarray:
-        """Where an episode ended, `[T, N]`."""
+        """Whether an episode ended, `[T, N]`."""
         return self.terminated | self.truncated
 
     @property

@@ -56,7 +56,7 @@ class NetworkConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class OnPolicyConfig:
-    """What PPO and A2C have in common."""
+    """Hyper-parameters that PPO and A2C share."""
 
     __pydantic_config__ = STRICT
 

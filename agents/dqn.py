@@ -276,7 +276,7 @@ class DQN(BaseAgent):
         return dict(zip(names, (modal_share(q_values), *unit_shares([(network.body, features)])), strict=True))
 
     def _deviation(self) -> float:
-        """What rewards are divided by: the deviation of the discounted return, or 1."""
+        """The divisor of rewards: the deviation of the discounted return, or 1."""
         if not self.config.normalize_reward:
             return 1.0
         return float(np.sqrt(self.reward_scale.moments.variance + 1e-8))

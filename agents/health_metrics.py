@@ -176,7 +176,7 @@ def unit_shares(bodies: Iterable[tuple[nn.Module, Tensor]]) -> tuple[float, floa
 
 
 def modal_share(parameters: np.ndarray) -> float:
-    """Share of rows of logits `[B, A]` whose largest is that of the action which is largest most often."""
+    """Share of the most frequent greedy action over rows of logits `[B, A]`."""
     return float(np.bincount(parameters.argmax(axis=1)).max() / len(parameters))
 
 

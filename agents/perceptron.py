@@ -115,7 +115,7 @@ class Perceptron:
 
 
 class PlainActorCritic:
-    """What `networks.ActorCritic` computes, from the arrays of a snapshot.
+    """`networks.ActorCritic` on numpy, from the arrays of a snapshot.
 
     Args:
         arrays: weights by the names of `networks.arrays_of`.
@@ -175,7 +175,7 @@ class PlainQ:
     def from_arrays(
         cls, arrays: Mapping[str, np.ndarray], obs_size: int, actions: int, config: QNetworkConfig, dueling: bool
     ) -> PlainQ:
-        """What `q_network.QNetwork` computes, from the arrays of a snapshot.
+        """`q_network.QNetwork` on numpy, from the arrays of a snapshot.
 
         Raises:
             ValueError: a name or shape is not the network's.

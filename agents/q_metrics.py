@@ -25,7 +25,7 @@ NAMES = (
 
 @dataclass
 class UpdateLog:
-    """What the updates of an iteration computed and drew; each entry is of one update or one draw of B rows."""
+    """Values of the updates of an iteration; each entry is of one update or one sample of B rows."""
 
     td_errors: list[np.ndarray] = field(default_factory=list)  # [B]
     targets: list[np.ndarray] = field(default_factory=list)  # [B]

@@ -92,7 +92,7 @@ class PrioritizedSampler(UniformSampler):
     def sample(
         self, batch_size: int, filled: int, rng: np.random.Generator, beta: float
     ) -> tuple[np.ndarray, np.ndarray]:
-        """As `UniformSampler.sample`; β is how far the weights undo the bias of the priorities, from 0 to 1."""
+        """Like `UniformSampler.sample`; β, from 0 to 1, is how much the weights correct for the priorities."""
         index = self._tree.sample(batch_size, rng)
         # M and the total of p^α are in a weight and in the largest weight alike.
         weights = (self._tree.leaves.take(index) / self._tree.least) ** -beta

@@ -20,7 +20,7 @@ class _Section(BaseModel):
 
 
 class Hardware(_Section):
-    """Where the network lives and how many threads it may use."""
+    """The device of the network and the number of its threads."""
 
     device: Literal["cpu", "cuda", "auto"] = "cpu"
     threads: int = Field(1, ge=1, description="torch threads; small networks are fastest on one")
@@ -63,7 +63,7 @@ class RunConfig(_Section):
     tracker: Any = None  # the settings model of the tracker
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values, as `config.yaml` holds them."""
+        """Plain values, as in `config.yaml`."""
         agent = TypeAdapter(type(self.agent)).dump_python(self.agent, mode="json")
         return {
             **self.model_dump(mode="json", exclude={"agent", "env", "tracker"}),

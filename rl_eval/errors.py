@@ -19,7 +19,7 @@ _SYNONYM = re.compile(rf"(?<![a-z])({'|'.join(SYNONYMS)})(?![a-z])")
 
 
 class InputError(Exception):
-    """Bad input, said in one sentence: what was given, where, what is allowed, what to do next.
+    """Bad input, in one sentence: what was given, where, what is allowed, what to do next.
 
     Commands print it without a stack trace and exit with status 2.
     """

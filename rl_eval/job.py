@@ -58,7 +58,7 @@ def run(values: Mapping[str, Any], directory: Path, *, sweep: Path | None, suite
         traceback.print_exc()
         return
     if trained.info["status"] == "interrupted":
-        terminal.print_error(f"interrupted: go on with `{runs.resume_command(directory)}`")
+        terminal.print_error(f"interrupted: continue with `{runs.resume_command(directory)}`")
         raise KeyboardInterrupt
     if trained.info["status"] == "failed":
         terminal.print_error(f"training failed: {trained.info['reason']}")
@@ -70,7 +70,7 @@ def _typed(directory: Path) -> str:
 
 
 def _end(status: int, sweep: Path | None) -> None:
-    """End the process, except in a sweep, whose other jobs go on."""
+    """End the process, except in a sweep, whose other jobs continue."""
     if sweep is None:
         sys.exit(status)
 
@@ -124,7 +124,7 @@ def _learn(config: configs.RunConfig, directory: Path, sweep: Path | None, suite
 
 
 def _confusion(directory: Path) -> list[Any]:
-    """What the judged policy flags, on episodes that no gate plays, where flagging has a meaning."""
+    """The confusion table of the judged policy on episodes that no gate plays, if the domain has labels."""
     from rl_eval.report.behaviour import observe
 
     try:

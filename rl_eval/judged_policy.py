@@ -115,7 +115,7 @@ class LimitedPolicy:
         self._record, self._recorded, self._recorded_values = record_observations, list[np.ndarray](), 0
 
     def __getattr__(self, name: str) -> Any:
-        """What else the policy offers, such as `probabilities`."""
+        """Other attributes of the policy, such as `probabilities`."""
         return getattr(self._policy, name)
 
     def act(self, obs: np.ndarray, greedy: bool, mask: np.ndarray | None = None) -> np.ndarray:

@@ -146,14 +146,14 @@ def _is_multirun(flags: Sequence[str]) -> bool:
 
 
 def _prepare_resume(flags: list[str], overrides: list[str]) -> list[Path]:
-    """Check that the run can go on, and give Hydra its directory; returns it."""
+    """Check that the run can be resumed, and give Hydra its directory; returns it."""
     from rl_eval import run
 
     path = next(override_value(override) for override in overrides if override.startswith("resume="))
     rejected = [override for override in overrides if not override.startswith(("resume=", "hydra."))]
     if _is_multirun(flags) or rejected:
         raise InputError(
-            f"resume={path} takes no other override, since a run goes on as it began: "
+            f"resume={path} takes no other override, since a run resumes with its own config: "
             f"leave out {', '.join(rejected) or '-m'}"
         )
     resumed = run.read_run(Path(path))

@@ -102,11 +102,11 @@ def stream(
     order: int = 0,
     on_episodes: Callable[[int], None] | None = None,
 ) -> Iterator[Episodes]:
-    """Play one episode a seed on copies made with `autoreset=False`, and tell them in the order of the seeds.
+    """Play one episode a seed on copies made with `autoreset=False`, and yield them in the order of the seeds.
 
-    A copy that finishes takes the next seed, so no copy waits for another. What it played is told once all episodes
-    of earlier seeds are: short episodes are often bad ones (or good ones), and whoever stops early must not hear of
-    them first. To stop early, leave the iterator.
+    A copy that finishes takes the next seed, so no copy waits for another. Its episodes are yielded once all episodes
+    of earlier seeds are: short episodes are often bad ones (or good ones), and a caller that stops early must not
+    receive them first. To stop early, leave the iterator.
 
     Args:
         seeds: one an episode.
@@ -176,7 +176,7 @@ def stream(
 
 
 class _Steps:
-    """The steps of unfinished and not yet told episodes, as they were played."""
+    """The steps of episodes that were not yielded yet, in the order of play."""
 
     def __init__(self) -> None:
         self._episode: list[np.ndarray] = []

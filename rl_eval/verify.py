@@ -60,7 +60,7 @@ class Verification:
 def verify(path: Path, *, trust: bool = False, on_step: Callable[..., None] = lambda *_: None) -> Verification:
     """Replay a run in a temporary directory and compare; the run itself is only read.
 
-    A finished run is replayed to its end, any other as far as its last snapshot.
+    A finished run is replayed to its end, any other up to its last snapshot.
 
     Args:
         trust: whether the environment may come from a module that the run names.
@@ -202,7 +202,7 @@ def _value_pairs(name: str, first: Any, second: Any) -> Iterator[tuple[str, Any,
 
 
 def _explanations(original: run.Run, replayed: run.Run) -> Iterator[str]:
-    """What differs in how the two were trained."""
+    """Differences in how the two runs were trained."""
     if original.info.get("config_hash") != run.config_hash(configs.load(original.config).to_dict()):
         yield "config.yaml is not what the run was trained with: its hash is not the one in run.json"
     for key in ORIGIN_KEYS:

@@ -1,4 +1,4 @@
-"""A Gymnasium environment some of whose actions are illegal, and which raises where one is taken."""
+"""A Gymnasium environment with illegal actions; it raises if one is taken."""
 
 import gymnasium as gym
 import numpy as np

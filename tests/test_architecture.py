@@ -1,4 +1,4 @@
-"""The shape of the house: imports run downhill, rooms are where they should be, and nothing read can run code."""
+"""The structure of the project: imports run downhill, rooms are in place, and reading files runs no code."""
 
 import ast
 import functools

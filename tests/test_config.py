@@ -1,4 +1,4 @@
-"""`conf/` and the checked configs: equal defaults, every composition runs, and errors in one sentence."""
+"""`conf/` and the checked configs: equal defaults, every composition runs, errors in one sentence."""
 
 import dataclasses
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What others add by name: entries registered by code, and entry points of installed packages."""
+"""The registry: entries registered by code, and entry points of installed packages."""
 
 import sys
 

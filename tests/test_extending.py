@@ -1,4 +1,4 @@
-"""The files of docs/extending.md, written into a folder as an installed package, and run as the page shows."""
+"""The files of docs/extending.md, installed as a package and run as the page shows."""
 
 import csv
 import json

@@ -1,4 +1,4 @@
-"""Hashes of 64 bits: equal to the published function, to plain formulas, and to what earlier versions computed."""
+"""Hashes of 64 bits: compared with the published function, plain formulas, and values of earlier versions."""
 
 import hashlib
 

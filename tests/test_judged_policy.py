@@ -1,4 +1,4 @@
-"""Playing the judged policy of a run: which episodes, limits, recorded observations, baselines."""
+"""Playing the judged policy of a run: episodes, limits, recorded observations, baselines."""
 
 import sys
 

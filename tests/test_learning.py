@@ -1,4 +1,4 @@
-"""What training must reach; minutes long, so `make verify` runs it. Each test prints its figures (-s)."""
+"""Scores that training must reach. `make verify` runs these long tests; each prints its figures (-s)."""
 
 import json
 import os

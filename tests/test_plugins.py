@@ -1,4 +1,4 @@
-"""Modules of a person's own, named in a config or a suite: imported with consent, and nothing else is."""
+"""Plugins named in a config or a suite: they are imported with consent, and nothing else is."""
 
 import contextlib
 import os

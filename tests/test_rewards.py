@@ -1,4 +1,4 @@
-"""Rewards: a weighted sum of terms over the outcome, every term in the infos."""
+"""Rewards: a weighted sum of terms over the outcome; every term is in the infos."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Playing episodes: each seed once, in the order of the seeds, however many copies play."""
+"""Playing episodes: each seed once, in the order of the seeds, with any number of copies."""
 
 import gymnasium as gym
 import numpy as np

@@ -1,4 +1,4 @@
-"""A person's own configs, beside ours: `--config-dir` and `hydra.searchpath`."""
+"""Configs of a person's own next to ours: `--config-dir` and `hydra.searchpath`."""
 
 from pathlib import Path
 

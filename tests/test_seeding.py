@@ -1,4 +1,4 @@
-"""Named random streams: apart from each other, from other runs, and the same for ever."""
+"""Named random streams: independent of each other and of other runs, with values that never change."""
 
 import itertools
 

@@ -1,4 +1,4 @@
-"""`python train.py`, as a person types it."""
+"""`python train.py` as a command."""
 
 import json
 import os

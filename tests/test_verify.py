@@ -1,4 +1,4 @@
-"""`rl-eval verify`: a run agrees with its replay, and a change of any part of it is found and told where."""
+"""`rl-eval verify`: a run agrees with its replay, and a change of any part is detected and located."""
 
 import shutil
 import subprocess

@@ -1,4 +1,4 @@
-"""A stranger's repository: the built wheel, a `suites/` folder, and nothing else of ours."""
+"""The built wheel in another repository, with a `suites/` folder and without our checkout."""
 
 import os
 import re

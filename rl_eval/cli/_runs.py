@@ -88,7 +88,7 @@ def compare(
       rl-eval compare outputs/<date>/<new run>... --baseline outputs/<date>/<old run> --gate
       rl-eval compare 'wandb:team/project?group=night' --html night.html
 
-    Runs that differ in nothing but their seed are one group. The first group, or the runs of --baseline, is the
+    Runs that differ only in their seed are one group. The first group, or the runs of --baseline, is the
     baseline; the last is the candidate. All judged snapshots play the same episodes, apart from training and
     from every gate.
 

@@ -64,7 +64,7 @@ class Comparison:
         return bool(self.comparisons) and self.comparisons[-1].decision == "WORSE"
 
     def sentence(self, index: int) -> str:
-        """What is known about candidate `index` (from 0), and from which evidence."""
+        """The result for candidate `index` (from 0), and its evidence, in one sentence."""
         comparison, metric = self.comparisons[index], self.task.metric.name
         candidate, baseline = self.groups[index + 1], self.groups[0]
         relation = {"WORSE": "is worse than", "BETTER": "is better than", "UNDECIDED": "is not shown to differ from"}

@@ -155,7 +155,7 @@ def group_runs(runs: Sequence[ComparedRun], baseline: Sequence[ComparedRun] = ()
         differing = differing_keys([part[0].config for part in parts])
         raise InputError(
             f"the runs of --baseline differ in {', '.join(differing) or 'their config'}: "
-            "name runs that differ in nothing but their seed"
+            "name runs that differ only in their seed"
         )
     baseline_names = {run.name for run in baseline}
     parts += _by_config([run for run in runs if run.name not in baseline_names] or runs)

@@ -42,7 +42,7 @@ def print_comparison(result: Comparison, *, gate: bool = False, console: Console
 
 
 def gate_sentence(result: Comparison) -> str:
-    """What the exit status means."""
+    """The meaning of the exit status."""
     candidate, decision = result.groups[-1].label, result.comparisons[-1].decision
     if decision == "WORSE":
         return f"closed, since {candidate} is worse with evidence (at most {100 * result.alpha:g} % by chance)"

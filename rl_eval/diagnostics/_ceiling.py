@@ -34,7 +34,7 @@ def ceiling(gamma: float, gae_lambda: float, noise: float) -> float:
 
 @dataclass(frozen=True)
 class Critic:
-    """What a critic explained late in training, and what it could explain.
+    """The explained variance of a critic late in training, and its ceiling.
 
     Attributes:
         explained: mean explained variance of the targets over the last quarter of the rows.

@@ -18,7 +18,7 @@ MAX_EXTRAPOLATION = 10.0  # lengths of the curve; beyond, an extrapolation says 
 
 @dataclass(frozen=True)
 class Crossing:
-    """Where a curve is expected to reach a threshold.
+    """The env steps at which a curve is expected to reach a threshold.
 
     Attributes:
         low, high: env steps, a 95 % interval; `high` is infinite if nothing shows that the curve ever gets there.
@@ -42,7 +42,7 @@ def averaged(steps: np.ndarray, values: np.ndarray, max_points: int = POINTS) ->
 
 
 def crossing(steps: np.ndarray, values: np.ndarray, threshold: float, seed: int = 0) -> Crossing:
-    """Where a rising curve reaches a threshold above its end.
+    """Extrapolate a rising curve to a threshold above its end.
 
     Two shapes are extrapolated: a straight line through the last half, and the saturating a - b·exp(-t/T) through the
     full curve (the learning curve of Heathcote, Brown and Mewhort 2000; its asymptote may be below the threshold).

@@ -63,7 +63,7 @@ def needs_more_steps(run: DiagnosedRun) -> Finding | None:
 
 
 def goal_of(run: DiagnosedRun) -> Goal | None:
-    """What the run should reach: a criterion of its validation metric, or the return of a successful episode.
+    """The goal of the run: a criterion of its validation metric, or the return of a successful episode.
 
     The logged return is that of the training reward. It says something about success only if that is the environment's
     own reward.
@@ -167,6 +167,6 @@ def _stop_at(run: DiagnosedRun, goal: Goal) -> str:
 
 
 def _round_up(steps: float) -> int:
-    """To two digits: more would look too precise."""
+    """Round to two digits, since more would look too precise."""
     unit = 10 ** max(0, math.floor(math.log10(max(steps, 1.0))) - 1)
     return math.ceil(steps / unit) * unit

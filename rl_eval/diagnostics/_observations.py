@@ -32,7 +32,7 @@ class Observed:
 
 
 def observed(run: DiagnosedRun, part: domains.Part = "train") -> Observed | None:
-    """What the policy sees in `train` or `validation`; None if it cannot be loaded or played here.
+    """The policy's observations in `train` or `validation`; None if the environment cannot be loaded or played here.
 
     A finite part gives its cases. Otherwise they are the observations of the judged policy together with those of
     random actions, since a column that one policy never changes may still change.

@@ -69,7 +69,7 @@ def validate(values: Mapping[str, Any]) -> EnvConfig:
 
 
 def identity(config: EnvConfig) -> dict[str, Any]:
-    """What an environment is, as JSON values: without where its data lies, how it is stepped, and what was fitted."""
+    """The identity of an environment as JSON values, without data paths, stepping options and fitted values."""
     where = domain(config.name)
     left_out = {*where.location_keys, *where.execution_keys, *where.fitted_keys}
     return config.model_dump(mode="json", exclude=left_out)
@@ -86,7 +86,7 @@ def with_fitted_keys(config: EnvConfig, trained: EnvConfig) -> EnvConfig:
 
 
 def needs_trust(config: EnvConfig) -> str | None:
-    """What a config of somebody else may do only with trust, as the beginning of a sentence; None: nothing."""
+    """Why a config from somebody else needs trust, as the beginning of a sentence; None if it does not."""
     return domain(config.name).needs_trust(config)
 
 

@@ -98,7 +98,7 @@ class Domain(ABC, Generic[Config]):
         """
 
     def needs_trust(self, config: Config) -> str | None:
-        """What a config of somebody else may do only with trust, as the beginning of a sentence; None: nothing."""
+        """Why a config from somebody else needs trust, as the beginning of a sentence; None if it does not."""
         return None
 
     def not_repeatable(self, config: Config) -> str | None:
@@ -118,17 +118,17 @@ class Domain(ABC, Generic[Config]):
         return None
 
     def action_names(self, config: Config) -> Sequence[str]:
-        """The actions as people call them, in their order; empty where they have no names."""
+        """The names of the actions, in order; empty if they have none."""
         return ()
 
     # --- its data ----------------------------------------------------------------------------------
 
     def episodes(self, config: Config, part: Part) -> int | None:
-        """Episodes that a part holds; None: without end."""
+        """Number of episodes of a part; None if it is unlimited."""
         return None
 
     def cases(self, config: Config, part: Part) -> int:
-        """Cases that a part holds, R; only where `has_cases`."""
+        """Number of cases of a part, R; only if `has_cases`."""
         raise NotImplementedError(f"{self.name} has no finite set of cases")
 
     def case_hashes(self, config: Config, part: Part) -> np.ndarray:
@@ -136,7 +136,7 @@ class Domain(ABC, Generic[Config]):
         raise NotImplementedError(f"{self.name} has no finite set of cases")
 
     def case_observations(self, config: Config, part: Part) -> np.ndarray:
-        """The cases as a policy sees them, `[R, D]`, in the order of `case_hashes`; only where `has_cases`."""
+        """Observations of the cases, `[R, D]`, in the order of `case_hashes`; only if `has_cases`."""
         raise NotImplementedError(f"{self.name} has no finite set of cases")
 
     def independent_cases(self, config: Config) -> bool | None:
@@ -185,7 +185,7 @@ class Domain(ABC, Generic[Config]):
     # --- what it is judged by ----------------------------------------------------------------------
 
     def facts(self, config: Config) -> Sequence[str]:
-        """The facts that `infos["outcome"]` holds on every step, each an array `[N]`; metrics and rewards read them."""
+        """Names of the facts in `infos["outcome"]`, each `[N]` on every step; metrics and rewards read them."""
         return ("native_reward",)
 
     def validation_metric(self, config: Config) -> str:

@@ -39,7 +39,7 @@ class ArrayLayout:
 
 
 class CopyArrays:
-    """What N copies return: `obs`, `final_obs` `[N, ...]`, `rewards`, `terminated`, `truncated`, `idle` `[N]`.
+    """Values that N copies return: `obs`, `final_obs` `[N, ...]`, `rewards`, `terminated`, `truncated`, `idle` `[N]`.
 
     For Discrete actions also `action_mask`, `final_action_mask` `[N, A]`, written where the environment gives masks;
     `facts` `[F, N]` are values of `info`, NaN where a step has none.

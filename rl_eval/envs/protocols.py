@@ -24,7 +24,7 @@ class RankingVector(Protocol):
     """A vector whose actions are priorities: an episode's cases are ranked by a score before they count."""
 
     def candidates(self) -> Mapping[str, np.ndarray]:
-        """What baselines may know of the cases that are to be scored, each `[N]`."""
+        """The cases to score, for baselines, as columns `[N]`."""
 
     def rank(self, scores: np.ndarray) -> None:
         """The scores `[N]` of these cases, the highest first; called before `step`."""

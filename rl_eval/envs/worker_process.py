@@ -43,7 +43,7 @@ class Channel:
         self._last_message: dict[str, Any] = {}
 
     def send(self, message: bytes, descriptor: int | None = None) -> None:
-        """Send what `encode` made; `descriptor` is an open file that goes with it.
+        """Send a message from `encode`; `descriptor` is an open file to send with it.
 
         Raises:
             OSError: the other side is gone.
@@ -95,7 +95,7 @@ class Channel:
 
 
 def encode(message: dict[str, Any]) -> bytes:
-    """A message as it goes over the channel."""
+    """A message as bytes for the channel."""
     data = json.dumps(message).encode()
     return len(data).to_bytes(4, "big") + data
 
@@ -156,7 +156,7 @@ def serve(channel: Channel) -> None:
 
 
 def _watch(parent: int) -> None:
-    """End when the other process is gone, though an environment may never come back from its step."""
+    """End this process when the other one has ended, even while an environment hangs in its step."""
     while os.getppid() == parent:
         time.sleep(CHECK_S)
     os._exit(0)

@@ -47,7 +47,7 @@ def variance_bounds(values: np.ndarray, alpha: float = 0.05) -> tuple[float, flo
 
 
 def power_note(runs: int, alpha: float = 0.05) -> str:
-    """What this number of runs can show about a variance, in one sentence.
+    """One sentence on the bounds of a variance that this number of runs can show.
 
     Raises:
         InputError: fewer than 2 runs.

@@ -16,7 +16,7 @@ from rl_eval.evidence.result import EvidenceResult, Verdict
 
 
 class SequentialTest(ABC):
-    """What the tests of a mean and of a ratio share: a decision is final from the unit that brought it.
+    """Base class of the tests of a mean and of a ratio; a decision is final once it is made.
 
     Later units are ignored, so the estimate and the interval stay those of that moment. Where all units of a finite
     set were added, the plain metric is the true value and decides.

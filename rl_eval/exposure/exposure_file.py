@@ -41,7 +41,7 @@ _HEADER = re.compile(rb"\{'descr': '([!-&(-~]{1,9})', 'fortran_order': False, 's
 
 @dataclass(frozen=True)
 class Exposure:
-    """What training and validation used.
+    """The cases, episodes and seeds that training and validation used.
 
     Attributes:
         cases: whether fingerprints are of cases; else of first observations.
@@ -59,7 +59,7 @@ class Exposure:
 
     @classmethod
     def of_cases(cls, env: EnvConfig, train_seeds: np.ndarray) -> Exposure:
-        """Of an environment with cases: all cases of its training and validation part."""
+        """The exposure of an environment with cases: all cases of its training and validation part."""
         train, validation = (
             Fingerprints.from_hashes(*fingerprint_cases(env, part)) for part in ("train", "validation")
         )
@@ -68,7 +68,7 @@ class Exposure:
         return cls(True, train.first(MAX_ENTRIES), validation.first(MAX_ENTRIES), train_seeds, no_seeds, unrecorded)
 
     def union(self, other: Exposure) -> Exposure:
-        """What either used; both are of cases, or both of first observations."""
+        """The union of two exposures; both are of cases, or both of first observations."""
         train, validation = self.train.merge(other.train), self.validation.merge(other.validation)
         beyond = sum(int(part.counts[MAX_ENTRIES:].sum()) for part in (train, validation))
         return Exposure(

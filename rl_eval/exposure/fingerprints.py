@@ -64,7 +64,7 @@ class Fingerprints:
 
     @classmethod
     def empty(cls) -> Fingerprints:
-        """No fingerprint."""
+        """An empty set."""
         return cls(np.empty(0, np.uint64), np.empty(0, np.uint64), np.empty(0, np.uint32))
 
     @classmethod

@@ -102,6 +102,6 @@ def reference_values(
 
 
 def describe_reference(reference: str, value: float, margin: float) -> str:
-    """What the threshold is made of, for a message."""
+    """The reference behind the threshold, for a message."""
     with_margin = f" with a margin of {number(margin)}" if margin else ""
     return f" ({reference} has {number(value)}{with_margin})"

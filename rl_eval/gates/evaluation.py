@@ -71,7 +71,7 @@ def evaluate_suite(
 
 
 def evaluate_run(suite: Suite, run: Run, *, trust: bool = False, on_episodes: OnEpisodes | None = None) -> SuiteVerdict:
-    """As far as one run can show; criteria over several are NEEDS_RUNS, with the commands as their detail."""
+    """Judge a single run; criteria over several runs are NEEDS_RUNS, with the commands to train them as detail."""
     verdict = evaluate_suite(suite, Selection((run,), too_few="one run"), trust=trust, on_episodes=on_episodes)
     commands = f"{train_command(suite)} && pytest {suite.label}"
     over_runs = {criterion.name for criterion in suite.criteria if criterion.metric.kind == "run"}
@@ -117,7 +117,7 @@ def _error(suite: Suite, criterion: Criterion, reason: str) -> CriterionVerdict:
 
 @dataclass(frozen=True)
 class PlayedRun:
-    """What one run's policy did on the suite's episodes.
+    """Results of one run's policy on the suite's episodes.
 
     Attributes:
         problem: why it could not play at all, else None.

@@ -18,7 +18,7 @@ from rl_eval.rollout import Episodes
 
 
 class _EvidenceCheck(CriterionCheck):
-    """What both kinds of evidence share: the new episodes, and how many units there may be."""
+    """Base class of both checks by evidence: new episodes, and the largest number of units."""
 
     def __init__(self, environment: SuiteEnvironment, criterion: Criterion, clipped: bool) -> None:
         super().__init__(environment.suite, criterion)

@@ -178,7 +178,7 @@ def _group_key(suite: Suite, run: Run) -> str:
 
 
 def _comparable(run: Run, *, with_seed: bool) -> dict[str, Any]:
-    """What two runs must have in common to be repeats of one another."""
+    """The settings that must be equal for two runs to count as repeats."""
     ignored = _INCIDENTAL if with_seed else (*_INCIDENTAL, "seed")
     config = {key: value for key, value in run.config.items() if key not in ignored}
     # Another back end draws other start states.
@@ -247,7 +247,7 @@ def _not_a_group(suite: Suite, runs: Sequence[Run]) -> str | None:
             differing = sorted(key for key in {*config, *configs[0]} if config.get(key) != configs[0].get(key))
             return (
                 f"{run.path} differs from {runs[0].path} in {', '.join(differing)}: "
-                "name runs that differ in nothing but their seed"
+                "name runs that differ only in their seed"
             )
     seeds = [run.config.get("seed") for run in runs]
     if required.same_seed and len(set(seeds)) > 1:

@@ -180,7 +180,7 @@ def _criterion(document: YamlDocument, spec: SuiteSpec, env: EnvConfig, name: st
 
 
 def _finds_nothing(document: YamlDocument, path: Sequence[str], name: str) -> CriterionSpec:
-    """The criterion that a diagnostic stands for: its metric is 1 where it finds nothing above a note."""
+    """The criterion of a `diagnostic:` key: its metric is 1 if the diagnostic finds nothing above a note."""
     try:
         diagnostics.lookup(name)
     except InputError as error:

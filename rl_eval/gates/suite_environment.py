@@ -108,7 +108,7 @@ class SuiteEnvironment:
         return self._idle[-1]
 
     def play(self, spec: str, label: str, episodes: int) -> EpisodeBuffer:
-        """The first episodes of the policy that `spec` names, played as far as they are needed.
+        """The episode buffer of the policy `spec`; it plays episodes when they are needed.
 
         Raises:
             InputError: the policy cannot be loaded, or does not fit.

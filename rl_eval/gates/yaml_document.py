@@ -106,7 +106,7 @@ class YamlDocument:
 
 
 def _children(node: yaml.Node | None) -> Iterator[tuple[str, int, yaml.Node]]:
-    """Name, 1-based line and value of what a node holds."""
+    """Name, 1-based line and value of each child of a node."""
     if isinstance(node, yaml.MappingNode):
         for key, value in node.value:
             yield str(key.value), key.start_mark.line + 1, value

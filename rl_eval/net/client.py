@@ -26,7 +26,7 @@ Failure = Literal["unreachable", "timeout", "too_slow", "too_large", "invalid"]
 
 @dataclass(frozen=True)
 class Limits:
-    """What one request may cost.
+    """Limits on time and size of one request.
 
     Attributes:
         total_s: from connecting to the last byte of the response.
@@ -40,7 +40,7 @@ class Limits:
 
 
 class RequestError(Exception):
-    """No complete response.
+    """A request without a complete response.
 
     Attributes:
         request: method and URL, without the query.

@@ -26,7 +26,7 @@ class Proxy:
 
 
 def environment_proxy(scheme: str, host: str) -> Proxy | None:
-    """What `http_proxy`, `https_proxy`, `all_proxy` and `no_proxy` say of a host; None: it is reached directly.
+    """The proxy of a host by `http_proxy`, `https_proxy`, `all_proxy` and `no_proxy`; None: no proxy.
 
     Raises:
         AddressError: a proxy whose address cannot be read.

@@ -26,5 +26,5 @@ class BaselineSource(Source):
         return baselines[rest](config)
 
     def identity(self, rest: str) -> str | None:
-        """Of its name."""
+        """A hash of its name."""
         return digest(self.prefix, rest)

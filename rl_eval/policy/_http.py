@@ -28,7 +28,7 @@ class HttpPolicy:
         self._client, self._name, self._action = client, str(client.url), action
 
     def act(self, obs: np.ndarray, greedy: bool) -> np.ndarray:
-        """What the server answers, clipped to a Box.
+        """The server's actions, clipped to a Box.
 
         Raises:
             InputError: it cannot be reached in time, or answers anything but one action an observation.
@@ -68,7 +68,7 @@ class HttpSource(Source):
         self.usage = f"{scheme}://127.0.0.1:<port>/<path>"
 
     def needs_trust(self, rest: str) -> str | None:
-        """Where the server is on another machine.
+        """A server on another machine needs trust.
 
         Raises:
             InputError: not a URL.

@@ -128,7 +128,7 @@ def _line(error: Exception) -> str:
 
 
 def _check_metadata(entries: Mapping[str, str], spec: str, spaces: Spaces) -> None:
-    """Refuse an exported policy of another environment; a file that says nothing is judged by its shapes."""
+    """Refuse an exported policy of another environment; without metadata only the shapes are checked."""
     if METADATA not in entries:
         return
     try:
@@ -204,5 +204,5 @@ class OnnxSource(Source):
         return load_onnx(rest, spec, spaces, seed)
 
     def identity(self, rest: str) -> str | None:
-        """Of the bytes of the file."""
+        """A hash of the bytes of the file."""
         return digest(self.prefix, Path(rest))

@@ -43,7 +43,7 @@ class Spaces:
 
 
 def action_space_json(action: gym.Space) -> dict[str, Any]:
-    """The action space as JSON has it; null is an infinite bound."""
+    """The action space as JSON values; null is an infinite bound."""
     if isinstance(action, gym.spaces.Discrete):
         return {"type": "discrete", "n": int(action.n), "start": int(action.start)}
     assert isinstance(action, gym.spaces.Box)

@@ -27,7 +27,7 @@ class PythonPolicy:
         self._keywords = parameters & {"greedy", "mask"}
 
     def act(self, obs: np.ndarray, greedy: bool, mask: np.ndarray | None = None) -> np.ndarray:
-        """What the function returns, clipped to a Box.
+        """The function's actions, clipped to a Box.
 
         Raises:
             InputError: it is not one action per observation, or not an action of the environment.

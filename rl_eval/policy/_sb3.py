@@ -77,6 +77,6 @@ class StableBaselines3Source(Source):
         return StableBaselines3Policy(model, normalize)
 
     def identity(self, rest: str) -> str | None:
-        """Of the algorithm and the bytes of its files."""
+        """A hash of the algorithm and the bytes of its files."""
         algo, _, files = rest.partition(":")
         return digest(self.prefix, algo.lower(), *(Path(file) for file in files.split("+")))

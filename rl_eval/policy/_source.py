@@ -19,7 +19,7 @@ class Source(ABC):
     `rl_eval.policies`, whose name is then the prefix.
 
     Attributes:
-        prefix: what stands before the first colon.
+        prefix: the text before the first colon.
         usage: how a person writes such a policy, for messages: `onnx:<file>`.
         prefix_alone: whether the prefix without a colon names a policy too.
     """
@@ -29,7 +29,7 @@ class Source(ABC):
     prefix_alone: ClassVar[bool] = False
 
     def needs_trust(self, rest: str) -> str | None:
-        """What loading or playing the policy does that needs trust, as "imports and runs code"; None: nothing.
+        """Why loading or playing the policy needs trust, such as "imports and runs code"; None if it does not.
 
         Raises:
             InputError: `rest` is malformed.
@@ -41,7 +41,7 @@ class Source(ABC):
         """The policy, fitted to an environment.
 
         Args:
-            rest: what stands after the first colon.
+            rest: the text after the first colon.
             spec: the whole string, for messages.
             spaces: what the policy must fit.
             config: the environment's config.

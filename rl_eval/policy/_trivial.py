@@ -129,7 +129,7 @@ class RandomSource(Source):
         return Random(spaces.action, seed)
 
     def identity(self, rest: str) -> str | None:
-        """Of its name."""
+        """A hash of its name."""
         return digest(self.prefix, rest)
 
 
@@ -144,7 +144,7 @@ class ConstantSource(Source):
         return Constant(spaces.action, rest)
 
     def identity(self, rest: str) -> str | None:
-        """Of its action."""
+        """A hash of its action."""
         return digest(self.prefix, rest)
 
 
@@ -162,5 +162,5 @@ class UntrainedSource(Source):
         return Untrained(spaces.observation, spaces.action, int(rest or 0), seed)
 
     def identity(self, rest: str) -> str | None:
-        """Of its number."""
+        """A hash of its number."""
         return digest(self.prefix, rest)

@@ -105,7 +105,7 @@ def _film(behaviour: Behaviour, env: Any, label: str, index: int) -> Film | None
 
 
 def _frame(env: Any) -> Any:
-    """What the environment draws, made small; None if that is not an RGB image of a usable size."""
+    """The environment's image, scaled down; None if it is not an RGB image of a usable size."""
     from PIL import Image
 
     drawn = np.asarray(env.render())

@@ -8,7 +8,7 @@ from rl_eval.run import RunRecord
 
 
 def findings_of(run: RunRecord, missing: list[str], *, trust: bool = False) -> list[Finding] | None:
-    """The findings on one run, most important first; None if the diagnostics fail, which `missing` then says.
+    """The findings on one run, most important first; None if the diagnostics fail, with a sentence in `missing`.
 
     Args:
         missing: sentences on what a page cannot show; this may add one.

@@ -80,7 +80,7 @@ def run_page(path: Path, *, trust: bool = False) -> str:
 
 
 def title(run: JudgedRun) -> str:
-    """What was trained on what."""
+    """The title of the page: agent, environment and seed."""
     info, config = run.info, run.config
     agent_config = config.get("agent")
     agent = brief(info.get("agent") or (agent_config.get("name", "?") if isinstance(agent_config, dict) else "?"), 60)
@@ -89,7 +89,7 @@ def title(run: JudgedRun) -> str:
 
 
 def environment_name(run: JudgedRun) -> str:
-    """The environment as a person names it: any of Gymnasium's by its id."""
+    """The name of the environment; of a Gymnasium environment, its id."""
     env = run.config["env"]
     return brief(env.get("id" if env.get("name") == DEFAULT else "name") or "?", 60)
 
@@ -161,7 +161,7 @@ def _suite(suite: SuiteVerdict) -> dict[str, Any]:
 
 
 def _behaviour_of(run: JudgedRun, trust: bool, missing: list[str]) -> Behaviour | None:
-    """The judged policy at play; None if that fails, which `missing` then says."""
+    """Episodes of the judged policy; None if playing fails, with a sentence in `missing`."""
     if run.info.get("snapshot") is None and not run.snapshots():
         missing.append("the run has no snapshot, so its policy cannot be shown")
         return None

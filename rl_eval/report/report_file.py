@@ -13,7 +13,7 @@ from rl_eval.run import expand_sweeps
 
 
 def write_report(paths: Sequence[Path], out: Path | None = None, *, trust: bool = False) -> Path:
-    """Write the page on some runs; a sweep stands for its runs.
+    """Write the page on some runs; a sweep means all of its runs.
 
     Args:
         out: the file to write; None: `report.html` in the run, the sweep, or the common folder of the runs.

@@ -93,7 +93,7 @@ def read_checkpoint(
 def read_arrays(
     directory: Path, name: str, names: Collection[str], *, max_bytes: int = MAX_SELECTED_BYTES
 ) -> dict[str, np.ndarray]:
-    """The named arrays of a checkpoint, as far as it has them; the others, which may be large, are not loaded.
+    """Those of the named arrays that a checkpoint has; other arrays, which may be large, are not loaded.
 
     Raises:
         DamagedError: the file is missing, truncated or altered, or the arrays take more than `max_bytes`.

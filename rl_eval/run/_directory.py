@@ -35,7 +35,7 @@ def config_hash(config: Mapping[str, Any]) -> str:
 
 
 def resume_command(path: Path) -> str:
-    """The command that goes on with a run, for a shell."""
+    """The shell command that resumes a run."""
     return f"python train.py {shlex.quote(f'resume={path}')}"
 
 

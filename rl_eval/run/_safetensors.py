@@ -65,7 +65,7 @@ def array_views(content: bytes | bytearray | mmap) -> dict[str, np.ndarray]:
 
 
 def read_selected(file: BinaryIO, size: int, names: Collection[str], max_bytes: int) -> dict[str, np.ndarray]:
-    """The named arrays of a file of `size` bytes, as far as it has them; the others are not read.
+    """Those of the named arrays that a file of `size` bytes has; others are not read.
 
     Raises:
         ValueError: the file is not safetensors, or the arrays take more than `max_bytes`.

@@ -9,7 +9,7 @@ _STORAGE_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG, errno.E
 
 
 def storage_error(error: BaseException) -> str | None:
-    """What a disk refused, as the beginning of a sentence; None for any other error."""
+    """A failure of the disk as the beginning of a sentence; None for any other error."""
     if not isinstance(error, OSError) or error.errno not in _STORAGE_ERRORS:
         return None
     return f"{error.filename or 'a file'} could not be written ({error.strerror})"

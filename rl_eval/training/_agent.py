@@ -9,7 +9,7 @@ import numpy as np
 
 
 class Agent(Protocol):
-    """What training needs of an agent; see `agents.base_agent.BaseAgent`."""
+    """The interface of an agent; see `agents.base_agent.BaseAgent`."""
 
     env_steps: int
     gradient_steps: int

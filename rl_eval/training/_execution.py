@@ -21,7 +21,7 @@ _REMEDIES = {
 
 @dataclass(frozen=True)
 class Execution:
-    """What decides a run's bytes in addition to its config, and may differ on the machine where it is resumed.
+    """Machine settings that decide a run's bytes in addition to its config.
 
     Attributes:
         backend: `gymnasium`, `envpool`, or `native` for an environment that steps its copies itself.
@@ -38,7 +38,7 @@ class Execution:
         return cls(backend=backend, device=torch_device(config.hardware), threads=config.hardware.threads)
 
     def require_same(self, before: Mapping[str, Any], run_directory: Path) -> None:
-        """Refuse to go on with, or to replay, a run that was executed in another way.
+        """Refuse to resume or replay a run that was executed in another way.
 
         Raises:
             InputError: says what differs.

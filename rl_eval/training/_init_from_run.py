@@ -27,7 +27,7 @@ MAX_ANCESTORS = 10_000
 
 @dataclass(frozen=True)
 class InitialPolicy:
-    """What a new run takes over from an earlier one.
+    """Weights, statistics and preprocessing that a new run takes from an earlier one.
 
     Attributes:
         arrays, meta: the policy of the snapshot, as `Agent.policy_checkpoint` gives it.
@@ -62,7 +62,7 @@ class InitialPolicy:
 
 
 def read_copy(directory: Path) -> InitialPolicy | None:
-    """What a run took over, from its own copy; None where it took over nothing.
+    """The initial policy of a run, from its own copy; None if it started without `init=`.
 
     Raises:
         InputError: the copy is damaged or missing.
@@ -210,7 +210,7 @@ def _preprocessing(directory: Path) -> dict[str, Any] | None:
 
 
 def _lineage(value: Any) -> dict[str, Any] | None:
-    """What a run says of the one that it started from; None where it says nothing that can be used."""
+    """The checked entry of a run about the run that it started from; None if it has no valid one."""
     if not isinstance(value, Mapping) or not all(key in value for key in LINEAGE_KEYS):
         return None
     ancestors = value.get("lineage")

@@ -9,7 +9,7 @@ from typing import Any
 
 @dataclass
 class Progress:
-    """What changes in a run, apart from the agent and its environments; in env steps unless it says otherwise."""
+    """The counters of a run outside the agent and its environments, in env steps where nothing else is stated."""
 
     next_log: int = 0
     next_checkpoint: int = 0
@@ -27,7 +27,7 @@ class Progress:
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> Progress:
-        """From a resume point, where JSON made NaN null."""
+        """Read from a resume point; null in JSON is NaN."""
 
         def number(value: float | None) -> float:
             return float("nan") if value is None else value

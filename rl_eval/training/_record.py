@@ -41,7 +41,7 @@ def final_results(config: RunConfig, reward: RewardFunction, episodes: Episodes)
 def exposure_of(
     config: RunConfig, starts: FirstObservationRecorder, seeds: list[list[int]], validation: Episodes
 ) -> Exposure:
-    """What the run was trained and validated on, for the held-out guard.
+    """The cases or episodes of training and validation, for the held-out guard.
 
     Args:
         seeds: of every copy, each time the environments were started.
@@ -55,7 +55,7 @@ def exposure_of(
 
 
 def info(config: RunConfig, agent: Agent, progress: Progress, execution: Execution) -> dict[str, Any]:
-    """What `run.json` holds, apart from status, reason, name, times of day and results."""
+    """The content of `run.json` without status, reason, name, times of day and results."""
     learning_s = progress.wall_s - progress.validation_s
     return {
         "env": config.env.name,

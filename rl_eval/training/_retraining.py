@@ -17,7 +17,7 @@ ALL_SNAPSHOTS = 10**9  # also those that the run itself has dropped by now
 
 
 def replay(original: run.Run, directory: Path, *, trust: bool, on_step: Callable[..., None]) -> run.Run:
-    """Train again in an empty directory: a finished run to its end, any other as far as its last snapshot.
+    """Train again in an empty directory: a finished run to its end, any other up to its last snapshot.
 
     Args:
         trust: whether the environment may come from a module that the run names.

@@ -29,7 +29,7 @@ def train(
         tracker: gets every row of metrics.
         on_step: called after every iteration with env steps, mean return and validation score.
         notice: called with a sentence on what is damaged, or could not be taken over from another run.
-        resume: go on with the run that the directory holds.
+        resume: continue the run in the directory.
 
     Returns:
         The run, finished, interrupted (Ctrl-C, SIGTERM) or failed (a number that is not finite, a full disk).
@@ -54,4 +54,4 @@ def train(
                 raise
             if not (directory / "run.json").exists():  # nothing has been trained
                 raise InputError(f"{reason}: make room, or name another folder with hydra.run.dir=...") from error
-            return training.fail(f"{reason}; once that is mended, `{run.resume_command(directory)}` goes on")
+            return training.fail(f"{reason}; after fixing that, continue with `{run.resume_command(directory)}`")

@@ -259,7 +259,7 @@ class Training:
         return run.Run(self.directory, self._info("failed", None, reason), self.config.to_dict())
 
     def _results(self) -> dict[str, Any]:
-        """The judged snapshot on the validation part, once more, as the run's final figures."""
+        """Play the judged snapshot on the validation part again, for the run's final figures."""
         assert self.progress.best_step is not None
         name = run.step_name(self.progress.best_step)
         arrays, meta = run.read_checkpoint(self.directory / "snapshots" / name, "policy")

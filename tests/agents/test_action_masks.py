@@ -1,4 +1,4 @@
-"""Action masks: what is illegal is never chosen, and everything else is as if it did not exist."""
+"""Action masks: agents never choose an illegal action, and everything else is as without masks."""
 
 import copy
 from types import SimpleNamespace

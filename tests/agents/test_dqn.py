@@ -1,4 +1,4 @@
-"""DQN as a whole: schedules, updates, what reaches the buffer, state, and what it must learn."""
+"""DQN: schedules, updates, the content of the buffer, state, and what it must learn."""
 
 import copy
 

@@ -1,4 +1,4 @@
-"""Environments that reset on the next step: learning from them is as with SAME_STEP, apart from the rows of resets."""
+"""Environments that reset on the next step: learning equals SAME_STEP, except for the rows of resets."""
 
 import copy
 from types import SimpleNamespace

@@ -1,4 +1,4 @@
-"""Gradient steps beside other libraries'."""
+"""Gradient steps compared with those of other libraries."""
 
 import numpy as np
 import pytest

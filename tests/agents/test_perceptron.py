@@ -1,4 +1,4 @@
-"""Perceptrons on numpy arrays beside torch's."""
+"""Perceptrons on numpy arrays compared with torch's."""
 
 import gymnasium as gym
 import numpy as np

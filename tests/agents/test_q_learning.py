@@ -1,4 +1,4 @@
-"""Q-networks and the step that moves them: against torch, against tables, and by identities."""
+"""Q-networks and their gradient step, compared with torch, with tables, and by identities."""
 
 from types import SimpleNamespace
 

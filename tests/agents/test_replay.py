@@ -1,4 +1,4 @@
-"""The replay buffer beside a list of whole episodes: what can be drawn, and every number of it."""
+"""The replay buffer compared with a list of complete episodes: which transitions can be drawn, and their values."""
 
 import json
 import os

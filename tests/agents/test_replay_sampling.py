@@ -1,4 +1,4 @@
-"""What a replay buffer draws: uniformly, and in proportion to priorities."""
+"""Sampling from a replay buffer: uniformly, and in proportion to priorities."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Arrays in files: the same as in memory, their room taken at once, and every failure one sentence."""
+"""Replay arrays in files: equal to those in memory, disk space reserved at once, failures in one sentence."""
 
 import os
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Quantities that change with the env steps: by hand, and as they are bounded."""
+"""Schedules over env steps: values worked by hand, and their bounds."""
 
 from fractions import Fraction
 

@@ -1,4 +1,4 @@
-"""The sum tree beside a plain list, its sums to the bit, and what it draws."""
+"""The sum tree compared with a plain list: weights, sums to the bit, and drawn indices."""
 
 import math
 import re

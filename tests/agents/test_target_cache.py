@@ -1,4 +1,4 @@
-"""The cache of target values beside a network that says where and when it was computed."""
+"""The cache of target values, with a network that records when it was called."""
 
 import numpy as np
 from hypothesis import given, settings

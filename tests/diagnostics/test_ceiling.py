@@ -1,4 +1,4 @@
-"""The most that a critic can explain: by formula, by simulation, and as read from a run."""
+"""The highest explained variance of any critic: by formula, by simulation, and from a run."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Findings about observations and cases, on tables made for them."""
+"""Findings about observations and cases, on small tables."""
 
 import numpy as np
 from hypothesis import given

@@ -1,4 +1,4 @@
-"""Runs with nothing wrong in them: doctor raises nothing above a note."""
+"""Runs without a fault: doctor reports nothing above a note."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""What doctor says of Q-learning: by constructed curves, and of runs that are trained with a fault."""
+"""Findings of doctor about Q-learning, on constructed curves and on runs trained with a fault."""
 
 from pathlib import Path
 

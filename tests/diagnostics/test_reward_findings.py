@@ -1,4 +1,4 @@
-"""Findings about the reward, from curves and configs made for them."""
+"""Findings about the reward, on constructed curves and configs."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Whether the seed decides, from the results of several runs."""
+"""Whether results depend on the seed, from several runs."""
 
 from pathlib import Path
 

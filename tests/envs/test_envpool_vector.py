@@ -1,4 +1,4 @@
-"""EnvPool as a back end: deterministic, counted right, and in distribution what Gymnasium plays."""
+"""EnvPool as a back end: deterministic, correct counts, and the same distribution as Gymnasium."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""Copies stepped by several processes: the same numbers as in one, and no process that hangs or stays behind."""
+"""Copies stepped by several processes: the same numbers as one process, and no process hangs or remains."""
 
 import multiprocessing
 import os

@@ -1,4 +1,4 @@
-"""One test on units that are all known: of a mean, of a ratio metric, of a paired difference, and its intervals."""
+"""Run one complete test on given units: of a mean, a ratio metric or a paired difference, with its intervals."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Many gates at once for simulations: the decisions alone, without intervals."""
+"""Simulate many gates at once: decisions only, without intervals."""
 
 from __future__ import annotations
 

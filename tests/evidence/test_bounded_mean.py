@@ -1,4 +1,4 @@
-"""The two-sided test on a mean: by hand, by symmetry, and what it refuses."""
+"""The two-sided test of a mean: worked by hand, symmetric, and its input checks."""
 
 from __future__ import annotations
 

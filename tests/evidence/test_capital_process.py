@@ -1,4 +1,4 @@
-"""The capital process: against a table worked by hand, and its limits."""
+"""The capital process: compared with a table worked by hand, and its limits."""
 
 from __future__ import annotations
 

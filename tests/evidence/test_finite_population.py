@@ -1,4 +1,4 @@
-"""Finite sets visited without replacement: exact at the end, and never wrong about what is still possible."""
+"""Finite sets drawn without replacement: exact at the end, and correct bounds before it."""
 
 from __future__ import annotations
 

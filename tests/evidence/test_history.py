@@ -1,4 +1,4 @@
-"""How a decision came about."""
+"""The history of a decision: interval and evidence as units are added."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""Later returns beat earlier ones, or their autocorrelation only makes it look so."""
+"""The trend test: rising returns, and returns whose autocorrelation only looks like a rise."""
 
 from __future__ import annotations
 

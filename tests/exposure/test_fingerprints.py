@@ -1,4 +1,4 @@
-"""Rows hash alike exactly when they are equal, or equal to about three digits."""
+"""Fingerprints of rows are equal exactly where rows are equal, or equal to about three digits."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""The recorder holds the first observation of every episode, and changes nothing."""
+"""The recorder stores the first observation of every episode and does not change the training."""
 
 import gymnasium as gym
 import numpy as np

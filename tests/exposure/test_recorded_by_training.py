@@ -1,4 +1,4 @@
-"""What training records of its own episodes and cases."""
+"""The exposure that training records: its episodes and cases."""
 
 import signal
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""A suite that a useless policy passes fails; so does one that nothing passes."""
+"""A suite that a useless policy passes fails; so does a suite that its attainable policy misses."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Deciding criteria on runs whose policies are written by hand."""
+"""Decisions on criteria, with runs whose policies are written by hand."""
 
 from __future__ import annotations
 

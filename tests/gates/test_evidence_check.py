@@ -15,7 +15,7 @@ from rl_eval.gates.play_criteria import new_check
 from rl_eval.gates.suite_environment import SuiteEnvironment
 from rl_eval.rollout import Episodes
 from tests.gates.fake_runs import FALL, write_run, write_suite
-from tests.test_rollout import Echo, Scripted
+from tests.test_rollout import Echo, ScriptedVector
 
 SMALL_THREAT = "{name: threat, train_flows: 2000, validation_flows: 500, test_flows: 2000}"
 
@@ -103,7 +103,7 @@ def test_the_numbers_are_those_of_the_betting_test(tmp_path):
 # --- order, stopping, latching ---------------------------------------------------------------------
 
 
-class Dependent(Scripted):
+class Dependent(ScriptedVector):
     """The longer an episode, the better it ends, as where falling is failing."""
 
     def step(self, actions):

@@ -1,4 +1,4 @@
-"""The ledger loses no entry, believes nothing that is not its own, and stops no gate."""
+"""The ledger loses no entry, ignores foreign lines, and never stops a gate."""
 
 import datetime
 import json

@@ -1,4 +1,4 @@
-"""Which runs a suite judges."""
+"""Selection of the runs that a suite judges."""
 
 from __future__ import annotations
 

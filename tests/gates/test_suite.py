@@ -1,4 +1,4 @@
-"""Suite files: what is accepted, and the one sentence that says what is not."""
+"""Suite files: accepted ones, and one sentence for each error."""
 
 from __future__ import annotations
 

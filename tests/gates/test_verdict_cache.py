@@ -1,4 +1,4 @@
-"""A verdict is used again only while everything it depends on is the same."""
+"""A cached verdict is used only while everything that it depends on is the same."""
 
 import math
 import os

@@ -1,4 +1,4 @@
-"""Episodes made by hand."""
+"""Build `Episodes` by hand."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Did training get better? The p-value of the training curve that a run left."""
+"""The metric `learning_trend`: the p-value of a run's training curve."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Addresses: what is let through stays below its URL, tricks are refused, and credentials are never repeated."""
+"""Addresses: requests stay below their URL, tricks are refused, and credentials never appear in messages."""
 
 from urllib.parse import unquote
 

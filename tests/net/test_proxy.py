@@ -1,4 +1,4 @@
-"""Proxies of the environment: used only where a client is told to, and refused where they cannot be."""
+"""Proxies of the environment: used only on request, and refused where they cannot be used."""
 
 import pytest
 

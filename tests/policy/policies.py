@@ -1,4 +1,4 @@
-"""Spaces, observations and refusals that the tests of policies share."""
+"""Spaces, observations and a check of refusals, shared by the tests of policies."""
 
 import gymnasium as gym
 import numpy as np

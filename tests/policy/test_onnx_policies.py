@@ -1,4 +1,4 @@
-"""Policies as ONNX: exported ones act as the run they come from, foreign ones keep a contract or are refused."""
+"""ONNX policies: exported ones act as their run, foreign ones meet the contract or are refused."""
 
 import itertools
 import json

@@ -1,4 +1,4 @@
-"""The policy of a run directory: what it plays, and what it is refused for."""
+"""Policies of run directories: how they act, and why some are refused."""
 
 import subprocess
 import sys

@@ -1,4 +1,4 @@
-"""The plugin, by running pytest on projects made for the purpose."""
+"""The pytest plugin: pytest runs on small projects."""
 
 from __future__ import annotations
 

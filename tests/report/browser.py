@@ -1,4 +1,4 @@
-"""Headless Chromium over its debugging pipe: no port, no driver, the standard library alone."""
+"""Headless Chromium over its debugging pipe, with the standard library only."""
 
 import base64
 import contextlib

@@ -1,4 +1,4 @@
-"""Judged runs written by hand: a verdict with evidence, and a metrics.csv, beside what `write_run` writes."""
+"""Judged runs written by hand: those of `write_run`, with a verdict with evidence and a metrics.csv."""
 
 import numpy as np
 

@@ -1,4 +1,4 @@
-"""Charts: whatever the numbers, well-formed markup within its box."""
+"""Charts: well-formed markup inside their box, for any numbers."""
 
 import math
 import xml.etree.ElementTree as ElementTree

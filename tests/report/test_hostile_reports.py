@@ -1,4 +1,4 @@
-"""A run directory may come from anyone: nothing of it runs, everything is escaped, and it ends with a clear message."""
+"""Hostile run directories: no code runs, everything is escaped, and errors are clear messages."""
 
 import copy
 import json

@@ -1,4 +1,4 @@
-"""The pages as a browser shows them: nothing cut, nothing said on the console, every text readable, keys work."""
+"""The pages in a browser: nothing cut off, an empty console, readable text, working keys."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""What stands on the page of a run, of several, and where it is written."""
+"""The content of the pages on one run and on several, and where they are written."""
 
 import itertools
 import re

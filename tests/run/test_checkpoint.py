@@ -1,4 +1,4 @@
-"""Checkpoints: to the bit, or refused; their names; and states split into arrays and JSON."""
+"""Checkpoints: read back to the bit or refused; their names; states split into arrays and JSON."""
 
 import errno
 import hashlib

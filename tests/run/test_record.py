@@ -1,4 +1,4 @@
-"""The record of a run: its curves, verdicts, preprocessing and judged policy, as far as they can be read."""
+"""The record of a run: curves, verdicts, preprocessing and judged policy; unreadable files become notes."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""The safetensors format beside the library it is named after, and without a copy."""
+"""The safetensors format compared with the safetensors library, and reading without a copy."""
 
 import io
 import json

@@ -1,4 +1,4 @@
-"""Sweeps stand for their jobs, and never point elsewhere."""
+"""Sweeps expand to their jobs, and never point outside their folder."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""CSV tables from anyone: read with limits, cells that are not numbers become NaN."""
+"""CSV tables from anyone: limits on reading; cells that are not numbers become NaN."""
 
 import os
 

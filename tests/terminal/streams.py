@@ -1,4 +1,4 @@
-"""Streams that claim to be a terminal or a pipe, and what is printed to them."""
+"""Text streams that act as a terminal or a pipe, and the text printed to them."""
 
 import io
 import re

@@ -1,4 +1,4 @@
-"""A tracker may be slow, broken or stuck. Training is not affected."""
+"""Slow, broken and hanging trackers do not affect training."""
 
 import threading
 import time
@@ -99,6 +99,8 @@ def test_a_closed_stderr_is_survived(monkeypatch, tmp_path):
     closed = open(tmp_path / "stderr", "w")  # noqa: SIM115
     closed.close()
     monkeypatch.setattr("sys.stderr", closed)
-    tracker = BackgroundTracker("test", lambda: Recorder(fail_on=("log",)), timeout=10)
+    recorder = Recorder(fail_on=("log",))
+    tracker = BackgroundTracker("test", lambda: recorder, timeout=10)
     tracker.log({"loss": 1.0}, 1)
     tracker.close("finished")
+    assert recorder.calls == [("log", {"loss": 1.0}, 1), ("close", "finished")]

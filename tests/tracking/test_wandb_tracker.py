@@ -1,4 +1,4 @@
-"""Each run is tracked in a process of its own, as `train.py` does it; nothing leaves this machine."""
+"""The W&B tracker, each run in a process of its own as in `train.py`, without a network."""
 
 import json
 import math

@@ -1,4 +1,4 @@
-"""Runs that are killed at random moments and resumed, until there were enough kills.
+"""Kill runs at random moments and resume them, until there are enough kills.
 
     python -m tests.training.killing FOLDER KILLS SEED OVERRIDES...
 

@@ -1,4 +1,4 @@
-"""A full disk, a tracker that fails or hangs, numbers that are not finite: it is said, and what is whole stays."""
+"""A full disk, a tracker that fails or hangs, numbers that are not finite: a message, and intact files."""
 
 import errno
 import os
@@ -107,8 +107,8 @@ def test_a_full_disk_fails_the_run_and_leaves_what_was_whole(
         failed = learn(path)
     assert failed.info["status"] == "failed"
     assert re.fullmatch(
-        rf"{re.escape(str(path))}/\S*[^.]\S* could not be written \(No space left on device\); once that is mended, "
-        rf"`python train\.py resume={re.escape(str(path))}` goes on",
+        rf"{re.escape(str(path))}/\S*[^.]\S* could not be written \(No space left on device\); after fixing that, "
+        rf"continue with `python train\.py resume={re.escape(str(path))}`",
         failed.info["reason"],
     )
     on_disk = runs.read_run(path).info

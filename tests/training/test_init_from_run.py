@@ -1,4 +1,4 @@
-"""A new run from another run's snapshot: weights, statistics, preprocessing, what was seen, lineage."""
+"""A new run from another run's snapshot: weights, statistics, preprocessing, exposure, lineage."""
 
 import hashlib
 import json

@@ -1,4 +1,4 @@
-"""Action masks through a whole run: training, selection, judging and resuming never take an illegal action."""
+"""Action masks through a complete run: training, validation, judging and resuming take no illegal action."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""A run that was killed, stopped or damaged ends with the bytes of one that never was."""
+"""A run that was killed, stopped or damaged and resumed ends with the bytes of an uninterrupted run."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""Stopping and going on: interrupts, resume points, snapshots, failures."""
+"""Stopping and resuming: interrupts, resume points, snapshots, failures."""
 
 import hashlib
 import json

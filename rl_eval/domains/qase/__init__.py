@@ -84,7 +84,7 @@ class Qase(Domain[Config]):
         return QaseVector(config, n_envs=n_envs, part=part, autoreset=autoreset)
 
     def facts(self, config: Config) -> Sequence[str]:
-        """Of each execution, and at the end of a cycle of the whole order."""
+        """Facts of each execution and, at the end of a cycle, of the order."""
         return (
             "execution", "verdict", "level", "score", "security", "unseen", "failure_share", "pairs", "cycle_end",
             "apfd", "apfd_unseen", "apfdc", "napfd", "failures", "found", "time_ranked", "security_passed", "bugs",
@@ -96,7 +96,7 @@ class Qase(Domain[Config]):
         return None if config.base_url is None else f"env.base_url={config.base_url!r} is where requests go"
 
     def not_repeatable(self, config: Config) -> str | None:
-        """A service whose responses and times differ from run to run; the embedded one is deterministic."""
+        """Another service may respond differently in each run; the embedded one is deterministic."""
         return None if config.base_url is None else f"it learned from the service at env.base_url={config.base_url!r}"
 
     def longest_episode(self, config: Config) -> int:
@@ -155,7 +155,7 @@ class Qase(Domain[Config]):
         return dataset.preprocessing(dataset.load_dataset(config))
 
     def with_preprocessing(self, config: Config, preprocessing: Mapping[str, Any] | None) -> Config:
-        """The config as it is: features are computed from the record alone, and nothing in them is fitted.
+        """The unchanged config: features have no fitted values.
 
         Raises:
             InputError: the other run had other features.

@@ -110,7 +110,7 @@ class Threat(Domain[Config]):
         return _dataset(config).preprocessing.to_json()
 
     def with_preprocessing(self, config: Config, preprocessing: Mapping[str, Any] | None) -> Config:
-        """The same flows, their fields scaled as in another run.
+        """The same flows with the preprocessing of another run.
 
         Raises:
             InputError: that run's preprocessing is damaged, or of other fields.

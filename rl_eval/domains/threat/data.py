@@ -70,7 +70,7 @@ def load_dataset(config: Config) -> FlowDataset:
 
 
 def cache_key(config: Config) -> tuple[str, tuple]:
-    """What the data depends on: the config without keys about decisions, and size and time of the files."""
+    """The key of the cache: the config without keys about decisions, and size and time of the files."""
     return config.model_dump_json(exclude=_NOT_DATA), file_stamps(config)
 
 

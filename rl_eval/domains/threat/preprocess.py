@@ -20,7 +20,7 @@ MAX_LEVELS = 100
 
 @dataclass(frozen=True)
 class Preprocessing:
-    """What maps a `Table` of R flows to observations `[R, D]`; fields constant in training are dropped."""
+    """Maps a `Table` of R flows to observations `[R, D]`; fields constant in training are dropped."""
 
     numeric: tuple[Numeric, ...]
     categorical: tuple[Categorical, ...]

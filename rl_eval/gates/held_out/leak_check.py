@@ -22,7 +22,7 @@ EXAMPLES = 5
 
 @dataclass(frozen=True)
 class LeakCheck:
-    """What the check found.
+    """The result of the check.
 
     Attributes:
         detail: one sentence, with the notes.

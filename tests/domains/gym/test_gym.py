@@ -1,4 +1,4 @@
-"""Gymnasium's environments as N copies: step by step what Gymnasium's own vector environment says."""
+"""N copies of a Gymnasium environment compared, step by step, with Gymnasium's own vector environment."""
 
 import warnings
 

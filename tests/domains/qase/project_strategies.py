@@ -1,4 +1,4 @@
-"""Projects of any shape, for properties."""
+"""Hypothesis strategies for projects of any shape."""
 
 from hypothesis import strategies as st
 

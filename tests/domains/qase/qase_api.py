@@ -1,4 +1,4 @@
-"""A stand-in for Qase's REST API on loopback, built from the documented schema, and one project it serves."""
+"""A fake of Qase's REST API on loopback, built from the documented schema, with one project."""
 
 import json
 import threading

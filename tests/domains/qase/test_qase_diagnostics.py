@@ -1,4 +1,4 @@
-"""What doctor says of features that say nothing, and of a reward that no order earns more of."""
+"""Findings of doctor about constant features, and about a reward that does not depend on the order."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""The baselines on the embedded data, and the Bayes figures they are held against."""
+"""The baselines on the embedded data, compared with the Bayes-optimal figures."""
 
 import numpy as np
 import pytest

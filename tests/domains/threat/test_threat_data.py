@@ -1,4 +1,4 @@
-"""The three parts: disjoint, deterministic, preprocessed from the training part alone."""
+"""The three parts: disjoint, deterministic, and preprocessed with the training part only."""
 
 import itertools
 import json

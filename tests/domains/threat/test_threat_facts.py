@@ -1,4 +1,4 @@
-"""Facts about the public NSL-KDD files that anybody can check; skipped where the files are not there."""
+"""Facts about the public NSL-KDD files; skipped where the files are missing."""
 
 from pathlib import Path
 

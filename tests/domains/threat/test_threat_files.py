@@ -1,4 +1,4 @@
-"""Files as people have them: each fault is one sentence that names the file and the line."""
+"""Files with faults: each fault is one sentence with the file and the line."""
 
 import numpy as np
 import pytest

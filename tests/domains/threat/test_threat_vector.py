@@ -1,4 +1,4 @@
-"""The vector environment: what Gymnasium asks, what the gate asks, and bit-exact continuation."""
+"""The vector environment: Gymnasium's checks, the gate's needs, and bit-exact resuming."""
 
 import json
 import sys

@@ -1,4 +1,4 @@
-"""The leak check finds what took part in training: set logic, chance, and its sentences."""
+"""The leak check finds cases that were used in training: set logic, chance, and messages."""
 
 from pathlib import Path
 

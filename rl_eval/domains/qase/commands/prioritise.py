@@ -112,7 +112,7 @@ def _choose_policy(policy: str | None) -> tuple[str, str]:
 
 
 class _Candidates(dict[str, np.ndarray]):
-    """What a policy may know of cases that have not run; access to anything else is an error."""
+    """The columns of cases that a policy may read before they run; access to any other is an error."""
 
     def __init__(self, spec: str, **columns: np.ndarray):
         super().__init__(**columns)

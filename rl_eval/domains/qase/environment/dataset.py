@@ -111,7 +111,7 @@ def load_dataset(config: Config) -> CycleDataset:
 
 
 def cache_key(config: Config) -> tuple[str, tuple]:
-    """What the data depends on: the source, how it is split, and size and time of the files."""
+    """The key of the cache: source, split, and size and time of the files."""
     return config.model_dump_json(include=_DATA_KEYS), _stamps(config)
 
 

@@ -89,7 +89,7 @@ class QaseVector(NativeVector):
         self._next_scores = np.asarray(scores, np.float32)
 
     def candidates(self) -> dict[str, np.ndarray]:
-        """What baselines may know of the cases of the next step, `[N]`: position in the source, and verdict."""
+        """The cases of the next step for baselines, `[N]`: position in the source, and verdict."""
         rows = self._rows[self._copy, self._time]
         return {"position": rows - self._record.start[self._episode], "verdict": self._record.verdict.take(rows)}
 

@@ -18,7 +18,7 @@ MAX_UNREACHED = 3  # consecutive cases that get no connection
 
 
 class ServiceControl(Protocol):
-    """What a cycle needs of the embedded service; `service.Service` is one."""
+    """The interface of the embedded service that a cycle uses; `service.Service` implements it."""
 
     def switch(self, bugs: Iterable[str]) -> None:
         """Switch to these bugs and reset."""

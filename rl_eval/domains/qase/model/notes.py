@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 @dataclass
 class Notes:
-    """What was accepted although it looks unusual: sentence -> (count, first location)."""
+    """Unusual values that were accepted: sentence -> (count, first location)."""
 
     counts: dict[str, tuple[int, str]] = field(default_factory=dict)
 

@@ -77,7 +77,7 @@ class Results:
 
 @dataclass(frozen=True)
 class ResultsChunk:
-    """What one process collected, in a form to send to another: plain JSON and columns."""
+    """Results that one process read, to send to another: plain JSON and columns."""
 
     header: dict[str, Any] = field(repr=False)
     arrays: dict[str, np.ndarray] = field(repr=False)

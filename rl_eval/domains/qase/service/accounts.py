@@ -100,7 +100,7 @@ def change(shop: Shop, token: str, user_id: int, name: str | None, email: str | 
 
 
 def delete(shop: Shop, token: str, user_id: int) -> ShopResponse:
-    """The account and its tokens are gone."""
+    """Delete the account and its tokens."""
     user = _accessible_user(shop, token, user_id)
     if isinstance(user, ShopResponse):
         return user

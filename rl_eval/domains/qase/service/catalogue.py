@@ -55,7 +55,7 @@ def read(shop: Shop, product_id: int) -> ShopResponse:
 
 
 def add(shop: Shop, token: str, name: str, category: str, price: int, stock: int) -> ShopResponse:
-    """A new product, by administrators."""
+    """Add a product; only administrators may."""
     refusal = _admin_refusal(shop, token)
     if refusal is not None:
         return refusal
@@ -67,7 +67,7 @@ def add(shop: Shop, token: str, name: str, category: str, price: int, stock: int
 
 
 def change(shop: Shop, token: str, product_id: int, price: int | None, stock: int | None) -> ShopResponse:
-    """Another price, another stock, or both, by administrators."""
+    """Change price or stock of a product; only administrators may."""
     refusal = _admin_refusal(shop, token)
     if refusal is not None:
         return refusal
@@ -85,7 +85,7 @@ def change(shop: Shop, token: str, product_id: int, price: int | None, stock: in
 
 
 def remove(shop: Shop, token: str, product_id: int) -> ShopResponse:
-    """The product is no longer for sale, by administrators."""
+    """Remove a product; only administrators may."""
     refusal = _admin_refusal(shop, token)
     if refusal is not None:
         return refusal
@@ -118,7 +118,7 @@ def reviews(shop: Shop, product_id: int) -> ShopResponse:
 
 
 def review(shop: Shop, token: str, product_id: int, stars: int, text: str) -> ShopResponse:
-    """A review, one a customer and product."""
+    """Add a review; one for each customer and product."""
     user = shop.user(token)
     if user is None:
         return LOGGED_OUT
@@ -134,7 +134,7 @@ def review(shop: Shop, token: str, product_id: int, stars: int, text: str) -> Sh
 
 
 def delete_review(shop: Shop, token: str, review_id: int) -> ShopResponse:
-    """The review is gone, by its author and by administrators."""
+    """Delete a review; only its author and administrators may."""
     user = shop.user(token)
     if user is None:
         return LOGGED_OUT

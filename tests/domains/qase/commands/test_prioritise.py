@@ -1,4 +1,4 @@
-"""The cycle to come: nothing of it is known, its order is the scores', and what fits in the budget runs first."""
+"""The next cycle: its results are unknown, cases run by score, and the budget limits how many run."""
 
 import csv
 import dataclasses

@@ -1,4 +1,4 @@
-"""The 64 features: finite, of earlier cycles alone, and equal to a plain reading of each case's past."""
+"""The 64 features: finite, from earlier cycles only, and equal to a plain loop over each case's history."""
 
 import math
 import zlib
@@ -172,7 +172,7 @@ def test_a_wrong_field_name_shows_as_features_that_say_nothing():
         Case(id=i + 1, title="t", severity=["blocker", "minor"][i % 2], steps=(CaseStep(action="x"),) * i)
         for i in range(4)
     ]
-    states = case_features(Project(cases=tuple(named)))
+    states = case_features(Project(cases=tuple(cases)))
     rates = dict(zip(CASE_FEATURES, default_rates(states), strict=True))
     assert (rates["severity"], rates["priority"], rates["steps"]) == (0, 1, 0.25)
     constant = constant_features(states)

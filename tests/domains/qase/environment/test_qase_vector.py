@@ -1,4 +1,4 @@
-"""The environment: what an episode is, what its reward adds up to, what it never tells, and what it holds out."""
+"""The vector environment: episodes, the sum of rewards, hidden values, and held-out cases."""
 
 import dataclasses
 

@@ -1,4 +1,4 @@
-"""APFD and its kin, against a hand-worked table, scipy's ranks, and the mean over every way to break ties."""
+"""APFD and similar measures, against a table worked by hand, scipy's ranks, and the mean over all tie breaks."""
 
 import itertools
 

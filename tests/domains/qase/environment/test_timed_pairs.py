@@ -1,4 +1,4 @@
-"""Pairs that weigh time: what they add up to, what order they reward, and APFD by time worked by hand."""
+"""Pairs weighed by time: their sum, the order that they reward, and APFDc worked by hand."""
 
 import itertools
 

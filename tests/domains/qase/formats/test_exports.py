@@ -1,4 +1,4 @@
-"""JSON and CSV exports: what is read is what was meant, and written again as it was."""
+"""JSON and CSV exports: read correctly, and written back unchanged."""
 
 import contextlib
 import copy

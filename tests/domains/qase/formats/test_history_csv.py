@@ -1,4 +1,4 @@
-"""What others have measured on IOF/ROL, from our own ranks and features."""
+"""Published figures of IOF/ROL, reproduced with our ranks and features."""
 
 from pathlib import Path
 

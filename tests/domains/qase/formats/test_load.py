@@ -1,4 +1,4 @@
-"""What lies at a path is told by its content; and `rl-eval qase inspect` tells what was found there."""
+"""Files are recognised by their content; `rl-eval qase inspect` prints what they contain."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""The published files: what is in them, counted by hand and by the csv and json modules alone."""
+"""The published files: their contents, counted by hand and with the csv and json modules."""
 
 import csv
 import json

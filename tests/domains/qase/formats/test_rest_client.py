@@ -1,4 +1,4 @@
-"""The REST client against a stand-in: pages, patience, and a token that goes nowhere else."""
+"""The REST client against a fake API: pages, waiting, and a token that goes to one host only."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""Two processes read what one would: the same results, notes and faults."""
+"""Two processes read the same results, notes and errors as one."""
 
 import json
 

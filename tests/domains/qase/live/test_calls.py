@@ -1,4 +1,4 @@
-"""Cases as calls, or the reason why not; expected results as checks, decided as JSON is."""
+"""Cases parsed into calls, or the reason why not; expected results as checks, compared as in JSON."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""Cycles of cases under a budget of time, and the schedule of builds."""
+"""Cycles of cases within a time budget, and the schedule of builds."""
 
 import os
 import signal

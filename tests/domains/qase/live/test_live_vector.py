@@ -1,4 +1,4 @@
-"""Live cycles in training and under a gate: what is ordered runs, what came of it is played, and no more is known."""
+"""Live cycles in training and in a gate: cases run in the chosen order, and their verdicts become known after."""
 
 import functools
 import http.server

@@ -1,4 +1,4 @@
-"""Running cases over HTTP: nothing leaves the base URL, and what has no whole answer has no verdict."""
+"""Running cases over HTTP: requests stay below the base URL, and incomplete responses give no verdict."""
 
 import json
 import socket

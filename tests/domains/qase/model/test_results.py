@@ -1,4 +1,4 @@
-"""Results: every form, every status, joined by id, then signature, then suite path and title."""
+"""Results: every form and status, joined by id, then signature, then suite path and title."""
 
 import contextlib
 import json

@@ -1,4 +1,4 @@
-"""The embedded service: correct without bugs; each bug is seen by the cases that the docs say, and named there."""
+"""The embedded service: correct without bugs; each bug is detected by the cases that the docs list."""
 
 import re
 from pathlib import Path

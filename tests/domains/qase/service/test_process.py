@@ -1,4 +1,4 @@
-"""The process of the embedded service: it starts by itself, and ends with whoever started it."""
+"""The process of the embedded service: it starts on demand and ends with its parent process."""
 
 import os
 import signal

@@ -1,4 +1,4 @@
-"""The embedded project: as it says it is, with probabilities that its verdicts bear out, and worth learning from."""
+"""The embedded project: documented sizes, calibrated failure probabilities, and failures that can be predicted."""
 
 import json
 import zlib
