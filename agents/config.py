@@ -54,6 +54,16 @@ class NetworkConfig:
         _check_body(self.body, self.body_kwargs)
 
 
+def _try_body(network: NetworkConfig | QNetworkConfig, inputs: int) -> None:
+    """Raise ValueError for a registered body that cannot be used with so many inputs."""
+    if network.body is not None:
+        import numpy as np
+
+        from agents.networks import registered_body
+
+        registered_body(network.body, network.body_kwargs, inputs, np.random.default_rng(0))
+
+
 @dataclass(frozen=True, kw_only=True)
 class OnPolicyConfig:
     """Hyper-parameters that PPO and A2C share."""
@@ -83,7 +93,13 @@ class OnPolicyConfig:
     weight_keys: ClassVar[tuple[str, ...]] = ("network", "normalize_obs", "clip_obs", "normalize_return")
 
     def check(self, observations: Any, actions: Any, longest_episode: int | None) -> None:
-        """Any environment that can be made will do; see `DQNConfig.check`."""
+        """Any environment that can be made will do, if a registered body takes its observations.
+
+        See `DQNConfig.check`.
+        """
+        from gymnasium.spaces import flatdim
+
+        _try_body(self.network, flatdim(observations))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -228,3 +244,4 @@ class DQNConfig:
                 f"agent.network.groups={self.network.groups} are {grouped} features in all, and this environment "
                 f"gives {size}: name sizes that add up to {size}"
             )
+        _try_body(self.network, len(self.network.groups) * self.network.group_width or size)

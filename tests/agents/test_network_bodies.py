@@ -352,6 +352,8 @@ def test_a_body_that_cannot_be_used_is_one_sentence(name):
         with pytest.raises(ValueError, match=message) as error:
             build(config, Walk())
         assert "\n" not in str(error.value)
+        with pytest.raises(ValueError, match=message):  # and before anything is built
+            config.check(Walk().single_observation_space, DISCRETE, None)
 
 
 def test_a_body_without_weights_is_one():
