@@ -59,7 +59,7 @@ def _try_body(network: NetworkConfig | QNetworkConfig, inputs: int) -> None:
     if network.body is not None:
         import numpy as np
 
-        from agents.networks import registered_body
+        from agents.network_bodies import registered_body
 
         registered_body(network.body, network.body_kwargs, inputs, np.random.default_rng(0))
 

@@ -15,7 +15,8 @@ from torch import nn
 import agents
 from agents import policy, q_policy, register_body
 from agents.config import A2CConfig, DQNConfig, NetworkConfig, PPOConfig, QNetworkConfig
-from agents.networks import ActorCritic, arrays_of, load_arrays, registered_body
+from agents.network_bodies import registered_body
+from agents.networks import ActorCritic, arrays_of, load_arrays
 from agents.q_network import QNetwork
 from tests.agents.environments import BOX, DISCRETE, Walk, build, everything
 
