@@ -35,11 +35,12 @@ def import_plugins(names: Sequence[str], folder: Path) -> None:
     for name in missing:
         try:
             importlib.import_module(name)
-        except Exception as error:  # foreign code raises anything
+        except (Exception, SystemExit) as error:  # foreign code raises anything
             reason = " ".join(str(error).split())
+            absent = isinstance(error, ModuleNotFoundError) and f"{name}.".startswith(f"{error.name}.")
+            advice = f"it must lie in {place} or be installed" if absent else "correct it, or leave it out"
             raise InputError(
-                f"the plugin {name!r} cannot be imported ({type(error).__name__}: {reason}): it must lie in {place} "
-                "or be installed"
+                f"the plugin {name!r} cannot be imported ({type(error).__name__}: {reason}): {advice}"
             ) from error
         _imported.add(name)
 

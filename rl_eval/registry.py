@@ -48,6 +48,19 @@ class Registry(Generic[Entry]):
             warnings.warn(f"{self.group}: the entry point {name} = {point.value} is ignored: rename it", stacklevel=3)
         return entry
 
+    def register_named(self, entry: Entry) -> Entry:
+        """Add an entry under the name that it has.
+
+        Raises:
+            InputError: as `register`, or the entry has no name.
+        """
+        attribute = self.name_attribute or "name"
+        name = getattr(entry, attribute, None)
+        if not isinstance(name, str) or not name:
+            self._checked("", entry, shown := _shortened(entry))
+            raise InputError(f"{shown} has no {attribute}: give it one")
+        return self.register(name, entry)
+
     def __contains__(self, name: object) -> bool:
         return name in self._registered or name in self._entry_points
 
@@ -71,7 +84,7 @@ class Registry(Generic[Entry]):
         point = self._entry_points[name]
         try:
             entry = point.load()
-        except Exception as error:  # foreign code raises anything
+        except (Exception, SystemExit) as error:  # foreign code raises anything
             reason = " ".join(str(error).split()) or type(error).__name__
             raise InputError(f"{self.noun} {name!r} ({point.value}) cannot be loaded: {reason}") from error
         self._registered[name] = self._checked(name, entry, f"{name!r} ({point.value})")
@@ -99,3 +112,8 @@ class Registry(Generic[Entry]):
                 f"its entry point in {self.group} must have the same name"
             )
         return entry
+
+
+def _shortened(value: object) -> str:
+    text = " ".join(repr(value).split())
+    return text if len(text) <= 60 else text[:57] + "..."

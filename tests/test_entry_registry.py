@@ -1,6 +1,7 @@
 """The registry: entries registered by code, and entry points of installed packages."""
 
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -76,7 +77,7 @@ def test_an_unknown_name_is_refused_with_the_nearest(installed):
         installed("APPLE = 'apple'", apple="APPLE").get("aple")
 
 
-@pytest.mark.parametrize("source", ["raise OSError('no juice')", "", "APPLE = 1"])
+@pytest.mark.parametrize("source", ["raise OSError('no juice')", "raise SystemExit", "", "APPLE = 1"])
 def test_a_package_that_cannot_be_loaded_is_one_sentence(installed, source):
     with pytest.raises(InputError, match=r"'apple' .their_package:APPLE.") as error:
         installed(source, apple="APPLE").get("apple")
@@ -92,3 +93,12 @@ def test_the_name_of_an_entry_point_is_that_of_its_entry(installed):
     installed("class Named:\n    name = 'pear'\nAPPLE = Named()", apple="APPLE")
     with pytest.raises(InputError, match="has the name 'pear'"):
         Registry("rl_eval.fruit", "a fruit", name_attribute="name").get("apple")
+
+
+def test_an_entry_registered_by_its_own_name_must_have_one(installed):
+    registry = Registry("rl_eval.fruit", "a fruit", Path, "stem")
+    assert registry.register_named(Path("apple.txt")).stem in registry
+    with pytest.raises(InputError, match="is not a fruit but int"):
+        registry.register_named(3)
+    with pytest.raises(InputError, match="has no stem"):
+        registry.register_named(Path())

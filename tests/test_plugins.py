@@ -77,12 +77,20 @@ def test_what_is_not_the_name_of_a_module_is_refused(name, tmp_path):
         import_plugins([name], tmp_path)
 
 
-@pytest.mark.parametrize("source", ["raise OSError('broken\\nin two lines')", "import nowhere_at_all", "1 +"])
+@pytest.mark.parametrize(
+    "source", ["raise OSError('broken\\nin two lines')", "import nowhere_at_all", "1 +", "raise SystemExit(3)"]
+)
 def test_a_plugin_that_cannot_be_imported_is_one_sentence(module, tmp_path, source):
     (tmp_path / f"{module}.py").write_text(source)
     with pytest.raises(InputError, match=f"the plugin '{module}' cannot be imported") as error:
         import_plugins([module], tmp_path)
     assert "\n" not in str(error.value)
+    assert "must lie in" not in str(error.value)
+
+
+def test_a_plugin_that_is_not_there_is_said_where_to_put(module, tmp_path):
+    with pytest.raises(InputError, match=f"must lie in {tmp_path}"):
+        import_plugins([f"{module}_elsewhere"], tmp_path)
 
 
 def test_a_file_that_names_plugins_needs_trust_until_they_are_imported(module, tmp_path):

@@ -53,7 +53,7 @@ def register(*diagnostics: Diagnostic) -> None:
         InputError: another diagnostic has that name.
     """
     for entry in diagnostics:
-        DIAGNOSTICS.register(entry.name, entry)
+        DIAGNOSTICS.register_named(entry)
 
 
 def list_diagnostics() -> list[Diagnostic]:

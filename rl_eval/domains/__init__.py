@@ -27,7 +27,7 @@ def register(domain: Domain[Any]) -> Domain[Any]:
     Raises:
         InputError: another domain has its name.
     """
-    return DOMAINS.register(domain.name, domain)
+    return DOMAINS.register_named(domain)
 
 
 def domain(name: str) -> Domain[Any]:

@@ -88,7 +88,7 @@ def register(*metrics: Metric) -> None:
         InputError: another metric has the name.
     """
     for entry in metrics:
-        METRICS.register(entry.name, entry)
+        METRICS.register_named(entry)
 
 
 def list_metrics() -> list[Metric]:

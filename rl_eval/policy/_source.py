@@ -72,7 +72,7 @@ def register(*sources: Source) -> None:
         InputError: another source has the prefix.
     """
     for source in sources:
-        SOURCES.register(source.prefix, source)
+        SOURCES.register_named(source)
 
 
 def names_policy(spec: str) -> bool:
