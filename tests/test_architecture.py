@@ -151,7 +151,7 @@ def test_agents_know_nothing_of_judging_and_judging_nothing_of_agents():
             assert other not in {name.split(".")[0] for name in imported(tree)}, path
 
 
-def test_agents_know_torch_numpy_and_gymnasium_alone():
+def test_agents_import_only_torch_numpy_and_gymnasium():
     allowed = {"agents", "torch", "numpy", "gymnasium", "annotated_types", "onnx", *sys.stdlib_module_names}
     for path, tree in sources("agents").items():
         assert {name.split(".")[0] for name in imported(tree)} <= allowed, path

@@ -172,7 +172,7 @@ def test_lr_at_the_top_is_the_agents(defaults):
     widths=st.lists(st.integers(1, 2048), max_size=4),
     gamma=st.floats(0, 1),
 )
-def test_whatever_is_allowed_survives_config_yaml(defaults, seed, lr, total_steps, name, widths, gamma):
+def test_allowed_values_survive_config_yaml(defaults, seed, lr, total_steps, name, widths, gamma):
     values = {**defaults, "seed": seed, "lr": lr, "total_steps": total_steps, "name": name}
     checked = assert_round_trip(changed(changed(values, "agent.network.widths", widths), "agent.gamma", gamma))
     assert (checked.agent.gamma, checked.agent.network.widths) == (gamma, widths)
@@ -231,7 +231,7 @@ def test_a_dry_run_finds_what_only_the_environment_can_tell(defaults):
         dry_run(config.load(changed(cartpole, "validation.metric", "f1")))
 
 
-def test_a_gpu_that_is_not_there_is_said_and_auto_does_without(monkeypatch):
+def test_a_missing_gpu_is_reported_and_auto_uses_the_cpu(monkeypatch):
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
     assert config.torch_device(config.Hardware(device="auto")) == "cpu"
     with pytest.raises(InputError, match="torch sees no CUDA device: use hardware=cpu or hardware=auto"):

@@ -162,7 +162,7 @@ def test_the_network_body_trains_is_judged_and_is_taken_over(project, agent):
     assert "was trained with agent.network.body_kwargs.hidden=32, and here it would be 16" in output
 
 
-def test_an_experiment_of_ones_own_is_composed(project):
+def test_a_custom_experiment_is_composed(project):
     folder, _ = project
     line = "python train.py --config-dir=my_conf experiment=shaped"
     status, output = run(folder, command(line), "--cfg", "job")

@@ -43,7 +43,7 @@ def test_the_reward_is_the_weighted_sum_of_the_terms(weights, n, data):
     np.testing.assert_allclose(reward, exact, rtol=0, atol=largest * 4 * 2.0**-24 + 1e-30)
 
 
-def test_terms_are_built_from_the_config_with_weight_one_unless_said():
+def test_terms_are_built_from_the_config_with_default_weight_one():
     outcome = {
         "native_reward": np.array([1.0, 2.0, 3.0, 4.0]),
         "label": np.array([0, 0, 1, 1], np.int8),

@@ -68,7 +68,7 @@ class Leaning:
 
 @settings(deadline=None)
 @given(data=st.data())
-def test_every_seed_is_played_once_and_told_in_the_order_of_the_seeds(data):
+def test_every_seed_is_played_once_and_yielded_in_order(data):
     total = data.draw(st.integers(1, 12), "episodes")
     lengths = data.draw(st.lists(st.integers(1, 9), min_size=total, max_size=total), "lengths")
     terminal = data.draw(st.lists(st.booleans(), min_size=total, max_size=total), "terminal")

@@ -64,7 +64,7 @@ def test_every_job_of_a_sweep_is_checked_with_it(config_folder):
     assert [job.folder for job in jobs] == ["0_seed=1", "1_seed=2"]
 
 
-def test_tuned_settings_of_ones_own_are_options(config_folder):
+def test_custom_tuned_settings_are_options(config_folder):
     (job,) = plan(CONF, ROOT / "suites", ["env=cartpole", "tuned=mine"], False, [config_folder])
     assert job.values["total_steps"] == 456
     with pytest.raises(InputError, match=r"tuned=min is not an option: did you mean 'mine'"):

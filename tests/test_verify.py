@@ -136,7 +136,7 @@ def change_config(run):
         (change_config, ["could explain it: config.yaml is not what the run was trained with"]),
     ],
 )
-def test_what_differs_is_told_with_where_and_status_1(copy, capsys, change, messages):
+def test_differences_are_reported_with_their_location_and_status_1(copy, capsys, change, messages):
     change(copy)
     status, out, _ = verify(capsys, copy)
     assert status == 1
@@ -145,7 +145,7 @@ def test_what_differs_is_told_with_where_and_status_1(copy, capsys, change, mess
     assert "run: differs, 2,048 env steps replayed" in out
 
 
-def test_what_could_explain_a_difference_is_told(copy, capsys):
+def test_possible_causes_of_a_difference_are_reported(copy, capsys):
     change_cell(copy)
     info = runs.read_json(copy / "run.json")
     versions = {**info["versions"], "torch": "1.0"}

@@ -354,7 +354,7 @@ def test_a_mask_that_is_not_valid_is_one_sentence(mask, space, message):
     assert "\n" not in str(error.value)
 
 
-def test_masks_come_always_or_never():
+def test_a_mask_is_returned_always_or_never():
     assert read_mask({}, 2, THREE) is None
     assert read_final_mask({}, 2, THREE, np.ones(2, bool)) is None
     with pytest.raises(ValueError, match="on reset and not on a step"):
@@ -365,7 +365,7 @@ def test_masks_come_always_or_never():
 
 @pytest.mark.parametrize("name", ["a2c", "dqn"])
 @pytest.mark.parametrize("when", ["reset", "step"])
-def test_a_mask_that_is_given_once_stops_training(name, when):
+def test_a_mask_that_is_missing_later_stops_training(name, when):
     envs = Walk(4)
     method = getattr(envs, when)
 

@@ -194,7 +194,7 @@ def test_shapes_and_rates_are_checked():
         gae(zeros, zeros, zeros, never, never, 1.1, 0.9)
 
 
-def test_many_copies_at_once_equal_each_alone_to_the_bit():
+def test_many_copies_equal_single_copies_to_the_bit():
     rng = np.random.default_rng(0)
     copies = 3 * FEW_COPIES  # many take the way through rows, one the way through numbers
     rewards, values, next_values = rng.normal(size=(3, 50, copies))

@@ -77,7 +77,7 @@ def test_the_soft_target_moves_with_every_update():
     assert len(moves) > 10
 
 
-def test_an_update_drawn_with_others_is_the_update_drawn_alone():
+def test_updates_sampled_together_equal_updates_sampled_one_by_one():
     """Rows that are drawn at once, between two copies of the target network, are learned from one batch at a time."""
     agents = []
     for together in (10**6, 8):
@@ -127,7 +127,7 @@ def test_the_target_of_what_was_drawn_before_is_the_target(mode, double):
     np.testing.assert_allclose(*(agent.learner.flat.parameter.detach() for agent in agents), rtol=1e-4, atol=1e-5)
 
 
-def test_the_cache_is_not_used_where_few_would_be_found_or_inputs_change():
+def test_the_cache_is_off_if_hits_are_rare_or_inputs_change():
     slots = [
         build(DQNConfig(**{**SMALL, "buffer_size": 10**5, **changes}), Walk(1)).cache.slots
         for changes in ({}, {"buffer_size": 90}, {"target": "soft"}, {"normalize_obs": True})

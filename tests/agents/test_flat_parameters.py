@@ -18,7 +18,7 @@ def test_clipping_equals_torchs():
     assert network.weight.grad.data_ptr() == flat.parameter.grad.data_ptr()
 
 
-def test_finite_parameters_are_told_from_others():
+def test_parameters_that_are_not_finite_are_detected():
     network = torch.nn.Linear(3, 2)
     flat = FlatParameters(network)
     assert flat.is_finite()

@@ -24,7 +24,7 @@ SPACES = {"discrete": gym.spaces.Discrete(3), "box": gym.spaces.Box(-1, 1, (2,),
     shared=st.booleans(),
     rows=st.integers(1, 40),
 )
-def test_what_a_snapshot_says_equals_torchs(seed, space, activation, widths, dropout, shared, rows):
+def test_a_snapshot_on_numpy_equals_torch(seed, space, activation, widths, dropout, shared, rows):
     rng = np.random.default_rng(seed)
     config = NetworkConfig(widths=widths, activation=activation, dropout=dropout, shared=shared)
     network = ActorCritic(5, SPACES[space], config, rng, log_std_init=-0.3)

@@ -63,7 +63,7 @@ def test_the_closed_form_equals_autograd(config, seed, rows, weighted):
 
 @settings(max_examples=30, deadline=None)
 @given(NETWORK, st.booleans(), st.integers(0, 99), st.integers(1, 40))
-def test_what_a_snapshot_says_equals_torchs(config, dueling, seed, rows):
+def test_a_snapshot_on_numpy_equals_torch(config, dueling, seed, rows):
     learning = learner(DQNConfig(network=config, dueling=dueling), seed)
     inputs = np.random.default_rng(seed).normal(size=(rows, 4)).astype(np.float32)
     plain = PlainQ.from_arrays(arrays_of(learning.online), 4, 3, config, dueling)

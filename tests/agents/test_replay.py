@@ -39,9 +39,7 @@ ROOT = Path(__file__).resolve().parents[2]
     cut_rate=st.sampled_from([0.0, 0.1]),
     seed=st.integers(0, 2**32),
 )
-def test_what_can_be_drawn_is_what_the_definition_says(
-    n_envs, n_step, spare, steps, end_rate, next_step, cut_rate, seed
-):
+def test_drawable_transitions_match_the_definition(n_envs, n_step, spare, steps, end_rate, next_step, cut_rate, seed):
     slots = n_step + spare
     buffer = ReplayBuffer(slots * n_envs + n_envs - 1, n_envs, (2,), gamma=GAMMA, n_step=n_step)
     copies, rng = Copies(n_envs, seed, end_rate), np.random.default_rng(seed)
@@ -88,7 +86,7 @@ def test_the_ring_keeps_the_dtype_of_the_environment():
     assert batch.returns.dtype == batch.discounts.dtype == np.float32
 
 
-def test_what_comes_after_a_termination_is_finite_though_nothing_was_written_there():
+def test_rows_after_a_termination_are_finite():
     buffer = one_copy([1], ["T"], n_step=3, storage="memory")
     assert np.isfinite(buffer.sample(1, InOrder()).next_obs).all()
 

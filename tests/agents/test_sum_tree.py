@@ -58,7 +58,7 @@ def test_it_is_a_list_of_weights_with_their_sum(case, shares, look_between):
 
 
 @given(changes(st.integers(0, 9)))
-def test_whole_numbers_are_found_as_in_their_running_total(case):
+def test_integer_weights_are_searched_as_in_their_running_total(case):
     capacity, calls = case
     tree = SumTree(capacity)
     for pairs in calls:

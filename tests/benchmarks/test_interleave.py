@@ -20,7 +20,7 @@ def test_a_ratio_is_taken_within_a_round():
 
 
 @given(st.lists(st.tuples(seconds, seconds), min_size=1, max_size=9))
-def test_where_less_is_better_the_ratio_still_says_how_many_times_better_ours_is(pairs):
+def test_the_ratio_is_above_one_when_ours_is_better_for_both_directions(pairs):
     our_s, peer_s = ([pair[i] for pair in pairs] for i in (0, 1))
     rates = {"ours": [1 / s for s in our_s], "peer": [1 / s for s in peer_s]}
     by_seconds = compare({"ours": our_s, "peer": peer_s}, "ours", "peer", less=True)["ratio"]

@@ -61,7 +61,7 @@ def test_steps_are_independent_where_nothing_carries_over(tmp_path, reward, obs,
     assert steps_are_independent(DiagnosedRun(tmp_path, curves=autocorrelated(reward, obs))) is independent
 
 
-def test_without_measurements_nothing_is_said(tmp_path):
+def test_without_measurements_there_is_no_finding(tmp_path):
     assert steps_are_independent(DiagnosedRun(tmp_path)) is None
     assert critic_of(DiagnosedRun(tmp_path)) is None
 
@@ -84,7 +84,7 @@ def test_a_regression_is_close_to_the_exact_posterior(tmp_path):
     assert exact - 0.12 < regressed < exact + 0.03  # linear in the features, so a little less
 
 
-def test_the_metric_says_where_it_has_no_meaning(tmp_path):
+def test_the_metric_is_undefined_where_it_has_no_meaning(tmp_path):
     run = learn(
         tmp_path / "run", ["env=cartpole", "total_steps=2048", "validation.every=2048", "validation.episodes=2"]
     )

@@ -153,7 +153,7 @@ def test_the_lunarlander_report_needs_more_steps_and_a_longer_run_says_how_many(
 
 
 @pytest.mark.verify
-def test_seeds_that_come_out_differently_are_told_from_seeds_that_do_not(tmp_path):
+def test_different_results_of_seeds_are_detected(tmp_path):
     short = ["env=cartpole", "total_steps=16384", "validation.every=16384", "validation.episodes=10"]
     lucky = [learn(tmp_path / f"short_{s}", [*short, f"seed={s}"]) for s in range(5)]
     findings = seed_luck([read(run) for run in lucky])

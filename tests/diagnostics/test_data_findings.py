@@ -37,7 +37,7 @@ def test_a_column_kept_for_categories_to_come_may_be_empty():
 
 
 @given(scale=st.floats(0.01, 1e3), shift=st.floats(-10, 10))
-def test_a_copy_is_found_however_it_is_scaled(scale, shift):
+def test_a_scaled_copy_is_detected(scale, shift):
     rows = noise().astype(np.float32)
     rows = np.column_stack([rows, rows[:, 1] * np.float32(scale) + np.float32(shift) * np.float32(scale)])
     assert duplicated_columns(table(rows)) == [("c1", "c4")]

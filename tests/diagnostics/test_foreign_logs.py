@@ -125,7 +125,7 @@ def test_a_monitor_that_has_just_begun_is_read(tmp_path):
     assert all_findings(read(tmp_path)) == []
 
 
-def test_a_path_that_is_nothing_says_what_to_name(tmp_path):
+def test_a_path_without_a_run_is_an_error_with_advice(tmp_path):
     with pytest.raises(InputError, match="is not a directory: name a run directory"):
         read(tmp_path / "nowhere")
     with pytest.raises(InputError, match="is not a run directory"):

@@ -45,7 +45,7 @@ def test_terminal_escapes_and_markup_in_names_are_shown_as_text(tmp_path, capsys
 
 
 @pytest.mark.parametrize("cell", ["nan", "inf", "", "1e400", "=cmd|' /C calc'!A0", "\x00"])
-def test_a_table_without_a_number_says_nothing(tmp_path, cell):
+def test_a_table_without_numbers_gives_no_finding(tmp_path, cell):
     names = ["env_steps", "explained_variance", "value_loss", "entropy", "action/0", "action/1", "approx_kl"]
     names += ["grad_norm", "initial_kl", "stale_kl", "repeated", "dormant_share", "greedy_share", "episode_return_mean"]
     rows = "\n".join([",".join(names), *[",".join([cell] * len(names))] * 30])
@@ -105,7 +105,7 @@ def test_yaml_that_multiplies_itself_or_makes_objects_is_refused(tmp_path):
         read(run)
 
 
-def test_a_run_of_nothing_but_a_name_says_nothing(tmp_path):
+def test_a_run_with_only_a_name_gives_no_finding(tmp_path):
     run = read(write(tmp_path / "run", metrics=None))
     assert finding_names(run) == []
     assert any("metrics.csv does not exist" in sentence for sentence in run.missing)

@@ -93,7 +93,7 @@ def test_the_terminal_shows_the_override_on_a_line_of_its_own():
     assert stream.getvalue().strip() == "nothing found"
 
 
-def test_every_diagnostic_says_what_it_is_in_a_line():
+def test_every_diagnostic_has_a_description_of_one_line():
     for diagnostic in list_diagnostics():
         assert diagnostic.description.endswith((".", ":")), diagnostic.name
         assert diagnostic.name.isidentifier()

@@ -74,7 +74,7 @@ def test_exploration_ends_early():
 
 
 @pytest.mark.parametrize("name", ["overestimation", "stale_replay", "priorities_collapsed", "exploration_ends_early"])
-def test_nothing_is_said_of_runs_that_do_not_tell(name):
+def test_runs_without_the_columns_give_no_finding(name):
     assert finding_of(name, DiagnosedRun(Path("run"))) is None
     assert finding_of(name, DiagnosedRun(Path("run"), {}, {"agent": {"name": "ppo"}}, {"q_mean": np.zeros(0)})) is None
 

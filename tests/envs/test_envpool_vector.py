@@ -57,7 +57,7 @@ def trace(envs_, steps, seeds):
 @needs_envpool
 @pytest.mark.parametrize("backend", ["auto", "envpool"])
 @pytest.mark.parametrize("name", ["lunarlander", "cartpole"])
-def test_it_steps_training_alone(name, backend):
+def test_envpool_is_used_only_for_training(name, backend):
     config = domains.validate({"name": name, "backend": backend})
     assert domains.make(config, n_envs=2, part="train").backend == "envpool"
     assert domains.make(config, n_envs=2, part="train", autoreset=False).backend == "gymnasium"

@@ -94,7 +94,7 @@ def test_controls_stop_at_the_first_criterion_they_miss(tmp_path):
     assert max(done for label, done in calls if label == "s: constant:0") < 50
 
 
-def test_a_control_of_ones_own_may_be_any_policy(tmp_path):
+def test_a_custom_control_may_be_any_policy(tmp_path):
     verdict = controls(
         tmp_path,
         "metric: f1, at_least: 0.3",

@@ -185,7 +185,7 @@ def test_a_damaged_policy_is_an_error_that_names_the_file(tmp_path):
     assert complete.detail.startswith("artefacts_complete 0 misses at_least 1 by 1: ")
 
 
-def test_judge_on_changes_what_is_played_alone(tmp_path):
+def test_judge_on_changes_only_the_played_environment(tmp_path):
     checked = suite(
         tmp_path,
         "metric: mean_return, at_most: 0, by: estimate",

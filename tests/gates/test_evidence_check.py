@@ -58,7 +58,7 @@ def decide(suite, buffer, criterion=0, **keywords):
 # --- what a decision says --------------------------------------------------------------------------
 
 
-def test_a_pass_says_how_few_episodes_it_took(tmp_path):
+def test_a_pass_reports_the_episodes_used(tmp_path):
     checked = suite(tmp_path, "metric: mean_return, at_least: 400")
     (verdict,) = verdicts(checked, write_run(tmp_path / "run").path)
     assert (verdict.decision, verdict.by, verdict.unit, verdict.units_max, verdict.population) == (
@@ -71,7 +71,7 @@ def test_a_pass_says_how_few_episodes_it_took(tmp_path):
     )
 
 
-def test_a_fail_says_by_how_much_and_takes_few(tmp_path):
+def test_a_fail_reports_the_estimate_and_takes_few_episodes(tmp_path):
     checked = suite(tmp_path, "metric: mean_return, at_least: 400", "metric: success_rate, at_least: 0.9")
     reward, success = verdicts(checked, write_run(tmp_path / "run", rule=FALL).path)
     assert (reward.decision, success.decision) == ("FAIL", "FAIL")

@@ -36,7 +36,7 @@ def test_different_policies_are_counted_for_each_set(tmp_path_factory, pairs):
         assert ledger.use_of(path, test_set) == use
 
 
-def test_a_line_says_who_asked_what_when(tmp_path):
+def test_an_entry_has_policy_test_set_and_time(tmp_path):
     ledger.record(tmp_path / "l", entry(suite="lunar\nlander"), now=NOON)
     (line,) = (tmp_path / "l").read_text().splitlines()
     assert json.loads(line) == {

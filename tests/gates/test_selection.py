@@ -247,7 +247,7 @@ def test_a_run_is_not_judged_by_the_suite_of_another_agent(tmp_path):
     }
 
 
-def test_where_the_data_lies_is_no_part_of_the_environment(tmp_path):
+def test_the_data_path_is_not_part_of_the_environment(tmp_path):
     judged = suite(tmp_path, env="{name: threat, data: nsl_kdd}")
     from rl_eval.gates.selection import matches_environment
 

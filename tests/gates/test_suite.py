@@ -30,7 +30,7 @@ def test_the_shipped_suites_are_valid(path):
     assert any(criterion.metric.kind == "task" for criterion in suite.criteria)
 
 
-def test_what_a_suite_says(tmp_path):
+def test_the_fields_of_a_suite(tmp_path):
     suite = load_suite(write_suite(tmp_path / "a.yaml", SUITE))
     assert suite.env.name == "cartpole"
     assert suite.spec.train == {"agent": "ppo", "lr": 1e-3}  # YAML 1.1 alone would read text

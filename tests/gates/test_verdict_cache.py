@@ -30,7 +30,7 @@ VERDICTS = st.dictionaries(
     ],
     ids=str,
 )  # fmt: skip
-def test_whatever_changes_changes_the_key(changed):
+def test_every_input_changes_the_key(changed):
     assert verdict_cache.key(**{**ARGUMENTS, **changed}) != verdict_cache.key(**ARGUMENTS)
     assert verdict_cache.key(**ARGUMENTS) == verdict_cache.key(**{**ARGUMENTS, "extra": {}})
     assert verdict_cache.key(**{**ARGUMENTS, **changed}).isalnum()

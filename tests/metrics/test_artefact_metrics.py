@@ -14,7 +14,7 @@ def faults(name, run):
     return lookup(name).compute(read_run(run.path))
 
 
-def test_a_whole_run_has_no_fault(tmp_path):
+def test_a_complete_run_has_no_fault(tmp_path):
     run = write_run(tmp_path / "run")
     assert faults("artefacts_complete", run) == []
     assert faults("numbers_agree", run) == []

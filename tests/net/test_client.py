@@ -147,7 +147,7 @@ def test_no_server():
         assert error.value.kind == "unreachable"
 
 
-def test_https_is_spoken_in_tls_alone(server):
+def test_https_uses_only_tls(server):
     with pytest.raises(RequestError):
         Client(parse_base_url(f"https://127.0.0.1:{server.port}"), Limits(0.3)).request("GET", "/")
     assert server.requests == []

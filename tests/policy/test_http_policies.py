@@ -158,7 +158,7 @@ def slowly(pause):
         yield b" "
 
 
-def test_a_slow_answer_is_given_up(server, monkeypatch):
+def test_a_slow_response_times_out(server, monkeypatch):
     monkeypatch.setattr(_http, "LIMITS", Limits(total_s=0.3, wait_s=0.1))
     server.answer = lambda request: (200, {}, slowly(1))
     with pytest.raises(InputError, match=r"no answer within 0\.1 s$"):

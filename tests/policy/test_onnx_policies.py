@@ -290,7 +290,7 @@ def test_a_graph_outside_the_contract_is_refused(tmp_path, graph, message):
 
 
 @pytest.mark.parametrize(("fits", "scale"), [(spaces(TWO), 1.0), (spaces(BOX), np.nan), (spaces(TWO), np.nan)])
-def test_an_answer_that_is_no_action_is_said(tmp_path, fits, scale):
+def test_an_output_that_is_no_action_is_reported(tmp_path, fits, scale):
     node, bounds = columns(2)
     output = "logits" if np.isnan(scale) and fits.action == TWO else "action"
     node.output[0] = output
@@ -299,7 +299,7 @@ def test_an_answer_that_is_no_action_is_said(tmp_path, fits, scale):
         acting.act(np.full((3, 4), scale, np.float32), True)
 
 
-def test_a_graph_that_fails_while_it_runs_is_said(tmp_path):
+def test_a_graph_that_fails_while_it_runs_is_reported(tmp_path):
     shape = helper.make_tensor("s", INT, [1], [7])
     node = helper.make_node("Reshape", ["x", "s"], ["y"])
     acting = load(foreign(tmp_path, [node], [("y", FLOAT, ["N"])], constants=[shape]), spaces(BOX), None)
@@ -342,7 +342,7 @@ def test_a_file_is_bounded_and_the_runtime_an_extra(tmp_path, monkeypatch):
     refused(spec, spaces(TWO), "is larger than 0 MiB")
 
 
-def test_what_cannot_be_exported_is_said(tmp_path, capsys, monkeypatch):
+def test_a_policy_that_cannot_be_exported_is_reported(tmp_path, capsys, monkeypatch):
     arrays, meta = trained(TWO)
     for change, message in (
         ({"network": {"widths": [9]}}, "cannot be exported (weight"),

@@ -24,5 +24,5 @@ def test_what_names_no_policy_is_reported_with_what_does(spec):
         *((spec, False) for spec in ("outputs/run", "/tmp/run", "constant", "onnx", "C:/runs/1", "run:1", "", ".")),
     ],
 )
-def test_a_policy_is_told_from_a_directory_by_its_first_word(spec, expected):
+def test_a_policy_is_distinguished_from_a_directory_by_its_prefix(spec, expected):
     assert policy.names_policy(spec) is expected

@@ -86,7 +86,7 @@ def test_the_verdict_comes_first_in_words_that_need_no_statistics(page):
         ([passing(), failing()], "FAIL", "1 of 9 criteria fails"),
     ],
 )
-def test_one_sentence_says_it_all(suites, decision, sentence):
+def test_the_headline_states_the_decision(suites, decision, sentence):
     result = headline(suites)
     assert result.decision == decision
     assert sentence in result.sentence
@@ -128,7 +128,7 @@ def test_episodes_are_shown_as_films_with_words_and_a_switch(page):
     assert len([tag for tag in page.all("input") if tag["type"] == "checkbox"]) == len(images)
 
 
-def test_best_median_and_worst_are_told_apart_and_play_as_they_were_played(tmp_path):
+def test_films_show_best_median_and_worst_episode(tmp_path):
     path = judged_run(tmp_path / "run", "lunarlander", rule=np.zeros(8), bias=(1.0, 0.0, 0.0, 0.0)).path
     behaviour = observe(read_record(path))
     rendered = films(behaviour)
@@ -167,7 +167,7 @@ def test_decisions_on_cases_are_counted(tmp_path):
     assert "block 100.0 % 100.0 %" in text
 
 
-def test_a_policy_that_never_ends_its_episode_is_told_of(tmp_path):
+def test_an_episode_without_end_is_reported(tmp_path):
     env = {"name": "gym", "id": "Pendulum-v1", "kwargs": {"max_episode_steps": 10**9}}
     path = judged_run(tmp_path / "run", env, rule=np.zeros(3), bias=(0.0,) * 2).path
     assert "What is not shown" in page_of(path).text

@@ -49,7 +49,7 @@ def test_a_link_among_the_snapshots_is_none(run_directory, tmp_path):
     assert run.read_run(run_directory).judged_snapshot().name == "step_100"
 
 
-def test_only_whole_steps_are_steps(tmp_path):
+def test_step_names_are_integers(tmp_path):
     for name in ("step_3", "step_20", ".step_4.1.tmp", "step_", "step_x", "step_²", "other"):
         (tmp_path / name).mkdir()
     (tmp_path / "step_5").write_text("a file")

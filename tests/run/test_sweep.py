@@ -15,14 +15,14 @@ def test_a_sweep_stands_for_the_jobs_that_are_there(tmp_path):
     assert [path.name for path in expand_sweeps([tmp_path, tmp_path / "0_seed=1"])] == ["0_seed=1", "1_seed=2"]
 
 
-def test_a_sweep_whose_runs_are_gone_says_so(tmp_path):
+def test_a_sweep_with_missing_runs_is_an_error(tmp_path):
     write_json(tmp_path / "sweep.json", {"jobs": [{"directory": "gone"}]})
     with pytest.raises(InputError, match="lists no run that is there"):
         expand_sweeps([tmp_path])
 
 
 @pytest.mark.parametrize("jobs", [None, [], "0", [{"directory": ".."}]])
-def test_a_sweep_without_runs_says_so(tmp_path, jobs):
+def test_a_sweep_without_runs_is_an_error(tmp_path, jobs):
     (tmp_path / "run.json").write_text("{}")
     sweep = tmp_path / "sweep"
     sweep.mkdir()

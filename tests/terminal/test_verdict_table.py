@@ -33,7 +33,7 @@ def verdict_text(rows=VERDICT, width=80, **stream):
 
 @pytest.mark.parametrize("width", [80, 120])
 @pytest.mark.parametrize("terminal", [False, True])
-def test_every_criterion_is_whole_within_the_width(width, terminal):
+def test_every_criterion_fits_the_width(width, terminal):
     text = ESCAPE.sub("", rendered(criteria_table(VERDICT), width=width, terminal=terminal))
     lines = text.splitlines()
     assert max(len(line.rstrip()) for line in lines) <= width
@@ -105,7 +105,7 @@ def test_names_are_shown_as_they_are_and_cannot_steer_the_terminal():
     assert "\x1b" not in text
 
 
-def test_below_the_table_each_failure_is_a_line_and_each_command_is_whole():
+def test_failures_are_lines_below_the_table_and_commands_are_not_wrapped():
     long = "python train.py agent=ppo env=threat agent.network.widths=[256,256] total_steps=1000000 -m seed=1,2,3,4,5"
     rows = [*VERDICT, criterion("seeds", "NEEDS_RUNS", detail=long)]
     below = verdict_text(rows).split("\n\n")[1].splitlines()

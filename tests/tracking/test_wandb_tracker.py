@@ -96,7 +96,7 @@ def closed_port():
         return listener.getsockname()[1]
 
 
-def test_without_a_key_the_run_is_whole_offline(track, run_dir):
+def test_without_a_key_the_run_is_complete_offline(track, run_dir):
     with WandbServer() as server:
         done = track({"tags": ["night"]}, WANDB_BASE_URL=server.url)
         assert server.requests == []  # offline means offline, W&B's own error reports included

@@ -98,7 +98,7 @@ def fill_up(patch, pattern, times):
     ],
     ids=["point", "hashes", "directory", "snapshot", "metrics", "seen", "run.json"],
 )
-def test_a_full_disk_fails_the_run_and_leaves_what_was_whole(
+def test_a_full_disk_fails_the_run_and_leaves_intact_files(
     tmp_path, undisturbed_run, monkeypatch, pattern, times, recorded
 ):
     path = tmp_path / "run"
@@ -216,7 +216,7 @@ def disconnect():
     ("fault", "method"),
     [*(("hangs", name) for name in ("start", "log", "summary", "close")), ("raises", "log"), ("exits", "log")],
 )
-def test_training_goes_on_whatever_a_tracker_does_and_says_so(
+def test_training_continues_when_a_tracker_fails_with_a_message(
     tmp_path, undisturbed_run, monkeypatch, capsys, method, fault
 ):
     release = threading.Event()

@@ -238,7 +238,7 @@ def test_a_run_that_did_not_finish_is_refused(tmp_path):
         take_over(configs.load(compose(ROOT / "conf", [*CARTPOLE, f"init='{stopped.path}'"])))
 
 
-def test_a_snapshot_that_is_gone_or_damaged_is_refused(cartpole, tmp_path):
+def test_a_missing_or_damaged_snapshot_is_refused(cartpole, tmp_path):
     with pytest.raises(InputError, match="step_99"):
         take_over(configs.load(compose(ROOT / "conf", [*CARTPOLE, f"init='{cartpole.path}/snapshots/step_99'"])))
     copy = tmp_path / "copy"

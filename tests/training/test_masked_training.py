@@ -60,7 +60,7 @@ def make(config, n_envs, **keywords):
 
 @pytest.mark.parametrize("greedy", [True, False])
 @pytest.mark.parametrize("spec", ["run", "random", "constant:4", "untrained"])
-def test_judged_policies_take_legal_actions_alone(masked_run, config, spec, greedy):
+def test_judged_policies_take_only_legal_actions(masked_run, config, spec, greedy):
     vector, spaces = make(config, 3, autoreset=False)
     acting = policy.load(str(masked_run) if spec == "run" else spec, spaces, config, seed=1)
     episodes = play(vector, acting, seeds=range(20), greedy=greedy)  # the environment raises on an illegal action

@@ -57,7 +57,7 @@ def test_what_a_run_writes_down_is_what_is_read(tmp_path):
 
 
 @pytest.mark.parametrize("content", ["{", "[]", '{"schema": 1, "features": 3, "constant": {"a": 1}}', "link"])
-def test_a_file_that_is_damaged_or_none_of_ours_says_nothing(tmp_path, content):
+def test_a_damaged_or_foreign_file_gives_no_finding(tmp_path, content):
     file = tmp_path / "preprocessing.json"
     if content == "link":
         runs.write_json(tmp_path / "other.json", {"features": FEATURES, "constant": FEATURES})

@@ -51,7 +51,7 @@ def test_a_page_plays_the_policy_by_its_probabilities_as_a_gate_does():
     assert len(np.unique(bounded.outcome["score"])) > 8
 
 
-def test_the_figure_says_what_it_shows():
+def test_the_figure_has_a_description():
     orders = {name: played(domains.domain("qase").baselines[name](SMALL)) for name in ("failure_rate", "optimal")}
     behaviour = Behaviour(
         SMALL, orders["failure_rate"], "validation", RanksByProbability(), 1, {"optimal": orders["optimal"]}

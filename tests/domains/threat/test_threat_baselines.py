@@ -51,7 +51,7 @@ def test_bayes_costs_least():
     assert max(spent, key=spent.get) == "block_all"
 
 
-def test_bayes_needs_a_known_law():
+def test_bayes_needs_a_known_distribution():
     with pytest.raises(InputError, match=r"baseline:bayes needs env\.data=synthetic"):
         threat.DOMAIN.baselines["bayes"](threat.Config(data="csv", path="x", label="y"))
     with pytest.raises(InputError, match=r"need env\.data=synthetic"):

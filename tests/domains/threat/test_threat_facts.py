@@ -50,7 +50,7 @@ def test_blocking_everything_looks_good(parts):
     assert false_positive_rate == 1.0
 
 
-def test_logistic_regression_scores_what_is_known(parts):
+def test_logistic_regression_reaches_published_scores(parts):
     f1, false_positive_rate = scores(threat.DOMAIN.baselines["logistic_regression"](CONFIG), parts["test"])
     assert f1 == pytest.approx(0.742, abs=0.02)
     assert false_positive_rate == pytest.approx(0.074, abs=0.01)

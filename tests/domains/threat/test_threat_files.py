@@ -130,7 +130,7 @@ def test_the_category_column_and_ignored_columns_are_no_features(tmp_path):
     assert table.category_names == ("normal", "worm")
 
 
-def test_nsl_kdd_says_what_it_wants(tmp_path):
+def test_nsl_kdd_errors_name_the_expected_files(tmp_path):
     for path, message in [
         (None, r"env\.data=nsl_kdd needs env\.path: .* KDDTrain\+\.txt and KDDTest\+\.txt"),
         ("nowhere", r"env\.path=nowhere does not exist: give the folder that holds KDDTrain\+\.txt"),

@@ -88,7 +88,7 @@ def test_playing_the_gate_visits_every_flow_once(n_envs, campaigns):
     )
 
 
-def test_an_episode_is_the_same_whatever_plays_beside_it():
+def test_an_episode_does_not_depend_on_other_copies():
     def flows(n_envs, order):
         envs = make(n_envs=n_envs, part="test", autoreset=False)
         return play(envs, Random(envs.single_action_space, 0), seeds=range(21), order=order).outcome["flow"]
@@ -234,7 +234,7 @@ def test_a_seed_decides_everything(seed):
 
 @pytest.mark.parametrize("autoreset", [True, False])
 @pytest.mark.parametrize("values", [{}, {"campaigns": True}, {"alert_window": 9}])
-def test_a_given_state_continues_to_the_bit(values, autoreset):
+def test_a_restored_state_continues_to_the_bit(values, autoreset):
     config = CONFIG.model_copy(update=values)
     one, other = make(config, autoreset=autoreset), make(config, autoreset=autoreset)
     rng = np.random.default_rng(0)

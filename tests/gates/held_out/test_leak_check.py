@@ -146,7 +146,7 @@ def test_more_repeats_than_training_itself_shows_is_a_leak():
 
 
 @given(st.integers(1, 30), st.floats(0.001, 0.999), st.integers(-1, 32))
-def test_the_binomial_tail_is_the_sum_it_stands_for(total, probability, count):
+def test_the_binomial_tail_equals_its_sum(total, probability, count):
     import math
 
     exact = sum(

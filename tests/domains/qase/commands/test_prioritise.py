@@ -103,7 +103,7 @@ def test_so_has_that_of_a_source_which_records_earlier_verdicts_itself():
     assert np.array_equal(next_cycle_features(result.project, before, result.log.case[inside]), recorded[inside])
 
 
-def test_without_results_every_case_says_what_it_is_and_nothing_else():
+def test_without_results_only_case_features_are_set():
     planned = next_cycle(PROJECT, empty_log(PROJECT))
     history = FEATURES.index("verdict_1_ago")
     default = default_features()[history:]
@@ -112,14 +112,14 @@ def test_without_results_every_case_says_what_it_is_and_nothing_else():
     assert planned.last_verdict.tolist() == [-1] * 4
 
 
-def test_what_is_known_of_a_case_is_its_verdicts():
+def test_a_planned_case_counts_its_verdicts():
     planned = next_cycle(PROJECT, log_of([(0, 0, 1, 5), (0, 1, 0, 5), (1, 0, 0, 5), (1, 0, -1, 5), (2, 2, -1, 5)]))
     assert planned.runs.tolist() == [2, 1, 0, 0]
     assert planned.failures.tolist() == [1, 0, 0, 0]
     assert planned.last_verdict.tolist() == [0, 0, -1, -1]
 
 
-def test_verdicts_that_the_source_recorded_before_its_first_cycle_are_known_too():
+def test_verdicts_before_the_first_cycle_are_used():
     log = log_of([(0, 1, 0, 5), (1, 1, 0, 5)])
     recorded = dataclasses.replace(
         log, earlier_verdicts=np.array([1, 1, 0, 1, 1], np.int8), earlier_start=np.array([0, 2, 5])
@@ -252,7 +252,7 @@ def run_prioritise(disk, tmp_path, monkeypatch, capsys):
     return run
 
 
-def test_the_list_says_what_ordered_it_what_fits_and_where_the_rest_is(run_prioritise, tmp_path):
+def test_the_list_shows_policy_budget_and_remaining_cases(run_prioritise, tmp_path):
     status, out, _, rows = run_prioritise("--budget", "30s", "--show", "5")
     assert status == 0
     assert "baseline:failure_rate, because there is no finished run of env=qase below outputs/" in out
@@ -400,7 +400,7 @@ def test_what_is_read_is_not_overwritten_and_a_place_that_cannot_be_written_is_n
     assert "list.csv cannot be written (No such file or directory)" in err
 
 
-def test_results_alone_are_no_cases(disk, tmp_path, monkeypatch, capsys):
+def test_results_without_cases_are_an_error(disk, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     assert main(["qase", "prioritise", str(disk / "results.jsonl")]) == 2
     assert "has results but no cases" in " ".join(capsys.readouterr().err.split())

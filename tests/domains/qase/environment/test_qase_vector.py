@@ -53,7 +53,7 @@ def test_gymnasium_makes_many_copies():
     assert vector.step(vector.action_space.sample())[0].shape == (4, 64)
 
 
-def test_an_outcome_holds_what_the_domain_says():
+def test_an_outcome_has_the_facts_of_the_domain():
     vector = playing()
     vector.reset(seed=0)
     assert set(vector.step(np.zeros(3, int))[4]["outcome"]) == set(DOMAIN.facts(SMALL))
@@ -86,7 +86,7 @@ def test_every_case_of_a_cycle_is_shown_once(data):
     assert infos["final_obs"].shape == (1, 64)
 
 
-def test_training_plays_every_cycle_before_any_comes_again(data):
+def test_training_plays_every_cycle_before_repeating_one(data):
     vector, train = playing(n_envs=4), data.parts["train"]
     vector.reset(seed=0)
     played = []
@@ -248,14 +248,14 @@ def test_parts_follow_each_other_in_time(data):
     assert (data.parts["test"].lengths >= SMALL.min_cases).all()
 
 
-def test_no_execution_stands_in_two_parts(data):
+def test_no_execution_is_in_two_parts(data):
     train, select, gate = (set(part.hashes.tolist()) for part in data.parts.values())
     assert not train & gate
     assert not select & gate
     assert not train & select
 
 
-def test_a_run_that_was_imported_twice_is_found(data):
+def test_a_run_imported_twice_is_detected(data):
     """Its second copy, under another name, has the hashes of the first."""
     synthetic = generate(40, 0)
     log = synthetic.log

@@ -142,7 +142,7 @@ def test_time_ranked_counts_the_passing_cases_behind_each_failure(cycle):
     assert result == pytest.approx(sum(worth) / failed.sum(), abs=1e-9)
 
 
-def test_many_cycles_of_different_length_are_each_as_alone():
+def test_many_cycles_equal_single_cycles():
     rng = np.random.default_rng(0)
     lengths = rng.integers(1, 12, 50)
     longest = lengths.max()

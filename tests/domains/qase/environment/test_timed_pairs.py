@@ -155,7 +155,7 @@ def test_where_all_cases_take_as_long_it_is_apfd(cases, ms):
 
 
 @given(st.lists(CASE, min_size=1, max_size=8), st.integers(1, 5))
-def test_cycles_of_different_length_are_each_as_alone(cases, more):
+def test_many_cycles_equal_single_cycles(cases, more):
     verdicts, durations, level = (list(column) for column in zip(*cases, strict=True))
     n, longest = len(cases), len(cases) + more
     rng = np.random.default_rng(0)

@@ -105,7 +105,7 @@ def test_what_changed_since_is_written_as_it_is_now():
     assert (case["is_muted"], case["tags"], case["params"]) == (True, ["b"], None)
 
 
-def test_form_says_nothing_and_meaning_is_equal():
+def test_fields_are_read_in_any_form():
     case = from_json(FORMS).cases[0]
     assert case == Case(
         id=7, title="Create", severity="critical", priority="high", type="functional", behavior="negative",

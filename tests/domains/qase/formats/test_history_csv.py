@@ -47,7 +47,7 @@ def test_published_figures(history):
     assert mean_apfd(log, np.where(lengths == 0, 1.0, recorded))[0] == pytest.approx(0.637, abs=0.004)
 
 
-def test_ours_knows_earlier_cycles_alone_and_is_no_worse(history):
+def test_our_features_use_only_earlier_cycles_and_score_as_well(history):
     project, log = history
     rate = history_features(project, log)[:, FEATURES[-20:].index("failure_rate")]
     assert mean_apfd(log, rate)[0] == pytest.approx(0.641, abs=0.001)

@@ -39,7 +39,7 @@ def reporter_folder(path, *results, **run):
         ("mark.json", "\ufeff" + json.dumps(EXPORT), "a JSON export"),
     ],
 )
-def test_exports_are_known_by_what_they_hold(tmp_path, name, content, kind):
+def test_exports_are_recognised_by_content(tmp_path, name, content, kind):
     (tmp_path / name).write_bytes(content.encode())
     result = load(str(tmp_path / name))
     assert result.kinds == (kind,)
@@ -83,7 +83,7 @@ def test_a_result_that_a_run_lists_and_has_no_file_is_reported(tmp_path):
         (json.dumps({"result": {"entities": [CASE]}}).encode(), "names the suite 2, which is not there"),
     ],
 )
-def test_what_is_nothing_known_is_reported(tmp_path, content, sentence):
+def test_an_unknown_format_is_reported(tmp_path, content, sentence):
     (tmp_path / "f.json").write_bytes(content)
     if sentence is None:
         assert load(str(tmp_path / "f.json")).project.cases == ()
@@ -120,7 +120,7 @@ def test_the_path_falls_back_to_the_environment_and_to_env_file(monkeypatch, tmp
     assert data_path("given") == "given"
 
 
-def test_inspect_tells_counts_values_joins_and_empty_features(tmp_path, capsys):
+def test_inspect_prints_counts_values_joins_and_empty_features(tmp_path, capsys):
     odd = json.loads(json.dumps(EXPORT))
     odd["suites"][0]["suites"][0]["cases"][0]["severity"] = "\x1b[31mred"
     (tmp_path / "export.json").write_text(json.dumps(odd))
@@ -141,7 +141,7 @@ def test_inspect_tells_counts_values_joins_and_empty_features(tmp_path, capsys):
     assert all(name in out for name in FEATURES)
 
 
-def test_inspect_says_a_mistake_in_one_sentence(tmp_path, capsys):
+def test_inspect_prints_errors_in_one_sentence(tmp_path, capsys):
     (tmp_path / "cut.json").write_text('{"suites": [')
     assert main(["qase", "inspect", str(tmp_path / "cut.json")]) == 2
     output = capsys.readouterr()

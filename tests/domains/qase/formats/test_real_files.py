@@ -98,7 +98,7 @@ def test_the_history_of_a_report_gives_earlier_runs_once_and_in_order():
 
 
 @needs_iofrol
-def test_iofrol_is_read_whole_and_its_last_results_are_the_earlier_verdicts():
+def test_iofrol_is_read_completely_and_its_last_results_are_the_earlier_verdicts():
     result = load(str(IOFROL))
     log = result.log
     assert result.notes == {}  # a note would say that LastResults differ from the verdicts

@@ -62,7 +62,7 @@ def test_every_page_is_asked_for_once(qase, connection):
     assert {headers["Token"] for _, headers in qase.asked} == {TOKEN}
 
 
-def test_integers_mean_what_the_workspace_says_and_unknown_ones_stay(qase, connection):
+def test_integers_are_read_by_the_workspace_and_unknown_ones_stay(qase, connection):
     qase.lists["case/DEMO"] = [{**CASE, "severity": 77, "priority": 1234}]
     notes = Notes()
     case = fetch_project(connection, "DEMO", notes).cases[0]

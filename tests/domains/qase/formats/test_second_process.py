@@ -53,7 +53,7 @@ def test_both_read_the_same(folder, monkeypatch):
 
 
 @pytest.mark.parametrize("fault", ['{"results": [{"title": 5}]}', "{", '{"results": [{"title": "a", "title": "b"}]}'])
-def test_a_fault_in_either_half_is_reported_as_one_process_tells_it(folder, monkeypatch, fault):
+def test_errors_in_either_half_equal_those_of_one_process(folder, monkeypatch, fault):
     for file in ("run-0.json", "run-5.json"):
         (folder / file).write_text(fault)
         messages = []

@@ -105,7 +105,7 @@ def test_a_body_that_is_not_json_meets_no_check_of_it():
         ([step("Given a user", steps=(CaseStep(action="GET /", expected_result="200"),))], "is not a request"),
     ],
 )  # fmt: skip
-def test_what_cannot_be_run_says_why(steps, reason):
+def test_cases_that_cannot_be_run_have_a_reason(steps, reason):
     result = parse_case(case(*steps))
     assert isinstance(result, NotRunnable)
     assert reason in result.reason

@@ -251,7 +251,7 @@ def test_kept_cycles_are_those_of_the_newest_with_a_failure(pretend):
         assert set(begun.tolist()) <= newest
 
 
-def test_nothing_that_is_shown_knows_a_verdict_or_duration_of_the_cycle_to_come(pretend):
+def test_observations_do_not_depend_on_results_of_the_next_cycle(pretend):
     recorded = []
     for changed in (None, SMALL.warmup):  # the first that the agent orders
         vector, _ = pretend(2, pretended=Pretended(changed=changed))
@@ -303,7 +303,7 @@ def test_a_cycle_in_which_every_case_is_blocked_is_worth_nothing_and_training_go
 
 
 @pytest.mark.parametrize("budget", [0.25, 1.0])
-def test_on_the_embedded_service_a_live_gate_is_what_its_record_says(budget):
+def test_a_live_gate_on_the_embedded_service_equals_its_record(budget):
     config = SMALL.model_copy(update={"budget": budget})
     count = domains.domain(config.name).episodes(config, "test")
     assert 2 <= count <= SMALL.held_out_cycles
@@ -440,7 +440,7 @@ def test_a_service_that_a_run_names_is_asked_only_where_somebody_trusts_it(other
     assert other_service.asked == []
 
 
-def test_cases_of_ones_own_need_a_service_of_ones_own(tmp_path):
+def test_own_cases_need_an_own_service(tmp_path):
     path = exported(tmp_path / "export.json", ["GET /fine", "GET /broken"])
     with pytest.raises(InputError, match=r"needs the service that these cases are for: give its address as env\.base_"):
         domains.make(Config(mode="live", data="qase", path=path), n_envs=1, part="train")

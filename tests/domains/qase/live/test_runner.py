@@ -191,7 +191,7 @@ def endless(end):
 
 
 @pytest.mark.parametrize("answer", [silent, dripping])
-def test_no_whole_answer_in_time_is_blocked(server, answer):
+def test_an_incomplete_response_is_blocked(server, answer):
     server.answer = answer
     start = time.perf_counter()
     with Runner(server.url, timeout_s=0.2) as running:
@@ -219,7 +219,7 @@ def test_what_is_no_answer_is_blocked(server, answer, reason):
     assert reason in result.reason
 
 
-def test_nobody_there_is_blocked_and_said_to_be_gone():
+def test_an_unreachable_service_is_blocked_and_marked():
     with socket.create_server(("127.0.0.1", 0)) as duration:
         port = duration.getsockname()[1]
     with Runner(f"http://127.0.0.1:{port}") as running:
@@ -230,7 +230,7 @@ def test_nobody_there_is_blocked_and_said_to_be_gone():
         assert running.run(case(step())).status == BLOCKED
 
 
-def test_https_is_asked_in_tls_alone(server):
+def test_https_is_requested_only_over_tls(server):
     with Runner(f"https://127.0.0.1:{server.port}", timeout_s=0.3) as running:
         result = running.run(case(step()))
     assert (result.status, server.requests) == (BLOCKED, [])
@@ -258,7 +258,7 @@ def test_a_case_is_run_once_for_each_row_and_fails_with_the_first(server, runner
     assert "(with 'id=1')" in result.reason
 
 
-def test_what_another_service_says_of_time_and_bugs_is_not_believed(server, runner):
+def test_time_and_bugs_from_another_service_are_ignored(server, runner):
     server.answer = reply(500, b"{}", "Server-Timing: app;dur=99999", "X-Seeded-Bugs: B01")
     result = runner.run(case(step()))
     assert result.duration_ms < 5000

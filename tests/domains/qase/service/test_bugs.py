@@ -130,7 +130,7 @@ def test_a_bug_is_named_where_it_shows_not_where_it_did_its_harm(client, shop):
     assert client.get("/products/2", headers=headers).headers["x-seeded-bugs"] == "B19"
 
 
-def test_control_is_for_the_token_alone(client, shop):
+def test_control_needs_the_token(client, shop):
     shop.switch(["B12"])
     for headers in ({}, {"X-Control-Token": "guessed"}, {"X-Truth-Token": shop.token}):
         assert client.put("/_control/build", json={"bugs": []}, headers=headers).status_code == 404

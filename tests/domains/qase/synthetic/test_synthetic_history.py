@@ -96,12 +96,12 @@ def test_cycles_fail_as_often_as_real_ones_do(seed):
     assert 20 < np.percentile(ran, 5) < np.percentile(ran, 95) < 80
 
 
-def test_cases_that_never_ran_come_until_the_end(synthetic_project, states):
+def test_new_cases_are_added_until_the_end(synthetic_project, states):
     added_late = synthetic_project.log.cycle >= 0.9 * CYCLES
     assert states[added_late, FEATURES.index("never_run")].sum() > 5
 
 
-def test_one_feature_alone_says_nothing(states):
+def test_no_single_feature_predicts_failures(states):
     # a muted case has no verdict, so none is muted
     assert constant_features(states) == ("is_muted",)
 
@@ -112,7 +112,7 @@ def excess(verdict, probability):
 
 
 @pytest.mark.parametrize("seed", [0, 1, 2])
-def test_verdicts_bear_out_the_probabilities(seed):
+def test_verdicts_match_the_probabilities(seed):
     synthetic_project = generate(CYCLES, seed)
     with_verdict = synthetic_project.log.verdict >= 0
     verdict, cycle = (
