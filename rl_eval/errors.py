@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
+import traceback
 from collections.abc import Iterable
 
 # Words that a person may bring along, and ours for the same thing.
@@ -31,3 +32,11 @@ def nearest(name: str, allowed: Iterable[str]) -> str:
     ours = _SYNONYM.sub(lambda match: SYNONYMS[match[1]], str(name))
     close = [ours] if ours in choices else difflib.get_close_matches(str(name), choices, n=1, cutoff=0.5)
     return f"did you mean {close[0]!r}? " if close else ""
+
+
+def failure(error: BaseException) -> str:
+    """An error of foreign code in one line: its class, its text, and the innermost line of its traceback."""
+    last = traceback.extract_tb(error.__traceback__)[-1]
+    reason = " ".join(str(error).split())
+    reason = reason if len(reason) <= 300 else f"… {reason[-300:]}"
+    return f"{type(error).__name__}: {reason} ({last.filename}:{last.lineno})"

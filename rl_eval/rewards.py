@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import traceback
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -10,7 +9,7 @@ from typing import Any
 import numpy as np
 from gymnasium.vector import VectorWrapper
 
-from rl_eval.errors import InputError, nearest
+from rl_eval.errors import InputError, failure, nearest
 from rl_eval.target import resolve
 
 Outcome = Mapping[str, np.ndarray]
@@ -114,11 +113,7 @@ class RewardFunction:
             except InputError:
                 raise
             except Exception as error:  # terms may be foreign code
-                last = traceback.extract_tb(error.__traceback__)[-1]
-                reason = " ".join(str(error).split())
-                raise InputError(
-                    f"reward.terms.{name} failed with {type(error).__name__}: {reason} ({last.filename}:{last.lineno})"
-                ) from error
+                raise InputError(f"reward.terms.{name} failed with {failure(error)}") from error
             if parts[name].shape != shape:
                 raise InputError(
                     f"reward.terms.{name} returned an array of shape {parts[name].shape}: "
