@@ -1,4 +1,4 @@
-"""The rooms of the house, read from the imports: `python docs/architecture.py` draws docs/architecture.svg anew."""
+"""The layers of rl_eval, read from its imports: `python docs/architecture.py` redraws docs/architecture.svg."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from xml.sax.saxutils import escape
 ROOT = Path(__file__).resolve().parents[1]
 FIGURE = ROOT / "docs" / "architecture.svg"
 
-# From the top floor down. A room imports rooms of lower floors, and of its own floor where that makes no circle.
-FLOORS: dict[str, tuple[str, ...]] = {
+# From the top layer down. A package imports packages of lower layers, and of its own layer if that makes no cycle.
+LAYERS: dict[str, tuple[str, ...]] = {
     "commands": ("cli", "pytest_plugin", "launch", "hydra_compose", "search_path", "job", "verify"),
     "training": ("training", "dry_run", "config"),
     "domains": ("domains.threat", "domains.qase", "domains.lunarlander", "domains.cartpole", "domains.gym"),
@@ -39,7 +39,7 @@ FLOORS: dict[str, tuple[str, ...]] = {
         "errors",
     ),
 }
-FLOOR_OF = {room: level for level, rooms in enumerate(FLOORS.values()) for room in rooms}
+LAYER_OF = {package: level for level, packages in enumerate(LAYERS.values()) for package in packages}
 
 
 @dataclass
@@ -95,8 +95,8 @@ def module_of(imported: str, by_name: dict[str, Module]) -> str | None:
     return None
 
 
-def room_of(module: str) -> str | None:
-    """The room of a module of rl_eval; None for the package itself."""
+def package_of(module: str) -> str | None:
+    """The package of a module; None for rl_eval itself."""
     parts = module.split(".")[1:]
     if not parts:
         return None
@@ -105,47 +105,49 @@ def room_of(module: str) -> str | None:
     return parts[0]
 
 
-def rooms_imported(by_name: dict[str, Module]) -> dict[str, set[str]]:
-    """Room -> the other rooms that it imports, inside functions as well."""
+def packages_imported(by_name: dict[str, Module]) -> dict[str, set[str]]:
+    """Package -> the other packages that it imports, inside functions as well."""
     graph: dict[str, set[str]] = {}
     for module in by_name.values():
-        here = room_of(module.name)
+        here = package_of(module.name)
         if here is None:
             continue
         targets = {module_of(name, by_name) for name in module.top | module.late}
-        rooms = {room_of(target) for target in targets if target}
-        graph.setdefault(here, set()).update(room for room in rooms if room not in (None, here))
+        packages = {package_of(target) for target in targets if target}
+        graph.setdefault(here, set()).update(package for package in packages if package not in (None, here))
     return graph
 
 
 def draw(by_name: dict[str, Module]) -> str:
-    """The house as SVG: a row and a column a room, a dot where the row's room imports the column's."""
-    graph = rooms_imported(by_name)
-    rooms = [room for floor in FLOORS.values() for room in floor if room in graph]
+    """The packages as SVG: a row and a column for each, a dot where the row's package imports the column's."""
+    graph = packages_imported(by_name)
+    packages = [package for layer in LAYERS.values() for package in layer if package in graph]
     step, left, top = 22, 270, 150
-    width, height = left + step * len(rooms) + 20, top + step * len(rooms) + 20
-    place = {room: index for index, room in enumerate(rooms)}
+    width, height = left + step * len(packages) + 20, top + step * len(packages) + 20
+    place = {package: index for index, package in enumerate(packages)}
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" width="{width}" height="{height}" '
-        'role="img" aria-label="Which room imports which: every dot lies right of the diagonal">',
-        "<style>text{font:13px system-ui,sans-serif;fill:#1f2328}.floor{font-weight:600}"
+        'role="img" aria-label="Which package imports which: every dot lies right of the diagonal">',
+        "<style>text{font:13px system-ui,sans-serif;fill:#1f2328}.layer{font-weight:600}"
         "circle{fill:#0969da}.line{stroke:#d1d9e0}.self{fill:#d1d9e0}"
         "@media(prefers-color-scheme:dark){text{fill:#f0f6fc}circle{fill:#4493f8}"
         ".line{stroke:#3d444d}.self{fill:#3d444d}}</style>",
     ]
-    for floor, names in FLOORS.items():
-        here = [place[room] for room in names if room in place]
+    for layer, names in LAYERS.items():
+        here = [place[package] for package in names if package in place]
         if not here:
             continue
         y = top + step * here[0]
         parts.append(f'<line class="line" x1="8" y1="{y}" x2="{width - 8}" y2="{y}"/>')
-        parts.append(f'<text class="floor" x="8" y="{y + 16}">{escape(floor)}</text>')
-    for room, index in place.items():
+        parts.append(f'<text class="layer" x="8" y="{y + 16}">{escape(layer)}</text>')
+    for package, index in place.items():
         x, y = left + step * index, top + step * index
-        parts.append(f'<text x="130" y="{y + 16}">{escape(room)}</text>')
-        parts.append(f'<text x="0" y="0" transform="translate({x + 15} {top - 8}) rotate(-60)">{escape(room)}</text>')
+        parts.append(f'<text x="130" y="{y + 16}">{escape(package)}</text>')
+        parts.append(
+            f'<text x="0" y="0" transform="translate({x + 15} {top - 8}) rotate(-60)">{escape(package)}</text>'
+        )
         parts.append(f'<rect class="self" x="{x + 5}" y="{y + 5}" width="12" height="12" rx="2"/>')
-        for target in sorted(graph[room], key=place.__getitem__):
+        for target in sorted(graph[package], key=place.__getitem__):
             parts.append(f'<circle cx="{left + step * place[target] + 11}" cy="{y + 11}" r="4.5"/>')
     parts.append("</svg>")
     return "\n".join(parts) + "\n"

@@ -1,4 +1,4 @@
-"""The structure of the project: imports run downhill, rooms are in place, and reading files runs no code."""
+"""The structure of the project: imports run downhill, packages are in place, and reading files runs no code."""
 
 import ast
 import functools
@@ -41,20 +41,25 @@ def imported_modules(module):
 
 
 def test_every_room_has_its_floor():
-    rooms = {figure.room_of(name) for name in OURS} - {None}
-    assert rooms == set(figure.FLOOR_OF), "say in FLOORS of docs/architecture.py, and in ARCHITECTURE.md, where it is"
+    packages = {figure.package_of(name) for name in OURS} - {None}
+    assert packages == set(figure.LAYER_OF), (
+        "say in LAYERS of docs/architecture.py, and in ARCHITECTURE.md, where it is"
+    )
 
 
 def test_imports_run_downhill():
-    graph = figure.rooms_imported(OURS)
+    graph = figure.packages_imported(OURS)
     uphill = {
-        (room, lower) for room in graph for lower in graph[room] if figure.FLOOR_OF[lower] < figure.FLOOR_OF[room]
+        (package, lower)
+        for package in graph
+        for lower in graph[package]
+        if figure.LAYER_OF[lower] < figure.LAYER_OF[package]
     }
     assert uphill == set()
 
 
 def test_no_two_rooms_import_each_other():
-    graphlib.TopologicalSorter(figure.rooms_imported(OURS)).prepare()  # raises on a circle
+    graphlib.TopologicalSorter(figure.packages_imported(OURS)).prepare()  # raises on a circle
 
 
 def test_no_two_modules_import_each_other():
@@ -122,7 +127,7 @@ def test_the_figure_shows_the_imports():
 
 def test_the_page_names_every_room():
     page = (ROOT / "ARCHITECTURE.md").read_text(encoding="utf-8")
-    missing = [room for room in figure.FLOOR_OF if f"`{room}`" not in page]
+    missing = [package for package in figure.LAYER_OF if f"`{package}`" not in page]
     assert missing == []
 
 
