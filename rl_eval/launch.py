@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import os
 import re
 import sys
 from collections.abc import Callable, Sequence
@@ -39,6 +40,16 @@ class Job:
     folder: str
 
 
+def _print(job: Callable[[], None]) -> int:
+    """Let Hydra print help or a config; a reader that hangs up, such as `head`, is no error."""
+    try:
+        job()
+        sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # nothing is left to be flushed at exit
+    return 0
+
+
 def launch(root: Path, argv: Sequence[str], job: Callable[[], None]) -> int:
     """Run what the command line asks for; returns the exit status.
 
@@ -57,8 +68,7 @@ def launch(root: Path, argv: Sequence[str], job: Callable[[], None]) -> int:
         if any(flag.split("=")[0] in PRINTING_FLAGS for flag in flags):
             # Flags first: Hydra's parser takes overrides in one place only.
             sys.argv[1:] = [*flags, *overrides]
-            job()
-            return 0
+            return _print(job)
         if any(override.startswith("resume=") for override in overrides):
             directories = _prepare_resume(flags, overrides)
         else:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib
 import re
 import sys
+import traceback
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -23,24 +24,27 @@ def import_plugins(names: Sequence[str], folder: Path) -> None:
 
     Args:
         names: dotted module names.
-        folder: where a module may lie that is not on `sys.path`; it is added at the end of `sys.path`.
+        folder: where a module may lie that is not on `sys.path`, as well as in the current folder. Both are added at
+            the end of `sys.path`.
 
     Raises:
         InputError: a name is not a module's, or the module cannot be imported.
     """
     missing = not_imported(names)
-    place = str(folder.resolve())
-    if missing and place not in sys.path:
-        sys.path.append(place)
+    folders = list(dict.fromkeys([str(folder.resolve()), str(Path.cwd())]))
+    sys.path += [place for place in folders if missing and place not in sys.path]
     for name in missing:
         try:
             importlib.import_module(name)
         except (Exception, SystemExit) as error:  # foreign code raises anything
-            reason = " ".join(str(error).split())
-            absent = isinstance(error, ModuleNotFoundError) and f"{name}.".startswith(f"{error.name}.")
-            advice = f"it must lie in {place} or be installed" if absent else "correct it, or leave it out"
+            reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
+            if isinstance(error, ModuleNotFoundError) and f"{name}.".startswith(f"{error.name}."):
+                raise InputError(
+                    f"the plugin {name!r} is not a module: it must lie in {' or '.join(folders)}, or be installed"
+                ) from error
+            last = traceback.extract_tb(error.__traceback__)[-1]
             raise InputError(
-                f"the plugin {name!r} cannot be imported ({type(error).__name__}: {reason}): {advice}"
+                f"the plugin {name!r} cannot be imported: {reason} ({last.filename}:{last.lineno})"
             ) from error
         _imported.add(name)
 

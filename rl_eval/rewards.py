@@ -173,7 +173,24 @@ class RewardedVector(VectorWrapper):
         self.reward = reward
 
     def step(self, actions):
-        """One step of every copy, with the composed reward float32 `[N]`."""
+        """One step of every copy, with the composed reward float32 `[N]`.
+
+        Raises:
+            InputError: as `RewardFunction`, or a fact without a value makes a term not finite.
+        """
         obs, _, terminated, truncated, infos = self.env.step(actions)
         rewards, infos["reward_terms"] = self.reward(infos["outcome"])
+        if not np.isfinite(rewards).all():
+            self._refuse_missing_facts(infos)
         return obs, rewards, terminated, truncated, infos
+
+    def _refuse_missing_facts(self, infos) -> None:
+        """Name the term and the fact; a reward of the environment's own that is not finite is no missing fact."""
+        for name, values in infos["reward_terms"].items():
+            copies = ~np.isfinite(values)
+            for fact, facts in infos["outcome"].items():
+                if fact != "native_reward" and facts.dtype.kind == "f" and np.isnan(facts[copies]).any():
+                    raise InputError(
+                        f"reward.terms.{name} is not finite where the fact {fact!r} has no value: the environment's "
+                        "info does not have it on every step"
+                    )

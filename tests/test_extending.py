@@ -151,7 +151,11 @@ def test_the_network_body_trains_is_judged_and_is_taken_over(project, agent):
     _, output = run(folder, judge, "--trust")
     assert "corridor/arrives: final_distance" in output
     assert "ERROR" not in output
-    status, output = run(folder, [sys.executable, "-m", "rl_eval.cli", "export", name, "--onnx"])
+    export = [sys.executable, "-m", "rl_eval.cli", "export", name, "--onnx"]
+    status, output = run(folder, export)
+    assert status == 2, output
+    assert "names the plugin 'bodies'" in output
+    status, output = run(folder, export, "--trust")
     assert status == 2, output
     assert "has the body 'waves' of a plugin" in output
 

@@ -93,6 +93,22 @@ def test_a_plugin_that_is_not_there_is_said_where_to_put(module, tmp_path):
         import_plugins([f"{module}_elsewhere"], tmp_path)
 
 
+def test_an_error_in_a_plugin_is_shown_with_its_line(module, tmp_path):
+    (tmp_path / f"{module}.py").write_text("one = 1\none / 0\n")
+    with pytest.raises(InputError, match=rf"ZeroDivisionError.*{module}\.py:2"):
+        import_plugins([module], tmp_path)
+
+
+def test_a_plugin_lies_in_the_folder_that_is_given_or_in_the_current_one(module, tmp_path, monkeypatch):
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    (tmp_path / f"{module}_here.py").write_text("")
+    (tmp_path / "suites").mkdir()
+    monkeypatch.chdir(tmp_path)
+    import_plugins([f"{module}_here"], tmp_path / "suites")
+    with pytest.raises(InputError, match=r"is not a module: it must lie in .*suites or "):
+        import_plugins([f"{module}_nowhere"], tmp_path / "suites")
+
+
 def test_a_file_that_names_plugins_needs_trust_until_they_are_imported(module, tmp_path):
     with pytest.raises(InputError, match=f"a.yaml names the plugin '{module}', .*--trust"):
         require_plugins([module], tmp_path, "a.yaml", trust=False)

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from gymnasium.vector import VectorEnv
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -158,3 +159,23 @@ def test_a_rewarded_environment_is_the_environment_but_for_its_reward(autoreset)
         ended += int((one[2] | one[3]).sum())
     assert ended >= 3
     rewarded.close()
+
+
+class _HalfMissing(VectorEnv):
+    """Two copies whose fact `speed` has no value in the second."""
+
+    def step(self, actions):
+        outcome = {"native_reward": np.ones(2), "speed": np.array([1.0, np.nan])}
+        return np.zeros((2, 1)), np.ones(2), np.zeros(2, bool), np.zeros(2, bool), {"outcome": outcome}
+
+
+class _Speed(RewardTerm):
+    def __call__(self, outcome):
+        return outcome["speed"]
+
+
+def test_a_term_of_a_fact_without_a_value_names_both():
+    vector = RewardedVector(_HalfMissing(), RewardFunction({"fast": (1.0, _Speed())}))
+    with pytest.raises(InputError, match="'speed'") as error:
+        vector.step(np.zeros(2))
+    assert "reward.terms.fast" in str(error.value)

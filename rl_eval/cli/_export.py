@@ -11,6 +11,7 @@ import typer
 from rl_eval.agent_registry import agent
 from rl_eval.cli._app import app
 from rl_eval.errors import InputError
+from rl_eval.plugins import require_plugins_of_run
 
 
 @app.command()
@@ -20,6 +21,7 @@ def export(
         Path | None, typer.Argument(metavar="FILE", help="Where to write; default: RUN/policy.onnx.")
     ] = None,
     onnx: Annotated[bool, typer.Option("--onnx", help="As ONNX, the one format there is.")] = False,
+    trust: Annotated[bool, typer.Option("--trust", help="Let the plugins that the run names be imported.")] = False,
 ) -> None:
     """Write the policy of a run as one file that acts without this project.
 
@@ -33,15 +35,16 @@ def export(
     if not onnx:
         raise InputError(f"export {run}: name the format, --onnx, the only one there is")
     target = file or run / "policy.onnx"
-    size = _export_onnx(run, target)
+    size = _export_onnx(run, target, trust)
     typer.echo(f"{target}: {size:,} bytes, judged with `pytest suites/ --run {shlex.quote(f'onnx:{target}')}`")
 
 
-def _export_onnx(directory: Path, file: Path) -> int:
+def _export_onnx(directory: Path, file: Path, trust: bool) -> int:
     """Write the judged policy; returns the bytes of the file."""
     from rl_eval.run import read_checkpoint, read_run, write_bytes
 
     run = read_run(directory)
+    require_plugins_of_run(run.path, run.config, trust=trust)
     snapshot = run.judged_snapshot()
     arrays, meta = read_checkpoint(snapshot, "policy")
     try:
