@@ -16,14 +16,14 @@ LAYERS: dict[str, tuple[str, ...]] = {
     "commands": ("cli", "pytest_plugin", "launch", "hydra_compose", "search_path", "job", "verify"),
     "training": ("training", "dry_run", "config"),
     "domains": ("domains.threat", "domains.qase", "domains.lunarlander", "domains.cartpole", "domains.gym"),
-    "reading": ("report", "compare", "terminal", "tracking"),
-    "judging": ("gates",),
-    "diagnosing": ("diagnostics",),
-    "playing": ("judged_policy", "rollout", "metrics", "rewards"),
-    "acting": ("policy",),
-    "stepping": ("envs",),
+    "presentation": ("report", "compare", "terminal", "tracking"),
+    "acceptance": ("gates",),
+    "diagnosis": ("diagnostics",),
+    "evaluation": ("judged_policy", "rollout", "metrics", "rewards"),
+    "policies": ("policy",),
+    "environments": ("envs",),
     "statistics": ("evidence",),
-    "files": ("run", "provenance", "exposure"),
+    "storage": ("run", "provenance", "exposure"),
     "network": ("net",),
     "ground": (
         "domains",
@@ -123,7 +123,7 @@ def draw(by_name: dict[str, Module]) -> str:
     graph = packages_imported(by_name)
     packages = [package for layer in LAYERS.values() for package in layer if package in graph]
     step, left, top = 22, 270, 150
-    width, height = left + step * len(packages) + 20, top + step * len(packages) + 20
+    width, height = left + step * len(packages) + 70, top + step * len(packages) + 20
     place = {package: index for index, package in enumerate(packages)}
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" width="{width}" height="{height}" '
