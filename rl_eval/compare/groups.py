@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
@@ -16,6 +17,7 @@ from rl_eval.domains import EnvConfig
 from rl_eval.dotted_keys import differing_keys
 from rl_eval.errors import InputError
 from rl_eval.metrics import Metric, lookup
+from rl_eval.run import resume_command
 
 # Settings that change neither what is learned nor how: names, paths, and the number of worker processes.
 _INCIDENTAL = re.compile(r"seed|name|resume|(tracker|hydra)(\..*)?|env\.(path|workers)")
@@ -71,7 +73,7 @@ def common_task(runs: Sequence[ComparedRun], metric: str | None) -> ComparisonTa
     for run in runs:
         if run.status != "finished":
             status = _STATUS_TEXTS.get(run.status, f"has the status {run.status!r}")
-            fix = f"finish it with `python train.py resume={run.name}`, or leave it out"
+            fix = f"finish it with `{resume_command(Path(run.name))}`, or leave it out"
             raise InputError(f"{run.name} {status}, so its final result is not known: {fix}")
     first = runs[0]
     env = _environment(first)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from pathlib import Path
 
 from rl_eval.agent_registry import agent, agents
@@ -50,5 +51,5 @@ def _require_agents(path: Path) -> None:
     except InputError as error:
         raise InputError(
             f"{path} is a run of train.py, whose networks are only known in its checkout ({error.__cause__}): "
-            f"there, `rl-eval export {path} --onnx` writes a file that onnx:<file> names anywhere"
+            f"there, `rl-eval export {shlex.quote(str(path))} --onnx` writes a file that onnx:<file> names anywhere"
         ) from error

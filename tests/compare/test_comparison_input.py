@@ -1,5 +1,6 @@
 """How runs are read and grouped, runs that cannot be compared, and hostile run directories: nothing is executed."""
 
+import shlex
 import sys
 
 import pytest
@@ -46,6 +47,12 @@ def test_a_seed_that_is_trained_again_counts_once(tmp_path):
     result = compare(*runs)
     assert [run.name for run in result.groups[0].runs] == [str(runs[1].path)]
     assert "1 of its runs repeat the seed" in result.notes[0]
+
+
+def test_the_command_that_finishes_a_run_can_be_pasted(tmp_path):
+    finished, stopped = write_run(tmp_path / "a"), write_run(tmp_path / "it's b; c", status="interrupted")
+    command = refusal(finished, stopped).split("`")[1]
+    assert shlex.split(command) == ["python", "train.py", f"resume={stopped.path}"]
 
 
 def test_the_names_of_runs_and_their_trackers_make_no_groups(tmp_path):

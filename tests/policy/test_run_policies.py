@@ -1,5 +1,6 @@
 """Policies of run directories: how they act, and why some are refused."""
 
+import shlex
 import subprocess
 import sys
 
@@ -107,6 +108,9 @@ def test_a_directory_that_is_no_run_is_refused(tmp_path):
 
 
 def test_a_run_outside_its_checkout_says_how_to_take_it_along(tmp_path, monkeypatch):
-    write_run(tmp_path / "run")
+    write_run(tmp_path / "my run")
     monkeypatch.setitem(sys.modules, "agents", None)
-    refused(r"run is a run of train\.py, .*: there, `rl-eval export .*run --onnx` writes a", str(tmp_path / "run"))
+    with pytest.raises(InputError, match=r"is a run of train\.py, .*: there, `rl-eval export .*` writes a") as raised:
+        load(str(tmp_path / "my run"), CARTPOLE, None)
+    command = str(raised.value).split("`")[1]
+    assert shlex.split(command) == ["rl-eval", "export", str(tmp_path / "my run"), "--onnx"]

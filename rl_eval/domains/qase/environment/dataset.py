@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import shlex
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
@@ -146,7 +147,7 @@ def _read_source(config: Config) -> tuple[Project, ExecutionLog]:
     imported = read(path, config.results)
     if imported.project is None or imported.log is None:
         missing = "results: give env.results" if imported.log is None else "cases: give an export as env.path"
-        raise InputError(f"{path} has no {missing}, or see `rl-eval qase inspect {path}`")
+        raise InputError(f"{path} has no {missing}, or see `rl-eval qase inspect {shlex.quote(str(path))}`")
     return imported.project, imported.log
 
 
