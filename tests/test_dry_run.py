@@ -6,10 +6,12 @@ import pytest
 
 from rl_eval import config as configs
 from rl_eval import domains
+from rl_eval.diagnostics import list_diagnostics
 from rl_eval.domains import DOMAINS, Domain
 from rl_eval.dry_run import dry_run
 from rl_eval.envs.gymnasium_vector import GymnasiumVector
 from rl_eval.errors import InputError
+from rl_eval.metrics import list_metrics
 
 
 class Env(gym.Env):
@@ -92,3 +94,13 @@ def test_an_environment_that_does_not_is_one_sentence(vector, message, foreign, 
     with pytest.raises(InputError, match=message) as raised:
         dry_run(config())
     assert "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize("part", ["metrics", "diagnostics"])
+@pytest.mark.parametrize("method", [fail, lambda self: [3], lambda self: None])
+def test_a_domain_whose_metrics_cannot_be_listed_hides_no_other(part, method, foreign, monkeypatch):
+    list_all = {"metrics": list_metrics, "diagnostics": list_diagnostics}[part]
+    before = [entry.name for entry in list_all()]
+    monkeypatch.setattr(Foreign, part, method)
+    with pytest.warns(UserWarning, match=f"the {part} of the domain 'foreign' are left out"):
+        assert [entry.name for entry in list_all()] == before

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from rl_eval.diagnostics._diagnosed_run import DiagnosedRun
 from rl_eval.diagnostics._finding import Finding, importance
-from rl_eval.domains import DOMAINS, domain, domains
+from rl_eval.domains import DOMAINS, contributions, domain
 from rl_eval.errors import InputError, nearest
 from rl_eval.registry import Registry
 
@@ -59,7 +59,7 @@ def register(*diagnostics: Diagnostic) -> None:
 def list_diagnostics() -> list[Diagnostic]:
     """Every diagnostic, by name."""
     entries = DIAGNOSTICS.available()
-    entries += [entry for each_domain in domains() for entry in each_domain.diagnostics()]
+    entries += contributions("diagnostics", Diagnostic)
     return sorted(entries, key=lambda entry: entry.name)
 
 

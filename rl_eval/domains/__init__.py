@@ -2,21 +2,36 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from rl_eval.domains.base import Domain, EnvConfig, Part
-from rl_eval.errors import InputError, nearest
+from rl_eval.errors import InputError, failure, nearest
 from rl_eval.registry import Registry
 
 if TYPE_CHECKING:
     from gymnasium.vector import VectorEnv
 
 __all__ = [
-    "DEFAULT", "DOMAINS", "Domain", "EnvConfig", "Part", "config_class", "domain", "domains", "identity", "make",
-    "needs_trust", "register", "validate", "with_fitted_keys",
+    "DEFAULT",
+    "DOMAINS",
+    "Domain",
+    "EnvConfig",
+    "Part",
+    "config_class",
+    "contributions",
+    "domain",
+    "domains",
+    "identity",
+    "make",
+    "needs_trust",
+    "register",
+    "validate",
+    "with_fitted_keys",
 ]  # fmt: skip
 
+Entry = TypeVar("Entry")
 DOMAINS: Registry[Domain[Any]] = Registry("rl_eval.domains", "a domain", Domain, "name")
 DEFAULT = "gym"  # of an environment that names a Gymnasium id and nothing else
 
@@ -47,6 +62,27 @@ def domain(name: str) -> Domain[Any]:
 def domains() -> list[Domain[Any]]:
     """Every domain that can be loaded here; a warning for each of the others."""
     return DOMAINS.available()
+
+
+def contributions(part: str, entry_type: type[Entry]) -> list[Entry]:
+    """What the domains add to a registry; a warning for a domain that fails or adds something else.
+
+    Args:
+        part: `metrics` or `diagnostics`, the method of `Domain`.
+    """
+    added: list[Entry] = []
+    for domain in domains():
+        try:
+            own = list(getattr(domain, part)())
+            wrong = [entry for entry in own if not isinstance(entry, entry_type)]
+            reason = f"{type(wrong[0]).__name__} is not {entry_type.__name__}" if wrong else None
+        except Exception as error:  # foreign code raises anything
+            own, reason = [], failure(error)
+        if reason is None:
+            added += own
+        else:
+            warnings.warn(f"the {part} of the domain {domain.name!r} are left out: {reason}", stacklevel=3)
+    return added
 
 
 def config_class(values: Mapping[str, Any]) -> type[EnvConfig]:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
-from rl_eval.domains import domains
+from rl_eval.domains import contributions
 from rl_eval.errors import InputError, nearest
 from rl_eval.registry import Registry
 
@@ -94,7 +94,7 @@ def register(*metrics: Metric) -> None:
 def list_metrics() -> list[Metric]:
     """Every metric and family, by kind and name."""
     entries = METRICS.available()
-    entries += [entry for domain in domains() for entry in domain.metrics()]
+    entries += contributions("metrics", Metric)
     return sorted(entries, key=lambda entry: (entry.kind, entry.name))
 
 
@@ -126,7 +126,7 @@ def _with_exact_name(name: str) -> Metric | None:
         return None
     if name in METRICS:
         return METRICS.get(name)
-    return next((entry for domain in domains() for entry in domain.metrics() if entry.name == name), None)
+    return next((entry for entry in contributions("metrics", Metric) if entry.name == name), None)
 
 
 def _families() -> list[Metric]:
