@@ -122,9 +122,10 @@ def load(values: Mapping[str, Any]) -> RunConfig:
     RewardFunction.from_config(config.reward["terms"])
     if "range" in config.reward:
         as_range("reward.range", config.reward["range"])
-    validation = config.validation.model_copy(
-        update={"metric": config.validation.metric or domain.validation_metric(env_config)}
-    )
+    metric = config.validation.metric or domain.validation_metric(env_config)
+    if not isinstance(metric, str):
+        raise InputError(f"env={domain.name} names no metric to validate by: give validation.metric=...")
+    validation = config.validation.model_copy(update={"metric": metric})
     sections = {"agent": agent_config, "env": env_config, "validation": validation, "tracker": tracker_settings}
     return config.model_copy(update=sections)
 

@@ -96,6 +96,12 @@ def test_an_environment_that_does_not_is_one_sentence(vector, message, foreign, 
     assert "\n" not in str(raised.value)
 
 
+def test_a_domain_without_a_validation_metric_needs_one_in_the_config(foreign, monkeypatch):
+    monkeypatch.setattr(Foreign, "validation_metric", lambda self, config: None)
+    with pytest.raises(InputError, match=r"give validation\.metric="):
+        config()
+
+
 @pytest.mark.parametrize("part", ["metrics", "diagnostics"])
 @pytest.mark.parametrize("method", [fail, lambda self: [3], lambda self: None])
 def test_a_domain_whose_metrics_cannot_be_listed_hides_no_other(part, method, foreign, monkeypatch):
