@@ -42,4 +42,4 @@ class Corridor(gym.Env):
         return self._obs(), reward, abs(self.position) > 6, False, self._info()
 
 
-gym.register("Corridor-v0", entry_point="tests.masked_env:Corridor", max_episode_steps=12)
+gym.register("MaskedCorridor-v0", entry_point="tests.masked_env:Corridor", max_episode_steps=12)

@@ -41,7 +41,9 @@ def test_a_chart_of_anything_is_well_formed_and_finite(x, y, rule):
 
 
 @UNHURRIED
-@given(estimate=FINITE, ends=st.tuples(FINITE, FINITE), threshold=FINITE, above=st.booleans(), known=st.booleans())
+@given(
+    estimate=FINITE, ends=st.tuples(FINITE, FINITE), threshold=FINITE, above=st.booleans(), has_interval=st.booleans()
+)
 def test_an_interval_stays_in_its_box(estimate, ends, threshold, above, has_interval):
     low, high = sorted(ends) if has_interval else (None, None)
     markup = charts.interval(estimate, low, high, threshold, above, "description")

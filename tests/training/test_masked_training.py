@@ -15,7 +15,7 @@ from tests.run_bytes import content
 from tests.training.learn import ROOT, learn
 
 SHORT = [
-    "env=gym", "env.id=tests.masked_env:Corridor-v0", "agent.n_envs=4", "total_steps=2048", "log_every=256",
+    "env=gym", "env.id=tests.masked_env:MaskedCorridor-v0", "agent.n_envs=4", "total_steps=2048", "log_every=256",
     "resume_every=512", "checkpoint_every=512", "validation.every=512", "validation.episodes=5",
     "validation.stop_at=null",
 ]  # fmt: skip
@@ -50,7 +50,7 @@ def test_a_stopped_run_ends_with_the_bytes_of_one_that_was_not(overrides, tmp_pa
 
 @pytest.fixture
 def config():
-    return domains.validate({"name": "gym", "id": "tests.masked_env:Corridor-v0", "workers": 1})
+    return domains.validate({"name": "gym", "id": "tests.masked_env:MaskedCorridor-v0", "workers": 1})
 
 
 def make(config, n_envs, **keywords):

@@ -102,20 +102,16 @@ def form_difference(own_form: dict[str, Any], file_form: dict[str, Any]) -> Form
         for name, value in file_form.items()
         if name not in own_form or own_form[name] != value or type(own_form[name]) is not type(value)
     }
-    return Form(written, frozenset(own_form.keys() - file_form.keys()))
+    return Form(written, {name: value for name, value in own_form.items() if name not in file_form})
 
 
-def apply_form(own_form: dict[str, Any], form: Form, empty: dict[str, Any]) -> dict[str, Any]:
-    """Our own form with the file's spelling restored, wherever the meaning has not changed.
-
-    Args:
-        empty: the empty value of each key; a key that the file left out is left out again if it is empty.
-    """
+def apply_form(own_form: dict[str, Any], form: Form) -> dict[str, Any]:
+    """Our own form with the file's spelling restored, wherever the meaning has not changed."""
     for name, (own_value, file_value) in form.written.items():
         if own_form.get(name) == own_value:
             own_form[name] = file_value
-    for name in form.absent:
-        if name in own_form and own_form[name] == empty.get(name):
+    for name, own_value in form.absent.items():
+        if name in own_form and own_form[name] == own_value:
             del own_form[name]
     return own_form
 
@@ -278,5 +274,4 @@ def _write_parameter(entry: Parameter | ParameterGroup) -> dict[str, Any]:
     return {"title": entry.title, "values": list(entry.values)}
 
 
-EMPTY_CASE = write_case(Case(id=1, title="-"))
-_KNOWN_FIELDS = EMPTY_CASE.keys()
+_KNOWN_FIELDS = write_case(Case(id=1, title="-")).keys()

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 from rl_eval.domains.qase.formats.case_json import (
-    EMPTY_CASE,
     apply_form,
     form_difference,
     read_case,
@@ -101,16 +100,16 @@ def write_json_export(project: Project) -> dict[str, Any]:
     """Write a project in the form of the JSON export; a project read from one is written back unchanged."""
     cases_by_suite: dict[int | None, list[Any]] = {}
     for case in project.cases:
-        cases_by_suite.setdefault(case.suite_id, []).append(apply_form(write_case(case), case.form, EMPTY_CASE))
+        cases_by_suite.setdefault(case.suite_id, []).append(apply_form(write_case(case), case.form))
     nodes: dict[int | None, list[Any]] = {}
     for suite in reversed(project.suites):  # children come after their parents
         nested, cases = nodes.get(suite.id, []), cases_by_suite.get(suite.id, [])
         entry = {**_suite(suite), "suites": _list_marker(nested), "cases": _list_marker(cases)}
-        entry = apply_form(entry, suite.form, _EMPTY_SUITE)
+        entry = apply_form(entry, suite.form)
         nodes.setdefault(suite.parent_id, []).insert(0, _with_lists(entry, nested, cases))
     nested, cases = nodes.get(None, []), cases_by_suite.get(None, [])
     document = {"suites": _list_marker(nested), **({"cases": "held"} if cases else {})}
-    return _with_lists(apply_form(document, project.form, _EMPTY_SUITE), nested, cases)
+    return _with_lists(apply_form(document, project.form), nested, cases)
 
 
 def _with_lists(entry: dict[str, Any], suites: list[Any], cases: list[Any]) -> dict[str, Any]:
@@ -118,6 +117,3 @@ def _with_lists(entry: dict[str, Any], suites: list[Any], cases: list[Any]) -> d
         if entries:
             entry[name] = entries
     return entry
-
-
-_EMPTY_SUITE: dict[str, Any] = {"description": "", "preconditions": "", "suites": [], "cases": []}

@@ -37,11 +37,16 @@ Id = Annotated[int, Field(ge=1, lt=2**63)]
 
 
 class Form:
-    """How a file wrote values that mean the same: key -> (our form, the file's form). Equal to every other Form."""
+    """How a file wrote values that mean the same; equal to every other Form.
+
+    Attributes:
+        written: key -> (our form, the file's form).
+        absent: key that the file left out -> our form.
+    """
 
     __slots__ = ("absent", "written")
 
-    def __init__(self, written: Mapping[str, tuple[Any, Any]], absent: frozenset[str]):
+    def __init__(self, written: Mapping[str, tuple[Any, Any]], absent: Mapping[str, Any]):
         self.written, self.absent = written, absent
 
     def __eq__(self, other: object) -> bool:
@@ -54,7 +59,7 @@ class Form:
         return "Form(…)"
 
 
-PLAIN = Form({}, frozenset())
+PLAIN = Form({}, {})
 
 
 class _Record(BaseModel):
