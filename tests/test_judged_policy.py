@@ -1,10 +1,9 @@
 """Playing the judged policy of a run: episodes, limits, recorded observations, baselines."""
 
-import sys
-
 import numpy as np
 import pytest
 
+from agents import AGENTS
 from rl_eval import domains, judged_policy, seeding
 from rl_eval.errors import InputError
 from rl_eval.policy import Constant
@@ -17,7 +16,7 @@ THREAT = domains.validate({"name": "threat", "train_flows": 400, "validation_flo
 
 @pytest.fixture(autouse=True)
 def _fake_agent(monkeypatch):
-    monkeypatch.setitem(sys.modules, "agents.fake", fake_agent)
+    monkeypatch.setitem(AGENTS, "fake", fake_agent.ENTRY)
 
 
 def play(path, seeds, **options):

@@ -16,7 +16,8 @@ from rl_eval.domains.qase.service.__main__ import main
 from rl_eval.net import RequestError
 
 STARTS_ONE = """
-import os, sys, time
+import os, signal, sys, time
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background inherits that it is ignored
 from rl_eval.domains.qase.service import start
 service = start()
 print(service._process.pid, service.base_url, flush=True)
