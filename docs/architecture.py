@@ -124,7 +124,7 @@ def draw(by_name: dict[str, Module]) -> str:
     packages = [package for layer in LAYERS.values() for package in layer if package in graph]
     step, left, top = 22, 270, 150
     width, height = left + step * len(packages) + 70, top + step * len(packages) + 20
-    place = {package: index for index, package in enumerate(packages)}
+    position = {package: index for index, package in enumerate(packages)}
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" width="{width}" height="{height}" '
         'role="img" aria-label="Which package imports which: every dot lies right of the diagonal">',
@@ -134,21 +134,21 @@ def draw(by_name: dict[str, Module]) -> str:
         ".line{stroke:#3d444d}.self{fill:#3d444d}}</style>",
     ]
     for layer, names in LAYERS.items():
-        here = [place[package] for package in names if package in place]
+        here = [position[package] for package in names if package in position]
         if not here:
             continue
         y = top + step * here[0]
         parts.append(f'<line class="line" x1="8" y1="{y}" x2="{width - 8}" y2="{y}"/>')
         parts.append(f'<text class="layer" x="8" y="{y + 16}">{escape(layer)}</text>')
-    for package, index in place.items():
+    for package, index in position.items():
         x, y = left + step * index, top + step * index
         parts.append(f'<text x="130" y="{y + 16}">{escape(package)}</text>')
         parts.append(
             f'<text x="0" y="0" transform="translate({x + 15} {top - 8}) rotate(-60)">{escape(package)}</text>'
         )
         parts.append(f'<rect class="self" x="{x + 5}" y="{y + 5}" width="12" height="12" rx="2"/>')
-        for target in sorted(graph[package], key=place.__getitem__):
-            parts.append(f'<circle cx="{left + step * place[target] + 11}" cy="{y + 11}" r="4.5"/>')
+        for target in sorted(graph[package], key=position.__getitem__):
+            parts.append(f'<circle cx="{left + step * position[target] + 11}" cy="{y + 11}" r="4.5"/>')
     parts.append("</svg>")
     return "\n".join(parts) + "\n"
 

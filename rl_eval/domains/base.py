@@ -129,15 +129,18 @@ class Domain(ABC, Generic[Config]):
 
     def cases(self, config: Config, part: Part) -> int:
         """Number of cases of a part, R; only if `has_cases`."""
-        raise NotImplementedError(f"{self.name} has no finite set of cases")
+        raise self._undefined("cases")
 
     def case_hashes(self, config: Config, part: Part) -> np.ndarray:
         """One hash a case of its raw fields, uint64 `[R]`: equal where all fields are equal; only where `has_cases`."""
-        raise NotImplementedError(f"{self.name} has no finite set of cases")
+        raise self._undefined("case_hashes")
 
     def case_observations(self, config: Config, part: Part) -> np.ndarray:
         """Observations of the cases, `[R, D]`, in the order of `case_hashes`; only if `has_cases`."""
-        raise NotImplementedError(f"{self.name} has no finite set of cases")
+        raise self._undefined("case_observations")
+
+    def _undefined(self, method: str) -> InputError:
+        return InputError(f"the domain {self.name!r} has has_cases = True and no method {method}: define it")
 
     def independent_cases(self, config: Config) -> bool | None:
         """Whether a decision on one case has no bearing on any other; None where that is not known.

@@ -60,27 +60,27 @@ class Scripted(VectorEnv):
         self.action_space = batch_space(self.single_action_space, n_envs)
 
     def _obs(self):
-        return np.stack([np.sin(np.arange(self.num_envs) + 7 * self.episode), self.time, self.place], 1).astype("f4")
+        return np.stack([np.sin(np.arange(self.num_envs) + 7 * self.episode), self.time, self.position], 1).astype("f4")
 
     def reset(self, *, seed=None, options=None):
-        self.episode, self.time, self.place = (np.zeros(self.num_envs) for _ in range(3))
+        self.episode, self.time, self.position = (np.zeros(self.num_envs) for _ in range(3))
         self.over = np.zeros(self.num_envs, bool)
         return self._obs(), {}
 
     def _begin(self, rows):
         self.episode[rows] += 1
-        self.time[rows] = self.place[rows] = 0
+        self.time[rows] = self.position[rows] = 0
 
     def step(self, actions):
         skipped = self.over.copy()
         self._begin(skipped)
         self.time[~skipped] += 1
-        self.place = np.where(skipped, 0, 0.5 * self.place + actions - 1)
+        self.position = np.where(skipped, 0, 0.5 * self.position + actions - 1)
         # (length, terminated, truncated) of every copy's episode
         ends = np.array([self.script[(i + int(k)) % len(self.script)] for i, k in enumerate(self.episode)])
         last = (self.time >= ends[:, 0]) & ~skipped
         terminated, truncated = last & ends[:, 1].astype(bool), last & ends[:, 2].astype(bool)
-        rewards = np.where(skipped, 1e6, np.cos(self.place + self.time))
+        rewards = np.where(skipped, 1e6, np.cos(self.position + self.time))
         infos = {"reward_terms": {"cos": rewards.astype(np.float32)}}
         if self.mode == AutoresetMode.NEXT_STEP:
             self.over = last

@@ -34,8 +34,8 @@ _SEPARATOR = re.compile(r'"(?:[^"\\]|\\.)*"|[\[{]|[\]}]|,|;|\n|(?<=\s)and(?=\s)'
 
 
 @dataclass(frozen=True)
-class Place:
-    """A place in a response: `body` and a path in it, one header, or `duration` in ms."""
+class ResponseLocation:
+    """A location in a response: `body` and a path in it, one header, or `duration` in ms."""
 
     text: str
     root: str  # body, header, duration
@@ -44,12 +44,12 @@ class Place:
 
 @dataclass(frozen=True)
 class Check:
-    """A place compared with a value.
+    """A location compared with a value.
 
     `how` is `==`, `!=`, `<`, `<=`, `>`, `>=`, `contains`, `not contains`, `exists` or `absent`.
     """
 
-    place: Place
+    location: ResponseLocation
     how: str
     value: Any = None
 
@@ -61,13 +61,13 @@ class Expectation:
     Attributes:
         status: `201`, or `2xx` for a class.
         stated: whether the step names a status; if not, `2xx` is expected.
-        saves: name -> place whose value is saved for later steps.
+        saves: name -> location whose value is saved for later steps.
     """
 
     status: str = "2xx"
     stated: bool = False
     checks: tuple[Check, ...] = ()
-    saves: tuple[tuple[str, Place], ...] = ()
+    saves: tuple[tuple[str, ResponseLocation], ...] = ()
 
     @property
     def names(self) -> frozenset[str]:
@@ -96,7 +96,7 @@ def parse_expectation(text: str) -> Expectation:
         raise ValueError(f"the expected result has more than {MAX_EXPECTED} characters")
     status: str | None = None
     checks: list[Check] = []
-    saves: list[tuple[str, Place]] = []
+    saves: list[tuple[str, ResponseLocation]] = []
     for clause in _clauses(text):
         if len(checks) + len(saves) >= MAX_CLAUSES:
             raise ValueError(f"the expected result has more than {MAX_CLAUSES} parts")
@@ -106,9 +106,9 @@ def parse_expectation(text: str) -> Expectation:
                 raise ValueError(f"the expected result names two statuses, {status} and {match[1]}")
             status = match[1].lower()
         elif match := _SAVE.fullmatch(clause):
-            saves.append((match[2], _place(match[1])))
+            saves.append((match[2], _location(match[1])))
         elif match := _EXISTS.fullmatch(clause):
-            checks.append(Check(_place(match[1]), "exists" if match[2] == "exists" else "absent"))
+            checks.append(Check(_location(match[1]), "exists" if match[2] == "exists" else "absent"))
         elif match := _COMPARED.fullmatch(clause):
             checks.append(_compared(match, clause))
         else:
@@ -131,18 +131,18 @@ def _clauses(text: str) -> list[str]:
     return [clause.strip() for clause in clauses if clause.strip()]
 
 
-def _place(text: str) -> Place:
+def _location(text: str) -> ResponseLocation:
     if text.startswith("header"):
-        return Place(text, "header", (text.split()[1].lower(),))
+        return ResponseLocation(text, "header", (text.split()[1].lower(),))
     if text == "duration":
-        return Place(text, "duration")
+        return ResponseLocation(text, "duration")
     parts = tuple(name if name else int(index) for name, index in _PART.findall(text.removeprefix("body")))
-    return Place(text, "body", parts)
+    return ResponseLocation(text, "body", parts)
 
 
 def _compared(match: re.Match[str], clause: str) -> Check:
-    place, how, written = _place(match[1]), " ".join(match[2].split()), match[3].strip()
-    if place.root == "duration" and (unit := _UNIT.fullmatch(written)):
+    location, how, written = _location(match[1]), " ".join(match[2].split()), match[3].strip()
+    if location.root == "duration" and (unit := _UNIT.fullmatch(written)):
         written = unit[1]
     try:
         value = read_json(written)
@@ -151,7 +151,7 @@ def _compared(match: re.Match[str], clause: str) -> Check:
     ordered = how in ("<", "<=", ">", ">=")
     if ordered and not (isinstance(value, str) or _is_number(value)):
         raise ValueError(f"{short_repr(clause)} compares with a value that has no order")
-    return Check(place, how, value)
+    return Check(location, how, value)
 
 
 def mismatch(expected: Expectation, response: CheckedResponse, values: Mapping[str, Any]) -> str | None:
@@ -163,18 +163,18 @@ def mismatch(expected: Expectation, response: CheckedResponse, values: Mapping[s
     if not status_matches(expected, response.status):
         return f"status {response.status} where {expected.status} was expected"
     for check in expected.checks:
-        if check.place.path and check.place.root == "body" and not response.is_json:
-            return f"the body is not JSON, so it has no {check.place.text}"
-        value = read_place(check.place, response)
+        if check.location.path and check.location.root == "body" and not response.is_json:
+            return f"the body is not JSON, so it has no {check.location.text}"
+        value = read_place(check.location, response)
         if check.how in ("exists", "absent"):
             if (value is _MISSING) == (check.how == "exists"):
-                return f"{check.place.text} {'is not there' if check.how == 'exists' else 'is there'}"
+                return f"{check.location.text} {'is not there' if check.how == 'exists' else 'is there'}"
             continue
         expected_value = fill_json(check.value, values)
         if value is _MISSING:
-            return f"{check.place.text} is not there, where {check.how} {_brief(expected_value)} was expected"
+            return f"{check.location.text} is not there, where {check.how} {_brief(expected_value)} was expected"
         if not _holds(value, check.how, expected_value):
-            return f"{check.place.text} is {_brief(value)}, where {check.how} {_brief(expected_value)} was expected"
+            return f"{check.location.text} is {_brief(value)}, where {check.how} {_brief(expected_value)} was expected"
     return None
 
 
@@ -189,30 +189,30 @@ def saved_values(expected: Expectation, response: CheckedResponse) -> dict[str, 
     """The values that a step saves.
 
     Raises:
-        MissingValueError: a place that the response does not have.
+        MissingValueError: a location that the response does not have.
     """
     values = {}
-    for name, place in expected.saves:
-        value = read_place(place, response)
+    for name, location in expected.saves:
+        value = read_place(location, response)
         if value is _MISSING:
-            raise MissingValueError(f"{place.text}, to be saved as {name}, is not there")
+            raise MissingValueError(f"{location.text}, to be saved as {name}, is not there")
         if len(json.dumps(value)) > MAX_SAVED:
-            raise MissingValueError(f"{place.text} is too large to be saved as {name}")
+            raise MissingValueError(f"{location.text} is too large to be saved as {name}")
         values[name] = value
     return values
 
 
-def read_place(place: Place, response: CheckedResponse) -> Any:
-    """The value at a place; a marker if there is none.
+def read_place(location: ResponseLocation, response: CheckedResponse) -> Any:
+    """The value at a location; a marker if there is none.
 
     `.length` is the length of a list or text, or the number of keys of an object that has no key `length`.
     """
-    if place.root == "duration":
+    if location.root == "duration":
         return response.ms
-    if place.root == "header":
-        return response.headers.get(str(place.path[0]), _MISSING)
+    if location.root == "header":
+        return response.headers.get(str(location.path[0]), _MISSING)
     value = response.body if response.is_json else _MISSING
-    for part in place.path:
+    for part in location.path:
         if isinstance(part, int):
             value = value[part] if isinstance(value, list) and -len(value) <= part < len(value) else _MISSING
         elif isinstance(value, dict) and part in value:

@@ -19,12 +19,12 @@ from rl_eval.domains.qase.model.execution_log import FAIL, NO_VERDICT, PASS
 from rl_eval.errors import InputError
 
 MAX_HISTORY_CYCLES = 256  # cycles that the history features use
-SPARE_PLACES = 3  # places kept for cycles that copies still play
+SPARE_SLOTS = 3  # slots kept for cycles that copies still play
 
 
 @dataclass
 class CycleBuffer:
-    """The newest cycles, each in a place of C rows; the last place is the next cycle. Same arrays as `CycleSet`.
+    """The newest cycles, each in a slot of C rows; the last slot is the next cycle. Same arrays as `CycleSet`.
 
     The first rows of a cycle are the cases that ran and have a verdict. Features are those from before the cycle.
     """
@@ -39,19 +39,19 @@ class CycleBuffer:
     lengths: np.ndarray = field(repr=False)
 
     @classmethod
-    def empty(cls, places: int, security: np.ndarray) -> CycleBuffer:
-        """`places` cycles with one row for each entry of `security`; no case has run."""
+    def empty(cls, slots: int, security: np.ndarray) -> CycleBuffer:
+        """`slots` cycles with one row for each entry of `security`; no case has run."""
         cases = len(security)
-        rows = places * cases
+        rows = slots * cases
         return cls(
             features=np.zeros((rows, len(FEATURES)), np.float32),
             verdict=np.zeros(rows, np.int8),
             duration_ms=np.zeros(rows),
-            case=np.tile(np.arange(cases, dtype=np.int32), places),
+            case=np.tile(np.arange(cases, dtype=np.int32), slots),
             unseen=np.zeros(rows, bool),
-            security=np.tile(security, places),
-            start=np.arange(places + 1, dtype=np.int64) * cases,
-            lengths=np.full(places, cases, np.int64),
+            security=np.tile(security, slots),
+            start=np.arange(slots + 1, dtype=np.int64) * cases,
+            lengths=np.full(slots, cases, np.int64),
         )
 
     def __len__(self) -> int:
@@ -73,13 +73,13 @@ class LiveTraining(QaseVector):
         self._project = runnable_cases(config).project
         self._case_features = case_features(self._project)
         self._builds = part_schedule(config, "train", 256)
-        self._places = config.keep + SPARE_PLACES
+        self._slots = config.keep + SPARE_SLOTS
         self._cycles: list[CycleResult] = []  # the newest cycles, for the history features
         self._count = 0  # number of cycles that ran
         self._session: LiveSession | None = None
-        self._usable = np.zeros(self._places, bool)  # places whose cycle has a failure
+        self._usable = np.zeros(self._slots, bool)  # slots whose cycle has a failure
         self._security = is_security(self._project)
-        buffer = CycleBuffer.empty(self._places + 1, self._security)
+        buffer = CycleBuffer.empty(self._slots + 1, self._security)
         super().__init__(config, n_envs=n_envs, part="train", autoreset=autoreset, record=buffer)  # type: ignore[arg-type]
         self._pair_worth[:] = self._failure_share[:] = 0.0
 
@@ -107,23 +107,23 @@ class LiveTraining(QaseVector):
     def _take(self, cycle: CycleResult) -> None:
         """Store a finished cycle in the buffer, and prepare the features of the next one."""
         record, cases = self._record, len(self._project.cases)
-        pending = slice(self._places * cases, None)
+        pending = slice(self._slots * cases, None)
         if self._count:  # the first cycle has no history features
-            place = self._count % self._places
+            slot = self._count % self._slots
             with_verdict = np.flatnonzero(cycle.ran & (cycle.verdict != NO_VERDICT))
             order = np.concatenate([with_verdict, np.setdiff1d(np.arange(cases), with_verdict)])
-            rows = slice(place * cases, (place + 1) * cases)
+            rows = slice(slot * cases, (slot + 1) * cases)
             record.features[rows] = record.features[pending][order]
             record.verdict[rows] = np.maximum(cycle.verdict[order], 0)
             record.duration_ms[rows], record.case[rows] = cycle.duration_ms[order], order
             record.security[rows] = record.security[pending][order]
             failed = int((cycle.verdict[with_verdict] == FAIL).sum())
-            record.lengths[place] = max(len(with_verdict), 1)
-            self._usable[place] = failed > 0
+            record.lengths[slot] = max(len(with_verdict), 1)
+            self._usable[slot] = failed > 0
             passed, full_ms = len(with_verdict) - failed, cycle.duration_ms[with_verdict].sum()
             worth_of = pair_worth(np.array([failed]), np.array([passed]), np.array([full_ms]), self.config.timed)
-            self._pair_worth[place] = worth_of[0]
-            self._failure_share[place] = failed / max(len(with_verdict), 1)
+            self._pair_worth[slot] = worth_of[0]
+            self._failure_share[slot] = failed / max(len(with_verdict), 1)
         self._cycles = [*self._cycles[1 - MAX_HISTORY_CYCLES :], cycle]
         self._count += 1
         log = execution_log(self._cycles, cases, pending=True)
@@ -143,10 +143,10 @@ class LiveTraining(QaseVector):
 
     def _run(self, copies: np.ndarray) -> dict[str, np.ndarray]:
         facts = {name: np.asarray(values, np.float64) for name, values in super()._run(copies).items()}
-        if copies[0] != 0 or self._episode[0] != self._places:
+        if copies[0] != 0 or self._episode[0] != self._slots:
             return facts
         order = np.argsort(-self._scores[0], kind="stable")  # the cases are shuffled, so ties break at random
-        case, build, budget = self._record.case[self._rows[0]][order], self._build(), self._budget_ms[self._places]
+        case, build, budget = self._record.case[self._rows[0]][order], self._build(), self._budget_ms[self._slots]
         assert self._session is not None
         cycle = self._session.run(case, build, float(budget))
         with_verdict = cycle.verdict[case] != NO_VERDICT  # cases that did not run or were blocked do not count
@@ -163,7 +163,7 @@ class LiveTraining(QaseVector):
         return facts
 
     def _draw(self, mask: np.ndarray) -> None:
-        self._turn = mask[0] and not (self.num_envs == 1 and self._episode[0] == self._places)
+        self._turn = mask[0] and not (self.num_envs == 1 and self._episode[0] == self._slots)
         super()._draw(mask)
 
     def _next_cycles(self, count: int) -> np.ndarray:
@@ -171,18 +171,18 @@ class LiveTraining(QaseVector):
 
         If no buffered cycle has a failure, the newest one, from which nothing is learned.
         """
-        drawn: list[int] = [self._places] if self._turn else []
+        drawn: list[int] = [self._slots] if self._turn else []
         drawable = self._usable.copy()
-        drawable[(self._count + np.arange(SPARE_PLACES)) % self._places] = False  # about to be overwritten
+        drawable[(self._count + np.arange(SPARE_SLOTS)) % self._slots] = False  # about to be overwritten
         if not drawable.any():
-            drawable[(self._count - 1) % self._places] = True
+            drawable[(self._count - 1) % self._slots] = True
         while len(drawn) < count:
             if self._cursor >= len(self._queue):
                 self._queue, self._cursor = self._rng.permutation(np.flatnonzero(drawable)), 0
-            place = int(self._queue[self._cursor])
+            slot = int(self._queue[self._cursor])
             self._cursor += 1
-            if drawable[place]:
-                drawn.append(place)
+            if drawable[slot]:
+                drawn.append(slot)
         return np.array(drawn, np.int64)
 
     def get_state(self) -> dict[str, Any]:
@@ -262,13 +262,13 @@ def live_cycle_facts(
         build: `[B]` the bugs of the build.
         security: `[C]` whether each case is a security case.
     """
-    verdict, place, real = cycle.verdict[order], np.arange(len(order))[None], np.ones((1, len(order)), bool)
+    verdict, position, real = cycle.verdict[order], np.arange(len(order))[None], np.ones((1, len(order)), bool)
     detected = verdict == FAIL
     return {
-        "napfd": float(napfd(place + 1, failed[None], detected[None], real)[0]),
+        "napfd": float(napfd(position + 1, failed[None], detected[None], real)[0]),
         "failures": float(failed.sum()),
         "found": float(detected.sum()),
-        "time_ranked": float(passing_behind(place, failed[None], detected[None], real)[0]),
+        "time_ranked": float(passing_behind(position, failed[None], detected[None], real)[0]),
         "security_passed": float(((verdict == PASS) & security[order]).sum()),
         "bugs": float(build.sum()),
         "bugs_found": float(int(np.bitwise_or.reduce(cycle.bugs)).bit_count()),

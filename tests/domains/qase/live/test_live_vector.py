@@ -218,7 +218,7 @@ def test_what_a_copy_plays_stays_as_it_was_until_its_end(pretend, n_envs, keep, 
     vector, pretended = pretend(n_envs, pretended=Pretended(blocks=0.3), keep=keep)
     vector.reset(seed=0)
     pretended.fails = fails
-    record, last = vector._record, vector._places
+    record, last = vector._record, vector._slots
     stored = [None] * n_envs
     live, failing, idle = 0, 0, 0
     for step_actions in levels(9 * CASES, n_envs):
@@ -246,7 +246,7 @@ def test_kept_cycles_are_those_of_the_newest_with_a_failure(pretend):
     vector.reset(seed=0)
     for step_actions in levels(6 * CASES, 8):
         vector.step(step_actions)
-        newest = {(pretended.count - 1 - back) % vector._places for back in range(3)}
+        newest = {(pretended.count - 1 - back) % vector._slots for back in range(3)}
         begun = vector._episode[1:][vector._time[1:] == 0]
         assert set(begun.tolist()) <= newest
 
@@ -273,7 +273,7 @@ def test_a_budget_is_a_time_or_a_share_of_the_time_that_all_cases_are_expected_t
     mean = np.mean([cycle.duration_ms for cycle in vector._cycles], axis=0)  # every case ran in each
     play_steps(vector, levels(CASES, 2))
     assert pretended.budgets[-1] == pytest.approx(0.25 * mean.sum() if limit is None else limit)
-    position = (pretended.count - 1) % vector._places
+    position = (pretended.count - 1) % vector._slots
     assert vector._record.lengths[position] == (vector._cycles[-1].verdict >= 0).sum(), "what came to a verdict is kept"
     assert (vector._record.lengths[position] < CASES / 2) == (budget is not None)
 
