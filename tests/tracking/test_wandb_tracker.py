@@ -10,12 +10,12 @@ import time
 from dataclasses import dataclass
 
 import pytest
-from wandb_file import read_wandb_file
-from wandb_server import WandbServer
 
 from rl_eval.errors import InputError
 from rl_eval.tracking import TrackedRun, check_tracker
 from rl_eval.tracking._wandb import WandbSettings, _init_arguments
+from tests.tracking.wandb_file import read_wandb_file
+from tests.tracking.wandb_server import WandbServer
 
 CONFIG = {"lr": 0.001, "agent": {"name": "ppo", "gamma": 0.99, "network": {"widths": [64, 64]}}, "resume": None}
 KEY = "0123456789" * 4

@@ -9,7 +9,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from rl_eval.domains.qase.live.template import NAME, MissingValueError, fill_json, names_in_json, read_json
+from rl_eval.domains.qase.live.template import (
+    NAME,
+    MissingValueError,
+    Placeholder,
+    fill_json,
+    names_in_json,
+    read_json,
+)
 from rl_eval.domains.qase.model.project import short_repr
 
 MAX_CLAUSES = 40
@@ -149,7 +156,7 @@ def _compared(match: re.Match[str], clause: str) -> Check:
     except ValueError as error:
         raise ValueError(f"the value in {short_repr(clause)} is not JSON: put texts in double quotes") from error
     ordered = how in ("<", "<=", ">", ">=")
-    if ordered and not (isinstance(value, str) or _is_number(value)):
+    if ordered and not (isinstance(value, str | Placeholder) or _is_number(value)):
         raise ValueError(f"{short_repr(clause)} compares with a value that has no order")
     return Check(location, how, value)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from rl_eval.domains.qase.model.project import short_repr
@@ -20,6 +21,13 @@ MAX_HOLES = 200
 
 class MissingValueError(ValueError):
     """A name without a saved value, or a value that does not fit its place; in a few words."""
+
+
+@dataclass(frozen=True)
+class Placeholder:
+    """A `{{name}}` of a JSON body that stands outside quotes, for a value that keeps its type."""
+
+    name: str
 
 
 class ParameterText(str):
@@ -74,12 +82,14 @@ def as_text(value: Any, name: str) -> str:
 
 
 def read_json(text: str) -> Any:
-    """Parse JSON in which `{{name}}` may also appear outside quotes, for a value that keeps its type.
+    """Parse JSON in which `{{name}}` may also appear outside quotes, as a `Placeholder`.
 
     Raises:
         ValueError: invalid JSON, or a duplicate key.
     """
-    if "{{" in text:
+    marked = "{{" in text
+    if marked:
+        # The mark makes a placeholder a string for the parser, so no other string may hold it.
         if "\\u0000" in text or _MARK in text:
             raise ValueError("a NUL character")
         if len(_HOLE.findall(text)) > MAX_HOLES:
@@ -87,7 +97,8 @@ def read_json(text: str) -> Any:
         text = _TOKEN.sub(lambda match: f'"\\u0000{match[1]}"' if match[1] else match[0], text)
     if not _shallow(text):
         raise ValueError(f"nested more than {MAX_DEPTH} deep")
-    return json.loads(text, object_pairs_hook=_object, parse_constant=_constant, parse_int=_parse_int)
+    value = json.loads(text, object_pairs_hook=_object, parse_constant=_constant, parse_int=_parse_int)
+    return _with_placeholders(value) if marked else value
 
 
 def fill_json(value: Any, values: Mapping[str, Any]) -> Any:
@@ -96,10 +107,10 @@ def fill_json(value: Any, values: Mapping[str, Any]) -> Any:
     Raises:
         MissingValueError: as `fill_text`.
     """
+    if isinstance(value, Placeholder):
+        saved = value_of(value.name, values)
+        return saved.as_json() if isinstance(saved, ParameterText) else saved
     if isinstance(value, str):
-        if value.startswith(_MARK):
-            saved = value_of(value[1:], values)
-            return saved.as_json() if isinstance(saved, ParameterText) else saved
         return fill_text(value, values)
     if isinstance(value, list):
         return [fill_json(entry, values) for entry in value]
@@ -110,13 +121,25 @@ def fill_json(value: Any, values: Mapping[str, Any]) -> Any:
 
 def names_in_json(value: Any) -> frozenset[str]:
     """The `{{names}}` in the result of `read_json`."""
+    if isinstance(value, Placeholder):
+        return frozenset({value.name})
     if isinstance(value, str):
-        return frozenset({value[1:]}) if value.startswith(_MARK) else names_in_text(value)
+        return names_in_text(value)
     if isinstance(value, list):
         return frozenset().union(*map(names_in_json, value))
     if isinstance(value, dict):
         return frozenset().union(*map(names_in_text, value), *map(names_in_json, value.values()))
     return frozenset()
+
+
+def _with_placeholders(value: Any) -> Any:
+    if isinstance(value, str):
+        return Placeholder(value[1:]) if value.startswith(_MARK) else value
+    if isinstance(value, list):
+        return [_with_placeholders(entry) for entry in value]
+    if isinstance(value, dict):
+        return {key: _with_placeholders(entry) for key, entry in value.items()}
+    return value
 
 
 def _shallow(text: str) -> bool:

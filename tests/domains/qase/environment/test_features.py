@@ -8,7 +8,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
-from project_strategies import projects
 
 from rl_eval.domains.qase.environment.features import (
     CASE_FEATURES,
@@ -23,6 +22,7 @@ from rl_eval.domains.qase.environment.features import (
 )
 from rl_eval.domains.qase.model.execution_log import ExecutionLog
 from rl_eval.domains.qase.model.project import Case, CaseStep, CaseSuite, Project, build_project
+from tests.domains.qase.project_strategies import projects
 
 PROJECT = build_project(
     [CaseSuite(id=1, title="a"), CaseSuite(id=2, title="b", parent_id=1)],

@@ -7,7 +7,6 @@ import json
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
-from project_strategies import projects
 
 from rl_eval.domains.qase.formats.csv_export import read_csv_export, write_csv_export
 from rl_eval.domains.qase.formats.json_export import read_json_export, write_json_export
@@ -15,6 +14,7 @@ from rl_eval.domains.qase.formats.values import parse_json
 from rl_eval.domains.qase.model.notes import Notes
 from rl_eval.domains.qase.model.project import Case, CaseStep, CaseSuite, Project, build_project
 from rl_eval.errors import InputError
+from tests.domains.qase.project_strategies import projects
 
 SLOW = settings(
     max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]

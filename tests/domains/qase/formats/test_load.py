@@ -8,13 +8,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from qase_api import CASE, EXPORT, V1, V2
 
 from rl_eval.cli import main
 from rl_eval.domains.qase.environment.features import FEATURES, extract_features
 from rl_eval.domains.qase.environment_variables import data_path, read_variable
 from rl_eval.domains.qase.formats.load import load
 from rl_eval.errors import InputError
+from tests.domains.qase.qase_api import CASE, EXPORT, V1, V2
 
 ROOT = Path(__file__).resolve().parents[4]
 RESULT = {"title": "x", "testops_ids": [7], "execution": {"status": "failed", "start_time": 1, "duration": 5}}

@@ -3,7 +3,6 @@
 import json
 
 import pytest
-from qase_api import CASE, EXPORT, MILESTONES, RESULTS, SUITES, SYSTEM_FIELDS, TOKEN, V1, V2, serving
 
 from rl_eval.domains.qase.formats import rest_client
 from rl_eval.domains.qase.formats.csv_export import read_csv_export
@@ -14,6 +13,7 @@ from rl_eval.domains.qase.model.notes import Notes
 from rl_eval.domains.qase.model.results import ResultsCollector
 from rl_eval.errors import InputError
 from rl_eval.net import Limits
+from tests.domains.qase.qase_api import CASE, EXPORT, MILESTONES, RESULTS, SUITES, SYSTEM_FIELDS, TOKEN, V1, V2, serving
 
 
 @pytest.fixture

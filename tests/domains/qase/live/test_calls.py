@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from rl_eval.domains.qase.live import CallPlan, NotRunnable, expectation, parse_case, template
@@ -33,7 +33,8 @@ def mismatch_of(expected, body=BODY, status=200, headers=None, ms=20.0):
         "200", "status 200", "Status: 200", "status code is 200", "200 OK", "HTTP 200", "2xx", "200.", "",
         'status 200, body.email == "a@b.c"', 'body.email contains "@" and body.id != 8', "body.items[0].id == 1",
         "body.items[-1].id == 2", "body.items.length == 2", "body.length == 5", "body.email.length == 5",
-        "body.id > 6; body.id <= 7", "body.none exists\nbody.gone not exists", "body.gone does not exist",
+        "body.id > 6; body.id <= 7", "body.id <= {{seven}}",
+        "body.none exists\nbody.gone not exists", "body.gone does not exist",
         'body.items contains {"id": 2}', "body.items not contains 1", 'body contains "ok"', "body.ok == true",
         'body.t == "2,0", 200', 'body.email != "x and y"', "header content-type not exists", "duration < 500 ms",
         "duration <= 20", "body.id == {{seven}}", 'body.items == [{"id": 1}, {"id": 2}]', "body.none == null",
@@ -157,6 +158,8 @@ JSON = st.recursive(
 
 @settings(max_examples=60, deadline=None)
 @given(JSON, JSON)
+@example("\x00", None)
+@example({"\x00a": "\x00{"}, None)
 def test_a_value_equals_itself_and_nothing_that_json_writes_otherwise(one, other):
     written = json.dumps(one)
     assert mismatch_of(f"body == {written}", one) is None
