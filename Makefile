@@ -21,7 +21,7 @@ test: .venv/installed
 	$(BIN)/python -m pytest tests -n 2 --dist worksteal -m "not verify"
 
 gates: .venv/installed
-	$(BIN)/python -m pytest suites/ --train-missing --data $(DATA)
+	$(BIN)/python -m pytest suites/ --rl-train-missing --rl-data $(DATA)
 
 verify: .venv/installed
 	$(BIN)/python -m pytest tests -m verify

@@ -1,4 +1,4 @@
-"""`InputError`: the exception for bad input from a person, and the nearest match to a wrong name."""
+"""`InputError`: the exception for bad input from a person, and phrases that its sentences share."""
 
 from __future__ import annotations
 
@@ -17,6 +17,10 @@ SYNONYMS = {
     "gate": "test",
 }
 _SYNONYM = re.compile(rf"(?<![a-z])({'|'.join(SYNONYMS)})(?![a-z])")
+
+
+# What allows code from elsewhere to run: the option of our commands, and that of the pytest plugin.
+TRUST_IT = "add --trust (pytest: --rl-trust) if you trust where it comes from"
 
 
 class InputError(Exception):

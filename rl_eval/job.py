@@ -49,7 +49,9 @@ def run(values: Mapping[str, Any], directory: Path, *, sweep: Path | None, suite
         reason = runs.storage_error(error)
         if reason is None or not (directory / "run.json").exists():
             raise
-        terminal.print_error(f"{reason}: make room, then judge the run with `pytest suites/ --run {_typed(directory)}`")
+        terminal.print_error(
+            f"{reason}: make room, then judge the run with `pytest suites/ --rl-run {_typed(directory)}`"
+        )
         _end(1, sweep)
         return
     except Exception:

@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from rl_eval.errors import InputError
+from rl_eval.errors import TRUST_IT, InputError
 
 _imported: set[str] = set()
 
@@ -60,10 +60,7 @@ def require_plugins(names: Sequence[str], folder: Path, named_by: str, *, trust:
     """
     missing = not_imported(names)
     if missing and not trust:
-        raise InputError(
-            f"{named_by} names the plugin {missing[0]!r}, a module to import: add --trust if you trust where it "
-            "comes from"
-        )
+        raise InputError(f"{named_by} names the plugin {missing[0]!r}, a module to import: {TRUST_IT}")
     import_plugins(names, folder)
 
 

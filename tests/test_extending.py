@@ -95,10 +95,10 @@ def test_the_domain_and_the_reward_term_train(project):
 
 def test_the_metric_judges_the_policy_of_the_source(project):
     folder, _ = project
-    good, output = run(folder, command("pytest suites/corridor.yaml --run threshold:2"))
+    good, output = run(folder, command("pytest suites/corridor.yaml --rl-run threshold:2"))
     assert good == 0, output
     assert re.search(r"PASS corridor/arrives: final_distance .* passed after \d+ of 200 episodes", output)
-    bad, output = run(folder, command("pytest suites/corridor.yaml"), "--run", "threshold:9")
+    bad, output = run(folder, command("pytest suites/corridor.yaml"), "--rl-run", "threshold:9")
     assert bad == 1, output
     assert "FAIL" in output
 
@@ -144,11 +144,11 @@ def test_the_network_body_trains_is_judged_and_is_taken_over(project, agent):
     with safe_open(snapshot / "policy.safetensors", "np") as arrays:
         assert arrays.get_slice(f"network.{body}.hidden.weight").get_shape() == [32, 32]
 
-    judge = [*command("pytest suites/corridor.yaml"), "--run", name]
+    judge = [*command("pytest suites/corridor.yaml"), "--rl-run", name]
     status, output = run(folder, judge)
     assert status == 1, output
     assert "names the plugin 'bodies'" in output
-    _, output = run(folder, judge, "--trust")
+    _, output = run(folder, judge, "--rl-trust")
     assert "corridor/arrives: final_distance" in output
     assert "ERROR" not in output
     export = [sys.executable, "-m", "rl_eval.cli", "export", name, "--onnx"]

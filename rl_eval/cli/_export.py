@@ -29,14 +29,14 @@ def export(
       rl-eval export outputs/<date>/<run> --onnx policy.onnx
 
     The file holds the network of the snapshot that gates judge, the scaling of its observations and the
-    mapping to actions. `pytest suites/ --run onnx:policy.onnx` judges it anywhere, and onnxruntime runs
+    mapping to actions. `pytest suites/ --rl-run onnx:policy.onnx` judges it anywhere, and onnxruntime runs
     it in any language: `observations` [N, ...] in, `action` out.
     """
     if not onnx:
         raise InputError(f"export {run}: name the format, --onnx, the only one there is")
     target = file or run / "policy.onnx"
     size = _export_onnx(run, target, trust)
-    typer.echo(f"{target}: {size:,} bytes, judged with `pytest suites/ --run {shlex.quote(f'onnx:{target}')}`")
+    typer.echo(f"{target}: {size:,} bytes, judged with `pytest suites/ --rl-run {shlex.quote(f'onnx:{target}')}`")
 
 
 def _export_onnx(directory: Path, file: Path, trust: bool) -> int:

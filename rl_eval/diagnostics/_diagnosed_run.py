@@ -9,7 +9,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from rl_eval.domains import EnvConfig, needs_trust, validate
-from rl_eval.errors import InputError
+from rl_eval.errors import TRUST_IT, InputError
 from rl_eval.judged_policy import JudgedPlay, play_judged_policy, validation_seeds
 from rl_eval.plugins import require_plugins_of_run
 from rl_eval.run import RunRecord, read_record
@@ -36,7 +36,7 @@ class DiagnosedRun(RunRecord):
         except (KeyError, TypeError, ValidationError, InputError):
             return None
         if not self.trust and (why := needs_trust(environment)):
-            self.missing.append(f"{why}: add --trust to have it played")
+            self.missing.append(f"{why}: {TRUST_IT}")
             return None
         return environment
 

@@ -106,7 +106,7 @@ def named_runs(suite: Suite, paths: Sequence[Path | str]) -> Selection:
     bare = next((judged for judged in judged_items if isinstance(judged, BarePolicy)), None)
     if bare is not None:
         return Selection(
-            tuple(judged_items), f"{bare.path} is a policy without a training run: name runs alone with --run"
+            tuple(judged_items), f"{bare.path} is a policy without a training run: name runs alone with --rl-run"
         )
     return Selection(tuple(judged_items), _not_a_group(suite, runs))
 
@@ -208,7 +208,7 @@ def _refuse_incomplete(members: Sequence[Run], group: Sequence[Run]) -> None:
             continue
         newer = [r for r in group if r.finished and r.config.get("seed") == seed and _started(r) > _started(run)]
         if not newer:
-            raise InputError(_unfinished(run) + ", or name with --run the finished ones that are to be judged")
+            raise InputError(_unfinished(run) + ", or name with --rl-run the finished ones that are to be judged")
 
 
 def _unfinished(run: Run) -> str:
@@ -230,7 +230,7 @@ def _no_run(suite: Suite, matching: Sequence[Run], outputs: Path) -> str:
         return _unfinished(matching[-1])
     return (
         f"no finished run below {outputs} is one that {suite.label} judges: train with `{train_command(suite)}`, "
-        "or name a run or a policy with --run"
+        "or name a run or a policy with --rl-run"
     )
 
 

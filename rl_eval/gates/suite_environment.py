@@ -12,7 +12,7 @@ from gymnasium.vector import VectorEnv
 
 from rl_eval import domains, policy, seeding
 from rl_eval.domains import EnvConfig
-from rl_eval.errors import InputError
+from rl_eval.errors import TRUST_IT, InputError
 from rl_eval.gates.episode_buffer import EpisodeBuffer
 from rl_eval.gates.selection import BarePolicy
 from rl_eval.gates.suite import Suite
@@ -264,4 +264,4 @@ def environment_to_judge(suite: Suite, run: Run) -> EnvConfig:
 
 def _refuse_foreign_code(suite: Suite, env: EnvConfig, trust: bool) -> None:
     if not trust and (why := domains.needs_trust(env)):
-        raise InputError(f"{suite.label}: {why}: add --trust if you trust where it comes from")
+        raise InputError(f"{suite.label}: {why}: {TRUST_IT}")

@@ -113,14 +113,14 @@ class SuiteSpec(_Strict):
     rl_eval: Literal[1] = Field(description="the version of this format")
     plugins: list[str] = Field(
         default_factory=list,
-        description="modules that are imported first, from the folder of this file or from sys.path; needs --trust",
+        description="modules that are imported first, from the folder of this file or from sys.path; needs --rl-trust",
     )
     env: str | dict[str, Any] = Field(description="an environment's name, or a mapping with name and overrides")
     judge_on: dict[str, Any] = Field(
         default_factory=dict, description="overrides of env for judging alone: the runs were trained without them"
     )
     data: str | None = Field(
-        None, description="folder below --data that holds its data; default: env.data, with dashes for underscores"
+        None, description="folder below --rl-data that holds its data; default: env.data, with dashes for underscores"
     )
     policy: Literal["greedy", "sampled"] = Field("greedy", description="the most likely action, or a draw")
     train: dict[str, Scalar | list[Scalar]] = Field(

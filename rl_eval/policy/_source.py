@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from pathlib import Path
 from typing import Any, ClassVar
 
-from rl_eval.errors import InputError
+from rl_eval.errors import TRUST_IT, InputError
 from rl_eval.policy._policy import Policy, Spaces
 from rl_eval.policy._run import load_run
 from rl_eval.registry import Registry
@@ -104,7 +104,7 @@ def load(spec: str, spaces: Spaces, config: Any, *, seed: int = 0, trust: bool =
         source = SOURCES.get(prefix)
         reason = source.needs_trust(rest)
         if reason is not None and not trust:
-            raise InputError(f"policy {spec!r} {reason}: add --trust if you trust where it comes from")
+            raise InputError(f"policy {spec!r} {reason}: {TRUST_IT}")
         return source.load(rest, spec, spaces, config, seed)
     if Path(spec).exists():
         return load_run(Path(spec), spaces, seed, trust=trust)

@@ -1,7 +1,7 @@
 """pytest collects `suites/*.yaml`: one item a criterion, judged on the runs that training left.
 
 Importing this package imports nothing heavy, since pytest loads it in every session. The hooks are here, the items
-in `_items`, the verdicts of a session in `_session`, `--train-missing` in `_train_missing`.
+in `_items`, the verdicts of a session in `_session`, `--rl-train-missing` in `_train_missing`.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     """The options of acceptance suites."""
     group = parser.getgroup("rl_eval", "acceptance suites of reinforcement-learning agents")
     group.addoption(
-        "--run",
+        "--rl-run",
         action="append",
         default=[],
         metavar="RUN",
@@ -32,39 +32,39 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "default: the newest runs that match the suite",
     )
     group.addoption(
-        "--train-missing",
+        "--rl-train-missing",
         action="store_true",
         dest="rl_eval_train_missing",
         help="run train.py for suites whose runs are missing",
     )
     group.addoption(
-        "--data",
+        "--rl-data",
         metavar="DIR",
         dest="rl_eval_data",
-        help="where data sets lie, each in a folder of its name (nsl-kdd for nsl_kdd), for --train-missing; "
+        help="where data sets lie, each in a folder of its name (nsl-kdd for nsl_kdd), for --rl-train-missing; "
         "suites whose data is missing are deselected",
     )
     group.addoption(
-        "--trust",
+        "--rl-trust",
         action="store_true",
         dest="rl_eval_trust",
         help="allow policies, environments and plugins that a suite or run names to run code from outside this project",
     )
     group.addoption(
-        "--outputs",
+        "--rl-outputs",
         metavar="DIR",
         dest="rl_eval_outputs",
         help="where runs are looked for; default: outputs/ below the root directory",
     )
     group.addoption(
-        "--gate-cache",
+        "--rl-gate-cache",
         choices=("on", "off"),
         default="on",
         dest="rl_eval_gate_cache",
         help="reuse a verdict while policy, suite, data and code are the same; default: on",
     )
     group.addoption(
-        "--ledger",
+        "--rl-ledger",
         metavar="FILE",
         dest="rl_eval_ledger",
         help="where the policies judged on each test set are recorded; "
@@ -75,7 +75,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     """Begin the gate session."""
     if config.getoption("rl_eval_outputs") and config.getoption("rl_eval_train_missing"):
-        raise pytest.UsageError("--train-missing trains into outputs/, so it cannot be used with --outputs")
+        raise pytest.UsageError("--rl-train-missing trains into outputs/, so it cannot be used with --rl-outputs")
     config.stash[SESSION] = GateSession(config)
 
 
@@ -102,7 +102,7 @@ def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Col
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """With --data: deselect the suites whose data is missing."""
+    """With --rl-data: deselect the suites whose data is missing."""
     if not config.getoption("rl_eval_data"):
         return
     without_data = [item for item in items if isinstance(item, SuiteItem) and lacks_data(config, item.suite)]

@@ -1,4 +1,4 @@
-"""`--train-missing`: run train.py for suites whose runs are missing, and find their data."""
+"""`--rl-train-missing`: run train.py for suites whose runs are missing, and find their data."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ if TYPE_CHECKING:
 
 
 def data_folder(config: pytest.Config, suite: Suite) -> Path:
-    """The folder below --data that holds the data of a suite."""
+    """The folder below --rl-data that holds the data of a suite."""
     folder = suite.spec.data or str(getattr(suite.env, "data", "")).replace("_", "-")
     return config.invocation_params.dir / config.getoption("rl_eval_data") / folder
 
 
 def lacks_data(config: pytest.Config, suite: Suite) -> bool:
-    """Whether a suite needs data that neither it nor --data provides."""
+    """Whether a suite needs data that neither it nor --rl-data provides."""
     from rl_eval.gates import needs_path
 
     return needs_path(suite) and not data_folder(config, suite).exists()
@@ -42,14 +42,14 @@ def train(config: pytest.Config, suite: Suite) -> None:
     script = config.rootpath / "train.py"
     if not script.is_file():
         raise InputError(
-            f"--train-missing runs {script}, which does not exist: train elsewhere and name the run with --run"
+            f"--rl-train-missing runs {script}, which does not exist: train elsewhere and name the run with --rl-run"
         )
     data = None
     if needs_path(suite):
         if not config.getoption("rl_eval_data"):
             raise InputError(
                 f"{suite.label} needs data and does not say where it is: name the folder of all data sets with "
-                f"--data, or train with `{train_command(suite)}`"
+                f"--rl-data, or train with `{train_command(suite)}`"
             )
         data = os.path.relpath(data_folder(config, suite), config.rootpath)
     for arguments in train_arguments(suite, data):

@@ -25,7 +25,14 @@ def test_help_teaches(capsys, arguments):
     assert main(arguments) == 0
     out, err = printed(capsys)
     assert err == ""
-    for taught in ("rl_eval: 1", "pytest suites/ --run onnx:policy.onnx", "--trust", "schema", "export", "Exit status"):
+    for taught in (
+        "rl_eval: 1",
+        "pytest suites/ --rl-run onnx:policy.onnx",
+        "--rl-trust",
+        "schema",
+        "export",
+        "Exit status",
+    ):
         assert taught in " ".join(out.split())
 
 

@@ -195,9 +195,7 @@ def test_observations_that_are_not_finite_are_refused(server):
     ],
 )
 def test_observations_leave_the_machine_only_where_that_is_trusted(url):
-    with pytest.raises(
-        InputError, match=r"sends observations to another machine, .*: add --trust if you trust where it comes from$"
-    ):
+    with pytest.raises(InputError, match=r"sends observations to another machine, .*: add --trust .*--rl-trust"):
         load(url, Spaces("cartpole", OBS, TWO), None)
     assert isinstance(load(url, Spaces("cartpole", OBS, TWO), None, trust=True), Policy)
 

@@ -47,7 +47,7 @@ def test_continuous_actions_of_other_code_are_clipped_to_the_box(module):
 
 def test_code_is_imported_only_where_it_is_trusted(module, tmp_path, monkeypatch):
     module.function = pushes_right
-    message = r"^policy 'python:.*' imports and runs code: add --trust if you trust where it comes from$"
+    message = r"^policy 'python:.*' imports and runs code: add --trust .*--rl-trust"
     refused(message, "python:their_module:function", trust=False)
     (tmp_path / "boom_on_import.py").write_text("raise SystemError('ran')\n")
     monkeypatch.syspath_prepend(tmp_path)

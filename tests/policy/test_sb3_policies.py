@@ -58,7 +58,7 @@ def test_a_model_of_stable_baselines3_plays(sb3):
 
 def test_a_model_of_stable_baselines3_needs_trust(sb3, monkeypatch):
     monkeypatch.setattr("pickle.loads", lambda *_: pytest.fail("it was unpickled"))
-    message = r"is a pickle, which can run code when it is read: add --trust if you trust where it comes from$"
+    message = r"is a pickle, which can run code when it is read: add --trust .*--rl-trust"
     refused(message, f"sb3:ppo:{sb3.zip}+{sb3.pkl}", trust=False)
     refused(message, "sb3:ppo:nowhere.zip", trust=False)
 

@@ -88,6 +88,33 @@ def output(result):
     return result.stdout.str() + result.stderr.str()
 
 
+CONFTEST = """\
+OPTIONS = "run", "train-missing", "data", "trust", "outputs", "gate-cache", "ledger"
+
+def pytest_addoption(parser):
+    for option in OPTIONS:
+        parser.addoption(f"--{option}")
+        parser.addini(option.replace("-", "_"), "theirs")
+"""
+
+
+def test_a_project_may_have_options_of_any_name_but_ours(project):
+    write_run(project.path / "outputs" / "run")
+    project.makeconftest(CONFTEST)
+    theirs = "def test_theirs(pytestconfig):\n    assert pytestconfig.getoption('--data') == 'data of theirs'"
+    project.makepyfile(theirs)
+    result = project.runpytest_inprocess("--data", "data of theirs", "--trust=no", "--rl-gate-cache=off")
+    result.assert_outcomes(passed=4, failed=1)
+
+
+def test_all_options_have_our_prefix(pytestconfig):
+    (group,) = (group for group in pytestconfig._parser._groups if group.name == "rl_eval")
+    options = [option for added in group.options for option in added.names()]
+    assert len(options) >= 7
+    assert all(option.startswith("--rl-") for option in options)
+    assert all(option.dest.startswith("rl_eval_") for option in group.options)
+
+
 def test_one_item_a_criterion_with_sentences_and_a_table(project):
     run = write_run(project.path / "outputs" / "run")
     result = project.runpytest_inprocess("suites/")
@@ -125,7 +152,7 @@ def test_without_a_run_it_is_an_error_that_says_how_to_train_one(project):
     assert result.ret == 1
     result.stdout.fnmatch_lines(
         ["no finished run below outputs is one that suites/pole.yaml judges: "
-         "train with `python train.py env=cartpole agent=ppo`, or name a run or a policy with --run"]
+         "train with `python train.py env=cartpole agent=ppo`, or name a run or a policy with --rl-run"]
     )  # fmt: skip
     assert "Traceback" not in output(result)
 
@@ -170,19 +197,19 @@ def test_a_broken_suite_is_one_sentence(project, old, new, sentence):
 def test_named_runs(project):
     write_run(project.path / "outputs" / "newer")
     bad = write_run(project.path / "elsewhere" / "bad", rule=FALL)
-    project.runpytest_inprocess("suites/", "--run", "elsewhere/bad").assert_outcomes(passed=3, failed=1)
-    result = project.runpytest_inprocess("suites/", "--run", str(bad.path), "--run", "outputs/newer", "-v")
+    project.runpytest_inprocess("suites/", "--rl-run", "elsewhere/bad").assert_outcomes(passed=3, failed=1)
+    result = project.runpytest_inprocess("suites/", "--rl-run", str(bad.path), "--rl-run", "outputs/newer", "-v")
     result.assert_outcomes(passed=2, failed=2)
     other = write_run(project.path / "lander", "lunarlander")
-    result = project.runpytest_inprocess("suites/", "--run", str(other.path))
+    result = project.runpytest_inprocess("suites/", "--rl-run", str(other.path))
     result.assert_outcomes(errors=4)
     result.stdout.fnmatch_lines(["lander is a run of lunarlander, but suites/pole.yaml judges cartpole: *"])
 
 
 def test_runs_elsewhere(project):
     write_run(project.path / "kept" / "run")
-    project.runpytest_inprocess("suites/", "--outputs", "kept").assert_outcomes(passed=3, failed=1)
-    result = project.runpytest_inprocess("suites/", "--outputs", "kept", "--train-missing")
+    project.runpytest_inprocess("suites/", "--rl-outputs", "kept").assert_outcomes(passed=3, failed=1)
+    result = project.runpytest_inprocess("suites/", "--rl-outputs", "kept", "--rl-train-missing")
     assert result.ret == pytest.ExitCode.USAGE_ERROR
 
 
@@ -240,7 +267,7 @@ def test_a_verdict_is_reused_while_nothing_has_changed(project, monkeypatch):
     monkeypatch.setenv("LOG_OF_LOADS", str(loads))
     write_run(project.path / "outputs" / "run")
     # one criterion fails, so that doctor looks at the run too, and is remembered likewise
-    for arguments, played in (([], 2), ([], 2), (["--gate-cache=off"], 4)):
+    for arguments, played in (([], 2), ([], 2), (["--rl-gate-cache=off"], 4)):
         project.runpytest_inprocess("suites/", *arguments).assert_outcomes(passed=3, failed=1)
         assert len(loads.read_text().splitlines()) == played
     (project.path / "suites" / "pole.yaml").write_text(SUITE.replace("475", "400"))
@@ -253,7 +280,7 @@ def test_the_ledger_counts_the_policies_judged_on_the_test_set(project):
     write_run(project.path / "outputs" / "b", rule=FALL)
     for name in ("a", "b"):
         result = project.runpytest_inprocess(
-            "suites/", "--run", f"outputs/{name}", "--ledger", "kept.jsonl", "--junitxml=report.xml"
+            "suites/", "--rl-run", f"outputs/{name}", "--rl-ledger", "kept.jsonl", "--junitxml=report.xml"
         )
     assert len((project.path / "kept.jsonl").read_text().splitlines()) == 2
     assert "2 different policies have been judged on this test set" in (project.path / "report.xml").read_text()
@@ -276,10 +303,10 @@ def test_under_xdist_a_suite_is_played_once(project, monkeypatch):
 def test_train_missing_trains_what_the_suite_needs_and_no_more(project):
     (project.path / "suites" / "pole.yaml").write_text(SPREAD)
     (project.path / "train.py").write_text(TRAIN)
-    result = project.runpytest_inprocess("suites/", "--train-missing")
+    result = project.runpytest_inprocess("suites/", "--rl-train-missing")
     result.assert_outcomes(passed=3)
     assert "training with env=cartpole agent=ppo -m seed=1,2" in output(result)
-    again = project.runpytest_inprocess("suites/", "--train-missing")
+    again = project.runpytest_inprocess("suites/", "--rl-train-missing")
     again.assert_outcomes(passed=3)
     assert "training with" not in output(again)
 
@@ -290,14 +317,14 @@ def test_train_missing_trains_one_seed_twice(project):
     )
     (project.path / "suites" / "pole.yaml").write_text(text)
     (project.path / "train.py").write_text(TRAIN)
-    result = project.runpytest_inprocess("suites/", "--train-missing")
+    result = project.runpytest_inprocess("suites/", "--rl-train-missing")
     result.assert_outcomes(passed=3)
     assert output(result).count("training with env=cartpole agent=ppo seed=42") == 2
 
 
 def test_training_that_fails_is_an_error_with_its_last_line(project):
     (project.path / "train.py").write_text("import sys\nprint('starting')\nsys.exit('error: no such thing')\n")
-    result = project.runpytest_inprocess("suites/", "--train-missing")
+    result = project.runpytest_inprocess("suites/", "--rl-train-missing")
     result.assert_outcomes(errors=4)
     result.stdout.fnmatch_lines(
         ["`python train.py env=cartpole agent=ppo` ended with status 1: error: no such thing"]
@@ -305,9 +332,9 @@ def test_training_that_fails_is_an_error_with_its_last_line(project):
 
 
 def test_train_missing_without_train_py(project):
-    result = project.runpytest_inprocess("suites/", "--train-missing")
+    result = project.runpytest_inprocess("suites/", "--rl-train-missing")
     result.assert_outcomes(errors=4)
-    result.stdout.fnmatch_lines(["--train-missing runs *train.py, which does not exist*"])
+    result.stdout.fnmatch_lines(["--rl-train-missing runs *train.py, which does not exist*"])
 
 
 def test_data_that_is_not_there_leaves_its_suite_out(project):
@@ -317,14 +344,14 @@ def test_data_that_is_not_there_leaves_its_suite_out(project):
     )
     write_run(project.path / "outputs" / "run")
     (project.path / "sets").mkdir()
-    result = project.runpytest_inprocess("suites/", "--train-missing", "--data", "sets")
+    result = project.runpytest_inprocess("suites/", "--rl-train-missing", "--rl-data", "sets")
     result.assert_outcomes(passed=3, failed=1, deselected=2)
     result.stdout.fnmatch_lines(["deselected, since their data is missing: suites/nsl.yaml (no *sets/nsl-kdd)"])
     named = (project.path / "suites" / "nsl.yaml").read_text().replace("controls:", "data: elsewhere\ncontrols:")
     (project.path / "suites" / "nsl.yaml").write_text(named)
-    result = project.runpytest_inprocess("suites/", "--train-missing", "--data", "sets")
+    result = project.runpytest_inprocess("suites/", "--rl-train-missing", "--rl-data", "sets")
     result.stdout.fnmatch_lines(["deselected, since their data is missing: suites/nsl.yaml (no *sets/elsewhere)"])
-    result = project.runpytest_inprocess("suites/nsl.yaml", "--train-missing")
+    result = project.runpytest_inprocess("suites/nsl.yaml", "--rl-train-missing")
     result.assert_outcomes(errors=2)
 
 
