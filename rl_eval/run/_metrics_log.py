@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import csv
+import hashlib
 import io
 import os
 from collections.abc import Mapping
@@ -13,19 +14,47 @@ from typing import Any
 import numpy as np
 
 from rl_eval.errors import InputError
-from rl_eval.run._files import file_errors, fsync, refuse_link, write_text
+from rl_eval.run._files import file_errors, fsync, refuse_link, write_bytes
 from rl_eval.run._table import MAX_TABLE_BYTES
 
 
 class MetricsLog:
-    """`metrics.csv`, append-only; the first row sets the columns."""
+    """`metrics.csv`, append-only; the first row sets the columns.
+
+    Raises:
+        InputError: a file is there that cannot be read.
+    """
 
     def __init__(self, path: Path):
         self._path = path
         self._columns: list[str] | None = None
+        self._hash = hashlib.sha256()  # of what was written, which the disk may have altered since
         if path.exists():
-            with open(path, newline="", encoding="utf-8") as file:
-                self._columns = next(csv.reader(file), None)
+            self._take_over(self._content())
+
+    def _content(self) -> bytes:
+        refuse_link(self._path)
+        try:
+            if self._path.stat().st_size > MAX_TABLE_BYTES:
+                raise InputError(
+                    f"{self._path} is larger than {MAX_TABLE_BYTES >> 20} MiB, so it is not a file of ours"
+                )
+            return self._path.read_bytes()
+        except OSError as error:
+            raise InputError(f"{self._path} cannot be read ({error.strerror}): put the file back") from error
+
+    def _take_over(self, content: bytes) -> None:
+        header = content.split(b"\n", 1)[0].decode("utf-8", "replace")
+        try:
+            self._columns = next(csv.reader([header]), None)
+        except csv.Error as error:
+            raise InputError(f"{self._path} cannot be read as a table ({error}): put the file back") from error
+        self._hash = hashlib.sha256(content)
+
+    @property
+    def sha256(self) -> str:
+        """The SHA-256 of everything written so far."""
+        return self._hash.hexdigest()
 
     def append(self, row: Mapping[str, Any]) -> None:
         """Add a row, all or nothing.
@@ -42,7 +71,9 @@ class MetricsLog:
         if set(row) != set(columns):
             raise ValueError(f"metrics row has {sorted(set(row) ^ set(columns))} more or less than the header")
         table.writerow([_cell(row[name]) for name in columns])
-        self._write(text.getvalue().encode())
+        content = text.getvalue().encode()
+        self._write(content)
+        self._hash.update(content)
         self._columns = columns
 
     def _write(self, content: bytes) -> None:
@@ -60,11 +91,16 @@ class MetricsLog:
             finally:
                 os.close(descriptor)
 
-    def rows(self) -> int:
-        """The number of complete rows."""
-        if not self._path.exists():
-            return 0
-        return max(self._path.read_bytes().count(b"\n") - 1, 0)
+    def first_rows(self, rows: int) -> bytes | None:
+        """The header and the first `rows` rows as they are on the disk; None if there are fewer.
+
+        Raises:
+            InputError: the file cannot be read.
+        """
+        if rows == 0:
+            return b""
+        lines = self._content().split(b"\n", 1 + rows) if self._path.exists() else []
+        return b"\n".join([*lines[: 1 + rows], b""]) if len(lines) > 1 + rows else None
 
     def sync(self) -> None:
         """Wait until every row is on the disk: a resume point needs the rows before it."""
@@ -76,12 +112,14 @@ class MetricsLog:
         """Keep the first `rows` rows, those before a resume point."""
         if not self._path.exists():
             return
-        lines = self._path.read_text(encoding="utf-8").splitlines(keepends=True)
-        if rows == 0:
-            self._path.unlink()
-            self._columns = None
+        content = self.first_rows(rows) if rows else b""
+        content = self._content() if content is None else content
+        if content:
+            write_bytes(self._path, content)
         else:
-            write_text(self._path, "".join(lines[: 1 + rows]))
+            self._path.unlink()
+        self._take_over(content)
+        self._columns = self._columns if content else None
 
 
 def _cell(value: Any) -> Any:

@@ -7,6 +7,7 @@ anything is interrupted, with seeds keyed by the point's number.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -70,13 +71,15 @@ def write(
     progress: Progress,
     execution: Execution,
     seed: int,
+    metrics_sha256: str,
 ) -> None:
     """Write a point, and start environments anew that cannot give their state.
 
     Args:
         starts: the first observations so far; None where the data is a finite set of cases.
+        metrics_sha256: of the rows of `metrics.csv` so far.
     """
-    meta: dict[str, Any] = {"execution": vars(execution)}
+    meta: dict[str, Any] = {"execution": vars(execution), "metrics_sha256": metrics_sha256}
     arrays: dict[str, np.ndarray] = {}
     if gives_state(vector):
         state_arrays, meta["vector"] = run.split_state(vector.get_state())  # type: ignore[attr-defined]
@@ -98,14 +101,16 @@ def drop_old(directory: Path) -> None:
         run.remove_directory(old)
 
 
-def newest_intact(directory: Path, rows: int, notice: Callable[[str], None]) -> ResumePoint | None:
+def newest_intact(directory: Path, metrics_log: run.MetricsLog, notice: Callable[[str], None]) -> ResumePoint | None:
     """The newest point from which everything after it can be made again; None where that is the start.
 
-    A damaged snapshot is made again by going on from a point before it.
+    A damaged snapshot, or rows that `metrics.csv` has lost, are made again by going on from a point before them.
 
     Args:
-        rows: how many `metrics.csv` has.
         notice: called with a sentence on what is damaged, and where the run goes on.
+
+    Raises:
+        InputError: a row from before the point is not what was written.
     """
     damaged = []
     first_damaged = None
@@ -121,8 +126,14 @@ def newest_intact(directory: Path, rows: int, notice: Callable[[str], None]) -> 
             if first_damaged is not None and run.step_of(path) >= first_damaged:
                 continue
             arrays, meta = run.read_checkpoint(path, "state", mapped=True)
-            if meta["progress"]["rows"] > rows:
+            rows = metrics_log.first_rows(int(meta["progress"]["rows"]))
+            if rows is None:
                 raise run.DamagedError(f"{directory / 'metrics.csv'} has lost rows from before {path.name}")
+            if rows and hashlib.sha256(rows).hexdigest() != meta.get("metrics_sha256"):
+                raise InputError(
+                    f"{directory / 'metrics.csv'} has changed in a row from before {path.name} (its SHA-256 differs): "
+                    "put the file back as it was, or start a new run"
+                )
             point = ResumePoint(path, arrays, meta)
             break
         except run.DamagedError as error:

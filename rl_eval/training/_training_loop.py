@@ -111,7 +111,7 @@ class Training:
             raise InputError(f"{self.directory} is finished: there is nothing to resume; start a new run")
         hardware = before.info.get("hardware") or {}
         self.execution.require_same({"backend": before.info.get("backend"), **hardware}, self.directory)
-        point = _resume_points.newest_intact(self.directory, self.metrics_log.rows(), notice)
+        point = _resume_points.newest_intact(self.directory, self.metrics_log, notice)
         if point is None:
             self._start()
         else:
@@ -203,6 +203,7 @@ class Training:
             progress=progress,
             execution=self.execution,
             seed=self.config.seed,
+            metrics_sha256=self.metrics_log.sha256,
         )
         self._write_info("running")
 

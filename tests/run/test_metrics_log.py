@@ -2,6 +2,7 @@
 
 import csv
 import errno
+import hashlib
 import math
 import os
 
@@ -75,13 +76,17 @@ def test_a_row_that_the_disk_does_not_take_leaves_the_log_as_it_was(tmp_path, mo
                 log.append({"env_steps": steps, "loss": 0.123456789012345})
         assert file.read_bytes() == before
         log.append({"env_steps": steps, "loss": 0.5})
-        assert log.rows() == steps
+        assert log.first_rows(steps) == file.read_bytes()
+        assert log.first_rows(steps + 1) is None
+        assert log.sha256 == hashlib.sha256(file.read_bytes()).hexdigest()
 
 
 def test_a_row_that_a_crash_cut_short_is_not_read(tmp_path):
     (tmp_path / "metrics.csv").write_text("env_steps,loss\n1,0.5\n2,0.25")
     assert run.read_metrics(tmp_path / "metrics.csv")["env_steps"].tolist() == [1]
-    assert run.MetricsLog(tmp_path / "metrics.csv").rows() == 1
+    log = run.MetricsLog(tmp_path / "metrics.csv")
+    assert log.first_rows(1) == b"env_steps,loss\n1,0.5\n"
+    assert log.first_rows(2) is None
 
 
 def test_a_log_that_is_missing_or_no_table_of_numbers_is_refused_by_name(tmp_path):
@@ -106,3 +111,27 @@ def test_a_link_and_a_large_file_are_refused(tmp_path):
     os.truncate(tmp_path / "other.csv", 300 << 20)  # sparse
     with pytest.raises(InputError, match="is larger than 256 MiB"):
         run.read_metrics(tmp_path / "other.csv")
+
+
+def test_the_hash_is_of_what_was_written_also_after_a_cut_whatever_the_disk_did_since(tmp_path):
+    file = tmp_path / "metrics.csv"
+    log = run.MetricsLog(file)
+    for steps in (1, 2, 3):
+        log.append({"env_steps": steps})
+    log.cut_to(2)
+    assert log.sha256 == hashlib.sha256(b"env_steps\n1\n2\n").hexdigest() == run.MetricsLog(file).sha256
+    file.write_bytes(b"env_steps\n1\n9\n")
+    log.append({"env_steps": 3})
+    assert log.sha256 == hashlib.sha256(b"env_steps\n1\n2\n3\n").hexdigest()
+
+
+@pytest.mark.parametrize("content", [b"\xff\xfe\x00", b"", b"\n"])
+def test_a_log_opens_whatever_its_header_holds(tmp_path, content):
+    (tmp_path / "metrics.csv").write_bytes(content)
+    assert run.MetricsLog(tmp_path / "metrics.csv").first_rows(1) is None
+
+
+def test_a_log_with_an_endless_cell_is_refused(tmp_path):
+    (tmp_path / "metrics.csv").write_bytes(b'"' + b"x" * 200_000)
+    with pytest.raises(InputError, match=r"metrics\.csv cannot be read as a table"):
+        run.MetricsLog(tmp_path / "metrics.csv")

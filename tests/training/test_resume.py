@@ -183,6 +183,20 @@ def test_rows_that_a_crash_lost_are_made_again(uninterrupted, stopped):
     assert content(stopped) == content(uninterrupted)
 
 
+@pytest.mark.parametrize("row", [0, 1, 3])
+def test_a_bit_that_changed_in_a_row_from_before_the_point_is_refused(stopped, row):
+    """By one bit a digit becomes another digit, which no reader would notice."""
+    file = stopped / "metrics.csv"
+    lines = file.read_bytes().splitlines(keepends=True)
+    at = next(i for i, byte in enumerate(lines[row]) if chr(byte).isalnum())
+    lines[row] = lines[row][:at] + bytes([lines[row][at] ^ 1]) + lines[row][at + 1 :]
+    file.write_bytes(b"".join(lines))
+    before = content(stopped)
+    with pytest.raises(InputError, match=r"metrics\.csv has changed in a row from before step_3072"):
+        learn(None, stopped, resume=True)
+    assert content(stopped) == before
+
+
 def test_an_intact_run_resumes_without_a_notice(stopped):
     notices = []
     learn(None, stopped, resume=True, notice=notices.append)
