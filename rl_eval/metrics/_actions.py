@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def _is_action(action: str, episodes: Episodes, config: Any) -> np.ndarray:
-    if not action.lstrip("-").isdigit():
+    if not re.fullmatch(r"-?[0-9]{1,18}", action):
         raise InputError(f"action_share.{action} names no action: write its number, such as action_share.0")
     actions = np.asarray(episodes.outcome["action"])
     if len(actions) == 0:

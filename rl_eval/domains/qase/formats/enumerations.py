@@ -90,7 +90,7 @@ def read_value(name: str, value: Any, options: Options | None, where: str, notes
         notes.add(f"no {name}: read as {DEFAULT_VALUES[name]}", where)
         return DEFAULT_VALUES[name]
     at = f"{where}, field {name!r}"
-    if isinstance(value, str) and not value.strip().isdigit():
+    if isinstance(value, str) and not (value.isascii() and value.strip().isdigit()):
         slug = slug_of(name, value)
         if slug not in KNOWN_VALUES[name]:
             custom_slugs = (options or {}).get(name, {}).values()

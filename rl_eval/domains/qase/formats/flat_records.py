@@ -9,7 +9,7 @@ from rl_eval.domains.qase.formats.enumerations import DEFAULT_VALUES, KNOWN_VALU
 from rl_eval.domains.qase.formats.result_json import run_id_text, time_field
 from rl_eval.domains.qase.formats.values import build_model, number_field, read_list, read_object, read_text, text_field
 from rl_eval.domains.qase.model.notes import Notes
-from rl_eval.domains.qase.model.project import Case, Project, build_project, short_repr
+from rl_eval.domains.qase.model.project import Case, Project, build_project, canonical_text, short_repr
 from rl_eval.domains.qase.model.results import ResultsCollector
 from rl_eval.errors import InputError
 
@@ -43,12 +43,13 @@ def read_flat_records(document: Any, where: str, notes: Notes, results: ResultsC
         name = read_text(values.get("test_name"), f"{here}, field 'test_name'")
         if not name:
             raise InputError(f"{here}, field 'test_name': it is missing, and every record needs one: fix the record")
+        key = canonical_text(name)
         case = _case(values, name, len(cases) + 1, here, notes)
-        first = cases.setdefault(name, case)
-        if first != case.model_copy(update={"id": first.id}):
+        first = cases.setdefault(key, case)
+        if first != case.model_copy(update={"id": first.id, "title": first.title}):
             notes.add("records of one test_name differ in more than their result: the first is kept", here)
-        times[name] = times.get(name, 0) + 1
-        _result(values, first, times[name], here, results)
+        times[key] = times.get(key, 0) + 1
+        _result(values, first, times[key], here, results)
     return build_project((), cases.values(), where)
 
 

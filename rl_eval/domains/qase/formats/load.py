@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from rl_eval.domains.qase.formats.rest_pages import collect_results, project_fro
 from rl_eval.domains.qase.formats.second_process import SecondProcess, second_half_start
 from rl_eval.domains.qase.model.execution_log import ExecutionLog
 from rl_eval.domains.qase.model.join import JoinedResults, join
-from rl_eval.domains.qase.model.project import Project
+from rl_eval.domains.qase.model.project import Project, short_repr
 from rl_eval.domains.qase.model.results import Results
 from rl_eval.errors import InputError
 
@@ -41,6 +42,10 @@ class ImportedProject:
     joined: JoinedResults | None = field(repr=False)
     log: ExecutionLog | None = field(repr=False)
     notes: dict[str, tuple[int, str]]
+
+
+# DEMO, or as Qase names its exports: DEMO-2026-02-18
+_PROJECT_CODE = re.compile(r"(?:^|.*[_ -])([A-Z][A-Z0-9]{1,9})(?:-\d{4}-\d{2}-\d{2})?")
 
 
 def load(path: str, results: str | None = None) -> ImportedProject:
@@ -76,11 +81,30 @@ def _load(path: str, results_path: str | None) -> ImportedProject:
         return ImportedProject(_kind_texts(contents), project, None, None, contents.log, contents.notes.counts)
     if project is None and not len(results):
         raise InputError(f"{path} has neither cases nor results: give a Qase export or results of its reporters")
-    joined = join(project, results) if project is not None and len(results) else None
+    joined = None
+    if project is not None and len(results):
+        code = _project_code(contents.projects[0][0])
+        mapped = [name for name in results.projects if name]
+        if mapped and code not in mapped:
+            names = ", ".join(map(short_repr, mapped[:5]))
+            contents.notes.add(
+                f"results name their projects ({names}), and the name of the export has none of them: those results "
+                "are not joined; name the export like DEMO-2026-02-18.json, with the code of its project",
+                contents.projects[0][0],
+            )
+        joined = join(project, results, code)
     log = None if joined is None else joined.log
     return ImportedProject(
         _kind_texts(contents), project, results if len(results) else None, joined, log, contents.notes.counts
     )
+
+
+def _project_code(where: str) -> str:
+    """The code of a project by its location; empty if the location has none."""
+    if where.startswith("rest:"):
+        return where.removeprefix("rest:").upper()
+    match = _PROJECT_CODE.fullmatch(Path(where).stem)
+    return match[1] if match else ""
 
 
 def _kind_texts(gathering: FileContents) -> tuple[str, ...]:

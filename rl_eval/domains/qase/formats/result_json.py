@@ -22,11 +22,9 @@ def time_field(values: Mapping[str, Any], name: str, where: str) -> float:
     """A time in seconds since 1970, from seconds or milliseconds; NaN for `null`.
 
     Raises:
-        InputError: not a number, or a time before 1970.
+        InputError: not a number.
     """
     time = number_field(values, name, where)
-    if time < 0:
-        raise InputError(f"{where}, field {name!r}: {time:g} is a time before 1970: fix the value or export again")
     return time / 1000 if time > _MILLISECONDS else time
 
 
@@ -48,7 +46,7 @@ def read_v2_result(values: dict[str, Any], run: int, where: str, results: Result
     if type(duration) is not int or not 0 <= duration < 1e15:
         duration = number_field(execution, "duration", where)
         if math.isnan(duration):
-            duration = (ended - started) * 1000
+            duration = (ended - started) * 1000 if started >= 0 else math.nan
     status, title, signature = execution.get("status"), values.get("title"), values.get("signature")
     if type(title) is not str or not title:
         title = text_field(values, "title", where)
@@ -87,17 +85,25 @@ def _suite_path(relations: Any, where: str) -> tuple[str, ...]:
     )
 
 
-def _ids(values: dict[str, Any], where: str) -> tuple[int, ...]:
+def _ids(values: dict[str, Any], where: str) -> tuple[int, ...] | dict[str, tuple[int, ...]]:
+    """The ids of the cases; with the code of their project where the reporter sends to several projects."""
+    mapping = values.get("testops_project_mapping")
+    if mapping:
+        at = where + ", field 'testops_project_mapping'"
+        return {code: _read_ids(ids, f"{at}, {short_repr(code)}") for code, ids in read_object(mapping, at).items()}
     raw_ids = values.get("testops_ids")
     if raw_ids is None:
         one = values.get("testops_id")
         if one is None:
             return ()
         raw_ids = one if isinstance(one, list) else [one]
+    return _read_ids(raw_ids, where + ", field 'testops_ids'")
+
+
+def _read_ids(raw_ids: Any, where: str) -> tuple[int, ...]:
     if type(raw_ids) is list and all(type(key) is int and 0 < key < 2**63 for key in raw_ids):
         return tuple(raw_ids)
-    at = where + ", field 'testops_ids'"
-    ids = [read_id(key, at) for key in read_list(raw_ids, at)]
+    ids = [read_id(key, where) for key in read_list(raw_ids, where)]
     return tuple([key for key in ids if key is not None])
 
 

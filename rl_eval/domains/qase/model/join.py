@@ -8,10 +8,11 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from rl_eval.domains.qase.model.execution_log import ExecutionLog, result_verdicts
-from rl_eval.domains.qase.model.project import Project, suite_path
+from rl_eval.domains.qase.model.project import Project, canonical_text, suite_path
 from rl_eval.domains.qase.model.results import Results
 
 UNKNOWN_ID, NO_MATCH, AMBIGUOUS = "no case has its id", "no case matches", "more than one case matches"
+OTHER_PROJECT = "its ids are of other projects"
 _SIGNATURE_IDS = re.compile(r"([0-9]{1,18}(?:-[0-9]{1,18})*)::")  # reporters begin a signature with the ids
 
 
@@ -41,16 +42,22 @@ class JoinedResults:
     unjoined: tuple[UnjoinedResults, ...] = field(repr=False)
 
 
-def join(project: Project, results: Results) -> JoinedResults:
+def join(project: Project, results: Results, code: str = "") -> JoinedResults:
     """Join results to the cases of a project.
 
     A result with an unknown id is not joined by signature or title: its case is in another project, or was deleted.
+    Ids that a result maps to a project count only if it is this one.
+
+    Args:
+        code: the code of the project; empty if unknown.
     """
     index = {case.id: i for i, case in enumerate(project.cases)}
     n_results, ids_per_result = len(results), np.diff(results.case_start)
     id_values, id_inverse = np.unique(results.case_ids, return_inverse=True)
     id_case = np.array([index.get(int(key), -1) for key in id_values], np.int64)
     by_id = id_case[id_inverse] if len(id_inverse) else np.empty(0, np.int64)
+    is_own = np.array([name in ("", code) for name in results.projects], bool)[results.id_project]
+    by_id = np.where(is_own, by_id, -1)
     owner = np.repeat(np.arange(n_results), ids_per_result)
     has_id = ids_per_result > 0
 
@@ -87,10 +94,14 @@ def join(project: Project, results: Results) -> JoinedResults:
     means = np.array([_REASONS.index(how) for _, how in resolved], np.int64)
     how = np.where(has_id, _REASONS.index("id"), means[results.name] if n_results else 0)
     counts = {name: int((joined & (how == code)).sum()) for code, name in enumerate(_REASONS[:3])}
-    return JoinedResults(log, pair_result, counts, _unjoined_results(results, joined, has_id, resolved))
+    foreign = has_id.copy()
+    foreign[owner[is_own]] = False
+    id_problem = np.where(foreign, _ID_PROBLEMS.index(OTHER_PROJECT), has_id)
+    return JoinedResults(log, pair_result, counts, _unjoined_results(results, joined, id_problem, resolved))
 
 
 _REASONS = ("id", "signature", "title", UNKNOWN_ID, NO_MATCH, AMBIGUOUS)
+_ID_PROBLEMS = ("", UNKNOWN_ID, OTHER_PROJECT)  # why an id did not join; empty: there was none
 
 
 def _cases_by_signature(results: Results, owner: np.ndarray, by_id: np.ndarray) -> dict[int, int]:
@@ -100,14 +111,15 @@ def _cases_by_signature(results: Results, owner: np.ndarray, by_id: np.ndarray) 
     by_signature: dict[str, int] = {}
     for pair in np.unique(results.name[owner[single]].astype(np.int64) * cases + by_id[single]).tolist():
         name, case = divmod(pair, cases)
-        signature = results.names[name][0]
+        signature = canonical_text(results.names[name][0])
         if signature:
             by_signature[signature] = case if by_signature.get(signature, case) == case else -1
-    return {i: by_signature[name[0]] for i, name in enumerate(results.names) if name[0] in by_signature}
+    signatures = [canonical_text(name[0]) for name in results.names]
+    return {i: by_signature[signature] for i, signature in enumerate(signatures) if signature in by_signature}
 
 
 def _title_key(path: tuple[str, ...], title: str) -> tuple[str, ...]:
-    return tuple(" ".join(part.split()).casefold() for part in (*path, title))
+    return tuple(canonical_text(" ".join(part.split())).casefold() for part in (*path, title))
 
 
 def _cases_by_title(project: Project) -> dict[tuple[str, ...], list[int]]:
@@ -140,14 +152,13 @@ def _resolve(
 
 
 def _unjoined_results(
-    results: Results, joined: np.ndarray, has_id: np.ndarray, resolved: list[tuple[tuple[int, ...], str]]
+    results: Results, joined: np.ndarray, id_problem: np.ndarray, resolved: list[tuple[tuple[int, ...], str]]
 ) -> tuple[UnjoinedResults, ...]:
     rows = np.flatnonzero(~joined)
-    pairs, counts = np.unique(results.name[rows].astype(np.int64) * 2 + has_id[rows], return_counts=True)
+    size = len(_ID_PROBLEMS)
+    pairs, counts = np.unique(results.name[rows].astype(np.int64) * size + id_problem[rows], return_counts=True)
     unjoined = [
-        UnjoinedResults(
-            results.names[name][1] or results.names[name][0], UNKNOWN_ID if with_id else resolved[name][1], n
-        )
-        for (name, with_id), n in zip((divmod(pair, 2) for pair in pairs.tolist()), counts.tolist(), strict=True)
+        UnjoinedResults(results.names[name][1] or results.names[name][0], _ID_PROBLEMS[problem] or resolved[name][1], n)
+        for (name, problem), n in zip((divmod(pair, size) for pair in pairs.tolist()), counts.tolist(), strict=True)
     ]
     return tuple(sorted(unjoined, key=lambda entry: (-entry.results, entry.title)))

@@ -6,6 +6,7 @@ Values that mean the same are equal: line ends are LF, an empty list and `null` 
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Iterable, Mapping
 from functools import cached_property
 from typing import Annotated, Any, Literal
@@ -29,6 +30,11 @@ def normalise_text(text: str) -> str:
     except UnicodeEncodeError as error:
         raise ValueError("text with half a surrogate pair") from error
     return text.replace("\r\n", "\n") if "\r" in text else text
+
+
+def canonical_text(text: str) -> str:
+    """Text in which letters with accents are equal however a system composes them (Unicode NFC)."""
+    return text if text.isascii() else unicodedata.normalize("NFC", text)
 
 
 Text = Annotated[str, AfterValidator(normalise_text)]

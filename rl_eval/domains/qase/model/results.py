@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import re
 from array import array
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,6 +16,9 @@ from rl_eval.errors import InputError
 
 FAILED_STATUSES = ("failed", "broken")
 PASSED_STATUSES = ("passed",)
+MAX_PROJECTS = 1000  # that the results of one import may name
+NEGATIVE_DURATION = "a result ends before it starts, or its duration is negative: read without a duration"
+BEFORE_1970 = "a start time before 1970: read as unknown"
 KNOWN_STATUSES = (*PASSED_STATUSES, *FAILED_STATUSES, "blocked", "skipped", "invalid", "in_progress", "muted")
 
 
@@ -49,6 +51,8 @@ class Results:
         names: the distinct (signature, title, suite path).
         name: `[R]` int32, index into `names`.
         case_ids: `[I]` int64, the Qase ids of all results, concatenated.
+        id_project: `[I]` int16, index into `projects`: the project that each id belongs to.
+        projects: the distinct project codes; empty text: whichever project is read.
         case_start: `[R + 1]` int64, where in `case_ids` the ids of each result begin.
     """
 
@@ -62,6 +66,8 @@ class Results:
     names: tuple[tuple[str, str, tuple[str, ...]], ...] = field(repr=False)
     name: np.ndarray = field(repr=False)
     case_ids: np.ndarray = field(repr=False)
+    id_project: np.ndarray = field(repr=False)
+    projects: tuple[str, ...]
     case_start: np.ndarray = field(repr=False)
 
     def __len__(self) -> int:
@@ -96,10 +102,14 @@ class ResultsCollector:
         self._names: dict[tuple[str, str, tuple[str, ...]], int] = {}
         self._columns: dict[str, array[float]] = {name: array(kind) for name, kind in _COLUMNS.items()}
         self._appends = [column.append for column in self._columns.values()]
-        self._ids, self._ends = array("q"), array("q")
+        self._ids, self._id_projects, self._ends = array("q"), array("h"), array("q")
+        self._projects = {"": 0}
 
     def run(self, name: str, started: float = math.nan, *, from_history: bool = False) -> int:
         """The index of a run, added if new. A start time, where known, replaces an unknown one."""
+        if started < 0:
+            self._notes.add(BEFORE_1970, name)
+            started = math.nan
         if from_history and name not in self._run_index:
             self._from_history.add(name)
         index = self._run_index.setdefault(name, len(self._run_index))
@@ -109,17 +119,25 @@ class ResultsCollector:
 
     def add(
         self, run: int, status: str, where: str, *, muted: bool, duration_ms: float, started: float,
-        signature: str, title: str, path: tuple[str, ...], ids: Iterable[int],
+        signature: str, title: str, path: tuple[str, ...],
+        ids: tuple[int, ...] | dict[str, tuple[int, ...]],
     ) -> None:  # fmt: skip
-        """Add one result.
+        """Add one result. A negative duration or start time counts as unknown.
+
+        Args:
+            ids: its cases, or its cases in each project by the project's code.
 
         Raises:
-            InputError: no status, or a negative duration.
+            InputError: no status, too many different ones, or too many projects.
         """
         if not status:
             raise InputError(f"{where}, field 'status': it is missing, and every result needs one: export again")
         if duration_ms < 0:
-            raise InputError(f"{where}: a duration of {duration_ms:g} ms: fix the value or export again")
+            self._notes.add(NEGATIVE_DURATION, where)
+            duration_ms = math.nan
+        if started < 0:
+            self._notes.add(BEFORE_1970, where)
+            started = math.nan
         code = self._written.get(status)
         if code is None:
             written, status = status, status.strip().lower()
@@ -145,8 +163,17 @@ class ResultsCollector:
         to_duration(duration_ms)
         to_started(started)
         to_name(key)
-        self._ids.extend(ids)
+        if ids:
+            self._add_ids(ids, where)
         self._ends.append(len(self._ids))
+
+    def _add_ids(self, ids: tuple[int, ...] | dict[str, tuple[int, ...]], where: str) -> None:
+        for project, own_ids in ids.items() if isinstance(ids, dict) else (("", ids),):
+            code = self._projects.setdefault(project, len(self._projects))
+            if code > MAX_PROJECTS:
+                raise InputError(f"{where}: results of more than {MAX_PROJECTS} projects: give those of one project")
+            self._ids.extend(own_ids)
+            self._id_projects.extend([code] * len(own_ids))
 
     def chunk(self) -> ResultsChunk:
         """Everything collected, for `merge` in another process."""
@@ -155,13 +182,20 @@ class ResultsCollector:
             "written": self._written,
             "statuses": list(self._statuses),
             "names": list(self._names),
+            "projects": list(self._projects),
             "notes": self._notes.counts,
         }
         columns: dict[str, np.ndarray] = {
             name: np.array(column, _DTYPES[column.typecode]) for name, column in self._columns.items()
         }
         return ResultsChunk(
-            header, {**columns, "ids": np.array(self._ids, np.int64), "ends": np.array(self._ends, np.int64)}
+            header,
+            {
+                **columns,
+                "ids": np.array(self._ids, np.int64),
+                "id_projects": np.array(self._id_projects, np.int16),
+                "ends": np.array(self._ends, np.int64),
+            },
         )
 
     def merge(self, chunk: ResultsChunk) -> None:
@@ -183,6 +217,8 @@ class ResultsCollector:
             column_values.frombytes(np.ascontiguousarray(values, _DTYPES[column_values.typecode]).tobytes())
         self._ends.frombytes((arrays["ends"] + len(self._ids)).astype(np.int64).tobytes())
         self._ids.frombytes(arrays["ids"].astype(np.int64).tobytes())
+        projects = [self._projects.setdefault(project, len(self._projects)) for project in header["projects"]]
+        self._id_projects.frombytes(np.array(projects, np.int16)[arrays["id_projects"]].tobytes())
         for sentence, (count, first) in header["notes"].items():
             already_noted = sum(_custom_status_note(spelt.strip().lower()) == sentence for spelt in repeated)
             if count > already_noted:
@@ -226,6 +262,8 @@ class ResultsCollector:
             names=tuple(self._names),
             name=table["name"][order],
             case_ids=ids[id_order],
+            id_project=np.array(self._id_projects, np.int16)[id_order],
+            projects=tuple(self._projects),
             case_start=case_start,
         )
 
@@ -240,4 +278,4 @@ def _custom_status_note(status: str) -> str:
 
 def _natural(name: str) -> list[tuple[int, str]]:
     """`run-9` before `run-10`."""
-    return [(int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"([0-9]{1,18})", name)]
+    return [(int(part), "") if i % 2 else (-1, part) for i, part in enumerate(re.split(r"([0-9]{1,18})", name))]

@@ -8,7 +8,9 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
+from rl_eval.domains.qase.formats.case_json import _KNOWN_FIELDS, _UNUSED_FIELDS
 from rl_eval.domains.qase.formats.csv_export import read_csv_export, write_csv_export
+from rl_eval.domains.qase.formats.enumerations import KNOWN_VALUES
 from rl_eval.domains.qase.formats.json_export import read_json_export, write_json_export
 from rl_eval.domains.qase.formats.values import parse_json
 from rl_eval.domains.qase.model.notes import Notes
@@ -307,18 +309,93 @@ def test_truncated_exports_are_refused_or_shorter(project, data):
         from_json(parse_json(complete[: data.draw(st.integers(0, len(complete) - 1))], "export.json"))
 
 
-KEYS = (
-    "id title steps tags params parameters custom_fields severity suites cases is_flaky milestone position action "
-    "items type values value"
-).split()
 plain = (
-    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(max_size=4)
-)
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False)
+    | st.sampled_from(["", "0", "1", "yes", "no", "-1", "1.0", "High", " ", "single", "group"]) | st.text(max_size=4)
+)  # fmt: skip
+# Every name that any form of a case, step, parameter or suite has, and names that none has.
+KEYS = sorted(
+    {
+        *_KNOWN_FIELDS, *_UNUSED_FIELDS, "isManual", "isToBeAutomated", "suites", "cases", "position", "action",
+        "expected_result", "data", "shared", "shared_step_hash", "type", "item", "items", "values", "value", "", "é",
+    }
+)  # fmt: skip
 anything = st.recursive(
     plain,
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(KEYS), inner, max_size=5),
     max_leaves=12,
 )
+empty = st.sampled_from([None, []])
+names = st.sampled_from(["", " ", "id", "é"]) | st.text(max_size=3)
+some_texts = empty | st.lists(st.none() | names, max_size=3)
+single = st.fixed_dictionaries(
+    {}, optional={"title": st.none() | names, "values": some_texts, "type": st.just("single")}
+)
+parameter_forms = (
+    empty
+    | st.just({})
+    | st.dictionaries(names, some_texts, max_size=3)
+    | st.lists(
+        single
+        | st.fixed_dictionaries({"item": single}, optional={"type": st.just("single")})
+        | st.fixed_dictionaries({"type": st.just("group"), "items": st.lists(single, max_size=3)}),
+        max_size=3,
+    )
+)
+step_forms = st.recursive(
+    empty,
+    lambda inner: st.lists(
+        names
+        | st.fixed_dictionaries(
+            {},
+            optional={
+                "position": st.integers(-2, 9) | st.sampled_from(["1", "02"]),
+                "action": st.none() | names,
+                "data": st.none() | names,
+                "shared": st.none() | names,
+                "shared_step_hash": st.none() | names,
+                "steps": inner,
+            },
+        ),
+        max_size=3,
+    ),
+    max_leaves=6,
+)
+flags = st.none() | st.booleans() | st.sampled_from([0, 1, "yes", "no", "", "True", "0"])
+slugs = st.none() | st.integers(-1, 9) | st.sampled_from(["", "High", "blocker", "0", " api ", "\u00b2"]) | names
+case_forms = st.fixed_dictionaries(
+    {},
+    optional={
+        **dict.fromkeys(("description", "preconditions", "postconditions"), st.none() | names),
+        "steps_type": st.sampled_from([None, "", "classic", "gherkin"]),
+        **dict.fromkeys(KNOWN_VALUES, slugs),
+        **dict.fromkeys(("is_flaky", "is_muted", "isManual", "isToBeAutomated"), flags),
+        **dict.fromkeys(("params", "parameters"), parameter_forms),
+        "milestone": st.none() | names | st.fixed_dictionaries({"title": st.none() | names}),
+        "milestone_id": st.none() | st.sampled_from([1, "2", ""]),
+        "steps": step_forms,
+        "tags": empty | st.lists(names | st.fixed_dictionaries({"title": names}), max_size=3),
+        "custom_fields": empty
+        | st.dictionaries(st.sampled_from(["1", "02", "-0"]), plain, max_size=2)
+        | st.lists(
+            st.fixed_dictionaries({"id": st.integers(0, 3) | st.sampled_from(["1", "02"])}, optional={"value": plain}),
+            max_size=3,
+        ),
+        "attachments": anything,
+        "": anything,
+    },
+)
+
+
+def written_again(document):
+    """Whether a document is read; if so, it is written as it was, with the same types."""
+    try:
+        project = from_json(document)
+    except InputError:
+        return False
+    assert json.dumps(write_json_export(project), sort_keys=True) == json.dumps(document, sort_keys=True)
+    assert from_json(write_json_export(project)) == project
+    return True
 
 
 @SLOW
@@ -326,9 +403,13 @@ anything = st.recursive(
 @example({"parameters": {"id": None}})  # the name of the REST API, and an older form
 def test_values_of_any_type_are_refused_or_written_again(values):
     cases = [{"id": 2, "title": "t", **values}] if isinstance(values, dict) else values
-    document = {"suites": [{"id": 1, "title": "s", "cases": cases}]}
-    try:
-        project = from_json(document)
-    except InputError:
-        return
-    assert write_json_export(project) == document
+    written_again({"suites": [{"id": 1, "title": "s", "cases": cases}]})
+
+
+@settings(SLOW, max_examples=200)
+@given(case_forms, case_forms, st.dictionaries(st.sampled_from(["cases", "suites", "", "title"]), plain | empty))
+def test_every_form_of_every_field_is_written_again(first, second, others):
+    cases = [{"id": 1, "title": "t", **first}, {"id": "2", "title": "u", **second}]
+    written_again({"cases": cases})
+    suite = {"title": "s", **{name: value for name, value in others.items() if name != "title"}}
+    written_again({**others, "suites": [{"id": 1, **suite, "cases": cases}, {"id": "2", **suite}]})

@@ -3,20 +3,22 @@
 import contextlib
 import json
 import math
+import unicodedata
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from rl_eval.domains.qase.formats.history_csv import read_history_csv
+from rl_eval.domains.qase.formats.json_export import write_json_export
 from rl_eval.domains.qase.formats.load import load
 from rl_eval.domains.qase.formats.result_json import read_bulk_request
 from rl_eval.domains.qase.model.execution_log import FAIL, NO_VERDICT, PASS
-from rl_eval.domains.qase.model.join import AMBIGUOUS, NO_MATCH, UNKNOWN_ID, join
+from rl_eval.domains.qase.model.join import AMBIGUOUS, NO_MATCH, OTHER_PROJECT, UNKNOWN_ID, join
 from rl_eval.domains.qase.model.notes import Notes
 from rl_eval.domains.qase.model.project import Case, CaseSuite, build_project
-from rl_eval.domains.qase.model.results import ResultsCollector
+from rl_eval.domains.qase.model.results import BEFORE_1970, NEGATIVE_DURATION, ResultsCollector
 from rl_eval.errors import InputError
 
 PROJECT = build_project(
@@ -93,6 +95,89 @@ def test_joining_goes_from_the_strongest_to_the_weakest():
     }  # fmt: skip
 
 
+def test_impossible_times_of_one_result_are_noted_and_the_others_are_read():
+    notes = Notes()
+    collector = ResultsCollector(notes)
+    times = [
+        {"start_time": 2e9, "end_time": 1e9},
+        {"duration": -1},
+        {"start_time": -5, "end_time": 9},
+        {"start_time": 1e9, "end_time": -5},
+        {"start_time": 1e9, "end_time": 1e9 + 1},
+    ]
+    read_bulk_request({"results": [v2(execution=values) for values in times]}, "run", "bulk.json", collector)
+    results = collector.build()
+    assert np.isnan(results.duration_ms).tolist() == [True, True, True, True, False]
+    assert np.isnan(results.started).tolist() == [False, False, True, False, False]
+    assert results.duration_ms[4] == 1000
+    assert notes.counts == {
+        NEGATIVE_DURATION: (3, "bulk.json, results[0]"),
+        BEFORE_1970: (1, "bulk.json, results[2]"),
+    }
+
+
+MAPPED = [
+    v2("Delete", testops_project_mapping={"SHOP": [10, 12], "DEMO": [13]}, suites=["API"]),
+    v2("Create", testops_project_mapping={"DEMO": [13]}, testops_ids=[10], suites=["API", "Users"]),
+    v2("Create", testops_project_mapping={}, testops_ids=[11]),
+    v2("Create", testops_project_mapping={"SHOP": [99]}, suites=["API", "Users"]),
+]
+
+
+@pytest.mark.parametrize(
+    ("code", "cases", "reasons"),
+    [
+        ("SHOP", [(0, 10), (0, 12), (2, 11)], {("Create", OTHER_PROJECT), ("Create", UNKNOWN_ID)}),
+        ("DEMO", [(0, 13), (1, 13), (2, 11)], {("Create", OTHER_PROJECT)}),
+        ("", [(2, 11)], {("Create", OTHER_PROJECT), ("Delete", OTHER_PROJECT)}),
+    ],
+)
+def test_results_of_several_projects_are_joined_by_the_ids_of_this_one(code, cases, reasons):
+    joined = join(PROJECT, collected(*MAPPED), code)
+    ids = [PROJECT.cases[i].id for i in joined.log.case]
+    assert list(zip(joined.result.tolist(), ids, strict=True)) == cases
+    assert {(entry.title, entry.reason) for entry in joined.unjoined} == reasons
+
+
+@pytest.mark.parametrize(
+    ("file", "joined"), [("SHOP.json", 3), ("my-export_SHOP-2026-02-18.json", 3), ("DEMO.json", 3), ("export.json", 1)]
+)
+def test_the_name_of_the_export_has_the_code_of_its_project(tmp_path, file, joined):
+    (tmp_path / file).write_text(json.dumps(write_json_export(PROJECT)))
+    (tmp_path / "results").mkdir()
+    (tmp_path / "results" / "bulk.json").write_text(json.dumps({"results": MAPPED}))
+    imported = load(str(tmp_path / file), str(tmp_path / "results" / "bulk.json"))
+    assert len(imported.log) == joined
+    assert any("none of them" in sentence for sentence in imported.notes) == (file == "export.json")
+
+
+def test_projects_of_ids_go_from_one_process_to_the_other():
+    whole, first, second = (ResultsCollector(Notes()) for _ in range(3))
+    for collector, entries in ((whole, MAPPED), (first, MAPPED[:2]), (second, MAPPED[2:])):
+        read_bulk_request({"results": entries}, "run", "bulk.json", collector)
+    first.merge(second.chunk())
+    for code in ("SHOP", "DEMO", ""):
+        merged, expected = join(PROJECT, first.build(), code), join(PROJECT, whole.build(), code)
+        assert merged.log.case.tolist() == expected.log.case.tolist()
+        assert merged.unjoined == expected.unjoined
+
+
+@given(st.sampled_from(["NFC", "NFD"]), st.sampled_from(["NFC", "NFD"]), st.text(min_size=1, max_size=8))
+def test_letters_with_accents_are_equal_however_they_are_composed(of_case, of_result, text):
+    assume(":" not in text)
+
+    def form(name, text):
+        return unicodedata.normalize(name, f"Zoë {text} Å")
+
+    title, spelt = form(of_case, text), form(of_result, text)
+    project = build_project([CaseSuite(id=1, title=title)], [Case(id=1, title=title, suite_id=1)], "here")
+    results = collected(v2(spelt, suites=[spelt]), v2("x", signature=f"{spelt}::{spelt}"))
+    assert join(project, results).counts == {"id": 0, "signature": 1, "title": 1}
+    learned = collected(v2("x", testops_id=1, signature=title), v2("y", signature=spelt))
+    assert join(project, learned).counts["signature"] == 1
+    assert write_json_export(project)["suites"][0]["title"] == title  # what is written stays as it was
+
+
 def test_verdicts_are_of_the_code_and_every_status_is_kept():
     statuses = [
         "passed",
@@ -118,10 +203,10 @@ def test_runs_are_in_the_order_of_time_or_of_their_names(tmp_path):
         entry = v2(testops_id=10, execution={"start_time": start, "end_time": start})
         (tmp_path / f"{name}.json").write_text(json.dumps({"results": [entry]}))
     assert [run.name for run in load(str(tmp_path)).results.runs] == ["c", "b", "a"]
-    for name in ("run-9", "run-10"):
+    for name in ("run-9", "run-10", "\u00b2"):
         (tmp_path / f"{name}.json").write_text(json.dumps({"results": [{"case_id": 1, "status": "passed"}]}))
     result = load(str(tmp_path))
-    assert [run.name for run in result.results.runs] == ["a", "b", "c", "run-9", "run-10"]
+    assert [run.name for run in result.results.runs] == ["a", "b", "c", "run-9", "run-10", "\u00b2"]
     assert "a run has no start time: runs are ordered by name" in result.notes
 
 
@@ -156,9 +241,8 @@ def test_columns_hold_what_was_added_whatever_the_order_of_runs(rows):
         (v2(status=3), "field 'status': 3 where text is needed"),
         (v2(execution={"duration": "long"}), "field 'duration': 'long' where a number is needed"),
         (v2(execution={"duration": True}), "field 'duration': True where a number is needed"),
-        (v2(execution={"duration": -1}), "a duration of -1 ms"),
-        (v2(execution={"start_time": -5}), "field 'start_time': -5 is a time before 1970"),
-        (v2(execution={"start_time": 2e9, "end_time": 1e9}), "a duration of -1e+12 ms"),
+        (v2(testops_project_mapping=[1]), "field 'testops_project_mapping': [1] where an object"),
+        (v2(testops_project_mapping={"A": ["x"]}), "field 'testops_project_mapping', 'A': 'x' where a whole number"),
         (v2(testops_id="x"), "field 'testops_ids': 'x' where a whole number is needed"),
         (v2(muted="perhaps"), "field 'muted': 'perhaps' where yes or no"),
         (v2(relations=3), "results[0], relations: 3 where an object"),
@@ -204,6 +288,15 @@ def test_flat_records_are_cases_and_their_executions(tmp_path):
     assert result.log.cycle.tolist() == [0, 0, 1]
     assert result.log.verdict.tolist() == [PASS, FAIL, FAIL]
     assert result.log.duration_ms[:2].tolist() == [12, 9]
+
+
+def test_flat_records_are_one_case_however_their_accents_are_composed(tmp_path):
+    records = [{"test_name": unicodedata.normalize(form, "Zoë"), "result": "passed"} for form in ("NFD", "NFC")]
+    (tmp_path / "flat.json").write_text(json.dumps(records))
+    imported = load(str(tmp_path / "flat.json"))
+    assert [case.title for case in imported.project.cases] == [records[0]["test_name"]]
+    assert imported.log.cycle.tolist() == [0, 1]
+    assert not any("differ" in sentence for sentence in imported.notes)
 
 
 @pytest.mark.parametrize(
