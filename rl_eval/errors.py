@@ -40,7 +40,10 @@ def nearest(name: str, allowed: Iterable[str]) -> str:
 
 def failure(error: BaseException) -> str:
     """An error of foreign code in one line: its class, its text, and the innermost line of its traceback."""
-    last = traceback.extract_tb(error.__traceback__)[-1]
-    reason = " ".join(str(error).split())
+    last = traceback.extract_tb(error.__traceback__, limit=-1)[0]
+    try:
+        reason = " ".join(str(error).split())
+    except Exception:  # its own code may fail too
+        reason = ""
     reason = reason if len(reason) <= 300 else f"… {reason[-300:]}"
-    return f"{type(error).__name__}: {reason} ({last.filename}:{last.lineno})"
+    return f"{type(error).__name__}{reason and f': {reason}'} ({last.filename}:{last.lineno})"

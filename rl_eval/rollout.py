@@ -9,7 +9,16 @@ import numpy as np
 from gymnasium.vector import VectorEnv
 
 from rl_eval.envs import RankingVector
+from rl_eval.errors import InputError, failure
 from rl_eval.policy import Policy, choose_actions, scores
+
+
+class PolicyFailure(InputError):  # noqa: N818 - it says who failed
+    """The policy raised; the sentence has the innermost line of its traceback."""
+
+
+class EnvironmentFailure(InputError):  # noqa: N818 - it says who failed
+    """The environment raised; the sentence has the innermost line of its traceback."""
 
 
 @dataclass(frozen=True)
@@ -88,7 +97,7 @@ def play(
     """All episodes of `stream` at once.
 
     Raises:
-        ValueError: no seeds.
+        As `stream`.
     """
     return join(list(stream(envs, policy, seeds=seeds, greedy=greedy, order=order, on_episodes=on_episodes)))
 
@@ -119,6 +128,9 @@ def stream(
 
     Raises:
         ValueError: no seeds.
+        PolicyFailure: the policy raised.
+        EnvironmentFailure: the environment raised.
+        InputError: one of them raised that.
     """
     total, n = len(seeds), envs.num_envs
     if total == 0:
@@ -131,7 +143,12 @@ def stream(
     def start(mask: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
         index = np.maximum(playing, 0)
         options = {"reset_mask": mask, "episode": index, "order": order}
-        observations, infos = envs.reset(seed=[int(s) for s in seed_of[index]], options=options)  # type: ignore[arg-type]
+        try:
+            observations, infos = envs.reset(seed=[int(s) for s in seed_of[index]], options=options)  # type: ignore[arg-type]
+        except InputError:
+            raise
+        except (Exception, SystemExit) as error:  # foreign code raises anything
+            raise EnvironmentFailure(f"the environment failed with {failure(error)}") from error
         return observations, infos.get("action_mask")
 
     active = playing >= 0
@@ -142,10 +159,20 @@ def stream(
     steps = _Steps()
     while active.any():
         # A copy that has nothing left to play may have no legal action.
-        actions = choose_actions(policy, obs, greedy, None if legal is None else legal | ~active[:, None])
-        if isinstance(envs, RankingVector):
-            envs.rank(scores(policy, obs, actions, greedy, envs.candidates()))
-        obs, _, terminated, truncated, infos = envs.step(actions)
+        try:
+            actions = choose_actions(policy, obs, greedy, None if legal is None else legal | ~active[:, None])
+            if isinstance(envs, RankingVector):
+                envs.rank(scores(policy, obs, actions, greedy, envs.candidates()))
+        except InputError:
+            raise
+        except (Exception, SystemExit) as error:
+            raise PolicyFailure(f"the policy failed with {failure(error)}") from error
+        try:
+            obs, _, terminated, truncated, infos = envs.step(actions)
+        except InputError:
+            raise
+        except (Exception, SystemExit) as error:
+            raise EnvironmentFailure(f"the environment failed with {failure(error)}") from error
         legal = infos.get("action_mask")
         steps.add(playing[active], {name: np.asarray(values)[active] for name, values in infos["outcome"].items()})
         lengths[playing[active]] += 1

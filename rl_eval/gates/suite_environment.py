@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,11 +13,11 @@ from gymnasium.vector import VectorEnv
 
 from rl_eval import domains, policy, seeding
 from rl_eval.domains import EnvConfig
-from rl_eval.errors import TRUST_IT, InputError
+from rl_eval.errors import TRUST_IT, InputError, failure
 from rl_eval.gates.episode_buffer import EpisodeBuffer
 from rl_eval.gates.selection import BarePolicy
 from rl_eval.gates.suite import Suite
-from rl_eval.rollout import Episodes, stream
+from rl_eval.rollout import EnvironmentFailure, Episodes, PolicyFailure, stream
 from rl_eval.run import Run, environment_of
 
 DEFAULT_FIXED = 100
@@ -58,6 +59,7 @@ class SuiteEnvironment:
             self.max_episodes = min(episodes.max or self._limit, self._limit)
             self.seeds = list(range(self._needed()))
         self._excluded_cases: np.ndarray | None = None
+        self._failure: EnvironmentFailure | None = None  # nothing is played again after one
         # Copies that nobody plays on. A policy and its reference play at the same time.
         self._idle = [self._make()]
         self._spaces = policy.Spaces.of(self.config, self._idle[0])
@@ -111,10 +113,12 @@ class SuiteEnvironment:
         """The episode buffer of the policy `spec`; it plays episodes when they are needed.
 
         Raises:
-            InputError: the policy cannot be loaded, or does not fit.
+            InputError: the policy cannot be loaded, or does not fit, or the environment failed before.
         """
+        if self._failure is not None:
+            raise self._failure
         acting = policy.load(spec, self._spaces, self.config, seed=self.suite.gate_seed, trust=self.trust)
-        return EpisodeBuffer(self._stream(acting, label, episodes))
+        return EpisodeBuffer(self._stream(acting, spec, label, episodes))
 
     def reference(self, spec: str) -> EpisodeBuffer:
         """All episodes of a policy that others are compared with; played once for all criteria.
@@ -132,7 +136,7 @@ class SuiteEnvironment:
             raise buffer
         return buffer
 
-    def _stream(self, acting: policy.Policy, label: str, episodes: int) -> Iterator[Episodes]:
+    def _stream(self, acting: policy.Policy, spec: str, label: str, episodes: int) -> Iterator[Episodes]:
         def report(done: int) -> None:
             if self.on_episodes:
                 self.on_episodes(done, episodes, label=label)
@@ -151,12 +155,22 @@ class SuiteEnvironment:
                     yield block
                 else:
                     yield block.keep(~self._excluded_cases[block.outcome[str(self._domain.case_index)]])
+        except PolicyFailure as error:
+            raise InputError(f"{spec}: {error}") from error
+        except EnvironmentFailure as error:
+            self._failure = error
+            raise
         finally:
             self._idle.append(vector)
 
     def _make(self) -> VectorEnv:
         copies = min(len(self.seeds), self._domain.copies)
-        return domains.make(self.config, n_envs=copies, part="test", autoreset=False)
+        try:
+            return domains.make(self.config, n_envs=copies, part="test", autoreset=False)
+        except InputError:
+            raise
+        except (Exception, SystemExit) as error:  # foreign code raises anything
+            raise InputError(f"the environment {self.config.name} cannot be made: {failure(error)}") from error
 
     def units(self, unit: str) -> int | None:
         """How many cases or episodes evidence may use; None where that is not known beforehand."""
@@ -197,7 +211,8 @@ class SuiteEnvironment:
             if isinstance(buffer, EpisodeBuffer):
                 buffer.close()
         for vector in self._idle:
-            vector.close()
+            with contextlib.suppress(Exception):  # of foreign code; what was to be judged is judged
+                vector.close()
 
 
 class SuiteEnvironments:
@@ -205,7 +220,7 @@ class SuiteEnvironments:
 
     def __init__(self, suite: Suite, trust: bool, on_episodes: OnEpisodes | None) -> None:
         self._suite, self._trust, self._on_episodes = suite, trust, on_episodes
-        self._environments: dict[str, SuiteEnvironment] = {}
+        self._environments: dict[str, SuiteEnvironment | InputError] = {}
 
     def of(self, judged: Run | BarePolicy) -> SuiteEnvironment:
         """The environment of a run, or of a policy alone.
@@ -216,11 +231,17 @@ class SuiteEnvironments:
         config = environment_to_judge(self._suite, judged) if isinstance(judged, Run) else self._suite.judged
         key = config.model_dump_json()
         if key not in self._environments:
-            self._environments[key] = SuiteEnvironment(self._suite, config, self._trust, self._on_episodes)
-        return self._environments[key]
+            try:
+                self._environments[key] = SuiteEnvironment(self._suite, config, self._trust, self._on_episodes)
+            except InputError as error:  # it is not made again
+                self._environments[key] = error
+        environment = self._environments[key]
+        if isinstance(environment, InputError):
+            raise environment
+        return environment
 
     def __iter__(self) -> Iterator[SuiteEnvironment]:
-        return iter(self._environments.values())
+        return (made for made in self._environments.values() if isinstance(made, SuiteEnvironment))
 
     def close(self) -> None:
         """Close them all."""

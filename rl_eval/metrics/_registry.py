@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from rl_eval.domains import contributions
-from rl_eval.errors import InputError, nearest
+from rl_eval.errors import InputError, failure, nearest
 from rl_eval.registry import Registry
 
 if TYPE_CHECKING:
@@ -59,6 +60,11 @@ class Metric:
     variable: Callable[..., Any] | None = None
     bounds: Callable[[Any], tuple[float, float] | None] | None = None
     statistic: Literal["mean", "variance", "std"] | None = None
+
+    def __post_init__(self) -> None:
+        for part in ("compute", "variable", "bounds"):
+            if (function := getattr(self, part)) is not None:
+                object.__setattr__(self, part, _with_sentence(function))
 
     def __call__(self, *arguments: Any) -> Any:
         """The value; the arguments depend on `kind`."""
@@ -162,6 +168,21 @@ def higher_is_better(name: str) -> bool:
     if better is None:
         raise InputError(f"neither more nor less of {name!r} is better: name another metric")
     return better == "higher"
+
+
+def _with_sentence(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The function, but for errors, which become one sentence; a metric may be anybody's code."""
+
+    @functools.wraps(function)
+    def call(*arguments: Any) -> Any:
+        try:
+            return function(*arguments)
+        except InputError:
+            raise
+        except (Exception, SystemExit) as error:
+            raise InputError(f"the metric failed with {failure(error)}") from error
+
+    return call
 
 
 def _with_key(compute: Callable[..., Any], key: str) -> Callable[..., Any]:

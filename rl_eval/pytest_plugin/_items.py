@@ -48,11 +48,24 @@ class SuiteItem(pytest.Item):
         """Obtain the verdict; the first criterion of a suite plays its episodes."""
         suite_verdict = self.config.stash[SESSION].verdict_of(self.suite)
         verdict = next(criterion for criterion in suite_verdict.criteria if criterion.criterion == self.name)
-        values = [(name, getattr(verdict, name)) for name in _PROPERTIES]
+        first = self._first_with(verdict.detail) if verdict.decision == "ERROR" else self
+        if first is not self and not suite_verdict.runs:  # nothing of the suite can be judged: the first says why
+            pytest.skip(f"not judged: see {first.nodeid}")
+        detail = verdict.detail if first is self else f"as {first.nodeid}"
+        values = [(name, detail if name == "detail" else getattr(verdict, name)) for name in _PROPERTIES]
         self.user_properties.extend((name, value) for name, value in values if value is not None)
         if verdict.decision == "ERROR":
-            pytest.fail(verdict.detail, pytrace=False)
+            pytest.fail(detail, pytrace=False)
         self._verdict = verdict
+
+    def _first_with(self, detail: str) -> SuiteItem:
+        """The first item of this session and suite that is an error for the same reason."""
+        verdict = self.config.stash[SESSION].verdict_of(self.suite)
+        same = {one.criterion for one in verdict.criteria if one.decision == "ERROR" and one.detail == detail}
+        items = (
+            item for item in self.session.items if isinstance(item, SuiteItem) and item.suite.path == self.suite.path
+        )
+        return next((item for item in items if item.name in same), self)
 
     def runtest(self) -> None:
         """Fail where the criterion is not passed."""

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from rl_eval.errors import InputError
+from rl_eval.errors import InputError, failure
 from rl_eval.pytest_plugin import _train_missing
 from rl_eval.pytest_plugin._cache_key import findings_key, verdict_key
 from rl_eval.pytest_plugin._doctor import first_findings
@@ -102,6 +102,8 @@ class GateSession:
             verdict = self._cached_verdict(suite, self._select(suite))
         except InputError as error:
             verdict = suite_error(suite, str(error))
+        except (Exception, SystemExit) as error:  # remembered, as any other reason
+            verdict = suite_error(suite, f"{suite.label} cannot be judged: {failure(error)}")
         if self.shared:
             (self.shared / f"{key}.json").write_text(json.dumps(verdict.to_json()))
         return verdict

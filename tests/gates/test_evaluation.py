@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 
+import gymnasium as gym
 import numpy as np
 import pytest
 
+from rl_eval import metrics
 from rl_eval.gates import SuiteVerdict, evaluate_run, evaluate_suite, evaluation, load_suite, named_runs
 from rl_eval.rollout import stream
 from tests.gates.fake_runs import BALANCE, FALL, write_run, write_suite
@@ -233,6 +235,56 @@ def test_foreign_code_needs_trust(tmp_path):
     assert (verdict.decision, "--trust" in verdict.detail) == ("ERROR", True)
     (verdict,) = verdicts(checked, run, trust=True)
     assert verdict.decision == "PASS"
+
+
+class Raises(gym.Env):
+    """An environment that raises in the third step of an episode."""
+
+    observation_space = gym.spaces.Box(-1, 1, (2,), np.float32)
+    action_space = gym.spaces.Discrete(2)
+    raised = 0
+
+    def reset(self, *, seed=None, options=None):
+        self.steps = 0
+        return np.zeros(2, np.float32), {}
+
+    def step(self, action):
+        self.steps += 1
+        if self.steps == 3:
+            Raises.raised += 1
+            raise OverflowError("the third step")
+        return np.zeros(2, np.float32), 0.0, False, False, {}
+
+
+def test_an_environment_that_raises_is_played_once(tmp_path, monkeypatch):
+    gym.register("Raises-v0", entry_point=Raises, max_episode_steps=10)
+    monkeypatch.setattr(Raises, "raised", 0)
+    criteria = ["metric: mean_return, at_least: 0, by: estimate", "metric: mean_length, at_least: 5, by: estimate"]
+    head = "controls: [random, 'constant:0']\nepisodes: {fixed: 10}"
+    checked = suite(tmp_path, *criteria, env="{id: Raises-v0}", head=head)
+    verdict = evaluate_suite(checked, named_runs(checked, ["random"]))
+    assert Raises.raised == 1
+    of = {one.criterion: one for one in verdict.criteria}
+    assert [of[name].decision for name in ("c0", "c1", "controls")] == ["ERROR"] * 3
+    (sentence,) = {of[name].detail for name in ("c0", "c1", "controls")}
+    assert "OverflowError: the third step" in sentence
+    assert f"({__file__}:" in sentence
+    del gym.registry["Raises-v0"]
+
+
+def test_a_metric_that_raises_is_an_error_of_its_criterion(tmp_path, monkeypatch):
+    @metrics.metric("task")
+    def their_metric(episodes, config):
+        """Divide by nothing."""
+        return 1 / 0
+
+    monkeypatch.setitem(metrics._registry.METRICS._registered, "their_metric", their_metric)
+    criteria = ["metric: their_metric, at_least: 0, by: estimate", "metric: mean_length, at_least: 5, by: estimate"]
+    checked = suite(tmp_path, *criteria)
+    first, second = verdicts(checked, write_run(tmp_path / "run"))
+    assert (first.decision, second.decision) == ("ERROR", "PASS")
+    assert "ZeroDivisionError" in first.detail
+    assert f"({__file__}:" in first.detail
 
 
 def test_one_run_shows_what_it_can(tmp_path):

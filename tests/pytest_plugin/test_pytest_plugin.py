@@ -148,13 +148,45 @@ def test_an_item_can_be_named(project):
 
 def test_without_a_run_it_is_an_error_that_says_how_to_train_one(project):
     result = project.runpytest_inprocess("suites/")
-    result.assert_outcomes(errors=4)
+    result.assert_outcomes(errors=1, skipped=3)
     assert result.ret == 1
+    assert output(result).count("no finished run below") == 2  # the error, and pytest's short summary
     result.stdout.fnmatch_lines(
         ["no finished run below outputs is one that suites/pole.yaml judges: "
          "train with `python train.py env=cartpole agent=ppo`, or name a run or a policy with --rl-run"]
     )  # fmt: skip
     assert "Traceback" not in output(result)
+
+
+RAISES = """\
+from pathlib import Path
+
+def act(obs):
+    with Path("calls").open("a") as calls:
+        calls.write("x")
+    deeper(obs)
+
+def deeper(obs):
+    raise KeyError("no such angle")
+"""
+
+
+def test_a_policy_that_raises_is_one_sentence_and_is_not_played_again(project):
+    (project.path / "theirs.py").write_text(RAISES)
+    project.syspathinsert()
+    suite = "".join(SUITE.replace("controls: []\n", "").splitlines(keepends=True)[:-1])  # without its last criterion
+    (project.path / "suites" / "pole.yaml").write_text(suite)
+    result = project.runpytest_inprocess("suites/", "--rl-run", "python:theirs:act", "--rl-trust")
+    result.assert_outcomes(errors=2, passed=2)  # controls and held_out do not need it
+    assert (project.path / "calls").read_text() == "x"
+    text = output(result)
+    assert "Traceback" not in text
+    result.stdout.fnmatch_lines(
+        ["python:theirs:act: the policy failed with KeyError: 'no such angle' (*theirs.py:9)",
+         "as suites/pole.yaml::solved"]
+    )  # fmt: skip
+    only = project.runpytest_inprocess("suites/", "--rl-run", "python:theirs:act", "--rl-trust", "-k", "short")
+    only.stdout.fnmatch_lines(["python:theirs:act: the policy failed with KeyError*"])
 
 
 def test_too_few_runs_is_an_error_of_the_criteria_that_need_them(project):
@@ -202,7 +234,7 @@ def test_named_runs(project):
     result.assert_outcomes(passed=2, failed=2)
     other = write_run(project.path / "lander", "lunarlander")
     result = project.runpytest_inprocess("suites/", "--rl-run", str(other.path))
-    result.assert_outcomes(errors=4)
+    result.assert_outcomes(errors=1, skipped=3)
     result.stdout.fnmatch_lines(["lander is a run of lunarlander, but suites/pole.yaml judges cartpole: *"])
 
 
@@ -325,7 +357,7 @@ def test_train_missing_trains_one_seed_twice(project):
 def test_training_that_fails_is_an_error_with_its_last_line(project):
     (project.path / "train.py").write_text("import sys\nprint('starting')\nsys.exit('error: no such thing')\n")
     result = project.runpytest_inprocess("suites/", "--rl-train-missing")
-    result.assert_outcomes(errors=4)
+    result.assert_outcomes(errors=1, skipped=3)
     result.stdout.fnmatch_lines(
         ["`python train.py env=cartpole agent=ppo` ended with status 1: error: no such thing"]
     )  # fmt: skip
@@ -333,7 +365,7 @@ def test_training_that_fails_is_an_error_with_its_last_line(project):
 
 def test_train_missing_without_train_py(project):
     result = project.runpytest_inprocess("suites/", "--rl-train-missing")
-    result.assert_outcomes(errors=4)
+    result.assert_outcomes(errors=1, skipped=3)
     result.stdout.fnmatch_lines(["--rl-train-missing runs *train.py, which does not exist*"])
 
 
@@ -352,7 +384,7 @@ def test_data_that_is_not_there_leaves_its_suite_out(project):
     result = project.runpytest_inprocess("suites/", "--rl-train-missing", "--rl-data", "sets")
     result.stdout.fnmatch_lines(["deselected, since their data is missing: suites/nsl.yaml (no *sets/elsewhere)"])
     result = project.runpytest_inprocess("suites/nsl.yaml", "--rl-train-missing")
-    result.assert_outcomes(errors=2)
+    result.assert_outcomes(errors=1, skipped=1)
 
 
 def test_the_plugin_is_light_and_collecting_imports_no_framework(project):

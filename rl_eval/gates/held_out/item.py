@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from rl_eval.errors import InputError
+from rl_eval.errors import InputError, failure
 from rl_eval.gates.held_out.held_out_set import load_test_set
 from rl_eval.gates.held_out.leak_check import check_runs
 from rl_eval.gates.selection import BarePolicy
@@ -38,6 +38,8 @@ def check_held_out(
                 environment.exclude(check.unit, check.excluded)
     except InputError as error:
         return replace(blank, detail=str(error)), None
+    except (Exception, SystemExit) as error:  # foreign code raises anything
+        return replace(blank, detail=f"the test set cannot be loaded: {failure(error)}"), None
     verdict = replace(blank, decision=check.decision, detail=check.detail, unit=check.unit)
     if check.decision == "PASS":
         return replace(verdict, units=check.total, units_max=check.total), test_set.fingerprint
