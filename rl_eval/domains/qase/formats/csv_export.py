@@ -7,6 +7,7 @@ import io
 from typing import Any, Literal
 
 from rl_eval.domains.qase.formats import csv_steps
+from rl_eval.domains.qase.formats.csv_rows import csv_rows
 from rl_eval.domains.qase.formats.enumerations import KNOWN_VALUES, read_value
 from rl_eval.domains.qase.formats.values import build_model, decode_utf8, read_flag, read_id
 from rl_eval.domains.qase.model.notes import Notes
@@ -31,7 +32,6 @@ _COLUMNS = (
 _OPTIONAL_COLUMNS = ("is_muted",)
 _SUITE_COLUMNS = ("suite_id", "suite_parent_id", "suite", "suite_without_cases")
 MAX_COLUMNS = 2000
-MAX_CELL = 64 << 20
 
 
 def read_csv_export(data: bytes, where: str, notes: Notes) -> Project:
@@ -40,7 +40,7 @@ def read_csv_export(data: bytes, where: str, notes: Notes) -> Project:
     Raises:
         InputError: another form, with line and column.
     """
-    rows = iter(_rows(decode_utf8(data, where), where))
+    rows = iter(csv_rows(decode_utf8(data, where), where))
     line, header = next(rows, (1, [""]))
     columns = _columns(header or [""], where, notes)
     quoted = header[0].strip() == FIRST_COLUMN[2]
@@ -64,23 +64,6 @@ def read_csv_export(data: bytes, where: str, notes: Notes) -> Project:
     if not cases and not suites:
         raise InputError(f"{where} has a header but neither suites nor cases: export again")
     return build_project(suites.values(), cases, where)
-
-
-def _rows(text: str, where: str) -> list[tuple[int, list[str]]]:
-    """Rows, each with its first line (from 1)."""
-    allowed = csv.field_size_limit(MAX_CELL)
-    rows: list[tuple[int, list[str]]] = []
-    line = 1
-    try:
-        reader = csv.reader(io.StringIO(text, newline=""), strict=True)
-        for row in reader:
-            rows.append((line, row))
-            line = reader.line_num + 1
-    except csv.Error as error:
-        raise InputError(f"{where}, line {line}: not CSV ({error}): export it again") from error
-    finally:
-        csv.field_size_limit(allowed)
-    return rows
 
 
 def _columns(header: list[str], where: str, notes: Notes) -> dict[str, int]:

@@ -12,7 +12,7 @@ from typing import Any
 
 from rl_eval.domains.qase.formats.csv_export import FIRST_COLUMN, read_csv_export
 from rl_eval.domains.qase.formats.flat_records import read_flat_records
-from rl_eval.domains.qase.formats.history_csv import read_history_csv
+from rl_eval.domains.qase.formats.history_csv import history_separator, read_history_csv
 from rl_eval.domains.qase.formats.json_export import read_json_export
 from rl_eval.domains.qase.formats.rest_pages import Pages, add_page
 from rl_eval.domains.qase.formats.result_json import (
@@ -145,7 +145,7 @@ def read_file(path: Path, contents: FileContents) -> None:
         _read_document(parse_json(data, where), where, path.stem, contents)
         return
     header = data[: (data + b"\n").index(b"\n")].decode("utf-8", "replace").strip()
-    if header.startswith("Id;") or ";LastResults" in header:
+    if history_separator(header) is not None:
         project, log = read_history_csv(data, where, contents.notes)
         if contents.log is not None:
             raise InputError(f"{where}: executions were already read from another file: give one of them")
@@ -160,7 +160,8 @@ def read_file(path: Path, contents: FileContents) -> None:
         return
     decode_utf8(data, where)
     raise InputError(
-        f"{where} is neither JSON nor a known CSV: an export begins with 'id' or 'v2.id', executions with 'Id;Name;'"
+        f"{where} is neither JSON nor a known CSV: an export begins with 'id' or 'v2.id', and executions have the "
+        "columns Name, Verdict and Cycle"
     )
 
 

@@ -1,6 +1,5 @@
 """Results: every form and status, joined by id, then signature, then suite path and title."""
 
-import contextlib
 import json
 import math
 import unicodedata
@@ -10,7 +9,6 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from rl_eval.domains.qase.formats.history_csv import read_history_csv
 from rl_eval.domains.qase.formats.json_export import write_json_export
 from rl_eval.domains.qase.formats.load import load
 from rl_eval.domains.qase.formats.result_json import read_bulk_request
@@ -314,62 +312,3 @@ def test_a_faulty_record_is_reported_with_its_place(tmp_path, records, sentence)
     with pytest.raises(InputError) as message:
         load(str(tmp_path / "flat.json"))
     assert sentence in str(message.value)
-
-
-HISTORY = "Id;Name;Duration;LastRun;LastResults;Verdict;Cycle"
-ROW = "1;a;5;2015-02-13 16:13:00;[];1;1"
-
-
-@pytest.mark.parametrize("end", ["\n", "\r\n"])
-def test_executions_go_by_cycle_whatever_the_order_of_the_file(end):
-    rows = ["1;a;5;2015-02-13 16:13:00;[1, 0];1;7", "2;b;6;;[];0;2", "3;a;7;2015-02-14 16:13:00;[1, 1, 0];0;7"]
-    project, log = read_history_csv(("\ufeff" + end.join([HISTORY, *rows, ""])).encode(), "h.csv", Notes())
-    assert [project.cases[i].title for i in log.case] == ["b", "a", "a"]
-    assert (log.cycles, log.cycle.tolist(), log.verdict.tolist()) == (("2", "7"), [0, 1, 1], [0, 1, 0])
-    assert log.earlier_verdicts.tolist() == [1, 0, 1, 1, 0]
-    assert log.earlier_start.tolist() == [0, 0, 2, 5]
-    assert math.isnan(log.started[0])
-    assert log.started[1] == 1423843980.0
-
-
-def test_last_results_that_are_not_the_earlier_verdicts_are_reported():
-    notes = Notes()
-    rows = [ROW, "2;a;5;2015-02-14 16:13:00;[0];1;2"]
-    read_history_csv("\n".join([HISTORY, *rows]).encode(), "h.csv", notes)
-    assert "LastResults of 1 rows are not the earlier verdicts of the file: not used" in notes.counts
-
-
-@pytest.mark.parametrize(
-    ("lines", "sentence"),
-    [
-        (
-            [HISTORY.replace("Verdict", "Verdikt"), ROW],
-            "line 1: the column 'Verdict' is missing: did you mean",
-        ),
-        ([HISTORY], "has 0 rows where 1 to"),
-        ([HISTORY, ROW, "2;b;5"], "line 3: 3 columns where 7 are expected"),
-        ([HISTORY, ROW, "", ROW], "line 3: 1 columns where 7 are expected"),
-        ([HISTORY, ROW, ROW], "line 3, column 'Id': 1 appears twice"),
-        ([HISTORY, ROW.replace("1;a", "x;a")], "line 2, column 'Id': 'x' where a whole number is needed"),
-        ([HISTORY, ROW.replace(";a;", ";;")], "line 2, column 'Name': '' where a name is needed"),
-        ([HISTORY, ROW.replace(";5;", ";-5;")], "line 2, column 'Duration': '-5' where a number from 0 is needed"),
-        ([HISTORY, ROW.replace(";5;", ";NaN;")], "line 2, column 'Duration': 'NaN' where a number from 0 is needed"),
-        ([HISTORY, ROW.replace("16:13:00", "noon")], "line 2, column 'LastRun': '2015-02-13 noon' where a time"),
-        ([HISTORY, ROW.replace("[]", "[0, 2]")], "line 2, column 'LastResults': '[0, 2]' where a list such as [0, 1]"),
-        ([HISTORY, ROW.replace("[]", "[0 1]")], "column 'LastResults'"),
-        ([HISTORY, ROW[:-3] + "2;1"], "line 2, column 'Verdict': '2' where 0 or 1 is needed"),
-        ([HISTORY, ROW[:-1]], "line 2, column 'Cycle': '' where a whole number is needed"),
-    ],
-)
-def test_a_faulty_execution_is_reported_with_line_and_column(lines, sentence):
-    with pytest.raises(InputError) as message:
-        read_history_csv("\n".join(lines).encode(), "h.csv", Notes())
-    assert sentence in str(message.value)
-
-
-@settings(max_examples=80, deadline=None)
-@given(st.binary(max_size=80))
-def test_random_bytes_after_a_history_header_are_refused_or_read(data):
-    with contextlib.suppress(InputError):
-        project, log = read_history_csv((HISTORY + "\n").encode() + data, "h.csv", Notes())
-        assert log.n_cases == len(project.cases) == len(np.unique(log.case))
