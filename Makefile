@@ -6,12 +6,13 @@
 PYTHON ?= python3
 # Where the public datasets lie, each in a folder of its own (nsl-kdd/, …).
 DATA ?= ../shared/data
+SUITES ?= suites/
 BIN := .venv/bin
 
 .venv/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --upgrade pip
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[all,dev]'
 	@touch $@
 
 train: .venv/installed
@@ -21,7 +22,7 @@ test: .venv/installed
 	$(BIN)/python -m pytest tests -n 2 --dist worksteal -m "not verify"
 
 gates: .venv/installed
-	$(BIN)/python -m pytest suites/ --rl-train-missing --rl-data $(DATA)
+	$(BIN)/python -m pytest $(SUITES) --rl-train-missing --rl-data $(DATA)
 
 verify: .venv/installed
 	$(BIN)/python -m pytest tests -m verify

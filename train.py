@@ -8,19 +8,16 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import hydra
-from omegaconf import DictConfig, OmegaConf
-
 from rl_eval.launch import launch
 
 ROOT = Path(__file__).resolve().parent
 
 
-@hydra.main(version_base="1.3", config_path="conf", config_name="config")
-def main(composed: DictConfig) -> None:
+def main(composed: Any) -> None:
     """One job: train, then judge by every suite of the environment."""
     from hydra.core.hydra_config import HydraConfig
     from hydra.types import RunMode
+    from omegaconf import OmegaConf
 
     from rl_eval import job
 
@@ -36,5 +33,12 @@ def _short(path: str | Path) -> Path:
     return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
 
 
+def run_with_hydra() -> None:
+    """The jobs of the command line."""
+    import hydra  # here, since `launch` says in one sentence where it is missing
+
+    hydra.main(version_base="1.3", config_path="conf", config_name="config")(main)()
+
+
 if __name__ == "__main__":
-    sys.exit(launch(ROOT, sys.argv[1:], main))
+    sys.exit(launch(ROOT, sys.argv[1:], run_with_hydra))

@@ -4,7 +4,7 @@
 
 Full buffers of a million steps, LunarLander's observations, batches of 256. `prioritised`: a sample and the update of
 its priorities; cpprb's tree is C++. `uniform`: a sample; Stable-Baselines3 has no priorities. `add`: one step of 8 and
-of 64 copies; one in 300 is truncated. `make` does not install cpprb: `pip install cpprb`.
+of 64 copies; one in 300 is truncated. `make` does not install cpprb: `pip install --group bench`.
 """
 
 from __future__ import annotations

@@ -36,6 +36,7 @@ LAYERS: dict[str, tuple[str, ...]] = {
         "formatting",
         "dotted_keys",
         "validation_errors",
+        "extras",
         "errors",
     ),
 }

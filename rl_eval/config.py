@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError,
 
 from rl_eval import agent_registry, domains, plugins
 from rl_eval.errors import InputError
+from rl_eval.extras import imports_of_extra
 from rl_eval.rewards import RewardFunction, as_range
 from rl_eval.tracking import settings_model
 from rl_eval.validation_errors import config_sentence
@@ -138,7 +139,8 @@ def torch_device(hardware: Hardware) -> str:
     """
     if hardware.device == "cpu":
         return "cpu"
-    import torch
+    with imports_of_extra("train", f"hardware.device={hardware.device}"):
+        import torch
 
     if torch.cuda.is_available():
         return "cuda"

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from rl_eval.errors import InputError
+from rl_eval.extras import require_extra
 from rl_eval.hydra_compose import (
     check_arguments,
     compose,
@@ -62,6 +63,7 @@ def launch(root: Path, argv: Sequence[str], job: Callable[[], None]) -> int:
     130: Ctrl-C.
     """
     try:
+        require_extra("train", "train.py", "hydra", "omegaconf", "torch")
         flags, overrides = split_arguments(argv)
         check_arguments(flags, overrides)
         overrides = quote_run_paths([*groups_of_parent(overrides), *overrides])

@@ -11,6 +11,7 @@ import typer
 from rl_eval.agent_registry import agent
 from rl_eval.cli._app import app
 from rl_eval.errors import InputError
+from rl_eval.extras import require_extra
 from rl_eval.plugins import require_plugins_of_run
 
 
@@ -47,10 +48,8 @@ def _export_onnx(directory: Path, file: Path, trust: bool) -> int:
     require_plugins_of_run(run.path, run.config, trust=trust)
     snapshot = run.judged_snapshot()
     arrays, meta = read_checkpoint(snapshot, "policy")
-    try:
-        import onnx  # noqa: F401
-    except ImportError as error:
-        raise InputError("export --onnx needs onnx: pip install onnx, or 'rl_eval[onnx]'") from error
+    require_extra("onnx", "export --onnx", "onnx")
+    require_extra("train", "export --onnx", "torch")
     try:
         description: dict[str, Any] = {
             "schema": 1,

@@ -16,6 +16,7 @@ from rl_eval.compare.statistics import GroupScores, contributions
 from rl_eval.domains import EnvConfig
 from rl_eval.errors import InputError
 from rl_eval.evidence import RATIO_METRICS, count_cases
+from rl_eval.extras import imports_of_extra
 from rl_eval.metrics import Metric
 from rl_eval.rollout import Episodes, play
 
@@ -46,7 +47,8 @@ def play_groups(
     Raises:
         InputError: the environment cannot be made, a snapshot is missing or damaged, or the metric is undefined.
     """
-    from threadpoolctl import threadpool_limits
+    with imports_of_extra("train", "comparing runs on the same episodes"):
+        from threadpoolctl import threadpool_limits
 
     env = task.env
     if not trust and (why := domains.needs_trust(env)):

@@ -17,6 +17,7 @@ import numpy as np
 
 from rl_eval.compare.compared_run import ComparedRun, finite_numbers, flat_config
 from rl_eval.errors import InputError
+from rl_eval.extras import imports_of_extra
 from rl_eval.run import strip_prefix
 
 MAX_BYTES = 128 << 20
@@ -30,8 +31,9 @@ def read_offline(file: Path, name: str) -> ComparedRun:
     Raises:
         InputError: it cannot be read, is too large, or holds no run of ours.
     """
-    from google.protobuf.message import DecodeError
-    from wandb.proto import wandb_internal_pb2 as pb
+    with imports_of_extra("wandb", f"{file}, a run of W&B,"):
+        from google.protobuf.message import DecodeError
+        from wandb.proto import wandb_internal_pb2 as pb
 
     config: dict[str, Any] = {}
     summary: dict[str, Any] = {}

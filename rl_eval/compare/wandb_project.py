@@ -11,6 +11,7 @@ from urllib.parse import parse_qsl
 from rl_eval.compare.compared_run import ComparedRun
 from rl_eval.compare.wandb_offline import run_from_wandb
 from rl_eval.errors import InputError
+from rl_eval.extras import imports_of_extra
 
 MAX_RUNS = 200  # of one project
 HISTORY_ROWS = 500  # of one run
@@ -57,7 +58,8 @@ def _runs(path: str, filters: dict[str, Any]) -> list[Any]:
     # set before W&B is first imported: its error reports would delay the end of the process
     os.environ.setdefault("WANDB_ERROR_REPORTING", "false")
     os.environ.setdefault("WANDB_SILENT", "true")
-    import wandb
+    with imports_of_extra("wandb", f"wandb:{path}"):
+        import wandb
 
     listing = wandb.Api(timeout=TIMEOUT_S).runs(path, filters=filters, per_page=50, lazy=False)
     runs = list(itertools.islice(listing, MAX_RUNS + 1))

@@ -14,12 +14,13 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import gymnasium as gym
 import numpy as np
 
 from rl_eval.errors import InputError
+from rl_eval.extras import imports_of_extra
 from rl_eval.policy._actions import actions_from, checked_actions
 from rl_eval.policy._identity import digest
 from rl_eval.policy._policy import Policy, Spaces, action_space_json
@@ -105,10 +106,8 @@ def load_onnx(file: str, spec: str, spaces: Spaces, seed: int) -> Policy:
         raise InputError(f"policy {spec!r}: the file {file} does not exist")
     if path.stat().st_size > MAX_BYTES:
         raise InputError(f"policy {spec!r}: {file} is larger than {MAX_BYTES >> 20} MiB, the most that is loaded")
-    try:
+    with imports_of_extra("onnx", f"policy {spec!r}"):
         import onnxruntime
-    except ImportError as error:
-        raise InputError(f"policy {spec!r} needs onnxruntime: pip install onnxruntime, or 'rl_eval[onnx]'") from error
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 4  # the exception says what failed, once
     options.intra_op_num_threads = options.inter_op_num_threads = 1
@@ -198,7 +197,6 @@ class OnnxSource(Source):
 
     prefix = "onnx"
     usage = "onnx:<file>"
-    files: ClassVar[Mapping[str, str]] = {".onnx": "onnx:{file}"}
 
     def load(self, rest: str, spec: str, spaces: Spaces, config: Any, seed: int) -> Policy:
         """The graph, checked against the environment."""

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import importlib
 import inspect
-from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import Any
 
 import gymnasium as gym
 import numpy as np
@@ -43,7 +42,6 @@ class PythonSource(Source):
 
     prefix = "python"
     usage = "python:<module>:<callable>"
-    files: ClassVar[Mapping[str, str]] = {".py": "python:{stem}:<callable>"}
 
     def needs_trust(self, rest: str) -> str | None:
         """Always."""

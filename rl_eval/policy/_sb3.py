@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 
 from rl_eval.errors import InputError
+from rl_eval.extras import imports_of_extra
 from rl_eval.policy._identity import digest
 from rl_eval.policy._policy import Policy, Spaces
 from rl_eval.policy._source import Source
@@ -32,7 +32,6 @@ class StableBaselines3Source(Source):
 
     prefix = "sb3"
     usage = "sb3:<algo>:<zip>[+<vecnormalize.pkl>]"
-    files: ClassVar[Mapping[str, str]] = {".zip": "sb3:ppo:{file} (or its other algorithm)"}
 
     def needs_trust(self, rest: str) -> str | None:
         """Always."""
@@ -45,20 +44,14 @@ class StableBaselines3Source(Source):
             InputError: a file is missing or damaged, Stable-Baselines3 is not installed, or the model does not fit.
         """
         algo, _, files = rest.partition(":")
-        zip_file, statistics = _zip_and_statistics(files)
-        if not algo or not zip_file:
-            raise InputError(f"policy {spec!r} names no file: give {self.usage}")
+        zip_file, _, statistics = files.partition("+")
         for file in filter(None, (zip_file, statistics)):
             if not Path(file).is_file():
                 raise InputError(f"policy {spec!r}: the file {file} does not exist")
-        try:
+        with imports_of_extra("sb3", f"policy {spec!r}"):
             import stable_baselines3
             from stable_baselines3.common.save_util import load_from_pkl
             from stable_baselines3.common.vec_env import VecNormalize
-        except ImportError as error:
-            raise InputError(
-                f"policy {spec!r} needs Stable-Baselines3: pip install stable-baselines3, or 'rl_eval[peers]'"
-            ) from error
         model_class = getattr(stable_baselines3, algo.upper(), None)
         if model_class is None:
             raise InputError(
@@ -83,17 +76,4 @@ class StableBaselines3Source(Source):
     def identity(self, rest: str) -> str | None:
         """A hash of the algorithm and the bytes of its files."""
         algo, _, files = rest.partition(":")
-        return digest(self.prefix, algo.lower(), *(Path(file) for file in filter(None, _zip_and_statistics(files))))
-
-
-def _zip_and_statistics(files: str) -> tuple[str, str]:
-    """`<zip>+<statistics>` in its two parts, the second empty where there is none; both paths may hold a `+`."""
-    splits = [(files[:index], files[index + 1 :]) for index, character in enumerate(files) if character == "+"]
-    for zip_file, statistics in [(files, ""), *splits]:
-        if Path(zip_file).is_file() and (not statistics or Path(statistics).is_file()):
-            return zip_file, statistics
-    # one of them does not exist: the message names it
-    return next(
-        (split for split in splits if Path(split[0]).is_file() or split[0].endswith(".zip")),
-        (files, ""),
-    )
+        return digest(self.prefix, algo.lower(), *(Path(file) for file in files.split("+")))

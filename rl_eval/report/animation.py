@@ -12,6 +12,7 @@ import numpy as np
 
 from rl_eval.domains import domain
 from rl_eval.envs.gymnasium_vector import GymnasiumVector
+from rl_eval.extras import require_extra
 from rl_eval.judged_policy import LimitedPolicy
 from rl_eval.policy import choose_actions
 from rl_eval.report.behaviour import MAX_STEPS, Behaviour
@@ -49,6 +50,7 @@ def films(behaviour: Behaviour) -> list[Film]:
     """The best, the median and the worst episode; empty if the environment draws no images.
 
     Raises:
+        InputError: Pillow is missing.
         Exception: whatever the environment raises while drawing.
     """
     returns = behaviour.returns
@@ -56,6 +58,7 @@ def films(behaviour: Behaviour) -> list[Film]:
     if env is None or returns is None or not np.isfinite(returns).all():
         return []
     try:
+        require_extra("train", "a film of an episode", "PIL")
         order = np.argsort(returns, kind="stable")
         episode_of = {"Best": order[-1], "Median": order[(len(order) - 1) // 2], "Worst": order[0]}
         if returns.min() == returns.max():

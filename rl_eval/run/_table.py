@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import csv
+import io
+import math
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +15,8 @@ from rl_eval.run._files import refuse_link
 MAX_TABLE_BYTES = 256 << 20
 MAX_COLUMNS = 200
 MAX_NAME_LENGTH = 200
+MAX_LINE_BYTES = 1 << 20
+MAX_CELLS = 32 << 20
 
 
 def read_table(file: Path, skip_lines: int = 0) -> dict[str, np.ndarray]:
@@ -24,28 +28,65 @@ def read_table(file: Path, skip_lines: int = 0) -> dict[str, np.ndarray]:
     Raises:
         InputError: the file is missing, a link, too large, too wide, or not a table.
     """
-    import polars
-
     header = _header(file, skip_lines)
     try:
-        table = polars.read_csv(
-            file,
-            has_header=False,
-            skip_rows=1 + skip_lines,
-            new_columns=header,
-            infer_schema=False,
-            truncate_ragged_lines=True,
-            ignore_errors=True,
-            encoding="utf8-lossy",
-            glob=False,
-        )
-        table = table.with_columns(polars.all().str.strip_chars().cast(polars.Float64, strict=False))
-    except polars.exceptions.NoDataError:
-        return {name: np.zeros(0) for name in header}
-    except (polars.exceptions.PolarsError, ValueError, OSError) as error:
-        raise InputError(f"{file} cannot be read as a table ({' '.join(str(error).split())[:200]})") from error
-    columns = {name: table[name].fill_null(float("nan")).to_numpy() for name in table.columns}
-    return {name: np.where(np.isfinite(values), values, np.nan) for name, values in columns.items()}
+        content = file.read_bytes()
+    except OSError as error:
+        raise InputError(f"{file} cannot be read as a table ({error.strerror or error})") from error
+    body = content.split(b"\n", skip_lines + 1)[skip_lines + 1 :]
+    table = _table(body[0].replace(b"\r\n", b"\n") if body else b"", len(header), file)
+    table[~np.isfinite(table)] = np.nan
+    return {name: np.ascontiguousarray(column) for name, column in zip(header, table.T, strict=True)}
+
+
+def _table(body: bytes, columns: int, file: Path) -> np.ndarray:
+    """The rows of a table as float64 `[R, columns]`."""
+    if (body.count(b"\n") + 1) * columns > MAX_CELLS:
+        raise InputError(f"{file} has more than {MAX_CELLS:,} cells, so it is not read: log less often")
+    end = body.rfind(b"\n") + 1
+    complete = _regular_numbers(body[:end], columns)
+    if complete is None:
+        return _numbers(body, columns, file)
+    # A crash may have cut the last row short.
+    return np.concatenate([complete, _numbers(body[end:], columns, file)])
+
+
+def _regular_numbers(body: bytes, columns: int) -> np.ndarray | None:
+    """The rows where each ends with a line break, is complete, and holds numbers or empty cells; else None. Fast."""
+    if not body or body.startswith(b"\n") or b"\n\n" in body or b'"' in body or not body.isascii():
+        return None
+    if b",," in body or b"\n," in body or b",\n" in body or body.startswith(b","):
+        body = b"\n" + body
+        for _ in range(2):  # two empty cells share a comma
+            body = body.replace(b",,", b",nan,")
+        body = body.replace(b"\n,", b"\nnan,").replace(b",\n", b",nan\n")[1:]
+    try:
+        table = np.loadtxt(io.BytesIO(body), np.float64, delimiter=",", comments=None, ndmin=2)
+    except ValueError:
+        return None
+    return table if table.shape[1] == columns else None
+
+
+def _numbers(body: bytes, columns: int, file: Path) -> np.ndarray:
+    """The rows of any text, one a line. Cells that are missing or no numbers are NaN; cells beyond are left out."""
+    lines = body.decode("utf-8", "replace").removesuffix("\n").split("\n") if body else []
+    if any(len(line) > MAX_LINE_BYTES for line in lines):
+        raise InputError(f"{file} has a line of more than {MAX_LINE_BYTES >> 20} MiB: it is not a table of metrics")
+    table = np.full((len(lines), columns), np.nan)
+    try:
+        for index, line in enumerate(lines):
+            row = [_number(cell) for cell in next(csv.reader([line]), [])[:columns]]
+            table[index, : len(row)] = row
+    except csv.Error as error:
+        raise InputError(f"{file} cannot be read as a table ({error})") from error
+    return table
+
+
+def _number(cell: str) -> float:
+    try:
+        return float(cell) if cell.isascii() and "_" not in cell else math.nan
+    except ValueError:
+        return math.nan
 
 
 def _header(file: Path, skip_lines: int) -> list[str]:
@@ -60,7 +101,7 @@ def _header(file: Path, skip_lines: int) -> list[str]:
     with open(file, "rb") as opened:
         for _ in range(skip_lines):
             opened.readline(MAX_TABLE_BYTES)
-        first = opened.readline(1 << 20).decode("utf-8", "replace")
+        first = opened.readline(MAX_LINE_BYTES).decode("utf-8", "replace")
     try:
         header = [name.strip() for name in next(csv.reader([first.rstrip("\r\n")]), [])]
     except csv.Error as error:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import importlib.util
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
 from rl_eval.dotted_keys import flatten
-from rl_eval.errors import InputError
+from rl_eval.extras import require_extra
 from rl_eval.tracking._plots import Plot
 from rl_eval.tracking.plugin import TrackedRun, TrackerPlugin, TrackerSettings
 
@@ -26,8 +25,7 @@ def check(settings: TensorBoardSettings) -> None:
     Raises:
         InputError: it is not.
     """
-    if importlib.util.find_spec("tensorboard") is None:
-        raise InputError("tracker=tensorboard needs its package: `pip install tensorboard`, or tracker=none")
+    require_extra("tensorboard", "tracker=tensorboard", "tensorboard")
 
 
 def start(settings: TensorBoardSettings, run: TrackedRun) -> TensorBoardTracker:

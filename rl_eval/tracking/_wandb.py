@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -13,6 +12,7 @@ from pydantic import Field
 
 from rl_eval.dotted_keys import flatten
 from rl_eval.errors import InputError
+from rl_eval.extras import require_extra
 from rl_eval.net import accepts_connections
 from rl_eval.tracking._background import warn
 from rl_eval.tracking._plots import LinePlot, Plot
@@ -49,8 +49,7 @@ def check(settings: WandbSettings) -> None:
     Raises:
         InputError: the package is missing, or `mode: online` without an API key.
     """
-    if importlib.util.find_spec("wandb") is None:
-        raise InputError("tracker=wandb needs the wandb package: `pip install wandb`, or tracker=none")
+    require_extra("wandb", "tracker=wandb", "wandb")
     if settings.mode == "online" and (problem := _key_problem(_global_settings().base_url)):
         raise InputError(f"tracker.mode=online, but {problem}: `wandb login`, or tracker.mode=offline and sync later")
 

@@ -15,6 +15,7 @@ import yaml
 from rl_eval import agent_registry, domains, exposure, run, seeding
 from rl_eval.config import RunConfig
 from rl_eval.errors import InputError
+from rl_eval.extras import imports_of_extra
 from rl_eval.rewards import RewardedVector, RewardFunction
 from rl_eval.tracking import Tracker
 from rl_eval.training import _record, _resume_points
@@ -41,8 +42,9 @@ class Training:
         on_step: Callable[..., None],
         initial: InitialPolicy | None = None,
     ):
-        import torch
-        from threadpoolctl import threadpool_limits
+        with imports_of_extra("train", "training"):
+            import torch
+            from threadpoolctl import threadpool_limits
 
         self.config, self.directory, self.tracker, self.on_step = config, directory, tracker, on_step
         self.initial = initial

@@ -46,7 +46,7 @@ def test_bad_settings_are_refused(name, values):
 @pytest.mark.parametrize("name", ["wandb", "tensorboard"])
 def test_a_missing_package_is_an_error_that_says_how_to_install_it(name, monkeypatch):
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    with pytest.raises(InputError, match="pip install"):
+    with pytest.raises(InputError, match=rf"pip install 'rl_eval\[{name}\]'"):
         check_tracker(settings_model(name)(name=name))
 
 

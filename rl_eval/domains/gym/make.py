@@ -15,6 +15,7 @@ from rl_eval.envs.gymnasium_vector import GymnasiumVector, flat_space, make_copi
 from rl_eval.envs.process_count import can_move, process_count
 from rl_eval.envs.workers_vector import WorkersVector
 from rl_eval.errors import InputError, nearest
+from rl_eval.extras import require_extra
 
 # Pygame greets on the terminal, and SDL complains where there is no screen or loudspeaker.
 _QUIET = {"PYGAME_HIDE_SUPPORT_PROMPT": "1", "SDL_VIDEODRIVER": "dummy", "SDL_AUDIODRIVER": "dummy"}
@@ -57,11 +58,7 @@ def _task(config: Config, spec: gym.envs.registration.EnvSpec) -> str | None:
         return None
     if config.outcome:
         raise InputError("env.outcome cannot be recorded by EnvPool: use env.backend=gymnasium")
-    if not envpool_vector.installed():
-        raise InputError(
-            "env.backend=envpool: EnvPool is not installed: install it with `pip install '.[fast]'`, "
-            "or use env.backend=gymnasium"
-        )
+    require_extra("fast", "env.backend=envpool", "envpool")
     task = envpool_vector.task_of(spec, config.kwargs)
     if task is None and config.backend == "envpool":
         raise InputError(
@@ -83,6 +80,8 @@ def make(config: Config, *, n_envs: int, part: Part, autoreset: bool, slow_steps
             that is not there.
     """
     spec = _spec(config)
+    if str(spec.entry_point).startswith("gymnasium.envs.box2d."):
+        require_extra("box2d", f"env.id={config.id!r}", "Box2D")
     task = _task(config, spec) if part == "train" and autoreset else None
     try:
         if task is not None:

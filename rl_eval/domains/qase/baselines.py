@@ -11,6 +11,7 @@ import numpy as np
 from rl_eval.domains.qase.config import LEVELS, Config
 from rl_eval.domains.qase.environment.dataset import cache_key, load_dataset
 from rl_eval.domains.qase.environment.features import FEATURES
+from rl_eval.extras import imports_of_extra
 
 Score = Callable[[np.ndarray, Mapping[str, np.ndarray]], np.ndarray]
 
@@ -57,8 +58,9 @@ class LogisticScore:
 
 @lru_cache(maxsize=4)
 def _coefficients(source: str, stamps: tuple) -> np.ndarray:
-    from sklearn.linear_model import LogisticRegression
-    from threadpoolctl import threadpool_limits
+    with imports_of_extra("qase", "baseline:logistic_regression"):
+        from sklearn.linear_model import LogisticRegression
+        from threadpoolctl import threadpool_limits
 
     train = load_dataset(Config.model_validate_json(source)).parts["train"]
     with threadpool_limits(1, user_api="blas"):

@@ -12,6 +12,7 @@ from rl_eval.domains.threat import synthetic
 from rl_eval.domains.threat.config import ALLOW, BLOCK, Config
 from rl_eval.domains.threat.data import cache_key, load_dataset, threat_share
 from rl_eval.errors import InputError
+from rl_eval.extras import imports_of_extra
 
 _STATE = 0  # the random state of every fit, so that a baseline is the same policy in every run
 
@@ -103,11 +104,13 @@ _ESTIMATORS: dict[str, Callable[[], Any]] = {
 
 @lru_cache(maxsize=8)
 def _fitted(name: str, config_json: str, stamps: tuple) -> tuple[Any, int]:
-    from threadpoolctl import threadpool_limits
+    with imports_of_extra("threat", f"baseline:{name}"):
+        from threadpoolctl import threadpool_limits
 
+        estimator = _ESTIMATORS[name]()
     train = load_dataset(Config.model_validate_json(config_json)).parts["train"]
     with threadpool_limits(1, user_api="blas"):  # more threads sum in another order and change the result
-        return _ESTIMATORS[name]().fit(train.features, train.label), train.features.shape[1]
+        return estimator.fit(train.features, train.label), train.features.shape[1]
 
 
 def _classifier(name: str) -> Callable[[Config], Classifier]:

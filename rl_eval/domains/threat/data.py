@@ -16,6 +16,7 @@ from rl_eval.domains.threat.config import Config
 from rl_eval.domains.threat.flow_table import Table, row_hashes
 from rl_eval.domains.threat.preprocess import Preprocessing
 from rl_eval.errors import InputError
+from rl_eval.extras import imports_of_extra
 from rl_eval.seeding import part_key
 
 PARTS = ("train", "validation", "test")
@@ -86,7 +87,8 @@ def files(config: Config) -> tuple[Path, ...]:
 def _source(config: Config) -> ModuleType:
     """The module with `files(config)` and `read(config)` for this source."""
     module = {"nsl_kdd": "nsl_kdd", "unsw_nb15": "unsw_nb15", "csv": "csv_data"}[config.data]
-    return importlib.import_module(f"rl_eval.domains.threat.{module}")  # imports polars, so only when a file is read
+    with imports_of_extra("threat", f"env.data={config.data}"):
+        return importlib.import_module(f"rl_eval.domains.threat.{module}")  # imports polars, when a file is read
 
 
 def file_stamps(config: Config) -> tuple[tuple[str, int, int], ...]:

@@ -21,6 +21,7 @@ from rl_eval.domains.qase.model.notes import Notes
 from rl_eval.domains.qase.model.project import Case, Project, build_project, canonical_text, short_repr
 from rl_eval.domains.qase.model.verdict_sequence import verdict_sequence
 from rl_eval.errors import InputError, nearest
+from rl_eval.extras import require_extra
 
 if TYPE_CHECKING:
     import polars as pl
@@ -50,7 +51,7 @@ def read_history_csv(data: bytes, where: str, notes: Notes) -> tuple[Project, Ex
     Raises:
         InputError: another form, with line and column.
     """
-
+    require_extra("qase", f"{where}, a CSV of executions,", "polars")
     frame, lines = _table(data, where, notes)
 
     def checked(name: str, values: pl.Series, expected: str) -> pl.Series:

@@ -12,6 +12,7 @@ from typing import BinaryIO
 
 from rl_eval.domains.qase.service.bugs import BUGS
 from rl_eval.errors import InputError
+from rl_eval.extras import imports_of_extra
 
 LOOK_S = 1.0
 KEEP_ALIVE_S = 60
@@ -50,9 +51,10 @@ def serve(host: str, port: int, bugs: list[str], token: str | None) -> None:
     Raises:
         InputError: an unknown bug, or a port that is not free.
     """
-    import uvicorn
+    with imports_of_extra("qase", "the embedded service"):
+        import uvicorn
 
-    from rl_eval.domains.qase.service.app import create_app
+        from rl_eval.domains.qase.service.app import create_app
 
     app = create_app(bugs, token)
     # asyncio disables Nagle's algorithm only if the protocol is named; with it, each request takes 40 ms longer.

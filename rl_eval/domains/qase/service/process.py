@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import IO
 
 from rl_eval.domains.qase.service.bugs import check_bug_ids
+from rl_eval.extras import require_extra
 from rl_eval.net import Client, Limits, RequestError, parse_base_url
 
 START_S = 60.0
@@ -90,9 +91,10 @@ def start(bugs: Iterable[str] = (), patience_s: float = START_S) -> Service:
         patience_s: time limit for the start.
 
     Raises:
-        InputError: an unknown bug.
+        InputError: an unknown bug, or the packages of the service are missing.
         NotStartedError: it did not start, with what it printed.
     """
+    require_extra("qase", "the embedded service", "fastapi", "uvicorn")
     bug_list = ",".join(sorted(check_bug_ids(bugs)))
     token = secrets.token_hex(16)
     root = str(Path(__file__).resolve().parents[4])
