@@ -16,7 +16,7 @@ import gymnasium as gym
 from gymnasium.vector import AsyncVectorEnv, AutoresetMode, SyncVectorEnv
 
 from benchmarks.interleave import compare, in_turn, machine, spread
-from rl_eval.domains.gym import Config, make
+from rl_eval.domains.gym import DOMAIN, Config
 from rl_eval.envs import envpool_vector
 
 SLICE_S = 0.4  # per contender and round
@@ -76,7 +76,7 @@ def contenders(env_id: str, copies: int, workers: int):
         return kind([lambda: gym.make(env_id)] * copies, autoreset_mode=AutoresetMode.SAME_STEP)
 
     def ours(count):
-        return make(Config(id=env_id, workers=count), n_envs=copies, part="train")
+        return DOMAIN.make(Config(id=env_id, workers=count), n_envs=copies, part="train")
 
     building = {
         "one_environment": lambda: one_environment(env_id),
@@ -87,7 +87,7 @@ def contenders(env_id: str, copies: int, workers: int):
     }
     if envpool_vector.installed() and envpool_vector.task_of(gym.spec(env_id), {}) is not None:
         config = Config(id=env_id, backend="envpool")
-        building["envpool"] = lambda: vector(make(config, n_envs=copies, part="train"))
+        building["envpool"] = lambda: vector(DOMAIN.make(config, n_envs=copies, part="train"))
     built, ready_s = {}, {}
     for name, build in building.items():
         start = time.perf_counter()

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
-import numpy as np
 from gymnasium.vector import VectorEnv
 
 from rl_eval import domains
 from rl_eval.config import RunConfig, torch_device
+from rl_eval.envs.returned_values import VectorChecks
 from rl_eval.errors import InputError, failure
 from rl_eval.metrics import list_metrics, lookup
 from rl_eval.policy import Random, Spaces
@@ -52,40 +49,24 @@ def _one_step(config: RunConfig) -> tuple[VectorEnv, int | None]:
     if not isinstance(vector, VectorEnv) or vector.num_envs != 1:
         made = f"{vector.num_envs} copies" if isinstance(vector, VectorEnv) else type(vector).__name__
         raise InputError(f"env={config.env.name} made {made}: it must make a gymnasium.vector.VectorEnv of 1 copy")
+    checks = VectorChecks(vector)
     obs, infos = vector.reset(seed=0)
-    _check_obs(config, vector, obs)
+    checks.reset(obs, infos)
     vector.action_space.seed(0)
     mask = infos.get("action_mask")
     random = Random(vector.single_action_space, seed=0)
     actions = vector.action_space.sample() if mask is None else random.act(obs, False, mask)
     obs, rewards, terminated, truncated, infos = vector.step(actions)
-    _check_obs(config, vector, obs)
-    outcome = infos.get("outcome")
-    if not isinstance(outcome, Mapping) or not outcome:
-        raise InputError(f"env={config.env.name} gives no infos['outcome'] after a step: it must hold its facts")
+    checks.step(obs, rewards, terminated, truncated, infos)
+    outcome = infos["outcome"]
     if missing := set(domain.facts(config.env)) - set(outcome):
         raise InputError(f"env={config.env.name} lists the fact {min(missing)!r}, and infos['outcome'] has none")
-    arrays = {"reward": rewards, "terminated": terminated, "truncated": truncated, **outcome}
-    for name, array in arrays.items():
-        if np.shape(array)[:1] != (1,):
-            raise InputError(
-                f"env={config.env.name} returned {name} of shape {np.shape(array)}: one row for each copy is needed"
-            )
     RewardFunction.from_config(config.reward["terms"])(outcome)
     vector.close()
     longest_episode = domain.longest_episode(config.env)
     if longest_episode is None and vector.spec:
         longest_episode = vector.spec.max_episode_steps
     return vector, longest_episode
-
-
-def _check_obs(config: RunConfig, vector: VectorEnv, obs: Any) -> None:
-    shape = vector.single_observation_space.shape
-    if shape is not None and (np.shape(obs) != (1, *shape) or np.asarray(obs).dtype.kind not in "fiub"):
-        raise InputError(
-            f"env={config.env.name} returned observations {np.asarray(obs).dtype} {np.shape(obs)}: "
-            f"its space needs numbers of shape {(1, *shape)}"
-        )
 
 
 def _check_metric(config: RunConfig) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from gymnasium.vector import VectorWrapper
 
+from rl_eval.envs.returned_values import VectorChecks
 from rl_eval.errors import InputError, failure, nearest
 from rl_eval.target import resolve
 
@@ -171,14 +172,27 @@ class RewardedVector(VectorWrapper):
     def __init__(self, env, reward: RewardFunction):
         super().__init__(env)
         self.reward = reward
+        self._checks = VectorChecks(env)
+
+    def reset(self, *, seed=None, options=None):
+        """Start every copy.
+
+        Raises:
+            InputError: the environment returned something that its spaces do not allow.
+        """
+        obs, infos = self.env.reset(seed=seed, options=options)
+        self._checks.reset(obs, infos)
+        return obs, infos
 
     def step(self, actions):
         """One step of every copy, with the composed reward float32 `[N]`.
 
         Raises:
-            InputError: as `RewardFunction`, or a fact without a value makes a term not finite.
+            InputError: the environment returned something that its spaces do not allow; as `RewardFunction`; or a fact
+                without a value makes a term not finite.
         """
-        obs, _, terminated, truncated, infos = self.env.step(actions)
+        obs, rewards, terminated, truncated, infos = self.env.step(actions)
+        self._checks.step(obs, rewards, terminated, truncated, infos)
         rewards, infos["reward_terms"] = self.reward(infos["outcome"])
         if not np.isfinite(rewards).all():
             self._refuse_missing_facts(infos)

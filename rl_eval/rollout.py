@@ -9,8 +9,12 @@ import numpy as np
 from gymnasium.vector import VectorEnv
 
 from rl_eval.envs import RankingVector
+from rl_eval.envs.returned_values import VectorChecks
 from rl_eval.errors import InputError, failure
 from rl_eval.policy import Policy, choose_actions, scores
+
+MAX_EPISODE_STEPS = 1_000_000  # an episode that is longer is taken to have no end
+CHECK_EVERY = 1_000  # steps
 
 
 class PolicyFailure(InputError):  # noqa: N818 - it says who failed
@@ -130,7 +134,8 @@ def stream(
         ValueError: no seeds.
         PolicyFailure: the policy raised.
         EnvironmentFailure: the environment raised.
-        InputError: one of them raised that.
+        InputError: one of them raised that, the environment returned something that its spaces do not allow, or an
+            episode does not end.
     """
     total, n = len(seeds), envs.num_envs
     if total == 0:
@@ -139,12 +144,14 @@ def stream(
     playing[: min(n, total)] = np.arange(min(n, total))
     started, n_yielded = min(n, total), 0
     seed_of = np.asarray(seeds, dtype=np.int64)
+    checks = VectorChecks(envs)
 
     def start(mask: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
         index = np.maximum(playing, 0)
         options = {"reset_mask": mask, "episode": index, "order": order}
         try:
             observations, infos = envs.reset(seed=[int(s) for s in seed_of[index]], options=options)  # type: ignore[arg-type]
+            checks.reset(observations, infos)
         except InputError:
             raise
         except (Exception, SystemExit) as error:  # foreign code raises anything
@@ -168,7 +175,8 @@ def stream(
         except (Exception, SystemExit) as error:
             raise PolicyFailure(f"the policy failed with {failure(error)}") from error
         try:
-            obs, _, terminated, truncated, infos = envs.step(actions)
+            obs, rewards, terminated, truncated, infos = envs.step(actions)
+            checks.step(obs, rewards, terminated, truncated, infos, active)
         except InputError:
             raise
         except (Exception, SystemExit) as error:
@@ -178,6 +186,11 @@ def stream(
         lengths[playing[active]] += 1
         done = (terminated | truncated) & active
         if not done.any():
+            if checks.steps % CHECK_EVERY == 0 and lengths[playing[active]].max() > MAX_EPISODE_STEPS:
+                raise InputError(
+                    f"an episode of {checks.name!r} has not ended after {MAX_EPISODE_STEPS:,} steps: give the "
+                    "environment a step limit of its own"
+                )
             continue
         ended[playing[done]] = terminated[done]
         finished[playing[done]] = True

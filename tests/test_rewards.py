@@ -1,5 +1,6 @@
 """Rewards: a weighted sum of terms over the outcome; every term is in the infos."""
 
+import gymnasium as gym
 import numpy as np
 import pytest
 from gymnasium.vector import VectorEnv
@@ -163,6 +164,10 @@ def test_a_rewarded_environment_is_the_environment_but_for_its_reward(autoreset)
 
 class _HalfMissing(VectorEnv):
     """Two copies whose fact `speed` has no value in the second."""
+
+    num_envs = 2
+    single_observation_space = gym.spaces.Box(-1, 1, (1,), np.float64)
+    single_action_space = gym.spaces.Discrete(2)
 
     def step(self, actions):
         outcome = {"native_reward": np.ones(2), "speed": np.array([1.0, np.nan])}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import operator
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -13,6 +14,7 @@ from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 
 from rl_eval.envs.copy_arrays import ArrayLayout, CopyArrays
+from rl_eval.envs.returned_values import SingleChecks, describe, is_finite
 from rl_eval.errors import InputError
 
 
@@ -24,13 +26,33 @@ def make_copies(spec: EnvSpec, kwargs: dict[str, Any], count: int) -> list[gym.E
     """
     copies = [gym.make(spec, disable_env_checker=True, **kwargs) for _ in range(count)]
     if copies and isinstance(copies[0].observation_space, gym.spaces.Discrete):
-        copies = [gym.wrappers.FlattenObservation(env) for env in copies]
+        copies = [OneHotObservation(env) for env in copies]
     return copies
+
+
+class OneHotObservation(gym.wrappers.FlattenObservation):
+    """Discrete observations as one-hot vectors; a number that the space does not have is refused."""
+
+    def observation(self, observation: Any) -> Any:
+        """The one-hot vector.
+
+        Raises:
+            InputError: the observation is not one of the space.
+        """
+        space = self.env.observation_space
+        if not space.contains(observation):
+            name = self.spec.id if self.spec is not None else "?"
+            raise InputError(
+                f"environment {name!r} returned the observation {describe(observation)}: its space is {space}"
+            )
+        return super().observation(observation)
 
 
 def is_gymnasiums(spec: EnvSpec | None) -> bool:
     """Whether an environment comes with Gymnasium, so that its behaviour is known."""
-    return spec is not None and isinstance(spec.entry_point, str) and spec.entry_point.startswith("gymnasium.envs.")
+    if spec is None or not isinstance(spec.entry_point, str) or not spec.entry_point.startswith("gymnasium.envs."):
+        return False
+    return all(wrapper.entry_point.startswith(("gymnasium.", __name__)) for wrapper in spec.additional_wrappers)
 
 
 class CopyGroup:
@@ -41,12 +63,17 @@ class CopyGroup:
         arrays.idle[first : first + len(copies)] = not autoreset  # a copy that was never reset has nothing to play
         self.masked = False  # whether the copies give action masks: known from the first reset on
         # Gymnasium's own environments check plain numbers faster than numpy's, and treat both alike; others may not.
-        self._plain = is_gymnasiums(copies[0].spec) and isinstance(copies[0].action_space, gym.spaces.Discrete)
+        # They also return what their space says, as a test shows, so that not every step needs to be checked.
+        self._own = is_gymnasiums(copies[0].spec)
+        self._plain = self._own and isinstance(copies[0].action_space, gym.spaces.Discrete)
+        self._checks = SingleChecks(copies[0])
+        self._obs = arrays.obs[first : first + len(copies)].reshape(-1)  # a view
 
     def reset(self, rows: Iterable[int], seeds: Iterable[int | None]) -> None:
         """Start the copies of some rows, each with its seed."""
         for row, seed in zip(rows, seeds, strict=True):
-            self.arrays.obs[row], info = self.copies[row - self.first].reset(seed=seed)
+            obs, info = self.copies[row - self.first].reset(seed=seed)
+            self.arrays.obs[row] = self._checks.observation(obs, row, "reset")
             self.arrays.idle[row] = False
             if info.get("action_mask") is not None and self.arrays.layout.discrete_actions:
                 self.masked = True
@@ -57,14 +84,17 @@ class CopyGroup:
         """Step the copies that are not idle; `actions` `[N, ...]` holds those of all copies.
 
         Raises:
-            InputError: a value of `info` that is to be a fact is not a number, or an action mask is missing or not one.
+            InputError: an observation, a reward, an end or an action mask is not what the spaces allow, or a value of
+                `info` that is to be a fact is not a number.
         """
-        arrays, autoreset, row = self.arrays, self.autoreset, self.first
+        arrays, autoreset, row, checks = self.arrays, self.autoreset, self.first, self._checks
         rows = slice(self.first, self.first + len(self.copies))
         acts: Any = actions[rows].tolist() if self._plain and actions.dtype.kind in "iu" else actions[rows]
         obs_of, final_of, masked, has_facts = arrays.obs, arrays.final_obs, self.masked, bool(arrays.layout.facts)
         discrete_actions = arrays.layout.discrete_actions
+        own, ndarray, shape, dtype = self._own, np.ndarray, obs_of.shape[1:], obs_of.dtype
         rewards, terminations, truncations = [], [], []
+        checks.steps += 1
         if has_facts:
             arrays.facts[:, rows] = np.nan
         steps = zip(self.copies, acts, arrays.idle[rows].tolist(), strict=True)
@@ -73,14 +103,17 @@ class CopyGroup:
                 reward, terminated, truncated = 0.0, False, False
                 if not idle:
                     obs, reward, terminated, truncated, info = env.step(action)  # type: ignore[assignment]
+                    if not own and (obs.__class__ is not ndarray or obs.dtype is not dtype or obs.shape != shape):
+                        obs = checks.observation(obs, row)
                     if has_facts:
                         self._record_facts(row, info)
                     if terminated or truncated:
-                        final_of[row] = obs
+                        final_of[row] = obs if own else checks.observation(obs, row)
                         if masked:
                             arrays.final_action_mask[row] = _legal_actions(info, discrete_actions)
                         if autoreset:
                             obs, info = env.reset()
+                            obs = obs if own else checks.observation(obs, row, "reset")
                         else:
                             arrays.idle[row] = True
                     obs_of[row] = obs
@@ -97,9 +130,19 @@ class CopyGroup:
         except InputError:
             raise
         except Exception as error:
+            checks.flags("terminated", [terminated], row)  # one that has no truth value ends up here
+            checks.flags("truncated", [truncated], row)
             error.add_note(f"in copy {row}")
             raise
-        arrays.rewards[rows], arrays.terminated[rows], arrays.truncated[rows] = rewards, terminations, truncations
+        if own:
+            arrays.rewards[rows], arrays.terminated[rows], arrays.truncated[rows] = rewards, terminations, truncations
+            return
+        arrays.rewards[rows] = checks.rewards(rewards, self.first)
+        arrays.terminated[rows] = checks.flags("terminated", terminations, self.first)
+        arrays.truncated[rows] = checks.flags("truncated", truncations, self.first)
+        if dtype.kind == "f" and not is_finite(self._obs):
+            for copy, obs in enumerate(obs_of[rows], self.first):
+                checks.observation(obs, copy)
 
     def _record_facts(self, row: int, info: Mapping[str, Any]) -> None:
         for number, name in enumerate(self.arrays.layout.facts):
@@ -145,7 +188,12 @@ def _fact(name: str, value: Any) -> float:
             f"env.outcome names {name!r}, which the environment's info holds as {type(value).__name__}: "
             "a fact is one number or boolean"
         )
-    return float(array.item())
+    fact = float(array.item())
+    if math.isinf(fact):
+        raise InputError(
+            f"env.outcome names {name!r}, which the environment's info holds as {fact}: give a finite number"
+        )
+    return fact
 
 
 def flat_space(env: gym.Env) -> gym.spaces.Box:

@@ -1,0 +1,237 @@
+"""Check what an environment returned against its spaces; each violation is one sentence.
+
+A single environment is checked by `SingleChecks` and a vector by `VectorChecks`. Both first ask what is right in nearly
+every step and costs least, and look for the culprit only where that fails.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+from gymnasium.vector import AutoresetMode, VectorEnv
+
+from rl_eval.errors import InputError
+
+NUMBERS = "fiub"  # kinds of numpy types
+
+
+def is_finite(flat: np.ndarray) -> bool:
+    """Whether all numbers of an array `[M]` are finite; most often one product tells."""
+    return math.isfinite(flat.dot(flat)) or bool(np.isfinite(flat).all())
+
+
+def name_of(env: gym.Env | VectorEnv) -> str:
+    """The id of an environment, or the name of its class."""
+    return env.spec.id if env.spec is not None else type(env.unwrapped).__name__
+
+
+def describe(value: Any) -> str:
+    """Type and shape of a value, as a sentence names them."""
+    if isinstance(value, np.ndarray | np.generic):
+        return f"{value.dtype} {value.shape}"
+    if isinstance(value, bool | int | float | str | None):
+        return f"{value!r:.40} ({type(value).__name__})"
+    return type(value).__name__
+
+
+def as_observation(value: Any, space: gym.spaces.Box) -> np.ndarray | None:
+    """An observation of a space, in its type; None where the space does not allow it."""
+    try:
+        array = np.asarray(value)
+    except (TypeError, ValueError):  # rows of different lengths
+        return None
+    if array.dtype.kind not in NUMBERS or array.shape != space.shape:
+        return None
+    if not np.can_cast(array.dtype, space.dtype, "same_kind"):
+        return None
+    with np.errstate(over="ignore"):  # it is then infinite, and refused as that
+        converted = array.astype(space.dtype)
+    return converted if converted.dtype.kind == "f" or (converted == array).all() else None
+
+
+class SingleChecks:
+    """Checks of what single environments return, whose observations are of one flat Box."""
+
+    def __init__(self, env: gym.Env):
+        assert isinstance(env.observation_space, gym.spaces.Box)
+        self.space = env.observation_space
+        self._dtype, self._shape = self.space.dtype, self.space.shape
+        self._is_float = self._dtype.kind == "f"
+        self.name = name_of(env)
+        self.steps = 0  # of the copies so far
+
+    def observation(self, value: Any, copy: int, call: str = "step") -> np.ndarray:
+        """An observation in the type of the space, finite.
+
+        Raises:
+            InputError: the space does not allow it.
+        """
+        is_right = value.__class__ is np.ndarray and value.dtype is self._dtype and value.shape == self._shape
+        obs = value if is_right else as_observation(value, self.space)
+        if obs is None:
+            raise self.refusal("observation", value, copy, call, f"its space {self.space} needs that shape and type")
+        if self._is_float and not is_finite(obs):
+            raise self.refusal("observation", value, copy, call, "every number must be finite", finite=False)
+        return obs
+
+    def rewards(self, values: Sequence[Any], first: int) -> np.ndarray:
+        """Rewards `[N]` of copies `first` and after.
+
+        Raises:
+            InputError: one is not a finite number.
+        """
+        rewards = _array(values)
+        if rewards is None or rewards.ndim != 1 or rewards.dtype.kind not in NUMBERS or not is_finite(rewards):
+            for copy, value in enumerate(values, first):
+                array = np.asarray(value)
+                number = array.ndim == 0 and array.dtype.kind in NUMBERS
+                if not number or not np.isfinite(array):
+                    raise self.refusal("reward", value, copy, "step", "it must be one finite number", finite=not number)
+            return np.array([float(value) for value in values])
+        return rewards
+
+    def flags(self, name: str, values: Sequence[Any], first: int) -> np.ndarray:
+        """`terminated` or `truncated` `[N]` of copies `first` and after.
+
+        Raises:
+            InputError: one is not a bool.
+        """
+        flags = _array(values)
+        if flags is None or flags.ndim != 1 or flags.dtype != bool:
+            for copy, value in enumerate(values, first):
+                if not isinstance(value, bool | np.bool_):
+                    raise self.refusal(name, value, copy, "step", "it must be one bool")
+            return np.array([bool(value) for value in values])
+        return flags
+
+    def refusal(self, what: str, value: Any, copy: int, call: str, needed: str, *, finite: bool = True) -> InputError:
+        """The sentence on a value that is not allowed."""
+        when = f"in step {self.steps}" if call == "step" else "on reset"
+        kind = describe(value) if finite else f"{describe(value)} with a number that is not finite"
+        return InputError(f"environment {self.name!r} returned the {what} {kind} {when} of copy {copy}: {needed}")
+
+
+def _array(values: Sequence[Any]) -> np.ndarray | None:
+    try:
+        return np.array(values)
+    except (TypeError, ValueError):  # of different shapes
+        return None
+
+
+class VectorChecks:
+    """Checks of what a vector of N copies returns; see `rl_eval.domains.Domain.make`."""
+
+    def __init__(self, vector: VectorEnv):
+        space = vector.single_observation_space
+        self.name, self.steps, self._n = name_of(vector), 0, vector.num_envs
+        self._row = (vector.num_envs,)  # the shape of one value a copy
+        self._space = space if isinstance(space, gym.spaces.Box) else None
+        self._shape = None if self._space is None else (vector.num_envs, *self._space.shape)
+        self._dtype = None if self._space is None else self._space.dtype
+        action = vector.single_action_space
+        self._actions = int(action.n) if isinstance(action, gym.spaces.Discrete) else 0
+        self._same_step = vector.metadata.get("autoreset_mode") == AutoresetMode.SAME_STEP
+        self._masked = False
+
+    def reset(self, obs: Any, infos: Any) -> None:
+        """Check what `reset` returned.
+
+        Raises:
+            InputError: it is something else.
+        """
+        self._observations("observations", obs, "on reset", None)
+        if not isinstance(infos, Mapping):
+            raise self._refusal("infos", infos, "on reset", "it must be a dict")
+        self._masked = infos.get("action_mask") is not None
+        self._mask(infos, "on reset")
+
+    def step(
+        self, obs: Any, rewards: Any, terminated: Any, truncated: Any, infos: Any, playing: np.ndarray | None = None
+    ) -> None:
+        """Check what `step` returned.
+
+        Args:
+            playing: bool `[N]`, copies whose numbers must be finite; None: all.
+
+        Raises:
+            InputError: it is something else.
+        """
+        self.steps += 1
+        when = f"in step {self.steps}"
+        for name, flags in (("terminated", terminated), ("truncated", truncated)):
+            if flags.__class__ is not np.ndarray or flags.dtype != bool or flags.shape != self._row:
+                raise self._refusal(name, flags, when, f"it must be bool {self._row}")
+        self._numbers("rewards", rewards, when, playing)
+        self._observations("observations", obs, when, playing)
+        outcome = infos.get("outcome") if isinstance(infos, Mapping) else None
+        if not isinstance(outcome, Mapping) or not outcome:
+            raise self._refusal(
+                "infos['outcome']", outcome, when, "it must be a dict of its facts, arrays of one row a copy"
+            )
+        for name, facts in outcome.items():
+            if facts.__class__ is not np.ndarray or facts.shape != self._row or facts.dtype.kind not in NUMBERS:
+                raise self._refusal(f"fact {name!r}", facts, when, f"it must be numbers of shape {self._row}")
+        if self._masked or infos.get("action_mask") is not None:
+            self._mask(infos, when)
+        if self._same_step and truncated.any():
+            self._final(infos, truncated & ~terminated, when)
+
+    def _observations(self, what: str, obs: Any, when: str, playing: np.ndarray | None) -> None:
+        if self._space is None:
+            return
+        if obs.__class__ is not np.ndarray or obs.shape != self._shape or obs.dtype is not self._dtype:
+            array = np.asarray(obs)
+            if (
+                array.shape != self._shape
+                or array.dtype.kind not in NUMBERS
+                or not np.can_cast(array.dtype, self._space.dtype, "same_kind")
+            ):
+                raise self._refusal(what, obs, when, f"its space needs {self._space.dtype} {self._shape}")
+        self._finite(what, obs, when, playing)
+
+    def _numbers(self, what: str, values: Any, when: str, playing: np.ndarray | None) -> None:
+        if values.__class__ is not np.ndarray or values.shape != self._row or values.dtype.kind not in NUMBERS:
+            raise self._refusal(what, values, when, f"it must be numbers of shape {self._row}")
+        self._finite(what, values, when, playing)
+
+    def _finite(self, what: str, values: Any, when: str, playing: np.ndarray | None) -> None:
+        if values.dtype.kind == "f" and not is_finite(values.reshape(-1)):
+            bad = ~np.isfinite(values.reshape(self._n, -1)).all(axis=1)
+            bad &= True if playing is None else playing
+            if bad.any():
+                copy = int(bad.argmax())
+                raise self._refusal(what, values, when, f"copy {copy} has a number that is not finite")
+
+    def _final(self, infos: Mapping[str, Any], rows: np.ndarray, when: str) -> None:
+        """`final_obs` of the copies that were truncated."""
+        if not rows.any() or self._space is None:
+            return
+        final = infos.get("final_obs")
+        if not isinstance(final, np.ndarray | list | tuple) or len(final) != self._n:
+            raise self._refusal("infos['final_obs']", final, when, "it must hold what truncated episodes ended on")
+        for copy in np.flatnonzero(rows):
+            obs = as_observation(final[copy], self._space)
+            if obs is None:
+                raise self._refusal(f"final_obs of copy {copy}", final[copy], when, f"its space is {self._space}")
+            if obs.dtype.kind == "f" and not is_finite(obs.reshape(-1)):
+                raise self._refusal(f"final_obs of copy {copy}", final[copy], when, "every number must be finite")
+
+    def _mask(self, infos: Mapping[str, Any], when: str) -> None:
+        mask = infos.get("action_mask")
+        if mask is None and not self._masked:
+            return
+        if mask is None or not self._masked:
+            first = "on reset and none" if self._masked else "and none on reset"
+            raise InputError(
+                f"environment {self.name!r} gave infos['action_mask'] {first} {when}: give it on both, or never"
+            )
+        needed = (self._n, self._actions)
+        if not isinstance(mask, np.ndarray) or mask.dtype != bool or mask.shape != needed or not self._actions:
+            raise self._refusal("infos['action_mask']", mask, when, f"it must be bool {needed}, of Discrete actions")
+
+    def _refusal(self, what: str, value: Any, when: str, needed: str) -> InputError:
+        return InputError(f"environment {self.name!r} returned {what} {describe(value)} {when}: {needed}")
