@@ -35,6 +35,7 @@ LAYERS: dict[str, tuple[str, ...]] = {
         "hashing",
         "formatting",
         "dotted_keys",
+        "untrusted_files",
         "validation_errors",
         "extras",
         "errors",

@@ -87,7 +87,7 @@ def value_sentence(error: Mapping[str, Any], allowed: Sequence[str] = ()) -> str
     return message if requirement == message else f"must be {requirement}, not {_shortened(error['input'])}"
 
 
-def yaml_sentence(error: yaml.YAMLError | ValueError | RecursionError) -> tuple[int | None, str]:
+def yaml_sentence(error: yaml.YAMLError) -> tuple[int | None, str]:
     """The 1-based line of a YAML error, where it has one, and what is wrong there."""
     import yaml
 

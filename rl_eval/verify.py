@@ -17,6 +17,7 @@ from rl_eval import config as configs
 from rl_eval import run
 from rl_eval.errors import InputError
 from rl_eval.training import replay
+from rl_eval.untrusted_files import only_regular
 
 TIME_COLUMNS = ("wall_s",)  # of metrics.csv; no replay repeats them
 # Keys of run.json: the results of the training.
@@ -141,7 +142,7 @@ def _rows(directory: Path) -> list[list[str]]:
     try:
         if path.stat().st_size > MAX_METRICS_BYTES:
             raise InputError(f"{path} is larger than {MAX_METRICS_BYTES >> 30} GiB, so it is not a file of ours")
-        with open(path, newline="", encoding="utf-8") as file:
+        with open(path, newline="", encoding="utf-8", opener=only_regular) as file:
             return list(csv.reader(line for line in file if line.endswith("\n")))
     except FileNotFoundError:
         return []

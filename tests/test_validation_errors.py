@@ -63,4 +63,4 @@ def test_a_yaml_error_has_its_line():
     line, sentence = yaml_sentence(raised.value)
     assert line in (2, 3)
     assert sentence.startswith("not valid YAML: ")
-    assert yaml_sentence(ValueError("a\n b")) == (None, "not valid YAML: a b")
+    assert yaml_sentence(yaml.YAMLError("a\n b")) == (None, "not valid YAML: a b")

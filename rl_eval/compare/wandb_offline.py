@@ -19,6 +19,7 @@ from rl_eval.compare.compared_run import ComparedRun, finite_numbers, flat_confi
 from rl_eval.errors import InputError
 from rl_eval.extras import imports_of_extra
 from rl_eval.run import strip_prefix
+from rl_eval.untrusted_files import only_regular
 
 MAX_BYTES = 128 << 20
 _BLOCK, _HEADER = 32_768, 7
@@ -98,7 +99,8 @@ def _content(file: Path) -> bytes:
     try:
         if file.stat().st_size > MAX_BYTES:
             raise InputError(f"{file} is larger than {MAX_BYTES >> 20} MiB: name another run")
-        content = file.read_bytes()
+        with open(file, "rb", opener=only_regular) as opened:
+            content = opened.read(MAX_BYTES)
     except OSError as error:
         raise InputError(f"{file} cannot be read ({error.strerror or error}): name another run") from error
     if content[:4] != b":W&B":

@@ -14,8 +14,10 @@ from rl_eval.domains import domain, identity, validate
 from rl_eval.errors import InputError, nearest
 from rl_eval.gates.suite import Suite, is_for_other_environment, load_suite
 from rl_eval.gates.training_commands import train_command
+from rl_eval.gates.yaml_document import MAX_BYTES
 from rl_eval.policy import names_policy
 from rl_eval.run import Run, environment_of, find_runs, is_sweep, read_run, resume_command, sweep_jobs
+from rl_eval.untrusted_files import only_regular
 
 # Parts of a run's config that change neither what it learns nor how.
 _INCIDENTAL = ("name", "resume", "tracker")
@@ -38,10 +40,12 @@ class Selection:
 
     Attributes:
         too_few: why criteria over several runs cannot be decided; None where they can.
+        passed_over: one sentence for each run that cannot be read, and so was not considered.
     """
 
     runs: tuple[Run | BarePolicy, ...]
     too_few: str | None = None
+    passed_over: tuple[str, ...] = ()
 
 
 def matches_environment(suite: Suite, values: Mapping[str, Any]) -> bool:
@@ -84,10 +88,11 @@ def _relative_to_cwd(path: Path) -> str:
 def is_suite_file(path: Path) -> bool:
     """Whether a YAML file has `rl_eval:` at its top level, without parsing it."""
     try:
-        with open(path, encoding="utf-8", errors="replace") as file:
-            return any(line.startswith(("rl_eval:", "rl_eval :", '"rl_eval"', "'rl_eval'")) for line in file)
+        with open(path, encoding="utf-8", errors="replace", opener=only_regular) as file:
+            lines = file.read(MAX_BYTES).splitlines()
     except OSError:
         return False
+    return any(line.startswith(("rl_eval:", "rl_eval :", '"rl_eval"', "'rl_eval'")) for line in lines)
 
 
 def named_runs(suite: Suite, paths: Sequence[Path | str]) -> Selection:
@@ -130,23 +135,48 @@ def newest_group(suite: Suite, outputs: Path) -> Selection:
     Raises:
         InputError: there is no finished run, or one of the group's crashed or is unfinished.
     """
-    matching = [run for run in find_runs(outputs) if _matches(suite, run)]
+    runs, passed_over = find_runs(outputs)
+    matching = _matching(suite, runs)
     groups: dict[str, list[Run]] = {}
     for run in matching:
         groups.setdefault(_group_key(suite, run), []).append(run)
     members_of = {key: _members(suite, members) for key, members in groups.items()}
     candidates = [key for key, members in members_of.items() if members]
     if not candidates:
-        raise InputError(_no_run(suite, matching, outputs))
+        raise InputError(_no_run(suite, matching, outputs) + _also(passed_over))
     complete = [key for key in candidates if len(members_of[key]) == suite.spec.runs.count]
     best = max(complete or candidates, key=lambda key: _started(members_of[key][-1]))
     _refuse_incomplete(members_of[best], groups[best])
-    return Selection(tuple(members_of[best]), _not_a_group(suite, members_of[best]))
+    return Selection(tuple(members_of[best]), _not_a_group(suite, members_of[best]), tuple(passed_over))
 
 
-def _matches(suite: Suite, run: Run) -> bool:
-    if not matches_environment(suite, run.config["env"]):
-        return False
+def _also(passed_over: Sequence[str]) -> str:
+    """What was passed over, to be added to a sentence."""
+    more = f" and {len(passed_over) - 1} more" if len(passed_over) > 1 else ""
+    return f" (passed over: {passed_over[0]}{more})" if passed_over else ""
+
+
+def _matching(suite: Suite, runs: Iterable[Run]) -> list[Run]:
+    """The runs that the suite judges.
+
+    Raises:
+        InputError: `train:` has a key that no run of the environment records.
+    """
+    matching, errors, recorded = [], [], False
+    for run in runs:
+        if not matches_environment(suite, run.config["env"]):
+            continue
+        try:
+            matching += [run] if _has_settings(suite, run) else []
+            recorded = True
+        except InputError as error:  # another run may record it
+            errors.append(error)
+    if errors and not recorded:
+        raise errors[-1]
+    return matching
+
+
+def _has_settings(suite: Suite, run: Run) -> bool:
     suite_domain = domain(suite.env.name)
     incidental = {f"env.{key}" for key in (*suite_domain.location_keys, *suite_domain.execution_keys)}
     settings = {key: value for key, value in suite.spec.train.items() if key not in incidental}

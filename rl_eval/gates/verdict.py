@@ -69,6 +69,7 @@ class SuiteVerdict:
     Attributes:
         alpha: chance that one criterion by evidence accepts a policy below the bar.
         test_set: the fingerprint of the test set; None where it cannot be known.
+        passed_over: one sentence for each run that cannot be read, and so was not considered.
     """
 
     suite: str
@@ -80,6 +81,7 @@ class SuiteVerdict:
     criteria: tuple[CriterionVerdict, ...]
     alpha: float = 0.05
     test_set: str | None = None
+    passed_over: tuple[str, ...] = ()
 
     @property
     def passed(self) -> bool:
@@ -111,7 +113,8 @@ class SuiteVerdict:
         """The inverse of `to_json`."""
         criteria = tuple(map(_criterion, values["criteria"]))
         fields = {name: value for name, value in values.items() if name != "passed"}
-        return cls(**{**fields, "runs": tuple(fields["runs"]), "criteria": criteria})
+        tuples = {name: tuple(fields[name]) for name in ("runs", "passed_over")}
+        return cls(**{**fields, **tuples, "criteria": criteria})
 
 
 def _criterion(values: Mapping[str, Any]) -> CriterionVerdict:

@@ -10,16 +10,17 @@ from typing import Any
 import yaml
 
 from rl_eval.errors import InputError
+from rl_eval.untrusted_files import BoundedLoader, load_yaml, only_regular
 from rl_eval.validation_errors import key_path, value_sentence, yaml_sentence
 
-MAX_BYTES = 1 << 20
+MAX_BYTES = 128 << 10
 
 
-class _Loader(yaml.SafeLoader):
+class _Loader(BoundedLoader):
     """YAML 1.1 reads `1e-3` as text; a threshold written that way is a number."""
 
 
-_Loader.yaml_implicit_resolvers = {first: list(rest) for first, rest in yaml.SafeLoader.yaml_implicit_resolvers.items()}
+_Loader.yaml_implicit_resolvers = {first: list(rest) for first, rest in BoundedLoader.yaml_implicit_resolvers.items()}
 _Loader.add_implicit_resolver(
     "tag:yaml.org,2002:float", re.compile(r"^[-+]?[0-9]+(\.[0-9]*)?[eE][-+]?[0-9]+$"), list("-+0123456789")
 )
@@ -39,21 +40,20 @@ class YamlDocument:
     def __init__(self, path: Path, label: str | None = None):
         self._label = label or str(path)
         try:
-            if path.stat().st_size > MAX_BYTES:
-                raise InputError(f"{self._label} is larger than {MAX_BYTES >> 20} MiB, so it is not a suite")
-            text = path.read_text(encoding="utf-8")
+            with open(path, encoding="utf-8", opener=only_regular) as file:
+                text = file.read(MAX_BYTES + 1)
         except FileNotFoundError as error:
             raise InputError(f"{self._label} does not exist: name a suite, such as suites/NAME.yaml") from error
         except (OSError, UnicodeDecodeError) as error:
             raise InputError(f"{self._label} cannot be read: {error}") from error
+        if len(text) > MAX_BYTES:
+            raise InputError(f"{self._label} is larger than {MAX_BYTES >> 10} KiB, so it is not a suite")
         try:
-            # a SafeLoader: nothing but plain data is ever built
-            self._root = yaml.compose(text, Loader=_Loader)
-            self._refuse_duplicate_keys(self._root, set())
-            self.values = yaml.load(text, Loader=_Loader)
-        except (yaml.YAMLError, ValueError, RecursionError) as error:
+            self._root, self.values = load_yaml(text, _Loader)
+        except yaml.YAMLError as error:
             line, sentence = yaml_sentence(error)
             raise InputError(f"{self._label}{f':{line}' if line else ''}: {sentence}") from error
+        self._refuse_duplicate_keys(self._root, set())
         if not isinstance(self.values, dict):
             raise InputError(f"{self._label}: a suite is a mapping that begins with `rl_eval: 1`")
 
@@ -68,8 +68,7 @@ class YamlDocument:
                 if key.value in keys:
                     line = key.start_mark.line + 1
                     raise InputError(f"{self._label}:{line}: duplicate key {key.value!r}: keep one")
-                if isinstance(key, yaml.ScalarNode):
-                    keys.add(key.value)
+                keys.add(key.value)
                 self._refuse_duplicate_keys(value, visited)
         elif isinstance(node, yaml.SequenceNode):
             for value in node.value:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from rl_eval.errors import InputError
 from rl_eval.policy._source import SOURCES, names_policy
+from rl_eval.untrusted_files import only_regular
 
 # The package itself holds these: their name and parameters say how they act.
 BUILT_IN = ("random", "constant", "untrained", "baseline")
@@ -55,7 +56,7 @@ def digest(*parts: str | Path) -> str:
     total = hashlib.sha256()
     for part in parts:
         if isinstance(part, Path):
-            with open(part, "rb") as file:
+            with open(part, "rb", opener=only_regular) as file:
                 total.update(hashlib.file_digest(file, "sha256").digest())
         else:
             total.update(hashlib.sha256(part.encode(errors="surrogateescape")).digest())

@@ -122,9 +122,13 @@ def pytest_report_collectionfinish(config: pytest.Config) -> list[str]:
 def pytest_terminal_summary(terminalreporter: Any) -> None:
     """The table of all criteria, from the reports alone, so that it works under xdist too."""
     reports: dict[str, tuple[Any, dict[str, Any]]] = {}
+    passed_over: dict[str, None] = {}  # in order, without duplicates
     for reports_of_outcome in terminalreporter.stats.values():
         for report in reports_of_outcome:
             properties = dict(getattr(report, "user_properties", ()))
+            passed_over |= {
+                value: None for name, value in getattr(report, "user_properties", ()) if name == "passed_over"
+            }
             if "criterion" in properties and "decision" in properties:
                 reports[report.nodeid] = (report.location, properties)
     if not reports:
@@ -143,3 +147,5 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
     if passed := [row for row in rows if row["decision"] == "PASS" and row["by"] == "evidence"]:
         console.print()
         print_sentences(passed, console)  # pytest itself shows those of the others
+    for sentence in passed_over:
+        console.print(f"passed over: {sentence}", soft_wrap=True)

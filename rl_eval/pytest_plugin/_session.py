@@ -7,6 +7,7 @@ import json
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -99,7 +100,8 @@ class GateSession:
         from rl_eval.gates import suite_error
 
         try:
-            verdict = self._cached_verdict(suite, self._select(suite))
+            selection = self._select(suite)
+            verdict = replace(self._cached_verdict(suite, selection), passed_over=selection.passed_over)
         except InputError as error:
             verdict = suite_error(suite, str(error))
         except (Exception, SystemExit) as error:  # remembered, as any other reason

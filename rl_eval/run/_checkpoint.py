@@ -18,6 +18,7 @@ import numpy as np
 from rl_eval.errors import InputError
 from rl_eval.run._files import as_json, file_errors, fsync, read_json, temporary_path, write_durably
 from rl_eval.run._safetensors import array_views, file_parts, read_selected
+from rl_eval.untrusted_files import only_regular
 
 MAX_CHECKPOINT_BYTES = 4 << 30
 MAX_SELECTED_BYTES = 64 << 20
@@ -149,7 +150,7 @@ def _mapped(file: Path) -> bytearray | mmap.mmap:
 def _open(file: Path) -> Iterator[tuple[BufferedReader, int]]:
     """An open file and its size."""
     try:
-        with open(file, "rb") as opened:
+        with open(file, "rb", opener=only_regular) as opened:
             yield opened, os.fstat(opened.fileno()).st_size
     except FileNotFoundError as error:
         raise DamagedError(f"{file} does not exist") from error

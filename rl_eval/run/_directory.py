@@ -21,6 +21,8 @@ from rl_eval.domains import EnvConfig, validate
 from rl_eval.errors import InputError
 from rl_eval.run._checkpoint import step_directories
 from rl_eval.run._files import read_json, refuse_link
+from rl_eval.untrusted_files import load_yaml, only_regular
+from rl_eval.validation_errors import yaml_sentence
 
 STATUSES = ("running", "finished", "failed", "interrupted")
 MAX_CONFIG_BYTES = 256 << 10
@@ -100,12 +102,18 @@ def _read_config(file: Path) -> dict[str, Any]:
     if file.stat().st_size > MAX_CONFIG_BYTES:
         raise InputError(f"{file} is larger than {MAX_CONFIG_BYTES >> 10} KiB, so it is not a config of ours")
     try:
-        config = yaml.safe_load(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError, yaml.YAMLError, RecursionError) as error:
-        raise InputError(f"{file} cannot be read as YAML: it is damaged or not ours") from error
+        with open(file, encoding="utf-8", opener=only_regular) as opened:
+            _, config = load_yaml(opened.read(MAX_CONFIG_BYTES))
+    except (OSError, ValueError) as error:
+        raise InputError(f"{file} cannot be read ({error}): it is damaged or not ours") from error
+    except yaml.YAMLError as error:
+        line, sentence = yaml_sentence(error)
+        raise InputError(f"{file}{f':{line}' if line else ''}: {sentence}: it is damaged or not ours") from error
     if not isinstance(config, dict) or not isinstance(config.get("env"), dict):
         raise InputError(f"{file} holds no `env:` section: it is damaged or not ours")
     _check_value_count(config, file)
+    if not isinstance(config.get("seed", 0), int | None):
+        raise InputError(f"{file}: the seed is not a whole number: it is damaged or not ours")
     return config
 
 
@@ -124,7 +132,9 @@ def _check_value_count(config: Mapping[Any, Any], file: Path) -> None:
     stack: list[Any] = [config]
     while stack:
         values = stack.pop()
-        keys = [str(key) for key in values] if isinstance(values, Mapping) else []
+        keys = list(values) if isinstance(values, Mapping) else []
+        if not all(isinstance(key, str) for key in keys):
+            raise InputError(f"{file} has a key that is not text: it is not a config of ours")
         count += len(values)
         if count > MAX_CONFIG_VALUES or any(len(key) > MAX_KEY_LENGTH for key in keys):
             raise InputError(
@@ -134,15 +144,21 @@ def _check_value_count(config: Mapping[Any, Any], file: Path) -> None:
         stack += [child for child in children if isinstance(child, Mapping | list | tuple)]
 
 
-def find_runs(outputs: Path) -> list[Run]:
-    """Every readable run below a folder, oldest first by the time it started."""
-    runs = []
+def find_runs(outputs: Path) -> tuple[list[Run], list[str]]:
+    """Every readable run below a folder, oldest first by the time it started.
+
+    Returns:
+        The runs, and one sentence for each that was passed over since it cannot be read.
+    """
+    runs, passed_over = [], []
     for file in sorted(outputs.glob("**/run.json")):
+        if not (file.parent / "config.yaml").exists():
+            continue  # half-written, or of another program
         try:
             runs.append(read_run(file.parent))
-        except InputError:
-            continue  # a half-written or foreign directory is no run
-    return sorted(runs, key=lambda run: str(run.info.get("started", "")))
+        except InputError as error:
+            passed_over.append(str(error))
+    return sorted(runs, key=lambda run: str(run.info.get("started", ""))), passed_over
 
 
 def environment_of(run: Run) -> EnvConfig:

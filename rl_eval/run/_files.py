@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from rl_eval.errors import InputError
+from rl_eval.untrusted_files import only_regular
 
 SCHEMA = 1
 MAX_JSON_BYTES = 16 << 20
@@ -143,7 +144,8 @@ def read_json(path: Path) -> dict[str, Any]:
     try:
         if path.stat().st_size > MAX_JSON_BYTES:
             raise InputError(f"{path} is larger than {MAX_JSON_BYTES >> 20} MiB, so it is not a file of ours")
-        values = json.loads(path.read_text(encoding="utf-8"))
+        with open(path, encoding="utf-8", opener=only_regular) as file:
+            values = json.loads(file.read())
     except FileNotFoundError as error:
         raise InputError(f"{path} does not exist") from error
     except (OSError, ValueError, RecursionError) as error:

@@ -16,6 +16,7 @@ import numpy as np
 from rl_eval.errors import InputError
 from rl_eval.run._files import file_errors, fsync, refuse_link, write_bytes
 from rl_eval.run._table import MAX_TABLE_BYTES
+from rl_eval.untrusted_files import only_regular
 
 
 class MetricsLog:
@@ -39,7 +40,8 @@ class MetricsLog:
                 raise InputError(
                     f"{self._path} is larger than {MAX_TABLE_BYTES >> 20} MiB, so it is not a file of ours"
                 )
-            return self._path.read_bytes()
+            with open(self._path, "rb", opener=only_regular) as file:
+                return file.read()
         except OSError as error:
             raise InputError(f"{self._path} cannot be read ({error.strerror}): put the file back") from error
 

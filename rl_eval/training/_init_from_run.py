@@ -18,6 +18,7 @@ from rl_eval.errors import InputError
 from rl_eval.exposure import FILE as EXPOSURE_FILE
 from rl_eval.exposure import Exposure, read_exposure, write_exposure
 from rl_eval.policy import Spaces, action_space_json
+from rl_eval.untrusted_files import only_regular
 
 # Of a run directory: a copy of the snapshot, and what its run has seen. The other run may be gone at a resume.
 FOLDER = "init"
@@ -107,7 +108,7 @@ def take_over(config: RunConfig) -> tuple[InitialPolicy | None, RunConfig, list[
     config = config.model_copy(update={"env": env})
     if not run.fits_config_file(config.to_dict()):
         raise InputError(f"init={before.path}: its preprocessing has too many fields to be kept in config.yaml")
-    with open(snapshot / "policy.safetensors", "rb") as file:
+    with open(snapshot / "policy.safetensors", "rb", opener=only_regular) as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
     lineage = {
         "run": str(before.path),

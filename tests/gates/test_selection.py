@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+
 import pytest
 
 from rl_eval.errors import InputError
@@ -53,6 +55,39 @@ def test_a_list_in_train_selects_runs(tmp_path):
     for number, widths in enumerate(("[]", "[64]")):
         checked = suite(tmp_path, train=f"{{agent.network.widths: {widths}}}")
         assert names(newest_group(checked, outputs)) == [f"run{number}"]
+
+
+HOSTILE = {
+    "brackets": "env: " + "[" * 3000,
+    "bomb": "a0: &a0 [1, 1]\n" + "".join(f"a{n}: &a{n} [*a{n - 1}, *a{n - 1}]\n" for n in range(1, 60)),
+    "merges": "a0: &a0 {k: 1}\n" + "".join(f"a{n}: &a{n} {{<<: [*a{n - 1}, *a{n - 1}]}}\n" for n in range(1, 60)),
+    "seed": "env: {name: cartpole}\nseed: [1]",
+    "keys": "env: {name: cartpole}\n1: 2\na: 3",
+}
+
+
+def test_damaged_runs_are_passed_over_and_named(tmp_path):
+    outputs = tmp_path / "outputs"
+    write_run(outputs / "good")
+    for name, text in HOSTILE.items():
+        (write_run(outputs / name).path / "config.yaml").write_text(text)
+    for name, text in {
+        "no agent": "env: {name: cartpole}",
+        "name": "env: {name: []}",
+    }.items():  # readable, yet no match
+        (write_run(outputs / name).path / "config.yaml").write_text(text)
+    selection = newest_group(suite(tmp_path), outputs)
+    assert names(selection) == ["good"]
+    assert len(selection.passed_over) == len(HOSTILE)
+    for name, sentence in zip(sorted(HOSTILE), selection.passed_over, strict=True):
+        assert str(outputs / name / "config.yaml") in sentence
+        assert "\n" not in sentence
+    shutil.rmtree(outputs / "good")
+    with pytest.raises(InputError, match=r"train\.agent is not recorded"):
+        newest_group(suite(tmp_path), outputs)
+    shutil.rmtree(outputs / "no agent")
+    with pytest.raises(InputError, match=r"no finished run below .*passed over: .* and 4 more"):
+        newest_group(suite(tmp_path), outputs)
 
 
 def test_without_a_run_the_error_says_how_to_train_one(tmp_path):

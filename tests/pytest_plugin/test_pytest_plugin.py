@@ -115,6 +115,16 @@ def test_all_options_have_our_prefix(pytestconfig):
     assert all(option.dest.startswith("rl_eval_") for option in group.options)
 
 
+def test_damaged_runs_are_named_below_the_table(project):
+    write_run(project.path / "outputs" / "run")
+    damaged = write_run(project.path / "outputs" / "damaged").path
+    (damaged / "config.yaml").write_text("a: &a [*a]")
+    for _ in range(2):  # the second verdict is a cached one
+        result = project.runpytest_inprocess("suites/")
+        result.assert_outcomes(passed=3, failed=1)
+        assert len(re.findall(r"passed over: outputs/damaged/config\.yaml:1: .*contains itself", output(result))) == 1
+
+
 def test_one_item_a_criterion_with_sentences_and_a_table(project):
     run = write_run(project.path / "outputs" / "run")
     result = project.runpytest_inprocess("suites/")

@@ -1,6 +1,7 @@
 """Reading a run directory: its judged snapshot, damaged files, links, limits, and finding runs."""
 
 import json
+import os
 
 import pytest
 from hypothesis import given, settings
@@ -68,12 +69,12 @@ def test_step_names_are_integers(tmp_path):
             r"status 'done', not one of running, finished, failed, interrupted",
         ),
         (lambda path: edit_info(path, status=[]), r"status \[\], not one of"),
-        (lambda path: (path / "config.yaml").write_text("env: [1"), r"config\.yaml cannot be read as YAML"),
-        (lambda path: (path / "config.yaml").write_bytes(b"\xff"), r"config\.yaml cannot be read as YAML"),
+        (lambda path: (path / "config.yaml").write_text("env: [1"), r"config\.yaml.* (not valid YAML|cannot be read)"),
+        (lambda path: (path / "config.yaml").write_bytes(b"\xff"), r"config\.yaml.* (not valid YAML|cannot be read)"),
         (lambda path: (path / "config.yaml").write_text("seed: 1"), r"config\.yaml holds no `env:` section"),
         (
             lambda path: (path / "config.yaml").write_text("env: !!python/object/apply:os.getcwd []"),
-            r"config\.yaml cannot be read as YAML",
+            r"config\.yaml.* (not valid YAML|cannot be read)",
         ),
     ],
 )
@@ -96,8 +97,41 @@ def test_runs_are_found_by_when_they_started_and_other_folders_are_passed_over(r
         (tmp_path / name / "run.json").write_text(content)
         (tmp_path / name / "config.yaml").write_text("env: {}")
     (tmp_path / "folder" / "run.json").mkdir(parents=True)
-    assert [entry.path.name for entry in run.find_runs(tmp_path)] == ["1_lr=1", "run", "0_lr=2"]
-    assert run.find_runs(tmp_path / "nowhere") == []
+    (tmp_path / "begun").mkdir()
+    run.write_json(tmp_path / "begun" / "run.json", {"status": "running"})
+    found, passed_over = run.find_runs(tmp_path)
+    assert [entry.path.name for entry in found] == ["1_lr=1", "run", "0_lr=2"]
+    assert [
+        str(tmp_path / name) in sentence
+        for name, sentence in zip(("empty", "foreign", "half"), passed_over, strict=True)
+    ] == [True] * 3
+    assert run.find_runs(tmp_path / "nowhere") == ([], [])
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "run.json",
+        "config.yaml",
+        "snapshots/step_20/policy.safetensors",
+        "snapshots/step_20/policy.json",
+        "snapshots/step_20/policy.sha256",
+    ],
+)
+def test_a_file_that_is_no_regular_file_is_refused(run_directory, name):
+    (run_directory / name).unlink()
+    os.mkfifo(run_directory / name)
+    with pytest.raises(InputError, match=name.rpartition("/")[2].replace(".", r"\.")):
+        run.read_checkpoint(run.read_run(run_directory).judged_snapshot(), "policy")
+
+
+@pytest.mark.parametrize(
+    "config", ["env: {name: cartpole}\nseed: [1]", "env: {name: cartpole}\n1: 2", "env: {name: cartpole, 1: 2}"]
+)
+def test_a_config_of_other_types_is_refused(run_directory, config):
+    (run_directory / "config.yaml").write_text(config)
+    with pytest.raises(InputError, match=r"config\.yaml"):
+        run.read_run(run_directory)
 
 
 CONFIGS = st.dictionaries(st.text(max_size=3), JSON, max_size=3)  # too short for a key that decides nothing
@@ -119,7 +153,7 @@ def test_a_link_instead_of_a_file_is_refused(run_directory, tmp_path, name):
     (run_directory / name).symlink_to(tmp_path / name)
     with pytest.raises(InputError, match="is a link"):
         run.read_run(run_directory)
-    assert run.find_runs(tmp_path) == []
+    assert run.find_runs(tmp_path)[0] == []
 
 
 ALIASES = "a0: &a0 [1, 1, 1, 1]\n" + "".join(f"a{n}: &a{n} [*a{n - 1}, *a{n - 1}]\n" for n in range(1, 40))
@@ -129,9 +163,10 @@ ALIASES = "a0: &a0 [1, 1, 1, 1]\n" + "".join(f"a{n}: &a{n} [*a{n - 1}, *a{n - 1}
     ("text", "message"),
     [
         ("x: " + "a" * (256 << 10), "larger than 256 KiB"),
-        (ALIASES, "5,000"),
-        ("x: &x {again: *x}", "5,000"),
-        ("x: " + "[" * 5000 + "]" * 5000, "cannot be read as YAML"),
+        (ALIASES, "stands for more than"),
+        ("x: [" + "1, " * 6000 + "]", "5,000"),
+        ("x: &x {again: *x}", "contains itself"),
+        ("x: " + "[" * 5000 + "]" * 5000, "nested deeper"),
         ("k" * 201 + ": 1", "keys too long"),
     ],
 )

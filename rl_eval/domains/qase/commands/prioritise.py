@@ -105,7 +105,7 @@ def _choose_policy(policy: str | None) -> tuple[str, str]:
     """The policy that orders the cases, and why it was chosen."""
     if policy is not None:
         return policy, "named with --policy"
-    runs = [run for run in find_runs(OUTPUTS) if run.finished and run.config["env"].get("name") == "qase"]
+    runs = [run for run in find_runs(OUTPUTS)[0] if run.finished and run.config["env"].get("name") == "qase"]
     if runs:
         return str(runs[-1].path), f"the newest finished run of env=qase below {OUTPUTS}/"
     return FALLBACK, f"because there is no finished run of env=qase below {OUTPUTS}/"

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ValidationError
 
 from rl_eval.domains.qase.model.project import short_repr
 from rl_eval.errors import InputError
+from rl_eval.untrusted_files import only_regular
 
 MAX_BYTES = 1 << 30
 _Model = TypeVar("_Model", bound=BaseModel)
@@ -24,7 +25,7 @@ def read_bytes(path: Path, limit: int = MAX_BYTES) -> bytes:
         InputError: the file is missing, unreadable, or larger than the limit (bytes).
     """
     try:
-        with path.open("rb") as file:
+        with open(path, "rb", opener=only_regular) as file:
             data = file.read(limit + 1)
     except OSError as error:
         raise InputError(f"{path} cannot be read ({error.strerror}): check the path and its permissions") from error

@@ -1,0 +1,105 @@
+"""Files that may come from anyone: only regular ones are opened, and YAML is bounded in depth and size."""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from typing import Any
+
+import yaml
+
+MAX_DEPTH = 32
+# Characters and 100 for each value, with aliases counted in full: a few lines can stand for millions of values.
+MAX_SIZE = 2 << 20
+_VALUE_SIZE = 100
+MAX_BITS = 512  # of a whole number
+_TAGS = {f"tag:yaml.org,2002:{name}" for name in ("null", "bool", "int", "float", "str", "seq", "map", "merge")}
+
+
+def only_regular(path: str, flags: int) -> int:
+    """An opener for `open` that refuses what is no regular file: reading a FIFO or a device may never end.
+
+    Raises:
+        OSError: it cannot be opened, or is not a regular file.
+    """
+    descriptor = os.open(path, flags | os.O_NONBLOCK | os.O_CLOEXEC)
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise OSError(errno.EINVAL, "not a regular file", path)
+    return descriptor
+
+
+class BoundedLoader(yaml.SafeLoader):
+    """YAML of the types of JSON, with text or numbers as keys, bounded in depth and size."""
+
+    def __init__(self, text: str):
+        super().__init__(text)
+        self._depth = 0
+        self._measures: dict[int, tuple[int, int]] = {}  # id of a node -> its size and depth
+
+    def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
+        """A node whose size and depth are allowed."""
+        mark = self.peek_event().start_mark
+        self._depth += 1
+        self._check(self._depth <= MAX_DEPTH, f"it is nested deeper than {MAX_DEPTH} levels", mark)
+        node = super().compose_node(parent, index)
+        self._depth -= 1
+        if node is None:
+            return None
+        if id(node) not in self._measures:
+            self._check(node.end_mark is not None, "a value contains itself", mark)
+            self._check(
+                node.tag in _TAGS, f"{node.tag.rpartition(':')[2]} is not read here: write text in quotes", mark
+            )
+            self._measures[id(node)] = self._measure(node)
+        size, depth = self._measures[id(node)]
+        self._check(size <= MAX_SIZE, f"it stands for more than {MAX_SIZE >> 20} MiB of values", mark)
+        self._check(self._depth + depth <= MAX_DEPTH, f"it is nested deeper than {MAX_DEPTH} levels", mark)
+        return node
+
+    def _measure(self, node: yaml.Node) -> tuple[int, int]:
+        if isinstance(node, yaml.ScalarNode):
+            return _VALUE_SIZE + len(node.value), 1
+        children = node.value
+        if isinstance(node, yaml.MappingNode):
+            for key, _ in node.value:
+                self._check(isinstance(key, yaml.ScalarNode), "a list or a mapping cannot be a key", key.start_mark)
+            children = [child for pair in node.value for child in pair]
+        measures = [self._measures[id(child)] for child in children]
+        return (
+            _VALUE_SIZE + sum(size for size, _ in measures),
+            1 + max((depth for _, depth in measures), default=0),
+        )
+
+    def _check(self, allowed: bool, problem: str, mark: Any) -> None:
+        if not allowed:
+            raise yaml.composer.ComposerError(None, None, problem, mark)
+
+    def construct_yaml_int(self, node: yaml.ScalarNode) -> int:
+        """A whole number that a float can stand for; Python cannot even print much larger ones."""
+        value = super().construct_yaml_int(node)
+        if value.bit_length() > MAX_BITS:
+            raise yaml.constructor.ConstructorError(
+                None, None, f"a whole number of more than {MAX_BITS} bits", node.start_mark
+            )
+        return value
+
+
+BoundedLoader.add_constructor("tag:yaml.org,2002:int", BoundedLoader.construct_yaml_int)
+
+
+def load_yaml(text: str, loader: type[BoundedLoader] = BoundedLoader) -> tuple[yaml.Node | None, Any]:
+    """The node of a YAML document, and its values; nothing but the types of JSON is ever built.
+
+    Raises:
+        yaml.YAMLError: not YAML, not such values, or too deep or large.
+    """
+    reader = loader(text)
+    try:
+        node = reader.get_single_node()
+        return node, None if node is None else reader.construct_document(node)
+    except (ValueError, TypeError, KeyError, IndexError, AttributeError, OverflowError) as error:
+        raise yaml.YAMLError(f"a value cannot be read ({type(error).__name__})") from error  # such as `!!int x`
+    finally:
+        reader.dispose()
