@@ -10,7 +10,7 @@ from rich.console import Console, ConsoleOptions, RenderableType
 from rich.measure import Measurement
 from rich.table import Table
 
-from rl_eval.formatting import COMPARISON_SIGNS, compact, decision_text, number
+from rl_eval.formatting import COMPARISON_SIGNS, decision_text, number
 from rl_eval.terminal._console import cell, console_for, labelled_line, new_table
 
 # The standard colours follow the palette of the terminal, light or dark. The word is clear without its colour.
@@ -27,7 +27,9 @@ COUNT_TEXTS = (
     ("INCONCLUSIVE", "is inconclusive", "are inconclusive"),
     ("NEEDS_RUNS", "needs more runs", "need more runs"),
 )
-MIN_WIDTH_WITH_METRIC = 100  # columns; a narrower table leaves out the metric's name
+# Left out one after the other until the table fits: the sentences below it have these too.
+_OPTIONAL = ("metric", "units", "threshold")
+_FOLDED_NAME = 24  # characters of a name that must fit in one line; the rest of it may be folded
 
 
 class _CriteriaTable:
@@ -37,34 +39,46 @@ class _CriteriaTable:
         self._rows = rows
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[RenderableType]:
-        table = self._table(options, with_interval=any(row.get("interval") for row in self._rows))
-        if Measurement.get(console, options.update(max_width=10_000), table).maximum > options.max_width:
-            # wrapped names would be worse, and the sentences have the interval too
-            table = self._table(options, with_interval=False)
-        yield table
+        columns = ["suite", "criterion", "metric", "estimate", "interval", "threshold", "units", "decision"]
+        if not any(row.get("interval") for row in self._rows):
+            columns.remove("interval")
+        for name in _OPTIONAL:
+            measured = self._table(options, columns, longest_name=_FOLDED_NAME)
+            if Measurement.get(console, options.update(max_width=10_000), measured).maximum <= options.max_width:
+                break
+            columns.remove(name)
+        yield self._table(options, columns)
 
-    def _table(self, options: ConsoleOptions, *, with_interval: bool) -> Table:
-        with_metric = options.max_width >= MIN_WIDTH_WITH_METRIC
+    def _table(self, options: ConsoleOptions, columns: Sequence[str], longest_name: int | None = None) -> Table:
         table = new_table()
-        for name in ("suite", "criterion", *(["metric"] if with_metric else [])):
-            table.add_column(name, overflow="fold")
-        for name in ("estimate", *(["interval"] if with_interval else []), "threshold", "units"):
-            table.add_column(name, justify="right", no_wrap=True)
-        table.add_column("decision", no_wrap=True)
+        for name in columns:
+            if name in ("suite", "criterion", "metric"):
+                table.add_column(name, overflow="fold")
+            else:
+                table.add_column(name, justify="left" if name == "decision" else "right", no_wrap=True)
         for row in self._rows:
-            decision = str(row["decision"])
-            estimate, threshold = row.get("estimate"), row.get("threshold")
-            sign = COMPARISON_SIGNS.get(str(row.get("direction")), "")
-            names = [row["suite"], row["criterion"], *([row.get("metric", "")] if with_metric else [])]
-            interval = [_interval(row.get("interval"))] if with_interval else []
-            units = _units(row.get("units"), row.get("units_max"), narrow=not with_metric)
-            bar = f"{sign} {number(threshold, distinct_from=estimate)}".strip()
-            numbers = [number(estimate, distinct_from=threshold), *interval, bar, units]
-            table.add_row(
-                *(cell(value, options) for value in (*names, *numbers)),
-                cell(decision_text(decision), options, DECISION_STYLES.get(decision, "bold")),
-            )
+            texts, decision = _texts(row), str(row["decision"])
+            for name in ("suite", "criterion", "metric"):
+                texts[name] = texts[name][:longest_name]
+            styles = {"decision": DECISION_STYLES.get(decision, "bold")}
+            table.add_row(*(cell(texts[name], options, styles.get(name, "")) for name in columns))
         return table
+
+
+def _texts(row: Mapping[str, Any]) -> dict[str, str]:
+    """Column -> text."""
+    estimate, threshold = row.get("estimate"), row.get("threshold")
+    sign = COMPARISON_SIGNS.get(str(row.get("direction")), "")
+    return {
+        "suite": str(row["suite"]),
+        "criterion": str(row["criterion"]),
+        "metric": str(row.get("metric", "")),
+        "estimate": number(estimate, distinct_from=threshold),
+        "interval": _interval(row.get("interval")),
+        "threshold": f"{sign} {number(threshold, distinct_from=estimate)}".strip(),
+        "units": _units(row.get("units"), row.get("units_max")),
+        "decision": decision_text(str(row["decision"])),
+    }
 
 
 def _interval(interval: Sequence[float | None] | None) -> str:
@@ -75,15 +89,15 @@ def _interval(interval: Sequence[float | None] | None) -> str:
     return low if low == high else f"{low}..{high}"
 
 
-def _units(units: int | None, most: int | None, *, narrow: bool) -> str:
+def _units(units: int | None, most: int | None) -> str:
     """`57/400` where not all units were used."""
     if units is None or most is None or units == most:
         return number(units)
-    return f"{compact(units)}/{compact(most)}" if narrow else f"{units:,}/{most:,}"
+    return f"{units:,}/{most:,}"
 
 
 def criteria_table(verdict_rows: Sequence[Mapping[str, Any]]) -> RenderableType:
-    """One row per criterion: names, estimate, interval, threshold, units and decision; the metric too if there is room.
+    """One row per criterion: names, estimate, interval and decision; threshold, units and metric if there is room.
 
     Args:
         verdict_rows: mappings with `suite`, `criterion`, `metric`, `estimate`, `direction` (`at_least`,
