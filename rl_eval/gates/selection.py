@@ -15,7 +15,7 @@ from rl_eval.errors import InputError, nearest
 from rl_eval.gates.suite import Suite, is_for_other_environment, load_suite
 from rl_eval.gates.training_commands import train_command
 from rl_eval.gates.yaml_document import MAX_BYTES
-from rl_eval.policy import names_policy
+from rl_eval.policy import names_policy, not_a_policy
 from rl_eval.run import Run, environment_of, find_runs, is_sweep, read_run, resume_command, sweep_jobs
 from rl_eval.untrusted_files import only_regular
 
@@ -120,6 +120,8 @@ def _expand(name: Path | str) -> Sequence[Run | BarePolicy]:
     if isinstance(name, str) and names_policy(name):
         return [BarePolicy(name)]
     path = Path(name)
+    if not path.is_dir():
+        raise not_a_policy(str(name))
     if not is_sweep(path):
         return [read_run(path)]
     jobs = sweep_jobs(path)

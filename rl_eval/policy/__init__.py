@@ -10,7 +10,7 @@ from rl_eval.policy._onnx import OnnxPolicy, OnnxSource
 from rl_eval.policy._policy import Policy, Spaces, action_space_json, choose_actions, scores
 from rl_eval.policy._python import PythonPolicy, PythonSource
 from rl_eval.policy._sb3 import StableBaselines3Policy, StableBaselines3Source
-from rl_eval.policy._source import Source, load, names_policy, register
+from rl_eval.policy._source import Source, load, names_policy, not_a_policy, register
 from rl_eval.policy._trivial import Constant, ConstantSource, Random, RandomSource, Untrained, UntrainedSource
 
 register(
@@ -43,6 +43,7 @@ __all__ = [
     "identity",
     "load",
     "names_policy",
+    "not_a_policy",
     "register",
     "runs_other_code",
     "scores",

@@ -14,7 +14,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import gymnasium as gym
 import numpy as np
@@ -197,6 +197,7 @@ class OnnxSource(Source):
 
     prefix = "onnx"
     usage = "onnx:<file>"
+    files: ClassVar[Mapping[str, str]] = {".onnx": "onnx:{file}"}
 
     def load(self, rest: str, spec: str, spaces: Spaces, config: Any, seed: int) -> Policy:
         """The graph, checked against the environment."""

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import importlib
 import inspect
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
 import gymnasium as gym
 import numpy as np
@@ -42,6 +43,7 @@ class PythonSource(Source):
 
     prefix = "python"
     usage = "python:<module>:<callable>"
+    files: ClassVar[Mapping[str, str]] = {".py": "python:{stem}:<callable>"}
 
     def needs_trust(self, rest: str) -> str | None:
         """Always."""

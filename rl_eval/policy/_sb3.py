@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -32,6 +33,7 @@ class StableBaselines3Source(Source):
 
     prefix = "sb3"
     usage = "sb3:<algo>:<zip>[+<vecnormalize.pkl>]"
+    files: ClassVar[Mapping[str, str]] = {".zip": "sb3:ppo:{file} (or its other algorithm)"}
 
     def needs_trust(self, rest: str) -> str | None:
         """Always."""
@@ -44,7 +46,9 @@ class StableBaselines3Source(Source):
             InputError: a file is missing or damaged, Stable-Baselines3 is not installed, or the model does not fit.
         """
         algo, _, files = rest.partition(":")
-        zip_file, _, statistics = files.partition("+")
+        zip_file, statistics = _zip_and_statistics(files)
+        if not algo or not zip_file:
+            raise InputError(f"policy {spec!r} names no file: give {self.usage}")
         for file in filter(None, (zip_file, statistics)):
             if not Path(file).is_file():
                 raise InputError(f"policy {spec!r}: the file {file} does not exist")
@@ -76,4 +80,17 @@ class StableBaselines3Source(Source):
     def identity(self, rest: str) -> str | None:
         """A hash of the algorithm and the bytes of its files."""
         algo, _, files = rest.partition(":")
-        return digest(self.prefix, algo.lower(), *(Path(file) for file in files.split("+")))
+        return digest(self.prefix, algo.lower(), *(Path(file) for file in filter(None, _zip_and_statistics(files))))
+
+
+def _zip_and_statistics(files: str) -> tuple[str, str]:
+    """`<zip>+<statistics>` in its two parts, the second empty where there is none; both paths may hold a `+`."""
+    splits = [(files[:index], files[index + 1 :]) for index, character in enumerate(files) if character == "+"]
+    for zip_file, statistics in [(files, ""), *splits]:
+        if Path(zip_file).is_file() and (not statistics or Path(statistics).is_file()):
+            return zip_file, statistics
+    # one of them does not exist: the message names it
+    return next(
+        (split for split in splits if Path(split[0]).is_file() or split[0].endswith(".zip")),
+        (files, ""),
+    )

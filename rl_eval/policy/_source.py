@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
-from rl_eval.errors import TRUST_IT, InputError
+from rl_eval.errors import TRUST_IT, InputError, nearest
+from rl_eval.net import hide_credentials
 from rl_eval.policy._policy import Policy, Spaces
 from rl_eval.policy._run import load_run
 from rl_eval.registry import Registry
@@ -22,11 +24,13 @@ class Source(ABC):
         prefix: the text before the first colon.
         usage: how a person writes such a policy, for messages: `onnx:<file>`.
         prefix_alone: whether the prefix without a colon names a policy too.
+        files: suffix of a file -> how the policy in it is named, with `{file}` or `{stem}`, for messages.
     """
 
     prefix: str
     usage: str
     prefix_alone: ClassVar[bool] = False
+    files: ClassVar[Mapping[str, str]] = {}
 
     def needs_trust(self, rest: str) -> str | None:
         """Why loading or playing the policy needs trust, such as "imports and runs code"; None if it does not.
@@ -106,7 +110,34 @@ def load(spec: str, spaces: Spaces, config: Any, *, seed: int = 0, trust: bool =
         if reason is not None and not trust:
             raise InputError(f"policy {spec!r} {reason}: {TRUST_IT}")
         return source.load(rest, spec, spaces, config, seed)
-    if Path(spec).exists():
+    if Path(spec).is_dir():
         return load_run(Path(spec), spaces, seed, trust=trust)
+    raise not_a_policy(spec)
+
+
+def not_a_policy(spec: str) -> InputError:
+    """Why `spec` is neither a run directory nor a policy, and what was probably meant."""
+    path, shown = Path(spec), repr(hide_credentials(spec))
     usages = ", ".join(SOURCES.get(name).usage for name in SOURCES)
-    raise InputError(f"policy {spec!r} is neither a run directory nor a policy: give a run directory, {usages}")
+    run = next((folder for folder in path.parents if (folder / "run.json").is_file()), None)
+    if run is not None and path.exists():
+        return InputError(f"{shown} lies in a run: name the run directory, {run}")
+    for name in SOURCES:
+        form = SOURCES.get(name).files.get(path.suffix.lower())
+        if form is not None:
+            meant = form.format(file=spec, stem=path.stem)
+            return InputError(f"{shown} is not a run directory: a policy in such a file is named {meant}")
+    if path.exists():
+        return InputError(
+            f"{shown} is a file that no source of policies reads: export its policy to ONNX (onnx:<file>), "
+            f"or write a function that calls it (python:<module>:<callable>); the policies are {usages}"
+        )
+    prefix, colon, _ = spec.partition(":")
+    if prefix in SOURCES:
+        return InputError(f"{shown} does not say which: give {SOURCES.get(prefix).usage}")
+    if colon and "/" not in prefix:
+        return InputError(
+            f"{shown}: {prefix!r} is not a source of policies: {nearest(prefix.lower(), SOURCES)}"
+            f"give a run directory, {usages}"
+        )
+    return InputError(f"{shown} is neither a run directory nor a policy: give a run directory, {usages}")

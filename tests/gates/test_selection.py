@@ -207,7 +207,7 @@ def test_a_named_run_of_another_environment_is_an_error(tmp_path, env, message):
 
 
 def test_named_runs_that_are_no_runs(tmp_path):
-    with pytest.raises(InputError, match="is not a directory"):
+    with pytest.raises(InputError, match="is neither a run directory nor a policy"):
         named_runs(suite(tmp_path), [tmp_path / "nowhere"])
     with pytest.raises(InputError, match="is not a run directory"):
         named_runs(suite(tmp_path), [tmp_path])

@@ -5,15 +5,36 @@ import pytest
 from rl_eval import policy
 from tests.policy.policies import refused
 
+ALL = "give a run directory, random, constant:<a>, "
+RUN_FILE = "outputs/run/snapshots/step_1/policy.safetensors"
+
 
 @pytest.mark.parametrize(
-    "spec", ["nope", "python:", "constant", "constant:", "untraind", "onnx", "onnx:", "", "http", "http:", "ftp://x"]
+    ("spec", "message"),
+    [
+        *((spec, f"is neither a run directory nor a policy: {ALL}") for spec in ("nope", "untraind", "dir/no:pe")),
+        *(
+            (spec, "does not say which: give ")
+            for spec in ("python:", "constant", "constant:", "onnx", "http", "http:")
+        ),
+        *((spec, f"is not a source of policies: .*{ALL}") for spec in ("ftp://x", "lft:model", "run:1")),
+        ("onx:model", "did you mean 'onnx'"),
+        ("ONNX:model", "did you mean 'onnx'"),
+        ("model.zip", "in such a file is named sb3:ppo:model.zip"),
+        ("a b/m=1,2#+.ONNX", r"is named onnx:a b/m=1,2#\+.ONNX"),
+        ("theirs.py", "is named python:theirs:<callable>"),
+        (RUN_FILE, "name the run directory, outputs/run"),
+        ("weights.pt", "is a file that no source of policies reads: export its policy to ONNX"),
+        ("htp://me:secret@host/act", r"^'htp://(?!.*secret)"),
+        ("", "is not a run directory"),  # the working directory
+    ],
 )
-def test_what_names_no_policy_is_reported_with_what_does(spec):
-    if spec == "":
-        refused(r"is not a run directory", spec)  # the working directory
-    else:
-        refused(r"is neither a run directory nor a policy: give a run directory, random, constant:<a>, ", spec)
+def test_what_names_no_policy_is_reported_with_what_does(tmp_path, monkeypatch, spec, message):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / RUN_FILE).parent.mkdir(parents=True)
+    for file in (RUN_FILE, "outputs/run/run.json", "weights.pt"):
+        (tmp_path / file).touch()
+    refused(message, spec)
 
 
 @pytest.mark.parametrize(

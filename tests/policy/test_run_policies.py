@@ -104,7 +104,7 @@ def test_only_names_of_this_project_are_resolved(target):
 def test_a_directory_that_is_no_run_is_refused(tmp_path):
     refused(r"is not a run directory \(it has no run\.json and config\.yaml\)", str(tmp_path))
     (tmp_path / "file").write_text("")
-    refused(r"file is not a directory: name a run directory", str(tmp_path / "file"))
+    refused(r"file. is a file that no source of policies reads", str(tmp_path / "file"))
 
 
 def test_a_run_outside_its_checkout_says_how_to_take_it_along(tmp_path, monkeypatch):

@@ -1,5 +1,6 @@
 """`sb3:`: models of Stable-Baselines3."""
 
+import shutil
 import sys
 from pathlib import Path
 from types import SimpleNamespace
@@ -11,7 +12,7 @@ import torch
 
 from rl_eval.domains import cartpole
 from rl_eval.errors import InputError
-from rl_eval.policy import Spaces, load
+from rl_eval.policy import Spaces, identity, load
 from rl_eval.rollout import play
 from tests.policy.policies import BOX, CARTPOLE, observations, refused, spaces
 
@@ -48,6 +49,21 @@ def test_a_model_of_stable_baselines3_acts_as_it_does_there(sb3):
     sampled = with_statistics.act(obs, False)
     assert not np.array_equal(sampled, expected)
     assert np.array_equal(with_statistics.act(obs, True), expected)  # judging does not move the statistics
+
+
+def test_paths_may_hold_any_character(sb3, tmp_path):
+    folder = tmp_path / "a+b=c,d:e #f"
+    folder.mkdir()
+    model, statistics = folder / "m+1.zip", folder / "v+2.pkl"
+    shutil.copy(sb3.zip, model)
+    shutil.copy(sb3.pkl, statistics)
+    obs = observations(10)
+    for original, copied in ((f"{sb3.zip}", f"{model}"), (f"{sb3.zip}+{sb3.pkl}", f"{model}+{statistics}")):
+        one, other = (load(f"sb3:ppo:{files}", CARTPOLE, None, trust=True) for files in (original, copied))
+        assert np.array_equal(one.act(obs, True), other.act(obs, True))
+        assert identity(f"sb3:ppo:{original}") == identity(f"sb3:ppo:{copied}")
+    refused(r"the file .*/nowhere\.pkl does not exist", f"sb3:ppo:{model}+{folder}/nowhere.pkl")
+    refused(r"the file .*/no\.zip does not exist", f"sb3:ppo:{folder}/no.zip+{statistics}")
 
 
 def test_a_model_of_stable_baselines3_plays(sb3):
