@@ -8,7 +8,7 @@ from math import ceil
 import numpy as np
 
 POINTS = 200  # a curve is averaged down to this many
-MIN_POINTS = 12  # so that the last half still has the six blocks of a trend test
+MIN_POINTS = 12  # so that the last half still has the six values that a trend test takes
 REPLICATES = 400
 LEVEL = 0.95
 # Time constants that are tried, in lengths of the curve: from long settled to almost a line.

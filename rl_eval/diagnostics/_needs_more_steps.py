@@ -20,7 +20,7 @@ P_RISES = 0.05
 MORE = 10  # times as many steps to try, if there is no upper bound; stopped when the threshold is reached
 NOTABLE_GAIN = 0.1  # of the total gain; a smaller gain in the last half means that the curve has settled
 SOURCE = (
-    "block permutation test of the last half of the curve, p <= .05; a line through the last half and a - b*exp(-t/T) "
+    "trend test of the last half of the curve, p <= .05; a line through the last half and a - b*exp(-t/T) "
     "through the full curve, residuals resampled in blocks (Kunsch 1989), 95 % interval"
 )
 

@@ -23,7 +23,7 @@ from rl_eval.rewards import RewardFunction
 from rl_eval.rollout import Episodes, play
 
 P_TREND = 0.05
-MIN_SCORES = 8  # on the validation part: six blocks of a trend test, and two more
+MIN_SCORES = 8  # on the validation part: the six that a trend test takes, and two more
 MIN_EPISODES = 20  # for a z over episodes
 Z = 3.09  # one-sided p = .001
 
@@ -104,7 +104,7 @@ def _finding(run: DiagnosedRun, metric: str, term: str, evidence: str, data: dic
         meaning=f"The agent earns reward without solving the task: {term} rewards something else than {metric} "
         "measures. Look at its actions in the steps with the highest reward, and correct the term.",
         change=f"reward.terms.{term}.weight=0" if several else None,
-        source="paired z over episodes against random actions, both above 3.09, p = .001; or block permutation tests "
+        source="paired z over episodes against random actions, both above 3.09, p = .001; or tests "
         "of both trends over the scores on validation, each p <= .05, which needs no correction (Berger 1982)",
         certainty=0.9,
         data={"metric": metric, **data},
