@@ -41,7 +41,7 @@ def training(key: str, run: Run) -> float:
 
 @metric("training", unit="run", better="lower")
 def learning_trend(run: Run) -> float:
-    """p-value of "later training returns beat earlier ones", allowing for autocorrelation; small when training helped."""
+    """p-value of "later training returns beat earlier ones", despite autocorrelation; small when training helped."""
     from rl_eval.evidence import trend
     from rl_eval.run import read_metrics
 
