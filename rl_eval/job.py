@@ -96,6 +96,8 @@ def _learn(config: configs.RunConfig, directory: Path, sweep: Path | None, suite
     )
     status = "failed"
     try:
+        for sentence in domains.domain(config.env.name).notes(config.env):
+            _note(sentence)
         label = f"{config.agent.name} on {config.env.name}, seed {config.seed}"
         points = runs.step_directories(directory / "resume") if resume else []
         start = runs.step_of(points[-1]) if points else 0

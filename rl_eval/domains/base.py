@@ -55,6 +55,7 @@ class Domain(ABC, Generic[Config]):
         case_index: the fact that numbers the cases, where a metric stays what it is when single cases are left out.
         location_keys: the keys of the config that say where data lies. They are no part of what the environment is.
         execution_keys: those that say how it is stepped; they are no part of it either.
+        optional_keys: those that are no part of what it is while they are null.
         fitted_keys: those that hold a preprocessing fitted elsewhere. They are no part of it either: a gate takes them
             from the run that it judges. See `with_preprocessing`.
         copies: the most copies that are worth stepping together. Environments stepped one by one in Python gain
@@ -69,6 +70,7 @@ class Domain(ABC, Generic[Config]):
     case_index: ClassVar[str | None] = None
     location_keys: ClassVar[tuple[str, ...]] = ()
     execution_keys: ClassVar[tuple[str, ...]] = ()
+    optional_keys: ClassVar[tuple[str, ...]] = ()
     fitted_keys: ClassVar[tuple[str, ...]] = ()
     copies: ClassVar[int] = 256
     baselines: ClassVar[Mapping[str, Callable[[Any], Policy]]] = {}
@@ -100,6 +102,10 @@ class Domain(ABC, Generic[Config]):
     def needs_trust(self, config: Config) -> str | None:
         """Why a config from somebody else needs trust, as the beginning of a sentence; None if it does not."""
         return None
+
+    def notes(self, config: Config) -> Sequence[str]:
+        """Sentences on what the config leaves to a default that matters; train.py prints them."""
+        return ()
 
     def not_repeatable(self, config: Config) -> str | None:
         """Why training on it again gives other bytes, as the end of a sentence; None where it gives the same."""

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import multiprocessing
 import os
 import socket
+import sys
 from typing import Any
 
 from gymnasium.envs.registration import EnvSpec
@@ -20,16 +22,55 @@ def process_count(workers: str | int, spec: EnvSpec, kwargs: dict[str, Any], num
     if workers != "auto":
         return max(1, min(int(workers), num_envs))
     pays = slow_steps and num_envs > 1 and cores() > 1 and not is_worker()
-    return 2 if pays and can_move(spec, kwargs) else 1
+    return 2 if pays and _can_move(spec, kwargs) else 1
 
 
-def can_move(spec: EnvSpec, kwargs: dict[str, Any]) -> bool:
-    """Whether another process can make the same environment from JSON, on a system that has what it takes."""
+def spec_to_send(spec: EnvSpec, kwargs: dict[str, Any]) -> EnvSpec:
+    """The spec from which another process makes the same environment; a class or function is named by its module.
+
+    Raises:
+        ValueError: another process cannot make it; says why.
+    """
+    if not (hasattr(socket, "send_fds") and hasattr(os, "sched_yield")):
+        raise ValueError("this system has no way to share memory with it")
+    if not _is_json(kwargs):
+        raise ValueError(f"env.kwargs={kwargs!r} are not all plain JSON")
+    if not isinstance(spec.entry_point, str):
+        spec = copy.copy(spec)
+        spec.entry_point = _import_path(spec.entry_point)
     try:
-        same = json.loads(json.dumps(kwargs)) == kwargs and EnvSpec.from_json(spec.to_json()) == spec
+        same = EnvSpec.from_json(spec.to_json()) == spec
+    except (TypeError, ValueError):
+        same = False
+    if not same:
+        raise ValueError("what it was registered with is not all plain JSON")
+    return spec
+
+
+def _can_move(spec: EnvSpec, kwargs: dict[str, Any]) -> bool:
+    try:
+        spec_to_send(spec, kwargs)
+    except ValueError:
+        return False
+    return True
+
+
+def _is_json(values: Any) -> bool:
+    try:
+        return bool(json.loads(json.dumps(values)) == values)
     except (TypeError, ValueError):
         return False
-    return same and hasattr(socket, "send_fds") and hasattr(os, "sched_yield")
+
+
+def _import_path(entry_point: Any) -> str:
+    """`module:name` of a class or function at the top level of a module."""
+    module, name = getattr(entry_point, "__module__", None), getattr(entry_point, "__qualname__", "")
+    imported = None if module in (None, "__main__") else getattr(sys.modules.get(module), name, None)
+    if imported is not entry_point:
+        raise ValueError(
+            f"its entry_point {entry_point!r} is not at the top level of a module that can be imported: define it there"
+        )
+    return f"{module}:{name}"
 
 
 def cores() -> int:

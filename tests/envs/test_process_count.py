@@ -1,5 +1,6 @@
 """How many processes step the copies of a Gymnasium environment."""
 
+import functools
 from pathlib import Path
 
 import gymnasium as gym
@@ -11,6 +12,7 @@ from rl_eval.domains import domain
 from rl_eval.domains.gym import DOMAIN, Config
 from rl_eval.envs import process_count
 from rl_eval.envs.gymnasium_vector import GymnasiumVector
+from rl_eval.envs.workers_vector import WorkersVector
 from rl_eval.errors import InputError
 from rl_eval.gates.selection import matches_environment
 from rl_eval.gates.suite import load_suite
@@ -53,10 +55,59 @@ def test_what_is_not_plain_json_stays_in_one_process(alone):
     gym.register("Local-v0", lambda: gym.make("CartPole-v1"))
     try:
         assert choose("Local-v0") == 1
-        with pytest.raises(InputError, match=r"env\.workers=2: another process cannot make env\.id='Local-v0' .*=1$"):
+        with pytest.raises(InputError, match=r"env\.workers=2: .* env\.id='Local-v0', since its entry_point .*=1$"):
             DOMAIN.make(Config(id="Local-v0", workers=2), n_envs=4, part="train")
     finally:
         del gym.registry["Local-v0"]
+
+
+class TopLevel(gym.Env):
+    """Can be imported by another process."""
+
+    observation_space = gym.spaces.Box(0, 9, (1,), np.float32)
+    action_space = gym.spaces.Discrete(2)
+
+    def __init__(self, step=1):
+        self.size = step
+
+    def reset(self, *, seed=None, options=None):
+        self.at = 0
+        return np.zeros(1, np.float32), {}
+
+    def step(self, action):
+        self.at += self.size
+        return np.full(1, self.at, np.float32), float(action), False, False, {}
+
+
+def entry_points():
+    class Nested(TopLevel):
+        pass
+
+    return {
+        "a class": (TopLevel, None),
+        "a local class": (Nested, r"entry_point .*Nested.* top level"),
+        "a lambda": (lambda: TopLevel(), "entry_point .*lambda.* top level"),
+        "a partial": (functools.partial(TopLevel), "entry_point .*partial.* top level"),
+    }
+
+
+@pytest.mark.parametrize("kind", entry_points())
+def test_a_class_as_entry_point_is_made_by_its_name_in_another_process(kind):
+    entry_point, reason = entry_points()[kind]
+    gym.register("ByClass-v0", entry_point, max_episode_steps=3)
+    config = Config(id="ByClass-v0", workers=2, kwargs={"step": 2} if reason is None else {})
+    try:
+        if reason is not None:
+            with pytest.raises(InputError, match=reason):
+                DOMAIN.make(config, n_envs=4, part="train")
+            return
+        vector = DOMAIN.make(config, n_envs=4, part="train")
+        assert isinstance(vector, WorkersVector)
+        vector.reset(seed=0)
+        assert vector.step(np.zeros(4, int))[0].tolist() == [[2.0]] * 4
+        vector.close()
+    finally:
+        del gym.registry["ByClass-v0"]
 
 
 @pytest.mark.parametrize("count", [0, 1])

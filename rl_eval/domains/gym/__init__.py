@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, ClassVar
 
 from rl_eval.domains.base import Domain, Part
-from rl_eval.domains.gym.config import Config
+from rl_eval.domains.gym.config import DEFAULT_EPISODE_STEPS, Config
 
 if TYPE_CHECKING:
     import gymnasium
@@ -25,6 +25,7 @@ class Gym(Domain[Config]):
     name = "gym"
     config_model = Config
     execution_keys = ("workers", "backend", "outcome")  # facts that are read off change no policy
+    optional_keys = ("max_episode_steps",)
     # One Python call a step and copy: more copies than this only lengthen the tail of the last episodes.
     copies = 32
     slow_steps: ClassVar[bool] = False
@@ -43,6 +44,17 @@ class Gym(Domain[Config]):
     def facts(self, config: Config) -> Sequence[str]:
         """The environment's own reward, and the keys of `info` that the config names."""
         return ("native_reward", *config.outcome)
+
+    def notes(self, config: Config) -> Sequence[str]:
+        """The step limit, where nobody has chosen one."""
+        from rl_eval.domains.gym.make import has_limit
+
+        if has_limit(config):
+            return ()
+        return (
+            f"env.id={config.id!r} has no step limit of its own: episodes are cut off after "
+            f"{DEFAULT_EPISODE_STEPS:,} steps; env.max_episode_steps=... sets another limit",
+        )
 
     def needs_trust(self, config: Config) -> str | None:
         """An id with a module in front imports it."""

@@ -8,6 +8,8 @@ from pydantic import Field, field_validator
 
 from rl_eval.domains.base import EnvConfig
 
+DEFAULT_EPISODE_STEPS = 1_000  # of an environment without a limit of its own, as most of Gymnasium's long ones have
+
 
 class Config(EnvConfig):
     """The defaults are those of `conf/env/gym.yaml`, key by key."""
@@ -15,6 +17,11 @@ class Config(EnvConfig):
     name: Literal["gym"] = "gym"
     id: str = Field("CartPole-v1", description="Gymnasium id; `module:Env-v0` imports the module first")
     kwargs: dict[str, Any] = Field(default_factory=dict, description="passed to gymnasium.make")
+    max_episode_steps: Annotated[int, Field(ge=1)] | None = Field(
+        None,
+        description="an episode is cut off after this many steps; "
+        f"null: the environment's own limit, or {DEFAULT_EPISODE_STEPS:,} where it has none",
+    )
     success_return: float | None = Field(None, description="an episode with at least this return is a success")
     outcome: tuple[Annotated[str, Field(min_length=1)], ...] = Field(
         (), description="keys of the environment's `info` that metrics and reward terms can read as facts of a step"

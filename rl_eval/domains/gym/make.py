@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import importlib
 import os
+from typing import Any
 
 import gymnasium as gym
 from gymnasium.vector import VectorEnv
 
 from rl_eval.domains.base import Part
-from rl_eval.domains.gym.config import Config
+from rl_eval.domains.gym.config import DEFAULT_EPISODE_STEPS, Config
 from rl_eval.envs import envpool_vector
 from rl_eval.envs.gymnasium_vector import GymnasiumVector, flat_space, make_copies
-from rl_eval.envs.process_count import can_move, process_count
+from rl_eval.envs.process_count import process_count, spec_to_send
 from rl_eval.envs.workers_vector import WorkersVector
 from rl_eval.errors import InputError, nearest
 from rl_eval.extras import require_extra
@@ -44,6 +45,35 @@ def _line(error: Exception) -> str:
     """Another library's message on one line, with the kind of error where the message alone says little."""
     text = " ".join(str(error).split())
     return f"{type(error).__name__}: {text}" if isinstance(error, LookupError) or not text else text
+
+
+def has_limit(config: Config) -> bool:
+    """Whether the environment, or its config, says how long an episode may be.
+
+    Raises:
+        InputError: unknown id.
+    """
+    limits = (config.max_episode_steps, config.kwargs.get("max_episode_steps"), _spec(config).max_episode_steps)
+    return any(limit is not None for limit in limits)
+
+
+def _bounded_kwargs(config: Config, spec: gym.envs.registration.EnvSpec) -> dict[str, Any]:
+    """The kwargs of `gymnasium.make`, with the step limit that the environment does not have of its own.
+
+    Raises:
+        InputError: the kwargs hold a limit that is none, or another one than the config.
+    """
+    if "max_episode_steps" in config.kwargs:
+        limit = config.kwargs["max_episode_steps"]
+        if config.max_episode_steps is not None or isinstance(limit, bool) or not isinstance(limit, int) or limit < 1:
+            raise InputError(
+                f"env.kwargs.max_episode_steps={limit!r}: name the step limit, a whole number from 1, once, with "
+                "env.max_episode_steps=..."
+            )
+        return config.kwargs
+    own_limit = spec.max_episode_steps
+    limit = config.max_episode_steps or (DEFAULT_EPISODE_STEPS if own_limit is None or own_limit < 1 else None)
+    return config.kwargs if limit is None else {**config.kwargs, "max_episode_steps": limit}
 
 
 def _task(config: Config, spec: gym.envs.registration.EnvSpec) -> str | None:
@@ -82,19 +112,23 @@ def make(config: Config, *, n_envs: int, part: Part, autoreset: bool, slow_steps
     spec = _spec(config)
     if str(spec.entry_point).startswith("gymnasium.envs.box2d."):
         require_extra("box2d", f"env.id={config.id!r}", "Box2D")
+    kwargs = _bounded_kwargs(config, spec)
     task = _task(config, spec) if part == "train" and autoreset else None
     try:
         if task is not None:
-            (env,) = make_copies(spec, config.kwargs, 1)
+            (env,) = make_copies(spec, kwargs, 1)
             flat_space(env)
             return envpool_vector.EnvPoolVector(task, env, n_envs, envpool_vector.threads(n_envs))
-        count = process_count(config.workers, spec, config.kwargs, n_envs, slow_steps=slow_steps)
-        if count > 1 and not can_move(spec, config.kwargs):
-            raise InputError(
-                f"env.workers={config.workers}: another process cannot make env.id={config.id!r} with "
-                f"env.kwargs={config.kwargs!r}, since that is not all plain JSON: use env.workers=1"
-            )
-        share = make_copies(spec, config.kwargs, n_envs // count)
+        count = process_count(config.workers, spec, kwargs, n_envs, slow_steps=slow_steps)
+        if count > 1:
+            try:
+                spec = spec_to_send(spec, kwargs)
+            except ValueError as error:
+                raise InputError(
+                    f"env.workers={config.workers}: another process cannot make env.id={config.id!r}, since {error}, "
+                    "or use env.workers=1"
+                ) from error
+        share = make_copies(spec, kwargs, n_envs // count)
     except InputError:
         raise
     except Exception as error:  # environments raise anything on wrong kwargs
@@ -106,7 +140,7 @@ def make(config: Config, *, n_envs: int, part: Part, autoreset: bool, slow_steps
     return WorkersVector(
         share,
         spec=spec,
-        kwargs=config.kwargs,
+        kwargs=kwargs,
         module=config.id.rpartition(":")[0],
         num_envs=n_envs,
         processes=count,
@@ -120,7 +154,8 @@ def renderer(config: Config) -> gym.Env | None:
     for name, value in _QUIET.items():
         os.environ.setdefault(name, value)
     try:
-        (env,) = make_copies(_spec(config), {**config.kwargs, "render_mode": "rgb_array"}, 1)
+        spec = _spec(config)
+        (env,) = make_copies(spec, {**_bounded_kwargs(config, spec), "render_mode": "rgb_array"}, 1)
     except Exception:  # environments raise anything on unknown kwargs
         return None
     if "rgb_array" not in (env.metadata.get("render_modes") or ()):

@@ -7,10 +7,13 @@ import numpy as np
 import pytest
 from gymnasium.vector import AutoresetMode, SyncVectorEnv
 from gymnasium.wrappers import FlattenObservation
+from pydantic import ValidationError
 
 from rl_eval import domains
 from rl_eval.domains.gym import DOMAIN, Config
 from rl_eval.errors import InputError
+from rl_eval.policy import Constant
+from rl_eval.rollout import play
 
 COPIES = 4
 # Gymnasium id, kwargs, and steps that take every copy past the end of an episode.
@@ -265,3 +268,64 @@ def test_an_unknown_domain_is_reported_with_the_nearest():
         InputError, match=r"env='lunar' is not an environment: did you mean 'lunarlander'\? the env.*gym"
     ):
         domains.domain("lunar")
+
+
+# -- the length of episodes --------------------------------------------------------------------------------------------
+
+
+class Endless(gym.Env):
+    """Never ends by itself."""
+
+    observation_space = gym.spaces.Box(-1, 1, (1,), np.float32)
+    action_space = gym.spaces.Discrete(2)
+
+    def reset(self, *, seed=None, options=None):
+        return np.zeros(1, np.float32), {}
+
+    def step(self, action):
+        return np.zeros(1, np.float32), 0.0, False, False, {}
+
+
+@pytest.fixture
+def endless():
+    gym.register("Endless-v0", Endless)
+    yield "Endless-v0"
+    del gym.registry["Endless-v0"]
+
+
+def episode_length(**config):
+    vector = DOMAIN.make(Config(**config), n_envs=1, part="test", autoreset=False)
+    policy = Constant(vector.single_action_space, "0")
+    return int(play(vector, policy, seeds=[0]).lengths[0])
+
+
+def test_an_environment_without_a_limit_gets_one_in_every_part(endless):
+    assert episode_length(id=endless) == 1_000
+    assert episode_length(id=endless, max_episode_steps=7) == 7
+    assert episode_length(id=endless, kwargs={"max_episode_steps": 8}) == 8
+    (note,) = DOMAIN.notes(Config(id=endless))
+    assert "1,000 steps" in note
+    assert not DOMAIN.notes(Config(id=endless, max_episode_steps=7))
+
+
+def test_a_limit_of_its_own_stays_unless_the_config_has_another():
+    assert episode_length(id="Pendulum-v1", kwargs={}) == 200
+    assert episode_length(id="Pendulum-v1", max_episode_steps=3) == 3
+    assert episode_length(id="Pendulum-v1", max_episode_steps=300) == 300
+    assert not DOMAIN.notes(Config(id="Pendulum-v1"))
+
+
+@pytest.mark.parametrize("limit", [-1, 0, True, 1.5, "9", None])
+def test_no_limit_is_refused(limit):
+    with pytest.raises(InputError, match="max_episode_steps"):
+        DOMAIN.make(Config(id="Pendulum-v1", kwargs={"max_episode_steps": limit}), n_envs=1, part="train")
+    if limit in (-1, 0, 1.5) and limit is not True:
+        with pytest.raises(ValidationError):
+            Config(max_episode_steps=limit)
+    with pytest.raises(InputError, match="once"):
+        DOMAIN.make(Config(max_episode_steps=5, kwargs={"max_episode_steps": 5}), n_envs=1, part="train")
+
+
+def test_the_limit_is_part_of_what_an_environment_is_where_there_is_one():
+    assert "max_episode_steps" not in domains.identity(Config())
+    assert domains.identity(Config(max_episode_steps=5))["max_episode_steps"] == 5
