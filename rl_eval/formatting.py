@@ -7,6 +7,7 @@ Pages write the same text with a minus sign in place of the hyphen, and a dash w
 from __future__ import annotations
 
 import math
+import re
 import reprlib
 from typing import Any
 
@@ -96,6 +97,49 @@ def clock(seconds: float) -> str:
     minutes, second = divmod(round(seconds), 60)
     hours, minute = divmod(minutes, 60)
     return f"{hours}:{minute:02d}:{second:02d}" if hours else f"{minute}:{second:02d}"
+
+
+# What acts on a terminal or changes the order of text: control characters, line separators, marks and overrides of
+# direction, and halves of surrogate pairs, which no stream can encode.
+_CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+
+
+def escape_controls(text: str, keep: str = "") -> str:
+    """Text in which control characters and overrides of direction are written out: `\\u001b`, `\\u202e`.
+
+    Args:
+        keep: characters that stay, such as line ends.
+    """
+    if text.isascii() and text.isprintable():
+        return text
+    return _CONTROLS.sub(lambda match: match[0] if match[0] in keep else f"\\u{ord(match[0]):04x}", text)
+
+
+_CREDENTIALS = re.compile(r"//([^:@/?#]+:)?.*@", re.DOTALL)  # a password may hold any character
+_QUERY_VALUE = re.compile(r"([^=&;#]*=)?[^&;#]+")
+_URL_IN_TEXT = re.compile(r"\bhttps?://[^\s'\"`<>]*[^\s'\"`<>:;,.)]", re.IGNORECASE)
+
+
+def mask_url(text: str) -> str:
+    """A URL without its password and the values of its query and fragment: `https://user:***@host/?token=***`."""
+    text = _CREDENTIALS.sub(lambda match: f"//{match[1] or ''}***@", text)
+    address = re.split("[?#]", text, maxsplit=1)[0]
+    mark, query = text[len(address) : len(address) + 1], text[len(address) + 1 :]
+    return address + mark + _QUERY_VALUE.sub(lambda match: f"{match[1] or ''}***", query)
+
+
+def mask_urls(text: str) -> str:
+    """Text with `mask_url` on each http or https URL in it."""
+    return _URL_IN_TEXT.sub(lambda match: mask_url(match[0]), text) if "//" in text else text
+
+
+def display_text(text: str, keep: str = "") -> str:
+    """Text from anywhere that may be shown to anyone: without control characters and without secrets in URLs.
+
+    Args:
+        keep: control characters that stay, such as line ends.
+    """
+    return escape_controls(mask_urls(text), keep)
 
 
 def decision_text(decision: str) -> str:

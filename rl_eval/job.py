@@ -85,8 +85,7 @@ def _finished(directory: Path) -> bool:
 
 
 def _note(sentence: str) -> None:
-    console = terminal.console_for(stderr=True)
-    console.print(f"note: {sentence}", soft_wrap=True)
+    terminal.print_line(f"note: {sentence}", stderr=True)
 
 
 def _learn(config: configs.RunConfig, directory: Path, sweep: Path | None, suites: Path, resume: bool) -> runs.Run:
@@ -118,7 +117,7 @@ def _learn(config: configs.RunConfig, directory: Path, sweep: Path | None, suite
             tracker.log_files("policy", _files(trained.judged_snapshot()) | _present(directory, "config.yaml"))
         if status == "failed" or any(row["decision"] in ("FAIL", "INCONCLUSIVE") for row in rows):
             _doctor(directory)
-        print(f"run: {directory}")
+        terminal.print_line(f"run: {directory}")
         if status != "interrupted":
             _report(directory)
             tracker.log_files("report", _present(directory, "report.html", "verdict.json", "run.json", "metrics.csv"))
@@ -156,7 +155,7 @@ def _doctor(directory: Path) -> None:
         _note(f"doctor could not look at the run ({error})")
         return
     for finding in [finding for finding in findings if finding.severity != "note"][:2]:
-        terminal.console_for().print(diagnostics.sentence(finding), soft_wrap=True)
+        terminal.print_line(diagnostics.sentence(finding))
 
 
 def _report(directory: Path) -> None:
@@ -164,7 +163,9 @@ def _report(directory: Path) -> None:
     from rl_eval.report import write_report
 
     try:
-        print(f"report: {write_report([directory], trust=True)}")  # the person who trained it typed what it names
+        terminal.print_line(
+            f"report: {write_report([directory], trust=True)}"
+        )  # the person who trained it typed what it names
     except Exception as error:
         reason = " ".join(str(error).split()) or type(error).__name__
         _note(f"no report was written ({reason}): try `rl-eval report {_typed(directory)}`")
@@ -174,7 +175,9 @@ def _judge(trained: runs.Run, suites: Path) -> list[dict[str, Any]]:
     """The verdict of every suite of the run's environment, written to `verdict.json` and printed."""
     matching_suites = suites_for(trained, suites)
     if not matching_suites:
-        print(f"not judged: no suite in {suites}/ is for this environment; docs/suites.md shows how to write one")
+        terminal.print_line(
+            f"not judged: no suite in {suites}/ is for this environment; docs/suites.md shows how to write one"
+        )
         return []
     # the person who trained it just now typed what it names
     trust = domains.needs_trust(domains.validate(trained.config["env"])) is not None

@@ -1,12 +1,26 @@
 """How values are written for people."""
 
 import math
+import unicodedata
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rl_eval.formatting import brief, clock, compact, decision_text, duration, number, percent, short_duration
+from rl_eval.formatting import (
+    brief,
+    clock,
+    compact,
+    decision_text,
+    display_text,
+    duration,
+    escape_controls,
+    mask_url,
+    mask_urls,
+    number,
+    percent,
+    short_duration,
+)
 
 
 @pytest.mark.parametrize(
@@ -83,3 +97,49 @@ def test_long_values_are_cut():
     assert brief("short") == "short"
     assert brief("x" * 700) == "x" * 600 + " … (700 characters)"
     assert len(brief([["x" * 10_000] * 10_000] * 10_000)) < 700
+
+
+HOSTILE = "\x1b\x00\x07\r\n\x7f\x9b\u202e\u2066\u200f\u2028\ud800"
+
+
+@given(st.text() | st.text(st.sampled_from(HOSTILE + "a é\u3000")))
+def test_nothing_that_acts_on_a_terminal_is_left(text):
+    escaped = escape_controls(text)
+    assert not any(unicodedata.category(letter) in ("Cc", "Cs", "Zl", "Zp") for letter in escaped)
+    assert not any(unicodedata.bidirectional(letter)[:3] in ("LRO", "RLO", "LRE", "RLE", "PDF") for letter in escaped)
+    assert escape_controls(escaped) == escaped
+    assert escape_controls(text, keep=text) == text
+
+
+def test_controls_are_written_out():
+    assert escape_controls("a\x1b[31m\u202eb\nc", keep="\n") == "a\\u001b[31m\\u202eb\nc"
+    assert escape_controls("née ‍🧑‍💻 日本") == "née ‍🧑‍💻 日本"
+
+
+@pytest.mark.parametrize(
+    ("url", "masked"),
+    [
+        ("https://user:pw@host:8443/a", "https://user:***@host:8443/a"),
+        ("https://token@host", "https://***@host"),
+        ("http://:pw@host", "http://***@host"),
+        ("http://u:p@ss/w?o#rd@host/a", "http://u:***@host/a"),
+        ("http://host/a?token=abc&plain;x=1=2", "http://host/a?token=***&***;x=***"),
+        ("http://host/a#access_token=abc", "http://host/a#access_token=***"),
+        ("http://127.0.0.1:8000/act", "http://127.0.0.1:8000/act"),
+    ],
+)
+def test_secrets_in_urls(url, masked):
+    assert mask_url(url) == masked
+    assert mask_url(masked) == masked
+
+
+@given(st.text(st.characters(codec="utf-8", exclude_characters=":@/?#*"), min_size=1), st.text(min_size=1))
+def test_no_password_is_left_in_a_url(user, password):
+    assert mask_url(f"http://{user}:{password}@host/path") == f"http://{user}:***@host/path"
+
+
+def test_secrets_in_urls_in_a_sentence():
+    text = "policy 'http://u:pw@h/a?key=abc' or https://h/b?token=abc: give http://127.0.0.1:<port>/<path>, //x@y"
+    shown = "policy 'http://u:***@h/a?key=***' or https://h/b?token=***: give http://127.0.0.1:<port>/<path>, //x@y"
+    assert mask_urls(text) == shown
+    assert display_text(text + "\x1b") == shown + "\\u001b"

@@ -35,9 +35,13 @@ def export(
     """
     if not onnx:
         raise InputError(f"export {run}: name the format, --onnx, the only one there is")
+    from rl_eval import terminal
+
     target = file or run / "policy.onnx"
     size = _export_onnx(run, target, trust)
-    typer.echo(f"{target}: {size:,} bytes, judged with `pytest suites/ --rl-run {shlex.quote(f'onnx:{target}')}`")
+    terminal.print_line(
+        f"{target}: {size:,} bytes, judged with `pytest suites/ --rl-run {shlex.quote(f'onnx:{target}')}`"
+    )
 
 
 def _export_onnx(directory: Path, file: Path, trust: bool) -> int:

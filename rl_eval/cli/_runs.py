@@ -41,13 +41,13 @@ def verify(
     with terminal.ProgressLine(total, f"replay of {run.name}") as progress:
         result = verify_run(run, trust=trust, on_step=lambda env_steps, *_: progress.update(env_steps))
     for part in result.parts:
-        typer.echo(f"differs  {part.name}: {part.difference}" if part.difference else f"agrees   {part.name}")
+        terminal.print_line(f"differs  {part.name}: {part.difference}" if part.difference else f"agrees   {part.name}")
     if result.agrees:
-        typer.echo(f"{run}: every byte agrees, {result.env_steps:,} env steps replayed")
+        terminal.print_line(f"{run}: every byte agrees, {result.env_steps:,} env steps replayed")
         return 0
     for explanation in result.explanations or ("nothing that is recorded; uncommitted changes of the code are not",):
-        typer.echo(f"could explain it: {explanation}")
-    typer.echo(f"{run}: differs, {result.env_steps:,} env steps replayed")
+        terminal.print_line(f"could explain it: {explanation}")
+    terminal.print_line(f"{run}: differs, {result.env_steps:,} env steps replayed")
     return 1
 
 
@@ -134,9 +134,10 @@ def report(
 
     The page is one file that loads nothing and runs no script. train.py writes the page of a run at its end.
     """
+    from rl_eval import terminal
     from rl_eval.report import write_report
 
-    typer.echo(write_report(runs, out, trust=trust))
+    terminal.print_line(write_report(runs, out, trust=trust))
 
 
 @app.command()

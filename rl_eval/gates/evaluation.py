@@ -10,7 +10,7 @@ import numpy as np
 
 from rl_eval.errors import InputError
 from rl_eval.evidence import decide_over_runs, power_note
-from rl_eval.formatting import number
+from rl_eval.formatting import display_text, number
 from rl_eval.gates.controls import control_key, control_verdicts
 from rl_eval.gates.criterion_check import CriterionCheck, blank_verdict
 from rl_eval.gates.estimate_check import EstimateCheck
@@ -102,10 +102,21 @@ def _suite_verdict(
         env=suite.env.name,
         policy=suite.spec.policy,
         gate_seed=suite.gate_seed,
-        runs=tuple(str(run.path) for run in runs),
-        criteria=tuple(verdicts),
+        runs=tuple(display_text(str(run.path)) for run in runs),
+        criteria=tuple(map(_displayed, verdicts)),
         alpha=suite.spec.alpha,
         test_set=test_set,
+    )
+
+
+def _displayed(verdict: CriterionVerdict) -> CriterionVerdict:
+    """A verdict whose texts may be shown to anyone: policies and errors can hold a URL with a token."""
+    return replace(
+        verdict,
+        metric=display_text(verdict.metric),
+        detail=display_text(verdict.detail),
+        run=None if verdict.run is None else display_text(verdict.run),
+        reference=None if verdict.reference is None else display_text(verdict.reference),
     )
 
 

@@ -7,11 +7,11 @@
 Importing this is light: httpcore is loaded by the first `Client`.
 """
 
-from rl_eval.net.address import AddressError, Url, hide_credentials, parse_base_url, parse_url
+from rl_eval.net.address import AddressError, Url, parse_base_url, parse_url
 from rl_eval.net.client import Client, Limits, RequestError, Response
 from rl_eval.net.reachability import accepts_connections
 
 __all__ = [
-    "AddressError", "Client", "Limits", "RequestError", "Response", "Url", "accepts_connections", "hide_credentials",
-    "parse_base_url", "parse_url",
+    "AddressError", "Client", "Limits", "RequestError", "Response", "Url", "accepts_connections", "parse_base_url",
+    "parse_url",
 ]  # fmt: skip

@@ -159,11 +159,6 @@ def escape_target(path: str) -> bytes:
         raise AddressError("text with half a surrogate pair") from error
 
 
-def hide_credentials(text: str) -> str:
-    """The text of a URL without its user and password, for messages."""
-    return re.sub(r"//.*@", "//…@", text, flags=re.DOTALL)
-
-
 def _unescaped_forms(text: str) -> list[str]:
     """The text, and what it becomes when it is unescaped, until nothing is left to unescape."""
     forms = [text]

@@ -13,7 +13,8 @@ import gymnasium as gym
 import numpy as np
 
 from rl_eval.errors import InputError
-from rl_eval.net import AddressError, Client, Limits, RequestError, Url, hide_credentials, parse_url
+from rl_eval.formatting import mask_url
+from rl_eval.net import AddressError, Client, Limits, RequestError, Url, parse_url
 from rl_eval.policy._actions import checked_actions
 from rl_eval.policy._policy import Policy, Spaces
 from rl_eval.policy._source import Source
@@ -94,5 +95,5 @@ class HttpSource(Source):
         try:
             return parse_url(text)
         except AddressError as error:
-            name = hide_credentials(text)
+            name = mask_url(text)
             raise InputError(f"policy {name!r} {error}: give http://127.0.0.1:<port>/<path>") from error

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from rl_eval.errors import TRUST_IT, InputError, nearest
-from rl_eval.net import hide_credentials
+from rl_eval.formatting import mask_url, mask_urls
 from rl_eval.policy._policy import Policy, Spaces
 from rl_eval.policy._run import load_run
 from rl_eval.registry import Registry
@@ -108,7 +108,7 @@ def load(spec: str, spaces: Spaces, config: Any, *, seed: int = 0, trust: bool =
         source = SOURCES.get(prefix)
         reason = source.needs_trust(rest)
         if reason is not None and not trust:
-            raise InputError(f"policy {spec!r} {reason}: {TRUST_IT}")
+            raise InputError(f"policy {mask_urls(spec)!r} {reason}: {TRUST_IT}")
         return source.load(rest, spec, spaces, config, seed)
     if Path(spec).is_dir():
         return load_run(Path(spec), spaces, seed, trust=trust)
@@ -117,7 +117,7 @@ def load(spec: str, spaces: Spaces, config: Any, *, seed: int = 0, trust: bool =
 
 def not_a_policy(spec: str) -> InputError:
     """Why `spec` is neither a run directory nor a policy, and what was probably meant."""
-    path, shown = Path(spec), repr(hide_credentials(spec))
+    path, shown = Path(spec), repr(mask_url(spec) if "//" in spec else spec)
     usages = ", ".join(SOURCES.get(name).usage for name in SOURCES)
     run = next((folder for folder in path.parents if (folder / "run.json").is_file()), None)
     if run is not None and path.exists():

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from rl_eval.formatting import display_text
 from rl_eval.pytest_plugin._items import SuiteFile, SuiteItem
 from rl_eval.pytest_plugin._session import SESSION, SHARED, GateSession
 from rl_eval.pytest_plugin._train_missing import data_folder, lacks_data
@@ -116,7 +117,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 def pytest_report_collectionfinish(config: pytest.Config) -> list[str]:
     """Report which suites were deselected."""
     deselected = config.stash[SESSION].deselected
-    return [f"deselected, since their data is missing: {', '.join(deselected)}"] if deselected else []
+    return [display_text(f"deselected, since their data is missing: {', '.join(deselected)}")] if deselected else []
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:
@@ -133,7 +134,7 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
                 reports[report.nodeid] = (report.location, properties)
     if not reports:
         return
-    from rl_eval.terminal import console_for, criteria_table, print_sentences
+    from rl_eval.terminal import console_for, criteria_table, labelled_line, print_sentences
 
     def order(report: tuple[Any, dict[str, Any]]) -> tuple[str, bool, int]:
         (file, line, _), row = report
@@ -148,4 +149,4 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
         console.print()
         print_sentences(passed, console)  # pytest itself shows those of the others
     for sentence in passed_over:
-        console.print(f"passed over: {sentence}", soft_wrap=True)
+        console.print(labelled_line("passed over:", sentence, console.options, "bold yellow"), soft_wrap=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from rl_eval.errors import InputError
+from rl_eval.formatting import display_text
 
 MAX_FINDINGS = 2
 
@@ -18,5 +19,7 @@ def first_findings(run: Path, *, trust: bool) -> list[str]:
     try:
         findings = diagnostics.all_findings(diagnostics.read(run, trust=trust))
     except InputError as error:
-        return [f"doctor: {error}"]
-    return [diagnostics.sentence(finding) for finding in findings if finding.severity != "note"][:MAX_FINDINGS]
+        return [display_text(f"doctor: {error}")]
+    return [display_text(diagnostics.sentence(finding)) for finding in findings if finding.severity != "note"][
+        :MAX_FINDINGS
+    ]

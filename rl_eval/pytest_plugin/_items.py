@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from rl_eval.errors import InputError
+from rl_eval.formatting import display_text
 from rl_eval.pytest_plugin._session import SESSION
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ class SuiteFile(pytest.File):
         try:
             suite = load_suite(self.path, label=self.nodeid, trust=self.config.getoption("rl_eval_trust"))
         except InputError as error:
-            raise self.CollectError(str(error)) from None
+            raise self.CollectError(display_text(str(error))) from None
         for name, line in suite.items.items():
             yield SuiteItem.from_parent(self, name=name, suite=suite, line=line)
 

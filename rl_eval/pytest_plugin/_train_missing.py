@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from rl_eval.errors import InputError
+from rl_eval.formatting import display_text
 
 if TYPE_CHECKING:
     from rl_eval.gates import Suite
@@ -65,7 +66,7 @@ def _run(config: pytest.Config, command: list[str], command_text: str) -> None:
     capture = config.pluginmanager.getplugin("capturemanager")
     last: deque[str] = deque(maxlen=1)
     with capture.global_and_fixture_disabled() if capture else nullcontext():
-        print(f"\n{command_text}", flush=True)
+        print(f"\n{display_text(command_text)}", flush=True)
         process = subprocess.Popen(
             command,
             cwd=config.rootpath,

@@ -15,15 +15,16 @@ import jinja2
 
 from rl_eval import __version__, formatting
 from rl_eval.errors import InputError
-from rl_eval.formatting import COMPARISON_SIGNS, brief, decision_text
+from rl_eval.formatting import COMPARISON_SIGNS, brief, decision_text, escape_controls
 from rl_eval.run import write_text
 
 MAX_BYTES = 3_000_000
 
 
 def render(template: str, /, **values: Any) -> str:
-    """A page from a template of this package. Every page needs a `title`."""
-    return environment().get_template(template).render(version=__version__, **values)
+    """A page from a template of this package, without control characters. Every page needs a `title`."""
+    page = environment().get_template(template).render(version=__version__, **values)
+    return escape_controls(page, keep="\n\t")
 
 
 @functools.cache

@@ -4,7 +4,7 @@ Everything here works on a terminal, in a pipe and in a log file: cursor movemen
 where the stream is not UTF-8, and names printed literally, never as markup.
 """
 
-from rl_eval.terminal._console import cell, console_for, labelled_line, new_table, print_error
+from rl_eval.terminal._console import cell, console_for, labelled_line, new_table, print_error, print_line
 from rl_eval.terminal._findings import print_findings
 from rl_eval.terminal._progress import ProgressLine
 from rl_eval.terminal._sweep import sweep_table
@@ -19,6 +19,7 @@ __all__ = [
     "new_table",
     "print_error",
     "print_findings",
+    "print_line",
     "print_sentences",
     "print_verdict",
     "sweep_table",

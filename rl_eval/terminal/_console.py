@@ -11,6 +11,8 @@ from rich.console import Console, ConsoleOptions
 from rich.table import Table
 from rich.text import Text
 
+from rl_eval.formatting import display_text, mask_urls
+
 # A pipe or a file has no width; wide enough for every column, narrow enough to read.
 PIPE_WIDTH = 120
 
@@ -39,8 +41,8 @@ def is_terminal(stream: Any) -> bool:
 
 
 def printable(value: object, *, ascii_only: bool) -> str:
-    """One line of printable characters that the stream can encode; terminal escapes become `?`."""
-    line = " ".join(str(value).split())
+    """One line of printable characters that the stream can encode; terminal escapes become `?`, URLs lose secrets."""
+    line = " ".join(mask_urls(str(value)).split())
     text = "".join(c if c.isprintable() else "?" for c in line)
     # Lone surrogates, as in undecodable file names, cannot be printed.
     text = text.encode("utf-8", "replace").decode("utf-8")
@@ -60,6 +62,14 @@ def labelled_line(label: str, rest: object, options: ConsoleOptions, style: str)
 def new_table() -> Table:
     """A table with only a rule below its header."""
     return Table(box=_HEAD_RULE, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0), header_style="bold")
+
+
+def print_line(value: object, *, stderr: bool = False) -> None:
+    """Print a line as it is, blanks included, but for control characters and secrets in URLs."""
+    stream = sys.stderr if stderr else sys.stdout
+    encoding = getattr(stream, "encoding", None) or "utf-8"
+    line = display_text(str(value))
+    print(line.encode(encoding, "backslashreplace").decode(encoding), file=stream, flush=True)
 
 
 def print_error(message: object, *, stream: IO[str] | None = None) -> None:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import queue
-import sys
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from rl_eval.terminal import print_line
 from rl_eval.tracking._plots import Plot
 from rl_eval.tracking.plugin import Tracker
 
@@ -20,7 +20,7 @@ MAX_QUEUED = 10_000
 def warn(tracker: str, sentence: str) -> None:
     """Print one line to stderr. A closed stderr does not stop training."""
     with contextlib.suppress(OSError, ValueError):
-        print(f"{tracker}: {sentence}", file=sys.stderr, flush=True)
+        print_line(f"{tracker}: {sentence}", stderr=True)
 
 
 class BackgroundTracker:

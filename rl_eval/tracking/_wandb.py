@@ -6,13 +6,13 @@ import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
-from urllib.parse import urlsplit
 
 from pydantic import Field
 
 from rl_eval.dotted_keys import flatten
 from rl_eval.errors import InputError
 from rl_eval.extras import require_extra
+from rl_eval.formatting import mask_url
 from rl_eval.net import accepts_connections
 from rl_eval.tracking._background import warn
 from rl_eval.tracking._plots import LinePlot, Plot
@@ -150,7 +150,7 @@ def _mode(settings: WandbSettings) -> tuple[str, str]:
     if problem := _key_problem(global_settings.base_url):
         return "offline", problem
     if not accepts_connections(global_settings.base_url, CONNECT_TIMEOUT):
-        return "offline", f"{urlsplit(global_settings.base_url).netloc} cannot be reached"
+        return "offline", f"{mask_url(global_settings.base_url)} cannot be reached"
     return "online", ""
 
 

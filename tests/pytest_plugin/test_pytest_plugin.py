@@ -199,6 +199,22 @@ def test_a_policy_that_raises_is_one_sentence_and_is_not_played_again(project):
     only.stdout.fnmatch_lines(["python:theirs:act: the policy failed with KeyError*"])
 
 
+def test_no_control_character_and_no_secret_reaches_the_terminal_or_junit(project):
+    project.makepyfile(hostile="def act(obs):\n    raise ValueError('no \\x1b[31m\\u202e http://u:pw@h/?key=abc')\n")
+    project.syspathinsert()
+    arguments = ("suites/", "--rl-trust", "--junitxml=report.xml", "--rl-gate-cache=off", "--color=no")
+    raising = output(project.runpytest_inprocess(*arguments, "--rl-run", "python:hostile:act"))
+    junit = (project.path / "report.xml").read_text()
+    for text in (raising, junit):
+        assert "http://u:***@h/?key=***" in text
+        assert not {"\x1b", "\u202e"} & set(text)
+    unreachable = output(project.runpytest_inprocess(*arguments, "--rl-run", "http://127.0.0.1:9/act?token=hunter2"))
+    refused = output(project.runpytest_inprocess(*arguments, "--rl-run", "http://user:hunter2@127.0.0.1:9/act"))
+    assert "http://127.0.0.1:9/act" in unreachable
+    assert "http://user:***@127.0.0.1:9/act" in refused
+    assert "hunter2" not in unreachable + refused + (project.path / "report.xml").read_text()
+
+
 def test_too_few_runs_is_an_error_of_the_criteria_that_need_them(project):
     (project.path / "suites" / "pole.yaml").write_text(SPREAD)
     write_run(project.path / "outputs" / "run")

@@ -62,6 +62,18 @@ def test_markup_in_names_and_values_is_shown_as_text(tmp_path):
     assert "{{ 7*7 }}" in html
 
 
+def test_control_characters_and_overrides_of_direction_are_written_out(tmp_path):
+    hostile = "a\x1b[31m\u202e\x9b\u2066b"
+    bad = passing().to_json()
+    bad["criteria"] = [{**row, "detail": hostile} for row in bad["criteria"]]
+    path = judged_run(tmp_path / "run").path
+    (path / "verdict.json").write_text(json.dumps({"schema": 1, "suites": [bad]}))
+    edited(path, agent=hostile, command=hostile)
+    html, text = render(path)
+    assert not set(hostile[1:-1]) & set(html) - set("[31m")
+    assert "a\\u001b[31m\\u202e\\u009b\\u2066b" in text
+
+
 def test_an_environment_that_names_a_module_is_not_imported(tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(tmp_path)
     (tmp_path / "evil.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w')")

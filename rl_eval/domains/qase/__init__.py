@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from rl_eval.domains.base import Domain, Part
 from rl_eval.domains.qase.config import LEVELS, Config
 from rl_eval.errors import InputError
+from rl_eval.formatting import mask_url
 
 if TYPE_CHECKING:
     import numpy as np
@@ -93,11 +94,15 @@ class Qase(Domain[Config]):
 
     def needs_trust(self, config: Config) -> str | None:
         """Sending requests to a service named by the config."""
-        return None if config.base_url is None else f"env.base_url={config.base_url!r} is where requests go"
+        return None if config.base_url is None else f"env.base_url={mask_url(config.base_url)!r} is where requests go"
 
     def not_repeatable(self, config: Config) -> str | None:
         """Another service may respond differently in each run; the embedded one is deterministic."""
-        return None if config.base_url is None else f"it learned from the service at env.base_url={config.base_url!r}"
+        return (
+            None
+            if config.base_url is None
+            else f"it learned from the service at env.base_url={mask_url(config.base_url)!r}"
+        )
 
     def longest_episode(self, config: Config) -> int:
         """The most cases in a cycle of the test part; live, in any."""

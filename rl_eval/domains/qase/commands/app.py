@@ -41,9 +41,10 @@ def inspect(
     from rl_eval.domains.qase.commands.inspection import report
     from rl_eval.domains.qase.environment_variables import data_path
     from rl_eval.domains.qase.formats.load import load
+    from rl_eval.terminal import print_line
 
     for line in report(load(data_path(path), results)):
-        typer.echo(line)
+        print_line(line)
 
 
 @app.command()

@@ -189,7 +189,8 @@ def _print_table(
         _add_budget_line(table, budget, options)
     console.print(table)
     if printed < count:
-        console.print(f"and {count - printed:,} more: --show 0 prints all, and the CSV has them", soft_wrap=True)
+        rest = cell(f"and {count - printed:,} more: --show 0 prints all, and the CSV has them", options)
+        console.print(rest, soft_wrap=True)
 
 
 def _add_budget_line(table: Table, budget: str | None, options: ConsoleOptions) -> None:

@@ -16,7 +16,8 @@ from rl_eval.domains.qase.live.expectation import CheckedResponse
 from rl_eval.domains.qase.model.execution_log import FAIL, NO_VERDICT, PASS
 from rl_eval.domains.qase.model.project import Case, short_repr
 from rl_eval.errors import InputError
-from rl_eval.net import AddressError, Client, Limits, RequestError, Response, hide_credentials, parse_base_url
+from rl_eval.formatting import mask_url
+from rl_eval.net import AddressError, Client, Limits, RequestError, Response, parse_base_url
 
 PASSED, FAILED, BLOCKED, NOT_RUNNABLE, NOT_RUN = 0, 1, 2, 3, -1
 STATUS_NAMES = {
@@ -81,7 +82,7 @@ class Runner:
         try:
             self.base_url = parse_base_url(base_url)
         except AddressError as error:
-            name = short_repr(hide_credentials(base_url))
+            name = short_repr(mask_url(base_url))
             raise InputError(f"the base URL {name} {error}: give one such as https://host:8443/api") from error
         self._client = Client(self.base_url, Limits(timeout_s, max_bytes=max_bytes))
         self._truth = () if truth_token is None else (("X-Truth-Token", truth_token),)

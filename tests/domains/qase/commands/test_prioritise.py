@@ -8,6 +8,7 @@ import math
 import re
 import shutil
 import sys
+import unicodedata
 from pathlib import Path
 
 import numpy as np
@@ -25,6 +26,7 @@ from rl_eval.domains.qase.commands.next_cycle import (
     next_cycle,
     next_cycle_features,
     order_cases,
+    spreadsheet_text,
     to_csv,
 )
 from rl_eval.domains.qase.config import Config
@@ -34,6 +36,7 @@ from rl_eval.domains.qase.formats.json_export import write_json_export
 from rl_eval.domains.qase.formats.load import load
 from rl_eval.domains.qase.model.execution_log import ExecutionLog
 from rl_eval.domains.qase.model.project import Case, CaseSuite, Project, build_project
+from rl_eval.formatting import escape_controls
 from rl_eval.hydra_compose import compose
 from rl_eval.policy import Spaces, scores
 from rl_eval.policy import load as load_policy
@@ -179,7 +182,17 @@ def rows_of(text):
     return list(csv.DictReader(io.StringIO(text, newline="")))
 
 
-texts = st.text(st.sampled_from("=+-@\t\r\n,\"';a 1é"), min_size=1, max_size=6)
+texts = st.text(
+    st.sampled_from("=+-@\t\r\n,\"';a 1é\uff1d\uff0b\uff0d\uff20\x1b\x00\x9b\u202e\ufeff\u200b\u3000"),
+    min_size=1,
+    max_size=6,
+)
+
+
+def read_by_a_spreadsheet(cell):
+    """What some spreadsheet takes a cell for: without blanks and what is invisible before it, with narrow signs."""
+    visible = [letter for letter in cell if letter.isprintable() and not letter.isspace()]
+    return unicodedata.normalize("NFKC", "".join(visible))
 
 
 @given(titles=st.lists(texts, min_size=1, max_size=5), suite=texts)
@@ -191,7 +204,22 @@ def test_no_text_is_a_formula_and_none_is_lost(titles, suite):
     assert [row["case_id"] for row in rows] == [str(i + 1) for i in range(len(titles))]
     for row, case in zip(rows, project.cases, strict=True):
         for cell, text in ((row["title"], case.title), (row["suite"], project.suites[0].title)):
-            assert cell == (f"'{text}" if text[0] in "=+-@\t\r\n" else text)
+            assert not read_by_a_spreadsheet(cell).startswith(("=", "+", "-", "@"))
+            assert not cell.startswith(("\t", "\r", "\n"))
+            assert cell.removeprefix("'" * (cell[0] != text[0])) == escape_controls(text, keep="\n\t")
+            assert escape_controls(cell, keep="\n\t") == cell
+
+
+@pytest.mark.parametrize(
+    "text", ["=1+1", " =1+1", "\uff1d1+1", "\ufeff@SUM(1)", "\x1b=1", "\ta", "\n-1", "\u3000\uff0b1"]
+)
+def test_a_formula_gets_an_apostrophe(text):
+    assert spreadsheet_text(text).startswith("'")
+
+
+@pytest.mark.parametrize("text", ["a=1", "1-1", "'=1", "", "é\nb", "\u3000日本"])
+def test_other_text_stays(text):
+    assert spreadsheet_text(text) == text
 
 
 # -- the command -------------------------------------------------------------------------------------------------------
