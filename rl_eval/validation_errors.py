@@ -13,6 +13,15 @@ if TYPE_CHECKING:
     from pydantic import ValidationError
 
 KeyPath = tuple[str | int, ...]
+# What pydantic calls a type, and what a file calls it.
+_TYPES = {
+    "a valid dictionary": "a mapping",
+    "a valid list": "a list",
+    "a valid string": "text",
+    "a valid boolean": "true or false",
+    "a valid integer": "a whole number",
+    "a valid number": "a number",
+}
 UNKNOWN_KEY = ("extra_forbidden", "unexpected_keyword_argument")
 
 
@@ -84,7 +93,10 @@ def value_sentence(error: Mapping[str, Any], allowed: Sequence[str] = ()) -> str
         return "is missing"
     message = error["msg"].removeprefix("Value error, ")
     requirement = message.removeprefix("Input should be ")
-    return message if requirement == message else f"must be {requirement}, not {_shortened(error['input'])}"
+    if requirement == message:
+        return message
+    wanted = _TYPES.get(requirement.partition(" or instance of ")[0], requirement)
+    return f"must be {wanted}, not {_shortened(error['input'])}"
 
 
 def yaml_sentence(error: yaml.YAMLError) -> tuple[int | None, str]:

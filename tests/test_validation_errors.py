@@ -52,7 +52,7 @@ def test_a_config_error_names_key_value_and_neighbours():
 
 def test_a_value_error_says_what_is_required():
     error = error_of({"inner": {"size": "x" * 100}}).errors()[0]
-    assert value_sentence(error).startswith("must be a valid integer")
+    assert value_sentence(error).startswith("must be a whole number")
     assert len(value_sentence(error)) < 200
     assert "did you mean 'size'?" in value_sentence(error_of({"inner": {"sise": 1}}).errors()[0], ["size"])
 

@@ -7,6 +7,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
+from rl_eval.formatting import brief
+
 # Items that pytest shows besides the criteria.
 ITEMS = ("controls", "attainable", "held_out")
 CONTROLS = ("random", "constant:*", "untrained")
@@ -14,7 +16,7 @@ CONTROLS = ("random", "constant:*", "untrained")
 
 def _number(value: Any) -> Any:
     if isinstance(value, bool) or not isinstance(value, int | float):
-        raise ValueError(f"must be a number, such as 0.8, not {value!r}")
+        raise ValueError(f"must be a number, such as 0.8, not {brief(repr(value), 60)}")
     if not math.isfinite(value):
         raise ValueError(f"must be a finite number, not {value!r}")
     return float(value)
