@@ -95,7 +95,7 @@ def value_sentence(error: Mapping[str, Any], allowed: Sequence[str] = ()) -> str
     requirement = message.removeprefix("Input should be ")
     if requirement == message:
         return message
-    wanted = _TYPES.get(requirement.partition(" or instance of ")[0], requirement)
+    wanted = _TYPES.get(re.split(" or instance of |, unable to parse ", requirement)[0], requirement)
     return f"must be {wanted}, not {_shortened(error['input'])}"
 
 
