@@ -13,7 +13,7 @@ FIGURE = ROOT / "docs" / "architecture.svg"
 
 # From the top layer down. A package imports packages of lower layers, and of its own layer if that makes no cycle.
 LAYERS: dict[str, tuple[str, ...]] = {
-    "commands": ("cli", "pytest_plugin", "launch", "hydra_compose", "search_path", "job", "verify"),
+    "commands": ("cli", "pytest_plugin", "launch", "hydra_compose", "search_path", "command_line", "job", "verify"),
     "training": ("training", "dry_run", "config"),
     "domains": ("domains.threat", "domains.qase", "domains.lunarlander", "domains.cartpole", "domains.gym"),
     "presentation": ("report", "compare", "terminal", "tracking"),
@@ -38,7 +38,9 @@ LAYERS: dict[str, tuple[str, ...]] = {
         "untrusted_files",
         "validation_errors",
         "extras",
+        "override_text",
         "errors",
+        "synonyms",
     ),
 }
 LAYER_OF = {package: level for level, packages in enumerate(LAYERS.values()) for package in packages}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import fields
 from pathlib import Path
 from typing import Any, Literal
 
@@ -107,7 +108,7 @@ def load(values: Mapping[str, Any]) -> RunConfig:
     try:
         agent_config = TypeAdapter(agent_model).validate_python(agent)
     except ValidationError as error:
-        raise InputError(config_sentence(error, agent, "agent", agent_model.__dataclass_fields__)) from error
+        raise InputError(config_sentence(error, agent, "agent", [f.name for f in fields(agent_model)])) from error
     domain = domains.domain(str(env.get("name")))
     try:
         env_config = domain.config_model.model_validate(env)

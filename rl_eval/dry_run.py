@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from gymnasium.vector import VectorEnv
 
 from rl_eval import domains
@@ -14,32 +16,62 @@ from rl_eval.rewards import RewardFunction
 from rl_eval.tracking import check_tracker
 
 
+@dataclass(frozen=True)
+class FirstStep:
+    """What one step of an environment shows.
+
+    Attributes:
+        longest_episode: the most steps of an episode, where that is known.
+    """
+
+    spaces: Spaces
+    longest_episode: int | None
+
+
 def dry_run(config: RunConfig) -> Spaces:
-    """Make one copy of the environment and take one step.
+    """Make one copy of the environment, take one step, and check the rest of the config with it.
 
     Returns:
         The spaces of its observations and actions.
 
     Raises:
-        InputError: missing or damaged data, an unknown id, an environment that fails or returns something else than
-            `Domain.make` says, a reward term that reads a fact which the environment does not give, an agent that does
-            not suit the environment, or a metric that cannot be computed on it.
+        InputError: as `first_step` and `check`.
     """
-    check_tracker(config.tracker)
-    torch_device(config.hardware)
+    step = first_step(config)
+    check(config, step)
+    return step.spaces
+
+
+def first_step(config: RunConfig) -> FirstStep:
+    """One step of the environment and the reward of a config.
+
+    Raises:
+        InputError: missing or damaged data, an unknown id, an environment that fails or returns something else than
+            `Domain.make` says, or a reward term that reads a fact which the environment does not give.
+    """
     try:
         vector, longest_episode = _one_step(config)
     except InputError:
         raise
     except (Exception, SystemExit) as error:  # environments may be foreign code
         raise InputError(f"env={config.env.name} failed in its first step with {failure(error)}") from error
-    spaces = Spaces.of(config.env, vector)
+    return FirstStep(Spaces.of(config.env, vector), longest_episode)
+
+
+def check(config: RunConfig, step: FirstStep) -> None:
+    """Whether the rest of a config suits its environment.
+
+    Raises:
+        InputError: a tracker or device that is not there, an agent that does not suit the environment, or a metric that
+            cannot be computed on it.
+    """
+    check_tracker(config.tracker)
+    torch_device(config.hardware)
     try:
-        config.agent.check(spaces.observation, spaces.action, longest_episode)
+        config.agent.check(step.spaces.observation, step.spaces.action, step.longest_episode)
     except ValueError as error:
         raise InputError(str(error)) from error
     _check_metric(config)
-    return spaces
 
 
 def _one_step(config: RunConfig) -> tuple[VectorEnv, int | None]:

@@ -2,21 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
-import re
 import traceback
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
-# Words that a person may bring along, and ours for the same thing.
-SYNONYMS = {
-    "learning_rate": "lr",
-    "cuda": "gpu",
-    "min": "at_least",
-    "max": "at_most",
-    "select": "validation",
-    "gate": "test",
-}
-_SYNONYM = re.compile(rf"(?<![a-z])({'|'.join(SYNONYMS)})(?![a-z])")
+from rl_eval.synonyms import SYNONYMS
+
+_MAX_NAME = 80  # characters of a name that are compared
 
 
 # What allows code from elsewhere to run: the option of our commands, and that of the pytest plugin.
@@ -31,11 +22,57 @@ class InputError(Exception):
 
 
 def nearest(name: str, allowed: Iterable[str]) -> str:
-    """`did you mean 'x'? ` where a close match exists, else an empty string."""
-    choices = [str(choice) for choice in allowed]
-    ours = _SYNONYM.sub(lambda match: SYNONYMS[match[1]], str(name))
-    close = [ours] if ours in choices else difflib.get_close_matches(str(name), choices, n=1, cutoff=0.5)
-    return f"did you mean {close[0]!r}? " if close else ""
+    """`did you mean 'x'? ` where one of the allowed names is close, or means the same elsewhere; else empty."""
+    close = nearest_name(str(name), [str(choice) for choice in allowed])
+    return f"did you mean {close!r}? " if close else ""
+
+
+def nearest_name(name: str, choices: Sequence[str]) -> str | None:
+    """The choice that a person meant: by another word for it, by its beginning, or by few typing errors.
+
+    Dotted keys are compared whole, and by their last part where that belongs to one key alone.
+    """
+    if len(name) > _MAX_NAME:
+        return None
+    section, dot, last = name.rpartition(".")
+    for variant in (last, *SYNONYMS.get(last, ()), _ours_for_parts(last)):
+        for whole in (f"{section}{dot}{variant}", f"{_ours_for_parts(section)}{dot}{variant}"):
+            if whole in choices:
+                return whole
+        same = [choice for choice in choices if choice == variant or choice.endswith(f".{variant}")]
+        if len(same) == 1:
+            return same[0]
+    if len(name) >= 3 and (longer := [choice for choice in choices if choice.startswith(name)]):
+        return min(reversed(longer), key=len)  # of two versions of an id, the later one
+    errors = min(max(1, len(last) // 4), len(last) - 1)
+    distance = {
+        choice: _edits(name, (choice if dot else choice.rpartition(".")[2])[:_MAX_NAME], errors) for choice in choices
+    }
+    close = min(distance, key=lambda choice: (distance[choice], choice.count(".")), default=None)
+    return close if close is not None and distance[close] <= errors else None
+
+
+def _ours_for_parts(name: str) -> str:
+    """`select_share` as `validation_share`: each part by our word for it, where there is one."""
+    return "_".join(SYNONYMS[part][0] if part in SYNONYMS else part for part in name.split("_"))
+
+
+def _edits(a: str, b: str, most: int) -> int:
+    """Insertions, deletions, substitutions and swaps of neighbours between two words; `most` + 1 if there are more."""
+    if abs(len(a) - len(b)) > most:
+        return most + 1
+    before: list[int] = []
+    row = list(range(len(b) + 1))
+    for i, left in enumerate(a):
+        earlier, before, row = before, row, [i + 1]
+        for j, right in enumerate(b):
+            cost = min(before[j] + (left != right), before[j + 1] + 1, row[j] + 1)
+            if i and j and left == b[j - 1] and right == a[i - 1]:
+                cost = min(cost, earlier[j - 1] + 1)
+            row.append(cost)
+        if min(row) > most:
+            return most + 1
+    return row[-1]
 
 
 def failure(error: BaseException) -> str:

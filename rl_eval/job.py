@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 import shutil
 import sys
 import traceback
@@ -17,6 +16,7 @@ from rl_eval.errors import InputError
 from rl_eval.gates import ledger
 from rl_eval.gates.evaluation import evaluate_run
 from rl_eval.gates.selection import Selection, suites_for
+from rl_eval.override_text import shell_word
 from rl_eval.tracking import confusion_plot, evidence_plots, open_tracker, verdict_summary
 from rl_eval.training import train
 
@@ -50,7 +50,7 @@ def run(values: Mapping[str, Any], directory: Path, *, sweep: Path | None, suite
         if reason is None or not (directory / "run.json").exists():
             raise
         terminal.print_error(
-            f"{reason}: make room, then judge the run with `pytest suites/ --rl-run {_typed(directory)}`"
+            f"{reason}: make room, then judge the run with `pytest suites/ --rl-run {shell_word(directory)}`"
         )
         _end(1, sweep)
         return
@@ -64,11 +64,6 @@ def run(values: Mapping[str, Any], directory: Path, *, sweep: Path | None, suite
         raise KeyboardInterrupt
     if trained.info["status"] == "failed":
         terminal.print_error(f"training failed: {trained.info['reason']}")
-
-
-def _typed(directory: Path) -> str:
-    """A path as a shell takes it."""
-    return shlex.quote(str(directory))
 
 
 def _end(status: int, sweep: Path | None) -> None:
@@ -168,7 +163,7 @@ def _report(directory: Path) -> None:
         )  # the person who trained it typed what it names
     except Exception as error:
         reason = " ".join(str(error).split()) or type(error).__name__
-        _note(f"no report was written ({reason}): try `rl-eval report {_typed(directory)}`")
+        _note(f"no report was written ({reason}): try `rl-eval report {shell_word(directory)}`")
 
 
 def _judge(trained: runs.Run, suites: Path) -> list[dict[str, Any]]:

@@ -6,38 +6,40 @@ import datetime
 import os
 import re
 import sys
-from collections.abc import Callable, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from rl_eval import __version__
+from rl_eval.command_line import CommandLine, plain_value, read_command_line, read_overrides
 from rl_eval.errors import InputError
 from rl_eval.extras import require_extra
 from rl_eval.hydra_compose import (
-    check_arguments,
     compose,
-    config_dir_of,
+    compose_jobs,
+    composed_directory,
     expand_sweep,
-    override_value,
-    path_override,
-    quote_run_paths,
-    split_arguments,
+    keys_and_groups,
+    start_jobs_at_once,
 )
-from rl_eval.search_path import add_folders
+from rl_eval.override_text import override
+from rl_eval.search_path import add_folder
 
-# Flags with which Hydra prints something and runs nothing.
-PRINTING_FLAGS = (
-    "--help", "-h", "--hydra-help", "--version", "--cfg", "-c", "--info", "-i", "--shell-completion", "-sc",
-)  # fmt: skip
-DIRECTORY_KEYS = ("hydra.run.dir=", "hydra.sweep.dir=")
+if TYPE_CHECKING:
+    from rl_eval.config import RunConfig
+
+DIRECTORY_KEYS = ("hydra.run.dir", "hydra.sweep.dir")
 
 
 @dataclass(frozen=True)
 class Job:
-    """One run to make: its overrides, its composed config as plain values, and its folder below a sweep's."""
+    """One run to make: its overrides, its config as composed and as checked, and its folder below a sweep's."""
 
     overrides: list[str]
     values: dict[str, Any]
+    config: RunConfig
     folder: str
 
 
@@ -62,19 +64,24 @@ def launch(root: Path, argv: Sequence[str], job: Callable[[], None]) -> int:
     0: training finished, whatever the verdict; 1: it failed; 2: bad input, nothing was written;
     130: Ctrl-C.
     """
+    conf = root / "conf"
     try:
+        if "--version" in argv:
+            print(f"rl_eval {__version__}")
+            return 0
         require_extra("train", "train.py", "hydra", "omegaconf", "torch")
-        flags, overrides = split_arguments(argv)
-        check_arguments(flags, overrides)
-        overrides = quote_run_paths([*groups_of_parent(overrides), *overrides])
-        if any(flag.split("=")[0] in PRINTING_FLAGS for flag in flags):
+        line = read_command_line(argv, lambda: keys_and_groups(conf))
+        overrides = [*groups_of_parent(line.overrides), *line.overrides]
+        if line.prints is not None:
+            if overrides and line.prints != "shell_completion":
+                compose(conf, add_folder(overrides, line.config_dir))
             # Flags first: Hydra's parser takes overrides in one place only.
-            sys.argv[1:] = [*flags, *overrides]
+            sys.argv[1:] = [*line.flags, *overrides]
             return _print(job)
-        if any(override.startswith("resume=") for override in overrides):
-            directories = _prepare_resume(flags, overrides)
+        if _value_of("resume", overrides) is not None:
+            directories = _prepare_resume(conf, line)
         else:
-            directories = _prepare(root, flags, overrides)
+            directories = _prepare(root, line, overrides)
     except InputError as error:
         from rl_eval import terminal  # slow to load, and `--help` does without
 
@@ -88,63 +95,77 @@ def launch(root: Path, argv: Sequence[str], job: Callable[[], None]) -> int:
     return _exit_status(directories, interrupted)
 
 
+def _value_of(key: str, overrides: Sequence[str]) -> str | None:
+    """The text of the override of a key; None if there is none."""
+    given = [text for text in overrides if text.startswith(f"{key}=")]
+    return given[-1] if given else None
+
+
 def groups_of_parent(overrides: Sequence[str]) -> list[str]:
     """`env=` and `agent=` of the run that `init=` names, where the command line chooses none."""
-    override_of = {override.partition("=")[0]: override for override in overrides}
-    if "init" not in override_of or override_of.keys() & {"experiment", "resume"}:
+    if not any(text.startswith("init=") for text in overrides):
         return []
-    path = Path(override_value(override_of["init"]))
-    if not path.is_dir():
+    override_of = {given.key_or_group: given for given in read_overrides(overrides)}
+    if override_of.keys() & {"experiment", "resume"}:
+        return []
+    value = plain_value(override_of["init"])
+    if value is None or not Path(value).is_dir():
         return []  # several paths of a sweep, or an error that is reported later
     from rl_eval.training import parent_run
 
-    config = parent_run(path).config
+    config = parent_run(Path(value)).config
     names = {group: config.get(group, {}).get("name") for group in ("env", "agent")}
-    return [f"{group}={name}" for group, name in names.items() if group not in override_of and isinstance(name, str)]
+    missing = {group: name for group, name in names.items() if group not in override_of and isinstance(name, str)}
+    return [override(group, name) for group, name in missing.items()]
 
 
 def plan(
-    conf: Path, suites: Path, overrides: Sequence[str], multirun: bool, own_folders: Sequence[Path] = ()
+    conf: Path, suites: Path, overrides: Sequence[str], multirun: bool, config_dir: Path | None = None
 ) -> list[Job]:
     """Every job of a command line, composed and checked.
 
     Args:
-        own_folders: of a person's own configs, from `--config-dir`.
+        config_dir: the folder of a person's own configs.
 
     Raises:
         InputError: any job cannot run; nothing has been written.
     """
     from rl_eval import config
-    from rl_eval.dry_run import dry_run
+    from rl_eval.dry_run import FirstStep, check, first_step
     from rl_eval.gates.selection import suites_for
     from rl_eval.training import take_over
 
     overrides_of_jobs = expand_sweep(overrides) if multirun else [list(overrides)]
+    composed = compose_jobs(conf, [add_folder(job_overrides, config_dir) for job_overrides in overrides_of_jobs])
     varied = _varied_keys(overrides_of_jobs)
     jobs: list[Job] = []
-    spaces: dict[str, Any] = {}
-    for number, job_overrides in enumerate(overrides_of_jobs):
-        values = compose(conf, add_folders(job_overrides, own_folders))
+    steps: dict[str, FirstStep] = {}
+    for number, (job_overrides, values) in enumerate(zip(overrides_of_jobs, composed, strict=True)):
         initial, checked, _ = take_over(config.load(values))
-        key = repr((checked.env, checked.reward, checked.validation.metric))
-        if key not in spaces:
-            spaces[key] = dry_run(checked)
+        key = repr((checked.env, checked.reward))
+        if key not in steps:
+            steps[key] = first_step(checked)
             suites_for(checked.to_dict(), suites)  # a broken suite is reported before training, not after
+        check(checked, steps[key])
         if initial is not None:
-            initial.require_spaces(spaces[key])
-        jobs.append(Job(job_overrides, values, _folder(number, job_overrides, varied)))
+            initial.require_spaces(steps[key].spaces)
+        jobs.append(Job(job_overrides, values, checked, _folder(number, job_overrides, varied)))
     return jobs
 
 
-def directory_name(values: dict[str, Any], now: datetime.datetime, ending: str) -> Path:
+def directory_name(config: RunConfig, now: datetime.datetime, ending: str) -> Path:
     """`outputs/<date>/<time>_<env>_<agent>_<ending>`."""
-    name = f"{now:%H-%M-%S}_{values['env']['name']}_{values['agent']['name']}_{ending}"
+    name = f"{now:%H-%M-%S}_{config.env.name}_{config.agent.name}_{ending}"
     return Path("outputs") / f"{now:%Y-%m-%d}" / name
 
 
 def _varied_keys(jobs: Sequence[Sequence[str]]) -> set[str]:
     """The keys whose override differs between jobs."""
-    return {o.split("=")[0] for job in jobs for o in job if not all(o in other for other in jobs)}
+    texts: dict[str, set[str]] = defaultdict(set)
+    for job in jobs:
+        for text in job:
+            texts[text.split("=")[0]].add(text)
+    return {key for key, different in texts.items() if len(different) > 1}
 
 
 def _folder(number: int, overrides: Sequence[str], varied: set[str]) -> str:
@@ -153,58 +174,61 @@ def _folder(number: int, overrides: Sequence[str], varied: set[str]) -> str:
     return re.sub(r"[^A-Za-z0-9._=,+-]", "-", f"{number}_{text}" if text else str(number))[:120]
 
 
-def _is_multirun(flags: Sequence[str]) -> bool:
-    return any(flag in ("-m", "--multirun") for flag in flags)
-
-
-def _prepare_resume(flags: list[str], overrides: list[str]) -> list[Path]:
+def _prepare_resume(conf: Path, line: CommandLine) -> list[Path]:
     """Check that the run can be resumed, and give Hydra its directory; returns it."""
     from rl_eval import run
 
-    path = next(override_value(override) for override in overrides if override.startswith("resume="))
-    rejected = [override for override in overrides if not override.startswith(("resume=", "hydra."))]
-    if _is_multirun(flags) or rejected:
+    parsed = read_overrides(line.overrides)
+    of_hydra = [text for text, given in zip(line.overrides, parsed, strict=True) if given.is_hydra_override()]
+    rejected = [text for text in line.overrides if not text.startswith("resume=") and text not in of_hydra]
+    path = compose(conf, add_folder([*of_hydra, str(_value_of("resume", line.overrides))], line.config_dir))["resume"]
+    if line.multirun or rejected:
         raise InputError(
             f"resume={path} takes no other override, since a run resumes with its own config: "
             f"leave out {', '.join(rejected) or '-m'}"
         )
+    if not isinstance(path, str) or not path:
+        raise InputError(
+            f"resume={path!r} is not a run: give the directory of one, such as resume=outputs/<date>/<run>"
+        )
     resumed = run.read_run(Path(path))
     if resumed.finished:
         raise InputError(f"{resumed.path} is finished: there is nothing to resume; start a new run")
-    sys.argv[1:] = [*flags, *overrides, path_override("hydra.run.dir", resumed.path), "hydra.output_subdir=null"]
+    places = [override("resume", path), override("hydra.run.dir", resumed.path), "hydra.output_subdir=null"]
+    kept = [text for text in of_hydra if not text.startswith(tuple(f"{key}=" for key in DIRECTORY_KEYS))]
+    sys.argv[1:] = [*line.flags, *kept, *places]
     return [resumed.path]
 
 
-def _prepare(root: Path, flags: list[str], overrides: list[str]) -> list[Path]:
+def _prepare(root: Path, line: CommandLine, overrides: list[str]) -> list[Path]:
     """Check every job, create the directory, and give it to Hydra; returns the runs' directories."""
     from rl_eval import run
 
-    multirun = _is_multirun(flags)
-    jobs = plan(root / "conf", root / "suites", overrides, multirun, config_dir_of(flags))
-    typed = next((override for override in overrides if override.startswith(DIRECTORY_KEYS)), None)
-    values = jobs[0].values
-    ending = "sweep" if multirun else f"s{values['seed']}"
-    path = directory_name(values, datetime.datetime.now(), ending) if typed is None else Path(override_value(typed))
+    jobs = plan(root / "conf", root / "suites", overrides, line.multirun, line.config_dir)
+    key = DIRECTORY_KEYS[line.multirun]
+    if _value_of(key, overrides) is None:
+        ending = "sweep" if line.multirun else f"s{jobs[0].config.seed}"
+        path = directory_name(jobs[0].config, datetime.datetime.now(), ending)
+    else:
+        directories = [text for text in overrides if text.startswith(f"{key}=")]
+        path = composed_directory(root / "conf", add_folder([*jobs[0].overrides, *directories], line.config_dir), key)
     directory = run.create_directory(path)
-    arguments = [*flags, *(override for override in overrides if not override.startswith(DIRECTORY_KEYS))]
-    if not multirun:
-        sys.argv[1:] = [*arguments, path_override("hydra.run.dir", directory)]
+    sys.argv[1:] = [*line.flags, *(text for text in overrides if not text.startswith(f"{key}="))]
+    sys.argv.append(override(key, directory))
+    if not line.multirun:
         return [directory]
     rows = [{"number": i, "overrides": job.overrides, "directory": job.folder} for i, job in enumerate(jobs)]
     run.write_json(directory / "sweep.json", {"jobs": rows})
-    sys.argv[1:] = [*arguments, path_override("hydra.sweep.dir", directory)]
-    _register_folder_resolver(_varied_keys([job.overrides for job in jobs]))
+    _register_folder_resolver({number: job.folder for number, job in enumerate(jobs)})
+    start_jobs_at_once()
     return [directory / job.folder for job in jobs]
 
 
-def _register_folder_resolver(varied: set[str]) -> None:
-    """Give `${sweep_folder:…}` of conf/config.yaml its meaning."""
+def _register_folder_resolver(folders: Mapping[int, str]) -> None:
+    """Give `${sweep_folder:…}` of conf/config.yaml its meaning: job number -> folder."""
     from omegaconf import OmegaConf
 
-    def folder(number: int, overrides: Any) -> str:
-        return _folder(number, list(overrides), varied)
-
-    OmegaConf.register_new_resolver("sweep_folder", folder, replace=True)
+    OmegaConf.register_new_resolver("sweep_folder", folders.__getitem__, replace=True)
 
 
 def _verdict_rows(directory: Path) -> list[dict[str, Any]]:

@@ -4,22 +4,30 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from rl_eval.command_line import read_overrides
 from rl_eval.errors import InputError
+from rl_eval.formatting import brief
+from rl_eval.override_text import override
+
+if TYPE_CHECKING:
+    from hydra.core.override_parser.types import Override
 
 _KEY = "hydra.searchpath"
 
 
-def add_folders(overrides: Sequence[str], folders: Sequence[Path]) -> list[str]:
-    """The overrides with `hydra.searchpath` that has some folders first; this is where `--config-dir` puts them."""
-    if not folders:
+def add_folder(overrides: Sequence[str], folder: Path | None) -> list[str]:
+    """The overrides with `hydra.searchpath` that has a folder first; this is where `--config-dir` puts it."""
+    if folder is None:
         return list(overrides)
-    entries = [f"file://{folder}" for folder in folders] + _entries(overrides)
-    quoted = ",".join("'" + entry.replace("'", r"\'") + "'" for entry in entries)
-    return [*(override for override in overrides if not override.startswith(f"{_KEY}=")), f"{_KEY}=[{quoted}]"]
+    parsed = read_overrides(overrides)
+    entries = [f"file://{folder}", *_entries(parsed)]
+    others = [text for text, given in zip(overrides, parsed, strict=True) if given.key_or_group != _KEY]
+    return [*others, override(_KEY, entries)]
 
 
-def search_folders(conf: Path, overrides: Sequence[str]) -> list[Path]:
+def search_folders(conf: Path, overrides: Sequence[Override]) -> list[Path]:
     """The folders on the search path: `conf`, and those of `hydra.searchpath`.
 
     Raises:
@@ -37,17 +45,12 @@ def options_of(group: str, folders: Sequence[Path]) -> list[str]:
     return sorted({file.stem for folder in folders for file in (folder / group).glob("*.yaml")})
 
 
-def _entries(overrides: Sequence[str]) -> list[str]:
-    typed = [override for override in overrides if override.startswith(f"{_KEY}=")]
+def _entries(overrides: Sequence[Override]) -> list[str]:
+    typed = [given for given in overrides if given.key_or_group == _KEY]
     if not typed:
         return []
-    from hydra.core.override_parser.overrides_parser import OverridesParser
-    from hydra.errors import HydraException
-
-    try:
-        value = OverridesParser.create().parse_override(typed[-1]).value()
-    except HydraException as error:
-        raise InputError(" ".join(str(error).split())) from error
+    value = typed[-1].value()
     if not isinstance(value, list) or not all(isinstance(entry, str) for entry in value):
-        raise InputError(f"{typed[-1]} is not a list of folders: give {_KEY}=[file://my_conf]")
+        text = brief(typed[-1].input_line, 200)
+        raise InputError(f"{text} is not a list of folders: give {_KEY}=[file://my_conf]")
     return [str(entry) for entry in value]

@@ -6,7 +6,8 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from rl_eval.errors import nearest
+from rl_eval.errors import failure, nearest
+from rl_eval.formatting import brief
 
 if TYPE_CHECKING:
     import yaml
@@ -76,7 +77,7 @@ def config_sentence(
     message = message[:1].lower() + message[1:]
     if not path or first["type"] == "missing":
         return f"{key or 'config'}: {message}"
-    return f"{key}={first['input']!r} is not valid: {message}"
+    return f"{key}={_shortened(first['input'])} is not valid: {message}"
 
 
 def value_sentence(error: Mapping[str, Any], allowed: Sequence[str] = ()) -> str:
@@ -110,23 +111,35 @@ def yaml_sentence(error: yaml.YAMLError) -> tuple[int | None, str]:
 
 
 def hydra_sentence(error: Exception, keys: Sequence[str]) -> str:
-    """An error of Hydra or OmegaConf.
+    """An error of composing a config: of Hydra or OmegaConf, or of Python where they are not prepared for a value.
 
     Args:
         keys: the keys and groups of the default config.
     """
-    from hydra.errors import MissingConfigException
+    from hydra.errors import HydraException, MissingConfigException
+    from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
     text = str(error)
     if isinstance(error, MissingConfigException) and error.missing_cfg_file:
         group, _, option = error.missing_cfg_file.rpartition("/")
         options = [name for name in error.options or [] if name]
         if group and options:
-            return f"{group}={option} is not an option: {nearest(option, options)}{group} takes {', '.join(options)}"
+            choices = f"{nearest(option, options)}{group} takes {', '.join(options)}"
+            return f"{group}={brief(option, 60)} is not an option: {choices}"
+    cause = error.__cause__ or error.__context__
+    key = str(getattr(error, "full_key", None) or getattr(cause, "full_key", None) or "")
     if match := re.search(r"Could not override '([^']+)'|Key '([^']+)' is not in struct", text):
-        key = (match[1] or match[2]).split("@")[0]
-        return f"{key} is not a key: {nearest(key, keys)}`python train.py --help` lists every key"
-    return " ".join(line.strip() for line in text.splitlines() if line.strip())
+        key = max(key, match[1] or match[2], key=len)
+        if key not in keys:
+            return f"{brief(key, 60)} is not a key: {nearest(key, keys)}`python train.py --help` lists every key"
+    if isinstance(error, MissingMandatoryValue):
+        return f"{key or text.rpartition(' ')[2]} has no value: add {key or 'it'}=VALUE"
+    if isinstance(error, HydraException | OmegaConfBaseException):
+        lines = [line.strip() for line in f"{text}\n{cause or ''}".splitlines()]
+        notes = ("full_key:", "reference_type=", "object_type=", "Environment variable")
+        shown = " ".join(dict.fromkeys(line for line in lines if line and not line.startswith(notes)))
+        return brief(shown if not key or key in shown else f"{key}: {shown}", 400)
+    return f"the config cannot be composed ({brief(failure(error), 400)}): leave out overrides to see which one it is"
 
 
 def _shortened(value: Any) -> str:

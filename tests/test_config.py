@@ -21,7 +21,10 @@ from rl_eval.rewards import RewardedVector, RewardFunction
 from rl_eval.tracking import settings_model
 
 CONF = Path(__file__).resolve().parents[1] / "conf"
-SMALL = {"threat": ["env.train_flows=1000", "env.validation_flows=200", "env.test_flows=200"]}
+SMALL = {
+    "threat": ["env.train_flows=1000", "env.validation_flows=200", "env.test_flows=200"],
+    "gym": ["env.id=CartPole-v1"],
+}
 
 
 def options(group):
@@ -71,7 +74,11 @@ def test_agent_defaults_are_those_of_the_dataclass(name):
 
 @pytest.mark.parametrize("name", options("env"))
 def test_env_defaults_are_those_of_the_model(name):
-    assert written(f"env/{name}.yaml") == domains.domain(name).config_model().model_dump(mode="json")
+    values = written(f"env/{name}.yaml")
+    missing = {key: value for key, value in values.items() if value == "???"}
+    fields = domains.domain(name).config_model.model_fields
+    assert set(missing) == {key for key, field in fields.items() if field.is_required()}
+    assert values == {**domains.domain(name).config_model(**missing).model_dump(mode="json"), **missing}
 
 
 @pytest.mark.parametrize("name", options("tracker"))

@@ -24,6 +24,7 @@ EXTRAS_OF_MODULES = {
     "agents": {"train"},
     "agents/export.py": {"train", "onnx"},
     "train.py": {"train"},
+    "rl_eval/command_line.py": {"train"},
     "rl_eval/hydra_compose.py": {"train"},
     "rl_eval/launch.py": {"train"},
     "rl_eval/search_path.py": {"train"},

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import yaml
 
+from rl_eval import __version__
 from rl_eval.launch import launch
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -171,6 +172,34 @@ BAD = {
     "wrong columns": (["env.data=csv", "env.path=good.csv", "env.label=verdict"], r"good\.csv.*verdict"),
     "empty CSV": (["env.data=csv", "env.path=empty.csv", "env.label=label"], r"empty\.csv.*empty"),
     "CSV with NaN": (["env.data=csv", "env.path=nan.csv", "env.label=label"], r"nan\.csv.*(line 5|row)"),
+    "a number for a group": (["tracker=1"], r"tracker=1 is not an option: tracker takes none, tensorboard, wandb"),
+    "a list with null for a group": (["reward=[null]"], r"reward=null is not an option: reward takes .*threat"),
+    "an empty list for a group": (["env=[]"], r"env=\[\] is not an option"),
+    "a truth value for a group": (["hardware=true"], r"hardware=True is not an option"),
+    "keys of another section": (["agent={a: 1}"], r"agent\.a is not a key"),
+    "a group without its section": (["tracker={name: 1}"], r"tracker=1 is not a tracker"),
+    "no group": (["~agent"], r"~agent leaves no agent: agent takes a2c, dqn, ppo"),
+    "a second option": (["+agent=dqn"], r"leave out the \+"),
+    "a huge value": (["env.path=" + "x" * 10_000], r"at most 5,000 characters"),
+    "a deep value": (["env.ignore=" + "[" * 2_000 + "]" * 2_000], r"env\.ignore=.* cannot be read"),
+    "a missing value": (["seed=???"], r"seed has no value"),
+    "an unknown interpolation": (["name=${nope}"], r"name: .*'nope' not found"),
+    "an interpolation of itself": (["lr=${lr}"], r"lr: Recursive interpolation"),
+    "another folder for each job": (["-m", "seed=1,2", "hydra.sweep.subdir=x"], r"hydra\.sweep\.subdir=x is not taken"),
+    "a key of Hydra that it cannot use": (["hydra.verbose={}"], r"hydra\.verbose=\{\} is not taken"),
+    "a directory that interpolates nothing": (["hydra.run.dir=${nope}"], r"'nope' not found"),
+    "an equals sign without quotes": (["hydra.run.dir=a=b"], r"quotes, such as 'hydra\.run\.dir=\"a=b\"'"),
+    "several values without -m": (["lr=1e-3,1e-4"], r"lr=1e-3,1e-4 has several values: add -m"),
+    "more jobs than anyone runs": (["-m", "seed=range(0,1e12)"], r"more than 10,000 jobs"),
+    "a sweep in any order": (["-m", "seed=shuffle(1,2)"], r"shuffle\(1,2\) is not taken"),
+    "a setting as a flag": (["--agent=ppo"], r"no dashes in front, such as agent=ppo"),
+    "a setting of another library as a flag": (["--learning-rate", "1e-3"], r"such as lr=1e-3"),
+    "two flags that print": (["--cfg=job", "--info"], r"--cfg and --info exclude one another"),
+    "a config that cannot be printed": (["--cfg=job", "tracker=1"], r"tracker=1 is not an option"),
+    "a Gymnasium environment without an id": (["env=gym"], r"env\.id has no value: add env\.id="),
+    "an agent that there is not": (["agent=sac"], r"agent=sac is not an option: agent takes a2c, dqn, ppo"),
+    "another word for a key of the agent": (["agent=dqn", "agent.n_steps=5"], r"did you mean 'agent\.n_step'"),
+    "another word for a key of a section": (["num_envs=4"], r"did you mean 'agent\.n_envs'"),
     "not a run": (["resume=."], r"not a run directory"),
     "no such run": (["resume=nowhere"], r"nowhere is not a directory"),
     "a metric of another environment": (["env=cartpole", "validation.metric=f1"], r"validation\.metric.*mean_return"),
@@ -206,6 +235,11 @@ def test_a_replay_buffer_without_room_is_one_sentence_and_status_2(override, mes
     assert line.startswith("error: ")
     assert message in line
     assert not list(tmp_path.iterdir())
+
+
+def test_the_version_is_ours(capsys):
+    assert launch(ROOT, ["--version"], lambda: pytest.fail("training began")) == 0
+    assert capsys.readouterr().out == f"rl_eval {__version__}\n"
 
 
 def test_the_exit_status_reaches_the_shell(tmp_path):

@@ -32,8 +32,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print_error(str(error))
         return 2
     except typer.TyperException as error:  # how the command line was typed
+        context = getattr(error, "ctx", None)
+        if context is not None and type(error).__name__ == "NoArgsIsHelpError":  # a group of commands alone
+            typer.echo(context.get_help())
+            return 0
         message = " ".join(error.format_message().split())
-        print_error(f"{message.rstrip('.')}: `rl-eval --help` lists the commands")
+        command = context.command_path if context is not None else "rl-eval"
+        print_error(f"{message.rstrip('.?')}: see `{command} --help`")
         return 2
     except (typer.Abort, KeyboardInterrupt):
         return 130

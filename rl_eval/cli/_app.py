@@ -33,7 +33,7 @@ app = typer.Typer(
 )
 for _domain in domains():
     if (_commands := _domain.commands()) is not None:
-        app.add_typer(_commands, name=_domain.name)
+        app.add_typer(_commands, name=_domain.name, no_args_is_help=True)
 
 
 def _show_version(requested: bool) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -12,6 +11,7 @@ from rl_eval.agent_registry import agent
 from rl_eval.cli._app import app
 from rl_eval.errors import InputError
 from rl_eval.extras import require_extra
+from rl_eval.override_text import shell_word
 from rl_eval.plugins import require_plugins_of_run
 
 
@@ -40,7 +40,7 @@ def export(
     target = file or run / "policy.onnx"
     size = _export_onnx(run, target, trust)
     terminal.print_line(
-        f"{target}: {size:,} bytes, judged with `pytest suites/ --rl-run {shlex.quote(f'onnx:{target}')}`"
+        f"{target}: {size:,} bytes, judged with `pytest suites/ --rl-run {shell_word(f'onnx:{target}')}`"
     )
 
 

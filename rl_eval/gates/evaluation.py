@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -27,6 +26,7 @@ from rl_eval.gates.verdict import (
     decide_by_evidence,
     item_verdict,
 )
+from rl_eval.override_text import shell_word
 from rl_eval.run import Run
 
 # The verdicts of the controls of the latest suites: the jobs of a sweep are all judged by the same ones.
@@ -74,7 +74,7 @@ def evaluate_suite(
 def evaluate_run(suite: Suite, run: Run, *, trust: bool = False, on_episodes: OnEpisodes | None = None) -> SuiteVerdict:
     """Judge a single run; criteria over several runs are NEEDS_RUNS, with the commands to train them as detail."""
     verdict = evaluate_suite(suite, Selection((run,), too_few="one run"), trust=trust, on_episodes=on_episodes)
-    commands = f"{train_command(suite)} && pytest {shlex.quote(suite.label)}"
+    commands = f"{train_command(suite)} && pytest {shell_word(suite.label)}"
     over_runs = {criterion.name for criterion in suite.criteria if criterion.metric.kind == "run"}
     criteria = [
         replace(criterion, decision="NEEDS_RUNS", detail=commands) if criterion.criterion in over_runs else criterion

@@ -2,34 +2,15 @@
 
 from __future__ import annotations
 
-import re
-import shlex
 from collections.abc import Iterator, Mapping
-from typing import Any
 
 from rl_eval.domains import domain
 from rl_eval.errors import InputError
 from rl_eval.gates.suite import Suite
+from rl_eval.override_text import override, training_command
 
 REPEATED_SEED = 42
-_PLAIN = re.compile(r"[\w./:+-]+")
 DATA_PLACEHOLDER = "<folder or file of the data>"
-
-
-def _value(value: Any) -> str:
-    """A value in Hydra's override grammar."""
-    if value is None:
-        return "null"
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, list | tuple):
-        return f"[{','.join(_value(item) for item in value)}]"
-    if isinstance(value, Mapping):
-        return f"{{{','.join(f'{key}:{_value(item)}' for key, item in value.items())}}}"
-    if isinstance(value, str) and not _PLAIN.fullmatch(value):
-        escaped = value.replace("\\", "\\\\").replace("'", "\\'")
-        return f"'{escaped}'"
-    return str(value)
 
 
 def _environment(suite: Suite, data: str | None) -> Iterator[str]:
@@ -38,11 +19,11 @@ def _environment(suite: Suite, data: str | None) -> Iterator[str]:
     yield f"env={suite.env.name}"
     for key, value in overrides.items():
         if isinstance(value, Mapping):
-            yield from (f"++env.{key}.{inner}={_value(item)}" for inner, item in value.items())
+            yield from (override(f"++env.{key}.{inner}", item) for inner, item in value.items())
         else:
-            yield f"env.{key}={_value(value)}"
+            yield override(f"env.{key}", value)
     if needs_path(suite):
-        yield f"env.path={DATA_PLACEHOLDER if data is None else _value(data)}"
+        yield f"env.path={DATA_PLACEHOLDER}" if data is None else override("env.path", data)
 
 
 def needs_path(suite: Suite) -> bool:
@@ -62,7 +43,7 @@ def train_arguments(suite: Suite, data: str | None = None) -> list[list[str]]:
     Args:
         data: its folder or file, for a suite that needs data and names none.
     """
-    common = [*_environment(suite, data), *(f"{key}={_value(value)}" for key, value in suite.spec.train.items())]
+    common = [*_environment(suite, data), *(override(key, value) for key, value in suite.spec.train.items())]
     count = suite.spec.runs.count
     if count == 1:
         return [common]
@@ -74,5 +55,4 @@ def train_arguments(suite: Suite, data: str | None = None) -> list[list[str]]:
 
 def train_command(suite: Suite) -> str:
     """One line for a person to type."""
-    commands = ["python train.py " + shlex.join(arguments) for arguments in train_arguments(suite)]
-    return " && ".join(commands)
+    return " && ".join(map(training_command, train_arguments(suite)))

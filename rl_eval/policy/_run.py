@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-import shlex
 from pathlib import Path
 
 from rl_eval.agent_registry import agent, agents
 from rl_eval.errors import InputError
+from rl_eval.override_text import shell_word
 from rl_eval.plugins import require_plugins_of_run
 from rl_eval.policy._policy import Policy, Spaces, action_space_json
 
@@ -51,5 +51,5 @@ def _require_agents(path: Path) -> None:
     except InputError as error:
         raise InputError(
             f"{path} is a run of train.py, whose networks are only known in its checkout ({error.__cause__}): "
-            f"there, `rl-eval export {shlex.quote(str(path))} --onnx` writes a file that onnx:<file> names anywhere"
+            f"there, `rl-eval export {shell_word(path)} --onnx` writes a file that onnx:<file> names anywhere"
         ) from error

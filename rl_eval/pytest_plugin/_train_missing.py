@@ -14,6 +14,7 @@ import pytest
 
 from rl_eval.errors import InputError
 from rl_eval.formatting import display_text
+from rl_eval.override_text import training_command
 
 if TYPE_CHECKING:
     from rl_eval.gates import Suite
@@ -54,7 +55,7 @@ def train(config: pytest.Config, suite: Suite) -> None:
             )
         data = os.path.relpath(data_folder(config, suite), config.rootpath)
     for arguments in train_arguments(suite, data):
-        _run(config, [sys.executable, str(script), *arguments], "python train.py " + " ".join(arguments))
+        _run(config, [sys.executable, str(script), *arguments], training_command(arguments))
 
 
 def _run(config: pytest.Config, command: list[str], command_text: str) -> None:

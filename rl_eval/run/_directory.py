@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,6 +18,7 @@ from pydantic import ValidationError
 
 from rl_eval.domains import EnvConfig, validate
 from rl_eval.errors import InputError
+from rl_eval.override_text import override, training_command
 from rl_eval.run._checkpoint import step_directories
 from rl_eval.run._files import read_json, refuse_link
 from rl_eval.untrusted_files import load_yaml, only_regular
@@ -38,7 +38,7 @@ def config_hash(config: Mapping[str, Any]) -> str:
 
 def resume_command(path: Path) -> str:
     """The shell command that resumes a run."""
-    return f"python train.py {shlex.quote(f'resume={path}')}"
+    return training_command([override("resume", path)])
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from rl_eval.errors import InputError
 from rl_eval.extras import require_extra
 from rl_eval.formatting import mask_url
 from rl_eval.net import accepts_connections
+from rl_eval.override_text import shell_word
 from rl_eval.tracking._background import warn
 from rl_eval.tracking._plots import LinePlot, Plot
 from rl_eval.tracking.plugin import TrackedRun, TrackerPlugin, TrackerSettings
@@ -68,7 +69,9 @@ def start(settings: WandbSettings, run: TrackedRun) -> WandbTracker:
         wandb_run = _init(arguments, "offline")
     folder = _relative(Path(wandb_run.settings.sync_dir))
     if reason:
-        warn("wandb", f"{reason}, so the run is recorded offline; upload it later with `wandb sync {folder}`")
+        warn("wandb", f"{reason}, so the run is recorded offline; upload it later with {_sync_command(folder)}")
+    elif mode == "offline":
+        warn("wandb", f"the run is recorded offline; upload it later with {_sync_command(folder)}")
     return WandbTracker(wandb_run, folder)
 
 
@@ -126,7 +129,11 @@ class WandbTracker:
         try:
             self._run.finish(exit_code=EXIT_CODES.get(status, 1))
         except TimeoutError:
-            warn("wandb", f"the upload takes too long; send the rest with `wandb sync {self._folder}`")
+            warn("wandb", f"the upload takes too long; send the rest with {_sync_command(self._folder)}")
+
+
+def _sync_command(folder: Path) -> str:
+    return f"`wandb sync {shell_word(folder)}`"
 
 
 def _global_settings() -> Any:

@@ -42,6 +42,14 @@ def test_every_command_shows_how_it_is_typed(capsys, command):
     assert f"  rl-eval {command} " in printed(capsys)[0]
 
 
+def test_a_group_of_commands_alone_shows_its_own_help(capsys):
+    assert main(["qase"]) == 0
+    out, err = printed(capsys)
+    assert "Usage: rl-eval qase" in out
+    assert "prioritise" in out
+    assert err == ""
+
+
 def test_version(capsys):
     assert main(["--version"]) == 0
     assert printed(capsys)[0] == f"rl-eval {rl_eval.__version__}\n"
@@ -50,9 +58,9 @@ def test_version(capsys):
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (["shema"], "No such command 'shema'. Did you mean 'schema'?: `rl-eval --help` lists the commands"),
-        (["--colour"], "No such option: --colour: `rl-eval --help` lists the commands"),
-        (["export"], "Missing argument 'RUN': `rl-eval --help` lists the commands"),
+        (["shema"], "No such command 'shema'. Did you mean 'schema': see `rl-eval --help`"),
+        (["--colour"], "No such option: --colour: see `rl-eval --help`"),
+        (["export"], "Missing argument 'RUN': see `rl-eval export --help`"),
         (["export", "nowhere"], "export nowhere: name the format, --onnx, the only one there is"),
         (["export", "nowhere", "--onnx"], "nowhere is not a directory: name a run directory, such as outputs/"),
         (["export", ".", "--onnx", "a", "b"], "Got unexpected extra argument"),

@@ -107,7 +107,7 @@ def test_without_a_run_the_error_says_how_to_train_one(tmp_path):
         ("{name: lunarlander, kwargs: {enable_wind: true}}", "{}", "{count: 1}",
          "python train.py env=lunarlander ++env.kwargs.enable_wind=true"),
         ("{name: threat, data: nsl_kdd, path: my data}", "{agent: ppo}", "{count: 1}",
-         """python train.py env=threat env.data=nsl_kdd 'env.path='"'"'my data'"'"'' agent=ppo"""),
+         "python train.py env=threat env.data=nsl_kdd 'env.path=\"my data\"' agent=ppo"),
         ("{name: threat, data: nsl_kdd}", "{agent: ppo}", "{count: 1}",
          "python train.py env=threat env.data=nsl_kdd 'env.path=<folder or file of the data>' agent=ppo"),
         ("threat", "{agent: ppo}", "{count: 1}", "python train.py env=threat agent=ppo"),

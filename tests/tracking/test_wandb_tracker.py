@@ -3,6 +3,8 @@
 import json
 import math
 import os
+import re
+import shlex
 import socket
 import subprocess
 import sys
@@ -120,6 +122,13 @@ def test_without_a_key_the_run_is_complete_offline(track, run_dir):
     assert logged.exit_code == 0
 
 
+def test_a_run_that_is_offline_as_asked_says_how_to_upload_it(track, run_dir):
+    done = track({"mode": "offline"})
+    (folder,) = run_dir.glob("wandb/offline-run-*")
+    (command,) = re.findall("`(wandb sync .*)`", done.err)
+    assert shlex.split(command)[2] == str(folder.relative_to(run_dir.parents[1]))
+
+
 def test_plots_intervals_and_files_are_kept_offline(track, run_dir, tmp_path):
     (tmp_path / "policy.json").write_text('{"a": 1}')
     done = track({"mode": "offline"}, files="policy.json")
@@ -204,9 +213,10 @@ def test_a_server_that_refuses_the_key_means_offline(track, run_dir):
 
 def test_an_offline_run_ends_at_once_where_the_network_swallows_packets(track):
     with WandbServer(hang_after="") as server:
-        # WANDB_MODE was set by the user, so nothing is checked or explained.
+        # WANDB_MODE was set by the user, so nothing is checked.
         done = track(WANDB_BASE_URL=server.url, WANDB_API_KEY=KEY, WANDB_MODE="offline")
-    assert (done.code, done.err) == (0, "")
+    assert done.code == 0
+    assert re.fullmatch("wandb: the run is recorded offline; upload it later with `wandb sync .*`\n", done.err)
     assert done.seconds < 8  # W&B's own reports would take ten or more
 
 

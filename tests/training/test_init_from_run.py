@@ -11,13 +11,14 @@ import yaml
 
 from rl_eval import agent_registry, domains, run
 from rl_eval import config as configs
+from rl_eval.command_line import read_command_line
 from rl_eval.compare import compare_runs
 from rl_eval.errors import InputError
 from rl_eval.exposure import Exposure, read_exposure
 from rl_eval.gates import held_out
 from rl_eval.gates.suite import load_suite
 from rl_eval.gates.suite_environment import environment_to_judge
-from rl_eval.hydra_compose import compose, quote_run_paths
+from rl_eval.hydra_compose import compose
 from rl_eval.launch import groups_of_parent, plan
 from rl_eval.policy import Spaces
 from rl_eval.tracking import open_tracker
@@ -219,8 +220,8 @@ def test_data_with_other_fields_is_refused(parents, tmp_path):
 def test_a_path_with_any_characters_is_taken_as_typed(cartpole, tmp_path, monkeypatch):
     folder = tmp_path / "0_lr=0.001,seed=1 it's {one}"
     shutil.copytree(cartpole.path, folder)
-    assert quote_run_paths([f"init={folder}", "lr=1e-3,1e-4"])[1] == "lr=1e-3,1e-4"
-    jobs = plan(ROOT / "conf", ROOT / "suites", quote_run_paths([*CARTPOLE, f"init={folder}", "lr=1e-3,1e-4"]), True)
+    line = read_command_line([*CARTPOLE, f"init={folder}", "lr=1e-3,1e-4"])
+    jobs = plan(ROOT / "conf", ROOT / "suites", line.overrides, True)
     assert [job.values["init"] for job in jobs] == [str(folder)] * 2
     assert [job.values["lr"] for job in jobs] == [1e-3, 1e-4]
 

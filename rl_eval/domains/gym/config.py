@@ -15,7 +15,7 @@ class Config(EnvConfig):
     """The defaults are those of `conf/env/gym.yaml`, key by key."""
 
     name: Literal["gym"] = "gym"
-    id: str = Field("CartPole-v1", description="Gymnasium id; `module:Env-v0` imports the module first")
+    id: str = Field(min_length=1, description="Gymnasium id; `module:Env-v0` imports the module first")
     kwargs: dict[str, Any] = Field(default_factory=dict, description="passed to gymnasium.make")
     max_episode_steps: Annotated[int, Field(ge=1)] | None = Field(
         None,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import shlex
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
@@ -26,6 +25,7 @@ from rl_eval.domains.qase.model.project import Case, Project
 from rl_eval.domains.qase.synthetic.history import generate
 from rl_eval.errors import InputError
 from rl_eval.hashing import hash_columns, hash_text, mix64
+from rl_eval.override_text import shell_word
 
 PARTS = ("train", "validation", "test")
 _DATA_KEYS = {
@@ -147,7 +147,7 @@ def _read_source(config: Config) -> tuple[Project, ExecutionLog]:
     imported = read(path, config.results)
     if imported.project is None or imported.log is None:
         missing = "results: give env.results" if imported.log is None else "cases: give an export as env.path"
-        raise InputError(f"{path} has no {missing}, or see `rl-eval qase inspect {shlex.quote(str(path))}`")
+        raise InputError(f"{path} has no {missing}, or see `rl-eval qase inspect {shell_word(path)}`")
     return imported.project, imported.log
 
 
