@@ -97,7 +97,7 @@ def test_the_metric_judges_the_policy_of_the_source(project):
     folder, _ = project
     good, output = run(folder, command("pytest suites/corridor.yaml --rl-run threshold:2"))
     assert good == 0, output
-    assert re.search(r"PASS corridor/arrives: final_distance .* passed after \d+ of 200 episodes", output)
+    assert re.search(r"PASS corridor/arrives: final_distance .* passed after \d+ episodes, \d+ of 200 played", output)
     bad, output = run(folder, command("pytest suites/corridor.yaml"), "--rl-run", "threshold:9")
     assert bad == 1, output
     assert "FAIL" in output

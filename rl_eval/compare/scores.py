@@ -110,7 +110,8 @@ def score_episodes(episodes: Episodes, metric: Metric, env: EnvConfig) -> tuple[
         return value, None
     variable = np.asarray(metric.variable(episodes, env), np.float64)
     if metric.unit == "episode":
-        return value, variable
+        defined = ~np.isnan(variable)
+        return value, variable if defined.all() else contributions(np.where(defined, variable, 0.0), defined)
     summed = np.bincount(episodes.episode, weights=variable, minlength=len(episodes))
     return value, contributions(summed, np.bincount(episodes.episode, minlength=len(episodes)))
 

@@ -145,6 +145,13 @@ class Domain(ABC, Generic[Config]):
         """Observations of the cases, `[R, D]`, in the order of `case_hashes`; only if `has_cases`."""
         raise self._undefined("case_observations")
 
+    def case_labels(self, config: Config, part: Part) -> np.ndarray | None:
+        """The true answer of each case, integers `[R]`, in the order of `case_hashes`; None where there is none.
+
+        Cases with equal fields and labels are copies, which evidence about future cases counts once.
+        """
+        return None
+
     def _undefined(self, method: str) -> InputError:
         return InputError(f"the domain {self.name!r} has has_cases = True and no method {method}: define it")
 

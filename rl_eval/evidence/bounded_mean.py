@@ -16,18 +16,16 @@ from rl_eval.evidence.bounds import (
     to_unit_interval,
 )
 from rl_eval.evidence.direction import Direction
-from rl_eval.evidence.result import EvidenceResult, units_needed
-from rl_eval.evidence.sequential import SequentialTest
+from rl_eval.evidence.sequential import ShareTest
 
 
-class MeanTest(SequentialTest):
+class MeanTest(ShareTest):
     """The test of a mean. Units are added one or many at a time.
 
-    Two bets start with a capital of 1, one that the mean is above θ and one that it is below (`CapitalProcess`). A
-    bet on a false claim multiplies its capital by 1/α at any time with probability ≤ α, so the first one to do so
-    decides: P(PASS | mean < θ) ≤ α and P(FAIL | mean > θ) ≤ α whenever one stops to look.
+    The variable on the scale [0, 1] is the hit of a unit with one informative case (`ShareTest`). A unit on which the
+    metric is undefined is NaN and has none.
 
-    Values past the bounds are clipped. From that unit on they forbid the decision that this makes unsafe (`bounds`).
+    Values past the bounds are clipped. They forbid the decision that this makes unsafe (`bounds`).
 
     Args:
         theta: the threshold, in [low, high].
@@ -35,6 +33,7 @@ class MeanTest(SequentialTest):
         alpha: chance of a false PASS, and of a false FAIL.
         direction: what PASS claims of the mean, such as `at_least` theta.
         population: size of the finite set that units are drawn from in random order; None for a source.
+        limit: how many units there will be at most; None where that is unknown.
 
     Raises:
         InputError: the threshold is outside the bounds, or an argument makes no sense.
@@ -48,54 +47,52 @@ class MeanTest(SequentialTest):
         alpha: float = 0.05,
         direction: Direction = "at_least",
         population: int | None = None,
+        limit: int | None = None,
     ) -> None:
-        super().__init__(theta, threshold_to_unit_interval(theta, low, high), alpha, direction, population)
+        share = threshold_to_unit_interval(theta, low, high)
+        super().__init__(theta, share, 1.0, alpha, direction, population, limit)
         self.low, self.high = low, high
-        self._values: list[float] = []
+        self._values = np.zeros(0)
         self._violations: dict[Side, tuple[int, str]] = {}  # side -> the first unit past that bound, and the message
 
-    def extend(self, xs: np.ndarray) -> EvidenceResult:
-        """Add `[n]` units in the order of their seeds; those after the decision are ignored.
+    def extend(self, xs: np.ndarray) -> None:
+        """Add `[n]` units in the order of their seeds; NaN is a unit on which the metric is undefined.
 
         Raises:
-            InputError: there are no units, one is not finite, or the finite set holds fewer.
+            InputError: there are no units, one is infinite, or the finite set holds fewer.
         """
-        xs = finite_vector(xs)
-        if self._final is None:
-            start = len(self._values)
-            self._note_violation(
-                "lower", xs < self.low, lambda i, d: bound_message("lower", self.low, xs[i], start + i, d)
-            )
-            self._note_violation(
-                "upper", xs > self.high, lambda i, d: bound_message("upper", self.high, xs[i], start + i, d)
-            )
-        return self._append(xs)
+        xs = finite_vector(xs, undefined=True)
+        start = self.units
+        self._note_violation("lower", xs < self.low, lambda i, d: bound_message("lower", self.low, xs[i], start + i, d))
+        self._note_violation(
+            "upper", xs > self.high, lambda i, d: bound_message("upper", self.high, xs[i], start + i, d)
+        )
+        self._append(xs)
 
     def _note_violation(self, side: Side, beyond: np.ndarray, message: Callable[[int, str], str]) -> None:
         """Remember the first of the next units that is past a bound."""
         if beyond.any():
             index = int(beyond.argmax())
-            unit = len(self._values) + index
+            unit = self.units + index
             if side not in self._violations or unit < self._violations[side][0]:
                 self._violations[side] = unit, message(index, forbidden_decision(side, self.direction))
 
-    def _append(self, xs: np.ndarray) -> EvidenceResult:
-        if self._final is None:
-            self._values.extend(xs.tolist())
-            self._advance(len(xs))
-        return self.result
-
-    def _unit_values(self, start: int, stop: int) -> np.ndarray:
-        return to_unit_interval(np.array(self._values[start:stop]), self.low, self.high)[:, None]
+    def _append(self, xs: np.ndarray) -> None:
+        self._values = np.concatenate([self._values, xs])
+        defined = ~np.isnan(xs)
+        hits = np.where(defined, to_unit_interval(np.where(defined, xs, self.low), self.low, self.high), 0.0)
+        self._add(hits, defined.astype(np.float64))
 
     def _metric(self, count: int) -> float | None:
-        return float(np.mean(self._values[:count])) if count else None
+        values = self._values[:count]
+        values = values[~np.isnan(values)]
+        return float(values.mean()) if len(values) else None
 
     def _defined(self, start: int, stop: int) -> np.ndarray:
-        return np.ones(stop - start, bool)
+        return np.cumsum(self._informative[:stop])[start:] > 0
 
-    def _from_unit_interval(self, value: float) -> float:
-        return self.low + value * (self.high - self.low)
+    def _value(self, share: float) -> float:
+        return self.low + share * (self.high - self.low)
 
     def _forbidden(self, start: int, stop: int) -> dict[Literal["PASS", "FAIL"], np.ndarray]:
         forbidden = super()._forbidden(start, stop)
@@ -104,11 +101,51 @@ class MeanTest(SequentialTest):
             forbidden[decision] = forbidden[decision] | (np.arange(start, stop) >= first)
         return forbidden
 
-    def _violated(self, count: int) -> dict[Side, str]:
-        return {side: message for side, (first, message) in self._violations.items() if first < count}
+    def _violated(self) -> dict[Side, str]:
+        return {side: message for side, (_, message) in self._violations.items()}
 
-    def _more_units(self) -> int | None:
-        values = np.clip(self._values[: self.units], self.low, self.high)
-        estimate = float(values.mean())
-        log_capital = self._sequence.log_capital(above=estimate > self.theta)
-        return units_needed(estimate, float(values.std()), self.theta, self.low, self.high, self.alpha, log_capital)
+
+class CaseMeanTest(ShareTest):
+    """The mean over all cases, where the unit is an episode of several cases that depend on one another.
+
+    An episode's hits are the sum of its values on the scale [0, 1], its informative cases their number. So the metric
+    is the plain mean of all cases, and long episodes count more.
+
+    Args:
+        theta, low, high, alpha, direction, population, limit: as of `MeanTest`.
+        longest: the most cases that an episode can hold.
+    """
+
+    def __init__(
+        self,
+        theta: float,
+        low: float,
+        high: float,
+        longest: int,
+        alpha: float = 0.05,
+        direction: Direction = "at_least",
+        population: int | None = None,
+        limit: int | None = None,
+    ) -> None:
+        share = threshold_to_unit_interval(theta, low, high)
+        super().__init__(theta, share, float(longest), alpha, direction, population, limit)
+        self.low, self.high = low, high
+
+    def extend(self, sums: np.ndarray, cases: np.ndarray) -> None:
+        """Add n episodes.
+
+        Args:
+            sums: `[n]` the sum of the values of each episode's cases; the values are within the bounds.
+            cases: `[n]` their number.
+        """
+        self._add((sums - self.low * cases) / (self.high - self.low), cases.astype(np.float64))
+
+    def _metric(self, count: int) -> float | None:
+        cases = self._informative[:count].sum()
+        return self._value(float(self._hits[:count].sum() / cases)) if cases else None
+
+    def _defined(self, start: int, stop: int) -> np.ndarray:
+        return np.cumsum(self._informative[:stop])[start:] > 0
+
+    def _value(self, share: float) -> float:
+        return self.low + share * (self.high - self.low)

@@ -18,8 +18,11 @@ from rl_eval.evidence.direction import Direction, wants_above
 Side = Literal["lower", "upper"]
 
 
-def finite_vector(values: np.ndarray, name: str = "value") -> np.ndarray:
+def finite_vector(values: np.ndarray, name: str = "value", *, undefined: bool = False) -> np.ndarray:
     """Values as float64 `[T]`.
+
+    Args:
+        undefined: whether NaN is allowed.
 
     Raises:
         InputError: there are none, they are not one-dimensional, or one of them is not finite.
@@ -29,7 +32,7 @@ def finite_vector(values: np.ndarray, name: str = "value") -> np.ndarray:
         raise InputError(f"expected a list of {name}s, one a unit, and got the shape {values.shape}")
     if len(values) == 0:
         raise InputError(f"there is no {name}, so nothing can be decided: play at least one unit")
-    broken = np.flatnonzero(~np.isfinite(values))
+    broken = np.flatnonzero(np.isinf(values) if undefined else ~np.isfinite(values))
     if len(broken):
         raise InputError(
             f"{len(broken)} of {len(values)} {name}s are not finite, the first is number {broken[0] + 1} "

@@ -1,11 +1,11 @@
-"""Finite sets, drawn without replacement: the mean of the remaining units, and means that are impossible.
+"""Finite sets, drawn without replacement: what is left has another mean than the whole.
 
 A set of N units is visited in random order, so the next unit is drawn from those that are left. If the mean of all
-units were μ, the mean of those left before unit t would be
+units were m, the mean of those left before unit t would be
 
-    mₜ(μ) = (N μ − Σᵢ<ₜ xᵢ) / (N − t + 1),
+    mₜ = (N m − Σᵢ<ₜ xᵢ) / (N − t + 1),
 
-so betting against mₜ(μ) in place of μ is a martingale again. It learns more with every unit.
+so betting against mₜ in place of m is a martingale again. It learns more with every unit.
 
 Waudby-Smith and Ramdas, *Confidence sequences for sampling without replacement*, NeurIPS 2020 (arXiv 2006.04347).
 """
@@ -14,40 +14,42 @@ from __future__ import annotations
 
 import numpy as np
 
-# Rounding of a running sum, in units; a candidate that is off by less is not called impossible.
+# Rounding of a running sum, in units; a mean that is off by less is not called impossible.
 _ROUNDING = 1e-9
 
 
-def conditional_means(candidates: np.ndarray, sums: np.ndarray, units: np.ndarray, population: int) -> np.ndarray:
-    """mₜ(μ) of every candidate, clipped to [0, 1]; outside, the candidate is impossible and its bets do not matter.
+def sum_before(z: np.ndarray, start: np.ndarray | float) -> np.ndarray:
+    """`[n, …]` `start` plus the sum of all earlier rows, for each row of z `[n, …]`."""
+    sums = np.empty_like(z)
+    if len(z):
+        sums[0] = 0.0
+        np.cumsum(z[:-1], axis=0, out=sums[1:])
+    return start + sums
+
+
+def remaining_mean(z_before: np.ndarray, units_before: np.ndarray, population: int) -> np.ndarray:
+    """The mean of the units that are left, minus that of all, if the sum of all z is zero.
 
     Args:
-        candidates: `[K]` means of all units of the set; units are in [0, 1].
-        sums: `[n, 1]` or `[n, K]` Σᵢ<ₜ xᵢ.
-        units: `[n, 1]` t − 1, less than `population`.
+        z_before: `[n, …]` Σᵢ<ₜ zᵢ with zᵢ = xᵢ − m.
+        units_before: `[n]` t − 1, less than `population`; shaped so that it broadcasts against `z_before`.
         population: N.
-
-    Returns:
-        `[n, K]`.
     """
-    return np.clip((population * candidates - sums) / (population - units), 0.0, 1.0)
+    return -z_before / (population - units_before)
 
 
-def impossible_means(
-    candidates: np.ndarray, sums: np.ndarray, units: np.ndarray, population: int
-) -> tuple[np.ndarray, np.ndarray]:
-    """Candidates that the set cannot have as its mean, whatever the units that are left.
+def impossible(m: float, z_sum: np.ndarray, units: np.ndarray, population: int) -> tuple[np.ndarray, np.ndarray]:
+    """Whether a set with mean m is impossible, since m is too low, and since it is too high; both bool `[n]`.
 
-    N μ < Σᵢ≤ₜ xᵢ would need units below 0, N μ > Σᵢ≤ₜ xᵢ + (N − t) units above 1.
+    The units that are left would have to be below 0, or above 1, on average.
 
     Args:
-        candidates, population: as in `conditional_means`.
-        sums: `[n, 1]` or `[n, K]` Σᵢ≤ₜ xᵢ.
-        units: `[n, 1]` t.
-
-    Returns:
-        Which candidates are too low and which too high, both bool `[n, K]`.
+        m: the mean of all units, in [0, 1].
+        z_sum: `[n]` Σᵢ≤ₜ zᵢ.
+        units: `[n]` t.
+        population: N.
     """
-    remaining_sum = population * candidates - sums
+    remaining = population - units
+    remaining_sum = remaining * m - z_sum
     slack = _ROUNDING * population
-    return remaining_sum < -slack, remaining_sum > population - units + slack
+    return remaining_sum < -slack, remaining_sum > remaining + slack

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-MAX_POINTS = 60
+MAX_POINTS = 40
 
 
 @dataclass(frozen=True)
@@ -15,7 +16,7 @@ class EvidenceHistory:
 
     Attributes:
         units: how many units had been added.
-        lower, upper: the interval of the metric at that time.
+        lower, upper: the interval of the metric from the units so far.
         for_pass, for_fail: log K of each side at the threshold; the first one to reach log 1/α decides.
     """
 
@@ -34,6 +35,20 @@ def sample_units(count: int, most: int = MAX_POINTS) -> np.ndarray:
     return np.unique(np.round(spread).astype(np.int64))
 
 
-def rounded(values: np.ndarray) -> tuple[float, ...]:
+def history_of(
+    units: np.ndarray, intervals: Sequence[tuple[float, float]], for_pass: np.ndarray, for_fail: np.ndarray
+) -> EvidenceHistory:
+    """The history at the points `[P]`. Infinite evidence, a value that is impossible, is shown as 99."""
+    lower, upper = np.array(intervals).T
+    return EvidenceHistory(
+        units=tuple(units.tolist()),
+        lower=_rounded(lower),
+        upper=_rounded(upper),
+        for_pass=_rounded(np.minimum(for_pass, 99.0)),
+        for_fail=_rounded(np.minimum(for_fail, 99.0)),
+    )
+
+
+def _rounded(values: np.ndarray) -> tuple[float, ...]:
     """With five digits, which is enough for a chart."""
     return tuple(float(f"{value:.5g}") for value in values)

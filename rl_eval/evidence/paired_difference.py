@@ -8,7 +8,6 @@ from rl_eval.errors import InputError
 from rl_eval.evidence.bounded_mean import MeanTest
 from rl_eval.evidence.bounds import Side, bound_message, check_bounds, finite_vector
 from rl_eval.evidence.direction import Direction
-from rl_eval.evidence.result import EvidenceResult
 
 
 class PairedTest(MeanTest):
@@ -23,7 +22,7 @@ class PairedTest(MeanTest):
     Args:
         margin: PASS is for a mean difference of at least (`at_least`) or more than (`better_than`) this.
         low, high: bounds of the returns of both.
-        alpha, direction, population: as of `MeanTest`.
+        alpha, direction, population, limit: as of `MeanTest`.
 
     Raises:
         InputError: the margin is more than the bounds allow, or an argument makes no sense.
@@ -37,36 +36,39 @@ class PairedTest(MeanTest):
         alpha: float = 0.05,
         direction: Direction = "better_than",
         population: int | None = None,
+        limit: int | None = None,
     ) -> None:
         check_bounds(low, high)
-        super().__init__(margin, low - high, high - low, alpha, direction, population)
+        super().__init__(margin, low - high, high - low, alpha, direction, population, limit)
         self._return_bounds: dict[Side, float] = {"lower": low, "upper": high}
 
-    def extend(self, policy: np.ndarray, reference: np.ndarray) -> EvidenceResult:  # type: ignore[override]
-        """Add `[n]` returns of each, in the order of the seeds they share.
+    def extend(self, policy: np.ndarray, reference: np.ndarray) -> None:  # type: ignore[override]
+        """Add `[n]` returns of each, in the order of the seeds they share; NaN where the metric is undefined.
+
+        A unit on which one of them is undefined tells nothing of the difference.
 
         Raises:
-            InputError: the two differ in length, are empty, or hold a value that is not finite.
+            InputError: the two differ in length, are empty, or hold an infinite value.
         """
-        policy, reference = finite_vector(policy, "policy return"), finite_vector(reference, "reference return")
+        policy = finite_vector(policy, "policy return", undefined=True)
+        reference = finite_vector(reference, "reference return", undefined=True)
         if len(policy) != len(reference):
             raise InputError(
                 f"there are {len(policy)} policy returns and {len(reference)} reference returns: "
                 "both must have played the same seeds"
             )
-        if self._final is None:
-            low, high = self._return_bounds["lower"], self._return_bounds["upper"]
-            # the side of the difference that becomes unsafe, whose return did it, and which of its bounds was passed
-            self._note_violation("lower", policy < low, lambda i, d: self._message("policy", "lower", policy, i, d))
-            self._note_violation("upper", policy > high, lambda i, d: self._message("policy", "upper", policy, i, d))
-            self._note_violation(
-                "lower", reference > high, lambda i, d: self._message("reference", "upper", reference, i, d)
-            )
-            self._note_violation(
-                "upper", reference < low, lambda i, d: self._message("reference", "lower", reference, i, d)
-            )
-        return self._append(policy - reference)
+        low, high = self._return_bounds["lower"], self._return_bounds["upper"]
+        # the side of the difference that becomes unsafe, whose return did it, and which of its bounds was passed
+        self._note_violation("lower", policy < low, lambda i, d: self._message("policy", "lower", policy, i, d))
+        self._note_violation("upper", policy > high, lambda i, d: self._message("policy", "upper", policy, i, d))
+        self._note_violation(
+            "lower", reference > high, lambda i, d: self._message("reference", "upper", reference, i, d)
+        )
+        self._note_violation(
+            "upper", reference < low, lambda i, d: self._message("reference", "lower", reference, i, d)
+        )
+        self._append(policy - reference)
 
     def _message(self, policy: str, side: Side, returns: np.ndarray, index: int, decision: str) -> str:
-        unit = len(self._values) + index
+        unit = self.units + index
         return bound_message(side, self._return_bounds[side], float(returns[index]), unit, decision, policy)

@@ -14,22 +14,12 @@ Each metric is hits / informative cases, or (F1) an increasing function of that 
 Multiplying z = 2(1−θ)·1[TP] − θ·1[FP or FN] by 1/(2−θ) gives (1−p)·1[TP] − p·1[FP or FN] with that p: both state
 the same claim.
 
-**One variable.** A unit (a case, or an episode of several) has h hits among i informative cases, i ≤ L. Let
+**Uninformative cases cost nothing.** A unit (a case, or an episode of several) has h hits among n informative cases,
+and the test bets on h − p n (`sequential.ShareTest`), which is 0 where there are none. So where units are cases this is
+the test of a share among the informative cases alone. The true negatives of a rare class do not dilute it: at a
+prevalence of 11 % it needs as many informative cases as at 50 %.
 
-    x(p) = p + (h − p·i) / L,   in [0, 1].
-
-The ratio of the source is E[h]/E[i] = ρ, so E[x(p)] ≥ p ⟺ E[h] ≥ p·E[i] ⟺ ρ ≥ p: testing "the mean of x(p) against p"
-is testing "ρ against p", for every candidate p with its own x(p).
-
-**Uninformative cases cost nothing.** Where i = 0, x(p) = p and both bets keep their capital, since they bet on
-x(p) − p. So with L = 1 this is the test of a share among the informative cases alone, which are draws from the
-conditional distribution of hits given that a case is informative. The true negatives of a rare class do not dilute it:
-at a prevalence of 11 % it needs as many informative cases as at 50 %.
-
-**Finite sets.** Over all N units Σ x(p) = N p ⟺ Σh = p Σi, so x(p) without replacement (`finite_population`) tests the
-ratio of the set, though its number of informative cases is not known beforehand.
-
-**Episodes of unequal length.** Where decisions depend on one another, the unit is the episode and h, i are sums over
+**Episodes of unequal length.** Where decisions depend on one another, the unit is the episode and h, n are sums over
 it. The metric stays that of all cases pooled, and long episodes count more; the mean of the ratios of single episodes
 would be another metric. L bounds the informative cases of any episode and is known before play: the longest possible
 episode. The test is valid for any such L; the tighter it is, the sooner it decides.
@@ -45,8 +35,7 @@ import numpy as np
 
 from rl_eval.errors import InputError, nearest
 from rl_eval.evidence.direction import Direction
-from rl_eval.evidence.result import EvidenceResult, units_needed
-from rl_eval.evidence.sequential import SequentialTest
+from rl_eval.evidence.sequential import ShareTest
 
 
 class RatioCounts(NamedTuple):
@@ -85,13 +74,22 @@ _METRICS = {
 RATIO_METRICS = tuple(_METRICS)
 
 
-def count_cases(metric: str, label: np.ndarray, flagged: np.ndarray, episode: np.ndarray | None = None) -> RatioCounts:
+def count_cases(
+    metric: str,
+    label: np.ndarray,
+    flagged: np.ndarray,
+    episode: np.ndarray | None = None,
+    weights: np.ndarray | None = None,
+    units: int | None = None,
+) -> RatioCounts:
     """The counts of each unit for one metric.
 
     Args:
         metric: one of `RATIO_METRICS`.
         label, flagged: `[S]` of 0 and 1, one a case, in order.
         episode: `[S]` the episode of each case, numbered from 0; None where every case is a unit.
+        weights: `[S]` how much each case counts; None for 1.
+        units: how many there are at least, where the last ones may have no case.
 
     Raises:
         InputError: no such metric, no cases, shapes differ, or a value is neither 0 nor 1.
@@ -106,12 +104,15 @@ def count_cases(metric: str, label: np.ndarray, flagged: np.ndarray, episode: np
         if not np.isin(values, (0, 1)).all():
             raise InputError(f"a {name} is neither 0 nor 1, so {metric} is undefined")
     cases = ratio_metric.cases(columns[0] == 1, columns[1] == 1)
+    weighted = [case * weights if weights is not None else case for case in cases]
     if episode is None:
-        return RatioCounts(*(case.astype(np.int64) for case in cases))
-    return RatioCounts(*(np.bincount(episode, weights=case).astype(np.int64) for case in cases))
+        return RatioCounts(*(case.astype(np.int64) for case in weighted))
+    return RatioCounts(
+        *(np.bincount(episode, weights=case, minlength=units or 0).astype(np.int64) for case in weighted)
+    )
 
 
-class RatioTest(SequentialTest):
+class RatioTest(ShareTest):
     """Is a ratio metric at least θ? The units are the counts of cases or episodes, in the order of their seeds.
 
     Nothing is decided before the metric is defined on the units so far.
@@ -123,6 +124,7 @@ class RatioTest(SequentialTest):
         direction: what PASS claims of the metric, such as `at_least` theta.
         population: units in the finite set, visited in random order; None for a source.
         longest: L, the most informative cases that any unit can hold; 1 where units are cases.
+        limit: how many units there will be at most; None where that is unknown.
 
     Raises:
         InputError: an argument makes no sense.
@@ -136,55 +138,67 @@ class RatioTest(SequentialTest):
         direction: Direction = "at_least",
         population: int | None = None,
         longest: int = 1,
+        limit: int | None = None,
     ) -> None:
         self.metric, self._ratio_metric = metric, _lookup(metric)
         if not 0.0 <= theta <= 1.0:
             raise InputError(f"the threshold {theta:g} of {metric} is outside [0, 1]")
-        if longest < 1:
-            raise InputError(f"longest={longest} is not the number of cases that a unit can hold: give 1 or more")
-        self.longest = longest
-        self._share = self._ratio_metric.share(theta)
-        self._counts = RatioCounts(*(np.zeros(0, np.int64) for _ in RatioCounts._fields))
-        super().__init__(theta, self._share, alpha, direction, population)
+        self.longest = check_longest(longest)
+        self._required = np.zeros(0)
+        super().__init__(theta, self._ratio_metric.share(theta), float(longest), alpha, direction, population, limit)
 
-    def extend(self, units: RatioCounts) -> EvidenceResult:
-        """Add n units; every array is `[n]`. Units after the decision are ignored.
+    def extend(self, units: RatioCounts) -> None:
+        """Add n units; every array is `[n]`.
 
         Raises:
             InputError: there are no units, one holds more cases than `longest`, or the finite set holds fewer units.
         """
-        if len(units.hits) == 0:
-            raise InputError("there is no unit, so nothing can be decided: play at least one")
-        most = int(np.max(units.informative))
-        if most > self.longest:
-            raise InputError(f"a unit holds {most} cases of {self.metric}, more than longest={self.longest}: raise it")
-        if self._final is None:
-            self._counts = RatioCounts(*(np.concatenate(pair) for pair in zip(self._counts, units, strict=True)))
-            self._advance(len(units.hits))
-        return self.result
-
-    def _unit_values(self, start: int, stop: int) -> np.ndarray:
-        units = RatioCounts(*(counts[start:stop] for counts in self._counts))
-        return unit_values(units, self._sequence.candidates, self.longest)
+        check_counts(self.metric, units, self.longest)
+        self._required = np.concatenate([self._required, units.required])
+        self._add(units.hits.astype(np.float64), units.informative.astype(np.float64))
 
     def _metric(self, count: int) -> float | None:
-        hits, informative, required = (int(counts[:count].sum()) for counts in self._counts)
-        if not required:
-            return None
-        # 2·TP / (2·TP + FP + FN), rounded as the metric itself
-        return 2 * hits / (hits + informative) if self.metric == "f1" else hits / informative
+        return ratio_value(
+            self.metric, self._hits[:count].sum(), self._informative[:count].sum(), self._required[:count].sum()
+        )
 
     def _defined(self, start: int, stop: int) -> np.ndarray:
-        return np.cumsum(self._counts.required[:stop])[start:] > 0
+        return np.cumsum(self._required[:stop])[start:] > 0
 
-    def _from_unit_interval(self, value: float) -> float:
-        return self._ratio_metric.value(value)
+    def _value(self, share: float) -> float:
+        return self._ratio_metric.value(share)
 
-    def _more_units(self) -> int | None:
-        x = unit_values(self._counts, np.array([self._share]), self.longest)[: self.units]
-        estimate = float(x.mean())
-        log_capital = self._sequence.log_capital(above=estimate > self._share)
-        return units_needed(estimate, float(x.std()), self._share, 0.0, 1.0, self.alpha, log_capital)
+
+def ratio_value(metric: str, hits: float, informative: float, required: float) -> float | None:
+    """The metric of counts; None while it is undefined."""
+    if not required:
+        return None
+    # 2·TP / (2·TP + FP + FN), rounded as the metric itself
+    return float(2 * hits / (hits + informative) if metric == "f1" else hits / informative)
+
+
+def check_longest(longest: int) -> int:
+    """The most cases that a unit can hold make sense.
+
+    Raises:
+        InputError: fewer than one.
+    """
+    if longest < 1:
+        raise InputError(f"longest={longest} is not the number of cases that a unit can hold: give 1 or more")
+    return longest
+
+
+def check_counts(metric: str, units: RatioCounts, longest: int) -> None:
+    """There are units, and none holds more cases than is possible.
+
+    Raises:
+        InputError: otherwise.
+    """
+    if len(units.hits) == 0:
+        raise InputError("there is no unit, so nothing can be decided: play at least one")
+    most = int(np.max(units.informative))
+    if most > longest:
+        raise InputError(f"a unit holds {most} cases of {metric}, more than longest={longest}: raise it")
 
 
 def undefined_reason(metric: str) -> str:
@@ -196,11 +210,6 @@ def undefined_reason(metric: str) -> str:
         "false_positive_rate": "all of the cases are positive",
     }
     return f"{metric} is undefined: {missing.get(metric, 'there are no cases')}"
-
-
-def unit_values(units: RatioCounts, shares: np.ndarray, longest: int) -> np.ndarray:
-    """x(p) = p + (h − p·i) / L of every unit and candidate share, `[E, K]`."""
-    return shares + (units.hits[:, None] - shares * units.informative[:, None]) / longest
 
 
 def _lookup(metric: str) -> _RatioMetric:

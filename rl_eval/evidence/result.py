@@ -3,32 +3,33 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import ceil, isfinite, log
+from math import ceil, isfinite
+from statistics import NormalDist
 from typing import Literal
-
-from rl_eval.evidence.bounds import check_bounds
-from rl_eval.evidence.capital_process import TRUNCATION
 
 Verdict = Literal["PASS", "FAIL", "INCONCLUSIVE"]
 
 
 @dataclass(frozen=True)
 class EvidenceResult:
-    """A decision and its evidence, at the moment of the decision.
+    """A decision, and the estimate of everything that was played.
 
     Attributes:
         decision: PASS, FAIL or INCONCLUSIVE (not enough evidence yet).
-        stopped_at: units used until the decision; all of them where it is INCONCLUSIVE.
-        estimate: the plain metric of these units; None while it is undefined.
-        interval: covers the true value at all times together with probability 1−2α; an end is infinite where a value
-            is past that bound, since nothing is known there.
+        decided_at: units after which the evidence sufficed; None where it is INCONCLUSIVE.
+        units: how many were played, those after the decision included.
+        estimate: the plain metric of all units played; None while it is undefined.
+        interval: of the true value, with probability 1−2α, from all units played. It contains the estimate; after a
+            decision it may contain the threshold again. An end is infinite where a value is past that bound, since
+            nothing is known there.
         more: about how many further units would decide; None where decided or where it cannot be said.
         forbids: decisions that values past the bounds made unsafe.
         message: why they are forbidden, else empty.
     """
 
     decision: Verdict
-    stopped_at: int
+    decided_at: int | None
+    units: int
     estimate: float | None
     interval: tuple[float, float]
     more: int | None = None
@@ -36,40 +37,27 @@ class EvidenceResult:
     message: str = ""
 
 
-def units_needed(
-    estimate: float,
-    std: float,
-    theta: float,
-    low: float,
-    high: float,
-    alpha: float = 0.05,
-    log_capital: float = 0.0,
-) -> int | None:
+# The chance to decide that the advice aims at, as a quantile of the normal distribution: .8.
+_POWER_QUANTILE = 0.84
+
+
+def units_needed(gap: float, second_moment: float, units: int, alpha: float) -> int | None:
     """About how many further units would decide, if they are like the units so far.
 
-    With δ = estimate − θ and σ = std, both on the scale of [0, 1], the truncated bet λ = δ / (σ² + δ²) makes log K grow
-    by about g = λδ − ½λ²(σ² + δ²) a unit, so (log 1/α − log K) / g units are missing. The expansion is of second order
-    and takes the estimate for the truth: it is a hint for planning, no guarantee.
+    A fixed number n of units with mean δ and second moment s² about the threshold passes a test at level α with
+    probability .8 where δ √n / s = z(1−α) + .84; bets that aim at a limit need about a sixth more. It takes the
+    estimate for the truth: a hint for planning.
 
     Args:
-        estimate, std: of the units so far, in the units of `low` and `high`.
-        theta: what the mean is compared with.
-        log_capital: log K so far of the side that the estimate is on.
+        gap: δ, the distance of the estimate from the threshold.
+        second_moment: s².
+        units: those so far.
 
     Returns:
-        A count of at least 1, or None where the estimate is on the threshold.
-
-    Raises:
-        InputError: the bounds are not a range.
+        A count of at least 1 and at least half of the units so far, or None where the estimate is on the threshold.
     """
-    check_bounds(low, high)
-    width = high - low
-    gap, m = (estimate - theta) / width, (theta - low) / width
-    second_moment = (std / width) ** 2 + gap * gap
-    if gap == 0 or not isfinite(second_moment):
+    if gap == 0 or not isfinite(second_moment) or second_moment <= 0:
         return None
-    distance = m if gap > 0 else 1 - m
-    largest_bet = TRUNCATION / distance if distance > 0 else float("inf")
-    bet = min(abs(gap) / second_moment, largest_bet)
-    growth = bet * abs(gap) - bet * bet * second_moment / 2
-    return max(1, ceil((log(1 / alpha) - log_capital) / growth))
+    quantile = NormalDist().inv_cdf(1 - alpha) + _POWER_QUANTILE
+    needed = ceil(1.17 * quantile**2 * second_moment / gap**2)
+    return max(needed - units, units // 2, 1)

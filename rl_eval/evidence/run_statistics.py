@@ -7,8 +7,8 @@ from typing import Literal
 import numpy as np
 
 from rl_eval.errors import InputError
+from rl_eval.evidence.betting import check_alpha
 from rl_eval.evidence.bounds import finite_vector
-from rl_eval.evidence.confidence_sequence import check_alpha
 from rl_eval.evidence.direction import Direction, check_direction, meets, wants_above
 from rl_eval.evidence.result import EvidenceResult, Verdict
 
@@ -93,7 +93,8 @@ def decide_over_runs(
     failed = not meets(bounds[1 if wants_above(direction) else 0], theta, direction)
     verdict: Verdict = "PASS" if passed else "FAIL" if failed else "INCONCLUSIVE"
     more = _more_runs(values, theta, statistic, alpha) if verdict == "INCONCLUSIVE" else None
-    return EvidenceResult(verdict, len(values), estimate, bounds, more)
+    decided_at = None if verdict == "INCONCLUSIVE" else len(values)
+    return EvidenceResult(verdict, decided_at, len(values), estimate, bounds, more)
 
 
 def _more_runs(values: np.ndarray, theta: float, statistic: str, alpha: float) -> int | None:

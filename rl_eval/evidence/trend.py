@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from rl_eval.errors import InputError
+from rl_eval.evidence.betting import check_alpha
 from rl_eval.evidence.bounds import finite_vector
-from rl_eval.evidence.confidence_sequence import check_alpha
 
 MIN_VALUES = 6
 # The chance that the true correlation is above `correlation_bound`; it is part of the p-value.

@@ -40,7 +40,7 @@ class CriterionCheck(ABC):
     Attributes:
         episodes: how many it may use.
         blank: the verdict without a decision.
-        verdict: None until it is decided.
+        verdict: None until it is finished, or cannot be judged.
     """
 
     episodes: int
@@ -49,11 +49,11 @@ class CriterionCheck(ABC):
         self.blank = blank_verdict(suite, criterion)
         self.verdict: CriterionVerdict | None = None
 
-    def update(self, buffer: EpisodeBuffer) -> None:
-        """Use the episodes that were played; a metric that is undefined on them is an ERROR."""
+    def update(self, buffer: EpisodeBuffer, count: int) -> None:
+        """Use the first `count` episodes, which were played; a metric that is undefined on them is an ERROR."""
         if self.verdict is None:
             try:
-                self._update(buffer)
+                self._update(buffer, count)
             except InputError as error:
                 self.set_error(str(error))
 
@@ -71,8 +71,18 @@ class CriterionCheck(ABC):
         assert self.verdict is not None
         return self.verdict
 
+    @property
     @abstractmethod
-    def _update(self, buffer: EpisodeBuffer) -> None: ...
+    def settled(self) -> bool:
+        """Whether more episodes would not change the decision."""
+
+    @property
+    @abstractmethod
+    def missed(self) -> bool:
+        """Whether it is known that the policy does not pass."""
+
+    @abstractmethod
+    def _update(self, buffer: EpisodeBuffer, count: int) -> None: ...
 
     @abstractmethod
     def _finish(self) -> None: ...

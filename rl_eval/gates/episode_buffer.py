@@ -32,10 +32,19 @@ class EpisodeBuffer:
         self.count += len(block)
         return True
 
+    def play_to(self, count: int) -> int:
+        """Play until so many episodes are complete; how many of them there are.
+
+        Raises:
+            InputError: as `play_more`.
+        """
+        while self.count < count and self.play_more():
+            pass
+        return min(self.count, count)
+
     def between(self, start: int, stop: int) -> Episodes:
         """The episodes from `start` up to but not including `stop`, or up to the last one there is."""
-        while self.count < stop and self.play_more():
-            pass
+        self.play_to(stop)
         last_start = self.count - len(self._played[-1])
         if start >= last_start:  # the usual request: only the newest block
             return self._played[-1].between(start - last_start, stop - last_start)

@@ -28,8 +28,18 @@ class EstimateCheck(CriterionCheck):
         self.episodes = environment.fixed_episodes
         self.value: float | None = None
 
-    def _update(self, buffer: EpisodeBuffer) -> None:
-        if buffer.count < self.episodes:
+    @property
+    def settled(self) -> bool:
+        """Whether the fixed episodes were played."""
+        return self.verdict is not None
+
+    @property
+    def missed(self) -> bool:
+        """Whether the number does not pass."""
+        return self.verdict is not None and self.verdict.decision != "PASS"
+
+    def _update(self, buffer: EpisodeBuffer, count: int) -> None:
+        if count < self.episodes:
             return
         episodes = buffer.between(0, self.episodes)
         units = len(episodes.episode) if self._metric.unit == "case" else len(episodes)

@@ -2,23 +2,37 @@
 
 from __future__ import annotations
 
-from abc import abstractmethod
+from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
 from rl_eval.errors import InputError
-from rl_eval.evidence import MeanTest, PairedTest, RatioTest, count_cases, undefined_reason
-from rl_eval.gates.criterion_check import CriterionCheck, describe_reference, reference_policies, reference_values
+from rl_eval.evidence import (
+    RATIO_METRICS,
+    CaseMeanTest,
+    MeanTest,
+    PairedTest,
+    RatioTest,
+    SequentialTest,
+    change_in_play,
+    count_cases,
+    ratio_difference_test,
+    undefined_reason,
+)
+from rl_eval.gates.criterion_check import CriterionCheck, reference_policies
 from rl_eval.gates.episode_buffer import EpisodeBuffer
 from rl_eval.gates.suite import Criterion
 from rl_eval.gates.suite_environment import SuiteEnvironment
-from rl_eval.gates.verdict import DIRECTION_SIGNS, decide_by_evidence
+from rl_eval.gates.verdict import DIRECTION_SIGNS, CriterionVerdict, decide_by_evidence
 from rl_eval.rollout import Episodes
 
+_ORDER = {"FAIL": 0, "INCONCLUSIVE": 1, "PASS": 2}
 
-class _EvidenceCheck(CriterionCheck):
-    """Base class of both checks by evidence: new episodes, and the largest number of units."""
+
+class EvidenceCheck(CriterionCheck):
+    """A mean or a ratio metric; against references, the difference to each on the same seeds."""
 
     def __init__(self, environment: SuiteEnvironment, criterion: Criterion, clipped: bool) -> None:
         super().__init__(environment.suite, criterion)
@@ -32,26 +46,43 @@ class _EvidenceCheck(CriterionCheck):
             population=environment.suite.spec.population,
             units=0,
         )
+        self._copies = environment.copies_of_cases() if self._by_case else None
         try:
             self._prepare()
         except InputError as error:
             self.set_error(str(error))
 
-    def _update(self, buffer: EpisodeBuffer) -> None:
-        stop = min(buffer.count, self.episodes)
-        if stop > self._used:
-            start, self._used = self._used, stop
-            self._add(buffer.between(start, stop), start, stop)
+    def _prepare(self) -> None:
+        self._references = reference_policies(self._environment, self._criterion)
+        sign, margin = DIRECTION_SIGNS[self.blank.direction], self._criterion.spec.margin or 0.0
+        theta = sign * margin + 0.0 if self._references else self.blank.threshold
+        assert theta is not None
+        self.blank = replace(self.blank, threshold=theta)
+        self._low, self._high = self._criterion.bounds or (0.0, 1.0)
+        self._tests = {reference: self._new_test(theta) for reference in self._references or [""]}
+        self._units: list[np.ndarray] = []  # the variable of each unit, for the tests on the order of play
 
-    @abstractmethod
-    def _prepare(self) -> None: ...
-
-    @abstractmethod
-    def _add(self, episodes: Episodes, start: int, stop: int) -> None: ...
+    def _new_test(self, theta: float) -> SequentialTest:
+        """The test, without units."""
+        units = {
+            "alpha": self._environment.suite.spec.alpha,
+            "direction": self.blank.direction,
+            "population": self._environment.population(self._criterion.unit),
+            "limit": self._environment.units(self._criterion.unit),
+        }
+        against = bool(self._references)
+        if self._metric.name in RATIO_METRICS:
+            new: Callable[..., SequentialTest] = ratio_difference_test if against else RatioTest
+            return new(self._metric.name, theta, longest=self._longest(), **units)
+        low, high, width = self._low, self._high, self._high - self._low
+        if self._metric.unit == "case":
+            bounds = (-width, width) if against else (low, high)
+            return CaseMeanTest(theta, *bounds, longest=self._longest(), **units)  # type: ignore[arg-type]
+        return (PairedTest if against else MeanTest)(theta, low, high, **units)  # type: ignore[arg-type]
 
     def _longest(self) -> int:
         if self._by_case:
-            return 1
+            return 1 if self._copies is None else self._copies.largest_weight
         longest = self._environment.longest
         if longest is None:
             raise InputError(
@@ -60,112 +91,89 @@ class _EvidenceCheck(CriterionCheck):
             )
         return longest
 
+    @property
+    def settled(self) -> bool:
+        """Whether more episodes would not change the decision."""
+        if self.verdict is not None:
+            return True
+        decisions = [test.decision for test in self._tests.values()]
+        return "FAIL" in decisions or "INCONCLUSIVE" not in decisions
 
-class RatioEvidenceCheck(_EvidenceCheck):
-    """F1, precision, recall, false-positive rate or accuracy; a reference sets the threshold by its exact value."""
+    @property
+    def missed(self) -> bool:
+        """Whether the evidence, or an error, says that the policy does not pass."""
+        if self.verdict is not None:
+            return self.verdict.decision in ("FAIL", "ERROR")
+        return any(test.decision == "FAIL" for test in self._tests.values())
 
-    def _prepare(self) -> None:
-        theta, self._note = self.blank.threshold, ""
-        if self._criterion.spec.better_than is not None:
-            references = reference_policies(self._environment, self._criterion)
-            values = reference_values(self._environment, self._metric, references, len(self._environment.seeds))
-            sign, margin = DIRECTION_SIGNS[self.blank.direction], self._criterion.spec.margin or 0.0
-            best = max(values, key=lambda spec: sign * values[spec])
-            theta, self._note = values[best] + sign * margin, describe_reference(best, values[best], margin)
-            self.blank = replace(self.blank, reference=best, threshold=theta)
-        assert theta is not None
-        self._test = RatioTest(
-            self._metric.name,
-            theta,
-            self._environment.suite.spec.alpha,
-            self.blank.direction,  # type: ignore[arg-type]
-            self._environment.population(self._criterion.unit),
-            self._longest(),
-        )
+    def _update(self, buffer: EpisodeBuffer, count: int) -> None:
+        stop = min(count, self.episodes)
+        if stop > self._used:
+            start, self._used = self._used, stop
+            self._add(buffer.between(start, stop), start, stop)
 
     def _add(self, episodes: Episodes, start: int, stop: int) -> None:
-        outcome, episode = episodes.outcome, None if self._by_case else episodes.episode
-        result = self._test.extend(count_cases(self._metric.name, outcome["label"], outcome["flagged"], episode))
-        if result.decision != "INCONCLUSIVE":
-            self._finish()
-
-    def _finish(self) -> None:
-        result = self._test.result
-        if result.estimate is None:
-            raise InputError(undefined_reason(self._metric.name))
-        self.verdict = decide_by_evidence(self.blank, result, self._test.theta, self._note, self._test.history)
-
-
-class MeanEvidenceCheck(_EvidenceCheck):
-    """The mean of a bounded variable; against references, of the difference on the same seeds."""
-
-    def _prepare(self) -> None:
-        assert self._criterion.bounds is not None
-        self._low, self._high = self._criterion.bounds
-        self._whole_episodes = self._metric.unit == "case" and not self._by_case
-        self._references = reference_policies(self._environment, self._criterion)
-        sign, margin = DIRECTION_SIGNS[self.blank.direction], self._criterion.spec.margin or 0.0
-        theta = sign * margin + 0.0 if self._references else self.blank.threshold
-        assert theta is not None
-        self._theta = theta
-        self.blank = replace(self.blank, threshold=self._theta)
-        self._tests = {spec: self._new_test() for spec in self._references or [""]}
-        self._units = 0
-
-    def _new_test(self) -> MeanTest:
-        direction, alpha = self.blank.direction, self._environment.suite.spec.alpha
-        population = self._environment.population(self._criterion.unit)
-        if not self._references:
-            return MeanTest(self._theta, self._low, self._high, alpha, direction, population)  # type: ignore[arg-type]
-        if self._whole_episodes:
-            width = self._high - self._low
-            return MeanTest(self._theta, -width, width, alpha, direction, population)  # type: ignore[arg-type]
-        return PairedTest(self._theta, self._low, self._high, alpha, direction, population)  # type: ignore[arg-type]
-
-    def _add(self, episodes: Episodes, start: int, stop: int) -> None:
-        values = self._values(episodes)
-        self._units += len(values)
-        if not len(values):  # the metric is not defined on any of these
+        if not self._by_case and not len(episodes):
             return
-        for spec, test in self._tests.items():
-            if not spec:
-                test.extend(self._per_unit(values, episodes))
+        policy = self._per_unit(episodes)
+        for reference, test in self._tests.items():
+            if not reference:
+                test.extend(*policy)  # type: ignore[attr-defined]
                 continue
             try:
-                reference = self._environment.reference(spec).between(start, stop)
+                other = self._environment.reference(reference).between(start, stop)
+                of_reference = self._per_unit(other)
             except InputError as error:
-                raise InputError(f"the reference {spec}: {error}") from error
-            if self._metric.unit == "case" and not np.array_equal(reference.lengths, episodes.lengths):
-                raise InputError(f"{spec} and the policy saw different numbers of cases: say by: estimate")
-            of_reference = self._values(reference)
-            if isinstance(test, PairedTest):
-                test.extend(values, of_reference)
+                raise InputError(f"the reference {reference}: {error}") from error
+            if self._metric.unit == "case" and not np.array_equal(other.lengths, episodes.lengths):
+                raise InputError(f"{reference} and the policy saw different numbers of cases: say by: estimate")
+            if isinstance(test, CaseMeanTest):
+                test.extend(policy[0] - of_reference[0], policy[1])
             else:
-                test.extend(self._per_unit(values - of_reference, episodes))
-        decisions = [test.result.decision for test in self._tests.values()]
-        if "FAIL" in decisions or "INCONCLUSIVE" not in decisions:
-            self._finish()
+                test.extend(*policy, *of_reference)  # type: ignore[attr-defined]
+        self._units.append(self._variable(policy))
 
-    def _values(self, episodes: Episodes) -> np.ndarray:
+    def _per_unit(self, episodes: Episodes) -> tuple[Any, ...]:
+        """What a test takes of one policy: counts, sums and cases, or values; one a unit."""
+        episode = np.arange(len(episodes.episode)) if self._by_case else episodes.episode
+        weights = None if self._copies is None else self._copies.weights(episodes)
+        count = len(episodes.episode) if self._by_case else len(episodes)
+        if self._metric.name in RATIO_METRICS:
+            outcome = episodes.outcome
+            return (count_cases(self._metric.name, outcome["label"], outcome["flagged"], episode, weights, count),)
         values = np.asarray(self._metric.variable(episodes, self._environment.config), np.float64)  # type: ignore[misc]
-        return np.clip(values, self._low, self._high) if self._clipped else values
+        if self._clipped:
+            values = np.clip(values, self._low, self._high)
+        if self._metric.unit != "case":
+            return (values,)
+        if weights is None:
+            weights = np.ones(len(values))
+        sums = np.bincount(episode, weights=values * weights, minlength=count)
+        return sums, np.bincount(episode, weights=weights, minlength=count)
 
-    def _per_unit(self, values: np.ndarray, episodes: Episodes) -> np.ndarray:
-        if not self._whole_episodes:
-            return values
-        # θ + Σ(x−θ)/L an episode of up to L cases: its mean is above θ exactly when that over all cases is
-        summed = np.bincount(episodes.episode, weights=values - self._theta, minlength=len(episodes))
-        return self._theta + summed / self._longest()
+    def _variable(self, policy: tuple[Any, ...]) -> np.ndarray:
+        """`[n]` the value of each unit where the metric is defined."""
+        if self._metric.name in RATIO_METRICS:
+            hits, cases = np.asarray(policy[0].hits, float), np.asarray(policy[0].informative, float)
+        elif len(policy) == 2:
+            hits, cases = policy
+        else:
+            return policy[0][~np.isnan(policy[0])]
+        return hits[cases > 0] / cases[cases > 0]
 
     def _finish(self) -> None:
-        if not self._units:
+        if all(test.result.estimate is None for test in self._tests.values()):
+            if self._metric.name in RATIO_METRICS:
+                raise InputError(undefined_reason(self._metric.name))
             raise InputError(f"{self._metric.name} is undefined on every one of the {self._used} episodes played")
-        order = {"FAIL": 0, "INCONCLUSIVE": 1, "PASS": 2}
-        verdicts = []
-        for spec, test in self._tests.items():
-            blank = replace(self.blank, reference=spec or None)
-            if spec:
-                blank = replace(blank, metric=f"{blank.metric} minus that of {spec}")
-            verdict = decide_by_evidence(blank, test.result, self._theta, history=test.history)
-            verdicts.append(replace(verdict, metric=self._metric.name))
-        self.verdict = min(verdicts, key=lambda verdict: (order[verdict.decision], verdict.lead))
+        verdicts = [self._verdict_against(reference, test) for reference, test in self._tests.items()]
+        self.verdict = min(verdicts, key=lambda verdict: (_ORDER[verdict.decision], verdict.lead))
+
+    def _verdict_against(self, reference: str, test: SequentialTest) -> CriterionVerdict:
+        blank = replace(self.blank, reference=reference or None)
+        if reference:
+            blank = replace(blank, metric=f"{blank.metric} minus that of {reference}")
+        change = change_in_play(np.concatenate(self._units), self._environment.suite.gate_seed)
+        notes = "" if self._copies is None else self._copies.note
+        verdict = decide_by_evidence(blank, test.result, test.theta, notes, test.history, change)
+        return replace(verdict, metric=self._metric.name)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from rl_eval.evidence import RATIO_METRICS
 from rl_eval.gates.criterion_check import CriterionCheck
 from rl_eval.gates.estimate_check import EstimateCheck
-from rl_eval.gates.evidence_check import MeanEvidenceCheck, RatioEvidenceCheck
+from rl_eval.gates.evidence_check import EvidenceCheck
 from rl_eval.gates.suite import Criterion
 from rl_eval.gates.suite_environment import SuiteEnvironment
+
+# A useless policy is often known to miss after as few episodes.
+FIRST_OF_CONTROL = 16
 
 
 def new_check(environment: SuiteEnvironment, criterion: Criterion, *, clipped: bool = False) -> CriterionCheck:
@@ -20,8 +22,7 @@ def new_check(environment: SuiteEnvironment, criterion: Criterion, *, clipped: b
     """
     if criterion.spec.by == "estimate":
         return EstimateCheck(environment, criterion)
-    kind = RatioEvidenceCheck if criterion.metric.name in RATIO_METRICS else MeanEvidenceCheck
-    return kind(environment, criterion, clipped)
+    return EvidenceCheck(environment, criterion, clipped)
 
 
 def play_criteria(
@@ -32,31 +33,35 @@ def play_criteria(
     *,
     until_one_fails: bool = False,
 ) -> None:
-    """Play until every check has its verdict.
+    """Play until every check is settled, and at least `episodes.min`; then each has its verdict.
 
     Args:
         spec: names the policy; `label` is shown while it plays.
-        until_one_fails: stop there, which leaves the others without a verdict.
+        until_one_fails: stop as soon as one is known to be missed or all are settled, however few the episodes.
 
     Raises:
         InputError: the policy cannot be loaded, does not fit, or returns something that is not an action.
     """
     if not checks:
         return
-    buffer = environment.play(spec, label, max(check.episodes for check in checks))
+    most = max(check.episodes for check in checks)
+    buffer = environment.play(spec, label, most)
+    stop = FIRST_OF_CONTROL if until_one_fails else max(_least_episodes(environment, check) for check in checks)
     try:
-        while any(check.verdict is None for check in checks):
-            if until_one_fails and any(_failed(check) for check in checks):
-                return
-            if not buffer.play_more():
-                break
+        while True:
+            # a schedule of its own: how many copies play must not decide how many episodes count
+            played = buffer.play_to(min(max(stop, 1), most))
             for check in checks:
-                check.update(buffer)
+                check.update(buffer, played)
+            settled = all(check.settled for check in checks) or (until_one_fails and any(c.missed for c in checks))
+            if settled or played < stop or stop >= most:
+                break
+            stop += max(stop // 4, 16)
         for check in checks:
             check.finish()
     finally:
         buffer.close()
 
 
-def _failed(check: CriterionCheck) -> bool:
-    return check.verdict is not None and check.verdict.decision != "PASS"
+def _least_episodes(environment: SuiteEnvironment, check: CriterionCheck) -> int:
+    return environment.min_episodes if isinstance(check, EvidenceCheck) else check.episodes

@@ -14,6 +14,7 @@ from gymnasium.vector import VectorEnv
 from rl_eval import domains, policy, seeding
 from rl_eval.domains import EnvConfig
 from rl_eval.errors import TRUST_IT, InputError, failure
+from rl_eval.gates.case_copies import CaseCopies, count_copies
 from rl_eval.gates.episode_buffer import EpisodeBuffer
 from rl_eval.gates.selection import BarePolicy
 from rl_eval.gates.suite import Suite
@@ -21,6 +22,7 @@ from rl_eval.rollout import EnvironmentFailure, Episodes, PolicyFailure, stream
 from rl_eval.run import Run, environment_of
 
 DEFAULT_FIXED = 100
+DEFAULT_MIN = 100
 DEFAULT_MAX = 400
 
 # Called with the episodes played, their number, and by `label=` whose they are.
@@ -34,7 +36,8 @@ class SuiteEnvironment:
     Attributes:
         config: what is played.
         fixed_episodes: episodes for criteria by estimate.
-        max_episodes: episodes that criteria by evidence may use.
+        min_episodes: episodes that criteria by evidence use at least.
+        max_episodes: episodes that they may use.
         seeds: one an episode, or the indices of a finite test set.
     """
 
@@ -43,6 +46,7 @@ class SuiteEnvironment:
     trust: bool = False
     on_episodes: OnEpisodes | None = None
     fixed_episodes: int = field(init=False)
+    min_episodes: int = field(init=False)
     max_episodes: int = field(init=False)
     seeds: list[int] = field(init=False)
 
@@ -58,6 +62,8 @@ class SuiteEnvironment:
             self.fixed_episodes = min(episodes.fixed or self._limit, self._limit)
             self.max_episodes = min(episodes.max or self._limit, self._limit)
             self.seeds = list(range(self._needed()))
+        default_min = DEFAULT_MIN if self._limit is None else self._limit
+        self.min_episodes = min(episodes.min or default_min, self.max_episodes)
         self._excluded_cases: np.ndarray | None = None
         self._failure: EnvironmentFailure | None = None  # nothing is played again after one
         # Copies that nobody plays on. A policy and its reference play at the same time.
@@ -90,8 +96,8 @@ class SuiteEnvironment:
             self._excluded_cases = excluded
             return
         remaining = np.flatnonzero(~excluded)
-        self.fixed_episodes, self.max_episodes = (
-            int((remaining < count).sum()) for count in (self.fixed_episodes, self.max_episodes)
+        self.fixed_episodes, self.min_episodes, self.max_episodes = (
+            int((remaining < count).sum()) for count in (self.fixed_episodes, self.min_episodes, self.max_episodes)
         )
         self.seeds = [self.seeds[index] for index in remaining]
         if not min(self.fixed_episodes, self.max_episodes):
@@ -184,6 +190,18 @@ class SuiteEnvironment:
         if self.suite.spec.population == "source":
             return None
         return self._limit if unit == "episode" else self._cases()
+
+    def copies_of_cases(self) -> CaseCopies | None:
+        """Which cases are exact copies of another; None where none is, or where the claim is about this set's rows."""
+        if self.suite.spec.population == "set" or not self._domain.has_cases or self._domain.case_index is None:
+            return None
+        hashes = self._domain.case_hashes(self.config, "test")
+        labels = self._domain.case_labels(self.config, "test")
+        if labels is None:
+            return None
+        included = np.ones(len(hashes), bool) if self._excluded_cases is None else ~self._excluded_cases
+        weigh = self.suite.spec.copies == "weigh"
+        return count_copies(self._domain.case_index, hashes, labels, included, weigh=weigh)
 
     @property
     def longest(self) -> int | None:

@@ -88,6 +88,13 @@ class RunsSpec(_Strict):
 class EpisodesSpec(_Strict):
     """How many held-out episodes each policy plays, and what an episode can return."""
 
+    min: int | None = Field(
+        None,
+        ge=1,
+        le=10_000_000,
+        description="episodes that are played at least, though the evidence may decide sooner: the estimate is of all; "
+        "default: the whole test set, else 100",
+    )
     max: int | None = Field(
         None,
         ge=1,
@@ -100,6 +107,12 @@ class EpisodesSpec(_Strict):
     return_bounds: Annotated[tuple[Number, Number], BeforeValidator(_as_tuple)] | None = Field(
         None, description="no episode returns less than the first or more than the second"
     )
+
+    @model_validator(mode="after")
+    def _min_below_max(self) -> EpisodesSpec:
+        if self.min is not None and self.max is not None and self.min > self.max:
+            raise ValueError(f"has min {self.min} above max {self.max}: lower min")
+        return self
 
     @field_validator("return_bounds")
     @classmethod
@@ -137,6 +150,10 @@ class SuiteSpec(_Strict):
     )
     population: Literal["source", "set"] = Field(
         "source", description="whether evidence is about future cases, or about exactly the cases of a finite test set"
+    )
+    copies: Literal["once", "weigh"] = Field(
+        "once",
+        description="population source: whether exact copies of a case count once, or as often as they appear",
     )
     units: Literal["case", "episode"] | None = Field(
         None, description="unit of metrics over cases; default: case where decisions are independent, else episode"

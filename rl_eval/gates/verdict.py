@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
-from rl_eval.evidence import EvidenceHistory, EvidenceResult, meets
+from rl_eval.evidence import Change, EvidenceHistory, EvidenceResult, meets
 from rl_eval.formatting import COMPARISON_SIGNS, number
 
 # INCONCLUSIVE: the evidence did not suffice; NEEDS_RUNS, from train.py alone, is what one run cannot show.
@@ -21,12 +21,14 @@ class CriterionVerdict:
     Attributes:
         metric: what was measured.
         decision: and `detail` is one sentence why; for NEEDS_RUNS, the command that trains them.
-        estimate: of the run that decided, the worst one.
-        interval: of the true value by evidence, with probability 1-2·alpha; an end is None where it is unbounded.
+        estimate: of the run that decided, the worst one; of all units that were played.
+        interval: of the true value by evidence, with probability 1-2·alpha, from the same units; an end is None where
+            it is unbounded.
         direction: at_least, at_most, better_than (above a reference) or less_than (below a reference).
         threshold: what it is compared with; with a reference, the reference's own value and the margin.
         misses_by: how far the estimate lies on the wrong side; None where it passes.
-        units, units_max: how many were used, of how many that may be; `unit` says of what.
+        units, units_max: how many were played, of how many that may be; `unit` says of what.
+        decided_at: by evidence, units after which the evidence sufficed.
         run: the directory of the run that decided.
         more: for INCONCLUSIVE, about how many further units would decide; None where that cannot be estimated.
         population: by evidence, whether it is about future cases (source) or about this finite set (set).
@@ -48,6 +50,7 @@ class CriterionVerdict:
     units: int | None = None
     units_max: int | None = None
     unit: str | None = None
+    decided_at: int | None = None
     run: str | None = None
     more: int | None = None
     population: str | None = None
@@ -138,7 +141,7 @@ def item_verdict(suite: str, item: str) -> CriterionVerdict:
 
 
 DIRECTION_SIGNS = {"at_least": 1.0, "better_than": 1.0, "at_most": -1.0, "less_than": -1.0}
-_DECIDED_AFTER = {"PASS": "passed after", "FAIL": "failed after", "INCONCLUSIVE": "undecided after"}
+_DECIDED = {"PASS": "passed", "FAIL": "failed", "INCONCLUSIVE": "undecided"}
 # An interval with one side longer than the other by more than this factor is shown by its ends.
 _SKEWED = 1.5
 
@@ -166,6 +169,7 @@ def decide_by_evidence(
     threshold: float,
     note: str = "",
     history: EvidenceHistory | None = None,
+    change: Change | None = None,
 ) -> CriterionVerdict:
     """The decision of the evidence, with one sentence.
 
@@ -174,30 +178,49 @@ def decide_by_evidence(
         threshold: of the estimate that the evidence is about.
         note: to add to the threshold, such as the reference's own value.
         history: how the evidence grew.
+        change: what the order of play shows; a policy that changed while it was judged does not pass.
     """
     low, high = result.interval
+    changed = change is not None and change.changed
+    decision: Decision = "INCONCLUSIVE" if changed and result.decision == "PASS" else result.decision
     verdict = replace(
         blank,
-        decision=result.decision,
+        decision=decision,
         estimate=result.estimate,
         threshold=threshold,
         interval=(low if math.isfinite(low) else None, high if math.isfinite(high) else None),
-        units=result.stopped_at,
+        units=result.units,
+        decided_at=result.decided_at,
         more=result.more,
         history=history,
     )
-    if result.decision != "PASS" and verdict.lead <= 0:
+    if decision != "PASS" and verdict.lead <= 0:
         verdict = replace(verdict, misses_by=-verdict.lead)
     sign = COMPARISON_SIGNS[verdict.direction]
     detail = f"{verdict.metric} {format_estimate(verdict)} {sign} {number(threshold)}{note}: "
-    detail += f"{_DECIDED_AFTER[result.decision]} {_of_units(verdict)}"
+    detail += f"{_DECIDED[decision]} {_after_units(verdict)}"
     if verdict.decision == "FAIL" and verdict.misses_by:
         detail += f", short by {number(verdict.misses_by)}"
     if result.message:
         detail += f"; {result.message}"
     elif result.more is not None:
-        detail += f", about {result.more:,} more would likely decide"
-    return replace(verdict, detail=detail)
+        detail += f", about {result.more:,} more would likely decide; another episodes.max is another evaluation"
+    if decision in ("PASS", "FAIL") and low <= threshold <= high and low < high:
+        detail += "; the interval of all that was played holds the threshold again"
+    return replace(verdict, detail=detail + _order_note(change, changed))
+
+
+def _order_note(change: Change | None, changed: bool) -> str:
+    if change is None:
+        return ""
+    notes = ""
+    if changed:
+        thirds = f"{number(change.first)} in the first third of play and {number(change.last)} in the last"
+        notes += f"; the policy changed while it was judged: {thirds}, so PASS cannot be claimed"
+    if change.correlation is not None:
+        notes += f"; warning: neighbouring units are correlated ({number(change.correlation, 2)}), so they may depend "
+        notes += "on one another, and then alpha does not hold"
+    return notes
 
 
 def format_estimate(verdict: CriterionVerdict) -> str:
@@ -217,7 +240,11 @@ def format_estimate(verdict: CriterionVerdict) -> str:
     return f"{estimate} in [{number(low, 3)}, {number(high, 3)}]"
 
 
-def _of_units(verdict: CriterionVerdict) -> str:
+def _after_units(verdict: CriterionVerdict) -> str:
+    """`after 57 episodes, 100 of 400 played`, or `after 400 episodes`."""
     of_set = " of the set" if verdict.population == "set" else ""
     most = f" of {verdict.units_max:,}" if verdict.units_max is not None else ""
-    return f"{verdict.units:,}{most} {verdict.unit}s{of_set}"
+    played = f"{verdict.units:,}{most}"
+    if verdict.decided_at is None or verdict.decided_at == verdict.units:
+        return f"after {played} {verdict.unit}s{of_set}"
+    return f"after {verdict.decided_at:,} {verdict.unit}s, {played}{of_set} played"

@@ -41,7 +41,7 @@ class Metric:
         base: for kind `run`, the task metric it spreads over.
         seeds: for kind `run`, whether the runs must share their seed or differ in it.
         variable: `(episodes, env_config) -> [units]`, where the metric is the mean of a bounded variable over
-            its units: which evidence uses.
+            its units, NaN where it is undefined: which evidence uses.
         bounds: `(env_config) -> (low, high)` of that variable, None where the environment does not know them;
             without `bounds`, a suite must declare them.
         statistic: for kind `run`, what of the values over runs evidence can bound.

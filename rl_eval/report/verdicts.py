@@ -142,9 +142,10 @@ def _units(verdict: CriterionVerdict) -> str:
     if verdict.units is None:
         return ""
     name = f" {brief(verdict.unit, 20)}{'' if verdict.units == 1 else 's'}" if verdict.unit else ""
+    decided = f", decided after {count(verdict.decided_at)}" if verdict.decided_at not in (None, verdict.units) else ""
     if verdict.units_max is not None and verdict.units_max != verdict.units:
-        return f"{count(verdict.units)} of {count(verdict.units_max)}{name}"
-    return f"{count(verdict.units)}{name}" if verdict.units > 1 else ""
+        return f"{count(verdict.units)} of {count(verdict.units_max)}{name}{decided}"
+    return f"{count(verdict.units)}{name}{decided}" if verdict.units > 1 else ""
 
 
 def drawing(verdict: CriterionVerdict, bounds: tuple[float, float] | None = None, *, small: bool = False) -> Markup:

@@ -7,11 +7,11 @@ import numpy as np
 LOW, HIGH, THRESHOLD = -400.0, 320.0, 200.0
 
 
-def lander_returns(rng, gates, units, mean):
-    """95 % N(255, 22) and 5 % crashes N(−20, 90), shifted to the mean."""
+def lander_returns(rng, gates, units, mean, low=LOW, high=HIGH):
+    """95 % N(255, 22) and 5 % crashes N(−20, 90), shifted to the mean and clipped."""
     crash = rng.random((gates, units)) < 0.05
     returns = np.where(crash, rng.normal(-20, 90, crash.shape), rng.normal(255, 22, crash.shape))
-    return np.clip(returns + mean - 241.25, LOW, HIGH)
+    return np.clip(returns + mean - 241.25, low, high)
 
 
 def rare_disasters(rng, gates, units, mean):

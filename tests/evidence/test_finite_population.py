@@ -8,20 +8,22 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rl_eval.evidence import MeanTest
-from rl_eval.evidence.finite_population import conditional_means, impossible_means
+from rl_eval.evidence.finite_population import impossible, remaining_mean, sum_before
 from tests.evidence import simulated_policies as policies
-from tests.evidence.decisions import decide_mean, decide_ratio, intervals
+from tests.evidence.decisions import decide_mean, decide_ratio
 
 SET = st.lists(st.sampled_from([0.0, 0.25, 0.5, 1.0]), min_size=1, max_size=40).map(np.array)
 
 
-def test_conditional_means_by_hand():
+def test_what_is_left_by_hand():
     """Of 4 units with mean ½ the sum is 2; after 1 and 1 the other two must be 0."""
-    means = conditional_means(np.array([0.5, 0.75]), np.array([[0.0], [1.0], [2.0]]), np.array([[0], [1], [2]]), 4)
-    np.testing.assert_allclose(means, [[0.5, 0.75], [1 / 3, 2 / 3], [0.0, 0.5]])
-    low, high = impossible_means(np.array([0.25, 0.5, 1.0]), np.array([[2.0]]), np.array([[3]]), 4)
-    assert low.tolist() == [[True, False, False]]
-    assert high.tolist() == [[False, False, True]]
+    z = np.array([1.0, 1.0, 0.0]) - 0.5
+    before = sum_before(z, 0.0)
+    np.testing.assert_allclose(before, [0, 0.5, 1.0])
+    np.testing.assert_allclose(0.5 + remaining_mean(before, np.arange(3), 4), [0.5, 1 / 3, 0.0])
+    for m, expected in ((0.25, (True, False)), (0.5, (False, False)), (1.0, (False, True))):
+        z_sum = np.array([2 - 3 * m])  # two of three units were 1
+        assert [bool(side[0]) for side in impossible(m, z_sum, np.array([3]), 4)] == list(expected)
 
 
 @given(SET, st.randoms(use_true_random=False))
@@ -33,21 +35,7 @@ def test_after_every_case_the_interval_is_the_metric_in_any_order(xs, random):
     # the threshold is the mean and no evidence reaches alpha, so only the last case decides
     decision = decide_mean(xs[order], mean, population=len(xs), alpha=1e-12)
     assert decision.interval == (mean, mean)
-    assert decision.stopped_at == len(xs)
-
-
-@given(SET, st.randoms(use_true_random=False))
-@settings(deadline=None)
-def test_what_is_called_impossible_is(xs, random):
-    """With an alpha that no evidence reaches, arithmetic alone narrows the interval, to one grid step."""
-    order = list(range(len(xs)))
-    random.shuffle(order)
-    ends = intervals(xs[order], population=len(xs), alpha=1e-300)[:-1]
-    sums, n_remaining = np.cumsum(xs[order])[:-1], np.arange(len(xs) - 1, 0, -1)
-    np.testing.assert_allclose(ends[:, 0], sums / len(xs), atol=1.1e-3)
-    np.testing.assert_allclose(ends[:, 1], (sums + n_remaining) / len(xs), atol=1.1e-3)
-    assert (ends[:, 0] <= xs.mean() + 1e-9).all()
-    assert (ends[:, 1] >= xs.mean() - 1e-9).all()
+    assert decision.decided_at == len(xs)
 
 
 @given(SET, st.sampled_from([0.25, 0.5, 0.8]), st.sampled_from(["at_least", "at_most", "better_than", "less_than"]))
@@ -74,17 +62,18 @@ def test_a_tie_passes_at_least_and_at_most_but_is_not_better():
 def test_an_impossible_candidate_is_rejected_at_once():
     """8 successes of the first 8 of 10: a mean of at most .7 would need a negative case."""
     test = MeanTest(0.7, population=10, alpha=1e-9)
-    assert test.extend(np.ones(7)).decision == "INCONCLUSIVE"  # .7 is still possible
-    assert test.extend(np.ones(1)).decision == "PASS"
-    assert test.units == 8
+    test.extend(np.ones(7))
+    assert test.decision == "INCONCLUSIVE"  # .7 is still possible
+    test.extend(np.ones(1))
+    assert (test.decision, test.result.decided_at) == ("PASS", 8)
 
 
 def test_a_finite_set_needs_fewer_units_than_a_source():
     xs = policies.finite_sets(np.random.default_rng(0), 50, 400, 340)
-    of_set = [decide_mean(x, 0.8, population=400) for x in xs]
-    of_source = [decide_mean(x, 0.8) for x in xs]
+    of_set = [decide_mean(x, 0.75, population=400) for x in xs]
+    of_source = [decide_mean(x, 0.75, limit=400) for x in xs]
     assert {d.decision for d in of_set} == {"PASS"}
-    assert np.mean([d.stopped_at for d in of_set]) < np.mean([d.stopped_at for d in of_source])
+    assert np.mean([d.decided_at for d in of_set]) < np.mean([d.decided_at for d in of_source])
 
 
 @pytest.mark.parametrize("metric", ["f1", "precision", "recall", "false_positive_rate", "accuracy"])
@@ -103,4 +92,16 @@ def test_a_ratio_of_a_whole_set_is_a_point(metric):
     assert decision.decision == "PASS"
     assert decision.interval == (decision.estimate, decision.estimate)
     assert decision.estimate == exact
-    assert decision.stopped_at == 300
+    assert decision.decided_at == 300
+
+
+@given(SET, st.randoms(use_true_random=False), st.integers(1, 39))
+@settings(deadline=None)
+def test_the_interval_of_a_set_holds_what_is_possible_and_the_estimate(xs, random, count):
+    order = list(range(len(xs)))
+    random.shuffle(order)
+    count = min(count, len(xs))
+    result = decide_mean(xs[order][:count], 0.5, population=len(xs))
+    lower, upper = result.interval
+    assert lower - 1e-6 <= result.estimate <= upper + 1e-6
+    assert lower <= xs.mean() + 1e-6 or lower > xs[order][:count].sum() / len(xs) - 1e-6

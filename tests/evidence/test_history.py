@@ -7,9 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rl_eval.evidence import MeanTest, RatioTest, count_cases
-from rl_eval.evidence.capital_process import CapitalProcess
+from rl_eval.evidence.betting import OneSidedBet
 from rl_eval.evidence.history import MAX_POINTS, sample_units
-from tests.evidence.decisions import intervals
+from rl_eval.evidence.share_interval import share_interval
 
 NO_DEADLINE = settings(deadline=None)  # a busy machine is no failure
 
@@ -30,21 +30,18 @@ def test_before_the_first_unit_there_is_no_history():
 
 @NO_DEADLINE
 @given(seed=st.integers(0, 10**6), mean=st.sampled_from([0.2, 0.5, 0.8]), count=st.integers(1, 400))
-def test_a_history_ends_with_the_decision_and_agrees_with_the_confidence_sequence(seed, mean, count):
+def test_a_history_ends_with_the_decision_and_agrees_with_bets_and_intervals(seed, mean, count):
     xs = (np.random.default_rng(seed).random(count) < mean).astype(float)
     test = MeanTest(0.5)
-    result = test.extend(xs)
-    history = test.history
-    assert history.units[-1] == result.stopped_at
-    assert (round(history.lower[-1], 4), round(history.upper[-1], 4)) == tuple(round(end, 4) for end in result.interval)
-    ends = intervals(xs)
+    test.extend(xs)
+    history, last = test.history, test.result.decided_at or count
+    assert history.units[-1] == last
+    ends = [share_interval(xs[:unit], np.ones(unit), 1.0, 0.05, bisections=12) for unit in history.units]
+    np.testing.assert_allclose(np.array([history.lower, history.upper]).T, ends, atol=1e-3)
     at = np.array(history.units) - 1
-    np.testing.assert_allclose(history.lower, ends[at, 0], rtol=1e-4)
-    np.testing.assert_allclose(history.upper, ends[at, 1], rtol=1e-4)
-    capital = CapitalProcess(1)
-    up, down = capital.advance(xs[:, None], np.array([[0.5]]))
-    np.testing.assert_allclose(history.for_pass, up[at, 0], rtol=1e-4, atol=1e-6)
-    np.testing.assert_allclose(history.for_fail, down[at, 0], rtol=1e-4, atol=1e-6)
+    up, down = (OneSidedBet(0.5, 0.05).advance(sign * (xs[:last] - 0.5), np.full(last, 0.5))[at] for sign in (1, -1))
+    np.testing.assert_allclose(history.for_pass, up, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(history.for_fail, down, rtol=1e-4, atol=1e-5)
 
 
 @NO_DEADLINE
@@ -52,9 +49,9 @@ def test_a_history_ends_with_the_decision_and_agrees_with_the_confidence_sequenc
 def test_the_side_that_decides_has_a_capital_of_twenty(direction, mean):
     xs = (np.random.default_rng(3).random(400) < mean).astype(float)
     test = MeanTest(0.5, direction=direction)
-    result = test.extend(xs)
-    assert result.decision == ("PASS" if (mean > 0.5) == (direction == "at_least") else "FAIL")
-    won, lost = (test.history.for_pass, test.history.for_fail)[:: 1 if result.decision == "PASS" else -1]
+    test.extend(xs)
+    assert test.decision == ("PASS" if (mean > 0.5) == (direction == "at_least") else "FAIL")
+    won, lost = (test.history.for_pass, test.history.for_fail)[:: 1 if test.decision == "PASS" else -1]
     assert won[-1] >= math.log(20) - 1e-3
     assert lost[-1] < math.log(20)
 
@@ -63,8 +60,8 @@ def test_a_ratio_has_a_history_on_its_own_scale():
     rng = np.random.default_rng(0)
     label = rng.random(2000) < 0.3
     test = RatioTest("f1", 0.5)
-    result = test.extend(count_cases("f1", label.astype(int), label.astype(int)))
-    assert result.decision == "PASS"
-    assert test.history.lower[-1] >= 0.5
+    test.extend(count_cases("f1", label.astype(int), label.astype(int)))
+    assert test.decision == "PASS"
+    assert 0.3 < test.history.lower[-1] < 1.0
     assert test.history.upper[-1] == 1.0
     assert len({len(values) for values in vars(test.history).values()}) == 1

@@ -11,7 +11,7 @@ from rl_eval import rollout
 from rl_eval.evidence import MeanTest
 from rl_eval.gates import evaluate_suite, load_suite, named_runs
 from rl_eval.gates.episode_buffer import EpisodeBuffer
-from rl_eval.gates.play_criteria import new_check
+from rl_eval.gates.play_criteria import new_check, play_criteria
 from rl_eval.gates.suite_environment import SuiteEnvironment
 from rl_eval.rollout import Episodes
 from tests.gates.fake_runs import FALL, write_run, write_suite
@@ -48,8 +48,8 @@ def decide(suite, buffer, criterion=0, **keywords):
     environment = SuiteEnvironment(suite, suite.judged)
     try:
         check = new_check(environment, suite.criteria[criterion], **keywords)
-        while check.verdict is None and buffer.play_more():
-            check.update(buffer)
+        while buffer.play_more():
+            check.update(buffer, buffer.count)
         return check.finish()
     finally:
         environment.close()
@@ -64,10 +64,12 @@ def test_a_pass_reports_the_episodes_used(tmp_path):
     assert (verdict.decision, verdict.by, verdict.unit, verdict.units_max, verdict.population) == (
         "PASS", "evidence", "episode", 400, "source",
     )  # fmt: skip
-    assert verdict.units < 60
+    assert verdict.decided_at < 60
+    assert verdict.units == 100  # episodes.min, for an estimate that is worth showing
     assert verdict.interval[0] >= 400
     assert re.fullmatch(
-        rf"mean_return 500 in \[40\d, 500\] ≥ 400: passed after {verdict.units} of 400 episodes", verdict.detail
+        rf"mean_return 500 in \[4\d\d, 500\] ≥ 400: passed after {verdict.decided_at} episodes, 100 of 400 played",
+        verdict.detail,
     )
 
 
@@ -77,7 +79,8 @@ def test_a_fail_reports_the_estimate_and_takes_few_episodes(tmp_path):
     assert (reward.decision, success.decision) == ("FAIL", "FAIL")
     assert "failed after" in reward.detail
     assert reward.misses_by == pytest.approx(400 - reward.estimate)
-    assert success.units < 10
+    assert success.decided_at < 10
+    assert (success.units, reward.units) == (100, 100)
 
 
 def test_too_few_episodes_are_inconclusive_and_say_how_many_more(tmp_path):
@@ -85,19 +88,17 @@ def test_too_few_episodes_are_inconclusive_and_say_how_many_more(tmp_path):
     (verdict,) = verdicts(checked, "random")
     assert (verdict.decision, verdict.units, verdict.units_max) == ("INCONCLUSIVE", 30, 30)
     assert verdict.more > 0
-    assert re.search(r"undecided after 30 of 30 episodes, about [\d,]+ more would likely decide$", verdict.detail)
+    assert re.search(r"undecided after 30 of 30 episodes, about [\d,]+ more would likely decide", verdict.detail)
 
 
 def test_the_numbers_are_those_of_the_betting_test(tmp_path):
     returns = np.random.default_rng(0).uniform(300, 500, 400)
     checked = suite(tmp_path, "metric: mean_return, at_least: 380", head="alpha: 0.01")
-    verdict, expected = decide(checked, buffer_of(returns)), MeanTest(380, 0, 500, 0.01).extend(returns)
-    assert (verdict.decision, verdict.units, verdict.estimate) == (
-        expected.decision,
-        expected.stopped_at,
-        expected.estimate,
-    )
-    assert verdict.interval == expected.interval
+    verdict, test = decide(checked, buffer_of(returns)), MeanTest(380, 0, 500, 0.01, limit=400)
+    test.extend(returns)
+    assert (verdict.decision, verdict.decided_at, verdict.units, verdict.estimate, verdict.interval) == (
+        test.decision, test.result.decided_at, 400, test.result.estimate, test.result.interval,
+    )  # fmt: skip
 
 
 # --- order, stopping, latching ---------------------------------------------------------------------
@@ -127,7 +128,9 @@ def test_short_episodes_do_not_vote_first(tmp_path):
         assert played(copies) == one_by_one
     # what the same test says of the order in which 200 copies finish: the mutant that the above catches
     by_finish = np.sort(lengths).astype(float)
-    assert MeanTest(150, 0, 300).extend(by_finish).decision == "FAIL"
+    of_finish = MeanTest(150, 0, 300, limit=200)
+    of_finish.extend(by_finish)
+    assert of_finish.decision == "FAIL"
 
 
 def test_play_stops_when_every_criterion_is_decided(tmp_path):
@@ -141,7 +144,7 @@ def test_play_stops_when_every_criterion_is_decided(tmp_path):
     assert most <= calls[-1][0] <= most + 2 * 32  # copies that played on beside the last one needed
 
 
-def test_a_decision_latches_while_others_play_on(tmp_path):
+def test_a_decision_stays_while_others_play_on(tmp_path):
     run = write_run(tmp_path / "run").path
     (alone,) = verdicts(suite(tmp_path, "metric: mean_return, at_least: 400"), run)
     together = verdicts(
@@ -153,9 +156,27 @@ def test_a_decision_latches_while_others_play_on(tmp_path):
         ),
         run,
     )
-    assert together[0] == alone
-    assert together[1].units > alone.units
+    assert (together[0].decision, together[0].decided_at) == (alone.decision, alone.decided_at)
+    assert together[1].decided_at > alone.decided_at
+    assert together[0].units == together[1].units >= alone.units == 100
     assert (together[2].by, together[2].units) == ("estimate", 100)
+
+
+def test_the_numbers_do_not_depend_on_how_many_copies_play(tmp_path):
+    rng = np.random.default_rng(2)
+    lengths = rng.integers(5, 300, 400)
+    checked = suite(tmp_path, "metric: mean_return, at_least: 140", episodes="max: 400, return_bounds: [0, 300]")
+
+    def played(copies):
+        environment = SuiteEnvironment(checked, checked.judged)
+        check = new_check(environment, checked.criteria[0])
+        envs = Dependent(lengths, np.ones(400, bool), copies)
+        environment.play = lambda *_: EpisodeBuffer(rollout.stream(envs, Echo(), seeds=range(400)))
+        play_criteria(environment, "echo", "echo", [check])
+        environment.close()
+        return check.verdict
+
+    assert played(1) == played(7) == played(64)
 
 
 def test_units_after_the_maximum_do_not_count(tmp_path):
@@ -277,7 +298,7 @@ def test_no_policy_is_better_than_itself(tmp_path):
     assert (verdict.decision, verdict.estimate, verdict.more) == ("INCONCLUSIVE", 0.0, None)
 
 
-def test_a_ratio_has_the_exact_value_of_its_reference_for_a_bar(tmp_path):
+def test_a_ratio_against_a_reference_is_the_difference_of_both(tmp_path):
     checked = suite(
         tmp_path,
         "metric: f1, better_than: 'constant:*', margin: 0.05",
@@ -287,10 +308,12 @@ def test_a_ratio_has_the_exact_value_of_its_reference_for_a_bar(tmp_path):
         episodes="",
     )
     _, block_all, _ = verdicts(checked, "constant:1")
-    f1, _, cost = verdicts(checked, "baseline:bayes")
+    f1, plain, cost = verdicts(checked, "baseline:bayes")
     assert (f1.decision, f1.reference, f1.direction) == ("PASS", "constant:1", "better_than")
-    assert f1.threshold == pytest.approx(block_all.estimate + 0.05)
-    assert "(constant:1 has 0." in f1.detail
+    assert f1.threshold == 0.05
+    assert f1.estimate == pytest.approx(plain.estimate - block_all.estimate)
+    assert f1.interval[0] <= f1.estimate <= f1.interval[1]
+    assert f1.detail.startswith("f1 minus that of constant:1 ")
     assert (cost.decision, cost.direction, cost.unit) == ("PASS", "less_than", "case")
     assert cost.estimate < 0
 
@@ -344,7 +367,22 @@ def test_episodes_on_which_a_metric_is_undefined_are_left_out(tmp_path):
     verdict = decide(checked, EpisodeBuffer(cycles([np.nan, 0.9, np.nan, *[0.9] * 17])))
     assert verdict.decision == "PASS"
     alone = decide(checked, EpisodeBuffer(cycles([0.9] * 18)))
-    assert (verdict.units, verdict.estimate) == (alone.units, alone.estimate)
+    assert verdict.estimate == pytest.approx(alone.estimate)
+    assert verdict.units == 20
+
+
+def test_a_set_that_was_played_completely_is_decided_though_the_metric_is_undefined_on_some(tmp_path):
+    checked = suite(
+        tmp_path, "metric: apfd_unseen, at_least: 0.6", env=QASE, episodes="", head="population: set\nalpha: 1e-9"
+    )
+    environment = SuiteEnvironment(checked, checked.judged)
+    count = environment.max_episodes
+    environment.close()
+    values = [np.nan if i % 3 else 0.5 + 0.2 * (i % 2) for i in range(count)]
+    verdict = decide(checked, EpisodeBuffer(cycles(values)))
+    exact = np.nanmean(values)
+    assert verdict.decision == ("PASS" if exact >= 0.6 else "FAIL")
+    assert (verdict.units, verdict.estimate) == (count, pytest.approx(exact))
 
 
 def test_a_metric_that_is_nowhere_defined_is_an_error(tmp_path):

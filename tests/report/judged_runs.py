@@ -20,9 +20,9 @@ def blank(criterion, metric, direction, **more):
 
 def by_evidence(criterion, values, theta, low, high, direction="at_least", metric="mean_return"):
     test = MeanTest(theta, low, high, direction=direction)
-    result = test.extend(np.asarray(values, float))
+    test.extend(np.asarray(values, float))
     start = blank(criterion, metric, direction, unit="episode", units_max=400, population="source")
-    return decide_by_evidence(start, result, theta, history=test.history)
+    return decide_by_evidence(start, test.result, theta, history=test.history)
 
 
 def verdict(*criteria, suite="pole"):

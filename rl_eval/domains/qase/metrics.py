@@ -17,14 +17,14 @@ _BOUNDS = 0.0, 1.0
 
 def _of_cycles(name: str) -> Callable[[Episodes, Any], np.ndarray]:
     def values(episodes: Episodes, config: Any) -> np.ndarray:
-        """`[K]` one value per cycle, without cycles in which it is undefined."""
-        values_at_end = episodes.outcome[name][episodes.outcome["cycle_end"]].astype(np.float64)
-        return values_at_end[~np.isnan(values_at_end)]
+        """`[K]` one value per cycle; NaN for a cycle in which it is undefined."""
+        return episodes.outcome[name][episodes.outcome["cycle_end"]].astype(np.float64)
 
     return values
 
 
 def _mean(values: np.ndarray, name: str, needed: str) -> float:
+    values = values[~np.isnan(values)]
     if not len(values):
         raise MetricUndefined(f"{name} is undefined: no cycle that was played {needed}")
     return float(values.mean())
@@ -72,10 +72,10 @@ def failures_found(episodes: Episodes, config: Any) -> float:
 
 
 def _bugs_found(episodes: Episodes, config: Any) -> np.ndarray:
-    """`[K]` share of each build's seeded bugs that its cycle found."""
+    """`[K]` share of each build's seeded bugs that its cycle found; NaN for a build without bugs."""
     ends = episodes.outcome["cycle_end"]
     bugs, detected = (episodes.outcome[name][ends].astype(np.float64) for name in ("bugs", "bugs_found"))
-    return detected[bugs > 0] / bugs[bugs > 0]
+    return np.divide(detected, bugs, out=np.full(len(bugs), np.nan), where=bugs > 0)
 
 
 @metric("task", needs=("bugs", "bugs_found"), better="higher", variable=_bugs_found, bounds=lambda config: _BOUNDS)

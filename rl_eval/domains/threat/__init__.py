@@ -93,6 +93,10 @@ class Threat(Domain[Config]):
         """Hash of the raw fields of each flow, uint64 `[R]`, in the order of `outcome["flow"]`."""
         return _dataset(config).parts[part].hashes
 
+    def case_labels(self, config: Config, part: Part) -> np.ndarray:
+        """1 for a threat, 0 for a benign flow, `[R]`."""
+        return _dataset(config).parts[part].label
+
     def case_observations(self, config: Config, part: Part) -> np.ndarray:
         """Observations of the flows, float32 `[R, D]`, in the order of `case_hashes`."""
         return _dataset(config).parts[part].features
