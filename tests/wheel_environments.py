@@ -49,7 +49,7 @@ def made_once(tmp_path_factory, name, make):
 
 def pip(*arguments, timeout=300):
     """Run pip; its output is shown where it fails."""
-    command = [sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check", *arguments]
+    command = [sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check", *map(str, arguments)]
     done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=timeout)
     assert done.returncode == 0, done.stdout
 
@@ -69,7 +69,7 @@ def probe_index(folder):
 
 def build_wheel(folder):
     """Build the wheel of this checkout."""
-    pip("wheel", "--no-deps", "--no-build-isolation", "--wheel-dir", str(folder), str(ROOT))
+    pip("wheel", "--no-deps", "--no-build-isolation", "--wheel-dir", folder, ROOT)
 
 
 def wheel_of(folder):
@@ -88,17 +88,8 @@ def create(folder, *requirements, constraints=PINNED, more_packages=None, timeou
     if more_packages is not None:
         # a path in a .pth file is added as it is: .pth files there, such as that of an editable install, are not read
         (site_packages(folder) / "more.pth").write_text(f"{more_packages}\n")
-    python = str(folder / "bin" / "python")
-    pip(
-        "--python",
-        python,
-        "install",
-        "--no-compile",
-        "--constraint",
-        str(constraints),
-        *map(str, requirements),
-        timeout=timeout,
-    )
+    install = ["--python", folder / "bin" / "python", "install", "--no-compile", "--constraint", constraints]
+    pip(*install, *requirements, timeout=timeout)
 
 
 def site_packages(environment):
