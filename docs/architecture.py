@@ -31,6 +31,7 @@ LAYERS: dict[str, tuple[str, ...]] = {
         "agent_registry",
         "registry",
         "target",
+        "stop_signals",
         "seeding",
         "hashing",
         "formatting",

@@ -38,6 +38,10 @@ def run(values: Mapping[str, Any], directory: Path, *, sweep: Path | None, suite
         with runs.lock(directory):
             config = configs.load(runs.read_run(directory).config if resume else values)
             trained = _learn(config, directory, sweep, suites, resume)
+    except KeyboardInterrupt:
+        if (directory / "run.json").exists():
+            terminal.print_error(_interrupted(directory))
+        raise
     except InputError as error:
         if not resume and not (directory / "run.json").exists():
             shutil.rmtree(directory, ignore_errors=True)
@@ -60,10 +64,16 @@ def run(values: Mapping[str, Any], directory: Path, *, sweep: Path | None, suite
         traceback.print_exc()
         return
     if trained.info["status"] == "interrupted":
-        terminal.print_error(f"interrupted: continue with `{runs.resume_command(directory)}`")
+        terminal.print_error(_interrupted(directory))
         raise KeyboardInterrupt
     if trained.info["status"] == "failed":
         terminal.print_error(f"training failed: {trained.info['reason']}")
+
+
+def _interrupted(directory: Path) -> str:
+    if _finished(directory):
+        return f"interrupted after training: judge the run with `pytest suites/ --rl-run {shell_word(directory)}`"
+    return f"interrupted: continue with `{runs.resume_command(directory)}`"
 
 
 def _end(status: int, sweep: Path | None) -> None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import os
 import re
+import shutil
 import sys
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
@@ -26,6 +28,7 @@ from rl_eval.hydra_compose import (
 )
 from rl_eval.override_text import override
 from rl_eval.search_path import add_folder
+from rl_eval.stop_signals import STATUS, interruptible
 
 if TYPE_CHECKING:
     from rl_eval.config import RunConfig
@@ -62,8 +65,19 @@ def launch(root: Path, argv: Sequence[str], job: Callable[[], None]) -> int:
         job: the function under `hydra.main`; reads `sys.argv`.
 
     0: training finished, whatever the verdict; 1: it failed; 2: bad input, nothing was written;
-    130: Ctrl-C.
+    130: Ctrl-C, SIGTERM or SIGHUP.
     """
+    directories: list[Path] = []
+    with interruptible(last_act=lambda: _leave(directories)):
+        try:
+            return _launch(root, argv, job, directories)
+        except KeyboardInterrupt:
+            _leave(directories)
+            return STATUS
+
+
+def _launch(root: Path, argv: Sequence[str], job: Callable[[], None], directories: list[Path]) -> int:
+    """Run the command line; `directories` receives those of the runs once they exist."""
     conf = root / "conf"
     try:
         if "--version" in argv:
@@ -79,9 +93,9 @@ def launch(root: Path, argv: Sequence[str], job: Callable[[], None]) -> int:
             sys.argv[1:] = [*line.flags, *overrides]
             return _print(job)
         if _value_of("resume", overrides) is not None:
-            directories = _prepare_resume(conf, line)
+            directories += _prepare_resume(conf, line)
         else:
-            directories = _prepare(root, line, overrides)
+            directories += _prepare(root, line, overrides)
     except InputError as error:
         from rl_eval import terminal  # slow to load, and `--help` does without
 
@@ -92,7 +106,28 @@ def launch(root: Path, argv: Sequence[str], job: Callable[[], None]) -> int:
         job()
     except KeyboardInterrupt:
         interrupted = True
+        _leave(directories)
     return _exit_status(directories, interrupted)
+
+
+def _leave(directories: Sequence[Path]) -> None:
+    """After an interrupt: mark runs that were being trained, and remove folders in which none has begun."""
+    from rl_eval import run, terminal
+
+    for directory in directories:
+        if (directory / "run.json").exists():
+            with contextlib.suppress(InputError, OSError):
+                info = run.read_run(directory).info
+                if info["status"] == "running":
+                    values = {**info, "status": "interrupted", "reason": "stopped in the middle of an iteration"}
+                    run.write_json(directory / "run.json", values)
+                    terminal.print_error(f"interrupted: continue with `{run.resume_command(directory)}`")
+        else:
+            shutil.rmtree(directory, ignore_errors=True)
+    sweeps = {directory.parent for directory in directories if (directory.parent / "sweep.json").exists()}
+    for sweep in sweeps:
+        if not any(path.is_dir() and (path / "run.json").exists() for path in sweep.iterdir()):
+            shutil.rmtree(sweep, ignore_errors=True)
 
 
 def _value_of(key: str, overrides: Sequence[str]) -> str | None:
@@ -213,12 +248,17 @@ def _prepare(root: Path, line: CommandLine, overrides: list[str]) -> list[Path]:
         directories = [text for text in overrides if text.startswith(f"{key}=")]
         path = composed_directory(root / "conf", add_folder([*jobs[0].overrides, *directories], line.config_dir), key)
     directory = run.create_directory(path)
+    if line.multirun:
+        rows = [{"number": i, "overrides": job.overrides, "directory": job.folder} for i, job in enumerate(jobs)]
+        try:
+            run.write_json(directory / "sweep.json", {"jobs": rows})
+        except OSError as error:
+            shutil.rmtree(directory, ignore_errors=True)
+            raise InputError(f"{run.storage_error(error) or error}: name another folder with {key}=...") from error
     sys.argv[1:] = [*line.flags, *(text for text in overrides if not text.startswith(f"{key}="))]
     sys.argv.append(override(key, directory))
     if not line.multirun:
         return [directory]
-    rows = [{"number": i, "overrides": job.overrides, "directory": job.folder} for i, job in enumerate(jobs)]
-    run.write_json(directory / "sweep.json", {"jobs": rows})
     _register_folder_resolver({number: job.folder for number, job in enumerate(jobs)})
     start_jobs_at_once()
     return [directory / job.folder for job in jobs]

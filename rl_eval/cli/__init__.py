@@ -13,6 +13,7 @@ import typer
 from rl_eval.cli import _export, _runs, _schema  # noqa: F401  # they add their commands
 from rl_eval.cli._app import app
 from rl_eval.errors import InputError
+from rl_eval.stop_signals import interruptible
 
 __all__ = ["app", "main"]
 
@@ -27,7 +28,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     typed = list(sys.argv[1:] if arguments is None else arguments)
     try:
-        status = app(args=typed or ["--help"], prog_name="rl-eval", standalone_mode=False)
+        with interruptible():
+            status = app(args=typed or ["--help"], prog_name="rl-eval", standalone_mode=False)
     except InputError as error:
         print_error(str(error))
         return 2

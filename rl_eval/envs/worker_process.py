@@ -167,7 +167,7 @@ def main(descriptor: int, parent: int) -> None:
     import faulthandler
 
     # The other process decides when to end: it may have an iteration to finish.
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
     faulthandler.enable()
     threading.Thread(target=_watch, args=(parent,), daemon=True).start()

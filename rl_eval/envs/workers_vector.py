@@ -142,12 +142,10 @@ class WorkersVector(GymnasiumVector):
                 own()
             except (WorkerError, InputError) as failure:  # of this process, or of one that is gone
                 failures.append(failure)
-            finally:  # in any case: no reply may be left for the next request
-                for worker in requested:
-                    try:
-                        worker.receive(self._number)
-                    except (WorkerError, InputError) as failure:
-                        failures.append(failure)
+            except Exception:
+                self._receive(requested)
+                raise
+            failures += self._receive(requested)
             if failures:
                 raise failures[0]
         except (KeyboardInterrupt, SystemExit):
@@ -158,6 +156,16 @@ class WorkersVector(GymnasiumVector):
         finally:
             if (failures and self._opening) or not all(worker.usable for worker, _ in requests):
                 self._broken = self._broken or str(failures[0] if failures else "a worker process is gone")
+
+    def _receive(self, requested: Sequence[Worker]) -> list[WorkerError | InputError]:
+        """Wait for every reply, so that none is left for the next request; returns what failed."""
+        failures: list[WorkerError | InputError] = []
+        for worker in requested:
+            try:
+                worker.receive(self._number)
+            except (WorkerError, InputError) as failure:
+                failures.append(failure)
+        return failures
 
     def close_extras(self, **kwargs):
         """Close every copy; the processes stay for the next environment."""

@@ -8,9 +8,9 @@ from pathlib import Path
 from rl_eval import run
 from rl_eval.config import RunConfig
 from rl_eval.errors import InputError
+from rl_eval.stop_signals import stop_requests
 from rl_eval.tracking import Tracker
 from rl_eval.training._init_from_run import read_copy, take_over
-from rl_eval.training._signals import stop_requests
 from rl_eval.training._training_loop import Training
 
 
@@ -36,6 +36,7 @@ def train(
 
     Raises:
         InputError: the config cannot be trained here, or the run cannot be resumed.
+        KeyboardInterrupt: a stop signal came, and the iteration did not end soon.
     """
     with stop_requests() as stop_requested:
         if resume:

@@ -1,20 +1,13 @@
 """The exposure that training records: its episodes and cases."""
 
-import signal
-from pathlib import Path
-
 import numpy as np
 
-from rl_eval import config as configs
 from rl_eval import domains, seeding
 from rl_eval import run as runs
 from rl_eval.domains import threat
 from rl_eval.exposure import FirstObservationRecorder, read_exposure
-from rl_eval.hydra_compose import compose
-from rl_eval.tracking import open_tracker
-from rl_eval.training import train
+from tests.training.learn import learn
 
-ROOT = Path(__file__).resolve().parents[2]
 CARTPOLE = [
     "env=cartpole", "total_steps=4096", "agent.n_envs=4", "agent.n_steps=64", "agent.n_epochs=1",
     "resume_every=1024", "validation.every=2048", "validation.episodes=3",
@@ -23,18 +16,6 @@ THREAT = [
     "env=threat", "env.train_flows=2000", "env.validation_flows=500", "env.test_flows=500", "total_steps=2048",
     "agent.n_envs=16", "agent.batch_size=128", "validation.episodes=2",
 ]  # fmt: skip
-
-
-def learn(overrides, directory, *, stop_at=None, resume=False):
-    config = configs.load(compose(ROOT / "conf", overrides))
-    directory.mkdir(exist_ok=True)
-
-    def on_step(env_steps, *_):
-        if stop_at is not None and env_steps >= stop_at:
-            signal.raise_signal(signal.SIGINT)
-
-    tracker = open_tracker(config.tracker, run_dir=directory, config={})
-    return train(config, directory, tracker=tracker, on_step=on_step, resume=resume)
 
 
 def test_a_resumed_run_has_the_same_record_as_one_that_never_stopped(tmp_path):

@@ -2,9 +2,10 @@
 
 import signal
 from pathlib import Path
+from unittest.mock import patch
 
 from rl_eval import config as configs
-from rl_eval import run
+from rl_eval import run, stop_signals
 from rl_eval.hydra_compose import compose
 from rl_eval.tracking import open_tracker
 from rl_eval.training import train
@@ -22,4 +23,5 @@ def learn(overrides, directory, *, stop_at=None, stop_signal=signal.SIGTERM, res
             signal.raise_signal(stop_signal)
 
     tracker = open_tracker(config.tracker, run_dir=directory, config={})
-    return train(config, directory, tracker=tracker, on_step=on_step, notice=notice, resume=resume)
+    with patch.object(stop_signals, "GRACE_S", 600.0):  # the iteration is finished, however slow the machine is
+        return train(config, directory, tracker=tracker, on_step=on_step, notice=notice, resume=resume)
