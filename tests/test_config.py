@@ -170,7 +170,7 @@ def test_lr_at_the_top_is_the_agents(defaults):
     assert config.load(changed(defaults, "lr", None)).agent.lr == defaults["agent"]["lr"]
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(
     seed=st.integers(0, 2**63 - 1),
     lr=st.floats(0, exclude_min=True, allow_infinity=False) | st.none(),

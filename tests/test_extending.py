@@ -60,7 +60,7 @@ def run(folder, words, *more):
         cwd=folder,
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=300,
         env={**os.environ, "PYTHONPATH": os.pathsep.join([str(folder), str(ROOT)])},
     )
     return done.returncode, done.stdout + done.stderr

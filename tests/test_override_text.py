@@ -54,7 +54,7 @@ def read(text):
     return parsed.key_or_group, OmegaConf.to_container(OmegaConf.create([parsed.value()]), resolve=True)[0]
 
 
-@settings(deadline=None, max_examples=150, derandomize=True)
+@settings(max_examples=150, derandomize=True)
 @given(VALUES)
 def test_any_value_is_read_back(value):
     key, again = read(override("agent.x", value))

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from rl_eval import rollout
@@ -66,7 +66,6 @@ class Leaning:
         return (obs[:, 2] + obs[:, 3] > 0).astype(np.int64)
 
 
-@settings(deadline=None)
 @given(data=st.data())
 def test_every_seed_is_played_once_and_yielded_in_order(data):
     total = data.draw(st.integers(1, 12), "episodes")

@@ -25,7 +25,7 @@ def test_only_regular_files_are_opened(tmp_path):
             open(path, opener=only_regular).close()
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(values=st.dictionaries(st.text(max_size=5), JSON, max_size=5))
 def test_what_yaml_writes_is_read_back(values):
     text = yaml.safe_dump(values, allow_unicode=True)

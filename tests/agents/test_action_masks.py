@@ -72,7 +72,6 @@ def discrete_network(actions, **options):
     return ActorCritic(2, gym.spaces.Discrete(actions), config, np.random.default_rng(0)), config
 
 
-@settings(deadline=None)
 @given(logits_and_masks(), st.integers(0, 99))
 def test_log_probabilities_and_entropy_are_those_of_the_legal_actions(drawn, seed):
     logits, mask = drawn
@@ -91,7 +90,6 @@ def test_log_probabilities_and_entropy_are_those_of_the_legal_actions(drawn, see
             assert float(entropy[row]) == pytest.approx(float(peer.entropy()), abs=1e-4)
 
 
-@settings(deadline=None)
 @given(logits_and_masks(largest=2.0**99))
 def test_gradients_are_finite_and_zero_at_illegal_actions(drawn):
     logits, mask = drawn
@@ -105,7 +103,6 @@ def test_gradients_are_finite_and_zero_at_illegal_actions(drawn):
     assert (gradient[~mask] == 0).all()
 
 
-@settings(deadline=None)
 @given(logits_and_masks(largest=2.0**99), st.integers(0, 99))
 def test_an_illegal_action_is_never_chosen(drawn, seed):
     logits, mask = drawn
@@ -123,7 +120,6 @@ def test_an_illegal_action_is_never_chosen(drawn, seed):
                 np.testing.assert_array_equal(logits[rows, actions], logits.max(axis=1, where=mask, initial=-np.inf))
 
 
-@settings(deadline=None)
 @given(logits_and_masks())
 def test_probabilities_are_those_of_the_legal_actions(drawn):
     logits, mask = drawn
@@ -139,7 +135,7 @@ def test_probabilities_are_those_of_the_legal_actions(drawn):
 # -- updates -----------------------------------------------------------------------------------------------------------
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     seed=st.integers(0, 2**32 - 1), count=st.integers(2, 33), ent_coef=st.sampled_from([0.0, 0.3]),
     config=st.sampled_from([PPOConfig(n_envs=1, n_steps=64, batch_size=64), A2CConfig(n_envs=1)]),

@@ -26,7 +26,7 @@ def experience(rng, count, obs_size, space, spread):
     return Experience(f32(rng.normal(size=(count, obs_size))), actions, *columns)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     seed=st.integers(0, 2**32 - 1),
     space=st.sampled_from(sorted(SPACES)),

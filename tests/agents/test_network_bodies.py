@@ -140,7 +140,7 @@ def test_actor_and_critic_have_bodies_of_their_own_or_share_one():
     assert not any(name.startswith("critic_body") for name in arrays_of(shared))
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(widths=st.lists(st.integers(1, 9), max_size=2), activation=st.sampled_from(["tanh", "relu"]))
 def test_a_copy_of_our_hidden_layers_learns_as_they_do(widths, activation):
     """By autograd, where our own layers have a gradient that is written out."""
@@ -199,7 +199,7 @@ def test_first_weights_come_from_the_generator_and_torchs_own_goes_on():
     assert not torch.equal(weights[0], weights[2])
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(hidden=st.integers(1, 20), inputs=st.integers(1, 6), actions=st.integers(1, 4), dueling=st.booleans())
 def test_orthogonal_heads_of_ours_follow_whatever_the_body_gives(hidden, inputs, actions, dueling):
     chosen = {"body": "residual", "body_kwargs": {"hidden": hidden}}

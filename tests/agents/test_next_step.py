@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from gymnasium.vector import AutoresetMode
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from agents.advantage import gae
@@ -44,7 +44,6 @@ def advantages_of(rollout):
     return gae(rewards, value(rollout.inputs), after, rollout.terminated, rollout.done, 0.97, 0.9)
 
 
-@settings(deadline=None)
 @given(SCRIPTS, st.integers(1, 4), st.integers(1, 25))
 def test_the_transitions_and_advantages_are_those_of_same_step(script, n_envs, steps):
     first, _ = same_step(script, n_envs, steps)
@@ -66,7 +65,6 @@ def test_the_transitions_and_advantages_are_those_of_same_step(script, n_envs, s
         assert np.array_equal(first_advantages[:stop, i], second_advantages[rows[:stop], i])
 
 
-@settings(deadline=None)
 @given(SCRIPTS, st.integers(1, 40), st.integers(1, 5))
 def test_the_log_and_the_terms_are_those_of_same_step(script, steps, chunk):
     """One copy, stepped until it has as many transitions, in rollouts that end anywhere."""
@@ -85,7 +83,6 @@ def test_the_log_and_the_terms_are_those_of_same_step(script, steps, chunk):
     assert total / steps == pytest.approx(first.reward_terms["cos"], abs=1e-6)
 
 
-@settings(deadline=None)
 @given(SCRIPTS, st.integers(1, 30), st.sampled_from(["ppo", "a2c"]))
 def test_an_iteration_learns_the_same(script, steps, name):
     """As many transitions of one copy in either mode: the same networks, moments and metrics after it."""

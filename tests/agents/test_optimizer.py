@@ -28,7 +28,7 @@ def reference_optimizer(name, parameter):
 
 
 @pytest.mark.parametrize("name", ["adam", "rmsprop"])
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(seed=st.integers(0, 2**31 - 1), scale=st.sampled_from([1e-6, 1e-2, 1.0, 1e3]))
 def test_steps_equal_another_librarys(name, seed, scale):
     torch.manual_seed(seed)

@@ -14,7 +14,7 @@ from agents.perceptron import PlainActorCritic, is_plain
 SPACES = {"discrete": gym.spaces.Discrete(3), "box": gym.spaces.Box(-1, 1, (2,), np.float32)}
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     seed=st.integers(0, 2**32 - 1),
     space=st.sampled_from(sorted(SPACES)),

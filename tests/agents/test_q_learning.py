@@ -46,7 +46,7 @@ def batch(rng, rows, obs_size=4, actions=3):
     return f32(rows, obs_size), rng.integers(actions, size=rows), 3 * f32(rows), np.abs(f32(rows))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(CONFIG, st.integers(0, 2**32 - 1), st.integers(1, 33), st.booleans())
 def test_the_closed_form_equals_autograd(config, seed, rows, weighted):
     learning = learner(config, seed)
@@ -61,7 +61,7 @@ def test_the_closed_form_equals_autograd(config, seed, rows, weighted):
     np.testing.assert_allclose(ours / scale, learning.flat.parameter.grad / scale, atol=2e-4)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(NETWORK, st.booleans(), st.integers(0, 99), st.integers(1, 40))
 def test_a_snapshot_on_numpy_equals_torch(config, dueling, seed, rows):
     learning = learner(DQNConfig(network=config, dueling=dueling), seed)
@@ -79,7 +79,7 @@ def test_arrays_of_another_network_are_named():
         PlainQ.from_arrays(arrays, 5, 3, QNetworkConfig(widths=[4, 4]), False)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(CONFIG, st.integers(0, 99))
 def test_double_equals_plain_where_both_networks_are_equal(config, seed):
     targets = []
@@ -105,7 +105,7 @@ def test_targets_by_hand():
         )
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(NETWORK, st.integers(0, 99))
 def test_dueling_advantages_have_a_mean_of_zero(config, seed):
     learning = learner(DQNConfig(dueling=True, network=config), seed)

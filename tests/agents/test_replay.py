@@ -28,7 +28,7 @@ from tests.agents.replay_copies import (
 ROOT = Path(__file__).resolve().parents[2]
 
 
-@settings(deadline=None, max_examples=150)
+@settings(max_examples=150)
 @given(
     n_envs=st.integers(1, 4),
     n_step=st.integers(1, 5),
@@ -107,7 +107,7 @@ def same(some, expected):
 
 
 @pytest.mark.parametrize("options", OPTIONS)
-@settings(deadline=None, max_examples=15)
+@settings(max_examples=15)
 @given(seed=st.integers(0, 2**32), steps=st.integers(1, 60), next_step=st.booleans(), dirty=st.booleans())
 def test_a_buffer_that_was_restored_draws_the_same_to_the_bit(tmp_path_factory, options, seed, steps, next_step, dirty):
     from rl_eval import run

@@ -10,7 +10,7 @@ from agents.replay_sampling import PRIORITY_EPSILON
 from tests.agents.replay_copies import GAMMA, Copies, one_copy
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(st.integers(1, 3), st.integers(1, 4), st.integers(0, 2**32), st.booleans())
 def test_exactly_what_can_be_drawn_has_a_priority(n_envs, n_step, seed, next_step):
     buffer = ReplayBuffer(20 * n_envs, n_envs, (2,), gamma=GAMMA, n_step=n_step, priority_alpha=0.6)

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from agents.target_cache import TargetCache
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.integers(0, 2**32), st.integers(2, 12), st.integers(1, 9))
 def test_it_gives_what_the_network_gives_and_computes_it_once(seed, slots, rows):
     rng, cache = np.random.default_rng(seed), TargetCache(slots, 2)

@@ -13,7 +13,6 @@ def group(values, seeds=True, episodes=None):
     return GroupScores(np.asarray(values, float), tuple(range(len(values))) if seeds else (), episodes)
 
 
-@settings(deadline=None)
 @given(scores, scores)
 def test_one_of_the_two_improves_on_the_other_or_they_tie(x, y):
     forward, backward = (float(probability_of_improvement(a[:, None], b[:, None])) for a, b in ((x, y), (y, x)))
@@ -23,7 +22,7 @@ def test_one_of_the_two_improves_on_the_other_or_they_tie(x, y):
     assert (forward, backward) == pytest.approx((strictly[0] + ties / 2, strictly[1] + ties / 2))
 
 
-@settings(deadline=None, max_examples=15)
+@settings(max_examples=15)
 @given(scores, st.booleans(), st.booleans())
 def test_a_group_against_itself_is_never_worse(values, seeds, higher):
     episodes = np.tile(values[:, None], 4) + np.arange(4)
@@ -31,7 +30,7 @@ def test_a_group_against_itself_is_never_worse(values, seeds, higher):
     assert compare_groups(same, same, higher_is_better=higher).decision == "UNDECIDED"
 
 
-@settings(deadline=None, max_examples=15)
+@settings(max_examples=15)
 @given(scores, scores)
 def test_better_for_one_is_worse_for_the_other(x, y):
     forward = compare_groups(group(x, False), group(y, False), higher_is_better=True)
@@ -67,7 +66,6 @@ def test_the_basis_depends_on_the_counts_and_the_seeds(counts, same_seeds, has_e
     assert (result.deciding is None) == (basis == "nothing")
 
 
-@settings(deadline=None)
 @given(st.lists(st.tuples(st.integers(0, 5), st.integers(1, 5)), min_size=1, max_size=20))
 def test_the_mean_of_the_contributions_is_the_ratio(pairs):
     hits, cases = np.array([min(pair) for pair in pairs]), np.array([pair[1] for pair in pairs])

@@ -52,7 +52,7 @@ def test_darwins_plants():
     assert result.estimate == pytest.approx(314 / 15)
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(sample(1, 5), sample(1, 5))
 def test_the_other_way_round_is_the_mirror_image(x, y):
     forward, backward = unpaired_difference(x, y), unpaired_difference(y, x)
@@ -61,7 +61,7 @@ def test_the_other_way_round_is_the_mirror_image(x, y):
     assert (forward.low, forward.high) == pytest.approx((-backward.high, -backward.low), abs=1e-6)
 
 
-@settings(deadline=None, max_examples=15)
+@settings(max_examples=15)
 @given(sample(6, 6), st.sampled_from([0.05, 0.1, 0.2]))
 def test_unpaired_rejects_no_more_than_alpha_of_all_labellings(values, alpha):
     # exact: whatever the data, permuting the labels at random gives p ≤ alpha with probability ≤ alpha
@@ -74,7 +74,7 @@ def test_unpaired_rejects_no_more_than_alpha_of_all_labellings(values, alpha):
     assert np.mean(np.array(p) <= alpha) <= alpha + 1e-12
 
 
-@settings(deadline=None, max_examples=15)
+@settings(max_examples=15)
 @given(sample(6, 6), st.sampled_from([0.02, 0.05, 0.1]))
 def test_paired_rejects_no_more_than_alpha_of_all_signs(values, alpha):
     signs = 1 - 2 * (np.arange(64)[:, None] >> np.arange(6) & 1)
@@ -82,7 +82,7 @@ def test_paired_rejects_no_more_than_alpha_of_all_signs(values, alpha):
     assert np.mean(np.array(p) <= alpha) <= alpha + 1e-12
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(sample(5, 7), sample(5, 5), st.sampled_from([0.05, 0.1]))
 def test_the_interval_excludes_0_where_the_test_rejects(x, y, alpha):
     result = unpaired_difference(x, y, alpha)
@@ -97,7 +97,7 @@ def test_the_interval_excludes_0_where_the_test_rejects(x, y, alpha):
         assert result.high <= 1e-9
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(sample(5, 8))
 def test_a_sample_against_itself_shows_nothing(x):
     for result in (paired_difference(x, x), unpaired_difference(x, x)):

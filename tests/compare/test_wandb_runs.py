@@ -38,7 +38,7 @@ def offline(tmp_path_factory):
     environ = {key: value for key, value in os.environ.items() if not key.startswith("WANDB_")}
     runs = json.dumps([[1, 10.0, "finished"], [2, 30.0, "finished"], [3, 20.0, "finished"], [4, 0.0, "failed"]])
     environment = {**environ, "HOME": str(folder), "PYTHONPATH": os.pathsep.join(sys.path)}
-    done = subprocess.run([sys.executable, "-c", TRACK, runs], cwd=folder, env=environment, timeout=120, check=False)
+    done = subprocess.run([sys.executable, "-c", TRACK, runs], cwd=folder, env=environment, timeout=300, check=False)
     assert done.returncode == 0
     return [str(next(folder.glob(f"run_{at}/wandb/offline-run-*"))) for at in range(4)]
 
@@ -115,7 +115,7 @@ def run_compare(folder, server, *arguments):
         env=environment,
         capture_output=True,
         text=True,
-        timeout=90,
+        timeout=300,
     )
 
 

@@ -9,7 +9,7 @@ from rl_eval.diagnostics._extrapolation import MAX_EXTRAPOLATION, averaged, cros
 STEPS = np.linspace(0, 100_000, 60)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(
     constant=st.floats(0.45, 0.6),
     beyond=st.floats(1.05, 1.3),
@@ -55,7 +55,7 @@ def test_a_straight_line_promises_nothing():
 
 
 @given(threshold=st.floats(1.0, 1e6), seed=st.integers(0, 100))
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 def test_the_ends_are_in_order_and_after_what_was_seen(threshold, seed):
     values = np.cumsum(np.random.default_rng(seed).normal(0.02, 0.1, len(STEPS)))
     interval = crossing(STEPS, values, float(values[-10:].mean()) + threshold)

@@ -148,7 +148,7 @@ def worker_of(vector):
     return vector._others[0][0]
 
 
-def process_ended(pid, within_s=2.0):
+def process_ended(pid, within_s=60.0):
     """Whether a process ends, be it as a zombie that nobody has waited for."""
     until = time.monotonic() + within_s
     while time.monotonic() < until:
@@ -184,12 +184,12 @@ def test_a_process_knows_no_torch():
     vector.close()
 
 
-@pytest.mark.parametrize("pause_s", [0.0, 0.1], ids=["while asked", "before it is asked"])
-def test_a_killed_process_is_an_error_that_says_so(pause_s):
+@pytest.mark.parametrize("dead", [False, True], ids=["while asked", "before it is asked"])
+def test_a_killed_process_is_an_error_that_says_so(dead):
     vector = make("CartPole-v1", 2)
     vector.reset(seed=0)
     worker_of(vector).process.kill()
-    time.sleep(pause_s)
+    assert not dead or process_ended(worker_of(vector).process.pid)
     with pytest.raises(WorkerError, match=r"was killed by SIGKILL.*env\.workers=1"):  # noqa: PT012
         for _ in range(1000):
             vector.step(np.zeros(COPIES, int))
@@ -209,8 +209,7 @@ def test_a_process_leaves_ctrl_c_and_sigterm_to_the_one_that_started_it():
     process = worker_of(vector).process
     assert os.getpgid(process.pid) != os.getpgid(0)
     for number in (signal.SIGINT, signal.SIGTERM):
-        process.send_signal(number)
-        time.sleep(0.02)
+        process.send_signal(number)  # it arrives before the process reads what it is asked next
         vector.step(np.zeros(COPIES, int))
     vector.close()
 
@@ -353,7 +352,7 @@ def test_no_process_outlives_the_one_that_started_it(odd, tmp_path, doing):
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as parent:
         pid = int(parent.stdout.readline())
         if doing == "ending":
-            assert parent.wait(5) == 0
+            assert parent.wait(60) == 0
         else:
             time.sleep(0.2)
             assert parent.poll() is None
@@ -383,7 +382,7 @@ def test_it_works_in_processes_that_are_themselves_workers(count):
     queue = context.Queue()
     child = context.Process(target=_into, args=(queue, count), daemon=True)
     child.start()
-    assert queue.get(timeout=10) == expected
-    child.join(5)
+    assert queue.get(timeout=300) == expected
+    child.join(60)
     before.step(np.zeros(COPIES, int))
     before.close()

@@ -7,7 +7,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from rl_eval.errors import InputError
@@ -56,7 +56,6 @@ def test_the_first_bet_is_the_larger_of_both_by_hand():
 
 
 @given(UNITS, st.floats(0.05, 0.95), st.integers(1, 59), st.sampled_from([None, 10, 100]))
-@settings(deadline=None)
 def test_capital_does_not_depend_on_how_units_are_grouped(xs, m, cut, limit):
     in_parts = OneSidedBet(m, 0.05, limit)
     pieces = [in_parts.advance(piece - m, np.full(len(piece), m)) for piece in (xs[:cut], xs[cut:])]
@@ -64,13 +63,11 @@ def test_capital_does_not_depend_on_how_units_are_grouped(xs, m, cut, limit):
 
 
 @given(UNITS, st.floats(0.05, 0.95), st.sampled_from([None, 10, 100]))
-@settings(deadline=None)
 def test_no_single_unit_takes_more_than_the_largest_stake(xs, m, limit):
     assert np.diff(log_capitals(xs, m, limit), prepend=0.0).min() >= math.log(1 - LARGEST_STAKE) - 1e-9
 
 
 @given(UNITS, st.sampled_from([0.0, 1e-9, 1 - 1e-9, 1.0]), st.sampled_from([None, 20]))
-@settings(deadline=None)
 def test_extreme_thresholds_have_finite_capital(xs, m, limit):
     assert np.isfinite(log_capitals(xs, m, limit)).all()
 

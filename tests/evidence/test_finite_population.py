@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from rl_eval.evidence import MeanTest
@@ -27,7 +27,6 @@ def test_what_is_left_by_hand():
 
 
 @given(SET, st.randoms(use_true_random=False))
-@settings(deadline=None)
 def test_after_every_case_the_interval_is_the_metric_in_any_order(xs, random):
     order = list(range(len(xs)))
     random.shuffle(order)
@@ -39,7 +38,6 @@ def test_after_every_case_the_interval_is_the_metric_in_any_order(xs, random):
 
 
 @given(SET, st.sampled_from([0.25, 0.5, 0.8]), st.sampled_from(["at_least", "at_most", "better_than", "less_than"]))
-@settings(deadline=None)
 def test_a_set_seen_to_the_end_is_decided_exactly(xs, theta, direction):
     decision = decide_mean(xs, theta, direction=direction, population=len(xs), alpha=1e-12)  # certainty alone decides
     exact = {
@@ -96,7 +94,6 @@ def test_a_ratio_of_a_whole_set_is_a_point(metric):
 
 
 @given(SET, st.randoms(use_true_random=False), st.integers(1, 39))
-@settings(deadline=None)
 def test_the_interval_of_a_set_holds_what_is_possible_and_the_estimate(xs, random, count):
     order = list(range(len(xs)))
     random.shuffle(order)

@@ -3,7 +3,7 @@
 import math
 
 import numpy as np
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from rl_eval.evidence import MeanTest, RatioTest, count_cases
@@ -11,10 +11,7 @@ from rl_eval.evidence.betting import OneSidedBet
 from rl_eval.evidence.history import MAX_POINTS, sample_units
 from rl_eval.evidence.share_interval import share_interval
 
-NO_DEADLINE = settings(deadline=None)  # a busy machine is no failure
 
-
-@NO_DEADLINE
 @given(count=st.integers(1, 100_000))
 def test_sampled_units_are_few_increasing_and_reach_from_the_first_to_the_last(count):
     at = sample_units(count)
@@ -28,7 +25,6 @@ def test_before_the_first_unit_there_is_no_history():
     assert MeanTest(0.5).history is None
 
 
-@NO_DEADLINE
 @given(seed=st.integers(0, 10**6), mean=st.sampled_from([0.2, 0.5, 0.8]), count=st.integers(1, 400))
 def test_a_history_ends_with_the_decision_and_agrees_with_bets_and_intervals(seed, mean, count):
     xs = (np.random.default_rng(seed).random(count) < mean).astype(float)
@@ -44,7 +40,6 @@ def test_a_history_ends_with_the_decision_and_agrees_with_bets_and_intervals(see
     np.testing.assert_allclose(history.for_fail, down, rtol=1e-4, atol=1e-5)
 
 
-@NO_DEADLINE
 @given(direction=st.sampled_from(["at_least", "at_most"]), mean=st.sampled_from([0.1, 0.9]))
 def test_the_side_that_decides_has_a_capital_of_twenty(direction, mean):
     xs = (np.random.default_rng(3).random(400) < mean).astype(float)

@@ -46,7 +46,6 @@ def test_at_the_true_theta_the_expected_capital_is_at_most_one_by_enumeration(ma
 
 
 @given(CASES, st.sampled_from(["precision", "f1"]), st.floats(-0.5, 0.5))
-@settings(deadline=None)
 def test_a_cell_is_bounded_by_its_ends(cases, metric, margin):
     """At any θ inside a cell, each pair of bets has at least the smaller capital of the two ends."""
     test = ratio_difference_test(metric, margin)
@@ -65,7 +64,7 @@ def test_a_cell_is_bounded_by_its_ends(cases, metric, margin):
 
 
 @given(CASES, st.sampled_from(RATIO_METRICS), st.sampled_from([None, 40]))
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 def test_a_policy_is_never_better_than_itself(cases, metric, population):
     result = decide_difference(metric, cases[:, 0], cases[:, 1], cases[:, 1], population=population)
     assert result.decision != "PASS"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from rl_eval.errors import InputError
@@ -17,7 +17,6 @@ CASES = st.lists(st.tuples(st.booleans(), st.booleans()), min_size=1, max_size=5
 
 
 @given(CASES, st.floats(0.05, 0.95))
-@settings(deadline=None)
 def test_f1_is_at_least_theta_exactly_where_the_mean_of_z_is_not_negative(cases, theta):
     label, flagged = cases.T
     tp, wrong = (label & flagged).sum(), (label ^ flagged).sum()
@@ -32,7 +31,6 @@ def test_f1_is_at_least_theta_exactly_where_the_mean_of_z_is_not_negative(cases,
 
 
 @given(CASES, st.sampled_from(RATIO_METRICS), st.integers(1, 5))
-@settings(deadline=None)
 def test_hits_are_informative_and_units_are_not_too_long(cases, metric, length):
     units = count_cases(metric, *cases.T, np.arange(len(cases)) // length)
     assert (units.hits >= 0).all()

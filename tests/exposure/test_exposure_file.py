@@ -122,7 +122,7 @@ def test_a_record_cut_short_anywhere_is_refused(tmp_path):
             read_exposure(tmp_path)
 
 
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=200)
 @given(st.integers(0, 10_000), st.integers(1, 255))
 def test_a_changed_byte_is_refused_or_harmless(tmp_path_factory, place, change):
     folder = tmp_path_factory.getbasetemp() / "changed"

@@ -4,7 +4,7 @@ import gymnasium as gym
 import numpy as np
 import pytest
 from gymnasium.vector import AutoresetMode
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from rl_eval import domains
@@ -17,7 +17,6 @@ from rl_eval.exposure import (
 )
 
 
-@settings(deadline=None)
 @given(st.lists(st.lists(st.integers(0, 9), max_size=6), max_size=12), st.integers(0, 12))
 def test_the_recorder_is_a_multiset(chunks, saved_at):
     """Against a Python dict; a resume point in between changes nothing."""

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from rl_eval import seeding
@@ -25,7 +25,6 @@ def entry(test_set="g", policy="c", suite="s", decision="PASS"):
     return ledger.LedgerEntry(suite, test_set, 7, policy, decision)
 
 
-@settings(deadline=None)
 @given(st.lists(st.tuples(st.sampled_from("gh"), st.sampled_from("abcd")), min_size=1, max_size=12))
 def test_different_policies_are_counted_for_each_set(tmp_path_factory, pairs):
     path = tmp_path_factory.mktemp("ledger") / "below" / "ledger.jsonl"
@@ -78,7 +77,7 @@ def test_processes_and_threads_lose_no_line(tmp_path):
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(lambda who: _record(tmp_path / "l", who), "cdef"))
     for process in processes:
-        process.join(timeout=60)
+        process.join(timeout=300)
     assert ledger.use_of(tmp_path / "l", "g") == ledger.TestSetUse(120, 120)
 
 

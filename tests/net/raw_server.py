@@ -10,6 +10,7 @@ class RawServer:
 
     def __init__(self):
         self.requests, self.connections = [], 0
+        self._closed = threading.Event()
         self.answer = reply(200, b"{}")
         self._socket = socket.create_server(("127.0.0.1", 0))
         self.port = self._socket.getsockname()[1]
@@ -51,7 +52,18 @@ class RawServer:
                     return
 
     def close(self):
+        self._closed.set()
         self._socket.close()
+
+    def silent(self, connection):
+        """An answer that never begins."""
+        self._closed.wait()
+
+    def dripping(self, connection):
+        """An answer that never ends, byte by byte."""
+        connection.sendall(b"HTTP/1.1 200 OK\r\nX: ")
+        while not self._closed.wait(0.02):
+            connection.sendall(b"y")
 
 
 def reply(status, body=b"", *headers):

@@ -32,7 +32,7 @@ def stays_below(target):
     return text.startswith("/") and all(33 <= byte < 127 for byte in target)
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(st.lists(PIECES, max_size=8).map("".join))
 def test_an_escaped_target_stays_below_the_base(path):
     try:
@@ -42,7 +42,7 @@ def test_an_escaped_target_stays_below_the_base(path):
     assert stays_below(target)
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(st.lists(PIECES, max_size=8).map("".join), st.sampled_from(["http://a", "https://a:8/b", "http://[::1]/x/"]))
 def test_a_url_has_the_host_that_was_written_or_is_refused(path, server):
     try:

@@ -1,7 +1,7 @@
 """Reachability: a server, none, one behind a proxy, and a name lookup that takes too long."""
 
 import socket
-import time
+import threading
 
 import pytest
 
@@ -23,7 +23,7 @@ def closed_port():
 
 def test_a_server_that_listens_and_one_that_does_not():
     with raw_server() as server:
-        assert accepts_connections(f"{server.url}/path", 2)
+        assert accepts_connections(f"{server.url}/path", 60)
         assert server.requests == []
     assert not accepts_connections(f"http://127.0.0.1:{closed_port()}", 2)
 
@@ -36,13 +36,14 @@ def test_what_is_no_server(url):
 def test_behind_a_proxy_it_is_the_proxy_that_counts(monkeypatch):
     with raw_server() as proxy:
         monkeypatch.setenv("http_proxy", proxy.url)
-        assert accepts_connections("http://host.invalid", 2)
+        assert accepts_connections("http://host.invalid", 60)
     monkeypatch.setenv("http_proxy", f"http://127.0.0.1:{closed_port()}")
     assert not accepts_connections("http://host.invalid", 2)
 
 
 def test_a_slow_name_lookup_does_not_hold_it_up(monkeypatch):
-    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: time.sleep(0.5) or [])
-    start = time.perf_counter()
+    answers, ended = threading.Event(), []
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: (answers.wait(60) and ended.append(True)) or [])
     assert not accepts_connections("http://example.org", 0.1)
-    assert time.perf_counter() - start < 0.4
+    assert not ended  # the lookup still goes on
+    answers.set()

@@ -5,7 +5,7 @@ import xml.etree.ElementTree as ElementTree
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
@@ -14,7 +14,6 @@ from rl_eval.report.html_page import compact, number
 
 ANY = st.floats(allow_nan=True, allow_infinity=True)
 FINITE = st.floats(-1e12, 1e12)
-UNHURRIED = settings(deadline=None)  # a busy machine is no failure
 
 
 def coordinates(svg):
@@ -28,7 +27,6 @@ def coordinates(svg):
             yield from (float(part) for part in text.translate(str.maketrans("MLh,", "    ")).split())
 
 
-@UNHURRIED
 @given(x=hnp.arrays(float, 30, elements=ANY), y=hnp.arrays(float, 30, elements=ANY), rule=ANY)
 def test_a_chart_of_anything_is_well_formed_and_finite(x, y, rule):
     markup = charts.curves([charts.Series("a", x, y, y - 1, y + 1)], "description", rule=(rule, "bar"))
@@ -40,7 +38,6 @@ def test_a_chart_of_anything_is_well_formed_and_finite(x, y, rule):
         assert not ((np.abs(x) < 1e100) & (np.abs(y) < 1e100)).any()
 
 
-@UNHURRIED
 @given(
     estimate=FINITE, ends=st.tuples(FINITE, FINITE), threshold=FINITE, above=st.booleans(), has_interval=st.booleans()
 )
@@ -70,7 +67,6 @@ def test_text_and_names_are_escaped():
     assert ElementTree.fromstring(f"<x>{markup}</x>") is not None
 
 
-@UNHURRIED
 @given(low=FINITE, high=FINITE, about=st.integers(2, 8))
 def test_ticks_are_round_and_enclose_the_range(low, high, about):
     low, high = sorted((low, high))
@@ -85,7 +81,6 @@ def test_ticks_are_round_and_enclose_the_range(low, high, about):
         assert min(abs(mantissa - nice) for nice in (1, 2, 2.5, 5, 10)) < 1e-3
 
 
-@UNHURRIED
 @given(values=hnp.arrays(float, st.integers(401, 3000), elements=st.floats(-10, 10)))
 def test_thinning_keeps_the_mean_and_the_last_step(values):
     steps = np.arange(len(values), dtype=float)

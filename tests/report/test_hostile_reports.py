@@ -271,7 +271,7 @@ def fuzzed(tmp_path_factory):
 
 
 @given(data=st.data())
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_any_value_anywhere_is_shown_or_refused(fuzzed, data):
     path, files = fuzzed
     patch = pytest.MonkeyPatch()

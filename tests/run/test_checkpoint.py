@@ -20,7 +20,7 @@ from rl_eval.errors import InputError
 from tests.run.values import ARRAYS, NAMES, PLAIN, SCALARS, same
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(arrays=st.dictionaries(NAMES, ARRAYS, max_size=4))
 def test_a_checkpoint_comes_back_to_the_bit_and_is_plain_safetensors(tmp_path_factory, arrays):
     path = tmp_path_factory.mktemp("checkpoint") / "step_1"
@@ -47,7 +47,7 @@ def test_a_checkpoint_replaces_the_one_before(tmp_path):
         assert (arrays["a"], meta["n"]) == (value, value)
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(data=st.data(), name=st.sampled_from(["policy.safetensors", "policy.json"]))
 def test_one_bit_changed_or_one_byte_lost_is_refused_by_name(tmp_path_factory, data, name):
     path = tmp_path_factory.mktemp("damaged") / "step_1"
@@ -65,7 +65,7 @@ def test_one_bit_changed_or_one_byte_lost_is_refused_by_name(tmp_path_factory, d
     assert str(error.value) == f"{error.value.damage}: use another snapshot of the run"
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(data=st.data())
 def test_a_damaged_record_of_the_hashes_is_refused_too(tmp_path_factory, data):
     path = tmp_path_factory.mktemp("damaged") / "step_1"

@@ -137,7 +137,7 @@ def test_a_config_of_other_types_is_refused(run_directory, config):
 CONFIGS = st.dictionaries(st.text(max_size=3), JSON, max_size=3)  # too short for a key that decides nothing
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(config=CONFIGS, other=CONFIGS, name=st.text(max_size=5))
 def test_the_config_hash_is_of_what_decides_the_bytes(config, other, name):
     renamed = {**config, "name": name, "tracker": {"name": "wandb"}, "resume": "x"}

@@ -1,7 +1,6 @@
 """Slow, broken and hanging trackers do not affect training."""
 
 import threading
-import time
 
 import numpy as np
 
@@ -14,7 +13,7 @@ class Recorder:
 
     def _record(self, name, *args):
         if self._wait_for:
-            self._wait_for.wait(20)
+            self._wait_for.wait(60)
         self.calls.append((name, *args))
         if name in self._fail_on:
             raise ConnectionError("the server went away\nand left a long story")
@@ -31,7 +30,7 @@ class Recorder:
 
 def test_everything_arrives_in_order_and_before_close_returns():
     recorder = Recorder()
-    tracker = BackgroundTracker("test", lambda: recorder, timeout=10)
+    tracker = BackgroundTracker("test", lambda: recorder, timeout=60)
     row = {"env_steps": 0, "loss": np.float32(0.5), "select": None}
     for step in (100, 200):
         row["env_steps"] = step
@@ -49,7 +48,7 @@ def test_everything_arrives_in_order_and_before_close_returns():
 
 def test_a_failure_is_reported_once_and_the_tracker_is_still_closed(capsys):
     recorder = Recorder(fail_on=("log", "close"))
-    tracker = BackgroundTracker("test", lambda: recorder, timeout=10)
+    tracker = BackgroundTracker("test", lambda: recorder, timeout=60)
     for step in range(5):
         tracker.log({"loss": 1.0}, step)
     tracker.close("failed")
@@ -64,7 +63,7 @@ def test_a_tracker_that_cannot_start_is_reported_once(capsys):
     def start():
         raise OSError("disk is full")
 
-    tracker = BackgroundTracker("test", start, timeout=10)
+    tracker = BackgroundTracker("test", start, timeout=60)
     tracker.log({"loss": 1.0}, 1)
     tracker.close("finished")
     assert capsys.readouterr().err.count("could not start (OSError: disk is full)") == 1
@@ -72,25 +71,24 @@ def test_a_tracker_that_cannot_start_is_reported_once(capsys):
 
 def test_a_tracker_that_hangs_costs_no_more_than_its_timeout(capsys):
     release = threading.Event()
-    tracker = BackgroundTracker("test", lambda: Recorder(wait_for=release), timeout=0.2)
-    start_time = time.monotonic()
+    recorder = Recorder(wait_for=release)
+    tracker = BackgroundTracker("test", lambda: recorder, timeout=0.2)
     for step in range(1000):
         tracker.log({"loss": 1.0}, step)
-    assert time.monotonic() - start_time < 5
     tracker.close("finished")
-    assert 0.1 < time.monotonic() - start_time < 10
+    assert recorder.calls == []  # neither `log` nor `close` has waited for it
     assert capsys.readouterr().err.count("did not finish within 0.2 s") == 1
     release.set()
 
 
 def test_rows_for_a_tracker_that_hangs_are_dropped_instead_of_queued(capsys):
     release = threading.Event()
-    tracker = BackgroundTracker("test", lambda: Recorder(wait_for=release), timeout=20, max_queued=10)
+    recorder = Recorder(wait_for=release)
+    tracker = BackgroundTracker("test", lambda: recorder, timeout=1e6, max_queued=10)
     for step in range(1000):
         tracker.log({"loss": 1.0}, step)
-    start_time = time.monotonic()
     tracker.close("finished")
-    assert time.monotonic() - start_time < 5
+    assert recorder.calls == []  # `close` has not waited for it
     assert capsys.readouterr().err.count("it does not respond") == 1
     release.set()
 
@@ -100,7 +98,7 @@ def test_a_closed_stderr_is_survived(monkeypatch, tmp_path):
     closed.close()
     monkeypatch.setattr("sys.stderr", closed)
     recorder = Recorder(fail_on=("log",))
-    tracker = BackgroundTracker("test", lambda: recorder, timeout=10)
+    tracker = BackgroundTracker("test", lambda: recorder, timeout=60)
     tracker.log({"loss": 1.0}, 1)
     tracker.close("finished")
     assert recorder.calls == [("log", {"loss": 1.0}, 1), ("close", "finished")]

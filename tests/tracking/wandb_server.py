@@ -19,6 +19,7 @@ class WandbServer:
     def __init__(self, refuse: int | None = None, hang_after: str | None = None, runs: list[dict] | None = None):
         self._runs = runs or []
         self.requests: list[tuple[str, str]] = []
+        self.unanswered: list[str] = []
         hanging, released = threading.Event(), threading.Event()
         if hang_after == "":
             hanging.set()
@@ -28,7 +29,8 @@ class WandbServer:
             def do_POST(self):
                 body = self.rfile.read(int(self.headers.get("content-length", 0))).decode("utf-8", "replace")
                 if hanging.is_set():
-                    released.wait(60)
+                    outer.unanswered.append(self.path)
+                    released.wait()
                     return
                 outer.requests.append((self.path, body))
                 answer = json.dumps(outer.answer(self.path, body)).encode()

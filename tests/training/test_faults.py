@@ -228,7 +228,10 @@ def test_training_continues_when_a_tracker_fails_with_a_message(
         return Failing(method, act)
 
     monkeypatch.setattr(job, "_report", lambda _: None)
-    monkeypatch.setattr(job, "open_tracker", lambda *_args, **_kwargs: BackgroundTracker("fake", start, timeout=0.3))
+    timeout = 0.3 if fault == "hangs" else 60
+    monkeypatch.setattr(
+        job, "open_tracker", lambda *_args, **_kwargs: BackgroundTracker("fake", start, timeout=timeout)
+    )
     path = tmp_path / "run"
     path.mkdir()
     job.run(compose(ROOT / "conf", CARTPOLE), path, sweep=None, suites=tmp_path / "no suites")

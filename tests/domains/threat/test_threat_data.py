@@ -54,7 +54,7 @@ def test_defaults_are_those_of_conf_key_by_key():
     assert written == threat.Config().model_dump(mode="json")
 
 
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 @given(
     flows=st.lists(st.tuples(st.integers(0, 6), st.sampled_from("ab"), st.booleans()), min_size=60, max_size=150),
     seed=st.integers(0, 2**31),
@@ -70,7 +70,6 @@ def test_copies_of_a_flow_stay_in_one_part(tmp_path_factory, flows, seed):
     assert sum(len(table) for table in tables.values()) == len(flows)
 
 
-@settings(deadline=None)
 @given(st.lists(st.tuples(st.floats(-1e6, 1e6), st.sampled_from(["", "a", "b"])), min_size=2, max_size=30))
 def test_row_hashes_are_equal_exactly_where_fields_are(rows):
     sizes, texts = zip(*rows, strict=True)

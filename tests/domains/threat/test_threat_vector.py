@@ -186,7 +186,7 @@ def test_training_sees_every_flow_once_an_epoch():
     assert np.bincount(np.concatenate(flows)).tolist() == [2] * 1500  # 3000 steps: the part has 1500 flows
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(st.integers(1, 40), st.integers(1, 30), st.lists(st.integers(1, 6), min_size=1, max_size=6), st.booleans())
 def test_the_stream_is_one_sequence_of_epochs_however_it_is_cut(flows, length, counts, campaigns):
     label = np.arange(flows) % 3 == 0

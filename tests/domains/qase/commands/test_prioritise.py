@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from rl_eval import config as configs
@@ -87,7 +87,6 @@ def executions(draw):
 # -- nothing of the cycle to come is known -----------------------------------------------------------------------------
 
 
-@settings(deadline=None)
 @given(rows=executions().filter(bool))
 def test_the_next_cycle_has_the_features_that_it_is_recorded_with_later(rows):
     log = log_of(rows)

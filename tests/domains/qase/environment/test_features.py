@@ -65,7 +65,7 @@ def test_there_are_64_and_each_has_a_name_of_its_own():
     assert default_features().shape == (64,)
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(logs())
 def test_states_are_float32_finite_and_small(log):
     states = extract_features(PROJECT, log)
@@ -75,7 +75,7 @@ def test_states_are_float32_finite_and_small(log):
     assert (np.abs(states) <= 5).all()
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(projects())
 def test_any_case_has_finite_features(project):
     features = case_features(project)
@@ -85,7 +85,7 @@ def test_any_case_has_finite_features(project):
     assert (np.abs(features) <= 5).all()
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=120)
 @given(logs(), st.data())
 def test_the_present_cycle_never_shows(log, data):
     """Whatever its verdicts and durations become, no feature of it or of an earlier one moves by a bit."""
@@ -104,7 +104,7 @@ def test_a_past_verdict_does_show():
     assert (history_features(PROJECT, first)[1] != history_features(PROJECT, second)[1]).any()
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(logs())
 def test_history_is_what_a_plain_reading_gives(log):
     states = history_features(PROJECT, log)

@@ -55,7 +55,7 @@ def apfdc_of(order, verdicts, durations):
     return np.mean(remaining)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(CASE, min_size=1, max_size=6))
 def test_a_cycle_adds_up_to_2_apfdc_less_1_in_the_mean_over_all_ways_to_break_ties(cases):
     """Exactly so, without a term for the half of a failure's own time.
@@ -81,7 +81,7 @@ def test_a_cycle_adds_up_to_2_apfdc_less_1_in_the_mean_over_all_ways_to_break_ti
         assert reported_apfdc == pytest.approx(expected, abs=1e-5)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.lists(st.tuples(st.booleans(), st.integers(1, 2000)), min_size=1, max_size=30), st.integers(0, LEVELS - 1))
 def test_one_level_for_all_adds_up_to_0(cases, level):
     verdicts, durations = (list(column) for column in zip(*cases, strict=True))

@@ -18,9 +18,7 @@ from rl_eval.domains.qase.model.project import Case, CaseStep, CaseSuite, Projec
 from rl_eval.errors import InputError
 from tests.domains.qase.project_strategies import projects
 
-SLOW = settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
-)
+SLOW = settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 
 
 def from_json(document):
@@ -293,7 +291,7 @@ def test_cells_that_a_spreadsheet_would_run_stay_text():
     assert from_csv(write_csv_export(project, 1)) == project
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.binary(max_size=300), st.sampled_from([b"", HEADER.encode() + b"\n", b'{"suites": [']))
 def test_random_bytes_are_refused_or_read(data, start):
     for read in (lambda b: read_csv_export(b, "f", Notes()), lambda b: from_json(parse_json(b, "f"))):

@@ -120,7 +120,7 @@ def test_a_faulty_execution_is_reported_with_line_and_column(lines, sentence):
     assert sentence in str(message.value)
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(st.binary(max_size=80))
 def test_random_bytes_after_a_history_header_are_refused_or_read(data):
     with contextlib.suppress(InputError):

@@ -156,7 +156,7 @@ JSON = st.recursive(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(JSON, JSON)
 @example("\x00", None)
 @example({"\x00a": "\x00{"}, None)
@@ -169,7 +169,7 @@ def test_a_value_equals_itself_and_nothing_that_json_writes_otherwise(one, other
         assert (mismatch_of(f"body == {written}", other) is None) == same
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.text(), st.text(), st.text())
 def test_any_text_makes_a_plan_or_a_reason(action, data, expected):
     for first in (action, f"POST /{action}"):

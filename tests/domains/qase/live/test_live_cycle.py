@@ -41,7 +41,7 @@ def runner(shop):
         yield running
 
 
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=8)
 @given(st.permutations(range(40)), st.floats(0, 4000))
 def test_what_ran_is_a_prefix_of_the_order_that_fits_the_budget(shop, runner, order, budget_ms):
     complete = run_cycle(runner, shop, CASES[:40], order, None, ["B04", "B06"])
@@ -116,7 +116,7 @@ def test_a_service_that_is_killed_in_a_cycle_blocks_and_ends_it():
             running.reset()
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.integers(0, 2**63), st.integers(0, 60), st.integers(0, 60))
 def test_fewer_builds_are_the_first_of_more(seed, some, more):
     assert (draw_builds(seed, some + more)[:some] == draw_builds(seed, some)).all()

@@ -208,7 +208,7 @@ def test_runs_are_in_the_order_of_time_or_of_their_names(tmp_path):
     assert "a run has no start time: runs are ordered by name" in result.notes
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(st.tuples(st.integers(0, 4), st.integers(0, 6), st.sampled_from(["passed", "failed"])), max_size=30))
 def test_columns_hold_what_was_added_whatever_the_order_of_runs(rows):
     collector = ResultsCollector(Notes())

@@ -48,7 +48,7 @@ def test_one_seed_is_one_history_and_another_seed_another():
     assert not np.array_equal(one.log.verdict, other.log.verdict)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(cycles=st.integers(1, 40), cases=st.integers(1, 90), seed=st.integers(0, 2**64))
 def test_any_size_gives_a_sound_project_and_log(cycles, cases, seed):
     synthetic_project = generate(cycles, seed, cases)
