@@ -22,7 +22,9 @@ def main(composed: Any) -> None:
     from rl_eval import job
 
     values: Any = OmegaConf.to_container(composed, resolve=True)
-    directory = _short(HydraConfig.get().runtime.output_dir)
+    # Not resolved: a path that holds ${...} is one that has been resolved already.
+    runtime: Any = OmegaConf.to_container(HydraConfig.get().runtime, resolve=False)
+    directory = _short(runtime["output_dir"])
     sweep = directory.parent if HydraConfig.get().mode == RunMode.MULTIRUN else None
     job.run(values, directory, sweep=sweep, suites=_short(ROOT / "suites"))
 

@@ -94,10 +94,12 @@ def _parse(argv: Sequence[str], keys: Callable[[], Sequence[str]]) -> Namespace:
     from hydra._internal.utils import get_args_parser
 
     def refuse(message: str) -> NoReturn:
-        flag = next((token for token in argv if token.startswith("--")), "")
+        unknown = re.match("unrecognized arguments: (-[^ ]*)", message)
+        flag = next((token for token in argv if unknown and token.startswith(unknown[1])), "")
         name, equals, value = flag.lstrip("-").partition("=")
-        if "unrecognized arguments" not in message or not name:
-            raise InputError(f"{brief(message, 200)}: see `python train.py --hydra-help`")
+        if not flag.startswith("--") or not name:
+            problem = f"{unknown[1]} is not a flag" if unknown else brief(message, 200)
+            raise InputError(f"{problem}: see `python train.py --hydra-help`")
         following = argv[argv.index(flag) + 1 :]
         if not equals:
             value = following[0] if following and not re.search("^-|=", following[0]) else "VALUE"
@@ -170,11 +172,21 @@ def _read(text: str) -> Override:
         return OverridesParser.create().parse_override(text)
     except (HydraException, RecursionError, ValueError) as error:
         reason = brief(str(error).partition("\n")[0] or type(error).__name__, 200)
-        if value[:1] in ("'", '"', "[", "{") or not equals:
-            advice = "check its quotes and brackets"
-        else:
-            advice = f"put the value in quotes, such as {brief(shlex.quote(override(key, value)), 200)}"
+        advice = "check its key, quotes and brackets"
+        if value[:1] not in ("'", '"', "[", "{") and _can_be_read(quoted := override(key, value)):
+            advice = f"put the value in quotes, such as {brief(shlex.quote(quoted), 200)}"
         raise InputError(f"{shown!r} cannot be read ({reason}): {advice}") from error
+
+
+def _can_be_read(text: str) -> bool:
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+    from hydra.errors import HydraException
+
+    try:
+        OverridesParser.create().parse_override(text)
+    except (HydraException, RecursionError, ValueError):
+        return False
+    return True
 
 
 def _with_null(given: Override) -> Override:

@@ -18,6 +18,7 @@ from rl_eval import __version__
 from rl_eval.command_line import CommandLine, plain_value, read_command_line, read_overrides
 from rl_eval.errors import InputError
 from rl_eval.extras import require_extra
+from rl_eval.formatting import brief
 from rl_eval.hydra_compose import (
     compose,
     compose_jobs,
@@ -101,6 +102,8 @@ def _launch(root: Path, argv: Sequence[str], job: Callable[[], None], directorie
 
         terminal.print_error(str(error))
         return 2
+    except KeyboardInterrupt:
+        return 130
     interrupted = False
     try:
         job()
@@ -177,6 +180,8 @@ def plan(
     steps: dict[str, FirstStep] = {}
     for number, (job_overrides, values) in enumerate(zip(overrides_of_jobs, composed, strict=True)):
         initial, checked, _ = take_over(config.load(values))
+        if checked.resume is not None:
+            raise InputError(f"resume={brief(checked.resume, 200)} is given alone, as resume=<run>, by no other config")
         key = repr((checked.env, checked.reward))
         if key not in steps:
             steps[key] = first_step(checked)
@@ -216,12 +221,13 @@ def _prepare_resume(conf: Path, line: CommandLine) -> list[Path]:
     parsed = read_overrides(line.overrides)
     of_hydra = [text for text, given in zip(line.overrides, parsed, strict=True) if given.is_hydra_override()]
     rejected = [text for text in line.overrides if not text.startswith("resume=") and text not in of_hydra]
-    path = compose(conf, add_folder([*of_hydra, str(_value_of("resume", line.overrides))], line.config_dir))["resume"]
+    typed = str(_value_of("resume", line.overrides))
     if line.multirun or rejected:
         raise InputError(
-            f"resume={path} takes no other override, since a run resumes with its own config: "
-            f"leave out {', '.join(rejected) or '-m'}"
+            f"{brief(typed, 200)} takes no other override, since a run resumes with its own config: "
+            f"leave out {brief(', '.join(rejected), 200) or '-m'}"
         )
+    path = compose(conf, add_folder([*of_hydra, typed], line.config_dir))["resume"]
     if not isinstance(path, str) or not path:
         raise InputError(
             f"resume={path!r} is not a run: give the directory of one, such as resume=outputs/<date>/<run>"
@@ -229,7 +235,7 @@ def _prepare_resume(conf: Path, line: CommandLine) -> list[Path]:
     resumed = run.read_run(Path(path))
     if resumed.finished:
         raise InputError(f"{resumed.path} is finished: there is nothing to resume; start a new run")
-    places = [override("resume", path), override("hydra.run.dir", resumed.path), "hydra.output_subdir=null"]
+    places = [override("resume", path), override("hydra.run.dir", resumed.path)]
     kept = [text for text in of_hydra if not text.startswith(tuple(f"{key}=" for key in DIRECTORY_KEYS))]
     sys.argv[1:] = [*line.flags, *kept, *places]
     return [resumed.path]

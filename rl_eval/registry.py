@@ -62,7 +62,7 @@ class Registry(Generic[Entry]):
         return self.register(name, entry)
 
     def __contains__(self, name: object) -> bool:
-        return name in self._registered or name in self._entry_points
+        return isinstance(name, str) and (name in self._registered or name in self._entry_points)
 
     def __iter__(self) -> Iterator[str]:
         """The names: entry points first, in the order in which they are declared."""

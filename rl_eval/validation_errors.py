@@ -132,6 +132,8 @@ def hydra_sentence(error: Exception, keys: Sequence[str]) -> str:
         key = max(key, match[1] or match[2], key=len)
         if key not in keys:
             return f"{brief(key, 60)} is not a key: {nearest(key, keys)}`python train.py --help` lists every key"
+    if match := re.search("An item is already at '([^']+)'", text):
+        return f"{brief(match[1], 60)} has a value already: leave out the +"
     if isinstance(error, MissingMandatoryValue):
         return f"{key or text.rpartition(' ')[2]} has no value: add {key or 'it'}=VALUE"
     if isinstance(error, HydraException | OmegaConfBaseException):

@@ -16,7 +16,7 @@ def content(run):
 
 
 def _is_compared(path):
-    return path.is_file() and path.name not in IGNORED_FILES and ".hydra" not in path.parts
+    return path.is_file() and path.name not in IGNORED_FILES
 
 
 def _content(path):

@@ -12,7 +12,9 @@ import pytest
 import yaml
 
 from rl_eval import __version__
+from rl_eval import run as run_directory
 from rl_eval.launch import launch
+from tests.training.learn import learn
 
 ROOT = Path(__file__).resolve().parents[1]
 NSL_KDD = ROOT.parent / "shared/data/nsl-kdd"
@@ -127,6 +129,10 @@ BAD = {
     "another word for a key": (["agent.learning_rate=1e-3"], r"did you mean 'agent\.lr'"),
     "another word for an option": (["hardware=cuda"], r"did you mean 'gpu'"),
     "the former name of a section": (["select.every=100"], r"did you mean 'validation\.every'"),
+    "an addition to what is there": (["+seed=1"], r"seed has a value already: leave out the \+"),
+    "a flag of one letter": (["-x", "seed=1"], r"^error: -x is not a flag"),
+    "resume in a sweep": (["-m", "resume=a,b"], r"resume=a,b takes no other override"),
+    "resume in passing": (["++resume=nowhere"], r"resume=nowhere is given alone"),
     "the former name of a section, added": (["+select.every=100"], r"did you mean 'validation'"),
     "a former name with a part": (["env.select_share=.1"], r"did you mean 'env\.validation_share'"),
     "a former name with another part": (["env=threat", "env.gate_flows=9"], r"did you mean 'env\.test_flows'"),
@@ -257,6 +263,32 @@ def test_resume_of_a_finished_run_is_refused(finished):
     other = train(run.parent, f"resume={run}", "lr=1e-3")
     assert other.returncode == 2
     assert "leave out lr=1e-3" in other.stderr
+
+
+def test_the_command_that_an_interrupted_job_of_a_sweep_prints_resumes_it(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    job = Path('it\'s "a" sweep, ${seed}', "0_lr=0.0003,seed=1")
+    job.parent.mkdir()
+    learn([*SHORT, "resume_every=2048"], job, stop_at=2048)
+    assert info(job)["status"] == "interrupted"
+    done = subprocess.run(
+        ["bash", "-c", run_directory.resume_command(job).replace("python train.py", '"$PYTHON" "$TRAIN"')],
+        env={**os.environ, "PYTHON": sys.executable, "TRAIN": str(ROOT / "train.py")},
+        capture_output=True,
+        text=True,
+        timeout=240,
+    )
+    assert done.returncode == 0, done.stderr
+    assert info(job)["status"] == "finished"
+    assert sorted(path.name for path in tmp_path.iterdir()) == [job.parent.name, "outputs"]  # outputs has the ledger
+    assert [path.name for path in job.parent.iterdir()] == [job.name]
+
+
+def test_a_directory_that_interpolates_is_where_the_run_lies(tmp_path):
+    done = train(tmp_path, *SHORT, "seed=3", "hydra.run.dir='a,b=${seed}'")
+    assert done.returncode == 0, done.stderr
+    assert info(tmp_path / "a,b=3")["status"] == "finished"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a,b=3", "outputs"]
 
 
 def test_help_teaches_the_groups(tmp_path):
