@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import platform
 import subprocess
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 
 import numpy as np
 
@@ -20,12 +20,20 @@ def git_revision() -> str | None:
     return result.stdout.strip() or None
 
 
-def versions() -> dict[str, str]:
+def installed_version(package: str) -> str | None:
+    """The version of a package, without importing it; None where it is not installed."""
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
+
+
+def versions() -> dict[str, str | None]:
     """The versions that the bytes of a run depend on, besides its config."""
     return {
         "rl_eval": __version__,
         "python": platform.python_version(),
-        "torch": version("torch"),  # importing it would take a second
+        "torch": installed_version("torch"),
         "numpy": np.__version__,
-        "gymnasium": version("gymnasium"),
+        "gymnasium": installed_version("gymnasium"),
     }

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import hashlib
 from collections.abc import Iterator
-from importlib.metadata import PackageNotFoundError, entry_points, version
+from importlib.metadata import entry_points
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,12 +24,13 @@ def verdict_key(suite: Suite, selection: Selection) -> str | None:
     from rl_eval.domains import domain, needs_trust
     from rl_eval.gates import verdict_cache
     from rl_eval.gates.suite_environment import environment_to_judge
+    from rl_eval.provenance import installed_version
     from rl_eval.run import Run
 
     if needs_trust(suite.judged) or suite.spec.plugins or _has_extensions():
         return None
     try:
-        extra = {"code": _code(), **{name: version(name) for name in ("gymnasium", "numpy", "torch")}}
+        extra = {"code": _code(), **{name: str(installed_version(name)) for name in ("gymnasium", "numpy", "torch")}}
         for spec in _policies_of(suite, selection):
             identity = None if policy.runs_other_code(spec) else policy.identity(spec)
             if identity is None:
@@ -52,7 +53,7 @@ def verdict_key(suite: Suite, selection: Selection) -> str | None:
                 "too few": str(selection.too_few),
             },
         )
-    except (InputError, OSError, PackageNotFoundError):  # judging reports what is wrong
+    except (InputError, OSError):  # judging reports what is wrong
         return None
 
 
