@@ -99,6 +99,38 @@ def test_one_wait_and_the_whole_request_have_limits(server):
     assert (error.kind, error.reason) == ("too_slow", "no answer within 0.3 s")
 
 
+def repeated(first, part):
+    """Sends `first` once, then `part` for ever."""
+
+    def send(connection):
+        connection.sendall(first)
+        while True:
+            connection.sendall(part)
+
+    return send
+
+
+WITHOUT_END = {
+    "headers": repeated(b"HTTP/1.1 200 OK\r\n", b"X: y\r\n"),
+    "one header": repeated(b"HTTP/1.1 200 OK\r\nX: ", b"y" * 1000),
+    "interim responses": repeated(b"", b"HTTP/1.1 100 Continue\r\n\r\n"),
+    "early hints": repeated(b"", b"HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n"),
+    "empty lines": repeated(b"", b"\r\n"),
+    "chunks": repeated(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", b"1\r\nx\r\n"),
+    "a chunk's size": repeated(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", b"0"),
+    "trailers": repeated(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n", b"X: y\r\n"),
+    "redirects": repeated(b"HTTP/1.1 302 Found\r\nLocation: /\r\n\r\n", b"x"),
+}
+
+
+@pytest.mark.parametrize("part", WITHOUT_END)
+def test_whatever_a_server_sends_without_end_is_over_in_time(server, part):
+    server.answer = WITHOUT_END[part]
+    error, seconds = failure(server, Limits(total_s=0.5, wait_s=0.2))
+    assert error.kind in ("too_slow", "too_large", "unreachable")
+    assert seconds < 30  # half a second, and what a busy machine adds
+
+
 def test_a_response_has_a_largest_size(server):
     server.answer = send_without_end
     error = failure(server, Limits(max_bytes=3 << 10))
