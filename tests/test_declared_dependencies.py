@@ -31,6 +31,7 @@ EXTRAS_OF_MODULES = {
     "rl_eval/validation_errors.py": {"train"},
     "rl_eval/report/animation.py": {"train"},
     "rl_eval/envs/envpool_vector.py": {"fast"},
+    "rl_eval/policy/_onnx_child.py": {"onnx"},
     "rl_eval/tracking/_tensorboard.py": {"tensorboard"},
     "rl_eval/tracking/_wandb.py": {"wandb"},
     "rl_eval/domains/qase/formats/history_columns.py": {"qase"},

@@ -1,4 +1,4 @@
-"""`onnx:<file>`: a network in the open exchange format, run by onnxruntime.
+"""`onnx:<file>`: a network in the open exchange format, run by onnxruntime in a process of its own.
 
 The graph takes one input, observations `[N, …]`, and the names of its outputs say what they hold:
 
@@ -12,7 +12,7 @@ A single output of another name is the action where it holds integers or the act
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -20,9 +20,9 @@ import gymnasium as gym
 import numpy as np
 
 from rl_eval.errors import InputError
-from rl_eval.extras import imports_of_extra
 from rl_eval.policy._actions import actions_from, checked_actions
 from rl_eval.policy._identity import digest
+from rl_eval.policy._onnx_process import OnnxProcess, shortened
 from rl_eval.policy._policy import Policy, Spaces, action_space_json
 from rl_eval.policy._source import Source
 
@@ -35,14 +35,19 @@ _OUTPUTS = ("action", "logits", "probabilities", "mean", "log_std")
 class OnnxPolicy:
     """A graph in the contract of this module; `probabilities` exists where the graph has them."""
 
-    def __init__(self, session: Any, outputs: Mapping[str, str], spec: str, action: gym.Space, seed: int):
-        self._session, self._spec, self._action = session, spec, action
+    def __init__(self, graph: OnnxProcess, outputs: Mapping[str, str], spec: str, action: gym.Space, seed: int):
+        self._graph, self._spec, self._action = graph, spec, action
         self._outputs = dict(outputs)  # what an output means -> its name in the graph
-        self._input = session.get_inputs()[0]
+        self._input = graph.inputs[0]
         self._dtype = _FLOATS[self._input.type]
         self._rng = np.random.default_rng(seed)
-        if {"logits", "probabilities"} & self._outputs.keys():
-            self.probabilities = self._probabilities
+
+    @property
+    def probabilities(self) -> Callable[[np.ndarray], np.ndarray]:
+        """`probabilities(obs) -> [N, A]`, where the graph has them."""
+        if not {"logits", "probabilities"} & self._outputs.keys():
+            raise AttributeError(f"policy {self._spec!r} has no probabilities")
+        return self._probabilities
 
     def act(self, obs: np.ndarray, greedy: bool) -> np.ndarray:
         """Actions `[N]` or `[N, A]`: the most likely when greedy, else a sample.
@@ -84,10 +89,7 @@ class OnnxPolicy:
 
     def _run(self, obs: np.ndarray) -> dict[str, np.ndarray]:
         batch = np.ascontiguousarray(obs, self._dtype).reshape(len(obs), *self._input.shape[1:])
-        try:
-            arrays = self._session.run(list(self._outputs.values()), {self._input.name: batch})
-        except Exception as error:  # onnxruntime has an exception class a status code
-            raise InputError(f"policy {self._spec!r} cannot be run: {_line(error)}") from error
+        arrays = self._graph.run(batch, list(self._outputs.values()))
         outputs = dict(zip(self._outputs, arrays, strict=True))
         for name in ("mean", "log_std"):
             if name in outputs and not np.isfinite(outputs[name]).all():
@@ -106,36 +108,22 @@ def load_onnx(file: str, spec: str, spaces: Spaces, seed: int) -> Policy:
         raise InputError(f"policy {spec!r}: the file {file} does not exist")
     if path.stat().st_size > MAX_BYTES:
         raise InputError(f"policy {spec!r}: {file} is larger than {MAX_BYTES >> 20} MiB, the most that is loaded")
-    with imports_of_extra("onnx", f"policy {spec!r}"):
-        import onnxruntime
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 4  # the exception says what failed, once
-    options.intra_op_num_threads = options.inter_op_num_threads = 1
-    try:
-        # from bytes, which lets onnxruntime refuse a graph that refers to other files
-        session = onnxruntime.InferenceSession(path.read_bytes(), options, providers=["CPUExecutionProvider"])
-    except Exception as error:  # onnxruntime has an exception class a status code
-        raise InputError(f"policy {spec!r} cannot be read: {_line(error)}") from error
-    _check_metadata(session.get_modelmeta().custom_metadata_map, spec, spaces)
-    _check_input(session, spec, spaces)
-    return OnnxPolicy(session, _meanings(session, spec, spaces), spec, spaces.action, seed)
+    graph = OnnxProcess(path.read_bytes(), spec, METADATA)
+    _check_metadata(graph.metadata, spec, spaces)
+    _check_input(graph, spec, spaces)
+    return OnnxPolicy(graph, _meanings(graph, spec, spaces), spec, spaces.action, seed)
 
 
-def _line(error: Exception) -> str:
-    text = " ".join(str(error).split())
-    return text if len(text) <= 200 else text[:197] + "..."
-
-
-def _check_metadata(entries: Mapping[str, str], spec: str, spaces: Spaces) -> None:
+def _check_metadata(entry: str | None, spec: str, spaces: Spaces) -> None:
     """Refuse an exported policy of another environment; without metadata only the shapes are checked."""
-    if METADATA not in entries:
+    if entry is None:
         return
     try:
-        meta = json.loads(entries[METADATA])
+        meta = json.loads(entry)
         env, shape, action = dict(meta["env"]), tuple(meta["obs_shape"]), dict(meta["action_space"])
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise InputError(
-            f"policy {spec!r} has metadata that cannot be read ({_line(error)}): export it again"
+            f"policy {spec!r} has metadata that cannot be read ({shortened(str(error))}): export it again"
         ) from error
     expected = {"name": spaces.env, "id": spaces.id}
     key = "id" if env.get("id") and spaces.id else "name"
@@ -146,13 +134,13 @@ def _check_metadata(entries: Mapping[str, str], spec: str, spaces: Spaces) -> No
         )
     if action != action_space_json(spaces.action):
         raise InputError(
-            f"policy {spec!r} was exported for other actions ({_line(ValueError(json.dumps(action)))}), but this "
+            f"policy {spec!r} was exported for other actions ({shortened(json.dumps(action))}), but this "
             f"{expected[key]} takes {spaces.action}: name a policy of the same env.kwargs"
         )
 
 
-def _check_input(session: Any, spec: str, spaces: Spaces) -> None:
-    inputs = session.get_inputs()
+def _check_input(graph: OnnxProcess, spec: str, spaces: Spaces) -> None:
+    inputs = graph.inputs
     if len(inputs) != 1 or inputs[0].type not in _FLOATS:
         names = ", ".join(f"{graph_input.name}: {graph_input.type}" for graph_input in inputs)
         raise InputError(f"policy {spec!r} takes {names or 'nothing'}: it must take one tensor of floats, observations")
@@ -168,9 +156,9 @@ def _check_input(session: Any, spec: str, spaces: Spaces) -> None:
         )
 
 
-def _meanings(session: Any, spec: str, spaces: Spaces) -> dict[str, str]:
+def _meanings(graph: OnnxProcess, spec: str, spaces: Spaces) -> dict[str, str]:
     """Meaning of an output -> its name in the graph, for the outputs that are used."""
-    outputs = {output.name: output for output in session.get_outputs()}
+    outputs = {output.name: output for output in graph.outputs}
     discrete = isinstance(spaces.action, gym.spaces.Discrete)
     other_kind = ("mean", "log_std") if discrete else ("logits", "probabilities")
     names = {name: name for name in _OUTPUTS if name in outputs and name not in other_kind}

@@ -3,8 +3,11 @@
 import itertools
 import json
 import re
+import resource
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import gymnasium as gym
@@ -25,7 +28,7 @@ from rl_eval import run  # noqa: E402
 from rl_eval.cli import main  # noqa: E402
 from rl_eval.domains import cartpole  # noqa: E402
 from rl_eval.errors import InputError  # noqa: E402
-from rl_eval.policy import Policy, Spaces, _onnx, load  # noqa: E402
+from rl_eval.policy import Policy, Spaces, _onnx, _onnx_process, load  # noqa: E402
 from rl_eval.rollout import play  # noqa: E402
 
 OBS = gym.spaces.Box(-np.inf, np.inf, (4,), np.float32)
@@ -136,7 +139,7 @@ def test_an_exported_q_network_is_the_policy_of_the_run(tmp_path, network, actio
     reloaded = load(exported(tmp_path, arrays, meta), spaces(action), None)
     obs = observations()
     q = original.q_values(obs)
-    (exported_q,) = reloaded._session.run(["q_values"], {"observations": obs})
+    (exported_q,) = reloaded._graph.run(obs, ["q_values"])
     np.testing.assert_allclose(exported_q, q, rtol=1e-3, atol=1e-3)
     assert len(np.unique(q.argmax(axis=1))) > 1
     top = np.sort(q, axis=1)
@@ -213,6 +216,7 @@ def refused(spec, fits, message):
 # -- graphs of others --------------------------------------------------------------------------------------------------
 
 FLOAT, INT = TensorProto.FLOAT, TensorProto.INT64
+FOUR = [("y", FLOAT, ["N", 4])]
 
 
 def foreign(folder, nodes, outputs, inputs=(("x", FLOAT, ["N", 4]),), constants=()):
@@ -263,7 +267,6 @@ def test_outputs_are_understood_by_their_names(tmp_path):
 
 
 IDENTITY = [helper.make_node("Identity", ["x"], ["y"])]
-FOUR = [("y", FLOAT, ["N", 4])]
 REFUSED = {
     "two inputs": (
         {"nodes": [helper.make_node("Add", ["x", "z"], ["y"])], "inputs": (("x", FLOAT, ["N", 4]), ("z", FLOAT, [4]))},
@@ -306,6 +309,76 @@ def test_a_graph_that_fails_while_it_runs_is_reported(tmp_path):
     with pytest.raises(InputError, match=r"^policy 'onnx:.*' cannot be run: ") as error:
         acting.act(np.zeros((3, 4), np.float32), True)
     assert "\n" not in str(error.value)
+
+
+def endless():
+    """A loop whose condition stays true."""
+    values = [
+        helper.make_tensor_value_info(*v) for v in (("i", INT, []), ("c", TensorProto.BOOL, []), ("v", FLOAT, None))
+    ]
+    outputs = [helper.make_tensor_value_info(*v) for v in (("d", TensorProto.BOOL, []), ("w", FLOAT, None))]
+    nodes = [helper.make_node("Identity", ["c"], ["d"]), helper.make_node("Tanh", ["v"], ["w"])]
+    body = helper.make_graph(nodes, "body", values, outputs)
+    return helper.make_node("Loop", ["most", "true", "x"], ["y"], body=body)
+
+
+LOOP = [helper.make_tensor("most", INT, [], [1 << 62]), helper.make_tensor("true", TensorProto.BOOL, [], [True])]
+
+
+def test_a_graph_without_end_is_ended(tmp_path, monkeypatch):
+    monkeypatch.setattr(_onnx_process, "CALL_S", 0.3)
+    acting = load(foreign(tmp_path, [endless()], FOUR, constants=LOOP), spaces(BOX), None)
+    child = acting._graph._child.process
+    for _ in range(2):  # it is not tried again
+        with pytest.raises(InputError, match=r"^policy 'onnx:.*' cannot be run: it took more than 0\.3 s$"):
+            acting.act(np.zeros((3, 4), np.float32), True)
+    assert child.returncode == -signal.SIGALRM
+
+
+@pytest.mark.parametrize("at", ["load", "run"])
+def test_a_graph_that_asks_for_more_memory_than_allowed_is_an_error(tmp_path, at):
+    """7 GB in a file of 200 bytes; onnxruntime computes constants when it loads a graph."""
+    length = helper.make_tensor("n", INT, [1], [1_750_000_000])
+    big = helper.make_node("ConstantOfShape", ["n"], ["big"], value=helper.make_tensor("v", FLOAT, [1], [1.0]))
+    nodes = [big, helper.make_node("ReduceSum", ["big"], ["s"], keepdims=0), helper.make_node("Add", ["x", "s"], ["y"])]
+    if at == "run":  # a length that depends on the observation
+        nodes[:1] = [
+            helper.make_node("ReduceMax", ["x"], ["m"], keepdims=0),
+            helper.make_node("Cast", ["m"], ["k"], to=INT),
+            helper.make_node("Mul", ["n", "k"], ["nk"]),
+            helper.make_node("ConstantOfShape", ["nk"], ["big"], value=helper.make_tensor("v", FLOAT, [1], [1.0])),
+        ]
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    spec = foreign(tmp_path, nodes, FOUR, constants=[length])
+    with pytest.raises(InputError, match=r"^policy 'onnx:.*' cannot be (read|run): ") as error:
+        load(spec, spaces(BOX), None).act(np.ones((3, 4), np.float32), True)
+    assert "\n" not in str(error.value)
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 1 << 20  # KiB, of this process
+
+
+def test_a_process_is_used_again_and_ends_with_its_parent(tmp_path):
+    spec = exported(tmp_path, *trained(TWO))
+    first = load(spec, spaces(TWO), None)
+    process = first._graph._child.process
+    del first
+    assert load(spec, spaces(TWO), None)._graph._child.process is process
+    code = (
+        "import os, sys; from rl_eval.policy._onnx_process import OnnxProcess; from pathlib import Path;"
+        "graph = OnnxProcess(Path(sys.argv[1]).read_bytes(), 'p', 'm');"
+        "print(graph._child.process.pid, flush=True); number = int(sys.argv[2]);"
+        "number and os.kill(os.getpid(), number)"
+    )
+    for number in (0, signal.SIGTERM, signal.SIGKILL):
+        command = [sys.executable, "-c", code, spec.removeprefix("onnx:"), str(int(number))]
+        ended = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert ended.returncode == -number, ended.stderr
+        assert ended.stderr == ""
+        child = Path(f"/proc/{int(ended.stdout)}")
+        for _ in range(200):
+            if not child.exists():
+                break
+            time.sleep(0.05)
+        assert not child.exists()
 
 
 def test_a_damaged_file_is_one_sentence(tmp_path):
