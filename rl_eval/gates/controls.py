@@ -42,21 +42,35 @@ def control_key(suite: Suite, environment: SuiteEnvironment) -> tuple | None:
 
 
 def _controls(suite: Suite, environment: SuiteEnvironment) -> CriterionVerdict:
-    rejected, vacuous = [], None
+    rejected, undecided, vacuous = [], [], None
     specs = _expanded(suite, environment)
     for spec in specs:
         checks = _play(suite, environment, spec, clipped=True)
-        missed = [check.verdict for check in checks if check.verdict and check.verdict.decision != "PASS"]
-        if not missed:
+        decisions = {check.verdict.decision for check in checks if check.verdict}
+        if decisions == {"PASS"}:
             details = "; ".join(check.verdict.detail for check in checks if check.verdict)
             vacuous = f"vacuous: {spec} passes every task criterion ({details}), so passing shows nothing: "
             vacuous += "raise a bar, or add a criterion that it misses, such as one better_than it"
             break
-        rejected.append(f"{spec} misses {missed[0].criterion}")
+        # an undecided criterion is not missed: with more episodes the policy might pass it
+        missed = next((check.verdict for check in checks if check.missed and check.verdict), None)
+        if missed:
+            rejected.append(f"{spec} misses {missed.criterion}")
+        else:
+            open_criteria = [check.verdict.criterion for check in checks if _is_open(check)]  # type: ignore[union-attr]
+            undecided.append(f"{spec} on {', '.join(open_criteria)}")
     blank = replace(item_verdict(suite.name, "controls"), units=len(rejected), units_max=len(specs))
     if vacuous:
         return replace(blank, decision="FAIL", detail=vacuous)
+    if undecided:
+        detail = f"undecided: {'; '.join(undecided)}; no criterion is missed, so the suite may measure nothing: "
+        detail += "raise episodes.max, or add a criterion that useless policies miss"
+        return replace(blank, decision="INCONCLUSIVE", detail=detail)
     return replace(blank, decision="PASS", detail="no useless policy passes: " + ", ".join(rejected))
+
+
+def _is_open(check: CriterionCheck) -> bool:
+    return check.verdict is not None and check.verdict.decision == "INCONCLUSIVE"
 
 
 def _expanded(suite: Suite, environment: SuiteEnvironment) -> list[str]:

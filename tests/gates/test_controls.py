@@ -38,7 +38,7 @@ def test_a_bar_that_doing_nothing_clears_is_vacuous(tmp_path):
 
 def test_one_criterion_that_every_control_misses_is_enough(tmp_path):
     verdict = controls(
-        tmp_path, "metric: accuracy, at_least: 0.5", "metric: recall, at_least: 0.5", env=SMALL_THREAT, episodes=""
+        tmp_path, "metric: accuracy, at_least: 0.6", "metric: recall, at_least: 0.6", env=SMALL_THREAT, episodes=""
     )
     assert (verdict.decision, verdict.units, verdict.units_max) == ("PASS", 8, 8)
     assert "constant:0 misses c1, constant:1 misses c0" in verdict.detail
@@ -130,3 +130,29 @@ def test_the_items_of_a_suite(tmp_path):
     )
     assert list(suite_without_controls.items) == ["a", "attainable", "held_out"]
     assert suite_without_controls.items["attainable"] == 4
+
+
+def test_an_undecided_control_has_not_missed(tmp_path):
+    """Two episodes decide nothing about a bar of 5, which random in fact clears."""
+    verdict = controls(
+        tmp_path, "metric: mean_return, at_least: 5", specs="[random]", episodes="max: 2, return_bounds: [0, 500]"
+    )
+    assert verdict.decision == "INCONCLUSIVE"
+    assert "random on c0" in verdict.detail
+
+
+@pytest.mark.parametrize(
+    ("keywords", "policy", "note"),
+    [
+        ({"controls": "[]"}, "constant:1", "controls: []"),
+        ({"head": "alpha: 0.2"}, "constant:1", "alpha 0.2"),
+        ({"episodes": "max: 100, return_bounds: [7.999, 500]"}, "constant:1", "return_bounds [7.999, 500]"),
+        ({}, "constant:1", None),
+    ],
+)
+def test_a_pass_names_the_choices_that_it_rests_on(tmp_path, keywords, policy, note):
+    options = {"controls": '["constant:0"]', "episodes": "max: 100, return_bounds: [0, 500]", **keywords}
+    verdict = item(suite(tmp_path, "metric: mean_return, at_least: 8", **options), "c0", policy)
+    assert verdict.decision == "PASS"
+    caveats = ("controls: []", "alpha", "return_bounds")
+    assert [caveat in verdict.detail for caveat in caveats] == [bool(note) and caveat in note for caveat in caveats]

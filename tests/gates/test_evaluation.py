@@ -45,7 +45,7 @@ def test_pass_and_fail_say_by_how_much(tmp_path):
     run = write_run(tmp_path / "run")
     decided = verdicts(checked, run)
     assert [v.decision for v in decided] == ["PASS", "FAIL", "FAIL", "FAIL", "PASS"]
-    assert decided[0].detail == "mean_return 500 over 10 episodes meets at_least 475"
+    assert decided[0].detail.startswith("mean_return 500 over 10 episodes meets at_least 475; ")
     assert decided[1].detail == "mean_return 500 over 10 episodes misses at_least 600 by 100"
     assert decided[2].detail == "mean_length 500 over 10 episodes misses at_most 20 by 480"
     assert decided[3].detail == "training.wall_s 2.5 misses at_most 2 by 0.5"
