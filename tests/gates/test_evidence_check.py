@@ -68,7 +68,7 @@ def test_a_pass_reports_the_episodes_used(tmp_path):
     assert verdict.units == 100  # episodes.min, for an estimate that is worth showing
     assert verdict.interval[0] >= 400
     assert re.fullmatch(
-        rf"mean_return 500 in \[4\d\d, 500\] ≥ 400: passed after {verdict.decided_at} episodes, 100 of 400 played; controls: .*",
+        rf"mean_return 500 in \[4\d\d, 500\] ≥ 400: passed after {verdict.decided_at} episodes, 100 of 400 played; .*",
         verdict.detail,
     )
 
