@@ -72,11 +72,13 @@ def compare(
         int | None,
         typer.Option("--episodes", min=1, help="Episodes each run plays; default: 100, or all of a finite set."),
     ] = None,
-    alpha: Annotated[
-        float, typer.Option("--alpha", help="Chance of calling equals worse, and of calling them better.")
-    ] = 0.05,
+    bounds: Annotated[
+        tuple[float, float] | None,
+        typer.Option("--bounds", metavar="LOW HIGH", help="What a run can score; default: what the metric can be."),
+    ] = None,
+    alpha: Annotated[float, typer.Option("--alpha", help="Chance that a claim is wrong, each claim.")] = 0.05,
     verdicts: Annotated[bool, typer.Option("--verdicts", help="Also the criteria of each verdict.json.")] = False,
-    gate: Annotated[bool, typer.Option("--gate", help="Exit 1 when the candidate is worse, with evidence.")] = False,
+    gate: Annotated[bool, typer.Option("--gate", help="Exit 1 when the candidate is shown to be worse.")] = False,
     html: Annotated[Path | None, typer.Option("--html", metavar="FILE", help="Write a page too.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,
     trust: Trust = False,
@@ -92,7 +94,7 @@ def compare(
     baseline; the last is the candidate. All judged snapshots play the same episodes, apart from training and
     from every gate.
 
-    Exit status: 0 done, 1 with --gate where the candidate is worse with evidence, 2 bad input, or runs that
+    Exit status: 0 done, 1 with --gate where the candidate is shown to be worse, 2 bad input, or runs that
     cannot be compared.
     """
     from rl_eval import terminal
@@ -106,6 +108,7 @@ def compare(
             baseline or (),
             metric=metric,
             episodes=episodes,
+            bounds=bounds,
             alpha=alpha,
             with_verdicts=verdicts,
             trust=trust,

@@ -15,7 +15,7 @@ def show_comparison(result: Comparison, *, gate: bool, html: Path | None, as_jso
     """Print and write a comparison; returns the exit status.
 
     Args:
-        gate: whether the exit status is 1 when the candidate is worse with evidence.
+        gate: whether the exit status is 1 when the candidate is shown to be worse.
         html: where to write a page.
         as_json: print JSON instead of tables.
 
@@ -32,9 +32,9 @@ def show_comparison(result: Comparison, *, gate: bool, html: Path | None, as_jso
 
         write_page(html, result)
     if as_json:
-        typer.echo(json_text({**result.to_json(), "worse": result.worse}), nl=False)
+        typer.echo(json_text({**result.to_json(), "closes_gate": result.closes_gate}), nl=False)
     else:
         from rl_eval.compare.tables import print_comparison
 
         print_comparison(result, gate=gate)
-    return int(gate and result.worse)
+    return int(gate and result.closes_gate)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +13,10 @@ import numpy as np
 from rl_eval import domains
 from rl_eval.compare.groups import ComparisonTask, RunGroup, common_task, differing_settings, group_runs
 from rl_eval.compare.learning_curves import LearningCurve, comparable_columns, learning_curve
-from rl_eval.compare.permutation import MeanDifference, smallest_p
+from rl_eval.compare.permutation import MeanDifference
+from rl_eval.compare.run_evidence import BoundedDifference, least_pairs
 from rl_eval.compare.run_sources import read_runs
-from rl_eval.compare.scores import OnEpisodes, play_groups, recorded_scores
+from rl_eval.compare.scores import OnEpisodes, play_groups, recorded_scores, score_bounds
 from rl_eval.compare.statistics import GroupComparison, GroupScores, compare_groups, iqm_interval
 from rl_eval.compare.verdicts import count_passes
 from rl_eval.errors import InputError
@@ -23,7 +24,13 @@ from rl_eval.evidence import Interval
 from rl_eval.formatting import number
 from rl_eval.plugins import require_plugins_of_run
 
-MIN_BOOTSTRAP_RUNS = 5  # with fewer runs a bootstrap interval is too narrow
+_RELATIONS = {
+    "WORSE": "is worse in the mean than",
+    "LOSES": "loses more often than it wins against",
+    "UNDECIDED": "is not shown to differ from",
+    "WINS": "wins more often than it loses against",
+    "BETTER": "is better in the mean than",
+}
 
 
 @dataclass(frozen=True)
@@ -34,7 +41,7 @@ class Comparison:
         differing: dotted key -> its value in each group; the settings that differ.
         scores: of each group.
         episodes: how many episodes each run played; None where the scores are recorded results.
-        iqms: interquartile mean of each group; None for a single run.
+        iqms: interquartile mean of each group; None for fewer than five runs.
         comparisons: each group but the first against the first.
         curves: column -> one curve per group.
         verdicts: criterion -> how many runs of each group pass; empty without `with_verdicts`.
@@ -59,30 +66,64 @@ class Comparison:
         return self.task.metric.better == "higher"
 
     @property
-    def worse(self) -> bool:
-        """Whether the candidate, the last group, is worse than the baseline with evidence."""
-        return bool(self.comparisons) and self.comparisons[-1].decision == "WORSE"
+    def closes_gate(self) -> bool:
+        """Whether the candidate, the last group, is shown to be worse: its recipe, or with few runs its policies."""
+        if not self.comparisons:
+            return False
+        last = self.comparisons[-1]
+        return last.decision in ("WORSE", "LOSES") or last.policies == ("LOWER" if self.higher_is_better else "HIGHER")
 
     def sentence(self, index: int) -> str:
-        """The result for candidate `index` (from 0), and its evidence, in one sentence."""
+        """What is shown of candidate `index` (from 0), and by what, in one sentence."""
         comparison, metric = self.comparisons[index], self.task.metric.name
         candidate, baseline = self.groups[index + 1], self.groups[0]
-        relation = {"WORSE": "is worse than", "BETTER": "is better than", "UNDECIDED": "is not shown to differ from"}
         means = [number(float(self.scores[group].values.mean())) for group in (index + 1, 0)]
-        text = f"{candidate.label} {relation[comparison.decision]} {baseline.label}: "
-        text += f"{metric} {means[0]} against {means[1]}"
-        difference, counts = comparison.deciding, f"{len(candidate.runs)} and {len(baseline.runs)} runs"
-        if difference is None:
-            advice = _runs_needed(self.alpha)
-            return f"{text}, which is no evidence: at alpha {self.alpha:g} {counts} are too few; {advice}"
-        text += f", difference {difference_text(difference, self.alpha)}"
-        if comparison.basis == "seeds":
-            return f"{text} over {difference.counts[0]} pairs of runs with the same seed"
-        if comparison.basis == "runs":
-            return f"{text} over {counts}"
+        numbers = f"{metric} {means[0]} against {means[1]}"
+        counts = f"{len(candidate.runs)} and {len(baseline.runs)} runs"
+        relation = _RELATIONS[comparison.decision]
+        if comparison.mean is not None and comparison.decision in ("BETTER", "WORSE"):
+            return (
+                f"{candidate.label} {relation} {baseline.label}: {numbers}, "
+                f"difference {difference_text(comparison.mean, self.alpha)} over {counts}"
+            )
+        if comparison.about == "policies":
+            few = "one run of each shows" if counts == "1 and 1 runs" else f"{counts} show"
+            text = (
+                f"{candidate.label} against {baseline.label}: {numbers}; {few} nothing about training again, for which "
+                f"it takes at least {least_pairs(self.alpha)} of each, with different seeds"
+            )
+            return text + self._policies_text(comparison)
+        wins = comparison.wins
+        better = wins.wins if self.higher_is_better else wins.losses
+        ties = f", {wins.ties} ties" if wins.ties else ""
+        seeds = " of the same seed" if comparison.same_seeds else ""
+        p = number(min(wins.p_below, wins.p_above), 2)
         return (
-            f"{text} over {difference.counts[0]:,} episodes that all runs played: this is about these policies and not "
-            f"about training again, for which {counts} are too few at alpha {self.alpha:g}"
+            f"{candidate.label} {relation} {baseline.label}: {numbers}, better in {better} of "
+            f"{wins.wins + wins.losses + wins.ties} pairs of runs{seeds}{ties}, p = {p}; {self._mean_text(comparison)}"
+        )
+
+    def _policies_text(self, comparison: GroupComparison) -> str:
+        difference = comparison.over_episodes
+        if difference is None:
+            return ""
+        shown = {"HIGHER": "score higher", "LOWER": "score lower", "UNDECIDED": "are not shown to differ"}
+        return (
+            f"; over the {difference.count:,} episodes these policies {shown[comparison.policies]}, "
+            f"difference {difference_text(difference, self.alpha)}"
+        )
+
+    def _mean_text(self, comparison: GroupComparison) -> str:
+        if comparison.mean is None:
+            return (
+                f"nothing is claimed about the means, since {self.task.metric.name} has no known bounds: "
+                "name them with --bounds LOW HIGH"
+            )
+        if comparison.mean.least_runs is None:
+            return "the means are too close for any number of runs"
+        return (
+            "nothing is shown about the means, for a rare collapse may be missing from so few runs: "
+            f"with these means it takes at least {comparison.mean.least_runs:,} runs of each"
         )
 
     def to_json(self) -> dict[str, Any]:
@@ -103,12 +144,12 @@ class Comparison:
             {
                 "candidate": self.groups[index + 1].label,
                 "baseline": self.groups[0].label,
-                "probability_of_improvement": _interval(comparison.improvement),
-                "over_runs": _difference(comparison.over_runs),
-                "over_seeds": _difference(comparison.over_seeds),
-                "over_episodes": _difference(comparison.over_episodes),
-                "basis": comparison.basis,
+                "about": comparison.about,
                 "decision": comparison.decision,
+                "wins": _numbers(comparison.wins),
+                "mean": _numbers(comparison.mean),
+                "over_episodes": _numbers(comparison.over_episodes),
+                "policies": comparison.policies,
                 "sentence": self.sentence(index),
             }
             for index, comparison in enumerate(self.comparisons)
@@ -133,6 +174,7 @@ def compare_runs(
     *,
     metric: str | None = None,
     episodes: int | None = None,
+    bounds: tuple[float, float] | None = None,
     alpha: float = 0.05,
     with_verdicts: bool = False,
     trust: bool = False,
@@ -146,6 +188,7 @@ def compare_runs(
         baseline: names of the runs that the others are compared with; without it, the first group.
         metric: a task metric; None: the metric that the runs were selected by.
         episodes: how many to play; None: 100, or all of a finite held-out set.
+        bounds: the least and the most that a run can score; None: those of the metric, where it has some.
         with_verdicts: whether to compare the runs' `verdict.json` too.
         trust: whether modules that the runs name may be imported: plugins, and that of a `module:` environment.
         ledger: the file that records that a finite held-out set was used.
@@ -176,12 +219,12 @@ def compare_runs(
             "W&B holds no policies to play, so the scores are final results that the runs recorded, each on validation "
             "episodes of its own: they are not paired, and a little optimistic"
         )
-    if any(1 < len(group.runs) < MIN_BOOTSTRAP_RUNS for group in groups):
-        notes.append(f"with fewer than {MIN_BOOTSTRAP_RUNS} runs in a group, bootstrap intervals are too narrow")
     higher_is_better = task.metric.better == "higher"
     notes += _commit_notes(groups)
+    within = score_bounds(scores, task, bounds)
     comparisons = [
-        compare_groups(candidate, scores[0], higher_is_better=higher_is_better, alpha=alpha) for candidate in scores[1:]
+        compare_groups(candidate, scores[0], higher_is_better=higher_is_better, bounds=within, alpha=alpha)
+        for candidate in scores[1:]
     ]
     if len(comparisons) > 1:
         notes.append(f"each of the {len(comparisons)} comparisons has its own error rate of {alpha:g}")
@@ -204,17 +247,12 @@ def compare_runs(
     )
 
 
-def difference_text(difference: MeanDifference, alpha: float) -> str:
+def difference_text(difference: MeanDifference | BoundedDifference, alpha: float) -> str:
     """`+0.012 in [0.004, 0.02] (90 %), p = 0.0039`."""
     low, high = ("?" if math.isinf(end) else number(end, 3) for end in (difference.low, difference.high))
     p = min(difference.p_below, difference.p_above)
     sign = "+" if difference.estimate > 0 else ""
     return f"{sign}{number(difference.estimate, 3)} in [{low}, {high}] ({100 - 200 * alpha:g} %), p = {number(p, 2)}"
-
-
-def _runs_needed(alpha: float) -> str:
-    count = next((n for n in range(2, 20) if smallest_p(n, n, paired=False) <= alpha), 20)
-    return f"train at least {count} of each, with different seeds"
 
 
 def _repeated_seeds_note(group: RunGroup) -> str:
@@ -252,8 +290,11 @@ def _interval(interval: Interval | None) -> dict[str, float] | None:
     return {key: float(np.asarray(getattr(interval, key))) for key in ("estimate", "low", "high")}
 
 
-def _difference(difference: MeanDifference | None) -> dict[str, Any] | None:
-    if difference is None:
+def _numbers(result: Any) -> dict[str, Any] | None:
+    """The fields of a result as JSON values; what is not finite is None."""
+    if result is None:
         return None
-    numbers = {key: getattr(difference, key) for key in ("estimate", "low", "high", "p_below", "p_above")}
-    return {**numbers, "paired": difference.paired, "units": list(difference.counts)}
+    return {
+        name: None if isinstance(value, float) and not math.isfinite(value) else value
+        for name, value in asdict(result).items()
+    }

@@ -6,13 +6,21 @@ import math
 from pathlib import Path
 from typing import Any
 
-from rl_eval.compare.comparison import Comparison, difference_text
+from rl_eval.compare.comparison import Comparison
+from rl_eval.compare.permutation import MeanDifference
+from rl_eval.compare.run_evidence import BoundedDifference, PairWins
 from rl_eval.compare.statistics import GroupComparison
 from rl_eval.report import charts
 from rl_eval.report.html_page import count, number, render, write
 
 # outcome -> the decision whose colour the badge has, and the word on it
-_BADGES = {"WORSE": ("FAIL", "Worse"), "BETTER": ("PASS", "Better"), "UNDECIDED": ("INCONCLUSIVE", "Undecided")}
+_BADGES = {
+    "WORSE": ("FAIL", "Worse in the mean"),
+    "LOSES": ("NONE", "Loses more often"),
+    "UNDECIDED": ("INCONCLUSIVE", "Undecided"),
+    "WINS": ("NONE", "Wins more often"),
+    "BETTER": ("PASS", "Better in the mean"),
+}
 _CURVE_TITLES = {"validation_score": "Score on the validation part", "episode_return_mean": "Return during training"}
 
 
@@ -66,14 +74,21 @@ def _headline(result: Comparison) -> dict[str, Any]:
         runs = len(result.groups[0].runs)
         sentence = f"The configs of all {runs} runs differ only in the seed, so there is nothing to compare them with."
         return {"decision": "NONE", "word": "One group", "sentence": sentence, "more": []}
-    decision, word = _BADGES[result.comparisons[-1].decision]
+    decision, word = _badge(result.comparisons[-1])
     sentence = result.sentence(len(result.comparisons) - 1)
     return {"decision": decision, "word": word, "sentence": sentence, "more": []}
 
 
+def _badge(comparison: GroupComparison) -> tuple[str, str]:
+    """The decision whose colour the badge has, and its word."""
+    if comparison.about == "policies" and comparison.decision == "UNDECIDED":
+        return "INCONCLUSIVE", "Too few runs"
+    return _BADGES[comparison.decision]
+
+
 def _candidate(result: Comparison, index: int) -> dict[str, Any]:
     comparison = result.comparisons[index]
-    decision, word = _BADGES[comparison.decision]
+    decision, word = _badge(comparison)
     return {
         "label": result.groups[index + 1].label,
         "sentence": result.sentence(index),
@@ -115,34 +130,52 @@ def _spread(result: Comparison) -> list[dict[str, Any]]:
 
 
 def _rows(result: Comparison, comparison: GroupComparison) -> list[dict[str, Any]]:
-    differences = {
-        "runs": ("all runs", comparison.over_runs),
-        "seeds": ("pairs of runs with the same seed", comparison.over_seeds),
-        "episodes": ("episodes that all runs played, about these policies only", comparison.over_episodes),
-    }
-    rows = []
-    for basis, (name, difference) in differences.items():
-        if difference is None:
-            continue
-        low, high = (None if math.isinf(end) else end for end in (difference.low, difference.high))
-        text = difference_text(difference, result.alpha)
-        drawing = charts.interval(difference.estimate, low, high, 0.0, result.higher_is_better, f"Difference {text}.")
-        rows.append(
-            {
-                "name": name,
-                "units": " and ".join(map(count, difference.counts[: 1 if difference.paired else 2])),
-                "decides": basis == comparison.basis,
-                "text": text,
-                "decision": _BADGES[comparison.decision][0] if basis == comparison.basis else "NONE",
-                "drawing": drawing,
-            }
+    wins, mean, episodes = comparison.wins, comparison.mean, comparison.over_episodes
+    above, rows = result.higher_is_better, []
+    if wins.wins + wins.losses and comparison.about == "training":
+        name = "share of pairs of runs, where the candidate has the higher score"
+        row = _row(name, f"{wins.wins + wins.losses + wins.ties} pairs", wins.share, wins, 0.5, above, result.alpha)
+        rows.append({**row, "decision": "NONE"})
+    if mean is not None:
+        counts = [len(result.groups[index].runs) for index in (result.comparisons.index(comparison) + 1, 0)]
+        row = _row(
+            "difference of means over runs",
+            f"{counts[0]} and {counts[1]} runs",
+            mean.estimate,
+            mean,
+            0.0,
+            above,
+            result.alpha,
         )
-    improvement = comparison.improvement
-    estimate, low, high = float(improvement.estimate), float(improvement.low), float(improvement.high)
-    text = f"{number(estimate, 3)} in [{number(low, 3)}, {number(high, 3)}] (95 %)"
-    drawing = charts.interval(estimate, low, high, 0.5, True, f"Probability {text}.", bounds=(0.0, 1.0))
-    row = {"name": "probability that one of its runs beats one of the baseline", "units": "", "decides": False}
-    return [*rows, {**row, "text": text, "decision": "NONE", "drawing": drawing}]
+        decided = comparison.decision in ("BETTER", "WORSE")
+        rows.append({**row, "decision": _BADGES[comparison.decision][0] if decided else "NONE"})
+    if episodes is not None:
+        name, units = "difference of these policies alone", f"{count(episodes.count)} episodes"
+        row = _row(name, units, episodes.estimate, episodes, 0.0, above, result.alpha)
+        rows.append({**row, "decision": "NONE"})
+    return rows
+
+
+def _row(
+    name: str,
+    units: str,
+    estimate: float,
+    evidence: PairWins | BoundedDifference | MeanDifference,
+    neutral: float,
+    above: bool,
+    alpha: float,
+) -> dict[str, Any]:
+    """A claim with its interval.
+
+    Args:
+        neutral: the value at which neither is better.
+    """
+    low, high = (None if math.isinf(end) else end for end in (evidence.low, evidence.high))
+    ends = ["?" if end is None else number(end, 3) for end in (low, high)]
+    p = number(min(evidence.p_below, evidence.p_above), 2)
+    text = f"{number(estimate, 3)} in [{ends[0]}, {ends[1]}] ({100 - 200 * alpha:g} %), p = {p}"
+    drawing = charts.interval(estimate, low, high, neutral, above, f"{name.capitalize()}: {text}.")
+    return {"name": name, "units": units, "text": text, "drawing": drawing}
 
 
 def _curve(result: Comparison, column: str) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -159,3 +160,32 @@ def recorded_scores(groups: Sequence[RunGroup], metric: Metric) -> list[GroupSco
                 )
         scores.append(GroupScores(np.array([run.results[metric.name] for run in group.runs])))
     return scores
+
+
+def score_bounds(
+    scores: Sequence[GroupScores], task: ComparisonTask, bounds: tuple[float, float] | None
+) -> tuple[float, float] | None:
+    """The least and the most that a run can score; None where they are not known.
+
+    Args:
+        bounds: as given by the user; None: those of the metric.
+
+    Raises:
+        InputError: they are no range, or a run scored outside of them.
+    """
+    metric = task.metric
+    if bounds is None:
+        if metric.name in RATIO_METRICS:
+            return 0.0, 1.0
+        known = metric.bounds(task.env) if metric.bounds is not None and metric.variable is not None else None
+        return None if known is None else (float(known[0]), float(known[1]))
+    low, high = bounds
+    if not (math.isfinite(low) and math.isfinite(high) and low < high):
+        raise InputError(f"--bounds {low:g} {high:g} is no range: give the least and the most that a run can score")
+    values = np.concatenate([group.values for group in scores])
+    outside = values[(values < low) | (values > high)]
+    if len(outside):
+        raise InputError(
+            f"a run scored {outside[0]:g}, outside --bounds {low:g} {high:g}: give bounds that hold for every run"
+        )
+    return low, high

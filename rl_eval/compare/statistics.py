@@ -1,6 +1,6 @@
 """Whether one group of runs is better than another: pure functions from scores to a decision.
 
-Which test decides depends on the number of runs and on their seeds, never on their scores.
+What the claim is about depends on the number of runs and on their seeds, never on their scores.
 """
 
 from __future__ import annotations
@@ -10,13 +10,15 @@ from typing import Literal
 
 import numpy as np
 
-from rl_eval.compare.permutation import MeanDifference, paired_difference, smallest_p, unpaired_difference
-from rl_eval.evidence import Interval, iqm, probability_of_improvement, stratified_bootstrap
+from rl_eval.compare.permutation import MeanDifference, paired_difference
+from rl_eval.compare.run_evidence import BoundedDifference, PairWins, bounded_difference, least_pairs, pair_wins
+from rl_eval.evidence import Interval, iqm, stratified_bootstrap
+from rl_eval.evidence.bounds import finite_vector
 
-Outcome = Literal["BETTER", "WORSE", "UNDECIDED"]
-# The units of the deciding test. `seeds` and `runs` tell about new trainings, `episodes` only about these policies.
-Basis = Literal["seeds", "runs", "episodes", "nothing"]
+# BETTER and WORSE: the mean over future runs. WINS and LOSES: a future run scores better more often than not.
+Outcome = Literal["BETTER", "WINS", "UNDECIDED", "LOSES", "WORSE"]
 REPLICATES = 10_000
+MIN_BOOTSTRAP_RUNS = 5  # with fewer runs a bootstrap interval is too narrow
 
 
 @dataclass(frozen=True)
@@ -40,82 +42,82 @@ class GroupComparison:
     """A candidate against the baseline. Every difference is the candidate's score minus the baseline's.
 
     Attributes:
-        improvement: probability that a run of the candidate beats one of the baseline, ties counting half, with its
-            bootstrap interval.
-        over_runs: over all runs, unpaired.
-        over_seeds: over pairs of runs with the same seed; None where there are fewer than two.
+        wins: pairs of runs, those of one seed first.
+        same_seeds: whether all of these pairs share their seed.
+        mean: of the mean over future runs; None where the scores have no known bounds, or a group has one run.
         over_episodes: over the episodes that all runs played; it tells only about these policies. None without them.
-        basis: which of these differences decides.
+        about: training again, or only these policies because there are too few runs.
+        decision: about training again; UNDECIDED where there are too few runs.
+        policies: whether these policies are better over the episodes; decided only where there are too few runs.
     """
 
-    improvement: Interval
-    over_runs: MeanDifference
-    over_seeds: MeanDifference | None
+    wins: PairWins
+    same_seeds: bool
+    mean: BoundedDifference | None
     over_episodes: MeanDifference | None
-    basis: Basis
+    about: Literal["training", "policies"]
     decision: Outcome
-
-    @property
-    def deciding(self) -> MeanDifference | None:
-        """The difference that decides; None where there is none."""
-        differences = {"seeds": self.over_seeds, "runs": self.over_runs, "episodes": self.over_episodes}
-        return differences.get(self.basis)
+    policies: Literal["HIGHER", "LOWER", "UNDECIDED"]
 
 
 def iqm_interval(values: np.ndarray) -> Interval | None:
-    """Interquartile mean of `[R]` scores with its 95 % bootstrap interval; None for one run, which has no spread."""
-    if len(values) < 2:
+    """Interquartile mean of `[R]` scores with its 95 % bootstrap interval; None for fewer than five runs."""
+    if len(values) < MIN_BOOTSTRAP_RUNS:
         return None
     return stratified_bootstrap(iqm, np.asarray(values)[:, None], replicates=REPLICATES)
 
 
 def compare_groups(
-    candidate: GroupScores, baseline: GroupScores, *, higher_is_better: bool, alpha: float = 0.05
+    candidate: GroupScores,
+    baseline: GroupScores,
+    *,
+    higher_is_better: bool,
+    bounds: tuple[float, float] | None = None,
+    alpha: float = 0.05,
 ) -> GroupComparison:
-    """Whether the candidate is better or worse than the baseline. Each error has a probability of at most alpha.
+    """Whether the candidate is better or worse than the baseline. Each claim is wrong with probability ≤ alpha.
+
+    Args:
+        bounds: the least and the most that a run can score; None: no claim about a mean.
 
     Raises:
         InputError: a score is not finite.
     """
-    sign = 1.0 if higher_is_better else -1.0
-    improvement = stratified_bootstrap(
-        probability_of_improvement,
-        sign * candidate.values[:, None],
-        sign * baseline.values[:, None],
-        replicates=REPLICATES,
-    )
-    over_runs = unpaired_difference(candidate.values, baseline.values, alpha)
-    common = sorted(set(candidate.seeds) & set(baseline.seeds))
-    over_seeds = over_episodes = None
-    if len(common) > 1:
-        x, y = (_values_of_seeds(scores, common) for scores in (candidate, baseline))
-        over_seeds = paired_difference(x, y, alpha)
+    x, y, common = _paired_first(candidate, baseline)
+    pairs = min(len(x), len(y))
+    wins = pair_wins(x[:pairs], y[:pairs], alpha)
+    mean = over_episodes = None
+    if bounds is not None and pairs > 1:
+        mean = bounded_difference(x, y, bounds, alpha, common)
     if candidate.episodes is not None and baseline.episodes is not None:
         over_episodes = paired_difference(candidate.episodes.mean(axis=0), baseline.episodes.mean(axis=0), alpha)
-    basis = _basis(candidate, baseline, over_episodes is not None, alpha)
-    deciding = {"seeds": over_seeds, "runs": over_runs, "episodes": over_episodes}.get(basis)
-    return GroupComparison(improvement, over_runs, over_seeds, over_episodes, basis, _outcome(deciding, sign, alpha))
+    about: Literal["training", "policies"] = "training" if pairs >= least_pairs(alpha) else "policies"
+    decision: Outcome = "UNDECIDED"
+    if mean is not None and (sign := _sign(mean, alpha)):
+        decision = "BETTER" if (sign > 0) == higher_is_better else "WORSE"
+    elif sign := _sign(wins, alpha):
+        decision = "WINS" if (sign > 0) == higher_is_better else "LOSES"
+    policies: Literal["HIGHER", "LOWER", "UNDECIDED"] = "UNDECIDED"
+    few = about == "policies" and decision == "UNDECIDED"
+    if few and over_episodes is not None and (sign := _sign(over_episodes, alpha)):
+        policies = "HIGHER" if sign > 0 else "LOWER"
+    return GroupComparison(wins, common == pairs, mean, over_episodes, about, decision, policies)
 
 
-def _values_of_seeds(scores: GroupScores, seeds: list[int]) -> np.ndarray:
-    return np.array([scores.values[scores.seeds.index(seed)] for seed in seeds])
+def _paired_first(candidate: GroupScores, baseline: GroupScores) -> tuple[np.ndarray, np.ndarray, int]:
+    """The scores of both groups, those of common seeds first and in the same order, and the number of these."""
+    common = sorted(set(candidate.seeds) & set(baseline.seeds))
+    both = []
+    for scores in (candidate, baseline):
+        first = [scores.seeds.index(seed) for seed in common]
+        others = sorted(set(range(len(scores.values))) - set(first))
+        both.append(finite_vector(scores.values, "run")[[*first, *others]])
+    return both[0], both[1], len(common)
 
 
-def _basis(candidate: GroupScores, baseline: GroupScores, has_episodes: bool, alpha: float) -> Basis:
-    counts = len(candidate.values), len(baseline.values)
-    same_seeds = bool(candidate.seeds) and set(candidate.seeds) == set(baseline.seeds)
-    if same_seeds and smallest_p(*counts, paired=True) <= alpha:
-        return "seeds"
-    if min(counts) > 1 and smallest_p(*counts, paired=False) <= alpha:  # one run alone has no spread
-        return "runs"
-    return "episodes" if has_episodes else "nothing"
-
-
-def _outcome(difference: MeanDifference | None, sign: float, alpha: float) -> Outcome:
-    if difference is None:
-        return "UNDECIDED"
-    worse, better = (difference.p_below, difference.p_above)[:: 1 if sign > 0 else -1]
-    return "WORSE" if worse <= alpha else "BETTER" if better <= alpha else "UNDECIDED"
+def _sign(result: PairWins | BoundedDifference | MeanDifference, alpha: float) -> int:
+    """1 where the candidate's scores are shown to be higher, -1 where lower, else 0."""
+    return -1 if result.p_below <= alpha else 1 if result.p_above <= alpha else 0
 
 
 def contributions(hits: np.ndarray, cases: np.ndarray) -> np.ndarray:

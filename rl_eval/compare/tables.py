@@ -13,15 +13,23 @@ from rich.table import Table
 
 from rl_eval.compare.comparison import Comparison
 from rl_eval.compare.permutation import MeanDifference
+from rl_eval.compare.run_evidence import BoundedDifference, PairWins
 from rl_eval.evidence import Interval
 from rl_eval.formatting import number
 from rl_eval.terminal import cell, console_for, labelled_line, new_table
 
-OUTCOME_STYLES = {"WORSE": "bold red", "BETTER": "bold green", "UNDECIDED": "bold yellow"}
+# Colours are for claims about the mean.
+OUTCOME_STYLES = {
+    "WORSE": "bold red",
+    "LOSES": "bold",
+    "UNDECIDED": "bold yellow",
+    "WINS": "bold",
+    "BETTER": "bold green",
+}
 MAX_SETTINGS = 40  # rows; --json has all of them
 CURVE_POINTS = 5
 # Columns that a narrow terminal leaves out, in this order.
-OPTIONAL_COLUMNS = ("p better", "P(better run)", "lowest", "highest", "95 %", "p worse", "mean")
+OPTIONAL_COLUMNS = ("p better", "lowest", "highest", "95 %", "p worse", "mean")
 
 
 def print_comparison(result: Comparison, *, gate: bool = False, console: Console | None = None) -> None:
@@ -43,14 +51,13 @@ def print_comparison(result: Comparison, *, gate: bool = False, console: Console
 
 def gate_sentence(result: Comparison) -> str:
     """The meaning of the exit status."""
-    candidate, decision = result.groups[-1].label, result.comparisons[-1].decision
-    if decision == "WORSE":
-        return f"closed, since {candidate} is worse with evidence (at most {100 * result.alpha:g} % by chance)"
-    reason = (
-        "is better with evidence"
-        if decision == "BETTER"
-        else "is not shown to be worse, which is no proof that it is as good"
-    )
+    candidate, last = result.groups[-1].label, result.comparisons[-1]
+    if result.closes_gate:
+        shown = {"WORSE": "is worse in the mean", "LOSES": "loses more often than it wins"}
+        what = shown.get(last.decision, "is worse over the episodes, with these policies")
+        return f"closed, since {candidate} {what} (at most {100 * result.alpha:g} % by chance)"
+    shown = {"BETTER": "is better in the mean", "WINS": "wins more often than it loses"}
+    reason = shown.get(last.decision, "is not shown to be worse, which is no proof that it is as good")
     return f"open, since {candidate} {reason}"
 
 
@@ -100,7 +107,7 @@ def _tables(result: Comparison) -> Iterator[tuple[str, _FittedTable]]:
         )
     yield _score_title(result), _score_table(result)
     if result.comparisons:
-        yield "candidate minus baseline", _difference_table(result)
+        yield "candidate against baseline", _evidence_table(result)
     if result.verdicts:
         passes = [(name, *counts) for name, counts in result.verdicts.items()]
         yield "runs that pass", _FittedTable(("criterion", *labels), passes, 1)
@@ -130,26 +137,24 @@ def _score_table(result: Comparison) -> _FittedTable:
     return _FittedTable(("group", "", "runs", "mean", "IQM", "95 %", "lowest", "highest"), rows, 2)
 
 
-def _difference_table(result: Comparison) -> _FittedTable:
+def _evidence_table(result: Comparison) -> _FittedTable:
     rows = []
     for group, comparison in zip(result.groups[1:], result.comparisons, strict=True):
-        improvement = "{} ({})".format(*_estimate(comparison.improvement))
-        differences = {
-            "runs": comparison.over_runs,
-            "seeds": comparison.over_seeds,
-            "episodes": comparison.over_episodes,
-        }
-        for basis, difference in differences.items():
-            if difference is not None:
-                units = f"{difference.counts[0]:,} {'pairs of one seed' if basis == 'seeds' else basis}"
-                if basis == "runs":
-                    units = f"{difference.counts[0]} and {difference.counts[1]} runs"
-                decides = "decides" if basis == comparison.basis else ""
-                numbers = _difference(difference, result.higher_is_better)
-                rows.append((group.label, units, decides, *numbers, improvement))
+        wins, mean, episodes = comparison.wins, comparison.mean, comparison.over_episodes
+        if wins.wins + wins.losses and comparison.about == "training":
+            pairs = f"{wins.wins + wins.losses + wins.ties} pairs{' of one seed' if comparison.same_seeds else ''}"
+            rows.append(
+                (group.label, "share of pairs with a higher score", pairs, *_evidence(wins.share, wins, result))
+            )
+        if mean is not None:
+            runs = f"{len(group.runs)} and {len(result.groups[0].runs)} runs"
+            rows.append((group.label, "difference of means over runs", runs, *_evidence(mean.estimate, mean, result)))
+        if episodes is not None:
+            claim = "difference of these policies alone"
+            units = f"{episodes.count:,} episodes"
+            rows.append((group.label, claim, units, *_evidence(episodes.estimate, episodes, result)))
     level = f"{100 - 200 * result.alpha:g} %"
-    head = ("candidate", "over", "", "difference", level, "p worse", "p better", "P(better run)")
-    return _FittedTable(head, rows, 3)
+    return _FittedTable(("candidate", "of", "over", "estimate", level, "p worse", "p better"), rows, 3)
 
 
 def _estimate(interval: Interval | None) -> tuple[str, str]:
@@ -158,12 +163,13 @@ def _estimate(interval: Interval | None) -> tuple[str, str]:
     return number(float(interval.estimate)), _range(float(interval.low), float(interval.high))
 
 
-def _difference(difference: MeanDifference, higher_is_better: bool) -> tuple[str, ...]:
-    worse, better = difference.p_below, difference.p_above
-    if not higher_is_better:
+def _evidence(
+    estimate: float, evidence: PairWins | BoundedDifference | MeanDifference, result: Comparison
+) -> tuple[str, ...]:
+    worse, better = evidence.p_below, evidence.p_above
+    if not result.higher_is_better:
         worse, better = better, worse
-    interval = _range(difference.low, difference.high)
-    return number(difference.estimate, 3), interval, number(worse, 2), number(better, 2)
+    return number(estimate, 3), _range(evidence.low, evidence.high), number(worse, 2), number(better, 2)
 
 
 def _range(low: float, high: float) -> str:

@@ -6,7 +6,7 @@ capital into a decision; `share_interval` says what else all units leave possibl
 Statistics over training runs: `run_statistics`, `trend`, `bootstrap`.
 """
 
-from rl_eval.evidence.bootstrap import Interval, iqm, probability_of_improvement, stratified_bootstrap
+from rl_eval.evidence.bootstrap import Interval, iqm, stratified_bootstrap
 from rl_eval.evidence.bounded_mean import CaseMeanTest, MeanTest
 from rl_eval.evidence.direction import meets
 from rl_eval.evidence.history import EvidenceHistory
@@ -38,7 +38,6 @@ __all__ = [
     "iqm",
     "meets",
     "power_note",
-    "probability_of_improvement",
     "ratio_difference_test",
     "stratified_bootstrap",
     "trend",

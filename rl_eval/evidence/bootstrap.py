@@ -1,6 +1,6 @@
-"""Statistics over tasks and runs with bootstrap intervals: interquartile mean, probability of improvement.
+"""Statistics over tasks and runs with bootstrap intervals: the interquartile mean.
 
-Scores are arrays `[..., R, T]` of R runs on each of T tasks; the leading axes are replicates. Definitions and the
+Scores are arrays `[..., R, T]` of R runs on each of T tasks; the leading axes are replicates. Its definition and the
 stratified bootstrap: Agarwal, Schwarzer, Castro, Courville and Bellemare, *Deep reinforcement learning at the edge of
 the statistical precipice*, NeurIPS 2021 (arXiv 2108.13264), sections 4.1–4.3, as in their library rliable.
 """
@@ -41,19 +41,8 @@ def iqm(scores: np.ndarray) -> np.ndarray:
     return flat[..., cut : count - cut].mean(axis=-1)
 
 
-def probability_of_improvement(scores: np.ndarray, reference: np.ndarray) -> np.ndarray:
-    """P(X > Y), `[...]`: mean over tasks of (1/RQ) Σᵢⱼ 1[xᵢ > yⱼ] + ½·1[xᵢ = yⱼ] (Mann–Whitney).
-
-    Args:
-        scores: `[..., R, T]`.
-        reference: `[..., Q, T]`, the same tasks.
-    """
-    x, y = np.asarray(scores)[..., :, None, :], np.asarray(reference)[..., None, :, :]
-    return ((x > y).mean(axis=(-3, -2, -1)) + (x >= y).mean(axis=(-3, -2, -1))) / 2
-
-
 def stratified_bootstrap(
-    statistic: Statistic, *scores: np.ndarray, replicates: int = 50_000, seed: int = 0
+    statistic: Statistic, scores: np.ndarray, *, replicates: int = 50_000, seed: int = 0
 ) -> Interval:
     """A statistic of `[R, T]` scores with its 95 % percentile interval.
 
@@ -62,23 +51,18 @@ def stratified_bootstrap(
     replicates. With few runs it is too narrow; Agarwal et al. find it usable from about 5 on several tasks.
 
     Args:
-        statistic: a function of as many `[..., R, T]` arrays as there are scores.
-        scores: `[R, T]` arrays; a second one for `probability_of_improvement`, with runs drawn independently.
+        statistic: a function of `[..., R, T]` scores.
+        scores: `[R, T]`.
 
     Raises:
-        InputError: an array is empty, not `[R, T]`, or holds a score that is not finite; or the tasks differ.
+        InputError: the array is empty, not `[R, T]`, or holds a score that is not finite.
     """
-    tables = [_checked_table(table) for table in scores]
-    if not tables or len({table.shape[1] for table in tables}) > 1:
-        raise InputError(f"the scores have {[table.shape[1] for table in tables]} tasks: give arrays of the same tasks")
+    table = _checked_table(scores)
     rng = np.random.default_rng(seed)
-    step = max(1, _CHUNK // max(table.size for table in tables))
-    parts = []
-    for start in range(0, replicates, step):
-        count = min(step, replicates - start)
-        parts.append(statistic(*(_resampled(table, count, rng) for table in tables)))
+    step = max(1, _CHUNK // table.size)
+    parts = [statistic(_resampled(table, min(step, replicates - start), rng)) for start in range(0, replicates, step)]
     low, high = np.quantile(np.concatenate(parts), [(1 - LEVEL) / 2, (1 + LEVEL) / 2], axis=0)
-    return Interval(statistic(*tables), low, high)
+    return Interval(statistic(table), low, high)
 
 
 def _checked_table(scores: np.ndarray) -> np.ndarray:

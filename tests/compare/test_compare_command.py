@@ -16,22 +16,39 @@ def test_a_candidate_that_is_worse_closes_the_gate(run_names, capsys):
     assert main(["compare", *run_names("good"), *run_names("bad"), "--gate"]) == 1
     out = capsys.readouterr().out
     assert re.search(
-        r"^WORSE lr=1e-06 is worse than lr=0.003: mean_cost .* over 5 pairs of runs with the same seed$", out, re.M
+        r"^LOSES lr=1e-06 loses .* lr=0.003: mean_cost .* 0 of 5 pairs of runs of the same seed, .* at least \d+ runs",
+        out,
+        re.M,
     )
-    assert "gate: closed, since lr=1e-06 is worse with evidence" in out
+    assert "gate: closed, since lr=1e-06 loses" in out
     assert "settings that differ" in out
 
 
-def test_the_other_way_round_it_is_better_and_the_gate_is_open(run_names, capsys):
+def test_the_other_way_round_it_wins_and_the_gate_is_open(run_names, capsys):
     assert main(["compare", *run_names("bad"), *run_names("good"), "--gate", "--json"]) == 0
     result = printed_json(capsys)
     (comparison,) = result["comparisons"]
-    assert comparison["decision"] == "BETTER"
-    assert comparison["basis"] == "seeds"
-    assert comparison["over_seeds"]["p_below"] == 1 / 32  # a lower cost, in all five pairs
+    assert (comparison["decision"], comparison["about"]) == ("WINS", "training")
+    assert comparison["wins"]["p_below"] == 1 / 32  # a lower cost, in all five pairs
+    assert comparison["mean"]["p_below"] > 0.05  # which five runs cannot show of the mean
+    assert comparison["mean"]["least_runs"] > 5
     assert result["differences"] == {"lr": ["1e-06", "0.003"]}
-    assert result["worse"] is False
-    assert comparison["probability_of_improvement"]["estimate"] == 1.0
+    assert result["closes_gate"] is False
+
+
+def test_tighter_bounds_show_the_mean(run_names, capsys):
+    # every run of both groups is within them, and they exclude the collapse that the metric's own bounds allow
+    runs = [*run_names("good"), *run_names("bad"), "--metric", "f1", "--bounds", "0", "0.9", "--json", "--alpha", "0.2"]
+    assert main(["compare", *runs]) == 0
+    (comparison,) = printed_json(capsys)["comparisons"]
+    assert comparison["decision"] == "WORSE"
+    assert comparison["mean"]["high"] < 0
+
+
+@pytest.mark.parametrize("bounds", [("0", "0.5"), ("1", "0"), ("0", "inf")])
+def test_bounds_that_do_not_hold_are_refused(run_names, capsys, bounds):
+    assert main(["compare", *run_names("good", 1), *run_names("bad", 1), "--metric", "f1", "--bounds", *bounds]) == 2
+    assert f"--bounds {float(bounds[0]):g}" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("seeds", [(1,), (1, 2), (1, 2, 3, 4, 5)])
@@ -39,18 +56,28 @@ def test_runs_against_themselves_are_never_worse(run_names, capsys, seeds):
     same = run_names("good", *seeds)
     assert main(["compare", *same, *(f"--baseline={run}" for run in same), "--gate", "--json"]) == 0
     (comparison,) = printed_json(capsys)["comparisons"]
-    assert comparison["decision"] == "UNDECIDED"
-    assert comparison["over_runs"]["estimate"] == 0
+    assert (comparison["decision"], comparison["policies"]) == ("UNDECIDED", "UNDECIDED")
+    assert comparison["wins"]["ties"] == len(seeds)
 
 
-def test_one_run_each_is_decided_over_episodes(run_names, capsys):
-    assert main(["compare", *run_names("good", 1), *run_names("bad", 2), "--gate", "--json", "--metric", "f1"]) == 1
-    (comparison,) = printed_json(capsys)["comparisons"]
-    assert comparison["basis"] == "episodes"
-    assert "is about these policies and not about training again" in comparison["sentence"]
-    runs, episodes = comparison["over_runs"], comparison["over_episodes"]
-    assert runs["low"] is None  # unbounded
-    assert episodes["estimate"] == pytest.approx(runs["estimate"])
+def test_one_run_each_shows_only_these_policies(run_names, tmp_path, capsys):
+    page = tmp_path / "page.html"
+    runs = [*run_names("good", 1), *run_names("bad", 2), "--metric", "f1"]
+    assert main(["compare", *runs, "--gate", "--json", "--html", str(page)]) == 1
+    result = printed_json(capsys)
+    (comparison,) = result["comparisons"]
+    assert (comparison["about"], comparison["decision"], comparison["policies"]) == ("policies", "UNDECIDED", "LOWER")
+    assert result["closes_gate"] is True
+    assert comparison["mean"] is None
+    assert "one run of each shows nothing about training again" in comparison["sentence"]
+    scores = [group["mean"] for group in result["groups"]]
+    assert comparison["over_episodes"]["estimate"] == pytest.approx(scores[1] - scores[0])
+    html = page.read_text()
+    assert "Too few runs" in html
+    assert 'class="badge FAIL"' not in html
+    assert main(["compare", *run_names("bad", 2), *run_names("good", 1), "--metric", "f1", "--html", str(page)]) == 0
+    assert 'class="badge PASS"' not in page.read_text()
+    assert "better" not in capsys.readouterr().out.split("UNDECIDED")[1]
 
 
 def test_the_same_runs_give_the_same_numbers(run_names, capsys):
@@ -73,7 +100,7 @@ def test_the_page_is_one_file(run_names, tmp_path, capsys):
     page = tmp_path / "page.html"
     assert main(["compare", *run_names("good"), *run_names("bad"), "--html", str(page)]) == 0
     html = page.read_text()
-    assert "lr=1e-06 is worse than lr=0.003" in html
+    assert "lr=1e-06 loses more often" in html
     assert html.count("<svg") >= 6
     assert not re.search(r"<script|(src|href)=[\"']?(http|//)", html)
     assert len(html) < 3_000_000
@@ -83,7 +110,7 @@ def test_one_group_has_no_candidate(run_names, capsys):
     assert main(["compare", *run_names("good"), "--gate"]) == 2
     assert "name the baseline with --baseline" in capsys.readouterr().err
     assert main(["compare", *run_names("good")]) == 0
-    assert "candidate minus baseline" not in capsys.readouterr().out
+    assert "candidate against baseline" not in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
@@ -109,6 +136,6 @@ def test_an_alpha_that_is_no_error_rate_is_refused(run_names, capsys):
 def test_a_narrow_terminal_leaves_columns_out_and_breaks_no_number(run_names, monkeypatch, capsys):
     monkeypatch.setenv("COLUMNS", "60")
     assert main(["compare", *run_names("good", 1, 2), *run_names("bad", 1, 2), "--episodes", "4"]) == 0
-    tables = capsys.readouterr().out.partition("UNDECIDED")[0].partition("WORSE lr")[0].splitlines()
+    tables = capsys.readouterr().out.partition("UNDECIDED")[0][0].splitlines()
     assert max(map(len, tables)) <= 60
     assert any(line.startswith("not shown at this width: ") and "highest" in line for line in tables)

@@ -52,16 +52,15 @@ def test_an_offline_folder_is_read_as_it_was_written(offline):
     assert run.curves["episode_return_mean"].tolist()[1:] == [1000.0, 2000.0]
 
 
-def test_recorded_results_are_compared_unpaired(offline, capsys):
+def test_too_few_recorded_results_show_nothing(offline, capsys):
     assert main(["compare", *offline[1:3], "--baseline", offline[0], "--gate", "--json"]) == 0
     result = json.loads(capsys.readouterr().out)
     (comparison,) = result["comparisons"]
     assert [run["score"] for run in result["groups"][1]["runs"]] == [30.0, 20.0]
     assert result["episodes"] is None
-    assert comparison["over_seeds"] is comparison["over_episodes"] is None
-    assert comparison["basis"] == "nothing"
-    assert comparison["decision"] == "UNDECIDED"
-    assert "train at least 3 of each" in comparison["sentence"]
+    assert comparison["over_episodes"] is comparison["mean"] is None
+    assert (comparison["about"], comparison["decision"]) == ("policies", "UNDECIDED")
+    assert "at least 5 of each" in comparison["sentence"]
     assert "not paired" in result["notes"][0]
 
 
@@ -120,18 +119,19 @@ def run_compare(folder, server, *arguments):
 
 
 def test_a_group_of_a_project_is_compared(tmp_path):
-    runs = [online(f"old{seed}", seed, 100.0 + seed) for seed in (1, 2, 3)]
-    runs += [online(f"new{seed}", seed, 10.0 + seed, lr=0.1) for seed in (1, 2, 3)]
+    runs = [online(f"old{seed}", seed, 100.0 + seed) for seed in (1, 2, 3, 4, 5)]
+    runs += [online(f"new{seed}", seed, 10.0 + seed, lr=0.1) for seed in (1, 2, 3, 4, 5)]
     runs += [online("other", 9, 0.0, group="day")]
     with WandbServer(runs=runs) as server:
         done = run_compare(tmp_path, server, "wandb:team/project?group=night", "--gate", "--json")
     assert done.returncode == 1, done.stderr
     result = json.loads(done.stdout)
     assert [run["name"] for run in result["groups"][1]["runs"]] == [
-        f"wandb:team/project/new{seed}" for seed in (1, 2, 3)
+        f"wandb:team/project/new{seed}" for seed in (1, 2, 3, 4, 5)
     ]
     (comparison,) = result["comparisons"]
-    assert (comparison["basis"], comparison["decision"], comparison["over_runs"]["p_below"]) == ("runs", "WORSE", 0.05)
+    assert (comparison["about"], comparison["decision"], comparison["wins"]["p_below"]) == ("training", "LOSES", 1 / 32)
+    assert comparison["mean"] is None  # a return has no bounds of its own
 
 
 @pytest.mark.verify
