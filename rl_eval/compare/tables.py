@@ -143,14 +143,12 @@ def _evidence_table(result: Comparison) -> _FittedTable:
         wins, mean, episodes = comparison.wins, comparison.mean, comparison.over_episodes
         if wins.wins + wins.losses and comparison.about == "training":
             pairs = f"{wins.wins + wins.losses + wins.ties} pairs{' of one seed' if comparison.same_seeds else ''}"
-            rows.append(
-                (group.label, "share of pairs with a higher score", pairs, *_evidence(wins.share, wins, result))
-            )
+            rows.append((group.label, "higher score", pairs, *_evidence(wins.share, wins, result)))
         if mean is not None:
             runs = f"{len(group.runs)} and {len(result.groups[0].runs)} runs"
-            rows.append((group.label, "difference of means over runs", runs, *_evidence(mean.estimate, mean, result)))
+            rows.append((group.label, "mean over runs", runs, *_evidence(mean.estimate, mean, result)))
         if episodes is not None:
-            claim = "difference of these policies alone"
+            claim = "these policies"
             units = f"{episodes.count:,} episodes"
             rows.append((group.label, claim, units, *_evidence(episodes.estimate, episodes, result)))
     level = f"{100 - 200 * result.alpha:g} %"
