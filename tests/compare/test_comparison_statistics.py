@@ -60,7 +60,6 @@ def test_one_run_of_each_is_never_better(bounds):
     assert result.mean is None
 
 
-
 @given(st.lists(st.tuples(st.integers(0, 5), st.integers(1, 5)), min_size=1, max_size=20))
 def test_the_mean_of_the_contributions_is_the_ratio(pairs):
     hits, cases = np.array([min(pair) for pair in pairs]), np.array([pair[1] for pair in pairs])

@@ -36,7 +36,7 @@ def test_fewer_pairs_than_the_least_cannot_decide(alpha, pairs):
     assert pair_wins(np.ones(pairs - 1), np.zeros(pairs - 1)).p_above > alpha
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(scores, scores, st.booleans())
 def test_the_other_way_round_is_the_mirror_image(x, y, share_seeds):
     pairs = min(len(x), len(y)) if share_seeds else 0
@@ -49,7 +49,7 @@ def test_the_other_way_round_is_the_mirror_image(x, y, share_seeds):
     assert forward.estimate <= forward.high + 1e-9
 
 
-@settings(deadline=None, max_examples=20)
+@settings(max_examples=20)
 @given(scores, scores)
 def test_scores_in_other_units_show_the_same(x, y):
     reference, other = (
@@ -61,7 +61,7 @@ def test_scores_in_other_units_show_the_same(x, y):
     assert other.least_runs == reference.least_runs
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(scores, scores, st.booleans(), st.floats(-0.9, 0.9), st.floats(0.01, 0.99))
 def test_the_capital_is_at_most_that_of_every_theta(x, y, share_seeds, shift, position):
     """It is the infimum over θ of a mean over stakes of products."""
