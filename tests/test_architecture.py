@@ -212,7 +212,7 @@ def heavy_after(code, *arguments):
     """Which heavy libraries a fresh interpreter holds after running some code."""
     tail = f"\nimport sys; print('HEAVY', *[m for m in {HEAVY!r} if m in sys.modules])"
     done = subprocess.run(
-        [sys.executable, "-c", code + tail, *arguments], cwd=ROOT, capture_output=True, text=True, timeout=60
+        [sys.executable, "-c", code + tail, *arguments], cwd=ROOT, capture_output=True, text=True, timeout=300
     )
     assert done.returncode == 0, done.stderr
     return done.stdout.rpartition("HEAVY")[2].split()

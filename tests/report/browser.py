@@ -112,6 +112,6 @@ class Browser:
             self._session = None
             self.send("Browser.close")
         self._process.terminate()
-        self._process.wait(timeout=20)
+        self._process.wait(timeout=120)
         os.close(self._read)
         os.close(self._write)

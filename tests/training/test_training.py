@@ -142,7 +142,7 @@ def test_ctrl_c_at_the_command_line_and_resume(tmp_path):
     (file,) = tmp_path.glob("outputs/*/*/run.json")
     assert json.loads(file.read_text())["status"] == "interrupted"
     hint = file.parent.relative_to(tmp_path)
-    assert f"python train.py resume={hint}" in errors
+    assert f"train.py resume={hint}`" in errors
     done = subprocess.run([*command, f"resume={hint}"], cwd=tmp_path, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
     facts = json.loads(file.read_text())
