@@ -83,7 +83,8 @@ def register(
         name: of the agent; the config has it as `name`, and snapshots record it.
         config: a dataclass of the hyper-parameters, `name`, `lr` and `n_envs` among them. Its method
             `check(observations, actions, longest_episode)` raises ValueError where the agent does not suit, and
-            `weight_keys` names the fields that weights depend on. See `agents.config.DQNConfig`.
+            `weight_keys` names the fields that weights depend on; `memory(observations, actions)`, where it is
+            defined, says how many bytes grow with which key. See `agents.config.DQNConfig`.
         agent: `agent(config, envs, *, generators, total_steps, device, folder)`, an object with the attributes and
             methods of `rl_eval.training.Agent`; `agents.base_agent.BaseAgent` has most of them.
         load_policy: `load_policy(arrays, meta, seed=0)`, an object with `act(obs, greedy, mask=None)`.

@@ -14,6 +14,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from annotated_types import Ge, Gt, Le, Lt, MinLen
 
 from agents import require_body
+from agents.memory_use import dqn_bytes, on_policy_bytes
 
 # Read by pydantic where a config is checked: no unknown keys, no NaN, no infinities.
 STRICT = {"extra": "forbid", "allow_inf_nan": False}
@@ -100,6 +101,12 @@ class OnPolicyConfig:
         from gymnasium.spaces import flatdim
 
         _try_body(self.network, flatdim(observations))
+
+    def memory(self, observations: Any, actions: Any) -> dict[str, int]:
+        """Key -> bytes that grow with it; see `memory_use`."""
+        from gymnasium.spaces import flatdim
+
+        return on_policy_bytes(self, flatdim(observations), flatdim(actions))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -245,3 +252,9 @@ class DQNConfig:
                 f"gives {size}: name sizes that add up to {size}"
             )
         _try_body(self.network, len(self.network.groups) * self.network.group_width or size)
+
+    def memory(self, observations: Any, actions: Any) -> dict[str, int]:
+        """Key -> bytes that grow with it; see `memory_use`."""
+        from gymnasium.spaces import flatdim
+
+        return dqn_bytes(self, flatdim(observations), flatdim(actions))

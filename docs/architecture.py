@@ -32,6 +32,7 @@ LAYERS: dict[str, tuple[str, ...]] = {
         "registry",
         "target",
         "stop_signals",
+        "memory",
         "seeding",
         "hashing",
         "formatting",

@@ -4,16 +4,21 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from gymnasium.spaces import flatdim
 from gymnasium.vector import VectorEnv
 
-from rl_eval import domains
+from rl_eval import domains, memory
 from rl_eval.config import RunConfig, torch_device
+from rl_eval.dotted_keys import flatten
 from rl_eval.envs.returned_values import VectorChecks
 from rl_eval.errors import InputError, failure
 from rl_eval.metrics import list_metrics, lookup
 from rl_eval.policy import Random, Spaces
 from rl_eval.rewards import RewardFunction
 from rl_eval.tracking import check_tracker
+
+PYTHON_COPY_BYTES = 3_000  # of a small environment in Python with its wrappers; measured
+FLOAT_BYTES = 4
 
 
 @dataclass(frozen=True)
@@ -22,10 +27,12 @@ class FirstStep:
 
     Attributes:
         longest_episode: the most steps of an episode, where that is known.
+        copy_bytes: memory that a copy of the environment takes, at least.
     """
 
     spaces: Spaces
     longest_episode: int | None
+    copy_bytes: int = 0
 
 
 def dry_run(config: RunConfig) -> Spaces:
@@ -55,15 +62,17 @@ def first_step(config: RunConfig) -> FirstStep:
         raise
     except (Exception, SystemExit) as error:  # environments may be foreign code
         raise InputError(f"env={config.env.name} failed in its first step with {failure(error)}") from error
-    return FirstStep(Spaces.of(config.env, vector), longest_episode)
+    is_python = getattr(vector, "backend", "native") == "gymnasium"
+    copy_bytes = PYTHON_COPY_BYTES if is_python else 3 * FLOAT_BYTES * flatdim(vector.single_observation_space)
+    return FirstStep(Spaces.of(config.env, vector), longest_episode, copy_bytes)
 
 
 def check(config: RunConfig, step: FirstStep) -> None:
     """Whether the rest of a config suits its environment.
 
     Raises:
-        InputError: a tracker or device that is not there, an agent that does not suit the environment, or a metric that
-            cannot be computed on it.
+        InputError: a tracker or device that is not there, an agent that does not suit the environment, a metric that
+            cannot be computed on it, or more memory than there is.
     """
     check_tracker(config.tracker)
     torch_device(config.hardware)
@@ -72,6 +81,7 @@ def check(config: RunConfig, step: FirstStep) -> None:
     except ValueError as error:
         raise InputError(str(error)) from error
     _check_metric(config)
+    _check_memory(config, step)
 
 
 def _one_step(config: RunConfig) -> tuple[VectorEnv, int | None]:
@@ -110,3 +120,15 @@ def _check_metric(config: RunConfig) -> None:
     raise InputError(
         f"validation.metric={metric.name!r} cannot be computed on {config.env.name}: choose {', '.join(choices)}"
     )
+
+
+def _check_memory(config: RunConfig, step: FirstStep) -> None:
+    parts = {"agent.n_envs": config.agent.n_envs * step.copy_bytes}
+    if hasattr(config.agent, "memory"):
+        parts |= config.agent.memory(step.spaces.observation, step.spaces.action)
+    values = flatten({"agent": config.to_dict()["agent"]})
+
+    def label(keys: str) -> str:
+        return " x ".join(f"{key}={str(values[key]).replace(' ', '')}"[:100] for key in keys.split(" x "))
+
+    memory.require({label(keys): size for keys, size in parts.items()})

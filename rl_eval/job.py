@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import sys
 import traceback
 from collections.abc import Mapping
@@ -16,6 +15,7 @@ from rl_eval.errors import InputError
 from rl_eval.gates import ledger
 from rl_eval.gates.evaluation import evaluate_run
 from rl_eval.gates.selection import Selection, suites_for
+from rl_eval.memory import out_of_memory
 from rl_eval.override_text import shell_word
 from rl_eval.tracking import confusion_plot, evidence_plots, open_tracker, verdict_summary
 from rl_eval.training import train
@@ -44,15 +44,23 @@ def run(values: Mapping[str, Any], directory: Path, *, sweep: Path | None, suite
         raise
     except InputError as error:
         if not resume and not (directory / "run.json").exists():
-            shutil.rmtree(directory, ignore_errors=True)
+            runs.discard_directory(directory)
         terminal.print_error(str(error))
         if not _finished(directory):
             _end(2, sweep)
         return
-    except OSError as error:
-        reason = runs.storage_error(error)
-        if reason is None or not (directory / "run.json").exists():
-            raise
+    except (OSError, MemoryError, RuntimeError) as error:
+        reason = runs.storage_error(error) or out_of_memory(error)
+        if reason is None:
+            if not (directory / "run.json").exists():
+                raise
+            traceback.print_exc()
+            return
+        if not (directory / "run.json").exists():
+            runs.discard_directory(directory)
+            terminal.print_error(f"{reason}: make room, or name another folder with hydra.run.dir=...")
+            _end(2, sweep)
+            return
         terminal.print_error(
             f"{reason}: make room, then judge the run with `pytest suites/ --rl-run {shell_word(directory)}`"
         )

@@ -6,7 +6,6 @@ import contextlib
 import datetime
 import os
 import re
-import shutil
 import sys
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
@@ -126,11 +125,11 @@ def _leave(directories: Sequence[Path]) -> None:
                     run.write_json(directory / "run.json", values)
                     terminal.print_error(f"interrupted: continue with `{run.resume_command(directory)}`")
         else:
-            shutil.rmtree(directory, ignore_errors=True)
+            run.discard_directory(directory)
     sweeps = {directory.parent for directory in directories if (directory.parent / "sweep.json").exists()}
     for sweep in sweeps:
         if not any(path.is_dir() and (path / "run.json").exists() for path in sweep.iterdir()):
-            shutil.rmtree(sweep, ignore_errors=True)
+            run.discard_directory(sweep)
 
 
 def _value_of(key: str, overrides: Sequence[str]) -> str | None:
@@ -254,17 +253,13 @@ def _prepare(root: Path, line: CommandLine, overrides: list[str]) -> list[Path]:
         directories = [text for text in overrides if text.startswith(f"{key}=")]
         path = composed_directory(root / "conf", add_folder([*jobs[0].overrides, *directories], line.config_dir), key)
     directory = run.create_directory(path)
-    if line.multirun:
-        rows = [{"number": i, "overrides": job.overrides, "directory": job.folder} for i, job in enumerate(jobs)]
-        try:
-            run.write_json(directory / "sweep.json", {"jobs": rows})
-        except OSError as error:
-            shutil.rmtree(directory, ignore_errors=True)
-            raise InputError(f"{run.storage_error(error) or error}: name another folder with {key}=...") from error
+    run.require_room(directory)
     sys.argv[1:] = [*line.flags, *(text for text in overrides if not text.startswith(f"{key}="))]
     sys.argv.append(override(key, directory))
     if not line.multirun:
         return [directory]
+    rows = [{"number": i, "overrides": job.overrides, "directory": job.folder} for i, job in enumerate(jobs)]
+    run.write_json(directory / "sweep.json", {"jobs": rows})
     _register_folder_resolver({number: job.folder for number, job in enumerate(jobs)})
     start_jobs_at_once()
     return [directory / job.folder for job in jobs]

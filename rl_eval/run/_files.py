@@ -18,6 +18,7 @@ from rl_eval.untrusted_files import only_regular
 
 SCHEMA = 1
 MAX_JSON_BYTES = 16 << 20
+ROOM_BYTES = 64 << 10  # what Hydra and a run write before the first snapshot
 
 
 def create_directory(path: Path) -> Path:
@@ -34,6 +35,33 @@ def create_directory(path: Path) -> Path:
     except OSError as error:
         raise InputError(f"{path} cannot be created ({error.strerror}): name another with hydra.run.dir=...") from error
     raise InputError(f"{path} and 9,999 names like it are taken: name another folder with hydra.run.dir=...")
+
+
+def discard_directory(path: Path) -> None:
+    """Remove the directory of a run that has not begun, and the folders of `outputs/` above it that are empty then."""
+    shutil.rmtree(path, ignore_errors=True)
+    for parent in path.parents:
+        if parent.parts[:1] != ("outputs",):
+            break
+        with contextlib.suppress(OSError):
+            parent.rmdir()
+
+
+def require_room(directory: Path) -> None:
+    """Check that a new run's first files can be written, by writing as much.
+
+    Raises:
+        InputError: they cannot; the directory is gone then.
+    """
+    try:
+        write_bytes(directory / "room", bytes(ROOM_BYTES))
+        (directory / "room").unlink()
+    except OSError as error:
+        discard_directory(directory)
+        raise InputError(
+            f"{directory} has no room for a run ({error.strerror}): make room, or name another folder with "
+            "hydra.run.dir=..."
+        ) from error
 
 
 @contextlib.contextmanager

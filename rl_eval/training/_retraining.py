@@ -7,6 +7,7 @@ from pathlib import Path
 
 from rl_eval import config as configs
 from rl_eval import domains, run
+from rl_eval.dry_run import dry_run
 from rl_eval.errors import InputError
 from rl_eval.plugins import require_plugins_of_run
 from rl_eval.tracking import open_tracker
@@ -38,6 +39,7 @@ def replay(original: run.Run, directory: Path, *, trust: bool, on_step: Callable
     if not snapshots:
         raise InputError(f"{original.path} holds no snapshot, so there is nothing to compare: train on first")
     until = None if original.finished else run.step_of(snapshots[-1])
+    dry_run(config)
     tracker = open_tracker(config.tracker, run_dir=directory, config={})
     training = Training(config, directory, tracker, on_step, read_copy(original.path))
     hardware = original.info.get("hardware")

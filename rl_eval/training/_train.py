@@ -7,11 +7,13 @@ from pathlib import Path
 
 from rl_eval import run
 from rl_eval.config import RunConfig
+from rl_eval.dry_run import dry_run
 from rl_eval.errors import InputError
+from rl_eval.memory import out_of_memory
 from rl_eval.stop_signals import stop_requests
 from rl_eval.tracking import Tracker
 from rl_eval.training._init_from_run import read_copy, take_over
-from rl_eval.training._training_loop import Training
+from rl_eval.training._training_loop import SMALLER, Training
 
 
 def train(
@@ -45,12 +47,16 @@ def train(
             initial, config, notices = take_over(config)
             for sentence in notices:
                 notice(sentence)
-        training = Training(config, directory, tracker, on_step, initial)
         try:
+            if resume:  # a new run was checked before its directory was made
+                dry_run(config)
+            training = Training(config, directory, tracker, on_step, initial)
             training.restore(notice) if resume else training.begin()
             return training.run_to_end(stop_requested)
-        except OSError as error:
+        except (OSError, MemoryError, RuntimeError) as error:
             reason = run.storage_error(error)
+            if reason is None and (out := out_of_memory(error)) is not None:
+                raise InputError(f"{out}: {SMALLER}") from error
             if reason is None:
                 raise
             if not (directory / "run.json").exists():  # nothing has been trained

@@ -16,6 +16,7 @@ from rl_eval import agent_registry, domains, exposure, run, seeding
 from rl_eval.config import RunConfig
 from rl_eval.errors import InputError
 from rl_eval.extras import imports_of_extra
+from rl_eval.memory import out_of_memory
 from rl_eval.rewards import RewardedVector, RewardFunction
 from rl_eval.tracking import Tracker
 from rl_eval.training import _record, _resume_points
@@ -24,6 +25,8 @@ from rl_eval.training._execution import Execution
 from rl_eval.training._init_from_run import InitialPolicy
 from rl_eval.training._progress import Progress, next_due
 from rl_eval.training._validation import ValidationPart
+
+SMALLER = "lower agent.n_envs, agent.n_steps, agent.buffer_size or agent.network.widths"
 
 
 class Training:
@@ -250,6 +253,8 @@ class Training:
             self._write_info("interrupted", reason="stopped in the middle of an iteration")
             raise
         except Exception as error:
+            if (reason := out_of_memory(error)) is not None:
+                return self.fail(f"{reason}: {SMALLER}, and start a new run")
             if run.storage_error(error) is None:
                 self.fail(f"{type(error).__name__}: {error}")
             raise

@@ -1,5 +1,6 @@
 """Files of a run directory: new directories, atomic writes, JSON, leftovers of killed processes."""
 
+import errno
 import json
 import math
 import multiprocessing
@@ -141,3 +142,28 @@ def test_only_temporary_files_of_killed_processes_are_removed(run_directory):
     assert {path.name for path in run_directory.iterdir()} == {*keep, "snapshots", "resume", "run.json", "config.yaml"}
     assert {path.name for path in (run_directory / "snapshots").iterdir()} == {"step_20", "step_100"}
     assert not list((run_directory / "resume").iterdir())
+
+
+def test_a_directory_without_room_for_a_run_is_refused_and_gone(tmp_path, monkeypatch):
+    def full(*_):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.chdir(tmp_path)
+    directory = run.create_directory(Path("outputs/2026-01-01/run"))
+    run.require_room(directory)
+    assert list(directory.iterdir()) == []
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(InputError, match="has no room for a run"):
+        run.require_room(directory)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_folders_that_hold_something_else_stay(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    directory, other = (run.create_directory(Path("outputs/2026-01-01") / name) for name in ("run", "other"))
+    run.discard_directory(directory)
+    assert other.is_dir()
+    assert not directory.exists()
+    (tmp_path / "mine").mkdir()
+    run.discard_directory(run.create_directory(Path("mine/run")))
+    assert (tmp_path / "mine").is_dir()
