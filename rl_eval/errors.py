@@ -5,7 +5,7 @@ from __future__ import annotations
 import traceback
 from collections.abc import Iterable, Sequence
 
-from rl_eval.synonyms import SYNONYMS
+from rl_eval.synonyms import SYNONYMS, synonyms
 
 _MAX_NAME = 80  # characters of a name that are compared
 
@@ -35,7 +35,7 @@ def nearest_name(name: str, choices: Sequence[str]) -> str | None:
     if len(name) > _MAX_NAME:
         return None
     section, dot, last = name.rpartition(".")
-    for variant in (last, *SYNONYMS.get(last, ()), _ours_for_parts(last)):
+    for variant in (last, *synonyms(last), _ours_for_parts(last)):
         for whole in (f"{section}{dot}{variant}", f"{_ours_for_parts(section)}{dot}{variant}"):
             if whole in choices:
                 return whole

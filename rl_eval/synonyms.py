@@ -66,3 +66,10 @@ SYNONYMS: dict[str, tuple[str, ...]] = {}
 for _ours, _theirs in _WORDS.items():
     for _word in _theirs.split():
         SYNONYMS[_word] = (*SYNONYMS.get(_word, ()), _ours)
+
+
+def synonyms(word: str) -> list[str]:
+    """Words of the same meaning: ours first, then those that others have for it."""
+    ours = SYNONYMS.get(word, ())
+    others = [other for other, meanings in SYNONYMS.items() if word in meanings or set(ours) & set(meanings)]
+    return [*ours, *others]

@@ -56,6 +56,8 @@ def test_a_key_is_looked_for_among_those_of_the_agent(typed, of_ppo, of_dqn, key
         ("CartPole", ["CartPole-v0", "CartPole-v1"], "CartPole-v1"),
         ("min", ["metric", "at_least", "at_most"], "at_least"),
         ("max", ["metric", "at_least", "at_most"], "at_most"),
+        ("maximum", ["min", "max", "fixed"], "max"),
+        ("at_most", ["min", "max", "fixed"], "max"),
         ("", ["a"], None),
         ("a", [], None),
         ("x" * 10_000, ["x" * 9_000], None),

@@ -62,6 +62,8 @@ BROKEN = [
     ("475", ".nan", 7, "criteria.solved.at_least: must be a finite number"),
     ("475", "[1]", 7, "criteria.solved.at_least: must be a number"),
     ("at_least: 475", "at_laest: 475", 7, "criteria.solved.at_laest: there is no such key: did you mean 'at_least'?"),
+    ("at_least: 475", "min: 475", 7, "criteria.solved.min: there is no such key: did you mean 'at_least'?"),
+    ("at_least: 475", "maximum: 475", 7, "criteria.solved.maximum: there is no such key: did you mean 'at_most'?"),
     ("metric: mean_return, ", "", 7, "criteria.solved: has neither metric nor diagnostic: give one of them"),
     ("at_least: 475", "at_least: 475, margin: 3", 7, "margin without better_than"),
     ("at_least: 475", "better_than: []", 7, "empty better_than"),
