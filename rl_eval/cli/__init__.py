@@ -14,7 +14,6 @@ from rl_eval.cli import _export, _runs, _schema  # noqa: F401  # they add their 
 from rl_eval.cli._app import app
 from rl_eval.errors import InputError
 from rl_eval.memory import out_of_memory
-from rl_eval.run import storage_error
 from rl_eval.stop_signals import interruptible
 
 __all__ = ["app", "main"]
@@ -50,6 +49,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stderr.close()
         return 0
     except (OSError, MemoryError, RuntimeError) as error:
+        from rl_eval.run import storage_error
+
         if (reason := storage_error(error) or out_of_memory(error)) is None:
             raise
         print_error(f"{reason}: make room, and try again")
