@@ -17,6 +17,7 @@ from typing import Any
 from rl_eval import __version__
 from rl_eval.errors import InputError
 from rl_eval.run import Run, read_json, write_json
+from rl_eval.untrusted_files import only_regular
 
 FOLDER = Path("outputs/.gate-cache")
 MAX_ENTRIES = 500
@@ -53,9 +54,13 @@ def key(
 
 
 def file_fingerprint(path: Path) -> str:
-    """SHA-256 of a file's bytes; of a file that does not exist, the word `missing`."""
+    """SHA-256 of a file's bytes; of a file that does not exist, the word `missing`.
+
+    Raises:
+        OSError: it cannot be read, or is not a regular file.
+    """
     try:
-        with open(path, "rb") as file:
+        with open(path, "rb", opener=only_regular) as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
         return "missing"

@@ -140,7 +140,7 @@ def read_metrics(path: Path) -> dict[str, np.ndarray]:
     try:
         if path.stat().st_size > MAX_TABLE_BYTES:
             raise InputError(f"{path} is larger than {MAX_TABLE_BYTES >> 20} MiB, so it is not a file of ours")
-        with open(path, newline="", encoding="utf-8") as file:
+        with open(path, newline="", encoding="utf-8", opener=only_regular) as file:
             lines = [line for line in file if line.endswith("\n")]  # a crash may have cut the last one short
         reader = csv.reader(lines)
         header = next(reader, [])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 
 import gymnasium as gym
 import numpy as np
@@ -183,7 +184,7 @@ def test_a_damaged_policy_is_an_error_that_names_the_file(tmp_path):
     reward, complete = verdicts(checked, run)
     assert reward.decision == "ERROR"
     assert "policy.safetensors is truncated or altered" in reward.detail
-    assert complete.decision == "FAIL"
+    assert complete.decision == ("FAIL" if name.startswith(("snapshots", "metrics")) else "PASS")
     assert complete.detail.startswith("artefacts_complete 0 misses at_least 1 by 1: ")
 
 
@@ -285,6 +286,28 @@ def test_a_metric_that_raises_is_an_error_of_its_criterion(tmp_path, monkeypatch
     assert (first.decision, second.decision) == ("ERROR", "PASS")
     assert "ZeroDivisionError" in first.detail
     assert f"({__file__}:" in first.detail
+
+
+FILES = [
+    "metrics.csv",
+    "seen.npz",
+    "preprocessing.json",
+    "verdict.json",
+    *(f"snapshots/step_100/policy.{x}" for x in ("json", "safetensors", "sha256")),
+]
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_file_of_a_run_that_is_no_regular_file_is_an_error_and_not_waited_for(tmp_path, name):
+    criteria = ["metric: mean_length, at_least: 1, by: estimate", "metric: artefacts_complete, at_least: 1"]
+    criteria += ["metric: numbers_agree, at_least: 1", "metric: learning_trend, at_least: 0"]
+    checked = suite(tmp_path, *criteria, head="episodes: {fixed: 1}")
+    run = write_run(tmp_path / "run")
+    (run.path / name).unlink(missing_ok=True)
+    os.mkfifo(run.path / name)
+    first, complete, *_ = verdicts(checked, run)
+    assert first.decision == ("ERROR" if name.startswith("snapshots") else "PASS")
+    assert complete.decision == ("FAIL" if name.startswith(("snapshots", "metrics")) else "PASS")
 
 
 def test_one_run_shows_what_it_can(tmp_path):

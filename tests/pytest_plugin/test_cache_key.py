@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
+import os
 
 import pytest
 
@@ -31,6 +32,14 @@ def test_the_key_follows_runs_policies_and_the_suite(tmp_path):
     keys.append(key(tmp_path, run, reference))
     assert None not in keys
     assert len(set(keys)) == len(keys)
+
+
+@pytest.mark.parametrize("name", ["metrics.csv", "seen.npz"])
+def test_a_run_with_a_file_that_is_no_regular_file_has_no_key(tmp_path, name):
+    run = write_run(tmp_path / "run").path
+    (run / name).unlink(missing_ok=True)
+    os.mkfifo(run / name)
+    assert key(tmp_path, run) is None
 
 
 @pytest.mark.parametrize("judged", ["python:a:b", "http://127.0.0.1:1/", "sb3:ppo:model.zip", "onnx:missing.onnx"])
