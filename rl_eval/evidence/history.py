@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-MAX_POINTS = 40
+MAX_POINTS = 24
 
 
 @dataclass(frozen=True)

@@ -218,7 +218,8 @@ class ShareTest(SequentialTest):
             self._longest,
             self.alpha,
             self.population,
-            **({} if precise else {"bisections": 12}),
+            self.limit,
+            **({} if precise else {"bisections": 9}),
         )
         return self._value(lower), self._value(upper)
 

@@ -145,8 +145,9 @@ def test_f1_of_episodes_whose_length_goes_with_how_hard_they_are():
 
 
 @pytest.mark.parametrize("population", [None, 200])
-@pytest.mark.parametrize("gates", [200, pytest.param(3_000, marks=pytest.mark.verify)])
-def test_the_interval_covers_whenever_one_looks(population, gates, record_figure):
+@pytest.mark.parametrize("limit", [None, 200])
+@pytest.mark.parametrize("gates", [60, pytest.param(3_000, marks=pytest.mark.verify)])
+def test_the_interval_covers_whenever_one_looks(population, limit, gates, record_figure):
     """It is looked at after 10, 40, 100 and 199 units; one miss counts."""
     rng = np.random.default_rng(11)
     if population:
@@ -156,7 +157,7 @@ def test_the_interval_covers_whenever_one_looks(population, gates, record_figure
         true = (210.0 - LOW) / (HIGH - LOW)
     missed = 0
     for x in xs:
-        ends = [share_interval(x[:n], np.ones(n), 1.0, ALPHA, population, bisections=14) for n in (10, 40, 100, 199)]
+        ends = [share_interval(x[:n], np.ones(n), 1.0, ALPHA, population, limit, 12) for n in (10, 40, 100, 199)]
         missed += any(not lower <= true <= upper for lower, upper in ends)
     record_figure(f"interval misses at some time, {'finite set' if population else 'returns'}", missed / gates)
     assert stats.binomtest(missed, gates, 2 * ALPHA, alternative="greater").pvalue > SURE
