@@ -164,7 +164,7 @@ def _read(text: str) -> Override:
 
     key, equals, value = text.partition("=")
     shown = brief(text, 200)
-    if not key.strip("+~ ") or not (equals or key.startswith("~")):
+    if not key.partition("@")[0].strip("+~ ") or not (equals or key.startswith("~")):
         raise InputError(f"{shown!r} is not an override: give key=value, such as seed=1")
     if len(text) > MAX_LENGTH:
         raise InputError(f"{brief(text, 60)} is too long: an override has at most {MAX_LENGTH:,} characters")

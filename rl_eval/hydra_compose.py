@@ -26,7 +26,9 @@ if TYPE_CHECKING:
     from hydra.core.override_parser.types import Override
 
 OPTIONAL_GROUPS = ("tuned", "experiment")
+SINGLE_GROUPS = ("agent", "env")  # others refer to their option
 MAX_JOBS = 10_000  # of a sweep
+MAX_OPTION_LENGTH = 200  # file systems take some 255 bytes
 
 
 def compose(conf: Path, overrides: Sequence[str]) -> dict[str, Any]:
@@ -59,7 +61,8 @@ def compose_jobs(conf: Path, jobs: Sequence[Sequence[str]]) -> list[dict[str, An
         options = tuple(override.input_line or "" for override in chosen)
         with _sentences(conf, folders, overrides):
             if options not in bases:
-                _check_options(folders, chosen)
+                if not any("pkg://" in option for option in options):  # whose options are not in folders
+                    _check_options(folders, chosen)
                 bases[options] = _hydra_compose(conf, options, with_hydra=False)
             config = copy.deepcopy(bases[options])
             ConfigLoaderImpl._apply_overrides_to_config(own, config)
@@ -191,8 +194,17 @@ def _check_options(folders: Sequence[Path], overrides: Sequence[Override]) -> No
             continue
         if override.is_add() or override.is_force_add():
             raise InputError(f"{brief(override.input_line, 200)}: leave out the +, since a run has one {group}")
-        for name in option if isinstance(option, list) and option else [option]:
-            # Hydra takes a misspelt option of the optional group as none.
-            if not isinstance(name, str) or (group == "tuned" and name not in options):
+        names: list[Any] = option if isinstance(option, list) and option else [option]
+        if len(names) > 1 and group in SINGLE_GROUPS:
+            raise InputError(f"{brief(override.input_line, 200)} names {len(names)} options: name one of them")
+        for name in names:
+            if not _is_option(name, group, folders):
                 text = "null" if name is None else brief(name, 60)
                 raise InputError(f"{group}={text} is not an option: {nearest(text, options)}{choices}")
+
+
+def _is_option(name: Any, group: str, folders: Sequence[Path]) -> bool:
+    """Hydra takes a misspelt option of an optional group as none, and a path as the file that it leads to."""
+    if not isinstance(name, str) or len(name) > MAX_OPTION_LENGTH or ".." in name or name.startswith("/"):
+        return False
+    return any((folder / group / f"{name}.yaml").is_file() for folder in folders)

@@ -128,6 +128,7 @@ def hydra_sentence(error: Exception, keys: Sequence[str]) -> str:
             return f"{group}={brief(option, 60)} is not an option: {choices}"
     cause = error.__cause__ or error.__context__
     key = str(getattr(error, "full_key", None) or getattr(cause, "full_key", None) or "")
+    key = "" if key == "_dummy_" else key  # a node of Hydra's own
     if match := re.search(r"Could not override '([^']+)'|Key '([^']+)' is not in struct", text):
         key = max(key, match[1] or match[2], key=len)
         if key not in keys:
