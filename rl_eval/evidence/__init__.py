@@ -3,6 +3,7 @@
 A criterion asks about the mean of a bounded variable. `betting` bets on it at the threshold, and `sequential` turns the
 capital into a decision; `share_interval` says what else all units leave possible. On these rest `bounded_mean`,
 `paired_difference`, `ratio_metrics` and `ratio_difference`; `finite_population` makes them exact on finite sets.
+`power` simulates the chance that they decide.
 Statistics over training runs: `run_statistics`, `trend`, `bootstrap`.
 """
 
@@ -12,6 +13,7 @@ from rl_eval.evidence.direction import meets
 from rl_eval.evidence.history import EvidenceHistory
 from rl_eval.evidence.order_of_play import Change, change_in_play
 from rl_eval.evidence.paired_difference import PairedTest
+from rl_eval.evidence.power import Power, draw_flags, draw_values, flag_rates, simulate_gates
 from rl_eval.evidence.ratio_difference import JointTest, SharedCasesTest, ratio_difference_test
 from rl_eval.evidence.ratio_metrics import RATIO_METRICS, RatioTest, count_cases, undefined_reason
 from rl_eval.evidence.result import EvidenceResult
@@ -29,16 +31,21 @@ __all__ = [
     "JointTest",
     "MeanTest",
     "PairedTest",
+    "Power",
     "RatioTest",
     "SequentialTest",
     "SharedCasesTest",
     "change_in_play",
     "count_cases",
     "decide_over_runs",
+    "draw_flags",
+    "draw_values",
+    "flag_rates",
     "iqm",
     "meets",
     "power_note",
     "ratio_difference_test",
+    "simulate_gates",
     "stratified_bootstrap",
     "trend",
     "undefined_reason",

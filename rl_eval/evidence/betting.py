@@ -84,7 +84,8 @@ class OneSidedBet:
             `[n]` log K after each of them.
         """
         largest = LARGEST_STAKE / np.maximum(means, _TINY)
-        universal = self._universal(gains, largest)
+        universal, informative = np.zeros(len(gains)), np.flatnonzero(gains)
+        universal[informative] = self._universal(gains[informative], largest[informative])
         before = self._units + np.arange(len(gains))
         squares = np.cumsum(np.concatenate([[self._squares], gains * gains]))
         if self._limit is None:

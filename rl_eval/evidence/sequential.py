@@ -65,6 +65,12 @@ class SequentialTest(ABC):
         return verdict
 
     @property
+    def decided_at(self) -> int | None:
+        """Units after which the evidence sufficed; None where it has not."""
+        _, at = self._outcome()
+        return at
+
+    @property
     def result(self) -> EvidenceResult:
         """The result so far."""
         if self._result is None or self._result.units != self.units:

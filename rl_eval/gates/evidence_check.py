@@ -32,7 +32,14 @@ _ORDER = {"FAIL": 0, "INCONCLUSIVE": 1, "PASS": 2}
 
 
 class EvidenceCheck(CriterionCheck):
-    """A mean or a ratio metric; against references, the difference to each on the same seeds."""
+    """A mean or a ratio metric; against references, the difference to each on the same seeds.
+
+    Attributes:
+        references: the policies to be better than; empty where there is a bar.
+        copies: of cases, where copies do not count as cases of their own.
+    """
+
+    references: list[str]
 
     def __init__(self, environment: SuiteEnvironment, criterion: Criterion, clipped: bool) -> None:
         super().__init__(environment.suite, criterion)
@@ -46,31 +53,33 @@ class EvidenceCheck(CriterionCheck):
             population=environment.suite.spec.population,
             units=0,
         )
-        self._copies = environment.copies_of_cases() if self._by_case else None
+        self.copies = environment.copies_of_cases() if self._by_case else None
         try:
             self._prepare()
         except InputError as error:
             self.set_error(str(error))
 
     def _prepare(self) -> None:
-        self._references = reference_policies(self._environment, self._criterion)
+        self.references = reference_policies(self._environment, self._criterion)
         sign, margin = DIRECTION_SIGNS[self.blank.direction], self._criterion.spec.margin or 0.0
-        theta = sign * margin + 0.0 if self._references else self.blank.threshold
+        theta = sign * margin + 0.0 if self.references else self.blank.threshold
         assert theta is not None
         self.blank = replace(self.blank, threshold=theta)
         self._low, self._high = self._criterion.bounds or (0.0, 1.0)
-        self._tests = {reference: self._new_test(theta) for reference in self._references or [""]}
+        self._tests = {reference: self.new_test() for reference in self.references or [""]}
         self._units: list[np.ndarray] = []  # the variable of each unit, for the tests on the order of play
 
-    def _new_test(self, theta: float) -> SequentialTest:
+    def new_test(self) -> SequentialTest:
         """The test, without units."""
+        theta = self.blank.threshold
+        assert theta is not None
         units = {
             "alpha": self._environment.suite.spec.alpha,
             "direction": self.blank.direction,
             "population": self._environment.population(self._criterion.unit),
             "limit": self._environment.units(self._criterion.unit),
         }
-        against = bool(self._references)
+        against = bool(self.references)
         if self._metric.name in RATIO_METRICS:
             new: Callable[..., SequentialTest] = ratio_difference_test if against else RatioTest
             return new(self._metric.name, theta, longest=self._longest(), **units)
@@ -82,7 +91,7 @@ class EvidenceCheck(CriterionCheck):
 
     def _longest(self) -> int:
         if self._by_case:
-            return 1 if self._copies is None else self._copies.largest_weight
+            return 1 if self.copies is None else self.copies.largest_weight
         longest = self._environment.longest
         if longest is None:
             raise InputError(
@@ -136,7 +145,7 @@ class EvidenceCheck(CriterionCheck):
     def _per_unit(self, episodes: Episodes) -> tuple[Any, ...]:
         """What a test takes of one policy: counts, sums and cases, or values; one a unit."""
         episode = np.arange(len(episodes.episode)) if self._by_case else episodes.episode
-        weights = None if self._copies is None else self._copies.weights(episodes)
+        weights = None if self.copies is None else self.copies.weights(episodes)
         count = len(episodes.episode) if self._by_case else len(episodes)
         if self._metric.name in RATIO_METRICS:
             outcome = episodes.outcome
@@ -174,6 +183,6 @@ class EvidenceCheck(CriterionCheck):
         if reference:
             blank = replace(blank, metric=f"{blank.metric} minus that of {reference}")
         change = change_in_play(np.concatenate(self._units), self._environment.suite.gate_seed)
-        notes = "" if self._copies is None else self._copies.note
+        notes = "" if self.copies is None else self.copies.note
         verdict = decide_by_evidence(blank, test.result, test.theta, notes, test.history, change)
         return replace(verdict, metric=self._metric.name)

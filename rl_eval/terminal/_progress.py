@@ -34,6 +34,7 @@ class ProgressLine:
         total: all env steps, or None for work that counts only episodes.
         label: names the work.
         start: env steps of a resumed run so far.
+        unit: of the work that `update` counts.
         stream: stderr by default.
         live: whether to move the cursor; the default is yes where the stream is a terminal and this is no child
             process (parallel jobs share a terminal, and would overwrite each other's line).
@@ -46,6 +47,7 @@ class ProgressLine:
         label: str,
         *,
         start: int = 0,
+        unit: str = "env steps",
         stream: IO[str] | None = None,
         live: bool | None = None,
         clock: Callable[[], float] = time.monotonic,
@@ -57,7 +59,7 @@ class ProgressLine:
         self._clock, self._label = clock, label
         self._started = self._last_drawn = clock()
         self._drawings = 0
-        self._unit = "env steps"
+        self._unit = unit
         self._note = ""
         self._return: float | None = None
         self._score: float | None = None
@@ -100,6 +102,13 @@ class ProgressLine:
         """Training has taken `env_steps` so far. Cheap enough for every iteration."""
         self._return, self._score, self._note = episode_return_mean, validation_score, note
         self._advance(env_steps)
+
+    def work(self, done: int, total: int, *, note: str = "") -> None:
+        """Work whose size was not known before is at `done` of `total`."""
+        if self._total is None:
+            self._restart(total, 0)
+        self._note = note
+        self._advance(done)
 
     def episodes(self, done: int, total: int, *, label: str | None = None) -> None:
         """Judging has played `done` of `total` episodes."""

@@ -1,0 +1,162 @@
+"""`rl-eval power`: the chance that a policy passes a suite, before anything is trained or played."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from rl_eval.cli._app import app
+from rl_eval.errors import InputError
+from rl_eval.formatting import COMPARISON_SIGNS, number
+
+if TYPE_CHECKING:
+    from rl_eval.gates.power import SuitePower
+    from rl_eval.gates.suite import Suite
+
+
+@app.command()
+def power(
+    suite: Annotated[Path, typer.Argument(metavar="SUITE", help="A suite file.", show_default=False)],
+    true: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--true",
+            metavar="NAME=VALUE",
+            help="True value of a criterion or metric; against a reference, the true difference. May be repeated.",
+        ),
+    ] = None,
+    std: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--std",
+            metavar="NAME=VALUE",
+            help="Standard deviation of one unit, such as an episode's return; default: the largest there can be.",
+        ),
+    ] = None,
+    prevalence: Annotated[
+        float | None,
+        typer.Option(
+            "--prevalence", help="Share of positive cases; default: that of the test set.", show_default=False
+        ),
+    ] = None,
+    data: Annotated[
+        str | None,
+        typer.Option("--data", metavar="PATH", help="Where the suite's data lies.", show_default=False),
+    ] = None,
+    gates: Annotated[int, typer.Option("--gates", min=1, max=100_000, help="Simulated gates a row.")] = 500,
+    seed: Annotated[int, typer.Option("--seed", min=0, max=2**32 - 1, help="Of the simulation.")] = 0,
+    trust: Annotated[bool, typer.Option("--trust", help="Import what the suite names.")] = False,
+) -> None:
+    """Say how likely a policy of given true values is to pass a suite: simulated, nothing is trained or judged.
+
+    \b
+      rl-eval power suites/mine.yaml            # on the way from each bar to the best value
+      rl-eval power suites/mine.yaml --true f1=0.88 --true recall=0.8
+      rl-eval power suites/mine.yaml --true mean_return=230 --std mean_return=80
+
+    Use it to choose bars and `episodes.max`: a good policy that is INCONCLUSIVE in half of the gates needs more
+    episodes or a lower bar. Every gate bets as a real one does, with the suite's alpha, its limit of episodes
+    or cases, its population and its copies of cases. What the suite does not tell is assumed, and the lines
+    below the table say what. With --true, only the criteria that it names are simulated. Values close to a bar
+    take many units, and so long to simulate.
+
+    Exit status: 0 done, 2 bad input.
+    """
+    from rl_eval import terminal
+    from rl_eval.gates import load_suite
+    from rl_eval.gates.power import suite_power
+
+    loaded = load_suite(suite, trust=trust)
+    values, deviations = _numbers("--true", true or ()), _numbers("--std", std or ())
+    with terminal.ProgressLine(None, f"power of {suite.name}", unit="gates") as progress:
+        result = suite_power(
+            loaded,
+            true=values,
+            std=deviations,
+            prevalence=prevalence,
+            data=data,
+            gates=gates,
+            seed=seed,
+            trust=trust,
+            on_gate=lambda done, total, criterion: progress.work(done, total, note=criterion),
+        )
+    _show(loaded, result, gates, seed)
+
+
+def _numbers(option: str, arguments: list[str] | tuple[str, ...]) -> dict[str, float]:
+    """`NAME=VALUE` of an option that may be repeated.
+
+    Raises:
+        InputError: one has another form, or names what another one has named.
+    """
+    values: dict[str, float] = {}
+    for argument in arguments:
+        name, equals, text = argument.partition("=")
+        try:
+            value = float(text)
+        except ValueError:
+            value = math.nan
+        if not name or not equals or not math.isfinite(value):
+            raise InputError(f"{option} {argument}: give a name and a number, such as {option} f1=0.85")
+        if name in values:
+            raise InputError(f"{option} names {name} twice: give one value for it")
+        values[name] = value
+    return values
+
+
+def _show(suite: Suite, result: SuitePower, gates: int, seed: int) -> None:
+    from rl_eval import terminal
+    from rl_eval.gates.power import chance_of_all
+
+    console = terminal.console_for()
+    table = terminal.new_table()
+    columns = ("criterion", "metric", "bar", "true value", "PASS", "FAIL", "INCONCLUSIVE", "median units")
+    for column in columns:
+        table.add_column(column, justify="left" if column in ("criterion", "metric") else "right")
+    summaries = []
+    for title, rows in result.groups:
+        for row in rows:
+            bar = f"{COMPARISON_SIGNS[row.direction]} {number(row.threshold)}"
+            units = "-" if row.power.median_units is None else f"{row.power.median_units:,.0f}"
+            of_limit = "" if row.limit is None else f"/{row.limit:,}"
+            chances = (row.power.passes, row.power.fails, row.power.inconclusive)
+            cells = [row.criterion, row.metric, bar, number(row.true), *map(_chance, chances), units + of_limit]
+            table.add_row(*(terminal.cell(text, console.options) for text in cells))
+        if len(rows) > 1:
+            table.add_section()
+        independent, least, most = chance_of_all([row.power.passes for row in rows])
+        if len(rows) > 1:
+            summaries.append(
+                f"{suite.name}, {title}: passes with {_chance(independent)} if the criteria are independent; with at "
+                f"most {_chance(most)}, as its worst criterion, and at least {_chance(least)}, whatever depends on what"
+            )
+    console.print(table)
+    print_line = terminal.print_line
+    for line in ["", *summaries] if summaries else ():
+        print_line(line)
+    alpha, count = suite.spec.alpha, result.by_evidence
+    print_line("")
+    if count > 1:
+        print_line(
+            f"alpha {number(alpha)} is that of one criterion: a policy below any bar passes the suite with a "
+            f"probability of at most {number(alpha)}; one above all bars has a FAIL among {count} criteria by "
+            f"evidence with at most {number(min(1.0, alpha * count))}"
+        )
+    else:
+        print_line(
+            f"alpha {number(alpha)}: a policy below the bar passes with a probability of at most {number(alpha)}"
+        )
+    if suite.spec.runs.count > 1:
+        print_line(f"these are chances of one run; the suite judges {suite.spec.runs.count}, and the worst decides")
+    print_line(f"{gates:,} gates a row, seed {seed}: a chance is known to about ± {number(1 / math.sqrt(gates), 2)}")
+    for line in result.assumed:
+        print_line(f"assumed for {line}")
+    for name, reason in result.not_simulated.items():
+        print_line(f"not simulated: {name}, which {reason}")
+
+
+def _chance(value: float) -> str:
+    return f"{value:.2f}" if 0.005 <= value <= 0.995 or value in (0, 1) else f"{value:.3f}"
