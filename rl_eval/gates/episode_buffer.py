@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Generator, Iterator
 
+from rl_eval.errors import InputError
 from rl_eval.rollout import Episodes, join
 
 
@@ -17,15 +18,22 @@ class EpisodeBuffer:
     def __init__(self, blocks: Iterator[Episodes]) -> None:
         self._blocks = blocks
         self._played: list[Episodes] = []
+        self._failure: InputError | None = None
         self.count = 0
 
     def play_more(self) -> bool:
         """Play until the next episodes are complete; False where there are no more.
 
         Raises:
-            InputError: the policy fails or returns something that is not an action.
+            InputError: the policy or the environment fails, now or before.
         """
-        block = next(self._blocks, None)
+        if self._failure is not None:
+            raise self._failure
+        try:
+            block = next(self._blocks, None)
+        except InputError as error:
+            self._failure = error
+            raise
         if block is None:
             return False
         self._played.append(block)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 
 import gymnasium as gym
 import numpy as np
@@ -236,6 +237,23 @@ def test_foreign_code_needs_trust(tmp_path):
     assert (verdict.decision, "--trust" in verdict.detail) == ("ERROR", True)
     (verdict,) = verdicts(checked, run, trust=True)
     assert verdict.decision == "PASS"
+
+
+@pytest.mark.parametrize("by", ["estimate", "evidence"])
+def test_a_reference_that_raises_is_played_once(tmp_path, monkeypatch, by):
+    (tmp_path / "their_reference.py").write_text(
+        "calls = []\ndef act(obs):\n    calls.append(1)\n    raise RuntimeError('no reference')\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "their_reference", raising=False)
+    criterion = f"metric: mean_return, better_than: 'python:their_reference:act', by: {by}"
+    head = "episodes: {max: 20, fixed: 10, return_bounds: [0, 500]}"
+    checked = suite(tmp_path, criterion, f"{criterion}, margin: 2", head=head)
+    judged = verdicts(checked, write_run(tmp_path / "run"), trust=True)
+    assert [one.decision for one in judged] == ["ERROR", "ERROR"]
+    (sentence,) = {one.detail for one in judged}
+    assert "RuntimeError: no reference" in sentence
+    assert sys.modules["their_reference"].calls == [1]
 
 
 class Raises(gym.Env):
