@@ -9,6 +9,7 @@ from rl_eval.diagnostics._diagnosed_run import DiagnosedRun
 from rl_eval.diagnostics._finding import Finding, importance
 from rl_eval.domains import DOMAINS, contributions, domain
 from rl_eval.errors import InputError, nearest
+from rl_eval.formatting import brief
 from rl_eval.registry import Registry
 
 Findings = Finding | None | Sequence[Finding]
@@ -72,7 +73,8 @@ def lookup(name: str) -> Diagnostic:
     entries = {entry.name: entry for entry in list_diagnostics()}
     if name not in entries:
         raise InputError(
-            f"{name!r} is not a diagnostic: {nearest(name, entries)}the diagnostics are {', '.join(entries)}"
+            f"{brief(repr(name), 80)} is not a diagnostic: {nearest(name, entries)}"
+            f"the diagnostics are {', '.join(entries)}"
         )
     return entries[name]
 

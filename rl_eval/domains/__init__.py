@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from rl_eval.domains.base import Domain, EnvConfig, Part
 from rl_eval.errors import InputError, failure, nearest
+from rl_eval.formatting import brief
 from rl_eval.registry import Registry
 
 if TYPE_CHECKING:
@@ -53,7 +54,7 @@ def domain(name: str) -> Domain[Any]:
     """
     if name not in DOMAINS:
         raise InputError(
-            f"env={name!r} is not an environment: {nearest(name, DOMAINS)}the environments are "
+            f"env={brief(repr(name), 80)} is not an environment: {nearest(name, DOMAINS)}the environments are "
             f"{', '.join(DOMAINS)}; any Gymnasium id goes through env={DEFAULT} env.id=..."
         )
     return DOMAINS.get(name)

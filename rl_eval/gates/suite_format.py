@@ -179,7 +179,8 @@ class SuiteSpec(_Strict):
         for name in criteria:
             if not name.replace("_", "").replace("-", "").isalnum() or name in ITEMS:
                 raise ValueError(
-                    f"{name!r} cannot name a criterion: use letters, digits, - and _, and not {' or '.join(ITEMS)}"
+                    f"{brief(repr(name), 80)} cannot name a criterion: "
+                    f"use letters, digits, - and _, and not {' or '.join(ITEMS)}"
                 )
         return criteria
 

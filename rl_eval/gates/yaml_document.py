@@ -10,6 +10,7 @@ from typing import Any
 import yaml
 
 from rl_eval.errors import InputError
+from rl_eval.formatting import brief
 from rl_eval.untrusted_files import BoundedLoader, load_yaml, only_regular
 from rl_eval.validation_errors import key_path, value_sentence, yaml_sentence
 
@@ -67,7 +68,7 @@ class YamlDocument:
             for key, value in node.value:
                 if key.value in keys:
                     line = key.start_mark.line + 1
-                    raise InputError(f"{self._label}:{line}: duplicate key {key.value!r}: keep one")
+                    raise InputError(f"{self._label}:{line}: duplicate key {brief(repr(key.value), 80)}: keep one")
                 keys.add(key.value)
                 self._refuse_duplicate_keys(value, visited)
         elif isinstance(node, yaml.SequenceNode):
@@ -86,7 +87,7 @@ class YamlDocument:
 
     def error(self, path: Sequence[str | int], sentence: str) -> InputError:
         """`file:line: key: sentence`, ready to raise."""
-        key = ".".join(str(part) for part in path)
+        key = ".".join(brief(str(part), 80) for part in path)
         return InputError(f"{self._label}:{self.line(path)}: {key + ': ' if key else ''}{sentence}")
 
     def invalid(self, errors: Sequence[Mapping[str, Any]], fields: Mapping[str, Sequence[str]]) -> InputError:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from rl_eval.domains import contributions
 from rl_eval.errors import InputError, failure, nearest
+from rl_eval.formatting import brief
 from rl_eval.registry import Registry
 
 if TYPE_CHECKING:
@@ -124,7 +125,9 @@ def lookup(name: str) -> Metric:
             base = _with_exact_name(name.removesuffix(end))
             if base is not None and base.kind == "task":
                 return replace(family, name=name, base=base.name)
-    raise InputError(f"{name!r} is not a metric: {nearest(name, _suggestions())}the metrics are {_names()}")
+    raise InputError(
+        f"{brief(repr(name), 80)} is not a metric: {nearest(name, _suggestions())}the metrics are {_names()}"
+    )
 
 
 def _with_exact_name(name: str) -> Metric | None:

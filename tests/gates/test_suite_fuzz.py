@@ -35,7 +35,7 @@ KEYS: list[Any] = [
     "units", "gate_seed", "controls", "attainable", "leaks", "criteria", "metric", "diagnostic", "at_least",
     "at_most", "better_than", "margin", "by", "count", "same_seed", "max", "fixed", "return_bounds", "name", "id",
     "kwargs", "path", "copies", "workers", "backend", "seed", "agent", "held_out", "x", "", "é", 1, 0.5, None,
-    True, "a b", "__class__", "model_config",
+    True, "a b", "k" * 5000, "__class__", "model_config",
 ]  # fmt: skip
 CHARACTERS = list("[]{}:,&*!|>'\"%@`#-?\n\t ~=<\\0aé\u2028\ufeff\x00\x85")
 LINES = [
