@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
 # The chance that an unchanged policy is called changed. It can only turn PASS into INCONCLUSIVE.
 CHANGE_ALPHA = 0.001
-# The chance that each of the two warnings is wrong about independent units.
+# The chance that independent units are called correlated, which is a warning.
 WARNING_ALPHA = 0.001
 _PERMUTATIONS = 1_999
 _FEWEST = 60  # units, below which thirds say nothing
@@ -34,8 +35,8 @@ def change_in_play(values: np.ndarray, seed: int) -> Change:
     """Compare the first with the last third of play, and each unit with the next.
 
     The units were played in random order, so any order of them is equally likely for a policy that does not change.
-    The permutation p of the difference of the two means is exact; p ≤ .001 counts as a change. A correlation of
-    neighbours above its .001 quantile, from the same permutations, says that units are not independent.
+    So the permutation p of the difference of the two means is exact, and so is that of the correlation of neighbours;
+    p ≤ .001 counts as a change, or as units that are not independent.
 
     Args:
         values: `[n]` one a unit on which the metric is defined.
@@ -46,20 +47,33 @@ def change_in_play(values: np.ndarray, seed: int) -> Change:
     if count < _FEWEST or np.ptp(values) == 0:
         return Change()
     first, last = float(values[:third].mean()), float(values[-third:].mean())
-    deviations = values - values.mean()
-    correlation = float(deviations[:-1] @ deviations[1:] / (deviations @ deviations))
     # a normal approximation says at once where there is nothing to find; the exact test follows where there may be
     spread = float(values.std()) * np.sqrt(2 / third)
-    difference = abs(last - first)
-    changed = difference > 2.5 * spread and _permutation_p(values, third, difference, seed) <= CHANGE_ALPHA
-    correlated = correlation > 3.09 / np.sqrt(count) + 1 / count
-    return Change(first, last, changed, correlation if correlated else None)
+
+    def difference(order: np.ndarray) -> float:
+        return abs(float(order[-third:].mean() - order[:third].mean()))
+
+    changed = bool(difference(values) > 2.5 * spread) and _is_rare(values, difference, seed, CHANGE_ALPHA)
+    deviations = values - values.mean()
+    square = float(deviations @ deviations)
+
+    def correlation(order: np.ndarray) -> float:
+        return float(order[:-1] @ order[1:]) / square
+
+    correlated = correlation(deviations) > 2.5 / np.sqrt(count) and _is_rare(
+        deviations, correlation, seed + 1, WARNING_ALPHA
+    )
+    return Change(first, last, changed, correlation(deviations) if correlated else None)
 
 
-def _permutation_p(values: np.ndarray, third: int, difference: float, seed: int) -> float:
+def _is_rare(values: np.ndarray, statistic: Callable[[np.ndarray], float], seed: int, alpha: float) -> bool:
+    """Whether the permutation p of a statistic of the order is at most alpha."""
     rng = np.random.default_rng(seed)
-    larger = 0
+    observed = statistic(values) - 1e-12
+    others = int(alpha * (1 + _PERMUTATIONS)) - 1
     for _ in range(_PERMUTATIONS):
-        order = rng.permutation(values)
-        larger += abs(order[-third:].mean() - order[:third].mean()) >= difference - 1e-12
-    return (1 + larger) / (1 + _PERMUTATIONS)
+        if statistic(rng.permutation(values)) >= observed:
+            others -= 1
+            if others < 0:
+                return False
+    return True
