@@ -149,4 +149,4 @@ def test_a_narrow_terminal_leaves_columns_out_and_breaks_no_number(run_names, mo
     assert main(["compare", *run_names("good", 1, 2), *run_names("bad", 1, 2), "--episodes", "4"]) == 0
     tables = capsys.readouterr().out.partition("UNDECIDED")[0].splitlines()
     assert max(map(len, tables)) <= 56
-    assert any(line.startswith("not shown at this width: ") and "highest" in line for line in tables)
+    assert any(line.startswith("not shown at this width: ") and "lowest" in line for line in tables)
