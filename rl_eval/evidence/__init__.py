@@ -3,12 +3,13 @@
 A criterion asks about the mean of a bounded variable. `betting` bets on it at the threshold, and `sequential` turns the
 capital into a decision; `share_interval` says what else all units leave possible. On these rest `bounded_mean`,
 `paired_difference`, `ratio_metrics` and `ratio_difference`; `finite_population` makes them exact on finite sets.
-`power` simulates the chance that they decide.
-Statistics over training runs: `run_statistics`, `trend`, `bootstrap`.
+`power` simulates the chance that they decide. Statistics over training runs: `run_statistics`, `bounded_runs`, `trend`,
+`bootstrap`.
 """
 
 from rl_eval.evidence.bootstrap import Interval, iqm, stratified_bootstrap
 from rl_eval.evidence.bounded_mean import CaseMeanTest, MeanTest
+from rl_eval.evidence.bounded_runs import least_runs
 from rl_eval.evidence.direction import meets
 from rl_eval.evidence.history import EvidenceHistory
 from rl_eval.evidence.order_of_play import Change, change_in_play
@@ -42,6 +43,7 @@ __all__ = [
     "draw_values",
     "flag_rates",
     "iqm",
+    "least_runs",
     "meets",
     "power_note",
     "ratio_difference_test",

@@ -8,6 +8,7 @@ import numpy as np
 
 from rl_eval.errors import InputError
 from rl_eval.evidence.betting import check_alpha
+from rl_eval.evidence.bounded_runs import decide_bounded_runs
 from rl_eval.evidence.bounds import finite_vector
 from rl_eval.evidence.direction import Direction, check_direction, meets, wants_above
 from rl_eval.evidence.result import EvidenceResult, Verdict
@@ -68,21 +69,27 @@ def decide_over_runs(
     statistic: Literal["mean", "variance", "std"] = "mean",
     alpha: float = 0.05,
     direction: Direction = "at_least",
+    bounds: tuple[float, float] | None = None,
 ) -> EvidenceResult:
     """PASS or FAIL where the bound that faces the threshold has passed it, else INCONCLUSIVE.
 
+    With bounds of the values no distribution is assumed (`bounded_runs`). Without them runs are assumed to be normal.
     Unlike the tests on episodes this needs a number of runs that is fixed beforehand: testing again after every
     further run would raise the error.
 
     Args:
         values: `[R]` one number per run, R ≥ 2.
         theta: the threshold of the statistic.
+        bounds: the least and the most that a run can have; None: runs are normal.
 
     Raises:
-        InputError: fewer than 2 runs, or a value is not finite.
+        InputError: fewer than 2 runs, or a value is not finite, or outside the bounds.
     """
     check_direction(direction)
+    check_alpha(alpha)
     values = _several_runs(values)
+    if bounds is not None:
+        return decide_bounded_runs(values, theta, bounds, statistic, alpha, direction)
     transform = np.sqrt if statistic == "std" else float
     if statistic == "mean":
         estimate, bounds = float(values.mean()), mean_bounds(values, alpha)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from rl_eval.errors import InputError
-from rl_eval.evidence import decide_over_runs, power_note
+from rl_eval.evidence import decide_over_runs, least_runs, power_note
 from rl_eval.formatting import display_text, number
 from rl_eval.gates.controls import control_key, control_verdicts
 from rl_eval.gates.criterion_check import CriterionCheck, blank_verdict
@@ -88,7 +88,8 @@ def _with_caveats(suite: Suite, verdict: CriterionVerdict) -> CriterionVerdict:
         notes.append("controls: [] leaves open whether a useless policy passes too")
     if verdict.by == "evidence" and suite.spec.alpha > LARGE_ALPHA:
         notes.append(f"alpha {number(suite.spec.alpha)} lets a policy below the bar pass that often")
-    declared = criterion.metric.bounds is None and criterion.bounds is not None
+    metric = criterion.metric
+    declared = metric.kind == "task" and metric.bounds is None and criterion.bounds is not None
     if declared and verdict.decided_at is not None and verdict.decided_at <= HANDFUL:
         low, high = criterion.bounds  # type: ignore[misc]
         notes.append(
@@ -275,9 +276,26 @@ def _over_runs(
             metric.statistic,
             suite.spec.alpha,
             blank.direction,  # type: ignore[arg-type]
+            None if criterion.spec.assume == "normal" else criterion.bounds,
         )
     except InputError as error:
         return replace(blank, detail=str(error))
-    note = "" if metric.statistic == "mean" else f"; {power_note(len(runs), suite.spec.alpha)}"
+    note = _run_note(suite, criterion, len(runs))
     verdict = decide_by_evidence(replace(blank, population="source"), result, blank.threshold)
     return replace(verdict, detail=verdict.detail + values_note + note)
+
+
+def _run_note(suite: Suite, criterion: Criterion, runs: int) -> str:
+    """What the evidence over runs rests on, and how little so few runs can show."""
+    alpha, statistic = suite.spec.alpha, criterion.metric.statistic
+    assert statistic is not None
+    if criterion.spec.assume == "normal":
+        power = "" if statistic == "mean" else f"; {power_note(runs, alpha)}"
+        return f"; assumes that runs are normal, which they are not where some collapse{power}"
+    blank = blank_verdict(suite, criterion)
+    assert criterion.bounds is not None
+    assert blank.threshold is not None
+    least = least_runs(blank.threshold, criterion.bounds, statistic, alpha, blank.direction)  # type: ignore[arg-type]
+    if least is None:
+        return "; no number of runs could pass, since nothing is assumed but the bounds"
+    return f"; fewer than {least:,} runs could not pass, since nothing is assumed but the bounds"

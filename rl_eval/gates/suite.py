@@ -28,7 +28,7 @@ class Criterion:
     Attributes:
         line: of its file, from 1.
         unit: what is counted as one observation.
-        bounds: by evidence, of the value of one unit; None for ratios and numbers over runs.
+        bounds: of the value of one unit, for a number over runs of that of one run; None for ratios, and where unknown.
         base: for a metric over runs, the task metric it aggregates.
     """
 
@@ -169,13 +169,20 @@ def _criterion(document: YamlDocument, spec: SuiteSpec, env: EnvConfig, name: st
         )
         raise document.error((*path, "better_than"), f"cannot be used with {metric.name}, since {why}: use at_least")
     unit = _unit(spec, metric, env)
-    bounds = spec.episodes.return_bounds if metric.bounds is None else metric.bounds(env)
+    bounds = _bounds(spec, base or metric, env)
     if "by" not in criterion.model_fields_set and not _is_mean(metric, env):
         criterion = criterion.model_copy(update={"by": "estimate"})
+    if criterion.assume is not None and (criterion.by != "evidence" or metric.statistic is None):
+        raise document.error(
+            (*path, "assume"),
+            f"only a criterion over runs by evidence, such as f1_seed_mean, assumes how they are distributed, and "
+            f"{metric.name} {'is' if criterion.by == 'evidence' else 'is by: estimate, which is'} none: remove it",
+        )
     if criterion.by == "evidence":
         _check_evidence(document, path, criterion, metric, env, bounds)
     else:
         unit = metric.unit
+    bounds = None if metric.name in RATIO_METRICS else bounds
     return Criterion(name, criterion, metric, document.line(path), unit, bounds, base)
 
 
@@ -192,6 +199,15 @@ def _unit(spec: SuiteSpec, metric: Metric, env: EnvConfig) -> Literal["episode",
     if metric.unit != "case":
         return metric.unit
     return spec.units or ("case" if _independent_cases(env) else "episode")
+
+
+def _bounds(spec: SuiteSpec, metric: Metric, env: EnvConfig) -> tuple[float, float] | None:
+    """The least and the most that a unit of a task metric can be; None where that is not known."""
+    if metric.name in RATIO_METRICS:
+        return 0.0, 1.0
+    if metric.bounds is not None:
+        return metric.bounds(env)
+    return spec.episodes.return_bounds if metric.variable is not None else None
 
 
 def _independent_cases(env: EnvConfig) -> bool:
@@ -229,13 +245,13 @@ def _check_evidence(
             "run": "compares repeats that should not differ at all",
         }.get(metric.kind, "is one number of a run")
         raise document.error((*path, "by"), f"{metric.name} {why}: say by: estimate")
-    if metric.kind == "run":
+    if criterion.assume == "normal":
         return
     key = "at_least" if criterion.at_least is not None else "at_most"
     theta = criterion.at_least if criterion.at_least is not None else criterion.at_most
-    if metric.name in RATIO_METRICS:
-        bounds = (0.0, 1.0)
-    elif bounds is None:
+    if metric.kind == "run":
+        bounds = _bounds_over_runs(document, path, metric, bounds)
+    if bounds is None:
         raise document.error(
             path,
             f"{metric.name} by evidence, the default, needs the least and the most that an episode can return: "
@@ -245,6 +261,24 @@ def _check_evidence(
         raise document.error(
             (*path, key), f"{theta:g} is outside what {metric.name} can be, {bounds[0]:g} to {bounds[1]:g}"
         )
+
+
+def _bounds_over_runs(
+    document: YamlDocument, path: Sequence[str], metric: Metric, bounds: tuple[float, float] | None
+) -> tuple[float, float]:
+    """The least and the most that a number over runs can be.
+
+    Args:
+        bounds: of the value of one run.
+    """
+    if bounds is None:
+        raise document.error(
+            path,
+            f"{metric.name} by evidence, the default, needs the least and the most that {metric.base} can be: say "
+            "episodes: {return_bounds: [low, high]} where it is a mean of returns, assume: normal, or by: estimate",
+        )
+    width = bounds[1] - bounds[0]
+    return {"mean": bounds, "variance": (0.0, width**2 / 4), "std": (0.0, width / 2)}[metric.statistic or "mean"]
 
 
 def _check_outcome(document: YamlDocument, path: Sequence[str], metric: Metric, env: EnvConfig) -> None:

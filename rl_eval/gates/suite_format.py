@@ -56,6 +56,11 @@ class CriterionSpec(_Strict):
         description="evidence: decide on a bound that chance passes with probability alpha at most, the default where "
         "the metric allows it; estimate: compare the plain number over episodes.fixed",
     )
+    assume: Literal["normal"] | None = Field(
+        None,
+        description="of a metric over runs by evidence: that runs are normal, which decides with few runs and is wrong "
+        "where some collapse; without it, nothing but the bounds of the metric is assumed",
+    )
 
     @model_validator(mode="after")
     def _one_condition(self) -> CriterionSpec:

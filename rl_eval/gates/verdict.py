@@ -204,7 +204,8 @@ def decide_by_evidence(
     if result.message:
         detail += f"; {result.message}"
     elif result.more is not None:
-        detail += f", about {result.more:,} more would likely decide; another episodes.max is another evaluation"
+        detail += f", about {result.more:,} more would likely decide"
+        detail += "" if verdict.unit == "run" else "; another episodes.max is another evaluation"
     if decision in ("PASS", "FAIL") and low <= threshold <= high and low < high:
         detail += "; the interval of all that was played holds the threshold again"
     return replace(verdict, detail=detail + _order_note(change, changed))

@@ -335,17 +335,24 @@ def test_a_spread_over_runs_reports_how_little_so_few_can_show(tmp_path):
     checked = suite(
         tmp_path,
         "metric: mean_return, at_least: 1",
-        "metric: mean_return_seed_variance, at_most: 1",
+        "metric: mean_return_seed_variance, at_most: 1, assume: normal",
+        "metric: mean_return_seed_mean, at_least: 400, assume: normal",
+        "metric: mean_return_seed_std, at_most: 1e6, assume: normal",
         "metric: mean_return_seed_mean, at_least: 400",
-        "metric: mean_return_seed_std, at_most: 1e6",
+        "metric: mean_return_seed_variance, at_most: 100",
         head="runs: {count: 3}",
     )
     runs = [write_run(tmp_path / str(seed), seed=seed, rule=FALL if seed == 3 else FALL * 0).path for seed in (1, 2, 3)]
-    _, variance, mean, std = verdicts(checked, *runs)
+    _, variance, mean, std, bounded, bounded_variance = verdicts(checked, *runs)
     assert (variance.units, variance.unit, variance.by) == (3, "run", "evidence")
     assert "with 3 runs the upper 95 % bound of a variance is" in variance.detail
     assert (mean.decision, std.decision) == ("FAIL", "PASS")
     assert mean.interval[0] < mean.estimate < mean.interval[1]
+    assert all("assumes that runs are normal" in verdict.detail for verdict in (variance, mean, std))
+    # nothing is assumed but that a return is in [0, 500]: (400 / 500)¹⁴ ≤ .05
+    assert "fewer than 14 runs could not pass" in bounded.detail
+    assert "fewer than 7,4" in bounded_variance.detail
+    assert bounded_variance.decision == "INCONCLUSIVE"
 
 
 # --- a metric that is not defined on every episode -------------------------------------------------
