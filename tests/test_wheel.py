@@ -45,7 +45,7 @@ CASES = {
     "onnx": lambda: load("onnx:policy.onnx", {"name": "cartpole"}),
     "sb3": lambda: load("sb3:ppo:model.zip", {"name": "cartpole"}),
     "box2d": lambda: make(name="lunarlander"),
-    "fast": lambda: make(name="gym", backend="envpool"),
+    "fast": lambda: make(name="gym", id="CartPole-v1", backend="envpool"),
     "threat": lambda: make(name="threat", data="csv", path="flows.csv", label="label"),
     "threat baseline": lambda: load("baseline:logistic_regression", {"name": "threat"}),
     "qase": lambda: make(name="qase", data="history", path="cycles.csv"),
