@@ -25,7 +25,7 @@ class Hardware(_Section):
     """The device of the network and the number of its threads."""
 
     device: Literal["cpu", "cuda", "auto"] = "cpu"
-    threads: int = Field(1, ge=1, description="torch threads; small networks are fastest on one")
+    threads: int = Field(1, ge=1, le=1024, description="torch threads; small networks are fastest on one")
 
 
 class Validation(_Section):

@@ -211,6 +211,7 @@ REFUSED = {
     "env.name": ("thread", r"^env='thread' is not an environment: did you mean 'threat'\? the environments are "),
     "env.shfit": (3, r"^env\.shfit is not a key of env: did you mean 'shift'\? it has "),
     "env.costs": ([[0, 0, 0, 0]], r"^env\.costs\.1: field required$"),
+    "hardware.threads": (10**12, r"^hardware\.threads=1000000000000 is not valid: .* less than or equal to 1024$"),
     "hardware.device": ("tpu", r"^hardware\.device='tpu' is not valid: .*'cpu', 'cuda' or 'auto'$"),
     "tracker.name": ("wand", r"^tracker='wand' is not a tracker: did you mean 'wandb'\? choose none, tensorboard, "),
     "tracker.project": ("p", r"^tracker\.project is not a key of tracker: it has name$"),

@@ -85,7 +85,8 @@ FLAGS = [
     ["--run"], ["-m", "seed=1,2"], ["-m", "lr=1e-3,null", "name='a b','${env.name}'"],
     ["hydra.run.dir='a,b=${seed}'"], ["-m", "hydra.sweep.dir='x \\${seed}'", "agent.gamma=0.9,0.99"],
 ]  # fmt: skip
-# What these hold is a size: the limits of memory and time have tests of their own.
+# What these hold is a size: as large as nobody has, or small, so that a run is short.
+HUGE = ["1000000000", "9" * 30, "1e400", "[200000,200000]", "-1", "0"]
 SIZE_KEYS = (
     "buffer_size", "n_envs", "n_steps", "widths", "group_width", "groups", "heads", "flows", "cycles", "shift",
     "episodes", "batch_size", "n_step", "alert_window", "warmup", "keep", "workers", "threads",
@@ -132,7 +133,7 @@ def one_override(rng, keys):
         return rng.choice(TERMS)
     key = rng.choice(keys)
     sized = key.endswith(SIZE_KEYS) or key.startswith(PLACES)
-    value = rng.choice(rng.choice([WORDS, QUOTED, NESTED[3:], REFERENCES] if sized else VALUES))
+    value = rng.choice(rng.choice([WORDS, QUOTED, NESTED[3:], REFERENCES, HUGE] if sized else VALUES))
     if rng.random() < 0.25:
         value = rng.choice(["1", "2", "0.5", "true", "null"])
     if rng.random() < 0.1:
@@ -150,8 +151,8 @@ def plan_alone():
 
 def train_briefly(suites):
     """What `train.py` does with a plan, but for 64 steps, in one process, without suites and report."""
-    if any("parallel" in argument or "joblib" in argument for argument in sys.argv):
-        return
+    if {"-m", "--multirun"} & set(sys.argv):
+        sys.argv.append("hydra/launcher=basic")  # whatever hardware=parallel says
 
     def main(composed):
         values = OmegaConf.to_container(composed, resolve=True)
