@@ -1,6 +1,7 @@
 """Numbers about a policy, a training run or a group of runs; every criterion names one of these.
 
-A metric has a name that criteria use. Task metrics read the outcomes of recorded episodes and never a reward.
+A metric has a name that criteria use. Task metrics read the outcomes of recorded episodes, not the
+reward of training; returns are in the environment's own reward.
 """
 
 from rl_eval.metrics._actions import action_share
