@@ -4,12 +4,13 @@ import shlex
 import sys
 
 import pytest
+from hydra.core.override_parser.overrides_parser import OverridesParser
 
 from agents import AGENTS
 from rl_eval.compare import compare_runs, groups, run_sources
 from rl_eval.errors import InputError
 from rl_eval.run import write_json
-from rl_eval.run._directory import MAX_CONFIG_BYTES, MAX_CONFIG_VALUES
+from rl_eval.run._directory import MAX_CONFIG_BYTES
 from rl_eval.run._table import MAX_TABLE_BYTES
 from tests.gates import fake_agent
 from tests.gates.fake_runs import BALANCE, FALL, write_run
@@ -52,7 +53,10 @@ def test_a_seed_that_is_trained_again_counts_once(tmp_path):
 def test_the_command_that_finishes_a_run_can_be_pasted(tmp_path):
     finished, stopped = write_run(tmp_path / "a"), write_run(tmp_path / "it's b; c", status="interrupted")
     command = refusal(finished, stopped).split("`")[1]
-    assert shlex.split(command) == ["python", "train.py", f"resume={stopped.path}"]
+    *program, override = shlex.split(command)
+    assert program == ["python", "train.py"]
+    parsed = OverridesParser.create().parse_override(override)
+    assert (parsed.key_or_group, parsed.value()) == ("resume", str(stopped.path))
 
 
 def test_the_names_of_runs_and_their_trackers_make_no_groups(tmp_path):
@@ -158,13 +162,13 @@ def test_a_yaml_bomb_is_refused(tmp_path):
     run = write_run(tmp_path / "run")
     bomb = "a0: &a0 [1, 1]\n" + "".join(f"a{n}: &a{n} [*a{n - 1}, *a{n - 1}]\n" for n in range(1, 40))
     (run.path / "config.yaml").write_text(bomb + "env: {name: cartpole}\n")
-    assert f"more than {MAX_CONFIG_VALUES:,} values" in refusal(run)
+    assert "more than 2 MiB of values" in refusal(run)
 
 
 def test_a_config_that_holds_itself_is_refused(tmp_path):
     run = write_run(tmp_path / "run")
     (run.path / "config.yaml").write_text("env: &env {name: cartpole, again: *env}\n")
-    assert "keys" in refusal(run)
+    assert "contains itself" in refusal(run)
 
 
 def test_deep_nesting_is_refused(tmp_path):
@@ -247,5 +251,5 @@ def test_config_of_run_is_plain_yaml(tmp_path):
     (run.path / "config.yaml").write_text(
         "env: {name: cartpole}\nx: !!python/object/apply:os.system ['echo executed']\n"
     )
-    with pytest.raises(InputError, match="cannot be read as YAML"):
+    with pytest.raises(InputError, match="not valid YAML"):
         compare_runs([str(run.path)])
