@@ -28,11 +28,6 @@ class CaseCopies:
         """The most that one case counts."""
         return int(self.weight.max())
 
-    @property
-    def note(self) -> str:
-        """For the verdict: what the units are."""
-        return f" ({self.distinct:,} distinct of {len(self.weight):,} cases)"
-
     def weights(self, episodes: Episodes) -> np.ndarray:
         """`[S]` how much each step counts."""
         return self.weight[episodes.outcome[self.case_index]]

@@ -10,6 +10,7 @@ import numpy as np
 from rl_eval.errors import InputError
 from rl_eval.evidence import decide_over_runs, least_runs, power_note
 from rl_eval.formatting import display_text, number
+from rl_eval.gates.caveats import with_caveats
 from rl_eval.gates.controls import control_key, control_verdicts
 from rl_eval.gates.criterion_check import CriterionCheck, blank_verdict
 from rl_eval.gates.estimate_check import EstimateCheck
@@ -32,10 +33,6 @@ from rl_eval.run import Run
 # The verdicts of the controls of the latest suites: the jobs of a sweep are all judged by the same ones.
 _CONTROL_VERDICTS: dict[tuple, list[CriterionVerdict]] = {}
 _MAX_CONTROL_VERDICTS = 8
-
-# An alpha above this, and a decision after so few units, are named in the verdict.
-LARGE_ALPHA = 0.1
-HANDFUL = 8
 
 _SEVERITY = {"ERROR": 0, "FAIL": 1, "INCONCLUSIVE": 2, "PASS": 3}
 
@@ -72,31 +69,8 @@ def evaluate_suite(
         verdicts.append(held_out)
     finally:
         environments.close()
-    verdicts = [_with_caveats(suite, verdict) for verdict in verdicts]
+    verdicts = [with_caveats(suite, verdict) for verdict in verdicts]
     return _suite_verdict(suite, selection.runs, verdicts, test_set)
-
-
-def _with_caveats(suite: Suite, verdict: CriterionVerdict) -> CriterionVerdict:
-    """A PASS that rests on a choice of the suite's author says so."""
-    criterion = next((c for c in suite.criteria if c.name == verdict.criterion), None)
-    if criterion is None or verdict.decision != "PASS":
-        return verdict
-    notes = []
-    if criterion.metric.kind == "training":
-        notes.append("reported by the training run itself")
-    if criterion.metric.kind == "task" and not suite.spec.controls:
-        notes.append("controls: [] leaves open whether a useless policy passes too")
-    if verdict.by == "evidence" and suite.spec.alpha > LARGE_ALPHA:
-        notes.append(f"alpha {number(suite.spec.alpha)} lets a policy below the bar pass that often")
-    metric = criterion.metric
-    declared = metric.kind == "task" and metric.bounds is None and criterion.bounds is not None
-    if declared and verdict.decided_at is not None and verdict.decided_at <= HANDFUL:
-        low, high = criterion.bounds  # type: ignore[misc]
-        notes.append(
-            f"{verdict.decided_at} {verdict.unit}s sufficed only because of return_bounds "
-            f"[{number(low, 6)}, {number(high, 6)}]: declare what an episode can really return"
-        )
-    return replace(verdict, detail="; ".join([verdict.detail, *notes]))
 
 
 def evaluate_run(suite: Suite, run: Run, *, trust: bool = False, on_episodes: OnEpisodes | None = None) -> SuiteVerdict:

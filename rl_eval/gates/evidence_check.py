@@ -21,6 +21,7 @@ from rl_eval.evidence import (
     ratio_difference_test,
     undefined_reason,
 )
+from rl_eval.formatting import number
 from rl_eval.gates.criterion_check import CriterionCheck, reference_policies
 from rl_eval.gates.episode_buffer import EpisodeBuffer
 from rl_eval.gates.suite import Criterion
@@ -46,6 +47,7 @@ class EvidenceCheck(CriterionCheck):
         self._environment, self._criterion, self._clipped = environment, criterion, clipped
         self._metric, self._by_case = criterion.metric, criterion.unit == "case"
         self._used = 0
+        self._buffer: EpisodeBuffer | None = None
         self.episodes = environment.max_episodes
         self.blank = replace(
             self.blank,
@@ -118,7 +120,7 @@ class EvidenceCheck(CriterionCheck):
     def _update(self, buffer: EpisodeBuffer, count: int) -> None:
         stop = min(count, self.episodes)
         if stop > self._used:
-            start, self._used = self._used, stop
+            start, self._used, self._buffer = self._used, stop, buffer
             self._add(buffer.between(start, stop), start, stop)
 
     def _add(self, episodes: Episodes, start: int, stop: int) -> None:
@@ -183,6 +185,16 @@ class EvidenceCheck(CriterionCheck):
         if reference:
             blank = replace(blank, metric=f"{blank.metric} minus that of {reference}")
         change = change_in_play(np.concatenate(self._units), self._environment.suite.gate_seed)
-        notes = "" if self.copies is None else self.copies.note
-        verdict = decide_by_evidence(blank, test.result, test.theta, notes, test.history, change)
-        return replace(verdict, metric=self._metric.name)
+        verdict = decide_by_evidence(blank, test.result, test.theta, history=test.history, change=change)
+        detail = verdict.detail + self._copies_note(compared=bool(reference))
+        return replace(verdict, metric=self._metric.name, detail=detail)
+
+    def _copies_note(self, *, compared: bool) -> str:
+        """How many cases are distinct, and the figure over all rows."""
+        if self.copies is None:
+            return ""
+        note = f"; {self.copies.distinct:,} of {len(self.copies.weight):,} cases are distinct"
+        if not compared and self._buffer is not None:
+            over_rows = self._metric.compute(self._buffer.between(0, self._used), self._environment.config)
+            note += f", {self._metric.name} over all of them is {number(float(over_rows))}"
+        return note

@@ -167,7 +167,6 @@ def decide_by_evidence(
     blank: CriterionVerdict,
     result: EvidenceResult,
     threshold: float,
-    note: str = "",
     history: EvidenceHistory | None = None,
     change: Change | None = None,
 ) -> CriterionVerdict:
@@ -176,7 +175,6 @@ def decide_by_evidence(
     Args:
         blank: the verdict without a decision, its units_max, population and reference set.
         threshold: of the estimate that the evidence is about.
-        note: to add to the threshold, such as the reference's own value.
         history: how the evidence grew.
         change: what the order of play shows; a policy that changed while it was judged does not pass.
     """
@@ -197,7 +195,7 @@ def decide_by_evidence(
     if decision != "PASS" and verdict.lead <= 0:
         verdict = replace(verdict, misses_by=-verdict.lead)
     sign = COMPARISON_SIGNS[verdict.direction]
-    detail = f"{verdict.metric} {format_estimate(verdict)} {sign} {number(threshold)}{note}: "
+    detail = f"{verdict.metric} {format_estimate(verdict)} {sign} {number(threshold)}: "
     detail += f"{_DECIDED[decision]} {_after_units(verdict)}"
     if verdict.decision == "FAIL" and verdict.misses_by:
         detail += f", short by {number(verdict.misses_by)}"
