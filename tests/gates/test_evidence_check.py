@@ -55,6 +55,26 @@ def decide(suite, buffer, criterion=0, **keywords):
         environment.close()
 
 
+# --- a policy that changes ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("returns", "bar", "decision"),
+    [
+        ([500.0, 480.0] * 40 + [380.0, 400.0] * 20, 300, "INCONCLUSIVE"),  # good, and then less good
+        ([500.0, 380.0] * 60, 300, "PASS"),  # the same values, mixed
+        ([100.0, 120.0] * 40 + [20.0, 0.0] * 20, 300, "FAIL"),  # a change makes no policy good
+    ],
+)
+def test_a_policy_that_changes_while_it_is_judged_does_not_pass(tmp_path, returns, bar, decision):
+    verdict = decide(
+        suite(tmp_path, f"metric: mean_return, at_least: {bar}", episodes="max: 120, return_bounds: [0, 500]"),
+        buffer_of(returns),
+    )
+    assert verdict.decision == decision
+    assert verdict.decided_at is not None
+
+
 # --- what a decision says --------------------------------------------------------------------------
 
 
