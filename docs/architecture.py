@@ -19,7 +19,7 @@ LAYERS: dict[str, tuple[str, ...]] = {
     "presentation": ("report", "compare", "terminal", "tracking"),
     "acceptance": ("gates",),
     "diagnosis": ("diagnostics",),
-    "evaluation": ("judged_policy", "rollout", "metrics", "rewards"),
+    "evaluation": ("judged_policy", "scoring", "rollout", "metrics", "rewards"),
     "policies": ("policy",),
     "environments": ("envs",),
     "statistics": ("evidence",),
@@ -106,7 +106,7 @@ def package_of(module: str) -> str | None:
     parts = module.split(".")[1:]
     if not parts:
         return None
-    if parts[0] == "domains" and len(parts) > 1 and parts[1] != "base":
+    if parts[0] == "domains" and len(parts) > 1 and parts[1] not in ("base", "rows"):
         return ".".join(parts[:2])
     return parts[0]
 

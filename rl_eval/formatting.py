@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import re
 import reprlib
+import unicodedata
 from typing import Any
 
 MAX_TEXT_LENGTH = 600  # characters of one value from a file
@@ -19,6 +20,7 @@ _SHORT.maxstring = _SHORT.maxother = MAX_TEXT_LENGTH
 
 # direction of a criterion -> how it compares the value with the threshold
 COMPARISON_SIGNS = {"at_least": "≥", "at_most": "≤", "better_than": ">", "less_than": "<"}
+_FORMULA_SIGNS = tuple("=+-@")
 _DECISION_TEXTS = {"NEEDS_RUNS": "NEEDS RUNS", "NONE": "NOT JUDGED"}
 
 
@@ -151,3 +153,14 @@ def brief(value: Any, longest: int = MAX_TEXT_LENGTH) -> str:
     """A value from a file as text of a bounded length."""
     text = value if isinstance(value, str) else _SHORT.repr(value)
     return text if len(text) <= longest else f"{text[:longest]} … ({len(text):,} characters)"
+
+
+def spreadsheet_text(text: str) -> str:
+    """Text that no spreadsheet reads as a formula: an apostrophe is put before a text that begins like one.
+
+    Blanks and invisible characters before it do not count, and full-width signs do, since some programs drop the ones
+    and convert the others. Control characters other than line ends and tabs are written out. OWASP, *CSV Injection*.
+    """
+    first = next((letter for letter in text if letter.isprintable() and not letter.isspace()), "")
+    is_formula = text.startswith(("\t", "\r", "\n")) or unicodedata.normalize("NFKC", first).startswith(_FORMULA_SIGNS)
+    return ("'" if is_formula else "") + escape_controls(text, keep="\n\t")

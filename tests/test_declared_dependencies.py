@@ -39,6 +39,7 @@ EXTRAS_OF_MODULES = {
     "rl_eval/domains/qase/service": {"qase"},
     "rl_eval/domains/threat/baselines.py": {"threat"},
     "rl_eval/domains/threat/csv_data.py": {"threat"},
+    "rl_eval/domains/threat/row_stream.py": {"threat"},
     "rl_eval/domains/threat/table_files.py": {"threat"},
 }
 LOADED_BY_NAME = {"hydra-joblib-launcher"}  # by Hydra, where hardware=parallel names its launcher

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from gymnasium.vector import VectorEnv
 
     from rl_eval.diagnostics import Diagnostic
+    from rl_eval.domains.rows import RowReader
     from rl_eval.metrics import Metric
     from rl_eval.policy import Policy
     from rl_eval.report.behaviour import Behaviour
@@ -221,6 +222,18 @@ class Domain(ABC, Generic[Config]):
         return ()
 
     # --- what people and programs call -------------------------------------------------------------
+
+    def rows(self, config: Config, preprocessing: Mapping[str, Any]) -> RowReader | None:
+        """A reader of new data for `rl-eval score`; None where single rows of data are not decided on.
+
+        Args:
+            config: of the run whose policy decides.
+            preprocessing: `preprocessing.json` of that run, unchecked.
+
+        Raises:
+            InputError: the preprocessing is damaged, or decisions on rows depend on each other.
+        """
+        return None
 
     def commands(self) -> typer.Typer | None:
         """Its own commands: `rl-eval <name> …`."""

@@ -36,7 +36,7 @@ def test_help_teaches(capsys, arguments):
         assert taught in " ".join(out.split())
 
 
-@pytest.mark.parametrize("command", ["export", "schema", "compare"])
+@pytest.mark.parametrize("command", ["export", "schema", "compare", "score"])
 def test_every_command_shows_how_it_is_typed(capsys, command):
     assert main([command, "--help"]) == 0
     assert f"  rl-eval {command} " in printed(capsys)[0]

@@ -19,6 +19,7 @@ from rl_eval.validation_errors import config_sentence
 if TYPE_CHECKING:
     import numpy as np
 
+    from rl_eval.domains.rows import RowReader
     from rl_eval.domains.threat.data import FlowDataset
     from rl_eval.domains.threat.vector import ThreatVector
     from rl_eval.metrics import Metric
@@ -42,6 +43,15 @@ def _baseline(name: str) -> Callable[[Config], Policy]:
         return baselines.BASELINES[name](config)
 
     return build
+
+
+def _fitted(preprocessing: Mapping[str, Any]) -> FittedPreprocessing:
+    values = {key: value for key, value in preprocessing.items() if key not in ("schema", "columns")}
+    try:
+        return FittedPreprocessing.model_validate(values)
+    except ValidationError as error:
+        sentence = config_sentence(error, values, allowed=FittedPreprocessing.model_fields)
+        raise InputError(f"its preprocessing.json cannot be applied: {sentence}") from error
 
 
 class Threat(Domain[Config]):
@@ -121,13 +131,7 @@ class Threat(Domain[Config]):
         """
         if self._other_preprocessing(config, preprocessing) is None:
             return config
-        values = {key: value for key, value in (preprocessing or {}).items() if key not in ("schema", "columns")}
-        try:
-            fitted = FittedPreprocessing.model_validate(values)
-        except ValidationError as error:
-            sentence = config_sentence(error, values, allowed=FittedPreprocessing.model_fields)
-            raise InputError(f"its preprocessing.json cannot be applied: {sentence}") from error
-        config = config.model_copy(update={"preprocessing": fitted})
+        config = config.model_copy(update={"preprocessing": _fitted(preprocessing or {})})
         _dataset(config)  # the fields must be the same
         return config
 
@@ -146,6 +150,17 @@ class Threat(Domain[Config]):
         from rl_eval.domains.threat.figures import figures
 
         return figures(behaviour)
+
+    def rows(self, config: Config, preprocessing: Mapping[str, Any]) -> RowReader:
+        """New flows from CSV or Parquet, without labels."""
+        if config.alert_window:
+            raise InputError(
+                f"with env.alert_window={config.alert_window} a decision depends on the ones before, so single rows "
+                "cannot be scored: name a run with env.alert_window=0"
+            )
+        from rl_eval.domains.threat.rows import FlowRows
+
+        return FlowRows(config, _fitted(preprocessing))
 
 
 DOMAIN = Threat()

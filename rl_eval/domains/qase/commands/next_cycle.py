@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import csv
 import io
-import unicodedata
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -17,7 +16,7 @@ from rl_eval.domains.qase.environment.ranking import ran_within
 from rl_eval.domains.qase.model.execution_log import NO_VERDICT, ExecutionLog
 from rl_eval.domains.qase.model.project import Project, suite_path
 from rl_eval.domains.qase.model.verdict_sequence import verdict_sequence
-from rl_eval.formatting import escape_controls
+from rl_eval.formatting import spreadsheet_text
 
 VERDICT_NAMES = {0: "passed", 1: "failed", NO_VERDICT: ""}
 COLUMNS = (
@@ -25,7 +24,6 @@ COLUMNS = (
     "within_budget",
 )  # fmt: skip
 _LONGEST_MS = 1e11  # as in the features
-_FORMULA_SIGNS = tuple("=+-@")
 
 
 @dataclass(frozen=True)
@@ -190,14 +188,3 @@ def to_csv(project: Project, cycle: NextCycle, order: CycleOrder) -> str:
             ]
         )
     return file.getvalue()
-
-
-def spreadsheet_text(text: str) -> str:
-    """Text that no spreadsheet reads as a formula: an apostrophe is put before a text that begins like one.
-
-    Blanks and invisible characters before it do not count, and full-width signs do, since some programs drop the ones
-    and convert the others. Control characters other than line ends and tabs are written out. OWASP, *CSV Injection*.
-    """
-    first = next((letter for letter in text if letter.isprintable() and not letter.isspace()), "")
-    is_formula = text.startswith(("\t", "\r", "\n")) or unicodedata.normalize("NFKC", first).startswith(_FORMULA_SIGNS)
-    return ("'" if is_formula else "") + escape_controls(text, keep="\n\t")

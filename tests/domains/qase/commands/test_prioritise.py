@@ -26,7 +26,6 @@ from rl_eval.domains.qase.commands.next_cycle import (
     next_cycle,
     next_cycle_features,
     order_cases,
-    spreadsheet_text,
     to_csv,
 )
 from rl_eval.domains.qase.config import Config
@@ -36,7 +35,7 @@ from rl_eval.domains.qase.formats.json_export import write_json_export
 from rl_eval.domains.qase.formats.load import load
 from rl_eval.domains.qase.model.execution_log import ExecutionLog
 from rl_eval.domains.qase.model.project import Case, CaseSuite, Project, build_project
-from rl_eval.formatting import escape_controls
+from rl_eval.formatting import escape_controls, spreadsheet_text
 from rl_eval.hydra_compose import compose
 from rl_eval.policy import Spaces, scores
 from rl_eval.policy import load as load_policy

@@ -1,0 +1,146 @@
+"""`rl-eval score`: the decisions of a run's policy on rows of new data."""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import io
+import os
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from rl_eval.cli._app import app
+from rl_eval.errors import InputError
+from rl_eval.formatting import number, percent, spreadsheet_text
+
+if TYPE_CHECKING:
+    from rl_eval.scoring import ScoredChunk
+
+_DECISION = ("action", "probability", "expected_cost")
+_REASONS = ("why_1", "change_1", "why_2", "change_2", "why_3", "change_3")
+
+
+@app.command()
+def score(
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="A run directory of train.py.", show_default=False)],
+    file: Annotated[
+        Path, typer.Argument(metavar="FILE|-", help="CSV or Parquet; - reads CSV from stdin.", show_default=False)
+    ],
+    out: Annotated[
+        Path | None, typer.Option("--out", metavar="FILE", help="Where to write; default: stdout.", show_default=False)
+    ] = None,
+    keep: Annotated[
+        list[str] | None,
+        typer.Option("--keep", metavar="COLUMN", help="Write this column of the data too; may be repeated."),
+    ] = None,
+    why: Annotated[bool, typer.Option("--why", help="Name the three columns that matter most in each row.")] = False,
+    trust: Annotated[bool, typer.Option("--trust", help="Let the plugins that the run names be imported.")] = False,
+) -> None:
+    """Decide on each row of new data as a run's policy does, and write the decisions as CSV.
+
+    \b
+      rl-eval score outputs/<date>/<run> flows.csv --keep id > decisions.csv
+      zcat flows.csv.gz | rl-eval score outputs/<date>/<run> -
+      rl-eval score outputs/<date>/<run> flows.parquet --why --out decisions.csv
+
+    The data needs a header and the columns that the run was trained on, in any order; a label is not needed.
+    The run's own preprocessing is applied. A row of the result has
+
+    \b
+      line           line (CSV) or row (Parquet) of the data, from 1
+      action         what the policy does, without chance
+      probability    of that action; empty where the policy has none, as DQN's
+      expected_cost  of that action, by how often the policy is right on the run's validation part when it
+                     decides so; empty where that data cannot be read, and a note says so
+      why_1 … why_3  with --why: the columns that matter most, with the change that their values make to the
+                     probability, against the median or most frequent value of the training part
+
+    Rows are read and written a few thousand at a time, so data of any length takes the same memory. Where a row
+    is faulty, the rows before it have been written to stdout; --out leaves no file then.
+
+    Exit status: 0 done, 2 bad input.
+    """
+    from rl_eval import terminal
+    from rl_eval.scoring import scorer
+
+    kept = list(dict.fromkeys(keep or ()))
+    header = ["line", *kept, *_DECISION, *(_REASONS if why else ())]
+    if taken := [name for name in kept if name in ("line", *_DECISION, *_REASONS)]:
+        raise InputError(f"--keep {taken[0]}: the result has a column of that name: rename yours in the data")
+    if out is not None and out.resolve() == file.resolve():
+        raise InputError(f"--out {out} would overwrite the data: name another file")
+    rows = scorer(run, why=why, trust=trust)
+    counts: dict[str, int] = {}
+    costs = 0.0
+    with _output(out) as write:
+        head = _csv([header])  # written with the first rows, so that data without the columns gives none
+        for chunk in rows.score(sys.stdin.buffer if str(file) == "-" else file, keep=kept):
+            names = [rows.action_names[a] if rows.action_names else str(a) for a in chunk.actions.tolist()]
+            for name in names:
+                counts[name] = counts.get(name, 0) + 1
+            costs += 0.0 if chunk.expected_cost is None else float(chunk.expected_cost.sum())
+            write(head + _csv(_rows(chunk, names, why)))
+            head = b""
+        write(head)
+    total = sum(counts.values())
+    shares = ", ".join(f"{name} {percent(count / total)}" for name, count in sorted(counts.items()))
+    mean = f"; expected cost {number(costs / total)} a row" if total and rows.cost_unknown is None else ""
+    terminal.print_line(f"{total:,} rows scored{': ' if shares else ''}{shares}{mean}", stderr=True)
+    if rows.cost_unknown is not None:
+        terminal.print_line(f"expected_cost is empty: {rows.cost_unknown}", stderr=True)
+
+
+def _rows(chunk: ScoredChunk, names: Sequence[str], why: bool) -> Iterator[list[Any]]:
+    for i, position in enumerate(chunk.position):
+        row = [position, *(_cell(texts[i]) for texts in chunk.kept.values()), names[i]]
+        row += ["" if values is None else f"{values[i]:.6g}" for values in (chunk.probability, chunk.expected_cost)]
+        if why:
+            pairs = [cell for name, change in chunk.reasons[i] for cell in (_cell(name), f"{change:.6g}")]
+            row += pairs + [""] * (len(_REASONS) - len(pairs))
+        yield row
+
+
+def _cell(text: str) -> str:
+    """A text of the data that no spreadsheet runs; numbers stay as they are."""
+    try:
+        float(text)
+    except ValueError:
+        return spreadsheet_text(text)
+    return text
+
+
+def _csv(rows: Any) -> bytes:
+    file = io.StringIO(newline="")
+    csv.writer(file, lineterminator="\n").writerows(rows)
+    return file.getvalue().encode()
+
+
+@contextlib.contextmanager
+def _output(out: Path | None) -> Iterator[Callable[[bytes], Any]]:
+    """A function that writes to stdout, or to a file that is there only if all has been written."""
+    if out is None:
+
+        def write(content: bytes) -> None:
+            sys.stdout.buffer.write(content)
+            sys.stdout.buffer.flush()
+
+        yield write
+        return
+    if out.is_dir():
+        raise InputError(f"--out {out} is a folder: name a file in it")
+    temporary = out.with_name(f".{out.name}.{os.getpid()}.tmp")
+    try:
+        opened = open(temporary, "xb")  # noqa: SIM115 - closed below, and errors of reading are not its own
+    except OSError as error:
+        raise InputError(f"{out} cannot be written ({error.strerror}): name another file with --out") from error
+    try:
+        with opened:
+            yield opened.write
+        os.replace(temporary, out)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
