@@ -118,7 +118,13 @@ class LimitedPolicy:
         """Other attributes of the policy, such as `probabilities`."""
         return getattr(self._policy, name)
 
-    def act(self, obs: np.ndarray, greedy: bool, mask: np.ndarray | None = None) -> np.ndarray:
+    def act(
+        self,
+        obs: np.ndarray,
+        greedy: bool,
+        mask: np.ndarray | None = None,
+        episode_start: np.ndarray | None = None,
+    ) -> np.ndarray:
         """The actions of the policy.
 
         Raises:
@@ -130,7 +136,7 @@ class LimitedPolicy:
             self._recorded_values += self._recorded[-1].size
         if self._steps > self._max_steps or self._recorded_values > MAX_RECORDED_VALUES:
             raise InputError(f"the episodes took more than {self._steps - 1:,} steps")
-        return policy.choose_actions(self._policy, obs, greedy, mask)
+        return policy.choose_actions(self._policy, obs, greedy, mask, episode_start)
 
     def observations(self, lengths: np.ndarray) -> np.ndarray:
         """`[S, D]` the recorded observations, where copy i played only episode i, for `lengths[i]` steps."""

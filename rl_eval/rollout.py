@@ -119,7 +119,8 @@ def stream(
 
     A copy that finishes takes the next seed, so no copy waits for another. Its episodes are yielded once all episodes
     of earlier seeds are: short episodes are often bad ones (or good ones), and a caller that stops early must not
-    receive them first. To stop early, leave the iterator.
+    receive them first. To stop early, leave the iterator. The policy is called with the observations of all copies,
+    each in its place, and hears by `episode_start` `[N]` which of them begin an episode.
 
     Args:
         seeds: one an episode.
@@ -160,6 +161,7 @@ def stream(
 
     active = playing >= 0
     obs, legal = start(active)
+    episode_start = np.ones(n, bool)
     first_obs = np.zeros((total, *obs.shape[1:]), obs.dtype)
     first_obs[playing[active]] = obs[active]
     lengths, ended, finished = np.zeros(total, np.int64), np.zeros(total, bool), np.zeros(total, bool)
@@ -167,7 +169,8 @@ def stream(
     while active.any():
         # A copy that has nothing left to play may have no legal action.
         try:
-            actions = choose_actions(policy, obs, greedy, None if legal is None else legal | ~active[:, None])
+            mask = None if legal is None else legal | ~active[:, None]
+            actions = choose_actions(policy, obs, greedy, mask, episode_start)
             if isinstance(envs, RankingVector):
                 envs.rank(scores(policy, obs, actions, greedy, envs.candidates()))
         except InputError:
@@ -185,6 +188,7 @@ def stream(
         steps.add(playing[active], {name: np.asarray(values)[active] for name, values in infos["outcome"].items()})
         lengths[playing[active]] += 1
         done = (terminated | truncated) & active
+        episode_start = np.zeros(n, bool)
         if not done.any():
             if checks.steps % CHECK_EVERY == 0 and lengths[playing[active]].max() > MAX_EPISODE_STEPS:
                 raise InputError(
@@ -201,9 +205,8 @@ def stream(
         started += len(fresh)
         active = playing >= 0
         if len(fresh):
-            mask = np.zeros(n, bool)
-            mask[fresh] = True
-            obs, legal = start(mask)
+            episode_start[fresh] = True
+            obs, legal = start(episode_start)
             first_obs[playing[fresh]] = obs[fresh]
         if on_episodes:
             on_episodes(int(finished.sum()))

@@ -97,6 +97,22 @@ def test_every_seed_is_played_once_and_yielded_in_order(data):
     assert played.per_episode("time").tolist() == (lengths * (lengths + 1) / 2).tolist()
 
 
+class CountsItsCalls:
+    """Its action is the number of calls since the episode of that copy began."""
+
+    def act(self, obs, greedy, episode_start=None):
+        self.calls = np.zeros(len(obs), np.int64) if episode_start.all() else np.where(episode_start, 0, self.calls + 1)
+        return self.calls % 7
+
+
+@given(lengths=st.lists(st.integers(1, 9), min_size=1, max_size=20), n_envs=st.integers(1, 12))
+def test_a_policy_hears_where_each_episode_starts(lengths, n_envs):
+    played = rollout.play(
+        ScriptedVector(lengths, [False] * len(lengths), n_envs), CountsItsCalls(), seeds=range(len(lengths))
+    )
+    assert played.outcome["action"].tolist() == [call % 7 for length in lengths for call in range(length)]
+
+
 @given(lengths=st.lists(st.integers(1, 30), min_size=1, max_size=30), n_envs=st.integers(1, 10))
 def test_no_copy_waits_for_another(lengths, n_envs):
     """List scheduling in the order of the seeds: a free copy takes the next seed at once."""

@@ -1,7 +1,9 @@
 """`http://127.0.0.1:<port>/<path>`: a policy behind a server, in any language.
 
-It gets `POST {"observations": [[…], …], "greedy": true}` and answers `{"actions": […]}`, one action per
-observation: whole numbers for Discrete actions, lists of numbers for a Box.
+It gets `POST {"observations": [[…], …], "greedy": true, "episode_start": [true, …]}` and answers `{"actions": […]}`,
+one action per observation: whole numbers for Discrete actions, lists of numbers for a Box. Row i is that of the same
+copy from request to request; `episode_start` says whether an observation is the first of an episode. Where actions
+can be illegal, `mask` has a list of booleans an observation.
 """
 
 from __future__ import annotations
@@ -16,7 +18,7 @@ from rl_eval.errors import InputError
 from rl_eval.formatting import mask_url
 from rl_eval.net import AddressError, Client, Limits, RequestError, Url, parse_url
 from rl_eval.policy._actions import checked_actions
-from rl_eval.policy._policy import Policy, Spaces
+from rl_eval.policy._policy import Policy, Spaces, starts
 from rl_eval.policy._source import Source
 
 LIMITS = Limits(total_s=30.0, wait_s=10.0, max_bytes=16 << 20)
@@ -28,14 +30,26 @@ class HttpPolicy:
     def __init__(self, client: Client, action: gym.Space):
         self._client, self._name, self._action = client, str(client.url), action
 
-    def act(self, obs: np.ndarray, greedy: bool) -> np.ndarray:
+    def act(
+        self,
+        obs: np.ndarray,
+        greedy: bool,
+        mask: np.ndarray | None = None,
+        episode_start: np.ndarray | None = None,
+    ) -> np.ndarray:
         """The server's actions, clipped to a Box.
 
         Raises:
             InputError: it cannot be reached in time, or answers anything but one action an observation.
         """
+        request = {
+            "observations": np.asarray(obs).tolist(),
+            "greedy": bool(greedy),
+            "episode_start": starts(episode_start, len(obs)).tolist(),
+            **({} if mask is None else {"mask": mask.tolist()}),
+        }
         try:
-            body = json.dumps({"observations": np.asarray(obs).tolist(), "greedy": bool(greedy)}, allow_nan=False)
+            body = json.dumps(request, allow_nan=False)
         except ValueError as error:
             raise InputError(f"policy {self._name}: an observation is not finite, which JSON cannot say") from error
         try:

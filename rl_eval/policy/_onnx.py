@@ -1,6 +1,7 @@
 """`onnx:<file>`: a network in the open exchange format, run by onnxruntime in a process of its own.
 
-The graph takes one input, observations `[N, …]`, and the names of its outputs say what they hold:
+The graph takes observations `[N, …]`, and may take more by name, see `_onnx_inputs`. The names of its outputs say
+what they hold:
 
 - `action` `[N]` or `[N, …]`: the greedy action, as the environment takes it;
 - `logits` or `probabilities` `[N, A]`: of Discrete actions;
@@ -22,46 +23,65 @@ import numpy as np
 from rl_eval.errors import InputError
 from rl_eval.policy._actions import actions_from, checked_actions
 from rl_eval.policy._identity import digest
+from rl_eval.policy._onnx_inputs import GraphInputs, graph_inputs
 from rl_eval.policy._onnx_process import OnnxProcess, shortened
 from rl_eval.policy._policy import Policy, Spaces, action_space_json
 from rl_eval.policy._source import Source
 
 MAX_BYTES = 256 << 20
 METADATA = "rl_eval"  # the entry of the file's metadata in which `rl-eval export` says what the policy is for
-_FLOATS = {"tensor(float)": np.float32, "tensor(double)": np.float64}
 _OUTPUTS = ("action", "logits", "probabilities", "mean", "log_std")
 
 
 class OnnxPolicy:
-    """A graph in the contract of this module; `probabilities` exists where the graph has them."""
+    """A graph in the contract of this module.
 
-    def __init__(self, graph: OnnxProcess, outputs: Mapping[str, str], spec: str, action: gym.Space, seed: int):
-        self._graph, self._spec, self._action = graph, spec, action
+    `probabilities` exists where the graph has them and an observation is all that it takes.
+    """
+
+    def __init__(
+        self,
+        graph: OnnxProcess,
+        inputs: GraphInputs,
+        outputs: Mapping[str, str],
+        spec: str,
+        action: gym.Space,
+        seed: int,
+    ):
+        self._graph, self._inputs, self._spec, self._action = graph, inputs, spec, action
         self._outputs = dict(outputs)  # what an output means -> its name in the graph
-        self._input = graph.inputs[0]
-        self._dtype = _FLOATS[self._input.type]
+        self._memory: dict[str, np.ndarray] = {}  # of the copies, by the name of the input
         self._rng = np.random.default_rng(seed)
 
     @property
     def probabilities(self) -> Callable[[np.ndarray], np.ndarray]:
         """`probabilities(obs) -> [N, A]`, where the graph has them."""
-        if not {"logits", "probabilities"} & self._outputs.keys():
+        if not {"logits", "probabilities"} & self._outputs.keys() or self._inputs.memory or self._inputs.mask:
             raise AttributeError(f"policy {self._spec!r} has no probabilities")
         return self._probabilities
 
-    def act(self, obs: np.ndarray, greedy: bool) -> np.ndarray:
+    def act(
+        self,
+        obs: np.ndarray,
+        greedy: bool,
+        mask: np.ndarray | None = None,
+        episode_start: np.ndarray | None = None,
+    ) -> np.ndarray:
         """Actions `[N]` or `[N, A]`: the most likely when greedy, else a sample.
 
         Raises:
             InputError: the graph fails, returns something that is not an action, or cannot be sampled.
         """
-        outputs = self._run(obs)
+        outputs = self._run(obs, mask, episode_start)
         if greedy and "action" in outputs:
             return checked_actions(outputs["action"], len(obs), self._action, self._spec)
         rng = None if greedy else self._rng
         if isinstance(self._action, gym.spaces.Discrete):
             if "logits" in outputs or "probabilities" in outputs:
-                return actions_from(self._logits(outputs, len(obs)), np.zeros(()), self._action, rng)
+                logits = self._logits(outputs, len(obs))
+                if mask is not None and self._inputs.mask is not None:
+                    logits = np.where(mask, logits, -np.inf)
+                return actions_from(logits, np.zeros(()), self._action, rng)
         elif "mean" in outputs and (greedy or "log_std" in outputs):
             std = np.exp(outputs["log_std"].reshape(-1, outputs["mean"][0].size)) if rng else np.zeros(())
             actions = actions_from(outputs["mean"].reshape(len(obs), -1), std, self._action, rng)
@@ -73,7 +93,7 @@ class OnnxPolicy:
 
     def _probabilities(self, obs: np.ndarray) -> np.ndarray:
         """Action probabilities `[N, A]`; Discrete actions only."""
-        logits = self._logits(self._run(obs), len(obs))
+        logits = self._logits(self._run(obs, None, None), len(obs))
         shares = np.exp(logits - logits.max(axis=-1, keepdims=True))
         return shares / shares.sum(axis=-1, keepdims=True)
 
@@ -87,10 +107,17 @@ class OnnxPolicy:
         with np.errstate(divide="ignore"):
             return values if name == "logits" else np.log(values)
 
-    def _run(self, obs: np.ndarray) -> dict[str, np.ndarray]:
-        batch = np.ascontiguousarray(obs, self._dtype).reshape(len(obs), *self._input.shape[1:])
-        arrays = self._graph.run(batch, list(self._outputs.values()))
-        outputs = dict(zip(self._outputs, arrays, strict=True))
+    def _run(self, obs: np.ndarray, mask: np.ndarray | None, episode_start: np.ndarray | None) -> dict[str, np.ndarray]:
+        inputs = self._inputs.arrays(obs, mask, episode_start, self._memory)
+        arrays = self._graph.run(inputs, [*self._outputs.values(), *self._inputs.memory_outputs])
+        outputs = dict(zip(self._outputs, arrays, strict=False))
+        for tensor, array in zip(self._inputs.memory, arrays[len(outputs) :], strict=True):
+            if array.shape != inputs[tensor.name].shape:
+                raise InputError(
+                    f"policy {self._spec!r} returned next_{tensor.name} of shape {array.shape}: it must have that of "
+                    f"{tensor.name}, {inputs[tensor.name].shape}"
+                )
+            self._memory[tensor.name] = array
         for name in ("mean", "log_std"):
             if name in outputs and not np.isfinite(outputs[name]).all():
                 raise InputError(f"policy {self._spec!r} returned a {name} that is not finite")
@@ -110,8 +137,9 @@ def load_onnx(file: str, spec: str, spaces: Spaces, seed: int) -> Policy:
         raise InputError(f"policy {spec!r}: {file} is larger than {MAX_BYTES >> 20} MiB, the most that is loaded")
     graph = OnnxProcess(path.read_bytes(), spec, METADATA)
     _check_metadata(graph.metadata, spec, spaces)
-    _check_input(graph, spec, spaces)
-    return OnnxPolicy(graph, _meanings(graph, spec, spaces), spec, spaces.action, seed)
+    inputs = graph_inputs(graph, spec, spaces)
+    meanings = _meanings(graph, inputs, spec, spaces)
+    return OnnxPolicy(graph, inputs, meanings, spec, spaces.action, seed)
 
 
 def _check_metadata(entry: str | None, spec: str, spaces: Spaces) -> None:
@@ -139,26 +167,9 @@ def _check_metadata(entry: str | None, spec: str, spaces: Spaces) -> None:
         )
 
 
-def _check_input(graph: OnnxProcess, spec: str, spaces: Spaces) -> None:
-    inputs = graph.inputs
-    if len(inputs) != 1 or inputs[0].type not in _FLOATS:
-        names = ", ".join(f"{graph_input.name}: {graph_input.type}" for graph_input in inputs)
-        raise InputError(f"policy {spec!r} takes {names or 'nothing'}: it must take one tensor of floats, observations")
-    batch, *shape = inputs[0].shape or [None]
-    if isinstance(batch, int):
-        raise InputError(
-            f"policy {spec!r} takes batches of exactly {batch}: export it with a first dimension that is free"
-        )
-    if tuple(shape) != spaces.observation.shape:
-        raise InputError(
-            f"policy {spec!r} takes observations of shape {tuple(shape)}, but those of {spaces.env} have "
-            f"{spaces.observation.shape}: name a policy of {spaces.env}, with fixed dimensions after the first"
-        )
-
-
-def _meanings(graph: OnnxProcess, spec: str, spaces: Spaces) -> dict[str, str]:
+def _meanings(graph: OnnxProcess, inputs: GraphInputs, spec: str, spaces: Spaces) -> dict[str, str]:
     """Meaning of an output -> its name in the graph, for the outputs that are used."""
-    outputs = {output.name: output for output in graph.outputs}
+    outputs = {output.name: output for output in graph.outputs if output.name not in inputs.memory_outputs}
     discrete = isinstance(spaces.action, gym.spaces.Discrete)
     other_kind = ("mean", "log_std") if discrete else ("logits", "probabilities")
     names = {name: name for name in _OUTPUTS if name in outputs and name not in other_kind}

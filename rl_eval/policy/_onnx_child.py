@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 import os
 import resource
 import signal
@@ -105,7 +106,6 @@ class _Graph:
         options.intra_op_num_threads = options.inter_op_num_threads = 1
         # from bytes, which lets onnxruntime refuse a graph that refers to other files
         self._session = onnxruntime.InferenceSession(bytes(content), options, providers=["CPUExecutionProvider"])
-        self._input = self._session.get_inputs()[0].name if self._session.get_inputs() else ""
 
     def description(self, metadata: str) -> dict[str, Any]:
         """Name, type and shape of each input and output, and one entry of the metadata."""
@@ -114,11 +114,15 @@ class _Graph:
         return {**described, "metadata": self._session.get_modelmeta().custom_metadata_map.get(metadata)}
 
     def run(self, message: dict[str, Any], content: bytearray) -> list[Any]:
-        """The outputs `message["outputs"]` for a batch of `message["rows"]` observations."""
+        """The outputs `message["outputs"]` for inputs of name, type and shape `message["inputs"]`."""
         import numpy as np
 
-        batch = np.frombuffer(content, message["dtype"]).reshape(message["rows"], *message["shape"])
-        arrays = self._session.run(message["outputs"], {self._input: batch})
+        inputs, begin = {}, 0
+        for name, code, shape in message["inputs"]:
+            dtype, count = np.dtype(code), math.prod(shape)
+            inputs[name] = np.frombuffer(content, dtype, count, begin).reshape(shape)
+            begin += count * dtype.itemsize
+        arrays = self._session.run(message["outputs"], inputs)
         for name, array in zip(message["outputs"], arrays, strict=True):
             if not isinstance(array, np.ndarray) or array.dtype.kind not in "biuf":
                 raise TypeError(f"the output {name} is not a tensor of numbers")

@@ -11,7 +11,7 @@ import socket
 import subprocess
 import sys
 import weakref
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -129,15 +129,18 @@ class OnnxProcess:
         self.inputs, self.outputs = ([Tensor(n, t, tuple(s)) for n, t, s in reply[k]] for k in ("inputs", "outputs"))
         self.metadata: str | None = reply["metadata"]
 
-    def run(self, batch: np.ndarray, outputs: Sequence[str]) -> list[np.ndarray]:
-        """The outputs of those names for a batch `[N, …]`.
+    def run(self, inputs: Mapping[str, np.ndarray], outputs: Sequence[str]) -> list[np.ndarray]:
+        """The outputs of those names for inputs by name.
 
         Raises:
             InputError: the graph fails, or exceeds the limits.
         """
-        shape = list(batch.shape[1:])
-        request = {"do": "run", "limit_s": CALL_S, "rows": len(batch), "shape": shape, "dtype": batch.dtype.str}
-        reply, content = self._request({**request, "outputs": list(outputs)}, "cannot be run", batch.reshape(-1))
+        # the widest numbers first: each array then begins at a multiple of its numbers' size
+        ordered = sorted(inputs.items(), key=lambda item: -item[1].dtype.itemsize)
+        described = [(name, array.dtype.str, array.shape) for name, array in ordered]
+        request = {"do": "run", "limit_s": CALL_S, "inputs": described, "outputs": list(outputs)}
+        contents = [np.ascontiguousarray(array).reshape(-1) for _, array in ordered]
+        reply, content = self._request(request, "cannot be run", *contents)
         arrays, begin = [], 0
         for code, dimensions in reply["arrays"]:
             dtype, count = np.dtype(code), math.prod(dimensions)
@@ -145,11 +148,11 @@ class OnnxProcess:
             begin += count * dtype.itemsize
         return arrays
 
-    def _request(self, message: dict[str, Any], doing: str, content: Any) -> tuple[dict[str, Any], bytearray]:
+    def _request(self, message: dict[str, Any], doing: str, *contents: Any) -> tuple[dict[str, Any], bytearray]:
         if self._failure is not None:
             raise InputError(self._failure)
         try:
-            self._child.messages.send(message, content)
+            self._child.messages.send(message, *contents)
             reply, received = self._child.messages.receive(MAX_OUTPUT_BYTES)
         except (EOFError, OSError):
             self._failure = f"policy {self._spec!r} {doing}: {self._death(message['limit_s'])}"

@@ -16,7 +16,8 @@ class Policy(Protocol):
     """Maps observations `[N, …]` to actions `[N]` (discrete) or `[N, A]` (continuous).
 
     A policy may also offer `probabilities(obs) -> [N, A]`, for discrete actions, and a baseline `rank`; see `scores`.
-    A policy that obeys action masks has a third parameter of `act`, `mask`; see `choose_actions`.
+    A policy that obeys action masks has a further parameter of `act`, `mask`; one with a memory has `episode_start`;
+    see `choose_actions`.
     """
 
     def act(self, obs: np.ndarray, greedy: bool) -> np.ndarray:
@@ -56,15 +57,31 @@ def _finite(bound: np.ndarray) -> list[Any]:
     return values.tolist()
 
 
-def choose_actions(policy: Policy, obs: np.ndarray, greedy: bool, mask: np.ndarray | None) -> np.ndarray:
-    """The policy's actions; it gets the mask where there is one and `act` has a parameter `mask`.
+def choose_actions(
+    policy: Policy,
+    obs: np.ndarray,
+    greedy: bool,
+    mask: np.ndarray | None,
+    episode_start: np.ndarray | None = None,
+) -> np.ndarray:
+    """The policy's actions; it gets `mask` and `episode_start` where `act` has parameters of these names.
+
+    Row i of `obs` is that of the same copy from call to call.
 
     Args:
         mask: bool `[N, A]`, which actions are legal, as `infos["action_mask"]` has it; None: all.
+        episode_start: bool `[N]`, whether an observation is the first of an episode; None: each is.
     """
-    if mask is None or "mask" not in inspect.signature(policy.act).parameters:
-        return policy.act(obs, greedy)
-    return policy.act(obs, greedy, mask=mask)  # type: ignore[call-arg]
+    options = {name: value for name, value in (("mask", mask), ("episode_start", episode_start)) if value is not None}
+    if options:
+        parameters = inspect.signature(policy.act).parameters
+        options = {name: value for name, value in options.items() if name in parameters}
+    return policy.act(obs, greedy, **options)
+
+
+def starts(episode_start: np.ndarray | None, n: int) -> np.ndarray:
+    """`episode_start` as bool `[N]`: without one, each observation is the first of an episode."""
+    return np.ones(n, bool) if episode_start is None else episode_start
 
 
 def scores(

@@ -12,12 +12,15 @@ import numpy as np
 
 from rl_eval.errors import InputError
 from rl_eval.policy._actions import checked_actions
-from rl_eval.policy._policy import Policy, Spaces
+from rl_eval.policy._policy import Policy, Spaces, starts
 from rl_eval.policy._source import Source
 
 
 class PythonPolicy:
-    """A foreign function, `f(obs [N, …]) -> actions [N]`, which may take `greedy` and `mask` as well."""
+    """A foreign function, `f(obs [N, …]) -> actions [N]`.
+
+    It may take `greedy`, `mask` and `episode_start` as well; the last is what a function with a memory needs.
+    """
 
     def __init__(self, function: Any, name: str, action: gym.Space):
         self._function, self._name, self._action = function, name, action
@@ -25,15 +28,21 @@ class PythonPolicy:
             parameters = set(inspect.signature(function).parameters)
         except ValueError:  # some built-in functions have no signature
             parameters = set()
-        self._keywords = parameters & {"greedy", "mask"}
+        self._keywords = parameters & {"greedy", "mask", "episode_start"}
 
-    def act(self, obs: np.ndarray, greedy: bool, mask: np.ndarray | None = None) -> np.ndarray:
+    def act(
+        self,
+        obs: np.ndarray,
+        greedy: bool,
+        mask: np.ndarray | None = None,
+        episode_start: np.ndarray | None = None,
+    ) -> np.ndarray:
         """The function's actions, clipped to a Box.
 
         Raises:
             InputError: it is not one action per observation, or not an action of the environment.
         """
-        options = {"greedy": greedy, "mask": mask}
+        options = {"greedy": greedy, "mask": mask, "episode_start": starts(episode_start, len(obs))}
         keywords = {name: options[name] for name in self._keywords}
         return checked_actions(self._function(obs, **keywords), len(obs), self._action, self._name)
 

@@ -1,7 +1,9 @@
-"""`sb3:<algo>:<zip>[+<vecnormalize.pkl>]`: models of Stable-Baselines3, which are pickles."""
+"""`sb3:<algo>:<zip>[+<vecnormalize.pkl>]`: models of Stable-Baselines3 and sb3-contrib, which are pickles."""
 
 from __future__ import annotations
 
+import importlib
+import inspect
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar
@@ -11,21 +13,47 @@ import numpy as np
 from rl_eval.errors import InputError
 from rl_eval.extras import imports_of_extra
 from rl_eval.policy._identity import digest
-from rl_eval.policy._policy import Policy, Spaces
+from rl_eval.policy._policy import Policy, Spaces, starts
 from rl_eval.policy._source import Source
 
 
 class StableBaselines3Policy:
-    """A Stable-Baselines3 model, with the statistics of its VecNormalize if there are any."""
+    """A Stable-Baselines3 model, with the statistics of its VecNormalize if there are any.
+
+    It predicts one observation a call: the last bits of a row depend on the size of its batch.
+    """
 
     def __init__(self, model: Any, normalize: Any | None):
         self._model, self._normalize = model, normalize
+        self._takes_mask = "action_masks" in inspect.signature(model.predict).parameters
+        self._memory: list[Any] = []  # of each copy, None before its first call
 
-    def act(self, obs: np.ndarray, greedy: bool) -> np.ndarray:
-        """The model's prediction on (normalised) observations."""
+    def act(
+        self,
+        obs: np.ndarray,
+        greedy: bool,
+        mask: np.ndarray | None = None,
+        episode_start: np.ndarray | None = None,
+    ) -> np.ndarray:
+        """The model's prediction on (normalised) observations; recurrent ones remember until an episode starts."""
+        start = starts(episode_start, len(obs))
+        if start.all():
+            self._memory = [None] * len(obs)
         if self._normalize is not None:
             obs = self._normalize.normalize_obs(obs)
-        return self._model.predict(obs, deterministic=greedy)[0]
+        actions = []
+        for row in range(len(obs)):
+            one = slice(row, row + 1)
+            options = {} if mask is None or not self._takes_mask else {"action_masks": mask[one]}
+            action, self._memory[row] = self._model.predict(
+                obs[one],
+                state=None if start[row] else self._memory[row],
+                episode_start=start[one],
+                deterministic=greedy,
+                **options,
+            )
+            actions.append(action)
+        return np.concatenate(actions)
 
 
 class StableBaselines3Source(Source):
@@ -53,14 +81,10 @@ class StableBaselines3Source(Source):
             if not Path(file).is_file():
                 raise InputError(f"policy {spec!r}: the file {file} does not exist")
         with imports_of_extra("sb3", f"policy {spec!r}"):
-            import stable_baselines3
+            import stable_baselines3  # noqa: F401 - its absence is named first
             from stable_baselines3.common.save_util import load_from_pkl
             from stable_baselines3.common.vec_env import VecNormalize
-        model_class = getattr(stable_baselines3, algo.upper(), None)
-        if model_class is None:
-            raise InputError(
-                f"policy {spec!r}: {algo!r} is not an algorithm of Stable-Baselines3 (ppo, a2c, dqn, sac, …)"
-            )
+        model_class = _algorithm(algo, spec)
         try:  # both unpickle, which --trust allows
             model = model_class.load(zip_file, device="cpu")
             normalize = load_from_pkl(statistics) if statistics else None
@@ -81,6 +105,29 @@ class StableBaselines3Source(Source):
         """A hash of the algorithm and the bytes of its files."""
         algo, _, files = rest.partition(":")
         return digest(self.prefix, algo.lower(), *(Path(file) for file in filter(None, _zip_and_statistics(files))))
+
+
+def _algorithm(name: str, spec: str) -> Any:
+    """The class of an algorithm, whatever the case of its name.
+
+    Raises:
+        InputError: neither package has it.
+    """
+    from stable_baselines3.common.base_class import BaseAlgorithm
+
+    missing = ""
+    for package in ("stable_baselines3", "sb3_contrib"):
+        try:
+            members = vars(importlib.import_module(package))
+        except ImportError:
+            missing = ", and sb3_contrib is not installed (recurrentppo, maskableppo, tqc, …): pip install sb3-contrib"
+            continue
+        for member, value in members.items():
+            if member.lower() == name.lower() and isinstance(value, type) and issubclass(value, BaseAlgorithm):
+                return value
+    raise InputError(
+        f"policy {spec!r}: {name!r} is not an algorithm of Stable-Baselines3 (ppo, a2c, dqn, sac, …){missing}"
+    )
 
 
 def _zip_and_statistics(files: str) -> tuple[str, str]:

@@ -86,7 +86,8 @@ def _film(behaviour: Behaviour, env: Any, label: str, index: int) -> Film | None
         batch[index] = obs[0]
         if mask is not None:
             mask[index] = infos["action_mask"][0]
-        actions = choose_actions(limited, batch, True, mask)[index : index + 1]
+        episode_start = np.full(behaviour.copies, step == 0)
+        actions = choose_actions(limited, batch, True, mask, episode_start)[index : index + 1]
         obs, rewards, terminated, truncated, infos = vector.step(actions)
         returned, done, step = returned + float(rewards[0]), bool(terminated[0] or truncated[0]), step + 1
         if done or step % every == 0:

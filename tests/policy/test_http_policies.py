@@ -98,6 +98,8 @@ def test_a_batch_of_observations_is_answered_with_actions(server):
     assert headers["Content-Type"] == "application/json"
     assert np.array_equal(np.array(request["observations"], np.float32), observations())  # to the last bit
     assert request["greedy"] is True
+    assert request["episode_start"] == [True] * 3
+    assert "mask" not in request
 
 
 def test_a_server_plays(server):

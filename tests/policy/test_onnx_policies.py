@@ -139,7 +139,7 @@ def test_an_exported_q_network_is_the_policy_of_the_run(tmp_path, network, actio
     reloaded = load(exported(tmp_path, arrays, meta), spaces(action), None)
     obs = observations()
     q = original.q_values(obs)
-    (exported_q,) = reloaded._graph.run(obs, ["q_values"])
+    (exported_q,) = reloaded._graph.run({"observations": obs}, ["q_values"])
     np.testing.assert_allclose(exported_q, q, rtol=1e-3, atol=1e-3)
     assert len(np.unique(q.argmax(axis=1))) > 1
     top = np.sort(q, axis=1)
@@ -156,7 +156,10 @@ def test_statistics_are_not_rounded_to_float32(tmp_path):
     arrays, meta = trained(BOX)
     plain = {**arrays}
     plain["obs.mean"] = plain["obs.mean"].astype(np.float32).astype(np.float64)
-    means = [load(exported(tmp_path, a, meta), spaces(BOX), None)._run(observations())["mean"] for a in (arrays, plain)]
+    means = [
+        load(exported(tmp_path, a, meta), spaces(BOX), None)._run(observations(), None, None)["mean"]
+        for a in (arrays, plain)
+    ]
     assert np.abs(means[0] - means[1]).max() > 1e-2
 
 

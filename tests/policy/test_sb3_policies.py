@@ -79,12 +79,14 @@ def test_a_model_of_stable_baselines3_needs_trust(sb3, monkeypatch):
     refused(message, "sb3:ppo:nowhere.zip", trust=False)
 
 
-def test_a_model_of_stable_baselines3_that_does_not_fit_is_reported(sb3, tmp_path):
+def test_a_model_of_stable_baselines3_that_does_not_fit_is_reported(sb3, tmp_path, monkeypatch):
     (tmp_path / "junk.zip").write_bytes(sb3.zip.read_bytes()[:500])
     (tmp_path / "junk.pkl").write_bytes(b"junk")
     refused(r"the file nowhere\.zip does not exist$", "sb3:ppo:nowhere.zip")
     refused(r"the file nowhere\.pkl does not exist$", f"sb3:ppo:{sb3.zip}+nowhere.pkl")
-    refused(r"'wings' is not an algorithm of Stable-Baselines3 \(ppo, a2c, dqn, sac, …\)$", f"sb3:wings:{sb3.zip}")
+    refused(r"'wings' is not an algorithm of Stable-Baselines3 \(ppo, a2c, dqn, sac, …\)", f"sb3:wings:{sb3.zip}")
+    monkeypatch.setitem(sys.modules, "sb3_contrib", None)
+    refused(r"'recurrentppo' is not .*: pip install sb3-contrib$", f"sb3:recurrentppo:{sb3.zip}")
     refused(r"cannot be read: ", f"sb3:ppo:{tmp_path / 'junk.zip'}")
     refused(r"cannot be read: ", f"sb3:ppo:{sb3.zip}+{tmp_path / 'junk.pkl'}")
     refused(
