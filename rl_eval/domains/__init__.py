@@ -109,7 +109,8 @@ def identity(config: EnvConfig) -> dict[str, Any]:
     """The identity of an environment as JSON values, without data paths, stepping options and fitted values."""
     where = domain(config.name)
     left_out = {*where.location_keys, *where.execution_keys, *where.fitted_keys}
-    left_out |= {key for key in where.optional_keys if getattr(config, key) is None}
+    fields = type(config).model_fields
+    left_out |= {key for key in where.optional_keys if getattr(config, key) == fields[key].default}
     return config.model_dump(mode="json", exclude=left_out)
 
 

@@ -56,7 +56,7 @@ class Domain(ABC, Generic[Config]):
         case_index: the fact that numbers the cases, where a metric stays what it is when single cases are left out.
         location_keys: the keys of the config that say where data lies. They are no part of what the environment is.
         execution_keys: those that say how it is stepped; they are no part of it either.
-        optional_keys: those that are no part of what it is while they are null.
+        optional_keys: those that are no part of what it is while they have their defaults.
         fitted_keys: those that hold a preprocessing fitted elsewhere. They are no part of it either: a gate takes them
             from the run that it judges. See `with_preprocessing`.
         copies: the most copies that are worth stepping together. Environments stepped one by one in Python gain

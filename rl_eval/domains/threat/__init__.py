@@ -64,7 +64,8 @@ class Threat(Domain[Config]):
     config_model = Config
     has_cases = True
     case_index = "flow"
-    location_keys = ("path",)
+    location_keys = ("path", "test_path")
+    optional_keys = ("split", "time_column")
     fitted_keys = ("preprocessing",)
     baselines = {
         name: _baseline(name)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from rl_eval.domains import EnvConfig
 from rl_eval.domains.threat.fitted_preprocessing import FittedPreprocessing
@@ -24,6 +24,7 @@ class Config(EnvConfig):
     name: Literal["threat"] = "threat"
     data: Literal["synthetic", "nsl_kdd", "unsw_nb15", "csv"] = Field("synthetic", description="source of the flows")
     path: str | None = Field(None, description="file or folder of the data; synthetic needs none")
+    test_path: str | None = Field(None, description="csv: file of the test part; null: a share of env.path")
     label: str | None = Field(None, description="csv: the label column")
     category: str | None = Field(None, description="csv: the column of the attack type; null: the label itself")
     benign_labels: tuple[str, ...] | None = Field(None, description="csv: label values that mean benign")
@@ -32,6 +33,13 @@ class Config(EnvConfig):
     )
     categorical: tuple[str, ...] = Field((), description="csv: columns to read as categories though they look numeric")
     ignore: tuple[str, ...] = Field((), description="csv: columns that are not features (ids, timestamps)")
+    split: Literal["hash", "time"] = Field(
+        "hash",
+        description="csv: parts by a hash of the fields, so that equal flows stay together, or by time, latest last",
+    )
+    time_column: str | None = Field(
+        None, description="csv: the column of the time, numbers or ISO 8601, for split=time; it is not a feature"
+    )
     prevalence: _Share | None = Field(None, description="resample every part to this share of threats")
     validation_share: _Share = Field(0.15, description="share of a file's training rows kept for model selection")
     test_share: _Share = Field(0.25, description="share of a single file held out for the gate")
@@ -59,3 +67,13 @@ class Config(EnvConfig):
         if len(set(actions)) != len(actions):
             raise ValueError("an action is named twice")
         return actions
+
+    @model_validator(mode="after")
+    def _parts_of_csv(self) -> Config:
+        if self.data != "csv" and (self.test_path is not None or self.split != "hash" or self.time_column is not None):
+            raise ValueError(f"test_path, split=time and time_column need data=csv, and it is {self.data}")
+        if (self.split == "time") != (self.time_column is not None):
+            raise ValueError(
+                "split=time and time_column need each other: name the column of the time, or leave out both"
+            )
+        return self

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -20,35 +21,66 @@ NUMERIC_SHARE = 0.5
 
 
 def files(config: Config) -> tuple[Path, ...]:
-    """The one file."""
+    """The file, and that of the test part where there is one."""
     if not config.path:
         raise InputError(
             "env.data=csv needs env.path and env.label: give a CSV or Parquet file and the name of its label "
             "column, such as env.path=flows.csv env.label=is_attack"
         )
-    return (existing_file(Path(config.path)),)
+    path = existing_file(Path(config.path))
+    if config.test_path is None:
+        return (path,)
+    test = existing_file(Path(config.test_path), "env.test_path")
+    if test.samefile(path):
+        raise InputError(f"env.test_path={test} is the file of env.path: leave it out to hold out a share of that file")
+    return path, test
 
 
-def read(config: Config) -> tuple[Table, None]:
-    """All flows of the file, which has no published test set."""
-    (path,) = files(config)
-    sheet = read_parquet(path) if path.suffix.lower() in {".parquet", ".pq"} else read_csv(path)
+def read(config: Config) -> tuple[Table, Table | None]:
+    """The flows of the file, and those of the test file where there is one."""
+    path, *test_paths = files(config)
+    sheet = _sheet(path)
     if not config.label:
         raise InputError(
             f"env.data=csv needs env.label, the name of the label column; {path} has {', '.join(sheet.frame.columns)}"
         )
     for name in (*config.ignore, *config.categorical):
         sheet.column(name, "env.ignore or env.categorical")
+    if config.time_column is not None:
+        sheet.column(config.time_column, "env.time_column")
+    no_features = {config.label, config.category or config.label, config.time_column, *config.ignore}
+    features = [name for name in sheet.frame.columns if name not in no_features]
+    if not features:
+        raise InputError(f"{path} has no columns but the label: at least one feature is needed")
+    table = _table(sheet, features, set(config.categorical), config)
+    if config.time_column is not None:
+        table = replace(table, time=sheet.times(config.time_column))
+    if not test_paths:
+        return table, None
+    sheet = _sheet(test_paths[0])
+    if missing := [name for name in features if name not in sheet.frame.columns]:
+        raise InputError(
+            f"{sheet.path} lacks the column{'s' * (len(missing) > 1)} {', '.join(missing)}, which {path} has: "
+            "add them, or leave them out with env.ignore"
+        )
+    return table, _table(sheet, features, set(table.categorical_names), config, infer=False)
+
+
+def _sheet(path: Path) -> Sheet:
+    return read_parquet(path) if path.suffix.lower() in {".parquet", ".pq"} else read_csv(path)
+
+
+def _table(
+    sheet: Sheet, features: Sequence[str], categorical: Collection[str], config: Config, *, infer: bool = True
+) -> Table:
     benign = BENIGN if config.benign_labels is None else config.benign_labels
     threat = THREAT if config.threat_labels is None else config.threat_labels
+    assert config.label is not None
     label = binary_label(sheet, config.label, benign, threat)
     category = config.category or config.label
     sheet.column(category, "env.category")
     names, codes = sheet.levels(category)
-    features = [c for c in sheet.frame.columns if c not in {config.label, category, *config.ignore}]
-    if not features:
-        raise InputError(f"{path} has no columns but the label: at least one feature is needed")
-    return sheet_table(sheet, features, set(config.categorical), label, names, codes), None
+    return sheet_table(sheet, features, categorical, label, names, codes, infer=infer)
 
 
 def binary_label(

@@ -123,17 +123,30 @@ def _tables(config: Config) -> dict[str, Table]:
         return {part: synthetic.generate(sizes[part], share, config.data_seed, part) for part in PARTS}
     learn, test = _source(config).read(config)
     if test is None:  # one file: the test part is a share of it
-        held_out = _uniform_by_content(learn, config, "test") < config.test_share
+        held_out = _held_out(learn, config, "test", config.test_share)
         learn, test = learn.rows(~held_out), learn.rows(held_out)
     names = tuple(sorted({*learn.category_names, *test.category_names}))
     learn, test = learn.recode(names), test.recode(names)
-    validation = _uniform_by_content(learn, config, "validation") < config.validation_share
+    validation = _held_out(learn, config, "validation", config.validation_share)
     return {"train": learn.rows(~validation), "validation": learn.rows(validation), "test": test}
 
 
 def threat_share(config: Config) -> float:
     """The share of threats in the embedded data."""
     return synthetic.THREAT_SHARE if config.prevalence is None else config.prevalence
+
+
+def _held_out(table: Table, config: Config, part: str, share: float) -> np.ndarray:
+    """Which flows are of a part, bool `[R]`: about `share` of them, by their content or the latest.
+
+    Flows of one time are in one part, the later one.
+    """
+    if table.time is None:
+        return _uniform_by_content(table, config, part) < share
+    if not len(table):
+        return np.zeros(0, bool)
+    first = np.sort(table.time)[min(round(len(table) * (1.0 - share)), len(table) - 1)]
+    return table.time >= first
 
 
 def _uniform_by_content(table: Table, config: Config, part: str) -> np.ndarray:

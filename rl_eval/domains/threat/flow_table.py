@@ -19,6 +19,7 @@ class Table:
         codes: `[R, K]` int32, each flow's index into `levels`.
         label: `[R]` int8, 1 for a threat.
         category: `[R]` int16, index into `category_names`: attack type or family.
+        time: `[R]` numbers that order the flows in time; None where the time is not known. It is not a field.
     """
 
     numeric_names: tuple[str, ...]
@@ -29,6 +30,7 @@ class Table:
     label: np.ndarray = field(repr=False)
     category_names: tuple[str, ...]
     category: np.ndarray = field(repr=False)
+    time: np.ndarray | None = field(default=None, repr=False)
 
     def __len__(self) -> int:
         return len(self.label)
@@ -41,6 +43,7 @@ class Table:
             codes=self.codes[index],
             label=self.label[index],
             category=self.category[index],
+            time=None if self.time is None else self.time[index],
         )
 
     def recode(self, category_names: tuple[str, ...]) -> Table:

@@ -66,6 +66,29 @@ class Sheet:
             )
         return values
 
+    def times(self, name: str) -> np.ndarray:
+        """One column of times, numbers or ISO 8601, as numbers that order them, `[R]`.
+
+        Raises:
+            InputError: a cell that is empty or not a time.
+        """
+        series = self.frame[name]
+        if series.dtype == pl.String:
+            texts = series.str.strip_chars()
+            if texts.cast(pl.Float64, strict=False).is_not_null().sum() < len(texts):
+                dates = texts.str.to_datetime(strict=False, time_unit="us", time_zone="UTC")
+                iso = texts.str.contains(r"^\d{4}-\d\d-\d\d")  # 01/02/2026 may be January or February
+                bad = np.flatnonzero((dates.is_null() | ~iso.fill_null(False)).to_numpy())
+                if len(bad):
+                    raise InputError(
+                        f"{self.at(bad[0])}: the column {name!r} holds {_short(series[int(bad[0])])} where a number or "
+                        f"a time such as 2026-01-31T09:30:00 is needed: fix or remove the row"
+                    )
+                return dates.dt.epoch("us").to_numpy()
+        elif series.dtype.is_temporal() and series.null_count() == 0:
+            return series.to_physical().to_numpy()
+        return self.numbers(name)
+
     def levels(self, name: str) -> tuple[tuple[str, ...], np.ndarray]:
         """One column as its distinct texts, sorted, and each row's index into them, int32 `[R]`."""
         text = self.text(name)

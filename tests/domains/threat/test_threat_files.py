@@ -1,11 +1,15 @@
 """Files with faults: each fault is one sentence with the file and the line."""
 
 import numpy as np
+import polars as pl
 import pytest
+from pydantic import ValidationError
 
+from rl_eval import domains
 from rl_eval.domains import threat
 from rl_eval.domains.threat import csv_data, nsl_kdd, unsw_nb15
 from rl_eval.domains.threat.data import load_dataset
+from rl_eval.domains.threat.flow_table import row_hashes
 from rl_eval.errors import InputError
 
 HEADER = "size,proto,label"
@@ -195,3 +199,112 @@ def test_unsw_nb15_refuses_labels_that_contradict_themselves(tmp_path):
         unsw_nb15.read(threat.Config(data="unsw_nb15", path=str(path)))
     with pytest.raises(InputError, match=r"env\.data=unsw_nb15 needs env\.path"):
         unsw_nb15.files(threat.Config(data="unsw_nb15"))
+
+
+def rows_with_times(count=200, times=None):
+    rng = np.random.default_rng(0)
+    label = rng.random(count) < 0.4
+    times = range(count) if times is None else times
+    return [f"{t},{v:.9f},tcp,{int(y)}" for t, v, y in zip(times, rng.random(count), label, strict=True)]
+
+
+TIMED = {"split": "time", "time_column": "ts"}
+
+
+def test_a_test_file_of_its_own_is_the_test_part(tmp_path):
+    train = written(tmp_path, [HEADER, *(f"{i},tcp,{i % 2}" for i in range(60))])
+    test = written(tmp_path, ["label,more,proto,size", "0,9,tcp,1", "1,9,gre,2", "1,9,tcp,70"], name="test.csv")
+    parts = load_dataset(config(train, test_path=str(test))).parts
+    assert parts["test"].label.tolist() == [0, 1, 1]
+    assert len(parts["train"]) + len(parts["validation"]) == 60
+    alone = load_dataset(config(train)).parts
+    assert len(alone["train"]) + len(alone["validation"]) + len(alone["test"]) == 60
+    assert parts["test"].hashes[0] in np.concatenate([parts["train"].hashes, parts["validation"].hashes])
+
+
+@pytest.mark.parametrize(
+    ("lines", "message"),
+    [
+        (["size,label", "1,0"], r"test\.csv lacks the column proto"),
+        ([HEADER, "1,tcp,0", "many,tcp,1"], r"test\.csv, line 3: .*'size' holds 'many'"),
+        ([HEADER, "1,tcp,0", "2,tcp,what"], r"test\.csv, line 3: the label 'what'"),
+    ],
+)
+def test_a_test_file_must_fit_the_training_file(tmp_path, lines, message):
+    train, test = written(tmp_path, [HEADER, *ROWS]), written(tmp_path, lines, name="test.csv")
+    with pytest.raises(InputError, match=message):
+        csv_data.read(config(train, test_path=str(test)))
+
+
+def test_a_test_file_is_another_file_that_exists(tmp_path):
+    train = written(tmp_path, [HEADER, *ROWS])
+    for path, message in ((train, "is the file of env.path"), (tmp_path / "no.csv", "set env.test_path")):
+        with pytest.raises(InputError, match=message):
+            csv_data.read(config(train, test_path=str(path)))
+
+
+@pytest.mark.parametrize(
+    "times",
+    [
+        [float(i) for i in range(200)],
+        [f"2026-01-{1 + i // 24:02d}T{i % 24:02d}:00:00" for i in range(200)],
+        [f"2026-01-{1 + i // 24:02d} {i % 24:02d}:30" for i in range(200)],
+    ],
+)
+@pytest.mark.parametrize("suffix", ["csv", "parquet"])
+def test_a_split_by_time_keeps_the_latest_flows_for_the_test(tmp_path, times, suffix):
+    order = np.random.default_rng(1).permutation(200)
+    rows = rows_with_times(times=times)
+    path = written(tmp_path, ["ts,size,proto,label", *(rows[i] for i in order)])
+    if suffix == "parquet":
+        pl.read_csv(path, try_parse_dates=True).write_parquet(tmp_path / "flows.parquet")
+        path = tmp_path / "flows.parquet"
+    parts = load_dataset(config(path, **TIMED)).parts
+    assert [len(parts[name]) for name in ("train", "validation", "test")] == [128, 22, 50]
+    plain = read(path, ignore=["ts"])
+    by_hash = dict(zip(row_hashes(plain).tolist(), order.tolist(), strict=True))
+    latest = {name: [by_hash[value] for value in part.hashes.tolist()] for name, part in parts.items()}
+    assert max(latest["train"]) < min(latest["validation"])
+    assert max(latest["validation"]) < min(latest["test"])
+
+
+def test_flows_of_one_time_stay_together(tmp_path):
+    path = written(tmp_path, ["ts,size,proto,label", *rows_with_times(times=[i // 40 for i in range(200)])])
+    parts = load_dataset(config(path, **TIMED)).parts
+    assert [len(parts[name]) for name in ("train", "validation", "test")] == [80, 40, 80]
+    path = written(tmp_path, ["ts,size,proto,label", *rows_with_times(times=[7] * 200)])
+    with pytest.raises(InputError, match="the train part has no flows"):
+        load_dataset(config(path, **TIMED))
+
+
+@pytest.mark.parametrize("cell", ["soon", "01/02/2026", ""])
+def test_times_that_are_none_are_named(tmp_path, cell):
+    path = written(tmp_path, ["ts,size,proto,label", "2026-01-01,1,tcp,0", f"{cell},2,tcp,1"])
+    with pytest.raises(InputError, match=r"line 3: the column 'ts'"):
+        read(path, **TIMED)
+
+
+def test_a_time_column_that_is_not_there_is_named(tmp_path):
+    path = written(tmp_path, ["ts,size,proto,label", "1,1,tcp,0", "2,2,tcp,1"])
+    with pytest.raises(InputError, match=r"no column 'when'.*env\.time_column"):
+        read(path, split="time", time_column="when")
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"data": "csv", "split": "time"},
+        {"data": "csv", "time_column": "ts"},
+        {"data": "nsl_kdd", "test_path": "a"},
+        {"split": "time", "time_column": "ts"},
+    ],
+)
+def test_keys_of_the_split_need_csv_and_each_other(values):
+    with pytest.raises(ValidationError):
+        threat.Config(**values)
+
+
+def test_keys_that_are_not_set_are_no_part_of_what_the_data_is():
+    assert not {"split", "time_column", "test_path"} & set(domains.identity(threat.Config()))
+    timed = threat.Config(data="csv", path="a", label="b", split="time", time_column="ts")
+    assert domains.identity(timed)["time_column"] == "ts"
