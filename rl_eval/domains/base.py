@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict
@@ -166,6 +167,16 @@ class Domain(ABC, Generic[Config]):
     def fingerprints(self, config: Config) -> Mapping[str, str]:
         """Part -> SHA-256 of its data; empty where the data is drawn anew from seeds."""
         return {}
+
+    def data_files(self, config: Config) -> Sequence[Path]:
+        """The files that its data is read from; empty where there is none, or where some of it comes over a network.
+
+        A suite can pin their bytes.
+
+        Raises:
+            InputError: the data does not exist.
+        """
+        return ()
 
     def preprocessing(self, config: Config) -> Mapping[str, Any] | None:
         """How observations are made from raw fields, fitted on `train`, as JSON; None where nothing is fitted."""

@@ -1,12 +1,17 @@
-"""What a PASS rests on that the suite's author chose, for its verdict to say."""
+"""What a verdict rests on besides the numbers: choices of the suite's author, and whose data was played."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
+from rl_eval.errors import InputError
 from rl_eval.formatting import number
+from rl_eval.gates.selection import BarePolicy
 from rl_eval.gates.suite import Suite
+from rl_eval.gates.suite_data import data_note
 from rl_eval.gates.verdict import CriterionVerdict
+from rl_eval.run import Run
 
 # An alpha above this, and a decision after so few units, are named.
 LARGE_ALPHA = 0.1
@@ -34,3 +39,16 @@ def with_caveats(suite: Suite, verdict: CriterionVerdict) -> CriterionVerdict:
             f"[{number(low, 6)}, {number(high, 6)}]: declare what an episode can really return"
         )
     return replace(verdict, detail="; ".join([verdict.detail, *notes]))
+
+
+def with_data_notes(suite: Suite, judged: Sequence[Run | BarePolicy], held_out: CriterionVerdict) -> CriterionVerdict:
+    """The verdict on the test set, with whose data it is: the note on the first run that has one."""
+    if held_out.decision == "ERROR" and not held_out.units:  # it could not be loaded
+        return held_out
+    try:
+        notes = [data_note(suite, run) for run in judged if isinstance(run, Run)]
+    except InputError as error:
+        return replace(held_out, decision="ERROR", detail=str(error))
+    shown = [note for note in notes if note]
+    more = f" (and {len(shown) - 1} more)" if len(shown) > 1 else ""
+    return replace(held_out, detail="; ".join([held_out.detail, f"{shown[0]}{more}"])) if shown else held_out

@@ -10,7 +10,7 @@ import numpy as np
 from rl_eval.errors import InputError
 from rl_eval.evidence import decide_over_runs, least_runs, power_note
 from rl_eval.formatting import display_text, number
-from rl_eval.gates.caveats import with_caveats
+from rl_eval.gates.caveats import with_caveats, with_data_notes
 from rl_eval.gates.controls import control_key, control_verdicts
 from rl_eval.gates.criterion_check import CriterionCheck, blank_verdict
 from rl_eval.gates.estimate_check import EstimateCheck
@@ -66,7 +66,7 @@ def evaluate_suite(
             verdicts += _control_errors(suite, refused)
         else:
             verdicts += _cached_control_verdicts(suite, selection.runs, environments)
-        verdicts.append(held_out)
+        verdicts.append(with_data_notes(suite, selection.runs, held_out))
     finally:
         environments.close()
     verdicts = [with_caveats(suite, verdict) for verdict in verdicts]

@@ -13,6 +13,7 @@ from pydantic import ValidationError
 from rl_eval.domains import domain, identity, validate
 from rl_eval.errors import InputError, nearest
 from rl_eval.gates.suite import Suite, is_for_other_environment, load_suite
+from rl_eval.gates.suite_data import PLACE, needs_data, place_of, trained_on
 from rl_eval.gates.training_commands import train_command
 from rl_eval.gates.yaml_document import MAX_BYTES
 from rl_eval.policy import names_policy, not_a_policy
@@ -138,7 +139,7 @@ def newest_group(suite: Suite, outputs: Path) -> Selection:
         InputError: there is no finished run, or one of the group's crashed or is unfinished.
     """
     runs, passed_over = find_runs(outputs)
-    matching = _matching(suite, runs)
+    matching = _trained_on_suite_data(suite, _matching(suite, runs))
     groups: dict[str, list[Run]] = {}
     for run in matching:
         groups.setdefault(_group_key(suite, run), []).append(run)
@@ -150,6 +151,26 @@ def newest_group(suite: Suite, outputs: Path) -> Selection:
     best = max(complete or candidates, key=lambda key: _started(members_of[key][-1]))
     _refuse_incomplete(members_of[best], groups[best])
     return Selection(tuple(members_of[best]), _not_a_group(suite, members_of[best]), tuple(passed_over))
+
+
+def _trained_on_suite_data(suite: Suite, runs: Sequence[Run]) -> list[Run]:
+    """Those trained on the data that the suite names; all of them where it names none.
+
+    Raises:
+        InputError: all of them were trained on other data.
+    """
+    if not runs or needs_data(suite.env):
+        return list(runs)
+    own = [run for run in runs if trained_on(suite.env, run)]
+    if not own:
+        newest = max(runs, key=_started)
+        place = getattr(suite.env, PLACE, None)
+        raise InputError(
+            f"{newest.path}{place_of(newest)}, the newest run that matches {suite.label}, was trained on other data "
+            f"than the suite's{f', {place}' if place else ''}: train with `{train_command(suite)}`, or name the run "
+            "with --rl-run to judge it on this data all the same"
+        )
+    return own
 
 
 def _also(passed_over: Sequence[str]) -> str:

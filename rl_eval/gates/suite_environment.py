@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import gymnasium as gym
 import numpy as np
@@ -18,8 +17,9 @@ from rl_eval.gates.case_copies import CaseCopies, count_copies
 from rl_eval.gates.episode_buffer import EpisodeBuffer
 from rl_eval.gates.selection import BarePolicy
 from rl_eval.gates.suite import Suite
+from rl_eval.gates.suite_data import environment_of_policy, environment_to_judge, place_of
 from rl_eval.rollout import EnvironmentFailure, Episodes, PolicyFailure, stream
-from rl_eval.run import Run, environment_of
+from rl_eval.run import Run
 
 DEFAULT_FIXED = 100
 DEFAULT_MIN = 100
@@ -239,14 +239,15 @@ class SuiteEnvironments:
     def __init__(self, suite: Suite, trust: bool, on_episodes: OnEpisodes | None) -> None:
         self._suite, self._trust, self._on_episodes = suite, trust, on_episodes
         self._environments: dict[str, SuiteEnvironment | InputError] = {}
+        self._test_part: tuple[str | None, Run] | None = None  # of the first run
 
     def of(self, judged: Run | BarePolicy) -> SuiteEnvironment:
         """The environment of a run, or of a policy alone.
 
         Raises:
-            InputError: its data does not exist or has changed, or the environment cannot be made.
+            InputError: the data does not exist or does not fit, or the environment cannot be made.
         """
-        config = environment_to_judge(self._suite, judged) if isinstance(judged, Run) else self._suite.judged
+        config = self._config(judged)
         key = config.model_dump_json()
         if key not in self._environments:
             try:
@@ -258,6 +259,20 @@ class SuiteEnvironments:
             raise environment
         return environment
 
+    def _config(self, judged: Run | BarePolicy) -> EnvConfig:
+        if not isinstance(judged, Run):
+            return environment_of_policy(self._suite, judged.path)
+        config = environment_to_judge(self._suite, judged)
+        test_part = domains.domain(config.name).fingerprints(config).get("test")
+        first, run = self._test_part or (test_part, judged)
+        self._test_part = (first, run)
+        if test_part != first:
+            raise InputError(
+                f"{self._suite.label} names no data, and the test parts of {run.path}{place_of(run)} and "
+                f"{judged.path}{place_of(judged)} differ: name the data with --rl-data, or judge them one by one"
+            )
+        return config
+
     def __iter__(self) -> Iterator[SuiteEnvironment]:
         return (made for made in self._environments.values() if isinstance(made, SuiteEnvironment))
 
@@ -265,40 +280,6 @@ class SuiteEnvironments:
         """Close them all."""
         for environment in self:
             environment.close()
-
-
-def environment_to_judge(suite: Suite, run: Run) -> EnvConfig:
-    """The suite's environment, with the data where the run found it.
-
-    Raises:
-        InputError: the data does not exist or has changed, or `judge_on` changes what the observations mean.
-    """
-    trained = environment_of(run)
-    keys = domains.domain(trained.name).location_keys
-    locations = {key: getattr(trained, key) for key in keys if getattr(trained, key) is not None}
-    for key, location in locations.items():
-        if not str(location).startswith("rest:") and not Path(str(location)).exists():
-            raise InputError(
-                f"{run.path} was trained on env.{key}={location}, which does not exist here: put the data back, "
-                f"or train with `env.{key}=` the place where it is"
-            )
-    env = domains.with_fitted_keys(suite.judged.model_copy(update=locations), trained)
-    domain = domains.domain(env.name)
-    before, now = run.info.get("data_fingerprints") or {}, domain.fingerprints(env)
-    changed = [part for part in now if part in before and before[part] != now[part]]
-    if suite.spec.judge_on:
-        # preprocessing is fitted on `train`: with other training data, an observation means something else
-        if "train" in changed:
-            raise InputError(
-                f"{suite.label}: judge_on ({', '.join(suite.spec.judge_on)}) changes the training part, on which the "
-                "observations' preprocessing is fitted: put it under env and judge runs that were trained so"
-            )
-    elif changed:
-        raise InputError(
-            f"the {changed[0]} part of the data is not what {run.path} was trained with (its fingerprint differs): "
-            "put the files back, or train again"
-        )
-    return env
 
 
 def _refuse_foreign_code(suite: Suite, env: EnvConfig, trust: bool) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
@@ -140,7 +141,10 @@ class SuiteSpec(_Strict):
         default_factory=dict, description="overrides of env for judging alone: the runs were trained without them"
     )
     data: str | None = Field(
-        None, description="folder below --rl-data that holds its data; default: env.data, with dashes for underscores"
+        None, description="what --rl-data calls its data; default: env.data, with dashes for underscores"
+    )
+    data_sha256: str | None = Field(
+        None, description="SHA-256 of the data, as `sha256sum FILE` prints it; other data is refused"
     )
     policy: Literal["greedy", "sampled"] = Field("greedy", description="the most likely action, or a draw")
     train: dict[str, Scalar | list[Scalar]] = Field(
@@ -188,6 +192,13 @@ class SuiteSpec(_Strict):
                     f"use letters, digits, - and _, and not {' or '.join(ITEMS)}"
                 )
         return criteria
+
+    @field_validator("data_sha256")
+    @classmethod
+    def _is_sha256(cls, digest: str | None) -> str | None:
+        if digest is not None and not re.fullmatch("[0-9a-f]{64}", digest):
+            raise ValueError("must be 64 hexadecimal digits in lower case, as `sha256sum FILE` prints them")
+        return digest
 
     @model_validator(mode="after")
     def _one_seed_or_many(self) -> SuiteSpec:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from rl_eval.domains import domain
-from rl_eval.errors import InputError
 from rl_eval.gates.suite import Suite
+from rl_eval.gates.suite_data import PLACE, needs_data
 from rl_eval.override_text import override, training_command
 
 REPEATED_SEED = 42
@@ -22,26 +21,24 @@ def _environment(suite: Suite, data: str | None) -> Iterator[str]:
             yield from (override(f"++env.{key}.{inner}", item) for inner, item in value.items())
         else:
             yield override(f"env.{key}", value)
-    if needs_path(suite):
-        yield f"env.path={DATA_PLACEHOLDER}" if data is None else override("env.path", data)
+    if PLACE in overrides or "env.path" in suite.spec.train:
+        return
+    if (place := data or getattr(suite.env, PLACE, None)) is not None:
+        yield override("env.path", place)
+    elif needs_path(suite):
+        yield f"env.path={DATA_PLACEHOLDER}"
 
 
 def needs_path(suite: Suite) -> bool:
     """Whether training needs data whose place the suite does not name."""
-    if getattr(suite.env, "path", "none") is not None or "env.path" in suite.spec.train:
-        return False
-    try:
-        domain(suite.env.name).fingerprints(suite.env)
-    except InputError:
-        return True
-    return False
+    return "env.path" not in suite.spec.train and needs_data(suite.env)
 
 
 def train_arguments(suite: Suite, data: str | None = None) -> list[list[str]]:
     """The arguments of `python train.py`, a list a command, that train every run the suite needs.
 
     Args:
-        data: its folder or file, for a suite that needs data and names none.
+        data: the folder or file of its data, for a suite that names none; default: where `with_data` found it.
     """
     common = [*_environment(suite, data), *(override(key, value) for key, value in suite.spec.train.items())]
     count = suite.spec.runs.count

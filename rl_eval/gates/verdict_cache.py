@@ -21,7 +21,7 @@ from rl_eval.untrusted_files import only_regular
 
 FOLDER = Path("outputs/.gate-cache")
 MAX_ENTRIES = 500
-_RUN_FILES = ("run.json", "config.yaml", "metrics.csv", "seen.npz")
+_RUN_FILES = ("run.json", "config.yaml", "metrics.csv", "preprocessing.json", "seen.npz")
 
 
 def key(

@@ -12,10 +12,10 @@ from typing import Any
 
 import pytest
 
+from rl_eval.errors import InputError
 from rl_eval.formatting import display_text
 from rl_eval.pytest_plugin._items import SuiteFile, SuiteItem
 from rl_eval.pytest_plugin._session import SESSION, SHARED, GateSession
-from rl_eval.pytest_plugin._train_missing import data_folder, lacks_data
 
 __all__ = ["SuiteFile", "SuiteItem"]
 
@@ -40,10 +40,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
     group.addoption(
         "--rl-data",
-        metavar="DIR",
+        action="append",
+        default=[],
+        metavar="DIR|NAME=PATH",
         dest="rl_eval_data",
-        help="where data sets lie, each in a folder of its name (nsl-kdd for nsl_kdd), for --rl-train-missing; "
-        "suites whose data is missing are deselected",
+        help="the data of suites that name none, to judge on and to train with: a folder of data sets, each in a "
+        "folder of its name (nsl-kdd for nsl_kdd), or where one of them lies (may be repeated); suites whose data is "
+        "missing are deselected",
     )
     group.addoption(
         "--rl-trust",
@@ -77,7 +80,10 @@ def pytest_configure(config: pytest.Config) -> None:
     """Begin the gate session."""
     if config.getoption("rl_eval_outputs") and config.getoption("rl_eval_train_missing"):
         raise pytest.UsageError("--rl-train-missing trains into outputs/, so it cannot be used with --rl-outputs")
-    config.stash[SESSION] = GateSession(config)
+    try:
+        config.stash[SESSION] = GateSession(config)
+    except InputError as error:
+        raise pytest.UsageError(display_text(str(error))) from None
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
@@ -106,12 +112,13 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     """With --rl-data: deselect the suites whose data is missing."""
     if not config.getoption("rl_eval_data"):
         return
-    without_data = [item for item in items if isinstance(item, SuiteItem) and lacks_data(config, item.suite)]
+    session = config.stash[SESSION]
+    without_data = [item for item in items if isinstance(item, SuiteItem) and session.lacks_data(item.suite)]
     if without_data:
         config.hook.pytest_deselected(items=without_data)
         items[:] = [item for item in items if item not in without_data]
-        missing = {f"{item.suite.label} (no {data_folder(config, item.suite)})" for item in without_data}
-        config.stash[SESSION].deselected = sorted(missing)
+        missing = {f"{item.suite.label} (no {session.missing_data(item.suite)})" for item in without_data}
+        session.deselected = sorted(missing)
 
 
 def pytest_report_collectionfinish(config: pytest.Config) -> list[str]:

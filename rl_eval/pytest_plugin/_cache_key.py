@@ -23,7 +23,7 @@ def verdict_key(suite: Suite, selection: Selection) -> str | None:
     from rl_eval import policy
     from rl_eval.domains import domain, needs_trust
     from rl_eval.gates import verdict_cache
-    from rl_eval.gates.suite_environment import environment_to_judge
+    from rl_eval.gates.suite_data import environment_of_policy, environment_to_judge
     from rl_eval.provenance import installed_version
     from rl_eval.run import Run
 
@@ -39,7 +39,9 @@ def verdict_key(suite: Suite, selection: Selection) -> str | None:
         runs = [judged for judged in selection.runs if isinstance(judged, Run)]
         if any(run.config.get("plugins") for run in runs):
             return None
-        env = environment_to_judge(suite, runs[0]) if runs else suite.judged
+        env = (
+            environment_to_judge(suite, runs[0]) if runs else environment_of_policy(suite, str(selection.runs[0].path))
+        )
         return verdict_cache.key(
             runs=[verdict_cache.run_fingerprint(run) for run in runs],
             suite=suite.path.read_text(encoding="utf-8"),
@@ -49,6 +51,7 @@ def verdict_key(suite: Suite, selection: Selection) -> str | None:
             extra={
                 **extra,
                 "shown": suite.label,
+                "environment": env.model_dump_json(),
                 "judged": " ".join(str(judged.path) for judged in selection.runs),
                 "too few": str(selection.too_few),
             },

@@ -31,6 +31,7 @@ class SuiteFile(pytest.File):
 
         try:
             suite = load_suite(self.path, label=self.nodeid, trust=self.config.getoption("rl_eval_trust"))
+            suite = self.config.stash[SESSION].with_data(suite)
         except InputError as error:
             raise self.CollectError(display_text(str(error))) from None
         for name, line in suite.items.items():

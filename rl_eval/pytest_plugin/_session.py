@@ -19,19 +19,28 @@ from rl_eval.pytest_plugin._cache_key import findings_key, verdict_key
 from rl_eval.pytest_plugin._doctor import first_findings
 
 if TYPE_CHECKING:
-    from rl_eval.gates import Selection, Suite, SuiteVerdict
+    from rl_eval.gates import DataPlaces, Selection, Suite, SuiteVerdict
 
 SHARED = "rl_eval_shared"
 
 
 class GateSession:
-    """Judges each suite once a session, however many processes take part."""
+    """Judges each suite once a session, however many processes take part.
+
+    Raises:
+        InputError: `--rl-data` cannot be understood.
+    """
 
     def __init__(self, config: pytest.Config):
         self._config = config
         self._verdicts: dict[Path, SuiteVerdict] = {}
         self._findings: dict[str, list[str]] = {}
         self.deselected: list[str] = []
+        self._places: DataPlaces | None = None
+        if texts := config.getoption("rl_eval_data"):
+            from rl_eval.gates import parse_places
+
+            self._places = parse_places(texts, config.invocation_params.dir)
         self.owns_shared = False
         folder = getattr(config, "workerinput", {}).get(SHARED)
         # a worker on another machine cannot see the folder, and judges by itself
@@ -42,6 +51,26 @@ class GateSession:
         if self.shared is None:
             self.shared, self.owns_shared = Path(tempfile.mkdtemp(prefix="rl_eval-")), True
         return self.shared
+
+    def with_data(self, suite: Suite) -> Suite:
+        """The suite on the data that `--rl-data` names for it, where it names none itself and that data exists."""
+        from rl_eval.gates import with_data
+
+        place = self._places.of(suite) if self._places else None
+        return with_data(suite, place) if place is not None and place.exists() else suite
+
+    def lacks_data(self, suite: Suite) -> bool:
+        """Whether a suite needs data that neither it nor `--rl-data` provides."""
+        from rl_eval.gates import needs_path
+
+        return needs_path(suite)
+
+    def missing_data(self, suite: Suite) -> str:
+        """Where the data of a suite would be, or by what name."""
+        from rl_eval.gates.suite_data import data_name
+
+        place = self._places.of(suite) if self._places else None
+        return f"--rl-data {data_name(suite)}=PATH" if place is None else str(place)
 
     def verdict_of(self, suite: Suite) -> SuiteVerdict:
         """The verdict of a suite, from this process, from another, or by judging now."""

@@ -1,4 +1,4 @@
-"""`--rl-train-missing`: run train.py for suites whose runs are missing, and find their data."""
+"""`--rl-train-missing`: run train.py for suites whose runs are missing."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import subprocess
 import sys
 from collections import deque
 from contextlib import nullcontext
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -20,19 +19,6 @@ if TYPE_CHECKING:
     from rl_eval.gates import Suite
 
 
-def data_folder(config: pytest.Config, suite: Suite) -> Path:
-    """The folder below --rl-data that holds the data of a suite."""
-    folder = suite.spec.data or str(getattr(suite.env, "data", "")).replace("_", "-")
-    return config.invocation_params.dir / config.getoption("rl_eval_data") / folder
-
-
-def lacks_data(config: pytest.Config, suite: Suite) -> bool:
-    """Whether a suite needs data that neither it nor --rl-data provides."""
-    from rl_eval.gates import needs_path
-
-    return needs_path(suite) and not data_folder(config, suite).exists()
-
-
 def train(config: pytest.Config, suite: Suite) -> None:
     """Run the commands that train what a suite judges.
 
@@ -40,20 +26,20 @@ def train(config: pytest.Config, suite: Suite) -> None:
         InputError: there is no train.py, no data, or training failed.
     """
     from rl_eval.gates import needs_path, train_arguments, train_command
+    from rl_eval.gates.suite_data import PLACE
 
     script = config.rootpath / "train.py"
     if not script.is_file():
         raise InputError(
             f"--rl-train-missing runs {script}, which does not exist: train elsewhere and name the run with --rl-run"
         )
-    data = None
     if needs_path(suite):
-        if not config.getoption("rl_eval_data"):
-            raise InputError(
-                f"{suite.label} needs data and does not say where it is: name the folder of all data sets with "
-                f"--rl-data, or train with `{train_command(suite)}`"
-            )
-        data = os.path.relpath(data_folder(config, suite), config.rootpath)
+        raise InputError(
+            f"{suite.label} needs data and does not say where it is: name the folder of all data sets with "
+            f"--rl-data, or train with `{train_command(suite)}`"
+        )
+    place = getattr(suite.env, PLACE, None)
+    data = None if place is None else os.path.relpath(place, config.rootpath)
     for arguments in train_arguments(suite, data):
         _run(config, [sys.executable, str(script), *arguments], training_command(arguments))
 

@@ -24,6 +24,7 @@ from rl_eval.run._directory import (
     environment_of,
     find_runs,
     fits_config_file,
+    read_preprocessing,
     read_run,
     resume_command,
 )
@@ -71,6 +72,7 @@ __all__ = [
     "read_checkpoint",
     "read_json",
     "read_metrics",
+    "read_preprocessing",
     "read_record",
     "read_run",
     "read_table",

@@ -102,7 +102,7 @@ def take_over(config: RunConfig) -> tuple[InitialPolicy | None, RunConfig, list[
     if record.cases != domains.domain(config.env.name).has_cases:
         raise InputError(f"init={before.path}: its {EXPOSURE_FILE} is of another kind of data: it is damaged")
     try:
-        env = domains.domain(config.env.name).with_preprocessing(config.env, _preprocessing(before.path))
+        env = domains.domain(config.env.name).with_preprocessing(config.env, run.read_preprocessing(before.path))
     except InputError as error:
         raise InputError(f"init={before.path}: {error}") from error
     config = config.model_copy(update={"env": env})
@@ -203,11 +203,6 @@ def _other_reward(config: RunConfig, before: run.Run, meta: Mapping[str, Any]) -
     if values["agent"]["gamma"] != before.config["agent"].get("gamma"):
         return f"agent.gamma is not that of {before.path}"
     return None
-
-
-def _preprocessing(directory: Path) -> dict[str, Any] | None:
-    file = directory / "preprocessing.json"
-    return run.read_json(file) if file.exists() else None
 
 
 def _lineage(value: Any) -> dict[str, Any] | None:

@@ -12,7 +12,9 @@ import pytest
 
 from rl_eval import metrics
 from rl_eval.gates import SuiteVerdict, evaluate_run, evaluate_suite, evaluation, load_suite, named_runs
+from rl_eval.gates.suite_data import environment_to_judge
 from rl_eval.rollout import stream
+from rl_eval.run import write_json
 from tests.gates.fake_runs import BALANCE, FALL, write_run, write_suite
 
 THREAT = {"name": "threat", "train_flows": 2000, "validation_flows": 500, "test_flows": 2000}
@@ -199,7 +201,7 @@ def test_judge_on_changes_only_the_played_environment(tmp_path):
     assert (verdict.decision, verdict.estimate) == ("PASS", 0.0)  # that reward is -1 at a fall, else 0
 
 
-def test_judge_on_may_not_change_what_observations_mean(tmp_path):
+def test_other_training_data_changes_nothing_about_observations(tmp_path):
     from rl_eval.domains import domain, validate
 
     checked = suite(
@@ -208,17 +210,24 @@ def test_judge_on_may_not_change_what_observations_mean(tmp_path):
     fingerprints = domain("threat").fingerprints(validate(THREAT))
     run = write_run(tmp_path / "run", THREAT, bias=(1.0, 0, 0, 0), info={"data_fingerprints": fingerprints})
     (verdict,) = verdicts(checked, run)
-    assert "judge_on (data_seed) changes the training part" in verdict.detail
-    changed = write_run(tmp_path / "b", THREAT, bias=(1.0, 0, 0, 0), info={"data_fingerprints": {"test": "other"}})
-    (verdict,) = verdicts(suite(tmp_path, "metric: f1, at_least: 0, by: estimate", env=SMALL_THREAT), changed)
-    assert "the test part of the data is not what" in verdict.detail
+    assert (verdict.decision, "has no preprocessing.json" in verdict.detail) == ("ERROR", True)
+    fitted = domain("threat").preprocessing(validate(THREAT))
+    write_json(run.path / "preprocessing.json", fitted)
+    (verdict,) = verdicts(checked, run)
+    assert verdict.decision == "PASS"
+    env = environment_to_judge(checked, run)
+    assert env.data_seed == 1
+    assert json.loads(json.dumps(domain("threat").preprocessing(env))) == json.loads(json.dumps(fitted))
 
 
 def test_missing_data_is_an_error_that_names_the_key(tmp_path):
-    checked = suite(tmp_path, "metric: f1, at_least: 0, by: estimate", env=SMALL_THREAT)
-    (tmp_path / "data").mkdir()
-    run = write_run(tmp_path / "run", {**THREAT, "path": str(tmp_path / "data")})
-    (tmp_path / "data").rmdir()
+    data = tmp_path / "flows.csv"
+    data.write_text("x,label\n" + "".join(f"{x},{x % 2}\n" for x in range(200)))
+    env = "{name: threat, data: csv, label: label}"
+    checked = suite(tmp_path, "metric: f1, at_least: 0, by: estimate", env=env)
+    values = {"name": "threat", "data": "csv", "label": "label", "path": str(data)}
+    run = write_run(tmp_path / "run", values, rule=np.ones(1), bias=(1.0, 0, 0, 0))
+    data.unlink()
     (verdict,) = verdicts(checked, run)
     assert verdict.decision == "ERROR"
     assert "env.path=" in verdict.detail

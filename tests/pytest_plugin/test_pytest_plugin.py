@@ -10,10 +10,12 @@ import sys
 import xml.etree.ElementTree as ET
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 # pytester forgets what a session inside this process imports; what is imported before, it shares
 import rl_eval.domains.lunarlander
+import rl_eval.domains.threat.csv_data
 import rl_eval.domains.threat.data
 import rl_eval.gates
 import rl_eval.terminal  # noqa: F401
@@ -411,6 +413,34 @@ def test_data_that_is_not_there_leaves_its_suite_out(project):
     result.stdout.fnmatch_lines(["deselected, since their data is missing: suites/nsl.yaml (no *sets/elsewhere)"])
     result = project.runpytest_inprocess("suites/nsl.yaml", "--rl-train-missing")
     result.assert_outcomes(errors=1, skipped=1)
+
+
+def test_data_by_name(project):
+    rows = "".join(f"{x},{x % 2}\n" for x in range(200))
+    for month in ("jan", "feb"):
+        (project.path / f"{month}.csv").write_text(f"x,label\n{rows if month == 'jan' else rows[:-2] + '0'}")
+    env = {"name": "threat", "data": "csv", "label": "label"}
+    (project.path / "suites" / "flows.yaml").write_text(
+        "rl_eval: 1\nenv: {name: threat, data: csv, label: label}\ndata: flows\ncontrols: []\nleaks: report\n"
+        "criteria: {f1: {metric: f1, at_least: 0.1, by: estimate}}\n"
+    )
+    run = ["--rl-run", "constant:1", "-rA"]
+    suite = "suites/flows.yaml"
+    result = project.runpytest_inprocess(suite, "--rl-data", "flows=feb.csv", *run)
+    result.assert_outcomes(passed=2)
+    result = project.runpytest_inprocess(suite, "--rl-data", "other=feb.csv", *run)
+    result.assert_outcomes(deselected=2)
+    result.stdout.fnmatch_lines(["deselected, since their data is missing: *(no --rl-data flows=PATH)"])
+    result = project.runpytest_inprocess(suite, "--rl-data", "flows=missing.csv", *run)
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    assert "flows=missing.csv" in output(result)
+    info = {"data_fingerprints": {"train": "of another file"}}
+    write_run(
+        project.path / "outputs" / "run", {**env, "path": "jan.csv"}, rule=np.ones(1), bias=(0, 1, 0, 0), info=info
+    )
+    result = project.runpytest_inprocess(suite, "--rl-data", "flows=feb.csv")
+    result.assert_outcomes(errors=1, skipped=1)
+    result.stdout.fnmatch_lines(["*outputs/run (env.path=jan.csv)*was trained on other data*"])
 
 
 def test_the_plugin_is_light_and_collecting_imports_no_framework(project):

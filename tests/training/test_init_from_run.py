@@ -17,7 +17,7 @@ from rl_eval.errors import InputError
 from rl_eval.exposure import Exposure, read_exposure
 from rl_eval.gates import held_out
 from rl_eval.gates.suite import load_suite
-from rl_eval.gates.suite_environment import environment_to_judge
+from rl_eval.gates.suite_data import environment_to_judge
 from rl_eval.hydra_compose import compose
 from rl_eval.launch import groups_of_parent, plan
 from rl_eval.policy import Spaces

@@ -6,6 +6,7 @@ Importing this package is light; polars, FastAPI and files are loaded only where
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rl_eval.domains.base import Domain, Part
@@ -148,6 +149,12 @@ class Qase(Domain[Config]):
         from rl_eval.domains.qase.environment.dataset import load_dataset
 
         return {name: part.fingerprint() for name, part in load_dataset(config).parts.items()}
+
+    def data_files(self, config: Config) -> Sequence[Path]:
+        """The files of cases and results; none for the embedded project, and where Qase is asked over HTTP."""
+        from rl_eval.domains.qase.environment.dataset import data_files
+
+        return data_files(config)
 
     def preprocessing(self, config: Config) -> Mapping[str, Any]:
         """The features and which of them are constant; live, also the cases that cannot be run, with reasons."""

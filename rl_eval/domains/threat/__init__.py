@@ -6,6 +6,7 @@ Importing this package is light; data, scikit-learn and polars are loaded only w
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
@@ -119,6 +120,12 @@ class Threat(Domain[Config]):
     def fingerprints(self, config: Config) -> Mapping[str, str]:
         """Part -> SHA-256 of its flows and labels."""
         return {name: part.fingerprint() for name, part in _dataset(config).parts.items()}
+
+    def data_files(self, config: Config) -> Sequence[Path]:
+        """The files of the data set; none for the embedded data."""
+        from rl_eval.domains.threat.data import files
+
+        return files(config)
 
     def preprocessing(self, config: Config) -> Mapping[str, Any]:
         """Categories, medians, means and deviations of the columns, fitted on `train`."""

@@ -116,17 +116,37 @@ def cache_key(config: Config) -> tuple[str, tuple]:
     return config.model_dump_json(include=_DATA_KEYS), _stamps(config)
 
 
-def _stamps(config: Config) -> tuple:
-    if config.data == "synthetic":
+def data_files(config: Config) -> tuple[Path, ...]:
+    """The files of cases and results; empty for the embedded project, and where one of the two comes over HTTP.
+
+    Raises:
+        InputError: no path, or one that does not exist.
+    """
+    sources = [source for source in _sources(config) if source is not None]
+    if any(source.startswith("rest:") for source in sources):
         return ()
+    for source in sources:
+        if not Path(source).exists():
+            raise InputError(f"{source} does not exist: name a file or folder of cases and results")
+    return tuple(dict.fromkeys(file for source in sources for file in _files(source)))
+
+
+def _sources(config: Config) -> tuple[str | None, ...]:
+    return () if config.data == "synthetic" else (data_path(config.path), config.results)
+
+
+def _files(source: str) -> list[Path]:
+    path = Path(source)
+    return [file for file in (sorted(path.rglob("*")) if path.is_dir() else [path]) if file.is_file()]
+
+
+def _stamps(config: Config) -> tuple:
     stamps: list[tuple] = []
-    for source in (data_path(config.path), config.results):
+    for source in _sources(config):
         if source is None or source.startswith("rest:"):
             stamps.append((source,))
             continue
-        path = Path(source)
-        files = sorted(path.rglob("*")) if path.is_dir() else [path]
-        file_stamps = [(str(file), file.stat().st_size, file.stat().st_mtime_ns) for file in files if file.is_file()]
+        file_stamps = [(str(file), file.stat().st_size, file.stat().st_mtime_ns) for file in _files(source)]
         stamps.append((source, hash(tuple(file_stamps))))
     return tuple(stamps)
 

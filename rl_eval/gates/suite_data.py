@@ -1,0 +1,269 @@
+"""The data of a suite: what its policies are judged on, and where it lies.
+
+The data that a suite names is what is judged, whatever a run was trained on: `env.path`, `--rl-data`, or data that is
+generated. Where a run was trained on other data, its preprocessing is applied. A suite that names none is played on
+the run's own test part.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from rl_eval.domains import EnvConfig, domain, with_fitted_keys
+from rl_eval.errors import InputError, failure
+from rl_eval.gates.suite import Suite
+from rl_eval.run import Run, environment_of, read_preprocessing
+from rl_eval.untrusted_files import only_regular
+
+# The key of a config that says where data lies, for a domain that has it among its `location_keys`.
+PLACE = "path"
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
+
+
+@dataclass(frozen=True)
+class DataPlaces:
+    """Where data sets lie, as `--rl-data` says.
+
+    Attributes:
+        folder: holds data sets, each in a folder or file of its name.
+        named: name, with dashes for underscores -> its folder or file.
+    """
+
+    folder: Path | None = None
+    named: Mapping[str, Path] = field(default_factory=dict)
+
+    def __bool__(self) -> bool:
+        return self.folder is not None or bool(self.named)
+
+    def of(self, suite: Suite) -> Path | None:
+        """The place of a suite's data, which need not exist; None where nothing is said about it."""
+        name = data_name(suite)
+        return self.named.get(name, None if self.folder is None else self.folder / name)
+
+
+def parse_places(texts: Sequence[str], base: Path) -> DataPlaces:
+    """The places that `DIR` and `NAME=PATH` say, relative to a base.
+
+    Raises:
+        InputError: two folders, a name twice, or a path that does not exist.
+    """
+    folder, named = None, {}
+    for text in texts:
+        name, separator, path = text.partition("=")
+        if not separator or not _NAME.fullmatch(name):
+            if folder is not None:
+                raise InputError(f"--rl-data names two folders, {folder} and {text}: name one, and others as NAME=PATH")
+            folder = _short(base / text)
+            continue
+        key = name.replace("_", "-")
+        if key in named:
+            raise InputError(f"--rl-data names {key!r} twice: give it one place")
+        named[key] = _short(base / path)
+        if not path or not named[key].exists():
+            raise InputError(f"--rl-data {text}: {path or 'the path'} does not exist: name a file or folder")
+    return DataPlaces(folder, named)
+
+
+def _short(path: Path) -> Path:
+    """Relative to the current directory where it lies below."""
+    path = path.resolve()
+    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
+
+
+def data_name(suite: Suite) -> str:
+    """What `--rl-data` calls the data of a suite."""
+    return suite.spec.data or str(getattr(suite.env, "data", suite.env.name)).replace("_", "-")
+
+
+def needs_data(env: EnvConfig) -> bool:
+    """Whether data is needed that a config neither names nor generates."""
+    where = domain(env.name)
+    if PLACE not in where.location_keys or getattr(env, PLACE) is not None:
+        return False
+    try:
+        where.fingerprints(env)
+    except InputError:
+        return True
+    return False
+
+
+def with_data(suite: Suite, place: Path | None) -> Suite:
+    """The suite on the data at a place, where it needs some and names none."""
+    if place is None or not needs_data(suite.judged):
+        return suite
+    at = {PLACE: str(place)}
+    env = suite.env.model_copy(update=at) if needs_data(suite.env) else suite.env
+    return replace(suite, env=env, judged=suite.judged.model_copy(update=at))
+
+
+def environment_of_policy(suite: Suite, policy: str) -> EnvConfig:
+    """The environment in which a policy without a run is judged.
+
+    Raises:
+        InputError: the suite names no data, or it is not the pinned data.
+    """
+    if needs_data(suite.judged):
+        raise InputError(
+            f"{suite.label} names no data to judge {policy} on: name it with `--rl-data {data_name(suite)}=PATH`, or "
+            f"as env.{PLACE} in the suite"
+        )
+    _require_pinned(suite, suite.judged)
+    return suite.judged
+
+
+def environment_to_judge(suite: Suite, run: Run) -> EnvConfig:
+    """The suite's environment on the suite's data, with the run's preprocessing; or on the run's own data.
+
+    Raises:
+        InputError: the data does not exist, has changed, is not the pinned data, or cannot be preprocessed as the
+            run's was.
+    """
+    trained, env = environment_of(run), suite.judged
+    if needs_data(suite.judged):
+        places = _own_places(run, trained)
+        env = env.model_copy(update=places)
+        _require_pinned(suite, env)
+        _require_unchanged(run, with_fitted_keys(suite.env.model_copy(update=places), trained))
+    else:
+        _require_pinned(suite, env)
+    return _with_preprocessing_of(suite, run, with_fitted_keys(env, trained))
+
+
+def data_note(suite: Suite, run: Run) -> str | None:
+    """What a verdict must say about the data; None where the run was trained on the suite's.
+
+    Raises:
+        InputError: the data cannot be loaded.
+    """
+    if needs_data(suite.judged):
+        return f"the suite names no data: played on the test part of the data of {_run_and_place(run)}"
+    if trained_on(suite.judged, run):
+        return None
+    return f"{_run_and_place(run)} was trained on other data; its preprocessing was applied"
+
+
+def trained_on(env: EnvConfig, run: Run) -> bool:
+    """Whether a run was trained on the training part of this data; True for data that is drawn from seeds.
+
+    Raises:
+        InputError: the data cannot be loaded.
+    """
+    now = domain(env.name).fingerprints(env).get("train")
+    return now is None or _recorded(run).get("train", now) == now
+
+
+def place_of(run: Run) -> str:
+    """Where a run found its data, to be added to its name; empty where it was generated."""
+    trained = environment_of(run)
+    values = [(key, getattr(trained, key)) for key in domain(trained.name).location_keys]
+    named = [f"env.{key}={value}" for key, value in values if value is not None]
+    return f" ({', '.join(named)})" if named else ""
+
+
+def _run_and_place(run: Run) -> str:
+    return f"{run.path}{place_of(run)}"
+
+
+def _recorded(run: Run) -> Mapping[str, Any]:
+    """Part -> fingerprint, as the run recorded it."""
+    recorded = run.info.get("data_fingerprints")
+    return recorded if isinstance(recorded, Mapping) else {}
+
+
+def _own_places(run: Run, trained: EnvConfig) -> dict[str, Any]:
+    keys = domain(trained.name).location_keys
+    places = {key: getattr(trained, key) for key in keys if getattr(trained, key) is not None}
+    for key, place in places.items():
+        if not str(place).startswith("rest:") and not Path(str(place)).exists():
+            raise InputError(
+                f"{run.path} was trained on env.{key}={place}, which does not exist here: put the data back, "
+                "or name the data of the suite with --rl-data"
+            )
+    return places
+
+
+def _require_unchanged(run: Run, env: EnvConfig) -> None:
+    before, now = _recorded(run), domain(env.name).fingerprints(env)
+    for part in now:
+        if part in before and before[part] != now[part]:
+            raise InputError(
+                f"the {part} part of the data is not what {run.path} was trained with (its fingerprint differs): put "
+                "the files back, train again, or name the data of the suite with --rl-data"
+            )
+
+
+def _with_preprocessing_of(suite: Suite, run: Run, env: EnvConfig) -> EnvConfig:
+    where = domain(env.name)
+    try:
+        if where.preprocessing(env) is not None and (fitted := read_preprocessing(run.path)) is not None:
+            return where.with_preprocessing(env, fitted)
+        if not trained_on(env, run):
+            raise InputError("it has no preprocessing.json")
+    except InputError as error:
+        raise InputError(
+            f"{_run_and_place(run)} cannot be judged on the data of {suite.label}, which is not what it was trained "
+            f"on: {error}"
+        ) from error
+    return env
+
+
+# --- the pinned data -------------------------------------------------------------------------------
+
+
+def data_sha256(env: EnvConfig) -> str | None:
+    """SHA-256 of the data of an environment, as `data_sha256` of a suite pins it; None where it has none.
+
+    Of one file as `sha256sum FILE` prints it; of several, of what `sha256sum FILES...` prints, sorted by name. Of data
+    without files, of its fingerprints.
+
+    Raises:
+        InputError: the data does not exist, or cannot be read.
+    """
+    where = domain(env.name)
+    files = sorted(where.data_files(env))
+    if not files:
+        fingerprints = where.fingerprints(env)
+        return _sha256(json.dumps(dict(fingerprints), sort_keys=True)) if fingerprints else None
+    digests = list(_digests(files))
+    if len(files) == 1:
+        return digests[0]
+    folder = os.path.commonpath([file.parent for file in files])
+    names = [os.path.relpath(file, folder) for file in files]
+    return _sha256("".join(f"{digest}  {name}\n" for digest, name in zip(digests, names, strict=True)))
+
+
+def _digests(files: Sequence[Path]) -> Iterator[str]:
+    for file in files:
+        try:
+            with open(file, "rb", opener=only_regular) as opened:
+                yield hashlib.file_digest(opened, "sha256").hexdigest()
+        except OSError as error:
+            raise InputError(f"{file} cannot be read ({failure(error)}): name the data with --rl-data") from error
+
+
+def _sha256(text: str) -> str:
+    return hashlib.sha256(text.encode(errors="surrogateescape")).hexdigest()
+
+
+def _require_pinned(suite: Suite, env: EnvConfig) -> None:
+    pinned = suite.spec.data_sha256
+    if pinned is None:
+        return
+    actual = data_sha256(env)
+    if actual is None:
+        raise InputError(
+            f"{suite.label}: data_sha256: {env.name} draws its episodes from seeds and has no data: remove it"
+        )
+    if actual != pinned:
+        named = getattr(env, PLACE, None)
+        raise InputError(
+            f"{suite.label}: the data{f' at {named}' if named else ''} has the SHA-256 {actual}, but data_sha256 pins "
+            f"{pinned}: put the pinned data back, or pin this"
+        )

@@ -1,0 +1,247 @@
+"""The data that a suite names is what is judged, whatever the run was trained on."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+
+import numpy as np
+import pytest
+import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from rl_eval.domains import domain, validate
+from rl_eval.errors import InputError
+from rl_eval.gates import evaluate_suite, load_suite, named_runs, newest_group, parse_places, train_command, with_data
+from rl_eval.gates.suite_data import data_name, data_sha256, environment_to_judge
+from tests.gates.fake_runs import write_run
+from tests.training.learn import learn
+
+CSV = {"name": "threat", "data": "csv", "label": "label"}
+TRAIN = ["agent=ppo", "env=threat", "env.data=csv", "env.label=label", "env.shift=50", "tracker=none", "seed=1"]
+TRAIN += ["agent.network.widths=[8]", "lr=0.02", "total_steps=20000"]
+FLAGS_ALL = (0.0, 1.0, 0.0, 0.0)
+
+
+def write_csv(path, months, *, columns=("size", "port"), rows=1200, seed=0, shift=0.0):
+    """Flows whose first column says in January that they are threats where it is large, in February where small."""
+    values = np.random.default_rng(seed).uniform(size=(rows, len(columns)))
+    labels = (values[:, 0] > 0.5) == (months == "jan")
+    lines = [f"{','.join(f'{v + shift:.4f}' for v in row)},{int(y)}" for row, y in zip(values, labels, strict=True)]
+    path.write_text("\n".join([",".join([*columns, "label"]), *lines]) + "\n")
+    return path
+
+
+def write_suite(path, *, env=(), **keys):
+    criteria = {"f1": {"metric": "f1", "at_least": 0.8}}
+    values = {"rl_eval": 1, "env": {**CSV, "shift": 50, **dict(env)}, "controls": [], "criteria": criteria, **keys}
+    path.write_text(yaml.safe_dump(values))
+    return load_suite(path, path.name)
+
+
+@pytest.fixture(scope="module")
+def months(tmp_path_factory):
+    """A run that was trained on January, and the files of three months."""
+    folder = tmp_path_factory.mktemp("months")
+    jan = write_csv(folder / "jan.csv", "jan")
+    write_csv(folder / "feb.csv", "feb", seed=1)
+    write_csv(folder / "march.csv", "jan", seed=2, shift=0.1)
+    run = learn([*TRAIN, f"env.path={jan}"], folder / "outputs")
+    return folder, run
+
+
+def judge(suite, *specs):
+    verdict = evaluate_suite(suite, named_runs(suite, specs))
+    return verdict.criteria[0], verdict.criteria[-1]
+
+
+def test_the_months_that_the_suite_names_are_judged(months, tmp_path):
+    folder, run = months
+    f1, held_out = judge(write_suite(tmp_path / "jan.yaml", env={"path": str(folder / "jan.csv")}), run.path)
+    assert f1.estimate > 0.9
+    assert "other data" not in held_out.detail
+    f1, held_out = judge(write_suite(tmp_path / "feb.yaml", env={"path": str(folder / "feb.csv")}), run.path)
+    assert (f1.decision, f1.estimate < 0.1) == ("FAIL", True)
+    assert f"{folder / 'jan.csv'}) was trained on other data" in held_out.detail
+
+
+def test_the_export_is_judged_as_its_run_is(months, tmp_path):
+    pytest.importorskip("onnxruntime")
+    from rl_eval.cli._export import _export_onnx
+
+    folder, run = months
+    _export_onnx(run.path, tmp_path / "policy.onnx", False)
+    suite = write_suite(tmp_path / "feb.yaml", env={"path": str(folder / "feb.csv")})
+    f1, _ = judge(suite, f"onnx:{tmp_path / 'policy.onnx'}")
+    assert (f1.decision, f1.estimate < 0.1) == ("FAIL", True)
+
+
+def test_the_preprocessing_of_the_run_is_applied(months, tmp_path):
+    folder, run = months
+    suite = write_suite(tmp_path / "march.yaml", env={"path": str(folder / "march.csv")})
+    env = environment_to_judge(suite, run)
+    assert env.path == str(folder / "march.csv")
+    threat = domain("threat")
+    fitted = threat.preprocessing(validate(run.config["env"]))
+    assert threat.preprocessing(env) == fitted
+    assert threat.preprocessing(suite.judged) != fitted
+
+
+def test_a_suite_without_data_takes_the_named_one_else_that_of_the_run(months, tmp_path):
+    folder, run = months
+    suite = write_suite(tmp_path / "any.yaml", data="flows")
+    f1, held_out = judge(suite, run.path)
+    assert f1.estimate > 0.9
+    assert "names no data" in held_out.detail
+    assert str(folder / "jan.csv") in held_out.detail
+    places = parse_places([f"flows={folder / 'feb.csv'}"], tmp_path)
+    f1, held_out = judge(with_data(suite, places.of(suite)), run.path)
+    assert f1.estimate < 0.1
+    assert "names no data" not in held_out.detail
+
+
+def test_a_policy_without_a_run_needs_data_to_be_judged_on(months, tmp_path):
+    suite = write_suite(tmp_path / "any.yaml")
+    f1, _ = judge(suite, "constant:1")
+    assert (f1.decision, "--rl-data csv=PATH" in f1.detail) == ("ERROR", True)
+    f1, _ = judge(with_data(suite, months[0] / "jan.csv"), "constant:1")
+    assert f1.decision == "FAIL"
+
+
+def test_data_with_other_columns_is_refused_by_name(months, tmp_path):
+    folder, run = months
+    other = write_csv(tmp_path / "other.csv", "jan", columns=("size", "duration"))
+    f1, _ = judge(write_suite(tmp_path / "s.yaml", env={"path": str(other)}), run.path)
+    assert f1.decision == "ERROR"
+    assert "port" in f1.detail
+    assert str(folder / "jan.csv") in f1.detail
+
+
+def test_columns_are_taken_by_name_and_not_by_place(months, tmp_path):
+    folder, run = months
+    lines = (folder / "jan.csv").read_text().splitlines()
+    swapped = tmp_path / "swapped.csv"
+    swapped.write_text("\n".join(["port,size,label", *lines[1:]]) + "\n")
+    env = environment_to_judge(write_suite(tmp_path / "s.yaml", env={"path": str(swapped)}), run)
+    trained = validate(run.config["env"])
+    threat = domain("threat")
+    own, other = (threat.case_observations(config, "test") for config in (trained, env))
+    assert np.abs(own - other[:, ::-1]).max() < 0.1  # fitted means differ a little between the columns
+    assert np.abs(own - other).mean() > 0.5
+
+
+def test_the_newest_run_is_not_taken_if_it_was_trained_on_other_data(months, tmp_path):
+    folder, run = months
+    feb = write_suite(tmp_path / "feb.yaml", env={"path": str(folder / "feb.csv")})
+    with pytest.raises(InputError) as error:
+        newest_group(feb, folder)
+    for fact in (str(run.path), str(folder / "jan.csv"), str(folder / "feb.csv"), "--rl-run"):
+        assert fact in str(error.value)
+    jan = write_suite(tmp_path / "jan.yaml", env={"path": str(folder / "jan.csv")})
+    assert [judged.path for judged in newest_group(jan, folder).runs] == [run.path]
+    on_feb = write_suite(
+        tmp_path / "on.yaml", env={"path": str(folder / "jan.csv")}, judge_on={"path": str(folder / "feb.csv")}
+    )
+    assert [judged.path for judged in newest_group(on_feb, folder).runs] == [run.path]
+    assert environment_to_judge(on_feb, run).path == str(folder / "feb.csv")
+
+
+def test_runs_with_other_test_parts_are_not_judged_together_without_data(tmp_path):
+    suite = write_suite(tmp_path / "s.yaml", leaks="report")
+    runs = []
+    for month in ("jan", "feb"):
+        env = {**CSV, "shift": 50, "path": str(write_csv(tmp_path / f"{month}.csv", month))}
+        info = {"data_fingerprints": dict(domain("threat").fingerprints(validate(env)))}
+        runs.append(write_run(tmp_path / month, env, rule=np.ones(2), bias=FLAGS_ALL, info=info))
+    f1, _ = judge(suite, *(run.path for run in runs))
+    assert (f1.decision, "differ" in f1.detail) == ("ERROR", True)
+
+
+def test_own_data_that_has_changed_since_training_is_refused(tmp_path):
+    jan = write_csv(tmp_path / "jan.csv", "jan")
+    env = {**CSV, "shift": 50, "path": str(jan)}
+    info = {"data_fingerprints": dict(domain("threat").fingerprints(validate(env)))}
+    run = write_run(tmp_path / "run", env, rule=np.ones(2), bias=FLAGS_ALL, info=info)
+    suite = write_suite(tmp_path / "s.yaml", leaks="report")
+    assert judge(suite, run.path)[0].decision == "FAIL"
+    write_csv(jan, "jan", seed=3)
+    f1, _ = judge(suite, run.path)
+    assert (f1.decision, "fingerprint differs" in f1.detail) == ("ERROR", True)
+
+
+@settings(max_examples=25)
+@given(position=st.integers(0, 2**20), flip=st.integers(1, 255))
+def test_one_changed_byte_of_pinned_data_is_refused(tmp_path_factory, position, flip):
+    folder = tmp_path_factory.mktemp("pinned")
+    data = write_csv(folder / "flows.csv", "jan", rows=100)
+    text = data.read_bytes()
+    pin = hashlib.sha256(text).hexdigest()
+    suite = write_suite(folder / "s.yaml", env={"path": str(data)}, data_sha256=pin, leaks="report")
+    assert judge(suite, "constant:0")[0].decision == "FAIL"
+    at = position % len(text)
+    data.write_bytes(text[:at] + bytes([text[at] ^ flip]) + text[at + 1 :])
+    f1, _ = judge(suite, "constant:0")
+    assert f1.decision == "ERROR"
+    assert pin in f1.detail
+
+
+def test_the_data_of_a_run_must_be_the_pinned_data(months, tmp_path):
+    folder, run = months
+    pins = {month: hashlib.sha256((folder / f"{month}.csv").read_bytes()).hexdigest() for month in ("jan", "feb")}
+    f1, _ = judge(write_suite(tmp_path / "jan.yaml", data_sha256=pins["jan"]), run.path)
+    assert f1.decision == "PASS"
+    f1, _ = judge(write_suite(tmp_path / "feb.yaml", data_sha256=pins["feb"]), run.path)
+    assert (f1.decision, pins["jan"] in f1.detail) == ("ERROR", True)
+
+
+def test_what_can_be_pinned(tmp_path):
+    assert data_sha256(validate({"name": "cartpole"})) is None
+    small = {"name": "threat", "train_flows": 200, "validation_flows": 200, "test_flows": 200}
+    generated = [data_sha256(validate({**small, "data_seed": seed})) for seed in (0, 1, 0)]
+    assert generated[0] == generated[2] != generated[1]
+    (tmp_path / "a.csv").write_text("1")
+    (tmp_path / "b.csv").write_text("2")
+    several = data_sha256(validate({"name": "qase", "data": "qase", "path": str(tmp_path)}))
+    lines = "".join(
+        f"{hashlib.sha256(text).hexdigest()}  {name}\n" for text, name in ((b"1", "a.csv"), (b"2", "b.csv"))
+    )
+    assert several == hashlib.sha256(lines.encode()).hexdigest()
+
+
+@pytest.mark.parametrize("pin", ["abc", "A" * 64, "sha256:" + "0" * 64])
+def test_a_pin_is_64_hexadecimal_digits(tmp_path, pin):
+    with pytest.raises(InputError, match="data_sha256"):
+        write_suite(tmp_path / "s.yaml", data_sha256=pin)
+
+
+def test_places_of_data(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "sets" / "csv").mkdir(parents=True)
+    (tmp_path / "sets" / "x=1").mkdir()
+    suite = write_suite(tmp_path / "s.yaml")
+    assert data_name(suite) == "csv"
+    both = parse_places(["sets", "my_flows=sets/x=1"], tmp_path)
+    assert both.of(suite) == (tmp_path / "sets" / "csv").relative_to(tmp_path)
+    assert both.of(write_suite(tmp_path / "t.yaml", data="my-flows")) == (tmp_path / "sets" / "x=1").relative_to(
+        tmp_path
+    )
+    assert parse_places(["./sets/x=1"], tmp_path).folder == (tmp_path / "sets" / "x=1").relative_to(tmp_path)
+    assert parse_places(["feb=sets"], tmp_path).of(suite) is None
+    for texts in (["a", "b"], ["a=sets", "a=sets"], ["a=missing"], ["a="]):
+        with pytest.raises(InputError, match="--rl-data"):
+            parse_places(texts, tmp_path)
+    assert not parse_places([], tmp_path)
+
+
+def test_training_commands_use_the_named_data(tmp_path):
+    suite = write_suite(tmp_path / "s.yaml")
+    assert "<folder or file of the data>" in train_command(suite)
+    data = write_csv(tmp_path / "jan.csv", "jan")
+    assert f"env.path={data}" in train_command(with_data(suite, data))
+    named = write_suite(tmp_path / "named.yaml", env={"path": str(data)})
+    assert train_command(named).count("env.path=") == 1
+    assert with_data(named, tmp_path / "elsewhere") is named
+    generated = write_suite(tmp_path / "generated.yaml", env={"data": "synthetic", "label": None})
+    assert with_data(generated, data) is generated
+    assert os.fspath(data) not in train_command(generated)
