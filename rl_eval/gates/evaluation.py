@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from rl_eval import policy
 from rl_eval.errors import InputError
 from rl_eval.evidence import decide_over_runs, least_runs, power_note
 from rl_eval.formatting import display_text, number
@@ -15,7 +16,7 @@ from rl_eval.gates.controls import control_key, control_verdicts
 from rl_eval.gates.criterion_check import CriterionCheck, blank_verdict
 from rl_eval.gates.estimate_check import EstimateCheck
 from rl_eval.gates.held_out import check_held_out
-from rl_eval.gates.play_criteria import new_check, play_criteria
+from rl_eval.gates.play_criteria import differs_when_played_again, new_check, play_criteria
 from rl_eval.gates.selection import BarePolicy, Selection
 from rl_eval.gates.suite import Criterion, Suite
 from rl_eval.gates.suite_environment import OnEpisodes, SuiteEnvironments
@@ -33,6 +34,11 @@ from rl_eval.run import Run
 # The verdicts of the controls of the latest suites: the jobs of a sweep are all judged by the same ones.
 _CONTROL_VERDICTS: dict[tuple, list[CriterionVerdict]] = {}
 _MAX_CONTROL_VERDICTS = 8
+
+UNSEEDED = (
+    "; the same seeds gave other results when they were played again: the policy (or the environment) draws random "
+    "numbers that the suite does not seed"
+)
 
 _SEVERITY = {"ERROR": 0, "FAIL": 1, "INCONCLUSIVE": 2, "PASS": 3}
 
@@ -137,11 +143,13 @@ class PlayedRun:
         problem: why it could not play at all, else None.
         verdicts: task criterion -> its verdict.
         values: metric that a criterion over runs aggregates -> its value, or why there is none.
+        note: what to add to each verdict.
     """
 
     problem: str | None = None
     verdicts: dict[str, CriterionVerdict] = field(default_factory=dict)
     values: dict[str, float | str] = field(default_factory=dict)
+    note: str = ""
 
 
 def _play(suite: Suite, run: Run | BarePolicy, environments: SuiteEnvironments) -> PlayedRun:
@@ -155,12 +163,18 @@ def _play(suite: Suite, run: Run | BarePolicy, environments: SuiteEnvironments) 
         # the plain value over the fixed episodes, whatever the criterion over runs makes of it
         bases = {c.base.name: EstimateCheck(environment, c, c.base) for c in suite.criteria if c.base is not None}
         label = run.path.name if isinstance(run, Run) else run.path
-        play_criteria(environment, str(run.path), f"{suite.name}: {label}", [*checks.values(), *bases.values()])
+        spec, label, to_check = str(run.path), f"{suite.name}: {label}", [*checks.values(), *bases.values()]
+        played, note = play_criteria(environment, spec, label, to_check), ""
+        if played is not None and not policy.is_seeded(spec):
+            most = max(check.episodes for check in to_check)
+            if differs_when_played_again(environment, spec, label, played, most):
+                note = UNSEEDED
     except InputError as error:
         return PlayedRun(str(error))
     return PlayedRun(
         verdicts={name: check.finish() for name, check in checks.items()},
         values={name: check.finish().detail if check.value is None else check.value for name, check in bases.items()},
+        note=note,
     )
 
 
@@ -207,7 +221,8 @@ def _one_run(suite: Suite, criterion: Criterion, run: Run | BarePolicy, played: 
     if metric.kind == "task":
         if played.problem is not None:
             return replace(blank, detail=played.problem)
-        return replace(played.verdicts[criterion.name], run=str(run.path))
+        verdict = played.verdicts[criterion.name]
+        return replace(verdict, run=str(run.path), detail=verdict.detail + played.note)
     if isinstance(run, BarePolicy):
         reason = f"{metric.name} is read from a training run, but {run.path} is a policy without one"
         return replace(blank, detail=f"{reason}: name its run, or judge it by a suite without this criterion")

@@ -5,7 +5,7 @@ A policy is named by one string: a run directory, or `<prefix>:<rest>` of a regi
 
 from rl_eval.policy._baseline import BaselineSource
 from rl_eval.policy._http import HttpPolicy, HttpSource
-from rl_eval.policy._identity import BUILT_IN, digest, identity, runs_other_code
+from rl_eval.policy._identity import BUILT_IN, digest, identity, is_seeded, runs_other_code
 from rl_eval.policy._onnx import OnnxPolicy, OnnxSource
 from rl_eval.policy._policy import Policy, Spaces, action_space_json, choose_actions, scores
 from rl_eval.policy._python import PythonPolicy, PythonSource
@@ -41,6 +41,7 @@ __all__ = [
     "choose_actions",
     "digest",
     "identity",
+    "is_seeded",
     "load",
     "names_policy",
     "not_a_policy",

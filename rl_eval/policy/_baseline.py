@@ -16,6 +16,7 @@ class BaselineSource(Source):
 
     prefix = "baseline"
     usage = "baseline:<name>"
+    is_seeded = True
 
     def load(self, rest: str, spec: str, spaces: Spaces, config: Any, seed: int) -> Policy:
         """The baseline of that name."""

@@ -1,9 +1,10 @@
 """`http://127.0.0.1:<port>/<path>`: a policy behind a server, in any language.
 
-It gets `POST {"observations": [[…], …], "greedy": true, "episode_start": [true, …]}` and answers `{"actions": […]}`,
-one action per observation: whole numbers for Discrete actions, lists of numbers for a Box. Row i is that of the same
-copy from request to request; `episode_start` says whether an observation is the first of an episode. Where actions
-can be illegal, `mask` has a list of booleans an observation.
+It gets `POST {"observations": [[…], …], "greedy": true, "seed": 0, "episode_start": [true, …]}` and answers
+`{"actions": […]}`, one action per observation: whole numbers for Discrete actions, lists of numbers for a Box. Row i
+is that of the same copy from request to request; `episode_start` says whether an observation is the first of an
+episode. Whatever the server draws at random follows from `seed`, the same in each request, from where all episodes
+start. Where actions can be illegal, `mask` has a list of booleans an observation.
 """
 
 from __future__ import annotations
@@ -27,8 +28,8 @@ LIMITS = Limits(total_s=30.0, wait_s=10.0, max_bytes=16 << 20)
 class HttpPolicy:
     """A server that answers observations with actions."""
 
-    def __init__(self, client: Client, action: gym.Space):
-        self._client, self._name, self._action = client, str(client.url), action
+    def __init__(self, client: Client, action: gym.Space, seed: int):
+        self._client, self._name, self._action, self._seed = client, str(client.url), action, seed
 
     def act(
         self,
@@ -45,6 +46,7 @@ class HttpPolicy:
         request = {
             "observations": np.asarray(obs).tolist(),
             "greedy": bool(greedy),
+            "seed": self._seed,
             "episode_start": starts(episode_start, len(obs)).tolist(),
             **({} if mask is None else {"mask": mask.tolist()}),
         }
@@ -100,7 +102,7 @@ class HttpSource(Source):
         url = self._url(rest)
         try:
             # Only a server elsewhere is reached through the proxies of the environment.
-            return HttpPolicy(Client(url, LIMITS, trust_env=not url.is_loopback), spaces.action)
+            return HttpPolicy(Client(url, LIMITS, trust_env=not url.is_loopback), spaces.action, seed)
         except AddressError as error:
             raise InputError(f"policy {url} {error}") from error
 

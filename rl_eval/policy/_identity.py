@@ -40,6 +40,11 @@ def runs_other_code(spec: str) -> bool:
     return not type(source).__module__.startswith("rl_eval.") or source.needs_trust(rest) is not None
 
 
+def is_seeded(spec: str) -> bool:
+    """Whether all that a policy draws at random surely follows from the seed with which it is loaded."""
+    return not names_policy(spec) or SOURCES.get(spec.partition(":")[0]).is_seeded
+
+
 def _snapshot_files(run: str) -> tuple[Path, Path]:
     from rl_eval.run import read_run
 

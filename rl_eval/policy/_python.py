@@ -13,6 +13,7 @@ import numpy as np
 from rl_eval.errors import InputError
 from rl_eval.policy._actions import checked_actions
 from rl_eval.policy._policy import Policy, Spaces, starts
+from rl_eval.policy._randomness import OwnRandomness
 from rl_eval.policy._source import Source
 
 
@@ -22,13 +23,9 @@ class PythonPolicy:
     It may take `greedy`, `mask` and `episode_start` as well; the last is what a function with a memory needs.
     """
 
-    def __init__(self, function: Any, name: str, action: gym.Space):
-        self._function, self._name, self._action = function, name, action
-        try:
-            parameters = set(inspect.signature(function).parameters)
-        except ValueError:  # some built-in functions have no signature
-            parameters = set()
-        self._keywords = parameters & {"greedy", "mask", "episode_start"}
+    def __init__(self, function: Any, name: str, action: gym.Space, randomness: OwnRandomness):
+        self._function, self._name, self._action, self._randomness = function, name, action, randomness
+        self._keywords = _parameters(function) & {"greedy", "mask", "episode_start"}
 
     def act(
         self,
@@ -44,11 +41,23 @@ class PythonPolicy:
         """
         options = {"greedy": greedy, "mask": mask, "episode_start": starts(episode_start, len(obs))}
         keywords = {name: options[name] for name in self._keywords}
-        return checked_actions(self._function(obs, **keywords), len(obs), self._action, self._name)
+        with self._randomness:
+            answer = self._function(obs, **keywords)
+        return checked_actions(answer, len(obs), self._action, self._name)
+
+
+def _parameters(function: Any) -> set[str]:
+    try:
+        return set(inspect.signature(function).parameters)
+    except ValueError:  # some built-in functions have no signature
+        return set()
 
 
 class PythonSource(Source):
-    """Functions, objects with `act`, and classes of such objects, by module and name."""
+    """Functions, objects with `act`, and what makes such an object, by module and name.
+
+    A class makes one, and so does a function whose only parameter is `seed`. Each gets the seed if it takes one.
+    """
 
     prefix = "python"
     usage = "python:<module>:<callable>"
@@ -65,10 +74,12 @@ class PythonSource(Source):
             InputError: it cannot be imported, or cannot be called.
         """
         module, _, name = rest.partition(":")
+        randomness = OwnRandomness(seed)
         try:
-            value = getattr(importlib.import_module(module), name)
-            if isinstance(value, type):
-                value = value()
+            with randomness:
+                value = getattr(importlib.import_module(module), name)
+                if isinstance(value, type) or (callable(value) and _parameters(value) == {"seed"}):
+                    value = value(seed=seed) if "seed" in _parameters(value) else value()
         except Exception as error:  # foreign code raises anything
             hint = ""
             missing = error.name if isinstance(error, ModuleNotFoundError) else None
@@ -78,4 +89,4 @@ class PythonSource(Source):
         function = value.act if hasattr(value, "act") else value
         if not callable(function):
             raise InputError(f"policy {spec!r} names {type(value).__name__}, which cannot be called with observations")
-        return PythonPolicy(function, spec, spaces.action)
+        return PythonPolicy(function, spec, spaces.action, randomness)

@@ -14,6 +14,7 @@ from rl_eval.errors import InputError
 from rl_eval.extras import imports_of_extra
 from rl_eval.policy._identity import digest
 from rl_eval.policy._policy import Policy, Spaces, starts
+from rl_eval.policy._randomness import OwnRandomness
 from rl_eval.policy._source import Source
 
 
@@ -23,8 +24,8 @@ class StableBaselines3Policy:
     It predicts one observation a call: the last bits of a row depend on the size of its batch.
     """
 
-    def __init__(self, model: Any, normalize: Any | None):
-        self._model, self._normalize = model, normalize
+    def __init__(self, model: Any, normalize: Any | None, seed: int):
+        self._model, self._normalize, self._randomness = model, normalize, OwnRandomness(seed)
         self._takes_mask = "action_masks" in inspect.signature(model.predict).parameters
         self._memory: list[Any] = []  # of each copy, None before its first call
 
@@ -41,19 +42,21 @@ class StableBaselines3Policy:
             self._memory = [None] * len(obs)
         if self._normalize is not None:
             obs = self._normalize.normalize_obs(obs)
-        actions = []
-        for row in range(len(obs)):
-            one = slice(row, row + 1)
-            options = {} if mask is None or not self._takes_mask else {"action_masks": mask[one]}
-            action, self._memory[row] = self._model.predict(
-                obs[one],
-                state=None if start[row] else self._memory[row],
-                episode_start=start[one],
-                deterministic=greedy,
-                **options,
-            )
-            actions.append(action)
-        return np.concatenate(actions)
+        with self._randomness:
+            return np.concatenate([self._one_action(obs, greedy, mask, start, row) for row in range(len(obs))])
+
+    def _one_action(
+        self, obs: np.ndarray, greedy: bool, mask: np.ndarray | None, start: np.ndarray, row: int
+    ) -> np.ndarray:
+        one = slice(row, row + 1)
+        action, self._memory[row] = self._model.predict(
+            obs[one],
+            state=None if start[row] else self._memory[row],
+            episode_start=start[one],
+            deterministic=greedy,
+            **({} if mask is None or not self._takes_mask else {"action_masks": mask[one]}),
+        )
+        return action
 
 
 class StableBaselines3Source(Source):
@@ -86,8 +89,9 @@ class StableBaselines3Source(Source):
             from stable_baselines3.common.vec_env import VecNormalize
         model_class = _algorithm(algo, spec)
         try:  # both unpickle, which --trust allows
-            model = model_class.load(zip_file, device="cpu")
-            normalize = load_from_pkl(statistics) if statistics else None
+            with OwnRandomness(seed):  # a model with a seed of its own sets the global generators
+                model = model_class.load(zip_file, device="cpu")
+                normalize = load_from_pkl(statistics) if statistics else None
         except Exception as error:  # a damaged pickle raises anything
             raise InputError(f"policy {spec!r} cannot be read: {' '.join(str(error).split())}") from error
         if normalize is not None:
@@ -99,7 +103,8 @@ class StableBaselines3Source(Source):
                 f"policy {spec!r} maps {model.observation_space} to {model.action_space}, "
                 f"but {spaces.env} has {spaces.observation} and {spaces.action}: name a model of {spaces.env}"
             )
-        return StableBaselines3Policy(model, normalize)
+        model.action_space.seed(seed)  # exploring models draw from it
+        return StableBaselines3Policy(model, normalize, seed)
 
     def identity(self, rest: str) -> str | None:
         """A hash of the algorithm and the bytes of its files."""

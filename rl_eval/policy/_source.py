@@ -24,12 +24,14 @@ class Source(ABC):
         prefix: the text before the first colon.
         usage: how a person writes such a policy, for messages: `onnx:<file>`.
         prefix_alone: whether the prefix without a colon names a policy too.
+        is_seeded: whether all that its policies draw at random follows from the seed, whoever made them.
         files: suffix of a file -> how the policy in it is named, with `{file}` or `{stem}`, for messages.
     """
 
     prefix: str
     usage: str
     prefix_alone: ClassVar[bool] = False
+    is_seeded: ClassVar[bool] = False
     files: ClassVar[Mapping[str, str]] = {}
 
     def needs_trust(self, rest: str) -> str | None:

@@ -120,6 +120,7 @@ class RandomSource(Source):
 
     prefix = "random"
     usage = "random"
+    is_seeded = True
     prefix_alone = True
 
     def load(self, rest: str, spec: str, spaces: Spaces, config: Any, seed: int) -> Policy:
@@ -138,6 +139,7 @@ class ConstantSource(Source):
 
     prefix = "constant"
     usage = "constant:<a>"
+    is_seeded = True
 
     def load(self, rest: str, spec: str, spaces: Spaces, config: Any, seed: int) -> Policy:
         """The same action for every observation."""
@@ -153,6 +155,7 @@ class UntrainedSource(Source):
 
     prefix = "untrained"
     usage = "untrained"
+    is_seeded = True
     prefix_alone = True
 
     def load(self, rest: str, spec: str, spaces: Spaces, config: Any, seed: int) -> Policy:

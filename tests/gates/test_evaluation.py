@@ -265,6 +265,23 @@ def test_a_reference_that_raises_is_played_once(tmp_path, monkeypatch, by):
     assert sys.modules["their_reference"].calls == [1]
 
 
+@pytest.mark.parametrize(
+    ("draw", "reported"), [("np.random.default_rng().random()", True), ("np.random.random()", False)]
+)
+@pytest.mark.parametrize("by", ["estimate", "evidence"])
+def test_a_policy_that_the_seed_does_not_decide_is_reported(tmp_path, monkeypatch, draw, reported, by):
+    (tmp_path / "their_policy.py").write_text(
+        f"import numpy as np\ndef act(obs):\n    return np.full(len(obs), int({draw} < .5))\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "their_policy", raising=False)
+    head = "episodes: {min: 8, max: 8, fixed: 8, return_bounds: [0, 500]}"
+    checked = suite(tmp_path, f"metric: mean_return, at_least: 1, by: {by}", head=head)
+    spec = "python:their_policy:act"
+    (verdict, _) = evaluate_suite(checked, named_runs(checked, [spec]), trust=True).criteria
+    assert ("played again" in verdict.detail) is reported
+
+
 class Raises(gym.Env):
     """An environment that raises in the third step of an episode."""
 

@@ -99,6 +99,7 @@ def test_a_batch_of_observations_is_answered_with_actions(server):
     assert np.array_equal(np.array(request["observations"], np.float32), observations())  # to the last bit
     assert request["greedy"] is True
     assert request["episode_start"] == [True] * 3
+    assert request["seed"] == 0
     assert "mask" not in request
 
 
