@@ -63,8 +63,8 @@ def prioritise(
         typer.Option(
             "--policy",
             metavar="POLICY",
-            help="A run directory, baseline:<name>, onnx:<file>, ...; default: the newest finished run of env=qase "
-            "below outputs/, else baseline:failure_rate.",
+            help="A run directory, baseline:<name>, onnx:<file>, ...; default: the finished run of env=qase below "
+            "outputs/ or the baseline that is best on the validation cycles of the project.",
         ),
     ] = None,
     show: Annotated[int, typer.Option("--show", min=0, metavar="N", help="Number of cases to print; 0: all.")] = 20,

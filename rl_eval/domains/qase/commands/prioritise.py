@@ -11,6 +11,7 @@ from gymnasium.spaces import Box, Discrete
 from rich.console import Console, ConsoleOptions
 from rich.table import Table
 
+from rl_eval.domains.qase.commands.choose_policy import Choice, choose_policy
 from rl_eval.domains.qase.commands.next_cycle import (
     VERDICT_NAMES,
     CycleOrder,
@@ -29,11 +30,9 @@ from rl_eval.errors import InputError
 from rl_eval.formatting import number, percent, short_duration
 from rl_eval.policy import Policy, Spaces, names_policy, scores
 from rl_eval.policy import load as load_policy
-from rl_eval.run import find_runs, read_run, write_text
+from rl_eval.run import read_run, write_text
 from rl_eval.terminal import cell, console_for, labelled_line, new_table
 
-OUTPUTS = Path("outputs")
-FALLBACK = "baseline:failure_rate"
 _BATCH_SIZE = 1024  # cases per call of the policy
 _MAX_TEXT_WIDTH = 80  # characters of a title or a path in the table
 
@@ -47,7 +46,7 @@ def prioritise_cases(
         path: the export; None: `QASE_DATA_PATH`.
         results: path of further results; None: only `path` is read.
         budget: a time such as `20m`; None: all cases fit.
-        policy: the policy that orders; None: the newest finished run of env=qase, else sorting by failure rate.
+        policy: the policy that orders; None: see `choose_policy`.
         show: number of cases to print; 0: all.
         out: the CSV file.
         trust: whether code from elsewhere may run.
@@ -70,15 +69,16 @@ def prioritise_cases(
             f"--budget {budget} needs durations, and no result has one: give results with "
             "durations as --results, or leave out --budget"
         )
-    spec, why = _choose_policy(policy)
-    case_scores = _scores(spec, cycle, Config(data="qase", path=source, results=results), trust)
+    config = Config(data="qase", path=source, results=results)
+    choice = choose_policy(config, trust) if policy is None else Choice(policy, "named with --policy")
+    case_scores = _scores(choice.spec, cycle, config, trust)
     order = order_cases(cycle.expected_ms, case_scores, budget_ms)
     try:
         write_text(out, to_csv(imported.project, cycle, order))
     except OSError as error:
         raise InputError(f"{out} cannot be written ({error.strerror}): name another file with --out") from error
     console = console_for()
-    for head, text in _policy_lines(spec, why):
+    for head, text in _policy_lines(choice.spec, choice.why):
         console.print(labelled_line(f"{head:<11}", text, console.options, "bold"), soft_wrap=True)
     console.print()
     _print_table(console, imported.project, cycle, order, show, budget)
@@ -99,16 +99,6 @@ def _budget(budget: str | None) -> float:
 def _refuse_overwriting(out: Path, *inputs: str | None) -> None:
     if any(path is not None and Path(path).resolve() == out.resolve() for path in inputs):
         raise InputError(f"--out {out} would overwrite an input file: give another file")
-
-
-def _choose_policy(policy: str | None) -> tuple[str, str]:
-    """The policy that orders the cases, and why it was chosen."""
-    if policy is not None:
-        return policy, "named with --policy"
-    runs = [run for run in find_runs(OUTPUTS)[0] if run.finished and run.config["env"].get("name") == "qase"]
-    if runs:
-        return str(runs[-1].path), f"the newest finished run of env=qase below {OUTPUTS}/"
-    return FALLBACK, f"because there is no finished run of env=qase below {OUTPUTS}/"
 
 
 class _Candidates(dict[str, np.ndarray]):
