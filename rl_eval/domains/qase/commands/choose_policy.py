@@ -5,8 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from rl_eval import metrics, rollout
-from rl_eval.domains.qase import DOMAIN
+from rl_eval import domains, metrics, rollout
 from rl_eval.domains.qase.config import Config
 from rl_eval.errors import InputError
 from rl_eval.formatting import number
@@ -46,7 +45,7 @@ def choose_policy(config: Config, trust: bool) -> Choice:
         return Choice(FALLBACK, f"because there is no finished run {below}")
     runs = [str(run.path) for run in reversed(finished[-MAX_RUNS:])]
     try:
-        cycles = min(DOMAIN.episodes(config, "validation") or 0, MAX_CYCLES)
+        cycles = min(domains.domain(config.name).episodes(config, "validation") or 0, MAX_CYCLES)
         scores, passed_over = _scores(config, (*BASELINES, *runs), cycles, trust)
     except InputError as error:
         return Choice(runs[0], f"the newest finished run {below}, since none can be compared here: {error}")
@@ -74,7 +73,8 @@ def _scores(config: Config, specs: tuple[str, ...], cycles: int, trust: bool) ->
     """
     if not cycles:
         return {}, []
-    vector = DOMAIN.make(config, n_envs=min(cycles, DOMAIN.copies), part="validation", autoreset=False)
+    copies = min(cycles, domains.domain(config.name).copies)
+    vector = domains.make(config, n_envs=copies, part="validation", autoreset=False)
     values, passed_over = dict[str, float](), list[str]()
     try:
         for spec in specs:
