@@ -5,6 +5,7 @@
 """
 
 from rl_eval.gates.evaluation import evaluate_run, evaluate_suite, suite_error
+from rl_eval.gates.judged_line import judged_lines
 from rl_eval.gates.selection import Selection, is_suite_file, named_runs, newest_group, suites_for
 from rl_eval.gates.suite import Suite, load_suite
 from rl_eval.gates.suite_data import DataPlaces, parse_places, with_data
@@ -22,6 +23,7 @@ __all__ = [
     "evaluate_run",
     "evaluate_suite",
     "is_suite_file",
+    "judged_lines",
     "load_suite",
     "named_runs",
     "needs_path",

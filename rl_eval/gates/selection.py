@@ -190,7 +190,7 @@ def _matching(suite: Suite, runs: Iterable[Run]) -> list[Run]:
         if not matches_environment(suite, run.config["env"]):
             continue
         try:
-            matching += [run] if _has_settings(suite, run) else []
+            matching += [] if differing_settings(suite, run) else [run]
             recorded = True
         except InputError as error:  # another run may record it
             errors.append(error)
@@ -199,11 +199,17 @@ def _matching(suite: Suite, runs: Iterable[Run]) -> list[Run]:
     return matching
 
 
-def _has_settings(suite: Suite, run: Run) -> bool:
+def differing_settings(suite: Suite, run: Run) -> dict[str, Any]:
+    """The keys of `train:` that a run has other values for, and these; where its data lay does not count.
+
+    Raises:
+        InputError: the run does not record a key.
+    """
     suite_domain = domain(suite.env.name)
     incidental = {f"env.{key}" for key in (*suite_domain.location_keys, *suite_domain.execution_keys)}
     settings = {key: value for key, value in suite.spec.train.items() if key not in incidental}
-    return all(_setting(suite, run.config, key) == value for key, value in settings.items())
+    own = {key: _setting(suite, run.config, key) for key in settings}
+    return {key: value for key, value in own.items() if value != settings[key]}
 
 
 def _setting(suite: Suite, config: Mapping[str, Any], key: str) -> Any:

@@ -73,6 +73,7 @@ class SuiteVerdict:
         alpha: chance that one criterion by evidence accepts a policy below the bar.
         test_set: the fingerprint of the test set; None where it cannot be known.
         passed_over: one sentence for each run that cannot be read, and so was not considered.
+        judged: a line on each of the first runs, with its age and what differs from `train:`.
     """
 
     suite: str
@@ -85,6 +86,7 @@ class SuiteVerdict:
     alpha: float = 0.05
     test_set: str | None = None
     passed_over: tuple[str, ...] = ()
+    judged: tuple[str, ...] = ()
 
     @property
     def passed(self) -> bool:
@@ -116,7 +118,7 @@ class SuiteVerdict:
         """The inverse of `to_json`."""
         criteria = tuple(map(_criterion, values["criteria"]))
         fields = {name: value for name, value in values.items() if name != "passed"}
-        tuples = {name: tuple(fields[name]) for name in ("runs", "passed_over")}
+        tuples = {name: tuple(fields[name]) for name in ("runs", "passed_over", "judged")}
         return cls(**{**fields, **tuples, "criteria": criteria})
 
 

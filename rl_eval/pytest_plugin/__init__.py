@@ -121,21 +121,32 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         session.deselected = sorted(missing)
 
 
-def pytest_report_collectionfinish(config: pytest.Config) -> list[str]:
-    """Report which suites were deselected."""
-    deselected = config.stash[SESSION].deselected
-    return [display_text(f"deselected, since their data is missing: {', '.join(deselected)}")] if deselected else []
+def pytest_report_collectionfinish(config: pytest.Config, items: list[pytest.Item]) -> list[str]:
+    """Report which runs are judged, and which suites were deselected."""
+    session = config.stash[SESSION]
+    lines = []
+    if not (config.option.collectonly or config.getoption("rl_eval_train_missing")):
+        lines = session.header(item.suite for item in items if isinstance(item, SuiteItem))
+    if session.deselected:
+        lines.append(display_text(f"deselected, since their data is missing: {', '.join(session.deselected)}"))
+    return lines
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:
     """The table of all criteria, from the reports alone, so that it works under xdist too."""
     reports: dict[str, tuple[Any, dict[str, Any]]] = {}
     passed_over: dict[str, None] = {}  # in order, without duplicates
+    judged: dict[tuple[str, str], None] = {}
     for reports_of_outcome in terminalreporter.stats.values():
         for report in reports_of_outcome:
             properties = dict(getattr(report, "user_properties", ()))
             passed_over |= {
                 value: None for name, value in getattr(report, "user_properties", ()) if name == "passed_over"
+            }
+            judged |= {
+                (str(properties.get("suite")), value): None
+                for name, value in getattr(report, "user_properties", ())
+                if name == "judged"
             }
             if "criterion" in properties and "decision" in properties:
                 reports[report.nodeid] = (report.location, properties)
@@ -155,5 +166,7 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
     if passed := [row for row in rows if row["decision"] == "PASS" and row["by"] == "evidence"]:
         console.print()
         print_sentences(passed, console)  # pytest itself shows those of the others
+    for suite, line in judged:
+        console.print(labelled_line("judged", f"{suite}: {line}", console.options, "bold"), soft_wrap=True)
     for sentence in passed_over:
         console.print(labelled_line("passed over:", sentence, console.options, "bold yellow"), soft_wrap=True)

@@ -51,6 +51,7 @@ class SuiteItem(pytest.Item):
         suite_verdict = self.config.stash[SESSION].verdict_of(self.suite)
         verdict = next(criterion for criterion in suite_verdict.criteria if criterion.criterion == self.name)
         self.user_properties.extend(("passed_over", sentence) for sentence in suite_verdict.passed_over)
+        self.user_properties.extend(("judged", line) for line in suite_verdict.judged)
         first = self._first_with(verdict.detail) if verdict.decision == "ERROR" else self
         if first is not self and not suite_verdict.runs:  # nothing of the suite can be judged: the first says why
             pytest.skip(f"not judged: see {first.nodeid}")

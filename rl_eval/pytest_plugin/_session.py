@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from rl_eval.errors import InputError, failure
+from rl_eval.formatting import display_text
 from rl_eval.pytest_plugin import _train_missing
 from rl_eval.pytest_plugin._cache_key import findings_key, verdict_key
 from rl_eval.pytest_plugin._doctor import first_findings
@@ -35,6 +36,7 @@ class GateSession:
         self._config = config
         self._verdicts: dict[Path, SuiteVerdict] = {}
         self._findings: dict[str, list[str]] = {}
+        self._selections: dict[Path, Selection] = {}
         self.deselected: list[str] = []
         self._places: DataPlaces | None = None
         if texts := config.getoption("rl_eval_data"):
@@ -71,6 +73,20 @@ class GateSession:
 
         place = self._places.of(suite) if self._places else None
         return f"--rl-data {data_name(suite)}=PATH" if place is None else str(place)
+
+    def header(self, suites: Iterable[Suite]) -> list[str]:
+        """What each suite judges, as far as that is known before anything is trained; problems are the items'."""
+        from rl_eval.gates import judged_lines
+
+        lines = []
+        for suite in {suite.path: suite for suite in suites}.values():
+            try:
+                selection = self._select(suite)
+            except (Exception, SystemExit):  # the suite's first item reports it
+                continue
+            self._selections[suite.path] = selection
+            lines.append(f"{suite.label} judges {'; '.join(judged_lines(suite, selection.runs))}")
+        return [display_text(line) for line in lines]
 
     def verdict_of(self, suite: Suite) -> SuiteVerdict:
         """The verdict of a suite, from this process, from another, or by judging now."""
@@ -126,11 +142,12 @@ class GateSession:
         return SuiteVerdict.from_json(json.loads(file.read_text())) if file and file.exists() else None
 
     def _evaluate(self, suite: Suite, key: str) -> SuiteVerdict:
-        from rl_eval.gates import suite_error
+        from rl_eval.gates import judged_lines, suite_error
 
         try:
-            selection = self._select(suite)
-            verdict = replace(self._cached_verdict(suite, selection), passed_over=selection.passed_over)
+            selection = self._selections.get(suite.path) or self._select(suite)
+            judged = tuple(judged_lines(suite, selection.runs))
+            verdict = replace(self._cached_verdict(suite, selection), passed_over=selection.passed_over, judged=judged)
         except InputError as error:
             verdict = suite_error(suite, str(error))
         except (Exception, SystemExit) as error:  # remembered, as any other reason

@@ -456,3 +456,14 @@ def test_the_plugin_is_light_and_collecting_imports_no_framework(project):
         [sys.executable, "-c", code, suite], capture_output=True, text=True, env=environment, check=True
     )
     assert done.stdout.strip() == "[]"
+
+
+def test_header_and_summary_name_what_is_judged(project):
+    write_run(project.path / "outputs" / "run", agent="a2c", seed=3)
+    result = project.runpytest_inprocess("suites/", "--rl-run", "outputs/run", "--junitxml=report.xml")
+    facts = "*outputs/run (a2c, seed 3, 100 steps; agent is 'a2c', not 'ppo')*"
+    result.stdout.fnmatch_lines([f"suites/pole.yaml judges {facts}", "*acceptance criteria*", f"judged pole: {facts}"])
+    properties = ET.parse(project.path / "report.xml").findall(".//property")
+    assert any(p.get("name") == "judged" and "outputs/run" in p.get("value") for p in properties)
+    collected = project.runpytest_inprocess("suites/", "--collect-only", "-q")
+    assert "judges" not in output(collected)
