@@ -79,6 +79,10 @@ class Threat(Domain[Config]):
 
         return ThreatVector(config, n_envs=n_envs, part=part, autoreset=autoreset)
 
+    def notes(self, config: Config) -> Sequence[str]:
+        """Columns of a CSV file that are nearly unique, or that predict the label alone."""
+        return _dataset(config).notes if config.data == "csv" else ()
+
     def facts(self, config: Config) -> Sequence[str]:
         """The truth about each flow, and what was decided."""
         return ("label", "category", "action", "flagged", "cost", "flow")

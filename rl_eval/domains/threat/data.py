@@ -12,6 +12,7 @@ from types import ModuleType
 import numpy as np
 
 from rl_eval.domains.threat import preprocess, synthetic
+from rl_eval.domains.threat.column_check import column_notes
 from rl_eval.domains.threat.config import Config
 from rl_eval.domains.threat.flow_table import Table, row_hashes
 from rl_eval.domains.threat.preprocess import Preprocessing
@@ -54,11 +55,16 @@ class FlowSet:
 
 @dataclass(frozen=True)
 class FlowDataset:
-    """The three parts and their preprocessing."""
+    """The three parts and their preprocessing.
+
+    Attributes:
+        notes: sentences on columns of a CSV file that a policy should rather not see.
+    """
 
     parts: dict[str, FlowSet]
     category_names: tuple[str, ...]
     preprocessing: Preprocessing
+    notes: tuple[str, ...] = ()
 
 
 def load_dataset(config: Config) -> FlowDataset:
@@ -112,6 +118,7 @@ def _load_dataset(config_json: str, stamps: tuple) -> FlowDataset:
         {part: _flow_set(table, preprocessing, config) for part, table in tables.items()},
         tables["train"].category_names,
         preprocessing,
+        column_notes(tables["train"]) if config.data == "csv" else (),
     )
 
 

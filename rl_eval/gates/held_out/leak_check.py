@@ -75,8 +75,24 @@ def check_runs(test_set: TestSet, runs: Sequence[Run], *, leaks: Leaks = "refuse
             recorded = "cases" if record.cases else "first observations"
             reason = f"{run.path / exposure.FILE} is a record of {recorded}, and the test set has {test_set.unit}s"
             return replace(blank, decision="ERROR", detail=f"{reason}: train again")
+        if (misfit := _not_of_this_run(record, run)) is not None:
+            return replace(blank, decision="ERROR", detail=f"{run.path / exposure.FILE} {misfit}: train again")
         exposures.append(record)
     return check_exposures(test_set, exposures, leaks=leaks)
+
+
+def _not_of_this_run(record: Exposure, run: Run) -> str | None:
+    """Why a record does not fit what the run counted, after the name of its file; None where it fits.
+
+    Every episode that ended in training began, so at least as many first observations are on record. What a run's
+    parents used is on record as well.
+    """
+    if record.cases:
+        return None
+    recorded, episodes = int(record.train.counts.sum()) + record.unrecorded, run.info.get("episodes")
+    if isinstance(episodes, int) and recorded < episodes:
+        return f"records {recorded:,} episodes of training, and run.json counts {episodes:,}"
+    return None
 
 
 def check_exposures(test_set: TestSet, exposures: Sequence[Exposure], *, leaks: Leaks = "refuse") -> LeakCheck:

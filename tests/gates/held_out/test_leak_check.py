@@ -1,5 +1,6 @@
 """The leak check finds cases that were used in training: set logic, chance, and messages."""
 
+import dataclasses
 from pathlib import Path
 
 import gymnasium as gym
@@ -267,6 +268,16 @@ def test_a_damaged_or_foreign_record_is_an_error_always(tmp_path, leaks):
     check = held_out.check_runs(set_of([1], [10]), [run], leaks=leaks)
     assert check.decision == "ERROR"
     assert "seen.npz cannot be read" in check.detail
+
+
+@pytest.mark.parametrize("leaks", ["refuse", "drop", "report"])
+def test_a_record_with_fewer_episodes_than_the_run_counted_is_an_error_always(tmp_path, leaks):
+    run = recorded(tmp_path / "run", exposure_to([7, 8, 8], cases=False, unrecorded=2))
+    for episodes, decision in ((5, "PASS"), (6, "ERROR")):
+        counted = dataclasses.replace(run, info={**run.info, "episodes": episodes})
+        check = held_out.check_runs(set_of([1], [10]), [counted], leaks=leaks)
+        assert check.decision == decision
+    assert "records 5 episodes of training, and run.json counts 6" in check.detail
 
 
 def test_a_policy_without_a_run_is_not_checked():
