@@ -68,11 +68,13 @@ def record_verdict(ledger: Path, selection: Selection, verdict: SuiteVerdict) ->
     """Record which policy was judged, and add to the verdict what that does to the error rate.
 
     A verdict without a decision on any episode or case is not recorded: no policy was accepted or rejected by them.
+    Nor is one on random, constant or untrained policies alone, which nobody chose.
     """
+    specs = [str(run.path) for run in selection.runs]
     played = any(_is_about_test_set(criterion) for criterion in verdict.criteria)
-    if verdict.test_set is None or not selection.runs or not played:
+    if verdict.test_set is None or not played or all(policy.is_trivial(spec) for spec in specs):
         return verdict
-    key = policy_key(str(run.path) for run in selection.runs)
+    key = policy_key(specs)
     use = record(ledger, LedgerEntry(verdict.suite, verdict.test_set, verdict.gate_seed, key, verdict.decision))
     for note in (error_rate_note(use.policies, verdict.alpha), use.problem):
         if note:

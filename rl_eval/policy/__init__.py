@@ -5,7 +5,7 @@ A policy is named by one string: a run directory, or `<prefix>:<rest>` of a regi
 
 from rl_eval.policy._baseline import BaselineSource
 from rl_eval.policy._http import HttpPolicy, HttpSource
-from rl_eval.policy._identity import BUILT_IN, digest, identity, is_seeded, runs_other_code
+from rl_eval.policy._identity import BUILT_IN, digest, identity, is_cacheable, is_seeded, is_trivial
 from rl_eval.policy._onnx import OnnxPolicy, OnnxSource
 from rl_eval.policy._policy import Policy, Spaces, action_space_json, choose_actions, scores
 from rl_eval.policy._python import PythonPolicy, PythonSource
@@ -41,11 +41,12 @@ __all__ = [
     "choose_actions",
     "digest",
     "identity",
+    "is_cacheable",
     "is_seeded",
+    "is_trivial",
     "load",
     "names_policy",
     "not_a_policy",
     "register",
-    "runs_other_code",
     "scores",
 ]

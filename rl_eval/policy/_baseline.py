@@ -16,7 +16,7 @@ class BaselineSource(Source):
 
     prefix = "baseline"
     usage = "baseline:<name>"
-    is_seeded = True
+    is_seeded = is_cacheable = True
 
     def load(self, rest: str, spec: str, spaces: Spaces, config: Any, seed: int) -> Policy:
         """The baseline of that name."""

@@ -4,7 +4,8 @@ It gets `POST {"observations": [[…], …], "greedy": true, "seed": 0, "episode
 `{"actions": […]}`, one action per observation: whole numbers for Discrete actions, lists of numbers for a Box. Row i
 is that of the same copy from request to request; `episode_start` says whether an observation is the first of an
 episode. Whatever the server draws at random follows from `seed`, the same in each request, from where all episodes
-start. Where actions can be illegal, `mask` has a list of booleans an observation.
+start. Where actions can be illegal, `mask` has a list of booleans an observation. A server that answers with a
+`version`, a text, makes each version a policy of its own.
 """
 
 from __future__ import annotations
@@ -19,10 +20,16 @@ from rl_eval.errors import InputError
 from rl_eval.formatting import mask_url
 from rl_eval.net import AddressError, Client, Limits, RequestError, Url, parse_url
 from rl_eval.policy._actions import checked_actions
+from rl_eval.policy._identity import digest
 from rl_eval.policy._policy import Policy, Spaces, starts
 from rl_eval.policy._source import Source
 
+MAX_VERSION = 200  # characters
 LIMITS = Limits(total_s=30.0, wait_s=10.0, max_bytes=16 << 20)
+
+
+# The version that each server answered with last, by URL: only playing it can show that.
+_VERSIONS: dict[str, str] = {}
 
 
 class HttpPolicy:
@@ -30,6 +37,8 @@ class HttpPolicy:
 
     def __init__(self, client: Client, action: gym.Space, seed: int):
         self._client, self._name, self._action, self._seed = client, str(client.url), action, seed
+        self._version: str | None = None  # of the first answer
+        self._answered = False
 
     def act(
         self,
@@ -60,7 +69,19 @@ class HttpPolicy:
             raise InputError(f"policy {self._name} answered with something that is not JSON") from error
         if not isinstance(answer, dict) or not isinstance(answer.get("actions"), list):
             raise InputError(f'policy {self._name} answered without a list of actions: answer {{"actions": […]}}')
+        self._check_version(answer.get("version"))
         return checked_actions(answer["actions"], len(obs), self._action, self._name)
+
+    def _check_version(self, version: Any) -> None:
+        if version is not None and not (isinstance(version, str) and len(version) <= MAX_VERSION):
+            raise InputError(
+                f"policy {self._name} answered with a version that is no text of at most {MAX_VERSION} characters"
+            )
+        if not self._answered:
+            self._answered, self._version = True, version
+            _VERSIONS[self._name] = version or ""
+        elif version != self._version:
+            raise InputError(f"policy {self._name} changed its version while it was played: judge it again")
 
     def _post(self, body: bytes) -> bytes:
         try:
@@ -105,6 +126,11 @@ class HttpSource(Source):
             return HttpPolicy(Client(url, LIMITS, trust_env=not url.is_loopback), spaces.action, seed)
         except AddressError as error:
             raise InputError(f"policy {url} {error}") from error
+
+    def identity(self, rest: str) -> str | None:
+        """A hash of the URL and, once it was played, of the version that it answered with."""
+        url = str(self._url(rest))
+        return digest("http", url, _VERSIONS.get(url, ""))
 
     def _url(self, rest: str) -> Url:
         text = f"{self.prefix}:{rest}"

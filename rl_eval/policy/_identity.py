@@ -11,16 +11,16 @@ from rl_eval.untrusted_files import only_regular
 
 # The package itself holds these: their name and parameters say how they act.
 BUILT_IN = ("random", "constant", "untrained", "baseline")
+TRIVIAL = ("random", "constant", "untrained")
 
 
 def identity(spec: str) -> str | None:
-    """SHA-256 of what decides how a policy acts, equal for equal bytes wherever the files lie.
+    """SHA-256 of what decides how a policy acts, equal for equal bytes wherever the files lie and however it is named.
 
     - A run: `policy.safetensors` and `policy.json` of its judged snapshot.
     - Any other policy: what its source answers, see `Source.identity`.
 
-    None for code (`python:`) and servers (`http:`), which can change without a trace, and for files that cannot
-    be read.
+    None for what cannot be read. Whether it covers all that acts, `is_cacheable` says.
     """
     prefix, _, rest = spec.partition(":")
     try:
@@ -31,13 +31,14 @@ def identity(spec: str) -> str | None:
         return None
 
 
-def runs_other_code(spec: str) -> bool:
-    """Whether loading a policy can import code that is not this package's, which no identity covers."""
-    prefix, _, rest = spec.partition(":")
-    if not names_policy(spec):
-        return False
-    source = SOURCES.get(prefix)
-    return not type(source).__module__.startswith("rl_eval.") or source.needs_trust(rest) is not None
+def is_cacheable(spec: str) -> bool:
+    """Whether a policy of the same identity surely acts in the same way: a run does, code and servers may not."""
+    return not names_policy(spec) or SOURCES.get(spec.partition(":")[0]).is_cacheable
+
+
+def is_trivial(spec: str) -> bool:
+    """Whether nobody trained or chose the policy by data: random, constant and untrained ones."""
+    return names_policy(spec) and SOURCES.get(spec.partition(":")[0]).prefix in TRIVIAL
 
 
 def is_seeded(spec: str) -> bool:

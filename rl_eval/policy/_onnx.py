@@ -196,6 +196,7 @@ class OnnxSource(Source):
 
     prefix = "onnx"
     usage = "onnx:<file>"
+    is_cacheable = True
     files: ClassVar[Mapping[str, str]] = {".onnx": "onnx:{file}"}
 
     def load(self, rest: str, spec: str, spaces: Spaces, config: Any, seed: int) -> Policy:

@@ -12,7 +12,9 @@ import numpy as np
 
 from rl_eval.errors import InputError
 from rl_eval.policy._actions import checked_actions
+from rl_eval.policy._identity import digest
 from rl_eval.policy._policy import Policy, Spaces, starts
+from rl_eval.policy._python_files import policy_files
 from rl_eval.policy._randomness import OwnRandomness
 from rl_eval.policy._source import Source
 
@@ -90,3 +92,12 @@ class PythonSource(Source):
         if not callable(function):
             raise InputError(f"policy {spec!r} names {type(value).__name__}, which cannot be called with observations")
         return PythonPolicy(function, spec, spaces.action, randomness)
+
+    def identity(self, rest: str) -> str | None:
+        """A hash of its name and of the files that `_python_files.policy_files` finds, which it does not import."""
+        module, _, name = rest.partition(":")
+        files = policy_files(module)
+        if not files:
+            return None
+        parts = [part for key in sorted(files) for part in (key, files[key])]
+        return digest(self.prefix, module, name, *parts)

@@ -25,6 +25,7 @@ class Source(ABC):
         usage: how a person writes such a policy, for messages: `onnx:<file>`.
         prefix_alone: whether the prefix without a colon names a policy too.
         is_seeded: whether all that its policies draw at random follows from the seed, whoever made them.
+        is_cacheable: whether `identity` covers all that acts, so that a verdict on it stays true.
         files: suffix of a file -> how the policy in it is named, with `{file}` or `{stem}`, for messages.
     """
 
@@ -32,6 +33,7 @@ class Source(ABC):
     usage: str
     prefix_alone: ClassVar[bool] = False
     is_seeded: ClassVar[bool] = False
+    is_cacheable: ClassVar[bool] = False
     files: ClassVar[Mapping[str, str]] = {}
 
     def needs_trust(self, rest: str) -> str | None:
@@ -58,9 +60,10 @@ class Source(ABC):
         """
 
     def identity(self, rest: str) -> str | None:
-        """SHA-256 of what decides how the policy acts; None where it may change without notice, as code and servers do.
+        """SHA-256 of what decides how the policy acts; None where nothing is known of it but its name.
 
-        Equal for equal bytes, wherever a file lies; `rl_eval.policy.digest` hashes texts and files.
+        Equal for equal bytes, wherever a file lies and however its path is spelled; `rl_eval.policy.digest` hashes
+        texts and files.
 
         Raises:
             OSError: a file cannot be read.

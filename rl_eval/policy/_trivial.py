@@ -120,7 +120,7 @@ class RandomSource(Source):
 
     prefix = "random"
     usage = "random"
-    is_seeded = True
+    is_seeded = is_cacheable = True
     prefix_alone = True
 
     def load(self, rest: str, spec: str, spaces: Spaces, config: Any, seed: int) -> Policy:
@@ -139,15 +139,18 @@ class ConstantSource(Source):
 
     prefix = "constant"
     usage = "constant:<a>"
-    is_seeded = True
+    is_seeded = is_cacheable = True
 
     def load(self, rest: str, spec: str, spaces: Spaces, config: Any, seed: int) -> Policy:
         """The same action for every observation."""
         return Constant(spaces.action, rest)
 
     def identity(self, rest: str) -> str | None:
-        """A hash of its action."""
-        return digest(self.prefix, rest)
+        """A hash of its action, 1 and 1.0 being one."""
+        try:
+            return digest(self.prefix, repr(float(rest) + 0.0))  # -0 becomes 0
+        except ValueError:
+            return digest(self.prefix, rest)
 
 
 class UntrainedSource(Source):
@@ -155,7 +158,7 @@ class UntrainedSource(Source):
 
     prefix = "untrained"
     usage = "untrained"
-    is_seeded = True
+    is_seeded = is_cacheable = True
     prefix_alone = True
 
     def load(self, rest: str, spec: str, spaces: Spaces, config: Any, seed: int) -> Policy:
@@ -165,5 +168,5 @@ class UntrainedSource(Source):
         return Untrained(spaces.observation, spaces.action, int(rest or 0), seed)
 
     def identity(self, rest: str) -> str | None:
-        """A hash of its number."""
-        return digest(self.prefix, rest)
+        """A hash of its number, 0 where none is given."""
+        return digest(self.prefix, rest.lstrip("0"))

@@ -15,11 +15,17 @@ from rl_eval.errors import InputError
 if TYPE_CHECKING:
     from rl_eval.gates import Selection, Suite
 
+# Packages whose versions can change what a policy or an environment does.
+_ACTING = ("gymnasium", "numpy", "torch", "onnxruntime", "stable_baselines3", "sb3_contrib")
 _EXTENSION_GROUPS = ("rl_eval.domains", "rl_eval.metrics", "rl_eval.policies", "rl_eval.diagnostics")
 
 
-def verdict_key(suite: Suite, selection: Selection) -> str | None:
-    """The key of a suite's verdict; None where some of it cannot be hashed (code or servers from elsewhere)."""
+def verdict_key(suite: Suite, selection: Selection, trust: bool = False) -> str | None:
+    """The key of a suite's verdict; None where some of it cannot be hashed (code or servers from elsewhere).
+
+    Args:
+        trust: whether policies that need trust may be played: their verdicts are for those who trust them.
+    """
     from rl_eval import policy
     from rl_eval.domains import domain, needs_trust
     from rl_eval.gates import verdict_cache
@@ -30,9 +36,9 @@ def verdict_key(suite: Suite, selection: Selection) -> str | None:
     if needs_trust(suite.judged) or suite.spec.plugins or _has_extensions():
         return None
     try:
-        extra = {"code": _code(), **{name: str(installed_version(name)) for name in ("gymnasium", "numpy", "torch")}}
+        extra = {"code": _code(), **{name: str(installed_version(name)) for name in _ACTING}}
         for spec in _policies_of(suite, selection):
-            identity = None if policy.runs_other_code(spec) else policy.identity(spec)
+            identity = policy.identity(spec) if policy.is_cacheable(spec) else None
             if identity is None:
                 return None
             extra[f"policy {spec}"] = identity
@@ -51,6 +57,7 @@ def verdict_key(suite: Suite, selection: Selection) -> str | None:
             extra={
                 **extra,
                 "shown": suite.label,
+                "trust": str(trust),
                 "environment": env.model_dump_json(),
                 "judged": " ".join(str(judged.path) for judged in selection.runs),
                 "too few": str(selection.too_few),

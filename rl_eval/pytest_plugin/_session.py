@@ -162,10 +162,12 @@ class GateSession:
         from rl_eval.gates.ledger import record_verdict
 
         folder = self._path(self._config.rootpath / verdict_cache.FOLDER)
-        key = verdict_key(suite, selection) if self._config.getoption("rl_eval_gate_cache") == "on" else None
+        trust = self._config.getoption("rl_eval_trust")
+        cached = self._config.getoption("rl_eval_gate_cache") == "on"
+        key = verdict_key(suite, selection, trust) if cached else None
         if key is not None and (values := verdict_cache.read(folder, key)):
             return SuiteVerdict.from_json(values)
-        verdict = evaluate_suite(suite, selection, trust=self._config.getoption("rl_eval_trust"))
+        verdict = evaluate_suite(suite, selection, trust=trust)
         ledger = self._path(self._config.getoption("rl_eval_ledger") or self._default_ledger())
         verdict = record_verdict(ledger, selection, verdict)
         if key is not None and verdict.decision != "ERROR":  # the cause of an error may have disappeared

@@ -166,10 +166,9 @@ def test_a_policy_counts_once_wherever_it_lies_and_whatever_suite_plays_it(tmp_p
     assert use_after_judging(tmp_path, first, write_run(tmp_path / "copy").path) == ledger.TestSetUse(2, 1)
     assert use_after_judging(tmp_path, suite(tmp_path, "other"), tmp_path / "a") == ledger.TestSetUse(3, 1)
     assert use_after_judging(tmp_path, first, write_run(tmp_path / "b", rule=FALL).path) == ledger.TestSetUse(4, 2)
-    assert use_after_judging(tmp_path, first, "constant:0") == ledger.TestSetUse(5, 3)
-    assert use_after_judging(tmp_path, first, tmp_path / "a", tmp_path / "b") == ledger.TestSetUse(
-        6, 4
-    )  # one pair, one policy
+    pair = use_after_judging(tmp_path, first, tmp_path / "a", tmp_path / "b")
+    assert pair == ledger.TestSetUse(5, 3)  # one pair, one policy
+    assert use_after_judging(tmp_path, first, "constant:0", tmp_path / "a") == ledger.TestSetUse(6, 4)
 
 
 def test_what_did_not_play_is_not_recorded(tmp_path):
@@ -182,6 +181,23 @@ def test_what_did_not_play_is_not_recorded(tmp_path):
     verdict = evaluate_suite(refusing, selection)
     assert verdict.decision == "ERROR"
     assert ledger.record_verdict(tmp_path / "l", selection, verdict) == verdict
+    assert not (tmp_path / "l").exists()
+
+
+def test_missing_crashing_and_trivial_policies_are_not_counted(tmp_path, monkeypatch):
+    (tmp_path / "their_crash.py").write_text("def act(obs):\n    raise RuntimeError('crash')\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    for spec in (
+        "onnx:gone.onnx",
+        "python:nowhere:act",
+        "python:their_crash:act",
+        "random",
+        "constant:0",
+        "untrained:3",
+    ):
+        checked = suite(tmp_path)
+        selection = named_runs(checked, [spec])
+        ledger.record_verdict(tmp_path / "l", selection, evaluate_suite(checked, selection, trust=True))
     assert not (tmp_path / "l").exists()
 
 

@@ -1,8 +1,17 @@
 """The identity of a policy: a hash of the bytes that act."""
 
+import contextlib
+import json
 import shutil
 
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
 from rl_eval import policy
+from rl_eval.errors import InputError
+from tests.policy.policies import CARTPOLE
 from tests.policy.run_policies import write_run
 
 
@@ -20,9 +29,128 @@ def test_the_identity_is_that_of_the_bytes_and_not_of_the_place(tmp_path):
     assert policy.identity(f"sb3:PPO:{tmp_path / 'b'}") == others[0]
 
 
-def test_code_servers_and_missing_files_have_no_identity(tmp_path):
-    for spec in ("python:a:b", "http://127.0.0.1:1/", f"onnx:{tmp_path / 'gone'}", str(tmp_path), "outputs/run"):
+def test_what_cannot_be_read_has_no_identity(tmp_path):
+    for spec in ("python:a:b", "python:.a:b", "python::", f"onnx:{tmp_path / 'gone'}", str(tmp_path), "outputs/run"):
         assert policy.identity(spec) is None
+
+
+def test_only_identities_of_all_that_acts_are_for_caches():
+    assert all(
+        map(policy.is_cacheable, ("random", "constant:1", "untrained", "baseline:x", "onnx:x", "sb3:x", "a/run"))
+    )
+    assert not any(map(policy.is_cacheable, ("python:a:b", "http://127.0.0.1/", "https://x.org/")))
+
+
+@given(pieces=st.lists(st.sampled_from(["./", "sub/../", "./sub/../", "/", "link/../sub/.././"]), max_size=4))
+def test_spellings_of_a_path_are_one_policy(tmp_path_factory, pieces):
+    folder = tmp_path_factory.mktemp("spellings")
+    (folder / "sub").mkdir()
+    (folder / "link").symlink_to(folder / "sub", target_is_directory=True)
+    (folder / "a").write_bytes(b"1")
+    (folder / "b").write_bytes(b"2")
+    write_run(folder / "run")
+    spelled = str(folder) + "/" + "".join(pieces)
+    with contextlib.chdir(folder / "sub"):
+        for prefix, name in (("onnx:", "a"), ("sb3:ppo:", "a"), ("", "run")):
+            expected = policy.identity(f"{prefix}{folder}/{name}")
+            assert expected is not None
+            assert policy.identity(f"{prefix}{spelled}{name}") == expected
+            assert policy.identity(f"{prefix}../{name}") == expected
+        assert policy.identity(f"onnx:{spelled}b") != policy.identity(f"onnx:{spelled}a")
+        assert policy.identity(f"{folder}/run/") == policy.identity(f"{spelled}run")
+
+
+def test_spellings_of_a_name_are_one_policy():
+    same = [
+        ("untrained", "untrained:0", "untrained:000"),
+        ("untrained:7", "untrained:07"),
+        ("constant:0", "constant:-0", "constant:0.0"),
+        ("constant:.5", "constant:0.50"),
+        ("constant:low",),
+        ("http://127.0.0.1:8000/", "http://127.0.0.1:8000"),
+        ("http://127.0.0.1:8000/act",),
+    ]
+    identities = [{policy.identity(spec) for spec in specs} for specs in same]
+    assert [len(each) for each in identities] == [1] * len(same)
+    assert len(set.union(*identities)) == len(same)
+
+
+@pytest.fixture
+def package(tmp_path, monkeypatch):
+    """A policy in a package, its sources and weights; nothing of it may be run."""
+    files = {
+        "theirs/__init__.py": "raise SystemExit('ran')\n",
+        "theirs/policy.py": "from . import nets\nfrom their_tools import scale\nimport numpy\n"
+        "POLICY_FILES = ['weights.npz']\ndef act(obs): ...\n",
+        "theirs/nets.py": "import theirs.layers\n",
+        "theirs/layers.py": "",
+        "theirs/unused.py": "",
+        "theirs/weights.npz": "1",
+        "their_tools.py": "def scale(): ...\n",
+        "other.py": "",
+    }
+    for name, text in files.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(text)
+    monkeypatch.syspath_prepend(tmp_path)
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("edited", "is_another"),
+    [
+        *((name, True) for name in ("__init__.py", "policy.py", "nets.py", "layers.py", "weights.npz")),
+        ("../their_tools.py", True),
+        ("unused.py", False),
+        ("../other.py", False),
+    ],
+)
+def test_an_edited_python_policy_is_another_one(package, edited, is_another):
+    spec = "python:theirs.policy:act"
+    before = policy.identity(spec)
+    assert before is not None
+    assert before == policy.identity(spec) != policy.identity("python:theirs.policy:other")
+    with open(package / "theirs" / edited, "a") as file:
+        file.write("\n# edited\n")
+    assert (policy.identity(spec) != before) is is_another
+
+
+def test_a_python_policy_is_the_same_in_another_folder(package, tmp_path_factory, monkeypatch):
+    before = policy.identity("python:theirs.policy:act")
+    moved = tmp_path_factory.mktemp("moved")
+    shutil.copytree(package, moved, dirs_exist_ok=True)
+    shutil.rmtree(package)
+    monkeypatch.syspath_prepend(moved)
+    assert policy.identity("python:theirs.policy:act") == before
+
+
+def test_a_python_policy_without_its_declared_files_or_with_errors(package):
+    (package / "theirs" / "nets.py").write_text("this is no Python")
+    assert policy.identity("python:theirs.policy:act") is not None
+    (package / "theirs" / "weights.npz").unlink()
+    assert policy.identity("python:theirs.policy:act") is None
+
+
+def test_each_version_of_a_server_is_a_policy(monkeypatch):
+    answer = {"actions": [1]}
+    monkeypatch.setattr(policy.HttpPolicy, "_post", lambda self, body: json.dumps(answer).encode())
+    spec, obs = "http://127.0.0.1:1/versions", np.zeros((1, 4), np.float32)
+    identities = [policy.identity(spec)]
+    for version in ("1", "2", None):
+        answer["version"] = version
+        acting = policy.load(spec, CARTPOLE, None)
+        acting.act(obs, True)
+        acting.act(obs, True)
+        identities.append(policy.identity(spec))
+    assert identities[0] == identities[3]
+    assert len(set(identities)) == 3
+    answer["version"] = "3"
+    with pytest.raises(InputError, match="changed its version while it was played"):
+        acting.act(obs, True)
+    for wrong in (3, "x" * 300, ["1"]):
+        answer["version"] = wrong
+        with pytest.raises(InputError, match="a version that is no text"):
+            policy.load(spec, CARTPOLE, None).act(obs, True)
 
 
 def test_the_identity_of_a_run_is_that_of_its_judged_snapshot(tmp_path):

@@ -47,6 +47,18 @@ def test_policies_with_code_servers_or_missing_files_have_no_key(tmp_path, judge
     assert key(tmp_path, judged) is None
 
 
+def test_the_key_of_a_model_of_stable_baselines3_follows_its_bytes_and_trust(tmp_path):
+    model = tmp_path / "model.zip"
+    model.write_bytes(b"1")
+    suite = load_suite(write_suite(tmp_path / "s.yaml", SUITE))
+    selection = named_runs(suite, [f"sb3:ppo:{model}"])
+    keys = [verdict_key(suite, selection), verdict_key(suite, selection, trust=True)]
+    model.write_bytes(b"2")
+    keys.append(verdict_key(suite, selection))
+    assert None not in keys
+    assert len(set(keys)) == 3
+
+
 def test_there_is_no_key_where_a_package_extends_this_one(tmp_path, monkeypatch):
     assert key(tmp_path, "random") is not None
     point = importlib.metadata.EntryPoint("other", "other_package.metrics", "rl_eval.metrics")
