@@ -12,9 +12,11 @@ REPEATED_SEED = 42
 DATA_PLACEHOLDER = "<folder or file of the data>"
 
 
-def _environment(suite: Suite, data: str | None) -> Iterator[str]:
+def _environment(suite: Suite) -> Iterator[str]:
     overrides = {} if isinstance(suite.spec.env, str) else dict(suite.spec.env)
     overrides.pop("name", None)
+    if overrides.get(PLACE) is None:
+        overrides.pop(PLACE, None)
     yield f"env={suite.env.name}"
     for key, value in overrides.items():
         if isinstance(value, Mapping):
@@ -23,7 +25,7 @@ def _environment(suite: Suite, data: str | None) -> Iterator[str]:
             yield override(f"env.{key}", value)
     if PLACE in overrides or "env.path" in suite.spec.train:
         return
-    if (place := data or getattr(suite.env, PLACE, None)) is not None:
+    if (place := getattr(suite.env, PLACE, None)) is not None:
         yield override("env.path", place)
     elif needs_path(suite):
         yield f"env.path={DATA_PLACEHOLDER}"
@@ -34,13 +36,9 @@ def needs_path(suite: Suite) -> bool:
     return "env.path" not in suite.spec.train and needs_data(suite.env)
 
 
-def train_arguments(suite: Suite, data: str | None = None) -> list[list[str]]:
-    """The arguments of `python train.py`, a list a command, that train every run the suite needs.
-
-    Args:
-        data: the folder or file of its data, for a suite that names none; default: where `with_data` found it.
-    """
-    common = [*_environment(suite, data), *(override(key, value) for key, value in suite.spec.train.items())]
+def train_arguments(suite: Suite) -> list[list[str]]:
+    """The arguments of `python train.py`, a list a command, that train every run the suite needs."""
+    common = [*_environment(suite), *(override(key, value) for key, value in suite.spec.train.items())]
     count = suite.spec.runs.count
     if count == 1:
         return [common]

@@ -58,7 +58,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--rl-outputs",
         metavar="DIR",
         dest="rl_eval_outputs",
-        help="where runs are looked for; default: outputs/ below the root directory",
+        help="where runs are looked for; default: outputs/ below the current directory, as for train.py",
     )
     group.addoption(
         "--rl-gate-cache",
@@ -72,7 +72,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         metavar="FILE",
         dest="rl_eval_ledger",
         help="where the policies judged on each test set are recorded; "
-        "default: outputs/ledger.jsonl below the root directory",
+        "default: outputs/ledger.jsonl below the current directory",
     )
 
 

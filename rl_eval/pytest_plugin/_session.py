@@ -116,7 +116,7 @@ class GateSession:
         """The first findings; from an earlier session where nothing has changed since."""
         from rl_eval.gates import verdict_cache
 
-        folder = self._path(self._config.rootpath / verdict_cache.FOLDER)
+        folder = self._path(verdict_cache.FOLDER)
         key = findings_key(run) if self._config.getoption("rl_eval_gate_cache") == "on" else None
         if key is not None and (values := verdict_cache.read(folder, key)):
             return values["findings"]
@@ -158,26 +158,20 @@ class GateSession:
 
     def _cached_verdict(self, suite: Suite, selection: Selection) -> SuiteVerdict:
         """The verdict of an earlier session where nothing has changed since; a new one is recorded in the ledger."""
-        from rl_eval.gates import SuiteVerdict, evaluate_suite, verdict_cache
-        from rl_eval.gates.ledger import record_verdict
+        from rl_eval.gates import SuiteVerdict, evaluate_suite, ledger, verdict_cache
 
-        folder = self._path(self._config.rootpath / verdict_cache.FOLDER)
+        folder = self._path(verdict_cache.FOLDER)
         trust = self._config.getoption("rl_eval_trust")
         cached = self._config.getoption("rl_eval_gate_cache") == "on"
         key = verdict_key(suite, selection, trust) if cached else None
         if key is not None and (values := verdict_cache.read(folder, key)):
             return SuiteVerdict.from_json(values)
         verdict = evaluate_suite(suite, selection, trust=trust)
-        ledger = self._path(self._config.getoption("rl_eval_ledger") or self._default_ledger())
-        verdict = record_verdict(ledger, selection, verdict)
+        recorded_in = self._path(self._config.getoption("rl_eval_ledger") or ledger.DEFAULT)
+        verdict = ledger.record_verdict(recorded_in, selection, verdict)
         if key is not None and verdict.decision != "ERROR":  # the cause of an error may have disappeared
             verdict_cache.write(folder, key, verdict.to_json())
         return verdict
-
-    def _default_ledger(self) -> Path:
-        from rl_eval.gates import ledger
-
-        return self._config.rootpath / ledger.DEFAULT
 
     def _select(self, suite: Suite) -> Selection:
         from rl_eval.gates import named_runs, newest_group
@@ -185,7 +179,7 @@ class GateSession:
 
         if run_names := self._config.getoption("rl_eval_run"):
             return named_runs(suite, [spec if names_policy(spec) else self._path(spec) for spec in run_names])
-        outputs = self._path(self._config.getoption("rl_eval_outputs") or self._config.rootpath / "outputs")
+        outputs = self._path(self._config.getoption("rl_eval_outputs") or "outputs")
         if not self._config.getoption("rl_eval_train_missing"):
             return newest_group(suite, outputs)
         with self._lock("train"):  # two suites may want the same runs

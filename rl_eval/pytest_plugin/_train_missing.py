@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 from collections import deque
@@ -26,7 +25,6 @@ def train(config: pytest.Config, suite: Suite) -> None:
         InputError: there is no train.py, no data, or training failed.
     """
     from rl_eval.gates import needs_path, train_arguments, train_command
-    from rl_eval.gates.suite_data import PLACE
 
     script = config.rootpath / "train.py"
     if not script.is_file():
@@ -38,9 +36,7 @@ def train(config: pytest.Config, suite: Suite) -> None:
             f"{suite.label} needs data and does not say where it is: name the folder of all data sets with "
             f"--rl-data, or train with `{train_command(suite)}`"
         )
-    place = getattr(suite.env, PLACE, None)
-    data = None if place is None else os.path.relpath(place, config.rootpath)
-    for arguments in train_arguments(suite, data):
+    for arguments in train_arguments(suite):
         _run(config, [sys.executable, str(script), *arguments], training_command(arguments))
 
 
@@ -56,7 +52,7 @@ def _run(config: pytest.Config, command: list[str], command_text: str) -> None:
         print(f"\n{display_text(command_text)}", flush=True)
         process = subprocess.Popen(
             command,
-            cwd=config.rootpath,
+            cwd=config.invocation_params.dir,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

@@ -239,6 +239,8 @@ def test_training_commands_use_the_named_data(tmp_path):
     assert "<folder or file of the data>" in train_command(suite)
     data = write_csv(tmp_path / "jan.csv", "jan")
     assert f"env.path={data}" in train_command(with_data(suite, data))
+    null = write_suite(tmp_path / "null.yaml", env={"path": None})
+    assert train_command(with_data(null, data)).count("env.path=") == 1
     named = write_suite(tmp_path / "named.yaml", env={"path": str(data)})
     assert train_command(named).count("env.path=") == 1
     assert with_data(named, tmp_path / "elsewhere") is named

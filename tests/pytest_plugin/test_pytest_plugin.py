@@ -467,3 +467,13 @@ def test_header_and_summary_name_what_is_judged(project):
     assert any(p.get("name") == "judged" and "outputs/run" in p.get("value") for p in properties)
     collected = project.runpytest_inprocess("suites/", "--collect-only", "-q")
     assert "judges" not in output(collected)
+
+
+def test_runs_are_looked_for_where_train_py_puts_them(project, monkeypatch):
+    write_run(project.path / "outputs" / "of_the_root", rule=FALL)
+    write_run(project.path / "work" / "outputs" / "of_the_working_directory")
+    monkeypatch.chdir(project.path / "work")
+    result = project.runpytest_inprocess("../suites/pole.yaml::solved", "--rootdir", "..")
+    result.assert_outcomes(passed=1)
+    assert (project.path / "work" / "outputs" / "ledger.jsonl").exists()
+    assert not (project.path / "outputs" / "ledger.jsonl").exists()
