@@ -105,14 +105,14 @@ def test_what_is_not_a_number_is_one_sentence(workers, note):
 @pytest.mark.parametrize("outcome", [["native_reward"], ["a", "a"], [""], [1]])
 def test_a_fact_is_named_once_and_is_not_the_reward(outcome):
     with pytest.raises(ValidationError):
-        Config(outcome=outcome)
+        Config(id="Any-v0", outcome=outcome)
 
 
 def test_envpool_records_no_facts(monkeypatch):
     with pytest.raises(InputError, match="EnvPool"):
         make(outcome=("distance",), backend="envpool")
     if importlib.util.find_spec("envpool"):
-        vector = domains.make(Config(outcome=("distance",), backend="auto"), n_envs=1, part="train")
+        vector = domains.make(Config(id="CartPole-v1", outcome=("distance",), backend="auto"), n_envs=1, part="train")
         assert vector.backend == "gymnasium"
         vector.close()
 
@@ -142,7 +142,7 @@ def test_reward_terms_read_facts_and_a_fact_that_is_not_named_is_refused():
     vector.reset(seed=0)
     np.testing.assert_array_equal(Closer()(vector.step(np.array([1]))[4]["outcome"]), [-2])
     vector.close()
-    assert domains.domain("gym").facts(Config(outcome=("distance",))) == ("native_reward", "distance")
+    assert domains.domain("gym").facts(Config(id="Any-v0", outcome=("distance",))) == ("native_reward", "distance")
 
 
 SUITE = """
@@ -173,4 +173,4 @@ def test_training_can_be_validated_by_such_a_metric():
 
 
 def test_facts_are_no_part_of_what_the_environment_is():
-    assert domains.identity(Config(outcome=("distance",))) == domains.identity(Config())
+    assert domains.identity(Config(id="Any-v0", outcome=("distance",))) == domains.identity(Config(id="Any-v0"))
