@@ -128,7 +128,11 @@ def _output(out: Path | None) -> Iterator[Callable[[bytes], Any]]:
             sys.stdout.buffer.write(content)
             sys.stdout.buffer.flush()
 
-        yield write
+        try:
+            yield write
+        except BrokenPipeError:  # the reader has all that it wants, as `head` has
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is left to flush at the end
+            raise typer.Exit from None
         return
     if out.is_dir():
         raise InputError(f"--out {out} is a folder: name a file in it")

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import os
 import types
 
 import numpy as np
@@ -236,6 +237,16 @@ def test_wrong_options_are_one_sentence(run, tmp_path, monkeypatch, capsys, argu
     assert (out, err.count("\n")) == ("", 1)
     assert (tmp_path / "new.csv").read_bytes() == before
     assert sorted(path.name for path in tmp_path.iterdir()) == ["new.csv", "run"]
+
+
+def test_a_reader_that_hangs_up_is_no_error(run, tmp_path, monkeypatch, capsys):
+    reading, writing = os.pipe()
+    os.close(reading)
+    with open(writing, "wb", buffering=0) as closed:
+        monkeypatch.setattr("sys.stdout", types.SimpleNamespace(buffer=closed, fileno=closed.fileno))
+        flows(3).write_csv(tmp_path / "new.csv")
+        assert main(["score", str(run), str(tmp_path / "new.csv")]) == 0
+    assert capsys.readouterr().err == ""
 
 
 def test_columns_of_lists_are_refused(run, tmp_path, capsys):
