@@ -20,10 +20,12 @@ _TAGS = {f"tag:yaml.org,2002:{name}" for name in ("null", "bool", "int", "float"
 def only_regular(path: str, flags: int) -> int:
     """An opener for `open` that refuses what is no regular file: reading a FIFO or a device may never end.
 
+    A file that it creates is readable by all and writable by its owner, as far as the umask allows.
+
     Raises:
         OSError: it cannot be opened, or is not a regular file.
     """
-    descriptor = os.open(path, flags | os.O_NONBLOCK | os.O_CLOEXEC)
+    descriptor = os.open(path, flags | os.O_NONBLOCK | os.O_CLOEXEC, 0o644)
     mode = os.fstat(descriptor).st_mode
     if not stat.S_ISREG(mode):
         os.close(descriptor)

@@ -20,6 +20,7 @@ from rl_eval import policy
 from rl_eval.formatting import number
 from rl_eval.gates.selection import Selection
 from rl_eval.gates.verdict import CriterionVerdict, SuiteVerdict
+from rl_eval.untrusted_files import only_regular
 
 DEFAULT = Path("outputs/ledger.jsonl")
 SCHEMA = 2
@@ -135,7 +136,7 @@ def use_of(path: Path, test_set: str) -> TestSetUse:
 
 
 def _append(path: Path, line: bytes) -> str | None:
-    descriptor = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o644)
+    descriptor = only_regular(str(path), os.O_RDWR | os.O_APPEND | os.O_CREAT)
     try:
         size = os.fstat(descriptor).st_size
         if size + len(line) > MAX_BYTES:
@@ -155,7 +156,7 @@ def _read(path: Path, test_set: str) -> tuple[set[str], int, int, str | None]:
     policies: set[str] = set()
     entries = damaged = 0
     try:
-        with open(path, "rb") as file:
+        with open(path, "rb", opener=only_regular) as file:
             if os.fstat(file.fileno()).st_size > MAX_BYTES:
                 return policies, 0, 0, f"{path} is larger than {MAX_BYTES >> 20} MiB, so it is not a ledger of ours"
             for line in file:

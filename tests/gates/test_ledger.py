@@ -107,6 +107,14 @@ def test_a_ledger_that_cannot_be_written_stops_no_gate(tmp_path):
     assert "cannot be written" in ledger.record(tmp_path / "folder", entry()).problem
 
 
+def test_a_ledger_that_is_no_file_is_neither_read_nor_written(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    use = ledger.record(tmp_path / "pipe", entry())
+    assert (use.entries, use.policies) == (1, 1)
+    assert "not a regular file" in use.problem
+    assert "not a regular file" in ledger.use_of(tmp_path / "pipe", "g").problem
+
+
 def test_a_lock_that_nobody_gives_back_is_named(tmp_path, monkeypatch):
     from filelock import FileLock
 
