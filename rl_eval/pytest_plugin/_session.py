@@ -150,6 +150,8 @@ class GateSession:
             verdict = replace(self._cached_verdict(suite, selection), passed_over=selection.passed_over, judged=judged)
         except InputError as error:
             verdict = suite_error(suite, str(error))
+        except pytest.exit.Exception:  # a signal
+            raise
         except (Exception, SystemExit) as error:  # remembered, as any other reason
             verdict = suite_error(suite, f"{suite.label} cannot be judged: {failure(error)}")
         if self.shared:

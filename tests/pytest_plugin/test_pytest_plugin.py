@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
+import time
 import xml.etree.ElementTree as ET
 from pathlib import Path
 
@@ -389,6 +391,35 @@ def test_training_that_fails_is_an_error_with_its_last_line(project):
     result.stdout.fnmatch_lines(
         ["`python train.py env=cartpole agent=ppo` ended with status 1: error: no such thing"]
     )  # fmt: skip
+
+
+STOPPABLE = """\
+import signal, sys, time
+from pathlib import Path
+
+def stop(number, frame):
+    Path("stopped.txt").write_text(str(number))
+    sys.exit(130)
+
+for number in (signal.SIGINT, signal.SIGTERM):
+    signal.signal(number, stop)
+Path("training.txt").touch()
+time.sleep(60)
+"""
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 128 + signal.SIGTERM), (signal.SIGINT, 2)])
+def test_a_signal_to_pytest_alone_stops_the_training(project, number, status):
+    (project.path / "train.py").write_text(STOPPABLE)
+    command = [sys.executable, "-m", "pytest", "suites/", "--rl-train-missing"]
+    process = project.popen(command)
+    while not (project.path / "training.txt").exists():
+        assert process.poll() is None
+        time.sleep(0.02)
+    process.send_signal(number)
+    process.wait(timeout=60)
+    assert process.returncode == status
+    assert (project.path / "stopped.txt").read_text() == str(int(number))
 
 
 def test_train_missing_without_train_py(project):
