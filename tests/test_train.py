@@ -236,7 +236,7 @@ def test_bad_input_is_one_sentence_and_status_2(arguments, message, tmp_path, mo
 @pytest.mark.parametrize(
     ("override", "message"),
     [
-        ("agent.buffer_size=1000000000000000", "bytes free, and the replay buffer needs"),
+        ("agent.buffer_size=1000000000000000", "lower agent.buffer_size=1000000000000000"),
         ("agent.storage_folder=nowhere", "nowhere cannot hold the replay buffer (No such file or directory)"),
     ],
 )

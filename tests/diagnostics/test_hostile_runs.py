@@ -101,7 +101,7 @@ def test_yaml_that_multiplies_itself_or_makes_objects_is_refused(tmp_path):
     with pytest.raises(InputError, match="not a config of ours"):
         read(run)
     (run / "config.yaml").write_text("env: !!python/object/apply:os.getcwd []\n")
-    with pytest.raises(InputError, match="cannot be read as YAML"):
+    with pytest.raises(InputError, match="not valid YAML"):
         read(run)
 
 

@@ -73,7 +73,7 @@ def test_without_envpool_auto_is_gymnasium_and_envpool_is_an_error(monkeypatch):
 
 
 def test_the_default_is_gymnasium():
-    assert DOMAIN.make(Config(), n_envs=2, part="train").backend == "gymnasium"
+    assert DOMAIN.make(Config(id="CartPole-v1"), n_envs=2, part="train").backend == "gymnasium"
 
 
 @needs_envpool

@@ -222,7 +222,7 @@ def test_a_few_lines_of_yaml_that_stand_for_millions_are_refused(tmp_path):
     path = judged_run(tmp_path / "run").path
     with open(path / "config.yaml", "a") as file:
         file.write("\n".join(lines) + "\n")
-    with pytest.raises(InputError, match="more than 5,000 values"):
+    with pytest.raises(InputError, match="it stands for more than 2 MiB"):
         write_report([path])
 
 
