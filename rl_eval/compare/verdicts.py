@@ -8,7 +8,8 @@ from typing import Any
 from rl_eval.compare.compared_run import ComparedRun
 from rl_eval.compare.groups import RunGroup
 from rl_eval.errors import InputError
-from rl_eval.run import read_verdicts
+from rl_eval.gates.verdict import SuiteVerdict
+from rl_eval.gates.verdict_file import read_suite_verdicts
 
 # Decisions on one criterion are comparable only where these agree.
 _SUITE_KEYS = ("gate_seed", "test_set", "alpha", "policy")
@@ -19,19 +20,19 @@ def count_passes(groups: Sequence[RunGroup]) -> dict[str, tuple[str, ...]]:
     """`<suite>/<criterion>` -> in each group, how many of its runs pass, such as `7/8`.
 
     Raises:
-        InputError: a run has no verdict, or two verdicts differ in gate seed, test set or threshold.
+        InputError: a run has no verdict or a damaged one, or two verdicts differ in gate seed, test set or threshold.
     """
     first_judged: dict[str, tuple[ComparedRun, dict[str, Any]]] = {}
     passes: dict[str, list[list[bool]]] = {}
     for index, group in enumerate(groups):
         for run in group.runs:
             for suite in _suites(run):
-                for row in suite["criteria"]:
-                    if row.get("decision") == "NEEDS_RUNS":
+                for row in suite.criteria:
+                    if row.decision == "NEEDS_RUNS":
                         continue  # no run alone decides it
-                    name = f"{suite.get('suite')}/{row.get('criterion')}"
-                    settings = {key: suite.get(key) for key in _SUITE_KEYS}
-                    settings |= {key: row.get(key) for key in _CRITERION_KEYS if not row.get("reference")}
+                    name = f"{suite.suite}/{row.criterion}"
+                    settings = {key: getattr(suite, key) for key in _SUITE_KEYS}
+                    settings |= {key: getattr(row, key) for key in _CRITERION_KEYS if not row.reference}
                     first, first_settings = first_judged.setdefault(name, (run, settings))
                     for key, value in settings.items():
                         if first_settings.get(key, value) != value:
@@ -41,17 +42,17 @@ def count_passes(groups: Sequence[RunGroup]) -> dict[str, tuple[str, ...]]:
                                 "`pytest suites/ --rl-run`, or leave out --verdicts"
                             )
                     table = passes.setdefault(name, [[] for _ in groups])
-                    table[index].append(row.get("decision") == "PASS")
+                    table[index].append(row.decision == "PASS")
     return {
         name: tuple(f"{sum(passed)}/{len(passed)}" if passed else "-" for passed in table)
         for name, table in passes.items()
     }
 
 
-def _suites(run: ComparedRun) -> list[dict[str, Any]]:
+def _suites(run: ComparedRun) -> tuple[SuiteVerdict, ...]:
     if run.record is None:
         raise InputError(f"{run.name} comes from W&B, which does not keep gate seeds: leave out --verdicts")
     try:
-        return read_verdicts(run.record.path)
+        return read_suite_verdicts(run.record.path)
     except InputError as error:
         raise InputError(f"{error}, or leave out --verdicts") from error

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from pydantic import TypeAdapter, ValidationError
 
 from rl_eval.errors import InputError
 from rl_eval.gates.verdict import SuiteVerdict
-from rl_eval.run import RunRecord, read_run, read_table, read_verdicts
-
-MAX_CRITERIA = 100
+from rl_eval.gates.verdict_file import read_suite_verdicts
+from rl_eval.run import RunRecord, read_run, read_table
 
 
 @dataclass(frozen=True)
@@ -21,9 +20,11 @@ class JudgedRun(RunRecord):
 
     Attributes:
         suites: the checked contents of `verdict.json`.
+        damaged_verdict: whether there is a `verdict.json` that cannot be read.
     """
 
     suites: tuple[SuiteVerdict, ...] = ()
+    damaged_verdict: bool = False
 
 
 def read_judged_run(path: Path) -> JudgedRun:
@@ -35,30 +36,18 @@ def read_judged_run(path: Path) -> JudgedRun:
     run = read_run(path)
     missing: list[str] = []
     suites: tuple[SuiteVerdict, ...] = ()
+    damaged_verdict = False
     curves: dict[str, np.ndarray] = {}
     try:
-        suites = _read_suites(path)
+        suites = read_suite_verdicts(path)
     except InputError as error:
         missing.append(str(error))
+        damaged_verdict = os.path.lexists(path / "verdict.json")
     try:
         curves = _read_curves(path / "metrics.csv")
     except InputError as error:
         missing.append(str(error))
-    return JudgedRun(run.path, run.info, run.config, curves, missing, suites)
-
-
-def _read_suites(path: Path) -> tuple[SuiteVerdict, ...]:
-    try:
-        suites = TypeAdapter(tuple[SuiteVerdict, ...]).validate_python(read_verdicts(path))
-    except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
-        location = ".".join(str(part) for part in first["loc"])
-        raise InputError(
-            f"verdict.json is damaged at suites.{location} ({first['msg']}): judge the run again"
-        ) from error
-    if sum(len(suite.criteria) for suite in suites) > MAX_CRITERIA:
-        raise InputError(f"verdict.json has more than {MAX_CRITERIA} criteria, so it is not a verdict of ours")
-    return suites
+    return JudgedRun(run.path, run.info, run.config, curves, missing, suites, damaged_verdict)
 
 
 def _read_curves(file: Path) -> dict[str, np.ndarray]:

@@ -46,7 +46,7 @@ def run_page(path: Path, *, trust: bool = False) -> str:
     suites = [_suite(suite) for suite in run.suites]
     evidence = [row for suite in run.suites for row in verdicts.evidence(suite)]
     values: dict[str, Any] = {
-        "headline": verdicts.headline(run.suites),
+        "headline": verdicts.headline(run.suites, damaged=run.damaged_verdict),
         "facts": facts(run),
         "missing": missing,
         "suites": suites,

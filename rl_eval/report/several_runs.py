@@ -89,12 +89,23 @@ def _legend(groups: Sequence[curves.Group]) -> Markup:
 
 def headline(runs: Sequence[JudgedRun]) -> Headline:
     """The worst run decides, as in a gate."""
-    decisions = [verdicts.worst(row.decision for suite in run.suites for row in suite.criteria) for run in runs]
-    order = (*verdicts.SEVERITY[:3], "NONE", "NEEDS_RUNS", "PASS")
+    decisions = [
+        "DAMAGED"
+        if run.damaged_verdict
+        else verdicts.worst(row.decision for suite in run.suites for row in suite.criteria)
+        for run in runs
+    ]
+    order = (*verdicts.SEVERITY[:3], "DAMAGED", "NONE", "NEEDS_RUNS", "PASS")
     decision = next((name for name in order if name in decisions), "NONE")
     counts, total = Counter(decisions), len(decisions)
     passing = counts["PASS"] + counts["NEEDS_RUNS"]
-    words = (("FAIL", "fail"), ("INCONCLUSIVE", "undecided"), ("ERROR", "not fully judged"), ("NONE", "not judged"))
+    words = (
+        ("FAIL", "fail"),
+        ("INCONCLUSIVE", "undecided"),
+        ("ERROR", "not fully judged"),
+        ("DAMAGED", "with a damaged verdict"),
+        ("NONE", "not judged"),
+    )
     if passing == total:
         sentence = f"All {total} runs pass" + (", as far as single runs can show." if counts["NEEDS_RUNS"] else ".")
     else:
@@ -107,6 +118,12 @@ def headline(runs: Sequence[JudgedRun]) -> Headline:
         more.append(f"pytest decides the criteria over several runs: {', '.join(waiting)}.")
     word = "PASS so far" if decision == "NEEDS_RUNS" else verdicts.WORDS.get(decision, decision)
     return Headline(decision, word, sentence, tuple(more))
+
+
+def _decision(run: JudgedRun) -> str:
+    if run.damaged_verdict:
+        return "DAMAGED"
+    return verdicts.worst(row.decision for suite in run.suites for row in suite.criteria)
 
 
 def grouped(runs: Sequence[JudgedRun]) -> list[tuple[str, list[JudgedRun]]]:

@@ -21,6 +21,7 @@ WORDS = {
     "ERROR": "NOT FULLY JUDGED",
     "NEEDS_RUNS": "PASS, as far as one run can show",
     "NONE": "NOT JUDGED",
+    "DAMAGED": "VERDICT CANNOT BE READ",
 }
 _REQUIREMENTS = {"at_least": "at least ", "at_most": "at most ", "better_than": "more than ", "less_than": "less than "}
 _MIN_POWER, _MAX_POWER = -2.0, 100.0  # log10 of the wealth that is drawn
@@ -31,7 +32,7 @@ class Headline:
     """The verdict in a word and a sentence.
 
     Attributes:
-        decision: one of `SEVERITY`, or NONE.
+        decision: one of `SEVERITY`, or NONE, or DAMAGED where the verdict cannot be read.
         more: further sentences.
     """
 
@@ -61,8 +62,14 @@ class Evidence:
     wealth: Markup
 
 
-def headline(suites: Sequence[SuiteVerdict]) -> Headline:
-    """All suites in one sentence without statistics."""
+def headline(suites: Sequence[SuiteVerdict], *, damaged: bool = False) -> Headline:
+    """All suites in one sentence without statistics.
+
+    Args:
+        damaged: whether there is a verdict that cannot be read.
+    """
+    if damaged:
+        return Headline("DAMAGED", WORDS["DAMAGED"], "The run has a verdict.json that is damaged: judge the run again.")
     criteria = [row for suite in suites for row in suite.criteria]
     if not criteria:
         return Headline("NONE", WORDS["NONE"], "No suite has judged this run.")

@@ -9,6 +9,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from agents import AGENTS
 from rl_eval.compare import compare_runs, groups, run_sources
 from rl_eval.errors import InputError
+from rl_eval.gates.verdict import CriterionVerdict, SuiteVerdict
 from rl_eval.run import write_json
 from rl_eval.run._directory import MAX_CONFIG_BYTES
 from rl_eval.run._table import MAX_TABLE_BYTES
@@ -122,12 +123,24 @@ def test_a_metric_that_cannot_be_compared_is_refused(tmp_path, metric, reason):
     assert reason in refusal(write_run(tmp_path / "run"), metric=metric)
 
 
+def criterion(name, decision):
+    return CriterionVerdict(
+        "cartpole", name, "mean_return", decision, "", "estimate", "at_least", threshold=475.0, estimate=480.0
+    )
+
+
+def write_verdict(run, *criteria, gate_seed=5, **changed):
+    """`changed` replaces fields of the first criterion."""
+    suite = SuiteVerdict("cartpole", "suites/cartpole.yaml", "cartpole", "greedy", gate_seed, ("here",), criteria)
+    values = suite.to_json()
+    values["criteria"] = [{**values["criteria"][0], **changed}, *values["criteria"][1:]]
+    write_json(run.path / "verdict.json", {"suites": [values]})
+
+
 def test_verdicts_of_different_gate_seeds_are_refused(tmp_path):
     runs = [write_run(tmp_path / f"{lr}", config={"lr": lr}) for lr in (1, 2)]
     for run, seed in zip(runs, (5, 6), strict=True):
-        criterion = {"criterion": "solved", "decision": "PASS", "metric": "mean_return", "threshold": 475.0}
-        suite = {"suite": "cartpole", "gate_seed": seed, "alpha": 0.05, "criteria": [criterion]}
-        write_json(run.path / "verdict.json", {"suites": [suite]})
+        write_verdict(run, criterion("solved", "PASS"), gate_seed=seed)
     assert "judged with gate_seed 6" in refusal(*runs, with_verdicts=True)
     result = compare(*runs)  # they play episodes of their own
     assert result.verdicts == {}
@@ -136,9 +149,15 @@ def test_verdicts_of_different_gate_seeds_are_refused(tmp_path):
 def test_verdicts_are_counted(tmp_path):
     runs = [write_run(tmp_path / f"{lr}{seed}", seed=seed, config={"lr": lr}) for lr in (1, 2) for seed in (1, 2)]
     for run, decision in zip(runs, ("PASS", "PASS", "PASS", "FAIL"), strict=True):
-        rows = [{"criterion": "solved", "decision": decision}, {"criterion": "seeds", "decision": "NEEDS_RUNS"}]
-        write_json(run.path / "verdict.json", {"suites": [{"suite": "cartpole", "gate_seed": 5, "criteria": rows}]})
+        write_verdict(run, criterion("solved", decision), criterion("seeds", "NEEDS_RUNS"))
     assert compare(*runs, with_verdicts=True).verdicts == {"cartpole/solved": ("2/2", "1/2")}
+
+
+@pytest.mark.parametrize(("field", "value"), [("estimate", "abc"), ("decision", "BANANA"), ("criterion", None)])
+def test_a_damaged_verdict_is_refused(tmp_path, field, value):
+    run = write_run(tmp_path / "run")
+    write_verdict(run, criterion("solved", "PASS"), **{field: value})
+    assert f"verdict.json is damaged at suites.0.criteria.0.{field}" in refusal(run, with_verdicts=True)
 
 
 def test_a_missing_verdict_is_an_error(tmp_path):

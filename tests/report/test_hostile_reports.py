@@ -185,7 +185,8 @@ def test_a_damaged_verdict_is_reported_and_the_rest_is_shown(tmp_path, content):
     _, text = render(path)
     assert "What is not shown" in text
     assert "verdict.json" in text
-    assert "NOT JUDGED" in text
+    assert "VERDICT CANNOT BE READ" in text
+    assert "No suite has judged this run" not in text
     assert "Learning" in text
 
 
