@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rl_eval.compare.compared_run import ComparedRun
 from rl_eval.compare.groups import RunGroup
 from rl_eval.errors import InputError
-from rl_eval.gates.verdict import SuiteVerdict
-from rl_eval.gates.verdict_file import read_suite_verdicts
+
+if TYPE_CHECKING:
+    from rl_eval.gates import SuiteVerdict
 
 # Decisions on one criterion are comparable only where these agree.
 _SUITE_KEYS = ("gate_seed", "test_set", "alpha", "policy")
@@ -50,6 +51,8 @@ def count_passes(groups: Sequence[RunGroup]) -> dict[str, tuple[str, ...]]:
 
 
 def _suites(run: ComparedRun) -> tuple[SuiteVerdict, ...]:
+    from rl_eval.gates.verdict_file import read_suite_verdicts
+
     if run.record is None:
         raise InputError(f"{run.name} comes from W&B, which does not keep gate seeds: leave out --verdicts")
     try:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from pydantic import TypeAdapter, ValidationError
+
 from rl_eval.errors import InputError
 from rl_eval.gates.verdict import SuiteVerdict
 from rl_eval.run import read_verdicts
@@ -17,8 +19,6 @@ def read_suite_verdicts(run: Path) -> tuple[SuiteVerdict, ...]:
     Raises:
         InputError: `verdict.json` is missing, a link, damaged, or not a verdict.
     """
-    from pydantic import TypeAdapter, ValidationError
-
     file = run / "verdict.json"
     try:
         suites = TypeAdapter(tuple[SuiteVerdict, ...]).validate_python(read_verdicts(run))
