@@ -58,6 +58,6 @@ def units_needed(gap: float, second_moment: float, units: int, alpha: float) -> 
     """
     if gap == 0 or not isfinite(second_moment) or second_moment <= 0:
         return None
-    quantile = NormalDist().inv_cdf(1 - alpha) + _POWER_QUANTILE
+    quantile = _POWER_QUANTILE - NormalDist().inv_cdf(alpha)  # 1 - alpha may round to 1
     needed = ceil(1.17 * quantile**2 * second_moment / gap**2)
     return max(needed - units, units // 2, 1)

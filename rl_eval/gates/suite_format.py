@@ -152,7 +152,7 @@ class SuiteSpec(_Strict):
     )
     runs: RunsSpec = Field(default_factory=lambda: RunsSpec.model_validate({}), description="which runs are judged")
     alpha: Number = Field(
-        0.05, gt=0, lt=0.5, description="chance that a policy below the bar is accepted, a criterion; likewise above"
+        0.05, ge=1e-9, lt=0.5, description="chance that a policy below the bar is accepted, a criterion; likewise above"
     )
     episodes: EpisodesSpec = Field(
         default_factory=lambda: EpisodesSpec.model_validate({}), description="how many held-out episodes are played"

@@ -111,6 +111,11 @@ def test_units_needed_says_nothing_on_the_threshold():
     assert units_needed(0.5, 0.25, 1_000, 0.05) == 500  # enough by this count, and yet undecided
 
 
+def test_units_needed_grows_as_alpha_shrinks_however_small_it_is():
+    needed = [units_needed(0.1, 0.25, 50, alpha) for alpha in (0.05, 1e-9, 1e-20, 1e-300)]
+    assert needed == sorted(set(needed))
+
+
 @pytest.mark.parametrize(
     ("values", "direction", "forbidden", "bound"),
     [

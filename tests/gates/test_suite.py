@@ -111,6 +111,7 @@ BROKEN = [
     ("fixed: 20", "return_bounds: [1]", 5, "episodes.return_bounds"),
     ("fixed: 20", "return_bounds: [.nan, 1]", 5, "episodes.return_bounds.0: must be a finite number"),
     ("train:", "alpha: 0.5\ntrain:", 3, "alpha: must be less than 0.5"),
+    ("train:", "alpha: 1e-300\ntrain:", 3, "alpha: must be greater than or equal to 0.000000001"),
     ("train:", "population: all\ntrain:", 3, "population: must be 'source' or 'set', not 'all'"),
     ("train:", "population: set\ntrain:", 3, "population: cartpole has no finite test set: say source"),
     ("train:", "units: case\ntrain:", 3, "units: decisions on cartpole's cases depend on one another"),
