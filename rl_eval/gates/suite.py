@@ -261,6 +261,12 @@ def _check_evidence(
         raise document.error(
             (*path, key), f"{theta:g} is outside what {metric.name} can be, {bounds[0]:g} to {bounds[1]:g}"
         )
+    if theta == bounds[0 if key == "at_least" else 1]:
+        raise document.error(
+            (*path, key),
+            f"every value of {metric.name} meets {theta:g}, since it lies in {bounds[0]:g} to {bounds[1]:g}: "
+            f"give a {'higher' if key == 'at_least' else 'lower'} number, or remove the criterion",
+        )
 
 
 def _bounds_over_runs(
