@@ -14,9 +14,9 @@ from rl_eval import run as runs
 from rl_eval.errors import InputError
 from rl_eval.gates import ledger
 from rl_eval.gates.evaluation import evaluate_run
+from rl_eval.gates.judge_command import judge_command
 from rl_eval.gates.selection import Selection, suites_for
 from rl_eval.memory import out_of_memory
-from rl_eval.override_text import shell_word
 from rl_eval.tracking import confusion_plot, evidence_plots, open_tracker, verdict_summary
 from rl_eval.training import train
 
@@ -40,7 +40,7 @@ def run(values: Mapping[str, Any], directory: Path, *, sweep: Path | None, suite
             trained = _learn(config, directory, sweep, suites, resume)
     except KeyboardInterrupt:
         if (directory / "run.json").exists():
-            terminal.print_error(_interrupted(directory))
+            terminal.print_error(_interrupted(directory, suites))
         raise
     except InputError as error:
         if not resume and not (directory / "run.json").exists():
@@ -61,9 +61,7 @@ def run(values: Mapping[str, Any], directory: Path, *, sweep: Path | None, suite
             terminal.print_error(f"{reason}: make room, or name another folder with hydra.run.dir=...")
             _end(2, sweep)
             return
-        terminal.print_error(
-            f"{reason}: make room, then judge the run with `pytest suites/ --rl-run {shell_word(directory)}`"
-        )
+        terminal.print_error(f"{reason}: make room, then judge the run with {_judged_with(directory, suites)}")
         _end(1, sweep)
         return
     except Exception:
@@ -72,16 +70,24 @@ def run(values: Mapping[str, Any], directory: Path, *, sweep: Path | None, suite
         traceback.print_exc()
         return
     if trained.info["status"] == "interrupted":
-        terminal.print_error(_interrupted(directory))
+        terminal.print_error(_interrupted(directory, suites))
         raise KeyboardInterrupt
     if trained.info["status"] == "failed":
         terminal.print_error(f"training failed: {trained.info['reason']}")
 
 
-def _interrupted(directory: Path) -> str:
+def _interrupted(directory: Path, suites: Path) -> str:
     if _finished(directory):
-        return f"interrupted after training: judge the run with `pytest suites/ --rl-run {shell_word(directory)}`"
+        return f"interrupted after training: judge the run with {_judged_with(directory, suites)}"
     return f"interrupted: continue with `{runs.resume_command(directory)}`"
+
+
+def _judged_with(directory: Path, suites: Path) -> str:
+    try:
+        config = runs.read_run(directory).config
+    except InputError:
+        config = {}
+    return judge_command(config, directory, suites)
 
 
 def _end(status: int, sweep: Path | None) -> None:

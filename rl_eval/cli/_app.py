@@ -15,12 +15,13 @@ Write down what good enough means in a suite, one YAML file with `rl_eval: 1` at
 decide it on held-out episodes:
 
 \b
-  pytest suites/                                      # the newest matching runs of train.py
-  pytest suites/ --rl-run outputs/<date>/<run>           # this run
-  pytest suites/ --rl-run onnx:policy.onnx               # an exported policy
-  pytest suites/ --rl-run sb3:ppo:model.zip --rl-trust   # a Stable-Baselines3 model, which is a pickle
+  pytest suites/                                                  # the newest matching runs of train.py
+  pytest suites/mine.yaml --rl-run outputs/<date>/<run>           # this run
+  pytest suites/mine.yaml --rl-run onnx:policy.onnx               # an exported policy
+  pytest suites/mine.yaml --rl-run sb3:ppo:model.zip --rl-trust   # a Stable-Baselines3 model, which is a pickle
 
-The commands below do the rest. Exit status: 0 done, 2 bad input; `verify`: 1 where something differs.
+The commands below do the rest. Exit status: 0 done, 2 bad input, 130 interrupted; 1 where `verify` finds a difference and
+where `compare --gate` finds the candidate worse.
 """
 
 app = typer.Typer(

@@ -11,7 +11,6 @@ from rl_eval.agent_registry import agent
 from rl_eval.cli._app import app
 from rl_eval.errors import InputError
 from rl_eval.extras import require_extra
-from rl_eval.override_text import shell_word
 from rl_eval.plugins import require_plugins_of_run
 
 
@@ -30,18 +29,19 @@ def export(
       rl-eval export outputs/<date>/<run> --onnx policy.onnx
 
     The file holds the network of the snapshot that gates judge, the scaling of its observations and the
-    mapping to actions. `pytest suites/ --rl-run onnx:policy.onnx` judges it anywhere, and onnxruntime runs
+    mapping to actions. `pytest suites/<file>.yaml --rl-run onnx:policy.onnx` judges it anywhere, and onnxruntime runs
     it in any language: `observations` [N, ...] in, `action` out.
     """
     if not onnx:
         raise InputError(f"export {run}: name the format, --onnx, the only one there is")
     from rl_eval import terminal
+    from rl_eval.gates.judge_command import judge_command
+    from rl_eval.run import read_run
 
     target = file or run / "policy.onnx"
     size = _export_onnx(run, target, trust)
-    terminal.print_line(
-        f"{target}: {size:,} bytes, judged with `pytest suites/ --rl-run {shell_word(f'onnx:{target}')}`"
-    )
+    command = judge_command(read_run(run).config, f"onnx:{target}")
+    terminal.print_line(f"{target}: {size:,} bytes, judged with {command}")
 
 
 def _export_onnx(directory: Path, file: Path, trust: bool) -> int:

@@ -40,7 +40,7 @@ def count_passes(groups: Sequence[RunGroup]) -> dict[str, tuple[str, ...]]:
                             raise InputError(
                                 f"{name} was judged with {key} {value!r} for {run.name} and {first_settings[key]!r} "
                                 f"for {first.name}, so the verdicts cannot be compared: judge all of them again with "
-                                "`pytest suites/ --rl-run`, or leave out --verdicts"
+                                "`pytest suites/<file>.yaml --rl-run <run>`, or leave out --verdicts"
                             )
                     table = passes.setdefault(name, [[] for _ in groups])
                     table[index].append(row.decision == "PASS")

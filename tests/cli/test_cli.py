@@ -27,7 +27,7 @@ def test_help_teaches(capsys, arguments):
     assert err == ""
     for taught in (
         "rl_eval: 1",
-        "pytest suites/ --rl-run onnx:policy.onnx",
+        "pytest suites/mine.yaml --rl-run onnx:policy.onnx",
         "--rl-trust",
         "schema",
         "export",
