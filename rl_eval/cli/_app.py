@@ -20,8 +20,8 @@ decide it on held-out episodes:
   pytest suites/mine.yaml --rl-run onnx:policy.onnx               # an exported policy
   pytest suites/mine.yaml --rl-run sb3:ppo:model.zip --rl-trust   # a Stable-Baselines3 model, which is a pickle
 
-The commands below do the rest. Exit status: 0 done, 2 bad input, 130 interrupted; 1 where `verify` finds a difference and
-where `compare --gate` finds the candidate worse.
+The commands below do the rest. Exit status: 0 done, 2 bad input, 130 interrupted; 1 where `verify` finds
+a difference and where `compare --gate` finds the candidate worse.
 """
 
 app = typer.Typer(

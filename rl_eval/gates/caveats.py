@@ -8,14 +8,16 @@ from dataclasses import replace
 from rl_eval.errors import InputError
 from rl_eval.formatting import number
 from rl_eval.gates.selection import BarePolicy
-from rl_eval.gates.suite import Suite
+from rl_eval.gates.suite import Criterion, Suite
 from rl_eval.gates.suite_data import data_note
 from rl_eval.gates.verdict import CriterionVerdict
 from rl_eval.run import Run
 
-# An alpha above this, and a decision after so few units, are named.
+# An alpha above this is named, and so are bounds where so few units suffice and the bar lies so close to the bound on
+# its losing side, as a share of their range: only there do the bounds decide.
 LARGE_ALPHA = 0.1
 HANDFUL = 8
+CLOSE = 0.02
 
 
 def with_caveats(suite: Suite, verdict: CriterionVerdict) -> CriterionVerdict:
@@ -30,15 +32,30 @@ def with_caveats(suite: Suite, verdict: CriterionVerdict) -> CriterionVerdict:
         notes.append("controls: [] leaves open whether a useless policy passes too")
     if verdict.by == "evidence" and suite.spec.alpha > LARGE_ALPHA:
         notes.append(f"alpha {number(suite.spec.alpha)} lets a policy below the bar pass that often")
-    metric = criterion.metric
-    declared = metric.kind == "task" and metric.bounds is None and criterion.bounds is not None
-    if declared and verdict.decided_at is not None and verdict.decided_at <= HANDFUL:
-        low, high = criterion.bounds  # type: ignore[misc]
+    if (bounds := _deciding_bounds(criterion, verdict)) is not None:
+        low, high = (number(bound, 6) for bound in bounds)
         notes.append(
-            f"{verdict.decided_at} {verdict.unit}s sufficed only because of return_bounds "
-            f"[{number(low, 6)}, {number(high, 6)}]: declare what an episode can really return"
+            f"{verdict.decided_at} {verdict.unit}s sufficed since the bar is so close to one of return_bounds "
+            f"[{low}, {high}]: check that no episode can return less than {low} or more than {high}"
         )
     return replace(verdict, detail="; ".join([verdict.detail, *notes]))
+
+
+def _deciding_bounds(criterion: Criterion, verdict: CriterionVerdict) -> tuple[float, float] | None:
+    """The declared bounds of a return, where a handful of units passed because of them."""
+    declared = criterion.metric.kind == "task" and criterion.metric.bounds is None
+    if (
+        not declared
+        or criterion.spec.better_than
+        or criterion.bounds is None
+        or verdict.decided_at is None
+        or verdict.threshold is None
+    ):
+        return None
+    low, high = criterion.bounds
+    losing_side = verdict.threshold - low if criterion.direction == "at_least" else high - verdict.threshold
+    close = losing_side <= CLOSE * (high - low)
+    return criterion.bounds if verdict.decided_at <= HANDFUL and close else None
 
 
 def with_data_notes(suite: Suite, judged: Sequence[Run | BarePolicy], held_out: CriterionVerdict) -> CriterionVerdict:

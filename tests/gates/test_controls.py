@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from rl_eval.gates import evaluate_suite, load_suite, named_runs
+from rl_eval.gates.caveats import HANDFUL
 from tests.gates.fake_runs import write_suite
 from tests.gates.test_evidence_check import SMALL_THREAT, suite
 
@@ -156,3 +157,12 @@ def test_a_pass_names_the_choices_that_it_rests_on(tmp_path, keywords, policy, n
     assert verdict.decision == "PASS"
     caveats = ("controls: []", "alpha", "return_bounds")
     assert [caveat in verdict.detail for caveat in caveats] == [bool(note) and caveat in note for caveat in caveats]
+
+
+def test_bounds_far_from_the_bar_are_no_caveat(tmp_path):
+    options = {"controls": '["random"]', "episodes": "max: 100, return_bounds: [0, 500]"}
+    verdict = item(suite(tmp_path, "metric: mean_return, at_most: 200", **options), "c0", "constant:1")
+    assert verdict.decision == "PASS"
+    assert verdict.decided_at is not None
+    assert verdict.decided_at <= HANDFUL
+    assert "return_bounds" not in verdict.detail
