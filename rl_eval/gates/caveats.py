@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
+from rl_eval.domains import domain
 from rl_eval.errors import InputError
 from rl_eval.formatting import number
 from rl_eval.gates.selection import BarePolicy
@@ -59,13 +60,18 @@ def _deciding_bounds(criterion: Criterion, verdict: CriterionVerdict) -> tuple[f
 
 
 def with_data_notes(suite: Suite, judged: Sequence[Run | BarePolicy], held_out: CriterionVerdict) -> CriterionVerdict:
-    """The verdict on the test set, with whose data it is: the note on the first run that has one."""
+    """The verdict on the test set, with whose data it is: the note on the first run that has one.
+
+    Where the test set is episodes, also with what the environment leaves to a default, such as its step limit.
+    """
     if held_out.decision == "ERROR" and not held_out.units:  # it could not be loaded
         return held_out
+    environment = domain(suite.judged.name)
     try:
         notes = [data_note(suite, run) for run in judged if isinstance(run, Run)]
+        defaults = [] if environment.has_cases else environment.notes(suite.judged)
     except InputError as error:
         return replace(held_out, decision="ERROR", detail=str(error))
     shown = [note for note in notes if note]
     more = f" (and {len(shown) - 1} more)" if len(shown) > 1 else ""
-    return replace(held_out, detail="; ".join([held_out.detail, f"{shown[0]}{more}"])) if shown else held_out
+    return replace(held_out, detail="; ".join([held_out.detail, *(f"{note}{more}" for note in shown[:1]), *defaults]))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gymnasium as gym
 import numpy as np
 import pytest
 
@@ -86,3 +87,15 @@ def test_a_run_without_a_record_is_an_error_of_held_out_alone(tmp_path):
     criterion, held_out = evaluate_suite(checked, named_runs(checked, ["random"])).criteria
     assert held_out.decision == "PASS"
     assert held_out.detail.startswith("not checked: ")
+
+
+@pytest.mark.parametrize(("limit", "noted"), [("", True), (", max_episode_steps: 50", False)])
+def test_a_step_limit_that_nobody_chose_is_noted(tmp_path, limit, noted):
+    if "Unlimited-v0" not in gym.registry:
+        gym.register("Unlimited-v0", "gymnasium.envs.classic_control.cartpole:CartPoleEnv")
+    checked = suite(
+        tmp_path, "refuse", f"{{id: Unlimited-v0{limit}}}", "metric: mean_length, at_most: 20, by: estimate"
+    )
+    criterion, held_out = evaluate_suite(checked, named_runs(checked, ["constant:0"])).criteria
+    assert (criterion.decision, held_out.decision) == ("PASS", "PASS")
+    assert ("cut off after 1,000 steps" in held_out.detail) == noted
