@@ -10,6 +10,7 @@ import math
 import re
 import reprlib
 import unicodedata
+from collections.abc import Sequence
 from typing import Any
 
 MAX_TEXT_LENGTH = 600  # characters of one value from a file
@@ -51,6 +52,17 @@ def number(value: Any, digits: int = 4, distinct_from: float | None = None) -> s
     decimals = digits - 1 - (math.floor(math.log10(size)) if size else 0)
     text = _without_zeros(f"{value:,.{max(0, min(decimals, 17))}f}")
     return "0" if text == "-0" else text
+
+
+def interval_ends(interval: Sequence[float | None]) -> tuple[str, str]:
+    """The lower and the upper end of an interval; None is an end that is infinite."""
+    low, high = interval
+    return "-∞" if low is None else number(low, 3), "∞" if high is None else number(high, 3)
+
+
+def quantity(count: int, unit: str) -> str:
+    """`1 episode`, `12,345 episodes`."""
+    return f"{count:,} {unit}{'' if count == 1 else 's'}"
 
 
 def _without_zeros(text: str) -> str:

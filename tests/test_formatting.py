@@ -19,6 +19,7 @@ from rl_eval.formatting import (
     mask_urls,
     number,
     percent,
+    quantity,
     short_duration,
 )
 
@@ -143,3 +144,8 @@ def test_secrets_in_urls_in_a_sentence():
     shown = "policy 'http://u:***@h/a?key=***' or https://h/b?token=***: give http://127.0.0.1:<port>/<path>, //x@y"
     assert mask_urls(text) == shown
     assert display_text(text + "\x1b") == shown + "\\u001b"
+
+
+@pytest.mark.parametrize(("count", "text"), [(0, "0 episodes"), (1, "1 episode"), (12_345, "12,345 episodes")])
+def test_a_quantity_agrees_with_its_number(count, text):
+    assert quantity(count, "episode") == text

@@ -61,7 +61,7 @@ def bound_message(side: Side, bound: float, value: float, index: int, decision: 
     of_policy = f" of the {policy}" if policy else ""
     return (
         f"unit {index + 1}{of_policy} has {value:g}, past the {side} bound {bound:g}, so {decision} cannot be claimed: "
-        f"declare a {side} bound that holds"
+        f"declare {'an' if side == 'upper' else 'a'} {side} bound that holds"
     )
 
 

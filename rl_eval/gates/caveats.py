@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from rl_eval.domains import domain
 from rl_eval.errors import InputError
-from rl_eval.formatting import number
+from rl_eval.formatting import number, quantity
 from rl_eval.gates.selection import BarePolicy
 from rl_eval.gates.suite import Criterion, Suite
 from rl_eval.gates.suite_data import data_note
@@ -36,8 +36,8 @@ def with_caveats(suite: Suite, verdict: CriterionVerdict) -> CriterionVerdict:
     if (bounds := _deciding_bounds(criterion, verdict)) is not None:
         low, high = (number(bound, 6) for bound in bounds)
         notes.append(
-            f"{verdict.decided_at} {verdict.unit}s sufficed since the bar is so close to one of return_bounds "
-            f"[{low}, {high}]: check that no episode can return less than {low} or more than {high}"
+            f"{quantity(verdict.decided_at or 0, verdict.unit or 'unit')} sufficed since the bar is so close to one of "
+            f"return_bounds [{low}, {high}]: check that no episode can return less than {low} or more than {high}"
         )
     return replace(verdict, detail="; ".join([verdict.detail, *notes]))
 

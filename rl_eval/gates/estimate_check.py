@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from rl_eval.errors import InputError
+from rl_eval.formatting import quantity
 from rl_eval.gates.criterion_check import CriterionCheck, describe_reference, reference_policies, reference_values
 from rl_eval.gates.episode_buffer import EpisodeBuffer
 from rl_eval.gates.suite import Criterion
@@ -45,7 +46,7 @@ class EstimateCheck(CriterionCheck):
         units = len(episodes.episode) if self._metric.unit == "case" else len(episodes)
         self.blank = replace(self.blank, units=units, units_max=units)
         self.value = float(self._metric.compute(episodes, self._environment.config))
-        over = f" over {units:,} {self._metric.unit}s"
+        over = f" over {quantity(units, self._metric.unit)}"
         if self._criterion.spec.better_than is not None:
             references = reference_policies(self._environment, self._criterion)
             self.verdict = self._against(references, self.value, over)

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
 from rl_eval.evidence import Change, EvidenceHistory, EvidenceResult, meets
-from rl_eval.formatting import COMPARISON_SIGNS, number
+from rl_eval.formatting import COMPARISON_SIGNS, interval_ends, number, quantity
 
 # INCONCLUSIVE: the evidence did not suffice; NEEDS_RUNS, from train.py alone, is what one run cannot show.
 Decision = Literal["PASS", "FAIL", "INCONCLUSIVE", "ERROR", "NEEDS_RUNS"]
@@ -144,8 +144,6 @@ def item_verdict(suite: str, item: str) -> CriterionVerdict:
 
 DIRECTION_SIGNS = {"at_least": 1.0, "better_than": 1.0, "at_most": -1.0, "less_than": -1.0}
 _DECIDED = {"PASS": "passed", "FAIL": "failed", "INCONCLUSIVE": "undecided"}
-# An interval with one side longer than the other by more than this factor is shown by its ends.
-_SKEWED = 1.5
 
 
 def decide_by_estimate(blank: CriterionVerdict, estimate: float, threshold: float, of: str) -> CriterionVerdict:
@@ -158,10 +156,14 @@ def decide_by_estimate(blank: CriterionVerdict, estimate: float, threshold: floa
     passes = meets(estimate, threshold, blank.direction)  # type: ignore[arg-type]
     verdict = replace(blank, decision="PASS" if passes else "FAIL", estimate=estimate, threshold=threshold)
     numbers = number(estimate, distinct_from=threshold), number(threshold, distinct_from=estimate)
-    words = {"better_than": "better than", "less_than": "better than (below)"}.get(blank.direction, blank.direction)
-    detail = f"{blank.metric} {numbers[0]}{of} {'meets' if passes else 'misses'} {words} {numbers[1]}"
+    better = {"better_than": "better than", "less_than": "better than (below)"}.get(blank.direction)
+    if better is None:
+        words, short = f"{'meets' if passes else 'misses'} {blank.direction}", " by"
+    else:
+        words, short = f"is {'' if passes else 'not '}{better}", ", short by"
+    detail = f"{blank.metric} {numbers[0]}{of} {words} {numbers[1]}"
     if not passes:
-        detail += f" by {number(-verdict.lead)}"
+        detail += f"{short} {number(-verdict.lead)}"
     return replace(verdict, detail=detail, misses_by=None if passes else -verdict.lead)
 
 
@@ -225,27 +227,28 @@ def _order_note(change: Change | None, changed: bool) -> str:
 
 
 def format_estimate(verdict: CriterionVerdict) -> str:
-    """`252 ± 21`, or `0.93 in [0.81, 0.95]` where the interval is skewed."""
+    """`252 ± 21` where both sides of the interval are equal as written, else `0.93 in [0.81, 0.95]`."""
     estimate = number(verdict.estimate, distinct_from=verdict.threshold)
     if verdict.interval is None or verdict.estimate is None:
         return estimate
     low, high = verdict.interval
-    if low is None or high is None:
-        ends = ["?" if end is None else number(end, 3) for end in (low, high)]
-        return f"{estimate} in [{', '.join(ends)}]"
-    if low == high:
-        return estimate
-    below, above = verdict.estimate - low, high - verdict.estimate
-    if min(below, above) > 0 and max(below, above) <= _SKEWED * min(below, above):
-        return f"{estimate} ± {number(max(below, above), 2)}"
-    return f"{estimate} in [{number(low, 3)}, {number(high, 3)}]"
+    if low is not None and high is not None:
+        if low == high:
+            return estimate
+        below, above = number(verdict.estimate - low, 2), number(high - verdict.estimate, 2)
+        if below == above:
+            return f"{estimate} ± {above}"
+    first, last = interval_ends(verdict.interval)
+    return f"{estimate} in [{first}, {last}]"
 
 
 def _after_units(verdict: CriterionVerdict) -> str:
     """`after 57 episodes, 100 of 400 played`, or `after 400 episodes`."""
     of_set = " of the set" if verdict.population == "set" else ""
-    most = f" of {verdict.units_max:,}" if verdict.units_max is not None else ""
-    played = f"{verdict.units:,}{most}"
+    assert verdict.units is not None
+    unit = verdict.unit or "unit"
     if verdict.decided_at is None or verdict.decided_at == verdict.units:
-        return f"after {played} {verdict.unit}s{of_set}"
-    return f"after {verdict.decided_at:,} {verdict.unit}s, {played}{of_set} played"
+        played = quantity(verdict.units if verdict.units_max is None else verdict.units_max, unit)
+        return f"after {'' if verdict.units_max is None else f'{verdict.units:,} of '}{played}{of_set}"
+    most = "" if verdict.units_max is None else f" of {verdict.units_max:,}"
+    return f"after {quantity(verdict.decided_at, unit)}, {verdict.units:,}{most}{of_set} played"

@@ -162,7 +162,7 @@ def drawing(verdict: CriterionVerdict, bounds: tuple[float, float] | None = None
     if verdict.interval is None and (verdict.estimate is None or verdict.estimate == verdict.threshold):
         return Markup("")
     low, high = verdict.interval or (verdict.estimate, verdict.estimate)
-    ends = "" if verdict.interval is None else f", interval from {_end(low)} to {_end(high)}"
+    ends = "" if verdict.interval is None else f", interval from {_end(low, '−∞')} to {_end(high, '∞')}"
     required = f"{_REQUIREMENTS.get(verdict.direction, '')}{number(verdict.threshold, 4, verdict.estimate)}"
     description = f"Estimate {number(verdict.estimate, 4, verdict.threshold)}{ends}; required: {required}."
     above = DIRECTION_SIGNS.get(verdict.direction, 1.0) > 0
@@ -171,8 +171,8 @@ def drawing(verdict: CriterionVerdict, bounds: tuple[float, float] | None = None
     return charts.interval(verdict.estimate, low, high, verdict.threshold, above, description, bounds, small=small)
 
 
-def _end(value: float | None) -> str:
-    return "unknown" if value is None else number(value, 3)
+def _end(value: float | None, infinite: str) -> str:
+    return infinite if value is None else number(value, 3)
 
 
 def evidence(suite: SuiteVerdict) -> list[Evidence]:

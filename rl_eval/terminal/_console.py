@@ -19,7 +19,7 @@ PIPE_WIDTH = 120
 # Only a rule below the header, so that a table in a log can be read, copied and split into columns.
 _HEAD_RULE = box.Box("    \n    \n -- \n    \n    \n    \n    \n    \n", ascii=True)
 
-_ASCII = str.maketrans({"≥": ">=", "≤": "<=", "…": "...", "±": "+-", "━": "#", "─": "-", "·": "-"})
+_ASCII = str.maketrans({"≥": ">=", "≤": "<=", "…": "...", "±": "+-", "∞": "inf", "━": "#", "─": "-", "·": "-"})
 
 
 def console_for(stream: IO[str] | None = None, *, stderr: bool = False) -> Console:

@@ -10,7 +10,7 @@ from rich.console import Console, ConsoleOptions, RenderableType
 from rich.measure import Measurement
 from rich.table import Table
 
-from rl_eval.formatting import COMPARISON_SIGNS, decision_text, number
+from rl_eval.formatting import COMPARISON_SIGNS, decision_text, interval_ends, number
 from rl_eval.terminal._console import cell, console_for, labelled_line, new_table
 
 # The standard colours follow the palette of the terminal, light or dark. The word is clear without its colour.
@@ -82,10 +82,10 @@ def _texts(row: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _interval(interval: Sequence[float | None] | None) -> str:
-    """`0.81..0.95`; `?` for an unknown end."""
+    """`0.81..0.95`."""
     if not interval:
         return ""
-    low, high = ("?" if end is None else number(end, 3) for end in interval)
+    low, high = interval_ends(interval)
     return low if low == high else f"{low}..{high}"
 
 

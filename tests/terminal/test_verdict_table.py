@@ -58,7 +58,7 @@ def test_the_interval_and_how_many_units_it_took(width):
         assert name in lines[0]
     assert "0.9271 " in lines[2]
     assert "0.903..0.95 " in lines[2]
-    assert "?..0.05 " in lines[3]
+    assert "-∞..0.05 " in lines[3]
     assert lines[3].endswith("INCONCLUSIVE")
     assert ("≥ 0.9 " in lines[2]) == (width > 60)
     assert ("3,120/40,000 " in lines[2]) == (width > 80)
