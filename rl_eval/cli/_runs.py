@@ -111,6 +111,7 @@ def compare(
             bounds=bounds,
             alpha=alpha,
             with_verdicts=verdicts,
+            gate=gate,
             trust=trust,
             ledger=ledger.DEFAULT,
             on_episodes=progress.episodes,

@@ -7,7 +7,6 @@ from pathlib import Path
 import typer
 
 from rl_eval.compare.comparison import Comparison
-from rl_eval.errors import InputError
 from rl_eval.run import as_json as json_text
 
 
@@ -20,13 +19,8 @@ def show_comparison(result: Comparison, *, gate: bool, html: Path | None, as_jso
         as_json: print JSON instead of tables.
 
     Raises:
-        InputError: there is no baseline for the gate, or the page cannot be written.
+        InputError: the page cannot be written.
     """
-    if gate and not result.comparisons:
-        raise InputError(
-            "--gate needs a candidate and a baseline, and all runs that are named have one config: "
-            "name the baseline with --baseline"
-        )
     if html is not None:
         from rl_eval.compare.page import write_page
 

@@ -11,12 +11,20 @@ from typing import Any
 import numpy as np
 
 from rl_eval import domains
-from rl_eval.compare.groups import ComparisonTask, RunGroup, common_task, differing_settings, group_runs
+from rl_eval.compare.groups import (
+    ComparisonTask,
+    RunGroup,
+    commit_notes,
+    common_task,
+    differing_settings,
+    group_runs,
+    repeated_seeds_note,
+)
 from rl_eval.compare.learning_curves import LearningCurve, comparable_columns, learning_curve
 from rl_eval.compare.permutation import MeanDifference
 from rl_eval.compare.run_evidence import BoundedDifference, least_pairs
 from rl_eval.compare.run_sources import read_runs
-from rl_eval.compare.scores import OnEpisodes, play_groups, recorded_scores, score_bounds
+from rl_eval.compare.scores import OnEpisodes, play_groups, recorded_scores, require_range, score_bounds
 from rl_eval.compare.statistics import GroupComparison, GroupScores, compare_groups, iqm_interval
 from rl_eval.compare.verdicts import count_passes
 from rl_eval.errors import InputError
@@ -177,6 +185,7 @@ def compare_runs(
     bounds: tuple[float, float] | None = None,
     alpha: float = 0.05,
     with_verdicts: bool = False,
+    gate: bool = False,
     trust: bool = False,
     ledger: Path | None = None,
     on_episodes: OnEpisodes | None = None,
@@ -190,6 +199,7 @@ def compare_runs(
         episodes: how many to play; None: 100, or all of a finite held-out set.
         bounds: the least and the most that a run can score; None: those of the metric, where it has some.
         with_verdicts: whether to compare the runs' `verdict.json` too.
+        gate: whether there must be a candidate beside the baseline.
         trust: whether modules that the runs name may be imported: plugins, and that of a `module:` environment.
         ledger: the file that records that a finite held-out set was used.
         on_episodes: called with the number of episodes so far, and of all episodes.
@@ -199,7 +209,9 @@ def compare_runs(
     """
     if not 0 < alpha < 0.5:
         raise InputError(f"--alpha {alpha:g} is not an error rate: give one between 0 and 0.5, such as 0.05")
-    candidate_runs, baseline_runs = read_runs(names), read_runs(baseline)
+    require_range(bounds)
+    repeated: list[str] = []
+    candidate_runs, baseline_runs = read_runs(names, repeated), read_runs(baseline, repeated)
     runs = [*baseline_runs, *candidate_runs]
     if not runs:
         raise InputError("there is no run to compare: name run directories, a sweep or wandb:entity/project")
@@ -207,9 +219,10 @@ def compare_runs(
         if run.record:
             require_plugins_of_run(run.record.path, run.record.config, trust=trust)
     task = common_task(runs, metric)
-    groups = group_runs(candidate_runs, baseline_runs)
+    groups = group_runs(candidate_runs, baseline_runs, gate=gate)
     verdicts = count_passes(groups) if with_verdicts else {}
-    notes = [_repeated_seeds_note(group) for group in groups if group.left_out]
+    notes = [f"{name} is named twice, and counts once" for name in dict.fromkeys(repeated)]
+    notes += [repeated_seeds_note(group) for group in groups if group.left_out]
     if all(run.source == "run" for run in runs):
         scores, count = play_groups(groups, task, episodes=episodes, trust=trust, on_episodes=on_episodes)
         notes += _record_looks(groups, task, ledger)
@@ -220,7 +233,7 @@ def compare_runs(
             "episodes of its own: they are not paired, and a little optimistic"
         )
     higher_is_better = task.metric.better == "higher"
-    notes += _commit_notes(groups)
+    notes += commit_notes(groups)
     within = score_bounds(scores, task, bounds)
     comparisons = [
         compare_groups(candidate, scores[0], higher_is_better=higher_is_better, bounds=within, alpha=alpha)
@@ -253,20 +266,6 @@ def difference_text(difference: MeanDifference | BoundedDifference, alpha: float
     p = min(difference.p_below, difference.p_above)
     sign = "+" if difference.estimate > 0 else ""
     return f"{sign}{number(difference.estimate, 3)} in [{low}, {high}] ({100 - 200 * alpha:g} %), p = {number(p, 2)}"
-
-
-def _repeated_seeds_note(group: RunGroup) -> str:
-    return f"{group.label}: {group.left_out} of its runs repeat the seed of another, and are left out"
-
-
-def _commit_notes(groups: Sequence[RunGroup]) -> list[str]:
-    """Groups may be trained by different code even if their configs are equal."""
-    commits = [{str(run.record.info.get("git_revision"))[:10] for run in group.runs if run.record} for group in groups]
-    recorded = [revisions for revisions in commits if revisions]
-    if all(revisions == recorded[0] for revisions in recorded):
-        return []
-    texts = [f"{group.label}: {', '.join(sorted(revs))}" for group, revs in zip(groups, commits, strict=True)]
-    return [f"the groups were trained by different commits ({'; '.join(texts)})"]
 
 
 def _record_looks(groups: Sequence[RunGroup], task: ComparisonTask, ledger: Path | None) -> list[str]:

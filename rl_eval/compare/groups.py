@@ -142,15 +142,18 @@ def _override_value(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value, default=str)
 
 
-def group_runs(runs: Sequence[ComparedRun], baseline: Sequence[ComparedRun] = ()) -> list[RunGroup]:
+def group_runs(
+    runs: Sequence[ComparedRun], baseline: Sequence[ComparedRun] = (), *, gate: bool = False
+) -> list[RunGroup]:
     """One group of each config: the baseline first, then the candidates in the order in which they were named.
 
     Args:
         runs: of the candidates; without `baseline`, the first group is the baseline.
         baseline: runs that form the baseline even if a candidate has the same config.
+        gate: whether there must be a candidate.
 
     Raises:
-        InputError: the runs of the baseline differ in more than their seed.
+        InputError: the runs of the baseline differ in more than their seed, or the candidate is missing.
     """
     parts = _by_config(baseline)
     if len(parts) > 1:
@@ -161,6 +164,11 @@ def group_runs(runs: Sequence[ComparedRun], baseline: Sequence[ComparedRun] = ()
         )
     baseline_names = {run.name for run in baseline}
     parts += _by_config([run for run in runs if run.name not in baseline_names] or runs)
+    if gate and len(parts) < 2:
+        raise InputError(
+            "--gate needs a candidate and a baseline, and all runs that are named have one config: "
+            "name the baseline with --baseline"
+        )
     labels = _labels([part[0].config for part in parts])
     return [_one_run_per_seed(part, label) for part, label in zip(parts, labels, strict=True)]
 
@@ -196,3 +204,18 @@ def _labels(configs: Sequence[Mapping[str, Any]]) -> list[str]:
     if len(configs) == 2 and not any(labels):
         return ["baseline", "candidate"]  # one config: --baseline separates the two
     return [name if names.count(name) == 1 else f"{name} ({number})" for number, name in enumerate(names, 1)]
+
+
+def repeated_seeds_note(group: RunGroup) -> str:
+    """How many runs do not count."""
+    return f"{group.label}: {group.left_out} of its runs repeat the seed of another, and are left out"
+
+
+def commit_notes(groups: Sequence[RunGroup]) -> list[str]:
+    """Groups may be trained by different code even if their configs are equal."""
+    commits = [{str(run.record.info.get("git_revision"))[:10] for run in group.runs if run.record} for group in groups]
+    recorded = [revisions for revisions in commits if revisions]
+    if all(revisions == recorded[0] for revisions in recorded):
+        return []
+    texts = [f"{group.label}: {', '.join(sorted(revs))}" for group, revs in zip(groups, commits, strict=True)]
+    return [f"the groups were trained by different commits ({'; '.join(texts)})"]

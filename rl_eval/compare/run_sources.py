@@ -15,15 +15,19 @@ from rl_eval.run import is_sweep, read_record, sweep_jobs
 MAX_RUNS = 512
 
 
-def read_runs(names: Iterable[str]) -> list[ComparedRun]:
+def read_runs(names: Iterable[str], repeated: list[str]) -> list[ComparedRun]:
     """Every run that is named, in order and without duplicates.
+
+    Args:
+        repeated: receives the names of the duplicates.
 
     Raises:
         InputError: one does not exist or is damaged, or there are too many.
     """
     runs: dict[str, ComparedRun] = {}
     for run in itertools.chain.from_iterable(map(_read, names)):
-        runs.setdefault(_identity(run), run)
+        if runs.setdefault(_identity(run), run) is not run:
+            repeated.append(run.name)
         if len(runs) > MAX_RUNS:
             raise InputError(f"more than {MAX_RUNS} runs are named, and no page could show them: name fewer")
     return list(runs.values())

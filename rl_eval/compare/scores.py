@@ -162,16 +162,28 @@ def recorded_scores(groups: Sequence[RunGroup], metric: Metric) -> list[GroupSco
     return scores
 
 
+def require_range(bounds: tuple[float, float] | None) -> None:
+    """Refuse bounds that are no range.
+
+    Raises:
+        InputError: they are not finite, or the first is not below the second.
+    """
+    if bounds is not None and not (math.isfinite(bounds[0]) and math.isfinite(bounds[1]) and bounds[0] < bounds[1]):
+        raise InputError(
+            f"--bounds {bounds[0]:g} {bounds[1]:g} is no range: give the least and the most that a run can score"
+        )
+
+
 def score_bounds(
     scores: Sequence[GroupScores], task: ComparisonTask, bounds: tuple[float, float] | None
 ) -> tuple[float, float] | None:
     """The least and the most that a run can score; None where they are not known.
 
     Args:
-        bounds: as given by the user; None: those of the metric.
+        bounds: as given by the user, after `require_range`; None: those of the metric.
 
     Raises:
-        InputError: they are no range, or a run scored outside of them.
+        InputError: a run scored outside of them.
     """
     metric = task.metric
     if bounds is None:
@@ -180,8 +192,6 @@ def score_bounds(
         known = metric.bounds(task.env) if metric.bounds is not None and metric.variable is not None else None
         return None if known is None else (float(known[0]), float(known[1]))
     low, high = bounds
-    if not (math.isfinite(low) and math.isfinite(high) and low < high):
-        raise InputError(f"--bounds {low:g} {high:g} is no range: give the least and the most that a run can score")
     values = np.concatenate([group.values for group in scores])
     outside = values[(values < low) | (values > high)]
     if len(outside):

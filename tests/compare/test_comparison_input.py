@@ -51,6 +51,22 @@ def test_a_seed_that_is_trained_again_counts_once(tmp_path):
     assert "1 of its runs repeat the seed" in result.notes[0]
 
 
+def test_a_run_that_is_named_twice_counts_once(tmp_path):
+    run = write_run(tmp_path / "run")
+    result = compare(run, run)
+    assert [len(group.runs) for group in result.groups] == [1]
+    assert result.notes[0] == f"{run.path} is named twice, and counts once"
+    assert not any("named twice" in note for note in compare(run, baseline=[str(run.path)]).notes)
+
+
+@pytest.mark.parametrize(("options", "named"), [({"bounds": (5.0, 1.0)}, "--bounds 5 1"), ({"gate": True}, "--gate")])
+def test_nothing_is_played_for_options_that_cannot_hold(tmp_path, options, named):
+    def play(*progress):
+        raise AssertionError(progress)
+
+    assert named in refusal(write_run(tmp_path / "run"), on_episodes=play, **options)
+
+
 def test_the_command_that_finishes_a_run_can_be_pasted(tmp_path):
     finished, stopped = write_run(tmp_path / "a"), write_run(tmp_path / "it's b; c", status="interrupted")
     command = refusal(finished, stopped).split("`")[1]

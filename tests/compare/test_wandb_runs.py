@@ -44,7 +44,7 @@ def offline(tmp_path_factory):
 
 
 def test_an_offline_folder_is_read_as_it_was_written(offline):
-    (run,) = read_runs(offline[:1])
+    (run,) = read_runs(offline[:1], [])
     assert (run.name, run.source, run.status, run.seed) == (offline[0], "wandb", "finished", 1)
     assert run.config == {**CONFIG, "seed": 1}
     assert run.results == {"mean_return": 10.0, "mean": 10.0}
@@ -80,7 +80,7 @@ def test_a_truncated_file_is_read_up_to_its_end(offline, tmp_path):
     (file,) = Path(offline[0]).glob("run-*.wandb")
     content = file.read_bytes()
     (tmp_path / "run-x.wandb").write_bytes(content[: len(content) - 10])
-    (run,) = read_runs([str(tmp_path)])
+    (run,) = read_runs([str(tmp_path)], [])
     assert run.config["seed"] == 1
 
 
@@ -88,7 +88,7 @@ def test_a_truncated_file_is_read_up_to_its_end(offline, tmp_path):
 def test_a_file_that_is_no_wandb_run_is_refused(tmp_path, content):
     (tmp_path / "run-x.wandb").write_bytes(content)
     with pytest.raises(InputError, match=r"run-x.wandb|has no env.name"):
-        read_runs([str(tmp_path)])
+        read_runs([str(tmp_path)], [])
 
 
 def online(name, seed, mean, *, group="night", state="finished", lr=0.001):
