@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,8 +14,13 @@ from rl_eval.errors import InputError
 from rl_eval.formatting import COMPARISON_SIGNS, number
 
 if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table
+
     from rl_eval.gates.power import SuitePower
     from rl_eval.gates.suite import Suite
+
+_COLUMNS = ("criterion", "metric", "bar", "true value", "PASS", "FAIL", "INCONCLUSIVE", "median units")
 
 
 @app.command()
@@ -108,25 +114,17 @@ def _numbers(option: str, arguments: list[str] | tuple[str, ...]) -> dict[str, f
 
 
 def _show(suite: Suite, result: SuitePower, gates: int, seed: int) -> None:
+    from rich.measure import Measurement
+
     from rl_eval import terminal
     from rl_eval.gates.power import chance_of_all
 
     console = terminal.console_for()
-    table = terminal.new_table()
-    columns = ("criterion", "metric", "bar", "true value", "PASS", "FAIL", "INCONCLUSIVE", "median units")
-    for column in columns:
-        table.add_column(column, justify="left" if column in ("criterion", "metric") else "right")
+    table, with_metric = _table(console, result, _COLUMNS), True
+    if Measurement.get(console, console.options.update(max_width=10_000), table).maximum > console.width:
+        table, with_metric = _table(console, result, [name for name in _COLUMNS if name != "metric"]), False
     summaries = []
     for title, rows in result.groups:
-        for row in rows:
-            bar = f"{COMPARISON_SIGNS[row.direction]} {number(row.threshold)}"
-            units = "-" if row.power.median_units is None else f"{row.power.median_units:,.0f}"
-            of_limit = "" if row.limit is None else f"/{row.limit:,}"
-            chances = (row.power.passes, row.power.fails, row.power.inconclusive)
-            cells = [row.criterion, row.metric, bar, number(row.true), *map(_chance, chances), units + of_limit]
-            table.add_row(*(terminal.cell(text, console.options) for text in cells))
-        if len(rows) > 1:
-            table.add_section()
         independent, least, most = chance_of_all([row.power.passes for row in rows])
         if len(rows) > 1:
             summaries.append(
@@ -134,6 +132,8 @@ def _show(suite: Suite, result: SuitePower, gates: int, seed: int) -> None:
                 f"most {_chance(most)}, as its worst criterion, and at least {_chance(least)}, whatever depends on what"
             )
     console.print(table)
+    if not with_metric:
+        console.print(terminal.cell("not shown at this width: metric", console.options, "dim"))
     print_line = terminal.print_line
     for line in ["", *summaries] if summaries else ():
         print_line(line)
@@ -156,6 +156,32 @@ def _show(suite: Suite, result: SuitePower, gates: int, seed: int) -> None:
         print_line(f"assumed for {line}")
     for name, reason in result.not_simulated.items():
         print_line(f"not simulated: {name}, which {reason}")
+
+
+def _table(console: Console, result: SuitePower, columns: Sequence[str]) -> Table:
+    from rl_eval import terminal
+
+    table = terminal.new_table()
+    for column in columns:
+        text = column in ("criterion", "metric")
+        table.add_column(column, justify="left" if text else "right", no_wrap=not text)
+    for _, rows in result.groups:
+        for row in rows:
+            units = "-" if row.power.median_units is None else f"{row.power.median_units:,.0f}"
+            cells = {
+                "criterion": row.criterion,
+                "metric": row.metric,
+                "bar": f"{COMPARISON_SIGNS[row.direction]} {number(row.threshold)}",
+                "true value": number(row.true),
+                "PASS": _chance(row.power.passes),
+                "FAIL": _chance(row.power.fails),
+                "INCONCLUSIVE": _chance(row.power.inconclusive),
+                "median units": units + ("" if row.limit is None else f"/{row.limit:,}"),
+            }
+            table.add_row(*(terminal.cell(cells[column], console.options) for column in columns))
+        if len(rows) > 1:
+            table.add_section()
+    return table
 
 
 def _chance(value: float) -> str:

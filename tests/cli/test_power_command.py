@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from rl_eval.cli import main
@@ -40,6 +42,15 @@ def test_it_prints_chances_assumptions_and_what_it_leaves_out(suite, capsys):
     ):
         assert part in out
     assert "gates" in err
+
+
+def test_a_narrow_terminal_leaves_out_the_metric(suite, capsys, monkeypatch):
+    for width, shown in (("80", False), ("160", True)):
+        monkeypatch.setenv("COLUMNS", width)
+        assert main(["power", suite, "--gates", "5", "--true", "high=480"]) == 0
+        head, _, row = capsys.readouterr().out.splitlines()[:3]
+        assert ("metric" in head, "mean_return" in row) == (shown, shown)
+        assert {"INCONCLUSIVE", "median units"} <= set(re.split("  +", head.strip()))
 
 
 def test_the_same_command_prints_the_same(suite, capsys):
