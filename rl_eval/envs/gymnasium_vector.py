@@ -72,13 +72,22 @@ class CopyGroup:
     def reset(self, rows: Iterable[int], seeds: Iterable[int | None]) -> None:
         """Start the copies of some rows, each with its seed."""
         for row, seed in zip(rows, seeds, strict=True):
-            obs, info = self.copies[row - self.first].reset(seed=seed)
+            obs, info = self._restart(row, seed=seed)
             self.arrays.obs[row] = self._checks.observation(obs, row, "reset")
             self.arrays.idle[row] = False
             if info.get("action_mask") is not None and self.arrays.layout.discrete_actions:
                 self.masked = True
             if self.masked:
                 self.arrays.action_mask[row] = _legal_actions(info, self.arrays.layout.discrete_actions)
+
+    def _restart(self, row: int, **seed: Any) -> tuple[Any, Mapping[str, Any]]:
+        """The observation and the info of `reset` of one copy."""
+        try:
+            returned = self.copies[row - self.first].reset(**seed)
+        except Exception as error:
+            self._checks.unpacking(error, row, "reset")
+            raise
+        return self._checks.restart(returned, row)
 
     def step(self, actions: np.ndarray) -> None:
         """Step the copies that are not idle; `actions` `[N, ...]` holds those of all copies.
@@ -94,13 +103,16 @@ class CopyGroup:
         discrete_actions = arrays.layout.discrete_actions
         own, ndarray, shape, dtype = self._own, np.ndarray, obs_of.shape[1:], obs_of.dtype
         rewards, terminations, truncations = [], [], []
+        terminated, truncated = False, False
+        no_info: dict[str, Any] = {}
+        info: Any = no_info
         checks.steps += 1
         if has_facts:
             arrays.facts[:, rows] = np.nan
         steps = zip(self.copies, acts, arrays.idle[rows].tolist(), strict=True)
         try:
             for row, (env, action, idle) in enumerate(steps, self.first):
-                reward, terminated, truncated = 0.0, False, False
+                reward, terminated, truncated, info = 0.0, False, False, no_info
                 if not idle:
                     obs, reward, terminated, truncated, info = env.step(action)  # type: ignore[assignment]
                     if not own and (obs.__class__ is not ndarray or obs.dtype is not dtype or obs.shape != shape):
@@ -112,7 +124,7 @@ class CopyGroup:
                         if masked:
                             arrays.final_action_mask[row] = _legal_actions(info, discrete_actions)
                         if autoreset:
-                            obs, info = env.reset()
+                            obs, info = self._restart(row)
                             obs = obs if own else checks.observation(obs, row, "reset")
                         else:
                             arrays.idle[row] = True
@@ -130,6 +142,8 @@ class CopyGroup:
         except InputError:
             raise
         except Exception as error:
+            checks.unpacking(error, row)
+            checks.info(info, row)
             checks.flags("terminated", [terminated], row)  # one that has no truth value ends up here
             checks.flags("truncated", [truncated], row)
             error.add_note(f"in copy {row}")

@@ -7,6 +7,7 @@ every step and costs least, and look for the culprit only where that fails.
 from __future__ import annotations
 
 import math
+import traceback
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -17,6 +18,8 @@ from gymnasium.vector import AutoresetMode, VectorEnv
 from rl_eval.errors import InputError
 
 NUMBERS = "fiub"  # kinds of numpy types
+_RESET_RETURNS = "reset must return a tuple (observation, info)"
+_STEP_RETURNS = "step must return a tuple (observation, reward, terminated, truncated, info)"
 
 
 def is_finite(flat: np.ndarray) -> bool:
@@ -78,6 +81,44 @@ class SingleChecks:
             raise self.refusal("observation", value, copy, call, "every number must be finite", finite=False)
         return obs
 
+    def restart(self, returned: Any, copy: int) -> tuple[Any, Mapping[str, Any]]:
+        """The observation, not yet checked, and the info that `reset` returned.
+
+        Raises:
+            InputError: it returned something else.
+        """
+        if not isinstance(returned, tuple | list) or len(returned) != 2:
+            kind = f"a tuple of {len(returned)}" if isinstance(returned, tuple) else describe(returned)
+            raise InputError(f"environment {self.name!r} returned {kind} on reset of copy {copy}: {_RESET_RETURNS}")
+        obs, info = returned
+        self.info(info, copy, "reset")
+        return obs, info
+
+    def info(self, value: Any, copy: int, call: str = "step") -> None:
+        """Check that `info` is a mapping.
+
+        Raises:
+            InputError: it is something else.
+        """
+        if not isinstance(value, Mapping):
+            raise self.refusal("info", value, copy, call, "it must be a dict")
+
+    def unpacking(self, error: Exception, copy: int, call: str = "step") -> None:
+        """Check that an error is not about how many values the environment returned.
+
+        Raises:
+            InputError: Gymnasium's wrappers, or the caller, could not unpack them.
+        """
+        if not isinstance(error, TypeError | ValueError) or "unpack" not in str(error) or error.__traceback__ is None:
+            return
+        *_, (frame, _) = traceback.walk_tb(error.__traceback__)
+        if frame.f_globals.get("__name__", "").startswith(("gymnasium.", "rl_eval.envs.")):
+            when = f"in step {self.steps}" if call == "step" else "on reset"
+            raise InputError(
+                f"environment {self.name!r} returned another number of values {when} of copy {copy} ({error}): "
+                f"{_STEP_RETURNS if call == 'step' else _RESET_RETURNS}"
+            ) from error
+
     def rewards(self, values: Sequence[Any], first: int) -> np.ndarray:
         """Rewards `[N]` of copies `first` and after.
 
@@ -112,7 +153,8 @@ class SingleChecks:
         """The sentence on a value that is not allowed."""
         when = f"in step {self.steps}" if call == "step" else "on reset"
         kind = describe(value) if finite else f"{describe(value)} with a number that is not finite"
-        return InputError(f"environment {self.name!r} returned the {what} {kind} {when} of copy {copy}: {needed}")
+        named = f"the {what} {kind}" if what in ("observation", "reward") else f"{what}={kind}"
+        return InputError(f"environment {self.name!r} returned {named} {when} of copy {copy}: {needed}")
 
 
 def _array(values: Sequence[Any]) -> np.ndarray | None:

@@ -122,13 +122,65 @@ def test_any_one_number_is_a_reward(reward):
 @pytest.mark.parametrize("name", ["terminated", "truncated"])
 @pytest.mark.parametrize("value", [1, 0, None, "yes", np.array([True]), np.zeros(4, bool), np.int64(1), 0.0])
 def test_an_end_that_is_not_one_bool_is_refused(name, value):
-    assert name in refused(**{name: value})
+    assert f"returned {name}=" in refused(**{name: value})
 
 
 def test_numpys_bool_is_one():
     *_, terminated, truncated, _ = third_step(terminated=np.True_, truncated=np.array(False)[()])
     assert terminated.tolist() == [False, True, False]
     assert not truncated.any()
+
+
+@pytest.mark.parametrize("info", [None, 3, [("a", 1)]])
+def test_an_info_that_is_no_mapping_is_refused(info):
+    assert "info" in refused(info=info)
+
+
+class Returns(Env):
+    """Returns `started` on reset, and `stepped` in every step."""
+
+    def __init__(self, started=(GOOD, {}), stepped=(GOOD, 1.0, False, False, {})):
+        super().__init__()
+        self.started, self.stepped = started, stepped
+
+    def reset(self, *, seed=None, options=None):
+        return self.started
+
+    def step(self, action):
+        return self.stepped
+
+
+@pytest.mark.parametrize("started", [GOOD, None, (GOOD,), (GOOD, {}, {}), (GOOD, None)])
+@pytest.mark.parametrize("wrapped", [False, True])
+def test_what_reset_must_return_is_said(started, wrapped):
+    env = Returns(started)
+    with pytest.raises(InputError, match=r"'Returns' returned .* on reset of copy 0") as raised:
+        GymnasiumVector([gym.wrappers.FlattenObservation(env) if wrapped else env]).reset(seed=0)
+    if not isinstance(started, tuple) or len(started) != 2:
+        assert "(observation, info)" in str(raised.value)
+
+
+@pytest.mark.parametrize("stepped", [None, GOOD, (GOOD, 1.0, False, {}), (GOOD, 1.0, False, False, {}, {})])
+@pytest.mark.parametrize("wrapped", [False, True])
+def test_what_step_must_return_is_said(stepped, wrapped):
+    env = Returns(stepped=stepped)
+    vector = GymnasiumVector([gym.wrappers.TimeLimit(env, 9) if wrapped else env])
+    vector.reset(seed=0)
+    needed = r"'Returns' .* in step 1 of copy 0 .*\(observation, reward, terminated, truncated, info\)"
+    with pytest.raises(InputError, match=needed):
+        vector.step(np.zeros(1, int))
+
+
+def test_an_environment_that_cannot_unpack_its_own_values_is_not_blamed_for_what_it_returns():
+    class Failing(Env):
+        def step(self, action):
+            obs, _ = (action,)
+            return obs, 0.0, False, False, {}
+
+    vector = GymnasiumVector([Failing()])
+    vector.reset(seed=0)
+    with pytest.raises(ValueError, match="unpack"):
+        vector.step(np.zeros(1, int))
 
 
 @pytest.mark.parametrize("obs", [np.zeros(1, np.float32), 0, np.full(4, np.nan, np.float32), None])
