@@ -96,7 +96,7 @@ def peer(clock: TrainingClock, agent: str, seed: int, budget: int, threads: int)
     from rl_eval.policy import StableBaselines3Policy
 
     model = peer_model(agent, seed=seed, threads=threads)
-    acting = StableBaselines3Policy(model, None)
+    acting = StableBaselines3Policy(model, None, seed)
 
     def do(env_steps: int) -> bool:
         return clock.after_update(env_steps, lambda: acting) and env_steps < budget

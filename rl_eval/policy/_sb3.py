@@ -85,10 +85,10 @@ class StableBaselines3Source(Source):
             if not Path(file).is_file():
                 raise InputError(f"policy {spec!r}: the file {file} does not exist")
         with imports_of_extra("sb3", f"policy {spec!r}"):
-            import stable_baselines3  # noqa: F401 - its absence is named first
+            from stable_baselines3.common.base_class import BaseAlgorithm
             from stable_baselines3.common.save_util import load_from_pkl
             from stable_baselines3.common.vec_env import VecNormalize
-        model_class = _algorithm(algo, spec)
+        model_class = _algorithm(algo, spec, BaseAlgorithm)
         try:  # both unpickle, which --trust allows
             with OwnRandomness(seed):  # a model with a seed of its own sets the global generators
                 model = model_class.load(zip_file, device="cpu")
@@ -113,14 +113,12 @@ class StableBaselines3Source(Source):
         return digest(self.prefix, algo.lower(), *(Path(file) for file in filter(None, _zip_and_statistics(files))))
 
 
-def _algorithm(name: str, spec: str) -> Any:
-    """The class of an algorithm, whatever the case of its name.
+def _algorithm(name: str, spec: str, base: type) -> Any:
+    """The class of an algorithm, whatever the case of its name; `base` is what all of them are.
 
     Raises:
         InputError: neither package has it.
     """
-    from stable_baselines3.common.base_class import BaseAlgorithm
-
     missing = ""
     for package in ("stable_baselines3", "sb3_contrib"):
         try:
@@ -129,7 +127,7 @@ def _algorithm(name: str, spec: str) -> Any:
             missing = ", and sb3_contrib is not installed (recurrentppo, maskableppo, tqc, …): pip install sb3-contrib"
             continue
         for member, value in members.items():
-            if member.lower() == name.lower() and isinstance(value, type) and issubclass(value, BaseAlgorithm):
+            if member.lower() == name.lower() and isinstance(value, type) and issubclass(value, base):
                 return value
     raise InputError(
         f"policy {spec!r}: {name!r} is not an algorithm of Stable-Baselines3 (ppo, a2c, dqn, sac, …){missing}"
