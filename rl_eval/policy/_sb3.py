@@ -85,6 +85,7 @@ class StableBaselines3Source(Source):
             if not Path(file).is_file():
                 raise InputError(f"policy {spec!r}: the file {file} does not exist")
         with imports_of_extra("sb3", f"policy {spec!r}"):
+            import stable_baselines3  # noqa: F401 - its absence is named first
             from stable_baselines3.common.base_class import BaseAlgorithm
             from stable_baselines3.common.save_util import load_from_pkl
             from stable_baselines3.common.vec_env import VecNormalize
