@@ -327,6 +327,7 @@ def test_gymnasium_environments_by_id_continuous_and_discrete_observations(tmp_p
         assert "not judged" in done.stdout
 
 
+@pytest.mark.verify  # the gates train on these files as well
 @pytest.mark.skipif(not NSL_KDD.is_dir(), reason="the public NSL-KDD files are not here")
 def test_nsl_kdd_trains_from_the_public_files(tmp_path):
     done = train(tmp_path, "env.data=nsl_kdd", f"env.path={NSL_KDD}", "total_steps=50000")

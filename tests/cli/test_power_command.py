@@ -26,7 +26,8 @@ def suite(tmp_path):
     return str(write_suite(tmp_path / "pole.yaml", SUITE))
 
 
-def test_it_prints_chances_assumptions_and_what_it_leaves_out(suite, capsys):
+def test_it_prints_chances_assumptions_and_what_it_leaves_out(suite, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "160")
     assert main(["power", suite, "--gates", "20", "--true", "high=480", "--true", "success_rate=0.9"]) == 0
     out, err = capsys.readouterr()
     rows = {line.split()[0]: line.split() for line in out.splitlines() if line.strip()}
