@@ -39,7 +39,7 @@ def rewards_of(env):
 
 def written(file):
     """The keys of one file of conf/ as plain values."""
-    return yaml.load((CONF / file).read_text(), Loader=yaml.SafeLoader)
+    return yaml.safe_load((CONF / file).read_text())
 
 
 NSL_KDD = Path(__file__).resolve().parents[1].parent / "shared/data/nsl-kdd"

@@ -93,7 +93,9 @@ def imports_of(*places):
         file for place in places for file in sorted([*(ROOT / place).rglob("*.py"), ROOT / place]) if file.is_file()
     ]
     return [
-        found for file in files for found in imports(ast.parse(file.read_text()), file.relative_to(ROOT).as_posix())
+        imported
+        for file in files
+        for imported in imports(ast.parse(file.read_text()), file.relative_to(ROOT).as_posix())
     ]
 
 
@@ -117,16 +119,16 @@ PRODUCT = imports_of("rl_eval", "agents", "train.py")
 
 def test_what_the_product_imports_is_declared_where_it_is_needed():
     missing = [
-        found
-        for found in PRODUCT
-        for extras in [{found.extra} if found.extra else extras_of_module(found.file)]
-        if found.distribution not in BASE.union(*(EXTRAS[name] for name in extras))
+        imported
+        for imported in PRODUCT
+        for extras in [{imported.extra} if imported.extra else extras_of_module(imported.file)]
+        if imported.distribution not in BASE.union(*(EXTRAS[name] for name in extras))
     ]
     assert missing == []
 
 
 def test_every_base_dependency_is_imported_by_the_package():
-    assert {found.distribution for found in imports_of("rl_eval")} >= BASE
+    assert {imported.distribution for imported in imports_of("rl_eval")} >= BASE
 
 
 @pytest.mark.parametrize("extra", sorted(EXTRAS.keys() - {"all", "dev"}))
@@ -142,13 +144,13 @@ def test_the_extra_all_is_every_extra_for_users_but_the_largest():
 
 def test_tests_and_benchmarks_import_what_is_declared():
     everything = BASE.union(*EXTRAS.values())
-    assert {found.distribution for found in imports_of("tests", "docs")} <= everything
-    assert {found.distribution for found in imports_of("benchmarks")} <= everything | BENCH
+    assert {imported.distribution for imported in imports_of("tests", "docs")} <= everything
+    assert {imported.distribution for imported in imports_of("benchmarks")} <= everything | BENCH
 
 
 def test_what_is_declared_for_development_is_imported_by_tests_or_a_tool():
-    assert EXTRAS["dev"] - TOOLS <= {found.distribution for found in imports_of("tests")}
-    assert {found.distribution for found in imports_of("benchmarks")} >= BENCH
+    assert EXTRAS["dev"] - TOOLS <= {imported.distribution for imported in imports_of("tests")}
+    assert {imported.distribution for imported in imports_of("benchmarks")} >= BENCH
 
 
 def test_constraints_pin_everything_exactly_and_name_no_address():
@@ -177,14 +179,14 @@ def test_requirements_are_ranges():
     ],
 )
 def test_the_check_itself_sees_imports(code, expected):
-    assert [(found.distribution, found.late, found.extra) for found in imports(ast.parse(code))] == expected
+    assert [(imported.distribution, imported.late, imported.extra) for imported in imports(ast.parse(code))] == expected
 
 
 def test_packages_of_extras_are_not_imported_with_the_package():
     """At the top of a module only where the whole module is the extra's."""
     early = [
-        found
-        for found in PRODUCT
-        if not found.late and found.distribution not in BASE and not extras_of_module(found.file)
+        imported
+        for imported in PRODUCT
+        if not imported.late and imported.distribution not in BASE and not extras_of_module(imported.file)
     ]
     assert early == []

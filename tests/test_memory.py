@@ -38,15 +38,15 @@ def test_the_machine_has_what_it_calls_available(machine):
 
 
 def test_a_container_has_what_its_limit_leaves_without_the_files_it_caches(machine):
-    group = "sys__fs__cgroup__work__job__memory"
+    group = "sys__fs__cgroup__jobs__one__memory"
     files = {f"{group}.max": "5000\n", f"{group}.current": "4000\n", f"{group}.stat": "anon 1\ninactive_file 300\n"}
-    assert machine(proc__meminfo=MEMINFO, proc__self__cgroup="0::/work/job\n", **files) == 1_300
+    assert machine(proc__meminfo=MEMINFO, proc__self__cgroup="0::/jobs/one\n", **files) == 1_300
 
 
 def test_the_narrowest_group_above_counts(machine):
-    above, own = "sys__fs__cgroup__work__memory", "sys__fs__cgroup__work__job__memory"
+    above, own = "sys__fs__cgroup__jobs__memory", "sys__fs__cgroup__jobs__one__memory"
     files = {f"{above}.max": "900\n", f"{above}.current": "1000\n", f"{own}.max": "max\n", f"{own}.current": "4000\n"}
-    assert machine(proc__meminfo=MEMINFO, proc__self__cgroup="0::/work/job\n", **files) == 0
+    assert machine(proc__meminfo=MEMINFO, proc__self__cgroup="0::/jobs/one\n", **files) == 0
 
 
 def test_version_one_of_control_groups(machine):

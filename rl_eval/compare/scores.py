@@ -189,8 +189,8 @@ def score_bounds(
     if bounds is None:
         if metric.name in RATIO_METRICS:
             return 0.0, 1.0
-        known = metric.bounds(task.env) if metric.bounds is not None and metric.variable is not None else None
-        return None if known is None else (float(known[0]), float(known[1]))
+        declared = metric.bounds(task.env) if metric.bounds is not None and metric.variable is not None else None
+        return None if declared is None else (float(declared[0]), float(declared[1]))
     low, high = bounds
     values = np.concatenate([group.values for group in scores])
     outside = values[(values < low) | (values > high)]

@@ -63,6 +63,22 @@ def test_a_cell_is_bounded_by_its_ends(cases, metric, margin):
         assert (logs >= ends.min(axis=0) - 1e-9).all()
 
 
+@given(CASES, st.sampled_from(["precision", "f1"]), st.sampled_from([None, 40]))
+@settings(deadline=None, max_examples=40)
+def test_the_capital_unit_by_unit_is_that_of_the_smaller_ends(cases, metric, population):
+    """With an alpha that nothing reaches, so that every cell stays."""
+    test = ratio_difference_test(metric, 0.1)
+    test.extend(count_cases(metric, *cases[:, :2].T), count_cases(metric, *cases[:, [0, 2]].T))
+    first, second = test._terms(len(cases))
+    units = np.arange(len(cases))
+    growth = _JointBet.start(0.1)._growth(first, second, units, population)
+    smaller_ends = np.cumsum(growth, axis=1).min(axis=0)
+    expected = np.log(np.exp(smaller_ends).mean(axis=-1)).min(axis=-1)
+    reached = _JointBet.start(0.1).advance(first, second, units, population, 1e-200)
+    np.testing.assert_allclose(reached, expected, atol=1e-9)
+    assert _JointBet.start(0.1).final(first, second, population) == pytest.approx(expected[-1], abs=1e-9)
+
+
 @given(CASES, st.sampled_from(RATIO_METRICS), st.sampled_from([None, 40]))
 @settings(max_examples=40)
 def test_a_policy_is_never_better_than_itself(cases, metric, population):
