@@ -71,6 +71,15 @@ class BaseAgent:
         if self.resetting is not None:
             self.resetting[:] = False
 
+    def expect_masks(self, trained_with_masks: bool) -> None:
+        """Before the first `learn_from`: its transitions may have masks.
+
+        Args:
+            trained_with_masks: whether masks restricted the training so far, as the metadata of a policy says it.
+        """
+        if trained_with_masks:
+            self.mask = np.ones((self.envs.num_envs, int(gym.spaces.flatdim(self.action_space))), bool)
+
     def inputs(self, obs: np.ndarray) -> np.ndarray:
         """Observations `[…, D]` as the network takes them."""
         if self.obs_moments is None:
@@ -122,6 +131,14 @@ class BaseAgent:
         torch.set_rng_state(torch.from_numpy(np.array(arrays["torch_rng"])))
         if self.device.type == "cuda":
             torch.cuda.set_rng_state(torch.from_numpy(np.array(arrays["cuda_rng"])), self.device)
+
+    def state_without_replay(self) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+        """The `state` of an agent without a replay buffer; see DQN's."""
+        return self.state()
+
+    def state(self) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+        """The subclass's state."""
+        raise TypeError("BaseAgent is the part that all agents share; build one of them")
 
     def base_state(self) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
         """Everything here but the environments and `obs_moments`: arrays, and JSON; see `load_base_state`."""

@@ -225,7 +225,7 @@ def next_values(rollout: Rollout, values: np.ndarray, last: np.ndarray, final: n
         final: `[K]` of `rollout.final_obs`, in the order of its rows.
     """
     after = np.concatenate([values[1:], last[None]])
-    if rollout.valid is None:  # else the row after a truncation holds what the episode ended on
+    if len(final):  # none with NEXT_STEP, where the row after a truncation holds what the episode ended on
         after[rollout.truncated] = final
     after[rollout.terminated] = 0.0
     return after

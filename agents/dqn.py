@@ -11,8 +11,10 @@ that moment, so nothing in the buffer is on an old scale.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +36,7 @@ from agents.q_metrics import NAN, UpdateLog, largest_return, update_metrics
 from agents.replay import Batch, ReplayBuffer
 from agents.schedules import beta, epsilon, learning_rate, updates_due
 from agents.target_cache import TargetCache
+from agents.transitions import Transitions, add_to_buffer
 
 ITERATION_STEPS = 256  # env steps of an iteration at least, so that a row of metrics costs little in comparison
 DRAWN_ROWS = 2048  # that are drawn at once, where no update changes what the next one draws
@@ -200,6 +203,75 @@ class DQN(BaseAgent):
         check_finite({"rewards": collected.rewards, "obs": collected.obs, "final_obs": np.array(final_obs)})
         return collected
 
+    def expect_masks(self, trained_with_masks: bool) -> None:
+        """Before the first `learn_from`: its transitions may have masks; see `BaseAgent.expect_masks`."""
+        super().expect_masks(trained_with_masks)
+        self.buffer.keep_masks(self.actions)
+
+    @property
+    def transitions_needed(self) -> int:
+        """How many transitions `learn_from` is to get at least, so that a gradient step is due."""
+        config = self.config
+        updates = Fraction(self.gradient_steps + 1) / Fraction(repr(config.updates_per_step))
+        return max(math.ceil(updates) + max(config.learning_starts, config.batch_size) - self.env_steps, 1)
+
+    def learn_from(self, columns: Mapping[str, np.ndarray]) -> dict[str, float]:
+        """Put steps that were taken elsewhere into the buffer, and take the gradient steps that are due.
+
+        As `iterate` does from its own steps, of one copy; metrics of the updates, NaN where there was none.
+
+        Args:
+            columns: those of `Transitions`.
+
+        Raises:
+            FloatingPointError: a reward, an observation, a loss or a weight is not finite.
+        """
+        self.learner.optimizer.lr = learning_rate(self.config, self.env_steps, self.total_steps)
+        updates = UpdateLog()
+        transitions = Transitions(**columns)
+        for rows in self._add(transitions):
+            self._update_statistics(
+                CollectedSteps(
+                    obs=transitions.obs[rows, None],
+                    actions=transitions.actions[rows, None],
+                    rewards=transitions.rewards[rows, None].astype(np.float64),
+                    done=(transitions.ended | transitions.cut)[rows, None],
+                    valid=np.ones((rows.stop - rows.start, 1), bool),
+                )
+            )
+            self._learn(updates)
+        losses = update_metrics(updates, self.config, self._deviation(), len(self.buffer))
+        if updates.td_errors:
+            self.check_losses({"value_loss": losses["value_loss"]})
+        self.check_parameters(self.learner.flat)
+        return {**losses, "replay_fill": len(self.buffer) / self.buffer.size, "lr": self.learner.optimizer.lr}
+
+    def refill(self, columns: Mapping[str, np.ndarray]) -> None:
+        """Put transitions that were learned from before into an empty buffer, without learning from them again.
+
+        Args:
+            columns: those of `Transitions`.
+        """
+        env_steps = self.env_steps
+        for _ in self._add(Transitions(**columns)):
+            pass
+        self.env_steps = env_steps
+
+    def _add(self, transitions: Transitions) -> Iterator[slice]:
+        """Put steps that were taken elsewhere into the buffer, as those of one copy; rows of `train_every` each."""
+        if not (transitions.obs[0] == self.obs[0]).all():
+            self.buffer.cut(self.obs, self.mask)
+            self.reward_scale = normalize.RewardScale(np.zeros(1), self.reward_scale.moments)
+        for start in range(0, len(transitions), self.config.train_every):
+            rows = slice(start, min(start + self.config.train_every, len(transitions)))
+            add_to_buffer(self.buffer, transitions, rows)
+            self.obs = transitions.next_obs[rows][-1:]
+            if self.mask is not None:
+                masks = transitions.next_masks
+                self.mask = np.ones_like(self.mask) if masks is None else masks[rows][-1:]
+            self.env_steps += rows.stop - rows.start
+            yield rows
+
     def _update_statistics(self, steps: CollectedSteps) -> None:
         """Take steps into the moments of observations and of discounted returns, and into the largest reward."""
         largest = float(steps.rewards.max(where=steps.valid, initial=-np.inf))
@@ -320,13 +392,21 @@ class DQN(BaseAgent):
             arrays |= self.torch_state()
         return arrays, {**meta, "next_measurement": self.next_measurement, "replay": replay_meta}
 
+    def state_without_replay(self) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+        """`state` without the buffer, which may be large: whoever has its transitions adds them again."""
+        arrays, meta = self.state()
+        kept = {name: array for name, array in arrays.items() if not name.startswith(("replay.", "target_cache."))}
+        return kept, {name: value for name, value in meta.items() if name != "replay"}
+
     def load_state(self, arrays: Mapping[str, np.ndarray], meta: Mapping[str, Any]) -> None:
-        """Restore what `state` gave."""
+        """Restore what `state` or `state_without_replay` gave; without replay the buffer stays as it is."""
         load_arrays(self.learner.online, without_prefix("network", arrays))
         load_arrays(self.learner.target, without_prefix("target", arrays))
         self.learner.optimizer.load_state(without_prefix("optimizer", arrays))
-        self.cache.load_state(without_prefix("target_cache", arrays))
-        self.buffer.load_state(without_prefix("replay", arrays), meta["replay"])
+        if cache := without_prefix("target_cache", arrays):
+            self.cache.load_state(cache)
+        if "replay" in meta:
+            self.buffer.load_state(without_prefix("replay", arrays), meta["replay"])
         self.largest_reward, self.next_measurement = float(arrays["largest_reward"]), meta["next_measurement"]
         self.load_base_state(arrays, meta)
         if self.config.network.body is not None:

@@ -25,6 +25,7 @@ from agents.health_metrics import HealthMetrics
 from agents.networks import ActorCritic, load_arrays
 from agents.optimizer import Optimizer
 from agents.schedules import learning_rate
+from agents.transitions import Transitions, as_rollout, grid
 
 
 class OnPolicyAgent(BaseAgent):
@@ -70,6 +71,8 @@ class OnPolicyAgent(BaseAgent):
         )
         self.optimizer = self.make_optimizer()
         self.health = HealthMetrics(self.network, self.inputs, total_steps)
+        # Stream -> its discounted return so far, of streams that go on after the latest `learn_from`.
+        self._carried_returns: dict[int, float] = {}
 
     def make_optimizer(self) -> Optimizer:
         """The subclass's optimiser."""
@@ -96,7 +99,35 @@ class OnPolicyAgent(BaseAgent):
         Raises:
             FloatingPointError: a reward, an observation, a loss or a weight is not finite.
         """
-        rollout = self._collect()
+        return self._learn(self._collect())
+
+    @property
+    def transitions_needed(self) -> int:
+        """How many transitions `learn_from` is to get at least."""
+        return self.steps_per_iteration
+
+    def learn_from(self, columns: Mapping[str, np.ndarray]) -> dict[str, float]:
+        """Update from steps that this very policy took elsewhere, as `iterate` does from its own; a row of metrics.
+
+        Args:
+            columns: those of `Transitions`.
+
+        Raises:
+            FloatingPointError: a reward, an observation, a loss or a weight is not finite.
+        """
+        transitions = Transitions(**columns)
+        cells = grid(transitions.streams, self._carried_returns.__contains__)
+        rollout = as_rollout(transitions, cells, self._inputs_and_parameters)
+        first, last = transitions.streams[cells[0]], transitions.streams[cells[-1]]
+        returns = np.array([self._carried_returns.get(stream, 0.0) for stream in first.tolist()])
+        self.reward_scale = normalize.RewardScale(returns, self.reward_scale.moments)
+        metrics = self._learn(rollout)
+        goes_on = (cells[-1] >= 0) & ~rollout.done[-1]
+        carried = zip(last[goes_on].tolist(), self.reward_scale.returns[goes_on].tolist(), strict=True)
+        self._carried_returns = dict(carried)
+        return metrics
+
+    def _learn(self, rollout: Rollout) -> dict[str, float]:
         experience, explained_variance = self._prepare(rollout)
         self.health.before_update(rollout, self.env_steps)
         self.optimizer.lr = learning_rate(self.config, self.env_steps, self.total_steps)
@@ -138,14 +169,8 @@ class OnPolicyAgent(BaseAgent):
         def act(
             obs: np.ndarray, noise: np.ndarray, mask: np.ndarray | None
         ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-            inputs = self.inputs(obs)
-            if self.closed_form is not None:
-                parameters = self.closed_form.actor.forward(inputs)
-            else:
-                on_device = torch.from_numpy(inputs).to(self.device)
-                parameters = self.network.parameters_of_actions(on_device).cpu().numpy()
+            inputs, parameters = self._inputs_and_parameters(obs, mask)
             if self.network.discrete:
-                parameters = masked(parameters, mask)
                 actions = (parameters + noise).argmax(axis=-1)  # Gumbel-max
             else:
                 actions = (parameters + std * noise).astype(np.float32)
@@ -154,6 +179,17 @@ class OnPolicyAgent(BaseAgent):
         rollout = collect(self.envs, self.obs, act, noise, self.log, self.resetting, self.mask)
         self.obs, self.mask = rollout.next_obs, rollout.next_mask
         return rollout if rollout.size else self._collect()  # it was one step that reset every copy
+
+    @torch.no_grad()
+    def _inputs_and_parameters(self, obs: np.ndarray, mask: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
+        """Network inputs `[N, D]`, and the logits, of legal actions, or means `[N, A]`."""
+        inputs = self.inputs(obs)
+        if self.closed_form is not None:
+            parameters = self.closed_form.actor.forward(inputs)
+        else:
+            on_device = torch.from_numpy(inputs).to(self.device)
+            parameters = self.network.parameters_of_actions(on_device).cpu().numpy()
+        return inputs, masked(parameters, mask) if self.network.discrete else parameters
 
     @torch.no_grad()  # not inference mode: the update takes gradients through functions of these tensors
     def _prepare(self, rollout: Rollout) -> tuple[Experience, float]:

@@ -103,6 +103,19 @@ class NetworkPolicy:
         p = np.exp(logits - logits.max(axis=-1, keepdims=True))
         return p / p.sum(axis=-1, keepdims=True)
 
+    @property
+    def log_std(self) -> np.ndarray | None:
+        """Of continuous actions, `[A]`; None: they are Discrete."""
+        return self._network.log_std
+
+    def outputs(self, obs: np.ndarray, mask: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
+        """Logits of legal actions, or means, `[N, A]`, and the critic's estimates `[N]`, in one pass, for serving."""
+        inputs = self._inputs(obs)
+        values = self._network.values(inputs)
+        if self._return_moments is not None:
+            values = normalize.denormalize(values, self._return_moments)
+        return masked(self._network.parameters_of_actions(inputs), mask), values
+
     def values(self, obs: np.ndarray) -> np.ndarray:
         """The critic's estimate of the return, `[N]`, in the units of the training reward."""
         values = self._network.values(self._inputs(obs))

@@ -52,6 +52,19 @@ class QPolicy:
             inputs = normalize.normalize(inputs, self._obs_moments, self._clip_obs)
         return self._values.q_values(inputs) * self._reward_deviation
 
+    @property
+    def epsilon(self) -> float:
+        """The chance of a random action where it does not act greedily."""
+        return self._epsilon
+
+    def outputs(self, obs: np.ndarray, mask: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
+        """Q of legal actions `[N, A]`, and the largest `[N]`, in one pass, for serving."""
+        inputs = np.asarray(obs, np.float32).reshape(len(obs), -1)
+        if self._obs_moments is not None:
+            inputs = normalize.normalize(inputs, self._obs_moments, self._clip_obs)
+        q_values = masked(self._values.q_values(inputs) * self._reward_deviation, mask)
+        return q_values, q_values.max(axis=1)
+
     def values(self, obs: np.ndarray) -> np.ndarray:
         """V(s) = max Q(s, ·), `[N]`."""
         return self.q_values(obs).max(axis=1)
