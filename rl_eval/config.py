@@ -52,6 +52,9 @@ class RunConfig(_Section):
     name: str | None = None
     resume: str | None = None
     init: str | None = Field(None, description="a run directory, or one of its snapshots, to start from")
+    judge: Literal["test", "validation", "off"] | None = Field(
+        None, description="what the suites are played on; null: test, in a sweep validation"
+    )
     plugins: tuple[str, ...] = Field((), description="modules to import first; they register what they add")
     log_every: int = Field(1_000, ge=1, description="env steps between rows of metrics.csv, or one iteration")
     checkpoint_every: int = Field(50_000, ge=1, description="env steps between snapshots")
@@ -63,6 +66,12 @@ class RunConfig(_Section):
     reward: dict[str, Any] = Field(default_factory=dict)
     hardware: Hardware = Hardware()
     tracker: Any = None  # the settings model of the tracker
+
+    @field_validator("judge", mode="before")
+    @classmethod
+    def _off_of_yaml(cls, value: object) -> object:
+        """YAML 1.1 reads a bare `off` as false."""
+        return "off" if value is False else value
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, as in `config.yaml`."""

@@ -6,7 +6,7 @@ import sys
 import traceback
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from rl_eval import config as configs
 from rl_eval import diagnostics, domains, terminal
@@ -38,6 +38,8 @@ def run(values: Mapping[str, Any], directory: Path, *, sweep: Path | None, suite
     try:
         with runs.lock(directory):
             config = configs.load(runs.read_run(directory).config if resume else values)
+            if config.judge is None:
+                config = config.model_copy(update={"judge": "validation" if sweep else "test"})
             trained = _learn(config, directory, sweep, suites, resume)
     except KeyboardInterrupt:
         if (directory / "run.json").exists():
@@ -130,7 +132,7 @@ def _learn(config: configs.RunConfig, directory: Path, sweep: Path | None, suite
         results, rows = trained.info["results"] or {}, []
         tracker.summary({f"results/{name}": value for name, value in results.items()})
         if status == "finished":
-            rows = _judge(trained, suites)
+            rows = _judge(trained, suites, config.judge or "test", in_sweep=sweep is not None)
             tracker.summary(verdict_summary(rows))
             if tracker.draws:
                 tracker.log_plots([*evidence_plots(rows), *_confusion(directory)])
@@ -191,23 +193,39 @@ def _report(directory: Path) -> None:
         _note(f"no report was written ({reason}): try `rl-eval report {shell_word(directory)}`")
 
 
-def _judge(trained: runs.Run, suites: Path) -> list[dict[str, Any]]:
-    """The verdict of every suite of the run's environment, written to `verdict.json` and printed."""
+def _judge(
+    trained: runs.Run, suites: Path, judge: Literal["test", "validation", "off"], *, in_sweep: bool
+) -> list[dict[str, Any]]:
+    """The verdict of every suite of the run's environment, written to `verdict.json` and printed.
+
+    Args:
+        judge: `test`, `validation` or `off`: what the suites play.
+        in_sweep: whether the run is a job of a sweep, whose end says how to judge the best job.
+    """
     matching_suites = suites_for(trained, suites)
     if not matching_suites:
         terminal.print_line(
             f"not judged: no suite in {suites}/ is for this environment; docs/suites.md shows how to write one"
         )
         return []
+    if judge == "off":
+        if not in_sweep:
+            terminal.print_line(f"not judged (judge=off): {_judged_with(trained.path, suites)} judges on the test set")
+        return []
     # the person who trained it just now typed what it names
     trust = domains.needs_trust(domains.validate(trained.config["env"])) is not None
     with terminal.ProgressLine(None, "judging") as progress:
         verdicts = [
-            evaluate_run(suite, trained, trust=trust, on_episodes=progress.episodes) for suite in matching_suites
+            evaluate_run(suite.on_part(judge), trained, trust=trust, on_episodes=progress.episodes)
+            for suite in matching_suites
         ]
-    # A sweep that keeps its best run has used the test set as often as it has runs.
+    # A run that is kept for its verdict on the test set has used that set; one on validation has not.
     verdicts = [ledger.record_verdict(ledger.DEFAULT, Selection((trained,)), verdict) for verdict in verdicts]
     runs.write_json(trained.path / "verdict.json", {"suites": [v.to_json() for v in verdicts]})
     rows = [row for verdict in verdicts for row in verdict.rows()]
     terminal.print_verdict(rows)
+    if judge == "validation" and not in_sweep:
+        terminal.print_line(
+            f"this is no verdict on the test set (judge=validation): {_judged_with(trained.path, suites)} gives it"
+        )
     return rows

@@ -18,6 +18,10 @@ STREAMS = ("train-env", "policy", "minibatch", "init", "select", "bootstrap")
 _PART_KEYS = {"train": "train", "validation": "select", "test": "gate"}
 
 
+# The purposes of the episodes that a suite draws from its gate seed, by the part that it judges on.
+_SUITE_PURPOSES = {"test": "gate", "validation": "gate-validation"}
+
+
 def part_key(part: str) -> str:
     """The string that a part of the data (`train`, `validation`, `test`) has in seeds and hashes."""
     return _PART_KEYS[part]
@@ -42,6 +46,11 @@ def generator(seed: int, name: str) -> np.random.Generator:
 def gate_seed(suite: str, env: str) -> int:
     """The default gate seed of a suite: a hash of its name and environment, never of a run."""
     return int.from_bytes(hashlib.sha256(f"{suite}\0{env}".encode()).digest()[:4], "big")
+
+
+def suite_episode_seeds(seed: int, count: int, part: str) -> list[int]:
+    """The episodes that a suite plays on a part, `test` or `validation`, where they are drawn from its gate seed."""
+    return episode_seeds(seed, count, _SUITE_PURPOSES[part])
 
 
 def episode_seeds(seed: int, count: int, purpose: str = "gate", first: int = 0) -> list[int]:

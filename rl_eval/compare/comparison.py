@@ -273,12 +273,12 @@ def _record_looks(groups: Sequence[RunGroup], task: ComparisonTask, ledger: Path
     if ledger is None or not domains.domain(task.env.name).has_cases:
         return []
     from rl_eval.gates.held_out import load_test_set
-    from rl_eval.gates.ledger import LedgerEntry, policy_key, record
+    from rl_eval.gates.ledger import LedgerEntry, policy_keys, record
 
     fingerprint, notes = load_test_set(task.env, []).fingerprint, []
     for group in groups:
-        key = policy_key(str(run.record.path) for run in group.runs if run.record)
-        use = record(ledger, LedgerEntry("compare", fingerprint, 0, key, "COMPARED"))
+        keys = policy_keys(str(run.record.path) for run in group.runs if run.record)
+        use = record(ledger, LedgerEntry("compare", fingerprint, 0, keys, "COMPARED"))
     notes.append(f"{use.policies:,} different candidates have used these held-out cases ({ledger})")
     return [*notes, *([use.problem] if use.problem else [])]
 

@@ -19,8 +19,8 @@ from rl_eval.errors import InputError
 from rl_eval.metrics import Metric, lookup
 from rl_eval.run import resume_command
 
-# Settings that change neither what is learned nor how: names, paths, and the number of worker processes.
-_INCIDENTAL = re.compile(r"seed|name|resume|(tracker|hydra)(\..*)?|env\.(path|workers)")
+# Settings that change neither what is learned nor how: names, paths, what judges, the number of worker processes.
+_INCIDENTAL = re.compile(r"seed|name|resume|judge|(tracker|hydra)(\..*)?|env\.(path|workers)")
 _STATUS_TEXTS = {
     "failed": "failed",
     "interrupted": "was interrupted",

@@ -13,15 +13,18 @@ if TYPE_CHECKING:
     from rl_eval.gates import SuiteVerdict
 
 # Decisions on one criterion are comparable only where these agree.
-_SUITE_KEYS = ("gate_seed", "test_set", "alpha", "policy")
+_SUITE_KEYS = ("part", "gate_seed", "test_set", "alpha", "policy")
 _CRITERION_KEYS = ("metric", "by", "direction", "threshold")
 
 
 def count_passes(groups: Sequence[RunGroup]) -> dict[str, tuple[str, ...]]:
     """`<suite>/<criterion>` -> in each group, how many of its runs pass, such as `7/8`.
 
+    Of verdicts on the validation part the name ends in ` (validation)`.
+
     Raises:
-        InputError: a run has no verdict or a damaged one, or two verdicts differ in gate seed, test set or threshold.
+        InputError: a run has no verdict or a damaged one, or two verdicts differ in gate seed, test set, threshold, or
+            in the part that was played.
     """
     first_judged: dict[str, tuple[ComparedRun, dict[str, Any]]] = {}
     passes: dict[str, list[list[bool]]] = {}
@@ -42,7 +45,8 @@ def count_passes(groups: Sequence[RunGroup]) -> dict[str, tuple[str, ...]]:
                                 f"for {first.name}, so the verdicts cannot be compared: judge all of them again with "
                                 "`pytest suites/<file>.yaml --rl-run <run>`, or leave out --verdicts"
                             )
-                    table = passes.setdefault(name, [[] for _ in groups])
+                    shown = name if suite.part == "test" else f"{name} ({suite.part})"
+                    table = passes.setdefault(shown, [[] for _ in groups])
                     table[index].append(row.decision == "PASS")
     return {
         name: tuple(f"{sum(passed)}/{len(passed)}" if passed else "-" for passed in table)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from rl_eval import policy
+from rl_eval.domains import domain
 from rl_eval.errors import InputError
 from rl_eval.evidence import decide_over_runs, least_runs, power_note
 from rl_eval.formatting import display_text, number
@@ -57,7 +58,10 @@ def evaluate_suite(
     """
     environments = SuiteEnvironments(suite, trust, on_episodes)
     try:
-        held_out, test_set = check_held_out(suite, selection.runs, environments)
+        if suite.part == "test":
+            held_out, test_set = check_held_out(suite, selection.runs, environments)
+        else:
+            held_out, test_set = _not_held_out(suite), None
         refused = held_out.detail if held_out.decision == "ERROR" and held_out.units else None
         played = [PlayedRun(refused) if refused else _play(suite, run, environments) for run in selection.runs]
         verdicts = []
@@ -91,6 +95,15 @@ def evaluate_run(suite: Suite, run: Run, *, trust: bool = False, on_episodes: On
     return replace(verdict, criteria=tuple(criteria))
 
 
+def _not_held_out(suite: Suite) -> CriterionVerdict:
+    """The item `::held_out` of a suite that is not played on its test set."""
+    data = domain(suite.judged.name).has_cases
+    what = "the validation part, on which the snapshot was chosen" if data else "validation episodes of the suite's own"
+    detail = f"not checked: this verdict is about {what}, and does not use the test set"
+    detail += "; data_sha256, which pins the test set, is not checked" if suite.spec.data_sha256 else ""
+    return replace(item_verdict(suite.name, "held_out"), decision="PASS", detail=detail)
+
+
 def suite_error(suite: Suite, reason: str) -> SuiteVerdict:
     """An ERROR of every item for one reason, such as that there is no run."""
     verdicts = [_error(suite, criterion, reason) for criterion in suite.criteria]
@@ -114,6 +127,7 @@ def _suite_verdict(
         criteria=tuple(map(_displayed, verdicts)),
         alpha=suite.spec.alpha,
         test_set=test_set,
+        part=suite.part,
     )
 
 

@@ -23,26 +23,26 @@ from rl_eval.gates.verdict import CriterionVerdict, SuiteVerdict
 from rl_eval.untrusted_files import only_regular
 
 DEFAULT = Path("outputs/ledger.jsonl")
-SCHEMA = 2
+SCHEMA = 3
 MAX_BYTES = 64 << 20
-MAX_LINE = 4096
+MAX_LINE = 1 << 16  # a group of some 900 runs
 LOCK_SECONDS = 30.0
 
 
 @dataclass(frozen=True)
 class LedgerEntry:
-    """One policy judged on one test set.
+    """One policy, or several as one, judged on one test set.
 
     Attributes:
         test_set: `held_out.TestSet.fingerprint`.
-        policy: from `policy_key`.
+        policies: from `policy_keys`: one, or those that are accepted or rejected together.
         decision: of the suite: PASS, FAIL, INCONCLUSIVE or ERROR.
     """
 
     suite: str
     test_set: str
     gate_seed: int
-    policy: str
+    policies: tuple[str, ...]
     decision: str
 
 
@@ -52,7 +52,7 @@ class TestSetUse:
 
     Attributes:
         entries: verdicts on it, this one included.
-        policies: how many different policies they judged.
+        policies: how many different policies they judged, from `count_policies`.
         damaged: lines of the ledger that cannot be read.
         problem: why this verdict is not recorded; None where it is.
     """
@@ -68,15 +68,16 @@ class TestSetUse:
 def record_verdict(ledger: Path, selection: Selection, verdict: SuiteVerdict) -> SuiteVerdict:
     """Record which policy was judged, and add to the verdict what that does to the error rate.
 
-    A verdict without a decision on any episode or case is not recorded: no policy was accepted or rejected by them.
-    Nor is one on random, constant or untrained policies alone, which nobody chose.
+    A verdict on the validation part uses no test set, so the ledger is neither written nor read. A verdict without a
+    decision on any episode or case is not recorded: no policy was accepted or rejected by them. Nor is one on random,
+    constant or untrained policies alone, which nobody chose.
     """
     specs = [str(run.path) for run in selection.runs]
     played = any(_is_about_test_set(criterion) for criterion in verdict.criteria)
-    if verdict.test_set is None or not played or all(policy.is_trivial(spec) for spec in specs):
+    if verdict.part != "test" or verdict.test_set is None or not played or all(map(policy.is_trivial, specs)):
         return verdict
-    key = policy_key(specs)
-    use = record(ledger, LedgerEntry(verdict.suite, verdict.test_set, verdict.gate_seed, key, verdict.decision))
+    keys = policy_keys(specs)
+    use = record(ledger, LedgerEntry(verdict.suite, verdict.test_set, verdict.gate_seed, keys, verdict.decision))
     for note in (error_rate_note(use.policies, verdict.alpha), use.problem):
         if note:
             verdict = verdict.with_note("held_out", note)
@@ -88,13 +89,23 @@ def _is_about_test_set(verdict: CriterionVerdict) -> bool:
     return verdict.run is not None and verdict.unit in ("episode", "case") and verdict.decision != "ERROR"
 
 
-def policy_key(specs: Iterable[str]) -> str:
-    """The key of one policy, or of several that are accepted or rejected as one.
+def policy_keys(specs: Iterable[str]) -> tuple[str, ...]:
+    """The keys of policies, sorted, each once.
 
-    It is the policy's identity, wherever its files lie. Where nobody can know that, it is the policy's name.
+    The key is the policy's identity, wherever its files lie. Where nobody can know that, it is the policy's name.
     """
-    keys = sorted(policy.identity(spec) or _sha256(f"name {spec}") for spec in specs)
-    return keys[0] if len(keys) == 1 else _sha256(" ".join(keys))
+    return tuple(sorted({policy.identity(spec) or _sha256(f"name {spec}") for spec in specs}))
+
+
+def count_policies(judged: Iterable[frozenset[str]]) -> int:
+    """How many policies were accepted or rejected, each set of them as one.
+
+    Several that are judged together count as one, since the worst of them decides, and not at all where each of them
+    was judged alone as well: if such a group is accepted wrongly, so was its useless member.
+    """
+    different = set(judged)
+    alone = {key for keys in different if len(keys) == 1 for key in keys}
+    return len(alone) + sum(len(keys) > 1 and not keys <= alone for keys in different)
 
 
 def _sha256(text: str) -> str:
@@ -113,7 +124,7 @@ def record(path: Path, entry: LedgerEntry, *, now: datetime.datetime | None = No
     line = json.dumps({"schema": SCHEMA, "date": date, **asdict(entry)}, sort_keys=True).encode() + b"\n"
     problem = None
     if len(line) > MAX_LINE:
-        problem = f"the suite's name is longer than a line of {path} may be"
+        problem = f"the suite's name and its runs are longer than a line of {path} may be"
     else:
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -125,14 +136,15 @@ def record(path: Path, entry: LedgerEntry, *, now: datetime.datetime | None = No
             problem = f"{path} cannot be written ({error.strerror or error})"
     if problem is None:
         return use_of(path, entry.test_set)
-    policies, entries, damaged, _ = _read(path, entry.test_set)
-    return TestSetUse(entries + 1, len(policies | {entry.policy}), damaged, problem)
+    judged, damaged, _ = _read(path, entry.test_set)
+    judged.append(frozenset(entry.policies))
+    return TestSetUse(len(judged), count_policies(judged), damaged, problem)
 
 
 def use_of(path: Path, test_set: str) -> TestSetUse:
     """How often a test set was used; a ledger that does not exist has no entries."""
-    policies, entries, damaged, problem = _read(path, test_set)
-    return TestSetUse(entries, len(policies), damaged, problem)
+    judged, damaged, problem = _read(path, test_set)
+    return TestSetUse(len(judged), count_policies(judged), damaged, problem)
 
 
 def _append(path: Path, line: bytes) -> str | None:
@@ -151,26 +163,25 @@ def _append(path: Path, line: bytes) -> str | None:
     return None
 
 
-def _read(path: Path, test_set: str) -> tuple[set[str], int, int, str | None]:
-    """The policies judged on a test set, its entries, the damaged lines, and why the file cannot be read."""
-    policies: set[str] = set()
-    entries = damaged = 0
+def _read(path: Path, test_set: str) -> tuple[list[frozenset[str]], int, str | None]:
+    """The policies of each verdict on a test set, the damaged lines, and why the file cannot be read."""
+    judged: list[frozenset[str]] = []
+    damaged = 0
     try:
         with open(path, "rb", opener=only_regular) as file:
             if os.fstat(file.fileno()).st_size > MAX_BYTES:
-                return policies, 0, 0, f"{path} is larger than {MAX_BYTES >> 20} MiB, so it is not a ledger of ours"
+                return judged, 0, f"{path} is larger than {MAX_BYTES >> 20} MiB, so it is not a ledger of ours"
             for line in file:
                 values = _parse(line)
                 if values is None:
                     damaged += bool(line.strip())
                 elif values["test_set"] == test_set:
-                    entries += 1
-                    policies.add(values["policy"])
+                    judged.append(frozenset(values["policies"]))
     except FileNotFoundError:
         pass
     except OSError as error:
-        return policies, entries, damaged, f"{path} cannot be read ({error.strerror or error})"
-    return policies, entries, damaged, None
+        return judged, damaged, f"{path} cannot be read ({error.strerror or error})"
+    return judged, damaged, None
 
 
 def _parse(line: bytes) -> dict[str, Any] | None:
@@ -180,7 +191,10 @@ def _parse(line: bytes) -> dict[str, Any] | None:
             values = json.loads(line)
     if not isinstance(values, dict) or values.get("schema") != SCHEMA:
         return None
-    return values if all(isinstance(values.get(name), str) for name in ("test_set", "policy")) else None
+    policies = values.get("policies")
+    if not isinstance(policies, list) or not policies or not all(isinstance(key, str) for key in policies):
+        return None
+    return values if isinstance(values.get("test_set"), str) else None
 
 
 def error_rate(policies: int, alpha: float) -> tuple[float, float]:
@@ -197,9 +211,10 @@ def error_rate_note(policies: int, alpha: float) -> str:
         return ""
     most, independent = error_rate(policies, alpha)
     return (
-        f"{policies:,} different policies have been judged on this test set: the chance that some useless "
-        f"one among them is accepted is no longer {_percent(alpha)} but up to {_percent(most)} "
-        f"({_percent(independent)} if they were independent); use fresh data, or another gate_seed, to start again"
+        f"{policies:,} different policies have been judged on this test set (runs that are judged together are one): "
+        f"the chance that some useless one among them is accepted is no longer {_percent(alpha)} but up to "
+        f"{_percent(most)} ({_percent(independent)} if they were independent); use fresh data, or another gate_seed, "
+        "to start again"
     )
 
 

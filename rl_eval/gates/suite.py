@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
@@ -19,6 +19,8 @@ from rl_eval.gates.yaml_document import YamlDocument
 from rl_eval.metrics import Metric, lookup
 from rl_eval.plugins import require_plugins
 from rl_eval.seeding import gate_seed
+
+JudgedPart = Literal["test", "validation"]
 
 
 @dataclass(frozen=True)
@@ -57,6 +59,7 @@ class Suite:
         env: the checked environment its runs were trained on.
         judged: the checked environment its episodes are played on (`env` with `judge_on`).
         items: what pytest shows, the criteria first, and the line of each.
+        part: what it plays: its test set, or for choosing between runs the validation part or episodes like it.
     """
 
     path: Path
@@ -66,6 +69,7 @@ class Suite:
     judged: EnvConfig
     criteria: tuple[Criterion, ...] = field(repr=False)
     items: Mapping[str, int] = field(repr=False)
+    part: JudgedPart = "test"
 
     @property
     def name(self) -> str:
@@ -77,6 +81,10 @@ class Suite:
         """The seed of its held-out episodes, the same for every policy ever judged."""
         seed = self.spec.gate_seed
         return gate_seed(self.name, self.env.name) if seed is None else seed
+
+    def on_part(self, part: JudgedPart) -> Suite:
+        """The suite as it is played on another part."""
+        return replace(self, part=part)
 
 
 def load_suite(path: Path, label: str | None = None, *, trust: bool = False) -> Suite:

@@ -1,4 +1,4 @@
-"""The environment of a suite: one policy after another plays the same episodes of its test set."""
+"""The environment of a suite: one policy after another plays the same episodes of the part that it judges on."""
 
 from __future__ import annotations
 
@@ -54,10 +54,10 @@ class SuiteEnvironment:
         _refuse_foreign_code(self.suite, self.config, self.trust)
         self._domain = domains.domain(self.config.name)
         episodes = self.suite.spec.episodes
-        self._limit = self._domain.episodes(self.config, "test")
+        self._limit = self._domain.episodes(self.config, self.suite.part)
         if self._limit is None:
             self.fixed_episodes, self.max_episodes = episodes.fixed or DEFAULT_FIXED, episodes.max or DEFAULT_MAX
-            self.seeds = seeding.episode_seeds(self.suite.gate_seed, self._needed())
+            self.seeds = seeding.suite_episode_seeds(self.suite.gate_seed, self._needed(), self.suite.part)
         else:
             self.fixed_episodes = min(episodes.fixed or self._limit, self._limit)
             self.max_episodes = min(episodes.max or self._limit, self._limit)
@@ -172,7 +172,7 @@ class SuiteEnvironment:
     def _make(self) -> VectorEnv:
         copies = min(len(self.seeds), self._domain.copies)
         try:
-            return domains.make(self.config, n_envs=copies, part="test", autoreset=False)
+            return domains.make(self.config, n_envs=copies, part=self.suite.part, autoreset=False)
         except InputError:
             raise
         except (Exception, SystemExit) as error:  # foreign code raises anything
@@ -195,8 +195,8 @@ class SuiteEnvironment:
         """Which cases are exact copies of another; None where none is, or where the claim is about this set's rows."""
         if self.suite.spec.population == "set" or not self._domain.has_cases or self._domain.case_index is None:
             return None
-        hashes = self._domain.case_hashes(self.config, "test")
-        labels = self._domain.case_labels(self.config, "test")
+        hashes = self._domain.case_hashes(self.config, self.suite.part)
+        labels = self._domain.case_labels(self.config, self.suite.part)
         if labels is None:
             return None
         included = np.ones(len(hashes), bool) if self._excluded_cases is None else ~self._excluded_cases
@@ -212,7 +212,7 @@ class SuiteEnvironment:
         if not self._domain.has_cases:
             return None
         excluded = 0 if self._excluded_cases is None else int(self._excluded_cases.sum())
-        return self._domain.cases(self.config, "test") - excluded
+        return self._domain.cases(self.config, self.suite.part) - excluded
 
     def expand(self, spec: str) -> list[str]:
         """`constant:*` as every constant action (low, middle and high of a box); anything else as it is."""
@@ -239,7 +239,7 @@ class SuiteEnvironments:
     def __init__(self, suite: Suite, trust: bool, on_episodes: OnEpisodes | None) -> None:
         self._suite, self._trust, self._on_episodes = suite, trust, on_episodes
         self._environments: dict[str, SuiteEnvironment | InputError] = {}
-        self._test_part: tuple[str | None, Run] | None = None  # of the first run
+        self._first_part: tuple[str | None, Run] | None = None  # fingerprint of what the first run plays
 
     def of(self, judged: Run | BarePolicy) -> SuiteEnvironment:
         """The environment of a run, or of a policy alone.
@@ -263,12 +263,12 @@ class SuiteEnvironments:
         if not isinstance(judged, Run):
             return environment_of_policy(self._suite, judged.path)
         config = environment_to_judge(self._suite, judged)
-        test_part = domains.domain(config.name).fingerprints(config).get("test")
-        first, run = self._test_part or (test_part, judged)
-        self._test_part = (first, run)
-        if test_part != first:
+        part = domains.domain(config.name).fingerprints(config).get(self._suite.part)
+        first, run = self._first_part or (part, judged)
+        self._first_part = (first, run)
+        if part != first:
             raise InputError(
-                f"{self._suite.label} names no data, and the test parts of {run.path}{place_of(run)} and "
+                f"{self._suite.label} names no data, and the {self._suite.part} parts of {run.path}{place_of(run)} and "
                 f"{judged.path}{place_of(judged)} differ: name the data with --rl-data, or judge them one by one"
             )
         return config

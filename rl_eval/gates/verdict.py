@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from rl_eval.evidence import Change, EvidenceHistory, EvidenceResult, meets
 from rl_eval.formatting import COMPARISON_SIGNS, interval_ends, number, quantity
+from rl_eval.gates.suite import JudgedPart
 
 # INCONCLUSIVE: the evidence did not suffice; NEEDS_RUNS, from train.py alone, is what one run cannot show.
 Decision = Literal["PASS", "FAIL", "INCONCLUSIVE", "ERROR", "NEEDS_RUNS"]
@@ -74,6 +75,7 @@ class SuiteVerdict:
         test_set: the fingerprint of the test set; None where it cannot be known.
         passed_over: one sentence for each run that cannot be read, and so was not considered.
         judged: a line on each of the first runs, with its age and what differs from `train:`.
+        part: what was played. A verdict on `validation` helps to choose between runs; it is not the gate's.
     """
 
     suite: str
@@ -87,6 +89,7 @@ class SuiteVerdict:
     test_set: str | None = None
     passed_over: tuple[str, ...] = ()
     judged: tuple[str, ...] = ()
+    part: JudgedPart = "test"
 
     @property
     def passed(self) -> bool:
@@ -106,8 +109,8 @@ class SuiteVerdict:
         return replace(self, criteria=tuple(noted))
 
     def rows(self) -> list[dict[str, Any]]:
-        """One mapping a criterion, as tables take them: the fields of `CriterionVerdict`."""
-        return [asdict(criterion) for criterion in self.criteria]
+        """One mapping a criterion, as tables take them: the fields of `CriterionVerdict`, and `part`."""
+        return [{**asdict(criterion), "part": self.part} for criterion in self.criteria]
 
     def to_json(self) -> dict[str, Any]:
         """An entry of `verdict.json`'s `suites`; `from_json` takes it back."""

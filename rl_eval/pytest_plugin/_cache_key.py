@@ -57,6 +57,7 @@ def verdict_key(suite: Suite, selection: Selection, trust: bool = False) -> str 
             extra={
                 **extra,
                 "shown": suite.label,
+                "part": suite.part,
                 "trust": str(trust),
                 "environment": env.model_dump_json(),
                 "judged": " ".join(str(judged.path) for judged in selection.runs),

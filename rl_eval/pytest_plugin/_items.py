@@ -58,6 +58,7 @@ class SuiteItem(pytest.Item):
         detail = verdict.detail if first is self else f"as {first.nodeid}"
         values = [(name, detail if name == "detail" else getattr(verdict, name)) for name in _PROPERTIES]
         self.user_properties.extend((name, value) for name, value in values if value is not None)
+        self.user_properties.append(("part", suite_verdict.part))
         if verdict.decision == "ERROR":
             pytest.fail(detail, pytrace=False)
         self._verdict = verdict

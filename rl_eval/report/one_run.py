@@ -50,6 +50,7 @@ def run_page(path: Path, *, trust: bool = False) -> str:
         "facts": facts(run),
         "missing": missing,
         "suites": suites,
+        "validation": verdicts.on_validation(run.suites),
         "evidence": evidence,
         "evidence_legend": charts.legend([("for PASS", 1), ("for FAIL", 2)]),
         "alpha": run.suites[0].alpha if run.suites else 0.05,

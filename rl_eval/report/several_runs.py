@@ -20,10 +20,11 @@ from rl_eval.report.findings import findings_of
 from rl_eval.report.html_page import flat, number, render
 from rl_eval.report.judged_run import JudgedRun, read_judged_run
 from rl_eval.report.verdicts import Headline
+from rl_eval.run import INCIDENTAL_KEYS
 
 MAX_RUNS = 64
 # Keys that may differ between the runs of one group.
-_INCIDENTAL_KEYS = ("seed", "name", "tracker", "resume")
+_KEYS_OF_ONE_RUN = ("seed", *INCIDENTAL_KEYS)
 
 
 def runs_page(paths: Sequence[Path], name: str, folder: Path, *, trust: bool = False) -> str:
@@ -117,7 +118,12 @@ def headline(runs: Sequence[JudgedRun]) -> Headline:
     if waiting:
         more.append(f"pytest decides the criteria over several runs: {', '.join(waiting)}.")
     word = "PASS so far" if decision == "NEEDS_RUNS" else verdicts.WORDS.get(decision, decision)
-    return Headline(decision, word, sentence, tuple(more))
+    validation = sum(verdicts.on_validation(run.suites) for run in runs)
+    if validation == total:
+        more.append(verdicts.NOT_ON_TEST_SET)
+    elif validation:
+        more.append(f"{validation} of {total} runs were judged on validation episodes, not on the test set.")
+    return Headline(decision, verdicts.with_part(word, validation > 0), sentence, tuple(more))
 
 
 def _decision(run: JudgedRun) -> str:
@@ -130,10 +136,10 @@ def grouped(runs: Sequence[JudgedRun]) -> list[tuple[str, list[JudgedRun]]]:
     """Groups of runs that differ only in their seed, each with a label."""
     groups: dict[str, list[JudgedRun]] = {}
     for run in runs:
-        deciding = {key: value for key, value in run.config.items() if key not in _INCIDENTAL_KEYS}
+        deciding = {key: value for key, value in run.config.items() if key not in _KEYS_OF_ONE_RUN}
         groups.setdefault(json.dumps(flat(deciding), sort_keys=True), []).append(run)
     members = list(groups.values())
-    differing = [row for row in differences([group[0] for group in members]) if row[0] not in _INCIDENTAL_KEYS]
+    differing = [row for row in differences([group[0] for group in members]) if row[0] not in _KEYS_OF_ONE_RUN]
     labels = []
     for index, group in enumerate(members):
         label = ", ".join(f"{key}={brief(values[index], 40)}" for key, values in differing[:4])
@@ -163,11 +169,19 @@ def _row(run: JudgedRun, label: str, folder: Path) -> dict[str, Any]:
         "seed": brief(run.config.get("seed"), 30),
         "status": info["status"],
         "decision": verdicts.worst(row.decision for row in criteria),
-        "passing": f"{sum(row.decision == 'PASS' for row in criteria)} of {len(criteria)}" if criteria else "",
+        "passing": _passing(run),
         "mean": number(mean),
         "score": number(info.get("validation_score")),
         "wall_s": info.get("wall_s"),
     }
+
+
+def _passing(run: JudgedRun) -> str:
+    criteria = [row for suite in run.suites for row in suite.criteria]
+    if not criteria:
+        return ""
+    text = f"{sum(row.decision == 'PASS' for row in criteria)} of {len(criteria)}"
+    return verdicts.with_part(text, verdicts.on_validation(run.suites))
 
 
 def _findings(runs: Sequence[JudgedRun], missing: list[str], trust: bool) -> list[tuple[str, Finding]]:
@@ -195,7 +209,8 @@ def _side_by_side(runs: Sequence[JudgedRun]) -> list[dict[str, Any]]:
             for verdict in suite.criteria:
                 if verdict.threshold is not None and verdict.estimate is not None:
                     name = brief(run.path.resolve().name, 60)
-                    by_criterion.setdefault((verdict.suite, verdict.criterion), []).append((name, verdict))
+                    criterion = verdicts.with_part(verdict.criterion, suite.part == "validation")
+                    by_criterion.setdefault((verdict.suite, criterion), []).append((name, verdict))
     return [
         {
             "suite": suite,

@@ -23,6 +23,7 @@ WORDS = {
     "NONE": "NOT JUDGED",
     "DAMAGED": "VERDICT CANNOT BE READ",
 }
+NOT_ON_TEST_SET = "The suite played validation episodes. Its test set was not used, and decides."
 _REQUIREMENTS = {"at_least": "at least ", "at_most": "at most ", "better_than": "more than ", "less_than": "less than "}
 _MIN_POWER, _MAX_POWER = -2.0, 100.0  # log10 of the wealth that is drawn
 
@@ -76,6 +77,7 @@ def headline(suites: Sequence[SuiteVerdict], *, damaged: bool = False) -> Headli
     decision = worst(row.decision for row in criteria)
     counts = Counter(row.decision for row in criteria)
     total = len(criteria)
+    validation = on_validation(suites)
     if decision == "PASS":
         sentence = f"All {total} criteria pass." if total > 1 else "The only criterion passes."
     elif decision == "NEEDS_RUNS":
@@ -100,7 +102,19 @@ def headline(suites: Sequence[SuiteVerdict], *, damaged: bool = False) -> Headli
     if counts["NEEDS_RUNS"]:
         waiting = ", ".join(row.criterion for row in criteria if row.decision == "NEEDS_RUNS")
         more.append(f"{counts['NEEDS_RUNS']} {_verb(counts['NEEDS_RUNS'], 'needs', 'need')} several runs: {waiting}.")
-    return Headline(decision, WORDS.get(decision, decision), sentence, tuple(more))
+    if validation:
+        more.append(NOT_ON_TEST_SET)
+    return Headline(decision, with_part(WORDS.get(decision, decision), validation), sentence, tuple(more))
+
+
+def on_validation(suites: Iterable[SuiteVerdict]) -> bool:
+    """Whether a verdict is about the validation part, so that it is not the gate's."""
+    return any(suite.part == "validation" for suite in suites)
+
+
+def with_part(word: str, validation: bool) -> str:
+    """The word of a verdict, which says what was played where that was not the test set."""
+    return f"{word} on validation" if validation else word
 
 
 def worst(decisions: Iterable[str]) -> str:

@@ -18,6 +18,7 @@ from rl_eval.run._checkpoint import (
     write_checkpoint,
 )
 from rl_eval.run._directory import (
+    INCIDENTAL_KEYS,
     STATUSES,
     Run,
     config_hash,
@@ -49,6 +50,7 @@ from rl_eval.run._sweep import expand_sweeps, is_sweep, sweep_jobs
 from rl_eval.run._table import read_table
 
 __all__ = [
+    "INCIDENTAL_KEYS",
     "MAX_JSON_BYTES",
     "SCHEMA",
     "STATUSES",

@@ -24,6 +24,8 @@ from rl_eval.run._files import read_json, refuse_link
 from rl_eval.untrusted_files import load_yaml, only_regular
 from rl_eval.validation_errors import yaml_sentence
 
+# Settings of a run that change neither what it learns nor how.
+INCIDENTAL_KEYS = ("name", "resume", "tracker", "judge")
 STATUSES = ("running", "finished", "failed", "interrupted")
 MAX_CONFIG_BYTES = 256 << 10
 MAX_CONFIG_VALUES = 5_000  # every element of a list counts
@@ -31,8 +33,8 @@ MAX_KEY_LENGTH = 200
 
 
 def config_hash(config: Mapping[str, Any]) -> str:
-    """A hash of the settings that decide the bytes of a run; its name, its tracker and what it resumes do not."""
-    deciding = {key: value for key, value in config.items() if key not in ("name", "tracker", "resume")}
+    """A hash of the settings that decide the bytes of a policy, all but those of `INCIDENTAL_KEYS`."""
+    deciding = {key: value for key, value in config.items() if key not in INCIDENTAL_KEYS}
     return hashlib.sha256(json.dumps(deciding, sort_keys=True, default=str).encode()).hexdigest()
 
 

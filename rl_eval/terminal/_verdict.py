@@ -70,7 +70,7 @@ def _texts(row: Mapping[str, Any]) -> dict[str, str]:
     estimate, threshold = row.get("estimate"), row.get("threshold")
     sign = COMPARISON_SIGNS.get(str(row.get("direction")), "")
     return {
-        "suite": str(row["suite"]),
+        "suite": f"{row['suite']}{_part_note(row)}",
         "criterion": str(row["criterion"]),
         "metric": str(row.get("metric", "")),
         "estimate": number(estimate, distinct_from=threshold),
@@ -79,6 +79,12 @@ def _texts(row: Mapping[str, Any]) -> dict[str, str]:
         "units": _units(row.get("units"), row.get("units_max")),
         "decision": decision_text(str(row["decision"])),
     }
+
+
+def _part_note(row: Mapping[str, Any]) -> str:
+    """What to add to a name where the criterion was not played on the test set."""
+    part = str(row.get("part") or "test")
+    return "" if part == "test" else f" ({part})"
 
 
 def _interval(interval: Sequence[float | None] | None) -> str:
@@ -101,8 +107,8 @@ def criteria_table(verdict_rows: Sequence[Mapping[str, Any]]) -> RenderableType:
 
     Args:
         verdict_rows: mappings with `suite`, `criterion`, `metric`, `estimate`, `direction` (`at_least`,
-            `at_most`, `better_than`), `threshold`, `units`, `decision`, `detail`, and `interval` (two numbers)
-            and `units_max` where there are any; numbers may be None.
+            `at_most`, `better_than`), `threshold`, `units`, `decision`, `detail`, and `interval` (two numbers),
+            `units_max` and `part` (default: `test`) where there are any; numbers may be None.
     """
     return _CriteriaTable(list(verdict_rows))
 
@@ -140,7 +146,8 @@ def print_sentences(verdict_rows: Sequence[Mapping[str, Any]], console: Console)
         passed_by_evidence = row.get("by") == "evidence" and row.get("detail")
         if decision == "NEEDS_RUNS" or (decision == "PASS" and not passed_by_evidence):
             continue
-        sentence = f"{row['suite']}/{row['criterion']}" + (f": {row['detail']}" if row.get("detail") else "")
+        name = f"{row['suite']}/{row['criterion']}{_part_note(row)}"
+        sentence = name + (f": {row['detail']}" if row.get("detail") else "")
         line = labelled_line(decision_text(decision), sentence, console.options, DECISION_STYLES.get(decision, "bold"))
         console.print(line, soft_wrap=True)
 
@@ -153,4 +160,5 @@ def _count(rows: Sequence[Mapping[str, Any]]) -> str:
         if counts[decision]
     ]
     passing = f"{counts['PASS']} of {len(rows)} criteria {'passes' if counts['PASS'] == 1 else 'pass'}"
+    passing += " on validation" if any(map(_part_note, rows)) else ""
     return passing + (f"; {', '.join(texts)}" if texts else "")

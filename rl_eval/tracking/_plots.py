@@ -52,6 +52,8 @@ def evidence_plots(rows: Iterable[Mapping[str, Any]]) -> list[Plot]:
         if not history:
             continue
         name, units = f"{row['suite']}/{row['criterion']}", f"{row.get('unit') or 'unit'}s"
+        part = row.get("part", "test")
+        name += "" if part == "test" else f" ({part})"
         threshold = row.get("threshold")
         ends = {"lower": tuple(history["lower"]), "upper": tuple(history["upper"])}
         if threshold is not None:

@@ -145,9 +145,10 @@ def criterion(name, decision):
     )
 
 
-def write_verdict(run, *criteria, gate_seed=5, **changed):
+def write_verdict(run, *criteria, gate_seed=5, part="test", **changed):
     """`changed` replaces fields of the first criterion."""
-    suite = SuiteVerdict("cartpole", "suites/cartpole.yaml", "cartpole", "greedy", gate_seed, ("here",), criteria)
+    names = ("cartpole", "suites/cartpole.yaml", "cartpole", "greedy")
+    suite = SuiteVerdict(*names, gate_seed, ("here",), criteria, part=part)
     values = suite.to_json()
     values["criteria"] = [{**values["criteria"][0], **changed}, *values["criteria"][1:]]
     write_json(run.path / "verdict.json", {"suites": [values]})
@@ -167,6 +168,15 @@ def test_verdicts_are_counted(tmp_path):
     for run, decision in zip(runs, ("PASS", "PASS", "PASS", "FAIL"), strict=True):
         write_verdict(run, criterion("solved", decision), criterion("seeds", "NEEDS_RUNS"))
     assert compare(*runs, with_verdicts=True).verdicts == {"cartpole/solved": ("2/2", "1/2")}
+
+
+def test_verdicts_on_validation_are_named_so_and_not_mixed_with_those_on_the_test_set(tmp_path):
+    runs = [write_run(tmp_path / f"{lr}", config={"lr": lr}) for lr in (1, 2)]
+    for run in runs:
+        write_verdict(run, criterion("solved", "PASS"), part="validation")
+    assert compare(*runs, with_verdicts=True).verdicts == {"cartpole/solved (validation)": ("1/1", "1/1")}
+    write_verdict(runs[1], criterion("solved", "PASS"))
+    assert "judged with part 'test'" in refusal(*runs, with_verdicts=True)
 
 
 @pytest.mark.parametrize(("field", "value"), [("estimate", "abc"), ("decision", "BANANA"), ("criterion", None)])

@@ -313,11 +313,11 @@ def test_learning_curves_and_verdicts_agree(env, steps, tmp_path):
         for seed in range(1, 6):
             folder = tmp_path / f"{backend}{seed}"
             command = [
-                sys.executable, "train.py", f"env={env}", f"env.backend={backend}", f"seed={seed}",
+                sys.executable, str(ROOT / "train.py"), f"env={env}", f"env.backend={backend}", f"seed={seed}",
                 f"total_steps={steps}", "validation.stop_at=null", f"hydra.run.dir={folder}",
             ]  # fmt: skip
             environment = {**os.environ, "COLUMNS": "160"}
-            done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=1800, env=environment)
+            done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=1800, env=environment)
             assert done.returncode == 0, done.stderr
             rows = np.genfromtxt(folder / "metrics.csv", delimiter=",", names=True)
             at = np.linspace(0.25, 1.0, 4) * steps

@@ -16,13 +16,13 @@ from hypothesis import strategies as st
 from rl_eval import seeding
 from rl_eval.exposure import Exposure, Fingerprints, write_exposure
 from rl_eval.gates import evaluate_suite, ledger, load_suite, named_runs
-from tests.gates.fake_runs import FALL, write_run, write_suite
+from tests.gates.fake_runs import BALANCE, FALL, write_run, write_suite
 
 NOON = datetime.datetime(2026, 1, 2, 12, tzinfo=datetime.UTC)
 
 
 def entry(test_set="g", policy="c", suite="s", decision="PASS"):
-    return ledger.LedgerEntry(suite, test_set, 7, policy, decision)
+    return ledger.LedgerEntry(suite, test_set, 7, (policy,), decision)
 
 
 @given(st.lists(st.tuples(st.sampled_from("gh"), st.sampled_from("abcd")), min_size=1, max_size=12))
@@ -39,7 +39,7 @@ def test_an_entry_has_policy_test_set_and_time(tmp_path):
     ledger.record(tmp_path / "l", entry(suite="lunar\nlander"), now=NOON)
     (line,) = (tmp_path / "l").read_text().splitlines()
     assert json.loads(line) == {
-        "schema": 2, "suite": "lunar\nlander", "test_set": "g", "gate_seed": 7, "policy": "c",
+        "schema": 3, "suite": "lunar\nlander", "test_set": "g", "gate_seed": 7, "policies": ["c"],
         "date": "2026-01-02T12:00:00+00:00", "decision": "PASS",
     }  # fmt: skip
 
@@ -49,8 +49,9 @@ def test_there_is_nothing_in_a_ledger_that_is_not_there(tmp_path):
 
 
 DAMAGE = st.sampled_from([
-    b"{", b"\xff\xfe", b"[]", b"null", b'{"schema": 1, "test_set": "g", "policy": "x"}', b"[" * 5000, b"x" * 9000,
-    b'{"schema": 2, "test_set": "g"}', b'{"schema": 2, "test_set": "g", "policy": 3}', b'{"schema": NaN}', b"1e999",
+    b"{", b"\xff\xfe", b"[]", b"null", b'{"schema": 1, "test_set": "g", "policies": ["x"]}', b"[" * 5000, b"x" * 9000,
+    b'{"schema": 3, "test_set": "g"}', b'{"schema": 3, "test_set": "g", "policies": 3}', b'{"schema": NaN}', b"1e999",
+    b'{"schema": 3, "test_set": "g", "policies": []}', b'{"schema": 3, "test_set": "g", "policies": [["a"]]}',
 ])  # fmt: skip
 
 
@@ -124,7 +125,7 @@ def test_a_lock_that_nobody_gives_back_is_named(tmp_path, monkeypatch):
 
 
 def test_a_name_too_long_for_a_line_is_not_written(tmp_path):
-    assert "longer than a line" in ledger.record(tmp_path / "l", entry(suite="s" * 5000)).problem
+    assert "longer than a line" in ledger.record(tmp_path / "l", entry(suite="s" * ledger.MAX_LINE)).problem
     assert not os.path.exists(tmp_path / "l")
 
 
@@ -174,9 +175,29 @@ def test_a_policy_counts_once_wherever_it_lies_and_whatever_suite_plays_it(tmp_p
     assert use_after_judging(tmp_path, first, write_run(tmp_path / "copy").path) == ledger.TestSetUse(2, 1)
     assert use_after_judging(tmp_path, suite(tmp_path, "other"), tmp_path / "a") == ledger.TestSetUse(3, 1)
     assert use_after_judging(tmp_path, first, write_run(tmp_path / "b", rule=FALL).path) == ledger.TestSetUse(4, 2)
-    pair = use_after_judging(tmp_path, first, tmp_path / "a", tmp_path / "b")
-    assert pair == ledger.TestSetUse(5, 3)  # one pair, one policy
-    assert use_after_judging(tmp_path, first, "constant:0", tmp_path / "a") == ledger.TestSetUse(6, 4)
+
+
+def test_a_group_is_one_policy_and_none_once_its_members_were_judged_alone(tmp_path):
+    checked = suite(tmp_path)
+    runs = [write_run(tmp_path / name, rule=rule).path for name, rule in (("a", BALANCE), ("b", FALL))]
+    assert use_after_judging(tmp_path, checked, *runs) == ledger.TestSetUse(1, 1)
+    assert use_after_judging(tmp_path, checked, *reversed(runs)) == ledger.TestSetUse(2, 1)
+    assert use_after_judging(tmp_path, checked, runs[0]) == ledger.TestSetUse(3, 2)
+    assert use_after_judging(tmp_path, checked, runs[1]) == ledger.TestSetUse(4, 2)
+    assert use_after_judging(tmp_path, checked, *runs) == ledger.TestSetUse(5, 2)
+
+
+@given(st.lists(st.frozensets(st.sampled_from("abcde"), min_size=1), max_size=8))
+def test_no_useless_policy_is_accepted_without_being_counted(judged):
+    """A useless policy is accepted alone, or in a group of which it is the worst: each such event has to be counted."""
+    for useless in map(set, ("a", "b", "ab", "abcde")):
+        events = {keys & useless for keys in set(judged) if keys & useless}
+        counted = ledger.count_policies(judged)
+        # a group is accepted only if its worst member is, so the least sets cover all events
+        least = [event for event in events if not any(other < event for other in events)]
+        assert len(least) <= counted
+    assert ledger.count_policies(judged) <= len(set(judged))
+    assert ledger.count_policies([*judged, *judged]) == ledger.count_policies(judged)
 
 
 def test_what_did_not_play_is_not_recorded(tmp_path):
@@ -210,6 +231,6 @@ def test_missing_crashing_and_trivial_policies_are_not_counted(tmp_path, monkeyp
 
 
 def test_policies_that_nobody_can_identify_count_by_name():
-    assert ledger.policy_key(["python:a:f"]) == ledger.policy_key(["python:a:f"])
-    assert ledger.policy_key(["python:a:f"]) != ledger.policy_key(["python:a:g"])
-    assert ledger.policy_key(["random", "constant:0"]) == ledger.policy_key(["constant:0", "random"])
+    assert ledger.policy_keys(["python:a:f"]) == ledger.policy_keys(["python:a:f"])
+    assert ledger.policy_keys(["python:a:f"]) != ledger.policy_keys(["python:a:g"])
+    assert ledger.policy_keys(["random", "constant:0"]) == ledger.policy_keys(["constant:0", "random"])

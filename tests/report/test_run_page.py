@@ -2,6 +2,7 @@
 
 import itertools
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import numpy as np
@@ -74,6 +75,21 @@ def test_the_verdict_comes_first_in_words_that_need_no_statistics(page):
     assert text.index("PASS, as far as one run can show") < text.index("Criteria")
     assert "All 4 criteria on single runs pass." in text
     assert "1 needs several runs: stable." in text
+
+
+def test_a_verdict_on_validation_is_not_taken_for_the_gates(tmp_path):
+    runs = [judged_run(tmp_path / "a", suites=[replace(passing(), part="validation")]), judged_run(tmp_path / "b")]
+    alone, both = page_of(runs[0].path).text, page_of(*(run.path for run in runs), out=tmp_path / "both.html").text
+    for words in (
+        "on validation",
+        "Its test set was not used",
+        "Measured on validation episodes",
+        "pole on validation",
+    ):
+        assert words in alone
+    assert "1 of 2 runs were judged on validation episodes" in both
+    assert "solved on validation" in both
+    assert "validation episodes" not in page_of(runs[1].path).text
 
 
 @pytest.mark.parametrize(

@@ -132,3 +132,15 @@ def test_a_long_name_is_folded_not_cut():
     text = verdict_text([criterion(name, "PASS")])
     assert text.split("\n\n")[0].count("x") == 100
     assert max(len(line.rstrip()) for line in text.splitlines()) <= 80
+
+
+def test_a_verdict_on_validation_says_so_in_every_line_that_can_be_read_alone():
+    rows = [criterion("f1", "PASS", by="evidence", detail="f1 0.93", part="validation"), criterion("x", "FAIL")]
+    lines = verdict_text(rows, width=120).splitlines()
+    on_validation = [line for line in lines if "validation" in line]
+    assert [line.split()[:3] for line in on_validation] == [
+        ["threat", "(validation)", "f1"],
+        ["PASS", "threat/f1", "(validation):"],
+        ["1", "of", "2"],
+    ]
+    assert "validation" not in verdict_text()

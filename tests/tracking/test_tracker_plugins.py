@@ -38,10 +38,9 @@ def run_train(tmp_path):
     path = os.pathsep.join([str(tmp_path / "site"), str(ROOT)])
 
     def run(*overrides):
-        command = [sys.executable, "train.py", *OVERRIDES, *overrides, f"hydra.run.dir={tmp_path / 'run'}"]
-        return subprocess.run(
-            command, cwd=ROOT, env={**os.environ, "PYTHONPATH": path}, capture_output=True, text=True, timeout=120
-        )
+        command = [sys.executable, str(ROOT / "train.py"), *OVERRIDES, *overrides, "hydra.run.dir=run"]
+        environ = {**os.environ, "PYTHONPATH": path}
+        return subprocess.run(command, cwd=tmp_path, env=environ, capture_output=True, text=True, timeout=120)
 
     return run
 

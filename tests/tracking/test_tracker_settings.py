@@ -68,3 +68,10 @@ def test_verdict_summary_names_each_criterion():
         "verdict/threat/f1/estimate": 0.93,
         "verdict/threat/seeds": "NEEDS_RUNS",
     }
+
+
+def test_a_verdict_on_validation_has_another_name_than_the_gates():
+    row = {"suite": "threat", "criterion": "f1", "decision": "PASS", "estimate": 0.93, "part": "validation"}
+    summary = verdict_summary([row, {**row, "part": "test"}])
+    assert len(summary) == 4
+    assert summary["validation_verdict/threat/f1"] == summary["verdict/threat/f1"] == "PASS"

@@ -16,8 +16,8 @@ SWEEP = ["env=threat", "total_steps=8192", "tracker=wandb", "tracker.mode=offlin
 @pytest.mark.verify
 def test_a_job_leaves_its_verdict_plots_and_artifacts(tmp_path):
     environ = {key: value for key, value in os.environ.items() if not key.startswith("WANDB_")}
-    command = [sys.executable, "train.py", *SWEEP, f"hydra.sweep.dir={tmp_path / 'sweep'}"]
-    done = subprocess.run(command, cwd=ROOT, env={**environ, "HOME": str(tmp_path)}, timeout=300, check=False)
+    command = [sys.executable, str(ROOT / "train.py"), *SWEEP, "hydra.sweep.dir=sweep"]
+    done = subprocess.run(command, cwd=tmp_path, env={**environ, "HOME": str(tmp_path)}, timeout=300, check=False)
     assert done.returncode == 0
     runs = sorted(path.parent for path in tmp_path.glob("sweep/*/run.json"))
     assert len(runs) == 2
@@ -33,4 +33,4 @@ def test_a_job_leaves_its_verdict_plots_and_artifacts(tmp_path):
         assert "report.html" in logged.artifacts[f"report-{logged.run.run_id}"][1]
         assert logged.panels["confusion/validation"] == "wandb/confusion_matrix/v1"
         assert any(name.startswith("evidence/") for name in logged.panels)
-        assert any(name.startswith("verdict/") and name.endswith("/low") for name in logged.summary)
+        assert any(name.startswith("validation_verdict/") and name.endswith("/low") for name in logged.summary)

@@ -40,7 +40,7 @@ def test_the_agent_starts_train_py_with_plain_overrides(pick):
     assert [o.input_line for o in overrides] == argv[3:]
     assert all(o.value_type in (ValueType.ELEMENT, None) and not o.is_add() and not o.is_delete() for o in overrides)
     values = {o.key_or_group: o.value() for o in overrides}
-    assert values == {"agent": "ppo", "env": "cartpole", "tracker": "wandb", **parameters}
+    assert values == {"agent": "ppo", "env": "cartpole", "tracker": "wandb", "judge": "validation", **parameters}
 
 
 def test_the_keys_are_those_of_the_config():

@@ -27,7 +27,7 @@ def trained(folder, *arguments):
     """Train; returns the run, and criterion -> verdict of the suites that judged it."""
     done = subprocess.run(
         [sys.executable, str(ROOT / "train.py"), *arguments, f"hydra.run.dir={folder}"],
-        cwd=ROOT,
+        cwd=folder.parent,  # where the ledger of the verdicts goes
         capture_output=True,
         text=True,
         timeout=1800,
