@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from rl_eval.diagnostics import Diagnostic
     from rl_eval.domains.rows import RowReader
+    from rl_eval.domains.text import TextObserver
     from rl_eval.metrics import Metric
     from rl_eval.policy import Policy
     from rl_eval.report.behaviour import Behaviour
@@ -250,6 +251,25 @@ class Domain(ABC, Generic[Config]):
         """Its own commands: `rl-eval <name> …`."""
         return None
 
-    def routes(self) -> Any:
-        """A FastAPI router of its own, for a policy server to mount below `/<name>`; None: no routes."""
+    def text_observer(self, config: Config, preprocessing: Mapping[str, Any]) -> TextObserver | None:
+        """How the policy server reads texts as observations; None where observations are no embeddings of texts.
+
+        Args:
+            config: of the run that is served.
+            preprocessing: `preprocessing.json` of that run, unchecked.
+
+        Raises:
+            InputError: the preprocessing is damaged, or the encoder is not here.
+        """
+        return None
+
+    def routes(self, config: Config, preprocessing: Mapping[str, Any]) -> Any:
+        """A FastAPI router of its own, which a policy server mounts at its root, after its own routes; None: no routes.
+
+        A handler may raise `InputError`, which is answered with status 422 and its sentence.
+
+        Args:
+            config: of the run that is served.
+            preprocessing: `preprocessing.json` of that run, unchecked.
+        """
         return None
