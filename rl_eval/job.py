@@ -15,7 +15,8 @@ from rl_eval.errors import InputError
 from rl_eval.gates import ledger
 from rl_eval.gates.evaluation import evaluate_run
 from rl_eval.gates.judge_command import judge_command
-from rl_eval.gates.selection import Selection, suites_for
+from rl_eval.gates.selection import Selection
+from rl_eval.gates.suite_files import suites_for
 from rl_eval.memory import out_of_memory
 from rl_eval.override_text import shell_word
 from rl_eval.tracking import confusion_plot, evidence_plots, open_tracker, verdict_summary

@@ -169,7 +169,7 @@ def plan(
     """
     from rl_eval import config
     from rl_eval.dry_run import FirstStep, check, first_step
-    from rl_eval.gates.selection import suites_for
+    from rl_eval.gates.suite_files import suites_for
     from rl_eval.training import take_over
 
     overrides_of_jobs = expand_sweep(overrides) if multirun else [list(overrides)]

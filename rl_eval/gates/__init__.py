@@ -6,9 +6,10 @@
 
 from rl_eval.gates.evaluation import evaluate_run, evaluate_suite, suite_error
 from rl_eval.gates.judged_line import judged_lines
-from rl_eval.gates.selection import Selection, is_suite_file, named_runs, newest_group, suites_for
+from rl_eval.gates.selection import Selection, named_runs, newest_group
 from rl_eval.gates.suite import Suite, load_suite
 from rl_eval.gates.suite_data import DataPlaces, parse_places, with_data
+from rl_eval.gates.suite_files import is_suite_file, suites_for
 from rl_eval.gates.suite_format import SuiteSpec
 from rl_eval.gates.training_commands import needs_path, train_arguments, train_command
 from rl_eval.gates.verdict import CriterionVerdict, SuiteVerdict

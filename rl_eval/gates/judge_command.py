@@ -8,7 +8,7 @@ from typing import Any
 
 from rl_eval.errors import InputError
 from rl_eval.formatting import brief
-from rl_eval.gates.selection import suites_for
+from rl_eval.gates.suite_files import suites_for
 from rl_eval.override_text import shell_word
 
 

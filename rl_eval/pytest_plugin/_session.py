@@ -85,7 +85,7 @@ class GateSession:
             except (Exception, SystemExit):  # the suite's first item reports it
                 continue
             self._selections[suite.path] = selection
-            lines.append(f"{suite.label} judges {'; '.join(judged_lines(suite, selection.runs))}")
+            lines.append(f"{suite.label} judges {'; '.join(judged_lines(suite, selection))}")
         return [display_text(line) for line in lines]
 
     def verdict_of(self, suite: Suite) -> SuiteVerdict:
@@ -146,7 +146,7 @@ class GateSession:
 
         try:
             selection = self._selections.get(suite.path) or self._select(suite)
-            judged = tuple(judged_lines(suite, selection.runs))
+            judged = tuple(judged_lines(suite, selection))
             verdict = replace(self._cached_verdict(suite, selection), passed_over=selection.passed_over, judged=judged)
         except InputError as error:
             verdict = suite_error(suite, str(error))

@@ -14,8 +14,8 @@ from rl_eval.envs import process_count
 from rl_eval.envs.gymnasium_vector import GymnasiumVector
 from rl_eval.envs.workers_vector import WorkersVector
 from rl_eval.errors import InputError
-from rl_eval.gates.selection import matches_environment
 from rl_eval.gates.suite import load_suite
+from rl_eval.gates.suite_files import matches_environment
 
 ROOT = Path(__file__).resolve().parents[2]
 

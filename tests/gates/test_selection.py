@@ -48,6 +48,82 @@ def test_the_newest_finished_run_of_environment_agent_and_settings(tmp_path):
     assert names(newest_group(suite(tmp_path, train="{agent.lr: 1e-3, lr: 1e-5}"), outputs)) == ["slow"]
 
 
+def sweep_of(folder, scores, *, settings="lr", **options):
+    """A sweep with one job a score, the first job the oldest."""
+    names = [f"{job}_{settings}={job}" for job in range(len(scores))]
+    folder.mkdir(parents=True)
+    write_json(folder / "sweep.json", {"jobs": [{"directory": name} for name in names]})
+    for job, (name, score) in enumerate(zip(names, scores, strict=True)):
+        differing = {"config": {"lr": 10.0**-job}} if settings == "lr" else {"seed": job}
+        write_run(folder / name, info={"validation_score": score}, **differing, **options)
+    return folder
+
+
+@pytest.mark.parametrize("settings", ["lr", "seed"])
+def test_of_a_sweep_the_best_on_validation_whatever_the_test_set_says(tmp_path, settings):
+    outputs = tmp_path / "outputs"
+    write_run(outputs / "before", info={"validation_score": 500.0})
+    sweep = sweep_of(outputs / "day" / "a_sweep", [20.0, 30.0, 10.0], settings=settings)
+    for job in sweep.glob("2_*"):  # nobody reads it
+        write_json(job / "verdict.json", {"suites": [{"decision": "PASS", "criteria": []}]})
+    selection = newest_group(suite(tmp_path), outputs)
+    assert names(selection) == [f"1_{settings}=1"]
+    assert selection.reasons == (f"the best on validation of the 3 finished jobs of {sweep}: mean_return 30",)
+    write_run(outputs / "after", info={"validation_score": 1.0})
+    selection = newest_group(suite(tmp_path), outputs)
+    assert names(selection) == ["after"]
+    assert selection.reasons == ("the newest of 5 runs that fit",)
+
+
+def test_of_a_sweep_of_several_groups_the_best_on_validation(tmp_path):
+    outputs = tmp_path / "outputs"
+    folder = outputs / "a_sweep"
+    folder.mkdir(parents=True)
+    write_json(folder / "sweep.json", {"jobs": [{"directory": "0"}]})
+    for lr, score in ((1e-2, 40.0), (1e-3, 30.0), (1e-4, 90.0)):
+        for seed in (1, 2) if lr > 1e-4 else (1,):  # the last group is not complete
+            info = {"validation_score": score + seed}
+            write_run(folder / f"{lr}_{seed}", seed=seed, config={"lr": lr}, info=info)
+    selection = newest_group(suite(tmp_path, runs="{count: 2}"), outputs)
+    assert names(selection) == ["0.01_1", "0.01_2"]
+    assert "the best on validation of the 2 groups of 2 runs" in selection.reasons[0]
+
+
+def test_jobs_that_cannot_be_compared_on_validation(tmp_path):
+    sweep_of(tmp_path / "outputs" / "a_sweep", [None, None])
+    selection = newest_group(suite(tmp_path), tmp_path / "outputs")
+    assert names(selection) == ["1_lr=1"]
+    assert "cannot be compared" in selection.reasons[0]
+
+
+def test_what_is_newer_or_was_trained_for_longer_is_named(tmp_path):
+    outputs = tmp_path / "outputs"
+    write_run(outputs / "long", config={"total_steps": 200_000})
+    assert newest_group(suite(tmp_path), outputs).reasons == ("the only run that fits",)
+    write_run(outputs / "try", config={"total_steps": 4096})
+    write_run(outputs / "other_agent", agent="a2c", config={"total_steps": 900_000})
+    first, second = newest_group(suite(tmp_path), outputs).reasons
+    assert first == "the newest of 2 runs that fit"
+    assert f"{outputs / 'long'} was trained for longer (200,000 steps instead of 4,096)" in second
+    fixed = suite(tmp_path, train="{agent: ppo, total_steps: 200000}")
+    selection = newest_group(fixed, outputs)
+    assert names(selection) == ["long"]
+    assert f"{outputs / 'try'} is newer and does not fit: total_steps is 4096, not 200000" in selection.reasons[1]
+
+
+def test_why_a_group_was_taken(tmp_path):
+    outputs = tmp_path / "outputs"
+    judged = suite(tmp_path, runs="{count: 2}")
+    write_run(outputs / "a", seed=1)
+    assert newest_group(judged, outputs).reasons[0].startswith("no group of 2 runs")
+    write_run(outputs / "b", seed=2)
+    assert newest_group(judged, outputs).reasons[0].startswith("the only complete group of 2 runs")
+    for seed in (1, 2):
+        write_run(outputs / f"c{seed}", seed=seed, config={"lr": 1e-2})
+    assert newest_group(judged, outputs).reasons[0].startswith("the newest of 2 complete groups of 2 runs")
+    assert named_runs(judged, [outputs / "a", outputs / "b"]).reasons == ()
+
+
 def test_a_list_in_train_selects_runs(tmp_path):
     outputs = tmp_path / "outputs"
     for number, widths in enumerate(([], [64])):
@@ -284,7 +360,7 @@ def test_a_run_is_not_judged_by_the_suite_of_another_agent(tmp_path):
 
 def test_the_data_path_is_not_part_of_the_environment(tmp_path):
     judged = suite(tmp_path, env="{name: threat, data: nsl_kdd}")
-    from rl_eval.gates.selection import matches_environment
+    from rl_eval.gates.suite_files import matches_environment
 
     env = {"name": "threat", "data": "nsl_kdd", "path": "/somewhere"}
     assert matches_environment(judged, env)
