@@ -32,6 +32,7 @@ from rl_eval.stop_signals import STATUS, interruptible
 
 if TYPE_CHECKING:
     from rl_eval.config import RunConfig
+    from rl_eval.run import Run
 
 DIRECTORY_KEYS = ("hydra.run.dir", "hydra.sweep.dir")
 
@@ -109,7 +110,7 @@ def _launch(root: Path, argv: Sequence[str], job: Callable[[], None], directorie
     except KeyboardInterrupt:
         interrupted = True
         _leave(directories)
-    return _exit_status(directories, interrupted)
+    return _exit_status(directories, interrupted, root / "suites")
 
 
 def _leave(directories: Sequence[Path]) -> None:
@@ -273,17 +274,33 @@ def _register_folder_resolver(folders: Mapping[int, str]) -> None:
 
 
 def _verdict_rows(directory: Path) -> list[dict[str, Any]]:
-    """The criteria that judged a run; empty if none did."""
+    """The criteria that judged a run, each with the part that was played; empty if none did."""
     from rl_eval import run
 
     if not (directory / "verdict.json").exists():
         return []
-    return [row for suite in run.read_verdicts(directory) for row in suite["criteria"]]
+    suites = run.read_verdicts(directory)
+    return [{**row, "part": suite.get("part")} for suite in suites for row in suite["criteria"]]
 
 
-def _exit_status(directories: list[Path], interrupted: bool) -> int:
+def _print_sweep(runs: Sequence[Run], suites: Path) -> None:
+    """Print the comparison of a sweep's jobs, and the command that judges the best on the test set."""
+    from rl_eval import terminal
+    from rl_eval.gates.judge_command import judge_best_commands
+    from rl_eval.gates.validation_ranking import best_on_validation
+
+    verdicts = {run.path: rows for run in runs if (rows := _verdict_rows(run.path))}
+    finished = [run for run in runs if run.finished]
+    best = best_on_validation([[run] for run in finished])
+    path, metric = (None, "") if best is None else (finished[best.index].path, best.metric)
+    terminal.console_for(sys.stdout).print(terminal.sweep_table(runs, verdicts, best=path, metric=metric))
+    for sentence in judge_best_commands(finished, suites):
+        terminal.print_line(sentence)
+
+
+def _exit_status(directories: list[Path], interrupted: bool, suites: Path) -> int:
     """Print the comparison of a sweep, and turn the status of the runs into an exit status."""
-    from rl_eval import run, terminal
+    from rl_eval import run
 
     runs, failed = [], False
     for directory in directories:
@@ -292,8 +309,7 @@ def _exit_status(directories: list[Path], interrupted: bool) -> int:
         except InputError:
             failed = True
     if len(directories) > 1 and runs:
-        verdicts = {r.path: rows for r in runs if (rows := _verdict_rows(r.path))}
-        terminal.console_for(sys.stdout).print(terminal.sweep_table(runs, verdicts))
+        _print_sweep(runs, suites)
     statuses = {r.info["status"] for r in runs}
     if interrupted or "interrupted" in statuses:
         return 130

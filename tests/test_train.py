@@ -105,6 +105,15 @@ def test_a_sweep_as_typed_ends_with_a_comparison(tmp_path):
     table = done.stdout[done.stdout.rindex("status") :]
     assert "0_lr=0.0003" in table
     assert "1_lr=0.001" in table
+    assert "* the best on validation (mean_return)" in table
+    best = max(range(2), key=lambda job: info(sweep / jobs[job]["directory"])["validation_score"])
+    command = (
+        f"`pytest {ROOT / 'suites' / 'cartpole.yaml'} --rl-run {sweep.relative_to(tmp_path)}/{jobs[best]['directory']}`"
+    )
+    assert command in table
+    verdicts = [json.loads((sweep / job["directory"] / "verdict.json").read_text())["suites"] for job in jobs]
+    assert {suite["part"] for suites in verdicts for suite in suites} == {"validation"}
+    assert not (tmp_path / "outputs" / "ledger.jsonl").exists()
 
 
 def test_a_sweep_in_parallel(tmp_path):

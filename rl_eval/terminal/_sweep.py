@@ -15,24 +15,30 @@ from rich.measure import Measurement
 
 from rl_eval.dotted_keys import differing_keys, flatten
 from rl_eval.formatting import number
-from rl_eval.run import Run
+from rl_eval.run import Run, finite
 from rl_eval.terminal._console import cell, new_table
 
 STATUS_STYLES = {"finished": "", "failed": "bold red", "interrupted": "bold yellow", "running": "bold yellow"}
 # Columns that a narrow terminal leaves out, in this order.
-OPTIONAL_COLUMNS = ("steps/s", "wall_s", "env_steps", "std")
+OPTIONAL_COLUMNS = ("steps/s", "wall_s", "env_steps", "std", "mean")
 
 
 def sweep_table(
-    runs: Sequence[Run], verdicts: Mapping[Path, Sequence[Mapping[str, Any]]] | None = None
+    runs: Sequence[Run],
+    verdicts: Mapping[Path, Sequence[Mapping[str, Any]]] | None = None,
+    *,
+    best: Path | None = None,
+    metric: str = "",
 ) -> RenderableType:
     """One row per run, by job number: settings that were varied, results, cost, criteria that pass, and status.
 
     Args:
         runs: of one sweep, failed ones included.
         verdicts: run directory -> its verdict rows, as `criteria_table` takes them.
+        best: the directory of the run that is the best on validation.
+        metric: what it is the best by.
     """
-    return _SweepTable(sorted(runs, key=_job_order), dict(verdicts or {}))
+    return _SweepTable(sorted(runs, key=_job_order), dict(verdicts or {}), best, metric)
 
 
 def _job_order(run: Run) -> tuple[float, str]:
@@ -50,9 +56,14 @@ class _Column:
 class _SweepTable:
     """Built when it is printed, since the columns depend on the width of the stream."""
 
-    def __init__(self, runs: Sequence[Run], verdicts: Mapping[Path, Sequence[Mapping[str, Any]]]):
+    def __init__(
+        self, runs: Sequence[Run], verdicts: Mapping[Path, Sequence[Mapping[str, Any]]], best: Path | None, metric: str
+    ):
         self._jobs = [str(job) if math.isfinite(job := _job_order(run)[0]) else run.path.name for run in runs]
-        self._best = _best_row(runs)
+        self._best = next((row for row, run in enumerate(runs) if run.path == best), None)
+        self._metric = metric
+        parts = {str(row.get("part") or "test") for rows in verdicts.values() for row in rows}
+        self._judged_on = " and ".join(sorted(parts))
         flat = [flatten(run.config) for run in runs]
         varied_keys = differing_keys([run.config for run in runs])
         settings = {key: [_override_value(config.get(key)) for config in flat] for key in varied_keys}
@@ -60,6 +71,7 @@ class _SweepTable:
             _Column("run", [run.path.name for run in runs]),
             *(_Column(key, values, is_setting=True) for key, values in settings.items()),
             _Column("env_steps", [number(run.info.get("env_steps")) for run in runs]),
+            _Column("validation", [number(finite(run.info.get("validation_score"))) for run in runs]),
             _Column("mean", [number(_result(run, "mean")) for run in runs]),
             _Column("std", [number(_result(run, "std")) for run in runs]),
             _Column("wall_s", [_rounded(run.info.get("wall_s")) for run in runs]),
@@ -80,7 +92,9 @@ class _SweepTable:
             left_out.append(name)
         yield self._table(columns, options)
         if self._best is not None:
-            yield cell("* the highest mean", options)
+            yield cell(f"* the best on validation ({self._metric})", options)
+        if "validation" in self._judged_on:
+            yield cell(f"criteria: judged on {self._judged_on}", options)
         if left_out:
             yield cell(f"not shown at this width: {', '.join(reversed(left_out))}", options, "dim")
 
@@ -113,13 +127,6 @@ def _result(run: Run, name: str) -> float | None:
     results = run.info.get("results")
     value = results.get(name) if isinstance(results, Mapping) else None
     return value if isinstance(value, int | float) else None
-
-
-def _best_row(runs: Sequence[Run]) -> int | None:
-    """The row of the highest finite mean among finished runs."""
-    means = [_result(run, "mean") if run.finished else None for run in runs]
-    finite = [(mean, -row) for row, mean in enumerate(means) if mean is not None and math.isfinite(mean)]
-    return -max(finite)[1] if finite else None
 
 
 def _passed(rows: Sequence[Mapping[str, Any]] | None) -> str:

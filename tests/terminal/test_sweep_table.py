@@ -10,8 +10,8 @@ from rl_eval.terminal import sweep_table
 from tests.terminal.streams import rendered
 
 
-def run(job, *, lr=1e-3, mean=100.0, status="finished", **config):
-    info = {"status": status, "env_steps": 200_000, "wall_s": 41.23, "steps_per_s": 4850.9}
+def run(job, *, lr=1e-3, mean=100.0, status="finished", score=0.5, **config):
+    info = {"status": status, "env_steps": 200_000, "wall_s": 41.23, "steps_per_s": 4850.9, "validation_score": score}
     info["results"] = None if mean is None else {"mean": mean, "std": 3.2}
     resolved = {"lr": lr, "seed": 42, "agent": {"name": "ppo", "lr": lr}, "env": {"name": "threat"}, **config}
     return Run(Path(f"/there/outputs/{job}_lr={lr}"), info, resolved)
@@ -21,23 +21,32 @@ def test_runs_are_in_the_order_of_their_jobs_and_the_best_is_marked():
     runs = [run(10, lr=3e-3, mean=120.0), run(2, lr=1e-3, mean=231.94), run(0, lr=3e-4, mean=math.nan)]
     runs.append(run(1, lr=1e-2, mean=None, status="failed"))
     rows = rendered(
-        sweep_table(runs, {runs[0].path: [{"decision": "PASS"}, *[{"decision": "FAIL"}] * 5]}), width=120
+        sweep_table(
+            runs,
+            {runs[0].path: [{"decision": "PASS"}, *[{"decision": "FAIL", "part": "validation"}] * 5]},
+            best=runs[1].path,
+            metric="f1",
+        ),
+        width=120,
     ).splitlines()
     body = [line.split() for line in rows[2:6]]
     assert [line[0] for line in body] == ["0_lr=0.0003", "1_lr=0.01", "*", "10_lr=0.003"]
     assert [line[-1] for line in body] == ["finished", "failed", "finished", "finished"]
-    assert body[2][1:5] == ["2_lr=0.001", "0.001", "200,000", "231.9"]
+    assert body[2][1:6] == ["2_lr=0.001", "0.001", "200,000", "0.5", "231.9"]
     assert body[3][-2] == "1/6"
     assert body[2][-2] == "-"
     assert "nan" in body[0]
-    assert rows[0].split() == ["run", "lr", "env_steps", "mean", "std", "wall_s", "steps/s", "criteria", "status"]
+    names = ["run", "lr", "env_steps", "validation", "mean", "std", "wall_s", "steps/s", "criteria", "status"]
+    assert rows[0].split() == names
+    assert [line.strip() for line in rows[6:]] == [
+        "* the best on validation (f1)", "criteria: judged on test and validation",
+    ]  # fmt: skip
 
 
-def test_the_best_of_a_sweep_is_a_run_that_finished():
-    runs = [run(0, lr=1e-3, mean=10.0), run(1, lr=1e-2, mean=99.0, status="interrupted")]
-    lines = rendered(sweep_table(runs), width=120).splitlines()
-    assert [line.startswith("*") for line in lines[2:4]] == [True, False]
-    assert "*" not in rendered(sweep_table([run(0, mean=None, status="failed")]))
+def test_without_a_best_run_none_is_marked():
+    text = rendered(sweep_table([run(0), run(1, score=None)]), width=120)
+    assert "*" not in text
+    assert "judged on" not in text
 
 
 @pytest.mark.parametrize("width", [60, 80, 120])
@@ -46,7 +55,7 @@ def test_a_narrow_terminal_gives_up_columns_not_results(width):
     runs = [run(job, lr=10.0**-job, mean=job, env={"name": "threat", **extra, "k1": job}) for job in range(1, 4)]
     lines = rendered(sweep_table(runs), width=width).splitlines()
     assert max(len(line.rstrip()) for line in lines) <= width
-    for column in ("run", "lr", "env.k1", "mean", "criteria", "status"):
+    for column in ("run", "lr", "env.k1", "validation", "criteria", "status"):
         assert column in lines[0].split()
     assert ("steps/s" in lines[0]) == ("not shown" not in lines[-1])
 
