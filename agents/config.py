@@ -45,6 +45,7 @@ class NetworkConfig:
 
     widths: Annotated[list[Count], MinLen(0)] = field(default_factory=lambda: [64, 64])  # hidden layers
     activation: Literal["tanh", "relu", "silu", "gelu"] = "tanh"
+    init: Literal["orthogonal", "xavier"] = "orthogonal"  # how the first weights are drawn
     norm: Literal["none", "layer", "batch"] = "none"  # after each hidden linear layer
     dropout: Annotated[float, Ge(0), Lt(1)] = 0.0  # in updates only; the actor collects without
     shared: bool = False  # one body for actor and critic
@@ -154,6 +155,7 @@ class QNetworkConfig:
 
     widths: Annotated[list[Count], MinLen(0)] = field(default_factory=lambda: [64, 64])  # hidden layers
     activation: Literal["tanh", "relu", "silu", "gelu"] = "relu"
+    init: Literal["orthogonal", "xavier"] = "orthogonal"  # how the first weights are drawn
     norm: Literal["none", "layer"] = "none"  # after each hidden linear layer
     groups: list[Count] = field(default_factory=list)  # sizes of the groups, in order; none: no attention
     group_width: Count = 32  # of a group's token

@@ -33,6 +33,26 @@ def orthogonal(layer: nn.Linear, gain: float, rng: np.random.Generator) -> nn.Li
     return layer
 
 
+def xavier(layer: nn.Linear, rng: np.random.Generator) -> nn.Linear:
+    """Uniform weights in ±√(6 / (inputs + outputs)), zero bias, drawn from a numpy generator.
+
+    Glorot and Bengio, *Understanding the difficulty of training deep feedforward neural networks*, 2010, eq. 16.
+    """
+    bound = math.sqrt(6 / sum(layer.weight.shape))
+    with torch.no_grad():
+        layer.weight.copy_(torch.from_numpy(rng.uniform(-bound, bound, tuple(layer.weight.shape))))
+        layer.bias.zero_()
+    return layer
+
+
+def linear(
+    inputs: int, outputs: int, gain: float, config: NetworkConfig | QNetworkConfig, rng: np.random.Generator
+) -> nn.Linear:
+    """A linear layer with first weights as the config says; `gain` is for orthogonal ones alone."""
+    layer = nn.Linear(inputs, outputs)
+    return xavier(layer, rng) if config.init == "xavier" else orthogonal(layer, gain, rng)
+
+
 def body(
     inputs: int, config: NetworkConfig | QNetworkConfig, rng: np.random.Generator, dropout: float = 0.0
 ) -> tuple[nn.Module, int]:
@@ -45,7 +65,7 @@ def body(
         return registered_body(config.body, config.body_kwargs, inputs, rng)
     layers: list[nn.Module] = []
     for width in config.widths:
-        layers.append(orthogonal(nn.Linear(inputs, width), math.sqrt(2), rng))
+        layers.append(linear(inputs, width, math.sqrt(2), config, rng))
         if config.norm == "layer":
             layers.append(nn.LayerNorm(width))
         elif config.norm == "batch":
@@ -78,8 +98,8 @@ class ActorCritic(nn.Module):
         size = int(gym.spaces.flatdim(action_space))
         self.actor_body, features = body(obs_size, config, rng, config.dropout)
         self.critic_body = self.actor_body if config.shared else body(obs_size, config, rng, config.dropout)[0]
-        self.actor_head = orthogonal(nn.Linear(features, size), 0.01, rng)
-        self.critic_head = orthogonal(nn.Linear(features, 1), 1.0, rng)
+        self.actor_head = linear(features, size, 0.01, config, rng)
+        self.critic_head = linear(features, 1, 1.0, config, rng)
         if not self.discrete:
             self.log_std = nn.Parameter(torch.full((size,), float(log_std_init)))
 

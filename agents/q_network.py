@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from agents.config import QNetworkConfig
-from agents.networks import body, orthogonal
+from agents.networks import body, linear
 
 
 class GroupAttention(nn.Module):
@@ -23,10 +23,10 @@ class GroupAttention(nn.Module):
     def __init__(self, config: QNetworkConfig, rng: np.random.Generator):
         super().__init__()
         self.groups, self.heads, width = list(config.groups), config.heads, config.group_width
-        self.tokens = nn.ModuleList(orthogonal(nn.Linear(size, width), 1.0, rng) for size in config.groups)
+        self.tokens = nn.ModuleList(linear(size, width, 1.0, config, rng) for size in config.groups)
         self.norm = nn.LayerNorm(width)
-        self.query, self.key, self.value = (orthogonal(nn.Linear(width, width), 1.0, rng) for _ in "qkv")
-        self.out = orthogonal(nn.Linear(width, width), 1.0, rng)
+        self.query, self.key, self.value = (linear(width, width, 1.0, config, rng) for _ in "qkv")
+        self.out = linear(width, width, 1.0, config, rng)
 
     def forward(self, obs: Tensor) -> Tensor:
         """`[B, D]` to `[B, G · W]`."""
@@ -53,7 +53,7 @@ class QNetwork(nn.Module):
         size = len(config.groups) * config.group_width if config.groups else obs_size
         self.body, features = body(size, config, rng)
         # Small first values: the maximum over actions makes too much of large random ones.
-        self.head = orthogonal(nn.Linear(features, actions + dueling), 0.01, rng)
+        self.head = linear(features, actions + dueling, 0.01, config, rng)
 
     def forward(self, obs: Tensor) -> Tensor:
         """`[B, D]` to Q `[B, A]`."""
