@@ -14,6 +14,7 @@ FIGURE = ROOT / "docs" / "architecture.svg"
 # From the top layer down. A package imports packages of lower layers, and of its own layer if that makes no cycle.
 LAYERS: dict[str, tuple[str, ...]] = {
     "commands": ("cli", "pytest_plugin", "launch", "hydra_compose", "search_path", "command_line", "job", "verify"),
+    "serving": ("serving",),
     "training": ("training", "dry_run", "config"),
     "domains": ("domains.threat", "domains.qase", "domains.lunarlander", "domains.cartpole", "domains.gym"),
     "presentation": ("report", "compare", "terminal", "tracking"),
@@ -106,7 +107,7 @@ def package_of(module: str) -> str | None:
     parts = module.split(".")[1:]
     if not parts:
         return None
-    if parts[0] == "domains" and len(parts) > 1 and parts[1] not in ("base", "rows"):
+    if parts[0] == "domains" and len(parts) > 1 and parts[1] not in ("base", "rows", "text"):
         return ".".join(parts[:2])
     return parts[0]
 

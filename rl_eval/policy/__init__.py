@@ -7,7 +7,8 @@ from rl_eval.policy._baseline import BaselineSource
 from rl_eval.policy._http import HttpPolicy, HttpSource
 from rl_eval.policy._identity import BUILT_IN, digest, identity, is_cacheable, is_seeded, is_trivial
 from rl_eval.policy._onnx import OnnxPolicy, OnnxSource
-from rl_eval.policy._policy import Policy, Spaces, action_space_json, choose_actions, scores
+from rl_eval.policy._onnx_spaces import onnx_spaces
+from rl_eval.policy._policy import Policy, Spaces, action_space_from_json, action_space_json, choose_actions, scores
 from rl_eval.policy._python import PythonPolicy, PythonSource
 from rl_eval.policy._sb3 import StableBaselines3Policy, StableBaselines3Source
 from rl_eval.policy._source import Source, load, names_policy, not_a_policy, register
@@ -37,6 +38,7 @@ __all__ = [
     "Spaces",
     "StableBaselines3Policy",
     "Untrained",
+    "action_space_from_json",
     "action_space_json",
     "choose_actions",
     "digest",
@@ -47,6 +49,7 @@ __all__ = [
     "load",
     "names_policy",
     "not_a_policy",
+    "onnx_spaces",
     "register",
     "scores",
 ]

@@ -51,6 +51,20 @@ def action_space_json(action: gym.Space) -> dict[str, Any]:
     return {"type": "box", "low": _finite(action.low), "high": _finite(action.high), "dtype": str(action.dtype)}
 
 
+def action_space_from_json(values: Mapping[str, Any]) -> gym.Space:
+    """The action space that `action_space_json` described.
+
+    Raises:
+        KeyError, TypeError, ValueError: it describes none.
+    """
+    if values["type"] == "discrete":
+        return gym.spaces.Discrete(int(values["n"]), start=int(values["start"]))
+    dtype = np.dtype(values["dtype"])
+    low, high = (np.asarray(values[name], np.float64) for name in ("low", "high"))
+    low, high = np.where(np.isnan(low), -np.inf, low), np.where(np.isnan(high), np.inf, high)
+    return gym.spaces.Box(low.astype(dtype), high.astype(dtype), dtype=dtype)
+
+
 def _finite(bound: np.ndarray) -> list[Any]:
     values = bound.astype(object)
     values[~np.isfinite(bound)] = None

@@ -6,6 +6,7 @@ name, fsynced and renamed, so a reader never sees half of one.
 
 from rl_eval.run._checkpoint import (
     DamagedError,
+    arrays_sha256,
     join_state,
     read_arrays,
     read_checkpoint,
@@ -58,6 +59,7 @@ __all__ = [
     "MetricsLog",
     "Run",
     "RunRecord",
+    "arrays_sha256",
     "as_json",
     "config_hash",
     "create_directory",

@@ -64,6 +64,11 @@ def write_checkpoint(directory: Path, name: str, arrays: Mapping[str, np.ndarray
         raise
 
 
+def arrays_sha256(arrays: Mapping[str, np.ndarray]) -> str:
+    """SHA-256 of the file that `write_checkpoint` would write of these arrays."""
+    return _sha256(file_parts(arrays))
+
+
 def read_checkpoint(
     directory: Path, name: str, *, mapped: bool = False
 ) -> tuple[dict[str, np.ndarray], dict[str, Any]]:

@@ -14,6 +14,7 @@ from rl_eval.domains.qase.service.bug_detection import ComparedShops
 from rl_eval.domains.qase.service.bugs import check_bug_ids
 from rl_eval.domains.qase.service.routes import router
 from rl_eval.errors import InputError
+from rl_eval.net import read_body
 
 # Two headers for one secret: test cases run with the second one, so they cannot use the control.
 CONTROL_HEADER, TRUTH_HEADER = b"x-control-token", b"x-truth-token"
@@ -82,7 +83,9 @@ class _ControlledApp:
             self._shop.state.shops.reset()
         elif what == "PUT /_control/build":
             try:
-                self._shop.state.shops = ComparedShops(check_bug_ids(_bugs(await _body(receive))), compare=True)
+                self._shop.state.shops = ComparedShops(
+                    check_bug_ids(_bugs(await read_body(receive, MAX_BODY))), compare=True
+                )
             except (InputError, ValueError) as error:
                 status, body = 422, json.dumps({"detail": str(error)}).encode()
         else:
@@ -98,17 +101,6 @@ def duration_ms(scope: Scope) -> int:
     method = scope["method"]
     default = READ_MS if method in ("GET", "HEAD", "OPTIONS") else WRITE_MS
     return DURATIONS_MS.get(f"{method} {getattr(scope.get('route'), 'path', '')}", default)
-
-
-async def _body(receive: Receive) -> bytes:
-    data = b""
-    while True:
-        message = await receive()
-        data += message.get("body", b"")
-        if len(data) > MAX_BODY:
-            raise ValueError(f"a body has at most {MAX_BODY} bytes")
-        if not message.get("more_body"):
-            return data
 
 
 def _bugs(data: bytes) -> list[str]:

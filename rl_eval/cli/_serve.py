@@ -1,0 +1,85 @@
+"""`rl-eval serve`: a policy over HTTP."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from rl_eval.cli._app import app
+from rl_eval.errors import InputError
+from rl_eval.net import LOOPBACK
+
+
+@app.command()
+def serve(
+    policy: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="RUN|onnx:FILE", help="A run directory of train.py, or an ONNX file.", show_default=False
+        ),
+    ] = None,
+    host: Annotated[str, typer.Option("--host", help="Address to listen on; another needs RL_EVAL_TOKEN.")] = LOOPBACK,
+    port: Annotated[int, typer.Option("--port", help="0: any free port.", min=0, max=65535)] = 8000,
+    folder: Annotated[
+        Path | None,
+        typer.Option("--folder", help="Of decisions and checkpoints; default: outputs/serving/<policy>."),
+    ] = None,
+    update_after: Annotated[
+        int | None,
+        typer.Option(
+            "--update-after",
+            metavar="N",
+            min=1,
+            max=65_536,
+            help="Transitions that /update needs; default: as many as an iteration of training has.",
+        ),
+    ] = None,
+    keep: Annotated[
+        int | None, typer.Option("--keep", metavar="N", min=1, help="Decisions to keep; the oldest go.")
+    ] = None,
+    openapi: Annotated[bool, typer.Option("--openapi", help="Print the OpenAPI schema, and serve nothing.")] = False,
+    trust: Annotated[bool, typer.Option("--trust", help="Let the plugins that the run names be imported.")] = False,
+) -> None:
+    """Answer observations with actions over HTTP, keep what followed, and learn from it.
+
+    \b
+      rl-eval serve outputs/<date>/<run>
+      rl-eval serve onnx:policy.onnx --port 9000
+      RL_EVAL_TOKEN=... rl-eval serve outputs/<date>/<run> --host 0.0.0.0
+      rl-eval serve --openapi > openapi.json
+
+    Only this machine can ask, unless --host names another address; then every request needs the token. Where a
+    token is set, /update, /save and /load always need it. docs/serving.md lists the routes.
+
+    Everything that was acknowledged is on disk, also after a kill; the same command goes on from there.
+
+    Exit status: 0 ended by SIGTERM, 2 bad input, 130 ended by Ctrl-C.
+    """  # fmt: skip
+    from rl_eval import serving, terminal
+    from rl_eval.serving import openapi as schema
+
+    if openapi:
+        routes = None
+        if policy is not None:
+            from rl_eval.serving.source import load
+
+            routes = load(policy, seed=0, trust=trust).routes()
+        typer.echo(schema.text(schema.schema(routes)))
+        return
+    if policy is None:
+        raise InputError("serve needs a policy: name a run directory, such as outputs/<date>/<run>, or onnx:<file>")
+    status = serving.serve(
+        policy,
+        host=host,
+        port=port,
+        token=os.environ.get("RL_EVAL_TOKEN") or None,
+        folder=folder,
+        update_after=update_after,
+        keep=keep,
+        trust=trust,
+        show=lambda line: terminal.print_line(line),
+    )
+    raise typer.Exit(status)

@@ -1,0 +1,98 @@
+"""The web application: its routes, its OpenAPI schema, and how refusals are answered."""
+
+from __future__ import annotations
+
+import sqlite3
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.exceptions import RequestValidationError
+from fastapi.openapi.utils import get_openapi
+from pydantic.json_schema import models_json_schema
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.types import ASGIApp
+
+from rl_eval import __version__
+from rl_eval.errors import InputError
+from rl_eval.serving import routes
+from rl_eval.serving.bodies import RefusedError
+from rl_eval.serving.security import Access, GuardedApp
+from rl_eval.serving.server import PolicyServer
+from rl_eval.validation_errors import value_sentence
+
+DESCRIPTION = "Decisions of a policy, and what followed them. Errors have one sentence in `detail`."
+
+
+def make_app(server: PolicyServer | None, domain_routes: Any = None) -> FastAPI:
+    """The application without its guard.
+
+    Args:
+        server: None: every route that needs a policy answers 503.
+        domain_routes: a FastAPI router of the domain, mounted after our own routes.
+    """
+    app = FastAPI(title="rl_eval policy server", version=__version__, description=DESCRIPTION)
+    app.state.server = server
+    app.include_router(routes.router)
+    if domain_routes is not None:
+        app.include_router(domain_routes, responses=routes.REFUSALS)
+    app.add_exception_handler(RefusedError, _refused)
+    app.add_exception_handler(InputError, _input_error)
+    app.add_exception_handler(RequestValidationError, _not_valid)
+    app.add_exception_handler(HTTPException, _http_error)
+    app.add_exception_handler(sqlite3.Error, _storage_error)
+
+    def openapi() -> dict[str, Any]:
+        if app.openapi_schema is None:
+            app.openapi_schema = _schema(app)
+        return app.openapi_schema
+
+    app.openapi = openapi  # type: ignore[method-assign]
+    return app
+
+
+def guarded(server: PolicyServer, access: Access) -> ASGIApp:
+    """The application as it is served."""
+    app = make_app(server, server.source.routes())
+    return GuardedApp(app, access, server.statistics.add_request)
+
+
+def _schema(app: FastAPI) -> dict[str, Any]:
+    """OpenAPI of all routes. Our handlers read their bodies themselves, so their models are added here."""
+    schema = get_openapi(title=app.title, version=app.version, description=app.description, routes=app.routes)
+    template = "#/components/schemas/{model}"
+    models = [(model, "validation") for model in routes.BODIES]
+    _, definitions = models_json_schema(models, ref_template=template)  # type: ignore[arg-type]
+    schema.setdefault("components", {}).setdefault("schemas", {}).update(definitions["$defs"])
+    return schema
+
+
+def _answer(status: int, sentence: str) -> Response:
+    return JSONResponse({"detail": sentence}, status)
+
+
+async def _refused(request: Request, error: Exception) -> Response:
+    assert isinstance(error, RefusedError)
+    return _answer(error.status, str(error))
+
+
+async def _input_error(request: Request, error: Exception) -> Response:
+    return _answer(422, str(error))
+
+
+async def _not_valid(request: Request, error: Exception) -> Response:
+    """Of a domain's route that FastAPI checks itself."""
+    assert isinstance(error, RequestValidationError)
+    first = error.errors()[0]
+    key = ".".join(str(part) for part in first["loc"][1:])
+    return _answer(422, " ".join(filter(None, [key, value_sentence(first)]))[:400])
+
+
+async def _http_error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    return _answer(error.status_code, f"{request.method} {request.url.path[:100]}: {error.detail}")
+
+
+async def _storage_error(request: Request, error: Exception) -> Response:
+    return _answer(503, f"the store cannot be written ({error}): nothing of this request was kept")

@@ -1,0 +1,276 @@
+"""Bodies of requests and answers: pydantic models with bounds, and JSON numbers read as arrays.
+
+The lists of numbers, which are nearly all of a body, are parsed by pydantic's JSON parser and checked as one array: a
+model of a million floats would check each by itself.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, TypeVar
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field, PlainValidator, StringConstraints, ValidationError, WithJsonSchema
+
+from rl_eval.errors import InputError
+from rl_eval.validation_errors import value_sentence
+
+MAX_BODY = 8 << 20  # bytes
+MAX_BATCH = 4096  # rows
+MAX_TEXT = 16 << 10  # bytes of a prompt
+MAX_NAME = 200  # characters of a unit
+LARGEST = 1e12  # of a reward
+NAME = r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}"  # of a checkpoint: nothing that a path could be made of
+DECISION_ID = r"[A-Za-z0-9][A-Za-z0-9._:-]{0,99}"
+
+
+class RefusedError(InputError):
+    """A request that is answered with a status of 400 to 499 and one sentence."""
+
+    def __init__(self, status: int, sentence: str):
+        super().__init__(sentence)
+        self.status = status
+
+
+def _numbers(value: Any) -> np.ndarray:
+    """Nested lists of finite numbers as float32, at least `[1]`.
+
+    Raises:
+        ValueError: says in a few words what is wrong.
+    """
+    if not isinstance(value, list) or not value:
+        raise ValueError("must be a list of numbers")
+    try:
+        array = np.asarray(value)
+    except (ValueError, OverflowError) as error:  # rows of different lengths, or nested too deep
+        raise ValueError("must be a list of numbers, or of rows of equal length") from error
+    if array.dtype.kind not in "iuf" or array.size == 0:
+        raise ValueError("must be a list of numbers, or of rows of equal length")
+    with np.errstate(over="ignore"):
+        array = array.astype(np.float32)
+    if not np.isfinite(array).all():
+        raise ValueError("must be finite numbers, none beyond the range of 32-bit floats")
+    return array
+
+
+def _flags(value: Any) -> np.ndarray:
+    """A list of true and false, or of rows of them, as bool.
+
+    Raises:
+        ValueError: it is something else.
+    """
+    try:
+        array = np.asarray(value)
+    except (ValueError, OverflowError) as error:
+        raise ValueError("must be a list of true and false, or of rows of equal length") from error
+    if not isinstance(value, list) or array.dtype != bool or array.ndim > 2 or array.size == 0:
+        raise ValueError("must be a list of true and false, or of rows of equal length")
+    return array
+
+
+def _nested(item: str) -> dict[str, Any]:
+    row = {"type": "array", "items": {"type": item}, "minItems": 1}
+    return {"anyOf": [row, {"type": "array", "items": row, "minItems": 1, "maxItems": MAX_BATCH}]}
+
+
+def _action(value: Any) -> np.ndarray:
+    """A whole number, or a list of numbers, as an array without batch dimension.
+
+    Raises:
+        ValueError: it is something else.
+    """
+    if isinstance(value, int) and not isinstance(value, bool) and abs(value) < 2**53:
+        return np.asarray(value)
+    if not isinstance(value, list):
+        raise ValueError("must be a whole number, or a list of numbers")
+    return _numbers(value)
+
+
+_NUMBER_LIST = {"anyOf": [{"type": "integer"}, {"type": "array", "items": {"type": "number"}}]}
+Numbers = Annotated[np.ndarray, PlainValidator(_numbers), WithJsonSchema(_nested("number"))]
+Flags = Annotated[np.ndarray, PlainValidator(_flags), WithJsonSchema(_nested("boolean"))]
+Action = Annotated[np.ndarray, PlainValidator(_action), WithJsonSchema(_NUMBER_LIST)]
+Unit = Annotated[str, StringConstraints(min_length=1, max_length=MAX_NAME)]
+Units = Unit | Annotated[list[Unit], Field(max_length=MAX_BATCH)]
+Name = Annotated[str, StringConstraints(pattern=f"^{NAME}$")]
+DecisionId = Annotated[str, StringConstraints(pattern=f"^{DECISION_ID}$")]
+Text = Annotated[str, StringConstraints(min_length=1, max_length=MAX_TEXT)]
+Reward = Annotated[float, Field(ge=-LARGEST, le=LARGEST, allow_inf_nan=False)]
+
+
+class Body(BaseModel):
+    """A request body: no other keys, no conversions."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, arbitrary_types_allowed=True, frozen=True)
+
+
+class Observed(Body):
+    """One observation `[D]`, or a batch `[N, D]`: exactly one of `observation`, `embedding` and `prompt`."""
+
+    observation: Numbers | None = Field(None, description="As the environment of training gives it.")
+    embedding: Numbers | None = Field(None, description="The same, of a text by the encoder of the run.")
+    prompt: Text | None = Field(None, description="A text that the server reads itself, where its domain can.")
+    encoder: str | None = Field(None, max_length=1000, description="Identity of the encoder; another one is 409.")
+    mask: Flags | None = Field(None, description="Which actions are legal, one flag an action, or rows of them.")
+
+
+class SelectActionBody(Observed):
+    """What `POST /select_action` takes."""
+
+    greedy: bool = Field(False, description="Take the most likely action; false draws one, which learning needs.")
+    unit: Units | None = Field(
+        None, description="Who is decided about, one for each row; its decisions are one stream."
+    )
+    record: bool = Field(True, description="Store the decision; without it there is no decision_id.")
+
+
+class DistributionBody(Observed):
+    """What `POST /get_distribution` takes."""
+
+
+class StoreExperienceBody(Body):
+    """What followed a decision of this server; or a whole transition, with its own observation and action."""
+
+    decision_id: DecisionId | None = Field(None, description="From /select_action; of a whole transition: your own.")
+    reward: Reward
+    done: bool = Field(description="Whether the episode ended.")
+    truncated: bool = Field(False, description="With done: whether it was cut off, so that it has a future.")
+    next_observation: Numbers | None = Field(None, description="[D]; or the next decision of the unit has it.")
+    next_prompt: Text | None = Field(None, description="The next text, where the server reads texts.")
+    next_mask: Flags | None = Field(None, description="Which actions are legal there.")
+    observation: Numbers | None = Field(None, description="[D], of a whole transition.")
+    action: Action | None = Field(None, description="Of a whole transition, as the environment takes it.")
+    mask: Flags | None = None
+    unit: Unit | None = None
+    policy_version: str | None = Field(
+        None, max_length=100, description="Of a whole transition: the version that drew the action."
+    )
+
+
+class UpdateBody(Body):
+    """What `POST /update` takes: nothing yet."""
+
+
+class NameBody(Body):
+    """The name of a checkpoint in the server's own folder."""
+
+    name: Name
+
+
+class SelectActionAnswer(BaseModel):
+    """A decision, or lists of them for a batch."""
+
+    action: int | list[int] | list[float] | list[list[float]]
+    probability: float | list[float] | None
+    confidence: float | list[float] | None
+    value: float | list[float] | None
+    decision_id: str | list[str] | None
+    policy_version: str
+    encoder: str | None = None
+
+
+class DistributionAnswer(BaseModel):
+    """Probabilities of all actions; of continuous ones mean and standard deviation."""
+
+    probabilities: list[float] | list[list[float]] | None
+    mean: list[float] | list[list[float]] | None = None
+    std: list[float] | list[list[float]] | None = None
+    action_values: list[float] | list[list[float]] | None = None
+    actions: list[str]
+    policy_version: str
+
+
+class StoreExperienceAnswer(BaseModel):
+    """The experience is on disk."""
+
+    decision_id: str
+    stored: bool
+
+
+class UpdateAnswer(BaseModel):
+    """The losses, or how many transitions are missing."""
+
+    updated: bool
+    policy_version: str
+    transitions: int = Field(description="That were learned from, or are there.")
+    needed: int = Field(description="How many more are needed; 0 after an update.")
+    losses: dict[str, float]
+
+
+class CheckpointAnswer(BaseModel):
+    """A checkpoint of the server's own folder."""
+
+    name: str
+    policy_version: str
+
+
+class HealthAnswer(BaseModel):
+    """What is served."""
+
+    status: str
+    policy_version: str
+    policy: str
+    env: str
+    agent: str | None
+    learns: bool
+    uptime_s: float
+    observation_shape: list[int]
+    actions: int | None
+    action_names: list[str]
+    encoder: str | None
+
+
+class StatsAnswer(BaseModel):
+    """Counts since the folder began, where they are of the store, else since the server started."""
+
+    policy_version: str
+    uptime_s: float
+    decisions: int
+    experiences: int
+    waiting: int = Field(description="Transitions that no update has used.")
+    episodes: int
+    mean_return: float | None = Field(description="Of the latest 100 episodes of units.")
+    mean_reward: float | None
+    updates: int
+    last_update: float | None = Field(description="Seconds since 1970.")
+    losses: dict[str, float]
+    versions: list[str]
+    requests: dict[str, int]
+    buffer_fill: float | None = Field(description="Of DQN's replay buffer.")
+
+
+class ErrorAnswer(BaseModel):
+    """Why a request was refused, in one sentence."""
+
+    detail: str
+
+
+Parsed = TypeVar("Parsed", bound=Body)
+
+
+def parse(model: type[Parsed], body: bytes) -> Parsed:
+    """A checked body; an empty one is that of an empty object.
+
+    Raises:
+        RefusedError: 422, with the first key that is wrong.
+    """
+    try:
+        return model.model_validate_json(body or b"{}")
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_context=False)[0]
+        key = str(first["loc"][0]) if first["loc"] else ""
+        if first["type"] == "extra_forbidden":
+            key = ""
+        if first["type"] in ("model_type", "json_invalid"):
+            raise RefusedError(422, f"the body is not a JSON object ({_brief(first['msg'])})") from error
+        if first["type"] == "string_pattern_mismatch":
+            name = _brief(repr(first["input"]))
+            raise RefusedError(422, f"{key}={name} is not valid: use up to 64 letters, digits, - and _") from error
+        sentence = _brief(value_sentence(first, list(model.model_fields)))
+        separator = " " if sentence.startswith(("must be", "is ")) else ": "
+        raise RefusedError(422, f"{key}{separator}{sentence}" if key else sentence) from error
+    except RecursionError as error:
+        raise RefusedError(422, "the body is nested too deep") from error
+
+
+def _brief(text: str) -> str:
+    return text if len(text) <= 300 else f"{text[:297]}..."

@@ -1,0 +1,135 @@
+"""What every request passes first: its host, its origin, its token, the size of its body; and how long it took."""
+
+from __future__ import annotations
+
+import hmac
+import ipaddress
+import json
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from rl_eval.net import TooLargeError, read_body
+from rl_eval.serving.bodies import MAX_BODY
+
+TOKEN_VARIABLE = "RL_EVAL_TOKEN"
+MIN_TOKEN = 16  # characters
+# They change what is served, so they need the token wherever there is one.
+CHANGING = ("/load", "/save", "/update")
+OPEN = ("/health", "/v2/health/live", "/v2/health/ready")  # for probes, also from other machines
+_LOCAL_NAMES = ("localhost", "127.0.0.1", "[::1]")
+
+
+@dataclass(frozen=True)
+class Access:
+    """Who may ask what.
+
+    Attributes:
+        token: None: there is none, which only a loopback address may have.
+        loopback: whether the server listens on this machine alone.
+    """
+
+    token: str | None = None
+    loopback: bool = True
+
+    def refusal(self, path: str, headers: dict[bytes, bytes]) -> tuple[int, str] | None:
+        """The status and sentence for a request that is refused; None where it passes."""
+        host = headers.get(b"host", b"").decode("latin-1").lower()
+        if self.loopback and not is_local(host):
+            return 421, f"the Host header names {host[:100]!r}, which is not this machine: use http://127.0.0.1"
+        origin = headers.get(b"origin")
+        if origin is not None and origin.decode("latin-1").lower().partition("://")[2] != host:
+            return 403, "a web page of another origin asks: its requests are refused"
+        needed = path in CHANGING if self.loopback else path not in OPEN
+        if self.token is not None and needed:
+            scheme, _, given = headers.get(b"authorization", b"").partition(b" ")
+            if scheme.lower() != b"bearer" or not hmac.compare_digest(given.strip(), self.token.encode()):
+                return (
+                    401,
+                    f"this needs the header `Authorization: Bearer <token>`, with the {TOKEN_VARIABLE} of the server",
+                )
+        return None
+
+
+def is_local(host: str) -> bool:
+    """Whether a Host header names this machine; a name that an attacker's DNS may point here does not."""
+    name = host.rpartition(":")[0] if ":" in host.rpartition("]")[2] else host
+    if name in _LOCAL_NAMES:
+        return True
+    try:
+        return ipaddress.ip_address(name.strip("[]")).is_loopback
+    except ValueError:
+        return False
+
+
+class GuardedApp:
+    """An app whose requests are checked and counted, their bodies read up to the limit before it sees them.
+
+    Args:
+        count: called with path, status and seconds of each answered request.
+    """
+
+    def __init__(self, app: ASGIApp, access: Access, count: Callable[[str, int, float], None]):
+        self._app, self._access, self._count = app, access, count
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request, as ASGI asks it."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        started, status = time.perf_counter(), 500
+
+        async def send_and_note(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+            await send(message)
+
+        try:
+            await self._answer(scope, receive, send_and_note)
+        finally:
+            route = getattr(scope.get("route"), "path", None)
+            self._count(route if isinstance(route, str) else "other", status, time.perf_counter() - started)
+
+    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
+        headers = dict(scope["headers"])
+        if (refusal := self._access.refusal(scope["path"], headers)) is not None:
+            await _refuse(send, *refusal)
+            return
+        length = headers.get(b"content-length", b"")
+        if length.isdigit() and int(length[:20]) > MAX_BODY:
+            await _refuse(send, 413, f"a body has at most {MAX_BODY >> 20} MiB")
+            return
+        if scope["method"] in ("GET", "HEAD", "OPTIONS"):
+            await self._app(scope, receive, send)
+            return
+        try:
+            body = await read_body(receive, MAX_BODY)
+        except TooLargeError:
+            await _refuse(send, 413, f"a body has at most {MAX_BODY >> 20} MiB")
+            return
+        given = False
+
+        async def receive_body() -> Message:
+            nonlocal given
+            if given:
+                return await receive()
+            given = True
+            return {"type": "http.request", "body": body, "more_body": False}
+
+        await self._app(scope, receive_body, send)
+
+
+async def _refuse(send: Send, status: int, sentence: str) -> None:
+    body = json.dumps({"detail": sentence}).encode()
+    headers = [
+        (b"content-type", b"application/json"),
+        (b"content-length", b"%d" % len(body)),
+        (b"connection", b"close"),
+    ]
+    if status == 401:
+        headers.append((b"www-authenticate", b"Bearer"))
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})

@@ -1,0 +1,380 @@
+"""`PolicyServer`: the served policy, its store and its learner, without HTTP.
+
+All methods but the learning itself run in the thread of the event loop. A policy never changes: an update puts another
+object in its place, so each decision is that of one version.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+
+from rl_eval.errors import InputError
+from rl_eval.serving import checkpoints
+from rl_eval.serving.batching import Batch
+from rl_eval.serving.bodies import RefusedError, StoreExperienceBody
+from rl_eval.serving.learning import MAX_TRANSITIONS, Learner
+from rl_eval.serving.requests import (
+    SelectRequest,
+    legal_actions,
+    network_action,
+    read_text,
+    shaped,
+)
+from rl_eval.serving.served_policy import Decisions, ServedPolicy
+from rl_eval.serving.source import Source
+from rl_eval.serving.statistics import Statistics
+from rl_eval.serving.store import FAULTY, Decision, Experience, Store
+
+KEEP_DECISIONS = 200_000
+Result = TypeVar("Result")
+
+
+class PolicyServer:
+    """A policy that is served from a folder of its own.
+
+    Args:
+        source: what is served first; a folder that has learned goes on from where it was.
+        folder: of the store and the checkpoints; this process has its lock.
+        update_after: transitions that an update needs; None: as many as an iteration of training has.
+        keep: decisions that the store keeps.
+        seed: of the draws; None: another one each time.
+
+    Raises:
+        InputError: the folder is that of another policy, or damaged.
+    """
+
+    def __init__(
+        self,
+        source: Source,
+        folder: Path,
+        *,
+        update_after: int | None = None,
+        keep: int = KEEP_DECISIONS,
+        seed: int | None = None,
+    ):
+        self.source, self.folder, self.statistics = source, folder, Statistics()
+        self.observer = source.text_observer()
+        self.store = Store(folder, keep)
+        self._rng = np.random.default_rng(seed)
+        self._update_after = update_after
+        self._learner: Learner | None = None
+        self.learning = False
+        try:
+            self.policy, self.updates = checkpoints.current(folder, self.store, source)
+        except BaseException:
+            self.store.close()
+            raise
+        self.versions = [self.policy.version]
+        self._decisions: Batch[SelectRequest, tuple[Decisions, list[str] | None, str]] = Batch(self._decide)
+        self._experiences: Batch[StoreExperienceBody, tuple[str, bool]] = Batch(self._keep_experiences)
+
+    async def select(self, request: SelectRequest) -> tuple[Decisions, list[str] | None, str]:
+        """Decisions, their ids where they are recorded, and the version that made them.
+
+        Raises:
+            InputError: a policy of other code fails.
+        """
+        return await self._decisions.submit(request)
+
+    def _decide(self, requests: Sequence[SelectRequest]) -> list[tuple[Decisions, list[str] | None, str] | Exception]:
+        served, actions = self.policy, self.policy.actions
+        observations = [request.observation for request in requests]
+        obs = (
+            np.concatenate([observation.rows for observation in observations])
+            if len(requests) > 1
+            else (observations[0].rows)
+        )
+        mask = None
+        if any(observation.mask is not None for observation in observations):
+            assert actions is not None
+            masks = [np.ones((len(o.rows), actions), bool) if o.mask is None else o.mask for o in observations]
+            mask = np.concatenate(masks)
+        greedy = np.repeat([request.greedy for request in requests], [len(o.rows) for o in observations])
+        decided = served.decide(obs, greedy, mask, self._rng)
+        self.statistics.batches[len(obs)] += 1
+        rows: list[Decision] = []
+        answers, start = [], 0
+        for request in requests:
+            part = slice(start, start + len(request.observation.rows))
+            start = part.stop
+            answers.append(_part(decided, part))
+            if request.record:
+                rows += _stored(request, answers[-1], served.version)
+        ids: list[str] = []
+        if rows:
+            with self.store.transaction():
+                ids = self.store.add_decisions(rows)
+        results: list[tuple[Decisions, list[str] | None, str] | Exception] = []
+        for request, answer in zip(requests, answers, strict=True):
+            count = len(request.observation.rows) if request.record else 0
+            results.append((answer, ids[:count] if request.record else None, served.version))
+            ids = ids[count:]
+        if actions is not None:
+            self.statistics.actions.update(map(str, decided.actions.tolist()))
+        return results
+
+    async def keep_experience(self, body: StoreExperienceBody) -> tuple[str, bool]:
+        """The id of a decision whose experience is on disk, and whether it is new.
+
+        Raises:
+            RefusedError: an unknown decision, other values than before, or something that does not fit.
+        """
+        return await self._experiences.submit(body)
+
+    def _keep_experiences(self, bodies: Sequence[StoreExperienceBody]) -> list[tuple[str, bool] | Exception]:
+        results: list[tuple[str, bool] | Exception] = []
+        kept: list[tuple[str | None, StoreExperienceBody]] = []
+        with self.store.transaction():
+            for body in bodies:
+                try:
+                    decision_id, unit, new = self._keep_one(body)
+                except RefusedError as error:  # before anything was written
+                    results.append(error)
+                    continue
+                results.append((decision_id, new))
+                if new:
+                    kept.append((unit, body))
+        for unit, body in kept:
+            self.statistics.add_reward(unit, body.reward, body.done)
+        return results
+
+    def _keep_one(self, body: StoreExperienceBody) -> tuple[str, str | None, bool]:
+        """Inside a transaction; refuses before it writes."""
+        if body.truncated and not body.done:
+            raise RefusedError(422, "truncated needs done: an episode that was cut off has ended")
+        seq = None if body.decision_id is None else self.store.find(body.decision_id)
+        whole = body.observation is not None or body.action is not None
+        unit = self.store.decision(seq).unit if seq is not None else body.unit
+        experience = self._experience(body, unit)
+        if seq is None:
+            if not whole:
+                asked = "decision_id is missing" if body.decision_id is None else f"{body.decision_id} is no decision"
+                raise RefusedError(404, f"{asked} of this server: give one of /select_action, or a whole transition")
+            decision = self._whole(body)
+            (seq_id,) = self.store.add_decisions([decision])
+            decision_id, seq = body.decision_id or seq_id, int(seq_id.partition("-")[0])
+            if body.decision_id is not None:
+                self.store.name_decision(body.decision_id, seq)
+            self.store.add_experience(seq, experience)
+            return decision_id, unit, True
+        assert body.decision_id is not None
+        if whole and self._whole(body)._replace(log_prob=None) != self.store.decision(seq)._replace(
+            log_prob=None, value=None, confidence=None
+        ):
+            raise RefusedError(409, f"{body.decision_id} is another decision: its observation and action do not change")
+        return body.decision_id, unit, self.store.add_experience(seq, experience)
+
+    def _experience(self, body: StoreExperienceBody, unit: str | None) -> Experience:
+        served, following, mask = self.policy, None, None
+        if body.next_observation is not None and body.next_prompt is not None:
+            raise RefusedError(422, "give one of next_observation and next_prompt")
+        if body.next_prompt is not None:
+            following, mask = read_text(body.next_prompt, self.observer)
+        elif body.next_observation is not None:
+            rows, single = shaped(body.next_observation, served.spaces.observation.shape or (), "next_observation")
+            if not single:
+                raise RefusedError(422, "next_observation is a batch: give one observation")
+            following = rows[0]
+        if body.next_mask is not None:
+            if following is None:
+                raise RefusedError(422, "next_mask needs next_observation: give both")
+            mask = legal_actions(body.next_mask, served, 1, True, "next_mask")[0]
+        if following is None and unit is None and (not body.done or body.truncated):
+            raise RefusedError(422, "next_observation is missing: an episode that has a future needs it, or a unit")
+        terminated = body.done and not body.truncated
+        return Experience(
+            reward=body.reward,
+            terminated=terminated,
+            truncated=body.truncated,
+            next_observation=None if following is None or terminated else following.tobytes(),
+            next_mask=None if mask is None or terminated else mask.tobytes(),
+        )
+
+    def _whole(self, body: StoreExperienceBody) -> Decision:
+        served = self.policy
+        if body.observation is None or body.action is None:
+            raise RefusedError(422, "a whole transition needs observation and action: one of them is missing")
+        rows, single = shaped(body.observation, served.spaces.observation.shape or (), "observation")
+        if not single:
+            raise RefusedError(422, "observation is a batch: store one transition a request")
+        mask = None if body.mask is None else legal_actions(body.mask, served, 1, True, "mask")[0].tobytes()
+        action = network_action(body.action, served)
+        return Decision(body.policy_version, body.unit, rows[0].tobytes(), mask, action, None, None, None, greedy=False)
+
+    async def update(self) -> dict[str, Any]:
+        """Learn from what is stored; see `UpdateAnswer`.
+
+        Raises:
+            RefusedError: 409, an update runs already, or this policy cannot learn here.
+        """
+        if self.learning:
+            raise RefusedError(409, "an update is running already: wait for its answer")
+        self.learning = True
+        # A task of its own: whoever asked may go away meanwhile.
+        return await asyncio.shield(asyncio.create_task(self._update()))
+
+    async def _update(self) -> dict[str, Any]:
+        try:
+            started = time.perf_counter()
+            served, updates = self.policy, self.updates + 1
+            if self._learner is None:
+                self._learner = await _in_thread(self._make_learner)
+            learner = self._learner
+            version = served.version if learner.on_policy else None
+            rows = await _in_thread(lambda: self.store.unused(version, max(MAX_TRANSITIONS, learner.needed)))
+            if len(rows) < learner.needed:
+                missing = learner.needed - len(rows)
+                return _update_answer(False, served.version, len(rows), missing, {})
+            seqs = [row.seq for row in rows]
+            try:
+                losses = await _in_thread(lambda: learner.learn(rows))
+                arrays, meta, policy = await _in_thread(learner.checkpoint)
+            except FloatingPointError as error:
+                self._learner = None
+                with self.store.transaction():
+                    self.store.mark(seqs, FAULTY)
+                raise RefusedError(
+                    409, f"{error}; the policy stays as it was, and these {len(seqs)} transitions are set aside"
+                ) from error
+            await _in_thread(lambda: checkpoints.write_version(self.folder, updates, arrays, meta))
+            with self.store.transaction():
+                self.store.mark(seqs, updates)
+                if learner.on_policy:
+                    self.store.mark_stale(policy.version)
+                checkpoints.make_current(self.store, updates)
+            self._swap(policy, updates)
+            self.statistics.losses, self.statistics.last_update = losses, time.time()
+            self.statistics.last_update_s = time.perf_counter() - started
+            return _update_answer(True, policy.version, len(rows), 0, losses)
+        except InputError as error:
+            raise error if isinstance(error, RefusedError) else RefusedError(409, str(error)) from error
+        finally:
+            self.learning = False
+
+    def _make_learner(self) -> Learner:
+        learner = Learner(self.source, self._update_after, self.folder)
+        learner.refill(self.store.used(self.updates, learner.buffer_size))
+        learner.start(*checkpoints.read_version(self.folder, self.updates, self.source))
+        return learner
+
+    def _swap(self, policy: ServedPolicy, updates: int) -> None:
+        self.policy, self.updates = policy, updates
+        self.versions.append(policy.version)
+        del self.versions[:-100]
+        checkpoints.remove_old(self.folder, updates)
+
+    @property
+    def buffer_fill(self) -> float | None:
+        """The share of DQN's replay buffer that is filled, once it was filled."""
+        return None if self._learner is None else self._learner.buffer_fill
+
+    def save(self, name: str) -> str:
+        """Write the policy, and the agent's state, under a name; returns the version.
+
+        Raises:
+            RefusedError: 409, an update is running, or there is nothing that could be saved.
+        """
+        self._require_idle()
+        checkpoints.save(self.folder, name, self.updates, self.source)
+        return self.policy.version
+
+    def load(self, name: str) -> str:
+        """Serve a checkpoint that was saved; returns its version.
+
+        Raises:
+            RefusedError: 404, there is none of that name; 409, an update is running.
+        """
+        self._require_idle()
+        arrays, meta = checkpoints.read_saved(self.folder, name)
+        policy, updates = checkpoints.policy_of(arrays, meta), self.updates + 1
+        checkpoints.write_version(self.folder, updates, arrays, meta)
+        with self.store.transaction():
+            checkpoints.make_current(self.store, updates)
+        self._learner = None
+        self._swap(policy, updates)
+        return policy.version
+
+    def _require_idle(self) -> None:
+        if self.learning:
+            raise RefusedError(409, "an update is running: wait for its answer")
+        if self.source.run_config is None:
+            raise RefusedError(409, f"{self.source.name} is an ONNX file, which never changes: copy the file instead")
+
+    def close(self) -> None:
+        """Everything is on disk afterwards."""
+        self.store.close()
+
+
+def _update_answer(
+    updated: bool, version: str, transitions: int, needed: int, losses: dict[str, float]
+) -> dict[str, Any]:
+    return {
+        "updated": updated, "policy_version": version, "transitions": transitions, "needed": needed, "losses": losses,
+    }  # fmt: skip
+
+
+def _part(decided: Decisions, rows: slice) -> Decisions:
+    columns = (
+        decided.actions,
+        decided.drawn,
+        decided.probability,
+        decided.confidence,
+        decided.log_probs,
+        decided.values,
+    )
+    return Decisions(*(None if column is None else column[rows] for column in columns))  # type: ignore[arg-type]
+
+
+def _stored(request: SelectRequest, decided: Decisions, version: str) -> list[Decision]:
+    count = len(request.observation.rows)
+    drawn = decided.drawn.reshape(count, -1)
+    drawn = drawn.astype(np.int64 if drawn.dtype.kind in "iu" else np.float32)
+    mask = request.observation.mask
+    columns = (decided.log_probs, decided.values, decided.confidence)
+    numbers = [[None] * count if column is None else column.astype(float).tolist() for column in columns]
+    return [
+        Decision(
+            version,
+            None if request.units is None else request.units[i],
+            request.observation.rows[i].tobytes(),
+            None if mask is None else mask[i].tobytes(),
+            drawn[i].tobytes(),
+            numbers[0][i],
+            numbers[1][i],
+            numbers[2][i],
+            request.greedy,
+        )
+        for i in range(count)
+    ]
+
+
+async def _in_thread(function: Callable[[], Result]) -> Result:
+    """Run in a thread that nobody waits for at the end of the process, unlike those of an executor."""
+    loop = asyncio.get_running_loop()
+    future: asyncio.Future[Result] = loop.create_future()
+
+    def settle(result: Result | None, error: BaseException | None) -> None:
+        if future.cancelled():
+            return
+        if error is not None:
+            future.set_exception(error)
+        else:
+            future.set_result(result)  # type: ignore[arg-type]
+
+    def run() -> None:
+        try:
+            result, error = function(), None
+        except BaseException as raised:
+            result, error = None, raised
+        if not loop.is_closed():
+            loop.call_soon_threadsafe(settle, result, error)
+
+    threading.Thread(target=run, daemon=True, name="learning").start()
+    return await future

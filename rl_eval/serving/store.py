@@ -1,0 +1,253 @@
+"""`Store`: decisions and what followed them, in SQLite; what a method has returned from is there after a kill.
+
+The journal is a write-ahead log with `synchronous=NORMAL`: a commit reaches the operating system before the method
+returns, so the end of the process loses nothing, however it ends. A power failure may lose the latest commits, never
+the file.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import secrets
+import sqlite3
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from rl_eval.errors import InputError
+from rl_eval.serving.bodies import RefusedError
+
+FILE = "store.sqlite"
+SCHEMA = "1"
+STALE, FAULTY = -1, -2  # `used` of what no update will learn from: of an earlier version; an update failed on it
+BUSY_S = 10.0
+PRUNED_AT_ONCE = 1024  # decisions
+
+_TABLES = """
+CREATE TABLE IF NOT EXISTS meta(key TEXT PRIMARY KEY, value TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS decisions(
+    seq INTEGER PRIMARY KEY, nonce TEXT NOT NULL, version TEXT, unit TEXT, observation BLOB NOT NULL, mask BLOB,
+    action BLOB NOT NULL, log_prob REAL, value REAL, confidence REAL, greedy INTEGER NOT NULL, at REAL NOT NULL);
+CREATE INDEX IF NOT EXISTS decisions_of_unit ON decisions(unit, seq) WHERE unit IS NOT NULL;
+CREATE TABLE IF NOT EXISTS own_ids(id TEXT PRIMARY KEY, seq INTEGER NOT NULL);
+CREATE TABLE IF NOT EXISTS experience(
+    seq INTEGER PRIMARY KEY, reward REAL NOT NULL, terminated INTEGER NOT NULL, truncated INTEGER NOT NULL,
+    next_observation BLOB, next_mask BLOB, at REAL NOT NULL, used INTEGER);
+CREATE INDEX IF NOT EXISTS unused_experience ON experience(seq) WHERE used IS NULL;
+"""
+
+
+class Decision(NamedTuple):
+    """One decision as it is stored; arrays as bytes."""
+
+    version: str | None
+    unit: str | None
+    observation: bytes  # float32 [D]
+    mask: bytes | None  # bool [A]
+    action: bytes  # int64 [1] from 0, or float32 [A] as drawn
+    log_prob: float | None
+    value: float | None
+    confidence: float | None
+    greedy: bool
+
+
+class Experience(NamedTuple):
+    """What followed a decision."""
+
+    reward: float
+    terminated: bool
+    truncated: bool
+    next_observation: bytes | None
+    next_mask: bytes | None
+
+
+@dataclass(frozen=True)
+class StoredTransition:
+    """A decision with what followed it. `next_observation` is that of the unit's next decision where none was given."""
+
+    seq: int
+    decision: Decision
+    experience: Experience
+
+
+class Store:
+    """The store of one server; no other process may have it open.
+
+    Args:
+        folder: where its file is, or is made.
+        keep: decisions to keep at most; the oldest are dropped.
+
+    Raises:
+        InputError: the file cannot be opened, or is of another program.
+    """
+
+    def __init__(self, folder: Path, keep: int):
+        self._file, self._keep = folder / FILE, keep
+        try:
+            self._db = self._connect()
+            self._db.executescript(_TABLES)
+            (count,) = self._db.execute("SELECT count(*) FROM meta").fetchone()
+            if not count:
+                self.write_meta(schema=SCHEMA)
+            if self.read_meta("schema") != SCHEMA:
+                raise InputError(f"{self._file} is of another version of this program: name another --folder")
+            self._latest, self._first = self._db.execute(
+                "SELECT coalesce(max(seq), 0), coalesce(min(seq), 1) FROM decisions"
+            ).fetchone()
+        except sqlite3.Error as error:
+            raise InputError(f"{self._file} is no store of this program ({error}): name another --folder") from error
+
+    def _connect(self) -> sqlite3.Connection:
+        db = sqlite3.connect(self._file, timeout=BUSY_S, isolation_level=None)
+        db.execute("PRAGMA journal_mode=WAL")
+        db.execute("PRAGMA synchronous=NORMAL")
+        db.execute("PRAGMA trusted_schema=OFF")
+        return db
+
+    @contextlib.contextmanager
+    def transaction(self) -> Iterator[None]:
+        """All or nothing."""
+        self._db.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+        except BaseException:
+            self._db.execute("ROLLBACK")
+            raise
+        self._db.execute("COMMIT")
+
+    def add_decisions(self, decisions: Sequence[Decision]) -> list[str]:
+        """Their ids, in order; inside a `transaction`."""
+        now, nonces = time.time(), secrets.token_hex(6 * len(decisions))
+        rows, ids = [], []
+        for i, decision in enumerate(decisions):
+            self._latest += 1
+            nonce = nonces[12 * i : 12 * i + 12]
+            rows.append((self._latest, nonce, *decision, now))
+            ids.append(f"{self._latest}-{nonce}")
+        self._db.executemany("INSERT INTO decisions VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", rows)
+        while self._latest - self._first >= self._keep + PRUNED_AT_ONCE:
+            self._prune()
+        return ids
+
+    def _prune(self) -> None:
+        self._first = self._latest - self._keep + 1
+        for table in ("decisions", "experience", "own_ids"):
+            self._db.execute(f"DELETE FROM {table} WHERE seq < ?", (self._first,))
+
+    def find(self, decision_id: str) -> int | None:
+        """The number of a decision; None where there is none of that id."""
+        own = self._db.execute("SELECT seq FROM own_ids WHERE id = ?", (decision_id,)).fetchone()
+        if own is not None:
+            return own[0]
+        number, _, nonce = decision_id.partition("-")
+        if not number.isascii() or not number.isdigit() or len(number) > 18:
+            return None
+        row = self._db.execute("SELECT nonce FROM decisions WHERE seq = ?", (int(number),)).fetchone()
+        return int(number) if row is not None and secrets.compare_digest(row[0], nonce) else None
+
+    def decision(self, seq: int) -> Decision:
+        """A stored decision."""
+        names = ", ".join(Decision._fields)
+        return Decision(*self._db.execute(f"SELECT {names} FROM decisions WHERE seq = ?", (seq,)).fetchone())
+
+    def name_decision(self, decision_id: str, seq: int) -> None:
+        """Give a decision an id of the client's own; inside a `transaction`."""
+        self._db.execute("INSERT INTO own_ids VALUES (?, ?)", (decision_id, seq))
+
+    def add_experience(self, seq: int, experience: Experience) -> bool:
+        """What followed a decision; inside a `transaction`.
+
+        Returns:
+            Whether it is new; False where the same was stored before.
+
+        Raises:
+            RefusedError: 409, another one was stored before.
+        """
+        names = ", ".join(Experience._fields)
+        row = self._db.execute(f"SELECT {names} FROM experience WHERE seq = ?", (seq,)).fetchone()
+        if row is not None:
+            if Experience(row[0], bool(row[1]), bool(row[2]), row[3], row[4]) == experience:
+                return False
+            raise RefusedError(409, f"the experience of decision {seq} is stored with other values: it does not change")
+        values = (seq, *experience, time.time(), None)
+        self._db.execute("INSERT INTO experience VALUES (?, ?, ?, ?, ?, ?, ?, ?)", values)
+        return True
+
+    def waiting(self) -> int:
+        """How many transitions no update has used."""
+        return self._db.execute("SELECT count(*) FROM experience WHERE used IS NULL").fetchone()[0]
+
+    def unused(self, version: str | None, limit: int) -> list[StoredTransition]:
+        """Complete transitions that no update has used, the oldest first; for any thread.
+
+        Args:
+            version: only those whose action this version drew; None: of all.
+        """
+        where = "e.used IS NULL"
+        if version is not None:
+            where += " AND d.greedy = 0 AND d.version = :version"
+        return self._read(where, {"version": version}, limit)
+
+    def used(self, updates: int, limit: int) -> list[StoredTransition]:
+        """The latest transitions that the first `updates` updates have used, the oldest first; for any thread."""
+        return self._read("e.used BETWEEN 1 AND :updates", {"updates": updates}, limit, latest=True)
+
+    def _read(self, where: str, values: dict[str, Any], limit: int, latest: bool = False) -> list[StoredTransition]:
+        decision = ", ".join(f"d.{name}" for name in Decision._fields)
+        following = "SELECT n.{} FROM decisions n WHERE n.unit = d.unit AND n.seq > d.seq ORDER BY n.seq LIMIT 1"
+        query = f"""
+            SELECT d.seq, {decision}, e.reward, e.terminated, e.truncated,
+                coalesce(e.next_observation, ({following.format("observation")})),
+                CASE WHEN e.next_observation IS NULL THEN ({following.format("mask")}) ELSE e.next_mask END
+            FROM experience e JOIN decisions d USING (seq)
+            WHERE {where} AND (e.terminated OR e.next_observation IS NOT NULL
+                OR EXISTS (SELECT 1 FROM decisions n WHERE n.unit = d.unit AND n.seq > d.seq))
+            ORDER BY d.seq {"DESC" if latest else ""} LIMIT :limit"""
+        with contextlib.closing(self._connect()) as db:
+            rows = db.execute(query, {**values, "limit": limit}).fetchall()
+        end = 1 + len(Decision._fields)
+        transitions = [StoredTransition(row[0], Decision(*row[1:end]), Experience(*row[end:])) for row in rows]
+        return transitions[::-1] if latest else transitions
+
+    def mark(self, seqs: Sequence[int], used: int) -> None:
+        """Say which update used transitions; inside a `transaction`."""
+        self._db.executemany("UPDATE experience SET used = ? WHERE seq = ?", [(used, seq) for seq in seqs])
+
+    def mark_stale(self, version: str) -> None:
+        """Set aside what other versions drew; inside a `transaction`."""
+        self._db.execute(
+            "UPDATE experience SET used = ? WHERE used IS NULL AND seq IN "
+            "(SELECT d.seq FROM decisions d WHERE d.seq = experience.seq AND (d.version IS NOT ? OR d.greedy))",
+            (STALE, version),
+        )
+
+    def counts(self) -> tuple[int, int, float | None]:
+        """How many decisions and experiences there are, and the mean reward."""
+        decisions, experiences, reward = self._db.execute(
+            "SELECT (SELECT count(*) FROM decisions), count(*), avg(reward) FROM experience"
+        ).fetchone()
+        return decisions, experiences, reward
+
+    def write_meta(self, **values: str) -> None:
+        """Keep texts by name."""
+        self._db.executemany("INSERT OR REPLACE INTO meta VALUES (?, ?)", list(values.items()))
+
+    def read_meta(self, key: str) -> str | None:
+        """A text that was kept; None where there is none."""
+        row = self._db.execute("SELECT value FROM meta WHERE key = ?", (key,)).fetchone()
+        return None if row is None else row[0]
+
+    def close(self) -> None:
+        """Write the log into the file, durably."""
+        with contextlib.suppress(sqlite3.Error):
+            self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        self._db.close()
+
+
+def array(content: bytes | None, dtype: Any) -> np.ndarray | None:
+    """A stored array, `[…]` flat; None for None."""
+    return None if content is None else np.frombuffer(content, dtype)

@@ -1,0 +1,171 @@
+"""Learning from served decisions: the same bytes as in training, versions, checkpoints, and folders that go on."""
+
+import numpy as np
+import pytest
+
+from rl_eval import domains
+from rl_eval.errors import InputError
+from rl_eval.serving.learning import Learner
+from rl_eval.serving.source import load, version_of
+from tests.serving.served_runs import OBS, client_of, live, policy_server
+
+
+def play(client, steps, units, env_seed=0, greedy=False):
+    """Let the server play CartPole; every step's experience is stored. Returns what happened, by name `[T, N, …]`."""
+    config = domains.validate({"name": "cartpole"})
+    envs = domains.make(config, n_envs=units, part="train")
+    obs, _ = envs.reset(seed=env_seed)
+    names = [f"unit-{i}" for i in range(units)]
+    rows = []
+    for _ in range(steps):
+        answer = client.post(
+            "/select_action", json={"observation": obs.tolist(), "unit": names, "greedy": greedy}
+        ).json()
+        actions = np.array(answer["action"])
+        following, rewards, terminated, truncated, infos = envs.step(actions)
+        next_obs = np.where((terminated | truncated)[:, None], infos.get("final_obs", following), following)
+        for i, decision_id in enumerate(answer["decision_id"]):
+            body = {
+                "decision_id": decision_id,
+                "reward": float(rewards[i]),
+                "done": bool(terminated[i] | truncated[i]),
+                "truncated": bool(truncated[i] & ~terminated[i]),
+                "next_observation": next_obs[i].tolist(),
+            }
+            assert client.post("/store_experience", json=body).status_code == 200
+        rows.append((obs.astype(np.float32), actions, rewards, terminated, truncated & ~terminated, next_obs))
+        obs = following
+    columns = {}
+    for name, values in zip(
+        ("obs", "actions", "rewards", "terminated", "truncated", "next_obs"), zip(*rows, strict=True), strict=True
+    ):
+        stacked = np.stack(values, axis=1)
+        columns[name] = stacked.reshape(-1, *stacked.shape[2:])
+    columns["next_obs"] = columns["next_obs"].astype(np.float32)
+    columns["streams"] = np.repeat(np.arange(units), steps)
+    return columns
+
+
+@pytest.mark.parametrize("agent", ["ppo", "a2c", "dqn"])
+def test_an_update_is_that_of_the_agent_on_the_same_transitions(runs, tmp_path, agent):
+    """To the bit, twice: the second one starts from what the first one learned."""
+    units, steps = (1, 40) if agent == "dqn" else (4, 8)
+    learner = Learner(load(str(runs / agent), seed=0, trust=False), None, tmp_path)
+    learner.start(learner._source.arrays, learner._source.meta)
+    with client_of(runs / agent, tmp_path / "folder") as client:
+        versions = [client.server.policy.version]
+        for round_ in range(2):
+            columns = play(client, steps, units, env_seed=round_)
+            answer = client.post("/update").json()
+            losses = learner.agent.learn_from(columns)
+            assert answer["updated"]
+            assert answer["transitions"] == units * steps
+            assert answer["losses"]["value_loss"] == losses["value_loss"]
+            assert answer["policy_version"] == version_of(learner.agent.policy_checkpoint()[0])
+            versions.append(answer["policy_version"])
+        assert len(set(versions)) == 3
+
+
+def test_an_update_says_how_many_transitions_are_missing(client):
+    live(client, 20)
+    before = client.get("/health").json()["policy_version"]
+    answer = client.post("/update").json()
+    assert (answer["updated"], answer["transitions"], answer["needed"]) == (False, 20, 12)
+    assert answer["policy_version"] == before
+    live(client, 12, seed=1)
+    assert client.post("/update").json()["updated"]
+
+
+def test_ppo_learns_from_drawn_actions_of_the_current_version_alone(client):
+    live(client, 32, greedy=True)
+    assert client.post("/update").json()["needed"] == 32
+    live(client, 32)
+    late = client.post("/select_action", json={"observation": OBS}).json()["decision_id"]
+    assert client.post("/update").json()["updated"]
+    assert client.post("/store_experience", json={"decision_id": late, "reward": 1.0, "done": True}).status_code == 200
+    assert client.post("/update").json()["transitions"] == 0
+
+
+def test_dqn_learns_from_every_version_and_from_greedy_decisions(runs, tmp_path):
+    with client_of(runs / "dqn", tmp_path / "folder") as client:
+        live(client, 32, greedy=True)
+        assert client.post("/update").json()["transitions"] == 32
+        live(client, 4, seed=1)
+        assert client.post("/update").json()["transitions"] == 4
+
+
+def test_update_after_lowers_what_an_update_needs(runs, tmp_path):
+    for agent in ("ppo", "dqn"):
+        with client_of(runs / agent, tmp_path / agent, update_after=10) as client:
+            live(client, 18 if agent == "dqn" else 10)
+            assert client.post("/update").json()["updated"]
+
+
+def test_a_folder_goes_on_where_it_was(runs, tmp_path):
+    """After an update the learned policy is served, and learning goes on to the same bytes as without the end."""
+    versions = {}
+    for agent in ("ppo", "dqn"):
+        for restart in (False, True):
+            folder = tmp_path / f"{agent}-{restart}"
+            with client_of(runs / agent, folder, update_after=20) as client:
+                live(client, 20)
+                learned = client.post("/update").json()["policy_version"]
+                if not restart:
+                    live(client, 20, seed=1)
+                    versions[agent, restart] = client.post("/update").json()["policy_version"]
+            if restart:
+                with client_of(runs / agent, folder, update_after=20) as client:
+                    assert client.get("/health").json()["policy_version"] == learned
+                    assert client.get("/stats").json()["experiences"] == 20
+                    live(client, 20, seed=1)
+                    versions[agent, restart] = client.post("/update").json()["policy_version"]
+    assert versions["ppo", True] != versions["ppo", False]  # other draws, since the seed is that of the start
+    assert versions["dqn", True] != learned
+
+
+def test_a_checkpoint_is_served_again(client, tmp_path):
+    first = client.post("/save", json={"name": "first"}).json()["policy_version"]
+    live(client, 32)
+    second = client.post("/update").json()["policy_version"]
+    assert first != second
+    assert client.post("/load", json={"name": "first"}).json()["policy_version"] == first
+    assert client.post("/select_action", json={"observation": OBS}).json()["policy_version"] == first
+    live(client, 32, seed=1)
+    assert client.post("/update").json()["updated"]
+    assert client.get("/stats").json()["versions"][:3] == [first, second, first]
+
+
+def test_losses_that_are_not_finite_leave_the_policy_as_it_was(client, monkeypatch):
+    def diverge(self, transitions):
+        self.agent.network.actor_head.bias.data.fill_(np.nan)
+        raise FloatingPointError("policy_loss is nan")
+
+    before = client.post("/select_action", json={"observation": OBS, "greedy": True}).json()
+    live(client, 32)
+    with monkeypatch.context() as patch:
+        patch.setattr(Learner, "learn", diverge)
+        answer = client.post("/update")
+    assert answer.status_code == 409
+    assert "policy_loss is nan" in answer.json()["detail"]
+    after = client.post("/select_action", json={"observation": OBS, "greedy": True}).json()
+    assert after["policy_version"] == before["policy_version"]
+    assert after["value"] == before["value"]
+    assert client.get("/stats").json()["waiting"] == 0
+    live(client, 32)
+    assert client.post("/update").json()["updated"]
+
+
+def test_the_folder_of_another_policy_is_refused(runs, tmp_path):
+    policy_server(runs / "ppo", tmp_path / "folder").close()
+    with pytest.raises(InputError, match="another policy"):
+        policy_server(runs / "dqn", tmp_path / "folder")
+
+
+def test_the_oldest_decisions_are_dropped(runs, tmp_path):
+    with client_of(runs / "ppo", tmp_path / "folder", keep=10) as client:
+        first = client.post("/select_action", json={"observation": OBS}).json()["decision_id"]
+        for _ in range(3):
+            client.post("/select_action", json={"observation": [OBS] * 1000})
+        assert client.get("/stats").json()["decisions"] <= 10 + 1024
+        gone = client.post("/store_experience", json={"decision_id": first, "reward": 1.0, "done": True})
+        assert gone.status_code == 404
