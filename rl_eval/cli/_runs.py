@@ -72,6 +72,15 @@ def compare(
         int | None,
         typer.Option("--episodes", min=1, help="Episodes each run plays; default: 100, or all of a finite set."),
     ] = None,
+    part: Annotated[
+        str | None,
+        typer.Option(
+            "--part",
+            metavar="test|validation",
+            help="What is played of a finite set of data; default: validation for the jobs of one sweep, else test.",
+            show_default=False,
+        ),
+    ] = None,
     bounds: Annotated[
         tuple[float, float] | None,
         typer.Option("--bounds", metavar="LOW HIGH", help="What a run can score; default: what the metric can be."),
@@ -92,7 +101,8 @@ def compare(
 
     Runs that differ only in their seed are one group. The first group, or the runs of --baseline, is the
     baseline; the last is the candidate. All judged snapshots play the same episodes, apart from training and
-    from every gate.
+    from every gate. Where the data is finite these are its test part, or of the jobs of one sweep its
+    validation part, since the best of them is yet to be chosen.
 
     Exit status: 0 done, 1 with --gate where the candidate is shown to be worse, 2 bad input, or runs that
     cannot be compared.
@@ -107,6 +117,7 @@ def compare(
             runs,
             baseline or (),
             metric=metric,
+            part=part,
             episodes=episodes,
             bounds=bounds,
             alpha=alpha,

@@ -22,6 +22,7 @@ from rl_eval.compare.groups import (
 )
 from rl_eval.compare.learning_curves import LearningCurve, comparable_columns, learning_curve
 from rl_eval.compare.permutation import MeanDifference
+from rl_eval.compare.played_part import PlayedPart, choose_part, notes_on_part, require_part
 from rl_eval.compare.run_evidence import BoundedDifference, least_pairs
 from rl_eval.compare.run_sources import read_runs
 from rl_eval.compare.scores import OnEpisodes, play_groups, recorded_scores, require_range, score_bounds
@@ -49,6 +50,7 @@ class Comparison:
         differing: dotted key -> its value in each group; the settings that differ.
         scores: of each group.
         episodes: how many episodes each run played; None where the scores are recorded results.
+        part: which part of a finite set of data was played; None where the data is not finite, or nothing was played.
         iqms: interquartile mean of each group; None for fewer than five runs.
         comparisons: each group but the first against the first.
         curves: column -> one curve per group.
@@ -67,6 +69,7 @@ class Comparison:
     curves: dict[str, tuple[LearningCurve, ...]] = field(repr=False)
     verdicts: dict[str, tuple[str, ...]] = field(repr=False)
     notes: tuple[str, ...] = ()
+    part: PlayedPart | None = None
 
     @property
     def higher_is_better(self) -> bool:
@@ -168,6 +171,7 @@ class Comparison:
             "better": self.task.metric.better,
             "alpha": self.alpha,
             "episodes": self.episodes,
+            "part": self.part,
             "differences": {key: list(values) for key, values in self.differing.items()},
             "groups": groups,
             "comparisons": comparisons,
@@ -181,6 +185,7 @@ def compare_runs(
     baseline: Sequence[str] = (),
     *,
     metric: str | None = None,
+    part: str | None = None,
     episodes: int | None = None,
     bounds: tuple[float, float] | None = None,
     alpha: float = 0.05,
@@ -196,7 +201,9 @@ def compare_runs(
         names: run directories, sweeps, offline W&B folders and `wandb:entity/project[?group=…]`.
         baseline: names of the runs that the others are compared with; without it, the first group.
         metric: a task metric; None: the metric that the runs were selected by.
-        episodes: how many to play; None: 100, or all of a finite held-out set.
+        part: `test` or `validation`, what is played of finite data; None: `validation` for the jobs of one sweep, whose
+            best is yet to be judged, else `test`.
+        episodes: how many to play; None: 100, or all of the part where the data is finite.
         bounds: the least and the most that a run can score; None: those of the metric, where it has some.
         with_verdicts: whether to compare the runs' `verdict.json` too.
         gate: whether there must be a candidate beside the baseline.
@@ -210,6 +217,7 @@ def compare_runs(
     if not 0 < alpha < 0.5:
         raise InputError(f"--alpha {alpha:g} is not an error rate: give one between 0 and 0.5, such as 0.05")
     require_range(bounds)
+    require_part(part)
     repeated: list[str] = []
     candidate_runs, baseline_runs = read_runs(names, repeated), read_runs(baseline, repeated)
     runs = [*baseline_runs, *candidate_runs]
@@ -223,9 +231,13 @@ def compare_runs(
     verdicts = count_passes(groups) if with_verdicts else {}
     notes = [f"{name} is named twice, and counts once" for name in dict.fromkeys(repeated)]
     notes += [repeated_seeds_note(group) for group in groups if group.left_out]
+    played: PlayedPart | None = None
     if all(run.source == "run" for run in runs):
-        scores, count = play_groups(groups, task, episodes=episodes, trust=trust, on_episodes=on_episodes)
-        notes += _record_looks(groups, task, ledger)
+        chosen = choose_part(part, runs)
+        scores, count = play_groups(groups, task, part=chosen, episodes=episodes, trust=trust, on_episodes=on_episodes)
+        if domains.domain(task.env.name).has_cases:
+            played = chosen
+            notes += notes_on_part(chosen, groups, task, ledger)
     else:
         scores, count = recorded_scores(groups, task.metric), None
         notes.append(
@@ -257,6 +269,7 @@ def compare_runs(
         curves=curves,
         verdicts=verdicts,
         notes=tuple(notes),
+        part=played,
     )
 
 
@@ -266,21 +279,6 @@ def difference_text(difference: MeanDifference | BoundedDifference, alpha: float
     p = min(difference.p_below, difference.p_above)
     sign = "+" if difference.estimate > 0 else ""
     return f"{sign}{number(difference.estimate, 3)} in [{low}, {high}] ({100 - 200 * alpha:g} %), p = {number(p, 2)}"
-
-
-def _record_looks(groups: Sequence[RunGroup], task: ComparisonTask, ledger: Path | None) -> list[str]:
-    """Record that each group used the held-out data, where that is finite: repeated use makes it less held out."""
-    if ledger is None or not domains.domain(task.env.name).has_cases:
-        return []
-    from rl_eval.gates.held_out import load_test_set
-    from rl_eval.gates.ledger import LedgerEntry, policy_keys, record
-
-    fingerprint, notes = load_test_set(task.env, []).fingerprint, []
-    for group in groups:
-        keys = policy_keys(str(run.record.path) for run in group.runs if run.record)
-        use = record(ledger, LedgerEntry("compare", fingerprint, 0, keys, "COMPARED"))
-    notes.append(f"{use.policies:,} different candidates have used these held-out cases ({ledger})")
-    return [*notes, *([use.problem] if use.problem else [])]
 
 
 def _interval(interval: Interval | None) -> dict[str, float] | None:

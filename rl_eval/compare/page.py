@@ -36,10 +36,11 @@ def write_page(path: Path, result: Comparison) -> None:
 def page(result: Comparison) -> str:
     """The page, as text."""
     metric, labels = result.task.metric, [group.label for group in result.groups]
+    part = f" of the {result.part} part" if result.part else ""
     episodes = (
         "Scores are recorded final results."
         if result.episodes is None
-        else f"Every run played the same {count(result.episodes)} episodes."
+        else f"Every run played the same {count(result.episodes)} episodes{part}."
     )
     return render(
         "compare.html",

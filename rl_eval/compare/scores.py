@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from gymnasium.vector import VectorEnv
@@ -31,6 +31,7 @@ def play_groups(
     groups: Sequence[RunGroup],
     task: ComparisonTask,
     *,
+    part: Literal["test", "validation"],
     episodes: int | None,
     trust: bool = False,
     on_episodes: OnEpisodes | None = None,
@@ -38,10 +39,11 @@ def play_groups(
     """The scores of every group on one stream of episodes, played greedily, and the number of episodes.
 
     The stream (`compare`) depends on the environment alone. It is separate from training, validation and every gate,
-    and the same for every comparison. Where the held-out data is finite, the stream is that set in an order of its own.
+    and the same for every comparison. Where the data is finite, the stream is a part of it in an order of its own.
 
     Args:
-        episodes: how many to play; None: 100, or all where the held-out data is finite.
+        part: which part, where the data is finite.
+        episodes: how many to play; None: 100, or all where the data is finite.
         trust: whether the module of a `module:` environment may be imported.
         on_episodes: called with the number of episodes so far, and of all episodes.
 
@@ -58,7 +60,7 @@ def play_groups(
     if problem:
         raise InputError(problem)
     _refuse_changed_data(groups[0].runs[0], env)
-    limit = domains.domain(env.name).episodes(env, "test")
+    limit = domains.domain(env.name).episodes(env, part)
     count = min(episodes or limit or DEFAULT_EPISODES, limit or episodes or DEFAULT_EPISODES)
     seed = seeding.gate_seed("compare", json.dumps(domains.identity(env), separators=(",", ":")))
     seeds = list(range(count)) if limit is not None else seeding.episode_seeds(seed, count, "compare")
@@ -76,7 +78,7 @@ def play_groups(
                 own_env = domains.with_fitted_keys(env, domains.validate(run.section("env")))
                 key = own_env.model_dump_json()
                 if key not in vectors:
-                    vectors[key] = domains.make(own_env, n_envs=min(count, max_envs), part="test", autoreset=False)
+                    vectors[key] = domains.make(own_env, n_envs=min(count, max_envs), part=part, autoreset=False)
                 vector = vectors[key]
                 run_policy = judged_policy.load(run.record.path, own_env, vector, seed=seed)
                 value, per_episode = score_episodes(play(vector, run_policy, seeds=seeds, order=seed), task.metric, env)

@@ -123,7 +123,8 @@ def _tables(result: Comparison) -> Iterator[tuple[str, _FittedTable]]:
 
 def _score_title(result: Comparison) -> str:
     metric, env = result.task.metric, result.task.env.name
-    episodes = "recorded final results" if result.episodes is None else f"{result.episodes:,} episodes each"
+    part = f" of the {result.part} part" if result.part else ""
+    episodes = "recorded final results" if result.episodes is None else f"{result.episodes:,} episodes{part} each"
     return f"{metric.name} on {env} ({metric.better} is better), {episodes}"
 
 

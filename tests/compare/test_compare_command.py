@@ -2,10 +2,13 @@
 
 import json
 import re
+import shutil
+from pathlib import Path
 
 import pytest
 
 from rl_eval.cli import main
+from rl_eval.run import write_json
 
 
 def printed_json(capsys):
@@ -105,6 +108,29 @@ def test_every_use_of_a_finite_held_out_set_is_recorded(run_names, tmp_path, cap
         assert "2 different candidates have used these held-out cases" in printed_json(capsys)["notes"][0]
     lines = [json.loads(line) for line in (tmp_path / "outputs" / "ledger.jsonl").read_text().splitlines()]
     assert [line["suite"] for line in lines] == ["compare"] * 4
+
+
+def test_the_jobs_of_a_sweep_are_compared_without_a_use_of_the_test_set(trained, run_names, tmp_path, capsys):
+    names = [*run_names("good", 1, 2), *run_names("bad", 1)]
+    sweep = tmp_path / "a_sweep"
+    for name in names:
+        shutil.copytree(name, sweep / Path(name).name)
+    jobs = [{"directory": Path(name).name} for name in names]
+    write_json(sweep / "sweep.json", {"jobs": jobs})
+    results = {}
+    for part in (None, "validation", "test"):
+        options = [] if part is None else ["--part", part]
+        assert main(["compare", str(sweep), "--json", *options]) == 0
+        results[part] = printed_json(capsys)
+        assert (tmp_path / "outputs" / "ledger.jsonl").exists() == (part == "test")
+    assert results[None] == results["validation"]
+    assert [result["part"] for result in results.values()] == ["validation", "validation", "test"]
+    assert results[None]["groups"] != results["test"]["groups"]
+    assert "validation part" in results[None]["notes"][0]
+    assert main(["compare", str(sweep), names[0]]) == 0  # one more run than the sweep has
+    assert "of the test part each" in capsys.readouterr().out
+    assert main(["compare", str(sweep), "--part", "train"]) == 2
+    assert "give test or validation" in capsys.readouterr().err
 
 
 def test_the_page_is_one_file(run_names, tmp_path, capsys):
