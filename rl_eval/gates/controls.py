@@ -42,7 +42,8 @@ def control_key(suite: Suite, environment: SuiteEnvironment) -> tuple | None:
 
 
 def _controls(suite: Suite, environment: SuiteEnvironment) -> CriterionVerdict:
-    rejected, undecided, vacuous = [], [], None
+    rejected: dict[str, list[str]] = {}  # criterion -> the policies that miss it
+    undecided, vacuous = [], None
     specs = _expanded(suite, environment)
     for spec in specs:
         checks = _play(suite, environment, spec, clipped=True)
@@ -55,18 +56,19 @@ def _controls(suite: Suite, environment: SuiteEnvironment) -> CriterionVerdict:
         # an undecided criterion is not missed: with more episodes the policy might pass it
         missed = next((check.verdict for check in checks if check.missed and check.verdict), None)
         if missed:
-            rejected.append(f"{spec} misses {missed.criterion}")
+            rejected.setdefault(missed.criterion, []).append(spec)
         else:
             open_criteria = [check.verdict.criterion for check in checks if _is_open(check)]  # type: ignore[union-attr]
             undecided.append(f"{spec} on {', '.join(open_criteria)}")
-    blank = replace(item_verdict(suite.name, "controls"), units=len(rejected), units_max=len(specs))
+    blank = replace(item_verdict(suite.name, "controls"), units=sum(map(len, rejected.values())), units_max=len(specs))
     if vacuous:
         return replace(blank, decision="FAIL", detail=vacuous)
     if undecided:
         detail = f"undecided: {'; '.join(undecided)}; no criterion is missed, so the suite may measure nothing: "
         detail += "raise episodes.max, or add a criterion that useless policies miss"
         return replace(blank, decision="INCONCLUSIVE", detail=detail)
-    return replace(blank, decision="PASS", detail="no useless policy passes: " + ", ".join(rejected))
+    misses = (f"{', '.join(specs)} miss{'es' if len(specs) == 1 else ''} {name}" for name, specs in rejected.items())
+    return replace(blank, decision="PASS", detail=f"no useless policy passes: {'; '.join(misses)}")
 
 
 def _is_open(check: CriterionCheck) -> bool:

@@ -69,7 +69,7 @@ def evaluate_suite(
             if criterion.metric.kind != "run":
                 verdicts.append(_worst(suite, criterion, selection.runs, played))
             elif selection.too_few:
-                verdicts.append(_error(suite, criterion, f"{criterion.metric.name}: {selection.too_few}"))
+                verdicts.append(_error(suite, criterion, selection.too_few))
             else:
                 verdicts.append(_over_runs(suite, criterion, selection.runs, played))
         if refused:

@@ -65,7 +65,10 @@ def not_a_group(suite: Suite, runs: Sequence[Run]) -> str | None:
     if required.count == 1:
         return None
     if len(runs) < required.count:
-        return f"it needs {required.count} finished runs and there are {len(runs)}: train with `{train_command(suite)}`"
+        return (
+            f"a criterion over runs needs {required.count} finished runs and there are {len(runs)}: train with "
+            f"`{train_command(suite)}`"
+        )
     configs = [_comparable(run, with_seed=False) for run in runs]
     for run, config in zip(runs, configs, strict=True):
         if config != configs[0]:

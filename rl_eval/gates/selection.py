@@ -46,6 +46,19 @@ class Selection:
     reasons: tuple[str, ...] = ()
 
 
+class NoRunError(InputError):
+    """No finished run is one that a suite judges.
+
+    Attributes:
+        command: trains what it judges.
+        passed_over: one sentence for each run that cannot be read.
+    """
+
+    def __init__(self, message: str, command: str, passed_over: Sequence[str]) -> None:
+        super().__init__(message)
+        self.command, self.passed_over = command, tuple(passed_over)
+
+
 def named_runs(suite: Suite, paths: Sequence[Path | str]) -> Selection:
     """The runs and policies that a person named; a sweep means all of its runs.
 
@@ -98,7 +111,9 @@ def newest_group(suite: Suite, outputs: Path) -> Selection:
     members_of = {key: _members(suite, members) for key, members in groups.items()}
     candidates = [key for key, members in members_of.items() if members]
     if not candidates:
-        raise InputError(_no_run(suite, matching, outputs) + _also(passed_over))
+        if matching:
+            raise InputError(_unfinished(matching[-1]) + _also(passed_over))
+        raise _no_run(suite, outputs, passed_over)
     complete = [key for key in candidates if len(members_of[key]) == suite.spec.runs.count]
     newest = max(complete or candidates, key=lambda key: started(members_of[key][-1]))
     members, reason = _best_of_sweep(suite, members_of[newest], matching)
@@ -219,12 +234,13 @@ def _unfinished(run: Run) -> str:
     )
 
 
-def _no_run(suite: Suite, matching: Sequence[Run], outputs: Path) -> str:
-    if matching:
-        return _unfinished(matching[-1])
-    return (
-        f"no finished run below {outputs} is one that {suite.label} judges: train with `{train_command(suite)}`, "
-        "or name a run or a policy with --rl-run"
+def _no_run(suite: Suite, outputs: Path, passed_over: Sequence[str]) -> NoRunError:
+    command = train_command(suite)
+    return NoRunError(
+        f"no finished run below {outputs} is one that {suite.label} judges: train with `{command}`, "
+        f"or name a run or a policy with --rl-run{_also(passed_over)}",
+        command,
+        passed_over,
     )
 
 

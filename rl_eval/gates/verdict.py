@@ -76,6 +76,9 @@ class SuiteVerdict:
         passed_over: one sentence for each run that cannot be read, and so was not considered.
         judged: a line on each of the first runs, with its age and what differs from `train:`.
         part: what was played. A verdict on `validation` helps to choose between runs; it is not the gate's.
+        test_data: a line on what was played; see `premises.describe_test_set`.
+        assumed: what the verdict takes for granted; see `premises.assumptions`.
+        train_command: where there is no run, what trains one.
     """
 
     suite: str
@@ -90,6 +93,9 @@ class SuiteVerdict:
     passed_over: tuple[str, ...] = ()
     judged: tuple[str, ...] = ()
     part: JudgedPart = "test"
+    test_data: str | None = None
+    assumed: tuple[str, ...] = ()
+    train_command: str | None = None
 
     @property
     def passed(self) -> bool:
@@ -121,7 +127,7 @@ class SuiteVerdict:
         """The inverse of `to_json`."""
         criteria = tuple(map(_criterion, values["criteria"]))
         fields = {name: value for name, value in values.items() if name != "passed"}
-        tuples = {name: tuple(fields[name]) for name in ("runs", "passed_over", "judged")}
+        tuples = {name: tuple(fields[name]) for name in ("runs", "passed_over", "judged", "assumed")}
         return cls(**{**fields, **tuples, "criteria": criteria})
 
 

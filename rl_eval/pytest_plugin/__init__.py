@@ -1,12 +1,14 @@
 """pytest collects `suites/*.yaml`: one item a criterion, judged on the runs that training left.
 
 Importing this package imports nothing heavy, since pytest loads it in every session. The hooks are here, the items
-in `_items`, the verdicts of a session in `_session`, `--rl-train-missing` in `_train_missing`.
+in `_items`, the verdicts of a session in `_session`, what it prints in `_summary`, `--rl-train-missing` in
+`_train_missing`.
 """
 
 from __future__ import annotations
 
 import shutil
+from collections.abc import Generator
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,7 @@ from rl_eval.errors import InputError
 from rl_eval.formatting import display_text
 from rl_eval.pytest_plugin._items import SuiteFile, SuiteItem
 from rl_eval.pytest_plugin._session import SESSION, SHARED, GateSession
+from rl_eval.pytest_plugin._summary import print_summary, status_of, with_sentences, wrapped
 
 __all__ = ["SuiteFile", "SuiteItem"]
 
@@ -129,44 +132,34 @@ def pytest_report_collectionfinish(config: pytest.Config, items: list[pytest.Ite
         lines = session.header(item.suite for item in items if isinstance(item, SuiteItem))
     if session.deselected:
         lines.append(display_text(f"deselected, since their data is missing: {', '.join(session.deselected)}"))
-    return lines
+    return wrapped(lines, config.get_terminal_writer())
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Generator[None, Any, Any]:
+    """The reason of a failure is a text, which the workers of xdist can send."""
+    report = yield
+    if (
+        isinstance(item, SuiteItem)
+        and call.excinfo is not None
+        and isinstance(call.excinfo.value, pytest.fail.Exception)
+    ):
+        report.longrepr = str(call.excinfo.value)
+    return report
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    """Print failures of suites between words."""
+    with_sentences(report)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_report_teststatus(report: Any) -> Any:
+    """Count the items of suites that are not judged as such."""
+    return status_of(report)
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:
-    """The table of all criteria, from the reports alone, so that it works under xdist too."""
-    reports: dict[str, tuple[Any, dict[str, Any]]] = {}
-    passed_over: dict[str, None] = {}  # in order, without duplicates
-    judged: dict[tuple[str, str], None] = {}
-    for reports_of_outcome in terminalreporter.stats.values():
-        for report in reports_of_outcome:
-            properties = dict(getattr(report, "user_properties", ()))
-            passed_over |= {
-                value: None for name, value in getattr(report, "user_properties", ()) if name == "passed_over"
-            }
-            judged |= {
-                (str(properties.get("suite")), value): None
-                for name, value in getattr(report, "user_properties", ())
-                if name == "judged"
-            }
-            if "criterion" in properties and "decision" in properties:
-                reports[report.nodeid] = (report.location, properties)
-    if not reports:
-        return
-    from rl_eval.terminal import console_for, criteria_table, labelled_line, print_sentences
-
-    def order(report: tuple[Any, dict[str, Any]]) -> tuple[str, bool, int]:
-        (file, line, _), row = report
-        return file, not row["direction"], line  # controls and the like come last
-
-    rows = [row for _, row in sorted(reports.values(), key=order)]
-    terminalreporter.section("acceptance criteria")
-    terminalreporter.flush()
-    console = console_for(terminalreporter._tw._file)
-    console.print(criteria_table(rows))
-    if passed := [row for row in rows if row["decision"] == "PASS" and row["by"] == "evidence"]:
-        console.print()
-        print_sentences(passed, console)  # pytest itself shows those of the others
-    for suite, line in judged:
-        console.print(labelled_line("judged", f"{suite}: {line}", console.options, "bold"), soft_wrap=True)
-    for sentence in passed_over:
-        console.print(labelled_line("passed over:", sentence, console.options, "bold yellow"), soft_wrap=True)
+    """Print each suite, from the reports alone, so that it works under xdist too."""
+    print_summary(terminalreporter)

@@ -11,6 +11,7 @@ import pytest
 from rl_eval.errors import InputError
 from rl_eval.formatting import display_text
 from rl_eval.pytest_plugin._session import SESSION
+from rl_eval.pytest_plugin._summary import FACTS, NOT_JUDGED, TRAIN_COMMAND
 
 if TYPE_CHECKING:
     from rl_eval.gates import CriterionVerdict, Suite
@@ -51,10 +52,17 @@ class SuiteItem(pytest.Item):
         suite_verdict = self.config.stash[SESSION].verdict_of(self.suite)
         verdict = next(criterion for criterion in suite_verdict.criteria if criterion.criterion == self.name)
         self.user_properties.extend(("passed_over", sentence) for sentence in suite_verdict.passed_over)
-        self.user_properties.extend(("judged", line) for line in suite_verdict.judged)
         first = self._first_with(verdict.detail) if verdict.decision == "ERROR" else self
-        if first is not self and not suite_verdict.runs:  # nothing of the suite can be judged: the first says why
-            pytest.skip(f"not judged: see {first.nodeid}")
+        if not suite_verdict.runs:  # nothing of the suite can be judged: the first item says why
+            self.user_properties.append((NOT_JUDGED, verdict.detail))
+            if suite_verdict.train_command:
+                self.user_properties.append((TRAIN_COMMAND, suite_verdict.train_command))
+            if first is not self:
+                pytest.skip(f"not judged: see {first.nodeid}")
+            pytest.fail(verdict.detail, pytrace=False)
+        facts = (suite_verdict.judged, (suite_verdict.test_data,), ("; ".join(suite_verdict.assumed),))
+        for name, texts in zip(FACTS, facts, strict=True):
+            self.user_properties.extend((name, text) for text in texts if text)
         detail = verdict.detail if first is self else f"as {first.nodeid}"
         values = [(name, detail if name == "detail" else getattr(verdict, name)) for name in _PROPERTIES]
         self.user_properties.extend((name, value) for name, value in values if value is not None)

@@ -85,7 +85,8 @@ class GateSession:
             except (Exception, SystemExit):  # the suite's first item reports it
                 continue
             self._selections[suite.path] = selection
-            lines.append(f"{suite.label} judges {'; '.join(judged_lines(suite, selection))}")
+            first, *others = judged_lines(suite, selection)
+            lines += [f"{suite.label} judges {first}", *(f"  {line}" for line in others)]
         return [display_text(line) for line in lines]
 
     def verdict_of(self, suite: Suite) -> SuiteVerdict:
@@ -142,12 +143,22 @@ class GateSession:
         return SuiteVerdict.from_json(json.loads(file.read_text())) if file and file.exists() else None
 
     def _evaluate(self, suite: Suite, key: str) -> SuiteVerdict:
-        from rl_eval.gates import judged_lines, suite_error
+        from rl_eval.gates import NoRunError, assumptions, describe_test_set, judged_lines, suite_error
 
         try:
             selection = self._selections.get(suite.path) or self._select(suite)
-            judged = tuple(judged_lines(suite, selection))
-            verdict = replace(self._cached_verdict(suite, selection), passed_over=selection.passed_over, judged=judged)
+            verdict = self._cached_verdict(suite, selection)
+            verdict = replace(
+                verdict,
+                passed_over=selection.passed_over,
+                judged=tuple(judged_lines(suite, selection)),
+                test_data=describe_test_set(suite, selection.runs, verdict),
+                assumed=tuple(assumptions(suite)),
+            )
+        except NoRunError as error:
+            verdict = replace(
+                suite_error(suite, str(error)), train_command=error.command, passed_over=error.passed_over
+            )
         except InputError as error:
             verdict = suite_error(suite, str(error))
         except pytest.exit.Exception:  # a signal

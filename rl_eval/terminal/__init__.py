@@ -4,23 +4,38 @@ Everything here works on a terminal, in a pipe and in a log file: cursor movemen
 where the stream is not UTF-8, and names printed literally, never as markup.
 """
 
-from rl_eval.terminal._console import cell, console_for, labelled_line, new_table, print_error, print_line
+from rl_eval.terminal._console import (
+    cell,
+    console_for,
+    is_terminal,
+    labelled_line,
+    new_table,
+    print_error,
+    print_labelled,
+    print_line,
+)
+from rl_eval.terminal._criteria_table import criteria_table
 from rl_eval.terminal._findings import print_findings
 from rl_eval.terminal._progress import ProgressLine
 from rl_eval.terminal._sweep import sweep_table
-from rl_eval.terminal._verdict import criteria_table, print_sentences, print_verdict
+from rl_eval.terminal._verdict import print_commands, print_suite, print_verdict
+from rl_eval.terminal._wrapping import wrap_words
 
 __all__ = [
     "ProgressLine",
     "cell",
     "console_for",
     "criteria_table",
+    "is_terminal",
     "labelled_line",
     "new_table",
+    "print_commands",
     "print_error",
     "print_findings",
+    "print_labelled",
     "print_line",
-    "print_sentences",
+    "print_suite",
     "print_verdict",
     "sweep_table",
+    "wrap_words",
 ]

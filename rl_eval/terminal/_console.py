@@ -7,11 +7,13 @@ import sys
 from typing import IO, Any
 
 from rich import box
+from rich.cells import cell_len
 from rich.console import Console, ConsoleOptions
 from rich.table import Table
 from rich.text import Text
 
 from rl_eval.formatting import display_text, mask_urls
+from rl_eval.terminal._wrapping import wrap_words
 
 # A pipe or a file has no width; wide enough for every column, narrow enough to read.
 PIPE_WIDTH = 120
@@ -57,6 +59,20 @@ def cell(value: object, options: ConsoleOptions, style: str = "") -> Text:
 def labelled_line(label: str, rest: object, options: ConsoleOptions, style: str) -> Text:
     """A line that begins with a styled label."""
     return Text.assemble((label, style), " ", printable(rest, ascii_only=options.ascii_only))
+
+
+def print_labelled(console: Console, label: str, rest: object, style: str = "", *, indent: int | None = None) -> None:
+    """Print a line that begins with a styled label; on a terminal it is wrapped between words.
+
+    Args:
+        indent: of the rows after the first; by default below the rest of the first.
+    """
+    text = printable(rest, ascii_only=console.options.ascii_only)
+    if is_terminal(console.file):
+        begin = cell_len(label) + 1
+        indent = begin if indent is None else indent
+        text = f"\n{' ' * indent}".join(wrap_words(text, console.width - indent, begin - indent))
+    console.print(Text.assemble((label, style), " ", text), soft_wrap=True)
 
 
 def new_table() -> Table:

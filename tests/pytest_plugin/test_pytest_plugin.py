@@ -92,6 +92,13 @@ def output(result):
     return result.stdout.str() + result.stderr.str()
 
 
+def not_judged(result):
+    """How many items are, where all others are none of a suite."""
+    result.assert_outcomes()
+    assert result.ret == 1
+    return int(re.search(r"(\d+) not judged", result.stdout.lines[-1])[1])
+
+
 CONFTEST = """\
 OPTIONS = "run", "train-missing", "data", "trust", "outputs", "gate-cache", "ledger"
 
@@ -140,10 +147,11 @@ def test_one_item_a_criterion_with_sentences_and_a_table(project):
             "*suites/pole.yaml::short*",
             f"mean_length 500 over 5 episodes misses at_most 100 by 400 (run {name})",
             "*acceptance criteria*",
-            "suite*criterion*metric*estimate*threshold*units*decision*",
-            "pole*solved*mean_return*500*475*5*PASS*",
-            "pole*short*mean_length*500*100*5*FAIL*",
-            "pole*quick*training.wall_s*2.5*60*1*PASS*",
+            "suites/pole.yaml: 3 of 4 criteria pass; 1 fails",
+            "criterion*metric*estimate*bar*played*decision*",
+            "solved*mean_return*500*475*5 episodes*PASS*",
+            "short*mean_length*500*100*5 episodes*FAIL*",
+            "quick*training.wall_s*2.5*60*1 run*PASS*",
         ]
     )
     assert "Traceback" not in output(result)
@@ -160,16 +168,39 @@ def test_an_item_can_be_named(project):
     project.runpytest_inprocess("suites/pole.yaml::solved").assert_outcomes(passed=1)
 
 
-def test_without_a_run_it_is_an_error_that_says_how_to_train_one(project):
-    result = project.runpytest_inprocess("suites/")
-    result.assert_outcomes(errors=1, skipped=3)
-    assert result.ret == 1
-    assert output(result).count("no finished run below") == 2  # the error, and pytest's short summary
+def test_suites_without_a_run_are_one_line_each_with_the_command_that_trains_it(project):
+    (project.path / "suites" / "spread.yaml").write_text(SPREAD)
+    nsl = "rl_eval: 1\nenv: {name: threat, data: nsl_kdd}\ncriteria: {f1: {metric: f1, at_least: 0.1, by: estimate}}\n"
+    (project.path / "suites" / "nsl.yaml").write_text(nsl)
+    result = project.runpytest_inprocess("suites/", "-ra", "--junitxml=report.xml")
+    assert not_judged(result) == 10
+    text = output(result)
+    assert text.count("no finished run below outputs") == 2  # those without data apart
     result.stdout.fnmatch_lines(
-        ["no finished run below outputs is one that suites/pole.yaml judges: "
-         "train with `python train.py env=cartpole agent=ppo`, or name a run or a policy with --rl-run"]
-    )  # fmt: skip
-    assert "Traceback" not in output(result)
+        [
+            "  suites/pole.yaml    python train.py env=cartpole agent=ppo",
+            "  suites/spread.yaml  python train.py env=cartpole agent=ppo -m seed=1,2",
+            "*--rl-data",
+            "  suites/nsl.yaml  python train.py env=threat env.data=nsl_kdd 'env.path=<*>'",
+        ]
+    )
+    assert len(text.splitlines()) < 20
+    assert "Traceback" not in text
+    suite = ET.parse(project.path / "report.xml").getroot()[0]
+    assert (suite.get("errors"), suite.get("skipped"), suite.get("tests")) == ("3", "7", "10")
+    assert all("train with `python train.py" in error.get("message") for error in suite.iter("error"))
+    collected = project.runpytest_inprocess("suites/", "--collect-only", "-q")
+    assert collected.ret == 0
+    assert "10 tests collected" in output(collected)
+
+
+@pytest.mark.parametrize(("arguments", "items"), [(["-x"], 1), (["-k", "quick"], 1), (["-k", "pole"], 4)])
+def test_some_items_of_suites_without_a_run(project, arguments, items):
+    (project.path / "suites" / "spread.yaml").write_text(SPREAD)
+    result = project.runpytest_inprocess("suites/", *arguments)
+    assert not_judged(result) == items
+    assert output(result).count("python train.py env=cartpole agent=ppo") == 1
+    assert "suites/spread.yaml" not in output(result)
 
 
 RAISES = """\
@@ -264,8 +295,10 @@ def test_named_runs(project):
     result.assert_outcomes(passed=2, failed=2)
     other = write_run(project.path / "lander", "lunarlander")
     result = project.runpytest_inprocess("suites/", "--rl-run", str(other.path))
-    result.assert_outcomes(errors=1, skipped=3)
-    result.stdout.fnmatch_lines(["lander is a run of lunarlander, but suites/pole.yaml judges cartpole: *"])
+    assert not_judged(result) == 4
+    result.stdout.fnmatch_lines(
+        ["NOT JUDGED suites/pole.yaml: lander is a run of lunarlander, but suites/pole.yaml judges cartpole: *"]
+    )
 
 
 def test_runs_elsewhere(project):
@@ -309,13 +342,14 @@ def test_a_decision_with_its_evidence(project):
     result.stdout.fnmatch_lines(
         [
             "mean_return 500 in [[]4*, 500] ≤ 499: undecided after 200 of 200 episodes, about * more would likely *",
-            "suite*criterion*metric*estimate*interval*threshold*units*decision*",
-            "pole*solved*mean_return*500*4??..500*≥ 400*200*PASS*",
-            "pole*close*mean_return*500*..500*≤ 499*200*INCONCLUSIVE*",
-            "pole*controls*1*PASS*",
-            "pole*held_out*200*PASS*",
-            "PASS pole/solved: mean_return 500 in * ≥ 400: passed after * episodes, 200 of 200 played",
-            "PASS pole/controls: no useless policy passes: random misses solved",
+            "  judged*outputs/run (ppo, seed 1, 100 steps)",
+            "  test set*200 episodes of cartpole, seeded by gate_seed*",
+            "  assumed*episodes are independent draws*no episode returns less than 0 or more than 500; alpha 0.05*",
+            "criterion*metric*estimate*interval*bar*played*decision*",
+            "solved*mean_return*500*4??..500*≥ 400*200 episodes*PASS after *",
+            "close*mean_return*500*..500*≤ 499*200 episodes*INCONCLUSIVE*",
+            "PASS controls: no useless policy passes: random misses solved",
+            "PASS held_out: *",
         ]
     )
     cases = ET.parse(project.path / "report.xml").findall(".//testcase")
@@ -354,11 +388,16 @@ def test_under_xdist_a_suite_is_played_once(project, monkeypatch):
     monkeypatch.setenv("LOG_OF_LOADS", str(project.path / "loads.txt"))
     before = set(Path(project.path).parent.glob("rl_eval-*"))
     write_run(project.path / "outputs" / "run")
+    lander = "rl_eval: 1\nenv: lunarlander\ncriteria: {solved: {metric: mean_return, at_least: 200, by: estimate}}\n"
+    (project.path / "suites" / "lander.yaml").write_text(lander)
     result = project.runpytest_subprocess("suites/", "-n", "2", "--dist", "load", "--junitxml=report.xml")
     result.assert_outcomes(passed=3, failed=1)
     assert (project.path / "loads.txt").read_text() == "cartpole\n" * 2  # the gate, and doctor on what failed
-    result.stdout.fnmatch_lines(["pole*solved*PASS*", "pole*short*FAIL*", "pole*quick*PASS*"])
+    result.stdout.fnmatch_lines(["solved*PASS*", "short*FAIL*", "quick*PASS*"])
     assert 'name="estimate" value="500.0"' in (project.path / "report.xml").read_text()
+    result.stdout.fnmatch_lines(
+        ["  judged*outputs/run*", "  test set*", "  suites/lander.yaml*python train.py env=lunarlander"]
+    )
     assert set(Path(project.path).parent.glob("rl_eval-*")) == before
 
 
@@ -387,9 +426,9 @@ def test_train_missing_trains_one_seed_twice(project):
 def test_training_that_fails_is_an_error_with_its_last_line(project):
     (project.path / "train.py").write_text("import sys\nprint('starting')\nsys.exit('error: no such thing')\n")
     result = project.runpytest_inprocess("suites/", "--rl-train-missing")
-    result.assert_outcomes(errors=1, skipped=3)
+    assert not_judged(result) == 4
     result.stdout.fnmatch_lines(
-        ["`python train.py env=cartpole agent=ppo` ended with status 1: error: no such thing"]
+        ["*: `python train.py env=cartpole agent=ppo` ended with status 1: error: no such thing"]
     )  # fmt: skip
 
 
@@ -424,8 +463,10 @@ def test_a_signal_to_pytest_alone_stops_the_training(project, number, status):
 
 def test_train_missing_without_train_py(project):
     result = project.runpytest_inprocess("suites/", "--rl-train-missing")
-    result.assert_outcomes(errors=1, skipped=3)
-    result.stdout.fnmatch_lines(["--rl-train-missing runs *train.py, which does not exist*"])
+    assert not_judged(result) == 4
+    result.stdout.fnmatch_lines(
+        ["NOT JUDGED suites/pole.yaml: --rl-train-missing runs *train.py, which does not exist*"]
+    )
 
 
 def test_data_that_is_not_there_leaves_its_suite_out(project):
@@ -443,7 +484,7 @@ def test_data_that_is_not_there_leaves_its_suite_out(project):
     result = project.runpytest_inprocess("suites/", "--rl-train-missing", "--rl-data", "sets")
     result.stdout.fnmatch_lines(["deselected, since their data is missing: suites/nsl.yaml (no *sets/elsewhere)"])
     result = project.runpytest_inprocess("suites/nsl.yaml", "--rl-train-missing")
-    result.assert_outcomes(errors=1, skipped=1)
+    assert not_judged(result) == 2
 
 
 def test_data_by_name(project):
@@ -470,7 +511,7 @@ def test_data_by_name(project):
         project.path / "outputs" / "run", {**env, "path": "jan.csv"}, rule=np.ones(1), bias=(0, 1, 0, 0), info=info
     )
     result = project.runpytest_inprocess(suite, "--rl-data", "flows=feb.csv")
-    result.assert_outcomes(errors=1, skipped=1)
+    assert not_judged(result) == 2
     result.stdout.fnmatch_lines(["*outputs/run (env.path=jan.csv)*was trained on other data*"])
 
 
@@ -493,7 +534,7 @@ def test_header_and_summary_name_what_is_judged(project):
     write_run(project.path / "outputs" / "run", agent="a2c", seed=3)
     result = project.runpytest_inprocess("suites/", "--rl-run", "outputs/run", "--junitxml=report.xml")
     facts = "*outputs/run (a2c, seed 3, 100 steps; agent is 'a2c', not 'ppo')*"
-    result.stdout.fnmatch_lines([f"suites/pole.yaml judges {facts}", "*acceptance criteria*", f"judged pole: {facts}"])
+    result.stdout.fnmatch_lines([f"suites/pole.yaml judges {facts}", "*acceptance criteria*", f"  judged {facts}"])
     properties = ET.parse(project.path / "report.xml").findall(".//property")
     assert any(p.get("name") == "judged" and "outputs/run" in p.get("value") for p in properties)
     collected = project.runpytest_inprocess("suites/", "--collect-only", "-q")

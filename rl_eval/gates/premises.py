@@ -1,0 +1,75 @@
+"""What a suite's verdict is about and rests on: its test set, and what is assumed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from rl_eval.domains import domain
+from rl_eval.formatting import display_text, number, quantity
+from rl_eval.gates.selection import BarePolicy
+from rl_eval.gates.suite import Criterion, Suite
+from rl_eval.gates.suite_data import PLACE, needs_data
+from rl_eval.gates.verdict import SuiteVerdict
+from rl_eval.override_text import override
+from rl_eval.run import Run
+
+
+def describe_test_set(suite: Suite, judged: Sequence[Run | BarePolicy], verdict: SuiteVerdict) -> str:
+    """One line on what was played: how many cases or episodes there are, and where they come from."""
+    held_out = next((one for one in verdict.criteria if one.criterion == "held_out"), None)
+    known = held_out is not None and held_out.units_max is not None
+    count = quantity(held_out.units_max, held_out.unit or "unit") if known else ""  # type: ignore[arg-type, union-attr]
+    if not needs_data(suite.judged) and not domain(suite.judged.name).fingerprints(suite.judged):
+        text = f"{count or 'episodes'} of {_environment(suite)}, seeded by gate_seed {suite.gate_seed}"
+    else:
+        text = f"{count}{', ' if count else ''}the {suite.part} part of {_data(suite, judged)}"
+    return display_text(text + (", pinned by data_sha256" if suite.spec.data_sha256 else ""))
+
+
+def _data(suite: Suite, judged: Sequence[Run | BarePolicy]) -> str:
+    if needs_data(suite.judged):
+        return f"the data of {judged[0].path}, since the suite names none"
+    keys = domain(suite.judged.name).location_keys
+    places = {key: value for key in keys if (value := getattr(suite.judged, key)) is not None}
+    if not places:
+        return _environment(suite)
+    return str(places[PLACE]) if places.keys() == {PLACE} else ", ".join(f"{key}={at}" for key, at in places.items())
+
+
+def _environment(suite: Suite) -> str:
+    """Its name, and what the suite sets of it."""
+    named = {} if isinstance(suite.spec.env, str) else suite.spec.env
+    settings = {key: value for key, value in {**named, **suite.spec.judge_on}.items() if key != "name"}
+    return " ".join([suite.judged.name, *(override(key, value) for key, value in settings.items())])
+
+
+def assumptions(suite: Suite) -> list[str]:
+    """What the verdict takes for granted, a phrase each; it holds for as long as they do."""
+    return [display_text(phrase) for phrase in _assumptions(suite)]
+
+
+def _assumptions(suite: Suite) -> Iterator[str]:
+    by_evidence = [criterion for criterion in suite.criteria if criterion.spec.by == "evidence"]
+    played = [criterion for criterion in by_evidence if criterion.metric.kind == "task"]
+    if played:
+        if suite.spec.population == "source":
+            units = " and ".join(sorted({f"{criterion.unit}s" for criterion in played}))
+            yield f"{units} are independent draws of one source"
+        yield "the policy does not change while it is judged"
+    bounds = {c.bounds for c in played if c.metric.bounds is None and c.bounds is not None}
+    for low, high in sorted(bounds):
+        yield f"no episode returns less than {number(low, 6)} or more than {number(high, 6)}"
+    over_runs = [criterion for criterion in by_evidence if criterion.metric.kind == "run"]
+    if normal := [criterion for criterion in over_runs if criterion.spec.assume == "normal"]:
+        yield f"runs are normal ({_names(normal)})"
+    if any(criterion.spec.assume is None for criterion in over_runs):
+        yield "runs are independent draws of what training gives"
+    if by_evidence:
+        yield f"alpha {number(suite.spec.alpha)} a criterion"
+    estimates = [c for c in suite.criteria if c.spec.by == "estimate" and c.metric.kind in ("task", "run")]
+    if estimates:
+        yield f"no allowance for chance in {_names(estimates)}"
+
+
+def _names(criteria: Sequence[Criterion]) -> str:
+    return ", ".join(criterion.name for criterion in criteria)
