@@ -203,8 +203,8 @@ def test_a_verdict_on_validation_says_so_in_every_line_that_can_be_read_alone():
     lines = verdict_text(rows, width=120).splitlines()
     on_validation = [line for line in lines if "validation" in line]
     assert [line.split()[:3] for line in on_validation] == [
-        ["threat:", "1", "of"],
+        ["threat:", "2", "of"],
         ["f1", "(validation)", "f1"],
-        ["1", "of", "2"],
+        ["2", "of", "2"],
     ]
     assert "validation" not in verdict_text()
