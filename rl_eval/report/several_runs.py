@@ -14,6 +14,7 @@ from markupsafe import Markup
 from rl_eval.diagnostics import SEVERITIES, Finding
 from rl_eval.errors import InputError
 from rl_eval.formatting import COMPARISON_SIGNS, brief
+from rl_eval.gates.validation_ranking import best_on_validation
 from rl_eval.gates.verdict import CriterionVerdict
 from rl_eval.report import charts, curves, one_run, verdicts
 from rl_eval.report.findings import findings_of
@@ -61,11 +62,12 @@ def runs_page(paths: Sequence[Path], name: str, folder: Path, *, trust: bool = F
         missing.append(f"curves are drawn of the first {charts.COLOURS} of {len(groups)} groups")
     bars = one_run.bars(runs[0])
     findings = _findings(runs, missing, trust)
+    best = _best(runs)
     values: dict[str, Any] = {
         "headline": headline(runs),
         "facts": [name, f"{len(runs)} runs", f"{len(groups)} group{'s' if len(groups) > 1 else ''} of equal settings"],
         "missing": missing,
-        "runs": [_row(run, label, folder) for label, members in groups for run in members],
+        "runs": [_row(run, label, folder, best) for label, members in groups for run in members],
         "with_groups": len(groups) > 1,
         "criteria": _side_by_side(runs),
         "group_legend": _legend(curve_groups),
@@ -82,6 +84,13 @@ def runs_page(paths: Sequence[Path], name: str, folder: Path, *, trust: bool = F
     contents += [("findings", "Findings"), ("settings", "Settings")]
     envs = dict.fromkeys(map(one_run.environment_name, runs))
     return render("runs.html", title=f"{len(runs)} runs on {', '.join(envs)}", contents=contents, **values)
+
+
+def _best(runs: Sequence[JudgedRun]) -> tuple[Path, str] | None:
+    """The best of several runs on validation, and its score; None where they cannot be compared."""
+    finished = [run for run in runs if run.finished]
+    best = best_on_validation([[run] for run in finished]) if len(finished) > 1 else None
+    return None if best is None else (finished[best.index].path, str(best))
 
 
 def _legend(groups: Sequence[curves.Group]) -> Markup:
@@ -117,6 +126,8 @@ def headline(runs: Sequence[JudgedRun]) -> Headline:
     waiting = dict.fromkeys(row.criterion for row in rows if row.decision == "NEEDS_RUNS")
     if waiting:
         more.append(f"pytest decides the criteria over several runs: {', '.join(waiting)}.")
+    if (best := _best(runs)) is not None:
+        more.append(f"The best on validation is {brief(best[0].resolve().name, 120)}: {best[1]}.")
     word = "PASS so far" if decision == "NEEDS_RUNS" else verdicts.WORDS.get(decision, decision)
     validation = sum(verdicts.on_validation(run.suites) for run in runs)
     if validation == total:
@@ -155,7 +166,7 @@ def differences(runs: Sequence[JudgedRun]) -> list[tuple[str, list[str]]]:
     return [(name, values) for name, values in rows if len(set(values)) > 1 and name not in ("name", "resume")][:60]
 
 
-def _row(run: JudgedRun, label: str, folder: Path) -> dict[str, Any]:
+def _row(run: JudgedRun, label: str, folder: Path, best: tuple[Path, str] | None) -> dict[str, Any]:
     info, path = run.info, run.path
     criteria = [row for suite in run.suites for row in suite.criteria]
     results = info.get("results")
@@ -165,6 +176,7 @@ def _row(run: JudgedRun, label: str, folder: Path) -> dict[str, Any]:
     return {
         "name": brief(path.resolve().name, 120),
         "href": quote(page.relative_to(folder.resolve()).as_posix()) if inside else None,
+        "best": best is not None and best[0] == path,
         "group": label,
         "seed": brief(run.config.get("seed"), 30),
         "status": info["status"],
