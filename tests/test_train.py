@@ -106,7 +106,7 @@ def test_a_sweep_as_typed_ends_with_a_comparison(tmp_path):
     assert "0_lr=0.0003" in table
     assert "1_lr=0.001" in table
     assert "* the best on validation (mean_return)" in table
-    best = max(range(2), key=lambda job: info(sweep / jobs[job]["directory"])["validation_score"])
+    best = max(range(2), key=lambda job: info(sweep / jobs[job]["directory"])["results"]["mean_return"])
     command = (
         f"`pytest {ROOT / 'suites' / 'cartpole.yaml'} --rl-run {sweep.relative_to(tmp_path)}/{jobs[best]['directory']}`"
     )

@@ -46,7 +46,9 @@ def judge_best_commands(jobs: Sequence[Run], folder: Path) -> list[str]:
     """
     suites_of: dict[tuple[str, str], list[str]] = {}
     for suite, own in _jobs_by_suite(jobs, folder):
-        candidates = candidates_of_sweep(suite, own) or [[run] for run in own]
+        candidates = candidates_of_sweep(suite, own)
+        if len(candidates[0]) < suite.spec.runs.count:  # no group can be judged: the best job can
+            candidates = [[run] for run in own]
         best = best_on_validation(candidates)
         if best is None:
             continue

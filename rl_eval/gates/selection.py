@@ -125,15 +125,19 @@ def newest_group(suite: Suite, outputs: Path) -> Selection:
     return Selection(tuple(members), not_a_group(suite, members), tuple(passed_over), reasons)
 
 
-def candidates_of_sweep(suite: Suite, jobs: Iterable[Run]) -> list[list[Run]]:
-    """What a suite may judge of the jobs of one sweep: each that finished, or each complete group of several."""
+def candidates_of_sweep(suite: Suite, jobs: Sequence[Run]) -> list[list[Run]]:
+    """What a suite may judge of the jobs of one sweep: each that finished, or each group of several.
+
+    Where a group is complete, complete ones alone.
+    """
     count = suite.spec.runs.count
     if count == 1:
         return [[run] for run in jobs if run.finished]
     groups: dict[str, list[Run]] = {}
     for run in jobs:
         groups.setdefault(group_key(suite, run), []).append(run)
-    return [members for group in groups.values() if len(members := _members(suite, group)) == count]
+    candidates = [members for group in groups.values() if (members := _members(suite, group))]
+    return [members for members in candidates if len(members) == count] or candidates
 
 
 def _best_of_sweep(suite: Suite, newest: list[Run], matching: Iterable[Run]) -> tuple[list[Run], str | None]:
@@ -141,15 +145,16 @@ def _best_of_sweep(suite: Suite, newest: list[Run], matching: Iterable[Run]) -> 
     sweep = newest[0].path.parent
     if any(run.path.parent != sweep for run in newest) or not is_sweep(sweep):
         return newest, None
-    candidates = candidates_of_sweep(suite, (run for run in matching if run.path.parent == sweep))
+    candidates = candidates_of_sweep(suite, [run for run in matching if run.path.parent == sweep])
     if len(candidates) < 2:
         return newest, None
     count = suite.spec.runs.count
-    what = f"{len(candidates)} finished jobs" if count == 1 else f"{len(candidates)} groups of {count} runs"
+    kind = f"groups of {count} runs" if len(candidates[0]) == count else f"groups, none of which has {count} runs"
+    what = f"{len(candidates)} {'finished jobs' if count == 1 else kind}"
     best = best_on_validation(candidates)
     if best is None:
-        return newest, f"the newest of the {what} of {sweep}, whose validation scores cannot be compared"
-    return candidates[best.index], f"the best on validation of the {what} of {sweep}: {best}"
+        return newest, f"the newest of the {what}, of {sweep}; their validation scores cannot be compared"
+    return candidates[best.index], f"the best on validation ({best}) of the {what}, of {sweep}"
 
 
 def _trained_on_suite_data(suite: Suite, runs: Sequence[Run]) -> list[Run]:

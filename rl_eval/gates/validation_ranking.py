@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from rl_eval.domains import identity
 from rl_eval.errors import InputError
 from rl_eval.formatting import number
 from rl_eval.metrics import lookup
-from rl_eval.run import Run, environment_of, finite
+from rl_eval.run import Run, environment_of, validation_metric, validation_score
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class BestOnValidation:
 
 
 def best_on_validation(candidates: Sequence[Sequence[Run]]) -> BestOnValidation | None:
-    """The candidate with the best mean of `validation_score`, the first of equal ones.
+    """The candidate with the best mean of its validation scores, the first of equal ones.
 
     None where they cannot be compared: their snapshots were chosen by different metrics, they are of different
     environments, or none has a score.
@@ -41,7 +41,7 @@ def best_on_validation(candidates: Sequence[Sequence[Run]]) -> BestOnValidation 
     """
     scores = {index: score for index, runs in enumerate(candidates) if (score := _score(runs)) is not None}
     runs = [run for index in scores for run in candidates[index]]
-    metrics = {_metric(run) for run in runs}
+    metrics = {validation_metric(run) for run in runs}
     if len(metrics) != 1 or (metric := metrics.pop()) is None:
         return None
     try:
@@ -57,12 +57,6 @@ def best_on_validation(candidates: Sequence[Sequence[Run]]) -> BestOnValidation 
 
 
 def _score(runs: Sequence[Run]) -> float | None:
-    scores = [finite(run.info.get("validation_score")) for run in runs]
+    scores = [validation_score(run) for run in runs]
     known = [score for score in scores if score is not None]
     return sum(known) / len(known) if known and len(known) == len(scores) else None
-
-
-def _metric(run: Run) -> str | None:
-    validation = run.config.get("validation")
-    metric = validation.get("metric") if isinstance(validation, Mapping) else None
-    return metric if isinstance(metric, str) else None

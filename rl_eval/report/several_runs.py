@@ -21,7 +21,7 @@ from rl_eval.report.findings import findings_of
 from rl_eval.report.html_page import flat, number, render
 from rl_eval.report.judged_run import JudgedRun, read_judged_run
 from rl_eval.report.verdicts import Headline
-from rl_eval.run import INCIDENTAL_KEYS
+from rl_eval.run import INCIDENTAL_KEYS, validation_score
 
 MAX_RUNS = 64
 # Keys that may differ between the runs of one group.
@@ -183,7 +183,7 @@ def _row(run: JudgedRun, label: str, folder: Path, best: tuple[Path, str] | None
         "decision": verdicts.worst(row.decision for row in criteria),
         "passing": _passing(run),
         "mean": number(mean),
-        "score": number(info.get("validation_score")),
+        "score": number(validation_score(run)),
         "wall_s": info.get("wall_s"),
     }
 

@@ -45,7 +45,14 @@ from rl_eval.run._files import (
 )
 from rl_eval.run._lock import lock
 from rl_eval.run._metrics_log import MetricsLog, read_metrics
-from rl_eval.run._record import RunRecord, finite, read_record, read_verdicts
+from rl_eval.run._record import (
+    RunRecord,
+    finite,
+    read_record,
+    read_verdicts,
+    validation_metric,
+    validation_score,
+)
 from rl_eval.run._storage import storage_error
 from rl_eval.run._sweep import expand_sweeps, is_sweep, sweep_jobs
 from rl_eval.run._table import read_table
@@ -92,6 +99,8 @@ __all__ = [
     "storage_error",
     "strip_prefix",
     "sweep_jobs",
+    "validation_metric",
+    "validation_score",
     "write_bytes",
     "write_checkpoint",
     "write_json",

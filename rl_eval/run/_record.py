@@ -129,6 +129,22 @@ def read_verdicts(directory: Path) -> list[dict[str, Any]]:
     return suites
 
 
+def validation_metric(run: Run) -> str | None:
+    """The metric that chose the judged snapshot; None where the config names none."""
+    validation = run.config.get("validation")
+    metric = validation.get("metric") if isinstance(validation, Mapping) else None
+    return metric if isinstance(metric, str) else None
+
+
+def validation_score(run: Run) -> float | None:
+    """The validation metric of the judged snapshot, from the final results on the validation part.
+
+    A run that is shorter than `validation.every` has it too. None for a run that did not finish.
+    """
+    results = run.info.get("results")
+    return finite(results.get(validation_metric(run))) if isinstance(results, Mapping) else None
+
+
 def _is_suite(values: Any) -> bool:
     criteria = values.get("criteria") if isinstance(values, Mapping) else None
     return isinstance(criteria, list) and all(isinstance(row, Mapping) for row in criteria)

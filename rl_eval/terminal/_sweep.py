@@ -15,7 +15,7 @@ from rich.measure import Measurement
 
 from rl_eval.dotted_keys import differing_keys, flatten
 from rl_eval.formatting import number
-from rl_eval.run import Run, finite
+from rl_eval.run import Run, validation_score
 from rl_eval.terminal._console import cell, new_table
 
 STATUS_STYLES = {"finished": "", "failed": "bold red", "interrupted": "bold yellow", "running": "bold yellow"}
@@ -71,7 +71,7 @@ class _SweepTable:
             _Column("run", [run.path.name for run in runs]),
             *(_Column(key, values, is_setting=True) for key, values in settings.items()),
             _Column("env_steps", [number(run.info.get("env_steps")) for run in runs]),
-            _Column("validation", [number(finite(run.info.get("validation_score"))) for run in runs]),
+            _Column("validation", [number(validation_score(run)) for run in runs]),
             _Column("mean", [number(_result(run, "mean")) for run in runs]),
             _Column("std", [number(_result(run, "std")) for run in runs]),
             _Column("wall_s", [_rounded(run.info.get("wall_s")) for run in runs]),

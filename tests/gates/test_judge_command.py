@@ -48,7 +48,7 @@ def sweep(tmp_path, monkeypatch):
         jobs = []
         for lr, scores in scores_of.items():
             for seed, score in enumerate(scores):
-                config, info = {"lr": float(lr[2:])}, {"validation_score": score}
+                config, info = {"lr": float(lr[2:])}, {"results": {"mean_return": score}}
                 jobs.append(write_run(folder / f"{len(jobs)}_lr={lr},seed={seed}", seed=seed, config=config, info=info))
         write_json(folder / "sweep.json", {"jobs": [{"directory": job.path.name} for job in jobs]})
         return jobs

@@ -55,21 +55,21 @@ def sweep_of(folder, scores, *, settings="lr", **options):
     write_json(folder / "sweep.json", {"jobs": [{"directory": name} for name in names]})
     for job, (name, score) in enumerate(zip(names, scores, strict=True)):
         differing = {"config": {"lr": 10.0**-job}} if settings == "lr" else {"seed": job}
-        write_run(folder / name, info={"validation_score": score}, **differing, **options)
+        write_run(folder / name, info={"results": {"mean_return": score}}, **differing, **options)
     return folder
 
 
 @pytest.mark.parametrize("settings", ["lr", "seed"])
 def test_of_a_sweep_the_best_on_validation_whatever_the_test_set_says(tmp_path, settings):
     outputs = tmp_path / "outputs"
-    write_run(outputs / "before", info={"validation_score": 500.0})
+    write_run(outputs / "before", info={"results": {"mean_return": 500.0}})
     sweep = sweep_of(outputs / "day" / "a_sweep", [20.0, 30.0, 10.0], settings=settings)
     for job in sweep.glob("2_*"):  # nobody reads it
         write_json(job / "verdict.json", {"suites": [{"decision": "PASS", "criteria": []}]})
     selection = newest_group(suite(tmp_path), outputs)
     assert names(selection) == [f"1_{settings}=1"]
-    assert selection.reasons == (f"the best on validation of the 3 finished jobs of {sweep}: mean_return 30",)
-    write_run(outputs / "after", info={"validation_score": 1.0})
+    assert selection.reasons == (f"the best on validation (mean_return 30) of the 3 finished jobs, of {sweep}",)
+    write_run(outputs / "after", info={"results": {"mean_return": 1.0}})
     selection = newest_group(suite(tmp_path), outputs)
     assert names(selection) == ["after"]
     assert selection.reasons == ("the newest of 5 runs that fit",)
@@ -82,11 +82,19 @@ def test_of_a_sweep_of_several_groups_the_best_on_validation(tmp_path):
     write_json(folder / "sweep.json", {"jobs": [{"directory": "0"}]})
     for lr, score in ((1e-2, 40.0), (1e-3, 30.0), (1e-4, 90.0)):
         for seed in (1, 2) if lr > 1e-4 else (1,):  # the last group is not complete
-            info = {"validation_score": score + seed}
+            info = {"results": {"mean_return": score + seed}}
             write_run(folder / f"{lr}_{seed}", seed=seed, config={"lr": lr}, info=info)
     selection = newest_group(suite(tmp_path, runs="{count: 2}"), outputs)
     assert names(selection) == ["0.01_1", "0.01_2"]
-    assert "the best on validation of the 2 groups of 2 runs" in selection.reasons[0]
+    assert "the best on validation (mean_return 41.5) of the 2 groups of 2 runs" in selection.reasons[0]
+
+
+def test_of_a_sweep_without_a_complete_group_the_best_job(tmp_path):
+    sweep_of(tmp_path / "outputs" / "a_sweep", [20.0, 10.0])
+    selection = newest_group(suite(tmp_path, runs="{count: 3}"), tmp_path / "outputs")
+    assert names(selection) == ["0_lr=0"]
+    assert "of the 2 groups, none of which has 3 runs" in selection.reasons[0]
+    assert selection.too_few
 
 
 def test_jobs_that_cannot_be_compared_on_validation(tmp_path):

@@ -14,7 +14,7 @@ def run(tmp_path):
     count = iter(range(100))
 
     def write(score, metric="mean_return", env="cartpole"):
-        info = {"validation_score": score}
+        info = {"results": {metric: score}}
         return write_run(tmp_path / f"{next(count)}", env, config={"validation": {"metric": metric}}, info=info)
 
     return write

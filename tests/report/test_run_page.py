@@ -94,13 +94,13 @@ def test_a_verdict_on_validation_is_not_taken_for_the_gates(tmp_path):
 
 def test_the_best_of_several_runs_is_the_best_on_validation(tmp_path):
     scores = {"a": 3.0, "b": 5.0, "c": 4.0, "d": None}
-    paths = [judged_run(tmp_path / name, info={"validation_score": score}).path for name, score in scores.items()]
+    paths = [
+        judged_run(tmp_path / name, info={"results": {"mean_return": score}}).path for name, score in scores.items()
+    ]
     text = page_of(*paths, out=tmp_path / "page.html").text
     assert "The best on validation is b: mean_return 5." in text
     assert text.count("best on validation") == 2  # the sentence, and the row
-    alone = page_of(
-        paths[3], judged_run(tmp_path / "e", info={"validation_score": None}).path, out=tmp_path / "two.html"
-    )
+    alone = page_of(paths[3], judged_run(tmp_path / "e", info={"results": {}}).path, out=tmp_path / "two.html")
     assert "best on validation" not in alone.text
 
 

@@ -11,9 +11,10 @@ from tests.terminal.streams import rendered
 
 
 def run(job, *, lr=1e-3, mean=100.0, status="finished", score=0.5, **config):
-    info = {"status": status, "env_steps": 200_000, "wall_s": 41.23, "steps_per_s": 4850.9, "validation_score": score}
-    info["results"] = None if mean is None else {"mean": mean, "std": 3.2}
-    resolved = {"lr": lr, "seed": 42, "agent": {"name": "ppo", "lr": lr}, "env": {"name": "threat"}, **config}
+    info = {"status": status, "env_steps": 200_000, "wall_s": 41.23, "steps_per_s": 4850.9}
+    info["results"] = None if mean is None else {"mean": mean, "std": 3.2, "f1": score}
+    resolved = {"lr": lr, "seed": 42, "agent": {"name": "ppo", "lr": lr}, "env": {"name": "threat"}}
+    resolved |= {"validation": {"metric": "f1"}, **config}
     return Run(Path(f"/there/outputs/{job}_lr={lr}"), info, resolved)
 
 
