@@ -13,6 +13,7 @@ from agents import normalize
 from agents.action_masks import masked
 from agents.checkpoint_arrays import pack_moments, unpack_moments, with_prefix, without_prefix
 from agents.config import NetworkConfig
+from agents.fixed_batches import FixedBatches
 from agents.perceptron import PlainActorCritic, is_plain
 
 if TYPE_CHECKING:
@@ -57,7 +58,10 @@ class Network(Protocol):
 
 
 class NetworkPolicy:
-    """An actor-critic with the observation statistics of its training, which stay as they are."""
+    """An actor-critic with the observation statistics of its training, which stay as they are.
+
+    How it acts on an observation does not depend on the others in the batch, to the last bit.
+    """
 
     def __init__(
         self,
@@ -69,6 +73,8 @@ class NetworkPolicy:
         seed: int,
     ):
         self._network = network
+        self._parameters_of_actions = FixedBatches(network.parameters_of_actions)
+        self._values = FixedBatches(network.values)
         self._space = action_space
         self._obs_moments, self._clip_obs, self._return_moments = obs_moments, clip_obs, return_moments
         self._rng = np.random.default_rng(seed)
@@ -81,7 +87,7 @@ class NetworkPolicy:
 
     def _parameters(self, obs: np.ndarray, mask: np.ndarray | None = None) -> np.ndarray:
         """Logits or means, `[N, A]`."""
-        return masked(self._network.parameters_of_actions(self._inputs(obs)), mask)
+        return masked(self._parameters_of_actions(self._inputs(obs)), mask)
 
     def act(self, obs: np.ndarray, greedy: bool, mask: np.ndarray | None = None) -> np.ndarray:
         """Actions `[N]` or `[N, A]`: the mode when greedy, else a sample; of those that `mask` `[N, A]` allows."""
@@ -109,7 +115,10 @@ class NetworkPolicy:
         return self._network.log_std
 
     def outputs(self, obs: np.ndarray, mask: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
-        """Logits of legal actions, or means, `[N, A]`, and the critic's estimates `[N]`, in one pass, for serving."""
+        """Logits of legal actions, or means, `[N, A]`, and the critic's estimates `[N]`, in one pass, for serving.
+
+        The last bits are those of a batch of N, as in training.
+        """
         inputs = self._inputs(obs)
         values = self._network.values(inputs)
         if self._return_moments is not None:
@@ -118,7 +127,7 @@ class NetworkPolicy:
 
     def values(self, obs: np.ndarray) -> np.ndarray:
         """The critic's estimate of the return, `[N]`, in the units of the training reward."""
-        values = self._network.values(self._inputs(obs))
+        values = self._values(self._inputs(obs))
         return values if self._return_moments is None else normalize.denormalize(values, self._return_moments)
 
 

@@ -13,6 +13,7 @@ from agents import normalize
 from agents.action_masks import masked
 from agents.checkpoint_arrays import pack_moments, unpack_moments, with_prefix, without_prefix
 from agents.config import DQNConfig, QNetworkConfig
+from agents.fixed_batches import FixedBatches
 from agents.perceptron import ActionValues, PlainQ, is_plain
 from agents.policy import describe_action_space, restore_action_space, to_environment
 
@@ -23,7 +24,8 @@ if TYPE_CHECKING:
 class QPolicy:
     """A Q-network with the observation statistics of its training, which stay as they are.
 
-    It has no `probabilities`: values say which action is best, not how often to take it.
+    How it acts on an observation does not depend on the others in the batch, to the last bit. It has no
+    `probabilities`: values say which action is best, not how often to take it.
 
     Args:
         reward_deviation: what training divided rewards by; 1 where it did not.
@@ -40,7 +42,7 @@ class QPolicy:
         epsilon: float,
         seed: int,
     ):
-        self._values, self._space = values, space
+        self._network, self._in_batches, self._space = values, FixedBatches(values.q_values), space
         self._obs_moments, self._clip_obs = obs_moments, clip_obs
         self._reward_deviation, self._epsilon = np.float32(reward_deviation), epsilon
         self._rng = np.random.default_rng(seed)
@@ -50,7 +52,7 @@ class QPolicy:
         inputs = np.asarray(obs, np.float32).reshape(len(obs), -1)
         if self._obs_moments is not None:
             inputs = normalize.normalize(inputs, self._obs_moments, self._clip_obs)
-        return self._values.q_values(inputs) * self._reward_deviation
+        return self._in_batches(inputs) * self._reward_deviation
 
     @property
     def epsilon(self) -> float:
@@ -58,11 +60,14 @@ class QPolicy:
         return self._epsilon
 
     def outputs(self, obs: np.ndarray, mask: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
-        """Q of legal actions `[N, A]`, and the largest `[N]`, in one pass, for serving."""
+        """Q of legal actions `[N, A]`, and the largest `[N]`, in one pass, for serving.
+
+        The last bits are those of a batch of N, as in training.
+        """
         inputs = np.asarray(obs, np.float32).reshape(len(obs), -1)
         if self._obs_moments is not None:
             inputs = normalize.normalize(inputs, self._obs_moments, self._clip_obs)
-        q_values = masked(self._values.q_values(inputs) * self._reward_deviation, mask)
+        q_values = masked(self._network.q_values(inputs) * self._reward_deviation, mask)
         return q_values, q_values.max(axis=1)
 
     def values(self, obs: np.ndarray) -> np.ndarray:

@@ -35,12 +35,13 @@ def train_run(folder: str) -> Path:
 
 
 def peer_model(run: Path, vector: Any) -> Any:
-    """The run's actor as a Stable-Baselines3 model: the same weights in the same 64-64 tanh network."""
+    """The run's actor as a Stable-Baselines3 model: the same weights in the same 64-64 network."""
     import torch
     from stable_baselines3 import PPO
 
-    arrays, _ = read_checkpoint(read_run(run).judged_snapshot(), "policy")
-    model = PPO("MlpPolicy", vector, device="cpu")
+    arrays, meta = read_checkpoint(read_run(run).judged_snapshot(), "policy")
+    activation = {"tanh": torch.nn.Tanh, "relu": torch.nn.ReLU}[meta["network"]["activation"]]
+    model = PPO("MlpPolicy", vector, device="cpu", policy_kwargs={"activation_fn": activation})
     actor = {
         "mlp_extractor.policy_net.0": "network.actor_body.0",
         "mlp_extractor.policy_net.2": "network.actor_body.2",

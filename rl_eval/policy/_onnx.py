@@ -22,6 +22,7 @@ import numpy as np
 
 from rl_eval.errors import InputError
 from rl_eval.policy._actions import actions_from, checked_actions
+from rl_eval.policy._fixed_batches import ROWS, filled
 from rl_eval.policy._identity import digest
 from rl_eval.policy._onnx_inputs import GraphInputs, graph_inputs
 from rl_eval.policy._onnx_process import OnnxProcess, shortened
@@ -83,7 +84,10 @@ class OnnxPolicy:
                     logits = np.where(mask, logits, -np.inf)
                 return actions_from(logits, np.zeros(()), self._action, rng)
         elif "mean" in outputs and (greedy or "log_std" in outputs):
-            std = np.exp(outputs["log_std"].reshape(-1, outputs["mean"][0].size)) if rng else np.zeros(())
+            std = np.zeros(())
+            if rng:
+                std = np.exp(outputs["log_std"].reshape(-1, outputs["mean"][0].size))
+                std = std[: len(obs)] if len(std) >= len(obs) else std[:1]
             actions = actions_from(outputs["mean"].reshape(len(obs), -1), std, self._action, rng)
             return checked_actions(actions, len(obs), self._action, self._spec)
         raise InputError(
@@ -108,14 +112,21 @@ class OnnxPolicy:
             return values if name == "logits" else np.log(values)
 
     def _run(self, obs: np.ndarray, mask: np.ndarray | None, episode_start: np.ndarray | None) -> dict[str, np.ndarray]:
-        inputs = self._inputs.arrays(obs, mask, episode_start, self._memory)
-        arrays = self._graph.run(inputs, [*self._outputs.values(), *self._inputs.memory_outputs])
-        outputs = dict(zip(self._outputs, arrays, strict=False))
-        for tensor, array in zip(self._inputs.memory, arrays[len(outputs) :], strict=True):
-            if array.shape != inputs[tensor.name].shape:
+        arrays = self._inputs.arrays(obs, mask, episode_start, self._memory)
+        inputs = {name: filled(array) for name, array in arrays.items()}
+        answers = self._graph.run(inputs, [*self._outputs.values(), *self._inputs.memory_outputs], ROWS)
+        rows = len(inputs[self._inputs.observations.name])
+        # a log_std may be one for all rows; any other answer of another length is reported as it is
+        answers = [
+            array[: len(obs)] if array.shape[:1] == (rows,) and name != "log_std" else array
+            for name, array in zip([*self._outputs, *self._inputs.memory_outputs], answers, strict=True)
+        ]
+        outputs = dict(zip(self._outputs, answers, strict=False))
+        for tensor, array in zip(self._inputs.memory, answers[len(outputs) :], strict=True):
+            if array.shape != arrays[tensor.name].shape:
                 raise InputError(
                     f"policy {self._spec!r} returned next_{tensor.name} of shape {array.shape}: it must have that of "
-                    f"{tensor.name}, {inputs[tensor.name].shape}"
+                    f"{tensor.name}, {arrays[tensor.name].shape}"
                 )
             self._memory[tensor.name] = array
         for name in ("mean", "log_std"):

@@ -114,7 +114,10 @@ class _Graph:
         return {**described, "metadata": self._session.get_modelmeta().custom_metadata_map.get(metadata)}
 
     def run(self, message: dict[str, Any], content: bytearray) -> list[Any]:
-        """The outputs `message["outputs"]` for inputs of name, type and shape `message["inputs"]`."""
+        """The outputs `message["outputs"]` for inputs of name, type and shape `message["inputs"]`.
+
+        The graph is called with `message["rows"]` rows at a time, and the rows of its answers are put together.
+        """
         import numpy as np
 
         inputs, begin = {}, 0
@@ -122,11 +125,22 @@ class _Graph:
             dtype, count = np.dtype(code), math.prod(shape)
             inputs[name] = np.frombuffer(content, dtype, count, begin).reshape(shape)
             begin += count * dtype.itemsize
-        arrays = self._session.run(message["outputs"], inputs)
-        for name, array in zip(message["outputs"], arrays, strict=True):
+        rows = message["rows"]
+        batches = range(0, max(map(len, inputs.values())), rows)
+        answers = [
+            self._session.run(message["outputs"], {name: array[i : i + rows] for name, array in inputs.items()})
+            for i in batches
+        ]
+        for name, array in zip(message["outputs"], answers[0], strict=True):
             if not isinstance(array, np.ndarray) or array.dtype.kind not in "biuf":
                 raise TypeError(f"the output {name} is not a tensor of numbers")
-        return [np.ascontiguousarray(array) for array in arrays]
+        if len(answers) == 1:
+            return [np.ascontiguousarray(array) for array in answers[0]]
+        # what has no row for each observation, such as a standard deviation for all, is the same in each answer
+        return [
+            np.concatenate(arrays) if arrays[0].shape[:1] == (rows,) else np.ascontiguousarray(arrays[0])
+            for arrays in zip(*answers, strict=True)
+        ]
 
 
 def serve(messages: Messages) -> None:

@@ -129,8 +129,8 @@ class OnnxProcess:
         self.inputs, self.outputs = ([Tensor(n, t, tuple(s)) for n, t, s in reply[k]] for k in ("inputs", "outputs"))
         self.metadata: str | None = reply["metadata"]
 
-    def run(self, inputs: Mapping[str, np.ndarray], outputs: Sequence[str]) -> list[np.ndarray]:
-        """The outputs of those names for inputs by name.
+    def run(self, inputs: Mapping[str, np.ndarray], outputs: Sequence[str], rows: int) -> list[np.ndarray]:
+        """The outputs of those names for inputs by name, with `rows` rows in each call of the graph.
 
         Raises:
             InputError: the graph fails, or exceeds the limits.
@@ -138,7 +138,7 @@ class OnnxProcess:
         # the widest numbers first: each array then begins at a multiple of its numbers' size
         ordered = sorted(inputs.items(), key=lambda item: -item[1].dtype.itemsize)
         described = [(name, array.dtype.str, array.shape) for name, array in ordered]
-        request = {"do": "run", "limit_s": CALL_S, "inputs": described, "outputs": list(outputs)}
+        request = {"do": "run", "limit_s": CALL_S, "inputs": described, "outputs": list(outputs), "rows": rows}
         contents = [np.ascontiguousarray(array).reshape(-1) for _, array in ordered]
         reply, content = self._request(request, "cannot be run", *contents)
         arrays, begin = [], 0

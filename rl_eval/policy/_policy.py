@@ -114,5 +114,6 @@ def scores(
         return policy.rank(obs, candidates)
     if greedy and hasattr(policy, "probabilities"):
         probabilities = policy.probabilities(obs)
-        return probabilities @ np.arange(probabilities.shape[1])
+        # not a matrix product, whose last bits depend on the number of rows
+        return (probabilities * np.arange(probabilities.shape[1])).sum(axis=1)
     return actions

@@ -11,6 +11,7 @@ import numpy as np
 
 from rl_eval.errors import InputError
 from rl_eval.policy._actions import actions_from
+from rl_eval.policy._fixed_batches import ROWS, filled
 from rl_eval.policy._identity import digest
 from rl_eval.policy._policy import Policy, Spaces
 from rl_eval.policy._source import Source
@@ -99,10 +100,11 @@ class Untrained:
 
     def act(self, obs: np.ndarray, greedy: bool, mask: np.ndarray | None = None) -> np.ndarray:
         """Actions `[N]` or `[N, A]`: the mode when greedy, else a sample; of those that `mask` `[N, A]` allows."""
-        features = np.asarray(obs, np.float32).reshape(len(obs), -1)
+        features = filled(np.asarray(obs, np.float32).reshape(len(obs), -1))
+        features = features.reshape(-1, ROWS, features.shape[1])  # numpy multiplies one batch at a time
         for weights in self._layers:
             features = np.tanh(features @ weights)
-        parameters = features @ self._head
+        parameters = (features @ self._head).reshape(-1, self._head.shape[1])[: len(obs)]
         if mask is not None:
             parameters = np.where(mask, parameters, -np.inf)
         return actions_from(parameters, np.ones(1, np.float32), self._action, None if greedy else self._rng)

@@ -1,7 +1,6 @@
 """ONNX policies: exported ones act as their run, foreign ones meet the contract or are refused."""
 
 import itertools
-import json
 import re
 import resource
 import signal
@@ -20,9 +19,8 @@ from onnx import TensorProto, helper  # noqa: E402
 
 from agents import normalize, q_policy  # noqa: E402
 from agents import policy as networks  # noqa: E402
-from agents.config import DQNConfig, NetworkConfig, QNetworkConfig  # noqa: E402
+from agents.config import DQNConfig, QNetworkConfig  # noqa: E402
 from agents.export import actor_to_onnx, q_network_to_onnx  # noqa: E402
-from agents.networks import ActorCritic  # noqa: E402
 from agents.q_network import QNetwork  # noqa: E402
 from rl_eval import run  # noqa: E402
 from rl_eval.cli import main  # noqa: E402
@@ -30,6 +28,7 @@ from rl_eval.domains import cartpole  # noqa: E402
 from rl_eval.errors import InputError  # noqa: E402
 from rl_eval.policy import Policy, Spaces, _onnx, _onnx_process, load  # noqa: E402
 from rl_eval.rollout import play  # noqa: E402
+from tests.policy.trained_networks import trained  # noqa: E402
 
 OBS = gym.spaces.Box(-np.inf, np.inf, (4,), np.float32)
 TWO = gym.spaces.Discrete(2)
@@ -40,30 +39,6 @@ ENDLESS = gym.spaces.Box(-np.inf, np.inf, (2, 3), np.float64)
 
 def spaces(action, obs=OBS, env="cartpole", id="CartPole-v1"):
     return Spaces(env, obs, action, id)
-
-
-def trained(action, seed=0, obs_size=4, **config):
-    """A network whose every weight is away from its first value, and observation statistics of a large mean."""
-    rng = np.random.default_rng(seed)
-    network = ActorCritic(obs_size, action, NetworkConfig(**{"widths": [16, 8], **config}), rng)
-    arrays = networks.pack(network, normalize.of(rng.normal(1000, 1e-3, (500, obs_size))), None)
-    for name, array in arrays.items():
-        if name.startswith("network.") and array.dtype == np.float32:
-            positive = name.endswith("running_var")
-            arrays[name] = (
-                np.abs(rng.normal(1, 0.3, array.shape)) if positive else array + rng.normal(0, 0.5, array.shape)
-            )
-            arrays[name] = arrays[name].astype(np.float32)
-    meta = {
-        **networks.metadata(
-            gym.spaces.Box(-1, 1, (obs_size,)), action, NetworkConfig(**{"widths": [16, 8], **config}), 5.0
-        )
-    }
-    return arrays, {
-        **json.loads(json.dumps(meta).replace("-Infinity", "null").replace("Infinity", "null")),
-        "agent": "ppo",
-        "env": "cartpole",
-    }
 
 
 def described(meta, **changes):
@@ -139,7 +114,7 @@ def test_an_exported_q_network_is_the_policy_of_the_run(tmp_path, network, actio
     reloaded = load(exported(tmp_path, arrays, meta), spaces(action), None)
     obs = observations()
     q = original.q_values(obs)
-    (exported_q,) = reloaded._graph.run({"observations": obs}, ["q_values"])
+    (exported_q,) = reloaded._graph.run({"observations": obs}, ["q_values"], len(obs))
     np.testing.assert_allclose(exported_q, q, rtol=1e-3, atol=1e-3)
     assert len(np.unique(q.argmax(axis=1))) > 1
     top = np.sort(q, axis=1)
