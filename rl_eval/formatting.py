@@ -11,6 +11,7 @@ import re
 import reprlib
 import unicodedata
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 MAX_TEXT_LENGTH = 600  # characters of one value from a file
@@ -67,6 +68,12 @@ def quantity(count: int, unit: str) -> str:
 
 def _without_zeros(text: str) -> str:
     return text.rstrip("0").rstrip(".") if "." in text else text
+
+
+def short_path(path: Path | str) -> Path:
+    """A path as a person types it: relative to the current directory where it lies below, without links and `..`."""
+    absolute, current = Path(path).resolve(), Path.cwd().resolve()
+    return absolute.relative_to(current) if absolute.is_relative_to(current) else absolute
 
 
 def compact(value: float) -> str:

@@ -18,6 +18,7 @@ from typing import Any
 
 from rl_eval.domains import EnvConfig, domain, with_fitted_keys
 from rl_eval.errors import InputError, failure
+from rl_eval.formatting import short_path
 from rl_eval.gates.suite import Suite
 from rl_eval.run import Run, environment_of, read_preprocessing
 from rl_eval.untrusted_files import only_regular
@@ -60,21 +61,15 @@ def parse_places(texts: Sequence[str], base: Path) -> DataPlaces:
         if not separator or not _NAME.fullmatch(name):
             if folder is not None:
                 raise InputError(f"--rl-data names two folders, {folder} and {text}: name one, and others as NAME=PATH")
-            folder = _short(base / text)
+            folder = short_path(base / text)
             continue
         key = name.replace("_", "-")
         if key in named:
             raise InputError(f"--rl-data names {key!r} twice: give it one place")
-        named[key] = _short(base / path)
+        named[key] = short_path(base / path)
         if not path or not named[key].exists():
             raise InputError(f"--rl-data {text}: {path or 'the path'} does not exist: name a file or folder")
     return DataPlaces(folder, named)
-
-
-def _short(path: Path) -> Path:
-    """Relative to the current directory where it lies below."""
-    path = path.resolve()
-    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
 
 
 def data_name(suite: Suite) -> str:

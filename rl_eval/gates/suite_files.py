@@ -10,6 +10,7 @@ from pydantic import ValidationError
 
 from rl_eval.domains import identity, validate
 from rl_eval.errors import InputError
+from rl_eval.formatting import short_path
 from rl_eval.gates.suite import Suite, is_for_other_environment, load_suite
 from rl_eval.gates.yaml_document import MAX_BYTES
 from rl_eval.run import Run
@@ -37,7 +38,7 @@ def suites_for(run: Run | Mapping[str, Any], folder: Path | str = "suites") -> l
         InputError: a suite is broken, or names plugins that the run does not.
     """
     config = run.config if isinstance(run, Run) else run
-    files = [(path, _relative_to_cwd(path)) for path in sorted(Path(folder).glob("*.y*ml")) if is_suite_file(path)]
+    files = [(path, str(short_path(path))) for path in sorted(Path(folder).glob("*.y*ml")) if is_suite_file(path)]
     name = str(config["env"].get("name"))
     suites = [load_suite(path, label) for path, label in files if not is_for_other_environment(path, label, name)]
     matching = [suite for suite in suites if matches_environment(suite, config["env"])]
@@ -45,12 +46,6 @@ def suites_for(run: Run | Mapping[str, Any], folder: Path | str = "suites") -> l
     if any(suite.spec.train.get("agent") == agent for suite in matching):
         matching = [suite for suite in matching if suite.spec.train.get("agent", agent) == agent]
     return matching
-
-
-def _relative_to_cwd(path: Path) -> str:
-    """A path as a person in the current directory would type it."""
-    cwd, path = Path.cwd(), path.resolve()
-    return str(path.relative_to(cwd) if path.is_relative_to(cwd) else path)
 
 
 def is_suite_file(path: Path) -> bool:

@@ -5,7 +5,7 @@ A policy is named by one string: a run directory, or `<prefix>:<rest>` of a regi
 
 from rl_eval.policy._baseline import BaselineSource
 from rl_eval.policy._http import HttpPolicy, HttpSource
-from rl_eval.policy._identity import BUILT_IN, digest, identity, is_cacheable, is_seeded, is_trivial
+from rl_eval.policy._identity import BUILT_IN, canonical, digest, identity, is_cacheable, is_seeded, is_trivial
 from rl_eval.policy._onnx import OnnxPolicy, OnnxSource
 from rl_eval.policy._onnx_spaces import onnx_spaces
 from rl_eval.policy._policy import Policy, Spaces, action_space_from_json, action_space_json, choose_actions, scores
@@ -40,6 +40,7 @@ __all__ = [
     "Untrained",
     "action_space_from_json",
     "action_space_json",
+    "canonical",
     "choose_actions",
     "digest",
     "identity",

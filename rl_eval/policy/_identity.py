@@ -6,6 +6,7 @@ import hashlib
 from pathlib import Path
 
 from rl_eval.errors import InputError
+from rl_eval.formatting import short_path
 from rl_eval.policy._source import SOURCES, names_policy
 from rl_eval.untrusted_files import only_regular
 
@@ -17,7 +18,7 @@ TRIVIAL = ("random", "constant", "untrained")
 def identity(spec: str) -> str | None:
     """SHA-256 of what decides how a policy acts, equal for equal bytes wherever the files lie and however it is named.
 
-    - A run: `policy.safetensors` and `policy.json` of its judged snapshot.
+    - A run: `policy.safetensors` and `policy.json` of its judged snapshot, and its `preprocessing.json` if it has one.
     - Any other policy: what its source answers, see `Source.identity`.
 
     None for what cannot be read. Whether it covers all that acts, `is_cacheable` says.
@@ -25,7 +26,7 @@ def identity(spec: str) -> str | None:
     prefix, _, rest = spec.partition(":")
     try:
         if not names_policy(spec):
-            return digest("run", *_snapshot_files(spec))
+            return digest("run", *_acting_files(spec))
         return SOURCES.get(prefix).identity(rest)
     except (InputError, OSError):
         return None
@@ -46,11 +47,20 @@ def is_seeded(spec: str) -> bool:
     return not names_policy(spec) or SOURCES.get(spec.partition(":")[0]).is_seeded
 
 
-def _snapshot_files(run: str) -> tuple[Path, Path]:
+def _acting_files(run: str) -> list[Path]:
     from rl_eval.run import read_run
 
-    snapshot = read_run(run).judged_snapshot()
-    return snapshot / "policy.safetensors", snapshot / "policy.json"
+    snapshot, preprocessing = read_run(run).judged_snapshot(), Path(run) / "preprocessing.json"
+    files = [snapshot / "policy.safetensors", snapshot / "policy.json"]
+    return [*files, preprocessing] if preprocessing.exists() else files
+
+
+def canonical(spec: str) -> str:
+    """The same policy with its files written in the one way that `short_path` writes them."""
+    if not names_policy(spec):
+        return str(short_path(spec))
+    prefix, colon, rest = spec.partition(":")
+    return f"{prefix}{colon}{SOURCES.get(prefix).canonical(rest)}"
 
 
 def digest(*parts: str | Path) -> str:

@@ -21,6 +21,7 @@ import gymnasium as gym
 import numpy as np
 
 from rl_eval.errors import InputError
+from rl_eval.formatting import short_path
 from rl_eval.policy._actions import actions_from, checked_actions
 from rl_eval.policy._fixed_batches import ROWS, filled
 from rl_eval.policy._identity import digest
@@ -217,3 +218,7 @@ class OnnxSource(Source):
     def identity(self, rest: str) -> str | None:
         """A hash of the bytes of the file."""
         return digest(self.prefix, Path(rest))
+
+    def canonical(self, rest: str) -> str:
+        """The file."""
+        return str(short_path(rest)) if rest else rest

@@ -31,7 +31,8 @@ def policy_files(module: str) -> dict[str, Path]:
     spec = _find(module)
     if spec is None or spec.origin is None or not spec.origin.endswith(".py"):
         return {}
-    source, package = Path(spec.origin).resolve(), module.partition(".")[0]
+    # links are not followed: where the files of a package lie is up to who linked them
+    source, package = Path(spec.origin).absolute(), module.partition(".")[0]
     root = source.parents[module.count(".") + (source.name == "__init__.py")]
     own_package_alone = any(part in _INSTALLED for part in root.parts) or root == Path(ast.__file__).resolve().parent
     files: dict[str, Path] = {}
@@ -48,7 +49,7 @@ def policy_files(module: str) -> dict[str, Path]:
                 raise OSError(f"{module} imports more than {MAX_FILES} files")
             waiting += names
     for declared in _declared(_tree(source)):
-        file = (source.parent / declared).resolve()
+        file = source.parent / declared
         files[f"{DECLARATION} {declared}"] = file
     return files
 
@@ -79,7 +80,7 @@ def _sources(module: str) -> Iterator[tuple[Path, list[str]]]:
         spec = _find(name)
         if spec is None or spec.origin is None or not spec.origin.endswith(".py"):
             continue
-        file = Path(spec.origin).resolve()
+        file = Path(spec.origin).absolute()
         is_package = spec.submodule_search_locations is not None
         yield file, _imports(_tree(file), name if is_package else name.rpartition(".")[0])
 

@@ -12,6 +12,7 @@ import numpy as np
 
 from rl_eval.errors import InputError
 from rl_eval.extras import imports_of_extra
+from rl_eval.formatting import short_path
 from rl_eval.policy._identity import digest
 from rl_eval.policy._policy import Policy, Spaces, starts
 from rl_eval.policy._randomness import OwnRandomness
@@ -113,6 +114,11 @@ class StableBaselines3Source(Source):
         algo, _, files = rest.partition(":")
         return digest(self.prefix, algo.lower(), *(Path(file) for file in filter(None, _zip_and_statistics(files))))
 
+    def canonical(self, rest: str) -> str:
+        """The algorithm in lower case, and the files."""
+        algo, _, files = rest.partition(":")
+        return f"{algo.lower()}:{'+'.join(str(short_path(file)) for file in filter(None, _zip_and_statistics(files)))}"
+
 
 def _algorithm(name: str, spec: str, base: type) -> Any:
     """The class of an algorithm, whatever the case of its name; `base` is what all of them are.
@@ -136,11 +142,15 @@ def _algorithm(name: str, spec: str, base: type) -> Any:
 
 
 def _zip_and_statistics(files: str) -> tuple[str, str]:
-    """`<zip>+<statistics>` in its two parts, the second empty where there is none; both paths may hold a `+`."""
+    """`<zip>+<statistics>` in its two parts, the second empty where there is none; both paths may hold a `+`.
+
+    As in Stable-Baselines3 itself, `.zip` at the end may be left out.
+    """
     splits = [(files[:index], files[index + 1 :]) for index, character in enumerate(files) if character == "+"]
-    for zip_file, statistics in [(files, ""), *splits]:
-        if Path(zip_file).is_file() and (not statistics or Path(statistics).is_file()):
-            return zip_file, statistics
+    for name, statistics in [(files, ""), *splits]:
+        for zip_file in (name, f"{name}.zip"):
+            if Path(zip_file).is_file() and (not statistics or Path(statistics).is_file()):
+                return zip_file, statistics
     # one of them does not exist: the message names it
     return next(
         (split for split in splits if Path(split[0]).is_file() or split[0].endswith(".zip")),

@@ -70,6 +70,10 @@ class Source(ABC):
         """
         return None
 
+    def canonical(self, rest: str) -> str:
+        """The same with paths of files written in one way, by `rl_eval.formatting.short_path`."""
+        return rest
+
 
 SOURCES: Registry[Source] = Registry("rl_eval.policies", "a source of policies", Source, "prefix")
 

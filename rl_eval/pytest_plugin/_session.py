@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from rl_eval.errors import InputError, failure
-from rl_eval.formatting import display_text
+from rl_eval.formatting import display_text, short_path
 from rl_eval.pytest_plugin import _train_missing
 from rl_eval.pytest_plugin._cache_key import findings_key, verdict_key
 from rl_eval.pytest_plugin._doctor import first_findings
@@ -188,10 +188,12 @@ class GateSession:
 
     def _select(self, suite: Suite) -> Selection:
         from rl_eval.gates import named_runs, newest_group
-        from rl_eval.policy import names_policy
+        from rl_eval.policy import canonical, names_policy
 
         if run_names := self._config.getoption("rl_eval_run"):
-            return named_runs(suite, [spec if names_policy(spec) else self._path(spec) for spec in run_names])
+            return named_runs(
+                suite, [canonical(name) if names_policy(name) else self._path(name) for name in run_names]
+            )
         outputs = self._path(self._config.getoption("rl_eval_outputs") or "outputs")
         if not self._config.getoption("rl_eval_train_missing"):
             return newest_group(suite, outputs)
@@ -206,9 +208,7 @@ class GateSession:
             return newest_group(suite, outputs)
 
     def _path(self, path: str | Path) -> Path:
-        """Short where it can be: below the current directory, relative to it."""
-        absolute = (self._config.invocation_params.dir / path).resolve()
-        return absolute.relative_to(Path.cwd()) if absolute.is_relative_to(Path.cwd()) else absolute
+        return short_path(self._config.invocation_params.dir / path)
 
 
 SESSION = pytest.StashKey[GateSession]()

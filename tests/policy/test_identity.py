@@ -6,11 +6,12 @@ import shutil
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rl_eval import policy
 from rl_eval.errors import InputError
+from rl_eval.gates.ledger import policy_keys
 from tests.policy.policies import CARTPOLE
 from tests.policy.run_policies import write_run
 
@@ -41,23 +42,39 @@ def test_only_identities_of_all_that_acts_are_for_caches():
     assert not any(map(policy.is_cacheable, ("python:a:b", "http://127.0.0.1/", "https://x.org/")))
 
 
-@given(pieces=st.lists(st.sampled_from(["./", "sub/../", "./sub/../", "/", "link/../sub/.././"]), max_size=4))
-def test_spellings_of_a_path_are_one_policy(tmp_path_factory, pieces):
+PIECES = st.lists(st.sampled_from(["./", "sub/../", "./sub/../", "/", "link/", "down/../sub/.././"]), max_size=4)
+
+
+@settings(max_examples=30)
+@given(
+    pieces=PIECES, base=st.sampled_from(["absolute", "relative", "from below"]), tail=st.sampled_from(["", "/", "/."])
+)
+def test_spellings_of_a_path_are_one_policy(tmp_path_factory, pieces, base, tail):
     folder = tmp_path_factory.mktemp("spellings")
     (folder / "sub").mkdir()
-    (folder / "link").symlink_to(folder / "sub", target_is_directory=True)
-    (folder / "a").write_bytes(b"1")
-    (folder / "b").write_bytes(b"2")
+    (folder / "link").symlink_to(folder, target_is_directory=True)
+    (folder / "down").symlink_to(folder / "sub", target_is_directory=True)
+    for name, content in (("a.zip", b"1"), ("b.zip", b"2"), ("s.pkl", b"3")):
+        (folder / name).write_bytes(content)
+    (folder / "latest.zip").symlink_to("a.zip")
     write_run(folder / "run")
-    spelled = str(folder) + "/" + "".join(pieces)
-    with contextlib.chdir(folder / "sub"):
-        for prefix, name in (("onnx:", "a"), ("sb3:ppo:", "a"), ("", "run")):
-            expected = policy.identity(f"{prefix}{folder}/{name}")
-            assert expected is not None
-            assert policy.identity(f"{prefix}{spelled}{name}") == expected
-            assert policy.identity(f"{prefix}../{name}") == expected
-        assert policy.identity(f"onnx:{spelled}b") != policy.identity(f"onnx:{spelled}a")
-        assert policy.identity(f"{folder}/run/") == policy.identity(f"{spelled}run")
+    begin = {"absolute": f"{folder}/", "relative": "./", "from below": "sub/../"}[base] + "".join(pieces)
+    same = {
+        f"onnx:{folder}/a.zip": [f"onnx:{begin}a.zip", f"onnx:{begin}latest.zip"],
+        f"sb3:ppo:{folder}/a.zip": [f"sb3:ppo:{begin}a.zip", f"sb3:PPO:{begin}a", f"sb3:Ppo:{begin}latest"],
+        f"sb3:ppo:{folder}/a.zip+{folder}/s.pkl": [f"sb3:ppo:{begin}{name}+{folder}/s.pkl" for name in ("a.zip", "a")],
+        f"{folder}/run": [f"{begin}run{tail}"],
+    }  # fmt: skip
+    with contextlib.chdir(folder):
+        for spec, spellings in same.items():
+            expected = policy.identity(spec), policy.canonical(spec)
+            assert None not in expected
+            assert {(policy.identity(spelling), policy.canonical(spelling)) for spelling in spellings} == {expected}
+            assert policy.identity(expected[1]) == expected[0]
+            assert policy_keys([spec, *spellings]) == policy_keys([spec])
+        assert policy.canonical(f"sb3:PPO:{begin}a+{begin}s.pkl") == "sb3:ppo:a.zip+s.pkl"
+        others = [f"onnx:{begin}b.zip", f"sb3:ppo:{begin}b", f"sb3:a2c:{begin}a", f"sb3:ppo:{begin}a+{begin}b.zip"]
+        assert len(policy_keys([*same, *others])) == len(same) + len(others)
 
 
 def test_spellings_of_a_name_are_one_policy():
@@ -124,6 +141,24 @@ def test_a_python_policy_is_the_same_in_another_folder(package, tmp_path_factory
     assert policy.identity("python:theirs.policy:act") == before
 
 
+def test_a_python_policy_behind_links_is_the_same_one(package, tmp_path_factory, monkeypatch):
+    """As build tools make them: a folder of links, and links to single files."""
+    before, links = policy.identity("python:theirs.policy:act"), tmp_path_factory.mktemp("links")
+    for number, file in enumerate(sorted(package.rglob("*.*"))):
+        link = links / file.relative_to(package)
+        link.parent.mkdir(exist_ok=True)
+        link.symlink_to(shutil.copy(file, tmp_path_factory.mktemp("store") / str(number)))
+    folder = tmp_path_factory.mktemp("folder") / "linked"
+    folder.symlink_to(package, target_is_directory=True)
+    for entry in (links, folder):
+        with monkeypatch.context() as patch:
+            patch.syspath_prepend(entry)
+            assert policy.identity("python:theirs.policy:act") == before
+    monkeypatch.syspath_prepend(links)
+    (links / "theirs" / "layers.py").write_text("edited = 1")
+    assert policy.identity("python:theirs.policy:act") not in (None, before)
+
+
 def test_a_python_policy_without_its_declared_files_or_with_errors(package):
     (package / "theirs" / "nets.py").write_text("this is no Python")
     assert policy.identity("python:theirs.policy:act") is not None
@@ -153,14 +188,14 @@ def test_each_version_of_a_server_is_a_policy(monkeypatch):
             policy.load(spec, CARTPOLE, None).act(obs, True)
 
 
-def test_the_identity_of_a_run_is_that_of_its_judged_snapshot(tmp_path):
+def test_the_identity_of_a_run_is_that_of_its_judged_snapshot_and_preprocessing(tmp_path):
     write_run(tmp_path / "a")
     shutil.copytree(tmp_path / "a", tmp_path / "b")
     identity = policy.identity(str(tmp_path / "a"))
     (tmp_path / "b" / "config.yaml").write_text("env: {name: cartpole}\nseed: 7\n")
     assert identity is not None
     assert policy.identity(str(tmp_path / "b")) == identity
-    for name in ("policy.safetensors", "policy.json"):
+    for name in ("policy.safetensors", "policy.json", "../../preprocessing.json", "../../preprocessing.json"):
         with open(tmp_path / "b" / "snapshots" / "step_10" / name, "ab") as file:
             file.write(b" ")
         changed = policy.identity(str(tmp_path / "b"))

@@ -114,6 +114,7 @@ def test_a_model_of_stable_baselines3_samples_by_the_seed_of_the_suite(tmp_path)
     sb3 = pytest.importorskip("stable_baselines3")
     models = {
         "PPO": sb3.PPO("MlpPolicy", "CartPole-v1", seed=7, device="cpu"),
+        "A2C": sb3.A2C("MlpPolicy", "CartPole-v1", seed=None, device="cpu"),
         "DQN": sb3.DQN("MlpPolicy", "CartPole-v1", buffer_size=10, device="cpu"),
     }
     models["DQN"].exploration_rate = 0.5

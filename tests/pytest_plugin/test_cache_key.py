@@ -8,6 +8,7 @@ import os
 import pytest
 
 from rl_eval.gates import load_suite, named_runs
+from rl_eval.policy import canonical
 from rl_eval.pytest_plugin import _cache_key
 from rl_eval.pytest_plugin._cache_key import verdict_key
 from tests.gates.fake_runs import FALL, write_run, write_suite
@@ -57,6 +58,31 @@ def test_the_key_of_a_model_of_stable_baselines3_follows_its_bytes_and_trust(tmp
     keys.append(verdict_key(suite, selection))
     assert None not in keys
     assert len(set(keys)) == 3
+
+
+def test_the_key_is_that_of_the_file_however_its_path_is_spelled(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("model.zip", "other.zip"):
+        (tmp_path / name).write_bytes(name.encode())
+    (tmp_path / "latest.zip").symlink_to("model.zip")
+    suite = load_suite(write_suite(tmp_path / "s.yaml", SUITE))
+
+    def keys(*specs):
+        return {verdict_key(suite, named_runs(suite, [canonical(spec)])) for spec in specs}
+
+    same = keys(
+        "sb3:ppo:model.zip",
+        "sb3:PPO:./model",
+        f"sb3:ppo:{tmp_path}/latest",
+        "sb3:ppo:../" + tmp_path.name + "/model.zip",
+    )
+    onnx = keys("onnx:model.zip", f"onnx:{tmp_path}//model.zip", "onnx:./latest.zip")
+    assert len(same) == len(onnx) == 1
+    different = (
+        same | onnx | keys("sb3:ppo:other.zip", "sb3:a2c:model.zip", "sb3:ppo:model+other.zip", "onnx:other.zip")
+    )
+    assert len(different) == 6
+    assert None not in different
 
 
 def test_there_is_no_key_where_a_package_extends_this_one(tmp_path, monkeypatch):

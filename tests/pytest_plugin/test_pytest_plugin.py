@@ -367,8 +367,9 @@ def test_a_verdict_is_reused_while_nothing_has_changed(project, monkeypatch):
         project.runpytest_inprocess("suites/", *arguments).assert_outcomes(passed=3, failed=1)
         assert len(loads.read_text().splitlines()) == played
     (project.path / "suites" / "pole.yaml").write_text(SUITE.replace("475", "400"))
-    project.runpytest_inprocess("suites/").assert_outcomes(passed=3, failed=1)
-    assert len(loads.read_text().splitlines()) == 5
+    for spelling in ("outputs/run", "./outputs/../outputs/run/", str(project.path / "outputs" / "run")):
+        project.runpytest_inprocess("suites/", "--rl-run", spelling).assert_outcomes(passed=3, failed=1)
+        assert len(loads.read_text().splitlines()) == 5
 
 
 def test_the_ledger_counts_the_policies_judged_on_the_test_set(project):
