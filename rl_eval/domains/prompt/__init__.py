@@ -1,0 +1,1 @@
+"""The prompt domain: improve a prompt by choosing mutations of its text, one at a time."""

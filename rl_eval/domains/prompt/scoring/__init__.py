@@ -1,0 +1,1 @@
+"""Scores of prompts by language models: the table of scores, a local model, an endpoint."""

@@ -1,0 +1,135 @@
+"""Scores of prompts by a language model in a GGUF file, on this machine's CPU (extra `llm`)."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import secrets
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from rl_eval.domains.prompt.scoring.scores import Score, score_labels
+from rl_eval.domains.prompt.tasks.task import Task
+from rl_eval.errors import InputError
+from rl_eval.extras import imports_of_extra
+from rl_eval.formatting import brief, escape_controls
+from rl_eval.net.address import parse_base_url
+from rl_eval.net.client import Client, Limits
+from rl_eval.untrusted_files import only_regular
+
+CONTEXT_TOKENS = 8192
+CONTENT_FREE_INPUT = "N/A"
+# Added to the logits of the labels, so that they take all of the probability: a softmax over the labels alone.
+_LABEL_BIAS = 40.0
+
+
+def model_hash(path: Path) -> str:
+    """16 hexadecimal digits of the SHA-256 of a model file.
+
+    Raises:
+        InputError: it cannot be read, or is no GGUF file.
+    """
+    where = escape_controls(str(path))
+    try:
+        with open(path, "rb", opener=only_regular) as file:
+            if file.read(4) != b"GGUF":
+                raise InputError(f"{where} is no GGUF file: name a language model in the GGUF format")
+            file.seek(0)
+            return hashlib.file_digest(file, "sha256").hexdigest()[:16]
+    except OSError as error:
+        raise InputError(f"the model {where} cannot be read ({error.strerror}): make llm installs two") from error
+
+
+def item_prompt(prompt: str, text: str) -> str:
+    """What the model continues: the prompt, and an input without its answer."""
+    return f"{prompt}\n\nInput: {' '.join(text.split())}\nAnswer:"
+
+
+class LanguageModel:
+    """A language model that scores prompts, in this process.
+
+    The beginning that a request shares with the one before is evaluated once.
+
+    Args:
+        path: a GGUF file.
+        threads: of the CPU.
+
+    Attributes:
+        hash: see `model_hash`.
+        name: the name of the file.
+
+    Raises:
+        InputError: the extra is missing, or the model cannot be loaded.
+    """
+
+    def __init__(self, path: Path, threads: int = 1):
+        self.hash, self.name = model_hash(path), path.name
+        with imports_of_extra("llm", "scoring with a language model"):
+            from xllamacpp import CommonParams, Server
+        parameters = CommonParams()
+        parameters.model.path = str(path)
+        parameters.n_ctx, parameters.n_parallel = CONTEXT_TOKENS, 1
+        parameters.cpuparams.n_threads = parameters.cpuparams_batch.n_threads = threads
+        parameters.swa_full = True  # else models with sliding windows evaluate everything again
+        parameters.verbosity = 0
+        key = secrets.token_hex(16)
+        parameters.api_keys = [key]
+        try:
+            self._server = Server(parameters)
+        except RuntimeError as error:
+            reason = brief(" ".join(str(error).split()), 120)
+            raise InputError(f"the model {escape_controls(str(path))} cannot be loaded ({reason})") from error
+        self._client = Client(parse_base_url(self._server.listening_address), Limits(total_s=60))
+        self._headers = [("Authorization", f"Bearer {key}")]
+        self._label_tokens: dict[tuple[str, ...], list[int]] = {}
+
+    def score(self, prompt: str, task: Task) -> Score:
+        """The score of a prompt on the test items of a task.
+
+        Raises:
+            InputError: two labels begin with the same token, or the prompt is longer than the model reads.
+        """
+        tokens = self.label_tokens(task.labels)
+        content_free = self._probabilities(item_prompt(prompt, CONTENT_FREE_INPUT), tokens)
+        probabilities = [self._probabilities(item_prompt(prompt, item.text), tokens) for item in task.test]
+        right = np.array([task.labels.index(item.label) for item in task.test])
+        return score_labels(np.array(probabilities), np.array(content_free), right)
+
+    def label_tokens(self, labels: Sequence[str]) -> list[int]:
+        """The first token of each label after a blank.
+
+        Raises:
+            InputError: two labels share it.
+        """
+        known = self._label_tokens.get(tuple(labels))
+        if known is not None:
+            return known
+        tokens = [self._first_token(f" {label}") for label in labels]
+        if len(set(tokens)) < len(tokens):
+            raise InputError(
+                f"two of the labels {brief(', '.join(labels), 120)} begin with the same token in {self.name}: "
+                "use labels with other beginnings"
+            )
+        self._label_tokens[tuple(labels)] = tokens
+        return tokens
+
+    def _first_token(self, text: str) -> int:
+        response = self._client.request("POST", "/tokenize", self._headers, json.dumps({"content": text}).encode())
+        return int(json.loads(response.content)["tokens"][0])
+
+    def _probabilities(self, text: str, tokens: Sequence[int]) -> list[float]:
+        """The probability of each token as the next one, renormalised over these tokens."""
+        answer: dict[str, Any] = self._server.handle_completions({
+            "prompt": text, "n_predict": 1, "cache_prompt": True, "seed": 1,
+            "n_probs": len(tokens), "post_sampling_probs": True, "samplers": ["temperature"], "temperature": 1.0,
+            "logit_bias": [[token, _LABEL_BIAS] for token in tokens],
+        })  # fmt: skip
+        if "choices" not in answer:
+            reason = brief(" ".join(str(answer).split()), 160)
+            raise InputError(f"{self.name} did not evaluate a prompt of {len(text):,} characters ({reason})")
+        top = answer["choices"][0]["logprobs"]["content"][0]["top_probs"]
+        by_token = {entry["id"]: float(entry["prob"]) for entry in top}
+        return [max(by_token.get(token, 0.0), 1e-12) for token in tokens]

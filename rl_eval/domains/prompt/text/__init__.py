@@ -1,0 +1,1 @@
+"""Prompts as text: their parts, and the mutations that change them."""
