@@ -22,10 +22,10 @@ from benchmarks.interleave import as_json, compare, in_turn, machine, print_resu
 from benchmarks.our_training import ROOT
 
 
-def train(*arguments: str) -> None:
-    """Run one command; raises if it fails."""
-    command = [sys.executable, "train.py", "agent=ppo", "env=threat", *arguments]
-    subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+def train(folder: str, *arguments: str) -> None:
+    """Run one command in a folder, which gets the ledger; raises if it fails. Jobs and single runs judge alike."""
+    command = [sys.executable, str(ROOT / "train.py"), "agent=ppo", "env=threat", "judge=test", *arguments]
+    subprocess.run(command, cwd=folder, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
 
 def shares(folder: Path, seconds: float, at_once: int) -> dict[str, float]:
@@ -60,7 +60,7 @@ def main(argv: Sequence[str] | None = None) -> None:
             start = time.perf_counter()
             for number, arguments in enumerate(commands):
                 where = "sweep" if "-m" in arguments else "run"
-                train(*arguments, *args.overrides, f"hydra.{where}.dir={folder}/{number}")
+                train(folder, *arguments, *args.overrides, f"hydra.{where}.dir={folder}/{number}")
             seconds = time.perf_counter() - start
             parts.setdefault(name, []).append(shares(Path(folder), seconds, at_once))
         return seconds
