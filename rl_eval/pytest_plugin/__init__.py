@@ -7,6 +7,7 @@ in `_items`, the verdicts of a session in `_session`, what it prints in `_summar
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Generator
 from pathlib import Path
@@ -108,7 +109,13 @@ def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Col
         return None
     from rl_eval.gates import is_suite_file
 
-    return SuiteFile.from_parent(parent, path=file_path) if is_suite_file(file_path) else None
+    if not is_suite_file(file_path):
+        return None
+    if file_path.is_relative_to(parent.config.rootpath):
+        return SuiteFile.from_parent(parent, path=file_path)
+    # pytest itself names a file that was given and lies outside of its root by nothing at all
+    place = Path(os.path.relpath(file_path, parent.config.rootpath)).as_posix()
+    return SuiteFile.from_parent(parent, path=file_path, nodeid=place)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

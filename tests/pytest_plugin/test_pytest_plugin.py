@@ -157,6 +157,25 @@ def test_one_item_a_criterion_with_sentences_and_a_table(project):
     assert "Traceback" not in output(result)
 
 
+def test_suites_outside_of_the_root_have_ids_of_their_own(project, tmp_path):
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "pole.yaml").write_text(SUITE)
+    root = ("--rootdir", str(project.path))
+    one, two = (os.path.relpath(tmp_path / name / "pole.yaml", project.path) for name in ("one", "two"))
+    result = project.runpytest_inprocess(
+        str(tmp_path / "one" / "pole.yaml"), two, tmp_path / "two", "--junitxml=report.xml", *root
+    )
+    assert not_judged(result) == 8
+    result.stdout.fnmatch_lines([f"  {name}  python train.py env=cartpole agent=ppo" for name in (one, two)])
+    cases = [(case.get("classname"), case.get("name")) for case in ET.parse("report.xml").findall(".//testcase")]
+    assert len(set(cases)) == 8
+    collected = project.runpytest_inprocess(f"{one}::quick", f"{tmp_path}/two", "--collect-only", "-q", *root)
+    assert [line for line in collected.stdout.lines if "::" in line] == [
+        f"{one}::quick", *(f"{two}::{item}" for item in ("solved", "short", "quick", "held_out"))
+    ]  # fmt: skip
+
+
 @pytest.mark.parametrize("plugin", ["no:cacheprovider", "no:terminal", "no:capture"])
 def test_works_without_the_plugins_of_pytest(project, plugin):
     write_run(project.path / "outputs" / "run")
