@@ -18,6 +18,7 @@ from rl_eval.formatting import display_text, short_path
 from rl_eval.pytest_plugin import _train_missing
 from rl_eval.pytest_plugin._cache_key import findings_key, verdict_key
 from rl_eval.pytest_plugin._doctor import first_findings
+from rl_eval.pytest_plugin._sudden_exit import refused_exits
 
 if TYPE_CHECKING:
     from rl_eval.gates import DataPlaces, Selection, Suite, SuiteVerdict
@@ -179,7 +180,8 @@ class GateSession:
         key = verdict_key(suite, selection, trust) if cached else None
         if key is not None and (values := verdict_cache.read(folder, key)):
             return SuiteVerdict.from_json(values)
-        verdict = evaluate_suite(suite, selection, trust=trust)
+        with refused_exits():
+            verdict = evaluate_suite(suite, selection, trust=trust)
         recorded_in = self._path(self._config.getoption("rl_eval_ledger") or ledger.DEFAULT)
         verdict = ledger.record_verdict(recorded_in, selection, verdict)
         if key is not None and verdict.decision != "ERROR":  # the cause of an error may have disappeared

@@ -253,6 +253,14 @@ def test_a_policy_that_raises_is_one_sentence_and_is_not_played_again(project):
     only.stdout.fnmatch_lines(["python:theirs:act: the policy failed with KeyError*"])
 
 
+def test_a_policy_that_ends_the_process_does_not_end_the_gate(project):
+    """In a process of its own, which it would end with the status of a gate that passes."""
+    (project.path / "theirs.py").write_text("import os\n\ndef act(obs):\n    os._exit(0)\n")
+    result = project.runpytest_subprocess("suites/pole.yaml", "--rl-run", "python:theirs:act", "--rl-trust")
+    assert result.ret == 1
+    result.stdout.fnmatch_lines(["python:theirs:act: the policy failed with SystemExit: os._exit(0) was called*"])
+
+
 def test_no_control_character_and_no_secret_reaches_the_terminal_or_junit(project):
     project.makepyfile(hostile="def act(obs):\n    raise ValueError('no \\x1b[31m\\u202e http://u:pw@h/?key=abc')\n")
     project.syspathinsert()
