@@ -23,7 +23,7 @@ _SHORT.maxstring = _SHORT.maxother = MAX_TEXT_LENGTH
 # direction of a criterion -> how it compares the value with the threshold
 COMPARISON_SIGNS = {"at_least": "≥", "at_most": "≤", "better_than": ">", "less_than": "<"}
 _FORMULA_SIGNS = tuple("=+-@")
-_DECISION_TEXTS = {"NEEDS_RUNS": "NEEDS RUNS", "NONE": "NOT JUDGED"}
+_DECISION_TEXTS = {"NEEDS_RUNS": "NEEDS RUNS", "NOT_CHECKED": "NOT CHECKED", "NONE": "NOT JUDGED"}
 
 
 def number(value: Any, digits: int = 4, distinct_from: float | None = None) -> str:

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from rl_eval import exposure
-from rl_eval.domains.threat.flow_table import Table, row_hashes
+from rl_eval.domains.threat.flow_table import Table, partition_hashes
 from rl_eval.hashing import hash_columns, hash_text, mix64
 
 WORDS = st.integers(0, 2**64 - 1)
@@ -93,4 +93,4 @@ def test_flows_hash_as_they_always_did(numeric, codes, texts):
     for names, column in zip(levels, codes.T.tolist(), strict=True):
         digests = [hashlib.blake2b(names[code].encode(), digest_size=8).digest() for code in column]
         state = [split_mix(word ^ int.from_bytes(d, "little")) for word, d in zip(state, digests, strict=True)]
-    assert row_hashes(table).tolist() == state
+    assert partition_hashes(table).tolist() == state

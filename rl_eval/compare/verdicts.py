@@ -18,7 +18,7 @@ _CRITERION_KEYS = ("metric", "by", "direction", "threshold")
 
 
 def count_passes(groups: Sequence[RunGroup]) -> dict[str, tuple[str, ...]]:
-    """`<suite>/<criterion>` -> in each group, how many of its runs pass, such as `7/8`.
+    """`<suite>/<criterion>` -> in each group, how many of its runs pass, such as `7/8`; runs not checked do not count.
 
     Of verdicts on the validation part the name ends in ` (validation)`.
 
@@ -27,7 +27,7 @@ def count_passes(groups: Sequence[RunGroup]) -> dict[str, tuple[str, ...]]:
             in the part that was played.
     """
     first_judged: dict[str, tuple[ComparedRun, dict[str, Any]]] = {}
-    passes: dict[str, list[list[bool]]] = {}
+    decisions: dict[str, list[list[str]]] = {}
     for index, group in enumerate(groups):
         for run in group.runs:
             for suite in _suites(run):
@@ -46,12 +46,16 @@ def count_passes(groups: Sequence[RunGroup]) -> dict[str, tuple[str, ...]]:
                                 "`pytest suites/<file>.yaml --rl-run <run>`, or leave out --verdicts"
                             )
                     shown = name if suite.part == "test" else f"{name} ({suite.part})"
-                    table = passes.setdefault(shown, [[] for _ in groups])
-                    table[index].append(row.decision == "PASS")
-    return {
-        name: tuple(f"{sum(passed)}/{len(passed)}" if passed else "-" for passed in table)
-        for name, table in passes.items()
-    }
+                    table = decisions.setdefault(shown, [[] for _ in groups])
+                    table[index].append(row.decision)
+    return {name: tuple(map(_passes, table)) for name, table in decisions.items()}
+
+
+def _passes(decisions: Sequence[str]) -> str:
+    checked = [decision for decision in decisions if decision != "NOT_CHECKED"]
+    if decisions and not checked:
+        return "not checked"
+    return f"{checked.count('PASS')}/{len(checked)}" if checked else "-"
 
 
 def _suites(run: ComparedRun) -> tuple[SuiteVerdict, ...]:

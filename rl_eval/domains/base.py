@@ -148,6 +148,13 @@ class Domain(ABC, Generic[Config]):
         """Observations of the cases, `[R, D]`, in the order of `case_hashes`; only if `has_cases`."""
         raise self._undefined("case_observations")
 
+    def case_fields(self, config: Config) -> Sequence[str] | None:
+        """The raw field that each column of `case_observations` comes from, `[D]`; None: one field per column.
+
+        The held-out guard calls cases that differ in one field near-duplicates.
+        """
+        return None
+
     def case_labels(self, config: Config, part: Part) -> np.ndarray | None:
         """The true answer of each case, integers `[R]`, in the order of `case_hashes`; None where there is none.
 

@@ -3,31 +3,52 @@
 An environment over a finite set of cases (`Domain.case_hashes`) was exposed to the cases of its training and
 validation parts. Any other was exposed to the episodes it played, which their first observations stand for.
 
-Each case or first observation has two fingerprints of 64 bits: `exact` (every field equal) and `near` (every column
-of the observation equal to ten significant bits, about three digits). Among 5 million recorded and 25,000 held out,
-two different ones share a fingerprint with probability 7e-9.
+Each case or first observation has a fingerprint of 64 bits (every field equal) and `views`, further ones of what the
+policy sees: of a case that is decided alone those of `case_views`; of a first observation one (every column equal to
+ten significant bits, about three digits). Among 5 million recorded and 25,000 held out, two different ones share a
+fingerprint with probability 7e-9.
 """
 
+from rl_eval.exposure.case_views import (
+    ROUNDINGS,
+    CaseObservations,
+    case_views,
+    contains,
+    equal_but_for_one_field,
+    observed,
+    rounded,
+    view_count,
+)
 from rl_eval.exposure.exposure_file import FILE, Exposure, read_exposure, write_exposure
 from rl_eval.exposure.fingerprints import (
     Fingerprints,
     fingerprint_cases,
     fingerprint_observations,
     hash_rows,
+    observations_of_cases,
     round_to_bits,
 )
 from rl_eval.exposure.first_observations import FirstObservationRecorder, RecordFirstObservations
 
 __all__ = [
     "FILE",
+    "ROUNDINGS",
+    "CaseObservations",
     "Exposure",
     "Fingerprints",
     "FirstObservationRecorder",
     "RecordFirstObservations",
+    "case_views",
+    "contains",
+    "equal_but_for_one_field",
     "fingerprint_cases",
     "fingerprint_observations",
     "hash_rows",
+    "observations_of_cases",
+    "observed",
     "read_exposure",
     "round_to_bits",
+    "rounded",
+    "view_count",
     "write_exposure",
 ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import re
 import zipfile
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,18 +19,19 @@ from rl_eval.run import write_bytes
 from rl_eval.seeding import part_key
 
 FILE = "seen.npz"
-SCHEMA = 1
-_MAX_BYTES = 2 * MAX_ENTRIES * 20 + (16 << 20)  # both parts, and room for the seeds
+SCHEMA = 2
+MAX_VIEW_WORDS = 25_000_000  # of a part: 3 million cases of 64 fields
+_MAX_BYTES = 2 * (MAX_ENTRIES * 12 + MAX_VIEW_WORDS * 8) + (16 << 20)  # both parts, and room for the seeds
 
 _MEMBERS = {
     "schema": "<i8",
     "cases": "|b1",
     "left_out": "<i8",
     "train": "<u8",
-    "train_near": "<u8",
+    "train_views": "<u8",
     "train_times": "<u4",
     "select": "<u8",
-    "select_near": "<u8",
+    "select_views": "<u8",
     "select_times": "<u4",
     "train_seeds": "<i8",
     "select_seeds": "<i8",
@@ -63,21 +64,28 @@ class Exposure:
         train, validation = (
             Fingerprints.from_hashes(*fingerprint_cases(env, part)) for part in ("train", "validation")
         )
-        unrecorded = sum(max(len(part) - MAX_ENTRIES, 0) for part in (train, validation))
         no_seeds = np.empty(0, np.int64)  # validation goes through its cases
-        return cls(True, train.first(MAX_ENTRIES), validation.first(MAX_ENTRIES), train_seeds, no_seeds, unrecorded)
+        return cls(True, train, validation, train_seeds, no_seeds)._limited()
 
     def union(self, other: Exposure) -> Exposure:
         """The union of two exposures; both are of cases, or both of first observations."""
-        train, validation = self.train.merge(other.train), self.validation.merge(other.validation)
-        beyond = sum(int(part.counts[MAX_ENTRIES:].sum()) for part in (train, validation))
         return Exposure(
             self.cases,
-            train.first(MAX_ENTRIES),
-            validation.first(MAX_ENTRIES),
+            self.train.merge(other.train),
+            self.validation.merge(other.validation),
             np.union1d(self.train_seeds, other.train_seeds),
             np.union1d(self.validation_seeds, other.validation_seeds),
-            self.unrecorded + other.unrecorded + beyond,
+            self.unrecorded + other.unrecorded,
+        )._limited()
+
+    def _limited(self) -> Exposure:
+        """At most so much as `seen.npz` may hold; what is left out is counted."""
+        limit = min(MAX_ENTRIES, MAX_VIEW_WORDS // max(self.train.views.shape[1], self.validation.views.shape[1], 1))
+        return replace(
+            self,
+            train=self.train.first(limit),
+            validation=self.validation.first(limit),
+            unrecorded=self.unrecorded + sum(int(part.counts[limit:].sum()) for part in (self.train, self.validation)),
         )
 
 
@@ -95,7 +103,7 @@ def write_exposure(directory: Path, exposure: Exposure) -> None:
         name = part_key(part)
         arrays |= {
             name: fingerprints.exact,
-            f"{name}_near": fingerprints.near,
+            f"{name}_views": fingerprints.views.ravel(),
             f"{name}_times": fingerprints.counts,
         }
     typed: dict[str, Any] = {name: np.asarray(arrays[name], dtype) for name, dtype in _MEMBERS.items()}
@@ -123,10 +131,11 @@ def read_exposure(directory: Path) -> Exposure | None:
     fingerprints = {}
     for part in ("train", "validation"):
         name = part_key(part)
-        columns = [arrays[name], arrays[f"{name}_near"], arrays[f"{name}_times"]]
-        if len({len(column) for column in columns}) > 1:
+        exact, views, counts = arrays[name], arrays[f"{name}_views"], arrays[f"{name}_times"]
+        width, rest = divmod(len(views), len(exact)) if len(exact) else (0, len(views))
+        if rest or len(counts) != len(exact):
             raise InputError(f"{path} has fingerprints of different counts in {part}: it is damaged; train again")
-        fingerprints[part] = Fingerprints(*columns)
+        fingerprints[part] = Fingerprints(exact, views.reshape(-1, width) if width else views[:0].reshape(0, 0), counts)
     return Exposure(
         cases=bool(arrays["cases"][0]),
         train=fingerprints["train"],

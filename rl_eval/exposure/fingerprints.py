@@ -8,10 +8,10 @@ import numpy as np
 
 from rl_eval import domains
 from rl_eval.domains import EnvConfig
+from rl_eval.exposure.case_views import BLOCK_ROWS, CaseObservations, case_views
 from rl_eval.hashing import hash_columns
 
 NEAR_BITS = 10
-BLOCK_ROWS = 4096  # hashed at once: the hash loops over columns in Python
 
 
 def hash_rows(rows: np.ndarray) -> np.ndarray:
@@ -30,19 +30,31 @@ def round_to_bits(rows: np.ndarray, bits: int = NEAR_BITS) -> np.ndarray:
 
 
 def fingerprint_observations(obs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """`exact` and `near` of observations `[N, ...]`, each uint64 `[N]`, in their order."""
+    """`exact`, uint64 `[N]`, and `views` (rounded), uint64 `[N, 1]`, of observations `[N, ...]`, in their order."""
     exact, near = np.empty(len(obs), np.uint64), np.empty(len(obs), np.uint64)
     for first in range(0, len(obs), BLOCK_ROWS):
         block = slice(first, first + BLOCK_ROWS)
         exact[block], near[block] = hash_rows(obs[block]), hash_rows(round_to_bits(obs[block]))
-    return exact, near
+    return exact, near[:, None]
+
+
+def observations_of_cases(env: EnvConfig, part: domains.Part) -> CaseObservations:
+    """What a policy decides a part's cases by; without columns where the cases of an episode are decided together.
+
+    An observation of one of those says little: it may well repeat, since the decision rests on the others too.
+    """
+    domain = domains.domain(env.name)
+    if domain.case_index is None:
+        return CaseObservations(np.empty((len(domain.case_hashes(env, part)), 0)), ())
+    rows = np.asarray(domain.case_observations(env, part))
+    rows = rows.reshape(len(rows), -1)
+    return CaseObservations(rows, domain.case_fields(env) or [f"column {i}" for i in range(rows.shape[1])])
 
 
 def fingerprint_cases(env: EnvConfig, part: domains.Part) -> tuple[np.ndarray, np.ndarray]:
-    """`exact` (of the raw fields) and `near` (of the observations) of a part's cases, each uint64 `[R]`."""
-    domain = domains.domain(env.name)
-    exact = np.asarray(domain.case_hashes(env, part), np.uint64)
-    return exact, fingerprint_observations(domain.case_observations(env, part))[1]
+    """`exact` (of the raw fields), uint64 `[R]`, and `views` (of the observations), uint64 `[R, V]`, of a part."""
+    exact = np.asarray(domains.domain(env.name).case_hashes(env, part), np.uint64)
+    return exact, case_views(observations_of_cases(env, part))
 
 
 @dataclass(frozen=True)
@@ -51,12 +63,13 @@ class Fingerprints:
 
     Attributes:
         exact: `[U]` uint64, sorted.
-        near: `[U]` uint64, of the same ones.
+        views: `[U, V]` uint64, further hashes of the same ones: of a case its `case_views`, none where cases are
+            decided together; of a first observation one, rounded.
         counts: `[U]` uint32, how often each occurred.
     """
 
     exact: np.ndarray = field(repr=False)
-    near: np.ndarray = field(repr=False)
+    views: np.ndarray = field(repr=False)
     counts: np.ndarray = field(repr=False)
 
     def __len__(self) -> int:
@@ -65,22 +78,24 @@ class Fingerprints:
     @classmethod
     def empty(cls) -> Fingerprints:
         """An empty set."""
-        return cls(np.empty(0, np.uint64), np.empty(0, np.uint64), np.empty(0, np.uint32))
+        return cls(np.empty(0, np.uint64), np.empty((0, 0), np.uint64), np.empty(0, np.uint32))
 
     @classmethod
-    def from_hashes(cls, exact: np.ndarray, near: np.ndarray, counts: np.ndarray | None = None) -> Fingerprints:
-        """From `[N]` hashes that may repeat; each with how often it occurred, by default once."""
+    def from_hashes(cls, exact: np.ndarray, views: np.ndarray, counts: np.ndarray | None = None) -> Fingerprints:
+        """From `[N]` hashes that may repeat, and `[N, V]` further ones; each with how often it occurred, or once."""
         weights = np.ones(len(exact), np.int64) if counts is None else counts.astype(np.int64)
         distinct, first, place = np.unique(exact, return_index=True, return_inverse=True)
         sums = np.zeros(len(distinct), np.int64)
         np.add.at(sums, place, weights)
-        return cls(distinct, near[first], np.minimum(sums, 2**32 - 1).astype(np.uint32))
+        return cls(distinct, views[first], np.minimum(sums, 2**32 - 1).astype(np.uint32))
 
     def first(self, count: int) -> Fingerprints:
         """At most so many of them."""
-        return Fingerprints(self.exact[:count], self.near[:count], self.counts[:count])
+        return Fingerprints(self.exact[:count], self.views[:count], self.counts[:count])
 
     def merge(self, other: Fingerprints) -> Fingerprints:
-        """Both together."""
-        pairs = [(getattr(self, name), getattr(other, name)) for name in ("exact", "near", "counts")]
+        """Both together; they have the same V, or one of them is empty."""
+        if not len(self) or not len(other):
+            return self if len(self) else other
+        pairs = [(getattr(self, name), getattr(other, name)) for name in ("exact", "views", "counts")]
         return Fingerprints.from_hashes(*(np.concatenate(pair) for pair in pairs))

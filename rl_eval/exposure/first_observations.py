@@ -60,7 +60,7 @@ class FirstObservationRecorder:
             self._unrecorded += int(fresh.counts[without_room].sum())
             has_room = np.ones(len(fresh), bool)
             has_room[without_room] = False
-            fresh = Fingerprints(fresh.exact[has_room], fresh.near[has_room], fresh.counts[has_room])
+            fresh = Fingerprints(fresh.exact[has_room], fresh.views[has_room], fresh.counts[has_room])
         self._recorded = self._recorded.merge(fresh)
 
     def fingerprints(self) -> Fingerprints:
@@ -73,7 +73,12 @@ class FirstObservationRecorder:
         self._merge()
         recorded = self._recorded
         unrecorded = np.array([self._unrecorded], np.int64)
-        return {"exact": recorded.exact, "near": recorded.near, "times": recorded.counts, "left_out": unrecorded}
+        return {
+            "exact": recorded.exact,
+            "near": recorded.views.ravel(),
+            "times": recorded.counts,
+            "left_out": unrecorded,
+        }
 
     def load_state(self, state: Mapping[str, np.ndarray], episodes: int) -> None:
         """Continue from what `state` gave.
@@ -86,7 +91,8 @@ class FirstObservationRecorder:
         if not state:
             self._recorded, self._unrecorded = Fingerprints.empty(), episodes
             return
-        self._recorded = Fingerprints(*(np.array(state[name]) for name in ("exact", "near", "times")))
+        exact, near, counts = (np.array(state[name]) for name in ("exact", "near", "times"))
+        self._recorded = Fingerprints(exact, near[:, None], counts)
         self._unrecorded = int(state["left_out"][0])
 
 

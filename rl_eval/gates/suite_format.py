@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
+from rl_eval.exposure import ROUNDINGS
 from rl_eval.formatting import brief
 
 # Items that pytest shows besides the criteria.
@@ -128,6 +129,29 @@ class EpisodesSpec(_Strict):
         return bounds
 
 
+class NearDuplicatesSpec(_Strict):
+    """Which cases are almost like one of training or validation, and how many of them are not taken for leaks.
+
+    A near-duplicate looks to the policy like another case after rounding, or in all fields but one.
+    """
+
+    share: Number = Field(
+        0.01, ge=0, le=1, description="share of the test set; where more cases are near-duplicates, all these are leaks"
+    )
+    rounding: Number = Field(
+        0.01,
+        description="observations are rounded to multiples of it, after preprocessing: 0.001, 0.01 or 0.1",
+        json_schema_extra={"enum": list(ROUNDINGS)},
+    )
+
+    @field_validator("rounding")
+    @classmethod
+    def _is_recorded(cls, rounding: float) -> float:
+        if rounding not in ROUNDINGS:
+            raise ValueError(f"{rounding:g} is not on record of a run: give one of {', '.join(map(str, ROUNDINGS))}")
+        return rounding
+
+
 class SuiteSpec(_Strict):
     """One suite file."""
 
@@ -180,6 +204,10 @@ class SuiteSpec(_Strict):
         description="what happens where held-out episodes or cases took part in training or validation: "
         "nothing is judged, they are left out, or they are kept and reported",
     )
+    near_duplicates: NearDuplicatesSpec = Field(
+        default_factory=lambda: NearDuplicatesSpec.model_validate({}),
+        description="of cases that are decided one by one: which are almost like one of training",
+    )
     criteria: dict[str, CriterionSpec] = Field(min_length=1, description="name -> one condition on one metric")
 
     @field_validator("criteria")
@@ -215,5 +243,6 @@ FIELDS = {
     "": [*SuiteSpec.model_fields],
     "runs": [*RunsSpec.model_fields],
     "episodes": [*EpisodesSpec.model_fields],
+    "near_duplicates": [*NearDuplicatesSpec.model_fields],
     "criteria.*": [*CriterionSpec.model_fields],
 }

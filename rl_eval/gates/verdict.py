@@ -11,8 +11,9 @@ from rl_eval.evidence import Change, EvidenceHistory, EvidenceResult, meets
 from rl_eval.formatting import COMPARISON_SIGNS, interval_ends, number, quantity
 from rl_eval.gates.suite import JudgedPart
 
-# INCONCLUSIVE: the evidence did not suffice; NEEDS_RUNS, from train.py alone, is what one run cannot show.
-Decision = Literal["PASS", "FAIL", "INCONCLUSIVE", "ERROR", "NEEDS_RUNS"]
+# INCONCLUSIVE: the evidence did not suffice; NEEDS_RUNS, from train.py alone, is what one run cannot show; NOT_CHECKED,
+# of `held_out` alone, does not change the result of the suite.
+Decision = Literal["PASS", "FAIL", "INCONCLUSIVE", "ERROR", "NEEDS_RUNS", "NOT_CHECKED"]
 
 
 @dataclass(frozen=True)
@@ -99,12 +100,12 @@ class SuiteVerdict:
 
     @property
     def passed(self) -> bool:
-        """Whether every criterion passes."""
+        """Whether every criterion that was checked passes."""
         return self.decision == "PASS"
 
     @property
     def decision(self) -> Decision:
-        """The worst of the criteria's."""
+        """The worst of the criteria's; what was not checked does not count."""
         decisions = {criterion.decision for criterion in self.criteria}
         order: tuple[Decision, ...] = ("ERROR", "FAIL", "INCONCLUSIVE", "NEEDS_RUNS")
         return next((decision for decision in order if decision in decisions), "PASS")

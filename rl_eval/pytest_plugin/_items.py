@@ -40,7 +40,10 @@ class SuiteFile(pytest.File):
 
 
 class SuiteItem(pytest.Item):
-    """One criterion or the like: an error where it cannot be judged, a failure where it is missed or undecided."""
+    """One criterion or the like: an error where it cannot be judged, a failure where it is missed or undecided.
+
+    What cannot be checked is skipped.
+    """
 
     def __init__(self, *, suite: Suite, line: int, **keywords: Any):
         super().__init__(**keywords)
@@ -69,6 +72,8 @@ class SuiteItem(pytest.Item):
         self.user_properties.append(("part", suite_verdict.part))
         if verdict.decision == "ERROR":
             pytest.fail(detail, pytrace=False)
+        if verdict.decision == "NOT_CHECKED":  # neither a pass nor a failure
+            pytest.skip(f"not checked: {detail}")
         self._verdict = verdict
 
     def _first_with(self, detail: str) -> SuiteItem:

@@ -105,7 +105,7 @@ def headline(runs: Sequence[JudgedRun]) -> Headline:
         else verdicts.worst(row.decision for suite in run.suites for row in suite.criteria)
         for run in runs
     ]
-    order = (*verdicts.SEVERITY[:3], "DAMAGED", "NONE", "NEEDS_RUNS", "PASS")
+    order = (*verdicts.SEVERITY[:3], "DAMAGED", "NONE", "NEEDS_RUNS", "PASS", "NOT_CHECKED")
     decision = next((name for name in order if name in decisions), "NONE")
     counts, total = Counter(decisions), len(decisions)
     passing = counts["PASS"] + counts["NEEDS_RUNS"]
@@ -189,10 +189,10 @@ def _row(run: JudgedRun, label: str, folder: Path, best: tuple[Path, str] | None
 
 
 def _passing(run: JudgedRun) -> str:
-    criteria = [row for suite in run.suites for row in suite.criteria]
-    if not criteria:
+    checked = [row for suite in run.suites for row in suite.criteria if row.decision != "NOT_CHECKED"]
+    if not checked:
         return ""
-    text = f"{sum(row.decision == 'PASS' for row in criteria)} of {len(criteria)}"
+    text = f"{sum(row.decision == 'PASS' for row in checked)} of {len(checked)}"
     return verdicts.with_part(text, verdicts.on_validation(run.suites))
 
 

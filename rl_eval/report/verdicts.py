@@ -16,7 +16,7 @@ from rl_eval.gates.verdict import DIRECTION_SIGNS, CriterionVerdict, SuiteVerdic
 from rl_eval.report import charts
 from rl_eval.report.html_page import count, number
 
-SEVERITY = ("ERROR", "FAIL", "INCONCLUSIVE", "NEEDS_RUNS", "PASS")
+SEVERITY = ("ERROR", "FAIL", "INCONCLUSIVE", "NEEDS_RUNS", "PASS", "NOT_CHECKED")
 WORDS = {
     "ERROR": "NOT FULLY JUDGED",
     "NEEDS_RUNS": "PASS, as far as one run can show",
@@ -79,7 +79,8 @@ def headline(suites: Sequence[SuiteVerdict], *, damaged: bool = False) -> Headli
     total = len(criteria)
     validation = on_validation(suites)
     if decision == "PASS":
-        sentence = f"All {total} criteria pass." if total > 1 else "The only criterion passes."
+        passing = counts["PASS"]
+        sentence = f"All {passing} criteria pass." if passing > 1 else "The only criterion passes."
     elif decision == "NEEDS_RUNS":
         sentence = f"All {counts['PASS']} criteria on single runs pass."
     elif decision == "FAIL":
@@ -102,6 +103,9 @@ def headline(suites: Sequence[SuiteVerdict], *, damaged: bool = False) -> Headli
     if counts["NEEDS_RUNS"]:
         waiting = ", ".join(row.criterion for row in criteria if row.decision == "NEEDS_RUNS")
         more.append(f"{counts['NEEDS_RUNS']} {_verb(counts['NEEDS_RUNS'], 'needs', 'need')} several runs: {waiting}.")
+    if counts["NOT_CHECKED"]:
+        unchecked = ", ".join(row.criterion for row in criteria if row.decision == "NOT_CHECKED")
+        more.append(f"{counts['NOT_CHECKED']} {_verb(counts['NOT_CHECKED'], 'is', 'are')} not checked: {unchecked}.")
     if validation:
         more.append(NOT_ON_TEST_SET)
     return Headline(decision, with_part(WORDS.get(decision, decision), validation), sentence, tuple(more))

@@ -20,6 +20,7 @@ DECISION_STYLES = {
     "ERROR": "bold red",
     "INCONCLUSIVE": "bold yellow",
     "NEEDS_RUNS": "bold yellow",
+    "NOT_CHECKED": "bold",
 }
 _COLUMNS = ("criterion", "metric", "worst run", "estimate", "interval", "bar", "played", "decision")
 _FOLDED = ("criterion", "metric", "worst run")

@@ -130,7 +130,8 @@ def _result(run: Run, name: str) -> float | None:
 
 
 def _passed(rows: Sequence[Mapping[str, Any]] | None) -> str:
-    return "-" if not rows else f"{sum(row['decision'] == 'PASS' for row in rows)}/{len(rows)}"
+    checked = [row for row in rows or () if row["decision"] != "NOT_CHECKED"]
+    return "-" if not checked else f"{sum(row['decision'] == 'PASS' for row in checked)}/{len(checked)}"
 
 
 def _rounded(value: object) -> str:

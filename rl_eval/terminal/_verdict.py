@@ -20,7 +20,10 @@ COUNT_TEXTS = (
     ("ERROR", "could not be judged", "could not be judged"),
     ("INCONCLUSIVE", "is inconclusive", "are inconclusive"),
     ("NEEDS_RUNS", "needs more runs", "need more runs"),
+    ("NOT_CHECKED", "is not checked", "are not checked"),
 )
+# Decisions whose sentence stands in the block of their suite; those of others come below all suites, or from pytest.
+_EXPLAINED = ("PASS", "NOT_CHECKED")
 
 
 def print_verdict(
@@ -57,7 +60,8 @@ def print_suite(
         verdict_rows: of this suite, as `criteria_table` takes them.
         facts: pairs of a label and a text, such as what was judged.
     """
-    worst = next((name for name, _, _ in COUNT_TEXTS if any(row["decision"] == name for row in verdict_rows)), "PASS")
+    decisions = {row["decision"] for row in verdict_rows} - {"NOT_CHECKED"}
+    worst = next((name for name, _, _ in COUNT_TEXTS if name in decisions), "PASS")
     print_labelled(console, f"{suite}:", _count(verdict_rows), DECISION_STYLES[worst])
     width, above = max((len(label) for label, _ in facts), default=0), ""
     for label, text in facts:
@@ -68,7 +72,7 @@ def print_suite(
     for row in verdict_rows:
         if not row["direction"]:  # controls and the like: no number, but a sentence
             decision, style = str(row["decision"]), DECISION_STYLES.get(str(row["decision"]), "bold")
-            text = f"{row['criterion']}{part_note(row)}" + (f": {row['detail']}" if decision == "PASS" else "")
+            text = f"{row['criterion']}{part_note(row)}" + (f": {row['detail']}" if decision in _EXPLAINED else "")
             print_labelled(console, decision_text(decision), text, style, indent=5)
     notes: dict[str, list[str]] = {}
     for row in criteria:
@@ -85,7 +89,7 @@ def _print_failures(rows: Sequence[Mapping[str, Any]], console: Console) -> None
     """A sentence for each criterion that is decided against, or not decided."""
     for row in rows:
         decision = str(row["decision"])
-        if decision not in ("PASS", "NEEDS_RUNS"):
+        if decision not in (*_EXPLAINED, "NEEDS_RUNS"):
             name = f"{row['suite']}/{row['criterion']}{part_note(row)}"
             sentence = name + (f": {row['detail']}" if row.get("detail") else "")
             print_labelled(console, decision_text(decision), sentence, DECISION_STYLES.get(decision, "bold"), indent=5)

@@ -54,6 +54,14 @@ def exposure_of(
     return Exposure(False, starts.fingerprints(), fingerprints, train_seeds, validation.seeds, starts.unrecorded)
 
 
+def case_counts(config: RunConfig) -> dict[str, int] | None:
+    """Part -> its number of cases, for the parts that training used; None where there are no cases."""
+    domain = domains.domain(config.env.name)
+    if not domain.has_cases:
+        return None
+    return {part: len(domain.case_hashes(config.env, part)) for part in ("train", "validation")}
+
+
 def info(config: RunConfig, agent: Agent, progress: Progress, execution: Execution) -> dict[str, Any]:
     """The content of `run.json` without status, reason, name, times of day and results."""
     learning_s = progress.wall_s - progress.validation_s

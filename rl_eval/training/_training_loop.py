@@ -59,6 +59,7 @@ class Training:
         self.vector = domains.make(config.env, n_envs=self.n_envs, part="train")
         self.execution = Execution.of_this_machine(config, self.vector)
         self.has_cases = domains.domain(config.env.name).has_cases
+        self.cases: dict[str, int] | None = None  # of the record, once it is written
         self.starts = exposure.FirstObservationRecorder()  # stays empty where the data is a finite set of cases
         recorded = self.vector if self.has_cases else exposure.RecordFirstObservations(self.vector, self.starts)
         self.generators = {name: seeding.generator(config.seed, name) for name in ("init", "policy", "minibatch")}
@@ -278,6 +279,7 @@ class Training:
         if self.initial is not None:
             record = record.union(self.initial.exposure)
         exposure.write_exposure(self.directory, record)
+        self.cases = _record.case_counts(self.config)
         return _record.final_results(self.config, self.reward, episodes)
 
     def _info(self, status: str, results: Mapping[str, Any] | None, reason: str | None) -> dict[str, Any]:
@@ -288,6 +290,7 @@ class Training:
             "started": self.started,
             "ended": datetime.datetime.now(datetime.UTC).isoformat() if status != "running" else None,
             "results": results,
+            "cases": self.cases,
             "init": self.initial.lineage if self.initial is not None else None,
             **_record.info(self.config, self.agent, self.progress, self.execution),
         }

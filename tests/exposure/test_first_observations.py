@@ -32,8 +32,8 @@ def test_the_recorder_is_a_multiset(chunks, saved_at):
             recorder.load_state(state, episodes=0)
     recorded = recorder.fingerprints()
     exact, near = fingerprint_observations(np.array(list(counts), float).reshape(-1, 1))
-    expected = dict(zip(exact.tolist(), zip(near.tolist(), counts.values(), strict=True), strict=True))
-    pairs = zip(recorded.near.tolist(), recorded.counts.tolist(), strict=True)
+    expected = dict(zip(exact.tolist(), zip(near[:, 0].tolist(), counts.values(), strict=True), strict=True))
+    pairs = zip(recorded.views.ravel().tolist(), recorded.counts.tolist(), strict=True)
     assert dict(zip(recorded.exact.tolist(), pairs, strict=True)) == expected
     assert (np.diff(recorded.exact.astype(object)) > 0).all()
 
@@ -82,7 +82,7 @@ def test_many_blocks_are_as_good_as_one():
     for chunk in np.array_split(rows, 900):
         recorder.add(chunk)
     expected = Fingerprints.from_hashes(*fingerprint_observations(rows))
-    for name in ("exact", "near", "counts"):
+    for name in ("exact", "views", "counts"):
         assert np.array_equal(getattr(recorder.fingerprints(), name), getattr(expected, name))
 
 

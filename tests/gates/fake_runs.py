@@ -59,6 +59,7 @@ def write_run(
         "snapshot": "step_100",
         "validation_score": 9.0,
         "results": results,
+        "cases": _cases(checked),
         **(info or {}),
     }
     write_json(directory / "run.json", values)
@@ -75,6 +76,13 @@ def write_run(
     arrays = {"weights": weights, "bias": np.array(bias)}
     write_checkpoint(directory / "snapshots" / "step_100", "policy", arrays, meta)
     return read_run(directory)
+
+
+def _cases(env: Any) -> dict[str, int] | None:
+    domain = domains.domain(env.name)
+    if not domain.has_cases or (getattr(env, "data", "synthetic") != "synthetic" and env.path is None):
+        return None
+    return {part: len(domain.case_hashes(env, part)) for part in ("train", "validation")}  # type: ignore[arg-type]
 
 
 def write_suite(path: Path, text: str) -> Path:

@@ -398,7 +398,7 @@ def test_one_run_shows_what_it_can(tmp_path):
     calls = []
     run = write_run(tmp_path / "run", rule=BALANCE)
     verdict = evaluate_run(checked, run, on_episodes=lambda done, total, label: calls.append((done, total, label)))
-    assert [v.decision for v in verdict.criteria] == ["PASS", "NEEDS_RUNS", "PASS"]
+    assert [v.decision for v in verdict.criteria] == ["PASS", "NEEDS_RUNS", "NOT_CHECKED"]
     assert verdict.criteria[1].detail == "python train.py env=cartpole agent=ppo -m seed=1,2 && pytest suites/s.yaml"
     assert calls[-1] == (10, 10, "s: run")
     assert not verdict.passed

@@ -141,9 +141,9 @@ def test_what_the_parent_saw_counts_as_seen(parents, tmp_path):
     assert set(after.validation.exact) == {*before.validation.exact, *own.validation.exact}
     assert set(before.train_seeds) < set(after.train_seeds)
     # a test set whose cases are those that the parent, and the parent alone, was trained on
-    old_cases = held_out.TestSet("case", before.train.exact, before.train.near, np.empty(0, np.int64))
+    old_cases = held_out.TestSet("case", before.train.exact, before.train.views, np.empty(0, np.int64))
     assert not np.isin(own.train.exact, before.train.exact).any()
-    assert held_out.check_runs(old_cases, [new]).decision == "ERROR"
+    assert held_out.check_runs([old_cases], [new]).decision == "ERROR"
 
 
 def test_first_observations_that_the_parent_saw_count_as_seen(cartpole, tmp_path):

@@ -117,6 +117,10 @@ class Threat(Domain[Config]):
         """Observations of the flows, float32 `[R, D]`, in the order of `case_hashes`."""
         return _dataset(config).parts[part].features
 
+    def case_fields(self, config: Config) -> Sequence[str]:
+        """The field of each column; the levels of a category are columns of one field."""
+        return _dataset(config).preprocessing.fields()
+
     def independent_cases(self, config: Config) -> bool:
         """Whether flows are independent and no decision affects a later flow."""
         return not config.campaigns and not config.alert_window

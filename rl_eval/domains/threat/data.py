@@ -14,7 +14,7 @@ import numpy as np
 from rl_eval.domains.threat import preprocess, synthetic
 from rl_eval.domains.threat.column_check import column_notes
 from rl_eval.domains.threat.config import Config
-from rl_eval.domains.threat.flow_table import Table, row_hashes
+from rl_eval.domains.threat.flow_table import Table, partition_hashes, row_hashes
 from rl_eval.domains.threat.preprocess import Preprocessing
 from rl_eval.errors import InputError
 from rl_eval.extras import imports_of_extra
@@ -159,7 +159,7 @@ def _held_out(table: Table, config: Config, part: str, share: float) -> np.ndarr
 def _uniform_by_content(table: Table, config: Config, part: str) -> np.ndarray:
     """Uniform numbers in [0, 1), `[R]`, from the fields of each flow, so that copies of a flow get the same number."""
     salt = hashlib.sha256(f"{part_key(part)}\0{config.data_seed}".encode()).digest()[:8]
-    mixed = (row_hashes(table) ^ np.uint64(int.from_bytes(salt, "little"))) * np.uint64(0x9E3779B97F4A7C15)
+    mixed = (partition_hashes(table) ^ np.uint64(int.from_bytes(salt, "little"))) * np.uint64(0x9E3779B97F4A7C15)
     mixed ^= mixed >> np.uint64(32)
     return (mixed * np.uint64(0xD6E8FEB86659FD93) >> np.uint64(11)).astype(np.float64) / 2.0**53
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from rl_eval.hashing import hash_columns, hash_text
+from rl_eval.hashing import hash_columns, hash_text, mix64
 
 
 @dataclass(frozen=True)
@@ -53,13 +53,28 @@ class Table:
 
 
 def row_hashes(table: Table) -> np.ndarray:
-    """A 64-bit hash of each flow's fields, uint64 `[R]`; equal fields give equal hashes on every machine.
+    """A 64-bit hash of each flow's fields by name, uint64 `[R]`; equal fields give equal hashes on every machine.
 
-    The label is not hashed: a flow that occurs with two labels is one flow.
+    The order of the fields does not count. The label is not hashed: a flow that occurs with two labels is one flow.
     """
+    total = np.full(len(table), len(table.numeric_names) + len(table.categorical_names), np.uint64)
+    for name, column in zip((*table.numeric_names, *table.categorical_names), _columns(table), strict=True):
+        total += mix64(np.ascontiguousarray(column).view(np.uint64) ^ np.uint64(hash_text(name)))
+    return mix64(total)
+
+
+def partition_hashes(table: Table) -> np.ndarray:
+    """A 64-bit hash of each flow's fields in their order, uint64 `[R]`, which decides the part of a flow.
+
+    Names do not count. Another hash would put the flows of a file into other parts.
+    """
+    return hash_columns(_columns(table), len(table), start=0x9E3779B97F4A7C15)
+
+
+def _columns(table: Table) -> list[np.ndarray]:
+    """Numbers as they are, and categories as the hashes of their levels, each `[R]` of 64 bits."""
     level_hashes = [np.array([hash_text(level) for level in levels], np.uint64) for levels in table.levels]
-    columns = [
+    return [
         *(table.numeric + 0.0).T,  # + 0.0 makes -0.0 equal to 0.0
         *(hashes[codes] for hashes, codes in zip(level_hashes, table.codes.T, strict=True)),
     ]
-    return hash_columns(columns, len(table), start=0x9E3779B97F4A7C15)

@@ -35,6 +35,11 @@ class Preprocessing:
         """The name of every column, `[D]`."""
         return list(column_names(self.numeric, self.categorical))
 
+    def fields(self) -> list[str]:
+        """The raw field that each column comes from, `[D]`."""
+        levels = [field.name for field in self.categorical for _ in (*field.levels, "<other>")]
+        return [*(field.name for field in self.numeric), *levels]
+
     def transform(self, table: Table) -> np.ndarray:
         """Observations, float32 `[R, D]`."""
         out = np.zeros((len(table), self.width), np.float32)

@@ -13,7 +13,7 @@ from gymnasium.vector import VectorEnv
 
 from rl_eval import domains
 from rl_eval.domains import EnvConfig
-from rl_eval.exposure import fingerprint_cases, fingerprint_observations
+from rl_eval.exposure import CaseObservations, fingerprint_cases, fingerprint_observations, observations_of_cases
 
 MAX_COPIES = 32
 
@@ -24,25 +24,28 @@ class TestSet:
 
     Attributes:
         unit: `case`, numbered as in the test part, or `episode`, in the order of the seeds.
-        exact, near: `[G]` uint64 fingerprints of the cases or first observations; see `rl_eval.exposure`.
+        exact: `[G]` uint64 fingerprints of the cases or first observations.
+        views: `[G, V]` uint64, further ones of what the policy sees; see `rl_eval.exposure`.
         seeds: `[G]` int64 for episodes; empty for cases.
+        cases: the observations of cases, where `views` are of them.
     """
 
     __test__ = False  # pytest takes any class of this name for a test
 
     unit: Literal["case", "episode"]
     exact: np.ndarray = field(repr=False)
-    near: np.ndarray = field(repr=False)
+    views: np.ndarray = field(repr=False)
     seeds: np.ndarray = field(repr=False)
+    cases: CaseObservations | None = field(default=None, repr=False)
 
     def __len__(self) -> int:
         return len(self.exact)
 
     @cached_property
     def fingerprint(self) -> str:
-        """SHA-256 of the units and seeds: the same test set, whatever suite plays it."""
+        """SHA-256 of the units and seeds: the same test set, whatever suite plays it, and its cases in any order."""
         digest = hashlib.sha256(self.unit.encode())
-        for array in (self.exact, self.seeds):
+        for array in (np.sort(self.exact) if self.unit == "case" else self.exact, self.seeds):
             digest.update(np.ascontiguousarray(array).tobytes() + b"\0")
         return digest.hexdigest()
 
@@ -59,7 +62,8 @@ def load_test_set(env: EnvConfig, seeds: Sequence[int], vector: VectorEnv | None
     """
     domain = domains.domain(env.name)
     if domain.has_cases:
-        return TestSet("case", *fingerprint_cases(env, "test"), np.empty(0, np.int64))
+        cases = observations_of_cases(env, "test")
+        return TestSet("case", *fingerprint_cases(env, "test"), np.empty(0, np.int64), cases if cases.fields else None)
     env = domain.in_one_process(env)  # a few hundred resets take less than starting a process
     copies = vector or domains.make(env, n_envs=max(1, min(MAX_COPIES, len(seeds))), part="test", autoreset=False)
     try:

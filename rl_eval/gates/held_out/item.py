@@ -6,13 +6,30 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from rl_eval.errors import InputError, failure
-from rl_eval.gates.held_out.held_out_set import load_test_set
+from rl_eval.gates.held_out.held_out_set import TestSet, load_test_set
 from rl_eval.gates.held_out.leak_check import check_runs
 from rl_eval.gates.selection import BarePolicy
 from rl_eval.gates.suite import Suite
 from rl_eval.gates.suite_environment import SuiteEnvironments
 from rl_eval.gates.verdict import CriterionVerdict, item_verdict
 from rl_eval.run import Run
+
+WITHOUT_RUN = "the policy has no training run, so what it was trained on is not known"
+
+
+class _TestSets:
+    """The test set as each environment shows it; those of runs with one preprocessing are one."""
+
+    def __init__(self, environments: SuiteEnvironments) -> None:
+        self._environments = environments
+        self._loaded: dict[int, TestSet] = {}
+
+    def of(self, judged: Run | BarePolicy) -> TestSet:
+        environment = self._environments.of(judged)
+        if id(environment) not in self._loaded:
+            vector = environment.idle_copies()
+            self._loaded[id(environment)] = load_test_set(environment.config, environment.seeds, vector)
+        return self._loaded[id(environment)]
 
 
 def check_held_out(
@@ -21,16 +38,24 @@ def check_held_out(
     """Compare the test set with what the runs were exposed to; `leaks: drop` excludes that from their environments.
 
     Returns:
-        The verdict, an ERROR with units, the leaks, where nothing may be judged on this test set; and the fingerprint
-        of the test set, None where it cannot be loaded.
+        The verdict, an ERROR with units, the leaks, where nothing may be judged on this test set; NOT_CHECKED where a
+        policy has no record of what it was trained on; and the fingerprint of the test set, None where it cannot be
+        loaded.
     """
     blank = item_verdict(suite.name, "held_out")
     runs = [run for run in judged if isinstance(run, Run)]
     try:
-        environment = environments.of(judged[0])
-        # every run's data is the same wherever it lies: its fingerprints were compared
-        test_set = load_test_set(environment.config, environment.seeds, environment.idle_copies())
-        check = check_runs(test_set, runs, leaks=suite.spec.leaks)
+        # every run's data is the same wherever it lies: its fingerprints were compared; what a policy sees of it is not
+        test_sets = _TestSets(environments)
+        test_set = test_sets.of(judged[0])
+        if not runs:
+            return replace(blank, decision="NOT_CHECKED", detail=WITHOUT_RUN), test_set.fingerprint
+        check = check_runs(
+            [test_sets.of(run) for run in runs], runs, leaks=suite.spec.leaks, near=suite.spec.near_duplicates
+        )
+        if check.decision == "PASS" and len(runs) < len(judged):
+            others = "the other policies have no training run, so what they were trained on is not known"
+            check = replace(check, decision="NOT_CHECKED", detail=f"{check.detail}; {others}")
         if check.excluded is not None:
             for run in judged:
                 environments.of(run)
@@ -43,6 +68,8 @@ def check_held_out(
     verdict = replace(blank, decision=check.decision, detail=check.detail, unit=check.unit)
     if check.decision == "PASS":
         return replace(verdict, units=check.total, units_max=check.total), test_set.fingerprint
+    if check.decision == "NOT_CHECKED":
+        return verdict, test_set.fingerprint
     # without examples it could not be checked, which says nothing about the episodes themselves
     leaks = check.exact + check.same_seed if check.examples else None
     return replace(verdict, units=leaks, units_max=check.total if leaks else None), test_set.fingerprint

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
@@ -10,10 +10,12 @@ import numpy as np
 
 from rl_eval import exposure
 from rl_eval.errors import InputError
-from rl_eval.exposure import Exposure, read_exposure
-from rl_eval.formatting import percent
+from rl_eval.exposure import Exposure, Fingerprints, contains, observed, read_exposure
 from rl_eval.gates.held_out.held_out_set import TestSet
+from rl_eval.gates.held_out.leak_sentence import leak_sentence
+from rl_eval.gates.held_out.near_duplicates import is_near_duplicate, more_than_chance, share_in_validation
 from rl_eval.gates.held_out.start_states import explained_by_chance
+from rl_eval.gates.suite_format import NearDuplicatesSpec
 from rl_eval.run import Run
 
 Leaks = Literal["refuse", "drop", "report"]
@@ -25,15 +27,19 @@ class LeakCheck:
     """The result of the check.
 
     Attributes:
+        decision: NOT_CHECKED where there is no record of what the policy was trained on.
         detail: one sentence, with the notes.
-        total: G; of these `exact` were used as they are (`in_train`, `in_validation`: where), `near` others nearly so,
-            `same_seed` have a seed of training or validation.
+        total: G; of these `exact` were used as they are, or equal to the policy (`in_train`, `in_validation`: where;
+            `preprocessed`: those that differ before preprocessing), `near` others nearly so, `same_seed` have a seed
+            of training or validation.
+        near_share, near_leaks: the share of near-duplicates that is allowed, and whether they count as leaks.
+        near_in_validation: then the share of the validation part that resembles training likewise.
         finite: the environment has a finite set of start states, so that `exact` is chance and no leak.
         examples: case numbers, or seeds of episodes, of the first leaks.
         excluded: bool `[G]`, what `leaks: drop` removes; None where nothing is to be removed.
     """
 
-    decision: Literal["PASS", "ERROR"]
+    decision: Literal["PASS", "ERROR", "NOT_CHECKED"]
     detail: str
     leaks: Leaks
     unit: Literal["case", "episode"]
@@ -41,137 +47,170 @@ class LeakCheck:
     exact: int = 0
     in_train: int = 0
     in_validation: int = 0
+    preprocessed: int = 0
     near: int = 0
+    near_share: float = 0.0
+    near_leaks: bool = False
+    near_in_validation: float | None = None
     same_seed: int = 0
     finite: bool = False
     examples: tuple[int, ...] = ()
     excluded: np.ndarray | None = field(default=None, repr=False, compare=False)
 
 
-def check_runs(test_set: TestSet, runs: Sequence[Run], *, leaks: Leaks = "refuse") -> LeakCheck:
+def check_runs(
+    test_sets: Sequence[TestSet],
+    runs: Sequence[Run],
+    *,
+    leaks: Leaks = "refuse",
+    near: NearDuplicatesSpec | None = None,
+) -> LeakCheck:
     """Compare a test set with what its runs were exposed to; a record that is damaged or missing is an ERROR.
 
     Args:
-        runs: those that are judged; a policy without a run has none, and then nothing can be known.
+        test_sets: what each run plays: the same units, as the run's own preprocessing shows them.
         leaks: `refuse`: an ERROR; `drop`: PASS, and `excluded`; `report`: PASS with a note.
+        near: how many near-duplicates count as leaks; default: the suite's default.
     """
-    blank = LeakCheck("PASS", "", leaks, test_set.unit, len(test_set))
-    if not runs:
-        detail = "not checked: the policy has no training run, so what it was trained on is not known"
-        return replace(blank, detail=detail)
     exposures: list[Exposure] = []
-    for run in runs:
+    for test_set, run in zip(test_sets, runs, strict=True):
+        blank = LeakCheck("ERROR", "", leaks, test_set.unit, len(test_set))
         try:
             record = read_exposure(run.path)
         except InputError as error:
-            return replace(blank, decision="ERROR", detail=str(error))
+            return replace(blank, detail=str(error))
         if record is None:
             reason = f"{run.path} has no {exposure.FILE}, the record of what it was trained on"
             if leaks == "report":
-                return replace(blank, detail=f"not checked: {reason}")
+                return replace(blank, decision="NOT_CHECKED", detail=reason)
             advice = "train again, or say `leaks: report` in the suite to judge it unchecked"
-            return replace(blank, decision="ERROR", detail=f"{reason}: {advice}")
-        if record.cases != (test_set.unit == "case"):
-            recorded = "cases" if record.cases else "first observations"
-            reason = f"{run.path / exposure.FILE} is a record of {recorded}, and the test set has {test_set.unit}s"
-            return replace(blank, decision="ERROR", detail=f"{reason}: train again")
-        if (misfit := _not_of_this_run(record, run)) is not None:
-            return replace(blank, decision="ERROR", detail=f"{run.path / exposure.FILE} {misfit}: train again")
+            return replace(blank, detail=f"{reason}: {advice}")
+        if (misfit := _not_of_this_run(record, run, test_set)) is not None:
+            return replace(blank, detail=f"{run.path / exposure.FILE} {misfit}: train again")
         exposures.append(record)
-    return check_exposures(test_set, exposures, leaks=leaks)
+    return check_exposures(test_sets, exposures, leaks=leaks, near=near)
 
 
-def _not_of_this_run(record: Exposure, run: Run) -> str | None:
-    """Why a record does not fit what the run counted, after the name of its file; None where it fits.
+def _not_of_this_run(record: Exposure, run: Run, test_set: TestSet) -> str | None:
+    """Why a record does not fit the test set or what the run counted, after the name of its file; None where it fits.
 
     Every episode that ended in training began, so at least as many first observations are on record. What a run's
     parents used is on record as well.
     """
-    if record.cases:
+    if record.cases != (test_set.unit == "case"):
+        kind = "cases" if record.cases else "first observations"
+        return f"is a record of {kind}, and the test set has {test_set.unit}s"
+    parts = {"train": record.train, "validation": record.validation}
+    if record.cases and any(len(part) and part.views.shape[1] != test_set.views.shape[1] for part in parts.values()):
+        return "is of cases with another number of fields"
+    on_record = {name: int(part.counts.sum()) for name, part in parts.items()}
+    if not record.cases:
+        recorded, episodes = on_record["train"] + record.unrecorded, run.info.get("episodes")
+        if isinstance(episodes, int) and recorded < episodes:
+            return f"records {recorded:,} episodes of training, and run.json counts {episodes:,}"
         return None
-    recorded, episodes = int(record.train.counts.sum()) + record.unrecorded, run.info.get("episodes")
-    if isinstance(episodes, int) and recorded < episodes:
-        return f"records {recorded:,} episodes of training, and run.json counts {episodes:,}"
+    counted = run.info.get("cases")
+    counted = counted if isinstance(counted, Mapping) else {}
+    for name, recorded in on_record.items():
+        cases = counted.get(name)
+        if not isinstance(cases, int) or isinstance(cases, bool):
+            return f"cannot be checked, since run.json does not count the cases of {name}"
+        more = recorded > cases and run.info.get("init") is None
+        if recorded + record.unrecorded < cases or more:
+            return f"records {recorded:,} cases of {name}, and run.json counts {cases:,}"
     return None
 
 
-def check_exposures(test_set: TestSet, exposures: Sequence[Exposure], *, leaks: Leaks = "refuse") -> LeakCheck:
+def check_exposures(
+    test_sets: Sequence[TestSet],
+    exposures: Sequence[Exposure],
+    *,
+    leaks: Leaks = "refuse",
+    near: NearDuplicatesSpec | None = None,
+) -> LeakCheck:
     """The pure part of `check_runs`: a unit is leaked when any of the runs was exposed to it."""
-    none = np.zeros(len(test_set), bool)
-    in_train, in_validation, near, same_seed, leaked = (none.copy() for _ in range(5))
+    near = near or NearDuplicatesSpec.model_validate({})
+    unit, total = test_sets[0].unit, len(test_sets[0])
+    in_train, in_validation, raw, same_seed, leaked, close = (np.zeros(total, bool) for _ in range(6))
     finite = False
-    for record in exposures:
-        train = np.isin(test_set.exact, record.train.exact)
-        validation = np.isin(test_set.exact, record.validation.exact)
+    different = _different(test_sets, exposures)
+    for test_set, record in different:
+        train, validation = (_is_among(test_set, part) for part in (record.train, record.validation))
         in_train |= train
         in_validation |= validation
-        near |= np.isin(test_set.near, record.train.near) | np.isin(test_set.near, record.validation.near)
+        for part in (record.train, record.validation):
+            raw |= contains(part.exact, test_set.exact)
+        if test_set.cases is not None:
+            close |= is_near_duplicate(test_set, record, near.rounding)
+        elif unit == "episode" and len(test_set):
+            close |= _starts_nearly_alike(test_set, record)
         if len(test_set.seeds):
             same_seed |= np.isin(test_set.seeds, record.train_seeds) | np.isin(test_set.seeds, record.validation_seeds)
         starts = record.train.merge(record.validation)
-        if test_set.unit == "episode" and explained_by_chance(train | validation, starts.counts, test_set.exact):
+        if unit == "episode" and explained_by_chance(train | validation, starts.counts, test_set.exact):
             finite = True
         else:
             leaked |= train | validation
     exact = in_train | in_validation
+    close &= ~exact
+    records = [record for _, record in different]
+    near_leaks = test_sets[0].cases is not None and more_than_chance(
+        test_sets[0], close, ~exact, records, near.rounding, near.share
+    )
+    if near_leaks:
+        leaked |= close
+    likewise = share_in_validation(test_sets[0], records[0], near.rounding) if near_leaks else None
     leaked |= same_seed
     first = np.flatnonzero(leaked)[:EXAMPLES]
-    examples = first if test_set.unit == "case" else test_set.seeds[first]
+    examples = first if unit == "case" else test_sets[0].seeds[first]
     check = LeakCheck(
         decision="ERROR" if leaked.any() and (leaks == "refuse" or (leaks == "drop" and leaked.all())) else "PASS",
         detail="",
         leaks=leaks,
-        unit=test_set.unit,
-        total=len(test_set),
+        unit=unit,
+        total=total,
         exact=int(exact.sum()),
         in_train=int(in_train.sum()),
         in_validation=int(in_validation.sum()),
-        near=int((near & ~exact).sum()),
+        preprocessed=int((exact & ~raw).sum()),
+        near=int(close.sum()),
+        near_share=near.share,
+        near_leaks=near_leaks,
+        near_in_validation=likewise,
         same_seed=int(same_seed.sum()),
         finite=finite,
         examples=tuple(int(example) for example in examples),
         excluded=leaked if leaks == "drop" and leaked.any() else None,
     )
-    return replace(check, detail=_sentence(check, int(leaked.sum()), sum(record.unrecorded for record in exposures)))
+    return replace(check, detail=leak_sentence(check, leaked, sum(record.unrecorded for record in exposures)))
 
 
-def _sentence(check: LeakCheck, leaked: int, unrecorded: int) -> str:
-    unit = check.unit
-    parts = []
-    if leaked:
-        share = f"{leaked:,} of {check.total:,} {unit}s of the test set ({percent(leaked / check.total)})"
-        if unit == "case":
-            where = f"{check.in_train:,} in train, {check.in_validation:,} in validation"
-            how = f"took part in training, all features equal ({where}"
-        else:
-            how = (
-                f"took part in training ({check.exact:,} by their first observation, {check.same_seed:,} by their seed"
-            )
-        names = ", ".join(str(example) for example in check.examples)
-        more = ", …" if leaked > len(check.examples) else ""
-        parts.append(f"{share} {how}; {'seeds' if unit == 'episode' else 'cases'} {names}{more})")
-    elif not check.finite:
-        parts.append(f"none of {check.total:,} {unit}s of the test set took part in training")
-    if check.finite:
-        parts.append(
-            f"the environment has a finite set of start states: {check.exact:,} of {check.total:,} test episodes begin "
-            "where one of training or validation did, as expected by chance"
-        )
-    if check.near:
-        verb = "are" if check.near > 1 else "is"
-        parts.append(f"{check.near:,} more {verb} equal to one of training to about three digits")
-    if unrecorded:
-        parts.append(f"{unrecorded:,} of training are not on record")
-    sentence = "; ".join(parts)
-    if check.decision == "ERROR" and check.leaks == "drop":
-        return f"{sentence}: nothing is left to judge by; hold out other {_alternative(unit)}"
-    if check.decision == "ERROR":
-        advice = f"hold out other {_alternative(unit)}, or say `leaks: drop` to leave them out or `report` to keep them"
-        return f"{sentence}: {advice}"
-    if check.excluded is not None:
-        return f"{sentence}: left out"
-    return f"{sentence}: kept, as `leaks: report` says" if leaked else sentence
+def _different(test_sets: Sequence[TestSet], exposures: Sequence[Exposure]) -> list[tuple[TestSet, Exposure]]:
+    """Without the runs that play and used the same as another one: seeds of one config share their cases."""
+    different: list[tuple[TestSet, Exposure]] = []
+    for test_set, record in zip(test_sets, exposures, strict=True):
+        if not record.cases or not any(
+            test_set is other_set
+            and np.array_equal(record.train.exact, other.train.exact)
+            and np.array_equal(record.validation.exact, other.validation.exact)
+            and np.array_equal(record.train.views, other.train.views)
+            and np.array_equal(record.validation.views, other.validation.views)
+            for other_set, other in different
+        ):
+            different.append((test_set, record))
+    return different
 
 
-def _alternative(unit: str) -> str:
-    return "data" if unit == "case" else "episodes with `gate_seed`"
+def _is_among(test_set: TestSet, part: Fingerprints) -> np.ndarray:
+    """Whether each unit is among those of a part, or is equal to one of them for the policy, bool `[G]`."""
+    among = contains(part.exact, test_set.exact)
+    if test_set.cases is not None and len(part):
+        among |= contains(observed(part.views), observed(test_set.views))
+    return among
+
+
+def _starts_nearly_alike(test_set: TestSet, record: Exposure) -> np.ndarray:
+    """Whether each first observation equals one on record when rounded, bool `[G]`."""
+    parts = [part for part in (record.train, record.validation) if len(part)]
+    near = [contains(part.views[:, 0], test_set.views[:, 0]) for part in parts]
+    return np.logical_or.reduce([np.zeros(len(test_set), bool), *near])

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from rl_eval.domains import threat
 from rl_eval.domains.threat import data, preprocess, synthetic
-from rl_eval.domains.threat.flow_table import Table, row_hashes
+from rl_eval.domains.threat.flow_table import Table, partition_hashes, row_hashes
 
 ROOT = Path(__file__).resolve().parents[3]
 SMALL = {"train_flows": 4000, "validation_flows": 1000, "test_flows": 2500}
@@ -80,7 +80,7 @@ def test_row_hashes_are_equal_exactly_where_fields_are(rows):
 
 
 def test_row_hashes_are_the_same_on_every_machine():
-    assert row_hashes(table_of([0.0, -0.0, 1.5], ["tcp", "tcp", "udp"], [0, 1, 0])).tolist() == [
+    assert partition_hashes(table_of([0.0, -0.0, 1.5], ["tcp", "tcp", "udp"], [0, 1, 0])).tolist() == [
         7969924072435266223, 7969924072435266223, 14306218529517523119,
     ]  # fmt: skip
 

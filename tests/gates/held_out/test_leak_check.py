@@ -11,30 +11,50 @@ from hypothesis import strategies as st
 
 from rl_eval import domains, seeding
 from rl_eval.domains import threat
-from rl_eval.exposure import Exposure, Fingerprints, fingerprint_observations, hash_rows, write_exposure
-from rl_eval.gates import held_out
+from rl_eval.exposure import (
+    CaseObservations,
+    Exposure,
+    Fingerprints,
+    case_views,
+    fingerprint_observations,
+    hash_rows,
+    write_exposure,
+)
+from rl_eval.gates import held_out, load_suite
 from rl_eval.gates.held_out import start_states
 from rl_eval.rollout import play
 from tests.gates.fake_runs import write_run
 
-NSL_KDD = Path(__file__).resolve().parents[3].parent / "shared/data/nsl-kdd"
+ROOT = Path(__file__).resolve().parents[3]
+NSL_KDD = ROOT.parent / "shared/data/nsl-kdd"
 CARTPOLE = domains.validate({"name": "cartpole"})
 NUMBERS = st.lists(st.integers(0, 15), max_size=12)
 
 
-def fingerprints(values):
-    return Fingerprints.from_hashes(*fingerprint_observations(np.array(values, float).reshape(-1, 1)))
+def observations(values):
+    """Cases of one field."""
+    return CaseObservations(np.array(values, float).reshape(-1, 1), ["field"])
+
+
+def hashes(values, cases):
+    seen = observations(values)
+    exact, near = fingerprint_observations(seen.rows)
+    return (exact, case_views(seen)) if cases else (exact, near)
+
+
+def fingerprints(values, cases):
+    return Fingerprints.from_hashes(*hashes(values, cases))
 
 
 def exposure_to(train=(), validation=(), *, cases=True, train_seeds=(), validation_seeds=(), unrecorded=0):
     seeds = np.array(train_seeds, np.int64), np.array(validation_seeds, np.int64)
-    return Exposure(cases, fingerprints(train), fingerprints(validation), *seeds, unrecorded)
+    return Exposure(cases, fingerprints(train, cases), fingerprints(validation, cases), *seeds, unrecorded)
 
 
 def set_of(values, seeds=None):
-    both = fingerprint_observations(np.array(values, float).reshape(-1, 1))
-    unit = "case" if seeds is None else "episode"
-    return held_out.TestSet(unit, *both, np.array([] if seeds is None else seeds, np.int64))
+    if seeds is None:
+        return held_out.TestSet("case", *hashes(values, True), np.array([], np.int64), observations(values))
+    return held_out.TestSet("episode", *hashes(values, False), np.array(seeds, np.int64))
 
 
 # -- set logic ---------------------------------------------------------------------------------------------------------
@@ -46,7 +66,7 @@ def test_leaked_cases_are_those_that_sets_find(test_set, parts):
     trained, validated = (set().union(*(part[i] for part in parts)) for i in (0, 1))
     leaked = np.array([value in trained | validated for value in test_set])
     for leaks in ("refuse", "drop", "report"):
-        check = held_out.check_exposures(set_of(test_set), exposures, leaks=leaks)
+        check = held_out.check_exposures([set_of(test_set)] * len(exposures), exposures, leaks=leaks)
         assert check.exact == leaked.sum()
         assert check.in_train == sum(value in trained for value in test_set)
         assert check.in_validation == sum(value in validated for value in test_set)
@@ -63,9 +83,10 @@ VALUES = st.lists(st.sampled_from([0.0, 1.0, 1.0001, 1.002, -1.0, 700.0, 700.4])
 
 
 @given(VALUES.filter(bool), VALUES)
-def test_near_duplicates_are_those_that_brute_force_finds_and_no_exact_ones(test_set, train):
+def test_starts_nearly_alike_are_those_that_brute_force_finds_and_no_exact_ones(test_set, train):
     """On these values, equal to ten bits is: differing by less than a thousandth."""
-    check = held_out.check_exposures(set_of(test_set), [exposure_to(train)], leaks="report")
+    seeds = np.arange(len(test_set))
+    check = held_out.check_exposures([set_of(test_set, seeds)], [exposure_to(train, cases=False)], leaks="report")
     near = [g not in train and any(abs(g - t) <= abs(t) / 1000 for t in train) for g in test_set]
     assert check.near == sum(near)
     assert (check.decision, check.excluded) == ("PASS", None)  # reported, never decided by
@@ -76,7 +97,7 @@ def test_seeds_of_training_or_validation_are_leaks_too(gate_seeds, train_seeds, 
     test_set = set_of(1000 + np.arange(len(gate_seeds)), gate_seeds)
     exposure = exposure_to(cases=False, train_seeds=train_seeds, validation_seeds=validation_seeds)
     used = np.isin(gate_seeds, [*train_seeds, *validation_seeds])
-    check = held_out.check_exposures(test_set, [exposure], leaks="drop")
+    check = held_out.check_exposures([test_set], [exposure], leaks="drop")
     assert check.same_seed == used.sum()
     assert check.examples == tuple(np.array(gate_seeds)[used][:5].tolist())
     assert check.excluded is None if not used.any() else np.array_equal(check.excluded, used)
@@ -86,7 +107,7 @@ def test_seeds_of_training_or_validation_are_leaks_too(gate_seeds, train_seeds, 
 
 
 def judged(train, test_set):
-    return held_out.check_exposures(set_of(test_set, np.arange(len(test_set))), [exposure_to(train, cases=False)])
+    return held_out.check_exposures([set_of(test_set, np.arange(len(test_set)))], [exposure_to(train, cases=False)])
 
 
 def test_one_start_state_is_a_note():
@@ -183,9 +204,13 @@ def test_gymnasium_environments_with_finite_starts_are_noted(name):
     test_set = held_out.load_test_set(env, seeding.episode_seeds(1, 100))
     trained = held_out.load_test_set(env, seeding.episode_seeds(1, 600, "other"))
     exposure = Exposure(
-        False, Fingerprints.from_hashes(trained.exact, trained.near), fingerprints([]), np.arange(0), np.arange(0)
+        False,
+        Fingerprints.from_hashes(trained.exact, trained.views),
+        fingerprints([], False),
+        np.arange(0),
+        np.arange(0),
     )
-    check = held_out.check_exposures(test_set, [exposure])
+    check = held_out.check_exposures([test_set], [exposure])
     assert (check.decision, check.finite) == ("PASS", True)
 
 
@@ -208,21 +233,22 @@ def test_664_flows_of_kddtest_stand_in_the_training_file(tmp_path):
     run = write_run(tmp_path / "run", config.model_dump(mode="json"))
     write_exposure(run.path, Exposure.of_cases(config, np.arange(8)))
     test_set = held_out.load_test_set(config, range(113))
-    refused = held_out.check_runs(test_set, [run])
+    refused = held_out.check_runs([test_set], [run])
     assert (refused.decision, refused.exact, refused.in_train + refused.in_validation) == ("ERROR", 664, 664)
-    assert refused.near == 20
-    assert refused.detail.startswith("664 of 22,544 cases")
-    assert held_out.check_runs(test_set, [run], leaks="report").decision == "PASS"
-    dropped = held_out.check_runs(test_set, [run], leaks="drop")
-    assert dropped.decision == "PASS"
-    assert dropped.excluded.sum() == 664
+    assert (refused.preprocessed, refused.near, refused.near_leaks) == (0, 4040, True)
+    assert refused.near_in_validation > refused.near / refused.total
+    spec = load_suite(ROOT / "suites/threat_nsl_kdd.yaml").spec
+    reported = held_out.check_runs([test_set], [run], leaks=spec.leaks, near=spec.near_duplicates)
+    assert (reported.decision, reported.near_leaks) == ("PASS", False)
+    dropped = held_out.check_runs([test_set], [run], leaks="drop", near=spec.near_duplicates)
+    assert (dropped.decision, dropped.excluded.sum()) == ("PASS", 664)
     learnt = np.concatenate([threat.DOMAIN.case_hashes(config, part) for part in ("train", "validation")])
     assert not np.isin(threat.DOMAIN.case_hashes(config, "test")[~dropped.excluded], learnt).any()
 
 
 def test_the_embedded_data_leaks_nothing():
     config = threat.Config()
-    check = held_out.check_exposures(held_out.load_test_set(config, []), [Exposure.of_cases(config, np.arange(1))])
+    check = held_out.check_exposures([held_out.load_test_set(config, [])], [Exposure.of_cases(config, np.arange(1))])
     assert (check.decision, check.total, check.exact, check.near) == ("PASS", 40_000, 0, 0)
 
 
@@ -242,30 +268,29 @@ def test_the_worst_of_several_runs_decides(tmp_path):
     test_set = set_of([1, 2, 3], [10, 11, 12])
     clean = recorded(tmp_path / "clean", exposure_to([7], cases=False))
     leaky = recorded(tmp_path / "leaky", exposure_to([2], cases=False))
-    assert held_out.check_runs(test_set, [clean]).decision == "PASS"
-    check = held_out.check_runs(test_set, [clean, leaky])
+    assert held_out.check_runs([test_set], [clean]).decision == "PASS"
+    check = held_out.check_runs([test_set] * 2, [clean, leaky])
     assert (check.decision, check.examples) == ("ERROR", (11,))
 
 
 def test_a_run_without_a_record_is_an_error_unless_the_suite_only_reports(tmp_path):
     test_set, run = set_of([1], [10]), recorded(tmp_path / "run", None)
     for leaks in ("refuse", "drop"):
-        check = held_out.check_runs(test_set, [run], leaks=leaks)
+        check = held_out.check_runs([test_set], [run], leaks=leaks)
         assert check.decision == "ERROR"
         assert "has no seen.npz" in check.detail
         assert "say `leaks: report`" in check.detail
-    check = held_out.check_runs(test_set, [run], leaks="report")
-    assert (check.decision, check.detail.partition(":")[0]) == ("PASS", "not checked")
+    assert held_out.check_runs([test_set], [run], leaks="report").decision == "NOT_CHECKED"
 
 
 @pytest.mark.parametrize("leaks", ["refuse", "drop", "report"])
 def test_a_damaged_or_foreign_record_is_an_error_always(tmp_path, leaks):
     run = recorded(tmp_path / "run", exposure_to([7], cases=True))
-    check = held_out.check_runs(set_of([1], [10]), [run], leaks=leaks)
+    check = held_out.check_runs([set_of([1], [10])], [run], leaks=leaks)
     assert check.decision == "ERROR"
     assert "is a record of cases, and the test set has episodes" in check.detail
     (run.path / "seen.npz").write_bytes(b"PK")
-    check = held_out.check_runs(set_of([1], [10]), [run], leaks=leaks)
+    check = held_out.check_runs([set_of([1], [10])], [run], leaks=leaks)
     assert check.decision == "ERROR"
     assert "seen.npz cannot be read" in check.detail
 
@@ -275,25 +300,26 @@ def test_a_record_with_fewer_episodes_than_the_run_counted_is_an_error_always(tm
     run = recorded(tmp_path / "run", exposure_to([7, 8, 8], cases=False, unrecorded=2))
     for episodes, decision in ((5, "PASS"), (6, "ERROR")):
         counted = dataclasses.replace(run, info={**run.info, "episodes": episodes})
-        check = held_out.check_runs(set_of([1], [10]), [counted], leaks=leaks)
+        check = held_out.check_runs([set_of([1], [10])], [counted], leaks=leaks)
         assert check.decision == decision
     assert "records 5 episodes of training, and run.json counts 6" in check.detail
 
 
-def test_a_policy_without_a_run_is_not_checked():
-    check = held_out.check_runs(set_of([1]), [])
-    assert (check.decision, check.excluded) == ("PASS", None)
-    assert check.detail.startswith("not checked: ")
-
-
 def test_the_sentence_names_counts_examples_and_what_to_do():
-    test_set = set_of([1, 2, 3, 4.0001])
+    test_set = set_of([1, 2, 3, 4.001, *range(10, 206)])
     exposure = exposure_to([2], [3, 4], unrecorded=1200)
-    refused = held_out.check_exposures(test_set, [exposure])
-    for words in ("2 of 4 cases", "1 in train, 1 in validation", "cases 1, 2", "1 more is", "1,200", "`leaks: drop`"):
+    refused = held_out.check_exposures([test_set], [exposure])
+    for words in (
+        "2 of 200 cases",
+        "1 in train, 1 in validation",
+        "cases 1, 2",
+        "1 more (0.5 %) is",
+        "1,200",
+        "`leaks: drop`",
+    ):
         assert words in refused.detail
-    assert "kept" in held_out.check_exposures(test_set, [exposure], leaks="report").detail
-    assert held_out.check_exposures(test_set, [exposure], leaks="drop").detail.endswith("left out")
-    nothing_left = held_out.check_exposures(set_of([2, 3]), [exposure], leaks="drop")
+    assert "kept" in held_out.check_exposures([test_set], [exposure], leaks="report").detail
+    assert held_out.check_exposures([test_set], [exposure], leaks="drop").detail.endswith("left out")
+    nothing_left = held_out.check_exposures([set_of([2, 3])], [exposure], leaks="drop")
     assert nothing_left.decision == "ERROR"
     assert "nothing is left to judge by" in nothing_left.detail
