@@ -39,7 +39,7 @@ def reach(tmp_path_factory):
 def test_a_key_of_info_is_the_fact_that_decides(reach, policy, decision):
     verdict = evaluate_suite(reach, named_runs(reach, [policy]), trust=True)
     decisions = {criterion.criterion: criterion.decision for criterion in verdict.criteria}
-    assert decisions == {"reaches": decision, "controls": "PASS", "held_out": "PASS"}
+    assert decisions == {"reaches": decision, "controls": "PASS", "held_out": "NOT_CHECKED"}
 
 
 def test_the_metric_is_not_computed_from_the_reward(reach):

@@ -61,7 +61,7 @@ def test_no_copy_of_the_test_part_is_made_and_the_verdict_says_so(judged, tmp_pa
     assert (verdict.part, verdict.test_set) == ("validation", None)
     assert {row["part"] for row in verdict.rows()} == {"validation"}
     assert verdict.criteria[-1].criterion == "held_out"
-    assert "not checked" in verdict.criteria[-1].detail
+    assert verdict.criteria[-1].decision == "NOT_CHECKED"
     assert SuiteVerdict.from_json(verdict.to_json()) == verdict
     assert ledger.record_verdict(tmp_path / "ledger", Selection((run,)), verdict) == verdict
     named = replace(verdict, test_set="0" * 64)  # even if it named a test set

@@ -49,7 +49,7 @@ def check_held_out(
         test_sets = _TestSets(environments)
         test_set = test_sets.of(judged[0])
         if not runs:
-            return replace(blank, decision="NOT_CHECKED", detail=WITHOUT_RUN), test_set.fingerprint
+            return _not_checked(blank, test_set, WITHOUT_RUN), test_set.fingerprint
         check = check_runs(
             [test_sets.of(run) for run in runs], runs, leaks=suite.spec.leaks, near=suite.spec.near_duplicates
         )
@@ -69,7 +69,12 @@ def check_held_out(
     if check.decision == "PASS":
         return replace(verdict, units=check.total, units_max=check.total), test_set.fingerprint
     if check.decision == "NOT_CHECKED":
-        return verdict, test_set.fingerprint
+        return _not_checked(blank, test_set, check.detail), test_set.fingerprint
     # without examples it could not be checked, which says nothing about the episodes themselves
     leaks = check.exact + check.same_seed if check.examples else None
     return replace(verdict, units=leaks, units_max=check.total if leaks else None), test_set.fingerprint
+
+
+def _not_checked(blank: CriterionVerdict, test_set: TestSet, reason: str) -> CriterionVerdict:
+    total = len(test_set)
+    return replace(blank, decision="NOT_CHECKED", detail=reason, unit=test_set.unit, units=0, units_max=total)

@@ -86,7 +86,7 @@ def test_a_run_without_a_record_is_an_error_of_held_out_alone(tmp_path):
     assert (criterion.decision, held_out.decision) == ("PASS", "ERROR")
     assert "has no seen.npz" in held_out.detail
     criterion, held_out = evaluate_suite(checked, named_runs(checked, ["random"])).criteria
-    assert (criterion.decision, held_out.decision, held_out.units) == ("FAIL", "NOT_CHECKED", None)
+    assert (criterion.decision, held_out.decision, held_out.units) == ("FAIL", "NOT_CHECKED", 0)
 
 
 @pytest.mark.parametrize(("limit", "noted"), [("", True), (", max_episode_steps: 50", False)])
