@@ -110,7 +110,7 @@ def _launch(root: Path, argv: Sequence[str], job: Callable[[], None], directorie
     except KeyboardInterrupt:
         interrupted = True
         _leave(directories)
-    return _exit_status(directories, interrupted, root / "suites")
+    return _exit_status(directories, interrupted, root / "suites" if line.multirun else None)
 
 
 def _leave(directories: Sequence[Path]) -> None:
@@ -298,8 +298,12 @@ def _print_sweep(runs: Sequence[Run], suites: Path) -> None:
         terminal.print_line(sentence)
 
 
-def _exit_status(directories: list[Path], interrupted: bool, suites: Path) -> int:
-    """Print the comparison of a sweep, and turn the status of the runs into an exit status."""
+def _exit_status(directories: list[Path], interrupted: bool, suites: Path | None) -> int:
+    """Print the comparison of a sweep, and turn the status of the runs into an exit status.
+
+    Args:
+        suites: of a sweep, the folder of the suites; None for a single run.
+    """
     from rl_eval import run
 
     runs, failed = [], False
@@ -308,7 +312,7 @@ def _exit_status(directories: list[Path], interrupted: bool, suites: Path) -> in
             runs.append(run.read_run(directory))
         except InputError:
             failed = True
-    if len(directories) > 1 and runs:
+    if suites is not None and runs:
         _print_sweep(runs, suites)
     statuses = {r.info["status"] for r in runs}
     if interrupted or "interrupted" in statuses:

@@ -58,7 +58,7 @@ def judge_best_commands(jobs: Sequence[Run], folder: Path) -> list[str]:
         paths = [sweep] if whole else [run.path for run in members]
         what = members[0].path.name if len(members) == 1 else f"{len(members)} jobs from {members[0].path.name} on"
         options = " ".join(f"--rl-run {shell_word(path)}" for path in paths)
-        head = f"best on validation: {what} ({best}); judge it" if len(candidates) > 1 else "judge the jobs"
+        head = f"best on validation: {what} ({best}); judge it" if len(candidates) > 1 else "judge the sweep"
         suites_of.setdefault((head, options), []).append(shell_word(suite.label))
     return [
         f"{head} on the test set with `pytest {' '.join(labels)} {options}`"

@@ -80,7 +80,7 @@ def test_a_sweep_that_is_one_group_is_named_as_such(sweep):
     jobs = sweep(2, lr1=[10.0, 30.0])
     (sentence,) = judge_best_commands(jobs, Path("suites"))
     assert pasted(sentence) == ["pytest", "suites/pole.yaml", "--rl-run", "outputs/day/a sweep"]
-    assert "best" not in sentence
+    assert sentence.startswith("judge the sweep on the test set with")
 
 
 def test_too_few_runs_for_a_group_and_runs_that_cannot_be_compared(sweep):
