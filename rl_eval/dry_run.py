@@ -101,7 +101,7 @@ def _one_step(config: RunConfig) -> tuple[VectorEnv, int | None]:
     obs, rewards, terminated, truncated, infos = vector.step(actions)
     checks.step(obs, rewards, terminated, truncated, infos)
     outcome = infos["outcome"]
-    if missing := set(domain.facts(config.env)) - set(outcome):
+    if missing := set(domain.facts(config.env)) - {*outcome, *domain.held_out_facts}:
         raise InputError(f"env={config.env.name} lists the fact {min(missing)!r}, and infos['outcome'] has none")
     RewardFunction.from_config(config.reward["terms"])(outcome)
     vector.close()

@@ -96,6 +96,14 @@ def test_an_environment_that_does_not_is_one_sentence(vector, message, foreign, 
     assert "\n" not in str(raised.value)
 
 
+def test_a_fact_that_training_does_not_have_is_named_as_held_out(foreign, monkeypatch):
+    monkeypatch.setattr(Foreign, "facts", lambda self, config: ("native_reward", "judge"))
+    with pytest.raises(InputError, match="fact 'judge'"):
+        dry_run(config())
+    monkeypatch.setattr(Foreign, "held_out_facts", ("judge",))
+    assert dry_run(config()).env == "foreign"
+
+
 def test_a_domain_without_a_validation_metric_needs_one_in_the_config(foreign, monkeypatch):
     monkeypatch.setattr(Foreign, "validation_metric", lambda self, config: None)
     with pytest.raises(InputError, match=r"give validation\.metric="):

@@ -177,7 +177,7 @@ class VectorChecks:
         action = vector.single_action_space
         self._actions = int(action.n) if isinstance(action, gym.spaces.Discrete) else 0
         self._same_step = vector.metadata.get("autoreset_mode") == AutoresetMode.SAME_STEP
-        self._masked = False
+        self._masked: bool | None = None  # not known of a vector that goes on from a saved state
 
     def reset(self, obs: Any, infos: Any) -> None:
         """Check what `reset` returned.
@@ -217,6 +217,8 @@ class VectorChecks:
         for name, facts in outcome.items():
             if facts.__class__ is not np.ndarray or facts.shape != self._row or facts.dtype.kind not in NUMBERS:
                 raise self._refusal(f"fact {name!r}", facts, when, f"it must be numbers of shape {self._row}")
+        if self._masked is None:
+            self._masked = infos.get("action_mask") is not None
         if self._masked or infos.get("action_mask") is not None:
             self._mask(infos, when)
         if self._same_step and truncated.any():

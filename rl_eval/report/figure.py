@@ -15,11 +15,13 @@ class Cell:
     Attributes:
         note: smaller text after it.
         share: from 0 to 1, shown as a bar with its percentage instead of the text.
+        is_block: whether the text is long and shown with its line breaks; else its first 80 characters are shown.
     """
 
     text: str = ""
     note: str = ""
     share: float | None = None
+    is_block: bool = False
 
 
 @dataclass(frozen=True)

@@ -307,3 +307,12 @@ def test_only_copies_that_play_need_finite_numbers():
     checks.step(obs, np.array([1.0, np.nan]), none, none, infos, np.array([True, False]))
     with pytest.raises(InputError, match="copy 1"):
         checks.step(obs, np.ones(2), none, none, infos)
+
+
+def test_masks_of_a_vector_that_goes_on_without_a_reset_are_taken_from_its_first_step():
+    checks, none, obs = VectorChecks(Vector()), np.zeros(2, bool), np.zeros((2, 4))
+    infos = {"outcome": {"native_reward": np.ones(2)}}
+    mask = np.ones((2, Vector.single_action_space.n), bool)
+    checks.step(obs, np.ones(2), none, none, {**infos, "action_mask": mask})
+    with pytest.raises(InputError, match="action_mask"):
+        checks.step(obs, np.ones(2), none, none, infos)

@@ -1,0 +1,180 @@
+"""The prompts of a config with their observations and scores, one part at a time; cached."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, field
+from functools import lru_cache
+
+import numpy as np
+
+from rl_eval.domains.base import Part
+from rl_eval.domains.prompt.config import LEAST_NATS, Config
+from rl_eval.domains.prompt.encoding import HashedNgrams
+from rl_eval.domains.prompt.environment.observations import observe
+from rl_eval.domains.prompt.environment.plain_features import MOVED_FEATURES, PROMPT_FEATURES, prompt_features
+from rl_eval.domains.prompt.environment.rubric import rubric
+from rl_eval.domains.prompt.environment.source import Source, files, load_source
+from rl_eval.domains.prompt.environment.states import APPLIED, PromptStates, prompt_states
+from rl_eval.domains.prompt.reward_model.fit import RewardModel, fit_reward_model
+from rl_eval.domains.prompt.tasks.starts import KINDS
+from rl_eval.domains.prompt.tasks.task import CATEGORIES
+from rl_eval.errors import InputError
+
+# Keys that decide what the prompts and their scores are, and those that decide how they are observed.
+_DATA = {"tasks", "path", "scores", "validation_tasks", "test_tasks", "feedback", "judge"}
+_OBSERVATIONS = {"encoder", "preprocessing", "features"}
+
+
+@dataclass(frozen=True)
+class PromptSet:
+    """The S start prompts of one part, with everything that the environment looks up.
+
+    Attributes:
+        observations: float32 `[S, 32, D]`, the embedding first.
+        category, kind: int64 `[S]`, indices into `CATEGORIES` and `KINDS`.
+        scores: name -> float32 `[S, 32]`: `predicted` by the reward model, `rubric`; in nats `feedback` and `judge`;
+            `accuracy` of the judge, both not in training; `length` in characters. NaN where no legal mutations lead.
+        hashes: uint64 `[S]` of task and start prompt.
+    """
+
+    states: PromptStates = field(repr=False)
+    observations: np.ndarray = field(repr=False)
+    category: np.ndarray = field(repr=False)
+    kind: np.ndarray = field(repr=False)
+    scores: dict[str, np.ndarray] = field(repr=False)
+    hashes: np.ndarray = field(repr=False)
+
+    def __len__(self) -> int:
+        return len(self.states)
+
+    def fingerprint(self) -> str:
+        """SHA-256 of the start prompts, their tasks and order, and the scores of language models."""
+        digest = hashlib.sha256(self.hashes.tobytes())
+        for name in sorted({"feedback", "judge", "accuracy"} & self.scores.keys()):
+            digest.update(self.scores[name].tobytes())
+        return digest.hexdigest()
+
+
+def load_part(config: Config, part: Part) -> PromptSet:
+    """One part of the tasks of a config.
+
+    Raises:
+        InputError: data that is missing or damaged, or a prompt without a score.
+    """
+    return _load_part(_key(config, _DATA | _OBSERVATIONS), _stamps(config), part)
+
+
+def load_encoder(config: Config) -> HashedNgrams:
+    """The encoder of a config: its `preprocessing`, else fitted on all training prompts."""
+    if config.preprocessing is not None:
+        return HashedNgrams.from_json(config.preprocessing)
+    return _fitted_encoder(_key(config, _DATA), _stamps(config))
+
+
+def load_reward_model(config: Config) -> RewardModel:
+    """The reward model of a config, fitted on the training tasks."""
+    return _reward_model(_key(config, _DATA), _stamps(config))
+
+
+def load_states(config: Config, part: Part) -> PromptStates:
+    """The prompts of one part, without observations and scores."""
+    return _states(_key(config, _DATA), _stamps(config), part)
+
+
+def _key(config: Config, keys: set[str]) -> str:
+    return config.model_dump_json(include={"name", *keys})
+
+
+def _stamps(config: Config) -> tuple:
+    """Path, size and modification time of every file that a config reads."""
+    return tuple((str(f), f.stat().st_size, f.stat().st_mtime_ns) for f in files(config))
+
+
+@lru_cache(maxsize=4)
+def _source(key: str, stamps: tuple) -> Source:
+    source = load_source(Config.model_validate_json(key))
+    for part, tasks in source.tasks.items():
+        if not tasks:
+            raise InputError(f"there is no {part} task: each of train, validation and test needs one")
+    return source
+
+
+@lru_cache(maxsize=12)
+def _states(key: str, stamps: tuple, part: Part) -> PromptStates:
+    return prompt_states(_source(key, stamps).tasks[part])
+
+
+@lru_cache(maxsize=4)
+def _fitted_encoder(key: str, stamps: tuple) -> HashedNgrams:
+    return HashedNgrams.fit(text for texts in _states(key, stamps, "train").texts for text in texts)
+
+
+@lru_cache(maxsize=4)
+def _reward_model(key: str, stamps: tuple) -> RewardModel:
+    states, source = _states(key, stamps, "train"), _source(key, stamps)
+    scores = language_model_scores(states, source, source.feedback)[0]
+    reached = states.can_reach
+    task = np.broadcast_to(states.task[:, None], reached.shape)[reached]
+    features = _prompt_features(states)[reached].astype(np.float64)
+    return fit_reward_model(features, scores[reached], task, [PROMPT_FEATURES.index(name) for name in MOVED_FEATURES])
+
+
+@lru_cache(maxsize=12)
+def _load_part(key: str, stamps: tuple, part: Part) -> PromptSet:
+    config = Config.model_validate_json(key)
+    states, source = load_states(config, part), _source(_key(config, _DATA), stamps)
+    features = _prompt_features(states)
+    scores = {
+        "predicted": load_reward_model(config).score(features.astype(np.float64)),
+        "rubric": rubric(features),
+        "feedback": language_model_scores(states, source, source.feedback)[0],
+        "length": np.array([[len(text) for text in texts] for texts in states.texts]),
+    }
+    if part != "train":  # so that no reward can read the judge
+        scores["judge"], scores["accuracy"] = language_model_scores(states, source, source.judge)
+    scores = {name: np.where(states.can_reach, values, np.nan).astype(np.float32) for name, values in scores.items()}
+    tasks = [states.tasks[index] for index in states.task]
+    encoder = load_encoder(config)
+    observations = np.array(
+        [
+            observe(texts, task, APPLIED, encoder, plain=config.features)
+            for texts, task in zip(states.texts, tasks, strict=True)
+        ]
+    )
+    for array in (observations, *scores.values()):
+        array.setflags(write=False)  # shared by every environment of the process
+    return PromptSet(
+        states,
+        observations,
+        np.array([CATEGORIES.index(task.category) for task in tasks], np.int64),
+        np.array([KINDS.index(kind) for kind in states.kinds], np.int64),
+        scores,
+        np.array([_hash(task.name, texts[0]) for task, texts in zip(tasks, states.texts, strict=True)], np.uint64),
+    )
+
+
+def _hash(task: str, text: str) -> int:
+    content = f"{task}\0{text}".encode(errors="surrogatepass")
+    return int.from_bytes(hashlib.sha256(content).digest()[:8], "little")
+
+
+def language_model_scores(states: PromptStates, source: Source, model: str) -> tuple[np.ndarray, np.ndarray]:
+    """Calibrated log-likelihood in nats and calibrated accuracy, `[S, 32]` each; NaN where no legal mutations lead."""
+    nats, accuracy = (np.full(states.can_reach.shape, np.nan) for _ in range(2))
+    for start, state in np.argwhere(states.can_reach):
+        task = states.tasks[states.task[start]]
+        score = source.scores.get(states.texts[start][state], task, model)
+        nats[start, state] = max(score.calibrated, LEAST_NATS)
+        accuracy[start, state] = score.calibrated_accuracy
+    return nats, accuracy
+
+
+def _prompt_features(states: PromptStates) -> np.ndarray:
+    """float32 `[S, 32, F]`."""
+    return np.array(
+        [
+            [prompt_features(text, states.tasks[task]) for text in texts]
+            for task, texts in zip(states.task, states.texts, strict=True)
+        ]
+    )
