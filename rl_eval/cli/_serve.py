@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -82,4 +83,5 @@ def serve(
         trust=trust,
         show=lambda line: terminal.print_line(line),
     )
-    raise typer.Exit(status)
+    sys.stdout.flush()
+    os._exit(status)  # taking down the interpreter takes longer than ending the server

@@ -273,7 +273,7 @@ class Domain(ABC, Generic[Config]):
         return None
 
     def routes(self, config: Config, preprocessing: Mapping[str, Any]) -> Any:
-        """A FastAPI router of its own, which a policy server mounts at its root, after its own routes; None: no routes.
+        """A FastAPI router of its own, which a policy server mounts at its root beside its own; None: no routes.
 
         A handler may raise `InputError`, which is answered with status 422 and its sentence.
 

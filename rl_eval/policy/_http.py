@@ -6,11 +6,15 @@ is that of the same copy from request to request; `episode_start` says whether a
 episode. Whatever the server draws at random follows from `seed`, the same in each request, from where all episodes
 start. Where actions can be illegal, `mask` has a list of booleans an observation. A server that answers with a
 `version`, a text, makes each version a policy of its own.
+
+URLs of `rl-eval serve`, of the Open Inference Protocol (KServe v2) and of MLflow are asked in their own forms; see
+`_http_protocols`.
 """
 
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import gymnasium as gym
@@ -19,7 +23,8 @@ import numpy as np
 from rl_eval.errors import InputError
 from rl_eval.formatting import mask_url
 from rl_eval.net import AddressError, Client, Limits, RequestError, Url, parse_url
-from rl_eval.policy._actions import checked_actions
+from rl_eval.policy._actions import actions_from, checked_actions
+from rl_eval.policy._http_protocols import Question, protocol_of
 from rl_eval.policy._identity import digest
 from rl_eval.policy._policy import Policy, Spaces, starts
 from rl_eval.policy._source import Source
@@ -37,6 +42,8 @@ class HttpPolicy:
 
     def __init__(self, client: Client, action: gym.Space, seed: int):
         self._client, self._name, self._action, self._seed = client, str(client.url), action, seed
+        self._rng = np.random.default_rng(seed)  # of actions that are drawn here
+        self._protocol = protocol_of(client.url.path, self._get)
         self._version: str | None = None  # of the first answer
         self._answered = False
 
@@ -52,25 +59,37 @@ class HttpPolicy:
         Raises:
             InputError: it cannot be reached in time, or answers anything but one action an observation.
         """
-        request = {
-            "observations": np.asarray(obs).tolist(),
-            "greedy": bool(greedy),
-            "seed": self._seed,
-            "episode_start": starts(episode_start, len(obs)).tolist(),
-            **({} if mask is None else {"mask": mask.tolist()}),
-        }
+        question = Question(np.asarray(obs), bool(greedy), self._seed, starts(episode_start, len(obs)), mask)
         try:
+            request = self._protocol.request(question)
             body = json.dumps(request, allow_nan=False)
         except ValueError as error:
             raise InputError(f"policy {self._name}: an observation is not finite, which JSON cannot say") from error
+        except InputError as error:
+            raise InputError(f"policy {self._name} {error}") from error
         try:
-            answer = json.loads(self._post(body.encode()))
+            content = json.loads(self._post(body.encode()))
         except (ValueError, RecursionError) as error:
             raise InputError(f"policy {self._name} answered with something that is not JSON") from error
-        if not isinstance(answer, dict) or not isinstance(answer.get("actions"), list):
-            raise InputError(f'policy {self._name} answered without a list of actions: answer {{"actions": […]}}')
-        self._check_version(answer.get("version"))
-        return checked_actions(answer["actions"], len(obs), self._action, self._name)
+        try:
+            answer = self._protocol.read(content if isinstance(content, dict) else {}, question)
+        except InputError as error:
+            raise InputError(f"policy {self._name} {error}") from error
+        self._check_version(answer.version)
+        actions = answer.actions
+        if answer.logits is not None:
+            self._check_logits(answer.logits, len(obs))
+            rng = None if greedy else self._rng
+            actions = actions_from(answer.logits, np.zeros(()), self._action, rng)
+        return checked_actions(actions, len(obs), self._action, self._name)
+
+    def _check_logits(self, logits: np.ndarray, n: int) -> None:
+        expected = (n, int(self._action.n)) if isinstance(self._action, gym.spaces.Discrete) else None
+        if logits.shape != expected or not np.isfinite(logits).any(axis=1).all():
+            raise InputError(
+                f"policy {self._name} answered with probabilities of shape {logits.shape} for {n} observations: "
+                f"this environment takes {self._action}"
+            )
 
     def _check_version(self, version: Any) -> None:
         if version is not None and not (isinstance(version, str) and len(version) <= MAX_VERSION):
@@ -82,6 +101,19 @@ class HttpPolicy:
             _VERSIONS[self._name] = version or ""
         elif version != self._version:
             raise InputError(f"policy {self._name} changed its version while it was played: judge it again")
+
+    def _get(self, path: str) -> dict[str, Any] | None:
+        """The JSON object at another path of the server; None where there is none."""
+        url = replace(self._client.url, path=path, query="")
+        try:
+            response = Client(url, LIMITS, trust_env=not url.is_loopback).request("GET")
+        except RequestError as error:
+            raise InputError(f"does not answer: {error.reason}: start its server first") from error
+        try:
+            value = json.loads(response.content) if response.status == 200 else None
+        except (ValueError, RecursionError):
+            return None
+        return value if isinstance(value, dict) else None
 
     def _post(self, body: bytes) -> bytes:
         try:

@@ -15,7 +15,7 @@ FILE = "run.lock"
 
 @contextlib.contextmanager
 def lock(directory: Path) -> Iterator[None]:
-    """Keep other processes from training, resuming or verifying the run in `directory`.
+    """Keep other processes from training, resuming, verifying or serving in `directory`.
 
     The file stays when the lock is released. A file without a lock on it blocks nobody.
 
@@ -27,7 +27,7 @@ def lock(directory: Path) -> Iterator[None]:
         file_lock.acquire()
     except Timeout as error:
         raise InputError(
-            f"{directory} is in use by another process, which trains or verifies it: wait until it has ended"
+            f"{directory} is in use by another process, which trains, verifies or serves it: wait until it has ended"
         ) from error
     except OSError as error:
         raise InputError(

@@ -5,9 +5,10 @@ from __future__ import annotations
 import sqlite3
 from typing import Any
 
-from fastapi import FastAPI
+from fastapi import APIRouter, FastAPI
 from fastapi.exceptions import RequestValidationError
 from fastapi.openapi.utils import get_openapi
+from fastapi.routing import APIRoute
 from pydantic.json_schema import models_json_schema
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -16,7 +17,7 @@ from starlette.types import ASGIApp
 
 from rl_eval import __version__
 from rl_eval.errors import InputError
-from rl_eval.serving import routes
+from rl_eval.serving import protocols, routes
 from rl_eval.serving.bodies import RefusedError
 from rl_eval.serving.security import Access, GuardedApp
 from rl_eval.serving.server import PolicyServer
@@ -30,12 +31,20 @@ def make_app(server: PolicyServer | None, domain_routes: Any = None) -> FastAPI:
 
     Args:
         server: None: every route that needs a policy answers 503.
-        domain_routes: a FastAPI router of the domain, mounted after our own routes.
+        domain_routes: a FastAPI router of the domain, mounted at the root.
+
+    Raises:
+        InputError: a route of the domain is one of ours.
     """
     app = FastAPI(title="rl_eval policy server", version=__version__, description=DESCRIPTION)
     app.state.server = server
     app.include_router(routes.router)
+    app.include_router(protocols.router)
     if domain_routes is not None:
+        own = {path for router in (routes.router, protocols.router) for path in _paths(router)}
+        for path in _paths(domain_routes):
+            if path in own:
+                raise InputError(f"the domain has a route {path}, which is one of the server: rename it in the domain")
         app.include_router(domain_routes, responses=routes.REFUSALS)
     app.add_exception_handler(RefusedError, _refused)
     app.add_exception_handler(InputError, _input_error)
@@ -52,6 +61,10 @@ def make_app(server: PolicyServer | None, domain_routes: Any = None) -> FastAPI:
     return app
 
 
+def _paths(router: APIRouter) -> list[str]:
+    return [route.path for route in router.routes if isinstance(route, APIRoute)]
+
+
 def guarded(server: PolicyServer, access: Access) -> ASGIApp:
     """The application as it is served."""
     app = make_app(server, server.source.routes())
@@ -62,7 +75,7 @@ def _schema(app: FastAPI) -> dict[str, Any]:
     """OpenAPI of all routes. Our handlers read their bodies themselves, so their models are added here."""
     schema = get_openapi(title=app.title, version=app.version, description=app.description, routes=app.routes)
     template = "#/components/schemas/{model}"
-    models = [(model, "validation") for model in routes.BODIES]
+    models = [(model, "validation") for model in (*routes.BODIES, *protocols.BODIES)]
     _, definitions = models_json_schema(models, ref_template=template)  # type: ignore[arg-type]
     schema.setdefault("components", {}).setdefault("schemas", {}).update(definitions["$defs"])
     return schema
@@ -74,6 +87,8 @@ def _answer(status: int, sentence: str) -> Response:
 
 async def _refused(request: Request, error: Exception) -> Response:
     assert isinstance(error, RefusedError)
+    if request.url.path.startswith("/v2"):  # what the Open Inference Protocol calls it
+        return JSONResponse({"error": str(error), "detail": str(error)}, error.status)
     return _answer(error.status, str(error))
 
 

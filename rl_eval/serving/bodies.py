@@ -31,7 +31,7 @@ class RefusedError(InputError):
         self.status = status
 
 
-def _numbers(value: Any) -> np.ndarray:
+def numbers(value: Any) -> np.ndarray:
     """Nested lists of finite numbers as float32, at least `[1]`.
 
     Raises:
@@ -52,7 +52,7 @@ def _numbers(value: Any) -> np.ndarray:
     return array
 
 
-def _flags(value: Any) -> np.ndarray:
+def flags(value: Any) -> np.ndarray:
     """A list of true and false, or of rows of them, as bool.
 
     Raises:
@@ -82,12 +82,12 @@ def _action(value: Any) -> np.ndarray:
         return np.asarray(value)
     if not isinstance(value, list):
         raise ValueError("must be a whole number, or a list of numbers")
-    return _numbers(value)
+    return numbers(value)
 
 
 _NUMBER_LIST = {"anyOf": [{"type": "integer"}, {"type": "array", "items": {"type": "number"}}]}
-Numbers = Annotated[np.ndarray, PlainValidator(_numbers), WithJsonSchema(_nested("number"))]
-Flags = Annotated[np.ndarray, PlainValidator(_flags), WithJsonSchema(_nested("boolean"))]
+Numbers = Annotated[np.ndarray, PlainValidator(numbers), WithJsonSchema(_nested("number"))]
+Flags = Annotated[np.ndarray, PlainValidator(flags), WithJsonSchema(_nested("boolean"))]
 Action = Annotated[np.ndarray, PlainValidator(_action), WithJsonSchema(_NUMBER_LIST)]
 Unit = Annotated[str, StringConstraints(min_length=1, max_length=MAX_NAME)]
 Units = Unit | Annotated[list[Unit], Field(max_length=MAX_BATCH)]

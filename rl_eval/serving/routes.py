@@ -43,12 +43,12 @@ REFUSALS: dict[int | str, dict[str, Any]] = {
 router = APIRouter(responses=REFUSALS)
 
 
-def post(path: str, body: type[Body], answer: type[BaseModel]) -> Callable[..., Any]:
+def post(path: str, body: type[Body], answer: type[BaseModel], to: APIRouter = router) -> Callable[..., Any]:
     """A POST route whose handler reads its body itself, and what OpenAPI says of it."""
     reference = {"$ref": f"#/components/schemas/{body.__name__}"}
     required = any(field.is_required() for field in body.model_fields.values())
     content = {"required": required, "content": {"application/json": {"schema": reference}}}
-    return router.post(path, response_model=answer, openapi_extra={"requestBody": content})
+    return to.post(path, response_model=answer, openapi_extra={"requestBody": content})
 
 
 def server_of(request: Request) -> PolicyServer:
@@ -68,7 +68,7 @@ def json_answer(values: dict[str, Any]) -> Response:
     return Response(json.dumps(values, allow_nan=False), media_type="application/json")
 
 
-def numbers(array: np.ndarray | None, single: bool) -> Any:
+def as_json(array: np.ndarray | None, single: bool) -> Any:
     """An array as JSON values: that of its one row, or all rows; null for None and for what is not finite."""
     if array is None:
         return None
@@ -139,10 +139,10 @@ async def select_action(request: Request) -> Response:
     decided, ids, version = await server.select(select)
     single = observation.single
     answer = {
-        "action": numbers(decided.actions, single),
-        "probability": numbers(decided.probability, single),
-        "confidence": numbers(decided.confidence, single),
-        "value": numbers(decided.values, single),
+        "action": as_json(decided.actions, single),
+        "probability": as_json(decided.probability, single),
+        "confidence": as_json(decided.confidence, single),
+        "value": as_json(decided.values, single),
         "decision_id": ids[0] if ids is not None and single else ids,
         "policy_version": version,
     }
@@ -161,10 +161,10 @@ async def get_distribution(request: Request) -> Response:
     single = observation.single
     return json_answer(
         {
-            "probabilities": numbers(distributions.probabilities, single),
-            "mean": numbers(distributions.mean, single),
-            "std": numbers(distributions.std, single),
-            "action_values": numbers(distributions.action_values, single),
+            "probabilities": as_json(distributions.probabilities, single),
+            "mean": as_json(distributions.mean, single),
+            "std": as_json(distributions.std, single),
+            "action_values": as_json(distributions.action_values, single),
             "actions": server.source.action_names,
             "policy_version": served.version,
         }

@@ -88,13 +88,10 @@ def serve(
             address = Url("http", host, listener.getsockname()[1])
             for line in greeting(server, address, token is not None, loopback):
                 show(line)
-            _Uvicorn = _stoppable(uvicorn.Server)
-            running = _Uvicorn(uvicorn.Config(app, **UVICORN, timeout_graceful_shutdown=1))
+            running = _stoppable(uvicorn.Server)(uvicorn.Config(app, **UVICORN, timeout_graceful_shutdown=1))
             running.run(sockets=[listener])
         finally:
             server.close()
-        if server.learning:  # its thread would keep the process; what it learned is not acknowledged
-            os._exit(_status(running.stopped_by))
     return _status(running.stopped_by)
 
 
@@ -103,30 +100,40 @@ def _status(number: int) -> int:
 
 
 def _stoppable(base: Any) -> Any:
-    """uvicorn's server, ended by the first signal, and by force where the event loop does not end soon."""
+    """uvicorn's server, ended by the first signal within a second."""
 
     class Stoppable(base):
         stopped_by = signal.SIGTERM
 
         @contextlib.contextmanager
         def capture_signals(self) -> Any:
-            """Take SIGINT and SIGTERM while serving, and give them back afterwards without raising them again."""
-            before = {number: signal.signal(number, self.handle_exit) for number in (signal.SIGINT, signal.SIGTERM)}
+            """Take stop signals while serving; nobody else hears of them."""
+            names = ("SIGINT", "SIGTERM", "SIGHUP")
+            numbers = [getattr(signal, name) for name in names if hasattr(signal, name)]
+            taken = [number for number in numbers if signal.getsignal(number) not in (signal.SIG_IGN, None)]
+            before = {number: signal.signal(number, self.handle_exit) for number in taken}
+            wakeup = signal.set_wakeup_fd(-1)
             try:
                 yield
             finally:
+                signal.set_wakeup_fd(wakeup)
                 for number, handler in before.items():
                     signal.signal(number, handler)
 
         def handle_exit(self, number: int, frame: Any) -> None:
-            """End after the answers that are being written."""
-            self.stopped_by = signal.Signals(number)
-            self.should_exit = True
-            timer = threading.Timer(END_S, setattr, (self, "force_exit", True))
-            timer.daemon = True
-            timer.start()
+            """End after the answers that are being written, or without them where that takes long."""
+            self.stopped_by, self.should_exit = signal.Signals(number), True
+            _later(END_S, lambda: setattr(self, "force_exit", True))
+            # All that was acknowledged is in the store already, so the process may end anywhere.
+            _later(STUCK_S, lambda: os._exit(_status(number)))
 
     return Stoppable
+
+
+def _later(seconds: float, act: Callable[[], Any]) -> None:
+    timer = threading.Timer(seconds, act)
+    timer.daemon = True
+    timer.start()
 
 
 def greeting(server: PolicyServer, address: Url, token: bool, loopback: bool) -> list[str]:

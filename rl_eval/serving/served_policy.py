@@ -25,6 +25,7 @@ class Decisions:
         confidence: `[N]`, the largest probability of an action; None where there are none.
         log_probs: `[N]` of what was drawn: log-probabilities, or log-densities; None where they are not known.
         values: `[N]`, the expected discounted return; None where the policy has no estimate.
+        probabilities: `[N, A]`, of Discrete actions; None where the policy has none.
     """
 
     actions: np.ndarray
@@ -33,6 +34,7 @@ class Decisions:
     confidence: np.ndarray | None
     log_probs: np.ndarray | None
     values: np.ndarray | None
+    probabilities: np.ndarray | None = None
 
 
 @dataclass(frozen=True)
@@ -134,6 +136,7 @@ class ServedPolicy:
             confidence=confidence,
             log_probs=np.where(greedy, 0.0, log_probabilities[rows, drawn]),
             values=values,
+            probabilities=probabilities,
         )
 
     def _draw_normal(

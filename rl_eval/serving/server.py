@@ -7,6 +7,7 @@ object in its place, so each decision is that of one version.
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -321,15 +322,8 @@ def _update_answer(
 
 
 def _part(decided: Decisions, rows: slice) -> Decisions:
-    columns = (
-        decided.actions,
-        decided.drawn,
-        decided.probability,
-        decided.confidence,
-        decided.log_probs,
-        decided.values,
-    )
-    return Decisions(*(None if column is None else column[rows] for column in columns))  # type: ignore[arg-type]
+    columns: dict[str, Any] = {field.name: getattr(decided, field.name) for field in dataclasses.fields(decided)}
+    return Decisions(**{name: None if column is None else column[rows] for name, column in columns.items()})
 
 
 def _stored(request: SelectRequest, decided: Decisions, version: str) -> list[Decision]:

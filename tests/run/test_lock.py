@@ -23,7 +23,7 @@ def test_one_process_has_the_lock_and_a_killed_one_has_none(run_directory):
     )
     assert other.stdout.readline() == "1\n"
     with (
-        pytest.raises(InputError, match="run is in use by another process, which trains or verifies it"),
+        pytest.raises(InputError, match="run is in use by another process, which trains, verifies or serves it"),
         run.lock(run_directory),
     ):
         pass

@@ -2,14 +2,17 @@
 
 import asyncio
 import contextlib
+import threading
 
 import httpx
 import numpy as np
+import uvicorn
 import yaml
 
 from rl_eval import agent_registry, domains, run, seeding
 from rl_eval import config as configs
 from rl_eval.hydra_compose import compose
+from rl_eval.net import LOOPBACK, UVICORN, listening_socket
 from rl_eval.serving.app import guarded
 from rl_eval.serving.security import Access
 from rl_eval.serving.server import PolicyServer
@@ -81,6 +84,27 @@ def client_of(spec, folder, access=None, headers=None, **options):
         yield client
     finally:
         client.close()
+
+
+@contextlib.contextmanager
+def listening(spec, folder, access=None, **options):
+    """The URL of a server that listens on loopback, in a thread of this process."""
+    listener = listening_socket(LOOPBACK, 0)
+    running = []
+
+    def serve():
+        server = policy_server(spec, folder, **options)
+        running.append(uvicorn.Server(uvicorn.Config(guarded(server, access or Access()), **UVICORN)))
+        running[0].run(sockets=[listener])
+        server.close()
+
+    thread = threading.Thread(target=serve, daemon=True)
+    thread.start()
+    try:
+        yield f"http://{LOOPBACK}:{listener.getsockname()[1]}"  # a request waits in the backlog until it serves
+    finally:
+        running[0].should_exit = True
+        thread.join()
 
 
 def observations(count, size=4, seed=0):

@@ -1,0 +1,201 @@
+"""What servers of policies are asked, and how they answer: four forms, told apart by the path of the URL.
+
+- `…/select_action`: `rl-eval serve`. Nothing is recorded there.
+- `…/v2/models/<name>/infer`: the Open Inference Protocol (KServe v2), of KServe, Triton, MLServer and `rl-eval serve`.
+- `…/invocations`: MLflow's, and SageMaker's.
+- any other path: the form that `_http` describes.
+"""
+
+from __future__ import annotations
+
+import re
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from rl_eval.errors import InputError
+
+_INFER = re.compile(r"(.*/v2/models/[^/]+(?:/versions/[^/]+)?)/infer")
+_OUTPUTS = ("action", "actions", "probabilities", "logits")
+
+
+@dataclass(frozen=True)
+class Question:
+    """What a policy is asked; arrays of N rows."""
+
+    obs: np.ndarray
+    greedy: bool
+    seed: int
+    episode_start: np.ndarray
+    mask: np.ndarray | None
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a server answered, unchecked: actions, or logits `[N, A]`.
+
+    Attributes:
+        version: of the policy; None where the server says none.
+    """
+
+    actions: Any = None
+    logits: np.ndarray | None = None
+    version: Any = None
+
+
+class Protocol(ABC):
+    """One form of questions and answers; its errors end the sentence `policy <url> …`."""
+
+    @abstractmethod
+    def request(self, question: Question) -> dict[str, Any]:
+        """The JSON body.
+
+        Raises:
+            InputError: the form cannot ask that.
+        """
+
+    @abstractmethod
+    def read(self, answer: Mapping[str, Any], question: Question) -> Answer:
+        """The answer in a JSON object.
+
+        Raises:
+            InputError: it is in another form.
+        """
+
+
+class PlainProtocol(Protocol):
+    """`{"observations": …}` to `{"actions": …}`."""
+
+    def request(self, question: Question) -> dict[str, Any]:
+        """See `_http`."""
+        return {
+            "observations": question.obs.tolist(),
+            "greedy": question.greedy,
+            "seed": question.seed,
+            "episode_start": question.episode_start.tolist(),
+            **({} if question.mask is None else {"mask": question.mask.tolist()}),
+        }
+
+    def read(self, answer: Mapping[str, Any], question: Question) -> Answer:
+        """Actions and version."""
+        return Answer(_list(answer, "actions", '{"actions": […]}'), version=answer.get("version"))
+
+
+class ServeProtocol(Protocol):
+    """`/select_action` of `rl-eval serve`."""
+
+    def request(self, question: Question) -> dict[str, Any]:
+        """A batch that is not recorded."""
+        mask = {} if question.mask is None else {"mask": question.mask.tolist()}
+        return {"observation": question.obs.tolist(), "greedy": question.greedy, "record": False, **mask}
+
+    def read(self, answer: Mapping[str, Any], question: Question) -> Answer:
+        """Actions and version."""
+        return Answer(_list(answer, "action", '{"action": […]}'), version=answer.get("policy_version"))
+
+
+class MLflowProtocol(Protocol):
+    """`{"inputs": …}` to `{"predictions": …}`: greedy actions alone."""
+
+    def request(self, question: Question) -> dict[str, Any]:
+        """A tensor of observations."""
+        if not question.greedy or question.mask is not None:
+            asked = "drawn actions" if not question.greedy else "action masks"
+            raise InputError(f"cannot be asked for {asked} over /invocations: use another form of its server")
+        return {"inputs": question.obs.tolist()}
+
+    def read(self, answer: Mapping[str, Any], question: Question) -> Answer:
+        """Actions; a row of numbers for Discrete actions is not one."""
+        return Answer(_list(answer, "predictions", '{"predictions": […]}'))
+
+
+class InferProtocol(Protocol):
+    """The Open Inference Protocol: one tensor of observations; `action`, `probabilities` or `logits` out.
+
+    Where the server has probabilities or logits, actions are drawn here, and illegal ones are left out.
+
+    Args:
+        metadata: asks for the model's metadata; None where the server has none.
+    """
+
+    def __init__(self, metadata: Callable[[], Mapping[str, Any] | None]):
+        self._metadata_of = metadata
+        self._metadata: Mapping[str, Any] | None = None
+
+    def request(self, question: Question) -> dict[str, Any]:
+        """One input by the name, and of the type, that the model's metadata says."""
+        if self._metadata is None:
+            self._metadata = self._metadata_of() or {}
+        inputs = self._metadata.get("inputs")
+        first = inputs[0] if isinstance(inputs, list) and inputs and isinstance(inputs[0], dict) else {}
+        double = first.get("datatype") == "FP64"
+        flat = np.asarray(question.obs, np.float64 if double else np.float32)
+        tensor = {
+            "name": str(first.get("name", "observations"))[:200],
+            "shape": list(flat.shape),
+            "datatype": "FP64" if double else "FP32",
+            "data": flat.ravel().tolist(),
+        }
+        return {"inputs": [tensor], "parameters": {"greedy": question.greedy}}
+
+    def read(self, answer: Mapping[str, Any], question: Question) -> Answer:
+        """Actions where they are all that is needed, else logits; and the version."""
+        tensors = answer.get("outputs")
+        named = {t.get("name"): t for t in tensors if isinstance(t, dict)} if isinstance(tensors, list) else {}
+        version = answer.get("model_version")
+        for name in ("logits", "probabilities"):
+            if name in named and (not question.greedy or question.mask is not None or "action" not in named):
+                return Answer(logits=_logits(_tensor(named[name]), name, question.mask), version=version)
+        if not question.greedy or question.mask is not None:
+            asked = "drawn" if not question.greedy else "restricted to legal ones"
+            raise InputError(f"answers with no probabilities or logits, so its actions cannot be {asked}")
+        (output,) = (named.get("action") or named.get("actions"),)
+        if output is None and len(named) == 1:
+            (output,) = named.values()
+        if output is None:
+            raise InputError(f"answered without one of the outputs {', '.join(_OUTPUTS)}: name them so")
+        return Answer(_tensor(output).tolist(), version=version)
+
+
+def protocol_of(path: str, metadata: Callable[[str], Mapping[str, Any] | None]) -> Protocol:
+    """The form for the path of a URL.
+
+    Args:
+        metadata: the JSON object at another path of the server; None where there is none.
+    """
+    if match := _INFER.fullmatch(path):
+        model = match[1]
+        return InferProtocol(lambda: metadata(model))
+    if path.endswith("/invocations"):
+        return MLflowProtocol()
+    return ServeProtocol() if path.endswith("/select_action") else PlainProtocol()
+
+
+def _list(answer: Mapping[str, Any], key: str, form: str) -> list[Any]:
+    if not isinstance(answer.get(key), list):
+        raise InputError(f"answered without a list of actions: answer {form}")
+    return answer[key]
+
+
+def _tensor(output: Mapping[str, Any]) -> np.ndarray:
+    """The numbers of an output tensor, in its shape."""
+    try:
+        shape = [int(size) for size in output["shape"]]
+        return np.asarray(output["data"]).reshape(shape)
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
+        raise InputError("answered with an output whose data does not have its shape") from error
+
+
+def _logits(values: np.ndarray, name: str, mask: np.ndarray | None) -> np.ndarray:
+    """Logits of legal actions, `[N, A]`."""
+    valid = values.dtype.kind in "iuf" and values.ndim == 2 and not np.isnan(values).any()
+    if not valid or (name == "probabilities" and (values < 0).any()):
+        raise InputError(f"answered with {name} that are no rows of numbers")
+    with np.errstate(divide="ignore"):
+        logits = values.astype(np.float64) if name == "logits" else np.log(values.astype(np.float64))
+    if mask is not None and mask.shape != logits.shape:
+        raise InputError(f"answered with {name} of shape {logits.shape}: the environment has {mask.shape}")
+    return logits if mask is None else np.where(mask, logits, -np.inf)

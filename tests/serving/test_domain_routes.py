@@ -1,0 +1,154 @@
+"""What a domain offers to the server: texts as observations with the identity of their encoder, and its own routes."""
+
+import json
+from typing import Literal
+
+import numpy as np
+import pytest
+import yaml
+from fastapi import APIRouter
+from pydantic import BaseModel
+
+from rl_eval import domains
+from rl_eval.domains import Domain, EnvConfig
+from rl_eval.domains.text import TextObserver
+from rl_eval.errors import InputError
+from rl_eval.serving.openapi import domain_routes, schema
+from tests.serving.served_runs import AGENTS, OBS, client_of, write_run
+
+NAME = "letters"
+IDENTITY = "letters 1 (0123456789abcdef)"
+
+
+class Letters(TextObserver):
+    """A text as the counts of four letters; a text without any of them cannot be read."""
+
+    identity = IDENTITY
+
+    def observe(self, text):
+        counts = np.array([text.count(letter) for letter in "abcd"], np.float32)
+        if not counts.any():
+            raise InputError("the text has none of the letters a to d: write one of them")
+        return counts, counts[:2] > 0 if counts[:2].any() else None
+
+
+class Doubled(BaseModel):
+    text: str
+
+
+class LettersConfig(EnvConfig):
+    name: Literal["letters"] = "letters"
+
+
+class LettersDomain(Domain):
+    name = NAME
+    config_model = LettersConfig
+
+    def make(self, config, *, n_envs, part, autoreset=True):
+        raise AssertionError("the server steps no environment")
+
+    def action_names(self, config):
+        return ("left", "right")
+
+    def text_observer(self, config, preprocessing):
+        return Letters()
+
+    def routes(self, config, preprocessing):
+        router = APIRouter()
+
+        @router.post("/double", response_model=Doubled)
+        async def double(body: Doubled):
+            if not body.text:
+                raise InputError("text is empty: give some")
+            return Doubled(text=body.text * 2)
+
+        return router
+
+
+@pytest.fixture(scope="module")
+def letters(tmp_path_factory):
+    """A run of the domain, with the weights of one of CartPole."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(domains.DOMAINS, "_registered", dict(domains.DOMAINS._registered))
+        domain = domains.register(LettersDomain())
+        path = tmp_path_factory.mktemp("letters") / "run"
+        write_run(path, AGENTS["ppo"], env=NAME)
+        config = yaml.safe_load((path / "config.yaml").read_text())
+        config["env"] = domain.config_model().model_dump(mode="json")
+        (path / "config.yaml").write_text(yaml.safe_dump(config))
+        yield path
+
+
+@pytest.fixture
+def client(letters, tmp_path):
+    with client_of(letters, tmp_path / "folder") as client:
+        yield client
+
+
+def test_texts_are_observed_by_the_domain(client):
+    health = client.get("/health").json()
+    assert health["encoder"] == IDENTITY
+    assert health["action_names"] == ["left", "right"]
+    by_text = client.post("/select_action", json={"prompt": "abba c", "greedy": True}).json()
+    by_numbers = client.post("/select_action", json={"observation": [2, 2, 1, 0], "greedy": True}).json()
+    embedded = {"embedding": [2, 2, 1, 0], "encoder": IDENTITY, "greedy": True}
+    by_embedding = client.post("/select_action", json=embedded).json()
+    assert by_text["value"] == by_numbers["value"] == by_embedding["value"]
+    assert by_text["encoder"] == IDENTITY
+
+
+def test_the_mask_of_a_text_is_the_domain_s(client):
+    answers = [client.post("/select_action", json={"prompt": "bb"}).json()["action"] for _ in range(5)]
+    assert set(answers) == {1}
+    answer = client.post("/select_action", json={"prompt": "bb", "mask": [True, False]}).json()
+    assert answer["action"] == 0
+
+
+def test_another_encoder_is_a_conflict(client):
+    answer = client.post("/select_action", json={"embedding": OBS, "encoder": "letters 2"})
+    assert answer.status_code == 409
+    assert IDENTITY in answer.json()["detail"]
+
+
+@pytest.mark.parametrize("prompt", ["", "x", "a" * 20_000])
+def test_a_text_that_cannot_be_read_is_refused(client, prompt):
+    answer = client.post("/select_action", json={"prompt": prompt})
+    assert answer.status_code == 422
+    assert isinstance(answer.json()["detail"], str)
+
+
+def test_experience_may_end_in_a_text(client):
+    decision_id = client.post("/select_action", json={"prompt": "ab"}).json()["decision_id"]
+    body = {"decision_id": decision_id, "reward": 1.0, "done": False, "next_prompt": "abb"}
+    assert client.post("/store_experience", json=body).status_code == 200
+    (stored,) = client.server.store.unused(None, 10)
+    assert np.frombuffer(stored.experience.next_observation, np.float32).tolist() == [1, 2, 0, 0]
+    assert np.frombuffer(stored.experience.next_mask, bool).tolist() == [True, True]
+
+
+def test_routes_of_the_domain_are_mounted_at_the_root(client):
+    assert client.post("/double", json={"text": "ab"}).json() == {"text": "abab"}
+    for body in ({"text": ""}, {"text": 3}, {}, []):
+        answer = client.post("/double", json=body)
+        assert answer.status_code == 422
+        assert isinstance(answer.json()["detail"], str)
+    assert client.post("/double", content=b"{").status_code == 422
+    assert "/double" in client.get("/openapi.json").json()["paths"]
+
+
+def test_the_schema_of_a_domain_needs_no_run(letters):
+    with pytest.raises(InputError):
+        domain_routes("absent")
+    router = LettersDomain().routes(None, {})
+    assert "/double" in json.dumps(schema(router)["paths"])
+
+
+def test_a_route_of_the_domain_cannot_take_the_place_of_ours():
+    router = APIRouter()
+
+    @router.get("/health")
+    async def health():
+        return {}
+
+    with pytest.raises(InputError, match="/health"):
+        schema(router)
