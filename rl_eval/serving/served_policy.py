@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -35,6 +36,12 @@ class Decisions:
     log_probs: np.ndarray | None
     values: np.ndarray | None
     probabilities: np.ndarray | None = None
+
+    def part(self, rows: slice) -> Decisions:
+        """Some of the decisions."""
+        columns = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+        parts: dict[str, Any] = {name: None if column is None else column[rows] for name, column in columns.items()}
+        return dataclasses.replace(self, **parts)
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,6 @@ object in its place, so each decision is that of one version.
 from __future__ import annotations
 
 import asyncio
-import dataclasses
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -20,18 +19,13 @@ from rl_eval.errors import InputError
 from rl_eval.serving import checkpoints
 from rl_eval.serving.batching import Batch
 from rl_eval.serving.bodies import RefusedError, StoreExperienceBody
+from rl_eval.serving.experience import keep_experience
 from rl_eval.serving.learning import MAX_TRANSITIONS, Learner
-from rl_eval.serving.requests import (
-    SelectRequest,
-    legal_actions,
-    network_action,
-    read_text,
-    shaped,
-)
+from rl_eval.serving.requests import SelectRequest
 from rl_eval.serving.served_policy import Decisions, ServedPolicy
 from rl_eval.serving.source import Source
 from rl_eval.serving.statistics import Statistics
-from rl_eval.serving.store import FAULTY, Decision, Experience, Store
+from rl_eval.serving.store import FAULTY, Decision, Store
 
 KEEP_DECISIONS = 200_000
 Result = TypeVar("Result")
@@ -105,7 +99,7 @@ class PolicyServer:
         for request in requests:
             part = slice(start, start + len(request.observation.rows))
             start = part.stop
-            answers.append(_part(decided, part))
+            answers.append(decided.part(part))
             if request.record:
                 rows += _stored(request, answers[-1], served.version)
         ids: list[str] = []
@@ -135,7 +129,7 @@ class PolicyServer:
         with self.store.transaction():
             for body in bodies:
                 try:
-                    decision_id, unit, new = self._keep_one(body)
+                    decision_id, unit, new = keep_experience(body, self.store, self.policy, self.observer)
                 except RefusedError as error:  # before anything was written
                     results.append(error)
                     continue
@@ -145,69 +139,6 @@ class PolicyServer:
         for unit, body in kept:
             self.statistics.add_reward(unit, body.reward, body.done)
         return results
-
-    def _keep_one(self, body: StoreExperienceBody) -> tuple[str, str | None, bool]:
-        """Inside a transaction; refuses before it writes."""
-        if body.truncated and not body.done:
-            raise RefusedError(422, "truncated needs done: an episode that was cut off has ended")
-        seq = None if body.decision_id is None else self.store.find(body.decision_id)
-        whole = body.observation is not None or body.action is not None
-        unit = self.store.decision(seq).unit if seq is not None else body.unit
-        experience = self._experience(body, unit)
-        if seq is None:
-            if not whole:
-                asked = "decision_id is missing" if body.decision_id is None else f"{body.decision_id} is no decision"
-                raise RefusedError(404, f"{asked} of this server: give one of /select_action, or a whole transition")
-            decision = self._whole(body)
-            (seq_id,) = self.store.add_decisions([decision])
-            decision_id, seq = body.decision_id or seq_id, int(seq_id.partition("-")[0])
-            if body.decision_id is not None:
-                self.store.name_decision(body.decision_id, seq)
-            self.store.add_experience(seq, experience)
-            return decision_id, unit, True
-        assert body.decision_id is not None
-        if whole and self._whole(body)._replace(log_prob=None) != self.store.decision(seq)._replace(
-            log_prob=None, value=None, confidence=None
-        ):
-            raise RefusedError(409, f"{body.decision_id} is another decision: its observation and action do not change")
-        return body.decision_id, unit, self.store.add_experience(seq, experience)
-
-    def _experience(self, body: StoreExperienceBody, unit: str | None) -> Experience:
-        served, following, mask = self.policy, None, None
-        if body.next_observation is not None and body.next_prompt is not None:
-            raise RefusedError(422, "give one of next_observation and next_prompt")
-        if body.next_prompt is not None:
-            following, mask = read_text(body.next_prompt, self.observer)
-        elif body.next_observation is not None:
-            rows, single = shaped(body.next_observation, served.spaces.observation.shape or (), "next_observation")
-            if not single:
-                raise RefusedError(422, "next_observation is a batch: give one observation")
-            following = rows[0]
-        if body.next_mask is not None:
-            if following is None:
-                raise RefusedError(422, "next_mask needs next_observation: give both")
-            mask = legal_actions(body.next_mask, served, 1, True, "next_mask")[0]
-        if following is None and unit is None and (not body.done or body.truncated):
-            raise RefusedError(422, "next_observation is missing: an episode that has a future needs it, or a unit")
-        terminated = body.done and not body.truncated
-        return Experience(
-            reward=body.reward,
-            terminated=terminated,
-            truncated=body.truncated,
-            next_observation=None if following is None or terminated else following.tobytes(),
-            next_mask=None if mask is None or terminated else mask.tobytes(),
-        )
-
-    def _whole(self, body: StoreExperienceBody) -> Decision:
-        served = self.policy
-        if body.observation is None or body.action is None:
-            raise RefusedError(422, "a whole transition needs observation and action: one of them is missing")
-        rows, single = shaped(body.observation, served.spaces.observation.shape or (), "observation")
-        if not single:
-            raise RefusedError(422, "observation is a batch: store one transition a request")
-        mask = None if body.mask is None else legal_actions(body.mask, served, 1, True, "mask")[0].tobytes()
-        action = network_action(body.action, served)
-        return Decision(body.policy_version, body.unit, rows[0].tobytes(), mask, action, None, None, None, greedy=False)
 
     async def update(self) -> dict[str, Any]:
         """Learn from what is stored; see `UpdateAnswer`.
@@ -319,11 +250,6 @@ def _update_answer(
     return {
         "updated": updated, "policy_version": version, "transitions": transitions, "needed": needed, "losses": losses,
     }  # fmt: skip
-
-
-def _part(decided: Decisions, rows: slice) -> Decisions:
-    columns: dict[str, Any] = {field.name: getattr(decided, field.name) for field in dataclasses.fields(decided)}
-    return Decisions(**{name: None if column is None else column[rows] for name, column in columns.items()})
 
 
 def _stored(request: SelectRequest, decided: Decisions, version: str) -> list[Decision]:

@@ -1,0 +1,98 @@
+"""What followed a decision, checked against the decision and kept once."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from rl_eval.domains.text import TextObserver
+from rl_eval.serving.bodies import RefusedError, StoreExperienceBody
+from rl_eval.serving.requests import legal_actions, network_action, read_text, shaped
+from rl_eval.serving.served_policy import ServedPolicy
+from rl_eval.serving.store import Decision, Experience, Store
+
+
+def keep_experience(
+    body: StoreExperienceBody, store: Store, served: ServedPolicy, observer: TextObserver | None
+) -> tuple[str, str | None, bool]:
+    """Keep what a body says, inside a transaction of the store; what is refused is refused before it writes.
+
+    Returns:
+        The id of the decision, its unit, and whether the experience is new.
+
+    Raises:
+        RefusedError: an unknown decision, other values than before, or something that does not fit.
+    """
+    if body.truncated and not body.done:
+        raise RefusedError(422, "truncated needs done: an episode that was cut off has ended")
+    seq = None if body.decision_id is None else store.find(body.decision_id)
+    whole = body.observation is not None or body.action is not None
+    unit = store.decision(seq).unit if seq is not None else body.unit
+    experience = _experience(body, unit, served, observer)
+    if seq is None:
+        if not whole:
+            asked = "decision_id is missing" if body.decision_id is None else f"{body.decision_id} is no decision"
+            raise RefusedError(404, f"{asked} of this server: give one of /select_action, or a whole transition")
+        (seq_id,) = store.add_decisions([_decision(body, served)])
+        decision_id, seq = body.decision_id or seq_id, int(seq_id.partition("-")[0])
+        if body.decision_id is not None:
+            store.name_decision(body.decision_id, seq)
+        store.add_experience(seq, experience)
+        return decision_id, unit, True
+    assert body.decision_id is not None
+    if whole and not _same(_decision(body, served), store.decision(seq)):
+        raise RefusedError(409, f"{body.decision_id} is another decision: its observation and action do not change")
+    return body.decision_id, unit, store.add_experience(seq, experience)
+
+
+def _same(one: Decision, other: Decision) -> bool:
+    return (one.observation, one.action, one.mask) == (other.observation, other.action, other.mask)
+
+
+def _experience(
+    body: StoreExperienceBody, unit: str | None, served: ServedPolicy, observer: TextObserver | None
+) -> Experience:
+    following, mask = None, None
+    if body.next_observation is not None and body.next_prompt is not None:
+        raise RefusedError(422, "give one of next_observation and next_prompt")
+    if body.next_prompt is not None:
+        following, mask = read_text(body.next_prompt, observer)
+    elif body.next_observation is not None:
+        following = _one(body.next_observation, served, "next_observation")
+    if body.next_mask is not None:
+        if following is None:
+            raise RefusedError(422, "next_mask needs next_observation: give both")
+        mask = legal_actions(body.next_mask, served, 1, True, "next_mask")[0]
+    if following is None and (body.truncated or (unit is None and not body.done)):
+        raise RefusedError(422, "next_observation is missing: an episode that has a future needs it, or a unit")
+    terminated = body.done and not body.truncated
+    return Experience(
+        reward=body.reward,
+        terminated=terminated,
+        truncated=body.truncated,
+        next_observation=None if following is None or terminated else following.tobytes(),
+        next_mask=None if mask is None or terminated else mask.tobytes(),
+    )
+
+
+def _decision(body: StoreExperienceBody, served: ServedPolicy) -> Decision:
+    """Of a whole transition."""
+    if body.observation is None or body.action is None:
+        raise RefusedError(422, "a whole transition needs observation and action: one of them is missing")
+    return Decision(
+        version=body.policy_version,
+        unit=body.unit,
+        observation=_one(body.observation, served, "observation").tobytes(),
+        mask=None if body.mask is None else legal_actions(body.mask, served, 1, True, "mask")[0].tobytes(),
+        action=network_action(body.action, served),
+        log_prob=None,
+        value=None,
+        confidence=None,
+        greedy=False,
+    )
+
+
+def _one(numbers: np.ndarray, served: ServedPolicy, name: str) -> np.ndarray:
+    rows, single = shaped(numbers, served.spaces.observation.shape or (), name)
+    if not single:
+        raise RefusedError(422, f"{name} is a batch: store one transition a request")
+    return rows[0]
