@@ -89,6 +89,11 @@ def scorer(directory: Path, *, why: bool = False, trust: bool = False) -> Scorer
     Raises:
         InputError: no run, a damaged one, one without rows of data, or `why` without training data or probabilities.
     """
+    if policy.names_policy(str(directory)) or directory.suffix == ".onnx":
+        raise InputError(
+            f"{directory} is a policy without its run, which does not say how data is read and what actions cost: "
+            "name the run directory"
+        )
     run = read_run(directory)
     require_plugins_of_run(directory, run.config, trust=trust)
     config = environment_of(run)

@@ -28,9 +28,10 @@ def export(
     \b
       rl-eval export outputs/<date>/<run> --onnx policy.onnx
 
-    The file holds the network of the snapshot that gates judge, the scaling of its observations and the
-    mapping to actions. `pytest suites/<file>.yaml --rl-run onnx:policy.onnx` judges it anywhere, and onnxruntime runs
-    it in any language: `observations` [N, ...] in, `action` out.
+    The file holds the network of the snapshot that gates judge, the scaling of its observations, the mapping to
+    actions and, in its metadata, the preprocessing.json of the run; one of more than 256 KiB is written beside it,
+    as FILE.preprocessing.json. `pytest suites/<file>.yaml --rl-run onnx:policy.onnx` judges it anywhere, and
+    onnxruntime runs it in any language: `observations` [N, ...] in, `action` out.
     """
     if not onnx:
         raise InputError(f"export {run}: name the format, --onnx, the only one there is")
@@ -39,19 +40,22 @@ def export(
     from rl_eval.run import read_run
 
     target = file or run / "policy.onnx"
-    size = _export_onnx(run, target, trust)
+    size, beside = _export_onnx(run, target, trust)
     command = judge_command(read_run(run).config, f"onnx:{target}")
-    terminal.print_line(f"{target}: {size:,} bytes, judged with {command}")
+    note = "" if beside is None else f"; keep {beside} beside it"
+    terminal.print_line(f"{target}: {size:,} bytes, judged with {command}{note}")
 
 
-def _export_onnx(directory: Path, file: Path, trust: bool) -> int:
-    """Write the judged policy; returns the bytes of the file."""
-    from rl_eval.run import read_checkpoint, read_run, write_bytes
+def _export_onnx(directory: Path, file: Path, trust: bool) -> tuple[int, Path | None]:
+    """Write the judged policy; returns the bytes of the file, and the file beside it if there is one."""
+    from rl_eval.policy import describe_preprocessing, preprocessing_file
+    from rl_eval.run import read_checkpoint, read_preprocessing, read_run, write_bytes
 
     run = read_run(directory)
     require_plugins_of_run(run.path, run.config, trust=trust)
     snapshot = run.judged_snapshot()
     arrays, meta = read_checkpoint(snapshot, "policy")
+    preprocessing, long_preprocessing = read_preprocessing(run.path), None
     require_extra("onnx", "export --onnx", "onnx")
     require_extra("train", "export --onnx", "torch")
     try:
@@ -64,11 +68,18 @@ def _export_onnx(directory: Path, file: Path, trust: bool) -> int:
             "snapshot": snapshot.name,
             "sha256": meta["sha256"],
         }
+        if preprocessing is not None:
+            description["preprocessing"], long_preprocessing = describe_preprocessing(preprocessing)
         model = agent(meta["agent"]).to_onnx(arrays, meta, description)
     except (KeyError, TypeError, ValueError) as error:
         raise InputError(f"{snapshot} cannot be exported ({error}): name a run of a network of ours") from error
+    beside = None if long_preprocessing is None else preprocessing_file(file)
     try:
+        if beside is not None and long_preprocessing is not None:
+            write_bytes(beside, long_preprocessing)
         write_bytes(file, model)
     except OSError as error:
+        if beside is not None:
+            beside.unlink(missing_ok=True)
         raise InputError(f"{file} cannot be written ({error.strerror}): name another file") from error
-    return len(model)
+    return len(model), beside

@@ -10,7 +10,7 @@ from rl_eval.errors import InputError
 from rl_eval.formatting import number, quantity
 from rl_eval.gates.selection import BarePolicy
 from rl_eval.gates.suite import Criterion, Suite
-from rl_eval.gates.suite_data import data_note
+from rl_eval.gates.suite_data import data_note, policy_data_note
 from rl_eval.gates.verdict import CriterionVerdict
 from rl_eval.run import Run
 
@@ -68,7 +68,7 @@ def with_data_notes(suite: Suite, judged: Sequence[Run | BarePolicy], held_out: 
         return held_out
     environment = domain(suite.judged.name)
     try:
-        notes = [data_note(suite, run) for run in judged if isinstance(run, Run)]
+        notes = [data_note(suite, j) if isinstance(j, Run) else policy_data_note(suite, j.path) for j in judged]
         defaults = [] if environment.has_cases else environment.notes(suite.judged)
     except InputError as error:
         return replace(held_out, decision="ERROR", detail=str(error))

@@ -20,6 +20,7 @@ from rl_eval.domains import EnvConfig, domain, with_fitted_keys
 from rl_eval.errors import InputError, failure
 from rl_eval.formatting import short_path
 from rl_eval.gates.suite import Suite
+from rl_eval.policy import preprocessing as preprocessing_of_policy
 from rl_eval.run import Run, environment_of, read_preprocessing
 from rl_eval.untrusted_files import only_regular
 
@@ -129,6 +130,32 @@ def environment_to_judge(suite: Suite, run: Run) -> EnvConfig:
     else:
         _require_pinned(suite, env)
     return _with_preprocessing_of(suite, run, with_fitted_keys(env, trained))
+
+
+def with_preprocessing_of(suite: Suite, env: EnvConfig, policy: str) -> EnvConfig:
+    """An environment on the same data, with observations made as those that a policy was trained on.
+
+    Raises:
+        InputError: the policy's preprocessing cannot be read, or cannot be applied to this data.
+    """
+    fitted = preprocessing_of_policy(policy)
+    if fitted is None:
+        return env
+    try:
+        return domain(env.name).with_preprocessing(env, fitted)
+    except InputError as error:
+        raise InputError(f"{policy} cannot be judged on the data of {suite.label}: {error}") from error
+
+
+def policy_data_note(suite: Suite, policy: str) -> str | None:
+    """What a verdict must say about the data of a policy without a run.
+
+    Raises:
+        InputError: as `with_preprocessing_of`, or the data cannot be loaded.
+    """
+    if needs_data(suite.judged) or with_preprocessing_of(suite, suite.judged, policy) == suite.judged:
+        return None
+    return f"{policy} was trained on other data; its preprocessing was applied"
 
 
 def data_note(suite: Suite, run: Run) -> str | None:

@@ -17,7 +17,7 @@ from rl_eval.gates.case_copies import CaseCopies, count_copies
 from rl_eval.gates.episode_buffer import EpisodeBuffer
 from rl_eval.gates.selection import BarePolicy
 from rl_eval.gates.suite import Suite
-from rl_eval.gates.suite_data import environment_of_policy, environment_to_judge, place_of
+from rl_eval.gates.suite_data import environment_of_policy, environment_to_judge, place_of, with_preprocessing_of
 from rl_eval.rollout import EnvironmentFailure, Episodes, PolicyFailure, stream
 from rl_eval.run import Run
 
@@ -67,8 +67,8 @@ class SuiteEnvironment:
         self._excluded_cases: np.ndarray | None = None
         self._failure: EnvironmentFailure | None = None  # nothing is played again after one
         # Copies that nobody plays on. A policy and its reference play at the same time.
-        self._idle = [self._make()]
-        self._spaces = policy.Spaces.of(self.config, self._idle[0])
+        self._idle: list[tuple[EnvConfig, VectorEnv]] = []
+        self._spaces = policy.Spaces.of(self.config, self.idle_copies())
         self._references: dict[str, EpisodeBuffer | InputError] = {}
 
     def _needed(self) -> int:
@@ -109,22 +109,33 @@ class SuiteEnvironment:
         fingerprints = tuple(self._domain.fingerprints(self.config).items())
         return tuple(self.seeds), self.fixed_episodes, self.max_episodes, excluded, fingerprints
 
-    def idle_copies(self) -> VectorEnv:
-        """Copies that nobody plays on, to be reset."""
-        if not self._idle:
-            self._idle.append(self._make())
-        return self._idle[-1]
+    def idle_copies(self, config: EnvConfig | None = None) -> VectorEnv:
+        """Copies that nobody plays on, to be reset: of this environment, or of a config with other observations."""
+        config = config or self.config
+        self._idle.append((config, self._take(config)))
+        return self._idle[-1][1]
+
+    def _take(self, config: EnvConfig) -> VectorEnv:
+        for index, (made_from, vector) in enumerate(self._idle):
+            if made_from == config:
+                del self._idle[index]
+                return vector
+        return self._make(config)
 
     def play(self, spec: str, label: str, episodes: int) -> EpisodeBuffer:
         """The episode buffer of the policy `spec`; it plays episodes when they are needed.
+
+        A policy that comes with a preprocessing gets the observations that it makes of the same cases.
 
         Raises:
             InputError: the policy cannot be loaded, or does not fit, or the environment failed before.
         """
         if self._failure is not None:
             raise self._failure
-        acting = policy.load(spec, self._spaces, self.config, seed=self.suite.gate_seed, trust=self.trust)
-        return EpisodeBuffer(self._stream(acting, spec, label, episodes))
+        config = with_preprocessing_of(self.suite, self.config, spec)
+        spaces = self._spaces if config == self.config else policy.Spaces.of(config, self.idle_copies(config))
+        acting = policy.load(spec, spaces, config, seed=self.suite.gate_seed, trust=self.trust)
+        return EpisodeBuffer(self._stream(acting, config, spec, label, episodes))
 
     def reference(self, spec: str) -> EpisodeBuffer:
         """All episodes of a policy that others are compared with; played once for all criteria.
@@ -142,12 +153,14 @@ class SuiteEnvironment:
             raise buffer
         return buffer
 
-    def _stream(self, acting: policy.Policy, spec: str, label: str, episodes: int) -> Iterator[Episodes]:
+    def _stream(
+        self, acting: policy.Policy, config: EnvConfig, spec: str, label: str, episodes: int
+    ) -> Iterator[Episodes]:
         def report(done: int) -> None:
             if self.on_episodes:
                 self.on_episodes(done, episodes, label=label)
 
-        vector = self._idle.pop() if self._idle else self._make()
+        vector = self._take(config)
         try:
             for block in stream(
                 vector,
@@ -167,12 +180,12 @@ class SuiteEnvironment:
             self._failure = error
             raise
         finally:
-            self._idle.append(vector)
+            self._idle.append((config, vector))
 
-    def _make(self) -> VectorEnv:
+    def _make(self, config: EnvConfig) -> VectorEnv:
         copies = min(len(self.seeds), self._domain.copies)
         try:
-            return domains.make(self.config, n_envs=copies, part=self.suite.part, autoreset=False)
+            return domains.make(config, n_envs=copies, part=self.suite.part, autoreset=False)
         except InputError:
             raise
         except (Exception, SystemExit) as error:  # foreign code raises anything
@@ -228,7 +241,7 @@ class SuiteEnvironment:
         for buffer in self._references.values():
             if isinstance(buffer, EpisodeBuffer):
                 buffer.close()
-        for vector in self._idle:
+        for _, vector in self._idle:
             with contextlib.suppress(Exception):  # of foreign code; what was to be judged is judged
                 vector.close()
 

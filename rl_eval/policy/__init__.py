@@ -7,11 +7,12 @@ from rl_eval.policy._baseline import BaselineSource
 from rl_eval.policy._http import HttpPolicy, HttpSource
 from rl_eval.policy._identity import BUILT_IN, canonical, digest, identity, is_cacheable, is_seeded, is_trivial
 from rl_eval.policy._onnx import OnnxPolicy, OnnxSource
+from rl_eval.policy._onnx_metadata import describe_preprocessing, preprocessing_file
 from rl_eval.policy._onnx_spaces import onnx_spaces
 from rl_eval.policy._policy import Policy, Spaces, action_space_from_json, action_space_json, choose_actions, scores
 from rl_eval.policy._python import PythonPolicy, PythonSource
 from rl_eval.policy._sb3 import StableBaselines3Policy, StableBaselines3Source
-from rl_eval.policy._source import Source, load, names_policy, not_a_policy, register
+from rl_eval.policy._source import Source, load, names_policy, not_a_policy, preprocessing, register
 from rl_eval.policy._trivial import Constant, ConstantSource, Random, RandomSource, Untrained, UntrainedSource
 
 register(
@@ -42,6 +43,7 @@ __all__ = [
     "action_space_json",
     "canonical",
     "choose_actions",
+    "describe_preprocessing",
     "digest",
     "identity",
     "is_cacheable",
@@ -51,6 +53,8 @@ __all__ = [
     "names_policy",
     "not_a_policy",
     "onnx_spaces",
+    "preprocessing",
+    "preprocessing_file",
     "register",
     "scores",
 ]

@@ -12,7 +12,6 @@ A single output of another name is the action where it holds integers or the act
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, ClassVar
@@ -26,12 +25,12 @@ from rl_eval.policy._actions import actions_from, checked_actions
 from rl_eval.policy._fixed_batches import ROWS, filled
 from rl_eval.policy._identity import digest
 from rl_eval.policy._onnx_inputs import GraphInputs, graph_inputs
-from rl_eval.policy._onnx_process import OnnxProcess, shortened
-from rl_eval.policy._policy import Policy, Spaces, action_space_json
+from rl_eval.policy._onnx_metadata import METADATA, check_metadata, preprocessing_file, read_preprocessing
+from rl_eval.policy._onnx_process import OnnxProcess
+from rl_eval.policy._policy import Policy, Spaces
 from rl_eval.policy._source import Source
 
 MAX_BYTES = 256 << 20
-METADATA = "rl_eval"  # the entry of the file's metadata in which `rl-eval export` says what the policy is for
 _OUTPUTS = ("action", "logits", "probabilities", "mean", "log_std")
 
 
@@ -142,41 +141,24 @@ def load_onnx(file: str, spec: str, spaces: Spaces, seed: int) -> Policy:
     Raises:
         InputError: missing, too large, damaged, not in the contract, or for another environment.
     """
-    path = Path(file)
-    if not path.is_file():
-        raise InputError(f"policy {spec!r}: the file {file} does not exist")
-    if path.stat().st_size > MAX_BYTES:
-        raise InputError(f"policy {spec!r}: {file} is larger than {MAX_BYTES >> 20} MiB, the most that is loaded")
-    graph = OnnxProcess(path.read_bytes(), spec, METADATA)
-    _check_metadata(graph.metadata, spec, spaces)
+    graph = read_graph(Path(file), spec)
+    check_metadata(graph.metadata, spec, spaces)
     inputs = graph_inputs(graph, spec, spaces)
     meanings = _meanings(graph, inputs, spec, spaces)
     return OnnxPolicy(graph, inputs, meanings, spec, spaces.action, seed)
 
 
-def _check_metadata(entry: str | None, spec: str, spaces: Spaces) -> None:
-    """Refuse an exported policy of another environment; without metadata only the shapes are checked."""
-    if entry is None:
-        return
-    try:
-        meta = json.loads(entry)
-        env, shape, action = dict(meta["env"]), tuple(meta["obs_shape"]), dict(meta["action_space"])
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
-        raise InputError(
-            f"policy {spec!r} has metadata that cannot be read ({shortened(str(error))}): export it again"
-        ) from error
-    expected = {"name": spaces.env, "id": spaces.id}
-    key = "id" if env.get("id") and spaces.id else "name"
-    if env.get(key) != expected[key] or shape != spaces.observation.shape:
-        raise InputError(
-            f"policy {spec!r} is for {env.get(key)} with observations of shape {shape}, "
-            f"not for {expected[key]} with {spaces.observation.shape}: name a policy of {expected[key]}"
-        )
-    if action != action_space_json(spaces.action):
-        raise InputError(
-            f"policy {spec!r} was exported for other actions ({shortened(json.dumps(action))}), but this "
-            f"{expected[key]} takes {spaces.action}: name a policy of the same env.kwargs"
-        )
+def read_graph(file: Path, spec: str) -> OnnxProcess:
+    """The graph in a file, loaded by another process.
+
+    Raises:
+        InputError: missing, too large or damaged.
+    """
+    if not file.is_file():
+        raise InputError(f"policy {spec!r}: the file {file} does not exist")
+    if file.stat().st_size > MAX_BYTES:
+        raise InputError(f"policy {spec!r}: {file} is larger than {MAX_BYTES >> 20} MiB, the most that is loaded")
+    return OnnxProcess(file.read_bytes(), spec, METADATA)
 
 
 def _meanings(graph: OnnxProcess, inputs: GraphInputs, spec: str, spaces: Spaces) -> dict[str, str]:
@@ -215,9 +197,14 @@ class OnnxSource(Source):
         """The graph, checked against the environment."""
         return load_onnx(rest, spec, spaces, seed)
 
+    def preprocessing(self, rest: str, spec: str) -> Mapping[str, Any] | None:
+        """What `rl-eval export` took from the run."""
+        return read_preprocessing(read_graph(Path(rest), spec).metadata, Path(rest), spec)
+
     def identity(self, rest: str) -> str | None:
-        """A hash of the bytes of the file."""
-        return digest(self.prefix, Path(rest))
+        """A hash of the bytes of the file, and of its preprocessing where that lies beside it."""
+        beside = preprocessing_file(Path(rest))
+        return digest(self.prefix, Path(rest), *([beside] if beside.is_file() else []))
 
     def canonical(self, rest: str) -> str:
         """The file."""

@@ -10,8 +10,7 @@ import gymnasium as gym
 import numpy as np
 
 from rl_eval.errors import InputError
-from rl_eval.policy._onnx import MAX_BYTES, METADATA
-from rl_eval.policy._onnx_process import OnnxProcess
+from rl_eval.policy._onnx import read_graph
 from rl_eval.policy._policy import Spaces, action_space_from_json
 
 OBSERVATIONS = "observations"
@@ -23,12 +22,7 @@ def onnx_spaces(file: str, spec: str) -> Spaces:
     Raises:
         InputError: there is no such file, or it does not say what it takes and returns.
     """
-    path = Path(file)
-    if not path.is_file():
-        raise InputError(f"policy {spec!r}: the file {file} does not exist")
-    if path.stat().st_size > MAX_BYTES:
-        raise InputError(f"policy {spec!r}: {file} is larger than {MAX_BYTES >> 20} MiB, the most that is loaded")
-    graph = OnnxProcess(path.read_bytes(), spec, METADATA)
+    graph = read_graph(Path(file), spec)
     try:
         if graph.metadata is not None:
             meta = json.loads(graph.metadata)

@@ -59,6 +59,19 @@ class Source(ABC):
             InputError: the policy does not exist, or does not fit.
         """
 
+    def preprocessing(self, rest: str, spec: str) -> Mapping[str, Any] | None:
+        """`preprocessing.json` of the run that the policy comes from, unchecked: how its observations are made.
+
+        A suite applies it to its own data. None: the policy takes observations as its environment makes them.
+
+        Args:
+            rest, spec: as of `load`.
+
+        Raises:
+            InputError: it cannot be read.
+        """
+        return None
+
     def identity(self, rest: str) -> str | None:
         """SHA-256 of what decides how the policy acts; None where nothing is known of it but its name.
 
@@ -122,6 +135,22 @@ def load(spec: str, spaces: Spaces, config: Any, *, seed: int = 0, trust: bool =
     if Path(spec).is_dir():
         return load_run(Path(spec), spaces, seed, trust=trust)
     raise not_a_policy(spec)
+
+
+def preprocessing(spec: str) -> Mapping[str, Any] | None:
+    """How the observations of a policy are made from raw data: `preprocessing.json` of its run, unchecked.
+
+    None: as its environment makes them.
+
+    Raises:
+        InputError: it cannot be read.
+    """
+    if names_policy(spec):
+        prefix, _, rest = spec.partition(":")
+        return SOURCES.get(prefix).preprocessing(rest, spec)
+    from rl_eval.run import read_preprocessing
+
+    return read_preprocessing(Path(spec))
 
 
 def not_a_policy(spec: str) -> InputError:

@@ -291,3 +291,10 @@ def test_rows_of_nsl_kdd_need_no_header(tail):
     (chunk,) = reader.chunks(io.BytesIO((row * 2).encode()), ())
     assert chunk.position == [1, 2]
     assert chunk.observations.tolist() == [[2.5, 1.0, 0.0, 0.0]] * 2
+
+
+@pytest.mark.parametrize("name", ["onnx:policy.onnx", "policy.onnx", "random"])
+def test_a_policy_without_its_run_is_not_scored(tmp_path, capsys, name):
+    flows(5).write_csv(tmp_path / "new.csv")
+    assert main(["score", name, str(tmp_path / "new.csv")]) == 2
+    assert f"{name} is a policy without its run" in " ".join(capsys.readouterr().err.split())

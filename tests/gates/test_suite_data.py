@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 
 import numpy as np
@@ -11,10 +12,12 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from rl_eval.cli import main
 from rl_eval.domains import domain, validate
 from rl_eval.errors import InputError
 from rl_eval.gates import evaluate_suite, load_suite, named_runs, newest_group, parse_places, train_command, with_data
 from rl_eval.gates.suite_data import data_name, data_sha256, environment_to_judge
+from rl_eval.policy import _onnx_metadata, identity, preprocessing
 from tests.gates.fake_runs import write_run
 from tests.training.learn import learn
 
@@ -66,15 +69,99 @@ def test_the_months_that_the_suite_names_are_judged(months, tmp_path):
     assert f"{folder / 'jan.csv'}) was trained on other data" in held_out.detail
 
 
-def test_the_export_is_judged_as_its_run_is(months, tmp_path):
+@pytest.fixture(scope="module")
+def export(months, tmp_path_factory):
+    """The run of January as an ONNX file."""
     pytest.importorskip("onnxruntime")
-    from rl_eval.cli._export import _export_onnx
+    file = tmp_path_factory.mktemp("export") / "policy.onnx"
+    assert main(["export", str(months[1].path), "--onnx", str(file)]) == 0
+    return file
 
+
+def with_metadata(file, change):
+    """A copy of an ONNX file; `change` takes what its metadata says and may alter it."""
+    onnx = pytest.importorskip("onnx")
+    model = onnx.load(file)
+    (entry,) = [one for one in model.metadata_props if one.key == "rl_eval"]
+    about = json.loads(entry.value)
+    change(about)
+    entry.value = json.dumps(about)
+    copy = file.with_name("changed.onnx")
+    onnx.save(model, copy)
+    return copy
+
+
+@pytest.mark.parametrize("month", ["jan", "feb", "march"])
+def test_the_export_is_judged_as_its_run_is(months, export, tmp_path, month):
     folder, run = months
-    _export_onnx(run.path, tmp_path / "policy.onnx", False)
-    suite = write_suite(tmp_path / "feb.yaml", env={"path": str(folder / "feb.csv")})
-    f1, _ = judge(suite, f"onnx:{tmp_path / 'policy.onnx'}")
-    assert (f1.decision, f1.estimate < 0.1) == ("FAIL", True)
+    suite = write_suite(tmp_path / "s.yaml", env={"path": str(folder / f"{month}.csv")}, episodes={"min": 5})
+    (own, _), (exported, held_out) = (judge(suite, spec) for spec in (run.path, f"onnx:{export}"))
+    assert (exported.decision, exported.estimate, exported.units) == (own.decision, own.estimate, own.units)
+    assert ("its preprocessing was applied" in held_out.detail) == (month != "jan")
+    assert (own.estimate < 0.1) == (month == "feb")
+    if month == "march":  # its values are larger
+        without = with_metadata(export, lambda about: about.pop("preprocessing"))
+        assert judge(suite, f"onnx:{without}")[0].estimate != own.estimate
+
+
+def test_an_export_of_other_columns_is_refused_as_its_run_is(months, export, tmp_path):
+    other = write_csv(tmp_path / "other.csv", "jan", columns=("size", "duration"))
+    f1, _ = judge(write_suite(tmp_path / "s.yaml", env={"path": str(other)}), f"onnx:{export}")
+    assert f1.decision == "ERROR"
+    assert "port" in f1.detail
+
+
+def test_a_reference_gets_observations_of_its_own(months, export, tmp_path):
+    folder, run = months
+    suite = write_suite(tmp_path / "s.yaml", env={"path": str(folder / "march.csv")})
+    expected = judge(suite, run.path)[0].estimate
+    for spec in (str(run.path), f"onnx:{export}"):
+        criteria = {"f1": {"metric": "f1", "better_than": spec, "by": "estimate"}}
+        f1, _ = judge(write_suite(tmp_path / "r.yaml", env=suite.spec.env, criteria=criteria), "constant:1")
+        assert f1.threshold == expected
+
+
+def test_a_long_preprocessing_lies_beside_the_file(months, export, tmp_path, monkeypatch, capsys):
+    folder, run = months
+    monkeypatch.setattr(_onnx_metadata, "MAX_EMBEDDED_BYTES", 100)
+    file = tmp_path / "policy.onnx"
+    assert main(["export", str(run.path), "--onnx", str(file)]) == 0
+    beside = tmp_path / "policy.onnx.preprocessing.json"
+    assert str(beside) in capsys.readouterr().out.replace("\n", "")
+    fitted = json.loads((run.path / "preprocessing.json").read_text())
+    assert json.loads(beside.read_text()) == preprocessing(f"onnx:{file}") == preprocessing(f"onnx:{export}") == fitted
+    suite, before = write_suite(tmp_path / "s.yaml", env={"path": str(folder / "march.csv")}), identity(f"onnx:{file}")
+    assert judge(suite, f"onnx:{file}")[0].estimate == judge(suite, run.path)[0].estimate
+    beside.write_text(beside.read_text().replace("size", "port", 1))
+    assert "SHA-256 differs" in judge(suite, f"onnx:{file}")[0].detail
+    assert identity(f"onnx:{file}") != before  # no verdict on it is in the cache
+    beside.write_bytes(bytes(_onnx_metadata.MAX_PREPROCESSING_BYTES + 1))
+    assert "larger than 16 MiB" in judge(suite, f"onnx:{file}")[0].detail
+    beside.unlink()
+    assert f"{beside} cannot be read" in judge(suite, f"onnx:{file}")[0].detail
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda about: about.update(preprocessing=3), "metadata that cannot be read"),
+        (lambda about: about.update(preprocessing={"json": "{}"}), "metadata that cannot be read"),
+        (lambda about: about["preprocessing"].update(json=3), "metadata that cannot be read"),
+        (lambda about: about["preprocessing"].update(json="{}"), "SHA-256 differs"),
+        (lambda about: about["preprocessing"].update(**described("[]")), "metadata that cannot be read"),
+        (lambda about: about["preprocessing"].update(**described("{")), "metadata that cannot be read"),
+        (lambda about: about["preprocessing"].update(**described("[" * 9**5)), "metadata that cannot be read"),
+        (lambda about: about["preprocessing"].update(**described('{"clip": 7}')), "cannot be applied"),
+    ],
+)
+def test_a_damaged_preprocessing_of_an_export_is_one_sentence(months, export, tmp_path, change, message):
+    suite = write_suite(tmp_path / "s.yaml", env={"path": str(months[0] / "feb.csv")})
+    f1, _ = judge(suite, f"onnx:{with_metadata(export, change)}")
+    assert (f1.decision, message in f1.detail, "\n" in f1.detail) == ("ERROR", True, False)
+
+
+def described(text):
+    return {"json": text, "sha256": hashlib.sha256(text.encode()).hexdigest()}
 
 
 def test_the_preprocessing_of_the_run_is_applied(months, tmp_path):

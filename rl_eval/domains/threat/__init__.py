@@ -52,7 +52,7 @@ def _fitted(preprocessing: Mapping[str, Any]) -> FittedPreprocessing:
         return FittedPreprocessing.model_validate(values)
     except ValidationError as error:
         sentence = config_sentence(error, values, allowed=FittedPreprocessing.model_fields)
-        raise InputError(f"its preprocessing.json cannot be applied: {sentence}") from error
+        raise InputError(f"its preprocessing (preprocessing.json) cannot be applied: {sentence}") from error
 
 
 class Threat(Domain[Config]):
