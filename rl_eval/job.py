@@ -224,7 +224,7 @@ def _judge(
     verdicts = [ledger.record_verdict(ledger.DEFAULT, Selection((trained,)), verdict) for verdict in verdicts]
     runs.write_json(trained.path / "verdict.json", {"suites": [v.to_json() for v in verdicts]})
     rows = [row for verdict in verdicts for row in verdict.rows()]
-    terminal.print_verdict(rows)
+    terminal.print_verdict(rows, {verdict.suite: verdict.facts() for verdict in verdicts})
     if judge == "validation" and not in_sweep:
         terminal.print_line(
             f"this is no verdict on the test set (judge=validation): {_judged_with(trained.path, suites)} gives it"

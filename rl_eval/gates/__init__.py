@@ -6,7 +6,6 @@
 
 from rl_eval.gates.evaluation import evaluate_run, evaluate_suite, suite_error
 from rl_eval.gates.judged_line import judged_lines
-from rl_eval.gates.premises import assumptions, describe_test_set
 from rl_eval.gates.selection import NoRunError, Selection, named_runs, newest_group
 from rl_eval.gates.suite import Suite, load_suite
 from rl_eval.gates.suite_data import DataPlaces, parse_places, with_data
@@ -23,8 +22,6 @@ __all__ = [
     "Suite",
     "SuiteSpec",
     "SuiteVerdict",
-    "assumptions",
-    "describe_test_set",
     "evaluate_run",
     "evaluate_suite",
     "is_suite_file",

@@ -18,6 +18,7 @@ from rl_eval.gates.criterion_check import CriterionCheck, blank_verdict
 from rl_eval.gates.estimate_check import EstimateCheck
 from rl_eval.gates.held_out import check_held_out
 from rl_eval.gates.play_criteria import differs_when_played_again, new_check, play_criteria
+from rl_eval.gates.premises import with_premises
 from rl_eval.gates.selection import BarePolicy, Selection
 from rl_eval.gates.suite import Criterion, Suite
 from rl_eval.gates.suite_environment import OnEpisodes, SuiteEnvironments
@@ -80,7 +81,7 @@ def evaluate_suite(
     finally:
         environments.close()
     verdicts = [with_caveats(suite, verdict) for verdict in verdicts]
-    return _suite_verdict(suite, selection.runs, verdicts, test_set)
+    return with_premises(suite, selection.runs, _suite_verdict(suite, selection.runs, verdicts, test_set))
 
 
 def evaluate_run(suite: Suite, run: Run, *, trust: bool = False, on_episodes: OnEpisodes | None = None) -> SuiteVerdict:

@@ -3,26 +3,44 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 from rl_eval.domains import domain
+from rl_eval.errors import InputError
 from rl_eval.formatting import display_text, number, quantity
 from rl_eval.gates.selection import BarePolicy
 from rl_eval.gates.suite import Criterion, Suite
 from rl_eval.gates.suite_data import PLACE, needs_data
-from rl_eval.gates.verdict import SuiteVerdict
+from rl_eval.gates.verdict import CriterionVerdict, SuiteVerdict
 from rl_eval.override_text import override
 from rl_eval.run import Run
 
 
-def describe_test_set(suite: Suite, judged: Sequence[Run | BarePolicy], verdict: SuiteVerdict) -> str:
-    """One line on what was played: how many cases or episodes there are, and where they come from."""
+def with_premises(suite: Suite, judged: Sequence[Run | BarePolicy], verdict: SuiteVerdict) -> SuiteVerdict:
+    """The verdict with `test_data` and `assumed`, if it is about the test set and that can be read."""
+    if verdict.part != "test":
+        return verdict
     held_out = next((one for one in verdict.criteria if one.criterion == "held_out"), None)
-    known = held_out is not None and held_out.units_max is not None
-    count = quantity(held_out.units_max, held_out.unit or "unit") if known else ""  # type: ignore[arg-type, union-attr]
+    try:
+        text = describe_test_set(suite, judged, held_out)
+    except InputError:
+        return verdict
+    return replace(verdict, test_data=text, assumed=tuple(assumptions(suite)))
+
+
+def describe_test_set(suite: Suite, judged: Sequence[Run | BarePolicy], held_out: CriterionVerdict | None) -> str:
+    """One line on the test set: how many cases or episodes there are, and where they come from.
+
+    Raises:
+        InputError: the data cannot be loaded.
+    """
+    count = ""
+    if held_out is not None and held_out.units_max is not None:
+        count = quantity(held_out.units_max, held_out.unit or "unit")
     if not needs_data(suite.judged) and not domain(suite.judged.name).fingerprints(suite.judged):
         text = f"{count or 'episodes'} of {_environment(suite)}, seeded by gate_seed {suite.gate_seed}"
     else:
-        text = f"{count}{', ' if count else ''}the {suite.part} part of {_data(suite, judged)}"
+        text = f"{count}{', ' if count else ''}the test part of {_data(suite, judged)}"
     return display_text(text + (", pinned by data_sha256" if suite.spec.data_sha256 else ""))
 
 

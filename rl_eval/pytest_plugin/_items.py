@@ -11,7 +11,7 @@ import pytest
 from rl_eval.errors import InputError
 from rl_eval.formatting import display_text
 from rl_eval.pytest_plugin._session import SESSION
-from rl_eval.pytest_plugin._summary import FACTS, NOT_JUDGED, TRAIN_COMMAND
+from rl_eval.pytest_plugin._summary import NOT_JUDGED, TRAIN_COMMAND
 
 if TYPE_CHECKING:
     from rl_eval.gates import CriterionVerdict, Suite
@@ -63,9 +63,7 @@ class SuiteItem(pytest.Item):
             if first is not self:
                 pytest.skip(f"not judged: see {first.nodeid}")
             pytest.fail(verdict.detail, pytrace=False)
-        facts = (suite_verdict.judged, (suite_verdict.test_data,), ("; ".join(suite_verdict.assumed),))
-        for name, texts in zip(FACTS, facts, strict=True):
-            self.user_properties.extend((name, text) for text in texts if text)
+        self.user_properties.extend(pair for pair in suite_verdict.facts() if pair[1])
         detail = verdict.detail if first is self else f"as {first.nodeid}"
         values = [(name, detail if name == "detail" else getattr(verdict, name)) for name in _PROPERTIES]
         self.user_properties.extend((name, value) for name, value in values if value is not None)

@@ -144,17 +144,14 @@ class GateSession:
         return SuiteVerdict.from_json(json.loads(file.read_text())) if file and file.exists() else None
 
     def _evaluate(self, suite: Suite, key: str) -> SuiteVerdict:
-        from rl_eval.gates import NoRunError, assumptions, describe_test_set, judged_lines, suite_error
+        from rl_eval.gates import NoRunError, judged_lines, suite_error
 
         try:
             selection = self._selections.get(suite.path) or self._select(suite)
-            verdict = self._cached_verdict(suite, selection)
             verdict = replace(
-                verdict,
+                self._cached_verdict(suite, selection),
                 passed_over=selection.passed_over,
                 judged=tuple(judged_lines(suite, selection)),
-                test_data=describe_test_set(suite, selection.runs, verdict),
-                assumed=tuple(assumptions(suite)),
             )
         except NoRunError as error:
             verdict = replace(

@@ -27,12 +27,17 @@ _EXPLAINED = ("PASS", "NOT_CHECKED")
 
 
 def print_verdict(
-    verdict_rows: Sequence[Mapping[str, Any]], *, stream: IO[str] | None = None, console: Console | None = None
+    verdict_rows: Sequence[Mapping[str, Any]],
+    facts: Mapping[str, Sequence[tuple[str, str]]] | None = None,
+    *,
+    stream: IO[str] | None = None,
+    console: Console | None = None,
 ) -> None:
     """Print each suite, the sentences of what does not pass, the commands that decide the rest, and a count.
 
     Args:
         verdict_rows: as `criteria_table` takes them, each with its `suite`.
+        facts: of suites, as `print_suite` takes them.
     """
     console = console or console_for(stream)
     rows = list(verdict_rows)
@@ -40,7 +45,7 @@ def print_verdict(
         console.print("no criteria were judged")
         return
     for suite in dict.fromkeys(str(row["suite"]) for row in rows):
-        print_suite(suite, [row for row in rows if str(row["suite"]) == suite], console)
+        print_suite(suite, [row for row in rows if str(row["suite"]) == suite], console, (facts or {}).get(suite, ()))
         console.print()
     _print_failures(rows, console)
     _print_commands(rows, console)
@@ -58,13 +63,14 @@ def print_suite(
     Args:
         suite: its name.
         verdict_rows: of this suite, as `criteria_table` takes them.
-        facts: pairs of a label and a text, such as what was judged.
+        facts: pairs of a label and a text, such as what was judged; those without a text are left out.
     """
     decisions = {row["decision"] for row in verdict_rows} - {"NOT_CHECKED"}
     worst = next((name for name, _, _ in COUNT_TEXTS if name in decisions), "PASS")
     print_labelled(console, f"{suite}:", _count(verdict_rows), DECISION_STYLES[worst])
-    width, above = max((len(label) for label, _ in facts), default=0), ""
-    for label, text in facts:
+    shown = [(label, text) for label, text in facts if text]
+    width, above = max((len(label) for label, _ in shown), default=0), ""
+    for label, text in shown:
         print_labelled(console, f"  {'' if label == above else label:<{width}}", text, "bold")
         above = label
     if criteria := [row for row in verdict_rows if row["direction"]]:

@@ -4,7 +4,9 @@ from dataclasses import replace
 
 import pytest
 
-from rl_eval.gates import NoRunError, assumptions, describe_test_set, load_suite, newest_group, suite_error
+from rl_eval.gates import NoRunError, load_suite, newest_group
+from rl_eval.gates.premises import assumptions, describe_test_set
+from rl_eval.gates.verdict import item_verdict
 from tests.gates.fake_runs import write_run, write_suite
 
 
@@ -17,10 +19,7 @@ FLOWS = "env: threat\nruns: {count: 8}\ncriteria:\n  f1: {metric: f1, at_least: 
 
 
 def text_of(checked, runs, units=None, unit=None):
-    verdict = suite_error(checked, "")
-    *others, held_out = verdict.criteria
-    held_out = replace(held_out, units_max=units, unit=unit)
-    return describe_test_set(checked, runs, replace(verdict, criteria=(*others, held_out)))
+    return describe_test_set(checked, runs, replace(item_verdict("s", "held_out"), units_max=units, unit=unit))
 
 
 def test_the_test_set_is_named_by_its_size_and_source(tmp_path):
