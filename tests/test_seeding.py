@@ -45,6 +45,8 @@ def test_streams_stay_as_they_were():
     }
     assert seeding.episode_seeds(42, 3) == [540977827, 283447269, 1692794442]
     assert seeding.episode_seeds(42, 3, "select") == [1547901268, 1138801860, 120153650]
+    assert seeding.suite_episode_seeds(42, 3, "test") == seeding.episode_seeds(42, 3)
+    assert seeding.suite_episode_seeds(42, 3, "validation") == [114957086, 405515778, 218942172]
 
 
 def test_the_keys_are_those_of_sha256sum():

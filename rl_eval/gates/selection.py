@@ -8,6 +8,7 @@ from pathlib import Path
 
 from rl_eval.domains import identity
 from rl_eval.errors import InputError
+from rl_eval.formatting import quantity
 from rl_eval.gates.repeats import differing_settings, group_key, not_a_group, started
 from rl_eval.gates.selection_reasons import expected_instead, why_newest
 from rl_eval.gates.suite import Suite
@@ -145,12 +146,15 @@ def _best_of_sweep(suite: Suite, newest: list[Run], matching: Iterable[Run]) -> 
     sweep = newest[0].path.parent
     if any(run.path.parent != sweep for run in newest) or not is_sweep(sweep):
         return newest, None
-    candidates = candidates_of_sweep(suite, [run for run in matching if run.path.parent == sweep])
+    jobs = [run for run in matching if run.path.parent == sweep]
+    candidates = candidates_of_sweep(suite, jobs)
     if len(candidates) < 2:
         return newest, None
     count = suite.spec.runs.count
     kind = f"groups of {count} runs" if len(candidates[0]) == count else f"groups, none of which has {count} runs"
     what = f"{len(candidates)} {'finished jobs' if count == 1 else kind}"
+    if unfinished := sum(not run.finished for run in jobs):
+        what += f" ({quantity(unfinished, 'job')} did not finish)"
     best = best_on_validation(candidates)
     if best is None:
         return newest, f"the newest of the {what}, of {sweep}; their validation scores cannot be compared"

@@ -97,6 +97,14 @@ def test_of_a_sweep_without_a_complete_group_the_best_job(tmp_path):
     assert selection.too_few
 
 
+def test_jobs_of_a_sweep_that_did_not_finish_are_counted(tmp_path):
+    sweep = sweep_of(tmp_path / "outputs" / "a_sweep", [20.0, 10.0])
+    write_run(sweep / "2_lr=2", config={"lr": 0.5}, status="failed")
+    selection = newest_group(suite(tmp_path), tmp_path / "outputs")
+    assert names(selection) == ["0_lr=0"]
+    assert "of the 2 finished jobs (1 job did not finish)" in selection.reasons[0]
+
+
 def test_jobs_that_cannot_be_compared_on_validation(tmp_path):
     sweep_of(tmp_path / "outputs" / "a_sweep", [None, None])
     selection = newest_group(suite(tmp_path), tmp_path / "outputs")
