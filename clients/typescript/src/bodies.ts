@@ -1,0 +1,100 @@
+/** What calls take and give: the server's own names, with single observations and batches kept apart. */
+
+import { RLError } from "./errors.js";
+import type { components } from "./schema.js";
+
+type Schemas = components["schemas"];
+
+export type Health = Schemas["HealthAnswer"];
+export type Stats = Schemas["StatsAnswer"];
+export type Update = Schemas["UpdateAnswer"];
+export type Checkpoint = Schemas["CheckpointAnswer"];
+export type StoredExperience = Schemas["StoreExperienceAnswer"];
+
+/** A list of finite numbers; embeddings often come as typed arrays. */
+export type Vector = readonly number[] | Float32Array | Float64Array;
+/** A whole number of Discrete actions, a list of continuous ones. */
+export type Action = number | number[];
+
+/** What the policy decides about. */
+export type State = (
+  | { /** As the environment of training gives it, `[D]`. */ observation: Vector }
+  | { /** The same, of a text, `[D]`. */ embedding: Vector; /** Of `health()`. */ encoder?: string | undefined }
+  | { /** A text that the server embeds. */ prompt: string }
+) & { /** Which actions are legal. */ mask?: readonly boolean[] | undefined };
+
+/** N observations at once. */
+export type StateBatch = (
+  | { /** `[N, D]` */ observation: readonly Vector[] }
+  | { /** `[N, D]` */ embedding: readonly Vector[]; encoder?: string | undefined }
+) & { mask?: readonly (readonly boolean[])[] | undefined };
+
+export interface SelectOptions {
+  /** Take the most likely action; by default it is drawn, which learning needs. */
+  greedy?: boolean | undefined;
+  /** Store the decision; without it there is no `decision_id`. */
+  record?: boolean | undefined;
+}
+
+type Fields<Answer, Rows, Single> = {
+  [Key in keyof Answer]: Key extends "action" | "actions" | "policy_version" | "encoder"
+    ? Answer[Key]
+    : Exclude<Answer[Key], Rows extends true ? Single : readonly unknown[]>;
+};
+
+/** A decision about one observation. */
+export type Decision = Fields<Omit<Schemas["SelectActionAnswer"], "action">, false, never> & { action: Action };
+/** Decisions about N observations, each field a list. */
+export type Decisions = Fields<Omit<Schemas["SelectActionAnswer"], "action">, true, number | string> & {
+  action: number[] | number[][];
+};
+/** A decision among Discrete actions that is recorded. */
+export type Mutation = Omit<Decision, "action" | "decision_id"> & { action: number; decision_id: string };
+
+type DistributionOf<Numbers> = Omit<
+  Schemas["DistributionAnswer"],
+  "probabilities" | "mean" | "std" | "action_values"
+> & {
+  probabilities: Numbers | null;
+  mean?: Numbers | null;
+  std?: Numbers | null;
+  action_values?: Numbers | null;
+};
+/** Probabilities of all actions `[A]`; of continuous ones mean and standard deviation. */
+export type Distribution = DistributionOf<number[]>;
+/** The same of N observations, `[N, A]`. */
+export type Distributions = DistributionOf<number[][]>;
+
+type Vectors<Body> = {
+  [Key in keyof Body]: Body[Key] extends infer Value
+    ? Value extends number[][] | boolean[][]
+      ? never
+      : Value extends number[]
+        ? Vector
+        : Value extends boolean[]
+          ? readonly boolean[]
+          : Value | undefined
+    : never;
+};
+/** What followed a decision, or a whole transition. */
+export type Experience = Vectors<Schemas["StoreExperienceBody"]>;
+
+/**
+ * Numbers as JSON holds them.
+ *
+ * @throws RLError a number that is not finite: JSON would make it null.
+ */
+function listed(value: unknown, name: string): unknown {
+  if (typeof value === "number") {
+    if (Number.isFinite(value)) return value;
+    throw new RLError("invalid_input", `${name} holds ${value}: give finite numbers`);
+  }
+  if (ArrayBuffer.isView(value)) return Array.from(value as Float32Array, (item) => listed(item, name));
+  return Array.isArray(value) ? value.map((item: unknown) => listed(item, name)) : value;
+}
+
+/** A body with typed arrays as lists, every number of it finite. */
+export function jsonBody<Body>(values: object): Body {
+  const entries = Object.entries(values).filter(([, value]) => value !== undefined);
+  return Object.fromEntries(entries.map(([key, value]) => [key, listed(value, key)])) as Body;
+}
