@@ -61,9 +61,8 @@ def read_preprocessing(entry: str | None, file: Path, spec: str) -> dict[str, An
         digest, text = described["sha256"], described.get("json")
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise _unreadable(spec, error) from error
-    content, where = (
-        (_read_file(file, spec), preprocessing_file(file)) if text is None else (_encoded(text, spec), file)
-    )
+    where = preprocessing_file(file) if text is None else file
+    content = _read_file(where, spec) if text is None else _encoded(text, spec)
     if len(content) > MAX_PREPROCESSING_BYTES:
         limit = f"{MAX_PREPROCESSING_BYTES >> 20} MiB, the most that is read"
         raise InputError(f"policy {spec!r}: the preprocessing in {where} is larger than {limit}: export the run again")
