@@ -21,7 +21,7 @@ from rl_eval.net.client import Client, Limits
 from rl_eval.untrusted_files import only_regular
 
 CONTEXT_TOKENS = 8192
-CONTENT_FREE_INPUT = "N/A"
+CONTENT_FREE_INPUTS = ("N/A", "", "[MASK]")  # as Zhao et al. 2021 use them
 # Added to the logits of the labels, so that they take all of the probability: a softmax over the labels alone.
 _LABEL_BIAS = 40.0
 
@@ -45,7 +45,7 @@ def model_hash(path: Path) -> str:
 
 def item_prompt(prompt: str, text: str) -> str:
     """What the model continues: the prompt, and an input without its answer."""
-    return f"{prompt}\n\nInput: {' '.join(text.split())}\nAnswer:"
+    return f"{prompt}\n\nInput: {' '.join(text.split())}".rstrip() + "\nAnswer:"
 
 
 class LanguageModel:
@@ -93,10 +93,12 @@ class LanguageModel:
             InputError: two labels begin with the same token, or the prompt is longer than the model reads.
         """
         tokens = self.label_tokens(task.labels)
-        content_free = self._probabilities(item_prompt(prompt, CONTENT_FREE_INPUT), tokens)
-        probabilities = [self._probabilities(item_prompt(prompt, item.text), tokens) for item in task.test]
+        texts = [*CONTENT_FREE_INPUTS, *(item.text for item in task.test)]
+        rows = np.array([self._probabilities(item_prompt(prompt, text), tokens) for text in texts])
+        rows /= rows.sum(axis=1, keepdims=True)
+        content_free, probabilities = np.split(rows, [len(CONTENT_FREE_INPUTS)])
         right = np.array([task.labels.index(item.label) for item in task.test])
-        return score_labels(np.array(probabilities), np.array(content_free), right)
+        return score_labels(probabilities, content_free.mean(axis=0), right)
 
     def label_tokens(self, labels: Sequence[str]) -> list[int]:
         """The first token of each label after a blank.

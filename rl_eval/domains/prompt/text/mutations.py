@@ -22,7 +22,7 @@ _FALLBACK = (
     "If the input is malformed or its meaning is unclear, still give the answer that fits best.",
     "If you are unsure between two answers, choose the more likely one.",
 )
-_CONSTRAINTS = ("Do not explain the answer.", "Do not add information that was not asked for.")
+_CONSTRAINT = "Do not add information that was not asked for."
 _STEPS = (
     "1. Read the whole input.",
     "2. Find the words that decide the answer.",
@@ -86,27 +86,22 @@ def _reduce_context(parts: PromptParts, task: Task | None) -> PromptParts:
 
 
 def _expand(parts: PromptParts, task: Task | None) -> PromptParts:
-    details, examples = _expansion(task)
-    if not set(parts.task).isdisjoint(details):
-        details = ()
-    new_details = tuple(detail for detail in details if detail not in parts.details)
+    if task is None:
+        return parts if parts.details else replace(parts, details=_DETAILS)
     present = Counter(example_answer(example) for example in parts.examples)
     texts = "\n".join(parts.examples)
-    wanted = {} if task is None else dict.fromkeys(task.labels, -(-_MIN_EXAMPLES // len(task.labels)))
+    wanted = -(-_MIN_EXAMPLES // len(task.labels))
     added = []
-    for label, example in examples:
-        if present[label] < wanted[label] and example not in texts:
+    for label, example in _examples(task):
+        if present[label] < wanted and example not in texts:
             present[label] += 1
             added.append(example)
-    return replace(parts, details=parts.details + new_details, examples=parts.examples + tuple(added))
+    return replace(parts, examples=parts.examples + tuple(added))
 
 
-def _add_constraints(parts: PromptParts, task: Task | None) -> PromptParts:
-    wanted = (
-        _CONSTRAINTS if task is None else (f"Answer with exactly one of: {', '.join(task.labels)}.", _CONSTRAINTS[0])
-    )
-    added = tuple(constraint for constraint in wanted if constraint not in parts.constraints)
-    return replace(parts, constraints=parts.constraints + added)
+def _add_constraint(parts: PromptParts, task: Task | None) -> PromptParts:
+    constraint = _CONSTRAINT if task is None else f"Answer with exactly one of: {', '.join(task.labels)}."
+    return parts if constraint in parts.constraints else replace(parts, constraints=(*parts.constraints, constraint))
 
 
 def _decompose(parts: PromptParts, task: Task | None) -> PromptParts:
@@ -114,21 +109,20 @@ def _decompose(parts: PromptParts, task: Task | None) -> PromptParts:
 
 
 _MUTATE: dict[str, Callable[[PromptParts, Task | None], PromptParts]] = {
-    "fallback": _add_fallback, "reduction": _reduce_context, "expansion": _expand, "constraint": _add_constraints,
+    "fallback": _add_fallback, "reduction": _reduce_context, "expansion": _expand, "constraint": _add_constraint,
     "decomposition": _decompose,
 }  # fmt: skip
 
 
 @lru_cache(maxsize=64)
-def _expansion(task: Task | None) -> tuple[tuple[str, ...], tuple[tuple[str, str], ...]]:
-    """The details of a task, and its examples in turn by label, as far as they are read as what they are."""
-    if task is None:
-        return _DETAILS, ()
-    details = (task.instruction,) if _stays(PromptParts(details=(task.instruction,))) else _DETAILS
+def _examples(task: Task) -> tuple[tuple[str, str], ...]:
+    """Label and text of each example of a task, the labels in turn, as far as they are read as examples."""
     queues = [[item for item in task.train if item.label == label] for label in task.labels]
     in_turn = [queue[i] for i in range(max(map(len, queues))) for queue in queues if i < len(queue)]
-    examples = [(item.label, _example(item)) for item in in_turn if not is_structural(item.text.replace("\n", " "))]
-    return details, tuple(pair for pair in examples if _stays(PromptParts(examples=(pair[1],))))
+    examples = [(item.label, _example(item)) for item in in_turn]
+    return tuple(
+        (label, text) for label, text in examples if not is_structural(text.replace("\n", " ")) and _stays(text)
+    )
 
 
 def _example(item: Item) -> str:
@@ -137,5 +131,6 @@ def _example(item: Item) -> str:
     return f"Input: {text}\nAnswer: {item.label}"
 
 
-def _stays(parts: PromptParts) -> bool:
+def _stays(example: str) -> bool:
+    parts = PromptParts(examples=(example,))
     return parse(render(parts)) == parts
