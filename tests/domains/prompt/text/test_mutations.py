@@ -33,7 +33,7 @@ TASKS = st.sampled_from([None, TASK])
 PROTECTED = re.compile(r"\{\{[^{}\n]{1,80}\}\}|\{[^{}\n]{1,80}\}|<[a-z]{1,80}>")
 
 
-@settings(max_examples=300)
+@settings(max_examples=60)
 @given(PROMPTS, TASKS)
 @example("Our shop: [ a.\n\nMust be ] short. Classify it.", TASK)
 def test_a_mutation_applied_twice_changes_nothing_more(text, task):
@@ -43,7 +43,7 @@ def test_a_mutation_applied_twice_changes_nothing_more(text, task):
         assert (once != text) == legal(text, task)[MUTATIONS.index(mutation)]
 
 
-@settings(max_examples=150)
+@settings(max_examples=60)
 @given(PROMPTS, TASKS, st.permutations(MUTATIONS), st.data())
 def test_the_order_of_mutations_does_not_matter(text, task, order, data):
     prompts = reachable(text, task)
@@ -54,7 +54,7 @@ def test_the_order_of_mutations_does_not_matter(text, task, order, data):
     assert mutated == prompts[sum(1 << MUTATIONS.index(mutation) for mutation in chosen)]
 
 
-@settings(max_examples=300)
+@settings(max_examples=60)
 @given(PROMPTS, TASKS)
 def test_the_task_and_every_placeholder_survive_and_growth_is_bounded(text, task):
     parts = parse(text)
@@ -65,7 +65,7 @@ def test_the_task_and_every_placeholder_survive_and_growth_is_bounded(text, task
         assert len(prompt) <= len(text) + 60 * text.count("\n") + MAX_ADDED * len(MUTATIONS)
 
 
-@settings(max_examples=100)
+@settings(max_examples=60)
 @given(st.text(max_size=80).filter(lambda text: "```" not in text), st.sampled_from(["```", "~~~~"]), TASKS)
 def test_a_code_fence_survives_byte_for_byte(code, fence, task):
     block = f"{fence}json\n{code}\n{fence}"
@@ -98,7 +98,7 @@ def test_expansion_draws_from_the_train_items_alone_and_balances_labels():
     assert all(any(item.text in shown for item in TASK.train) for shown in expanded[1:])
 
 
-@settings(max_examples=200)
+@settings(max_examples=60)
 @given(PROMPTS)
 def test_the_canonical_form_is_its_own_canonical_form_where_a_mutation_is_legal(text):
     if any(legal(text, None)):
