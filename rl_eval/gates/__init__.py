@@ -6,6 +6,7 @@
 
 from rl_eval.gates.evaluation import evaluate_run, evaluate_suite, suite_error
 from rl_eval.gates.judged_line import judged_lines
+from rl_eval.gates.needs import missing_extras, require_needs
 from rl_eval.gates.selection import NoRunError, Selection, named_runs, newest_group
 from rl_eval.gates.suite import Suite, load_suite
 from rl_eval.gates.suite_data import DataPlaces, parse_places, with_data
@@ -27,10 +28,12 @@ __all__ = [
     "is_suite_file",
     "judged_lines",
     "load_suite",
+    "missing_extras",
     "named_runs",
     "needs_path",
     "newest_group",
     "parse_places",
+    "require_needs",
     "suite_error",
     "suites_for",
     "train_arguments",

@@ -17,6 +17,7 @@ from rl_eval.gates.controls import control_key, control_verdicts
 from rl_eval.gates.criterion_check import CriterionCheck, blank_verdict
 from rl_eval.gates.estimate_check import EstimateCheck
 from rl_eval.gates.held_out import check_held_out
+from rl_eval.gates.needs import require_needs
 from rl_eval.gates.play_criteria import differs_when_played_again, new_check, play_criteria
 from rl_eval.gates.premises import with_premises
 from rl_eval.gates.selection import BarePolicy, Selection
@@ -57,6 +58,10 @@ def evaluate_suite(
 
     What cannot be judged is an ERROR of the criteria concerned, with its reason.
     """
+    try:
+        require_needs(suite)
+    except InputError as error:
+        return suite_error(suite, str(error))
     environments = SuiteEnvironments(suite, trust, on_episodes)
     try:
         if suite.part == "test":

@@ -12,8 +12,10 @@ from pydantic import ValidationError
 
 from rl_eval import diagnostics
 from rl_eval.domains import DEFAULT, EnvConfig, config_class, domain, validate
-from rl_eval.errors import InputError
+from rl_eval.errors import InputError, nearest
 from rl_eval.evidence import RATIO_METRICS
+from rl_eval.formatting import brief
+from rl_eval.gates.needs import KNOWN
 from rl_eval.gates.suite_format import FIELDS, CriterionSpec, SuiteSpec
 from rl_eval.gates.yaml_document import YamlDocument
 from rl_eval.metrics import Metric, lookup
@@ -103,6 +105,13 @@ def load_suite(path: Path, label: str | None = None, *, trust: bool = False) -> 
         require_plugins(spec.plugins, path.parent, "the suite", trust=trust)
     except InputError as error:
         raise document.error(("plugins",), str(error)) from error
+    for need in spec.needs:
+        if need not in KNOWN:
+            raise document.error(
+                ("needs",),
+                f"{brief(repr(need), 80)} is nothing that a suite can need: {nearest(need, KNOWN)}"
+                f"name any of {', '.join(KNOWN)}",
+            )
     env = _environment(document, "env", {"name": spec.env} if isinstance(spec.env, str) else spec.env)
     judged = env
     if spec.judge_on:

@@ -160,6 +160,11 @@ class SuiteSpec(_Strict):
         default_factory=list,
         description="modules that are imported first, from the folder of this file or from sys.path; needs --rl-trust",
     )
+    needs: list[str] = Field(
+        default_factory=list,
+        description="extras whose packages must be installed, or data; where one is missing, `--rl-data` deselects the "
+        "suite, and else it is an error with the command that installs it",
+    )
     env: str | dict[str, Any] = Field(description="an environment's name, or a mapping with name and overrides")
     judge_on: dict[str, Any] = Field(
         default_factory=dict, description="overrides of env for judging alone: the runs were trained without them"

@@ -49,8 +49,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         metavar="DIR|NAME=PATH",
         dest="rl_eval_data",
         help="the data of suites that name none, to judge on and to train with: a folder of data sets, each in a "
-        "folder of its name (nsl-kdd for nsl_kdd), or where one of them lies (may be repeated); suites whose data is "
-        "missing are deselected",
+        "folder of its name (nsl-kdd for nsl_kdd), or where one of them lies (may be repeated); suites whose data or "
+        "needs are missing are deselected",
     )
     group.addoption(
         "--rl-trust",
@@ -119,16 +119,17 @@ def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Col
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """With --rl-data: deselect the suites whose data is missing."""
+    """With --rl-data: deselect the suites whose data, or whose needs, are missing."""
     if not config.getoption("rl_eval_data"):
         return
     session = config.stash[SESSION]
-    without_data = [item for item in items if isinstance(item, SuiteItem) and session.lacks_data(item.suite)]
-    if without_data:
-        config.hook.pytest_deselected(items=without_data)
-        items[:] = [item for item in items if item not in without_data]
-        missing = {f"{item.suite.label} (no {session.missing_data(item.suite)})" for item in without_data}
-        session.deselected = sorted(missing)
+    suites = {item.suite.path: item.suite for item in items if isinstance(item, SuiteItem)}
+    missing = {path: session.missing(suite) for path, suite in suites.items()}
+    without = [item for item in items if isinstance(item, SuiteItem) and missing[item.suite.path]]
+    if without:
+        config.hook.pytest_deselected(items=without)
+        items[:] = [item for item in items if item not in without]
+        session.deselected = sorted({f"{item.suite.label} ({missing[item.suite.path]})" for item in without})
 
 
 def pytest_report_collectionfinish(config: pytest.Config, items: list[pytest.Item]) -> list[str]:
@@ -138,7 +139,9 @@ def pytest_report_collectionfinish(config: pytest.Config, items: list[pytest.Ite
     if not (config.option.collectonly or config.getoption("rl_eval_train_missing")):
         lines = session.header(item.suite for item in items if isinstance(item, SuiteItem))
     if session.deselected:
-        lines.append(display_text(f"deselected, since their data is missing: {', '.join(session.deselected)}"))
+        lines.append(
+            display_text(f"deselected, since something that they need is missing: {', '.join(session.deselected)}")
+        )
     return wrapped(lines, config.get_terminal_writer())
 
 

@@ -62,18 +62,16 @@ class GateSession:
         place = self._places.of(suite) if self._places else None
         return with_data(suite, place) if place is not None and place.exists() else suite
 
-    def lacks_data(self, suite: Suite) -> bool:
-        """Whether a suite needs data that neither it nor `--rl-data` provides."""
-        from rl_eval.gates import needs_path
-
-        return needs_path(suite)
-
-    def missing_data(self, suite: Suite) -> str:
-        """Where the data of a suite would be, or by what name."""
+    def missing(self, suite: Suite) -> str | None:
+        """What a suite needs and does not have: extras, or data that neither it nor `--rl-data` provides; else None."""
+        from rl_eval.gates import missing_extras, needs_path
         from rl_eval.gates.suite_data import data_name
 
-        place = self._places.of(suite) if self._places else None
-        return f"--rl-data {data_name(suite)}=PATH" if place is None else str(place)
+        missing = missing_extras(suite.spec.needs)
+        if needs_path(suite):
+            place = self._places.of(suite) if self._places else None
+            missing.append(f"no {f'--rl-data {data_name(suite)}=PATH' if place is None else place}")
+        return "; ".join(missing) or None
 
     def header(self, suites: Iterable[Suite]) -> list[str]:
         """What each suite judges, as far as that is known before anything is trained; problems are the items'."""
@@ -144,9 +142,10 @@ class GateSession:
         return SuiteVerdict.from_json(json.loads(file.read_text())) if file and file.exists() else None
 
     def _evaluate(self, suite: Suite, key: str) -> SuiteVerdict:
-        from rl_eval.gates import NoRunError, judged_lines, suite_error
+        from rl_eval.gates import NoRunError, judged_lines, require_needs, suite_error
 
         try:
+            require_needs(suite)
             selection = self._selections.get(suite.path) or self._select(suite)
             verdict = replace(
                 self._cached_verdict(suite, selection),

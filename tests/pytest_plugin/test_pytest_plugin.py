@@ -22,6 +22,7 @@ import rl_eval.domains.threat.data
 import rl_eval.gates
 import rl_eval.terminal  # noqa: F401
 from agents import AGENTS
+from rl_eval.gates.needs import EXTRAS
 from tests.gates import fake_agent
 from tests.gates.fake_runs import FALL, write_run
 
@@ -497,6 +498,21 @@ def test_train_missing_without_train_py(project):
     )
 
 
+def test_an_extra_that_is_not_there_is_an_error_with_its_command_and_leaves_its_suite_out(project, monkeypatch):
+    monkeypatch.setitem(EXTRAS, "llm", ("no_such_package",))
+    suite = project.path / "suites" / "pole.yaml"
+    suite.write_text(suite.read_text().replace("rl_eval: 1", "rl_eval: 1\nneeds: [llm]"))
+    result = project.runpytest_inprocess("suites/", "--rl-train-missing")
+    assert not_judged(result) == 4
+    result.stdout.fnmatch_lines(
+        ["NOT JUDGED suites/pole.yaml: *needs llm (no_such_package not installed): pip install 'rl_eval[[]llm[]]'*"]
+    )
+    (project.path / "sets").mkdir()
+    result = project.runpytest_inprocess("suites/", "--rl-data", "sets")
+    result.assert_outcomes(deselected=4)
+    result.stdout.fnmatch_lines(["deselected, since something that they need is missing: suites/pole.yaml (llm *"])
+
+
 def test_data_that_is_not_there_leaves_its_suite_out(project):
     (project.path / "suites" / "nsl.yaml").write_text(
         "rl_eval: 1\nenv: {name: threat, data: nsl_kdd}\ncontrols: []\nleaks: report\n"
@@ -506,11 +522,15 @@ def test_data_that_is_not_there_leaves_its_suite_out(project):
     (project.path / "sets").mkdir()
     result = project.runpytest_inprocess("suites/", "--rl-train-missing", "--rl-data", "sets")
     result.assert_outcomes(passed=2, skipped=1, failed=1, deselected=2)
-    result.stdout.fnmatch_lines(["deselected, since their data is missing: suites/nsl.yaml (no *sets/nsl-kdd)"])
+    result.stdout.fnmatch_lines(
+        ["deselected, since something that they need is missing: suites/nsl.yaml (no *sets/nsl-kdd)"]
+    )
     named = (project.path / "suites" / "nsl.yaml").read_text().replace("controls:", "data: elsewhere\ncontrols:")
     (project.path / "suites" / "nsl.yaml").write_text(named)
     result = project.runpytest_inprocess("suites/", "--rl-train-missing", "--rl-data", "sets")
-    result.stdout.fnmatch_lines(["deselected, since their data is missing: suites/nsl.yaml (no *sets/elsewhere)"])
+    result.stdout.fnmatch_lines(
+        ["deselected, since something that they need is missing: suites/nsl.yaml (no *sets/elsewhere)"]
+    )
     result = project.runpytest_inprocess("suites/nsl.yaml", "--rl-train-missing")
     assert not_judged(result) == 2
 
@@ -530,7 +550,7 @@ def test_data_by_name(project):
     result.assert_outcomes(passed=1, skipped=1)
     result = project.runpytest_inprocess(suite, "--rl-data", "other=feb.csv", *run)
     result.assert_outcomes(deselected=2)
-    result.stdout.fnmatch_lines(["deselected, since their data is missing: *(no --rl-data flows=PATH)"])
+    result.stdout.fnmatch_lines(["deselected, since something that they need is missing: *(no --rl-data flows=PATH)"])
     result = project.runpytest_inprocess(suite, "--rl-data", "flows=missing.csv", *run)
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     assert "flows=missing.csv" in output(result)

@@ -1,0 +1,48 @@
+"""`needs` of a suite: extras whose packages must be installed, and data that the suite does not name itself."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from rl_eval.errors import InputError
+
+if TYPE_CHECKING:
+    from rl_eval.gates.suite import Suite
+
+DATA = "data"
+# Extra -> the modules that tell whether it is installed.
+EXTRAS = {
+    "box2d": ("Box2D",),
+    "llm": ("xllamacpp",),
+    "onnx": ("onnx", "onnxruntime"),
+    "qase": ("polars", "sklearn", "fastapi", "uvicorn"),
+    "sb3": ("stable_baselines3",),
+    "serve": ("fastapi", "uvicorn"),
+    "threat": ("polars", "sklearn"),
+    "train": ("torch", "hydra"),
+}
+KNOWN = (DATA, *EXTRAS)
+
+
+def missing_extras(needs: Iterable[str]) -> list[str]:
+    """Each extra among the needs that is not installed, with the modules that are missing and the command."""
+    missing = {
+        need: [module for module in EXTRAS.get(need, ()) if importlib.util.find_spec(module) is None] for need in needs
+    }
+    return [
+        f"{need} ({', '.join(modules)} not installed): pip install 'rl_eval[{need}]'"
+        for need, modules in missing.items()
+        if modules
+    ]
+
+
+def require_needs(suite: Suite) -> None:
+    """Check that the extras that a suite needs are installed.
+
+    Raises:
+        InputError: one is not; the sentence has the command that installs it.
+    """
+    if missing := missing_extras(suite.spec.needs):
+        raise InputError(f"{suite.label} needs {'; '.join(missing)}")
