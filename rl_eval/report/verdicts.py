@@ -23,7 +23,7 @@ WORDS = {
     "NONE": "NOT JUDGED",
     "DAMAGED": "VERDICT CANNOT BE READ",
 }
-NOT_ON_TEST_SET = "The suite played validation episodes. Its test set was not used, and decides."
+NOT_ON_TEST_SET = "The suite played validation episodes. Its test set was not used; the verdict of the gate is on that."
 _REQUIREMENTS = {"at_least": "at least ", "at_most": "at most ", "better_than": "more than ", "less_than": "less than "}
 _MIN_POWER, _MAX_POWER = -2.0, 100.0  # log10 of the wealth that is drawn
 
