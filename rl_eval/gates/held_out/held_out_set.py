@@ -28,6 +28,7 @@ class TestSet:
         views: `[G, V]` uint64, further ones of what the policy sees; see `rl_eval.exposure`.
         seeds: `[G]` int64 for episodes; empty for cases.
         cases: the observations of cases, where `views` are of them.
+        labels: `[G]` integers, the true answer of each case; None where there is none.
     """
 
     __test__ = False  # pytest takes any class of this name for a test
@@ -37,17 +38,26 @@ class TestSet:
     views: np.ndarray = field(repr=False)
     seeds: np.ndarray = field(repr=False)
     cases: CaseObservations | None = field(default=None, repr=False)
+    labels: np.ndarray | None = field(default=None, repr=False)
 
     def __len__(self) -> int:
         return len(self.exact)
 
     @cached_property
     def fingerprint(self) -> str:
-        """SHA-256 of the units and seeds: the same test set, whatever suite plays it, and its cases in any order."""
+        """SHA-256 of the distinct cases and their labels, in any order, or of the episodes and their seeds.
+
+        The same test set, whatever suite plays it: copies and another order of rows and columns make no new one.
+        """
         digest = hashlib.sha256(self.unit.encode())
-        for array in (np.sort(self.exact) if self.unit == "case" else self.exact, self.seeds):
+        for array in (self._distinct_cases() if self.unit == "case" else self.exact, self.seeds):
             digest.update(np.ascontiguousarray(array).tobytes() + b"\0")
         return digest.hexdigest()
+
+    def _distinct_cases(self) -> np.ndarray:
+        """`[D, 2]` fingerprint and label of each, sorted."""
+        labels = np.zeros(len(self)) if self.labels is None else self.labels
+        return np.unique(np.column_stack([self.exact, labels.astype(np.int64).astype(np.uint64)]), axis=0)
 
 
 def load_test_set(env: EnvConfig, seeds: Sequence[int], vector: VectorEnv | None = None) -> TestSet:
@@ -62,8 +72,9 @@ def load_test_set(env: EnvConfig, seeds: Sequence[int], vector: VectorEnv | None
     """
     domain = domains.domain(env.name)
     if domain.has_cases:
-        cases = observations_of_cases(env, "test")
-        return TestSet("case", *fingerprint_cases(env, "test"), np.empty(0, np.int64), cases if cases.fields else None)
+        cases, labels = observations_of_cases(env, "test"), domain.case_labels(env, "test")
+        exact, views = fingerprint_cases(env, "test")
+        return TestSet("case", exact, views, np.empty(0, np.int64), cases if cases.fields else None, labels)
     env = domain.in_one_process(env)  # a few hundred resets take less than starting a process
     copies = vector or domains.make(env, n_envs=max(1, min(MAX_COPIES, len(seeds))), part="test", autoreset=False)
     try:
