@@ -11,7 +11,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
-OURS = {"rl_eval", "agents", "tests", "benchmarks"}
+OURS = {"rl_eval", "agents", "tests", "benchmarks", "clients"}
 DISTRIBUTION_OF = {
     "PIL": "pillow",
     "google": "protobuf",
