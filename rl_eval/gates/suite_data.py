@@ -138,11 +138,12 @@ def with_preprocessing_of(suite: Suite, env: EnvConfig, policy: str) -> EnvConfi
     Raises:
         InputError: the policy's preprocessing cannot be read, or cannot be applied to this data.
     """
-    fitted = preprocessing_of_policy(policy)
+    where = domain(env.name)
+    fitted = None if where.preprocessing(env) is None else preprocessing_of_policy(policy)
     if fitted is None:
         return env
     try:
-        return domain(env.name).with_preprocessing(env, fitted)
+        return where.with_preprocessing(env, fitted)
     except InputError as error:
         raise InputError(f"{policy} cannot be judged on the data of {suite.label}: {error}") from error
 
