@@ -135,7 +135,7 @@ def read_exposure(directory: Path) -> Exposure | None:
         width, rest = divmod(len(views), len(exact)) if len(exact) else (0, len(views))
         if rest or len(counts) != len(exact):
             raise InputError(f"{path} has fingerprints of different counts in {part}: it is damaged; train again")
-        fingerprints[part] = Fingerprints(exact, views.reshape(-1, width) if width else views[:0].reshape(0, 0), counts)
+        fingerprints[part] = Fingerprints(exact, views.reshape(len(exact), width), counts)
     return Exposure(
         cases=bool(arrays["cases"][0]),
         train=fingerprints["train"],

@@ -45,6 +45,14 @@ def test_a_record_comes_back_as_it_was(tmp_path_factory, hashes, cases, unrecord
         assert plain["train"].tolist() == fingerprints.exact.tolist()
 
 
+def test_a_record_of_cases_without_views_comes_back_and_can_be_merged(tmp_path):
+    exact = np.arange(6, dtype=np.uint64)
+    parts = [Fingerprints.from_hashes(exact[rows], np.empty((3, 0), np.uint64)) for rows in (slice(3), slice(3, 6))]
+    write_exposure(tmp_path, exposure_of_episodes(cases=True, train=parts[0], validation=parts[1]))
+    back = read_exposure(tmp_path)
+    assert back.train.merge(back.validation).exact.tolist() == exact.tolist()
+
+
 def test_a_run_without_a_record_has_none(tmp_path):
     assert read_exposure(tmp_path) is None
 
