@@ -9,16 +9,6 @@ ten significant bits, about three digits). Among 5 million recorded and 25,000 h
 fingerprint with probability 7e-9.
 """
 
-from rl_eval.exposure.case_views import (
-    ROUNDINGS,
-    CaseObservations,
-    case_views,
-    contains,
-    equal_but_for_one_field,
-    observed,
-    rounded,
-    view_count,
-)
 from rl_eval.exposure.exposure_file import FILE, Exposure, read_exposure, write_exposure
 from rl_eval.exposure.fingerprints import (
     Fingerprints,
@@ -29,6 +19,16 @@ from rl_eval.exposure.fingerprints import (
     round_to_bits,
 )
 from rl_eval.exposure.first_observations import FirstObservationRecorder, RecordFirstObservations
+from rl_eval.exposure.observation_hashes import (
+    ROUNDINGS,
+    CaseObservations,
+    case_views,
+    contains,
+    equal_but_for_one_field,
+    observed,
+    rounded,
+    view_count,
+)
 
 __all__ = [
     "FILE",

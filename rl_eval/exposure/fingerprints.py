@@ -8,7 +8,7 @@ import numpy as np
 
 from rl_eval import domains
 from rl_eval.domains import EnvConfig
-from rl_eval.exposure.case_views import BLOCK_ROWS, CaseObservations, case_views
+from rl_eval.exposure.observation_hashes import BLOCK_ROWS, CaseObservations, case_views
 from rl_eval.hashing import hash_columns
 
 NEAR_BITS = 10
@@ -19,7 +19,7 @@ def hash_rows(rows: np.ndarray) -> np.ndarray:
 
     -0.0 equals 0.0.
     """
-    flat = np.asarray(rows, np.float64).reshape(len(rows), -1) + 0.0
+    flat = np.asarray(rows, np.float64).reshape(len(rows), int(np.prod(rows.shape[1:]))) + 0.0
     return hash_columns(np.ascontiguousarray(flat.T), len(flat), start=flat.shape[1] + 1)
 
 
@@ -47,7 +47,7 @@ def observations_of_cases(env: EnvConfig, part: domains.Part) -> CaseObservation
     if domain.case_index is None:
         return CaseObservations(np.empty((len(domain.case_hashes(env, part)), 0)), ())
     rows = np.asarray(domain.case_observations(env, part))
-    rows = rows.reshape(len(rows), -1)
+    rows = rows.reshape(len(rows), int(np.prod(rows.shape[1:])))
     return CaseObservations(rows, domain.case_fields(env) or [f"column {i}" for i in range(rows.shape[1])])
 
 
