@@ -32,7 +32,8 @@ NUMBERS = [
 ]  # fmt: skip
 KEYS: list[Any] = [
     "rl_eval", "plugins", "env", "judge_on", "data", "data_sha256", "policy", "train", "runs", "alpha", "episodes",
-    "population", "units", "gate_seed", "controls", "attainable", "leaks", "criteria", "metric", "diagnostic",
+    "population", "units", "gate_seed", "controls", "attainable", "leaks", "near_duplicates", "share", "rounding",
+    "criteria", "metric", "diagnostic",
     "at_least", "at_most", "better_than", "margin", "by", "count", "same_seed", "max", "fixed", "return_bounds",
     "name", "id", "kwargs", "path", "copies", "workers", "backend", "seed", "agent", "held_out", "x", "", "é",
     1, 0.5, None, True, "a b", "k" * 5000, "__class__", "model_config",

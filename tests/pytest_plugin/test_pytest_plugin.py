@@ -384,6 +384,10 @@ def test_a_decision_with_its_evidence(project):
     solved = next({p.get("name"): p.get("value") for p in c.findall(".//property")} for c in cases)
     assert solved["interval"].startswith("(49")
     assert (solved["units_max"], solved["decision"], solved["unit"]) == ("200", "PASS", "episode")
+    (skipped,) = (case for case in cases if case.find("skipped") is not None)
+    assert skipped.get("name") == "held_out"
+    assert skipped.find("skipped").get("message").startswith("not checked: outputs/run has no seen.npz")
+    assert {p.get("name"): p.get("value") for p in skipped.findall(".//property")}["decision"] == "NOT_CHECKED"
 
 
 def test_a_verdict_is_reused_while_nothing_has_changed(project, monkeypatch):

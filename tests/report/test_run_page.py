@@ -120,6 +120,28 @@ def test_the_headline_states_the_decision(suites, decision, sentence):
     assert sentence in result.sentence
 
 
+def unchecked(suite):
+    """The verdict with a guard that had nothing to check."""
+    *criteria, guard = suite.criteria
+    guard = replace(guard, decision="NOT_CHECKED", detail="there is no record")
+    return replace(suite, criteria=(*criteria, guard))
+
+
+def test_what_is_not_checked_is_shown_and_changes_no_result(tmp_path):
+    passes, fails = unchecked(verdict(passing().criteria[0])), unchecked(failing())
+    assert (passes.decision, passes.passed, fails.decision) == ("PASS", True, "FAIL")
+    assert SuiteVerdict.from_json(passes.to_json()) == passes
+    result = headline([passes])
+    assert (result.decision, result.sentence) == ("PASS", "All 2 criteria pass.")
+    assert any("not checked: held_out" in sentence for sentence in result.more)
+    assert headline([fails]).decision == "FAIL"
+    page = page_of(judged_run(tmp_path / "run", suites=[passes]).path, out=tmp_path / "run.html")
+    assert "NOT CHECKED held_out : there is no record" in page.text
+    assert [span["class"] for span in page.all("span") if "NOT_CHECKED" in span.get("class", "")] == [
+        "badge NOT_CHECKED"
+    ]
+
+
 def test_each_criterion_shows_estimate_threshold_and_what_it_rests_on(page):
     assert re.search(r"solved mean_return PASS 49\d\.?\d* ≥ 475 475 400 episodes, decided after \d+", page.text)
     labels = [svg["aria-label"] for svg in page.all("svg") if "aria-label" in svg]

@@ -44,6 +44,15 @@ def test_runs_are_in_the_order_of_their_jobs_and_the_best_is_marked():
     ]  # fmt: skip
 
 
+def test_what_is_not_checked_is_no_criterion_that_could_pass():
+    runs = [run(0), run(1)]
+    rows = [{"decision": decision} for decision in ("PASS", "FAIL", "NOT_CHECKED")]
+    text = rendered(sweep_table(runs, {runs[0].path: rows, runs[1].path: rows[2:]}), width=120)
+    assert "1/2" in text
+    assert "1/3" not in text
+    assert "0/" not in text
+
+
 def test_without_a_best_run_none_is_marked():
     text = rendered(sweep_table([run(0), run(1, score=None)]), width=120)
     assert "*" not in text

@@ -186,6 +186,17 @@ def test_failures_are_lines_below_the_suites_and_commands_are_not_wrapped_in_a_p
     ]
 
 
+def test_what_is_not_checked_says_why_and_changes_no_result():
+    unchecked = criterion("held_out", "NOT_CHECKED", direction="", estimate=None, detail="there is no record")
+    lines = verdict_text([criterion("f1", "PASS"), unchecked]).splitlines()
+    assert lines[0] == "threat: 1 of 2 criteria passes; 1 is not checked"
+    assert lines.count("NOT CHECKED held_out: there is no record") == 1
+    assert not any(line.startswith("NOT CHECKED threat/") for line in lines)
+    coloured = verdict_text([criterion("f1", "PASS"), unchecked], terminal=True)
+    assert "\x1b[1mNOT CHECKED\x1b[0m held_out" in coloured  # bold, in the terminal's own colour
+    assert coloured.startswith("\x1b[1;32mthreat:")  # green, as where all pass
+
+
 def test_all_passing_and_nothing_judged_say_so():
     assert verdict_text([criterion("f1", "PASS"), criterion("f2", "PASS")]).endswith("2 of 2 criteria pass\n")
     assert verdict_text([]) == "no criteria were judged\n"

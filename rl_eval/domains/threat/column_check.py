@@ -8,6 +8,7 @@ from rl_eval.domains.threat.flow_table import Table
 from rl_eval.formatting import brief, percent
 
 NEARLY_UNIQUE = 0.95  # distinct values a row
+ORDERED = 0.95  # steps from one row to the next that go up, or down
 PREDICTS_ALONE = 0.995  # balanced accuracy
 MIN_ROWS = 100
 MAX_ROWS = 100_000
@@ -18,7 +19,8 @@ MAX_LEVELS = 1_000  # of a number, to be taken for a code
 def column_notes(train: Table) -> tuple[str, ...]:
     """A sentence for each column of the training part that is nearly unique, or predicts the label alone.
 
-    A column of numbers is called nearly unique only if all are whole, since measurements seldom repeat.
+    A column of numbers is called nearly unique only if all are whole, or rise or fall with the rows as times do, since
+    measurements seldom repeat.
     """
     if len(train) < MIN_ROWS:
         return ()
@@ -29,7 +31,7 @@ def column_notes(train: Table) -> tuple[str, ...]:
     for name, values in columns:
         distinct, codes = np.unique(values, return_inverse=True)
         if len(distinct) >= NEARLY_UNIQUE * len(values):
-            if (distinct == np.rint(distinct)).all():
+            if (distinct == np.rint(distinct)).all() or _follows_the_rows(values):
                 notes.append(
                     f"the column {brief(name, 80)!r} has {percent(len(distinct) / len(values))} distinct values, as "
                     "ids and times have: name it in env.ignore unless it is a measurement"
@@ -46,6 +48,12 @@ def column_notes(train: Table) -> tuple[str, ...]:
                 f"{percent(accuracy)}: name it in env.ignore if it is not known when a flow is decided on"
             )
     return tuple(notes)
+
+
+def _follows_the_rows(values: np.ndarray) -> bool:
+    """Whether numbers `[R]` rise from row to row, or fall, nearly always."""
+    rising = float((np.diff(values) > 0).mean())
+    return not 1.0 - ORDERED < rising < ORDERED
 
 
 def level_accuracy(codes: np.ndarray, label: np.ndarray) -> float:

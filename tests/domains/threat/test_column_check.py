@@ -37,6 +37,8 @@ RNG = np.random.default_rng(1)
     ("numeric", "text", "words"),
     [
         ({"id": np.arange(ROWS)}, {}, ["'id'", "distinct"]),
+        ({"seconds": 1.7e9 + np.cumsum(RNG.exponential(size=ROWS))}, {}, ["'seconds'", "distinct"]),
+        ({"seconds_left": -np.cumsum(RNG.exponential(size=ROWS))}, {}, ["'seconds_left'", "distinct"]),
         ({}, {"uid": [f"flow {i}" for i in range(ROWS)]}, ["'uid'", "distinct"]),
         ({"attack_code": np.where(LABEL == 1, RNG.choice([1, 2, 7, 8], ROWS), 5)}, {}, ["'attack_code'", "alone"]),
         ({}, {"attack_cat": np.where(LABEL == 1, "worm", "normal").tolist()}, ["'attack_cat'", "alone"]),
@@ -67,10 +69,15 @@ def test_accuracies_are_those_of_the_best_rule(pairs):
 
 
 def test_notes_come_from_the_file_of_the_config(tmp_path):
-    rows = [f"{i},{i * 0.37:.2f},{'worm' if y else 'normal'},{y}" for i, y in enumerate(LABEL.tolist())]
-    (tmp_path / "flows.csv").write_text("\n".join(["id,size,attack_cat,label", *rows]))
+    rows = [
+        f"{i},{RNG.normal():.4f},{1.7e9 + i * 0.37:.2f},2026-01-01T{i // 60:02}:{i % 60:02}:00,"
+        f"{'worm' if y else 'normal'},{y}"
+        for i, y in enumerate(LABEL.tolist())
+    ]
+    (tmp_path / "flows.csv").write_text("\n".join(["id,size,seconds,date,attack_cat,label", *rows]))
     config = threat.Config(data="csv", path=str(tmp_path / "flows.csv"), label="label")
-    assert [note.split("'")[1] for note in threat.DOMAIN.notes(config)] == ["id", "attack_cat"]
-    clean = config.model_copy(update={"ignore": ("id", "attack_cat")})
+    named = ["id", "seconds", "date", "attack_cat"]
+    assert [note.split("'")[1] for note in threat.DOMAIN.notes(config)] == named
+    clean = config.model_copy(update={"ignore": tuple(named)})
     assert threat.DOMAIN.notes(clean) == ()
     assert threat.DOMAIN.notes(threat.Config()) == ()
