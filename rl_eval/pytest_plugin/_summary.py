@@ -135,10 +135,18 @@ def _print_not_judged(suites: dict[str, _SuiteReports], reporter: Any, console: 
 
 
 def status_of(report: pytest.TestReport) -> tuple[str, str, tuple[str, dict[str, bool]]] | None:
-    """How pytest counts an item of a suite that is not judged: the summary has a line on the suite."""
-    if report.when != "setup" or report.passed or not _has(report, NOT_JUDGED):
+    """How pytest counts an item that is not judged or not checked, on which the summary has a line already."""
+    if report.when != "setup" or report.passed:
         return None
-    return "not judged", "E" if report.failed else "s", ("NOT JUDGED", {"red": report.failed, "yellow": report.skipped})
+    if _has(report, NOT_JUDGED):
+        return (
+            "not judged",
+            "E" if report.failed else "s",
+            ("NOT JUDGED", {"red": report.failed, "yellow": report.skipped}),
+        )
+    if report.skipped and _has(report, "decision"):
+        return "not checked", "s", ("NOT CHECKED", {"yellow": True})
+    return None
 
 
 def _has(report: Any, name: str) -> bool:

@@ -116,7 +116,7 @@ def test_a_project_may_have_options_of_any_name_but_ours(project):
     theirs = "def test_theirs(pytestconfig):\n    assert pytestconfig.getoption('--data') == 'data of theirs'"
     project.makepyfile(theirs)
     result = project.runpytest_inprocess("--data", "data of theirs", "--trust=no", "--rl-gate-cache=off")
-    result.assert_outcomes(passed=3, skipped=1, failed=1)
+    result.assert_outcomes(passed=3, failed=1)
 
 
 def test_all_options_have_our_prefix(pytestconfig):
@@ -133,15 +133,17 @@ def test_damaged_runs_are_named_below_the_table(project):
     (damaged / "config.yaml").write_text("a: &a [*a]")
     for _ in range(2):  # the second verdict is a cached one
         result = project.runpytest_inprocess("suites/")
-        result.assert_outcomes(passed=2, skipped=1, failed=1)
+        result.assert_outcomes(passed=2, failed=1)
         assert len(re.findall(r"passed over: outputs/damaged/config\.yaml:1: .*contains itself", output(result))) == 1
 
 
 def test_one_item_a_criterion_with_sentences_and_a_table(project):
     run = write_run(project.path / "outputs" / "run")
-    result = project.runpytest_inprocess("suites/")
-    result.assert_outcomes(passed=2, skipped=1, failed=1)
+    result = project.runpytest_inprocess("suites/", "-ra")
+    result.assert_outcomes(passed=2, failed=1)
     assert result.ret == 1
+    assert "1 failed, 2 passed, 1 not checked" in result.stdout.lines[-1]
+    assert output(result).count("has no seen.npz") == 1
     name = run.path.relative_to(project.path)
     result.stdout.fnmatch_lines(
         [
@@ -242,7 +244,7 @@ def test_a_policy_that_raises_is_one_sentence_and_is_not_played_again(project):
     suite = "".join(SUITE.replace("controls: []\n", "").splitlines(keepends=True)[:-1])  # without its last criterion
     (project.path / "suites" / "pole.yaml").write_text(suite)
     result = project.runpytest_inprocess("suites/", "--rl-run", "python:theirs:act", "--rl-trust")
-    result.assert_outcomes(errors=2, passed=1, skipped=1)  # controls and held_out do not need it
+    result.assert_outcomes(errors=2, passed=1)  # controls and held_out do not need it
     assert (project.path / "calls").read_text() == "x"
     text = output(result)
     assert "Traceback" not in text
@@ -282,7 +284,7 @@ def test_too_few_runs_is_an_error_of_the_criteria_that_need_them(project):
     (project.path / "suites" / "pole.yaml").write_text(SPREAD)
     write_run(project.path / "outputs" / "run")
     result = project.runpytest_inprocess("suites/")
-    result.assert_outcomes(passed=1, skipped=1, errors=1)
+    result.assert_outcomes(passed=1, errors=1)
     result.stdout.fnmatch_lines(["*needs 2 finished runs and there are 1: train with*-m seed=1,2`"])
 
 
@@ -318,9 +320,9 @@ def test_a_broken_suite_is_one_sentence(project, old, new, sentence):
 def test_named_runs(project):
     write_run(project.path / "outputs" / "newer")
     bad = write_run(project.path / "elsewhere" / "bad", rule=FALL)
-    project.runpytest_inprocess("suites/", "--rl-run", "elsewhere/bad").assert_outcomes(passed=2, skipped=1, failed=1)
+    project.runpytest_inprocess("suites/", "--rl-run", "elsewhere/bad").assert_outcomes(passed=2, failed=1)
     result = project.runpytest_inprocess("suites/", "--rl-run", str(bad.path), "--rl-run", "outputs/newer", "-v")
-    result.assert_outcomes(passed=1, skipped=1, failed=2)
+    result.assert_outcomes(passed=1, failed=2)
     other = write_run(project.path / "lander", "lunarlander")
     result = project.runpytest_inprocess("suites/", "--rl-run", str(other.path))
     assert not_judged(result) == 4
@@ -331,7 +333,7 @@ def test_named_runs(project):
 
 def test_runs_elsewhere(project):
     write_run(project.path / "kept" / "run")
-    project.runpytest_inprocess("suites/", "--rl-outputs", "kept").assert_outcomes(passed=2, skipped=1, failed=1)
+    project.runpytest_inprocess("suites/", "--rl-outputs", "kept").assert_outcomes(passed=2, failed=1)
     result = project.runpytest_inprocess("suites/", "--rl-outputs", "kept", "--rl-train-missing")
     assert result.ret == pytest.ExitCode.USAGE_ERROR
 
@@ -366,7 +368,7 @@ def test_a_decision_with_its_evidence(project):
     (project.path / "suites" / "pole.yaml").write_text(EVIDENCE)
     write_run(project.path / "outputs" / "run")
     result = project.runpytest_inprocess("suites/", "--junitxml=report.xml")
-    result.assert_outcomes(passed=2, skipped=1, failed=1)  # INCONCLUSIVE is no pass
+    result.assert_outcomes(passed=2, failed=1)  # INCONCLUSIVE is no pass
     result.stdout.fnmatch_lines(
         [
             "mean_return 500 in [[]4*, 500] ≤ 499: undecided after 200 of 200 episodes, about * more would likely *",
@@ -396,11 +398,11 @@ def test_a_verdict_is_reused_while_nothing_has_changed(project, monkeypatch):
     write_run(project.path / "outputs" / "run")
     # one criterion fails, so that doctor looks at the run too, and is remembered likewise
     for arguments, played in (([], 2), ([], 2), (["--rl-gate-cache=off"], 4)):
-        project.runpytest_inprocess("suites/", *arguments).assert_outcomes(passed=2, skipped=1, failed=1)
+        project.runpytest_inprocess("suites/", *arguments).assert_outcomes(passed=2, failed=1)
         assert len(loads.read_text().splitlines()) == played
     (project.path / "suites" / "pole.yaml").write_text(SUITE.replace("475", "400"))
     for spelling in ("outputs/run", "./outputs/../outputs/run/", str(project.path / "outputs" / "run")):
-        project.runpytest_inprocess("suites/", "--rl-run", spelling).assert_outcomes(passed=2, skipped=1, failed=1)
+        project.runpytest_inprocess("suites/", "--rl-run", spelling).assert_outcomes(passed=2, failed=1)
         assert len(loads.read_text().splitlines()) == 5
 
 
@@ -424,7 +426,7 @@ def test_under_xdist_a_suite_is_played_once(project, monkeypatch):
     lander = "rl_eval: 1\nenv: lunarlander\ncriteria: {solved: {metric: mean_return, at_least: 200, by: estimate}}\n"
     (project.path / "suites" / "lander.yaml").write_text(lander)
     result = project.runpytest_subprocess("suites/", "-n", "2", "--dist", "load", "--junitxml=report.xml")
-    result.assert_outcomes(passed=2, skipped=1, failed=1)
+    result.assert_outcomes(passed=2, failed=1)
     assert (project.path / "loads.txt").read_text() == "cartpole\n" * 2  # the gate, and doctor on what failed
     result.stdout.fnmatch_lines(["solved*PASS*", "short*FAIL*", "quick*PASS*"])
     assert 'name="estimate" value="500.0"' in (project.path / "report.xml").read_text()
@@ -438,10 +440,10 @@ def test_train_missing_trains_what_the_suite_needs_and_no_more(project):
     (project.path / "suites" / "pole.yaml").write_text(SPREAD)
     (project.path / "train.py").write_text(TRAIN)
     result = project.runpytest_inprocess("suites/", "--rl-train-missing")
-    result.assert_outcomes(passed=2, skipped=1)
+    result.assert_outcomes(passed=2)
     assert "training with env=cartpole agent=ppo -m seed=1,2" in output(result)
     again = project.runpytest_inprocess("suites/", "--rl-train-missing")
-    again.assert_outcomes(passed=2, skipped=1)
+    again.assert_outcomes(passed=2)
     assert "training with" not in output(again)
 
 
@@ -452,7 +454,7 @@ def test_train_missing_trains_one_seed_twice(project):
     (project.path / "suites" / "pole.yaml").write_text(text)
     (project.path / "train.py").write_text(TRAIN)
     result = project.runpytest_inprocess("suites/", "--rl-train-missing")
-    result.assert_outcomes(passed=2, skipped=1)
+    result.assert_outcomes(passed=2)
     assert output(result).count("training with env=cartpole agent=ppo seed=42") == 2
 
 
@@ -525,7 +527,7 @@ def test_data_that_is_not_there_leaves_its_suite_out(project):
     write_run(project.path / "outputs" / "run")
     (project.path / "sets").mkdir()
     result = project.runpytest_inprocess("suites/", "--rl-train-missing", "--rl-data", "sets")
-    result.assert_outcomes(passed=2, skipped=1, failed=1, deselected=2)
+    result.assert_outcomes(passed=2, failed=1, deselected=2)
     result.stdout.fnmatch_lines(
         ["deselected, since something that they need is missing: suites/nsl.yaml (no *sets/nsl-kdd)"]
     )
@@ -551,7 +553,7 @@ def test_data_by_name(project):
     run = ["--rl-run", "constant:1", "-rA"]
     suite = "suites/flows.yaml"
     result = project.runpytest_inprocess(suite, "--rl-data", "flows=feb.csv", *run)
-    result.assert_outcomes(passed=1, skipped=1)
+    result.assert_outcomes(passed=1)
     result = project.runpytest_inprocess(suite, "--rl-data", "other=feb.csv", *run)
     result.assert_outcomes(deselected=2)
     result.stdout.fnmatch_lines(["deselected, since something that they need is missing: *(no --rl-data flows=PATH)"])
