@@ -18,8 +18,9 @@ from rl_eval.gates.criterion_check import CriterionCheck, blank_verdict
 from rl_eval.gates.estimate_check import EstimateCheck
 from rl_eval.gates.held_out import check_held_out
 from rl_eval.gates.needs import require_needs
-from rl_eval.gates.play_criteria import differs_when_played_again, new_check, play_criteria
+from rl_eval.gates.play_criteria import new_check, play_criteria
 from rl_eval.gates.premises import with_premises
+from rl_eval.gates.replay import replay_note
 from rl_eval.gates.selection import BarePolicy, Selection
 from rl_eval.gates.suite import Criterion, Suite
 from rl_eval.gates.suite_environment import OnEpisodes, SuiteEnvironments
@@ -37,11 +38,6 @@ from rl_eval.run import Run
 # The verdicts of the controls of the latest suites: the jobs of a sweep are all judged by the same ones.
 _CONTROL_VERDICTS: dict[tuple, list[CriterionVerdict]] = {}
 _MAX_CONTROL_VERDICTS = 8
-
-UNSEEDED = (
-    "; the same seeds gave other results when they were played again: the policy (or the environment) draws random "
-    "numbers that the suite does not seed"
-)
 
 _SEVERITY = {"ERROR": 0, "FAIL": 1, "INCONCLUSIVE": 2, "PASS": 3}
 
@@ -187,8 +183,7 @@ def _play(suite: Suite, run: Run | BarePolicy, environments: SuiteEnvironments) 
         played, note = play_criteria(environment, spec, label, to_check), ""
         if played is not None and not policy.is_seeded(spec):
             most = max(check.episodes for check in to_check)
-            if differs_when_played_again(environment, spec, label, played, most):
-                note = UNSEEDED
+            note = replay_note(environment, spec, label, played, most)
     except InputError as error:
         return PlayedRun(str(error))
     return PlayedRun(

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import numpy as np
-
-from rl_eval.errors import InputError
 from rl_eval.gates.criterion_check import CriterionCheck
 from rl_eval.gates.episode_buffer import EpisodeBuffer
 from rl_eval.gates.estimate_check import EstimateCheck
@@ -16,7 +13,6 @@ from rl_eval.gates.suite_environment import SuiteEnvironment
 
 # A useless policy is often known to miss after as few episodes.
 FIRST_OF_CONTROL = 16
-PLAYED_TWICE = 3  # episodes, to see whether the seed decides what a policy does
 
 
 def new_check(environment: SuiteEnvironment, criterion: Criterion, *, clipped: bool = False) -> CriterionCheck:
@@ -69,36 +65,6 @@ def play_criteria(
     finally:
         buffer.close()
     return buffer
-
-
-def differs_when_played_again(
-    environment: SuiteEnvironment, spec: str, label: str, played: EpisodeBuffer, episodes: int
-) -> bool:
-    """Whether a policy, loaded again with the same seed, does something else in the first episodes.
-
-    Args:
-        episodes: how many `played` could have, so that the copies take up the same seeds.
-    """
-    count = min(PLAYED_TWICE, played.count)
-    try:
-        again = environment.play(spec, f"{label} (again)", episodes)
-        try:
-            if again.play_to(count) < count:
-                return True
-            first, second = played.between(0, count), again.between(0, count)
-        finally:
-            again.close()
-    except InputError:
-        return True
-    return not (
-        np.array_equal(first.lengths, second.lengths)
-        and np.array_equal(first.terminated, second.terminated)
-        and first.outcome.keys() == second.outcome.keys()
-        and all(
-            np.array_equal(values, second.outcome[name], equal_nan=values.dtype.kind == "f")
-            for name, values in first.outcome.items()
-        )
-    )
 
 
 def _least_episodes(environment: SuiteEnvironment, check: CriterionCheck) -> int:

@@ -122,10 +122,21 @@ class SuiteEnvironment:
                 return vector
         return self._make(config)
 
-    def play(self, spec: str, label: str, episodes: int) -> EpisodeBuffer:
+    @property
+    def copies(self) -> int:
+        """How many episodes are played at the same time."""
+        return min(len(self.seeds), self._domain.copies)
+
+    def play(
+        self, spec: str, label: str, episodes: int, *, copies: int | None = None, seed: int | None = None
+    ) -> EpisodeBuffer:
         """The episode buffer of the policy `spec`; it plays episodes when they are needed.
 
         A policy that comes with a preprocessing gets the observations that it makes of the same cases.
+
+        Args:
+            copies: on how many copies, made for this alone; None: on those that all policies take in turn.
+            seed: of the policy's own draws; None: the suite's.
 
         Raises:
             InputError: the policy cannot be loaded, or does not fit, or the environment failed before.
@@ -134,8 +145,9 @@ class SuiteEnvironment:
             raise self._failure
         config = with_preprocessing_of(self.suite, self.config, spec)
         spaces = self._spaces if config == self.config else policy.Spaces.of(config, self.idle_copies(config))
-        acting = policy.load(spec, spaces, config, seed=self.suite.gate_seed, trust=self.trust)
-        return EpisodeBuffer(self._stream(acting, config, spec, label, episodes))
+        seed = self.suite.gate_seed if seed is None else seed
+        acting = policy.load(spec, spaces, config, seed=seed, trust=self.trust)
+        return EpisodeBuffer(self._stream(acting, config, spec, label, episodes, copies))
 
     def reference(self, spec: str) -> EpisodeBuffer:
         """All episodes of a policy that others are compared with; played once for all criteria.
@@ -154,13 +166,14 @@ class SuiteEnvironment:
         return buffer
 
     def _stream(
-        self, acting: policy.Policy, config: EnvConfig, spec: str, label: str, episodes: int
+        self, acting: policy.Policy, config: EnvConfig, spec: str, label: str, episodes: int, copies: int | None
     ) -> Iterator[Episodes]:
         def report(done: int) -> None:
             if self.on_episodes:
                 self.on_episodes(done, episodes, label=label)
 
-        vector = self._take(config)
+        own = copies is not None
+        vector = self._make(self._domain.in_one_process(config), copies) if own else self._take(config)
         try:
             for block in stream(
                 vector,
@@ -180,12 +193,14 @@ class SuiteEnvironment:
             self._failure = error
             raise
         finally:
-            self._idle.append((config, vector))
+            if own:
+                vector.close()
+            else:
+                self._idle.append((config, vector))
 
-    def _make(self, config: EnvConfig) -> VectorEnv:
-        copies = min(len(self.seeds), self._domain.copies)
+    def _make(self, config: EnvConfig, copies: int | None = None) -> VectorEnv:
         try:
-            return domains.make(config, n_envs=copies, part=self.suite.part, autoreset=False)
+            return domains.make(config, n_envs=copies or self.copies, part=self.suite.part, autoreset=False)
         except InputError:
             raise
         except (Exception, SystemExit) as error:  # foreign code raises anything
