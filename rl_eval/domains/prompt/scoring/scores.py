@@ -60,8 +60,7 @@ def score_labels(probabilities: np.ndarray, content_free: np.ndarray, right: np.
         right: index of the right label of each item `[I]`.
     """
     plain = probabilities / probabilities.sum(axis=1, keepdims=True)
-    calibrated = plain / np.maximum(content_free / content_free.sum(), _LEAST_CONTENT_FREE)
-    calibrated /= calibrated.sum(axis=1, keepdims=True)
+    calibrated = calibrate(probabilities, content_free)
     values = []
     for p in (plain, calibrated):
         p_right = p[np.arange(len(right)), right]
@@ -69,6 +68,13 @@ def score_labels(probabilities: np.ndarray, content_free: np.ndarray, right: np.
     (log_likelihood, accuracy), (calibrated_mean, calibrated_accuracy) = values
     figures = (log_likelihood, calibrated_mean, accuracy, calibrated_accuracy)
     return Score(*(round(float(figure), _DIGITS) for figure in figures))
+
+
+def calibrate(probabilities: np.ndarray, content_free: np.ndarray) -> np.ndarray:
+    """Label probabilities `[I, L]` over those for a content-free input `[L]`; rows add up to 1."""
+    prior = np.maximum(content_free / content_free.sum(), _LEAST_CONTENT_FREE)
+    calibrated = probabilities / prior
+    return calibrated / calibrated.sum(axis=1, keepdims=True)
 
 
 def prompt_hash(prompt: str) -> str:

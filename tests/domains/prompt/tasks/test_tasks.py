@@ -1,0 +1,107 @@
+"""Tasks of a folder are checked; the embedded ones are split by task and balanced; starts of all kinds exist."""
+
+import json
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from rl_eval.domains.prompt.tasks.embedded import PARTS, embedded_part, embedded_tasks
+from rl_eval.domains.prompt.tasks.starts import KINDS, starts
+from rl_eval.domains.prompt.tasks.task import read_task
+from rl_eval.domains.prompt.text.mutations import legal, reachable
+from rl_eval.domains.prompt.text.parts import is_regular
+from rl_eval.errors import InputError
+
+PUBLIC = Path(__file__).resolve().parents[5] / "shared/data/prompts/tasks"
+
+
+def write(folder, **changes):
+    content = {"name": "demo", "labels": ["yes", "no"], "instruction": "Answer yes or no."}
+    folder.mkdir()
+    (folder / "task.json").write_text(json.dumps({**content, **changes}))
+    (folder / "train.csv").write_text("text,label\na b,yes\nc d,no\n")
+    (folder / "test.csv").write_text('text,label\n"e, f",yes\n')
+    return folder
+
+
+def test_a_task_is_read(tmp_path):
+    task = read_task(write(tmp_path / "demo"))
+    assert (task.labels, task.category, task.test[0].text) == (("yes", "no"), "other", "e, f")
+    assert task.right().tolist() == [0]
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"name": "../x"}, {"name": 3}, {"labels": ["yes"]}, {"labels": ["yes", "yes"]}, {"labels": ["yes", "n{o}"]},
+        {"labels": ["yes", "no\n"]}, {"labels": ["yes", 2]}, {"labels": "yes"}, {"labels": ["yes", "maybe"]},
+        {"instruction": ""}, {"instruction": "a\nb"}, {"instruction": "x" * 501}, {"category": "unknown"},
+    ],
+)  # fmt: skip
+def test_bad_values_are_one_sentence(tmp_path, changes):
+    with pytest.raises(InputError, match="task"):
+        read_task(write(tmp_path / "demo", **changes))
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("task.json", b"{"), ("task.json", b"[]"), ("task.json", b"[" * 100_000), ("task.json", b"\xff"),
+        ("test.csv", b"text,label\n"), ("test.csv", b"a,b\n1,2\n"), ("test.csv", b'text,label\n"open,yes\n'),
+        ("train.csv", b"text,label\n ,yes\n"), ("train.csv", b"text,label\nx\n"), ("train.csv", b"\xff\xfe"),
+        ("train.csv", b"text,label\n" + b"x" * 2001 + b",yes\n"), ("test.csv", None),
+    ],
+)  # fmt: skip
+def test_damaged_files_are_one_sentence(tmp_path, name, content):
+    folder = write(tmp_path / "demo")
+    (folder / name).unlink()
+    if content is not None:
+        (folder / name).write_bytes(content)
+    with pytest.raises(InputError):
+        read_task(folder)
+
+
+def test_the_item_set_is_the_labels_and_the_test_items(tmp_path):
+    first, renamed = read_task(write(tmp_path / "a")), read_task(write(tmp_path / "b", name="other"))
+    assert first.item_set_hash() == renamed.item_set_hash()
+    other_order = read_task(write(tmp_path / "c", labels=["no", "yes"]))
+    assert first.item_set_hash() != other_order.item_set_hash()
+
+
+def test_embedded_tasks_are_split_by_task_and_balanced():
+    names = [task.name for part in PARTS for task in embedded_part(part)]
+    assert sorted(names) == [task.name for task in embedded_tasks()]
+    assert [len(embedded_part(part)) for part in PARTS] >= [6, 2, 3]
+    for task in embedded_tasks():
+        for items, least in ((task.train, 8), (task.test, 12)):
+            counts = Counter(item.label for item in items)
+            assert set(counts) == set(task.labels)
+            assert len(set(counts.values())) == 1
+            assert len(items) >= least
+        assert {item.text for item in task.train}.isdisjoint({item.text for item in task.test})
+
+
+def test_categories_of_held_out_tasks_occur_in_training():
+    trained = {task.category for task in embedded_part("train")}
+    assert {task.category for part in ("validation", "test") for task in embedded_part(part)} <= trained
+
+
+def test_embedded_starts_are_of_all_kinds_and_can_be_changed():
+    texts = [start.text for task in embedded_tasks() for start in starts(task)]
+    assert len(texts) == len(set(texts)) >= 48
+    for task in embedded_tasks():
+        assert tuple(start.kind for start in starts(task)) == KINDS
+        for start in starts(task):
+            assert is_regular(start.text)
+            assert sum(legal(start.text, task)) >= 4
+            assert len(reachable(start.text, task)) == 32
+
+
+@pytest.mark.skipif(not PUBLIC.is_dir(), reason="needs ../shared/data/prompts/tasks")
+def test_public_tasks_have_starts_of_all_kinds():
+    for folder in sorted(PUBLIC.iterdir()):
+        if folder.is_dir():
+            task = read_task(folder)
+            assert [start.kind for start in starts(task)] == list(KINDS)
+            assert all(is_regular(start.text) and any(legal(start.text, task)) for start in starts(task))
