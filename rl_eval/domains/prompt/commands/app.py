@@ -7,6 +7,9 @@ from typing import Annotated
 
 import typer
 
+from rl_eval.errors import InputError
+from rl_eval.formatting import quantity
+
 app = typer.Typer(
     help="Improve prompts by mutations, and measure what they gain.",
     rich_markup_mode=None,
@@ -70,7 +73,6 @@ def init_task(
     Of each label, four in ten items go to train, which prompts may show as examples; the others score prompts.
     """
     from rl_eval.domains.prompt.commands.init_task import make_task
-    from rl_eval.formatting import quantity
     from rl_eval.terminal import print_line
 
     folder = source.with_suffix("") if out is None else out
@@ -130,7 +132,6 @@ def compare(
     from rl_eval.domains.prompt.commands.inputs import find_task, read_prompt
     from rl_eval.domains.prompt.commands.judge_choice import choose_judge, judge_facts
     from rl_eval.domains.prompt.scoring.endpoint import Budget
-    from rl_eval.errors import InputError
     from rl_eval.terminal import print_line
 
     if population not in ("source", "set"):
