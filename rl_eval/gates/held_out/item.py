@@ -71,7 +71,7 @@ def check_held_out(
     if check.decision == "NOT_CHECKED":
         return _not_checked(blank, test_set, check.detail), test_set.fingerprint
     # without examples it could not be checked, which says nothing about the episodes themselves
-    leaks = check.exact + check.same_seed if check.examples else None
+    leaks = check.leaked or None
     return replace(verdict, units=leaks, units_max=check.total if leaks else None), test_set.fingerprint
 
 

@@ -29,9 +29,9 @@ class LeakCheck:
     Attributes:
         decision: NOT_CHECKED where there is no record of what the policy was trained on.
         detail: one sentence, with the notes.
-        total: G; of these `exact` were used as they are, or equal to the policy (`in_train`, `in_validation`: where;
-            `preprocessed`: those that differ before preprocessing), `near` others nearly so, `same_seed` have a seed
-            of training or validation.
+        total: G; of these `leaked` are leaks, in one way or several: `exact` were used as they are, or equal to the
+            policy (`in_train`, `in_validation`: where; `preprocessed`: those that differ before preprocessing), `near`
+            others nearly so, `same_seed` have a seed of training or validation.
         near_share, near_leaks: the share of near-duplicates that is allowed, and whether they count as leaks.
         near_in_validation: then the share of the validation part that resembles training likewise.
         finite: the environment has a finite set of start states, so that `exact` is chance and no leak.
@@ -44,6 +44,7 @@ class LeakCheck:
     leaks: Leaks
     unit: Literal["case", "episode"]
     total: int
+    leaked: int = 0
     exact: int = 0
     in_train: int = 0
     in_validation: int = 0
@@ -169,6 +170,7 @@ def check_exposures(
         leaks=leaks,
         unit=unit,
         total=total,
+        leaked=int(leaked.sum()),
         exact=int(exact.sum()),
         in_train=int(in_train.sum()),
         in_validation=int(in_validation.sum()),
@@ -182,7 +184,7 @@ def check_exposures(
         examples=tuple(int(example) for example in examples),
         excluded=leaked if leaks == "drop" and leaked.any() else None,
     )
-    return replace(check, detail=leak_sentence(check, leaked, sum(record.unrecorded for record in exposures)))
+    return replace(check, detail=leak_sentence(check, sum(record.unrecorded for record in exposures)))
 
 
 def _different(test_sets: Sequence[TestSet], exposures: Sequence[Exposure]) -> list[tuple[TestSet, Exposure]]:

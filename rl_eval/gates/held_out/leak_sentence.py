@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
-
-import numpy as np
 
 from rl_eval.formatting import percent
 
@@ -12,14 +11,13 @@ if TYPE_CHECKING:
     from rl_eval.gates.held_out.leak_check import LeakCheck
 
 
-def leak_sentence(check: LeakCheck, leaked: np.ndarray, unrecorded: int) -> str:
+def leak_sentence(check: LeakCheck, unrecorded: int) -> str:
     """How many units took part in training, how, which, what becomes of them, and what to do.
 
     Args:
-        leaked: bool `[G]`.
         unrecorded: units of training that are not on record.
     """
-    unit, count = check.unit, int(leaked.sum())
+    unit, count = check.unit, check.leaked
     parts = []
     if count:
         share = f"{count:,} of {check.total:,} {unit}s of the test set ({percent(count / check.total)})"
@@ -37,7 +35,7 @@ def leak_sentence(check: LeakCheck, leaked: np.ndarray, unrecorded: int) -> str:
         parts.append(_near(check))
     if unrecorded:
         parts.append(f"{unrecorded:,} of training are not on record")
-    return "; ".join(parts) + _consequence(check, count)
+    return "; ".join(parts) + _consequence(check)
 
 
 def _how(check: LeakCheck) -> str:
@@ -70,7 +68,7 @@ def _near(check: LeakCheck) -> str:
     return f"{check.near:,} more ({percent(share)}) {duplicates} of cases of training, and {why}"
 
 
-def _consequence(check: LeakCheck, count: int) -> str:
+def _consequence(check: LeakCheck) -> str:
     other = "data" if check.unit == "case" else "episodes with `gate_seed`"
     if check.decision == "ERROR" and check.leaks == "drop":
         return f": nothing is left to judge by; hold out other {other}"
@@ -79,9 +77,9 @@ def _consequence(check: LeakCheck, count: int) -> str:
         if check.near_leaks:
             share = (
                 "; if near-duplicates are different cases, `near_duplicates: "
-                f"{{share: {np.ceil(100 * check.near / check.total) / 100:g}}}` allows them"
+                f"{{share: {math.ceil(100 * check.near / check.total) / 100:g}}}` allows them"
             )
         return f": hold out other {other}, or say `leaks: drop` to leave them out or `report` to keep them{share}"
     if check.excluded is not None:
         return ": left out"
-    return ": kept, as `leaks: report` says" if count else ""
+    return ": kept, as `leaks: report` says" if check.leaked else ""

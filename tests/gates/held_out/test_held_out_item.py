@@ -7,7 +7,16 @@ import numpy as np
 import pytest
 
 from rl_eval import domains
-from rl_eval.exposure import Exposure, Fingerprints, fingerprint_cases, write_exposure
+from rl_eval.exposure import (
+    CaseObservations,
+    Exposure,
+    Fingerprints,
+    case_views,
+    fingerprint_cases,
+    hash_rows,
+    observations_of_cases,
+    write_exposure,
+)
 from rl_eval.gates import evaluate_suite, load_suite, named_runs
 from rl_eval.gates.suite_environment import SuiteEnvironment
 from tests.gates.fake_runs import write_run, write_suite
@@ -31,6 +40,37 @@ def leaky_run(tmp_path):
     none = np.empty(0, np.int64)
     write_exposure(run.path, Exposure(True, train, Fingerprints.empty(), none, none))
     return run
+
+
+def near_run(tmp_path):
+    """A run that was trained on cases that differ in one field from cases of the test set."""
+    config = domains.validate(THREAT)
+    counted = {"cases": {"train": LEAKED, "validation": 0}}
+    run = write_run(tmp_path / "run", THREAT, rule=np.zeros(1), bias=(1.0, 0.0, 0.0, 0.0), info=counted)
+    cases = observations_of_cases(config, "test")
+    rows = cases.rows[:LEAKED] + np.eye(cases.rows.shape[1])[0]
+    train = Fingerprints.from_hashes(hash_rows(rows), case_views(CaseObservations(rows, cases.fields)))
+    none = np.empty(0, np.int64)
+    write_exposure(run.path, Exposure(True, train, Fingerprints.empty(), none, none))
+    return run
+
+
+def test_nothing_is_judged_where_near_duplicates_are_leaks(tmp_path):
+    run = near_run(tmp_path)
+    flows = "{name: threat, train_flows: 2000, validation_flows: 500, test_flows: 2000}"
+    by_leaks = {}
+    for leaks, head in (("refuse", ""), ("drop", ""), ("report", ""), ("refuse", "near_duplicates: {share: 0.15}\n")):
+        checked = suite(tmp_path, leaks, flows, "metric: accuracy, at_least: 0.5, by: estimate", head)
+        by_leaks[leaks, bool(head)] = evaluate_suite(checked, named_runs(checked, [run.path])).criteria
+    criterion, held_out = by_leaks["refuse", False]
+    assert (criterion.decision, held_out.decision, held_out.units) == ("ERROR", "ERROR", LEAKED)
+    assert criterion.detail == held_out.detail
+    criterion, held_out = by_leaks["drop", False]
+    assert (criterion.units, held_out.decision) == (2000 - LEAKED, "PASS")
+    criterion, held_out = by_leaks["report", False]
+    assert (criterion.units, held_out.decision) == (2000, "PASS")
+    criterion, held_out = by_leaks["refuse", True]
+    assert (criterion.decision, criterion.units, held_out.decision) == ("PASS", 2000, "PASS")
 
 
 @pytest.mark.parametrize("population", ["source", "set"])
