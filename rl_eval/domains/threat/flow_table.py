@@ -59,7 +59,8 @@ def row_hashes(table: Table) -> np.ndarray:
     """
     total = np.full(len(table), len(table.numeric_names) + len(table.categorical_names), np.uint64)
     for name, column in zip((*table.numeric_names, *table.categorical_names), _columns(table), strict=True):
-        total += mix64(np.ascontiguousarray(column).view(np.uint64) ^ np.uint64(hash_text(name)))
+        # the name is mixed, since a level that is called as another column would otherwise be exchanged with it
+        total += mix64(np.ascontiguousarray(column).view(np.uint64) ^ mix64(np.uint64(hash_text(name))))
     return mix64(total)
 
 

@@ -44,9 +44,11 @@ def _how(check: LeakCheck) -> str:
         return f"took part in training ({check.exact:,} by their first observation, {check.same_seed:,} by their seed"
     where = f"{check.in_train:,} in train, {check.in_validation:,} in validation"
     if check.preprocessed:
-        where += f"; {check.preprocessed:,} are equal only after preprocessing"
+        where += f"; {check.preprocessed:,} of them only after preprocessing"
     if not check.near_leaks:
-        return f"took part in training, all features equal ({where}"
+        return (
+            f"took part in training, {'equal for the policy' if check.preprocessed else 'all features equal'} ({where}"
+        )
     near = (
         f"{check.near:,} equal to one of training after rounding or in all fields but one, above the "
         f"{percent(check.near_share)} of near_duplicates.share"
