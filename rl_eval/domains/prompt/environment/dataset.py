@@ -115,9 +115,10 @@ def _reward_model(key: str, stamps: tuple) -> RewardModel:
     states, source = _states(key, stamps, "train"), _source(key, stamps)
     scores = language_model_scores(states, source, source.feedback)[0]
     reached = states.can_reach
-    task = np.broadcast_to(states.task[:, None], reached.shape)[reached]
+    start = np.broadcast_to(np.arange(len(states))[:, None], reached.shape)[reached]
     features = _prompt_features(states)[reached].astype(np.float64)
-    return fit_reward_model(features, scores[reached], task, [PROMPT_FEATURES.index(name) for name in MOVED_FEATURES])
+    moved = [PROMPT_FEATURES.index(name) for name in MOVED_FEATURES]
+    return fit_reward_model(features, scores[reached], states.task[start], start, moved)
 
 
 @lru_cache(maxsize=12)

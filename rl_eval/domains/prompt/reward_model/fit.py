@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 
 from rl_eval.domains.prompt.reward_model.correlation import RankCorrelation, over_tasks, spearman
-from rl_eval.domains.prompt.reward_model.ridge import GroupSums
+from rl_eval.domains.prompt.reward_model.ridge import Penalty, TaskSums
 from rl_eval.errors import InputError
 
 
 @dataclass(frozen=True)
 class RewardModel:
-    """Predicted scores in nats, up to a constant of each task: differences between prompts of one task count.
+    """Predicted scores in nats, up to a constant of each start: differences between its prompts count.
 
     Attributes:
         mean, deviation: `[F]` of the features in training, which they are standardised by.
@@ -29,7 +29,7 @@ class RewardModel:
     deviation: np.ndarray = field(repr=False)
     moved: tuple[int, ...] = field(repr=False)
     coefficients: np.ndarray = field(repr=False)
-    penalty: float
+    penalty: Penalty
     correlation: RankCorrelation
 
     def score(self, features: np.ndarray) -> np.ndarray:
@@ -40,10 +40,16 @@ class RewardModel:
 
     def to_json(self) -> Mapping[str, Any]:
         """What a run records of it."""
-        return {"penalty": self.penalty, "terms": len(self.coefficients), "rank_correlation": asdict(self.correlation)}
+        return {
+            "penalty": asdict(self.penalty),
+            "terms": len(self.coefficients),
+            "rank_correlation": asdict(self.correlation),
+        }
 
 
-def fit_reward_model(features: np.ndarray, scores: np.ndarray, task: np.ndarray, moved: Sequence[int]) -> RewardModel:
+def fit_reward_model(
+    features: np.ndarray, scores: np.ndarray, task: np.ndarray, start: np.ndarray, moved: Sequence[int]
+) -> RewardModel:
     """Fit to the scored prompts of some tasks.
 
     The rank correlation comes from predictions for each task by a fit to the other tasks, which also chose the penalty.
@@ -52,6 +58,7 @@ def fit_reward_model(features: np.ndarray, scores: np.ndarray, task: np.ndarray,
         features: `[R, F]`.
         scores: `[R]` by the language model, in nats.
         task: int `[R]` from 0, none without a prompt.
+        start: int `[R]`, the start prompt that each was made of.
         moved: columns of features that mutations change. What they are worth may depend on every feature.
 
     Raises:
@@ -65,7 +72,7 @@ def fit_reward_model(features: np.ndarray, scores: np.ndarray, task: np.ndarray,
     mean, deviation = features.mean(axis=0), features.std(axis=0)
     deviation = np.where(deviation > 1e-9, deviation, 1.0)
     terms = _terms((features - mean) / deviation, tuple(moved))
-    sums = GroupSums.of(terms, scores, task)
+    sums = TaskSums.of(terms, scores, task, start, np.arange(terms.shape[1]) >= features.shape[1])
     correlations = []
     for k in range(tasks):
         others = [g for g in range(tasks) if g != k]

@@ -1,68 +1,95 @@
-"""Ridge regression with a level of its own for each group, and the choice of its penalty by leaving groups out.
+"""Ridge regression on differences inside start prompts, and the choice of its penalties by leaving tasks out.
 
-Only differences inside a group are learned, since how hard a task is says nothing about its prompts. All sums that a
-fit needs are kept by group, so a fit without some groups costs one linear system.
+Only differences between the prompts of one start are learned: how hard a task is, or how good a start is, says nothing
+about what a mutation does. All sums that a fit needs are kept by task, so a fit without some tasks costs one linear
+system.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import product
 
 import numpy as np
 
-PENALTIES = (1e-3, 1e-2, 1e-1, 1.0, 10.0)  # in units of the number of rows
+# In units of the number of rows: of all terms, and how many times as much products of features are penalised. Products
+# generalise to other tasks only where there are many tasks; the last ratio leaves them out.
+PENALTIES = (0.01, 0.1, 1.0, 10.0)
+RATIOS = (10.0, 1e9)
 
 
 @dataclass(frozen=True)
-class GroupSums:
-    """What a ridge regression needs of K groups.
+class Penalty:
+    """Penalties of a ridge regression, in units of the number of rows.
 
     Attributes:
-        gram: `[K, P, P]` XᵀX of each group, its columns centred.
+        features: of the coefficients of features.
+        ratio: how many times as much that of products is.
+    """
+
+    features: float
+    ratio: float
+
+
+@dataclass(frozen=True)
+class TaskSums:
+    """What a ridge regression needs of K tasks.
+
+    Attributes:
+        gram: `[K, P, P]` XᵀX of each task, columns centred in each start.
         moment: `[K, P]` Xᵀy of each, both centred.
         square: `[K]` yᵀy of each, centred.
         rows: `[K]` rows of each.
+        products: bool `[P]`, which columns are products of features.
     """
 
     gram: np.ndarray = field(repr=False)
     moment: np.ndarray = field(repr=False)
     square: np.ndarray = field(repr=False)
     rows: np.ndarray = field(repr=False)
+    products: np.ndarray = field(repr=False)
 
     @classmethod
-    def of(cls, x: np.ndarray, y: np.ndarray, group: np.ndarray) -> GroupSums:
-        """From features `[R, P]`, targets `[R]` and groups `[R]` from 0, none of them empty."""
-        parts = [(x[group == k], y[group == k]) for k in range(int(group.max()) + 1)]
-        centred = [(xs - xs.mean(axis=0), ys - ys.mean()) for xs, ys in parts]
+    def of(cls, x: np.ndarray, y: np.ndarray, task: np.ndarray, start: np.ndarray, products: np.ndarray) -> TaskSums:
+        """From terms `[R, P]`, targets `[R]`, and the task and start of each row, tasks from 0 and none empty."""
+        x, y = x.astype(np.float64), y.astype(np.float64)
+        for k in np.unique(start):
+            rows = start == k
+            x[rows] -= x[rows].mean(axis=0)
+            y[rows] -= y[rows].mean()
+        parts = [(x[task == k], y[task == k]) for k in range(int(task.max()) + 1)]
         return cls(
-            np.array([xs.T @ xs for xs, _ in centred]),
-            np.array([xs.T @ ys for xs, ys in centred]),
-            np.array([ys @ ys for _, ys in centred]),
-            np.array([len(ys) for _, ys in centred]),
+            np.array([xs.T @ xs for xs, _ in parts]),
+            np.array([xs.T @ ys for xs, ys in parts]),
+            np.array([ys @ ys for _, ys in parts]),
+            np.array([len(ys) for _, ys in parts]),
+            products,
         )
 
-    def coefficients(self, groups: Sequence[int], penalty: float) -> np.ndarray:
-        """`[P]` of the fit to some groups: (XᵀX + penalty · rows · I)⁻¹ Xᵀy."""
-        chosen = list(groups)
+    def coefficients(self, tasks: Sequence[int], penalty: Penalty) -> np.ndarray:
+        """`[P]` of the fit to some tasks: (XᵀX + D)⁻¹ Xᵀy, D diagonal with the penalty of each term times the rows."""
+        chosen = list(tasks)
         gram = self.gram[chosen].sum(axis=0)
-        gram[np.diag_indices(len(gram))] += penalty * self.rows[chosen].sum()
+        scale = penalty.features * self.rows[chosen].sum()
+        gram[np.diag_indices(len(gram))] += scale * np.where(self.products, penalty.ratio, 1.0)
         return _solve_positive(gram, self.moment[chosen].sum(axis=0))
 
-    def error(self, group: int, coefficients: np.ndarray) -> float:
-        """Sum of squared errors on a group, its level apart."""
-        fitted = coefficients @ self.gram[group] @ coefficients
-        return float(self.square[group] - 2 * coefficients @ self.moment[group] + fitted)
+    def error(self, task: int, coefficients: np.ndarray) -> float:
+        """Sum of squared errors on a task, the level of each start apart."""
+        fitted = coefficients @ self.gram[task] @ coefficients
+        return float(self.square[task] - 2 * coefficients @ self.moment[task] + fitted)
 
-    def best_penalty(self, groups: Sequence[int]) -> float:
-        """The penalty whose fits predict each left-out group best; the largest where one group is alone."""
-        if len(groups) < 2:
-            return PENALTIES[-1]
-        errors = np.zeros(len(PENALTIES))
-        for k in groups:
-            others = [g for g in groups if g != k]
-            errors += [self.error(k, self.coefficients(others, penalty)) / self.rows[k] for penalty in PENALTIES]
-        return PENALTIES[int(errors.argmin())]
+    def best_penalty(self, tasks: Sequence[int]) -> Penalty:
+        """The penalty whose fits predict each left-out task best; the largest where one task is alone."""
+        candidates = [Penalty(*pair) for pair in product(PENALTIES, RATIOS)]
+        if len(tasks) < 2:
+            return candidates[-1]
+        errors = np.zeros(len(candidates))
+        for k in tasks:
+            others = [g for g in tasks if g != k]
+            errors += [self.error(k, self.coefficients(others, penalty)) / self.rows[k] for penalty in candidates]
+        return candidates[int(errors.argmin())]
 
 
 def _solve_positive(matrix: np.ndarray, right: np.ndarray) -> np.ndarray:
