@@ -1,5 +1,7 @@
 /** A policy server inside this process, as a `fetch`: a small policy that learns to mutate prompts by REINFORCE. */
 
+import { setImmediate as nextTurn } from "node:timers/promises";
+
 const ACTIONS = ["fallback", "reduction", "expansion", "constraint", "decomposition", "stop"] as const;
 const STOP = ACTIONS.indexOf("stop");
 const ADDED: Partial<Record<(typeof ACTIONS)[number], string>> = {
@@ -50,6 +52,7 @@ function featuresOf(prompt: string): number[] {
 export function simulatedFetch(seed = 0): typeof fetch {
   const server = new SimulatedServer(seed);
   return async (input, init) => {
+    await nextTurn(); // as a network would, so that signals and timers are heard
     init?.signal?.throwIfAborted();
     const route = new URL(String(input)).pathname;
     const body = typeof init?.body === "string" ? (JSON.parse(init.body) as Record<string, unknown>) : {};

@@ -19,19 +19,23 @@ const SIMULATED_PROMPTS = [
   "Which emotion is it? Thank you very much!",
 ].map((prompt): TaskPrompt => ({ prompt }));
 
-const { values: options } = parseArgs({
-  options: {
-    simulated: { type: "boolean", default: false },
-    run: { type: "string" },
-    url: { type: "string" },
-    program: { type: "string", default: "rl-eval" },
-    episodes: { type: "string", default: "400" },
-    "update-interval": { type: "string", default: "20" },
-  },
-});
+/** What was typed. */
+function typedOptions() {
+  return parseArgs({
+    options: {
+      simulated: { type: "boolean", default: false },
+      run: { type: "string" },
+      url: { type: "string" },
+      program: { type: "string", default: "rl-eval" },
+      episodes: { type: "string", default: "400" },
+      "update-interval": { type: "string", default: "20" },
+    },
+  }).values;
+}
 
 /** The demo; resolves once the server has ended. */
 async function main(): Promise<void> {
+  const options = typedOptions();
   const numEpisodes = Number(options.episodes);
   const trainer = new RLTrainer({
     server: {
@@ -41,7 +45,7 @@ async function main(): Promise<void> {
   });
   const prompts = options.simulated ? SIMULATED_PROMPTS : embeddedPrompts();
   const abort = new AbortController();
-  process.once("SIGINT", () => abort.abort(new Error("stopped")));
+  process.once("SIGINT", () => abort.abort());
   try {
     const { run, program } = options;
     const args = ["--update-after", "64"];
@@ -76,6 +80,9 @@ function described({ prompt, improved, names, episodeReturn }: PromptEpisode): s
 try {
   await main();
 } catch (error) {
-  console.error(error instanceof RLError ? `error: ${error.message}` : error);
-  process.exitCode = 1;
+  if (!(error instanceof Error)) throw error;
+  const aborted = error.name === "AbortError";
+  const isInput = error instanceof RLError || /^ERR_PARSE_ARGS/.test((error as NodeJS.ErrnoException).code ?? "");
+  if (!aborted) console.error(isInput ? `error: ${error.message}` : error);
+  process.exitCode = aborted ? 130 : isInput ? 2 : 1;
 }

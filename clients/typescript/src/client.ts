@@ -37,7 +37,7 @@ export interface RLInterfaceOptions {
   baseUrl?: string | undefined;
   /** The server's `RL_EVAL_TOKEN`; default: that of this process. */
   token?: string | undefined;
-  /** Milliseconds for a call; default: 30,000, and for `update` 600,000. */
+  /** Milliseconds for a call; default: 30,000, and for `update` 300,000. */
   timeoutMs?: number | undefined;
   /** Further attempts of calls that may be repeated, where the server is not reached; default: 2. */
   retries?: number | undefined;
@@ -46,7 +46,7 @@ export interface RLInterfaceOptions {
 }
 
 const TIMEOUT_MS = 30_000;
-const UPDATE_TIMEOUT_MS = 600_000;
+const UPDATE_TIMEOUT_MS = 300_000;
 const START_TIMEOUT_MS = 60_000;
 const RETRIES = 2;
 

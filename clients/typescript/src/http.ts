@@ -44,6 +44,7 @@ export type AnswerOf<Name extends RouteName> =
 const MAX_ANSWER = 64 * 2 ** 20; // bytes
 const MAX_SENTENCE = 1000; // characters
 const RETRIED = new Set([502, 503, 504]);
+const SLOW = new Set(["UND_ERR_HEADERS_TIMEOUT", "UND_ERR_BODY_TIMEOUT"]); // limits of Node's fetch, 300 s
 const FIRST_DELAY_MS = 100; // before the first retry; doubled for each further one
 
 /**
@@ -107,7 +108,9 @@ async function ask(connection: Connection, url: string, body: unknown, signal: A
     text = await boundedText(response);
   } catch (error) {
     if (error instanceof RLError || signal.aborted) throw error;
-    const message = `${url} cannot be reached (${reason(error)}): start the server, or check baseUrl`;
+    const why = reason(error);
+    if (SLOW.has(why)) throw new RLError("timed_out", `${url} took longer than Node's fetch waits: look at the server`);
+    const message = `${url} cannot be reached (${why}): start the server, or check baseUrl`;
     throw new RLError("unreachable", message, undefined, { cause: error });
   }
   const answer = parsed(text);
@@ -156,7 +159,8 @@ export function printable(text: string): string {
   return text.replace(/[\p{Cc}\p{Cf}]+/gu, " ").trim();
 }
 
-function reason(error: unknown): string {
+/** In a few words, why `fetch` or the operating system did not do something. */
+export function reason(error: unknown): string {
   const cause = error instanceof Error ? error.cause : undefined;
   const code = (cause as { code?: unknown } | undefined)?.code;
   if (typeof code === "string") return code;

@@ -4,7 +4,7 @@ import { spawn, type ChildProcess } from "node:child_process";
 import { createInterface } from "node:readline";
 
 import { RLError } from "./errors.js";
-import { printable } from "./http.js";
+import { printable, reason } from "./http.js";
 
 /** How a server is started: `rl-eval serve` with a policy, or a command of your own. */
 export interface StartServerOptions {
@@ -60,11 +60,12 @@ export class ServerProcess {
   constructor(options: StartServerOptions, token: string | undefined) {
     const [program, ...args] = commandOf(options);
     const env = { ...process.env, ...options.env, ...(token === undefined ? {} : { RL_EVAL_TOKEN: token }) };
-    this.#child = spawn(program as string, args, {
-      env,
-      stdio: ["ignore", "pipe", "pipe"],
-      ...(options.cwd === undefined ? {} : { cwd: options.cwd }),
-    });
+    const cwd = options.cwd === undefined ? {} : { cwd: options.cwd };
+    try {
+      this.#child = spawn(program as string, args, { env, stdio: ["ignore", "pipe", "pipe"], ...cwd });
+    } catch (error) {
+      throw new RLError("invalid_input", `the command cannot be run: ${reason(error)}`, undefined, { cause: error });
+    }
     this.#ended = new Promise((resolve) => {
       this.#child.once("error", (error) => {
         this.#failure = error;
@@ -105,7 +106,7 @@ export class ServerProcess {
     const { exitCode, signalCode, spawnfile } = this.#child;
     if (this.#failure !== undefined) {
       const why = (this.#failure as NodeJS.ErrnoException).code ?? this.#failure.message;
-      return `${spawnfile} cannot be started (${why}): install rl_eval with its extra serve, or name another program`;
+      return `${spawnfile} cannot be started (${why}): install rl_eval with its extra serve, or check program and cwd`;
     }
     const written = this.#errors.map(printable).filter((line) => line !== "");
     const last = written.findLast((line) => line.startsWith("error: ")) ?? written.at(-1);

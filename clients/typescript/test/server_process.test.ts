@@ -148,5 +148,6 @@ test("what cannot be started", async () => {
   await assert.rejects(new RLInterface().startServer({}), invalid);
   await assert.rejects(new RLInterface().startServer({ policy: "run", command: ["x"] }), invalid);
   await assert.rejects(new RLInterface().startServer({ policy: "run", port: 70_000 }), invalid);
+  await assert.rejects(new RLInterface().startServer({ policy: "a\0b" }), invalid);
   await assert.rejects(new RLInterface().startServer({ command: serving(), timeoutMs: 0 }), invalid);
 });
