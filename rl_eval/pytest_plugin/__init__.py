@@ -135,14 +135,15 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 def pytest_report_collectionfinish(config: pytest.Config, items: list[pytest.Item]) -> list[str]:
     """Report which runs are judged, and which suites were deselected."""
     session = config.stash[SESSION]
+    suites = [item.suite for item in items if isinstance(item, SuiteItem)]
     lines = []
-    if not (config.option.collectonly or config.getoption("rl_eval_train_missing")):
-        lines = session.header(item.suite for item in items if isinstance(item, SuiteItem))
+    if suites and not (config.option.collectonly or config.getoption("rl_eval_train_missing")):
+        lines = session.header(suites)
     if session.deselected:
         lines.append(
             display_text(f"deselected, since something that they need is missing: {', '.join(session.deselected)}")
         )
-    return wrapped(lines, config.get_terminal_writer())
+    return wrapped(lines, config.get_terminal_writer()) if lines else []
 
 
 @pytest.hookimpl(wrapper=True)

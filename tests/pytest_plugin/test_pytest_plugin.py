@@ -575,6 +575,12 @@ def test_the_plugin_is_light_and_collecting_imports_no_framework(project):
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment, check=True)
     assert done.stdout.strip() == "[]"
+    project.makepyfile("def test_passes(): pass")
+    code = "import sys, pytest; status = pytest.main(['-q', '-p', 'no:hypothesispytest', '-p', 'no:anyio', '.']); "
+    code += f"print(int(status), [m for m in {heavy} if m in sys.modules])"
+    shutil.rmtree("suites")
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment, check=True)
+    assert done.stdout.splitlines()[-1] == "0 []"
     code = "import sys; from pathlib import Path; from rl_eval.gates import load_suite; load_suite(Path(sys.argv[1])); "
     code += "print([m for m in ('torch', 'scipy', 'sklearn', 'wandb', 'polars') if m in sys.modules])"
     suite = str(ROOT / "suites" / "threat.yaml")
