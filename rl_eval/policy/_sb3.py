@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import importlib
 import inspect
 from collections.abc import Mapping
 from pathlib import Path
+from types import ModuleType
 from typing import Any, ClassVar
 
 import numpy as np
@@ -124,21 +124,27 @@ def _algorithm(name: str, spec: str, base: type) -> Any:
     """The class of an algorithm, whatever the case of its name; `base` is what all of them are.
 
     Raises:
-        InputError: neither package has it.
+        InputError: neither package has it, or sb3-contrib, which may have it, is not installed.
     """
-    missing = ""
-    for package in ("stable_baselines3", "sb3_contrib"):
-        try:
-            members = vars(importlib.import_module(package))
-        except ImportError:
-            missing = ", and sb3_contrib is not installed (recurrentppo, maskableppo, tqc, …): pip install sb3-contrib"
-            continue
-        for member, value in members.items():
-            if member.lower() == name.lower() and isinstance(value, type) and issubclass(value, base):
-                return value
-    raise InputError(
-        f"policy {spec!r}: {name!r} is not an algorithm of Stable-Baselines3 (ppo, a2c, dqn, sac, …){missing}"
-    )
+    with imports_of_extra("sb3", f"policy {spec!r}"):
+        import stable_baselines3
+
+        found = _member(stable_baselines3, name, base)
+        if found is None:
+            import sb3_contrib
+
+            found = _member(sb3_contrib, name, base)
+    if found is None:
+        raise InputError(
+            f"policy {spec!r}: {name!r} is not an algorithm of Stable-Baselines3 (ppo, a2c, dqn, sac, td3, …) or "
+            "sb3-contrib (recurrentppo, maskableppo, tqc, …)"
+        )
+    return found
+
+
+def _member(package: ModuleType, name: str, base: type) -> type | None:
+    classes = (value for member, value in vars(package).items() if member.lower() == name.lower())
+    return next((value for value in classes if isinstance(value, type) and issubclass(value, base)), None)
 
 
 def _zip_and_statistics(files: str) -> tuple[str, str]:

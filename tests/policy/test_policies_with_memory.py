@@ -181,28 +181,3 @@ def test_a_graph_that_takes_the_mask_and_the_starts_gets_them(tmp_path):
     assert acting.act(obs, True, mask=mask, episode_start=start).tolist() == [1, 1, 0]
     assert set(acting.act(np.repeat(obs[:1], 50, 0), False, mask=np.repeat(mask[:1], 50, 0)).tolist()) == {1}
     assert acting.act(obs, True).tolist() == [0, 0, 0]
-
-
-def test_recurrent_ppo_plays_as_its_own_evaluation_does(tmp_path):
-    contrib = pytest.importorskip("sb3_contrib")
-    import torch
-    from stable_baselines3.common.evaluation import evaluate_policy
-    from stable_baselines3.common.monitor import Monitor
-    from stable_baselines3.common.vec_env import DummyVecEnv
-
-    torch.set_num_threads(1)
-    small = {"policy_kwargs": {"lstm_hidden_size": 8, "net_arch": [8]}, "seed": 1, "device": "cpu"}
-    model = contrib.RecurrentPPO("MlpLstmPolicy", "CartPole-v1", n_steps=32, n_epochs=1, **small).learn(64)
-    model.save(tmp_path / "model.zip")
-    returns = []
-    for seed in SEEDS[:8]:
-        env = DummyVecEnv([lambda: Monitor(gym.make("CartPole-v1"))])
-        env.seed(seed)
-        returns += evaluate_policy(model, env, n_eval_episodes=1, return_episode_rewards=True)[0]
-    assert len(set(returns)) > 2
-    for n in (1, 2, 10):
-        envs = copies(n)
-        acting = load(
-            f"sb3:RecurrentPPO:{tmp_path / 'model.zip'}", Spaces.of(cartpole.Config(), envs), None, trust=True
-        )
-        assert play(envs, acting, seeds=SEEDS[:8]).lengths.tolist() == returns

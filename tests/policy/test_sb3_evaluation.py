@@ -27,6 +27,7 @@ class ShortPendulum(gym.Wrapper):
 
 
 gym.register("ShortPendulum-v0", ShortPendulum)
+RECURRENT = "RecurrentPPO"  # of sb3-contrib
 ENVIRONMENT = {"PPO": "ShortPendulum-v0", "A2C": "ShortPendulum-v0", "SAC": "ShortPendulum-v0",
                "TD3": "ShortPendulum-v0", "DQN": "CartPole-v1"}  # fmt: skip
 SMALL = {
@@ -35,19 +36,27 @@ SMALL = {
     "SAC": {"learning_starts": 10, "buffer_size": 200},
     "TD3": {"learning_starts": 10, "buffer_size": 200},
     "DQN": {"learning_starts": 10, "buffer_size": 200},
+    RECURRENT: {"n_steps": 32, "n_epochs": 1},
 }
 
 
+CASES = [*ENVIRONMENT.items(), (RECURRENT, "CartPole-v1"), (RECURRENT, "ShortPendulum-v0")]
+
+
+def algorithm_class(name):
+    return pytest.importorskip("sb3_contrib").RecurrentPPO if name == RECURRENT else getattr(sb3, name)
+
+
 @pytest.mark.parametrize("normalized", [False, True])
-@pytest.mark.parametrize("algorithm", SMALL)
-def test_an_episode_has_the_score_of_the_models_own_evaluation(algorithm, normalized, tmp_path):
+@pytest.mark.parametrize(("algorithm", "id"), CASES)
+def test_an_episode_has_the_score_of_the_models_own_evaluation(algorithm, id, normalized, tmp_path):
+    model_class = algorithm_class(algorithm)
     torch.set_num_threads(1)
-    id = ENVIRONMENT[algorithm]
     vector = DummyVecEnv([lambda: Monitor(gym.make(id))])
     env = VecNormalize(vector, clip_obs=2.0) if normalized else vector
-    model = getattr(sb3, algorithm)(
-        "MlpPolicy", env, seed=0, device="cpu", policy_kwargs={"net_arch": [64, 64]}, **SMALL[algorithm]
-    ).learn(70)
+    network = {"net_arch": [8], "lstm_hidden_size": 8} if algorithm == RECURRENT else {"net_arch": [64, 64]}
+    policy = "MlpLstmPolicy" if algorithm == RECURRENT else "MlpPolicy"
+    model = model_class(policy, env, seed=0, device="cpu", policy_kwargs=network, **SMALL[algorithm]).learn(70)
     model.save(tmp_path / "model.zip")
     spec = f"sb3:{algorithm}:{tmp_path / 'model.zip'}"
     if normalized:
