@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import sqlite3
+import functools
 from typing import Any
 
 from fastapi import APIRouter, FastAPI
@@ -18,7 +18,7 @@ from starlette.types import ASGIApp
 from rl_eval import __version__
 from rl_eval.errors import InputError
 from rl_eval.serving import protocols, routes
-from rl_eval.serving.bodies import RefusedError
+from rl_eval.serving.refusals import ERRORS, refusal_of
 from rl_eval.serving.security import Access, GuardedApp
 from rl_eval.serving.server import PolicyServer
 from rl_eval.validation_errors import value_sentence
@@ -46,11 +46,10 @@ def make_app(server: PolicyServer | None, domain_routes: Any = None) -> FastAPI:
             if path in own:
                 raise InputError(f"the domain has a route {path}, which is one of the server: rename it in the domain")
         app.include_router(domain_routes, responses=routes.REFUSALS)
-    app.add_exception_handler(RefusedError, _refused)
-    app.add_exception_handler(InputError, _input_error)
+    for kind in ERRORS:
+        app.add_exception_handler(kind, _refused)
     app.add_exception_handler(RequestValidationError, _not_valid)
     app.add_exception_handler(HTTPException, _http_error)
-    app.add_exception_handler(sqlite3.Error, _storage_error)
 
     def openapi() -> dict[str, Any]:
         if app.openapi_schema is None:
@@ -68,7 +67,8 @@ def _paths(router: APIRouter) -> list[str]:
 def guarded(server: PolicyServer, access: Access) -> ASGIApp:
     """The application as it is served."""
     app = make_app(server, server.source.routes())
-    return GuardedApp(app, access, server.statistics.add_request)
+    direct = {path: functools.partial(handler, server) for path, handler in routes.DIRECT.items()}
+    return GuardedApp(app, access, server.statistics.add_request, direct)
 
 
 def _schema(app: FastAPI) -> dict[str, Any]:
@@ -86,14 +86,10 @@ def _answer(status: int, sentence: str) -> Response:
 
 
 async def _refused(request: Request, error: Exception) -> Response:
-    assert isinstance(error, RefusedError)
+    status, sentence = refusal_of(error)
     if request.url.path.startswith("/v2"):  # what the Open Inference Protocol calls it
-        return JSONResponse({"error": str(error), "detail": str(error)}, error.status)
-    return _answer(error.status, str(error))
-
-
-async def _input_error(request: Request, error: Exception) -> Response:
-    return _answer(422, str(error))
+        return JSONResponse({"error": sentence, "detail": sentence}, status)
+    return _answer(status, sentence)
 
 
 async def _not_valid(request: Request, error: Exception) -> Response:
@@ -107,7 +103,3 @@ async def _not_valid(request: Request, error: Exception) -> Response:
 async def _http_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     return _answer(error.status_code, f"{request.method} {request.url.path[:100]}: {error.detail}")
-
-
-async def _storage_error(request: Request, error: Exception) -> Response:
-    return _answer(503, f"the store cannot be written ({error}): nothing of this request was kept")

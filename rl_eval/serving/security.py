@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import hmac
 import ipaddress
-import json
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from rl_eval.net import TooLargeError, read_body
 from rl_eval.serving.bodies import MAX_BODY
+from rl_eval.serving.refusals import ERRORS, json_text, refusal_of
 
 TOKEN_VARIABLE = "RL_EVAL_TOKEN"
 MIN_TOKEN = 16  # characters
@@ -69,10 +70,17 @@ class GuardedApp:
 
     Args:
         count: called with path, status and seconds of each answered request.
+        direct: path -> from the body of a POST to its answer, without the app.
     """
 
-    def __init__(self, app: ASGIApp, access: Access, count: Callable[[str, int, float], None]):
-        self._app, self._access, self._count = app, access, count
+    def __init__(
+        self,
+        app: ASGIApp,
+        access: Access,
+        count: Callable[[str, int, float], None],
+        direct: Mapping[str, Callable[[bytes], Awaitable[dict[str, Any]]]],
+    ):
+        self._app, self._access, self._count, self._direct = app, access, count, direct
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request, as ASGI asks it."""
@@ -90,7 +98,7 @@ class GuardedApp:
         try:
             await self._answer(scope, receive, send_and_note)
         finally:
-            route = getattr(scope.get("route"), "path", None)
+            route = scope["path"] if scope["path"] in self._direct else getattr(scope.get("route"), "path", None)
             self._count(route if isinstance(route, str) else "other", status, time.perf_counter() - started)
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -110,6 +118,14 @@ class GuardedApp:
         except TooLargeError:
             await _refuse(send, 413, f"a body has at most {MAX_BODY >> 20} MiB")
             return
+        if scope["method"] == "POST" and scope["path"] in self._direct:
+            try:
+                status, answer = 200, await self._direct[scope["path"]](body)
+            except ERRORS as error:
+                status, sentence = refusal_of(error)
+                answer = {"detail": sentence}
+            await _send(send, status, json_text(answer))
+            return
         given = False
 
         async def receive_body() -> Message:
@@ -123,13 +139,15 @@ class GuardedApp:
 
 
 async def _refuse(send: Send, status: int, sentence: str) -> None:
-    body = json.dumps({"detail": sentence}).encode()
-    headers = [
-        (b"content-type", b"application/json"),
-        (b"content-length", b"%d" % len(body)),
-        (b"connection", b"close"),
-    ]
+    """Refuse a request whose body is not read, so that its connection cannot be used again."""
+    headers = [(b"connection", b"close")]
     if status == 401:
         headers.append((b"www-authenticate", b"Bearer"))
+    await _send(send, status, json_text({"detail": sentence}), headers)
+
+
+async def _send(send: Send, status: int, body: bytes, headers: Sequence[tuple[bytes, bytes]] = ()) -> None:
+    length = (b"content-length", b"%d" % len(body))
+    headers = [(b"content-type", b"application/json"), length, *headers]
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": body})

@@ -2,7 +2,7 @@
 
 The journal is a write-ahead log with `synchronous=NORMAL`: a commit reaches the operating system before the method
 returns, so the end of the process loses nothing, however it ends. A power failure may lose the latest commits, never
-the file.
+the file. Waiting for the disk, when the log is written into the file, is left to a thread.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import secrets
 import sqlite3
+import threading
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -26,6 +27,8 @@ SCHEMA = "1"
 STALE, FAULTY = -1, -2  # `used` of what no update will learn from: of an earlier version; an update failed on it
 BUSY_S = 10.0
 PRUNED_AT_ONCE = 1024  # decisions
+LOG_BYTES = 32 << 20  # from which the log is written into the file
+LOOK_S = 1.0  # between looks at its size
 
 _TABLES = """
 CREATE TABLE IF NOT EXISTS meta(key TEXT PRIMARY KEY, value TEXT NOT NULL);
@@ -100,11 +103,24 @@ class Store:
             ).fetchone()
         except sqlite3.Error as error:
             raise InputError(f"{self._file} is no store of this program ({error}): name another --folder") from error
+        self._closing = threading.Event()
+        threading.Thread(target=self._write_log_back, daemon=True, name="store").start()
+
+    def _write_log_back(self) -> None:
+        """In a thread: keep the log short. It is written back while others write, and then once more to start anew."""
+        log = self._file.with_name(f"{FILE}-wal")
+        while not self._closing.wait(LOOK_S):
+            with contextlib.suppress(OSError, sqlite3.Error):  # it is tried again
+                if log.stat().st_size > LOG_BYTES:
+                    with contextlib.closing(self._connect()) as db:
+                        db.execute("PRAGMA wal_checkpoint(PASSIVE)")
+                        db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
     def _connect(self) -> sqlite3.Connection:
         db = sqlite3.connect(self._file, timeout=BUSY_S, isolation_level=None)
         db.execute("PRAGMA journal_mode=WAL")
         db.execute("PRAGMA synchronous=NORMAL")
+        db.execute("PRAGMA wal_autocheckpoint=0")
         db.execute("PRAGMA trusted_schema=OFF")
         return db
 
@@ -243,6 +259,7 @@ class Store:
 
     def close(self) -> None:
         """Write the log into the file, durably."""
+        self._closing.set()
         with contextlib.suppress(sqlite3.Error):
             self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         self._db.close()
