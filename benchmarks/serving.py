@@ -20,6 +20,7 @@ import contextlib
 import importlib.util
 import json
 import os
+import signal
 import statistics
 import subprocess
 import sys
@@ -67,14 +68,16 @@ def write_policy(folder: Path) -> tuple[Path, Path]:
     run.write_json(path / "run.json", {"status": "finished", "snapshot": "step_10", "name": "served"})
     run.write_text(path / "config.yaml", "env: {name: gym, id: CartPole-v1}\n")
     file = folder / "policy.onnx"
-    file.write_bytes(actor_to_onnx(arrays, meta, {"schema": 1}))
+    described = {key: meta[key] for key in ("obs_shape", "action_space", "clip_obs")}
+    file.write_bytes(actor_to_onnx(arrays, meta, {"schema": 1, "env": {"name": "gym"}, **described}))
     return path, file
 
 
 @contextlib.contextmanager
 def started(command: list[str], port: int, cwd: Path) -> Iterator[None]:
     """A server that accepts connections."""
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    programs = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "PATH": programs}
     with open(cwd / "log.txt", "ab") as log:
         process = subprocess.Popen(command, cwd=cwd, env=environment, stdout=log, stderr=log, start_new_session=True)
     try:
@@ -85,7 +88,8 @@ def started(command: list[str], port: int, cwd: Path) -> Iterator[None]:
             time.sleep(0.1)
         yield
     finally:
-        os.killpg(process.pid, 9)
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
         process.wait()
 
 
