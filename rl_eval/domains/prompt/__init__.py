@@ -13,9 +13,9 @@ from pydantic import ValidationError
 
 from rl_eval.domains.base import Domain, Part
 from rl_eval.domains.prompt.config import Config
-from rl_eval.domains.prompt.encoding.hashed import FittedEncoder, HashedNgrams
+from rl_eval.domains.prompt.encoding.encoder import FittedEncoder
 from rl_eval.errors import InputError
-from rl_eval.formatting import number
+from rl_eval.formatting import mask_url, number
 from rl_eval.validation_errors import config_sentence
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ class Prompt(Domain[Config]):
     has_cases = True
     location_keys = ("path", "scores")
     # A run is judged with the observations and actions that it was trained with.
-    fitted_keys = ("preprocessing", "encoder", "features", "stop")
+    fitted_keys = ("preprocessing", "encoder", "encoder_url", "encoder_model", "features", "stop")
     held_out_facts = ("judge_gain", "accuracy_gain", "hacked")
     baselines = {
         name: _baseline(name)
@@ -77,6 +77,16 @@ class Prompt(Domain[Config]):
         from rl_eval.domains.prompt.environment.vector import PromptVector
 
         return PromptVector(config, n_envs=n_envs, part=part, autoreset=autoreset)
+
+    def needs_trust(self, config: Config) -> str | None:
+        """Sending prompts to an encoder that the config names."""
+        url = config.encoder_url
+        return None if url is None else f"env.encoder_url={mask_url(url)!r} is where prompts are sent to"
+
+    def not_repeatable(self, config: Config) -> str | None:
+        """An endpoint may give other embeddings another time."""
+        url = config.encoder_url
+        return None if url is None else f"its embeddings came from env.encoder_url={mask_url(url)!r}"
 
     def notes(self, config: Config) -> Sequence[str]:
         """How well the reward model ranks the prompts of tasks that it was not fitted to."""
@@ -154,7 +164,9 @@ class Prompt(Domain[Config]):
         fitted = _fitted(config, preprocessing)
         if fitted.identity == load_encoder(config).identity:
             return config
-        return config.model_copy(update={"preprocessing": fitted})
+        applied = config.model_copy(update={"preprocessing": fitted})
+        load_encoder(applied)  # another encoder, or damaged weights
+        return applied
 
     def text_observer(self, config: Config, preprocessing: Mapping[str, Any]) -> TextObserver:
         """Reads prompts with the encoder of the run.
@@ -162,9 +174,11 @@ class Prompt(Domain[Config]):
         Raises:
             InputError: that run has another encoder, other plain features, or a damaged file.
         """
+        from rl_eval.domains.prompt.environment.dataset import load_encoder
         from rl_eval.domains.prompt.environment.observer import PromptObserver
 
-        return PromptObserver(config, HashedNgrams.from_json(_fitted(config, preprocessing)))
+        fitted = _fitted(config, preprocessing)
+        return PromptObserver(config, load_encoder(config.model_copy(update={"preprocessing": fitted})))
 
     def validation_metric(self, config: Config) -> str:
         """The gain by the language model of the reward model, so that the judge chooses nothing."""
@@ -190,10 +204,10 @@ class Prompt(Domain[Config]):
 
 
 def _fitted(config: Config, preprocessing: Mapping[str, Any] | None) -> FittedEncoder:
-    """The encoder of a `preprocessing.json`, checked.
+    """The encoder of a `preprocessing.json`.
 
     Raises:
-        InputError: another encoder, other plain features, or a damaged file.
+        InputError: other plain features, or a damaged file.
     """
     values = dict(preprocessing or {})
     if values.get("features") != list(_features(config)):
@@ -203,13 +217,11 @@ def _fitted(config: Config, preprocessing: Mapping[str, Any] | None) -> FittedEn
         )
     encoder = values.get("encoder")
     try:
-        fitted = FittedEncoder.model_validate(encoder)
+        return FittedEncoder.model_validate(encoder)
     except ValidationError as error:
         given = encoder if isinstance(encoder, Mapping) else {}
         sentence = config_sentence(error, given, allowed=FittedEncoder.model_fields)
         raise InputError(f"its preprocessing.json cannot be applied: {sentence}") from error
-    HashedNgrams.from_json(fitted)  # another encoder, or damaged weights
-    return fitted
 
 
 def _features(config: Config) -> tuple[str, ...]:

@@ -7,7 +7,7 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 from rl_eval.domains import EnvConfig
-from rl_eval.domains.prompt.encoding.hashed import FittedEncoder
+from rl_eval.domains.prompt.encoding.encoder import FittedEncoder
 
 MUTATION_COUNT = 5
 LEAST_NATS = -6.91  # below the lowest score of a language model, ln(LEAST_PROBABILITY)
@@ -30,7 +30,11 @@ class Config(EnvConfig):
     masks: bool = Field(True, description="a mutation that changes nothing is no legal action")
     features: bool = Field(True, description="whether observations have plain features besides the embedding")
     max_mutations: int = Field(5, ge=1, le=MUTATION_COUNT, description="steps of an episode at most")
-    encoder: Literal["hashed"] = Field("hashed", description="the text encoder of the embedding")
+    encoder: Literal["hashed", "endpoint"] = Field(
+        "hashed", description="n-grams, or an OpenAI-compatible endpoint with a model of 1536 columns"
+    )
+    encoder_url: str | None = Field(None, description="endpoint: its URL, such as https://api.openai.com/v1")
+    encoder_model: str | None = Field(None, description="endpoint: the name of the model there")
     preprocessing: FittedEncoder | None = Field(
         None, description="weights of the encoder; null: fitted on the training prompts; init= may set it"
     )
@@ -44,4 +48,8 @@ class Config(EnvConfig):
                 raise ValueError(f"{given[0]} is of tasks=folder alone: remove it, or set tasks=folder")
         elif self.feedback is not None and self.feedback == self.judge:
             raise ValueError(f"judge={self.judge!r} is also feedback, and a judge must not train: name another model")
+        for key in ("encoder_url", "encoder_model"):
+            if (self.encoder == "endpoint") != (getattr(self, key) is not None):
+                needed = f"encoder=endpoint needs {key}" if self.encoder == "endpoint" else f"{key} is of no use"
+                raise ValueError(f"{needed} with encoder={self.encoder}: set both, or none of them")
         return self

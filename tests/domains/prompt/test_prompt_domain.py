@@ -20,6 +20,8 @@ CONFIG = Config()
         ({"tasks": "folder", "feedback": "m", "judge": "m"}, "judge"),
         ({"max_mutations": 6}, "max_mutations"),
         ({"encoder": "word2vec"}, "encoder"),
+        ({"encoder": "endpoint", "encoder_url": "http://localhost/v1"}, "encoder_model"),
+        ({"encoder_url": "http://localhost/v1"}, "encoder_url"),
     ],
 )
 def test_a_config_that_cannot_be_is_refused(values, named):

@@ -13,12 +13,10 @@ import hashlib
 import re
 import zlib
 from collections.abc import Iterable, Sequence
-from typing import Annotated
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field
 
-from rl_eval.domains.prompt.encoding.encoder import WIDTH, Identity
+from rl_eval.domains.prompt.encoding.encoder import WIDTH, FittedEncoder, Identity
 from rl_eval.domains.prompt.fixed_strings import CHARACTERS, WORD, WORD_PAIR
 from rl_eval.errors import InputError
 from rl_eval.hashing import mix64
@@ -28,19 +26,6 @@ WORD_COLUMNS = 1024  # the others are of byte n-grams
 BYTE_LENGTHS = (3, 4, 5)  # of byte n-grams
 _WORD = re.compile(r"\w+|[^\w\s]")
 _SPACE = re.compile(r"\s+")
-
-
-class FittedEncoder(BaseModel):
-    """The encoder as JSON: its identity, and the inverse document frequencies.
-
-    Attributes:
-        idf: float32 `[WIDTH]`, little-endian, in base64.
-    """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    identity: Identity
-    idf: Annotated[str, Field(max_length=4 * WIDTH * 4 // 3 + 8)]
 
 
 class HashedNgrams:
@@ -79,7 +64,7 @@ class HashedNgrams:
                 f"version has {NAME} {VERSION} of {WIDTH}: equal columns do not mean the same, so train again"
             )
         try:
-            idf = np.frombuffer(base64.b64decode(fitted.idf, validate=True), "<f4")
+            idf = np.frombuffer(base64.b64decode(fitted.idf or "", validate=True), "<f4")
         except (binascii.Error, ValueError) as error:
             raise InputError(
                 "the weights of the encoder are not base64 of float32 numbers: they are damaged"

@@ -10,7 +10,7 @@ import numpy as np
 
 from rl_eval.domains.base import Part
 from rl_eval.domains.prompt.config import LEAST_NATS, Config
-from rl_eval.domains.prompt.encoding import HashedNgrams
+from rl_eval.domains.prompt.encoding import Encoder, EndpointEncoder, HashedNgrams
 from rl_eval.domains.prompt.environment.observations import observe
 from rl_eval.domains.prompt.environment.plain_features import MOVED_FEATURES, PROMPT_FEATURES, prompt_features
 from rl_eval.domains.prompt.environment.rubric import rubric
@@ -23,7 +23,7 @@ from rl_eval.errors import InputError
 
 # Keys that decide what the prompts and their scores are, and those that decide how they are observed.
 _DATA = {"tasks", "path", "scores", "validation_tasks", "test_tasks", "feedback", "judge"}
-_OBSERVATIONS = {"encoder", "preprocessing", "features"}
+_OBSERVATIONS = {"encoder", "encoder_url", "encoder_model", "preprocessing", "features"}
 
 
 @dataclass(frozen=True)
@@ -65,11 +65,26 @@ def load_part(config: Config, part: Part) -> PromptSet:
     return _load_part(_key(config, _DATA | _OBSERVATIONS), _stamps(config), part)
 
 
-def load_encoder(config: Config) -> HashedNgrams:
-    """The encoder of a config: its `preprocessing`, else fitted on all training prompts."""
-    if config.preprocessing is not None:
-        return HashedNgrams.from_json(config.preprocessing)
-    return _fitted_encoder(_key(config, _DATA), _stamps(config))
+def load_encoder(config: Config) -> Encoder:
+    """The encoder of a config: its `preprocessing`, else fitted on all training prompts, or an endpoint.
+
+    Raises:
+        InputError: `preprocessing` is of another encoder, or damaged.
+    """
+    fitted = config.preprocessing
+    if config.encoder == "hashed":
+        return (
+            _fitted_encoder(_key(config, _DATA), _stamps(config)) if fitted is None else HashedNgrams.from_json(fitted)
+        )
+    assert config.encoder_url is not None
+    assert config.encoder_model is not None
+    encoder = _endpoint(config.encoder_url, config.encoder_model)
+    if fitted is not None and fitted.identity != encoder.identity:
+        raise InputError(
+            f"the embeddings come from {fitted.identity.name} at {fitted.identity.version}, and this encoder is "
+            f"{encoder.identity.name} at {encoder.identity.version}: equal columns do not mean the same, so train again"
+        )
+    return encoder
 
 
 def load_reward_model(config: Config) -> RewardModel:
@@ -108,6 +123,11 @@ def _states(key: str, stamps: tuple, part: Part) -> PromptStates:
 @lru_cache(maxsize=4)
 def _fitted_encoder(key: str, stamps: tuple) -> HashedNgrams:
     return HashedNgrams.fit(text for texts in _states(key, stamps, "train").texts for text in texts)
+
+
+@lru_cache(maxsize=4)
+def _endpoint(url: str, model: str) -> EndpointEncoder:
+    return EndpointEncoder(url, model)
 
 
 @lru_cache(maxsize=4)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from rl_eval.domains.prompt.config import Config
-from rl_eval.domains.prompt.encoding import HashedNgrams
+from rl_eval.domains.prompt.encoding import Encoder
 from rl_eval.domains.prompt.environment.observations import observe
 from rl_eval.domains.prompt.environment.vector import shown_masks
 from rl_eval.domains.prompt.text.mutations import MAX_PROMPT_BYTES, MUTATIONS, legal
@@ -16,7 +16,7 @@ from rl_eval.errors import InputError
 class PromptObserver(TextObserver):
     """Reads a prompt with the encoder of a run; features of a task are those of none, and its category is `other`."""
 
-    def __init__(self, config: Config, encoder: HashedNgrams):
+    def __init__(self, config: Config, encoder: Encoder):
         self._config, self._encoder = config, encoder
         named = encoder.identity
         self.identity = f"{named.name} {named.version} {named.digest}"
