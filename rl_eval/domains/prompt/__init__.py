@@ -197,7 +197,7 @@ class Prompt(Domain[Config]):
         return figures(behaviour)
 
     def commands(self) -> typer.Typer:
-        """`rl-eval prompt score`, `init-task` and `compare`."""
+        """`rl-eval prompt score`, `init-task`, `compare` and `improve`."""
         from rl_eval.domains.prompt.commands.app import app
 
         return app

@@ -128,17 +128,56 @@ def compare(
 
     Both prompts are judged on the same items. Says PASS, FAIL or INCONCLUSIVE, and how many calls it saved.
     """
-    from rl_eval.domains.prompt.commands.compare import compare_prompts, describe
+    from rl_eval.domains.prompt.commands.compare import compare_and_print
     from rl_eval.domains.prompt.commands.inputs import find_task, read_prompt
-    from rl_eval.domains.prompt.commands.judge_choice import choose_judge, judge_facts
+    from rl_eval.domains.prompt.commands.judge_choice import choose_judge
     from rl_eval.domains.prompt.scoring.endpoint import Budget
-    from rl_eval.terminal import print_line
 
     if population not in ("source", "set"):
         raise InputError(f"--population is {population[:40]!r}: use source or set")
-    is_set = population == "set"
     texts, found = (read_prompt(old), read_prompt(new)), find_task(task)
     judge = choose_judge(model, base_url, measure, Budget(budget, budget_money, price_in, price_out))
-    comparison = compare_prompts(*texts, found, judge, alpha=alpha, population=is_set)
-    for line in (*describe(comparison, judge, population=is_set), *judge_facts(judge)):
-        print_line(line)
+    compare_and_print(*texts, found, judge, alpha=alpha, population=population == "set")
+
+
+@app.command()
+def improve(
+    prompt: Annotated[Path, typer.Argument(metavar="FILE", help="A file with the prompt.")],
+    task: _Task,
+    run: Annotated[
+        Path | None,
+        typer.Option(
+            "--run", metavar="RUN", help="Whose policy chooses; default: a search that asks the reward model."
+        ),
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", metavar="FILE", help="Write the new prompt to a new file.")
+    ] = None,
+    model: _Model = None,
+    base_url: _BaseUrl = None,
+    measure: _Measure = "logprob",
+    budget: _Calls = 2_000,
+    budget_money: _Money = None,
+    price_in: _PriceIn = 0.0,
+    price_out: _PriceOut = 0.0,
+    trust: Annotated[bool, typer.Option("--trust", help="Allow plugins that the run names.")] = False,
+) -> None:
+    """Improve a prompt by mutations: what each step changed, the predicted gain, before and after.
+
+    \b
+      rl-eval prompt improve prompt.txt --task my/task
+      rl-eval prompt improve prompt.txt --task my/task --run outputs/<date>/<run> --model SmolLM2.gguf --out new.txt
+
+    With a judge (--model, or --base-url and --model) the new prompt is also compared with the old one on the test
+    items of the task, which no mutation reads.
+    """
+    from rl_eval.domains.prompt.commands.improve import improve_and_print
+    from rl_eval.domains.prompt.commands.inputs import find_task, read_prompt
+    from rl_eval.domains.prompt.commands.judge_choice import choose_judge
+    from rl_eval.domains.prompt.scoring.endpoint import Budget
+
+    text, found = read_prompt(prompt), find_task(task)
+    judge = None
+    if model is not None or base_url is not None:
+        judge = choose_judge(model, base_url, measure, Budget(budget, budget_money, price_in, price_out))
+    improve_and_print(text, found, run, judge, out, trust=trust)

@@ -6,11 +6,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from rl_eval.domains.prompt.commands.judge_choice import judge_facts
 from rl_eval.domains.prompt.scoring.judge import Judge
 from rl_eval.domains.prompt.tasks.task import Task
 from rl_eval.errors import InputError
 from rl_eval.evidence import EvidenceResult, PairedTest
 from rl_eval.formatting import number, quantity
+from rl_eval.terminal import print_line
 
 LEAST_ITEMS = 2
 
@@ -58,6 +60,19 @@ def compare_prompts(
             break
     calls = judge.calls - before
     return Comparison(test.result, items, calls, max(0, 2 * judge.calls_of(items) - calls))
+
+
+def compare_and_print(
+    old: str, new: str, task: Task, judge: Judge, *, alpha: float = 0.05, population: bool = False
+) -> None:
+    """Compare, and print what the evidence says.
+
+    Raises:
+        InputError: as `compare_prompts`.
+    """
+    comparison = compare_prompts(old, new, task, judge, alpha=alpha, population=population)
+    for line in (*describe(comparison, judge, population=population), *judge_facts(judge)):
+        print_line(line)
 
 
 def describe(comparison: Comparison, judge: Judge, *, population: bool) -> list[str]:
