@@ -64,6 +64,7 @@ class Domain(ABC, Generic[Config]):
         copies: the most copies that are worth stepping together. Environments stepped one by one in Python gain
             nothing from many, since the last episodes then have a long tail.
         held_out_facts: facts that the training part does not have, so that no reward can read them.
+        extra_modules: the modules that tell whether the extra of the domain's name is installed, if there is one.
         baselines: name -> `build(config) -> Policy`, the policies that `baseline:<name>` can name.
         shown_baselines: those that the report plays on the same episodes as the judged policy, for `figures`.
     """
@@ -77,6 +78,7 @@ class Domain(ABC, Generic[Config]):
     optional_keys: ClassVar[tuple[str, ...]] = ()
     fitted_keys: ClassVar[tuple[str, ...]] = ()
     copies: ClassVar[int] = 256
+    extra_modules: ClassVar[tuple[str, ...]] = ()
     held_out_facts: ClassVar[tuple[str, ...]] = ()
     baselines: ClassVar[Mapping[str, Callable[[Any], Policy]]] = {}
     shown_baselines: ClassVar[tuple[str, ...]] = ()

@@ -6,30 +6,38 @@ import importlib.util
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
+from rl_eval.domains import domains
 from rl_eval.errors import InputError
 
 if TYPE_CHECKING:
     from rl_eval.gates.suite import Suite
 
 DATA = "data"
-# Extra -> the modules that tell whether it is installed.
+# Extra -> the modules that tell whether it is installed. Those of domains are with the domains.
 EXTRAS = {
     "box2d": ("Box2D",),
     "llm": ("xllamacpp",),
     "onnx": ("onnx", "onnxruntime"),
-    "qase": ("polars", "sklearn", "fastapi", "uvicorn"),
     "sb3": ("stable_baselines3",),
     "serve": ("fastapi", "uvicorn"),
-    "threat": ("polars", "sklearn"),
     "train": ("torch", "hydra"),
 }
-KNOWN = (DATA, *EXTRAS)
+
+
+def known_needs() -> tuple[str, ...]:
+    """What a suite can need."""
+    return (DATA, *_extras())
+
+
+def _extras() -> dict[str, tuple[str, ...]]:
+    return {**EXTRAS, **{domain.name: domain.extra_modules for domain in domains() if domain.extra_modules}}
 
 
 def missing_extras(needs: Iterable[str]) -> list[str]:
     """Each extra among the needs that is not installed, with the modules that are missing and the command."""
+    extras = _extras()
     missing = {
-        need: [module for module in EXTRAS.get(need, ()) if importlib.util.find_spec(module) is None] for need in needs
+        need: [module for module in extras.get(need, ()) if importlib.util.find_spec(module) is None] for need in needs
     }
     return [
         f"{need} ({', '.join(modules)} not installed): pip install 'rl_eval[{need}]'"

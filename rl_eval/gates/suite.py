@@ -15,7 +15,7 @@ from rl_eval.domains import DEFAULT, EnvConfig, config_class, domain, validate
 from rl_eval.errors import InputError, nearest
 from rl_eval.evidence import RATIO_METRICS
 from rl_eval.formatting import brief
-from rl_eval.gates.needs import KNOWN
+from rl_eval.gates.needs import known_needs
 from rl_eval.gates.suite_format import FIELDS, CriterionSpec, SuiteSpec
 from rl_eval.gates.yaml_document import YamlDocument
 from rl_eval.metrics import Metric, lookup
@@ -106,11 +106,11 @@ def load_suite(path: Path, label: str | None = None, *, trust: bool = False) -> 
     except InputError as error:
         raise document.error(("plugins",), str(error)) from error
     for need in spec.needs:
-        if need not in KNOWN:
+        if need not in (known := known_needs()):
             raise document.error(
                 ("needs",),
-                f"{brief(repr(need), 80)} is nothing that a suite can need: {nearest(need, KNOWN)}"
-                f"name any of {', '.join(KNOWN)}",
+                f"{brief(repr(need), 80)} is nothing that a suite can need: {nearest(need, known)}"
+                f"name any of {', '.join(known)}",
             )
     env = _environment(document, "env", {"name": spec.env} if isinstance(spec.env, str) else spec.env)
     judged = env

@@ -56,6 +56,7 @@ class Qase(Domain[Config]):
     name = "qase"
     config_model = Config
     has_cases = True
+    extra_modules = ("polars", "sklearn", "fastapi", "uvicorn")
     location_keys = ("path", "results")
     baselines = {
         name: _baseline(name)

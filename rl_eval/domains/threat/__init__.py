@@ -65,6 +65,7 @@ class Threat(Domain[Config]):
     config_model = Config
     has_cases = True
     case_index = "flow"
+    extra_modules = ("polars", "sklearn")
     location_keys = ("path", "test_path")
     optional_keys = ("split", "time_column")
     fitted_keys = ("preprocessing",)
