@@ -34,6 +34,7 @@ EXTRAS_OF_MODULES = {
     "rl_eval/policy/_onnx_child.py": {"onnx"},
     "rl_eval/tracking/_tensorboard.py": {"tensorboard"},
     "rl_eval/tracking/_wandb.py": {"wandb"},
+    "rl_eval/domains/prompt/routes.py": {"serve"},
     "rl_eval/domains/qase/formats/history_columns.py": {"qase"},
     "rl_eval/domains/qase/formats/history_csv.py": {"qase"},
     "rl_eval/domains/qase/service": {"qase"},

@@ -21,6 +21,7 @@ from rl_eval.validation_errors import config_sentence
 if TYPE_CHECKING:
     import numpy as np
     import typer
+    from fastapi import APIRouter
 
     from rl_eval.domains.prompt.environment.dataset import PromptSet
     from rl_eval.domains.prompt.environment.vector import PromptVector
@@ -179,6 +180,12 @@ class Prompt(Domain[Config]):
 
         fitted = _fitted(config, preprocessing)
         return PromptObserver(config, load_encoder(config.model_copy(update={"preprocessing": fitted})))
+
+    def routes(self, config: Config, preprocessing: Mapping[str, Any]) -> APIRouter:
+        """`/mutate` and `/score`."""
+        from rl_eval.domains.prompt.routes import router
+
+        return router(config)
 
     def validation_metric(self, config: Config) -> str:
         """The gain by the language model of the reward model, so that the judge chooses nothing."""

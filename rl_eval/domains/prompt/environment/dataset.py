@@ -18,7 +18,7 @@ from rl_eval.domains.prompt.environment.source import Source, files, load_source
 from rl_eval.domains.prompt.environment.states import APPLIED, PromptStates, prompt_states
 from rl_eval.domains.prompt.reward_model.fit import RewardModel, fit_reward_model
 from rl_eval.domains.prompt.tasks.starts import KINDS
-from rl_eval.domains.prompt.tasks.task import CATEGORIES
+from rl_eval.domains.prompt.tasks.task import CATEGORIES, Task
 from rl_eval.errors import InputError
 
 # Keys that decide what the prompts and their scores are, and those that decide how they are observed.
@@ -95,6 +95,12 @@ def load_reward_model(config: Config) -> RewardModel:
 def load_states(config: Config, part: Part) -> PromptStates:
     """The prompts of one part, without observations and scores."""
     return _states(_key(config, _DATA), _stamps(config), part)
+
+
+def load_tasks(config: Config) -> dict[str, Task]:
+    """All tasks of a config by name."""
+    source = _source(_key(config, _DATA), _stamps(config))
+    return {task.name: task for tasks in source.tasks.values() for task in tasks}
 
 
 def _key(config: Config, keys: set[str]) -> str:

@@ -27,16 +27,25 @@ class PromptObserver(TextObserver):
         Raises:
             InputError: a prompt that is empty, no Unicode text, or too long.
         """
-        if not text.strip():
-            raise InputError("the prompt is empty: send some text")
-        try:
-            size = len(text.encode())
-        except UnicodeEncodeError as error:
-            raise InputError("the prompt holds surrogates, which are no characters: send Unicode text") from error
-        if size > MAX_PROMPT_BYTES:
-            raise InputError(f"the prompt has {size:,} bytes: send at most {MAX_PROMPT_BYTES:,}")
+        require_prompt(text)
         none_applied = np.zeros((1, len(MUTATIONS)), bool)
         (row,) = observe([text], None, none_applied, self._encoder, plain=self._config.features)
         if not self._config.masks:
             return row, None
         return row, shown_masks(np.array([legal(text, None)], bool), self._config)[0]
+
+
+def require_prompt(text: str) -> None:
+    """Accept a prompt of somebody else.
+
+    Raises:
+        InputError: it is empty, no Unicode text, or too long.
+    """
+    if not text.strip():
+        raise InputError("the prompt is empty: send some text")
+    try:
+        size = len(text.encode())
+    except UnicodeEncodeError as error:
+        raise InputError("the prompt holds surrogates, which are no characters: send Unicode text") from error
+    if size > MAX_PROMPT_BYTES:
+        raise InputError(f"the prompt has {size:,} bytes: send at most {MAX_PROMPT_BYTES:,}")
