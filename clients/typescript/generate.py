@@ -16,12 +16,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from rl_eval.domains import prompt
 from rl_eval.serving import openapi
 
 SCHEMA_FILE = Path(__file__).parent / "src" / "schema.ts"
 COMMAND = "npx --yes --package=typescript@5.9.3 --package=openapi-typescript@7.13.0 openapi-typescript"
 ROUTES = (
     "/health", "/stats", "/select_action", "/get_distribution", "/store_experience", "/update", "/save", "/load",
+    "/mutate", "/score",
 )  # fmt: skip
 # What says nothing about types: keys that are in no docs either, and the rest.
 NOISE = frozenset(("title", "default"))
@@ -104,8 +106,8 @@ def difference(text: str, schema: dict[str, Any]) -> str | None:
 
 
 def server_schema() -> dict[str, Any]:
-    """The OpenAPI schema of this checkout's server."""
-    return openapi.schema()
+    """The OpenAPI schema of this checkout's server for a policy that mutates prompts."""
+    return openapi.schema(prompt.DOMAIN.routes(prompt.Config(), {}))
 
 
 def main() -> int:

@@ -2,7 +2,6 @@
 
 import { setTimeout as sleep } from "node:timers/promises";
 
-import type { DomainPaths } from "./domain_routes.js";
 import { RLError } from "./errors.js";
 import type { paths } from "./schema.js";
 
@@ -24,7 +23,6 @@ export interface Connection {
   fetch: typeof fetch;
 }
 
-type Routes = paths & DomainPaths;
 type Json<Content> = Content extends { content: { "application/json": infer Body } } ? Body : never;
 type Operation<Route> = Route extends { post: infer Post extends object }
   ? Post
@@ -33,13 +31,13 @@ type Operation<Route> = Route extends { post: infer Post extends object }
     : never;
 
 /** A route of the server. */
-export type RouteName = keyof Routes;
+export type RouteName = keyof paths;
 type Body<Route> = Operation<Route> extends { requestBody?: infer Content } ? Json<NonNullable<Content>> : never;
 /** What a route takes; undefined for GET. */
-export type BodyOf<Name extends RouteName> = [Body<Routes[Name]>] extends [never] ? undefined : Body<Routes[Name]>;
+export type BodyOf<Name extends RouteName> = [Body<paths[Name]>] extends [never] ? undefined : Body<paths[Name]>;
 /** What a route answers with. */
 export type AnswerOf<Name extends RouteName> =
-  Operation<Routes[Name]> extends { responses: { 200: infer Content } } ? Json<Content> : never;
+  Operation<paths[Name]> extends { responses: { 200: infer Content } } ? Json<Content> : never;
 
 const MAX_ANSWER = 64 * 2 ** 20; // bytes
 const MAX_SENTENCE = 1000; // characters
