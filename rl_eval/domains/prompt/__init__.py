@@ -13,7 +13,7 @@ from pydantic import ValidationError
 
 from rl_eval.domains.base import Domain, Part
 from rl_eval.domains.prompt.config import Config
-from rl_eval.domains.prompt.encoding.encoder import FittedEncoder
+from rl_eval.domains.prompt.encoding.encoder import WIDTH, FittedEncoder
 from rl_eval.errors import InputError
 from rl_eval.formatting import mask_url, number
 from rl_eval.validation_errors import config_sentence
@@ -144,13 +144,18 @@ class Prompt(Domain[Config]):
         return files(config)
 
     def preprocessing(self, config: Config) -> Mapping[str, Any]:
-        """The encoder with its identity and weights, the plain features, and how good the reward model is."""
+        """The encoder with its identity and weights, the columns, and how good the reward model is."""
         from rl_eval.domains.prompt.environment.dataset import load_encoder, load_reward_model
 
+        columns = (*(f"embedding {column}" for column in range(WIDTH)), *_features(config))
+        starts = self.case_observations(config, "train")
+        constant = (starts.max(axis=0) == starts.min(axis=0)).nonzero()[0]
         return {
             "schema": 1,
             "encoder": load_encoder(config).to_json().model_dump(),
             "features": list(_features(config)),
+            "columns": columns,
+            "constant": [columns[column] for column in constant],  # most are hashed n-grams that no start has
             "reward_model": load_reward_model(config).to_json(),
         }
 

@@ -55,6 +55,10 @@ def test_preprocessing_is_json_and_fits_the_config_that_made_it():
     recorded = json.loads(json.dumps(DOMAIN.preprocessing(CONFIG)))
     assert recorded["encoder"]["identity"]["width"] == 1536
     assert recorded["reward_model"]["rank_correlation"]["tasks"] == 7
+    observations = load_part(CONFIG, "train").observations
+    assert len(recorded["columns"]) == observations.shape[-1]
+    constant = [recorded["columns"].index(name) for name in recorded["constant"]]
+    assert (np.ptp(observations[:, 0], axis=0) == 0).nonzero()[0].tolist() == constant
     assert DOMAIN.with_preprocessing(CONFIG, recorded) == CONFIG
 
 
