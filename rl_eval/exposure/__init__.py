@@ -17,6 +17,7 @@ from rl_eval.exposure.fingerprints import (
     hash_rows,
     observations_of_cases,
     round_to_bits,
+    view_width,
 )
 from rl_eval.exposure.first_observations import FirstObservationRecorder, RecordFirstObservations
 from rl_eval.exposure.observation_hashes import (
@@ -50,5 +51,6 @@ __all__ = [
     "round_to_bits",
     "rounded",
     "view_count",
+    "view_width",
     "write_exposure",
 ]

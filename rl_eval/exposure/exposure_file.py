@@ -67,6 +67,10 @@ class Exposure:
         no_seeds = np.empty(0, np.int64)  # validation goes through its cases
         return cls(True, train, validation, train_seeds, no_seeds)._limited()
 
+    def has_views(self, count: int) -> bool:
+        """Whether every unit has so many further hashes, as `view_width` says for an environment."""
+        return all(not len(part) or part.views.shape[1] == count for part in (self.train, self.validation))
+
     def union(self, other: Exposure) -> Exposure:
         """The union of two exposures; both are of cases, or both of first observations."""
         return Exposure(

@@ -8,7 +8,7 @@ import numpy as np
 
 from rl_eval import domains
 from rl_eval.domains import EnvConfig
-from rl_eval.exposure.observation_hashes import BLOCK_ROWS, CaseObservations, case_views
+from rl_eval.exposure.observation_hashes import BLOCK_ROWS, CaseObservations, case_views, view_count
 from rl_eval.hashing import hash_columns
 
 NEAR_BITS = 10
@@ -49,6 +49,13 @@ def observations_of_cases(env: EnvConfig, part: domains.Part) -> CaseObservation
     rows = np.asarray(domain.case_observations(env, part))
     rows = rows.reshape(len(rows), int(np.prod(rows.shape[1:])))
     return CaseObservations(rows, domain.case_fields(env) or [f"column {i}" for i in range(rows.shape[1])])
+
+
+def view_width(env: EnvConfig) -> int:
+    """V, the further hashes of each case or first observation of an environment."""
+    if not domains.domain(env.name).has_cases:
+        return 1
+    return view_count(len(observations_of_cases(env, "validation").field_names))
 
 
 def fingerprint_cases(env: EnvConfig, part: domains.Part) -> tuple[np.ndarray, np.ndarray]:

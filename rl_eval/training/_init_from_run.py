@@ -16,7 +16,7 @@ from rl_eval.config import RunConfig
 from rl_eval.dotted_keys import flatten
 from rl_eval.errors import InputError
 from rl_eval.exposure import FILE as EXPOSURE_FILE
-from rl_eval.exposure import Exposure, read_exposure, write_exposure
+from rl_eval.exposure import Exposure, read_exposure, view_width, write_exposure
 from rl_eval.policy import Spaces, action_space_json
 from rl_eval.untrusted_files import only_regular
 
@@ -106,6 +106,8 @@ def take_over(config: RunConfig) -> tuple[InitialPolicy | None, RunConfig, list[
     except InputError as error:
         raise InputError(f"init={before.path}: {error}") from error
     config = config.model_copy(update={"env": env})
+    if not record.has_views(view_width(env)):
+        raise InputError(f"init={before.path}: its {EXPOSURE_FILE} is of data with other fields: it is damaged")
     if not run.fits_config_file(config.to_dict()):
         raise InputError(f"init={before.path}: its preprocessing has too many fields to be kept in config.yaml")
     with open(snapshot / "policy.safetensors", "rb", opener=only_regular) as file:

@@ -166,6 +166,21 @@ def test_a_bomb_a_giant_and_things_that_are_no_file_are_refused(tmp_path):
         read_exposure(tmp_path)
 
 
+@pytest.mark.parametrize("width", [0, 1, 8])
+def test_records_are_joined_after_they_were_read(tmp_path, width):
+    exact = np.arange(3, dtype=np.uint64)
+    train = Fingerprints.from_hashes(exact, np.arange(3 * width, dtype=np.uint64).reshape(3, width))
+    written = exposure_of_episodes(cases=True, train=train, validation=Fingerprints.empty())
+    write_exposure(tmp_path, written)
+    back = read_exposure(tmp_path)
+    assert (back.train.views.shape, len(back.validation)) == ((3, width), 0)
+    assert (back.has_views(width), back.has_views(width + 1)) == (True, False)
+    union = back.union(written)
+    assert union.train.counts.tolist() == [2, 2, 2]
+    assert np.array_equal(union.train.views, train.views)
+    assert len(union.validation) == 0
+
+
 def test_a_union_holds_what_either_used(monkeypatch):
     first = exposure_of_episodes(unrecorded=3)
     other = exposure_of_episodes(

@@ -1,5 +1,6 @@
 """A new run from another run's snapshot: weights, statistics, preprocessing, exposure, lineage."""
 
+import dataclasses
 import hashlib
 import json
 import shutil
@@ -14,7 +15,7 @@ from rl_eval import config as configs
 from rl_eval.command_line import read_command_line
 from rl_eval.compare import compare_runs
 from rl_eval.errors import InputError
-from rl_eval.exposure import Exposure, read_exposure
+from rl_eval.exposure import Exposure, read_exposure, write_exposure
 from rl_eval.gates import held_out
 from rl_eval.gates.suite import load_suite
 from rl_eval.gates.suite_data import environment_to_judge
@@ -215,6 +216,18 @@ def test_data_with_other_fields_is_refused(parents, tmp_path):
     fitted["numeric"][0]["std"] = -1.0
     with pytest.raises(InputError, match="std"):
         domains.domain("threat").with_preprocessing(config, fitted)
+
+
+@pytest.mark.parametrize("name", ["cartpole", "threat"])
+def test_a_record_with_other_hashes_than_the_data_has_is_refused(cartpole, parents, tmp_path, name):
+    parent = cartpole if name == "cartpole" else parents["ppo"]
+    shutil.copytree(parent.path, tmp_path / "run")
+    record = read_exposure(parent.path)
+    wide = dataclasses.replace(record.train, views=np.repeat(record.train.views, 2, axis=1))
+    write_exposure(tmp_path / "run", dataclasses.replace(record, train=wide))
+    overrides = [*CARTPOLE] if name == "cartpole" else [*THREAT, *AGENTS["ppo"]]
+    with pytest.raises(InputError, match=r"seen\.npz is of data with other fields"):
+        plan(ROOT / "conf", ROOT / "suites", [*overrides, f"init='{tmp_path / 'run'}'"], multirun=False)
 
 
 def test_a_path_with_any_characters_is_taken_as_typed(cartpole, tmp_path, monkeypatch):

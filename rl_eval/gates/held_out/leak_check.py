@@ -102,8 +102,8 @@ def _not_of_this_run(record: Exposure, run: Run, test_set: TestSet) -> str | Non
         kind = "cases" if record.cases else "first observations"
         return f"is a record of {kind}, and the test set has {test_set.unit}s"
     parts = {"train": record.train, "validation": record.validation}
-    if record.cases and any(len(part) and part.views.shape[1] != test_set.views.shape[1] for part in parts.values()):
-        return "is of cases with another number of fields"
+    if not record.has_views(test_set.views.shape[1]):
+        return f"is of {test_set.unit}s with another number of fields"
     on_record = {name: int(part.counts.sum()) for name, part in parts.items()}
     if not record.cases:
         recorded, episodes = on_record["train"] + record.unrecorded, run.info.get("episodes")
@@ -147,8 +147,9 @@ def check_exposures(
             close |= _starts_nearly_alike(test_set, record)
         if len(test_set.seeds):
             same_seed |= np.isin(test_set.seeds, record.train_seeds) | np.isin(test_set.seeds, record.validation_seeds)
-        starts = record.train.merge(record.validation)
-        if unit == "episode" and explained_by_chance(train | validation, starts.counts, test_set.exact):
+        if unit == "episode" and explained_by_chance(
+            train | validation, record.train.merge(record.validation).counts, test_set.exact
+        ):
             finite = True
         else:
             leaked |= train | validation
