@@ -16,6 +16,7 @@ _SENTENCE_END = re.compile(r"(?<=[.!?…])[\"')\]]?\s+(?=[A-Z0-9\"'“‘(À-Ö�
 _NO_SENTENCE_END = re.compile(
     r"(?:^|[\s(])(?:e\.g|i\.e|etc|vs|cf|approx|mr|mrs|ms|dr|st|[a-z])\.$|(?:^|:\s)\d{1,2}\.$", re.IGNORECASE
 )
+_LONGEST_ABBREVIATION = 12
 _MARKER = re.compile(r"\s*(?:[-*•]|\d{1,3}[.)])\s+\S")
 _EXAMPLE_INPUT = re.compile(
     r"\s*(?:example|input|text|review|sentence|message|question|q)(?: input| text)?(?: \d{1,3})?:[^\S\n]*\S[^\n]*",
@@ -82,14 +83,13 @@ def split_segments(line: str) -> list[str]:
         return []
     if is_list_item(stripped):
         return [stripped]
-    spans = protected_spans(stripped)
+    is_inside = _inside_spans(stripped)
     segments, start = [], 0
     for match in _SENTENCE_END.finditer(stripped):
         # A quotation mark or bracket that closes the sentence belongs to it.
         cut = match.start() + len(match[0]) - len(match[0].lstrip("\"')]"))
-        if any(first < match.end() and cut < last for first, last in spans) or _NO_SENTENCE_END.search(
-            stripped[start:cut]
-        ):
+        last_word = stripped[max(start, cut - _LONGEST_ABBREVIATION) : cut]
+        if any(is_inside[cut : match.end() + 1]) or _NO_SENTENCE_END.search(last_word):
             continue
         segments.append(stripped[start:cut].strip())
         start = match.end()
@@ -160,9 +160,7 @@ def _fence_end(raw: list[str], start: int) -> int | None:
 def _join_spans(raw: list[str]) -> list[str]:
     """Lines, those that a protected span runs over joined."""
     text = "\n".join(raw)
-    is_inside = bytearray(len(text) + 1)
-    for first, last in _outermost(protected_spans(text)):
-        is_inside[first:last] = b"\x01" * (last - first)
+    is_inside = _inside_spans(text)
     lines, start = [], 0
     for i, letter in enumerate(text):
         if letter == "\n" and not is_inside[i]:
@@ -170,6 +168,14 @@ def _join_spans(raw: list[str]) -> list[str]:
             start = i + 1
     lines.append(text[start:])
     return lines
+
+
+def _inside_spans(text: str) -> bytearray:
+    """For each position whether a cut before its character goes through a protected span."""
+    is_inside = bytearray(len(text) + 1)
+    for first, last in _outermost(protected_spans(text)):
+        is_inside[first + 1 : last] = b"\x01" * (last - first - 1)
+    return is_inside
 
 
 def _outermost(spans: list[tuple[int, int]]) -> list[tuple[int, int]]:
