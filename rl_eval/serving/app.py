@@ -36,7 +36,9 @@ def make_app(server: PolicyServer | None, domain_routes: Any = None) -> FastAPI:
     Raises:
         InputError: a route of the domain is one of ours.
     """
-    app = FastAPI(title="rl_eval policy server", version=__version__, description=DESCRIPTION)
+    # No pages: FastAPI's load their scripts from elsewhere, and scripts of this origin may ask anything.
+    about = {"title": "rl_eval policy server", "version": __version__, "description": DESCRIPTION}
+    app = FastAPI(**about, docs_url=None, redoc_url=None)
     app.state.server = server
     app.include_router(routes.router)
     app.include_router(protocols.router)

@@ -10,7 +10,7 @@ from typing import Any
 from rl_eval.errors import InputError
 from rl_eval.serving.bodies import RefusedError
 
-ERRORS = (InputError, sqlite3.Error)  # all that are answered with a sentence
+ERRORS = (InputError, sqlite3.Error, OSError)  # all that are answered with a sentence
 
 
 def json_text(values: Mapping[str, Any]) -> bytes:
@@ -20,6 +20,6 @@ def json_text(values: Mapping[str, Any]) -> bytes:
 
 def refusal_of(error: Exception) -> tuple[int, str]:
     """The status and the sentence for one of `ERRORS`."""
-    if isinstance(error, sqlite3.Error):
-        return 503, f"the store cannot be written ({error}): nothing of this request was kept"
+    if isinstance(error, sqlite3.Error | OSError):
+        return 503, f"the server's folder cannot be written ({error}): nothing of this request was kept"
     return (error.status if isinstance(error, RefusedError) else 422), str(error)

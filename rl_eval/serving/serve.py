@@ -152,7 +152,7 @@ def greeting(server: PolicyServer, address: Url, token: bool, loopback: bool) ->
     served = f"{server.source.name} ({policy.spaces.env}), version {policy.version}{updates}"
     return [
         f"{address}  serves {served}; Ctrl-C ends it",
-        f"folder {server.folder}; routes at {address}/docs",
+        f"folder {server.folder}; routes at {address}/openapi.json",
         f"{prefix} -d {shlex.quote(body) if body else '@-'}",
     ]
 

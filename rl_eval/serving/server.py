@@ -154,45 +154,47 @@ class PolicyServer:
 
     async def _update(self) -> dict[str, Any]:
         try:
-            started = time.perf_counter()
-            served, updates = self.policy, self.updates + 1
-            if self._learner is None:
-                self._learner = await _in_thread(self._make_learner)
-            learner = self._learner
-            version = served.version if learner.on_policy else None
-            rows = await _in_thread(lambda: self.store.unused(version, max(MAX_TRANSITIONS, learner.needed)))
-            if len(rows) < learner.needed:
-                missing = learner.needed - len(rows)
-                return _update_answer(False, served.version, len(rows), missing, {})
-            seqs = [row.seq for row in rows]
-            try:
-                losses = await _in_thread(lambda: learner.learn(rows))
-                arrays, meta, policy = await _in_thread(learner.checkpoint)
-            except FloatingPointError as error:
-                self._learner = None
-                with self.store.transaction():
-                    self.store.mark(seqs, FAULTY)
-                raise RefusedError(
-                    409, f"{error}; the policy stays as it was, and these {len(seqs)} transitions are set aside"
-                ) from error
-            await _in_thread(lambda: checkpoints.write_version(self.folder, updates, arrays, meta))
-            with self.store.transaction():
-                self.store.mark(seqs, updates)
-                if learner.on_policy:
-                    self.store.mark_stale(policy.version)
-                checkpoints.make_current(self.store, updates)
-            self._swap(policy, updates)
-            self.statistics.losses, self.statistics.last_update = losses, time.time()
-            self.statistics.last_update_s = time.perf_counter() - started
-            return _update_answer(True, policy.version, len(rows), 0, losses)
+            learner = self._learner or await _in_thread(self._make_learner)
+            self._learner = None  # until it has learned something that is kept
+            answer = await self._learn(learner)
+            self._learner = learner
+            return answer
         except InputError as error:
             raise error if isinstance(error, RefusedError) else RefusedError(409, str(error)) from error
         finally:
             self.learning = False
 
+    async def _learn(self, learner: Learner) -> dict[str, Any]:
+        started, updates, served = time.perf_counter(), self.updates + 1, self.policy
+        version = served.version if learner.on_policy else None
+        rows = await _in_thread(lambda: self.store.unused(version, max(MAX_TRANSITIONS, learner.needed)))
+        if len(rows) < learner.needed:
+            return _update_answer(False, served.version, len(rows), learner.needed - len(rows), {})
+        seqs = [row.seq for row in rows]
+        try:
+            losses = await _in_thread(lambda: learner.learn(rows))
+            arrays, meta, policy = await _in_thread(learner.checkpoint)
+        except FloatingPointError as error:
+            with self.store.transaction():
+                self.store.mark(seqs, FAULTY)
+            raise RefusedError(
+                409, f"{error}; the policy stays as it was, and these {len(seqs)} transitions are set aside"
+            ) from error
+        await _in_thread(lambda: checkpoints.write_version(self.folder, updates, arrays, meta))
+        with self.store.transaction():
+            self.store.mark(seqs, updates)
+            if learner.on_policy:
+                self.store.mark_stale(policy.version)
+            checkpoints.make_current(self.store, updates)
+        self._swap(policy, updates)
+        self.statistics.losses, self.statistics.last_update = losses, time.time()
+        self.statistics.last_update_s = time.perf_counter() - started
+        return _update_answer(True, policy.version, len(rows), 0, losses)
+
     def _make_learner(self) -> Learner:
         learner = Learner(self.source, self._update_after, self.folder)
-        learner.refill(self.store.used(self.updates, learner.buffer_size))
+        for number in self.store.updates_that_fill(learner.buffer_size, self.updates):
+            learner.refill(self.store.used_by(number))
         learner.start(*checkpoints.read_version(self.folder, self.updates, self.source))
         return learner
 

@@ -208,11 +208,24 @@ class Store:
             where += " AND d.greedy = 0 AND d.version = :version"
         return self._read(where, {"version": version}, limit)
 
-    def used(self, updates: int, limit: int) -> list[StoredTransition]:
-        """The latest transitions that the first `updates` updates have used, the oldest first; for any thread."""
-        return self._read("e.used BETWEEN 1 AND :updates", {"updates": updates}, limit, latest=True)
+    def updates_that_fill(self, size: int, updates: int) -> list[int]:
+        """The latest of the first `updates` updates that together used at least `size` transitions, in their order."""
+        query = "SELECT used, count(*) FROM experience WHERE used BETWEEN 1 AND ? GROUP BY used ORDER BY used DESC"
+        with contextlib.closing(self._connect()) as db:
+            counts = db.execute(query, (updates,)).fetchall()
+        chosen: list[int] = []
+        for number, count in counts:
+            if size <= 0:
+                break
+            chosen.append(number)
+            size -= count
+        return chosen[::-1]
 
-    def _read(self, where: str, values: dict[str, Any], limit: int, latest: bool = False) -> list[StoredTransition]:
+    def used_by(self, update: int) -> list[StoredTransition]:
+        """The transitions that an update used; for any thread."""
+        return self._read("e.used = :update", {"update": update}, -1)
+
+    def _read(self, where: str, values: dict[str, Any], limit: int) -> list[StoredTransition]:
         decision = ", ".join(f"d.{name}" for name in Decision._fields)
         following = "SELECT n.{} FROM decisions n WHERE n.unit = d.unit AND n.seq > d.seq ORDER BY n.seq LIMIT 1"
         query = f"""
@@ -222,12 +235,11 @@ class Store:
             FROM experience e JOIN decisions d USING (seq)
             WHERE {where} AND (e.terminated OR e.next_observation IS NOT NULL
                 OR EXISTS (SELECT 1 FROM decisions n WHERE n.unit = d.unit AND n.seq > d.seq))
-            ORDER BY d.seq {"DESC" if latest else ""} LIMIT :limit"""
+            ORDER BY d.seq LIMIT :limit"""
         with contextlib.closing(self._connect()) as db:
             rows = db.execute(query, {**values, "limit": limit}).fetchall()
         end = 1 + len(Decision._fields)
-        transitions = [StoredTransition(row[0], Decision(*row[1:end]), Experience(*row[end:])) for row in rows]
-        return transitions[::-1] if latest else transitions
+        return [StoredTransition(row[0], Decision(*row[1:end]), Experience(*row[end:])) for row in rows]
 
     def mark(self, seqs: Sequence[int], used: int) -> None:
         """Say which update used transitions; inside a `transaction`."""

@@ -1,13 +1,16 @@
 """Learning from served decisions: the same bytes as in training, versions, checkpoints, and folders that go on."""
 
+import contextlib
+
 import numpy as np
 import pytest
 
 from rl_eval import domains
 from rl_eval.errors import InputError
+from rl_eval.serving import checkpoints
 from rl_eval.serving.learning import Learner
 from rl_eval.serving.source import load, version_of
-from tests.serving.served_runs import OBS, client_of, live, policy_server
+from tests.serving.served_runs import OBS, client_of, live, observations, policy_server
 
 
 def play(client, steps, units, env_seed=0, greedy=False):
@@ -101,26 +104,56 @@ def test_update_after_lowers_what_an_update_needs(runs, tmp_path):
             assert client.post("/update").json()["updated"]
 
 
-def test_a_folder_goes_on_where_it_was(runs, tmp_path):
-    """After an update the learned policy is served, and learning goes on to the same bytes as without the end."""
-    versions = {}
-    for agent in ("ppo", "dqn"):
-        for restart in (False, True):
-            folder = tmp_path / f"{agent}-{restart}"
-            with client_of(runs / agent, folder, update_after=20) as client:
-                live(client, 20)
-                learned = client.post("/update").json()["policy_version"]
-                if not restart:
-                    live(client, 20, seed=1)
-                    versions[agent, restart] = client.post("/update").json()["policy_version"]
-            if restart:
-                with client_of(runs / agent, folder, update_after=20) as client:
-                    assert client.get("/health").json()["policy_version"] == learned
-                    assert client.get("/stats").json()["experiences"] == 20
-                    live(client, 20, seed=1)
-                    versions[agent, restart] = client.post("/update").json()["policy_version"]
-    assert versions["ppo", True] != versions["ppo", False]  # other draws, since the seed is that of the start
-    assert versions["dqn", True] != learned
+def store(client, count, seed):
+    """Whole transitions, the same for the same seed."""
+    rng = np.random.default_rng(seed)
+    for i, row in enumerate(observations(count, seed=seed)):
+        body = {
+            "decision_id": f"own-{seed}-{i}",
+            "observation": row.tolist(),
+            "action": int(rng.integers(2)),
+            "reward": float(rng.standard_normal()),
+            "done": bool(rng.random() < 0.5),
+            "next_observation": observations(1, seed=seed + i)[0].tolist(),
+            "policy_version": client.server.policy.version,
+            "unit": f"unit-{i % 3}",
+        }
+        assert client.post("/store_experience", json=body).status_code == 200
+
+
+@pytest.mark.parametrize("agent", ["ppo", "dqn"])
+def test_a_folder_goes_on_where_it_was(runs, tmp_path, agent):
+    """After a restart the learned policy is served, and learns on to the same bytes as without the restart."""
+    learned = {}
+    for name, restart in (("whole", False), ("restarted", True)):
+        with contextlib.ExitStack() as stack:
+            client = stack.enter_context(client_of(runs / agent, tmp_path / name, update_after=20))
+            for seed in range(3):
+                store(client, 24, seed)
+                version = client.post("/update").json()["policy_version"]
+                if restart and seed == 1:
+                    stack.close()
+                    client = stack.enter_context(client_of(runs / agent, tmp_path / name, update_after=20))
+                    assert client.get("/health").json()["policy_version"] == version
+                    assert client.get("/stats").json()["experiences"] == 48
+                learned[name, seed] = version
+    assert [learned["whole", i] for i in range(3)] == [learned["restarted", i] for i in range(3)]
+    assert len(set(learned.values())) == 3
+
+
+def test_an_update_that_cannot_be_kept_leaves_everything_as_it_was(client, monkeypatch):
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    live(client, 32)
+    before = client.get("/health").json()["policy_version"]
+    with monkeypatch.context() as patch:
+        patch.setattr(checkpoints, "write_version", full)
+        answer = client.post("/update")
+    assert answer.status_code == 503
+    assert "No space left" in answer.json()["detail"]
+    assert client.get("/health").json()["policy_version"] == before
+    assert client.post("/update").json()["transitions"] == 32
 
 
 def test_a_checkpoint_is_served_again(client, tmp_path):
