@@ -114,16 +114,21 @@ class NetworkPolicy:
         """Of continuous actions, `[A]`; None: they are Discrete."""
         return self._network.log_std
 
-    def outputs(self, obs: np.ndarray, mask: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
+    def outputs(
+        self, obs: np.ndarray, mask: np.ndarray | None = None, *, exact: bool = False
+    ) -> tuple[np.ndarray, np.ndarray]:
         """Logits of legal actions, or means, `[N, A]`, and the critic's estimates `[N]`, in one pass, for serving.
 
-        The last bits are those of a batch of N, as in training.
+        Args:
+            exact: whether a row's bits are the same whatever the others are, as those of `act`; else they are those
+                of a batch of N, as in training.
         """
         inputs = self._inputs(obs)
-        values = self._network.values(inputs)
+        network = self._network
+        values = (self._values if exact else network.values)(inputs)
         if self._return_moments is not None:
             values = normalize.denormalize(values, self._return_moments)
-        return masked(self._network.parameters_of_actions(inputs), mask), values
+        return masked((self._parameters_of_actions if exact else network.parameters_of_actions)(inputs), mask), values
 
     def values(self, obs: np.ndarray) -> np.ndarray:
         """The critic's estimate of the return, `[N]`, in the units of the training reward."""

@@ -59,15 +59,19 @@ class QPolicy:
         """The chance of a random action where it does not act greedily."""
         return self._epsilon
 
-    def outputs(self, obs: np.ndarray, mask: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
+    def outputs(
+        self, obs: np.ndarray, mask: np.ndarray | None = None, *, exact: bool = False
+    ) -> tuple[np.ndarray, np.ndarray]:
         """Q of legal actions `[N, A]`, and the largest `[N]`, in one pass, for serving.
 
-        The last bits are those of a batch of N, as in training.
+        Args:
+            exact: as in `NetworkPolicy.outputs`.
         """
         inputs = np.asarray(obs, np.float32).reshape(len(obs), -1)
         if self._obs_moments is not None:
             inputs = normalize.normalize(inputs, self._obs_moments, self._clip_obs)
-        q_values = masked(self._network.q_values(inputs) * self._reward_deviation, mask)
+        q_values = (self._in_batches if exact else self._network.q_values)(inputs)
+        q_values = masked(q_values * self._reward_deviation, mask)
         return q_values, q_values.max(axis=1)
 
     def values(self, obs: np.ndarray) -> np.ndarray:

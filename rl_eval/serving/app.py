@@ -37,8 +37,8 @@ def make_app(server: PolicyServer | None, domain_routes: Any = None) -> FastAPI:
         InputError: a route of the domain is one of ours.
     """
     # No pages: FastAPI's load their scripts from elsewhere, and scripts of this origin may ask anything.
-    about = {"title": "rl_eval policy server", "version": __version__, "description": DESCRIPTION}
-    app = FastAPI(**about, docs_url=None, redoc_url=None)
+    title = "rl_eval policy server"
+    app = FastAPI(title=title, version=__version__, description=DESCRIPTION, docs_url=None, redoc_url=None)
     app.state.server = server
     app.include_router(routes.router)
     app.include_router(protocols.router)

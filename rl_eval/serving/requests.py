@@ -37,6 +37,11 @@ class SelectRequest:
     units: list[str] | None
     record: bool
 
+    @property
+    def exact(self) -> bool:
+        """Whether no decision may depend on the others, to the last bit, as when a gate plays episodes together."""
+        return not self.record and len(self.observation.rows) > 1
+
 
 def observation_of(body: Observed, served: ServedPolicy, observer: TextObserver | None) -> Observation:
     """What a body observed.

@@ -78,7 +78,13 @@ class ServedPolicy:
         return int(self.spaces.action.n) if isinstance(self.spaces.action, gym.spaces.Discrete) else None
 
     def decide(
-        self, obs: np.ndarray, greedy: np.ndarray, mask: np.ndarray | None, rng: np.random.Generator
+        self,
+        obs: np.ndarray,
+        greedy: np.ndarray,
+        mask: np.ndarray | None,
+        rng: np.random.Generator,
+        *,
+        exact: bool = False,
     ) -> Decisions:
         """Choose actions.
 
@@ -87,6 +93,7 @@ class ServedPolicy:
             greedy: bool `[N]`, whether to take the most likely action instead of drawing one.
             mask: bool `[N, A]`, which actions are legal; None: all.
             rng: of the draws.
+            exact: whether each decision is that of the row alone, to the last bit, as a gate plays it; it costs more.
 
         Raises:
             InputError: a policy of other code fails, or cannot be drawn from.
@@ -94,7 +101,7 @@ class ServedPolicy:
         policy: Any = self.policy
         if not hasattr(policy, "outputs"):
             return self._decide_alone(obs, greedy, mask, rng)
-        outputs, values = policy.outputs(obs, mask)
+        outputs, values = policy.outputs(obs, mask, exact=exact)
         if self.actions is None:
             return self._draw_normal(outputs, policy.log_std, values, greedy, rng)
         epsilon = getattr(policy, "epsilon", None)

@@ -19,13 +19,14 @@ from rl_eval.errors import InputError
 from rl_eval.serving import checkpoints
 from rl_eval.serving.batching import Batch
 from rl_eval.serving.bodies import RefusedError, StoreExperienceBody
+from rl_eval.serving.deciding import decide_together, rows_of
 from rl_eval.serving.experience import keep_experience
 from rl_eval.serving.learning import MAX_TRANSITIONS, Learner
 from rl_eval.serving.requests import SelectRequest
 from rl_eval.serving.served_policy import Decisions, ServedPolicy
 from rl_eval.serving.source import Source
 from rl_eval.serving.statistics import Statistics
-from rl_eval.serving.store import FAULTY, Decision, Store
+from rl_eval.serving.store import FAULTY, Store
 
 KEEP_DECISIONS = 200_000
 Result = TypeVar("Result")
@@ -79,40 +80,22 @@ class PolicyServer:
         return await self._decisions.submit(request)
 
     def _decide(self, requests: Sequence[SelectRequest]) -> list[tuple[Decisions, list[str] | None, str] | Exception]:
-        served, actions = self.policy, self.policy.actions
-        observations = [request.observation for request in requests]
-        obs = (
-            np.concatenate([observation.rows for observation in observations])
-            if len(requests) > 1
-            else (observations[0].rows)
-        )
-        mask = None
-        if any(observation.mask is not None for observation in observations):
-            assert actions is not None
-            masks = [np.ones((len(o.rows), actions), bool) if o.mask is None else o.mask for o in observations]
-            mask = np.concatenate(masks)
-        greedy = np.repeat([request.greedy for request in requests], [len(o.rows) for o in observations])
-        decided = served.decide(obs, greedy, mask, self._rng)
-        self.statistics.batches[len(obs)] += 1
-        rows: list[Decision] = []
-        answers, start = [], 0
-        for request in requests:
-            part = slice(start, start + len(request.observation.rows))
-            start = part.stop
-            answers.append(decided.part(part))
-            if request.record:
-                rows += _stored(request, answers[-1], served.version)
+        served = self.policy
+        decided = decide_together(requests, served, self._rng)
+        recorded = list(zip(requests, decided, strict=True))
+        rows = [row for request, answer in recorded if request.record for row in rows_of(request, answer, served)]
         ids: list[str] = []
         if rows:
             with self.store.transaction():
                 ids = self.store.add_decisions(rows)
         results: list[tuple[Decisions, list[str] | None, str] | Exception] = []
-        for request, answer in zip(requests, answers, strict=True):
+        for request, answer in recorded:
             count = len(request.observation.rows) if request.record else 0
             results.append((answer, ids[:count] if request.record else None, served.version))
             ids = ids[count:]
-        if actions is not None:
-            self.statistics.actions.update(map(str, decided.actions.tolist()))
+            if served.actions is not None:
+                self.statistics.actions.update(map(str, answer.actions.tolist()))
+        self.statistics.batches[sum(len(request.observation.rows) for request in requests)] += 1
         return results
 
     async def keep_experience(self, body: StoreExperienceBody) -> tuple[str, bool]:
@@ -154,7 +137,7 @@ class PolicyServer:
 
     async def _update(self) -> dict[str, Any]:
         try:
-            learner = self._learner or await _in_thread(self._make_learner)
+            learner = self._learner if self._learner is not None else await _in_thread(self._make_learner)
             self._learner = None  # until it has learned something that is kept
             answer = await self._learn(learner)
             self._learner = learner
@@ -252,29 +235,6 @@ def _update_answer(
     return {
         "updated": updated, "policy_version": version, "transitions": transitions, "needed": needed, "losses": losses,
     }  # fmt: skip
-
-
-def _stored(request: SelectRequest, decided: Decisions, version: str) -> list[Decision]:
-    count = len(request.observation.rows)
-    drawn = decided.drawn.reshape(count, -1)
-    drawn = drawn.astype(np.int64 if drawn.dtype.kind in "iu" else np.float32)
-    mask = request.observation.mask
-    columns = (decided.log_probs, decided.values, decided.confidence)
-    numbers = [[None] * count if column is None else column.astype(float).tolist() for column in columns]
-    return [
-        Decision(
-            version,
-            None if request.units is None else request.units[i],
-            request.observation.rows[i].tobytes(),
-            None if mask is None else mask[i].tobytes(),
-            drawn[i].tobytes(),
-            numbers[0][i],
-            numbers[1][i],
-            numbers[2][i],
-            request.greedy,
-        )
-        for i in range(count)
-    ]
 
 
 async def _in_thread(function: Callable[[], Result]) -> Result:

@@ -1,5 +1,6 @@
 """Learning from served decisions: the same bytes as in training, versions, checkpoints, and folders that go on."""
 
+import asyncio
 import contextlib
 
 import numpy as np
@@ -202,3 +203,22 @@ def test_the_oldest_decisions_are_dropped(runs, tmp_path):
         assert client.get("/stats").json()["decisions"] <= 10 + 1024
         gone = client.post("/store_experience", json={"decision_id": first, "reward": 1.0, "done": True})
         assert gone.status_code == 404
+
+
+def test_decisions_that_are_not_recorded_do_not_depend_on_the_others(client):
+    """To the last bit, as gates play them; and requests of both kinds that arrive together get their own answers."""
+    rows = observations(40)
+    bodies = [{"observation": rows.tolist(), "greedy": True, "record": False}]
+    bodies.append({"observation": rows[5:11].tolist(), "greedy": True, "record": False})
+    bodies += [{"observation": row.tolist(), "greedy": True} for row in rows]
+
+    async def together():
+        posts = [client.client.post("/select_action", json=body) for body in bodies]
+        return [answer.json() for answer in await asyncio.gather(*posts)]
+
+    whole, part, *singles = client.run(together())
+    assert part["value"] == whole["value"][5:11]
+    assert whole["value"] == client.server.policy.policy.values(rows).tolist()
+    np.testing.assert_allclose([single["value"] for single in singles], whole["value"], rtol=1e-4, atol=1e-7)
+    assert whole["decision_id"] is None
+    assert len({single["decision_id"] for single in singles}) == client.get("/stats").json()["decisions"] == 40
