@@ -3,6 +3,7 @@
 import gymnasium as gym
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -84,6 +85,7 @@ def answers(acting, obs):
 
 @pytest.mark.parametrize("policy", POLICIES.values(), ids=POLICIES)
 def test_any_split_of_a_batch_gives_the_same_bits(policy, tmp_path):
+    torch.set_num_threads(1)
     acting = policy(tmp_path)
     obs = np.random.default_rng(1).normal(size=(MOST, SIZE)).astype(np.float32)
     expected = answers(acting, obs)
