@@ -22,11 +22,13 @@ from pathlib import Path
 
 from rl_eval import domains, policy, tracking
 from rl_eval.compare.wandb_offline import read_offline
+from rl_eval.domains.prompt.scoring.language_model import LanguageModel
 from rl_eval.domains.qase.service import start
 from rl_eval.errors import InputError
 
 for name in ("model.zip", "policy.onnx", "run-abc.wandb"):
     Path(name).write_bytes(b":W&B")
+Path("model.gguf").write_bytes(b"GGUF")
 Path("flows.csv").write_text("a,label\\n1,0\\n2,1\\n")
 Path("cycles.csv").write_text("Name;Verdict;Cycle\\na;0;1\\n")
 
@@ -46,6 +48,7 @@ CASES = {
     "sb3": lambda: load("sb3:ppo:model.zip", {"name": "cartpole"}),
     "box2d": lambda: make(name="lunarlander"),
     "fast": lambda: make(name="gym", id="CartPole-v1", backend="envpool"),
+    "llm": lambda: LanguageModel(Path("model.gguf")),
     "threat": lambda: make(name="threat", data="csv", path="flows.csv", label="label"),
     "threat baseline": lambda: load("baseline:logistic_regression", {"name": "threat"}),
     "qase": lambda: make(name="qase", data="history", path="cycles.csv"),
