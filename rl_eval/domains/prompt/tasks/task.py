@@ -6,7 +6,8 @@ import csv
 import hashlib
 import json
 import re
-from dataclasses import dataclass, field
+from collections import Counter
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -124,6 +125,17 @@ def build_task(content: dict[str, Any], train: list[Item], test: list[Item], *, 
                     f"use one of {brief(', '.join(labels), 200)}"
                 )
     return Task(name, str(category), tuple(labels), str(instruction), tuple(train), tuple(test))
+
+
+def with_items(task: Task, count: int) -> Task:
+    """The task with so many of its test items at most: the first of each label in turn, in their order."""
+    rank = Counter[str]()
+    turns = []
+    for index, item in enumerate(task.test):
+        turns.append((rank[item.label], task.labels.index(item.label), index))
+        rank[item.label] += 1
+    chosen = sorted(index for _, _, index in sorted(turns)[:count])
+    return replace(task, test=tuple(task.test[index] for index in chosen))
 
 
 def is_structural(text: str) -> bool:

@@ -8,7 +8,7 @@ import pytest
 
 from rl_eval.domains.prompt.tasks.embedded import PARTS, embedded_part, embedded_tasks
 from rl_eval.domains.prompt.tasks.starts import KINDS, starts
-from rl_eval.domains.prompt.tasks.task import read_task
+from rl_eval.domains.prompt.tasks.task import read_task, with_items
 from rl_eval.domains.prompt.text.mutations import legal, reachable
 from rl_eval.domains.prompt.text.parts import is_regular
 from rl_eval.errors import InputError
@@ -67,6 +67,18 @@ def test_the_item_set_is_the_labels_and_the_test_items(tmp_path):
     assert first.item_set_hash() == renamed.item_set_hash()
     other_order = read_task(write(tmp_path / "c", labels=["no", "yes"]))
     assert first.item_set_hash() != other_order.item_set_hash()
+
+
+def test_fewer_items_are_the_first_of_each_label_in_turn():
+    task = next(task for task in embedded_tasks() if len(task.labels) == 3)
+    few = with_items(task, 7)
+    counts = Counter(item.label for item in few.test)
+    assert sorted(counts.values()) == [2, 2, 3]
+    for label in task.labels:
+        own = [item for item in task.test if item.label == label]
+        assert [item for item in few.test if item.label == label] == own[: counts[label]]
+    assert with_items(task, 10_000) == task
+    assert few.item_set_hash() != task.item_set_hash()
 
 
 def test_embedded_tasks_are_split_by_task_and_balanced():
