@@ -1,7 +1,9 @@
 """The TypeScript client: its types are those of the server, it compiles, and its own tests pass."""
 
 import copy
+import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -59,6 +61,12 @@ def test_docs_bounds_and_other_routes_of_the_server_change_no_types(schema, comm
 def test_types_that_were_edited_are_noticed(schema, committed):
     assert generate.difference(committed.replace("policy_version", "version"), schema) is not None
     assert generate.difference("export interface paths {}", schema) is not None
+
+
+def test_the_client_depends_on_nothing_and_pins_its_tools():
+    package = json.loads((FOLDER / "package.json").read_text())
+    assert not {"dependencies", "optionalDependencies", "peerDependencies"} & package.keys()
+    assert all(re.fullmatch(r"\d+\.\d+\.\d+", version) for version in package["devDependencies"].values())
 
 
 def test_the_client_compiles_and_passes_its_own_tests():
