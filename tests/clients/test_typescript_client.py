@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from clients.typescript import generate
+from tests.serving.served_runs import AGENTS, write_run
 
 FOLDER = Path(generate.__file__).parent
 OLDEST_NODE = 20
@@ -69,14 +70,15 @@ def test_the_client_depends_on_nothing_and_pins_its_tools():
     assert all(re.fullmatch(r"\d+\.\d+\.\d+", version) for version in package["devDependencies"].values())
 
 
-def test_the_client_compiles_and_passes_its_own_tests():
+def test_the_client_compiles_and_passes_its_own_tests(tmp_path):
     npm = shutil.which("npm")
     node = shutil.which("node")
     if npm is None or node is None or node_version(node) < OLDEST_NODE:
         pytest.skip(f"the client's tests need Node.js {OLDEST_NODE} or newer, with npm")
     if not (FOLDER / "node_modules" / ".bin" / "tsc").exists():
         install(npm)
-    environment = {**os.environ, "PYTHON": sys.executable}
+    write_run(tmp_path / "run", AGENTS["ppo"])
+    environment = {**os.environ, "PYTHON": sys.executable, "RL_EVAL_TEST_RUN": str(tmp_path / "run")}
     command = [npm, "test", "--silent"]
     done = subprocess.run(command, cwd=FOLDER, env=environment, capture_output=True, text=True, timeout=900)
     assert done.returncode == 0, f"{done.stdout[-8000:]}\n{done.stderr[-2000:]}"

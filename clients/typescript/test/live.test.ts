@@ -7,7 +7,7 @@ import path from "node:path";
 import { after, before, test } from "node:test";
 
 import { RLInterface, type Environment } from "../src/index.js";
-import { errorOf, PYTHON, PYTHON_ENV, ROOT, writeRun } from "./support.js";
+import { cartpoleRun, errorOf, PYTHON, PYTHON_ENV, ROOT } from "./support.js";
 
 const TOKEN = "a-token-for-the-tests";
 const OBSERVATION = [0.1, -0.2, 0.3, 0.4];
@@ -17,9 +17,9 @@ const folder = mkdtempSync(path.join(tmpdir(), "rl-eval-client-"));
 const server = new RLInterface({ token: TOKEN });
 
 before(async () => {
-  writeRun("ppo", path.join(folder, "run"));
+  const policy = cartpoleRun(path.join(folder, "run"));
   const args = ["--folder", path.join(folder, "served")];
-  const options = { policy: path.join(folder, "run"), program, args, cwd: ROOT, env: PYTHON_ENV };
+  const options = { policy, program, args, cwd: ROOT, env: PYTHON_ENV };
   assert.equal((await server.startServer(options)).status, "ok");
 });
 

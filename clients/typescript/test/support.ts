@@ -17,10 +17,13 @@ const VENV = path.join(ROOT, ".venv/bin/python");
 export const PYTHON = process.env["PYTHON"] ?? (existsSync(VENV) ? VENV : "python3");
 export const PYTHON_ENV = { PYTHONPATH: ROOT };
 
-/** Write the run of a policy with its first weights. */
-export function writeRun(name: string, folder: string): void {
+/** The run of a policy of CartPole with its first weights: that of RL_EVAL_TEST_RUN, or one that is written now. */
+export function cartpoleRun(folder: string): string {
+  const given = process.env["RL_EVAL_TEST_RUN"];
+  if (given !== undefined) return given;
   const env = { ...process.env, ...PYTHON_ENV };
-  execFileSync(PYTHON, ["-m", "tests.clients.written_run", name, folder], { cwd: ROOT, env });
+  execFileSync(PYTHON, ["-m", "tests.clients.written_run", "ppo", folder], { cwd: ROOT, env });
+  return folder;
 }
 
 /** A server in this process that answers by a function; `await using` is not in Node 20, so close it. */
