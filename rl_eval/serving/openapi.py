@@ -1,13 +1,11 @@
-"""`python -m rl_eval.serving.openapi [DOMAIN]`: the OpenAPI schema of the policy server, without a run."""
+"""The OpenAPI schema of the policy server, without a run."""
 
 from __future__ import annotations
 
 import json
-import sys
 from typing import Any
 
 from rl_eval import domains
-from rl_eval.errors import InputError
 from rl_eval.extras import imports_of_extra
 
 
@@ -32,17 +30,3 @@ def domain_routes(name: str) -> Any:
 def text(values: dict[str, Any]) -> str:
     """A schema as it is printed: the same bytes for the same routes."""
     return json.dumps(values, indent=2, sort_keys=True, ensure_ascii=False)
-
-
-def main(arguments: list[str]) -> int:
-    """Print the schema; exit status 2 on bad input."""
-    try:
-        print(text(schema(domain_routes(arguments[0]) if arguments else None)))
-    except InputError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
