@@ -12,7 +12,12 @@ from rl_eval.domains.base import Part
 from rl_eval.domains.prompt.config import LEAST_NATS, Config
 from rl_eval.domains.prompt.encoding import Encoder, EndpointEncoder, HashedNgrams
 from rl_eval.domains.prompt.environment.observations import observe
-from rl_eval.domains.prompt.environment.plain_features import MOVED_FEATURES, PROMPT_FEATURES, prompt_features
+from rl_eval.domains.prompt.environment.plain_features import (
+    MOVED_FEATURES,
+    PART_FEATURES,
+    PROMPT_FEATURES,
+    prompt_features,
+)
 from rl_eval.domains.prompt.environment.rubric import rubric
 from rl_eval.domains.prompt.environment.source import Source, files, load_source
 from rl_eval.domains.prompt.environment.states import APPLIED, PromptStates, prompt_states
@@ -141,10 +146,10 @@ def _reward_model(key: str, stamps: tuple) -> RewardModel:
     states, source = _states(key, stamps, "train"), _source(key, stamps)
     scores = language_model_scores(states, source, source.feedback)[0]
     reached = states.can_reach
-    start = np.broadcast_to(np.arange(len(states))[:, None], reached.shape)[reached]
+    task = np.broadcast_to(states.task[:, None], reached.shape)[reached]
     features = _prompt_features(states)[reached].astype(np.float64)
-    moved = [PROMPT_FEATURES.index(name) for name in MOVED_FEATURES]
-    return fit_reward_model(features, scores[reached], states.task[start], start, moved)
+    used, moved = ([PROMPT_FEATURES.index(name) for name in names] for names in (PART_FEATURES, MOVED_FEATURES))
+    return fit_reward_model(features, scores[reached], task, used, moved)
 
 
 @lru_cache(maxsize=12)

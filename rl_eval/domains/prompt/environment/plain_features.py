@@ -7,9 +7,10 @@ import numpy as np
 from rl_eval.domains.prompt.tasks.task import CATEGORIES, Task
 from rl_eval.domains.prompt.text.parts import PARTS, parse
 
+PART_FEATURES = tuple(f"has_{part}" for part in PARTS)
 PROMPT_FEATURES = (
     "log_characters", "log_words", "log_lines",
-    *(f"has_{part}" for part in PARTS),
+    *PART_FEATURES,
     "examples", "names_labels",
     "task_labels", "task_label_length", "task_item_length",
 )  # fmt: skip

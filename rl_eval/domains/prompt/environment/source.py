@@ -15,7 +15,7 @@ from rl_eval.errors import InputError, nearest
 from rl_eval.formatting import brief
 
 # Begin the names of the models of the embedded table; they are of two families.
-FEEDBACK, JUDGE = "gemma", "smollm2"
+FEEDBACK, JUDGE = "smollm2", "gemma"
 _TASK_FILES = ("task.json", "train.csv", "test.csv")
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from itertools import combinations
 from typing import Any
 
 import numpy as np
@@ -15,28 +16,32 @@ from rl_eval.errors import InputError
 
 @dataclass(frozen=True)
 class RewardModel:
-    """Predicted scores in nats, up to a constant of each start: differences between its prompts count.
+    """Predicted scores in nats, up to a constant of each task: differences between its prompts count.
 
     Attributes:
-        mean, deviation: `[F]` of the features in training, which they are standardised by.
-        moved: columns whose products with all columns are terms; see `fit_reward_model`.
-        coefficients: `[P]` of the terms that `_terms` makes of F features.
+        used, moved: columns of features; see `fit_reward_model`.
+        mean, deviation: of the used features in training, which they are standardised by.
+        coefficients: `[P]` of the terms that `_terms` makes of them.
         penalty: of the ridge regression.
         correlation: with the language model's scores, on tasks that a fit did not see.
     """
 
+    used: tuple[int, ...] = field(repr=False)
+    moved: tuple[int, ...] = field(repr=False)
     mean: np.ndarray = field(repr=False)
     deviation: np.ndarray = field(repr=False)
-    moved: tuple[int, ...] = field(repr=False)
     coefficients: np.ndarray = field(repr=False)
     penalty: Penalty
     correlation: RankCorrelation
 
     def score(self, features: np.ndarray) -> np.ndarray:
         """Predicted scores `[…]` of prompts with features `[…, F]`, float32."""
-        rows = features.reshape(-1, features.shape[-1])
-        predicted = _terms((rows - self.mean) / self.deviation, self.moved) @ self.coefficients
+        rows = features.reshape(-1, features.shape[-1])[:, self.used]
+        predicted = _terms((rows - self.mean) / self.deviation, self._moved_columns()) @ self.coefficients
         return predicted.reshape(features.shape[:-1]).astype(np.float32)
+
+    def _moved_columns(self) -> list[int]:
+        return [self.used.index(column) for column in self.moved]
 
     def to_json(self) -> Mapping[str, Any]:
         """What a run records of it."""
@@ -48,7 +53,7 @@ class RewardModel:
 
 
 def fit_reward_model(
-    features: np.ndarray, scores: np.ndarray, task: np.ndarray, start: np.ndarray, moved: Sequence[int]
+    features: np.ndarray, scores: np.ndarray, task: np.ndarray, used: Sequence[int], moved: Sequence[int]
 ) -> RewardModel:
     """Fit to the scored prompts of some tasks.
 
@@ -58,8 +63,9 @@ def fit_reward_model(
         features: `[R, F]`.
         scores: `[R]` by the language model, in nats.
         task: int `[R]` from 0, none without a prompt.
-        start: int `[R]`, the start prompt that each was made of.
-        moved: columns of features that mutations change. What they are worth may depend on every feature.
+        used: columns of features to predict by. With few tasks, fewer features predict other tasks better.
+        moved: those among them that mutations change, whose products in pairs are terms as well: what a mutation is
+            worth may depend on the others.
 
     Raises:
         InputError: fewer than three tasks, or prompts that all score the same.
@@ -69,10 +75,12 @@ def fit_reward_model(
         raise InputError(
             f"a reward model is cross-validated over the training tasks, of which there are {tasks}: give at least 3"
         )
-    mean, deviation = features.mean(axis=0), features.std(axis=0)
+    used = tuple(used)
+    rows = features[:, used]
+    mean, deviation = rows.mean(axis=0), rows.std(axis=0)
     deviation = np.where(deviation > 1e-9, deviation, 1.0)
-    terms = _terms((features - mean) / deviation, tuple(moved))
-    sums = TaskSums.of(terms, scores, task, start, np.arange(terms.shape[1]) >= features.shape[1])
+    terms = _terms((rows - mean) / deviation, [used.index(column) for column in moved])
+    sums = TaskSums.of(terms, scores, task, np.arange(terms.shape[1]) >= len(used))
     correlations = []
     for k in range(tasks):
         others = [g for g in range(tasks) if g != k]
@@ -80,11 +88,10 @@ def fit_reward_model(
         correlations.append(spearman(terms[task == k] @ coefficients, scores[task == k]))
     penalty = sums.best_penalty(range(tasks))
     coefficients = sums.coefficients(range(tasks), penalty)
-    return RewardModel(mean, deviation, tuple(moved), coefficients, penalty, over_tasks(correlations))
+    return RewardModel(used, tuple(moved), mean, deviation, coefficients, penalty, over_tasks(correlations))
 
 
-def _terms(standardised: np.ndarray, moved: tuple[int, ...]) -> np.ndarray:
-    """The features `[R, F]`, and the product of each moved one with each feature, no pair twice, `[R, P]`."""
-    pairs = {tuple(sorted((first, second))) for first in moved for second in range(standardised.shape[1])}
-    first, second = np.array(sorted(pairs), np.int64).reshape(-1, 2).T
-    return np.concatenate([standardised, standardised[:, first] * standardised[:, second]], axis=1)
+def _terms(standardised: np.ndarray, moved: Sequence[int]) -> np.ndarray:
+    """The features `[R, F]`, and the products of moved ones in pairs, `[R, P]`."""
+    products = [standardised[:, [first]] * standardised[:, [second]] for first, second in combinations(moved, 2)]
+    return np.concatenate([standardised, *products], axis=1)

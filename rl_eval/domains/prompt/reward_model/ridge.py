@@ -1,8 +1,7 @@
-"""Ridge regression on differences inside start prompts, and the choice of its penalties by leaving tasks out.
+"""Ridge regression on differences inside tasks, and the choice of its penalties by leaving tasks out.
 
-Only differences between the prompts of one start are learned: how hard a task is, or how good a start is, says nothing
-about what a mutation does. All sums that a fit needs are kept by task, so a fit without some tasks costs one linear
-system.
+Only differences between the prompts of one task are learned, since how hard a task is says nothing about its prompts.
+All sums that a fit needs are kept by task, so a fit without some tasks costs one linear system.
 """
 
 from __future__ import annotations
@@ -15,8 +14,8 @@ import numpy as np
 
 # In units of the number of rows: of all terms, and how many times as much products of features are penalised. Products
 # generalise to other tasks only where there are many tasks; the last ratio leaves them out.
-PENALTIES = (0.01, 0.1, 1.0, 10.0)
-RATIOS = (10.0, 1e9)
+PENALTIES = (0.003, 0.03, 0.3, 3.0)
+RATIOS = (1.0, 10.0, 1e9)
 
 
 @dataclass(frozen=True)
@@ -37,7 +36,7 @@ class TaskSums:
     """What a ridge regression needs of K tasks.
 
     Attributes:
-        gram: `[K, P, P]` XᵀX of each task, columns centred in each start.
+        gram: `[K, P, P]` XᵀX of each task, its columns centred.
         moment: `[K, P]` Xᵀy of each, both centred.
         square: `[K]` yᵀy of each, centred.
         rows: `[K]` rows of each.
@@ -51,14 +50,10 @@ class TaskSums:
     products: np.ndarray = field(repr=False)
 
     @classmethod
-    def of(cls, x: np.ndarray, y: np.ndarray, task: np.ndarray, start: np.ndarray, products: np.ndarray) -> TaskSums:
-        """From terms `[R, P]`, targets `[R]`, and the task and start of each row, tasks from 0 and none empty."""
-        x, y = x.astype(np.float64), y.astype(np.float64)
-        for k in np.unique(start):
-            rows = start == k
-            x[rows] -= x[rows].mean(axis=0)
-            y[rows] -= y[rows].mean()
-        parts = [(x[task == k], y[task == k]) for k in range(int(task.max()) + 1)]
+    def of(cls, x: np.ndarray, y: np.ndarray, task: np.ndarray, products: np.ndarray) -> TaskSums:
+        """From terms `[R, P]`, targets `[R]`, and the task of each row, from 0 and none empty."""
+        by_task = [(x[task == k], y[task == k]) for k in range(int(task.max()) + 1)]
+        parts = [(xs - xs.mean(axis=0), ys - ys.mean()) for xs, ys in by_task]
         return cls(
             np.array([xs.T @ xs for xs, _ in parts]),
             np.array([xs.T @ ys for xs, ys in parts]),
@@ -73,10 +68,10 @@ class TaskSums:
         gram = self.gram[chosen].sum(axis=0)
         scale = penalty.features * self.rows[chosen].sum()
         gram[np.diag_indices(len(gram))] += scale * np.where(self.products, penalty.ratio, 1.0)
-        return _solve_positive(gram, self.moment[chosen].sum(axis=0))
+        return np.linalg.solve(gram, self.moment[chosen].sum(axis=0))
 
     def error(self, task: int, coefficients: np.ndarray) -> float:
-        """Sum of squared errors on a task, the level of each start apart."""
+        """Sum of squared errors on a task, its level apart."""
         fitted = coefficients @ self.gram[task] @ coefficients
         return float(self.square[task] - 2 * coefficients @ self.moment[task] + fitted)
 
@@ -90,18 +85,3 @@ class TaskSums:
             others = [g for g in tasks if g != k]
             errors += [self.error(k, self.coefficients(others, penalty)) / self.rows[k] for penalty in candidates]
         return candidates[int(errors.argmin())]
-
-
-def _solve_positive(matrix: np.ndarray, right: np.ndarray) -> np.ndarray:
-    """The solution of a positive definite system.
-
-    `np.linalg.solve` starts a thread on each core for systems of this size: beside other programs a fit that takes a
-    tenth of a second then takes ten.
-    """
-    lower = np.linalg.cholesky(matrix)
-    solution = right.copy()
-    for i in range(len(right)):
-        solution[i] = (solution[i] - lower[i, :i] @ solution[:i]) / lower[i, i]
-    for i in range(len(right))[::-1]:
-        solution[i] = (solution[i] - lower[i + 1 :, i] @ solution[i + 1 :]) / lower[i, i]
-    return solution
