@@ -77,6 +77,7 @@ function described({ prompt, improved, names, episodeReturn }: PromptEpisode): s
   return `--- before\n${prompt}\n--- after ${names.join(", ")} (${episodeReturn.toFixed(3)})\n${improved}`;
 }
 
+process.stdout.on("error", () => process.exit()); // nobody reads any more
 try {
   await main();
 } catch (error) {
