@@ -91,7 +91,14 @@ def node_version(node):
 
 def install(npm):
     """The compiler, from the registry that npm is set to; skips where that does not answer."""
-    options = ["--no-package-lock", "--no-audit", "--no-fund", "--fetch-retries=1", "--fetch-timeout=20000"]
+    options = [
+        "--fetch-timeout=20000",
+        "--fetch-retry-mintimeout=1000",
+        "--no-package-lock",
+        "--no-audit",
+        "--no-fund",
+        "--fetch-retries=1",
+    ]
     try:
         done = subprocess.run([npm, "install", *options], cwd=FOLDER, capture_output=True, text=True, timeout=120)
         failed = done.returncode != 0
