@@ -98,18 +98,19 @@ class ServeProtocol(Protocol):
 
 
 class MLflowProtocol(Protocol):
-    """`{"inputs": …}` to `{"predictions": …}`: greedy actions alone."""
+    """`{"inputs": …}` to `{"predictions": …}`: actions, or outputs by name as MLflow's ONNX models have them."""
 
     def request(self, question: Question) -> dict[str, Any]:
         """A tensor of observations."""
-        if not question.greedy or question.mask is not None:
-            asked = "drawn actions" if not question.greedy else "action masks"
-            raise InputError(f"cannot be asked for {asked} over /invocations: use another form of its server")
         return {"inputs": question.obs.tolist()}
 
     def read(self, answer: Mapping[str, Any], question: Question) -> Answer:
-        """Actions; a row of numbers for Discrete actions is not one."""
-        return Answer(_list(answer, "predictions", '{"predictions": […]}'))
+        """Actions, or logits where they are needed."""
+        predictions = answer.get("predictions")
+        named = predictions if isinstance(predictions, dict) else {"action": predictions}
+        if not all(isinstance(values, list) for values in named.values()):
+            raise InputError('answered without a list of actions: answer {"predictions": […]}')
+        return _from_outputs({name: _rows(values) for name, values in named.items()}, question, None)
 
 
 class InferProtocol(Protocol):
@@ -145,19 +146,8 @@ class InferProtocol(Protocol):
         """Actions where they are all that is needed, else logits; and the version."""
         tensors = answer.get("outputs")
         named = {t.get("name"): t for t in tensors if isinstance(t, dict)} if isinstance(tensors, list) else {}
-        version = answer.get("model_version")
-        for name in ("logits", "probabilities"):
-            if name in named and (not question.greedy or question.mask is not None or "action" not in named):
-                return Answer(logits=_logits(_tensor(named[name]), name, question.mask), version=version)
-        if not question.greedy or question.mask is not None:
-            asked = "drawn" if not question.greedy else "restricted to legal ones"
-            raise InputError(f"answers with no probabilities or logits, so its actions cannot be {asked}")
-        (output,) = (named.get("action") or named.get("actions"),)
-        if output is None and len(named) == 1:
-            (output,) = named.values()
-        if output is None:
-            raise InputError(f"answered without one of the outputs {', '.join(_OUTPUTS)}: name them so")
-        return Answer(_tensor(output).tolist(), version=version)
+        outputs = {str(name): _tensor(tensor) for name, tensor in named.items()}
+        return _from_outputs(outputs, question, answer.get("model_version"))
 
 
 def protocol_of(path: str, metadata: Callable[[str], Mapping[str, Any] | None]) -> Protocol:
@@ -172,6 +162,32 @@ def protocol_of(path: str, metadata: Callable[[str], Mapping[str, Any] | None]) 
     if path.endswith("/invocations"):
         return MLflowProtocol()
     return ServeProtocol() if path.endswith("/select_action") else PlainProtocol()
+
+
+def _from_outputs(outputs: Mapping[str, np.ndarray], question: Question, version: Any) -> Answer:
+    """The actions among named outputs, or the logits where actions are drawn or restricted here.
+
+    Raises:
+        InputError: there is nothing that the question asks for.
+    """
+    chosen_here = not question.greedy or question.mask is not None
+    for name in ("logits", "probabilities"):
+        if name in outputs and (chosen_here or "action" not in outputs):
+            return Answer(logits=_logits(outputs[name], name, question.mask), version=version)
+    if chosen_here:
+        asked = "drawn" if not question.greedy else "restricted to legal ones"
+        raise InputError(f"answers with no probabilities or logits, so its actions cannot be {asked}")
+    names = [name for name in ("action", "actions") if name in outputs] or list(outputs)
+    if len(names) != 1 and names[:1] != ["action"]:
+        raise InputError(f"answered without one of the outputs {', '.join(_OUTPUTS)}: name them so")
+    return Answer(outputs[names[0]].tolist(), version=version)
+
+
+def _rows(values: Any) -> np.ndarray:
+    try:
+        return np.asarray(values)
+    except ValueError as error:
+        raise InputError("answered with rows of different lengths") from error
 
 
 def _list(answer: Mapping[str, Any], key: str, form: str) -> list[Any]:

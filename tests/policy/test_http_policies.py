@@ -244,3 +244,59 @@ def test_the_server_in_the_docs_plays():
         serving.kill()
         serving.wait()
     assert played.lengths.mean() > 150
+
+
+LOGITS = [[0.0, 5.0], [5.0, 0.0], [0.0, 0.0]]
+FORMS = {  # path -> what a server of that form answers to three observations
+    "/invocations": {"predictions": {"action": [1, 0, 0], "logits": LOGITS}},
+    "/v2/models/m/infer": {
+        "model_version": "7",
+        "outputs": [
+            {"name": "action", "shape": [3], "datatype": "INT64", "data": [1, 0, 0]},
+            {"name": "logits", "shape": [3, 2], "datatype": "FP32", "data": [0, 5, 5, 0, 0, 0]},
+        ],
+    },
+}
+
+
+@pytest.mark.parametrize(("path", "answer"), FORMS.items(), ids=FORMS)
+def test_servers_of_other_forms_are_asked_in_theirs(server, monkeypatch, path, answer):
+    server.answer = answers(answer)
+    monkeypatch.setattr(_http.HttpPolicy, "_get", lambda self, path: {"inputs": [{"name": "x", "datatype": "FP64"}]})
+    server.url = server.url.replace("/act", path)
+    acting = policy(server)
+    assert acting.act(observations(), True).tolist() == [1, 0, 0]
+    request = server.requests[-1][2]
+    if path == "/invocations":
+        assert request == {"inputs": observations().tolist()}
+    else:
+        expected = {"name": "x", "shape": [3, 4], "datatype": "FP64"}
+        assert {key: request["inputs"][0][key] for key in expected} == expected
+    mask = np.array([[True, False], [True, True], [False, True]])
+    assert acting.act(observations(), True, mask).tolist() == [0, 0, 1]
+    drawn = np.stack([acting.act(observations(), False) for _ in range(50)])
+    assert set(drawn[:, 2]) == {0, 1}
+    again = policy(server)
+    assert np.array_equal([again.act(observations(), False) for _ in range(50)], drawn)  # from the seed
+
+
+@pytest.mark.parametrize(
+    ("path", "answer"),
+    [
+        ("/invocations", {"predictions": {"a": [1, 0, 0], "b": [1, 0, 0]}}),
+        ("/invocations", {"predictions": {"action": 1}}),
+        ("/invocations", {"predictions": [[1], [0, 1], [0]]}),
+        ("/v2/models/m/infer", {"outputs": [{"name": "action", "shape": [4], "data": [1, 0, 0]}]}),
+        ("/v2/models/m/infer", {"outputs": [{"name": "logits", "shape": [3, 3], "data": [0.0] * 9}]}),
+        ("/v2/models/m/infer", {"outputs": [{"name": "logits", "shape": [3, 2], "data": ["a"] * 6}]}),
+        ("/v2/models/m/infer", {"outputs": 3}),
+        ("/select_action", {"action": 1}),
+    ],
+)
+def test_wrong_answers_of_other_forms_are_one_sentence(server, monkeypatch, path, answer):
+    server.answer = answers(answer)
+    monkeypatch.setattr(_http.HttpPolicy, "_get", lambda self, path: None)
+    server.url = server.url.replace("/act", path)
+    with pytest.raises(InputError, match=r"^policy http://127\.0\.0\.1:\d+") as error:
+        policy(server).act(observations(), True)
+    assert "\n" not in str(error.value)

@@ -90,7 +90,7 @@ def test_gates_play_a_served_policy_in_every_form(runs, tmp_path):
             assert np.take_along_axis(mask, acting.act(rows, False, mask)[:, None], 1).all()
         drawn = [policy.load(forms[1], spaces, config, seed=5).act(rows, False).tolist() for _ in range(2)]
         assert drawn[0] == drawn[1]
-        with pytest.raises(InputError, match="drawn actions"):
+        with pytest.raises(InputError, match="cannot be drawn"):
             policy.load(forms[2], spaces, config).act(rows, False)
         with pytest.raises(InputError, match="status 404"):
             policy.load(f"{url}/v2/models/other/infer", spaces, config).act(rows, True)
