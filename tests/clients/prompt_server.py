@@ -20,7 +20,7 @@ def main(folder):
     dataset.load_source = lambda config: Source(tasks, SyntheticScores(), "feedback", "judge")
     if DOMAIN.name not in domains.DOMAINS:
         domains.register(DOMAIN)
-    config = write_run(folder / "run", AGENT, env={"name": DOMAIN.name})
+    config = write_run(folder / "run", AGENT, environment={"name": DOMAIN.name})
     run.write_json(folder / "run" / "preprocessing.json", DOMAIN.preprocessing(config.env))
     return serving.serve(
         str(folder / "run"),

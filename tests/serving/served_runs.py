@@ -28,14 +28,14 @@ AGENTS = {
 OBS = [0.1, -0.2, 0.3, 0.4]
 
 
-def write_run(path, overrides, env=None, **meta):
+def write_run(path, overrides, environment=None, **meta):
     """A finished run whose policy has its first weights; returns the config.
 
     Args:
-        env: in the place of the environment that the overrides name.
+        environment: a config in the place of the one that the overrides name.
     """
     composed = compose(ROOT / "conf", overrides)
-    config = configs.load(composed if env is None else {**composed, "env": env})
+    config = configs.load(composed if environment is None else {**composed, "env": environment})
     vector = domains.make(config.env, n_envs=config.agent.n_envs, part="train")
     generators = {name: seeding.generator(config.seed, name) for name in ("init", "policy", "minibatch")}
     agent = agent_registry.agent(config.agent.name).build(
