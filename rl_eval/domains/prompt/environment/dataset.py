@@ -165,7 +165,7 @@ def _load_part(key: str, stamps: tuple, part: Part) -> PromptSet:
     }
     if part != "train":  # so that no reward can read the judge
         scores["judge"], scores["accuracy"] = language_model_scores(states, source, source.judge)
-    scores = {name: np.where(states.can_reach, values, np.nan).astype(np.float32) for name, values in scores.items()}
+    scores = {name: np.where(states.can_reach, _exact(values), np.nan) for name, values in scores.items()}
     tasks = [states.tasks[index] for index in states.task]
     encoder = load_encoder(config)
     observations = np.array(
@@ -184,6 +184,14 @@ def _load_part(key: str, stamps: tuple, part: Part) -> PromptSet:
         scores,
         np.array([_hash(task.name, texts[0]) for task, texts in zip(tasks, states.texts, strict=True)], np.uint64),
     )
+
+
+def _exact(values: np.ndarray) -> np.ndarray:
+    """Scores rounded to multiples of 2⁻¹⁶, float32: their differences and sums are exact.
+
+    So the gain of an episode does not depend on the order of its mutations, and equal results are equal.
+    """
+    return (np.rint(values * 2.0**16) * 2.0**-16).astype(np.float32)
 
 
 def _hash(task: str, text: str) -> int:

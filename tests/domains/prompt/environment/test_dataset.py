@@ -23,11 +23,11 @@ def test_scores_are_those_of_the_table(part):
     for start, state in np.argwhere(prompts.states.can_reach)[::7]:
         text, task = prompts.states.texts[start][state], TASKS[part][prompts.states.task[start]]
         feedback, judge = (table.get(text, task, model) for model in ("feedback", "judge"))
-        assert prompts.scores["feedback"][start, state] == np.float32(feedback.calibrated)
+        assert prompts.scores["feedback"][start, state] == pytest.approx(feedback.calibrated, abs=1e-5)
         assert prompts.scores["length"][start, state] == len(text)
         if part != "train":
-            assert prompts.scores["judge"][start, state] == np.float32(judge.calibrated)
-            assert prompts.scores["accuracy"][start, state] == np.float32(judge.calibrated_accuracy)
+            assert prompts.scores["judge"][start, state] == pytest.approx(judge.calibrated, abs=1e-5)
+            assert prompts.scores["accuracy"][start, state] == pytest.approx(judge.calibrated_accuracy, abs=1e-5)
 
 
 def test_the_judge_scores_no_prompt_of_the_training_part():
@@ -90,7 +90,7 @@ class _Sparse(SyntheticScores):
 def test_a_prompt_without_a_score_is_an_error_and_a_very_low_score_is_bounded():
     states = dataset.load_states(CONFIG, "test")
     low = Source(TASKS, _Sparse(missing=False), "feedback", "judge")
-    assert np.nanmin(dataset.language_model_scores(states, low, "judge")[0]) == LEAST_NATS
+    assert np.nanmin(dataset.language_model_scores(states, low, "judge")[0]) == pytest.approx(LEAST_NATS)
     missing = Source(TASKS, _Sparse(missing=True), "feedback", "judge")
     with pytest.raises(InputError, match="no score"):
         dataset.language_model_scores(states, missing, "judge")
