@@ -96,7 +96,7 @@ def test_twenty_kills_at_random_moments_lose_nothing(runs, tmp_path):
         assert len(acknowledged_is_there(runs / "ppo", folder, writers)) == 16
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("number", [signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.verify)])
 def test_a_signal_ends_it_and_the_printed_request_works(runs, tmp_path, number):
     with Served(runs / "ppo", tmp_path / "folder") as served:
         printed = subprocess.run(served.lines[2], shell=True, capture_output=True, text=True, check=True)
