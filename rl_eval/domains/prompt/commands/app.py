@@ -100,6 +100,9 @@ _Calls = Annotated[int, typer.Option("--budget", min=1, metavar="N", help="Reque
 _Money = Annotated[
     float | None, typer.Option("--budget-money", min=0, metavar="X", help="What the requests may cost; needs prices.")
 ]
+_Cache = Annotated[
+    Path | None, typer.Option("--cache", metavar="FILE", help="Keep the answers of an endpoint, and use those kept.")
+]
 _PriceIn = Annotated[float, typer.Option("--price-in", min=0, metavar="X", help="Price of a million prompt tokens.")]
 _PriceOut = Annotated[float, typer.Option("--price-out", min=0, metavar="X", help="Price of a million answer tokens.")]
 
@@ -116,6 +119,7 @@ def compare(
     budget_money: _Money = None,
     price_in: _PriceIn = 0.0,
     price_out: _PriceOut = 0.0,
+    cache: _Cache = None,
     alpha: Annotated[
         float, typer.Option("--alpha", min=1e-9, max=0.5, metavar="P", help="Chance of a false PASS or FAIL.")
     ] = 0.05,
@@ -139,7 +143,7 @@ def compare(
     if population not in ("source", "set"):
         raise InputError(f"--population is {population[:40]!r}: use source or set")
     texts, found = (read_prompt(old), read_prompt(new)), find_task(task)
-    judge = choose_judge(model, base_url, measure, Budget(budget, budget_money, price_in, price_out))
+    judge = choose_judge(model, base_url, measure, Budget(budget, budget_money, price_in, price_out), cache)
     compare_and_print(*texts, found, judge, alpha=alpha, population=population == "set")
 
 
@@ -163,6 +167,7 @@ def improve(
     budget_money: _Money = None,
     price_in: _PriceIn = 0.0,
     price_out: _PriceOut = 0.0,
+    cache: _Cache = None,
     trust: Annotated[bool, typer.Option("--trust", help="Allow plugins that the run names.")] = False,
 ) -> None:
     """Improve a prompt by mutations: what each step changed, the predicted gain, before and after.
@@ -182,5 +187,5 @@ def improve(
     text, found = read_prompt(prompt), find_task(task)
     judge = None
     if model is not None or base_url is not None:
-        judge = choose_judge(model, base_url, measure, Budget(budget, budget_money, price_in, price_out))
+        judge = choose_judge(model, base_url, measure, Budget(budget, budget_money, price_in, price_out), cache)
     improve_and_print(text, found, run, judge, out, trust=trust)

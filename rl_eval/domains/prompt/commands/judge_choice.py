@@ -5,18 +5,20 @@ from __future__ import annotations
 from pathlib import Path
 from typing import get_args
 
+from rl_eval.domains.prompt.scoring.answer_cache import AnswerCache
 from rl_eval.domains.prompt.scoring.endpoint import Budget, EndpointJudge, Measure
 from rl_eval.domains.prompt.scoring.judge import Judge, LocalJudge
 from rl_eval.errors import InputError, nearest
 from rl_eval.formatting import brief, percent
 
 
-def choose_judge(model: str | None, base_url: str | None, measure: str, budget: Budget) -> Judge:
+def choose_judge(model: str | None, base_url: str | None, measure: str, budget: Budget, cache: Path | None) -> Judge:
     """A judge.
 
     Args:
         model: a GGUF file, or with a base URL the model's name there.
         measure: for an endpoint: logprob, accuracy or grade.
+        cache: a file with the answers of an endpoint.
 
     Raises:
         InputError: no model, another measure, a missing extra, or what the judge itself raises.
@@ -30,7 +32,7 @@ def choose_judge(model: str | None, base_url: str | None, measure: str, budget: 
     measures: tuple[Measure, ...] = get_args(Measure)
     for allowed in measures:
         if measure == allowed:
-            return EndpointJudge(base_url, model, allowed, budget)
+            return EndpointJudge(base_url, model, allowed, budget, cache=AnswerCache(cache))
     raise InputError(f"--score is {brief(measure, 40)!r}: {nearest(measure, measures)}use one of {', '.join(measures)}")
 
 

@@ -14,6 +14,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from rl_eval.domains.prompt.scoring.answer_cache import AnswerCache
 from rl_eval.domains.prompt.scoring.item_prompt import CONTENT_FREE_INPUTS, item_prompt
 from rl_eval.domains.prompt.scoring.judge import right_log_likelihoods
 from rl_eval.domains.prompt.scoring.scores import LEAST_PROBABILITY, calibrate
@@ -68,6 +69,7 @@ class EndpointJudge:
         base_url: such as `https://api.openai.com/v1`.
         model: its name there.
         measure: `logprob` needs log-probabilities, which many endpoints do not give.
+        cache: answers of earlier runs; None: those of this judge alone.
         key: None: the environment's `OPENAI_API_KEY`. An endpoint on this machine needs none.
         sleep: waits so many seconds.
 
@@ -83,6 +85,7 @@ class EndpointJudge:
         budget: Budget | None = None,
         *,
         key: str | None = None,
+        cache: AnswerCache | None = None,
         sleep: Callable[[float], None] = time.sleep,
     ):
         try:
@@ -101,7 +104,7 @@ class EndpointJudge:
         self._client = Client(url, Limits(total_s=60.0, max_bytes=1 << 20), trust_env=True)
         self._headers = [("Authorization", f"Bearer {key}")] if key else []
         self._sleep = sleep
-        self._cache: dict[str, dict[str, Any]] = {}
+        self._cache = AnswerCache() if cache is None else cache
         self._checked = self._different = 0
 
     @property
@@ -168,14 +171,16 @@ class EndpointJudge:
     def _ask(self, system: str, text: str, **options: Any) -> dict[str, Any]:
         messages = [{"role": "system", "content": system}, {"role": "user", "content": text}]
         body = json.dumps({"model": self.name, "messages": messages, "temperature": 0, "seed": 0, **options}).encode()
-        digest = hashlib.sha256(body).hexdigest()
-        if digest not in self._cache:
-            self._cache[digest] = self._send(body)
+        digest = hashlib.sha256(f"{self._url}\n".encode() + body).hexdigest()
+        answer = self._cache.get(digest)
+        if answer is None:
+            answer = self._send(body)
             if self._checked < _CHECKED_CALLS:
                 self._checked += 1
                 again = _content(self._send(body), self._url)
-                self._different += again != _content(self._cache[digest], self._url)
-        return self._cache[digest]
+                self._different += again != _content(answer, self._url)
+            self._cache.put(digest, answer)
+        return answer
 
     def _send(self, body: bytes) -> dict[str, Any]:
         """The answer to a request, tried again where that may help."""

@@ -1,10 +1,12 @@
 """An endpoint as a judge: its measures, cache, budget, retries and repeatability; what it lacks is one sentence."""
 
+import json
 from math import log
 
 import numpy as np
 import pytest
 
+from rl_eval.domains.prompt.scoring.answer_cache import AnswerCache
 from rl_eval.domains.prompt.scoring.endpoint import MAX_TRIES, Budget, EndpointJudge
 from rl_eval.domains.prompt.tasks.task import Item, Task
 from rl_eval.errors import InputError
@@ -64,6 +66,35 @@ def test_equal_requests_are_sent_once_and_the_first_twice():
             asked.values("Rate it.", TASK, ITEMS)
         assert len(requests) == asked.calls == 4
         assert asked.flicker == 0
+
+
+def test_answers_are_kept_in_a_file_without_key_or_request(tmp_path):
+    path = tmp_path / "answers.jsonl"
+    with endpoint(by_words) as (url, requests):
+        judge(url, key="secret", cache=AnswerCache(path)).values("Rate it.", TASK, ITEMS)
+        sent = len(requests)
+        path.write_bytes(path.read_bytes()[:-20])  # killed while it wrote the last one
+        again = judge(url, key="secret", cache=AnswerCache(path))
+        assert again.values("Rate it.", TASK, ITEMS).tolist() == [1.0, 1.0]
+        assert len(requests) == sent + again.calls == sent + 2
+        third = judge(url, key="secret", cache=AnswerCache(path))
+        third.values("Rate it.", TASK, ITEMS)
+        assert third.calls == 0
+    assert b"secret" not in path.read_bytes()
+    assert b"lovely" not in path.read_bytes()
+
+
+def test_a_kept_answer_that_is_none_is_one_sentence(tmp_path):
+    path = tmp_path / "answers.jsonl"
+    with endpoint(by_words) as (url, _):
+        judge(url, cache=AnswerCache(path)).values("Rate it.", TASK, ITEMS)
+        for answer in ("[]", '{"choices": 3}', '"x"'):
+            lines = [json.loads(line) for line in path.read_text().splitlines() if line]
+            path.write_text("".join(f'{{"request": "{line["request"]}", "answer": {answer}}}\n' for line in lines))
+            with pytest.raises(InputError):
+                judge(url, cache=AnswerCache(path)).values("Rate it.", TASK, ITEMS)
+    with pytest.raises(InputError):
+        AnswerCache(tmp_path)
 
 
 def test_flicker_is_the_share_of_answers_that_were_not_repeated():
