@@ -109,9 +109,12 @@ def aliases():
 
 
 def test_no_python_outside_the_domains_names_one():
-    """In code and prose alike; a name that is also a library's alias counts where it is a string of its own."""
+    """In code and prose alike; a name that is also a library's alias counts where it is a string of its own.
+
+    A prompt is also the text that a policy server reads, so that word counts only as the name of an environment.
+    """
     short = set(DOMAINS) & aliases()
-    words = "|".join(sorted(set(DOMAINS) - short))
+    words = "|".join(sorted(set(DOMAINS) - short - {"prompt"})) + "|env(?:=|: ?)prompt|domains[./]prompt"
     strings = "|".join(sorted(short)) or "(?!)"
     names = re.compile(rf"(?<![a-z])({words})(?![a-z])|[\"']({strings})[\"']", re.IGNORECASE)
     domains = ROOT / "rl_eval" / "domains"

@@ -34,7 +34,7 @@ def options(group):
 def rewards_of(env):
     """`<env>` and `<env>_<variant>`; `native` is what every Gymnasium environment's own reward is."""
     rewards = [option for option in options("reward") if option == env or option.startswith(f"{env}_")]
-    return rewards if env in ("threat", "qase") else [*rewards, "native"]
+    return rewards if env in ("threat", "qase", "prompt") else [*rewards, "native"]
 
 
 def written(file):
