@@ -99,7 +99,9 @@ async def _not_valid(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
     first = error.errors()[0]
     key = ".".join(str(part) for part in first["loc"][1:])
-    return _answer(422, " ".join(filter(None, [key, value_sentence(first)]))[:400])
+    sentence = value_sentence(first)
+    separator = " " if sentence.startswith(("must be", "is ")) else ": "
+    return _answer(422, (f"{key}{separator}{sentence}" if key else sentence)[:400])
 
 
 async def _http_error(request: Request, error: Exception) -> Response:

@@ -50,10 +50,17 @@ class Source:
         return [] if self.domain is None or self.env_config is None else [*self.domain.action_names(self.env_config)]
 
     def text_observer(self) -> TextObserver | None:
-        """How texts are read as observations, where the domain can."""
+        """How texts are read as observations, where the domain can.
+
+        Raises:
+            InputError: the run's preprocessing is damaged, or its encoder is not here.
+        """
         if self.domain is None or self.env_config is None:
             return None
-        return self.domain.text_observer(self.env_config, self.preprocessing)
+        try:
+            return self.domain.text_observer(self.env_config, self.preprocessing)
+        except InputError as error:
+            raise InputError(f"{self.name}: {error}") from error
 
     def routes(self) -> Any:
         """The domain's own routes; None: there are none."""
