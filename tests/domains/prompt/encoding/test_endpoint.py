@@ -15,7 +15,7 @@ from tests.domains.prompt.scoring.fake_endpoint import endpoint
 def vector_of(text, width=WIDTH):
     """A vector that depends on the text alone."""
     seed = int.from_bytes(hashlib.sha256(text.encode()).digest()[:4], "big")
-    return np.random.default_rng(seed).normal(size=width)
+    return np.random.default_rng(seed).integers(-9, 10, width)
 
 
 def embed(request, number, width=WIDTH):
