@@ -50,11 +50,11 @@ def notes_on_part(part: PlayedPart, groups: Sequence[RunGroup], task: Comparison
     if ledger is None:
         return []
     from rl_eval.gates.held_out import load_test_set
-    from rl_eval.gates.ledger import LedgerEntry, policy_keys, record
+    from rl_eval.gates.ledger import LedgerEntry, policy_keys, record, skipped_note
 
     fingerprint, notes = load_test_set(task.env, []).fingerprint, []
     for group in groups:
         keys = policy_keys(str(run.record.path) for run in group.runs if run.record)
         use = record(ledger, LedgerEntry("compare", fingerprint, 0, keys, "COMPARED"))
     notes.append(f"{use.policies:,} different candidates have used these held-out cases ({ledger})")
-    return [*notes, *([use.problem] if use.problem else [])]
+    return [*notes, *filter(None, (skipped_note(ledger, use.damaged), use.problem))]

@@ -1,7 +1,8 @@
 """The ledger: which policies were judged on which test set, and how that changes the error rate.
 
-One JSON line for each verdict on a test set, appended under a lock. A line that cannot be read is skipped and
-counted. A ledger that cannot be written never stops a gate; the verdict then says why it is not recorded.
+One JSON line for each verdict on a test set, appended under a lock. A line that cannot be read is skipped, and the
+verdict says how many were. A ledger that cannot be written never stops a gate; the verdict then says why it is not
+recorded.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from rl_eval import policy
-from rl_eval.formatting import number
+from rl_eval.formatting import number, quantity
 from rl_eval.gates.selection import Selection
 from rl_eval.gates.verdict import CriterionVerdict, SuiteVerdict
 from rl_eval.untrusted_files import only_regular
@@ -78,7 +79,7 @@ def record_verdict(ledger: Path, selection: Selection, verdict: SuiteVerdict) ->
         return verdict
     keys = policy_keys(specs)
     use = record(ledger, LedgerEntry(verdict.suite, verdict.test_set, verdict.gate_seed, keys, verdict.decision))
-    for note in (error_rate_note(use.policies, verdict.alpha), use.problem):
+    for note in (error_rate_note(use.policies, verdict.alpha), skipped_note(ledger, use.damaged), use.problem):
         if note:
             verdict = verdict.with_note("held_out", note)
     return verdict
@@ -215,6 +216,17 @@ def error_rate_note(policies: int, alpha: float) -> str:
         f"the chance that some useless one among them is accepted is no longer {_percent(alpha)} but up to "
         f"{_percent(most)} ({_percent(independent)} if they were independent); use fresh data, or another gate_seed, "
         "to start again"
+    )
+
+
+def skipped_note(ledger: Path, damaged: int) -> str:
+    """One sentence on the lines of a ledger that cannot be read; empty where there are none."""
+    if not damaged:
+        return ""
+    lines, verb = quantity(damaged, "line"), "is" if damaged == 1 else "are"
+    return (
+        f"{lines} of {ledger} cannot be read as schema {SCHEMA} and {verb} not counted, so more policies may have been "
+        "judged on this test set"
     )
 
 

@@ -177,6 +177,24 @@ def test_a_policy_counts_once_wherever_it_lies_and_whatever_suite_plays_it(tmp_p
     assert use_after_judging(tmp_path, first, write_run(tmp_path / "b", rule=FALL).path) == ledger.TestSetUse(4, 2)
 
 
+def test_a_verdict_says_how_many_lines_of_the_ledger_were_skipped(tmp_path):
+    selection = named_runs(suite(tmp_path), [write_run(tmp_path / "run").path])
+    verdict = evaluate_suite(suite(tmp_path), selection)
+
+    def recorded():
+        criteria = ledger.record_verdict(tmp_path / "l", selection, verdict).criteria
+        return next(row.detail for row in criteria if row.criterion == "held_out")
+
+    assert "cannot be read" not in recorded()
+    for garbled, count in (
+        (b"{\n", "1 line of"),
+        (b'{"schema": 2, "test_set": "g", "policies": ["a"]}\n', "2 lines of"),
+    ):
+        with open(tmp_path / "l", "ab") as file:
+            file.write(garbled)
+        assert count in recorded()
+
+
 def test_a_group_is_one_policy_and_none_once_its_members_were_judged_alone(tmp_path):
     checked = suite(tmp_path)
     runs = [write_run(tmp_path / name, rule=rule).path for name, rule in (("a", BALANCE), ("b", FALL))]
