@@ -65,7 +65,7 @@ def _controls(suite: Suite, environment: SuiteEnvironment) -> CriterionVerdict:
         return replace(blank, decision="FAIL", detail=vacuous)
     if undecided:
         detail = f"undecided: {'; '.join(undecided)}; no criterion is missed, so the suite may measure nothing: "
-        detail += "raise episodes.max, or add a criterion that useless policies miss"
+        detail += "give more episodes (episodes.max) or more data, or add a criterion that useless policies miss"
         return replace(blank, decision="INCONCLUSIVE", detail=detail)
     misses = (f"{', '.join(specs)} miss{'es' if len(specs) == 1 else ''} {name}" for name, specs in rejected.items())
     return replace(blank, decision="PASS", detail=f"no useless policy passes: {'; '.join(misses)}")

@@ -100,7 +100,7 @@ def evaluate_run(suite: Suite, run: Run, *, trust: bool = False, on_episodes: On
 def _not_held_out(suite: Suite) -> CriterionVerdict:
     """The item `::held_out` of a suite that is not played on its test set."""
     data = domain(suite.judged.name).has_cases
-    what = "the validation part, on which the snapshot was chosen" if data else "validation episodes of the suite's own"
+    what = "the validation part of the data" if data else "validation episodes of the suite's own"
     detail = f"this verdict is about {what}, and does not use the test set"
     detail += "; data_sha256, which pins the test set, is not checked" if suite.spec.data_sha256 else ""
     return replace(item_verdict(suite.name, "held_out"), decision="NOT_CHECKED", detail=detail)

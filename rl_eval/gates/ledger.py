@@ -214,8 +214,8 @@ def error_rate_note(policies: int, alpha: float) -> str:
     return (
         f"{policies:,} different policies have been judged on this test set (runs that are judged together are one): "
         f"the chance that some useless one among them is accepted is no longer {_percent(alpha)} but up to "
-        f"{_percent(most)} ({_percent(independent)} if they were independent); use fresh data, or another gate_seed, "
-        "to start again"
+        f"{_percent(most)} ({_percent(independent)} if they were independent); use fresh data, or "
+        "another gate_seed where episodes are drawn from seeds, to start again"
     )
 
 
