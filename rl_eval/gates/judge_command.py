@@ -31,7 +31,7 @@ def judge_command(config: Mapping[str, Any], judged: Path | str, folder: Path | 
     except (InputError, KeyError, TypeError, AttributeError):  # a broken suite or config
         return unknown
     if not suites:
-        return f"{unknown}, once there is a suite for this env={brief(str(config['env'].get('name')), 60)} and its data"
+        return f"{unknown}, once a suite fits env={brief(str(config['env'].get('name')), 60)} and its data"
     return f"`pytest {' '.join(shell_word(suite.label) for suite in suites)} {options}`"
 
 

@@ -298,3 +298,11 @@ def test_a_policy_without_its_run_is_not_scored(tmp_path, capsys, name):
     flows(5).write_csv(tmp_path / "new.csv")
     assert main(["score", name, str(tmp_path / "new.csv")]) == 2
     assert f"{name} is a policy without its run" in " ".join(capsys.readouterr().err.split())
+
+
+def test_a_small_validation_part_still_tells_sure_flows_from_others():
+    rng = np.random.default_rng(0)
+    label = rng.integers(0, 2, 72)
+    share = isotonic_regression(np.where(label == 1, 0.9, 0.1) + 0.05 * rng.random(72), label)
+    assert share(np.array([0.1]))[0] < 0.1
+    assert share(np.array([0.94]))[0] > 0.9

@@ -21,6 +21,7 @@ from rl_eval.policy import Policy
 
 CALIBRATION_FLOWS = 100_000
 CALIBRATION_GROUP = 50
+CALIBRATION_GROUPS = 20  # at least, where there are as many flows: a single one would make every flow the same
 _BATCH_FLOWS = 4096  # a call of the policy
 
 
@@ -102,8 +103,8 @@ class FlowRows(RowReader):
 def isotonic_regression(score: np.ndarray, label: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
     """P(label = 1) as a non-decreasing step function of a score: pooled adjacent violators (Ayer et al. 1955).
 
-    Scores are first put into groups of about 50 in their order; a step lies midway between two groups. On the scores
-    themselves its mean is the mean of the labels.
+    Scores are first put into groups of about 50 in their order, or into 20 groups where there are fewer; a step lies
+    midway between two groups. On the scores themselves its mean is the mean of the labels.
 
     Args:
         score: `[R]`, of any range.
@@ -111,7 +112,7 @@ def isotonic_regression(score: np.ndarray, label: np.ndarray) -> Callable[[np.nd
     """
     order = np.argsort(score, kind="stable")
     pooled: list[tuple[float, float, float, int]] = []  # least and largest score, sum of labels, count
-    for group in np.array_split(order, max(1, len(order) // CALIBRATION_GROUP)):
+    for group in np.array_split(order, max(min(len(order), CALIBRATION_GROUPS), len(order) // CALIBRATION_GROUP)):
         least, most, labels, count = (
             float(score[group[0]]),
             float(score[group[-1]]),
