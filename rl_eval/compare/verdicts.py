@@ -23,8 +23,8 @@ def count_passes(groups: Sequence[RunGroup]) -> dict[str, tuple[str, ...]]:
     Of verdicts on the validation part the name ends in ` (validation)`.
 
     Raises:
-        InputError: a run has no verdict or a damaged one, or two verdicts differ in gate seed, test set, threshold, or
-            in the part that was played.
+        InputError: a run has no verdict or a damaged one, or two verdicts differ in gate seed, test set, threshold,
+            number of episodes, or in the part that was played.
     """
     first_judged: dict[str, tuple[ComparedRun, dict[str, Any]]] = {}
     decisions: dict[str, list[list[str]]] = {}
@@ -37,6 +37,8 @@ def count_passes(groups: Sequence[RunGroup]) -> dict[str, tuple[str, ...]]:
                     name = f"{suite.suite}/{row.criterion}"
                     settings = {key: getattr(suite, key) for key in _SUITE_KEYS}
                     settings |= {key: getattr(row, key) for key in _CRITERION_KEYS if not row.reference}
+                    if row.unit == "episode" and row.decision in ("PASS", "FAIL", "INCONCLUSIVE"):
+                        settings["episodes"] = row.units_max
                     first, first_settings = first_judged.setdefault(name, (run, settings))
                     for key, value in settings.items():
                         if first_settings.get(key, value) != value:

@@ -163,6 +163,13 @@ def test_verdicts_of_different_gate_seeds_are_refused(tmp_path):
     assert result.verdicts == {}
 
 
+def test_verdicts_by_different_numbers_of_episodes_are_refused(tmp_path):
+    runs = [write_run(tmp_path / f"{lr}", config={"lr": lr}) for lr in (1, 2)]
+    for run, most in zip(runs, (400, 401), strict=True):
+        write_verdict(run, criterion("solved", "PASS"), unit="episode", units_max=most)
+    assert "judged with episodes 401" in refusal(*runs, with_verdicts=True)
+
+
 def test_verdicts_are_counted(tmp_path):
     runs = [write_run(tmp_path / f"{lr}{seed}", seed=seed, config={"lr": lr}) for lr in (1, 2) for seed in (1, 2)]
     for run, decision in zip(runs, ("PASS", "PASS", "PASS", "FAIL"), strict=True):

@@ -217,9 +217,6 @@ def test_gymnasium_environments_with_finite_starts_are_noted(name):
 def test_a_test_set_has_one_fingerprint_whatever_suite_plays_it():
     seeds = seeding.episode_seeds(3, 5)
     assert held_out.load_test_set(CARTPOLE, seeds).fingerprint == held_out.load_test_set(CARTPOLE, seeds).fingerprint
-    assert (
-        held_out.load_test_set(CARTPOLE, seeds[:4]).fingerprint != held_out.load_test_set(CARTPOLE, seeds).fingerprint
-    )
     other = threat.Config(data_seed=1, train_flows=200, validation_flows=200, test_flows=200)
     again = other.model_copy(update={"shift": 100})
     assert held_out.load_test_set(other, [0]).fingerprint == held_out.load_test_set(again, [0, 1]).fingerprint
@@ -396,8 +393,8 @@ def test_a_test_set_of_cases_is_the_same_in_any_order(values, random):
     assert set_of(shuffled).fingerprint == set_of(values).fingerprint
     assert set_of([*values, 31]).fingerprint != set_of(values).fingerprint
     seeds = list(range(len(values)))
-    if shuffled != values:  # which episode has which seed counts
-        assert set_of(shuffled, seeds).fingerprint != set_of(values, seeds).fingerprint
+    assert set_of(values, seeds).fingerprint != set_of([31, *values[1:]], seeds).fingerprint
+    assert set_of(values, seeds).fingerprint != set_of(values, [31, *seeds[1:]]).fingerprint
 
 
 @pytest.mark.parametrize("leaks", ["refuse", "drop", "report"])

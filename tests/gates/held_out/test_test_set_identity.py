@@ -5,7 +5,8 @@ import itertools
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rl_eval.domains import threat
+from rl_eval import seeding
+from rl_eval.domains import threat, validate
 from rl_eval.gates.held_out.held_out_set import load_test_set
 
 NUMBERS = itertools.count()
@@ -31,6 +32,16 @@ def identity(folder, rows, columns=range(4)):
 def test_order_of_rows_and_columns_and_copies_make_no_other_test_set(tmp_path_factory, rows, columns, copied):
     folder = tmp_path_factory.mktemp("data")
     assert identity(folder, [*copied, *rows], columns) == identity(folder, ROWS)
+
+
+def test_another_number_of_episodes_is_no_other_test_set_and_another_gate_seed_is():
+    """Or whoever raises `episodes.max` by one begins to count from one."""
+
+    def episodes(gate_seed, count, name="cartpole"):
+        return load_test_set(validate({"name": name}), seeding.episode_seeds(gate_seed, count)).fingerprint
+
+    assert len({episodes(3, count) for count in (1, 40, 41)}) == 1
+    assert len({episodes(3, 4), episodes(4, 4), episodes(3, 4, "lunarlander")}) == 3
 
 
 @settings(max_examples=15)
