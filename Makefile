@@ -5,8 +5,8 @@
 .PHONY: train test gates verify bench llm lint clean
 
 PYTHON ?= python3
-# Where the public datasets lie, each in a folder of its own (nsl-kdd/, …).
-DATA ?= ../shared/data
+# Where the public datasets lie, each in a folder of its own (nsl-kdd/, …); without them, a folder that has none.
+DATA ?= $(or $(wildcard ../shared/data),.)
 SUITES ?= suites/
 BIN := .venv/bin
 

@@ -11,13 +11,13 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from rl_eval.domains import EnvConfig, domain, with_fitted_keys
-from rl_eval.errors import InputError, failure
+from rl_eval.errors import InputError, failure, nearest
 from rl_eval.formatting import short_path
 from rl_eval.gates.suite import Suite
 from rl_eval.policy import preprocessing as preprocessing_of_policy
@@ -47,14 +47,28 @@ class DataPlaces:
     def of(self, suite: Suite) -> Path | None:
         """The place of a suite's data, which need not exist; None where nothing is said about it."""
         name = data_name(suite)
-        return self.named.get(name, None if self.folder is None else self.folder / name)
+        return self.named.get(_key(name), None if self.folder is None else self.folder / name)
+
+    def require_known(self, suites: Iterable[Suite]) -> None:
+        """Refuse a name that none of these suites has.
+
+        Raises:
+            InputError: a place would be used by no suite.
+        """
+        names = sorted({data_name(suite) for suite in suites})
+        unknown = [name for name in self.named if name not in map(_key, names)]
+        if unknown:
+            raise InputError(
+                f"--rl-data {unknown[0]}={self.named[unknown[0]]}: no suite here has data of this name; "
+                f"{nearest(unknown[0], names)}they have {', '.join(names)}"
+            )
 
 
 def parse_places(texts: Sequence[str], base: Path) -> DataPlaces:
     """The places that `DIR` and `NAME=PATH` say, relative to a base.
 
     Raises:
-        InputError: two folders, a name twice, or a path that does not exist.
+        InputError: two folders, a name twice, or a path or folder that does not exist.
     """
     folder, named = None, {}
     for text in texts:
@@ -63,14 +77,21 @@ def parse_places(texts: Sequence[str], base: Path) -> DataPlaces:
             if folder is not None:
                 raise InputError(f"--rl-data names two folders, {folder} and {text}: name one, and others as NAME=PATH")
             folder = short_path(base / text)
+            if not folder.is_dir():
+                raise InputError(f"--rl-data {text}: no such folder: name the folder of the data, or NAME=PATH")
             continue
-        key = name.replace("_", "-")
+        key = _key(name)
         if key in named:
             raise InputError(f"--rl-data names {key!r} twice: give it one place")
         named[key] = short_path(base / path)
         if not path or not named[key].exists():
             raise InputError(f"--rl-data {text}: {path or 'the path'} does not exist: name a file or folder")
     return DataPlaces(folder, named)
+
+
+def _key(name: str) -> str:
+    """A name of data as it is looked up: `my_flows` and `my-flows` are one name."""
+    return name.replace("_", "-")
 
 
 def data_name(suite: Suite) -> str:
@@ -243,14 +264,15 @@ def _with_preprocessing_of(suite: Suite, run: Run, env: EnvConfig) -> EnvConfig:
 def data_sha256(env: EnvConfig) -> str | None:
     """SHA-256 of the data of an environment, as `data_sha256` of a suite pins it; None where it has none.
 
-    Of one file as `sha256sum FILE` prints it; of several, of what `sha256sum FILES...` prints, sorted by name. Of data
-    without files, of its fingerprints.
+    Of one file as `sha256sum FILE` prints it; of several, of what `sha256sum FILES...` prints: the files of each key
+    of the config in turn, those of a folder sorted by name. Of data without files, of its fingerprints.
 
     Raises:
         InputError: the data does not exist, or cannot be read.
     """
     where = domain(env.name)
-    files = sorted(where.data_files(env))
+    places = [Path(str(place)) for key in where.location_keys if (place := getattr(env, key)) is not None]
+    files = sorted(where.data_files(env), key=lambda file: (_place_index(file, places), file))
     if not files:
         fingerprints = where.fingerprints(env)
         return _sha256(json.dumps(dict(fingerprints), sort_keys=True)) if fingerprints else None
@@ -260,6 +282,11 @@ def data_sha256(env: EnvConfig) -> str | None:
     folder = os.path.commonpath([file.parent for file in files])
     names = [os.path.relpath(file, folder) for file in files]
     return _sha256("".join(f"{digest}  {name}\n" for digest, name in zip(digests, names, strict=True)))
+
+
+def _place_index(file: Path, places: Sequence[Path]) -> int:
+    """Which of the places holds a file, so that a pin says which file is the test set."""
+    return next((i for i, place in enumerate(places) if place in (file, *file.parents)), len(places))
 
 
 def _digests(files: Sequence[Path]) -> Iterator[str]:

@@ -23,6 +23,8 @@ from rl_eval.pytest_plugin._summary import print_summary, status_of, with_senten
 
 __all__ = ["SuiteFile", "SuiteItem"]
 
+USAGE_ERROR = "rl_eval_usage_error"  # in the output of a worker of xdist
+
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """The options of acceptance suites."""
@@ -103,6 +105,13 @@ def pytest_configure_node(node: Any) -> None:
     node.workerinput[SHARED] = str(node.config.stash[SESSION].share_with_workers())
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    """Under xdist: end with the usage error that a worker met while it collected."""
+    if message := getattr(node, "workeroutput", {}).get(USAGE_ERROR):
+        raise pytest.UsageError(display_text(message))
+
+
 def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Collector | None:
     """YAML with `rl_eval:` at its top level is a suite; no other file is touched."""
     if file_path.suffix not in (".yaml", ".yml"):
@@ -118,18 +127,27 @@ def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Col
     return SuiteFile.from_parent(parent, path=file_path, nodeid=place)
 
 
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """With --rl-data: deselect the suites whose data, or whose needs, are missing."""
+def pytest_collection_modifyitems(session: pytest.Session, config: pytest.Config, items: list[pytest.Item]) -> None:
+    """With --rl-data: deselect the suites whose data, or whose needs, are missing; refuse a name that none has."""
     if not config.getoption("rl_eval_data"):
         return
-    session = config.stash[SESSION]
+    gates = config.stash[SESSION]
     suites = {item.suite.path: item.suite for item in items if isinstance(item, SuiteItem)}
-    missing = {path: session.missing(suite) for path, suite in suites.items()}
+    if suites and not session.testsfailed:  # a file that cannot be collected is the first thing to report
+        try:
+            gates.require_known_places(suites.values())
+        except InputError as error:
+            if not hasattr(config, "workeroutput"):
+                raise pytest.UsageError(display_text(str(error))) from None
+            config.workeroutput[USAGE_ERROR] = str(error)  # a worker cannot raise it
+            items.clear()
+            return
+    missing = {path: gates.missing(suite) for path, suite in suites.items()}
     without = [item for item in items if isinstance(item, SuiteItem) and missing[item.suite.path]]
     if without:
         config.hook.pytest_deselected(items=without)
         items[:] = [item for item in items if item not in without]
-        session.deselected = sorted({f"{item.suite.label} ({missing[item.suite.path]})" for item in without})
+        gates.deselected = sorted({f"{item.suite.label} ({missing[item.suite.path]})" for item in without})
 
 
 def pytest_report_collectionfinish(config: pytest.Config, items: list[pytest.Item]) -> list[str]:

@@ -55,6 +55,15 @@ class GateSession:
             self.shared, self.owns_shared = Path(tempfile.mkdtemp(prefix="rl_eval-")), True
         return self.shared
 
+    def require_known_places(self, suites: Iterable[Suite]) -> None:
+        """Refuse a name in `--rl-data` that no collected suite has.
+
+        Raises:
+            InputError: no suite would use the place.
+        """
+        if self._places:
+            self._places.require_known(suites)
+
     def with_data(self, suite: Suite) -> Suite:
         """The suite on the data that `--rl-data` names for it, where it names none itself and that data exists."""
         from rl_eval.gates import with_data

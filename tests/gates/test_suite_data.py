@@ -296,6 +296,15 @@ def test_what_can_be_pinned(tmp_path):
     assert several == hashlib.sha256(lines.encode()).hexdigest()
 
 
+def test_a_pin_of_several_files_says_which_is_the_test_set(tmp_path):
+    jan, feb = (str(write_csv(tmp_path / f"{month}.csv", month, rows=20)) for month in ("jan", "feb"))
+    pins = [data_sha256(validate({**CSV, "path": one, "test_path": two})) for one, two in ((jan, feb), (feb, jan))]
+    lines = [
+        f"{hashlib.sha256((tmp_path / name).read_bytes()).hexdigest()}  {name}\n" for name in ("jan.csv", "feb.csv")
+    ]
+    assert pins == [hashlib.sha256("".join(order).encode()).hexdigest() for order in (lines, lines[::-1])]
+
+
 @pytest.mark.parametrize("pin", ["abc", "A" * 64, "sha256:" + "0" * 64])
 def test_a_pin_is_64_hexadecimal_digits(tmp_path, pin):
     with pytest.raises(InputError, match="data_sha256"):
@@ -313,9 +322,17 @@ def test_places_of_data(tmp_path, monkeypatch):
     assert both.of(write_suite(tmp_path / "t.yaml", data="my-flows")) == (tmp_path / "sets" / "x=1").relative_to(
         tmp_path
     )
+    for name in ("my_flows", "my-flows"):  # both spellings, on both sides
+        spelled = write_suite(tmp_path / "t.yaml", data=name)
+        for text in ("my_flows=sets", "my-flows=sets"):
+            places = parse_places([text], tmp_path)
+            assert places.of(spelled) is not None
+            places.require_known([suite, spelled])
+            with pytest.raises(InputError, match=r"--rl-data my-flows.* csv"):
+                places.require_known([suite])
     assert parse_places(["./sets/x=1"], tmp_path).folder == (tmp_path / "sets" / "x=1").relative_to(tmp_path)
     assert parse_places(["feb=sets"], tmp_path).of(suite) is None
-    for texts in (["a", "b"], ["a=sets", "a=sets"], ["a=missing"], ["a="]):
+    for texts in (["sets", "sets"], ["a=sets", "a=sets"], ["a=missing"], ["a="], ["missing"], ["s.yaml"]):
         with pytest.raises(InputError, match="--rl-data"):
             parse_places(texts, tmp_path)
     assert not parse_places([], tmp_path)

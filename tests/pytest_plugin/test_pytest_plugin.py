@@ -418,6 +418,15 @@ def test_the_ledger_counts_the_policies_judged_on_the_test_set(project):
     assert "2 different policies" in output(result)
 
 
+def test_under_xdist_a_name_that_no_suite_has_is_a_usage_error(project):
+    pytest.importorskip("xdist")
+    result = project.runpytest_subprocess("suites/", "-n", "1", "--rl-data", "other=suites")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    assert "--rl-data other=suites" in output(result)
+    assert "Traceback" not in output(result)
+    assert "INTERNALERROR" not in output(result)
+
+
 def test_under_xdist_a_suite_is_played_once(project, monkeypatch):
     pytest.importorskip("xdist")
     monkeypatch.setenv("LOG_OF_LOADS", str(project.path / "loads.txt"))
@@ -554,12 +563,11 @@ def test_data_by_name(project):
     suite = "suites/flows.yaml"
     result = project.runpytest_inprocess(suite, "--rl-data", "flows=feb.csv", *run)
     result.assert_outcomes(passed=1)
-    result = project.runpytest_inprocess(suite, "--rl-data", "other=feb.csv", *run)
-    result.assert_outcomes(deselected=2)
-    result.stdout.fnmatch_lines(["deselected, since something that they need is missing: *(no --rl-data flows=PATH)"])
-    result = project.runpytest_inprocess(suite, "--rl-data", "flows=missing.csv", *run)
-    assert result.ret == pytest.ExitCode.USAGE_ERROR
-    assert "flows=missing.csv" in output(result)
+    for places in (["other=feb.csv"], ["flows=missing.csv"], ["missing"], ["feb.csv"], ["flows=feb.csv", "other=."]):
+        options = [text for place in places for text in ("--rl-data", place)]
+        result = project.runpytest_inprocess(suite, *options, *run)
+        assert result.ret == pytest.ExitCode.USAGE_ERROR
+        assert places[-1] in output(result)
     info = {"data_fingerprints": {"train": "of another file"}}
     write_run(
         project.path / "outputs" / "run", {**env, "path": "jan.csv"}, rule=np.ones(1), bias=(0, 1, 0, 0), info=info

@@ -129,7 +129,7 @@ def read_parquet(path: Path) -> Sheet:
 
 
 def read_csv(path: Path, *, names: dict[int, list[str]] | None = None) -> Sheet:
-    """A comma-separated text file, with or without a byte-order mark, ending its lines in LF or CRLF.
+    """A comma-separated text file, with or without a byte-order mark, ending its lines in LF, CRLF or CR.
 
     Args:
         names: for a file without a header, the column names for each allowed width.
@@ -138,14 +138,16 @@ def read_csv(path: Path, *, names: dict[int, list[str]] | None = None) -> Sheet:
         InputError: not text, empty, a row of another width, or above the size limits.
     """
     _check_size(path)
-    data = path.read_bytes().removeprefix(b"\xef\xbb\xbf").replace(b"\r\n", b"\n").rstrip(b"\n \t\r") + b"\n"
+    data = path.read_bytes().removeprefix(b"\xef\xbb\xbf").replace(b"\r\n", b"\n").rstrip(b"\n \t\r")
+    if b"\n" not in data:  # lines end in CR, as on old Macs; else a CR is part of a cell
+        data = data.replace(b"\r", b"\n")
+    data += b"\n"
     if data == b"\n":
         raise InputError(f"{path} is empty: give a file with flows in it")
     _check_text(path, data)
     line_numbers, widths = _lines_and_widths(data)
     if names is None:
-        header = next(csv.reader([data[: data.index(b"\n")].decode()]))
-        columns = [name.strip() for name in header]
+        columns = _header(path, data[: data.index(b"\n")].decode())
         _check_header(path, columns)
         allowed, first = {len(columns)}, 1
     else:
@@ -211,6 +213,15 @@ def _check_text(path: Path, data: bytes) -> None:
     if position >= 0:
         line = data.count(b"\n", 0, position) + 1
         raise InputError(f"{path}, line {line}: not UTF-8 text: give a comma-separated text file or a .parquet file")
+
+
+def _header(path: Path, line: str) -> list[str]:
+    try:
+        return [name.strip() for name in next(csv.reader([line]))]
+    except csv.Error as error:  # a CR outside quotes, or a name of more than 128 KiB
+        raise InputError(
+            f"{path}, line 1: the header cannot be read ({error}): give comma-separated names on one line"
+        ) from error
 
 
 def _check_header(path: Path, columns: list[str]) -> None:

@@ -31,12 +31,19 @@ def written(tmp_path, lines, *, end="\n", prefix=b"", name="flows.csv"):
 
 
 @pytest.mark.parametrize("prefix", [b"", b"\xef\xbb\xbf"])
-@pytest.mark.parametrize("end", ["\n", "\r\n"])
-def test_byte_order_marks_and_crlf_change_nothing(tmp_path, prefix, end):
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+def test_byte_order_marks_and_line_ends_change_nothing(tmp_path, prefix, end):
     table = read(written(tmp_path, [HEADER, *ROWS], end=end, prefix=prefix))
     assert table.numeric[:, 0].tolist() == [1.5, 2.5, 3.5, 4.5]
     assert table.levels == (("icmp", "tcp", "udp"),)
     assert table.label.tolist() == [0, 1, 0, 1]
+
+
+@pytest.mark.parametrize("header", ["size,pro\rto,label", f"size,{'p' * (1 << 18)},label"])
+def test_a_header_that_cannot_be_read_is_one_sentence(tmp_path, header):
+    with pytest.raises(InputError, match=r"flows\.csv, line 1: ") as error:
+        read(written(tmp_path, [header, *ROWS]))
+    assert len(str(error.value).splitlines()) == 1
 
 
 def test_quoted_cells_may_hold_commas_and_line_ends(tmp_path):
