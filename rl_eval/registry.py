@@ -29,6 +29,7 @@ class Registry(Generic[Entry]):
     def __init__(self, group: str, noun: str, entry_type: type | None = None, name_attribute: str | None = None):
         self.group, self.noun, self.entry_type, self.name_attribute = group, noun, entry_type, name_attribute
         self._registered: dict[str, Entry] = {}
+        self._built_in: set[str] = set()
 
     @cached_property
     def _entry_points(self) -> dict[str, importlib.metadata.EntryPoint]:
@@ -61,6 +62,15 @@ class Registry(Generic[Entry]):
             raise InputError(f"{shown} has no {attribute}: give it one")
         return self.register(name, entry)
 
+    def mark_built_in(self, *names: str) -> None:
+        """Say that entries are of this package, so that they are not in `added`."""
+        self._built_in.update(names)
+
+    @property
+    def added(self) -> list[str]:
+        """The names that other code registered: neither built in nor looked up through an entry point."""
+        return [name for name in self._registered if name not in self._built_in]
+
     def __contains__(self, name: object) -> bool:
         return isinstance(name, str) and (name in self._registered or name in self._entry_points)
 
@@ -88,6 +98,7 @@ class Registry(Generic[Entry]):
             reason = " ".join(str(error).split()) or type(error).__name__
             raise InputError(f"{self.noun} {name!r} ({point.value}) cannot be loaded: {reason}") from error
         self._registered[name] = self._checked(name, entry, f"{name!r} ({point.value})")
+        self._built_in.add(name)
         return self._registered[name]
 
     def available(self) -> list[Entry]:

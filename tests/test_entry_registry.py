@@ -50,6 +50,16 @@ def test_two_entries_of_one_name_are_refused(installed):
         registry.register("pear", "other")
 
 
+def test_what_other_code_adds_is_neither_built_in_nor_an_entry_point(installed):
+    registry = installed("APPLE = 'apple'", apple="APPLE")
+    registry.register("pear", "pear")
+    registry.mark_built_in("pear")
+    registry.get("apple")
+    assert registry.added == []
+    registry.register("plum", "plum")
+    assert registry.added == ["plum"]
+
+
 def test_a_registered_entry_takes_precedence_over_an_entry_point_of_its_name(installed):
     registry = installed("APPLE = 'apple'", apple="APPLE")
     with pytest.warns(UserWarning, match=r"apple = their_package:APPLE is ignored"):

@@ -26,6 +26,7 @@ from rl_eval.diagnostics._overfits import overfits
 from rl_eval.diagnostics._policy_collapse import policy_collapse
 from rl_eval.diagnostics._policy_unmoved import policy_unmoved
 from rl_eval.diagnostics._registry import (
+    DIAGNOSTICS,
     Diagnostic,
     all_findings,
     diagnostic,
@@ -51,8 +52,11 @@ register(
     stale_experience, stale_replay, unwired_reward, updates_too_large, updates_too_small,
 )  # fmt: skip
 metrics.register(finds_nothing, explained_variance_of_ceiling)
+metrics.METRICS.mark_built_in(finds_nothing.name, explained_variance_of_ceiling.name)
+DIAGNOSTICS.mark_built_in(*DIAGNOSTICS)
 
 __all__ = [
+    "DIAGNOSTICS",
     "LAYERS",
     "SEVERITIES",
     "DiagnosedRun",

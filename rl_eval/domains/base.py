@@ -110,6 +110,13 @@ class Domain(ABC, Generic[Config]):
         """Why a config from somebody else needs trust, as the beginning of a sentence; None if it does not."""
         return None
 
+    def code_identity(self, config: Config) -> str | None:
+        """What the environment consists of besides its config, data, this package and installed packages.
+
+        None where code takes part that no version covers: verdicts on it are not cached.
+        """
+        return ""
+
     def notes(self, config: Config) -> Sequence[str]:
         """Sentences on what the config leaves to a default that matters; train.py prints them."""
         return ()

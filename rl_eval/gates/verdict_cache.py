@@ -10,12 +10,15 @@ import contextlib
 import hashlib
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from pydantic import TypeAdapter, ValidationError
+
 from rl_eval import __version__
 from rl_eval.errors import InputError
+from rl_eval.gates.verdict import DIRECTION_SIGNS, CriterionVerdict, SuiteVerdict
 from rl_eval.run import Run, read_json, write_json
 from rl_eval.untrusted_files import only_regular
 
@@ -87,6 +90,33 @@ def read(folder: Path, key: str) -> dict[str, Any] | None:
     except (InputError, ValueError, RecursionError):
         return None
     return verdict if isinstance(verdict, dict) else None
+
+
+def read_verdict(folder: Path, key: str, items: Iterable[str]) -> SuiteVerdict | None:
+    """The verdict on a suite, every field checked; None where there is none, or it is not one on exactly these items.
+
+    Args:
+        items: of the suite, in their order.
+    """
+    try:
+        verdict = TypeAdapter(SuiteVerdict).validate_python(read(folder, key))
+    except ValidationError:
+        return None
+    names = [criterion.criterion for criterion in verdict.criteria]
+    complete = names == list(items) and bool(verdict.runs) and all(map(_is_consistent, verdict.criteria))
+    return verdict if complete else None
+
+
+def _is_consistent(criterion: CriterionVerdict) -> bool:
+    """Whether a judged criterion says on which side of its threshold it passes; errors are never stored."""
+    compared = criterion.estimate is not None and criterion.threshold is not None
+    return criterion.decision != "ERROR" and (not compared or criterion.direction in DIRECTION_SIGNS)
+
+
+def read_findings(folder: Path, key: str) -> list[str] | None:
+    """Doctor's findings; None where there are none, or the entry is damaged."""
+    findings = (read(folder, key) or {}).get("findings")
+    return findings if isinstance(findings, list) and all(isinstance(text, str) for text in findings) else None
 
 
 def write(folder: Path, key: str, verdict: Mapping[str, Any]) -> bool:

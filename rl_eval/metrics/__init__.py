@@ -9,6 +9,7 @@ from rl_eval.metrics._artefacts import artefacts_complete, disagreements, number
 from rl_eval.metrics._confusion import Confusion, confusion
 from rl_eval.metrics._detection import accuracy, f1, false_positive_rate, mcc, precision, recall
 from rl_eval.metrics._registry import (
+    METRICS,
     Metric,
     MetricUndefined,
     compute,
@@ -27,8 +28,10 @@ register(
     median_return, min_return, numbers_agree, precision, recall, same_seed_return_std, seed_mean, seed_std,
     seed_variance, success_rate, training, value_loss_ratio,
 )  # fmt: skip
+METRICS.mark_built_in(*METRICS)
 
 __all__ = [
+    "METRICS",
     "Confusion",
     "Metric",
     "MetricUndefined",

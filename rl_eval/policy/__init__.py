@@ -12,7 +12,7 @@ from rl_eval.policy._onnx_spaces import onnx_spaces
 from rl_eval.policy._policy import Policy, Spaces, action_space_from_json, action_space_json, choose_actions, scores
 from rl_eval.policy._python import PythonPolicy, PythonSource
 from rl_eval.policy._sb3 import StableBaselines3Policy, StableBaselines3Source
-from rl_eval.policy._source import Source, load, names_policy, not_a_policy, preprocessing, register
+from rl_eval.policy._source import SOURCES, Source, load, names_policy, not_a_policy, preprocessing, register
 from rl_eval.policy._trivial import Constant, ConstantSource, Random, RandomSource, Untrained, UntrainedSource
 
 register(
@@ -26,9 +26,11 @@ register(
     PythonSource(),
     StableBaselines3Source(),
 )
+SOURCES.mark_built_in(*SOURCES)
 
 __all__ = [
     "BUILT_IN",
+    "SOURCES",
     "Constant",
     "HttpPolicy",
     "OnnxPolicy",

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import platform
 from collections.abc import Iterator
-from importlib.metadata import entry_points
+from importlib.metadata import distributions, entry_points
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,8 +16,6 @@ from rl_eval.errors import InputError
 if TYPE_CHECKING:
     from rl_eval.gates import Selection, Suite
 
-# Packages whose versions can change what a policy or an environment does.
-_ACTING = ("gymnasium", "numpy", "torch", "onnxruntime", "stable_baselines3", "sb3_contrib")
 _EXTENSION_GROUPS = ("rl_eval.domains", "rl_eval.metrics", "rl_eval.policies", "rl_eval.diagnostics")
 
 
@@ -30,13 +29,12 @@ def verdict_key(suite: Suite, selection: Selection, trust: bool = False) -> str 
     from rl_eval.domains import domain, needs_trust
     from rl_eval.gates import verdict_cache
     from rl_eval.gates.suite_data import environment_of_policy, environment_to_judge
-    from rl_eval.provenance import installed_version
     from rl_eval.run import Run
 
     if needs_trust(suite.judged) or suite.spec.plugins or _has_extensions():
         return None
     try:
-        extra = {"code": _code(), **{name: str(installed_version(name)) for name in _ACTING}}
+        extra = {"code": _code(), "packages": _packages()}
         for spec in _policies_of(suite, selection):
             identity = policy.identity(spec) if policy.is_cacheable(spec) else None
             if identity is None:
@@ -48,6 +46,9 @@ def verdict_key(suite: Suite, selection: Selection, trust: bool = False) -> str 
         env = (
             environment_to_judge(suite, runs[0]) if runs else environment_of_policy(suite, str(selection.runs[0].path))
         )
+        registration = domain(env.name).code_identity(env)
+        if registration is None:
+            return None
         return verdict_cache.key(
             runs=[verdict_cache.run_fingerprint(run) for run in runs],
             suite=suite.path.read_text(encoding="utf-8"),
@@ -59,6 +60,7 @@ def verdict_key(suite: Suite, selection: Selection, trust: bool = False) -> str 
                 "shown": suite.label,
                 "part": suite.part,
                 "trust": str(trust),
+                "registration": registration,
                 "environment": env.model_dump_json(),
                 "judged": " ".join(str(judged.path) for judged in selection.runs),
                 "too few": str(selection.too_few),
@@ -69,8 +71,14 @@ def verdict_key(suite: Suite, selection: Selection, trust: bool = False) -> str 
 
 
 def _has_extensions() -> bool:
-    """Whether another package adds domains, metrics, policies or diagnostics: code that no hash here covers."""
-    return any(
+    """Whether other code adds domains, metrics, policies or diagnostics: code that no hash here covers."""
+    from rl_eval.diagnostics import DIAGNOSTICS
+    from rl_eval.domains import DOMAINS
+    from rl_eval.metrics import METRICS
+    from rl_eval.policy import SOURCES
+
+    # a conftest.py, or what it imports, registers at run time; an installed package has entry points
+    return any(registry.added for registry in (DOMAINS, METRICS, SOURCES, DIAGNOSTICS)) or any(
         not point.value.startswith("rl_eval.") for group in _EXTENSION_GROUPS for point in entry_points(group=group)
     )
 
@@ -80,11 +88,13 @@ def findings_key(run: str) -> str | None:
     from rl_eval.gates import verdict_cache
     from rl_eval.run import read_run
 
+    if _has_extensions():
+        return None
     try:
         fingerprint = verdict_cache.run_fingerprint(read_run(run))
     except (InputError, OSError):
         return None
-    extra = {"code": _code(), "of": "doctor"}
+    extra = {"code": _code(), "packages": _packages(), "of": "doctor"}
     return verdict_cache.key(runs=[fingerprint], suite="", gate_seed=0, data={}, extra=extra)
 
 
@@ -97,6 +107,13 @@ def _policies_of(suite: Suite, selection: Selection) -> Iterator[str]:
         yield from criterion.spec.better_than or ()
     if suite.spec.attainable:
         yield suite.spec.attainable
+
+
+@functools.cache
+def _packages() -> str:
+    """The versions of Python and of every installed package: any of them can change how something acts."""
+    versions = sorted({f"{package.name} {package.version}" for package in distributions()})
+    return "\n".join([platform.python_version(), *versions])
 
 
 @functools.cache

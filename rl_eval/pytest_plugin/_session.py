@@ -127,8 +127,8 @@ class GateSession:
 
         folder = self._path(verdict_cache.FOLDER)
         key = findings_key(run) if self._config.getoption("rl_eval_gate_cache") == "on" else None
-        if key is not None and (values := verdict_cache.read(folder, key)):
-            return values["findings"]
+        if key is not None and (findings := verdict_cache.read_findings(folder, key)) is not None:
+            return findings
         findings = first_findings(Path(run), trust=self._config.getoption("rl_eval_trust"))
         if key is not None:
             verdict_cache.write(folder, key, {"findings": findings})
@@ -176,22 +176,24 @@ class GateSession:
         return verdict
 
     def _cached_verdict(self, suite: Suite, selection: Selection) -> SuiteVerdict:
-        """The verdict of an earlier session where nothing has changed since; a new one is recorded in the ledger."""
-        from rl_eval.gates import SuiteVerdict, evaluate_suite, ledger, verdict_cache
+        """The verdict of an earlier session where nothing has changed since, else a new one; the ledger records both.
+
+        The cache holds it without the ledger's note, which changes from session to session.
+        """
+        from rl_eval.gates import evaluate_suite, ledger, verdict_cache
 
         folder = self._path(verdict_cache.FOLDER)
         trust = self._config.getoption("rl_eval_trust")
         cached = self._config.getoption("rl_eval_gate_cache") == "on"
         key = verdict_key(suite, selection, trust) if cached else None
-        if key is not None and (values := verdict_cache.read(folder, key)):
-            return SuiteVerdict.from_json(values)
-        with refused_exits():
-            verdict = evaluate_suite(suite, selection, trust=trust)
+        verdict = verdict_cache.read_verdict(folder, key, suite.items) if key is not None else None
+        if verdict is None:
+            with refused_exits():
+                verdict = evaluate_suite(suite, selection, trust=trust)
+            if key is not None and verdict.decision != "ERROR":  # the cause of an error may have disappeared
+                verdict_cache.write(folder, key, verdict.to_json())
         recorded_in = self._path(self._config.getoption("rl_eval_ledger") or ledger.DEFAULT)
-        verdict = ledger.record_verdict(recorded_in, selection, verdict)
-        if key is not None and verdict.decision != "ERROR":  # the cause of an error may have disappeared
-            verdict_cache.write(folder, key, verdict.to_json())
-        return verdict
+        return ledger.record_verdict(recorded_in, selection, verdict)
 
     def _select(self, suite: Suite) -> Selection:
         from rl_eval.gates import named_runs, newest_group

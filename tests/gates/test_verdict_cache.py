@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from rl_eval import run as runs
 from rl_eval.gates import verdict_cache
+from rl_eval.gates.verdict import CriterionVerdict, SuiteVerdict
 from tests.gates.fake_runs import write_run
 
 ARGUMENTS = {"runs": ["r1", "r2"], "suite": "rl_eval: 1", "gate_seed": 7, "data": {"gate": "d"}}
@@ -115,3 +116,47 @@ def test_the_fingerprint_of_a_run_covers_what_criteria_read(tmp_path):
 
 def test_a_file_that_is_not_there_has_a_name_too(tmp_path):
     assert verdict_cache.file_fingerprint(tmp_path / "none") == "missing"
+
+
+def verdict():
+    judged = CriterionVerdict("s", "c", "mean_return", "PASS", "good", "estimate", "at_least", 400.0, 500.0, run="r")
+    held_out = CriterionVerdict("s", "held_out", "held_out", "NOT_CHECKED", "no data", "evidence", "")
+    return SuiteVerdict("s", "s.yaml", "cartpole", "r", 7, ("r",), (judged, held_out), assumed=("a", "b"))
+
+
+def test_a_suites_verdict_comes_back_as_it_was(tmp_path):
+    verdict_cache.write(tmp_path, "k", verdict().to_json())
+    assert verdict_cache.read_verdict(tmp_path, "k", ["c", "held_out"]) == verdict()
+    for items in ([], ["c"], ["held_out", "c"], ["c", "controls", "held_out"]):
+        assert verdict_cache.read_verdict(tmp_path, "k", items) is None
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"criteria": []}, {"criteria": None}, {"criteria": [{}]}, {"runs": []}, {"runs": "r"}, {"part": "x"},
+        {"gate_seed": "x"}, {"suite": None}, {"judged": [1]},
+    ],
+    ids=str,
+)  # fmt: skip
+def test_a_malformed_verdict_with_the_right_hash_is_a_miss(tmp_path, changed):
+    verdict_cache.write(tmp_path, "k", {**verdict().to_json(), **changed})
+    assert verdict_cache.read_verdict(tmp_path, "k", ["c", "held_out"]) is None
+
+
+@pytest.mark.parametrize(
+    "changed", [{"decision": "GOOD"}, {"decision": "ERROR"}, {"direction": "up"}, {"estimate": "x"}, {"history": 1}]
+)
+def test_a_malformed_criterion_with_the_right_hash_is_a_miss(tmp_path, changed):
+    values = verdict().to_json()
+    values["criteria"] = [{**values["criteria"][0], **changed}, values["criteria"][1]]
+    verdict_cache.write(tmp_path, "k", values)
+    assert verdict_cache.read_verdict(tmp_path, "k", ["c", "held_out"]) is None
+
+
+@pytest.mark.parametrize("values", [{}, {"findings": None}, {"findings": "text"}, {"findings": [1]}], ids=str)
+def test_malformed_findings_are_a_miss(tmp_path, values):
+    verdict_cache.write(tmp_path, "k", values)
+    assert verdict_cache.read_findings(tmp_path, "k") is None
+    verdict_cache.write(tmp_path, "k", {"findings": ["one"]})
+    assert verdict_cache.read_findings(tmp_path, "k") == ["one"]

@@ -5,12 +5,20 @@ from __future__ import annotations
 import importlib.metadata
 import os
 
+import gymnasium as gym
 import pytest
+from gymnasium.envs.classic_control.cartpole import CartPoleEnv
+from gymnasium.envs.registration import EnvSpec, WrapperSpec
 
+from rl_eval import domains
+from rl_eval.diagnostics import DIAGNOSTICS
+from rl_eval.domains import DOMAINS
+from rl_eval.domains.gym import Config
 from rl_eval.gates import load_suite, named_runs
-from rl_eval.policy import canonical
+from rl_eval.metrics import METRICS
+from rl_eval.policy import SOURCES, canonical
 from rl_eval.pytest_plugin import _cache_key
-from rl_eval.pytest_plugin._cache_key import verdict_key
+from rl_eval.pytest_plugin._cache_key import findings_key, verdict_key
 from tests.gates.fake_runs import FALL, write_run, write_suite
 
 SUITE = "rl_eval: 1\nenv: cartpole\ncriteria:\n  c: {metric: mean_return, at_least: 400, by: estimate}\n"
@@ -48,11 +56,18 @@ def test_policies_with_code_servers_or_missing_files_have_no_key(tmp_path, judge
     assert key(tmp_path, judged) is None
 
 
-def test_the_key_of_a_model_of_stable_baselines3_follows_its_bytes_and_trust(tmp_path):
-    model = tmp_path / "model.zip"
+def test_a_model_of_stable_baselines3_has_no_key_since_its_pickle_can_import_other_code(tmp_path):
+    (tmp_path / "model.zip").write_bytes(b"1")
+    assert key(tmp_path, f"sb3:ppo:{tmp_path / 'model.zip'}") is None
+    reference = SUITE.replace("at_least: 400", f"better_than: 'sb3:ppo:{tmp_path / 'model.zip'}'")
+    assert key(tmp_path, "random", reference) is None
+
+
+def test_the_key_follows_the_bytes_of_a_file_and_trust(tmp_path):
+    model = tmp_path / "model.onnx"
     model.write_bytes(b"1")
     suite = load_suite(write_suite(tmp_path / "s.yaml", SUITE))
-    selection = named_runs(suite, [f"sb3:ppo:{model}"])
+    selection = named_runs(suite, [f"onnx:{model}"])
     keys = [verdict_key(suite, selection), verdict_key(suite, selection, trust=True)]
     model.write_bytes(b"2")
     keys.append(verdict_key(suite, selection))
@@ -70,18 +85,10 @@ def test_the_key_is_that_of_the_file_however_its_path_is_spelled(tmp_path, monke
     def keys(*specs):
         return {verdict_key(suite, named_runs(suite, [canonical(spec)])) for spec in specs}
 
-    same = keys(
-        "sb3:ppo:model.zip",
-        "sb3:PPO:./model",
-        f"sb3:ppo:{tmp_path}/latest",
-        "sb3:ppo:../" + tmp_path.name + "/model.zip",
-    )
     onnx = keys("onnx:model.zip", f"onnx:{tmp_path}//model.zip", "onnx:./latest.zip")
-    assert len(same) == len(onnx) == 1
-    different = (
-        same | onnx | keys("sb3:ppo:other.zip", "sb3:a2c:model.zip", "sb3:ppo:model+other.zip", "onnx:other.zip")
-    )
-    assert len(different) == 6
+    assert len(onnx) == 1
+    different = onnx | keys("onnx:other.zip")
+    assert len(different) == 2
     assert None not in different
 
 
@@ -90,3 +97,70 @@ def test_there_is_no_key_where_a_package_extends_this_one(tmp_path, monkeypatch)
     point = importlib.metadata.EntryPoint("other", "other_package.metrics", "rl_eval.metrics")
     monkeypatch.setattr(_cache_key, "entry_points", lambda group: [point] if group == point.group else [])
     assert key(tmp_path, "random") is None
+
+
+@pytest.mark.parametrize("registry", [METRICS, DOMAINS, SOURCES, DIAGNOSTICS], ids=lambda registry: registry.group)
+def test_there_is_no_key_where_other_code_registers_something(tmp_path, monkeypatch, registry):
+    run = write_run(tmp_path / "run").path
+    assert None not in (key(tmp_path, run), findings_key(str(run)))
+    monkeypatch.setitem(registry._registered, "theirs", object())
+    assert registry.added == ["theirs"]
+    assert key(tmp_path, run) is None
+    assert findings_key(str(run)) is None
+
+
+@pytest.fixture
+def register_environment(monkeypatch):
+    """A function that registers a Gymnasium id until the test ends."""
+
+    def register(**attributes):
+        monkeypatch.setitem(gym.registry, "Theirs-v0", EnvSpec("Theirs-v0", **attributes))
+
+    return register
+
+
+CARTPOLE = "gymnasium.envs.classic_control.cartpole:CartPoleEnv"
+THEIRS = "rl_eval: 1\nenv: {id: Theirs-v0}\n" + SUITE.split("\n", 2)[2]
+
+
+@pytest.mark.parametrize(
+    "attributes",
+    [
+        {"entry_point": "their_module:Env"},
+        {"entry_point": CartPoleEnv},
+        {"entry_point": CARTPOLE, "vector_entry_point": "their_module:VectorEnv"},
+        {"entry_point": CARTPOLE, "additional_wrappers": (WrapperSpec("w", "their_module:Wrapper", {}),)},
+        {"entry_point": CARTPOLE, "kwargs": {"their": object()}},
+    ],
+    ids=["module", "class", "vector", "wrapper", "argument"],
+)
+def test_there_is_no_key_for_an_environment_of_other_code(tmp_path, register_environment, attributes):
+    register_environment(entry_point=CARTPOLE)
+    suite = load_suite(write_suite(tmp_path / "s.yaml", THEIRS))
+    selection = named_runs(suite, ["random"])
+    assert verdict_key(suite, selection) is not None
+    register_environment(**attributes)
+    assert verdict_key(suite, selection) is None
+
+
+def test_the_key_follows_the_registration_of_an_environment(tmp_path, register_environment):
+    keys = []
+    for steps in (10, 20):
+        register_environment(entry_point=CARTPOLE, max_episode_steps=steps)
+        keys.append(key(tmp_path, "random", THEIRS))
+    assert None not in keys
+    assert len(set(keys)) == 2
+
+
+def test_there_is_no_key_where_an_argument_of_the_environment_names_a_file(tmp_path):
+    (tmp_path / "model.xml").write_text("")
+    config = Config(id="CartPole-v1", kwargs={"xml_file": str(tmp_path / "model.xml")})
+    assert domains.domain("gym").code_identity(config) is None
+    (tmp_path / "model.xml").unlink()
+    assert domains.domain("gym").code_identity(config) is not None
+
+
+def test_the_key_follows_the_versions_of_installed_packages(tmp_path, monkeypatch):
+    first = key(tmp_path, "random")
+    monkeypatch.setattr(_cache_key, "_packages", lambda: "box2d 0.0")
+    assert key(tmp_path, "random") not in (None, first)

@@ -24,7 +24,7 @@ import rl_eval.terminal  # noqa: F401
 from agents import AGENTS
 from rl_eval.gates.needs import EXTRAS
 from tests.gates import fake_agent
-from tests.gates.fake_runs import FALL, write_run
+from tests.gates.fake_runs import BALANCE, FALL, write_run
 
 pytest_plugins = "pytester"
 
@@ -425,6 +425,22 @@ def test_under_xdist_a_name_that_no_suite_has_is_a_usage_error(project):
     assert "--rl-data other=suites" in output(result)
     assert "Traceback" not in output(result)
     assert "INTERNALERROR" not in output(result)
+
+
+def test_a_verdict_from_the_cache_is_recorded_with_the_ledgers_note_of_today(project, monkeypatch):
+    monkeypatch.setenv("LOG_OF_LOADS", str(project.path / "loads.txt"))
+    for name, rule in (("a", BALANCE), ("b", FALL)):
+        write_run(project.path / "outputs" / name, rule=rule)
+    noted, played = [], []
+    for name, ledger in (("a", "first.jsonl"), ("b", "first.jsonl"), ("a", "first.jsonl"), ("b", "second.jsonl")):
+        arguments = ("--rl-run", f"outputs/{name}", "--rl-ledger", ledger, "--junitxml=report.xml")
+        project.runpytest_inprocess("suites/pole.yaml::solved", "suites/pole.yaml::held_out", *arguments)
+        noted.append("2 different policies" in (project.path / "report.xml").read_text())
+        played.append(len((project.path / "loads.txt").read_text().splitlines()))
+    assert noted == [False, True, True, False]
+    assert played[1] == played[2] == played[3]  # the last two are from the cache
+    lines = [len((project.path / ledger).read_text().splitlines()) for ledger in ("first.jsonl", "second.jsonl")]
+    assert lines == [3, 1]
 
 
 def test_under_xdist_a_suite_is_played_once(project, monkeypatch):

@@ -60,6 +60,12 @@ class Gym(Domain[Config]):
         """An id with a module in front imports it."""
         return f"env.id={config.id!r} imports a module" if ":" in config.id else None
 
+    def code_identity(self, config: Config) -> str | None:
+        """The id's registration, where the environment and its wrappers are Gymnasium's own; None otherwise."""
+        from rl_eval.domains.gym.make import code_identity
+
+        return code_identity(config)
+
     def in_one_process(self, config: Config) -> Config:
         """The same with one worker."""
         return config.model_copy(update={"workers": 1})

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import importlib
+import json
 import os
 from typing import Any
 
@@ -45,6 +47,26 @@ def _line(error: Exception) -> str:
     """Another library's message on one line, with the kind of error where the message alone says little."""
     text = " ".join(str(error).split())
     return f"{type(error).__name__}: {text}" if isinstance(error, LookupError) or not text else text
+
+
+def code_identity(config: Config) -> str | None:
+    """The registration of an id as JSON; None where its code is not Gymnasium's own, or the config names a file.
+
+    Raises:
+        InputError: unknown id.
+    """
+    texts = [value for value in config.kwargs.values() if isinstance(value, str)]
+    if ":" in config.id or any(os.path.exists(os.path.expanduser(text)) for text in texts):
+        return None
+    spec = _spec(config)
+    wrappers = [wrapper.entry_point for wrapper in spec.additional_wrappers]
+    for entry_point in (spec.entry_point, *filter(None, [spec.vector_entry_point]), *wrappers):
+        if not isinstance(entry_point, str) or not entry_point.startswith("gymnasium."):
+            return None
+    try:
+        return json.dumps(dataclasses.asdict(spec), sort_keys=True)
+    except TypeError:  # an argument that is an object
+        return None
 
 
 def has_limit(config: Config) -> bool:
