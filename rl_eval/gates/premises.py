@@ -17,10 +17,10 @@ from rl_eval.run import Run
 
 
 def with_premises(suite: Suite, judged: Sequence[Run | BarePolicy], verdict: SuiteVerdict) -> SuiteVerdict:
-    """The verdict with `test_data` and `assumed`, if it is about the test set and that can be read."""
-    if verdict.part != "test":
-        return verdict
+    """The verdict with `test_data` and `assumed`; as it is where nothing could be played or the data cannot be read."""
     held_out = next((one for one in verdict.criteria if one.criterion == "held_out"), None)
+    if (held_out is None or held_out.units_max is None) and {one.decision for one in verdict.criteria} == {"ERROR"}:
+        return verdict
     try:
         text = describe_test_set(suite, judged, held_out)
     except InputError:
@@ -29,7 +29,7 @@ def with_premises(suite: Suite, judged: Sequence[Run | BarePolicy], verdict: Sui
 
 
 def describe_test_set(suite: Suite, judged: Sequence[Run | BarePolicy], held_out: CriterionVerdict | None) -> str:
-    """One line on the test set: how many cases or episodes there are, and where they come from.
+    """One line on what is played: how many cases or episodes there are, and where they come from.
 
     Raises:
         InputError: the data cannot be loaded.
@@ -38,10 +38,11 @@ def describe_test_set(suite: Suite, judged: Sequence[Run | BarePolicy], held_out
     if held_out is not None and held_out.units_max is not None:
         count = quantity(held_out.units_max, held_out.unit or "unit")
     if not needs_data(suite.judged) and not domain(suite.judged.name).fingerprints(suite.judged):
-        text = f"{count or 'episodes'} of {_environment(suite)}, seeded by gate_seed {suite.gate_seed}"
+        episodes = count or ("episodes" if suite.part == "test" else "validation episodes")
+        text = f"{episodes} of {_environment(suite)}, seeded by gate_seed {suite.gate_seed}"
     else:
-        text = f"{count}{', ' if count else ''}the test part of {_data(suite, judged)}"
-    return display_text(text + (", pinned by data_sha256" if suite.spec.data_sha256 else ""))
+        text = f"{count}{', ' if count else ''}the {suite.part} part of {_data(suite, judged)}"
+    return display_text(text + (", pinned by data_sha256" if suite.spec.data_sha256 and suite.part == "test" else ""))
 
 
 def _data(suite: Suite, judged: Sequence[Run | BarePolicy]) -> str:

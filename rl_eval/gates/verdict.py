@@ -77,7 +77,7 @@ class SuiteVerdict:
         passed_over: one sentence for each run that cannot be read, and so was not considered.
         judged: a line on each of the first runs, with its age and what differs from `train:`.
         part: what was played. A verdict on `validation` helps to choose between runs; it is not the gate's.
-        test_data: a line on the test set; see `premises.describe_test_set`.
+        test_data: a line on what was played; see `premises.describe_test_set`.
         assumed: what the verdict takes for granted, a phrase each; see `premises.assumptions`.
         train_command: where there is no run, what trains one.
     """
@@ -122,7 +122,8 @@ class SuiteVerdict:
     def facts(self) -> list[tuple[str, str]]:
         """What the decisions are about and rest on, pairs of a label and a text, as a terminal shows them."""
         pairs = [("judged", line) for line in self.judged]
-        return [*pairs, ("test set", self.test_data or ""), ("assumed", "; ".join(self.assumed))]
+        played = "test set" if self.part == "test" else "validation"
+        return [*pairs, (played, self.test_data or ""), ("assumed", "; ".join(self.assumed))]
 
     def to_json(self) -> dict[str, Any]:
         """An entry of `verdict.json`'s `suites`; `from_json` takes it back."""

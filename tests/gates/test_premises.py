@@ -29,6 +29,8 @@ def test_the_test_set_is_named_by_its_size_and_source(tmp_path):
     flows = suite(tmp_path, FLOWS)
     assert text_of(flows, [run], 40_000, "case") == "40,000 cases, the test part of threat"
     assert text_of(flows, [run]) == "the test part of threat"
+    assert text_of(flows.on_part("validation"), [run]) == "the validation part of threat"
+    assert text_of(pole.on_part("validation"), [run]).startswith("validation episodes of cartpole")
     csv = "{name: threat, data: csv, label: y%s}\ncriteria: {f1: {metric: f1, at_least: 0.1}}"
     unnamed = suite(tmp_path, f"env: {csv % ''}")
     assert text_of(unnamed, [run]) == f"the test part of the data of {run.path}, since the suite names none"

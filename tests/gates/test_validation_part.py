@@ -58,6 +58,7 @@ def test_no_copy_of_the_test_part_is_made_and_the_verdict_says_so(judged, tmp_pa
     verdict = evaluate_run(suite.on_part("validation"), run)
     assert set(parts) == {"validation"}
     assert verdict.decision != "ERROR"
+    assert "validation" in dict(verdict.facts())["validation"]
     assert (verdict.part, verdict.test_set) == ("validation", None)
     assert {row["part"] for row in verdict.rows()} == {"validation"}
     assert verdict.criteria[-1].criterion == "held_out"

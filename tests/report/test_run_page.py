@@ -78,12 +78,16 @@ def test_the_verdict_comes_first_in_words_that_need_no_statistics(page):
 
 
 def test_a_verdict_on_validation_is_not_taken_for_the_gates(tmp_path):
-    runs = [judged_run(tmp_path / "a", suites=[replace(passing(), part="validation")]), judged_run(tmp_path / "b")]
+    played = {"test_data": "the validation part of other.csv", "assumed": ("nothing changes",)}
+    on_validation = replace(passing(), part="validation", **played)
+    runs = [judged_run(tmp_path / "a", suites=[on_validation]), judged_run(tmp_path / "b")]
     alone, both = page_of(runs[0].path).text, page_of(*(run.path for run in runs), out=tmp_path / "both.html").text
     for words in (
         "on validation",
         "Its test set was not used",
         "Measured on validation episodes",
+        "on the validation part of other.csv",
+        "Assumed: nothing changes",
         "pole on validation",
     ):
         assert words in alone
