@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import inspect
 from collections.abc import Mapping
@@ -14,7 +15,7 @@ from rl_eval.errors import InputError
 from rl_eval.policy._actions import checked_actions
 from rl_eval.policy._identity import digest
 from rl_eval.policy._policy import Policy, Spaces, starts
-from rl_eval.policy._python_files import policy_files
+from rl_eval.policy._python_files import declared_files, policy_files
 from rl_eval.policy._randomness import OwnRandomness
 from rl_eval.policy._source import Source
 
@@ -73,9 +74,11 @@ class PythonSource(Source):
         """The function, object or class, imported.
 
         Raises:
-            InputError: it cannot be imported, or cannot be called.
+            InputError: it cannot be imported, cannot be called, or declares files in a way that cannot be read.
         """
         module, _, name = rest.partition(":")
+        with contextlib.suppress(OSError):  # the import says what is wrong with the source
+            declared_files(module)
         randomness = OwnRandomness(seed)
         try:
             with randomness:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import ast
+import contextlib
 import sys
 from collections.abc import Iterator
 from importlib.machinery import ModuleSpec, PathFinder
 from pathlib import Path
 
+from rl_eval.errors import InputError
 from rl_eval.untrusted_files import only_regular
 
 DECLARATION = "POLICY_FILES"
@@ -27,12 +29,11 @@ def policy_files(module: str) -> dict[str, Path]:
 
     Raises:
         OSError: a file cannot be read, or there are more than 1,000.
+        InputError: as of `declared_files`.
     """
-    spec = _find(module)
-    if spec is None or spec.origin is None or not spec.origin.endswith(".py"):
+    source, package = _source(module), module.partition(".")[0]
+    if source is None:
         return {}
-    # links are not followed: where the files of a package lie is up to who linked them
-    source, package = Path(spec.origin).absolute(), module.partition(".")[0]
     root = source.parents[module.count(".") + (source.name == "__init__.py")]
     own_package_alone = any(part in _INSTALLED for part in root.parts) or root == Path(ast.__file__).resolve().parent
     files: dict[str, Path] = {}
@@ -48,10 +49,33 @@ def policy_files(module: str) -> dict[str, Path]:
             if len(files) > MAX_FILES:
                 raise OSError(f"{module} imports more than {MAX_FILES} files")
             waiting += names
-    for declared in _declared(_tree(source)):
-        file = source.parent / declared
-        files[f"{DECLARATION} {declared}"] = file
+    return files | {f"{DECLARATION} {name}": file for name, file in declared_files(module).items()}
+
+
+def declared_files(module: str) -> dict[str, Path]:
+    """The files that a module declares as `POLICY_FILES`: the text there -> the file.
+
+    Raises:
+        OSError: the module's source cannot be read.
+        InputError: the declaration cannot be read, or a file of it does not exist.
+    """
+    source = _source(module)
+    if source is None:
+        return {}
+    files = {name: source.parent / name for name in _declared(_tree(source), source)}
+    for name, file in files.items():
+        if not file.is_file():
+            raise InputError(f"{source} declares {name!r} in {DECLARATION}, but {file} is not a file: correct the list")
     return files
+
+
+def _source(module: str) -> Path | None:
+    """The source of a module, None where there is none."""
+    spec = _find(module)
+    if spec is None or spec.origin is None or not spec.origin.endswith(".py"):
+        return None
+    # links are not followed: where the files of a package lie is up to who linked them
+    return Path(spec.origin).absolute()
 
 
 def _find(module: str) -> ModuleSpec | None:
@@ -107,11 +131,43 @@ def _imports(tree: ast.Module, package: str) -> list[str]:
     return [name for name in names if name]
 
 
-def _declared(tree: ast.Module) -> list[str]:
-    for node in tree.body:
-        if isinstance(node, ast.Assign) and [getattr(target, "id", "") for target in node.targets] == [DECLARATION]:
-            try:
-                return [str(value) for value in ast.literal_eval(node.value)]
-            except (ValueError, TypeError):
-                return []
-    return []
+def _declared(tree: ast.Module, source: Path) -> list[str]:
+    """The texts that a module declares, read and not run.
+
+    Raises:
+        InputError: the declaration is not one list of texts, or is bound or changed in any other way.
+    """
+    values = [node.value for node in tree.body if isinstance(node, ast.Assign | ast.AnnAssign) and _is_plain(node)]
+    changes = sum(_changes_declaration(node) for node in ast.walk(tree))
+    if not changes:
+        return []
+    declared: object = None
+    if len(values) == changes == 1 and values[0] is not None:
+        with contextlib.suppress(ValueError, TypeError, SyntaxError, RecursionError, MemoryError):
+            declared = ast.literal_eval(values[0])
+    if not isinstance(declared, list | tuple) or not all(isinstance(name, str) for name in declared):
+        raise InputError(
+            f"{source} declares {DECLARATION} in a form that cannot be read without running it: write it once, as "
+            f'`{DECLARATION} = ["weights.npz"]`, a list of texts'
+        )
+    return list(declared)
+
+
+def _is_plain(node: ast.Assign | ast.AnnAssign) -> bool:
+    targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+    return len(targets) == 1 and isinstance(targets[0], ast.Name) and targets[0].id == DECLARATION
+
+
+def _changes_declaration(node: ast.AST) -> bool:
+    """Whether a node binds the name, or may change the list behind it."""
+    if isinstance(node, ast.Name):
+        return node.id == DECLARATION and not isinstance(node.ctx, ast.Load)
+    if isinstance(node, ast.alias):
+        return (node.asname or node.name) == DECLARATION
+    if isinstance(node, ast.Attribute):
+        return _is_declaration(node.value) and node.attr in ("append", "extend", "insert", "remove", "pop", "clear")
+    return isinstance(node, ast.Subscript) and _is_declaration(node.value) and not isinstance(node.ctx, ast.Load)
+
+
+def _is_declaration(node: ast.AST) -> bool:
+    return isinstance(node, ast.Name) and node.id == DECLARATION

@@ -164,6 +164,41 @@ def test_a_python_policy_without_its_declared_files_or_with_errors(package):
     assert policy.identity("python:theirs.policy:act") is None
 
 
+DECLARED = [
+    ("POLICY_FILES: list[str] = ['weights.npz']", True),
+    ("POLICY_FILES = ('weights.npz',)\nfirst = POLICY_FILES[0]", True),
+    ("POLICY_FILES = []", True),
+    ("POLICY_FILES = 'weights.npz'", False),
+    ("POLICY_FILES: list[str]", False),
+    ("POLICY_FILES = [1]", False),
+    ("POLICY_FILES = ['weights' + '.npz' for _ in 'a']", False),
+    ("POLICY_FILES = other = ['weights.npz']", False),
+    ("POLICY_FILES, other = ['weights.npz'], 1", False),
+    ("POLICY_FILES = ['weights.npz']\nPOLICY_FILES += ['more.npz']", False),
+    ("POLICY_FILES = []\nPOLICY_FILES.append('weights.npz')", False),
+    ("POLICY_FILES = ['x.npz']\nPOLICY_FILES[0] = 'weights.npz'", False),
+    ("if True:\n    POLICY_FILES = ['weights.npz']", False),
+    ("from theirs.nets import files as POLICY_FILES", False),
+    ("POLICY_FILES = ['gone.npz']", False),
+    ("POLICY_FILES = ['.']", False),
+]
+
+
+@pytest.mark.parametrize(("declaration", "is_read"), DECLARED)
+def test_files_that_a_python_policy_declares_count_or_are_an_error(package, declaration, is_read):
+    """Never are they left out in silence, or edited weights would be the same policy."""
+    (package / "declaring.py").write_text(f"{declaration}\ndef act(obs): ...\n")
+    (package / "weights.npz").write_text("1")
+    before = policy.identity("python:declaring:act")
+    (package / "weights.npz").write_text("2")
+    assert (before is not None) is is_read
+    if is_read:
+        assert (policy.identity("python:declaring:act") == before) is ("weights" not in declaration)
+    else:
+        with pytest.raises(InputError, match="POLICY_FILES"):
+            policy.load("python:declaring:act", CARTPOLE, None, trust=True)
+
+
 def test_each_version_of_a_server_is_a_policy(monkeypatch):
     answer = {"actions": [1]}
     monkeypatch.setattr(policy.HttpPolicy, "_post", lambda self, body: json.dumps(answer).encode())
