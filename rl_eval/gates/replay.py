@@ -17,8 +17,8 @@ UNSEEDED = (
 )
 REMEMBERS = (
     "; episodes gave other results when they were played one after another: the policy most likely keeps a memory "
-    "across episodes and does not take `episode_start`, or its answer to an observation depends on the others of the "
-    "same call"
+    "across episodes and does not take `episode_start`, draws random numbers that the suite does not seed (as an ONNX "
+    "graph with RandomNormal does), or its answer to an observation depends on the others of the same call"
 )
 
 

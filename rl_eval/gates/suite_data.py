@@ -20,8 +20,9 @@ from rl_eval.domains import EnvConfig, domain, with_fitted_keys
 from rl_eval.errors import InputError, failure, nearest
 from rl_eval.formatting import short_path
 from rl_eval.gates.suite import Suite
+from rl_eval.policy import names_policy
 from rl_eval.policy import preprocessing as preprocessing_of_policy
-from rl_eval.run import Run, environment_of, read_preprocessing
+from rl_eval.run import Run, environment_of, read_preprocessing, read_run
 from rl_eval.untrusted_files import only_regular
 
 # The key of a config that says where data lies, for a domain that has it among its `location_keys`.
@@ -157,16 +158,32 @@ def with_preprocessing_of(suite: Suite, env: EnvConfig, policy: str) -> EnvConfi
     """An environment on the same data, with observations made as those that a policy was trained on.
 
     Raises:
-        InputError: the policy's preprocessing cannot be read, or cannot be applied to this data.
+        InputError: the policy's preprocessing is missing, cannot be read, or cannot be applied to this data.
     """
     where = domain(env.name)
     fitted = None if where.preprocessing(env) is None else preprocessing_of_policy(policy)
     if fitted is None:
         return env
     try:
-        return where.with_preprocessing(env, fitted)
+        if fitted:
+            return where.with_preprocessing(env, fitted)
+        if _needs_no_other(env, policy):
+            return env
+        raise InputError(
+            f"its preprocessing is missing, and {env.name} needs one: export the run again, train again, or name a "
+            f"policy of {env.name}"
+        )
     except InputError as error:
         raise InputError(f"{policy} cannot be judged on the data of {suite.label}: {error}") from error
+
+
+def _needs_no_other(env: EnvConfig, policy: str) -> bool:
+    """Whether a policy without a preprocessing is a run on this data as it is, or is refused when it is loaded."""
+    if names_policy(policy):
+        return False
+    run = read_run(Path(policy))
+    trained = environment_of(run)
+    return trained.name != env.name or (with_fitted_keys(env, trained) == env and trained_on(env, run))
 
 
 def policy_data_note(suite: Suite, policy: str) -> str | None:
@@ -251,10 +268,8 @@ def _with_preprocessing_of(suite: Suite, run: Run, env: EnvConfig) -> EnvConfig:
         if not trained_on(env, run):
             raise InputError("it has no preprocessing.json")
     except InputError as error:
-        raise InputError(
-            f"{_run_and_place(run)} cannot be judged on the data of {suite.label}, which is not what it was trained "
-            f"on: {error}"
-        ) from error
+        on = "" if trained_on(env, run) else f" on the data of {suite.label}, which is not what it was trained on"
+        raise InputError(f"{_run_and_place(run)} cannot be judged{on}: {error}") from error
     return env
 
 

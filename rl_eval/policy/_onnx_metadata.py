@@ -43,7 +43,7 @@ def describe_preprocessing(preprocessing: Mapping[str, Any]) -> tuple[dict[str, 
 
 
 def read_preprocessing(entry: str | None, file: Path, spec: str) -> dict[str, Any] | None:
-    """The preprocessing that an ONNX file names, unchecked; None where it names none.
+    """The preprocessing that an ONNX file names, unchecked; empty where an export names none, None for other files.
 
     Args:
         entry: the metadata.
@@ -57,7 +57,7 @@ def read_preprocessing(entry: str | None, file: Path, spec: str) -> dict[str, An
     try:
         described = json.loads(entry).get("preprocessing")
         if described is None:
-            return None
+            return {}
         digest, text = described["sha256"], described.get("json")
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise _unreadable(spec, error) from error

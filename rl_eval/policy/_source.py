@@ -62,7 +62,8 @@ class Source(ABC):
     def preprocessing(self, rest: str, spec: str) -> Mapping[str, Any] | None:
         """`preprocessing.json` of the run that the policy comes from, unchecked: how its observations are made.
 
-        A suite applies it to its own data. None: the policy takes observations as its environment makes them.
+        A suite applies it to its own data. None: the policy takes observations as its environment makes them. Empty:
+        it comes from a run, and no preprocessing with it; a suite whose environment fits one refuses it.
 
         Args:
             rest, spec: as of `load`.
@@ -140,7 +141,7 @@ def load(spec: str, spaces: Spaces, config: Any, *, seed: int = 0, trust: bool =
 def preprocessing(spec: str) -> Mapping[str, Any] | None:
     """How the observations of a policy are made from raw data: `preprocessing.json` of its run, unchecked.
 
-    None: as its environment makes them.
+    None: as its environment makes them. Empty: it comes from a run that has none.
 
     Raises:
         InputError: it cannot be read.
@@ -150,7 +151,8 @@ def preprocessing(spec: str) -> Mapping[str, Any] | None:
         return SOURCES.get(prefix).preprocessing(rest, spec)
     from rl_eval.run import read_preprocessing
 
-    return read_preprocessing(Path(spec))
+    directory = Path(spec)
+    return (read_preprocessing(directory) or {}) if directory.is_dir() else None
 
 
 def not_a_policy(spec: str) -> InputError:

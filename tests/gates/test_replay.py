@@ -2,6 +2,7 @@
 
 import sys
 
+import numpy as np
 import pytest
 
 from rl_eval.gates import evaluate_suite, load_suite, named_runs, replay
@@ -100,3 +101,26 @@ def test_environments_that_are_made_for_it_are_closed(tmp_path, monkeypatch):
     assert (made, closed) == ([5, 1], [1])
     environment.close()
     assert closed == [1, 5]
+
+
+def test_a_graph_that_draws_random_numbers_is_told_so(tmp_path):
+    pytest.importorskip("onnxruntime")
+    onnx = pytest.importorskip("onnx")
+    tensors = [("obs", ["N", 4]), ("logits", ["N", 2])]
+    obs, logits = (onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, shape) for name, shape in tensors)
+    weights = onnx.numpy_helper.from_array(np.zeros((4, 2), np.float32), "weights")
+    nodes = [
+        onnx.helper.make_node("MatMul", ["obs", "weights"], ["zeros"]),
+        onnx.helper.make_node("RandomNormalLike", ["zeros"], ["logits"], seed=1.0),
+    ]
+    graph = onnx.helper.make_graph(nodes, "draws", [obs], [logits], [weights])
+    model = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 17)], ir_version=8)
+    onnx.save(model, tmp_path / "draws.onnx")
+    (tmp_path / "s.yaml").write_text(
+        "rl_eval: 1\nenv: cartpole\ncontrols: []\nepisodes: {fixed: 8}\n"
+        "criteria:\n  c: {metric: mean_return, at_least: 1, by: estimate}\n"
+    )
+    suite = load_suite(tmp_path / "s.yaml")
+    verdict = evaluate_suite(suite, named_runs(suite, [f"onnx:{tmp_path / 'draws.onnx'}"])).criteria[0]
+    assert replay.REMEMBERS in verdict.detail
+    assert "random numbers" in verdict.detail

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shutil
 
 import numpy as np
 import pytest
@@ -99,9 +100,36 @@ def test_the_export_is_judged_as_its_run_is(months, export, tmp_path, month):
     assert (exported.decision, exported.estimate, exported.units) == (own.decision, own.estimate, own.units)
     assert ("its preprocessing was applied" in held_out.detail) == (month != "jan")
     assert (own.estimate < 0.1) == (month == "feb")
-    if month == "march":  # its values are larger
-        without = with_metadata(export, lambda about: about.pop("preprocessing"))
-        assert judge(suite, f"onnx:{without}")[0].estimate != own.estimate
+
+
+def test_a_policy_of_a_run_without_its_preprocessing_is_refused_also_as_a_reference(months, export, tmp_path):
+    folder, run = months
+    env = {"path": str(folder / "jan.csv")}
+    incomplete = tmp_path / "run"
+    shutil.copytree(run.path, incomplete)
+    (incomplete / "preprocessing.json").unlink()
+    without = with_metadata(export, lambda about: about.pop("preprocessing"))
+    f1, _ = judge(write_suite(tmp_path / "s.yaml", env=env), f"onnx:{without}")
+    assert (f1.decision, "preprocessing is missing" in f1.detail) == ("ERROR", True)
+    keys = {"env": env, "judge_on": {"path": str(folder / "march.csv")}}
+    for reference in (f"onnx:{without}", str(incomplete)):
+        criteria = {"f1": {"metric": "f1", "better_than": reference, "by": "estimate"}}
+        for policy in ("baseline:logistic_regression", run.path):
+            f1, _ = judge(write_suite(tmp_path / "s.yaml", criteria=criteria, **keys), policy)
+            assert (f1.decision, reference in f1.detail) == ("ERROR", True)
+            assert "preprocessing is missing" in f1.detail
+
+
+def test_a_damaged_preprocessing_on_the_runs_own_data_is_not_called_other_data(months, tmp_path):
+    folder, run = months
+    damaged = tmp_path / "run"
+    shutil.copytree(run.path, damaged)
+    fitted = json.loads((damaged / "preprocessing.json").read_text())
+    (damaged / "preprocessing.json").write_text(json.dumps({**fitted, "numeric": []}))
+    for env in ({}, {"path": str(folder / "jan.csv")}):
+        f1, _ = judge(write_suite(tmp_path / "s.yaml", env=env), damaged)
+        assert (f1.decision, "preprocessing" in f1.detail) == ("ERROR", True)
+        assert "not what it was trained on" not in f1.detail
 
 
 def test_an_export_of_other_columns_is_refused_as_its_run_is(months, export, tmp_path):
