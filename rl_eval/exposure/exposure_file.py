@@ -82,9 +82,18 @@ class Exposure:
             self.unrecorded + other.unrecorded,
         )._limited()
 
+    @property
+    def is_full(self) -> bool:
+        """Whether a part has as many fingerprints as `seen.npz` may hold, so that others can be missing."""
+        return max(len(self.train), len(self.validation)) >= self._limit
+
+    @property
+    def _limit(self) -> int:
+        return min(MAX_ENTRIES, MAX_VIEW_WORDS // max(self.train.views.shape[1], self.validation.views.shape[1], 1))
+
     def _limited(self) -> Exposure:
         """At most so much as `seen.npz` may hold; what is left out is counted."""
-        limit = min(MAX_ENTRIES, MAX_VIEW_WORDS // max(self.train.views.shape[1], self.validation.views.shape[1], 1))
+        limit = self._limit
         return replace(
             self,
             train=self.train.first(limit),

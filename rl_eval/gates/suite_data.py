@@ -22,7 +22,7 @@ from rl_eval.formatting import short_path
 from rl_eval.gates.suite import Suite
 from rl_eval.policy import names_policy
 from rl_eval.policy import preprocessing as preprocessing_of_policy
-from rl_eval.run import Run, environment_of, read_preprocessing, read_run
+from rl_eval.run import Run, environment_of, read_preprocessing, read_run, require_recorded
 from rl_eval.untrusted_files import only_regular
 
 # The key of a config that says where data lies, for a domain that has it among its `location_keys`.
@@ -217,7 +217,7 @@ def trained_on(env: EnvConfig, run: Run) -> bool:
         InputError: the data cannot be loaded.
     """
     now = domain(env.name).fingerprints(env).get("train")
-    return now is None or _recorded(run).get("train", now) == now
+    return now is None or _recorded(run).get("train") == now
 
 
 def place_of(run: Run) -> str:
@@ -253,7 +253,13 @@ def _own_places(run: Run, trained: EnvConfig) -> dict[str, Any]:
 def _require_unchanged(run: Run, env: EnvConfig) -> None:
     before, now = _recorded(run), domain(env.name).fingerprints(env)
     for part in now:
-        if part in before and before[part] != now[part]:
+        if not isinstance(before.get(part), str):
+            raise InputError(
+                f"{run.path / 'run.json'} records no fingerprint of the {part} part of the data that it was trained "
+                "with, so whether the data has changed is not known: train again, or name the data of the suite with "
+                "--rl-data"
+            )
+        if before[part] != now[part]:
             raise InputError(
                 f"the {part} part of the data is not what {run.path} was trained with (its fingerprint differs): put "
                 "the files back, train again, or name the data of the suite with --rl-data"
@@ -262,8 +268,11 @@ def _require_unchanged(run: Run, env: EnvConfig) -> None:
 
 def _with_preprocessing_of(suite: Suite, run: Run, env: EnvConfig) -> EnvConfig:
     where = domain(env.name)
+    fitted = None if where.preprocessing(env) is None else read_preprocessing(run.path)
+    if fitted is not None:
+        require_recorded(run.path, run.info, "preprocessing.json")
     try:
-        if where.preprocessing(env) is not None and (fitted := read_preprocessing(run.path)) is not None:
+        if fitted is not None:
             return where.with_preprocessing(env, fitted)
         if not trained_on(env, run):
             raise InputError("it has no preprocessing.json")

@@ -144,15 +144,20 @@ def preprocessing(spec: str) -> Mapping[str, Any] | None:
     None: as its environment makes them. Empty: it comes from a run that has none.
 
     Raises:
-        InputError: it cannot be read.
+        InputError: it cannot be read, or is not the one that training wrote.
     """
     if names_policy(spec):
         prefix, _, rest = spec.partition(":")
         return SOURCES.get(prefix).preprocessing(rest, spec)
-    from rl_eval.run import read_preprocessing
+    from rl_eval.run import read_preprocessing, read_run, require_recorded
 
     directory = Path(spec)
-    return (read_preprocessing(directory) or {}) if directory.is_dir() else None
+    if not directory.is_dir():
+        return None
+    fitted = read_preprocessing(directory)
+    if fitted is not None:
+        require_recorded(directory, read_run(directory).info, "preprocessing.json")
+    return fitted or {}
 
 
 def not_a_policy(spec: str) -> InputError:

@@ -53,11 +53,13 @@ from rl_eval.run._record import (
     validation_metric,
     validation_score,
 )
+from rl_eval.run._recorded_files import FILES_SHA256, file_sha256, require_recorded
 from rl_eval.run._storage import storage_error
 from rl_eval.run._sweep import expand_sweeps, is_sweep, sweep_jobs
 from rl_eval.run._table import read_table
 
 __all__ = [
+    "FILES_SHA256",
     "INCIDENTAL_KEYS",
     "MAX_JSON_BYTES",
     "SCHEMA",
@@ -73,6 +75,7 @@ __all__ = [
     "discard_directory",
     "environment_of",
     "expand_sweeps",
+    "file_sha256",
     "find_runs",
     "finite",
     "fits_config_file",
@@ -90,6 +93,7 @@ __all__ = [
     "read_verdicts",
     "remove_directory",
     "remove_leftovers",
+    "require_recorded",
     "require_room",
     "resume_command",
     "split_state",

@@ -60,6 +60,7 @@ class Training:
         self.execution = Execution.of_this_machine(config, self.vector)
         self.has_cases = domains.domain(config.env.name).has_cases
         self.cases: dict[str, int] | None = None  # of the record, once it is written
+        self.files_sha256: dict[str, str] = {}  # of the files that gates check, once they are written
         self.starts = exposure.FirstObservationRecorder()  # stays empty where the data is a finite set of cases
         recorded = self.vector if self.has_cases else exposure.RecordFirstObservations(self.vector, self.starts)
         self.generators = {name: seeding.generator(config.seed, name) for name in ("init", "policy", "minibatch")}
@@ -91,6 +92,7 @@ class Training:
         preprocessing = domains.domain(self.config.env.name).preprocessing(self.config.env)
         if preprocessing is not None:
             run.write_json(self.directory / "preprocessing.json", preprocessing)
+            self._record_sha256("preprocessing.json")
         if self.initial is not None:
             self.initial.write(self.directory)
         self._start()
@@ -127,6 +129,9 @@ class Training:
                 point, agent=self.agent, vector=self.vector, starts=starts, seed=self.config.seed
             )
         self.started = before.info["started"]
+        recorded = before.info.get(run.FILES_SHA256)
+        if isinstance(recorded, Mapping) and "preprocessing.json" in recorded:  # written at the start, and not again
+            self.files_sha256["preprocessing.json"] = recorded["preprocessing.json"]
         run.remove_leftovers(self.directory)
         self.metrics_log.cut_to(self.progress.rows)
         for folder in ("snapshots", "resume"):
@@ -279,8 +284,13 @@ class Training:
         if self.initial is not None:
             record = record.union(self.initial.exposure)
         exposure.write_exposure(self.directory, record)
+        self._record_sha256(exposure.FILE)
         self.cases = _record.case_counts(self.config)
         return _record.final_results(self.config, self.reward, episodes)
+
+    def _record_sha256(self, name: str) -> None:
+        """Have the next `run.json` say which bytes a file of the run has, so that no other is taken for it."""
+        self.files_sha256[name] = run.file_sha256(self.directory / name)
 
     def _info(self, status: str, results: Mapping[str, Any] | None, reason: str | None) -> dict[str, Any]:
         return {
@@ -291,6 +301,7 @@ class Training:
             "ended": datetime.datetime.now(datetime.UTC).isoformat() if status != "running" else None,
             "results": results,
             "cases": self.cases,
+            run.FILES_SHA256: self.files_sha256,
             "init": self.initial.lineage if self.initial is not None else None,
             **_record.info(self.config, self.agent, self.progress, self.execution),
         }

@@ -1,11 +1,13 @@
 """The exposure that training records: its episodes and cases."""
 
 import numpy as np
+import pytest
 
 from rl_eval import domains, seeding
 from rl_eval import run as runs
 from rl_eval.domains import threat
 from rl_eval.exposure import FirstObservationRecorder, read_exposure
+from rl_eval.training import _record
 from tests.training.learn import learn
 
 CARTPOLE = [
@@ -30,6 +32,34 @@ def test_a_resumed_run_has_the_same_record_as_one_that_never_stopped(tmp_path):
     assert exposure.validation_seeds.tolist() == seeding.episode_seeds(42, 3, "select")
     assert len(exposure.validation) == 3
     assert (len(exposure.train_seeds), exposure.unrecorded) == (4 * (1 + 3), 0)
+
+
+def digests(run):
+    return {name: runs.file_sha256(run.path / name) for name in ("preprocessing.json", "seen.npz")}
+
+
+def test_a_finished_run_records_the_sha256_of_what_gates_check(tmp_path):
+    run = learn([*THREAT, "resume_every=512"], tmp_path / "run", stop_at=1000)
+    assert list(run.info["files_sha256"]) == ["preprocessing.json"]  # seen.npz is written at the end
+    run = learn([*THREAT, "resume_every=512"], tmp_path / "run", resume=True)
+    assert run.info["files_sha256"] == digests(run)
+
+
+def test_a_run_killed_between_its_record_and_its_results_can_be_resumed(tmp_path, monkeypatch):
+    """And no state in between is one that run.json takes for finished."""
+
+    def killed(*_):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(_record, "final_results", killed)
+        with pytest.raises(KeyboardInterrupt):
+            learn([*THREAT, "resume_every=512"], tmp_path / "run")
+    assert (tmp_path / "run" / "seen.npz").exists()
+    assert not runs.read_run(tmp_path / "run").finished
+    run = learn([*THREAT, "resume_every=512"], tmp_path / "run", resume=True)
+    assert run.finished
+    assert run.info["files_sha256"] == digests(run)
 
 
 def test_recording_does_not_touch_training(tmp_path, monkeypatch):

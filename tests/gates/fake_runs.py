@@ -10,7 +10,8 @@ import numpy as np
 import yaml
 
 from rl_eval import domains
-from rl_eval.run import Run, read_run, write_checkpoint, write_json
+from rl_eval.exposure import Exposure, Fingerprints, write_exposure
+from rl_eval.run import FILES_SHA256, Run, file_sha256, read_json, read_run, write_checkpoint, write_json
 
 _CLOCK = itertools.count()
 
@@ -30,8 +31,13 @@ def write_run(
     agent: str = "ppo",
     config: dict[str, Any] | None = None,
     info: dict[str, Any] | None = None,
+    record: bool = True,
 ) -> Run:
-    """A run whose policy takes the action with the largest of `rule @ obs` (for action 1) plus `bias` `[A]`."""
+    """A run whose policy takes the action with the largest of `rule @ obs` (for action 1) plus `bias` `[A]`.
+
+    Args:
+        record: whether it has a `seen.npz`.
+    """
     checked = domains.validate({"name": env} if isinstance(env, str) else env)
     settings = {
         "seed": seed,
@@ -60,9 +66,14 @@ def write_run(
         "validation_score": 9.0,
         "results": results,
         "cases": _cases(checked),
+        "episodes": 0,
+        "data_fingerprints": _fingerprints(checked),
         **(info or {}),
     }
     write_json(directory / "run.json", values)
+    if record and status == "finished" and (exposure := _exposure(checked)) is not None:
+        write_exposure(directory, exposure)
+    record_files(directory)
     (directory / "metrics.csv").write_text("env_steps,wall_s\n50,1.0\n100,2.5\n")
     weights = np.zeros((len(rule), len(bias)))
     weights[:, 1] = rule
@@ -76,6 +87,31 @@ def write_run(
     arrays = {"weights": weights, "bias": np.array(bias)}
     write_checkpoint(directory / "snapshots" / "step_100", "policy", arrays, meta)
     return read_run(directory)
+
+
+def record_files(directory: Path) -> Run:
+    """Have `run.json` record the files that gates check as they are now."""
+    names = [name for name in ("preprocessing.json", "seen.npz") if (directory / name).is_file()]
+    values = read_json(directory / "run.json")
+    write_json(
+        directory / "run.json", {**values, FILES_SHA256: {name: file_sha256(directory / name) for name in names}}
+    )
+    return read_run(directory)
+
+
+def _exposure(env: Any) -> Exposure | None:
+    """The record of a run that was trained on its cases, or that played no episode."""
+    none = np.empty(0, np.int64)
+    if not domains.domain(env.name).has_cases:
+        return Exposure(False, Fingerprints.empty(), Fingerprints.empty(), none, none)
+    return None if _cases(env) is None else Exposure.of_cases(env, none)
+
+
+def _fingerprints(env: Any) -> dict[str, str] | None:
+    domain = domains.domain(env.name)
+    if domain.has_cases and _cases(env) is None:
+        return None
+    return dict(domain.fingerprints(env)) or None
 
 
 def _cases(env: Any) -> dict[str, int] | None:

@@ -15,7 +15,7 @@ from rl_eval.gates import SuiteVerdict, evaluate_run, evaluate_suite, evaluation
 from rl_eval.gates.suite_data import environment_to_judge
 from rl_eval.rollout import stream
 from rl_eval.run import write_json
-from tests.gates.fake_runs import BALANCE, FALL, write_run, write_suite
+from tests.gates.fake_runs import BALANCE, FALL, record_files, write_run, write_suite
 
 THREAT = {"name": "threat", "train_flows": 2000, "validation_flows": 500, "test_flows": 2000}
 SMALL_THREAT = "{name: threat, train_flows: 2000, validation_flows: 500, test_flows: 2000}"
@@ -247,6 +247,7 @@ def test_other_training_data_changes_nothing_about_observations(tmp_path):
     assert (verdict.decision, "has no preprocessing.json" in verdict.detail) == ("ERROR", True)
     fitted = domain("threat").preprocessing(validate(THREAT))
     write_json(run.path / "preprocessing.json", fitted)
+    run = record_files(run.path)
     (verdict,) = verdicts(checked, run)
     assert verdict.decision == "PASS"
     env = environment_to_judge(checked, run)
@@ -398,7 +399,7 @@ def test_one_run_shows_what_it_can(tmp_path):
     calls = []
     run = write_run(tmp_path / "run", rule=BALANCE)
     verdict = evaluate_run(checked, run, on_episodes=lambda done, total, label: calls.append((done, total, label)))
-    assert [v.decision for v in verdict.criteria] == ["PASS", "NEEDS_RUNS", "NOT_CHECKED"]
+    assert [v.decision for v in verdict.criteria] == ["PASS", "NEEDS_RUNS", "PASS"]
     assert verdict.criteria[1].detail == "python train.py env=cartpole agent=ppo -m seed=1,2 && pytest suites/s.yaml"
     assert calls[-1] == (10, 10, "s: run")
     assert not verdict.passed

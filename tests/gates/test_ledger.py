@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from rl_eval import seeding
 from rl_eval.exposure import Exposure, Fingerprints, write_exposure
 from rl_eval.gates import evaluate_suite, ledger, load_suite, named_runs
-from tests.gates.fake_runs import BALANCE, FALL, write_run, write_suite
+from tests.gates.fake_runs import BALANCE, FALL, record_files, write_run, write_suite
 
 NOON = datetime.datetime(2026, 1, 2, 12, tzinfo=datetime.UTC)
 
@@ -223,6 +223,7 @@ def test_what_did_not_play_is_not_recorded(tmp_path):
     exposed = np.array(seeding.episode_seeds(3, 3), np.int64)
     nothing = Fingerprints.empty()
     write_exposure(run.path, Exposure(False, nothing, nothing, exposed, np.empty(0, np.int64)))
+    record_files(run.path)
     refusing = suite(tmp_path, leaks="refuse")
     selection = named_runs(refusing, [run.path])
     verdict = evaluate_suite(refusing, selection)

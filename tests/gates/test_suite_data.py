@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
 import os
@@ -283,6 +284,46 @@ def test_own_data_that_has_changed_since_training_is_refused(tmp_path):
     write_csv(jan, "jan", seed=3)
     f1, _ = judge(suite, run.path)
     assert (f1.decision, "fingerprint differs" in f1.detail) == ("ERROR", True)
+
+
+@pytest.mark.parametrize("recorded", [None, {}, [], "x", {"test": None}])
+def test_own_data_whose_fingerprints_are_not_on_record_is_refused(months, tmp_path, recorded):
+    run = months[1]
+    info = {**run.info, "data_fingerprints": recorded}
+    suite = write_suite(tmp_path / "s.yaml")
+    assert environment_to_judge(suite, run)
+    with pytest.raises(InputError, match="records no fingerprint"):
+        environment_to_judge(suite, dataclasses.replace(run, info=info))
+
+
+@pytest.mark.parametrize("change", ["edited", "not recorded"])
+def test_a_preprocessing_that_training_did_not_write_is_refused(months, tmp_path, change):
+    folder, run = months
+    shutil.copytree(run.path, tmp_path / "run")
+    file = tmp_path / "run" / ("preprocessing.json" if change == "edited" else "run.json")
+    values = json.loads(file.read_text())
+    if change == "edited":
+        values["numeric"][0]["mean"] += 0.001
+    else:
+        del values["files_sha256"]["preprocessing.json"]
+    file.write_text(json.dumps(values))
+    for path in (folder / "jan.csv", folder / "feb.csv", None):
+        suite = write_suite(tmp_path / "s.yaml", env={} if path is None else {"path": str(path)}, leaks="report")
+        f1, _ = judge(suite, tmp_path / "run")
+        assert (f1.decision, "SHA-256" in f1.detail) == ("ERROR", True)
+
+
+def test_a_reference_whose_preprocessing_training_did_not_write_is_refused(months, tmp_path):
+    folder, run = months
+    shutil.copytree(run.path, tmp_path / "run")
+    file = tmp_path / "run" / "preprocessing.json"
+    values = json.loads(file.read_text())
+    values["numeric"][0]["mean"] += 0.001
+    file.write_text(json.dumps(values))
+    criteria = {"f1": {"metric": "f1", "better_than": str(tmp_path / "run"), "by": "estimate"}}
+    suite = write_suite(tmp_path / "s.yaml", env={"path": str(folder / "march.csv")}, criteria=criteria)
+    f1, _ = judge(suite, "constant:1")
+    assert (f1.decision, "SHA-256" in f1.detail) == ("ERROR", True)
 
 
 @settings(max_examples=25)

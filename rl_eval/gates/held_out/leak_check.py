@@ -16,7 +16,7 @@ from rl_eval.gates.held_out.leak_sentence import leak_sentence
 from rl_eval.gates.held_out.near_duplicates import is_near_duplicate, more_than_chance, share_in_validation
 from rl_eval.gates.held_out.start_states import explained_by_chance
 from rl_eval.gates.suite_format import NearDuplicatesSpec
-from rl_eval.run import Run
+from rl_eval.run import Run, require_recorded
 
 Leaks = Literal["refuse", "drop", "report"]
 EXAMPLES = 5
@@ -78,6 +78,8 @@ def check_runs(
         blank = LeakCheck("ERROR", "", leaks, test_set.unit, len(test_set))
         try:
             record = read_exposure(run.path)
+            if record is not None:
+                require_recorded(run.path, run.info, exposure.FILE)
         except InputError as error:
             return replace(blank, detail=str(error))
         if record is None:
@@ -104,10 +106,14 @@ def _not_of_this_run(record: Exposure, run: Run, test_set: TestSet) -> str | Non
     parts = {"train": record.train, "validation": record.validation}
     if not record.has_views(test_set.views.shape[1]):
         return f"is of {test_set.unit}s with another number of fields"
+    if record.unrecorded < 0 or (record.cases and record.unrecorded and not record.is_full):
+        return f"says that {record.unrecorded:,} cases or episodes are not on record, though there is room for them"
     on_record = {name: int(part.counts.sum()) for name, part in parts.items()}
     if not record.cases:
         recorded, episodes = on_record["train"] + record.unrecorded, run.info.get("episodes")
-        if isinstance(episodes, int) and recorded < episodes:
+        if not isinstance(episodes, int) or isinstance(episodes, bool) or episodes < 0:
+            return "cannot be checked, since run.json does not count the episodes of training"
+        if recorded < episodes:
             return f"records {recorded:,} episodes of training, and run.json counts {episodes:,}"
         return None
     counted = run.info.get("cases")

@@ -19,7 +19,7 @@ from rl_eval.exposure import (
 )
 from rl_eval.gates import evaluate_suite, load_suite, named_runs
 from rl_eval.gates.suite_environment import SuiteEnvironment
-from tests.gates.fake_runs import write_run, write_suite
+from tests.gates.fake_runs import record_files, write_run, write_suite
 
 THREAT = {"name": "threat", "train_flows": 2000, "validation_flows": 500, "test_flows": 2000}
 LEAKED = 300
@@ -39,7 +39,7 @@ def leaky_run(tmp_path):
     train = Fingerprints.from_hashes(exact[:LEAKED], views[:LEAKED])
     none = np.empty(0, np.int64)
     write_exposure(run.path, Exposure(True, train, Fingerprints.empty(), none, none))
-    return run
+    return record_files(run.path)
 
 
 def near_run(tmp_path):
@@ -52,7 +52,7 @@ def near_run(tmp_path):
     train = Fingerprints.from_hashes(hash_rows(rows), case_views(CaseObservations(rows, cases.fields)))
     none = np.empty(0, np.int64)
     write_exposure(run.path, Exposure(True, train, Fingerprints.empty(), none, none))
-    return run
+    return record_files(run.path)
 
 
 def test_nothing_is_judged_where_near_duplicates_are_leaks(tmp_path):
@@ -114,17 +114,33 @@ def test_episodes_whose_seeds_were_trained_on_are_left_out(tmp_path):
     none = np.empty(0, np.int64)
     trained = np.array(test_seeds[:10], np.int64)
     write_exposure(run.path, Exposure(False, Fingerprints.empty(), Fingerprints.empty(), trained, none))
+    record_files(run.path)
     criterion, held_out = evaluate_suite(checked, named_runs(checked, [run.path])).criteria
     assert (criterion.units_max, held_out.units) == (390, 400)
     assert "10 by their seed" in held_out.detail
 
 
-def test_a_run_without_a_record_is_an_error_of_held_out_alone(tmp_path):
+@pytest.mark.parametrize("leaks", ["refuse", "drop", "report"])
+@pytest.mark.parametrize("record", [None, b"PK"])
+def test_nothing_is_judged_without_a_record_unless_the_suite_only_reports(tmp_path, leaks, record):
     run = write_run(tmp_path / "run")
-    checked = suite(tmp_path, "refuse", "cartpole", "metric: mean_return, at_least: 400")
+    checked = suite(tmp_path, leaks, "cartpole", "metric: mean_return, at_least: 400")
     criterion, held_out = evaluate_suite(checked, named_runs(checked, [run.path])).criteria
-    assert (criterion.decision, held_out.decision) == ("PASS", "ERROR")
-    assert "has no seen.npz" in held_out.detail
+    assert (criterion.decision, held_out.decision) == ("PASS", "PASS")
+    (run.path / "seen.npz").unlink()
+    if record is not None:
+        (run.path / "seen.npz").write_bytes(record)
+    criterion, held_out = evaluate_suite(checked, named_runs(checked, [run.path])).criteria
+    assert "seen.npz" in held_out.detail
+    assert held_out.decision == ("NOT_CHECKED" if leaks == "report" and record is None else "ERROR")
+    if leaks == "report":
+        assert criterion.decision == "PASS"
+    else:
+        assert (criterion.decision, criterion.estimate, criterion.detail) == ("ERROR", None, held_out.detail)
+
+
+def test_a_policy_without_a_run_is_judged_unchecked(tmp_path):
+    checked = suite(tmp_path, "refuse", "cartpole", "metric: mean_return, at_least: 400")
     criterion, held_out = evaluate_suite(checked, named_runs(checked, ["random"])).criteria
     assert (criterion.decision, held_out.decision, held_out.units) == ("FAIL", "NOT_CHECKED", 0)
 

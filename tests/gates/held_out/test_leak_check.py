@@ -16,6 +16,7 @@ from rl_eval.exposure import (
     Exposure,
     Fingerprints,
     case_views,
+    exposure_file,
     fingerprint_observations,
     hash_rows,
     write_exposure,
@@ -23,7 +24,7 @@ from rl_eval.exposure import (
 from rl_eval.gates import held_out, load_suite
 from rl_eval.gates.held_out import start_states
 from rl_eval.rollout import play
-from tests.gates.fake_runs import write_run
+from tests.gates.fake_runs import record_files, write_run
 
 ROOT = Path(__file__).resolve().parents[3]
 NSL_KDD = ROOT.parent / "shared/data/nsl-kdd"
@@ -228,7 +229,6 @@ def test_a_test_set_has_one_fingerprint_whatever_suite_plays_it():
 def test_664_flows_of_kddtest_stand_in_the_training_file(tmp_path):
     config = threat.Config(data="nsl_kdd", path=str(NSL_KDD))
     run = write_run(tmp_path / "run", config.model_dump(mode="json"))
-    write_exposure(run.path, Exposure.of_cases(config, np.arange(8)))
     test_set = held_out.load_test_set(config, range(113))
     refused = held_out.check_runs([test_set], [run])
     assert (refused.decision, refused.exact, refused.in_train + refused.in_validation) == ("ERROR", 664, 664)
@@ -295,7 +295,7 @@ def recorded(path, exposure):
     (run.path / "seen.npz").unlink(missing_ok=True)
     if exposure is not None:
         write_exposure(run.path, exposure)
-    return run
+    return record_files(run.path)
 
 
 def test_the_worst_of_several_runs_decides(tmp_path):
@@ -405,6 +405,36 @@ def test_a_record_with_fewer_episodes_than_the_run_counted_is_an_error_always(tm
         check = held_out.check_runs([set_of([1], [10])], [counted], leaks=leaks)
         assert check.decision == decision
     assert "records 5 episodes of training, and run.json counts 6" in check.detail
+
+
+@pytest.mark.parametrize("leaks", ["refuse", "drop", "report"])
+@pytest.mark.parametrize("episodes", [5.5, "x", None, -3, True])
+def test_a_run_that_does_not_count_its_episodes_is_an_error_always(tmp_path, leaks, episodes):
+    run = recorded(tmp_path / "run", exposure_to([7], cases=False))
+    counted = dataclasses.replace(run, info={**run.info, "episodes": episodes})
+    check = held_out.check_runs([set_of([1], [10])], [counted], leaks=leaks)
+    assert (check.decision, "does not count the episodes" in check.detail) == ("ERROR", True)
+
+
+@pytest.mark.parametrize("leaks", ["refuse", "drop", "report"])
+@pytest.mark.parametrize("sha256", ["recorded", None, 5])
+def test_the_record_of_another_run_is_an_error_always(tmp_path, leaks, sha256):
+    """Both count the same."""
+    run = recorded(tmp_path / "run", exposure_to([1], cases=True))
+    run.info["cases"] = {"train": 1, "validation": 0}
+    write_exposure(run.path, exposure_to([7], cases=True))
+    if sha256 != "recorded":
+        run.info["files_sha256"] = {"seen.npz": sha256}
+    check = held_out.check_runs([set_of([1])], [run], leaks=leaks)
+    assert (check.decision, "SHA-256" in check.detail) == ("ERROR", True)
+
+
+@pytest.mark.parametrize(("unrecorded", "limit", "decision"), [(3, 9, "ERROR"), (-1, 1, "ERROR"), (3, 1, "PASS")])
+def test_cases_are_off_the_record_only_where_it_is_full(tmp_path, monkeypatch, unrecorded, limit, decision):
+    monkeypatch.setattr(exposure_file, "MAX_ENTRIES", limit)
+    run = recorded(tmp_path / "run", exposure_to([7], cases=True, unrecorded=unrecorded))
+    run.info["cases"] = {"train": max(1 + unrecorded, 0), "validation": 0}
+    assert held_out.check_runs([set_of([1])], [run]).decision == decision
 
 
 def test_the_sentence_names_counts_examples_and_what_to_do():
