@@ -114,7 +114,7 @@ def package_of(module: str) -> str | None:
     parts = module.split(".")[1:]
     if not parts:
         return None
-    if parts[0] == "domains" and len(parts) > 1 and parts[1] not in ("base", "rows", "text"):
+    if parts[0] == "domains" and len(parts) > 1 and parts[1] not in ("base", "file_stamps", "rows", "text"):
         return ".".join(parts[:2])
     return parts[0]
 

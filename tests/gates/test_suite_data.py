@@ -342,6 +342,32 @@ def test_one_changed_byte_of_pinned_data_is_refused(tmp_path_factory, position, 
     assert pin in f1.detail
 
 
+def test_pinned_data_with_an_old_size_and_time_is_read_again(tmp_path):
+    data = write_csv(tmp_path / "flows.csv", "jan", rows=200)
+    good, times = data.read_bytes(), data.stat()
+    keys = {"env": {"path": str(data)}, "leaks": "report"}
+    pinned = write_suite(tmp_path / "s.yaml", data_sha256=hashlib.sha256(good).hexdigest(), **keys)
+    expected = domain("threat").fingerprints(pinned.judged)
+    flipped = b"".join(
+        line[:-2] + bytes([line[-2] ^ 1]) + b"\n" if line[-2:-1] in b"01" else line for line in good.splitlines(True)
+    )
+
+    def replace_content(content):
+        """Other content with the first size and time; again, where the clock of the file system has not gone on."""
+        before = data.stat().st_ctime_ns
+        while data.stat().st_ctime_ns == before:
+            data.write_bytes(content)
+            os.utime(data, ns=(times.st_atime_ns, times.st_mtime_ns))
+
+    replace_content(flipped)
+    assert domain("threat").fingerprints(write_suite(tmp_path / "t.yaml", **keys).judged) != expected
+    replace_content(good)
+    assert domain("threat").fingerprints(pinned.judged) == expected
+    assert (data.stat().st_size, data.stat().st_mtime_ns) == (times.st_size, times.st_mtime_ns)
+    replace_content(flipped)
+    assert domain("threat").fingerprints(pinned.judged) != expected
+
+
 def test_the_data_of_a_run_must_be_the_pinned_data(months, tmp_path):
     folder, run = months
     pins = {month: hashlib.sha256((folder / f"{month}.csv").read_bytes()).hexdigest() for month in ("jan", "feb")}

@@ -11,6 +11,7 @@ from types import ModuleType
 
 import numpy as np
 
+from rl_eval.domains.file_stamps import file_stamp
 from rl_eval.domains.threat import preprocess, synthetic
 from rl_eval.domains.threat.column_check import column_notes
 from rl_eval.domains.threat.config import Config
@@ -68,7 +69,7 @@ class FlowDataset:
 
 
 def load_dataset(config: Config) -> FlowDataset:
-    """The data set of a config; cached by the config keys it depends on and by size and time of the files.
+    """The data set of a config; cached by the config keys it depends on and the stamps of the files.
 
     Raises:
         InputError: no path, no file, or an invalid file, with the line.
@@ -77,7 +78,7 @@ def load_dataset(config: Config) -> FlowDataset:
 
 
 def cache_key(config: Config) -> tuple[str, tuple]:
-    """The key of the cache: the config without keys about decisions, and size and time of the files."""
+    """The key of the cache: the config without keys about decisions, and the stamps of the files."""
     return config.model_dump_json(exclude=_NOT_DATA), file_stamps(config)
 
 
@@ -97,9 +98,9 @@ def _source(config: Config) -> ModuleType:
         return importlib.import_module(f"rl_eval.domains.threat.{module}")  # imports polars, when a file is read
 
 
-def file_stamps(config: Config) -> tuple[tuple[str, int, int], ...]:
-    """Path, size and modification time of every file that a config reads."""
-    return tuple((str(f), f.stat().st_size, f.stat().st_mtime_ns) for f in files(config))
+def file_stamps(config: Config) -> tuple[tuple, ...]:
+    """The stamp of every file that a config reads."""
+    return tuple(file_stamp(file) for file in files(config))
 
 
 @lru_cache(maxsize=4)

@@ -9,6 +9,7 @@ from functools import lru_cache
 import numpy as np
 
 from rl_eval.domains.base import Part
+from rl_eval.domains.file_stamps import file_stamp
 from rl_eval.domains.prompt.config import LEAST_NATS, Config
 from rl_eval.domains.prompt.encoding import Encoder, EndpointEncoder, HashedNgrams
 from rl_eval.domains.prompt.environment.observations import observe
@@ -113,8 +114,8 @@ def _key(config: Config, keys: set[str]) -> str:
 
 
 def _stamps(config: Config) -> tuple:
-    """Path, size and modification time of every file that a config reads."""
-    return tuple((str(f), f.stat().st_size, f.stat().st_mtime_ns) for f in files(config))
+    """The stamp of every file that a config reads."""
+    return tuple(file_stamp(file) for file in files(config))
 
 
 @lru_cache(maxsize=4)

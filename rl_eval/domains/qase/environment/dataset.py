@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from rl_eval.domains.file_stamps import file_stamp
 from rl_eval.domains.qase.config import Config, milliseconds
 from rl_eval.domains.qase.environment.features import (
     FEATURES,
@@ -103,7 +104,7 @@ class CycleDataset:
 
 
 def load_dataset(config: Config) -> CycleDataset:
-    """The data set of a config; cached by the config keys it depends on and by size and time of the files.
+    """The data set of a config; cached by the config keys it depends on and the stamps of the files.
 
     Raises:
         InputError: no path, no file, an invalid file, or too few cycles with failures.
@@ -112,7 +113,7 @@ def load_dataset(config: Config) -> CycleDataset:
 
 
 def cache_key(config: Config) -> tuple[str, tuple]:
-    """The key of the cache: source, split, and size and time of the files."""
+    """The key of the cache: source, split, and the stamps of the files."""
     return config.model_dump_json(include=_DATA_KEYS), _stamps(config)
 
 
@@ -146,8 +147,7 @@ def _stamps(config: Config) -> tuple:
         if source is None or source.startswith("rest:"):
             stamps.append((source,))
             continue
-        file_stamps = [(str(file), file.stat().st_size, file.stat().st_mtime_ns) for file in _files(source)]
-        stamps.append((source, hash(tuple(file_stamps))))
+        stamps.append((source, hash(tuple(file_stamp(file) for file in _files(source)))))
     return tuple(stamps)
 
 
