@@ -100,15 +100,16 @@ class SuiteVerdict:
 
     @property
     def passed(self) -> bool:
-        """Whether every criterion that was checked passes."""
+        """Whether every criterion that was checked passes, and at least one was."""
         return self.decision == "PASS"
 
     @property
     def decision(self) -> Decision:
-        """The worst of the criteria's; what was not checked does not count."""
+        """The worst of the criteria's; what was not checked does not count, unless that is all there is."""
         decisions = {criterion.decision for criterion in self.criteria}
         order: tuple[Decision, ...] = ("ERROR", "FAIL", "INCONCLUSIVE", "NEEDS_RUNS")
-        return next((decision for decision in order if decision in decisions), "PASS")
+        otherwise: Decision = "PASS" if "PASS" in decisions else "NOT_CHECKED"
+        return next((decision for decision in order if decision in decisions), otherwise)
 
     def with_note(self, criterion: str, note: str) -> SuiteVerdict:
         """The same with one more note on a criterion."""

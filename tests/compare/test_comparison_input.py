@@ -180,8 +180,9 @@ def test_verdicts_are_counted(tmp_path):
 def test_what_is_not_checked_does_not_count(tmp_path):
     runs = [write_run(tmp_path / f"{lr}{seed}", seed=seed, config={"lr": lr}) for lr in (1, 2) for seed in (1, 2)]
     for run, decision in zip(runs, ("PASS", "NOT_CHECKED", "NOT_CHECKED", "NOT_CHECKED"), strict=True):
-        write_verdict(run, criterion("held_out", decision))
-    assert compare(*runs, with_verdicts=True).verdicts == {"cartpole/held_out": ("1/1", "not checked")}
+        write_verdict(run, criterion("held_out", decision), criterion("solved", "PASS"))
+    verdicts = compare(*runs, with_verdicts=True).verdicts
+    assert verdicts == {"cartpole/held_out": ("1/1", "not checked"), "cartpole/solved": ("2/2", "2/2")}
 
 
 def test_verdicts_on_validation_are_named_so_and_not_mixed_with_those_on_the_test_set(tmp_path):
