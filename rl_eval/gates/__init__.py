@@ -4,12 +4,13 @@
 -> `verdict` (as data). Nothing here imports torch or scipy at import time, so that collecting suites stays quick.
 """
 
+from rl_eval.gates.data_places import DataPlaces, parse_places
 from rl_eval.gates.evaluation import evaluate_run, evaluate_suite, suite_error
 from rl_eval.gates.judged_line import judged_lines
 from rl_eval.gates.needs import missing_extras, require_needs
 from rl_eval.gates.selection import NoRunError, Selection, named_runs, newest_group
 from rl_eval.gates.suite import Suite, load_suite
-from rl_eval.gates.suite_data import DataPlaces, parse_places, with_data
+from rl_eval.gates.suite_data import with_data
 from rl_eval.gates.suite_files import is_suite_file, suites_for
 from rl_eval.gates.suite_format import SuiteSpec
 from rl_eval.gates.training_commands import needs_path, train_arguments, train_command

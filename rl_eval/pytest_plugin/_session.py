@@ -74,7 +74,7 @@ class GateSession:
     def missing(self, suite: Suite) -> str | None:
         """What a suite needs and does not have: extras, or data that neither it nor `--rl-data` provides; else None."""
         from rl_eval.gates import missing_extras, needs_path
-        from rl_eval.gates.suite_data import data_name
+        from rl_eval.gates.data_places import data_name
 
         missing = missing_extras(suite.spec.needs)
         if needs_path(suite):
