@@ -85,7 +85,8 @@ def take_over(config: RunConfig) -> tuple[InitialPolicy | None, RunConfig, list[
         The policy, or None without `init`; the config; and a sentence for whatever could not be taken over.
 
     Raises:
-        InputError: there is no such snapshot, or the config does not suit it; says what differs.
+        InputError: there is no such snapshot, the run has other files than its training wrote, or the config does not
+            suit it; says what differs.
     """
     if config.init is None:
         return None, config, []
@@ -99,10 +100,14 @@ def take_over(config: RunConfig) -> tuple[InitialPolicy | None, RunConfig, list[
             f"init={before.path} has no {EXPOSURE_FILE}, which says what it was trained on: "
             f"finish it with `{run.resume_command(before.path)}`, or start from a finished run"
         )
+    run.require_recorded(before.path, before.info, EXPOSURE_FILE)
     if record.cases != domains.domain(config.env.name).has_cases:
         raise InputError(f"init={before.path}: its {EXPOSURE_FILE} is of another kind of data: it is damaged")
     try:
-        env = domains.domain(config.env.name).with_preprocessing(config.env, run.read_preprocessing(before.path))
+        fitted = run.read_preprocessing(before.path)
+        if fitted is not None:
+            run.require_recorded(before.path, before.info, "preprocessing.json")
+        env = domains.domain(config.env.name).with_preprocessing(config.env, fitted)
     except InputError as error:
         raise InputError(f"init={before.path}: {error}") from error
     config = config.model_copy(update={"env": env})

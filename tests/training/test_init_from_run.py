@@ -24,6 +24,7 @@ from rl_eval.launch import groups_of_parent, plan
 from rl_eval.policy import Spaces
 from rl_eval.tracking import open_tracker
 from rl_eval.training import Training, replay, take_over
+from tests.gates.fake_runs import record_files
 from tests.run_bytes import content
 from tests.training.learn import ROOT, learn
 
@@ -225,9 +226,24 @@ def test_a_record_with_other_hashes_than_the_data_has_is_refused(cartpole, paren
     record = read_exposure(parent.path)
     wide = dataclasses.replace(record.train, views=np.repeat(record.train.views, 2, axis=1))
     write_exposure(tmp_path / "run", dataclasses.replace(record, train=wide))
+    record_files(tmp_path / "run")
     overrides = [*CARTPOLE] if name == "cartpole" else [*THREAT, *AGENTS["ppo"]]
     with pytest.raises(InputError, match=r"seen\.npz is of data with other fields"):
         plan(ROOT / "conf", ROOT / "suites", [*overrides, f"init='{tmp_path / 'run'}'"], multirun=False)
+
+
+@pytest.mark.parametrize("name", ["seen.npz", "preprocessing.json"])
+def test_a_file_that_the_training_of_the_parent_did_not_write_is_refused(parents, tmp_path, name):
+    shutil.copytree(parents["ppo"].path, tmp_path / "run")
+    file = tmp_path / "run" / name
+    if name == "seen.npz":
+        record = read_exposure(tmp_path / "run")
+        write_exposure(tmp_path / "run", dataclasses.replace(record, train=record.train.first(1)))
+    else:
+        file.write_bytes(file.read_bytes() + b"\n")
+    overrides = [*THREAT, *AGENTS["ppo"], f"init='{tmp_path / 'run'}'"]
+    with pytest.raises(InputError, match=rf"{name}.* SHA-256"):
+        plan(ROOT / "conf", ROOT / "suites", overrides, multirun=False)
 
 
 def test_a_path_with_any_characters_is_taken_as_typed(cartpole, tmp_path, monkeypatch):

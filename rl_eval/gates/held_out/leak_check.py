@@ -122,7 +122,7 @@ def _not_of_this_run(record: Exposure, run: Run, test_set: TestSet) -> str | Non
         cases = counted.get(name)
         if not isinstance(cases, int) or isinstance(cases, bool):
             return f"cannot be checked, since run.json does not count the cases of {name}"
-        more = recorded > cases and run.info.get("init") is None
+        more = recorded > cases and not isinstance(run.info.get("init"), Mapping)
         if recorded + record.unrecorded < cases or more:
             return f"records {recorded:,} cases of {name}, and run.json counts {cases:,}"
     return None

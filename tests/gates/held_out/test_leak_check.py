@@ -337,6 +337,7 @@ def test_a_damaged_or_foreign_record_is_an_error_always(tmp_path, leaks):
         ({"train": 4, "validation": 1}, None, "ERROR"),
         ({"train": 2, "validation": 1}, None, "ERROR"),
         ({"train": 2, "validation": 1}, {"run": "parent"}, "PASS"),  # whose cases are on record too
+        ({"train": 2, "validation": 1}, "x", "ERROR"),
         ({"train": 3, "validation": 2}, {"run": "parent"}, "ERROR"),
         ({"train": 3}, None, "ERROR"),
         ({"train": 3, "validation": "1"}, None, "ERROR"),
