@@ -61,7 +61,7 @@ def run(folder, words, *more):
         capture_output=True,
         text=True,
         timeout=300,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(folder), str(ROOT)])},
+        env={**os.environ, "COLUMNS": "160", "PYTHONPATH": os.pathsep.join([str(folder), str(ROOT)])},
     )
     return done.returncode, done.stdout + done.stderr
 

@@ -212,14 +212,14 @@ def test_alone_it_reads_the_report_of_a_run(bare, repository, own_run):
 def test_alone_it_gates_a_function(bare, repository):
     status, output = gate(bare, repository, "--rl-run", "python:balancer:act", "--rl-trust")
     assert status == 0
-    assert re.search(r"pole +balances +mean_return .* PASS", output)
-    assert re.search(r"pole +controls .* PASS", output)
+    assert re.search(r"balances +mean_return .* PASS", output)
+    assert re.search(r"PASS controls: ", output)
 
 
 def test_alone_it_gates_a_random_policy(bare, repository):
     status, output = gate(bare, repository, "--rl-run", "random", "--rl-run", "constant:1")
     assert status == 1
-    assert re.search(r"pole +balances +mean_return .* FAIL", output)
+    assert re.search(r"balances +mean_return .* FAIL", output)
 
 
 def test_without_an_extra_what_needs_it_is_one_sentence_that_names_it(bare, repository):
@@ -258,18 +258,18 @@ def test_what_a_policy_alone_cannot_show_is_an_error_that_says_so(bare, reposito
 def test_with_onnx_it_gates_an_exported_policy(with_onnx, repository, exported):
     status, output = gate(with_onnx, repository, "--rl-run", exported)
     assert status == 0
-    assert re.search(r"pole +balances +mean_return .* PASS", output)
-    assert re.search(r"pole +controls .* PASS", output)
+    assert re.search(r"balances +mean_return .* PASS", output)
+    assert re.search(r"PASS controls: ", output)
 
 
 def test_a_policy_that_is_not_good_enough_fails_under_the_same_suite(with_onnx, repository, exported):
     status, output = gate(with_onnx, repository, "--rl-run", exported, "--rl-run", "random")
     assert status == 1
     assert re.search(r"mean_return .* failed after .*\(the worst of 2 runs, random\)", output)
-    assert re.search(r"pole +balances +mean_return .* FAIL", output)
+    assert re.search(r"balances +mean_return .* FAIL", output)
 
 
 def test_with_stable_baselines3_it_gates_a_model(with_our_packages, repository, sb3_model):
     status, output = gate(with_our_packages, repository, "--rl-run", sb3_model, "--rl-trust")
     assert status == 0
-    assert re.search(r"pole +balances +mean_return .* PASS", output)
+    assert re.search(r"balances +mean_return .* PASS", output)

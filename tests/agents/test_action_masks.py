@@ -90,6 +90,12 @@ def test_log_probabilities_and_entropy_are_those_of_the_legal_actions(drawn, see
             assert float(entropy[row]) == pytest.approx(float(peer.entropy()), abs=1e-4)
 
 
+# A network whose logits are the observations.
+PASSES_ON = SimpleNamespace(
+    log_std=None, parameters_of_actions=lambda inputs: inputs, values=lambda inputs: np.zeros(len(inputs), np.float32)
+)
+
+
 @given(logits_and_masks(largest=2.0**99))
 def test_gradients_are_finite_and_zero_at_illegal_actions(drawn):
     logits, mask = drawn
@@ -107,14 +113,13 @@ def test_gradients_are_finite_and_zero_at_illegal_actions(drawn):
 def test_an_illegal_action_is_never_chosen(drawn, seed):
     logits, mask = drawn
     rows, space = np.arange(len(logits)), gym.spaces.Discrete(logits.shape[1], start=4)
-    network = SimpleNamespace(log_std=None, parameters_of_actions=lambda _: logits)
-    values = SimpleNamespace(q_values=lambda _: logits)
+    values = SimpleNamespace(q_values=lambda inputs: inputs)
     for acting in (
-        policy.NetworkPolicy(network, space, None, 10.0, None, seed),
+        policy.NetworkPolicy(PASSES_ON, space, None, 10.0, None, seed),
         q_policy.QPolicy(values, space, None, 10.0, 1.0, 0.5, seed),
     ):
         for greedy in (True, False):
-            actions = acting.act(np.zeros((len(logits), 2)), greedy, mask=mask) - 4
+            actions = acting.act(logits, greedy, mask=mask) - 4
             assert mask[rows, actions].all()
             if greedy:
                 np.testing.assert_array_equal(logits[rows, actions], logits.max(axis=1, where=mask, initial=-np.inf))
@@ -123,9 +128,8 @@ def test_an_illegal_action_is_never_chosen(drawn, seed):
 @given(logits_and_masks())
 def test_probabilities_are_those_of_the_legal_actions(drawn):
     logits, mask = drawn
-    network = SimpleNamespace(log_std=None, parameters_of_actions=lambda _: logits)
-    acting = policy.NetworkPolicy(network, gym.spaces.Discrete(logits.shape[1]), None, 10.0, None, 0)
-    shares = acting.probabilities(np.zeros((len(logits), 2)), mask)
+    acting = policy.NetworkPolicy(PASSES_ON, gym.spaces.Discrete(logits.shape[1]), None, 10.0, None, 0)
+    shares = acting.probabilities(logits, mask)
     assert (shares[~mask] == 0).all()
     for row, legal in enumerate(mask):
         peer = Categorical(logits=torch.from_numpy(logits[row][legal])).probs

@@ -31,6 +31,7 @@ CARTPOLE = [
     "env=cartpole", "total_steps=4096", "agent.n_envs=4", "agent.n_steps=64", "agent.batch_size=64",
     "agent.n_epochs=1", "log_every=512", "resume_every=1024", "checkpoint_every=512", "validation.every=1024",
     "validation.episodes=2", "validation.stop_at=null",
+    "judge=test",
 ]  # fmt: skip
 
 
