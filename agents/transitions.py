@@ -95,23 +95,23 @@ def as_rollout(
     valid = cells >= 0
     index = cells[valid]
 
-    def place(column: np.ndarray, empty: object = 0) -> np.ndarray:
+    def on_grid(column: np.ndarray, empty: object = 0) -> np.ndarray:
         placed = np.full((*cells.shape, *column.shape[1:]), empty, column.dtype)
         placed[valid] = column[index]
         return placed
 
-    obs = place(transitions.obs)
-    masks = None if transitions.masks is None else place(transitions.masks, True)
+    obs = on_grid(transitions.obs)
+    masks = None if transitions.masks is None else on_grid(transitions.masks, True)
     rows = [act(step, None if masks is None else masks[t]) for t, step in enumerate(obs)]
-    terminated, truncated = place(transitions.terminated), place(_cut(transitions, cells))
+    terminated, truncated = on_grid(transitions.terminated), on_grid(_cut(transitions, cells))
     next_obs = np.zeros_like(obs[-1])
     next_obs[valid[-1]] = transitions.next_obs[cells[-1][valid[-1]]]
     return Rollout(
         obs=obs,
         inputs=np.stack([inputs for inputs, _ in rows]),
         parameters=np.stack([parameters for _, parameters in rows]),
-        actions=place(transitions.actions),
-        rewards=place(transitions.rewards.astype(np.float32)),
+        actions=on_grid(transitions.actions),
+        rewards=on_grid(transitions.rewards.astype(np.float32)),
         terminated=terminated,
         truncated=truncated,
         next_obs=next_obs,

@@ -58,5 +58,5 @@ def best_on_validation(candidates: Sequence[Sequence[Run]]) -> BestOnValidation 
 
 def _score(runs: Sequence[Run]) -> float | None:
     scores = [validation_score(run) for run in runs]
-    known = [score for score in scores if score is not None]
-    return sum(known) / len(known) if known and len(known) == len(scores) else None
+    recorded = [score for score in scores if score is not None]
+    return sum(recorded) / len(recorded) if recorded and len(recorded) == len(scores) else None

@@ -139,13 +139,13 @@ async def invocations(request: Request) -> Response:
     """Greedy actions for rows of observations, in MLflow's form."""
     server, body = server_of(request), parse(InvocationsBody, await request.body())
     table = None if body.dataframe_split is None else body.dataframe_split.data
-    given = [
+    inputs = [
         (name, rows) for name, rows in (("inputs", body.inputs), ("instances", body.instances)) if rows is not None
     ]
-    given += [] if table is None else [("dataframe_split", table)]
-    if len(given) != 1:
-        raise RefusedError(422, f"give one of inputs, instances and dataframe_split, not {len(given)} of them")
-    name, data = given[0]
+    inputs += [] if table is None else [("dataframe_split", table)]
+    if len(inputs) != 1:
+        raise RefusedError(422, f"give one of inputs, instances and dataframe_split, not {len(inputs)} of them")
+    name, data = inputs[0]
     rows, single = shaped(_array(data, numbers, name), server.policy.spaces.observation.shape or (), name)
     decided, _ = await _decide(server, Observation(rows, None, single), body.params.greedy)
     return json_answer({"predictions": decided.actions.tolist()})

@@ -49,9 +49,9 @@ def observation_of(body: Observed, served: ServedPolicy, observer: TextObserver 
     Raises:
         RefusedError: 422 for another shape, 409 for another encoder.
     """
-    given = [name for name in ("observation", "embedding", "prompt") if getattr(body, name) is not None]
-    if len(given) != 1:
-        listed = "none of them" if not given else " and ".join(given)
+    observed = [name for name in ("observation", "embedding", "prompt") if getattr(body, name) is not None]
+    if len(observed) != 1:
+        listed = "none of them" if not observed else " and ".join(observed)
         raise RefusedError(422, f"give one of observation, embedding and prompt, not {listed}")
     if body.encoder is not None and (observer is None or body.encoder != observer.identity):
         expected = "observations that are no embeddings" if observer is None else repr(observer.identity)
@@ -62,7 +62,7 @@ def observation_of(body: Observed, served: ServedPolicy, observer: TextObserver 
         mask = None if mask is None else mask[None]
     else:
         mask = None
-        rows, single = shaped(getattr(body, given[0]), served.spaces.observation.shape or (), given[0])
+        rows, single = shaped(getattr(body, observed[0]), served.spaces.observation.shape or (), observed[0])
     if body.mask is not None:
         mask = legal_actions(body.mask, served, len(rows), single, "mask")
     return Observation(rows, mask, single)

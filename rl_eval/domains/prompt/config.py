@@ -43,9 +43,9 @@ class Config(EnvConfig):
     def _names_what_a_folder_needs(self) -> Config:
         keys = ("path", "scores", "validation_tasks", "test_tasks", "feedback", "judge")
         if self.tasks == "embedded":
-            given = [key for key in keys if getattr(self, key)]
-            if given:
-                raise ValueError(f"{given[0]} is of tasks=folder alone: remove it, or set tasks=folder")
+            folder_keys = [key for key in keys if getattr(self, key)]
+            if folder_keys:
+                raise ValueError(f"{folder_keys[0]} is of tasks=folder alone: remove it, or set tasks=folder")
         elif self.feedback is not None and self.feedback == self.judge:
             raise ValueError(f"judge={self.judge!r} is also feedback, and a judge must not train: name another model")
         for key in ("encoder_url", "encoder_model"):

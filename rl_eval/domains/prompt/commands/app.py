@@ -142,9 +142,9 @@ def compare(
 
     if population not in ("source", "set"):
         raise InputError(f"--population is {population[:40]!r}: use source or set")
-    texts, found = (read_prompt(old), read_prompt(new)), find_task(task)
+    texts, items = (read_prompt(old), read_prompt(new)), find_task(task)
     judge = choose_judge(model, base_url, measure, Budget(budget, budget_money, price_in, price_out), cache)
-    compare_and_print(*texts, found, judge, alpha=alpha, population=population == "set")
+    compare_and_print(*texts, items, judge, alpha=alpha, population=population == "set")
 
 
 @app.command()
