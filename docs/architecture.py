@@ -20,6 +20,7 @@ LAYERS: dict[str, tuple[str, ...]] = {
         "domains.threat",
         "domains.qase",
         "domains.prompt",
+        "domains.webtest",
         "domains.lunarlander",
         "domains.cartpole",
         "domains.gym",

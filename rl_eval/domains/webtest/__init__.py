@@ -1,0 +1,1 @@
+"""Testing web applications: explore pages, fill forms, find failures, in generated applications or in a browser."""
