@@ -15,6 +15,7 @@ from rl_eval.target import resolve
 
 Outcome = Mapping[str, np.ndarray]
 Range = tuple[float, float]
+SHARE_SLACK = 1e-6  # of a sum of shares, which are written as decimals
 
 
 class RewardTerm(ABC):
@@ -29,6 +30,12 @@ class RewardTerm(ABC):
     @abstractmethod
     def __call__(self, outcome: Outcome) -> np.ndarray:
         """The term `[N]` from the facts of a step, each `[N]`."""
+
+
+class ShareTerm(RewardTerm):
+    """A term from 0 to 1 whose weight is its share of the reward: the weights of all such terms must sum to 1."""
+
+    range = 0.0, 1.0
 
 
 class RewardFunction:
@@ -50,7 +57,8 @@ class RewardFunction:
         """Build from `{name: {_target_: rl_eval.rewards.…, weight: 1.0, range: [low, high], …parameters}}`.
 
         Raises:
-            InputError: a target that is not allowed, or parameters that the term does not take.
+            InputError: a target that is not allowed, parameters that the term does not take, or shares that do not
+                sum to 1.
         """
         built: dict[str, tuple[float, RewardTerm]] = {}
         declared: dict[str, Range] = {}
@@ -75,6 +83,7 @@ class RewardFunction:
                 built[name] = (weight, _term(name, target)(**parameters))
             except (TypeError, ValueError) as error:
                 raise InputError(f"reward.terms.{name}: {error}") from error
+        _require_shares({name: weight for name, (weight, term) in built.items() if isinstance(term, ShareTerm)})
         return cls(built, declared)
 
     def ranges(self) -> dict[str, Range | None]:
@@ -121,6 +130,22 @@ class RewardFunction:
                     f"it must return one number for each copy, {shape}"
                 )
         return np.asarray(np.sum(list(parts.values()), axis=0, dtype=np.float32)), parts
+
+
+def _require_shares(weights: Mapping[str, float]) -> None:
+    """Accept weights of terms that are shares of the reward, by their names; there may be none.
+
+    Raises:
+        InputError: one is negative, or they do not sum to 1.
+    """
+    negative = [name for name, weight in weights.items() if weight < 0]
+    if negative:
+        name = negative[0]
+        raise InputError(f"reward.terms.{name}.weight={weights[name]:g} is a share of the reward: give at least 0")
+    total = sum(weights.values())
+    if weights and abs(total - 1.0) > SHARE_SLACK:
+        named = ", ".join(f"reward.terms.{name}.weight={weight:g}" for name, weight in weights.items())
+        raise InputError(f"{named} are shares of the reward and sum to {total:g}: make them sum to 1")
 
 
 def as_range(key: str, values: Any) -> Range:

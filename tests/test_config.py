@@ -24,6 +24,7 @@ CONF = Path(__file__).resolve().parents[1] / "conf"
 SMALL = {
     "threat": ["env.train_flows=1000", "env.validation_flows=200", "env.test_flows=200"],
     "gym": ["env.id=CartPole-v1"],
+    "webtest": ["env.applications=2"],
 }
 
 
@@ -34,7 +35,7 @@ def options(group):
 def rewards_of(env):
     """`<env>` and `<env>_<variant>`; `native` is what every Gymnasium environment's own reward is."""
     rewards = [option for option in options("reward") if option == env or option.startswith(f"{env}_")]
-    return rewards if env in ("threat", "qase", "prompt") else [*rewards, "native"]
+    return rewards if env in ("threat", "qase", "prompt", "webtest") else [*rewards, "native"]
 
 
 def written(file):

@@ -311,7 +311,7 @@ def test_help_teaches_the_groups(tmp_path):
     assert done.returncode == 0
     for words in (
         "agent: a2c, dqn, ppo",
-        "cartpole, gym, lunarlander, prompt, qase, threat",
+        "cartpole, gym, lunarlander, prompt, qase, threat, webtest",
         "hardware:",
         "tracker:",
         "-m lr=3e-4,1e-3",

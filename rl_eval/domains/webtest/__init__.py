@@ -1,1 +1,78 @@
-"""Testing web applications: explore pages, fill forms, find failures, in generated applications or in a browser."""
+"""The webtest domain: explore web applications, fill their forms, and find their failures.
+
+Importing this package is light; applications are generated only where they are played.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+from rl_eval.domains.base import Domain, Part
+from rl_eval.domains.webtest.config import Config
+
+if TYPE_CHECKING:
+    from gymnasium.vector import VectorEnv
+
+    from rl_eval.metrics import Metric
+    from rl_eval.policy import Policy
+    from rl_eval.report.behaviour import Behaviour
+    from rl_eval.report.figure import Figure
+
+__all__ = ["DOMAIN", "Config", "Webtest"]
+
+
+def _baseline(name: str) -> Callable[[Config], Policy]:
+    def build(config: Config) -> Policy:
+        from rl_eval.domains.webtest import baselines
+
+        return baselines.BASELINES[name](config)
+
+    return build
+
+
+class Webtest(Domain[Config]):
+    """Testing web applications; an episode is a build of an application, with some of its defects on."""
+
+    name = "webtest"
+    config_model = Config
+    copies = 100
+    baselines = {name: _baseline(name) for name in ("random", "breadth_first", "depth_first", "novelty", "best_fixed")}
+    shown_baselines = ("breadth_first", "novelty", "best_fixed")
+
+    def make(self, config: Config, *, n_envs: int, part: Part, autoreset: bool = True) -> VectorEnv:
+        """N builds at once of the applications of one part."""
+        from rl_eval.domains.webtest.simulator.vector import SimulatedVector
+
+        return SimulatedVector(config, n_envs=n_envs, part=part, autoreset=autoreset)
+
+    def facts(self, config: Config) -> Sequence[str]:
+        """Facts of each action; see `SimulatedVector.step` and `Exploration.record`."""
+        return (
+            "action", "role", "value_kind", "state", "defects", "reproducible", "judgement", "episode_end", "new_state",
+            "new_transition", "new_failures", "severity", "known_failures", "defects_found", "false_failures",
+            "duplicate", "dead_end", "refused", "timed_out", "novelty", "path", "seconds", "traffic", "prevented",
+        )  # fmt: skip
+
+    def longest_episode(self, config: Config) -> int:
+        """The actions of an episode."""
+        return config.max_actions
+
+    def validation_metric(self, config: Config) -> str:
+        """The share of seeded defects found."""
+        return "defects_found"
+
+    def metrics(self) -> Sequence[Metric]:
+        """Defects and failures found, states and transitions, duplicates and false alarms."""
+        from rl_eval.domains.webtest.metrics import METRICS
+
+        return METRICS
+
+    def figures(self, behaviour: Behaviour) -> Sequence[Figure]:
+        """Failures over actions beside baselines, a map of the states visited, and what the reward consisted of."""
+        from rl_eval.domains.webtest.figures import figures
+
+        return figures(behaviour)
+
+
+DOMAIN = Webtest()

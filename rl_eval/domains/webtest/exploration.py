@@ -1,4 +1,4 @@
-"""`Exploration`: what N testers have tried so far, the facts of a step that follow from it, and columns of observations.
+"""`Exploration`: what N testers have tried so far, the facts of a step that follow from it, and their columns.
 
 States, actions and sites of failures are numbers here: the simulator has tables of them, and the browser counts the
 keys that it meets. So facts and rewards of both mean the same.
@@ -209,7 +209,10 @@ class Exploration:
         return columns
 
     def candidate_columns(self, shown: Shown) -> np.ndarray:
-        """The columns `CANDIDATE_MOVING` of the candidates shown, float32 `[N, K, …]`; 0 where there is none."""
+        """The columns `CANDIDATE_MOVING` of the candidates shown, float32 `[N, K, …]`.
+
+        A row without a candidate has no meaning.
+        """
         row, action = self._row[:, None], np.maximum(shown.actions, 0)
         columns = np.zeros((*action.shape, len(CANDIDATE_MOVING)), np.float32)
         tries, target = self.tries[row, action], self.target[row, action]
@@ -223,7 +226,6 @@ class Exploration:
         columns[..., 6] = known * self.untried[row, place]
         columns[..., 7] = shown.holds
         columns[..., 8:] = self.result[row, action][..., None] == np.arange(len(RESULTS))
-        columns *= (shown.actions >= 0)[..., None]
         return columns
 
     def get_state(self) -> dict[str, Any]:

@@ -62,7 +62,7 @@ def text_columns(text: str) -> np.ndarray:
         _add(row, hash_text(f"{WORD} {WORD} {word}"), 1.0)
     joined = "".join(words)
     for start in range(len(joined) - 2):
-        _add(row, hash_text(f"{TRIGRAM} {joined[start : start + 3]}"), 0.5)
+        _add(row, hash_text(f"{TRIGRAM} {joined[start : start + 3]}"), 0.7)
     length = float(np.sqrt(row @ row))
     row = row / np.float32(length) if length else row
     row.flags.writeable = False

@@ -33,6 +33,7 @@ VALUE_KINDS: tuple[ValueKind, ...] = ("valid", "empty", "too_long", "wrong_type"
 FAILURE_KINDS: tuple[FailureKind, ...] = (
     "error_page", "console_error", "dead_link", "broken_validation", "wrong_total", "lost_state", "unescaped_text",
 )  # fmt: skip
+POSITIONS = 16
 # How bad a failure of a kind is, from 0 to 1: a blocker counts 1, a cosmetic one .25.
 SEVERITY: dict[FailureKind, float] = {
     "error_page": 1.0,
@@ -59,7 +60,7 @@ class Element:
     Attributes:
         text: what a person reads: its label, text or alternative text.
         attributes: words of its `name`, `type`, `id`, placeholder and path, without numbers of single records.
-        position: of its place among the elements of the page, from 0 (first) to 1 (last).
+        position: how many elements of its place come before it, over `POSITIONS`, at most 1.
         key: names it in this application, equal on near-duplicate pages and in a header that all pages have.
         destructive: whether it logs out or deletes; `env.mask` decides whether such elements are legal.
     """

@@ -1,0 +1,22 @@
+"""The config of the webtest domain: what is tested, how long, and what a tester may do."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from rl_eval.domains import EnvConfig
+
+
+class Config(EnvConfig):
+    """The defaults are those of `conf/env/webtest.yaml`, key by key."""
+
+    name: Literal["webtest"] = "webtest"
+    mode: Literal["simulated"] = Field("simulated", description="generated applications")
+    candidates: int = Field(24, ge=8, le=64, description="actions of a page at most, two of them the browser's own")
+    max_actions: int = Field(60, ge=5, le=1000, description="actions of an episode")
+    mask: bool = Field(True, description="whether controls that log out or delete are illegal actions")
+    applications: int = Field(200, ge=1, le=100_000, description="generated applications of the training part")
+    data_seed: int = Field(0, ge=0, description="seed of the generated applications")
+    defect_share: float = Field(0.5, gt=0.0, le=1.0, description="chance that a defect of an application is on")

@@ -1,0 +1,84 @@
+"""Report figures of testing: failures over actions, a map of the states visited, and what the reward consisted of."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from rl_eval.domains.webtest.config import Config
+from rl_eval.domains.webtest.metrics import METRICS
+from rl_eval.domains.webtest.rewards import TERMS
+from rl_eval.report import charts
+from rl_eval.report.behaviour import Behaviour
+from rl_eval.report.figure import Cell, Figure
+from rl_eval.report.html_page import number
+from rl_eval.rollout import Episodes
+
+
+def figures(behaviour: Behaviour) -> list[Figure]:
+    """The figures of episodes of a policy, with those of the shown baselines beside them."""
+    assert isinstance(behaviour.config, Config)
+    played = {"this policy": behaviour.episodes, **behaviour.baselines}
+    return [
+        failures_over_actions(played),
+        states_visited(played),
+        equal_budget(played, behaviour.config),
+        reward_terms(played),
+    ]
+
+
+def running_mean(episodes: Episodes, fact: str) -> np.ndarray:
+    """Mean over episodes of the sum of a fact over the first 0, 1, 2, … actions, `[T + 1]`."""
+    longest = int(episodes.lengths.max())
+    first = np.cumsum([0, *episodes.lengths[:-1]])
+    step = np.arange(len(episodes.episode)) - first[episodes.episode]
+    totals = np.bincount(step, weights=episodes.outcome[fact].astype(np.float64), minlength=longest)
+    return np.concatenate([[0.0], np.cumsum(totals)]) / len(episodes)
+
+
+def failures_over_actions(played: Mapping[str, Episodes]) -> Figure:
+    """Unique failures found by the first actions of an episode."""
+    series = []
+    for colour, (name, episodes) in enumerate(played.items(), 1):
+        found = running_mean(episodes, "new_failures")
+        series.append(charts.Series(name, np.arange(len(found)), found, colour=colour))
+    ends = ", ".join(f"{line.label} {number(float(line.y[-1]), 3)}" for line in series)
+    summary = f"Mean unique failures of a build, by actions taken. At the end: {ends}."
+    chart = charts.curves(series, summary, x_label="actions")
+    return Figure("Failures over actions", summary, chart, charts.legend([(s.label, s.colour) for s in series]))
+
+
+def states_visited(played: Mapping[str, Episodes]) -> Figure:
+    """Which states the first build's episode went through: a new one is one higher than all before."""
+    series = []
+    for colour, (name, episodes) in enumerate(played.items(), 1):
+        states = np.concatenate([[0], episodes.outcome["state"][episodes.episode == 0]])
+        series.append(charts.Series(name, np.arange(len(states)), states, colour=colour))
+    summary = (
+        "The state after each action in one build, numbered in the order in which it was met. A line that climbs "
+        "meets new states, and one that falls goes back."
+    )
+    chart = charts.curves(series, summary, x_label="actions")
+    return Figure("Map of states visited", summary, chart, charts.legend([(s.label, s.colour) for s in series]))
+
+
+def equal_budget(played: Mapping[str, Episodes], config: Config) -> Figure:
+    """All metrics of the same builds, at the same number of actions."""
+    rows = [
+        [Cell(metric.name.replace("_", " ")), *(Cell(number(metric.compute(e, config), 3)) for e in played.values())]
+        for metric in METRICS
+    ]
+    caption = f"Means of the same builds, at {config.max_actions} actions each."
+    return Figure("At an equal number of actions", caption, header=("Metric", *played), rows=rows)
+
+
+def reward_terms(played: Mapping[str, Episodes]) -> Figure:
+    """The sum of each term of the composite reward over an episode, before its weight."""
+    rows = []
+    for name, term in TERMS.items():
+        values = {policy: term()(episodes.outcome) for policy, episodes in played.items()}
+        means = [float(values[policy].sum()) / len(episodes) for policy, episodes in played.items()]
+        rows.append([Cell(name), *(Cell(number(mean, 3)) for mean in means)])
+    caption = "Mean sum over an episode of each term of the composite reward, from 0 to 1 a step, before its weight."
+    return Figure("Reward terms", caption, header=("Term", *played), rows=rows)

@@ -1,0 +1,1 @@
+"""Generated applications: page graphs with forms, sessions and seeded defects, stepped as arrays."""
