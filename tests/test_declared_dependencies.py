@@ -38,6 +38,7 @@ EXTRAS_OF_MODULES = {
     "rl_eval/domains/qase/formats/history_columns.py": {"qase"},
     "rl_eval/domains/qase/formats/history_csv.py": {"qase"},
     "rl_eval/domains/qase/service": {"qase"},
+    "rl_eval/domains/webtest/shop": {"browser"},
     "rl_eval/serving": {"serve"},
     "rl_eval/domains/threat/baselines.py": {"threat"},
     "rl_eval/domains/threat/csv_data.py": {"threat"},

@@ -9,6 +9,7 @@ Importing this is light: only the process loads FastAPI and uvicorn. See `docs/q
 
 from rl_eval.domains.qase.service.bugs import BUG_IDS, BUGS, Bug
 from rl_eval.domains.qase.service.cases import project
-from rl_eval.domains.qase.service.process import NotStartedError, Service, start
+from rl_eval.domains.qase.service.process import Service, start
+from rl_eval.net.embedded_service import NotStartedError
 
 __all__ = ["BUGS", "BUG_IDS", "Bug", "NotStartedError", "Service", "project", "start"]

@@ -3,18 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import os
-import select
 import sys
-import threading
-from typing import BinaryIO
 
 from rl_eval.domains.qase.service.bugs import BUGS
 from rl_eval.errors import InputError
 from rl_eval.extras import imports_of_extra
 from rl_eval.net import LOOPBACK, UVICORN, listening_socket
-
-LOOK_S = 1.0
+from rl_eval.net.embedded_service import announce, read_token
 
 
 def main(arguments: list[str]) -> int:
@@ -28,11 +23,7 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--bugs", default="", help=f"B01,B07: the bugs to switch on, of {len(BUGS)} (default: none)")
     parser.add_argument("--embedded", action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args(arguments)
-    token = None
-    if options.embedded:
-        # Unbuffered, since `_watch` reads the same descriptor.
-        with open(0, "rb", buffering=0, closefd=False) as stdin:
-            token = _line(stdin)
+    token = read_token() if options.embedded else None
     try:
         serve(options.host, options.port, [bug for bug in options.bugs.split(",") if bug], token)
     except InputError as error:
@@ -61,29 +52,9 @@ def serve(host: str, port: int, bugs: list[str], token: str | None) -> None:
     if token is None:
         print(f"http://{host}:{at}  (routes: /docs; Ctrl-C ends it)", flush=True)
     else:
-        threading.Thread(target=_watch, args=(os.getppid(),), daemon=True).start()
-        print(at, flush=True)
+        announce(at)
     config = uvicorn.Config(app, **UVICORN)
     uvicorn.Server(config).run(sockets=[listener])
-
-
-def _line(stdin: BinaryIO) -> str:
-    read = b""
-    while not read.endswith(b"\n"):
-        byte = stdin.read(1)
-        if not byte:
-            raise SystemExit(0)  # the parent process has already ended
-        read += byte
-    return read.decode().strip()
-
-
-def _watch(parent: int) -> None:
-    """End with the parent process: stdin closes when it ends, also when it is killed."""
-    while os.getppid() == parent:
-        ready, _, _ = select.select([0], [], [], LOOK_S)
-        if ready and not os.read(0, 1024):
-            break
-    os._exit(0)
 
 
 if __name__ == "__main__":

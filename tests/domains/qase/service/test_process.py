@@ -11,9 +11,9 @@ from pathlib import Path
 import httpx
 import pytest
 
-from rl_eval.domains.qase.service import NotStartedError, process, start
+from rl_eval.domains.qase.service import NotStartedError, start
 from rl_eval.domains.qase.service.__main__ import main
-from rl_eval.net import RequestError
+from rl_eval.net import RequestError, embedded_service
 
 STARTS_ONE = """
 import os, signal, sys, time
@@ -75,7 +75,7 @@ def test_it_ends_with_whoever_started_it(number):
 def test_what_keeps_it_from_starting_is_reported(monkeypatch):
     with pytest.raises(NotStartedError, match="not within 0 s"):
         start(patience_s=0.0)
-    monkeypatch.setattr(process.sys, "executable", "/bin/false")
+    monkeypatch.setattr(embedded_service.sys, "executable", "/bin/false")
     with pytest.raises(NotStartedError, match=r"did not start \(.*\): it printed nothing"):
         start()
 

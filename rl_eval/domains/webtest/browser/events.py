@@ -1,0 +1,73 @@
+"""What a browser reports while an action is carried out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from rl_eval.domains.webtest.browser.sites import message_template, origin_of, path_template
+
+MOST = 200  # events of a kind that are kept for one action
+# Console messages of the browser itself: responses are judged by themselves, and what it refuses is no failure.
+_OF_BROWSER = ("Failed to load resource", "Not allowed to load local resource", "Access to ", "webtest: ")
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A response: of the page itself (`document`), or of something that it loads."""
+
+    method: str
+    url: str
+    status: int
+    kind: str
+    redirected: bool = False
+
+
+@dataclass
+class Events:
+    """Everything since the beginning of an action.
+
+    Attributes:
+        console: templates of console errors.
+        exceptions: templates of exceptions that nobody caught, with the file.
+        answers: responses of the application's own origin.
+        failed: address -> reason of requests without a response.
+        left: addresses elsewhere that the page would have loaded as the next page.
+    """
+
+    console: list[str] = field(default_factory=list)
+    exceptions: list[str] = field(default_factory=list)
+    answers: list[Answer] = field(default_factory=list)
+    failed: dict[str, str] = field(default_factory=dict)
+    left: list[str] = field(default_factory=list)
+    downloads: int = 0
+    windows: int = 0
+    crashed: bool = False
+
+    def add_console(self, kind: str, text: str, url: str, origin: str) -> None:
+        """Take in a console message, if it is an error of the application."""
+        if kind != "error" or text.startswith(_OF_BROWSER) or (url and origin_of(url) not in ("", origin)):
+            return
+        if len(self.console) < MOST:
+            self.console.append(message_template(text))
+
+    def add_exception(self, name: str, message: str, stack: str) -> None:
+        """Take in an exception that nobody caught."""
+        if message.startswith("webtest: ") or len(self.exceptions) >= MOST:
+            return
+        place = next((line for line in stack.splitlines() if "http" in line), "")
+        url = place[place.find("http") :].rstrip(")")
+        file = path_template(url.rsplit(":", 2)[0]) if url else ""
+        self.exceptions.append(f"{name}: {message_template(message)}{f' in {file}' if file else ''}")
+
+    def add_answer(self, answer: Answer, origin: str) -> None:
+        """Take in a response of the application."""
+        if origin_of(answer.url) == origin and len(self.answers) < MOST:
+            self.answers.append(answer)
+
+    def document(self) -> Answer | None:
+        """The response that the page is made of; None where no page was loaded."""
+        return next((a for a in reversed(self.answers) if a.kind == "document" and not a.redirected), None)
+
+    def first_document(self) -> Answer | None:
+        """The first response of a chain of redirects to the page."""
+        return next((a for a in self.answers if a.kind == "document"), None)

@@ -1,0 +1,22 @@
+// Runs before the scripts of each page: native dialogs and windows would block or leave the tab that is tested.
+(() => {
+  if (window.__webtestPrepared) return;
+  window.__webtestPrepared = true;
+  let dialogs = 0;
+  const destructive = /log ?out|sign ?out|delet|remov|destroy|cancel|erase|reset/i;
+  const dialog = (answer) => (message) => {
+    dialogs += 1;
+    if (dialogs > 20) throw new Error("webtest: more than 20 dialogs");
+    return answer(String(message));
+  };
+  window.alert = dialog(() => undefined);
+  window.confirm = dialog((message) => !destructive.test(message));
+  window.prompt = dialog(() => null);
+  window.print = () => undefined;
+  let windows = 0;
+  window.open = (url) => {
+    windows += 1;
+    if (url && windows === 1) window.location.href = url;
+    return null;
+  };
+})();

@@ -1,0 +1,54 @@
+"""Names that are equal for near-duplicates: templates of addresses and messages."""
+
+from __future__ import annotations
+
+import re
+from urllib.parse import parse_qsl, unquote, urlsplit
+
+_RECORD = re.compile(
+    r"\d+(?:[-_.,]\d+)*"  # a number, a date
+    r"|[0-9a-f]{8,}(?:-[0-9a-f]{4,})*"  # a hash, a UUID
+    r"|(?=[^/]*\d)(?=[^/]*[A-Za-z])[\w~-]{16,}",  # a token
+    re.IGNORECASE,
+)
+_NUMBER = re.compile(r"0x[0-9a-f]+|\d+(?:[.,]\d+)*", re.IGNORECASE)
+_URL = re.compile(r"\bhttps?://[^\s'\"<>)]+")
+_LONG_QUOTE = re.compile(r"([\"'`])(?:(?!\1).){41,}\1")
+_LONGEST = 200
+
+
+def origin_of(url: str) -> str:
+    """`https://host:8000` of an address; empty where it has none, such as `about:blank`."""
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}" if parts.scheme in ("http", "https") else ""
+
+
+def path_template(url: str) -> str:
+    """The path of an address with `{n}` in place of the names of single records."""
+    segments = unquote(urlsplit(url).path).split("/")
+    return ("/".join("{n}" if _RECORD.fullmatch(segment) else segment for segment in segments) or "/")[:_LONGEST]
+
+
+def address_template(url: str) -> str:
+    """The template of the path, and the names of the query."""
+    names = sorted({name for name, _ in parse_qsl(urlsplit(url).query, keep_blank_values=True)})
+    return f"{path_template(url)}{'?' if names else ''}{'&'.join(names)}"[:_LONGEST]
+
+
+def text_template(text: str) -> str:
+    """A text with `#` in place of numbers."""
+    return _NUMBER.sub("#", " ".join(text.split()))[:_LONGEST]
+
+
+def message_template(message: str) -> str:
+    """The first line of a message without numbers, long quotations and full addresses."""
+    first = next(iter(message.strip().splitlines()), "")
+    first = _URL.sub(lambda found: path_template(found[0]), first)
+    return text_template(_LONG_QUOTE.sub("'…'", first))
+
+
+def echoes(status: int, url: str) -> bool:
+    """Whether an address asks for this status itself, as in `/status/404` or `?code=500`."""
+    parts = urlsplit(url)
+    asked = {*parts.path.split("/"), *(value for _, value in parse_qsl(parts.query))}
+    return str(status) in asked

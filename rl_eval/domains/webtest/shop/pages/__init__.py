@@ -1,0 +1,1 @@
+"""The pages of the shop, by what they are about."""
