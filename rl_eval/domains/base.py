@@ -151,6 +151,14 @@ class Domain(ABC, Generic[Config]):
         """Number of cases of a part, R; only if `has_cases`."""
         raise self._undefined("cases")
 
+    def describe_cases(self, config: Config, part: Part) -> str | None:
+        """What the cases of a part are, in a few words that a verdict shows; None where their number says enough.
+
+        Raises:
+            InputError: data that is missing or damaged.
+        """
+        return None
+
     def case_hashes(self, config: Config, part: Part) -> np.ndarray:
         """One hash a case of its raw fields, uint64 `[R]`: equal where all fields are equal; only where `has_cases`."""
         raise self._undefined("case_hashes")

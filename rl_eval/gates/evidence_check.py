@@ -186,7 +186,7 @@ class EvidenceCheck(CriterionCheck):
             blank = replace(blank, metric=f"{blank.metric} minus that of {reference}")
         change = change_in_play(np.concatenate(self._units), self._environment.suite.gate_seed)
         verdict = decide_by_evidence(blank, test.result, test.theta, history=test.history, change=change)
-        detail = verdict.detail + self._copies_note(compared=bool(reference))
+        detail = verdict.detail + self._copies_note(compared=bool(reference)) + self._groups_note(reference)
         return replace(verdict, metric=self._metric.name, detail=detail)
 
     def _copies_note(self, *, compared: bool) -> str:
@@ -198,3 +198,22 @@ class EvidenceCheck(CriterionCheck):
             over_rows = self._metric.compute(self._buffer.between(0, self._used), self._environment.config)
             note += f", {self._metric.name} over all of them is {number(float(over_rows))}"
         return note
+
+    def _groups_note(self, reference: str) -> str:
+        """The mean of each group of units, beside that of the reference."""
+        if self._metric.groups is None or self._metric.variable is None or self._buffer is None:
+            return ""
+        played = self._buffer.between(0, self._used)
+        means = self._means_of_groups(played)
+        if not reference:
+            shown = [f"{name} {number(mean)}" for name, mean in means.items()]
+        else:
+            others = self._means_of_groups(self._environment.reference(reference).between(0, self._used))
+            shown = [f"{name} {number(mean)} against {number(others[name])}" for name, mean in means.items()]
+        return f"; {', '.join(shown)}"
+
+    def _means_of_groups(self, episodes: Episodes) -> dict[str, float]:
+        config = self._environment.config
+        values = np.asarray(self._metric.variable(episodes, config), np.float64)  # type: ignore[misc]
+        groups = self._metric.groups(episodes, config)  # type: ignore[misc]
+        return {name: float(values[units].mean()) for name, units in groups.items()}

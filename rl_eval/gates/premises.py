@@ -41,7 +41,10 @@ def describe_test_set(suite: Suite, judged: Sequence[Run | BarePolicy], held_out
         episodes = count or ("episodes" if suite.part == "test" else "validation episodes")
         text = f"{episodes} of {_environment(suite)}, seeded by gate_seed {suite.gate_seed}"
     else:
-        text = f"{count}{', ' if count else ''}the {suite.part} part of {_data(suite, judged)}"
+        where = domain(suite.judged.name)
+        cases = None if needs_data(suite.judged) else where.describe_cases(suite.judged, suite.part)
+        named = [phrase for phrase in (count, cases) if phrase]
+        text = f"{', '.join([*named, f'the {suite.part} part'])} of {_data(suite, judged)}"
     return display_text(text + (", pinned by data_sha256" if suite.spec.data_sha256 and suite.part == "test" else ""))
 
 

@@ -45,6 +45,7 @@ class Metric:
             its units, NaN where it is undefined: which evidence uses.
         bounds: `(env_config) -> (low, high)` of that variable, None where the environment does not know them;
             without `bounds`, a suite must declare them.
+        groups: `(episodes, env_config) -> name -> bool [units]`, groups of units whose means a verdict shows as well.
         statistic: for kind `run`, what of the values over runs evidence can bound.
     """
 
@@ -60,10 +61,11 @@ class Metric:
     seeds: Literal["same", "different"] | None = None
     variable: Callable[..., Any] | None = None
     bounds: Callable[[Any], tuple[float, float] | None] | None = None
+    groups: Callable[..., Any] | None = None
     statistic: Literal["mean", "variance", "std"] | None = None
 
     def __post_init__(self) -> None:
-        for part in ("compute", "variable", "bounds"):
+        for part in ("compute", "variable", "bounds", "groups"):
             if (function := getattr(self, part)) is not None:
                 object.__setattr__(self, part, _with_sentence(function))
 

@@ -15,7 +15,7 @@ from rl_eval.domains.base import Domain, Part
 from rl_eval.domains.prompt.config import Config
 from rl_eval.domains.prompt.encoding.encoder import WIDTH, FittedEncoder
 from rl_eval.errors import InputError
-from rl_eval.formatting import mask_url, number
+from rl_eval.formatting import mask_url, number, quantity
 from rl_eval.validation_errors import config_sentence
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     import typer
     from fastapi import APIRouter
 
-    from rl_eval.domains.prompt.environment.dataset import PromptSet
+    from rl_eval.domains.prompt.environment.dataset import StartPrompts
     from rl_eval.domains.prompt.environment.vector import PromptVector
     from rl_eval.domains.text import TextObserver
     from rl_eval.metrics import Metric
@@ -34,10 +34,10 @@ if TYPE_CHECKING:
 __all__ = ["DOMAIN", "Config", "Prompt"]
 
 
-def _part(config: Config, part: Part) -> PromptSet:
-    from rl_eval.domains.prompt.environment.dataset import load_part
+def _starts(config: Config, part: Part) -> StartPrompts:
+    from rl_eval.domains.prompt.environment.dataset import load_starts
 
-    return load_part(config, part)
+    return load_starts(config, part)
 
 
 def _baseline(name: str) -> Callable[[Config], Policy]:
@@ -56,6 +56,7 @@ class Prompt(Domain[Config]):
     config_model = Config
     has_cases = True
     location_keys = ("path", "scores")
+    execution_keys = ("judge",)  # a policy never meets the judge: the suite names who judges
     # A run is judged with the observations and actions that it was trained with.
     fitted_keys = ("preprocessing", "encoder", "encoder_url", "encoder_model", "features", "stop")
     held_out_facts = ("judge_gain", "accuracy_gain", "hacked")
@@ -80,9 +81,12 @@ class Prompt(Domain[Config]):
         return PromptVector(config, n_envs=n_envs, part=part, autoreset=autoreset)
 
     def needs_trust(self, config: Config) -> str | None:
-        """Sending prompts to an encoder that the config names."""
-        url = config.encoder_url
-        return None if url is None else f"env.encoder_url={mask_url(url)!r} is where prompts are sent to"
+        """Sending prompts to an encoder or a judge that the config names."""
+        urls = {"encoder_url": config.encoder_url, "judge.base_url": config.judge.base_url}
+        named = [f"env.{key}={mask_url(url)!r}" for key, url in urls.items() if url is not None]
+        return (
+            f"{' and '.join(named)} {'is' if len(named) == 1 else 'are'} where prompts are sent to" if named else None
+        )
 
     def not_repeatable(self, config: Config) -> str | None:
         """An endpoint may give other embeddings another time."""
@@ -118,24 +122,35 @@ class Prompt(Domain[Config]):
 
     def episodes(self, config: Config, part: Part) -> int:
         """Start prompts of the part."""
-        return len(_part(config, part))
+        return len(_starts(config, part).hashes)
 
     def cases(self, config: Config, part: Part) -> int:
         """Start prompts of the part."""
-        return len(_part(config, part))
+        return len(_starts(config, part).hashes)
+
+    def describe_cases(self, config: Config, part: Part) -> str:
+        """Which tasks the start prompts are of."""
+        from rl_eval.domains.prompt.environment.dataset import load_states
+
+        names = [task.name for task in load_states(config, part).tasks]
+        return f"start prompts of {'these' if len(names) > 1 else 'this'} {quantity(len(names), 'task')}: " + ", ".join(
+            names
+        )
 
     def case_hashes(self, config: Config, part: Part) -> np.ndarray:
         """One hash per start prompt and task, uint64 `[S]`."""
-        return _part(config, part).hashes
+        return _starts(config, part).hashes
 
     def case_observations(self, config: Config, part: Part) -> np.ndarray:
         """Observations of the start prompts, float32 `[S, D]`, in the order of `case_hashes`."""
-        return _part(config, part).observations[:, 0]
+        return _starts(config, part).observations[:, 0]
 
     def fingerprints(self, config: Config) -> Mapping[str, str]:
-        """Part -> SHA-256 of its start prompts and their scores by language models."""
+        """Part -> SHA-256 of its prompts, the items that score them, and the language models."""
+        from rl_eval.domains.prompt.environment.dataset import fingerprint
+
         parts: tuple[Part, ...] = ("train", "validation", "test")
-        return {part: _part(config, part).fingerprint() for part in parts}
+        return {part: fingerprint(config, part) for part in parts}
 
     def data_files(self, config: Config) -> Sequence[Path]:
         """The files of tasks and scores; none for the embedded tasks."""

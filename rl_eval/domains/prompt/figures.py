@@ -24,26 +24,31 @@ LONGEST_PROMPT = 2_000  # characters
 def figures(behaviour: Behaviour) -> list[Figure]:
     """The tables of episodes of the validation part."""
     assert isinstance(behaviour.config, Config)
-    states = load_part(behaviour.config, "validation").states
+    prompts = load_part(behaviour.config, "validation")
+    states = prompts.states
     episodes, names = behaviour.episodes, behaviour.action_names()
     kinds = {name: episodes.outcome["kind"] == index for index, name in enumerate(KINDS)}
     categories = {name: episodes.outcome["category"] == index for index, name in enumerate(CATEGORIES)}
     return [
-        gain_by_task({"this policy": episodes, **behaviour.baselines}, states),
+        gain_by_task({"this policy": episodes, **behaviour.baselines}, states, prompts.task),
         action_shares(episodes, names, categories, "Actions by category of the task"),
         action_shares(episodes, names, kinds, "Actions by kind of start"),
         before_and_after(episodes, states),
     ]
 
 
-def gain_by_task(played: Mapping[str, Episodes], states: PromptStates) -> Figure:
-    """Mean judge gain on each task with its interval over start prompts, for the policy and for baselines."""
+def gain_by_task(played: Mapping[str, Episodes], states: PromptStates, numbers: np.ndarray) -> Figure:
+    """Mean judge gain on each task with its interval over start prompts, for the policy and for baselines.
+
+    Args:
+        numbers: int `[S]`, the fact `task` of each start.
+    """
     rows = []
     for index, task in enumerate(states.tasks):
-        cells = [Cell(task.name)]
+        cells, number_of_task = [Cell(task.name)], numbers[states.task == index][0]
         for episodes in played.values():
             task_of_episode = episodes.outcome["task"][episodes.outcome["episode_end"]]
-            gains = episodes.per_episode("judge_gain")[task_of_episode == index]
+            gains = episodes.per_episode("judge_gain")[task_of_episode == number_of_task]
             cells.append(_mean_with_interval(gains))
         rows.append([*cells, Cell(count(int((states.task == index).sum())))])
     return Figure(

@@ -37,25 +37,42 @@ def _per_episode(episodes: Episodes, fact: str) -> np.ndarray:
     return episodes.per_episode(fact)
 
 
+def _by_task(episodes: Episodes, config: Any) -> dict[str, np.ndarray]:
+    """Name of each task that was played -> bool `[E]`, which episodes are of it."""
+    from rl_eval.domains.prompt.environment.dataset import load_tasks
+
+    task = episodes.outcome["task"][episodes.outcome["episode_end"]]
+    return {name: task == number for number, name in enumerate(load_tasks(config)) if (task == number).any()}
+
+
 def _mean(values: np.ndarray, name: str) -> float:
     if not len(values):
         raise MetricUndefined(f"no episode was played, so there is no {name}: play at least one")
     return float(values.mean())
 
 
-@metric("task", needs=("judge_gain",), better="higher", variable=_judge, bounds=lambda config: _NATS)
+@metric("task", needs=("judge_gain",), better="higher", variable=_judge, groups=_by_task, bounds=lambda config: _NATS)
 def mean_judge_gain(episodes: Episodes, config: Any) -> float:
     """Mean gain of the last prompt over the start, in calibrated log-likelihood (nats) of a model that never trains."""
     return _mean(_judge(episodes, config), "mean_judge_gain")
 
 
-@metric("task", needs=("accuracy_gain",), better="higher", variable=_accuracy, bounds=lambda config: (-1.0, 1.0))
+@metric(
+    "task",
+    needs=("accuracy_gain",),
+    better="higher",
+    variable=_accuracy,
+    groups=_by_task,
+    bounds=lambda config: (-1.0, 1.0),
+)
 def mean_accuracy_gain(episodes: Episodes, config: Any) -> float:
     """Mean gain of the last prompt over the start, in the judge's calibrated accuracy."""
     return _mean(_accuracy(episodes, config), "mean_accuracy_gain")
 
 
-@metric("task", needs=("feedback_gain",), better="higher", variable=_feedback, bounds=lambda config: _NATS)
+@metric(
+    "task", needs=("feedback_gain",), better="higher", variable=_feedback, groups=_by_task, bounds=lambda config: _NATS
+)
 def mean_feedback_gain(episodes: Episodes, config: Any) -> float:
     """Mean gain of the last prompt, in nats of the language model that the reward model was fitted to."""
     return _mean(_feedback(episodes, config), "mean_feedback_gain")
@@ -101,6 +118,19 @@ def _recorded_correlation(run: Run, key: str) -> float:
 
 
 @metric("training", unit="run", better="lower")
+def judge_flicker(run: Run) -> float:
+    """Share of the repeated requests to the judge that were answered in two ways; 0 of a model on this machine."""
+    from rl_eval.domains.prompt.environment.dataset import load_judge_repeats
+    from rl_eval.run import environment_of
+
+    config: Any = environment_of(run)
+    repeated, different = load_judge_repeats(config)
+    if config.judge.base_url is not None and not repeated:
+        raise MetricUndefined("no request to the judge was sent twice: let it score prompts first")
+    return different / repeated if repeated else 0.0
+
+
+@metric("training", unit="run", better="lower")
 def shuffled_embedding_lead(run: Run) -> float:
     """Lead over best_sequence in judge gain with embeddings of other starts; above 0 the embedding is not needed."""
     from rl_eval.domains.prompt.ablation import shuffled_lead
@@ -124,6 +154,7 @@ METRICS = (
     hacking_rate,
     reward_model_correlation,
     reward_model_correlation_low,
+    judge_flicker,
     shuffled_embedding_lead,
     shuffled_state_lead,
 )

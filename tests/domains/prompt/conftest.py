@@ -6,7 +6,14 @@ from rl_eval.domains.prompt.environment import dataset
 from rl_eval.domains.prompt.environment.source import Source
 from tests.domains.prompt.synthetic_tasks import TASKS, SyntheticScores
 
-CACHES = (dataset._source, dataset._states, dataset._fitted_encoder, dataset._reward_model, dataset._load_part)
+CACHES = (
+    dataset._source,
+    dataset._states,
+    dataset._fitted_encoder,
+    dataset._reward_model,
+    dataset._load_part,
+    dataset._load_starts,
+)
 
 
 @pytest.fixture(scope="session", autouse=True)

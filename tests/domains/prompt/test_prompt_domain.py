@@ -17,7 +17,12 @@ CONFIG = Config()
     ("values", "named"),
     [
         ({"path": "x"}, "tasks=folder"),
-        ({"tasks": "folder", "feedback": "m", "judge": "m"}, "judge"),
+        ({"tasks": "folder", "feedback": "m", "judge": {"model": "m"}}, "judge"),
+        ({"judge": {"model": "m"}}, "tasks=folder"),
+        ({"items": 20}, "tasks=folder"),
+        ({"judge": {"score": "accuracy"}}, "base_url"),
+        ({"judge": {"base_url": "https://example.com/v1"}}, "model"),
+        ({"judge": {"model": "m", "money": 3.0}}, "price_in"),
         ({"max_mutations": 6}, "max_mutations"),
         ({"encoder": "word2vec"}, "encoder"),
         ({"encoder": "endpoint", "encoder_url": "http://localhost/v1"}, "encoder_model"),

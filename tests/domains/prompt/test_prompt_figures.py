@@ -15,9 +15,15 @@ CONFIG = Config()
 
 
 @pytest.fixture(scope="module")
-def states():
+def prompts():
+    """The validation part."""
+    return load_part(CONFIG, "validation")
+
+
+@pytest.fixture(scope="module")
+def states(prompts):
     """The prompts of the validation part."""
-    return load_part(CONFIG, "validation").states
+    return prompts.states
 
 
 @pytest.fixture(scope="module")
@@ -28,11 +34,11 @@ def episodes():
     return play(envs, DOMAIN.baselines["greedy_reward_model"](CONFIG), seeds=range(count))
 
 
-def test_the_gain_of_a_task_is_the_mean_over_its_starts_with_students_interval(episodes, states):
-    figure = figures.gain_by_task({"this policy": episodes}, states)
+def test_the_gain_of_a_task_is_the_mean_over_its_starts_with_students_interval(episodes, prompts, states):
+    figure = figures.gain_by_task({"this policy": episodes}, states, prompts.task)
     assert [row[0].text for row in figure.rows] == [task.name for task in states.tasks]
     ends = episodes.outcome["episode_end"]
-    gains = episodes.per_episode("judge_gain")[episodes.outcome["task"][ends] == 1]
+    gains = episodes.per_episode("judge_gain")[episodes.outcome["task"][ends] == prompts.task[states.task == 1][0]]
     low, high = stats.t.interval(0.95, len(gains) - 1, gains.mean(), stats.sem(gains))
     cell = figure.rows[1][1]
     shown = [float(text.replace("−", "-")) for text in (cell.text, *cell.note.split(" to "))]

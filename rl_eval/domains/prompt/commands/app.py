@@ -27,7 +27,10 @@ def _group() -> None:
 def score(
     model: Annotated[Path, typer.Option("--model", metavar="FILE", help="A language model, as a GGUF file.")],
     tasks: Annotated[
-        Path | None, typer.Option("--tasks", metavar="DIR", help="A folder of tasks; default: the embedded ones.")
+        list[Path] | None,
+        typer.Option(
+            "--tasks", metavar="DIR", help="A task or a folder of tasks; may be repeated. Default: the embedded ones."
+        ),
     ] = None,
     items: Annotated[
         int | None, typer.Option("--items", min=1, metavar="N", help="Test items of each task at most; default: all.")
@@ -51,7 +54,7 @@ def score(
     """
     from rl_eval.domains.prompt.commands.score import Chosen, score_tasks
 
-    score_tasks(model, Chosen(tasks, items), out, compact=compact, workers=workers)
+    score_tasks(model, Chosen(tuple(tasks or ()), items), out, compact=compact, workers=workers)
 
 
 @app.command("init-task")

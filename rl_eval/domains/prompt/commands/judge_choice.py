@@ -9,7 +9,7 @@ from rl_eval.domains.prompt.scoring.answer_cache import AnswerCache
 from rl_eval.domains.prompt.scoring.endpoint import Budget, EndpointJudge, Measure
 from rl_eval.domains.prompt.scoring.judge import Judge, LocalJudge
 from rl_eval.errors import InputError, nearest
-from rl_eval.formatting import brief, percent
+from rl_eval.formatting import brief
 
 
 def choose_judge(model: str | None, base_url: str | None, measure: str, budget: Budget, cache: Path | None) -> Judge:
@@ -38,11 +38,4 @@ def choose_judge(model: str | None, base_url: str | None, measure: str, budget: 
 
 def judge_facts(judge: Judge) -> list[str]:
     """What a report says of a judge's requests: one line each."""
-    if not isinstance(judge, EndpointJudge):
-        return []
-    facts = []
-    if judge.flicker == judge.flicker:
-        facts.append(f"{percent(judge.flicker, 0)} of the repeated requests were answered in another way")
-    if judge.money:
-        facts.append(f"the requests cost {judge.money:.4g}")
-    return facts
+    return judge.facts() if isinstance(judge, EndpointJudge) else []

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import json
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 
@@ -12,6 +14,7 @@ from rl_eval.domains.base import Part
 from rl_eval.domains.file_stamps import file_stamp
 from rl_eval.domains.prompt.config import LEAST_NATS, Config
 from rl_eval.domains.prompt.encoding import Encoder, EndpointEncoder, HashedNgrams
+from rl_eval.domains.prompt.environment.language_models import model_files, score_missing
 from rl_eval.domains.prompt.environment.observations import observe
 from rl_eval.domains.prompt.environment.plain_features import (
     MOVED_FEATURES,
@@ -20,15 +23,16 @@ from rl_eval.domains.prompt.environment.plain_features import (
     prompt_features,
 )
 from rl_eval.domains.prompt.environment.rubric import rubric
-from rl_eval.domains.prompt.environment.source import Source, files, load_source
+from rl_eval.domains.prompt.environment.source import Source, files, load_source, table_file
 from rl_eval.domains.prompt.environment.states import APPLIED, PromptStates, prompt_states
 from rl_eval.domains.prompt.reward_model.fit import RewardModel, fit_reward_model
+from rl_eval.domains.prompt.scoring.collect import jobs_of
 from rl_eval.domains.prompt.tasks.starts import KINDS
 from rl_eval.domains.prompt.tasks.task import CATEGORIES, Task
 from rl_eval.errors import InputError
 
 # Keys that decide what the prompts and their scores are, and those that decide how they are observed.
-_DATA = {"tasks", "path", "scores", "validation_tasks", "test_tasks", "feedback", "judge"}
+_DATA = {"tasks", "path", "scores", "items", "validation_tasks", "test_tasks", "feedback", "judge"}
 _OBSERVATIONS = {"encoder", "encoder_url", "encoder_model", "preprocessing", "features"}
 
 
@@ -38,6 +42,7 @@ class PromptSet:
 
     Attributes:
         observations: float32 `[S, 32, D]`, the embedding first.
+        task: int64 `[S]`, index into `load_tasks`, so that a number means one task in all parts.
         category, kind: int64 `[S]`, indices into `CATEGORIES` and `KINDS`.
         scores: name -> float32 `[S, 32]`: `predicted` by the reward model, `rubric`; in nats `feedback` and `judge`;
             `accuracy` of the judge, both not in training; `length` in characters. NaN where no legal mutations lead.
@@ -46,6 +51,7 @@ class PromptSet:
 
     states: PromptStates = field(repr=False)
     observations: np.ndarray = field(repr=False)
+    task: np.ndarray = field(repr=False)
     category: np.ndarray = field(repr=False)
     kind: np.ndarray = field(repr=False)
     scores: dict[str, np.ndarray] = field(repr=False)
@@ -54,21 +60,50 @@ class PromptSet:
     def __len__(self) -> int:
         return len(self.states)
 
-    def fingerprint(self) -> str:
-        """SHA-256 of the start prompts, their tasks and order, and the scores of language models."""
-        digest = hashlib.sha256(self.hashes.tobytes())
-        for name in sorted({"feedback", "judge", "accuracy"} & self.scores.keys()):
-            digest.update(self.scores[name].tobytes())
-        return digest.hexdigest()
+
+@dataclass(frozen=True)
+class StartPrompts:
+    """The S start prompts of one part as the held-out guard compares them; no scores are needed.
+
+    Attributes:
+        observations: float32 `[S, 32, D]`, the embedding first.
+        hashes: uint64 `[S]` of task and start prompt.
+    """
+
+    observations: np.ndarray = field(repr=False)
+    hashes: np.ndarray = field(repr=False)
 
 
 def load_part(config: Config, part: Part) -> PromptSet:
     """One part of the tasks of a config.
 
+    A prompt without a score is scored where the config names a model that does so, which may take long.
+
     Raises:
         InputError: data that is missing or damaged, or a prompt without a score.
     """
+    _score_missing(config, ("train", part))
     return _load_part(_key(config, _DATA | _OBSERVATIONS), _stamps(config), part)
+
+
+def load_starts(config: Config, part: Part) -> StartPrompts:
+    """The start prompts of one part, without scores.
+
+    Raises:
+        InputError: as `load_part`.
+    """
+    return _load_starts(_key(config, _DATA | _OBSERVATIONS), _stamps(config), part)
+
+
+def fingerprint(config: Config, part: Part) -> str:
+    """SHA-256 of the prompts of a part, the items that they are scored on, and the language models that score them.
+
+    Scores themselves follow from these, and need not be known yet.
+    """
+    states, source = load_states(config, part), _source(_key(config, _DATA), _stamps(config))
+    named = [source.feedback, source.judge, *(task.item_set_hash() for task in states.tasks)]
+    content = json.dumps([named, states.task.tolist(), states.kinds, states.texts], ensure_ascii=False)
+    return hashlib.sha256(content.encode(errors="surrogatepass")).hexdigest()
 
 
 def load_encoder(config: Config) -> Encoder:
@@ -94,7 +129,8 @@ def load_encoder(config: Config) -> Encoder:
 
 
 def load_reward_model(config: Config) -> RewardModel:
-    """The reward model of a config, fitted on the training tasks."""
+    """The reward model of a config, fitted on the training tasks; prompts without a score as in `load_part`."""
+    _score_missing(config, ("train",))
     return _reward_model(_key(config, _DATA), _stamps(config))
 
 
@@ -104,9 +140,15 @@ def load_states(config: Config, part: Part) -> PromptStates:
 
 
 def load_tasks(config: Config) -> dict[str, Task]:
-    """All tasks of a config by name."""
+    """All tasks of a config by name: those of training, of validation, and of the test."""
     source = _source(_key(config, _DATA), _stamps(config))
     return {task.name: task for tasks in source.tasks.values() for task in tasks}
+
+
+def load_judge_repeats(config: Config) -> tuple[int, int]:
+    """How many requests to the judge were sent twice, and how many of them were answered in two ways."""
+    source = _source(_key(config, _DATA), _stamps(config))
+    return source.scores.repeats.get(source.judge, (0, 0))
 
 
 def _key(config: Config, keys: set[str]) -> str:
@@ -115,7 +157,15 @@ def _key(config: Config, keys: set[str]) -> str:
 
 def _stamps(config: Config) -> tuple:
     """The stamp of every file that a config reads."""
-    return tuple(file_stamp(file) for file in files(config))
+    return tuple(file_stamp(file) for file in (*files(config), *model_files(config)))
+
+
+def _score_missing(config: Config, parts: Sequence[Part]) -> None:
+    """Let the language models of a config score what the table lacks: the judge nothing of the training part."""
+    source = _source(_key(config, _DATA), _stamps(config))
+    for model in source.scorers:
+        scored = [part for part in dict.fromkeys(parts) if part != "train" or model.hash == source.feedback]
+        score_missing(table_file(config), model, jobs_of(task for part in scored for task in source.tasks[part]))
 
 
 @lru_cache(maxsize=4)
@@ -167,24 +217,35 @@ def _load_part(key: str, stamps: tuple, part: Part) -> PromptSet:
     if part != "train":  # so that no reward can read the judge
         scores["judge"], scores["accuracy"] = language_model_scores(states, source, source.judge)
     scores = {name: np.where(states.can_reach, _exact(values), np.nan) for name, values in scores.items()}
+    for array in scores.values():
+        array.setflags(write=False)  # shared by every environment of the process
+    starts = load_starts(config, part)
+    tasks, names = [states.tasks[index] for index in states.task], list(load_tasks(config))
+    return PromptSet(
+        states,
+        starts.observations,
+        np.array([names.index(task.name) for task in tasks], np.int64),
+        np.array([CATEGORIES.index(task.category) for task in tasks], np.int64),
+        np.array([KINDS.index(kind) for kind in states.kinds], np.int64),
+        scores,
+        starts.hashes,
+    )
+
+
+@lru_cache(maxsize=12)
+def _load_starts(key: str, stamps: tuple, part: Part) -> StartPrompts:
+    config = Config.model_validate_json(key)
+    states, encoder = load_states(config, part), load_encoder(config)
     tasks = [states.tasks[index] for index in states.task]
-    encoder = load_encoder(config)
     observations = np.array(
         [
             observe(texts, task, APPLIED, encoder, plain=config.features)
             for texts, task in zip(states.texts, tasks, strict=True)
         ]
     )
-    for array in (observations, *scores.values()):
-        array.setflags(write=False)  # shared by every environment of the process
-    return PromptSet(
-        states,
-        observations,
-        np.array([CATEGORIES.index(task.category) for task in tasks], np.int64),
-        np.array([KINDS.index(kind) for kind in states.kinds], np.int64),
-        scores,
-        np.array([_hash(task.name, texts[0]) for task, texts in zip(tasks, states.texts, strict=True)], np.uint64),
-    )
+    observations.setflags(write=False)
+    hashes = [_hash(task.name, texts[0]) for task, texts in zip(tasks, states.texts, strict=True)]
+    return StartPrompts(observations, np.array(hashes, np.uint64))
 
 
 def _exact(values: np.ndarray) -> np.ndarray:

@@ -8,11 +8,12 @@ from pathlib import Path
 
 from rl_eval.domains.base import Part
 from rl_eval.domains.prompt.config import Config
+from rl_eval.domains.prompt.environment.language_models import NamedModel, feedback_of, judge_of, model_files
 from rl_eval.domains.prompt.scoring.scores import ScoreTable, embedded_scores
 from rl_eval.domains.prompt.tasks.embedded import PARTS, embedded_part
-from rl_eval.domains.prompt.tasks.task import Task, read_task
+from rl_eval.domains.prompt.tasks.task import Task, read_task, with_items
 from rl_eval.errors import InputError, nearest
-from rl_eval.formatting import brief
+from rl_eval.formatting import brief, escape_controls
 
 # Begin the names of the models of the embedded table; they are of two families.
 FEEDBACK, JUDGE = "smollm2", "gemma"
@@ -26,12 +27,14 @@ class Source:
     Attributes:
         feedback: hash of the language model whose scores the reward model learns.
         judge: hash of the language model whose scores judge.
+        scorers: those of the two that score what the table lacks.
     """
 
     tasks: Mapping[Part, tuple[Task, ...]]
     scores: ScoreTable = field(repr=False)
     feedback: str
     judge: str
+    scorers: tuple[NamedModel, ...] = ()
 
 
 def files(config: Config) -> tuple[Path, ...]:
@@ -43,7 +46,19 @@ def files(config: Config) -> tuple[Path, ...]:
     if config.tasks == "embedded":
         return ()
     folders = _folders(config)
-    return (*(folder / name for folder in folders for name in _TASK_FILES), _existing(config.scores, "scores"))
+    scores = table_file(config)
+    return (*(folder / name for folder in folders for name in _TASK_FILES), *([scores] if scores.exists() else []))
+
+
+def table_file(config: Config) -> Path:
+    """Where the scores are, or will be where a language model that the config names makes them.
+
+    Raises:
+        InputError: the config names no file, or one that does not exist and that nothing makes.
+    """
+    if config.scores is not None and (model_files(config) or config.judge.base_url is not None):
+        return Path(config.scores)
+    return _existing(config.scores, "scores")
 
 
 def load_source(config: Config) -> Source:
@@ -55,22 +70,38 @@ def load_source(config: Config) -> Source:
     if config.tasks == "embedded":
         scores = embedded_scores()
         tasks: dict[Part, tuple[Task, ...]] = {part: embedded_part(part) for part in PARTS}
-        return Source(tasks, scores, _model(scores, FEEDBACK, "feedback"), _model(scores, JUDGE, "judge"))
+        return Source(tasks, scores, _model(scores, FEEDBACK), _model(scores, JUDGE))
     files(config)
-    if config.feedback is None or config.judge is None:
-        missing = "feedback" if config.feedback is None else "judge"
-        raise InputError(f"env.tasks=folder needs env.{missing}: name a language model of the table at env.scores")
-    tasks = _split(tuple(read_task(folder) for folder in _folders(config)), config)
-    scores = ScoreTable.load(_existing(config.scores, "scores"))
-    return Source(tasks, scores, _model(scores, config.feedback, "feedback"), _model(scores, config.judge, "judge"))
+    tasks = _split(tuple(_with_items(config, read_task(folder)) for folder in _folders(config)), config)
+    out = table_file(config)
+    scores = ScoreTable.load(out) if out.exists() else ScoreTable()
+    models = feedback_of(config, scores), judge_of(config, scores)
+    if models[0].hash == models[1].hash:
+        raise InputError(
+            f"env.feedback and env.judge.model are one language model, {escape_controls(str(config.feedback))}: "
+            "a judge must not train, so name another one"
+        )
+    return Source(tasks, scores, models[0].hash, models[1].hash, tuple(model for model in models if model.can_score))
+
+
+def _with_items(config: Config, task: Task) -> Task:
+    """A task with the test items that the config asks for."""
+    return task if config.items is None else with_items(task, config.items)
 
 
 def _folders(config: Config) -> list[Path]:
     path = _existing(config.path, "path")
-    folders = sorted(folder for folder in path.iterdir() if (folder / "task.json").is_file()) if path.is_dir() else []
+    folders = _task_folders(path) or _task_folders(path / "tasks")
     if not folders:
-        raise InputError(f"env.path={path} has no folder with a task.json: name a folder of tasks")
+        raise InputError(
+            f"env.path={escape_controls(str(path))} has no folder with a task.json, nor has its folder tasks: "
+            "name a folder of tasks"
+        )
     return folders
+
+
+def _task_folders(path: Path) -> list[Path]:
+    return sorted(folder for folder in path.iterdir() if (folder / "task.json").is_file()) if path.is_dir() else []
 
 
 def _existing(path: str | None, key: str) -> Path:
@@ -104,15 +135,7 @@ def _split(tasks: Sequence[Task], config: Config) -> dict[Part, tuple[Task, ...]
     return {part: tuple(task for task in tasks if held_out.get(task.name, "train") == part) for part in parts}
 
 
-def _model(scores: ScoreTable, name: str, key: str) -> str:
-    """The hash of a model, named by its hash or by the beginning of its name."""
-    hashes = [
-        digest for digest, full in scores.models.items() if name == digest or full.lower().startswith(name.lower())
-    ]
-    if len(hashes) != 1:
-        which = "no model" if not hashes else "several models"
-        raise InputError(
-            f"the table of scores has {which} {brief(repr(name), 80)} for env.{key}: "
-            f"it has {', '.join(scores.models.values()) or 'none'}"
-        )
-    return hashes[0]
+def _model(scores: ScoreTable, name: str) -> str:
+    """The hash of a model of the embedded table, by the beginning of its name."""
+    (digest,) = (digest for digest, full in scores.models.items() if full.lower().startswith(name))
+    return digest

@@ -103,7 +103,7 @@ class PromptVector(NativeVector):
             "start": self._start.copy(),
             "state": self._state.copy(),
             "action": actions.astype(np.int64),
-            "task": prompts.states.task.take(self._start),
+            "task": prompts.task.take(self._start),
             "category": prompts.category.take(self._start),
             "kind": prompts.kind.take(self._start),
             "length": scores["length"],

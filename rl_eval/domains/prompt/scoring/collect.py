@@ -4,14 +4,33 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
+from typing import Protocol
 
-from rl_eval.domains.prompt.scoring.language_model import LanguageModel
-from rl_eval.domains.prompt.scoring.scores import ScoreTable, append, prompt_hash
+from rl_eval.domains.prompt.scoring.scores import Score, ScoreTable, append, prompt_hash
 from rl_eval.domains.prompt.tasks.starts import starts
 from rl_eval.domains.prompt.tasks.task import Task
 from rl_eval.domains.prompt.text.mutations import MUTATIONS, reachable
 
 Job = tuple[str, Task]  # a prompt, and the task whose items score it
+
+
+class PromptScorer(Protocol):
+    """A language model that scores prompts.
+
+    Attributes:
+        hash: 16 hexadecimal digits that name it in a table.
+        name: for people.
+    """
+
+    hash: str
+    name: str
+
+    def score(self, prompt: str, task: Task) -> Score:
+        """The score of a prompt on the test items of a task.
+
+        Raises:
+            InputError: the model cannot score it.
+        """
 
 
 def jobs_of(tasks: Iterable[Task]) -> list[Job]:
@@ -32,7 +51,7 @@ def missing(jobs: Sequence[Job], table: ScoreTable, model: str) -> list[Job]:
     return [(prompt, task) for prompt, task in jobs if not table.holds(prompt, task, model)]
 
 
-def collect(path: Path, model: LanguageModel, jobs: Sequence[Job], report: Callable[[int], None]) -> None:
+def collect(path: Path, model: PromptScorer, jobs: Sequence[Job], report: Callable[[int], None]) -> None:
     """Score prompts one after another and append each score to a file of JSON lines.
 
     Args:

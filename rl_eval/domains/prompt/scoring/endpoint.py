@@ -17,10 +17,10 @@ import numpy as np
 from rl_eval.domains.prompt.scoring.answer_cache import AnswerCache
 from rl_eval.domains.prompt.scoring.item_prompt import CONTENT_FREE_INPUTS, item_prompt
 from rl_eval.domains.prompt.scoring.judge import right_log_likelihoods
-from rl_eval.domains.prompt.scoring.scores import LEAST_PROBABILITY, calibrate
+from rl_eval.domains.prompt.scoring.scores import LEAST_PROBABILITY, Score, calibrate, score_labels
 from rl_eval.domains.prompt.tasks.task import Item, Task
 from rl_eval.errors import InputError
-from rl_eval.formatting import brief, escape_controls, quantity
+from rl_eval.formatting import brief, escape_controls, percent, quantity
 from rl_eval.net.address import AddressError, parse_base_url
 from rl_eval.net.client import Client, Limits, RequestError, Response
 
@@ -59,11 +59,20 @@ class Budget:
     price_out: float = 0.0
 
 
+def endpoint_hash(base_url: str, model: str, measure: Measure) -> str:
+    """16 hexadecimal digits that name a model behind an endpoint, measured in one way, in a table of scores."""
+    return hashlib.sha256(f"{base_url.rstrip('/')}\n{model}\n{measure}".encode()).hexdigest()[:16]
+
+
 class EndpointJudge:
     """Values of prompts by a model behind `<base URL>/chat/completions`, at temperature 0.
 
     An answer is asked for once: equal requests are answered from a cache. The first few requests are sent twice;
     `flicker` is the share of them that were answered in two ways.
+
+    Attributes:
+        hash: see `endpoint_hash`.
+        repeated, different: how many requests were sent twice, and how many of them were answered in two ways.
 
     Args:
         base_url: such as `https://api.openai.com/v1`.
@@ -98,6 +107,7 @@ class EndpointJudge:
         if not key.isascii() or not key.isprintable():
             raise InputError(f"{KEY_VARIABLE} holds characters that no key has: set it again")
         self.name, self._score, self._url = model, measure, url
+        self.hash = endpoint_hash(base_url, model, measure)
         self.measure, self.low, self.high = _MEASURES[measure]
         self.calls, self.money = 0, 0.0
         self._budget = budget or Budget()
@@ -105,12 +115,21 @@ class EndpointJudge:
         self._headers = [("Authorization", f"Bearer {key}")] if key else []
         self._sleep = sleep
         self._cache = AnswerCache() if cache is None else cache
-        self._checked = self._different = 0
+        self.repeated = self.different = 0
 
     @property
     def flicker(self) -> float:
         """Share of the repeated requests that were answered in another way; NaN where none was repeated."""
-        return self._different / self._checked if self._checked else math.nan
+        return self.different / self.repeated if self.repeated else math.nan
+
+    def facts(self) -> list[str]:
+        """What a report says of the requests: one line each."""
+        facts = []
+        if self.repeated:
+            facts.append(f"{percent(self.flicker, 0)} of the repeated requests were answered in another way")
+        if self.money:
+            facts.append(f"the requests cost {self.money:.4g}")
+        return facts
 
     def calls_of(self, items: int) -> int:
         """Items, and content-free inputs where log-probabilities are calibrated."""
@@ -127,11 +146,27 @@ class EndpointJudge:
             return np.array([float(self._label(prompt, task, item) == item.label) for item in items])
         if self._score == "grade":
             return np.array([self._grade(prompt, item) for item in items])
-        rows = [
-            self._label_probabilities(prompt, task, text) for text in (*CONTENT_FREE_INPUTS, *(i.text for i in items))
-        ]
-        content_free, probabilities = np.split(np.array(rows), [len(CONTENT_FREE_INPUTS)])
-        return right_log_likelihoods(calibrate(probabilities, content_free.mean(axis=0)), task, items)
+        content_free, probabilities = self._probabilities(prompt, task, items)
+        return right_log_likelihoods(calibrate(probabilities, content_free), task, items)
+
+    def score(self, prompt: str, task: Task) -> Score:
+        """The score of a prompt on the test items of a task; of answers and grades, all figures are their mean.
+
+        Raises:
+            InputError: as `values`.
+        """
+        if self._score == "logprob":
+            content_free, probabilities = self._probabilities(prompt, task, task.test)
+            return score_labels(probabilities, content_free, task.right())
+        mean = float(self.values(prompt, task, task.test).mean())
+        return Score(mean, mean, mean, mean)
+
+    def _probabilities(self, prompt: str, task: Task, items: Sequence[Item]) -> tuple[np.ndarray, np.ndarray]:
+        """Of each label, for an input that says nothing `[L]`, and for each item `[I, L]`."""
+        texts = (*CONTENT_FREE_INPUTS, *(item.text for item in items))
+        rows = np.array([self._label_probabilities(prompt, task, text) for text in texts])
+        content_free, probabilities = np.split(rows, [len(CONTENT_FREE_INPUTS)])
+        return content_free.mean(axis=0), probabilities
 
     def _label(self, prompt: str, task: Task, item: Item) -> str | None:
         answer = _content(self._ask(_ANSWER_ONLY, item_prompt(prompt, item.text), max_tokens=16), self._url)
@@ -175,10 +210,10 @@ class EndpointJudge:
         answer = self._cache.get(digest)
         if answer is None:
             answer = self._send(body)
-            if self._checked < _CHECKED_CALLS:
-                self._checked += 1
+            if self.repeated < _CHECKED_CALLS:
+                self.repeated += 1
                 again = _content(self._send(body), self._url)
-                self._different += again != _content(answer, self._url)
+                self.different += again != _content(answer, self._url)
             self._cache.put(digest, answer)
         return answer
 

@@ -79,7 +79,7 @@ class LanguageModel:
             raise InputError(f"the model {escape_controls(str(path))} cannot be loaded ({reason})") from error
         self._client = Client(parse_base_url(self._server.listening_address), Limits(total_s=60))
         self._headers = [("Authorization", f"Bearer {key}")]
-        self._label_tokens: dict[tuple[str, ...], list[int]] = {}
+        self._label_tokens: dict[tuple[str, ...], tuple[list[int], list[int]]] = {}
 
     def score(self, prompt: str, task: Task) -> Score:
         """The score of a prompt on the test items of a task.
@@ -101,36 +101,40 @@ class LanguageModel:
         Raises:
             InputError: as `score`.
         """
-        tokens = self.label_tokens(labels)
-        rows = np.array([self._probabilities(item_prompt(prompt, text), tokens) for text in texts])
+        start, tokens = self.label_tokens(labels)
+        rows = np.array([self._probabilities(item_prompt(prompt, text), start, tokens) for text in texts])
         return rows / rows.sum(axis=1, keepdims=True)
 
-    def label_tokens(self, labels: Sequence[str]) -> list[int]:
-        """The first token of each label after a blank.
+    def label_tokens(self, labels: Sequence[str]) -> tuple[list[int], list[int]]:
+        """The tokens that all labels after a blank begin with, and the first token of each that comes then.
 
         Raises:
-            InputError: two labels share it.
+            InputError: two labels share that as well, or one is the beginning of another.
         """
         known = self._label_tokens.get(tuple(labels))
         if known is not None:
             return known
-        tokens = [self._first_token(f" {label}") for label in labels]
-        if len(set(tokens)) < len(tokens):
+        tokens = [self._tokens(f" {label}") for label in labels]
+        shared = 0
+        while all(len(row) > shared and row[shared] == tokens[0][shared] for row in tokens):
+            shared += 1
+        following = [row[shared] for row in tokens if len(row) > shared]
+        if len(set(following)) < len(tokens):
             raise InputError(
                 f"two of the labels {brief(', '.join(labels), 120)} begin with the same token in {self.name}: "
                 "use labels with other beginnings"
             )
-        self._label_tokens[tuple(labels)] = tokens
-        return tokens
+        self._label_tokens[tuple(labels)] = (tokens[0][:shared], following)
+        return self._label_tokens[tuple(labels)]
 
-    def _first_token(self, text: str) -> int:
+    def _tokens(self, text: str) -> list[int]:
         response = self._client.request("POST", "/tokenize", self._headers, json.dumps({"content": text}).encode())
-        return int(json.loads(response.content)["tokens"][0])
+        return [int(token) for token in json.loads(response.content)["tokens"]]
 
-    def _probabilities(self, text: str, tokens: Sequence[int]) -> list[float]:
-        """The probability of each token as the next one, renormalised over these tokens."""
+    def _probabilities(self, text: str, start: Sequence[int], tokens: Sequence[int]) -> list[float]:
+        """The probability of each of `tokens` after a text and the tokens `start`, renormalised over `tokens`."""
         answer: dict[str, Any] = self._server.handle_completions({
-            "prompt": text, "n_predict": 1, "cache_prompt": True, "seed": 1,
+            "prompt": [text, *start] if start else text, "n_predict": 1, "cache_prompt": True, "seed": 1,
             "n_probs": len(tokens), "post_sampling_probs": True, "samplers": ["temperature"], "temperature": 1.0,
             "logit_bias": [[token, _LABEL_BIAS] for token in tokens],
         })  # fmt: skip

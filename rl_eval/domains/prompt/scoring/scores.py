@@ -27,6 +27,7 @@ LEAST_PROBABILITY = 1e-3
 MAX_TABLE_BYTES = 256 << 20
 _LEAST_CONTENT_FREE = 1e-6
 _DIGITS = 5
+_GZIP = b"\x1f\x8b"
 _COLUMNS = ("prompt", "items", "model", "log_likelihood", "calibrated", "accuracy", "calibrated_accuracy")
 
 
@@ -90,11 +91,14 @@ class ScoreTable:
         scores: hashes of prompt, item set and model -> score.
         models: hash of a model -> its name.
         command: what made the table; empty where that is not known.
+        repeats: hash of a model behind an endpoint -> how many requests were sent twice, and how many of them were
+            answered in two ways.
     """
 
     scores: dict[Key, Score] = field(default_factory=dict, repr=False)
     models: dict[str, str] = field(default_factory=dict)
     command: str = ""
+    repeats: dict[str, tuple[int, int]] = field(default_factory=dict)
 
     @classmethod
     def load(cls, path: Path) -> ScoreTable:
@@ -154,15 +158,34 @@ def append(path: Path, entries: Iterable[tuple[Key, Score]], models: Mapping[str
     Raises:
         InputError: the file cannot be written.
     """
-    lines = [json.dumps({"model": key[2], "name": models[key[2]], "prompt": key[0], "items": key[1],
-                         "score": astuple(score)}) for key, score in entries]  # fmt: skip
+    _append_lines(path, [{"model": key[2], "name": models[key[2]], "prompt": key[0], "items": key[1],
+                          "score": astuple(score)} for key, score in entries])  # fmt: skip
+
+
+def append_repeats(path: Path, model: str, name: str, repeated: int, different: int) -> None:
+    """Append how many requests to a model were sent twice, and how many of them were answered in two ways.
+
+    Raises:
+        InputError: the file cannot be written.
+    """
+    if repeated:
+        _append_lines(path, [{"model": model, "name": name, "repeats": [repeated, different]}])
+
+
+def _append_lines(path: Path, entries: Iterable[Mapping[str, object]]) -> None:
     try:
         with open(path, "ab+", opener=only_regular) as file:
             if file.tell():
+                file.seek(0)
+                if file.read(2) == _GZIP:
+                    raise InputError(
+                        f"the scores at {escape_controls(str(path))} are a compact table, to which none can be added: "
+                        "name a file of JSON lines"
+                    )
                 file.seek(-1, os.SEEK_END)
                 if file.read(1) != b"\n":
                     file.write(b"\n")  # the line before was cut off
-            file.write("".join(f"{line}\n" for line in lines).encode())
+            file.write("".join(f"{json.dumps(entry)}\n" for entry in entries).encode())
             file.flush()
             os.fsync(file.fileno())
     except OSError as error:
@@ -176,7 +199,7 @@ def parse_table(content: bytes, where: str) -> ScoreTable:
         InputError: they are damaged.
     """
     damaged = f"the scores at {where} are damaged"
-    if content[:2] == b"\x1f\x8b":
+    if content[:2] == _GZIP:
         try:
             with gzip.GzipFile(fileobj=io.BytesIO(content)) as file:
                 content = file.read(MAX_TABLE_BYTES + 1)
@@ -227,9 +250,13 @@ def _from_json_lines(text: str) -> ScoreTable:
             entry = json.loads(line)
         except ValueError:
             continue  # cut off when the process was killed
+        table.models[str(entry["model"])] = str(entry["name"])
+        if "repeats" in entry:
+            before, (repeated, different) = table.repeats.get(entry["model"], (0, 0)), entry["repeats"]
+            table.repeats[entry["model"]] = before[0] + int(repeated), before[1] + int(different)
+            continue
         key = (str(entry["prompt"]), str(entry["items"]), str(entry["model"]))
         table.scores[key] = _checked(entry["score"])
-        table.models[key[2]] = str(entry["name"])
     return table
 
 

@@ -12,6 +12,7 @@ from rl_eval.domains.prompt.commands import judge_choice
 from rl_eval.domains.prompt.commands import score as score_command
 from rl_eval.domains.prompt.commands.compare import compare_prompts
 from rl_eval.domains.prompt.commands.init_task import TRAIN_SHARE
+from rl_eval.domains.prompt.scoring import processes
 from rl_eval.domains.prompt.scoring.collect import jobs_of
 from rl_eval.domains.prompt.scoring.scores import Score, ScoreTable
 from rl_eval.domains.prompt.tasks.embedded import embedded_tasks
@@ -68,7 +69,7 @@ def fake_model(monkeypatch, tmp_path):
 
         interrupt_at = None
 
-    monkeypatch.setattr(score_command, "LanguageModel", FakeModel)
+    monkeypatch.setattr(processes, "LanguageModel", FakeModel)
     monkeypatch.setattr(score_command, "model_hash", lambda path: "0123456789abcdef")
     monkeypatch.setattr(score_command, "require_extra", lambda *arguments: None)
     return FakeModel, scored, str(tmp_path / "model.gguf")

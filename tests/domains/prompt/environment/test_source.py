@@ -6,7 +6,7 @@ import json
 import pytest
 
 from rl_eval.domains.prompt import DOMAIN
-from rl_eval.domains.prompt.config import Config
+from rl_eval.domains.prompt.config import Config, JudgeConfig
 from rl_eval.domains.prompt.environment import source
 from rl_eval.domains.prompt.scoring.scores import Score, ScoreTable, prompt_hash
 from rl_eval.domains.prompt.tasks.starts import starts
@@ -50,7 +50,7 @@ def folder(tmp_path_factory):
 def config_of(folder, **changes):
     values = {
         "tasks": "folder", "path": str(folder), "scores": str(folder / "scores.csv.gz"), "feedback": "alpha",
-        "judge": "b" * 16, "validation_tasks": [ALL[0].name], "test_tasks": [ALL[1].name],
+        "judge": {"model": "b" * 16}, "validation_tasks": [ALL[0].name], "test_tasks": [ALL[1].name],
     }  # fmt: skip
     return Config(**{**values, **changes})
 
@@ -77,9 +77,11 @@ def test_the_domain_names_its_files_and_places(folder):
         ({"scores": None}, "env.scores"),
         ({"path": "missing"}, "does not exist"),
         ({"feedback": None}, "env.feedback"),
-        ({"judge": None}, "env.judge"),
-        ({"judge": "gamma"}, "alpha-1B"),
-        ({"judge": ""}, "several models"),
+        ({"judge": JudgeConfig()}, "env.judge.model"),
+        ({"judge": JudgeConfig(model="gamma")}, "alpha-1B"),
+        ({"judge": JudgeConfig(model="")}, "several models"),
+        ({"judge": JudgeConfig(model="models/gamma.gguf")}, "no such file"),
+        ({"judge": JudgeConfig(model="ALPHA")}, "one language model"),
         ({"test_tasks": ["wether"]}, "weather"),
         ({"test_tasks": [ALL[0].name]}, "twice"),
     ],

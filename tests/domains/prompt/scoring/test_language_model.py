@@ -62,7 +62,7 @@ def test_label_probabilities_are_those_of_the_whole_distribution(model):
     )
     top = answer["choices"][0]["logprobs"]["content"][0]["top_logprobs"]
     by_token = {entry["id"]: np.exp(entry["logprob"]) for entry in top}
-    both = np.array([by_token[token] for token in model.label_tokens(TASK.labels)])
+    both = np.array([by_token[token] for token in model.label_tokens(TASK.labels)[1]])
     np.testing.assert_allclose(own, both / both.sum(), rtol=2e-3)
 
 
@@ -75,9 +75,26 @@ def test_scores_repeat_and_a_good_prompt_is_better_than_chance(model):
     assert first.calibrated > np.log(0.5)
 
 
-def test_labels_that_begin_alike_are_one_sentence(model):
+def test_labels_that_begin_alike_are_told_apart_where_they_differ(model):
+    labels = ("very good", "very bad", "very strange")
+    start, tokens = model.label_tokens(labels)
+    assert len(start) == 1
+    assert len(set(tokens)) == 3
+    (rows,) = model.label_probabilities("Answer very good or very bad.", labels, ["I loved it."])
+    after = model._server.handle_completions(
+        {"prompt": f"{item_prompt('Answer very good or very bad.', 'I loved it.')} very", "n_predict": 1,
+         "n_probs": 3000, "temperature": 0}
+    )  # fmt: skip
+    top = after["choices"][0]["logprobs"]["content"][0]["top_logprobs"]
+    by_token = {entry["id"]: np.exp(entry["logprob"]) for entry in top}
+    expected = np.array([by_token[token] for token in tokens])
+    np.testing.assert_allclose(rows, expected / expected.sum(), rtol=5e-3)
+
+
+@pytest.mark.parametrize("labels", [("very", "very good"), ("very good", "very good indeed", "bad")])
+def test_labels_that_never_differ_or_differ_in_some_alone_are_one_sentence(model, labels):
     with pytest.raises(InputError, match="same token"):
-        model.label_tokens(("very good", "very bad"))
+        model.label_tokens(labels)
 
 
 def test_the_labels_of_the_embedded_tasks_begin_differently(model):
