@@ -129,14 +129,15 @@ def compare(
     population: Annotated[
         str, typer.Option("--population", metavar="WHAT", help="source: items like these; set: exactly these items.")
     ] = "source",
-) -> None:
+) -> int:
     """Test whether a new prompt is better than an old one, and stop as soon as the evidence suffices.
 
     \b
       rl-eval prompt compare old.txt new.txt --task my/task --model SmolLM2.gguf
       rl-eval prompt compare old.txt new.txt --task my/task --base-url https://example.com/v1 --model m
 
-    Both prompts are judged on the same items. Says PASS, FAIL or INCONCLUSIVE, and how many calls it saved.
+    Both prompts are judged on the same items. Says PASS, FAIL or INCONCLUSIVE, and how many calls it saved. The exit
+    status is 0 for PASS and 1 for the other two, as that of a suite.
     """
     from rl_eval.domains.prompt.commands.compare import compare_and_print
     from rl_eval.domains.prompt.commands.inputs import find_task, read_prompt
@@ -147,7 +148,8 @@ def compare(
         raise InputError(f"--population is {population[:40]!r}: use source or set")
     texts, items = (read_prompt(old), read_prompt(new)), find_task(task)
     judge = choose_judge(model, base_url, measure, Budget(budget, budget_money, price_in, price_out), cache)
-    compare_and_print(*texts, items, judge, alpha=alpha, population=population == "set")
+    passed = compare_and_print(*texts, items, judge, alpha=alpha, population=population == "set")
+    return 0 if passed else 1
 
 
 @app.command()

@@ -64,8 +64,8 @@ def compare_prompts(
 
 def compare_and_print(
     old: str, new: str, task: Task, judge: Judge, *, alpha: float = 0.05, population: bool = False
-) -> None:
-    """Compare, and print what the evidence says.
+) -> bool:
+    """Compare, and print what the evidence says; returns whether it is PASS.
 
     Raises:
         InputError: as `compare_prompts`.
@@ -73,6 +73,7 @@ def compare_and_print(
     comparison = compare_prompts(old, new, task, judge, alpha=alpha, population=population)
     for line in (*describe(comparison, judge, population=population), *judge_facts(judge)):
         print_line(line)
+    return comparison.result.decision == "PASS"
 
 
 def describe(comparison: Comparison, judge: Judge, *, population: bool) -> list[str]:

@@ -157,10 +157,17 @@ def test_two_prompts_are_compared_by_an_endpoint(task_folder, tmp_path, capsys):
     command = ["prompt", "compare", str(tmp_path / "old.txt"), str(tmp_path / "new.txt"), "--task", str(task_folder)]
     with endpoint(answer) as (url, requests):
         assert main([*command, "--base-url", url, "--model", "m", "--score", "accuracy"]) == 0
-    printed = capsys.readouterr().out
+        printed = capsys.readouterr().out
+        assert len(requests) < len(ITEMS)
+        command[2:4] = command[3:1:-1]
+        assert main([*command, "--base-url", url, "--model", "m", "--score", "accuracy"]) == 1
+        assert capsys.readouterr().out.startswith("FAIL")
+        (tmp_path / "new.txt").write_text("Answer with yes or no.")
+        (tmp_path / "old.txt").write_text("Answer yes or no.")
+        assert main([*command, "--base-url", url, "--model", "m", "--score", "accuracy"]) == 1
+        assert capsys.readouterr().out.startswith("INCONCLUSIVE")
     assert printed.startswith("PASS")
     assert "saved" in printed
-    assert len(requests) < len(ITEMS)
 
 
 def bad_prompts():
