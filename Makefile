@@ -39,6 +39,7 @@ bench: .venv/installed
 	$(BIN)/python -m benchmarks.threat --data $(DATA)
 	$(BIN)/python -m benchmarks.qase_stepping
 	$(BIN)/python -m benchmarks.qase_import
+	$(BIN)/python -m benchmarks.prompt_stepping
 	$(BIN)/python -m benchmarks.serving
 	$(BIN)/python -m benchmarks.seeds
 	$(BIN)/python -m benchmarks.lunarlander
