@@ -22,6 +22,7 @@ from pathlib import Path
 
 from rl_eval import domains, policy, tracking
 from rl_eval.compare.wandb_offline import read_offline
+from rl_eval.domains.prompt.encoding import StaticEncoder
 from rl_eval.domains.prompt.scoring.language_model import LanguageModel
 from rl_eval.domains.qase.service import start
 from rl_eval.errors import InputError
@@ -49,6 +50,7 @@ CASES = {
     "box2d": lambda: make(name="lunarlander"),
     "fast": lambda: make(name="gym", id="CartPole-v1", backend="envpool"),
     "llm": lambda: LanguageModel(Path("model.gguf")),
+    "llm encoder": StaticEncoder,
     "threat": lambda: make(name="threat", data="csv", path="flows.csv", label="label"),
     "threat baseline": lambda: load("baseline:logistic_regression", {"name": "threat"}),
     "qase": lambda: make(name="qase", data="history", path="cycles.csv"),

@@ -63,8 +63,10 @@ class Config(EnvConfig):
     masks: bool = Field(True, description="a mutation that changes nothing is no legal action")
     features: bool = Field(True, description="whether observations have plain features besides the embedding")
     max_mutations: int = Field(5, ge=1, le=MUTATION_COUNT, description="steps of an episode at most")
-    encoder: Literal["hashed", "endpoint"] = Field(
-        "hashed", description="n-grams, or an OpenAI-compatible endpoint with a model of 1536 columns"
+    encoder: Literal["hashed", "static", "endpoint"] = Field(
+        "hashed",
+        description="n-grams, static embeddings of words (extra llm), or an OpenAI-compatible endpoint with a model of "
+        "1536 columns",
     )
     encoder_url: str | None = Field(None, description="endpoint: its URL, such as https://api.openai.com/v1")
     encoder_model: str | None = Field(None, description="endpoint: the name of the model there")

@@ -3,5 +3,6 @@
 from rl_eval.domains.prompt.encoding.encoder import WIDTH, Encoder, FittedEncoder, Identity
 from rl_eval.domains.prompt.encoding.endpoint import EndpointEncoder
 from rl_eval.domains.prompt.encoding.hashed import HashedNgrams
+from rl_eval.domains.prompt.encoding.static import StaticEncoder
 
-__all__ = ["WIDTH", "Encoder", "EndpointEncoder", "FittedEncoder", "HashedNgrams", "Identity"]
+__all__ = ["WIDTH", "Encoder", "EndpointEncoder", "FittedEncoder", "HashedNgrams", "Identity", "StaticEncoder"]

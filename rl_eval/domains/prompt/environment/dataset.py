@@ -13,7 +13,7 @@ import numpy as np
 from rl_eval.domains.base import Part
 from rl_eval.domains.file_stamps import file_stamp
 from rl_eval.domains.prompt.config import LEAST_NATS, Config
-from rl_eval.domains.prompt.encoding import Encoder, EndpointEncoder, HashedNgrams
+from rl_eval.domains.prompt.encoding import Encoder, EndpointEncoder, HashedNgrams, StaticEncoder
 from rl_eval.domains.prompt.environment.language_models import model_files, score_missing
 from rl_eval.domains.prompt.environment.observations import observe
 from rl_eval.domains.prompt.environment.plain_features import (
@@ -107,7 +107,7 @@ def fingerprint(config: Config, part: Part) -> str:
 
 
 def load_encoder(config: Config) -> Encoder:
-    """The encoder of a config: its `preprocessing`, else fitted on all training prompts, or an endpoint.
+    """The encoder of a config: its `preprocessing`, else fitted on all training prompts; static, or an endpoint.
 
     Raises:
         InputError: `preprocessing` is of another encoder, or damaged.
@@ -117,9 +117,13 @@ def load_encoder(config: Config) -> Encoder:
         return (
             _fitted_encoder(_key(config, _DATA), _stamps(config)) if fitted is None else HashedNgrams.from_json(fitted)
         )
-    assert config.encoder_url is not None
-    assert config.encoder_model is not None
-    encoder = _endpoint(config.encoder_url, config.encoder_model)
+    encoder: Encoder
+    if config.encoder == "static":
+        encoder = StaticEncoder()
+    else:
+        assert config.encoder_url is not None
+        assert config.encoder_model is not None
+        encoder = _endpoint(config.encoder_url, config.encoder_model)
     if fitted is not None and fitted.identity != encoder.identity:
         raise InputError(
             f"the embeddings come from {fitted.identity.name} at {fitted.identity.version}, and this encoder is "
