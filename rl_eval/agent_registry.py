@@ -6,6 +6,7 @@ This is the only module that names `agents`. What an entry offers is described a
 from __future__ import annotations
 
 import importlib
+import sys
 from collections.abc import Mapping
 from typing import Any
 
@@ -36,3 +37,19 @@ def agent(name: Any) -> Any:
             f"agent={name!r} is not an agent: {nearest(str(name), registered)}choose {' or '.join(registered)}"
         )
     return registered[name]
+
+
+def added_agents() -> list[str]:
+    """The agents and the network bodies that other code registered, whose sources are not those of `agents`.
+
+    Nothing is imported: what has not been imported has nothing added.
+    """
+    package = sys.modules.get("agents")
+    registered: Mapping[str, Any] = getattr(package, "AGENTS", {})
+    bodies: Mapping[str, Any] = getattr(package, "BODIES", {})
+    return [*(name for name, entry in registered.items() if not _is_built_in(entry)), *bodies]
+
+
+def _is_built_in(entry: Any) -> bool:
+    targets = (entry.config_target, entry.agent_target, entry.policy_target)
+    return all(isinstance(target, str) and target.startswith("agents.") for target in targets)

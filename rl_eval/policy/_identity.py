@@ -34,7 +34,8 @@ def identity(spec: str) -> str | None:
 
 def is_cacheable(spec: str) -> bool:
     """Whether a policy of the same identity surely acts in the same way: a run does, code and servers may not."""
-    return not names_policy(spec) or SOURCES.get(spec.partition(":")[0]).is_cacheable
+    prefix, _, rest = spec.partition(":")
+    return not names_policy(spec) or SOURCES.get(prefix).is_cacheable(rest)
 
 
 def is_trivial(spec: str) -> bool:

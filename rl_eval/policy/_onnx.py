@@ -190,7 +190,6 @@ class OnnxSource(Source):
 
     prefix = "onnx"
     usage = "onnx:<file>"
-    is_cacheable = True
     files: ClassVar[Mapping[str, str]] = {".onnx": "onnx:{file}"}
 
     def load(self, rest: str, spec: str, spaces: Spaces, config: Any, seed: int) -> Policy:
@@ -205,6 +204,10 @@ class OnnxSource(Source):
         """A hash of the bytes of the file, and of its preprocessing where that lies beside it."""
         beside = preprocessing_file(Path(rest))
         return digest(self.prefix, Path(rest), *([beside] if beside.is_file() else []))
+
+    def is_cacheable(self, rest: str) -> bool:
+        """Yes: a graph refers to no other files and no code."""
+        return True
 
     def canonical(self, rest: str) -> str:
         """The file."""

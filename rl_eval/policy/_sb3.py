@@ -16,6 +16,7 @@ from rl_eval.formatting import short_path
 from rl_eval.policy._identity import digest
 from rl_eval.policy._policy import Policy, Spaces, starts
 from rl_eval.policy._randomness import OwnRandomness
+from rl_eval.policy._sb3_pickles import names_installed_code_alone
 from rl_eval.policy._source import Source
 
 
@@ -112,6 +113,11 @@ class StableBaselines3Source(Source):
         """A hash of the algorithm and the bytes of its files."""
         algo, _, files = rest.partition(":")
         return digest(self.prefix, algo.lower(), *(Path(file) for file in filter(None, _zip_and_statistics(files))))
+
+    def is_cacheable(self, rest: str) -> bool:
+        """Whether its pickles name only code of installed packages; they are scanned, not loaded."""
+        model, statistics = _zip_and_statistics(rest.partition(":")[2])
+        return names_installed_code_alone(Path(model), Path(statistics) if statistics else None)
 
     def canonical(self, rest: str) -> str:
         """The algorithm in lower case, and the files."""

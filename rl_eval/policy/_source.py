@@ -25,7 +25,6 @@ class Source(ABC):
         usage: how a person writes such a policy, for messages: `onnx:<file>`.
         prefix_alone: whether the prefix without a colon names a policy too.
         is_seeded: whether all that its policies draw at random follows from the seed, whoever made them.
-        is_cacheable: whether `identity` covers all that acts, so that a verdict on it stays true.
         files: suffix of a file -> how the policy in it is named, with `{file}` or `{stem}`, for messages.
     """
 
@@ -33,7 +32,6 @@ class Source(ABC):
     usage: str
     prefix_alone: ClassVar[bool] = False
     is_seeded: ClassVar[bool] = False
-    is_cacheable: ClassVar[bool] = False
     files: ClassVar[Mapping[str, str]] = {}
 
     def needs_trust(self, rest: str) -> str | None:
@@ -83,6 +81,10 @@ class Source(ABC):
             OSError: a file cannot be read.
         """
         return None
+
+    def is_cacheable(self, rest: str) -> bool:
+        """Whether `identity` and the versions of installed packages cover all that acts: a verdict then stays true."""
+        return False
 
     def canonical(self, rest: str) -> str:
         """The same with paths of files written in one way, by `rl_eval.formatting.short_path`."""

@@ -122,7 +122,7 @@ class RandomSource(Source):
 
     prefix = "random"
     usage = "random"
-    is_seeded = is_cacheable = True
+    is_seeded = True
     prefix_alone = True
 
     def load(self, rest: str, spec: str, spaces: Spaces, config: Any, seed: int) -> Policy:
@@ -135,13 +135,17 @@ class RandomSource(Source):
         """A hash of its name."""
         return digest(self.prefix, rest)
 
+    def is_cacheable(self, rest: str) -> bool:
+        """Yes: this package holds it."""
+        return True
+
 
 class ConstantSource(Source):
     """`constant:<action>`."""
 
     prefix = "constant"
     usage = "constant:<a>"
-    is_seeded = is_cacheable = True
+    is_seeded = True
 
     def load(self, rest: str, spec: str, spaces: Spaces, config: Any, seed: int) -> Policy:
         """The same action for every observation."""
@@ -154,13 +158,17 @@ class ConstantSource(Source):
         except ValueError:
             return digest(self.prefix, rest)
 
+    def is_cacheable(self, rest: str) -> bool:
+        """Yes: this package holds it."""
+        return True
+
 
 class UntrainedSource(Source):
     """`untrained`, or `untrained:<k>` for the k-th initialisation."""
 
     prefix = "untrained"
     usage = "untrained"
-    is_seeded = is_cacheable = True
+    is_seeded = True
     prefix_alone = True
 
     def load(self, rest: str, spec: str, spaces: Spaces, config: Any, seed: int) -> Policy:
@@ -172,3 +180,7 @@ class UntrainedSource(Source):
     def identity(self, rest: str) -> str | None:
         """A hash of its number, 0 where none is given."""
         return digest(self.prefix, rest.lstrip("0"))
+
+    def is_cacheable(self, rest: str) -> bool:
+        """Yes: this package holds it."""
+        return True

@@ -71,15 +71,20 @@ def verdict_key(suite: Suite, selection: Selection, trust: bool = False) -> str 
 
 
 def _has_extensions() -> bool:
-    """Whether other code adds domains, metrics, policies or diagnostics: code that no hash here covers."""
+    """Whether other code adds domains, metrics, policies, diagnostics or agents: code that no hash here covers."""
+    from rl_eval.agent_registry import added_agents
     from rl_eval.diagnostics import DIAGNOSTICS
     from rl_eval.domains import DOMAINS
     from rl_eval.metrics import METRICS
     from rl_eval.policy import SOURCES
 
     # a conftest.py, or what it imports, registers at run time; an installed package has entry points
-    return any(registry.added for registry in (DOMAINS, METRICS, SOURCES, DIAGNOSTICS)) or any(
-        not point.value.startswith("rl_eval.") for group in _EXTENSION_GROUPS for point in entry_points(group=group)
+    return (
+        any(registry.added for registry in (DOMAINS, METRICS, SOURCES, DIAGNOSTICS))
+        or bool(added_agents())
+        or any(
+            not point.value.startswith("rl_eval.") for group in _EXTENSION_GROUPS for point in entry_points(group=group)
+        )
     )
 
 
@@ -111,9 +116,12 @@ def _policies_of(suite: Suite, selection: Selection) -> Iterator[str]:
 
 @functools.cache
 def _packages() -> str:
-    """The versions of Python and of every installed package: any of them can change how something acts."""
-    versions = sorted({f"{package.name} {package.version}" for package in distributions()})
-    return "\n".join([platform.python_version(), *versions])
+    """Python's version, and version and hashes of files of every package: any of them can change how something acts."""
+    packages = set()
+    for package in distributions():
+        record = package.read_text("RECORD") or ""  # with the SHA-256 of each file, where pip installed it
+        packages.add(f"{package.name} {package.version} {hashlib.sha256(record.encode()).hexdigest()}")
+    return "\n".join([platform.python_version(), *sorted(packages)])
 
 
 @functools.cache

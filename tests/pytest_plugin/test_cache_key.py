@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import importlib.metadata
 import os
 
@@ -10,6 +11,7 @@ import pytest
 from gymnasium.envs.classic_control.cartpole import CartPoleEnv
 from gymnasium.envs.registration import EnvSpec, WrapperSpec
 
+import agents
 from rl_eval import domains
 from rl_eval.diagnostics import DIAGNOSTICS
 from rl_eval.domains import DOMAINS
@@ -20,6 +22,7 @@ from rl_eval.policy import SOURCES, canonical
 from rl_eval.pytest_plugin import _cache_key
 from rl_eval.pytest_plugin._cache_key import findings_key, verdict_key
 from tests.gates.fake_runs import FALL, write_run, write_suite
+from tests.policy.sb3_models import write_model
 
 SUITE = "rl_eval: 1\nenv: cartpole\ncriteria:\n  c: {metric: mean_return, at_least: 400, by: estimate}\n"
 
@@ -56,11 +59,13 @@ def test_policies_with_code_servers_or_missing_files_have_no_key(tmp_path, judge
     assert key(tmp_path, judged) is None
 
 
-def test_a_model_of_stable_baselines3_has_no_key_since_its_pickle_can_import_other_code(tmp_path):
-    (tmp_path / "model.zip").write_bytes(b"1")
-    assert key(tmp_path, f"sb3:ppo:{tmp_path / 'model.zip'}") is None
-    reference = SUITE.replace("at_least: 400", f"better_than: 'sb3:ppo:{tmp_path / 'model.zip'}'")
-    assert key(tmp_path, "random", reference) is None
+def test_a_model_of_stable_baselines3_has_a_key_unless_its_pickle_names_code_of_ones_own(tmp_path):
+    own = write_model(tmp_path / "own.zip", pickles={"policy_class": b"ctests.policy.policies\nPolicy\n."})
+    plain = write_model(tmp_path / "plain.zip")
+    assert key(tmp_path, f"sb3:ppo:{plain}") not in (None, key(tmp_path, f"sb3:a2c:{plain}"))
+    assert key(tmp_path, f"sb3:ppo:{own}") is None
+    assert key(tmp_path, "random", SUITE.replace("at_least: 400", f"better_than: 'sb3:ppo:{plain}'")) is not None
+    assert key(tmp_path, "random", SUITE.replace("at_least: 400", f"better_than: 'sb3:ppo:{own}'")) is None
 
 
 def test_the_key_follows_the_bytes_of_a_file_and_trust(tmp_path):
@@ -105,6 +110,20 @@ def test_there_is_no_key_where_other_code_registers_something(tmp_path, monkeypa
     assert None not in (key(tmp_path, run), findings_key(str(run)))
     monkeypatch.setitem(registry._registered, "theirs", object())
     assert registry.added == ["theirs"]
+    assert key(tmp_path, run) is None
+    assert findings_key(str(run)) is None
+
+
+@pytest.mark.parametrize("adds", ["an agent", "a body", "another ppo"])
+def test_there_is_no_key_where_other_code_registers_agents(tmp_path, monkeypatch, adds):
+    run = write_run(tmp_path / "run").path
+    assert None not in (key(tmp_path, run), findings_key(str(run)))
+    if adds == "a body":
+        monkeypatch.setitem(agents.BODIES, "theirs", "their_module:Body")
+    else:
+        name = "ppo" if adds == "another ppo" else "theirs"
+        entry = dataclasses.replace(agents.AGENTS["ppo"], policy_target="their_module:load")
+        monkeypatch.setitem(agents.AGENTS, name, entry)
     assert key(tmp_path, run) is None
     assert findings_key(str(run)) is None
 
@@ -158,6 +177,23 @@ def test_there_is_no_key_where_an_argument_of_the_environment_names_a_file(tmp_p
     assert domains.domain("gym").code_identity(config) is None
     (tmp_path / "model.xml").unlink()
     assert domains.domain("gym").code_identity(config) is not None
+
+
+def test_a_package_that_is_installed_anew_under_the_same_version_is_another(monkeypatch):
+    class Package:
+        name, version, record = "box2d", "0.0", "a,sha256=1,2"
+
+        def read_text(self, name):
+            return self.record if name == "RECORD" else None
+
+    monkeypatch.setattr(_cache_key, "distributions", lambda: [Package()])
+    before = _cache_key._packages.__wrapped__()
+    assert before == _cache_key._packages.__wrapped__()
+    for change in ({"record": "a,sha256=2,2"}, {"record": None}, {"version": "0.1"}):
+        with monkeypatch.context() as patch:
+            for name, value in change.items():
+                patch.setattr(Package, name, value)
+            assert _cache_key._packages.__wrapped__() != before
 
 
 def test_the_key_follows_the_versions_of_installed_packages(tmp_path, monkeypatch):
