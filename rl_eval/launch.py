@@ -17,7 +17,7 @@ from rl_eval import __version__
 from rl_eval.command_line import CommandLine, plain_value, read_command_line, read_overrides
 from rl_eval.errors import InputError
 from rl_eval.extras import require_extra
-from rl_eval.formatting import brief
+from rl_eval.formatting import brief, quantity
 from rl_eval.hydra_compose import (
     compose,
     compose_jobs,
@@ -284,7 +284,7 @@ def _verdict_rows(directory: Path) -> list[dict[str, Any]]:
 
 
 def _print_sweep(runs: Sequence[Run], suites: Path) -> None:
-    """Print the comparison of a sweep's jobs, and the command that judges the best on the test set."""
+    """Print the comparison of a sweep's jobs, and the command that judges the best where the test set judged none."""
     from rl_eval import terminal
     from rl_eval.gates.judge_command import judge_best_commands
     from rl_eval.gates.validation_ranking import best_on_validation
@@ -294,6 +294,13 @@ def _print_sweep(runs: Sequence[Run], suites: Path) -> None:
     best = best_on_validation([[run] for run in finished])
     path, metric = (None, "") if best is None else (finished[best.index].path, best.metric)
     terminal.console_for(sys.stdout).print(terminal.sweep_table(runs, verdicts, best=path, metric=metric))
+    on_test = [run for run in finished if any(row["part"] in (None, "test") for row in verdicts.get(run.path, ()))]
+    if on_test:  # with judge=test, as a person asked for
+        terminal.print_line(
+            f"{quantity(len(on_test), 'job')} judged on the test set, which the ledger counts as that many policies: "
+            "choose by validation, and confirm the choice on data that has judged none of them"
+        )
+        return
     for sentence in judge_best_commands(finished, suites):
         terminal.print_line(sentence)
 

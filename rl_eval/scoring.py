@@ -13,7 +13,7 @@ from rl_eval import domains, policy
 from rl_eval.domains.rows import ExpectedCost, RowReader
 from rl_eval.errors import InputError
 from rl_eval.plugins import require_plugins_of_run
-from rl_eval.run import environment_of, read_json, read_run
+from rl_eval.run import environment_of, read_preprocessing, read_run
 
 REASONS = 3
 
@@ -30,6 +30,7 @@ class ScoredChunk:
         reasons: for each row the columns that matter most, with the change of the action's probability that their
             values make; empty unless asked for.
         kept: column -> `[R]` its texts.
+        unknown: column -> how many values training did not have, so that the policy cannot tell them apart.
     """
 
     position: Sequence[int] = field(repr=False)
@@ -38,6 +39,7 @@ class ScoredChunk:
     expected_cost: np.ndarray | None = field(repr=False)
     reasons: Sequence[Sequence[tuple[str, float]]] = field(repr=False)
     kept: Mapping[str, Sequence[str]] = field(repr=False)
+    unknown: Mapping[str, int] = field(repr=False)
 
 
 @dataclass(frozen=True)
@@ -76,7 +78,7 @@ class Scorer:
             if self._typical is not None and probability is not None:
                 columns = self._reader.columns
                 reasons = occlusion(self._policy, chunk.observations, actions, probability, columns, self._typical)
-            yield ScoredChunk(chunk.position, actions, probability, cost, reasons, chunk.kept)
+            yield ScoredChunk(chunk.position, actions, probability, cost, reasons, chunk.kept, chunk.unknown)
 
 
 def scorer(directory: Path, *, why: bool = False, trust: bool = False) -> Scorer:
@@ -98,11 +100,9 @@ def scorer(directory: Path, *, why: bool = False, trust: bool = False) -> Scorer
     require_plugins_of_run(directory, run.config, trust=trust)
     config = environment_of(run)
     domain = domains.domain(config.name)
-    file = directory / "preprocessing.json"
-    if file.is_symlink():
-        raise InputError(f"{file} is a link, which may lead out of the run: put the file itself there")
+    fitted = read_preprocessing(run) or {}
     try:
-        reader = domain.rows(config, read_json(file) if file.exists() else {})
+        reader = domain.rows(config, fitted)
     except InputError as error:
         raise InputError(f"{directory}: {error}") from error
     if reader is None:

@@ -34,6 +34,19 @@ def only_regular(path: str, flags: int) -> int:
     return descriptor
 
 
+def read_bounded(path: str | os.PathLike[str], max_bytes: int) -> bytes:
+    """The bytes of a regular file, read once; more than `max_bytes` are not read, and none of a larger file are.
+
+    Raises:
+        OSError: it cannot be read, or is not a regular file.
+        OverflowError: it is larger.
+    """
+    with open(path, "rb", opener=only_regular) as file:
+        if os.fstat(file.fileno()).st_size <= max_bytes and len(content := file.read(max_bytes + 1)) <= max_bytes:
+            return content
+    raise OverflowError(f"it is larger than {max_bytes >> 20} MiB")
+
+
 class BoundedLoader(yaml.SafeLoader):
     """YAML of the types of JSON, with text or numbers as keys, bounded in depth and size."""
 

@@ -55,7 +55,7 @@ def _export_onnx(directory: Path, file: Path, trust: bool) -> tuple[int, Path | 
     require_plugins_of_run(run.path, run.config, trust=trust)
     snapshot = run.judged_snapshot()
     arrays, meta = read_checkpoint(snapshot, "policy")
-    preprocessing, long_preprocessing = read_preprocessing(run.path), None
+    preprocessing, long_preprocessing = read_preprocessing(run), None
     require_extra("onnx", "export --onnx", "onnx")
     require_extra("train", "export --onnx", "torch")
     try:

@@ -7,6 +7,7 @@ import csv
 import io
 import os
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -20,6 +21,8 @@ from rl_eval.formatting import number, percent, spreadsheet_text
 if TYPE_CHECKING:
     from rl_eval.scoring import ScoredChunk
 
+NOTED_SHARE = 0.05  # of the rows, above which a column is noted
+NOTED_COLUMNS = 5
 _DECISION = ("action", "probability", "expected_cost")
 _REASONS = ("why_1", "change_1", "why_2", "change_2", "why_3", "change_3")
 
@@ -59,6 +62,8 @@ def score(
       why_1 … why_3  with --why: the columns that matter most, with the change that their values make to the
                      probability, against the median or most frequent value of the training part
 
+    A note names the columns in which more than 5 % of the rows have a value unlike those of training.
+
     Rows are read and written a few thousand at a time, so data of any length takes the same memory. Where a row
     is faulty, the rows before it have been written to stdout; --out leaves no file then.
 
@@ -75,6 +80,7 @@ def score(
         raise InputError(f"--out {out} would overwrite the data: name another file")
     rows = scorer(run, why=why, trust=trust)
     counts: dict[str, int] = {}
+    unknown: Counter[str] = Counter()
     costs = 0.0
     with _output(out) as write:
         head = _csv([header])  # written with the first rows, so that data without the columns gives none
@@ -82,6 +88,7 @@ def score(
             names = [rows.action_names[a] if rows.action_names else str(a) for a in chunk.actions.tolist()]
             for name in names:
                 counts[name] = counts.get(name, 0) + 1
+            unknown.update(chunk.unknown)
             costs += 0.0 if chunk.expected_cost is None else float(chunk.expected_cost.sum())
             write(head + _csv(_rows(chunk, names, why)))
             head = b""
@@ -90,8 +97,23 @@ def score(
     shares = ", ".join(f"{name} {percent(count / total)}" for name, count in sorted(counts.items()))
     mean = f"; expected cost {number(costs / total)} a row" if total and rows.cost_unknown is None else ""
     terminal.print_line(f"{total:,} rows scored{': ' if shares else ''}{shares}{mean}", stderr=True)
+    if note := _unknown_note(unknown, total):
+        terminal.print_line(note, stderr=True)
     if rows.cost_unknown is not None:
         terminal.print_line(f"expected_cost is empty: {rows.cost_unknown}", stderr=True)
+
+
+def _unknown_note(unknown: Counter[str], total: int) -> str:
+    """The columns in which much of the data is not like that of training; empty where there are none."""
+    named = [(name, count) for name, count in unknown.most_common() if count > NOTED_SHARE * total]
+    if not named:
+        return ""
+    shown = ", ".join(f"{name} in {percent(count / total)} of the rows" for name, count in named[:NOTED_COLUMNS])
+    more = f" and {len(named) - NOTED_COLUMNS} more columns" if len(named) > NOTED_COLUMNS else ""
+    return (
+        f"unlike the data of training: {shown}{more} (categories that training did not have, or numbers five standard "
+        "deviations away): there the policy guesses; train on data like this"
+    )
 
 
 def _rows(chunk: ScoredChunk, names: Sequence[str], why: bool) -> Iterator[list[Any]]:

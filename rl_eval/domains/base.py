@@ -192,8 +192,19 @@ class Domain(ABC, Generic[Config]):
         return None
 
     def fingerprints(self, config: Config) -> Mapping[str, str]:
-        """Part -> SHA-256 of its data; empty where the data is drawn anew from seeds."""
+        """Part -> SHA-256 of its data; empty where the data is drawn anew from seeds.
+
+        The order of rows should not count where they are a set: a file that is only sorted anew holds the same data.
+        """
         return {}
+
+    def episodes_identity(self, config: Config) -> str:
+        """What decides, besides a seed, which episode is played: a text, equal for equal episodes.
+
+        The ledger counts the policies that were judged on the episodes of one identity and gate seed.
+        """
+        left_out = {*self.location_keys, *self.execution_keys, *self.fitted_keys}
+        return json.dumps(config.model_dump(mode="json", exclude=left_out), sort_keys=True)
 
     def data_files(self, config: Config) -> Sequence[Path]:
         """The files that its data is read from; empty where there is none, or where some of it comes over a network.

@@ -26,11 +26,14 @@ class RowChunk:
         position: `[R]` the line or row of the source that each begins at, from 1.
         observations: `[R, D]` float32.
         kept: column -> `[R]` its texts, for the columns that the caller keeps.
+        unknown: column -> how many of the R values are ones that the policy cannot tell apart from others, since
+            training did not have them.
     """
 
     position: Sequence[int] = field(repr=False)
     observations: np.ndarray = field(repr=False)
     kept: Mapping[str, Sequence[str]] = field(repr=False)
+    unknown: Mapping[str, int] = field(default_factory=dict, repr=False)
 
 
 class RowReader(ABC):

@@ -9,7 +9,7 @@ ten significant bits, about three digits). Among 5 million recorded and 25,000 h
 fingerprint with probability 7e-9.
 """
 
-from rl_eval.exposure.exposure_file import FILE, Exposure, read_exposure, write_exposure
+from rl_eval.exposure.exposure_file import FILE, Exposure, read_exposure, read_exposure_of, write_exposure
 from rl_eval.exposure.fingerprints import (
     Fingerprints,
     fingerprint_cases,
@@ -48,6 +48,7 @@ __all__ = [
     "observations_of_cases",
     "observed",
     "read_exposure",
+    "read_exposure_of",
     "round_to_bits",
     "rounded",
     "view_count",

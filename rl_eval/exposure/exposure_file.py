@@ -12,11 +12,12 @@ from typing import Any
 import numpy as np
 
 from rl_eval.domains import EnvConfig
-from rl_eval.errors import InputError
+from rl_eval.errors import InputError, failure
 from rl_eval.exposure.fingerprints import Fingerprints, fingerprint_cases
 from rl_eval.exposure.first_observations import MAX_ENTRIES
-from rl_eval.run import write_bytes
+from rl_eval.run import Run, read_recorded, write_bytes
 from rl_eval.seeding import part_key
+from rl_eval.untrusted_files import read_bounded
 
 FILE = "seen.npz"
 SCHEMA = 2
@@ -125,8 +126,18 @@ def write_exposure(directory: Path, exposure: Exposure) -> None:
     write_bytes(directory / FILE, content.getbuffer())
 
 
+def read_exposure_of(run: Run) -> Exposure | None:
+    """What a run was trained and validated on, as its training wrote it; None without a `seen.npz`.
+
+    Raises:
+        InputError: not the file that training wrote, or as `read_exposure`.
+    """
+    content = read_recorded(run, FILE, _MAX_BYTES)
+    return None if content is None else _exposure(content, run.path / FILE)
+
+
 def read_exposure(directory: Path) -> Exposure | None:
-    """What a run was trained and validated on; None without a `seen.npz`. Nothing in the file is trusted unchecked.
+    """The `seen.npz` in a folder; None where there is none. Nothing in the file is trusted unchecked.
 
     Raises:
         InputError: truncated, altered, too large or not ours.
@@ -137,7 +148,16 @@ def read_exposure(directory: Path) -> Exposure | None:
     if path.is_symlink() or not path.is_file():
         raise InputError(f"{path} is not a plain file, so it is not the record of a run: train again")
     try:
-        arrays = _arrays(path)
+        content = read_bounded(path, _MAX_BYTES)
+    except (OSError, OverflowError) as error:
+        reason = failure(error) if isinstance(error, OSError) else str(error)
+        raise InputError(f"{path} cannot be read ({reason}): it is damaged or not ours; train again") from error
+    return _exposure(content, path)
+
+
+def _exposure(content: bytes, path: Path) -> Exposure:
+    try:
+        arrays = _arrays(content)
     except (OSError, ValueError, EOFError, RuntimeError, MemoryError, zipfile.BadZipFile) as error:
         reason = " ".join(str(error).split()) or type(error).__name__
         raise InputError(f"{path} cannot be read ({reason[:200]}): it is damaged or not ours; train again") from error
@@ -159,17 +179,15 @@ def read_exposure(directory: Path) -> Exposure | None:
     )
 
 
-def _arrays(path: Path) -> dict[str, np.ndarray]:
-    if path.stat().st_size > _MAX_BYTES:
-        raise ValueError(f"it is larger than {_MAX_BYTES >> 20} MiB")
-    with zipfile.ZipFile(path) as archive:
+def _arrays(content: bytes) -> dict[str, np.ndarray]:
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
         members = archive.infolist()
         names = [member.filename.removesuffix(".npy") for member in members]
         if sorted(names) != sorted(_MEMBERS):
             raise ValueError(f"it holds {len(names)} arrays where it should hold {', '.join(_MEMBERS)}")
         for member in members:
             # np.savez never compresses: a compressed member could unpack to anything
-            if member.compress_type != zipfile.ZIP_STORED or member.file_size > path.stat().st_size:
+            if member.compress_type != zipfile.ZIP_STORED or member.file_size > len(content):
                 raise ValueError(f"{member.filename} is compressed")
         payloads = [archive.read(member) for member in members]
     arrays = {name: _array(name, payload, _MEMBERS[name]) for name, payload in zip(names, payloads, strict=True)}

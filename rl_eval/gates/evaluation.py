@@ -18,11 +18,13 @@ from rl_eval.gates.criterion_check import CriterionCheck, blank_verdict
 from rl_eval.gates.estimate_check import EstimateCheck
 from rl_eval.gates.held_out import check_held_out
 from rl_eval.gates.needs import require_needs
+from rl_eval.gates.opposite_labels import opposite_labels_note
 from rl_eval.gates.play_criteria import new_check, play_criteria
 from rl_eval.gates.premises import with_premises
 from rl_eval.gates.replay import replay_note
 from rl_eval.gates.selection import BarePolicy, Selection
 from rl_eval.gates.suite import Criterion, Suite
+from rl_eval.gates.suite_data import as_the_suite_names_it
 from rl_eval.gates.suite_environment import OnEpisodes, SuiteEnvironments
 from rl_eval.gates.training_commands import train_command
 from rl_eval.gates.verdict import (
@@ -127,15 +129,17 @@ def _suite_verdict(
         policy=suite.spec.policy,
         gate_seed=suite.gate_seed,
         runs=tuple(display_text(str(run.path)) for run in runs),
-        criteria=tuple(map(_displayed, verdicts)),
+        criteria=tuple(_displayed(suite, verdict) for verdict in verdicts),
         alpha=suite.spec.alpha,
         test_set=test_set,
         part=suite.part,
     )
 
 
-def _displayed(verdict: CriterionVerdict) -> CriterionVerdict:
+def _displayed(suite: Suite, verdict: CriterionVerdict) -> CriterionVerdict:
     """A verdict whose texts may be shown to anyone: policies and errors can hold a URL with a token."""
+    if verdict.decision == "ERROR":
+        verdict = replace(verdict, detail=as_the_suite_names_it(suite, verdict.detail))
     return replace(
         verdict,
         metric=display_text(verdict.metric),
@@ -161,12 +165,14 @@ class PlayedRun:
         verdicts: task criterion -> its verdict.
         values: metric that a criterion over runs aggregates -> its value, or why there is none.
         note: what to add to each verdict.
+        against_labels: what to add to those that read labels and are no PASS.
     """
 
     problem: str | None = None
     verdicts: dict[str, CriterionVerdict] = field(default_factory=dict)
     values: dict[str, float | str] = field(default_factory=dict)
     note: str = ""
+    against_labels: str = ""
 
 
 def _play(suite: Suite, run: Run | BarePolicy, environments: SuiteEnvironments) -> PlayedRun:
@@ -182,6 +188,7 @@ def _play(suite: Suite, run: Run | BarePolicy, environments: SuiteEnvironments) 
         label = run.path.name if isinstance(run, Run) else run.path
         spec, label, to_check = str(run.path), f"{suite.name}: {label}", [*checks.values(), *bases.values()]
         played, note = play_criteria(environment, spec, label, to_check), ""
+        against_labels = "" if played is None else opposite_labels_note(played)
         if played is not None and not policy.is_seeded(spec):
             most = max(check.episodes for check in to_check)
             note = replay_note(environment, spec, label, played, most)
@@ -191,6 +198,7 @@ def _play(suite: Suite, run: Run | BarePolicy, environments: SuiteEnvironments) 
         verdicts={name: check.finish() for name, check in checks.items()},
         values={name: check.finish().detail if check.value is None else check.value for name, check in bases.items()},
         note=note,
+        against_labels=against_labels,
     )
 
 
@@ -238,7 +246,9 @@ def _one_run(suite: Suite, criterion: Criterion, run: Run | BarePolicy, played: 
         if played.problem is not None:
             return replace(blank, detail=played.problem)
         verdict = played.verdicts[criterion.name]
-        return replace(verdict, run=str(run.path), detail=verdict.detail + played.note)
+        reads_labels = verdict.decision != "PASS" and "label" in metric.needs
+        note = played.note + (played.against_labels if reads_labels else "")
+        return replace(verdict, run=str(run.path), detail=verdict.detail + note)
     if isinstance(run, BarePolicy):
         reason = f"{metric.name} is read from a training run, but {run.path} is a policy without one"
         return replace(blank, detail=f"{reason}: name its run, or judge it by a suite without this criterion")

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -21,7 +22,7 @@ from rl_eval.gates.data_places import data_name
 from rl_eval.gates.suite import Suite
 from rl_eval.policy import names_policy
 from rl_eval.policy import preprocessing as preprocessing_of_policy
-from rl_eval.run import Run, environment_of, read_preprocessing, read_run, require_recorded
+from rl_eval.run import Run, environment_of, read_preprocessing, read_run
 from rl_eval.untrusted_files import only_regular
 
 # The key of a config that says where data lies, for a domain that has it among its `location_keys`.
@@ -47,6 +48,17 @@ def with_data(suite: Suite, place: Path | None) -> Suite:
     at = {PLACE: str(place)}
     env = suite.env.model_copy(update=at) if needs_data(suite.env) else suite.env
     return replace(suite, env=env, judged=suite.judged.model_copy(update=at))
+
+
+def as_the_suite_names_it(suite: Suite, text: str) -> str:
+    """An error about a key of the environment, with the key that the person wrote: of `judge_on`, or `--rl-data`."""
+    for key in suite.spec.judge_on:
+        text = re.sub(rf"\benv\.{re.escape(key)}\b", f"judge_on.{key}", text)
+    written = {*({} if isinstance(suite.spec.env, str) else suite.spec.env), *suite.spec.judge_on}
+    place = getattr(suite.judged, PLACE, None)
+    if place is not None and PLACE not in written:
+        text = text.replace(f"env.{PLACE}={place}", f"--rl-data {data_name(suite)}={place}")
+    return text
 
 
 def environment_of_policy(suite: Suite, policy: str) -> EnvConfig:
@@ -196,9 +208,7 @@ def _require_unchanged(run: Run, env: EnvConfig) -> None:
 
 def _with_preprocessing_of(suite: Suite, run: Run, env: EnvConfig) -> EnvConfig:
     where = domain(env.name)
-    fitted = None if where.preprocessing(env) is None else read_preprocessing(run.path)
-    if fitted is not None:
-        require_recorded(run.path, run.info, "preprocessing.json")
+    fitted = None if where.preprocessing(env) is None else read_preprocessing(run)
     try:
         if fitted is not None:
             return where.with_preprocessing(env, fitted)

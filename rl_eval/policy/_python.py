@@ -15,7 +15,7 @@ from rl_eval.errors import InputError
 from rl_eval.policy._actions import checked_actions
 from rl_eval.policy._identity import digest
 from rl_eval.policy._policy import Policy, Spaces, starts
-from rl_eval.policy._python_files import declared_files, policy_files
+from rl_eval.policy._python_files import policy_files
 from rl_eval.policy._randomness import OwnRandomness
 from rl_eval.policy._source import Source
 
@@ -78,7 +78,7 @@ class PythonSource(Source):
         """
         module, _, name = rest.partition(":")
         with contextlib.suppress(OSError):  # the import says what is wrong with the source
-            declared_files(module)
+            policy_files(module)
         randomness = OwnRandomness(seed)
         try:
             with randomness:

@@ -20,8 +20,9 @@ _INSTALLED = ("site-packages", "dist-packages")
 def policy_files(module: str) -> dict[str, Path]:
     """The module's source, the sources below the same folder that it imports, and the files that it declares.
 
-    A module declares files, such as weights, as `POLICY_FILES = ["weights.npz"]`, relative to its own folder. Imports
-    of installed packages other than the module's own do not count, nor does what is imported by a computed name.
+    Each of these sources may declare files, such as weights, as `POLICY_FILES = ["weights.npz"]`, relative to its own
+    folder. Imports of installed packages other than the module's own do not count, nor does what is imported by a
+    computed name.
 
     Returns:
         Path relative to the folder of the top-level module or package -> the file; empty where the module has no
@@ -29,7 +30,7 @@ def policy_files(module: str) -> dict[str, Path]:
 
     Raises:
         OSError: a file cannot be read, or there are more than 1,000.
-        InputError: as of `declared_files`.
+        InputError: a declaration cannot be read, or a file of it does not exist.
     """
     source, package = _source(module), module.partition(".")[0]
     if source is None:
@@ -40,29 +41,29 @@ def policy_files(module: str) -> dict[str, Path]:
     waiting = [module]
     while waiting:
         name = waiting.pop()
-        for file, names in _sources(name):
+        for file, tree, names in _sources(name):
             if not file.is_relative_to(root) or (own_package_alone and name.partition(".")[0] != package):
                 continue
-            if str(file.relative_to(root)) in files:
+            place = file.relative_to(root)
+            if str(place) in files:
                 continue
-            files[str(file.relative_to(root))] = file
+            files[str(place)] = file
+            files |= {
+                f"{DECLARATION} {place.parent / text}": path for text, path in _declared_files(tree, file).items()
+            }
             if len(files) > MAX_FILES:
                 raise OSError(f"{module} imports more than {MAX_FILES} files")
             waiting += names
-    return files | {f"{DECLARATION} {name}": file for name, file in declared_files(module).items()}
+    return files
 
 
-def declared_files(module: str) -> dict[str, Path]:
-    """The files that a module declares as `POLICY_FILES`: the text there -> the file.
+def _declared_files(tree: ast.Module, source: Path) -> dict[str, Path]:
+    """The files that a source declares as `POLICY_FILES`: the text there -> the file.
 
     Raises:
-        OSError: the module's source cannot be read.
         InputError: the declaration cannot be read, or a file of it does not exist.
     """
-    source = _source(module)
-    if source is None:
-        return {}
-    files = {name: source.parent / name for name in _declared(_tree(source), source)}
+    files = {name: source.parent / name for name in _declared(tree, source)}
     for name, file in files.items():
         if not file.is_file():
             raise InputError(f"{source} declares {name!r} in {DECLARATION}, but {file} is not a file: correct the list")
@@ -94,7 +95,7 @@ def _find(module: str) -> ModuleSpec | None:
     return spec
 
 
-def _sources(module: str) -> Iterator[tuple[Path, list[str]]]:
+def _sources(module: str) -> Iterator[tuple[Path, ast.Module, list[str]]]:
     """The source of a module and those of the packages that it lies in, each with the modules that it may import."""
     parts = module.split(".")
     for depth in range(1, len(parts) + 1):
@@ -106,7 +107,8 @@ def _sources(module: str) -> Iterator[tuple[Path, list[str]]]:
             continue
         file = Path(spec.origin).absolute()
         is_package = spec.submodule_search_locations is not None
-        yield file, _imports(_tree(file), name if is_package else name.rpartition(".")[0])
+        tree = _tree(file)
+        yield file, tree, _imports(tree, name if is_package else name.rpartition(".")[0])
 
 
 def _tree(file: Path) -> ast.Module:

@@ -17,7 +17,7 @@ from typing import IO
 
 from rl_eval.policy._installed_code import is_elsewhere, is_installed
 from rl_eval.policy._pickle_names import UnreadablePickleError, pickle_names
-from rl_eval.untrusted_files import only_regular
+from rl_eval.untrusted_files import only_regular, read_bounded
 
 MAX_BYTES = 64 << 20  # of one pickle, and of `data`
 MAX_TENSOR_BYTES = 1 << 30  # of one archive of tensors
@@ -92,8 +92,7 @@ def _pickles(model: Path, statistics: Path | None) -> Iterator[bytes]:
             elif entry.filename not in _NO_CODE:
                 raise UnreadablePickleError(f"the entry {entry.filename}")
     if statistics is not None:
-        with open(statistics, "rb", opener=only_regular) as file:
-            yield _bounded(file)
+        yield read_bounded(statistics, MAX_BYTES)
 
 
 def _pickle_of_tensors(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> bytes:

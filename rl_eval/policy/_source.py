@@ -151,15 +151,9 @@ def preprocessing(spec: str) -> Mapping[str, Any] | None:
     if names_policy(spec):
         prefix, _, rest = spec.partition(":")
         return SOURCES.get(prefix).preprocessing(rest, spec)
-    from rl_eval.run import read_preprocessing, read_run, require_recorded
+    from rl_eval.run import read_preprocessing, read_run
 
-    directory = Path(spec)
-    if not directory.is_dir():
-        return None
-    fitted = read_preprocessing(directory)
-    if fitted is not None:
-        require_recorded(directory, read_run(directory).info, "preprocessing.json")
-    return fitted or {}
+    return (read_preprocessing(read_run(spec)) or {}) if Path(spec).is_dir() else None
 
 
 def not_a_policy(spec: str) -> InputError:

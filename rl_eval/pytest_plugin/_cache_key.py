@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import rl_eval
+from rl_eval.agent_registry import added_agents
 from rl_eval.errors import InputError
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ def verdict_key(suite: Suite, selection: Selection, trust: bool = False) -> str 
     from rl_eval import policy
     from rl_eval.domains import domain, needs_trust
     from rl_eval.gates import verdict_cache
-    from rl_eval.gates.suite_data import environment_of_policy, environment_to_judge
+    from rl_eval.gates.suite_data import data_sha256, environment_of_policy, environment_to_judge
     from rl_eval.run import Run
 
     if needs_trust(suite.judged) or suite.spec.plugins or _has_extensions():
@@ -62,6 +63,7 @@ def verdict_key(suite: Suite, selection: Selection, trust: bool = False) -> str 
                 "trust": str(trust),
                 "registration": registration,
                 "environment": env.model_dump_json(),
+                "files": data_sha256(env) or "",  # with the order of rows, in which cases are played
                 "judged": " ".join(str(judged.path) for judged in selection.runs),
                 "too few": str(selection.too_few),
             },
@@ -72,7 +74,6 @@ def verdict_key(suite: Suite, selection: Selection, trust: bool = False) -> str 
 
 def _has_extensions() -> bool:
     """Whether other code adds domains, metrics, policies, diagnostics or agents: code that no hash here covers."""
-    from rl_eval.agent_registry import added_agents
     from rl_eval.diagnostics import DIAGNOSTICS
     from rl_eval.domains import DOMAINS
     from rl_eval.metrics import METRICS

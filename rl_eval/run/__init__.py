@@ -26,7 +26,6 @@ from rl_eval.run._directory import (
     environment_of,
     find_runs,
     fits_config_file,
-    read_preprocessing,
     read_run,
     resume_command,
 )
@@ -53,7 +52,7 @@ from rl_eval.run._record import (
     validation_metric,
     validation_score,
 )
-from rl_eval.run._recorded_files import FILES_SHA256, file_sha256, require_recorded
+from rl_eval.run._recorded_files import FILES_SHA256, file_sha256, read_preprocessing, read_recorded
 from rl_eval.run._storage import storage_error
 from rl_eval.run._sweep import expand_sweeps, is_sweep, sweep_jobs
 from rl_eval.run._table import read_table
@@ -88,12 +87,12 @@ __all__ = [
     "read_metrics",
     "read_preprocessing",
     "read_record",
+    "read_recorded",
     "read_run",
     "read_table",
     "read_verdicts",
     "remove_directory",
     "remove_leftovers",
-    "require_recorded",
     "require_room",
     "resume_command",
     "split_state",

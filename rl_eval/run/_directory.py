@@ -177,14 +177,3 @@ def environment_of(run: Run) -> EnvConfig:
             f"{run.path / 'config.yaml'} has an environment that this version does not know (env.{location}): "
             "train again"
         ) from error
-
-
-def read_preprocessing(directory: Path) -> dict[str, Any] | None:
-    """`preprocessing.json` of a run, unchecked; None where it has none.
-
-    Raises:
-        InputError: a link, or a file that cannot be read.
-    """
-    file = directory / "preprocessing.json"
-    refuse_link(file)
-    return read_json(file) if file.exists() else None

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from rl_eval.errors import InputError
-from rl_eval.untrusted_files import only_regular
+from rl_eval.untrusted_files import read_bounded
 
 SCHEMA = 1
 MAX_JSON_BYTES = 16 << 20
@@ -170,13 +170,25 @@ def read_json(path: Path) -> dict[str, Any]:
         InputError: missing, too large, not JSON, or of another schema.
     """
     try:
-        if path.stat().st_size > MAX_JSON_BYTES:
-            raise InputError(f"{path} is larger than {MAX_JSON_BYTES >> 20} MiB, so it is not a file of ours")
-        with open(path, encoding="utf-8", opener=only_regular) as file:
-            values = json.loads(file.read())
+        content = read_bounded(path, MAX_JSON_BYTES)
+    except OverflowError as error:
+        raise InputError(f"{path} is larger than {MAX_JSON_BYTES >> 20} MiB, so it is not a file of ours") from error
     except FileNotFoundError as error:
         raise InputError(f"{path} does not exist") from error
-    except (OSError, ValueError, RecursionError) as error:
+    except OSError as error:
+        raise InputError(f"{path} cannot be read as JSON ({error}): it is damaged or not ours") from error
+    return parse_json(content, path)
+
+
+def parse_json(content: bytes, path: Path) -> dict[str, Any]:
+    """The JSON object in the bytes of a file, which `path` names in messages.
+
+    Raises:
+        InputError: not JSON, or of another schema.
+    """
+    try:
+        values = json.loads(content.decode("utf-8"))
+    except (ValueError, RecursionError) as error:
         raise InputError(f"{path} cannot be read as JSON ({error}): it is damaged or not ours") from error
     if not isinstance(values, dict) or values.get("schema") != SCHEMA:
         raise InputError(f"{path} does not say `schema: {SCHEMA}`: it was written by another program or version")

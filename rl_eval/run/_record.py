@@ -15,6 +15,7 @@ from rl_eval.errors import InputError
 from rl_eval.run._checkpoint import read_checkpoint
 from rl_eval.run._directory import Run, read_run
 from rl_eval.run._files import read_json, refuse_link
+from rl_eval.run._recorded_files import read_preprocessing
 from rl_eval.run._table import read_table
 
 
@@ -70,10 +71,8 @@ class RunRecord(Run):
     @cached_property
     def preprocessing(self) -> Mapping[str, Any]:
         """`preprocessing.json`; empty if there is none, or if it cannot be read."""
-        file = self.path / "preprocessing.json"
         try:
-            refuse_link(file)
-            return read_json(file) if file.is_file() else {}
+            return read_preprocessing(self) or {}
         except InputError as error:
             self.missing.append(str(error))
             return {}

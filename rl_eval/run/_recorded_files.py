@@ -1,4 +1,4 @@
-"""SHA-256 of files of a run directory, as `run.json` records them under `files_sha256`."""
+"""Files of a run directory whose SHA-256 `run.json` records under `files_sha256`, read only if they are those."""
 
 from __future__ import annotations
 
@@ -8,9 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from rl_eval.errors import InputError, failure
-from rl_eval.untrusted_files import only_regular
+from rl_eval.run._directory import Run
+from rl_eval.run._files import MAX_JSON_BYTES, parse_json, refuse_link
+from rl_eval.untrusted_files import only_regular, read_bounded
 
 FILES_SHA256 = "files_sha256"
+PREPROCESSING = "preprocessing.json"
 
 
 def file_sha256(file: Path) -> str:
@@ -26,22 +29,40 @@ def file_sha256(file: Path) -> str:
         raise InputError(f"{file} cannot be read ({failure(error)}): train again") from error
 
 
-def require_recorded(directory: Path, info: Mapping[str, Any], name: str) -> None:
-    """Check that a file of a run is the one that its training wrote.
-
-    Args:
-        info: `run.json`.
-        name: of a file in the directory.
+def read_recorded(run: Run, name: str, max_bytes: int) -> bytes | None:
+    """The bytes of a file that a run's training wrote, checked; None where there is no such file.
 
     Raises:
-        InputError: `run.json` records no SHA-256 of it, or another one.
+        InputError: a link, a file that is too large or cannot be read, or one that training did not write: `run.json`
+            records no SHA-256 of it, or another one.
     """
-    recorded = info.get(FILES_SHA256)
+    file = run.path / name
+    refuse_link(file)
+    try:
+        content = read_bounded(file, max_bytes)
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise InputError(f"{file} cannot be read ({failure(error)}): train again") from error
+    except OverflowError as error:
+        raise InputError(f"{file} cannot be read ({error}, so it is not a file of ours): train again") from error
+    recorded = run.info.get(FILES_SHA256)
     expected = recorded.get(name) if isinstance(recorded, Mapping) else None
     if not isinstance(expected, str):
-        raise InputError(f"{directory / name} cannot be checked, since run.json records no SHA-256 of it: train again")
-    if file_sha256(directory / name) != expected:
+        raise InputError(f"{file} cannot be checked, since run.json records no SHA-256 of it: train again")
+    if hashlib.sha256(content).hexdigest() != expected:
         raise InputError(
-            f"{directory / name} is not the file that training wrote (its SHA-256 is not that of run.json): "
-            "put the file back, or train again"
+            f"{file} is not the file that training wrote (its SHA-256 is not that of run.json): put the file back, or "
+            "train again"
         )
+    return content
+
+
+def read_preprocessing(run: Run) -> dict[str, Any] | None:
+    """`preprocessing.json` of a run, as its training wrote it, its values unchecked; None where it has none.
+
+    Raises:
+        InputError: as `read_recorded`.
+    """
+    content = read_recorded(run, PREPROCESSING, MAX_JSON_BYTES)
+    return None if content is None else parse_json(content, run.path / PREPROCESSING)

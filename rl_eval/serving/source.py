@@ -124,7 +124,7 @@ def _load_run(path: Path, seed: int, trust: bool) -> Source:
         run_config=trained.config,
         domain=domains.domain(config.name),
         env_config=config,
-        preprocessing=run.read_preprocessing(path) or {},
+        preprocessing=run.read_preprocessing(trained) or {},
     )
 
 

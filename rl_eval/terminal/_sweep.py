@@ -93,7 +93,7 @@ class _SweepTable:
         yield self._table(columns, options)
         if self._best is not None:
             yield cell(f"* the best on validation ({self._metric})", options)
-        if "validation" in self._judged_on:
+        if self._judged_on:
             yield cell(f"criteria: judged on {self._judged_on}", options)
         if left_out:
             yield cell(f"not shown at this width: {', '.join(reversed(left_out))}", options, "dim")

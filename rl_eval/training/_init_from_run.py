@@ -16,7 +16,7 @@ from rl_eval.config import RunConfig
 from rl_eval.dotted_keys import flatten
 from rl_eval.errors import InputError
 from rl_eval.exposure import FILE as EXPOSURE_FILE
-from rl_eval.exposure import Exposure, read_exposure, view_width, write_exposure
+from rl_eval.exposure import Exposure, read_exposure, read_exposure_of, view_width, write_exposure
 from rl_eval.policy import Spaces, action_space_json
 from rl_eval.untrusted_files import only_regular
 
@@ -94,19 +94,16 @@ def take_over(config: RunConfig) -> tuple[InitialPolicy | None, RunConfig, list[
     arrays, meta = run.read_checkpoint(snapshot, "policy")
     _require_finite(snapshot, arrays, meta)
     _require_same_network(config, before)
-    record = read_exposure(before.path)
+    record = read_exposure_of(before)
     if record is None:
         raise InputError(
             f"init={before.path} has no {EXPOSURE_FILE}, which says what it was trained on: "
             f"finish it with `{run.resume_command(before.path)}`, or start from a finished run"
         )
-    run.require_recorded(before.path, before.info, EXPOSURE_FILE)
     if record.cases != domains.domain(config.env.name).has_cases:
         raise InputError(f"init={before.path}: its {EXPOSURE_FILE} is of another kind of data: it is damaged")
     try:
-        fitted = run.read_preprocessing(before.path)
-        if fitted is not None:
-            run.require_recorded(before.path, before.info, "preprocessing.json")
+        fitted = run.read_preprocessing(before)
         env = domains.domain(config.env.name).with_preprocessing(config.env, fitted)
     except InputError as error:
         raise InputError(f"init={before.path}: {error}") from error

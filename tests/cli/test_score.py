@@ -19,7 +19,7 @@ from rl_eval.domains.threat.fitted_preprocessing import CLIP, Categorical, Fitte
 from rl_eval.domains.threat.rows import FlowRows, isotonic_regression
 from rl_eval.run import write_json
 from tests.gates import fake_agent
-from tests.gates.fake_runs import write_run
+from tests.gates.fake_runs import record_files, write_run
 
 ENV = {"name": "threat", "train_flows": 600, "validation_flows": 800, "test_flows": 400, "data_seed": 3}
 CONFIG = threat.Config(**{key: value for key, value in ENV.items() if key != "name"})
@@ -51,7 +51,7 @@ def run(tmp_path):
     rule[5] = 2.0
     made = write_run(tmp_path / "run", ENV, rule=rule, bias=(0.0, -1.0, -50.0, -50.0))
     write_json(made.path / "preprocessing.json", threat.DOMAIN.preprocessing(CONFIG))
-    return made.path
+    return record_files(made.path).path
 
 
 def flows(count, part="test"):
@@ -261,6 +261,9 @@ def test_columns_of_lists_are_refused(run, tmp_path, capsys):
 def test_a_damaged_preprocessing_is_named(run, tmp_path, capsys):
     flows(2).write_csv(tmp_path / "new.csv")
     write_json(run / "preprocessing.json", {"numeric": []})
+    assert main(["score", str(run), str(tmp_path / "new.csv")]) == 2
+    assert "preprocessing.json is not the file that training wrote" in capsys.readouterr().err
+    record_files(run)
     assert main(["score", str(run), str(tmp_path / "new.csv")]) == 2
     assert "preprocessing.json" in capsys.readouterr().err
     (run / "preprocessing.json").unlink()

@@ -97,7 +97,8 @@ def package(tmp_path, monkeypatch):
         "theirs/__init__.py": "raise SystemExit('ran')\n",
         "theirs/policy.py": "from . import nets\nfrom their_tools import scale\nimport numpy\n"
         "POLICY_FILES = ['weights.npz']\ndef act(obs): ...\n",
-        "theirs/nets.py": "import theirs.layers\n",
+        "theirs/nets.py": "import theirs.layers\nPOLICY_FILES = ['../embedding.npz']\n",
+        "embedding.npz": "1",
         "theirs/layers.py": "",
         "theirs/unused.py": "",
         "theirs/weights.npz": "1",
@@ -116,6 +117,7 @@ def package(tmp_path, monkeypatch):
     [
         *((name, True) for name in ("__init__.py", "policy.py", "nets.py", "layers.py", "weights.npz")),
         ("../their_tools.py", True),
+        ("../embedding.npz", True),  # a module that the policy imports declares it
         ("unused.py", False),
         ("../other.py", False),
     ],
@@ -162,6 +164,13 @@ def test_a_python_policy_without_its_declared_files_or_with_errors(package):
     assert policy.identity("python:theirs.policy:act") is not None
     (package / "theirs" / "weights.npz").unlink()
     assert policy.identity("python:theirs.policy:act") is None
+
+
+def test_files_that_an_imported_module_declares_must_exist(package):
+    (package / "embedding.npz").unlink()
+    assert policy.identity("python:theirs.policy:act") is None
+    with pytest.raises(InputError, match=r"nets\.py declares '\.\./embedding\.npz' in POLICY_FILES"):
+        policy.load("python:theirs.policy:act", CARTPOLE, None, trust=True)
 
 
 DECLARED = [

@@ -49,6 +49,7 @@ def test_what_is_not_checked_is_no_criterion_that_could_pass():
     rows = [{"decision": decision} for decision in ("PASS", "FAIL", "NOT_CHECKED")]
     text = rendered(sweep_table(runs, {runs[0].path: rows, runs[1].path: rows[2:]}), width=120)
     assert "1/2" in text
+    assert "criteria: judged on test" in text
     assert "1/3" not in text
     assert "0/" not in text
 

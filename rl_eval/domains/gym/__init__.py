@@ -66,6 +66,12 @@ class Gym(Domain[Config]):
 
         return code_identity(config)
 
+    def episodes_identity(self, config: Config) -> str:
+        """The id, its registration, the arguments and the step limit; not which return counts as a success."""
+        from rl_eval.domains.gym.make import episodes_identity
+
+        return episodes_identity(config)
+
     def in_one_process(self, config: Config) -> Config:
         """The same with one worker."""
         return config.model_copy(update={"workers": 1})

@@ -69,6 +69,29 @@ def code_identity(config: Config) -> str | None:
         return None
 
 
+def episodes_identity(config: Config) -> str:
+    """The id, its registration, the arguments and the step limit, as JSON; objects in arguments count by their type.
+
+    Raises:
+        InputError: unknown id, or arguments with a wrong step limit.
+    """
+    spec = _spec(config)
+    kwargs = {**spec.kwargs, **_bounded_kwargs(config, spec)}
+    values = {
+        "id": spec.id,
+        "entry_point": spec.entry_point,
+        "max_episode_steps": kwargs.pop("max_episode_steps", spec.max_episode_steps),
+        "kwargs": kwargs,
+        "wrappers": [(wrapper.entry_point, wrapper.kwargs) for wrapper in spec.additional_wrappers],
+    }
+    return json.dumps(values, sort_keys=True, default=_type_name)
+
+
+def _type_name(value: object) -> str:
+    named = value if hasattr(value, "__qualname__") else type(value)  # a class or a function, or an object of a class
+    return f"{named.__module__}:{named.__qualname__}"
+
+
 def has_limit(config: Config) -> bool:
     """Whether the environment, or its config, says how long an episode may be.
 

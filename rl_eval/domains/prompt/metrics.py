@@ -109,7 +109,7 @@ def reward_model_correlation_low(run: Run) -> float:
 def _recorded_correlation(run: Run, key: str) -> float:
     from rl_eval.run import read_preprocessing
 
-    value: Any = read_preprocessing(run.path) or {}
+    value: Any = read_preprocessing(run) or {}
     for name in ("reward_model", "rank_correlation", key):
         value = value.get(name) if isinstance(value, Mapping) else None
     if isinstance(value, bool) or not isinstance(value, int | float) or not np.isfinite(value):

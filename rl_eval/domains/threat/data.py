@@ -47,10 +47,11 @@ class FlowSet:
         return len(self.label)
 
     def fingerprint(self) -> str:
-        """SHA-256 of the flows, their labels and their order."""
+        """SHA-256 of the flows and their labels, in any order: each flow is decided alone."""
+        order = np.lexsort((self.category, self.label, self.hashes))
         digest = hashlib.sha256()
         for array in (self.hashes, self.label, self.category):
-            digest.update(np.ascontiguousarray(array).tobytes())
+            digest.update(np.ascontiguousarray(array[order]).tobytes())
         return digest.hexdigest()
 
 

@@ -60,7 +60,18 @@ class FlowRows(RowReader):
                 category=np.zeros(rows, np.int16),
             )
             kept = {name: sheet.text(name).to_list() for name in keep}
-            yield RowChunk(sheet.lines.tolist(), self._preprocessing.transform(table), kept)
+            observations = self._preprocessing.transform(table)
+            yield RowChunk(sheet.lines.tolist(), observations, kept, self._unknown(observations))
+
+    def _unknown(self, observations: np.ndarray) -> dict[str, int]:
+        """Levels that the policy sees as one, `<other>`, and numbers so far out that they are clipped."""
+        counts = {
+            field.name: int((np.abs(observations[:, self.columns[field.name]]) >= CLIP).sum())
+            for field in self._preprocessing.numeric
+        }
+        for field in self._preprocessing.categorical:
+            counts[field.name] = int(observations[:, self.columns[field.name].stop - 1].sum())
+        return counts
 
     def typical_observation(self) -> np.ndarray:
         """Medians of numbers and the most frequent values of categories, in the training part."""

@@ -29,6 +29,7 @@ class TestSet:
         seeds: `[G]` int64 for episodes; empty for cases.
         cases: the observations of cases, where `views` are of them.
         labels: `[G]` integers, the true answer of each case; None where there is none.
+        environment: what decides besides the seed which episode is played; empty for cases.
     """
 
     __test__ = False  # pytest takes any class of this name for a test
@@ -39,18 +40,19 @@ class TestSet:
     seeds: np.ndarray = field(repr=False)
     cases: CaseObservations | None = field(default=None, repr=False)
     labels: np.ndarray | None = field(default=None, repr=False)
+    environment: str = ""
 
     def __len__(self) -> int:
         return len(self.exact)
 
     @cached_property
     def fingerprint(self) -> str:
-        """SHA-256 of the distinct cases and their labels, in any order, or of the first episode and its seed.
+        """SHA-256 of the distinct cases and their labels, in any order; of episodes, of the environment and the first.
 
         The same test set, whatever suite plays it: copies and another order of rows and columns make no new one. Nor
         do further episodes: all seeds follow from the gate seed, so the first is the same however many there are.
         """
-        digest = hashlib.sha256(self.unit.encode())
+        digest = hashlib.sha256(f"{self.unit}\0{self.environment}".encode(errors="surrogatepass"))
         for array in (self._distinct_cases(), self.seeds) if self.unit == "case" else (self.exact[:1], self.seeds[:1]):
             digest.update(np.ascontiguousarray(array).tobytes() + b"\0")
         return digest.hexdigest()
@@ -85,7 +87,9 @@ def load_test_set(env: EnvConfig, seeds: Sequence[int], vector: VectorEnv | None
     finally:
         if vector is None:
             copies.close()
-    return TestSet("episode", *fingerprint_observations(np.concatenate(starts)), np.asarray(seeds, np.int64))
+    exact, views = fingerprint_observations(np.concatenate(starts))
+    environment = domain.episodes_identity(env)
+    return TestSet("episode", exact, views, np.asarray(seeds, np.int64), environment=environment)
 
 
 def _first_observations(vector: VectorEnv, seeds: Sequence[int]) -> np.ndarray:

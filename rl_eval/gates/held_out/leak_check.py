@@ -10,13 +10,13 @@ import numpy as np
 
 from rl_eval import exposure
 from rl_eval.errors import InputError
-from rl_eval.exposure import Exposure, Fingerprints, contains, observed, read_exposure
+from rl_eval.exposure import Exposure, Fingerprints, contains, observed, read_exposure_of
 from rl_eval.gates.held_out.held_out_set import TestSet
 from rl_eval.gates.held_out.leak_sentence import leak_sentence
 from rl_eval.gates.held_out.near_duplicates import is_near_duplicate, more_than_chance, share_in_validation
 from rl_eval.gates.held_out.start_states import explained_by_chance
 from rl_eval.gates.suite_format import NearDuplicatesSpec
-from rl_eval.run import Run, require_recorded
+from rl_eval.run import Run
 
 Leaks = Literal["refuse", "drop", "report"]
 EXAMPLES = 5
@@ -77,9 +77,7 @@ def check_runs(
     for test_set, run in zip(test_sets, runs, strict=True):
         blank = LeakCheck("ERROR", "", leaks, test_set.unit, len(test_set))
         try:
-            record = read_exposure(run.path)
-            if record is not None:
-                require_recorded(run.path, run.info, exposure.FILE)
+            record = read_exposure_of(run)
         except InputError as error:
             return replace(blank, detail=str(error))
         if record is None:

@@ -20,9 +20,10 @@ def identity(folder, rows, columns=range(4)):
     for path, values in zip(paths, (ROWS, rows), strict=True):
         lines = [[HEADER[column] for column in columns], *([row[column] for column in columns] for row in values)]
         path.write_text("".join(",".join(map(str, line)) + "\n" for line in lines))
-    test_set = load_test_set(threat.Config(data="csv", label="label", path=str(paths[0]), test_path=str(paths[1])), [])
+    config = threat.Config(data="csv", label="label", path=str(paths[0]), test_path=str(paths[1]))
+    test_set = load_test_set(config, [])
     assert len(test_set) == len(rows)
-    return test_set.fingerprint
+    return test_set.fingerprint, threat.DOMAIN.fingerprints(config)["test"]
 
 
 @settings(max_examples=15)
@@ -31,7 +32,8 @@ def identity(folder, rows, columns=range(4)):
 )
 def test_order_of_rows_and_columns_and_copies_make_no_other_test_set(tmp_path_factory, rows, columns, copied):
     folder = tmp_path_factory.mktemp("data")
-    assert identity(folder, [*copied, *rows], columns) == identity(folder, ROWS)
+    assert identity(folder, [*copied, *rows], columns)[0] == identity(folder, ROWS)[0]
+    assert identity(folder, rows, columns) == identity(folder, ROWS)
 
 
 def test_another_number_of_episodes_is_no_other_test_set_and_another_gate_seed_is():
@@ -44,6 +46,26 @@ def test_another_number_of_episodes_is_no_other_test_set_and_another_gate_seed_i
     assert len({episodes(3, 4), episodes(4, 4), episodes(3, 4, "lunarlander")}) == 3
 
 
+def test_each_map_is_a_test_set_though_episodes_begin_alike():
+    """All episodes of FrozenLake begin in the same square; what counts as success changes no episode."""
+    seeds = seeding.episode_seeds(3, 4)
+
+    def episodes(**config):
+        return load_test_set(validate({"name": "gym", "id": "FrozenLake-v1", **config}), seeds).fingerprint
+
+    same = [{}, {"success_return": 1.0}, {"max_episode_steps": 100}, {"workers": 1}, {"kwargs": {"map_name": "4x4"}}]
+    others = [
+        {"kwargs": {"desc": ["SF", "FG"]}}, {"kwargs": {"desc": ["SF", "HG"]}}, {"kwargs": {"is_slippery": False}},
+        {"max_episode_steps": 50},
+    ]  # fmt: skip
+    assert len({episodes(**config) for config in same}) == 1
+    assert len({episodes(**config) for config in (*same, *others)}) == 1 + len(others)
+    assert (
+        load_test_set(validate({"name": "cartpole"}), seeds).fingerprint
+        == load_test_set(validate({"name": "gym", "id": "CartPole-v1"}), seeds).fingerprint
+    )
+
+
 @settings(max_examples=15)
 @given(row=st.sampled_from(ROWS), column=st.sampled_from([0, 1]), noise=st.sampled_from([1e-9, 1e-4, 0.5]))
 def test_noise_another_label_and_a_missing_case_make_another_test_set(tmp_path_factory, row, column, noise):
@@ -51,6 +73,6 @@ def test_noise_another_label_and_a_missing_case_make_another_test_set(tmp_path_f
     others = [*ROWS[:place], *ROWS[place + 1 :]]
     noisy = (*row[:column], row[column] + noise, *row[column + 1 :])
     identities = [
-        identity(folder, rows) for rows in (ROWS, others, [*others, noisy], [*others, (*row[:3], 1 - row[3])])
+        identity(folder, rows)[0] for rows in (ROWS, others, [*others, noisy], [*others, (*row[:3], 1 - row[3])])
     ]
     assert len(set(identities)) == 4

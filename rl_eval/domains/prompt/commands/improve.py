@@ -94,7 +94,7 @@ def of_run(directory: Path, task: Task, *, trust: bool) -> tuple[Config, Choose]
     config = environment_of(run)
     if not isinstance(config, Config):
         raise InputError(f"{directory} is a run of env={config.name}: name a run of env=prompt")
-    applied_config = domains.domain(config.name).with_preprocessing(config, read_preprocessing(directory))
+    applied_config = domains.domain(config.name).with_preprocessing(config, read_preprocessing(run))
     assert isinstance(applied_config, Config)
     encoder = load_encoder(applied_config)
     width = observe([""], task, np.zeros((1, MUTATION_COUNT), bool), encoder, plain=config.features).shape[1]
