@@ -108,7 +108,7 @@ def _finished(directory: Path) -> bool:
 
 
 def _note(sentence: str) -> None:
-    terminal.print_line(f"note: {sentence}", stderr=True)
+    terminal.print_labelled(terminal.console_for(stderr=True), "note:", sentence)
 
 
 def _learn(config: configs.RunConfig, directory: Path, sweep: Path | None, suites: Path, resume: bool) -> runs.Run:
@@ -178,7 +178,8 @@ def _doctor(directory: Path) -> None:
         _note(f"doctor could not look at the run ({error})")
         return
     for finding in [finding for finding in findings if finding.severity != "note"][:2]:
-        terminal.print_line(diagnostics.sentence(finding))
+        label, _, sentence = diagnostics.sentence(finding).partition(" ")
+        terminal.print_labelled(terminal.console_for(), label, sentence)
 
 
 def _report(directory: Path) -> None:
@@ -205,8 +206,11 @@ def _judge(
     """
     matching_suites = suites_for(trained, suites)
     if not matching_suites:
-        terminal.print_line(
-            f"not judged: no suite in {suites}/ is for this environment; docs/suites.md shows how to write one"
+        terminal.print_labelled(
+            terminal.console_for(),
+            "not judged:",
+            f"no suite in {suites}/ is for this environment; docs/suites.md shows how to write one",
+            indent=2,
         )
         return []
     if judge == "off":

@@ -56,8 +56,8 @@ class Finding:
 
 
 def sentence(finding: Finding) -> str:
-    """A finding in one line: `doctor: …; try …`."""
-    change = f"; try {finding.change}" if finding.change else ""
+    """A finding in one line; what to try is in backticks: "doctor: …; try `lr=1e-4`"."""
+    change = f"; try `{finding.change}`" if finding.change else ""
     return " ".join(f"doctor: {finding.title} ({finding.evidence}){change}".split())
 
 

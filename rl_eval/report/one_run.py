@@ -193,14 +193,22 @@ def _lead(behaviour: Behaviour) -> str:
     if behaviour.part == "validation":
         cases = f", {count(len(behaviour.episodes.episode))} cases" if behaviour.confusion is not None else ""
         return (
-            f"The judged policy, greedy, on {episodes} episodes of the validation part{cases}. "
+            f"The judged policy, greedy, on {episodes} episodes of the validation part of {_own_data(behaviour)}"
+            f"{cases}. "
             "The snapshot was chosen on this part, so the figures are slightly optimistic. "
-            "The test set of the gate is not used."
+            "The test set of the gate, which may be other data, is not used."
         )
     return (
         f"The judged policy, greedy, on {episodes} fresh episodes. They are used for this page only: "
         "neither training nor the gate plays them."
     )
+
+
+def _own_data(behaviour: Behaviour) -> str:
+    """The data that the run was trained on, by the files that its config names."""
+    keys = domain(behaviour.config.name).location_keys
+    places = [str(place) for key in keys if (place := getattr(behaviour.config, key)) is not None]
+    return f"the run's own data ({', '.join(places)})" if places else "the run's own data"
 
 
 def _returns(behaviour: Behaviour, returns: np.ndarray) -> dict[str, Any]:

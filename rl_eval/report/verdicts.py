@@ -89,7 +89,8 @@ def headline(suites: Sequence[SuiteVerdict], *, damaged: bool = False) -> Headli
         sentence = f"{counts['FAIL']} of {total} criteria {fails}: {'; '.join(missed[:3])}"
         sentence += f"; and {len(missed) - 3} more." if len(missed) > 3 else "."
     elif decision == "INCONCLUSIVE":
-        sentence = f"{counts['INCONCLUSIVE']} of {total} criteria could not be decided: there is not enough evidence."
+        undecided = ", ".join(row.criterion for row in criteria if row.decision == "INCONCLUSIVE")
+        sentence = f"{counts['INCONCLUSIVE']} of {total} criteria could not be decided ({undecided})."
     else:
         first = next(row for row in criteria if row.decision == "ERROR")
         sentence = f"{counts['ERROR']} of {total} criteria could not be judged. "
@@ -100,6 +101,9 @@ def headline(suites: Sequence[SuiteVerdict], *, damaged: bool = False) -> Headli
     if decision not in ("FAIL",) and counts["FAIL"]:
         failing = ", ".join(row.criterion for row in criteria if row.decision == "FAIL")
         more.append(f"{counts['FAIL']} {_verb(counts['FAIL'], 'fails', 'fail')}: {failing}.")
+    if decision != "INCONCLUSIVE" and counts["INCONCLUSIVE"]:
+        undecided = ", ".join(row.criterion for row in criteria if row.decision == "INCONCLUSIVE")
+        more.append(f"{counts['INCONCLUSIVE']} could not be decided: {undecided}.")
     if counts["NEEDS_RUNS"]:
         waiting = ", ".join(row.criterion for row in criteria if row.decision == "NEEDS_RUNS")
         more.append(f"{counts['NEEDS_RUNS']} {_verb(counts['NEEDS_RUNS'], 'needs', 'need')} several runs: {waiting}.")

@@ -33,7 +33,7 @@ def print_verdict(
     stream: IO[str] | None = None,
     console: Console | None = None,
 ) -> None:
-    """Print each suite, the sentences of what does not pass, the commands that decide the rest, and a count.
+    """Print each suite, the sentences of what does not pass, the commands that decide the rest, and a count of several.
 
     Args:
         verdict_rows: as `criteria_table` takes them, each with its `suite`.
@@ -44,12 +44,14 @@ def print_verdict(
     if not rows:
         console.print("no criteria were judged")
         return
-    for suite in dict.fromkeys(str(row["suite"]) for row in rows):
+    suites = list(dict.fromkeys(str(row["suite"]) for row in rows))
+    for suite in suites:
         print_suite(suite, [row for row in rows if str(row["suite"]) == suite], console, (facts or {}).get(suite, ()))
         console.print()
     _print_failures(rows, console)
     _print_commands(rows, console)
-    console.print(_count(rows), soft_wrap=True)
+    if len(suites) > 1:  # the count of one stands at its head
+        console.print(_count(rows), soft_wrap=True)
 
 
 def print_suite(

@@ -76,7 +76,7 @@ def test_findings_are_ranked_by_severity_then_cause_then_certainty():
 
 
 def test_a_sentence_can_be_pasted_from():
-    assert sentence(finding(change="agent.gamma=0")) == "doctor: title (evidence); try agent.gamma=0"
+    assert sentence(finding(change="agent.gamma=0")) == "doctor: title (evidence); try `agent.gamma=0`"
     assert sentence(finding()) == "doctor: title (evidence)"
 
 

@@ -124,6 +124,13 @@ def test_the_headline_states_the_decision(suites, decision, sentence):
     assert sentence in result.sentence
 
 
+def test_the_headline_names_controls_that_could_not_be_decided():
+    fails = failing()
+    controls = [replace(row, decision="INCONCLUSIVE") if row.criterion == "controls" else row for row in fails.criteria]
+    assert [row.criterion for row in controls].count("controls") == 1
+    assert "2 could not be decided: close, controls." in headline([replace(fails, criteria=tuple(controls))]).more
+
+
 def unchecked(suite):
     """The verdict with a guard that had nothing to check."""
     *criteria, guard = suite.criteria
