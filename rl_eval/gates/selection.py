@@ -16,7 +16,7 @@ from rl_eval.gates.suite_data import PLACE, needs_data, place_of, trained_on
 from rl_eval.gates.suite_files import matches_environment
 from rl_eval.gates.training_commands import train_command
 from rl_eval.gates.validation_ranking import best_on_validation
-from rl_eval.policy import names_policy, not_a_policy
+from rl_eval.policy import canonical, names_policy, not_a_policy
 from rl_eval.run import Run, environment_of, find_runs, is_sweep, read_run, resume_command, sweep_jobs
 
 
@@ -61,12 +61,15 @@ class NoRunError(InputError):
 
 
 def named_runs(suite: Suite, paths: Sequence[Path | str]) -> Selection:
-    """The runs and policies that a person named; a sweep means all of its runs.
+    """The runs and policies that a person named, each once however it is spelled; a sweep means all of its runs.
 
     Raises:
         InputError: not a run, not finished, or of another environment.
     """
-    judged_items = [judged for path in paths for judged in _expand(path)]
+    by_place: dict[str, Run | BarePolicy] = {}
+    for judged in (judged for path in paths for judged in _expand(path)):
+        by_place.setdefault(_place(judged), judged)
+    judged_items = list(by_place.values())
     runs = [judged for judged in judged_items if isinstance(judged, Run)]
     for run in runs:
         if not run.finished:
@@ -79,6 +82,11 @@ def named_runs(suite: Suite, paths: Sequence[Path | str]) -> Selection:
             tuple(judged_items), f"{bare.path} is a policy without a training run: name runs alone with --rl-run"
         )
     return Selection(tuple(judged_items), not_a_group(suite, runs))
+
+
+def _place(judged: Run | BarePolicy) -> str:
+    """The same for one run or policy under several names."""
+    return str(judged.path.resolve()) if isinstance(judged, Run) else canonical(judged.path)
 
 
 def _expand(name: Path | str) -> Sequence[Run | BarePolicy]:

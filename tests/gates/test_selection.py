@@ -307,6 +307,20 @@ def test_named_runs_that_are_no_runs(tmp_path):
         named_runs(suite(tmp_path), [write_run(tmp_path / "a", status="interrupted").path])
 
 
+def test_a_run_or_policy_that_is_named_twice_is_judged_once(tmp_path, monkeypatch):
+    """Or two spellings of one run would be a group whose runs agree perfectly."""
+    monkeypatch.chdir(tmp_path)
+    write_run(tmp_path / "run")
+    (tmp_path / "link").symlink_to("run")
+    (tmp_path / "model.zip").write_bytes(b"1")
+    repeats = suite(tmp_path, runs="{count: 2, same_seed: true}", metric="same_seed_return_std")
+    selection = named_runs(repeats, ["run", str(tmp_path / "run"), "link", "./run/"])
+    assert names(selection) == ["run"]
+    assert selection.too_few
+    policies = ["sb3:ppo:model.zip", "random", f"sb3:PPO:{tmp_path}/model", "random"]
+    assert [str(judged.path) for judged in named_runs(suite(tmp_path), policies).runs] == policies[:2]
+
+
 def test_a_named_sweep_stands_for_its_runs(tmp_path):
     sweep = tmp_path / "sweep"
     for seed in (1, 2):
