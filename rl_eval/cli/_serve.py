@@ -11,7 +11,7 @@ import typer
 
 from rl_eval.cli._app import app
 from rl_eval.errors import InputError
-from rl_eval.net import LOOPBACK
+from rl_eval.net import LOOPBACK, environment_token
 
 
 @app.command()
@@ -76,7 +76,7 @@ def serve(
         policy,
         host=host,
         port=port,
-        token=os.environ.get("RL_EVAL_TOKEN") or None,
+        token=environment_token(),
         folder=folder,
         update_after=update_after,
         keep=keep,

@@ -21,8 +21,18 @@ import gymnasium as gym
 import numpy as np
 
 from rl_eval.errors import InputError
-from rl_eval.formatting import mask_url
-from rl_eval.net import AddressError, Client, Limits, RequestError, Url, parse_url
+from rl_eval.formatting import escape_controls, mask_url
+from rl_eval.net import (
+    TOKEN_VARIABLE,
+    AddressError,
+    Client,
+    Limits,
+    RequestError,
+    Response,
+    Url,
+    environment_token,
+    parse_url,
+)
 from rl_eval.policy._actions import actions_from, checked_actions
 from rl_eval.policy._http_protocols import Question, protocol_of
 from rl_eval.policy._identity import digest
@@ -30,6 +40,7 @@ from rl_eval.policy._policy import Policy, Spaces, starts
 from rl_eval.policy._source import Source
 
 MAX_VERSION = 200  # characters
+MAX_SENTENCE = 300  # characters of a server's own words
 LIMITS = Limits(total_s=30.0, wait_s=10.0, max_bytes=16 << 20)
 
 
@@ -42,7 +53,10 @@ class HttpPolicy:
 
     def __init__(self, client: Client, action: gym.Space, seed: int):
         self._client, self._name, self._action, self._seed = client, str(client.url), action, seed
+        token = environment_token()
+        self._headers = [] if token is None else [("Authorization", f"Bearer {token}")]
         self._rng = np.random.default_rng(seed)  # of actions that are drawn here
+        self._draw_seeds = np.random.default_rng([seed, 1])  # of those that the server draws
         self._protocol = protocol_of(client.url.path, self._get)
         self._version: str | None = None  # of the first answer
         self._answered = False
@@ -59,7 +73,9 @@ class HttpPolicy:
         Raises:
             InputError: it cannot be reached in time, or answers anything but one action an observation.
         """
-        question = Question(np.asarray(obs), bool(greedy), self._seed, starts(episode_start, len(obs)), mask)
+        draw_seed = int(self._draw_seeds.integers(2**53))
+        started = starts(episode_start, len(obs))
+        question = Question(np.asarray(obs), bool(greedy), self._seed, started, mask, draw_seed)
         try:
             request = self._protocol.request(question)
             body = json.dumps(request, allow_nan=False)
@@ -106,7 +122,7 @@ class HttpPolicy:
         """The JSON object at another path of the server; None where there is none."""
         url = replace(self._client.url, path=path, query="")
         try:
-            response = Client(url, LIMITS, trust_env=not url.is_loopback).request("GET")
+            response = Client(url, LIMITS, trust_env=not url.is_loopback).request("GET", headers=self._headers)
         except RequestError as error:
             raise InputError(f"does not answer: {error.reason}: start its server first") from error
         try:
@@ -117,13 +133,27 @@ class HttpPolicy:
 
     def _post(self, body: bytes) -> bytes:
         try:
-            response = self._client.request("POST", body=body)
+            response = self._client.request("POST", headers=self._headers, body=body)
         except RequestError as error:
             advice = ": start its server first" if error.kind == "unreachable" else ""
             raise InputError(f"policy {self._name} does not answer: {error.reason}{advice}") from error
         if response.status != 200:
-            raise InputError(f"policy {self._name} answered with status {response.status}: look into the server's log")
+            raise InputError(f"policy {self._name} answered with status {response.status}{_reason(response)}")
         return response.content
+
+
+def _reason(response: Response) -> str:
+    """The end of the sentence about a status: the server's own sentence where it has one, and what to do."""
+    try:
+        content = json.loads(response.content)
+    except (ValueError, RecursionError):
+        content = None
+    values = content if isinstance(content, dict) else {}
+    text = next((values[key] for key in ("detail", "error") if isinstance(values.get(key), str)), "")
+    sentence = f" ({escape_controls(' '.join(text[:MAX_SENTENCE].split()))})" if text else ""
+    if response.status == 401:
+        return f"{sentence}: set {TOKEN_VARIABLE} to the server's token"
+    return f"{sentence}: look into the server's log"
 
 
 class HttpSource(Source):

@@ -24,13 +24,19 @@ _OUTPUTS = ("action", "actions", "probabilities", "logits")
 
 @dataclass(frozen=True)
 class Question:
-    """What a policy is asked; arrays of N rows."""
+    """What a policy is asked; arrays of N rows.
+
+    Attributes:
+        seed: the same in each question.
+        draw_seed: another one in each question.
+    """
 
     obs: np.ndarray
     greedy: bool
     seed: int
     episode_start: np.ndarray
     mask: np.ndarray | None
+    draw_seed: int = 0
 
 
 @dataclass(frozen=True)
@@ -88,9 +94,10 @@ class ServeProtocol(Protocol):
     """`/select_action` of `rl-eval serve`."""
 
     def request(self, question: Question) -> dict[str, Any]:
-        """A batch that is not recorded."""
-        mask = {} if question.mask is None else {"mask": question.mask.tolist()}
-        return {"observation": question.obs.tolist(), "greedy": question.greedy, "record": False, **mask}
+        """A batch that is not recorded, and the seed of its draws."""
+        request = {"observation": question.obs.tolist(), "greedy": question.greedy, "record": False}
+        request |= {} if question.mask is None else {"mask": question.mask.tolist()}
+        return request if question.greedy else {**request, "seed": question.draw_seed}
 
     def read(self, answer: Mapping[str, Any], question: Question) -> Answer:
         """Actions and version."""

@@ -16,8 +16,10 @@ from rl_eval.validation_errors import value_sentence
 
 MAX_BODY = 8 << 20  # bytes
 MAX_BATCH = 4096  # rows
-MAX_TEXT = 16 << 10  # bytes of a prompt
-MAX_NAME = 200  # characters of a unit
+MAX_TEXT = 256 << 10  # characters of a prompt; a domain may take fewer
+MAX_NAME = 200  # characters of a unit or task
+MAX_APPLIED = 1_000  # actions that made a prompt
+MAX_SEED = 2**53 - 1  # what JSON numbers hold in every language
 LARGEST = 1e12  # of a reward
 NAME = r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}"  # of a checkpoint: nothing that a path could be made of
 DECISION_ID = r"[A-Za-z0-9][A-Za-z0-9._:-]{0,99}"
@@ -94,6 +96,10 @@ Units = Unit | Annotated[list[Unit], Field(max_length=MAX_BATCH)]
 Name = Annotated[str, StringConstraints(pattern=f"^{NAME}$")]
 DecisionId = Annotated[str, StringConstraints(pattern=f"^{DECISION_ID}$")]
 Text = Annotated[str, StringConstraints(min_length=1, max_length=MAX_TEXT)]
+Task = Annotated[str, StringConstraints(min_length=1, max_length=MAX_NAME)]
+Applied = Annotated[list[int], Field(max_length=MAX_APPLIED)]
+Encoder = Annotated[str, StringConstraints(min_length=1, max_length=1000)]
+Seed = Annotated[int, Field(ge=0, le=MAX_SEED)]
 Reward = Annotated[float, Field(ge=-LARGEST, le=LARGEST, allow_inf_nan=False)]
 
 
@@ -104,12 +110,14 @@ class Body(BaseModel):
 
 
 class Observed(Body):
-    """One observation `[D]`, or a batch `[N, D]`: exactly one of `observation`, `embedding` and `prompt`."""
+    """One observation `[D]`, or a batch `[N, D]`: `observation`, `embedding` or `prompt`, or the last two together."""
 
     observation: Numbers | None = Field(None, description="As the environment of training gives it.")
-    embedding: Numbers | None = Field(None, description="The same, of a text by the encoder of the run.")
+    embedding: Numbers | None = Field(None, description="[W] of a text by the encoder of the run, or rows of it.")
+    encoder: Encoder | None = Field(None, description="What made the embedding, as /health names it; another is 409.")
     prompt: Text | None = Field(None, description="A text that the server reads itself, where its domain can.")
-    encoder: str | None = Field(None, max_length=1000, description="Identity of the encoder; another one is 409.")
+    task: Task | None = Field(None, description="The task that the prompt is for, by a name that the domain knows.")
+    applied: Applied | None = Field(None, description="Actions that made the prompt of the first one of its episode.")
     mask: Flags | None = Field(None, description="Which actions are legal, one flag an action, or rows of them.")
 
 
@@ -117,6 +125,7 @@ class SelectActionBody(Observed):
     """What `POST /select_action` takes."""
 
     greedy: bool = Field(False, description="Take the most likely action; false draws one, which learning needs.")
+    seed: Seed | None = Field(None, description="Of the draws: the same request has the same actions of a version.")
     unit: Units | None = Field(
         None, description="Who is decided about, one for each row; its decisions are one stream."
     )
@@ -135,7 +144,11 @@ class StoreExperienceBody(Body):
     done: bool = Field(description="Whether the episode ended.")
     truncated: bool = Field(False, description="With done: whether it was cut off, so that it has a future.")
     next_observation: Numbers | None = Field(None, description="[D]; or the next decision of the unit has it.")
+    next_embedding: Numbers | None = Field(None, description="[W] of the next text, with `encoder`.")
+    encoder: Encoder | None = Field(None, description="What made next_embedding.")
     next_prompt: Text | None = Field(None, description="The next text, where the server reads texts.")
+    next_task: Task | None = Field(None, description="The task that it is for.")
+    next_applied: Applied | None = Field(None, description="Actions that made it of the first one of its episode.")
     next_mask: Flags | None = Field(None, description="Which actions are legal there.")
     observation: Numbers | None = Field(None, description="[D], of a whole transition.")
     action: Action | None = Field(None, description="Of a whole transition, as the environment takes it.")

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from rl_eval.errors import InputError
 from rl_eval.serving.requests import SelectRequest
 from rl_eval.serving.served_policy import Decisions, ServedPolicy
 from rl_eval.serving.store import Decision
@@ -13,20 +14,35 @@ from rl_eval.serving.store import Decision
 
 def decide_together(
     requests: Sequence[SelectRequest], served: ServedPolicy, rng: np.random.Generator
-) -> list[Decisions]:
-    """The decisions of each request. Those that may be are decided in one pass of the network.
+) -> list[Decisions | InputError]:
+    """The decisions of each request, or why there are none. Those that may be are decided in one pass of the network.
 
-    Raises:
-        InputError: a policy of other code fails.
+    So one request never gets the error of another.
     """
-    together = [request for request in requests if not request.exact]
-    decided = iter(_decide(together, served, rng))
-    return [_decide([request], served, rng)[0] if request.exact else next(decided) for request in requests]
+    groups: dict[tuple[bool, int], list[int]] = {}
+    for index, request in enumerate(requests):
+        # A policy of other code takes greedy and drawn decisions in calls of their own.
+        kind = request.greedy and not served.mixes
+        groups.setdefault((kind, index + 1 if request.exact else 0), []).append(index)
+    decided: dict[int, Decisions | InputError] = {}
+    for group in groups.values():
+        decided |= zip(group, _answers([requests[index] for index in group], served, rng), strict=True)
+    return [decided[index] for index in range(len(requests))]
+
+
+def _answers(
+    requests: Sequence[SelectRequest], served: ServedPolicy, rng: np.random.Generator
+) -> Sequence[Decisions | InputError]:
+    try:
+        own = rng if requests[0].seed is None else np.random.default_rng(requests[0].seed)
+        return _decide(requests, served, own)
+    except InputError as error:
+        if len(requests) == 1:
+            return [error]
+    return [answer for request in requests for answer in _answers([request], served, rng)]
 
 
 def _decide(requests: Sequence[SelectRequest], served: ServedPolicy, rng: np.random.Generator) -> list[Decisions]:
-    if not requests:
-        return []
     observations = [request.observation for request in requests]
     counts = [len(observation.rows) for observation in observations]
     rows = observations[0].rows if len(requests) == 1 else np.concatenate([o.rows for o in observations])

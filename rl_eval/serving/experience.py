@@ -2,19 +2,30 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
-from rl_eval.domains.text import TextObserver
 from rl_eval.serving.bodies import RefusedError, StoreExperienceBody
-from rl_eval.serving.requests import legal_actions, network_action, read_text, shaped
+from rl_eval.serving.requests import Observation, legal_actions, network_action, shaped
 from rl_eval.serving.served_policy import ServedPolicy
 from rl_eval.serving.store import Decision, Experience, Store
 
 
-def keep_experience(
-    body: StoreExperienceBody, store: Store, served: ServedPolicy, observer: TextObserver | None
-) -> tuple[str, str | None, bool]:
-    """Keep what a body says, inside a transaction of the store; what is refused is refused before it writes.
+@dataclass(frozen=True)
+class ReceivedExperience:
+    """What followed a decision, as it was sent.
+
+    Attributes:
+        following: the next observation; None: it was not sent.
+    """
+
+    body: StoreExperienceBody
+    following: Observation | None
+
+
+def keep_experience(received: ReceivedExperience, store: Store, served: ServedPolicy) -> tuple[str, str | None, bool]:
+    """Keep what was sent, inside a transaction of the store; what is refused is refused before it writes.
 
     Returns:
         The id of the decision, its unit, and whether the experience is new.
@@ -22,12 +33,13 @@ def keep_experience(
     Raises:
         RefusedError: an unknown decision, other values than before, or something that does not fit.
     """
+    body = received.body
     if body.truncated and not body.done:
         raise RefusedError(422, "truncated needs done: an episode that was cut off has ended")
     seq = None if body.decision_id is None else store.find(body.decision_id)
     whole = body.observation is not None or body.action is not None
     unit = store.decision(seq).unit if seq is not None else body.unit
-    experience = _experience(body, unit, served, observer)
+    experience = _experience(received, unit)
     if seq is None:
         if not whole:
             asked = "decision_id is missing" if body.decision_id is None else f"{body.decision_id} is no decision"
@@ -48,20 +60,12 @@ def _same(one: Decision, other: Decision) -> bool:
     return (one.observation, one.action, one.mask) == (other.observation, other.action, other.mask)
 
 
-def _experience(
-    body: StoreExperienceBody, unit: str | None, served: ServedPolicy, observer: TextObserver | None
-) -> Experience:
-    following, mask = None, None
-    if body.next_observation is not None and body.next_prompt is not None:
-        raise RefusedError(422, "give one of next_observation and next_prompt")
-    if body.next_prompt is not None:
-        following, mask = read_text(body.next_prompt, observer)
-    elif body.next_observation is not None:
-        following = _one(body.next_observation, served, "next_observation")
-    if body.next_mask is not None:
-        if following is None:
-            raise RefusedError(422, "next_mask needs next_observation: give both")
-        mask = legal_actions(body.next_mask, served, 1, True, "next_mask")[0]
+def _experience(received: ReceivedExperience, unit: str | None) -> Experience:
+    body, following = received.body, received.following
+    if following is not None and not following.single:
+        raise RefusedError(422, "next_observation is a batch: store one transition a request")
+    if body.next_mask is not None and following is None:
+        raise RefusedError(422, "next_mask needs next_observation: give both")
     if following is None and (body.truncated or (unit is None and not body.done)):
         raise RefusedError(422, "next_observation is missing: an episode that has a future needs it, or a unit")
     terminated = body.done and not body.truncated
@@ -69,8 +73,8 @@ def _experience(
         reward=body.reward,
         terminated=terminated,
         truncated=body.truncated,
-        next_observation=None if following is None or terminated else following.tobytes(),
-        next_mask=None if mask is None or terminated else mask.tobytes(),
+        next_observation=None if following is None or terminated else following.rows[0].tobytes(),
+        next_mask=None if following is None or following.mask is None or terminated else following.mask[0].tobytes(),
     )
 
 

@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, PlainValidator, WithJsonSchem
 from starlette.requests import Request
 from starlette.responses import Response
 
-from rl_eval.serving.bodies import MAX_BATCH, Body, RefusedError, flags, numbers, parse
+from rl_eval.serving.bodies import MAX_BATCH, Body, RefusedError, Seed, flags, numbers, parse
 from rl_eval.serving.requests import Observation, SelectRequest, legal_actions, shaped
 from rl_eval.serving.routes import REFUSALS, json_answer, post, server_of
 from rl_eval.serving.served_policy import Decisions
@@ -62,6 +62,7 @@ class InferParameters(_Foreign):
     """Parameters of ours."""
 
     greedy: bool = True
+    seed: Seed | None = None
 
 
 class InferBody(_Foreign):
@@ -102,6 +103,7 @@ class InvocationParams(_Foreign):
     """Parameters of ours."""
 
     greedy: bool = True
+    seed: Seed | None = None
 
 
 class InvocationsBody(_Foreign):
@@ -122,8 +124,11 @@ class InvocationsAnswer(BaseModel):
 BODIES: list[type[Body]] = [InferBody, InvocationsBody]
 
 
-async def _decide(server: PolicyServer, observation: Observation, greedy: bool) -> tuple[Decisions, str]:
-    decided, _, version = await server.select(SelectRequest(observation, greedy, None, record=False))
+async def _decide(
+    server: PolicyServer, observation: Observation, parameters: InferParameters | InvocationParams
+) -> tuple[Decisions, str]:
+    asked = SelectRequest(observation, parameters.greedy, None, record=False, seed=parameters.seed)
+    decided, _, version = await server.select(asked)
     return decided, version
 
 
@@ -147,7 +152,7 @@ async def invocations(request: Request) -> Response:
         raise RefusedError(422, f"give one of inputs, instances and dataframe_split, not {len(inputs)} of them")
     name, data = inputs[0]
     rows, single = shaped(_array(data, numbers, name), server.policy.spaces.observation.shape or (), name)
-    decided, _ = await _decide(server, Observation(rows, None, single), body.params.greedy)
+    decided, _ = await _decide(server, Observation(rows, None, single), body.params)
     return json_answer({"predictions": decided.actions.tolist()})
 
 
@@ -241,7 +246,7 @@ async def _infer(request: Request, name: str, version: str | None) -> Response:
     if mask_tensor is not None:
         legal = _reshaped(mask_tensor, _array(mask_tensor.data, flags, MASK))
         mask = legal_actions(legal, policy, len(rows), False, MASK)
-    decided, answered = await _decide(server, Observation(rows, mask, False), body.parameters.greedy)
+    decided, answered = await _decide(server, Observation(rows, mask, False), body.parameters)
     outputs = [_output("action", decided.actions)]
     outputs += [] if decided.probabilities is None else [_output("probabilities", decided.probabilities)]
     outputs += [] if decided.values is None else [_output("value", decided.values)]

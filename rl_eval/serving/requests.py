@@ -7,9 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from rl_eval.domains.text import TextObserver
-from rl_eval.errors import InputError
-from rl_eval.serving.bodies import MAX_BATCH, Observed, RefusedError
+from rl_eval.serving.bodies import MAX_BATCH, RefusedError
 from rl_eval.serving.served_policy import ServedPolicy
 
 
@@ -36,55 +34,22 @@ class SelectRequest:
     greedy: bool
     units: list[str] | None
     record: bool
+    seed: int | None = None
 
     @property
     def exact(self) -> bool:
-        """Whether no decision may depend on the others, to the last bit, as when a gate plays episodes together."""
-        return not self.record and len(self.observation.rows) > 1
+        """Whether no decision may depend on the others, to the last bit.
+
+        That is so when a gate plays episodes together, and where equal requests must have equal answers.
+        """
+        return self.seed is not None or (not self.record and len(self.observation.rows) > 1)
 
 
-def observation_of(body: Observed, served: ServedPolicy, observer: TextObserver | None) -> Observation:
-    """What a body observed.
-
-    Raises:
-        RefusedError: 422 for another shape, 409 for another encoder.
-    """
-    observed = [name for name in ("observation", "embedding", "prompt") if getattr(body, name) is not None]
-    if len(observed) != 1:
-        listed = "none of them" if not observed else " and ".join(observed)
-        raise RefusedError(422, f"give one of observation, embedding and prompt, not {listed}")
-    if body.encoder is not None and (observer is None or body.encoder != observer.identity):
-        expected = "observations that are no embeddings" if observer is None else repr(observer.identity)
-        raise RefusedError(409, f"encoder={body.encoder!r} is another one: this policy takes {expected}")
-    if body.prompt is not None:
-        row, mask = read_text(body.prompt, observer)
-        rows, single = row[None], True
-        mask = None if mask is None else mask[None]
-    else:
-        mask = None
-        rows, single = shaped(getattr(body, observed[0]), served.spaces.observation.shape or (), observed[0])
-    if body.mask is not None:
-        mask = legal_actions(body.mask, served, len(rows), single, "mask")
-    return Observation(rows, mask, single)
-
-
-def read_text(text: str, observer: TextObserver | None) -> tuple[np.ndarray, np.ndarray | None]:
-    """The observation of a text, `[D]`, and its mask.
-
-    Raises:
-        RefusedError: 422, texts cannot be read here, or not this one.
-    """
-    if observer is None:
-        raise RefusedError(422, "this policy reads no texts: give observation")
-    try:
-        row, mask = observer.observe(text)
-    except InputError as error:
-        raise RefusedError(422, str(error)) from error
-    return np.asarray(row, np.float32), mask
-
-
-def shaped(numbers: np.ndarray, shape: tuple[int, ...], name: str) -> tuple[np.ndarray, bool]:
+def shaped(numbers: np.ndarray, shape: tuple[int, ...], name: str, advice: str = "") -> tuple[np.ndarray, bool]:
     """Rows `[N, …]`, and whether a single one was given.
+
+    Args:
+        advice: ends the sentence about another shape.
 
     Raises:
         RefusedError: 422 for another shape, or too many rows.
@@ -93,7 +58,7 @@ def shaped(numbers: np.ndarray, shape: tuple[int, ...], name: str) -> tuple[np.n
         return numbers[None], True
     if numbers.shape[1:] != shape or not shape:
         raise RefusedError(
-            422, f"{name} has the shape {list(numbers.shape)}: this policy takes {list(shape)}, or rows of it"
+            422, f"{name} has the shape {list(numbers.shape)}: this policy takes {list(shape)}, or rows of it{advice}"
         )
     if len(numbers) > MAX_BATCH:
         raise RefusedError(422, f"{name} has {len(numbers):,} rows: a batch has at most {MAX_BATCH:,}")

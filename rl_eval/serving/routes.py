@@ -20,6 +20,7 @@ from rl_eval.serving.bodies import (
     ErrorAnswer,
     HealthAnswer,
     NameBody,
+    Observed,
     RefusedError,
     SelectActionAnswer,
     SelectActionBody,
@@ -30,9 +31,11 @@ from rl_eval.serving.bodies import (
     UpdateBody,
     parse,
 )
+from rl_eval.serving.experience import ReceivedExperience
 from rl_eval.serving.metrics import CONTENT_TYPE, prometheus_text
+from rl_eval.serving.observing import next_state_of, state_of
 from rl_eval.serving.refusals import json_text
-from rl_eval.serving.requests import SelectRequest, observation_of, units_of
+from rl_eval.serving.requests import Observation, SelectRequest, units_of
 from rl_eval.serving.server import PolicyServer
 
 BODIES: list[type[Body]] = [SelectActionBody, DistributionBody, StoreExperienceBody, UpdateBody, NameBody]
@@ -94,7 +97,7 @@ async def health(request: Request) -> Response:
             "observation_shape": list(policy.spaces.observation.shape or ()),
             "actions": policy.actions,
             "action_names": source.action_names,
-            "encoder": None if server.observer is None else server.observer.identity,
+            "encoder": server.observing.encoder,
         }
     )
 
@@ -139,8 +142,8 @@ async def select_action(request: Request) -> Response:
 async def decide(server: PolicyServer, content: bytes) -> dict[str, Any]:
     """The answer of `/select_action` to a body."""
     body = parse(SelectActionBody, content)
-    observation = observation_of(body, server.policy, server.observer)
-    select = SelectRequest(observation, body.greedy, units_of(body.unit, observation), body.record)
+    observation = await observed(server, body)
+    select = SelectRequest(observation, body.greedy, units_of(body.unit, observation), body.record, body.seed)
     decided, ids, version = await server.select(select)
     single = observation.single
     answer = {
@@ -151,17 +154,29 @@ async def decide(server: PolicyServer, content: bytes) -> dict[str, Any]:
         "decision_id": ids[0] if ids is not None and single else ids,
         "policy_version": version,
     }
-    if server.observer is not None:
-        answer["encoder"] = server.observer.identity
+    if server.observing.encoder is not None:
+        answer["encoder"] = server.observing.encoder
     return answer
+
+
+async def observed(server: PolicyServer, body: Observed) -> Observation:
+    """What a body asks about.
+
+    Raises:
+        RefusedError: nothing, or what does not fit.
+    """
+    observation = await server.observing.observation(state_of(body), server.policy)
+    if observation is None:
+        raise RefusedError(422, "give one of observation, embedding and prompt, not none of them")
+    return observation
 
 
 @post("/get_distribution", DistributionBody, DistributionAnswer)
 async def get_distribution(request: Request) -> Response:
     """Probabilities of all actions, or the normal distribution of continuous ones."""
     server, body = server_of(request), parse(DistributionBody, await request.body())
+    observation = await observed(server, body)
     served = server.policy
-    observation = observation_of(body, served, server.observer)
     distributions = served.distributions(observation.rows, observation.mask)
     single = observation.single
     return json_answer(
@@ -184,7 +199,9 @@ async def store_experience(request: Request) -> Response:
 
 async def keep(server: PolicyServer, content: bytes) -> dict[str, Any]:
     """The answer of `/store_experience` to a body."""
-    decision_id, _ = await server.keep_experience(parse(StoreExperienceBody, content))
+    body = parse(StoreExperienceBody, content)
+    following = await server.observing.observation(next_state_of(body), server.policy)
+    decision_id, _ = await server.keep_experience(ReceivedExperience(body, following))
     return {"decision_id": decision_id, "stored": True}
 
 

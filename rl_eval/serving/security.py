@@ -11,11 +11,10 @@ from typing import Any
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from rl_eval.net import TooLargeError, read_body
+from rl_eval.net import TOKEN_VARIABLE, TooLargeError, read_body
 from rl_eval.serving.bodies import MAX_BODY
 from rl_eval.serving.refusals import ERRORS, json_text, refusal_of
 
-TOKEN_VARIABLE = "RL_EVAL_TOKEN"
 MIN_TOKEN = 16  # characters
 # They change what is served, so they need the token wherever there is one.
 CHANGING = ("/load", "/save", "/update")

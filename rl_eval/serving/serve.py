@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from rl_eval import run
 from rl_eval.errors import InputError
 from rl_eval.extras import imports_of_extra
-from rl_eval.net import UVICORN, Url, listening_socket
+from rl_eval.net import TOKEN_VARIABLE, UVICORN, Url, listening_socket
 
 if TYPE_CHECKING:
     from rl_eval.serving.server import PolicyServer
@@ -63,11 +63,11 @@ def serve(
 
         from rl_eval.serving import source as sources
         from rl_eval.serving.app import guarded
-        from rl_eval.serving.security import MIN_TOKEN, TOKEN_VARIABLE, Access
+        from rl_eval.serving.security import MIN_TOKEN, Access
         from rl_eval.serving.server import KEEP_DECISIONS, PolicyServer
     loopback = Url("http", host, 0).is_loopback
-    if token is not None and (len(token) < MIN_TOKEN or not token.isascii() or not token.isprintable()):
-        raise InputError(f"{TOKEN_VARIABLE} needs at least {MIN_TOKEN} printable ASCII characters: choose a longer one")
+    if token is not None and len(token) < MIN_TOKEN:
+        raise InputError(f"{TOKEN_VARIABLE} has {len(token)} characters: choose one of at least {MIN_TOKEN}")
     if not loopback and token is None:
         raise InputError(
             f"--host {host} lets other machines ask: set {TOKEN_VARIABLE} to a secret of {MIN_TOKEN} characters or more"

@@ -77,6 +77,11 @@ class ServedPolicy:
         """How many actions there are; None where they are not Discrete."""
         return int(self.spaces.action.n) if isinstance(self.spaces.action, gym.spaces.Discrete) else None
 
+    @property
+    def mixes(self) -> bool:
+        """Whether one call may hold greedy and drawn decisions."""
+        return hasattr(self.policy, "outputs") or (self.actions is not None and hasattr(self.policy, "probabilities"))
+
     def decide(
         self,
         obs: np.ndarray,
@@ -90,7 +95,8 @@ class ServedPolicy:
 
         Args:
             obs: `[N, …]` float32.
-            greedy: bool `[N]`, whether to take the most likely action instead of drawing one.
+            greedy: bool `[N]`, whether to take the most likely action instead of drawing one; all the same where the
+                policy does not mix them.
             mask: bool `[N, A]`, which actions are legal; None: all.
             rng: of the draws.
             exact: whether each decision is that of the row alone, to the last bit, as a gate plays it; it costs more.
@@ -173,8 +179,6 @@ class ServedPolicy:
             probabilities = _restricted(_probabilities(self.policy, obs), mask)
             confidence = probabilities.max(axis=1)
             return self._choose(probabilities.argmax(axis=1), probabilities, confidence, None, greedy, rng)
-        if not greedy.all() and greedy.any():
-            raise InputError("this policy takes greedy and drawn decisions in requests of their own: set greedy")
         actions = choose_actions(self.policy, obs, bool(greedy.all()), mask)
         start = int(self.spaces.action.start) if self.actions is not None else 0  # type: ignore[attr-defined]
         drawn = actions - start if self.actions is not None else actions.reshape(len(actions), -1)

@@ -7,11 +7,11 @@ object in its place, so each decision is that of one version.
 from __future__ import annotations
 
 import asyncio
-import threading
+import contextlib
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 
@@ -20,16 +20,17 @@ from rl_eval.serving import checkpoints
 from rl_eval.serving.batching import Batch
 from rl_eval.serving.bodies import RefusedError, StoreExperienceBody
 from rl_eval.serving.deciding import decide_together, rows_of
-from rl_eval.serving.experience import keep_experience
+from rl_eval.serving.experience import ReceivedExperience, keep_experience
 from rl_eval.serving.learning import MAX_TRANSITIONS, Learner
+from rl_eval.serving.observing import Observing
 from rl_eval.serving.requests import SelectRequest
 from rl_eval.serving.served_policy import Decisions, ServedPolicy
 from rl_eval.serving.source import Source
 from rl_eval.serving.statistics import Statistics
 from rl_eval.serving.store import FAULTY, Store
+from rl_eval.serving.threads import in_thread
 
 KEEP_DECISIONS = 200_000
-Result = TypeVar("Result")
 
 
 class PolicyServer:
@@ -56,7 +57,7 @@ class PolicyServer:
         seed: int | None = None,
     ):
         self.source, self.folder, self.statistics = source, folder, Statistics()
-        self.observer = source.text_observer()
+        self.observing = Observing(source.text_observer())
         self.store = Store(folder, keep)
         self._rng = np.random.default_rng(seed)
         self._update_after = update_after
@@ -69,7 +70,7 @@ class PolicyServer:
             raise
         self.versions = [self.policy.version]
         self._decisions: Batch[SelectRequest, tuple[Decisions, list[str] | None, str]] = Batch(self._decide)
-        self._experiences: Batch[StoreExperienceBody, tuple[str, bool]] = Batch(self._keep_experiences)
+        self._experiences: Batch[ReceivedExperience, tuple[str, bool]] = Batch(self._keep_experiences)
 
     async def select(self, request: SelectRequest) -> tuple[Decisions, list[str] | None, str]:
         """Decisions, their ids where they are recorded, and the version that made them.
@@ -82,14 +83,22 @@ class PolicyServer:
     def _decide(self, requests: Sequence[SelectRequest]) -> list[tuple[Decisions, list[str] | None, str] | Exception]:
         served = self.policy
         decided = decide_together(requests, served, self._rng)
-        recorded = list(zip(requests, decided, strict=True))
-        rows = [row for request, answer in recorded if request.record for row in rows_of(request, answer, served)]
+        answered = list(zip(requests, decided, strict=True))
+        rows = [
+            row
+            for request, answer in answered
+            if request.record and isinstance(answer, Decisions)
+            for row in rows_of(request, answer, served)
+        ]
         ids: list[str] = []
         if rows:
             with self.store.transaction():
                 ids = self.store.add_decisions(rows)
         results: list[tuple[Decisions, list[str] | None, str] | Exception] = []
-        for request, answer in recorded:
+        for request, answer in answered:
+            if isinstance(answer, Exception):
+                results.append(answer)
+                continue
             count = len(request.observation.rows) if request.record else 0
             results.append((answer, ids[:count] if request.record else None, served.version))
             ids = ids[count:]
@@ -98,27 +107,27 @@ class PolicyServer:
         self.statistics.batches[sum(len(request.observation.rows) for request in requests)] += 1
         return results
 
-    async def keep_experience(self, body: StoreExperienceBody) -> tuple[str, bool]:
+    async def keep_experience(self, received: ReceivedExperience) -> tuple[str, bool]:
         """The id of a decision whose experience is on disk, and whether it is new.
 
         Raises:
             RefusedError: an unknown decision, other values than before, or something that does not fit.
         """
-        return await self._experiences.submit(body)
+        return await self._experiences.submit(received)
 
-    def _keep_experiences(self, bodies: Sequence[StoreExperienceBody]) -> list[tuple[str, bool] | Exception]:
+    def _keep_experiences(self, received: Sequence[ReceivedExperience]) -> list[tuple[str, bool] | Exception]:
         results: list[tuple[str, bool] | Exception] = []
         kept: list[tuple[str | None, StoreExperienceBody]] = []
         with self.store.transaction():
-            for body in bodies:
+            for one in received:
                 try:
-                    decision_id, unit, new = keep_experience(body, self.store, self.policy, self.observer)
+                    decision_id, unit, new = keep_experience(one, self.store, self.policy)
                 except RefusedError as error:  # before anything was written
                     results.append(error)
                     continue
                 results.append((decision_id, new))
                 if new:
-                    kept.append((unit, body))
+                    kept.append((unit, one.body))
         for unit, body in kept:
             self.statistics.add_reward(unit, body.reward, body.done)
         return results
@@ -137,7 +146,7 @@ class PolicyServer:
 
     async def _update(self) -> dict[str, Any]:
         try:
-            learner = self._learner if self._learner is not None else await _in_thread(self._make_learner)
+            learner = self._learner if self._learner is not None else await in_thread(self._make_learner)
             self._learner = None  # until it has learned something that is kept
             answer = await self._learn(learner)
             self._learner = learner
@@ -150,26 +159,27 @@ class PolicyServer:
     async def _learn(self, learner: Learner) -> dict[str, Any]:
         started, updates, served = time.perf_counter(), self.updates + 1, self.policy
         version = served.version if learner.on_policy else None
-        rows = await _in_thread(lambda: self.store.unused(version, max(MAX_TRANSITIONS, learner.needed)))
+        rows = await in_thread(lambda: self.store.unused(version, max(MAX_TRANSITIONS, learner.needed)))
         if len(rows) < learner.needed:
             return _update_answer(False, served.version, len(rows), learner.needed - len(rows), {})
         seqs = [row.seq for row in rows]
         try:
-            losses = await _in_thread(lambda: learner.learn(rows))
-            arrays, meta, policy = await _in_thread(learner.checkpoint)
+            losses = await in_thread(lambda: learner.learn(rows))
+            arrays, meta, policy = await in_thread(learner.checkpoint)
         except FloatingPointError as error:
             with self.store.transaction():
                 self.store.mark(seqs, FAULTY)
             raise RefusedError(
                 409, f"{error}; the policy stays as it was, and these {len(seqs)} transitions are set aside"
             ) from error
-        await _in_thread(lambda: checkpoints.write_version(self.folder, updates, arrays, meta))
+        await in_thread(lambda: checkpoints.write_version(self.folder, updates, arrays, meta))
         with self.store.transaction():
             self.store.mark(seqs, updates)
             if learner.on_policy:
                 self.store.mark_stale(policy.version)
             checkpoints.make_current(self.store, updates)
-        self._swap(policy, updates)
+        self._serve(policy, updates)
+        await in_thread(self._forget_earlier)
         self.statistics.losses, self.statistics.last_update = losses, time.time()
         self.statistics.last_update_s = time.perf_counter() - started
         return _update_answer(True, policy.version, len(rows), 0, losses)
@@ -181,11 +191,16 @@ class PolicyServer:
         learner.start(*checkpoints.read_version(self.folder, self.updates, self.source))
         return learner
 
-    def _swap(self, policy: ServedPolicy, updates: int) -> None:
+    def _serve(self, policy: ServedPolicy, updates: int) -> None:
         self.policy, self.updates = policy, updates
         self.versions.append(policy.version)
         del self.versions[:-100]
-        checkpoints.remove_old(self.folder, updates)
+
+    def _forget_earlier(self) -> None:
+        """Remove earlier versions once no power failure can bring them back as the current one."""
+        with contextlib.suppress(OSError):  # the next one removes them, too
+            self.store.wait_for_disk()
+            checkpoints.remove_old(self.folder, self.updates)
 
     @property
     def buffer_fill(self) -> float | None:
@@ -215,7 +230,8 @@ class PolicyServer:
         with self.store.transaction():
             checkpoints.make_current(self.store, updates)
         self._learner = None
-        self._swap(policy, updates)
+        self._serve(policy, updates)
+        self._forget_earlier()
         return policy.version
 
     def _require_idle(self) -> None:
@@ -235,28 +251,3 @@ def _update_answer(
     return {
         "updated": updated, "policy_version": version, "transitions": transitions, "needed": needed, "losses": losses,
     }  # fmt: skip
-
-
-async def _in_thread(function: Callable[[], Result]) -> Result:
-    """Run in a thread that nobody waits for at the end of the process, unlike those of an executor."""
-    loop = asyncio.get_running_loop()
-    future: asyncio.Future[Result] = loop.create_future()
-
-    def settle(result: Result | None, error: BaseException | None) -> None:
-        if future.cancelled():
-            return
-        if error is not None:
-            future.set_exception(error)
-        else:
-            future.set_result(result)  # type: ignore[arg-type]
-
-    def run() -> None:
-        try:
-            result, error = function(), None
-        except BaseException as raised:
-            result, error = None, raised
-        if not loop.is_closed():
-            loop.call_soon_threadsafe(settle, result, error)
-
-    threading.Thread(target=run, daemon=True, name="learning").start()
-    return await future

@@ -1,8 +1,10 @@
 """`Store`: decisions and what followed them, in SQLite; what a method has returned from is there after a kill.
 
 The journal is a write-ahead log with `synchronous=NORMAL`: a commit reaches the operating system before the method
-returns, so the end of the process loses nothing, however it ends. A power failure may lose the latest commits, never
-the file. Waiting for the disk, when the log is written into the file, is left to a thread.
+returns, so the end of the process loses nothing, however it ends. A thread has the log written to the disk once a
+second, so a power failure loses what was committed in the last moments and nothing else: the log is read up to its last
+whole commit. To wait for the disk at each commit (`FULL`) took 4 ms instead of .05. What must survive in its order is
+followed by `wait_for_disk`.
 """
 
 from __future__ import annotations
@@ -19,6 +21,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from rl_eval import run
 from rl_eval.errors import InputError
 from rl_eval.serving.bodies import RefusedError
 
@@ -28,7 +31,7 @@ STALE, FAULTY = -1, -2  # `used` of what no update will learn from: of an earlie
 BUSY_S = 10.0
 PRUNED_AT_ONCE = 1024  # decisions
 LOG_BYTES = 32 << 20  # from which the log is written into the file
-LOOK_S = 1.0  # between looks at its size
+LOOK_S = 1.0  # between looks at it
 
 _TABLES = """
 CREATE TABLE IF NOT EXISTS meta(key TEXT PRIMARY KEY, value TEXT NOT NULL);
@@ -103,15 +106,33 @@ class Store:
             ).fetchone()
         except sqlite3.Error as error:
             raise InputError(f"{self._file} is no store of this program ({error}): name another --folder") from error
+        self._log = self._file.with_name(f"{FILE}-wal")
+        self._commits = 0
         self._closing = threading.Event()
-        threading.Thread(target=self._write_log_back, daemon=True, name="store").start()
+        threading.Thread(target=self._keep_log, daemon=True, name="store").start()
 
-    def _write_log_back(self) -> None:
-        """In a thread: keep the log short. It is written back while others write, and then once more to start anew."""
-        log = self._file.with_name(f"{FILE}-wal")
+    def wait_for_disk(self) -> None:
+        """Return once everything that was committed outlives a power failure; for any thread.
+
+        Raises:
+            OSError: the disk fails.
+        """
+        run.fsync(self._log)
+        run.fsync(self._file.parent)
+
+    def _keep_log(self) -> None:
+        """In a thread: keep the log durable and short.
+
+        It is written back into the file while others write, and then once more to start anew.
+        """
+        on_disk = 0
         while not self._closing.wait(LOOK_S):
             with contextlib.suppress(OSError, sqlite3.Error):  # it is tried again
-                if log.stat().st_size > LOG_BYTES:
+                commits = self._commits
+                if commits > on_disk:
+                    self.wait_for_disk()
+                    on_disk = commits
+                if self._log.stat().st_size > LOG_BYTES:
                     with contextlib.closing(self._connect()) as db:
                         db.execute("PRAGMA wal_checkpoint(PASSIVE)")
                         db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
@@ -134,6 +155,7 @@ class Store:
             self._db.execute("ROLLBACK")
             raise
         self._db.execute("COMMIT")
+        self._commits += 1
 
     def add_decisions(self, decisions: Sequence[Decision]) -> list[str]:
         """Their ids, in order; inside a `transaction`."""

@@ -280,6 +280,31 @@ def test_servers_of_other_forms_are_asked_in_theirs(server, monkeypatch, path, a
     assert np.array_equal([again.act(observations(), False) for _ in range(50)], drawn)  # from the seed
 
 
+@pytest.mark.parametrize("path", ["/act", "/select_action", "/v2/models/m/infer", "/invocations"])
+def test_the_token_of_the_environment_is_sent(server, monkeypatch, path):
+    token = "a-token-of-sixteen-characters"
+    seen = []
+
+    def asked(request):
+        seen.append(server.requests[-1][1].get("Authorization"))
+        if seen[-1] != f"Bearer {token}":
+            return answers({"detail": "this needs\x1b[31m the header"}, 401)(request)
+        return answers({"actions": [1, 1, 1]} | {"action": [1, 1, 1]} | FORMS.get(path, {}))(request)
+
+    server.answer, server.url = asked, server.url.replace("/act", path)
+    monkeypatch.setattr(_http.HttpPolicy, "_get", lambda self, path: None)
+    monkeypatch.delenv("RL_EVAL_TOKEN", raising=False)
+    with pytest.raises(InputError, match=r"status 401 \(this needs.*the header\): set RL_EVAL_TOKEN") as error:
+        policy(server).act(observations(), True)
+    assert "\x1b" not in str(error.value)
+    monkeypatch.setenv("RL_EVAL_TOKEN", token)
+    assert policy(server).act(observations(), True).shape == (3,)
+    assert seen == [None, f"Bearer {token}"]
+    monkeypatch.setenv("RL_EVAL_TOKEN", "two words")
+    with pytest.raises(InputError, match="RL_EVAL_TOKEN"):
+        policy(server)
+
+
 @pytest.mark.parametrize(
     ("path", "answer"),
     [

@@ -23,6 +23,7 @@ SMALL = ["env=cartpole", "agent.n_envs=4", "agent.network.widths=[8]", "total_st
 AGENTS = {
     "ppo": [*SMALL, "agent=ppo", "agent.n_steps=8", "agent.batch_size=16", "agent.n_epochs=2"],
     "a2c": [*SMALL, "agent=a2c"],
+    "box": ["env=gym", "env.id=Pendulum-v1", *SMALL[1:], "agent=ppo", "agent.n_steps=8", "agent.batch_size=16"],
     "dqn": [*SMALL, "agent=dqn", "agent.batch_size=8", "agent.learning_starts=16", "agent.buffer_size=500"],
 }
 OBS = [0.1, -0.2, 0.3, 0.4]

@@ -1,10 +1,13 @@
 """The routes of the policy server, its refusals, and the schema that it publishes."""
 
+import asyncio
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
+from rl_eval.errors import InputError
 from rl_eval.serving.openapi import schema
 from tests.serving.served_runs import OBS, client_of, live, observations
 
@@ -54,6 +57,52 @@ def test_dqn_draws_as_often_at_random_as_its_training_did(runs, tmp_path):
         assert select(client, greedy=True).json()["action"] == int(np.argmax(answer["action_values"]))
 
 
+@pytest.mark.parametrize("agent", ["ppo", "dqn", "box"])
+def test_draws_follow_from_a_seed(runs, tmp_path, agent):
+    """To the last bit, whatever else is asked at the same time, and from none where none is given."""
+    with client_of(runs / agent, tmp_path / "folder") as client:
+        rows = observations(30, 3 if agent == "box" else 4).tolist()
+
+        def draw(**body):
+            answer = client.post("/select_action", json={"observation": rows, **body}).json()
+            return answer["action"], answer["probability"]
+
+        async def together():
+            bodies = [{"observation": rows, **({} if i == 2 else {"seed": i})} for i in range(5)]
+            answers = await asyncio.gather(*(client.client.post("/select_action", json=body) for body in bodies))
+            return [(answer.json()["action"], answer.json()["probability"]) for answer in answers]
+
+        first = client.run(together())
+        assert first[1] == draw(seed=1) == draw(seed=1, record=False)
+        assert first[4] == draw(seed=4) != first[1]
+        assert draw() != draw()
+        assert draw(greedy=True, seed=1) == draw(greedy=True, record=False)
+
+
+def test_a_policy_that_fails_on_one_request_answers_the_others(runs, tmp_path, monkeypatch):
+    """Also where it takes greedy and drawn decisions apart, as a policy of other code does."""
+
+    class Foreign:
+        def act(self, obs, greedy, mask=None, episode_start=None):
+            if (obs > 100).any():
+                raise InputError("the graph fails")
+            return np.full(len(obs), int(greedy))
+
+    with client_of(runs / "ppo", tmp_path / "folder") as client:
+        client.server.policy = replace(client.server.policy, policy=Foreign())
+
+        async def together():
+            bodies = [{"observation": OBS, "greedy": i % 2 == 0} for i in range(6)]
+            bodies.insert(3, {"observation": [1000.0] * 4})
+            return await asyncio.gather(*(client.client.post("/select_action", json=body) for body in bodies))
+
+        answers = client.run(together())
+        assert [answer.status_code for answer in answers] == [200, 200, 200, 422, 200, 200, 200]
+        assert [a.json()["action"] for a in answers if a.status_code == 200] == [1, 0, 1, 0, 1, 0]
+        assert answers[3].json()["detail"] == "the graph fails"
+        assert client.get("/stats").json()["decisions"] == 6
+
+
 def test_experience_by_decision_is_stored_once(client):
     body = {"decision_id": select(client).json()["decision_id"], "reward": 1.5, "done": True}
     first, again = (client.post("/store_experience", json=body) for _ in range(2))
@@ -82,6 +131,8 @@ REFUSED = {
     "an encoder of embeddings": ("/select_action", {"embedding": OBS, "encoder": "other"}, 409),
     "a mask of another width": ("/select_action", {"observation": OBS, "mask": [True]}, 422),
     "a mask without legal action": ("/select_action", {"observation": OBS, "mask": [False, False]}, 422),
+    "a seed below 0": ("/select_action", {"observation": OBS, "seed": -1}, 422),
+    "a seed that is no number": ("/select_action", {"observation": OBS, "seed": 0.5}, 422),
     "a batch too large": ("/select_action", {"observation": [OBS] * 4097}, 422),
     "another number of units": ("/select_action", {"observation": [OBS] * 3, "unit": ["a"]}, 422),
     "an unknown key": ("/select_action", {"observation": OBS, "greddy": True}, 422),

@@ -1,6 +1,9 @@
 """What a domain offers to the server: texts as observations with the identity of their encoder, and its own routes."""
 
+import asyncio
 import json
+import re
+import threading
 from typing import Literal
 
 import numpy as np
@@ -21,15 +24,25 @@ IDENTITY = "letters 1 (0123456789abcdef)"
 
 
 class Letters(TextObserver):
-    """A text as the counts of four letters; a text without any of them cannot be read."""
+    """A text as the counts of four letters; a text without any of them cannot be read.
+
+    A task is added to the third count, and the number of actions so far to the fourth.
+    """
 
     identity = IDENTITY
+    width = 4
 
-    def observe(self, text):
+    def observe(self, text, *, task=None, applied=(), embedding=None):
         counts = np.array([text.count(letter) for letter in "abcd"], np.float32)
         if not counts.any():
             raise InputError("the text has none of the letters a to d: write one of them")
-        return counts, counts[:2] > 0 if counts[:2].any() else None
+        mask = counts[:2] > 0 if counts[:2].any() else None
+        return (counts if embedding is None else embedding) + np.float32([0, 0, len(task or ""), len(applied)]), mask
+
+    def observe_embeddings(self, embeddings):
+        if (embeddings < 0).any():
+            raise InputError("an embedding below 0 needs prompt beside it")
+        return embeddings
 
 
 class Doubled(BaseModel):
@@ -97,6 +110,76 @@ def test_texts_are_observed_by_the_domain(client):
     assert by_text["encoder"] == IDENTITY
 
 
+def stored_observations(client):
+    rows = client.server.store._db.execute("SELECT observation FROM decisions ORDER BY seq").fetchall()
+    return [np.frombuffer(row[0], np.float32).tolist() for row in rows]
+
+
+def test_task_actions_so_far_and_an_embedding_may_come_with_a_text(client):
+    facts = {"task": "xy", "applied": [1, 0, 1]}
+    embedded = {"embedding": [9, 8, 7, 6], "encoder": IDENTITY}
+    for body in ({"prompt": "ab", **facts}, {"prompt": "ab", **embedded}, {"prompt": "ab", **facts, **embedded}):
+        assert client.post("/select_action", json=body).status_code == 200
+        assert client.post("/get_distribution", json=body).status_code == 200
+    assert stored_observations(client) == [[1, 1, 2, 3], [9, 8, 7, 6], [9, 8, 9, 9]]
+    decision_id = client.post("/select_action", json={"prompt": "ab"}).json()["decision_id"]
+    following = {f"next_{key}": value for key, value in {"prompt": "d", **facts, "embedding": [4, 3, 2, 1]}.items()}
+    body = {"decision_id": decision_id, "reward": 1.0, "done": False, "encoder": IDENTITY, **following}
+    assert client.post("/store_experience", json=body).status_code == 200
+    (stored,) = client.server.store.unused(None, 10)
+    assert np.frombuffer(stored.experience.next_observation, np.float32).tolist() == [4, 3, 4, 4]
+
+
+@pytest.mark.parametrize(
+    ("body", "word"),
+    [
+        ({"embedding": OBS}, "encoder"),
+        ({"embedding": OBS, "prompt": "ab"}, "encoder"),
+        ({"embedding": [1.0] * 3, "encoder": IDENTITY}, r"\[3\].*\[4\]"),
+        ({"embedding": [-1.0] * 4, "encoder": IDENTITY}, "prompt beside"),
+        ({"embedding": [OBS], "encoder": IDENTITY, "prompt": "ab"}, "batch"),
+        ({"observation": OBS, "prompt": "ab"}, "one of"),
+        ({"observation": OBS, "task": "x"}, "prompt"),
+        ({"embedding": OBS, "encoder": IDENTITY, "applied": [0]}, "prompt"),
+        ({"prompt": "ab", "task": ""}, "task"),
+        ({"prompt": "ab", "applied": [0.5]}, "applied"),
+    ],
+)
+def test_what_is_missing_beside_a_text_or_an_embedding_is_named(client, body, word):
+    for prefix, route, more in (
+        ("", "/select_action", {}),
+        ("next_", "/store_experience", {"reward": 1, "done": True}),
+    ):
+        named = {key if key == "encoder" else f"{prefix}{key}": value for key, value in body.items()}
+        more = {**more, "observation": OBS, "action": 1} if more else {}
+        answer = client.post(route, json={**named, **more})
+        assert answer.status_code == 422
+        assert re.search(word, answer.json()["detail"]), answer.json()
+
+
+def test_a_long_text_keeps_nobody_waiting(client, monkeypatch):
+    """Texts are read in a thread, so other requests are answered meanwhile."""
+    reading, read = threading.Event(), threading.Event()
+    observe = Letters.observe
+
+    def slowly(self, text, **facts):
+        reading.set()
+        assert read.wait(60)
+        return observe(self, text, **facts)
+
+    monkeypatch.setattr(Letters, "observe", slowly)
+
+    async def both():
+        slow = asyncio.create_task(client.client.post("/select_action", json={"prompt": "ab"}))
+        await asyncio.to_thread(reading.wait, 60)
+        quick = await client.client.post("/select_action", json={"observation": OBS})
+        assert not slow.done()
+        read.set()
+        return quick.status_code, (await slow).status_code
+
+    assert client.run(both()) == (200, 200)
+
+
 def test_the_mask_of_a_text_is_the_domain_s(client):
     answers = [client.post("/select_action", json={"prompt": "bb"}).json()["action"] for _ in range(5)]
     assert set(answers) == {1}
@@ -110,7 +193,7 @@ def test_another_encoder_is_a_conflict(client):
     assert IDENTITY in answer.json()["detail"]
 
 
-@pytest.mark.parametrize("prompt", ["", "x", "a" * 20_000])
+@pytest.mark.parametrize("prompt", ["", "x", "a" * 300_000])
 def test_a_text_that_cannot_be_read_is_refused(client, prompt):
     answer = client.post("/select_action", json={"prompt": prompt})
     assert answer.status_code == 422

@@ -88,8 +88,11 @@ def test_gates_play_a_served_policy_in_every_form(runs, tmp_path):
             acting = policy.load(form, spaces, config, seed=5)
             assert np.take_along_axis(mask, acting.act(rows, True, mask)[:, None], 1).all()
             assert np.take_along_axis(mask, acting.act(rows, False, mask)[:, None], 1).all()
-        drawn = [policy.load(forms[1], spaces, config, seed=5).act(rows, False).tolist() for _ in range(2)]
-        assert drawn[0] == drawn[1]
+        for form in forms[:2]:  # draws follow from the gate's seed, and differ from step to step
+            acting = [policy.load(form, spaces, config, seed=seed) for seed in (5, 5, 6)]
+            drawn = [[policy_.act(rows, False).tolist() for _ in range(3)] for policy_ in acting]
+            assert drawn[0] == drawn[1] != drawn[2]
+            assert drawn[0][0] != drawn[0][1]
         with pytest.raises(InputError, match="cannot be drawn"):
             policy.load(forms[2], spaces, config).act(rows, False)
         with pytest.raises(InputError, match="status 404"):

@@ -101,7 +101,9 @@ class SimulatedServer {
         return this.#update();
       case "/mutate": {
         const after = mutated(prompt, Number(body["action"]));
-        return { prompt: after, mask: legalActions(after), changed: after !== prompt };
+        const changed = after !== prompt;
+        const applied = [...(body["applied"] as number[]), ...(changed ? [body["action"]] : [])];
+        return { prompt: after, mask: legalActions(after), changed, applied };
       }
       case "/score":
         return { reward: points(prompt) };

@@ -6,6 +6,9 @@
  *   npm run demo -- --url URL                   a server that is running
  */
 
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import path from "node:path";
 import { parseArgs } from "node:util";
 
 import { RLError, RLTrainer, type PromptEpisode, type TaskPrompt } from "../src/index.js";
@@ -44,11 +47,12 @@ async function main(): Promise<void> {
     },
   });
   const prompts = options.simulated ? SIMULATED_PROMPTS : embeddedPrompts();
+  const folder = mkdtempSync(path.join(tmpdir(), "rl-eval-demo-"));
   const abort = new AbortController();
   process.once("SIGINT", () => abort.abort());
   try {
     const { run, program } = options;
-    const args = ["--update-after", "64"];
+    const args = ["--update-after", "64", "--folder", path.join(folder, "served")]; // nothing is left of earlier demos
     const health = await trainer.start(run === undefined ? undefined : { policy: run, program: [program], args });
     console.log(`${health.policy} (${health.env}), version ${health.policy_version}; ${prompts.length} prompts`);
     const { episodes, updates } = await trainer.train(prompts, {
@@ -66,6 +70,7 @@ async function main(): Promise<void> {
     for (const episode of episodes.slice(-3)) console.log(`\n${described(episode)}`);
   } finally {
     await trainer.stop();
+    rmSync(folder, { recursive: true, force: true });
   }
 }
 

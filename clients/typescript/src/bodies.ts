@@ -16,22 +16,38 @@ export type Vector = readonly number[] | Float32Array | Float64Array;
 /** A whole number of Discrete actions, a list of continuous ones. */
 export type Action = number | number[];
 
+/** What a policy of prompts knows of a prompt besides its text. */
+export interface PromptFacts {
+  /** The task that the prompt is for, by a name that the policy knows. */
+  task?: string | undefined;
+  /** The actions that made the prompt of the one that its episode began with. */
+  applied?: readonly number[] | undefined;
+}
+
+/** A vector of the policy's own encoder. */
+export interface Embedded<Vectors> {
+  /** `[W]`, or rows of it. */
+  embedding: Vectors;
+  /** What made it. Needed, and refused if it is another one, where `health()` names an encoder. */
+  encoder?: string | undefined;
+}
+
 /** What the policy decides about. */
 export type State = (
   | { /** As the environment of training gives it, `[D]`. */ observation: Vector }
-  | { /** The same, of a text, `[D]`. */ embedding: Vector; /** Of `health()`. */ encoder?: string | undefined }
-  | { /** A text that the server embeds. */ prompt: string }
+  | ({ /** A text that the server embeds. */ prompt: string } & PromptFacts)
+  | Embedded<Vector>
+  | ({ /** The text that was embedded. */ prompt: string } & PromptFacts & Embedded<Vector>)
 ) & { /** Which actions are legal. */ mask?: readonly boolean[] | undefined };
 
 /** N observations at once. */
-export type StateBatch = (
-  | { /** `[N, D]` */ observation: readonly Vector[] }
-  | { /** `[N, D]` */ embedding: readonly Vector[]; encoder?: string | undefined }
-) & { mask?: readonly (readonly boolean[])[] | undefined };
+export type StateBatch = ({ /** `[N, D]` */ observation: readonly Vector[] } | Embedded<readonly Vector[]>) & { mask?: readonly (readonly boolean[])[] | undefined };
 
 export interface SelectOptions {
   /** Take the most likely action; by default it is drawn, which learning needs. */
   greedy?: boolean | undefined;
+  /** Of the draws: the same call gets the same actions of a version. A whole number from 0. */
+  seed?: number | undefined;
   /** Store the decision; without it there is no `decision_id`. */
   record?: boolean | undefined;
 }

@@ -77,6 +77,9 @@ export async function playEpisode(
 
 function next(state: State): Partial<Experience> {
   const mask = state.mask === undefined ? {} : { next_mask: state.mask };
-  if ("prompt" in state) return { next_prompt: state.prompt, ...mask };
-  return { next_observation: "embedding" in state ? state.embedding : state.observation, ...mask };
+  if ("observation" in state) return { next_observation: state.observation, ...mask };
+  const embedded = "embedding" in state ? { next_embedding: state.embedding, encoder: state.encoder } : {};
+  if (!("prompt" in state)) return { ...embedded, ...mask };
+  const { prompt, task, applied } = state;
+  return { ...embedded, next_prompt: prompt, next_task: task, next_applied: applied, ...mask };
 }

@@ -6,9 +6,10 @@ import type { Environment, Episode, Step } from "./episode.js";
 import { RLError } from "./errors.js";
 import type { StartServerOptions } from "./server_process.js";
 
-/** A prompt to improve, and the task that it is for, where there is one. */
+/** A prompt to improve. */
 export interface TaskPrompt {
   prompt: string;
+  /** The task that it is for, by a name that the served policy knows. */
   task?: string | undefined;
 }
 
@@ -17,6 +18,8 @@ export interface MutationRequest extends TaskPrompt {
   action: number;
   /** The action's name, as the server has it. */
   name: string;
+  /** The actions that made the prompt of the first one. */
+  applied: readonly number[];
   signal?: AbortSignal | undefined;
 }
 
@@ -133,7 +136,7 @@ export class RLTrainer {
     episodeLength: number,
     signal: AbortSignal | undefined,
   ): Promise<PromptEpisode> {
-    const current: TaskPrompt = { ...start };
+    const current = { prompt: start.prompt, task: start.task, applied: [] as readonly number[] };
     const names: string[] = [];
     const step = async (action: Action): Promise<Step> => {
       if (typeof action !== "number") {
@@ -141,31 +144,33 @@ export class RLTrainer {
       }
       const name = health.action_names[action] ?? String(action);
       names.push(name);
-      if (name === this.#stopName) return { state: current, reward: 0, terminated: true };
+      if (name === this.#stopName) return { state: { ...current }, reward: 0, terminated: true };
       const before = current.prompt;
       const request = { ...current, action, name, signal };
       const { prompt, mask } = await this.#mutate(request);
       current.prompt = prompt;
+      if (prompt !== before && !current.applied.includes(action)) current.applied = [...current.applied, action];
       const reward = await this.#reward({ ...request, prompt, before });
       // Nothing but stopping is left.
       const exhausted = mask?.every((legal, other) => !legal || health.action_names[other] === this.#stopName) ?? false;
-      const state: State = mask === undefined ? { prompt } : { prompt, mask };
+      const state: State = mask === undefined ? { ...current } : { ...current, mask };
       return { state, reward, terminated: exhausted || names.length >= episodeLength };
     };
-    const environment: Environment = { reset: () => ({ prompt: start.prompt }), step };
+    const environment: Environment = { reset: () => ({ ...current }), step };
     const played = await this.server.trainEpisode(environment, { maxSteps: episodeLength, signal });
     return { ...start, ...played, improved: current.prompt, names };
   }
 
-  async #serverMutation({ prompt, action, task, signal }: MutationRequest): Promise<MutatedPrompt> {
-    const answer = await this.server.mutate({ prompt, action, task: task ?? null }, { signal });
+  async #serverMutation({ prompt, action, task, applied, signal }: MutationRequest): Promise<MutatedPrompt> {
+    const answer = await this.server.mutate({ prompt, action, task: task ?? null, applied: [...applied] }, { signal });
     return { prompt: answer.prompt, mask: answer.mask ?? undefined };
   }
 
-  async #scoreDifference({ before, prompt, task, signal }: RewardRequest): Promise<number> {
+  async #scoreDifference({ before, prompt, task, action, applied, signal }: RewardRequest): Promise<number> {
     if (prompt === before) return 0;
-    const score = async (text: string) => (await this.server.score({ prompt: text, task: task ?? null }, { signal })).reward;
-    return (await score(prompt)) - (await score(before));
+    const score = async (text: string, made: number[]) =>
+      (await this.server.score({ prompt: text, task: task ?? null, applied: made }, { signal })).reward;
+    return (await score(prompt, [...new Set([...applied, action])])) - (await score(before, [...applied]));
   }
 }
 

@@ -49,13 +49,34 @@ test("it trains by the server's own mutations and scores", async () => {
 test("a mutation of a text, or of its embedding by the same encoder", async () => {
   const { prompt } = PROMPTS[0] as { prompt: string };
   const mutation = await server.selectMutation(prompt);
-  const { encoder, observation_shape } = await server.health();
+  const encoder = (await server.health()).encoder as string;
   assert.equal(mutation.encoder, encoder);
-  const embedding = new Float32Array(observation_shape[0] as number);
+  const embedding = new Float32Array(1536).fill(0.025);
   const mask = [false, true, false, false, false, false];
-  const masked = await server.selectMutation({ embedding, encoder: encoder as string, mask });
+  const masked = await server.selectMutation({ embedding, encoder, prompt, task: "mood", applied: [0], mask });
   assert.equal(masked.action, 1);
+  await assert.rejects(server.selectMutation({ embedding, encoder }), errorOf("refused", 422, /prompt beside embedding/));
+  await assert.rejects(server.selectMutation({ embedding, prompt }), errorOf("refused", 422, /encoder/));
   await assert.rejects(server.selectMutation({ embedding, encoder: "another" }), errorOf("refused", 409, /encoder/));
+});
+
+test("task and earlier mutations are part of what is observed, and of what is legal", async () => {
+  const { prompt, task } = PROMPTS[0] as { prompt: string; task: string };
+  const values = new Set<number | null>();
+  for (const facts of [{}, { task }, { task, applied: [0] }]) {
+    values.add((await server.selectAction({ prompt, ...facts, greedy: true, seed: 1, record: false })).value);
+  }
+  assert.equal(values.size, 3);
+  const { probabilities } = await server.getDistribution({ prompt, task, applied: [0] });
+  assert.equal(probabilities?.[0], 0);
+});
+
+test("an episode may be one of embeddings", async () => {
+  const { prompt, task } = PROMPTS[0] as { prompt: string; task: string };
+  const encoder = (await server.health()).encoder as string;
+  const state = { prompt, task, embedding: new Float32Array(1536), encoder };
+  const step = () => ({ state, reward: 1, terminated: false });
+  assert.equal((await server.trainEpisode({ reset: () => state, step }, { maxSteps: 2 })).steps, 2);
 });
 
 test("what is no prompt, task or action", async () => {

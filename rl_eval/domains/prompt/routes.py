@@ -9,18 +9,16 @@ from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from rl_eval.domains.prompt.config import Config
-from rl_eval.domains.prompt.environment.dataset import load_reward_model, load_tasks
-from rl_eval.domains.prompt.environment.observer import require_prompt
+from rl_eval.domains.prompt.environment.dataset import load_reward_model
+from rl_eval.domains.prompt.environment.observer import applied_mutations, known_task, legal_actions, require_prompt
 from rl_eval.domains.prompt.environment.plain_features import prompt_features
-from rl_eval.domains.prompt.environment.vector import shown_masks
-from rl_eval.domains.prompt.tasks.task import Task
 from rl_eval.domains.prompt.text import mutations
-from rl_eval.domains.prompt.text.mutations import MAX_PROMPT_BYTES, MUTATIONS
-from rl_eval.errors import InputError, nearest
-from rl_eval.formatting import brief
+from rl_eval.domains.prompt.text.mutations import MUTATIONS, max_bytes
+from rl_eval.errors import InputError
 
-Text = Annotated[str, StringConstraints(min_length=1, max_length=MAX_PROMPT_BYTES)]
+Text = Annotated[str, StringConstraints(min_length=1, max_length=max_bytes(len(MUTATIONS)))]
 TaskName = Annotated[str, StringConstraints(min_length=1, max_length=200)]
+Applied = Annotated[list[Annotated[int, Field(ge=0, lt=len(MUTATIONS))]], Field(max_length=len(MUTATIONS))]
 
 
 class MutateBody(BaseModel):
@@ -31,6 +29,7 @@ class MutateBody(BaseModel):
     prompt: Text
     action: int = Field(ge=0, le=len(MUTATIONS), description="As /select_action gives it.")
     task: TaskName | None = Field(None, description="The name of a task; examples and labels come from it.")
+    applied: Applied = Field([], description="Mutations that made the prompt of its start; from the last answer.")
 
 
 class ScoreBody(BaseModel):
@@ -40,6 +39,7 @@ class ScoreBody(BaseModel):
 
     prompt: Text
     task: TaskName | None = Field(None, description="The name of the task that the prompt is for.")
+    applied: Applied = Field([], description="Mutations that made the prompt of its start.")
 
 
 class MutateAnswer(BaseModel):
@@ -48,6 +48,7 @@ class MutateAnswer(BaseModel):
     prompt: str
     mask: list[bool] | None = Field(description="Which actions are legal now; null where the run has no masks.")
     changed: bool
+    applied: list[int] = Field(description="Mutations that made this prompt of its start, for the next request.")
 
 
 class ScoreAnswer(BaseModel):
@@ -63,8 +64,9 @@ def router(config: Config) -> APIRouter:
     @routes.post("/mutate")
     def mutate(body: MutateBody) -> MutateAnswer:
         """Apply an action to a prompt; stopping changes nothing."""
-        require_prompt(body.prompt)
-        task = _task(config, body.task)
+        applied = applied_mutations(body.applied)
+        require_prompt(body.prompt, int(applied.sum()))
+        task = known_task(config, body.task)
         actions = len(MUTATIONS) + config.stop
         if body.action >= actions:
             raise InputError(
@@ -73,28 +75,17 @@ def router(config: Config) -> APIRouter:
         prompt = body.prompt
         if body.action < len(MUTATIONS):
             prompt = mutations.mutate(prompt, MUTATIONS[body.action], task)
-        mask = None
-        if config.masks:
-            mask = shown_masks(np.array([mutations.legal(prompt, task)], bool), config)[0].tolist()
-        return MutateAnswer(prompt=prompt, mask=mask, changed=prompt != body.prompt)
+            applied[body.action] |= prompt != body.prompt
+            require_prompt(prompt, int(applied.sum()))  # what this answers can be sent to any route
+        mask = legal_actions(prompt, task, applied, config).tolist() if config.masks else None
+        changed = prompt != body.prompt
+        return MutateAnswer(prompt=prompt, mask=mask, changed=changed, applied=applied.nonzero()[0].tolist())
 
     @routes.post("/score")
     def score(body: ScoreBody) -> ScoreAnswer:
         """The score of a prompt by the reward model that the policy was trained on."""
-        require_prompt(body.prompt)
-        features = prompt_features(body.prompt, _task(config, body.task)).astype(np.float64)
+        require_prompt(body.prompt, len(set(body.applied)))
+        features = prompt_features(body.prompt, known_task(config, body.task)).astype(np.float64)
         return ScoreAnswer(reward=float(load_reward_model(config).score(features)))
 
     return routes
-
-
-def _task(config: Config, name: str | None) -> Task | None:
-    if name is None:
-        return None
-    tasks = load_tasks(config)
-    if name not in tasks:
-        raise InputError(
-            f"task={brief(repr(name), 80)} is none of this policy: {nearest(name, tasks)}the tasks are "
-            f"{', '.join(tasks)}"
-        )
-    return tasks[name]

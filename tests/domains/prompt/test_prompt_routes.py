@@ -8,7 +8,7 @@ import pytest
 
 from rl_eval.domains.prompt import DOMAIN, Config
 from rl_eval.domains.prompt.environment.dataset import load_part, load_states
-from rl_eval.domains.prompt.text.mutations import MUTATIONS, mutate
+from rl_eval.domains.prompt.text.mutations import MAX_PROMPT_BYTES, MUTATIONS, mutate
 from rl_eval.serving.app import make_app
 from tests.domains.prompt.synthetic_tasks import TASKS
 
@@ -46,6 +46,7 @@ def test_actions_change_prompts_as_in_the_environment(client):
             assert answer["prompt"] == texts[state | 1 << action]
             assert answer["changed"] == states.legal[0, state, action]
             assert answer["mask"] == [*states.legal[0, state | 1 << action], True]
+            assert answer["applied"] == [action] * answer["changed"]
             if not states.can_reach[0, state | 1 << action]:
                 continue
             body = {"prompt": answer["prompt"], "task": task.name}
@@ -59,6 +60,21 @@ def test_stopping_changes_nothing_and_no_task_is_needed(client):
     answer = client.post("/mutate", {"prompt": PROMPT, "action": 0}).json()
     assert answer["prompt"] == mutate(PROMPT, MUTATIONS[0], None) != PROMPT
     assert isinstance(client.post("/score", {"prompt": PROMPT}).json()["reward"], float)
+
+
+def test_whatever_mutations_make_can_be_sent_to_every_route(client):
+    """The largest start prompt, mutated as often as it can be."""
+    task = load_states(Config(), "train").tasks[0].name
+    body = {"prompt": "Classify the text. " + "word " * ((MAX_PROMPT_BYTES - 19) // 5), "task": task, "applied": []}
+    for action in range(len(MUTATIONS)):
+        answer = client.post("/mutate", {**body, "action": action}).json()
+        body |= {"prompt": answer["prompt"], "applied": answer["applied"]}
+        assert client.post("/score", body).status_code == 200
+    assert len(body["prompt"]) > MAX_PROMPT_BYTES
+    assert client.post("/mutate", {**body, "action": len(MUTATIONS)}).json()["mask"] == [False] * 5 + [True]
+    refused = client.post("/score", {**body, "applied": []})
+    assert refused.status_code == 422
+    assert "applied" in refused.json()["detail"]
 
 
 def test_without_masks_and_stop():
@@ -79,6 +95,8 @@ def test_without_masks_and_stop():
         {"prompt": 1},
         {"prompt": PROMPT, "task": TASKS["train"][0].name + "x"},
         {"prompt": PROMPT, "task": ""},
+        {"prompt": PROMPT, "applied": [5]},
+        {"prompt": PROMPT, "applied": "0"},
         {"prompt": PROMPT, "more": 1},
     ],
 )

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 import math
 import os
+import threading
 import time
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -21,11 +23,12 @@ KEY_VARIABLE = "OPENAI_API_KEY"
 BATCH = 64  # texts of a request
 MAX_TRIES = 4
 _RETRIED = (408, 429, 500, 502, 503, 504)
+MAX_KEPT = 20_000  # embeddings, of 6 kB each
 _BYTES_PER_TEXT = 64 << 10  # a number takes some 25 characters
 
 
 class EndpointEncoder:
-    """Embeddings from `<base URL>/embeddings`, scaled to length 1; equal texts are asked for once.
+    """Embeddings from `<base URL>/embeddings`, scaled to length 1; equal texts are asked for once, for any thread.
 
     Args:
         base_url: such as `https://api.openai.com/v1`.
@@ -49,7 +52,8 @@ class EndpointEncoder:
         self._client = Client(self._url, Limits(total_s=60.0, max_bytes=BATCH * _BYTES_PER_TEXT), trust_env=True)
         self._headers = [("Authorization", f"Bearer {key}")] if key else []
         self._model, self._sleep = model, sleep
-        self._vectors: dict[str, np.ndarray] = {}
+        self._vectors: dict[str, np.ndarray] = {}  # the latest of them
+        self._lock = threading.Lock()
         digest = hashlib.sha256(f"endpoint\0{self._url}\0{model}\0{WIDTH}".encode()).hexdigest()
         self.identity = Identity(
             name=f"endpoint {model}"[:200], version=str(self._url)[:200], width=WIDTH, digest=digest
@@ -65,11 +69,15 @@ class EndpointEncoder:
         Raises:
             InputError: the endpoint cannot be reached, or does not give embeddings of that width.
         """
-        new = [text for text in dict.fromkeys(texts) if text not in self._vectors]
-        for first in range(0, len(new), BATCH):
-            batch = new[first : first + BATCH]
-            self._vectors.update(zip(batch, self._ask(batch), strict=True))
-        return np.array([self._vectors[text] for text in texts], np.float32).reshape(-1, WIDTH)
+        with self._lock:
+            new = [text for text in dict.fromkeys(texts) if text not in self._vectors]
+            for first in range(0, len(new), BATCH):
+                batch = new[first : first + BATCH]
+                self._vectors.update(zip(batch, self._ask(batch), strict=True))
+            rows = np.array([self._vectors[text] for text in texts], np.float32).reshape(-1, WIDTH)
+            for text in list(itertools.islice(self._vectors, max(len(self._vectors) - MAX_KEPT, 0))):
+                del self._vectors[text]
+        return rows
 
     def _ask(self, texts: Sequence[str]) -> np.ndarray:
         body = json.dumps({"model": self._model, "input": list(texts), "encoding_format": "float"}).encode()

@@ -31,8 +31,13 @@ def observe(
     distinct = list(dict.fromkeys(texts))
     row = {text: index for index, text in enumerate(distinct)}
     embedding = encoder.encode(distinct)[[row[text] for text in texts]]
-    if not plain:
-        return embedding
+    return with_plain_features(embedding, texts, task, applied) if plain else embedding
+
+
+def with_plain_features(
+    embedding: np.ndarray, texts: Sequence[str], task: Task | None, applied: np.ndarray
+) -> np.ndarray:
+    """Embeddings `[N, W]` and the plain features of their prompts, float32 `[N, D]`; see `observe`."""
     features = np.array([prompt_features(text, task) for text in texts])
     category = np.broadcast_to(category_columns(task), (len(texts), len(CATEGORIES)))
     return np.concatenate([embedding, features, applied.astype(np.float32), category], axis=1)

@@ -15,6 +15,7 @@ from rl_eval.domains.prompt.text.segments import example_answer, is_protected
 MUTATIONS: tuple[str, ...] = ("fallback", "reduction", "expansion", "constraint", "decomposition")
 MAX_PROMPT_BYTES = 16 << 10
 MAX_ADDED = 8_000  # characters that one mutation adds at most
+_LARGEST_CHARACTER = 4  # bytes of UTF-8
 MAX_EXAMPLE_TEXT = 240  # characters of an input shown as an example
 _MIN_EXAMPLES = 4
 
@@ -30,6 +31,11 @@ _STEPS = (
     "4. Give the answer that fits best.",
 )
 _DETAILS = ("Pay attention to the wording and the tone of the whole input.",)
+
+
+def max_bytes(mutations: int) -> int:
+    """UTF-8 bytes at most of a prompt that so many different mutations made of a start prompt."""
+    return MAX_PROMPT_BYTES + mutations * MAX_ADDED * _LARGEST_CHARACTER
 
 
 def mutate(text: str, mutation: str, task: Task | None) -> str:
