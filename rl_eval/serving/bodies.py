@@ -258,6 +258,10 @@ class ErrorAnswer(BaseModel):
 
 
 Parsed = TypeVar("Parsed", bound=Body)
+_ALLOWED = {
+    "name": "use up to 64 letters, digits, - and _, and begin with a letter or digit",
+    "decision_id": "use up to 100 letters, digits and . _ : -, and begin with a letter or digit",
+}
 
 
 def parse(model: type[Parsed], body: bytes) -> Parsed:
@@ -277,7 +281,7 @@ def parse(model: type[Parsed], body: bytes) -> Parsed:
             raise RefusedError(422, f"the body is not a JSON object ({_brief(first['msg'])})") from error
         if first["type"] == "string_pattern_mismatch":
             name = _brief(repr(first["input"]))
-            raise RefusedError(422, f"{key}={name} is not valid: use up to 64 letters, digits, - and _") from error
+            raise RefusedError(422, f"{key}={name} is not valid: {_ALLOWED[key]}") from error
         sentence = _brief(value_sentence(first, list(model.model_fields)))
         separator = " " if sentence.startswith(("must be", "is ")) else ": "
         raise RefusedError(422, f"{key}{separator}{sentence}" if key else sentence) from error

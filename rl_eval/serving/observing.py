@@ -144,7 +144,10 @@ class Observing:
                 422, f"{state.prefix}embedding needs encoder, the identity of what made it: /health names the one "
                 "that this policy takes"
             )  # fmt: skip
-        return shaped(embedding, (self._observer.width,), f"{state.prefix}embedding")
+        return shaped(
+            embedding, (self._observer.width,), f"{state.prefix}embedding",
+            f"; all that it observes is given as {state.prefix}observation",
+        )  # fmt: skip
 
     def _advice(self, observation: np.ndarray, prefix: str) -> str:
         """For an observation of another shape: what it seems to be."""

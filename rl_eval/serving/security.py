@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hmac
 import ipaddress
 import time
@@ -16,6 +17,8 @@ from rl_eval.serving.bodies import MAX_BODY
 from rl_eval.serving.refusals import ERRORS, json_text, refusal_of
 
 MIN_TOKEN = 16  # characters
+BODY_S = 60.0  # for a body to arrive
+NOT_ANSWERED = 500  # the status of a request that nobody got to answer
 # They change what is served, so they need the token wherever there is one.
 CHANGING = ("/load", "/save", "/update")
 OPEN = ("/health", "/v2/health/live", "/v2/health/ready")  # for probes, also from other machines
@@ -86,7 +89,7 @@ class GuardedApp:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        started, status = time.perf_counter(), 500
+        started, status = time.perf_counter(), NOT_ANSWERED
 
         async def send_and_note(message: Message) -> None:
             nonlocal status
@@ -96,6 +99,9 @@ class GuardedApp:
 
         try:
             await self._answer(scope, receive, send_and_note)
+        except asyncio.CancelledError:  # a signal ends the server
+            if status == NOT_ANSWERED:
+                await _refuse(send_and_note, 503, "the server ends: nothing of this request was kept")
         finally:
             route = scope["path"] if scope["path"] in self._direct else getattr(scope.get("route"), "path", None)
             self._count(route if isinstance(route, str) else "other", status, time.perf_counter() - started)
@@ -113,9 +119,13 @@ class GuardedApp:
             await self._app(scope, receive, send)
             return
         try:
-            body = await read_body(receive, MAX_BODY)
+            async with asyncio.timeout(BODY_S):
+                body = await read_body(receive, MAX_BODY)
         except TooLargeError:
             await _refuse(send, 413, f"a body has at most {MAX_BODY >> 20} MiB")
+            return
+        except TimeoutError:
+            await _refuse(send, 408, f"the body did not arrive within {BODY_S:g} s: send it faster")
             return
         if scope["method"] == "POST" and scope["path"] in self._direct:
             try:

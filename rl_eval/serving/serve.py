@@ -63,6 +63,7 @@ def serve(
 
         from rl_eval.serving import source as sources
         from rl_eval.serving.app import guarded
+        from rl_eval.serving.connections import bounded_protocol, most_connections
         from rl_eval.serving.security import MIN_TOKEN, Access
         from rl_eval.serving.server import KEEP_DECISIONS, PolicyServer
     loopback = Url("http", host, 0).is_loopback
@@ -88,7 +89,8 @@ def serve(
             address = Url("http", host, listener.getsockname()[1])
             for line in greeting(server, address, token is not None, loopback):
                 show(line)
-            running = _stoppable(uvicorn.Server)(uvicorn.Config(app, **UVICORN, timeout_graceful_shutdown=1))
+            options = {**UVICORN, "http": bounded_protocol(most_connections()), "timeout_graceful_shutdown": 1}
+            running = _stoppable(uvicorn.Server)(uvicorn.Config(app, **options))
             running.run(sockets=[listener])
         finally:
             server.close()

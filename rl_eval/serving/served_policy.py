@@ -102,12 +102,12 @@ class ServedPolicy:
             exact: whether each decision is that of the row alone, to the last bit, as a gate plays it; it costs more.
 
         Raises:
-            InputError: a policy of other code fails, or cannot be drawn from.
+            InputError: an observation is too large for the network, or a policy of other code fails.
         """
         policy: Any = self.policy
         if not hasattr(policy, "outputs"):
             return self._decide_alone(obs, greedy, mask, rng)
-        outputs, values = policy.outputs(obs, mask, exact=exact)
+        outputs, values = _outputs(policy, obs, mask, exact=exact)
         if self.actions is None:
             return self._draw_normal(outputs, policy.log_std, values, greedy, rng)
         epsilon = getattr(policy, "epsilon", None)
@@ -119,18 +119,18 @@ class ServedPolicy:
         """What actions are drawn from.
 
         Raises:
-            InputError: the policy does not say.
+            InputError: the policy does not say, or an observation is too large for the network.
         """
         policy: Any = self.policy
         if not hasattr(policy, "outputs"):
             return Distributions(probabilities=_restricted(_probabilities(policy, obs), mask))
-        outputs, _ = policy.outputs(obs, mask)
+        outputs, _ = _outputs(policy, obs, mask)
         if self.actions is None:
             return Distributions(mean=outputs, std=np.broadcast_to(np.exp(policy.log_std), outputs.shape))
         if (epsilon := getattr(policy, "epsilon", None)) is None:
             return Distributions(probabilities=softmax(outputs))
-        values = policy.outputs(obs)[0] if mask is not None else outputs
-        return Distributions(probabilities=_epsilon_greedy(outputs, epsilon, mask), action_values=values)
+        action_values = policy.outputs(obs)[0] if mask is not None else outputs
+        return Distributions(probabilities=_epsilon_greedy(outputs, epsilon, mask), action_values=action_values)
 
     def _choose(
         self,
@@ -184,6 +184,20 @@ class ServedPolicy:
         drawn = actions - start if self.actions is not None else actions.reshape(len(actions), -1)
         certain = np.ones(len(obs)) if greedy.all() and self.actions is not None else None
         return Decisions(actions, drawn, certain, None, None, None)
+
+
+def _outputs(policy: Any, *arguments: Any, **keywords: Any) -> tuple[np.ndarray, np.ndarray]:
+    """What a network gives; −∞ is the logit of an illegal action.
+
+    Raises:
+        InputError: numbers so large came in that no finite ones come out.
+    """
+    with np.errstate(over="ignore", invalid="ignore"):
+        outputs, values = policy.outputs(*arguments, **keywords)
+    invalid = np.isnan(outputs).any() or np.isposinf(outputs).any()
+    if invalid or not (values is None or np.isfinite(values).all()):
+        raise InputError("the network gives no finite numbers for this observation: give one such as training has")
+    return outputs, values
 
 
 def softmax(logits: np.ndarray) -> np.ndarray:

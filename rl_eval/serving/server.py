@@ -214,6 +214,7 @@ class PolicyServer:
             RefusedError: 409, an update is running, or there is nothing that could be saved.
         """
         self._require_idle()
+        self.store.require_file()
         checkpoints.save(self.folder, name, self.updates, self.source)
         return self.policy.version
 
@@ -224,6 +225,7 @@ class PolicyServer:
             RefusedError: 404, there is none of that name; 409, an update is running.
         """
         self._require_idle()
+        self.store.require_file()
         arrays, meta = checkpoints.read_saved(self.folder, name)
         policy, updates = checkpoints.policy_of(arrays, meta), self.updates + 1
         checkpoints.write_version(self.folder, updates, arrays, meta)

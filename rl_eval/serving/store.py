@@ -10,6 +10,8 @@ followed by `wait_for_disk`.
 from __future__ import annotations
 
 import contextlib
+import errno
+import os
 import secrets
 import sqlite3
 import threading
@@ -104,6 +106,11 @@ class Store:
             self._latest, self._first = self._db.execute(
                 "SELECT coalesce(max(seq), 0), coalesce(min(seq), 1) FROM decisions"
             ).fetchone()
+            self._inode = os.stat(self._file).st_ino
+        except (sqlite3.OperationalError, OSError) as error:
+            raise InputError(
+                f"{self._file} cannot be written ({error}): make room, or name another --folder"
+            ) from error
         except sqlite3.Error as error:
             raise InputError(f"{self._file} is no store of this program ({error}): name another --folder") from error
         self._log = self._file.with_name(f"{FILE}-wal")
@@ -145,9 +152,23 @@ class Store:
         db.execute("PRAGMA trusted_schema=OFF")
         return db
 
+    def require_file(self) -> None:
+        """Accept a file that has its name still.
+
+        Raises:
+            OSError: somebody removed or replaced it, so that nothing of it would be found again.
+        """
+        if os.stat(self._file).st_ino != self._inode:
+            raise OSError(errno.ESTALE, "it was replaced while it was served", str(self._file))
+
     @contextlib.contextmanager
     def transaction(self) -> Iterator[None]:
-        """All or nothing."""
+        """All or nothing.
+
+        Raises:
+            sqlite3.Error, OSError: it cannot be written.
+        """
+        self.require_file()
         self._db.execute("BEGIN IMMEDIATE")
         try:
             yield

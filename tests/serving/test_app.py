@@ -103,6 +103,24 @@ def test_a_policy_that_fails_on_one_request_answers_the_others(runs, tmp_path, m
         assert client.get("/stats").json()["decisions"] == 6
 
 
+@pytest.mark.parametrize("output", [np.nan, np.inf])
+def test_an_observation_that_is_too_large_for_the_network_is_refused(client, output):
+    class Overflowing:
+        log_std = np.zeros(1, np.float32)
+
+        def outputs(self, obs, mask=None, *, exact=False):
+            return np.where(obs[:, :2] > 100, np.float32(output), 0.0), np.zeros(len(obs), np.float32)
+
+    client.server.policy = replace(client.server.policy, policy=Overflowing())
+    for route in ("/select_action", "/get_distribution", "/invocations"):
+        key = "inputs" if route == "/invocations" else "observation"
+        answer = client.post(route, json={key: [OBS, [1e30] * 4]})
+        assert answer.status_code == 422
+        assert "finite" in answer.json()["detail"]
+        assert client.post(route, json={key: [OBS]}).status_code == 200
+    assert client.get("/stats").json()["decisions"] == 1
+
+
 def test_experience_by_decision_is_stored_once(client):
     body = {"decision_id": select(client).json()["decision_id"], "reward": 1.5, "done": True}
     first, again = (client.post("/store_experience", json=body) for _ in range(2))
@@ -140,6 +158,7 @@ REFUSED = {
     "no decision": ("/store_experience", {"reward": 1.0, "done": True}, 404),
     "a reward that is no number": ("/store_experience", {"decision_id": "1-a", "reward": "1", "done": True}, 422),
     "an illegal action": ("/store_experience", {"observation": OBS, "action": 2, "reward": 1, "done": True}, 422),
+    "an id that is none": ("/store_experience", {"decision_id": "../1", "reward": 1.0, "done": True}, 422),
     "no future": ("/store_experience", {"observation": OBS, "action": 1, "reward": 1, "done": False}, 422),
     "truncated but not done": (
         "/store_experience", {"observation": OBS, "action": 1, "reward": 1, "done": False, "truncated": True}, 422,

@@ -1,5 +1,6 @@
 """Who may ask: hosts, origins, tokens and sizes; and bodies of any kind are never an error of the server."""
 
+import asyncio
 import contextlib
 import json
 
@@ -7,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from rl_eval.serving import security
 from rl_eval.serving.bodies import MAX_BODY, RefusedError, SelectActionBody, StoreExperienceBody, parse
 from rl_eval.serving.security import Access, is_local
 from tests.serving.served_runs import OBS, client_of
@@ -70,6 +72,17 @@ def test_large_bodies_are_not_read(client):
 
     assert client.post("/select_action", content=endless()).status_code == 413
     assert len(read) <= (MAX_BODY >> 20) + 2
+    assert client.get("/health").status_code == 200
+
+
+def test_a_body_that_does_not_arrive_is_not_waited_for(client, monkeypatch):
+    monkeypatch.setattr(security, "BODY_S", 0.01)
+
+    async def never():
+        yield b"{"
+        await asyncio.sleep(600)
+
+    assert client.post("/select_action", content=never()).status_code == 408
     assert client.get("/health").status_code == 200
 
 

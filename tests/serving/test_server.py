@@ -11,6 +11,7 @@ from rl_eval.errors import InputError
 from rl_eval.serving import checkpoints
 from rl_eval.serving.learning import Learner
 from rl_eval.serving.source import load, version_of
+from rl_eval.serving.store import Store
 from tests.serving.served_runs import OBS, client_of, live, observations, policy_server
 
 
@@ -155,6 +156,51 @@ def test_an_update_that_cannot_be_kept_leaves_everything_as_it_was(client, monke
     assert "No space left" in answer.json()["detail"]
     assert client.get("/health").json()["policy_version"] == before
     assert client.post("/update").json()["transitions"] == 32
+
+
+def test_the_version_before_stays_until_the_disk_has_the_next_one(client, monkeypatch):
+    """Else a power failure could bring back a record that names a version that is gone."""
+
+    def fails(self):
+        raise OSError(5, "Input/output error")
+
+    folder = client.server.folder / "versions"
+    live(client, 32)
+    assert client.post("/update").json()["updated"]
+    with monkeypatch.context() as patch:
+        patch.setattr(Store, "wait_for_disk", fails)
+        live(client, 32, seed=1)
+        assert client.post("/update").json()["updated"]
+        assert sorted(path.name for path in folder.iterdir()) == ["1", "2"]
+    live(client, 32, seed=2)
+    assert client.post("/update").json()["updated"]
+    assert [path.name for path in folder.iterdir()] == ["3"]
+
+
+@pytest.mark.parametrize("replaced", [False, True])
+def test_a_store_that_somebody_removed_acknowledges_nothing(client, replaced):
+    decision_id = client.post("/select_action", json={"observation": OBS}).json()["decision_id"]
+    file = client.server.folder / "store.sqlite"
+    file.rename(file.with_name("elsewhere"))
+    if replaced:
+        file.touch()
+    experience = {"decision_id": decision_id, "reward": 1.0, "done": True}
+    bodies = {"/select_action": {"observation": OBS}, "/store_experience": experience, "/save": {"name": "a"}}
+    for path, body in bodies.items():
+        answer = client.post(path, json=body)
+        assert answer.status_code == 503
+        assert "store.sqlite" in answer.json()["detail"]
+    assert client.post("/select_action", json={"observation": OBS, "record": False}).status_code == 200
+
+
+def test_a_folder_whose_store_cannot_be_opened_is_refused(runs, tmp_path):
+    (tmp_path / "folder" / "store.sqlite").mkdir(parents=True)
+    with pytest.raises(InputError, match="cannot be written"):
+        policy_server(runs / "ppo", tmp_path / "folder")
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "store.sqlite").write_bytes(b"nothing of SQLite" * 100)
+    with pytest.raises(InputError, match="no store"):
+        policy_server(runs / "ppo", tmp_path / "other")
 
 
 def test_a_checkpoint_is_served_again(client, tmp_path):

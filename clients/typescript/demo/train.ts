@@ -49,7 +49,7 @@ async function main(): Promise<void> {
   const prompts = options.simulated ? SIMULATED_PROMPTS : embeddedPrompts();
   const folder = mkdtempSync(path.join(tmpdir(), "rl-eval-demo-"));
   const abort = new AbortController();
-  process.once("SIGINT", () => abort.abort());
+  for (const signal of ["SIGINT", "SIGTERM"]) process.once(signal, () => abort.abort());
   try {
     const { run, program } = options;
     const args = ["--update-after", "64", "--folder", path.join(folder, "served")]; // nothing is left of earlier demos

@@ -1,0 +1,73 @@
+"""Connections of clients: how many there are at most, and how long one may take to send the header of a request."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from typing import Any
+
+MAX_CONNECTIONS = 2_000
+SPARE_FILES = 384  # that the process may open besides; asyncio accepts some hundred connections at once
+HEADER_S = 30.0  # from connecting, or from the first byte of a later request, to the end of its header
+
+
+def most_connections() -> int:
+    """How many connections may be open, so that there are always files left for the store."""
+    try:
+        import resource
+    except ImportError:  # where the system has no such limit
+        return MAX_CONNECTIONS
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = MAX_CONNECTIONS + SPARE_FILES
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        soft = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+        with contextlib.suppress(ValueError, OSError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        soft = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    if soft == resource.RLIM_INFINITY:
+        return MAX_CONNECTIONS
+    return min(MAX_CONNECTIONS, max(soft - SPARE_FILES, soft // 2))
+
+
+def bounded_protocol(most: int, header_s: float = HEADER_S) -> type[asyncio.Protocol]:
+    """uvicorn's HTTP protocol, whose connections are closed where there are too many, or a header does not end.
+
+    Args:
+        most: connections at the same time; further ones are closed at once.
+    """
+    from uvicorn.protocols.http.auto import AutoHTTPProtocol
+
+    base: Any = AutoHTTPProtocol
+
+    class Bounded(base):
+        _header_timer: asyncio.TimerHandle | None = None
+
+        def connection_made(self, transport: Any) -> None:
+            super().connection_made(transport)
+            if len(self.connections) > most:
+                transport.abort()
+                return
+            self._wait_for_header()
+
+        def data_received(self, data: bytes) -> None:
+            before = self.cycle
+            super().data_received(data)
+            answering = self.cycle is not None and not self.cycle.response_complete
+            if self.cycle is not before or answering:  # the header has ended
+                self._stop_waiting()
+            elif self._header_timer is None:
+                self._wait_for_header()
+
+        def connection_lost(self, exc: Exception | None) -> None:
+            self._stop_waiting()
+            super().connection_lost(exc)
+
+        def _wait_for_header(self) -> None:
+            self._header_timer = self.loop.call_later(header_s, self.transport.abort)
+
+        def _stop_waiting(self) -> None:
+            if self._header_timer is not None:
+                self._header_timer.cancel()
+                self._header_timer = None
+
+    return Bounded
