@@ -46,6 +46,9 @@ CREATE TABLE IF NOT EXISTS experience(
     seq INTEGER PRIMARY KEY, reward REAL NOT NULL, terminated INTEGER NOT NULL, truncated INTEGER NOT NULL,
     next_observation BLOB, next_mask BLOB, at REAL NOT NULL, used INTEGER);
 CREATE INDEX IF NOT EXISTS unused_experience ON experience(seq) WHERE used IS NULL;
+-- Small ones to count by: the tables themselves hold all observations.
+CREATE INDEX IF NOT EXISTS counted_decisions ON decisions(greedy);
+CREATE INDEX IF NOT EXISTS counted_rewards ON experience(reward);
 """
 
 
