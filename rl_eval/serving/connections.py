@@ -6,6 +6,9 @@ import asyncio
 import contextlib
 from typing import Any
 
+from uvicorn.protocols.http.auto import AutoHTTPProtocol
+
+_HTTP: Any = AutoHTTPProtocol
 MAX_CONNECTIONS = 2_000
 SPARE_FILES = 384  # that the process may open besides; asyncio accepts some hundred connections at once
 HEADER_S = 30.0  # from connecting, or from the first byte of a later request, to the end of its header
@@ -35,11 +38,8 @@ def bounded_protocol(most: int, header_s: float = HEADER_S) -> type[asyncio.Prot
     Args:
         most: connections at the same time; further ones are closed at once.
     """
-    from uvicorn.protocols.http.auto import AutoHTTPProtocol
 
-    base: Any = AutoHTTPProtocol
-
-    class Bounded(base):
+    class Bounded(_HTTP):
         _header_timer: asyncio.TimerHandle | None = None
 
         def connection_made(self, transport: Any) -> None:
