@@ -149,6 +149,9 @@ class QNetworkConfig:
 
     With `groups` the observation is cut into features of those sizes; each group becomes a token, and what the
     perceptron sees is the tokens after one layer of multi-head attention (Vaswani et al. 2017).
+
+    With `candidates` the observation is `context` features and then as many features for each action. The same weights
+    score every action, so that what is learned of one holds for all, wherever it stands; see `CandidateAttention`.
     """
 
     __pydantic_config__ = STRICT
@@ -158,14 +161,20 @@ class QNetworkConfig:
     init: Literal["orthogonal", "xavier"] = "orthogonal"  # how the first weights are drawn
     norm: Literal["none", "layer"] = "none"  # after each hidden linear layer
     groups: list[Count] = field(default_factory=list)  # sizes of the groups, in order; none: no attention
-    group_width: Count = 32  # of a group's token
+    group_width: Count = 32  # of a group's or a candidate's token
+    candidates: Annotated[int, Ge(0)] = 0  # actions that are scored by features of their own; 0: none
+    context: Annotated[int, Ge(0)] = 0  # features before those of the first candidate
     heads: Count = 4
     body: str | None = None  # a registered body in the place of the hidden layers; see `agents.register_body`
     body_kwargs: dict[str, Any] = field(default_factory=dict)  # of that body
 
     def __post_init__(self) -> None:
         _check_body(self.body, self.body_kwargs)
-        if self.groups and self.group_width % self.heads:
+        if self.groups and self.candidates:
+            raise ValueError(
+                f"groups={self.groups} and candidates={self.candidates} exclude each other: set one of them"
+            )
+        if (self.groups or self.candidates) and self.group_width % self.heads:
             raise ValueError(f"group_width={self.group_width} is not a multiple of heads={self.heads}")
 
 
@@ -253,7 +262,20 @@ class DQNConfig:
                 f"agent.network.groups={self.network.groups} are {grouped} features in all, and this environment "
                 f"gives {size}: name sizes that add up to {size}"
             )
-        _try_body(self.network, len(self.network.groups) * self.network.group_width or size)
+        network = self.network
+        if network.candidates and network.candidates != int(actions.n):
+            raise ValueError(
+                f"agent.network.candidates={network.candidates} are scored, and this environment has {actions.n} "
+                f"actions: use agent.network.candidates={actions.n}"
+            )
+        rest = size - network.context
+        if network.candidates and (rest < network.candidates or rest % network.candidates):
+            raise ValueError(
+                f"agent.network.context={network.context} leaves {rest} features for {network.candidates} candidates, "
+                "which must be as many for each: name the number of features before those of the first candidate"
+            )
+        tokens = 2 if network.candidates else len(network.groups)
+        _try_body(network, tokens * network.group_width or size)
 
     def memory(self, observations: Any, actions: Any) -> dict[str, int]:
         """Key -> bytes that grow with it; see `memory_use`."""

@@ -17,7 +17,7 @@ from agents.checkpoint_arrays import unpack_moments
 from agents.networks import ActorCritic
 from agents.normalize import Moments
 from agents.policy import restore_action_space
-from agents.q_network import GroupAttention, QNetwork
+from agents.q_network import CandidateAttention, GroupAttention, QNetwork
 
 # The first operator set with LayerNormalization; any later runtime reads it.
 OPSET = 17
@@ -189,6 +189,8 @@ def _discrete(graph: _Graph, space: gym.spaces.Discrete, scores: str = "logits")
 
 def _q_values(graph: _Graph, space: gym.Space, network: QNetwork, deviation: float) -> list[onnx.ValueInfoProto]:
     assert isinstance(space, gym.spaces.Discrete)
+    if isinstance(network.attention, CandidateAttention):
+        raise ValueError("its network scores candidates, which does not become ONNX nodes")
     if network.attention is not None:
         _attention(graph, network.attention)
     _layers(graph, [*network.body.children(), network.head])

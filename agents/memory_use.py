@@ -57,13 +57,18 @@ def dqn_bytes(config: DQNConfig, observation: int, action: int) -> dict[str, int
     network = config.network
     groups, width = network.groups, network.group_width
     inputs = len(groups) * width or observation
+    if network.candidates:
+        inputs, action = 2 * width, 1
     sizes = [inputs, *(network.widths if network.body is None else [])]
     attention = sum(groups) * width + 4 * width**2 if groups else 0
+    if network.candidates:
+        size = network.context + (observation - network.context) // network.candidates
+        attention = size * width + 4 * width**2
     parameters = attention + _parameters(sizes) + (action + config.dueling) * (sizes[-1] + 1)
     slot = 1 + 8 * config.prioritized  # whether it can be drawn, and its weight
     if config.storage == "memory":
         slot += FLOAT * (observation + 1) + 8 + 1 + 8  # observation, reward, action, end, env steps
-    largest = max(_largest_layer(sizes), width**2 if groups else 0)
+    largest = max(_largest_layer(sizes), width**2 if groups or network.candidates else 0)
     return {
         "agent.network.widths": _training_bytes(parameters, largest, 2),
         "agent.buffer_size": config.buffer_size * slot,

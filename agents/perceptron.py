@@ -23,7 +23,7 @@ def is_plain(config: NetworkConfig | QNetworkConfig) -> bool:
     """Whether a perceptron of this module computes what the network does."""
     if config.body is not None:
         return False
-    attention = isinstance(config, QNetworkConfig) and config.groups
+    attention = isinstance(config, QNetworkConfig) and (config.groups or config.candidates)
     return config.norm == "none" and config.activation in ("tanh", "relu") and not attention
 
 

@@ -8,8 +8,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from agents.action_masks import ILLEGAL
 from agents.config import QNetworkConfig
-from agents.networks import body, linear
+from agents.networks import ACTIVATIONS, body, linear
 
 
 class GroupAttention(nn.Module):
@@ -43,14 +44,60 @@ class GroupAttention(nn.Module):
         return x.unflatten(2, (self.heads, -1)).transpose(1, 2)
 
 
+class CandidateAttention(nn.Module):
+    """Observations `[B, P + K · C]` to `[B · K, 2 · W]`: a token for each candidate, and one for the context.
+
+    The context asks all candidates by one layer of multi-head attention (pooling by attention: Lee et al., *Set
+    Transformer*, ICML 2019, eq. 11), with a residual connection, and each candidate is scored beside the answer. All
+    candidates share their weights, so another order of them gives the values in that order. A candidate whose features
+    are all 0 is absent, and is not asked.
+    """
+
+    def __init__(self, obs_size: int, config: QNetworkConfig, rng: np.random.Generator):
+        super().__init__()
+        self.candidates, self.context, self.heads = config.candidates, config.context, config.heads
+        width, size = config.group_width, (obs_size - config.context) // config.candidates
+        self.activation = ACTIVATIONS[config.activation]()
+        self.of_context = linear(config.context, width, math.sqrt(2), config, rng) if config.context else None
+        self.of_candidate = linear(size, width, math.sqrt(2), config, rng)
+        self.norm = nn.LayerNorm(width)
+        self.query, self.key, self.value = (linear(width, width, 1.0, config, rng) for _ in "qkv")
+        self.out = linear(width, width, 1.0, config, rng)
+
+    def forward(self, obs: Tensor) -> Tensor:
+        """`[B, P + K · C]` to `[B · K, 2 · W]`."""
+        rows = obs[:, self.context :].unflatten(1, (self.candidates, -1))
+        tokens = self.activation(self.of_candidate(rows))
+        context = tokens.mean(dim=1)
+        if self.of_context is not None:
+            context = context + self.activation(self.of_context(obs[:, : self.context]))
+        normed = self.norm(tokens)
+        query = self.query(self.norm(context)).unflatten(1, (self.heads, 1, -1))  # [B, H, 1, W / H]
+        key, value = (layer(normed).unflatten(2, (self.heads, -1)).transpose(1, 2) for layer in (self.key, self.value))
+        scores = query @ key.transpose(2, 3) / math.sqrt(query.shape[-1])  # [B, H, 1, K]
+        absent = (rows == 0).all(dim=2)[:, None, None, :]
+        weights = torch.softmax(scores.masked_fill(absent, ILLEGAL), dim=-1)
+        context = context + self.out((weights @ value).flatten(1))
+        return torch.cat([tokens, context[:, None].expand_as(tokens)], dim=2).flatten(0, 1)
+
+
 class QNetwork(nn.Module):
-    """Observations `[B, D]` to action values `[B, A]`; `perceptron.PlainQ` explains dueling."""
+    """Observations `[B, D]` to action values `[B, A]`; `perceptron.PlainQ` explains dueling.
+
+    With candidates the perceptron scores each, and the mean of its second output over them is the state's value.
+    """
 
     def __init__(self, obs_size: int, actions: int, config: QNetworkConfig, dueling: bool, rng: np.random.Generator):
         super().__init__()
         self.dueling = dueling
-        self.attention = GroupAttention(config, rng) if config.groups else None
-        size = len(config.groups) * config.group_width if config.groups else obs_size
+        self.candidates = config.candidates
+        self.attention: GroupAttention | CandidateAttention | None = None
+        if config.candidates:
+            self.attention, size, actions = CandidateAttention(obs_size, config, rng), 2 * config.group_width, 1
+        elif config.groups:
+            self.attention, size = GroupAttention(config, rng), len(config.groups) * config.group_width
+        else:
+            size = obs_size
         self.body, features = body(size, config, rng)
         # Small first values: the maximum over actions makes too much of large random ones.
         self.head = linear(features, actions + dueling, 0.01, config, rng)
@@ -58,6 +105,9 @@ class QNetwork(nn.Module):
     def forward(self, obs: Tensor) -> Tensor:
         """`[B, D]` to Q `[B, A]`."""
         outputs = self.head(self.body(obs if self.attention is None else self.attention(obs)))
+        if self.candidates:
+            outputs = outputs.unflatten(0, (-1, self.candidates))  # [B, K, 1 or 2]
+            outputs = torch.cat([outputs[..., 0], outputs[..., 1:].mean(dim=1)], dim=1)  # [B, K] or [B, K + 1]
         if not self.dueling:
             return outputs
         advantages = outputs[:, :-1]
