@@ -40,6 +40,7 @@ bench: .venv/installed
 	$(BIN)/python -m benchmarks.qase_stepping
 	$(BIN)/python -m benchmarks.qase_import
 	$(BIN)/python -m benchmarks.prompt_stepping
+	$(BIN)/python -m benchmarks.webtest_stepping
 	$(BIN)/python -m benchmarks.serving
 	$(BIN)/python -m benchmarks.seeds
 	$(BIN)/python -m benchmarks.lunarlander

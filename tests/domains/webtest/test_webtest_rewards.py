@@ -8,6 +8,8 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from rl_eval.diagnostics import DiagnosedRun
+from rl_eval.diagnostics._reward_range import reward_range
 from rl_eval.domains.webtest.rewards import TERMS, Effectiveness, Efficiency, Penalty, Points, Prevention, Satisfaction
 from rl_eval.errors import InputError
 from rl_eval.rewards import RewardFunction
@@ -54,6 +56,12 @@ def test_the_composite_ranges_from_minus_one_to_one_and_the_report_to_34():
     report = reward("webtest_report")
     assert RewardFunction.from_config(report["terms"]).attainable() == pytest.approx((-50.0, 34.0))
     assert report["range"] == [-50, 110]
+
+
+@pytest.mark.parametrize("name", ["webtest", "webtest_report"])
+def test_doctor_corrects_the_range_of_the_report_alone(name):
+    findings = reward_range(DiagnosedRun(Path("nowhere"), {}, {"reward": reward(name)}, {}))
+    assert [finding.change for finding in findings] == ([] if name == "webtest" else ["reward.range=[-50,34]"])
 
 
 @settings(max_examples=20)

@@ -1,0 +1,55 @@
+"""Figures of the report: failures over actions, states visited, and tables beside the baselines."""
+
+import numpy as np
+import pytest
+
+from rl_eval.domains.webtest import DOMAIN, Config, figures
+from rl_eval.domains.webtest.baselines import ORDERS, FixedOrder, RandomPolicy
+from rl_eval.domains.webtest.metrics import METRICS, defects_found, first_failures
+from rl_eval.domains.webtest.rewards import TERMS
+from rl_eval.rollout import play
+
+CONFIG = Config(max_actions=25)
+
+
+@pytest.fixture(scope="module")
+def played():
+    """Four builds by two policies."""
+    policies = {"this policy": FixedOrder(ORDERS[1]), "random": RandomPolicy()}
+    return {
+        name: play(DOMAIN.make(CONFIG, n_envs=4, part="validation", autoreset=False), policy, seeds=range(4))
+        for name, policy in policies.items()
+    }
+
+
+def test_running_means_end_at_the_mean_of_episodes(played):
+    episodes = played["this policy"]
+    found = figures.running_mean(episodes, "new_failures")
+    assert len(found) == 26
+    assert found[0] == 0.0
+    assert found[-1] == pytest.approx(episodes.per_episode("new_failures").mean())
+    assert (np.diff(found) >= 0).all()
+
+
+def test_the_first_failure_is_counted_from_one_and_none_counts_one_more(played):
+    episodes = played["this policy"]
+    expected = []
+    for index in range(len(episodes)):
+        steps = np.flatnonzero(episodes.outcome["new_failures"][episodes.episode == index])
+        expected.append(steps[0] + 1 if len(steps) else 26)
+    assert first_failures(episodes).tolist() == expected
+
+
+def test_tables_have_every_metric_and_term_of_each_policy(played):
+    table = figures.equal_budget(played, CONFIG)
+    assert [row[0].text for row in table.rows] == [metric.name.replace("_", " ") for metric in METRICS]
+    assert float(table.rows[0][1].text) == pytest.approx(defects_found.compute(played["this policy"], CONFIG), abs=2e-3)
+    terms = figures.reward_terms(played)
+    assert [row[0].text for row in terms.rows] == list(TERMS)
+    assert all(len(row) == 3 for row in terms.rows)
+
+
+def test_charts_name_each_policy(played):
+    for figure in (figures.failures_over_actions(played), figures.states_visited(played)):
+        assert "<svg" in figure.chart
+        assert all(name in figure.legend for name in played)
