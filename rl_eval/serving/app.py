@@ -98,6 +98,8 @@ async def _not_valid(request: Request, error: Exception) -> Response:
     """Of a domain's route that FastAPI checks itself."""
     assert isinstance(error, RequestValidationError)
     first = error.errors()[0]
+    if isinstance(first.get("input"), bytes):  # what FastAPI did not parse
+        return _answer(422, "the body is read as JSON with the header `content-type: application/json` alone: send it")
     key = ".".join(str(part) for part in first["loc"][1:])
     sentence = value_sentence(first)
     separator = " " if sentence.startswith(("must be", "is ")) else ": "

@@ -216,6 +216,9 @@ def test_routes_of_the_domain_are_mounted_at_the_root(client):
         assert answer.status_code == 422
         assert isinstance(answer.json()["detail"], str)
     assert client.post("/double", content=b"{").status_code == 422
+    unnamed = client.post("/double", content=b'{"text": "a"}', headers={"content-type": "text/plain"})
+    assert unnamed.status_code == 422
+    assert "application/json" in unnamed.json()["detail"]
     assert "/double" in client.get("/openapi.json").json()["paths"]
 
 
