@@ -18,8 +18,8 @@ from rl_eval.domains.prompt.environment.language_models import model_files, scor
 from rl_eval.domains.prompt.environment.observations import observe
 from rl_eval.domains.prompt.environment.plain_features import (
     MOVED_FEATURES,
-    PART_FEATURES,
     PROMPT_FEATURES,
+    SCORED_FEATURES,
     prompt_features,
 )
 from rl_eval.domains.prompt.environment.rubric import rubric
@@ -203,7 +203,7 @@ def _reward_model(key: str, stamps: tuple) -> RewardModel:
     reached = states.can_reach
     task = np.broadcast_to(states.task[:, None], reached.shape)[reached]
     features = _prompt_features(states)[reached].astype(np.float64)
-    used, moved = ([PROMPT_FEATURES.index(name) for name in names] for names in (PART_FEATURES, MOVED_FEATURES))
+    used, moved = ([PROMPT_FEATURES.index(name) for name in names] for names in (SCORED_FEATURES, MOVED_FEATURES))
     return fit_reward_model(features, scores[reached], task, used, moved)
 
 

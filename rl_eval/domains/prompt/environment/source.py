@@ -16,7 +16,7 @@ from rl_eval.errors import InputError, nearest
 from rl_eval.formatting import brief, escape_controls
 
 # Begin the names of the models of the embedded table; they are of two families.
-FEEDBACK, JUDGE = "smollm2", "gemma"
+FEEDBACK, JUDGE = "gemma", "smollm2"
 _TASK_FILES = ("task.json", "train.csv", "test.csv")
 
 
