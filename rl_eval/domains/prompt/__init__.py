@@ -64,7 +64,7 @@ class Prompt(Domain[Config]):
         name: _baseline(name)
         for name in (
             "none", "fallback", "reduction", "expansion", "constraint", "decomposition", "best_sequence",
-            "greedy_reward_model", "hill_climbing", "optimal",
+            "hindsight_sequence", "greedy_reward_model", "hill_climbing", "optimal",
         )
     }  # fmt: skip
 

@@ -169,18 +169,29 @@ def _fixed(state: int) -> Callable[[Config], FixedSequence]:
     return lambda config: FixedSequence(state, MUTATION_COUNT + config.stop)
 
 
+def hindsight_sequence(prompts: PromptSet, config: Config) -> np.ndarray:
+    """Where the one sequence of mutations ends from each start that gains most on these prompts by the judge, `[S]`.
+
+    It is chosen by what it is judged on, so no sequence that is fixed beforehand does better.
+    """
+    judge, rows = prompts.scores["judge"], np.arange(len(prompts))
+    ends = [_end_of(state, prompts, config) for state in range(STATES)]
+    return ends[int(np.argmax([np.mean(judge[rows, last] - judge[:, 0]) for last in ends]))]
+
+
 def _optimal(prompts: PromptSet, config: Config) -> np.ndarray:
     return best_states(prompts.scores["judge"], reachable_within(prompts, config))
 
 
 NAMES: Sequence[str] = (
-    "none", *MUTATIONS, "best_sequence", "greedy_reward_model", "hill_climbing", "optimal",
+    "none", *MUTATIONS, "best_sequence", "hindsight_sequence", "greedy_reward_model", "hill_climbing", "optimal",
 )  # fmt: skip
 
 BASELINES: dict[str, Callable[[Config], Any]] = {
     "none": _fixed(0),
     **{name: _fixed(1 << bit) for bit, name in enumerate(MUTATIONS)},
     "best_sequence": lambda config: FixedSequence(best_sequence(config), MUTATION_COUNT + config.stop),
+    "hindsight_sequence": _planned(hindsight_sequence, PARTS[1:]),
     "greedy_reward_model": _planned(
         lambda prompts, config: greedy_on(prompts.scores["predicted"], prompts.states.legal, config.max_mutations)
     ),

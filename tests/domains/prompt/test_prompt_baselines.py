@@ -67,6 +67,15 @@ def test_the_best_sequence_is_the_best_on_the_training_prompts():
     assert gains[best] == pytest.approx(max(gains), abs=1e-6)
 
 
+def test_no_fixed_sequence_gains_more_on_the_test_prompts_than_the_one_chosen_in_hindsight():
+    def gain(state):
+        envs = DOMAIN.make(CONFIG, n_envs=4, part="test", autoreset=False)
+        fixed = baselines.FixedSequence(state, 6)
+        return float(play(envs, fixed, seeds=range(DOMAIN.episodes(CONFIG, "test"))).per_episode("judge_gain").mean())
+
+    assert judged("hindsight_sequence") == pytest.approx(max(gain(state) for state in range(32)), abs=1e-6)
+
+
 def test_greedy_search_takes_the_best_step_as_long_as_one_is_better():
     scores = np.zeros((1, 32), np.float32)
     scores[0, [1, 2, 3, 7]] = [1.0, 2.0, 1.5, 9.0]  # the way to 7 leads through a worse prompt

@@ -58,7 +58,7 @@ def prompt_file(tmp_path, monkeypatch):
 
 def test_a_prompt_is_improved_written_and_verified(prompt_file, tmp_path, capsys):
     new = tmp_path / "new.txt"
-    command = ["prompt", "improve", str(prompt_file), "--task", "film-reviews", "--out", str(new)]
+    command = ["prompt", "improve", str(prompt_file), "--task", "emotions", "--out", str(new)]
     with endpoint(lambda request, number: message("positive")) as (url, _):
         assert main([*command, "--base-url", url, "--model", "m", "--score", "accuracy"]) == 0
     printed = capsys.readouterr().out
@@ -71,12 +71,12 @@ def test_a_prompt_is_improved_written_and_verified(prompt_file, tmp_path, capsys
 
 
 def test_without_a_judge_it_says_that_the_gain_is_a_prediction(prompt_file, capsys):
-    assert main(["prompt", "improve", str(prompt_file), "--task", "film-reviews"]) == 0
+    assert main(["prompt", "improve", str(prompt_file), "--task", "emotions"]) == 0
     assert "prediction" in capsys.readouterr().out
 
 
 def test_a_run_of_something_else_is_one_sentence(prompt_file, tmp_path, capsys):
-    assert main(["prompt", "improve", str(prompt_file), "--task", "film-reviews", "--run", str(tmp_path)]) == 2
+    assert main(["prompt", "improve", str(prompt_file), "--task", "emotions", "--run", str(tmp_path)]) == 2
     error = capsys.readouterr().err
     assert error
     assert "Traceback" not in error

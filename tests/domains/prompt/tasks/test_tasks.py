@@ -6,10 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from rl_eval.domains.prompt.environment.plain_features import PROMPT_FEATURES, prompt_features
 from rl_eval.domains.prompt.tasks.embedded import PARTS, embedded_part, embedded_tasks
 from rl_eval.domains.prompt.tasks.starts import KINDS, starts
 from rl_eval.domains.prompt.tasks.task import read_task, with_items
-from rl_eval.domains.prompt.text.mutations import legal, reachable
+from rl_eval.domains.prompt.text.mutations import legal, mutate, reachable
 from rl_eval.domains.prompt.text.parts import is_regular
 from rl_eval.errors import InputError
 
@@ -84,9 +85,9 @@ def test_fewer_items_are_the_first_of_each_label_in_turn():
 def test_embedded_tasks_are_split_by_task_and_balanced():
     names = [task.name for part in PARTS for task in embedded_part(part)]
     assert sorted(names) == [task.name for task in embedded_tasks()]
-    assert [len(embedded_part(part)) for part in PARTS] >= [6, 2, 3]
+    assert [len(embedded_part(part)) for part in PARTS] >= [12, 4, 8]
     for task in embedded_tasks():
-        for items, least in ((task.train, 8), (task.test, 12)):
+        for items, least in ((task.train, 6), (task.test, 12)):
             counts = Counter(item.label for item in items)
             assert set(counts) == set(task.labels)
             assert len(set(counts.values())) == 1
@@ -102,12 +103,31 @@ def test_categories_of_held_out_tasks_occur_in_training():
 def test_embedded_starts_are_of_all_kinds_and_can_be_changed():
     texts = [start.text for task in embedded_tasks() for start in starts(task)]
     assert len(texts) == len(set(texts)) >= 48
+    kinds = Counter(start.kind for task in embedded_tasks() for start in starts(task))
+    assert set(kinds) == set(KINDS)
+    assert kinds["terse"] == kinds["padded"] == len(embedded_tasks())
     for task in embedded_tasks():
-        assert tuple(start.kind for start in starts(task)) == KINDS
         for start in starts(task):
             assert is_regular(start.text)
-            assert sum(legal(start.text, task)) >= 4
-            assert len(reachable(start.text, task)) == 32
+            assert sum(legal(start.text, task)) >= 3
+            assert len(set(reachable(start.text, task))) >= 8
+
+
+def test_a_context_is_needed_outdated_or_absent_and_reduction_takes_it_away():
+    seen = Counter()
+    for task in embedded_tasks():
+        for start in starts(task):
+            before, after = (_context(text, task) for text in (start.text, mutate(start.text, "reduction", task)))
+            seen[before] += 1
+            assert sum(before) <= 1
+            assert after == (0, 0)
+    assert set(seen) == {(0, 0), (1, 0), (0, 1)}
+    assert min(seen.values()) >= 25
+
+
+def _context(text, task):
+    features = prompt_features(text, task)
+    return tuple(int(features[PROMPT_FEATURES.index(name)]) for name in ("needs_context", "outdated_context"))
 
 
 @pytest.mark.skipif(not PUBLIC.is_dir(), reason="needs ../shared/data/prompts/tasks")
