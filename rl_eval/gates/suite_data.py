@@ -57,7 +57,9 @@ def as_the_suite_names_it(suite: Suite, text: str) -> str:
     written = {*({} if isinstance(suite.spec.env, str) else suite.spec.env), *suite.spec.judge_on}
     place = getattr(suite.judged, PLACE, None)
     if place is not None and PLACE not in written:
-        text = text.replace(f"env.{PLACE}={place}", f"--rl-data {data_name(suite)}={place}")
+        name = data_name(suite)
+        text = text.replace(f"env.{PLACE}={place}", f"--rl-data {name}={place}")
+        text = text.replace(f"set env.{PLACE} to a file that does", f"name another place with --rl-data {name}=PATH")
     return text
 
 

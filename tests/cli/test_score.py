@@ -195,6 +195,21 @@ def test_a_new_category_is_the_other_one(run, tmp_path, capsys):
     assert len(rows_of(capsys.readouterr().out)) == 3
 
 
+def test_columns_unlike_those_of_training_are_named(run, tmp_path, capsys):
+    frame = flows(40)
+    frame.write_csv(tmp_path / "like.csv")
+    assert main(["score", str(run), str(tmp_path / "like.csv")]) == 0
+    assert "unlike" not in capsys.readouterr().err
+    text = next(name for name, kind in frame.schema.items() if kind == pl.String)
+    number = next(name for name, kind in frame.schema.items() if kind != pl.String)
+    frame.with_columns(pl.lit(1e12).alias(number), pl.lit("new").alias(text)).write_csv(tmp_path / "odd.csv")
+    assert main(["score", str(run), str(tmp_path / "odd.csv")]) == 0
+    err = capsys.readouterr().err
+    assert "unlike the data of training" in err
+    assert f"{number} in 100.0 % of the rows" in err
+    assert f"{text} in 100.0 % of the rows" in err
+
+
 def test_rows_that_are_not_there_give_a_header_alone(run, tmp_path, capsys):
     flows(3)[:0].write_csv(tmp_path / "new.csv")
     assert main(["score", str(run), str(tmp_path / "new.csv")]) == 0

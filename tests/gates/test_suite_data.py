@@ -313,6 +313,28 @@ def test_a_preprocessing_that_training_did_not_write_is_refused(months, tmp_path
         assert (f1.decision, "SHA-256" in f1.detail) == ("ERROR", True)
 
 
+def test_errors_about_data_name_the_key_that_the_person_wrote(months, tmp_path):
+    folder, _ = months
+    jan, gone = str(folder / "jan.csv"), tmp_path / "gone.csv"
+    on = write_suite(tmp_path / "on.yaml", env={"path": jan}, judge_on={"path": str(gone)})
+    assert judge(on, "constant:1")[0].detail == f"{gone} does not exist: set judge_on.path to a file that does"
+    of_suite = write_suite(tmp_path / "s.yaml", env={"path": str(gone)})
+    assert "set env.path to" in judge(of_suite, "constant:1")[0].detail
+    named = with_data(write_suite(tmp_path / "n.yaml", data="flows"), gone)
+    assert "name another place with --rl-data flows=PATH" in judge(named, "constant:1")[0].detail
+
+
+def test_data_whose_label_means_the_opposite_is_named(months, tmp_path):
+    folder, run = months
+    for month, is_named in (("feb", True), ("jan", False)):
+        criteria = {"f1": {"metric": "f1", "at_least": 0.99999, "by": "estimate"}}
+        suite = write_suite(
+            tmp_path / "s.yaml", env={"path": str(folder / f"{month}.csv")}, criteria=criteria, leaks="report"
+        )
+        detail = judge(suite, run.path)[0].detail
+        assert ("worse than chance" in detail) is is_named
+
+
 def test_a_reference_whose_preprocessing_training_did_not_write_is_refused(months, tmp_path):
     folder, run = months
     shutil.copytree(run.path, tmp_path / "run")
