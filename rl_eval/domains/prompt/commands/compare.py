@@ -12,7 +12,7 @@ from rl_eval.domains.prompt.tasks.task import Task
 from rl_eval.errors import InputError
 from rl_eval.evidence import EvidenceResult, PairedTest
 from rl_eval.formatting import number, quantity
-from rl_eval.terminal import print_line
+from rl_eval.terminal import ProgressLine, print_line
 
 LEAST_ITEMS = 2
 
@@ -53,11 +53,14 @@ def compare_prompts(
         0.0, judge.low, judge.high, alpha, "better_than", population=items if population else None, limit=items
     )
     before = judge.calls
-    for index in np.random.default_rng(seed).permutation(items):
-        item = [task.test[index]]
-        test.extend(judge.values(new, task, item), judge.values(old, task, item))
-        if test.decision != "INCONCLUSIVE":
-            break
+    order = np.random.default_rng(seed).permutation(items)
+    with ProgressLine(items, f"comparison by {judge.name}", unit="items") as progress:
+        for done, index in enumerate(order, 1):
+            item = [task.test[index]]
+            test.extend(judge.values(new, task, item), judge.values(old, task, item))
+            progress.update(done)
+            if test.decision != "INCONCLUSIVE":
+                break
     calls = judge.calls - before
     return Comparison(test.result, items, calls, max(0, 2 * judge.calls_of(items) - calls))
 
