@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -16,6 +15,7 @@ from rl_eval.domains.prompt.scoring.endpoint import Budget, EndpointJudge, endpo
 from rl_eval.domains.prompt.scoring.language_model import model_hash
 from rl_eval.domains.prompt.scoring.processes import collect_with_file
 from rl_eval.domains.prompt.scoring.scores import ScoreTable, append_repeats
+from rl_eval.envs.process_count import cores, is_worker
 from rl_eval.errors import InputError
 from rl_eval.extras import require_extra
 from rl_eval.formatting import brief, escape_controls
@@ -97,9 +97,10 @@ def _hash_of_file(stamp: tuple[str, int, int, int, int]) -> str:
 
 
 def score_missing(out: Path, model: NamedModel, jobs: Sequence[Job]) -> None:
-    """Let a model score the prompts that a table lacks, one process a core; each score is written at once.
+    """Let a model score the prompts that a table lacks; each score is written at once.
 
-    Processes that need the same scores wait for the one that makes them.
+    A file is run by one process a core, and by this one alone where it works for another. Processes that need the same
+    scores wait for the one that makes them.
 
     Raises:
         InputError: a missing extra, no key, a budget that is used up, or a model that cannot score.
@@ -124,7 +125,7 @@ def _lacking(out: Path, model: NamedModel, jobs: Sequence[Job]) -> list[Job]:
 def _score_by_file(out: Path, file: Path, jobs: Sequence[Job]) -> None:
     require_extra("llm", "scoring with a language model", "xllamacpp")
     with ProgressLine(len(jobs), f"scores by {file.name}", unit="prompts") as progress:
-        collect_with_file(out, file, jobs, len(os.sched_getaffinity(0)), progress.update)
+        collect_with_file(out, file, jobs, 1 if is_worker() else cores(), progress.update)
 
 
 def _score_by_endpoint(out: Path, settings: JudgeConfig, jobs: Sequence[Job]) -> None:
