@@ -75,6 +75,8 @@ def config_sentence(
         first["msg"] = f"choose {first['ctx']['expected_tags'].replace(chr(39), '')}"
     message = first["msg"].removeprefix("Value error, ")
     message = message[:1].lower() + message[1:]
+    if first["type"] == "model_type":
+        message = "it has keys of its own: set them"
     if not path or first["type"] == "missing":
         return f"{key or 'config'}: {message}"
     return f"{key}={_shortened(first['input'])} is not valid: {message}"

@@ -50,6 +50,12 @@ def test_a_config_error_names_key_value_and_neighbours():
     assert "did you mean 'rows'?" in sentence
 
 
+def test_a_value_in_the_place_of_a_section_says_that_it_has_keys():
+    values = {"inner": "large"}
+    sentence = config_sentence(error_of(values), values, "env")
+    assert sentence == "env.inner='large' is not valid: it has keys of its own: set them"
+
+
 def test_a_value_error_says_what_is_required():
     error = error_of({"inner": {"size": "x" * 100}}).errors()[0]
     assert value_sentence(error).startswith("must be a whole number")

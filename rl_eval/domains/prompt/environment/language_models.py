@@ -109,6 +109,8 @@ def score_missing(out: Path, model: NamedModel, jobs: Sequence[Job]) -> None:
 
     if not _lacking(out, model, jobs):
         return
+    if model.file is not None:
+        require_extra("llm", "scoring with a language model", "xllamacpp")
     out.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(out.with_name(f"{out.name}.lock")):
         if todo := _lacking(out, model, jobs):
@@ -123,7 +125,6 @@ def _lacking(out: Path, model: NamedModel, jobs: Sequence[Job]) -> list[Job]:
 
 
 def _score_by_file(out: Path, file: Path, jobs: Sequence[Job]) -> None:
-    require_extra("llm", "scoring with a language model", "xllamacpp")
     with ProgressLine(len(jobs), f"scores by {file.name}", unit="prompts") as progress:
         collect_with_file(out, file, jobs, 1 if is_worker() else cores(), progress.update)
 

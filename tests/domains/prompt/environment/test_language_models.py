@@ -175,6 +175,7 @@ def test_a_missing_extra_is_one_sentence(folder, monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "xllamacpp", None)
     with pytest.raises(InputError, match=r"rl_eval\[llm\]"):
         dataset.load_part(config_of(folder), "train")
+    assert not (folder / "new").exists()
 
 
 def test_nothing_is_added_to_a_compact_table(folder, scored):
