@@ -45,3 +45,8 @@ class Figure:
     rows: Sequence[Sequence[Cell]] = field(default=(), repr=False)
     numeric: bool = True
     remark: str = ""
+
+    @property
+    def is_wide(self) -> bool:
+        """Whether it is a table that needs the width of the page: of many columns, or with long texts."""
+        return len(self.header) > 3 or any(cell.is_block for row in self.rows for cell in row)

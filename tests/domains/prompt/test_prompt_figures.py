@@ -8,6 +8,7 @@ from scipy import stats
 
 from rl_eval.domains.prompt import DOMAIN, Config, figures
 from rl_eval.domains.prompt.environment.dataset import load_part
+from rl_eval.report.figure import Cell, Figure
 from rl_eval.report.html_page import environment
 from rl_eval.rollout import play
 
@@ -78,3 +79,10 @@ def test_a_prompt_is_escaped_on_the_page_and_keeps_its_lines(episodes, states):
 
 def test_a_very_long_prompt_is_cut():
     assert len(figures._shown("x" * 16_000)) <= figures.LONGEST_PROMPT + 2
+
+
+def test_tables_of_long_texts_or_many_columns_take_the_width_of_the_page():
+    narrow = Figure(title="t", caption="c", header=("a", "b"), rows=[[Cell("x"), Cell("1")]])
+    assert not narrow.is_wide
+    assert replace(narrow, rows=[[Cell("x"), Cell("1", is_block=True)]]).is_wide
+    assert replace(narrow, header=("a", "b", "c", "d")).is_wide
