@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from rl_eval.domains.base import Domain, Part
 from rl_eval.domains.webtest.config import Config
+from rl_eval.formatting import mask_url
 
 if TYPE_CHECKING:
     from gymnasium.vector import VectorEnv
@@ -41,18 +42,36 @@ class Webtest(Domain[Config]):
     shown_baselines = ("breadth_first", "novelty", "best_fixed")
 
     def make(self, config: Config, *, n_envs: int, part: Part, autoreset: bool = True) -> VectorEnv:
-        """N builds at once of the applications of one part."""
+        """N builds at once of the applications of one part, or N testers of an application in Chromium.
+
+        Raises:
+            InputError: no Chromium, or an application that does not answer.
+        """
+        if config.mode == "browser":
+            from rl_eval.domains.webtest.browser.vector import BrowserVector
+
+            return BrowserVector(config, n_envs=n_envs, part=part, autoreset=autoreset)
         from rl_eval.domains.webtest.simulator.vector import SimulatedVector
 
         return SimulatedVector(config, n_envs=n_envs, part=part, autoreset=autoreset)
 
     def facts(self, config: Config) -> Sequence[str]:
         """Facts of each action; see `SimulatedVector.step` and `Exploration.record`."""
+        shop = ("branches",) if config.mode == "browser" and config.base_url is None else ()
         return (
             "action", "role", "value_kind", "state", "defects", "reproducible", "judgement", "episode_end", "new_state",
             "new_transition", "new_failures", "severity", "known_failures", "defects_found", "false_failures",
             "duplicate", "dead_end", "refused", "timed_out", "novelty", "path", "seconds", "traffic", "prevented",
+            *shop,
         )  # fmt: skip
+
+    def needs_trust(self, config: Config) -> str | None:
+        """Requests to an application named by the config."""
+        return None if config.base_url is None else f"env.base_url={mask_url(config.base_url)!r} is where requests go"
+
+    def not_repeatable(self, config: Config) -> str | None:
+        """A browser takes its time, and rewards count seconds."""
+        return "it learned from pages in a browser" if config.mode == "browser" else None
 
     def longest_episode(self, config: Config) -> int:
         """The actions of an episode."""

@@ -13,10 +13,14 @@ class Config(EnvConfig):
     """The defaults are those of `conf/env/webtest.yaml`, key by key."""
 
     name: Literal["webtest"] = "webtest"
-    mode: Literal["simulated"] = Field("simulated", description="generated applications")
+    mode: Literal["simulated", "browser"] = Field(
+        "simulated", description="generated applications, or one in Chromium: the embedded shop, or that of base_url"
+    )
     candidates: int = Field(24, ge=8, le=64, description="actions of a page at most, two of them the browser's own")
     max_actions: int = Field(60, ge=5, le=1000, description="actions of an episode")
     mask: bool = Field(True, description="whether controls that log out or delete are illegal actions")
     applications: int = Field(200, ge=1, le=100_000, description="generated applications of the training part")
     data_seed: int = Field(0, ge=0, description="seed of the generated applications")
+    base_url: str | None = Field(None, description="browser: first page of the application; null: the embedded shop")
+    timeout_s: float = Field(10.0, gt=0.0, le=120.0, description="browser: time in which a page must load")
     defect_share: float = Field(0.5, gt=0.0, le=1.0, description="chance that a defect of an application is on")

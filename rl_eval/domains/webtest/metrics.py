@@ -103,6 +103,12 @@ def first_failures(episodes: Episodes) -> np.ndarray:
     return result
 
 
+@metric("task", needs=("branches", "episode_end"), better="higher", bounds=lambda config: (0.0, 1.0))
+def branch_coverage(episodes: Episodes, config: Any) -> float:
+    """Mean share of the server's branches that ran, without those that the first page takes."""
+    return float(episodes.outcome["branches"][episodes.outcome["episode_end"]].mean())
+
+
 METRICS = (
     defects_found,
     false_failure_rate,
@@ -112,4 +118,5 @@ METRICS = (
     unique_states,
     transitions,
     steps_to_first_failure,
+    branch_coverage,
 )

@@ -78,41 +78,43 @@ class Tester:
 
     # --- what is called from outside -----------------------------------------------------------------
 
-    def start(self) -> ActionResult:
+    async def start(self) -> ActionResult:
         """A fresh context on the first page.
 
         Raises:
             InputError: the application does not answer.
         """
-        return self._run(self._start())
+        return await asyncio.wait_for(self._start(), WHOLE_S)
 
-    def act(self, candidate: Candidate) -> ActionResult:
+    async def act(self, candidate: Candidate) -> ActionResult:
         """Do what a candidate of the page says."""
-        return self._run(self._act(candidate))
+        try:
+            return await asyncio.wait_for(self._act(candidate), WHOLE_S)
+        except TimeoutError:
+            return await self._begin_again("an action took more than a minute")
+        except Exception as error:
+            if "closed" not in str(error) and "crash" not in str(error).lower():
+                raise
+            return await self._begin_again("the browser crashed")
 
-    def screenshot(self) -> bytes | None:
+    async def _begin_again(self, note: str) -> ActionResult:
+        """A fresh context after the browser itself failed; what was done before is kept as notes alone."""
+        notes = [*self.notes, note]
+        result = await asyncio.wait_for(self._start(), WHOLE_S)
+        self.notes = notes
+        return replace(result, timed_out=True)
+
+    async def screenshot(self) -> bytes | None:
         """The page as PNG; None where the browser draws none."""
-        return self._run(self._screenshot())
-
-    def storage(self) -> dict[str, Any]:
-        """Cookies and local storage."""
-
-        async def read() -> dict[str, Any]:
-            assert self._context is not None
-            return dict(await self._context.storage_state())
-
-        return self._run(read())
-
-    def close(self) -> None:
-        """End the context."""
-        self._run(self._close())
-
-    def _run(self, work: Any) -> Any:
-        return self._chromium.run(work, 2 * WHOLE_S)
+        assert self._tab is not None
+        with contextlib.suppress(Exception):
+            return await self._tab.screenshot(timeout=ANSWER_S * 1000)
+        return None
 
     # --- context and tab -----------------------------------------------------------------------------
 
-    async def _close(self) -> None:
+    async def close(self) -> None:
+        """End the context."""
         context, self._context, self._tab = self._context, None, None
         if context is not None:
             with contextlib.suppress(Exception):
@@ -120,7 +122,7 @@ class Tester:
 
     async def _start(self) -> ActionResult:
         began = time.monotonic()
-        await self._close()
+        await self.close()
         parts = urlsplit(self.base_url)
         port = parts.port or (443 if parts.scheme == "https" else 80)
         options = {name: value for name, value in self._options.items() if value}
@@ -394,9 +396,3 @@ class Tester:
         distance = self._distance.setdefault(here, nearest + 1)
         self._distance[here] = min(distance, nearest + 1)
         return 1.0 / (1.0 + self._distance[here])
-
-    async def _screenshot(self) -> bytes | None:
-        assert self._tab is not None
-        with contextlib.suppress(Exception):
-            return await self._tab.screenshot(timeout=ANSWER_S * 1000)
-        return None

@@ -7,6 +7,6 @@ Importing this is light: only the process loads FastAPI and uvicorn. See `docs/w
 """
 
 from rl_eval.domains.webtest.shop.defects import DEFECT_IDS, DEFECTS, Defect, defect_of
-from rl_eval.domains.webtest.shop.process import Branches, Shop, start
+from rl_eval.domains.webtest.shop.process import COPY_HEADER, Branches, Shop, start
 
-__all__ = ["DEFECTS", "DEFECT_IDS", "Branches", "Defect", "Shop", "defect_of", "start"]
+__all__ = ["COPY_HEADER", "DEFECTS", "DEFECT_IDS", "Branches", "Defect", "Shop", "defect_of", "start"]

@@ -18,13 +18,12 @@ from rl_eval.domains.webtest.shop.database import Database, pristine
 from rl_eval.domains.webtest.shop.defects import check_defect_ids
 from rl_eval.domains.webtest.shop.pages import accounts, catalogue, sales, service
 from rl_eval.domains.webtest.shop.pages.routes import ROUTES, Page
+from rl_eval.domains.webtest.shop.process import COPY_HEADER
 from rl_eval.domains.webtest.shop.visit import MAX_BODY, read_visit
 from rl_eval.errors import InputError
 from rl_eval.net import TooLargeError, read_body
 from rl_eval.net.embedded_service import CONTROL_HEADER
 
-# Which copy of the shop a request is for: each has its own database and build. Without the header: the first one.
-COPY_HEADER = "X-Shop-Copy"
 PAGES = (accounts, catalogue, sales, service)
 
 

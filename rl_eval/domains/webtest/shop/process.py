@@ -11,6 +11,9 @@ from rl_eval.domains.webtest.shop.defects import check_defect_ids
 from rl_eval.extras import require_extra
 from rl_eval.net.embedded_service import START_S, EmbeddedProcess, start_process
 
+# Which copy of the shop a request is for: each has its own database and build. Without the header: the first one.
+COPY_HEADER = "X-Shop-Copy"
+
 
 class Branches(NamedTuple):
     """Branches that ran, of how many."""
