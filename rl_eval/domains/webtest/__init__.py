@@ -13,6 +13,7 @@ from rl_eval.domains.webtest.config import Config
 from rl_eval.formatting import mask_url
 
 if TYPE_CHECKING:
+    import typer
     from gymnasium.vector import VectorEnv
 
     from rl_eval.metrics import Metric
@@ -86,6 +87,12 @@ class Webtest(Domain[Config]):
         from rl_eval.domains.webtest.metrics import METRICS
 
         return METRICS
+
+    def commands(self) -> typer.Typer:
+        """`rl-eval webtest explore` and `rl-eval webtest review`."""
+        from rl_eval.domains.webtest.commands.app import app
+
+        return app
 
     def figures(self, behaviour: Behaviour) -> Sequence[Figure]:
         """Failures over actions beside baselines, a map of the states visited, and what the reward consisted of."""

@@ -45,6 +45,27 @@ def require_chromium() -> str:
     return path
 
 
+def launch_options() -> dict[str, Any]:
+    """How Chromium is started.
+
+    Raises:
+        InputError: it is not installed.
+    """
+    # As root there is no sandbox; containers have no large /dev/shm.
+    sandbox = ["--no-sandbox"] if hasattr(os, "geteuid") and os.geteuid() == 0 else []
+    arguments = [*sandbox, "--disable-dev-shm-usage", "--js-flags=--max-old-space-size=512"]
+    return {"executable_path": require_chromium(), "args": arguments}
+
+
+def context_options(host: str) -> dict[str, Any]:
+    """A context that reaches one host and port alone, such as `127.0.0.1:8000`."""
+    return {
+        "proxy": {"server": _NOWHERE, "bypass": f"<-loopback>,{host}"}, "accept_downloads": False,
+        "service_workers": "block", "permissions": [], "locale": "en-GB", "timezone_id": "UTC",
+        "viewport": {"width": 1280, "height": 900},
+    }  # fmt: skip
+
+
 class Chromium:
     """A running browser; ended by `close`. Its coroutines run in a thread of their own.
 
@@ -55,7 +76,6 @@ class Chromium:
     def __init__(self) -> None:
         path = require_chromium()
         require_extra("browser", "a browser", "playwright")
-        self._path = path
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="chromium", daemon=True)
         self._thread.start()
@@ -94,22 +114,13 @@ class Chromium:
         if self._playwright is None:
             self._playwright = await async_playwright().start()
         if self._browser is None or not self._browser.is_connected():
-            # Without a user of its own, root has no sandbox; containers have no large /dev/shm.
-            sandbox = ["--no-sandbox"] if hasattr(os, "geteuid") and os.geteuid() == 0 else []
-            self._browser = await self._playwright.chromium.launch(
-                executable_path=self._path,
-                args=[*sandbox, "--disable-dev-shm-usage", "--js-flags=--max-old-space-size=512"],
-            )
+            self._browser = await self._playwright.chromium.launch(**launch_options())
         return self._browser
 
     async def context(self, host: str, **options: Any) -> BrowserContext:
         """A fresh context that reaches one host and port alone, such as `127.0.0.1:8000`."""
         browser = await self.browser()
-        return await browser.new_context(
-            proxy={"server": _NOWHERE, "bypass": f"<-loopback>,{host}"},
-            accept_downloads=False, service_workers="block", permissions=[], locale="en-GB", timezone_id="UTC",
-            viewport={"width": 1280, "height": 900}, **options,
-        )  # fmt: skip
+        return await browser.new_context(**context_options(host), **options)
 
     def close(self) -> None:
         """End the browser; a second call does nothing."""

@@ -41,7 +41,6 @@ class Events:
     left: list[str] = field(default_factory=list)
     downloads: int = 0
     windows: int = 0
-    crashed: bool = False
 
     def add_console(self, kind: str, text: str, url: str, origin: str) -> None:
         """Take in a console message, if it is an error of the application."""

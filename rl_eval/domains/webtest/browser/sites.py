@@ -23,6 +23,12 @@ def origin_of(url: str) -> str:
     return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}" if parts.scheme in ("http", "https") else ""
 
 
+def host_of(url: str) -> str:
+    """Host and port of an address."""
+    parts = urlsplit(url)
+    return f"{parts.hostname}:{parts.port or (443 if parts.scheme == 'https' else 80)}"
+
+
 def path_template(url: str) -> str:
     """The path of an address with `{n}` in place of the names of single records."""
     segments = unquote(urlsplit(url).path).split("/")

@@ -8,13 +8,12 @@ import time
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
 from rl_eval.domains.webtest.browser.chromium import Chromium
 from rl_eval.domains.webtest.browser.events import Answer, Events
 from rl_eval.domains.webtest.browser.failures import Done, Memory, failures
 from rl_eval.domains.webtest.browser.reading import ACT, LIMITS, PREPARE, READ, SENT, Found, found_elements, page_of
-from rl_eval.domains.webtest.browser.sites import origin_of, path_template
+from rl_eval.domains.webtest.browser.sites import host_of, origin_of, path_template
 from rl_eval.domains.webtest.browser.steps import Step
 from rl_eval.domains.webtest.browser.values import Field, value_for
 from rl_eval.domains.webtest.page import BACK, START, VALUES_OF, ActionResult, Candidate, Page, ValueKind
@@ -52,6 +51,8 @@ class Tester:
         notes: what happened to the browser itself, such as a tab that crashed.
     """
 
+    __test__ = False  # no class of tests
+
     def __init__(
         self,
         chromium: Chromium,
@@ -70,6 +71,7 @@ class Tester:
         self._events, self._memory = Events(), Memory()
         self._pending: Request | None = None  # the request of the next page
         self._loading: set[Request] = set()
+        self._crashed = False
         self._distance: dict[str, int] = {}
         self.report: Mapping[str, Any] = _BLANK
         self.found: tuple[Found, ...] = ()
@@ -123,10 +125,8 @@ class Tester:
     async def _start(self) -> ActionResult:
         began = time.monotonic()
         await self.close()
-        parts = urlsplit(self.base_url)
-        port = parts.port or (443 if parts.scheme == "https" else 80)
         options = {name: value for name, value in self._options.items() if value}
-        self._context = await self._chromium.context(f"{parts.hostname}:{port}", **options)
+        self._context = await self._chromium.context(host_of(self.base_url), **options)
         await self._context.add_init_script(PREPARE)
         self._memory, self._distance, self.steps, self.notes = Memory(), {}, [], []
         self.report, self.found = _BLANK, ()
@@ -142,7 +142,7 @@ class Tester:
         """Another tab in the same context: the old one is gone, or does not answer any more."""
         assert self._context is not None
         old, self._tab = self._tab, await self._context.new_page()
-        self._pending, self._loading = None, set()
+        self._pending, self._loading, self._crashed = None, set(), False
         tab = self._tab
         tab.on("request", self._on_request)
         tab.on("response", self._on_response)
@@ -153,7 +153,7 @@ class Tester:
         tab.on("pageerror", lambda e: self._events.add_exception(e.name or "Error", e.message or "", e.stack or ""))
         tab.on("download", lambda _: self._on_download())
         tab.on("popup", self._on_popup)
-        tab.on("crash", lambda _: setattr(self._events, "crashed", True))
+        tab.on("crash", self._on_crash)
         if old is not None:
             # It may never answer, so nothing waits for it.
             closing = asyncio.ensure_future(old.close())
@@ -188,6 +188,9 @@ class Tester:
 
     def _on_console(self, message: ConsoleMessage) -> None:
         self._events.add_console(message.type, message.text, message.location.get("url", ""), self.origin)
+
+    def _on_crash(self, tab: Tab) -> None:
+        self._crashed = self._crashed or tab is self._tab
 
     def _on_download(self) -> None:
         self._events.downloads += 1
@@ -305,17 +308,25 @@ class Tester:
             return await asyncio.wait_for(self._tab.evaluate(script, argument), patience_s)
         return None
 
+    async def _stop_loading(self) -> None:
+        """Give up the page that was asked for."""
+        assert self._tab is not None
+        with contextlib.suppress(Exception):
+            session = await asyncio.wait_for(self._tab.context.new_cdp_session(self._tab), ANSWER_S)
+            await asyncio.wait_for(session.send("Page.stopLoading"), ANSWER_S)
+            await session.detach()
+
     async def _settle(self, loads: bool) -> None:
         """Wait until the page that was asked for has come, and what it loads."""
         assert self._tab is not None
         until = time.monotonic() + (LOADS_S if loads else SETTLE_S)
         answered = len(self._events.answers)
-        while time.monotonic() < until and not self._pending and not self._events.crashed:
+        while time.monotonic() < until and not self._pending and not self._crashed:
             if loads and (self._events.left or self._events.failed or len(self._events.answers) > answered):
                 break
             await asyncio.sleep(0.005)
         end = time.monotonic() + self._timeout_s
-        while time.monotonic() < end and not self._events.crashed:
+        while time.monotonic() < end and not self._crashed:
             if self._pending is not None:
                 await asyncio.sleep(0.005)
                 continue
@@ -335,13 +346,13 @@ class Tester:
         events = self._events
         timed_out = self._pending is not None
         if timed_out and self._tab is not None:
-            await self._evaluate("() => window.stop()", None, 1.0)
+            await self._stop_loading()
             self._pending = None
         report = await self._read()
         refused = bool(events.left)
         if report is None:
             timed_out = True
-            self.notes.append("a tab crashed" if events.crashed else "a tab did not answer")
+            self.notes.append("a tab crashed" if self._crashed else "a tab did not answer")
             await self._new_tab()
             report = await self._recover(self.base_url)
         elif origin_of(report["url"]) != self.origin:
@@ -359,7 +370,7 @@ class Tester:
     async def _read(self) -> dict[str, Any] | None:
         """What the page shows; None where the tab is gone or does not answer."""
         end = time.monotonic() + max(self._timeout_s, ANSWER_S)
-        while time.monotonic() < end and not self._events.crashed:
+        while time.monotonic() < end and not self._crashed:
             assert self._tab is not None
             try:
                 left = max(end - time.monotonic(), 0.1)
@@ -368,7 +379,7 @@ class Tester:
             except TimeoutError:
                 return None
             except Exception:
-                if self._tab.is_closed() or self._events.crashed:
+                if self._tab.is_closed() or self._crashed:
                     return None
                 await self._settle(False)  # another page came meanwhile
         return None

@@ -1,0 +1,1 @@
+"""The commands `rl-eval webtest …`."""

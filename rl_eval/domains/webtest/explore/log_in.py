@@ -1,0 +1,91 @@
+"""The log-in of an application: a storage state from a file, or from a person's script in a process of its own."""
+
+from __future__ import annotations
+
+import json
+import runpy
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from rl_eval.errors import InputError, failure
+from rl_eval.untrusted_files import only_regular
+
+MOST_BYTES = 4 << 20
+LOG_IN_S = 120.0
+
+
+def read_state(path: Path) -> dict[str, Any]:
+    """Playwright's storage state from a file.
+
+    Raises:
+        InputError: the file cannot be read, or is none.
+    """
+    try:
+        with open(path, "rb", opener=only_regular) as file:
+            content = file.read(MOST_BYTES + 1)
+    except OSError as error:
+        raise InputError(f"--auth {path} cannot be read ({error.strerror}): give a storage state as JSON") from error
+    try:
+        state = json.loads(content) if len(content) <= MOST_BYTES else None
+    except (ValueError, RecursionError):
+        state = None
+    if not isinstance(state, dict) or not isinstance(state.get("cookies"), list):
+        raise InputError(
+            f"--auth {path} is no storage state of Playwright: save one with "
+            "context.storage_state(path='state.json') after a log-in"
+        )
+    return {"cookies": state["cookies"], "origins": state.get("origins", [])}
+
+
+def run_script(script: Path, base_url: str) -> dict[str, Any]:
+    """The storage state after a person's script has logged in: `def log_in(page)` with a page of Playwright's sync API.
+
+    It runs in a process of its own, with a browser that reaches the application alone.
+
+    Raises:
+        InputError: it does not end, or fails.
+    """
+    with tempfile.TemporaryDirectory(prefix="webtest-") as folder:
+        out = Path(folder) / "state.json"
+        out.touch(mode=0o600)
+        command = [sys.executable, "-m", "rl_eval.domains.webtest.explore.log_in", str(script), base_url, str(out)]
+        try:
+            done = subprocess.run(command, timeout=LOG_IN_S, capture_output=True, text=True, errors="replace")
+        except subprocess.TimeoutExpired as error:
+            raise InputError(f"--login {script} has not ended after {LOG_IN_S:g} s: let it wait for less") from error
+        if done.returncode:
+            reason = next(reversed(done.stderr.strip().splitlines()), "it printed nothing")[:300]
+            raise InputError(f"--login {script} failed ({reason}): define log_in(page), and try it by itself")
+        return read_state(out)
+
+
+def _child(script: str, base_url: str, out: str) -> int:
+    from playwright.sync_api import sync_playwright
+
+    from rl_eval.domains.webtest.browser.chromium import context_options, launch_options
+    from rl_eval.domains.webtest.browser.sites import host_of
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(**launch_options())
+        context = browser.new_context(**context_options(host_of(base_url)))
+        page = context.new_page()
+        page.goto(base_url)
+        try:
+            log_in = runpy.run_path(script).get("log_in")
+            if not callable(log_in):
+                print("it has no function log_in(page)", file=sys.stderr)
+                return 1
+            log_in(page)
+        except Exception as error:
+            print(failure(error), file=sys.stderr)
+            return 1
+        context.storage_state(path=out)
+        browser.close()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(_child(*sys.argv[1:4]))

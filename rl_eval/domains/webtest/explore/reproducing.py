@@ -1,0 +1,69 @@
+"""Run the script of each failure in a process of its own, and keep the shortest that shows it."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from rl_eval.domains.webtest.explore.findings import Exploration, Finding, paths
+from rl_eval.domains.webtest.explore.script import script
+
+SCRIPT_S = 90.0  # for one script
+WHOLE_S = 1200.0  # for all of them
+
+
+def reproduce(
+    exploration: Exploration,
+    log_in: Callable[[], dict[str, Any]] | None,
+    secret: str = "",
+    progress: Callable[[int, int], None] = lambda done, count: None,
+) -> None:
+    """Give each finding the script that shows it again, in a fresh browser; those that none shows stay without.
+
+    Args:
+        log_in: gives a storage state; it is written to a file that only this person can read, and removed.
+        secret: the value of secret fields, given to the scripts in their environment.
+    """
+    until = time.monotonic() + WHOLE_S
+    with tempfile.TemporaryDirectory(prefix="webtest-") as folder:
+        environment = {**os.environ, "WEBTEST_SECRET": secret}
+        for number, finding in enumerate(exploration.findings, 1):
+            if time.monotonic() > until:
+                exploration.notes.append("there was no time left to reproduce all failures")
+                break
+            for path in paths(finding.steps, exploration.base_url):
+                if log_in is not None:
+                    environment["WEBTEST_AUTH"] = _state_file(Path(folder), log_in())
+                if _shows(finding, path, exploration.base_url, Path(folder), environment):
+                    break
+            progress(number, len(exploration.findings))
+
+
+def _state_file(folder: Path, state: dict[str, Any]) -> str:
+    file = folder / "state.json"
+    file.touch(mode=0o600)
+    file.write_text(json.dumps(state))
+    return str(file)
+
+
+def _shows(finding: Finding, path: Any, base_url: str, folder: Path, environment: dict[str, str]) -> bool:
+    text = script(finding.failure, path, base_url)
+    file = folder / "script.py"
+    file.write_text(text)
+    try:
+        done = subprocess.run(
+            [sys.executable, str(file)], env=environment, cwd=folder, timeout=SCRIPT_S, capture_output=True
+        )
+    except subprocess.TimeoutExpired:
+        return False
+    if done.returncode:
+        return False
+    finding.script, finding.path = text, tuple(path)
+    return True

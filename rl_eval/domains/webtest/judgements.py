@@ -1,0 +1,31 @@
+"""What people said about failures that were reported: keep or dismiss, by kind and site."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from rl_eval.errors import InputError
+from rl_eval.run import SCHEMA, read_json, write_json
+
+FILE = "judgements.json"
+Judgement = Literal["keep", "dismiss"]
+
+
+def read_judgements(path: Path) -> dict[str, Judgement]:
+    """Kind and site of a failure -> what a person said; empty where the file does not exist.
+
+    Raises:
+        InputError: the file is damaged.
+    """
+    if not path.exists():
+        return {}
+    judgements = {site: said for site, said in read_json(path).items() if site != "schema"}
+    if any(value not in ("keep", "dismiss") for value in judgements.values()):
+        raise InputError(f"{path} has a judgement that is neither keep nor dismiss: correct or remove it")
+    return judgements
+
+
+def add_judgement(path: Path, site: str, judgement: Judgement) -> None:
+    """Keep what a person said."""
+    write_json(path, {"schema": SCHEMA, **read_judgements(path), site: judgement})
