@@ -1,8 +1,9 @@
-"""`needs` of a suite: extras whose packages must be installed, and data that the suite does not name itself."""
+"""`needs` of a suite: extras whose packages and programs must be there, and data that the suite does not name."""
 
 from __future__ import annotations
 
 import importlib.util
+import shutil
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
@@ -16,11 +17,16 @@ DATA = "data"
 # Extra -> the modules that tell whether it is installed. Those of domains are with the domains.
 EXTRAS = {
     "box2d": ("Box2D",),
+    "browser": ("coverage", "fastapi", "playwright", "uvicorn"),
     "llm": ("xllamacpp",),
     "onnx": ("onnx", "onnxruntime"),
     "sb3": ("stable_baselines3",),
     "serve": ("fastapi", "uvicorn"),
     "train": ("torch", "hydra"),
+}
+# Extra -> the names of a program that it needs beside its packages, and the command that installs one.
+PROGRAMS = {
+    "browser": (("chromium", "chromium-browser", "google-chrome", "chrome"), "apt-get install chromium"),
 }
 
 
@@ -34,16 +40,21 @@ def _extras() -> dict[str, tuple[str, ...]]:
 
 
 def missing_extras(needs: Iterable[str]) -> list[str]:
-    """Each extra among the needs that is not installed, with the modules that are missing and the command."""
-    extras = _extras()
+    """Each extra among the needs that is not installed, with what is missing and the command."""
+    extras, needs = _extras(), list(needs)
     missing = {
         need: [module for module in extras.get(need, ()) if importlib.util.find_spec(module) is None] for need in needs
     }
+    programs = [
+        f"{need} ({names[0]} is not on the PATH): {command}"
+        for need, (names, command) in PROGRAMS.items()
+        if need in needs and not any(map(shutil.which, names))
+    ]
     return [
         f"{need} ({', '.join(modules)} not installed): pip install 'rl_eval[{need}]'"
         for need, modules in missing.items()
         if modules
-    ]
+    ] + programs
 
 
 def require_needs(suite: Suite) -> None:

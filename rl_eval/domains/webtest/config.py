@@ -22,5 +22,6 @@ class Config(EnvConfig):
     applications: int = Field(200, ge=1, le=100_000, description="generated applications of the training part")
     data_seed: int = Field(0, ge=0, description="seed of the generated applications")
     base_url: str | None = Field(None, description="browser: first page of the application; null: the embedded shop")
+    judgements: str | None = Field(None, description="browser: judgements.json of a report")
     timeout_s: float = Field(10.0, gt=0.0, le=120.0, description="browser: time in which a page must load")
     defect_share: float = Field(0.5, gt=0.0, le=1.0, description="chance that a defect of an application is on")

@@ -13,13 +13,11 @@ Judgement = Literal["keep", "dismiss"]
 
 
 def read_judgements(path: Path) -> dict[str, Judgement]:
-    """Kind and site of a failure -> what a person said; empty where the file does not exist.
+    """Kind and site of a failure -> what a person said.
 
     Raises:
-        InputError: the file is damaged.
+        InputError: the file does not exist, or is damaged.
     """
-    if not path.exists():
-        return {}
     judgements = {site: said for site, said in read_json(path).items() if site != "schema"}
     if any(value not in ("keep", "dismiss") for value in judgements.values()):
         raise InputError(f"{path} has a judgement that is neither keep nor dismiss: correct or remove it")
@@ -28,4 +26,5 @@ def read_judgements(path: Path) -> dict[str, Judgement]:
 
 def add_judgement(path: Path, site: str, judgement: Judgement) -> None:
     """Keep what a person said."""
-    write_json(path, {"schema": SCHEMA, **read_judgements(path), site: judgement})
+    before = read_judgements(path) if path.exists() else {}
+    write_json(path, {"schema": SCHEMA, **before, site: judgement})

@@ -74,7 +74,7 @@ def shown(episodes: Sequence[Episode], limit: int, legal: Legal) -> Shown:
             is_legal[row, place] = legal(candidate.element)
             holds[row, place] = episode.touched.get(candidate.element.key) == candidate.value_kind is not None
         for kind in episode.touched.values():
-            filled[row, VALUE_KINDS.index(kind)] += kind != "valid"  # type: ignore[arg-type]
+            filled[row, VALUE_KINDS.index(kind)] += kind != "valid"
     state = np.array([episode.states[episode.page.state] for episode in episodes], np.int64)
     return Shown(state=state, actions=actions, legal=is_legal, holds=holds, filled=filled)
 

@@ -7,6 +7,7 @@ import atexit
 import itertools
 from collections.abc import Coroutine, Sequence
 from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,7 @@ from rl_eval.domains.webtest.browser.episode import LARGEST, Episode, caused, me
 from rl_eval.domains.webtest.browser.tester import WHOLE_S, Tester
 from rl_eval.domains.webtest.config import Config
 from rl_eval.domains.webtest.exploration import Shown
+from rl_eval.domains.webtest.judgements import read_judgements
 from rl_eval.domains.webtest.observation import C, P
 from rl_eval.domains.webtest.page import ROLES, VALUE_KINDS, ActionResult, Candidate, Element, Failure, Page
 from rl_eval.domains.webtest.shop import COPY_HEADER, DEFECT_IDS, Shop, defect_of, start
@@ -74,6 +76,7 @@ class BrowserVector(VectorEnv):
             )
             for name in self._names
         ]  # fmt: skip
+        self._judgements = {} if config.judgements is None else read_judgements(Path(config.judgements))
         self._rng = np.random.default_rng()
         self._on: list[frozenset[str]] = [frozenset()] * n_envs
         self._first_branches = np.zeros(n_envs, np.int64)
@@ -153,7 +156,7 @@ class BrowserVector(VectorEnv):
             "state": self._memory.state_number[np.arange(self.num_envs), self._shown.state].astype(np.int64),
             "defects": np.array([len(on) for on in self._on]),
             "reproducible": np.ones(self.num_envs, np.float32),
-            "judgement": np.zeros(self.num_envs, np.int64),
+            "judgement": np.array([self._judgement(result) for result in results], np.int64),
             "episode_end": done,
             **facts,
         }
@@ -178,6 +181,11 @@ class BrowserVector(VectorEnv):
             Failure(one.kind, one.site, defect_of(one.kind, one.site) in self._on[copy]) for one in result.failures
         )
         return ActionResult(result.page, known, result.refused, result.timed_out, result.seconds, result.traffic)
+
+    def _judgement(self, result: ActionResult) -> int:
+        """What people said about the failures of an action: 1: keep one, -1: dismiss all."""
+        said = [self._judgements.get(f"{one.kind} {one.site}") for one in result.failures]
+        return 1 if "keep" in said else -1 if said and all(one == "dismiss" for one in said) else 0
 
     def _branches(self, done: np.ndarray) -> np.ndarray:
         shares = np.zeros(self.num_envs, np.float32)

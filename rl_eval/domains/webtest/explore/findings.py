@@ -80,11 +80,13 @@ def paths(steps: Sequence[Step], base_url: str) -> Iterator[tuple[Step, ...]]:
     known: set[tuple[Step, ...]] = set()
     candidates = []
     if last.url and last.do not in ("open", "back"):
-        candidates.append((Step("open", value=last.url), *steps[begin:]))
+        opened = Step("open", value=last.url)
+        # What was filled in seldom matters to a link or a plain button.
+        candidates += [(opened, last)] * (last.do == "click") + [(opened, *steps[begin:])]
     for index in range(len(steps) - 1, -1, -1):
         if steps[index].do == "open":
             candidates.append(tuple(steps[index:]))
-    turns = [*candidates[:2], *candidates[2::3][:3], tuple(steps)]
+    turns = [*candidates[:3], *candidates[3::3][:3], tuple(steps)]
     for path in turns:
         if path not in known and len(path) <= LONGEST_PATH:
             known.add(path)

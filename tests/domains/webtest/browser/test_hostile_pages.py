@@ -122,6 +122,7 @@ def visit(site, elsewhere, chromium, run):
         run(tester.close())
 
 
+@pytest.mark.verify
 def test_an_endless_redirect_is_a_failure(visit):
     _, (result,) = visit("endless")
     assert [one.site for one in result.failures] == ["GET /endless ERR_TOO_MANY_REDIRECTS"]
@@ -139,17 +140,20 @@ def test_a_redirect_to_elsewhere_is_refused(visit):
     assert result.refused
 
 
+@pytest.mark.verify
 def test_links_to_files_are_refused(visit):
     _, results = visit("file", ("link", "file"), ("link", "script"))
     assert results[1].refused
     assert not any(one.failures for one in results)
 
 
+@pytest.mark.verify
 def test_a_storm_of_dialogs_ends(visit):
     _, results = visit("dialogs", ("button", "storm"))
     assert not any(one.failures for one in results)
 
 
+@pytest.mark.verify
 def test_windows_stay_in_one_tab(visit):
     _, results = visit("windows", ("button", "storm"))
     assert results[1].page.state.startswith("/other")
@@ -157,23 +161,27 @@ def test_windows_stay_in_one_tab(visit):
     assert results[1].page.state.startswith("/other")
 
 
+@pytest.mark.verify
 def test_a_question_before_leaving_holds_nobody(visit):
     _, results = visit("unload", ("link", "leave"))
     assert results[1].page.state.startswith("/other")
 
 
+@pytest.mark.verify
 def test_a_download_leaves_the_page(visit):
     _, (result,) = visit("download")
     assert not result.failures
     assert not result.timed_out
 
 
+@pytest.mark.verify
 def test_a_page_that_never_loads_times_out(visit):
     _, (result,) = visit("silent", timeout_s=1.0)
     assert result.timed_out
     assert not result.failures
 
 
+@pytest.mark.verify
 def test_a_page_that_reloads_forever_times_out(visit):
     visit("reload", timeout_s=1.0)
 
@@ -206,6 +214,7 @@ def test_a_tab_that_crashes_is_replaced(visit, site, chromium, run):
     run(tester.close())
 
 
+@pytest.mark.verify
 def test_escaped_markup_is_no_failure(visit):
     _, (result,) = visit("markup")
     assert not result.failures

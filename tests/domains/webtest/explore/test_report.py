@@ -1,0 +1,151 @@
+"""The report of an exploration: ways to a failure, scripts, files, judgements, and what a person is told."""
+
+import ast
+import json
+import threading
+import xml.etree.ElementTree as ElementTree
+
+import httpx
+import pytest
+from typer.testing import CliRunner
+
+from rl_eval.cli import app
+from rl_eval.domains.webtest.browser.steps import Step
+from rl_eval.domains.webtest.explore.findings import Exploration, Finding, paths
+from rl_eval.domains.webtest.explore.log_in import read_state
+from rl_eval.domains.webtest.explore.reporting import prepare_folder, write_report
+from rl_eval.domains.webtest.explore.review import server_of
+from rl_eval.domains.webtest.explore.script import script
+from rl_eval.domains.webtest.judgements import read_judgements
+from rl_eval.domains.webtest.page import Failure
+from rl_eval.errors import InputError
+
+BASE = "http://127.0.0.1:8000/"
+OPEN = Step("open", value=BASE)
+FILL = Step("fill", css="#q", value="x", text="Words", url=BASE)
+SEND = Step("submit", css="form", text="Search", url=BASE)
+LINK = Step("click", css='a[href="/b"]', text="B", url=f"{BASE}a")
+
+
+def test_ways_to_a_failure_begin_with_the_shortest():
+    first, *_, last = ways = list(paths([OPEN, FILL, SEND, OPEN, FILL, SEND], BASE))
+    assert first == (OPEN, FILL, SEND)
+    assert last == (OPEN, FILL, SEND, OPEN, FILL, SEND)
+    assert len(ways) == len(set(ways))
+    assert next(paths([OPEN, FILL, LINK], BASE)) == (Step("open", value=LINK.url), LINK)
+    assert list(paths([OPEN], BASE)) == [(OPEN,)]
+
+
+FAILURES = [
+    Failure("error_page", "GET /products/{n} 500"),
+    Failure("error_page", "GET /endless ERR_TOO_MANY_REDIRECTS"),
+    Failure("console_error", 'TypeError: item # of \'x\' in /a """ \\'),
+    Failure("dead_link", "GET /a 404"),
+    Failure("broken_validation", "POST /contact email"),
+    Failure("wrong_total", "/cart Total"),
+    Failure("lost_state", "cart GET /help"),
+    Failure("lost_state", "form /contact"),
+    Failure("unescaped_text", "GET /products q"),
+]
+
+
+@pytest.mark.parametrize("failure", FAILURES, ids=lambda one: one.kind)
+def test_each_kind_has_a_script_that_is_python(failure):
+    text = script(failure, [OPEN, FILL, SEND], BASE)
+    assert "def check(page, before)" in text
+    ast.parse(text)
+
+
+def test_secrets_are_in_no_script():
+    secret = Step("fill", css="#p", value="my password", secret=True)
+    text = script(FAILURES[0], [OPEN, secret, SEND], BASE)
+    assert "my password" not in text
+    assert "WEBTEST_SECRET" in text
+
+
+@pytest.fixture
+def report(tmp_path):
+    folder = tmp_path / "report"
+    prepare_folder(folder)
+    exploration = Exploration(BASE, "baseline:novelty", 10, actions=10, states=["a"])
+    for failure in (Failure("dead_link", "GET /<a> 404"), Failure("error_page", "GET /b\x01 500")):
+        finding = Finding(
+            failure, 3, f"{BASE}?q=<script>", "<b>title", (OPEN, LINK), script="print()", path=(OPEN, LINK)
+        )
+        exploration.findings.append(finding)
+    exploration.findings.append(Finding(Failure("error_page", "GET /once 500"), 3, BASE, "", (OPEN,)))
+    write_report(exploration, folder)
+    return folder
+
+
+def test_all_files_say_the_same(report):
+    listed = json.loads((report / "report.json").read_text())
+    assert [one["site"] for one in listed["failures"]] == ["GET /b\x01 500", "GET /<a> 404"]  # the worst first
+    assert [one["site"] for one in listed["not_reproduced"]] == ["GET /once 500"]
+    suite = ElementTree.fromstring((report / "junit.xml").read_text())
+    assert suite.attrib["failures"] == "2"
+    assert [case.attrib["name"] for case in suite] == ["explore", "error_page GET /b? 500", "dead_link GET /<a> 404"]
+    page = (report / "report.html").read_text()
+    assert "GET /&lt;a&gt; 404" in page
+    assert "<b>title" not in page
+    assert (report / "failure_02.py").read_text() == "print()"
+
+
+def test_a_folder_with_other_files_is_left_alone(report, tmp_path):
+    prepare_folder(report)
+    assert not list(report.iterdir())
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "thesis.txt").write_text("x")
+    with pytest.raises(InputError, match="holds other files"):
+        prepare_folder(tmp_path / "mine")
+
+
+def test_failures_are_kept_or_dismissed_on_loopback_alone(report):
+    server = server_of(report, 0)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    url = f"http://127.0.0.1:{server.server_address[1]}"
+    with httpx.Client(base_url=url, trust_env=False) as http:
+        assert http.get("/").status_code == 200
+        assert http.get("/feedback").json() == {}
+        assert (
+            http.post("/feedback", json={"site": "dead_link GET /<a> 404", "judgement": "dismiss"}).status_code == 204
+        )
+        assert http.get("/feedback").json() == {"dead_link GET /<a> 404": "dismiss"}
+        assert http.post("/feedback", json={"site": "other", "judgement": "keep"}).status_code == 422
+        assert http.post("/feedback", content=b'{"site": "x"}').status_code == 403  # as a form of another page
+        assert http.get("/", headers={"Host": "evil.example:80"}).status_code == 403
+        assert http.get("/../report.json").status_code == 404
+    server.shutdown()
+    server.server_close()
+    assert read_judgements(report / "judgements.json") == {"dead_link GET /<a> 404": "dismiss"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["ftp://x"], "URL 'ftp://x' cannot be used"),
+        ([BASE, "--login", "x.py"], "is code that runs on this machine"),
+        ([BASE, "--login", "no.py", "--trust"], "does not exist"),
+        ([BASE, "--auth", "no.json"], "cannot be read"),
+        ([BASE, "--auth", "a", "--login", "b"], "two ways to log in"),
+        ([BASE, "--allow", "("], "no regular expression"),
+        ([BASE, "--value", "x"], "write NAME=VALUE"),
+        ([BASE, "--policy", "baseline:novlty"], "novelty"),
+    ],
+)
+def test_what_is_wrong_is_one_sentence(arguments, message, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    result = CliRunner().invoke(app, ["webtest", "explore", *arguments])
+    assert isinstance(result.exception, InputError), result.output
+    assert message in str(result.exception)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_storage_state_is_checked(tmp_path):
+    file = tmp_path / "state.json"
+    for content in ("[]", "{}", "x", '{"cookies": 1}'):
+        file.write_text(content)
+        with pytest.raises(InputError, match="no storage state"):
+            read_state(file)
+    file.write_text('{"cookies": []}')
+    assert read_state(file) == {"cookies": [], "origins": []}
