@@ -86,7 +86,7 @@ def paths(steps: Sequence[Step], base_url: str) -> Iterator[tuple[Step, ...]]:
     for index in range(len(steps) - 1, -1, -1):
         if steps[index].do == "open":
             candidates.append(tuple(steps[index:]))
-    turns = [*candidates[:3], *candidates[3::3][:3], tuple(steps)]
+    turns = [*candidates[:3], *candidates[4::4][:1], tuple(steps)]
     for path in turns:
         if path not in known and len(path) <= LONGEST_PATH:
             known.add(path)

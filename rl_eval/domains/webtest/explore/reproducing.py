@@ -15,7 +15,7 @@ from typing import Any
 from rl_eval.domains.webtest.explore.findings import Exploration, Finding, paths
 from rl_eval.domains.webtest.explore.script import script
 
-SCRIPT_S = 90.0  # for one script
+SCRIPT_S = 60.0  # for one script
 WHOLE_S = 1200.0  # for all of them
 
 
@@ -34,13 +34,13 @@ def reproduce(
     until = time.monotonic() + WHOLE_S
     with tempfile.TemporaryDirectory(prefix="webtest-") as folder:
         environment = {**os.environ, "WEBTEST_SECRET": secret}
+        if log_in is not None:
+            environment["WEBTEST_AUTH"] = _state_file(Path(folder), log_in())
         for number, finding in enumerate(exploration.findings, 1):
             if time.monotonic() > until:
                 exploration.notes.append("there was no time left to reproduce all failures")
                 break
             for path in paths(finding.steps, exploration.base_url):
-                if log_in is not None:
-                    environment["WEBTEST_AUTH"] = _state_file(Path(folder), log_in())
                 if _shows(finding, path, exploration.base_url, Path(folder), environment):
                     break
             progress(number, len(exploration.findings))
