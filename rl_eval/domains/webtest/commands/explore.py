@@ -102,6 +102,9 @@ def _summary(result: Exploration, out: Path) -> int:
 
 
 def _show_progress(result: Exploration) -> None:
+    for finding in result.findings:
+        if finding.action == result.actions and finding.count == 1:
+            print_line(f"{finding.action:>6,} {finding.failure.kind.replace('_', ' ')}: {finding.failure.site}")
     if result.actions % EVERY == 0 or result.actions == result.budget:
         print_line(
             f"{result.actions:>6,} of {result.budget:,} actions, {len(result.states)} states, "
