@@ -100,6 +100,8 @@ class Chromium:
         try:
             return future.result(patience_s)
         except FutureTimeoutError as error:
+            if future.done():  # it is the coroutine itself that timed out
+                raise
             future.cancel()
             raise TimeoutError(f"the browser did not answer within {patience_s:g} s") from error
         except BaseException:

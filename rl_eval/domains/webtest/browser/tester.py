@@ -27,7 +27,7 @@ LOADS_S = 1.5  # in which a click that opens a page must have asked for it
 SETTLE_S = 0.04  # after a click that does not
 QUIET_S = 1.0  # in which what a page loads must have come, without being late
 ANSWER_S = 5.0  # in which a script in the page must answer
-WHOLE_S = 60.0  # for one action at most, with all that it takes to recover
+WHOLE_S = 120.0  # for one action at most, with all that it takes to recover
 _BLANK: dict[str, Any] = {
     "url": "", "title": "", "heading": "", "text": "", "head": "", "cart": -1, "elements": [], "errorsShown": False,
     "tables": [], "forms": [], "probes": [], "secret": False,
@@ -86,14 +86,19 @@ class Tester:
         Raises:
             InputError: the application does not answer.
         """
-        return await asyncio.wait_for(self._start(), WHOLE_S)
+        try:
+            return await asyncio.wait_for(self._start(), WHOLE_S)
+        except TimeoutError as error:
+            raise InputError(
+                f"{self.base_url} and the browser did not get ready within {WHOLE_S:g} s: run less beside them"
+            ) from error
 
     async def act(self, candidate: Candidate) -> ActionResult:
         """Do what a candidate of the page says."""
         try:
             return await asyncio.wait_for(self._act(candidate), WHOLE_S)
         except TimeoutError:
-            return await self._begin_again("an action took more than a minute")
+            return await self._begin_again("an action took more than two minutes")
         except Exception as error:
             if "closed" not in str(error) and "crash" not in str(error).lower():
                 raise
