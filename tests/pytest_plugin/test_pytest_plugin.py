@@ -395,6 +395,13 @@ def test_a_decision_with_its_evidence(project):
     assert {p.get("name"): p.get("value") for p in skipped.findall(".//property")}["decision"] == "NOT_CHECKED"
 
 
+@pytest.fixture
+def _cached(monkeypatch):
+    """The agent of these tests counts as one of this package, or no verdict on its runs would be cached."""
+    monkeypatch.setattr("rl_eval.pytest_plugin._cache_key.added_agents", list)
+
+
+@pytest.mark.usefixtures("_cached")
 def test_a_verdict_is_reused_while_nothing_has_changed(project, monkeypatch):
     loads = project.path / "loads.txt"
     monkeypatch.setenv("LOG_OF_LOADS", str(loads))
@@ -430,6 +437,7 @@ def test_under_xdist_a_name_that_no_suite_has_is_a_usage_error(project):
     assert "INTERNALERROR" not in output(result)
 
 
+@pytest.mark.usefixtures("_cached")
 def test_a_verdict_from_the_cache_is_recorded_with_the_ledgers_note_of_today(project, monkeypatch):
     monkeypatch.setenv("LOG_OF_LOADS", str(project.path / "loads.txt"))
     for name, rule in (("a", BALANCE), ("b", FALL)):
