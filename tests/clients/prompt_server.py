@@ -8,6 +8,7 @@ from rl_eval.domains.prompt import DOMAIN
 from rl_eval.domains.prompt.environment import dataset
 from rl_eval.domains.prompt.environment.source import Source
 from tests.domains.prompt.synthetic_tasks import TASKS, SyntheticScores
+from tests.gates.fake_runs import record_files
 from tests.serving.served_runs import write_run
 
 AGENT = ["env=cartpole", "agent=ppo", "agent.n_envs=2", "agent.network.widths=[8]", "agent.lr=0.003"]
@@ -22,6 +23,7 @@ def main(folder):
         domains.register(DOMAIN)
     config = write_run(folder / "run", AGENT, environment={"name": DOMAIN.name})
     run.write_json(folder / "run" / "preprocessing.json", DOMAIN.preprocessing(config.env))
+    record_files(folder / "run")
     return serving.serve(
         str(folder / "run"),
         host="127.0.0.1",

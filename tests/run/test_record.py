@@ -5,6 +5,7 @@ import pytest
 
 from rl_eval import run
 from rl_eval.errors import InputError
+from tests.gates.fake_runs import record_files
 
 SUITES = [{"suite": "a", "criteria": [{"criterion": "b", "decision": "PASS"}]}]
 
@@ -13,6 +14,7 @@ def test_a_complete_run_is_read(run_directory):
     (run_directory / "metrics.csv").write_text("env_steps,x\n1,0.5\n2,nan\n")
     run.write_json(run_directory / "verdict.json", {"suites": SUITES})
     run.write_json(run_directory / "preprocessing.json", {"features": ["a"]})
+    record_files(run_directory)
     (run_directory / "config.yaml").write_text("env: {name: cartpole}\nseed: 3\nagent: {gamma: 0.9, name: ppo}\n")
     record = run.read_record(run_directory)
     assert record.curve("x").tolist() == [0.5]

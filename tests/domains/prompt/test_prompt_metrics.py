@@ -9,6 +9,7 @@ from rl_eval.domains.prompt import Config, metrics
 from rl_eval.errors import InputError
 from rl_eval.metrics import MetricUndefined
 from rl_eval.rollout import Episodes
+from rl_eval.run import FILES_SHA256, file_sha256
 
 
 class FakeRun:
@@ -17,6 +18,7 @@ class FakeRun:
     def __init__(self, path, content):
         self.path = path
         (path / "preprocessing.json").write_text(json.dumps({"schema": 1, **content}))
+        self.info = {FILES_SHA256: {"preprocessing.json": file_sha256(path / "preprocessing.json")}}
 
 
 @pytest.fixture

@@ -15,9 +15,15 @@ ROOT = Path(__file__).resolve().parents[3]
 FEATURES = [f"f{i}" for i in range(10)]
 
 
+def recorded(path):
+    """What `run.json` says of the file beside it."""
+    file = path / "preprocessing.json"
+    return {runs.FILES_SHA256: {file.name: runs.file_sha256(file)}} if file.exists() else {}
+
+
 def diagnosed_run(path=Path("run"), env=None, terms=None):
     return DiagnosedRun(
-        path, {}, {"env": {"name": "qase", "budget": None, **(env or {})}, "reward": {"terms": terms or {}}}
+        path, recorded(path), {"env": {"name": "qase", "budget": None, **(env or {})}, "reward": {"terms": terms or {}}}
     )
 
 
@@ -27,8 +33,8 @@ def finding_of(name, run):
     return findings[0] if findings else None
 
 
-def saved(path, **recorded):
-    runs.write_json(path / "preprocessing.json", {"features": FEATURES, **recorded})
+def saved(path, **values):
+    runs.write_json(path / "preprocessing.json", {"features": FEATURES, **values})
     return diagnosed_run(path)
 
 
@@ -46,12 +52,12 @@ def test_what_a_run_writes_down_is_what_is_read(tmp_path):
     config = Config(cycles=60)
     runs.write_json(tmp_path / "preprocessing.json", domains.domain("qase").preprocessing(config))
     assert finding_of("silent_features", diagnosed_run(tmp_path)).data["constant"] == ["is_muted"]
-    run = DiagnosedRun(tmp_path, {}, {"env": config.model_dump()})
+    run = DiagnosedRun(tmp_path, recorded(tmp_path), {"env": config.model_dump()})
     assert [finding.title for finding in findings_of(run, "dead_features") if "never change" in finding.title] == [], (
         "told once"
     )
     (tmp_path / "preprocessing.json").unlink()
-    run = DiagnosedRun(tmp_path, {}, {"env": config.model_dump()})
+    run = DiagnosedRun(tmp_path, recorded(tmp_path), {"env": config.model_dump()})
     (finding,) = (finding for finding in findings_of(run, "dead_features") if "never change" in finding.title)
     assert finding.data["constant"] == ["is_muted"]
 
