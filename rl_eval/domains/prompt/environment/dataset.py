@@ -101,7 +101,8 @@ def fingerprint(config: Config, part: Part) -> str:
     Scores themselves follow from these, and need not be known yet.
     """
     states, source = load_states(config, part), _source(_key(config, _DATA), _stamps(config))
-    named = [source.feedback, source.judge, *(task.item_set_hash() for task in states.tasks)]
+    models = [source.feedback] if part == "train" else [source.feedback, source.judge]
+    named = [*models, *(task.item_set_hash() for task in states.tasks)]
     content = json.dumps([named, states.task.tolist(), states.kinds, states.texts], ensure_ascii=False)
     return hashlib.sha256(content.encode(errors="surrogatepass")).hexdigest()
 

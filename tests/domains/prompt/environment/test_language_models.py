@@ -114,7 +114,12 @@ def test_fingerprints_are_of_prompts_items_and_models_and_not_of_what_is_scored(
     assert DOMAIN.fingerprints(config) == before
     assert DOMAIN.fingerprints(config_of(folder, items=3)) != before
     (folder / "other.gguf").write_bytes(b"GGUF other")
-    assert DOMAIN.fingerprints(config_of(folder, judge={"model": str(folder / "other.gguf")})) != before
+    others = DOMAIN.fingerprints(config_of(folder, judge={"model": str(folder / "other.gguf")}))
+    assert {part: others[part] == before[part] for part in before} == {
+        "train": True,
+        "validation": False,
+        "test": False,
+    }
 
 
 def test_a_table_that_a_file_made_needs_the_file_no_more(folder, scored):
