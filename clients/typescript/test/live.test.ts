@@ -7,7 +7,7 @@ import path from "node:path";
 import { after, before, test } from "node:test";
 
 import { RLInterface, type Environment } from "../src/index.js";
-import { cartpoleRun, errorOf, PYTHON, PYTHON_ENV, ROOT } from "./support.js";
+import { cartpoleRun, errorOf, PYTHON, PYTHON_ENV, ROOT, START_MS } from "./support.js";
 
 const TOKEN = "a-token-for-the-tests";
 const OBSERVATION = [0.1, -0.2, 0.3, 0.4];
@@ -19,7 +19,7 @@ const server = new RLInterface({ token: TOKEN });
 before(async () => {
   const policy = cartpoleRun(path.join(folder, "run"));
   const args = ["--folder", path.join(folder, "served")];
-  const options = { policy, program, args, cwd: ROOT, env: PYTHON_ENV };
+  const options = { policy, program, args, cwd: ROOT, env: PYTHON_ENV, timeoutMs: START_MS };
   assert.equal((await server.startServer(options)).status, "ok");
 });
 
@@ -113,7 +113,8 @@ test("a wrong token, and none", async () => {
 });
 
 test("a server that cannot serve says why", async () => {
-  const start = new RLInterface().startServer({ policy: path.join(folder, "none"), program, cwd: ROOT, env: PYTHON_ENV });
+  const options = { program, cwd: ROOT, env: PYTHON_ENV, timeoutMs: START_MS };
+  const start = new RLInterface().startServer({ policy: path.join(folder, "none"), ...options });
   await assert.rejects(start, errorOf("not_started", undefined, /none/));
 });
 

@@ -7,7 +7,7 @@ import path from "node:path";
 import { after, before, test } from "node:test";
 
 import { RLTrainer } from "../src/index.js";
-import { errorOf, PYTHON, PYTHON_ENV, ROOT } from "./support.js";
+import { errorOf, PYTHON, PYTHON_ENV, ROOT, START_MS } from "./support.js";
 
 const PROMPTS = [
   { prompt: "Decide what the mood is: yes, no. We are a small shop.", task: "mood" },
@@ -19,7 +19,7 @@ const { server } = trainer;
 
 before(async () => {
   const command = [PYTHON, "-m", "tests.clients.prompt_server", folder];
-  const health = await trainer.start({ command, cwd: ROOT, env: PYTHON_ENV });
+  const health = await trainer.start({ command, cwd: ROOT, env: PYTHON_ENV, timeoutMs: START_MS });
   assert.deepEqual([health.env, health.action_names.at(-1)], ["prompt", "stop"]);
 });
 

@@ -10,6 +10,8 @@ import { fileURLToPath } from "node:url";
 
 import { RLError, type ErrorCode } from "../src/index.js";
 
+/** For a server to start on a busy machine: a guard. */
+export const START_MS = 600_000;
 /** The checkout. */
 export const ROOT = fileURLToPath(new URL("../../../../", import.meta.url));
 const VENV = path.join(ROOT, ".venv/bin/python");
