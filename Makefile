@@ -32,6 +32,7 @@ bench: .venv/installed
 	$(BIN)/python -m benchmarks.startup
 	$(BIN)/python -m benchmarks.gae
 	$(BIN)/python -m benchmarks.replay
+	if command -v redis-server >/dev/null; then $(BIN)/python -m benchmarks.redis_replay; fi
 	$(BIN)/python -m benchmarks.stepping
 	$(BIN)/python -m benchmarks.evaluate
 	$(BIN)/python -m benchmarks.memory

@@ -15,6 +15,7 @@ from annotated_types import Ge, Gt, Le, Lt, MinLen
 
 from agents import require_body
 from agents.memory_use import dqn_bytes, on_policy_bytes
+from agents.redis_server import is_address, parse_address
 
 # Read by pydantic where a config is checked: no unknown keys, no NaN, no infinities.
 STRICT = {"extra": "forbid", "allow_inf_nan": False}
@@ -179,6 +180,22 @@ class QNetworkConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
+class ReplayConfig:
+    """Where an agent keeps the experience that it learns from; the top-level section `replay` of a config."""
+
+    __pydantic_config__ = STRICT
+
+    storage: str = "memory"  # memory | memmap | redis://host:port/db
+    folder: str | None = None  # of the memmap; None: the run directory
+
+    def __post_init__(self) -> None:
+        if is_address(self.storage):
+            parse_address(self.storage)
+        elif self.storage not in ("memory", "memmap"):
+            raise ValueError("storage must be memory, memmap, or the address of a Redis server, redis://host:port/db")
+
+
+@dataclass(frozen=True, kw_only=True)
 class DQNConfig:
     """Deep Q-learning (Mnih et al. 2015), and what Rainbow (Hessel et al. 2018) adds to it, each part by a key."""
 
@@ -196,8 +213,6 @@ class DQNConfig:
     priority_alpha: NonNegative = 0.6  # 0: uniform
     priority_beta: Rate = 0.4  # of the importance weights at the start; 1 at total_steps
     buffer_size: Count = 100_000  # transitions
-    storage: Literal["memory", "memmap"] = "memory"
-    storage_folder: str | None = None  # of the memmap; None: inside the run directory
     batch_size: Count = 64
     learning_starts: Annotated[int, Ge(0)] = 1_000  # env steps before the first update
     train_every: Count = 4  # steps a copy between rounds of updates
@@ -216,6 +231,7 @@ class DQNConfig:
     normalize_reward: bool = False  # divide by the deviation of the discounted return
     clip_obs: Positive = 10.0  # bounds of normalised observations
     network: QNetworkConfig = field(default_factory=QNetworkConfig)
+    replay: ReplayConfig = field(default_factory=ReplayConfig)
 
     weight_keys: ClassVar[tuple[str, ...]] = ("network", "dueling", "normalize_obs", "clip_obs")
 

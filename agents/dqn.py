@@ -60,10 +60,10 @@ class DQN(BaseAgent):
     Args:
         config: the hyper-parameters.
         envs, generators, total_steps, device: as in `BaseAgent`.
-        folder: of the memmap, where the config asks for one and names no other.
+        folder: of the memmap, where the config asks for one and names no other; it names what is kept on a server.
 
     Raises:
-        ValueError: the environment does not suit, or the memmap has no room.
+        ValueError: the environment does not suit, or the memmap or the server has no room.
     """
 
     config: DQNConfig
@@ -92,8 +92,8 @@ class DQN(BaseAgent):
             gamma=config.gamma,
             n_step=config.n_step,
             priority_alpha=config.priority_alpha if config.prioritized else None,
-            storage=config.storage,
-            folder=Path(config.storage_folder) if config.storage_folder is not None else folder,
+            storage=config.replay.storage,
+            folder=Path(config.replay.folder) if config.replay.folder is not None else folder,
         )
         # With more slots few are drawn twice before the target changes; and stored values need inputs that stay.
         slots = min(CACHE_RATIO * config.batch_size * config.target_every, self.buffer.size)

@@ -66,8 +66,10 @@ def dqn_bytes(config: DQNConfig, observation: int, action: int) -> dict[str, int
         attention = size * width + 4 * width**2
     parameters = attention + _parameters(sizes) + (action + config.dueling) * (sizes[-1] + 1)
     slot = 1 + 8 * config.prioritized  # whether it can be drawn, and its weight
-    if config.storage == "memory":
-        slot += FLOAT * (observation + 1) + 8 + 1 + 8  # observation, reward, action, end, env steps
+    if config.replay.storage == "memory":
+        slot += FLOAT * observation
+    if config.replay.storage != "memmap":
+        slot += FLOAT + 8 + 1 + 8  # reward, action, end, env steps
     largest = max(_largest_layer(sizes), width**2 if groups or network.candidates else 0)
     return {
         "agent.network.widths": _training_bytes(parameters, largest, 2),

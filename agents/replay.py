@@ -18,8 +18,10 @@ from typing import Any
 
 import numpy as np
 
+from agents.redis_server import is_address
+from agents.replay_observations import ArrayObservations, Observations
 from agents.replay_sampling import PrioritizedSampler, UniformSampler
-from agents.replay_storage import Storage, allocate
+from agents.replay_storage import allocate
 
 TERMINATED, TRUNCATED = 1, 2
 count = np.count_nonzero  # of a few flags: a tenth of the time of `any`
@@ -54,11 +56,12 @@ class ReplayBuffer:
         gamma: the discount of a step.
         n_step: rewards in a return, where the episode does not end before.
         priority_alpha: α of prioritised replay; None draws uniformly. See `replay_sampling.py`.
-        storage: memmap keeps the ring in a file, its room reserved at once, which is gone with the process.
-        folder: where that file lies.
+        storage: `memory`; `memmap` keeps the ring in a file, its room reserved at once, which is gone with the process;
+            the address of a Redis server keeps observations and masks there.
+        folder: where that file lies; it names what is kept on a server.
 
     Raises:
-        ValueError: an argument is out of range, or the folder cannot take the file.
+        ValueError: an argument is out of range, or the folder or the server cannot take the ring.
     """
 
     def __init__(
@@ -73,7 +76,7 @@ class ReplayBuffer:
         gamma: float,
         n_step: int = 1,
         priority_alpha: float | None = None,
-        storage: Storage = "memory",
+        storage: str = "memory",
         folder: Path | None = None,
     ):
         if n_envs < 1:
@@ -92,13 +95,18 @@ class ReplayBuffer:
             )
         self.n_envs, self.rows, self.n_step = n_envs, rows, n_step
         self.size = rows * n_envs  # slots
-        self._storage, self._folder = storage, folder
-        self._ring: dict[str, np.ndarray] = {}
-        self._allocate("obs", tuple(obs_shape), obs_dtype)
-        self._allocate("actions", tuple(action_shape), action_dtype)
-        self._allocate("rewards", (), np.float32)
-        self._allocate("ends", (), np.uint8)  # 0, TERMINATED or TRUNCATED
-        self._allocate("steps", (), np.int64)  # env steps once the slot was written
+        self._observations = self._make_observations(tuple(obs_shape), obs_dtype, storage, folder)
+        columns = {
+            "actions": (tuple(action_shape), action_dtype),
+            "rewards": ((), np.float32),
+            "ends": ((), np.uint8),  # 0, TERMINATED or TRUNCATED
+            "steps": ((), np.int64),  # env steps once the slot was written
+        }
+        place = "memory" if is_address(storage) else storage
+        self._ring = {
+            name: allocate((self.size, *shape), np.dtype(dtype), place, folder)
+            for name, (shape, dtype) in columns.items()
+        }
         self.sampler = (
             UniformSampler(self.size) if priority_alpha is None else PrioritizedSampler(self.size, priority_alpha)
         )
@@ -118,10 +126,10 @@ class ReplayBuffer:
         """Make room for an action mask `[A]` with every observation; before the first `add`.
 
         Raises:
-            ValueError: the folder of the memmap cannot take it.
+            ValueError: the folder of the memmap, or the server, cannot take it.
         """
-        if "masks" not in self._ring:
-            self._allocate("masks", (actions,), bool)
+        if self._observations.actions is None:
+            self._observations.keep_masks(actions)
 
     def add(
         self,
@@ -218,20 +226,20 @@ class ReplayBuffer:
         steps = n - over.sum(axis=0)
         terminated = ends[steps - 1, np.arange(batch_size)] == TERMINATED
         next_index = (index + (steps - terminated) * n_envs) % self.size
-        masks = ring.get("masks")
+        obs, masks = self._observations.read(np.concatenate((index, next_index)))
         return Batch(
-            obs=ring["obs"].take(index, axis=0),
+            obs=obs[:batch_size],
             actions=ring["actions"].take(index, axis=0),
             returns=rewards.sum(axis=0).astype(np.float32),
-            next_obs=ring["obs"].take(next_index, axis=0),
+            next_obs=obs[batch_size:],
             discounts=np.where(terminated, 0.0, self._powers.take(steps)).astype(np.float32),
             weights=weights,
             index=index,
             next_index=next_index,
             next_written=ring["steps"].take(next_index),
             age=self.env_steps - ring["steps"].take(index),
-            masks=None if masks is None else masks.take(index, axis=0),
-            next_masks=None if masks is None else masks.take(next_index, axis=0),
+            masks=None if masks is None else masks[:batch_size],
+            next_masks=None if masks is None else masks[batch_size:],
         )
 
     def update_priorities(self, index: np.ndarray, td_errors: np.ndarray) -> None:
@@ -254,6 +262,7 @@ class ReplayBuffer:
     def state(self) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
         """Everything: views of what has been filled, to be written before the next change, and JSON."""
         arrays, meta = self.sampler.state(self.filled)
+        arrays |= self._observations.state(self.filled)
         arrays |= {name: array[: self.filled] for name, array in self._ring.items()}
         arrays |= {"written": self._written, "open": self._open, "awaiting_final_obs": self._awaiting_final_obs}
         return arrays, {**meta, "env_steps": self.env_steps, "size": self.size, "n_step": self.n_step}
@@ -270,21 +279,28 @@ class ReplayBuffer:
         filled = len(arrays["available"])
         if "masks" in arrays:
             self.keep_masks(arrays["masks"].shape[1])
-        for name, array in self._ring.items():
-            if (arrays[name].shape, arrays[name].dtype) != (array[:filled].shape, array.dtype):
+        kinds = {name: (array.shape[1:], array.dtype) for name, array in self._ring.items()}
+        kinds["obs"] = self._observations.shape, self._observations.dtype
+        for name, (shape, dtype) in kinds.items():
+            if (arrays[name].shape, arrays[name].dtype) != ((filled, *shape), dtype):
                 raise ValueError(
                     f"{name} of a replay buffer, {arrays[name].dtype} {arrays[name].shape}, do not fit "
-                    f"{array.dtype} {array[:filled].shape}"
+                    f"{dtype} {(filled, *shape)}"
                 )
         for name, array in self._ring.items():
             array[:filled] = arrays[name]
+        self._observations.load_state(arrays["obs"], arrays.get("masks"))
         self.sampler.load_state(arrays, meta)
         self._written[:], self._open[:] = arrays["written"], arrays["open"]
         self._awaiting_final_obs[:] = arrays["awaiting_final_obs"]
         self.env_steps = meta["env_steps"]
 
-    def _allocate(self, name: str, shape: tuple[int, ...], dtype: Any) -> None:
-        self._ring[name] = allocate((self.size, *shape), np.dtype(dtype), self._storage, self._folder)
+    def _make_observations(self, shape: tuple[int, ...], dtype: Any, storage: str, folder: Path | None) -> Observations:
+        if not is_address(storage):
+            return ArrayObservations(self.size, shape, dtype, storage, folder)
+        from agents.redis_observations import RedisObservations
+
+        return RedisObservations(self.rows, self.n_envs, shape, dtype, storage, folder)
 
     def _write(self, copies: slice | np.ndarray, obs: np.ndarray, mask: np.ndarray | None) -> np.ndarray:
         """Put observations `[C, …]` and their masks into the next slots of some copies; returns these slots."""
@@ -293,9 +309,7 @@ class ReplayBuffer:
         overwritten = self.sampler.available[slots]
         if count(overwritten):
             self.sampler.remove(slots[overwritten])
-        self._ring["obs"][slots] = obs
-        if "masks" in self._ring:
-            self._ring["masks"][slots] = True if mask is None else mask
+        self._observations.write(slots, obs, mask)
         return slots
 
     def _finish(self, copies: np.ndarray) -> None:

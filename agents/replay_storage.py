@@ -6,17 +6,17 @@ import os
 import shutil
 import tempfile
 from pathlib import Path
-from typing import IO, Literal
+from typing import IO
 
 import numpy as np
 
 CHUNK = 1 << 20  # bytes that are written at once
 
-Storage = Literal["memory", "memmap"]
 
+def allocate(shape: tuple[int, ...], dtype: np.dtype, storage: str, folder: Path | None) -> np.ndarray:
+    """Zeros, in memory or in a file without a name (`memmap`).
 
-def allocate(shape: tuple[int, ...], dtype: np.dtype, storage: Storage, folder: Path | None) -> np.ndarray:
-    """Zeros, in memory or in a file without a name, which the system removes when the process ends in whatever way.
+    The system removes that file when the process ends, in whatever way.
 
     Raises:
         ValueError: the folder is missing, cannot be written, or has no room.

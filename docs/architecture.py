@@ -50,6 +50,7 @@ LAYERS: dict[str, tuple[str, ...]] = {
         "validation_errors",
         "extras",
         "override_text",
+        "redis_credentials",
         "errors",
         "synonyms",
     ),

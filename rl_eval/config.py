@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from dataclasses import fields
 from pathlib import Path
@@ -9,9 +10,9 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, field_validator
 
-from rl_eval import agent_registry, domains, plugins
+from rl_eval import agent_registry, domains, plugins, redis_credentials
 from rl_eval.errors import InputError
-from rl_eval.extras import imports_of_extra
+from rl_eval.extras import imports_of_extra, require_extra
 from rl_eval.rewards import RewardFunction, as_range
 from rl_eval.tracking import settings_model
 from rl_eval.validation_errors import config_sentence
@@ -76,11 +77,13 @@ class RunConfig(_Section):
     def to_dict(self) -> dict[str, Any]:
         """Plain values, as in `config.yaml`."""
         agent = TypeAdapter(type(self.agent)).dump_python(self.agent, mode="json")
+        replay = {"replay": agent.pop("replay")} if "replay" in agent else {}
         return {
             **self.model_dump(mode="json", exclude={"agent", "env", "tracker"}),
             "tracker": self.tracker.model_dump(mode="json"),
             "env": self.env.model_dump(mode="json"),
             "agent": agent,
+            **replay,
         }
 
 
@@ -90,6 +93,37 @@ def _section(values: dict[str, Any], name: str) -> dict[str, Any]:
     if not isinstance(section, Mapping):
         raise InputError(f"{name}={section!r} is not a section with keys of its own, `name` among them")
     return dict(section)
+
+
+def _replay(values: dict[str, Any], agent: Any, model: Any) -> dict[str, Any]:
+    """Take the section `replay` out of the values, as the field of that name in the config of an agent.
+
+    Raises:
+        InputError: it is not valid, or asks for something of an agent that keeps no transitions.
+    """
+    section = values.pop("replay", {})
+    if not isinstance(section, Mapping):
+        raise InputError(f"replay={section!r} is not a section: give replay.storage=memory, memmap or redis://…")
+    section = dict(section)
+    if isinstance(section.get("storage"), str):
+        section["storage"] = redis_credentials.take_out(section["storage"])
+    replay_model: Any = next((field.default_factory for field in fields(model) if field.name == "replay"), None)
+    if replay_model is None:
+        asked = {key: value for key, value in section.items() if value not in (None, "memory")}
+        if asked:
+            key, value = next(iter(asked.items()))
+            raise InputError(
+                f"replay.{key}={value}: agent={agent} keeps no transitions; leave it out, or use agent=dqn"
+            )
+        return {}
+    try:
+        checked: Any = TypeAdapter(replay_model).validate_python(section)
+    except ValidationError as error:
+        names = [field.name for field in fields(replay_model)]
+        raise InputError(config_sentence(error, section, "replay", names)) from error
+    if str(checked.storage).startswith("redis"):
+        require_extra("redis", "replay.storage=redis://…", "redis")
+    return {"replay": checked}
 
 
 def load(values: Mapping[str, Any]) -> RunConfig:
@@ -108,6 +142,7 @@ def load(values: Mapping[str, Any]) -> RunConfig:
     plugins.import_plugins(names, Path.cwd())
     agent, env, tracker = (_section(values, section) for section in ("agent", "env", "tracker"))
     agent_model = agent_registry.agent(agent.get("name")).config
+    agent |= _replay(values, agent.get("name"), agent_model)
     try:
         config = RunConfig.model_validate({**values})
     except ValidationError as error:
@@ -139,6 +174,18 @@ def load(values: Mapping[str, Any]) -> RunConfig:
     validation = config.validation.model_copy(update={"metric": metric})
     sections = {"agent": agent_config, "env": env_config, "validation": validation, "tracker": tracker_settings}
     return config.model_copy(update=sections)
+
+
+def without_servers(config: RunConfig) -> RunConfig:
+    """The config of a run from anywhere, whose agent connects to no server that the run names.
+
+    Where transitions are kept does not change what is learned from them.
+    """
+    replay = getattr(config.agent, "replay", None)
+    if replay is None or not str(replay.storage).startswith("redis"):
+        return config
+    agent = dataclasses.replace(config.agent, replay=dataclasses.replace(replay, storage="memory"))
+    return config.model_copy(update={"agent": agent})
 
 
 def torch_device(hardware: Hardware) -> str:

@@ -138,7 +138,7 @@ def escape_controls(text: str, keep: str = "") -> str:
 
 _CREDENTIALS = re.compile(r"//([^:@/?#]+:)?.*@", re.DOTALL)  # a password may hold any character
 _QUERY_VALUE = re.compile(r"([^=&;#]*=)?[^&;#]+")
-_URL_IN_TEXT = re.compile(r"\bhttps?://[^\s'\"`<>]*[^\s'\"`<>:;,.)]", re.IGNORECASE)
+_URL_IN_TEXT = re.compile(r"\b(?:https?|rediss?)://[^\s'\"`<>]*[^\s'\"`<>:;,.)]", re.IGNORECASE)
 
 
 def mask_url(text: str) -> str:
@@ -150,7 +150,7 @@ def mask_url(text: str) -> str:
 
 
 def mask_urls(text: str) -> str:
-    """Text with `mask_url` on each http or https URL in it."""
+    """Text with `mask_url` on each http, https or Redis URL in it."""
     return _URL_IN_TEXT.sub(lambda match: mask_url(match[0]), text) if "//" in text else text
 
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rl_eval import __version__
+from rl_eval import __version__, redis_credentials
 from rl_eval.command_line import CommandLine, plain_value, read_command_line, read_overrides
 from rl_eval.errors import InputError
 from rl_eval.extras import require_extra
@@ -85,6 +85,7 @@ def _launch(root: Path, argv: Sequence[str], job: Callable[[], None], directorie
             print(f"rl_eval {__version__}")
             return 0
         require_extra("train", "train.py", "hydra", "omegaconf", "torch")
+        argv = [redis_credentials.take_out(text) for text in argv]
         line = read_command_line(argv, lambda: keys_and_groups(conf))
         overrides = [*groups_of_parent(line.overrides), *line.overrides]
         if line.prints is not None:

@@ -91,7 +91,7 @@ SIZE_KEYS = (
     "buffer_size", "n_envs", "n_steps", "widths", "group_width", "groups", "heads", "flows", "cycles", "shift",
     "episodes", "batch_size", "n_step", "alert_window", "warmup", "keep", "workers", "threads",
 )  # fmt: skip
-PLACES = ("hydra", "agent.storage_folder")
+PLACES = ("hydra", "replay")
 
 
 class Hang(BaseException):

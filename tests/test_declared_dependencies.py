@@ -23,6 +23,7 @@ DISTRIBUTION_OF = {
 EXTRAS_OF_MODULES = {
     "agents": {"train"},
     "agents/export.py": {"train", "onnx"},
+    "agents/redis_server.py": {"train", "redis"},
     "train.py": {"train"},
     "rl_eval/command_line.py": {"train"},
     "rl_eval/hydra_compose.py": {"train"},

@@ -246,11 +246,11 @@ def test_bad_input_is_one_sentence_and_status_2(arguments, message, tmp_path, mo
     ("override", "message"),
     [
         ("agent.buffer_size=1000000000000000", "lower agent.buffer_size=1000000000000000"),
-        ("agent.storage_folder=nowhere", "nowhere cannot hold the replay buffer (No such file or directory)"),
+        ("replay.folder=nowhere", "nowhere cannot hold the replay buffer (No such file or directory)"),
     ],
 )
 def test_a_replay_buffer_without_room_is_one_sentence_and_status_2(override, message, tmp_path):
-    done = train(tmp_path, "agent=dqn", "env=cartpole", "agent.storage=memmap", override, "hydra.run.dir=run")
+    done = train(tmp_path, "agent=dqn", "env=cartpole", "replay.storage=memmap", override, "hydra.run.dir=run")
     assert done.returncode == 2
     *_, line = done.stderr.strip().splitlines()  # below the progress of a run that has yet to begin
     assert line.startswith("error: ")

@@ -20,6 +20,7 @@ EXTRAS = {
     "browser": ("coverage", "fastapi", "playwright", "uvicorn"),
     "llm": ("xllamacpp",),
     "onnx": ("onnx", "onnxruntime"),
+    "redis": ("redis",),
     "sb3": ("stable_baselines3",),
     "serve": ("fastapi", "uvicorn"),
     "train": ("torch", "hydra"),

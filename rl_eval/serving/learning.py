@@ -60,7 +60,7 @@ class Learner:
             import torch
 
             torch.set_num_threads(1)
-        run_config = config.load(source.run_config)
+        run_config = config.without_servers(config.load(source.run_config))
         self._agent_config = _settings(run_config.agent, source.meta, update_after)
         self._source, self._update_after = source, update_after
         self.on_policy = not hasattr(self._agent_config, "buffer_size")

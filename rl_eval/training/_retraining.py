@@ -29,7 +29,7 @@ def replay(original: run.Run, directory: Path, *, trust: bool, on_step: Callable
     """
     require_plugins_of_run(original.path, original.config, trust=trust)
     settings = {"keep_snapshots": ALL_SNAPSHOTS, "tracker": {"name": "none"}, "resume": None}
-    config = configs.load({**original.config, **settings})
+    config = configs.without_servers(configs.load({**original.config, **settings}))
     domain = domains.domain(config.env.name)
     if (reason := domain.not_repeatable(config.env)) is not None:
         raise InputError(f"{original.path} cannot be trained again to the same bytes: {reason}")

@@ -8,7 +8,7 @@ import torch
 from gymnasium.vector import AutoresetMode
 
 from agents import q_policy
-from agents.config import DQNConfig, QNetworkConfig
+from agents.config import DQNConfig, QNetworkConfig, ReplayConfig
 from agents.q_metrics import UpdateLog, largest_return
 from agents.schedules import updates_due
 from agents.target_cache import TargetCache
@@ -155,10 +155,10 @@ def test_exploration_is_uniform_and_greed_is_greedy():
         DQNConfig(n_envs=4, epsilon_start=0.0, epsilon_end=0.0, **{**SMALL, "learning_starts": 10**6}), Walk()
     )
     greedy.iterate()
-    ring = greedy.buffer._ring
-    drawable = greedy.buffer.sampler.available
-    best = greedy.learner.values.q_values(ring["obs"][drawable]).argmax(axis=1)
-    np.testing.assert_array_equal(ring["actions"][drawable], best)
+    arrays, _ = greedy.buffer.state()
+    drawable = arrays["available"]
+    best = greedy.learner.values.q_values(arrays["obs"][drawable]).argmax(axis=1)
+    np.testing.assert_array_equal(arrays["actions"][drawable], best)
 
 
 def transitions(agent, rng):
@@ -249,7 +249,8 @@ def test_scales_are_those_of_the_moment_of_the_draw():
     agent = build(config, Walk())
     iterate(agent, 5)
     assert agent.obs_moments.count == agent.env_steps == agent.reward_scale.moments.count
-    raw = agent.buffer._ring["obs"][agent.buffer.sampler.available]
+    arrays, _ = agent.buffer.state()
+    raw = arrays["obs"][arrays["available"]]
     assert raw[:, 1].max() == 6.0  # the step number, as the environment gives it
     calls = {}
     agent.learner.targets = lambda returns, *_: calls.setdefault("returns", returns)
@@ -281,7 +282,7 @@ CASES = {
 @pytest.mark.parametrize("storage", ["memory", "memmap"])
 @pytest.mark.parametrize("config", CASES.values(), ids=CASES.keys())
 def test_state_restores_to_the_bit(config, storage, tmp_path):
-    config = DQNConfig(**{**vars(config), "storage": storage})
+    config = DQNConfig(**{**vars(config), "replay": ReplayConfig(storage=storage)})
     first = build(config, Walk(), folder=tmp_path)
     iterate(first, 8)  # the ring has gone round
     assert first.env_steps > config.buffer_size
@@ -412,8 +413,9 @@ def test_what_cannot_be_trained_is_one_sentence(tmp_path):
     refused("epsilon_end=0.5 is above epsilon_start=0.2", epsilon_start=0.2, epsilon_end=0.5)
     refused("epsilon_end=0 is never reached", epsilon_end=0.0, exploration="exponential")
     refused(r"groups=\[1, 2\] are 3 features in all.*gives 2", network=QNetworkConfig(groups=[1, 2]))
-    refused("bytes free, and the replay buffer needs", storage="memmap", buffer_size=10**14)
-    refused("No such file or directory", storage="memmap", storage_folder=str(tmp_path / "nowhere"))
+    refused("bytes free, and the replay buffer needs", replay=ReplayConfig(storage="memmap"), buffer_size=10**14)
+    nowhere = ReplayConfig(storage="memmap", folder=str(tmp_path / "nowhere"))
+    refused("No such file or directory", replay=nowhere)
     with pytest.raises(ValueError, match="group_width=9 is not a multiple of heads=4"):
         QNetworkConfig(groups=[1], group_width=9)
     with pytest.raises(ValueError, match="n_step=9 is longer than an episode, which ends after 7 steps"):

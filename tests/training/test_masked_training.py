@@ -26,7 +26,7 @@ AGENTS = {
     "a2c-workers": ["agent=a2c", "env.workers=2"],
     "dqn": ["agent=dqn", "agent.n_step=3", "agent.batch_size=32", "agent.buffer_size=600", "agent.learning_starts=100"],
     "dqn-prioritized": [
-        "agent=dqn", "agent.prioritized=true", "agent.double=false", "agent.batch_size=32", "agent.storage=memmap",
+        "agent=dqn", "agent.prioritized=true", "agent.double=false", "agent.batch_size=32", "replay.storage=memmap",
         "agent.learning_starts=100",
     ],
 }  # fmt: skip

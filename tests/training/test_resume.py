@@ -102,7 +102,7 @@ def envpool(*overrides):
         pytest.param(DQN_THREAT, id="threat-dqn"),
         pytest.param([*DQN_LUNARLANDER, "env.backend=gymnasium", "env.workers=1"], id="lunarlander-dqn"),
         pytest.param(
-            [*DQN_LUNARLANDER, "env.backend=gymnasium", "env.workers=1", "agent.storage=memmap"],
+            [*DQN_LUNARLANDER, "env.backend=gymnasium", "env.workers=1", "replay.storage=memmap"],
             id="lunarlander-dqn-memmap",
         ),
         pytest.param([*DQN_LUNARLANDER, "env.backend=envpool"], id="lunarlander-dqn-envpool"),
