@@ -15,7 +15,7 @@ from annotated_types import Ge, Gt, Le, Lt, MinLen
 
 from agents import require_body
 from agents.memory_use import dqn_bytes, on_policy_bytes
-from agents.redis_server import is_address, parse_address
+from agents.redis_address import is_address, parse_address
 
 # Read by pydantic where a config is checked: no unknown keys, no NaN, no infinities.
 STRICT = {"extra": "forbid", "allow_inf_nan": False}

@@ -25,7 +25,8 @@ from typing import Any
 
 import numpy as np
 
-from agents.redis_server import RedisAddress, RedisServer, parse_address
+from agents.redis_address import RedisAddress, parse_address
+from agents.redis_server import RedisServer
 from agents.replay_storage import allocate
 
 CHUNK = 32 << 20  # bytes of a string at most

@@ -1,4 +1,4 @@
-"""A Redis server that an agent keeps its experience on: its address, calls that outlast a broken connection, failures.
+"""A Redis server that an agent keeps its experience on: calls that outlast a broken connection, and failures.
 
 A call is sent again until the server has answered it, so every script that is called here has the same effect when it
 runs twice. Where the server stays away, has no room or refuses, an `OSError` with EIO or ENOSPC says why.
@@ -7,66 +7,21 @@ runs twice. Where the server stays away, has no room or refuses, an `OSError` wi
 from __future__ import annotations
 
 import errno
-import os
-import re
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any, TypeVar
-from urllib.parse import unquote
 
-ENVIRONMENT_VARIABLE = "RL_EVAL_REDIS_AUTH"  # `user:password` or `password`: an address has none
+import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+
+from agents.redis_address import ENVIRONMENT_VARIABLE, RedisAddress, credentials
+
 WAIT_S = 60.0  # seconds that a server may be away; the time in which it loads its file does not count
 CALL_S = 30.0  # seconds of one call
 CONNECT_S = 2.0
 PAUSES = (0.05, 0.1, 0.2, 0.5)  # seconds between tries; the last one stays
-_ADDRESS = re.compile(
-    r"(?P<scheme>rediss?)://(?P<host>\[[0-9a-f:]+\]|[a-z0-9._-]+)(:(?P<port>\d{1,5}))?(/(?P<db>\d{1,4})?)?", re.I
-)
 T = TypeVar("T")
-
-
-@dataclass(frozen=True)
-class RedisAddress:
-    """`redis://host:port/db`, or `rediss://` with TLS; without a user and a password."""
-
-    host: str
-    port: int = 6379
-    db: int = 0
-    tls: bool = False
-
-    def __str__(self) -> str:
-        host = f"[{self.host}]" if ":" in self.host else self.host
-        return f"redis{'s' if self.tls else ''}://{host}:{self.port}/{self.db}"
-
-
-def is_address(text: str) -> bool:
-    """Whether a text is meant as the address of a Redis server."""
-    return re.match(r"rediss?:", text, re.I) is not None
-
-
-def parse_address(text: str) -> RedisAddress:
-    """The parts of an address.
-
-    Raises:
-        ValueError: it is none; the sentence repeats nothing of it, since it may hold a password.
-    """
-    match = _ADDRESS.fullmatch(text)
-    if match is None or int(match["port"] or 1) not in range(1, 65536):
-        raise ValueError(
-            "the address of a Redis server is redis://host:port/db, or rediss:// with TLS; user and password go into "
-            f"the environment variable {ENVIRONMENT_VARIABLE}"
-        )
-    host = match["host"].strip("[]").lower()
-    return RedisAddress(host, int(match["port"] or 6379), int(match["db"] or 0), match["scheme"].lower() == "rediss")
-
-
-def credentials() -> dict[str, str]:
-    """Keyword arguments of the client: the user and the password of the environment variable, percent-encoded there."""
-    first, colon, rest = os.environ.get(ENVIRONMENT_VARIABLE, "").partition(":")
-    user, password = (first, rest) if colon else ("", first)
-    values = {"username": unquote(user), "password": unquote(password)}
-    return {name: value for name, value in values.items() if value}
 
 
 class RedisServer:
@@ -80,12 +35,7 @@ class RedisServer:
     """
 
     def __init__(self, address: RedisAddress, purpose: str):
-        import redis
-        from redis.backoff import NoBackoff
-        from redis.retry import Retry
-
         self.address, self.purpose = address, purpose
-        self._redis = redis
         self.refusals = (redis.ResponseError,)  # errors of a request that the server has understood
         self.client = redis.Redis(
             host=address.host, port=address.port, db=address.db, ssl=address.tls, **credentials(),  # type: ignore[arg-type]
@@ -131,7 +81,7 @@ class RedisServer:
         Raises:
             OSError: EIO where the server stays away or refuses, ENOSPC where it has no room.
         """
-        redis, tries, deadline = self._redis, 0, time.monotonic() + WAIT_S
+        tries, deadline = 0, time.monotonic() + WAIT_S
         while True:
             try:
                 return request()

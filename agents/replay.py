@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from agents.redis_server import is_address
+from agents.redis_address import is_address
 from agents.replay_observations import ArrayObservations, Observations
 from agents.replay_sampling import PrioritizedSampler, UniformSampler
 from agents.replay_storage import allocate

@@ -11,7 +11,7 @@ import re
 
 from rl_eval.errors import InputError
 
-ENVIRONMENT_VARIABLE = "RL_EVAL_REDIS_AUTH"  # also in agents/redis_server.py
+ENVIRONMENT_VARIABLE = "RL_EVAL_REDIS_AUTH"  # also in agents/redis_address.py
 # Up to the last @ of an address: a password that is not percent-encoded may hold any character.
 _CREDENTIALS = re.compile(r"(?P<scheme>rediss?://)(?P<credentials>(?:(?!rediss?://)[^\s'\"])*)@", re.IGNORECASE)
 

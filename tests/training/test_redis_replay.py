@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from agents.redis_server import ENVIRONMENT_VARIABLE as VARIABLE_OF_AGENTS
+from agents.redis_address import ENVIRONMENT_VARIABLE as VARIABLE_OF_AGENTS
 from rl_eval import config as configs
 from rl_eval import run as runs
 from rl_eval.errors import InputError
