@@ -326,6 +326,9 @@ def test_a_damaged_or_foreign_record_is_an_error_always(tmp_path, leaks):
     (run.path / "seen.npz").write_bytes(b"PK")
     check = held_out.check_runs([set_of([1], [10])], [run], leaks=leaks)
     assert check.decision == "ERROR"
+    assert "seen.npz is not the file that training wrote" in check.detail
+    check = held_out.check_runs([set_of([1], [10])], [record_files(run.path)], leaks=leaks)
+    assert check.decision == "ERROR"
     assert "seen.npz cannot be read" in check.detail
 
 
