@@ -13,10 +13,12 @@
   window.confirm = dialog((message) => !destructive.test(message));
   window.prompt = dialog(() => null);
   window.print = () => undefined;
-  let windows = 0;
-  window.open = (url) => {
-    windows += 1;
-    if (url && windows === 1) window.location.href = url;
-    return null;
-  };
+  // A page made for a window of its own fails without its opener, so such a window is not opened at all.
+  const nothing = () => undefined;
+  window.open = () => ({
+    closed: false, name: "", opener: window, location: { href: "", assign: nothing, replace: nothing },
+    document: document.implementation.createHTMLDocument(""),
+    focus: nothing, blur: nothing, close: nothing, print: nothing, postMessage: nothing, moveTo: nothing,
+    resizeTo: nothing, addEventListener: nothing, removeEventListener: nothing,
+  });
 })();
