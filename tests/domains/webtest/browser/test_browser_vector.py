@@ -1,0 +1,69 @@
+"""Builds of the shop as a vector environment: facts, masks, the clean build, and equal episodes for equal seeds."""
+
+import numpy as np
+import pytest
+
+from rl_eval.domains.webtest import DOMAIN, Config
+from rl_eval.domains.webtest.browser.vector import defects_of
+from rl_eval.domains.webtest.shop import DEFECT_IDS
+from rl_eval.rollout import play
+
+pytestmark = pytest.mark.verify
+SHORT = Config(mode="browser", candidates=48, max_actions=12)
+
+
+@pytest.fixture
+def make(chromium):
+    vectors = []
+
+    def build(config, n_envs, **options):
+        vectors.append(DOMAIN.make(config, n_envs=n_envs, part="test", **options))
+        return vectors[-1]
+
+    yield build
+    for vector in vectors:
+        vector.close()
+
+
+def test_builds_are_drawn_from_the_seed_alone():
+    builds = [defects_of(seed, 0.5) for seed in range(200)]
+    assert builds == [defects_of(seed, 0.5) for seed in range(200)]
+    share = np.mean([[name in build for name in DEFECT_IDS] for build in builds], axis=0)
+    assert (np.abs(share - 0.5) < 0.15).all()
+    assert defects_of(3, 1.0) == frozenset(DEFECT_IDS)
+
+
+def test_equal_seeds_are_equal_episodes_and_nothing_is_a_false_alarm(make):
+    outcomes = []
+    for _ in range(2):
+        vector = make(SHORT, 2, autoreset=False)
+        played = play(vector, DOMAIN.baselines["breadth_first"](SHORT), seeds=[1, 2])
+        assert set(DOMAIN.facts(SHORT)) == set(played.outcome)
+        assert played.lengths.tolist() == [12, 12]
+        assert not played.outcome["false_failures"].any()
+        ends = played.outcome["episode_end"]
+        assert played.outcome["defects"][ends].tolist() == [len(defects_of(seed, 0.5)) for seed in (1, 2)]
+        assert (played.outcome["branches"][ends] > 0).all()
+        outcomes.append(played.outcome)
+    for name in ("action", "state", "new_failures", "defects_found", "branches"):
+        np.testing.assert_array_equal(outcomes[0][name], outcomes[1][name], err_msg=name)
+
+
+def test_log_out_is_masked(make):
+    vector = make(SHORT, 1)
+    _, infos = vector.reset(seed=0)
+    mask = infos["action_mask"]
+    assert mask.any()
+    episode = vector._episodes[0]
+    destructive = [place for place, option in enumerate(episode.options) if option.element.destructive]
+    assert not mask[0, destructive].any()
+
+
+@pytest.mark.parametrize("policy", ["random", "breadth_first", "novelty"])
+def test_nothing_fails_on_the_clean_build_in_2000_actions(make, policy):
+    config = Config(mode="browser", candidates=48, max_actions=100, defect_share=1e-9)
+    vector = make(config, 4, autoreset=False)
+    played = play(vector, DOMAIN.baselines[policy](config), seeds=range(20))
+    assert len(played.outcome["action"]) == 2000
+    assert not played.outcome["new_failures"].any()
+    assert not played.outcome["defects"].any()
