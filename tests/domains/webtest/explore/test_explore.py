@@ -43,7 +43,7 @@ def test_what_is_reported_is_reproduced_by_its_script(tmp_path):
         report = json.loads((tmp_path / "out" / "report.json").read_text())
         failures = report["failures"]
         assert {defect_of(one["kind"], one["site"]) for one in failures} <= set(defects)
-        assert len(failures) >= 3
+        assert len(failures) >= 2
         assert report["not_reproduced"] == []
         script = tmp_path / "out" / failures[0]["script_file"]
         assert subprocess.run([sys.executable, script]).returncode == 0
