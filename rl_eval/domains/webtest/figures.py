@@ -9,6 +9,7 @@ import numpy as np
 from rl_eval.domains.webtest.config import Config
 from rl_eval.domains.webtest.metrics import METRICS
 from rl_eval.domains.webtest.rewards import TERMS
+from rl_eval.metrics import Metric, MetricUndefined
 from rl_eval.report import charts
 from rl_eval.report.behaviour import Behaviour
 from rl_eval.report.figure import Cell, Figure
@@ -64,13 +65,22 @@ def states_visited(played: Mapping[str, Episodes]) -> Figure:
 
 
 def equal_budget(played: Mapping[str, Episodes], config: Config) -> Figure:
-    """All metrics of the same builds, at the same number of actions."""
+    """All metrics of the same builds whose facts are there, at the same number of actions."""
+    facts = set.intersection(*(set(episodes.outcome) for episodes in played.values()))
     rows = [
-        [Cell(metric.name.replace("_", " ")), *(Cell(number(metric.compute(e, config), 3)) for e in played.values())]
+        [Cell(metric.name.replace("_", " ")), *(_value(metric, episodes, config) for episodes in played.values())]
         for metric in METRICS
+        if facts.issuperset(metric.needs)
     ]
     caption = f"Means of the same builds, at {config.max_actions} actions each."
     return Figure("At an equal number of actions", caption, header=("Metric", *played), rows=rows)
+
+
+def _value(metric: Metric, episodes: Episodes, config: Config) -> Cell:
+    try:
+        return Cell(number(metric.compute(episodes, config), 3))
+    except MetricUndefined:  # such as the share of defects where none is known
+        return Cell("not known")
 
 
 def reward_terms(played: Mapping[str, Episodes]) -> Figure:
