@@ -19,7 +19,7 @@ _ASSETS = ("image", "stylesheet", "script", "font", "media")
 _CONNECTION = ("net::ERR_TOO_MANY_REDIRECTS", "net::ERR_EMPTY_RESPONSE", "net::ERR_INVALID_RESPONSE")
 # What may change a cart: an action with one of these words, or on a page whose address has one.
 _CART = re.compile(r"cart|basket|bag|checkout|order|pay|buy|remov|clear|empty|delet|log ?out|sign ?out", re.IGNORECASE)
-_BACK = re.compile(r"\b(back|previous|edit|change)\b", re.IGNORECASE)
+_BACK = re.compile(r"\b(back|previous)\b", re.IGNORECASE)
 _REJECTED = re.compile(
     r"\b(invalid|not valid|required|must|error|wrong|missing|too (long|short|many|large)|not allowed|denied|failed|"
     r"please (enter|fill|correct|try)|cannot|can't)\b",
