@@ -80,8 +80,10 @@ def _check(failure: Failure) -> str:
     path = site.removeprefix("form ")
     return _define(
         "names = [name for name, value in filled.items() if name and value.strip()]",
-        'empty = """(f, names) => { const known = names.map((n) => f.elements[n]).filter((e) => e);',
-        '    const kept = known.filter((e) => e.type !== "password"); return kept.length > 0 && kept.every((e) => !e.value.trim()); }"""',
+        'empty = """(f, names) => {',
+        '    const kept = names.map((n) => f.elements[n]).filter((e) => e && e.type !== "password");',
+        "    return kept.length > 0 && kept.every((e) => !e.value.trim());",
+        '}"""',
         "forms = [form for form in page.locator('form').all()",
         f"         if template(form.evaluate('(f) => String(f.action)')) == {path!r}]",
         "return any(form.evaluate(empty, names) for form in forms)",
