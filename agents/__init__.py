@@ -159,7 +159,7 @@ register(
 register(
     "dqn",
     config="agents.config:DQNConfig",
-    agent="agents.dqn:DQN",
+    agent="agents.team:build",
     load_policy="agents.q_policy:load",
     to_onnx="agents.export:q_network_to_onnx",
 )

@@ -196,6 +196,17 @@ class ReplayConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
+class AgentsConfig:
+    """Agents that act in turn in one environment; the top-level section `agents` of a config."""
+
+    __pydantic_config__ = STRICT
+
+    count: Annotated[int, Ge(1), Le(8)] = 1
+    share: Literal["replay", "none"] = "replay"  # replay: a network in common, and a head each; none: a network each
+    credit: Literal["difference", "none"] = "difference"  # none: each is rewarded with the team's reward
+
+
+@dataclass(frozen=True, kw_only=True)
 class DQNConfig:
     """Deep Q-learning (Mnih et al. 2015), and what Rainbow (Hessel et al. 2018) adds to it, each part by a key."""
 
@@ -224,6 +235,7 @@ class DQNConfig:
     epsilon_start: Rate = 1.0
     epsilon_end: Rate = 0.05
     exploration_fraction: Rate = 0.2  # of total_steps, over which epsilon falls
+    novelty_bonus: NonNegative = 0.0  # of the fact `novelty`, added to the reward that is learned from
     loss: Literal["huber", "squared"] = "huber"
     max_grad_norm: Positive = 10.0
     optimizer_epsilon: Positive = 1e-8
@@ -232,6 +244,7 @@ class DQNConfig:
     clip_obs: Positive = 10.0  # bounds of normalised observations
     network: QNetworkConfig = field(default_factory=QNetworkConfig)
     replay: ReplayConfig = field(default_factory=ReplayConfig)
+    agents: AgentsConfig = field(default_factory=AgentsConfig)
 
     weight_keys: ClassVar[tuple[str, ...]] = ("network", "dueling", "normalize_obs", "clip_obs")
 
@@ -249,6 +262,11 @@ class DQNConfig:
             )
         if self.exploration == "exponential" and not self.epsilon_end:
             raise ValueError("epsilon_end=0 is never reached with exploration=exponential: set it above 0")
+
+    @property
+    def facts(self) -> tuple[str, ...]:
+        """Facts of a step that are learned from."""
+        return ("novelty",) if self.novelty_bonus else ()
 
     def check(self, observations: Any, actions: Any, longest_episode: int | None) -> None:
         """Whether this can learn in an environment.

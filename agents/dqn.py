@@ -27,7 +27,7 @@ from agents import normalize, policy, q_policy
 from agents.action_masks import masked, refuse_late_mask
 from agents.base_agent import REMEDY, BaseAgent
 from agents.checkpoint_arrays import with_prefix, without_prefix
-from agents.collect import add_reward_terms, check_finite, step_copies
+from agents.collect import Step, add_reward_terms, check_finite, step_copies
 from agents.config import DQNConfig
 from agents.health_metrics import MEASUREMENTS, ROWS, modal_share, unit_shares
 from agents.networks import arrays_of, load_arrays
@@ -87,7 +87,7 @@ class DQN(BaseAgent):
         self.learner = QLearning(config, self.obs_size, self.actions, generators["init"], self.device)
         self.buffer = ReplayBuffer(
             config.buffer_size,
-            envs.num_envs,
+            envs.num_envs * config.agents.count,
             (self.obs_size,),
             gamma=config.gamma,
             n_step=config.n_step,
@@ -179,10 +179,11 @@ class DQN(BaseAgent):
                 actions[greedy] = q_values.argmax(axis=1)[greedy]
             env_actions = policy.to_environment(actions, self.action_space)
             step = step_copies(self.envs, env_actions, self.log, self.resetting, mask)
+            rewards = self._learned_rewards(step)
             self.buffer.add(
                 obs,
                 actions,
-                step.rewards,
+                rewards,
                 step.terminated,
                 step.truncated,
                 step.final_obs,
@@ -194,7 +195,7 @@ class DQN(BaseAgent):
                 final_obs.append(step.final_obs)
             if step.valid is not None:
                 collected.valid[t] = step.valid
-            collected.rewards[t], collected.done[t] = step.rewards, step.done
+            collected.rewards[t], collected.done[t] = rewards, step.done
             add_reward_terms(reward_terms, step)
             self.env_steps += copies if step.valid is None else int(step.valid.sum())
             self.obs, self.mask = step.obs, step.mask
@@ -202,6 +203,13 @@ class DQN(BaseAgent):
             refuse_late_mask(step.infos)
         check_finite({"rewards": collected.rewards, "obs": collected.obs, "final_obs": np.array(final_obs)})
         return collected
+
+    def _learned_rewards(self, step: Step) -> np.ndarray:
+        """Rewards `[N]` with the bonus for novelty, which counts visits (Bellemare et al. 2016, eq. 7)."""
+        if not self.config.novelty_bonus:
+            return step.rewards
+        bonus = np.float32(self.config.novelty_bonus) * step.infos["outcome"]["novelty"]
+        return step.rewards + (bonus if step.valid is None else np.where(step.valid, bonus, 0.0))
 
     def expect_masks(self, trained_with_masks: bool) -> None:
         """Before the first `learn_from`: its transitions may have masks; see `BaseAgent.expect_masks`."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, cast
 
 import gymnasium as gym
 import numpy as np
@@ -89,11 +89,13 @@ def q_network_to_onnx(
     _refuse(meta)
     network, space = q_policy.restore(arrays, meta), restore_action_space(meta["action_space"])
     graph = _inputs(arrays, meta)
-    outputs = _q_values(graph, space, network, float(meta["reward_deviation"]))
+    outputs = _q_values(graph, space, cast(QNetwork, network), float(meta["reward_deviation"]))
     return _model(graph, meta, outputs, description)
 
 
 def _refuse(meta: Mapping[str, Any]) -> None:
+    if "agents" in meta:
+        raise ValueError("it is a policy of several agents, for which there is no export")
     if meta["action_masks"]:
         raise ValueError("it was trained with action masks, which the ONNX file would not take")
     if (body := meta["network"].get("body")) is not None:

@@ -16,7 +16,7 @@ from agents.config import DQNConfig
 from agents.flat_parameters import FlatParameters, as_perceptron
 from agents.optimizer import Adam
 from agents.perceptron import ActionValues, PlainQ, is_plain
-from agents.q_network import QNetwork
+from agents.team_network import q_network
 
 
 def losses(td_errors: np.ndarray, kind: str) -> np.ndarray:
@@ -39,19 +39,21 @@ class QLearning:
 
     def __init__(self, config: DQNConfig, obs_size: int, actions: int, rng: np.random.Generator, device: torch.device):
         self.config, self.device = config, device
-        self.online = QNetwork(obs_size, actions, config.network, config.dueling, rng).to(device).eval()
-        self.target = QNetwork(obs_size, actions, config.network, config.dueling, rng).to(device).eval()
+        self.online, self.target = (
+            q_network(obs_size, actions, config.network, config.dueling, config.agents, rng).to(device).eval()
+            for _ in ("online", "target")
+        )
         self.flat, self._flat_target = FlatParameters(self.online), FlatParameters(self.target)
         self.sync(1.0)
         self.optimizer = Adam(self.flat.parameter, config.lr, epsilon=config.optimizer_epsilon)
         self._plain: PlainQ | None = None
         self.values: ActionValues = self.online
         self.target_values: ActionValues = self.target
-        if is_plain(config.network) and device.type == "cpu":
+        if config.agents.count == 1 and is_plain(config.network) and device.type == "cpu":
             self.values = self._plain = self._on_numpy(self.online)
             self.target_values = self._on_numpy(self.target)
 
-    def _on_numpy(self, network: QNetwork) -> PlainQ:
+    def _on_numpy(self, network: Any) -> PlainQ:
         return PlainQ(as_perceptron(network.body, network.head, self.config.network.activation), self.config.dueling)
 
     def sync(self, tau: float) -> None:

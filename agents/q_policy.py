@@ -12,13 +12,14 @@ import numpy as np
 from agents import normalize
 from agents.action_masks import masked
 from agents.checkpoint_arrays import pack_moments, unpack_moments, with_prefix, without_prefix
-from agents.config import DQNConfig, QNetworkConfig
+from agents.config import AgentsConfig, DQNConfig, QNetworkConfig
 from agents.fixed_batches import FixedBatches
 from agents.perceptron import ActionValues, PlainQ, is_plain
 from agents.policy import describe_action_space, restore_action_space, to_environment
 
 if TYPE_CHECKING:
     from agents.q_network import QNetwork
+    from agents.team_network import TeamQNetwork
 
 
 class QPolicy:
@@ -95,7 +96,7 @@ class QPolicy:
         return to_environment(actions, self._space)
 
 
-def pack(network: QNetwork, obs_moments: normalize.Moments | None) -> dict[str, np.ndarray]:
+def pack(network: QNetwork | TeamQNetwork, obs_moments: normalize.Moments | None) -> dict[str, np.ndarray]:
     """Weights and observation statistics as named arrays."""
     from agents.networks import arrays_of
 
@@ -120,6 +121,7 @@ def metadata(
         "reward_deviation": reward_deviation,
         "epsilon": epsilon,
         "action_masks": action_masks,
+        **({"agents": asdict(config.agents)} if config.agents.count > 1 else {}),
     }
 
 
@@ -136,7 +138,7 @@ def load(arrays: Mapping[str, np.ndarray], meta: Mapping[str, Any], seed: int = 
     space, config = _space(meta), QNetworkConfig(**meta["network"])
     size, actions, dueling = int(np.prod(meta["obs_shape"])), int(space.n), bool(meta["dueling"])
     values: ActionValues
-    if is_plain(config):
+    if is_plain(config) and "agents" not in meta:
         values = PlainQ.from_arrays(without_prefix("network", arrays), size, actions, config, dueling)
     else:
         values = restore(arrays, meta)
@@ -158,17 +160,18 @@ def _space(meta: Mapping[str, Any]) -> gym.spaces.Discrete:
     return space
 
 
-def restore(arrays: Mapping[str, np.ndarray], meta: Mapping[str, Any]) -> QNetwork:
+def restore(arrays: Mapping[str, np.ndarray], meta: Mapping[str, Any]) -> QNetwork | TeamQNetwork:
     """The network of a snapshot, as a torch module.
 
     Raises:
         ValueError: the arrays do not fit the network that the metadata describes.
     """
     from agents.networks import load_arrays
-    from agents.q_network import QNetwork
+    from agents.team_network import q_network
 
     space, config = _space(meta), QNetworkConfig(**meta["network"])
     size = int(np.prod(meta["obs_shape"]))
-    network = QNetwork(size, int(space.n), config, bool(meta["dueling"]), np.random.default_rng(0))
+    agents = AgentsConfig(**meta.get("agents", {}))
+    network = q_network(size, int(space.n), config, bool(meta["dueling"]), agents, np.random.default_rng(0))
     load_arrays(network, without_prefix("network", arrays))
     return network.eval()

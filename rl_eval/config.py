@@ -17,6 +17,12 @@ from rl_eval.rewards import RewardFunction, as_range
 from rl_eval.tracking import settings_model
 from rl_eval.validation_errors import config_sentence
 
+# Top-level sections that are fields of an agent's config, with the values that other agents leave as they are.
+AGENT_SECTIONS: dict[str, dict[str, Any]] = {
+    "replay": {"storage": "memory", "folder": None},
+    "agents": {"count": 1, "share": "replay", "credit": "difference"},
+}
+
 
 class _Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
@@ -77,13 +83,13 @@ class RunConfig(_Section):
     def to_dict(self) -> dict[str, Any]:
         """Plain values, as in `config.yaml`."""
         agent = TypeAdapter(type(self.agent)).dump_python(self.agent, mode="json")
-        replay = {"replay": agent.pop("replay")} if "replay" in agent else {}
+        sections = {name: agent.pop(name) for name in AGENT_SECTIONS if name in agent}
         return {
             **self.model_dump(mode="json", exclude={"agent", "env", "tracker"}),
             "tracker": self.tracker.model_dump(mode="json"),
             "env": self.env.model_dump(mode="json"),
             "agent": agent,
-            **replay,
+            **sections,
         }
 
 
@@ -95,35 +101,45 @@ def _section(values: dict[str, Any], name: str) -> dict[str, Any]:
     return dict(section)
 
 
-def _replay(values: dict[str, Any], agent: Any, model: Any) -> dict[str, Any]:
-    """Take the section `replay` out of the values, as the field of that name in the config of an agent.
+def _sections_of_agent(values: dict[str, Any], agent: Any, model: Any) -> dict[str, Any]:
+    """Take `AGENT_SECTIONS` out of the values, as the fields of these names in the config of an agent.
 
     Raises:
-        InputError: it is not valid, or asks for something of an agent that keeps no transitions.
+        InputError: one is not valid, or asks for something that the agent does not have.
     """
-    section = values.pop("replay", {})
+    models: dict[str, Any] = {field.name: field.default_factory for field in fields(model)}
+    return {
+        name: _section_of_agent(name, values.pop(name, {}), models[name])
+        for name, default in AGENT_SECTIONS.items()
+        if name in models or not _is_default(name, values.pop(name, {}), default, agent)
+    }
+
+
+def _is_default(name: str, section: Any, default: Mapping[str, Any], agent: Any) -> bool:
+    """Whether a section asks for nothing.
+
+    Raises:
+        InputError: it does.
+    """
+    for key, value in dict(section).items():
+        if value != default.get(key):
+            raise InputError(f"{name}.{key}={value} is not for agent={agent}: leave it out, or use agent=dqn")
+    return True
+
+
+def _section_of_agent(name: str, section: Any, model: Any) -> Any:
     if not isinstance(section, Mapping):
-        raise InputError(f"replay={section!r} is not a section: give replay.storage=memory, memmap or redis://…")
+        raise InputError(f"{name}={section!r} is not a section: give {name}.<key>=<value>")
     section = dict(section)
     if isinstance(section.get("storage"), str):
         section["storage"] = redis_credentials.take_out(section["storage"])
-    replay_model: Any = next((field.default_factory for field in fields(model) if field.name == "replay"), None)
-    if replay_model is None:
-        asked = {key: value for key, value in section.items() if value not in (None, "memory")}
-        if asked:
-            key, value = next(iter(asked.items()))
-            raise InputError(
-                f"replay.{key}={value}: agent={agent} keeps no transitions; leave it out, or use agent=dqn"
-            )
-        return {}
     try:
-        checked: Any = TypeAdapter(replay_model).validate_python(section)
+        checked = TypeAdapter(model).validate_python(section)
     except ValidationError as error:
-        names = [field.name for field in fields(replay_model)]
-        raise InputError(config_sentence(error, section, "replay", names)) from error
-    if str(checked.storage).startswith("redis"):
+        raise InputError(config_sentence(error, section, name, [field.name for field in fields(model)])) from error
+    if name == "replay" and str(checked.storage).startswith("redis"):
         require_extra("redis", "replay.storage=redis://…", "redis")
-    return {"replay": checked}
+    return checked
 
 
 def load(values: Mapping[str, Any]) -> RunConfig:
@@ -142,7 +158,7 @@ def load(values: Mapping[str, Any]) -> RunConfig:
     plugins.import_plugins(names, Path.cwd())
     agent, env, tracker = (_section(values, section) for section in ("agent", "env", "tracker"))
     agent_model = agent_registry.agent(agent.get("name")).config
-    agent |= _replay(values, agent.get("name"), agent_model)
+    agent |= _sections_of_agent(values, agent.get("name"), agent_model)
     try:
         config = RunConfig.model_validate({**values})
     except ValidationError as error:

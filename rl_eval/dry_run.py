@@ -80,6 +80,12 @@ def check(config: RunConfig, step: FirstStep) -> None:
         config.agent.check(step.spaces.observation, step.spaces.action, step.longest_episode)
     except ValueError as error:
         raise InputError(str(error)) from error
+    facts = domains.domain(config.env.name).facts(config.env)
+    if missing := set(getattr(config.agent, "facts", ())) - set(facts):
+        raise InputError(
+            f"agent={config.agent.name} is to learn from the fact {min(missing)!r}, which env={config.env.name} does "
+            "not give: leave the key out that asks for it"
+        )
     _check_metric(config)
     _check_memory(config, step)
 

@@ -219,6 +219,9 @@ class RewardedVector(VectorWrapper):
         obs, rewards, terminated, truncated, infos = self.env.step(actions)
         self._checks.step(obs, rewards, terminated, truncated, infos)
         rewards, infos["reward_terms"] = self.reward(infos["outcome"])
+        if "outcomes_without" in infos:  # of each agent of a team, the steps of the others; see `agents.team`
+            others = [[self.reward(outcome)[0] for outcome in steps] for steps in infos["outcomes_without"]]
+            infos["rewards_without"] = np.array([np.sum(rewards, axis=0) for rewards in others], np.float32)
         if not np.isfinite(rewards).all():
             self._refuse_missing_facts(infos)
         return obs, rewards, terminated, truncated, infos

@@ -71,9 +71,9 @@ def changed(values, key, value):
 @pytest.mark.parametrize("name", options("agent"))
 def test_agent_defaults_are_those_of_the_dataclass(name):
     defaults = dataclasses.asdict(AGENTS[name].config())
-    replay = defaults.pop("replay", None)
+    sections = {key: defaults.pop(key) for key in config.AGENT_SECTIONS if key in defaults}
     assert written(f"agent/{name}.yaml") == defaults
-    assert replay in (None, compose()["replay"])
+    assert all(compose()[key] == section == config.AGENT_SECTIONS[key] for key, section in sections.items())
 
 
 @pytest.mark.parametrize("name", options("env"))

@@ -134,7 +134,7 @@ def test_two_passwords_are_refused(monkeypatch):
         (["agent=dqn", "replay.storage=redis://h:x"], r"^replay: .*is redis://host:port/db.*RL_EVAL_REDIS_AUTH"),
         (
             ["agent=ppo", "replay.storage=memmap"],
-            r"^replay.storage=memmap: agent=ppo keeps no transitions; .*agent=dqn",
+            r"^replay\.storage=memmap is not for agent=ppo: .*use agent=dqn",
         ),
         (["agent=dqn", "+replay.place=x"], r"^replay\.place is not a key of replay: "),
     ],

@@ -54,6 +54,10 @@ class Webtest(Domain[Config]):
             return BrowserVector(config, n_envs=n_envs, part=part, autoreset=autoreset)
         from rl_eval.domains.webtest.simulator.vector import SimulatedVector
 
+        if config.testers > 1:
+            from rl_eval.domains.webtest.simulator.team import TeamVector
+
+            return TeamVector(config, n_envs=n_envs, part=part, autoreset=autoreset)
         return SimulatedVector(config, n_envs=n_envs, part=part, autoreset=autoreset)
 
     def facts(self, config: Config) -> Sequence[str]:

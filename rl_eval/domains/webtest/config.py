@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from rl_eval.domains import EnvConfig
 
@@ -24,4 +24,16 @@ class Config(EnvConfig):
     base_url: str | None = Field(None, description="browser: first page of the application; null: the embedded shop")
     judgements: str | None = Field(None, description="browser: judgements.json of a report")
     timeout_s: float = Field(10.0, gt=0.0, le=120.0, description="browser: time in which a page must load")
+    testers: int = Field(1, ge=1, le=8, description="sessions that share what they know and act in turn")
     defect_share: float = Field(0.5, gt=0.0, le=1.0, description="chance that a defect of an application is on")
+
+    @model_validator(mode="after")
+    def _whole_rounds(self) -> Config:
+        if self.testers > 1 and self.mode == "browser":
+            raise ValueError(f"testers={self.testers} act in turn in generated applications alone: use mode=simulated")
+        if self.max_actions % self.testers:
+            raise ValueError(
+                f"max_actions={self.max_actions} is no multiple of testers={self.testers}, who act in turn: use "
+                f"max_actions={self.max_actions // self.testers * self.testers}"
+            )
+        return self

@@ -40,7 +40,7 @@ class SimulatedVector(NativeVector):
     The default reward is the sum of severities of new failures.
     """
 
-    arrays = ("episode", "application", "page", "history", "quantities", "last_form", "on", "idle")
+    arrays: tuple[str, ...] = ("episode", "application", "page", "history", "quantities", "last_form", "on", "idle")
 
     def __init__(self, config: Config, *, n_envs: int, part: str, autoreset: bool = True):
         self.config, self.part, self._limit = config, part, config.candidates
@@ -101,7 +101,7 @@ class SimulatedVector(NativeVector):
             "episode_end": done,
             **facts,
         }
-        infos: dict[str, Any] = {"outcome": outcome}
+        infos: dict[str, Any] = {"outcome": outcome, **self._recorded(caused, outcome)}
         if done.any():
             infos["final_obs"], infos["_final_obs"] = self._observe(), done
             infos["final_action_mask"] = self._action_mask()
@@ -111,6 +111,10 @@ class SimulatedVector(NativeVector):
                 self._idle |= done
         infos["action_mask"] = self._action_mask()
         return self._observe(), outcome["severity"], np.zeros(self.num_envs, bool), done, infos
+
+    def _recorded(self, caused: Caused, outcome: dict[str, np.ndarray]) -> dict[str, Any]:
+        """What is done after an action was recorded and before the next page is looked at; gives further infos."""
+        return {}
 
     def _act(self, actions: np.ndarray, number: np.ndarray, active: np.ndarray) -> Caused:
         """Do what the actions do in the applications, and say which failures showed."""
