@@ -7,10 +7,8 @@
     target.dispatchEvent(new Event("change", { bubbles: true }));
   };
   if (action === "fill") {
-    if (e.type === "number") {
-      e.type = "text"; // so that text that is no number can be sent
-      e.__webtestNumber = true;
-    }
+    // A field for numbers takes no other text; it becomes a plain one when its form is sent, not before.
+    e.__webtestText = e.type === "number" && Number.isNaN(Number(value)) ? value : undefined;
     const prototype = e.tagName === "TEXTAREA" ? HTMLTextAreaElement.prototype : HTMLInputElement.prototype;
     Object.getOwnPropertyDescriptor(prototype, "value").set.call(e, value);
     changed(e);
@@ -34,6 +32,11 @@
   const violations = [];
   if (form && action === "submit") {
     form.noValidate = true; // the server is tested, not the browser
+    for (const field of form.elements) {
+      if (field.__webtestText === undefined) continue;
+      field.type = "text";
+      field.value = field.__webtestText;
+    }
     const radios = new Set();
     for (const field of [...form.elements].slice(0, 100)) {
       if (!field.name || field.disabled || field.type === "hidden" || field.type === "password") continue;

@@ -76,7 +76,7 @@
       const group = (e.form ? [...document.forms].indexOf(e.form) : -1) + " " + e.name;
       if (!groups.has(group)) add(e, "choice", { ...limits(e), empty: !document.querySelector(`input[type=radio][name=${quoted(e.name)}]:checked`) });
       groups.add(group);
-    } else if (tag === "INPUT" && (type === "number" || e.__webtestNumber)) add(e, "number", limits(e));
+    } else if (tag === "INPUT" && type === "number") add(e, "number", limits(e));
     else if (tag === "INPUT" && type === "password") add(e, "secret", limits(e));
     else if (tag === "INPUT" && textual.has(type)) add(e, "text", limits(e));
     else if (e.form && (type === "submit" || type === "image")) add(e, "submit", {});
