@@ -21,6 +21,11 @@ _FIELDS = [CANDIDATE_COLUMNS.index(f"role_{role}") for role in VALUES_OF]
 _FRAME = [CANDIDATE_COLUMNS.index(f"place_{place}") for place in ("header", "navigation", "footer")]
 
 
+def without_turns(obs: np.ndarray) -> np.ndarray:
+    """Observations without the columns that say which of several testers acts, a view `[N, P + K · C]`."""
+    return obs[:, (obs.shape[1] - P) % C :]
+
+
 def candidate_rows(obs: np.ndarray) -> np.ndarray:
     """The candidates of observations `[N, P + K · C]`, a view `[N, K, C]`."""
     return obs[:, P:].reshape(len(obs), -1, C)
@@ -44,6 +49,7 @@ class RandomPolicy:
 
     def act(self, obs: np.ndarray, greedy: bool, mask: np.ndarray | None = None) -> np.ndarray:
         """`[N]` candidates."""
+        obs = without_turns(obs)
         legal = legal_of(obs, mask)
         return np.where(legal, self._rng.random(legal.shape), -1.0).argmax(axis=1)
 
@@ -98,6 +104,7 @@ class Systematic:
         self, obs: np.ndarray, greedy: bool, mask: np.ndarray | None = None, episode_start: np.ndarray | None = None
     ) -> np.ndarray:
         """`[N]` candidates."""
+        obs = without_turns(obs)
         rows, legal, first = candidate_rows(obs), legal_of(obs, mask), _first(episode_start, len(obs))
         states = np.rint(obs[:, _STATE] * STATE_SCALE).astype(int)
         actions = np.zeros(len(obs), np.int64)
@@ -138,6 +145,7 @@ class Novelty:
         self, obs: np.ndarray, greedy: bool, mask: np.ndarray | None = None, episode_start: np.ndarray | None = None
     ) -> np.ndarray:
         """`[N]` candidates."""
+        obs = without_turns(obs)
         rows, legal, first = candidate_rows(obs), legal_of(obs, mask), _first(episode_start, len(obs))
         states = np.rint(obs[:, _STATE] * STATE_SCALE).astype(int)
         numbers = np.rint(rows[..., _NUMBER] * ACTION_SCALE).astype(int)
@@ -187,6 +195,7 @@ class FixedOrder:
 
     def act(self, obs: np.ndarray, greedy: bool, mask: np.ndarray | None = None) -> np.ndarray:
         """`[N]` candidates."""
+        obs = without_turns(obs)
         rows, legal = candidate_rows(obs), legal_of(obs, mask)
         is_frame = rows[..., _FRAME].max(axis=2) > 0
         kinds: dict[str, np.ndarray] = {

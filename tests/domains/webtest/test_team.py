@@ -5,7 +5,7 @@ import pytest
 from pydantic import ValidationError
 
 from rl_eval import domains
-from rl_eval.domains.webtest.observation import CANDIDATE_COLUMNS, PAGE_COLUMNS, C, P
+from rl_eval.domains.webtest.observation import PAGE_COLUMNS, C, P
 from rl_eval.domains.webtest.page import ROLES, VALUES_OF
 from rl_eval.rewards import RewardedVector, RewardFunction, RewardTerm
 
