@@ -13,6 +13,7 @@ MAX_DEPTH = 32
 # Characters and 100 for each value, with aliases counted in full: a few lines can stand for millions of values.
 MAX_SIZE = 2 << 20
 _VALUE_SIZE = 100
+_CHUNK_BYTES = 1 << 16
 MAX_BITS = 512  # of a whole number
 _TAGS = {f"tag:yaml.org,2002:{name}" for name in ("null", "bool", "int", "float", "str", "seq", "map", "merge")}
 
@@ -42,8 +43,12 @@ def read_bounded(path: str | os.PathLike[str], max_bytes: int) -> bytes:
         OverflowError: it is larger.
     """
     with open(path, "rb", opener=only_regular) as file:
-        if os.fstat(file.fileno()).st_size <= max_bytes and len(content := file.read(max_bytes + 1)) <= max_bytes:
-            return content
+        if os.fstat(file.fileno()).st_size <= max_bytes:
+            content = bytearray()  # in chunks: `read(max_bytes)` would take that much memory for a small file
+            while len(content) <= max_bytes and (chunk := file.read(_CHUNK_BYTES)):
+                content += chunk
+            if len(content) <= max_bytes:
+                return bytes(content)
     raise OverflowError(f"it is larger than {max_bytes >> 20} MiB")
 
 

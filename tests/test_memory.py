@@ -99,7 +99,7 @@ def test_the_estimate_is_a_lower_bound_of_what_training_allocates():
     config = DQNConfig(buffer_size=10_000, prioritized=True, network=QNetworkConfig(widths=[300, 200]))
     parts = dqn_bytes(config, 7, 3)
     buffer = ReplayBuffer(10_000, 1, (7,), gamma=0.9, priority_alpha=0.5)
-    ring = sum(array.nbytes for array in buffer._ring.values())
+    ring = sum(array.nbytes for array in [*buffer._ring.values(), buffer._observations._obs])
     assert ring <= parts["agent.buffer_size"] <= 2 * ring
     learner = QLearning(config, 7, 3, np.random.default_rng(0), torch.device("cpu"))
     parameters = sum(p.numel() for p in learner.online.parameters())

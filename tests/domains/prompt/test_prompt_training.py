@@ -51,7 +51,7 @@ def test_the_run_records_the_encoder_and_the_rank_correlation(tmp_path):
     run = learn([*SHORT, *AGENTS["a2c"]], tmp_path / "run")
     correlation, low = metrics.reward_model_correlation(run), metrics.reward_model_correlation_low(run)
     assert -1 <= low <= correlation <= 1
-    assert read_preprocessing(run.path)["encoder"]["identity"]["name"] == "hashed-ngrams"
+    assert read_preprocessing(run)["encoder"]["identity"]["name"] == "hashed-ngrams"
     lead = metrics.shuffled_state_lead(run)
     assert np.isfinite(lead)
 

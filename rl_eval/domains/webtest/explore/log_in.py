@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from rl_eval.errors import InputError, failure
+from rl_eval.extras import imports_of_extra
 from rl_eval.untrusted_files import only_regular
 
 MOST_BYTES = 4 << 20
@@ -63,7 +64,8 @@ def run_script(script: Path, base_url: str) -> dict[str, Any]:
 
 
 def _child(script: str, base_url: str, out: str) -> int:
-    from playwright.sync_api import sync_playwright
+    with imports_of_extra("browser", "a log-in script"):
+        from playwright.sync_api import sync_playwright
 
     from rl_eval.domains.webtest.browser.chromium import context_options, launch_options
     from rl_eval.domains.webtest.browser.sites import host_of
