@@ -7,14 +7,12 @@ The numbers of copies run in turn, so that other load on the machine affects all
 
 from __future__ import annotations
 
-import argparse
-import json
 import time
 from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from benchmarks.interleave import in_turn, machine, spread
+from benchmarks.stepping_rates import measure_rates
 from rl_eval.domains import make, validate
 
 SLICE_S = 0.5  # per number of copies and round
@@ -39,18 +37,13 @@ def stepping(copies: int) -> Callable[[], float]:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Measure, and print."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--copies", type=int, nargs="+", default=[1, 8, 64])
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--json", action="store_true")
-    args = parser.parse_args(arguments)
-    figures = in_turn({f"{copies} copies": stepping(copies) for copies in args.copies}, args.rounds)
-    results = {name: spread(values) for name, values in figures.items()}
-    if args.json:
-        print(json.dumps({"machine": machine(("numpy",)), "steps_per_s": results}))
-        return
-    for name, values in results.items():
-        print(f"{name:<14}{values['median']:>12,.0f} steps/s  ({values['min']:,.0f} to {values['max']:,.0f})")
+    measure_rates(
+        lambda copies: {f"{copies} copies": stepping(copies)},
+        "steps",
+        arguments,
+        description=__doc__,
+        copies=(1, 8, 64),
+    )
 
 
 if __name__ == "__main__":

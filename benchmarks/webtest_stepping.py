@@ -8,14 +8,12 @@ counted too: they say what one core does when it is not shared.
 
 from __future__ import annotations
 
-import argparse
-import json
 import time
 from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from benchmarks.interleave import in_turn, machine, spread
+from benchmarks.stepping_rates import measure_rates
 from rl_eval.domains import make, validate
 
 STEPS = 100
@@ -42,23 +40,14 @@ def stepping(copies: int, clock: Callable[[], float] = time.perf_counter) -> Cal
     return measure
 
 
+def _sides(copies: int) -> dict[str, Callable[[], float]]:
+    clocks = {"": time.perf_counter, ", processor time": time.process_time}
+    return {f"{copies} copies{name}": stepping(copies, clock) for name, clock in clocks.items()}
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Measure, and print."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--copies", type=int, nargs="+", default=[64, 256, 1024])
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--json", action="store_true")
-    args = parser.parse_args(arguments)
-    clocks = {"": time.perf_counter, ", processor time": time.process_time}
-    functions = {
-        f"{copies} copies{name}": stepping(copies, clock) for copies in args.copies for name, clock in clocks.items()
-    }
-    results = {name: spread(values) for name, values in in_turn(functions, args.rounds).items()}
-    if args.json:
-        print(json.dumps({"machine": machine(("numpy",)), "actions_per_s": results}))
-        return
-    for name, values in results.items():
-        print(f"{name:<30}{values['median']:>12,.0f} actions/s  ({values['min']:,.0f} to {values['max']:,.0f})")
+    measure_rates(_sides, "actions", arguments, description=__doc__, copies=(64, 256, 1024))
 
 
 if __name__ == "__main__":

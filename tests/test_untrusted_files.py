@@ -2,13 +2,14 @@
 
 import os
 import time
+import tracemalloc
 
 import pytest
 import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rl_eval.untrusted_files import MAX_DEPTH, load_yaml, only_regular
+from rl_eval.untrusted_files import MAX_DEPTH, load_yaml, only_regular, read_bounded
 from tests.run.values import JSON
 
 BOMB = "a0: &a0 [1, 1, 1, 1]\n" + "".join(f"a{n}: &a{n} [*a{n - 1}, *a{n - 1}]\n" for n in range(1, 30))
@@ -70,3 +71,28 @@ def test_yaml_within_the_limits_is_read():
     assert load_yaml("a: " + "[" * depth + "1" + "]" * depth)[1] is not None
     assert load_yaml("a: &a {b: 1}\nc: {<<: *a, d: *a}")[1] == {"a": {"b": 1}, "c": {"b": 1, "d": {"b": 1}}}
     assert load_yaml("") == (None, None)
+
+
+@pytest.mark.parametrize("size", [0, 1, 70_000])
+def test_a_file_is_read_whole_up_to_its_bound_and_not_beyond(tmp_path, size):
+    path = tmp_path / "file"
+    path.write_bytes(b"x" * size)
+    assert read_bounded(path, size) == b"x" * size
+    path.write_bytes(b"x" * (size + 1))
+    with pytest.raises(OverflowError):
+        read_bounded(path, size)
+
+
+def test_a_small_file_takes_little_memory_whatever_its_bound(tmp_path):
+    (tmp_path / "file").write_bytes(b"x")
+    tracemalloc.start()
+    read_bounded(tmp_path / "file", 64 << 20)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 1 << 20
+
+
+def test_what_never_ends_is_not_read(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(OSError, match="not a regular file"):
+        read_bounded(tmp_path / "pipe", 10)
