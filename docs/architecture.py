@@ -13,7 +13,17 @@ FIGURE = ROOT / "docs" / "architecture.svg"
 
 # From the top layer down. A package imports packages of lower layers, and of its own layer if that makes no cycle.
 LAYERS: dict[str, tuple[str, ...]] = {
-    "commands": ("cli", "pytest_plugin", "launch", "hydra_compose", "search_path", "command_line", "job", "verify"),
+    "commands": (
+        "cli",
+        "pytest_plugin",
+        "launch",
+        "hydra_compose",
+        "search_path",
+        "command_line",
+        "job_elsewhere",
+        "job",
+        "verify",
+    ),
     "serving": ("serving",),
     "training": ("training", "dry_run", "config"),
     "domains": (
@@ -33,7 +43,7 @@ LAYERS: dict[str, tuple[str, ...]] = {
     "environments": ("envs",),
     "statistics": ("evidence",),
     "storage": ("run", "provenance", "exposure"),
-    "network": ("net",),
+    "network": ("net", "launchers"),
     "ground": (
         "domains",
         "plugins",

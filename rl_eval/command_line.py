@@ -26,7 +26,8 @@ if TYPE_CHECKING:
 RUN_KEYS = ("init", "resume")
 MAX_LENGTH = 5_000  # characters of an override; Hydra's parser takes seconds for a list twice as long
 # Other keys of Hydra make it do something else than `plan` has checked.
-HYDRA_KEYS = ("hydra.run.dir", "hydra.sweep.dir", "hydra.searchpath", "hydra/launcher", "hydra.launcher")
+HYDRA_KEYS = ("hydra.run.dir", "hydra.sweep.dir", "hydra.searchpath")
+_INSTEAD = {"hydra.mode": "add -m for a sweep", "hydra/launcher": "say hardware=parallel"}
 _PRINTING = ("help", "hydra_help", "cfg", "info", "shell_completion")
 
 
@@ -126,8 +127,8 @@ def read_overrides(texts: Sequence[str]) -> list[Override]:
     overrides = [_with_null(_read(_quoted(text))) for text in texts]
     for given in overrides:
         key = given.key_or_group
-        if re.match(r"hydra\b", key) and key not in HYDRA_KEYS and not key.startswith("hydra.launcher."):
-            advice = "add -m for a sweep" if key == "hydra.mode" else f"it takes {', '.join(HYDRA_KEYS)}"
+        if re.match(r"hydra\b", key) and key not in HYDRA_KEYS:
+            advice = _INSTEAD.get(key.partition(".")[0] if "/" in key else key, f"it takes {', '.join(HYDRA_KEYS)}")
             raise InputError(f"{brief(given.input_line, 200)} is not taken by train.py: {advice}")
     return overrides
 

@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError,
 from rl_eval import agent_registry, domains, plugins, redis_credentials
 from rl_eval.errors import InputError
 from rl_eval.extras import imports_of_extra, require_extra
+from rl_eval.launchers import LauncherSettings, launcher_plugin
 from rl_eval.rewards import RewardFunction, as_range
 from rl_eval.tracking import settings_model
 from rl_eval.validation_errors import config_sentence
@@ -73,6 +74,7 @@ class RunConfig(_Section):
     reward: dict[str, Any] = Field(default_factory=dict)
     hardware: Hardware = Hardware()
     tracker: Any = None  # the settings model of the tracker
+    launcher: Any = None  # the settings model of the launcher
 
     @field_validator("judge", mode="before")
     @classmethod
@@ -85,8 +87,9 @@ class RunConfig(_Section):
         agent = TypeAdapter(type(self.agent)).dump_python(self.agent, mode="json")
         sections = {name: agent.pop(name) for name in AGENT_SECTIONS if name in agent}
         return {
-            **self.model_dump(mode="json", exclude={"agent", "env", "tracker"}),
+            **self.model_dump(mode="json", exclude={"agent", "env", "tracker", "launcher"}),
             "tracker": self.tracker.model_dump(mode="json"),
+            "launcher": self.launcher.model_dump(mode="json"),
             "env": self.env.model_dump(mode="json"),
             "agent": agent,
             **sections,
@@ -142,6 +145,14 @@ def _section_of_agent(name: str, section: Any, model: Any) -> Any:
     return checked
 
 
+def _launcher(section: Mapping[str, Any]) -> LauncherSettings:
+    model = launcher_plugin(section.get("name")).settings
+    try:
+        return model.model_validate(section)
+    except ValidationError as error:
+        raise InputError(config_sentence(error, section, "launcher", model.model_fields)) from error
+
+
 def load(values: Mapping[str, Any]) -> RunConfig:
     """The checked config of a run.
 
@@ -156,7 +167,8 @@ def load(values: Mapping[str, Any]) -> RunConfig:
     if not isinstance(names, list | tuple):
         raise InputError(f"plugins={names!r} is not a list of modules: give plugins=[my_module]")
     plugins.import_plugins(names, Path.cwd())
-    agent, env, tracker = (_section(values, section) for section in ("agent", "env", "tracker"))
+    values.setdefault("launcher", {"name": "none"})  # a run from before there were any has none
+    agent, env, tracker, launcher = (_section(values, name) for name in ("agent", "env", "tracker", "launcher"))
     agent_model = agent_registry.agent(agent.get("name")).config
     agent |= _sections_of_agent(values, agent.get("name"), agent_model)
     try:
@@ -179,6 +191,7 @@ def load(values: Mapping[str, Any]) -> RunConfig:
         tracker_settings = tracker_model.model_validate(tracker)
     except ValidationError as error:
         raise InputError(config_sentence(error, tracker, "tracker", tracker_model.model_fields)) from error
+    launcher_settings = _launcher(launcher)
     if "terms" not in config.reward or not set(config.reward) <= {"terms", "range"}:
         raise InputError(f"reward has the keys {', '.join(config.reward) or 'none'}: it takes `terms`, and `range`")
     RewardFunction.from_config(config.reward["terms"])
@@ -189,6 +202,7 @@ def load(values: Mapping[str, Any]) -> RunConfig:
         raise InputError(f"env={domain.name} names no metric to validate by: give validation.metric=...")
     validation = config.validation.model_copy(update={"metric": metric})
     sections = {"agent": agent_config, "env": env_config, "validation": validation, "tracker": tracker_settings}
+    sections["launcher"] = launcher_settings
     return config.model_copy(update=sections)
 
 

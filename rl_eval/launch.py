@@ -17,7 +17,7 @@ from rl_eval import __version__, redis_credentials
 from rl_eval.command_line import CommandLine, plain_value, read_command_line, read_overrides
 from rl_eval.errors import InputError
 from rl_eval.extras import require_extra
-from rl_eval.formatting import brief, quantity
+from rl_eval.formatting import brief, quantity, short_path
 from rl_eval.hydra_compose import (
     compose,
     compose_jobs,
@@ -32,6 +32,7 @@ from rl_eval.stop_signals import STATUS, interruptible
 
 if TYPE_CHECKING:
     from rl_eval.config import RunConfig
+    from rl_eval.launchers import LauncherSettings, Task
     from rl_eval.run import Run
 
 DIRECTORY_KEYS = ("hydra.run.dir", "hydra.sweep.dir")
@@ -45,6 +46,19 @@ class Job:
     values: dict[str, Any]
     config: RunConfig
     folder: str
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """What is about to run: directories that exist, one a run; where a launcher makes the runs, its calls.
+
+    Attributes:
+        launcher: None where the jobs run in this process, by Hydra.
+    """
+
+    directories: list[Path]
+    launcher: LauncherSettings | None = None
+    tasks: tuple[Task, ...] = ()
 
 
 def _print(job: Callable[[], None]) -> int:
@@ -95,9 +109,10 @@ def _launch(root: Path, argv: Sequence[str], job: Callable[[], None], directorie
             sys.argv[1:] = [*line.flags, *overrides]
             return _print(job)
         if _value_of("resume", overrides) is not None:
-            directories += _prepare_resume(conf, line)
+            prepared = _prepare_resume(root, line)
         else:
-            directories += _prepare(root, line, overrides)
+            prepared = _prepare(root, line, overrides)
+        directories += prepared.directories
     except InputError as error:
         from rl_eval import terminal  # slow to load, and `--help` does without
 
@@ -107,7 +122,17 @@ def _launch(root: Path, argv: Sequence[str], job: Callable[[], None], directorie
         return 130
     interrupted = False
     try:
-        job()
+        if prepared.launcher is None:
+            job()
+        else:
+            from rl_eval import job_elsewhere, terminal
+
+            try:
+                job_elsewhere.run_all(prepared.launcher, prepared.tasks)
+            except InputError as error:
+                terminal.print_error(str(error))
+                _leave(directories)
+                return 1 if any((directory / "run.json").exists() for directory in directories) else 2
     except KeyboardInterrupt:
         interrupted = True
         _leave(directories)
@@ -215,10 +240,11 @@ def _folder(number: int, overrides: Sequence[str], varied: set[str]) -> str:
     return re.sub(r"[^A-Za-z0-9._=,+-]", "-", f"{number}_{text}" if text else str(number))[:120]
 
 
-def _prepare_resume(conf: Path, line: CommandLine) -> list[Path]:
-    """Check that the run can be resumed, and give Hydra its directory; returns it."""
+def _prepare_resume(root: Path, line: CommandLine) -> Prepared:
+    """Check that the run can be resumed, and give Hydra its directory."""
     from rl_eval import run
 
+    conf = root / "conf"
     parsed = read_overrides(line.overrides)
     of_hydra = [text for text, given in zip(line.overrides, parsed, strict=True) if given.is_hydra_override()]
     rejected = [text for text in line.overrides if not text.startswith("resume=") and text not in of_hydra]
@@ -239,11 +265,11 @@ def _prepare_resume(conf: Path, line: CommandLine) -> list[Path]:
     places = [override("resume", path), override("hydra.run.dir", resumed.path)]
     kept = [text for text in of_hydra if not text.startswith(tuple(f"{key}=" for key in DIRECTORY_KEYS))]
     sys.argv[1:] = [*line.flags, *kept, *places]
-    return [resumed.path]
+    return Prepared([resumed.path])
 
 
-def _prepare(root: Path, line: CommandLine, overrides: list[str]) -> list[Path]:
-    """Check every job, create the directory, and give it to Hydra; returns the runs' directories."""
+def _prepare(root: Path, line: CommandLine, overrides: list[str]) -> Prepared:
+    """Check every job, create the directory, and give it to Hydra or to a launcher."""
     from rl_eval import run
 
     jobs = plan(root / "conf", root / "suites", overrides, line.multirun, line.config_dir)
@@ -256,15 +282,51 @@ def _prepare(root: Path, line: CommandLine, overrides: list[str]) -> list[Path]:
         path = composed_directory(root / "conf", add_folder([*jobs[0].overrides, *directories], line.config_dir), key)
     directory = run.create_directory(path)
     run.require_room(directory)
+    launcher = _launcher(jobs, line.multirun)
     sys.argv[1:] = [*line.flags, *(text for text in overrides if not text.startswith(f"{key}="))]
     sys.argv.append(override(key, directory))
     if not line.multirun:
-        return [directory]
+        return _launched(launcher, jobs, [directory], None, root)
     rows = [{"number": i, "overrides": job.overrides, "directory": job.folder} for i, job in enumerate(jobs)]
     run.write_json(directory / "sweep.json", {"jobs": rows})
-    _register_folder_resolver({number: job.folder for number, job in enumerate(jobs)})
-    start_jobs_at_once()
-    return [directory / job.folder for job in jobs]
+    directories = [directory / job.folder for job in jobs]
+    if launcher is None:
+        _register_folder_resolver({number: job.folder for number, job in enumerate(jobs)})
+        start_jobs_at_once()
+    return _launched(launcher, jobs, directories, directory, root)
+
+
+def _launcher(jobs: Sequence[Job], multirun: bool) -> LauncherSettings | None:
+    """The settings of the launcher that makes the runs; None where they are made in this process.
+
+    Raises:
+        InputError: jobs of one sweep name different launchers, or theirs cannot work.
+    """
+    from rl_eval.launchers import launcher_plugin
+
+    settings = [job.config.launcher for job in jobs]
+    if any(one != settings[0] for one in settings):
+        names = " and ".join(dict.fromkeys(one.name for one in settings))
+        raise InputError(f"the jobs of a sweep go through one launcher, and these name {names}: start a sweep for each")
+    plugin = launcher_plugin(settings[0].name)
+    if plugin.start is None or not (multirun or plugin.single_runs):
+        return None
+    plugin.check(settings[0])
+    return settings[0]
+
+
+def _launched(
+    launcher: LauncherSettings | None, jobs: Sequence[Job], directories: list[Path], sweep: Path | None, root: Path
+) -> Prepared:
+    if launcher is None:
+        return Prepared(directories)
+    from rl_eval.job_elsewhere import task_of
+
+    suites = short_path(root / "suites")
+    tasks = [
+        task_of(job.values, place, sweep=sweep, suites=suites) for job, place in zip(jobs, directories, strict=True)
+    ]
+    return Prepared(directories, launcher, tuple(tasks))
 
 
 def _register_folder_resolver(folders: Mapping[int, str]) -> None:

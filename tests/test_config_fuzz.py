@@ -33,7 +33,7 @@ SIZES = {
 GROUPS = {
     "agent": ["ppo", "a2c", "dqn"],
     "reward": ["native", "threat", "qase", "cartpole", "threat_imbalance"],
-    "hardware": ["cpu", "auto", "gpu", "parallel"],
+    "hardware": ["cpu", "auto", "gpu"],  # the others start processes of their own
     "tracker": ["none", "tensorboard", "wandb"],
     "tuned": ["none", "cartpole_ppo", "threat_dqn"],
     "experiment": ["none", "threat_report", "qase_report"],
@@ -151,8 +151,6 @@ def plan_alone():
 
 def train_briefly(suites):
     """What `train.py` does with a plan, but for 64 steps, in one process, without suites and report."""
-    if {"-m", "--multirun"} & set(sys.argv):
-        sys.argv.append("hydra/launcher=basic")  # whatever hardware=parallel says
 
     def main(composed):
         values = OmegaConf.to_container(composed, resolve=True)

@@ -20,7 +20,7 @@ from rl_eval.metrics import Metric, lookup
 from rl_eval.run import resume_command
 
 # Settings that change neither what is learned nor how: names, paths, what judges, the number of worker processes.
-_INCIDENTAL = re.compile(r"seed|name|resume|judge|(tracker|hydra)(\..*)?|env\.(path|workers)")
+_INCIDENTAL = re.compile(r"seed|name|resume|judge|(tracker|launcher|hydra)(\..*)?|env\.(path|workers)")
 _STATUS_TEXTS = {
     "failed": "failed",
     "interrupted": "was interrupted",

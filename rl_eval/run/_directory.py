@@ -25,7 +25,7 @@ from rl_eval.untrusted_files import load_yaml, only_regular
 from rl_eval.validation_errors import yaml_sentence
 
 # Settings of a run that change neither what it learns nor how.
-INCIDENTAL_KEYS = ("name", "resume", "tracker", "judge", "replay")
+INCIDENTAL_KEYS = ("name", "resume", "tracker", "judge", "replay", "launcher")
 STATUSES = ("running", "finished", "failed", "interrupted")
 MAX_CONFIG_BYTES = 256 << 10
 MAX_CONFIG_VALUES = 5_000  # every element of a list counts
