@@ -15,10 +15,10 @@ def folder():
 
 
 def fail(kind):
-    raise {"value": ValueError, "exit": SystemExit, "unsendable": Unsendable}[kind]("no such thing")
+    raise {"value": ValueError, "exit": SystemExit, "unsendable": UnsendableError}[kind]("no such thing")
 
 
-class Unsendable(Exception):
+class UnsendableError(Exception):
     def __init__(self, text):
         super().__init__(text)
         self.function = lambda: text
