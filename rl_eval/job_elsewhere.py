@@ -26,8 +26,8 @@ def task_of(values: Mapping[str, Any], directory: Path, *, sweep: Path | None, s
         directory: of the run; `sweep` is that of its sweep, `suites` the folder of the suites. Paths are relative to
             the current folder, or absolute.
     """
-    arguments = {"values": dict(values), "directory": str(directory), "suites": str(suites)}
-    arguments["sweep"] = None if sweep is None else str(sweep)
+    places = {"directory": str(directory), "sweep": None if sweep is None else str(sweep), "suites": str(suites)}
+    arguments = {"values": dict(values), **places}
     return Task("rl_eval.job_elsewhere:make", arguments, name=directory.name)
 
 

@@ -273,6 +273,7 @@ def _prepare(root: Path, line: CommandLine, overrides: list[str]) -> Prepared:
     from rl_eval import run
 
     jobs = plan(root / "conf", root / "suites", overrides, line.multirun, line.config_dir)
+    launcher = _launcher(jobs, line.multirun)
     key = DIRECTORY_KEYS[line.multirun]
     if _value_of(key, overrides) is None:
         ending = "sweep" if line.multirun else f"s{jobs[0].config.seed}"
@@ -282,18 +283,17 @@ def _prepare(root: Path, line: CommandLine, overrides: list[str]) -> Prepared:
         path = composed_directory(root / "conf", add_folder([*jobs[0].overrides, *directories], line.config_dir), key)
     directory = run.create_directory(path)
     run.require_room(directory)
-    launcher = _launcher(jobs, line.multirun)
     sys.argv[1:] = [*line.flags, *(text for text in overrides if not text.startswith(f"{key}="))]
     sys.argv.append(override(key, directory))
     if not line.multirun:
         return _launched(launcher, jobs, [directory], None, root)
     rows = [{"number": i, "overrides": job.overrides, "directory": job.folder} for i, job in enumerate(jobs)]
     run.write_json(directory / "sweep.json", {"jobs": rows})
-    directories = [directory / job.folder for job in jobs]
+    runs = [directory / job.folder for job in jobs]
     if launcher is None:
         _register_folder_resolver({number: job.folder for number, job in enumerate(jobs)})
         start_jobs_at_once()
-    return _launched(launcher, jobs, directories, directory, root)
+    return _launched(launcher, jobs, runs, directory, root)
 
 
 def _launcher(jobs: Sequence[Job], multirun: bool) -> LauncherSettings | None:
