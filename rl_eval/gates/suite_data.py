@@ -243,8 +243,9 @@ def data_sha256(env: EnvConfig) -> str | None:
     digests = list(_digests(files))
     if len(files) == 1:
         return digests[0]
-    folder = os.path.commonpath([file.parent for file in files])
-    names = [os.path.relpath(file, folder) for file in files]
+    absolute = [os.path.abspath(file) for file in files]  # one place may be relative and another not
+    folder = os.path.commonpath([os.path.dirname(file) for file in absolute])
+    names = [os.path.relpath(file, folder) for file in absolute]
     return _sha256("".join(f"{digest}  {name}\n" for digest, name in zip(digests, names, strict=True)))
 
 

@@ -422,6 +422,18 @@ def test_a_pin_of_several_files_says_which_is_the_test_set(tmp_path):
     assert pins == [hashlib.sha256("".join(order).encode()).hexdigest() for order in (lines, lines[::-1])]
 
 
+def test_a_pin_does_not_depend_on_whether_a_path_is_relative(tmp_path, monkeypatch):
+    for month in ("jan", "feb"):
+        write_csv(tmp_path / f"{month}.csv", month, rows=20)
+    monkeypatch.chdir(tmp_path)
+    jan, feb = str(tmp_path / "jan.csv"), str(tmp_path / "feb.csv")
+    pins = {
+        data_sha256(validate({**CSV, "path": one, "test_path": two}))
+        for one, two in ((jan, feb), ("jan.csv", feb), (jan, "feb.csv"), ("jan.csv", "feb.csv"))
+    }
+    assert len(pins) == 1
+
+
 @pytest.mark.parametrize("pin", ["abc", "A" * 64, "sha256:" + "0" * 64])
 def test_a_pin_is_64_hexadecimal_digits(tmp_path, pin):
     with pytest.raises(InputError, match="data_sha256"):
