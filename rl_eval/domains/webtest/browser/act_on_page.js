@@ -17,7 +17,8 @@
   }
   if (action === "choose") {
     if (e.tagName === "SELECT") {
-      const options = [...e.options].filter((option) => !option.disabled);
+      const destructive = new RegExp(DESTRUCTIVE_WORDS, "i"); // such as the entry "Delete selected" of a list of actions
+      const options = [...e.options].filter((option) => !option.disabled && !destructive.test(`${option.textContent} ${option.value.replace(/[^A-Za-z]+/g, " ")}`));
       const chosen = value === "last" ? options[options.length - 1] : options.find((option) => option.value) || options[0];
       if (chosen) e.value = chosen.value;
       changed(e);

@@ -124,8 +124,12 @@ class Chromium:
         browser = await self.browser()
         return await browser.new_context(**context_options(host), **options)
 
-    def close(self) -> None:
-        """End the browser; a second call does nothing."""
+    def close(self, patience_s: float = END_S) -> None:
+        """End the browser; a second call does nothing.
+
+        Args:
+            patience_s: how long that may take; a browser that takes longer ends with this process.
+        """
         if self._loop.is_closed():
             return
 
@@ -138,8 +142,8 @@ class Chromium:
                     await self._playwright.stop()
 
         with contextlib.suppress(TimeoutError):
-            self.run(end(), END_S)
+            self.run(end(), patience_s)
         self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join(END_S)
+        self._thread.join(patience_s)
         if not self._thread.is_alive():
             self._loop.close()

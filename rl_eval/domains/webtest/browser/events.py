@@ -56,7 +56,7 @@ class Events:
         place = next((line for line in stack.splitlines() if "http" in line), "")
         url = place[place.find("http") :].rstrip(")")
         file = path_template(url.rsplit(":", 2)[0]) if url else ""
-        self.exceptions.append(f"{name}: {message_template(message)}{f' in {file}' if file else ''}")
+        self.exceptions.append(f"{message_template(name)}: {message_template(message)}{f' in {file}' if file else ''}")
 
     def add_answer(self, answer: Answer, origin: str) -> None:
         """Take in a response of the application."""

@@ -3,7 +3,7 @@
   if (window.__webtestPrepared) return;
   window.__webtestPrepared = true;
   let dialogs = 0;
-  const destructive = /log ?out|sign ?out|delet|remov|destroy|cancel|erase|reset/i;
+  const destructive = new RegExp(DESTRUCTIVE_WORDS, "i");
   const dialog = (answer) => (message) => {
     dialogs += 1;
     if (dialogs > 20) throw new Error("webtest: more than 20 dialogs");

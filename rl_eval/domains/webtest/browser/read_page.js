@@ -1,6 +1,7 @@
 // What a tester sees of a page, as JSON. It reads at most `most.nodes` nodes and reports at most `most.elements`.
 (most) => {
-  const clean = (text, length) => String(text || "").replace(/\s+/g, " ").trim().slice(0, length);
+  const whole = (text) => String(text || "").toWellFormed(); // no halves of surrogate pairs, which no file can hold
+  const clean = (text, length) => whole(String(text || "").replace(/\s+/g, " ").trim().slice(0, length));
   const visible = (e) => {
     if (e.checkVisibility && !e.checkVisibility({ checkOpacity: true, checkVisibilityCSS: true })) return false;
     const box = e.getBoundingClientRect();
@@ -49,6 +50,14 @@
     return e.form || e.tagName === "FORM" ? "form" : "main";
   };
   const action = (form) => form ? (typeof form.action === "string" ? form.action : document.baseURI) : "";
+  // What a button does besides its text: another address of its form, its value, hidden fields that name an action, code.
+  const does = (e) => {
+    if (e.tagName === "A") return clean(e.getAttribute("onclick"), 200);
+    const form = e.tagName === "FORM" ? e : e.form;
+    const hidden = form ? [...form.elements].slice(0, 100).filter((f) => f.type === "hidden" && /^\W*(_?method|action|op|cmd|command|do|task|event)$/i.test(f.name)) : [];
+    const own = e.tagName === "FORM" ? [] : [e.hasAttribute("formaction") ? e.formAction : "", /^(submit|button|image)$/.test(e.type) ? e.value : ""];
+    return clean([...own, ...hidden.map((f) => f.value), e.getAttribute("onclick") || ""].map((part) => String(part).slice(0, 200)).join(" "), 600);
+  };
   const found = [];
   const kept = (window.__webtest = []);
   const groups = new Set();
@@ -56,14 +65,14 @@
     if (found.length >= most.elements) return;
     const [css, nth] = selector(e);
     found.push({
-      role, tag: e.tagName.toLowerCase(), type: e.type || "", text: label(e), name: e.getAttribute("name") || "", id: e.id || "",
-      placeholder: e.placeholder || "", href: typeof e.href === "string" ? e.href : "", onclick: e.hasAttribute("onclick"),
+      role, tag: e.tagName.toLowerCase(), type: e.type || "", text: label(e), name: whole(e.getAttribute("name")), id: whole(e.id),
+      placeholder: whole(e.placeholder), href: typeof e.href === "string" ? e.href : "", onclick: e.hasAttribute("onclick"),
       action: action(e.tagName === "FORM" ? e : e.form), form: e.form ? [...document.forms].indexOf(e.form) : e.tagName === "FORM" ? [...document.forms].indexOf(e) : -1,
-      place: place(e), css, nth, index: kept.length, touched: e.__webtestKind || "", empty: !e.value, ...extra,
+      place: place(e), does: does(e), css: whole(css), nth, index: kept.length, touched: e.__webtestKind || "", empty: !e.value, ...extra,
     });
     kept.push(e);
   };
-  const limits = (e) => ({ required: e.required === true, least: e.min || "", most: e.max || "", longest: e.maxLength > 0 ? e.maxLength : 0, shortest: e.minLength > 0 ? e.minLength : 0, pattern: e.pattern || "" });
+  const limits = (e) => ({ required: e.required === true, least: whole(e.min), most: whole(e.max), longest: e.maxLength > 0 ? e.maxLength : 0, shortest: e.minLength > 0 ? e.minLength : 0, pattern: whole(e.pattern) });
   for (const e of nodes) {
     if (!e.matches(clickable) || e.disabled || e.readOnly || e.closest("[inert],[aria-hidden=true]")) continue;
     const tag = e.tagName, type = (e.type || "").toLowerCase();
@@ -100,7 +109,7 @@
   const forms = [...document.forms].slice(0, 30).map((form) => ({
     action: action(form), method: (form.getAttribute("method") || "get").toLowerCase(),
     fields: [...form.elements].slice(0, 60).filter((e) => e.name && (e.tagName === "TEXTAREA" || (e.tagName === "INPUT" && (textual.has(e.type) || e.type === "number"))))
-      .map((e) => ({ name: clean(e.name, 80), value: e.value.slice(0, 300) })),
+      .map((e) => ({ name: clean(e.name, 80), value: whole(e.value.slice(0, 300)) })),
   }));
   const head = [...document.querySelectorAll("header,nav,[role=banner]")].slice(0, 5).map((e) => clean(e.textContent, 1000)).join(" ");
   const cart = head.match(/\b(?:cart|basket|bag)\b\D{0,4}(\d+)/i);

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -16,14 +17,16 @@ from rl_eval.domains.webtest.page import VALUES_OF, Element, Page
 
 FOLDER = Path(__file__).parent
 _SCRIPTS = ("prepare_page", "read_page", "act_on_page", "read_form")
-PREPARE, READ, ACT, SENT = ((FOLDER / f"{name}.js").read_text() for name in _SCRIPTS)
 LIMITS = {"nodes": 20_000, "elements": 200}
 REPEATED = 6  # elements with one key on a page that are kept: the entries of a list lead to near-duplicates
 _LOG_OUT = re.compile(r"\b(log|sign)[ _-]?(out|off)\b", re.IGNORECASE)
-_DESTRUCTIVE = re.compile(
+DESTRUCTIVE = (  # for Python and for the scripts in the page
     r"\b((log|sign)[ _-]?(out|off)|delet(e|ing)|remov(e|ing)|destroy|cancel|erase|purge|drop|wipe|truncate|deactivate|"
-    r"disable|unsubscribe|uninstall|revoke|terminate|shut ?down|restart|reset|retire|trash)\b",
-    re.IGNORECASE,
+    r"disable|unsubscribe|uninstall|revoke|terminate|shut ?down|restart|reset|retire|trash)\b"
+)
+_DESTRUCTIVE = re.compile(DESTRUCTIVE, re.IGNORECASE)
+PREPARE, READ, ACT, SENT = (
+    (FOLDER / f"{name}.js").read_text().replace("DESTRUCTIVE_WORDS", json.dumps(DESTRUCTIVE)) for name in _SCRIPTS
 )
 _NUMBER = re.compile(r"\d+")
 
@@ -90,8 +93,9 @@ def is_destructive(raw: Mapping[str, Any]) -> bool:
 def words_of(raw: Mapping[str, Any]) -> str:
     """What a pattern of destructive or allowed elements is matched with."""
     address = raw["href"] or raw["action"]
-    # Words of addresses are separated by more than spaces, and may be names of actions such as `do=delete`.
-    return " ".join((raw["text"], raw["name"], raw["id"], re.sub(r"[^A-Za-z]+", " ", address.partition("//")[2])))
+    # Words of names, addresses and code are separated by more than spaces: `do=delete`, `deleteItem()`.
+    others = " ".join((raw["name"], raw["id"], address.partition("//")[2], raw["does"]))
+    return f"{raw['text']} {re.sub(r'[^A-Za-z]+|(?<=[a-z])(?=[A-Z])', ' ', others)}"
 
 
 def has_log_out(report: Mapping[str, Any]) -> bool:

@@ -47,8 +47,11 @@ def text_template(text: str) -> str:
 
 
 def message_template(message: str) -> str:
-    """The first line of a message without numbers, long quotations and full addresses."""
-    first = next(iter(message.strip().splitlines()), "")
+    """The first line of a message without numbers, long quotations and full addresses.
+
+    Scripts may write half of a surrogate pair, which no file can hold; it becomes a question mark.
+    """
+    first = next(iter(message.encode(errors="replace").decode().strip().splitlines()), "")
     first = _URL.sub(lambda found: path_template(found[0]), first)
     return text_template(_LONG_QUOTE.sub("'…'", first))
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from rl_eval.domains.webtest.browser.chromium import Chromium
 from rl_eval.domains.webtest.browser.events import Answer, Events
 from rl_eval.domains.webtest.browser.failures import Done, Memory, failures
+from rl_eval.domains.webtest.browser.first_page import why_it_did_not_come
 from rl_eval.domains.webtest.browser.reading import ACT, LIMITS, PREPARE, READ, SENT, Found, found_elements, page_of
 from rl_eval.domains.webtest.browser.sites import host_of, origin_of, path_template
 from rl_eval.domains.webtest.browser.steps import Step
@@ -138,8 +139,7 @@ class Tester:
         await self._new_tab()
         self._events = Events()
         if not await self._open(self.base_url):
-            reason = next(iter(self._events.failed.values()), "no answer in time")
-            raise InputError(f"{self.base_url} does not answer ({reason}): start the application, or give another URL")
+            raise InputError(why_it_did_not_come(self.base_url, self._events, self._timeout_s))
         self.steps.append(Step("open", value=self.base_url))
         return await self._result(Done("browser"), _BLANK, began)
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import Literal
 
 from rl_eval.domains.webtest.browser.steps import Step
 from rl_eval.domains.webtest.page import Failure
 
 LONGEST_PATH = 60  # steps of a script
+Replay = Literal["shown", "not_shown", "not_tried"]
 
 
 @dataclass
@@ -20,7 +22,8 @@ class Finding:
         steps: everything that was done until then.
         count: how often it showed.
         screenshot: PNG of the page at that time; None where the browser gave none.
-        script: the text that reproduces it; empty where none does.
+        replay: whether a script showed it again; `not_tried` where the exploration ended before.
+        script: the text that shows it again, or that would be tried; empty where none does.
         path: the steps of that script.
     """
 
@@ -31,13 +34,9 @@ class Finding:
     steps: tuple[Step, ...]
     count: int = 1
     screenshot: bytes | None = field(default=None, repr=False)
+    replay: Replay = "not_tried"
     script: str = field(default="", repr=False)
     path: tuple[Step, ...] = ()
-
-    @property
-    def reproduced(self) -> bool:
-        """Whether its script shows it."""
-        return bool(self.script)
 
 
 @dataclass
@@ -46,8 +45,9 @@ class Exploration:
 
     Attributes:
         policy: which one chose the actions, with the reason, as a sentence without its point.
-        states: names of the states seen, in their order.
+        states: how many were seen.
         notes: what happened besides, such as a session that was lost.
+        ended: why it ended before its budget was spent, as a sentence without its point; else empty.
     """
 
     base_url: str
@@ -57,18 +57,15 @@ class Exploration:
     seconds: float = 0.0
     refused: int = 0
     timed_out: int = 0
-    states: list[str] = field(default_factory=list)
+    states: int = 0
     transitions: int = 0
     findings: list[Finding] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    ended: str = ""
 
-    def reported(self) -> list[Finding]:
-        """Failures that their scripts reproduce, the worst first."""
-        return sorted((one for one in self.findings if one.reproduced), key=lambda one: -one.failure.severity)
-
-    def flaky(self) -> list[Finding]:
-        """Failures that showed once and that no script reproduces: they are no part of the result."""
-        return [one for one in self.findings if not one.reproduced]
+    def replayed(self, replay: Replay) -> list[Finding]:
+        """Failures with one outcome of their scripts, the worst first."""
+        return sorted((one for one in self.findings if one.replay == replay), key=lambda one: -one.failure.severity)
 
 
 def paths(steps: Sequence[Step], base_url: str) -> Iterator[tuple[Step, ...]]:

@@ -9,6 +9,7 @@ import sys
 import tempfile
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from rl_eval.errors import InputError, failure
 from rl_eval.extras import imports_of_extra
@@ -33,12 +34,30 @@ def read_state(path: Path) -> dict[str, Any]:
         state = json.loads(content) if len(content) <= MOST_BYTES else None
     except (ValueError, RecursionError):
         state = None
-    if not isinstance(state, dict) or not isinstance(state.get("cookies"), list):
+    lists = [state.get("cookies"), state.get("origins", [])] if isinstance(state, dict) else []
+    if not lists or not all(isinstance(one, list) and all(isinstance(entry, dict) for entry in one) for one in lists):
         raise InputError(
             f"--auth {path} is no storage state of Playwright: save one with "
             "context.storage_state(path='state.json') after a log-in"
         )
-    return {"cookies": state["cookies"], "origins": state.get("origins", [])}
+    return {"cookies": lists[0], "origins": lists[1]}
+
+
+def require_state_of(state: dict[str, Any], base_url: str, path: Path) -> None:
+    """Check that a storage state has a cookie or local storage of an application.
+
+    Raises:
+        InputError: it has none, so that nobody would be logged in.
+    """
+    host = urlsplit(base_url).hostname or ""
+    domains = {str(cookie.get("domain", "")).lower().lstrip(".") for cookie in state["cookies"]}
+    domains |= {urlsplit(str(origin.get("origin", ""))).hostname or "" for origin in state["origins"]}
+    if not any(domain and (host == domain or host.endswith(f".{domain}")) for domain in domains):
+        of = ", ".join(sorted(filter(None, domains))[:3])
+        raise InputError(
+            f"--auth {path} holds nothing of {host} ({f'it is of {of}' if of else 'it is empty'}): save it after a "
+            "log-in at this application, under the same host name"
+        )
 
 
 def run_script(script: Path, base_url: str) -> dict[str, Any]:

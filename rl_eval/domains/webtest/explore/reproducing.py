@@ -12,6 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from rl_eval.domains.webtest.browser.steps import Step
 from rl_eval.domains.webtest.explore.findings import Exploration, Finding, paths
 from rl_eval.domains.webtest.explore.script import script
 
@@ -23,13 +24,18 @@ def reproduce(
     exploration: Exploration,
     log_in: Callable[[], dict[str, Any]] | None,
     secret: str = "",
-    progress: Callable[[int, int], None] = lambda done, count: None,
+    progress: Callable[[int], None] = lambda done: None,
 ) -> None:
-    """Give each finding the script that shows it again, in a fresh browser; those that none shows stay without.
+    """Give each finding the script that shows it again, in a fresh browser.
 
     Args:
         log_in: gives a storage state; it is written to a file that only this person can read, and removed.
         secret: the value of secret fields, given to the scripts in their environment.
+        progress: called with the number of findings that are done.
+
+    Raises:
+        InputError: the log-in does not work any more.
+        KeyboardInterrupt: a stop signal came; the findings that were not done are `not_tried`.
     """
     until = time.monotonic() + WHOLE_S
     with tempfile.TemporaryDirectory(prefix="webtest-") as folder:
@@ -40,10 +46,10 @@ def reproduce(
             if time.monotonic() > until:
                 exploration.notes.append("there was no time left to reproduce all failures")
                 break
-            for path in paths(finding.steps, exploration.base_url):
-                if _shows(finding, path, exploration.base_url, Path(folder), environment):
-                    break
-            progress(number, len(exploration.findings))
+            ways = paths(finding.steps, exploration.base_url)
+            shown = any(_shows(finding, path, exploration.base_url, Path(folder), environment) for path in ways)
+            finding.replay = "shown" if shown else "not_shown"
+            progress(number)
 
 
 def _state_file(folder: Path, state: dict[str, Any]) -> str:
@@ -53,7 +59,7 @@ def _state_file(folder: Path, state: dict[str, Any]) -> str:
     return str(file)
 
 
-def _shows(finding: Finding, path: Any, base_url: str, folder: Path, environment: dict[str, str]) -> bool:
+def _shows(finding: Finding, path: tuple[Step, ...], base_url: str, folder: Path, environment: dict[str, str]) -> bool:
     text = script(finding.failure, path, base_url)
     file = folder / "script.py"
     file.write_text(text)
@@ -65,5 +71,5 @@ def _shows(finding: Finding, path: Any, base_url: str, folder: Path, environment
         return False
     if done.returncode:
         return False
-    finding.script, finding.path = text, tuple(path)
+    finding.script, finding.path = text, path
     return True

@@ -29,7 +29,7 @@ def server_of(folder: Path, port: int) -> ThreadingHTTPServer:
     report = read_json(folder / REPORT)
     sites = {f"{failure['kind']} {failure['site']}" for failure in report["failures"]}
     files = {"": "report.html", "report.html": "report.html"}
-    for failure in report["failures"]:
+    for failure in [*report["failures"], *report["not_tried"]]:
         files.update({name: name for name in (failure["script_file"], failure["picture"]) if name})
 
     class Handler(BaseHTTPRequestHandler):
@@ -71,6 +71,7 @@ def server_of(folder: Path, port: int) -> ThreadingHTTPServer:
             self.send_response(status)
             self.send_header("Content-Type", kind)
             self.send_header("Content-Length", str(len(content)))
+            self.send_header("X-Content-Type-Options", "nosniff")
             self.end_headers()
             self.wfile.write(content)
 

@@ -6,9 +6,11 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
+from rl_eval.domains.webtest.browser.reading import DESTRUCTIVE
 from rl_eval.domains.webtest.browser.sites import host_of
 from rl_eval.domains.webtest.browser.steps import Step
 from rl_eval.domains.webtest.page import Failure
+from rl_eval.formatting import brief
 
 _HEADER = (Path(__file__).parent / "replay_header.py.txt").read_text()
 _WRONG = (
@@ -40,7 +42,9 @@ def script(failure: Failure, steps: Sequence[Step], base_url: str) -> str:
     listed = "[\n" + "\n".join(rows) + "\n]"
     what = f"{failure.kind} at {failure.site}"
     title = " ".join(what.split()).replace("\\", "/").replace('"', "'")
-    body = _HEADER.format(host=host_of(base_url), steps=listed, what=repr(what), check=_check(failure))
+    body = _HEADER.format(
+        host=host_of(base_url), steps=listed, what=repr(what), destructive=repr(DESTRUCTIVE), check=_check(failure)
+    )
     return f'"""Reproduces {title}; status 0: it shows, 1: it does not. --show opens a window."""\n\n{body}'
 
 
@@ -111,7 +115,7 @@ def describe(step: Step) -> str:
     value = "a secret value" if step.secret else f'"{step.value if len(step.value) <= 60 else step.value[:57] + "..."}"'
     what = f'"{step.text or step.css}"'
     return {
-        "open": f"open {step.value}", "back": "go back", "click": f"click {what}",
+        "open": f"open {brief(step.value, 300)}", "back": "go back", "click": f"click {what}",
         "submit": f"send the form with {what}",
         "fill": f"put {value} into {what}", "choose": f"choose the {step.value} option of {what}",
     }[step.do]  # fmt: skip

@@ -29,6 +29,7 @@ def test_templates_of_addresses_and_messages():
     assert address_template("http://h/a?b=1&a=2#c") == "/a?a&b"
     assert message_template("order 12 of 3.5 failed\nat line 7") == "order # of # failed"
     assert message_template("see http://h/orders/7") == "see /orders/{n}"
+    assert message_template("half \ud800 of a pair").encode() == b"half ? of a pair"
     assert origin_of("http://user:secret@h:8000/x") == "http://h:8000"
     assert origin_of("file:///etc/passwd") == ""
 
@@ -42,8 +43,15 @@ def test_templates_of_addresses_and_messages():
     ],
 )  # fmt: skip
 def test_destructive_elements(text, href, expected):
-    raw = {"role": "link", "text": text, "name": "", "id": "", "href": href, "action": ""}
+    raw = {"role": "link", "text": text, "name": "", "id": "", "href": href, "action": "", "does": ""}
     assert is_destructive(raw) is expected
+
+
+@pytest.mark.parametrize("does", ["delete", "http://h/deleteItem/3", "deleteItem(3)", "btn_trash", "@action retire"])
+def test_what_a_button_does_may_be_destructive_whatever_it_is_called(does):
+    raw = {"role": "submit", "text": "OK", "name": "", "id": "", "href": "", "action": "http://h/x", "does": does}
+    assert is_destructive(raw)
+    assert not is_destructive({**raw, "does": "saveItem(3)"})
 
 
 @pytest.mark.parametrize(

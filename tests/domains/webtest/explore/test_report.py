@@ -11,9 +11,10 @@ from typer.testing import CliRunner
 
 from rl_eval.cli import app
 from rl_eval.domains.webtest.browser.steps import Step
+from rl_eval.domains.webtest.commands.arguments import checked_url
 from rl_eval.domains.webtest.explore.findings import Exploration, Finding, paths
-from rl_eval.domains.webtest.explore.log_in import read_state
-from rl_eval.domains.webtest.explore.reporting import prepare_folder, write_report
+from rl_eval.domains.webtest.explore.log_in import read_state, require_state_of
+from rl_eval.domains.webtest.explore.reporting import require_folder, write_report
 from rl_eval.domains.webtest.explore.review import server_of
 from rl_eval.domains.webtest.explore.script import script
 from rl_eval.domains.webtest.judgements import read_judgements
@@ -66,14 +67,14 @@ def test_secrets_are_in_no_script():
 @pytest.fixture
 def report(tmp_path):
     folder = tmp_path / "report"
-    prepare_folder(folder)
-    exploration = Exploration(BASE, "baseline:novelty", 10, actions=10, states=["a"])
+    require_folder(folder)
+    exploration = Exploration(BASE, "baseline:novelty", 10, actions=10, states=1)
     for failure in (Failure("dead_link", "GET /<a> 404"), Failure("error_page", "GET /b\x01 500")):
-        finding = Finding(
-            failure, 3, f"{BASE}?q=<script>", "<b>title", (OPEN, LINK), script="print()", path=(OPEN, LINK)
-        )
+        finding = Finding(failure, 3, f"{BASE}?q=<script>", "<b>title", (OPEN, LINK), replay="shown")
+        finding.script, finding.path = "print()", (OPEN, LINK)
         exploration.findings.append(finding)
-    exploration.findings.append(Finding(Failure("error_page", "GET /once 500"), 3, BASE, "", (OPEN,)))
+    once = Finding(Failure("error_page", "GET /once 500"), 3, BASE, "", (OPEN,), replay="not_shown")
+    exploration.findings.append(once)
     write_report(exploration, folder)
     return folder
 
@@ -91,13 +92,32 @@ def test_all_files_say_the_same(report):
     assert (report / "failure_02.py").read_text() == "print()"
 
 
-def test_a_folder_with_other_files_is_left_alone(report, tmp_path):
-    prepare_folder(report)
-    assert not list(report.iterdir())
+def test_a_stopped_exploration_lists_what_was_not_tried(tmp_path):
+    exploration = Exploration(BASE, "baseline:novelty", 100, actions=10, states=1, ended="It was stopped by a signal")
+    untried = Finding(Failure("error_page", "GET /b 500"), 3, BASE, "", (OPEN,), script="print()", path=(OPEN,))
+    exploration.findings.append(untried)
+    write_report(exploration, tmp_path)
+    listed = json.loads((tmp_path / "report.json").read_text())
+    assert listed["failures"] == []
+    assert [one["site"] for one in listed["not_tried"]] == ["GET /b 500"]
+    suite = ElementTree.fromstring((tmp_path / "junit.xml").read_text())
+    assert (suite.attrib["failures"], suite.attrib["errors"], suite.attrib["skipped"]) == ("0", "1", "1")
+    assert (tmp_path / "failure_01.py").read_text() == "print()"
+    assert "It was stopped by a signal" in (tmp_path / "report.html").read_text()
+
+
+def test_an_earlier_report_stays_until_there_is_another(report):
+    require_folder(report)
+    assert (report / "failure_02.py").exists()
+    write_report(Exploration(BASE, "baseline:novelty", 10, actions=10), report)
+    assert {file.name for file in report.iterdir()} == {"report.html", "report.json", "junit.xml"}
+
+
+def test_a_folder_with_other_files_is_left_alone(tmp_path):
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "thesis.txt").write_text("x")
     with pytest.raises(InputError, match="holds other files"):
-        prepare_folder(tmp_path / "mine")
+        require_folder(tmp_path / "mine")
 
 
 def test_failures_are_kept_or_dismissed_on_loopback_alone(report):
@@ -141,9 +161,36 @@ def test_what_is_wrong_is_one_sentence(arguments, message, tmp_path, monkeypatch
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.parametrize(
+    ("url", "origin"),
+    [
+        ("http://127.0.0.1:8000", "http://127.0.0.1:8000/"),
+        ("https://a.example/x", "https://a.example/x"),
+        ("https://a.example?q=/", "https://a.example/?q=/"),
+    ],
+)
+def test_a_url_without_a_path_gets_one(url, origin):
+    assert checked_url(url) == origin
+
+
+def test_a_password_in_a_url_is_not_repeated():
+    with pytest.raises(InputError) as raised:
+        checked_url("http://me:secret7@127.0.0.1/")
+    assert "secret7" not in str(raised.value)
+
+
+def test_a_storage_state_of_another_application_is_refused(tmp_path):
+    file = tmp_path / "state.json"
+    file.write_text(json.dumps({"cookies": [{"domain": ".example.com", "name": "a", "value": "b"}]}))
+    state = read_state(file)
+    require_state_of(state, "https://app.example.com/", file)
+    with pytest.raises(InputError, match=r"holds nothing of 127\.0\.0\.1 \(it is of example\.com\)"):
+        require_state_of(state, BASE, file)
+
+
 def test_a_storage_state_is_checked(tmp_path):
     file = tmp_path / "state.json"
-    for content in ("[]", "{}", "x", '{"cookies": 1}'):
+    for content in ("[]", "{}", "x", '{"cookies": 1}', '{"cookies": [1]}', '{"cookies": [], "origins": {}}'):
         file.write_text(content)
         with pytest.raises(InputError, match="no storage state"):
             read_state(file)
