@@ -64,7 +64,7 @@ def play_groups(
     count = min(episodes or limit or DEFAULT_EPISODES, limit or episodes or DEFAULT_EPISODES)
     seed = seeding.gate_seed("compare", json.dumps(domains.identity(env), separators=(",", ":")))
     seeds = list(range(count)) if limit is not None else seeding.episode_seeds(seed, count, "compare")
-    max_envs = domains.domain(env.name).copies
+    max_envs = domains.domain(env.name).most_copies(env)
     # Policies may have been trained on observations that were fitted to other data.
     vectors: dict[str, VectorEnv] = {}
     total, done, scores = count * sum(len(group.runs) for group in groups), 0, []

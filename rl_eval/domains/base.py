@@ -61,8 +61,6 @@ class Domain(ABC, Generic[Config]):
         optional_keys: those that are no part of what it is while they have their defaults.
         fitted_keys: those that hold a preprocessing fitted elsewhere. They are no part of it either: a gate takes them
             from the run that it judges. See `with_preprocessing`.
-        copies: the most copies that are worth stepping together. Environments stepped one by one in Python gain
-            nothing from many, since the last episodes then have a long tail.
         held_out_facts: facts that the training part does not have, so that no reward can read them.
         extra_modules: the modules that tell whether the extra of the domain's name is installed, if there is one.
         baselines: name -> `build(config) -> Policy`, the policies that `baseline:<name>` can name.
@@ -77,7 +75,6 @@ class Domain(ABC, Generic[Config]):
     execution_keys: ClassVar[tuple[str, ...]] = ()
     optional_keys: ClassVar[tuple[str, ...]] = ()
     fitted_keys: ClassVar[tuple[str, ...]] = ()
-    copies: ClassVar[int] = 256
     extra_modules: ClassVar[tuple[str, ...]] = ()
     held_out_facts: ClassVar[tuple[str, ...]] = ()
     baselines: ClassVar[Mapping[str, Callable[[Any], Policy]]] = {}
@@ -128,6 +125,13 @@ class Domain(ABC, Generic[Config]):
     def in_one_process(self, config: Config) -> Config:
         """The same environment, stepped by the calling process alone."""
         return config
+
+    def most_copies(self, config: Config) -> int:
+        """The most copies that are worth stepping together.
+
+        Environments stepped one by one in Python gain nothing from many, since the last episodes then have a long tail.
+        """
+        return 256
 
     def longest_episode(self, config: Config) -> int | None:
         """The most steps of an episode; None where the config does not tell."""
@@ -253,6 +257,10 @@ class Domain(ABC, Generic[Config]):
     def facts(self, config: Config) -> Sequence[str]:
         """Names of the facts in `infos["outcome"]`, each `[N]` on every step; metrics and rewards read them."""
         return ("native_reward",)
+
+    def measured_facts(self, config: Config) -> Sequence[str]:
+        """Those that a clock measures, so that they differ where the same episode is played again."""
+        return ()
 
     def validation_metric(self, config: Config) -> str:
         """The task metric that chooses between snapshots where a run's config names none."""

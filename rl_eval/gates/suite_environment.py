@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import gymnasium as gym
@@ -125,7 +125,12 @@ class SuiteEnvironment:
     @property
     def copies(self) -> int:
         """How many episodes are played at the same time."""
-        return min(len(self.seeds), self._domain.copies)
+        return min(len(self.seeds), self._domain.most_copies(self.config))
+
+    @property
+    def measured_facts(self) -> Sequence[str]:
+        """Facts that differ where an episode is played again, since a clock measures them."""
+        return self._domain.measured_facts(self.config)
 
     def play(
         self, spec: str, label: str, episodes: int, *, copies: int | None = None, seed: int | None = None

@@ -26,8 +26,6 @@ class Gym(Domain[Config]):
     config_model = Config
     execution_keys = ("workers", "backend", "outcome")  # facts that are read off change no policy
     optional_keys = ("max_episode_steps",)
-    # One Python call a step and copy: more copies than this only lengthen the tail of the last episodes.
-    copies = 32
     slow_steps: ClassVar[bool] = False
 
     def make(self, config: Config, *, n_envs: int, part: Part, autoreset: bool = True) -> VectorEnv:
@@ -40,6 +38,10 @@ class Gym(Domain[Config]):
         from rl_eval.domains.gym.make import make
 
         return make(config, n_envs=n_envs, part=part, autoreset=autoreset, slow_steps=self.slow_steps)
+
+    def most_copies(self, config: Config) -> int:
+        """Few: one Python call a step and copy, so more only lengthen the tail of the last episodes."""
+        return 32
 
     def facts(self, config: Config) -> Sequence[str]:
         """The environment's own reward, and the keys of `info` that the config names."""

@@ -38,7 +38,6 @@ class Webtest(Domain[Config]):
 
     name = "webtest"
     config_model = Config
-    copies = 100
     baselines = {name: _baseline(name) for name in ("random", "breadth_first", "depth_first", "novelty", "best_fixed")}
     shown_baselines = ("breadth_first", "novelty", "best_fixed")
 
@@ -77,6 +76,14 @@ class Webtest(Domain[Config]):
     def not_repeatable(self, config: Config) -> str | None:
         """A browser takes its time, and rewards count seconds."""
         return "it learned from pages in a browser" if config.mode == "browser" else None
+
+    def most_copies(self, config: Config) -> int:
+        """In a browser a few: each copy is a process that renders, and more of them wait for a processor."""
+        return 8 if config.mode == "browser" else 100
+
+    def measured_facts(self, config: Config) -> Sequence[str]:
+        """The seconds that a page in a browser took."""
+        return ("seconds",) if config.mode == "browser" else ()
 
     def longest_episode(self, config: Config) -> int:
         """The actions of an episode."""

@@ -73,7 +73,7 @@ def _scores(config: Config, specs: tuple[str, ...], cycles: int, trust: bool) ->
     """
     if not cycles:
         return {}, []
-    copies = min(cycles, domains.domain(config.name).copies)
+    copies = min(cycles, domains.domain(config.name).most_copies(config))
     vector = domains.make(config, n_envs=copies, part="validation", autoreset=False)
     values, passed_over = dict[str, float](), list[str]()
     try:

@@ -141,9 +141,18 @@ class Chromium:
                 if self._playwright is not None:
                     await self._playwright.stop()
 
-        with contextlib.suppress(TimeoutError):
-            self.run(end(), patience_s)
+        for work in (end(), _cancel_others()):
+            with contextlib.suppress(TimeoutError):
+                self.run(work, patience_s)
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(patience_s)
         if not self._thread.is_alive():
             self._loop.close()
+
+
+async def _cancel_others() -> None:
+    """End what a browser that does not answer has left waiting."""
+    tasks = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)

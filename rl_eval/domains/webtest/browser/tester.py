@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 LOADS_S = 1.5  # in which a click that opens a page must have asked for it
 SETTLE_S = 0.04  # after a click that does not
+FIRST_S = 60.0  # for the first page of a fresh context: nothing is tested yet, and the machine may be busy
 QUIET_S = 1.0  # in which what a page loads must have come, without being late
 ANSWER_S = 5.0  # in which a script in the page must answer
 WHOLE_S = 120.0  # for one action at most, with all that it takes to recover
@@ -138,7 +139,7 @@ class Tester:
         self.report, self.found = _BLANK, ()
         await self._new_tab()
         self._events = Events()
-        if not await self._open(self.base_url):
+        if not await self._open(self.base_url, max(self._timeout_s, FIRST_S)):
             raise InputError(why_it_did_not_come(self.base_url, self._events, self._timeout_s))
         self.steps.append(Step("open", value=self.base_url))
         return await self._result(Done("browser"), _BLANK, began)
@@ -291,11 +292,11 @@ class Tester:
         step = Step(do, raw["css"], raw["nth"], value, item.element.text or raw["name"], self.report["url"], secret)
         self.steps.append(step)
 
-    async def _open(self, url: str) -> bool:
+    async def _open(self, url: str, patience_s: float | None = None) -> bool:
         """Open an address; whether a page of the application came."""
         assert self._tab is not None
         with contextlib.suppress(Exception):
-            await self._tab.goto(url, wait_until="commit", timeout=self._timeout_s * 1000)
+            await self._tab.goto(url, wait_until="commit", timeout=(patience_s or self._timeout_s) * 1000)
             await self._settle(False)
             return origin_of(self._tab.url) == self.origin
         return False
