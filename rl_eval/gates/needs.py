@@ -27,7 +27,10 @@ EXTRAS = {
 }
 # Extra -> the names of a program that it needs beside its packages, and the command that installs one.
 PROGRAMS = {
-    "browser": (("chromium", "chromium-browser", "google-chrome", "chrome"), "apt-get install chromium"),
+    "browser": (
+        ("chromium", "chromium-headless-shell", "chromium-browser", "google-chrome", "chrome"),
+        "apt-get install chromium",
+    ),
 }
 
 

@@ -60,7 +60,7 @@
     }
   }
   if (e.target) e.target = "_self"; // one tab
-  if (form && form.target) form.target = "_self";
+  if (form && form.hasAttribute("target")) form.setAttribute("target", "_self");
   const before = location.href;
   let prevented = action === "submit"; // until the form is really sent
   const watch = (event) => { prevented = event.defaultPrevented; };

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 
-from rl_eval.domains.webtest.browser.sites import message_template, origin_of, path_template
+from rl_eval.domains.webtest.browser.sites import host_of, message_template, origin_of, path_template
 
 MOST = 200  # events of a kind that are kept for one action
 # Console messages of the browser itself: responses are judged by themselves, and what it refuses is no failure.
 _OF_BROWSER = ("Failed to load resource", "Not allowed to load local resource", "Access to ", "webtest: ")
+_SOCKET = re.compile(r"WebSocket connection to '([^']*)'")
 
 
 @dataclass(frozen=True)
@@ -32,6 +34,7 @@ class Events:
         answers: responses of the application's own origin.
         failed: address -> reason of requests without a response.
         left: addresses elsewhere that the page would have loaded as the next page.
+        blocked: kinds of what the page asked of another origin, such as `script`: it gets nothing from there.
     """
 
     console: list[str] = field(default_factory=list)
@@ -39,12 +42,15 @@ class Events:
     answers: list[Answer] = field(default_factory=list)
     failed: dict[str, str] = field(default_factory=dict)
     left: list[str] = field(default_factory=list)
+    blocked: set[str] = field(default_factory=set)
     downloads: int = 0
     windows: int = 0
 
     def add_console(self, kind: str, text: str, url: str, origin: str) -> None:
         """Take in a console message, if it is an error of the application."""
         if kind != "error" or text.startswith(_OF_BROWSER) or (url and origin_of(url) not in ("", origin)):
+            return
+        if (socket := _SOCKET.match(text)) and host_of(socket[1]) != host_of(origin):
             return
         if len(self.console) < MOST:
             self.console.append(message_template(text))

@@ -25,6 +25,9 @@ _REJECTED = re.compile(
     r"please (enter|fill|correct|try)|cannot|can't)\b",
     re.IGNORECASE,
 )
+# What a script says that did not get something, and one that lacks what another script defines.
+_NOT_FETCHED = re.compile(r"Failed to fetch|NetworkError|Network Error|Load failed")
+_NOT_DEFINED = re.compile(r"ReferenceError: \S+ is not defined")
 _SUBTOTAL = re.compile(r"^sub-?\s?total\b", re.IGNORECASE)
 _TOTAL = re.compile(r"^(grand )?total\b", re.IGNORECASE)
 
@@ -68,8 +71,7 @@ def failures(
     """
     found = [
         *_responses(done, events),
-        *(Failure("console_error", message) for message in events.console),
-        *(Failure("console_error", message) for message in events.exceptions),
+        *_errors(events),
         *(Failure("unescaped_text", probe) for probe in after["probes"]),
         *_accepted(done, after, events),
         *_totals(after),
@@ -77,6 +79,14 @@ def failures(
         *_lost_form(done, after, events, memory),
     ]
     return list(dict.fromkeys(found))
+
+
+def _errors(events: Events) -> Iterator[Failure]:
+    """Errors of scripts, but for those that follow from what the page does not get from another origin."""
+    for message in (*events.console, *events.exceptions):
+        not_fetched = events.blocked and _NOT_FETCHED.search(message)
+        if not not_fetched and not ("script" in events.blocked and _NOT_DEFINED.search(message)):
+            yield Failure("console_error", message)
 
 
 def endpoint(answer: Answer) -> str:

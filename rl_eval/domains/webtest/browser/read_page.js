@@ -28,11 +28,14 @@
     const picture = e.querySelector && e.querySelector("img[alt]");
     return clean(e.getAttribute("aria-label") || labels || shown || e.placeholder || (picture && picture.alt) || e.title || e.alt || "", 100);
   };
+  // In a form that has a field of that name, `form.id` is the field.
+  const stringOf = (e, name) => typeof e[name] === "string" ? e[name] : "";
   const quoted = (value) => '"' + String(value).replace(/["\\]/g, "\\$&").replace(/\n/g, "\\a ") + '"';
   const selector = (e) => {
     const tag = e.tagName.toLowerCase();
     let css;
-    if (e.id && document.querySelectorAll("#" + CSS.escape(e.id)).length === 1) css = "#" + CSS.escape(e.id);
+    const id = stringOf(e, "id");
+    if (id && document.querySelectorAll("#" + CSS.escape(id)).length === 1) css = "#" + CSS.escape(id);
     else if (tag === "form") css = e.hasAttribute("action") ? `form[action=${quoted(e.getAttribute("action"))}]` : "form";
     else if (tag === "a" && e.hasAttribute("href")) css = `a[href=${quoted(e.getAttribute("href"))}]`;
     else {
@@ -65,8 +68,8 @@
     if (found.length >= most.elements) return;
     const [css, nth] = selector(e);
     found.push({
-      role, tag: e.tagName.toLowerCase(), type: e.type || "", text: label(e), name: whole(e.getAttribute("name")), id: whole(e.id),
-      placeholder: whole(e.placeholder), href: typeof e.href === "string" ? e.href : "", onclick: e.hasAttribute("onclick"),
+      role, tag: e.tagName.toLowerCase(), type: stringOf(e, "type"), text: label(e), name: whole(e.getAttribute("name")), id: whole(stringOf(e, "id")),
+      placeholder: whole(stringOf(e, "placeholder")), href: stringOf(e, "href"), onclick: e.hasAttribute("onclick"),
       action: action(e.tagName === "FORM" ? e : e.form), form: e.form ? [...document.forms].indexOf(e.form) : e.tagName === "FORM" ? [...document.forms].indexOf(e) : -1,
       place: place(e), does: does(e), css: whole(css), nth, index: kept.length, touched: e.__webtestKind || "", empty: !e.value, ...extra,
     });

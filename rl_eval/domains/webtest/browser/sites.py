@@ -26,7 +26,7 @@ def origin_of(url: str) -> str:
 def host_of(url: str) -> str:
     """Host and port of an address."""
     parts = urlsplit(url)
-    return f"{parts.hostname}:{parts.port or (443 if parts.scheme == 'https' else 80)}"
+    return f"{parts.hostname}:{parts.port or (443 if parts.scheme in ('https', 'wss') else 80)}"
 
 
 def path_template(url: str) -> str:

@@ -27,6 +27,7 @@ from rl_eval.domains.webtest.shop import COPY_HEADER, DEFECT_IDS, Shop, defect_o
 from rl_eval.hashing import mix64
 
 AT_ONCE = 4  # testers that act at one time; more would wait for the processor
+FIRST_S = 60.0  # for the first page of the shop, which answers for certain, but not soon on a busy machine
 VALUES = {"code": "WELCOME10"}  # of the shop
 _NAMES = itertools.count()
 _NOTHING = Page("", "", "", ())
@@ -71,8 +72,8 @@ class BrowserVector(VectorEnv):
         base_url = config.base_url or f"{shared_shop().base_url}/"
         self._testers = [
             Tester(
-                self._chromium, base_url, timeout_s=config.timeout_s, values=VALUES if self._shop else None,
-                headers={COPY_HEADER: name} if self._shop else None,
+                self._chromium, base_url, timeout_s=config.timeout_s, first_s=FIRST_S if self._shop else None,
+                values=VALUES if self._shop else None, headers={COPY_HEADER: name} if self._shop else None,
             )
             for name in self._names
         ]  # fmt: skip

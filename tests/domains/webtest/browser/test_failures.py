@@ -52,6 +52,28 @@ def test_statuses(done, answer, expected):
     assert sites(done, events(answer)) == expected
 
 
+@pytest.mark.parametrize(
+    ("message", "blocked", "expected"),
+    [
+        ("TypeError: Failed to fetch in /app.js", {"fetch"}, 0),
+        ("TypeError: Failed to fetch in /app.js", set(), 1),
+        ("ReferenceError: $ is not defined in /shop", {"script"}, 0),
+        ("ReferenceError: $ is not defined in /shop", {"image"}, 1),
+        ("RangeError: too deep in /app.js", {"script", "fetch"}, 1),
+    ],
+)
+def test_what_follows_from_other_origins_being_out_of_reach_is_no_failure(message, blocked, expected):
+    assert len(sites(LINK, events(exceptions=[message], blocked=blocked))) == expected
+    assert len(sites(LINK, events(console=[message], blocked=blocked))) == expected
+
+
+def test_only_sockets_of_the_application_matter():
+    seen = events()
+    for host in ("shop", "elsewhere"):
+        seen.add_console("error", f"WebSocket connection to 'ws://{host}/w' failed: no", f"{ORIGIN}/", ORIGIN)
+    assert len(seen.console) == 1
+
+
 def test_one_failure_for_each_template_of_a_message():
     seen = events()
     for text in ("order 7 failed", "order 12 failed", "Failed to load resource: 404"):

@@ -24,7 +24,31 @@ PAGES = {
     "unload": "<a href='/other'>leave</a><script>onbeforeunload = (e) => { e.preventDefault(); return 1; }</script>",
     "other": "<p>other</p>",
     "file": "<a href='file:///etc/passwd'>file</a><a href='javascript:location=\"file:///etc/passwd\"'>script</a>",
+    "memory": "<p>memory</p>"
+    "<script>setTimeout(() => { for (const a = []; ; ) a.push(Array(1e6).fill(.5)) }, 50)</script>",
+    "debugger": "<p>stop</p><script>debugger; setInterval(() => { debugger }, 10)</script>",
+    "closes": "<button onclick='window.close()'>press</button><script>window.close()</script>",
+    "history": "<script>for (let i = 0; i < 300; i++) history.pushState(0, '', '?' + i);"
+    " onpopstate = () => history.go(1)</script><p>trap</p>",
+    "builtins": "<p>broken</p><script>for (const name of ['map', 'filter', 'some', 'push', 'slice'])"
+    " Array.prototype[name] = () => { throw Error('no') }; JSON.stringify = () => 1; document.querySelectorAll = 7;"
+    "</script>",
+    "names": "<form method=post action='/other'><input name=action><input name=id><input name=method><input name=name>"
+    "<input name=target><input name=submit><input name=type></form>",
+    "addresses": "<a href='data:text/html,<a href=/>x</a>'>data</a><a id=b>blob</a><a href='about:blank'>blank</a>"
+    "<a href='http://'>none</a><a href='view-source:http://127.0.0.1/'>source</a>"
+    "<script>b.href = URL.createObjectURL(new Blob(['<p>x'], { type: 'text/html' }))</script>",
     "markup": '<main><p>&lt;i data-webtest-probe="GET /x q"&gt;</p></main>',
+}
+# Pages that reach for another origin, which is to be put in place of OTHER.
+OUTWARD = {
+    "refresh": "<meta http-equiv=refresh content='0;url=OTHER/r'>",
+    "sockets": "<p>sockets</p><script>fetch('OTHER/f').catch(() => 0); navigator.sendBeacon('OTHER/b', 'x');"
+    " new WebSocket('OTHER/w'.replace('http', 'ws')); new EventSource('OTHER/e');"
+    " try { new Worker(URL.createObjectURL(new Blob([`fetch('OTHER/k')`]))) } catch {}</script>",
+    "script": "<p>script</p><script src='OTHER/lib.js'></script><script>lib.start()</script>",
+    "form": "<form action='OTHER/s' method=post target=_blank><input name=x value=1></form>"
+    "<script>document.forms[0].submit()</script>",
 }
 LINKS = (
     "<a href='OTHER/a'>foreign</a><form method=post action='OTHER/b'><input name=x><button>send</button></form>"
@@ -85,6 +109,19 @@ def site(elsewhere):
             ended.wait(60)
         elif name == "large":
             page(handler, "<main>" + "<div><p>text <b>bold</b></p></div>" * 1_500_000 + "</main>")
+        elif name == "endless-body":
+            handler.send_response(200)
+            handler.send_header("Content-Type", "text/html")
+            handler.end_headers()
+            with contextlib.suppress(OSError):
+                while not ended.wait(0.05):
+                    handler.wfile.write(b"<p>more</p>")
+        elif name == "password":
+            page(handler, "who?", 401, WWW_Authenticate='Basic realm="x"')
+        elif name == "garbage":
+            handler.wfile.write(b"\x00\xff not http\r\n\r\n")
+        elif name in OUTWARD:
+            page(handler, OUTWARD[name].replace("OTHER", other))
         elif name == "links":
             page(handler, LINKS.replace("OTHER", other))
         elif name in PAGES:
@@ -203,7 +240,7 @@ def test_a_tab_that_crashes_is_replaced(visit, site, chromium, run):
     run(tester.start())
 
     async def crash():
-        session = await tester._tab.context.new_cdp_session(tester._tab)
+        session = await tester._tab.page.context.new_cdp_session(tester._tab.page)
         with contextlib.suppress(Exception):
             await asyncio.wait_for(session.send("Page.crash"), 3)
 
@@ -213,6 +250,39 @@ def test_a_tab_that_crashes_is_replaced(visit, site, chromium, run):
     assert "a tab crashed" in tester.notes
     assert [one.element.text for one in tester.found] == ["Home", "go", "press"]
     run(tester.close())
+
+
+@pytest.mark.verify
+@pytest.mark.parametrize("name", [*OUTWARD])
+def test_nothing_of_a_page_reaches_another_origin(visit, name):
+    _, (result,) = visit(name)
+    assert not result.failures
+
+
+@pytest.mark.verify
+@pytest.mark.parametrize("name", ["memory", "debugger", "history", "builtins", "endless-body", "password", "garbage"])
+def test_the_run_goes_on(visit, name):
+    visit(name, timeout_s=1.0)
+
+
+@pytest.mark.verify
+def test_a_page_that_closes_itself_is_replaced(visit):
+    _, results = visit("closes", ("button", "press"))
+    assert not any(one.failures for one in results)
+
+
+@pytest.mark.verify
+def test_fields_with_names_of_attributes_are_filled_and_sent(visit):
+    _, results = visit("names", ("text", ""), ("submit", ""))
+    assert results[2].page.state.startswith("/other")
+
+
+@pytest.mark.verify
+@pytest.mark.parametrize("link", ["data", "blob", "blank", "none", "source"])
+def test_addresses_that_are_no_pages_are_refused(visit, link):
+    _, results = visit("addresses", ("link", link))
+    assert not any(one.failures for one in results)
+    assert results[1].page.state.startswith("/addresses")
 
 
 @pytest.mark.verify
