@@ -11,7 +11,7 @@ from typing import Any, Literal
 from rl_eval import config as configs
 from rl_eval import diagnostics, domains, terminal
 from rl_eval import run as runs
-from rl_eval.errors import InputError
+from rl_eval.errors import InputError, failure
 from rl_eval.gates import ledger
 from rl_eval.gates.evaluation import evaluate_run
 from rl_eval.gates.judge_command import judge_command
@@ -23,7 +23,9 @@ from rl_eval.tracking import confusion_plot, evidence_plots, open_tracker, verdi
 from rl_eval.training import train
 
 
-def run(values: Mapping[str, Any], directory: Path, *, sweep: Path | None, suites: Path) -> None:
+def run(
+    values: Mapping[str, Any], directory: Path, *, sweep: Path | None, suites: Path, end: bool = True
+) -> str | None:
     """Train in `directory`, write `verdict.json` there, and print the criteria.
 
     The directory shows the result: a run that could not begin leaves none behind, and the `run.json` of one that
@@ -34,6 +36,10 @@ def run(values: Mapping[str, Any], directory: Path, *, sweep: Path | None, suite
         values: the composed config.
         sweep: the directory of the sweep that the job belongs to, if any.
         suites: the folder of the suites.
+        end: whether a job outside a sweep that cannot be trained ends the process.
+
+    Returns:
+        The sentence that was printed on why the run was not trained or judged to its end; None where there is none.
     """
     resume = values.get("resume") is not None
     try:
@@ -51,33 +57,38 @@ def run(values: Mapping[str, Any], directory: Path, *, sweep: Path | None, suite
             runs.discard_directory(directory)
         terminal.print_error(str(error))
         if not _finished(directory):
-            _end(2, sweep)
-        return
+            _end(2, end and sweep is None)
+        return str(error)
     except (OSError, MemoryError, RuntimeError) as error:
         reason = runs.storage_error(error) or out_of_memory(error)
         if reason is None:
             if not (directory / "run.json").exists():
                 raise
             traceback.print_exc()
-            return
+            return failure(error)
         if not (directory / "run.json").exists():
             runs.discard_directory(directory)
-            terminal.print_error(f"{reason}: make room, or name another folder with hydra.run.dir=...")
-            _end(2, sweep)
-            return
-        terminal.print_error(f"{reason}: make room, then judge the run with {_judged_with(directory, suites)}")
-        _end(1, sweep)
-        return
-    except Exception:
+            sentence = f"{reason}: make room, or name another folder with hydra.run.dir=..."
+            terminal.print_error(sentence)
+            _end(2, end and sweep is None)
+            return sentence
+        sentence = f"{reason}: make room, then judge the run with {_judged_with(directory, suites)}"
+        terminal.print_error(sentence)
+        _end(1, end and sweep is None)
+        return sentence
+    except Exception as error:
         if not (directory / "run.json").exists():
             raise
         traceback.print_exc()
-        return
+        return failure(error)
     if trained.info["status"] == "interrupted":
         terminal.print_error(_interrupted(directory, suites))
         raise KeyboardInterrupt
     if trained.info["status"] == "failed":
-        terminal.print_error(f"training failed: {trained.info['reason']}")
+        sentence = f"training failed: {trained.info['reason']}"
+        terminal.print_error(sentence)
+        return sentence
+    return None
 
 
 def _interrupted(directory: Path, suites: Path) -> str:
@@ -94,9 +105,9 @@ def _judged_with(directory: Path, suites: Path) -> str:
     return judge_command(config, directory, suites)
 
 
-def _end(status: int, sweep: Path | None) -> None:
+def _end(status: int, end: bool) -> None:
     """End the process, except in a sweep, whose other jobs continue."""
-    if sweep is None:
+    if end:
         sys.exit(status)
 
 
@@ -128,7 +139,10 @@ def _learn(config: configs.RunConfig, directory: Path, sweep: Path | None, suite
             def on_step(env_steps: int, episode_return_mean: float, score: float) -> None:
                 progress.update(env_steps, episode_return_mean=episode_return_mean, validation_score=score)
 
-            trained = train(config, directory, tracker=tracker, on_step=on_step, notice=_note, resume=resume)
+            if resume and _finished(directory):  # what is left is to judge it
+                trained = runs.read_run(directory)
+            else:
+                trained = train(config, directory, tracker=tracker, on_step=on_step, notice=_note, resume=resume)
         status = trained.info["status"]
         results, rows = trained.info["results"] or {}, []
         tracker.summary({f"results/{name}": value for name, value in results.items()})

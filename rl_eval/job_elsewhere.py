@@ -6,7 +6,6 @@ starts it a second time, goes on from there to the same bytes.
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -35,7 +34,7 @@ def make(values: Mapping[str, Any], directory: str, sweep: str | None, suites: s
     """In a worker: one job, from where an earlier worker left it.
 
     Returns:
-        The status in `run.json`; None where nothing could begin.
+        Why it was not trained or judged to its end, in a sentence; None where it was.
     """
     path = Path(directory)
     path.mkdir(parents=True, exist_ok=True)
@@ -43,12 +42,7 @@ def make(values: Mapping[str, Any], directory: str, sweep: str | None, suites: s
         (path / "run.json").unlink()  # ended between two of its first files
     begun = (path / "run.json").exists()
     values = {**values, "resume": directory} if begun else values
-    with contextlib.suppress(SystemExit):  # the status is read from run.json
-        job.run(values, path, sweep=None if sweep is None else Path(sweep), suites=Path(suites))
-    try:
-        return str(runs.read_run(path).info["status"])
-    except InputError:
-        return None
+    return job.run(values, path, sweep=None if sweep is None else Path(sweep), suites=Path(suites), end=False)
 
 
 def run_all(settings: LauncherSettings, tasks: Sequence[Task]) -> None:
@@ -58,9 +52,9 @@ def run_all(settings: LauncherSettings, tasks: Sequence[Task]) -> None:
         InputError: the launcher cannot start.
         KeyboardInterrupt: a stop signal came; the jobs have been stopped.
     """
-    start = launcher_plugin(settings.name).start
-    assert start is not None
-    launcher = start(settings)
+    plugin = launcher_plugin(settings.name)
+    assert plugin.start is not None
+    launcher = plugin.start(settings)
     try:
         with terminal.ProgressLine(
             len(tasks), f"{quantity(len(tasks), 'job')} by {settings.name}", unit="jobs"
@@ -68,6 +62,8 @@ def run_all(settings: LauncherSettings, tasks: Sequence[Task]) -> None:
             for done, (index, result) in enumerate(as_they_end(launcher, tasks), 1):
                 if isinstance(result, BaseException):
                     terminal.print_error(_sentence(tasks[index], result))
+                elif result is not None and not plugin.shares_terminal:
+                    terminal.print_error(f"{tasks[index].name}: {result}")
                 line.update(done)
     finally:
         launcher.close()

@@ -88,6 +88,11 @@ def not_imported(names: Sequence[Any]) -> list[str]:
     return [name for name in dict.fromkeys(names) if name not in _imported]
 
 
+def imported_plugins() -> list[str]:
+    """The modules that were imported as plugins, by name."""
+    return sorted(_imported)
+
+
 def is_plugin(module: str) -> bool:
     """Whether a module was imported as a plugin, or belongs to a package that was."""
     return any(module == name or module.startswith(f"{name}.") for name in _imported)

@@ -96,6 +96,7 @@ def play(
     seeds: Sequence[int],
     greedy: bool = True,
     order: int = 0,
+    first: int = 0,
     on_episodes: Callable[[int], None] | None = None,
 ) -> Episodes:
     """All episodes of `stream` at once.
@@ -103,7 +104,9 @@ def play(
     Raises:
         As `stream`.
     """
-    return join(list(stream(envs, policy, seeds=seeds, greedy=greedy, order=order, on_episodes=on_episodes)))
+    return join(
+        list(stream(envs, policy, seeds=seeds, greedy=greedy, order=order, first=first, on_episodes=on_episodes))
+    )
 
 
 def stream(
@@ -113,6 +116,7 @@ def stream(
     seeds: Sequence[int],
     greedy: bool = True,
     order: int = 0,
+    first: int = 0,
     on_episodes: Callable[[int], None] | None = None,
 ) -> Iterator[Episodes]:
     """Play one episode a seed on copies made with `autoreset=False`, and yield them in the order of the seeds.
@@ -126,6 +130,7 @@ def stream(
         seeds: one an episode.
         greedy: the policy's most likely action, or a sample.
         order: for a finite test set, the seed of the permutation that the episodes walk through.
+        first: the index, among all episodes of the set, of that of the first seed.
         on_episodes: called with the number of episodes finished so far.
 
     Yields:
@@ -149,7 +154,7 @@ def stream(
 
     def start(mask: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
         index = np.maximum(playing, 0)
-        options = {"reset_mask": mask, "episode": index, "order": order}
+        options = {"reset_mask": mask, "episode": index + first, "order": order}
         try:
             observations, infos = envs.reset(seed=[int(s) for s in seed_of[index]], options=options)  # type: ignore[arg-type]
             checks.reset(observations, infos)

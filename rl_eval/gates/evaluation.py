@@ -34,6 +34,7 @@ from rl_eval.gates.verdict import (
     decide_by_evidence,
     item_verdict,
 )
+from rl_eval.launchers import Launcher
 from rl_eval.override_text import shell_word
 from rl_eval.run import Run
 
@@ -45,7 +46,12 @@ _SEVERITY = {"ERROR": 0, "FAIL": 1, "INCONCLUSIVE": 2, "PASS": 3}
 
 
 def evaluate_suite(
-    suite: Suite, selection: Selection, *, trust: bool = False, on_episodes: OnEpisodes | None = None
+    suite: Suite,
+    selection: Selection,
+    *,
+    trust: bool = False,
+    on_episodes: OnEpisodes | None = None,
+    workers: Launcher | None = None,
 ) -> SuiteVerdict:
     """Decide every criterion; all task criteria share the same episodes, and the worst run decides.
 
@@ -53,6 +59,7 @@ def evaluate_suite(
         selection: from `selection.newest_group` or `selection.named_runs`.
         trust: whether policies and environments that the suite or a run names may run code from elsewhere.
         on_episodes: called with the episodes played, their number, and `label=` whose they are.
+        workers: who plays the episodes, with the same verdict to the bit; None: this process.
 
     What cannot be judged is an ERROR of the criteria concerned, with its reason.
     """
@@ -60,7 +67,7 @@ def evaluate_suite(
         require_needs(suite)
     except InputError as error:
         return suite_error(suite, str(error))
-    environments = SuiteEnvironments(suite, trust, on_episodes)
+    environments = SuiteEnvironments(suite, trust, on_episodes, workers)
     try:
         if suite.part == "test":
             held_out, test_set = check_held_out(suite, selection.runs, environments)

@@ -15,9 +15,11 @@ from rl_eval.domains import EnvConfig
 from rl_eval.errors import TRUST_IT, InputError, failure
 from rl_eval.gates.case_copies import CaseCopies, count_copies
 from rl_eval.gates.episode_buffer import EpisodeBuffer
+from rl_eval.gates.episodes_elsewhere import can_be_split, request, stream_elsewhere
 from rl_eval.gates.selection import BarePolicy
 from rl_eval.gates.suite import Suite
 from rl_eval.gates.suite_data import environment_of_policy, environment_to_judge, place_of, with_preprocessing_of
+from rl_eval.launchers import Launcher
 from rl_eval.rollout import EnvironmentFailure, Episodes, PolicyFailure, stream
 from rl_eval.run import Run
 
@@ -35,6 +37,7 @@ class SuiteEnvironment:
 
     Attributes:
         config: what is played.
+        workers: who plays episodes that need not be played together; None: this process.
         fixed_episodes: episodes for criteria by estimate.
         min_episodes: episodes that criteria by evidence use at least.
         max_episodes: episodes that they may use.
@@ -45,6 +48,7 @@ class SuiteEnvironment:
     config: EnvConfig
     trust: bool = False
     on_episodes: OnEpisodes | None = None
+    workers: Launcher | None = None
     fixed_episodes: int = field(init=False)
     min_episodes: int = field(init=False)
     max_episodes: int = field(init=False)
@@ -152,7 +156,7 @@ class SuiteEnvironment:
         spaces = self._spaces if config == self.config else policy.Spaces.of(config, self.idle_copies(config))
         seed = self.suite.gate_seed if seed is None else seed
         acting = policy.load(spec, spaces, config, seed=seed, trust=self.trust)
-        return EpisodeBuffer(self._stream(acting, config, spec, label, episodes, copies))
+        return EpisodeBuffer(self._stream(acting, config, spec, label, episodes, copies, seed))
 
     def reference(self, spec: str) -> EpisodeBuffer:
         """All episodes of a policy that others are compared with; played once for all criteria.
@@ -171,23 +175,30 @@ class SuiteEnvironment:
         return buffer
 
     def _stream(
-        self, acting: policy.Policy, config: EnvConfig, spec: str, label: str, episodes: int, copies: int | None
+        self,
+        acting: policy.Policy,
+        config: EnvConfig,
+        spec: str,
+        label: str,
+        episodes: int,
+        copies: int | None,
+        seed: int,
     ) -> Iterator[Episodes]:
         def report(done: int) -> None:
             if self.on_episodes:
                 self.on_episodes(done, episodes, label=label)
 
+        greedy = self.suite.spec.policy == "greedy"
         own = copies is not None
-        vector = self._make(self._domain.in_one_process(config), copies) if own else self._take(config)
+        vector = None
         try:
-            for block in stream(
-                vector,
-                acting,
-                seeds=self.seeds[:episodes],
-                greedy=self.suite.spec.policy == "greedy",
-                order=self.suite.gate_seed,
-                on_episodes=report,
-            ):
+            if self.workers is not None and not own and can_be_split(spec, greedy):
+                blocks = self._stream_elsewhere(self.workers, config, spec, episodes, seed, report)
+            else:
+                vector = self._make(self._domain.in_one_process(config), copies) if own else self._take(config)
+                seeds, order = self.seeds[:episodes], self.suite.gate_seed
+                blocks = stream(vector, acting, seeds=seeds, greedy=greedy, order=order, on_episodes=report)
+            for block in blocks:
                 if self._excluded_cases is None:
                     yield block
                 else:
@@ -198,10 +209,30 @@ class SuiteEnvironment:
             self._failure = error
             raise
         finally:
-            if own:
+            if own and vector is not None:
                 vector.close()
-            else:
+            elif vector is not None:
                 self._idle.append((config, vector))
+
+    def _stream_elsewhere(
+        self,
+        workers: Launcher,
+        config: EnvConfig,
+        spec: str,
+        episodes: int,
+        seed: int,
+        report: Callable[[int], None],
+    ) -> Iterator[Episodes]:
+        asked = request(
+            spec,
+            config,
+            part=self.suite.part,
+            seed=seed,
+            order=self.suite.gate_seed,
+            trust=self.trust,
+            folder=self.suite.path.parent,
+        )
+        return stream_elsewhere(workers, asked, self.seeds[:episodes], copies=self.copies, on_episodes=report)
 
     def _make(self, config: EnvConfig, copies: int | None = None) -> VectorEnv:
         try:
@@ -269,8 +300,10 @@ class SuiteEnvironment:
 class SuiteEnvironments:
     """The environments of one suite: one for each place of data, so that runs on the same data share it."""
 
-    def __init__(self, suite: Suite, trust: bool, on_episodes: OnEpisodes | None) -> None:
-        self._suite, self._trust, self._on_episodes = suite, trust, on_episodes
+    def __init__(
+        self, suite: Suite, trust: bool, on_episodes: OnEpisodes | None, workers: Launcher | None = None
+    ) -> None:
+        self._suite, self._trust, self._on_episodes, self._workers = suite, trust, on_episodes, workers
         self._environments: dict[str, SuiteEnvironment | InputError] = {}
         self._first_part: tuple[str | None, Run] | None = None  # fingerprint of what the first run plays
 
@@ -284,7 +317,9 @@ class SuiteEnvironments:
         key = config.model_dump_json()
         if key not in self._environments:
             try:
-                self._environments[key] = SuiteEnvironment(self._suite, config, self._trust, self._on_episodes)
+                self._environments[key] = SuiteEnvironment(
+                    self._suite, config, self._trust, self._on_episodes, self._workers
+                )
             except InputError as error:  # it is not made again
                 self._environments[key] = error
         environment = self._environments[key]

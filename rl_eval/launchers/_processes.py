@@ -151,4 +151,9 @@ def _cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-PLUGIN = LauncherPlugin(settings=ProcessesSettings, start=lambda settings: Processes(settings.count), single_runs=False)
+PLUGIN = LauncherPlugin(
+    settings=ProcessesSettings,
+    start=lambda settings: Processes(settings.count),
+    shares_terminal=True,
+    single_runs=False,
+)

@@ -96,10 +96,12 @@ class LauncherPlugin(Generic[Settings]):
         settings: the model of the `launcher:` section; its `name` is the name of the entry point.
         start: makes the launcher; None: calls are made in this process, one after another.
         check: raises `InputError` where it is known that the launcher cannot work. Called before anything is written.
+        shares_terminal: whether what calls print appears on this terminal.
         single_runs: whether a run outside a sweep goes through it too, rather than in this process.
     """
 
     settings: type[Settings]
     start: Callable[[Settings], Launcher] | None
     check: Callable[[Settings], None] = _no_check
+    shares_terminal: bool = False
     single_runs: bool = True

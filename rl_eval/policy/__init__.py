@@ -5,7 +5,16 @@ A policy is named by one string: a run directory, or `<prefix>:<rest>` of a regi
 
 from rl_eval.policy._baseline import BaselineSource
 from rl_eval.policy._http import HttpPolicy, HttpSource
-from rl_eval.policy._identity import BUILT_IN, canonical, digest, identity, is_cacheable, is_seeded, is_trivial
+from rl_eval.policy._identity import (
+    BUILT_IN,
+    acts_alone,
+    canonical,
+    digest,
+    identity,
+    is_cacheable,
+    is_seeded,
+    is_trivial,
+)
 from rl_eval.policy._onnx import OnnxPolicy, OnnxSource
 from rl_eval.policy._onnx_metadata import describe_preprocessing, preprocessing_file
 from rl_eval.policy._onnx_spaces import onnx_spaces
@@ -43,6 +52,7 @@ __all__ = [
     "Untrained",
     "action_space_from_json",
     "action_space_json",
+    "acts_alone",
     "canonical",
     "choose_actions",
     "describe_preprocessing",

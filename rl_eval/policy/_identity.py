@@ -48,6 +48,11 @@ def is_seeded(spec: str) -> bool:
     return not names_policy(spec) or SOURCES.get(spec.partition(":")[0]).is_seeded
 
 
+def acts_alone(spec: str) -> bool:
+    """Whether the actions of a policy, when it is greedy, follow from the observations of their own episode alone."""
+    return not names_policy(spec) or SOURCES.get(spec.partition(":")[0]).acts_alone
+
+
 def _acting_files(run: str) -> list[Path]:
     from rl_eval.run import read_run
 

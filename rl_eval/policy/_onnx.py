@@ -190,6 +190,7 @@ class OnnxSource(Source):
 
     prefix = "onnx"
     usage = "onnx:<file>"
+    acts_alone = True
     files: ClassVar[Mapping[str, str]] = {".onnx": "onnx:{file}"}
 
     def load(self, rest: str, spec: str, spaces: Spaces, config: Any, seed: int) -> Policy:

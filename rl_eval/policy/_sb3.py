@@ -66,6 +66,7 @@ class StableBaselines3Source(Source):
 
     prefix = "sb3"
     usage = "sb3:<algo>:<zip>[+<vecnormalize.pkl>]"
+    acts_alone = True
     files: ClassVar[Mapping[str, str]] = {".zip": "sb3:ppo:{file} (or its other algorithm)"}
 
     def needs_trust(self, rest: str) -> str | None:

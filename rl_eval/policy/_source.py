@@ -25,6 +25,8 @@ class Source(ABC):
         usage: how a person writes such a policy, for messages: `onnx:<file>`.
         prefix_alone: whether the prefix without a colon names a policy too.
         is_seeded: whether all that its policies draw at random follows from the seed, whoever made them.
+        acts_alone: whether the actions of a greedy policy follow from the observations of their own episode, so that
+            its episodes can be played by several processes. A policy that draws at random draws for all copies.
         files: suffix of a file -> how the policy in it is named, with `{file}` or `{stem}`, for messages.
     """
 
@@ -32,6 +34,7 @@ class Source(ABC):
     usage: str
     prefix_alone: ClassVar[bool] = False
     is_seeded: ClassVar[bool] = False
+    acts_alone: ClassVar[bool] = False
     files: ClassVar[Mapping[str, str]] = {}
 
     def needs_trust(self, rest: str) -> str | None:

@@ -146,6 +146,7 @@ class ConstantSource(Source):
     prefix = "constant"
     usage = "constant:<a>"
     is_seeded = True
+    acts_alone = True
 
     def load(self, rest: str, spec: str, spaces: Spaces, config: Any, seed: int) -> Policy:
         """The same action for every observation."""
@@ -169,6 +170,7 @@ class UntrainedSource(Source):
     prefix = "untrained"
     usage = "untrained"
     is_seeded = True
+    acts_alone = True
     prefix_alone = True
 
     def load(self, rest: str, spec: str, spaces: Spaces, config: Any, seed: int) -> Policy:

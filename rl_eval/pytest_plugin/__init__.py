@@ -74,6 +74,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="reuse a verdict while policy, suite, data and code are the same; default: on",
     )
     group.addoption(
+        "--rl-workers",
+        metavar="N|ray|ray://HOST:PORT",
+        dest="rl_eval_workers",
+        help="play episodes in N processes of this machine, on a Ray cluster that is started here (ray), or on one "
+        "that runs (ray://HOST:PORT of its client server, or ray://auto); the verdict is the same to the bit",
+    )
+    group.addoption(
         "--rl-ledger",
         metavar="FILE",
         dest="rl_eval_ledger",
@@ -86,6 +93,8 @@ def pytest_configure(config: pytest.Config) -> None:
     """Begin the gate session."""
     if config.getoption("rl_eval_outputs") and config.getoption("rl_eval_train_missing"):
         raise pytest.UsageError("--rl-train-missing trains into outputs/, so it cannot be used with --rl-outputs")
+    if config.getoption("rl_eval_workers") and getattr(config.option, "numprocesses", None):
+        raise pytest.UsageError("--rl-workers plays the episodes of one suite after another: leave out -n")
     try:
         config.stash[SESSION] = GateSession(config)
     except InputError as error:
@@ -93,8 +102,10 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
-    """Remove what the workers shared."""
+    """Stop the workers of gates, and remove what those of xdist shared."""
     session = config.stash.get(SESSION, None)
+    if session is not None:
+        session.stop_workers()
     if session is not None and session.shared is not None and session.owns_shared:
         shutil.rmtree(session.shared, ignore_errors=True)
 

@@ -22,6 +22,7 @@ from rl_eval.pytest_plugin._sudden_exit import refused_exits
 
 if TYPE_CHECKING:
     from rl_eval.gates import DataPlaces, Selection, Suite, SuiteVerdict
+    from rl_eval.launchers import Launcher
 
 SHARED = "rl_eval_shared"
 
@@ -30,7 +31,7 @@ class GateSession:
     """Judges each suite once a session, however many processes take part.
 
     Raises:
-        InputError: `--rl-data` cannot be understood.
+        InputError: `--rl-data` or `--rl-workers` cannot be understood.
     """
 
     def __init__(self, config: pytest.Config):
@@ -44,6 +45,12 @@ class GateSession:
             from rl_eval.gates import parse_places
 
             self._places = parse_places(texts, config.invocation_params.dir)
+        self._launcher: Launcher | None = None
+        self._workers = None
+        if text := config.getoption("rl_eval_workers"):
+            from rl_eval.pytest_plugin._workers import workers_settings
+
+            self._workers = workers_settings(text)
         self.owns_shared = False
         folder = getattr(config, "workerinput", {}).get(SHARED)
         # a worker on another machine cannot see the folder, and judges by itself
@@ -189,11 +196,27 @@ class GateSession:
         verdict = verdict_cache.read_verdict(folder, key, suite.items) if key is not None else None
         if verdict is None:
             with refused_exits():
-                verdict = evaluate_suite(suite, selection, trust=trust)
+                verdict = evaluate_suite(suite, selection, trust=trust, workers=self._start_workers())
             if key is not None and verdict.decision != "ERROR":  # the cause of an error may have disappeared
                 verdict_cache.write(folder, key, verdict.to_json())
         recorded_in = self._path(self._config.getoption("rl_eval_ledger") or ledger.DEFAULT)
         return ledger.record_verdict(recorded_in, selection, verdict)
+
+    def _start_workers(self) -> Launcher | None:
+        """Who plays episodes, started on first use; None: this process."""
+        if self._launcher is None and self._workers is not None:
+            from rl_eval.launchers import launcher_plugin
+
+            plugin = launcher_plugin(self._workers.name)
+            assert plugin.start is not None
+            self._launcher = plugin.start(self._workers)
+        return self._launcher
+
+    def stop_workers(self) -> None:
+        """At the end of the session."""
+        if self._launcher is not None:
+            self._launcher.close()
+            self._launcher = None
 
     def _select(self, suite: Suite) -> Selection:
         from rl_eval.gates import named_runs, newest_group

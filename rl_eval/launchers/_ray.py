@@ -1,0 +1,167 @@
+"""Ray: a cluster somewhere, or one that is started on this machine for as long as it is needed."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import Future
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field
+
+from rl_eval.errors import InputError, failure
+from rl_eval.extras import imports_of_extra, require_extra
+from rl_eval.launchers.plugin import LauncherPlugin, LauncherSettings, Task, WorkerLostError
+from rl_eval.stop_signals import interruptible
+
+OBJECT_STORE_BYTES = 200 << 20  # of a cluster that is started here: calls and answers are small
+GRACE_S = 1.0  # for calls that are stopped to write down where they are
+_ROOT = Path(__file__).parents[2]  # where rl_eval lies, which workers must be able to import
+
+
+class RaySettings(LauncherSettings):
+    """`launcher.name=ray`."""
+
+    name: Literal["ray"] = "ray"
+    address: str | None = Field(None, description="host:port, ray://host:port or auto; null: a cluster of this machine")
+    count: int | None = Field(
+        None, ge=1, le=100_000, description="calls at the same time; null: what there is room for"
+    )
+    cpus: float = Field(1, ge=0, le=4096, description="cores that each call takes")
+    gpus: float = Field(0, ge=0, le=64, description="GPUs that each call takes, or a share of one")
+
+
+class RayLauncher:
+    """Calls as Ray tasks. Where a worker or its machine is lost, whoever waits decides whether to ask again."""
+
+    def __init__(self, settings: RaySettings) -> None:
+        self._settings = settings
+        self._where = "Ray" if settings.address is None else f"Ray at {settings.address}"
+        with imports_of_extra("ray", "launcher=ray"):
+            import ray
+        self._ray = ray
+        with _own_signals():
+            self._connect()
+        room = ray.cluster_resources().get("CPU", 1)
+        self.slots = settings.count or max(1, int(room / settings.cpus if settings.cpus else room))
+        self._function = ray.remote(_call)
+        self._options = {"num_cpus": settings.cpus, "num_gpus": settings.gpus, "max_retries": 0}
+        self._running: dict[Any, Future[Any]] = {}
+        self._lock = threading.Lock()
+
+    def _connect(self) -> None:
+        settings, ray = self._settings, self._ray
+        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+        common: dict[str, Any] = {"logging_level": "ERROR", "log_to_driver": False, "namespace": "rl_eval"}
+        try:
+            if settings.address is None:
+                ray.init(
+                    num_cpus=settings.count or None,
+                    object_store_memory=OBJECT_STORE_BYTES,
+                    include_dashboard=False,
+                    **common,
+                )
+            else:
+                environment = {"env_vars": {"PYTHONPATH": str(_ROOT)}}
+                ray.init(settings.address, runtime_env=environment, **common)
+        except Exception as error:  # of many kinds, by what is wrong with the address
+            raise InputError(f"{self._where} cannot be used ({_reason(error)}): {_advice(settings, error)}") from error
+
+    def submit(self, task: Task) -> Future[Any]:
+        """Ask for a call."""
+        future: Future[Any] = Future()
+        future.set_running_or_notify_cancel()
+        try:
+            reference = self._function.options(name=task.name, **self._options).remote(task)
+        except Exception as error:
+            future.set_exception(InputError(f"{task.name}: {self._where} does not take it ({_reason(error)})"))
+            return future
+        with self._lock:
+            self._running[reference] = future
+        reference.future().add_done_callback(lambda ended: self._end(reference, task, ended))
+        return future
+
+    def _end(self, reference: Any, task: Task, ended: Future[Any]) -> None:
+        with self._lock:
+            future = self._running.pop(reference, None)
+        if future is None:
+            return
+        error = ended.exception()
+        if error is None:
+            future.set_result(ended.result())
+        else:
+            future.set_exception(self._translated(task, error))
+
+    def _translated(self, task: Task, error: BaseException) -> BaseException:
+        errors = self._ray.exceptions
+        if isinstance(error, errors.RayTaskError):
+            cause = getattr(error, "cause", None)
+            return cause if isinstance(cause, InputError) else InputError(f"{task.name} failed: {_reason(error)}")
+        if isinstance(error, errors.TaskCancelledError):
+            return InputError(f"{task.name} was interrupted")
+        return WorkerLostError(f"{task.name}: its worker on {self._where} was lost ({_reason(error)})")
+
+    def close(self) -> None:
+        """Interrupt the calls, and leave the cluster; one that was started here ends."""
+        with self._lock:
+            running, self._running = self._running, {}
+        for reference, future in running.items():
+            with contextlib.suppress(Exception):
+                self._ray.cancel(reference, force=False)
+            future.set_exception(InputError("the call was interrupted"))
+        if running:
+            time.sleep(GRACE_S)
+        with contextlib.suppress(Exception):
+            self._ray.shutdown()
+
+
+def _call(task: Task) -> Any:
+    """In a worker. Nothing but an InputError is raised, since others may not be known where they are read."""
+    try:
+        with interruptible():
+            return task.call()
+    except InputError:
+        raise
+    except (Exception, SystemExit) as error:
+        raise InputError(f"{task.name} failed with {failure(error)}") from None
+
+
+@contextlib.contextmanager
+def _own_signals() -> Iterator[None]:
+    """Ray sets a handler of its own for SIGTERM."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _reason(error: BaseException) -> str:
+    """The first line of an error, without the colours of a terminal."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    text = lines[0] if lines else type(error).__name__
+    return text if len(text) <= 200 else text[:197] + "..."
+
+
+def _advice(settings: RaySettings, error: BaseException) -> str:
+    if "auth" in str(error).lower() or "token" in str(error).lower():
+        return "put the cluster's token into ~/.ray/auth_token, or name its file in RAY_AUTH_TOKEN_PATH"
+    if settings.address is None:
+        return "see Ray's log in /tmp/ray/session_latest/logs, or use hardware=parallel"
+    return "check launcher.address, and that `ray status` answers there"
+
+
+PLUGIN = LauncherPlugin(
+    settings=RaySettings,
+    start=RayLauncher,
+    check=lambda settings: require_extra("ray", "launcher=ray", "ray"),
+)
