@@ -11,7 +11,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, wait
 from typing import Any
 
 from rl_eval.errors import InputError, nearest
-from rl_eval.launchers import _none, _processes, _ray
+from rl_eval.launchers import _none, _processes, _ray, _slurm
 from rl_eval.launchers.plugin import Launcher, LauncherPlugin, LauncherSettings, Task, WorkerLostError
 from rl_eval.registry import Registry
 
@@ -30,6 +30,7 @@ LAUNCHERS: Registry[LauncherPlugin[Any]] = Registry("rl_eval.launchers", "a laun
 LAUNCHERS.register("none", _none.PLUGIN)
 LAUNCHERS.register("processes", _processes.PLUGIN)
 LAUNCHERS.register("ray", _ray.PLUGIN)
+LAUNCHERS.register("slurm", _slurm.PLUGIN)
 LAUNCHERS.mark_built_in(*LAUNCHERS)
 
 TRIES = 4  # of a call whose worker is lost each time: most likely the call itself ends its process

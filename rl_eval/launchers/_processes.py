@@ -15,7 +15,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from rl_eval.errors import InputError, failure
+from rl_eval.errors import InputError
 from rl_eval.launchers.plugin import LauncherPlugin, LauncherSettings, Task, WorkerLostError
 from rl_eval.stop_signals import interruptible
 
@@ -126,14 +126,10 @@ def _work(pipe: Connection) -> None:
         while True:
             task = pipe.recv()
             try:
-                answer = True, task.call()
+                answer = task.answer()
             except KeyboardInterrupt:
                 pipe.send((False, InputError(f"{task.name} was interrupted")))
                 return
-            except InputError as error:
-                answer = False, error
-            except (Exception, SystemExit) as error:  # of foreign code, and not always one that can be sent
-                answer = False, InputError(f"{task.name} failed with {failure(error)}")
             pipe.send(answer)
 
 

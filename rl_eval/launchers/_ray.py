@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from rl_eval.errors import InputError, failure
+from rl_eval.errors import InputError
 from rl_eval.extras import imports_of_extra, require_extra
 from rl_eval.launchers.plugin import LauncherPlugin, LauncherSettings, Task, WorkerLostError
 from rl_eval.stop_signals import interruptible
@@ -75,7 +75,6 @@ class RayLauncher:
     def submit(self, task: Task) -> Future[Any]:
         """Ask for a call."""
         future: Future[Any] = Future()
-        future.set_running_or_notify_cancel()
         try:
             reference = self._function.options(name=task.name, **self._options).remote(task)
         except Exception as error:
@@ -84,24 +83,29 @@ class RayLauncher:
         with self._lock:
             self._running[reference] = future
         reference.future().add_done_callback(lambda ended: self._end(reference, task, ended))
+        future.add_done_callback(lambda asked: self._cancel(reference) if asked.cancelled() else None)
         return future
+
+    def _cancel(self, reference: Any) -> None:
+        with contextlib.suppress(Exception):
+            self._ray.cancel(reference, force=False)
 
     def _end(self, reference: Any, task: Task, ended: Future[Any]) -> None:
         with self._lock:
             future = self._running.pop(reference, None)
-        if future is None:
+        if future is None or not future.set_running_or_notify_cancel():
             return
         error = ended.exception()
-        if error is None:
-            future.set_result(ended.result())
+        done, value = (False, self._translated(task, error)) if error is not None else ended.result()
+        if done:
+            future.set_result(value)
         else:
-            future.set_exception(self._translated(task, error))
+            future.set_exception(value)
 
     def _translated(self, task: Task, error: BaseException) -> BaseException:
         errors = self._ray.exceptions
-        if isinstance(error, errors.RayTaskError):
-            cause = getattr(error, "cause", None)
-            return cause if isinstance(cause, InputError) else InputError(f"{task.name} failed: {_reason(error)}")
+        if isinstance(error, errors.RayTaskError):  # before the call began: its machine cannot import rl_eval
+            return InputError(f"{task.name}: a worker of {self._where} cannot make the call ({_last(error)})")
         if isinstance(error, errors.TaskCancelledError):
             return InputError(f"{task.name} was interrupted")
         return WorkerLostError(f"{task.name}: its worker on {self._where} was lost ({_reason(error)})")
@@ -111,24 +115,19 @@ class RayLauncher:
         with self._lock:
             running, self._running = self._running, {}
         for reference, future in running.items():
-            with contextlib.suppress(Exception):
-                self._ray.cancel(reference, force=False)
-            future.set_exception(InputError("the call was interrupted"))
+            self._cancel(reference)
+            if future.set_running_or_notify_cancel():
+                future.set_exception(InputError("the call was interrupted"))
         if running:
             time.sleep(GRACE_S)
         with contextlib.suppress(Exception):
             self._ray.shutdown()
 
 
-def _call(task: Task) -> Any:
-    """In a worker. Nothing but an InputError is raised, since others may not be known where they are read."""
-    try:
-        with interruptible():
-            return task.call()
-    except InputError:
-        raise
-    except (Exception, SystemExit) as error:
-        raise InputError(f"{task.name} failed with {failure(error)}") from None
+def _call(task: Task) -> tuple[bool, Any]:
+    """The answer, in a worker."""
+    with interruptible():
+        return task.answer()
 
 
 @contextlib.contextmanager
@@ -150,6 +149,11 @@ def _reason(error: BaseException) -> str:
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     text = lines[0] if lines else type(error).__name__
     return text if len(text) <= 200 else text[:197] + "..."
+
+
+def _last(error: BaseException) -> str:
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return lines[-1][:300] if lines else type(error).__name__
 
 
 def _advice(settings: RaySettings, error: BaseException) -> str:

@@ -12,7 +12,7 @@ from typing import Any, Generic, Protocol, TypeVar
 
 from pydantic import BaseModel, ConfigDict
 
-from rl_eval.errors import InputError
+from rl_eval.errors import InputError, failure
 
 
 class LauncherSettings(BaseModel):
@@ -60,6 +60,19 @@ class Task:
             ) from error
         module, _, name = self.function.partition(":")
         return getattr(importlib.import_module(module), name)(**self.arguments)
+
+    def answer(self) -> tuple[bool, Any]:
+        """Make the call in a worker: `(True, result)`, or `(False, error)` with an error that can be sent.
+
+        Raises:
+            KeyboardInterrupt: a stop signal came.
+        """
+        try:
+            return True, self.call()
+        except InputError as error:
+            return False, error
+        except (Exception, SystemExit) as error:  # of foreign code, and not always one that can be sent
+            return False, InputError(f"{self.name} failed with {failure(error)}")
 
 
 class Launcher(Protocol):
