@@ -35,6 +35,7 @@ bench: .venv/installed
 	if command -v redis-server >/dev/null; then $(BIN)/python -m benchmarks.redis_replay; fi
 	$(BIN)/python -m benchmarks.stepping
 	$(BIN)/python -m benchmarks.evaluate
+	$(BIN)/python -m benchmarks.gate_workers --engine processes
 	$(BIN)/python -m benchmarks.memory
 	$(BIN)/python -m benchmarks.same_work
 	$(BIN)/python -m benchmarks.threat --data $(DATA)

@@ -142,7 +142,7 @@ def test_every_package_of_an_extra_is_imported_by_its_code(extra):
 
 def test_the_extra_all_is_every_extra_for_users_but_the_largest():
     (text,) = PROJECT["project"]["optional-dependencies"]["all"]
-    assert set(re.search(r"\[(.*)\]", text)[1].split(",")) == EXTRAS.keys() - {"all", "dev", "fast", "llm"}
+    assert set(re.search(r"\[(.*)\]", text)[1].split(",")) == EXTRAS.keys() - {"all", "dev", "fast", "llm", "ray"}
 
 
 def test_tests_and_benchmarks_import_what_is_declared():

@@ -113,6 +113,17 @@ def test_the_diagnostic_is_asked_and_the_run_needs_trust(project):
     assert "names the plugin" not in json.dumps(findings[1])
 
 
+def test_the_launcher_makes_the_jobs_of_a_sweep(project):
+    folder, _ = project
+    line = "python train.py --config-dir=my_conf env=corridor launcher.name=command +launcher.slots=2 -m seed=1,2"
+    status, output = run(folder, command(line), *SMALL, "judge=off", "hydra.sweep.dir=outputs/launched")
+    assert status == 0, output
+    assert "2 jobs by command" in output
+    for name in ("0_seed=1", "1_seed=2"):
+        info = json.loads((folder / "outputs" / "launched" / name / "run.json").read_text())
+        assert (info["status"], info["env_steps"]) == ("finished", 512)
+
+
 def test_the_agent_trains(project):
     folder, _ = project
     line = "python train.py --config-dir=my_conf env=corridor agent=clipped_a2c plugins=[clipped_a2c]"

@@ -9,8 +9,8 @@ from tests.wheel_environments import PROJECT, ROOT, gate, lowest_versions, made_
 
 pytestmark = pytest.mark.verify
 
-# EnvPool is large. The pinned torch is installed in place of the lowest one, which may take gigabytes.
-EXTRAS = sorted(PROJECT["optional-dependencies"].keys() - {"all", "dev", "fast"})
+# EnvPool and Ray are large. The pinned torch is installed in place of the lowest one, which may take gigabytes.
+EXTRAS = sorted(PROJECT["optional-dependencies"].keys() - {"all", "dev", "fast", "ray"})
 
 
 @pytest.fixture(scope="module")

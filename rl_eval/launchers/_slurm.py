@@ -57,7 +57,8 @@ class Resumable:
 
     def checkpoint(self, task: Task) -> Any:
         """What to start again when the time of the job is over; the run directory has what was learned."""
-        from submitit.helpers import DelayedSubmission
+        with imports_of_extra("slurm", "launcher=slurm"):
+            from submitit.helpers import DelayedSubmission
 
         return DelayedSubmission(self, task)
 
