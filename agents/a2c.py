@@ -32,22 +32,28 @@ class A2C(OnPolicyAgent):
 
     def update(self, experience: Experience) -> dict[str, float]:
         """Minimise −advantage · log π, the value loss and −entropy on the whole rollout."""
-        config = self.config
+        config, share = self.config, self.share
+        rows = len(experience.obs) if share is None else len(share.advantages)
         if self.closed_form is not None:
             experience = experience.to_numpy()
         if config.normalize_advantage:
-            experience = experience._replace(advantages=normalize_advantages(experience.advantages))
+            if share is None:
+                advantages = normalize_advantages(experience.advantages)
+            else:
+                advantages = self.column(normalize_advantages(share.advantages)[share.rows])
+            experience = experience._replace(advantages=advantages)
         if self.closed_form is not None:
-            losses = self.closed_form.a2c_gradient(experience, config.vf_coef, config.ent_coef).tolist()
+            losses = self.closed_form.a2c_gradient(experience, config.vf_coef, config.ent_coef, rows).tolist()
         else:
-            losses = self.gradient(experience)
+            losses = self.gradient(experience, rows)
         self.apply_gradient()
+        losses = self.mean_of_ranks(losses, len(experience.obs))
         self.training_epochs += 1
         self.gradient_steps += 1
         return dict(zip(LOSSES, losses, strict=True))
 
-    def gradient(self, experience: Experience) -> list[float]:
-        """Write the gradient by autograd; returns the `LOSSES`."""
+    def gradient(self, experience: Experience, rows: int) -> list[float]:
+        """Write the gradient by autograd, of means over `rows` rows; returns the `LOSSES` on those given."""
         config = self.config
         parameters = self.network.parameters_of_actions(experience.obs, experience.masks)
         values = self.network.values(experience.obs)
@@ -56,5 +62,6 @@ class A2C(OnPolicyAgent):
         value_loss = (values - experience.returns).square().mean()
         entropy_mean = entropy.mean()
         self.flat.zero_gradient()
-        (policy_loss + config.vf_coef * value_loss - config.ent_coef * entropy_mean).backward()
+        loss = policy_loss + config.vf_coef * value_loss - config.ent_coef * entropy_mean
+        (loss if self.share is None else loss * (len(experience.obs) / rows)).backward()
         return torch.stack([policy_loss, value_loss, entropy_mean]).tolist()

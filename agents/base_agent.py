@@ -17,6 +17,7 @@ from agents.collect import flat, resets_on_next_step
 from agents.config import DQNConfig, OnPolicyConfig
 from agents.episode_log import EpisodeLog
 from agents.flat_parameters import FlatParameters
+from agents.ranks import Ranks
 
 REMEDY = "lower lr, or set agent.normalize_reward=true"
 _COUNTERS = ("env_steps", "gradient_steps", "training_epochs")
@@ -32,6 +33,7 @@ class BaseAgent:
         total_steps: env steps that the schedules end at.
         device: where the networks live.
         reward_prior_count: of the statistics of returns; see `normalize.Moments.empty`.
+        ranks: the processes that train it together; `envs` are the copies of this one. None: there is one process.
     """
 
     config: OnPolicyConfig | DQNConfig
@@ -45,7 +47,11 @@ class BaseAgent:
         total_steps: int,
         device: str,
         reward_prior_count: float = 0.0,
+        ranks: Ranks | None = None,
     ):
+        self.ranks = ranks
+        self.n_copies = envs.num_envs * (1 if ranks is None else ranks.count)  # of all processes
+        self.own_copies = slice(None) if ranks is None else ranks.copies(self.n_copies)
         # [N] copies whose episode is over and that the next step resets; None: they reset in the same step.
         self.resetting = np.zeros(envs.num_envs, bool) if resets_on_next_step(envs) else None
         self.config, self.envs, self.generators, self.total_steps = config, envs, generators, total_steps
@@ -56,18 +62,18 @@ class BaseAgent:
         self.obs = np.zeros((envs.num_envs, self.obs_size), np.float32)
         self.mask: np.ndarray | None = None  # [N, A] actions that are legal in `obs`; None: all
         self.obs_moments = normalize.Moments.empty((self.obs_size,)) if config.normalize_obs else None
-        self.reward_scale = normalize.RewardScale.start(envs.num_envs, reward_prior_count)
-        self.log = EpisodeLog.start(envs.num_envs)
+        self.reward_scale = normalize.RewardScale.start(self.n_copies, reward_prior_count)
+        self.log = EpisodeLog.start(self.n_copies)
         self.env_steps = self.gradient_steps = self.training_epochs = 0
 
     def start(self, seeds: list[int], *, cut: bool = False) -> None:
-        """Reset every copy with a seed of its own; `cut` gives up the running episodes."""
+        """Reset every copy, those of all ranks, with a seed of its own; `cut` gives up the running episodes."""
         if cut:
             self.log.cut()
-        obs, infos = self.envs.reset(seed=seeds)  # type: ignore[arg-type]  # a list is Gymnasium's own
+        obs, infos = self.envs.reset(seed=seeds[self.own_copies])  # type: ignore[arg-type]  # a list is Gymnasium's own
         self.obs = flat(obs, self.envs.num_envs)
         self.mask = read_mask(infos, self.envs.num_envs, self.action_space)
-        self.reward_scale = normalize.RewardScale(np.zeros(self.envs.num_envs), self.reward_scale.moments)
+        self.reward_scale = normalize.RewardScale(np.zeros(self.n_copies), self.reward_scale.moments)
         if self.resetting is not None:
             self.resetting[:] = False
 
@@ -117,7 +123,7 @@ class BaseAgent:
         """
         self.obs_moments = take_over_moments(self.obs_moments, "obs", arrays)
         if self.config.normalize_reward and meta.get("reward_scale") is not None:
-            self.reward_scale = normalize.RewardScale.from_json(meta["reward_scale"], self.envs.num_envs)
+            self.reward_scale = normalize.RewardScale.from_json(meta["reward_scale"], self.n_copies)
 
     def torch_state(self) -> dict[str, np.ndarray]:
         """The states of torch's generators, from which dropout draws; see `load_torch_state`."""
@@ -141,13 +147,17 @@ class BaseAgent:
         raise TypeError("BaseAgent is the part that all agents share; build one of them")
 
     def base_state(self) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-        """Everything here but the environments and `obs_moments`: arrays, and JSON; see `load_base_state`."""
-        arrays = {"collect.obs": self.obs, "reward_scale.returns": self.reward_scale.returns}
+        """Everything here but the environments and `obs_moments`: arrays, and JSON; see `load_base_state`.
+
+        The copies of all ranks are in it.
+        """
+        of_all = (lambda array: array) if self.ranks is None else self.ranks.gather
+        arrays = {"collect.obs": of_all(self.obs), "reward_scale.returns": self.reward_scale.returns}
         arrays |= pack_moments("reward_scale", self.reward_scale.moments)
         if self.resetting is not None:
-            arrays["collect.resetting"] = self.resetting
+            arrays["collect.resetting"] = of_all(self.resetting)
         if self.mask is not None:
-            arrays["collect.mask"] = self.mask
+            arrays["collect.mask"] = of_all(self.mask)
         log, log_meta = self.log.state()
         return arrays | with_prefix("log", log), {
             "generators": {name: generator.bit_generator.state for name, generator in self.generators.items()},
@@ -157,10 +167,11 @@ class BaseAgent:
 
     def load_base_state(self, arrays: Mapping[str, np.ndarray], meta: Mapping[str, Any]) -> None:
         """Restore what `base_state` gave, and `obs_moments` from the policy's arrays."""
-        self.obs = np.array(arrays["collect.obs"])
+        own = self.own_copies
+        self.obs = np.array(arrays["collect.obs"][own])
         if self.resetting is not None:
-            self.resetting[:] = arrays["collect.resetting"]
-        self.mask = np.array(arrays["collect.mask"]) if "collect.mask" in arrays else None
+            self.resetting[:] = arrays["collect.resetting"][own]
+        self.mask = np.array(arrays["collect.mask"][own]) if "collect.mask" in arrays else None
         self.obs_moments = unpack_moments("obs", arrays)
         moments = unpack_moments("reward_scale", arrays)
         assert moments is not None

@@ -9,13 +9,12 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
 
 from agents.action_masks import masked
-from agents.advantage import normalize_minibatches
 from agents.config import NetworkConfig, PPOConfig
 from agents.experience import Experience
 from agents.flat_parameters import as_perceptron
@@ -45,22 +44,26 @@ class ClosedForm:
         return is_plain(config) and config.dropout == 0.0 and not config.shared and device.type == "cpu"
 
     def ppo_epoch(
-        self, experience: Experience, starts: np.ndarray, config: PPOConfig, apply_gradient: Callable[[], None]
+        self,
+        experience: Experience,
+        starts: np.ndarray,
+        counts: Sequence[int],
+        config: PPOConfig,
+        apply_gradient: Callable[[], None],
     ) -> list[float]:
         """A gradient step on each minibatch; returns the `LOSSES` of `ppo.py`, means over all rows.
 
         Args:
-            experience: numpy arrays in the order of the epoch.
+            experience: numpy arrays in the order of the epoch, advantages normalised.
             starts: the first row of each minibatch.
+            counts: the rows of each, those of other ranks included.
             apply_gradient: called once the gradient of a minibatch is written.
         """
         advantages = experience.advantages
-        if config.normalize_advantage:
-            advantages = normalize_minibatches(advantages, starts)
-        experience = experience._replace(advantages=advantages)
         columns = []
-        for start, stop in itertools.pairwise([*starts.tolist(), len(advantages)]):
-            columns.append(self.ppo_gradient(experience.rows(slice(start, stop)), config))
+        edges = itertools.pairwise([*starts.tolist(), len(advantages)])
+        for (start, stop), count in zip(edges, counts, strict=True):
+            columns.append(self.ppo_gradient(experience.rows(slice(start, stop)), config, count))
             apply_gradient()
         log_ratio, squared, entropy = (np.concatenate(column) for column in zip(*columns, strict=True))
         ratio = np.exp(log_ratio)
@@ -73,8 +76,12 @@ class ClosedForm:
             float((np.abs(ratio - 1) > config.clip_range).mean()),
         ]
 
-    def ppo_gradient(self, minibatch: Experience, config: PPOConfig) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Write the gradient of PPO's loss (arXiv 1707.06347, eq. 7 and 9) on B rows.
+    def ppo_gradient(
+        self, minibatch: Experience, config: PPOConfig, rows: int
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Write the gradient of PPO's loss (arXiv 1707.06347, eq. 7 and 9) on a minibatch of `rows` rows.
+
+        `minibatch` has those B of them that are this rank's; the gradients of all ranks add up to that of the loss.
 
         Returns the parts of its loss, each `[B]`: log ρ, the squared error of the critic, and the entropy.
 
@@ -83,7 +90,7 @@ class ClosedForm:
         π is the distribution over legal actions; the probability of an illegal one is 0, and so is every derivative
         by its logit.
         """
-        rows, advantages = len(minibatch.obs), minibatch.advantages
+        advantages = minibatch.advantages
         parameters = masked(self.actor.forward(minibatch.obs), minibatch.masks)
         log_probs, entropy, cache = self._distribution(parameters, minibatch.actions)
         log_ratio = log_probs - minibatch.log_probs
@@ -96,30 +103,30 @@ class ClosedForm:
         surrogate *= np.float32(-1.0 / rows)
         surrogate *= unclipped
         self.actor.backward(self._parameter_gradient(cache, surrogate, config.ent_coef / rows))
-        squared = self._critic(minibatch.obs, minibatch.returns, minibatch.values, config.clip_range_vf, config.vf_coef)
+        squared = self._critic(minibatch, config.clip_range_vf, config.vf_coef / rows)
         return log_ratio, squared, entropy
 
-    def a2c_gradient(self, experience: Experience, vf_coef: float, ent_coef: float) -> np.ndarray:
+    def a2c_gradient(self, experience: Experience, vf_coef: float, ent_coef: float, rows: int) -> np.ndarray:
         """Write the gradient of −mean A log π + vf_coef · mean (V − R)² − ent_coef · mean H (arXiv 1602.01783).
 
-        Returns policy loss, value loss and entropy.
+        The means are over `rows` rows, those of other ranks included. Returns policy loss, value loss and entropy,
+        means over the rows of `experience`.
         """
-        rows, advantages, returns = len(experience.obs), experience.advantages, experience.returns
+        advantages = experience.advantages
         parameters = masked(self.actor.forward(experience.obs), experience.masks)
         log_probs, entropy, cache = self._distribution(parameters, experience.actions)
         self.actor.backward(self._parameter_gradient(cache, advantages * (-1.0 / rows), ent_coef / rows))
-        squared = self._critic(experience.obs, returns, returns, None, vf_coef)
+        squared = self._critic(experience, None, vf_coef / rows)
         return np.array([-(advantages * log_probs).mean(), squared.mean(), entropy.mean()])
 
     def log_probs(self, parameters: np.ndarray, actions: np.ndarray) -> np.ndarray:
         """Log-probabilities `[B]` of actions under distributions with these parameters `[B, A]`."""
         return self._distribution(parameters, actions)[0]
 
-    def _critic(
-        self, obs: np.ndarray, returns: np.ndarray, old_values: np.ndarray, clip: float | None, vf_coef: float
-    ) -> np.ndarray:
-        """Write the critic's gradient; returns the squared errors `[B]`."""
-        values = self.critic.forward(obs)[:, 0]
+    def _critic(self, experience: Experience, clip: float | None, weight: float) -> np.ndarray:
+        """Write the gradient of weight · Σ (V − R)²; returns the squared errors `[B]`."""
+        returns, old_values = experience.returns, experience.values
+        values = self.critic.forward(experience.obs)[:, 0]
         error = values - returns
         squared, slope = error * error, error
         if clip is not None:
@@ -129,7 +136,7 @@ class ClosedForm:
             larger = clipped_error * clipped_error > squared
             slope = np.where(larger, np.where(inside, clipped_error, 0.0), error)
             squared = np.maximum(squared, clipped_error * clipped_error)
-        upstream = slope * np.float32(2.0 * vf_coef / len(obs))
+        upstream = slope * np.float32(2.0 * weight)
         self.critic.backward(upstream[:, None])
         return squared
 

@@ -61,7 +61,7 @@ def resets_on_next_step(envs: VectorEnv) -> bool:
 def step_copies(
     envs: VectorEnv,
     actions: np.ndarray,
-    log: EpisodeLog,
+    log: EpisodeLog | None,
     resetting: np.ndarray | None = None,
     mask: np.ndarray | None = None,
 ) -> Step:
@@ -69,7 +69,7 @@ def step_copies(
 
     Args:
         actions: as the environment takes them.
-        log: counts the episodes; changed in place.
+        log: counts the episodes; changed in place. None: they are counted elsewhere.
         resetting: bool `[N]` of environments with NEXT_STEP autoreset, copies whose episode is over: this step resets
             them; changed in place. None: SAME_STEP.
         mask: bool `[N, A]`, the actions that were legal. None: the environment gives no masks.
@@ -96,7 +96,8 @@ def step_copies(
             final_mask = read_final_mask(infos, n_envs, envs.single_action_space, truncated)
     if mask is not None:
         mask = read_next_mask(infos, n_envs, envs.single_action_space, None if valid is None else terminated)
-    log.step(rewards, done, valid)
+    if log is not None:
+        log.step(rewards, done, valid)
     obs = flat(obs, n_envs)
     return Step(obs, rewards, terminated, truncated, done, valid, final_obs, mask, final_mask, infos)
 
@@ -158,7 +159,7 @@ def collect(
     obs: np.ndarray,
     act: Act,
     noise: np.ndarray,
-    log: EpisodeLog,
+    log: EpisodeLog | None,
     resetting: np.ndarray | None = None,
     mask: np.ndarray | None = None,
 ) -> Rollout:

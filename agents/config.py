@@ -104,6 +104,22 @@ class OnPolicyConfig:
 
         _try_body(self.network, flatdim(observations))
 
+    def check_ranks(self, ranks: int) -> None:
+        """Whether so many processes can train together.
+
+        Raises:
+            ValueError: they cannot; says why.
+        """
+        if self.n_envs % ranks:
+            raise ValueError(
+                f"agent.n_envs={self.n_envs} cannot be shared equally by hardware.ranks={ranks}: give a multiple of it"
+            )
+        if self.network.norm == "batch":
+            raise ValueError(
+                f"not supported: agent.network.norm=batch with hardware.ranks={ranks}, since its statistics are those "
+                "of one rank's rows: use layer"
+            )
+
     def memory(self, observations: Any, actions: Any) -> dict[str, int]:
         """Key -> bytes that grow with it; see `memory_use`."""
         from gymnasium.spaces import flatdim

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,7 @@ from agents.flat_parameters import FlatParameters
 from agents.health_metrics import HealthMetrics
 from agents.networks import ActorCritic, load_arrays
 from agents.optimizer import Optimizer
+from agents.ranks import Ranks, Share, WholeRollout
 from agents.schedules import learning_rate
 from agents.transitions import Transitions, as_rollout, grid
 
@@ -35,6 +36,7 @@ class OnPolicyAgent(BaseAgent):
         config: the hyper-parameters.
         envs, generators, total_steps, device: as in `BaseAgent`.
         folder: not used; other agents keep files there.
+        ranks: as in `BaseAgent`; then every method that collects, learns or gives the state waits for all ranks.
     """
 
     config: OnPolicyConfig
@@ -48,6 +50,7 @@ class OnPolicyAgent(BaseAgent):
         total_steps: int,
         device: str = "cpu",
         folder: Path | None = None,
+        ranks: Ranks | None = None,
     ):
         super().__init__(
             config,
@@ -56,7 +59,10 @@ class OnPolicyAgent(BaseAgent):
             total_steps=total_steps,
             device=device,
             reward_prior_count=config.reward_prior_count,
+            ranks=ranks,
         )
+        self.whole: WholeRollout | None = None  # what all ranks collected last
+        self.share: Share | None = None  # this rank's part of it; None: there is one process
         # Dropout and batch norm draw from torch's own generator.
         torch.manual_seed(int(generators["init"].integers(2**31)))
         self.network = ActorCritic(
@@ -83,7 +89,10 @@ class OnPolicyAgent(BaseAgent):
         raise TypeError("OnPolicyAgent is the part that PPO and A2C share; build one of them")
 
     def apply_gradient(self) -> None:
-        """Clip the gradient that the update wrote, and step."""
+        """Add up the gradients that the updates of all ranks wrote, clip, and step."""
+        if self.ranks is not None:
+            assert self.flat.parameter.grad is not None
+            self.ranks.add_up(self.flat.parameter.grad)
         self.health.add_gradient(self.flat.parameter.grad)
         self.flat.clip_gradient(self.config.max_grad_norm)
         self.optimizer.step()
@@ -91,7 +100,15 @@ class OnPolicyAgent(BaseAgent):
     @property
     def steps_per_iteration(self) -> int:
         """Env steps that one `iterate` collects; fewer by the resets of environments with NEXT_STEP autoreset."""
-        return self.config.n_steps * self.envs.num_envs
+        return self.config.n_steps * self.n_copies
+
+    def column(self, array: np.ndarray) -> Any:
+        """A column of the experience that `update` learns from, as the gradients take it."""
+        return array if self.closed_form is not None else torch.from_numpy(array).to(self.device)
+
+    def mean_of_ranks(self, values: Sequence[float], rows: int) -> list[float]:
+        """Means over the rows of all ranks, from those over the `rows` rows of this one."""
+        return list(values) if self.ranks is None else self.ranks.mean(np.array(values), rows).tolist()
 
     def iterate(self) -> dict[str, float]:
         """Collect, update, and report: one row of metrics.
@@ -138,9 +155,12 @@ class OnPolicyAgent(BaseAgent):
             self.network.eval()
         self.check_losses(losses)
         self.check_parameters(self.flat)
-        self.env_steps += rollout.size
+        size = rollout.size if self.whole is None else self.whole.size
+        self.env_steps += size
         if self.obs_moments is not None:  # once a rollout, so that collection has one fixed scale
-            self.obs_moments = normalize.update(self.obs_moments, rollout.transitions(rollout.obs), "observations")
+            moments = normalize.of(rollout.transitions(rollout.obs), "observations")
+            moments = moments if self.ranks is None else self.ranks.merge(moments)
+            self.obs_moments = normalize.merge(self.obs_moments, moments)
         metrics = {
             **self.log.metrics(),
             **losses,
@@ -148,10 +168,12 @@ class OnPolicyAgent(BaseAgent):
             "lr": self.optimizer.lr,
             **self.health.after_update(),
         }
-        metrics |= {f"reward/{name}": mean for name, mean in rollout.reward_terms.items()}
+        terms = self.mean_of_ranks(list(rollout.reward_terms.values()), rollout.size)
+        metrics |= {f"reward/{name}": mean for name, mean in zip(rollout.reward_terms, terms, strict=True)}
         if self.network.discrete:
             counts = np.bincount(rollout.transitions(rollout.actions), minlength=self.action_size)
-            metrics |= {f"action/{a}": float(count) / rollout.size for a, count in enumerate(counts)}
+            shares = self.mean_of_ranks([float(count) / max(rollout.size, 1) for count in counts], rollout.size)
+            metrics |= {f"action/{a}": share for a, share in enumerate(shares)}
         else:
             metrics["action_std"] = float(self.network.log_std.detach().exp().mean())
         return metrics
@@ -159,7 +181,7 @@ class OnPolicyAgent(BaseAgent):
     @torch.inference_mode()
     def _collect(self) -> Rollout:
         config, rng = self.config, self.generators["policy"]
-        shape = (config.n_steps, self.envs.num_envs, self.action_size)
+        shape = (config.n_steps, self.n_copies, self.action_size)
         if self.network.discrete:
             noise = rng.gumbel(size=shape)
         else:
@@ -176,9 +198,15 @@ class OnPolicyAgent(BaseAgent):
                 actions = (parameters + std * noise).astype(np.float32)
             return inputs, parameters, actions, policy.to_environment(actions, self.action_space)
 
-        rollout = collect(self.envs, self.obs, act, noise, self.log, self.resetting, self.mask)
+        log = self.log if self.ranks is None else None
+        rollout = collect(self.envs, self.obs, act, noise[:, self.own_copies], log, self.resetting, self.mask)
         self.obs, self.mask = rollout.next_obs, rollout.next_mask
-        return rollout if rollout.size else self._collect()  # it was one step that reset every copy
+        size = rollout.size
+        if self.ranks is not None:
+            self.whole = WholeRollout.gather(self.ranks, rollout)
+            self.whole.count(self.log)
+            size = self.whole.size
+        return rollout if size else self._collect()  # it was one step that reset every copy
 
     @torch.no_grad()
     def _inputs_and_parameters(self, obs: np.ndarray, mask: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
@@ -200,24 +228,24 @@ class OnPolicyAgent(BaseAgent):
         values = critic.reshape(steps, n_envs)
         if self.return_moments is not None:
             values, last, final = (normalize.denormalize(v, self.return_moments) for v in (values, last, final))
-        rewards = rollout.rewards.astype(np.float64)
+        everyone: Rollout | WholeRollout = self.whole or rollout
+        rewards = everyone.rewards.astype(np.float64)
         if config.normalize_reward:
             scaled, self.reward_scale = normalize.scale_rewards(
-                rewards, rollout.done, self.reward_scale, config.gamma, config.clip_reward, valid=rollout.valid
+                rewards, everyone.done, self.reward_scale, config.gamma, config.clip_reward, valid=everyone.valid
             )
             rewards = scaled.astype(np.float64)
-        advantages = rollout.transitions(
-            gae(
-                rewards,
-                values,
-                next_values(rollout, values, last, final),
-                rollout.terminated,
-                rollout.done,
-                config.gamma,
-                config.gae_lambda,
-            )
+        advantages = gae(
+            rewards[:, self.own_copies],
+            values,
+            next_values(rollout, values, last, final),
+            rollout.terminated,
+            rollout.done,
+            config.gamma,
+            config.gae_lambda,
         )
-        values = rollout.transitions(values)
+        # Of all ranks: every one takes the same statistics of them.
+        advantages, values = everyone.transitions(advantages), everyone.transitions(values)
         returns = advantages + values
         variance = float(np.var(returns))
         explained_variance = 1.0 - float(np.var(returns - values)) / variance if variance > 0 else float("nan")
@@ -225,6 +253,10 @@ class OnPolicyAgent(BaseAgent):
         if self.return_moments is not None:
             self.return_moments = normalize.update(self.return_moments, returns, "returns")
             targets = normalize.normalize(returns, self.return_moments)
+        advantages = advantages.astype(np.float32)
+        if self.whole is not None:
+            self.share = Share(self.whole.own_rows(), advantages)
+            advantages, targets = advantages[self.share.rows], targets[self.share.rows]
 
         def tensor(array: np.ndarray) -> Tensor:
             return torch.from_numpy(array).to(self.device)
@@ -238,7 +270,7 @@ class OnPolicyAgent(BaseAgent):
             obs=tensor(rollout.transitions(rollout.inputs)),
             actions=tensor(actions),
             log_probs=log_probs,
-            advantages=tensor(advantages.astype(np.float32)),
+            advantages=tensor(advantages),
             values=tensor(rollout.transitions(critic.reshape(steps, n_envs)).astype(np.float32)),
             returns=tensor(targets.astype(np.float32)),
             masks=None if rollout.masks is None else tensor(rollout.transitions(rollout.masks)),

@@ -14,15 +14,17 @@ of an epoch; the losses are the same.
 from __future__ import annotations
 
 import itertools
+from collections.abc import Sequence
 
 import numpy as np
 import torch
 
-from agents.advantage import normalize_advantages
+from agents.advantage import normalize_advantages, normalize_minibatches
 from agents.config import PPOConfig
 from agents.experience import Experience
 from agents.on_policy import OnPolicyAgent
 from agents.optimizer import Adam, Optimizer
+from agents.ranks import OwnMinibatches
 
 LOSSES = ("policy_loss", "value_loss", "entropy", "approx_kl", "clip_fraction")
 
@@ -38,18 +40,21 @@ class PPO(OnPolicyAgent):
 
     def update(self, experience: Experience) -> dict[str, float]:
         """Minimise the clipped surrogate, the value loss and −entropy; losses are means over the rows learned from."""
-        config, rng, size = self.config, self.generators["minibatch"], len(experience.obs)
+        config, rng = self.config, self.generators["minibatch"]
+        size = len(experience.obs) if self.share is None else len(self.share.advantages)
         if self.closed_form is not None:
             experience = experience.to_numpy()
         # A remainder below half a minibatch joins the last one: a tiny minibatch has a noisy gradient.
         starts = np.arange(0, max(size - config.batch_size // 2, 1), config.batch_size)
+        counts = np.diff(starts, append=size).tolist()
         losses: list[list[float]] = []
         for _ in range(config.n_epochs):
-            shuffled = experience.rows(rng.permutation(size))
+            shuffled, own_starts = self.shuffle(experience, rng.permutation(size), starts)
             if self.closed_form is not None:
-                losses.append(self.closed_form.ppo_epoch(shuffled, starts, config, self.apply_gradient))
+                means = self.closed_form.ppo_epoch(shuffled, own_starts, counts, config, self.apply_gradient)
             else:
-                losses.append(self.epoch(shuffled, starts))
+                means = self.epoch(shuffled, own_starts, counts)
+            losses.append(self.mean_of_ranks(means, len(shuffled.obs)))
             self.training_epochs += 1
             self.gradient_steps += len(starts)
             approx_kl = losses[-1][3]
@@ -57,22 +62,48 @@ class PPO(OnPolicyAgent):
                 break
         return dict(zip(LOSSES, np.mean(losses, axis=0).tolist(), strict=True))
 
-    def epoch(self, experience: Experience, starts: np.ndarray) -> list[float]:
-        """A gradient step on each minibatch by autograd; returns the `LOSSES`."""
+    def shuffle(self, experience: Experience, order: np.ndarray, starts: np.ndarray) -> tuple[Experience, np.ndarray]:
+        """The rows of this process in the order of an epoch, and where the minibatches begin in them.
+
+        Their advantages are normalised, except for autograd in one process, which does it a minibatch at a time.
+
+        Args:
+            order, starts: of the rows of all ranks.
+        """
+        share, normalizes = self.share, self.config.normalize_advantage
+        if share is None:
+            shuffled = experience.rows(order)
+            if normalizes and self.closed_form is not None:
+                shuffled = shuffled._replace(advantages=normalize_minibatches(shuffled.advantages, starts))
+            return shuffled, starts
+        own = OwnMinibatches.of(order, starts, share.rows)
+        shuffled = experience.rows(own.rows)
+        if normalizes:
+            advantages = normalize_minibatches(share.advantages[order], starts)[own.places]
+            shuffled = shuffled._replace(advantages=self.column(advantages))
+        return shuffled, own.starts
+
+    def epoch(self, experience: Experience, starts: np.ndarray, counts: Sequence[int]) -> list[float]:
+        """A gradient step on each minibatch by autograd; returns the `LOSSES`. See `ClosedForm.ppo_epoch`."""
         edges = itertools.pairwise([*starts.tolist(), len(experience.obs)])
         minibatches = [experience.rows(slice(start, stop)) for start, stop in edges]
         weights = torch.tensor([len(m.obs) for m in minibatches], device=self.device) / len(experience.obs)
-        losses = torch.stack([self.gradient_step(minibatch) for minibatch in minibatches])
+        steps = zip(minibatches, counts, strict=True)
+        losses = torch.stack([self.gradient_step(minibatch, count) for minibatch, count in steps])
         return (losses * weights[:, None]).sum(dim=0).tolist()  # a GPU has to answer only here
 
-    def gradient_step(self, minibatch: Experience) -> torch.Tensor:
-        """One gradient step by autograd; returns the `LOSSES`."""
+    def gradient_step(self, minibatch: Experience, count: int) -> torch.Tensor:
+        """One gradient step by autograd on a minibatch of `count` rows; returns the `LOSSES` on those given."""
         config = self.config
+        if not len(minibatch.obs):  # all of them are other ranks'
+            self.flat.zero_gradient()
+            self.apply_gradient()
+            return torch.zeros(len(LOSSES), device=self.device)
         parameters = self.network.parameters_of_actions(minibatch.obs, minibatch.masks)
         values = self.network.values(minibatch.obs)
         log_probs, entropy = self.network.log_prob_and_entropy(parameters, minibatch.actions)
         advantages = minibatch.advantages
-        if config.normalize_advantage:
+        if config.normalize_advantage and self.share is None:
             advantages = normalize_advantages(advantages)
 
         log_ratio = log_probs - minibatch.log_probs
@@ -87,7 +118,8 @@ class PPO(OnPolicyAgent):
         value_loss, entropy_mean = error.mean(), entropy.mean()
 
         self.flat.zero_gradient()
-        (policy_loss + config.vf_coef * value_loss - config.ent_coef * entropy_mean).backward()
+        loss = policy_loss + config.vf_coef * value_loss - config.ent_coef * entropy_mean
+        (loss if self.share is None else loss * (len(minibatch.obs) / count)).backward()
         self.apply_gradient()
         with torch.no_grad():
             # Schulman's low-variance estimate of KL(old, new), http://joschu.net/blog/kl-approx.html

@@ -39,6 +39,11 @@ def agent(name: Any) -> Any:
     return registered[name]
 
 
+def ranks() -> Any:
+    """This process among those that train an agent together, once torch has joined them; see `agents.ranks.Ranks`."""
+    return importlib.import_module("agents.ranks").Ranks()
+
+
 def added_agents() -> list[str]:
     """The agents and the network bodies that other code registered, whose sources are not those of `agents`.
 

@@ -34,6 +34,7 @@ class Hardware(_Section):
 
     device: Literal["cpu", "cuda", "auto"] = "cpu"
     threads: int = Field(1, ge=1, le=1024, description="torch threads; small networks are fastest on one")
+    ranks: int = Field(1, ge=1, le=64, description="processes that train one agent together, on one machine")
 
 
 class Validation(_Section):
@@ -181,6 +182,7 @@ def load(values: Mapping[str, Any]) -> RunConfig:
         agent_config = TypeAdapter(agent_model).validate_python(agent)
     except ValidationError as error:
         raise InputError(config_sentence(error, agent, "agent", [f.name for f in fields(agent_model)])) from error
+    _check_ranks(agent_config, config.hardware.ranks)
     domain = domains.domain(str(env.get("name")))
     try:
         env_config = domain.config_model.model_validate(env)
@@ -204,6 +206,22 @@ def load(values: Mapping[str, Any]) -> RunConfig:
     sections = {"agent": agent_config, "env": env_config, "validation": validation, "tracker": tracker_settings}
     sections["launcher"] = launcher_settings
     return config.model_copy(update=sections)
+
+
+def _check_ranks(agent: Any, ranks: int) -> None:
+    """Whether so many processes can train an agent together.
+
+    Raises:
+        InputError: they cannot.
+    """
+    if ranks == 1:
+        return
+    if not hasattr(agent, "check_ranks"):
+        raise InputError(f"not supported: hardware.ranks={ranks} with agent={agent.name}: use agent=ppo or agent=a2c")
+    try:
+        agent.check_ranks(ranks)
+    except ValueError as error:
+        raise InputError(str(error)) from error
 
 
 def without_servers(config: RunConfig) -> RunConfig:

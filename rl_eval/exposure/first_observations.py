@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from gymnasium.vector import AutoresetMode, VectorEnv, VectorWrapper
@@ -79,6 +79,17 @@ class FirstObservationRecorder:
             "times": recorded.counts,
             "left_out": unrecorded,
         }
+
+    @classmethod
+    def of_states(cls, states: Sequence[Mapping[str, np.ndarray]]) -> FirstObservationRecorder:
+        """One record of what several recorders gave in their `state`."""
+        together = cls()
+        for state in states:
+            one = cls()
+            one.load_state(state, episodes=0)
+            together._recorded = together._recorded.merge(one._recorded)
+            together._unrecorded += one._unrecorded
+        return together
 
     def load_state(self, state: Mapping[str, np.ndarray], episodes: int) -> None:
         """Continue from what `state` gave.

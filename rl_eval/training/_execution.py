@@ -16,6 +16,7 @@ _REMEDIES = {
     "backend": "install what is missing, or train a new run",
     "device": "use a machine that has it, or train a new run",
     "threads": "put hardware.threads in its config.yaml back",
+    "ranks": "put hardware.ranks in its config.yaml back",
 }
 
 
@@ -30,12 +31,14 @@ class Execution:
     backend: str
     device: str
     threads: int
+    ranks: int
 
     @classmethod
     def of_this_machine(cls, config: RunConfig, vector: VectorEnv) -> Execution:
         """How a config is executed on this machine, with these training environments."""
         backend = getattr(vector, "backend", "native")
-        return cls(backend=backend, device=torch_device(config.hardware), threads=config.hardware.threads)
+        hardware = config.hardware
+        return cls(backend, torch_device(hardware), hardware.threads, hardware.ranks)
 
     def require_same(self, before: Mapping[str, Any], run_directory: Path) -> None:
         """Refuse to resume or replay a run that was executed in another way.

@@ -39,16 +39,17 @@ def final_results(config: RunConfig, reward: RewardFunction, episodes: Episodes)
 
 
 def exposure_of(
-    config: RunConfig, starts: FirstObservationRecorder, seeds: list[list[int]], validation: Episodes
+    config: RunConfig, starts: FirstObservationRecorder | None, seeds: list[list[int]], validation: Episodes
 ) -> Exposure:
     """The cases or episodes of training and validation, for the held-out guard.
 
     Args:
+        starts: the first observations of training; None where the data is a finite set of cases.
         seeds: of every copy, each time the environments were started.
         validation: one try on the validation part; every try played the same episodes.
     """
     train_seeds = np.array(seeds, np.int64).ravel()
-    if domains.domain(config.env.name).has_cases:
+    if starts is None:
         return Exposure.of_cases(config.env, train_seeds)
     fingerprints = Fingerprints.from_hashes(*fingerprint_observations(validation.first_obs))
     return Exposure(False, starts.fingerprints(), fingerprints, train_seeds, validation.seeds, starts.unrecorded)
@@ -84,6 +85,7 @@ def info(config: RunConfig, agent: Agent, progress: Progress, execution: Executi
             "system": platform.system(),
             "device": execution.device,
             "threads": execution.threads,
+            "ranks": execution.ranks,
         },
         "backend": execution.backend,
         "command": " ".join(["python", *sys.argv]),

@@ -41,18 +41,18 @@ def gives_state(vector: VectorEnv) -> bool:
     return isinstance(vector, StatefulVector)
 
 
-def interval(config: RunConfig, vector: VectorEnv) -> int:
-    """Env steps between resume points.
+def interval(config: RunConfig, vector: VectorEnv, *, stateful: bool) -> int:
+    """Env steps between resume points; `stateful`: whether the state of the environments is part of them.
 
     Environments that cannot give their state are started anew at every point, so their points are at least four
     episodes of maximum length apart.
     """
     if config.resume_every is not None:
         return config.resume_every
-    if gives_state(vector):
+    if stateful:
         return config.checkpoint_every
     longest = getattr(getattr(vector, "spec", None), "max_episode_steps", None) or 1000
-    return max(config.checkpoint_every, 4 * longest * vector.num_envs)
+    return max(config.checkpoint_every, 4 * longest * config.agent.n_envs)
 
 
 def env_seeds(seed: int, point: int, n_envs: int) -> list[int]:
@@ -66,30 +66,32 @@ def write(
     directory: Path,
     *,
     agent: Agent,
-    vector: VectorEnv,
-    starts: exposure.FirstObservationRecorder | None,
+    vector: StatefulVector | None,
+    starts: Callable[[], exposure.FirstObservationRecorder | None],
     progress: Progress,
     execution: Execution,
     seed: int,
+    n_envs: int,
     metrics_sha256: str,
 ) -> None:
     """Write a point, and start environments anew that cannot give their state.
 
     Args:
-        starts: the first observations so far; None where the data is a finite set of cases.
+        vector: the environments; None where they cannot give their state.
+        starts: the first observations by then; None where the data is a finite set of cases.
         metrics_sha256: of the rows of `metrics.csv` so far.
     """
     meta: dict[str, Any] = {"execution": vars(execution), "metrics_sha256": metrics_sha256}
     arrays: dict[str, np.ndarray] = {}
-    if gives_state(vector):
-        state_arrays, meta["vector"] = run.split_state(vector.get_state())  # type: ignore[attr-defined]
+    if vector is not None:
+        state_arrays, meta["vector"] = run.split_state(vector.get_state())
         arrays |= {f"vector.{name}": array for name, array in state_arrays.items()}
     else:
-        agent.start(env_seeds(seed, progress.points, vector.num_envs), cut=True)
+        agent.start(env_seeds(seed, progress.points, n_envs), cut=True)
     state_arrays, meta["agent"] = agent.state()
     arrays |= {f"agent.{name}": array for name, array in state_arrays.items()}
-    if starts is not None:
-        arrays |= {f"starts.{name}": array for name, array in starts.state().items()}
+    if (record := starts()) is not None:
+        arrays |= {f"starts.{name}": array for name, array in record.state().items()}
     meta["progress"] = vars(progress).copy()
     run.write_checkpoint(directory / "resume" / run.step_name(agent.env_steps), "state", arrays, meta)
     drop_old(directory)
@@ -147,13 +149,15 @@ def load(
     point: ResumePoint,
     *,
     agent: Agent,
-    vector: VectorEnv,
+    vector: StatefulVector | None,
     starts: exposure.FirstObservationRecorder | None,
     seed: int,
+    n_envs: int,
 ) -> Progress:
     """Bring everything to where it was at a point.
 
     Args:
+        vector: as in `write`.
         starts: None where the data is a finite set of cases.
 
     Raises:
@@ -162,12 +166,12 @@ def load(
     arrays, meta = point.arrays, point.meta
     try:
         progress = Progress.from_json(meta["progress"])
-        if gives_state(vector):
-            vector.set_state(run.join_state(run.strip_prefix(arrays, "vector."), meta["vector"]))  # type: ignore[attr-defined]
+        if vector is not None:
+            vector.set_state(run.join_state(run.strip_prefix(arrays, "vector."), meta["vector"]))
         else:
-            agent.start(env_seeds(seed, progress.points, vector.num_envs))
+            agent.start(env_seeds(seed, progress.points, n_envs))
         if starts is not None:
-            starts.load_state(run.strip_prefix(arrays, "starts."), episodes=meta["agent"]["episodes"] + vector.num_envs)
+            starts.load_state(run.strip_prefix(arrays, "starts."), episodes=meta["agent"]["episodes"] + n_envs)
         agent.load_state(run.strip_prefix(arrays, "agent."), meta["agent"])  # last: it restores the random states
     except (KeyError, ValueError, TypeError, RuntimeError, IndexError) as error:
         reason = " ".join(str(error).split())[:200]

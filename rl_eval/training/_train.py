@@ -13,6 +13,7 @@ from rl_eval.memory import out_of_memory
 from rl_eval.stop_signals import stop_requests
 from rl_eval.tracking import Tracker
 from rl_eval.training._init_from_run import read_copy, take_over
+from rl_eval.training._ranks import leading
 from rl_eval.training._training_loop import SMALLER, Training
 
 
@@ -50,9 +51,10 @@ def train(
         try:
             if resume:  # a new run was checked before its directory was made
                 dry_run(config)
-            training = Training(config, directory, tracker, on_step, initial)
-            training.restore(notice) if resume else training.begin()
-            return training.run_to_end(stop_requested)
+            with leading(config, directory) as leader:
+                training = Training(config, directory, tracker, on_step, initial, leader)
+                training.restore(notice) if resume else training.begin()
+                return training.run_to_end(stop_requested)
         except (OSError, MemoryError, RuntimeError) as error:
             reason = run.storage_error(error)
             if reason is None and (out := out_of_memory(error)) is not None:

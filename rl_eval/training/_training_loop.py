@@ -7,23 +7,24 @@ import datetime
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import yaml
 
-from rl_eval import agent_registry, domains, exposure, run, seeding
+from rl_eval import agent_registry, domains, exposure, run
 from rl_eval.config import RunConfig
 from rl_eval.errors import InputError
-from rl_eval.extras import imports_of_extra
 from rl_eval.memory import out_of_memory
-from rl_eval.rewards import RewardedVector, RewardFunction
 from rl_eval.tracking import Tracker
 from rl_eval.training import _record, _resume_points
 from rl_eval.training._agent import Agent
 from rl_eval.training._execution import Execution
 from rl_eval.training._init_from_run import InitialPolicy
+from rl_eval.training._learner import make_learner
 from rl_eval.training._progress import Progress, next_due
+from rl_eval.training._ranks import Leader, LeadingAgent, rank_device
+from rl_eval.training._resume_points import gives_state
 from rl_eval.training._validation import ValidationPart
 
 SMALLER = "lower agent.n_envs, agent.n_steps, agent.buffer_size or agent.network.widths"
@@ -35,6 +36,7 @@ class Training:
     Args:
         on_step: called after every iteration with env steps, mean return and validation score.
         initial: the policy of another run to start from.
+        leader: of the other processes that train it; None: there are none.
     """
 
     def __init__(
@@ -44,39 +46,23 @@ class Training:
         tracker: Tracker,
         on_step: Callable[..., None],
         initial: InitialPolicy | None = None,
+        leader: Leader | None = None,
     ):
-        with imports_of_extra("train", "training"):
-            import torch
-            from threadpoolctl import threadpool_limits
-
         self.config, self.directory, self.tracker, self.on_step = config, directory, tracker, on_step
         self.initial = initial
-        torch.set_num_threads(config.hardware.threads)
-        # numpy's BLAS would take every core, and two threads on a small matrix are slower than one.
-        threadpool_limits(config.hardware.threads, user_api="blas")
-        self.reward = RewardFunction.from_config(config.reward["terms"])
         self.n_envs = config.agent.n_envs
-        self.vector = domains.make(config.env, n_envs=self.n_envs, part="train")
-        self.execution = Execution.of_this_machine(config, self.vector)
+        ranks = None if leader is None else agent_registry.ranks()
+        self.learner = make_learner(config, directory, rank_device(config, 0), ranks)
+        self.leading = None if leader is None else LeadingAgent(leader, self.learner, ranks)
+        self.agent: Agent = self.learner.agent if self.leading is None else cast("Agent", self.leading)
+        self.execution = Execution.of_this_machine(config, self.learner.vector)
         self.has_cases = domains.domain(config.env.name).has_cases
         self.cases: dict[str, int] | None = None  # of the record, once it is written
         self.files_sha256: dict[str, str] = {}  # of the files that gates check, once they are written
-        self.starts = exposure.FirstObservationRecorder()  # stays empty where the data is a finite set of cases
-        recorded = self.vector if self.has_cases else exposure.RecordFirstObservations(self.vector, self.starts)
-        self.generators = {name: seeding.generator(config.seed, name) for name in ("init", "policy", "minibatch")}
-        try:
-            self.agent: Agent = agent_registry.agent(config.agent.name).build(
-                config.agent,
-                RewardedVector(recorded, self.reward),
-                generators=self.generators,
-                total_steps=config.total_steps,
-                device=self.execution.device,
-                folder=directory,
-            )
-        except ValueError as error:  # it does not suit the environment, or has no room for what it keeps on disk
-            raise InputError(str(error)) from error
         self.validation = ValidationPart(config)
-        self.resume_every = _resume_points.interval(config, self.vector)
+        # The environments, where their state is part of a resume point.
+        self.stateful = self.learner.vector if leader is None and gives_state(self.learner.vector) else None
+        self.resume_every = _resume_points.interval(config, self.learner.vector, stateful=self.stateful is not None)
         self.metrics_log = run.MetricsLog(directory / "metrics.csv")
         self.progress = Progress(
             next_log=config.log_every,
@@ -124,9 +110,9 @@ class Training:
             self._start()
         else:
             self.execution.require_same(point.meta.get("execution") or {}, self.directory)
-            starts = None if self.has_cases else self.starts
+            starts = None if self.has_cases else self.learner.starts
             self.progress = _resume_points.load(
-                point, agent=self.agent, vector=self.vector, starts=starts, seed=self.config.seed
+                point, agent=self.agent, vector=self.stateful, starts=starts, seed=self.config.seed, n_envs=self.n_envs
             )
         self.started = before.info["started"]
         recorded = before.info.get(run.FILES_SHA256)
@@ -209,11 +195,12 @@ class Training:
         _resume_points.write(
             self.directory,
             agent=self.agent,
-            vector=self.vector,
-            starts=None if self.has_cases else self.starts,
+            vector=self.stateful,
+            starts=self._starts,
             progress=progress,
             execution=self.execution,
             seed=self.config.seed,
+            n_envs=self.n_envs,
             metrics_sha256=self.metrics_log.sha256,
         )
         self._write_info("running")
@@ -278,15 +265,21 @@ class Training:
         name = run.step_name(self.progress.best_step)
         arrays, meta = run.read_checkpoint(self.directory / "snapshots" / name, "policy")
         episodes = self.validation.play(agent_registry.agent(meta["agent"]).load_policy(arrays, meta))
-        points = 0 if _resume_points.gives_state(self.vector) else self.progress.points
+        points = 0 if self.stateful is not None else self.progress.points
         seeds = [_resume_points.env_seeds(self.config.seed, point, self.n_envs) for point in range(points + 1)]
-        record = _record.exposure_of(self.config, self.starts, seeds, episodes)
+        record = _record.exposure_of(self.config, self._starts(), seeds, episodes)
         if self.initial is not None:
             record = record.union(self.initial.exposure)
         exposure.write_exposure(self.directory, record)
         self._record_sha256(exposure.FILE)
         self.cases = _record.case_counts(self.config)
-        return _record.final_results(self.config, self.reward, episodes)
+        return _record.final_results(self.config, self.learner.reward, episodes)
+
+    def _starts(self) -> exposure.FirstObservationRecorder | None:
+        """The first observations of the copies of all ranks; None where the data is a finite set of cases."""
+        if self.has_cases:
+            return None
+        return self.learner.starts if self.leading is None else self.leading.all_starts()
 
     def _record_sha256(self, name: str) -> None:
         """Have the next `run.json` say which bytes a file of the run has, so that no other is taken for it."""
