@@ -120,10 +120,9 @@ class Leader:
         if not wait([process.sentinel for process in self._processes], END_S):
             return None
         time.sleep(SETTLE_S)  # one that is killed takes others with it
-        ended = {
-            rank: process.exitcode for rank, process in enumerate(self._processes, 1) if process.exitcode is not None
-        }
-        rank, code = min(ended.items(), key=lambda item: item[1] == GONE)
+        codes = [(rank, process.exitcode) for rank, process in enumerate(self._processes, 1)]
+        ended = [(rank, code) for rank, code in codes if code is not None]
+        rank, code = min(ended, key=lambda item: item[1] == GONE)
         reason = None
         while self._pipes[rank - 1].poll() and (message := self._receive(rank)) is not None:
             reason = message.decode(errors="replace") if message != READY else None
@@ -198,9 +197,8 @@ class LeadingAgent:
 
 def _pack(header: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> bytes:
     file = io.BytesIO()
-    np.savez(
-        file, allow_pickle=False, header=np.array(json.dumps(header)), **{f"array {k}": v for k, v in arrays.items()}
-    )
+    named: Any = {f"array {name}": array for name, array in arrays.items()}
+    np.savez(file, header=np.array(json.dumps(header)), **named)
     return file.getvalue()
 
 
@@ -236,7 +234,7 @@ def _join_group(config: RunConfig, rank: int, meeting: str) -> None:
 
     if "GLOO_SOCKET_IFNAME" not in os.environ:  # else gloo listens where the host's name leads
         loopback = [name for _, name in socket.if_nameindex() if name in ("lo", "lo0")]
-        os.environ.update({"GLOO_SOCKET_IFNAME": name for name in loopback})
+        os.environ["GLOO_SOCKET_IFNAME"] = ",".join(loopback)
     device = rank_device(config, rank)
     if device != "cpu":
         torch.cuda.set_device(device)

@@ -12,6 +12,7 @@ from rl_eval.errors import InputError
 from rl_eval.plugins import require_plugins_of_run
 from rl_eval.tracking import open_tracker
 from rl_eval.training._init_from_run import read_copy
+from rl_eval.training._ranks import leading
 from rl_eval.training._training_loop import Training
 
 ALL_SNAPSHOTS = 10**9  # also those that the run itself has dropped by now
@@ -41,9 +42,10 @@ def replay(original: run.Run, directory: Path, *, trust: bool, on_step: Callable
     until = None if original.finished else run.step_of(snapshots[-1])
     dry_run(config)
     tracker = open_tracker(config.tracker, run_dir=directory, config={})
-    training = Training(config, directory, tracker, on_step, read_copy(original.path))
-    hardware = original.info.get("hardware")
-    hardware = hardware if isinstance(hardware, dict) else {}
-    training.execution.require_same({"backend": original.info.get("backend"), **hardware}, original.path)
-    training.begin()
-    return training.run_to_end(lambda: until is not None and training.agent.env_steps >= until)
+    with leading(config, directory) as leader:
+        training = Training(config, directory, tracker, on_step, read_copy(original.path), leader)
+        hardware = original.info.get("hardware")
+        hardware = hardware if isinstance(hardware, dict) else {}
+        training.execution.require_same({"backend": original.info.get("backend"), **hardware}, original.path)
+        training.begin()
+        return training.run_to_end(lambda: until is not None and training.agent.env_steps >= until)

@@ -51,9 +51,11 @@ def test_ppo_gradients_and_losses_equal_autograds(seed, space, activation, width
         now, _ = agent.network.log_prob_and_entropy(agent.network.parameters_of_actions(drawn.obs), drawn.actions)
     drawn = drawn._replace(log_probs=now + 0.4 * drawn.log_probs)
     agent.apply_gradient = lambda: None
-    losses = agent.closed_form.ppo_epoch(drawn.to_numpy(), np.array([0]), config, agent.apply_gradient)
+    starts = np.array([0])
+    shuffled, _ = agent.shuffle(drawn.to_numpy(), np.arange(count), starts)  # normalises the advantages
+    losses = agent.closed_form.ppo_epoch(shuffled, starts, [count], config, agent.apply_gradient)
     ours = agent.flat.parameter.grad.clone()
-    expected = agent.epoch(drawn, np.array([0]))
+    expected = agent.epoch(drawn, starts, [count])
     np.testing.assert_allclose(losses, expected, rtol=2e-4, atol=2e-5)
     scale = float(agent.flat.parameter.grad.abs().max()) + 1e-6
     np.testing.assert_allclose(ours / scale, agent.flat.parameter.grad / scale, atol=2e-4)
@@ -65,8 +67,9 @@ def test_an_epoch_of_minibatches_equals_autograds(discrete):
     drawn = experience(np.random.default_rng(0), 29, 2, SPACES["discrete" if discrete else "box"], spread=0.5)
     starts = np.array([0, 8, 16])  # the last minibatch has 13 rows
     agents = [build(config, Walk(1, DISCRETE if discrete else BOX)) for _ in range(2)]
-    ours = agents[0].closed_form.ppo_epoch(drawn.to_numpy(), starts, config, agents[0].apply_gradient)
-    expected = agents[1].epoch(drawn, starts)
+    shuffled, _ = agents[0].shuffle(drawn.to_numpy(), np.arange(29), starts)
+    ours = agents[0].closed_form.ppo_epoch(shuffled, starts, [8, 8, 13], config, agents[0].apply_gradient)
+    expected = agents[1].epoch(drawn, starts, [8, 8, 13])
     np.testing.assert_allclose(ours, expected, rtol=2e-4, atol=2e-5)
     torch.testing.assert_close(agents[0].flat.parameter, agents[1].flat.parameter, rtol=1e-3, atol=2e-5)
 

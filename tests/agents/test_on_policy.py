@@ -86,7 +86,7 @@ def test_a_remainder_joins_the_last_minibatch():
     agent = build(config, Walk())
     sizes = []
     gradient = agent.closed_form.ppo_gradient
-    agent.closed_form.ppo_gradient = lambda rows, config: (sizes.append(len(rows.obs)), gradient(rows, config))[1]
+    agent.closed_form.ppo_gradient = lambda rows, *rest: (sizes.append(len(rows.obs)), gradient(rows, *rest))[1]
     agent.iterate()
     assert sizes == [10, 10, 12]
 
