@@ -36,11 +36,6 @@ class ResumePoint:
     meta: dict[str, Any] = field(repr=False)
 
 
-def gives_state(vector: VectorEnv) -> bool:
-    """Whether an environment can save and take its state."""
-    return isinstance(vector, StatefulVector)
-
-
 def interval(config: RunConfig, vector: VectorEnv, *, stateful: bool) -> int:
     """Env steps between resume points; `stateful`: whether the state of the environments is part of them.
 

@@ -14,6 +14,7 @@ import yaml
 
 from rl_eval import agent_registry, domains, exposure, run
 from rl_eval.config import RunConfig
+from rl_eval.envs import StatefulVector
 from rl_eval.errors import InputError
 from rl_eval.memory import out_of_memory
 from rl_eval.tracking import Tracker
@@ -24,7 +25,6 @@ from rl_eval.training._init_from_run import InitialPolicy
 from rl_eval.training._learner import make_learner
 from rl_eval.training._progress import Progress, next_due
 from rl_eval.training._ranks import Leader, LeadingAgent, rank_device
-from rl_eval.training._resume_points import gives_state
 from rl_eval.training._validation import ValidationPart
 
 SMALLER = "lower agent.n_envs, agent.n_steps, agent.buffer_size or agent.network.widths"
@@ -61,8 +61,9 @@ class Training:
         self.files_sha256: dict[str, str] = {}  # of the files that gates check, once they are written
         self.validation = ValidationPart(config)
         # The environments, where their state is part of a resume point.
-        self.stateful = self.learner.vector if leader is None and gives_state(self.learner.vector) else None
-        self.resume_every = _resume_points.interval(config, self.learner.vector, stateful=self.stateful is not None)
+        vector = self.learner.vector
+        self.stateful = vector if leader is None and isinstance(vector, StatefulVector) else None
+        self.resume_every = _resume_points.interval(config, vector, stateful=self.stateful is not None)
         self.metrics_log = run.MetricsLog(directory / "metrics.csv")
         self.progress = Progress(
             next_log=config.log_every,
