@@ -27,6 +27,7 @@ from rl_eval import config as configs
 from rl_eval.config import RunConfig, torch_device
 from rl_eval.errors import InputError, failure
 from rl_eval.exposure import FirstObservationRecorder
+from rl_eval.extras import imports_of_extra
 from rl_eval.training._learner import Learner, make_learner
 
 START_S = 300.0  # for a follower to import and be there
@@ -47,7 +48,8 @@ def rank_device(config: RunConfig, rank: int) -> str:
     device = torch_device(config.hardware)
     if device == "cpu":
         return device
-    import torch
+    with imports_of_extra("train", "hardware.ranks"):
+        import torch
 
     if torch.cuda.device_count() < config.hardware.ranks:
         raise InputError(
@@ -133,7 +135,8 @@ class Leader:
 
     def close(self) -> None:
         """End the others; they end by themselves where this process does."""
-        import torch.distributed as dist
+        with imports_of_extra("train", "hardware.ranks"):
+            import torch.distributed as dist
 
         for pipe in self._pipes:
             pipe.close()
@@ -229,8 +232,9 @@ def _obey(order: str, arrays: Mapping[str, np.ndarray], meta: Any, learner: Lear
 
 
 def _join_group(config: RunConfig, rank: int, meeting: str) -> None:
-    import torch
-    import torch.distributed as dist
+    with imports_of_extra("train", "hardware.ranks"):
+        import torch
+        import torch.distributed as dist
 
     if "GLOO_SOCKET_IFNAME" not in os.environ:  # else gloo listens where the host's name leads
         loopback = [name for _, name in socket.if_nameindex() if name in ("lo", "lo0")]
