@@ -104,7 +104,15 @@ class QNetwork(nn.Module):
 
     def forward(self, obs: Tensor) -> Tensor:
         """`[B, D]` to Q `[B, A]`."""
-        outputs = self.head(self.body(obs if self.attention is None else self.attention(obs)))
+        return self.values(self.features(obs))
+
+    def features(self, obs: Tensor) -> Tensor:
+        """`[B, D]` to what the last layer reads, `[B, F]`, or `[B · K, F]` with candidates."""
+        return self.body(obs if self.attention is None else self.attention(obs))
+
+    def values(self, features: Tensor) -> Tensor:
+        """`[B, F]` or `[B · K, F]` to Q `[B, A]`."""
+        outputs = self.head(features)
         if self.candidates:
             outputs = outputs.unflatten(0, (-1, self.candidates))  # [B, K, 1 or 2]
             outputs = torch.cat([outputs[..., 0], outputs[..., 1:].mean(dim=1)], dim=1)  # [B, K] or [B, K + 1]

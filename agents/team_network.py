@@ -30,9 +30,9 @@ class TeamQNetwork(nn.Module):
         rng: np.random.Generator,
     ):
         super().__init__()
-        self.count = agents.count
+        self.count, self.shares = agents.count, agents.share == "replay"
         self.members = nn.ModuleList(QNetwork(obs_size, actions, config, dueling, rng) for _ in range(agents.count))
-        if agents.share == "replay":
+        if self.shares:
             first = self.first
             for member in self.members:
                 member.attention, member.body = first.attention, first.body
@@ -55,7 +55,11 @@ class TeamQNetwork(nn.Module):
     def forward(self, obs: Tensor) -> Tensor:
         """`[B, D]` to Q `[B, A]`."""
         turns = obs[:, : self.count].argmax(dim=1)
-        values = torch.stack([member(obs) for member in self.members], dim=1)
+        if self.shares:
+            features = self.first.features(obs)
+            values = torch.stack([member.values(features) for member in self.members], dim=1)
+        else:
+            values = torch.stack([member(obs) for member in self.members], dim=1)
         return values[torch.arange(len(obs), device=obs.device), turns]
 
     @torch.inference_mode()

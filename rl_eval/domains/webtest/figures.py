@@ -8,7 +8,9 @@ import numpy as np
 
 from rl_eval.domains.webtest.config import Config
 from rl_eval.domains.webtest.metrics import METRICS
+from rl_eval.domains.webtest.page import ROLES, VALUES_OF
 from rl_eval.domains.webtest.rewards import TERMS
+from rl_eval.domains.webtest.roles import task_of_turn
 from rl_eval.metrics import Metric, MetricUndefined
 from rl_eval.report import charts
 from rl_eval.report.behaviour import Behaviour
@@ -26,6 +28,7 @@ def figures(behaviour: Behaviour) -> list[Figure]:
         states_visited(played),
         equal_budget(played, behaviour.config),
         reward_terms(played),
+        *([by_agent(behaviour.episodes, behaviour.config)] if behaviour.config.testers > 1 else []),
     ]
 
 
@@ -74,6 +77,29 @@ def equal_budget(played: Mapping[str, Episodes], config: Config) -> Figure:
     ]
     caption = f"Means of the same builds, at {config.max_actions} actions each."
     return Figure("At an equal number of actions", caption, header=("Metric", *played), rows=rows)
+
+
+# Kinds of controls whose shares are shown, and their roles.
+_CONTROLS = {"links and buttons": ("link", "button"), "fields": tuple(VALUES_OF), "submits": ("submit",)}
+_FOUND = {"new states": "new_state", "new failures": "new_failures", "duplicates": "duplicate"}
+
+
+def by_agent(episodes: Episodes, config: Config) -> Figure:
+    """What each of several testers found, and the kinds of controls that it used."""
+    first = np.cumsum([0, *episodes.lengths[:-1]])
+    turn = (np.arange(len(episodes.episode)) - first[episodes.episode]) % config.testers
+    columns = {name: episodes.outcome[fact] for name, fact in _FOUND.items()}
+    roles = episodes.outcome["role"]
+    kinds = {name: np.isin(roles, [ROLES.index(role) for role in used]) for name, used in _CONTROLS.items()}
+    kinds["back and start"] = roles == ROLES.index("browser")
+    rows = []
+    for tester in range(config.testers):
+        own = turn == tester
+        found = [Cell(number(float(values[own].sum()) / len(episodes), 3)) for values in columns.values()]
+        shares = [Cell(share=float(used[own].mean())) for used in kinds.values()]
+        rows.append([Cell(f"{tester + 1}, {task_of_turn(tester)}"), *found, *shares])
+    caption = "Means of a build, and the share of each agent's actions by the kind of control."
+    return Figure("By agent", caption, header=("Agent", *_FOUND, *kinds), rows=rows)
 
 
 def _value(metric: Metric, episodes: Episodes, config: Config) -> Cell:

@@ -9,6 +9,7 @@ from rl_eval.domains.webtest import DOMAIN, Config, figures
 from rl_eval.domains.webtest.baselines import ORDERS, FixedOrder, RandomPolicy
 from rl_eval.domains.webtest.metrics import METRICS, defects_found, first_failures
 from rl_eval.domains.webtest.rewards import TERMS
+from rl_eval.report.behaviour import Behaviour
 from rl_eval.rollout import play
 
 CONFIG = Config(max_actions=25)
@@ -64,3 +65,19 @@ def test_where_no_defect_is_known_the_share_is_not_known(played):
     shares, *others = figures.equal_budget(unknown, CONFIG).rows
     assert [cell.text for cell in shares] == ["defects found", "not known", "not known"]
     assert not any(cell.text == "not known" for row in others for cell in row)
+
+
+def test_a_team_is_shown_by_agent():
+    config = Config(max_actions=30, testers=3)
+    episodes = play(DOMAIN.make(config, n_envs=4, part="validation", autoreset=False), RandomPolicy(), seeds=range(4))
+    table = figures.by_agent(episodes, config)
+    assert [row[0].text.split(", ")[1] for row in table.rows] == ["generator", "executor", "analyst"]
+    states = sum(float(row[1].text) for row in table.rows)
+    assert states == pytest.approx(episodes.per_episode("new_state").mean(), abs=1e-2)
+    shares = np.array([[cell.share for cell in row[4:]] for row in table.rows])
+    assert shares.shape == (3, 4)
+    np.testing.assert_allclose(shares.sum(axis=1), 1.0)
+    fields = table.header.index("fields") - 4
+    assert shares[0, fields] == 0 < shares[1, fields]
+    alone = Behaviour(CONFIG, episodes, "report", RandomPolicy(), 4)
+    assert len(figures.figures(replace(alone, config=config))) == len(figures.figures(alone)) + 1

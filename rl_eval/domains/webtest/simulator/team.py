@@ -11,26 +11,12 @@ from gymnasium.vector.utils import batch_space
 
 from rl_eval.domains.webtest.config import Config
 from rl_eval.domains.webtest.exploration import Caused, Shown
-from rl_eval.domains.webtest.page import ROLES, VALUES_OF
+from rl_eval.domains.webtest.roles import roles_of_turns
 from rl_eval.domains.webtest.simulator.tables import COLUMN
 from rl_eval.domains.webtest.simulator.vector import LARGEST, SimulatedVector
 
 SESSION = ("page", "history", "quantities", "last_form")  # arrays of the environment that each tester has of its own
 LINE = ("state", "since_start", "caused")  # the same of the memory
-# What each tester may do: the generator says where to go, the executor what to enter and when to send it, the analyst
-# may do everything, as it looks at what seems to be a failure. A tester who could do nothing may do everything, too.
-_ALL = frozenset(range(len(ROLES)))
-_VALUES = frozenset(ROLES.index(role) for role in VALUES_OF)
-_GENERATOR, _EXECUTOR = _ALL - _VALUES, _VALUES | {ROLES.index("submit")}
-
-
-def roles_of_turns(testers: int) -> np.ndarray:
-    """Whether the tester of a turn may use an element of a role, bool `[T, R]`; more than three begin again."""
-    allowed = np.ones((testers, len(ROLES)), bool)
-    for turn in range(testers):
-        kinds = (_GENERATOR, _EXECUTOR, _ALL)[turn % 3]
-        allowed[turn] = [role in kinds for role in range(len(ROLES))]
-    return allowed
 
 
 @dataclass(frozen=True)
@@ -46,6 +32,7 @@ class _Step:
 class TeamVector(SimulatedVector):
     """As `SimulatedVector`, with `env.testers` sessions: a step is one action of one tester, so the budget is theirs.
 
+    A tester may use what its task allows (`roles.py`), or everything legal where nothing on its page is of its task.
     The first T columns of an observation say whose turn it is; the rest is what that tester sees, and what all know.
 
     In training the infos of a round's last step have `outcomes_without`: for each tester, the outcomes of the other
