@@ -213,13 +213,16 @@ class ReplayConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class AgentsConfig:
-    """Agents that act in turn in one environment; the top-level section `agents` of a config."""
+    """Several agents: in turn in one environment, or in a process each; the top-level section `agents` of a config."""
 
     __pydantic_config__ = STRICT
 
     count: Annotated[int, Ge(1), Le(8)] = 1
     share: Literal["replay", "none"] = "replay"  # replay: a network in common, and a head each; none: a network each
     credit: Literal["difference", "none"] = "difference"  # none: each is rewarded with the team's reward
+    processes: Annotated[int, Ge(1), Le(16)] = (
+        1  # that learn from each other's steps over the server of `replay.storage`
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -276,6 +279,15 @@ class DQNConfig:
             raise ValueError(
                 f"epsilon_end={self.epsilon_end} is above epsilon_start={self.epsilon_start}: exploration must fall"
             )
+        if self.agents.processes > 1 and not is_address(self.replay.storage):
+            raise ValueError(
+                f"agents.processes={self.agents.processes} share their steps over a Redis server: set "
+                "replay.storage=redis://host:port/db"
+            )
+        if self.agents.processes > 1 and self.prioritized:
+            raise ValueError(
+                f"agents.processes={self.agents.processes} does not go with agent.prioritized: set it to false"
+            )
         if self.exploration == "exponential" and not self.epsilon_end:
             raise ValueError("epsilon_end=0 is never reached with exploration=exponential: set it above 0")
 
@@ -283,6 +295,11 @@ class DQNConfig:
     def facts(self) -> tuple[str, ...]:
         """Facts of a step that are learned from."""
         return ("novelty",) if self.novelty_bonus else ()
+
+    @property
+    def not_repeatable(self) -> str | None:
+        """Why a training cannot be repeated to the bit; None: it can."""
+        return "it learned from what other processes sent when they did" if self.agents.processes > 1 else None
 
     def check(self, observations: Any, actions: Any, longest_episode: int | None) -> None:
         """Whether this can learn in an environment.

@@ -30,11 +30,13 @@ from agents.checkpoint_arrays import with_prefix, without_prefix
 from agents.collect import Step, add_reward_terms, check_finite, step_copies
 from agents.config import DQNConfig
 from agents.health_metrics import MEASUREMENTS, ROWS, modal_share, unit_shares
+from agents.make_replay import make_replay
 from agents.networks import arrays_of, load_arrays
 from agents.q_learning import QLearning
 from agents.q_metrics import NAN, UpdateLog, largest_return, update_metrics
-from agents.replay import Batch, ReplayBuffer
+from agents.replay import Batch
 from agents.schedules import beta, epsilon, learning_rate, updates_due
+from agents.shared_replay import SharedReplay
 from agents.target_cache import TargetCache
 from agents.transitions import Transitions, add_to_buffer
 
@@ -85,19 +87,10 @@ class DQN(BaseAgent):
         if config.network.body is not None:  # it may draw from torch's own generator
             torch.manual_seed(int(generators["init"].integers(2**31)))
         self.learner = QLearning(config, self.obs_size, self.actions, generators["init"], self.device)
-        self.buffer = ReplayBuffer(
-            config.buffer_size,
-            envs.num_envs * config.agents.count,
-            (self.obs_size,),
-            gamma=config.gamma,
-            n_step=config.n_step,
-            priority_alpha=config.priority_alpha if config.prioritized else None,
-            storage=config.replay.storage,
-            folder=Path(config.replay.folder) if config.replay.folder is not None else folder,
-        )
+        self.buffer = make_replay(config, envs.num_envs * config.agents.count, self.obs_size, folder)
         # With more slots few are drawn twice before the target changes; and stored values need inputs that stay.
         slots = min(CACHE_RATIO * config.batch_size * config.target_every, self.buffer.size)
-        cacheable = config.target == "hard" and not config.normalize_obs
+        cacheable = config.target == "hard" and not config.normalize_obs and config.agents.processes == 1
         self.cache = TargetCache(slots if cacheable else 0, self.actions)
         self.largest_reward = -np.inf
         self.next_measurement = 0  # env steps at which the health metrics are due
@@ -145,6 +138,8 @@ class DQN(BaseAgent):
             "lr": self.learner.optimizer.lr,
             **self._health_metrics(),
         }
+        if isinstance(self.buffer, SharedReplay):
+            metrics |= {"peers/env_steps": self.buffer.received, "peers/missed_messages": self.buffer.missed}
         metrics |= {f"reward/{name}": total / count for name, total in reward_terms.items()}
         return metrics | {f"action/{a}": share for a, share in enumerate((action_counts / count).tolist())}
 

@@ -73,7 +73,7 @@ def dqn_bytes(config: DQNConfig, observation: int, action: int) -> dict[str, int
     largest = max(_largest_layer(sizes), width**2 if groups or network.candidates else 0)
     return {
         "agent.network.widths": _training_bytes(parameters, largest, 2),
-        "agent.buffer_size": config.buffer_size * slot,
+        "agent.buffer_size": config.buffer_size * slot * config.agents.processes,
         "agent.batch_size": config.batch_size * FLOAT * (2 * observation + max(network.widths, default=0)),
         "agent.n_envs x agent.train_every": config.train_every * config.n_envs * FLOAT * (observation + 4),
     }

@@ -21,7 +21,7 @@ from rl_eval.validation_errors import config_sentence
 # Top-level sections that are fields of an agent's config, with the values that other agents leave as they are.
 AGENT_SECTIONS: dict[str, dict[str, Any]] = {
     "replay": {"storage": "memory", "folder": None},
-    "agents": {"count": 1, "share": "replay", "credit": "difference"},
+    "agents": {"count": 1, "share": "replay", "credit": "difference", "processes": 1},
 }
 
 
@@ -227,12 +227,13 @@ def _check_ranks(agent: Any, ranks: int) -> None:
 def without_servers(config: RunConfig) -> RunConfig:
     """The config of a run from anywhere, whose agent connects to no server that the run names.
 
-    Where transitions are kept does not change what is learned from them.
+    Where transitions are kept does not change what is learned from them. It learns alone from then on.
     """
     replay = getattr(config.agent, "replay", None)
     if replay is None or not str(replay.storage).startswith("redis"):
         return config
-    agent = dataclasses.replace(config.agent, replay=dataclasses.replace(replay, storage="memory"))
+    alone = dataclasses.replace(config.agent.agents, processes=1)
+    agent = dataclasses.replace(config.agent, replay=dataclasses.replace(replay, storage="memory"), agents=alone)
     return config.model_copy(update={"agent": agent})
 
 

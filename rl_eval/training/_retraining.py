@@ -30,9 +30,11 @@ def replay(original: run.Run, directory: Path, *, trust: bool, on_step: Callable
     """
     require_plugins_of_run(original.path, original.config, trust=trust)
     settings = {"keep_snapshots": ALL_SNAPSHOTS, "tracker": {"name": "none"}, "resume": None}
-    config = configs.without_servers(configs.load({**original.config, **settings}))
+    recorded = configs.load({**original.config, **settings})
+    config = configs.without_servers(recorded)
     domain = domains.domain(config.env.name)
-    if (reason := domain.not_repeatable(config.env)) is not None:
+    reason = domain.not_repeatable(config.env) or getattr(recorded.agent, "not_repeatable", None)
+    if reason is not None:
         raise InputError(f"{original.path} cannot be trained again to the same bytes: {reason}")
     if not trust and (reason := domain.needs_trust(config.env)) is not None:
         raise InputError(f"{original.path}: {reason}: add --trust if you trust where it comes from")
