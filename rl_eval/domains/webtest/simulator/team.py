@@ -11,7 +11,7 @@ from gymnasium.vector.utils import batch_space
 
 from rl_eval.domains.webtest.config import Config
 from rl_eval.domains.webtest.exploration import Caused, Shown
-from rl_eval.domains.webtest.roles import roles_of_turns
+from rl_eval.domains.webtest.roles import BROWSER, roles_of_turns
 from rl_eval.domains.webtest.simulator.tables import COLUMN
 from rl_eval.domains.webtest.simulator.vector import LARGEST, SimulatedVector
 
@@ -113,7 +113,8 @@ class TeamVector(SimulatedVector):
         legal = super()._action_mask()
         role = self._pool.tables.candidates[self._row, self._page][..., COLUMN["role"]].astype(np.int64)
         own = legal & np.take_along_axis(self._allowed[self._turn], role, axis=1)
-        return np.where(own.any(axis=1, keepdims=True), own, legal)
+        has_work = (own & (role != BROWSER)).any(axis=1, keepdims=True)
+        return np.where(has_work, own, legal)
 
     def _observe(self) -> np.ndarray:
         turn = (self._turn[:, None] == np.arange(self.config.testers)).astype(np.float32)
