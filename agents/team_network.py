@@ -55,11 +55,12 @@ class TeamQNetwork(nn.Module):
     def forward(self, obs: Tensor) -> Tensor:
         """`[B, D]` to Q `[B, A]`."""
         turns = obs[:, : self.count].argmax(dim=1)
+        members: list[Any] = list(self.members)
         if self.shares:
             features = self.first.features(obs)
-            values = torch.stack([member.values(features) for member in self.members], dim=1)
+            values = torch.stack([member.values(features) for member in members], dim=1)
         else:
-            values = torch.stack([member(obs) for member in self.members], dim=1)
+            values = torch.stack([member(obs) for member in members], dim=1)
         return values[torch.arange(len(obs), device=obs.device), turns]
 
     @torch.inference_mode()

@@ -11,6 +11,7 @@ import numpy as np
 
 from agents.collect import Rollout
 from agents.replay import ReplayBuffer
+from agents.shared_replay import SharedReplay
 
 
 @dataclass(frozen=True)
@@ -134,7 +135,7 @@ def _cut(transitions: Transitions, cells: np.ndarray) -> np.ndarray:
     return ~transitions.terminated & (transitions.truncated | ~(continued | open_end))
 
 
-def add_to_buffer(buffer: ReplayBuffer, transitions: Transitions, rows: slice) -> None:
+def add_to_buffer(buffer: ReplayBuffer | SharedReplay, transitions: Transitions, rows: slice) -> None:
     """Add some rows to a buffer of one copy; an episode that does not go on with the next row ends there."""
     truncated = transitions.truncated | transitions.cut
     masks, next_masks = transitions.masks, transitions.next_masks
