@@ -9,6 +9,8 @@ from agents.config import DQNConfig
 from agents.replay import ReplayBuffer
 from agents.shared_replay import SharedReplay
 
+MESSAGE_STEPS = 256  # env steps of a message at least: a call of the server costs as much as many steps
+
 
 def make_replay(config: DQNConfig, n_envs: int, obs_size: int, folder: Path | None) -> ReplayBuffer | SharedReplay:
     """A buffer for the steps of `n_envs` copies with observations of `obs_size` numbers.
@@ -35,5 +37,5 @@ def make_replay(config: DQNConfig, n_envs: int, obs_size: int, folder: Path | No
     from agents.redis_messages import RedisMessages
 
     messages = RedisMessages(config.replay.storage, folder)
-    peers, every = config.agents.processes - 1, config.train_every
-    return SharedReplay(own, make, messages, peers=peers, every=every, obs_size=obs_size)
+    every = max(MESSAGE_STEPS // n_envs, config.train_every)
+    return SharedReplay(own, make, messages, peers=config.agents.processes - 1, every=every, obs_size=obs_size)
