@@ -76,7 +76,8 @@ class RedisMessages:
         self._server.require_room(LIMIT, "lower agent.buffer_size")
         identity = f"{socket.gethostname()}:{folder.resolve()}" if folder is not None else os.urandom(16).hex()
         self.sender = hashlib.sha256(identity.encode()).hexdigest()[:20]
-        self.position = "0-0"
+        last: Any = self._request(lambda: self._server.client.xrevrange(STREAM, count=1))
+        self.position = last[0][0].decode() if last else "0-0"  # what was sent before is of runs that may be over
         self._send = self._server.client.register_script(_SEND)
         known: Any = self._request(lambda: self._server.client.hget(COUNTS, self.sender))
         self._number = int(known or 0)
@@ -100,8 +101,7 @@ class RedisMessages:
         """Messages of others since the last call, in the order in which the server got them; some of them where many.
 
         Raises:
-            OSError: the server stays away or refuses.
-            ValueError: an entry of the stream is no message.
+            OSError: the server stays away or refuses, or an entry of the stream is no message.
         """
         messages: list[Message] = []
         for _ in range(READ_AT_MOST // READ_AT_ONCE):
@@ -112,7 +112,7 @@ class RedisMessages:
                 try:
                     message = Message(fields[b"sender"].decode(), int(fields[b"number"]), fields[b"data"])
                 except (KeyError, ValueError) as error:
-                    raise ValueError(
+                    raise self._server.failure(
                         f"{STREAM} has an entry that is no message: let nothing else write to it"
                     ) from error
                 if message.sender != self.sender:

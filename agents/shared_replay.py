@@ -9,6 +9,7 @@ missed, or it was resumed, its buffer here begins anew.
 from __future__ import annotations
 
 import copy
+import errno
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any, Protocol
@@ -115,8 +116,7 @@ class SharedReplay:
         """One step of every copy of this process; see `ReplayBuffer.add`. Sends and receives when it is time.
 
         Raises:
-            OSError: messages cannot be sent or received.
-            ValueError: a message does not suit, or there are more processes than expected.
+            OSError: messages cannot be sent or received, one does not suit, or there are more processes than expected.
         """
         self._own.add(obs, actions, rewards, terminated, truncated, final_obs, valid, mask, final_mask)
         step = CopiesStep(obs, actions, rewards, terminated, truncated, final_obs, valid, mask, final_mask)
@@ -135,7 +135,10 @@ class SharedReplay:
         self._waiting.clear()
         self._begins = False
         for message in self._messages.receive():
-            self._take(message)
+            try:
+                self._take(message)
+            except ValueError as error:  # the run can go on once that is mended, as after a failure of the server
+                raise OSError(errno.EIO, str(error), "the replay buffer") from error
 
     def _take(self, message: ReceivedMessage) -> None:
         steps, begins = self._layout.unpack(message.data)

@@ -120,7 +120,7 @@ def test_a_process_that_was_resumed_begins_anew_and_one_that_is_too_many_is_refu
     assert set(drawn(first, 20).returns) == {2.0, 3.0}
     assert first.missed == 0
     play(shared(post.box("c")), 0, 3, 1.0)
-    with pytest.raises(ValueError, match=r"agents.processes=2: steps of another process arrive"):
+    with pytest.raises(OSError, match=r"agents.processes=2: steps of another process arrive"):
         play(first, 30, 3, 3.0)
 
 
@@ -226,6 +226,7 @@ def test_messages_arrive_once_and_in_order(server):
     assert {message.sender for message in messages} == {first.sender, second.sender}
     assert [message.data[0] for message in first.receive()] == list(range(1, 40, 2))
     assert reader.receive() == []
+    assert RedisMessages(server.url, None).receive() == []  # what was sent before it came
 
 
 @needs_redis
@@ -296,8 +297,9 @@ def test_a_full_memory_and_foreign_entries_are_one_sentence(tmp_path, monkeypatc
             with pytest.raises(ValueError, match="noeviction"):
                 RedisMessages(server.url, None)
             client.config_set("maxmemory-policy", "noeviction")
+            reader = RedisMessages(server.url, None)
             client.xadd(redis_messages.STREAM, {"x": "y"})
-        with pytest.raises(ValueError, match="let nothing else write to it"):
-            RedisMessages(server.url, None).receive()
+        with pytest.raises(OSError, match="let nothing else write to it"):
+            reader.receive()
     finally:
         server.kill()
