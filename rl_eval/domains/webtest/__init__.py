@@ -106,7 +106,7 @@ class Webtest(Domain[Config]):
         return app
 
     def figures(self, behaviour: Behaviour) -> Sequence[Figure]:
-        """Failures over actions beside baselines, a map of the states visited, and what the reward consisted of."""
+        """Failures and states over actions beside baselines, a map of states, and what the reward consisted of."""
         from rl_eval.domains.webtest.figures import figures
 
         return figures(behaviour)

@@ -1,4 +1,4 @@
-"""Report figures of testing: failures over actions, a map of the states visited, and what the reward consisted of."""
+"""Report figures of testing: failures and states over actions, a map of states, and what the reward consisted of."""
 
 from __future__ import annotations
 
@@ -25,7 +25,8 @@ def figures(behaviour: Behaviour) -> list[Figure]:
     played = {"this policy": behaviour.episodes, **behaviour.baselines}
     return [
         failures_over_actions(played),
-        states_visited(played),
+        states_over_actions(played),
+        states_visited(behaviour.episodes),
         equal_budget(played, behaviour.config),
         reward_terms(played),
         *([by_agent(behaviour.episodes, behaviour.config)] if behaviour.config.testers > 1 else []),
@@ -43,28 +44,36 @@ def running_mean(episodes: Episodes, fact: str) -> np.ndarray:
 
 def failures_over_actions(played: Mapping[str, Episodes]) -> Figure:
     """Unique failures found by the first actions of an episode."""
-    series = []
-    for colour, (name, episodes) in enumerate(played.items(), 1):
-        found = running_mean(episodes, "new_failures")
-        series.append(charts.Series(name, np.arange(len(found)), found, colour=colour))
+    means = {name: running_mean(episodes, "new_failures") for name, episodes in played.items()}
+    return _over_actions("Failures over actions", "Mean unique failures of a build", means)
+
+
+def states_over_actions(played: Mapping[str, Episodes]) -> Figure:
+    """Unique states seen by the first actions of an episode, the start page counted."""
+    means = {name: 1.0 + running_mean(episodes, "new_state") for name, episodes in played.items()}
+    return _over_actions("States over actions", "Mean unique states of a build", means)
+
+
+def _over_actions(title: str, what: str, means: Mapping[str, np.ndarray]) -> Figure:
+    series = [
+        charts.Series(name, np.arange(len(mean)), mean, colour=colour)
+        for colour, (name, mean) in enumerate(means.items(), 1)
+    ]
     ends = ", ".join(f"{line.label} {number(float(line.y[-1]), 3)}" for line in series)
-    summary = f"Mean unique failures of a build, by actions taken. At the end: {ends}."
+    summary = f"{what}, by actions taken. At the end: {ends}."
     chart = charts.curves(series, summary, x_label="actions")
-    return Figure("Failures over actions", summary, chart, charts.legend([(s.label, s.colour) for s in series]))
+    return Figure(title, summary, chart, charts.legend([(s.label, s.colour) for s in series]))
 
 
-def states_visited(played: Mapping[str, Episodes]) -> Figure:
+def states_visited(episodes: Episodes) -> Figure:
     """Which states the first build's episode went through: a new one is one higher than all before."""
-    series = []
-    for colour, (name, episodes) in enumerate(played.items(), 1):
-        states = np.concatenate([[0], episodes.outcome["state"][episodes.episode == 0]])
-        series.append(charts.Series(name, np.arange(len(states)), states, colour=colour))
+    states = np.concatenate([[0], episodes.outcome["state"][episodes.episode == 0]])
     summary = (
-        "The state after each action in one build, numbered in the order in which it was met. A line that climbs "
-        "meets new states, and one that falls goes back."
+        "The state after each action of this policy in one build, numbered in the order in which it was met. A line "
+        "that climbs meets new states, and one that falls goes back."
     )
-    chart = charts.curves(series, summary, x_label="actions")
-    return Figure("Map of states visited", summary, chart, charts.legend([(s.label, s.colour) for s in series]))
+    chart = charts.curves([charts.Series("this policy", np.arange(len(states)), states)], summary, x_label="actions")
+    return Figure("Map of states visited", summary, chart)
 
 
 def equal_budget(played: Mapping[str, Episodes], config: Config) -> Figure:

@@ -54,9 +54,15 @@ def test_tables_have_every_metric_and_term_of_each_policy(played):
 
 
 def test_charts_name_each_policy(played):
-    for figure in (figures.failures_over_actions(played), figures.states_visited(played)):
+    for figure in (figures.failures_over_actions(played), figures.states_over_actions(played)):
         assert "<svg" in figure.chart
         assert all(name in figure.legend for name in played)
+
+
+def test_the_map_is_of_this_policy_alone(played):
+    figure = figures.states_visited(played["this policy"])
+    assert figure.chart.count('class="line') == 1
+    assert not figure.legend
 
 
 def test_where_no_defect_is_known_the_share_is_not_known(played):

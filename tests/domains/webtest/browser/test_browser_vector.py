@@ -1,14 +1,20 @@
 """Builds of the shop as a vector environment: facts, masks, the clean build, and equal episodes for equal seeds."""
 
+import subprocess
+import sys
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 from rl_eval.domains.webtest import DOMAIN, Config
 from rl_eval.domains.webtest.browser.vector import defects_of
 from rl_eval.domains.webtest.shop import DEFECT_IDS
+from rl_eval.policy import Spaces, load
 from rl_eval.rollout import play
 
 pytestmark = pytest.mark.verify
+ROOT = Path(__file__).resolve().parents[4]
 SHORT = Config(mode="browser", candidates=48, max_actions=12)
 
 
@@ -59,11 +65,23 @@ def test_log_out_is_masked(make):
     assert not mask[0, destructive].any()
 
 
-@pytest.mark.parametrize("policy", ["random", "breadth_first", "novelty"])
-def test_nothing_fails_on_the_clean_build_in_2000_actions(make, policy):
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """A run that was trained on generated applications for a short time."""
+    folder = tmp_path_factory.mktemp("run")
+    command = [sys.executable, str(ROOT / "train.py"), "env=webtest", "agent=dqn", "judge=off", "env.candidates=48"]
+    command += ["agent.network.candidates=48", "total_steps=40000", f"hydra.run.dir={folder}"]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=1800)
+    assert done.returncode == 0, done.stderr
+    return str(folder)
+
+
+@pytest.mark.parametrize("policy", ["trained", "baseline:random", "baseline:breadth_first", "baseline:novelty"])
+def test_nothing_fails_on_the_clean_build_in_2000_actions(make, policy, request):
     config = Config(mode="browser", candidates=48, max_actions=100, defect_share=1e-9)
     vector = make(config, 4, autoreset=False)
-    played = play(vector, DOMAIN.baselines[policy](config), seeds=range(20))
+    spec = request.getfixturevalue("trained") if policy == "trained" else policy
+    played = play(vector, load(spec, Spaces.of(config, vector), config), seeds=range(20))
     assert len(played.outcome["action"]) == 2000
     assert not played.outcome["new_failures"].any()
     assert not played.outcome["defects"].any()
