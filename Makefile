@@ -38,6 +38,8 @@ bench: .venv/installed
 	$(BIN)/python -m benchmarks.gate_workers --engine processes
 	$(BIN)/python -m benchmarks.memory
 	$(BIN)/python -m benchmarks.same_work
+	$(BIN)/python -m benchmarks.same_work --env cartpole --agent ppo dqn
+	$(BIN)/python -m benchmarks.growth
 	$(BIN)/python -m benchmarks.threat --data $(DATA)
 	$(BIN)/python -m benchmarks.qase_stepping
 	$(BIN)/python -m benchmarks.qase_import

@@ -35,14 +35,22 @@ def _processor() -> str:
     return names[0] if names else platform.processor() or platform.machine()
 
 
-def process(module: str, *arguments: str) -> dict[str, Any]:
+def process(
+    module: str, *arguments: str, python: str = sys.executable, environment: Mapping[str, str] | None = None
+) -> dict[str, Any]:
     """One side as a process of its own; it prints one line of JSON last.
 
     `--started-at` passes the start time on `time.perf_counter`, which processes share. So times measured from it
     include the start of the interpreter and every import.
+
+    Args:
+        python: the interpreter, where the side has an environment of its own.
+        environment: variables that are set for it.
     """
-    command = [sys.executable, "-m", module, *arguments, "--started-at", repr(time.perf_counter())]
-    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
+    command = [python, "-m", module, *arguments, "--started-at", repr(time.perf_counter())]
+    done = subprocess.run(
+        command, stdout=subprocess.PIPE, text=True, check=True, env={**os.environ, **(environment or {})}
+    )
     return json.loads(done.stdout.strip().splitlines()[-1])
 
 

@@ -1,11 +1,12 @@
-"""The peer: Stable-Baselines3 with the settings of its Zoo for LunarLander.
+"""The peers: Stable-Baselines3, and SBX, which is the same in JAX, with the settings of the Zoo.
 
-Its environments do not render. With the default of `make_vec_env`, `rgb_array`, LunarLander also simulates its smoke,
+Their environments do not render. With the default of `make_vec_env`, `rgb_array`, LunarLander also simulates its smoke,
 which takes three times as long.
 """
 
 from __future__ import annotations
 
+import importlib
 from typing import Any
 
 ZOO: dict[str, dict[str, Any]] = {
@@ -16,6 +17,17 @@ ZOO: dict[str, dict[str, Any]] = {
             "target_every": 250, "train_every": 4, "updates_per_step": 1.0, "exploration_fraction": 0.12,
             "epsilon_end": 0.1, "double": False, "network": {"widths": [256, 256], "activation": "relu"}},
 }  # fmt: skip
+CARTPOLE: dict[str, dict[str, Any]] = {
+    "ppo": {"n_envs": 8, "n_steps": 32, "batch_size": 256, "n_epochs": 20, "gamma": 0.98, "gae_lambda": 0.8, "lr": 1e-3,
+            "ent_coef": 0.0},
+    "a2c": {"n_envs": 8, "n_steps": 5, "gamma": 0.99, "gae_lambda": 1.0, "lr": 7e-4, "ent_coef": 0.0},
+    "dqn": {"n_envs": 1, "lr": 2.3e-3, "batch_size": 64, "buffer_size": 100_000, "learning_starts": 1000, "gamma": 0.99,
+            "target_every": 10, "train_every": 256, "updates_per_step": 0.5, "exploration_fraction": 0.16,
+            "epsilon_end": 0.04, "double": False, "network": {"widths": [256, 256], "activation": "relu"}},
+}  # fmt: skip
+SETTINGS = {"lunarlander": ZOO, "cartpole": CARTPOLE}
+IDS = {"lunarlander": "LunarLander-v3", "cartpole": "CartPole-v1"}
+PEERS = {"sb3": "stable_baselines3", "sbx": "sbx"}  # and the package of each
 DQN_STEPS = 100_000  # of its training in the Zoo
 # The peer's name of a setting, where it differs from ours; its DQN is never double.
 _PEER_NAMES = {
@@ -26,28 +38,29 @@ _PEER_NAMES = {
 }
 
 
-def _for_peer(agent: str) -> dict[str, Any]:
+def _for_peer(agent: str, env: str) -> dict[str, Any]:
     """The Zoo's settings as the peer takes them."""
-    settings = {_PEER_NAMES.get(name, name): value for name, value in ZOO[agent].items()}
+    settings = {_PEER_NAMES.get(name, name): value for name, value in SETTINGS[env][agent].items()}
     if agent == "dqn":
-        del settings["double"], settings["updates_per_step"]
-        settings["gradient_steps"] = -1  # as many as there were env steps
+        del settings["double"]
+        settings["gradient_steps"] = round(settings.pop("updates_per_step") * settings["train_freq"])
         settings["policy_kwargs"] = {"net_arch": settings.pop("network")["widths"]}
     return settings
 
 
-def peer_model(agent: str, *, seed: int = 1, threads: int = 1) -> Any:
-    """A Stable-Baselines3 model and its environments, with the Zoo's settings."""
+def peer_model(agent: str, *, seed: int = 1, threads: int = 1, env: str = "lunarlander", peer: str = "sb3") -> Any:
+    """A model of the peer and its environments, with the Zoo's settings."""
     import gymnasium as gym
-    import stable_baselines3
     import torch
     from stable_baselines3.common.env_util import make_vec_env
 
     torch.set_num_threads(threads)
-    settings = _for_peer(agent)
+    settings = _for_peer(agent, env)
     copies = settings.pop("n_envs")
-    vector = make_vec_env(lambda: gym.make("LunarLander-v3", render_mode=None), n_envs=copies, seed=seed)
-    return getattr(stable_baselines3, agent.upper())("MlpPolicy", vector, device="cpu", seed=seed, **settings)
+    vector = make_vec_env(lambda: gym.make(IDS[env], render_mode=None), n_envs=copies, seed=seed)
+    algorithm = getattr(importlib.import_module(PEERS[peer]), agent.upper())
+    device = {"device": "cpu"} if peer == "sb3" else {}  # JAX has its own
+    return algorithm("MlpPolicy", vector, seed=seed, **device, **settings)
 
 
 def after_updates(do: Any) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Mapping
 from dataclasses import fields
 from pathlib import Path
@@ -11,8 +12,10 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, field_validator
 
 from rl_eval import agent_registry, domains, plugins, redis_credentials
+from rl_eval.cost import Budget
 from rl_eval.errors import InputError
 from rl_eval.extras import imports_of_extra, require_extra
+from rl_eval.formatting import quantity
 from rl_eval.launchers import LauncherSettings, launcher_plugin
 from rl_eval.rewards import RewardFunction, as_range
 from rl_eval.tracking import settings_model
@@ -25,16 +28,50 @@ AGENT_SECTIONS: dict[str, dict[str, Any]] = {
 }
 
 
+DEVICE = r"cpu|auto|cuda(:\d{1,4})?"
+
+
 class _Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class Hardware(_Section):
-    """The device of the network and the number of its threads."""
+    """Where a run is trained, and what that may cost."""
 
-    device: Literal["cpu", "cuda", "auto"] = "cpu"
+    device: str = Field("cpu", description="of the network: cpu | cuda | cuda:N | auto")
     threads: int = Field(1, ge=1, le=1024, description="torch threads; small networks are fastest on one")
     ranks: int = Field(1, ge=1, le=64, description="processes that train one agent together, on one machine")
+    devices: tuple[str, ...] = Field((), max_length=1024, description="each job of a sweep gets one of its own")
+    machine: str | None = Field(None, description="its row in the price list, or owned | on-demand | spot")
+    prices: str | None = Field(None, description="a price list of one's own")
+    budget: str | None = Field(None, description="money or machine-hours, at which training stops: '5 USD', '2 h'")
+
+    @field_validator("device")
+    @classmethod
+    def _is_device(cls, value: str) -> str:
+        if not re.fullmatch(DEVICE, value):
+            raise ValueError("give cpu, cuda, cuda:N with the number of a CUDA device, or auto")
+        return value
+
+    @field_validator("devices", mode="before")
+    @classmethod
+    def _are_devices(cls, values: object) -> object:
+        if not isinstance(values, list | tuple):
+            raise ValueError("give a list, such as [0,1,2]")
+        names = tuple(f"cuda:{value}" if type(value) is int else str(value) for value in values)
+        for name in names:
+            if name == "auto" or not re.fullmatch(DEVICE, name):
+                raise ValueError("give the numbers of CUDA devices, such as [0,1,2], or cpu, once for each job at once")
+        if any(names.count(name) > 1 for name in names if name != "cpu"):
+            raise ValueError("a CUDA device is named twice, and has one job at once: name it once")
+        return names
+
+    @field_validator("budget")
+    @classmethod
+    def _is_budget(cls, value: str | None) -> str | None:
+        if value is not None:
+            Budget.parse(value)
+        return value
 
 
 class Validation(_Section):
@@ -245,11 +282,14 @@ def torch_device(hardware: Hardware) -> str:
     """
     if hardware.device == "cpu":
         return "cpu"
+    wanted = "cuda" if hardware.device == "auto" else hardware.device
     with imports_of_extra("train", f"hardware.device={hardware.device}"):
         import torch
 
-    if torch.cuda.is_available():
-        return "cuda"
-    if hardware.device == "cuda":
-        raise InputError("hardware.device=cuda, but torch sees no CUDA device: use hardware=cpu or hardware=auto")
-    return "cpu"
+    count = torch.cuda.device_count()
+    if int(wanted.partition(":")[2] or 0) < count:
+        return wanted
+    if hardware.device == "auto":
+        return "cpu"
+    there = f"torch sees {quantity(count, 'CUDA device')}, numbered from 0" if count else "torch sees no CUDA device"
+    raise InputError(f"hardware.device={hardware.device}, but {there}: use hardware=cpu or hardware=auto")

@@ -8,10 +8,11 @@ from gymnasium.spaces import flatdim
 from gymnasium.vector import VectorEnv
 
 from rl_eval import domains, memory
-from rl_eval.config import RunConfig, torch_device
+from rl_eval.config import RunConfig
 from rl_eval.dotted_keys import flatten
 from rl_eval.envs.returned_values import VectorChecks
 from rl_eval.errors import InputError, failure
+from rl_eval.machine import check_machine
 from rl_eval.metrics import list_metrics, lookup
 from rl_eval.policy import Random, Spaces
 from rl_eval.rewards import RewardFunction
@@ -71,11 +72,11 @@ def check(config: RunConfig, step: FirstStep) -> None:
     """Whether the rest of a config suits its environment.
 
     Raises:
-        InputError: a tracker or device that is not there, an agent that does not suit the environment, a metric that
-            cannot be computed on it, or more memory than there is.
+        InputError: a tracker, device or price that is not there, an agent that does not suit the environment, a metric
+            that cannot be computed on it, or more memory than there is.
     """
     check_tracker(config.tracker)
-    torch_device(config.hardware)
+    check_machine(config.hardware)
     try:
         config.agent.check(step.spaces.observation, step.spaces.action, step.longest_episode)
     except ValueError as error:

@@ -2,29 +2,41 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 import traceback
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal
+
+import yaml
 
 from rl_eval import config as configs
 from rl_eval import diagnostics, domains, terminal
 from rl_eval import run as runs
+from rl_eval.cost import Budget, Meter, recorded_cost
+from rl_eval.device_queue import free_device
 from rl_eval.errors import InputError, failure
 from rl_eval.gates import ledger
 from rl_eval.gates.evaluation import evaluate_run
 from rl_eval.gates.judge_command import judge_command
 from rl_eval.gates.selection import Selection
 from rl_eval.gates.suite_files import suites_for
+from rl_eval.machine import machine_rate
 from rl_eval.memory import out_of_memory
-from rl_eval.override_text import shell_word
+from rl_eval.override_text import override, shell_word, training_command
 from rl_eval.tracking import confusion_plot, evidence_plots, open_tracker, verdict_summary
 from rl_eval.training import train
 
 
 def run(
-    values: Mapping[str, Any], directory: Path, *, sweep: Path | None, suites: Path, end: bool = True
+    values: Mapping[str, Any],
+    directory: Path,
+    *,
+    sweep: Path | None,
+    suites: Path,
+    jobs_at_once: int = 1,
+    end: bool = True,
 ) -> str | None:
     """Train in `directory`, write `verdict.json` there, and print the criteria.
 
@@ -36,6 +48,7 @@ def run(
         values: the composed config.
         sweep: the directory of the sweep that the job belongs to, if any.
         suites: the folder of the suites.
+        jobs_at_once: how many jobs of the sweep share this machine.
         end: whether a job outside a sweep that cannot be trained ends the process.
 
     Returns:
@@ -44,10 +57,17 @@ def run(
     resume = values.get("resume") is not None
     try:
         with runs.lock(directory):
-            config = configs.load(runs.read_run(directory).config if resume else values)
+            config = configs.load(_recorded_values(values, directory) if resume else values)
             if config.judge is None:
                 config = config.model_copy(update={"judge": "validation" if sweep else "test"})
-            trained = _learn(config, directory, sweep, suites, resume)
+            with _on_a_device(config) as config, _metered(config, directory, sweep, jobs_at_once) as meter:
+                if not resume and meter.over_budget():
+                    raise _BudgetSpentError(f"{directory} is not started: the budget of {meter.budget} is spent")
+                trained = _learn(config, directory, sweep, suites, resume, meter)
+    except _BudgetSpentError as error:
+        runs.discard_directory(directory)
+        terminal.print_error(str(error))
+        return str(error)
     except KeyboardInterrupt:
         if (directory / "run.json").exists():
             terminal.print_error(_interrupted(directory, suites))
@@ -84,11 +104,64 @@ def run(
     if trained.info["status"] == "interrupted":
         terminal.print_error(_interrupted(directory, suites))
         raise KeyboardInterrupt
+    if trained.info["status"] == "over_budget":
+        sentence = f"stopped at the end of an iteration, since {_go_on_with_more(trained)}"
+        terminal.print_error(sentence)
+        return sentence
     if trained.info["status"] == "failed":
         sentence = f"training failed: {trained.info['reason']}"
         terminal.print_error(sentence)
         return sentence
     return None
+
+
+class _BudgetSpentError(Exception):
+    """The jobs of a sweep have spent its budget before this one began."""
+
+
+def _recorded_values(values: Mapping[str, Any], directory: Path) -> Mapping[str, Any]:
+    """The config of a run that goes on; a budget that is given for it now is written into it."""
+    recorded = runs.read_run(directory).config
+    budget = values.get("hardware", {}).get("budget")
+    if budget is None:
+        return recorded
+    recorded = {**recorded, "hardware": {**recorded.get("hardware", {}), "budget": budget}}
+    configs.load(recorded)  # before it is written
+    runs.write_text(directory / "config.yaml", yaml.safe_dump(recorded, sort_keys=False))
+    return recorded
+
+
+@contextlib.contextmanager
+def _on_a_device(config: configs.RunConfig) -> Iterator[configs.RunConfig]:
+    """The config with a device that no other job has, where it names several."""
+    if not config.hardware.devices:
+        yield config
+        return
+    with free_device(
+        config.hardware.devices, waiting=lambda: _note("all of hardware.devices are taken: waiting for one")
+    ) as device:
+        yield config.model_copy(update={"hardware": config.hardware.model_copy(update={"device": device})})
+
+
+@contextlib.contextmanager
+def _metered(config: configs.RunConfig, directory: Path, sweep: Path | None, jobs_at_once: int) -> Iterator[Meter]:
+    """The meter of a run; with a budget, of what all jobs of its sweep spend."""
+    rate = machine_rate(config.hardware, jobs_at_once)
+    if config.hardware.budget is None:
+        yield Meter(rate)
+        return
+    names = [job.name for job in runs.sweep_jobs(sweep)] if sweep is not None else [directory.name]
+    with runs.open_spent(sweep or directory, names.index(directory.name), len(names)) as spent_file:
+        yield Meter(rate, Budget.parse(config.hardware.budget), spent_file)
+
+
+def _go_on_with_more(stopped: runs.Run) -> str:
+    """Why a run stopped, and the command with which it goes on."""
+    budget = Budget.parse(stopped.config["hardware"]["budget"])
+    larger = float(f"{2 * max(budget.amount, budget.used_by(recorded_cost(stopped).total)):.2g}")
+    more = override("hardware.budget", str(Budget(larger, budget.unit)))
+    command = training_command([override("resume", stopped.path), more])
+    return f"{stopped.info['reason']}: go on with a larger one, such as `{command}`"
 
 
 def _interrupted(directory: Path, suites: Path) -> str:
@@ -122,7 +195,9 @@ def _note(sentence: str) -> None:
     terminal.print_labelled(terminal.console_for(stderr=True), "note:", sentence)
 
 
-def _learn(config: configs.RunConfig, directory: Path, sweep: Path | None, suites: Path, resume: bool) -> runs.Run:
+def _learn(
+    config: configs.RunConfig, directory: Path, sweep: Path | None, suites: Path, resume: bool, meter: Meter
+) -> runs.Run:
     """Train, judge, and log to the tracker, which is closed whatever happens."""
     tracker = open_tracker(
         config.tracker, run_dir=directory, config=config.to_dict(), group=sweep.name if sweep else None
@@ -141,13 +216,18 @@ def _learn(config: configs.RunConfig, directory: Path, sweep: Path | None, suite
 
             if resume and _finished(directory):  # what is left is to judge it
                 trained = runs.read_run(directory)
+                meter.add_earlier(runs.read_record(directory))
+                meter.end_training()
             else:
-                trained = train(config, directory, tracker=tracker, on_step=on_step, notice=_note, resume=resume)
+                trained = train(
+                    config, directory, tracker=tracker, on_step=on_step, notice=_note, resume=resume, meter=meter
+                )
         status = trained.info["status"]
         results, rows = trained.info["results"] or {}, []
         tracker.summary({f"results/{name}": value for name, value in results.items()})
         if status == "finished":
-            rows = _judge(trained, suites, config.judge or "test", in_sweep=sweep is not None)
+            rows = _judge(trained, suites, config.judge or "test", meter, in_sweep=sweep is not None)
+            _record_cost(directory, meter)
             tracker.summary(verdict_summary(rows))
             if tracker.draws:
                 tracker.log_plots([*evidence_plots(rows), *_confusion(directory)])
@@ -161,6 +241,12 @@ def _learn(config: configs.RunConfig, directory: Path, sweep: Path | None, suite
         return trained
     finally:
         tracker.close(status)
+
+
+def _record_cost(directory: Path, meter: Meter) -> None:
+    """Add to the record of a run what it took to judge it."""
+    meter.used()
+    runs.write_json(directory / "run.json", {**runs.read_run(directory).info, "cost": meter.to_json()})
 
 
 def _confusion(directory: Path) -> list[Any]:
@@ -210,12 +296,13 @@ def _report(directory: Path) -> None:
 
 
 def _judge(
-    trained: runs.Run, suites: Path, judge: Literal["test", "validation", "off"], *, in_sweep: bool
+    trained: runs.Run, suites: Path, judge: Literal["test", "validation", "off"], meter: Meter, *, in_sweep: bool
 ) -> list[dict[str, Any]]:
     """The verdict of every suite of the run's environment, written to `verdict.json` and printed.
 
     Args:
         judge: `test`, `validation` or `off`: what the suites play.
+        meter: counts what it takes.
         in_sweep: whether the run is a job of a sweep, whose end says how to judge the best job.
     """
     matching_suites = suites_for(trained, suites)
@@ -234,10 +321,11 @@ def _judge(
     # the person who trained it just now typed what it names
     trust = domains.needs_trust(domains.validate(trained.config["env"])) is not None
     with terminal.ProgressLine(None, "judging") as progress:
-        verdicts = [
-            evaluate_run(suite.on_part(judge), trained, trust=trust, on_episodes=progress.episodes)
-            for suite in matching_suites
-        ]
+        verdicts = []
+        for suite in matching_suites:
+            with meter.judge(suite.name):
+                verdict = evaluate_run(suite.on_part(judge), trained, trust=trust, on_episodes=progress.episodes)
+            verdicts.append(verdict)
     # A run that is kept for its verdict on the test set has used that set; one on validation has not.
     verdicts = [ledger.record_verdict(ledger.DEFAULT, Selection((trained,)), verdict) for verdict in verdicts]
     runs.write_json(trained.path / "verdict.json", {"suites": [v.to_json() for v in verdicts]})

@@ -17,20 +17,25 @@ from rl_eval.formatting import quantity
 from rl_eval.launchers import LauncherSettings, Task, as_they_end, launcher_plugin
 
 
-def task_of(values: Mapping[str, Any], directory: Path, *, sweep: Path | None, suites: Path) -> Task:
+def task_of(
+    values: Mapping[str, Any], directory: Path, *, sweep: Path | None, suites: Path, jobs_at_once: int = 1
+) -> Task:
     """One job as a call.
 
     Args:
         values: the composed config.
         directory: of the run; `sweep` is that of its sweep, `suites` the folder of the suites. Paths are relative to
             the current folder, or absolute.
+        jobs_at_once: how many jobs of the sweep share the machine.
     """
     places = {"directory": str(directory), "sweep": None if sweep is None else str(sweep), "suites": str(suites)}
-    arguments = {"values": dict(values), **places}
+    arguments = {"values": dict(values), **places, "jobs_at_once": jobs_at_once}
     return Task("rl_eval.job_elsewhere:make", arguments, name=directory.name)
 
 
-def make(values: Mapping[str, Any], directory: str, sweep: str | None, suites: str) -> str | None:
+def make(
+    values: Mapping[str, Any], directory: str, sweep: str | None, suites: str, jobs_at_once: int = 1
+) -> str | None:
     """In a worker: one job, from where an earlier worker left it.
 
     Returns:
@@ -42,7 +47,8 @@ def make(values: Mapping[str, Any], directory: str, sweep: str | None, suites: s
         (path / "run.json").unlink()  # ended between two of its first files
     begun = (path / "run.json").exists()
     values = {**values, "resume": directory} if begun else values
-    return job.run(values, path, sweep=None if sweep is None else Path(sweep), suites=Path(suites), end=False)
+    place = None if sweep is None else Path(sweep)
+    return job.run(values, path, sweep=place, suites=Path(suites), jobs_at_once=jobs_at_once, end=False)
 
 
 def run_all(settings: LauncherSettings, tasks: Sequence[Task]) -> None:

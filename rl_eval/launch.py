@@ -79,8 +79,8 @@ def launch(root: Path, argv: Sequence[str], job: Callable[[], None]) -> int:
         argv: the arguments, without the program's name.
         job: the function under `hydra.main`; reads `sys.argv`.
 
-    0: training finished, whatever the verdict; 1: it failed; 2: bad input, nothing was written;
-    130: Ctrl-C, SIGTERM or SIGHUP.
+    0: training finished, whatever the verdict; 1: it failed, or stopped at its budget; 2: bad input, nothing was
+    written; 130: Ctrl-C, SIGTERM or SIGHUP.
     """
     directories: list[Path] = []
     with interruptible(last_act=lambda: _leave(directories)):
@@ -247,12 +247,14 @@ def _prepare_resume(root: Path, line: CommandLine) -> Prepared:
     conf = root / "conf"
     parsed = read_overrides(line.overrides)
     of_hydra = [text for text, given in zip(line.overrides, parsed, strict=True) if given.is_hydra_override()]
-    rejected = [text for text in line.overrides if not text.startswith("resume=") and text not in of_hydra]
+    budget = [text for text in line.overrides if text.startswith("hardware.budget=")]
+    allowed = (*of_hydra, *budget)
+    rejected = [text for text in line.overrides if not text.startswith("resume=") and text not in allowed]
     typed = str(_value_of("resume", line.overrides))
     if line.multirun or rejected:
         raise InputError(
-            f"{brief(typed, 200)} takes no other override, since a run resumes with its own config: "
-            f"leave out {brief(', '.join(rejected), 200) or '-m'}"
+            f"{brief(typed, 200)} takes no other override but hardware.budget, since a run resumes with its own "
+            f"config: leave out {brief(', '.join(rejected), 200) or '-m'}"
         )
     path = compose(conf, add_folder([*of_hydra, typed], line.config_dir))["resume"]
     if not isinstance(path, str) or not path:
@@ -262,7 +264,12 @@ def _prepare_resume(root: Path, line: CommandLine) -> Prepared:
     resumed = run.read_run(Path(path))
     if resumed.finished:
         raise InputError(f"{resumed.path} is finished: there is nothing to resume; start a new run")
-    places = [override("resume", path), override("hydra.run.dir", resumed.path)]
+    if resumed.info["status"] == "over_budget" and not budget:
+        raise InputError(
+            f"{resumed.path} has stopped, since {resumed.info.get('reason')}: give a larger one for all of it, such as "
+            "'hardware.budget=10 USD', in addition to resume=..."
+        )
+    places = [*budget, override("resume", path), override("hydra.run.dir", resumed.path)]
     kept = [text for text in of_hydra if not text.startswith(tuple(f"{key}=" for key in DIRECTORY_KEYS))]
     sys.argv[1:] = [*line.flags, *kept, *places]
     return Prepared([resumed.path])
@@ -311,8 +318,9 @@ def _launcher(jobs: Sequence[Job], multirun: bool) -> LauncherSettings | None:
     plugin = launcher_plugin(settings[0].name)
     if plugin.start is None or not (multirun or plugin.single_runs):
         return None
-    plugin.check(settings[0])
-    return settings[0]
+    chosen = settings[0].for_devices(len(jobs[0].config.hardware.devices))
+    plugin.check(chosen)
+    return chosen
 
 
 def _launched(
@@ -322,9 +330,10 @@ def _launched(
         return Prepared(directories)
     from rl_eval.job_elsewhere import task_of
 
-    suites = short_path(root / "suites")
+    suites, at_once = short_path(root / "suites"), launcher.jobs_at_once(len(jobs))
     tasks = [
-        task_of(job.values, place, sweep=sweep, suites=suites) for job, place in zip(jobs, directories, strict=True)
+        task_of(job.values, place, sweep=sweep, suites=suites, jobs_at_once=at_once)
+        for job, place in zip(jobs, directories, strict=True)
     ]
     return Prepared(directories, launcher, tuple(tasks))
 
@@ -368,6 +377,17 @@ def _print_sweep(runs: Sequence[Run], suites: Path) -> None:
         terminal.print_line(sentence)
 
 
+def _record_cost(sweep: Path, runs: Sequence[Run]) -> None:
+    """Write the cost of a sweep, the sum of its jobs', into `sweep.json`, and print it."""
+    from rl_eval import run, terminal
+    from rl_eval.cost import cost_text, recorded_cost, total
+
+    cost = total(recorded_cost(job).total for job in runs)
+    values = {**cost.to_json(), "currency": cost.currency}
+    run.write_json(sweep / "sweep.json", {**run.read_json(sweep / "sweep.json"), "cost": values})
+    terminal.print_line(f"cost of the sweep: {cost_text(cost)}")
+
+
 def _exit_status(directories: list[Path], interrupted: bool, suites: Path | None) -> int:
     """Print the comparison of a sweep, and turn the status of the runs into an exit status.
 
@@ -384,8 +404,9 @@ def _exit_status(directories: list[Path], interrupted: bool, suites: Path | None
             failed = True
     if suites is not None and runs:
         _print_sweep(runs, suites)
+        _record_cost(directories[0].parent, runs)
     statuses = {r.info["status"] for r in runs}
     if interrupted or "interrupted" in statuses:
         return 130
     # A job that has ended and whose run is still "running" could not write down why.
-    return 1 if failed or statuses & {"failed", "running"} else 0
+    return 1 if failed or statuses & {"failed", "running", "over_budget"} else 0

@@ -92,7 +92,10 @@ def test_tracker_defaults_are_those_of_the_model(name):
 
 
 def test_hardware_and_top_level_defaults_are_those_of_the_models():
-    assert written("hardware/cpu.yaml") == config.Hardware().model_dump()
+    assert {**written("config.yaml")["hardware"], **written("hardware/cpu.yaml")} == {
+        **config.Hardware().model_dump(),
+        "devices": [],
+    }
     untuned = compose("~tuned")
     needed = {"agent": {"name": "ppo"}, "env": {"name": "threat"}, "tracker": {"name": "none"}}
     no_default = {"total_steps": untuned["total_steps"], "reward": untuned["reward"]}
@@ -216,7 +219,9 @@ REFUSED = {
     "env.shfit": (3, r"^env\.shfit is not a key of env: did you mean 'shift'\? it has "),
     "env.costs": ([[0, 0, 0, 0]], r"^env\.costs\.1: field required$"),
     "hardware.threads": (10**12, r"^hardware\.threads=1000000000000 is not valid: .* less than or equal to 1024$"),
-    "hardware.device": ("tpu", r"^hardware\.device='tpu' is not valid: .*'cpu', 'cuda' or 'auto'$"),
+    "hardware.device": ("tpu", r"^hardware\.device='tpu' is not valid: give cpu, cuda, cuda:N .*, or auto$"),
+    "hardware.devices": ([0, 0], r"^hardware\.devices=\[0, 0\] is not valid: a CUDA device is named twice"),
+    "hardware.budget": ("5 apples", r"^hardware\.budget='5 apples' is not valid: give an amount of money"),
     "tracker.name": ("wand", r"^tracker='wand' is not a tracker: did you mean 'wandb'\? choose none, tensorboard, "),
     "tracker.project": ("p", r"^tracker\.project is not a key of tracker: it has name$"),
     "reward": ({}, r"^reward has the keys none: it takes `terms`, and `range`$"),
@@ -244,11 +249,14 @@ def test_a_dry_run_finds_what_only_the_environment_can_tell(defaults):
 
 
 def test_a_missing_gpu_is_reported_and_auto_uses_the_cpu(monkeypatch):
-    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 0)
     assert config.torch_device(config.Hardware(device="auto")) == "cpu"
     with pytest.raises(InputError, match="torch sees no CUDA device: use hardware=cpu or hardware=auto"):
         config.torch_device(config.Hardware(device="cuda"))
-    monkeypatch.setattr("torch.cuda.is_available", lambda: True)
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 2)
+    assert config.torch_device(config.Hardware(device="cuda:1")) == "cuda:1"
+    with pytest.raises(InputError, match="torch sees 2 CUDA devices, numbered from 0"):
+        config.torch_device(config.Hardware(device="cuda:2"))
     assert config.torch_device(config.Hardware(device="auto")) == "cuda"
     assert config.torch_device(config.Hardware(device="cpu")) == "cpu"
 

@@ -41,6 +41,7 @@ EXTRAS_OF_MODULES = {
     "rl_eval/domains/qase/service": {"qase"},
     "rl_eval/domains/webtest/shop": {"browser"},
     "rl_eval/serving": {"serve"},
+    "rl_eval/tuning": {"train", "tune"},
     "rl_eval/domains/threat/baselines.py": {"threat"},
     "rl_eval/domains/threat/csv_data.py": {"threat"},
     "rl_eval/domains/threat/row_stream.py": {"threat"},

@@ -86,6 +86,14 @@ def compare(
         typer.Option("--bounds", metavar="LOW HIGH", help="What a run can score; default: what the metric can be."),
     ] = None,
     alpha: Annotated[float, typer.Option("--alpha", help="Chance that a claim is wrong, each claim.")] = 0.05,
+    bar: Annotated[
+        float | None,
+        typer.Option(
+            "--bar",
+            help="Of the metric, for what it cost to reach it; default: that of the verdicts, or validation.stop_at.",
+            show_default=False,
+        ),
+    ] = None,
     verdicts: Annotated[bool, typer.Option("--verdicts", help="Also the criteria of each verdict.json.")] = False,
     gate: Annotated[bool, typer.Option("--gate", help="Exit 1 when the candidate is shown to be worse.")] = False,
     html: Annotated[Path | None, typer.Option("--html", metavar="FILE", help="Write a page too.")] = None,
@@ -102,7 +110,8 @@ def compare(
     Runs that differ only in their seed are one group. The first group, or the runs of --baseline, is the
     baseline; the last is the candidate. All judged snapshots play the same episodes, apart from training and
     from every gate. Where the data is finite these are its test part, or of the jobs of one sweep its
-    validation part, since the best of them is yet to be chosen.
+    validation part, since the best of them is yet to be chosen. Where there is a bar, a table says what it
+    cost to reach it, in env steps, machine time, energy and money.
 
     Exit status: 0 done, 1 with --gate where the candidate is shown to be worse, 2 bad input, or runs that
     cannot be compared.
@@ -121,6 +130,7 @@ def compare(
             episodes=episodes,
             bounds=bounds,
             alpha=alpha,
+            bar=bar,
             with_verdicts=verdicts,
             gate=gate,
             trust=trust,

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from rl_eval import domains
+from rl_eval.compare.cost_to_bar import CostToBar, costs_to_bar
 from rl_eval.compare.groups import (
     ComparisonTask,
     RunGroup,
@@ -56,6 +57,7 @@ class Comparison:
         curves: column -> one curve per group.
         verdicts: criterion -> how many runs of each group pass; empty without `with_verdicts`.
         notes: further sentences.
+        cost: what it took to reach a bar; None where there is none.
     """
 
     task: ComparisonTask
@@ -70,6 +72,7 @@ class Comparison:
     verdicts: dict[str, tuple[str, ...]] = field(repr=False)
     notes: tuple[str, ...] = ()
     part: PlayedPart | None = None
+    cost: CostToBar | None = None
 
     @property
     def higher_is_better(self) -> bool:
@@ -176,6 +179,9 @@ class Comparison:
             "groups": groups,
             "comparisons": comparisons,
             "verdicts": {key: list(values) for key, values in self.verdicts.items()},
+            "cost": None
+            if self.cost is None
+            else {"bar": self.cost.bar, "groups": [group.to_json() for group in self.cost.groups]},
             "notes": list(self.notes),
         }
 
@@ -189,6 +195,7 @@ def compare_runs(
     episodes: int | None = None,
     bounds: tuple[float, float] | None = None,
     alpha: float = 0.05,
+    bar: float | None = None,
     with_verdicts: bool = False,
     gate: bool = False,
     trust: bool = False,
@@ -205,6 +212,7 @@ def compare_runs(
             best is yet to be judged, else `test`.
         episodes: how many to play; None: 100, or all of the part where the data is finite.
         bounds: the least and the most that a run can score; None: those of the metric, where it has some.
+        bar: of the metric, for what it cost to reach it; None: that of the runs' verdicts, or `validation.stop_at`.
         with_verdicts: whether to compare the runs' `verdict.json` too.
         gate: whether there must be a candidate beside the baseline.
         trust: whether modules that the runs name may be imported: plugins, and that of a `module:` environment.
@@ -270,6 +278,7 @@ def compare_runs(
         verdicts=verdicts,
         notes=tuple(notes),
         part=played,
+        cost=costs_to_bar(groups, task, bar),
     )
 
 

@@ -17,13 +17,16 @@ from rl_eval.domains import EnvConfig
 from rl_eval.dotted_keys import differing_keys
 from rl_eval.errors import InputError
 from rl_eval.metrics import Metric, lookup
-from rl_eval.run import resume_command
+from rl_eval.run import INCIDENTAL_HARDWARE, resume_command
 
-# Settings that change neither what is learned nor how: names, paths, what judges, the number of worker processes.
-_INCIDENTAL = re.compile(r"seed|name|resume|judge|(tracker|launcher|hydra)(\..*)?|env\.(path|workers)")
+# Settings that change neither what is learned nor how: names, paths, what judges, worker processes, prices.
+_INCIDENTAL = re.compile(
+    rf"seed|name|resume|judge|(tracker|launcher|hydra)(\..*)?|env\.(path|workers)|hardware\.({'|'.join(INCIDENTAL_HARDWARE)})"
+)
 _STATUS_TEXTS = {
     "failed": "failed",
     "interrupted": "was interrupted",
+    "over_budget": "stopped at its budget",
     "running": "is still running, or was killed",
 }
 

@@ -10,6 +10,7 @@ from rl_eval.compare.comparison import Comparison
 from rl_eval.compare.permutation import MeanDifference
 from rl_eval.compare.run_evidence import BoundedDifference, PairWins
 from rl_eval.compare.statistics import GroupComparison
+from rl_eval.cost import energy_text, money_text
 from rl_eval.report import charts
 from rl_eval.report.html_page import count, number, render, write
 
@@ -65,6 +66,7 @@ def page(result: Comparison) -> str:
         level=f"{100 - 200 * result.alpha:g}",
         differing=list(result.differing.items()),
         verdicts=list(result.verdicts.items()),
+        cost=_cost(result),
         curves=[_curve(result, column) for column in result.curves],
         notes=result.notes,
     )
@@ -111,6 +113,20 @@ def _group(result: Comparison, index: int) -> dict[str, Any]:
         "range": f"{number(float(values.min()))} to {number(float(values.max()))}",
         "names": [(run.name, number(float(value))) for run, value in zip(group.runs, values, strict=True)],
     }
+
+
+def _cost(result: Comparison) -> dict[str, Any] | None:
+    if result.cost is None:
+        return None
+    sign = "≥" if result.higher_is_better else "≤"
+    rows = []
+    for group, spent in zip(result.groups, result.cost.groups, strict=True):
+        cost = spent.cost
+        cells = ["–"] * 4
+        if cost is not None:
+            cells = [number(spent.env_steps), number(cost.machine_s), energy_text(cost), money_text(cost)]
+        rows.append((group.label, [f"{len(spent.reached)} of {spent.runs}", *cells]))
+    return {"bar": f"{result.task.metric.name} {sign} {number(result.cost.bar)}", "rows": rows}
 
 
 def _spread(result: Comparison) -> list[dict[str, Any]]:

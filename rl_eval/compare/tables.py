@@ -14,6 +14,7 @@ from rich.table import Table
 from rl_eval.compare.comparison import Comparison
 from rl_eval.compare.permutation import MeanDifference
 from rl_eval.compare.run_evidence import BoundedDifference, PairWins
+from rl_eval.cost import energy_text, money_text
 from rl_eval.evidence import Interval
 from rl_eval.formatting import number
 from rl_eval.terminal import cell, console_for, labelled_line, new_table
@@ -111,6 +112,8 @@ def _tables(result: Comparison) -> Iterator[tuple[str, _FittedTable]]:
     if result.verdicts:
         passes = [(name, *counts) for name, counts in result.verdicts.items()]
         yield "runs that pass", _FittedTable(("criterion", *labels), passes, 1)
+    if result.cost is not None:
+        yield _cost_title(result), _cost_table(result, labels)
     for column, curves in result.curves.items():
         first, last = max(curve.steps[0] for curve in curves), min(curve.steps[-1] for curve in curves)
         if first < last:
@@ -119,6 +122,25 @@ def _tables(result: Comparison) -> Iterator[tuple[str, _FittedTable]]:
             rows = [(label, *row) for label, row in zip(labels, values, strict=True)]
             table = _FittedTable(("", *(f"{step:,.0f}" for step in steps)), rows, 1)
             yield f"{column} over env steps, mean over runs", table
+
+
+def _cost_title(result: Comparison) -> str:
+    assert result.cost is not None
+    metric = result.task.metric
+    sign = ">=" if metric.better == "higher" else "<="
+    return f"cost to reach {metric.name} {sign} {number(result.cost.bar)} on validation, median of the runs that did"
+
+
+def _cost_table(result: Comparison, labels: Sequence[str]) -> _FittedTable:
+    assert result.cost is not None
+    rows = []
+    for label, group in zip(labels, result.cost.groups, strict=True):
+        cost = group.cost
+        cells = ("-",) * 4
+        if cost is not None:
+            cells = (number(group.env_steps), number(cost.machine_s), energy_text(cost), money_text(cost))
+        rows.append((label, f"{len(group.reached)}/{group.runs}", *cells))
+    return _FittedTable(("group", "runs", "env steps", "machine-seconds", "energy", "money"), rows, 1)
 
 
 def _score_title(result: Comparison) -> str:

@@ -10,7 +10,7 @@ from rl_eval.domains import domain, identity
 from rl_eval.errors import InputError, nearest
 from rl_eval.gates.suite import Suite
 from rl_eval.gates.training_commands import train_command
-from rl_eval.run import INCIDENTAL_KEYS, Run, environment_of
+from rl_eval.run import Run, deciding_settings, environment_of
 
 
 def differing_settings(suite: Suite, run: Run) -> dict[str, Any]:
@@ -53,8 +53,9 @@ def group_key(suite: Suite, run: Run) -> str:
 
 def _comparable(run: Run, *, with_seed: bool) -> dict[str, Any]:
     """The settings that must be equal for two runs to count as repeats."""
-    ignored = INCIDENTAL_KEYS if with_seed else (*INCIDENTAL_KEYS, "seed")
-    config = {key: value for key, value in run.config.items() if key not in ignored}
+    config = deciding_settings(run.config)
+    if not with_seed:
+        config.pop("seed", None)
     # Another back end draws other start states.
     return {**config, "env": identity(environment_of(run)), "backend": run.info.get("backend")}
 

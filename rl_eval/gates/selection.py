@@ -242,6 +242,7 @@ def _unfinished(run: Run) -> str:
     what = {
         "failed": "failed",
         "interrupted": "was interrupted",
+        "over_budget": "stopped at its budget",
         "running": "is still running, or was killed",
     }[status]
     reason = run.info.get("reason")

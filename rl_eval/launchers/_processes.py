@@ -11,7 +11,7 @@ import threading
 import time
 from concurrent.futures import Future
 from multiprocessing.connection import Connection
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 from pydantic import Field
 
@@ -27,6 +27,14 @@ class ProcessesSettings(LauncherSettings):
 
     name: Literal["processes"] = "processes"
     count: int | None = Field(None, ge=1, le=1024, description="null: one a core")
+
+    def for_devices(self, devices: int) -> Self:
+        """One process a device, where no number was given."""
+        return self.model_copy(update={"count": devices}) if devices and self.count is None else self
+
+    def jobs_at_once(self, jobs: int) -> int:
+        """All processes are of this machine."""
+        return min(jobs, self.count or _cores())
 
 
 class Processes:

@@ -8,7 +8,7 @@ import socket
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass, field
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Generic, Protocol, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict
 
@@ -21,6 +21,18 @@ class LauncherSettings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     name: str
+
+    def for_devices(self, devices: int) -> Self:
+        """These settings for a machine with a list of devices, each of which has one job at once.
+
+        Args:
+            devices: how many; 0: there is no list.
+        """
+        return self
+
+    def jobs_at_once(self, jobs: int) -> int:
+        """How many of a number of jobs share one machine, and so its cost; 1: each has a machine, or a known part."""
+        return 1
 
 
 class WorkerLostError(InputError):

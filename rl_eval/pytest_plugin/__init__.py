@@ -87,6 +87,15 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="where the policies judged on each test set are recorded; "
         "default: outputs/ledger.jsonl below the current directory",
     )
+    group.addoption(
+        "--rl-machine",
+        metavar="NAME",
+        dest="rl_eval_machine",
+        help="the machine that this runs on, in the price list, so that the summary says what each suite cost",
+    )
+    group.addoption(
+        "--rl-prices", metavar="FILE", dest="rl_eval_prices", help="a price list of your own: see docs/scale.md"
+    )
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -64,6 +64,8 @@ class SuiteItem(pytest.Item):
                 pytest.skip(f"not judged: see {first.nodeid}")
             pytest.fail(verdict.detail, pytrace=False)
         self.user_properties.extend(pair for pair in suite_verdict.facts() if pair[1])
+        if cost := self.config.stash[SESSION].cost_of(self.suite):
+            self.user_properties.append(("cost", cost))
         detail = verdict.detail if first is self else f"as {first.nodeid}"
         values = [(name, detail if name == "detail" else getattr(verdict, name)) for name in _PROPERTIES]
         self.user_properties.extend((name, value) for name, value in values if value is not None)

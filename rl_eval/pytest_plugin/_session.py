@@ -5,9 +5,11 @@ from __future__ import annotations
 import hashlib
 import json
 import tempfile
+import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,6 +23,7 @@ from rl_eval.pytest_plugin._doctor import first_findings
 from rl_eval.pytest_plugin._sudden_exit import refused_exits
 
 if TYPE_CHECKING:
+    from rl_eval.cost import Rate
     from rl_eval.gates import DataPlaces, Selection, Suite, SuiteVerdict
     from rl_eval.launchers import Launcher
 
@@ -31,7 +34,7 @@ class GateSession:
     """Judges each suite once a session, however many processes take part.
 
     Raises:
-        InputError: `--rl-data` or `--rl-workers` cannot be understood.
+        InputError: `--rl-data`, `--rl-workers` or `--rl-machine` cannot be understood.
     """
 
     def __init__(self, config: pytest.Config):
@@ -40,6 +43,7 @@ class GateSession:
         self._findings: dict[str, list[str]] = {}
         self._selections: dict[Path, Selection] = {}
         self.deselected: list[str] = []
+        self._costs: dict[Path, str] = {}
         self._places: DataPlaces | None = None
         if texts := config.getoption("rl_eval_data"):
             from rl_eval.gates import parse_places
@@ -51,10 +55,22 @@ class GateSession:
             from rl_eval.pytest_plugin._workers import workers_settings
 
             self._workers = workers_settings(text)
+        if config.getoption("rl_eval_machine") or config.getoption("rl_eval_prices"):
+            self._rate  # noqa: B018  # a mistake in them is reported before anything is judged
         self.owns_shared = False
         folder = getattr(config, "workerinput", {}).get(SHARED)
         # a worker on another machine cannot see the folder, and judges by itself
         self.shared: Path | None = Path(folder) if folder and Path(folder).is_dir() else None
+
+    @cached_property
+    def _rate(self) -> Rate:
+        """What an hour of this machine costs."""
+        from rl_eval.cost import chosen_machine, read_prices
+
+        prices = self._config.getoption("rl_eval_prices")
+        return chosen_machine(
+            read_prices(self._path(prices) if prices else None), self._config.getoption("rl_eval_machine"), gpu=None
+        )
 
     def share_with_workers(self) -> Path:
         """A private folder of this session, made on first use."""
@@ -107,10 +123,28 @@ class GateSession:
     def verdict_of(self, suite: Suite) -> SuiteVerdict:
         """The verdict of a suite, from this process, from another, or by judging now."""
         if suite.path not in self._verdicts:
-            key = hashlib.sha256(str(suite.path).encode()).hexdigest()[:16]
+            key = _key(suite)
             with self._lock(key):
                 self._verdicts[suite.path] = self._read_shared(key) or self._evaluate(suite, key)
         return self._verdicts[suite.path]
+
+    def cost_of(self, suite: Suite) -> str:
+        """What it took to judge a suite in this session; empty where its verdict is from another."""
+        if suite.path not in self._costs and self.shared:
+            file = self.shared / f"{_key(suite)}.cost"
+            self._costs[suite.path] = file.read_text() if file.exists() else ""
+        return self._costs.get(suite.path, "")
+
+    @contextmanager
+    def _counted(self, suite: Suite) -> Iterator[None]:
+        """Count the time of the block as that of judging a suite."""
+        from rl_eval.cost import cost_text
+
+        started = time.perf_counter()
+        yield
+        text = self._costs[suite.path] = cost_text(self._rate.cost(time.perf_counter() - started))
+        if self.shared:
+            (self.shared / f"{_key(suite)}.cost").write_text(text)
 
     def findings_of(self, run: str | None) -> list[str]:
         """The first findings of doctor on a run, computed once a session; empty where a criterion has no run."""
@@ -195,7 +229,7 @@ class GateSession:
         key = verdict_key(suite, selection, trust) if cached else None
         verdict = verdict_cache.read_verdict(folder, key, suite.items) if key is not None else None
         if verdict is None:
-            with refused_exits():
+            with refused_exits(), self._counted(suite):
                 verdict = evaluate_suite(suite, selection, trust=trust, workers=self._start_workers())
             if key is not None and verdict.decision != "ERROR":  # the cause of an error may have disappeared
                 verdict_cache.write(folder, key, verdict.to_json())
@@ -241,6 +275,11 @@ class GateSession:
 
     def _path(self, path: str | Path) -> Path:
         return short_path(self._config.invocation_params.dir / path)
+
+
+def _key(suite: Suite) -> str:
+    """The name of a suite's files in the folder that workers share."""
+    return hashlib.sha256(str(suite.path).encode()).hexdigest()[:16]
 
 
 SESSION = pytest.StashKey[GateSession]()

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 # Properties of a report that is not about a criterion: why the whole suite is not judged, and what would train a run.
 NOT_JUDGED, TRAIN_COMMAND = "not_judged", "train_command"
-FACTS = ("judged", "test set", "assumed")
+FACTS = ("judged", "test set", "assumed", "cost")
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from rl_eval.cost import cost_text, cost_to_reach, money_text, recorded_cost
 from rl_eval.domains import DEFAULT, domain
 from rl_eval.formatting import COMPARISON_SIGNS, brief
 from rl_eval.gates.verdict import SuiteVerdict
@@ -21,7 +22,7 @@ from rl_eval.report.judged_run import JudgedRun, read_judged_run
 PROVENANCE = (
     "status", "reason", "started", "ended", "env_steps", "gradient_steps", "training_epochs", "episodes", "wall_s",
     "steps_per_s", "validation_s", "snapshot", "validation_score", "results", "versions", "git_revision", "config_hash",
-    "data_fingerprints", "hardware", "backend", "cost",
+    "data_fingerprints", "hardware", "backend",
 )  # fmt: skip
 SECTIONS = (
     ("criteria", "Criteria"), ("evidence", "Evidence"), ("findings", "Findings"), ("learning", "Learning"),
@@ -64,6 +65,7 @@ def run_page(path: Path, *, trust: bool = False) -> str:
         "actions": curves.actions(group, behaviour.action_names() if behaviour else ()),
         "behaviour": _behaviour_section(behaviour, missing) if behaviour else None,
         "terms": reward_terms(run),
+        "costs": costs(run),
         "provenance": provenance(run.info),
         "command": run.info.get("command"),
         "config": flat({key: value for key, value in run.config.items() if key != "reward"}),
@@ -104,7 +106,36 @@ def facts(run: JudgedRun) -> list[str]:
     if isinstance(info.get("ended") or info.get("started"), str):
         texts.append((info.get("ended") or info["started"])[:16].replace("T", " "))
     texts.append(f"{count(info.get('env_steps'))} env steps in {duration(info.get('wall_s'))}")
+    texts.append(f"cost: {money_text(recorded_cost(run).total)}")
     return texts
+
+
+def costs(run: JudgedRun) -> list[tuple[str, str]]:
+    """What training, judging by each suite, and reaching the bar on the validation part took."""
+    recorded = recorded_cost(run)
+    rows = [("training", cost_text(recorded.training))]
+    rows += [(f"judging by {brief(suite, 80)}", cost_text(cost)) for suite, cost in recorded.judging.items()]
+    rows += [("in all", cost_text(recorded.total))] if recorded.judging else []
+    rows += [("to reach the bar", text) for text in _to_the_bar(run)]
+    rate = recorded.rate
+    if rate.machine is not None:
+        of = f"{number(rate.share)} of " if rate.share != 1 else ""
+        price = f"{number(rate.price_per_hour)} {rate.currency} an hour" if rate.price_per_hour else "price unknown"
+        rows.append(("machine", f"{of}{rate.machine}, {price} on {rate.date}: {rate.source}"))
+    return rows
+
+
+def _to_the_bar(run: JudgedRun) -> list[str]:
+    metric = validation_metric(run)
+    for row in (row for suite in run.suites for row in suite.criteria):
+        if row.metric != metric or row.threshold is None or row.direction not in ("at_least", "at_most"):
+            continue
+        bar = f"{metric} {COMPARISON_SIGNS[row.direction]} {number(row.threshold)} on validation"
+        reached = cost_to_reach(run, row.threshold, higher_is_better=row.direction == "at_least")
+        if reached is None:
+            return [f"{bar}: not reached"]
+        return [f"{bar}: after {count(reached.env_steps)} env steps, {cost_text(reached.cost)}"]
+    return []
 
 
 def bars(run: JudgedRun) -> dict[str, tuple[float, str]]:

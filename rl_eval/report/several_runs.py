@@ -11,6 +11,7 @@ from urllib.parse import quote
 
 from markupsafe import Markup
 
+from rl_eval.cost import cost_text, recorded_cost, total
 from rl_eval.diagnostics import SEVERITIES, Finding
 from rl_eval.errors import InputError
 from rl_eval.formatting import COMPARISON_SIGNS, brief
@@ -21,11 +22,11 @@ from rl_eval.report.findings import findings_of
 from rl_eval.report.html_page import flat, number, render
 from rl_eval.report.judged_run import JudgedRun, read_judged_run
 from rl_eval.report.verdicts import Headline
-from rl_eval.run import INCIDENTAL_KEYS, validation_score
+from rl_eval.run import INCIDENTAL_HARDWARE, INCIDENTAL_KEYS, deciding_settings, validation_score
 
 MAX_RUNS = 64
 # Keys that may differ between the runs of one group.
-_KEYS_OF_ONE_RUN = ("seed", *INCIDENTAL_KEYS)
+_KEYS_OF_ONE_RUN = ("seed", *INCIDENTAL_KEYS, *(f"hardware.{key}" for key in INCIDENTAL_HARDWARE))
 
 
 def runs_page(paths: Sequence[Path], name: str, folder: Path, *, trust: bool = False) -> str:
@@ -65,7 +66,12 @@ def runs_page(paths: Sequence[Path], name: str, folder: Path, *, trust: bool = F
     best = _best(runs)
     values: dict[str, Any] = {
         "headline": headline(runs),
-        "facts": [name, f"{len(runs)} runs", f"{len(groups)} group{'s' if len(groups) > 1 else ''} of equal settings"],
+        "facts": [
+            name,
+            f"{len(runs)} runs",
+            f"{len(groups)} group{'s' if len(groups) > 1 else ''} of equal settings",
+            f"cost: {cost_text(total(recorded_cost(run).total for run in runs))}",
+        ],
         "missing": missing,
         "runs": [_row(run, label, folder, best) for label, members in groups for run in members],
         "with_groups": len(groups) > 1,
@@ -147,7 +153,7 @@ def grouped(runs: Sequence[JudgedRun]) -> list[tuple[str, list[JudgedRun]]]:
     """Groups of runs that differ only in their seed, each with a label."""
     groups: dict[str, list[JudgedRun]] = {}
     for run in runs:
-        deciding = {key: value for key, value in run.config.items() if key not in _KEYS_OF_ONE_RUN}
+        deciding = {key: value for key, value in deciding_settings(run.config).items() if key != "seed"}
         groups.setdefault(json.dumps(flat(deciding), sort_keys=True), []).append(run)
     members = list(groups.values())
     differing = [row for row in differences([group[0] for group in members]) if row[0] not in _KEYS_OF_ONE_RUN]

@@ -19,10 +19,12 @@ from rl_eval.run._checkpoint import (
     write_checkpoint,
 )
 from rl_eval.run._directory import (
+    INCIDENTAL_HARDWARE,
     INCIDENTAL_KEYS,
     STATUSES,
     Run,
     config_hash,
+    deciding_settings,
     environment_of,
     find_runs,
     fits_config_file,
@@ -54,12 +56,14 @@ from rl_eval.run._record import (
     validation_score,
 )
 from rl_eval.run._recorded_files import FILES_SHA256, file_sha256, read_preprocessing, read_recorded
+from rl_eval.run._spent import SpentFile, open_spent
 from rl_eval.run._storage import storage_error
 from rl_eval.run._sweep import expand_sweeps, is_sweep, sweep_jobs
 from rl_eval.run._table import read_table
 
 __all__ = [
     "FILES_SHA256",
+    "INCIDENTAL_HARDWARE",
     "INCIDENTAL_KEYS",
     "MAX_JSON_BYTES",
     "SCHEMA",
@@ -68,10 +72,12 @@ __all__ = [
     "MetricsLog",
     "Run",
     "RunRecord",
+    "SpentFile",
     "arrays_sha256",
     "as_json",
     "config_hash",
     "create_directory",
+    "deciding_settings",
     "discard_directory",
     "environment_of",
     "expand_sweeps",
@@ -83,6 +89,7 @@ __all__ = [
     "is_sweep",
     "join_state",
     "lock",
+    "open_spent",
     "read_arrays",
     "read_checkpoint",
     "read_json",

@@ -26,16 +26,24 @@ from rl_eval.validation_errors import yaml_sentence
 
 # Settings of a run that change neither what it learns nor how.
 INCIDENTAL_KEYS = ("name", "resume", "tracker", "judge", "replay", "launcher")
-STATUSES = ("running", "finished", "failed", "interrupted")
+INCIDENTAL_HARDWARE = ("devices", "machine", "prices", "budget")  # of `hardware`
+STATUSES = ("running", "finished", "failed", "interrupted", "over_budget")
 MAX_CONFIG_BYTES = 256 << 10
 MAX_CONFIG_VALUES = 5_000  # every element of a list counts
 MAX_KEY_LENGTH = 200
 
 
 def config_hash(config: Mapping[str, Any]) -> str:
-    """A hash of the settings that decide the bytes of a policy, all but those of `INCIDENTAL_KEYS`."""
+    """A hash of the settings that decide the bytes of a policy."""
+    return hashlib.sha256(json.dumps(deciding_settings(config), sort_keys=True, default=str).encode()).hexdigest()
+
+
+def deciding_settings(config: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings that decide the bytes of a policy: without `INCIDENTAL_KEYS` and `INCIDENTAL_HARDWARE`."""
     deciding = {key: value for key, value in config.items() if key not in INCIDENTAL_KEYS}
-    return hashlib.sha256(json.dumps(deciding, sort_keys=True, default=str).encode()).hexdigest()
+    if isinstance(hardware := deciding.get("hardware"), Mapping):
+        deciding["hardware"] = {key: value for key, value in hardware.items() if key not in INCIDENTAL_HARDWARE}
+    return deciding
 
 
 def resume_command(path: Path) -> str:

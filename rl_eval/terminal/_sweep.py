@@ -13,14 +13,22 @@ from typing import Any
 from rich.console import Console, ConsoleOptions, RenderableType
 from rich.measure import Measurement
 
+from rl_eval.cost import money_text, recorded_cost
 from rl_eval.dotted_keys import differing_keys, flatten
 from rl_eval.formatting import number
 from rl_eval.run import Run, validation_score
 from rl_eval.terminal._console import cell, new_table
 
-STATUS_STYLES = {"finished": "", "failed": "bold red", "interrupted": "bold yellow", "running": "bold yellow"}
+_UNFINISHED = "bold yellow"
+STATUS_STYLES = {
+    "finished": "",
+    "failed": "bold red",
+    "interrupted": _UNFINISHED,
+    "over_budget": _UNFINISHED,
+    "running": _UNFINISHED,
+}
 # Columns that a narrow terminal leaves out, in this order.
-OPTIONAL_COLUMNS = ("steps/s", "wall_s", "env_steps", "std", "mean")
+OPTIONAL_COLUMNS = ("cost", "steps/s", "wall_s", "env_steps", "std", "mean")
 
 
 def sweep_table(
@@ -64,6 +72,7 @@ class _SweepTable:
         self._metric = metric
         parts = {str(row.get("part") or "test") for rows in verdicts.values() for row in rows}
         self._judged_on = " and ".join(sorted(parts))
+        costs = [recorded_cost(run).total for run in runs]
         flat = [flatten(run.config) for run in runs]
         varied_keys = differing_keys([run.config for run in runs])
         settings = {key: [_override_value(config.get(key)) for config in flat] for key in varied_keys}
@@ -76,6 +85,7 @@ class _SweepTable:
             _Column("std", [number(_result(run, "std")) for run in runs]),
             _Column("wall_s", [_rounded(run.info.get("wall_s")) for run in runs]),
             _Column("steps/s", [_rounded(run.info.get("steps_per_s")) for run in runs]),
+            *([_Column("cost", list(map(money_text, costs)))] if any(cost.money is not None for cost in costs) else []),
             _Column("criteria", [_passed(verdicts.get(run.path)) for run in runs]),
             _Column("status", [str(run.info.get("status")) for run in runs]),
         ]
@@ -88,8 +98,9 @@ class _SweepTable:
         for name in OPTIONAL_COLUMNS:
             if self._fits(columns, console, options):
                 break
-            columns = [column for column in columns if column.is_setting or column.name != name]
-            left_out.append(name)
+            kept = [column for column in columns if column.is_setting or column.name != name]
+            left_out += [name] * (len(kept) < len(columns))
+            columns = kept
         yield self._table(columns, options)
         if self._best is not None:
             yield cell(f"* the best on validation ({self._metric})", options)

@@ -47,8 +47,13 @@ class Execution:
             InputError: says what differs.
         """
         for key, value in vars(self).items():
-            if before.get(key) != value:
+            if _kind(before.get(key)) != _kind(value):
                 raise InputError(
                     f"{run_directory} was trained with {key}={before.get(key)!r}, and here it would be {value!r}, "
                     f"which gives other numbers: {_REMEDIES[key]}"
                 )
+
+
+def _kind(value: Any) -> Any:
+    """`cuda` of `cuda:1`: which of a machine's devices it is does not change a run's bytes, where they are equal."""
+    return value.partition(":")[0] if isinstance(value, str) else value

@@ -46,7 +46,7 @@ def rank_device(config: RunConfig, rank: int) -> str:
         InputError: there are fewer GPUs than ranks.
     """
     device = torch_device(config.hardware)
-    if device == "cpu":
+    if device == "cpu" or config.hardware.ranks == 1:
         return device
     with imports_of_extra("train", "hardware.ranks"):
         import torch

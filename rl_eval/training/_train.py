@@ -7,6 +7,7 @@ from pathlib import Path
 
 from rl_eval import run
 from rl_eval.config import RunConfig
+from rl_eval.cost import Meter
 from rl_eval.dry_run import dry_run
 from rl_eval.errors import InputError
 from rl_eval.memory import out_of_memory
@@ -25,6 +26,7 @@ def train(
     on_step: Callable[..., None] = lambda *_: None,
     notice: Callable[[str], None] = lambda _: None,
     resume: bool = False,
+    meter: Meter | None = None,
 ) -> run.Run:
     """Train as `config` says, in a directory that exists already and that no other process trains in.
 
@@ -33,9 +35,11 @@ def train(
         on_step: called after every iteration with env steps, mean return and validation score.
         notice: called with a sentence on what is damaged, or could not be taken over from another run.
         resume: continue the run in the directory.
+        meter: of what it costs; None: the price of the machine is unknown, and there is no budget.
 
     Returns:
-        The run, finished, interrupted (Ctrl-C, SIGTERM) or failed (a number that is not finite, a full disk).
+        The run, finished, interrupted (Ctrl-C, SIGTERM), stopped at its budget, or failed (a number that is not
+        finite, a full disk).
 
     Raises:
         InputError: the config cannot be trained here, or the run cannot be resumed.
@@ -52,7 +56,7 @@ def train(
             if resume:  # a new run was checked before its directory was made
                 dry_run(config)
             with leading(config, directory) as leader:
-                training = Training(config, directory, tracker, on_step, initial, leader)
+                training = Training(config, directory, tracker, on_step, initial, leader, meter)
                 training.restore(notice) if resume else training.begin()
                 return training.run_to_end(stop_requested)
         except (OSError, MemoryError, RuntimeError) as error:

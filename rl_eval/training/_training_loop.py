@@ -14,6 +14,7 @@ import yaml
 
 from rl_eval import agent_registry, domains, exposure, run
 from rl_eval.config import RunConfig
+from rl_eval.cost import Meter
 from rl_eval.envs import StatefulVector
 from rl_eval.errors import InputError
 from rl_eval.memory import out_of_memory
@@ -37,6 +38,7 @@ class Training:
         on_step: called after every iteration with env steps, mean return and validation score.
         initial: the policy of another run to start from.
         leader: of the other processes that train it; None: there are none.
+        meter: of what it costs, with the budget; None: the price is unknown, and there is no budget.
     """
 
     def __init__(
@@ -47,9 +49,11 @@ class Training:
         on_step: Callable[..., None],
         initial: InitialPolicy | None = None,
         leader: Leader | None = None,
+        meter: Meter | None = None,
     ):
         self.config, self.directory, self.tracker, self.on_step = config, directory, tracker, on_step
         self.initial = initial
+        self.meter = Meter() if meter is None else meter
         self.n_envs = config.agent.n_envs
         ranks = None if leader is None else agent_registry.ranks()
         self.learner = make_learner(config, directory, rank_device(config, 0), ranks)
@@ -116,6 +120,7 @@ class Training:
                 point, agent=self.agent, vector=self.stateful, starts=starts, seed=self.config.seed, n_envs=self.n_envs
             )
         self.started = before.info["started"]
+        self.meter.add_earlier(run.read_record(self.directory))
         recorded = before.info.get(run.FILES_SHA256)
         if isinstance(recorded, Mapping) and "preprocessing.json" in recorded:  # written at the start, and not again
             self.files_sha256["preprocessing.json"] = recorded["preprocessing.json"]
@@ -129,13 +134,15 @@ class Training:
         self._write_info("running")
 
     def learn(self, stop: Callable[[], bool]) -> str:
-        """Iterate until the budget, the validation target or a stop; returns the run's status."""
+        """Iterate until all steps, the validation target, a stop or the end of the budget; returns the run's status."""
         config, agent, progress = self.config, self.agent, self.progress
 
         def is_complete() -> bool:
             return agent.env_steps >= config.total_steps or progress.target_reached
 
         while not is_complete():
+            if self.meter.over_budget():
+                return "over_budget"
             started = time.perf_counter()
             row = agent.iterate()
             progress.wall_s += time.perf_counter() - started
@@ -231,7 +238,9 @@ class Training:
             if self.progress.best_step is None:
                 self.progress.best_step = self.agent.env_steps
             results = self._results()
-        return self._write_info(status, results)
+        self.meter.end_training()
+        reason = f"its budget of {self.meter.budget} is spent" if status == "over_budget" else None
+        return self._write_info(status, results, reason)
 
     def run_to_end(self, stop: Callable[[], bool]) -> run.Run:
         """Learn and finish. A failure of the training itself is recorded; any other error is recorded and raised.
@@ -297,6 +306,7 @@ class Training:
             "cases": self.cases,
             run.FILES_SHA256: self.files_sha256,
             "init": self.initial.lineage if self.initial is not None else None,
+            "cost": self.meter.to_json(),
             **_record.info(self.config, self.agent, self.progress, self.execution),
         }
 
