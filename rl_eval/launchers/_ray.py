@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import os
 import signal
+import socket
 import threading
 import time
 from collections.abc import Iterator
@@ -20,6 +22,9 @@ from rl_eval.launchers.plugin import LauncherPlugin, LauncherSettings, Task, Wor
 from rl_eval.stop_signals import interruptible
 
 OBJECT_STORE_BYTES = 200 << 20  # of a cluster that is started here: calls and answers are small
+LOOK_S, ANSWER_S = 2.0, 5.0  # how often the head node is looked for, and how long it may take to answer
+ABSENT = 4  # looks in turn without an answer
+SHUTDOWN_S = 20.0  # for leaving a cluster that has lost its head node
 GRACE_S = 1.0  # for calls that are stopped to write down where they are
 _ROOT = Path(__file__).parents[2]  # where rl_eval lies, which workers must be able to import
 
@@ -42,6 +47,8 @@ class RayLauncher:
     def __init__(self, settings: RaySettings) -> None:
         self._settings = settings
         self._where = "Ray" if settings.address is None else f"Ray at {settings.address}"
+        if settings.address is not None:  # by default Ray asks for a token, and sends none; read when it is imported
+            os.environ.setdefault("RAY_AUTH_MODE", "token")
         with imports_of_extra("ray", "launcher=ray"):
             import ray
         self._ray = ray
@@ -51,12 +58,15 @@ class RayLauncher:
         self.slots = settings.count or max(1, int(room / settings.cpus if settings.cpus else room))
         self._function = ray.remote(_call)
         self._options = {"num_cpus": settings.cpus, "num_gpus": settings.gpus, "max_retries": 0}
-        self._running: dict[Any, Future[Any]] = {}
+        self._running: dict[Any, tuple[Task, Future[Any]]] = {}
         self._lock = threading.Lock()
+        self._closed, self._lost = threading.Event(), False
+        threading.Thread(target=self._watch_head, args=(self._head(),), daemon=True, name="ray head").start()
 
     def _connect(self) -> None:
         settings, ray = self._settings, self._ray
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+        os.environ.setdefault("RAY_raylet_start_wait_time_s", "120")  # Ray gives up after 30 on a busy machine
         common: dict[str, Any] = {"logging_level": "ERROR", "log_to_driver": False, "namespace": "rl_eval"}
         try:
             if settings.address is None:
@@ -72,16 +82,45 @@ class RayLauncher:
         except Exception as error:  # of many kinds, by what is wrong with the address
             raise InputError(f"{self._where} cannot be used ({_reason(error)}): {_advice(settings, error)}") from error
 
+    def _head(self) -> tuple[str, int]:
+        """Host and port of the head node."""
+        address = self._settings.address or ""
+        if not address.startswith("ray://"):
+            address = self._ray.get_runtime_context().gcs_address
+        host, _, port = address.removeprefix("ray://").rpartition(":")
+        return host.strip("[]"), int(port)
+
+    def _watch_head(self, head: tuple[str, int]) -> None:
+        """Where the head node is lost, calls would wait for a minute, and Ray would then end this process."""
+        absent = 0
+        while absent < ABSENT and not self._closed.wait(LOOK_S):
+            try:
+                socket.create_connection(head, timeout=ANSWER_S).close()
+                absent = 0
+            except OSError:
+                absent += 1
+        if self._closed.is_set():
+            return
+        with self._lock:
+            self._lost = True
+            running, self._running = self._running, {}
+        for task, future in running.values():
+            if future.set_running_or_notify_cancel():
+                future.set_exception(InputError(f"{task.name}: {self._where} lost its head node"))
+
     def submit(self, task: Task) -> Future[Any]:
         """Ask for a call."""
         future: Future[Any] = Future()
+        if self._lost:
+            future.set_exception(InputError(f"{task.name}: {self._where} lost its head node"))
+            return future
         try:
             reference = self._function.options(name=task.name, **self._options).remote(task)
         except Exception as error:
             future.set_exception(InputError(f"{task.name}: {self._where} does not take it ({_reason(error)})"))
             return future
         with self._lock:
-            self._running[reference] = future
+            self._running[reference] = (task, future)
         reference.future().add_done_callback(lambda ended: self._end(reference, task, ended))
         future.add_done_callback(lambda asked: self._cancel(reference) if asked.cancelled() else None)
         return future
@@ -92,7 +131,7 @@ class RayLauncher:
 
     def _end(self, reference: Any, task: Task, ended: Future[Any]) -> None:
         with self._lock:
-            future = self._running.pop(reference, None)
+            _, future = self._running.pop(reference, (None, None))
         if future is None or not future.set_running_or_notify_cancel():
             return
         error = ended.exception()
@@ -112,9 +151,16 @@ class RayLauncher:
 
     def close(self) -> None:
         """Interrupt the calls, and leave the cluster; one that was started here ends."""
+        self._closed.set()
+        if self._lost:
+            atexit.unregister(self._ray.shutdown)  # it may wait for the head node
+            thread = threading.Thread(target=self._ray.shutdown, daemon=True)
+            thread.start()
+            thread.join(SHUTDOWN_S)
+            return
         with self._lock:
             running, self._running = self._running, {}
-        for reference, future in running.items():
+        for reference, (_, future) in running.items():
             self._cancel(reference)
             if future.set_running_or_notify_cancel():
                 future.set_exception(InputError("the call was interrupted"))
@@ -157,11 +203,14 @@ def _last(error: BaseException) -> str:
 
 
 def _advice(settings: RaySettings, error: BaseException) -> str:
-    if "auth" in str(error).lower() or "token" in str(error).lower():
-        return "put the cluster's token into ~/.ray/auth_token, or name its file in RAY_AUTH_TOKEN_PATH"
+    causes = [error]
+    while causes[-1].__cause__ is not None:
+        causes.append(causes[-1].__cause__)
+    if any("Authentication" in type(cause).__name__ for cause in causes):
+        return "it asks for another token: put its own into ~/.ray/auth_token, or name its file in RAY_AUTH_TOKEN_PATH"
     if settings.address is None:
         return "see Ray's log in /tmp/ray/session_latest/logs, or use hardware=parallel"
-    return "check launcher.address, and that `ray status` answers there"
+    return "check launcher.address, that `ray status` answers there, and the token in ~/.ray/auth_token"
 
 
 PLUGIN = LauncherPlugin(

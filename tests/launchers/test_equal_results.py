@@ -71,6 +71,23 @@ def test_every_launcher_ends_with_the_same_policies(tmp_path, here, hardware, re
     assert [info(run)["status"] for run in runs] == ["finished"] * 2
 
 
+def test_a_job_whose_process_is_killed_goes_on_and_ends_with_the_same_policy(tmp_path):
+    expected = train(tmp_path, *LONG, "hydra.run.dir=expected")
+    assert expected.returncode == 0, expected.stderr
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    line = [sys.executable, str(ROOT / "train.py"), *LONG, "-m", "seed=42", "hardware=parallel", "launcher.count=1"]
+    process = subprocess.Popen([*line, "hydra.sweep.dir=sweep"], cwd=tmp_path, env=environment, stdout=subprocess.PIPE)
+    points = tmp_path / "sweep" / "0" / "resume"
+    while not (points.is_dir() and step_directories(points)):
+        assert process.poll() is None
+        time.sleep(0.02)
+    children = subprocess.run(["pgrep", "-P", str(process.pid), "-f", "spawn_main"], capture_output=True, text=True)
+    os.kill(int(children.stdout.split()[-1]), signal.SIGKILL)
+    process.communicate(timeout=500)
+    assert process.returncode == 0
+    assert policy_hash(tmp_path / "sweep" / "0") == policy_hash(tmp_path / "expected")
+
+
 def test_one_run_under_slurm_that_is_killed_and_requeued_ends_with_the_same_policy(tmp_path, slurm):
     expected = train(tmp_path, *LONG, "hydra.run.dir=expected")
     assert expected.returncode == 0, expected.stderr

@@ -1,0 +1,86 @@
+"""A Ray of one node with a token of its own, for tests: `with ray_cluster(folder) as cluster`."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+import os
+import secrets
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+SMALL_STORE = 100 << 20
+
+
+def skip_without_ray():
+    if importlib.util.find_spec("ray") is None:
+        pytest.skip("Ray is not installed")
+
+
+def _free_port():
+    with socket.socket() as probe:
+        probe.bind(("", 0))
+        return probe.getsockname()[1]
+
+
+class RayCluster:
+    """One head node.
+
+    Attributes:
+        address: host:port, for this machine.
+        environment: with the token.
+    """
+
+    def __init__(self, folder: Path, cpus: int = 2):
+        token = folder / "token"
+        token.write_text(secrets.token_hex(32))
+        token.chmod(0o600)
+        port = _free_port()
+        self.address = f"127.0.0.1:{port}"
+        self.environment = {**os.environ, "RAY_AUTH_TOKEN_PATH": str(token), "RAY_USAGE_STATS_ENABLED": "0"}
+        self.environment["RAY_raylet_start_wait_time_s"] = "120"  # on a busy machine
+        code = "from ray.scripts.scripts import main; main()"
+        options = [f"--port={port}", f"--num-cpus={cpus}", f"--object-store-memory={SMALL_STORE}"]
+        more = ["--include-dashboard=false", "--block", "--node-ip-address=127.0.0.1"]
+        self.log = folder / "ray.log"
+        with self.log.open("w") as log:
+            self._process = subprocess.Popen(
+                [sys.executable, "-c", code, "start", "--head", *options, *more],
+                env=self.environment, stdout=log, stderr=log, start_new_session=True,
+            )  # fmt: skip
+        until = time.monotonic() + 180
+        while "Ray runtime started" not in self.log.read_text():
+            assert self._process.poll() is None, self.log.read_text()
+            assert time.monotonic() < until, self.log.read_text()
+            time.sleep(0.2)
+
+    def lose_head(self):
+        """As if its machine had been switched off."""
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.wait(30)
+        for name in ("gcs_server", "raylet"):  # in sessions of their own, known by the port
+            subprocess.run(["pkill", "-KILL", "-f", f"{name}.*{self.address.rpartition(':')[2]}"], check=False)
+
+    def stop(self):
+        """End its processes, and no other Ray's."""
+        self._process.terminate()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._process.wait(30)
+        self.lose_head()
+
+
+@contextlib.contextmanager
+def ray_cluster(folder: Path, cpus: int = 2):
+    skip_without_ray()
+    cluster = RayCluster(folder, cpus)
+    try:
+        yield cluster
+    finally:
+        cluster.stop()
