@@ -68,7 +68,7 @@ def test_a_lost_head_node_is_a_sentence_and_the_run_can_be_resumed(tmp_path, clu
     _, errors = process.communicate(timeout=300)
     assert process.returncode == 1, errors
     assert "Traceback" not in errors
-    assert "continue with `python train.py resume=run`" in " ".join(errors.split())
+    assert "train.py resume=run`" in " ".join(errors.split())
     assert step_directories(points)
     assert json.loads((tmp_path / "run" / "run.json").read_text())["status"] in ("running", "interrupted")
 
