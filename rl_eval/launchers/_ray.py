@@ -71,6 +71,7 @@ class RayLauncher:
         try:
             if settings.address is None:
                 ray.init(
+                    "local",  # not one that someone else has started
                     num_cpus=settings.count or None,
                     object_store_memory=OBJECT_STORE_BYTES,
                     include_dashboard=False,
