@@ -38,7 +38,10 @@ class Webtest(Domain[Config]):
 
     name = "webtest"
     config_model = Config
-    baselines = {name: _baseline(name) for name in ("random", "breadth_first", "depth_first", "novelty", "best_fixed")}
+    baselines = {
+        name: _baseline(name)
+        for name in ("random", "breadth_first", "depth_first", "novelty", "best_fixed", "pretrained")
+    }
     shown_baselines = ("breadth_first", "novelty", "best_fixed")
 
     def make(self, config: Config, *, n_envs: int, part: Part, autoreset: bool = True) -> VectorEnv:

@@ -226,10 +226,17 @@ def best_order(config: Config, builds: int = 48) -> Order:
     return ORDERS[int(np.argmax(found))]
 
 
+def _pretrained(config: Config) -> Any:
+    from rl_eval.domains.webtest.pretrained import Pretrained  # reads observations as the baselines above do
+
+    return Pretrained()
+
+
 BASELINES: dict[str, Callable[[Config], Any]] = {
     "random": lambda config: RandomPolicy(),
     "breadth_first": lambda config: Systematic(depth_first=False),
     "depth_first": lambda config: Systematic(depth_first=True),
     "novelty": lambda config: Novelty(),
     "best_fixed": lambda config: FixedOrder(best_order(config)),
+    "pretrained": _pretrained,
 }

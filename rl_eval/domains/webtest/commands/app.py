@@ -25,7 +25,11 @@ def explore(
     budget: Annotated[int, typer.Option("--budget", min=1, max=20_000, help="Number of actions.")] = 300,
     policy: Annotated[
         str | None,
-        typer.Option("--policy", metavar="POLICY", help="A run of env=webtest, or baseline:<name>; default: novelty."),
+        typer.Option(
+            "--policy",
+            metavar="POLICY",
+            help="A run of env=webtest or baseline:<name>; without it baseline:pretrained.",
+        ),
     ] = None,
     auth: Annotated[
         Path | None, typer.Option("--auth", metavar="FILE", help="Storage state of Playwright, after a log-in.")
@@ -54,7 +58,7 @@ def explore(
       rl-eval webtest explore http://127.0.0.1:8000/ --login log_in.py --trust --value code=WELCOME10
 
     It stays on the origin of URL. Elements that look as if they log out or delete are not used without --allow.
-    Exit status 1 where a failure was found.
+    Exit status: 0 no failure, 1 a failure, 2 bad input or a lost application, 130 stopped; what was found is kept.
     """
     from rl_eval.domains.webtest.commands.explore import explore_application
 

@@ -10,13 +10,14 @@ from gymnasium.spaces import Box, Discrete
 from rl_eval.domains.webtest.browser.episode import LARGEST
 from rl_eval.domains.webtest.config import Config
 from rl_eval.domains.webtest.observation import C, P
+from rl_eval.domains.webtest.pretrained import CANDIDATES
 from rl_eval.errors import InputError
 from rl_eval.policy import Policy, Spaces, names_policy
 from rl_eval.policy import load as load_policy
 from rl_eval.run import environment_of, read_run
 
-DEFAULT = "baseline:novelty"
-MOST_CANDIDATES = 64  # of a baseline; a run has those of its training
+DEFAULT = "baseline:pretrained"
+MOST_CANDIDATES = 64  # of other baselines; a trained policy has those of its training
 
 
 class Chosen(NamedTuple):
@@ -33,7 +34,7 @@ def choose_policy(spec: str | None, trust: bool) -> Chosen:
     Raises:
         InputError: it does not exist, is of another environment, or needs trust.
     """
-    candidates = MOST_CANDIDATES
+    candidates = CANDIDATES if spec in (None, DEFAULT) else MOST_CANDIDATES
     if spec is not None and not names_policy(spec):
         config = environment_of(read_run(spec))
         if not isinstance(config, Config):

@@ -18,6 +18,7 @@ from rl_eval.errors import InputError
 from rl_eval.run import SCHEMA, write_bytes, write_json, write_text
 
 REPORT = "report.json"
+_FILES = ("failure_*.py", "failure_*.png", "report.html", REPORT, "junit.xml")
 _ENVIRONMENT = jinja2.Environment(loader=jinja2.FileSystemLoader(Path(__file__).parent), autoescape=True)
 
 
@@ -29,7 +30,9 @@ def require_folder(folder: Path) -> None:
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        if any(folder.iterdir()) and not (folder / REPORT).exists():
+        # Without its last file, a report that was not written to its end is known by its first ones.
+        others = {file.name for file in folder.iterdir()} - {file.name for file in folder.glob("failure_*")}
+        if others and not (folder / REPORT).exists():
             raise InputError(f"--out {folder} holds other files: give a new folder, or that of an earlier report")
         with tempfile.TemporaryFile(dir=folder):
             pass
@@ -44,7 +47,7 @@ def write_report(exploration: Exploration, folder: Path) -> None:
         OSError: one cannot be written.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    for pattern in ("failure_*.py", "failure_*.png", "report.html", REPORT, "junit.xml"):
+    for pattern in _FILES:
         for file in folder.glob(pattern):
             file.unlink()
     shown, untried = exploration.replayed("shown"), exploration.replayed("not_tried")

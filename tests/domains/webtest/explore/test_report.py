@@ -114,6 +114,9 @@ def test_an_earlier_report_stays_until_there_is_another(report):
 
 
 def test_a_folder_with_other_files_is_left_alone(tmp_path):
+    (tmp_path / "begun").mkdir()
+    (tmp_path / "begun" / "failure_01.py").write_text("x")  # of a report that was not written to its end
+    require_folder(tmp_path / "begun")
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "thesis.txt").write_text("x")
     with pytest.raises(InputError, match="holds other files"):
