@@ -16,6 +16,7 @@ import json
 import os
 import shlex
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -37,14 +38,13 @@ START_S, END_S = 300.0, 120.0
 def _served(options: argparse.Namespace, folder: Path) -> Iterator[None]:
     """The application, with coverage written to `folder` when it ends."""
     rc = folder / "coverage.rc"
-    rc.write_text(
-        f"[run]\nbranch = true\nsource = {options.source}\nsigterm = true\ndata_file = {folder}/data.coverage\n"
-    )
+    rc.write_text(f"[run]\nbranch = true\nsource = {options.source}\ndata_file = {folder}/data.coverage\n")
     command = [*options.prefix, str(options.coverage), "run", f"--rcfile={rc}", *shlex.split(options.serve)]
     with (folder / "server.log").open("wb") as log:
         process = subprocess.Popen(
-            command, cwd=folder / "data", stdout=log, stderr=log, env={**os.environ, "HOME": str(folder)}
-        )
+            command, cwd=folder / "data", stdout=log, stderr=log, env={**os.environ, "HOME": str(folder)},
+            preexec_fn=_hear_interrupts,
+        )  # fmt: skip
     try:
         until = time.monotonic() + START_S
         while not _answers(options.url):
@@ -53,8 +53,13 @@ def _served(options: argparse.Namespace, folder: Path) -> Iterator[None]:
             time.sleep(0.2)
         yield
     finally:
-        process.terminate()
+        process.send_signal(signal.SIGINT)  # not every server runs what coverage does at exit after SIGTERM
         process.wait(END_S)
+
+
+def _hear_interrupts() -> None:
+    """A process that was begun in the background is born deaf to Ctrl-C."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def _answers(url: str) -> bool:

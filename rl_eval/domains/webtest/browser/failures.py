@@ -12,6 +12,7 @@ from typing import Any
 
 from rl_eval.domains.webtest.browser.events import Answer, Events
 from rl_eval.domains.webtest.browser.sites import echoes, path_template
+from rl_eval.domains.webtest.browser.values import holds_a_value_of_ours
 from rl_eval.domains.webtest.page import Failure
 
 _GONE = (404, 410)
@@ -101,12 +102,14 @@ def _responses(done: Done, events: Events) -> Iterator[Failure]:
             continue
         if answer.status >= 500:
             yield Failure("error_page", site)
+        elif holds_a_value_of_ours(answer.url):
+            continue
         elif answer.status >= 400 and answer.kind in _ASSETS and "favicon" not in answer.url:
             yield Failure("dead_link", site)
     page = events.document()
     if page and page.status in _GONE and done.role == "link":
         sample = echoes(page.status, page.url) or str(page.status) in done.text  # such as a link that says "404"
-        if not sample:
+        if not sample and not holds_a_value_of_ours(page.url):
             yield Failure("dead_link", f"{endpoint(page)} {page.status}")
     for url, reason in events.failed.items():
         if reason.startswith(_CONNECTION):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from urllib.parse import unquote
 
 from rl_eval.domains.webtest.page import ValueKind
 
@@ -75,6 +76,18 @@ def value_for(field: Field, kind: ValueKind, own: Mapping[str, str]) -> str:
     if kind == "boundary":
         return _outside(field)
     return own.get(field.name) or _valid(field)
+
+
+# Parts of values that no application has of itself.
+_MINE = re.compile(
+    r"Some text|Tina Tester|1 High Street|tester@example|4111 1111|7946 0000|Passw0rd!2|not an address|x{30}|" + PROBE,
+    re.IGNORECASE,
+)
+
+
+def holds_a_value_of_ours(address: str) -> bool:
+    """Whether an address was made of what a tester has entered, such as `/issue/Some%20text`."""
+    return bool(_MINE.search(unquote(address.replace("+", " "))))
 
 
 def injection(where: str) -> str:

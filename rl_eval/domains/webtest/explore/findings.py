@@ -69,22 +69,45 @@ class Exploration:
 
 
 def paths(steps: Sequence[Step], base_url: str) -> Iterator[tuple[Step, ...]]:
-    """Ways to a failure, the shortest first: on its page alone, since the start page was open, since the beginning."""
-    last = steps[-1]
-    begin = len(steps) - 1
-    while begin > 0 and steps[begin - 1].do in ("fill", "choose") and steps[begin - 1].url == last.url:
-        begin -= 1
-    known: set[tuple[Step, ...]] = set()
-    candidates = []
+    """Ways to a failure, the shortest first.
+
+    On its page alone; after all forms that were sent, since a log-in or a full cart may be needed; since the start page
+    was open; since the beginning.
+    """
+    last, begin = steps[-1], _first_entry(steps, len(steps) - 1)
+    ways: list[tuple[Step, ...]] = []
+    sends = [index for index in range(len(steps) - 1) if steps[index].do == "submit"]
     if last.url and last.do not in ("open", "back"):
         opened = Step("open", value=last.url)
         # What was filled in seldom matters to a link or a plain button.
-        candidates += [(opened, last)] * (last.do == "click") + [(opened, *steps[begin:])]
-    for index in range(len(steps) - 1, -1, -1):
-        if steps[index].do == "open":
-            candidates.append(tuple(steps[index:]))
-    turns = [*candidates[:3], *candidates[4::4][:1], tuple(steps)]
-    for path in turns:
-        if path not in known and len(path) <= LONGEST_PATH:
-            known.add(path)
-            yield path
+        ways += [(opened, last)] * (last.do == "click") + [(opened, *steps[begin:])]
+        ways += [(*_sent(steps, sends, len(ways[-1])), *ways[-1])]
+    opens = [tuple(steps[index:]) for index in range(len(steps) - 1, -1, -1) if steps[index].do == "open"]
+    ways += opens[:1]
+    if sends:
+        after = steps[sends[-1] + 1 :]
+        ways += [(*_sent(steps, sends, len(after)), *after)]
+    known: set[tuple[Step, ...]] = set()
+    for way in [*ways, *opens[1:2], *opens[4::4][:1], tuple(steps)]:
+        if way not in known and len(way) <= LONGEST_PATH:
+            known.add(way)
+            yield way
+
+
+def _first_entry(steps: Sequence[Step], index: int) -> int:
+    """The first step of those that filled in fields on the page of a step, directly before it."""
+    while index > 0 and steps[index - 1].do in ("fill", "choose") and steps[index - 1].url == steps[index].url:
+        index -= 1
+    return index
+
+
+def _sent(steps: Sequence[Step], sends: Sequence[int], taken: int) -> tuple[Step, ...]:
+    """The last forms that were sent, each on its page and once, as many as fit beside the steps that are taken."""
+    forms: dict[tuple[Step, ...], None] = {}
+    room = LONGEST_PATH - taken
+    for index in reversed(sends):
+        form = (Step("open", value=steps[index].url), *steps[_first_entry(steps, index) : index + 1])
+        if form not in forms and len(form) <= room:
+            forms[form] = None
+            room -= len(form)
+    return tuple(step for form in reversed(forms) for step in form)

@@ -28,6 +28,8 @@ def reproduce(
 ) -> None:
     """Give each finding the script that shows it again, in a fresh browser.
 
+    Where none shows it, and one did not end in time, it stays `not_tried`.
+
     Args:
         log_in: gives a storage state; it is written to a file that only this person can read, and removed.
         secret: the value of secret fields, given to the scripts in their environment.
@@ -46,9 +48,9 @@ def reproduce(
             if time.monotonic() > until:
                 exploration.notes.append("there was no time left to reproduce all failures")
                 break
-            ways = paths(finding.steps, exploration.base_url)
-            shown = any(_shows(finding, path, exploration.base_url, Path(folder), environment) for path in ways)
-            finding.replay = "shown" if shown else "not_shown"
+            if late := _try(finding, exploration.base_url, Path(folder), environment):
+                site = f"{finding.failure.kind} at {finding.failure.site}"
+                exploration.notes.append(f"{late} of the scripts of {site} did not end within {SCRIPT_S:g} s")
             progress(number)
 
 
@@ -59,16 +61,27 @@ def _state_file(folder: Path, state: dict[str, Any]) -> str:
     return str(file)
 
 
+def _try(finding: Finding, base_url: str, folder: Path, environment: dict[str, str]) -> int:
+    """Run the scripts of a failure until one shows it; how many did not end, where none does."""
+    late = 0
+    for path in paths(finding.steps, base_url):
+        try:
+            if _shows(finding, path, base_url, folder, environment):
+                finding.replay = "shown"
+                return 0
+        except subprocess.TimeoutExpired:
+            late += 1
+    finding.replay = "not_tried" if late else "not_shown"
+    return late
+
+
 def _shows(finding: Finding, path: tuple[Step, ...], base_url: str, folder: Path, environment: dict[str, str]) -> bool:
     text = script(finding.failure, path, base_url)
     file = folder / "script.py"
     file.write_text(text)
-    try:
-        done = subprocess.run(
-            [sys.executable, str(file)], env=environment, cwd=folder, timeout=SCRIPT_S, capture_output=True
-        )
-    except subprocess.TimeoutExpired:
-        return False
+    done = subprocess.run(
+        [sys.executable, str(file)], env=environment, cwd=folder, timeout=SCRIPT_S, capture_output=True
+    )
     if done.returncode:
         return False
     finding.script, finding.path = text, path

@@ -104,7 +104,7 @@ def _css(text: str) -> str:
 
 def _pattern(site: str) -> str:
     """A regular expression for the messages of a template."""
-    message = re.sub(r" in /\S*$", "", site)
+    message = site.rpartition(" in /")[0] or site
     message = re.sub(r"^\w*(Error|Exception): ", "", message)
     parts = re.split(r"#|'…'|\{n\}", message)
     return ".*?".join(re.escape(part) for part in parts)

@@ -38,6 +38,9 @@ def sites(done, seen, before=None, after=None, memory=None):
         (LINK, page(500, "/page?code=500"), []),
         (LINK, page(404), [("dead_link", "GET /orders/{n} 404")]),
         (LINK, page(404, "/status/404"), []),
+        (LINK, page(404, "/issue/Some%20text"), []),  # a link that the tester's own entry made
+        (LINK, page(500, "/issue/Some%20text"), [("error_page", "GET /issue/Some text 500")]),
+        (LINK, page(404, "/user?name=Tina+Tester", kind="image"), []),
         (Done("link", "See our 404 page"), page(404), []),
         (Done("submit", "Track", "/track", "get"), page(404, "/track?number=9"), []),  # a number that does not exist
         (Done("browser"), page(404), []),

@@ -2,6 +2,7 @@
 
 import ast
 import json
+import re
 import threading
 import xml.etree.ElementTree as ElementTree
 
@@ -12,7 +13,7 @@ from typer.testing import CliRunner
 from rl_eval.cli import app
 from rl_eval.domains.webtest.browser.steps import Step
 from rl_eval.domains.webtest.commands.arguments import checked_url
-from rl_eval.domains.webtest.explore.findings import Exploration, Finding, paths
+from rl_eval.domains.webtest.explore.findings import LONGEST_PATH, Exploration, Finding, paths
 from rl_eval.domains.webtest.explore.log_in import read_state, require_state_of
 from rl_eval.domains.webtest.explore.reporting import require_folder, write_report
 from rl_eval.domains.webtest.explore.review import server_of
@@ -37,6 +38,18 @@ def test_ways_to_a_failure_begin_with_the_shortest():
     assert list(paths([OPEN], BASE)) == [(OPEN,)]
 
 
+def test_a_way_goes_through_the_forms_that_were_sent_before():
+    name = Step("fill", css="#name", value="tester", url=f"{BASE}login")
+    log_in = Step("submit", css="#login", url=f"{BASE}login")
+    entered = [Step("open", value=f"{BASE}login"), name, log_in]
+    ways = list(paths([OPEN, name, log_in, *[OPEN, LINK] * 40], BASE))
+    assert (*entered, Step("open", value=LINK.url), LINK) in ways
+    # A page that only sending a form gives cannot be opened by its address.
+    button = Step("click", css="button", url=f"{BASE}login")
+    assert (*entered, button) in list(paths([*[OPEN, LINK] * 40, name, log_in, button], BASE))
+    assert all(len(way) <= LONGEST_PATH for way in ways)
+
+
 FAILURES = [
     Failure("error_page", "GET /products/{n} 500"),
     Failure("error_page", "GET /endless ERR_TOO_MANY_REDIRECTS"),
@@ -55,6 +68,12 @@ def test_each_kind_has_a_script_that_is_python(failure):
     text = script(failure, [OPEN, FILL, SEND], BASE)
     assert "def check(page, before)" in text
     ast.parse(text)
+
+
+@pytest.mark.parametrize("file", ["/a", "/a b/<i c=1>"])
+def test_the_file_of_an_exception_is_no_part_of_its_message(file):
+    text = script(Failure("console_error", f"ReferenceError: x is not defined in {file}"), [OPEN], BASE)
+    assert repr(re.escape("x is not defined")) + ", message" in text
 
 
 def test_secrets_are_in_no_script():
