@@ -16,8 +16,8 @@ def why_it_did_not_come(url: str, events: Events, timeout_s: float) -> str:
     reason = next(iter(events.failed.values()), "").removeprefix("net::")
     if events.left:
         return f"{url} leads to {origin_of(events.left[-1])}, another origin: give the address that it leads to"
-    if events.downloads:
-        return f"{url} is a file to download and no page: give the address of a page"
+    if events.downloads or reason == "ERR_ABORTED":
+        return f"{url} is no page but a file to download, or nothing: give the address of a page"
     if reason.startswith("ERR_CERT_"):
         return (
             f"{url} has a certificate that this machine does not trust ({reason}): give its http address, or add the "

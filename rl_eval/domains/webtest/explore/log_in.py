@@ -78,7 +78,9 @@ def run_script(script: Path, base_url: str) -> dict[str, Any]:
             raise InputError(f"--login {script} has not ended after {LOG_IN_S:g} s: let it wait for less") from error
         if done.returncode:
             reason = next(reversed(done.stderr.strip().splitlines()), "it printed nothing")[:300]
-            raise InputError(f"--login {script} failed ({reason}): define log_in(page), and try it by itself")
+            raise InputError(
+                f"--login {script} failed ({reason}): see that the application runs, and that log_in(page) works"
+            )
         return read_state(out)
 
 
@@ -93,13 +95,16 @@ def _child(script: str, base_url: str, out: str) -> int:
         browser = playwright.chromium.launch(**launch_options())
         context = browser.new_context(**context_options(host_of(base_url)))
         page = context.new_page()
-        page.goto(base_url)
         try:
+            page.goto(base_url)
             log_in = runpy.run_path(script).get("log_in")
             if not callable(log_in):
                 print("it has no function log_in(page)", file=sys.stderr)
                 return 1
             log_in(page)
+        except SystemExit:
+            print("it ended the process: let log_in(page) return", file=sys.stderr)
+            return 1
         except Exception as error:
             print(failure(error), file=sys.stderr)
             return 1
