@@ -10,8 +10,15 @@ import numpy as np
 
 from rl_eval.domains.webtest.config import Config
 from rl_eval.domains.webtest.exploration import ACTION_SCALE, STATE_SCALE
-from rl_eval.domains.webtest.observation import CANDIDATE_COLUMNS, PAGE_COLUMNS, C, P
+from rl_eval.domains.webtest.observation import (
+    CANDIDATE_COLUMNS,
+    PAGE_COLUMNS,
+    candidate_rows,
+    legal_of,
+    without_turns,
+)
 from rl_eval.domains.webtest.page import VALUE_KINDS, VALUES_OF
+from rl_eval.domains.webtest.pretrained import Pretrained
 
 _STATE = PAGE_COLUMNS.index("state_number")
 _FILLED = slice(PAGE_COLUMNS.index(f"filled_{VALUE_KINDS[0]}"), PAGE_COLUMNS.index(f"filled_{VALUE_KINDS[-1]}") + 1)
@@ -19,21 +26,6 @@ _NUMBER, _UNTRIED, _TARGET = (CANDIDATE_COLUMNS.index(name) for name in ("number
 _ROLE = {name: CANDIDATE_COLUMNS.index(f"role_{name}") for name in ("link", "button", "submit", "browser")}
 _FIELDS = [CANDIDATE_COLUMNS.index(f"role_{role}") for role in VALUES_OF]
 _FRAME = [CANDIDATE_COLUMNS.index(f"place_{place}") for place in ("header", "navigation", "footer")]
-
-
-def without_turns(obs: np.ndarray) -> np.ndarray:
-    """Observations without the columns that say which of several testers acts, a view `[N, P + K · C]`."""
-    return obs[:, (obs.shape[1] - P) % C :]
-
-
-def candidate_rows(obs: np.ndarray) -> np.ndarray:
-    """The candidates of observations `[N, P + K · C]`, a view `[N, K, C]`."""
-    return obs[:, P:].reshape(len(obs), -1, C)
-
-
-def legal_of(obs: np.ndarray, mask: np.ndarray | None) -> np.ndarray:
-    """The mask, or without one all candidates, bool `[N, K]`."""
-    return np.ones(candidate_rows(obs).shape[:2], bool) if mask is None else mask
 
 
 def _first(episode_start: np.ndarray | None, count: int) -> np.ndarray:
@@ -226,17 +218,11 @@ def best_order(config: Config, builds: int = 48) -> Order:
     return ORDERS[int(np.argmax(found))]
 
 
-def _pretrained(config: Config) -> Any:
-    from rl_eval.domains.webtest.pretrained import Pretrained  # reads observations as the baselines above do
-
-    return Pretrained()
-
-
 BASELINES: dict[str, Callable[[Config], Any]] = {
     "random": lambda config: RandomPolicy(),
     "breadth_first": lambda config: Systematic(depth_first=False),
     "depth_first": lambda config: Systematic(depth_first=True),
     "novelty": lambda config: Novelty(),
     "best_fixed": lambda config: FixedOrder(best_order(config)),
-    "pretrained": _pretrained,
+    "pretrained": lambda config: Pretrained(),
 }

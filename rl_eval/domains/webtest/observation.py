@@ -102,3 +102,18 @@ def candidate_fixed(candidate: Candidate) -> np.ndarray:
         element.destructive,
     )
     return np.concatenate([np.array(plain, np.float32), text_columns(f"{element.text} {element.attributes}")])
+
+
+def without_turns(obs: np.ndarray) -> np.ndarray:
+    """Observations without the columns that say which of several testers acts, a view `[N, P + K · C]`."""
+    return obs[:, (obs.shape[1] - P) % C :]
+
+
+def candidate_rows(obs: np.ndarray) -> np.ndarray:
+    """The candidates of observations `[N, P + K · C]`, a view `[N, K, C]`."""
+    return obs[:, P:].reshape(len(obs), -1, C)
+
+
+def legal_of(obs: np.ndarray, mask: np.ndarray | None) -> np.ndarray:
+    """The mask, or without one all candidates, bool `[N, K]`."""
+    return np.ones(candidate_rows(obs).shape[:2], bool) if mask is None else mask

@@ -15,8 +15,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from rl_eval.domains.webtest.baselines import candidate_rows, legal_of, without_turns
-from rl_eval.domains.webtest.observation import P
+from rl_eval.domains.webtest.observation import P, candidate_rows, legal_of, without_turns
 from rl_eval.run import read_checkpoint
 
 CANDIDATES = 48  # as it was trained; with other numbers it acts, but one of its columns is a share of them
