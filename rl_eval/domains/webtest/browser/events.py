@@ -32,7 +32,7 @@ class Events:
         console: templates of console errors.
         exceptions: templates of exceptions that nobody caught, with the file.
         answers: responses of the application's own origin.
-        failed: address -> reason of requests without a response.
+        failed: method and address -> reason of requests without a response.
         left: addresses elsewhere that the page would have loaded as the next page.
         blocked: kinds of what the page asked of another origin, such as `script`: it gets nothing from there.
     """

@@ -111,9 +111,10 @@ def _responses(done: Done, events: Events) -> Iterator[Failure]:
         sample = echoes(page.status, page.url) or str(page.status) in done.text  # such as a link that says "404"
         if not sample and not holds_a_value_of_ours(page.url):
             yield Failure("dead_link", f"{endpoint(page)} {page.status}")
-    for url, reason in events.failed.items():
+    for request, reason in events.failed.items():
+        method, _, url = request.partition(" ")
         if reason.startswith(_CONNECTION):
-            yield Failure("error_page", f"GET {path_template(url)} {reason.removeprefix('net::')}")
+            yield Failure("error_page", f"{method} {path_template(url)} {reason.removeprefix('net::')}")
 
 
 def _rejected(after: Mapping[str, Any], events: Events) -> bool:

@@ -78,7 +78,7 @@ class Tab:
         if origin_of(request.url) != self._origin:
             self.events.blocked.add(request.resource_type)
         elif len(self.events.failed) < 50:
-            self.events.failed[request.url] = request.failure or ""
+            self.events.failed[f"{request.method} {request.url}"] = request.failure or ""
         self._on_finished(request)
 
     def _on_navigated(self) -> None:

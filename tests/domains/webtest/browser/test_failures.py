@@ -159,3 +159,10 @@ def test_a_form_that_was_refused_keeps_what_was_entered():
     assert sites(back, events(page(200)), after=report(forms=form(email="")), memory=memory) == lost
     assert sites(back, events(page(200)), after=report(forms=form(email="a@example.com")), memory=memory) == []
     assert sites(Done("link", "Contact"), events(page(200)), after=report(forms=form(email="")), memory=memory) == []
+
+
+def test_a_request_without_a_response_is_named_with_its_method():
+    seen = Events(failed={f"POST {ORIGIN}/orders/7": "net::ERR_EMPTY_RESPONSE"})
+    assert sites(Done("submit", "Send", "/orders/7", "post"), seen) == [
+        ("error_page", "POST /orders/{n} ERR_EMPTY_RESPONSE")
+    ]

@@ -11,10 +11,10 @@ URL = "https://127.0.0.1:8000/"
 @pytest.mark.parametrize(
     ("events", "reason"),
     [
-        (Events(failed={URL: "net::ERR_CONNECTION_REFUSED"}), "ERR_CONNECTION_REFUSED"),
-        (Events(failed={URL: "net::ERR_CERT_AUTHORITY_INVALID"}), "certificate"),
-        (Events(failed={URL: "net::ERR_SSL_PROTOCOL_ERROR"}), "https"),
-        (Events(failed={URL: "net::ERR_ABORTED"}), "download"),
+        (Events(failed={f"GET {URL}": "net::ERR_CONNECTION_REFUSED"}), "ERR_CONNECTION_REFUSED"),
+        (Events(failed={f"GET {URL}": "net::ERR_CERT_AUTHORITY_INVALID"}), "certificate"),
+        (Events(failed={f"GET {URL}": "net::ERR_SSL_PROTOCOL_ERROR"}), "https"),
+        (Events(failed={f"GET {URL}": "net::ERR_ABORTED"}), "download"),
         (Events(downloads=1), "download"),
         (Events(left=["http://other.example/a?b=c"]), "http://other.example,"),
         (Events(), "within 3 s"),
