@@ -10,6 +10,7 @@ from __future__ import annotations
 import torch
 
 from agents.advantage import normalize_advantages
+from agents.closed_form_gradients import a2c_losses
 from agents.config import A2CConfig
 from agents.experience import Experience
 from agents.on_policy import OnPolicyAgent
@@ -43,7 +44,7 @@ class A2C(OnPolicyAgent):
                 advantages = self.column(normalize_advantages(share.advantages)[share.rows])
             experience = experience._replace(advantages=advantages)
         if self.closed_form is not None:
-            losses = self.closed_form.a2c_gradient(experience, config.vf_coef, config.ent_coef, rows).tolist()
+            losses = a2c_losses(*self.closed_form.a2c_gradient(experience, config.vf_coef, config.ent_coef, rows))
         else:
             losses = self.gradient(experience, rows)
         self.apply_gradient()

@@ -19,24 +19,31 @@ from agents.config import NetworkConfig, PPOConfig
 from agents.experience import Experience
 from agents.flat_parameters import as_perceptron
 from agents.networks import ActorCritic
-from agents.perceptron import is_plain
+from agents.perceptron import Perceptron, is_plain
 
 
 class ClosedForm:
-    """The gradients of the policy-gradient losses of an `ActorCritic`.
+    """The gradients of the policy-gradient losses of an `ActorCritic`, or of S of them with Discrete actions.
+
+    Of S networks, all that is `[B, …]` has S in front of it.
 
     Args:
-        network: already behind `FlatParameters`.
-        config: of the network.
+        log_std: and its gradient, `[A]`; None: the actions are Discrete.
     """
 
-    def __init__(self, network: ActorCritic, config: NetworkConfig):
-        self.actor = as_perceptron(network.actor_body, network.actor_head, config.activation)
-        self.critic = as_perceptron(network.critic_body, network.critic_head, config.activation)
-        self._log_std: np.ndarray | None = None
-        if not network.discrete:
-            assert network.log_std.grad is not None
-            self._log_std, self._log_std_gradient = network.log_std.detach().numpy(), network.log_std.grad.numpy()
+    def __init__(self, actor: Perceptron, critic: Perceptron, log_std: tuple[np.ndarray, np.ndarray] | None = None):
+        self.actor, self.critic = actor, critic
+        self._log_std, self._log_std_gradient = log_std or (None, None)
+
+    @classmethod
+    def of(cls, network: ActorCritic, config: NetworkConfig) -> ClosedForm:
+        """That of a network which is already behind `FlatParameters`; `config` is its own."""
+        actor = as_perceptron(network.actor_body, network.actor_head, config.activation)
+        critic = as_perceptron(network.critic_body, network.critic_head, config.activation)
+        if network.discrete:
+            return cls(actor, critic)
+        assert network.log_std.grad is not None
+        return cls(actor, critic, (network.log_std.detach().numpy(), network.log_std.grad.numpy()))
 
     @staticmethod
     def serves(config: NetworkConfig, device: torch.device) -> bool:
@@ -65,16 +72,7 @@ class ClosedForm:
         for (start, stop), count in zip(edges, counts, strict=True):
             columns.append(self.ppo_gradient(experience.rows(slice(start, stop)), config, count))
             apply_gradient()
-        log_ratio, squared, entropy = (np.concatenate(column) for column in zip(*columns, strict=True))
-        ratio = np.exp(log_ratio)
-        clipped = np.clip(ratio, 1 - config.clip_range, 1 + config.clip_range)
-        return [
-            -float(np.minimum(ratio * advantages, clipped * advantages).mean()),
-            float(squared.mean()),
-            float(entropy.mean()),
-            float((ratio - 1 - log_ratio).mean()),
-            float((np.abs(ratio - 1) > config.clip_range).mean()),
-        ]
+        return ppo_losses(*(np.concatenate(column) for column in zip(*columns, strict=True)), advantages, config)
 
     def ppo_gradient(
         self, minibatch: Experience, config: PPOConfig, rows: int
@@ -83,7 +81,8 @@ class ClosedForm:
 
         `minibatch` has those B of them that are this rank's; the gradients of all ranks add up to that of the loss.
 
-        Returns the parts of its loss, each `[B]`: log ρ, the squared error of the critic, and the entropy.
+        Returns the parts of its loss, each `[B]`: log ρ, the squared error of the critic, and the entropy; see
+        `ppo_losses`.
 
         L = −mean min(ρA, clip(ρ)A) + vf_coef · mean (V − R)² − ent_coef · mean H, with ρ = π/π_old. By
         log π the first term's derivative is −ρA/B where the unclipped branch is the smaller, else 0. With a mask
@@ -106,18 +105,20 @@ class ClosedForm:
         squared = self._critic(minibatch, config.clip_range_vf, config.vf_coef / rows)
         return log_ratio, squared, entropy
 
-    def a2c_gradient(self, experience: Experience, vf_coef: float, ent_coef: float, rows: int) -> np.ndarray:
+    def a2c_gradient(
+        self, experience: Experience, vf_coef: float, ent_coef: float, rows: int
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Write the gradient of −mean A log π + vf_coef · mean (V − R)² − ent_coef · mean H (arXiv 1602.01783).
 
-        The means are over `rows` rows, those of other ranks included. Returns policy loss, value loss and entropy,
-        means over the rows of `experience`.
+        The means are over `rows` rows, those of other ranks included. Returns the three terms of the rows of
+        `experience`, each `[B]`: A log π, the squared error of the critic, and the entropy.
         """
         advantages = experience.advantages
         parameters = masked(self.actor.forward(experience.obs), experience.masks)
         log_probs, entropy, cache = self._distribution(parameters, experience.actions)
         self.actor.backward(self._parameter_gradient(cache, advantages * (-1.0 / rows), ent_coef / rows))
         squared = self._critic(experience, None, vf_coef / rows)
-        return np.array([-(advantages * log_probs).mean(), squared.mean(), entropy.mean()])
+        return advantages * log_probs, squared, entropy
 
     def log_probs(self, parameters: np.ndarray, actions: np.ndarray) -> np.ndarray:
         """Log-probabilities `[B]` of actions under distributions with these parameters `[B, A]`."""
@@ -126,7 +127,7 @@ class ClosedForm:
     def _critic(self, experience: Experience, clip: float | None, weight: float) -> np.ndarray:
         """Write the gradient of weight · Σ (V − R)²; returns the squared errors `[B]`."""
         returns, old_values = experience.returns, experience.values
-        values = self.critic.forward(experience.obs)[:, 0]
+        values = self.critic.forward(experience.obs)[..., 0]
         error = values - returns
         squared, slope = error * error, error
         if clip is not None:
@@ -137,21 +138,25 @@ class ClosedForm:
             slope = np.where(larger, np.where(inside, clipped_error, 0.0), error)
             squared = np.maximum(squared, clipped_error * clipped_error)
         upstream = slope * np.float32(2.0 * weight)
-        self.critic.backward(upstream[:, None])
+        self.critic.backward(upstream[..., None])
         return squared
 
     def _distribution(self, parameters: np.ndarray, actions: np.ndarray) -> tuple[np.ndarray, np.ndarray, tuple]:
         """Log-probabilities and entropies, both `[B]`, and what `_parameter_gradient` needs."""
         if self._log_std is None:
-            log_p = parameters.T.copy()  # [A, B]: sums over a long row are faster than over many short ones
-            log_p -= np.maximum.reduce(log_p)
+            # [A, B]: sums over a long row are faster than over many short ones
+            log_p = parameters.swapaxes(-1, -2).copy()
+            log_p -= np.maximum.reduce(log_p, axis=-2, keepdims=True)
             p = np.exp(log_p)
-            total = np.add.reduce(p)
+            total = np.add.reduce(p, axis=-2, keepdims=True)
             p /= total
             log_p -= np.log(total)
-            entropy = np.einsum("ab,ab->b", p, log_p)
+            entropy = np.einsum("...ab,...ab->...b", p, log_p)
             np.negative(entropy, out=entropy)
-            action_index = actions * len(actions) + np.arange(len(actions))  # where each row's action lies in [A, B]
+            rows = actions.shape[-1]
+            action_index = actions * rows + np.arange(rows)  # where each row's action lies in [A, B]
+            if log_p.ndim == 3:
+                action_index += (np.arange(len(log_p)) * log_p[0].size)[:, None]
             return log_p.take(action_index), entropy, (p, log_p, entropy, action_index)
         inverse = np.exp(-self._log_std)
         z = (actions - parameters) * inverse
@@ -168,14 +173,34 @@ class ClosedForm:
         """
         if self._log_std is None:
             p, log_p, entropy, action_index = cache
-            upstream = p * -weight
+            upstream = p * -weight[..., None, :]
             upstream.ravel()[action_index] += weight
             if ent_weight:
-                log_p += entropy
+                log_p += entropy[..., None, :]
                 log_p *= p
                 log_p *= np.float32(ent_weight)
                 upstream += log_p
-            return upstream.T
+            return upstream.swapaxes(-1, -2)
         z, inverse = cache
         self._log_std_gradient[...] = (weight[:, None] * (z * z - 1.0)).sum(axis=0) - ent_weight * len(z)
         return (weight[:, None] * z * inverse).astype(np.float32, copy=False)
+
+
+def ppo_losses(
+    log_ratio: np.ndarray, squared: np.ndarray, entropy: np.ndarray, advantages: np.ndarray, config: PPOConfig
+) -> list[float]:
+    """The `LOSSES` of `ppo.py`, from the parts that `ClosedForm.ppo_gradient` gives and the advantages, each `[B]`."""
+    ratio = np.exp(log_ratio)
+    clipped = np.clip(ratio, 1 - config.clip_range, 1 + config.clip_range)
+    return [
+        -float(np.minimum(ratio * advantages, clipped * advantages).mean()),
+        float(squared.mean()),
+        float(entropy.mean()),
+        float((ratio - 1 - log_ratio).mean()),
+        float((np.abs(ratio - 1) > config.clip_range).mean()),
+    ]
+
+
+def a2c_losses(weighted: np.ndarray, squared: np.ndarray, entropy: np.ndarray) -> list[float]:
+    """The `LOSSES` of `a2c.py`, from the terms that `ClosedForm.a2c_gradient` gives, each `[B]`."""
+    return [-float(weighted.mean()), float(squared.mean()), float(entropy.mean())]

@@ -94,6 +94,7 @@ class OnPolicyConfig:
 
     # What decides the meaning of trained weights: a run that starts from them has the same.
     weight_keys: ClassVar[tuple[str, ...]] = ("network", "normalize_obs", "clip_obs", "normalize_return")
+    trains_together: ClassVar[bool] = True  # agents that differ in their seeds; see `agents.seeds`
 
     def check(self, observations: Any, actions: Any, longest_episode: int | None) -> None:
         """Any environment that can be made will do, if a registered body takes its observations.

@@ -73,7 +73,7 @@ class OnPolicyAgent(BaseAgent):
         self.return_moments = normalize.Moments.empty() if config.normalize_return else None
         self.flat = FlatParameters(self.network)
         self.closed_form = (
-            ClosedForm(self.network, config.network) if ClosedForm.serves(config.network, self.device) else None
+            ClosedForm.of(self.network, config.network) if ClosedForm.serves(config.network, self.device) else None
         )
         self.optimizer = self.make_optimizer()
         self.health = HealthMetrics(self.network, self.inputs, total_steps)
@@ -116,7 +116,7 @@ class OnPolicyAgent(BaseAgent):
         Raises:
             FloatingPointError: a reward, an observation, a loss or a weight is not finite.
         """
-        return self._learn(self._collect())
+        return self._learn(self.collect())
 
     @property
     def transitions_needed(self) -> int:
@@ -145,14 +145,29 @@ class OnPolicyAgent(BaseAgent):
         return metrics
 
     def _learn(self, rollout: Rollout) -> dict[str, float]:
-        experience, explained_variance = self._prepare(rollout)
-        self.health.before_update(rollout, self.env_steps)
-        self.optimizer.lr = learning_rate(self.config, self.env_steps, self.total_steps)
+        experience, explained_variance = self.before_update(rollout)
         if self.closed_form is None:  # dropout and batch norm learn in another mode than they act
             self.network.train()
         losses = self.update(experience)
         if self.closed_form is None:
             self.network.eval()
+        return self.after_update(rollout, losses, explained_variance)
+
+    def before_update(self, rollout: Rollout) -> tuple[Experience, float]:
+        """What `update` learns from, and the share of the targets' variance that the critic explains."""
+        experience, explained_variance = self._prepare(rollout)
+        self.health.before_update(rollout, self.env_steps)
+        self.optimizer.lr = learning_rate(self.config, self.env_steps, self.total_steps)
+        return experience, explained_variance
+
+    def after_update(
+        self, rollout: Rollout, losses: Mapping[str, float], explained_variance: float
+    ) -> dict[str, float]:
+        """Count the steps, take in the observations, and report: one row of metrics.
+
+        Raises:
+            FloatingPointError: a loss or a weight is not finite.
+        """
         self.check_losses(losses)
         self.check_parameters(self.flat)
         size = rollout.size if self.whole is None else self.whole.size
@@ -179,7 +194,12 @@ class OnPolicyAgent(BaseAgent):
         return metrics
 
     @torch.inference_mode()
-    def _collect(self) -> Rollout:
+    def collect(self) -> Rollout:
+        """The steps of an iteration.
+
+        Raises:
+            FloatingPointError: a reward or an observation is not finite.
+        """
         config, rng = self.config, self.generators["policy"]
         shape = (config.n_steps, self.n_copies, self.action_size)
         if self.network.discrete:
@@ -206,7 +226,7 @@ class OnPolicyAgent(BaseAgent):
             self.whole = WholeRollout.gather(self.ranks, rollout)
             self.whole.count(self.log)
             size = self.whole.size
-        return rollout if size else self._collect()  # it was one step that reset every copy
+        return rollout if size else self.collect()  # it was one step that reset every copy
 
     @torch.no_grad()
     def _inputs_and_parameters(self, obs: np.ndarray, mask: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:

@@ -33,7 +33,10 @@ def _empty() -> np.ndarray:
 
 @dataclass
 class Layer:
-    """Weights `[out, in]` and biases `[out]`, their gradients, and the input of the latest forward pass."""
+    """Weights `[out, in]` and biases `[out]`, their gradients, and the input of the latest forward pass.
+
+    Those of S networks that are computed together are `[S, out, in]` and `[S, out]`.
+    """
 
     weight: np.ndarray
     bias: np.ndarray
@@ -52,16 +55,20 @@ class _Buffers:
 
     @classmethod
     def allocate(cls, rows: int, layers: Sequence[Layer]) -> _Buffers:
-        hidden, gradients = ([np.empty((rows, len(layer.bias)), np.float32) for layer in layers[:-1]] for _ in "hg")
+        shapes = [(*layer.bias.shape[:-1], rows, layer.bias.shape[-1]) for layer in layers[:-1]]
+        hidden, gradients = ([np.empty(shape, np.float32) for shape in shapes] for _ in "hg")
         return cls(hidden, gradients, np.ones(rows, np.float32))
 
     def first(self, rows: int) -> _Buffers:
         """The first rows of the same memory."""
-        return _Buffers([a[:rows] for a in self.hidden], [a[:rows] for a in self.gradients], self.ones[:rows])
+        hidden, gradients = ([a[..., :rows, :] for a in arrays] for arrays in (self.hidden, self.gradients))
+        return _Buffers(hidden, gradients, self.ones[:rows])
 
 
 class Perceptron:
     """Linear layers with tanh or ReLU between them: `forward`, then `backward` into their gradients.
+
+    Where the layers are those of S networks, all that is `[B, …]` has S in front of it.
 
     Args:
         matmul: `a @ b` into `out`.
@@ -77,22 +84,22 @@ class Perceptron:
     def forward(self, x: np.ndarray) -> np.ndarray:
         """Inputs `[B, D]` to outputs `[B, A]`."""
         *hidden_layers, last = self._layers
-        for layer, hidden in zip(hidden_layers, self._buffers_of(len(x)).hidden, strict=True):
+        for layer, hidden in zip(hidden_layers, self._buffers_of(x.shape[-2]).hidden, strict=True):
             layer.inputs = x
-            x = self._matmul(x, layer.weight.T, out=hidden)
-            x += layer.bias
+            x = self._matmul(x, layer.weight.swapaxes(-1, -2), out=hidden)
+            x += layer.bias[..., None, :]
             x = np.tanh(x, out=x) if self._tanh else np.maximum(x, 0.0, out=x)
         last.inputs = x
-        x = x @ last.weight.T
-        x += last.bias
+        x = x @ last.weight.swapaxes(-1, -2)
+        x += last.bias[..., None, :]
         return x
 
     def backward(self, upstream: np.ndarray) -> None:
         """Write the gradient of a loss whose derivative by the outputs is `upstream` `[B, A]`; once after a forward."""
-        buffers = self._buffers_of(len(upstream))
+        buffers = self._buffers_of(upstream.shape[-2])
         for index in range(len(self._layers) - 1, -1, -1):
             layer = self._layers[index]
-            self._matmul(upstream.T, layer.inputs, out=layer.weight_gradient)
+            self._matmul(upstream.swapaxes(-1, -2), layer.inputs, out=layer.weight_gradient)
             np.matmul(buffers.ones, upstream, out=layer.bias_gradient)
             if index:
                 upstream = self._matmul(upstream, layer.weight, out=buffers.gradients[index - 1])

@@ -1,9 +1,9 @@
 """Wall seconds of many seeds: 8 of threat in one command (`-m seed=…`), and 8 runs one after the other.
 
-    python -m benchmarks.seeds [--seeds 8] [--rounds R] [--overrides …] [--json]
+    python -m benchmarks.seeds [--env threat] [--agent ppo] [--seeds 8] [--rounds R] [--overrides …] [--json]
 
-The time of the complete commands, judging included: the sweep with `hardware=parallel` (one process per core), the
-sweep in one process, and single runs. It also prints how the time of a job is spent: `learning` and `validation` are
+The time of the complete commands, judging included: the sweep with `hardware=parallel` (one process per core), with
+`hardware=seeds` (in one process, in step), one job after another in one process, and single runs. It also prints how the time of a job is spent: `learning` and `validation` are
 those of `run.json`; `rest` is the other time of the command per job (imports, data, judging, files).
 """
 
@@ -24,7 +24,7 @@ from benchmarks.our_training import ROOT
 
 def train(folder: str, *arguments: str) -> None:
     """Run one command in a folder, which gets the ledger; raises if it fails. Jobs and single runs judge alike."""
-    command = [sys.executable, str(ROOT / "train.py"), "agent=ppo", "env=threat", "judge=test", *arguments]
+    command = [sys.executable, str(ROOT / "train.py"), "judge=test", *arguments]
     subprocess.run(command, cwd=folder, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
 
@@ -46,6 +46,8 @@ def shares(folder: Path, seconds: float, at_once: int) -> dict[str, float]:
 
 def main(argv: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--env", default="threat")
+    parser.add_argument("--agent", default="ppo")
     parser.add_argument("--seeds", type=int, default=8)
     parser.add_argument("--rounds", type=int, default=1)
     parser.add_argument("--overrides", nargs="*", default=[], help="of every run, such as total_steps=100000")
@@ -60,7 +62,8 @@ def main(argv: Sequence[str] | None = None) -> None:
             start = time.perf_counter()
             for number, arguments in enumerate(commands):
                 where = "sweep" if "-m" in arguments else "run"
-                train(folder, *arguments, *args.overrides, f"hydra.{where}.dir={folder}/{number}")
+                groups = f"env={args.env}", f"agent={args.agent}"
+                train(folder, *groups, *arguments, *args.overrides, f"hydra.{where}.dir={folder}/{number}")
             seconds = time.perf_counter() - start
             parts.setdefault(name, []).append(shares(Path(folder), seconds, at_once))
         return seconds
@@ -68,11 +71,12 @@ def main(argv: Sequence[str] | None = None) -> None:
     cores = machine(())["cores"]
     sides = {
         "parallel sweep": lambda: timed("parallel sweep", [["-m", seeds_override, "hardware=parallel"]], cores),
+        "seeds in step": lambda: timed("seeds in step", [["-m", seeds_override, "hardware=seeds"]], 1),
         "sweep": lambda: timed("sweep", [["-m", seeds_override]], 1),
         "single runs": lambda: timed("single runs", [[f"seed={seed}"] for seed in seeds], 1),
     }
     figures = in_turn(sides, args.rounds)
-    results = {name: compare(figures, name, "single runs", less=True) for name in ("parallel sweep", "sweep")}
+    results = {name: compare(figures, name, "single runs", less=True) for name in sides if name != "single runs"}
     jobs = {
         f"per job, {name}": {part: spread([seconds[part] for seconds in rounds]) for part in rounds[0]}
         for name, rounds in parts.items()
@@ -80,7 +84,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     if args.json:
         print(as_json("seeds", {"seeds": args.seeds, **results, **jobs}))
         return
-    print(f"wall seconds of {args.seeds} seeds of threat; {machine()}")
+    print(f"wall seconds of {args.seeds} seeds of {args.env} with {args.agent}; {machine()}")
     print_results(results | jobs)
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import importlib
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rl_eval.errors import InputError, nearest
@@ -42,6 +42,11 @@ def agent(name: Any) -> Any:
 def ranks() -> Any:
     """This process among those that train an agent together, once torch has joined them; see `agents.ranks.Ranks`."""
     return importlib.import_module("agents.ranks").Ranks()
+
+
+def seeds(agents: Sequence[Any]) -> Any:
+    """Agents that differ in their seeds, to be trained in step; see `agents.seeds.Seeds`."""
+    return importlib.import_module("agents.seeds").Seeds(agents)
 
 
 def added_agents() -> list[str]:

@@ -40,6 +40,7 @@ class Hardware(_Section):
 
     device: str = Field("cpu", description="of the network: cpu | cuda | cuda:N | auto")
     threads: int = Field(1, ge=1, le=1024, description="torch threads; small networks are fastest on one")
+    together: bool = Field(False, description="jobs of a sweep that differ in their seeds are trained in step")
     ranks: int = Field(1, ge=1, le=64, description="processes that train one agent together, on one machine")
     devices: tuple[str, ...] = Field((), max_length=1024, description="each job of a sweep gets one of its own")
     machine: str | None = Field(None, description="its row in the price list, or owned | on-demand | spot")
@@ -220,6 +221,8 @@ def load(values: Mapping[str, Any]) -> RunConfig:
     except ValidationError as error:
         raise InputError(config_sentence(error, agent, "agent", [f.name for f in fields(agent_model)])) from error
     _check_ranks(agent_config, config.hardware.ranks)
+    if config.hardware.together and not getattr(agent_config, "trains_together", False):
+        raise InputError(f"not supported: hardware=seeds with agent={agent_config.name}: use agent=ppo or agent=a2c")
     domain = domains.domain(str(env.get("name")))
     try:
         env_config = domain.config_model.model_validate(env)

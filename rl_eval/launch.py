@@ -53,7 +53,7 @@ class Prepared:
     """What is about to run: directories that exist, one a run; where a launcher makes the runs, its calls.
 
     Attributes:
-        launcher: None where the jobs run in this process, by Hydra.
+        launcher: None where the jobs run in this process: by Hydra, or where there are tasks all in step.
     """
 
     directories: list[Path]
@@ -122,13 +122,16 @@ def _launch(root: Path, argv: Sequence[str], job: Callable[[], None], directorie
         return 130
     interrupted = False
     try:
-        if prepared.launcher is None:
+        if prepared.launcher is None and not prepared.tasks:
             job()
         else:
-            from rl_eval import job_elsewhere, terminal
+            from rl_eval import job_elsewhere, jobs_together, terminal
 
             try:
-                job_elsewhere.run_all(prepared.launcher, prepared.tasks)
+                if prepared.launcher is None:
+                    jobs_together.run_all(prepared.tasks)
+                else:
+                    job_elsewhere.run_all(prepared.launcher, prepared.tasks)
             except InputError as error:
                 terminal.print_error(str(error))
                 _leave(directories)
@@ -281,6 +284,11 @@ def _prepare(root: Path, line: CommandLine, overrides: list[str]) -> Prepared:
 
     jobs = plan(root / "conf", root / "suites", overrides, line.multirun, line.config_dir)
     launcher = _launcher(jobs, line.multirun)
+    together = line.multirun and any(job.config.hardware.together for job in jobs)
+    if together:
+        from rl_eval.jobs_together import require_seeds_alone
+
+        require_seeds_alone([job.config for job in jobs])
     key = DIRECTORY_KEYS[line.multirun]
     if _value_of(key, overrides) is None:
         ending = "sweep" if line.multirun else f"s{jobs[0].config.seed}"
@@ -293,14 +301,14 @@ def _prepare(root: Path, line: CommandLine, overrides: list[str]) -> Prepared:
     sys.argv[1:] = [*line.flags, *(text for text in overrides if not text.startswith(f"{key}="))]
     sys.argv.append(override(key, directory))
     if not line.multirun:
-        return _launched(launcher, jobs, [directory], None, root)
+        return _launched(launcher, jobs, [directory], None, root, together=False)
     rows = [{"number": i, "overrides": job.overrides, "directory": job.folder} for i, job in enumerate(jobs)]
     run.write_json(directory / "sweep.json", {"jobs": rows})
     runs = [directory / job.folder for job in jobs]
     if launcher is None:
         _register_folder_resolver({number: job.folder for number, job in enumerate(jobs)})
         start_jobs_at_once()
-    return _launched(launcher, jobs, runs, directory, root)
+    return _launched(launcher, jobs, runs, directory, root, together=together)
 
 
 def _launcher(jobs: Sequence[Job], multirun: bool) -> LauncherSettings | None:
@@ -324,9 +332,15 @@ def _launcher(jobs: Sequence[Job], multirun: bool) -> LauncherSettings | None:
 
 
 def _launched(
-    launcher: LauncherSettings | None, jobs: Sequence[Job], directories: list[Path], sweep: Path | None, root: Path
+    launcher: LauncherSettings | None,
+    jobs: Sequence[Job],
+    directories: list[Path],
+    sweep: Path | None,
+    root: Path,
+    *,
+    together: bool,
 ) -> Prepared:
-    if launcher is None:
+    if launcher is None and not together:
         return Prepared(directories)
     from rl_eval.job_elsewhere import task_of
 

@@ -8,7 +8,18 @@ from rl_eval.training._agent import Agent
 from rl_eval.training._init_from_run import InitialPolicy, parent_run, take_over
 from rl_eval.training._ranks import leading
 from rl_eval.training._retraining import replay
+from rl_eval.training._together import train_together
 from rl_eval.training._train import train
 from rl_eval.training._training_loop import Training
 
-__all__ = ["Agent", "InitialPolicy", "Training", "leading", "parent_run", "replay", "take_over", "train"]
+__all__ = [
+    "Agent",
+    "InitialPolicy",
+    "Training",
+    "leading",
+    "parent_run",
+    "replay",
+    "take_over",
+    "train",
+    "train_together",
+]

@@ -135,33 +135,38 @@ class Training:
 
     def learn(self, stop: Callable[[], bool]) -> str:
         """Iterate until all steps, the validation target, a stop or the end of the budget; returns the run's status."""
-        config, agent, progress = self.config, self.agent, self.progress
-
-        def is_complete() -> bool:
-            return agent.env_steps >= config.total_steps or progress.target_reached
-
-        while not is_complete():
+        while not self.is_complete:
             if self.meter.over_budget():
                 return "over_budget"
             started = time.perf_counter()
-            row = agent.iterate()
-            progress.wall_s += time.perf_counter() - started
-            progress.pending.append(row)
-            if agent.env_steps >= progress.next_validation:
-                progress.next_validation = next_due(progress.next_validation, config.validation.every, agent.env_steps)
-                self._validate()
-            if agent.env_steps >= progress.next_log:
-                progress.next_log = agent.env_steps + config.log_every
-                self._log_row()
-            if agent.env_steps >= progress.next_checkpoint:
-                progress.next_checkpoint = next_due(progress.next_checkpoint, config.checkpoint_every, agent.env_steps)
-                self._snapshot()
-            self.on_step(agent.env_steps, row["episode_return_mean"], progress.score)
-            if agent.env_steps >= progress.next_resume and not is_complete():
-                self._resume_point()
+            row = self.agent.iterate()
+            self.after_iteration(row, time.perf_counter() - started)
             if stop():
                 return "interrupted"
         return "finished"
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether the budget is spent or the validation target reached."""
+        return self.agent.env_steps >= self.config.total_steps or self.progress.target_reached
+
+    def after_iteration(self, row: dict[str, float], seconds: float) -> None:
+        """Validate, log and save what is due after an iteration, which gave a row of metrics and took some seconds."""
+        config, agent, progress = self.config, self.agent, self.progress
+        progress.wall_s += seconds
+        progress.pending.append(row)
+        if agent.env_steps >= progress.next_validation:
+            progress.next_validation = next_due(progress.next_validation, config.validation.every, agent.env_steps)
+            self._validate()
+        if agent.env_steps >= progress.next_log:
+            progress.next_log = agent.env_steps + config.log_every
+            self._log_row()
+        if agent.env_steps >= progress.next_checkpoint:
+            progress.next_checkpoint = next_due(progress.next_checkpoint, config.checkpoint_every, agent.env_steps)
+            self._snapshot()
+        self.on_step(agent.env_steps, row["episode_return_mean"], progress.score)
+        if agent.env_steps >= progress.next_resume and not self.is_complete:
+            self._resume_point()
 
     def _validate(self) -> None:
         """Score the greedy policy on the validation part; keep it when it is the best so far."""
@@ -248,8 +253,14 @@ class Training:
         Raises:
             OSError: a file could not be written; not recorded.
         """
+        ended = self.guarded(lambda: self.finish(self.learn(stop)))
+        assert ended is not None
+        return ended
+
+    def guarded(self, part: Callable[[], run.Run | None]) -> run.Run | None:
+        """A part of the training, or the failed run; raises as `run_to_end`."""
         try:
-            return self.finish(self.learn(stop))
+            return part()
         except (FloatingPointError, InputError) as error:
             return self.fail(str(error))
         except KeyboardInterrupt:  # the second request, in the middle of an iteration: there is nothing new to save

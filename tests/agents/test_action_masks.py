@@ -79,7 +79,7 @@ def test_log_probabilities_and_entropy_are_those_of_the_legal_actions(drawn, see
     actions = np.array([rng.choice(np.flatnonzero(row)) for row in mask])
     network, config = discrete_network(logits.shape[1])
     FlatParameters(network)
-    by_hand = ClosedForm(network, config)._distribution(masked(logits, mask), actions)[:2]
+    by_hand = ClosedForm.of(network, config)._distribution(masked(logits, mask), actions)[:2]
     on_torch = torch.from_numpy(logits).masked_fill(~torch.from_numpy(mask), ILLEGAL)
     by_autograd = network.log_prob_and_entropy(on_torch, torch.from_numpy(actions))
     for row, (legal, action) in enumerate(zip(mask, actions, strict=True)):

@@ -45,7 +45,7 @@ def test_ppo_gradients_and_losses_equal_autograds(seed, space, activation, width
     agent = build(config, Walk(1, DISCRETE if space == "discrete" else BOX), seed % 1000)
     agent.network = ActorCritic(4, SPACES[space], network_config, rng, log_std_init=-0.3)
     agent.flat = FlatParameters(agent.network)
-    agent.closed_form = ClosedForm(agent.network, network_config)
+    agent.closed_form = ClosedForm.of(agent.network, network_config)
     drawn = experience(rng, count, 4, SPACES[space], spread=0.5)
     with torch.no_grad():  # old log-probabilities near the present ones
         now, _ = agent.network.log_prob_and_entropy(agent.network.parameters_of_actions(drawn.obs), drawn.actions)
@@ -81,7 +81,7 @@ def test_a2c_gradients_equal_autograds(space):
     agent = build(config, Walk(1, DISCRETE if space == "discrete" else BOX))
     agent.network = ActorCritic(4, SPACES[space], config.network, rng)
     agent.flat = FlatParameters(agent.network)
-    agent.closed_form = ClosedForm(agent.network, config.network)
+    agent.closed_form = ClosedForm.of(agent.network, config.network)
     agent.apply_gradient = lambda: None
     drawn = experience(rng, 40, 4, SPACES[space], spread=1.0)
     ours = agent.update(drawn)

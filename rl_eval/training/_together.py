@@ -1,0 +1,65 @@
+"""`train_together`: runs that differ in their seeds, trained in step in this process."""
+
+from __future__ import annotations
+
+import functools
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from rl_eval import agent_registry, run
+from rl_eval.config import RunConfig
+from rl_eval.stop_signals import stop_requests
+from rl_eval.tracking import open_tracker
+from rl_eval.training._init_from_run import take_over
+from rl_eval.training._training_loop import Training
+
+
+def train_together(
+    configs: Sequence[RunConfig], directories: Sequence[Path], on_steps: Callable[[int], None] = lambda _: None
+) -> list[run.Run]:
+    """Train new runs in directories that exist already, each to the bytes that it has alone.
+
+    Args:
+        configs: equal but for their seeds, without a tracker.
+        on_steps: called after every iteration with the env steps of all runs so far.
+
+    Returns:
+        The runs; one is finished, interrupted, or failed (a number that is not finite).
+
+    Raises:
+        InputError: a config cannot be trained here.
+        KeyboardInterrupt: a stop signal came, and the iteration did not end soon.
+    """
+    with stop_requests() as stop_requested:
+        trainings = []
+        for config, directory in zip(configs, directories, strict=True):
+            initial, taken, _ = take_over(config)
+            tracker = open_tracker(taken.tracker, run_dir=directory, config={})
+            trainings.append(Training(taken, directory, tracker, lambda *_: None, initial))
+            trainings[-1].begin()
+        seeds = agent_registry.seeds([training.agent for training in trainings])
+        ended: dict[int, run.Run] = {}
+        while len(ended) < len(trainings):
+            active = [(index, training) for index, training in enumerate(trainings) if index not in ended]
+            started = time.perf_counter()
+            outcomes = seeds.iterate([training.agent for _, training in active])
+            share = (time.perf_counter() - started) / len(active)
+            for (index, training), outcome in zip(active, outcomes, strict=True):
+                result = training.guarded(functools.partial(_go_on, training, outcome, share))
+                if result is not None:
+                    ended[index] = result
+            on_steps(sum(training.agent.env_steps for training in trainings))
+            if stop_requested():
+                for index, training in enumerate(trainings):
+                    if index not in ended:
+                        ended[index] = training.finish("interrupted")
+        return [ended[index] for index in range(len(trainings))]
+
+
+def _go_on(training: Training, outcome: dict[str, float] | FloatingPointError, seconds: float) -> run.Run | None:
+    """What follows an iteration of one run; the run where it is finished."""
+    if isinstance(outcome, FloatingPointError):
+        raise outcome
+    training.after_iteration(outcome, seconds)
+    return training.finish("finished") if training.is_complete else None

@@ -1,0 +1,69 @@
+"""Jobs of a sweep over seeds, trained in step, against single runs."""
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+from rl_eval import run
+from rl_eval.launch import launch
+from tests.training.learn import ROOT
+
+SHORT = [
+    "env=cartpole", "judge=off", "total_steps=2048", "validation.every=512", "validation.episodes=2",
+    "validation.stop_at=21", "checkpoint_every=512", "log_every=512", "agent.n_envs=4", "agent.network.widths=[8]",
+]  # fmt: skip
+
+
+def start(*overrides):
+    def job():
+        sys.path.insert(0, str(ROOT))
+        try:
+            from train import run_with_hydra
+        finally:
+            sys.path.remove(str(ROOT))
+        run_with_hydra()
+
+    return launch(ROOT, [*SHORT, *overrides], job)
+
+
+def bytes_of(folder):
+    files = {path.relative_to(folder): path.read_bytes() for path in sorted(folder.rglob("*.safetensors"))}
+    rows = (folder / "metrics.csv").read_text().splitlines()
+    return files, [[cell for index, cell in enumerate(row.split(",")) if index != 1] for row in rows]  # not wall_s
+
+
+@pytest.mark.verify
+@pytest.mark.parametrize("agent", ["ppo", "a2c"])
+def test_each_seed_is_the_run_that_it_is_alone(agent, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["train.py"])
+    own = [f"agent={agent}", "agent.n_steps=32", "tuned=none"]
+    assert start("-m", "seed=1,2,3", "hardware=seeds", *own, "hydra.sweep.dir=sweep") == 0
+    folders = [Path("sweep") / row["directory"] for row in json.loads(Path("sweep/sweep.json").read_text())["jobs"]]
+    steps = set()
+    for seed, folder in zip((1, 2, 3), folders, strict=True):
+        monkeypatch.setattr(sys, "argv", ["train.py"])
+        assert start(f"seed={seed}", *own, f"hydra.run.dir=alone_{seed}") == 0
+        single, job = run.read_run(Path(f"alone_{seed}")), run.read_run(folder)
+        assert bytes_of(folder) == bytes_of(single.path)
+        for key in ("status", "env_steps", "gradient_steps", "episodes", "snapshot", "validation_score", "results"):
+            assert job.info[key] == single.info[key], key
+        steps.add(job.info["env_steps"])
+    assert len(steps) > 1  # they ended at different times
+
+
+@pytest.mark.parametrize(
+    ("overrides", "named"),
+    [
+        (["lr=1e-3,2e-3"], "also differ in"),
+        (["seed=1,2", "agent=dqn"], "agent=dqn"),
+        (["seed=1,2", "tracker=tensorboard"], "tracker"),
+    ],
+)
+def test_what_cannot_be_trained_in_step_is_refused(overrides, named, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert start("-m", "hardware=seeds", *overrides) == 2
+    assert named in capsys.readouterr().err.replace("\n", " ")
+    assert not list(tmp_path.iterdir())
