@@ -33,7 +33,9 @@ class ClosedForm:
 
     def __init__(self, actor: Perceptron, critic: Perceptron, log_std: tuple[np.ndarray, np.ndarray] | None = None):
         self.actor, self.critic = actor, critic
-        self._log_std, self._log_std_gradient = log_std or (None, None)
+        self._log_std: np.ndarray | None = None
+        if log_std is not None:
+            self._log_std, self._log_std_gradient = log_std
 
     @classmethod
     def of(cls, network: ActorCritic, config: NetworkConfig) -> ClosedForm:
@@ -72,7 +74,8 @@ class ClosedForm:
         for (start, stop), count in zip(edges, counts, strict=True):
             columns.append(self.ppo_gradient(experience.rows(slice(start, stop)), config, count))
             apply_gradient()
-        return ppo_losses(*(np.concatenate(column) for column in zip(*columns, strict=True)), advantages, config)
+        log_ratio, squared, entropy = (np.concatenate(column) for column in zip(*columns, strict=True))
+        return ppo_losses(log_ratio, squared, entropy, advantages, config)
 
     def ppo_gradient(
         self, minibatch: Experience, config: PPOConfig, rows: int

@@ -155,9 +155,9 @@ def _update_ppo(stack: _Stack, experiences: list[Experience], config: PPOConfig)
             minibatch = Experience(*(None if column is None else column[:, start:stop] for column in shuffled))
             columns.append(stack.closed_form.ppo_gradient(minibatch, config, stop - start))
             stack.apply()
-        parts = [np.concatenate(column, axis=1) for column in zip(*columns, strict=True)]
-        for seed, rows in enumerate(losses):
-            rows.append(ppo_losses(*(part[seed] for part in parts), shuffled.advantages[seed], config))
+        log_ratio, squared, entropy = (np.concatenate(column, axis=1) for column in zip(*columns, strict=True))
+        for rows, *parts in zip(losses, log_ratio, squared, entropy, shuffled.advantages, strict=True):
+            rows.append(ppo_losses(parts[0], parts[1], parts[2], parts[3], config))
         for agent in stack.agents:
             agent.training_epochs += 1
             agent.gradient_steps += len(starts)

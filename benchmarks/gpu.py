@@ -170,7 +170,7 @@ def _train(folder: str, *overrides: str) -> None:
         "validation.episodes=2",
     ]
     done = subprocess.run(
-        [*command, f"hydra.run.dir={folder}/run", *overrides], cwd=folder, capture_output=True, text=True, timeout=120
+        [*command, f"hydra.run.dir={folder}/run", *overrides], cwd=folder, capture_output=True, text=True, timeout=240
     )
     if done.returncode:
         raise AssertionError(f"train.py ended with {done.returncode}: {done.stderr.strip()[-300:]}")

@@ -3,8 +3,9 @@
     python -m benchmarks.seeds [--env threat] [--agent ppo] [--seeds 8] [--rounds R] [--overrides …] [--json]
 
 The time of the complete commands, judging included: the sweep with `hardware=parallel` (one process per core), with
-`hardware=seeds` (in one process, in step), one job after another in one process, and single runs. It also prints how the time of a job is spent: `learning` and `validation` are
-those of `run.json`; `rest` is the other time of the command per job (imports, data, judging, files).
+`hardware=seeds` (in one process, in step), one job after another in one process, and single runs. It also prints how
+the time of a job is spent: `learning` and `validation` are those of `run.json`; `rest` is the other time of the command
+per job (imports, data, judging, files).
 """
 
 from __future__ import annotations

@@ -19,7 +19,7 @@ def require_seeds_alone(configs: Sequence[RunConfig]) -> None:
     """Check that jobs can be trained in step.
 
     Raises:
-        InputError: they differ in more than their seeds, or have a tracker.
+        InputError: they differ in more than their seeds, or have a tracker or a budget.
     """
     settings = [{**config.to_dict(), "seed": None} for config in configs]
     differing = {key for one in settings for key in one if one[key] != settings[0][key]}
@@ -28,6 +28,8 @@ def require_seeds_alone(configs: Sequence[RunConfig]) -> None:
             f"hardware=seeds trains jobs that differ in seed alone, and these also differ in "
             f"{', '.join(sorted(differing))}: use hardware=parallel"
         )
+    if configs[0].hardware.budget is not None:
+        raise InputError("not supported: hardware.budget with hardware=seeds: use hardware=parallel")
     if configs[0].tracker.name != "none":
         raise InputError(
             f"not supported: tracker={configs[0].tracker.name} with hardware=seeds: use tracker=none, or "

@@ -9,6 +9,8 @@ from pathlib import Path
 
 from rl_eval import agent_registry, run
 from rl_eval.config import RunConfig
+from rl_eval.cost import Meter
+from rl_eval.machine import machine_rate
 from rl_eval.stop_signals import stop_requests
 from rl_eval.tracking import open_tracker
 from rl_eval.training._init_from_run import take_over
@@ -36,7 +38,8 @@ def train_together(
         for config, directory in zip(configs, directories, strict=True):
             initial, taken, _ = take_over(config)
             tracker = open_tracker(taken.tracker, run_dir=directory, config={})
-            trainings.append(Training(taken, directory, tracker, lambda *_: None, initial))
+            meter = Meter(machine_rate(taken.hardware, len(configs)))
+            trainings.append(Training(taken, directory, tracker, lambda *_: None, initial, meter=meter))
             trainings[-1].begin()
         seeds = agent_registry.seeds([training.agent for training in trainings])
         ended: dict[int, run.Run] = {}

@@ -31,25 +31,25 @@ def counts_one_copy_only(monkeypatch):
 
 def never_fills_the_buffer_anew(monkeypatch):
     """Every update sees the first rollout."""
-    collect = PPO._collect
+    collect = PPO.collect
 
     def first(self):
         rollout = collect(self)
         self.first_rollout = getattr(self, "first_rollout", rollout)
         return self.first_rollout
 
-    monkeypatch.setattr(PPO, "_collect", first)
+    monkeypatch.setattr(PPO, "collect", first)
 
 
 def learns_from_old_rollouts(monkeypatch):
     """Each update sees a rollout that was collected ten iterations ago."""
-    collect = PPO._collect
+    collect = PPO.collect
 
     def delayed(self):
         self.queue = [*getattr(self, "queue", []), collect(self)][-11:]
         return self.queue[0]
 
-    monkeypatch.setattr(PPO, "_collect", delayed)
+    monkeypatch.setattr(PPO, "collect", delayed)
 
 
 def forgets_to_step(monkeypatch):
@@ -82,26 +82,26 @@ def starts_sure_of_one_action(monkeypatch):
 
 def rewards_in_millions(monkeypatch):
     """The reward arrives in another unit."""
-    collect = PPO._collect
+    collect = PPO.collect
 
     def scaled(self):
         rollout = collect(self)
         rollout.rewards *= 1e6
         return rollout
 
-    monkeypatch.setattr(PPO, "_collect", scaled)
+    monkeypatch.setattr(PPO, "collect", scaled)
 
 
 def targets_that_overflow(monkeypatch):
     """The reward grows until a float cannot hold its square."""
-    collect = PPO._collect
+    collect = PPO.collect
 
     def growing(self):
         rollout = collect(self)
         rollout.rewards *= np.float32(10.0) ** min(self.training_epochs, 30)
         return rollout
 
-    monkeypatch.setattr(PPO, "_collect", growing)
+    monkeypatch.setattr(PPO, "collect", growing)
 
 
 def shows_the_flow_before(monkeypatch):
