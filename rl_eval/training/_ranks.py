@@ -12,6 +12,7 @@ import json
 import os
 import signal
 import socket
+import sys
 import tempfile
 import threading
 import time
@@ -33,6 +34,7 @@ from rl_eval.training._learner import Learner, make_learner
 START_S = 300.0  # for a follower to import and be there
 END_S = 5.0  # for a process to end
 SETTLE_S = 0.2
+STUCK_S = 30.0  # for rank 0 to notice by itself that another is gone; it does not where it waits for NCCL
 GONE = 3  # exit status of a follower that another rank left
 READY = b"ready"
 MAX_REASON = 1 << 12  # bytes
@@ -97,6 +99,22 @@ class Leader:
             other.close()
             self._pipes.append(own)
             self._processes.append(process)
+        self._closing = threading.Event()
+        threading.Thread(target=self._watch, daemon=True, name="ranks").start()
+
+    def _watch(self) -> None:
+        """In a thread: end this process where another rank is gone, and this one waits for it in a GPU."""
+        from multiprocessing.connection import wait
+
+        wait([process.sentinel for process in self._processes])
+        if self._closing.wait(STUCK_S):
+            return
+        lost = self.lost()
+        with contextlib.suppress(InputError, OSError):
+            info = run.read_run(self._directory).info
+            run.write_json(self._directory / "run.json", {**info, "status": "failed", "reason": str(lost)})
+        print(f"error: training failed: {lost}", file=sys.stderr, flush=True)
+        os._exit(1)
 
     def join(self) -> None:
         """Wait for the others, and join them in a process group.
@@ -138,6 +156,7 @@ class Leader:
         with imports_of_extra("train", "hardware.ranks"):
             import torch.distributed as dist
 
+        self._closing.set()
         for pipe in self._pipes:
             pipe.close()
         for process in self._processes:

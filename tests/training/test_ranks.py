@@ -2,7 +2,9 @@
 
 import multiprocessing
 import os
+import shutil
 import signal
+import threading
 
 import numpy as np
 import pytest
@@ -12,6 +14,8 @@ from rl_eval import run
 from rl_eval.errors import InputError
 from rl_eval.exposure import read_exposure
 from rl_eval.hydra_compose import compose
+from rl_eval.training import _ranks
+from rl_eval.training._ranks import Leader
 from tests.training.learn import ROOT, learn
 
 RUN = [
@@ -80,3 +84,26 @@ def test_a_stop_signal_ends_all_ranks(tmp_path):
     stopped = learn(TWO, tmp_path / "stopped", stop_at=1024)
     assert stopped.info["status"] == "interrupted"
     assert not multiprocessing.active_children()
+
+
+@pytest.mark.verify
+def test_a_rank_that_is_lost_while_rank_0_waits_in_native_code_ends_the_run(whole, tmp_path, monkeypatch):
+    class Ended(Exception):
+        pass
+
+    def end(status):
+        raise Ended(status)
+
+    shutil.copytree(whole.path, tmp_path / "run")
+    gone = multiprocessing.get_context("spawn").Process(target=os.abort, daemon=True)
+    gone.start()
+    leader = Leader.__new__(Leader)
+    leader._processes, leader._pipes = [gone], [multiprocessing.Pipe()[0]]
+    leader._directory, leader._closing, leader.count = tmp_path / "run", threading.Event(), 2
+    monkeypatch.setattr(_ranks, "STUCK_S", 0.0)
+    monkeypatch.setattr(os, "_exit", end)
+    with pytest.raises(Ended, match="1"):
+        leader._watch()
+    ended = run.read_run(tmp_path / "run")
+    assert ended.info["status"] == "failed"
+    assert "SIGABRT" in ended.info["reason"]
