@@ -88,11 +88,11 @@ def test_a_stop_signal_ends_all_ranks(tmp_path):
 
 @pytest.mark.verify
 def test_a_rank_that_is_lost_while_rank_0_waits_in_native_code_ends_the_run(whole, tmp_path, monkeypatch):
-    class Ended(Exception):
+    class EndedError(Exception):
         pass
 
     def end(status):
-        raise Ended(status)
+        raise EndedError(status)
 
     shutil.copytree(whole.path, tmp_path / "run")
     gone = multiprocessing.get_context("spawn").Process(target=os.abort, daemon=True)
@@ -102,7 +102,7 @@ def test_a_rank_that_is_lost_while_rank_0_waits_in_native_code_ends_the_run(whol
     leader._directory, leader._closing, leader.count = tmp_path / "run", threading.Event(), 2
     monkeypatch.setattr(_ranks, "STUCK_S", 0.0)
     monkeypatch.setattr(os, "_exit", end)
-    with pytest.raises(Ended, match="1"):
+    with pytest.raises(EndedError, match="1"):
         leader._watch()
     ended = run.read_run(tmp_path / "run")
     assert ended.info["status"] == "failed"

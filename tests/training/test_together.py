@@ -35,11 +35,11 @@ def bytes_of(folder):
 
 
 @pytest.mark.verify
-@pytest.mark.parametrize("agent", ["ppo", "a2c"])
-def test_each_seed_is_the_run_that_it_is_alone(agent, tmp_path, monkeypatch):
+@pytest.mark.parametrize("own", [["agent=ppo", "agent.batch_size=64"], ["agent=a2c"]])
+def test_each_seed_is_the_run_that_it_is_alone(own, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "argv", ["train.py"])
-    own = [f"agent={agent}", "agent.n_steps=32", "tuned=none"]
+    own = [*own, "agent.n_steps=32", "tuned=none"]
     assert start("-m", "seed=1,2,3", "hardware=seeds", *own, "hydra.sweep.dir=sweep") == 0
     folders = [Path("sweep") / row["directory"] for row in json.loads(Path("sweep/sweep.json").read_text())["jobs"]]
     steps = set()
