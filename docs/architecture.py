@@ -21,6 +21,7 @@ LAYERS: dict[str, tuple[str, ...]] = {
         "search_path",
         "command_line",
         "job_elsewhere",
+        "jobs_together",
         "job",
         "tuning",
         "verify",

@@ -344,7 +344,8 @@ def _launched(
         return Prepared(directories)
     from rl_eval.job_elsewhere import task_of
 
-    suites, at_once = short_path(root / "suites"), launcher.jobs_at_once(len(jobs))
+    suites = short_path(root / "suites")
+    at_once = len(jobs) if launcher is None else launcher.jobs_at_once(len(jobs))
     tasks = [
         task_of(job.values, place, sweep=sweep, suites=suites, jobs_at_once=at_once)
         for job, place in zip(jobs, directories, strict=True)
