@@ -3,6 +3,7 @@
 A criterion asks about the mean of a bounded variable. `betting` bets on it at the threshold, and `sequential` turns the
 capital into a decision; `share_interval` says what else all units leave possible. On these rest `bounded_mean`,
 `paired_difference`, `ratio_metrics` and `ratio_difference`; `finite_population` makes them exact on finite sets.
+`two_samples` compares two means that different units show.
 `power` simulates the chance that they decide. Statistics over training runs: `run_statistics`, `bounded_runs`, `trend`,
 `bootstrap`.
 """
@@ -21,6 +22,7 @@ from rl_eval.evidence.result import EvidenceResult
 from rl_eval.evidence.run_statistics import decide_over_runs, power_note
 from rl_eval.evidence.sequential import SequentialTest
 from rl_eval.evidence.trend import trend
+from rl_eval.evidence.two_samples import TwoSampleTest
 
 __all__ = [
     "RATIO_METRICS",
@@ -36,6 +38,7 @@ __all__ = [
     "RatioTest",
     "SequentialTest",
     "SharedCasesTest",
+    "TwoSampleTest",
     "change_in_play",
     "count_cases",
     "decide_over_runs",
