@@ -3,7 +3,8 @@
 A criterion asks about the mean of a bounded variable. `betting` bets on it at the threshold, and `sequential` turns the
 capital into a decision; `share_interval` says what else all units leave possible. On these rest `bounded_mean`,
 `paired_difference`, `ratio_metrics` and `ratio_difference`; `finite_population` makes them exact on finite sets.
-`two_samples` compares two means that different units show.
+`two_samples` compares two means that different units show; `off_policy` estimates what a policy would have been
+rewarded with on decisions of another.
 `power` simulates the chance that they decide. Statistics over training runs: `run_statistics`, `bounded_runs`, `trend`,
 `bootstrap`.
 """
@@ -13,6 +14,7 @@ from rl_eval.evidence.bounded_mean import CaseMeanTest, MeanTest
 from rl_eval.evidence.bounded_runs import least_runs
 from rl_eval.evidence.direction import meets
 from rl_eval.evidence.history import EvidenceHistory
+from rl_eval.evidence.off_policy import OffPolicyEstimate, OffPolicyEstimates, off_policy_estimates
 from rl_eval.evidence.order_of_play import Change, change_in_play
 from rl_eval.evidence.paired_difference import PairedTest
 from rl_eval.evidence.power import Power, draw_flags, draw_values, flag_rates, simulate_gates
@@ -33,6 +35,8 @@ __all__ = [
     "Interval",
     "JointTest",
     "MeanTest",
+    "OffPolicyEstimate",
+    "OffPolicyEstimates",
     "PairedTest",
     "Power",
     "RatioTest",
@@ -48,6 +52,7 @@ __all__ = [
     "iqm",
     "least_runs",
     "meets",
+    "off_policy_estimates",
     "power_note",
     "ratio_difference_test",
     "simulate_gates",
