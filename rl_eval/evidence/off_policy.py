@@ -135,9 +135,9 @@ def _check(
         raise InputError(f"probabilities have the shape {probabilities.shape}: give [{count}, actions]")
     if predicted is not None:
         shapes["predicted rewards"] = predicted, probabilities.shape
-    for name, (array, shape) in shapes.items():
-        if array.shape != shape:
-            raise InputError(f"{name} have the shape {array.shape}: give {list(shape)}, one a decision")
+    for name, (given, shape) in shapes.items():
+        if given.shape != shape:
+            raise InputError(f"{name} have the shape {given.shape}: give {list(shape)}, one a decision")
     choices = probabilities.shape[1]
     if not np.issubdtype(actions.dtype, np.integer) or actions.min() < 0 or actions.max() >= choices:
         raise InputError(f"an action is no integer from 0 to {choices - 1}: log the index of each action")
