@@ -13,7 +13,6 @@ from typing import Any
 
 import numpy as np
 
-from rl_eval import config as configs
 from rl_eval import run
 from rl_eval.errors import InputError
 from rl_eval.training import replay
@@ -204,7 +203,7 @@ def _value_pairs(name: str, first: Any, second: Any) -> Iterator[tuple[str, Any,
 
 def _explanations(original: run.Run, replayed: run.Run) -> Iterator[str]:
     """Differences in how the two runs were trained."""
-    if original.info.get("config_hash") != run.config_hash(configs.load(original.config).to_dict()):
+    if not original.has_own_config:
         yield "config.yaml is not what the run was trained with: its hash is not the one in run.json"
     for key in ORIGIN_KEYS:
         for name, first, second in _value_pairs(key, original.info.get(key), replayed.info.get(key)):

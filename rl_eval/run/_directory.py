@@ -72,8 +72,9 @@ class Run:
         """The snapshot that gates judge: the best on the validation part, else the last.
 
         Raises:
-            InputError: the run has none.
+            InputError: the run has none, or its `config.yaml` is not what it was trained with.
         """
+        self._require_own_config()
         name = self.info.get("snapshot")
         snapshots = self.snapshots()
         if name is not None:
@@ -84,6 +85,19 @@ class Run:
         if not snapshots:
             raise InputError(f"{self.path} holds no snapshot: train on with `{resume_command(self.path)}`")
         return snapshots[-1]
+
+    @property
+    def has_own_config(self) -> bool:
+        """Whether `config.yaml` says what `run.json` says the run was trained with; True where that is not recorded."""
+        recorded = self.info.get("config_hash")
+        return recorded is None or recorded == config_hash(self.config)
+
+    def _require_own_config(self) -> None:
+        if not self.has_own_config:
+            raise InputError(
+                f"{self.path / 'config.yaml'} is not what the run was trained with (its hash is not the one in "
+                "run.json): it was edited or is another run's, so put it back as it was, or train again"
+            )
 
 
 def read_run(path: Path | str) -> Run:

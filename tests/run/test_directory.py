@@ -4,6 +4,7 @@ import json
 import os
 
 import pytest
+import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -26,6 +27,31 @@ def test_the_judged_snapshot_is_the_one_named_else_the_last_by_number(run_direct
     with pytest.raises(InputError, match=r"holds no snapshot: train on with `python train\.py resume=.*run`"):
         run.read_run(run_directory).judged_snapshot()
     assert not list((run_directory / "snapshots").iterdir())
+
+
+@pytest.mark.parametrize(
+    ("edited", "own"),
+    [
+        ({"seed": 4}, False),
+        ({"total_steps": 128}, False),
+        ({"env": {"name": "cartpole", "sutton": 1}}, False),
+        ({"agent": {"lr": 1e-5}}, True),
+        ({"name": "another"}, True),
+        ({"judge": "off"}, True),
+    ],
+)
+@pytest.mark.parametrize("status", run.STATUSES)
+def test_a_run_whose_config_is_not_the_one_it_was_trained_with_has_no_judged_policy(run_directory, edited, own, status):
+    trained = {"env": {"name": "cartpole"}, "agent": {"lr": 1e-5}, "seed": 3, "total_steps": 64, "name": "run"}
+    edit_info(run_directory, config_hash=run.config_hash(trained), status=status)
+    run.write_text(run_directory / "config.yaml", yaml.safe_dump({**trained, **edited}))
+    read = run.read_run(run_directory)
+    assert read.has_own_config == own
+    if own:
+        assert read.judged_snapshot().name == "step_20"
+    else:
+        with pytest.raises(InputError, match="config.yaml is not what the run was trained with"):
+            read.judged_snapshot()
 
 
 @pytest.mark.parametrize(
