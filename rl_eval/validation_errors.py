@@ -91,6 +91,8 @@ def value_sentence(error: Mapping[str, Any], allowed: Sequence[str] = ()) -> str
     """
     if error["type"] in UNKNOWN_KEY:
         key = str(error["loc"][-1])
+        if not allowed:
+            return f"there is no such key, {_shortened(key)}: leave it out"
         return f"there is no such key: {nearest(key, allowed)}allowed are {', '.join(allowed)}"
     if error["type"] == "missing":
         return "is missing"

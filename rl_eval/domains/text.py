@@ -16,7 +16,7 @@ class TextObserver(ABC):
     Attributes:
         identity: of the encoder: name, version and digest as one text. Embeddings of another one mean something else,
             also where they have the same width.
-        width: columns of an embedding, W.
+        width: columns of an embedding, W. An embedding has length 1.
     """
 
     identity: str

@@ -128,7 +128,7 @@ def newest_group(suite: Suite, outputs: Path) -> Selection:
     members, reason = _best_of_sweep(suite, members_of[newest], matching)
     _refuse_incomplete(members, groups[group_key(suite, members[0])])
     reasons = (
-        reason or why_newest(suite, matching, len(complete)),
+        reason or why_newest(suite, matching, len(complete), len(members)),
         *expected_instead(suite, members, matching, runs),
     )
     return Selection(tuple(members), not_a_group(suite, members), tuple(passed_over), reasons)

@@ -13,14 +13,22 @@ from rl_eval.gates.suite_files import matches_environment
 from rl_eval.run import Run
 
 
-def why_newest(suite: Suite, matching: Sequence[Run], complete: int) -> str:
-    """Why the newest run or group was taken."""
+def why_newest(suite: Suite, matching: Sequence[Run], complete: int, judged: int) -> str:
+    """Why the newest run or group was taken.
+
+    Args:
+        complete: how many groups are complete.
+        judged: how many runs were taken.
+    """
     count, finished = suite.spec.runs.count, sum(run.finished for run in matching)
     if count == 1:
         return "the only run that fits" if finished == 1 else f"the newest of {finished} runs that fit"
     kind = "with one seed" if suite.spec.runs.same_seed else "that differ in their seed alone"
     if not complete:
-        return f"no group of {count} runs {kind} is complete, and this is the newest"
+        return (
+            f"{judged} of {count} runs {kind}, the newest, since no group is complete: "
+            "what is asked about the runs together is an error"
+        )
     which = "the only complete group" if complete == 1 else f"the newest of {complete} complete groups"
     return f"{which} of {count} runs {kind}"
 

@@ -21,7 +21,7 @@ from rl_eval.serving import protocols, routes
 from rl_eval.serving.refusals import ERRORS, refusal_of
 from rl_eval.serving.security import Access, GuardedApp
 from rl_eval.serving.server import PolicyServer
-from rl_eval.validation_errors import value_sentence
+from rl_eval.validation_errors import UNKNOWN_KEY, value_sentence
 
 DESCRIPTION = "Decisions of a policy, and what followed them. Errors have one sentence in `detail`."
 
@@ -100,7 +100,10 @@ async def _not_valid(request: Request, error: Exception) -> Response:
     first = error.errors()[0]
     if isinstance(first.get("input"), bytes):  # what FastAPI did not parse
         return _answer(422, "the body is read as JSON with the header `content-type: application/json` alone: send it")
-    key = ".".join(str(part) for part in first["loc"][1:])
+    if first["type"] == "json_invalid":
+        return _answer(422, f"the body is not JSON ({first.get('ctx', {}).get('error', first['msg'])})"[:400])
+    named = first["loc"][1:-1] if first["type"] in UNKNOWN_KEY else first["loc"][1:]
+    key = ".".join(str(part) for part in named) or ("the body" if first["type"] == "missing" else "")
     sentence = value_sentence(first)
     separator = " " if sentence.startswith(("must be", "is ")) else ": "
     return _answer(422, (f"{key}{separator}{sentence}" if key else sentence)[:400])

@@ -45,13 +45,20 @@ def numbers(value: Any) -> np.ndarray:
         array = np.asarray(value)
     except (ValueError, OverflowError) as error:  # rows of different lengths, or nested too deep
         raise ValueError("must be a list of numbers, or of rows of equal length") from error
-    if array.dtype.kind not in "iuf" or array.size == 0:
+    if array.dtype.kind not in "iuf" or array.size == 0 or _has_flags(value, array.ndim):
         raise ValueError("must be a list of numbers, or of rows of equal length")
     with np.errstate(over="ignore"):
         array = array.astype(np.float32)
     if not np.isfinite(array).all():
         raise ValueError("must be finite numbers, none beyond the range of 32-bit floats")
     return array
+
+
+def _has_flags(value: list[Any], depth: int) -> bool:
+    """Whether true or false, which NumPy takes as 1 and 0, is in lists nested `depth` deep."""
+    if depth > 1:
+        return any(_has_flags(row, depth - 1) for row in value)
+    return bool in set(map(type, value))
 
 
 def flags(value: Any) -> np.ndarray:
@@ -233,20 +240,21 @@ class HealthAnswer(BaseModel):
 
 
 class StatsAnswer(BaseModel):
-    """Counts since the folder began, where they are of the store, else since the server started."""
+    """What the folder keeps, also after a restart; `uptime_s`, `requests` and `buffer_fill` are of this process."""
 
     policy_version: str
     uptime_s: float
-    decisions: int
+    decisions: int = Field(description="That the store keeps, --keep at most.")
     experiences: int
     waiting: int = Field(description="Transitions that no update has used.")
-    episodes: int
+    episodes: int = Field(description="Of units, that ended in what the store keeps.")
     mean_return: float | None = Field(description="Of the latest 100 episodes of units.")
     mean_reward: float | None
-    updates: int
+    updates: int = Field(description="Since the folder began.")
+    loads: int = Field(description="Since the folder began.")
     last_update: float | None = Field(description="Seconds since 1970.")
     losses: dict[str, float]
-    versions: list[str]
+    versions: list[str] = Field(description="The latest 100 that were served, each once, the current one last.")
     requests: dict[str, int]
     buffer_fill: float | None = Field(description="Of DQN's replay buffer.")
 

@@ -16,6 +16,7 @@ import numpy as np
 from rl_eval import run
 from rl_eval.errors import InputError
 from rl_eval.serving.bodies import RefusedError
+from rl_eval.serving.rows import whole_number
 from rl_eval.serving.served_policy import ServedPolicy
 from rl_eval.serving.source import Source, served
 from rl_eval.serving.store import Store
@@ -37,20 +38,26 @@ def current(folder: Path, store: Store, source: Source) -> tuple[ServedPolicy, i
         store.write_meta(**{FIRST: source.policy.version, CURRENT: "0"})
     elif first != source.policy.version:
         raise InputError(f"{folder} is the folder of another policy, version {first}: name another one with --folder")
-    number = int(store.read_meta(CURRENT) or 0)
+    number = whole_number(store.read_meta(CURRENT) or "0", "the number of the current version")
     remove_old(folder, number)
     if number == 0:
         return source.policy, 0
-    return policy_of(*run.read_checkpoint(folder / VERSIONS / str(number), NAME)), number
+    return policy_of(*run.read_checkpoint(folder / VERSIONS / str(number), NAME), source), number
 
 
-def policy_of(arrays: Mapping[str, np.ndarray], meta: Mapping[str, Any]) -> ServedPolicy:
+def policy_of(arrays: Mapping[str, np.ndarray], meta: Mapping[str, Any], source: Source) -> ServedPolicy:
     """The policy in a checkpoint of a folder.
 
     Raises:
-        InputError: it is none.
+        InputError: it is none, or one of other observations or actions than what was served first.
     """
-    return served(arrays, meta, str(meta.get("version")), seed=0)
+    policy = served(arrays, meta, str(meta.get("version")), seed=0)
+    if policy.spaces != source.policy.spaces:
+        raise InputError(
+            f"the checkpoint is of a policy for {policy.spaces.env} with other observations or actions than "
+            f"{source.name}: use one that this folder saved"
+        )
+    return policy
 
 
 def read_version(folder: Path, number: int, source: Source) -> tuple[Mapping[str, np.ndarray], Mapping[str, Any]]:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
+from rl_eval.serving.rows import DamagedStoreError, StoredTransition
 from rl_eval.serving.served_policy import ServedPolicy
-from rl_eval.serving.store import StoredTransition, array
 
 
 def columns(transitions: Sequence[StoredTransition], served: ServedPolicy) -> dict[str, np.ndarray]:
@@ -16,29 +17,64 @@ def columns(transitions: Sequence[StoredTransition], served: ServedPolicy) -> di
 
     Args:
         transitions: in the order of their decisions.
+
+    Raises:
+        DamagedStoreError: a stored array is none that this policy has seen or chosen.
     """
     ordered = by_unit(transitions)
-    decisions, experiences = [row.decision for row in ordered], [row.experience for row in ordered]
-    obs = np.stack([_floats(decision.observation) for decision in decisions])
-    empty = np.zeros(obs.shape[1], np.float32)
-    following = [empty if e.next_observation is None else _floats(e.next_observation) for e in experiences]
-    discrete = served.actions is not None
-    actions = np.stack([np.frombuffer(d.action, np.int64 if discrete else np.float32) for d in decisions])
+    observations = [row.decision.observation for row in ordered]
+    following = [row.experience.next_observation for row in ordered]
+    width = int(np.prod(served.spaces.observation.shape or ()))
     result = {
-        "obs": obs,
-        "actions": actions[:, 0] if discrete else actions,
-        "rewards": np.array([experience.reward for experience in experiences]),
-        "terminated": np.array([bool(experience.terminated) for experience in experiences]),
-        "truncated": np.array([bool(experience.truncated) for experience in experiences]),
-        "next_obs": np.stack(following),
+        "obs": _floats(observations, width, "an observation"),
+        "actions": _actions([row.decision.action for row in ordered], served),
+        "rewards": np.array([row.experience.reward for row in ordered]),
+        "terminated": np.array([row.experience.terminated for row in ordered]),
+        "truncated": np.array([row.experience.truncated for row in ordered]),
+        "next_obs": _floats([bytes(4 * width) if o is None else o for o in following], width, "a next observation"),
         "streams": np.array([_stream(row) for row in ordered]),
     }
-    for name, masks in (("masks", [d.mask for d in decisions]), ("next_masks", [e.next_mask for e in experiences])):
-        if served.actions is not None and any(mask is not None for mask in masks):
-            legal = np.ones(served.actions, bool)
-            flags = [array(mask, bool) for mask in masks]
-            result[name] = np.stack([legal if row is None else row for row in flags])
+    masks = {
+        "masks": [row.decision.mask for row in ordered],
+        "next_masks": [row.experience.next_mask for row in ordered],
+    }
+    for name, stored in masks.items():
+        if served.actions is not None and any(mask is not None for mask in stored):
+            result[name] = _masks(stored, served.actions)
     return result
+
+
+def _arrays(stored: Sequence[bytes], dtype: Any, size: int, name: str) -> np.ndarray:
+    """`[B, size]`, one row for each."""
+    length = size * np.dtype(dtype).itemsize
+    if any(len(content) != length for content in stored):
+        raise DamagedStoreError(f"{name} is not of the size that this policy takes")
+    return np.frombuffer(b"".join(stored), dtype).reshape(len(stored), size)
+
+
+def _floats(stored: Sequence[bytes], size: int, name: str) -> np.ndarray:
+    array = _arrays(stored, np.float32, size, name)
+    if not np.isfinite(array).all():
+        raise DamagedStoreError(f"{name} has numbers that are not finite")
+    return array
+
+
+def _actions(stored: Sequence[bytes], served: ServedPolicy) -> np.ndarray:
+    """`[B]` from 0, or `[B, A]` as they were drawn."""
+    if served.actions is None:
+        return _floats(stored, int(np.prod(served.spaces.action.shape or ())), "an action")
+    numbers = _arrays(stored, np.int64, 1, "an action")[:, 0]
+    if ((numbers < 0) | (numbers >= served.actions)).any():
+        raise DamagedStoreError("an action is none of this policy")
+    return numbers
+
+
+def _masks(stored: Sequence[bytes | None], actions: int) -> np.ndarray:
+    """Bool `[B, A]`; all are legal where there is none."""
+    flags = _arrays([b"\1" * actions if mask is None else mask for mask in stored], np.uint8, actions, "a mask")
+    if (flags > 1).any() or not flags.any(axis=1).all():
+        raise DamagedStoreError("a mask is none of true and false with a legal action")
+    return flags.astype(bool)
 
 
 def by_unit(transitions: Sequence[StoredTransition]) -> list[StoredTransition]:
@@ -54,7 +90,3 @@ def _stream(transition: StoredTransition) -> int:
     if transition.decision.unit is None:
         return -transition.seq
     return int.from_bytes(hashlib.blake2b(transition.decision.unit.encode(), digest_size=7).digest(), "big")
-
-
-def _floats(content: bytes) -> np.ndarray:
-    return np.frombuffer(content, np.float32)

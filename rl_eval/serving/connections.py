@@ -8,6 +8,8 @@ from typing import Any
 
 from uvicorn.protocols.http.auto import AutoHTTPProtocol
 
+from rl_eval.serving.refusals import json_text
+
 _HTTP: Any = AutoHTTPProtocol
 MAX_CONNECTIONS = 2_000
 SPARE_FILES = 384  # that the process may open besides; asyncio accepts some hundred connections at once
@@ -61,6 +63,13 @@ def bounded_protocol(most: int, header_s: float = HEADER_S) -> type[asyncio.Prot
         def connection_lost(self, exc: Exception | None) -> None:
             self._stop_waiting()
             super().connection_lost(exc)
+
+        def send_400_response(self, msg: str) -> None:
+            """Answer what is no HTTP as any other refusal."""
+            body = json_text({"detail": f"this is no HTTP request ({msg.rstrip('.')}): send one of HTTP/1.1"})
+            head = f"HTTP/1.1 400 Bad Request\r\ncontent-type: application/json\r\ncontent-length: {len(body)}\r\n"
+            self.transport.write(f"{head}connection: close\r\n\r\n".encode() + body)
+            self.transport.close()
 
         def _wait_for_header(self) -> None:
             self._header_timer = self.loop.call_later(header_s, self.transport.abort)

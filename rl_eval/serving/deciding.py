@@ -8,8 +8,8 @@ import numpy as np
 
 from rl_eval.errors import InputError
 from rl_eval.serving.requests import SelectRequest
+from rl_eval.serving.rows import Decision
 from rl_eval.serving.served_policy import Decisions, ServedPolicy
-from rl_eval.serving.store import Decision
 
 
 def decide_together(

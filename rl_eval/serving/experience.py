@@ -8,8 +8,9 @@ import numpy as np
 
 from rl_eval.serving.bodies import RefusedError, StoreExperienceBody
 from rl_eval.serving.requests import Observation, legal_actions, network_action, shaped
+from rl_eval.serving.rows import Decision, Experience
 from rl_eval.serving.served_policy import ServedPolicy
-from rl_eval.serving.store import Decision, Experience, Store
+from rl_eval.serving.store import Store
 
 
 @dataclass(frozen=True)
@@ -24,11 +25,11 @@ class ReceivedExperience:
     following: Observation | None
 
 
-def keep_experience(received: ReceivedExperience, store: Store, served: ServedPolicy) -> tuple[str, str | None, bool]:
+def keep_experience(received: ReceivedExperience, store: Store, served: ServedPolicy) -> tuple[str, bool]:
     """Keep what was sent, inside a transaction of the store; what is refused is refused before it writes.
 
     Returns:
-        The id of the decision, its unit, and whether the experience is new.
+        The id of the decision, and whether the experience is new.
 
     Raises:
         RefusedError: an unknown decision, other values than before, or something that does not fit.
@@ -48,16 +49,36 @@ def keep_experience(received: ReceivedExperience, store: Store, served: ServedPo
         decision_id, seq = body.decision_id or seq_id, int(seq_id.partition("-")[0])
         if body.decision_id is not None:
             store.name_decision(body.decision_id, seq)
-        store.add_experience(seq, experience)
-        return decision_id, unit, True
+        _keep(store, seq, unit, experience)
+        return decision_id, True
     assert body.decision_id is not None
-    if whole and not _same(_decision(body, served), store.decision(seq)):
-        raise RefusedError(409, f"{body.decision_id} is another decision: its observation and action do not change")
-    return body.decision_id, unit, store.add_experience(seq, experience)
+    if changed := _changed(body, store.decision(seq), served, whole=whole, own=store.is_own(body.decision_id)):
+        raise RefusedError(409, f"{body.decision_id} is another decision: its {', '.join(changed)} does not change")
+    return body.decision_id, _keep(store, seq, unit, experience)
 
 
-def _same(one: Decision, other: Decision) -> bool:
-    return (one.observation, one.action, one.mask) == (other.observation, other.action, other.mask)
+def _keep(store: Store, seq: int, unit: str | None, experience: Experience) -> bool:
+    """Whether it is new."""
+    new = store.add_experience(seq, experience)
+    if new and unit is not None:
+        store.add_return(seq, unit, experience.reward, experience.terminated or experience.truncated)
+    return new
+
+
+def _changed(body: StoreExperienceBody, stored: Decision, served: ServedPolicy, *, whole: bool, own: bool) -> list[str]:
+    """The keys of a body that say something else about a decision than what is stored.
+
+    A key that is not there says nothing; but a transition with an id of the client's own is the same as a whole only.
+    """
+    mask = None if body.mask is None else _mask(body.mask, served)
+    given = {"unit": body.unit, "policy_version": body.policy_version, "mask": mask}
+    kept = {"unit": stored.unit, "policy_version": stored.version, "mask": stored.mask}
+    if whole:
+        sent = _decision(body, served)
+        given |= {"observation": sent.observation, "action": sent.action}
+        kept |= {"observation": stored.observation, "action": stored.action}
+    exact = whole and own
+    return [key for key, value in given.items() if (exact or value is not None) and value != kept[key]]
 
 
 def _experience(received: ReceivedExperience, unit: str | None) -> Experience:
@@ -86,13 +107,17 @@ def _decision(body: StoreExperienceBody, served: ServedPolicy) -> Decision:
         version=body.policy_version,
         unit=body.unit,
         observation=_one(body.observation, served, "observation").tobytes(),
-        mask=None if body.mask is None else legal_actions(body.mask, served, 1, True, "mask")[0].tobytes(),
+        mask=None if body.mask is None else _mask(body.mask, served),
         action=network_action(body.action, served),
         log_prob=None,
         value=None,
         confidence=None,
         greedy=False,
     )
+
+
+def _mask(flags: np.ndarray, served: ServedPolicy) -> bytes:
+    return legal_actions(flags, served, 1, True, "mask")[0].tobytes()
 
 
 def _one(numbers: np.ndarray, served: ServedPolicy, name: str) -> np.ndarray:

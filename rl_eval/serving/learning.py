@@ -13,14 +13,13 @@ from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 
 from rl_eval import config, seeding
-from rl_eval.agent_registry import agent, agents
+from rl_eval.agent_registry import agent
 from rl_eval.errors import InputError
-from rl_eval.extras import imports_of_extra
 from rl_eval.policy import Spaces
 from rl_eval.serving.columns import columns
+from rl_eval.serving.rows import StoredTransition
 from rl_eval.serving.served_policy import ServedPolicy
 from rl_eval.serving.source import Source, served, version_of
-from rl_eval.serving.store import StoredTransition
 
 MAX_TRANSITIONS = 65_536  # of one update
 STATE = "learner"  # of a checkpoint's metadata: the agent's state
@@ -55,11 +54,6 @@ class Learner:
     def __init__(self, source: Source, update_after: int | None, folder: Path):
         if source.run_config is None:
             raise InputError(f"{source.name} is an ONNX file, which does not learn: serve the run it was exported from")
-        agents()  # where they are missing, one sentence
-        with imports_of_extra("train", "learning"):
-            import torch
-
-            torch.set_num_threads(1)
         run_config = config.without_servers(config.load(source.run_config))
         self._agent_config = _settings(run_config.agent, source.meta, update_after)
         self._source, self._update_after = source, update_after
@@ -93,7 +87,7 @@ class Learner:
                 self.agent.initialize(arrays, meta)
             else:
                 self.agent.load_state({name: np.array(value) for name, value in arrays.items()}, meta[STATE])
-        except (KeyError, TypeError, ValueError) as error:
+        except (KeyError, TypeError, ValueError, AttributeError, IndexError, RuntimeError) as error:
             raise InputError(f"the checkpoint does not fit the agent ({error}): use another one") from error
 
     def refill(self, transitions: Sequence[StoredTransition]) -> None:

@@ -50,21 +50,23 @@ class _Metrics(Collector):
         yield actions
         rewards = CounterMetricFamily(f"{PREFIX}_experiences", "Experiences that were stored.", value=counted.rewards)
         yield rewards
+        history = server.history
         gauges = {
             "reward_sum": ("Sum of their rewards.", counted.reward_sum),
             "waiting_transitions": ("Transitions that no update has used.", server.store.waiting()),
-            "updates": ("Updates and loads of the folder so far.", server.updates),
+            "updates": ("Updates since the folder began.", server.updates),
+            "loads": ("Loads since the folder began.", history.loads),
             "uptime_seconds": ("Since the server started.", time.time() - counted.started),
-            "mean_return": ("Of the latest 100 episodes of units.", counted.mean_return),
-            "last_update_timestamp_seconds": ("When it ended.", counted.last_update),
-            "last_update_duration_seconds": ("How long it took.", counted.last_update_s),
+            "mean_return": ("Of the latest 100 episodes of units.", server.store.counts().mean_return),
+            "last_update_timestamp_seconds": ("When it ended.", history.last_update),
+            "last_update_duration_seconds": ("How long it took.", history.last_update_s),
             "replay_fill": ("Share of the replay buffer that is filled.", server.buffer_fill),
         }
         for name, (meaning, value) in gauges.items():
             if value is not None:
                 yield GaugeMetricFamily(f"{PREFIX}_{name}", meaning, value=value)
         losses = GaugeMetricFamily(f"{PREFIX}_loss", "Metrics of the latest update.", labels=("name",))
-        for name, value in sorted(counted.losses.items()):
+        for name, value in sorted(history.losses.items()):
             losses.add_metric((name,), value)
         yield losses
 

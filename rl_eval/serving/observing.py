@@ -16,6 +16,7 @@ from rl_eval.serving.served_policy import ServedPolicy
 from rl_eval.serving.threads import in_thread
 
 MAX_WAITING = 1_000  # texts
+LENGTH_TOLERANCE = 1e-3  # of an embedding's length of 1: what rounding its numbers to 16 bits, or to 4 digits, makes
 
 
 @dataclass(frozen=True)
@@ -144,10 +145,18 @@ class Observing:
                 422, f"{state.prefix}embedding needs encoder, the identity of what made it: /health names the one "
                 "that this policy takes"
             )  # fmt: skip
-        return shaped(
+        rows, single = shaped(
             embedding, (self._observer.width,), f"{state.prefix}embedding",
             f"; all that it observes is given as {state.prefix}observation",
         )  # fmt: skip
+        lengths = np.linalg.norm(rows.astype(np.float64), axis=1)
+        if (wrong := np.flatnonzero(abs(lengths - 1.0) > LENGTH_TOLERANCE)).size:
+            where = "" if single else f" in row {wrong[0]}"
+            raise RefusedError(
+                422, f"{state.prefix}embedding has the length {lengths[wrong[0]]:.4g}{where}: divide it by its length, "
+                "since an embedding of this encoder has length 1"
+            )  # fmt: skip
+        return rows, single
 
     def _advice(self, observation: np.ndarray, prefix: str) -> str:
         """For an observation of another shape: what it seems to be."""

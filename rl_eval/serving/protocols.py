@@ -18,11 +18,16 @@ from starlette.responses import Response
 from rl_eval.serving.bodies import MAX_BATCH, Body, RefusedError, Seed, flags, numbers, parse
 from rl_eval.serving.requests import Observation, SelectRequest, legal_actions, shaped
 from rl_eval.serving.routes import REFUSALS, json_answer, post, server_of
-from rl_eval.serving.served_policy import Decisions
+from rl_eval.serving.served_policy import Decisions, ServedPolicy
 from rl_eval.serving.server import PolicyServer
 
 OBSERVATIONS, MASK = "observations", "action_mask"
-_NUMBER_TYPES = ("FP16", "FP32", "FP64", "INT8", "INT16", "INT32", "INT64", "UINT8", "UINT16", "UINT32", "UINT64")
+# NumPy's types of the protocol's numbers.
+_NUMBER_TYPES = {
+    **{f"FP{bits}": np.dtype(f"f{bits // 8}") for bits in (16, 32, 64)},
+    **{f"INT{bits}": np.dtype(f"i{bits // 8}") for bits in (8, 16, 32, 64)},
+    **{f"UINT{bits}": np.dtype(f"u{bits // 8}") for bits in (8, 16, 32, 64)},
+}
 router = APIRouter(responses=REFUSALS)
 
 
@@ -151,6 +156,10 @@ async def invocations(request: Request) -> Response:
     if len(inputs) != 1:
         raise RefusedError(422, f"give one of inputs, instances and dataframe_split, not {len(inputs)} of them")
     name, data = inputs[0]
+    if any(isinstance(value, str) for row in data for value in (row if isinstance(row, list) else [row])):
+        raise RefusedError(
+            422, f"{name} holds texts, which this form does not read: send each as prompt to /select_action"
+        )
     rows, single = shaped(_array(data, numbers, name), server.policy.spaces.observation.shape or (), name)
     decided, _ = await _decide(server, Observation(rows, None, single), body.params)
     return json_answer({"predictions": decided.actions.tolist()})
@@ -197,18 +206,26 @@ async def model_metadata(request: Request, name: str, version: str | None = None
     """Inputs, outputs and version of the policy."""
     policy = (server := _model(request, name, version)).policy
     inputs = [{"name": OBSERVATIONS, "datatype": "FP32", "shape": [-1, *(policy.spaces.observation.shape or ())]}]
-    if policy.actions is None:
-        outputs = [{"name": "action", "datatype": "FP32", "shape": [-1, *(policy.spaces.action.shape or ())]}]
-    else:
-        outputs = [{"name": "action", "datatype": "INT64", "shape": [-1]}]
-        outputs.append({"name": "probabilities", "datatype": "FP64", "shape": [-1, policy.actions]})
-    outputs.append({"name": "value", "datatype": "FP64", "shape": [-1]})
+    outputs = [
+        {"name": name, "datatype": datatype, "shape": [-1, *shape]}
+        for name, (datatype, shape) in _outputs_of(policy).items()
+    ]
     return json_answer(
         {
             "name": server.source.name, "versions": [policy.version], "platform": "rl_eval", "inputs": inputs,
             "outputs": outputs,
         }
     )  # fmt: skip
+
+
+def _outputs_of(policy: ServedPolicy) -> dict[str, tuple[str, tuple[int, ...]]]:
+    """The name of each output, its datatype and the shape of a row."""
+    action = policy.spaces.action
+    datatype = "INT64" if policy.actions is not None else "FP64" if action.dtype == np.float64 else "FP32"
+    outputs = {"action": (datatype, tuple(action.shape or ()))}
+    if policy.actions is not None:
+        outputs["probabilities"] = ("FP64", (policy.actions,))
+    return {**outputs, "value": ("FP32", ())}
 
 
 @router.get("/v2/models/{name}/ready")
@@ -233,28 +250,49 @@ async def infer_version(request: Request, name: str, version: str) -> Response:
 
 async def _infer(request: Request, name: str, version: str | None) -> Response:
     server, body = _model(request, name, version), parse(InferBody, await request.body())
-    policy, tensors = server.policy, {tensor.name: tensor for tensor in body.inputs}
+    policy, declared = server.policy, _outputs_of(server.policy)
+    asked = [output.name for output in body.outputs or ()] or list(declared)
+    if unknown := [name for name in asked if name not in declared]:
+        raise RefusedError(422, f"there is no output {unknown[0]!r}: this policy has {', '.join(declared)}")
+    tensors = {tensor.name: tensor for tensor in body.inputs}
+    if len(tensors) < len(body.inputs):
+        raise RefusedError(422, f"inputs name the tensor {body.inputs[0].name!r} twice: give it once")
     mask_tensor = tensors.pop(MASK, None)
     if len(tensors) != 1:
         raise RefusedError(422, f"inputs must be one tensor of observations, and may have {MASK}")
     ((input_name, tensor),) = tensors.items()
-    if tensor.datatype not in _NUMBER_TYPES:
-        raise RefusedError(422, f"{input_name} has the datatype {tensor.datatype!r}: it must be FP32")
-    shape = policy.spaces.observation.shape or ()
-    rows, _ = shaped(_reshaped(tensor, _array(tensor.data, numbers, input_name)), shape, input_name)
+    rows, _ = shaped(_reshaped(tensor, _numbers(tensor)), policy.spaces.observation.shape or (), input_name)
     mask = None
     if mask_tensor is not None:
+        if mask_tensor.datatype != "BOOL":
+            raise RefusedError(422, f"{MASK} has the datatype {mask_tensor.datatype!r}: it must be BOOL")
         legal = _reshaped(mask_tensor, _array(mask_tensor.data, flags, MASK))
         mask = legal_actions(legal, policy, len(rows), False, MASK)
     decided, answered = await _decide(server, Observation(rows, mask, False), body.parameters)
-    outputs = [_output("action", decided.actions)]
-    outputs += [] if decided.probabilities is None else [_output("probabilities", decided.probabilities)]
-    outputs += [] if decided.values is None else [_output("value", decided.values)]
-    if body.outputs:
-        asked = [output.name for output in body.outputs]
-        outputs = [output for output in outputs if output["name"] in asked]
+    arrays = {"action": decided.actions, "probabilities": decided.probabilities, "value": decided.values}
+    outputs = [
+        _output(name, declared[name][0], array) for name, array in arrays.items() if name in asked and array is not None
+    ]
     answer = {"model_name": server.source.name, "model_version": answered, "outputs": outputs}
     return json_answer(answer if body.id is None else {**answer, "id": body.id})
+
+
+def _numbers(tensor: InferTensor) -> np.ndarray:
+    """The numbers of a tensor, which its datatype can hold.
+
+    Raises:
+        RefusedError: 422, it cannot, or is none of numbers.
+    """
+    dtype = _NUMBER_TYPES.get(tensor.datatype)
+    if dtype is None:
+        raise RefusedError(422, f"{tensor.name} has the datatype {tensor.datatype!r}: it must be FP32")
+    array = _array(tensor.data, numbers, tensor.name)
+    given = np.asarray(tensor.data)
+    limits: Any = np.finfo(dtype) if dtype.kind == "f" else np.iinfo(dtype)
+    fits = dtype.kind == "f" or given.dtype.kind in "iu"
+    if not fits or given.min() < limits.min or given.max() > limits.max:
+        raise RefusedError(422, f"{tensor.name} has numbers that are no {tensor.datatype}: send them as FP32")
+    return array
 
 
 def _reshaped(tensor: InferTensor, array: np.ndarray) -> np.ndarray:
@@ -265,9 +303,6 @@ def _reshaped(tensor: InferTensor, array: np.ndarray) -> np.ndarray:
     return array.reshape(tensor.shape)
 
 
-def _output(name: str, array: np.ndarray) -> dict[str, Any]:
-    if array.dtype.kind in "iu":
-        datatype, array = "INT64", array.astype(np.int64)
-    else:
-        datatype = "FP32" if array.dtype == np.float32 else "FP64"
-    return {"name": name, "shape": list(array.shape), "datatype": datatype, "data": array.ravel().tolist()}
+def _output(name: str, datatype: str, array: np.ndarray) -> dict[str, Any]:
+    data = array.astype(_NUMBER_TYPES[datatype]).ravel().tolist()
+    return {"name": name, "shape": list(array.shape), "datatype": datatype, "data": data}

@@ -21,5 +21,5 @@ def json_text(values: Mapping[str, Any]) -> bytes:
 def refusal_of(error: Exception) -> tuple[int, str]:
     """The status and the sentence for one of `ERRORS`."""
     if isinstance(error, sqlite3.Error | OSError):
-        return 503, f"the server's folder cannot be written ({error}): nothing of this request was kept"
+        return 503, f"the server's folder cannot be used ({error}): nothing of this request was kept"
     return (error.status if isinstance(error, RefusedError) else 422), str(error)

@@ -106,21 +106,22 @@ async def health(request: Request) -> Response:
 async def stats(request: Request) -> Response:
     """Counts, returns, losses and versions."""
     server = server_of(request)
-    counted, (decisions, experiences, reward) = server.statistics, server.store.counts()
+    counted, counts, history = server.statistics, server.store.counts(), server.history
     return json_answer(
         {
             "policy_version": server.policy.version,
             "uptime_s": time.time() - counted.started,
-            "decisions": decisions,
-            "experiences": experiences,
+            "decisions": counts.decisions,
+            "experiences": counts.experiences,
             "waiting": server.store.waiting(),
-            "episodes": counted.episodes,
-            "mean_return": counted.mean_return,
-            "mean_reward": reward,
+            "episodes": counts.episodes,
+            "mean_return": counts.mean_return,
+            "mean_reward": counts.mean_reward,
             "updates": server.updates,
-            "last_update": counted.last_update,
-            "losses": counted.losses,
-            "versions": server.versions,
+            "loads": history.loads,
+            "last_update": history.last_update,
+            "losses": history.losses,
+            "versions": history.versions,
             "requests": {f"{path} {status}": count for (path, status), count in sorted(counted.requests.items())},
             "buffer_fill": server.buffer_fill,
         }

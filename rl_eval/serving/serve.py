@@ -141,16 +141,18 @@ def _later(seconds: float, act: Callable[[], Any]) -> None:
 def greeting(server: PolicyServer, address: Url, token: bool, loopback: bool) -> list[str]:
     """What is printed once the server listens: its URL, and a request that can be pasted."""
     policy = server.policy
-    observation = _zeros(policy.spaces.observation.shape or ())
     header = "" if loopback or not token else ' -H "Authorization: Bearer $RL_EVAL_TOKEN"'
     prefix = f"curl -s {shlex.quote(f'{address}/select_action')}{header} -H 'content-type: application/json'"
-    body = json.dumps({"observation": observation, "greedy": True})
+    observed: dict[str, Any] = {"observation": _zeros(policy.spaces.observation.shape or ())}
+    if server.observing.encoder is not None:
+        observed = {"prompt": "Say whether this review is positive or negative."}
+    body = json.dumps({**observed, "greedy": True})
     if len(body) > 300:  # a line that nobody would paste
         code = (
             f"import json; print(json.dumps({{'observation': {_zeros_code(policy.spaces.observation.shape or ())}}}))"
         )
         prefix, body = f"python3 -c {shlex.quote(code)} | {prefix}", ""
-    updates = f", after {server.updates:,} updates and loads" if server.updates else ""
+    updates = f", after {server.changes:,} updates and loads" if server.changes else ""
     served = f"{server.source.name} ({policy.spaces.env}), version {policy.version}{updates}"
     return [
         f"{address}  serves {served}; Ctrl-C ends it",

@@ -18,13 +18,15 @@ import numpy as np
 from rl_eval.errors import InputError
 from rl_eval.serving import checkpoints
 from rl_eval.serving.batching import Batch
-from rl_eval.serving.bodies import RefusedError, StoreExperienceBody
+from rl_eval.serving.bodies import RefusedError
 from rl_eval.serving.deciding import decide_together, rows_of
 from rl_eval.serving.experience import ReceivedExperience, keep_experience
+from rl_eval.serving.history import History, read_history, write_history
 from rl_eval.serving.learning import MAX_TRANSITIONS, Learner
+from rl_eval.serving.learning_imports import import_learning
 from rl_eval.serving.observing import Observing
 from rl_eval.serving.requests import SelectRequest
-from rl_eval.serving.served_policy import Decisions, ServedPolicy
+from rl_eval.serving.served_policy import Decisions
 from rl_eval.serving.source import Source
 from rl_eval.serving.statistics import Statistics
 from rl_eval.serving.store import FAULTY, Store
@@ -64,11 +66,11 @@ class PolicyServer:
         self._learner: Learner | None = None
         self.learning = False
         try:
-            self.policy, self.updates = checkpoints.current(folder, self.store, source)
+            self.policy, self.changes = checkpoints.current(folder, self.store, source)
+            self.history = read_history(self.store).serving(self.policy.version)
         except BaseException:
             self.store.close()
             raise
-        self.versions = [self.policy.version]
         self._decisions: Batch[SelectRequest, tuple[Decisions, list[str] | None, str]] = Batch(self._decide)
         self._experiences: Batch[ReceivedExperience, tuple[str, bool]] = Batch(self._keep_experiences)
 
@@ -117,19 +119,18 @@ class PolicyServer:
 
     def _keep_experiences(self, received: Sequence[ReceivedExperience]) -> list[tuple[str, bool] | Exception]:
         results: list[tuple[str, bool] | Exception] = []
-        kept: list[tuple[str | None, StoreExperienceBody]] = []
+        rewards: list[float] = []
         with self.store.transaction():
             for one in received:
                 try:
-                    decision_id, unit, new = keep_experience(one, self.store, self.policy)
+                    decision_id, new = keep_experience(one, self.store, self.policy)
                 except RefusedError as error:  # before anything was written
                     results.append(error)
                     continue
                 results.append((decision_id, new))
                 if new:
-                    kept.append((unit, one.body))
-        for unit, body in kept:
-            self.statistics.add_reward(unit, body.reward, body.done)
+                    rewards.append(one.body.reward)
+        self.statistics.add_rewards(rewards)
         return results
 
     async def update(self) -> dict[str, Any]:
@@ -146,6 +147,8 @@ class PolicyServer:
 
     async def _update(self) -> dict[str, Any]:
         try:
+            if self._learner is None and self.source.run_config is not None:
+                await import_learning()
             learner = self._learner if self._learner is not None else await in_thread(self._make_learner)
             self._learner = None  # until it has learned something that is kept
             answer = await self._learn(learner)
@@ -157,7 +160,7 @@ class PolicyServer:
             self.learning = False
 
     async def _learn(self, learner: Learner) -> dict[str, Any]:
-        started, updates, served = time.perf_counter(), self.updates + 1, self.policy
+        started, number, served = time.perf_counter(), self.changes + 1, self.policy
         version = served.version if learner.on_policy else None
         rows = await in_thread(lambda: self.store.unused(version, max(MAX_TRANSITIONS, learner.needed)))
         if len(rows) < learner.needed:
@@ -172,35 +175,39 @@ class PolicyServer:
             raise RefusedError(
                 409, f"{error}; the policy stays as it was, and these {len(seqs)} transitions are set aside"
             ) from error
-        await in_thread(lambda: checkpoints.write_version(self.folder, updates, arrays, meta))
+        await in_thread(lambda: checkpoints.write_version(self.folder, number, arrays, meta))
+        history = self.history.updated(policy.version, time.time(), time.perf_counter() - started, losses)
         with self.store.transaction():
-            self.store.mark(seqs, updates)
+            self.store.mark(seqs, number)
             if learner.on_policy:
                 self.store.mark_stale(policy.version)
-            checkpoints.make_current(self.store, updates)
-        self._serve(policy, updates)
+            self._keep_current(number, history)
+        self.policy, self.changes, self.history = policy, number, history
         await in_thread(self._forget_earlier)
-        self.statistics.losses, self.statistics.last_update = losses, time.time()
-        self.statistics.last_update_s = time.perf_counter() - started
         return _update_answer(True, policy.version, len(rows), 0, losses)
 
     def _make_learner(self) -> Learner:
         learner = Learner(self.source, self._update_after, self.folder)
-        for number in self.store.updates_that_fill(learner.buffer_size, self.updates):
+        for number in self.store.updates_that_fill(learner.buffer_size, self.changes):
             learner.refill(self.store.used_by(number))
-        learner.start(*checkpoints.read_version(self.folder, self.updates, self.source))
+        learner.start(*checkpoints.read_version(self.folder, self.changes, self.source))
         return learner
 
-    def _serve(self, policy: ServedPolicy, updates: int) -> None:
-        self.policy, self.updates = policy, updates
-        self.versions.append(policy.version)
-        del self.versions[:-100]
+    def _keep_current(self, number: int, history: History) -> None:
+        """Serve a version from the next start on; inside a `transaction`."""
+        checkpoints.make_current(self.store, number)
+        write_history(self.store, history)
+
+    @property
+    def updates(self) -> int:
+        """Updates since the folder began."""
+        return self.changes - self.history.loads
 
     def _forget_earlier(self) -> None:
         """Remove earlier versions once no power failure can bring them back as the current one."""
         with contextlib.suppress(OSError):  # the next one removes them, too
             self.store.wait_for_disk()
-            checkpoints.remove_old(self.folder, self.updates)
+            checkpoints.remove_old(self.folder, self.changes)
 
     @property
     def buffer_fill(self) -> float | None:
@@ -215,7 +222,7 @@ class PolicyServer:
         """
         self._require_idle()
         self.store.require_file()
-        checkpoints.save(self.folder, name, self.updates, self.source)
+        checkpoints.save(self.folder, name, self.changes, self.source)
         return self.policy.version
 
     def load(self, name: str) -> str:
@@ -227,12 +234,13 @@ class PolicyServer:
         self._require_idle()
         self.store.require_file()
         arrays, meta = checkpoints.read_saved(self.folder, name)
-        policy, updates = checkpoints.policy_of(arrays, meta), self.updates + 1
-        checkpoints.write_version(self.folder, updates, arrays, meta)
+        policy, number = checkpoints.policy_of(arrays, meta, self.source), self.changes + 1
+        checkpoints.write_version(self.folder, number, arrays, meta)
+        history = self.history.loaded(policy.version)
         with self.store.transaction():
-            checkpoints.make_current(self.store, updates)
+            self._keep_current(number, history)
         self._learner = None
-        self._serve(policy, updates)
+        self.policy, self.changes, self.history = policy, number, history
         self._forget_earlier()
         return policy.version
 

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import bisect
 import time
-from collections import Counter, deque
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-EPISODES = 100  # of the mean return
-UNITS = 10_000  # whose returns are followed at the same time
 BUCKETS = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 5.0)  # seconds
 
 
 @dataclass
 class Statistics:
-    """Counts since the server started."""
+    """Counts since the server started; what the folder outlives it with is in the store."""
 
     started: float = field(default_factory=time.time)
     requests: Counter[tuple[str, int]] = field(default_factory=Counter)  # by path and status
@@ -24,12 +23,6 @@ class Statistics:
     batches: Counter[int] = field(default_factory=Counter)  # rows that were decided together -> how often
     rewards: int = 0
     reward_sum: float = 0.0
-    episodes: int = 0
-    returns: deque[float] = field(default_factory=lambda: deque(maxlen=EPISODES))
-    running: dict[str, float] = field(default_factory=dict)  # unit -> return of its episode so far
-    losses: dict[str, float] = field(default_factory=dict)
-    last_update: float | None = None
-    last_update_s: float | None = None
 
     def add_request(self, path: str, status: int, seconds: float) -> None:
         """One answered request."""
@@ -38,22 +31,7 @@ class Statistics:
         buckets[bisect.bisect_left(BUCKETS, seconds)] += 1
         self.seconds[path] += seconds  # type: ignore[assignment]
 
-    def add_reward(self, unit: str | None, reward: float, done: bool) -> None:
-        """One experience that is new."""
-        self.rewards += 1
-        self.reward_sum += reward
-        if unit is None:
-            return
-        total = self.running.pop(unit, 0.0) + reward
-        if done:
-            self.episodes += 1
-            self.returns.append(total)
-        else:
-            self.running[unit] = total
-            if len(self.running) > UNITS:
-                self.running.pop(next(iter(self.running)))
-
-    @property
-    def mean_return(self) -> float | None:
-        """Of the latest episodes of units; None before the first one."""
-        return sum(self.returns) / len(self.returns) if self.returns else None
+    def add_rewards(self, rewards: Sequence[float]) -> None:
+        """Rewards of experiences that are new."""
+        self.rewards += len(rewards)
+        self.reward_sum += sum(rewards)

@@ -11,25 +11,27 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import math
 import os
 import secrets
 import sqlite3
 import threading
 import time
+import urllib.parse
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import numpy as np
-
 from rl_eval import run
 from rl_eval.errors import InputError
+from rl_eval.serving import rows
 from rl_eval.serving.bodies import RefusedError
+from rl_eval.serving.rows import DamagedStoreError, Decision, Experience, StoredTransition
 
 FILE = "store.sqlite"
 SCHEMA = "1"
 STALE, FAULTY = -1, -2  # `used` of what no update will learn from: of an earlier version; an update failed on it
+RETURNS = 100  # episodes of the mean return
 BUSY_S = 10.0
 PRUNED_AT_ONCE = 1024  # decisions
 LOG_BYTES = 32 << 20  # from which the log is written into the file
@@ -46,43 +48,22 @@ CREATE TABLE IF NOT EXISTS experience(
     seq INTEGER PRIMARY KEY, reward REAL NOT NULL, terminated INTEGER NOT NULL, truncated INTEGER NOT NULL,
     next_observation BLOB, next_mask BLOB, at REAL NOT NULL, used INTEGER);
 CREATE INDEX IF NOT EXISTS unused_experience ON experience(seq) WHERE used IS NULL;
+CREATE TABLE IF NOT EXISTS running(unit TEXT PRIMARY KEY, seq INTEGER NOT NULL, return REAL NOT NULL);
+CREATE TABLE IF NOT EXISTS episodes(seq INTEGER PRIMARY KEY, return REAL NOT NULL);
 -- Small ones to count by: the tables themselves hold all observations.
 CREATE INDEX IF NOT EXISTS counted_decisions ON decisions(greedy);
 CREATE INDEX IF NOT EXISTS counted_rewards ON experience(reward);
 """
 
 
-class Decision(NamedTuple):
-    """One decision as it is stored; arrays as bytes."""
+class Counts(NamedTuple):
+    """What is counted of a store's rows; the mean return is that of the latest 100 episodes of units."""
 
-    version: str | None
-    unit: str | None
-    observation: bytes  # float32 [D]
-    mask: bytes | None  # bool [A]
-    action: bytes  # int64 [1] from 0, or float32 [A] as drawn
-    log_prob: float | None
-    value: float | None
-    confidence: float | None
-    greedy: bool
-
-
-class Experience(NamedTuple):
-    """What followed a decision."""
-
-    reward: float
-    terminated: bool
-    truncated: bool
-    next_observation: bytes | None
-    next_mask: bytes | None
-
-
-@dataclass(frozen=True)
-class StoredTransition:
-    """A decision with what followed it. `next_observation` is that of the unit's next decision where none was given."""
-
-    seq: int
-    decision: Decision
-    experience: Experience
+    decisions: int
+    experiences: int
+    mean_reward: float | None
+    episodes: int
+    mean_return: float | None
 
 
 class Store:
@@ -99,16 +80,15 @@ class Store:
     def __init__(self, folder: Path, keep: int):
         self._file, self._keep = folder / FILE, keep
         try:
-            self._db = self._connect()
+            self._db = self._connect(mode="rwc")
             self._db.executescript(_TABLES)
             (count,) = self._db.execute("SELECT count(*) FROM meta").fetchone()
             if not count:
                 self.write_meta(schema=SCHEMA)
             if self.read_meta("schema") != SCHEMA:
                 raise InputError(f"{self._file} is of another version of this program: name another --folder")
-            self._latest, self._first = self._db.execute(
-                "SELECT coalesce(max(seq), 0), coalesce(min(seq), 1) FROM decisions"
-            ).fetchone()
+            ends = self._db.execute("SELECT coalesce(max(seq), 0), coalesce(min(seq), 1) FROM decisions").fetchone()
+            self._latest, self._first = (rows.whole_number(end, "the number of a decision") for end in ends)
             self._inode = os.stat(self._file).st_ino
         except (sqlite3.OperationalError, OSError) as error:
             raise InputError(
@@ -147,8 +127,9 @@ class Store:
                         db.execute("PRAGMA wal_checkpoint(PASSIVE)")
                         db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
-    def _connect(self) -> sqlite3.Connection:
-        db = sqlite3.connect(self._file, timeout=BUSY_S, isolation_level=None)
+    def _connect(self, mode: str = "rw") -> sqlite3.Connection:
+        address = f"file:{urllib.parse.quote(str(self._file.absolute()))}?mode={mode}"
+        db = sqlite3.connect(address, timeout=BUSY_S, isolation_level=None, uri=True)
         db.execute("PRAGMA journal_mode=WAL")
         db.execute("PRAGMA synchronous=NORMAL")
         db.execute("PRAGMA wal_autocheckpoint=0")
@@ -184,37 +165,44 @@ class Store:
     def add_decisions(self, decisions: Sequence[Decision]) -> list[str]:
         """Their ids, in order; inside a `transaction`."""
         now, nonces = time.time(), secrets.token_hex(6 * len(decisions))
-        rows, ids = [], []
+        columns, ids = [], []
         for i, decision in enumerate(decisions):
             self._latest += 1
             nonce = nonces[12 * i : 12 * i + 12]
-            rows.append((self._latest, nonce, *decision, now))
+            columns.append((self._latest, nonce, *decision, now))
             ids.append(f"{self._latest}-{nonce}")
-        self._db.executemany("INSERT INTO decisions VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", rows)
+        self._db.executemany("INSERT INTO decisions VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", columns)
         while self._latest - self._first >= self._keep + PRUNED_AT_ONCE:
             self._prune()
         return ids
 
     def _prune(self) -> None:
         self._first = self._latest - self._keep + 1
-        for table in ("decisions", "experience", "own_ids"):
+        for table in ("decisions", "experience", "own_ids", "running", "episodes"):
             self._db.execute(f"DELETE FROM {table} WHERE seq < ?", (self._first,))
 
     def find(self, decision_id: str) -> int | None:
         """The number of a decision; None where there is none of that id."""
         own = self._db.execute("SELECT seq FROM own_ids WHERE id = ?", (decision_id,)).fetchone()
         if own is not None:
-            return own[0]
+            return rows.whole_number(own[0], f"the decision of {decision_id}")
         number, _, nonce = decision_id.partition("-")
         if not number.isascii() or not number.isdigit() or len(number) > 18:
             return None
         row = self._db.execute("SELECT nonce FROM decisions WHERE seq = ?", (int(number),)).fetchone()
-        return int(number) if row is not None and secrets.compare_digest(row[0], nonce) else None
+        return int(number) if row is not None and secrets.compare_digest(str(row[0]), nonce) else None
+
+    def is_own(self, decision_id: str) -> bool:
+        """Whether an id is one that a client has chosen."""
+        return self._db.execute("SELECT 1 FROM own_ids WHERE id = ?", (decision_id,)).fetchone() is not None
 
     def decision(self, seq: int) -> Decision:
         """A stored decision."""
         names = ", ".join(Decision._fields)
-        return Decision(*self._db.execute(f"SELECT {names} FROM decisions WHERE seq = ?", (seq,)).fetchone())
+        row = self._db.execute(f"SELECT {names} FROM decisions WHERE seq = ?", (seq,)).fetchone()
+        if row is None:
+            raise DamagedStoreError(f"decision {seq} is missing")
+        return rows.decision(seq, row)
 
     def name_decision(self, decision_id: str, seq: int) -> None:
         """Give a decision an id of the client's own; inside a `transaction`."""
@@ -232,7 +220,7 @@ class Store:
         names = ", ".join(Experience._fields)
         row = self._db.execute(f"SELECT {names} FROM experience WHERE seq = ?", (seq,)).fetchone()
         if row is not None:
-            if Experience(row[0], bool(row[1]), bool(row[2]), row[3], row[4]) == experience:
+            if rows.experience(seq, row) == experience:
                 return False
             raise RefusedError(409, f"the experience of decision {seq} is stored with other values: it does not change")
         values = (seq, *experience, time.time(), None)
@@ -257,7 +245,7 @@ class Store:
     def updates_that_fill(self, size: int, updates: int) -> list[int]:
         """The latest of the first `updates` updates that together used at least `size` transitions, in their order."""
         query = "SELECT used, count(*) FROM experience WHERE used BETWEEN 1 AND ? GROUP BY used ORDER BY used DESC"
-        with contextlib.closing(self._connect()) as db:
+        with self._reader() as db:
             counts = db.execute(query, (updates,)).fetchall()
         chosen: list[int] = []
         for number, count in counts:
@@ -282,10 +270,24 @@ class Store:
             WHERE {where} AND (e.terminated OR e.next_observation IS NOT NULL
                 OR EXISTS (SELECT 1 FROM decisions n WHERE n.unit = d.unit AND n.seq > d.seq))
             ORDER BY d.seq LIMIT :limit"""
-        with contextlib.closing(self._connect()) as db:
-            rows = db.execute(query, {**values, "limit": limit}).fetchall()
+        with self._reader() as db:
+            found = db.execute(query, {**values, "limit": limit}).fetchall()
         end = 1 + len(Decision._fields)
-        return [StoredTransition(row[0], Decision(*row[1:end]), Experience(*row[end:])) for row in rows]
+        return [
+            StoredTransition(row[0], rows.decision(row[0], row[1:end]), rows.experience(row[0], row[end:]))
+            for row in found
+        ]
+
+    @contextlib.contextmanager
+    def _reader(self) -> Iterator[sqlite3.Connection]:
+        """A connection for another thread.
+
+        Raises:
+            OSError: the file is gone, or is another one.
+        """
+        self.require_file()
+        with contextlib.closing(self._connect()) as db:
+            yield db
 
     def mark(self, seqs: Sequence[int], used: int) -> None:
         """Say which update used transitions; inside a `transaction`."""
@@ -299,12 +301,32 @@ class Store:
             (STALE, version),
         )
 
-    def counts(self) -> tuple[int, int, float | None]:
-        """How many decisions and experiences there are, and the mean reward."""
+    def add_return(self, seq: int, unit: str, reward: float, ended: bool) -> None:
+        """Add a new reward to the return of the episode that a unit is in; inside a `transaction`."""
+        row = self._db.execute("SELECT return FROM running WHERE unit = ?", (unit,)).fetchone()
+        total = (0.0 if row is None else _finite(row[0], "a return")) + reward
+        if ended:
+            self._db.execute("DELETE FROM running WHERE unit = ?", (unit,))
+            self._db.execute("INSERT OR REPLACE INTO episodes VALUES (?, ?)", (seq, total))
+        else:
+            self._db.execute("INSERT OR REPLACE INTO running VALUES (?, ?, ?)", (unit, seq, total))
+
+    def counts(self) -> Counts:
+        """What is counted of the rows that are kept."""
         decisions, experiences, reward = self._db.execute(
             "SELECT (SELECT count(*) FROM decisions), count(*), avg(reward) FROM experience"
         ).fetchone()
-        return decisions, experiences, reward
+        episodes, mean_return = self._db.execute(
+            "SELECT (SELECT count(*) FROM episodes), "
+            f"avg(return) FROM (SELECT return FROM episodes ORDER BY seq DESC LIMIT {RETURNS})"
+        ).fetchone()
+        return Counts(
+            decisions,
+            experiences,
+            None if reward is None else _finite(reward, "the mean reward"),
+            episodes,
+            None if mean_return is None else _finite(mean_return, "the mean return"),
+        )
 
     def write_meta(self, **values: str) -> None:
         """Keep texts by name."""
@@ -313,6 +335,8 @@ class Store:
     def read_meta(self, key: str) -> str | None:
         """A text that was kept; None where there is none."""
         row = self._db.execute("SELECT value FROM meta WHERE key = ?", (key,)).fetchone()
+        if row is not None and not isinstance(row[0], str):
+            raise DamagedStoreError(f"{key} is no text")
         return None if row is None else row[0]
 
     def close(self) -> None:
@@ -323,6 +347,7 @@ class Store:
         self._db.close()
 
 
-def array(content: bytes | None, dtype: Any) -> np.ndarray | None:
-    """A stored array, `[…]` flat; None for None."""
-    return None if content is None else np.frombuffer(content, dtype)
+def _finite(value: Any, name: str) -> float:
+    if not isinstance(value, float) or not math.isfinite(value):
+        raise DamagedStoreError(f"{name} is {str(value)[:40]!r}")
+    return value

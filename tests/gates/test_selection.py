@@ -131,7 +131,7 @@ def test_why_a_group_was_taken(tmp_path):
     outputs = tmp_path / "outputs"
     judged = suite(tmp_path, runs="{count: 2}")
     write_run(outputs / "a", seed=1)
-    assert newest_group(judged, outputs).reasons[0].startswith("no group of 2 runs")
+    assert newest_group(judged, outputs).reasons[0].startswith("1 of 2 runs")
     write_run(outputs / "b", seed=2)
     assert newest_group(judged, outputs).reasons[0].startswith("the only complete group of 2 runs")
     for seed in (1, 2):

@@ -50,7 +50,7 @@ def test_a_run_whose_config_is_not_the_one_it_was_trained_with_has_no_judged_pol
     if own:
         assert read.judged_snapshot().name == "step_20"
     else:
-        with pytest.raises(InputError, match="config.yaml is not what the run was trained with"):
+        with pytest.raises(InputError, match=r"config\.yaml is not what the run was trained with"):
             read.judged_snapshot()
 
 

@@ -1,6 +1,7 @@
 """How many connections there may be, and how long one may take to send a header."""
 
 import contextlib
+import json
 import socket
 import threading
 
@@ -41,6 +42,16 @@ def answer(connection):
     while not content.endswith(b"{}"):
         content += connection.recv(1000)
     return content
+
+
+def test_what_is_no_http_is_refused_in_json(connect):
+    connection, content = connect(), b""
+    connection.sendall(b"nothing of HTTP\r\n\r\n")
+    while part := connection.recv(1000):
+        content += part
+    head, _, body = content.partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 400")
+    assert isinstance(json.loads(body)["detail"], str)
 
 
 def closed(connection):

@@ -20,6 +20,7 @@ from rl_eval.serving.openapi import schema
 from tests.serving.served_runs import AGENTS, OBS, client_of, write_run
 
 NAME = "letters"
+UNIT = [0.5, 0.5, 0.5, 0.5]  # an embedding has length 1
 IDENTITY = "letters 1 (0123456789abcdef)"
 
 
@@ -49,6 +50,10 @@ class Doubled(BaseModel):
     text: str
 
 
+class Strict(BaseModel, extra="forbid"):
+    text: str
+
+
 class LettersConfig(EnvConfig):
     name: Literal["letters"] = "letters"
 
@@ -74,6 +79,10 @@ class LettersDomain(Domain):
             if not body.text:
                 raise InputError("text is empty: give some")
             return Doubled(text=body.text * 2)
+
+        @router.post("/strict")
+        async def strict(body: Strict):
+            return {}
 
         return router
 
@@ -104,9 +113,11 @@ def test_texts_are_observed_by_the_domain(client):
     assert health["action_names"] == ["left", "right"]
     by_text = client.post("/select_action", json={"prompt": "abba c", "greedy": True}).json()
     by_numbers = client.post("/select_action", json={"observation": [2, 2, 1, 0], "greedy": True}).json()
-    embedded = {"embedding": [2, 2, 1, 0], "encoder": IDENTITY, "greedy": True}
+    embedded = {"embedding": UNIT, "encoder": IDENTITY, "greedy": True}
     by_embedding = client.post("/select_action", json=embedded).json()
-    assert by_text["value"] == by_numbers["value"] == by_embedding["value"]
+    by_its_numbers = client.post("/select_action", json={"observation": UNIT, "greedy": True}).json()
+    assert by_text["value"] == by_numbers["value"]
+    assert by_embedding["value"] == by_its_numbers["value"]
     assert by_text["encoder"] == IDENTITY
 
 
@@ -117,17 +128,17 @@ def stored_observations(client):
 
 def test_task_actions_so_far_and_an_embedding_may_come_with_a_text(client):
     facts = {"task": "xy", "applied": [1, 0, 1]}
-    embedded = {"embedding": [9, 8, 7, 6], "encoder": IDENTITY}
+    embedded = {"embedding": UNIT, "encoder": IDENTITY}
     for body in ({"prompt": "ab", **facts}, {"prompt": "ab", **embedded}, {"prompt": "ab", **facts, **embedded}):
         assert client.post("/select_action", json=body).status_code == 200
         assert client.post("/get_distribution", json=body).status_code == 200
-    assert stored_observations(client) == [[1, 1, 2, 3], [9, 8, 7, 6], [9, 8, 9, 9]]
+    assert stored_observations(client) == [[1, 1, 2, 3], UNIT, [0.5, 0.5, 2.5, 3.5]]
     decision_id = client.post("/select_action", json={"prompt": "ab"}).json()["decision_id"]
-    following = {f"next_{key}": value for key, value in {"prompt": "d", **facts, "embedding": [4, 3, 2, 1]}.items()}
+    following = {f"next_{key}": value for key, value in {"prompt": "d", **facts, "embedding": UNIT}.items()}
     body = {"decision_id": decision_id, "reward": 1.0, "done": False, "encoder": IDENTITY, **following}
     assert client.post("/store_experience", json=body).status_code == 200
     (stored,) = client.server.store.unused(None, 10)
-    assert np.frombuffer(stored.experience.next_observation, np.float32).tolist() == [4, 3, 4, 4]
+    assert np.frombuffer(stored.experience.next_observation, np.float32).tolist() == [0.5, 0.5, 2.5, 3.5]
 
 
 @pytest.mark.parametrize(
@@ -136,8 +147,8 @@ def test_task_actions_so_far_and_an_embedding_may_come_with_a_text(client):
         ({"embedding": OBS}, "encoder"),
         ({"embedding": OBS, "prompt": "ab"}, "encoder"),
         ({"embedding": [1.0] * 3, "encoder": IDENTITY}, r"\[3\].*\[4\]"),
-        ({"embedding": [-1.0] * 4, "encoder": IDENTITY}, "prompt beside"),
-        ({"embedding": [OBS], "encoder": IDENTITY, "prompt": "ab"}, "batch"),
+        ({"embedding": [-0.5] * 4, "encoder": IDENTITY}, "prompt beside"),
+        ({"embedding": [UNIT], "encoder": IDENTITY, "prompt": "ab"}, "batch"),
         ({"observation": OBS, "prompt": "ab"}, "one of"),
         ({"observation": OBS, "task": "x"}, "prompt"),
         ({"embedding": OBS, "encoder": IDENTITY, "applied": [0]}, "prompt"),
@@ -155,6 +166,23 @@ def test_what_is_missing_beside_a_text_or_an_embedding_is_named(client, body, wo
         answer = client.post(route, json={**named, **more})
         assert answer.status_code == 422
         assert re.search(word, answer.json()["detail"]), answer.json()
+
+
+@pytest.mark.parametrize("embedding", [[1.0] * 4, [0.0] * 4, [UNIT, [0.5, 0.5, 0.5, 0.51]]])
+def test_an_embedding_of_another_length_than_1_is_refused(client, embedding):
+    answer = client.post("/select_action", json={"embedding": embedding, "encoder": IDENTITY})
+    assert answer.status_code == 422
+    assert "length" in answer.json()["detail"]
+    beside = {"embedding": np.ravel(embedding)[-4:].tolist(), "encoder": IDENTITY, "prompt": "ab"}
+    assert client.post("/get_distribution", json=beside).status_code == 422
+
+
+def test_rounding_leaves_an_embedding_its_length(client):
+    row = np.random.default_rng(0).random(4)
+    row /= np.linalg.norm(row)
+    for rounded in (row.astype(np.float16), row.astype(np.float32), row.round(4)):
+        body = {"embedding": rounded.astype(float).tolist(), "encoder": IDENTITY}
+        assert client.post("/select_action", json=body).status_code == 200
 
 
 def test_a_long_text_keeps_nobody_waiting(client, monkeypatch):
@@ -216,6 +244,13 @@ def test_routes_of_the_domain_are_mounted_at_the_root(client):
         assert answer.status_code == 422
         assert isinstance(answer.json()["detail"], str)
     assert client.post("/double", content=b"{").status_code == 422
+    no_json = client.post("/double", content=b"a=b", headers={"content-type": "application/json"}).json()["detail"]
+    assert "JSON" in no_json
+    assert not no_json[0].isdigit()
+    assert "body" in client.post("/double").json()["detail"]
+    unknown = client.post("/strict", json={"text": "a", "x\x1b[31m": 1}).json()["detail"]
+    assert "\x1b" not in unknown
+    assert "31m" in unknown
     unnamed = client.post("/double", content=b'{"text": "a"}', headers={"content-type": "text/plain"})
     assert unnamed.status_code == 422
     assert "application/json" in unnamed.json()["detail"]

@@ -51,12 +51,43 @@ def test_inference_takes_masks_and_versions(client):
         [], [tensor([OBS], shape=[1, 5])], [tensor([OBS], datatype="BYTES")],
         [tensor([OBS], data=["a"] * 4)], [tensor([OBS]), tensor([OBS], name="y")], [tensor([OBS], shape=[-1, 4])],
         [{"name": "x"}], [tensor([OBS], data=[float("1e300")] * 4)],
+        [tensor([OBS], datatype="UINT8", data=[0, 1, 2, 300])],
+        [tensor([OBS], datatype="INT64")], [tensor([OBS], datatype="UINT8", data=[0, 1, 2, -1])],
+        [tensor([OBS], datatype="FP16", data=[1e5] * 4)], [tensor([OBS]), tensor([OBS])],
+        [tensor([OBS], data=[True, False, 0.5, 1])], [tensor([OBS], data=[[True, False, 0.5, 1]])],
+        [tensor([OBS]), {"name": "action_mask", "shape": [1, 2], "datatype": "FP32", "data": [True, False]}],
     ],
 )  # fmt: skip
 def test_other_tensors_are_refused(client, inputs):
     answer = client.post("/v2/models/ppo/infer", json={"inputs": inputs})
     assert answer.status_code == 422
     assert answer.json()["error"] == answer.json()["detail"]
+
+
+def test_outputs_have_the_datatypes_and_names_of_the_metadata(runs, tmp_path):
+    for agent, width in (("ppo", 4), ("dqn", 4), ("box", 3)):
+        with client_of(runs / agent, tmp_path / agent) as client:
+            declared = client.get(f"/v2/models/{agent}").json()["outputs"]
+            body = {"inputs": [tensor(observations(2, size=width))]}
+            outputs = client.post(f"/v2/models/{agent}/infer", json=body).json()["outputs"]
+            assert [(o["name"], o["datatype"]) for o in outputs] == [(o["name"], o["datatype"]) for o in declared]
+            assert [o["shape"][1:] for o in outputs] == [o["shape"][1:] for o in declared]
+            unknown = client.post(f"/v2/models/{agent}/infer", json={**body, "outputs": [{"name": "no"}]})
+            assert unknown.status_code == 422
+            assert "value" in unknown.json()["detail"]
+
+
+@pytest.mark.parametrize("datatype", ["INT8", "UINT64", "FP16", "FP64"])
+def test_numbers_that_a_datatype_holds_are_taken(client, datatype):
+    body = {"inputs": [tensor([OBS], datatype=datatype, data=[0, 1, 2, 3])]}
+    assert client.post("/v2/models/ppo/infer", json=body).status_code == 200
+
+
+@pytest.mark.parametrize("rows", [["Say it"], [["Say it"]]])
+def test_texts_in_invocations_are_sent_elsewhere(client, rows):
+    answer = client.post("/invocations", json={"instances": rows})
+    assert answer.status_code == 422
+    assert "/select_action" in answer.json()["detail"]
 
 
 @pytest.mark.parametrize("form", ["inputs", "instances", "dataframe_split"])

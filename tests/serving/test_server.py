@@ -10,6 +10,7 @@ from rl_eval import domains
 from rl_eval.errors import InputError
 from rl_eval.serving import checkpoints
 from rl_eval.serving.learning import Learner
+from rl_eval.serving.rows import Decision
 from rl_eval.serving.source import load, version_of
 from rl_eval.serving.store import Store
 from tests.serving.served_runs import OBS, client_of, live, observations, policy_server
@@ -212,7 +213,47 @@ def test_a_checkpoint_is_served_again(client, tmp_path):
     assert client.post("/select_action", json={"observation": OBS}).json()["policy_version"] == first
     live(client, 32, seed=1)
     assert client.post("/update").json()["updated"]
-    assert client.get("/stats").json()["versions"][:3] == [first, second, first]
+    stats = client.get("/stats").json()
+    assert stats["versions"][:2] == [second, first]
+    assert (len(stats["versions"]), stats["updates"], stats["loads"]) == (3, 2, 1)
+
+
+def test_what_stats_counts_of_the_folder_survives_a_restart(runs, tmp_path):
+    own = {"observation": OBS, "action": 0, "unit": "u", "next_observation": OBS}
+    with client_of(runs / "ppo", tmp_path / "folder", update_after=4) as client:
+        for reward, done in ((1.0, False), (2.0, True), (5.0, True), (7.0, False)):
+            version = client.server.policy.version
+            body = {**own, "reward": reward, "done": done, "policy_version": version}
+            assert client.post("/store_experience", json=body).status_code == 200
+        client.post("/save", json={"name": "first"})
+        assert client.post("/update").json()["updated"]
+        client.post("/load", json={"name": "first"})
+        before = client.get("/stats").json()
+        assert (before["episodes"], before["mean_return"]) == (2, 4.0)
+        assert (before["updates"], before["loads"], len(before["versions"])) == (1, 1, 2)
+        assert before["last_update"] is not None
+        assert before["losses"]
+    with client_of(runs / "ppo", tmp_path / "folder", update_after=4) as client:
+        after = client.get("/stats").json()
+        ours = ("uptime_s", "requests", "buffer_fill")
+        assert {key: value for key, value in after.items() if key not in ours} == {
+            key: value for key, value in before.items() if key not in ours
+        }
+        client.post("/store_experience", json={**own, "reward": 1.0, "done": True})
+        assert client.get("/stats").json()["mean_return"] == pytest.approx((3 + 5 + 8) / 3)
+
+
+def test_the_store_drops_returns_with_their_decisions(tmp_path):
+    store = Store(tmp_path, keep=10)
+    row = Decision(None, "u", b"", None, b"", None, None, None, False)
+    for i in range(1100):
+        with store.transaction():
+            (decision_id,) = store.add_decisions([row])
+            store.add_return(int(decision_id.partition("-")[0]), f"u{i % 7}", 1.0, ended=i % 2 == 0)
+    kept = store.counts()
+    store.close()
+    assert kept.decisions < 100
+    assert kept.episodes <= kept.decisions
 
 
 def test_losses_that_are_not_finite_leave_the_policy_as_it_was(client, monkeypatch):

@@ -95,22 +95,35 @@ type Vectors<Body> = {
 /** What followed a decision, or a whole transition. */
 export type Experience = Vectors<Schemas["StoreExperienceBody"]>;
 
+const MAX_DEPTH = 8; // of lists in lists
+
 /**
  * Numbers as JSON holds them.
  *
- * @throws RLError a number that is not finite: JSON would make it null.
+ * @throws RLError a number that is not finite, which JSON would make null, or what JSON has no form for.
  */
-function listed(value: unknown, name: string): unknown {
+function listed(value: unknown, name: string, depth = 0): unknown {
+  if (typeof value === "bigint" || typeof value === "function" || typeof value === "symbol") {
+    throw new RLError("invalid_input", `${name} holds a ${typeof value}: give finite numbers`);
+  }
+  if (depth > MAX_DEPTH) throw new RLError("invalid_input", `${name} is nested too deep: give a list, or rows of lists`);
   if (typeof value === "number") {
     if (Number.isFinite(value)) return value;
     throw new RLError("invalid_input", `${name} holds ${value}: give finite numbers`);
   }
-  if (ArrayBuffer.isView(value)) return Array.from(value as Float32Array, (item) => listed(item, name));
-  return Array.isArray(value) ? value.map((item: unknown) => listed(item, name)) : value;
+  if (ArrayBuffer.isView(value)) return Array.from(value as Float32Array, (item) => listed(item, name, depth + 1));
+  return Array.isArray(value) ? value.map((item: unknown) => listed(item, name, depth + 1)) : value;
 }
 
-/** A body with typed arrays as lists, every number of it finite. */
+/**
+ * A body with typed arrays as lists, every number of it finite.
+ *
+ * @throws RLError it is no object, or holds something that cannot be sent.
+ */
 export function jsonBody<Body>(values: object): Body {
+  if (typeof values !== "object" || values === null || Array.isArray(values)) {
+    throw new RLError("invalid_input", "the body must be an object, such as { observation: [0.1, 0.2] }");
+  }
   const entries = Object.entries(values).filter(([, value]) => value !== undefined);
   return Object.fromEntries(entries.map(([key, value]) => [key, listed(value, key)])) as Body;
 }

@@ -1,5 +1,6 @@
 /** `RLInterface`: a policy server, and each of its routes as a method. */
 
+import { invalidAnswer } from "./answers.js";
 import {
   jsonBody,
   type Checkpoint,
@@ -142,7 +143,11 @@ export class RLInterface {
   async selectAction(state: object, options?: CallOptions): Promise<Decision | Decisions> {
     const body = jsonBody<BodyOf<"/select_action">>(state);
     // A second decision of a unit would be part of its stream, so only what is not stored is repeated.
-    return (await this.#call("/select_action", body, body.record === false, options)) as Decision | Decisions;
+    const decided = await this.#call("/select_action", body, body.record === false, options);
+    if (body.record !== false && decided.decision_id == null) {
+      throw invalidAnswer(`${this.baseUrl}/select_action`, "decision_id");
+    }
+    return decided as Decision | Decisions;
   }
 
   /**
@@ -171,7 +176,11 @@ export class RLInterface {
   /** What followed a decision. It is on disk when this resolves, and the same experience twice is one. */
   async storeExperience(experience: Experience, options?: CallOptions): Promise<StoredExperience> {
     const body = jsonBody<BodyOf<"/store_experience">>(experience);
-    return this.#call("/store_experience", body, body.decision_id != null, options);
+    const stored = await this.#call("/store_experience", body, body.decision_id != null, options);
+    if (body.decision_id != null && stored.decision_id !== body.decision_id) {
+      throw invalidAnswer(`${this.baseUrl}/store_experience`, "decision_id");
+    }
+    return stored;
   }
 
   /** Learn from what is stored: the losses, or how many transitions are missing. */
@@ -195,13 +204,13 @@ export class RLInterface {
   }
 
   /** The prompt after a mutation, where the domain of the policy has prompts. */
-  mutate(body: BodyOf<"/mutate">, options?: CallOptions): Promise<AnswerOf<"/mutate">> {
-    return this.#call("/mutate", body, true, options);
+  async mutate(body: BodyOf<"/mutate">, options?: CallOptions): Promise<AnswerOf<"/mutate">> {
+    return this.#call("/mutate", jsonBody<BodyOf<"/mutate">>(body), true, options);
   }
 
   /** How good a prompt is, where the domain of the policy has prompts. */
-  score(body: BodyOf<"/score">, options?: CallOptions): Promise<AnswerOf<"/score">> {
-    return this.#call("/score", body, true, options);
+  async score(body: BodyOf<"/score">, options?: CallOptions): Promise<AnswerOf<"/score">> {
+    return this.#call("/score", jsonBody<BodyOf<"/score">>(body), true, options);
   }
 
   async #call<Name extends RouteName>(

@@ -52,6 +52,9 @@ export async function playEpisode(
   if (!Number.isInteger(maxSteps) || maxSteps < 1) {
     throw new RLError("invalid_input", `maxSteps=${maxSteps} is not allowed: give a whole number from 1`);
   }
+  if (typeof environment?.reset !== "function" || typeof environment.step !== "function") {
+    throw new RLError("invalid_input", "the environment has no reset and step: give an object with both methods");
+  }
   const unit = randomUUID();
   const episode: Episode = { steps: 0, episodeReturn: 0, actions: [], rewards: [] };
   let state = await environment.reset();

@@ -2,6 +2,7 @@
 
 import { setTimeout as sleep } from "node:timers/promises";
 
+import { checkedAnswer } from "./answers.js";
 import { RLError } from "./errors.js";
 import type { paths } from "./schema.js";
 
@@ -59,6 +60,7 @@ export async function call<Name extends RouteName>(
   options: CallOptions = {},
 ): Promise<AnswerOf<Name>> {
   const url = `${connection.baseUrl}${route}`;
+  const content = body === undefined ? undefined : jsonText(body);
   const timeoutMs = checkedMilliseconds(options.timeoutMs ?? connection.timeoutMs);
   const { signal } = options;
   signal?.throwIfAborted();
@@ -69,7 +71,7 @@ export async function call<Name extends RouteName>(
   try {
     for (let attempt = 0; ; attempt++) {
       try {
-        return (await ask(connection, url, body, controller.signal)) as AnswerOf<Name>;
+        return checkedAnswer(route, await ask(connection, url, content, controller.signal), url);
       } catch (error) {
         if (!idempotent || attempt >= connection.retries || !isPassing(error)) throw error;
         await sleep(FIRST_DELAY_MS * 2 ** attempt, undefined, { signal: controller.signal });
@@ -90,14 +92,33 @@ function isPassing(error: unknown): boolean {
   return error.code === "unreachable" || (error.status !== undefined && RETRIED.has(error.status));
 }
 
-async function ask(connection: Connection, url: string, body: unknown, signal: AbortSignal): Promise<unknown> {
+/**
+ * A body as it is sent.
+ *
+ * @throws RLError it holds what JSON cannot.
+ */
+function jsonText(body: unknown): string {
+  try {
+    return JSON.stringify(body);
+  } catch (error) {
+    const message = `the body cannot be written as JSON (${reason(error).split("\n")[0]}): give texts, numbers and lists`;
+    throw new RLError("invalid_input", message, undefined, { cause: error });
+  }
+}
+
+async function ask(
+  connection: Connection,
+  url: string,
+  content: string | undefined,
+  signal: AbortSignal,
+): Promise<object> {
   const headers: Record<string, string> = { accept: "application/json" };
   if (connection.token !== undefined) headers["authorization"] = `Bearer ${connection.token}`;
   const init: RequestInit = { method: "GET", headers, signal, redirect: "manual" };
-  if (body !== undefined) {
+  if (content !== undefined) {
     headers["content-type"] = "application/json";
     init.method = "POST";
-    init.body = JSON.stringify(body);
+    init.body = content;
   }
   let response: Response;
   let text: string;

@@ -85,6 +85,7 @@ export class RLTrainer {
   readonly #reward: Reward;
   readonly #stopName: string;
   #health: Health | undefined;
+  #training: Training = { episodes: [], updates: [] };
 
   constructor(options: RLTrainerOptions = {}) {
     const { server } = options;
@@ -100,22 +101,31 @@ export class RLTrainer {
     return this.#health;
   }
 
+  /** What the last `train` did, up to its end or to the error that it rejected with. */
+  get training(): Training {
+    return this.#training;
+  }
+
   /** End the server that `start` started. */
   async stop(): Promise<void> {
     this.#health = undefined;
     await this.server.stopServer();
   }
+
   /**
    * Let the policy mutate prompts, each in turn, and learn from the rewards.
    *
-   * An update that has too few transitions leaves them in the store for the next one.
+   * An update that has too few transitions leaves them in the store for the next one. Where a call fails, `training`
+   * has the episodes before it.
    */
   async train(prompts: readonly (string | TaskPrompt)[], options: TrainOptions = {}): Promise<Training> {
     const { numEpisodes = 100, episodeLength = 5, updateInterval = 10, signal } = options;
     requireCounts({ numEpisodes, episodeLength, updateInterval });
+    if (!Array.isArray(prompts)) throw new RLError("invalid_input", "train takes a list of prompts: give one");
     if (prompts.length === 0) throw new RLError("invalid_input", "train needs a prompt: the list of prompts is empty");
     const health = this.#health ?? (await this.start());
     const training: Training = { episodes: [], updates: [] };
+    this.#training = training;
     for (let index = 0; index < numEpisodes; index++) {
       const given = prompts[index % prompts.length] as string | TaskPrompt;
       const prompt = typeof given === "string" ? { prompt: given } : given;

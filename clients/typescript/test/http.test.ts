@@ -7,13 +7,14 @@ import { RLError, RLInterface } from "../src/index.js";
 import { errorOf, json, scriptedServer } from "./support.js";
 
 const STATE = { observation: [0.5, -1] };
+const ANSWER = { status: "ok", action_names: [], policy_version: "1" };
 const EXPERIENCE = { decision_id: "7", reward: 1, done: true };
 
 test("a body has the server's names, typed arrays as lists, and the token in its header", async () => {
   const seen: unknown[] = [];
   const server = await scriptedServer((request, response) => {
     seen.push([request.method, request.url, request.headers.authorization, JSON.parse(request.text)]);
-    json(response, 200, { action: 1, decision_id: "1" });
+    json(response, 200, { action: 1, decision_id: "1", policy_version: "1" });
   });
   try {
     const client = new RLInterface({ baseUrl: `${server.url}/behind/a/proxy/`, token: "a-long-secret-token" });
@@ -81,7 +82,7 @@ for (const [name, answerOnce] of [
   test(`${name} is tried again where that does no harm`, async () => {
     const server = await scriptedServer((_, response, count) => {
       if (count % 2 === 1) answerOnce(response);
-      else json(response, 200, { decision_id: "7", stored: true, probabilities: [1], action: 0 });
+      else json(response, 200, { ...ANSWER, decision_id: "7", stored: true, probabilities: [1], action: 0 });
     });
     try {
       const client = new RLInterface({ baseUrl: server.url });
@@ -164,7 +165,64 @@ test("what cannot be sent is refused before it is", async () => {
     await assert.rejects(client.selectAction({ embedding: Float32Array.of(-Infinity) }), invalid);
     await assert.rejects(client.storeExperience({ ...EXPERIENCE, reward: Number.NaN }), invalid);
     await assert.rejects(client.health({ timeoutMs: 0 }), invalid);
+    const circular: unknown[] = [];
+    circular.push(circular);
+    for (const value of [null, undefined, 3, "x", [], { observation: [10n] }, { observation: circular }, { observation: () => 1 }]) {
+      await assert.rejects(client.selectAction(value as never), invalid);
+      await assert.rejects(client.storeExperience(value as never), invalid);
+      await assert.rejects(client.getDistribution(value as never), invalid);
+      await assert.rejects(client.mutate(value as never), invalid);
+      await assert.rejects(client.score(value as never), invalid);
+    }
+    const inner: { self?: unknown } = {};
+    inner.self = inner;
+    await assert.rejects(client.selectAction(inner as never), invalid);
+    await assert.rejects(client.saveCheckpoint(10n as never), invalid);
+    await assert.rejects(client.trainEpisode(null as never), invalid);
     assert.equal(server.requests(), 0);
+  } finally {
+    await server.close();
+  }
+});
+
+for (const [name, answer] of [
+  ["an empty object", {}],
+  ["fields of other types", { ...ANSWER, action: "zero", decision_id: 5, stored: "yes", policy_version: null }],
+  ["what was not stored, of another decision", { ...ANSWER, decision_id: "8", stored: false, action: 0, policy_version: 1, status: 1 }],
+] as const) {
+  test(`an answer that is none of this call: ${name}`, async () => {
+    const server = await scriptedServer((_, response) => json(response, 200, answer));
+    try {
+      const client = new RLInterface({ baseUrl: server.url });
+      for (const call of [
+        () => client.health(),
+        () => client.stats(),
+        () => client.selectAction(STATE),
+        () => client.getDistribution(STATE),
+        () => client.storeExperience(EXPERIENCE),
+        () => client.update(),
+        () => client.saveCheckpoint("best"),
+        () => client.loadCheckpoint("best"),
+        () => client.score({ prompt: "a" }),
+      ]) {
+        await assert.rejects(call(), errorOf("invalid_answer"));
+      }
+    } finally {
+      await server.close();
+    }
+  });
+}
+
+test("a decision without an id and an experience of another decision are not taken", async () => {
+  const answer = { ...ANSWER, decision_id: "8", stored: true, action: 0 };
+  const server = await scriptedServer((request, response) =>
+    json(response, 200, request.url === "/select_action" ? { ...answer, decision_id: null } : answer),
+  );
+  try {
+    const client = new RLInterface({ baseUrl: server.url });
+    await assert.rejects(client.selectAction(STATE), errorOf("invalid_answer"));
+    assert.equal((await client.selectAction({ ...STATE, record: false })).action, 0);
+    await assert.rejects(client.storeExperience(EXPERIENCE), errorOf("invalid_answer"));
   } finally {
     await server.close();
   }

@@ -114,6 +114,20 @@ test("an episode of trainEpisode that is cut off has a future; a greedy one is n
   assert.equal((await server.stats()).experiences, 3);
 });
 
+test("what was trained before an error is kept", async () => {
+  let calls = 0;
+  const inner = simulatedFetch();
+  const slow: typeof fetch = (url, init) =>
+    String(url).endsWith("/update") && ++calls === 3
+      ? new Promise((_, reject) => init?.signal?.addEventListener("abort", () => reject(new Error("late"))))
+      : inner(url, init);
+  const trainer = new RLTrainer({ server: new RLInterface({ fetch: slow, timeoutMs: 2_000 }) });
+  await assert.rejects(trainer.train(PROMPTS, { updateInterval: 2 }), errorOf("timed_out"));
+  assert.deepEqual([trainer.training.episodes.length, trainer.training.updates.length], [6, 2]);
+  const again = await trainer.train(PROMPTS, { numEpisodes: 2 });
+  assert.equal(again, trainer.training);
+});
+
 test("an abort signal, an error of one's own function, and input that cannot be", async () => {
   const abort = new AbortController();
   const reason = new Error("enough");

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import numpy as np
 from fastapi import APIRouter
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, WithJsonSchema
 
 from rl_eval.domains.prompt.config import Config
 from rl_eval.domains.prompt.environment.dataset import load_reward_model
@@ -21,13 +21,29 @@ TaskName = Annotated[str, StringConstraints(min_length=1, max_length=200)]
 Applied = Annotated[list[Annotated[int, Field(ge=0, lt=len(MUTATIONS))]], Field(max_length=len(MUTATIONS))]
 
 
+ACTION_NAMES = (*MUTATIONS, "stop")
+
+
+def _action(value: Any) -> Any:
+    """The number of an action that is named."""
+    if not isinstance(value, str):
+        return value
+    if value not in ACTION_NAMES:
+        raise ValueError(f"must be a whole number from 0 to {len(MUTATIONS)}, or one of {', '.join(ACTION_NAMES)}")
+    return ACTION_NAMES.index(value)
+
+
+_ACTION_SCHEMA = {"anyOf": [{"type": "integer", "minimum": 0, "maximum": len(MUTATIONS)}, {"enum": [*ACTION_NAMES]}]}
+Action = Annotated[int, Field(ge=0, le=len(MUTATIONS)), BeforeValidator(_action), WithJsonSchema(_ACTION_SCHEMA)]
+
+
 class MutateBody(BaseModel):
     """What `POST /mutate` takes."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
     prompt: Text
-    action: int = Field(ge=0, le=len(MUTATIONS), description="As /select_action gives it.")
+    action: Action = Field(description="As /select_action gives it, or its name.")
     task: TaskName | None = Field(None, description="The name of a task; examples and labels come from it.")
     applied: Applied = Field([], description="Mutations that made the prompt of its start; from the last answer.")
 
@@ -70,7 +86,8 @@ def router(config: Config) -> APIRouter:
         actions = len(MUTATIONS) + config.stop
         if body.action >= actions:
             raise InputError(
-                f"action={body.action} is none of this policy: give a whole number from 0 to {actions - 1}"
+                f"action={body.action} is none of this policy: give a whole number from 0 to {actions - 1}, or one of "
+                f"{', '.join(ACTION_NAMES[:actions])}"
             )
         prompt = body.prompt
         if body.action < len(MUTATIONS):

@@ -59,6 +59,10 @@ def test_stopping_changes_nothing_and_no_task_is_needed(client):
     assert (answer["prompt"], answer["changed"]) == (PROMPT, False)
     answer = client.post("/mutate", {"prompt": PROMPT, "action": 0}).json()
     assert answer["prompt"] == mutate(PROMPT, MUTATIONS[0], None) != PROMPT
+    assert client.post("/mutate", {"prompt": PROMPT, "action": MUTATIONS[0]}).json() == answer
+    refused = client.post("/mutate", {"prompt": PROMPT, "action": "no"})
+    assert refused.status_code == 422
+    assert "expansion" in refused.json()["detail"]
     assert isinstance(client.post("/score", {"prompt": PROMPT}).json()["reward"], float)
 
 
