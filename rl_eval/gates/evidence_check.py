@@ -29,6 +29,7 @@ from rl_eval.gates.suite_environment import SuiteEnvironment
 from rl_eval.gates.verdict import DIRECTION_SIGNS, CriterionVerdict, decide_by_evidence
 from rl_eval.rollout import Episodes
 
+MAX_GROUPS = 3  # that the sentence names, the worst first
 _ORDER = {"FAIL": 0, "INCONCLUSIVE": 1, "PASS": 2}
 
 
@@ -206,11 +207,16 @@ class EvidenceCheck(CriterionCheck):
         played = self._buffer.between(0, self._used)
         means = self._means_of_groups(played)
         if not reference:
-            shown = [f"{name} {number(mean)}" for name, mean in means.items()]
+            rows = [(mean, f"{name} {number(mean)}") for name, mean in means.items()]
         else:
             others = self._means_of_groups(self._environment.reference(reference).between(0, self._used))
-            shown = [f"{name} {number(mean)} against {number(others[name])}" for name, mean in means.items()]
-        return f"; {', '.join(shown)}"
+            rows = [
+                (mean - others[name], f"{name} {number(mean)} against {number(others[name])}")
+                for name, mean in means.items()
+            ]
+        rows.sort(key=lambda row: row[0] * DIRECTION_SIGNS.get(self.blank.direction, 1.0))
+        which = "" if len(rows) <= MAX_GROUPS else f"the worst {MAX_GROUPS} of {len(rows)}: "
+        return f"; {which}{', '.join(text for _, text in rows[:MAX_GROUPS])}"
 
     def _means_of_groups(self, episodes: Episodes) -> dict[str, float]:
         config = self._environment.config

@@ -43,8 +43,8 @@ def describe_test_set(suite: Suite, judged: Sequence[Run | BarePolicy], held_out
     else:
         where = domain(suite.judged.name)
         cases = None if needs_data(suite.judged) else where.describe_cases(suite.judged, suite.part)
-        named = [phrase for phrase in (count, cases) if phrase]
-        text = f"{', '.join([*named, f'the {suite.part} part'])} of {_data(suite, judged)}"
+        text = f"{f'{count}, ' if count else ''}the {suite.part} part of {_data(suite, judged)}"
+        text += f" ({cases})" if cases else ""
     return display_text(text + (", pinned by data_sha256" if suite.spec.data_sha256 and suite.part == "test" else ""))
 
 

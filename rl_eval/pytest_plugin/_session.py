@@ -41,6 +41,7 @@ class GateSession:
         self._config = config
         self._verdicts: dict[Path, SuiteVerdict] = {}
         self._findings: dict[str, list[str]] = {}
+        self._shown: set[tuple[Path, str | None]] = set()
         self._selections: dict[Path, Selection] = {}
         self.deselected: list[str] = []
         self._costs: dict[Path, str] = {}
@@ -145,6 +146,13 @@ class GateSession:
         text = self._costs[suite.path] = cost_text(self._rate.cost(time.perf_counter() - started))
         if self.shared:
             (self.shared / f"{_key(suite)}.cost").write_text(text)
+
+    def new_findings_of(self, suite: Suite, run: str | None) -> list[str]:
+        """The first findings of doctor on a run, for the first item of a suite that fails on it; empty for others."""
+        if (suite.path, run) in self._shown:
+            return []
+        self._shown.add((suite.path, run))
+        return self.findings_of(run)
 
     def findings_of(self, run: str | None) -> list[str]:
         """The first findings of doctor on a run, computed once a session; empty where a criterion has no run."""

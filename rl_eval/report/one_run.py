@@ -175,19 +175,12 @@ def provenance(info: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 
 def _suite(suite: SuiteVerdict) -> dict[str, Any]:
-    with_evidence = {row.criterion for row in suite.criteria if row.history}
-    reasons = [
-        row
-        for row in suite.criteria
-        if row.decision in ("FAIL", "INCONCLUSIVE", "ERROR")
-        and row.criterion not in with_evidence
-        and row not in verdicts.checks(suite)
-    ]
     return {
         "verdict": suite,
         "criteria": verdicts.criteria(suite),
         "checks": verdicts.checks(suite),
-        "reasons": reasons,
+        "reasons": verdicts.reasons(suite),
+        "sampled": any(not verdicts.is_point(row.interval) for row in suite.criteria if row.interval),
         "waiting": next((row.detail for row in suite.criteria if row.decision == "NEEDS_RUNS"), ""),
     }
 

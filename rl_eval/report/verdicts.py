@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from markupsafe import Markup
@@ -25,6 +25,8 @@ WORDS = {
 }
 NOT_ON_TEST_SET = "The suite played validation episodes. Its test set was not used; the verdict of the gate is on that."
 _REQUIREMENTS = {"at_least": "at least ", "at_most": "at most ", "better_than": "more than ", "less_than": "less than "}
+_SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+_LARGEST_SPAN = 1e100
 _MIN_POWER, _MAX_POWER = -2.0, 100.0  # log10 of the wealth that is drawn
 
 
@@ -56,7 +58,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Evidence:
-    """The evidence on one criterion over time: its interval, and the wealth of both sides."""
+    """The evidence on one criterion over time: its interval, and the wealth of both sides; empty where none bet."""
 
     verdict: CriterionVerdict
     interval: Markup
@@ -84,7 +86,8 @@ def headline(suites: Sequence[SuiteVerdict], *, damaged: bool = False) -> Headli
     elif decision == "NEEDS_RUNS":
         sentence = f"All {counts['PASS']} criteria on single runs pass."
     elif decision == "FAIL":
-        missed = [_missed(row) for row in criteria if row.decision == "FAIL"]
+        failed = [row for row in criteria if row.decision == "FAIL"]
+        missed = [_missed(row) for row in sorted(failed, key=lambda row: row.by != "evidence")]
         fails = _verb(counts["FAIL"], "fails", "fail")
         sentence = f"{counts['FAIL']} of {total} criteria {fails}: {'; '.join(missed[:3])}"
         sentence += f"; and {len(missed) - 3} more." if len(missed) > 3 else "."
@@ -153,6 +156,17 @@ def checks(suite: SuiteVerdict) -> list[CriterionVerdict]:
     return [row for row in suite.criteria if _is_check(row)]
 
 
+def reasons(suite: SuiteVerdict) -> list[CriterionVerdict]:
+    """The criteria that do not pass: first those about the task, on which evidence was collected."""
+    missed = [row for row in suite.criteria if row.decision in ("FAIL", "INCONCLUSIVE", "ERROR") and not _is_check(row)]
+    return sorted(missed, key=lambda row: row.by != "evidence")
+
+
+def is_point(interval: tuple[float | None, float | None] | None) -> bool:
+    """Whether an interval is a single value, as of a finite set that was played as a whole."""
+    return interval is not None and interval[0] is not None and interval[0] == interval[1]
+
+
 def _is_check(verdict: CriterionVerdict) -> bool:
     return verdict.metric == verdict.criterion and verdict.threshold is None and verdict.estimate is None
 
@@ -200,7 +214,9 @@ def _end(value: float | None, infinite: str) -> str:
 def evidence(suite: SuiteVerdict) -> list[Evidence]:
     """The criteria of a suite that have an evidence history."""
     histories = [(row, row.history) for row in suite.criteria if row.history and _point_count(row.history)]
-    return [Evidence(row, *_evidence_charts(row, history, suite.alpha)) for row, history in histories]
+    drawn = [Evidence(row, *_evidence_charts(row, history, suite.alpha)) for row, history in histories]
+    # Nothing was left to bet on where a finite set was played as a whole.
+    return [replace(one, wealth=Markup("")) if is_point(one.verdict.interval) else one for one in drawn]
 
 
 def _point_count(history: EvidenceHistory) -> int:
@@ -218,8 +234,9 @@ def _evidence_charts(verdict: CriterionVerdict, history: EvidenceHistory, alpha:
     first, last = f"{number(low[0], 3)} to {number(high[0], 3)}", f"{number(low[-1], 3)} to {number(high[-1], 3)}"
     description = f"Interval of {verdict.metric} over {unit}: {first} after the first, {last} after "
     description += f"{count(units[-1])}. The threshold is {bar}."
+    shown_low, shown_high = _in_view(low, high, threshold)
     interval = charts.curves(
-        [charts.Series("", units, low, low, high), charts.Series("", units, high)],
+        [charts.Series("", units, shown_low, shown_low, shown_high), charts.Series("", units, shown_high)],
         description,
         x_label=unit,
         rule=(threshold, bar),
@@ -239,9 +256,23 @@ def _evidence_charts(verdict: CriterionVerdict, history: EvidenceHistory, alpha:
         x_label=unit,
         rule=(decides, f"{number(1 / alpha, 3)} : 1 decides"),
         y_range=(-1.0, decides * 1.15),
-        y_names=[(float(power), _odds(power)) for power in range(-2, top + 1, step)],
+        y_names=[(float(power), _power_name(power)) for power in range(-2, top + 1, step)],
     )
     return interval, wealth
+
+
+def _in_view(low: np.ndarray, high: np.ndarray, threshold: float) -> tuple[np.ndarray, np.ndarray]:
+    """Interval ends, cut off where the first ones are so wide that the last one and the threshold would be one line."""
+    shown = [value for value in (low[-1], high[-1], threshold) if math.isfinite(value)]
+    if not shown or (span := max(shown) - min(shown)) <= 0 or not span < _LARGEST_SPAN:
+        return low, high
+    first, last = min(shown) - 2 * span, max(shown) + 2 * span
+    return np.clip(low, first, last), np.clip(high, first, last)
+
+
+def _power_name(power: int) -> str:
+    """The odds to 1 beside an axis, whose room is 6 digits."""
+    return number(10.0**power, 2) if -3 < power < 4 else f"10{str(power).translate(_SUPERSCRIPTS)}"
 
 
 def _odds(power: float) -> str:

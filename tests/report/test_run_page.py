@@ -16,7 +16,7 @@ from rl_eval.report.animation import films
 from rl_eval.report.behaviour import observe
 from rl_eval.report.curves import over_seeds
 from rl_eval.report.html_page import MAX_BYTES
-from rl_eval.report.verdicts import headline
+from rl_eval.report.verdicts import evidence, headline, reasons
 from rl_eval.run import read_json, read_record, write_json
 from tests.gates.fake_runs import BALANCE
 from tests.report.judged_runs import failing, judged_run, passing, table, verdict
@@ -354,3 +354,40 @@ def test_a_hundred_thousand_rows_take_less_than_five_seconds(tmp_path):
     file = write_report([path])
     assert time.process_time() - begun < 5
     assert file.stat().st_size < 1_000_000
+
+
+def test_what_was_missed_begins_with_the_task():
+    judged = failing()
+    quick = replace(judged.criteria[0], criterion="quick", by="estimate", history=None)
+    judged = replace(judged, criteria=(quick, *judged.criteria))
+    assert [row.criterion for row in reasons(judged)] == ["solved", "close", "quick"]
+    sentence = headline([judged]).sentence
+    assert sentence.index("mean_return") < sentence.rindex("mean_return")
+
+
+def test_a_set_that_was_played_as_a_whole_has_no_bets_and_no_probability(tmp_path):
+    solved = passing().criteria[0]
+    whole = replace(solved, interval=(solved.estimate, solved.estimate))
+    (drawn,) = evidence(verdict(whole))
+    assert drawn.wealth == ""
+    assert evidence(verdict(solved))[0].wealth != ""
+    pages = []
+    for name, row in (("whole", whole), ("sampled", solved)):
+        judged_run(tmp_path / name, suites=[verdict(row)])
+        pages.append(write_report([tmp_path / name], tmp_path / f"{name}.html").read_text())
+    assert ["with probability" in page for page in pages] == [False, True]
+
+
+def test_the_interval_is_drawn_at_the_scale_of_its_end(tmp_path):
+    """A difference of .02 is seen, although the first intervals are a thousand times as wide."""
+    solved = passing().criteria[0]
+    history = replace(solved.history, lower=[-20.0, -1.0, 0.01], upper=[20.0, 1.0, 0.03], units=[1, 20, 36],
+                      for_pass=[0.0, 0.0, 22.0], for_fail=[0.0, 0.0, -1.0])  # fmt: skip
+    (drawn,) = evidence(verdict(replace(solved, threshold=0.0, interval=(0.01, 0.03), history=history)))
+    labels = [
+        float(text)
+        for text in re.findall(r'text-anchor="end" class="">(-?[\d.]+)<', drawn.interval.replace("\u2212", "-"))
+    ]
+    assert max(map(abs, labels[:4])) < 1
+    assert "10\u2078" in drawn.wealth or "10\u2074" in drawn.wealth
+    assert "000,000" not in drawn.wealth
