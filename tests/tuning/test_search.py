@@ -90,6 +90,7 @@ def rows(result):
     return [(trial.number, trial.state, trial.overrides, trial.value) for trial in result.trials]
 
 
+@pytest.mark.verify
 def test_a_seed_gives_the_same_trials_also_across_a_stop(tmp_path, monkeypatch):
     whole = search(what(tmp_path / "whole"), 11)
     for stop in (3, 9):
@@ -103,6 +104,7 @@ def test_a_seed_gives_the_same_trials_also_across_a_stop(tmp_path, monkeypatch):
     assert rows(other) != rows(whole)[:2]
 
 
+@pytest.mark.verify
 def test_later_trials_are_held_to_the_median_of_complete_ones(tmp_path):
     result = search(what(tmp_path), 18)
     assert result.best.value == max(trial.value for trial in result.trials if trial.value is not None)
@@ -118,12 +120,14 @@ def test_later_trials_are_held_to_the_median_of_complete_ones(tmp_path):
     assert Computed.bars[first]["770000"] == [None, *map(pytest.approx, medians)]
 
 
+@pytest.mark.verify
 def test_a_lost_worker_is_replaced(tmp_path, monkeypatch):
     whole = search(what(tmp_path / "whole"), 4)
     monkeypatch.setattr(Computed, "loses", (2,))
     assert rows(search(what(tmp_path / "lost"), 4)) == rows(whole)
 
 
+@pytest.mark.verify
 def test_several_seeds_a_trial(tmp_path):
     result = search(what(tmp_path, seeds=3), 3)
     complete = [trial for trial in result.trials if trial.state == "complete"]

@@ -47,6 +47,7 @@ def test_a_search_ends_with_a_preset_and_judges_nothing(tmp_path, capsys, monkey
     assert main(arguments(tmp_path / "search", "--trials", "2", "--seed", "7")) == 2  # another search in its folder
 
 
+@pytest.mark.verify
 def test_a_budget_ends_it_and_a_larger_one_goes_on(tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert main(arguments(tmp_path / "search", "--trials", "1", "--budget", "1e-3 s")) == 1  # nothing ended
