@@ -3,9 +3,10 @@
     python -m benchmarks.growth [--only copies weights jobs episodes runs] [--repeats R] [--json]
 
 Each row is one piece of work at growing sizes: the fewest processor seconds of the repeats, which other programs
-hardly change, and the peak megabytes that Python and numpy allocated; memory of torch is not in it. `exponent` is the slope of the logarithms between the smallest and the largest size: 1 is linear, and less
-is better, since a fixed part is shared. Nothing here should be worse than linear; what is, by more than the noise of a
-clock, ends the program with status 1. Weights count, and not widths, since a layer has the square of its width.
+hardly change, and the peak megabytes that Python and numpy allocated; memory of torch is not in it. `exponent` is the
+slope of the logarithms between the smallest and the largest size: 1 is linear, and less is better, since a fixed part
+is shared. Nothing here should be worse than linear; what is, by more than noise, ends the program with status 1.
+Weights count, and not widths, since a layer has the square of its width.
 """
 
 from __future__ import annotations
