@@ -22,6 +22,7 @@ from rl_eval.launchers.plugin import LauncherPlugin, LauncherSettings, Task, Wor
 from rl_eval.stop_signals import interruptible
 
 OBJECT_STORE_BYTES = 200 << 20  # of a cluster that is started here: calls and answers are small
+STARTS = 3  # tries to start a cluster here
 LOOK_S, ANSWER_S = 2.0, 5.0  # how often the head node is looked for, and how long it may take to answer
 ABSENT = 4  # looks in turn without an answer
 SHUTDOWN_S = 20.0  # for leaving a cluster that has lost its head node
@@ -47,8 +48,11 @@ class RayLauncher:
     def __init__(self, settings: RaySettings) -> None:
         self._settings = settings
         self._where = "Ray" if settings.address is None else f"Ray at {settings.address}"
-        if settings.address is not None:  # by default Ray asks for a token, and sends none; read when it is imported
-            os.environ.setdefault("RAY_AUTH_MODE", "token")
+        defaults = {"RAY_USAGE_STATS_ENABLED": "0"}
+        if settings.address is not None:
+            defaults["RAY_AUTH_MODE"] = "token"  # by default Ray asks for a token, and sends none
+        for name, value in defaults.items():  # read when Ray is imported
+            os.environ.setdefault(name, value)
         with imports_of_extra("ray", "launcher=ray"):
             import ray
         self._ray = ray
@@ -65,23 +69,32 @@ class RayLauncher:
 
     def _connect(self) -> None:
         settings, ray = self._settings, self._ray
-        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-        os.environ.setdefault("RAY_raylet_start_wait_time_s", "120")  # Ray gives up after 30 on a busy machine
         common: dict[str, Any] = {"logging_level": "ERROR", "log_to_driver": False, "namespace": "rl_eval"}
         try:
             if settings.address is None:
-                ray.init(
-                    "local",  # not one that someone else has started
-                    num_cpus=settings.count or None,
-                    object_store_memory=OBJECT_STORE_BYTES,
-                    include_dashboard=False,
-                    **common,
-                )
+                self._start(common)
             else:
                 environment = {"env_vars": {"PYTHONPATH": str(_ROOT)}}
                 ray.init(settings.address, runtime_env=environment, **common)
         except Exception as error:  # of many kinds, by what is wrong with the address
             raise InputError(f"{self._where} cannot be used ({_reason(error)}): {_advice(settings, error)}") from error
+
+    def _start(self, common: dict[str, Any]) -> None:
+        """A cluster of this machine; Ray gives up after 30 seconds, which a busy machine may take."""
+        for remaining in reversed(range(STARTS)):
+            try:
+                self._ray.init(
+                    "local",  # not one that someone else has started
+                    num_cpus=self._settings.count or None,
+                    object_store_memory=OBJECT_STORE_BYTES,
+                    include_dashboard=False,
+                    **common,
+                )
+                return
+            except Exception as error:
+                self._ray.shutdown()
+                if not remaining or "timed out" not in str(error):
+                    raise
 
     def _head(self) -> tuple[str, int]:
         """Host and port of the head node."""

@@ -44,7 +44,6 @@ class RayCluster:
         port = _free_port()
         self.address = f"127.0.0.1:{port}"
         self.environment = {**os.environ, "RAY_AUTH_TOKEN_PATH": str(token), "RAY_USAGE_STATS_ENABLED": "0"}
-        self.environment["RAY_raylet_start_wait_time_s"] = "120"  # on a busy machine
         code = "from ray.scripts.scripts import main; main()"
         options = [f"--port={port}", f"--num-cpus={cpus}", f"--object-store-memory={SMALL_STORE}"]
         more = ["--include-dashboard=false", "--block", "--node-ip-address=127.0.0.1"]
