@@ -27,9 +27,11 @@ class _Stop:
     Attributes:
         finishing: how many callers want to finish an iteration first.
         requested: one of them was asked to.
+        last_act: called before the process is ended from outside its main thread.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, last_act: Callable[[], None]) -> None:
+        self.last_act = last_act
         self.finishing, self.requested, self._raised = 0, False, False
         self._noticed, self._honoured = threading.Event(), threading.Event()
 
@@ -48,7 +50,7 @@ class _Stop:
             self._honoured.set()
         return self.requested
 
-    def watch(self, pipe: int, last_act: Callable[[], None]) -> None:
+    def watch(self, pipe: int) -> None:
         """In a thread: see to it that every signal is honoured. `pipe` receives the number of each."""
         while numbers := _wait_and_read(pipe):
             stops = [number for number in numbers if number in _SIGNALS]
@@ -56,7 +58,7 @@ class _Stop:
                 continue
             if not self._noticed.wait(STUCK_S):
                 with contextlib.suppress(Exception):
-                    last_act()
+                    self.last_act()
                 os._exit(STATUS)
             _read(pipe)  # several signals at once reach the handler as one
             self._noticed.clear()
@@ -81,23 +83,31 @@ _stop: _Stop | None = None
 
 
 @contextlib.contextmanager
-def interruptible(last_act: Callable[[], None] = lambda: None) -> Iterator[None]:
+def interruptible(last_act: Callable[[], None] | None = None) -> Iterator[None]:
     """Within: a stop signal raises KeyboardInterrupt, or ends the process where no Python runs.
 
     A signal that the process was started to ignore, as `nohup` does, stays ignored.
 
     Args:
-        last_act: called before the process is ended from outside its main thread.
+        last_act: called before the process is ended from outside its main thread; None: that of the caller, if any.
     """
     global _stop
-    if _stop is not None or threading.current_thread() is not threading.main_thread():
+    if threading.current_thread() is not threading.main_thread():
         yield
         return
-    _stop = stop = _Stop()
+    if (stop := _stop) is not None:
+        outer = stop.last_act
+        stop.last_act = last_act or outer
+        try:
+            yield
+        finally:
+            stop.last_act = outer
+        return
+    _stop = stop = _Stop(last_act or (lambda: None))
     read, write = os.pipe()
     os.set_blocking(read, False)
     os.set_blocking(write, False)
-    threading.Thread(target=stop.watch, args=(read, last_act), daemon=True, name="stop signals").start()
+    threading.Thread(target=stop.watch, args=(read,), daemon=True, name="stop signals").start()
     handled = [number for number in _SIGNALS if signal.getsignal(number) not in (signal.SIG_IGN, None)]
     wakeup = signal.set_wakeup_fd(write, warn_on_full_buffer=False)
     before = {number: signal.signal(number, stop.receive) for number in handled}

@@ -91,7 +91,7 @@ def test_native_code_that_does_not_return_ends_with_the_process(tmp_path):
         from pathlib import Path
         from rl_eval.stop_signals import interruptible
         libc, mutex = ctypes.CDLL(None), ctypes.create_string_buffer(64)
-        with interruptible(last_act=lambda: Path(sys.argv[1]).write_text("left")):
+        with interruptible(), interruptible(last_act=lambda: Path(sys.argv[1]).write_text("left")), interruptible():
             libc.pthread_mutex_lock(mutex)
             try:
                 print("ready", flush=True)

@@ -46,8 +46,7 @@ def read_recorded(run: Run, name: str, max_bytes: int) -> bytes | None:
         raise InputError(f"{file} cannot be read ({failure(error)}): train again") from error
     except OverflowError as error:
         raise InputError(f"{file} cannot be read ({error}, so it is not a file of ours): train again") from error
-    recorded = run.info.get(FILES_SHA256)
-    expected = recorded.get(name) if isinstance(recorded, Mapping) else None
+    expected = _recorded_sha256(run, name)
     if not isinstance(expected, str):
         raise InputError(f"{file} cannot be checked, since run.json records no SHA-256 of it: train again")
     if hashlib.sha256(content).hexdigest() != expected:
@@ -59,10 +58,19 @@ def read_recorded(run: Run, name: str, max_bytes: int) -> bytes | None:
 
 
 def read_preprocessing(run: Run) -> dict[str, Any] | None:
-    """`preprocessing.json` of a run, as its training wrote it, its values unchecked; None where it has none.
+    """`preprocessing.json` of a run, as its training wrote it, its values unchecked; None where it wrote none.
 
     Raises:
-        InputError: as `read_recorded`.
+        InputError: the file is gone though `run.json` records it, or as `read_recorded`.
     """
-    content = read_recorded(run, PREPROCESSING, MAX_JSON_BYTES)
-    return None if content is None else parse_json(content, run.path / PREPROCESSING)
+    content, file = read_recorded(run, PREPROCESSING, MAX_JSON_BYTES), run.path / PREPROCESSING
+    if content is not None:
+        return parse_json(content, file)
+    if _recorded_sha256(run, PREPROCESSING) is not None:
+        raise InputError(f"{file} is missing, and run.json records its SHA-256: put the file back, or train again")
+    return None
+
+
+def _recorded_sha256(run: Run, name: str) -> object:
+    recorded = run.info.get(FILES_SHA256)
+    return recorded.get(name) if isinstance(recorded, Mapping) else None

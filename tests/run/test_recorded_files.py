@@ -16,10 +16,15 @@ def run(tmp_path):
     return record_files(made.path)
 
 
-def test_a_file_that_training_wrote_is_read_and_one_that_is_not_there_is_none(run):
+def test_a_file_that_training_wrote_is_read_and_one_that_it_did_not_write_is_none(run, tmp_path):
     assert read_preprocessing(run) == {"schema": 1, "columns": ["a"]}
+    assert read_preprocessing(write_run(tmp_path / "other")) is None
+
+
+def test_a_file_that_is_gone_is_named(run):
     (run.path / "preprocessing.json").unlink()
-    assert read_preprocessing(run) is None
+    with pytest.raises(InputError, match=r"preprocessing\.json is missing"):
+        read_preprocessing(run)
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,6 @@ from dataclasses import replace
 
 import numpy as np
 
-from rl_eval.domains.prompt.baselines import BASELINES
 from rl_eval.domains.prompt.config import Config
 from rl_eval.domains.prompt.environment.dataset import PromptSet, load_part
 from rl_eval.domains.prompt.environment.vector import PromptVector
@@ -18,20 +17,24 @@ from rl_eval.run import Run, environment_of
 SHUFFLES = 8
 
 
-def shuffled_lead(run: Run, columns: slice) -> float:
-    """Mean judge gain of a run's policy on shuffled observations, minus that of `baseline:best_sequence`, in nats.
+def shuffled_drop(run: Run, columns: slice) -> float:
+    """How much mean judge gain a run's policy loses where its observations are shuffled, in nats.
 
     Each start is observed as another one, in the same states; action masks stay its own. The mean is over the test part
-    and several shuffles. A policy that needs to see which prompt it changes has no lead over the best sequence then.
+    and several shuffles. A policy that reads none of the columns plays the same then: its drop is exactly 0.
 
     Args:
         columns: of the observation, that are of the other start.
     """
     config = environment_of(run)
     assert isinstance(config, Config)
-    prompts = load_part(config, "test")
-    shuffled = [_mean_gain(config, shuffle(prompts, columns, seed), run) for seed in range(SHUFFLES)]
-    return float(np.mean(shuffled)) - _mean_gain(config, prompts, BASELINES["best_sequence"](config))
+    return drop(config, load_part(config, "test"), run, columns)
+
+
+def drop(config: Config, prompts: PromptSet, judged: Run | Policy, columns: slice) -> float:
+    """`shuffled_drop` of a policy on some prompts."""
+    shuffled = [_mean_gain(config, shuffle(prompts, columns, seed), judged) for seed in range(SHUFFLES)]
+    return _mean_gain(config, prompts, judged) - float(np.mean(shuffled))
 
 
 def shuffle(prompts: PromptSet, columns: slice, seed: int) -> PromptSet:

@@ -28,9 +28,11 @@ class JudgeConfig(BaseModel):
         "logprob", description="by an endpoint: log-probabilities, answers, or grades; a file gives log-probabilities"
     )
     calls: int = Field(10_000, ge=1, description="requests to an endpoint at most")
-    money: float | None = Field(None, ge=0, description="what the requests may cost, in the currency of the prices")
-    price_in: float = Field(0.0, ge=0, description="price of a million prompt tokens")
-    price_out: float = Field(0.0, ge=0, description="price of a million answer tokens")
+    money: float | None = Field(
+        None, ge=0, allow_inf_nan=False, description="what the requests may cost, in the currency of the prices"
+    )
+    price_in: float = Field(0.0, ge=0, allow_inf_nan=False, description="price of a million prompt tokens")
+    price_out: float = Field(0.0, ge=0, allow_inf_nan=False, description="price of a million answer tokens")
 
     @model_validator(mode="after")
     def _options_of_an_endpoint(self) -> JudgeConfig:

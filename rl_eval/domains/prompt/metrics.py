@@ -130,20 +130,20 @@ def judge_flicker(run: Run) -> float:
     return different / repeated if repeated else 0.0
 
 
-@metric("training", unit="run", better="lower")
-def shuffled_embedding_lead(run: Run) -> float:
-    """Lead over best_sequence in judge gain with embeddings of other starts; above 0 the embedding is not needed."""
-    from rl_eval.domains.prompt.ablation import shuffled_lead
+@metric("training", unit="run", better="higher")
+def shuffled_embedding_drop(run: Run) -> float:
+    """Loss of mean judge gain with the embeddings of other starts, in nats; 0 of a policy that does not read them."""
+    from rl_eval.domains.prompt.ablation import shuffled_drop
 
-    return shuffled_lead(run, slice(0, WIDTH))
+    return shuffled_drop(run, slice(0, WIDTH))
 
 
-@metric("training", unit="run", better="lower")
-def shuffled_state_lead(run: Run) -> float:
-    """Lead over best_sequence in judge gain with observations of other starts; above 0 the state is not needed."""
-    from rl_eval.domains.prompt.ablation import shuffled_lead
+@metric("training", unit="run", better="higher")
+def shuffled_state_drop(run: Run) -> float:
+    """Loss of mean judge gain with the observations of other starts, in nats; 0 of a policy that does not read them."""
+    from rl_eval.domains.prompt.ablation import shuffled_drop
 
-    return shuffled_lead(run, slice(None))
+    return shuffled_drop(run, slice(None))
 
 
 METRICS = (
@@ -155,6 +155,6 @@ METRICS = (
     reward_model_correlation,
     reward_model_correlation_low,
     judge_flicker,
-    shuffled_embedding_lead,
-    shuffled_state_lead,
+    shuffled_embedding_drop,
+    shuffled_state_drop,
 )

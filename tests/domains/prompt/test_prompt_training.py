@@ -52,8 +52,7 @@ def test_the_run_records_the_encoder_and_the_rank_correlation(tmp_path):
     correlation, low = metrics.reward_model_correlation(run), metrics.reward_model_correlation_low(run)
     assert -1 <= low <= correlation <= 1
     assert read_preprocessing(run)["encoder"]["identity"]["name"] == "hashed-ngrams"
-    lead = metrics.shuffled_state_lead(run)
-    assert np.isfinite(lead)
+    assert np.isfinite(metrics.shuffled_state_drop(run))
 
 
 def test_the_experiment_has_the_settings_of_the_report():

@@ -104,7 +104,7 @@ _Money = Annotated[
     float | None, typer.Option("--budget-money", min=0, metavar="X", help="What the requests may cost; needs prices.")
 ]
 _Cache = Annotated[
-    Path | None, typer.Option("--cache", metavar="FILE", help="Keep the answers of an endpoint, and use those kept.")
+    Path | None, typer.Option("--cache", metavar="FILE", help="Keep the answers of the judge, and use those kept.")
 ]
 _PriceIn = Annotated[float, typer.Option("--price-in", min=0, metavar="X", help="Price of a million prompt tokens.")]
 _PriceOut = Annotated[float, typer.Option("--price-out", min=0, metavar="X", help="Price of a million answer tokens.")]
@@ -142,7 +142,7 @@ def compare(
     from rl_eval.domains.prompt.commands.compare import compare_and_print
     from rl_eval.domains.prompt.commands.inputs import find_task, read_prompt
     from rl_eval.domains.prompt.commands.judge_choice import choose_judge
-    from rl_eval.domains.prompt.scoring.endpoint import Budget
+    from rl_eval.domains.prompt.scoring.budget import Budget
 
     if population not in ("source", "set"):
         raise InputError(f"--population is {population[:40]!r}: use source or set")
@@ -187,7 +187,7 @@ def improve(
     from rl_eval.domains.prompt.commands.improve import improve_and_print
     from rl_eval.domains.prompt.commands.inputs import find_task, read_prompt
     from rl_eval.domains.prompt.commands.judge_choice import choose_judge
-    from rl_eval.domains.prompt.scoring.endpoint import Budget
+    from rl_eval.domains.prompt.scoring.budget import Budget
 
     text, found = read_prompt(prompt), find_task(task)
     judge = None

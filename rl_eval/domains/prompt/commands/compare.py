@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,6 +13,7 @@ from rl_eval.domains.prompt.tasks.task import Task
 from rl_eval.errors import InputError
 from rl_eval.evidence import EvidenceResult, PairedTest
 from rl_eval.formatting import number, quantity
+from rl_eval.stop_signals import interruptible
 from rl_eval.terminal import ProgressLine, print_line
 
 LEAST_ITEMS = 2
@@ -34,15 +36,25 @@ class Comparison:
 
 
 def compare_prompts(
-    old: str, new: str, task: Task, judge: Judge, *, alpha: float = 0.05, population: bool = False, seed: int = 0
+    old: str,
+    new: str,
+    task: Task,
+    judge: Judge,
+    *,
+    alpha: float = 0.05,
+    population: bool = False,
+    seed: int = 0,
+    interrupted: Callable[[Comparison], None] = lambda comparison: None,
 ) -> Comparison:
     """Ask a judge about both prompts, item by item in random order, until the evidence suffices.
 
     Args:
         population: whether the claim is about exactly these items; else it is about items like them.
+        interrupted: is called with the comparison so far where a stop signal ends it.
 
     Raises:
         InputError: equal prompts, too few items, or a judge that cannot be asked.
+        KeyboardInterrupt: a stop signal came.
     """
     if old == new:
         raise InputError("both prompts are the same text: compare two different ones")
@@ -53,16 +65,28 @@ def compare_prompts(
         0.0, judge.low, judge.high, alpha, "better_than", population=items if population else None, limit=items
     )
     before = judge.calls
+
+    def so_far() -> Comparison:
+        calls = judge.calls - before
+        return Comparison(test.result, items, calls, max(0, 2 * judge.calls_of(items) - calls))
+
+    def leave() -> None:
+        if test.units:
+            interrupted(so_far())
+
     order = np.random.default_rng(seed).permutation(items)
-    with ProgressLine(items, f"comparison by {judge.name}", unit="items") as progress:
-        for done, index in enumerate(order, 1):
-            item = [task.test[index]]
-            test.extend(judge.values(new, task, item), judge.values(old, task, item))
-            progress.update(done)
-            if test.decision != "INCONCLUSIVE":
-                break
-    calls = judge.calls - before
-    return Comparison(test.result, items, calls, max(0, 2 * judge.calls_of(items) - calls))
+    try:
+        with interruptible(leave), ProgressLine(items, f"comparison by {judge.name}", unit="items") as progress:
+            for done, index in enumerate(order, 1):
+                item = [task.test[index]]
+                test.extend(judge.values(new, task, item), judge.values(old, task, item))
+                progress.update(done)
+                if test.decision != "INCONCLUSIVE":
+                    break
+    except KeyboardInterrupt:
+        leave()
+        raise
+    return so_far()
 
 
 def compare_and_print(
@@ -72,10 +96,24 @@ def compare_and_print(
 
     Raises:
         InputError: as `compare_prompts`.
+        KeyboardInterrupt: a stop signal came; what the evidence said until then is printed.
     """
-    comparison = compare_prompts(old, new, task, judge, alpha=alpha, population=population)
-    for line in (*describe(comparison, judge, population=population), *judge_facts(judge)):
-        print_line(line)
+
+    def show(comparison: Comparison) -> None:
+        for line in (*describe(comparison, judge, population=population), *judge_facts(judge)):
+            print_line(line)
+
+    def show_interrupted(comparison: Comparison) -> None:
+        show(comparison)
+        print_line(
+            f"interrupted after {comparison.result.units} of {quantity(comparison.items, 'item')}: the same command "
+            "goes on with the answers that --cache FILE has kept, and starts again without it"
+        )
+
+    comparison = compare_prompts(
+        old, new, task, judge, alpha=alpha, population=population, interrupted=show_interrupted
+    )
+    show(comparison)
     return comparison.result.decision == "PASS"
 
 

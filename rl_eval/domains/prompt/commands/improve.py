@@ -152,10 +152,11 @@ def improve_and_print(
     steps = improve_prompt(text, task, choose, predict)
     for line in describe(text, steps):
         print_line(line)
+    if out is not None:
+        _write(out, steps[-1].after if steps else text)
+        print_line(f"{out} has the {'new' if steps else 'unchanged'} prompt")
     if not steps:
         return
-    if out is not None:
-        _write(out, steps[-1].after)
     if judge is None:
         print_line("the gain is a prediction: name a judge with --model to verify it on the test items of the task")
     else:

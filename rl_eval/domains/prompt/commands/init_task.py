@@ -11,9 +11,18 @@ from pathlib import Path
 
 import numpy as np
 
-from rl_eval.domains.prompt.tasks.task import MAX_LABELS, Item, Task, build_task, read_items
+from rl_eval.domains.prompt.tasks.task import (
+    MAX_LABELS,
+    Item,
+    Task,
+    build_task,
+    distinct_items,
+    read_items,
+    refuse_two_labels,
+)
 from rl_eval.errors import InputError
 from rl_eval.formatting import escape_controls, quantity
+from rl_eval.terminal import print_line
 
 LEAST_PER_LABEL = 3
 TRAIN_SHARE = 0.4
@@ -23,14 +32,17 @@ def make_task(source: Path, folder: Path, instruction: str | None, category: str
     """Split items into train and test, each label in proportion, and write the folder whole or not at all.
 
     Raises:
-        InputError: a CSV that cannot be read, too few items of a label, or a folder that exists.
+        InputError: a CSV that cannot be read, one text with two labels, too few items of a label, or a folder that
+            exists.
     """
     where = escape_controls(str(source))
     items = read_items(source)
     labels = list(dict.fromkeys(item.label for item in items))
     if not 2 <= len(labels) <= MAX_LABELS:
         raise InputError(f"{where} has {quantity(len(labels), 'label')}: use 2 to {MAX_LABELS}")
-    train, test = _split(items, labels, where, seed)
+    refuse_two_labels([(f"row {number}", item) for number, item in enumerate(items, 1)], where)
+    distinct = distinct_items(items)
+    train, test = _split(distinct, labels, where, seed)
     content = {
         "name": folder.name,
         "category": category,
@@ -51,12 +63,13 @@ def make_task(source: Path, folder: Path, instruction: str | None, category: str
             shutil.move(made, folder)
     except OSError as error:
         raise InputError(f"{escape_controls(str(folder))} cannot be written ({error.strerror})") from error
+    if len(distinct) < len(items):
+        print_line(f"note: {quantity(len(items) - len(distinct), 'row')} of {where} repeat others and count once")
     return task
 
 
-def _split(items: list[Item], labels: list[str], where: str, seed: int) -> tuple[list[Item], list[Item]]:
-    """Distinct texts, of each label about `TRAIN_SHARE` for train."""
-    distinct = list({item.text: item for item in items}.values())
+def _split(distinct: list[Item], labels: list[str], where: str, seed: int) -> tuple[list[Item], list[Item]]:
+    """Of each label about `TRAIN_SHARE` for train."""
     random = np.random.default_rng(seed)
     train: list[Item] = []
     test: list[Item] = []

@@ -9,6 +9,7 @@ from rl_eval.domains.prompt.tasks.task import Task, read_task
 from rl_eval.domains.prompt.text.mutations import MAX_PROMPT_BYTES
 from rl_eval.errors import InputError, nearest
 from rl_eval.formatting import brief, escape_controls
+from rl_eval.terminal import print_line
 from rl_eval.untrusted_files import only_regular
 
 
@@ -47,7 +48,7 @@ def find_task(name: str) -> Task:
     if name in embedded:
         return embedded[name]
     if Path(name).is_dir():
-        return read_task(Path(name))
+        return _read_and_note(Path(name))
     raise InputError(
         f"there is no task {brief(escape_controls(name), 80)!r}: {nearest(name, embedded)}name a folder with "
         f"task.json, train.csv and test.csv, or one of {', '.join(embedded)}"
@@ -61,11 +62,18 @@ def read_tasks(path: Path) -> tuple[Task, ...]:
         InputError: there is none, or one is damaged.
     """
     if (path / "task.json").exists():
-        return (read_task(path),)
+        return (_read_and_note(path),)
     try:
         folders = sorted(folder for folder in path.iterdir() if (folder / "task.json").exists())
     except OSError as error:
         raise InputError(f"the tasks at {escape_controls(str(path))} cannot be read ({error.strerror})") from error
     if not folders:
         raise InputError(f"{escape_controls(str(path))} has no folder with a task.json: name a folder of tasks")
-    return tuple(read_task(folder) for folder in folders)
+    return tuple(_read_and_note(folder) for folder in folders)
+
+
+def _read_and_note(folder: Path) -> Task:
+    task = read_task(folder)
+    if task.left_out:
+        print_line(f"note: the task {task.name}: {task.left_out}", stderr=True)
+    return task

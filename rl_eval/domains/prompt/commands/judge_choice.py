@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import get_args
 
 from rl_eval.domains.prompt.scoring.answer_cache import AnswerCache
-from rl_eval.domains.prompt.scoring.endpoint import Budget, EndpointJudge, Measure
+from rl_eval.domains.prompt.scoring.budget import Budget
+from rl_eval.domains.prompt.scoring.endpoint import EndpointJudge, Measure
 from rl_eval.domains.prompt.scoring.judge import Judge, LocalJudge
 from rl_eval.errors import InputError, nearest
 from rl_eval.formatting import brief
@@ -18,7 +19,7 @@ def choose_judge(model: str | None, base_url: str | None, measure: str, budget: 
     Args:
         model: a GGUF file, or with a base URL the model's name there.
         measure: for an endpoint: logprob, accuracy or grade.
-        cache: a file with the answers of an endpoint.
+        cache: a file with earlier answers of the judge.
 
     Raises:
         InputError: no model, another measure, a missing extra, or what the judge itself raises.
@@ -28,7 +29,7 @@ def choose_judge(model: str | None, base_url: str | None, measure: str, budget: 
     if base_url is None:
         if measure != "logprob":
             raise InputError(f"--score {brief(measure, 40)} is for an endpoint: add --base-url, or leave it out")
-        return LocalJudge(Path(model))
+        return LocalJudge(Path(model), cache=AnswerCache(cache))
     measures: tuple[Measure, ...] = get_args(Measure)
     for allowed in measures:
         if measure == allowed:

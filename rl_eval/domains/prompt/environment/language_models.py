@@ -10,8 +10,9 @@ from pathlib import Path
 from rl_eval.domains.file_stamps import file_stamp
 from rl_eval.domains.prompt.config import Config, JudgeConfig
 from rl_eval.domains.prompt.scoring.answer_cache import AnswerCache
+from rl_eval.domains.prompt.scoring.budget import Budget
 from rl_eval.domains.prompt.scoring.collect import Job, collect, missing
-from rl_eval.domains.prompt.scoring.endpoint import Budget, EndpointJudge, endpoint_hash
+from rl_eval.domains.prompt.scoring.endpoint import EndpointJudge, endpoint_hash
 from rl_eval.domains.prompt.scoring.language_model import model_hash
 from rl_eval.domains.prompt.scoring.processes import collect_with_file
 from rl_eval.domains.prompt.scoring.scores import ScoreTable, append_repeats

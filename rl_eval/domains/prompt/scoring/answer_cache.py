@@ -1,4 +1,4 @@
-"""Answers of an endpoint by the hashes of their requests, kept in a file of JSON lines if one is named."""
+"""Answers of a model by the hashes of their requests, kept in a file of JSON lines if one is named."""
 
 from __future__ import annotations
 
@@ -6,11 +6,13 @@ import json
 from pathlib import Path
 from typing import Any
 
+from rl_eval.domains.prompt.scoring.scores import is_cut_off
 from rl_eval.errors import InputError
 from rl_eval.formatting import escape_controls
 from rl_eval.untrusted_files import only_regular
 
 MAX_BYTES = 64 << 20
+_LINE_BEGINNING = '{"request": '
 
 
 class AnswerCache:
@@ -20,7 +22,7 @@ class AnswerCache:
         path: what was kept there is read, and new answers are appended.
 
     Raises:
-        InputError: the file cannot be read, or is too large.
+        InputError: the file cannot be read, is too large, or holds something else.
     """
 
     def __init__(self, path: Path | None = None):
@@ -36,12 +38,15 @@ class AnswerCache:
             raise InputError(f"the answers at {where} cannot be read ({error.strerror}): name a file") from error
         if len(content) > MAX_BYTES:
             raise InputError(f"the answers at {where} have more than {MAX_BYTES >> 20} MiB: name a new file")
-        for line in content.split(b"\n"):
+        for line in content.decode("utf-8", "replace").split("\n"):
             try:
                 entry = json.loads(line)
-                self._answers[str(entry["request"])] = entry["answer"]
-            except (ValueError, KeyError, TypeError, RecursionError):
-                continue  # cut off, or none of ours: it is asked for again
+                self._answers[entry["request"]] = entry["answer"]
+            except (ValueError, KeyError, TypeError, RecursionError) as error:
+                if not is_cut_off(line, _LINE_BEGINNING):
+                    raise InputError(
+                        f"{where} holds something else than answers: name a new file, or one that this command made"
+                    ) from error  # else it was cut off, and is asked for again
 
     def get(self, request: str) -> Any:
         """The answer to the request with a hash, unchecked; None where there is none."""

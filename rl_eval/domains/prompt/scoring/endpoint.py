@@ -2,25 +2,32 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import math
 import os
-import re
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Literal
 
 import numpy as np
 
 from rl_eval.domains.prompt.scoring.answer_cache import AnswerCache
+from rl_eval.domains.prompt.scoring.answers import (
+    UnreadableError,
+    named_label,
+    read_grade,
+    read_probabilities,
+    refuse_equal_beginnings,
+)
+from rl_eval.domains.prompt.scoring.budget import Budget
 from rl_eval.domains.prompt.scoring.item_prompt import CONTENT_FREE_INPUTS, item_prompt
 from rl_eval.domains.prompt.scoring.judge import right_log_likelihoods
 from rl_eval.domains.prompt.scoring.scores import LEAST_PROBABILITY, Score, calibrate, score_labels
 from rl_eval.domains.prompt.tasks.task import Item, Task
 from rl_eval.errors import InputError
-from rl_eval.formatting import brief, escape_controls, percent, quantity
+from rl_eval.formatting import percent, quantity
 from rl_eval.net.address import AddressError, parse_base_url
 from rl_eval.net.client import Client, Limits, RequestError, Response
 
@@ -41,22 +48,6 @@ _GRADE = (
     "Grade how well the prompt below makes a model answer the input with the right label. "
     "Reply with a whole number from 0 (it will not) to 10 (it surely will), and nothing else."
 )
-
-
-@dataclass(frozen=True)
-class Budget:
-    """What a judge may use.
-
-    Attributes:
-        calls: requests at most, repeated and failed ones included.
-        money: at most, in the currency of the prices; None: not limited.
-        price_in, price_out: of a million tokens of requests and of answers.
-    """
-
-    calls: int = 2_000
-    money: float | None = None
-    price_in: float = 0.0
-    price_out: float = 0.0
 
 
 def endpoint_hash(base_url: str, model: str, measure: Measure) -> str:
@@ -116,17 +107,31 @@ class EndpointJudge:
         self._sleep = sleep
         self._cache = AnswerCache() if cache is None else cache
         self.repeated = self.different = 0
+        self._named: dict[tuple[str, str], bool] = {}
 
     @property
     def flicker(self) -> float:
         """Share of the repeated requests that were answered in another way; NaN where none was repeated."""
         return self.different / self.repeated if self.repeated else math.nan
 
+    @property
+    def nameless(self) -> int:
+        """How many answers named no label, of different requests."""
+        return sum(not is_named for is_named in self._named.values())
+
     def facts(self) -> list[str]:
         """What a report says of the requests: one line each."""
         facts = []
         if self.repeated:
             facts.append(f"{percent(self.flicker, 0)} of the repeated requests were answered in another way")
+        if self.nameless:
+            counts, remedy = (
+                ("as if each were as likely", "use score=accuracy, or prompts that name the labels")
+                if self._score == "logprob"
+                else ("as wrong", "use prompts that name the labels, and a model that answers without thinking aloud")
+            )
+            answers = quantity(len(self._named), "answer")
+            facts.append(f"{self.nameless:,} of {answers} named no label and count {counts}: {remedy}")
         if self.money:
             facts.append(f"the requests cost {self.money:.4g}")
         return facts
@@ -143,7 +148,7 @@ class EndpointJudge:
                 is used up.
         """
         if self._score == "accuracy":
-            return np.array([float(self._label(prompt, task, item) == item.label) for item in items])
+            return np.array([float(self._label(prompt, task, item.text) == item.label) for item in items])
         if self._score == "grade":
             return np.array([self._grade(prompt, item) for item in items])
         content_free, probabilities = self._probabilities(prompt, task, items)
@@ -163,45 +168,46 @@ class EndpointJudge:
 
     def _probabilities(self, prompt: str, task: Task, items: Sequence[Item]) -> tuple[np.ndarray, np.ndarray]:
         """Of each label, for an input that says nothing `[L]`, and for each item `[I, L]`."""
+        with self._proposing_accuracy():
+            refuse_equal_beginnings(task.labels)
         texts = (*CONTENT_FREE_INPUTS, *(item.text for item in items))
         rows = np.array([self._label_probabilities(prompt, task, text) for text in texts])
         content_free, probabilities = np.split(rows, [len(CONTENT_FREE_INPUTS)])
         return content_free.mean(axis=0), probabilities
 
-    def _label(self, prompt: str, task: Task, item: Item) -> str | None:
-        answer = _content(self._ask(_ANSWER_ONLY, item_prompt(prompt, item.text), max_tokens=16), self._url)
-        words = re.sub(r"^\W+", "", answer).casefold()
-        longest_first = sorted(task.labels, key=len, reverse=True)
-        return next((label for label in longest_first if words.startswith(label.casefold())), None)
+    def _label(self, prompt: str, task: Task, text: str) -> str | None:
+        answer = _content(self._ask(_ANSWER_ONLY, item_prompt(prompt, text), max_tokens=16), self._url)
+        label = named_label(answer, task.labels)
+        self._named[prompt, text] = label is not None
+        return label
 
     def _grade(self, prompt: str, item: Item) -> float:
         question = f"Prompt:\n{prompt}\n\nInput: {item.text}\nRight label: {item.label}\nGrade:"
         answer = _content(self._ask(_GRADE, question, max_tokens=4), self._url)
-        match = re.search(r"\d+", answer)
-        if match is None or int(match[0][:4]) > 10:
-            raise InputError(
-                f"the judge {self.name} answered {brief(escape_controls(answer), 60)!r} instead of a grade of 0 to 10: "
-                "use score=accuracy"
-            )
-        return int(match[0]) / 10
+        with self._proposing_accuracy():
+            return read_grade(answer)
 
     def _label_probabilities(self, prompt: str, task: Task, text: str) -> np.ndarray:
         """The probability of each label `[L]`, by the tokens that begin it."""
         answer = self._ask(
             _ANSWER_ONLY, item_prompt(prompt, text), max_tokens=1, logprobs=True, top_logprobs=_TOP_LOGPROBS
         )
+        with self._proposing_accuracy():
+            try:
+                top = answer["choices"][0]["logprobs"]["content"][0]["top_logprobs"]
+                tokens = [(str(entry["token"]), float(entry["logprob"])) for entry in top]
+            except (KeyError, IndexError, TypeError, ValueError, OverflowError) as error:
+                raise UnreadableError("gives no log-probabilities") from error
+            probabilities, self._named[prompt, text] = read_probabilities(tokens, task.labels)
+        return probabilities
+
+    @contextlib.contextmanager
+    def _proposing_accuracy(self) -> Iterator[None]:
+        """Within: an answer that cannot be read is an `InputError` that says what to do."""
         try:
-            top = answer["choices"][0]["logprobs"]["content"][0]["top_logprobs"]
-            tokens = [
-                (str(entry["token"]).strip().casefold(), math.exp(min(float(entry["logprob"]), 0.0))) for entry in top
-            ]
-        except (KeyError, IndexError, TypeError, ValueError) as error:
-            raise InputError(
-                f"the judge {self.name} at {self._url} gives no log-probabilities: use score=accuracy"
-            ) from error
-        sums = [sum(p for token, p in tokens if token and label.casefold().startswith(token)) for label in task.labels]
-        floored = np.maximum(np.array(sums), LEAST_PROBABILITY / 10)
-        return floored / floored.sum()
+            yield
+        except UnreadableError as error:
+            raise InputError(f"the judge {self.name} at {self._url} {error}: use score=accuracy") from error
 
     def _ask(self, system: str, text: str, **options: Any) -> dict[str, Any]:
         messages = [{"role": "system", "content": system}, {"role": "user", "content": text}]
@@ -252,11 +258,10 @@ class EndpointJudge:
         try:
             answer = json.loads(response.content)
             _content(answer, self._url)
-            usage = answer.get("usage") or {}
-            tokens = [max(0, int(usage.get(name) or 0)) for name in ("prompt_tokens", "completion_tokens")]
+            cost = self._budget.cost(answer.get("usage"))
         except (ValueError, TypeError, AttributeError, RecursionError, OverflowError) as error:
             raise InputError(f"{self._url} does not answer as an OpenAI-compatible endpoint: check the URL") from error
-        self.money += (tokens[0] * self._budget.price_in + tokens[1] * self._budget.price_out) / 1e6
+        self.money += cost
         return answer
 
 

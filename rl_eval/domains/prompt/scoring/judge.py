@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Sequence
 from math import log
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
-from rl_eval.domains.prompt.scoring.item_prompt import CONTENT_FREE_INPUTS
+from rl_eval.domains.prompt.scoring.answer_cache import AnswerCache
+from rl_eval.domains.prompt.scoring.item_prompt import CONTENT_FREE_INPUTS, item_prompt
 from rl_eval.domains.prompt.scoring.language_model import LanguageModel
 from rl_eval.domains.prompt.scoring.scores import LEAST_PROBABILITY, calibrate
 from rl_eval.domains.prompt.tasks.task import Item, Task
+from rl_eval.errors import InputError
 
 
 class Judge(Protocol):
@@ -43,29 +47,59 @@ class Judge(Protocol):
 
 
 class LocalJudge:
-    """The calibrated log-likelihood of the right label by a language model on this machine, in nats."""
+    """The calibrated log-likelihood of the right label by a language model on this machine, in nats.
+
+    Args:
+        path: a GGUF file.
+        cache: answers of earlier runs; None: those of this judge alone.
+
+    Raises:
+        InputError: a missing extra, or a file that is no model.
+    """
 
     measure = "calibrated log-likelihood"
     low, high = log(LEAST_PROBABILITY), 0.0
 
-    def __init__(self, path: Path, threads: int = 1):
+    def __init__(self, path: Path, threads: int = 1, *, cache: AnswerCache | None = None):
         self._model = LanguageModel(path, threads)
         self.name, self.calls = self._model.name, 0
-        self._content_free: dict[tuple[str, tuple[str, ...]], np.ndarray] = {}
+        self._cache = AnswerCache() if cache is None else cache
 
     def calls_of(self, items: int) -> int:
         """Items, and the content-free inputs."""
         return items + len(CONTENT_FREE_INPUTS)
 
     def values(self, prompt: str, task: Task, items: Sequence[Item]) -> np.ndarray:
-        """ln p(right label) of each item `[I]`, at least `low`."""
-        key = (prompt, task.labels)
-        if key not in self._content_free:
-            self._content_free[key] = self._model.content_free(*key)
-            self.calls += len(CONTENT_FREE_INPUTS)
-        probabilities = self._model.label_probabilities(prompt, task.labels, [item.text for item in items])
-        self.calls += len(items)
-        return right_log_likelihoods(calibrate(probabilities, self._content_free[key]), task, items)
+        """ln p(right label) of each item `[I]`, at least `low`.
+
+        Raises:
+            InputError: the model cannot score the prompt, or the kept answers are damaged.
+        """
+        content_free = np.array([self._probabilities(prompt, task, text) for text in CONTENT_FREE_INPUTS]).mean(axis=0)
+        probabilities = np.array([self._probabilities(prompt, task, item.text) for item in items])
+        return right_log_likelihoods(calibrate(probabilities, content_free), task, items)
+
+    def _probabilities(self, prompt: str, task: Task, text: str) -> np.ndarray:
+        """The probability of each label for an input `[L]`; an input is evaluated once."""
+        content = json.dumps([self._model.hash, task.labels, item_prompt(prompt, text)])
+        request = hashlib.sha256(content.encode()).hexdigest()
+        kept = self._cache.get(request)
+        if kept is None:
+            self.calls += 1
+            kept = self._model.label_probabilities(prompt, task.labels, [text])[0].tolist()
+            self._cache.put(request, kept)
+        if not _are_probabilities(kept, len(task.labels)):
+            raise InputError("a kept answer holds no probabilities of the labels: name another file with --cache")
+        return np.array(kept)
+
+
+def _are_probabilities(kept: Any, count: int) -> bool:
+    return (
+        isinstance(kept, list)
+        and len(kept) == count
+        and all(isinstance(p, float) and 0 < p <= 1 for p in kept)
+        and abs(sum(kept) - 1) < 1e-6
+    )
 
 
 def right_log_likelihoods(probabilities: np.ndarray, task: Task, items: Sequence[Item]) -> np.ndarray:

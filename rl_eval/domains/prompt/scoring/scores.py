@@ -9,6 +9,7 @@ import io
 import json
 import math
 import os
+import zlib
 from collections.abc import Iterable, Mapping
 from dataclasses import astuple, dataclass, field
 from functools import lru_cache
@@ -27,6 +28,8 @@ LEAST_PROBABILITY = 1e-3
 MAX_TABLE_BYTES = 256 << 20
 _LEAST_CONTENT_FREE = 1e-6
 _DIGITS = 5
+_LEAST_LOG_LIKELIHOOD = round(math.log(LEAST_PROBABILITY), _DIGITS)
+_LINE_BEGINNING = '{"model": '  # of each line that `append` writes
 _GZIP = b"\x1f\x8b"
 _COLUMNS = ("prompt", "items", "model", "log_likelihood", "calibrated", "accuracy", "calibrated_accuracy")
 
@@ -203,14 +206,14 @@ def parse_table(content: bytes, where: str) -> ScoreTable:
         try:
             with gzip.GzipFile(fileobj=io.BytesIO(content)) as file:
                 content = file.read(MAX_TABLE_BYTES + 1)
-        except (OSError, EOFError) as error:
+        except (OSError, EOFError, zlib.error) as error:
             raise InputError(f"{damaged} (no complete gzip): make them again with rl-eval prompt score") from error
     if len(content) > MAX_TABLE_BYTES:
         raise InputError(f"the scores at {where} have more than {MAX_TABLE_BYTES >> 20} MiB: use a smaller table")
     try:
         text = content.decode()
         return _from_csv(text) if text.startswith("# ") else _from_json_lines(text)
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError, csv.Error) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError, csv.Error) as error:
         raise InputError(f"{damaged}: make them again with rl-eval prompt score") from error
 
 
@@ -234,7 +237,7 @@ def _from_csv(text: str) -> ScoreTable:
         models={str(key): str(name) for key, name in header["models"].items()}, command=str(header["command"])
     )
     rows = csv.reader(io.StringIO(rest, newline=""))
-    if tuple(next(rows)) != _COLUMNS:
+    if tuple(next(rows, ())) != _COLUMNS:
         raise ValueError("other columns")
     for row in rows:
         prompt, items, model, *figures = row
@@ -244,15 +247,18 @@ def _from_csv(text: str) -> ScoreTable:
 
 def _from_json_lines(text: str) -> ScoreTable:
     table = ScoreTable()
-    lines = text.split("\n")
-    for line in lines:
+    for line in text.split("\n"):
         try:
             entry = json.loads(line)
         except ValueError:
-            continue  # cut off when the process was killed
+            if not is_cut_off(line, _LINE_BEGINNING):
+                raise
+            continue
         table.models[str(entry["model"])] = str(entry["name"])
         if "repeats" in entry:
             before, (repeated, different) = table.repeats.get(entry["model"], (0, 0)), entry["repeats"]
+            if not 0 <= int(different) <= int(repeated):
+                raise ValueError("no counts")
             table.repeats[entry["model"]] = before[0] + int(repeated), before[1] + int(different)
             continue
         key = (str(entry["prompt"]), str(entry["items"]), str(entry["model"]))
@@ -260,8 +266,17 @@ def _from_json_lines(text: str) -> ScoreTable:
     return table
 
 
+def is_cut_off(line: str, beginning: str) -> bool:
+    """Whether a line is what a killed process may have left of one with a known beginning, or is blank."""
+    return line.startswith(beginning) or beginning.startswith(line.strip())
+
+
 def _checked(figures: Iterable[object]) -> Score:
     score = Score(*(float(figure) for figure in figures))  # type: ignore[arg-type]
-    if not all(math.isfinite(figure) for figure in astuple(score)):
-        raise ValueError("not finite")
+    nats, shares = (score.log_likelihood, score.calibrated), (score.accuracy, score.calibrated_accuracy)
+    is_mean = len(set(astuple(score))) == 1  # of answers or grades, all four are one share
+    if not all(0 <= share <= 1 for share in shares):
+        raise ValueError("no shares")
+    if not is_mean and not all(_LEAST_LOG_LIKELIHOOD <= one <= 0 for one in nats):
+        raise ValueError("no log-likelihoods")
     return score

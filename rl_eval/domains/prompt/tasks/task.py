@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import csv
 import hashlib
+import io
 import json
 import re
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -14,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from rl_eval.errors import InputError
-from rl_eval.formatting import brief, escape_controls
+from rl_eval.formatting import brief, escape_controls, quantity
 from rl_eval.untrusted_files import only_regular
 
 MAX_FILE_BYTES = 4 << 20
@@ -44,7 +46,8 @@ class Task:
         category: one of `CATEGORIES`.
         instruction: the task in a sentence.
         train: items that prompts may show as examples.
-        test: items that prompts are scored on.
+        test: items that prompts are scored on; none is twice there, nor in `train`.
+        left_out: what was left out for that, in words; empty where nothing was.
     """
 
     name: str
@@ -53,6 +56,7 @@ class Task:
     instruction: str
     train: tuple[Item, ...] = field(repr=False)
     test: tuple[Item, ...] = field(repr=False)
+    left_out: str = field(default="", repr=False, compare=False)
 
     def right(self) -> np.ndarray:
         """Index of the right label of each test item, int `[I]`."""
@@ -86,14 +90,14 @@ def read_task(folder: Path) -> Task:
 
 
 def build_task(content: dict[str, Any], train: list[Item], test: list[Item], *, where: str) -> Task:
-    """A checked task.
+    """A checked task: an item that is there twice counts once, and a test item that is in `train` too is left out.
 
     Args:
         content: `name`, `labels`, `instruction` and perhaps `category`, unchecked.
         where: the file that it is from, for errors.
 
     Raises:
-        InputError: a value that is not allowed, or an item with another label.
+        InputError: a value that is not allowed, an item with another label, or one text with two labels.
     """
     name, labels = content.get("name"), content.get("labels")
     instruction, category = content.get("instruction"), content.get("category", "other")
@@ -124,7 +128,51 @@ def build_task(content: dict[str, Any], train: list[Item], test: list[Item], *, 
                     f"{where}: item {number - 1} of {part}.csv has the label {brief(item.label, 80)!r}: "
                     f"use one of {brief(', '.join(labels), 200)}"
                 )
-    return Task(name, str(category), tuple(labels), str(instruction), tuple(train), tuple(test))
+    rows = [*((f"row {n} of train.csv", item) for n, item in enumerate(train, 1)),
+            *((f"row {n} of test.csv", item) for n, item in enumerate(test, 1))]  # fmt: skip
+    refuse_two_labels(rows, where)
+    shown, distinct = distinct_items(train), distinct_items(test)
+    shown_texts = {as_shown(item.text) for item in shown}
+    scored = [item for item in distinct if as_shown(item.text) not in shown_texts]
+    if not scored:
+        raise InputError(f"{where}: every item of test.csv is in train.csv, where prompts may show it: use other items")
+    repeats, in_train = len(test) - len(distinct), len(distinct) - len(scored)
+    notes = [f"{quantity(repeats, 'row')} of test.csv repeat others and count once"] if repeats else []
+    notes += [f"{quantity(in_train, 'test item')} also in train.csv left out"] if in_train else []
+    left_out = ", ".join(notes)
+    return Task(name, str(category), tuple(labels), str(instruction), tuple(shown), tuple(scored), left_out)
+
+
+def as_shown(text: str) -> str:
+    """The text of an item as a model sees it: two texts that differ in blanks alone are one."""
+    return " ".join(text.split())
+
+
+def distinct_items(items: Sequence[Item]) -> list[Item]:
+    """The first item of each text, in order: a repeated one is no second observation."""
+    first: dict[str, Item] = {}
+    for item in items:
+        first.setdefault(as_shown(item.text), item)
+    return list(first.values())
+
+
+def refuse_two_labels(rows: Sequence[tuple[str, Item]], where: str) -> None:
+    """Nothing is wrong where each text has one label.
+
+    Args:
+        rows: where each item stands, and the item.
+
+    Raises:
+        InputError: a text has two.
+    """
+    labels: dict[str, tuple[str, str]] = {}
+    for row, item in rows:
+        before, label = labels.setdefault(as_shown(item.text), (row, item.label))
+        if label != item.label:
+            raise InputError(
+                f"{where}: {before} and {row} are one text, {brief(escape_controls(item.text), 60)!r}, with the labels "
+                f"{brief(label, 40)!r} and {brief(item.label, 40)!r}: keep the right one"
+            )
 
 
 def with_items(task: Task, count: int) -> Task:
@@ -179,7 +227,7 @@ def read_items(path: Path) -> list[Item]:
     where = escape_controls(str(path))
     content = _read(path)
     try:
-        rows = list(csv.DictReader(content.splitlines(keepends=True), strict=True))
+        rows = list(csv.DictReader(io.StringIO(content, newline=""), strict=True))
     except csv.Error as error:
         raise InputError(f"{where} is no CSV ({brief(str(error), 120)}): write the columns text and label") from error
     if len(rows) > MAX_ITEMS:

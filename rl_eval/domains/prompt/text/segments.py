@@ -42,9 +42,10 @@ def split_lines(text: str) -> list[Line]:
     """The logical lines of a text in order, blank ones included."""
     lines: list[Line] = []
     raw = text.split("\n")
+    closing = _closing_fences(raw)
     start = i = 0
     while i < len(raw):
-        end = _fence_end(raw, i)
+        end = _fence_end(raw, i, closing)
         if end is None:
             i += 1
             continue
@@ -144,17 +145,33 @@ def protected_spans(text: str) -> list[tuple[int, int]]:
     return spans
 
 
-def _fence_end(raw: list[str], start: int) -> int | None:
+def _closing_fences(raw: list[str]) -> dict[str, list[int]]:
+    """For each mark and line, the length of the longest fence after it that can close one.
+
+    So a fence that never ends is known without reading all lines after it.
+    """
+    longest = {mark: [0] * len(raw) for mark in "`~"}
+    for mark, lengths in longest.items():
+        for i in range(len(raw) - 2, -1, -1):
+            lengths[i] = max(lengths[i + 1], _closing_length(raw[i + 1], mark))
+    return longest
+
+
+def _closing_length(line: str, mark: str) -> int:
+    """How many marks a line has that holds nothing else; else 0."""
+    stripped = line.strip()
+    return len(stripped) if stripped and not stripped.strip(mark) else 0
+
+
+def _fence_end(raw: list[str], start: int, closing: dict[str, list[int]]) -> int | None:
     """The index after the last line of the code fence that begins here; None where none begins or it never ends."""
     opening = _FENCE.match(raw[start])
     if opening is None or (opening[1][0] == "`" and "`" in raw[start][opening.end() :]):
         return None
-    mark = opening[1]
-    for i in range(start + 1, len(raw)):
-        closing = raw[i].strip()
-        if len(closing) >= len(mark) and closing == mark[0] * len(closing):
-            return i + 1
-    return None
+    mark, length = opening[1][0], len(opening[1])
+    if closing[mark][start] < length:
+        return None
+    return next(i + 1 for i in range(start + 1, len(raw)) if _closing_length(raw[i], mark) >= length)
 
 
 def _join_spans(raw: list[str]) -> list[str]:

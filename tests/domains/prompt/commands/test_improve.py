@@ -70,6 +70,16 @@ def test_a_prompt_is_improved_written_and_verified(prompt_file, tmp_path, capsys
     assert new.read_text() == before
 
 
+def test_a_prompt_that_nothing_improves_is_written_as_it_is(prompt_file, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(improve, "reward_model", lambda config, task: likes())
+    new = tmp_path / "new.txt"
+    assert main(["prompt", "improve", str(prompt_file), "--task", "emotions", "--out", str(new)]) == 0
+    assert new.read_text() == f"{PROMPT}\n"
+    printed = capsys.readouterr().out
+    assert "new.txt" in printed
+    assert "unchanged" in printed
+
+
 def test_without_a_judge_it_says_that_the_gain_is_a_prediction(prompt_file, capsys):
     assert main(["prompt", "improve", str(prompt_file), "--task", "emotions"]) == 0
     assert "prediction" in capsys.readouterr().out

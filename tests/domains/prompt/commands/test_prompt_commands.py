@@ -2,6 +2,7 @@
 
 import json
 import re
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from rl_eval.domains.prompt.commands import judge_choice
 from rl_eval.domains.prompt.commands import score as score_command
 from rl_eval.domains.prompt.commands.compare import compare_prompts
 from rl_eval.domains.prompt.commands.init_task import TRAIN_SHARE
+from rl_eval.domains.prompt.scoring import judge as scoring_judge
 from rl_eval.domains.prompt.scoring import processes
 from rl_eval.domains.prompt.scoring.collect import jobs_of
 from rl_eval.domains.prompt.scoring.scores import Score, ScoreTable
@@ -122,6 +124,113 @@ def test_items_of_one_label_make_no_task_and_leave_nothing(tmp_path, capsys):
     assert main(["prompt", "init-task", str(tmp_path / "x.csv")]) == 2
     assert "'no'" in capsys.readouterr().err
     assert [path.name for path in tmp_path.iterdir()] == ["x.csv"]
+
+
+def test_items_with_contradicting_labels_make_no_task_and_repeated_ones_count_once(tmp_path, capsys):
+    rows = [f"item {i},{'urgent' if i % 2 else 'routine'}" for i in range(20)]
+    path = tmp_path / "tickets.csv"
+    path.write_text("\n".join(["text,label", *rows, "item  3,routine"]))
+    assert main(["prompt", "init-task", str(path)]) == 2
+    error = capsys.readouterr().err.replace("\n", " ")
+    assert "row 4" in error
+    assert "row 21" in error
+    assert [path.name for path in tmp_path.iterdir()] == ["tickets.csv"]
+    path.write_text("\n".join(["text,label", *rows, "item  3,urgent"]))
+    assert main(["prompt", "init-task", str(path)]) == 0
+    assert "1 row" in capsys.readouterr().out
+    task = read_task(tmp_path / "tickets")
+    assert len(task.train) + len(task.test) == 20
+    assert task.left_out == ""
+
+
+def test_copies_of_an_item_are_no_evidence(task_folder, tmp_path, capsys):
+    (tmp_path / "old.txt").write_text("Guess.")
+    (tmp_path / "new.txt").write_text("Answer yes or no.")
+    (task_folder / "test.csv").write_text("text,label\n" + "one,yes\ntwo,no\n" * 100)
+
+    def answer(request, number):
+        text = request["messages"][-1]["content"]
+        return message("?" if text.startswith("Guess") else "yes" if "one" in text else "no")
+
+    with endpoint(answer) as (url, _):
+        command = ["prompt", "compare", str(tmp_path / "old.txt"), str(tmp_path / "new.txt"), "--base-url", url]
+        assert main([*command, "--task", str(task_folder), "--model", "m", "--score", "accuracy"]) == 1
+    printed = capsys.readouterr()
+    assert "INCONCLUSIVE" in printed.out
+    assert "2 of 2 items" in printed.out
+    assert "198 rows" in printed.err
+
+
+def test_an_interrupted_comparison_says_what_it_has_seen(task_folder, tmp_path, capsys, monkeypatch):
+    class Interrupted(FakeJudge):
+        def values(self, prompt, task, items):
+            if self.calls == 6:
+                raise KeyboardInterrupt
+            return super().values(prompt, task, items)
+
+    (tmp_path / "old.txt").write_text("Guess.")
+    (tmp_path / "new.txt").write_text("Answer yes or no.")
+    monkeypatch.setattr(judge_choice, "choose_judge", lambda *arguments: Interrupted())
+    command = ["prompt", "compare", str(tmp_path / "old.txt"), str(tmp_path / "new.txt"), "--task", str(task_folder)]
+    assert main([*command, "--model", "m"]) == 130
+    printed = capsys.readouterr().out
+    assert printed.startswith("INCONCLUSIVE")
+    assert "3 of 200 items" in printed
+    assert "--cache" in printed
+
+
+def test_answers_of_a_model_file_are_kept(task_folder, tmp_path, capsys, monkeypatch):
+    class FakeModel:
+        evaluated: ClassVar[list] = []
+
+        def __init__(self, path, threads):
+            self.hash, self.name = "0123456789abcdef", path.name
+
+        def label_probabilities(self, prompt, labels, texts):
+            FakeModel.evaluated += [(prompt, text) for text in texts]
+            return np.array([[0.75, 0.25] if prompt == "Guess." else [0.6, 0.4] for _ in texts])
+
+    monkeypatch.setattr(scoring_judge, "LanguageModel", FakeModel)
+    (tmp_path / "old.txt").write_text("Guess.")
+    (tmp_path / "new.txt").write_text("Answer yes or no.")
+    cache = tmp_path / "answers.jsonl"
+    command = ["prompt", "compare", str(tmp_path / "old.txt"), str(tmp_path / "new.txt"), "--task", str(task_folder),
+               "--model", str(tmp_path / "m.gguf"), "--cache", str(cache)]  # fmt: skip
+    assert main(command) == 1
+    first, asked = capsys.readouterr().out, len(FakeModel.evaluated)
+    assert asked == len(set(FakeModel.evaluated)) == 2 * (len(ITEMS) + 3)
+    assert main(command) == 1
+    assert len(FakeModel.evaluated) == asked
+    assert capsys.readouterr().out.splitlines()[:2] == first.splitlines()[:2]
+    cache.write_text(re.sub(r"\[.*?\]", "[0.5, 7.0]", cache.read_text()))
+    assert main(command) == 2
+    assert "--cache" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("options", [["--budget-money", "1"], ["--budget-money", "1", "--price-in", "inf"],
+                                     ["--price-out", "nan"], ["--alpha", "nan"], ["--cache", "notes.md"]])  # fmt: skip
+def test_what_limits_nothing_or_is_no_file_of_ours_is_one_sentence(options, task_folder, tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("old.txt", "new.txt", "notes.md"):
+        (tmp_path / name).write_text(f"# {name}\n")
+    with endpoint(lambda request, number: message("yes")) as (url, requests):
+        command = ["prompt", "compare", "old.txt", "new.txt", "--task", str(task_folder), "--base-url", url]
+        assert main([*command, "--model", "m", "--score", "accuracy", *options]) == 2
+        assert requests == []
+    assert "Traceback" not in capsys.readouterr().err
+    assert (tmp_path / "notes.md").read_text() == "# notes.md\n"
+
+
+@pytest.mark.parametrize("option", ["--out", "--compact"])
+def test_scores_are_not_written_over_a_file_of_something_else(option, fake_model, task_folder, tmp_path, capsys):
+    _, scored, path = fake_model
+    other = tmp_path / "notes.csv"
+    other.write_text("my,data\n1,2\n")
+    command = ["prompt", "score", "--model", path, "--tasks", str(task_folder), "--out", str(tmp_path / "s.jsonl")]
+    assert main([*command, option, str(other)]) == 2
+    assert "notes.csv" in capsys.readouterr().err.replace("\n", "")
+    assert other.read_text() == "my,data\n1,2\n"
+    assert scored == []
 
 
 def test_a_comparison_stops_early_and_counts_what_it_saved():

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from rl_eval.domains.prompt.scoring.answer_cache import AnswerCache
-from rl_eval.domains.prompt.scoring.endpoint import MAX_TRIES, Budget, EndpointJudge
+from rl_eval.domains.prompt.scoring.budget import Budget
+from rl_eval.domains.prompt.scoring.endpoint import MAX_TRIES, EndpointJudge
 from rl_eval.domains.prompt.tasks.task import Item, Task
 from rl_eval.errors import InputError
 from tests.domains.prompt.scoring.fake_endpoint import endpoint, message
@@ -49,6 +50,55 @@ def test_log_probabilities_are_of_the_tokens_that_begin_a_label_and_are_calibrat
 def test_an_endpoint_without_log_probabilities_proposes_accuracy():
     with endpoint(by_words) as (url, _), pytest.raises(InputError, match="score=accuracy"):
         judge(url, "logprob").values("Rate it.", TASK, ITEMS)
+
+
+@pytest.mark.parametrize("logprobs", [{}, {"positive": float("nan")}, {"positive": 2.0}, {"positive": -(10**400)}])
+def test_log_probabilities_that_are_none_propose_accuracy(logprobs):
+    with (
+        endpoint(lambda request, number: message("positive", logprobs)) as (url, _),
+        pytest.raises(InputError, match="score=accuracy"),
+    ):
+        judge(url, "logprob").values("Rate it.", TASK, ITEMS)
+
+
+def test_labels_with_a_common_first_token_are_refused_before_anything_is_asked():
+    task = Task("demo", "other", ("class 1", "class 2"), "Choose.", ITEMS, (Item("a", "class 1"), Item("b", "class 2")))
+    with endpoint(by_words) as (url, requests):
+        with pytest.raises(InputError, match=r"class 1.*score=accuracy"):
+            judge(url, "logprob").values("Rate it.", task, task.test)
+        assert requests == []
+
+
+@pytest.mark.parametrize(("measure", "logprobs"), [("accuracy", None), ("logprob", {"<think>": 0.0})])
+def test_answers_that_name_no_label_are_counted_once_each_and_reported(measure, logprobs):
+    with endpoint(lambda request, number: message("<think>" if logprobs else None, logprobs)) as (url, _):
+        asked = judge(url, measure)
+        for _ in range(2):
+            asked.values("Rate it.", TASK, ITEMS)
+    assert asked.nameless == asked.calls_of(len(ITEMS))
+    assert any("named no label" in fact for fact in asked.facts())
+
+
+def test_where_all_answers_name_labels_nothing_is_said_of_it():
+    with endpoint(by_words) as (url, _):
+        asked = judge(url)
+        asked.values("Rate it.", TASK, ITEMS)
+    assert asked.nameless == 0
+    assert not any("named no label" in fact for fact in asked.facts())
+
+
+def test_labels_that_begin_with_marks_are_told_apart():
+    items = tuple(Item(f"item {label}", label) for label in ("-1", "0", "1"))
+    task = Task("demo", "other", ("-1", "0", "1"), "Choose.", items, items)
+    with endpoint(lambda request, number: message("-1")) as (url, _):
+        assert judge(url).values("Rate it.", task, items).tolist() == [1.0, 0.0, 0.0]
+
+
+def test_a_budget_of_money_needs_answers_that_say_what_they_took():
+    with endpoint(lambda request, number: message("positive", usage=(0, 0))) as (url, requests):
+        with pytest.raises(InputError, match="calls"):
+            judge(url, budget=Budget(money=1.0, price_in=1.0)).values("Rate it.", TASK, ITEMS)
+        assert len(requests) == 1
 
 
 def test_grades_are_shares_of_ten_and_anything_else_is_one_sentence():
@@ -97,6 +147,15 @@ def test_a_kept_answer_that_is_none_is_one_sentence(tmp_path):
         AnswerCache(tmp_path)
 
 
+@pytest.mark.parametrize("content", [b"# My notes\n", b"\x00\xff", b'{"model": "m"}\n', b"[]\n", b"5\n"])
+def test_a_file_of_something_else_is_refused_and_stays_as_it_is(tmp_path, content):
+    path = tmp_path / "README.md"
+    path.write_bytes(content)
+    with pytest.raises(InputError, match="README"):
+        AnswerCache(path)
+    assert path.read_bytes() == content
+
+
 def test_flicker_is_the_share_of_answers_that_were_not_repeated():
     with endpoint(lambda request, number: message("positive" if number % 2 else "negative")) as (url, _):
         asked = judge(url)
@@ -124,7 +183,8 @@ def test_a_broken_endpoint_is_given_up_after_some_tries():
 @pytest.mark.parametrize(
     "answer",
     [(401, b"", {}), (404, b"", {}), (200, b"<html>", {}), (200, b"[]", {}), (200, b'{"choices": []}', {}),
-     (200, b'{"choices": [{"message": {"content": "x"}}], "usage": {"prompt_tokens": "many"}}', {})],
+     (200, b'{"choices": [{"message": {"content": "x"}}], "usage": {"prompt_tokens": "many"}}', {}),
+     (200, b'{"choices": [{"message": {"content": "x"}}], "usage": {"prompt_tokens": 1' + b"0" * 400 + b"}}", {})],
 )  # fmt: skip
 def test_answers_that_no_second_try_improves_are_one_sentence(answer):
     with endpoint(lambda request, number: answer) as (url, requests):

@@ -87,7 +87,12 @@ def test_what_is_not_in_the_table_is_an_error(tmp_path):
     [
         b"\xff\xfe", b"\x1f\x8b\x08rest", b"# {}\n", b"[]\n", b'{"prompt": 1}\n', b"3\n", gzip.compress(b"# x"),
         b'{"model": "m", "name": "n", "prompt": "p", "items": "i", "score": [1, 2, 3]}\n',
-        b'{"model": "m", "name": "n", "prompt": "p", "items": "i", "score": [NaN, 1, 1, 1]}\n',
+        *(b'{"model": "m", "name": "n", "prompt": "p", "items": "i", "score": [' + figures + b"]}\n" for figures in (
+            b"NaN, 1, 1, 1", b"-1, -1, 0.5, 7", b"5, -1, 0.5, 0.5", b"-1, 0.1, 0.5, 0.5", b"-8, -1, 0.5, 0.5",
+            b"-1, -1, -0.5, 0.5", b"9" * 400 + b", 0, 0, 0", b"7, 7, 7, 7")),
+        b'{"model": "m", "name": "n", "repeats": [1, 2]}\n', b'{"model": "m", "name": "n", "repeats": [1e999, 1]}\n',
+        b'# {"models": {}, "command": ""}\n', b"dear diary\n", b"a,b\n1,2\n", b"# My notes\n",
+        gzip.compress(b"x" * 100)[:10] + b"\x07\x07\x07\x07" + gzip.compress(b"x" * 100)[14:],
     ],
 )  # fmt: skip
 def test_a_damaged_table_is_one_sentence(tmp_path, content):
@@ -99,3 +104,9 @@ def test_a_damaged_table_is_one_sentence(tmp_path, content):
 def test_a_missing_table_is_one_sentence(tmp_path):
     with pytest.raises(InputError, match="rl-eval prompt score"):
         ScoreTable.load(tmp_path / "none")
+
+
+def test_a_mean_of_answers_or_grades_is_a_score(tmp_path):
+    path, score = tmp_path / "scores.jsonl", Score(0.75, 0.75, 0.75, 0.75)
+    append(path, [(("p", "i", "m"), score)], {"m": "n"})
+    assert ScoreTable.load(path).scores == {("p", "i", "m"): score}

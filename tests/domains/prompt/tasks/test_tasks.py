@@ -63,6 +63,53 @@ def test_damaged_files_are_one_sentence(tmp_path, name, content):
         read_task(folder)
 
 
+def with_rows(folder, *, train="a b,yes\nc d,no\n", test):
+    write(folder)
+    (folder / "train.csv").write_text(f"text,label\n{train}")
+    (folder / "test.csv").write_text(f"text,label\n{test}", newline="")
+    return folder
+
+
+def test_an_item_counts_once_and_none_that_prompts_may_show_is_scored(tmp_path):
+    once = read_task(with_rows(tmp_path / "once", test="e,yes\nf,no\n"))
+    rows = "e,yes\nf,no\n" + "e,yes\n e ,yes\n" * 50 + "a  b,yes\n"
+    task = read_task(with_rows(tmp_path / "demo", train="a b,yes\nc d,no\na b,yes\n", test=rows))
+    assert task == once
+    assert task.item_set_hash() == once.item_set_hash()
+    assert once.left_out == ""
+    assert "100 rows" in task.left_out
+    assert "1 test item" in task.left_out
+
+
+@pytest.mark.parametrize(
+    ("train", "test", "row"),
+    [
+        ("a b,yes\nc d,no\n", "e,yes\nf,no\ne,no\n", "row 3 of test.csv"),
+        ("a b,yes\nc d,no\n", "e,yes\na  b,no\n", "row 2 of test.csv"),
+        ("a b,yes\na b,no\n", "e,yes\n", "row 2 of train.csv"),
+    ],
+)
+def test_one_text_with_two_labels_is_refused_by_its_row(tmp_path, train, test, row):
+    with pytest.raises(InputError, match=row):
+        read_task(with_rows(tmp_path / "demo", train=train, test=test))
+
+
+def test_a_task_whose_items_are_all_shown_is_refused(tmp_path):
+    with pytest.raises(InputError, match="train"):
+        read_task(with_rows(tmp_path / "demo", test="a b,yes\nc d,no\n"))
+
+
+@pytest.mark.parametrize("mark", ["\u2028", "\u2029", "\x85", "\x0c", "\x0b", "\x1c"])
+def test_only_line_ends_of_csv_end_a_row(tmp_path, mark):
+    folder = with_rows(tmp_path / "demo", test=f"e{mark}f,yes\r\ng,no\r\n")
+    assert [(item.text, item.label) for item in read_task(folder).test] == [(f"e{mark}f", "yes"), ("g", "no")]
+
+
+def test_the_items_of_embedded_tasks_are_all_kept():
+    assert all(task.left_out == "" for task in embedded_tasks())
+    assert {len(task.test) for task in embedded_tasks()} == {12}
+
+
 def test_the_item_set_is_the_labels_and_the_test_items(tmp_path):
     first, renamed = read_task(write(tmp_path / "a")), read_task(write(tmp_path / "b", name="other"))
     assert first.item_set_hash() == renamed.item_set_hash()
@@ -135,5 +182,6 @@ def test_public_tasks_have_starts_of_all_kinds():
     for folder in sorted(PUBLIC.iterdir()):
         if folder.is_dir():
             task = read_task(folder)
+            assert task.left_out == ""
             assert [start.kind for start in starts(task)] == list(KINDS)
             assert all(is_regular(start.text) and any(legal(start.text, task)) for start in starts(task))
