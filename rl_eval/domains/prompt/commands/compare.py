@@ -50,7 +50,7 @@ def compare_prompts(
 
     Args:
         population: whether the claim is about exactly these items; else it is about items like them.
-        interrupted: is called with the comparison so far where a stop signal ends it.
+        interrupted: is called with the comparison so far where a stop signal or the judge ends it.
 
     Raises:
         InputError: equal prompts, too few items, or a judge that cannot be asked.
@@ -83,7 +83,7 @@ def compare_prompts(
                 progress.update(done)
                 if test.decision != "INCONCLUSIVE":
                     break
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, InputError):
         leave()
         raise
     return so_far()

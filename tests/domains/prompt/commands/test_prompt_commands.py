@@ -19,6 +19,7 @@ from rl_eval.domains.prompt.scoring.collect import jobs_of
 from rl_eval.domains.prompt.scoring.scores import Score, ScoreTable
 from rl_eval.domains.prompt.tasks.embedded import embedded_tasks
 from rl_eval.domains.prompt.tasks.task import Item, Task, read_task
+from rl_eval.errors import InputError
 from rl_eval.formatting import escape_controls
 from tests.domains.prompt.scoring.fake_endpoint import endpoint, message
 
@@ -161,18 +162,19 @@ def test_copies_of_an_item_are_no_evidence(task_folder, tmp_path, capsys):
     assert "198 rows" in printed.err
 
 
-def test_an_interrupted_comparison_says_what_it_has_seen(task_folder, tmp_path, capsys, monkeypatch):
+@pytest.mark.parametrize(("error", "status"), [(KeyboardInterrupt(), 130), (InputError("the budget is used up"), 2)])
+def test_an_interrupted_comparison_says_what_it_has_seen(error, status, task_folder, tmp_path, capsys, monkeypatch):
     class Interrupted(FakeJudge):
         def values(self, prompt, task, items):
             if self.calls == 6:
-                raise KeyboardInterrupt
+                raise error
             return super().values(prompt, task, items)
 
     (tmp_path / "old.txt").write_text("Guess.")
     (tmp_path / "new.txt").write_text("Answer yes or no.")
     monkeypatch.setattr(judge_choice, "choose_judge", lambda *arguments: Interrupted())
     command = ["prompt", "compare", str(tmp_path / "old.txt"), str(tmp_path / "new.txt"), "--task", str(task_folder)]
-    assert main([*command, "--model", "m"]) == 130
+    assert main([*command, "--model", "m"]) == status
     printed = capsys.readouterr().out
     assert printed.startswith("INCONCLUSIVE")
     assert "3 of 200 items" in printed
