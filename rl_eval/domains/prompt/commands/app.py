@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from rl_eval.domains.prompt.scoring.budget import Budget
 from rl_eval.errors import InputError
 from rl_eval.formatting import quantity
 
@@ -142,7 +143,6 @@ def compare(
     from rl_eval.domains.prompt.commands.compare import compare_and_print
     from rl_eval.domains.prompt.commands.inputs import find_task, read_prompt
     from rl_eval.domains.prompt.commands.judge_choice import choose_judge
-    from rl_eval.domains.prompt.scoring.budget import Budget
 
     if population not in ("source", "set"):
         raise InputError(f"--population is {population[:40]!r}: use source or set")
@@ -187,7 +187,6 @@ def improve(
     from rl_eval.domains.prompt.commands.improve import improve_and_print
     from rl_eval.domains.prompt.commands.inputs import find_task, read_prompt
     from rl_eval.domains.prompt.commands.judge_choice import choose_judge
-    from rl_eval.domains.prompt.scoring.budget import Budget
 
     text, found = read_prompt(prompt), find_task(task)
     judge = None
