@@ -67,7 +67,9 @@ def read_preprocessing(run: Run) -> dict[str, Any] | None:
     if content is not None:
         return parse_json(content, file)
     if _recorded_sha256(run, PREPROCESSING) is not None:
-        raise InputError(f"{file} is missing, and run.json records its SHA-256: put the file back, or train again")
+        raise InputError(
+            f"its preprocessing is missing ({file}, whose SHA-256 run.json records): put the file back, or train again"
+        )
     return None
 
 
