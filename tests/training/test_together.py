@@ -57,6 +57,6 @@ def test_each_seed_is_the_run_that_it_is_alone(own, tmp_path, monkeypatch):
 )
 def test_what_cannot_be_trained_in_step_is_refused(overrides, named, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    assert start("-m", "hardware=seeds", *overrides) == 2
+    assert launch(ROOT, ["-m", "env=cartpole", "hardware=seeds", *overrides], job=lambda: None) == 2
     assert named in capsys.readouterr().err.replace("\n", " ")
     assert not list(tmp_path.iterdir())
