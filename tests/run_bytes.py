@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 # `metrics_sha256` is of rows that hold times.
-TIME_FIELDS = {"wall_s", "validation_s", "steps_per_s", "started", "ended", "name", "command", "metrics_sha256"}
+TIME_FIELDS = {"wall_s", "validation_s", "steps_per_s", "started", "ended", "name", "command", "metrics_sha256", "cost"}
 
 # Files written after training, and the hashes of resume points, whose JSON holds times.
 IGNORED_FILES = {"run.lock", "verdict.json", "report.html", "state.sha256"}

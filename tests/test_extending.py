@@ -205,6 +205,6 @@ assert policy.identity("threshold:1") != policy.identity("threshold:2")
 
 def test_every_file_of_the_page_is_python_yaml_or_toml_that_is_used():
     names = [name for name, _ in FILES]
-    assert names.count("pyproject.toml") == 4
-    assert len(set(names)) == len(names) - 3
+    assert names.count("pyproject.toml") == 5
+    assert len(set(names)) == len(names) - 4
     assert len(re.findall(r"```(?:python|yaml|toml)\n", PAGE)) == len(names) + 2  # the tracker has a test of its own

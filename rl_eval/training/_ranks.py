@@ -12,7 +12,6 @@ import json
 import os
 import signal
 import socket
-import sys
 import tempfile
 import threading
 import time
@@ -23,7 +22,7 @@ from typing import Any
 
 import numpy as np
 
-from rl_eval import agent_registry, run
+from rl_eval import agent_registry, run, terminal
 from rl_eval import config as configs
 from rl_eval.config import RunConfig, torch_device
 from rl_eval.errors import InputError, failure
@@ -113,7 +112,7 @@ class Leader:
         with contextlib.suppress(InputError, OSError):
             info = run.read_run(self._directory).info
             run.write_json(self._directory / "run.json", {**info, "status": "failed", "reason": str(lost)})
-        print(f"error: training failed: {lost}", file=sys.stderr, flush=True)
+        terminal.print_error(f"training failed: {lost}")
         os._exit(1)
 
     def join(self) -> None:

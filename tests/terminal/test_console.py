@@ -44,7 +44,8 @@ PRINTS_ITSELF = {
     "rl_eval/cli/_schema.py", "rl_eval/cli/_serve.py",
     "rl_eval/compare/command.py",
     "rl_eval/domains/qase/service/__main__.py", "rl_eval/domains/webtest/explore/log_in.py",
-    "rl_eval/domains/webtest/shop/__main__.py", "rl_eval/launch.py", "rl_eval/net/embedded_service.py",
+    "rl_eval/domains/webtest/shop/__main__.py", "rl_eval/launch.py", "rl_eval/launchers/call.py",
+    "rl_eval/net/embedded_service.py",
     "rl_eval/pytest_plugin/_train_missing.py",
     "rl_eval/terminal/_console.py",
 }  # fmt: skip

@@ -231,7 +231,7 @@ def test_another_back_end_number_of_threads_or_device_is_refused_and_nothing_cha
 def test_a_resume_point_records_how_it_was_executed(stopped):
     point = runs.step_directories(stopped / "resume")[-1]
     arrays, meta = runs.read_checkpoint(point, "state")
-    assert meta["execution"] == {"backend": "gymnasium", "device": "cpu", "threads": 1}
+    assert meta["execution"] == {"backend": "gymnasium", "device": "cpu", "threads": 1, "ranks": 1}
     runs.write_checkpoint(point, "state", arrays, {**meta, "execution": {**meta["execution"], "threads": 4}})
     with pytest.raises(InputError, match="threads=4, and here it would be 1"):
         learn(None, stopped, resume=True)

@@ -51,7 +51,7 @@ test("a mutation of a text, or of its embedding by the same encoder", async () =
   const mutation = await server.selectMutation(prompt);
   const encoder = (await server.health()).encoder as string;
   assert.equal(mutation.encoder, encoder);
-  const embedding = new Float32Array(1536).fill(0.025);
+  const embedding = new Float32Array(1536).fill(1 / Math.sqrt(1536));
   const mask = [false, true, false, false, false, false];
   const masked = await server.selectMutation({ embedding, encoder, prompt, task: "mood", applied: [0], mask });
   assert.equal(masked.action, 1);
@@ -74,7 +74,7 @@ test("task and earlier mutations are part of what is observed, and of what is le
 test("an episode may be one of embeddings", async () => {
   const { prompt, task } = PROMPTS[0] as { prompt: string; task: string };
   const encoder = (await server.health()).encoder as string;
-  const state = { prompt, task, embedding: new Float32Array(1536), encoder };
+  const state = { prompt, task, embedding: new Float32Array(1536).fill(1 / Math.sqrt(1536)), encoder };
   const step = () => ({ state, reward: 1, terminated: false });
   assert.equal((await server.trainEpisode({ reset: () => state, step }, { maxSteps: 2 })).steps, 2);
 });

@@ -115,7 +115,7 @@ test("calls to a server that has ended have its sentence", async () => {
   const ends = `setTimeout(() => { console.error("error: the disk is full"); process.exit(2); }, 300);`;
   await client.startServer({ command: serving(200, ends) });
   for (;;) {
-    const error: unknown = await client.stats().then(() => undefined, (reason: unknown) => reason);
+    const error: unknown = await client.health().then(() => undefined, (reason: unknown) => reason);
     if (error === undefined) continue; // it runs still
     assert.ok(errorOf("unreachable")(error));
     if (/the disk is full/.test((error as Error).message)) break;
