@@ -85,7 +85,8 @@ def test_what_is_not_in_the_table_is_an_error(tmp_path):
 @pytest.mark.parametrize(
     "content",
     [
-        b"\xff\xfe", b"\x1f\x8b\x08rest", b"# {}\n", b"[]\n", b'{"prompt": 1}\n', b"3\n", gzip.compress(b"# x", mtime=0),
+        b"\xff\xfe", b"\x1f\x8b\x08rest", b"# {}\n", b"[]\n", b'{"prompt": 1}\n', b"3\n",
+        gzip.compress(b"# x", mtime=0),
         b'{"model": "m", "name": "n", "prompt": "p", "items": "i", "score": [1, 2, 3]}\n',
         *(b'{"model": "m", "name": "n", "prompt": "p", "items": "i", "score": [' + figures + b"]}\n" for figures in (
             b"NaN, 1, 1, 1", b"-1, -1, 0.5, 7", b"5, -1, 0.5, 0.5", b"-1, 0.1, 0.5, 0.5", b"-8, -1, 0.5, 0.5",
