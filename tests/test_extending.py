@@ -136,6 +136,7 @@ def test_the_agent_trains(project):
     assert policy["agent"] == "clipped_a2c"
 
 
+@pytest.mark.verify
 @pytest.mark.parametrize("agent", ["ppo", pytest.param("dqn", marks=pytest.mark.verify)])
 def test_the_network_body_trains_is_judged_and_is_taken_over(project, agent):
     folder, _ = project

@@ -272,6 +272,7 @@ def test_a_policy_that_is_not_good_enough_fails_under_the_same_suite(with_onnx, 
     assert re.search(r"balances +mean_return .* FAIL", output)
 
 
+@pytest.mark.verify
 def test_with_stable_baselines3_it_gates_a_model(with_our_packages, repository, sb3_model):
     status, output = gate(with_our_packages, repository, "--rl-run", sb3_model, "--rl-trust")
     assert status == 0

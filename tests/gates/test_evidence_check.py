@@ -133,6 +133,7 @@ class Dependent(ScriptedVector):
         return obs, reward, terminated, truncated, infos
 
 
+@pytest.mark.verify
 def test_short_episodes_do_not_vote_first(tmp_path):
     rng = np.random.default_rng(1)
     lengths = np.where(rng.random(200) < 0.75, 300, 5)  # a mean of about 226, and the bar is at 150

@@ -130,6 +130,7 @@ def test_a_disk_that_is_full_from_the_start_is_bad_input(tmp_path, monkeypatch):
         learn(tmp_path / "run")
 
 
+@pytest.mark.verify
 def test_a_file_that_the_kernel_cuts_short_ends_with_one_sentence_and_status_1(tmp_path):
     """A limit on the size of files: policies fit below it, resume points do not."""
 

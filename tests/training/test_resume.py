@@ -79,6 +79,7 @@ def kill_and_compare(folder, kills, seed, overrides):
         assert not list(path.rglob("*.tmp")) + list(path.rglob("*.gone"))
 
 
+@pytest.mark.verify
 def test_three_kills_change_no_byte(tmp_path):
     kill_and_compare(tmp_path, 3, 2, THREAT)
 
@@ -247,6 +248,7 @@ def test_a_point_of_another_network_is_refused(stopped):
         learn(None, stopped, resume=True)
 
 
+@pytest.mark.verify
 def test_two_processes_never_train_one_run(tmp_path):
     """Neither beside the one that trains, nor beside one that resumes; after SIGKILL nothing is left over."""
     command = [sys.executable, str(ROOT / "train.py")]

@@ -129,6 +129,7 @@ runpy.run_path(sys.argv[0], run_name="__main__")
 """
 
 
+@pytest.mark.verify
 def test_ctrl_c_at_the_command_line_and_resume(tmp_path):
     """The whole way: SIGINT to the process, status 130, the hint, and `resume=`."""
     command = [sys.executable, str(ROOT / "train.py")]
