@@ -70,11 +70,7 @@ class SlurmLauncher:
         self.slots = settings.count
         with imports_of_extra("slurm", "launcher=slurm"):
             import submitit
-        folder = Path(settings.folder).resolve()
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise InputError(f"launcher.folder={settings.folder} cannot be made ({error.strerror or error})") from error
+        folder = own_folder(settings.folder)
         path = os.pathsep.join([str(_ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
         self._executor = submitit.SlurmExecutor(folder=folder, max_num_timeout=100)
         self._executor.update_parameters(
@@ -155,6 +151,28 @@ class SlurmLauncher:
         for future in running:
             if future.set_running_or_notify_cancel():
                 future.set_exception(InputError("the call was interrupted"))
+
+
+def own_folder(name: str) -> Path:
+    """The folder for scripts and answers, made where it is missing.
+
+    submitit reads answers as pickles, so whoever can write there can run code here.
+
+    Raises:
+        InputError: it cannot be made, or others can write to it.
+    """
+    folder = Path(name).resolve()
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        state = folder.stat()
+    except OSError as error:
+        raise InputError(f"launcher.folder={name} cannot be made ({error.strerror or error})") from error
+    if state.st_uid != os.getuid() or state.st_mode & 0o022:
+        raise InputError(
+            f"launcher.folder={name} is another user's or others can write to it, and what lies there is executed: "
+            f"name a folder of your own, or run `chmod go-w {shlex.quote(str(folder))}`"
+        )
+    return folder
 
 
 def _queue() -> set[str] | None:
