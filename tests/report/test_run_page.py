@@ -15,7 +15,7 @@ from rl_eval.report import write_report
 from rl_eval.report.animation import films
 from rl_eval.report.behaviour import observe
 from rl_eval.report.curves import over_seeds
-from rl_eval.report.html_page import MAX_BYTES
+from rl_eval.report.html_page import MAX_BYTES, count, number
 from rl_eval.report.verdicts import evidence, headline, reasons
 from rl_eval.run import read_json, read_record, write_json
 from tests.gates.fake_runs import BALANCE
@@ -376,6 +376,11 @@ def test_a_set_that_was_played_as_a_whole_has_no_bets_and_no_probability(tmp_pat
         judged_run(tmp_path / name, suites=[verdict(row)])
         pages.append(write_report([tmp_path / name], tmp_path / f"{name}.html").read_text())
     assert ["with probability" in page for page in pages] == [False, True]
+    assert ["bets on every" in page for page in pages] == [False, True]
+    units = whole.history.units[-1]
+    (ended,) = evidence(verdict(replace(whole, units=units)))
+    value = number(whole.estimate, 3)
+    assert f"{value} to {value} after {count(units)}" in ended.interval
 
 
 def test_the_interval_is_drawn_at_the_scale_of_its_end(tmp_path):

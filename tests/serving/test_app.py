@@ -140,6 +140,15 @@ def test_a_whole_transition_is_stored_once_under_an_id_of_the_client(client):
     assert client.get("/stats").json()["experiences"] == 1
 
 
+@pytest.mark.parametrize("change", [{"unit": "b"}, {"policy_version": "0" * 16}])
+def test_an_experience_of_another_unit_or_version_than_its_decision_is_refused(client, change):
+    decided = client.post("/select_action", json={"observation": OBS, "unit": "a"}).json()
+    body = {"decision_id": decided["decision_id"], "reward": 1.0, "done": True}
+    assert client.post("/store_experience", json={**body, **change}).status_code == 409
+    same = {**body, "unit": "a", "policy_version": decided["policy_version"]}
+    assert client.post("/store_experience", json=same).status_code == 200
+
+
 REFUSED = {
     "no observation": ("/select_action", {}, 422),
     "two kinds of observation": ("/select_action", {"observation": OBS, "embedding": OBS}, 422),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -28,9 +29,13 @@ class AnswerCache:
     def __init__(self, path: Path | None = None):
         self._path = path
         self._answers: dict[str, Any] = {}
-        if path is None or not path.exists():
+        if path is None:
             return
         where = escape_controls(str(path))
+        if not path.exists():
+            if not os.access(path.parent, os.W_OK):  # before the first answer is paid for
+                raise InputError(f"answers cannot be kept at {where}: its folder is missing or read-only; make it")
+            return
         try:
             with open(path, "rb", opener=only_regular) as file:
                 content = file.read(MAX_BYTES + 1)

@@ -145,6 +145,8 @@ def test_a_kept_answer_that_is_none_is_one_sentence(tmp_path):
                 judge(url, cache=AnswerCache(path)).values("Rate it.", TASK, ITEMS)
     with pytest.raises(InputError):
         AnswerCache(tmp_path)
+    with pytest.raises(InputError, match="missing"):  # before the first answer is paid for
+        AnswerCache(tmp_path / "missing" / "answers.jsonl")
 
 
 @pytest.mark.parametrize("content", [b"# My notes\n", b"\x00\xff", b'{"model": "m"}\n', b"[]\n", b"5\n"])
