@@ -6,7 +6,7 @@ One policy: the 1536-d network of `experiment=prompt_report` (256, 256, 128), wi
 
 - `rl-eval serve`: the run itself. Each decision is stored before it is answered.
 - `plain handler`: `plain_handler.py`, FastAPI and onnxruntime in 30 lines. It stores nothing.
-- `mlflow models serve`: the same ONNX file as an MLflow model; left out where mlflow is not installed.
+- `mlflow models serve`: the same ONNX file as an MLflow model; left out where the package mlflow is not installed.
 
 The load generator is a process of its own, one per measurement: so many connections, each with one request at a time,
 on raw sockets with bodies made before, so that it costs little. All sides get the same observations.
@@ -100,8 +100,8 @@ def commands(folder: Path, ports: Mapping[str, int]) -> dict[str, list[str]]:
         OURS: [sys.executable, "-m", "rl_eval.cli", "serve", str(run), "--port", str(ports[OURS]), "--folder", "own"],
         PLAIN: [sys.executable, "-m", "benchmarks.plain_handler", str(file), str(ports[PLAIN])],
     }
-    if importlib.util.find_spec("mlflow") is None:
-        print(f"  {MLFLOW}: left out, since mlflow is not installed", file=sys.stderr)
+    if any(importlib.util.find_spec(name) is None for name in ("mlflow", "pandas")):  # mlflow-skinny serves no model
+        print(f"  {MLFLOW}: left out, since the package mlflow is not installed", file=sys.stderr)
         return sides
     import mlflow
     import onnx

@@ -263,11 +263,11 @@ def sweep(tmp_path_factory):
     folder = tmp_path_factory.mktemp("sweeps") / "sweep"
     folder.mkdir()
     jobs = []
-    for number, (lr, seed) in enumerate((lr, seed) for lr in (0.001, 0.01) for seed in (1, 2, 3)):
+    for job, (lr, seed) in enumerate((lr, seed) for lr in (0.001, 0.01) for seed in (1, 2, 3)):
         config = {"agent": {"name": "ppo", "lr": lr}}
         suites = [passing() if lr == 0.001 else failing()]
-        judged_run(folder / f"{number}_lr={lr},seed={seed}", seed=seed, config=config, suites=suites)
-        jobs.append({"number": number, "directory": f"{number}_lr={lr},seed={seed}"})
+        judged_run(folder / f"{job}_lr={lr},seed={seed}", seed=seed, config=config, suites=suites)
+        jobs.append({"number": job, "directory": f"{job}_lr={lr},seed={seed}"})
     write_json(folder / "sweep.json", {"jobs": jobs})
     return folder
 
