@@ -26,6 +26,7 @@ LAYERS: dict[str, tuple[str, ...]] = {
         "tuning",
         "verify",
     ),
+    "production": ("production",),
     "serving": ("serving",),
     "training": ("training", "dry_run", "machine", "config"),
     "domains": (

@@ -40,6 +40,7 @@ EXTRAS_OF_MODULES = {
     "rl_eval/domains/qase/formats/history_csv.py": {"qase"},
     "rl_eval/domains/qase/service": {"qase"},
     "rl_eval/domains/webtest/shop": {"browser"},
+    "rl_eval/production": {"production", "serve"},
     "rl_eval/serving": {"serve"},
     "rl_eval/tuning": {"train", "tune"},
     "rl_eval/domains/threat/baselines.py": {"threat"},

@@ -1,0 +1,115 @@
+"""The sections `serve`, `collect`, `privacy` and `quality` of a production config."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, Field, StringConstraints, model_validator
+
+from rl_eval.net import LOOPBACK
+from rl_eval.production.section import Duration, Section
+
+RETENTION_S = 7 * 86_400.0  # the longest that anything of a person may be kept
+MAX_FEATURES = 1 << 16
+_PASSWORD = re.compile(r"://[^/\s]*:[^/\s]*@")
+
+
+def _without_password(address: str) -> str:
+    if _PASSWORD.search(address):
+        raise ValueError(
+            "must hold no password: set PGPASSWORD, RL_EVAL_REDIS_AUTH or RL_EVAL_KAFKA_AUTH in the environment"
+        )
+    return address
+
+
+Address = Annotated[str, StringConstraints(min_length=1, max_length=1000), AfterValidator(_without_password)]
+FeatureName = Annotated[str, StringConstraints(min_length=1, max_length=200)]
+
+
+class ServeConfig(Section):
+    """Where the production servers listen, and which policies they take up."""
+
+    host: str = LOOPBACK
+    port: int = Field(8000, ge=0, le=65_535)
+    follow: Duration = Field(1.0, description="Time between two looks at the aliases and at the roll-out.")
+    trust: bool = Field(False, description="Whether plugins of a run may be imported.")
+
+
+class CollectConfig(Section):
+    """Where decisions and rewards go.
+
+    Attributes:
+        store: `sqlite:///FILE` (a relative file lies in the folder of the config's `folder`) or `postgresql://…`.
+        queue: `store`, `redis://HOST:PORT/DB` or `kafka://HOST:PORT`.
+        name: of the stream, topic or queue.
+        group: of the consumers, where the queue has groups.
+        batch: records that the collector stores in one transaction, at most.
+        max_waiting: messages of a Redis stream, at most; then experience is refused, and decisions are not recorded.
+        settings: of librdkafka, by its own names.
+    """
+
+    store: Address = "sqlite:///store.sqlite"
+    queue: Address = "store"
+    name: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")] = "rl_eval"
+    group: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")] = "collector"
+    batch: int = Field(2_000, ge=1, le=100_000)
+    max_waiting: int = Field(1_000_000, ge=1)
+    settings: dict[str, str] = {}
+
+
+class FieldRule(Section):
+    """What becomes of one feature of the observations before anything sees it.
+
+    Attributes:
+        action: `drop` puts 0 in its place, `hash` one of `buckets` numbers by a keyed hash, `coarsen` the nearest
+            multiple of `step`.
+    """
+
+    action: Literal["drop", "hash", "coarsen"]
+    step: float | None = Field(None, gt=0, allow_inf_nan=False)
+    buckets: int = Field(1024, ge=2, le=1 << 20)
+
+    @model_validator(mode="after")
+    def _step_of_coarsen(self) -> FieldRule:
+        if (self.action == "coarsen") != (self.step is not None):
+            raise ValueError("step belongs to action: coarsen, which needs it")
+        return self
+
+
+class PrivacyConfig(Section):
+    """What is kept of a person, and for how long.
+
+    Attributes:
+        unit: what becomes of the unit: its pseudonym by a keyed hash, or nothing.
+        features: name or number of a feature -> its rule.
+        retention: how long records are kept; at most 7 days.
+    """
+
+    unit: Literal["hash", "drop"] = "hash"
+    features: dict[FeatureName, FieldRule] = Field({}, max_length=MAX_FEATURES)
+    retention: Duration = Field(RETENTION_S, le=RETENTION_S)
+
+
+class QualityConfig(Section):
+    """Which experience is accepted.
+
+    Attributes:
+        features: names of the features in their order; where there are none, a feature is named by its number.
+        limit: largest size of a feature.
+        reward: lowest and highest reward.
+        versions: policy versions back from the newest that are accepted.
+        max_age: of a decision when its reward arrives.
+        shift: distance of a feature from the reference mean, in deviations of the reference; more is refused.
+        reference: accepted experiences that make the reference.
+        conflicts: what becomes of equal observations and actions with other rewards.
+    """
+
+    features: list[FeatureName] = Field([], max_length=MAX_FEATURES)
+    limit: float = Field(1e6, gt=0, allow_inf_nan=False)
+    reward: Annotated[list[float], Field(min_length=2, max_length=2)] = [-1e6, 1e6]
+    versions: int = Field(3, ge=1, le=1000)
+    max_age: Duration = RETENTION_S
+    shift: float | None = Field(8.0, gt=0, allow_inf_nan=False)
+    reference: int = Field(1000, ge=2, le=1_000_000)
+    conflicts: Literal["keep", "refuse"] = "keep"

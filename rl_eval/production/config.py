@@ -1,0 +1,75 @@
+"""`ProductionConfig`: one YAML file that the servers, the collector and the control loop share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import yaml
+from pydantic import Field, StringConstraints, ValidationError
+
+from rl_eval.errors import InputError
+from rl_eval.production.collection_config import CollectConfig, PrivacyConfig, QualityConfig, ServeConfig
+from rl_eval.production.section import Section
+from rl_eval.untrusted_files import load_yaml, read_bounded
+from rl_eval.validation_errors import key_path, value_sentence, yaml_sentence
+
+MAX_BYTES = 1 << 20
+
+
+class ProductionConfig(Section):
+    """Everything about one policy in production.
+
+    Attributes:
+        name: of the policy, in the registry, in metrics and in audit lines.
+        folder: of embedded parts; a relative one lies below the folder of the config file.
+    """
+
+    name: Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$")]
+    folder: Annotated[str, StringConstraints(min_length=1, max_length=1000)] = "production"
+    serve: ServeConfig = ServeConfig()
+    collect: CollectConfig = CollectConfig()
+    privacy: PrivacyConfig = PrivacyConfig()
+    quality: QualityConfig = QualityConfig()
+    directory: Path = Field(Path(), exclude=True)  # of the config file; set by `load_config`
+
+    @property
+    def path(self) -> Path:
+        """The folder of embedded parts."""
+        return self.directory / self.folder
+
+
+def load_config(path: Path) -> ProductionConfig:
+    """The config in a YAML file.
+
+    Raises:
+        InputError: it cannot be read, or a key or value is not valid.
+    """
+    try:
+        _, values = load_yaml(read_bounded(path, MAX_BYTES).decode())
+    except FileNotFoundError as error:
+        raise InputError(f"{path} does not exist: name a production config, a YAML file with `name:`") from error
+    except (OSError, UnicodeDecodeError, OverflowError) as error:
+        raise InputError(f"{path} cannot be read ({error}): name a production config") from error
+    except yaml.YAMLError as error:
+        line, sentence = yaml_sentence(error)
+        raise InputError(f"{path}{f':{line}' if line else ''}: {sentence}") from error
+    if not isinstance(values, dict) or "directory" in values:
+        raise InputError(
+            f"{path} is no production config: it is a mapping with `name:` and sections such as `collect:`"
+        )
+    try:
+        return ProductionConfig.model_validate({**values, "directory": path.absolute().parent})
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(map(str, key_path(first, values)))
+        raise InputError(f"{path}: {key}: {value_sentence(first, _keys(first['loc']))}") from error
+
+
+def _keys(location: tuple[int | str, ...]) -> list[str]:
+    """The keys of the section that a key lies in."""
+    model: Any = ProductionConfig
+    for part in location[:-1]:
+        field = model.model_fields.get(part) if hasattr(model, "model_fields") else None
+        model = None if field is None else field.annotation
+    return [name for name in getattr(model, "model_fields", ()) if name != "directory"]

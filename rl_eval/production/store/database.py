@@ -1,0 +1,135 @@
+"""`Database`: one SQLite file or PostgreSQL database, with the few things that differ between them."""
+
+from __future__ import annotations
+
+import contextlib
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from rl_eval.errors import InputError
+from rl_eval.extras import imports_of_extra, require_extra
+
+with imports_of_extra("production", "production"):
+    from sqlalchemy import Connection, MetaData, create_engine, event, inspect, text
+    from sqlalchemy.engine import make_url
+    from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
+
+BUSY_S = 30.0
+CONNECT_S = 5
+WRITERS = 0x726C6576  # the number of the advisory lock that writers of PostgreSQL take
+
+
+class UnavailableError(InputError):
+    """The database cannot be used at the moment: nothing of the transaction was kept."""
+
+
+class Database:
+    """A database and its connections, for any thread.
+
+    Args:
+        address: `sqlite:///FILE` or `postgresql://HOST/NAME`.
+        folder: where a relative file of SQLite lies.
+
+    Raises:
+        InputError: the address is none of them, or the driver is missing.
+    """
+
+    def __init__(self, address: str, folder: Path = Path()):
+        try:
+            url = make_url(address)
+        except ArgumentError as error:
+            raise InputError(f"{address!r} is no database: give sqlite:///FILE or postgresql://HOST/NAME") from error
+        self.is_sqlite = url.get_backend_name() == "sqlite"
+        if self.is_sqlite:
+            if not url.database or url.database == ":memory:":
+                raise InputError(f"{address!r} names no file: give sqlite:///FILE")
+            self.file: Path | None = (folder / url.database).absolute()
+            self.label = str(self.file)
+            try:
+                self.file.parent.mkdir(parents=True, exist_ok=True)
+            except OSError as error:
+                raise InputError(f"{self.file.parent} cannot be created ({error.strerror}): name another") from error
+            self.engine = create_engine(
+                f"sqlite:///{self.file}", connect_args={"timeout": BUSY_S}, isolation_level="AUTOCOMMIT", pool_size=4
+            )
+            event.listen(self.engine, "connect", _set_up_sqlite)
+        elif url.get_backend_name() == "postgresql":
+            require_extra("postgres", "a PostgreSQL store", "psycopg")
+            self.file, self.label = None, url.render_as_string(hide_password=True)
+            self.engine = create_engine(
+                url.set(drivername="postgresql+psycopg"),
+                connect_args={"connect_timeout": CONNECT_S},
+                pool_pre_ping=True,
+                pool_size=4,
+            )
+        else:
+            raise InputError(f"{address!r} is of no kind that is read: give sqlite:///FILE or postgresql://HOST/NAME")
+        self.engine.hide_parameters = True  # errors name no values, which are people's
+
+    @contextlib.contextmanager
+    def writing(self) -> Iterator[Connection]:
+        """A transaction that writes: all or nothing, and one at a time.
+
+        Raises:
+            UnavailableError: the database is away, full, or locked for too long.
+        """
+        with self._translated(), self.engine.connect() as connection:
+            if self.is_sqlite:
+                connection.exec_driver_sql("BEGIN IMMEDIATE")
+                try:
+                    yield connection
+                except BaseException:
+                    with contextlib.suppress(SQLAlchemyError):
+                        connection.exec_driver_sql("ROLLBACK")
+                    raise
+                connection.exec_driver_sql("COMMIT")
+            else:
+                with connection.begin():
+                    # So numbers become visible in their order, and no writer misses the other half of a pair.
+                    connection.execute(text("SELECT pg_advisory_xact_lock(:n)"), {"n": WRITERS})
+                    yield connection
+
+    @contextlib.contextmanager
+    def reading(self) -> Iterator[Connection]:
+        """A connection for one statement that reads.
+
+        Raises:
+            UnavailableError: the database is away.
+        """
+        with self._translated(), self.engine.connect() as connection:
+            yield connection
+
+    @contextlib.contextmanager
+    def _translated(self) -> Iterator[None]:
+        try:
+            yield
+        except SQLAlchemyError as error:
+            reason = str(error.orig) if isinstance(error, DBAPIError) else type(error).__name__
+            reason = " ".join(reason.split()).partition("DETAIL")[0]  # PostgreSQL's details repeat values
+            raise UnavailableError(
+                f"{self.label} cannot be used ({reason[:200]}): nothing of this was kept; it is tried again"
+            ) from error
+
+    def create(self, tables: MetaData) -> None:
+        """Create the tables that are missing."""
+        with self.writing() as connection:
+            if self.is_sqlite or not set(tables.tables) <= set(inspect(connection).get_table_names()):
+                tables.create_all(connection)
+
+    def close(self) -> None:
+        """Close all connections."""
+        self.engine.dispose()
+
+
+def _set_up_sqlite(connection: Any, _: Any) -> None:
+    assert isinstance(connection, sqlite3.Connection)
+    for pragma in (
+        "journal_mode=WAL",
+        "synchronous=FULL",
+        "secure_delete=ON",  # what is removed is overwritten
+        "trusted_schema=OFF",
+        "wal_autocheckpoint=1000",
+    ):
+        connection.execute(f"PRAGMA {pragma}").close()
