@@ -228,8 +228,9 @@ def _evidence_charts(verdict: CriterionVerdict, history: EvidenceHistory, alpha:
     alpha = alpha if 0 < alpha < 1 else 0.05
     units = np.array([max(0, min(unit, 1 << 53)) for unit in history.units[:length]], np.float64)
     low, high = np.array(history.lower[:length]), np.array(history.upper[:length])
-    if is_point(verdict.interval) and units[-1] == verdict.units:  # nothing is uncertain after the last unit of a set
-        low[-1], high[-1] = verdict.interval
+    ends = verdict.interval
+    if ends is not None and is_point(ends) and units[-1] == verdict.units:
+        low[-1], high[-1] = ends  # nothing is uncertain after the last unit of a set
     unit = f"{brief(verdict.unit or 'unit', 20)}s"
     threshold = verdict.threshold if verdict.threshold is not None else float("nan")
     bar = f"{COMPARISON_SIGNS.get(verdict.direction, '')} {number(threshold)}"
