@@ -53,6 +53,8 @@ class Domain(ABC, Generic[Config]):
     Attributes:
         name: as `env=<name>` and `env: <name>` write it.
         config_model: a frozen pydantic model with a `name`; its defaults are those of `conf/env/<name>.yaml`.
+        has_candidates: whether actions are places of a list that every observation fills anew, so that the number of an
+            action alone does not say what is done.
         has_cases: whether the data is a finite set of cases, each decided by one step. Evidence can then be about
             exactly this set, and the held-out guard compares cases. Needs `episodes`, `cases` and `case_hashes`.
         case_index: the fact that numbers the cases, where a metric stays what it is when single cases are left out.
@@ -69,6 +71,7 @@ class Domain(ABC, Generic[Config]):
 
     name: ClassVar[str]
     config_model: ClassVar[type[EnvConfig]] = EnvConfig
+    has_candidates: ClassVar[bool] = False
     has_cases: ClassVar[bool] = False
     case_index: ClassVar[str | None] = None
     location_keys: ClassVar[tuple[str, ...]] = ()

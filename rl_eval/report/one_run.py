@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import contextlib
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import numpy as np
 
 from rl_eval.cost import cost_text, cost_to_reach, money_text, recorded_cost
 from rl_eval.domains import DEFAULT, domain
+from rl_eval.errors import InputError
 from rl_eval.formatting import COMPARISON_SIGNS, brief
 from rl_eval.gates.verdict import SuiteVerdict
 from rl_eval.report import animation, charts, curves, verdicts
@@ -62,7 +64,7 @@ def run_page(path: Path, *, trust: bool = False) -> str:
         "optimisation": curves.optimisation(group),
         "others": curves.other_columns(group),
         "rewards": curves.rewards(group),
-        "actions": curves.actions(group, behaviour.action_names() if behaviour else ()),
+        "actions": _actions(run, group, behaviour),
         "behaviour": _behaviour_section(behaviour, missing) if behaviour else None,
         "terms": reward_terms(run),
         "costs": costs(run),
@@ -136,6 +138,14 @@ def _to_the_bar(run: JudgedRun) -> list[str]:
             return [f"{bar}: not reached"]
         return [f"{bar}: after {count(reached.env_steps)} env steps, {cost_text(reached.cost)}"]
     return []
+
+
+def _actions(run: JudgedRun, group: Sequence[curves.Group], behaviour: Behaviour | None) -> curves.Curve | None:
+    """The shares of the actions in training; None where an action is another thing on every step."""
+    with contextlib.suppress(InputError):  # a domain of a plugin that is not here
+        if domain(str(run.config["env"].get("name"))).has_candidates:
+            return None
+    return curves.actions(group, behaviour.action_names() if behaviour else ())
 
 
 def bars(run: JudgedRun) -> dict[str, tuple[float, str]]:

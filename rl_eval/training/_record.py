@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import platform
 import sys
 from collections.abc import Mapping
@@ -12,7 +13,7 @@ import numpy as np
 from rl_eval import domains, run
 from rl_eval.config import RunConfig
 from rl_eval.exposure import Exposure, Fingerprints, FirstObservationRecorder, fingerprint_observations
-from rl_eval.metrics import lookup
+from rl_eval.metrics import MetricUndefined, lookup
 from rl_eval.provenance import git_revision, versions
 from rl_eval.rewards import RewardFunction
 from rl_eval.rollout import Episodes
@@ -26,6 +27,10 @@ def final_results(config: RunConfig, reward: RewardFunction, episodes: Episodes)
     rewards, _ = reward(episodes.outcome)
     returns = np.bincount(episodes.episode, weights=rewards, minlength=len(episodes))
     metric = lookup(config.validation.metric)
+    try:
+        value = float(metric.compute(episodes, config.env))
+    except MetricUndefined:
+        value = math.nan  # null in JSON
     return {
         "part": "validation",
         "episodes": len(episodes),
@@ -34,7 +39,7 @@ def final_results(config: RunConfig, reward: RewardFunction, episodes: Episodes)
         "min": float(returns.min()),
         "max": float(returns.max()),
         "mean_length": float(episodes.lengths.mean()),
-        metric.name: float(metric.compute(episodes, config.env)),
+        metric.name: value,
     }
 
 

@@ -33,7 +33,7 @@ def train(
     Args:
         tracker: gets every row of metrics.
         on_step: called after every iteration with env steps, mean return and validation score.
-        notice: called with a sentence on what is damaged, or could not be taken over from another run.
+        notice: called with a sentence on what is damaged, could not be taken over from another run, or has no score.
         resume: continue the run in the directory.
         meter: of what it costs; None: the price of the machine is unknown, and there is no budget.
 
@@ -58,7 +58,10 @@ def train(
             with leading(config, directory) as leader:
                 training = Training(config, directory, tracker, on_step, initial, leader, meter)
                 training.restore(notice) if resume else training.begin()
-                return training.run_to_end(stop_requested)
+                ended = training.run_to_end(stop_requested)
+                if (reason := training.validation.undefined) is not None:
+                    notice(f"snapshots without a score on the validation part are never the best: {reason}")
+                return ended
         except (OSError, MemoryError, RuntimeError) as error:
             reason = run.storage_error(error)
             if reason is None and (out := out_of_memory(error)) is not None:

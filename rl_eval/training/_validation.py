@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
+
 from rl_eval import domains, seeding
 from rl_eval.config import RunConfig
-from rl_eval.metrics import lookup
+from rl_eval.metrics import MetricUndefined, lookup
 from rl_eval.policy import Policy
 from rl_eval.rollout import Episodes, play
 
@@ -12,11 +14,16 @@ MAX_COPIES = 25
 
 
 class ValidationPart:
-    """Copies of the environment over the validation part; every policy plays the same episodes."""
+    """Copies of the environment over the validation part; every policy plays the same episodes.
+
+    Attributes:
+        undefined: why the metric had no value on the episodes of a policy, the last time that it had none.
+    """
 
     def __init__(self, config: RunConfig):
         self._config = config
         self._metric = lookup(config.validation.metric)
+        self.undefined: str | None = None
         copies = min(MAX_COPIES, config.validation.episodes)
         self._vector = domains.make(config.env, n_envs=copies, part="validation", autoreset=False)
 
@@ -29,12 +36,16 @@ class ValidationPart:
         return play(self._vector, policy, seeds=seeds, order=config.seed)
 
     def score(self, policy: Policy) -> float:
-        """The validation metric of a policy."""
-        return float(self._metric.compute(self.play(policy), self._config.env))
+        """The validation metric of a policy; NaN where it is undefined, such as a precision without alarms."""
+        try:
+            return float(self._metric.compute(self.play(policy), self._config.env))
+        except MetricUndefined as error:
+            self.undefined = str(error)
+            return math.nan
 
     def improves(self, score: float, best: float | None) -> bool:
-        """Whether a score is better than the best so far."""
-        return best is None or self._upwards(score) > self._upwards(best)
+        """Whether a score is better than the best so far; one that is no number never is."""
+        return not math.isnan(score) and (best is None or self._upwards(score) > self._upwards(best))
 
     def reaches_target(self, score: float) -> bool:
         """Whether a score is as good as `validation.stop_at`."""

@@ -2,6 +2,7 @@
 
 import itertools
 import re
+import shutil
 from dataclasses import replace
 from html.parser import HTMLParser
 
@@ -11,7 +12,8 @@ import pytest
 from rl_eval.cli import main
 from rl_eval.errors import InputError
 from rl_eval.gates.verdict import SuiteVerdict
-from rl_eval.report import write_report
+from rl_eval.report import curves, one_run, write_report
+from rl_eval.report.judged_run import read_judged_run
 from rl_eval.report.animation import films
 from rl_eval.report.behaviour import observe
 from rl_eval.report.curves import over_seeds
@@ -241,12 +243,18 @@ def test_an_environment_of_gymnasium_goes_by_its_id(tmp_path):
     assert "Typical of 20 episodes: return −500 after 500 steps; cut off by the time limit." in text
 
 
+@pytest.mark.parametrize(("env", "has_shares"), [("cartpole", True), ("webtest", False)])
+def test_shares_of_candidates_by_their_number_are_not_shown(env, has_shares, tmp_path):
+    """A candidate of the same number is another control on every page of an application."""
+    run = read_judged_run(judged_run(tmp_path / "run", env).path)
+    shares = one_run._actions(run, [curves.Group("run", [run.curves])], None)
+    assert (shares is not None) == has_shares
+
+
 def test_a_failed_run_without_anything_has_its_page(tmp_path):
     path = judged_run(tmp_path / "run", status="failed", info={"snapshot": None}).path
     for name in ("metrics.csv", "verdict.json"):
         (path / name).unlink()
-    import shutil
-
     shutil.rmtree(path / "snapshots")
     text = page_of(path).text
     assert "NOT JUDGED" in text

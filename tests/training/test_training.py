@@ -110,6 +110,34 @@ def test_the_target_on_select_ends_training(tmp_path):
     assert run.info["validation_score"] == run.info["results"]["mean_return"]
 
 
+WITHOUT_DEFECTS = [
+    "env=webtest",
+    "agent=dqn",
+    "env.applications=2",
+    "env.max_actions=10",
+    "env.defect_share=1.0e-9",
+    "agent.n_envs=4",
+    "agent.learning_starts=20",
+    "agent.buffer_size=400",
+    "total_steps=120",
+    "validation.every=40",
+    "validation.episodes=2",
+]
+
+
+def test_a_metric_without_a_value_ends_no_training(tmp_path):
+    """The share of defects found, where no build that validation plays has one: the last snapshot is judged."""
+    sentences = []
+    run = learn(WITHOUT_DEFECTS, tmp_path / "run", notice=sentences.append)
+    assert run.info["status"] == "finished"
+    assert run.info["results"]["defects_found"] is None
+    assert run.info["results"]["mean"] is not None
+    assert run.info["validation_score"] is None
+    assert run.judged_snapshot() == run.path / "snapshots" / runs.step_name(run.info["env_steps"])
+    (sentence,) = sentences
+    assert "no episode that was played has a seeded defect" in sentence
+
+
 def test_the_preprocessing_is_saved_with_the_run(tmp_path):
     run = learn(THREAT, tmp_path / "run")
     assert runs.read_json(run.path / "preprocessing.json")

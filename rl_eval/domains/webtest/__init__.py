@@ -38,6 +38,7 @@ class Webtest(Domain[Config]):
 
     name = "webtest"
     config_model = Config
+    has_candidates = True
     baselines = {
         name: _baseline(name)
         for name in ("random", "breadth_first", "depth_first", "novelty", "best_fixed", "pretrained")
@@ -93,8 +94,8 @@ class Webtest(Domain[Config]):
         return config.max_actions
 
     def validation_metric(self, config: Config) -> str:
-        """The share of seeded defects found."""
-        return "defects_found"
+        """The share of seeded defects found; unique failures where nobody knows the defects."""
+        return "defects_found" if config.base_url is None else "unique_failures"
 
     def metrics(self) -> Sequence[Metric]:
         """Defects and failures found, states and transitions, duplicates and false alarms."""

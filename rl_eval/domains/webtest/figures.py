@@ -28,6 +28,7 @@ def figures(behaviour: Behaviour) -> list[Figure]:
         states_over_actions(played),
         states_visited(behaviour.episodes),
         equal_budget(played, behaviour.config),
+        controls_used(played),
         reward_terms(played),
         *([by_agent(behaviour.episodes, behaviour.config)] if behaviour.config.testers > 1 else []),
     ]
@@ -90,7 +91,22 @@ def equal_budget(played: Mapping[str, Episodes], config: Config) -> Figure:
 
 # Kinds of controls whose shares are shown, and their roles.
 _CONTROLS = {"links and buttons": ("link", "button"), "fields": tuple(VALUES_OF), "submits": ("submit",)}
+_CONTROLS |= {"back and start page": ("browser",)}
 _FOUND = {"new states": "new_state", "new failures": "new_failures", "duplicates": "duplicate"}
+
+
+def _kinds_of(episodes: Episodes) -> dict[str, np.ndarray]:
+    """Kind of control -> whether an action used one, bool `[S]`."""
+    roles = episodes.outcome["role"]
+    return {name: np.isin(roles, [ROLES.index(role) for role in used]) for name, used in _CONTROLS.items()}
+
+
+def controls_used(played: Mapping[str, Episodes]) -> Figure:
+    """The share of actions that used each kind of control."""
+    kinds = {policy: _kinds_of(episodes) for policy, episodes in played.items()}
+    rows = [[Cell(name), *(Cell(share=float(used[name].mean())) for used in kinds.values())] for name in _CONTROLS]
+    caption = "Share of the actions by the kind of control. A field is filled by an action of its own."
+    return Figure("Controls used", caption, header=("Control", *played), rows=rows)
 
 
 def by_agent(episodes: Episodes, config: Config) -> Figure:
@@ -98,9 +114,7 @@ def by_agent(episodes: Episodes, config: Config) -> Figure:
     first = np.cumsum([0, *episodes.lengths[:-1]])
     turn = (np.arange(len(episodes.episode)) - first[episodes.episode]) % config.testers
     columns = {name: episodes.outcome[fact] for name, fact in _FOUND.items()}
-    roles = episodes.outcome["role"]
-    kinds = {name: np.isin(roles, [ROLES.index(role) for role in used]) for name, used in _CONTROLS.items()}
-    kinds["back and start"] = roles == ROLES.index("browser")
+    kinds = _kinds_of(episodes)
     rows = []
     for tester in range(config.testers):
         own = turn == tester

@@ -6,7 +6,7 @@ from gymnasium.utils.env_checker import check_env
 
 from rl_eval.domains import domain
 from rl_eval.domains.webtest import DOMAIN, Config
-from rl_eval.domains.webtest.baselines import BASELINES, ORDERS, FixedOrder
+from rl_eval.domains.webtest.baselines import BASELINES, ORDERS, FixedOrder, best_order
 from rl_eval.domains.webtest.gymnasium_env import WebtestEnv
 from rl_eval.domains.webtest.page import FAILURE_KINDS
 from rl_eval.domains.webtest.simulator.application import draw_application
@@ -32,6 +32,11 @@ def vector():
 
 def test_gymnasium_accepts_it():
     check_env(WebtestEnv(applications=2, max_actions=5), skip_render_check=True)
+
+
+def test_the_best_order_is_that_of_the_usual_share_of_defects():
+    """Without a defect in any build all orders would be equal, and the share of defects found has no value."""
+    assert best_order(CONFIG.model_copy(update={"defect_share": 1e-9}), builds=6) == best_order(CONFIG, builds=6)
 
 
 def test_there_are_at_least_25_templates_of_every_kind_of_failure():

@@ -53,6 +53,14 @@ def test_tables_have_every_metric_and_term_of_each_policy(played):
     assert all(len(row) == 3 for row in terms.rows)
 
 
+def test_shares_of_controls_are_of_all_actions(played):
+    table = figures.controls_used(played)
+    shares = np.array([[cell.share for cell in row[1:]] for row in table.rows])
+    assert shares.sum(axis=0) == pytest.approx([1.0, 1.0])
+    fills = played["random"].outcome["value_kind"] >= 0
+    assert shares[[row[0].text for row in table.rows].index("fields"), 1] == pytest.approx(fills.mean())
+
+
 def test_charts_name_each_policy(played):
     for figure in (figures.failures_over_actions(played), figures.states_over_actions(played)):
         assert "<svg" in figure.chart
