@@ -13,11 +13,11 @@ from rl_eval.cli import main
 from rl_eval.errors import InputError
 from rl_eval.gates.verdict import SuiteVerdict
 from rl_eval.report import curves, one_run, write_report
-from rl_eval.report.judged_run import read_judged_run
 from rl_eval.report.animation import films
 from rl_eval.report.behaviour import observe
 from rl_eval.report.curves import over_seeds
 from rl_eval.report.html_page import MAX_BYTES, count, number
+from rl_eval.report.judged_run import read_judged_run
 from rl_eval.report.verdicts import evidence, headline, reasons
 from rl_eval.run import read_json, read_record, write_json
 from tests.gates.fake_runs import BALANCE
