@@ -1,0 +1,27 @@
+"""The registry: versions of a policy with their lineage, and the aliases that say which of them serves."""
+
+from rl_eval.production.registry.artefact import read_owner_key
+from rl_eval.production.registry.folder import FolderRegistry
+from rl_eval.production.registry.opening import open_registry
+from rl_eval.production.registry.protocol import (
+    CHALLENGER,
+    CHAMPION,
+    Lineage,
+    Registry,
+    RegistryError,
+    StaleAliasError,
+    Version,
+)
+
+__all__ = [
+    "CHALLENGER",
+    "CHAMPION",
+    "FolderRegistry",
+    "Lineage",
+    "Registry",
+    "RegistryError",
+    "StaleAliasError",
+    "Version",
+    "open_registry",
+    "read_owner_key",
+]

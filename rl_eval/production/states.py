@@ -1,0 +1,80 @@
+"""The states of a roll-out, as one table: which event leads from which state to which.
+
+An event that has no entry for a state is refused there. `promoting` and `rolling_back` last while the registry's
+aliases change: whoever finds a roll-out in one of them completes it, so it does not matter where a process ended.
+"""
+
+from __future__ import annotations
+
+from typing import Final, Literal, get_args
+
+from rl_eval.errors import InputError
+
+State = Literal["idle", "shadow", "canary", "full", "paused", "promoting", "rolling_back", "pinned"]
+Event = Literal[
+    "begin",  # the registry has a challenger
+    "begin_shadow",  # the same, where the config asks for a shadow first
+    "advance",  # the evidence suffices: the next share
+    "fill",  # the same at the last share below all: all units to the challenger
+    "complete",  # the challenger has had all units for long enough
+    "roll_back",  # evidence, errors, latency, or a step that took too long
+    "pause", "resume", "abort", "promote", "pin", "unpin",  # a person's commands
+    "done",  # the aliases are changed
+]  # fmt: skip
+STATES: Final[tuple[State, ...]] = get_args(State)
+EVENTS: Final[tuple[Event, ...]] = get_args(Event)
+PREVIOUS: Final = "previous"  # the state that was paused
+
+TABLE: Final[dict[State, dict[Event, State | Literal["previous"]]]] = {
+    "idle": {"begin": "canary", "begin_shadow": "shadow", "pin": "pinned"},
+    "shadow": {
+        "advance": "canary", "roll_back": "rolling_back", "pause": "paused", "abort": "rolling_back",
+        "promote": "promoting", "pin": "pinned",
+    },
+    "canary": {
+        "advance": "canary", "fill": "full", "roll_back": "rolling_back", "pause": "paused", "abort": "rolling_back",
+        "promote": "promoting", "pin": "pinned",
+    },
+    "full": {
+        "complete": "promoting", "roll_back": "rolling_back", "pause": "paused", "abort": "rolling_back",
+        "promote": "promoting", "pin": "pinned",
+    },
+    # Nothing advances and no time counts, but what fails is rolled back all the same.
+    "paused": {
+        "roll_back": "rolling_back", "resume": PREVIOUS, "abort": "rolling_back", "promote": "promoting",
+        "pin": "pinned",
+    },
+    "promoting": {"done": "idle"},
+    "rolling_back": {"done": "idle"},
+    "pinned": {"pin": "pinned", "unpin": "idle"},
+}  # fmt: skip
+RUNNING: Final[frozenset[State]] = frozenset({"shadow", "canary", "full", "paused"})
+
+
+class RefusedEventError(InputError):
+    """An event that makes no sense in the state of the roll-out."""
+
+
+def next_state(state: State, event: Event, previous: State | None = None) -> State:
+    """The state after an event.
+
+    Args:
+        previous: the state that was paused; needed where the state is `paused`.
+
+    Raises:
+        RefusedEventError: the event is not allowed in this state.
+    """
+    target = TABLE[state].get(event)
+    if target is None or (target == PREVIOUS and previous not in ("shadow", "canary", "full")):
+        allowed = ", ".join(TABLE[state]) or "nothing"
+        raise RefusedEventError(f"the roll-out is {state}, where {event} is not possible: possible is {allowed}")
+    return previous if target == PREVIOUS else target  # type: ignore[return-value]
+
+
+def table_text() -> str:
+    """The table in Markdown: a row a state, a column an event."""
+    used = [event for event in EVENTS if any(event in row for row in TABLE.values())]
+    head = ["state", *used]
+    rows = [head, ["---"] * len(head)]
+    rows += [[state, *(TABLE[state].get(event, "") for event in used)] for state in STATES]
+    return "\n".join("| " + " | ".join(row) + " |" for row in rows) + "\n"
