@@ -25,6 +25,7 @@ from rl_eval.gates.suite_files import suites_for
 from rl_eval.machine import machine_rate
 from rl_eval.memory import out_of_memory
 from rl_eval.override_text import override, shell_word, training_command
+from rl_eval.production.audit.runs import append_end, append_training, append_verdict
 from rl_eval.tracking import confusion_plot, evidence_plots, open_tracker, verdict_summary
 from rl_eval.training import train
 
@@ -219,9 +220,11 @@ def _learn(
                 meter.add_earlier(runs.read_record(directory))
                 meter.end_training()
             else:
+                append_training("training_began", str(directory), config.to_dict(), resume=resume)
                 trained = train(
                     config, directory, tracker=tracker, on_step=on_step, notice=_note, resume=resume, meter=meter
                 )
+        append_end(trained)
         status = trained.info["status"]
         results, rows = trained.info["results"] or {}, []
         tracker.summary({f"results/{name}": value for name, value in results.items()})
@@ -329,6 +332,8 @@ def _judge(
     # A run that is kept for its verdict on the test set has used that set; one on validation has not.
     verdicts = [ledger.record_verdict(ledger.DEFAULT, Selection((trained,)), verdict) for verdict in verdicts]
     runs.write_json(trained.path / "verdict.json", {"suites": [v.to_json() for v in verdicts]})
+    for verdict in verdicts:
+        append_verdict("train.py", verdict)
     rows = [row for verdict in verdicts for row in verdict.rows()]
     terminal.print_verdict(rows, {verdict.suite: verdict.facts() for verdict in verdicts})
     if judge == "validation" and not in_sweep:

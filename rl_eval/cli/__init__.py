@@ -10,7 +10,18 @@ from collections.abc import Sequence
 
 import typer
 
-from rl_eval.cli import _cost, _export, _power, _production, _runs, _schema, _score, _serve, _tune  # noqa: F401  # they add their commands
+from rl_eval.cli import (  # noqa: F401  # they add their commands
+    _audit,
+    _cost,
+    _export,
+    _power,
+    _production,
+    _runs,
+    _schema,
+    _score,
+    _serve,
+    _tune,
+)
 from rl_eval.cli._app import app
 from rl_eval.errors import InputError
 from rl_eval.memory import out_of_memory

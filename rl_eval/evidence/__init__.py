@@ -24,7 +24,7 @@ from rl_eval.evidence.result import EvidenceResult
 from rl_eval.evidence.run_statistics import decide_over_runs, power_note
 from rl_eval.evidence.sequential import SequentialTest
 from rl_eval.evidence.trend import trend
-from rl_eval.evidence.two_samples import TwoSampleTest
+from rl_eval.evidence.two_samples import MoreOftenTest, TwoSampleTest
 
 __all__ = [
     "RATIO_METRICS",
@@ -35,6 +35,7 @@ __all__ = [
     "Interval",
     "JointTest",
     "MeanTest",
+    "MoreOftenTest",
     "OffPolicyEstimate",
     "OffPolicyEstimates",
     "PairedTest",

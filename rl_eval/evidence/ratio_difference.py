@@ -124,6 +124,7 @@ class JointTest(SequentialTest):
     """Precision or F1 minus the reference's; see the module."""
 
     _history_points = 8
+    _looks_rarely = False  # at the end of each chunk of units alone
 
     def __init__(
         self,
@@ -139,8 +140,8 @@ class JointTest(SequentialTest):
         self.metric, self.longest = metric, longest
         self._counts = _BothCounts(*(RatioCounts(*(np.zeros(0) for _ in range(3))) for _ in range(2)))
         self._scale = longest * (2 if metric == "f1" else 1)
-        self._above = _JointBet.start(margin)
-        self._below = _JointBet.start(-margin)
+        self._above = JointBet.start(margin)
+        self._below = JointBet.start(-margin)
 
     def extend(self, policy: RatioCounts, reference: RatioCounts) -> None:
         """Add n units; every array is `[n]`.
@@ -169,6 +170,8 @@ class JointTest(SequentialTest):
 
     def _bet(self, start: int, stop: int) -> tuple[np.ndarray, np.ndarray]:
         first, second = self._terms(stop, start)
+        if self._looks_rarely:
+            return self._above.advance_to(first, second, self.alpha), self._below.advance_to(second, first, self.alpha)
         units = np.arange(start, stop)
         above = self._above.advance(first, second, units, self.population, self.alpha)
         below = self._below.advance(second, first, units, self.population, self.alpha)
@@ -198,7 +201,7 @@ class JointTest(SequentialTest):
         for _ in range(_BISECTIONS):
             margin = (low + high) / 2
             # on a set every unit has bets of its own, so the interval makes do with fewer
-            bet = _JointBet.start(margin) if self.population is None else _JointBet.start(margin, 16, _RATIOS[2:3])
+            bet = JointBet.start(margin) if self.population is None else JointBet.start(margin, 16, _RATIOS[2:3])
             if bet.final(first, second, self.population) < bar:
                 high = margin
             else:
@@ -219,7 +222,7 @@ class JointTest(SequentialTest):
 
 
 @dataclass
-class _JointBet:
+class JointBet:
     """The capital against "the first ratio is at most the second plus a margin", in cells of θ.
 
     Attributes:
@@ -239,7 +242,7 @@ class _JointBet:
     log_capital: float = 0.0
 
     @classmethod
-    def start(cls, margin: float, cells: int = _CELLS, ratios: np.ndarray = _RATIOS) -> _JointBet:
+    def start(cls, margin: float, cells: int = _CELLS, ratios: np.ndarray = _RATIOS) -> JointBet:
         """Before the first unit."""
         first, last = max(0.0, margin), min(1.0, 1.0 + margin)
         arcs = np.linspace(np.arcsin(np.sqrt(first)), np.arcsin(np.sqrt(last)), cells + 1)
@@ -270,6 +273,32 @@ class _JointBet:
             part = slice(begin, begin + _CHUNK)
             reached[part] = self._advance_chunk(first[part], second[part], units[part], population, alpha)
         return reached
+
+    def advance_to(self, first: np.ndarray, second: np.ndarray, alpha: float) -> np.ndarray:
+        """Bet on n further units of a source, and look once, after the last of them; arguments as of `advance`.
+
+        Fewer looks are as valid. This takes as long for n units as for the distinct ones among them.
+
+        Returns:
+            `[n]` the smallest log K: before the units, and for the last of them after all.
+        """
+        reached = np.full(len(first), self.log_capital)
+        rows, inverse = _distinct(first, second)
+        self.advance_counts(rows[:, :2], rows[:, 2:], np.bincount(inverse), alpha)
+        reached[-1] = self.log_capital
+        return reached
+
+    def advance_counts(self, first: np.ndarray, second: np.ndarray, counts: np.ndarray, alpha: float) -> None:
+        """Bet on further units of a source, `[n]` of each kind, and look once after all; as `advance_to`."""
+        if not self.active:
+            return
+        growth = self._growth(first, second, np.zeros(len(first)), None)  # [2, n, C, P]
+        self.logs = self.logs + np.einsum("n,enck->eck", np.asarray(counts, np.float64), growth)
+        self.sums = self.sums + np.stack([counts @ first, counts @ second])
+        capital, bar = log_mean_exp(self.logs.min(axis=0)), float(np.log(1 / alpha))  # [C]
+        remaining = capital < bar
+        self.log_capital = float(capital[remaining].min() if remaining.any() else capital.min())
+        self.low, self.high, self.logs = self.low[remaining], self.high[remaining], self.logs[:, remaining]
 
     def final(self, first: np.ndarray, second: np.ndarray, population: int | None) -> float:
         """The smallest log K after all units at once, whatever it was before; arguments as of `advance`."""

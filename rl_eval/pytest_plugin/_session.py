@@ -230,6 +230,7 @@ class GateSession:
         The cache holds it without the ledger's note, which changes from session to session.
         """
         from rl_eval.gates import evaluate_suite, ledger, verdict_cache
+        from rl_eval.production.audit.runs import append_verdict
 
         folder = self._path(verdict_cache.FOLDER)
         trust = self._config.getoption("rl_eval_trust")
@@ -242,7 +243,9 @@ class GateSession:
             if key is not None and verdict.decision != "ERROR":  # the cause of an error may have disappeared
                 verdict_cache.write(folder, key, verdict.to_json())
         recorded_in = self._path(self._config.getoption("rl_eval_ledger") or ledger.DEFAULT)
-        return ledger.record_verdict(recorded_in, selection, verdict)
+        verdict = ledger.record_verdict(recorded_in, selection, verdict)
+        append_verdict("pytest", verdict)
+        return verdict
 
     def _start_workers(self) -> Launcher | None:
         """Who plays episodes, started on first use; None: this process."""

@@ -110,6 +110,28 @@ def test_the_interval_holds_the_estimate_in_the_units_of_the_values(seed, share,
     assert result.interval[1] <= span * (1 + 1e-12)
 
 
+@pytest.mark.parametrize("rates", [(0.7, 0.8), (0.9, 0.7), (0.8, 0.8)])
+def test_looking_rarely_decides_the_same_a_little_later(rates):
+    """The capital at each look is that of the test that looks after every unit."""
+    rng = np.random.default_rng(11)
+    first = rng.random(3_000) < 0.3
+    values = (rng.random(3_000) < np.where(first, *rates)).astype(float)
+    often, rarely = (TwoSampleTest(0.0, 0.0, 1.0, share=0.3, looks_rarely=rare) for rare in (False, True))
+    for start in range(0, 3_000, 50):
+        part = slice(start, start + 50)
+        often.extend(values[part], first[part])
+        rarely.extend(values[part], first[part])
+        if often.decided_at is not None:
+            break
+    if often.decided_at is not None and rarely.decided_at is None:
+        rarely.extend(values[start + 50 : start + 300], first[start + 50 : start + 300])
+    assert rarely.decision == often.decision
+    if often.decided_at is not None:
+        assert often.decided_at <= rarely.decided_at <= often.decided_at + 300
+    else:
+        assert rarely.result.interval == pytest.approx(often.result.interval)
+
+
 def test_changing_places_mirrors_the_interval():
     rng = np.random.default_rng(3)
     first, values = rng.random(400) < 0.5, rng.random(400)

@@ -107,7 +107,9 @@ class AuditLog:
             at = datetime.datetime.now(datetime.UTC).isoformat(timespec="milliseconds")
             content, lines = b"", list(entries)
             if torn:  # a writer was killed: nobody was told that this line is there
-                lines.insert(0, ("torn_line", "audit", {"bytes": len(torn), "sha256": hashlib.sha256(torn).hexdigest()}))
+                lines.insert(
+                    0, ("torn_line", "audit", {"bytes": len(torn), "sha256": hashlib.sha256(torn).hexdigest()})
+                )
             for event, actor, facts in lines:
                 line = line_of(head.lines + 1, head.hash, at, actor, event, facts)
                 head = Head(head.lines + 1, parse(line).hash)

@@ -1,8 +1,8 @@
 """`FolderRegistry`: a registry in a folder.
 
-    versions/000001/version.json, files/…     written aside and renamed; never changed
-    aliases.json                              replaced as a whole, so several aliases move at once
-    registry.lock                             held by whoever writes
+versions/000001/version.json, files/…     written aside and renamed; never changed
+aliases.json                              replaced as a whole, so several aliases move at once
+registry.lock                             held by whoever writes
 """
 
 from __future__ import annotations
