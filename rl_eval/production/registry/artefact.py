@@ -56,7 +56,8 @@ def copy_in(source: Path, target: Path) -> dict[str, str]:
         InputError: a link, nothing to copy, too much, or it cannot be read.
         OSError: the target cannot be written.
     """
-    files, total = {}, 0
+    files: dict[str, str] = {}
+    total = 0
     target.mkdir()
     for path, name in _files(source):
         if len(files) >= MAX_FILES:
