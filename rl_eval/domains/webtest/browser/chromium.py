@@ -62,8 +62,8 @@ def context_options(host: str) -> dict[str, Any]:
     """A context that reaches one host and port alone, such as `127.0.0.1:8000`."""
     return {
         "proxy": {"server": _NOWHERE, "bypass": f"<-loopback>,{host}"}, "accept_downloads": False,
-        "service_workers": "block", "permissions": [], "locale": "en-GB", "timezone_id": "UTC",
-        "viewport": {"width": 1280, "height": 900},
+        "service_workers": "block", "permissions": ["clipboard-read", "clipboard-write"], "locale": "en-GB",
+        "timezone_id": "UTC", "viewport": {"width": 1280, "height": 900},
     }  # fmt: skip
 
 

@@ -10,6 +10,10 @@ from rl_eval.domains.webtest.browser.sites import host_of, message_template, ori
 MOST = 200  # events of a kind that are kept for one action
 # Console messages of the browser itself: responses are judged by themselves, and what it refuses is no failure.
 _OF_BROWSER = ("Failed to load resource", "Not allowed to load local resource", "Access to ", "webtest: ")
+# What a browser may not do, or what its user has cancelled; and, unless a script of the application threw it, what the
+# browser of a tester does not have, such as a camera.
+_REFUSED = re.compile(r"\b(NotAllowedError|AbortError)\b")
+_LACKING = ("NotSupportedError", "NotFoundError", "NotReadableError", "SecurityError", "UnknownError")
 _SOCKET = re.compile(r"WebSocket connection to '([^']*)'")
 
 
@@ -48,7 +52,9 @@ class Events:
 
     def add_console(self, kind: str, text: str, url: str, origin: str) -> None:
         """Take in a console message, if it is an error of the application."""
-        if kind != "error" or text.startswith(_OF_BROWSER) or (url and origin_of(url) not in ("", origin)):
+        if kind != "error" or text.startswith(_OF_BROWSER) or _REFUSED.search(text):
+            return
+        if url and origin_of(url) not in ("", origin):
             return
         if (socket := _SOCKET.match(text)) and host_of(socket[1]) != host_of(origin):
             return
@@ -57,11 +63,13 @@ class Events:
 
     def add_exception(self, name: str, message: str, stack: str) -> None:
         """Take in an exception that nobody caught."""
-        if message.startswith("webtest: ") or len(self.exceptions) >= MOST:
+        if message.startswith("webtest: ") or _REFUSED.search(name) or len(self.exceptions) >= MOST:
             return
         place = next((line for line in stack.splitlines() if "http" in line), "")
         url = place[place.find("http") :].rstrip(")")
         file = path_template(url.rsplit(":", 2)[0]) if url else ""
+        if name in _LACKING and not file:
+            return
         self.exceptions.append(f"{message_template(name)}: {message_template(message)}{f' in {file}' if file else ''}")
 
     def add_answer(self, answer: Answer, origin: str) -> None:

@@ -68,10 +68,10 @@ def test_log_out_is_masked(make):
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory):
     """A run that was trained on generated applications for a short time."""
-    folder = tmp_path_factory.mktemp("run")
+    folder = tmp_path_factory.mktemp("trained") / "run"
     command = [sys.executable, str(ROOT / "train.py"), "env=webtest", "agent=dqn", "judge=off", "env.candidates=48"]
     command += ["agent.network.candidates=48", "total_steps=40000", f"hydra.run.dir={folder}"]
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=1800)
+    done = subprocess.run(command, cwd=folder.parent, capture_output=True, text=True, timeout=1800)
     assert done.returncode == 0, done.stderr
     return str(folder)
 

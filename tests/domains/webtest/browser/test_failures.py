@@ -77,6 +77,30 @@ def test_only_sockets_of_the_application_matter():
     assert len(seen.console) == 1
 
 
+@pytest.mark.parametrize(
+    ("name", "thrown_by_a_script", "expected"),
+    [
+        ("NotAllowedError", False, 0),
+        ("NotAllowedError", True, 0),
+        ("AbortError", True, 0),
+        ("NotFoundError", False, 0),  # such as a camera
+        ("NotFoundError", True, 1),  # such as a node to be removed
+        ("SecurityError", False, 0),
+        ("TypeError", False, 1),
+    ],
+)
+def test_what_a_browser_refuses_or_lacks_is_no_failure(name, thrown_by_a_script, expected):
+    seen = events()
+    seen.add_exception(name, "no", f"{name}: no\n  at f ({ORIGIN}/app.js:1:5)" if thrown_by_a_script else "")
+    assert len(sites(LINK, seen)) == expected
+
+
+def test_a_message_on_what_a_browser_refused_is_no_failure():
+    seen = events()
+    seen.add_console("error", "cannot copy: NotAllowedError: Write permission denied.", f"{ORIGIN}/x.js", ORIGIN)
+    assert not sites(LINK, seen)
+
+
 def test_one_failure_for_each_template_of_a_message():
     seen = events()
     for text in ("order 7 failed", "order 12 failed", "Failed to load resource: 404"):

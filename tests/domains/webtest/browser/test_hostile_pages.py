@@ -19,7 +19,9 @@ PAGES = {
     "dialogs": "<button onclick='while (true) alert(1)'>storm</button>",
     "windows": "<button onclick='for (let i = 0; i < 50; i++) window.open(\"/other\")'>storm</button>"
     "<a href='/other' target='_blank'>new tab</a>",
-    "busy": "<p>busy</p><script>setTimeout(() => { while (true) {} }, 50)</script>",
+    "busy": "<p>busy</p><script>while (true) {}</script>",
+    "busy-later": "<p>busy</p><script>setTimeout(() => { while (true) {} }, 50)</script>",
+    "busy-button": "<button onclick='while (true) {}'>press</button>",
     "reload": "<p>again</p><script>location.replace('/reload?' + Math.random())</script>",
     "unload": "<a href='/other'>leave</a><script>onbeforeunload = (e) => { e.preventDefault(); return 1; }</script>",
     "other": "<p>other</p>",
@@ -226,8 +228,10 @@ def test_a_page_that_reloads_forever_times_out(visit):
 
 @pytest.mark.verify
 def test_a_script_that_never_ends_costs_its_tab(visit):
-    tester, (first, *_) = visit("busy", timeout_s=1.0)
-    assert first.timed_out or "a tab did not answer" in tester.notes
+    for name, actions in (("busy", ()), ("busy-button", [("button", "press")])):
+        tester, results = visit(name, *actions, timeout_s=1.0)
+        assert results[-1].timed_out
+        assert "a tab did not answer" in tester.notes
 
 
 @pytest.mark.verify
@@ -260,7 +264,9 @@ def test_nothing_of_a_page_reaches_another_origin(visit, name):
 
 
 @pytest.mark.verify
-@pytest.mark.parametrize("name", ["memory", "debugger", "history", "builtins", "endless-body", "password", "garbage"])
+@pytest.mark.parametrize(
+    "name", ["memory", "debugger", "history", "builtins", "busy-later", "endless-body", "password", "garbage"]
+)
 def test_the_run_goes_on(visit, name):
     visit(name, timeout_s=1.0)
 
