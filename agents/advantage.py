@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+LARGEST_LOG_RATIO = 20.0  # of two policies; `vtrace` clips much earlier, and e²⁰ is far from overflow
 # With fewer copies, plain Python numbers are faster than numpy operations on the row of a step.
 FEW_COPIES = 10
 
@@ -81,6 +82,52 @@ def gae(
     for t in range(len(advantages) - 2, -1, -1):
         advantages[t] += carry[t] * advantages[t + 1]
     return advantages
+
+
+def vtrace(
+    rewards: np.ndarray,
+    values: np.ndarray,
+    next_values: np.ndarray,
+    terminated: np.ndarray,
+    done: np.ndarray,
+    gamma: float,
+    gae_lambda: float,
+    ratios: np.ndarray,
+    clip: float = 1.0,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Advantages of actions that another policy chose: V-trace.
+
+    With ρ = min(ratio, clip) and c = λ min(ratio, 1), and the value target v_t = V(s_t) + e_t,
+
+        e_t = ρ_t δ_t + γ c_t (1 − done_t) e_{t+1}
+        A_t = ρ_t (δ_t + γ λ (1 − done_t) e_{t+1})
+
+    Espeholt et al., *IMPALA*, ICML 2018 (arXiv 1802.01561), eq. 1 and section 4.2, with λ as in its remark 2 and, in
+    A_t, as in rlax's `vtrace_td_error_and_advantage`. With all ratios 1 both are `gae`.
+
+    Args:
+        rewards, values, next_values, terminated, done, gamma, gae_lambda: as of `gae`.
+        ratios: `[T, N]`, π(a | s) / μ(a | s) of the policy that learns and the one that chose.
+        clip: ρ̄, at least 1.
+
+    Returns:
+        A and e, both `[T, N]`.
+
+    Raises:
+        ValueError: as of `gae`; or a ratio is negative.
+    """
+    _check(rewards=rewards, values=values, next_values=next_values, terminated=terminated, done=done, ratios=ratios)
+    _check_rates(gamma=gamma, gae_lambda=gae_lambda)
+    if (ratios < 0).any():
+        raise ValueError("a ratio of two probabilities is negative")
+    deltas = td_errors(rewards, values, next_values, terminated, gamma)
+    rho, goes_on = np.minimum(ratios, clip), np.where(done, 0.0, gamma * gae_lambda)
+    carry = goes_on * np.minimum(ratios, 1.0)
+    errors = rho * deltas
+    for t in range(len(errors) - 2, -1, -1):
+        errors[t] += carry[t] * errors[t + 1]
+    following = np.concatenate([errors[1:], np.zeros_like(errors[:1])])
+    return rho * (deltas + goes_on * following), errors
 
 
 def normalize_advantages(advantages: Any) -> Any:

@@ -138,6 +138,8 @@ class Rollout:
     reward_terms: dict[str, float]  # mean over the transitions
     masks: np.ndarray | None = None  # [T, N, A] bool, which actions were legal; None: all
     next_mask: np.ndarray | None = None  # [N, A] after the last step
+    # [T, N] log-probabilities with which another policy chose the actions; None: the policy that learns did.
+    log_propensities: np.ndarray | None = None
 
     @property
     def done(self) -> np.ndarray:

@@ -29,6 +29,7 @@ from agents.base_agent import REMEDY, BaseAgent
 from agents.checkpoint_arrays import with_prefix, without_prefix
 from agents.collect import Step, add_reward_terms, check_finite, step_copies
 from agents.config import DQNConfig
+from agents.elastic_weights import hold, mean_squared_gradients
 from agents.health_metrics import MEASUREMENTS, ROWS, modal_share, unit_shares
 from agents.make_replay import make_replay
 from agents.networks import arrays_of, load_arrays
@@ -355,6 +356,41 @@ class DQN(BaseAgent):
         if not self.config.normalize_reward:
             return 1.0
         return float(np.sqrt(self.reward_scale.moments.variance + 1e-8))
+
+    def hold_weights(
+        self,
+        strength: float,
+        obs: np.ndarray,
+        masks: np.ndarray | None = None,
+        earlier: np.ndarray | None = None,
+        decay: float = 1.0,
+    ) -> np.ndarray:
+        """From now on hold the weights near what they are, as elastic weight consolidation does.
+
+        F is E[Σₐ (∂Q(s, a) / ∂θ)²] over legal actions, as of normal variables of variance 1.
+
+        Args:
+            strength: λ.
+            obs: `[B, D]` of what was learned before, as the environment gave them; some hundreds are enough.
+            masks: bool `[B, A]`, the actions that were legal; None: all.
+            earlier, decay: as of `elastic_weights.hold`.
+
+        Returns:
+            The Fisher information that holds them, float32 `[P]`; `earlier` of the next call.
+
+        Raises:
+            ValueError: a value makes no sense.
+        """
+        inputs = torch.from_numpy(self.inputs(np.asarray(obs, np.float32))).to(self.device)
+        legal = None if masks is None else iter(torch.from_numpy(np.asarray(masks, bool)).to(self.device).split(1))
+
+        def scores(row: torch.Tensor) -> torch.Tensor:
+            q = self.learner.online(row)[0]
+            return q if legal is None else q[next(legal)[0]]
+
+        fisher = mean_squared_gradients(self.learner.online, scores, inputs)
+        self.learner.elastic = hold(self.learner.flat.parameter, strength, fisher, earlier, decay)
+        return self.learner.elastic.fisher.cpu().numpy()
 
     def policy_checkpoint(self) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
         """Weights and observation statistics, and the metadata that `q_policy.load` and `initialize` need."""

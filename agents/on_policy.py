@@ -13,12 +13,13 @@ from torch import Tensor
 
 from agents import normalize, policy
 from agents.action_masks import masked
-from agents.advantage import gae
+from agents.advantage import LARGEST_LOG_RATIO, gae, vtrace
 from agents.base_agent import BaseAgent
 from agents.checkpoint_arrays import take_over_moments, unpack_moments, with_prefix, without_prefix
 from agents.closed_form_gradients import ClosedForm
 from agents.collect import Rollout, collect, next_values
 from agents.config import OnPolicyConfig
+from agents.elastic_weights import DRAWS, EXACT_ACTIONS, ElasticWeights, hold, mean_squared_gradients
 from agents.experience import Experience
 from agents.flat_parameters import FlatParameters
 from agents.health_metrics import HealthMetrics
@@ -75,6 +76,7 @@ class OnPolicyAgent(BaseAgent):
         self.closed_form = (
             ClosedForm.of(self.network, config.network) if ClosedForm.serves(config.network, self.device) else None
         )
+        self.elastic: ElasticWeights | None = None  # what holds the weights near those of earlier learning
         self.optimizer = self.make_optimizer()
         self.health = HealthMetrics(self.network, self.inputs, total_steps)
         # Stream -> its discounted return so far, of streams that go on after the latest `learn_from`.
@@ -89,10 +91,13 @@ class OnPolicyAgent(BaseAgent):
         raise TypeError("OnPolicyAgent is the part that PPO and A2C share; build one of them")
 
     def apply_gradient(self) -> None:
-        """Add up the gradients that the updates of all ranks wrote, clip, and step."""
+        """Add up the gradients that the updates of all ranks wrote, add that of `elastic`, clip, and step."""
         if self.ranks is not None:
             assert self.flat.parameter.grad is not None
             self.ranks.add_up(self.flat.parameter.grad)
+        if self.elastic is not None:
+            assert self.flat.parameter.grad is not None
+            self.elastic.add_gradient(self.flat.parameter, self.flat.parameter.grad)
         self.health.add_gradient(self.flat.parameter.grad)
         self.flat.clip_gradient(self.config.max_grad_norm)
         self.optimizer.step()
@@ -124,10 +129,10 @@ class OnPolicyAgent(BaseAgent):
         return self.steps_per_iteration
 
     def learn_from(self, columns: Mapping[str, np.ndarray]) -> dict[str, float]:
-        """Update from steps that this very policy took elsewhere, as `iterate` does from its own; a row of metrics.
+        """Update from steps that were taken elsewhere, as `iterate` does from its own; a row of metrics.
 
         Args:
-            columns: those of `Transitions`.
+            columns: those of `Transitions`; with `log_propensities` where another policy than this one chose.
 
         Raises:
             FloatingPointError: a reward, an observation, a loss or a weight is not finite.
@@ -255,18 +260,16 @@ class OnPolicyAgent(BaseAgent):
                 rewards, everyone.done, self.reward_scale, config.gamma, config.clip_reward, valid=everyone.valid
             )
             rewards = scaled.astype(np.float64)
-        advantages = gae(
-            rewards[:, self.own_copies],
-            values,
-            next_values(rollout, values, last, final),
-            rollout.terminated,
-            rollout.done,
-            config.gamma,
-            config.gae_lambda,
-        )
+        following = next_values(rollout, values, last, final)
+        steps_and_rates = (rollout.terminated, rollout.done, config.gamma, config.gae_lambda)
+        if rollout.log_propensities is None:
+            advantages = corrections = gae(rewards[:, self.own_copies], values, following, *steps_and_rates)
+        else:
+            ratios = np.exp(np.minimum(self._log_probs(rollout) - rollout.log_propensities, LARGEST_LOG_RATIO))
+            advantages, corrections = vtrace(rewards, values, following, *steps_and_rates, ratios)
         # Of all ranks: every one takes the same statistics of them.
         advantages, values = everyone.transitions(advantages), everyone.transitions(values)
-        returns = advantages + values
+        returns = everyone.transitions(corrections) + values
         variance = float(np.var(returns))
         explained_variance = 1.0 - float(np.var(returns - values)) / variance if variance > 0 else float("nan")
         targets = returns
@@ -281,11 +284,8 @@ class OnPolicyAgent(BaseAgent):
         def tensor(array: np.ndarray) -> Tensor:
             return torch.from_numpy(array).to(self.device)
 
-        actions, parameters = rollout.transitions(rollout.actions), rollout.transitions(rollout.parameters)
-        if self.closed_form is not None:
-            log_probs = tensor(self.closed_form.log_probs(parameters, actions))
-        else:
-            log_probs, _ = self.network.log_prob_and_entropy(tensor(parameters), tensor(actions))
+        actions = rollout.transitions(rollout.actions)
+        log_probs = self._log_probs_of(rollout.transitions(rollout.parameters), actions)
         experience = Experience(
             obs=tensor(rollout.transitions(rollout.inputs)),
             actions=tensor(actions),
@@ -296,6 +296,23 @@ class OnPolicyAgent(BaseAgent):
             masks=None if rollout.masks is None else tensor(rollout.transitions(rollout.masks)),
         )
         return experience, explained_variance
+
+    @torch.no_grad()
+    def _log_probs_of(self, parameters: np.ndarray, actions: np.ndarray) -> Tensor:
+        """Log-probabilities `[B]` of actions under distributions with these parameters `[B, A]`."""
+        if self.closed_form is not None:
+            return torch.from_numpy(self.closed_form.log_probs(parameters, actions)).to(self.device)
+        on_device = [torch.from_numpy(array).to(self.device) for array in (parameters, actions)]
+        return self.network.log_prob_and_entropy(*on_device)[0]
+
+    def _log_probs(self, rollout: Rollout) -> np.ndarray:
+        """Log-probabilities `[T, N]` of the actions of a rollout by the present policy; 0 where there is none."""
+        rows = self._log_probs_of(rollout.transitions(rollout.parameters), rollout.transitions(rollout.actions))
+        result = np.zeros(rollout.rewards.shape)
+        result[... if rollout.valid is None else rollout.valid] = (
+            rows.cpu().numpy().reshape(rollout.rewards.shape if rollout.valid is None else -1)
+        )
+        return result
 
     def _values(self, rollout: Rollout) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """The critic's outputs, float64: `[T · N]` of the rollout, `[N]` of `next_obs` and `[K]` of `final_obs`."""
@@ -308,6 +325,56 @@ class OnPolicyAgent(BaseAgent):
             values = self.network.values(torch.from_numpy(inputs).to(self.device)).cpu().numpy()
         critic, last, final = np.split(values.astype(np.float64), [steps, steps + len(rollout.next_obs)])
         return critic, last, final
+
+    def hold_weights(
+        self,
+        strength: float,
+        obs: np.ndarray,
+        masks: np.ndarray | None = None,
+        earlier: np.ndarray | None = None,
+        decay: float = 1.0,
+    ) -> np.ndarray:
+        """From now on hold the weights near what they are, as elastic weight consolidation does.
+
+        F of the actor is E[(∂ log π(a | s) / ∂θ)²] over its own actions, that of the critic E[(∂V(s) / ∂θ)²], as of a
+        normal variable of variance 1.
+
+        Args:
+            strength: λ.
+            obs: `[B, D]` of what was learned before, as the environment gave them; some hundreds are enough.
+            masks: bool `[B, A]`, the actions that were legal; None: all.
+            earlier, decay: as of `elastic_weights.hold`.
+
+        Returns:
+            The Fisher information that holds them, float32 `[P]`; `earlier` of the next call.
+
+        Raises:
+            ValueError: a value makes no sense.
+        """
+        rng, network = np.random.default_rng(0), self.network
+        inputs = torch.from_numpy(self.inputs(np.asarray(obs, np.float32))).to(self.device)
+        legal = None if masks is None else iter(torch.from_numpy(np.asarray(masks, bool)).to(self.device).split(1))
+
+        def scores(row: Tensor) -> Tensor:
+            mask = None if legal is None else next(legal)
+            value = network.values(row)
+            parameters = network.parameters_of_actions(row, mask)
+            if network.discrete:
+                log_p = torch.log_softmax(parameters, dim=-1)[0]
+                if len(log_p) <= EXACT_ACTIONS:  # √p, since the gradient is squared
+                    p = log_p.detach().exp()
+                    return torch.cat([value, log_p[p > 0] * p[p > 0].sqrt()])
+                p_draw = log_p.detach().exp().double().cpu().numpy()
+                drawn = rng.choice(len(p_draw), DRAWS, p=p_draw / p_draw.sum())
+                return torch.cat([value, log_p[torch.from_numpy(drawn).to(self.device)] / DRAWS**0.5])
+            noise = torch.from_numpy(rng.standard_normal((DRAWS, self.action_size), np.float32)).to(self.device)
+            actions = (parameters + network.log_std.exp() * noise).detach()
+            log_probs, _ = network.log_prob_and_entropy(parameters.expand(DRAWS, -1), actions)
+            return torch.cat([value, log_probs / DRAWS**0.5])
+
+        fisher = mean_squared_gradients(network, scores, inputs)
+        self.elastic = hold(self.flat.parameter, strength, fisher, earlier, decay)
+        return self.elastic.fisher.cpu().numpy()
 
     def policy_checkpoint(self) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
         """Weights and normalisers, and the metadata that `policy.load` and `initialize` need."""

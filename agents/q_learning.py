@@ -13,6 +13,7 @@ import torch
 
 from agents.action_masks import masked
 from agents.config import DQNConfig
+from agents.elastic_weights import ElasticWeights
 from agents.flat_parameters import FlatParameters, as_perceptron
 from agents.optimizer import Adam
 from agents.perceptron import ActionValues, PlainQ, is_plain
@@ -46,6 +47,7 @@ class QLearning:
         self.flat, self._flat_target = FlatParameters(self.online), FlatParameters(self.target)
         self.sync(1.0)
         self.optimizer = Adam(self.flat.parameter, config.lr, epsilon=config.optimizer_epsilon)
+        self.elastic: ElasticWeights | None = None  # what holds the weights near those of earlier learning
         self._plain: PlainQ | None = None
         self.values: ActionValues = self.online
         self.target_values: ActionValues = self.target
@@ -105,6 +107,9 @@ class QLearning:
         """
         gradient = self._closed_form_gradient if self._plain is not None else self._autograd_gradient
         td_errors, q = gradient(inputs, actions, targets, weights)
+        if self.elastic is not None:
+            assert self.flat.parameter.grad is not None
+            self.elastic.add_gradient(self.flat.parameter, self.flat.parameter.grad)
         norm = float(self.flat.clip_gradient(self.config.max_grad_norm))
         self.optimizer.step()
         return td_errors, q, norm

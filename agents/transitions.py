@@ -31,6 +31,8 @@ class Transitions:
     streams: np.ndarray  # [B] int64, of which unit or environment copy
     masks: np.ndarray | None = None  # [B, A] bool, which actions were legal; None: all
     next_masks: np.ndarray | None = None  # [B, A] the same in `next_obs`
+    # [B] log-probabilities, or log-densities, with which the actions were chosen; None: by the policy that learns.
+    log_propensities: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.rewards)
@@ -120,6 +122,7 @@ def as_rollout(
         valid=None if valid.all() else valid,
         reward_terms={},
         masks=masks,
+        log_propensities=None if transitions.log_propensities is None else on_grid(transitions.log_propensities),
     )
 
 

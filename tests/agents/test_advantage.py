@@ -6,7 +6,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from agents.advantage import FEW_COPIES, gae
+from agents.advantage import FEW_COPIES, gae, vtrace
 
 RATE = st.floats(0, 1)
 
@@ -204,3 +204,35 @@ def test_many_copies_equal_single_copies_to_the_bit():
     for n in range(copies):
         alone = (array[:, n : n + 1] for array in (rewards, values, next_values, terminated, done))
         np.testing.assert_array_equal(gae(*alone, 0.99, 0.95)[:, 0], together[:, n])
+
+
+@given(experience(), RATE, RATE)
+def test_vtrace_of_the_own_policy_is_gae(e, gamma, lam):
+    advantages, errors = vtrace(**e, gamma=gamma, gae_lambda=lam, ratios=np.ones_like(e["rewards"]))
+    close(advantages, gae(**e, gamma=gamma, gae_lambda=lam))
+    close(errors, gae(**e, gamma=gamma, gae_lambda=lam))
+
+
+@given(experience(), RATE, RATE, st.integers(0, 2**32 - 1), st.floats(1, 3))
+def test_vtrace_is_the_sum_of_the_paper(e, gamma, lam, seed, clip):
+    """v_s − V(s) = Σ_t γ^(t−s) (Π c_i) ρ_t δ_t, with c_i = λ min(1, ratio_i): eq. 1 of arXiv 1802.01561."""
+    ratios = np.exp(np.random.default_rng(seed).normal(size=e["rewards"].shape))
+    advantages, errors = vtrace(**e, gamma=gamma, gae_lambda=lam, ratios=ratios, clip=clip)
+    delta, steps = deltas(e, gamma), len(ratios)
+    rho, c = np.minimum(ratios, clip), lam * np.minimum(ratios, 1.0)
+    expected = np.zeros_like(errors)
+    for t, n in np.ndindex(expected.shape):
+        for k in range(t, steps):
+            expected[t, n] += gamma ** (k - t) * c[t:k, n].prod() * rho[k, n] * delta[k, n]
+            if e["done"][k, n]:
+                break
+    close(errors, expected)
+    later = np.vstack([expected[1:], np.zeros((1, expected.shape[1]))]) * ~e["done"]
+    close(advantages, rho * (delta + gamma * lam * later))
+
+
+def test_a_negative_ratio_is_refused():
+    e = {name: np.zeros((1, 1)) for name in ("rewards", "values", "next_values")}
+    ends = np.zeros((1, 1), bool)
+    with pytest.raises(ValueError, match="negative"):
+        vtrace(**e, terminated=ends, done=ends, gamma=1.0, gae_lambda=1.0, ratios=np.array([[-1.0]]))

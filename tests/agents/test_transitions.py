@@ -141,3 +141,36 @@ def test_a_stream_that_goes_on_begins_a_column():
         [3, -1, -1],
         [4, -1, -1],
     ]
+
+
+@pytest.mark.parametrize("name", ["ppo", "a2c"])
+def test_propensities_of_the_own_policy_change_nothing_but_the_last_bits(name):
+    plain, corrected = agent(CONFIGS[name]), agent(CONFIGS[name])
+    for learning in (plain, corrected):
+        learning.start(list(range(4)))
+    rollout = plain.collect()
+    columns = plain.envs.transitions()
+    log_probs = plain._log_probs(rollout).T.ravel()  # streams are copies, one after the other
+    plain.learn_from(columns)
+    corrected.learn_from({**columns, "log_propensities": log_probs})
+    for key, array in plain.policy_checkpoint()[0].items():
+        np.testing.assert_allclose(corrected.policy_checkpoint()[0][key], array, rtol=1e-3, atol=1e-4, err_msg=key)
+
+
+def test_ppo_learns_from_another_policys_steps_what_that_policy_does_not_do():
+    """Of logged steps of chance the correction finds the action that pays; it is 2, and chance takes it rarely."""
+    rng, count = np.random.default_rng(0), 1_200
+    config = PPOConfig(n_envs=4, n_steps=300, batch_size=300, n_epochs=10, lr=3e-3, network=NetworkConfig(widths=[16]))
+    learning = agent(config)
+    shares = np.array([0.45, 0.45, 0.1])
+    actions = rng.choice(3, count, p=shares)
+    obs = rng.normal(size=(count, 2)).astype(np.float32)
+    columns = {
+        "obs": obs, "actions": actions, "rewards": (actions == 2).astype(np.float64),
+        "terminated": np.ones(count, bool), "truncated": np.zeros(count, bool), "next_obs": obs,
+        "streams": np.arange(count), "log_propensities": np.log(shares[actions]),
+    }  # fmt: skip
+    for _ in range(6):
+        learning.learn_from(columns)
+    chosen = learning._inputs_and_parameters(obs[:100], None)[1].argmax(axis=1)
+    assert (chosen == 2).mean() > 0.95

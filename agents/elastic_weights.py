@@ -1,0 +1,101 @@
+"""Elastic weight consolidation: weights that mattered for what was learned before are held near their values.
+
+Kirkpatrick et al., *Overcoming catastrophic forgetting in neural networks*, PNAS 2017 (arXiv 1612.00796), eq. 3:
+
+    L(θ) = L_new(θ) + ½ λ Σᵢ Fᵢ (θᵢ − θ*ᵢ)²
+
+with θ* the weights after the earlier learning and F the diagonal of the Fisher information there. Of several earlier
+periods one F is kept, which adds up with a decay, and θ* is the latest (online EWC: Schwarz et al., *Progress and
+compress*, ICML 2018, arXiv 1805.06370, eq. 9). So nothing of the earlier data has to be kept.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+EXACT_ACTIONS = 16  # up to so many discrete actions the expectation over them is a sum, beyond it is drawn
+DRAWS = 16  # actions of each observation
+
+
+@dataclass(frozen=True)
+class ElasticWeights:
+    """What holds the weights of one network.
+
+    Attributes:
+        strength: λ, at least 0.
+        anchor: θ*, float32 `[P]`.
+        fisher: F, float32 `[P]`, at least 0.
+    """
+
+    strength: float
+    anchor: Tensor
+    fisher: Tensor
+
+    def __post_init__(self) -> None:
+        if not self.strength >= 0.0 or self.strength == float("inf"):
+            raise ValueError(f"the strength of elastic weights is {self.strength}: give a number from 0 on")
+        if self.anchor.shape != self.fisher.shape:
+            shapes = f"{tuple(self.anchor.shape)} and {tuple(self.fisher.shape)}"
+            raise ValueError(f"weights and their Fisher information have the shapes {shapes}: both must be [P]")
+        if not bool(torch.isfinite(self.fisher).all()) or bool((self.fisher < 0).any()):
+            raise ValueError("the Fisher information of a weight is negative or not finite: estimate it anew")
+
+    def penalty(self, parameter: Tensor) -> float:
+        """½ λ Σ F (θ − θ*)² at weights `[P]`."""
+        return 0.5 * self.strength * float((self.fisher * (parameter.detach() - self.anchor).square()).sum())
+
+    def add_gradient(self, parameter: Tensor, gradient: Tensor) -> None:
+        """Add the penalty's gradient λ F (θ − θ*) to `gradient` `[P]` in place."""
+        gradient.addcmul_(self.fisher, parameter.detach() - self.anchor, value=self.strength)
+
+
+def hold(
+    parameter: Tensor, strength: float, fisher: np.ndarray, earlier: np.ndarray | None = None, decay: float = 1.0
+) -> ElasticWeights:
+    """Hold weights where they are now.
+
+    Args:
+        parameter: `[P]`.
+        strength: λ.
+        fisher: `[P]`, of what was learned last.
+        earlier: `[P]`, what the last call held; None: nothing was learned before.
+        decay: in [0, 1], how much of it remains.
+
+    Raises:
+        ValueError: a shape or a value makes no sense.
+    """
+    if not 0.0 <= decay <= 1.0:
+        raise ValueError(f"decay={decay} is outside [0, 1]")
+    total = np.asarray(fisher, np.float32)
+    if earlier is not None:
+        if np.shape(earlier) != total.shape:
+            raise ValueError(f"the earlier Fisher information has the shape {np.shape(earlier)}, not {total.shape}")
+        total = total + np.float32(decay) * np.asarray(earlier, np.float32)
+    at = parameter.detach()
+    return ElasticWeights(strength, at.clone(), torch.from_numpy(total.copy()).to(at.device))
+
+
+def mean_squared_gradients(network: nn.Module, scores: Callable[[Tensor], Tensor], inputs: Tensor) -> np.ndarray:
+    """Mean over rows of Σₖ (∂ scoreₖ / ∂θ)², float32 `[P]` in the order of the network's parameters.
+
+    The gradients of a row have to be squared before they are added, so each is taken alone.
+
+    Args:
+        scores: network inputs `[1, D]` to scores `[K]` of that row.
+        inputs: `[B, D]`.
+    """
+    parameters = list(network.parameters())
+    total = [torch.zeros_like(p) for p in parameters]
+    for row in inputs.split(1):
+        values = scores(row)
+        for k, value in enumerate(values):
+            gradients = torch.autograd.grad(value, parameters, retain_graph=k + 1 < len(values), allow_unused=True)
+            for into, gradient in zip(total, gradients, strict=True):
+                if gradient is not None:
+                    into.addcmul_(gradient, gradient)
+    return torch.cat([part.flatten() for part in total]).div_(max(len(inputs), 1)).cpu().numpy()
