@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import gymnasium as gym
@@ -91,6 +91,42 @@ class BaseAgent:
         if self.obs_moments is None:
             return obs
         return normalize.normalize(obs, self.obs_moments, self.config.clip_obs)
+
+    def gradients_of_margin(
+        self, scores: Callable[[torch.Tensor], torch.Tensor], obs: np.ndarray, masks: np.ndarray | None
+    ) -> np.ndarray:
+        """By how much each number of an observation widens the lead of the best action over the second.
+
+        Against it an observation is pushed towards another decision.
+
+        Args:
+            scores: network inputs `[B, D]` to scores of actions `[B, A]`, the best with the largest.
+            obs: `[B, D]`, as the environment gave them.
+            masks: bool `[B, A]`, the actions that are legal; None: all.
+
+        Returns:
+            The gradients by `obs`, float32 `[B, D]`; 0 where statistics clip an observation, or one action is legal.
+
+        Raises:
+            ValueError: actions are not Discrete.
+        """
+        if not isinstance(self.action_space, gym.spaces.Discrete):
+            raise ValueError("the lead of the best action needs discrete actions")
+        obs = np.asarray(obs, np.float32).reshape(len(obs), -1)
+        inputs = torch.from_numpy(np.array(self.inputs(obs), np.float32)).to(self.device).requires_grad_()
+        found = scores(inputs)
+        legal = found if masks is None else found.masked_fill(~torch.from_numpy(masks).to(self.device), -torch.inf)
+        if legal.shape[1] < 2:
+            return np.zeros_like(obs)
+        best = legal.topk(2, dim=1)
+        lead = torch.where(torch.isfinite(best.values[:, 1]), best.values[:, 0] - best.values[:, 1], 0.0)
+        (gradient,) = torch.autograd.grad(lead.sum(), inputs)
+        result = gradient.cpu().numpy()
+        if self.obs_moments is None:
+            return result
+        deviation = np.sqrt(self.obs_moments.variance + 1e-8)
+        inside = np.abs(inputs.detach().cpu().numpy()) < self.config.clip_obs
+        return (result * inside / deviation).astype(np.float32)
 
     def check_parameters(self, parameters: FlatParameters) -> None:
         """Check the weights after an update: a finite loss can still lead to weights that no snapshot may hold.

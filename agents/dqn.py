@@ -280,7 +280,7 @@ class DQN(BaseAgent):
         """Take steps into the moments of observations and of discounted returns, and into the largest reward."""
         largest = float(steps.rewards.max(where=steps.valid, initial=-np.inf))
         self.largest_reward = max(self.largest_reward, largest)
-        if self.obs_moments is not None:
+        if self.obs_moments is not None and self.learner.elastic is None:  # held weights keep the scale of their inputs
             self.obs_moments = normalize.update(self.obs_moments, steps.obs[steps.valid], "observations")
         if self.config.normalize_reward:
             _, self.reward_scale = normalize.scale_rewards(
@@ -356,6 +356,10 @@ class DQN(BaseAgent):
         if not self.config.normalize_reward:
             return 1.0
         return float(np.sqrt(self.reward_scale.moments.variance + 1e-8))
+
+    def margin_gradients(self, obs: np.ndarray, masks: np.ndarray | None = None) -> np.ndarray:
+        """As of `BaseAgent.gradients_of_margin`, of action values."""
+        return self.gradients_of_margin(self.learner.online, obs, masks)
 
     def hold_weights(
         self,

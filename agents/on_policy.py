@@ -177,7 +177,8 @@ class OnPolicyAgent(BaseAgent):
         self.check_parameters(self.flat)
         size = rollout.size if self.whole is None else self.whole.size
         self.env_steps += size
-        if self.obs_moments is not None:  # once a rollout, so that collection has one fixed scale
+        # Once a rollout, so that collection has one fixed scale; weights that are held keep the scale of their inputs.
+        if self.obs_moments is not None and self.elastic is None:
             moments = normalize.of(rollout.transitions(rollout.obs), "observations")
             moments = moments if self.ranks is None else self.ranks.merge(moments)
             self.obs_moments = normalize.merge(self.obs_moments, moments)
@@ -325,6 +326,10 @@ class OnPolicyAgent(BaseAgent):
             values = self.network.values(torch.from_numpy(inputs).to(self.device)).cpu().numpy()
         critic, last, final = np.split(values.astype(np.float64), [steps, steps + len(rollout.next_obs)])
         return critic, last, final
+
+    def margin_gradients(self, obs: np.ndarray, masks: np.ndarray | None = None) -> np.ndarray:
+        """As of `BaseAgent.gradients_of_margin`, of logits."""
+        return self.gradients_of_margin(self.network.parameters_of_actions, obs, masks)
 
     def hold_weights(
         self,

@@ -11,8 +11,9 @@ import hashlib
 
 import numpy as np
 
-# `init` draws the first weights; the rest are the consumers that design names.
-STREAMS = ("train-env", "policy", "minibatch", "init", "select", "bootstrap")
+# `init` draws the first weights, `replay` the experience of before that a training in production learns from again;
+# the rest are the consumers that design names.
+STREAMS = ("train-env", "policy", "minibatch", "init", "select", "bootstrap", "replay")
 
 # The parts of data as they enter seeds and hashes: these strings decide what is drawn, so they stay.
 _PART_KEYS = {"train": "train", "validation": "select", "test": "gate"}

@@ -12,14 +12,17 @@ from rl_eval.serving.rows import DamagedStoreError, StoredTransition
 from rl_eval.serving.served_policy import ServedPolicy
 
 
-def columns(transitions: Sequence[StoredTransition], served: ServedPolicy) -> dict[str, np.ndarray]:
+def columns(
+    transitions: Sequence[StoredTransition], served: ServedPolicy, *, propensities: bool = False
+) -> dict[str, np.ndarray]:
     """The columns of `agents.transitions.Transitions`, those of a unit as neighbours, units by their first decision.
 
     Args:
         transitions: in the order of their decisions.
+        propensities: whether `log_propensities` is one of them.
 
     Raises:
-        DamagedStoreError: a stored array is none that this policy has seen or chosen.
+        DamagedStoreError: a stored array is none that this policy has seen or chosen, or has no propensity.
     """
     ordered = by_unit(transitions)
     observations = [row.decision.observation for row in ordered]
@@ -34,6 +37,11 @@ def columns(transitions: Sequence[StoredTransition], served: ServedPolicy) -> di
         "next_obs": _floats([bytes(4 * width) if o is None else o for o in following], width, "a next observation"),
         "streams": np.array([_stream(row) for row in ordered]),
     }
+    if propensities:
+        log_probs = [row.decision.log_prob for row in ordered]
+        if not all(log_prob is not None and np.isfinite(log_prob) for log_prob in log_probs):
+            raise DamagedStoreError("a decision has no propensity")
+        result["log_propensities"] = np.array(log_probs, np.float64)
     masks = {
         "masks": [row.decision.mask for row in ordered],
         "next_masks": [row.experience.next_mask for row in ordered],

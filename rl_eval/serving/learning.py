@@ -25,7 +25,7 @@ MAX_TRANSITIONS = 65_536  # of one update
 STATE = "learner"  # of a checkpoint's metadata: the agent's state
 
 
-class _NoEnvironment(VectorEnv):
+class NoEnvironment(VectorEnv):
     """Copies of an environment that are stepped elsewhere: it has spaces, and that is all an agent reads of it."""
 
     def __init__(self, spaces: Spaces, copies: int):
@@ -46,24 +46,38 @@ class Learner:
         source: the run.
         update_after: transitions that an update needs; None: as many as an iteration of training has.
         folder: of a replay buffer on disk.
+        changes: hyper-parameters that are not those of the run.
+        others: whether it also learns from what other policies chose. PPO and A2C then correct by the logged
+            propensities; DQN, which learns about its own policy from anything, does so one step at a time.
 
     Raises:
         InputError: it cannot learn here; says why.
     """
 
-    def __init__(self, source: Source, update_after: int | None, folder: Path):
+    def __init__(
+        self,
+        source: Source,
+        update_after: int | None,
+        folder: Path,
+        *,
+        changes: Mapping[str, Any] | None = None,
+        others: bool = False,
+    ):
         if source.run_config is None:
             raise InputError(f"{source.name} is an ONNX file, which does not learn: serve the run it was exported from")
         run_config = config.without_servers(config.load(source.run_config))
-        self._agent_config = _settings(run_config.agent, source.meta, update_after)
-        self._source, self._update_after = source, update_after
+        self._source, self._update_after, self._others = source, update_after, others
+        try:
+            self._agent_config = _settings(run_config.agent, source.meta, update_after, changes or {}, others)
+        except (TypeError, ValueError) as error:
+            raise InputError(f"{source.name} cannot learn with {dict(changes or {})}: {error}") from error
         self.on_policy = not hasattr(self._agent_config, "buffer_size")
         generators = {name: seeding.generator(run_config.seed, name) for name in ("init", "policy", "minibatch")}
         copies = self._agent_config.n_envs
         try:
             self.agent = agent(source.meta["agent"]).build(
                 self._agent_config,
-                _NoEnvironment(source.policy.spaces, copies),
+                NoEnvironment(source.policy.spaces, copies),
                 generators=generators,
                 total_steps=run_config.total_steps,
                 device=config.torch_device(run_config.hardware),
@@ -93,7 +107,27 @@ class Learner:
     def refill(self, transitions: Sequence[StoredTransition]) -> None:
         """Fill the replay buffer again, with what was learned from before."""
         if not self.on_policy and transitions:
-            self.agent.refill(columns(transitions, self._source.policy))
+            self.agent.refill(self._columns(transitions))
+
+    def hold(
+        self, strength: float, observations: np.ndarray, earlier: np.ndarray | None = None, decay: float = 1.0
+    ) -> np.ndarray:
+        """Hold the weights where they are by elastic weight consolidation; see `agents.elastic_weights`.
+
+        Args:
+            strength: λ.
+            observations: `[B, D]` of what was learned before.
+            earlier: what the last call returned, `[P]`, for an earlier policy; it remains with the weight `decay`.
+
+        Raises:
+            InputError: they do not fit the agent, or it cannot hold its weights.
+        """
+        if not hasattr(self.agent, "hold_weights"):
+            raise InputError(f"agent={self._source.meta['agent']} has no `hold_weights`: set ewc_lambda to 0")
+        try:
+            return self.agent.hold_weights(strength, observations, earlier=earlier, decay=decay)
+        except (ValueError, RuntimeError) as error:
+            raise InputError(f"the weights cannot be held ({error}): set ewc_lambda to 0") from error
 
     @property
     def buffer_size(self) -> int:
@@ -118,8 +152,11 @@ class Learner:
         Raises:
             FloatingPointError: a loss or a weight is not finite; the agent cannot be used any more.
         """
-        metrics = self.agent.learn_from(columns(transitions, self._source.policy))
+        metrics = self.agent.learn_from(self._columns(transitions))
         return {name: float(value) for name, value in metrics.items() if np.isfinite(value)}
+
+    def _columns(self, transitions: Sequence[StoredTransition]) -> dict[str, np.ndarray]:
+        return columns(transitions, self._source.policy, propensities=self._others and self.on_policy)
 
     def checkpoint(self) -> tuple[dict[str, np.ndarray], dict[str, Any], ServedPolicy]:
         """Everything that `start` needs, and the policy as it is now; nothing shares memory with the agent."""
@@ -133,9 +170,13 @@ class Learner:
         return {**state, **arrays}, {**meta, STATE: state_meta, "version": policy.version}, policy
 
 
-def _settings(agent_config: Any, meta: Mapping[str, Any], update_after: int | None) -> Any:
+def _settings(
+    agent_config: Any, meta: Mapping[str, Any], update_after: int | None, own: Mapping[str, Any], others: bool
+) -> Any:
     """The hyper-parameters of the run, without schedules that ended with it."""
     names = {field.name for field in dataclasses.fields(agent_config)}
+    if unknown := sorted(own.keys() - names):
+        raise ValueError(f"it has no {unknown[0]}")
     changes: dict[str, Any] = {"lr_schedule": "constant"} if "lr_schedule" in names else {}
     if "buffer_size" in names:  # what is served elsewhere is one copy
         changes["n_envs"] = 1
@@ -144,4 +185,6 @@ def _settings(agent_config: Any, meta: Mapping[str, Any], update_after: int | No
         changes["exploration"] = "linear"
     if "learning_starts" in names and update_after is not None:
         changes["learning_starts"] = min(agent_config.learning_starts, update_after)
-    return dataclasses.replace(agent_config, **changes)
+    if "n_step" in names and others:  # a longer return would be of what the others did
+        changes["n_step"] = 1
+    return dataclasses.replace(agent_config, **{**changes, **own})

@@ -1,0 +1,135 @@
+"""A candidate from the champion: it goes on learning from logged decisions, whoever made them.
+
+Three things keep what the champion knew: experience of earlier times is learned from again, weights that mattered are
+held (elastic weight consolidation), and the statistics that scale observations stay. Three things make the logs of
+other policies usable: PPO and A2C weigh by π/μ, clipped at 1, as V-trace does (Espeholt et al. 2018, arXiv
+1802.01561, eq. 1); their update then clips the ratio to the policy at its start, not to the one that logged (Hilton et
+al. 2022, arXiv 2110.00641); DQN learns one step at a time, and so about its own greedy policy from any (Watkins 1989).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from rl_eval import seeding
+from rl_eval.errors import InputError
+from rl_eval.production.learning_config import TrainingConfig
+from rl_eval.serving.columns import columns
+from rl_eval.serving.learning import MAX_TRANSITIONS, Learner
+from rl_eval.serving.rows import StoredTransition
+from rl_eval.serving.served_policy import ServedPolicy
+from rl_eval.serving.source import Source
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """What a training made of a champion.
+
+    Attributes:
+        arrays, meta: its policy checkpoint.
+        fisher: float32 `[P]`, what holds the weights of the next one; None where nothing was held.
+        new, replayed: transitions learned from, and earlier ones learned from again.
+        metrics: of the last round.
+    """
+
+    parent: str
+    policy: ServedPolicy
+    arrays: Mapping[str, np.ndarray] = field(repr=False)
+    meta: Mapping[str, Any] = field(repr=False)
+    fisher: np.ndarray | None = field(repr=False)
+    new: int
+    replayed: int
+    metrics: Mapping[str, float]
+
+
+def learn_from_logs(
+    champion: Source,
+    new: Sequence[StoredTransition],
+    old: Sequence[StoredTransition],
+    config: TrainingConfig,
+    *,
+    known: np.ndarray | None,
+    folder: Path,
+    fisher: np.ndarray | None = None,
+    seed: int = 0,
+) -> Candidate:
+    """Train a candidate.
+
+    Args:
+        new: accepted experience that no training has used, in the order of its decisions.
+        old: experience that trainings before used; a share of it is learned from again.
+        known: `[B, D]` observations of what the champion learned before; None: those of `old`.
+        folder: of a replay buffer on disk.
+        fisher: of the champion's own training; None: it was none of these.
+        seed: of what is drawn from `old`.
+
+    Raises:
+        InputError: there is nothing to learn from, or the champion cannot learn, or its weights cannot be held.
+        FloatingPointError: a loss or a weight is not finite.
+    """
+    if not new:
+        raise InputError("there is no new experience to learn from: collect more")
+    learner = Learner(champion, None, folder, changes=config.changes(), others=True)
+    learner.start(champion.arrays, champion.meta)
+    replayed = _replayed(old, round(config.replay * len(new)), seed)
+    held = None
+    if config.ewc_lambda:
+        held = learner.hold(config.ewc_lambda, _known(champion, known, old, config, seed), fisher, config.ewc_decay)
+    everything = _most([*replayed, *new])
+    metrics: dict[str, float] = {}
+    if learner.on_policy:
+        for _ in range(config.rounds):
+            metrics = learner.learn(everything)
+    else:
+        learner.refill(replayed)
+        for _ in range(config.rounds):
+            metrics = learner.learn(_most(new))
+    arrays, _, policy = learner.checkpoint()
+    weights, meta = learner.agent.policy_checkpoint()
+    arrays = {name: np.array(arrays[name]) for name in weights}
+    steps = int(champion.meta.get("env_steps") or 0) + len(new)
+    meta = {**meta, "agent": champion.meta["agent"], "env": champion.meta["env"], "env_steps": steps}
+    return Candidate(champion.policy.version, policy, arrays, meta, held, len(_most(new)), len(replayed), metrics)
+
+
+def _most(transitions: Sequence[StoredTransition]) -> list[StoredTransition]:
+    """The latest that one update takes."""
+    return list(transitions[-MAX_TRANSITIONS:])
+
+
+def _replayed(old: Sequence[StoredTransition], count: int, seed: int) -> list[StoredTransition]:
+    """About `count` earlier transitions: whole units, so that episodes stay together."""
+    units: dict[Any, list[StoredTransition]] = {}
+    for row in old:
+        units.setdefault(row.decision.unit or row.seq, []).append(row)
+    order = seeding.generator(seed, "replay").permutation(len(units)) if units else []
+    everyone, chosen = list(units.values()), []
+    for index in order:
+        if len(chosen) >= count:
+            break
+        chosen += everyone[index]
+    return sorted(chosen, key=lambda row: row.seq)
+
+
+def _known(
+    champion: Source,
+    known: np.ndarray | None,
+    old: Sequence[StoredTransition],
+    config: TrainingConfig,
+    seed: int,
+) -> np.ndarray:
+    """Observations at which the Fisher information is estimated."""
+    if known is None and old:
+        known = columns(list(old)[-MAX_TRANSITIONS:], champion.policy)["obs"]
+    if known is None or not len(known):
+        raise InputError(
+            "nothing says what the champion has learned before, so its weights cannot be held: give observations of "
+            "its training, or set training.ewc_lambda to 0"
+        )
+    rng = seeding.generator(seed, "replay")
+    return known[rng.permutation(len(known))[: config.fisher_rows]]
