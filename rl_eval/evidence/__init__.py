@@ -14,7 +14,12 @@ from rl_eval.evidence.bounded_mean import CaseMeanTest, MeanTest
 from rl_eval.evidence.bounded_runs import least_runs
 from rl_eval.evidence.direction import meets
 from rl_eval.evidence.history import EvidenceHistory
-from rl_eval.evidence.off_policy import OffPolicyEstimate, OffPolicyEstimates, off_policy_estimates
+from rl_eval.evidence.off_policy import (
+    OffPolicyEstimate,
+    OffPolicyEstimates,
+    off_policy_difference,
+    off_policy_estimates,
+)
 from rl_eval.evidence.order_of_play import Change, change_in_play
 from rl_eval.evidence.paired_difference import PairedTest
 from rl_eval.evidence.power import Power, draw_flags, draw_values, flag_rates, simulate_gates
@@ -53,6 +58,7 @@ __all__ = [
     "iqm",
     "least_runs",
     "meets",
+    "off_policy_difference",
     "off_policy_estimates",
     "power_note",
     "ratio_difference_test",

@@ -10,6 +10,7 @@ from pydantic import Field, StringConstraints, ValidationError
 
 from rl_eval.errors import InputError
 from rl_eval.production.collection_config import CollectConfig, PrivacyConfig, QualityConfig, ServeConfig
+from rl_eval.production.learning_config import ProofConfig, ReviewConfig, TrainingConfig, TriggerConfig
 from rl_eval.production.section import Section
 from rl_eval.untrusted_files import load_yaml, read_bounded
 from rl_eval.validation_errors import key_path, value_sentence, yaml_sentence
@@ -31,6 +32,10 @@ class ProductionConfig(Section):
     collect: CollectConfig = CollectConfig()
     privacy: PrivacyConfig = PrivacyConfig()
     quality: QualityConfig = QualityConfig()
+    training: TrainingConfig = TrainingConfig()
+    trigger: TriggerConfig = TriggerConfig()
+    proof: ProofConfig = ProofConfig()
+    review: ReviewConfig = ReviewConfig()
     directory: Path = Field(Path(), exclude=True)  # of the config file; set by `load_config`
 
     @property

@@ -9,7 +9,7 @@ al. 2022, arXiv 2110.00641); DQN learns one step at a time, and so about its own
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,8 @@ from rl_eval.serving.learning import MAX_TRANSITIONS, Learner
 from rl_eval.serving.rows import StoredTransition
 from rl_eval.serving.served_policy import ServedPolicy
 from rl_eval.serving.source import Source
+
+SMALLEST_BATCH = 32
 
 
 @dataclass(frozen=True)
@@ -74,7 +76,7 @@ def learn_from_logs(
     """
     if not new:
         raise InputError("there is no new experience to learn from: collect more")
-    learner = Learner(champion, None, folder, changes=config.changes(), others=True)
+    learner = Learner(champion, 1, folder, changes=_changes(champion, config, len(new)), others=True)
     learner.start(champion.arrays, champion.meta)
     replayed = _replayed(old, round(config.replay * len(new)), seed)
     held = None
@@ -87,14 +89,31 @@ def learn_from_logs(
             metrics = learner.learn(everything)
     else:
         learner.refill(replayed)
-        for _ in range(config.rounds):
-            metrics = learner.learn(_most(new))
+        metrics = learner.learn(_most(new))
     arrays, _, policy = learner.checkpoint()
     weights, meta = learner.agent.policy_checkpoint()
     arrays = {name: np.array(arrays[name]) for name in weights}
     steps = int(champion.meta.get("env_steps") or 0) + len(new)
     meta = {**meta, "agent": champion.meta["agent"], "env": champion.meta["env"], "env_steps": steps}
     return Candidate(champion.policy.version, policy, arrays, meta, held, len(_most(new)), len(replayed), metrics)
+
+
+def _changes(champion: Source, config: TrainingConfig, count: int) -> dict[str, Any]:
+    """Hyper-parameters that are not those of the champion's run.
+
+    The experience is less than a run collects between updates: a batch is at most an eighth of the `count` new
+    transitions, so that there are gradient steps at all. Q-learning takes as many more of them as there are rounds.
+    """
+    own = (champion.run_config or {}).get("agent")
+    own = own if isinstance(own, Mapping) else {}
+    changes: dict[str, Any] = {} if config.lr is None else {"lr": config.lr}
+    if "batch_size" in own:
+        changes["batch_size"] = min(int(own["batch_size"]), max(count // 8, SMALLEST_BATCH))
+    if "n_epochs" in own and config.epochs is not None:
+        changes["n_epochs"] = config.epochs
+    if "updates_per_step" in own:
+        changes["updates_per_step"] = float(own["updates_per_step"]) * config.rounds
+    return changes
 
 
 def _most(transitions: Sequence[StoredTransition]) -> list[StoredTransition]:
@@ -107,9 +126,9 @@ def _replayed(old: Sequence[StoredTransition], count: int, seed: int) -> list[St
     units: dict[Any, list[StoredTransition]] = {}
     for row in old:
         units.setdefault(row.decision.unit or row.seq, []).append(row)
-    order = seeding.generator(seed, "replay").permutation(len(units)) if units else []
-    everyone, chosen = list(units.values()), []
-    for index in order:
+    everyone = list(units.values())
+    chosen: list[StoredTransition] = []
+    for index in seeding.generator(seed, "replay").permutation(len(everyone)).tolist():
         if len(chosen) >= count:
             break
         chosen += everyone[index]
@@ -133,3 +152,20 @@ def _known(
         )
     rng = seeding.generator(seed, "replay")
     return known[rng.permutation(len(known))[: config.fisher_rows]]
+
+
+def margin_gradients(source: Source, folder: Path) -> Callable[[np.ndarray], np.ndarray]:
+    """The gradients that a robustness proof takes: observations `[N, D]` to those of the best action's lead `[N, D]`.
+
+    Args:
+        folder: of a replay buffer on disk.
+
+    Raises:
+        InputError: the policy has none.
+    """
+    learner = Learner(source, None, folder)
+    learner.start(source.arrays, source.meta)
+    gradients = getattr(learner.agent, "margin_gradients", None)
+    if gradients is None or source.policy.actions is None:
+        raise InputError(f"{source.name} has no gradients of a lead between actions: prove it with random changes")
+    return gradients

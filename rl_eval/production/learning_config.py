@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from pydantic import Field
 
 from rl_eval.production.section import Duration, Section
@@ -16,8 +14,9 @@ class TrainingConfig(Section):
 
     Attributes:
         lr: None: that of the champion's run.
-        rounds: times that the experience is learned from; PPO estimates its advantages anew in each.
-        epochs: PPO: passes over the experience a round; None: those of the champion's run.
+        rounds: times that PPO and A2C learn from the experience, with advantages estimated anew; DQN takes so many
+            times the gradient steps that its run took for each transition.
+        epochs: of PPO, passes over the experience a round; None: those of the champion's run.
         replay: earlier transitions for each new one.
         ewc_lambda: λ of elastic weight consolidation; 0: weights are not held.
         ewc_decay: how much of what held the champion still holds the candidate.
@@ -33,11 +32,6 @@ class TrainingConfig(Section):
     ewc_decay: float = Field(1.0, ge=0, le=1)
     fisher_rows: int = Field(512, ge=1, le=65_536)
     lease: Duration = 600.0
-
-    def changes(self) -> dict[str, Any]:
-        """Hyper-parameters of the agent that are not those of the champion's run."""
-        chosen = {"lr": self.lr, "n_epochs": self.epochs}
-        return {name: value for name, value in chosen.items() if value is not None}
 
 
 class TriggerConfig(Section):

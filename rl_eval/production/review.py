@@ -3,8 +3,9 @@
 On n held-out decisions it is known which were wrong. For a bound t the share of errors among decisions with a
 confidence above t has the upper limit of Clopper and Pearson (1934). Bounds are tested in an order that is fixed
 beforehand, each at the same level, until one fails (fixed-sequence testing, as in Angelopoulos et al., *Learn then
-test*, 2021, arXiv 2110.01052; for one bound it is Geifman and El-Yaniv 2017, arXiv 1705.08500). There are two such
-orders, at δ/2 each: one starts at the coverage that is asked for, the other at the most confident decisions. So with
+test*, 2021, arXiv 2110.01052; for one bound it is Geifman and El-Yaniv 2017, arXiv 1705.08500). An order starts at the
+coverage that is asked for, at δ/2, and goes on to larger ones; four others, at δ/8 each, start at a fifth of it, two
+fifths and so on. So with
 probability 1 − δ over the held-out data the error of what is decided alone is at most the one stated, whatever the
 policy, as long as later decisions are draws from the same source: calibrate again for each champion and after drift.
 
@@ -23,6 +24,8 @@ import numpy as np
 from rl_eval.errors import InputError
 
 STEPS = 50  # bounds of an order
+# Where an order starts, as a share of the coverage that is asked for, and its share of δ.
+STARTS = ((1.0, 1 / 2), (0.8, 1 / 8), (0.6, 1 / 8), (0.4, 1 / 8), (0.2, 1 / 8))
 
 
 @dataclass(frozen=True)
@@ -99,20 +102,17 @@ def calibrate(
     if not (0 < error < 1 and 0 < delta < 1 and 0 <= coverage <= 1):
         raise InputError(f"error={error:g}, delta={delta:g} and coverage={coverage:g} must be shares")
     count = len(wrong)
-    least = min(math.ceil(math.log(delta / 2) / math.log1p(-error)), count)  # without any error, fewer cannot pass
-    middle = min(max(round(coverage * count), least), count)
-    orders = (
-        np.unique(np.linspace(middle, count, STEPS).round().astype(int)),
-        np.unique(np.linspace(least, middle, STEPS).round().astype(int)),
-    )
     descending = np.sort(confidences)[::-1]
     best = ReviewBound(math.inf, error, delta, count, 0, 0)
-    for order in orders:
-        for size in order.tolist():
+    for share, level in STARTS:
+        sizes = np.linspace(max(share * coverage * count, 1.0), count, STEPS).round().astype(int)
+        for size in np.unique(sizes).tolist():
             threshold = float(descending[size]) if size < count else -math.inf
             above = confidences > threshold
             alone, errors = int(above.sum()), int(wrong[above].sum())
-            if not alone or _upper_limit(errors, alone, delta / 2) > error:
+            if not alone:  # all are as confident as the next
+                continue
+            if _upper_limit(errors, alone, level * delta) > error:
                 break
             if alone > best.alone:
                 best = ReviewBound(threshold, error, delta, count, alone, errors)

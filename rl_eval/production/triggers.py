@@ -136,8 +136,8 @@ def begin(state: TriggerState, training: str, reason: Reason) -> TriggerState:
     """
     if state.running is not None:
         raise InputError(f"training {state.running} runs already: wait for it, or until its lease ends")
-    full = {"since_full": 0.0} if reason == "monthly" else {}
-    return replace(state, running=training, reason=reason, silent=0.0, since_training=0.0, **full)
+    since_full = 0.0 if reason == "monthly" else state.since_full
+    return replace(state, running=training, reason=reason, silent=0.0, since_training=0.0, since_full=since_full)
 
 
 def renew(state: TriggerState, training: str) -> TriggerState:
@@ -160,10 +160,10 @@ def give_up_dead(state: TriggerState, config: TriggerConfig, lease: float) -> Tr
     """The state without a training that said nothing for a whole lease; what had fired it is due again."""
     if state.running is None or state.silent <= lease:
         return state
-    since = {"since_full": config.monthly or 0.0} if state.reason == "monthly" else {}
-    if state.reason == "daily":
-        since = {"since_training": config.daily or 0.0}
-    return replace(state, running=None, reason=None, silent=0.0, **since)
+    free = replace(state, running=None, reason=None, silent=0.0)
+    if state.reason == "monthly":
+        return replace(free, since_full=config.monthly or 0.0)
+    return replace(free, since_training=config.daily or 0.0) if state.reason == "daily" else free
 
 
 def _require(state: TriggerState, training: str) -> None:

@@ -25,19 +25,19 @@ def draw(rng, count):
 
 
 @pytest.mark.parametrize("draws", [60, pytest.param(2_000, marks=pytest.mark.verify)])
-@pytest.mark.parametrize(("error", "delta", "count"), [(0.2, 0.1, 1_000), (0.1, 0.05, 400), (0.24, 0.1, 1_000)])
-def test_the_bound_is_broken_as_seldom_as_stated(draws, error, delta, count, record_figure):
+@pytest.mark.parametrize(("error", "delta", "count"), [(0.2, 0.1, 1_000), (0.1, 0.05, 4_000), (0.24, 0.1, 1_000)])
+def test_the_bound_is_broken_as_seldom_as_stated(draws, error, delta, count, record_property):
     """The true error of what is decided alone is known here; it is above the bound with probability at most δ."""
     broken, coverage = 0, []
     for i in range(draws):
         bound = calibrate(*draw(np.random.default_rng([5, i]), count), error=error, delta=delta)
         broken += error_above(bound.threshold) > error
         coverage.append(bound.coverage)
-    record_figure(f"review, error {error:g}: share of draws that break the bound", broken / draws)
-    record_figure(f"review, error {error:g}: mean coverage", float(np.mean(coverage)))
+    record_property(f"review, error {error:g}: share of draws that break the bound", broken / draws)
+    record_property(f"review, error {error:g}: mean coverage", float(np.mean(coverage)))
     assert stats.binomtest(broken, draws, delta, alternative="greater").pvalue > 1e-3
     # The most that could be decided alone: an error of `error` is reached at t = 1 − 2 error.
-    assert np.mean(coverage) > 0.75 * (min(2 * error, 0.5) / 0.5)
+    assert np.mean(coverage) > 0.65 * (min(2 * error, 0.5) / 0.5)
 
 
 def test_seldom_wrong_enough_is_decided_alone_at_the_coverage_asked_for():
@@ -50,7 +50,7 @@ def test_seldom_wrong_enough_is_decided_alone_at_the_coverage_asked_for():
 
 
 def test_what_nobody_can_be_sure_of_is_all_reviewed():
-    bound = calibrate(np.linspace(0.5, 1, 40), np.zeros(40, bool), error=0.05)  # 59 would be needed
+    bound = calibrate(np.linspace(0.5, 1, 40), np.zeros(40, bool), error=0.05)  # 72 would be needed
     assert bound.threshold == math.inf
     assert bound.needs_review(1.0)
     always = calibrate(np.linspace(0.5, 1, 400), np.zeros(400, bool), error=0.05)

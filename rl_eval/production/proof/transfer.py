@@ -15,6 +15,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from rl_eval.errors import InputError
+from rl_eval.evidence import PairedTest
+from rl_eval.production.learning_config import ProofConfig
+from rl_eval.production.proof.finding import Decision, Finding
 
 
 @dataclass(frozen=True)
@@ -66,3 +69,40 @@ def _checked(scores: np.ndarray, least: int = 1) -> np.ndarray:
     if not np.isfinite(scores).all():
         raise InputError("a score is not finite: play every policy on every period")
     return scores
+
+
+def judge(scores: np.ndarray, first: np.ndarray | None, config: ProofConfig) -> list[Finding]:
+    """Whether BWT and FWT reach their bars; there is nothing to say before the second period."""
+    found = transfer(scores, first)
+    findings = []
+    if found.backward is not None:
+        decision: Decision = "PASS" if found.backward >= config.forgetting else "FAIL"
+        reason = f"BWT {found.backward:+.3f} over {len(scores)} periods, and {config.forgetting:g} is asked for"
+        findings.append(Finding("forgetting", decision, reason))
+    if found.forward is not None and config.transfer is not None:
+        decision = "PASS" if found.forward >= config.transfer else "FAIL"
+        reason = f"FWT {found.forward:+.3f} over {len(scores)} periods, and {config.transfer:g} is asked for"
+        findings.append(Finding("transfer", decision, reason))
+    return findings
+
+
+def judge_held_out(candidate: np.ndarray, champion: np.ndarray, config: ProofConfig) -> Finding:
+    """Whether the candidate is as good as the champion on the held-out cases of earlier periods.
+
+    Args:
+        candidate, champion: `[N]` values in [0, 1] of the same cases in random order, such as whether a decision was
+            right.
+
+    Raises:
+        InputError: lengths differ, or there are none.
+    """
+    candidate, champion = np.asarray(candidate, np.float64), np.asarray(champion, np.float64)
+    test = PairedTest(config.forgetting, 0.0, 1.0, (1 - config.confidence) / 2, "at_least", limit=len(candidate))
+    test.extend(candidate, champion)
+    result = test.result
+    low, high = result.interval
+    reason = (
+        f"{result.estimate or 0.0:+.3f} ({low:+.3f} to {high:+.3f}) against the champion on {len(candidate):,} "
+        f"held-out cases of earlier periods, and {config.forgetting:g} is allowed"
+    )
+    return Finding("held_out", result.decision, reason)

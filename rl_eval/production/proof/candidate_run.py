@@ -1,0 +1,94 @@
+"""A candidate as a run directory, so that suites judge it, servers load it and `init=` starts from it."""
+
+from __future__ import annotations
+
+import datetime
+import hashlib
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from rl_eval import run
+from rl_eval.errors import InputError
+from rl_eval.exposure import FILE as EXPOSURE_FILE
+from rl_eval.production.learning import Candidate
+
+COPIED = ("config.yaml", "preprocessing.json", EXPOSURE_FILE)
+FISHER = "fisher"  # of the folder `snapshots/<step>`: what holds the weights of the next candidate
+
+
+def write_candidate(champion: run.Run, candidate: Candidate, directory: Path, code: Mapping[str, Any]) -> run.Run:
+    """Write a candidate beside the config, the preprocessing and the exposure of its champion.
+
+    The exposure says what training and validation of the run saw. Logged traffic is not in it: it is no part of a data
+    set. So keep the test sets of suites apart from traffic.
+
+    Args:
+        directory: does not exist yet.
+        code: what is known of the code that trained, such as its revision.
+
+    Raises:
+        InputError: the champion's run is damaged, or the directory exists.
+    """
+    if directory.exists():
+        raise InputError(f"{directory} exists: name a new folder for the candidate")
+    parent = champion.judged_snapshot()
+    now = datetime.datetime.now(datetime.UTC).isoformat()
+    name = run.step_name(int(candidate.meta["env_steps"]))
+    temporary = directory.with_name(f".{directory.name}.tmp")
+    shutil.rmtree(temporary, ignore_errors=True)
+    temporary.mkdir(parents=True)
+    for file in COPIED:
+        if (champion.path / file).is_file():
+            shutil.copyfile(champion.path / file, temporary / file)
+    run.write_checkpoint(temporary / "snapshots" / name, "policy", candidate.arrays, candidate.meta)
+    if candidate.fisher is not None:
+        run.write_checkpoint(temporary / FISHER, FISHER, {"fisher": candidate.fisher}, {"parent": candidate.parent})
+    lineage = {
+        "run": str(champion.path),
+        "snapshot": parent.name,
+        "sha256": hashlib.sha256((parent / "policy.safetensors").read_bytes()).hexdigest(),
+        "env_steps": champion.info.get("env_steps"),
+        "lineage": [*([champion.info["init"]] if isinstance(champion.info.get("init"), Mapping) else [])],
+    }
+    kept = {
+        key: champion.info.get(key) for key in ("env", "agent", "seed", "cases", "config_hash", "data_fingerprints")
+    }
+    info = {
+        **kept,
+        "status": "finished",
+        "reason": None,
+        "name": directory.name,
+        "started": now,
+        "ended": now,
+        "snapshot": name,
+        "env_steps": int(candidate.meta["env_steps"]),
+        "init": lineage,
+        "production": {"parent": candidate.parent, "new": candidate.new, "replayed": candidate.replayed, **code},
+        run.FILES_SHA256: {
+            file: run.file_sha256(temporary / file) for file in COPIED[1:] if (temporary / file).is_file()
+        },
+    }
+    run.write_json(temporary / "run.json", info)
+    run.fsync(temporary)
+    temporary.rename(directory)
+    run.fsync(directory.parent)
+    return run.read_run(directory)
+
+
+def read_fisher(parent: run.Run) -> np.ndarray | None:
+    """What holds the weights of a candidate that goes on from this run; None where nothing does.
+
+    Raises:
+        InputError: it is damaged.
+    """
+    if not (parent.path / FISHER).is_dir():
+        return None
+    arrays, _ = run.read_checkpoint(parent.path / FISHER, FISHER)
+    fisher = arrays.get("fisher")
+    if fisher is None or fisher.ndim != 1 or not np.isfinite(fisher).all():
+        raise InputError(f"{parent.path / FISHER} is damaged: remove it, and nothing of before is held")
+    return np.array(fisher, np.float32)

@@ -1,0 +1,117 @@
+"""Learning from logged decisions: of threat traffic, by both agents; and forgetting over ten seeds."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+import torch
+
+from benchmarks import drifting_threat as drift
+from rl_eval.errors import InputError
+from rl_eval.production.learning import learn_from_logs, margin_gradients
+from rl_eval.production.learning_config import TrainingConfig
+from rl_eval.production.proof import backward_transfer, forward_transfer
+from rl_eval.serving.rows import DamagedStoreError
+
+torch.set_num_threads(1)
+PLAIN = TrainingConfig(ewc_lambda=0.0, replay=0.0, rounds=4, lr=1e-3)
+
+
+@pytest.fixture(scope="module")
+def traffic():
+    return drift.periods(0)
+
+
+@pytest.fixture(scope="module", params=["ppo", "dqn"])
+def champion(request):
+    return drift.untrained(0, request.param)
+
+
+def logs(champion, flows, first=1):
+    return drift.logged(champion.policy, flows, seed=1, first=first)
+
+
+def test_logs_of_the_champion_make_a_better_candidate(champion, traffic, tmp_path):
+    flows, held_out = traffic[0]
+    rounds = 4 if champion.meta["agent"] == "ppo" else 16
+    config = PLAIN.model_copy(update={"rounds": rounds})
+    found = learn_from_logs(champion, logs(champion, flows), [], config, known=None, folder=tmp_path)
+    assert drift.accuracy(found.policy, held_out) > drift.accuracy(champion.policy, held_out) + 0.15
+    assert found.parent == champion.policy.version != found.policy.version
+    assert found.fisher is None
+    assert (found.new, found.replayed) == (len(flows[0]), 0)
+
+
+def test_weights_are_held_and_earlier_experience_is_learned_from_again(champion, traffic, tmp_path):
+    flows = traffic[0][0]
+    new, old = logs(champion, (flows[0][:400], flows[1][:400]), 2_000), logs(champion, flows)
+    config = TrainingConfig(ewc_lambda=1e3, replay=0.5, rounds=1, fisher_rows=32)
+    held = learn_from_logs(champion, new, old, config, known=None, folder=tmp_path)
+    assert held.replayed == 200
+    assert held.fisher.shape == (sum(a.size for name, a in held.arrays.items() if name.startswith("network.")),)
+    free = learn_from_logs(
+        champion, new, old, config.model_copy(update={"ewc_lambda": 0.0}), known=None, folder=tmp_path
+    )
+
+    def moved(candidate):
+        """The penalty for λ = 2; parameters come in the order of their arrays."""
+        names = [name for name in candidate.arrays if name.startswith("network.")]
+        change = np.concatenate([(candidate.arrays[name] - champion.arrays[name]).ravel() for name in names])
+        return float(held.fisher @ change**2)
+
+    assert moved(held) < 0.5 * moved(free)
+    more = learn_from_logs(champion, new, old, config, known=None, folder=tmp_path, fisher=0 * held.fisher)
+    assert more.policy.version == held.policy.version
+    more = learn_from_logs(champion, new[:40], old, config, known=None, folder=tmp_path, fisher=held.fisher)
+    assert more.fisher == pytest.approx(2 * held.fisher)
+
+
+def test_what_cannot_be_learned_from_is_refused(champion, traffic, tmp_path):
+    flows = traffic[0][0]
+    new = logs(champion, (flows[0][:100], flows[1][:100]))
+    with pytest.raises(InputError, match="no new experience"):
+        learn_from_logs(champion, [], new, PLAIN, known=None, folder=tmp_path)
+    with pytest.raises(InputError, match="learned before"):
+        learn_from_logs(champion, new, [], TrainingConfig(), known=None, folder=tmp_path)
+    with pytest.raises(InputError, match="earlier Fisher"):
+        learn_from_logs(champion, new, new, TrainingConfig(), known=None, folder=tmp_path, fisher=np.ones(3))
+    if champion.meta["agent"] == "ppo":
+        unknown = dataclasses.replace(new[5], decision=new[5].decision._replace(log_prob=None))
+        with pytest.raises(DamagedStoreError, match="no propensity"):
+            learn_from_logs(champion, [*new[:5], unknown], [], PLAIN, known=None, folder=tmp_path)
+
+
+def test_gradients_are_those_of_the_served_policys_lead(champion, traffic, tmp_path):
+    obs = traffic[0][0][0][:20]
+    gradients, step = margin_gradients(champion, tmp_path)(obs), 1e-2
+
+    def lead(observations):
+        outputs = np.sort(champion.policy.policy.outputs(observations)[0].astype(np.float64), axis=1)
+        return outputs[:, -1] - outputs[:, -2]
+
+    direction = np.sign(gradients).astype(np.float32)
+    risen = (lead(obs + step * direction) - lead(obs - step * direction)) / (2 * step)
+    slope = np.abs(gradients).sum(axis=1)
+    assert np.median(np.abs(risen - slope) / np.maximum(slope, 1e-6)) < 0.05
+
+
+def test_a_permutation_test_by_hand():
+    assert drift.permutation_p(np.array([1.0, 2.0])) == 0.25
+    assert drift.permutation_p(np.array([1.0, -1.0])) == 0.75
+    assert drift.permutation_p(np.full(10, 0.1)) == 1 / 1024
+
+
+@pytest.mark.verify
+def test_elastic_weights_forget_less_than_plain_fine_tuning(record_property):
+    """Over ten seeds of drifting traffic: BWT ≥ −.02 and above plain fine-tuning's, FWT ≥ 0."""
+    scores = {
+        method: [drift.run_seed(seed, drift.training(method)) for seed in range(10)] for method in ("plain", "EWC")
+    }
+    bwt = {method: np.array([backward_transfer(score) for score, _ in found]) for method, found in scores.items()}
+    fwt = np.array([forward_transfer(score, first) for score, first in scores["EWC"]])
+    p = drift.permutation_p(bwt["EWC"] - bwt["plain"])
+    for name, value in (("BWT, plain", bwt["plain"].mean()), ("BWT, EWC", bwt["EWC"].mean()), ("FWT", fwt.mean())):
+        record_property(name, float(value))
+    assert bwt["EWC"].mean() >= -0.02
+    assert p <= 0.05
+    assert fwt.mean() >= 0.0
