@@ -75,7 +75,7 @@ class Database:
         Raises:
             UnavailableError: the database is away, full, or locked for too long.
         """
-        with self._translated(), self.engine.connect() as connection:
+        with self.translated(), self.engine.connect() as connection:
             if self.is_sqlite:
                 connection.exec_driver_sql("BEGIN IMMEDIATE")
                 try:
@@ -98,11 +98,16 @@ class Database:
         Raises:
             UnavailableError: the database is away.
         """
-        with self._translated(), self.engine.connect() as connection:
+        with self.translated(), self.engine.connect() as connection:
             yield connection
 
     @contextlib.contextmanager
-    def _translated(self) -> Iterator[None]:
+    def translated(self) -> Iterator[None]:
+        """Around statements: errors of the database as sentences.
+
+        Raises:
+            UnavailableError: see `writing`.
+        """
         try:
             yield
         except SQLAlchemyError as error:
@@ -117,6 +122,23 @@ class Database:
         with self.writing() as connection:
             if self.is_sqlite or not set(tables.tables) <= set(inspect(connection).get_table_names()):
                 tables.create_all(connection)
+
+    def forget(self, tables: MetaData) -> None:
+        """Take what was removed out of every file: the log of SQLite, dead rows and the log of PostgreSQL.
+
+        PostgreSQL's files are written anew, during which the tables are locked; its log needs a role that may write
+        checkpoints, and is left alone without one.
+        """
+        with self.translated(), self.engine.connect() as plain:
+            connection = plain.execution_options(isolation_level="AUTOCOMMIT")
+            if self.is_sqlite:
+                connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)").close()
+                return
+            for table in tables.sorted_tables:
+                connection.exec_driver_sql(f'VACUUM (FULL, ANALYZE) "{table.name}"')
+            for statement in ("SELECT pg_switch_wal()", "CHECKPOINT"):
+                with contextlib.suppress(DBAPIError):  # of a role without the right
+                    connection.exec_driver_sql(statement)
 
     def close(self) -> None:
         """Close all connections."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -32,7 +33,7 @@ def read(connection: Connection, name: str) -> Document:
     return Document(0, {}) if row is None else Document(int(row[0]), json.loads(row[1]))
 
 
-def swap(connection: Connection, name: str, number: int, body: dict[str, Any]) -> bool:
+def swap(connection: Connection, name: str, number: int, body: Mapping[str, Any]) -> bool:
     """Write a document if it is still the one that was read; inside a transaction that writes.
 
     Args:
@@ -42,7 +43,7 @@ def swap(connection: Connection, name: str, number: int, body: dict[str, Any]) -
     Returns:
         Whether it was written; False where somebody else has written it since.
     """
-    text = json.dumps(body, sort_keys=True, allow_nan=False)
+    text = json.dumps(dict(body), sort_keys=True, allow_nan=False)
     if len(text) > MAX_BODY:
         raise InputError(f"{name} has {len(text):,} characters: a document has at most {MAX_BODY:,}")
     row = connection.execute(select(documents.c.number).where(documents.c.name == name)).first()

@@ -2,21 +2,32 @@
 
 from __future__ import annotations
 
+import time
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import insert, select
+from sqlalchemy import and_, func, insert, or_, select
 
 from rl_eval.errors import InputError
-from rl_eval.production.store import documents, tables
+from rl_eval.production.records import Record
+from rl_eval.production.store import counters, documents, erasure, tables, trainings
 from rl_eval.production.store.database import Database
 from rl_eval.production.store.documents import Document
+from rl_eval.production.store.ingest import Judge, ingest
+from rl_eval.production.store.rows import Experience, Outcome
+from rl_eval.production.store.tables import decisions, experience, rewards
+from rl_eval.production.store.trainings import Training
 
 ROLLOUT = "rollout"  # the document of the roll-out
+LEASE_S = 600.0
 
 
 class Store:
-    """The store; any number of processes and threads may have it open.
+    """The store; any number of processes and threads may have it open. Each method is one transaction.
+
+    Every method raises `UnavailableError` where the store is away, full or locked, and then nothing has changed.
 
     Args:
         address: `sqlite:///FILE` or `postgresql://HOST/NAME`.
@@ -41,22 +52,127 @@ class Store:
             raise
 
     def document(self, name: str = ROLLOUT) -> Document:
-        """A document; number 0 and no body where it was never written.
-
-        Raises:
-            UnavailableError: the store is away.
-        """
+        """A document; number 0 and no body where it was never written."""
         with self.database.reading() as connection:
             return documents.read(connection, name)
 
-    def swap_document(self, number: int, body: dict[str, Any], name: str = ROLLOUT) -> bool:
-        """Write a document if it still has the number that was read; False where somebody else was first.
-
-        Raises:
-            UnavailableError: the store is away.
-        """
+    def swap_document(self, number: int, body: Mapping[str, Any], name: str = ROLLOUT) -> bool:
+        """Write a document if it still has the number that was read; False where somebody else was first."""
         with self.database.writing() as connection:
             return documents.swap(connection, name, number, body)
+
+    def ingest(self, records: Sequence[Record], judge: Judge, received: float) -> Counter[str]:
+        """Store records once; see `rl_eval.production.store.ingest.ingest`."""
+        with self.database.writing() as connection:
+            return ingest(connection, records, judge, received)
+
+    def counts(self) -> dict[str, int]:
+        """What was stored, accepted and refused since the store began, by name."""
+        with self.database.reading() as connection:
+            return counters.read_counts(connection)
+
+    def outcomes(
+        self, *, after: tuple[float, str] | None = None, before: float | None = None, limit: int = 10_000
+    ) -> list[Outcome]:
+        """Decisions in their order, each with its reward where it has come.
+
+        Args:
+            after: time and id of the last one that was read.
+            before: seconds since 1970.
+        """
+        table = decisions
+        query = select(
+            table.c.decision_id, table.c.at, table.c.unit, table.c.version, table.c.shadow, table.c.propensity,
+            table.c.confidence, rewards.c.reward,
+        ).outerjoin(rewards, rewards.c.decision_id == table.c.decision_id)  # fmt: skip
+        if after is not None:
+            query = query.where(
+                or_(table.c.at > after[0], and_(table.c.at == after[0], table.c.decision_id > after[1]))
+            )
+        if before is not None:
+            query = query.where(table.c.at < before)
+        with self.database.reading() as connection:
+            rows = connection.execute(query.order_by(table.c.at, table.c.decision_id).limit(limit)).all()
+        return [Outcome(*row[:4], bool(row[4]), *row[5:]) for row in rows]
+
+    def accepted_since(self, seq: int = 0, limit: int | None = None) -> list[Experience]:
+        """Accepted experience after a number, in the order of acceptance, whether a training has it or not."""
+        with self.database.reading() as connection:
+            return trainings.experiences(connection, experience.c.seq > seq, limit=limit)
+
+    def waiting(self) -> int:
+        """How much accepted experience no training has."""
+        free = (experience.c.training.is_(None), experience.c.refused.is_(None))
+        with self.database.reading() as connection:
+            return connection.execute(select(func.count()).select_from(experience).where(*free)).scalar_one()
+
+    def start_training(
+        self, kind: str, *, now: float | None = None, lease: float = LEASE_S, most: int | None = None
+    ) -> Training:
+        """Begin a training with all accepted experience that none has, or take over one that fell silent.
+
+        Raises:
+            TrainingRunningError: one is running.
+        """
+        with self.database.writing() as connection:
+            return trainings.start(connection, kind, time.time() if now is None else now, lease, most)
+
+    def experiences_of(self, training: Training) -> list[Experience]:
+        """The experience of a training, the same after a takeover."""
+        with self.database.reading() as connection:
+            return trainings.experiences(connection, experience.c.training == training.id)
+
+    def renew_training(self, training: Training, *, now: float | None = None) -> None:
+        """Say that a training is alive, more often than its lease lasts.
+
+        Raises:
+            TrainingLostError: somebody else has it.
+        """
+        with self.database.writing() as connection:
+            trainings.renew(connection, training, time.time() if now is None else now)
+
+    def finish_training(
+        self, training: Training, result: Mapping[str, Any], *, failed: bool = False, now: float | None = None
+    ) -> None:
+        """End a training, once; what it has learned counts from here on. The experience of one that failed is free.
+
+        Args:
+            result: JSON values.
+
+        Raises:
+            TrainingLostError: somebody else has it, or has finished it.
+        """
+        with self.database.writing() as connection:
+            trainings.finish(connection, training, time.time() if now is None else now, result, failed=failed)
+
+    def trainings(self, limit: int = 100) -> list[Training]:
+        """The latest trainings, the newest first."""
+        with self.database.reading() as connection:
+            return trainings.latest(connection, limit)
+
+    def erase(self, unit: str, *, now: float | None = None) -> int:
+        """Remove everything of a pseudonym from every file of the store; returns how many decisions there were."""
+        with self.database.writing() as connection:
+            count = erasure.erase_unit(connection, unit, time.time() if now is None else now)
+        self.database.forget(tables.metadata)
+        return count
+
+    def remove_old(self, now: float, retention: float) -> int:
+        """Remove what is older than `retention` seconds from every file of the store; returns how many decisions."""
+        total = 0
+        while True:
+            with self.database.writing() as connection:
+                total += (count := erasure.remove_old(connection, now, retention))
+            if not count:
+                break
+        if total:
+            self.database.forget(tables.metadata)
+        return total
+
+    def remove_orphans(self, since: float, until: float) -> int:
+        """Remove rewards that were received in that time for decisions that nobody made; returns how many."""
+        with self.database.writing() as connection:
+            return erasure.remove_orphans(connection, since, until)
 
     def close(self) -> None:
         """Close all connections."""

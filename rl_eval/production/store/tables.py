@@ -52,6 +52,7 @@ rewards = Table(
     Column("truncated", Boolean, nullable=False),
     Column("next_observation", LargeBinary),
     Column("next_mask", LargeBinary),
+    Column("disputed", Boolean, nullable=False),  # whether another one came for the same decision
     Index("rewards_received", "received"),
 )
 # A row for each decision whose reward came. `refused` is the reason; NULL: accepted. `training`: which one has it.

@@ -1,0 +1,52 @@
+"""Queues between the servers and the collector: messages are there until they are acknowledged.
+
+What `put` returned from outlives the end of any process. A message is taken at least once: again where whoever took it
+ended before it acknowledged.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rl_eval.errors import InputError
+from rl_eval.production.queues.protocol import Message, Queue, QueueError, QueueFullError
+
+if TYPE_CHECKING:
+    from rl_eval.production.collection_config import CollectConfig
+
+__all__ = ["Message", "Queue", "QueueError", "QueueFullError", "open_queue"]
+
+
+def open_queue(config: CollectConfig, folder: Path) -> Queue:
+    """The queue of a config.
+
+    Args:
+        folder: where the files of embedded parts are.
+
+    Raises:
+        InputError: the address is none that is read, a package is missing, or the queue cannot be used as it is.
+        QueueError: it is away.
+    """
+    scheme = config.queue.partition("://")[0]
+    if config.settings and scheme != "kafka":
+        raise InputError("collect.settings are of Kafka: leave them out")
+    if config.queue == "store":
+        if config.store.startswith("sqlite"):
+            from rl_eval.production.queues.sqlite_queue import SqliteQueue
+
+            return SqliteQueue(folder / f"{config.name}-queue.sqlite", config.max_waiting)
+        from rl_eval.production.queues.postgres_queue import PostgresQueue
+
+        return PostgresQueue(config.store, config.max_waiting)
+    if scheme in ("redis", "rediss"):
+        from rl_eval.production.queues.redis_queue import RedisQueue
+
+        return RedisQueue(config.queue, config.name, config.group, config.max_waiting)
+    if scheme == "kafka":
+        from rl_eval.production.queues.kafka_queue import KafkaQueue
+
+        return KafkaQueue(config.queue, config.name, config.group, config.settings)
+    raise InputError(
+        f"collect.queue={config.queue!r} is no queue: give store, redis://HOST:PORT/DB or kafka://HOST:PORT"
+    )

@@ -1,0 +1,139 @@
+"""A stream of Redis as a queue: consumer groups, and messages of consumers that died are claimed by others."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+import time
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from rl_eval.errors import InputError
+from rl_eval.extras import imports_of_extra
+from rl_eval.production.queues.protocol import Message, QueueError, QueueFullError
+from rl_eval.redis_credentials import ENVIRONMENT_VARIABLE
+
+TIMEOUT_S = 5.0
+IDLE_S = 30.0  # after which what a consumer has taken is another's
+LOOK_S = 5.0  # between looks for such messages
+BODY = b"b"
+
+
+class RedisQueue:
+    """See `Queue`.
+
+    Args:
+        address: `redis://HOST:PORT/DB` or `rediss://…`; user and password are in `RL_EVAL_REDIS_AUTH`.
+        stream, group: their names.
+        most: messages that may wait.
+        idle_s: after which what a consumer has taken is another's.
+
+    Raises:
+        InputError: the address is none, or Redis keeps no file of what it acknowledges.
+        QueueError: it is away.
+    """
+
+    is_quick = False
+
+    def __init__(self, address: str, stream: str, group: str, most: int, idle_s: float = IDLE_S):
+        with imports_of_extra("redis", "a queue of Redis"):
+            import redis
+        self._errors = redis.RedisError
+        self._stream, self._group, self._most, self._idle = stream, group, most, idle_s
+        self._label = address.partition("?")[0]
+        self._consumer = f"{os.getpid()}-{secrets.token_hex(6)}"
+        self._looked = float("-inf")
+        user, _, password = os.environ.get(ENVIRONMENT_VARIABLE, "").rpartition(":")
+        options: dict[str, Any] = {"socket_timeout": TIMEOUT_S, "socket_connect_timeout": TIMEOUT_S}
+        options |= {"username": user or None, "password": password} if password else {}
+        try:
+            self._redis: Any = redis.Redis.from_url(address, **options)
+        except ValueError as error:
+            raise InputError(f"{address} is no address of Redis ({error}): give redis://HOST:PORT/DB") from error
+        with self._translated():
+            with contextlib.suppress(redis.ResponseError):  # where the server does not say
+                if self._redis.config_get("appendonly").get("appendonly") == "no":
+                    raise InputError(
+                        f"{self._label} keeps no file of what it acknowledges: set appendonly to yes in its config"
+                    )
+            try:
+                self._redis.xgroup_create(stream, group, id="0", mkstream=True)
+            except redis.ResponseError as error:
+                if "BUSYGROUP" not in str(error):
+                    raise
+
+    @contextlib.contextmanager
+    def _translated(self) -> Iterator[None]:
+        try:
+            yield
+        except self._errors as error:
+            raise QueueError(f"{self._label} cannot be used ({error}): nothing of this was acknowledged") from error
+
+    def put(self, messages: Sequence[bytes]) -> None:
+        """Add messages."""
+        with self._translated():
+            if (waiting := self._redis.xlen(self._stream)) >= self._most:
+                raise QueueFullError(f"{self._label} has {waiting:,} messages waiting: start a collector")
+            with self._redis.pipeline(transaction=True) as pipeline:
+                for body in messages:
+                    pipeline.xadd(self._stream, {BODY: body})
+                pipeline.execute()
+
+    def take(self, limit: int, wait_s: float) -> list[Message]:
+        """Messages that nobody has taken, or whose consumer fell silent."""
+        with self._translated():
+            if time.monotonic() - self._looked >= min(LOOK_S, self._idle):
+                self._looked = time.monotonic()
+                claimed = self._redis.xautoclaim(
+                    self._stream, self._group, self._consumer, int(self._idle * 1000), count=limit
+                )[1]
+                if taken := self._messages(claimed):
+                    self._looked = float("-inf")  # there may be more
+                    return taken
+            wait = max(1, int(min(wait_s, TIMEOUT_S / 2) * 1000))
+            streams = self._redis.xreadgroup(self._group, self._consumer, {self._stream: ">"}, count=limit, block=wait)
+            # RESP3 answers with a mapping, RESP2 with pairs.
+            entries = streams.items() if isinstance(streams, dict) else streams or []
+            return [message for _, rows in entries for message in self._messages(_flat(rows))]
+
+    def _messages(self, rows: Sequence[tuple[bytes, Any]]) -> list[Message]:
+        # A message that was removed while it was taken has no fields.
+        return [Message(identifier, fields.get(BODY, b"")) for identifier, fields in rows if fields]
+
+    def acknowledge(self, messages: Sequence[Message]) -> None:
+        """Remove messages."""
+        identifiers = [message.token for message in messages]
+        if not identifiers:
+            return
+        with self._translated(), self._redis.pipeline(transaction=True) as pipeline:
+            pipeline.xack(self._stream, self._group, *identifiers)
+            pipeline.xdel(self._stream, *identifiers)
+            pipeline.execute()
+
+    def waiting(self) -> tuple[int, float | None]:
+        """Count and time of the oldest."""
+        with self._translated():
+            rows = self._redis.xrange(self._stream, count=1)
+            oldest = int(rows[0][0].partition(b"-")[0]) / 1000 if rows else None
+            return int(self._redis.xlen(self._stream)), oldest
+
+    def sync(self) -> None:
+        """Nothing: Redis writes its own file, by its `appendfsync`."""
+
+    def remove_old(self, before: float) -> int:
+        """Remove old messages, and have the file written anew without what was removed."""
+        with self._translated():
+            count = int(self._redis.xtrim(self._stream, minid=max(0, int(before * 1000)), approximate=False))
+            with contextlib.suppress(self._errors):  # one is being written, or it is not allowed
+                self._redis.bgrewriteaof()
+            return count
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._redis.close()
+
+
+def _flat(rows: Any) -> list[tuple[bytes, Any]]:
+    """Entries of a stream, which RESP3 may nest once more."""
+    return list(rows[0]) if len(rows) == 1 and isinstance(rows[0], list) else list(rows)

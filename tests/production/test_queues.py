@@ -1,0 +1,143 @@
+"""Queues, the same on each kind: what was put in comes out once it is there, until it is acknowledged."""
+
+import time
+
+import pytest
+
+from rl_eval.errors import InputError
+from rl_eval.production.collection_config import CollectConfig
+from rl_eval.production.queues import QueueError, QueueFullError, open_queue
+from rl_eval.production.queues.redis_queue import RedisQueue
+from tests.production.databases import POSTGRES, QUEUES, queue_config
+
+FEW = ("store", POSTGRES, "redis")
+JOIN_S = 30.0  # a second consumer of a group of Kafka waits for the first one's session
+
+
+def take_all(queue, count, wait_s=JOIN_S):
+    """At least `count` messages, acknowledged as they come."""
+    bodies, end = [], time.monotonic() + wait_s
+    while len(bodies) < count and time.monotonic() < end:
+        messages = queue.take(100, 0.5)
+        queue.acknowledge(messages)
+        bodies += [message.body for message in messages]
+    return bodies
+
+
+@pytest.fixture(params=QUEUES)
+def config(request):
+    return queue_config(request.param, request)
+
+
+@pytest.fixture
+def queue(config, tmp_path):
+    queue = open_queue(config, tmp_path)
+    yield queue
+    queue.close()
+
+
+def test_every_message_comes_once_and_is_gone_after_it_was_acknowledged(queue):
+    bodies = [b"%d" % number for number in range(50)]
+    queue.put(bodies[:20])
+    queue.put(bodies[20:])
+    assert sorted(take_all(queue, 50)) == sorted(bodies)
+    assert queue.take(10, 0.2) == []
+    assert queue.waiting()[0] == 0
+    assert queue.remove_old(time.time() - 10) >= 0
+    queue.sync()
+
+
+def test_what_was_not_acknowledged_comes_again(config, tmp_path, monkeypatch):
+    monkeypatch.setattr("rl_eval.production.queues.redis_queue.IDLE_S", 0.1)
+    first = open_queue(config, tmp_path)
+    if isinstance(first, RedisQueue):
+        first._idle = 0.1
+    first.put([b"a", b"b"])
+    end = time.monotonic() + JOIN_S
+    while not (taken := first.take(10, 0.5)) and time.monotonic() < end:
+        pass
+    assert taken
+    first.close()  # without acknowledging
+    second = open_queue(config, tmp_path)
+    if isinstance(second, RedisQueue):
+        second._idle = 0.1
+        time.sleep(0.2)
+    assert set(take_all(second, 2)) == {b"a", b"b"}
+    second.close()
+
+
+def test_binary_and_large_bodies(queue):
+    bodies = [bytes(range(256)), b"\0" * 700_000]
+    queue.put(bodies)
+    assert sorted(take_all(queue, 2)) == sorted(bodies)
+
+
+@pytest.mark.parametrize("kind", FEW)
+def test_more_than_may_wait_is_refused(kind, request, tmp_path):
+    queue = open_queue(queue_config(kind, request, max_waiting=3), tmp_path)
+    queue.put([b"1", b"2", b"3", b"4"])
+    time.sleep(1.1 if kind == "postgres" else 0)
+    with pytest.raises(QueueFullError, match="start a collector"):
+        queue.put([b"5"])
+    assert len(take_all(queue, 4)) == 4
+    queue.put([b"6"])
+    queue.close()
+
+
+@pytest.mark.parametrize("kind", FEW)
+def test_messages_older_than_the_retention_are_removed(kind, request, tmp_path):
+    queue = open_queue(queue_config(kind, request), tmp_path)
+    queue.put([b"1"])
+    assert queue.waiting()[1] == pytest.approx(time.time(), abs=60)
+    assert queue.remove_old(time.time() - 60) == 0
+    assert queue.remove_old(time.time() + 60) == 1
+    assert queue.waiting()[0] == 0
+    queue.close()
+
+
+def test_redis_that_keeps_no_file_is_refused(redis):
+    client = redis.client()
+    client.config_set("appendonly", "no")
+    try:
+        with pytest.raises(InputError, match="set appendonly to yes"):
+            RedisQueue(redis.url, "s", "g", 10)
+    finally:
+        client.config_set("appendonly", "yes")
+        client.close()
+
+
+@pytest.mark.parametrize(
+    ("queue", "settings", "sentence"),
+    [
+        ("amqp://x", {}, "is no queue"),
+        ("store", {"a": "b"}, "settings are of Kafka"),
+        ("kafka://127.0.0.1:1", {"plugin.library.paths": "/tmp/x.so"}, "plugin.library.paths is not taken"),
+        ("kafka://127.0.0.1:1", {"sasl.password": "secret"}, "sasl.password is not taken"),
+        ("kafka://127.0.0.1:1", {"no.such.setting": "1"}, "settings cannot be used"),
+    ],
+)
+def test_refusals(queue, settings, sentence, tmp_path):
+    if queue.startswith("kafka"):
+        pytest.importorskip("confluent_kafka")
+    with pytest.raises(InputError, match=sentence):
+        open_queue(CollectConfig(queue=queue, settings=settings), tmp_path)
+
+
+def test_a_queue_that_is_away_is_one_sentence(tmp_path):
+    pytest.importorskip("redis")
+    with pytest.raises(QueueError, match=r"redis://127\.0\.0\.1:1/0 cannot be used"):
+        open_queue(CollectConfig(queue="redis://127.0.0.1:1/0"), tmp_path)
+
+
+def test_a_file_that_is_removed_or_damaged_is_a_sentence(tmp_path):
+    queue = open_queue(CollectConfig(), tmp_path)
+    queue.put([b"1"])
+    (tmp_path / "rl_eval-queue.sqlite").unlink()
+    with pytest.raises(QueueError, match="removed while it was used"):
+        queue.put([b"2"])
+    queue.close()
+    for left in tmp_path.iterdir():
+        left.unlink()
+    (tmp_path / "rl_eval-queue.sqlite").write_bytes(b"nothing" * 1000)
+    with pytest.raises(InputError, match="cannot be used as a queue"):
+        open_queue(CollectConfig(), tmp_path)
