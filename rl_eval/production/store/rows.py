@@ -51,12 +51,19 @@ class Outcome:
 
 def decision_of(row: Sequence[Any]) -> LoggedDecision:
     """A decision from its columns, in the order of `DECISION`."""
-    return LoggedDecision(*row[:4], bytes(row[4]), _bytes(row[5]), bytes(row[6]), *row[7:10], bool(row[10]))
+    decision_id, at, unit, version, observation, mask, action, propensity, confidence, value, shadow = row
+    return LoggedDecision(
+        decision_id, at, unit, version, bytes(observation), _bytes(mask), bytes(action), propensity, confidence, value,
+        bool(shadow),
+    )  # fmt: skip
 
 
 def reward_of(row: Sequence[Any]) -> LoggedReward:
     """What followed, from its columns in the order of `REWARD`."""
-    return LoggedReward(*row[:3], bool(row[3]), bool(row[4]), _bytes(row[5]), _bytes(row[6]))
+    decision_id, reward, at, terminated, truncated, next_observation, next_mask = row
+    return LoggedReward(
+        decision_id, reward, at, bool(terminated), bool(truncated), _bytes(next_observation), _bytes(next_mask)
+    )
 
 
 def _bytes(value: Any) -> bytes | None:

@@ -79,7 +79,7 @@ def start(connection: Connection, kind: str, now: float, lease: float, most: int
         "kind": kind, "owner": owner, "state": RUNNING, "started": now, "renewed": now, "first_seq": first or 0,
         "last_seq": last or 0, "experiences": count,
     }  # fmt: skip
-    (number,) = connection.execute(insert(trainings).values(**values)).inserted_primary_key
+    number = connection.execute(insert(trainings).values(**values).returning(trainings.c.id)).scalar_one()
     if count:
         connection.execute(update(experience).where(*free, experience.c.seq <= last).values(training=number))
     return Training(number, kind, owner, RUNNING, now, None, first or 0, last or 0, count)
