@@ -10,7 +10,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rl_eval.errors import InputError
+from rl_eval.production.queues.kafka_queue import KafkaQueue
+from rl_eval.production.queues.postgres_queue import PostgresQueue
 from rl_eval.production.queues.protocol import Message, Queue, QueueError, QueueFullError
+from rl_eval.production.queues.redis_queue import RedisQueue
+from rl_eval.production.queues.sqlite_queue import SqliteQueue
 
 if TYPE_CHECKING:
     from rl_eval.production.collection_config import CollectConfig
@@ -33,19 +37,11 @@ def open_queue(config: CollectConfig, folder: Path) -> Queue:
         raise InputError("collect.settings are of Kafka: leave them out")
     if config.queue == "store":
         if config.store.startswith("sqlite"):
-            from rl_eval.production.queues.sqlite_queue import SqliteQueue
-
             return SqliteQueue(folder / f"{config.name}-queue.sqlite", config.max_waiting)
-        from rl_eval.production.queues.postgres_queue import PostgresQueue
-
         return PostgresQueue(config.store, config.max_waiting)
     if scheme in ("redis", "rediss"):
-        from rl_eval.production.queues.redis_queue import RedisQueue
-
         return RedisQueue(config.queue, config.name, config.group, config.max_waiting)
     if scheme == "kafka":
-        from rl_eval.production.queues.kafka_queue import KafkaQueue
-
         return KafkaQueue(config.queue, config.name, config.group, config.settings)
     raise InputError(
         f"collect.queue={config.queue!r} is no queue: give store, redis://HOST:PORT/DB or kafka://HOST:PORT"
