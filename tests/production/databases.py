@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 
 import pytest
+from sqlalchemy import NullPool, create_engine
 
 from rl_eval.production.collection_config import CollectConfig
 from rl_eval.production.queues import open_queue
@@ -67,13 +68,10 @@ class Postgres:
 
     def new(self):
         """The address of a new database."""
-        import psycopg
-
         name = f"test{time.time_ns()}"
-        with psycopg.connect(
-            host="127.0.0.1", port=self.port, user="tester", dbname="postgres", autocommit=True
-        ) as one:
-            one.execute(f"CREATE DATABASE {name}")
+        engine = create_engine(f"postgresql+psycopg://tester@127.0.0.1:{self.port}/postgres", poolclass=NullPool)
+        with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+            connection.exec_driver_sql(f"CREATE DATABASE {name}")
         return f"postgresql://tester@127.0.0.1:{self.port}/{name}"
 
 
