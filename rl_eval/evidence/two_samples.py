@@ -115,16 +115,15 @@ class MoreOftenTest:
         check_alpha(alpha)
         if not 0.0 <= margin < 1.0:
             raise InputError(f"the margin {margin:g} of a share is outside [0, 1)")
-        weights, self.alpha = _weights(share), alpha
+        self.share, self.alpha = share, alpha
+        _weights(share)
         self._bet = JointBet.start(margin)
-        # a and b of the four kinds of units: the first policy's, hit or not, and the second's
-        kinds = np.array([[1.0, 1.0], [0.0, 1.0]])
-        nothing = np.zeros((2, 2))
-        self._first = np.concatenate([kinds * weights[0], nothing])
-        self._second = np.concatenate([nothing, kinds * weights[1]])
 
-    def add(self, first: tuple[int, int], second: tuple[int, int]) -> None:
+    def add(self, first: tuple[int, int], second: tuple[int, int], share: float | None = None) -> None:
         """Add units: how often it happened, and how many units there were, of each policy.
+
+        Args:
+            share: about what share of these units the first policy gets, known before them; None: as at the start.
 
         Raises:
             InputError: the counts make no sense.
@@ -133,8 +132,13 @@ class MoreOftenTest:
             if not 0 <= hits <= units:
                 raise InputError(f"{hits} of {units} units make no sense")
         counts = np.array([first[0], first[1] - first[0], second[0], second[1] - second[0]], np.float64)
-        if counts.any():
-            self._bet.advance_counts(self._first, self._second, counts, self.alpha)
+        if not counts.any():
+            return
+        # a and b of the four kinds of units: the first policy's, hit or not, and the second's
+        kinds, nothing = np.array([[1.0, 1.0], [0.0, 1.0]]), np.zeros((2, 2))
+        weights = _weights(self.share if share is None else share)
+        ours, theirs = np.concatenate([kinds * weights[0], nothing]), np.concatenate([nothing, kinds * weights[1]])
+        self._bet.advance_counts(ours, theirs, counts, self.alpha)
 
     @property
     def shown(self) -> bool:

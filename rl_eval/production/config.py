@@ -9,6 +9,7 @@ import yaml
 from pydantic import Field, StringConstraints, ValidationError
 
 from rl_eval.errors import InputError
+from rl_eval.production.canary_config import AuditConfig, RegistryConfig, RolloutConfig
 from rl_eval.production.collection_config import CollectConfig, PrivacyConfig, QualityConfig, ServeConfig
 from rl_eval.production.learning_config import ProofConfig, ReviewConfig, TrainingConfig, TriggerConfig
 from rl_eval.production.section import Section
@@ -32,6 +33,9 @@ class ProductionConfig(Section):
     collect: CollectConfig = CollectConfig()
     privacy: PrivacyConfig = PrivacyConfig()
     quality: QualityConfig = QualityConfig()
+    registry: RegistryConfig = RegistryConfig()
+    audit: AuditConfig = AuditConfig()
+    rollout: RolloutConfig = RolloutConfig()
     training: TrainingConfig = TrainingConfig()
     trigger: TriggerConfig = TriggerConfig()
     proof: ProofConfig = ProofConfig()

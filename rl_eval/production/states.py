@@ -78,3 +78,14 @@ def table_text() -> str:
     rows = [head, ["---"] * len(head)]
     rows += [[state, *(TABLE[state].get(event, "") for event in used)] for state in STATES]
     return "\n".join("| " + " | ".join(row) + " |" for row in rows) + "\n"
+
+
+def diagram_text() -> str:
+    """The table as a Mermaid state diagram: the events between two states are on one arrow."""
+    arrows: dict[tuple[str, str], list[str]] = {}
+    for state, row in TABLE.items():
+        for event, target in row.items():
+            for to in ("shadow", "canary", "full") if target == PREVIOUS else (target,):
+                arrows.setdefault((state, to), []).append(event)
+    lines = [f"    {state} --> {to}: {', '.join(events)}" for (state, to), events in arrows.items()]
+    return "\n".join(["stateDiagram-v2", "    [*] --> idle", *lines]) + "\n"

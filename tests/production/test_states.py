@@ -1,6 +1,7 @@
 """The roll-out's states: every event in every state, against a table written by hand."""
 
 import itertools
+from pathlib import Path
 
 import pytest
 
@@ -27,7 +28,7 @@ def test_the_table_names_every_state_and_event():
     assert set(EVENTS) == set(states.EVENTS)
 
 
-@pytest.mark.parametrize(("state", "event"), itertools.product(states.STATES, states.EVENTS))
+@pytest.mark.parametrize(("state", "event"), list(itertools.product(states.STATES, states.EVENTS)))
 def test_every_event_in_every_state(state, event):
     expected = TABLE[state][event]
     if expected == ".":
@@ -64,3 +65,9 @@ def test_the_challenger_gets_all_units_only_step_by_step_or_by_a_person():
     assert into_full == {("canary", "fill")}
     assert {event for _, event in into_promoting} == {"complete", "promote"}
     assert [state for state, event in into_promoting if event == "complete"] == ["full"]
+
+
+def test_the_page_shows_the_table():
+    page = (Path(__file__).resolve().parents[2] / "docs" / "production.md").read_text(encoding="utf-8")
+    assert states.table_text() in page
+    assert states.diagram_text() in page

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from rl_eval.production.audit.log import append_where_configured
-from rl_eval.run import Run, config_hash
+from rl_eval.run import Run, config_hash, read_checkpoint
 
 if TYPE_CHECKING:
     from rl_eval.gates import SuiteVerdict
@@ -32,7 +32,10 @@ def append_training(event: str, run: str, config: dict[str, Any], **facts: Any) 
 def append_end(run: Run) -> None:
     """How a training ended; as `append_training`."""
     info = run.info
-    digests = {"sha256": info.get("sha256"), "files_sha256": info.get("files_sha256")}
+    digests = {"files_sha256": info.get("files_sha256")}
+    if run.finished:
+        snapshot = run.judged_snapshot()
+        digests |= {"snapshot": snapshot.name, "sha256": read_checkpoint(snapshot, "policy")[1].get("sha256")}
     facts = {"status": info.get("status"), "reason": info.get("reason"), "env_steps": info.get("env_steps")}
     append_training("training_ended", str(run.path), run.config, **facts, **digests)
 

@@ -1,0 +1,112 @@
+"""`rl-eval production pause|resume|abort|promote|pin`: a person's commands about the roll-out."""
+
+from __future__ import annotations
+
+import getpass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from rl_eval.cli._production import Config, production
+
+if TYPE_CHECKING:
+    from rl_eval.production.states import Event
+
+Reason = Annotated[str, typer.Option("--reason", metavar="TEXT", help="Why; it is logged.", show_default=False)]
+
+
+@production.command()
+def pause(config: Config, reason: Reason) -> None:
+    """Pause the roll-out: nothing advances, no time counts, and what fails is rolled back all the same.
+
+    \b
+      rl-eval production pause production.yaml --reason 'a look at the complaints'
+
+    Exit status: 0 done, 2 not possible now, or bad input.
+    """
+    _command(config, "pause", reason)
+
+
+@production.command()
+def resume(config: Config, reason: Reason) -> None:
+    """Go on with a roll-out that is paused, or end a pin.
+
+    \b
+      rl-eval production resume production.yaml --reason 'nothing wrong'
+
+    Exit status: 0 done, 2 not possible now, or bad input.
+    """
+    _command(config, "resume", reason)
+
+
+@production.command()
+def abort(config: Config, reason: Reason) -> None:
+    """End the roll-out: the champion decides on all units again. It works without the store.
+
+    \b
+      rl-eval production abort production.yaml --reason 'wrong data'
+
+    Exit status: 0 done, 2 not possible now, or bad input.
+    """
+    _command(config, "abort", reason)
+
+
+@production.command()
+def promote(config: Config, reason: Reason) -> None:
+    """Make the challenger the champion now, whatever the evidence.
+
+    \b
+      rl-eval production promote production.yaml --reason 'hotfix'
+
+    Exit status: 0 done, 2 not possible now, or bad input.
+    """
+    _command(config, "promote", reason)
+
+
+@production.command()
+def pin(
+    config: Config,
+    version: Annotated[int, typer.Argument(metavar="VERSION", min=1, help="Its number.", show_default=False)],
+    reason: Reason,
+) -> None:
+    """Let one version serve, and begin no roll-out, until `resume`.
+
+    \b
+      rl-eval production pin production.yaml 3 --reason 'incident 12'
+
+    Exit status: 0 done, 2 not possible now, or bad input.
+    """
+    _command(config, "pin", reason, version)
+
+
+def _command(file: Path, event: Event, reason: str, version: int | None = None) -> None:
+    from rl_eval import terminal
+    from rl_eval.production.canary.opening import audit_of, controller_of, registry_of
+    from rl_eval.production.config import load_config
+    from rl_eval.production.store import UnavailableError
+
+    config, actor = load_config(file), _actor()
+    try:
+        with controller_of(config) as controller:
+            controller.command(event, reason, actor, version)
+            row = controller.row()
+            aliases = controller.registry.aliases()
+    except UnavailableError as error:
+        if event != "abort":
+            raise
+        audit_of(config).append("abort", actor, {"reason": reason, "store": str(error)})
+        registry = registry_of(config, create=False)
+        registry.move({"challenger": None})
+        terminal.print_line("aborted: the challenger's alias is gone; the store is away, and its row follows")
+        return
+    names = ", ".join(f"{alias} is version {number}" for alias, number in sorted(aliases.items()))
+    ended = f"; {row.outcome}" if row.state == "idle" and row.outcome else ""
+    terminal.print_line(f"the roll-out is {row.state}; {names or 'no alias is set'}{ended}")
+
+
+def _actor() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a user without a name, as in containers
+        return "unknown"

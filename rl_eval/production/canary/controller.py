@@ -1,0 +1,341 @@
+"""`Controller`: drives a roll-out over the store and the registry; any number of them may run.
+
+A pass reads the row and the aliases, counts units, decides, and changes the row by compare and swap. Aliases change
+after the row says so (`promoting`, `rolling_back`), and whoever finds such a row completes it. Where the store or the
+registry is away, nothing changes: the servers go on with what they hold.
+
+Time in a step is what a controller watched, by a clock that never jumps; at most five minutes between two passes count.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from rl_eval.errors import InputError
+from rl_eval.production.audit import AuditError, AuditLog
+from rl_eval.production.canary.calls import read_calls
+from rl_eval.production.canary.evidence import Calls, Decision, GuardEvidence, RewardEvidence, decide
+from rl_eval.production.canary.row import Row
+from rl_eval.production.canary.units import UnitReader
+from rl_eval.production.canary_config import RolloutConfig
+from rl_eval.production.registry import CHALLENGER, CHAMPION, Registry, RegistryError, StaleAliasError
+from rl_eval.production.states import RUNNING, Event, RefusedEventError, State, next_state
+from rl_eval.production.store import UnavailableError
+
+MAX_GAP_S = 300.0
+_TRIES = 20
+_ENDS = {"promoting": "promoted", "rolling_back": "rolled back"}
+# A person's commands, and what has to happen although nothing can be logged.
+_WITHOUT_AUDIT = ("roll_back", "abort", "done")
+
+
+@dataclass
+class _Watched:
+    """The evidence of the roll-out and of its step, since this process began to watch them."""
+
+    rollout: tuple[Any, ...]
+    step: tuple[Any, ...]
+    guards: GuardEvidence
+    reader: UnitReader
+    rewards: RewardEvidence | None
+    names: tuple[frozenset[str], frozenset[str]]
+    calls: dict[str, Calls]
+
+
+class Controller:
+    """Drives the roll-outs of one policy.
+
+    Args:
+        store: a `Store`, or what has its documents and outcomes.
+        registry: where aliases are.
+        audit: where every change is logged.
+        config: of the roll-out.
+        steady, wall: clocks, in seconds; the first never jumps.
+    """
+
+    def __init__(
+        self,
+        store: Any,
+        registry: Registry,
+        audit: AuditLog,
+        config: RolloutConfig,
+        steady: Callable[[], float] = time.monotonic,
+        wall: Callable[[], float] = time.time,
+    ):
+        self.store, self.registry, self.audit, self.config = store, registry, audit, config
+        self._steady = steady
+        self._offset = wall() - steady()
+        self._watched: _Watched | None = None
+        self._seen: tuple[int, float] | None = None  # number of the row, and when this process saw it
+        self.unlogged: list[tuple[str, str, dict[str, Any]]] = []
+
+    def run_pass(self) -> Decision:
+        """Look once, and do what follows; safe at any time and in any number of processes.
+
+        Returns:
+            What was decided, and why. Where the store, the registry or the audit log is away: hold.
+        """
+        try:
+            self._log_rest()
+            number, row = self._row()
+            if row.state not in RUNNING:
+                return self._rest(number, row)
+            if (gone := self._alias_moved(row)) is not None:
+                self._apply(number, row, "roll_back", gone, "controller")
+                return Decision("roll_back", "aliases", gone)
+            return self._watch(number, row)
+        except (UnavailableError, RegistryError, AuditError) as error:
+            return Decision("hold", "availability", str(error))
+
+    def command(self, event: Event, reason: str, actor: str, version: int | None = None) -> Row:
+        """A person's command, which is logged with its reason.
+
+        Args:
+            version: for `pin`.
+
+        Raises:
+            RefusedEventError: it makes no sense now.
+            InputError: no reason, no such version, or the store, the registry or the audit log is away.
+        """
+        if not reason.strip():
+            raise InputError(f"{event} needs a reason, which is logged: add --reason '...'")
+        if version is not None:
+            self.registry.version(version)
+        for _ in range(_TRIES):
+            try:
+                number, row = self._row()
+            except UnavailableError as error:
+                if event != "abort":
+                    raise
+                return self._abort_without_store(reason, actor, error)
+            if event == "resume" and row.state == "pinned":
+                event = "unpin"
+            if row.state in ("promoting", "rolling_back"):  # first things first
+                self._complete(number, row)
+                continue
+            changed = self._apply(number, row, event, reason, actor, version)
+            if changed is not None:
+                return changed
+        raise UnavailableError(f"the row of the roll-out changed {_TRIES} times meanwhile: try again")
+
+    def row(self) -> Row:
+        """Where the roll-out is.
+
+        Raises:
+            UnavailableError: the store is away.
+        """
+        return self._row()[1]
+
+    def _row(self) -> tuple[int, Row]:
+        document = self.store.document()
+        return document.number, Row.parse(document.body)
+
+    def _now(self) -> float:
+        return self._offset + self._steady()
+
+    def _rest(self, number: int, row: Row) -> Decision:
+        """Where no roll-out runs: complete what ended, hold what is pinned, begin what waits."""
+        if row.state in ("promoting", "rolling_back"):
+            self._complete(number, row)
+            return Decision("hold", "aliases", f"completed: {_ENDS[row.state]}")
+        aliases = self.registry.aliases()
+        if row.state == "pinned":
+            if aliases.get(CHAMPION) != row.target or CHALLENGER in aliases:
+                self._log("pin_restored", "controller", {"version": row.target, "aliases": dict(aliases)})
+                self.registry.move({CHAMPION: row.target, CHALLENGER: None})
+            return Decision("hold", "pinned", f"version {row.target} is pinned ({row.reason})")
+        challenger, champion = aliases.get(CHALLENGER), aliases.get(CHAMPION)
+        if challenger is None or challenger == champion or not self.config.automatic:
+            return Decision("hold", "idle", "no roll-out runs")
+        if champion is None:
+            return Decision("hold", "idle", "there is no champion to compare with: set that alias first")
+        for version in (challenger, champion):
+            self.registry.version(version)  # one that was changed begins nothing
+        event: Event = "begin_shadow" if self.config.shadow else "begin"
+        self._apply(number, row, event, f"version {challenger} against {champion}", "controller")
+        return Decision("hold", "time", "the roll-out has begun")
+
+    def _alias_moved(self, row: Row) -> str | None:
+        aliases = self.registry.aliases()
+        for alias, expected in ((CHALLENGER, row.challenger), (CHAMPION, row.champion)):
+            if aliases.get(alias) != expected:
+                now = aliases.get(alias)
+                return f"the alias {alias} was moved from version {expected} to {now or 'none'} by somebody else"
+        return None
+
+    def _watch(self, number: int, row: Row) -> Decision:
+        state: State = row.previous if row.state == "paused" and row.previous else row.state
+        assert state in ("shadow", "canary", "full")
+        steady, watched = self._steady(), self._evidence(row, state)
+        self._count_calls(watched, 0.5 if row.shadow else row.share)
+        units = watched.reader.read(self._now(), steady)
+        if watched.rewards is not None:
+            watched.rewards.add(units.rewards, units.challenger)
+        gap = steady - self._seen[1] if self._seen is not None and self._seen[0] == number else 0.0
+        counted = 0.0 if row.state == "paused" else min(max(gap, 0.0), MAX_GAP_S)
+        row = dataclasses.replace(row, elapsed=row.elapsed + counted)
+        decision = decide(
+            self.config, state, watched.rewards, watched.guards, row.elapsed, watched.reader.challenger_decisions
+        )
+        if row.state == "paused" and (decision.verdict != "roll_back" or decision.figure == "time"):
+            decision = Decision("hold", "paused", f"paused ({row.reason}); {decision.sentence}")
+        if decision.verdict == "hold":
+            # Who sees that another has counted this time does not write, so that one of several counts at all.
+            if counted and self.store.swap_document(number, row.body()):
+                number += 1
+            self._seen = (number, steady)
+            return decision
+        event = "roll_back" if decision.verdict == "roll_back" else self._forward(state, row)
+        if self._apply(number, row, event, decision.sentence, "controller") is None:
+            return Decision("hold", "availability", "somebody else changed the row meanwhile")
+        return decision
+
+    def _forward(self, state: State, row: Row) -> Event:
+        if state == "full":
+            return "complete"
+        return "fill" if state == "canary" and row.step + 1 >= len(self.config.steps) else "advance"
+
+    def _evidence(self, row: Row, state: State) -> _Watched:
+        rollout = (row.challenger, row.champion)
+        step = (*rollout, state, row.step, row.since)
+        watched = self._watched
+        if watched is None or watched.step != step:
+            same = watched is not None and watched.rollout == rollout
+            names = watched.names if watched and same else self._names(row)
+            share = self.config.steps[row.step]
+            watched = _Watched(
+                rollout,
+                step,
+                watched.guards if watched and same else GuardEvidence(self.config),
+                UnitReader(self.store, self.config, row.since, *names),
+                RewardEvidence(self.config, share) if state == "canary" else None,
+                names,
+                watched.calls if watched and same else read_calls(self.store),
+            )
+            self._watched = watched
+        return watched
+
+    def _names(self, row: Row) -> tuple[frozenset[str], frozenset[str]]:
+        """What decisions call the challenger and the champion: the number, or the identity of the bytes that act."""
+        names = []
+        for version in (row.challenger, row.champion):
+            policy = self.registry.version(version or 0).lineage.policy
+            names.append(frozenset(name for name in (str(version), policy) if name is not None))
+        if names[0] & names[1]:
+            raise RegistryError(
+                f"versions {row.challenger} and {row.champion} are the same policy: register another challenger"
+            )
+        return names[0], names[1]
+
+    def _count_calls(self, watched: _Watched, share: float) -> None:
+        calls = read_calls(self.store)
+        new = []
+        for names in watched.names:
+            parts = [calls.get(name, Calls()).since(watched.calls.get(name, Calls())) for name in names]
+            new.append(Calls(*(sum(values) for values in zip(*map(dataclasses.astuple, parts), strict=True))))
+        watched.guards.add(new[0], new[1], share)
+        watched.calls = calls
+
+    def _apply(
+        self, number: int, row: Row, event: Event, reason: str, actor: str, version: int | None = None
+    ) -> Row | None:
+        """An event: the row after it, or None where somebody else was first."""
+        target = next_state(row.state, event, row.previous)
+        facts = {
+            "from": row.state, "to": target, "challenger": row.challenger, "champion": row.champion,
+            "share": row.share, "reason": reason, "row": number,
+        }  # fmt: skip
+        changed = self._after(row, target, event, reason, version)
+        facts |= {"challenger": changed.challenger, "share_after": changed.share, "version": version}
+        if event not in _WITHOUT_AUDIT:
+            self._log(event, actor, facts)
+        if not self.store.swap_document(number, changed.body()):
+            if event not in _WITHOUT_AUDIT:
+                self._log("superseded", actor, {"event": event, "row": number})
+            return None
+        if event in _WITHOUT_AUDIT:
+            self._log_or_keep(event, actor, facts)
+        self._seen = None
+        if target in ("promoting", "rolling_back"):
+            self._complete(number + 1, changed)
+        if target == "pinned":
+            self.registry.move({CHAMPION: version, CHALLENGER: None})
+        return changed
+
+    def _after(self, row: Row, target: State, event: Event, reason: str, version: int | None) -> Row:
+        changed = dataclasses.replace(row, state=target, reason=reason[:2000])
+        if event == "pause":
+            return dataclasses.replace(changed, previous=row.state)
+        if event == "resume":
+            return dataclasses.replace(changed, previous=None)
+        changed = dataclasses.replace(changed, previous=None, since=self._now(), elapsed=0.0, shadow=target == "shadow")
+        if event in ("begin", "begin_shadow"):
+            aliases = self.registry.aliases()
+            changed = dataclasses.replace(changed, challenger=aliases.get(CHALLENGER), champion=aliases.get(CHAMPION))
+        if target == "canary":
+            step = row.step + 1 if event == "advance" and row.state == "canary" else 0
+            return dataclasses.replace(changed, step=step, share=self.config.steps[step])
+        if target == "full":
+            return dataclasses.replace(changed, share=1.0)
+        if target == "shadow":
+            return dataclasses.replace(changed, step=0, share=0.0)
+        changed = dataclasses.replace(changed, share=0.0, step=0)
+        if target == "pinned":
+            if version is None:
+                raise InputError("pin needs a version: name its number in the registry")
+            return dataclasses.replace(changed, target=version, challenger=None)
+        if target == "promoting":
+            return dataclasses.replace(changed, target=row.challenger)
+        return changed
+
+    def _complete(self, number: int, row: Row) -> None:
+        """Change the aliases as the row says, and end the roll-out."""
+        aliases = self.registry.aliases()
+        moved = False
+        try:
+            if row.state == "promoting":
+                if aliases.get(CHAMPION) != row.target:
+                    self.registry.move({CHAMPION: row.target, CHALLENGER: None}, {CHAMPION: row.champion})
+                    moved = True
+                elif aliases.get(CHALLENGER) == row.target:
+                    self.registry.move({CHALLENGER: None}, {CHALLENGER: row.target})
+            elif row.challenger is not None and aliases.get(CHALLENGER) == row.challenger:
+                self.registry.move({CHALLENGER: None}, {CHALLENGER: row.challenger})
+                moved = True
+        except StaleAliasError as error:
+            self._log_or_keep("alias_conflict", "controller", {"row": number, "reason": str(error)})
+        ended = dataclasses.replace(
+            row, state="idle", challenger=None, champion=None, target=None, share=0.0, shadow=False,
+            outcome=f"version {row.challenger} {_ENDS[row.state]}: {row.reason}"[:2000],
+        )  # fmt: skip
+        if self.store.swap_document(number, ended.body()):
+            facts = {"outcome": ended.outcome, "aliases_moved": moved, "row": number}
+            self._log_or_keep("alias_change", "controller", facts)
+
+    def _abort_without_store(self, reason: str, actor: str, error: InputError) -> Row:
+        """Take the challenger's alias away; a controller ends the roll-out once the store is back."""
+        self._log_or_keep("abort", actor, {"reason": reason, "store": str(error)})
+        self.registry.move({CHALLENGER: None})
+        return Row(reason=reason, outcome="the challenger's alias is gone; the row follows once the store is back")
+
+    def _log(self, event: str, actor: str, facts: dict[str, Any]) -> None:
+        self.audit.append(event, actor, facts)
+
+    def _log_or_keep(self, event: str, actor: str, facts: dict[str, Any]) -> None:
+        """Log what has happened; where the log is away, as soon as it is back."""
+        try:
+            self._log(event, actor, facts)
+        except AuditError:
+            self.unlogged.append((event, actor, facts))
+
+    def _log_rest(self) -> None:
+        if self.unlogged:
+            self.audit.append_all(self.unlogged)
+            self.unlogged.clear()
+
+
+__all__ = ["Controller", "RefusedEventError"]
