@@ -19,11 +19,19 @@ FOLDER = Path(__file__).parent
 _SCRIPTS = ("prepare_page", "read_page", "act_on_page", "read_form")
 LIMITS = {"nodes": 20_000, "elements": 200}
 REPEATED = 6  # elements with one key on a page that are kept: the entries of a list lead to near-duplicates
-_LOG_OUT = re.compile(r"\b(log|sign)[ _-]?(out|off)\b", re.IGNORECASE)
-DESTRUCTIVE = (  # for Python and for the scripts in the page
-    r"\b((log|sign)[ _-]?(out|off)|delet(e|ing)|remov(e|ing)|destroy|cancel|erase|purge|drop|wipe|truncate|deactivate|"
-    r"disable|unsubscribe|uninstall|revoke|terminate|shut ?down|restart|reset|retire|trash)\b"
+# Words in a few languages, for Python and for the scripts in the page, whose \b knows ASCII letters alone.
+LOG_OUT = (
+    r"\b((log|sign)[ _-]?(out|off)|abmelden|ausloggen|afmelden|uitloggen|d[eé]connexion|se d[eé]connecter|"
+    r"cerrar sesi[oó]n|terminar sess[aã]o|disconnetti)\b|wyloguj|выйти|登出|注销|登録解除|ログアウト|로그아웃"
 )
+DESTRUCTIVE = (
+    rf"{LOG_OUT}|\b(delet(e|ing)|remov(e|ing)|destroy|cancel|erase|purge|drop|wipe|truncate|deactivate|disable|"
+    r"unsubscribe|uninstall|revoke|terminate|shut ?down|restart|reset|retire|trash|"
+    r"l(ö|oe)schen|entfernen|stornieren|zur(ü|ue)cksetzen|k(ü|ue)ndigen|supprimer|effacer|annuler|r[eé]initialiser|"
+    r"eliminar|borrar|excluir|remover|elimina|cancella|rimuovi|verwijderen|annuleren)\b|"
+    r"usu[nń]|удалить|очистить|删除|刪除|清空|削除|삭제"
+)
+_LOG_OUT = re.compile(LOG_OUT, re.IGNORECASE)
 _DESTRUCTIVE = re.compile(DESTRUCTIVE, re.IGNORECASE)
 PREPARE, READ, ACT, SENT = (
     (FOLDER / f"{name}.js").read_text().replace("DESTRUCTIVE_WORDS", json.dumps(DESTRUCTIVE)) for name in _SCRIPTS
@@ -68,9 +76,9 @@ def found_elements(report: Mapping[str, Any]) -> tuple[Found, ...]:
 
 
 def element_key(raw: Mapping[str, Any]) -> str:
-    """Names an element in its application: by its address if it is a link, else by its name or text."""
+    """Names an element in its application: by its address if it is a link that leads to one, else by name or text."""
     form = path_template(raw["action"]) if raw["action"] else ""
-    if raw["role"] == "link":
+    if raw["role"] == "link" and not raw["href"].endswith("#"):  # such a link runs code
         return f"link {raw['place']} {address_template(raw['href']) or text_template(raw['text'])}"
     what = raw["name"] if raw["role"] in VALUES_OF else text_template(raw["text"])[:60]
     return f"{raw['role']} {raw['place']} {form} {what or raw['id']}"

@@ -31,14 +31,20 @@ def host_of(url: str) -> str:
 
 def path_template(url: str) -> str:
     """The path of an address with `{n}` in place of the names of single records."""
-    segments = unquote(urlsplit(url).path).split("/")
-    return ("/".join("{n}" if _RECORD.fullmatch(segment) else segment for segment in segments) or "/")[:_LONGEST]
+    return _without_records(urlsplit(url).path)
 
 
 def address_template(url: str) -> str:
-    """The template of the path, and the names of the query."""
-    names = sorted({name for name, _ in parse_qsl(urlsplit(url).query, keep_blank_values=True)})
-    return f"{path_template(url)}{'?' if names else ''}{'&'.join(names)}"[:_LONGEST]
+    """The template of the path, the names of the query, and the route in the fragment, such as `#/orders/{n}`."""
+    parts = urlsplit(url)
+    names = sorted({name for name, _ in parse_qsl(parts.query, keep_blank_values=True)})
+    route = f"#{_without_records(parts.fragment.partition('?')[0])}" if parts.fragment.startswith(("/", "!")) else ""
+    return f"{path_template(url)}{'?' if names else ''}{'&'.join(names)}{route}"[:_LONGEST]
+
+
+def _without_records(path: str) -> str:
+    segments = unquote(path).split("/")
+    return ("/".join("{n}" if _RECORD.fullmatch(segment) else segment for segment in segments) or "/")[:_LONGEST]
 
 
 def text_template(text: str) -> str:

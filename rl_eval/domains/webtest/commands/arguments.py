@@ -19,13 +19,16 @@ def checked_url(url: str) -> str:
     Raises:
         InputError: it is none.
     """
+    page, mark, route = url.partition("#")  # an application may keep its routes in the fragment
     try:
-        parse_url(url)
+        parse_url(page)
     except AddressError as error:
         raise InputError(
             f"URL {mask_url(url)!r} cannot be used (it {error}): give one such as http://127.0.0.1:8000/"
         ) from error
-    return url if re.match(r"https?://[^/?]+/", url, re.IGNORECASE) else re.sub(r"(?<!/)(?=\?|$)", "/", url, count=1)
+    if not re.match(r"https?://[^/?]+/", page, re.IGNORECASE):
+        page = re.sub(r"(?<!/)(?=\?|$)", "/", page, count=1)
+    return f"{page}{mark}{route}"
 
 
 def log_in_of(auth: Path | None, login: Path | None, base_url: str, trust: bool) -> Callable[[], dict[str, Any]] | None:

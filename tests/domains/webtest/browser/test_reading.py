@@ -3,7 +3,7 @@
 import pytest
 
 from rl_eval.domains.webtest.browser.choice import offered
-from rl_eval.domains.webtest.browser.reading import is_destructive
+from rl_eval.domains.webtest.browser.reading import element_key, is_destructive
 from rl_eval.domains.webtest.browser.sites import address_template, message_template, origin_of, path_template
 from rl_eval.domains.webtest.browser.values import Field, value_for
 from rl_eval.domains.webtest.page import BACK, START, Element, Page
@@ -27,6 +27,8 @@ def test_templates_of_paths(url, template):
 
 def test_templates_of_addresses_and_messages():
     assert address_template("http://h/a?b=1&a=2#c") == "/a?a&b"
+    assert address_template("http://h/#/orders/7?tab=2") == address_template("http://h/#/orders/8") == "/#/orders/{n}"
+    assert address_template("http://h/app#!/users") == "/app#!/users"
     assert message_template("order 12 of 3.5 failed\nat line 7") == "order # of # failed"
     assert message_template("see http://h/orders/7") == "see /orders/{n}"
     assert message_template("half \ud800 of a pair").encode() == b"half ? of a pair"
@@ -39,12 +41,21 @@ def test_templates_of_addresses_and_messages():
     [
         ("Log out", "", True), ("Sign-out", "", True), ("Delete account", "", True),
         ("", "http://h/user/3/delete", True),
-        ("X", "http://h/page?action=remove", True), ("Undeleted items", "", False), ("Log in", "http://h/login", False),
+        ("X", "http://h/page?action=remove", True), ("Konto löschen", "", True), ("Se déconnecter", "", True),
+        ("Usuń", "", True), ("удалить", "", True), ("删除", "", True), ("", "http://h/#/users/3/delete", True),
+        ("Produkte", "", False), ("Ajouter", "", False), ("Undeleted items", "", False),
+        ("Log in", "http://h/login", False),
     ],
 )  # fmt: skip
 def test_destructive_elements(text, href, expected):
     raw = {"role": "link", "text": text, "name": "", "id": "", "href": href, "action": "", "does": ""}
     assert is_destructive(raw) is expected
+
+
+def test_links_that_run_code_are_told_apart_by_their_text():
+    raw = {"role": "link", "place": "navigation", "href": "http://h/#", "action": "", "name": "", "id": ""}
+    assert len({element_key({**raw, "text": text}) for text in ("Users", "Orders")}) == 2
+    assert len({element_key({**raw, "text": text, "href": "http://h/a"}) for text in ("Users", "Orders")}) == 1
 
 
 @pytest.mark.parametrize("does", ["delete", "http://h/deleteItem/3", "deleteItem(3)", "btn_trash", "@action retire"])

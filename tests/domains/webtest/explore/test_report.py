@@ -189,6 +189,7 @@ def test_what_is_wrong_is_one_sentence(arguments, message, tmp_path, monkeypatch
         ("http://127.0.0.1:8000", "http://127.0.0.1:8000/"),
         ("https://a.example/x", "https://a.example/x"),
         ("https://a.example?q=/", "https://a.example/?q=/"),
+        ("https://a.example#/users", "https://a.example/#/users"),
     ],
 )
 def test_a_url_without_a_path_gets_one(url, origin):
