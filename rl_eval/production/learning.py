@@ -123,16 +123,16 @@ def _most(transitions: Sequence[StoredTransition]) -> list[StoredTransition]:
 
 def _replayed(old: Sequence[StoredTransition], count: int, seed: int) -> list[StoredTransition]:
     """About `count` earlier transitions: whole units, so that episodes stay together."""
-    units: dict[Any, list[StoredTransition]] = {}
-    for row in old:
-        units.setdefault(row.decision.unit or row.seq, []).append(row)
+    units: dict[Any, list[int]] = {}
+    for index, row in enumerate(old):
+        units.setdefault(row.decision.unit or row.seq, []).append(index)
     everyone = list(units.values())
-    chosen: list[StoredTransition] = []
-    for index in seeding.generator(seed, "replay").permutation(len(everyone)).tolist():
+    chosen: list[int] = []
+    for unit in seeding.generator(seed, "replay").permutation(len(everyone)).tolist():
         if len(chosen) >= count:
             break
-        chosen += everyone[index]
-    return sorted(chosen, key=lambda row: row.seq)
+        chosen += everyone[unit]
+    return [old[index] for index in sorted(chosen)]
 
 
 def _known(

@@ -21,7 +21,7 @@ class TrainingConfig(Section):
         ewc_lambda: λ of elastic weight consolidation; 0: weights are not held.
         ewc_decay: how much of what held the champion still holds the candidate.
         fisher_rows: observations that the Fisher information is estimated at.
-        lease: a training that says nothing for so long counts as dead.
+        lease: a training that says nothing for so long counts as dead, and another process takes it over.
     """
 
     lr: float | None = Field(None, gt=0, allow_inf_nan=False)

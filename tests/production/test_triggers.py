@@ -1,12 +1,14 @@
 """Triggers: what fires, how often, and what a clock that jumps does."""
 
+import json
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from rl_eval.errors import InputError
 from rl_eval.production.learning_config import DAY_S, TriggerConfig
-from rl_eval.production.triggers import Clock, TriggerState, begin, due, end, give_up_dead, look, renew, start
+from rl_eval.production.triggers import Clock, Schedule, TriggerState, began, due, look, start
 
 CONFIG = TriggerConfig()
 DAILY = TriggerConfig(experiences=None, monthly=None, drift=False)
@@ -37,27 +39,12 @@ def test_what_fires(passed, accepted, drifted, reason):
     assert due(after(BEGIN, passed), CONFIG, accepted, drifted) == reason
 
 
-def test_never_two_at_once():
-    state = begin(BEGIN, "t1", "experiences")
-    assert due(after(state, 40 * DAY_S), CONFIG, 10_000, True) is None
-    with pytest.raises(InputError, match="t1 runs already"):
-        begin(state, "t2", "daily")
-    assert due(end(state, "t1"), CONFIG, 10_000, False) == "experiences"
-
-
-def test_a_dead_training_is_given_up_and_its_reason_is_due_again():
-    state = begin(after(BEGIN, DAY_S), "t1", "daily")
-    alive = renew(after(state, 599), "t1")
-    assert give_up_dead(after(alive, 600), DAILY, 600.0).running == "t1"
-    given_up = give_up_dead(after(alive, 601), DAILY, 600.0)
-    assert given_up.running is None
-    assert due(given_up, DAILY, 100, False) == "daily"
-    with pytest.raises(InputError, match="lost its lease"):
-        renew(given_up, "t1")
-    with pytest.raises(InputError, match="t2 runs now"):
-        end(begin(given_up, "t2", "daily"), "t1")
-    full = begin(after(BEGIN, 30 * DAY_S), "t3", "monthly")
-    assert due(give_up_dead(after(full, 601), CONFIG, 600.0), CONFIG, 0, False) == "monthly"
+def test_a_training_starts_the_time_anew_and_a_full_one_both_times():
+    state = after(BEGIN, 29 * DAY_S)
+    daily = began(state, "daily")
+    assert due(daily, DAILY, 500, False) is None
+    assert due(after(daily, DAY_S), CONFIG, 100, False) == "monthly"
+    assert began(state, "monthly").since_full == 0.0
 
 
 @given(st.lists(st.tuples(st.floats(0, 7200), st.floats(-1e8, 1e8)), min_size=1, max_size=60))
@@ -68,7 +55,7 @@ def test_a_clock_that_jumps_in_a_process_changes_nothing(looks):
         steady += passed
         state = look(state, Clock(max(1e9 + steady + off, 0.0), steady, "a"))
         if reason := due(state, DAILY, 500, False):
-            state = end(begin(state, "t", reason), "t")
+            state = began(state, reason)
             fired += 1
     assert fired <= (steady - 50.0) // DAY_S
 
@@ -83,7 +70,7 @@ def test_over_restarts_a_jump_fires_at_most_once(jumps):
             at = max(state.at + (jump if attempt == 0 else 0.0), 0.0)
             state = look(state, Clock(at, 7.0, f"p{i}"))
             if reason := due(state, DAILY, 500, False):
-                state = end(begin(state, "t", reason), "t")
+                state = began(state, reason)
                 fired += 1
     assert fired <= forward
 
@@ -92,19 +79,30 @@ def test_a_jump_of_a_month_is_no_full_training():
     assert due(after(BEGIN, 0.0, wall=40 * DAY_S, process="b"), CONFIG, 0, False) is None
 
 
-@given(st.sampled_from(["daily", "experiences", "drift", "monthly"]))
-def test_the_state_survives_json(reason):
-    import json
-
-    state = begin(after(BEGIN, 12.5), "t1", reason)
+def test_the_state_survives_json():
+    state = began(after(BEGIN, 12.5), "daily")
     assert TriggerState.from_json(json.loads(json.dumps(state.to_json()))) == state
 
 
 @pytest.mark.parametrize(
-    "change",
-    [{"at": "x"}, {"reason": "whim"}, {"running": None}, {"since_full": -1.0}, {"steady": float("nan")}, {"other": 1}],
+    "change", [{"at": "x"}, {"process": None}, {"since_full": -1.0}, {"steady": float("nan")}, {"other": 1}]
 )
 def test_a_damaged_state_is_refused(change):
-    values = begin(BEGIN, "t1", "daily").to_json()
     with pytest.raises(InputError, match="damaged"):
-        TriggerState.from_json({**values, **change})
+        TriggerState.from_json({**BEGIN.to_json(), **change})
+
+
+def test_the_store_keeps_the_time_over_restarts_and_between_watchers(tmp_path):
+    pytest.importorskip("sqlalchemy")
+    from rl_eval.production.store import Store
+
+    stores = [Store("sqlite:///store.sqlite", tmp_path) for _ in range(2)]
+    first, second = (Schedule(store, DAILY) for store in stores)
+    assert first.due(Clock(0.0, 0.0, "a"), 500, False) is None
+    assert first.due(Clock(DAY_S / 2, DAY_S / 2, "a"), 500, False) is None
+    assert second.due(Clock(DAY_S, 3.0, "b"), 500, False) == "daily"
+    second.began(Clock(DAY_S, 3.0, "b"), "daily")
+    assert first.due(Clock(DAY_S, DAY_S, "a"), 500, False) is None
+    assert second.due(Clock(2 * DAY_S, 3.0 + DAY_S, "b"), 500, False) == "daily"
+    for store in stores:
+        store.close()
