@@ -48,12 +48,20 @@ COSTS = np.array(((0.0, 1.4, 0.8, 0.5), (2.0, 0.0, 0.2, 0.5)))  # [benign, threa
 Flows = tuple[np.ndarray, np.ndarray]  # observations [N, D] and labels [N]
 
 
-def periods(seed: int) -> list[tuple[Flows, Flows]]:
-    """Flows to learn from and held-out flows of each period."""
-    env = validate({"name": "threat", "train_flows": 200_000, "test_flows": 150_000})
+def _dataset() -> Any:
     from rl_eval.domains.threat.data import load_dataset
 
-    dataset, rng = load_dataset(env), np.random.default_rng([17, seed])
+    return load_dataset(validate({"name": "threat", "train_flows": 200_000, "test_flows": 150_000}))
+
+
+def later_flows(seed: int, period: int, count: int) -> Flows:
+    """Further flows of a period, none of which anybody learns from."""
+    return _flows(_dataset(), "test", PERIODS[period], count, np.random.default_rng([29, seed]))
+
+
+def periods(seed: int) -> list[tuple[Flows, Flows]]:
+    """Flows to learn from and held-out flows of each period."""
+    dataset, rng = _dataset(), np.random.default_rng([17, seed])
     return [
         (_flows(dataset, "train", families, DECISIONS, rng), _flows(dataset, "test", families, HELD_OUT, rng))
         for families in PERIODS
@@ -112,6 +120,14 @@ def logged(
             StoredTransition(first + i, decision, Experience(-COSTS[labels[i], action], True, False, None, None))
         )
     return rows
+
+
+def judged(policy: ServedPolicy, flows: Flows) -> tuple[np.ndarray, np.ndarray]:
+    """Confidences `[N]` of greedy decisions, and which of them flag or spare a flow wrongly, bool `[N]`."""
+    obs, labels = flows
+    decided = policy.decide(obs, np.ones(len(obs), bool), None, np.random.default_rng(0))
+    assert decided.confidence is not None
+    return decided.confidence, (decided.drawn > 0) != labels
 
 
 def accuracy(policy: ServedPolicy, flows: Flows) -> float:

@@ -5,12 +5,14 @@ import dataclasses
 import numpy as np
 import pytest
 import torch
+from scipy import stats
 
 from benchmarks import drifting_threat as drift
 from rl_eval.errors import InputError
 from rl_eval.production.learning import learn_from_logs, margin_gradients
 from rl_eval.production.learning_config import TrainingConfig
 from rl_eval.production.proof import backward_transfer, forward_transfer
+from rl_eval.production.review import calibrate
 from rl_eval.serving.rows import DamagedStoreError
 
 torch.set_num_threads(1)
@@ -99,6 +101,27 @@ def test_a_permutation_test_by_hand():
     assert drift.permutation_p(np.array([1.0, 2.0])) == 0.25
     assert drift.permutation_p(np.array([1.0, -1.0])) == 0.75
     assert drift.permutation_p(np.full(10, 0.1)) == 1 / 1024
+
+
+@pytest.mark.verify
+@pytest.mark.parametrize("seed", range(5))
+def test_what_is_decided_alone_is_seldom_wrong(seed, tmp_path, record_property):
+    """On threat traffic: at the stated bound the error on further flows stays under it, at 80 % coverage at least."""
+    champion, error = drift.untrained(seed), 0.06
+    flows, held_out = drift.periods(seed)[0]
+    config = PLAIN.model_copy(update={"rounds": 12})
+    policy = learn_from_logs(champion, logs(champion, flows), [], config, known=None, folder=tmp_path).policy
+    obs, labels = drift.later_flows(seed, 0, 7_998)
+    halves = [drift.judged(policy, (obs[half::2], labels[half::2])) for half in (0, 1)]
+    bound = calibrate(*halves[0], error=error, delta=0.05, coverage=0.8)
+    confidences, wrong = halves[1]
+    alone = np.array([not bound.needs_review(confidence) for confidence in confidences.tolist()])
+    print(f"\nerror {wrong[alone].mean():.4f} of {alone.mean():.1%} decided alone, {wrong.mean():.4f} of all", end="")
+    record_property("review on threat traffic: error, coverage", f"{wrong[alone].mean():.4f}, {alone.mean():.4f}")
+    assert drift.accuracy(policy, held_out) > 0.9
+    assert alone.mean() >= 0.8
+    # the bound is on the true share; of so few flows the observed one may be a little above it
+    assert stats.binomtest(int(wrong[alone].sum()), int(alone.sum()), error, alternative="greater").pvalue > 1e-3
 
 
 @pytest.mark.verify

@@ -17,7 +17,9 @@ from rl_eval.exposure import FILE as EXPOSURE_FILE
 from rl_eval.production.learning import Candidate
 
 COPIED = ("config.yaml", "preprocessing.json", EXPOSURE_FILE)
-FISHER = "fisher"  # of the folder `snapshots/<step>`: what holds the weights of the next candidate
+# Of `run.json`, on the run that the exposure is of.
+KEPT = ("env", "agent", "seed", "cases", "episodes", "config_hash", "data_fingerprints")
+FISHER = "fisher"  # a folder of the run: what holds the weights of the next candidate
 
 
 def write_candidate(champion: run.Run, candidate: Candidate, directory: Path, code: Mapping[str, Any]) -> run.Run:
@@ -54,9 +56,7 @@ def write_candidate(champion: run.Run, candidate: Candidate, directory: Path, co
         "env_steps": champion.info.get("env_steps"),
         "lineage": [*([champion.info["init"]] if isinstance(champion.info.get("init"), Mapping) else [])],
     }
-    kept = {
-        key: champion.info.get(key) for key in ("env", "agent", "seed", "cases", "config_hash", "data_fingerprints")
-    }
+    kept = {key: champion.info.get(key) for key in KEPT}
     info = {
         **kept,
         "status": "finished",
