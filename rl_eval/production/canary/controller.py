@@ -23,7 +23,7 @@ from rl_eval.production.canary.row import Row
 from rl_eval.production.canary.units import UnitReader
 from rl_eval.production.canary_config import RolloutConfig
 from rl_eval.production.registry import CHALLENGER, CHAMPION, Registry, RegistryError, StaleAliasError
-from rl_eval.production.states import RUNNING, Event, RefusedEventError, State, next_state
+from rl_eval.production.states import RUNNING, Event, State, next_state
 from rl_eval.production.store import UnavailableError
 
 MAX_GAP_S = 300.0
@@ -206,7 +206,7 @@ class Controller:
         if watched is None or watched.step != step:
             same = watched is not None and watched.rollout == rollout
             names = watched.names if watched and same else self._names(row)
-            share = self.config.steps[row.step]
+            share = self.config.steps[min(row.step, len(self.config.steps) - 1)]
             watched = _Watched(
                 rollout,
                 step,
@@ -244,12 +244,20 @@ class Controller:
         self, number: int, row: Row, event: Event, reason: str, actor: str, version: int | None = None
     ) -> Row | None:
         """An event: the row after it, or None where somebody else was first."""
-        target = next_state(row.state, event, row.previous)
+        target = next_state(row.state, event, row.previous)  # raises where the event is refused
         facts = {
             "from": row.state, "to": target, "challenger": row.challenger, "champion": row.champion,
             "share": row.share, "reason": reason, "row": number,
         }  # fmt: skip
-        changed = self._after(row, target, event, reason, version)
+        if target in ("promoting", "pinned") or event in ("begin", "begin_shadow"):
+            aliases = self.registry.aliases()  # before anything is changed, where the registry is away
+        else:
+            aliases = {}
+        if event == "pin" and version is None:
+            raise InputError("pin needs a version: name its number in the registry")
+        changed = row.after(event, reason, self._now(), self.config.steps, version)
+        if event in ("begin", "begin_shadow"):
+            changed = dataclasses.replace(changed, challenger=aliases.get(CHALLENGER), champion=aliases.get(CHAMPION))
         facts |= {"challenger": changed.challenger, "share_after": changed.share, "version": version}
         if event not in _WITHOUT_AUDIT:
             self._log(event, actor, facts)
@@ -264,32 +272,6 @@ class Controller:
             self._complete(number + 1, changed)
         if target == "pinned":
             self.registry.move({CHAMPION: version, CHALLENGER: None})
-        return changed
-
-    def _after(self, row: Row, target: State, event: Event, reason: str, version: int | None) -> Row:
-        changed = dataclasses.replace(row, state=target, reason=reason[:2000])
-        if event == "pause":
-            return dataclasses.replace(changed, previous=row.state)
-        if event == "resume":
-            return dataclasses.replace(changed, previous=None)
-        changed = dataclasses.replace(changed, previous=None, since=self._now(), elapsed=0.0, shadow=target == "shadow")
-        if event in ("begin", "begin_shadow"):
-            aliases = self.registry.aliases()
-            changed = dataclasses.replace(changed, challenger=aliases.get(CHALLENGER), champion=aliases.get(CHAMPION))
-        if target == "canary":
-            step = row.step + 1 if event == "advance" and row.state == "canary" else 0
-            return dataclasses.replace(changed, step=step, share=self.config.steps[step])
-        if target == "full":
-            return dataclasses.replace(changed, share=1.0)
-        if target == "shadow":
-            return dataclasses.replace(changed, step=0, share=0.0)
-        changed = dataclasses.replace(changed, share=0.0, step=0)
-        if target == "pinned":
-            if version is None:
-                raise InputError("pin needs a version: name its number in the registry")
-            return dataclasses.replace(changed, target=version, challenger=None)
-        if target == "promoting":
-            return dataclasses.replace(changed, target=row.challenger)
         return changed
 
     def _complete(self, number: int, row: Row) -> None:
@@ -336,6 +318,3 @@ class Controller:
         if self.unlogged:
             self.audit.append_all(self.unlogged)
             self.unlogged.clear()
-
-
-__all__ = ["Controller", "RefusedEventError"]

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from rl_eval.errors import InputError
-from rl_eval.production.states import STATES, State
+from rl_eval.production.states import STATES, Event, State, next_state
 
 
 @dataclass(frozen=True)
@@ -58,3 +59,32 @@ class Row:
     def body(self) -> dict[str, Any]:
         """As JSON values."""
         return dataclasses.asdict(self)
+
+    def after(self, event: Event, reason: str, now: float, steps: Sequence[float], version: int | None = None) -> Row:
+        """The row after an event.
+
+        Args:
+            now: seconds since 1970.
+            steps: the shares of the roll-out's steps.
+            version: what a pin is about.
+
+        Raises:
+            RefusedEventError: the event is not allowed now.
+        """
+        target = next_state(self.state, event, self.previous)
+        changed = dataclasses.replace(self, state=target, previous=None, reason=reason[:2000])
+        if event == "pause":
+            return dataclasses.replace(changed, previous=self.state)
+        if event == "resume":
+            return changed
+        changed = dataclasses.replace(
+            changed, since=now, elapsed=0.0, step=0, share=0.0, shadow=target == "shadow", target=None
+        )
+        if target == "canary":
+            step = self.step + 1 if self.state == "canary" else 0
+            return dataclasses.replace(changed, step=step, share=steps[step])
+        if target == "full":
+            return dataclasses.replace(changed, share=1.0)
+        if target == "promoting":
+            return dataclasses.replace(changed, target=self.challenger)
+        return dataclasses.replace(changed, target=version, challenger=None) if target == "pinned" else changed

@@ -132,6 +132,9 @@ class UnitReader:
                     challenger.append(outcome.version in self._names[0])
             if len(page) < _PAGE or (page[-1].at, page[-1].decision_id) > last:
                 break
+            seconds, most = pace(self._config)
+            if self._in_slot >= most:  # nothing more of this slot counts
+                self._counted = max(self._counted, ((self._slot + 1) * seconds, ""))
         return Units(np.array(rewards, np.float64), np.array(challenger, bool))
 
     def _counts(self, outcome: Outcome) -> bool:

@@ -41,7 +41,7 @@ def test_a_whole_log_is_whole_and_says_its_head(written):
     assert verify(written, checked.head).faults == ()
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(st.data())
 def test_any_changed_byte_is_found(written, tmp_path_factory, data):
     content = bytearray(written.read_bytes())
@@ -60,7 +60,7 @@ def test_a_missing_line_is_found(written, tmp_path, remove):
     assert verify(path).faults
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(st.permutations(range(12)))
 def test_reordered_lines_are_found(written, tmp_path_factory, order):
     path = copy(written, tmp_path_factory.mktemp("order"))

@@ -259,6 +259,7 @@ def test_one_busy_minute_does_not_decide_for_the_whole_step(world):
     assert controller._watched.rewards.units <= 3 * 10
 
 
+@pytest.mark.verify
 def test_a_restarted_controller_counts_again_and_goes_on(world):
     seen = []
     for _ in range(40):
@@ -279,6 +280,7 @@ class Killed(BaseException):
     """Stands for kill -9."""
 
 
+@pytest.mark.verify
 @pytest.mark.parametrize("rate", [0.4, 0.95])
 def test_a_kill_at_any_write_leaves_one_whole_policy_and_the_next_controller_completes(world, rate):
     world.rates["2"] = rate
