@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import yaml
-from pydantic import Field, StringConstraints, ValidationError, model_validator
+from pydantic import Field, StringConstraints, ValidationError
 
 from rl_eval.errors import InputError
 from rl_eval.production.canary_config import AuditConfig, RegistryConfig, RolloutConfig
@@ -41,12 +41,6 @@ class ProductionConfig(Section):
     proof: ProofConfig = ProofConfig()
     review: ReviewConfig = ReviewConfig()
     directory: Path = Field(Path(), exclude=True)  # of the config file; set by `load_config`
-
-    @model_validator(mode="after")
-    def _kept_long_enough(self) -> ProductionConfig:
-        if self.rollout.reward_window >= self.privacy.retention:
-            raise ValueError("rollout.reward_window must be shorter than privacy.retention, or no decision ever counts")
-        return self
 
     @property
     def path(self) -> Path:
