@@ -47,6 +47,7 @@ bench: .venv/installed
 	$(BIN)/python -m benchmarks.webtest_stepping
 	$(BIN)/python -m benchmarks.serving
 	$(BIN)/python -m benchmarks.drifting_threat
+	$(BIN)/python -m benchmarks.transfer
 	$(BIN)/python -m benchmarks.seeds
 	$(BIN)/python -m benchmarks.ddp
 	$(BIN)/python -m benchmarks.lunarlander
