@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from rl_eval.errors import InputError
-from rl_eval.evidence import TwoSampleTest
+from rl_eval.evidence import MoreOftenTest, TwoSampleTest
 
 ALPHA, SURE = 0.05, 1e-3
 SIZES = [20, pytest.param(2_000, marks=pytest.mark.verify)]
@@ -130,6 +130,50 @@ def test_looking_rarely_decides_the_same_a_little_later(rates):
         assert often.decided_at <= rarely.decided_at <= often.decided_at + 300
     else:
         assert rarely.result.interval == pytest.approx(often.result.interval)
+
+
+@pytest.mark.parametrize(("rates", "shown"), [((0.2, 0.05), True), ((0.05, 0.05), False), ((0.02, 0.0), False)])
+def test_counts_show_what_the_units_show(rates, shown):
+    rng = np.random.default_rng(13)
+    counted, units = (
+        MoreOftenTest(0.01, 0.2),
+        TwoSampleTest(0.01, 0.0, 1.0, 0.2, direction="at_most", looks_rarely=True),
+    )
+    for _ in range(30):
+        first = rng.random(100) < 0.2
+        values = rng.random(100) < np.where(first, *rates)
+        counts = [(int(values[mine].sum()), int(mine.sum())) for mine in (first, ~first)]
+        counted.add(*counts)
+        units.extend(values.astype(float), first)
+        assert counted.shown == (units.decision == "FAIL")
+    assert counted.shown == shown
+
+
+@pytest.mark.parametrize("gates", SIZES)
+@pytest.mark.parametrize("champion", [0.0, 0.02])
+def test_more_often_by_just_the_margin_is_shown_with_alpha_at_most(champion, gates, record_figure):
+    """The share of units changes on the way, as from one step of a roll-out to the next."""
+    rng, shown = np.random.default_rng(17), 0
+    for _ in range(gates):
+        test = MoreOftenTest(0.01, alpha=ALPHA)
+        for look in range(40):
+            share = 0.1 if look < 20 else 0.5
+            first = int(rng.binomial(150, share))
+            bad = int(rng.binomial(first, champion + 0.01)), int(rng.binomial(150 - first, champion))
+            test.add((bad[0], first), (bad[1], 150 - first), share)
+            if test.shown:
+                break
+        shown += test.shown
+    record_figure(f"more often by the margin of .01 than {champion}: shown", shown / gates)
+    assert not too_often(shown, gates)
+
+
+@pytest.mark.parametrize(("first", "second"), [((3, 2), (0, 1)), ((-1, 2), (0, 1)), ((0, 1), (1, 0))])
+def test_counts_that_make_no_sense_are_refused(first, second):
+    with pytest.raises(InputError):
+        MoreOftenTest(0.01).add(first, second)
+    with pytest.raises(InputError):
+        MoreOftenTest(1.0)
 
 
 def test_changing_places_mirrors_the_interval():
