@@ -92,6 +92,7 @@ def _command(file: Path, event: Event, reason: str, version: int | None = None) 
             controller.command(event, reason, actor, version)
             row = controller.row()
             aliases = controller.registry.aliases()
+            unlogged = bool(controller.unlogged)
     except UnavailableError as error:
         if event != "abort":
             raise
@@ -102,6 +103,8 @@ def _command(file: Path, event: Event, reason: str, version: int | None = None) 
         return
     names = ", ".join(f"{alias} is version {number}" for alias, number in sorted(aliases.items()))
     ended = f"; {row.outcome}" if row.state == "idle" and row.outcome else ""
+    if unlogged:
+        terminal.print_error(f"{audit_of(config).path} cannot be written, so this was not logged: see to it")
     terminal.print_line(f"the roll-out is {row.state}; {names or 'no alias is set'}{ended}")
 
 

@@ -12,17 +12,16 @@ from __future__ import annotations
 import dataclasses
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 from rl_eval.errors import InputError
 from rl_eval.production.audit import AuditError, AuditLog
 from rl_eval.production.canary.calls import read_calls
-from rl_eval.production.canary.evidence import Calls, Decision, GuardEvidence, RewardEvidence, decide
+from rl_eval.production.canary.evidence import Decision, decide
 from rl_eval.production.canary.row import Row
-from rl_eval.production.canary.units import UnitReader
+from rl_eval.production.canary.watching import Watcher
 from rl_eval.production.canary_config import RolloutConfig
-from rl_eval.production.registry import CHALLENGER, CHAMPION, Registry, RegistryError, StaleAliasError
+from rl_eval.production.registry import CHALLENGER, CHAMPION, Registry, StaleAliasError
 from rl_eval.production.states import RUNNING, Event, State, next_state
 from rl_eval.production.store import UnavailableError
 
@@ -31,19 +30,6 @@ _TRIES = 20
 _ENDS = {"promoting": "promoted", "rolling_back": "rolled back"}
 # A person's commands, and what has to happen although nothing can be logged.
 _WITHOUT_AUDIT = ("roll_back", "abort", "done")
-
-
-@dataclass
-class _Watched:
-    """The evidence of the roll-out and of its step, since this process began to watch them."""
-
-    rollout: tuple[Any, ...]
-    step: tuple[Any, ...]
-    guards: GuardEvidence
-    reader: UnitReader
-    rewards: RewardEvidence | None
-    names: tuple[frozenset[str], frozenset[str]]
-    calls: dict[str, Calls]
 
 
 class Controller:
@@ -69,7 +55,7 @@ class Controller:
         self.store, self.registry, self.audit, self.config = store, registry, audit, config
         self._steady = steady
         self._offset = wall() - steady()
-        self._watched: _Watched | None = None
+        self.watcher = Watcher(store, registry, config)
         self._seen: tuple[int, float] | None = None  # number of the row, and when this process saw it
         self.unlogged: list[tuple[str, str, dict[str, Any]]] = []
 
@@ -88,7 +74,7 @@ class Controller:
                 self._apply(number, row, "roll_back", gone, "controller")
                 return Decision("roll_back", "aliases", gone)
             return self._watch(number, row)
-        except (UnavailableError, RegistryError, AuditError) as error:
+        except InputError as error:
             return Decision("hold", "availability", str(error))
 
     def command(self, event: Event, reason: str, actor: str, version: int | None = None) -> Row:
@@ -170,11 +156,8 @@ class Controller:
     def _watch(self, number: int, row: Row) -> Decision:
         state: State = row.previous if row.state == "paused" and row.previous else row.state
         assert state in ("shadow", "canary", "full")
-        steady, watched = self._steady(), self._evidence(row, state)
-        self._count_calls(watched, 0.5 if row.shadow else row.share)
-        units = watched.reader.read(self._now(), steady)
-        if watched.rewards is not None:
-            watched.rewards.add(units.rewards, units.challenger)
+        steady = self._steady()
+        watched = self.watcher.look(row, state, self._now(), steady)
         gap = steady - self._seen[1] if self._seen is not None and self._seen[0] == number else 0.0
         counted = 0.0 if row.state == "paused" else min(max(gap, 0.0), MAX_GAP_S)
         row = dataclasses.replace(row, elapsed=row.elapsed + counted)
@@ -190,7 +173,7 @@ class Controller:
             self._seen = (number, steady)
             return decision
         event = "roll_back" if decision.verdict == "roll_back" else self._forward(state, row)
-        if self._apply(number, row, event, decision.sentence, "controller") is None:
+        if self._apply(number, row, event, f"{decision.figure}: {decision.sentence}", "controller") is None:
             return Decision("hold", "availability", "somebody else changed the row meanwhile")
         return decision
 
@@ -198,47 +181,6 @@ class Controller:
         if state == "full":
             return "complete"
         return "fill" if state == "canary" and row.step + 1 >= len(self.config.steps) else "advance"
-
-    def _evidence(self, row: Row, state: State) -> _Watched:
-        rollout = (row.challenger, row.champion)
-        step = (*rollout, state, row.step, row.since)
-        watched = self._watched
-        if watched is None or watched.step != step:
-            same = watched is not None and watched.rollout == rollout
-            names = watched.names if watched and same else self._names(row)
-            share = self.config.steps[min(row.step, len(self.config.steps) - 1)]
-            watched = _Watched(
-                rollout,
-                step,
-                watched.guards if watched and same else GuardEvidence(self.config),
-                UnitReader(self.store, self.config, row.since, *names),
-                RewardEvidence(self.config, share) if state == "canary" else None,
-                names,
-                watched.calls if watched and same else read_calls(self.store),
-            )
-            self._watched = watched
-        return watched
-
-    def _names(self, row: Row) -> tuple[frozenset[str], frozenset[str]]:
-        """What decisions call the challenger and the champion: the number, or the identity of the bytes that act."""
-        names = []
-        for version in (row.challenger, row.champion):
-            policy = self.registry.version(version or 0).lineage.policy
-            names.append(frozenset(name for name in (str(version), policy) if name is not None))
-        if names[0] & names[1]:
-            raise RegistryError(
-                f"versions {row.challenger} and {row.champion} are the same policy: register another challenger"
-            )
-        return names[0], names[1]
-
-    def _count_calls(self, watched: _Watched, share: float) -> None:
-        calls = read_calls(self.store)
-        new = []
-        for names in watched.names:
-            parts = [calls.get(name, Calls()).since(watched.calls.get(name, Calls())) for name in names]
-            new.append(Calls(*(sum(values) for values in zip(*map(dataclasses.astuple, parts), strict=True))))
-        watched.guards.add(new[0], new[1], share)
-        watched.calls = calls
 
     def _apply(
         self, number: int, row: Row, event: Event, reason: str, actor: str, version: int | None = None
@@ -257,7 +199,10 @@ class Controller:
             raise InputError("pin needs a version: name its number in the registry")
         changed = row.after(event, reason, self._now(), self.config.steps, version)
         if event in ("begin", "begin_shadow"):
-            changed = dataclasses.replace(changed, challenger=aliases.get(CHALLENGER), champion=aliases.get(CHAMPION))
+            calls = {version: list(dataclasses.astuple(part)) for version, part in read_calls(self.store).items()}
+            changed = dataclasses.replace(
+                changed, challenger=aliases.get(CHALLENGER), champion=aliases.get(CHAMPION), calls=calls
+            )
         facts |= {"challenger": changed.challenger, "share_after": changed.share, "version": version}
         if event not in _WITHOUT_AUDIT:
             self._log(event, actor, facts)
@@ -277,7 +222,7 @@ class Controller:
     def _complete(self, number: int, row: Row) -> None:
         """Change the aliases as the row says, and end the roll-out."""
         aliases = self.registry.aliases()
-        moved = False
+        moved, ending = False, _ENDS[row.state]
         try:
             if row.state == "promoting":
                 if aliases.get(CHAMPION) != row.target:
@@ -289,10 +234,10 @@ class Controller:
                 self.registry.move({CHALLENGER: None}, {CHALLENGER: row.challenger})
                 moved = True
         except StaleAliasError as error:
-            self._log_or_keep("alias_conflict", "controller", {"row": number, "reason": str(error)})
+            ending = f"not {ending}, since somebody else moved an alias ({error})"
         ended = dataclasses.replace(
-            row, state="idle", challenger=None, champion=None, target=None, share=0.0, shadow=False,
-            outcome=f"version {row.challenger} {_ENDS[row.state]}: {row.reason}"[:2000],
+            row, state="idle", challenger=None, champion=None, target=None, share=0.0, shadow=False, calls={},
+            outcome=f"version {row.challenger} {ending}: {row.reason}"[:2000],
         )  # fmt: skip
         if self.store.swap_document(number, ended.body()):
             facts = {"outcome": ended.outcome, "aliases_moved": moved, "row": number}

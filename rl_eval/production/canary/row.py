@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from rl_eval.errors import InputError
@@ -24,6 +24,7 @@ class Row:
         target: the version that is pinned, or that a promotion is about.
         since: seconds since 1970; decisions from then on belong to the step.
         elapsed: seconds for which somebody watched the step.
+        calls: version -> decisions, failures and slow ones before the roll-out began.
         reason: why the last change was made.
         outcome: how the last roll-out ended.
     """
@@ -38,6 +39,7 @@ class Row:
     target: int | None = None
     since: float = 0.0
     elapsed: float = 0.0
+    calls: Mapping[str, Sequence[int]] = field(default_factory=dict)
     reason: str = ""
     outcome: str = ""
 

@@ -222,7 +222,7 @@ def test_a_clock_that_jumps_by_a_day_changes_nothing(world, jump, restart):
     world.jump = 0.0
     assert world.minutes(10, [controller]) == before
     assert events(world) == ["begin"]
-    rewards = controller._watched.rewards
+    rewards = controller.watcher.watched.rewards
     assert rewards.missing == [0, 0]
 
 
@@ -230,7 +230,7 @@ def test_a_decision_counts_once_its_reward_had_time_to_come(world):
     world.reward_after = 59.0
     controller = world.controller()
     world.minutes(40, [controller])
-    rewards = controller._watched.rewards
+    rewards = controller.watcher.watched.rewards
     assert rewards.units > 1_000
     assert rewards.missing == [0, 0]
     world.reward_after = 400.0
@@ -241,14 +241,14 @@ def test_a_decision_counts_once_its_reward_had_time_to_come(world):
 def test_a_unit_counts_once_however_often_it_comes_back(world):
     controller = world.controller()
     world.minutes(10, [controller])
-    counted = controller._watched.rewards.units
+    counted = controller.watcher.watched.rewards.units
     world.rows = [replace(row, unit=f"u{index % 5}") for index, row in enumerate(world.rows)]
     again = world.controller()
     again.run_pass()
     world.steady += 120
     again.run_pass()
     assert counted > 100
-    assert again._watched.rewards.units == 5
+    assert again.watcher.watched.rewards.units == 5
 
 
 def test_one_busy_minute_does_not_decide_for_the_whole_step(world):
@@ -256,7 +256,7 @@ def test_one_busy_minute_does_not_decide_for_the_whole_step(world):
     controller = world.controller()
     world.minutes(2, [controller], units=5_000)
     world.minutes(2, [controller], units=0)
-    assert controller._watched.rewards.units <= 3 * 10
+    assert controller.watcher.watched.rewards.units <= 3 * 10
 
 
 @pytest.mark.verify
@@ -393,6 +393,34 @@ def test_commands_are_logged_with_their_reasons(world):
     ]  # fmt: skip
     with pytest.raises(RegistryError, match="no version 9"):
         controller.command("pin", "x", "me", version=9)
+
+
+def test_a_restarted_controller_remembers_errors_from_the_beginning(world):
+    world.minutes(1, [world.controller()])
+    world.failures["2"] = 0.5
+    world.minutes(15, [])
+    world.failures["2"] = 0.0
+    for _ in range(2):  # one pass each, with what was counted before it began
+        world.controller().run_pass()
+    assert world.row.state == "idle"
+    assert "errors" in world.row.outcome
+
+
+def test_a_promotion_that_somebody_else_overtook_says_so(world):
+    controller = world.controller()
+    world.minutes(2, [controller])
+    number, body = world.document().number, world.row.body()
+    assert world.swap_document(number, {**body, "state": "promoting", "target": 2, "share": 0.0})
+    world.registry.move({"champion": 3})
+    controller.run_pass()
+    assert world.registry.aliases()["champion"] == 3
+    assert "version 2 not promoted, since somebody else moved an alias" in world.row.outcome
+
+
+def test_a_damaged_row_is_hold(world):
+    assert world.swap_document(0, {"state": "odd"})
+    decision = world.controller().run_pass()
+    assert (decision.verdict, decision.figure) == ("hold", "availability")
 
 
 def test_what_is_paused_and_fails_is_rolled_back(world):
