@@ -29,7 +29,7 @@ from agents.base_agent import REMEDY, BaseAgent
 from agents.checkpoint_arrays import with_prefix, without_prefix
 from agents.collect import Step, add_reward_terms, check_finite, step_copies
 from agents.config import DQNConfig
-from agents.elastic_weights import hold, mean_squared_gradients
+from agents.elastic_weights import hold, q_network_fisher
 from agents.health_metrics import MEASUREMENTS, ROWS, modal_share, unit_shares
 from agents.make_replay import make_replay
 from agents.networks import arrays_of, load_arrays
@@ -371,7 +371,7 @@ class DQN(BaseAgent):
     ) -> np.ndarray:
         """From now on hold the weights near what they are, as elastic weight consolidation does.
 
-        F is E[Σₐ (∂Q(s, a) / ∂θ)²] over legal actions, as of normal variables of variance 1.
+        See `elastic_weights.q_network_fisher` for F.
 
         Args:
             strength: λ.
@@ -386,13 +386,8 @@ class DQN(BaseAgent):
             ValueError: a value makes no sense.
         """
         inputs = torch.from_numpy(self.inputs(np.asarray(obs, np.float32))).to(self.device)
-        legal = None if masks is None else iter(torch.from_numpy(np.asarray(masks, bool)).to(self.device).split(1))
-
-        def scores(row: torch.Tensor) -> torch.Tensor:
-            q = self.learner.online(row)[0]
-            return q if legal is None else q[next(legal)[0]]
-
-        fisher = mean_squared_gradients(self.learner.online, scores, inputs)
+        legal = None if masks is None else torch.from_numpy(np.asarray(masks, bool)).to(self.device)
+        fisher = q_network_fisher(self.learner.online, inputs, legal)
         self.learner.elastic = hold(self.learner.flat.parameter, strength, fisher, earlier, decay)
         return self.learner.elastic.fisher.cpu().numpy()
 

@@ -13,10 +13,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from torch import Tensor, nn
+
+if TYPE_CHECKING:
+    from agents.networks import ActorCritic
 
 EXACT_ACTIONS = 16  # up to so many discrete actions the expectation over them is a sum, beyond it is drawn
 DRAWS = 16  # actions of each observation
@@ -99,3 +103,52 @@ def mean_squared_gradients(network: nn.Module, scores: Callable[[Tensor], Tensor
                 if gradient is not None:
                     into.addcmul_(gradient, gradient)
     return torch.cat([part.flatten() for part in total]).div_(max(len(inputs), 1)).cpu().numpy()
+
+
+def actor_critic_fisher(network: ActorCritic, inputs: Tensor, masks: Tensor | None) -> np.ndarray:
+    """F of an actor-critic, float32 `[P]`.
+
+    F of the actor is E[(∂ log π(a | s) / ∂θ)²] over its own actions, that of the critic E[(∂V(s) / ∂θ)²], as of a
+    normal variable of variance 1.
+
+    Args:
+        inputs: `[B, D]` as the network takes them.
+        masks: bool `[B, A]`, the actions that were legal; None: all.
+    """
+    rng = np.random.default_rng(0)
+    legal = None if masks is None else iter(masks.split(1))
+
+    def scores(row: Tensor) -> Tensor:
+        mask = None if legal is None else next(legal)
+        value, parameters = network.values(row), network.parameters_of_actions(row, mask)
+        if not network.discrete:
+            noise = torch.from_numpy(rng.standard_normal((DRAWS, parameters.shape[1]), np.float32)).to(row.device)
+            actions = (parameters + network.log_std.exp() * noise).detach()
+            log_probs, _ = network.log_prob_and_entropy(parameters.expand(DRAWS, -1), actions)
+            return torch.cat([value, log_probs / DRAWS**0.5])
+        log_p = torch.log_softmax(parameters, dim=-1)[0]
+        p = log_p.detach().exp()
+        if len(p) <= EXACT_ACTIONS:  # √p, since the gradient is squared
+            return torch.cat([value, log_p[p > 0] * p[p > 0].sqrt()])
+        shares = p.double().cpu().numpy()
+        drawn = torch.from_numpy(rng.choice(len(shares), DRAWS, p=shares / shares.sum())).to(row.device)
+        return torch.cat([value, log_p[drawn] / DRAWS**0.5])
+
+    return mean_squared_gradients(network, scores, inputs)
+
+
+def q_network_fisher(network: nn.Module, inputs: Tensor, masks: Tensor | None) -> np.ndarray:
+    """F of action values, float32 `[P]`.
+
+    It is E[Σₐ (∂Q(s, a) / ∂θ)²] over legal actions, as of normal variables of variance 1.
+
+    Args:
+        inputs, masks: as of `actor_critic_fisher`.
+    """
+    legal = None if masks is None else iter(masks)
+
+    def scores(row: Tensor) -> Tensor:
+        values = network(row)[0]
+        return values if legal is None else values[next(legal)]
+
+    return mean_squared_gradients(network, scores, inputs)

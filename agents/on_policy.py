@@ -19,7 +19,7 @@ from agents.checkpoint_arrays import take_over_moments, unpack_moments, with_pre
 from agents.closed_form_gradients import ClosedForm
 from agents.collect import Rollout, collect, next_values
 from agents.config import OnPolicyConfig
-from agents.elastic_weights import DRAWS, EXACT_ACTIONS, ElasticWeights, hold, mean_squared_gradients
+from agents.elastic_weights import ElasticWeights, actor_critic_fisher, hold
 from agents.experience import Experience
 from agents.flat_parameters import FlatParameters
 from agents.health_metrics import HealthMetrics
@@ -341,8 +341,7 @@ class OnPolicyAgent(BaseAgent):
     ) -> np.ndarray:
         """From now on hold the weights near what they are, as elastic weight consolidation does.
 
-        F of the actor is E[(∂ log π(a | s) / ∂θ)²] over its own actions, that of the critic E[(∂V(s) / ∂θ)²], as of a
-        normal variable of variance 1.
+        See `elastic_weights.actor_critic_fisher` for F.
 
         Args:
             strength: λ.
@@ -356,28 +355,9 @@ class OnPolicyAgent(BaseAgent):
         Raises:
             ValueError: a value makes no sense.
         """
-        rng, network = np.random.default_rng(0), self.network
         inputs = torch.from_numpy(self.inputs(np.asarray(obs, np.float32))).to(self.device)
-        legal = None if masks is None else iter(torch.from_numpy(np.asarray(masks, bool)).to(self.device).split(1))
-
-        def scores(row: Tensor) -> Tensor:
-            mask = None if legal is None else next(legal)
-            value = network.values(row)
-            parameters = network.parameters_of_actions(row, mask)
-            if network.discrete:
-                log_p = torch.log_softmax(parameters, dim=-1)[0]
-                if len(log_p) <= EXACT_ACTIONS:  # √p, since the gradient is squared
-                    p = log_p.detach().exp()
-                    return torch.cat([value, log_p[p > 0] * p[p > 0].sqrt()])
-                p_draw = log_p.detach().exp().double().cpu().numpy()
-                drawn = rng.choice(len(p_draw), DRAWS, p=p_draw / p_draw.sum())
-                return torch.cat([value, log_p[torch.from_numpy(drawn).to(self.device)] / DRAWS**0.5])
-            noise = torch.from_numpy(rng.standard_normal((DRAWS, self.action_size), np.float32)).to(self.device)
-            actions = (parameters + network.log_std.exp() * noise).detach()
-            log_probs, _ = network.log_prob_and_entropy(parameters.expand(DRAWS, -1), actions)
-            return torch.cat([value, log_probs / DRAWS**0.5])
-
-        fisher = mean_squared_gradients(network, scores, inputs)
+        legal = None if masks is None else torch.from_numpy(np.asarray(masks, bool)).to(self.device)
+        fisher = actor_critic_fisher(self.network, inputs, legal)
         self.elastic = hold(self.flat.parameter, strength, fisher, earlier, decay)
         return self.elastic.fisher.cpu().numpy()
 

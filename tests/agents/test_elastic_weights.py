@@ -7,6 +7,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from agents import elastic_weights
 from agents.config import A2CConfig, DQNConfig, NetworkConfig, PPOConfig, QNetworkConfig
 from agents.elastic_weights import ElasticWeights, hold
 from tests.agents.environments import BOX, Walk, build
@@ -122,6 +123,26 @@ def test_illegal_actions_do_not_count():
     bias = fisher[start + head : start + head + 3]
     assert bias[0] == 0.0
     assert bias[1] > 0.0
+
+
+def test_many_actions_are_drawn_and_come_near_their_expectation(monkeypatch):
+    agent = build(CONFIGS["closed form"], Walk(4))
+    obs = np.random.default_rng(2).normal(size=(200, 2)).astype(np.float32)
+    exact = agent.hold_weights(1.0, obs)
+    monkeypatch.setattr(elastic_weights, "EXACT_ACTIONS", 2)
+    drawn = agent.hold_weights(1.0, obs)
+    large = exact > 0.05 * exact.max()
+    assert drawn[large] == pytest.approx(exact[large], rel=0.3)
+    assert (drawn != exact).any()
+
+
+def test_fisher_of_action_values_leaves_out_illegal_ones():
+    config = DQNConfig(learning_starts=8, batch_size=8, buffer_size=100, network=QNetworkConfig(widths=[]))
+    agent = build(config, Walk(1))
+    fisher = agent.hold_weights(1.0, OBS, np.tile([False, True, True], (len(OBS), 1)))
+    weights, biases = fisher[:6].reshape(3, 2), fisher[6:]
+    np.testing.assert_allclose(weights, [[0, 0], *[(OBS**2).mean(axis=0)] * 2], rtol=1e-5)  # Q is linear
+    np.testing.assert_allclose(biases, [0, 1, 1], rtol=1e-6)
 
 
 def test_continuous_actions_have_the_fisher_information_of_a_normal_distribution():
