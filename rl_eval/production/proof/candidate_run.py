@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import hashlib
+import os
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -40,7 +41,7 @@ def write_candidate(champion: run.Run, candidate: Candidate, directory: Path, co
     parent = champion.judged_snapshot()
     now = datetime.datetime.now(datetime.UTC).isoformat()
     name = run.step_name(int(candidate.meta["env_steps"]))
-    temporary = directory.with_name(f".{directory.name}.tmp")
+    temporary = directory.with_name(f".{directory.name}.{os.getpid()}.tmp")
     shutil.rmtree(temporary, ignore_errors=True)
     temporary.mkdir(parents=True)
     for file in COPIED:
@@ -74,7 +75,11 @@ def write_candidate(champion: run.Run, candidate: Candidate, directory: Path, co
     }
     run.write_json(temporary / "run.json", info)
     run.fsync(temporary)
-    temporary.rename(directory)
+    try:
+        temporary.rename(directory)
+    except OSError as error:
+        shutil.rmtree(temporary, ignore_errors=True)
+        raise InputError(f"{directory} cannot be written ({error.strerror}): name a new folder") from error
     run.fsync(directory.parent)
     return run.read_run(directory)
 
