@@ -45,8 +45,8 @@ def train_once(
         champion: whom it goes on from.
         folder: of candidates, one folder a training.
         reason: why it is trained, as the trigger says it.
-        known: `[B, D]` observations of what the champion learned before; None: those of experience trained on before, or
-            `observations_of_run`.
+        known: `[B, D]` observations of what the champion learned before; None: those of experience trained on
+            before. `observations_of_run` gives them for the first training.
         trust: whether plugins of the champion's run may be imported.
 
     Returns:
