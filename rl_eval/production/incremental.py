@@ -143,8 +143,9 @@ def observations_of_run(champion: run.Run, count: int, *, trust: bool = False) -
         raise InputError(f"{champion.path} is of an environment that is not here: install its domain")
     vector = domains.make(source.env_config, n_envs=COPIES, part="train")
     try:
-        rng, collected = np.random.default_rng(0), []
-        observations, infos = vector.reset(seed=list(range(COPIES)))
+        rng = np.random.default_rng(0)
+        collected: list[np.ndarray] = []
+        observations, infos = vector.reset(seed=0)
         while len(collected) * COPIES < count:
             flat = np.asarray(observations, np.float32).reshape(COPIES, -1)
             collected.append(flat.copy())
