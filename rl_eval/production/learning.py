@@ -81,7 +81,8 @@ def learn_from_logs(
     replayed = _replayed(old, round(config.replay * len(new)), seed)
     held = None
     if config.ewc_lambda:
-        held = learner.hold(config.ewc_lambda, _known(champion, known, old, config, seed), fisher, config.ewc_decay)
+        observations, masks = _known(champion, known, old, config, seed)
+        held = learner.hold(config.ewc_lambda, observations, masks, fisher, config.ewc_decay)
     everything = _most([*replayed, *new])
     metrics: dict[str, float] = {}
     if learner.on_policy:
@@ -141,17 +142,19 @@ def _known(
     old: Sequence[StoredTransition],
     config: TrainingConfig,
     seed: int,
-) -> np.ndarray:
-    """Observations at which the Fisher information is estimated."""
+) -> tuple[np.ndarray, np.ndarray | None]:
+    """Observations at which the Fisher information is estimated, and which actions were legal; None: all."""
+    masks = None
     if known is None and old:
-        known = columns(list(old)[-MAX_TRANSITIONS:], champion.policy)["obs"]
+        earlier = columns(_most(old), champion.policy)
+        known, masks = earlier["obs"], earlier.get("masks")
     if known is None or not len(known):
         raise InputError(
             "nothing says what the champion has learned before, so its weights cannot be held: give observations of "
             "its training, or set training.ewc_lambda to 0"
         )
-    rng = seeding.generator(seed, "replay")
-    return known[rng.permutation(len(known))[: config.fisher_rows]]
+    rows = seeding.generator(seed, "replay").permutation(len(known))[: config.fisher_rows]
+    return known[rows], None if masks is None else masks[rows]
 
 
 def margin_gradients(source: Source, folder: Path) -> Callable[[np.ndarray], np.ndarray]:

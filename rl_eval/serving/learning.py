@@ -110,13 +110,19 @@ class Learner:
             self.agent.refill(self._columns(transitions))
 
     def hold(
-        self, strength: float, observations: np.ndarray, earlier: np.ndarray | None = None, decay: float = 1.0
+        self,
+        strength: float,
+        observations: np.ndarray,
+        masks: np.ndarray | None = None,
+        earlier: np.ndarray | None = None,
+        decay: float = 1.0,
     ) -> np.ndarray:
         """Hold the weights where they are by elastic weight consolidation; see `agents.elastic_weights`.
 
         Args:
             strength: λ.
             observations: `[B, D]` of what was learned before.
+            masks: bool `[B, A]`, the actions that were legal; None: all.
             earlier: what the last call returned, `[P]`, for an earlier policy; it remains with the weight `decay`.
 
         Raises:
@@ -125,7 +131,7 @@ class Learner:
         if not hasattr(self.agent, "hold_weights"):
             raise InputError(f"agent={self._source.meta['agent']} has no `hold_weights`: set ewc_lambda to 0")
         try:
-            return self.agent.hold_weights(strength, observations, earlier=earlier, decay=decay)
+            return self.agent.hold_weights(strength, observations, masks, earlier=earlier, decay=decay)
         except (ValueError, RuntimeError) as error:
             raise InputError(f"the weights cannot be held ({error}): set ewc_lambda to 0") from error
 

@@ -10,8 +10,8 @@ from scipy import stats
 from benchmarks import drifting_threat as drift
 from rl_eval.errors import InputError
 from rl_eval.production.learning import learn_from_logs, margin_gradients
-from rl_eval.production.learning_config import TrainingConfig
-from rl_eval.production.proof import backward_transfer, forward_transfer
+from rl_eval.production.learning_config import ProofConfig, TrainingConfig
+from rl_eval.production.proof import Judged, LoggedTraffic, backward_transfer, forward_transfer, prove
 from rl_eval.production.review import calibrate
 from rl_eval.serving.rows import DamagedStoreError
 
@@ -95,6 +95,41 @@ def test_gradients_are_those_of_the_served_policys_lead(champion, traffic, tmp_p
     risen = (lead(obs + step * direction) - lead(obs - step * direction)) / (2 * step)
     slope = np.abs(gradients).sum(axis=1)
     assert np.median(np.abs(risen - slope) / np.maximum(slope, 1e-6)) < 0.05
+
+
+@pytest.mark.verify
+def test_a_proof_on_threat_traffic_passes_a_good_candidate_and_fails_a_bad_one(traffic, tmp_path):
+    """The bad one has learned from rewards of the wrong sign."""
+    untrained = drift.untrained(0)
+    flows, later = traffic[0][0], traffic[1][0]
+    values = untrained.run_config
+
+    def trained(parent, rows, rounds):
+        config = PLAIN.model_copy(update={"rounds": rounds})
+        found = learn_from_logs(parent, rows, [], config, known=None, folder=tmp_path)
+        return drift.source(found.arrays, found.meta, values)
+
+    champion = trained(untrained, logs(untrained, flows), 8)
+    new = drift.logged(champion.policy, later, seed=2)
+    wrong = [dataclasses.replace(row, experience=row.experience._replace(reward=-row.experience.reward)) for row in new]
+    shown = drift.logged(champion.policy, drift.later_flows(5, 1, 2_000), seed=3, epsilon=0.3)
+    obs = np.array([np.frombuffer(row.decision.observation, np.float32) for row in shown])
+    log = LoggedTraffic(
+        obs,
+        np.array([np.frombuffer(row.decision.action, np.int64)[0] for row in shown]),
+        np.exp([row.decision.log_prob for row in shown]),
+        np.array([row.experience.reward for row in shown]),
+    )
+    config = ProofConfig(epsilon=0.02)
+    decisions = {}
+    for name, rows in (("good", new), ("bad", wrong)):
+        candidate = trained(champion, rows, 8)
+        both = [Judged(one.policy, None, margin_gradients(one, tmp_path)) for one in (candidate, champion)]
+        decisions[name] = prove(*both, config, traffic=log)
+    assert decisions["good"].decision == "PASS", decisions["good"].reasons
+    assert decisions["good"].figures["off_policy"]["difference"]["low"] > 0.0
+    assert decisions["bad"].decision == "FAIL"
+    assert "off_policy FAIL" in decisions["bad"].reasons[0]
 
 
 def test_a_permutation_test_by_hand():
