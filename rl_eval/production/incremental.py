@@ -1,4 +1,4 @@
-"""One incremental training from the store: claimed, kept alive, written as a run, and counted once.
+"""One training from the store: claimed, kept alive, written as a run, and counted once.
 
 The candidate's folder has the number of its training. So where a process dies after it wrote the candidate, the next
 one takes the training over, finds the candidate, and trains nothing twice; where it dies before, the next one trains on
@@ -17,7 +17,7 @@ import numpy as np
 
 from rl_eval import domains, run
 from rl_eval.errors import InputError
-from rl_eval.production.learning import learn_from_logs
+from rl_eval.production.learning import Candidate, learn_from_logs, learn_from_scratch
 from rl_eval.production.learning_config import TrainingConfig
 from rl_eval.production.proof import read_fisher, write_candidate
 from rl_eval.production.store import Store, Training, TrainingLostError, UnavailableError
@@ -25,6 +25,7 @@ from rl_eval.production.transitions import transitions
 from rl_eval.provenance import git_revision
 from rl_eval.serving.source import load
 
+FULL = "monthly"  # the reason of a training from scratch, on all experience that is kept
 RENEWALS = 4  # in a lease
 COPIES = 8  # of an environment that a champion is played in
 
@@ -64,21 +65,10 @@ def train_once(
         return _finish(store, training, run.read_run(directory))
     try:
         with _alive(store, training, config.lease), tempfile.TemporaryDirectory() as scratch:
-            new = transitions(store.experiences_of(training))
-            if not new:
+            candidate = _learn(store, training, champion, config, known, Path(scratch), trust)
+            if candidate is None:
                 store.finish_training(training, {"candidate": None, "reason": "no complete transition"})
                 return None
-            before = [one for one in store.accepted_since() if one.seq < training.first_seq]
-            candidate = learn_from_logs(
-                load(str(champion.path), seed=0, trust=trust),
-                new,
-                transitions(before),
-                config,
-                known=known,
-                folder=Path(scratch),
-                fisher=read_fisher(champion),
-                seed=training.id,
-            )
             code = {"revision": git_revision(), "training": training.id, "reason": training.kind}
             written = write_candidate(champion, candidate, directory, code)
     except FloatingPointError as error:
@@ -90,6 +80,40 @@ def train_once(
         store.finish_training(training, {"candidate": None, "reason": str(error)}, failed=True)
         raise
     return _finish(store, training, written)
+
+
+def _learn(
+    store: Store,
+    training: Training,
+    champion: run.Run,
+    config: TrainingConfig,
+    known: np.ndarray | None,
+    scratch: Path,
+    trust: bool,
+) -> Candidate | None:
+    """A candidate, from scratch where the training is the monthly one; None where there is nothing to learn from."""
+    source = load(str(champion.path), seed=0, trust=trust)
+    new = store.experiences_of(training)
+    own = {one.seq for one in new}
+    first = training.first_seq or None
+    before = [one for one in store.accepted_since() if one.seq not in own and (first is None or one.seq < first)]
+    if training.kind == FULL:
+        everything = transitions([*before, *new])
+        if not everything:
+            return None
+        return learn_from_scratch(source, everything, config, folder=scratch, seed=training.id)
+    if not (complete := transitions(new)):
+        return None
+    return learn_from_logs(
+        source,
+        complete,
+        transitions(before),
+        config,
+        known=known,
+        folder=scratch,
+        fisher=read_fisher(champion),
+        seed=training.id,
+    )
 
 
 def _finish(store: Store, training: Training, written: run.Run) -> run.Run:

@@ -9,6 +9,7 @@ al. 2022, arXiv 2110.00641); DQN learns one step at a time, and so about its own
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -33,13 +34,14 @@ class Candidate:
     """What a training made of a champion.
 
     Attributes:
+        parent: the version of the champion; None: it was trained from scratch.
         arrays, meta: its policy checkpoint.
         fisher: float32 `[P]`, what holds the weights of the next one; None where nothing was held.
         new, replayed: transitions learned from, and earlier ones learned from again.
         metrics: of the last round.
     """
 
-    parent: str
+    parent: str | None
     policy: ServedPolicy
     arrays: Mapping[str, np.ndarray] = field(repr=False)
     meta: Mapping[str, Any] = field(repr=False)
@@ -97,6 +99,29 @@ def learn_from_logs(
     steps = int(champion.meta.get("env_steps") or 0) + len(new)
     meta = {**meta, "agent": champion.meta["agent"], "env": champion.meta["env"], "env_steps": steps}
     return Candidate(champion.policy.version, policy, arrays, meta, held, len(_most(new)), len(replayed), metrics)
+
+
+def learn_from_scratch(
+    champion: Source, experience: Sequence[StoredTransition], config: TrainingConfig, *, folder: Path, seed: int = 0
+) -> Candidate:
+    """Train a policy with the champion's settings, but new weights and statistics, on all experience there is.
+
+    Args:
+        experience: in the order of its decisions.
+        folder, seed: as of `learn_from_logs`; the first weights are drawn from the seed too.
+
+    Raises:
+        InputError, FloatingPointError: as `learn_from_logs`.
+    """
+    run_config = {**(champion.run_config or {}), "seed": seed} if champion.run_config is not None else None
+    anew = dataclasses.replace(champion, run_config=run_config)
+    arrays, meta = Learner(anew, None, folder).agent.policy_checkpoint()
+    arrays = {name: np.array(value) for name, value in arrays.items()}
+    kept = {name: champion.meta[name] for name in ("agent", "env")}
+    start = dataclasses.replace(anew, arrays=arrays, meta={**meta, **kept, "env_steps": 0})
+    full = config.model_copy(update={"ewc_lambda": 0.0, "replay": 0.0, "rounds": config.full_rounds})
+    found = learn_from_logs(start, experience, [], full, known=None, folder=folder, seed=seed)
+    return dataclasses.replace(found, parent=None)
 
 
 def _changes(champion: Source, config: TrainingConfig, count: int) -> dict[str, Any]:

@@ -16,6 +16,7 @@ class TrainingConfig(Section):
         lr: None: that of the champion's run.
         rounds: times that PPO and A2C learn from the experience, with advantages estimated anew; DQN takes so many
             times the gradient steps that its run took for each transition.
+        full_rounds: the same of a full training from scratch.
         epochs: of PPO, passes over the experience a round; None: those of the champion's run.
         replay: earlier transitions for each new one.
         ewc_lambda: λ of elastic weight consolidation; 0: weights are not held.
@@ -26,6 +27,7 @@ class TrainingConfig(Section):
 
     lr: float | None = Field(None, gt=0, allow_inf_nan=False)
     rounds: int = Field(4, ge=1, le=1000)
+    full_rounds: int = Field(30, ge=1, le=10_000)
     epochs: int | None = Field(None, ge=1, le=1000)
     replay: float = Field(1.0, ge=0, le=100, allow_inf_nan=False)
     ewc_lambda: float = Field(100.0, ge=0, allow_inf_nan=False)

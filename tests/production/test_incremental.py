@@ -60,6 +60,17 @@ def test_experience_is_trained_on_once_and_replayed_later(store, champion, tmp_p
     assert [training.state for training in store.trainings()] == ["done"] * 3
 
 
+def test_the_monthly_training_starts_from_scratch_on_all_experience(store, champion, tmp_path):
+    first = train_once(store, champion, tmp_path, CONFIG, "daily")
+    config = CONFIG.model_copy(update={"full_rounds": 2})
+    full = train_once(store, first, tmp_path, config, "monthly")  # there is nothing new, and it is trained all the same
+    assert full.info["init"] is None
+    assert (full.info["production"]["new"], full.info["production"]["parent"]) == (64, None)
+    weights = [run.read_checkpoint(one.judged_snapshot(), "policy")[0] for one in (champion, first, full)]
+    distance = [max(np.abs(a[key] - weights[0][key]).max() for key in a) for a in weights[1:]]
+    assert distance[1] > 5 * distance[0]  # other first weights
+
+
 @pytest.mark.parametrize("where", ["learn_from_logs", "write_candidate", "_finish"])
 def test_a_kill_at_any_point_trains_nothing_twice(store, champion, tmp_path, monkeypatch, where):
     def killed(*_, **__):

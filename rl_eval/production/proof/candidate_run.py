@@ -67,7 +67,7 @@ def write_candidate(champion: run.Run, candidate: Candidate, directory: Path, co
         "ended": now,
         "snapshot": name,
         "env_steps": int(candidate.meta["env_steps"]),
-        "init": lineage,
+        "init": None if candidate.parent is None else lineage,
         "production": {"parent": candidate.parent, "new": candidate.new, "replayed": candidate.replayed, **code},
         run.FILES_SHA256: {
             file: run.file_sha256(temporary / file) for file in COPIED[1:] if (temporary / file).is_file()
