@@ -11,7 +11,7 @@ from rl_eval.evidence.share_interval import log_mean_exp
 from rl_eval.evidence.two_samples import _weights
 from rl_eval.production.canary.evidence import looks, step_alpha
 
-_BATCH = 250  # roll-outs in memory at once
+_BATCH = 2_000  # roll-outs in memory at once
 
 
 @dataclass(frozen=True)
@@ -31,17 +31,19 @@ class _Bet:
         second = np.array([[0, 0], [0, 0], [two, two], [0, two]])
         if swapped:
             first, second = second, first
-        growth = bet._growth(first, second, np.zeros(4), None)  # [2, 4, C, P]
-        self.shape = growth.shape[2:]
-        self.growth = [end.reshape(4, -1) for end in growth]
+        self.growth = bet._growth(first, second, np.zeros(4), None).transpose(2, 0, 1, 3)  # [C, 2, 4, P]
         self.bar = np.log(1 / alpha)
-        self.open = np.ones((rollouts, self.shape[0]), bool)
+        self.open = np.ones((len(self.growth), rollouts), bool)
 
     def shown(self, counts, index):
         """Whether every cell of θ is refuted, of the roll-outs `index` with `counts` `[n, 4]`."""
-        logs = np.minimum(*(counts @ end for end in self.growth)).reshape(len(counts), *self.shape)
-        self.open[index] &= log_mean_exp(logs) < self.bar
-        return ~self.open[index].any(axis=1)
+        still = self.open[:, index]
+        for cell, (low, high) in enumerate(self.growth):
+            which = np.flatnonzero(still[cell])  # a cell that is refuted stays so
+            if len(which):
+                some = counts[which]
+                self.open[cell, index[which]] = log_mean_exp(np.minimum(some @ low, some @ high)) < self.bar
+        return ~self.open[:, index].any(axis=0)
 
 
 def simulate_step(rng, config, share, rates, rollouts, limit, record=None):
