@@ -42,7 +42,10 @@ class _Bet:
             which = np.flatnonzero(still[cell])  # a cell that is refuted stays so
             if len(which):
                 some = counts[which]
-                self.open[cell, index[which]] = log_mean_exp(np.minimum(some @ low, some @ high)) < self.bar
+                logs = np.minimum(some @ low, some @ high)
+                high_enough = np.flatnonzero(logs.max(axis=1) >= self.bar)  # the mean is no larger than the largest
+                refuted = high_enough[log_mean_exp(logs[high_enough]) >= self.bar]
+                self.open[cell, index[which[refuted]]] = False
         return ~self.open[:, index].any(axis=0)
 
 
