@@ -17,6 +17,7 @@ LAYERS: dict[str, tuple[str, ...]] = {
         "cli",
         "pytest_plugin",
         "launch",
+        "sweep_end",
         "hydra_compose",
         "search_path",
         "command_line",

@@ -26,7 +26,7 @@ from rl_eval.machine import machine_rate
 from rl_eval.memory import out_of_memory
 from rl_eval.override_text import override, shell_word, training_command
 from rl_eval.production.audit.runs import append_end, append_training, append_verdict
-from rl_eval.tracking import confusion_plot, evidence_plots, open_tracker, verdict_summary
+from rl_eval.tracking import Tracker, confusion_plot, evidence_plots, open_tracker, verdict_summary
 from rl_eval.training import train
 
 
@@ -106,7 +106,7 @@ def run(
         terminal.print_error(_interrupted(directory, suites))
         raise KeyboardInterrupt
     if trained.info["status"] == "over_budget":
-        sentence = f"stopped at the end of an iteration, since {_go_on_with_more(trained)}"
+        sentence = over_budget_sentence(trained)
         terminal.print_error(sentence)
         return sentence
     if trained.info["status"] == "failed":
@@ -156,13 +156,16 @@ def _metered(config: configs.RunConfig, directory: Path, sweep: Path | None, job
         yield Meter(rate, Budget.parse(config.hardware.budget), spent_file)
 
 
-def _go_on_with_more(stopped: runs.Run) -> str:
-    """Why a run stopped, and the command with which it goes on."""
+def over_budget_sentence(stopped: runs.Run) -> str:
+    """Why a run stopped at its budget, and the command with which it goes on."""
     budget = Budget.parse(stopped.config["hardware"]["budget"])
     larger = float(f"{2 * max(budget.amount, budget.used_by(recorded_cost(stopped).total)):.2g}")
     more = override("hardware.budget", str(Budget(larger, budget.unit)))
     command = training_command([override("resume", stopped.path), more])
-    return f"{stopped.info['reason']}: go on with a larger one, such as `{command}`"
+    return (
+        f"stopped at the end of an iteration, since {stopped.info['reason']}: go on with a larger one, such as "
+        f"`{command}`"
+    )
 
 
 def _interrupted(directory: Path, suites: Path) -> str:
@@ -207,23 +210,13 @@ def _learn(
     try:
         for sentence in domains.domain(config.env.name).notes(config.env):
             _note(sentence)
-        label = f"{config.agent.name} on {config.env.name}, seed {config.seed}"
-        points = runs.step_directories(directory / "resume") if resume else []
-        start = runs.step_of(points[-1]) if points else 0
-        with terminal.ProgressLine(config.total_steps, label, start=start) as progress:
-
-            def on_step(env_steps: int, episode_return_mean: float, score: float) -> None:
-                progress.update(env_steps, episode_return_mean=episode_return_mean, validation_score=score)
-
-            if resume and _finished(directory):  # what is left is to judge it
-                trained = runs.read_run(directory)
-                meter.add_earlier(runs.read_record(directory))
-                meter.end_training()
-            else:
-                append_training("training_began", str(directory), config.to_dict(), resume=resume)
-                trained = train(
-                    config, directory, tracker=tracker, on_step=on_step, notice=_note, resume=resume, meter=meter
-                )
+        if resume and _finished(directory):  # what is left is to judge it
+            trained = runs.read_run(directory)
+            meter.add_earlier(runs.read_record(directory))
+            meter.end_training()
+        else:
+            append_training("training_began", str(directory), config.to_dict(), resume=resume)
+            trained = _train(config, directory, tracker, resume, meter)
         append_end(trained)
         status = trained.info["status"]
         results, rows = trained.info["results"] or {}, []
@@ -244,6 +237,19 @@ def _learn(
         return trained
     finally:
         tracker.close(status)
+
+
+def _train(config: configs.RunConfig, directory: Path, tracker: Tracker, resume: bool, meter: Meter) -> runs.Run:
+    """Train, or go on, with a line on how far it is."""
+    label = f"{config.agent.name} on {config.env.name}, seed {config.seed}"
+    points = runs.step_directories(directory / "resume") if resume else []
+    start = runs.step_of(points[-1]) if points else 0
+    with terminal.ProgressLine(config.total_steps, label, start=start) as progress:
+
+        def on_step(env_steps: int, episode_return_mean: float, score: float) -> None:
+            progress.update(env_steps, episode_return_mean=episode_return_mean, validation_score=score)
+
+        return train(config, directory, tracker=tracker, on_step=on_step, notice=_note, resume=resume, meter=meter)
 
 
 def _record_cost(directory: Path, meter: Meter) -> None:

@@ -28,8 +28,8 @@ def task_of(
             the current folder, or absolute.
         jobs_at_once: how many jobs of the sweep share the machine.
     """
-    places = {"directory": str(directory), "sweep": None if sweep is None else str(sweep), "suites": str(suites)}
-    arguments = {"values": dict(values), **places, "jobs_at_once": jobs_at_once}
+    paths = {"directory": str(directory), "sweep": None if sweep is None else str(sweep), "suites": str(suites)}
+    arguments = {"values": dict(values), **paths, "jobs_at_once": jobs_at_once}
     return Task("rl_eval.job_elsewhere:make", arguments, name=directory.name)
 
 
@@ -47,8 +47,8 @@ def make(
         (path / "run.json").unlink()  # ended between two of its first files
     begun = (path / "run.json").exists()
     values = {**values, "resume": directory} if begun else values
-    place = None if sweep is None else Path(sweep)
-    return job.run(values, path, sweep=place, suites=Path(suites), jobs_at_once=jobs_at_once, end=False)
+    sweep_directory = None if sweep is None else Path(sweep)
+    return job.run(values, path, sweep=sweep_directory, suites=Path(suites), jobs_at_once=jobs_at_once, end=False)
 
 
 def run_all(settings: LauncherSettings, tasks: Sequence[Task]) -> None:

@@ -19,7 +19,7 @@ def require_seeds_alone(configs: Sequence[RunConfig]) -> None:
     """Check that jobs can be trained in step.
 
     Raises:
-        InputError: they differ in more than their seeds, or have a tracker or a budget.
+        InputError: they differ in more than their seeds, or have a tracker.
     """
     settings = [{**config.to_dict(), "seed": None} for config in configs]
     differing = {key for one in settings for key in one if one[key] != settings[0][key]}
@@ -28,8 +28,6 @@ def require_seeds_alone(configs: Sequence[RunConfig]) -> None:
             f"hardware=seeds trains jobs that differ in seed alone, and these also differ in "
             f"{', '.join(sorted(differing))}: use hardware=parallel"
         )
-    if configs[0].hardware.budget is not None:
-        raise InputError("not supported: hardware.budget with hardware=seeds: use hardware=parallel")
     if configs[0].tracker.name != "none":
         raise InputError(
             f"not supported: tracker={configs[0].tracker.name} with hardware=seeds: use tracker=none, or "
@@ -48,15 +46,17 @@ def run_all(tasks: Sequence[Task]) -> None:
         KeyboardInterrupt: a stop signal came.
     """
     arguments = [task.arguments for task in tasks]
-    directories = [Path(one["directory"]) for one in arguments]
+    directories, sweep = [Path(one["directory"]) for one in arguments], Path(arguments[0]["sweep"])
     with contextlib.ExitStack() as locks:
         for directory in directories:
             directory.mkdir(parents=True, exist_ok=True)
             locks.enter_context(runs.lock(directory))
         configs = [_judged_on_validation(load(one["values"])) for one in arguments]
+        count = len(tasks) if configs[0].hardware.budget is not None else 0
+        spent = [locks.enter_context(runs.open_spent(sweep, job_number, count)) for job_number in range(count)]
         total = sum(config.total_steps for config in configs)
         with terminal.ProgressLine(total, f"{quantity(len(tasks), 'seed')} in step") as progress:
-            trained = train_together(configs, directories, progress.update)
+            trained = train_together(configs, directories, progress.update, spent)
     statuses = [run.info["status"] for run in trained]
     if "interrupted" in statuses:
         for run in trained:
@@ -66,9 +66,11 @@ def run_all(tasks: Sequence[Task]) -> None:
     for one, run in zip(arguments, trained, strict=True):
         if run.info["status"] == "failed":
             terminal.print_error(f"training of {run.path} failed: {run.info['reason']}")
+        elif run.info["status"] == "over_budget":
+            terminal.print_error(job.over_budget_sentence(run))
         else:  # a finished run that is resumed is judged
             values = {**one["values"], "resume": str(run.path)}
-            job.run(values, run.path, sweep=Path(one["sweep"]), suites=Path(one["suites"]))
+            job.run(values, run.path, sweep=sweep, suites=Path(one["suites"]))
 
 
 def _judged_on_validation(config: RunConfig) -> RunConfig:

@@ -17,7 +17,7 @@ from rl_eval import __version__, redis_credentials
 from rl_eval.command_line import CommandLine, plain_value, read_command_line, read_overrides
 from rl_eval.errors import InputError
 from rl_eval.extras import require_extra
-from rl_eval.formatting import brief, quantity, short_path
+from rl_eval.formatting import brief, short_path
 from rl_eval.hydra_compose import (
     compose,
     compose_jobs,
@@ -33,7 +33,6 @@ from rl_eval.stop_signals import STATUS, interruptible
 if TYPE_CHECKING:
     from rl_eval.config import RunConfig
     from rl_eval.launchers import LauncherSettings, Task
-    from rl_eval.run import Run
 
 DIRECTORY_KEYS = ("hydra.run.dir", "hydra.sweep.dir")
 
@@ -139,7 +138,9 @@ def _launch(root: Path, argv: Sequence[str], job: Callable[[], None], directorie
     except KeyboardInterrupt:
         interrupted = True
         _leave(directories)
-    return _exit_status(directories, interrupted, root / "suites" if line.multirun else None)
+    from rl_eval.sweep_end import exit_status
+
+    return exit_status(directories, interrupted, root / "suites" if line.multirun else None)
 
 
 def _leave(directories: Sequence[Path]) -> None:
@@ -164,15 +165,15 @@ def _leave(directories: Sequence[Path]) -> None:
 
 def _value_of(key: str, overrides: Sequence[str]) -> str | None:
     """The text of the override of a key; None if there is none."""
-    given = [text for text in overrides if text.startswith(f"{key}=")]
-    return given[-1] if given else None
+    matching = [text for text in overrides if text.startswith(f"{key}=")]
+    return matching[-1] if matching else None
 
 
 def groups_of_parent(overrides: Sequence[str]) -> list[str]:
     """`env=` and `agent=` of the run that `init=` names, where the command line chooses none."""
     if not any(text.startswith("init=") for text in overrides):
         return []
-    override_of = {given.key_or_group: given for given in read_overrides(overrides)}
+    override_of = {parsed.key_or_group: parsed for parsed in read_overrides(overrides)}
     if override_of.keys() & {"experiment", "resume"}:
         return []
     value = plain_value(override_of["init"])
@@ -248,8 +249,8 @@ def _prepare_resume(root: Path, line: CommandLine) -> Prepared:
     from rl_eval import run
 
     conf = root / "conf"
-    parsed = read_overrides(line.overrides)
-    of_hydra = [text for text, given in zip(line.overrides, parsed, strict=True) if given.is_hydra_override()]
+    texts = zip(line.overrides, read_overrides(line.overrides), strict=True)
+    of_hydra = [text for text, parsed in texts if parsed.is_hydra_override()]
     budget = [text for text in line.overrides if text.startswith("hardware.budget=")]
     allowed = (*of_hydra, *budget)
     rejected = [text for text in line.overrides if not text.startswith("resume=") and text not in allowed]
@@ -272,9 +273,9 @@ def _prepare_resume(root: Path, line: CommandLine) -> Prepared:
             f"{resumed.path} has stopped, since {resumed.info.get('reason')}: give a larger one for all of it, such as "
             "'hardware.budget=10 USD', in addition to resume=..."
         )
-    places = [*budget, override("resume", path), override("hydra.run.dir", resumed.path)]
+    added = [*budget, override("resume", path), override("hydra.run.dir", resumed.path)]
     kept = [text for text in of_hydra if not text.startswith(tuple(f"{key}=" for key in DIRECTORY_KEYS))]
-    sys.argv[1:] = [*line.flags, *kept, *places]
+    sys.argv[1:] = [*line.flags, *kept, *added]
     return Prepared([resumed.path])
 
 
@@ -347,8 +348,8 @@ def _launched(
     suites = short_path(root / "suites")
     at_once = len(jobs) if launcher is None else launcher.jobs_at_once(len(jobs))
     tasks = [
-        task_of(job.values, place, sweep=sweep, suites=suites, jobs_at_once=at_once)
-        for job, place in zip(jobs, directories, strict=True)
+        task_of(job.values, directory, sweep=sweep, suites=suites, jobs_at_once=at_once)
+        for job, directory in zip(jobs, directories, strict=True)
     ]
     return Prepared(directories, launcher, tuple(tasks))
 
@@ -358,70 +359,3 @@ def _register_folder_resolver(folders: Mapping[int, str]) -> None:
     from omegaconf import OmegaConf
 
     OmegaConf.register_new_resolver("sweep_folder", folders.__getitem__, replace=True)
-
-
-def _verdict_rows(directory: Path) -> list[dict[str, Any]]:
-    """The criteria that judged a run, each with the part that was played; empty if none did."""
-    from rl_eval import run
-
-    if not (directory / "verdict.json").exists():
-        return []
-    suites = run.read_verdicts(directory)
-    return [{**row, "part": suite.get("part")} for suite in suites for row in suite["criteria"]]
-
-
-def _print_sweep(runs: Sequence[Run], suites: Path) -> None:
-    """Print the comparison of a sweep's jobs, and the command that judges the best where the test set judged none."""
-    from rl_eval import terminal
-    from rl_eval.gates.judge_command import judge_best_commands
-    from rl_eval.gates.validation_ranking import best_on_validation
-
-    verdicts = {run.path: rows for run in runs if (rows := _verdict_rows(run.path))}
-    finished = [run for run in runs if run.finished]
-    best = best_on_validation([[run] for run in finished])
-    path, metric = (None, "") if best is None else (finished[best.index].path, best.metric)
-    terminal.console_for(sys.stdout).print(terminal.sweep_table(runs, verdicts, best=path, metric=metric))
-    on_test = [run for run in finished if any(row["part"] in (None, "test") for row in verdicts.get(run.path, ()))]
-    if on_test:  # with judge=test, as a person asked for
-        terminal.print_line(
-            f"{quantity(len(on_test), 'job')} judged on the test set, which the ledger counts as that many policies: "
-            "choose by validation, and confirm the choice on data that has judged none of them"
-        )
-        return
-    for sentence in judge_best_commands(finished, suites):
-        terminal.print_line(sentence)
-
-
-def _record_cost(sweep: Path, runs: Sequence[Run]) -> None:
-    """Write the cost of a sweep, the sum of its jobs', into `sweep.json`, and print it."""
-    from rl_eval import run, terminal
-    from rl_eval.cost import cost_text, recorded_cost, total
-
-    cost = total(recorded_cost(job).total for job in runs)
-    values = {**cost.to_json(), "currency": cost.currency}
-    run.write_json(sweep / "sweep.json", {**run.read_json(sweep / "sweep.json"), "cost": values})
-    terminal.print_line(f"cost of the sweep: {cost_text(cost)}")
-
-
-def _exit_status(directories: list[Path], interrupted: bool, suites: Path | None) -> int:
-    """Print the comparison of a sweep, and turn the status of the runs into an exit status.
-
-    Args:
-        suites: of a sweep, the folder of the suites; None for a single run.
-    """
-    from rl_eval import run
-
-    runs, failed = [], False
-    for directory in directories:
-        try:
-            runs.append(run.read_run(directory))
-        except InputError:
-            failed = True
-    if suites is not None and runs:
-        _print_sweep(runs, suites)
-        _record_cost(directories[0].parent, runs)
-    statuses = {r.info["status"] for r in runs}
-    if interrupted or "interrupted" in statuses:
-        return 130
-    # A job that has ended and whose run is still "running" could not write down why.
-    return 1 if failed or statuses & {"failed", "running", "over_budget"} else 0

@@ -17,6 +17,7 @@ from rl_eval.cost._prices import (
     read_prices,
 )
 from rl_eval.cost._recorded import Reached, RecordedCost, cost_to_reach, recorded_cost
+from rl_eval.cost._shared_clock import SharedClock
 
 __all__ = [
     "KINDS",
@@ -29,6 +30,7 @@ __all__ = [
     "Rate",
     "Reached",
     "RecordedCost",
+    "SharedClock",
     "Speed",
     "chosen_machine",
     "cost_text",

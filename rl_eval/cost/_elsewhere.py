@@ -48,31 +48,31 @@ class Elsewhere:
 
 
 def elsewhere(
-    runs: Sequence[RecordedCost], rate: Rate, measured: Sequence[RecordedCost] = (), given: float | None = None
+    runs: Sequence[RecordedCost], rate: Rate, measured: Sequence[RecordedCost] = (), stated_speed: float | None = None
 ) -> Elsewhere:
     """What some runs would cost on another machine.
 
     Args:
         rate: of that machine.
         measured: runs that may have been made there, on which its speed can be measured.
-        given: its speed in multiples of the machine that made the runs, where a person knows it.
+        stated_speed: its speed in multiples of the machine that made the runs, where a person knows it.
     """
-    speeds = tuple(_speed(run, rate, measured, given) for run in runs)
+    speeds = tuple(_speed(run, rate, measured, stated_speed) for run in runs)
     cost = total(rate.cost(run.total.machine_s / speed.value) for run, speed in zip(runs, speeds, strict=True))
     here, at_this_speed = total(run.total for run in runs), rate.cost(sum(run.total.machine_s for run in runs))
-    known = here.money and at_this_speed.money is not None and here.currency == at_this_speed.currency
-    return Elsewhere(rate, speeds, cost, at_this_speed.money / here.money if known else None)  # type: ignore[operator]
+    comparable = here.money and at_this_speed.money is not None and here.currency == at_this_speed.currency
+    return Elsewhere(rate, speeds, cost, at_this_speed.money / here.money if comparable else None)  # type: ignore[operator]
 
 
-def _speed(run: RecordedCost, rate: Rate, measured: Sequence[RecordedCost], given: float | None) -> Speed:
-    if given is not None:
-        return Speed(given, "given")
+def _speed(run: RecordedCost, rate: Rate, measured: Sequence[RecordedCost], stated_speed: float | None) -> Speed:
+    if stated_speed is not None:
+        return Speed(stated_speed, "given")
     if run.rate.machine == rate.machine:
         return Speed(1.0, "measured")
     own = run.steps_per_machine_s
-    there = [
+    speeds = [
         pace
         for other in measured
         if other.rate.machine == rate.machine and other.work == run.work and (pace := other.steps_per_machine_s)
     ]
-    return Speed(statistics.median(there) / own, "measured") if own and there else Speed(1.0, "assumed")
+    return Speed(statistics.median(speeds) / own, "measured") if own and speeds else Speed(1.0, "assumed")

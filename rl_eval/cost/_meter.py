@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -25,6 +25,7 @@ class Meter:
         spent_file: where each job of a sweep writes what it has spent; None without a budget.
         before: what training took in earlier processes; None: nothing.
         judging: suite -> what it took to judge by it.
+        clock: seconds, of this run's part where several are trained together.
     """
 
     rate: Rate = field(default_factory=Rate)
@@ -32,8 +33,12 @@ class Meter:
     spent_file: SpentFile | None = None
     before: Cost | None = None
     judging: dict[str, Cost] = field(default_factory=dict)
-    _started: float = field(default_factory=lambda: time.perf_counter())
+    clock: Callable[[], float] = field(default_factory=lambda: time.perf_counter)
+    _started: float = 0.0
     _trained: Cost | None = None
+
+    def __post_init__(self) -> None:
+        self._started = self.clock()
 
     def add_earlier(self, record: RunRecord) -> None:
         """Count what earlier processes of this run took: what it recorded, and what a killed one left in its files."""
@@ -53,18 +58,18 @@ class Meter:
     @contextlib.contextmanager
     def judge(self, suite: str) -> Iterator[None]:
         """Count the time of the block as that of judging by a suite."""
-        started = time.perf_counter()
+        started = self.clock()
         try:
             yield
         finally:
-            self.judging[suite] = self.rate.cost(round(time.perf_counter() - started, 3))
+            self.judging[suite] = self.rate.cost(round(self.clock() - started, 3))
 
     @property
     def training(self) -> Cost:
         """The cost of training so far, start-up and validation included."""
         if self._trained is not None:
             return self._trained
-        now = self.rate.cost(round(time.perf_counter() - self._started, 3))
+        now = self.rate.cost(round(self.clock() - self._started, 3))
         return now if self.before is None else total([self.before, now])
 
     @property

@@ -8,7 +8,6 @@ import os
 import signal
 import socket
 import threading
-import time
 from collections.abc import Iterator
 from concurrent.futures import Future
 from pathlib import Path
@@ -26,7 +25,7 @@ STARTS = 3  # tries to start a cluster here
 LOOK_S, ANSWER_S = 2.0, 5.0  # how often the head node is looked for, and how long it may take to answer
 ABSENT = 4  # looks in turn without an answer
 SHUTDOWN_S = 20.0  # for leaving a cluster that has lost its head node
-GRACE_S = 1.0  # for calls that are stopped to write down where they are
+GRACE_S = 5.0  # for calls that are stopped to write down where they are
 _ROOT = Path(__file__).parents[2]  # where rl_eval lies, which workers must be able to import
 
 
@@ -51,6 +50,7 @@ class RayLauncher:
         defaults = {"RAY_USAGE_STATS_ENABLED": "0"}
         if settings.address is not None:
             defaults["RAY_AUTH_MODE"] = "token"  # by default Ray asks for a token, and sends none
+            defaults["RAY_BACKEND_LOG_LEVEL"] = "error"  # a warning for each second that it tries to connect
         for name, value in defaults.items():  # read when Ray is imported
             os.environ.setdefault(name, value)
         with imports_of_extra("ray", "launcher=ray"):
@@ -178,9 +178,9 @@ class RayLauncher:
             self._cancel(reference)
             if future.set_running_or_notify_cancel():
                 future.set_exception(InputError("the call was interrupted"))
-        if running:
-            time.sleep(GRACE_S)
         with contextlib.suppress(Exception):
+            if running:
+                self._ray.wait(list(running), num_returns=len(running), timeout=GRACE_S, fetch_local=False)
             self._ray.shutdown()
 
 
@@ -220,7 +220,7 @@ def _advice(settings: RaySettings, error: BaseException) -> str:
     causes = [error]
     while causes[-1].__cause__ is not None:
         causes.append(causes[-1].__cause__)
-    if any("Authentication" in type(cause).__name__ for cause in causes):
+    if any("Authentication" in type(cause).__name__ or "InvalidAuthToken" in str(cause) for cause in causes):
         return "it asks for another token: put its own into ~/.ray/auth_token, or name its file in RAY_AUTH_TOKEN_PATH"
     if settings.address is None:
         return "see Ray's log in /tmp/ray/session_latest/logs, or use hardware=parallel"

@@ -65,9 +65,9 @@ def read_space(overrides: Sequence[str]) -> tuple[list[Dimension], list[str]]:
         InputError: one cannot be read, or has values that cannot be searched.
     """
     dimensions, fixed = [], []
-    for text, given in zip(overrides, read_overrides(overrides), strict=True):
-        if given.is_sweep_override():
-            dimensions.append(_dimension(given, text))
+    for text, parsed in zip(overrides, read_overrides(overrides), strict=True):
+        if parsed.is_sweep_override():
+            dimensions.append(_dimension(parsed, text))
         else:
             fixed.append(text)
     keys = [dimension.key for dimension in dimensions]
@@ -76,10 +76,10 @@ def read_space(overrides: Sequence[str]) -> tuple[list[Dimension], list[str]]:
     return dimensions, fixed
 
 
-def _dimension(given: Any, text: str) -> Dimension:
+def _dimension(parsed: Any, text: str) -> Dimension:
     from hydra.core.override_parser.types import ChoiceSweep, IntervalSweep, Override, RangeSweep
 
-    value, key, shown = given.value(), given.key_or_group, brief(text, 200)
+    value, key, shown = parsed.value(), parsed.key_or_group, brief(text, 200)
     tags = set(getattr(value, "tags", ()))  # a glob has none
     if not tags <= set(TAGS) or len(tags) > 1:
         raise InputError(f"{shown}: the tag of a key is {' or '.join(TAGS)}")

@@ -83,15 +83,15 @@ def _train(config: configs.RunConfig, path: Path, bars: Sequence[float | None], 
         return run, run.info["status"]
     higher = lookup(config.validation.metric).better == "higher"
     every = config.validation.every
-    best, seen, pruned = -math.inf, 0, False
+    best, scored, pruned = -math.inf, 0, False
 
     def on_step(env_steps: int, _: float, score: float) -> None:
-        nonlocal best, seen, pruned
-        if env_steps // every <= seen or not math.isfinite(score):
+        nonlocal best, scored, pruned
+        if env_steps // every <= scored or not math.isfinite(score):
             return
-        seen = env_steps // every
+        scored = env_steps // every
         best = max(best, score if higher else -score)
-        bar = bars[seen - 1] if seen <= len(bars) else None
+        bar = bars[scored - 1] if scored <= len(bars) else None
         pruned = pruned or (bar is not None and best < (bar if higher else -bar))
 
     with runs.lock(path), stop_requests() as stop_requested:

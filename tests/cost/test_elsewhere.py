@@ -29,7 +29,7 @@ def test_runs_of_the_same_work_there_measure_its_speed():
 
 
 def test_a_given_speed_counts_more():
-    assert elsewhere([recorded(HERE, 600)], THERE, [recorded(THERE, 100)], given=2.0).cost.machine_s == 300
+    assert elsewhere([recorded(HERE, 600)], THERE, [recorded(THERE, 100)], stated_speed=2.0).cost.machine_s == 300
 
 
 def test_the_same_machine_costs_the_same():

@@ -1,10 +1,14 @@
 """Meters: training, judging and their sum; a budget that is shared, and outlives its processes."""
 
+import functools
+
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from rl_eval import run as runs
-from rl_eval.cost import Budget, Meter, Rate, recorded_cost
+from rl_eval.cost import Budget, Meter, Rate, SharedClock, recorded_cost
 
 RATE = Rate(machine="m", price_per_hour=3600.0, watts=10, currency="USD")  # 1 USD a second
 
@@ -112,3 +116,30 @@ def test_a_record_from_anyone_is_read_without_trust(cost, tmp_path):
     assert recorded.total.money is None
     assert recorded.total.machine_s == 3.0
     assert recorded.steps_per_machine_s == 2.0
+
+
+@given(st.lists(st.tuples(st.floats(0, 100), st.booleans()), min_size=1, max_size=20), st.integers(1, 5))
+def test_the_parts_of_a_shared_clock_sum_to_the_whole_whoever_ends(steps, count):
+    clock = Clock()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("time.perf_counter", clock)
+        shared, active = SharedClock(count), list(range(count))
+        worked = 0.0
+        for seconds, ends in steps:
+            clock.now += seconds
+            worked += seconds if active else 0.0
+            if ends and active:
+                shared.end(active.pop())
+        parts = [shared.seconds(index) for index in range(count)]
+    assert sum(parts) == pytest.approx(worked, abs=1e-9)
+    assert parts == sorted(parts, reverse=True)  # the last ones ended first
+
+
+def test_meters_on_a_shared_clock_divide_what_it_took(clock):
+    shared = SharedClock(2)
+    first, second = (Meter(RATE, clock=functools.partial(shared.seconds, index)) for index in range(2))
+    clock.now = 4.0
+    first.end_training()
+    shared.end(0)
+    clock.now = 7.0
+    assert (first.training.money, second.training.money) == pytest.approx((2.0, 5.0))

@@ -47,6 +47,21 @@ def test_each_seed_is_the_run_that_it_is_alone(own, tmp_path, monkeypatch):
     assert len(ended) == 1 + ("agent=ppo" in own)  # with a target, at different times
 
 
+def test_a_budget_is_that_of_all_seeds_and_each_goes_on_with_a_larger_one(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["train.py"])
+    budget = "hardware.budget=0.000001 s"
+    assert start("-m", "seed=1,2", "hardware=seeds", "agent=a2c", budget, "hydra.sweep.dir=sweep") == 1
+    values = json.loads(Path("sweep/sweep.json").read_text())
+    jobs = [run.read_run(Path("sweep") / row["directory"]) for row in values["jobs"]]
+    assert [job.info["status"] for job in jobs] == ["over_budget"] * 2
+    assert [job.info["env_steps"] for job in jobs] == [4 * job.config["agent"]["n_steps"] for job in jobs]
+    assert "train.py 'resume=\"sweep/0_seed=1\"' 'hardware.budget=" in " ".join(capsys.readouterr().err.split())
+    seconds = [job.info["cost"]["total"]["machine_s"] for job in jobs]
+    assert values["cost"]["machine_s"] == pytest.approx(sum(seconds))
+    assert seconds[0] == pytest.approx(seconds[1], abs=0.1)
+
+
 @pytest.mark.parametrize(
     ("overrides", "named"),
     [

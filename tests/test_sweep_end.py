@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from rl_eval import launch
+from rl_eval import sweep_end
 from tests.gates.fake_runs import write_run
 
 
@@ -15,11 +15,11 @@ def test_a_sweep_whose_jobs_the_test_set_has_judged_is_not_advised_to_judge_ther
     tmp_path, monkeypatch, capsys, part, advice
 ):
     runs = [write_run(tmp_path / str(job)) for job in range(2)]
-    monkeypatch.setattr(launch, "_verdict_rows", lambda path: [{"decision": "PASS", "part": part}])
+    monkeypatch.setattr(sweep_end, "_verdict_rows", lambda path: [{"decision": "PASS", "part": part}])
     monkeypatch.setattr(
-        "rl_eval.gates.judge_command.judge_best_commands", lambda jobs, suites: ["judge it on the test set with …"]
+        "rl_eval.sweep_end.judge_best_commands", lambda jobs, suites: ["judge it on the test set with …"]
     )
-    launch._print_sweep(runs, Path("suites"))
+    sweep_end._print_sweep(runs, Path("suites"))
     printed = " ".join(capsys.readouterr().out.split())
     assert f"criteria: judged on {part}" in printed
     assert advice in printed
