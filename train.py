@@ -5,10 +5,14 @@ python train.py agent=ppo env=threat -m lr=3e-4,1e-3
 """
 
 import sys
-from pathlib import Path
-from typing import Any
 
-from rl_eval.launch import launch
+try:
+    from pathlib import Path
+    from typing import Any
+
+    from rl_eval.launch import launch
+except KeyboardInterrupt:  # before signals are heard
+    sys.exit(130)
 
 ROOT = Path(__file__).resolve().parent
 

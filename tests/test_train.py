@@ -270,6 +270,21 @@ def test_the_exit_status_reaches_the_shell(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+def test_an_interrupt_while_modules_are_loaded_is_quiet(tmp_path):
+    code = """
+import runpy, sys
+class Interrupting:
+    def find_spec(self, name, *_):
+        if name == "rl_eval.launch":
+            raise KeyboardInterrupt
+sys.meta_path.insert(0, Interrupting())
+runpy.run_path(sys.argv[1], run_name="__main__")
+"""
+    command = [sys.executable, "-c", code, str(ROOT / "train.py")]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "")
+
+
 def test_resume_of_a_finished_run_is_refused(finished):
     run, _ = finished
     done = train(run.parent, f"resume={run}")
