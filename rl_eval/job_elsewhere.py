@@ -6,6 +6,7 @@ starts it a second time, goes on from there to the same bytes.
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from rl_eval import job, terminal
 from rl_eval import run as runs
 from rl_eval.errors import InputError
 from rl_eval.formatting import quantity
-from rl_eval.launchers import LauncherSettings, Task, as_they_end, launcher_plugin
+from rl_eval.launchers import LauncherSettings, Task, as_they_end, launcher_plugin, require_shared
 
 
 def task_of(
@@ -39,16 +40,21 @@ def make(
     """In a worker: one job, from where an earlier worker left it.
 
     Returns:
-        Why it was not trained or judged to its end, in a sentence; None where it was.
+        Where and why it was not trained or judged to its end, in a sentence; None where it was.
+
+    Raises:
+        InputError: this machine does not see the folder.
     """
     path = Path(directory)
+    require_shared(path if sweep is None else Path(sweep))
     path.mkdir(parents=True, exist_ok=True)
     if (path / "run.json").exists() and not (path / "config.yaml").exists():
         (path / "run.json").unlink()  # ended between two of its first files
     begun = (path / "run.json").exists()
     values = {**values, "resume": directory} if begun else values
     sweep_directory = None if sweep is None else Path(sweep)
-    return job.run(values, path, sweep=sweep_directory, suites=Path(suites), jobs_at_once=jobs_at_once, end=False)
+    reason = job.run(values, path, sweep=sweep_directory, suites=Path(suites), jobs_at_once=jobs_at_once, end=False)
+    return None if reason is None else f"on the machine {socket.gethostname()}: {reason}"
 
 
 def run_all(settings: LauncherSettings, tasks: Sequence[Task]) -> None:

@@ -7,7 +7,6 @@ import re
 from dataclasses import dataclass
 
 from rl_eval.cost._amounts import Cost
-from rl_eval.cost._prices import Rate
 from rl_eval.errors import InputError
 from rl_eval.formatting import brief
 
@@ -62,11 +61,6 @@ class Budget:
         self.require_currency(cost.currency)
         assert cost.money is not None
         return cost.money
-
-    def seconds(self, amount: float, rate: Rate) -> float:
-        """In how many seconds a machine uses an amount of the unit; 0 where that is not known."""
-        an_hour = self.used_by(rate.cost(3600)) if not self.is_money or rate.currency == self.unit else 0.0
-        return 3600 * amount / an_hour if an_hour else 0.0
 
     def require_currency(self, currency: str | None) -> None:
         """Check that the price of a machine is in the currency of the budget.

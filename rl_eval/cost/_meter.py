@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
@@ -22,7 +23,7 @@ class Meter:
     Attributes:
         rate: of the machine.
         budget: of the run, or of all jobs of its sweep together.
-        spent_file: where each job of a sweep writes what it has spent; None without a budget.
+        spent_file: where each job of a sweep writes what it has spent; None: nothing shares a budget with it.
         before: what training took in earlier processes; None: nothing.
         judging: suite -> what it took to judge by it.
         clock: seconds, of this run's part where several are trained together.
@@ -46,8 +47,8 @@ class Meter:
         seconds = recorded.training.machine_s / recorded.rate.share
         rows = record.curve("wall_s")
         left = [float(rows[-1])] if len(rows) else []
-        if self.budget is not None and self.spent_file is not None:
-            left.append(self.budget.seconds(self.spent_file.own(), recorded.rate))
+        if self.spent_file is not None:
+            left.append(self.spent_file.own()[0] / recorded.rate.share)
         lost = max([0.0, *(value - seconds for value in left)])
         self.before = total([recorded.training, recorded.rate.cost(lost)]) if lost else recorded.training
 
@@ -83,14 +84,17 @@ class Meter:
         Raises:
             InputError: it is a budget of money, and the price is not known.
         """
-        if self.budget is None:
-            return 0.0
-        own = self.budget.used_by(self.total)
-        return own if self.spent_file is None else self.spent_file.write(own)
+        own = self.total
+        spent = own
+        if self.spent_file is not None:
+            machine_s, money = self.spent_file.write(own.machine_s, own.money)
+            spent = Cost(machine_s, money=None if math.isnan(money) else money, currency=own.currency)
+        return 0.0 if self.budget is None else self.budget.used_by(spent)
 
     def over_budget(self) -> bool:
         """Whether the budget is spent."""
-        return self.budget is not None and self.used() >= self.budget.amount
+        used = self.used()
+        return self.budget is not None and used >= self.budget.amount
 
     def to_json(self) -> dict[str, Any]:
         """`cost` of `run.json`."""

@@ -12,6 +12,7 @@ from typing import Any
 
 from rl_eval.errors import InputError, nearest
 from rl_eval.launchers import _none, _processes, _ray, _slurm
+from rl_eval.launchers._shared_folder import require_shared
 from rl_eval.launchers.plugin import Launcher, LauncherPlugin, LauncherSettings, Task, WorkerLostError
 from rl_eval.registry import Registry
 
@@ -24,6 +25,7 @@ __all__ = [
     "WorkerLostError",
     "as_they_end",
     "launcher_plugin",
+    "require_shared",
 ]
 
 LAUNCHERS: Registry[LauncherPlugin[Any]] = Registry("rl_eval.launchers", "a launcher", LauncherPlugin)

@@ -50,7 +50,6 @@ class RayLauncher:
         defaults = {"RAY_USAGE_STATS_ENABLED": "0"}
         if settings.address is not None:
             defaults["RAY_AUTH_MODE"] = "token"  # by default Ray asks for a token, and sends none
-            defaults["RAY_BACKEND_LOG_LEVEL"] = "error"  # a warning for each second that it tries to connect
         for name, value in defaults.items():  # read when Ray is imported
             os.environ.setdefault(name, value)
         with imports_of_extra("ray", "launcher=ray"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import struct
 from collections.abc import Iterator
@@ -12,12 +13,12 @@ from pathlib import Path
 import numpy as np
 
 FILE = "spent"
-_FORMAT = struct.Struct("<d")
+_FORMAT = struct.Struct("<dd")
 
 
 @dataclass(frozen=True)
 class SpentFile:
-    """One number for each job, in the unit of the budget, written in place.
+    """Machine-seconds and money of each job, written in place; money that is not known is NaN.
 
     Writing takes microseconds, so that it can be done after every iteration, and outlives a killed process. It is a
     shared file: on a network file system, others see a number as late as that system lets them.
@@ -31,21 +32,24 @@ class SpentFile:
     job: int
     jobs: int
 
-    def own(self) -> float:
-        """What this job has spent."""
-        return float(self._numbers()[self.job])
+    def own(self) -> tuple[float, float]:
+        """What this job has spent: machine-seconds, and money."""
+        machine_s, money = self._rows()[self.job]
+        return float(machine_s), float(money)
 
-    def write(self, spent: float) -> float:
-        """Write what this job has spent; returns the sum over all jobs."""
-        os.pwrite(self.descriptor, _FORMAT.pack(spent), _FORMAT.size * self.job)
-        return float(self._numbers().sum())
+    def write(self, machine_s: float, money: float | None) -> tuple[float, float]:
+        """Write what this job has spent; returns the sums over all jobs."""
+        row = _FORMAT.pack(machine_s, math.nan if money is None else money)
+        os.pwrite(self.descriptor, row, _FORMAT.size * self.job)
+        return self.total()
 
-    def total(self) -> float:
-        """The sum over all jobs."""
-        return float(self._numbers().sum())
+    def total(self) -> tuple[float, float]:
+        """The sums over all jobs."""
+        machine_s, money = self._rows().sum(axis=0)
+        return float(machine_s), float(money)
 
-    def _numbers(self) -> np.ndarray:
-        return np.frombuffer(os.pread(self.descriptor, _FORMAT.size * self.jobs, 0), "<f8")
+    def _rows(self) -> np.ndarray:
+        return np.frombuffer(os.pread(self.descriptor, _FORMAT.size * self.jobs, 0), "<f8").reshape(-1, 2)
 
 
 @contextlib.contextmanager

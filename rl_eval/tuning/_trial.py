@@ -14,6 +14,7 @@ from rl_eval import run as runs
 from rl_eval.cost import Budget, Meter, recorded_cost
 from rl_eval.dry_run import dry_run
 from rl_eval.errors import InputError
+from rl_eval.launchers import require_shared
 from rl_eval.machine import machine_rate
 from rl_eval.metrics import lookup
 from rl_eval.stop_signals import stop_requests
@@ -44,9 +45,10 @@ def make_trial(
         `status` (finished, pruned, failed, over_budget), the `scores` of each seed, its `runs`, and the `cost` of all.
 
     Raises:
-        InputError: the config cannot be trained.
+        InputError: the config cannot be trained, or this machine does not see the folder.
         KeyboardInterrupt: a stop signal came; the trial can go on later.
     """
+    require_shared(Path(spent[0]))
     scores: list[list[float]] = []
     done: list[runs.Run] = []
     status = "finished"

@@ -1,6 +1,6 @@
 import pytest
 
-from rl_eval.cost import Budget, Cost, Rate
+from rl_eval.cost import Budget, Cost
 from rl_eval.errors import InputError
 
 
@@ -30,10 +30,3 @@ def test_how_much_of_it_a_cost_uses():
 def test_money_needs_a_price_in_its_currency(cost):
     with pytest.raises(InputError):
         Budget.parse("2 USD").used_by(cost)
-
-
-def test_the_seconds_that_use_an_amount():
-    rate = Rate(price_per_hour=3.6, currency="USD", share=0.5)
-    assert Budget.parse("2 USD").seconds(1.8, rate) == pytest.approx(3600)
-    assert Budget.parse("2 h").seconds(1, rate) == pytest.approx(7200)
-    assert Budget.parse("2 EUR").seconds(1, rate) == 0

@@ -88,6 +88,19 @@ def test_a_killed_process_leaves_what_it_spent(clock, tmp_path):
         assert meter.over_budget()
 
 
+def test_what_was_spent_of_a_budget_counts_for_one_in_another_unit(clock, tmp_path):
+    with runs.open_spent(tmp_path) as spent:
+        first = Meter(RATE, Budget.parse("5 s"), spent)
+        earlier = first.to_json()
+        clock.now = 9.0
+        assert first.over_budget()
+    with runs.open_spent(tmp_path) as spent:
+        meter = Meter(RATE, Budget.parse("1 h"), spent)
+        meter.add_earlier(record(tmp_path, earlier))
+        assert meter.used() == pytest.approx(9 / 3600)
+        assert not meter.over_budget()
+
+
 def test_the_jobs_of_a_sweep_share_a_budget(clock, tmp_path):
     with runs.open_spent(tmp_path, 0, 2) as one, runs.open_spent(tmp_path, 1, 2) as other:
         first, second = (Meter(RATE, Budget.parse("10 USD"), spent) for spent in (one, other))

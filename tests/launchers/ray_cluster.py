@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import importlib.util
+import json
 import os
 import secrets
+import shlex
+import shutil
 import signal
 import socket
 import subprocess
@@ -23,6 +26,13 @@ def skip_without_ray():
         pytest.skip("Ray is not installed")
 
 
+def skip_without_mounts():
+    """Hiding a folder from a node needs mounts of its own."""
+    unshare = shutil.which("unshare")
+    if unshare is None or subprocess.run([unshare, "--mount", "true"], capture_output=True, check=False).returncode:
+        pytest.skip("unshare --mount is not allowed here")
+
+
 def _free_port():
     with socket.socket() as probe:
         probe.bind(("", 0))
@@ -32,12 +42,16 @@ def _free_port():
 class RayCluster:
     """One head node.
 
+    Args:
+        hidden: a folder that is empty for the node.
+        spills: whether objects that its store has no room for go to the disk.
+
     Attributes:
         address: host:port, for this machine.
         environment: with the token.
     """
 
-    def __init__(self, folder: Path, cpus: int = 2):
+    def __init__(self, folder: Path, cpus: int = 2, hidden: Path | None = None, spills: bool = True):
         token = folder / "token"
         token.write_text(secrets.token_hex(32))
         token.chmod(0o600)
@@ -47,12 +61,17 @@ class RayCluster:
         code = "from ray.scripts.scripts import main; main()"
         options = [f"--port={port}", f"--num-cpus={cpus}", f"--object-store-memory={SMALL_STORE}"]
         more = ["--include-dashboard=false", "--block", "--node-ip-address=127.0.0.1"]
+        if not spills:
+            more.append("--system-config=" + json.dumps({"automatic_object_spilling_enabled": False}))
+        command = [sys.executable, "-c", code, "start", "--head", *options, *more]
+        if hidden is not None:
+            hide = f"mount -t tmpfs none {shlex.quote(str(hidden))} && cd / && exec {shlex.join(command)}"
+            command = ["unshare", "--mount", "sh", "-c", hide]
         self.log = folder / "ray.log"
         with self.log.open("w") as log:
             self._process = subprocess.Popen(
-                [sys.executable, "-c", code, "start", "--head", *options, *more],
-                env=self.environment, stdout=log, stderr=log, start_new_session=True,
-            )  # fmt: skip
+                command, env=self.environment, stdout=log, stderr=log, start_new_session=True
+            )
         until = time.monotonic() + 180
         while "Ray runtime started" not in self.log.read_text():
             assert self._process.poll() is None, self.log.read_text()
@@ -76,9 +95,9 @@ class RayCluster:
 
 
 @contextlib.contextmanager
-def ray_cluster(folder: Path, cpus: int = 2):
+def ray_cluster(folder: Path, **options):
     skip_without_ray()
-    cluster = RayCluster(folder, cpus)
+    cluster = RayCluster(folder, **options)
     try:
         yield cluster
     finally:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import random
+import socket
 import subprocess
 import sys
 import time
@@ -12,15 +14,26 @@ from pathlib import Path
 import pytest
 
 from rl_eval.run import step_directories
-from tests.launchers.ray_cluster import ray_cluster
+from tests.launchers.ray_cluster import ray_cluster, skip_without_mounts
 
 ROOT = Path(__file__).resolve().parents[2]
 LONG = (
     "env=cartpole", "agent=ppo", "total_steps=4000000", "validation.every=4000000", "validation.episodes=2",
     "judge=off", "resume_every=4096", "hardware=ray",
 )  # fmt: skip
+THREAT = (
+    "env=threat", "env.data=csv", "env.label=label", "agent=ppo", "total_steps=2048", "validation.every=2048",
+    "agent.n_envs=4", "agent.n_steps=128", "judge=off", "hardware=ray",
+)  # fmt: skip
 
 pytestmark = pytest.mark.verify
+
+
+def flows(rows=600):
+    """A CSV file of labelled flows, one in eight a threat."""
+    rng = random.Random(1)
+    lines = [f"{rng.random():.4f},{rng.random():.4f},{int(index % 8 == 0)}" for index in range(rows)]
+    return "\n".join(["bytes,packets,label", *lines]) + "\n"
 
 
 @pytest.fixture
@@ -82,3 +95,29 @@ def test_an_address_where_no_ray_is_is_a_sentence(tmp_path):
     assert done.returncode == 2, done.stdout + done.stderr
     assert "error: Ray at 127.0.0.1:1 cannot be used" in " ".join(done.stderr.split())
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("hidden", "named"),
+    [
+        ("home", "has no folder {folder}/home/work"),
+        ("home/work", "does not see {folder}/home/work/run"),
+        ("data", "{folder}/data/flows.csv"),
+    ],
+)
+def test_a_node_without_the_folder_or_the_data_is_a_sentence_with_its_name(tmp_path, hidden, named):
+    skip_without_mounts()
+    for name in ("ray", "home/work", "data"):
+        (tmp_path / name).mkdir(parents=True)
+    file = tmp_path / "data" / "flows.csv"
+    file.write_text(flows())
+    with ray_cluster(tmp_path / "ray", hidden=tmp_path / hidden) as cluster:
+        line = command(*THREAT, f"env.path={file}", f"launcher.address={cluster.address}", "hydra.run.dir=run")
+        done = subprocess.run(
+            line, cwd=tmp_path / "home/work", env=environment(cluster), capture_output=True, text=True, timeout=300
+        )
+    printed = " ".join(done.stderr.split())
+    assert done.returncode in (1, 2)
+    assert named.format(folder=tmp_path) in printed
+    assert f"the machine {socket.gethostname()}" in printed
+    assert "Traceback" not in done.stderr
