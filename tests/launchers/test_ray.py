@@ -21,6 +21,10 @@ LONG = (
     "env=cartpole", "agent=ppo", "total_steps=4000000", "validation.every=4000000", "validation.episodes=2",
     "judge=off", "resume_every=4096", "hardware=ray",
 )  # fmt: skip
+SHORT = (
+    "env=cartpole", "agent=ppo", "total_steps=2048", "validation.every=1024", "validation.episodes=2", "judge=off",
+    "hardware=ray",
+)  # fmt: skip
 THREAT = (
     "env=threat", "env.data=csv", "env.label=label", "agent=ppo", "total_steps=2048", "validation.every=2048",
     "agent.n_envs=4", "agent.n_steps=128", "judge=off", "hardware=ray",
@@ -121,3 +125,91 @@ def test_a_node_without_the_folder_or_the_data_is_a_sentence_with_its_name(tmp_p
     assert named.format(folder=tmp_path) in printed
     assert f"the machine {socket.gethostname()}" in printed
     assert "Traceback" not in done.stderr
+
+
+FILL = """
+import sys
+import numpy as np
+import ray
+
+ray.init(sys.argv[1], logging_level="ERROR", log_to_driver=False)
+held = []
+for numbers in 1_000_000, 20_000:
+    try:
+        while True:
+            held.append(ray.put(np.ones(numbers)))
+    except (ray.exceptions.ObjectStoreFullError, ray.exceptions.OutOfDiskError):
+        pass
+print("full", flush=True)
+sys.stdin.read()
+"""
+JUDGE = """
+import json, sys
+from pathlib import Path
+from rl_eval.gates import evaluate_suite, load_suite, named_runs
+from rl_eval.launchers import launcher_plugin
+
+suite = load_suite(Path(sys.argv[1]))
+plugin = launcher_plugin("ray")
+workers = plugin.start(plugin.settings(address=sys.argv[2])) if len(sys.argv) > 2 else None
+print(json.dumps(evaluate_suite(suite, named_runs(suite, ["constant:1"]), workers=workers).to_json()))
+if workers is not None:
+    workers.close()
+"""
+SUITE = """
+rl_eval: 1
+env: {name: threat, train_flows: 2000, validation_flows: 500, test_flows: 60000}
+leaks: report
+controls: []
+criteria:
+  detects: {metric: f1, at_least: 0.1}
+"""
+
+
+def test_a_full_object_store_loses_neither_a_run_nor_an_episode(tmp_path):
+    (tmp_path / "ray").mkdir()
+    suite = tmp_path / "threat.yaml"
+    suite.write_text(SUITE)
+    with ray_cluster(tmp_path / "ray", spills=False) as cluster:
+        python = [sys.executable, "-c"]
+        common = {"cwd": tmp_path, "env": environment(cluster, RAY_AUTH_MODE="token"), "text": True}
+        filling = subprocess.Popen(
+            [*python, FILL, cluster.address], stdin=subprocess.PIPE, stdout=subprocess.PIPE, **common
+        )
+        try:
+            assert filling.stdout.readline().startswith("full")
+            line = command(*SHORT, "-m", "seed=1,2", f"launcher.address={cluster.address}", "hydra.sweep.dir=sweep")
+            swept = subprocess.run(line, capture_output=True, timeout=300, **common)
+            assert swept.returncode == 0, swept.stderr
+            judge = [*python, JUDGE, str(suite)]
+            there, here = (
+                subprocess.run([*judge, *address], capture_output=True, timeout=300, **common)
+                for address in ([cluster.address], [])
+            )
+            assert there.returncode == 0, there.stderr
+            assert there.stdout == here.stdout
+        finally:
+            filling.kill()
+
+
+def test_two_sweeps_at_once_on_one_cluster_end_as_each_does_alone(tmp_path, cluster):
+    folders = [tmp_path / name for name in ("alone", "one", "other")]
+    for folder in folders:
+        folder.mkdir()
+    line = command(*SHORT, "-m", "seed=1,2", "hydra.sweep.dir=sweep")
+    alone = subprocess.run(
+        [*line, "hardware=cpu"], cwd=folders[0], env=environment(cluster), capture_output=True, text=True, timeout=300
+    )
+    assert alone.returncode == 0, alone.stderr
+    sweeps = [
+        subprocess.Popen(
+            [*line, f"launcher.address={cluster.address}"], cwd=folder, env=environment(cluster),
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        )
+        for folder in folders[1:]
+    ]  # fmt: skip
+    errors = [sweep.communicate(timeout=400)[1] for sweep in sweeps]
+    assert [sweep.returncode for sweep in sweeps] == [0, 0], errors
+    policies = [[file.read_bytes() for file in sorted(folder.rglob("policy.safetensors"))] for folder in folders]
+    assert policies[0]
+    assert policies[1] == policies[2] == policies[0]
