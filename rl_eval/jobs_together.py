@@ -12,6 +12,7 @@ from rl_eval.config import RunConfig, load
 from rl_eval.errors import InputError
 from rl_eval.formatting import quantity
 from rl_eval.launchers import Task
+from rl_eval.production.audit.runs import append_end, append_training
 from rl_eval.training import train_together
 
 
@@ -54,10 +55,15 @@ def run_all(tasks: Sequence[Task]) -> None:
         configs = [_judged_on_validation(load(one["values"])) for one in arguments]
         count = len(tasks) if configs[0].hardware.budget is not None else 0
         spent = [locks.enter_context(runs.open_spent(sweep, job_number, count)) for job_number in range(count)]
+        for config, directory in zip(configs, directories, strict=True):
+            append_training("training_began", str(directory), config.to_dict(), resume=False)
         total = sum(config.total_steps for config in configs)
         with terminal.ProgressLine(total, f"{quantity(len(tasks), 'seed')} in step") as progress:
             trained = train_together(configs, directories, progress.update, spent)
     statuses = [run.info["status"] for run in trained]
+    for run in trained:
+        if not run.finished:  # the end of a finished one is noted where it is judged
+            append_end(run)
     if "interrupted" in statuses:
         for run in trained:
             if not run.finished:
