@@ -30,7 +30,7 @@ class TrainingConfig(Section):
     full_rounds: int = Field(30, ge=1, le=10_000)
     epochs: int | None = Field(None, ge=1, le=1000)
     replay: float = Field(1.0, ge=0, le=100, allow_inf_nan=False)
-    ewc_lambda: float = Field(100.0, ge=0, allow_inf_nan=False)
+    ewc_lambda: float = Field(30.0, ge=0, allow_inf_nan=False)
     ewc_decay: float = Field(1.0, ge=0, le=1)
     fisher_rows: int = Field(512, ge=1, le=65_536)
     lease: Duration = 600.0
