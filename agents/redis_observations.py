@@ -37,16 +37,21 @@ EXPIRY_S = 7 * 24 * 3600  # after which the server drops what a killed process h
 REFRESH_S = 3600.0
 
 _LOST = "LOST"  # what the scripts answer where a call is missing
-# KEYS[1]: the prefix of all keys. Ranges are three 32-bit numbers each: the string, the first byte, the last byte.
+# KEYS[1]: the prefix of all keys. ARGV: the number of calls; of each string its name, and the first and last byte of
+# every range as text, since the server would take longer to make text of numbers than to read what they say.
 _READ = """
-local key, ranges, out, call = KEYS[1], ARGV[2], {}, redis.call
+local key, out, count, call = KEYS[1], {}, 0, redis.call
 if call('GET', key .. ':calls') ~= ARGV[1] then return redis.error_reply('LOST') end
-for i = 1, #ranges, 12 do
-  local name, first, last = struct.unpack('<I4I4I4', ranges, i)
-  out[#out + 1] = call('GETRANGE', key .. ':' .. name, first, last)
+for i = 2, #ARGV, 2 do
+  local name = key .. ':' .. ARGV[i]
+  for first, last in ARGV[i + 1]:gmatch('(%d+) (%d+)') do
+    count = count + 1
+    out[count] = call('GETRANGE', name, first, last)
+  end
 end
 return table.concat(out)
 """
+# Ranges are three 32-bit numbers each: the string, the first byte, the last byte.
 # A call that was sent twice finds the number that it left itself.
 _WRITE = """
 local key, ranges, data, call, from = KEYS[1], ARGV[3], ARGV[4], redis.call, 1
@@ -209,8 +214,8 @@ class RedisObservations:
         obs = np.ascontiguousarray(records[:, :size]).view(self.dtype).reshape(len(records), *self.shape)
         return obs, None if self.actions is None else records[:, size:].astype(bool)
 
-    def _ranges(self, positions: np.ndarray) -> bytes:
-        """Where records lie that are sorted and different, neighbours as one range."""
+    def _ranges(self, positions: np.ndarray) -> np.ndarray:
+        """Where records lie that are sorted and different, neighbours as one range: `[R, 3]` as `_WRITE` takes them."""
         first = np.ones(len(positions), bool)
         first[1:] = (np.diff(positions) != 1) | (positions[1:] % self._per_string == 0)
         starts = np.flatnonzero(first)
@@ -219,12 +224,15 @@ class RedisObservations:
         ranges[:, 0], within = np.divmod(positions[starts], self._per_string)
         ranges[:, 1] = within * self._record
         ranges[:, 2] = (within + counts) * self._record - 1
-        return ranges.tobytes()
+        return ranges
 
     def _read(self, positions: np.ndarray) -> np.ndarray:
         """Records `[B, record]` at sorted positions."""
         ranges = self._ranges(positions)
-        data: Any = self._run("read", [str(self._calls), ranges])
+        arguments: list[str | bytes] = [str(self._calls)]
+        for part in np.split(ranges, np.flatnonzero(np.diff(ranges[:, 0])) + 1):
+            arguments += [str(part[0, 0]), "%d %d " * len(part) % tuple(part[:, 1:].ravel().tolist())]
+        data: Any = self._run("read", arguments)
         if len(data) != len(positions) * self._record:
             raise self._server.failure(
                 f"the server has dropped a part of the replay buffer ({self._key}:*): let nothing else delete or evict "
@@ -245,7 +253,9 @@ class RedisObservations:
         records = records[::-1][last]
         for start in range(0, len(positions), self._records_at_once):
             part = slice(start, start + self._records_at_once)
-            call = _Call(self._calls + 1, self._ranges(positions[part]), records[part].tobytes(), time.monotonic())
+            call = _Call(
+                self._calls + 1, self._ranges(positions[part]).tobytes(), records[part].tobytes(), time.monotonic()
+            )
             self._keep(call)
             self._run("write", call.arguments)
             self._calls = call.number

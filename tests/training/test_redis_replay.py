@@ -1,6 +1,7 @@
 """Runs whose replay is on a Redis server: the bytes of a run in memory, whatever happens to the server."""
 
 import os
+import queue
 import sys
 import threading
 import time
@@ -155,20 +156,26 @@ def test_kills_of_the_server_change_no_byte(tmp_path):
     longer = [*SHORT, "total_steps=6000", "agent.buffer_size=3000", "agent.train_every=2", "resume_every=100000"]
     expected = without_storage(content(learn(longer, tmp_path / "memory").path))
     server = RedisProcess(tmp_path, "--appendfsync", "everysec")
-    kills, over = [], threading.Event()
+    kills, due = [], queue.SimpleQueue()
 
     def kill_again_and_again():
-        while len(kills) < 8 and not over.wait(0.7):
+        while due.get():
             server.kill()
             kills.append(time.monotonic())
             server.start()
 
+    def after_step(env_steps, *_):
+        if env_steps // 700 > due_so_far[0]:
+            due_so_far[0] += 1
+            due.put(True)
+
+    due_so_far = [0]
     killer = threading.Thread(target=kill_again_and_again)
     killer.start()
     try:
-        run = learn([*longer, f"replay.storage={server.url}"], tmp_path / "redis")
+        run = learn([*longer, f"replay.storage={server.url}"], tmp_path / "redis", on_step=after_step)
     finally:
-        over.set()
+        due.put(False)
         killer.join()
         server.kill()
     assert len(kills) >= 5

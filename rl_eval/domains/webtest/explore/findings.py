@@ -80,7 +80,7 @@ def paths(steps: Sequence[Step], base_url: str) -> Iterator[tuple[Step, ...]]:
     if last.url and last.do not in ("open", "back"):
         opened = Step("open", value=last.url)
         # What was filled in seldom matters to a link or a plain button.
-        ways += [(opened, last)] * (last.do == "click") + [(opened, *steps[begin:])]
+        ways += [(opened, last)] * (last.do == "click") + [(opened, *_last_entries(steps[begin:]))]
         ways += [(*_sent(steps, sends, len(ways[-1])), *ways[-1])]
     opens = [tuple(steps[index:]) for index in range(len(steps) - 1, -1, -1) if steps[index].do == "open"]
     ways += opens[:1]
@@ -101,12 +101,18 @@ def _first_entry(steps: Sequence[Step], index: int) -> int:
     return index
 
 
+def _last_entries(steps: Sequence[Step]) -> tuple[Step, ...]:
+    """Steps on one page without the texts that a later one in the same field replaced."""
+    last = {(step.css, step.nth): index for index, step in enumerate(steps) if step.do == "fill"}
+    return tuple(s for index, s in enumerate(steps) if s.do != "fill" or last[s.css, s.nth] == index)
+
+
 def _sent(steps: Sequence[Step], sends: Sequence[int], taken: int) -> tuple[Step, ...]:
     """The last forms that were sent, each on its page and once, as many as fit beside the steps that are taken."""
     forms: dict[tuple[Step, ...], None] = {}
     room = LONGEST_PATH - taken
     for index in reversed(sends):
-        form = (Step("open", value=steps[index].url), *steps[_first_entry(steps, index) : index + 1])
+        form = (Step("open", value=steps[index].url), *_last_entries(steps[_first_entry(steps, index) : index + 1]))
         if form not in forms and len(form) <= room:
             forms[form] = None
             room -= len(form)

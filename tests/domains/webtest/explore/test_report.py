@@ -5,6 +5,7 @@ import json
 import re
 import threading
 import xml.etree.ElementTree as ElementTree
+from dataclasses import replace
 
 import httpx
 import pytest
@@ -36,6 +37,14 @@ def test_ways_to_a_failure_begin_with_the_shortest():
     assert len(ways) == len(set(ways))
     assert next(paths([OPEN, FILL, LINK], BASE)) == (Step("open", value=LINK.url), LINK)
     assert list(paths([OPEN], BASE)) == [(OPEN,)]
+
+
+def test_the_shortest_way_enters_the_last_text_of_each_field_alone():
+    first, other = replace(FILL, value="before"), replace(FILL, css="[name=other]")
+    steps = [OPEN, first, other, FILL, SEND]
+    shortest, *_, longest = paths(steps, BASE)
+    assert shortest == (Step("open", value=SEND.url), other, FILL, SEND)
+    assert longest == tuple(steps)
 
 
 def test_a_way_goes_through_the_forms_that_were_sent_before():
