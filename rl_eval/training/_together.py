@@ -63,6 +63,7 @@ def train_together(
             for index, training in enumerate(trainings):
                 if status is not None and index not in ended:
                     ended[index] = training.finish(status)
+                    clock.end(index)
         return [ended[index] for index in range(len(trainings))]
 
 

@@ -58,8 +58,8 @@ def test_a_budget_is_that_of_all_seeds_and_each_goes_on_with_a_larger_one(tmp_pa
     assert [job.info["env_steps"] for job in jobs] == [4 * job.config["agent"]["n_steps"] for job in jobs]
     assert "train.py 'resume=\"sweep/0_seed=1\"' 'hardware.budget=" in " ".join(capsys.readouterr().err.split())
     seconds = [job.info["cost"]["total"]["machine_s"] for job in jobs]
+    assert min(seconds) > 0
     assert values["cost"]["machine_s"] == pytest.approx(sum(seconds))
-    assert seconds[0] == pytest.approx(seconds[1], abs=0.1)
 
 
 @pytest.mark.parametrize(
