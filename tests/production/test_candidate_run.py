@@ -26,7 +26,7 @@ SUITE = """\
 rl_eval: 1
 env: cartpole
 train: {agent: ppo}
-episodes: {max: 100, return_bounds: [0, 500]}
+episodes: {max: 40, return_bounds: [0, 500]}
 criteria:
   stands: {metric: mean_return, at_least: %s}
   quick: {metric: training.wall_s, at_most: 1}
