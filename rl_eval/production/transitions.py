@@ -72,9 +72,16 @@ def _transition(row: Accepted, following: LoggedDecision | None) -> StoredTransi
 def logged_traffic(accepted: Sequence[Accepted]) -> LoggedTraffic:
     """Decisions between discrete actions, each with its reward; without shadow ones and those without propensity."""
     rows = [row for row in accepted if not row.decision.shadow and row.decision.propensity is not None]
+    stored = [row.decision.mask for row in rows]
+    widths = {len(mask) for mask in stored if mask is not None}
+    masks = None
+    if len(widths) == 1:  # where a decision has none, all actions were legal
+        everything = b"\1" * widths.pop()
+        masks = np.array([np.frombuffer(mask or everything, bool) for mask in stored])
     return LoggedTraffic(
         np.array([np.frombuffer(row.decision.observation, np.float32) for row in rows]),
         np.array([np.frombuffer(row.decision.action, np.int64)[0] for row in rows], np.int64),
         np.array([row.decision.propensity for row in rows], np.float64),
         np.array([row.reward.reward for row in rows], np.float64),
+        masks,
     )

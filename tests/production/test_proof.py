@@ -118,6 +118,26 @@ def test_logs_without_exploration_decide_nothing():
     assert "explores more" in found.reasons[0]
 
 
+def test_continuous_actions_have_no_off_policy_estimate():
+    space = Spaces("x", gym.spaces.Box(-9, 9, (2,), np.float32), gym.spaces.Box(-1, 1, (1,), np.float32))
+    continuous = Judged(ServedPolicy("c", space, GOOD))
+    found = prove(continuous, continuous, CONFIG, traffic=traffic(10))
+    assert [(f.part, f.decision) for f in found.findings] == [
+        ("off_policy", "NOT_CHECKED"),
+        ("forgetting", "NOT_CHECKED"),
+    ]
+    assert found.decision == "INCONCLUSIVE"
+
+
+def test_illegal_actions_have_no_probability():
+    logs = traffic(50)
+    masks = np.zeros((50, 2), bool)
+    masks[np.arange(50), logs.actions] = True
+    legal = dataclasses.replace(logs, masks=masks, propensities=np.ones(50))
+    found = prove(judged(GOOD, "g"), judged(BAD, "b"), ProofConfig(least_effective=10.0), traffic=legal)
+    assert found.figures["off_policy"]["difference"]["value"] == 0.0  # neither had a choice
+
+
 def test_nothing_to_check_is_no_pass():
     found = prove(judged(GOOD, "g"), judged(GOOD, "g2"), CONFIG)
     assert found.decision == "INCONCLUSIVE"

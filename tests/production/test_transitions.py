@@ -1,5 +1,6 @@
 """Accepted experience as transitions: order, what follows, and what is left out."""
 
+import dataclasses
 from types import SimpleNamespace
 
 import numpy as np
@@ -46,3 +47,10 @@ def test_shadow_decisions_and_those_without_propensity_are_left_out():
 def test_a_shadow_decision_is_no_next_one():
     rows = [accepted(1, 10.0), accepted(2, 15.0, shadow=True), accepted(3, 20.0, terminated=True)]
     assert np.frombuffer(transitions(rows)[0].experience.next_observation, np.float32)[0] == 20.0
+
+
+def test_masks_of_logged_traffic_are_whole_where_a_decision_has_none():
+    rows = [accepted(1, 1.0, terminated=True), accepted(2, 2.0, terminated=True)]
+    assert logged_traffic(rows).masks is None
+    rows[1].decision = dataclasses.replace(rows[1].decision, mask=b"\0\1\1")
+    assert logged_traffic(rows).masks.tolist() == [[True, True, True], [False, True, True]]

@@ -31,12 +31,14 @@ class LoggedTraffic:
         actions: int `[N]` from 0.
         propensities: `[N]` in (0, 1], of the actions when they were chosen.
         rewards: `[N]`.
+        masks: bool `[N, A]`, the actions that were legal; None: all.
     """
 
     observations: np.ndarray = field(repr=False)
     actions: np.ndarray = field(repr=False)
     propensities: np.ndarray = field(repr=False)
     rewards: np.ndarray = field(repr=False)
+    masks: np.ndarray | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True)

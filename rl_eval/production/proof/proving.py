@@ -75,14 +75,14 @@ class Judged:
         shaped = observations.reshape(len(observations), *(self.policy.spaces.observation.shape or ()))
         return self.policy.decide(shaped, np.ones(len(shaped), bool), None, np.random.default_rng(0)).drawn
 
-    def probabilities(self, observations: np.ndarray) -> np.ndarray:
+    def probabilities(self, observations: np.ndarray, masks: np.ndarray | None = None) -> np.ndarray:
         """Of the actions as they are served, `[N, A]`.
 
         Raises:
             InputError: the policy has none.
         """
         shaped = observations.reshape(len(observations), *(self.policy.spaces.observation.shape or ()))
-        found = self.policy.distributions(shaped, None).probabilities
+        found = self.policy.distributions(shaped, masks).probabilities
         if found is None:
             raise InputError("off-policy estimates need discrete actions: prove this policy by suites")
         return found
@@ -128,8 +128,10 @@ def prove(
         findings.append(suites.judge(file, candidate.run, champion.run, trust=trust))
     if traffic is None or len(traffic.rewards) < 2:
         findings.append(Finding("off_policy", "NOT_CHECKED", "there is no logged traffic"))
+    elif candidate.policy.actions is None:
+        findings.append(Finding("off_policy", "NOT_CHECKED", "actions are not discrete: this proof rests on the rest"))
     else:
-        both = [judged.probabilities(traffic.observations) for judged in (candidate, champion)]
+        both = [judged.probabilities(traffic.observations, traffic.masks) for judged in (candidate, champion)]
         estimates = off_policy.estimate(traffic, both[0], both[1], config, seed)
         figures["off_policy"] = asdict(estimates)
         findings.append(off_policy.judge(estimates, config))
