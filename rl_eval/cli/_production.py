@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from rl_eval.cli._app import app
+from rl_eval.net import environment_token
 
 production = typer.Typer(
     help="Serve, collect, learn, prove and roll out: learning in production.", no_args_is_help=True
@@ -31,3 +35,98 @@ def check(config: Config) -> None:
     from rl_eval.production.config import load_config
 
     typer.echo(yaml.safe_dump(load_config(config).model_dump(), sort_keys=False).rstrip())
+
+
+@production.command()
+def serve(
+    config: Config,
+    policy: Annotated[
+        str | None,
+        typer.Option("--policy", metavar="RUN|onnx:FILE", help="Serve this one, without a registry."),
+    ] = None,
+) -> None:
+    """Answer observations with actions over HTTP, and record every decision and what followed.
+
+    \b
+      rl-eval production serve production.yaml
+      rl-eval production serve production.yaml --policy onnx:policy.onnx
+      RL_EVAL_TOKEN=... RL_EVAL_PRIVACY_KEY=... rl-eval production serve production.yaml
+
+    The registry's champion and challenger share the units as the roll-out says. Several servers may share store and
+    queue; give all of them one RL_EVAL_PRIVACY_KEY. What was acknowledged outlives a kill.
+
+    Exit status: 0 ended by SIGTERM, 2 bad input, 130 ended by Ctrl-C.
+    """  # fmt: skip
+    from rl_eval import terminal
+    from rl_eval.production.canary.opening import registry_of
+    from rl_eval.production.config import load_config
+    from rl_eval.production.server.one_policy import OnePolicy
+    from rl_eval.production.server.serve import serve as run_server
+
+    log_warnings()
+    read = load_config(config)
+    registry = registry_of(read) if policy is None else OnePolicy(policy)
+    status = run_server(read, registry, token=environment_token(), show=lambda line: terminal.print_line(line))
+    sys.stdout.flush()
+    os._exit(status)  # taking down the interpreter takes longer than ending the server
+
+
+@production.command()
+def collect(config: Config) -> None:
+    """Take decisions and rewards from the queue, filter them, and store them.
+
+    \b
+      rl-eval production collect production.yaml
+
+    Any number of collectors may run; where one ends, in whatever way, another goes on. A store or queue that is away
+    is waited for.
+
+    Exit status: 0 ended by SIGTERM, 2 bad input, 130 ended by Ctrl-C.
+    """  # fmt: skip
+    import threading
+
+    from rl_eval import terminal
+    from rl_eval.production.collector import collect as run_collector
+    from rl_eval.production.config import load_config
+
+    log_warnings()
+    stop, signals = threading.Event(), []
+
+    def end(number: int, _: object) -> None:
+        signals.append(number)
+        stop.set()
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, end)
+    run_collector(load_config(config), stop, lambda line: terminal.print_line(line))
+    if signals and signals[0] == signal.SIGINT:
+        raise typer.Exit(130)
+
+
+@production.command()
+def erase(
+    config: Config,
+    unit: Annotated[str, typer.Argument(metavar="UNIT", help="As requests name it.", show_default=False)],
+) -> None:
+    """Erase everything that is kept of a unit, from the store and the queue.
+
+    \b
+      rl-eval production erase production.yaml UNIT
+
+    It needs the key of the servers: RL_EVAL_PRIVACY_KEY, or privacy.key in the folder of the config. What arrives
+    later of earlier decisions is refused.
+
+    Exit status: 0 erased, 2 bad input, or the store or queue is away.
+    """  # fmt: skip
+    from rl_eval import terminal
+    from rl_eval.production.config import load_config
+    from rl_eval.production.forget import erase as erase_unit
+
+    terminal.print_line(f"erased {erase_unit(load_config(config), unit):,} decisions, and all that followed them")
+
+
+def log_warnings() -> None:
+    """Write what is worth a line at 3 a.m. to standard error, with the time."""
+    import logging
+
+    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(message)s")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Sequence
 from typing import Any
 
 from fastapi import APIRouter, FastAPI
@@ -26,12 +27,16 @@ from rl_eval.validation_errors import UNKNOWN_KEY, value_sentence
 DESCRIPTION = "Decisions of a policy, and what followed them. Errors have one sentence in `detail`."
 
 
-def make_app(server: PolicyServer | None, domain_routes: Any = None) -> FastAPI:
+ROUTERS = (routes.router, protocols.router)
+
+
+def make_app(server: PolicyServer | None, domain_routes: Any = None, routers: Sequence[APIRouter] = ROUTERS) -> FastAPI:
     """The application without its guard.
 
     Args:
         server: None: every route that needs a policy answers 503.
         domain_routes: a FastAPI router of the domain, mounted at the root.
+        routers: of the server itself.
 
     Raises:
         InputError: a route of the domain is one of ours.
@@ -40,10 +45,10 @@ def make_app(server: PolicyServer | None, domain_routes: Any = None) -> FastAPI:
     title = "rl_eval policy server"
     app = FastAPI(title=title, version=__version__, description=DESCRIPTION, docs_url=None, redoc_url=None)
     app.state.server = server
-    app.include_router(routes.router)
-    app.include_router(protocols.router)
+    for router in routers:
+        app.include_router(router)
     if domain_routes is not None:
-        own = {path for router in (routes.router, protocols.router) for path in _paths(router)}
+        own = {path for router in routers for path in _paths(router)}
         for path in _paths(domain_routes):
             if path in own:
                 raise InputError(f"the domain has a route {path}, which is one of the server: rename it in the domain")

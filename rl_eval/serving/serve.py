@@ -7,6 +7,7 @@ import json
 import os
 import shlex
 import signal
+import socket
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -57,13 +58,11 @@ def serve(
         InputError: the policy, the folder or the address cannot be used.
     """
     with imports_of_extra("serve", PURPOSE):
-        import uvicorn
         from starlette.types import ASGIApp
         from threadpoolctl import threadpool_limits
 
         from rl_eval.serving import source as sources
         from rl_eval.serving.app import guarded
-        from rl_eval.serving.connections import bounded_protocol, most_connections
         from rl_eval.serving.security import MIN_TOKEN, Access
         from rl_eval.serving.server import KEEP_DECISIONS, PolicyServer
     loopback = Url("http", host, 0).is_loopback
@@ -89,11 +88,24 @@ def serve(
             address = Url("http", host, listener.getsockname()[1])
             for line in greeting(server, address, token is not None, loopback):
                 show(line)
-            options = {**UVICORN, "http": bounded_protocol(most_connections()), "timeout_graceful_shutdown": 1}
-            running = _stoppable(uvicorn.Server)(uvicorn.Config(app, **options))
-            running.run(sockets=[listener])
+            return run_app(app, listener)
         finally:
             server.close()
+
+
+def run_app(app: Any, listener: socket.socket) -> int:
+    """Answer requests until SIGINT or SIGTERM, and end within a second of it.
+
+    Returns:
+        The exit status: 0 after SIGTERM, 130 after SIGINT.
+    """
+    with imports_of_extra("serve", PURPOSE):
+        import uvicorn
+
+        from rl_eval.serving.connections import bounded_protocol, most_connections
+    options = {**UVICORN, "http": bounded_protocol(most_connections()), "timeout_graceful_shutdown": 1}
+    running = _stoppable(uvicorn.Server)(uvicorn.Config(app, **options))
+    running.run(sockets=[listener])
     return _status(running.stopped_by)
 
 

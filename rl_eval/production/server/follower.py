@@ -1,0 +1,180 @@
+"""`Follower`: a thread that keeps a server at what the registry and the roll-out say.
+
+Where they are away, the server goes on with what it holds, and one sentence is logged.
+"""
+
+from __future__ import annotations
+
+import logging
+import secrets
+import shutil
+import threading
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Protocol
+
+from rl_eval.errors import InputError
+from rl_eval.production.canary.assignment import assignment
+from rl_eval.production.canary.calls import report_calls
+from rl_eval.production.canary.evidence import Calls
+from rl_eval.production.collector import SHAPES
+from rl_eval.production.server.arms import Arm, Arms
+from rl_eval.production.server.production_server import ProductionServer
+from rl_eval.production.store import Store
+from rl_eval.serving import source as sources
+
+log = logging.getLogger(__name__)
+COUNT_S = 5.0  # between counts of store and queue
+REMOVAL_S = 3600.0
+
+
+class Registry(Protocol):
+    """What a server needs of a registry."""
+
+    def aliases(self) -> Mapping[str, int]:
+        """Alias -> number of a version."""
+
+    def load(self, number: int, target: Path) -> Any:
+        """Copy the checked files of a version to a new folder."""
+
+
+class Follower:
+    """Follows the aliases `champion` and `challenger` and the document of the roll-out.
+
+    Args:
+        folder: of copies of the versions that are served; nobody else uses it.
+    """
+
+    def __init__(self, server: ProductionServer, registry: Registry, store: Store | None, folder: Path):
+        self._server, self._registry, self._store, self._folder = server, registry, store, folder
+        self._arms: dict[int, Arm] = {}
+        self._refused: set[int] = set()  # versions that cannot be served
+        self._failing = ""
+        self._shapes_written = False
+        self._name = secrets.token_hex(8)  # of this process
+        self._reported: dict[str, Calls] = {}
+        self._counted = self._removed = float("-inf")
+
+    def run(self, stop: threading.Event) -> None:
+        """Look until `stop` is set."""
+        while not stop.wait(self._server.config.serve.follow):
+            self.look()
+
+    def look(self) -> None:
+        """Follow once; a failure is logged once and changes nothing."""
+        try:
+            self._follow()
+            self._server.queue.sync()
+            self._count()
+            if self._failing:
+                log.warning("registry and store answer again")
+            self._failing = ""
+        except (InputError, OSError) as error:
+            if (reason := str(error)[:60]) != self._failing:
+                log.warning("served on as before: %s", error)
+            self._failing = reason
+
+    def _follow(self) -> None:
+        aliases = self._registry.aliases()
+        assigned = assignment({} if self._store is None else self._store.document().body, aliases)
+        if assigned.champion is None:
+            return
+        champion = self._arm(assigned.champion)
+        self._write_shapes(champion)
+        challenger = None
+        if assigned.challenger is not None and (assigned.share > 0 or assigned.shadow):
+            challenger = self._challenger(assigned.challenger, champion)
+        arms = Arms(champion, challenger, assigned)
+        if self._server.current != arms:
+            self._server.serve(arms)
+            what = f"version {champion.version}"
+            if challenger is not None:
+                part = "as a shadow" if arms.shadow else f"for {arms.share:.0%} of the units"
+                what += f", and version {challenger.version} {part}"
+            log.warning("serving %s", what)
+        self._server.followed = time.time()
+        for number in set(self._arms) - {assigned.champion, assigned.challenger}:
+            del self._arms[number]
+            shutil.rmtree(self._folder / str(number), ignore_errors=True)
+
+    def _challenger(self, number: int, champion: Arm) -> Arm | None:
+        """The challenger; None where it cannot be served, which is logged once."""
+        if number in self._refused:
+            return None
+        try:
+            arm = self._arm(number)
+            if not _is_alike(arm, champion):
+                raise InputError("it has other observations or actions than the champion")
+            return arm
+        except InputError as error:
+            self._refused.add(number)
+            log.warning("challenger %d is not served: %s", number, error)
+            return None
+
+    def _arm(self, number: int) -> Arm:
+        if number not in self._arms:
+            target = self._folder / str(number)
+            shutil.rmtree(target, ignore_errors=True)
+            self._registry.load(number, target)
+            seed = int(number) % (1 << 31)
+            source = sources.load(policy_spec(target), seed=seed, trust=self._server.config.serve.trust)
+            self._arms[number] = Arm(str(number), source)
+        return self._arms[number]
+
+    def _write_shapes(self, champion: Arm) -> None:
+        """Let the collector know the sizes of what is served."""
+        if self._shapes_written or self._store is None:
+            return
+        served = champion.served
+        body = {
+            "observation": _size(served.spaces.observation.shape), "actions": served.actions,
+            "action": _size(served.spaces.action.shape) or 1,
+        }  # fmt: skip
+        stored = self._store.document(SHAPES)
+        if stored.number and stored.body != body:
+            raise InputError("the store holds experience of other observations or actions: name another store")
+        self._shapes_written = bool(stored.number) or self._store.swap_document(0, body, SHAPES)
+
+    def _count(self) -> None:
+        counts = {
+            version: Calls(one.decisions, one.errors, one.slow)
+            for version, one in list(self._server.arm_counts.items())
+        }
+        if self._store is not None and counts != self._reported and report_calls(self._store, self._name, counts):
+            self._reported = counts
+        elapsed = time.monotonic()
+        if elapsed - self._counted < COUNT_S:
+            return
+        self._counted = elapsed
+        self._server.waiting, self._server.oldest = self._server.queue.waiting()
+        if self._store is not None:
+            self._server.collected = self._store.counts()
+        if elapsed - self._removed >= REMOVAL_S:  # also where no collector runs, nothing is kept for longer
+            self._removed = elapsed
+            self._server.queue.remove_old(time.time() - self._server.config.privacy.retention)
+
+
+def _size(shape: tuple[int, ...] | None) -> int:
+    size = 1
+    for length in shape or ():
+        size *= int(length)
+    return size
+
+
+def _is_alike(one: Arm, other: Arm) -> bool:
+    return one.served.spaces == other.served.spaces
+
+
+def policy_spec(folder: Path) -> str:
+    """What a copy of a version is served as: a run, or the one ONNX file in it.
+
+    Raises:
+        InputError: it is neither.
+    """
+    files = sorted(folder.rglob("*.onnx"))
+    if (folder / "run.json").exists():
+        return str(folder)
+    if len(files) == 1:
+        return f"onnx:{files[0]}"
+    raise InputError(f"a version holds neither a run nor one ONNX file, but {len(files)} of them: register another one")

@@ -1,0 +1,111 @@
+"""The collector: what cannot be stored waits and is not acknowledged; a clock that jumps removes nothing."""
+
+import sqlite3
+import threading
+
+import pytest
+from sqlalchemy import event
+
+from rl_eval.cli import main
+from rl_eval.production.clock import SteadyClock
+from rl_eval.production.collector import Collector
+from rl_eval.production.store import UnavailableError
+from tests.production.served import Loop, write_config
+
+
+@pytest.fixture
+def loop(runs, tmp_path):
+    loop = Loop(tmp_path, runs)
+    yield loop
+    loop.close()
+
+
+def test_a_store_on_a_full_disk_keeps_the_messages_in_the_queue_and_says_so(loop):
+    """`max_page_count` makes SQLite fail as a full disk does."""
+    ids = loop.live(40)
+    waiting = loop.queue.waiting()[0]
+    engine = loop.store.database.engine
+
+    def fill(connection, *_):
+        connection.execute("PRAGMA max_page_count=1").close()
+
+    event.listen(engine, "checkout", fill)
+    with pytest.raises(UnavailableError, match=r"is full.*nothing of this was kept; it is tried again"):
+        loop.collect()
+    event.remove(engine, "checkout", fill)
+    assert loop.queue.waiting()[0] == waiting
+    with engine.connect() as connection:
+        connection.exec_driver_sql("PRAGMA max_page_count=1000000").close()
+    loop.collect()
+    assert sorted(one.decision.decision_id for one in loop.store.accepted_since()) == sorted(ids)
+    assert loop.store.counts()["decisions"] == loop.store.counts()["accepted"] == 40
+
+
+def test_a_file_on_a_full_disk_refuses_rewards_and_serves_on(loop, caplog):
+    kept = loop.decide()["decision_id"]
+    loop.queue._db.execute("PRAGMA max_page_count=1")
+    answers = [loop.decide([0.1] * 4) for _ in range(300)]
+    refused = loop.post("/store_experience", decision_id=kept, reward=1.0, done=True)
+    assert answers[-1]["decision_id"] is None
+    assert (refused.status_code, "is full" in refused.json()["detail"]) == (503, True)
+    assert caplog.text.count("decisions are served and not recorded") == 1
+
+
+def test_a_clock_that_jumps_by_a_day_removes_nothing(loop):
+    times = {"wall": 1_700_000_000.0, "elapsed": 10.0}
+    clock = SteadyClock(lambda: times["wall"], lambda: times["elapsed"])
+    loop.server._clock = clock
+    collector = Collector(loop.config, loop.store, loop.queue, clock)
+    loop.live(3)
+    while collector.step():
+        pass
+    times["wall"] += 30 * 86_400
+    collector.maintain()
+    assert len(loop.store.accepted_since()) == 3
+    times["elapsed"] += 8 * 86_400  # eight days have passed in truth
+    times["wall"] += 8 * 86_400
+    clock.now()
+    times["elapsed"] += 3700
+    times["wall"] += 3700
+    collector._looked = collector._removed = float("-inf")
+    collector.maintain()
+    assert loop.store.accepted_since() == []
+    assert loop.store.outcomes() == []
+
+
+def test_two_collectors_share_the_work(loop):
+    ids = loop.live(30)
+    other = Collector(loop.config, loop.store, loop.queue)
+    threads = [threading.Thread(target=lambda c=c: [c.step() for _ in range(20)]) for c in (loop.collector, other)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    loop.collect()
+    assert sorted(one.decision.decision_id for one in loop.store.accepted_since()) == sorted(ids)
+    assert loop.store.counts()["accepted"] == 30
+
+
+def test_the_reference_of_the_filter_outlives_the_collector(loop):
+    loop.live(5)
+    loop.collect()
+    loop.collector._looked = float("-inf")
+    loop.collector.maintain()
+    again = Collector(loop.config, loop.store, loop.queue)
+    again.step()
+    assert again._filter.state == loop.collector._filter.state
+    assert again._filter._count == 5
+
+
+def test_erase_as_a_command(loop, tmp_path, capsys):
+    loop.live(3, unit="alice")
+    loop.live(2, unit="bob")
+    loop.collect()
+    loop.live(1, unit="alice")  # waits in the queue
+    assert main(["production", "erase", str(write_config(tmp_path)), "alice"]) == 0
+    assert "erased 3 decisions" in capsys.readouterr().out
+    assert {one.unit for one in loop.store.outcomes()} == {loop.server._privacy.pseudonym("bob")}
+    assert loop.queue.waiting()[0] == 0
+    database = sqlite3.connect(tmp_path / "production" / "store.sqlite")
+    assert database.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+    database.close()

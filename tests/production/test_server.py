@@ -1,0 +1,285 @@
+"""The production server: sticky arms, propensities of the moment, shadow, refusals, and parts that are away."""
+
+import numpy as np
+import pytest
+
+from rl_eval.production.canary.calls import read_calls
+from rl_eval.production.collection_config import CollectConfig
+from rl_eval.production.queues import QueueError, open_queue
+from rl_eval.production.records import LoggedReward, encode
+from tests.production.served import OBS, Loop
+
+
+def canary(share, challenger=2, shadow=False):
+    """The row of a roll-out."""
+    return {"state": "shadow" if shadow else "canary", "share": share, "shadow": shadow, "challenger": challenger}
+
+
+@pytest.fixture
+def loop(runs, tmp_path):
+    loop = Loop(tmp_path, runs)
+    yield loop
+    loop.close()
+
+
+def test_decisions_and_rewards_become_experience_with_the_propensity_of_the_moment(loop):
+    answers = [loop.decide([0.1 * i, 0.2, 0.3, 0.4], unit=f"u{i % 3}") for i in range(6)]
+    for number, answer in enumerate(answers):
+        body = {"decision_id": answer["decision_id"], "reward": float(number), "done": True}
+        assert loop.post("/store_experience", **body).json()["stored"]
+    loop.collect()
+    experience = {one.decision.decision_id: one for one in loop.store.accepted_since()}
+    assert len(experience) == 6
+    for number, answer in enumerate(answers):
+        one = experience[answer["decision_id"]]
+        assert one.decision.propensity == answer["probability"]
+        assert one.decision.confidence == answer["confidence"]
+        assert one.decision.value == answer["value"]
+        assert one.decision.version == answer["policy_version"] == "1"
+        assert np.frombuffer(one.decision.action, np.int64)[0] == answer["action"]
+        kept = np.frombuffer(one.decision.observation, np.float32)
+        assert kept.tolist() == pytest.approx([0.1 * number, 0.2, 0.3, 0.4])
+        assert one.reward.reward == float(number)
+
+
+def test_units_stay_with_their_version_while_the_share_grows_on_every_server(runs, tmp_path):
+    loop = Loop(tmp_path, runs, challenger=2, rollout=canary(0.3))
+    other = Loop(tmp_path, runs, challenger=2)  # a second server of the same store
+    try:
+        units = [f"unit{i}" for i in range(60)]
+        first = [loop.decide(unit=unit)["policy_version"] for unit in units]
+        assert 5 < first.count("2") < 32
+        assert [other.decide(unit=unit)["policy_version"] for unit in units] == first
+        batch = loop.decide([OBS] * 60, unit=units)
+        assert batch["policy_version"] == first
+        loop.roll_out(**canary(0.7))
+        second = [loop.decide(unit=unit)["policy_version"] for unit in units]
+        assert all(after == "2" for before, after in zip(first, second, strict=True) if before == "2")
+        assert second.count("2") > first.count("2")
+        loop.roll_out(**canary(1.0))
+        assert {loop.decide(unit=unit)["policy_version"] for unit in units} == {"2"}
+        loop.registry.write(loop.runs, champion=1)  # rolled back: one alias less
+        loop.follower.look()
+        assert {loop.decide(unit=unit)["policy_version"] for unit in units} == {"1"}
+    finally:
+        other.close()
+        loop.close()
+
+
+def test_a_batch_of_both_arms_has_each_row_of_its_own_version(runs, tmp_path):
+    loop = Loop(tmp_path, runs, challenger=2, rollout=canary(0.5))
+    try:
+        rows = np.random.default_rng(0).standard_normal((40, 4)).round(3).tolist()
+        batch = loop.decide(rows, unit=[f"u{i}" for i in range(40)], greedy=True)
+        assert set(batch["policy_version"]) == {"1", "2"}
+        arms = loop.server.arms
+        for row, version, value in zip(rows, batch["policy_version"], batch["value"], strict=True):
+            arm = arms.champion if version == "1" else arms.challenger
+            expected = arm.served.decide(np.array([row], np.float32), np.array([True]), None, np.random.default_rng(0))
+            assert value == pytest.approx(float(expected.values[0]), abs=1e-5)
+        loop.collect()
+        versions = {one.decision_id: one.version for one in loop.store.outcomes()}
+        assert [versions[one] for one in batch["decision_id"]] == batch["policy_version"]
+    finally:
+        loop.close()
+
+
+def test_a_shadow_decides_beside_the_champion_and_nobody_acts_on_it(runs, tmp_path):
+    loop = Loop(tmp_path, runs, challenger=2, rollout=canary(0.0, shadow=True))
+    try:
+        answers = [loop.decide(unit=f"u{i}") for i in range(5)]
+        assert {answer["policy_version"] for answer in answers} == {"1"}
+        loop.collect()
+        outcomes = loop.store.outcomes()
+        assert sum(one.shadow for one in outcomes) == 5
+        assert {one.version for one in outcomes if one.shadow} == {"2"}
+        assert {one.decision_id for one in outcomes if one.shadow} == {f"{a['decision_id']}~shadow" for a in answers}
+    finally:
+        loop.close()
+
+
+@pytest.mark.parametrize("shadow", [False, True])
+def test_a_challenger_that_fails_is_counted_and_the_champion_decides(runs, tmp_path, monkeypatch, shadow):
+    loop = Loop(tmp_path, runs, challenger=2, rollout=canary(0.0 if shadow else 1.0, shadow=shadow))
+    try:
+        broken, kind = loop.server.arms.challenger.served.policy, type(loop.server.arms.challenger.served.policy)
+        real = kind.outputs
+
+        def outputs(policy, *arguments, **options):
+            assert policy is not broken
+            return real(policy, *arguments, **options)
+
+        monkeypatch.setattr(kind, "outputs", outputs)
+        assert loop.decide(unit="a")["policy_version"] == "1"
+        assert loop.decide([OBS, OBS], unit=["a", "b"])["policy_version"] == "1"
+        assert loop.server.arm_counts["2"].errors == 3
+        assert loop.server.arm_counts["1"].errors == 0
+        loop.follower.look()
+        assert read_calls(loop.store)["2"].failed == 3
+    finally:
+        loop.close()
+
+
+def test_a_challenger_of_other_observations_is_not_served(runs, tmp_path, caplog):
+    loop = Loop(tmp_path, runs, challenger=3, rollout=canary(1.0, challenger=3))
+    try:
+        loop.follower.look()
+        assert loop.decide(unit="a")["policy_version"] == "1"
+        assert caplog.text.count("challenger 3 is not served") == 1
+        assert "other observations or actions" in caplog.text
+    finally:
+        loop.close()
+
+
+def test_where_the_registry_is_away_the_server_goes_on_and_says_so_once(loop, caplog):
+    loop.registry.file.unlink()
+    for _ in range(3):
+        loop.follower.look()
+    assert loop.decide()["policy_version"] == "1"
+    assert caplog.text.count("served on as before: the registry is away") == 1
+    loop.registry.write(loop.runs, champion=2)
+    loop.follower.look()
+    assert loop.decide()["policy_version"] == "2"
+    assert "answer again" in caplog.text
+
+
+def test_without_a_champion_it_is_not_ready_and_then_it_is(runs, tmp_path):
+    loop = Loop(tmp_path, runs, champion=None)
+    try:
+        for answer in (loop.get("/health"), loop.post("/select_action", observation=OBS)):
+            assert answer.status_code == 503
+            assert "there is no champion yet" in answer.json()["detail"]
+        assert loop.get("/v2/health/live").status_code == 200
+        loop.registry.write(loop.runs, champion=1)
+        loop.follower.look()
+        assert loop.get("/health").json()["policy_version"] == "1"
+    finally:
+        loop.close()
+
+
+class Away:
+    """A queue that can be away, such as one on a full disk."""
+
+    def __init__(self, inner):
+        self.inner, self.away, self.is_quick = inner, False, inner.is_quick
+
+    def put(self, messages):
+        if self.away:
+            raise QueueError("the disk is full: nothing of this was kept")
+        self.inner.put(messages)
+
+    def __getattr__(self, name):
+        return getattr(self.inner, name)
+
+
+@pytest.mark.parametrize("quick", [True, False])
+def test_where_the_queue_is_away_decisions_go_on_and_rewards_are_not_acknowledged(
+    runs, tmp_path, caplog, quick, monkeypatch
+):
+    monkeypatch.setattr("rl_eval.production.server.recorder.AWAY_S", 0.0)
+    queue = Away(open_queue(CollectConfig(), tmp_path / "production"))
+    queue.is_quick = quick
+    loop = Loop(tmp_path, runs, queue=queue)
+    try:
+        kept = loop.decide()["decision_id"]
+        queue.away = True
+        answers = [loop.decide() for _ in range(3)]
+        assert [answer["decision_id"] for answer in answers] == [None] * 3
+        assert all(answer["action"] in (0, 1) for answer in answers)
+        refused = loop.post("/store_experience", decision_id=kept, reward=1.0, done=True)
+        assert refused.status_code == 503
+        assert "the disk is full: nothing of this was kept; send it again" in refused.json()["detail"]
+        assert caplog.text.count("decisions are served and not recorded") == 1
+        queue.away = False
+        assert loop.post("/store_experience", decision_id=kept, reward=1.0, done=True).status_code == 200
+        assert loop.decide()["decision_id"] is not None
+        assert "decisions are recorded again" in caplog.text
+        loop.collect()
+        assert [one.decision.decision_id for one in loop.store.accepted_since()] == [kept]
+        assert "rl_eval_production_not_recorded_total 4.0" in loop.get("/metrics").text
+    finally:
+        loop.close()
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "sentence"),
+    [
+        ({"decision_id": "made-up", "reward": 1.0, "done": True}, 404, "of no decision of these servers"),
+        ({"reward": 1.0, "done": True}, 404, "of no decision of these servers"),
+        ({"decision_id": "own", "reward": 1.0, "done": False, "truncated": True}, 422, "truncated needs done"),
+        ({"decision_id": "own", "reward": 1.0, "done": True, "truncated": True}, 422, "next_observation is missing"),
+        ({"decision_id": "own", "reward": 1.0, "done": True, "action": 1}, 422, "leave them out"),
+        ({"decision_id": "own", "reward": 1.0, "done": False, "next_observation": [1.0]}, 422, "shape"),
+        ({"decision_id": "own", "reward": 1e13, "done": True}, 422, "reward"),
+    ],
+)  # fmt: skip
+def test_rewards_that_do_not_fit_are_refused(loop, body, status, sentence):
+    if body.get("decision_id") == "own":
+        body = {**body, "decision_id": loop.decide()["decision_id"]}
+    answer = loop.post("/store_experience", **body)
+    assert (answer.status_code, sentence in answer.json()["detail"]) == (status, True), answer.text
+    assert loop.queue.waiting()[0] <= 1
+
+
+def test_rewards_late_repeated_and_out_of_order(runs, tmp_path):
+    loop = Loop(tmp_path, runs, quality={"max_age": 60})
+    try:
+        early, late, twice = (loop.decide()["decision_id"] for _ in range(3))
+        now = loop.collector._clock.now()
+        loop.queue.put([encode([LoggedReward(early, 1.0, now, True, False)])])
+        loop.queue.put([encode([LoggedReward(late, 1.0, now + 3600, True, False)])])
+        for _ in range(2):
+            assert loop.post("/store_experience", decision_id=twice, reward=1.0, done=True).status_code == 200
+        loop.queue.put([encode([LoggedReward("nobody-made-this", 1.0, now, True, False)]), b"no message of ours"])
+        loop.collect()
+        assert sorted(one.decision.decision_id for one in loop.store.accepted_since()) == sorted([early, twice])
+        counts = loop.store.counts()
+        assert counts["refused.late"] == counts["duplicates"] == 1
+        assert loop.collector.counts["refused.message"] == 1
+        assert loop.store.remove_orphans(0, now + 3600) == 1
+    finally:
+        loop.close()
+
+
+def test_continuous_actions_are_kept_as_they_were_drawn(runs, tmp_path):
+    loop = Loop(tmp_path, runs, champion=3)
+    try:
+        answer = loop.decide([0.1, 0.2, 0.3])
+        body = {"decision_id": answer["decision_id"], "reward": 1.0, "done": True}
+        assert loop.post("/store_experience", **body).status_code == 200
+        loop.collect()
+        (one,) = loop.store.accepted_since()
+        assert one.decision.propensity > 0
+        assert np.frombuffer(one.decision.action, np.float32).shape == (1,)
+    finally:
+        loop.close()
+
+
+def test_a_store_of_other_observations_is_refused_in_a_sentence(runs, tmp_path, caplog):
+    Loop(tmp_path, runs).close()
+    other = Loop(tmp_path, runs, champion=3)
+    assert "experience of other observations or actions: name another store" in caplog.text
+    other.close()
+
+
+def test_metrics_and_distribution(loop):
+    loop.live(3, unit="a")
+    loop.collect()
+    loop.follower._counted = float("-inf")
+    loop.follower.look()
+    text = loop.get("/metrics").text
+    for line in (
+        'rl_eval_production_decisions_total{version="1"} 3.0',
+        'rl_eval_production_collected_total{what="accepted"} 3.0',
+        "rl_eval_production_rewards_total 3.0", "rl_eval_production_queue_messages 0.0",
+    ):  # fmt: skip
+        assert line in text
+    probabilities = loop.post("/get_distribution", observation=OBS).json()["probabilities"]
+    assert sum(probabilities) == pytest.approx(1)
+
+
+def test_a_rule_of_privacy_for_no_feature_is_logged_and_nothing_is_served(runs, tmp_path, caplog):
+    loop = Loop(tmp_path, runs, privacy={"features": {"age": {"action": "drop"}}})
+    assert "there is no feature 'age'" in caplog.text
+    assert loop.post("/select_action", observation=OBS).status_code == 503
+    loop.close()
