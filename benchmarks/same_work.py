@@ -1,7 +1,7 @@
 """Env steps per second of the same work, ours and a peer's, with and without the start-up.
 
     python -m benchmarks.same_work [--peer sb3|sbx] [--env lunarlander|cartpole] [--agent ppo a2c dqn] [--steps N]
-        [--backend B] [--rounds R] [--json]
+        [--backend B] [--processor-time] [--rounds R] [--json]
 
 LunarLander-v3 or CartPole-v1 with the settings of RL Baselines3 Zoo. Both sides step Gymnasium's environments and use
 one thread; the peer's environments do not render. Learning rates and clip ranges are constant. SBX (Stable-Baselines3
@@ -12,7 +12,9 @@ JAX is large and our environment does not have it:
     python -m benchmarks.same_work --peer sbx --peer-python sbx/bin/python --agent ppo dqn
 
 `process` counts from the start of the process, imports included; `steady` leaves out the first tenth of the steps and
-all before it. `--backend envpool` steps our side with EnvPool, which is different work, so it is a separate run.
+all before it. `--processor-time` counts seconds of the processor, for a machine with other work: both sides have one
+process and one thread. `--backend envpool` steps our side with EnvPool, which is different work, so it is a separate
+run.
 """
 
 from __future__ import annotations
@@ -64,17 +66,19 @@ def peer(args: argparse.Namespace, tick: Callable[[int], bool]) -> int:
 
 def side(args: argparse.Namespace) -> dict[str, float]:
     """The rates of one side, in this process."""
+    clock = time.process_time if args.processor_time else time.perf_counter
+    started_at = 0.0 if args.processor_time else args.started_at
     warm: list[tuple[float, int]] = []
 
     def tick(env_steps: int) -> bool:
         if not warm and env_steps >= WARM_UP * args.steps:
-            warm.append((time.perf_counter(), env_steps))
+            warm.append((clock(), env_steps))
         return True
 
     steps_taken = {"ours": ours, "peer": peer}[args.side](args, tick)
-    ended = time.perf_counter()
+    ended = clock()
     since, before = warm[0]
-    return {"process": steps_taken / (ended - args.started_at), "steady": (steps_taken - before) / (ended - since)}
+    return {"process": steps_taken / (ended - started_at), "steady": (steps_taken - before) / (ended - since)}
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -85,6 +89,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--agent", choices=ZOO, nargs="+", default=list(ZOO))
     parser.add_argument("--steps", type=int, help=", ".join(f"{name}: {steps:,}" for name, steps in STEPS.items()))
     parser.add_argument("--backend", choices=("gymnasium", "envpool"), default="gymnasium", help="of our side")
+    parser.add_argument("--processor-time", action="store_true")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--side", choices=("ours", "peer"), help=argparse.SUPPRESS)
@@ -102,7 +107,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         def measure(
             name: str, side_name: str, python: str, arguments: tuple[str, ...] = arguments, steady: dict = steady
         ) -> float:
-            more = ("--backend", args.backend, "--side", side_name)
+            more = ("--backend", args.backend, "--side", side_name, *["--processor-time"] * args.processor_time)
             rates = process("benchmarks.same_work", *arguments, *more, python=python, environment=ONE_THREAD)
             steady[name].append(rates["steady"])
             return rates["process"]
@@ -117,11 +122,19 @@ def main(argv: Sequence[str] | None = None) -> None:
         print(
             as_json(
                 "same_work",
-                {"backend": args.backend, "env": args.env, "peer": args.peer, "steps": args.steps or STEPS, **results},
+                {
+                    "backend": args.backend,
+                    "processor_time": args.processor_time,
+                    "env": args.env,
+                    "peer": args.peer,
+                    "steps": args.steps or STEPS,
+                    **results,
+                },
             )
         )
         return
-    what = f"env steps a second, {IDS[args.env]}, Zoo settings, ours on {args.backend}"
+    second = "second of processor time" if args.processor_time else "second"
+    what = f"env steps a {second}, {IDS[args.env]}, Zoo settings, ours on {args.backend}"
     print(f"{what}; {machine()}")
     print_results(results)
 
