@@ -8,13 +8,14 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from rl_eval.domains import EnvConfig, needs_trust, validate
+from rl_eval.domains import EnvConfig, domain, needs_trust, validate
 from rl_eval.errors import TRUST_IT, InputError
 from rl_eval.judged_policy import JudgedPlay, play_judged_policy, validation_seeds
 from rl_eval.plugins import require_plugins_of_run
 from rl_eval.run import RunRecord, read_record
 
 EPISODES = 5
+SLOW_EPISODES = 2  # where an action takes long
 MAX_STEPS = 2_000  # of one copy
 
 
@@ -53,11 +54,12 @@ class DiagnosedRun(RunRecord):
     def _play(self, *, greedy: bool) -> JudgedPlay | None:
         if self.environment is None or self.snapshot is None:
             return None
+        count = SLOW_EPISODES if domain(self.environment.name).is_slow(self.environment) else EPISODES
         try:
             return play_judged_policy(
                 self.path,
                 self.environment,
-                seeds=validation_seeds(self.environment, seed=self.seed, purpose="doctor", count=EPISODES),
+                seeds=validation_seeds(self.environment, seed=self.seed, purpose="doctor", count=count),
                 seed=self.seed,
                 max_steps=MAX_STEPS,
                 greedy=greedy,

@@ -45,7 +45,7 @@ def observed(run: DiagnosedRun, part: domains.Part = "train") -> Observed | None
         if domain.has_cases:
             rows = np.asarray(domain.case_observations(config, part), np.float32)
             return _observed(_thinned(rows), run, from_data=True)
-        if run.played is None:
+        if run.played is None or domain.is_slow(config):  # an application that is somebody's gets no random actions
             return None
         both = np.concatenate([run.played.observations, _at_random(config, run.seed)])
         return _observed(both, run, from_data=False)

@@ -136,6 +136,10 @@ class Domain(ABC, Generic[Config]):
         """
         return 256
 
+    def is_slow(self, config: Config) -> bool:
+        """Whether an action takes so long that reports and diagnostics play few episodes, and no baselines."""
+        return False
+
     def longest_episode(self, config: Config) -> int | None:
         """The most steps of an episode; None where the config does not tell."""
         return None

@@ -21,6 +21,7 @@ from rl_eval.rollout import Episodes
 from rl_eval.run import RunRecord, environment_of
 
 EPISODES = 20
+SLOW_EPISODES = 4  # where an action takes long
 MAX_STEPS = 5_000  # of one copy; longer episodes are not shown
 
 
@@ -72,13 +73,14 @@ def observe(run: RunRecord, *, trust: bool = False) -> Behaviour:
     if not trust and (why := domains.needs_trust(config)):
         raise InputError(f"{why}: add --trust if you trust where it comes from")
     domain = domains.domain(config.name)
+    count, shown = (SLOW_EPISODES, ()) if domain.is_slow(config) else (EPISODES, domain.shown_baselines)
     play = play_judged_policy(
         run.path,
         config,
-        seeds=validation_seeds(config, seed=run.seed, purpose="report", count=EPISODES),
+        seeds=validation_seeds(config, seed=run.seed, purpose="report", count=count),
         seed=run.seed,
         max_steps=MAX_STEPS,
-        baselines={name.replace("_", " "): domain.baselines[name](config) for name in domain.shown_baselines},
+        baselines={name.replace("_", " "): domain.baselines[name](config) for name in shown},
     )
     part = "report" if domain.episodes(config, "validation") is None else "validation"
     return Behaviour(config, play.episodes, part, play.policy, play.copies, play.baselines)

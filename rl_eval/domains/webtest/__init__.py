@@ -85,6 +85,10 @@ class Webtest(Domain[Config]):
         """In a browser a few: each copy is a process that renders, and more of them wait for a processor."""
         return 8 if config.mode == "browser" else 100
 
+    def is_slow(self, config: Config) -> bool:
+        """In a browser, which also acts on an application that is somebody's."""
+        return config.mode == "browser"
+
     def measured_facts(self, config: Config) -> Sequence[str]:
         """The seconds that a page in a browser took."""
         return ("seconds",) if config.mode == "browser" else ()

@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import atexit
 import itertools
-from collections.abc import Coroutine, Sequence
-from functools import lru_cache
+from collections.abc import Callable, Coroutine, Sequence
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -111,7 +111,7 @@ class BrowserVector(VectorEnv):
             if self._shop is not None:
                 self._on[copy] = defects_of(int(seeds[copy]), self.config.defect_share)
                 self._shop.start_episode(self._on[copy], self._names[copy])
-        results = self._together([self._testers[copy].start() for copy in copies])
+        results = self._together([self._testers[copy].start for copy in copies])
         for copy, result in zip(copies, results, strict=True):
             self._see(copy, result.page)
             if self._shop is not None:
@@ -139,7 +139,7 @@ class BrowserVector(VectorEnv):
                 chosen[copy] = self._episodes[copy].options[action]
         results = [ActionResult(episode.page) for episode in self._episodes]
         acting = [copy for copy, candidate in enumerate(chosen) if candidate is not None]
-        came = self._together([self._testers[copy].act(chosen[copy]) for copy in acting])  # type: ignore[arg-type]
+        came = self._together([partial(self._testers[copy].act, chosen[copy]) for copy in acting])  # type: ignore[arg-type]
         for copy, result in zip(acting, came, strict=True):
             results[copy] = self._with_truth(copy, result)
             self._see(copy, result.page)
@@ -196,15 +196,15 @@ class BrowserVector(VectorEnv):
             shares[copy] = (ran.taken - first) / max(ran.total - first, 1)
         return shares
 
-    def _together(self, work: Sequence[Coroutine[Any, Any, ActionResult]]) -> list[ActionResult]:
-        """The results of what testers do, a few of them at one time."""
+    def _together(self, work: Sequence[Callable[[], Coroutine[Any, Any, ActionResult]]]) -> list[ActionResult]:
+        """The results of what testers do, a few of them at one time; what an interrupt comes before is not begun."""
 
         async def run() -> list[ActionResult]:
             gate = asyncio.Semaphore(AT_ONCE)
 
-            async def one(part: Coroutine[Any, Any, ActionResult]) -> ActionResult:
+            async def one(part: Callable[[], Coroutine[Any, Any, ActionResult]]) -> ActionResult:
                 async with gate:
-                    return await part
+                    return await part()
 
             return list(await asyncio.gather(*map(one, work)))
 

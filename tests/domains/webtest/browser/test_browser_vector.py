@@ -7,9 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from rl_eval import run as runs
 from rl_eval.domains.webtest import DOMAIN, Config
 from rl_eval.domains.webtest.browser.vector import defects_of
-from rl_eval.domains.webtest.shop import DEFECT_IDS
+from rl_eval.domains.webtest.shop import DEFECT_IDS, start
 from rl_eval.policy import Spaces, load
 from rl_eval.rollout import play
 
@@ -85,3 +86,18 @@ def test_nothing_fails_on_the_clean_build_in_2000_actions(make, policy, request)
     assert len(played.outcome["action"]) == 2000
     assert not played.outcome["new_failures"].any()
     assert not played.outcome["defects"].any()
+
+
+def test_a_run_on_an_application_of_ones_own_is_validated_and_shown(chromium, tmp_path):
+    """Nobody knows its defects, and few episodes are played for the page."""
+    folder = tmp_path / "run"
+    with start() as shop:
+        command = [sys.executable, str(ROOT / "train.py"), "env=webtest", "agent=dqn", "judge=off", "env.mode=browser"]
+        command += [f"env.base_url={shop.base_url}/", "env.max_actions=6", "agent.n_envs=2", "total_steps=24"]
+        command += ["agent.learning_starts=8", "agent.batch_size=8", "validation.every=12", "validation.episodes=1"]
+        command += [f"hydra.run.dir={folder}"]
+        done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=600)
+    assert done.returncode == 0, done.stderr
+    results = runs.read_run(folder).info["results"]
+    assert results["unique_failures"] == 0.0
+    assert "on 4 fresh episodes" in (folder / "report.html").read_text()
