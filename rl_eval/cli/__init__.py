@@ -16,6 +16,7 @@ from rl_eval.cli import (  # noqa: F401  # they add their commands
     _export,
     _power,
     _production,
+    _production_loop,
     _rollout_commands,
     _runs,
     _schema,

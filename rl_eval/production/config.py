@@ -12,6 +12,7 @@ from rl_eval.errors import InputError
 from rl_eval.production.canary_config import AuditConfig, RegistryConfig, RolloutConfig
 from rl_eval.production.collection_config import CollectConfig, PrivacyConfig, QualityConfig, ServeConfig
 from rl_eval.production.learning_config import ProofConfig, ReviewConfig, TrainingConfig, TriggerConfig
+from rl_eval.production.loop_config import LoopConfig
 from rl_eval.production.section import Section
 from rl_eval.untrusted_files import load_yaml, read_bounded
 from rl_eval.validation_errors import key_path, value_sentence, yaml_sentence
@@ -40,6 +41,7 @@ class ProductionConfig(Section):
     trigger: TriggerConfig = TriggerConfig()
     proof: ProofConfig = ProofConfig()
     review: ReviewConfig = ReviewConfig()
+    loop: LoopConfig = LoopConfig()
     directory: Path = Field(Path(), exclude=True)  # of the config file; set by `load_config`
 
     @property

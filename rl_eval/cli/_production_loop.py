@@ -1,0 +1,142 @@
+"""`rl-eval production register|run|watch`: a first champion, the control loop, and what operators see."""
+
+from __future__ import annotations
+
+import getpass
+import signal
+import threading
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from rl_eval.cli._production import Config, log_warnings, production
+from rl_eval.net import LOOPBACK, environment_token
+
+
+@production.command()
+def register(
+    config: Config,
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="A run directory.", show_default=False)],
+    alias: Annotated[
+        Literal["champion", "challenger"] | None,
+        typer.Option("--as", help="Default: champion where there is none, else challenger where there is none."),
+    ] = None,
+) -> None:
+    """Put a run that was trained elsewhere into the registry, as the first champion or as a challenger.
+
+    \b
+      rl-eval production register production.yaml outputs/<date>/<run>
+
+    Exit status: 0 registered, 2 bad input, or the registry is away.
+    """  # fmt: skip
+    from rl_eval import terminal
+    from rl_eval.production.config import load_config
+    from rl_eval.production.loop.versions import register_run
+    from rl_eval.production.parts import open_parts
+
+    with open_parts(load_config(config)) as parts:
+        version, given = register_run(parts, run, _actor(), alias)
+    what = f" and is the {given}" if given else "; there is a challenger, so it has no alias"
+    terminal.print_line(f"{run} is version {version.number}, policy {version.lineage.policy}{what}")
+
+
+@production.command()
+def run(
+    config: Config,
+    learn_only: Annotated[
+        bool, typer.Option("--learn-only", help="Leave collecting to `rl-eval production collect`.")
+    ] = False,
+    turns: Annotated[
+        int | None, typer.Option("--turns", min=1, help="End after so many turns.", show_default=False)
+    ] = None,
+) -> None:
+    """Collect, train, prove, register and roll out, until a signal comes.
+
+    \b
+      rl-eval production run production.yaml
+      rl-eval production run production.yaml --learn-only
+
+    Any number of them may run: one trains at a time, and where one is killed another goes on from what is in the
+    store, the registry and the audit log. What fails is one line, and the rest goes on.
+
+    Exit status: 0 ended by SIGTERM or after --turns, 2 bad input, 130 ended by Ctrl-C.
+    """  # fmt: skip
+    from rl_eval import terminal
+    from rl_eval.production.config import load_config
+    from rl_eval.production.loop.process import run_loop
+
+    log_warnings()
+    stop, signals = threading.Event(), []
+
+    def end(number: int, _: object) -> None:
+        signals.append(number)
+        stop.set()
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, end)
+    run_loop(
+        load_config(config), stop, collects=not learn_only, turns=turns, say=lambda line: terminal.print_line(line)
+    )
+    if signals and signals[0] == signal.SIGINT:
+        raise typer.Exit(130)
+
+
+@production.command()
+def watch(
+    config: Config,
+    host: Annotated[str, typer.Option("--host", help="Another one than loopback needs RL_EVAL_TOKEN.")] = LOOPBACK,
+    port: Annotated[int, typer.Option("--port", min=0, max=65_535, help="0: any free one.")] = 8001,
+) -> None:
+    """Show champion and challenger, evidence, experience, drift, the audit log and what waits for a person.
+
+    \b
+      rl-eval production watch production.yaml
+
+    `/` is the status page, `/review` the queue of human review, `/metrics` for Prometheus.
+
+    Exit status: 0 ended by SIGTERM, 2 bad input, 130 ended by Ctrl-C.
+    """  # fmt: skip
+    from rl_eval import terminal
+    from rl_eval.production.config import load_config
+    from rl_eval.production.watch.serve import serve_watch
+
+    log_warnings()
+    read = load_config(config)
+    status = serve_watch(
+        read, host=host, port=port, token=environment_token(), show=lambda line: terminal.print_line(line)
+    )
+    raise typer.Exit(status)
+
+
+@production.command()
+def demo(
+    config: Annotated[Path, typer.Option("--config", help="The demo's config.")] = Path("conf/production/demo.yaml"),
+    folder: Annotated[
+        Path | None,
+        typer.Option("--folder", metavar="DIR", help="A new one; default: outputs/production-demo/<time>."),
+    ] = None,
+) -> None:
+    """Play the whole loop once on this machine, with embedded stores, and write a page that tells what happened.
+
+    \b
+      rl-eval production demo
+
+    Traffic is served and collected, and drifts; a candidate is trained, proved, and rolled out; a bad one is rolled
+    back; decisions that the policy is unsure of go to a person. It needs a checkout.
+
+    Exit status: 0 it went as it should, 2 it did not, or bad input.
+    """
+    from rl_eval import terminal
+    from rl_eval.hydra_compose import compose
+    from rl_eval.production.demo.start import start_demo
+
+    page = start_demo(config, folder, lambda line: terminal.print_line(line), compose)
+    terminal.print_line(f"page: {page}")
+
+
+def _actor() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a user without a name, as in containers
+        return "unknown"

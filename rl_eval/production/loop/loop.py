@@ -1,0 +1,132 @@
+"""`Loop`: one turn after the other. Each phase is tried in each turn, and one that fails leaves the others alone.
+
+Everything that a turn does is in the store, the registry or the audit log before the next begins, so the process may
+end anywhere: the next one reads where things are.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from rl_eval.errors import InputError
+from rl_eval.production.canary.controller import Controller
+from rl_eval.production.canary.evidence import Decision
+from rl_eval.production.loop import improvement, reviews
+from rl_eval.production.loop.starting import Starter
+from rl_eval.production.loop.training import Trained, run_training
+from rl_eval.production.parts import Parts
+from rl_eval.production.review import ReviewBound
+from rl_eval.production.store import TrainingLostError
+from rl_eval.production.watch.figures import EVIDENCE
+
+ALIVE = "RL_EVAL_ALIVE"  # names a file that is touched in each turn
+MOST_LOOKS = 200
+FAILURES = (InputError, OSError, FloatingPointError, MemoryError, RuntimeError)
+
+
+@dataclass
+class Turn:
+    """What a turn did.
+
+    Attributes:
+        decision: on the roll-out.
+        trained: what came of a training; None: none was due.
+        asked: decisions that went to a person.
+        failures: phase -> a sentence.
+    """
+
+    decision: Decision | None = None
+    trained: Trained | None = None
+    asked: int = 0
+    failures: dict[str, str] = field(default_factory=dict)
+
+
+class Loop:
+    """The control loop of one process; any number of processes may run one.
+
+    Args:
+        say: prints a line; the same line is not printed twice in a row.
+    """
+
+    def __init__(self, parts: Parts, say: Callable[[str], Any] = print):
+        self.parts = parts
+        self.controller = Controller(parts.store, parts.registry, parts.audit, parts.config.rollout)
+        self.starter = Starter(parts)
+        self._say, self._said = say, dict[str, str]()
+        self._bound: ReviewBound | None = None
+        self._reviewed: tuple[float, str] | None = None
+
+    def turn(self) -> Turn:
+        """One pass over all phases."""
+        turn = Turn()
+        self.beat()
+        self._phase(turn, "roll-out", self._roll_out)
+        self._phase(turn, "training", self._train)
+        self._phase(turn, "review", self._review)
+        self._phase(turn, "improvement", lambda _: improvement.measure_champion(self.parts))
+        return turn
+
+    def beat(self) -> None:
+        """Say to a supervisor that this process works."""
+        if name := os.environ.get(ALIVE):
+            Path(name).touch()
+
+    def _phase(self, turn: Turn, name: str, act: Callable[[Turn], Any]) -> None:
+        try:
+            act(turn)
+        except TrainingLostError as error:  # what this process has learned is left where it is
+            turn.failures[name] = str(error)
+        except FAILURES as error:
+            turn.failures[name] = str(error) or type(error).__name__
+        failure = turn.failures.get(name, "")
+        if failure and self._said.get(name) != failure:
+            self._say(f"{name}: {failure}")
+        self._said[name] = failure
+
+    def _roll_out(self, turn: Turn) -> None:
+        turn.decision = decision = self.controller.run_pass()
+        if decision.figure in ("idle", "pinned"):
+            return
+        row = self.controller.row()
+        figures = _step_figures(self.controller)
+        look = {**asdict(decision), "at": time.time(), "state": row.state, "share": row.share,
+                "margin": self.parts.config.rollout.margin, **figures}  # fmt: skip
+        document = self.parts.store.document(EVIDENCE)
+        looks = list(document.body.get("looks", []))
+        if looks and all(looks[-1].get(key) == look[key] for key in ("sentence", "state", "share", "units")):
+            return
+        if decision.verdict != "hold":
+            self._say(f"roll-out: {decision.verdict.replace('_', ' ')}, {decision.sentence}")
+        self.parts.store.swap_document(document.number, {"looks": [*looks, look][-MOST_LOOKS:]}, EVIDENCE)
+
+    def _train(self, turn: Turn) -> None:
+        training = self.starter.due()
+        if training is None:
+            return
+        self._say(f"training {training.id} ({training.kind}) on {training.experiences:,} experiences")
+        turn.trained = run_training(self.parts, training, self.beat)
+        self._say(turn.trained.sentence)
+
+    def _review(self, turn: Turn) -> None:
+        bound = reviews.calibrate_champion(self.parts, time.time())
+        if bound is None:
+            return
+        if self._reviewed is None:
+            self._reviewed = (time.time(), "")  # earlier decisions are done
+        turn.asked, self._reviewed = reviews.ask_people(self.parts, bound, self._reviewed)
+
+
+def _step_figures(controller: Controller) -> dict[str, Any]:
+    """The units that count in this step, and the difference of mean rewards, where there is one."""
+    watched = controller.watcher.watched
+    rewards = None if watched is None else watched.rewards
+    if rewards is None:
+        return {"units": 0, "difference": None}
+    scale = rewards.config.high - rewards.config.low
+    estimate = rewards.test.estimate if rewards.test.units else None
+    return {"units": rewards.units, "difference": None if estimate is None else estimate * scale}

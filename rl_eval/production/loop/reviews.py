@@ -1,0 +1,70 @@
+"""Human review: calibrates the bound for each champion, and puts decisions that are not above it into the queue."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from rl_eval.production import review_queue
+from rl_eval.production.loop.versions import champion_of
+from rl_eval.production.parts import Parts
+from rl_eval.production.review import ReviewBound, calibrate
+from rl_eval.production.watch.figures import BOUND
+
+LEAST, MOST = 200, 20_000  # decisions that calibrate
+GROWTH = 2.0  # calibrated again once so many more of its decisions are known
+PAGE = 5_000
+
+
+def calibrate_champion(parts: Parts, now: float) -> ReviewBound | None:
+    """The bound of the champion, calibrated on what came of its own decisions since it was trained.
+
+    Returns:
+        None where nothing says which decisions were wrong, or too few are known yet.
+    """
+    if parts.config.loop.wrong_below is None:
+        return None
+    number, _, source = champion_of(parts)
+    document = parts.store.document(BOUND)
+    body = document.body
+    same = body.get("champion") == number
+    known = [
+        outcome
+        for outcome in parts.store.outcomes(after=(now - parts.config.privacy.retention, ""), limit=MOST)
+        if outcome.version in (source.policy.version, str(number))
+        and outcome.reward is not None
+        and outcome.confidence is not None
+        and not outcome.shadow
+    ]
+    if len(known) < LEAST or (same and len(known) < GROWTH * body["decisions"]):
+        return _bound(body) if same else None
+    section = parts.config.review
+    bound = calibrate(
+        np.array([outcome.confidence for outcome in known]),
+        np.array([(outcome.reward or 0.0) < parts.config.loop.wrong_below for outcome in known]),
+        error=section.error, delta=section.delta, coverage=section.coverage,
+    )  # fmt: skip
+    values = {**bound.to_json(), "champion": number, "policy": source.policy.version, "at": now}
+    if parts.store.swap_document(document.number, values, BOUND):
+        parts.audit.append("review_bound", "loop", values)
+    return bound
+
+
+def _bound(body: dict[str, Any]) -> ReviewBound:
+    fields = ("threshold", "error", "delta", "decisions", "alone", "wrong")
+    return ReviewBound.from_json({name: body[name] for name in fields})
+
+
+def ask_people(parts: Parts, bound: ReviewBound, since: tuple[float, str]) -> tuple[int, tuple[float, str]]:
+    """Put what the bound does not cover into the queue, up to its limit.
+
+    Args:
+        since: time and id of the last decision that was looked at.
+
+    Returns:
+        How many were put in, and the last decision that was looked at.
+    """
+    room = parts.config.loop.most_reviews - review_queue.counts(parts.store).get(review_queue.WAITING, 0)
+    asked, last = review_queue.below(parts.store, bound, since, PAGE)
+    return review_queue.ask(parts.store, asked[: max(room, 0)]), last

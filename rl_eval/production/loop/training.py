@@ -1,0 +1,238 @@
+"""One training: experience, candidate, proof, version. Each part is done once, whoever ends in between.
+
+The store says which experience a training has, under a lease. The candidate is a folder named after the training, which
+appears as a whole. The version names the training in its lineage. So a process that takes a training over goes on
+after the last part that is there.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from rl_eval import provenance
+from rl_eval.cost import Meter, Rate, chosen_machine, read_prices
+from rl_eval.errors import InputError
+from rl_eval.production.incremental import FULL
+from rl_eval.production.learning import learn_from_logs, learn_from_scratch, margin_gradients
+from rl_eval.production.loop import periods
+from rl_eval.production.loop.experience import fingerprint, split, traffic
+from rl_eval.production.loop.known import reference
+from rl_eval.production.loop.versions import champion_of, load_source, require_same_spaces
+from rl_eval.production.parts import Parts
+from rl_eval.production.proof import Judged, Proof, prove, read_fisher, write_candidate
+from rl_eval.production.registry import CHALLENGER, CHAMPION, Lineage, StaleAliasError, Version
+from rl_eval.production.store import Training, TrainingLostError, UnavailableError
+from rl_eval.production.transitions import transitions
+from rl_eval.run import Run, read_run, remove_directory
+from rl_eval.serving.source import Source
+
+MOST_TRAFFIC = 20_000  # held-out decisions that a proof reads
+SHOWN_VERSIONS = 50  # among which a training looks for its own
+ACTOR = "loop"
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What came of a training.
+
+    Attributes:
+        version: its number in the registry.
+        challenger: whether it is rolled out now.
+        sentence: what happened, with the reasons.
+    """
+
+    version: int
+    challenger: bool
+    decision: str
+    sentence: str
+
+
+def run_training(parts: Parts, training: Training, beat: Callable[[], None] = lambda: None) -> Trained:
+    """Train, prove, register, and begin the roll-out of a candidate; then end the training in the store.
+
+    Args:
+        beat: called often while it runs.
+
+    Raises:
+        InputError: it failed, and its experience is free again; says why.
+        TrainingLostError: another process has it.
+    """
+    meter = Meter(_rate(parts))
+    try:
+        with _lease(parts, training, beat):
+            trained = _train(parts, training, meter)
+    except (TrainingLostError, UnavailableError):
+        raise  # it is somebody else's, or will be taken over with what is there
+    except (InputError, FloatingPointError, OSError, MemoryError, RuntimeError) as error:
+        sentence = f"training {training.id} failed: {error}"
+        parts.store.finish_training(training, {"sentence": sentence[:2000]}, failed=True)
+        parts.audit.append("training_failed", ACTOR, {"training": training.id, "reason": str(error)[:2000]})
+        raise InputError(sentence) from error
+    result = {"sentence": trained.sentence[:2000], "version": trained.version, "decision": trained.decision}
+    parts.store.finish_training(training, result)
+    return trained
+
+
+def _train(parts: Parts, training: Training, meter: Meter) -> Trained:
+    number, champion_run, champion = champion_of(parts)
+    version = _registered(parts, training)
+    if version is None:
+        learned, held_out = split(parts.store.experiences_of(training), parts.config.loop.held_out)
+        run = _candidate(parts, training, number, champion_run, champion, learned)
+        source = load_source(parts, run)
+        require_same_spaces(source, champion)
+        proof, row = _prove(parts, training, (run, source), (champion_run, champion), held_out)
+        accepted = proof.decision == "PASS"
+        periods.keep(parts, training.id, row, accepted)
+        version = _register(parts, training, number, source, run, proof, fingerprint(learned), meter)
+        remove_directory(run.path)
+    proof_values = version.lineage.verdict["proof"]
+    decision, reasons = proof_values["decision"], version.lineage.verdict["reasons"]
+    challenger = _begin(parts, version, number) if decision == "PASS" else False
+    what = "is rolled out" if challenger else "waits" if decision == "PASS" else "is not rolled out"
+    return Trained(version.number, challenger, decision, f"version {version.number} {what}: {'; '.join(reasons)}")
+
+
+@contextlib.contextmanager
+def _lease(parts: Parts, training: Training, beat: Callable[[], None]) -> Iterator[None]:
+    """Say from another thread that the training is alive."""
+    ended = threading.Event()
+
+    def renew() -> None:
+        while not ended.wait(parts.config.training.lease / 4):
+            beat()
+            # Where the store is away, the next one counts; whoever has lost the training cannot finish it.
+            with contextlib.suppress(InputError):
+                parts.store.renew_training(training)
+
+    thread = threading.Thread(target=renew, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()
+
+
+def _registered(parts: Parts, training: Training) -> Version | None:
+    """The version that this training has registered already."""
+    for number in reversed(parts.registry.versions()[-SHOWN_VERSIONS:]):
+        version = parts.registry.version(number)
+        if version.lineage.verdict.get("training") == training.id:
+            return version
+    return None
+
+
+def _candidate(
+    parts: Parts, training: Training, number: int, champion_run: Run, champion: Source, learned: Sequence[Any]
+) -> Run:
+    directory = parts.folder / "candidates" / f"training-{training.id}"
+    if directory.exists():
+        return read_run(directory)
+    facts = {"training": training.id, "kind": training.kind, "experiences": len(learned), "champion": number}
+    parts.audit.append("training_began", ACTOR, facts)
+    before = [item for item in parts.store.accepted_since() if item.seq < training.first_seq]
+    older = transitions(split(before, parts.config.loop.held_out)[0])
+    new, settings = transitions(learned), parts.config.training
+    scratch = parts.folder / "candidates"
+    scratch.mkdir(parents=True, exist_ok=True)
+    if training.kind == FULL:
+        candidate = learn_from_scratch(champion, [*older, *new], settings, folder=scratch, seed=training.id)
+    else:
+        known = reference(parts, number, champion_run, settings.fisher_rows) if settings.ewc_lambda else None
+        candidate = learn_from_logs(
+            champion, new, older, settings, known=known, folder=scratch, fisher=read_fisher(champion_run),
+            seed=training.id,
+        )  # fmt: skip
+    code = {"code": provenance.git_revision() or provenance.versions()["rl_eval"]}
+    return write_candidate(champion_run, candidate, directory, code)
+
+
+def _prove(
+    parts: Parts,
+    training: Training,
+    candidate: tuple[Run, Source],
+    champion: tuple[Run, Source],
+    held_out: Sequence[Any],
+) -> tuple[Proof, Mapping[str, Any]]:
+    new, old = (_judged(parts, *one) for one in (candidate, champion))
+    found, row = periods.measure(parts, new, old, training.id, held_out)
+    logged = traffic(held_out[-MOST_TRAFFIC:], candidate[1].policy.actions)
+    files = [parts.config.directory / file for file in parts.config.proof.suites]
+    proof = prove(
+        new, old, parts.config.proof, traffic=logged, periods=found, suite_files=files, seed=training.id,
+        trust=parts.config.serve.trust,
+    )  # fmt: skip
+    facts = {"training": training.id, "decision": proof.decision, "candidate": proof.candidate,
+             "reasons": [reason[:400] for reason in proof.reasons]}  # fmt: skip
+    parts.audit.append("proof", ACTOR, facts)
+    return proof, row
+
+
+def _judged(parts: Parts, run: Run, source: Source) -> Judged:
+    gradients = None
+    if parts.config.proof.epsilon is not None:
+        with contextlib.suppress(InputError):  # without gradients, random changes are tried alone
+            gradients = margin_gradients(source, parts.folder / "candidates")
+    return Judged(source.policy, run, gradients)
+
+
+def _register(
+    parts: Parts,
+    training: Training,
+    parent: int,
+    source: Source,
+    run: Run,
+    proof: Proof,
+    data: str,
+    meter: Meter,
+) -> Version:
+    spent = meter.training
+    cost = {"wall_s": round(spent.machine_s, 2), "money": spent.money, "currency": spent.currency,
+            "energy_wh": spent.energy_wh, "machine": meter.rate.machine}  # fmt: skip
+    reasons = [reason[:600] for reason in proof.reasons]
+    verdict = {"training": training.id, "kind": training.kind, "proof": _plain(proof.to_json()), "reasons": reasons}
+    code = provenance.git_revision() or str(provenance.versions()["rl_eval"])
+    own = None if training.kind == FULL else parent
+    version = parts.registry.register(run.path, Lineage(data, own, verdict, code, cost, source.policy.version))
+    facts = {"version": version.number, "training": training.id, "parent": own, "policy": source.policy.version,
+             "decision": proof.decision, "digest": version.digest}  # fmt: skip
+    parts.audit.append("registered", ACTOR, facts)
+    return version
+
+
+def _plain(value: Any) -> Any:
+    """JSON values of what a proof holds."""
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    if isinstance(value, np.generic):
+        value = value.item()
+    return None if isinstance(value, float) and not np.isfinite(value) else value
+
+
+def _begin(parts: Parts, version: Version, champion: int) -> bool:
+    """Make a version the challenger, where none is and the champion is still the one it was proved against."""
+    aliases = parts.registry.aliases()
+    if aliases.get(CHALLENGER) == version.number:
+        return True
+    try:
+        parts.registry.move({CHALLENGER: version.number}, {CHALLENGER: None, CHAMPION: champion})
+    except StaleAliasError as error:
+        facts = {"version": version.number, "reason": str(error)}
+        parts.audit.append("challenger_waits", ACTOR, facts)
+        return False
+    parts.audit.append("challenger", ACTOR, {"version": version.number, "champion": champion})
+    return True
+
+
+def _rate(parts: Parts) -> Rate:
+    name = parts.config.loop.machine
+    return Rate() if name is None else chosen_machine(read_prices(), name, None)

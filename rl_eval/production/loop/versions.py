@@ -1,0 +1,113 @@
+"""Versions of the registry as runs on this machine, each byte checked."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+from rl_eval.errors import InputError
+from rl_eval.production.parts import Parts
+from rl_eval.production.registry import CHALLENGER, CHAMPION, Lineage, Version
+from rl_eval.run import Run, read_run
+from rl_eval.serving import source as sources
+from rl_eval.serving.source import Source
+
+KEPT = 8  # copies of versions on this machine
+
+
+def local_run(parts: Parts, number: int) -> Run:
+    """A version as a run directory; it is copied from the registry where it is not here yet.
+
+    Raises:
+        InputError: the version was changed, is no run, or the registry is away.
+    """
+    folder = parts.folder / "versions"
+    directory = folder / f"{number:06d}"
+    version = parts.registry.version(number)
+    digest = directory.with_suffix(".digest")
+    if directory.exists() and (not digest.is_file() or digest.read_text() != version.digest):
+        shutil.rmtree(directory)  # of another registry, or cut off
+    if not directory.exists():
+        parts.registry.load(number, directory)
+        digest.write_text(version.digest)
+        _forget(folder, keep={number, *parts.registry.aliases().values()})
+    return read_run(directory)
+
+
+def _forget(folder: Path, keep: set[int]) -> None:
+    copies = sorted(path for path in folder.iterdir() if path.name.isdigit() and int(path.name) not in keep)
+    for path in copies[:-KEPT]:
+        path.with_suffix(".digest").unlink(missing_ok=True)
+        shutil.rmtree(path, ignore_errors=True)
+
+
+def load_source(parts: Parts, run: Run) -> Source:
+    """A run as a policy that serves and learns.
+
+    Raises:
+        InputError: it is damaged, or cannot be served here.
+    """
+    return sources.load(str(run.path.resolve()), seed=0, trust=parts.config.serve.trust)
+
+
+def champion_of(parts: Parts) -> tuple[int, Run, Source]:
+    """The number, run and policy of the champion.
+
+    Raises:
+        InputError: there is none, it was changed, or the registry is away.
+    """
+    number = parts.registry.aliases().get(CHAMPION)
+    if number is None:
+        raise InputError(f"{parts.registry.label} has no champion: `rl-eval production register CONFIG RUN` makes one")
+    run = local_run(parts, number)
+    return number, run, load_source(parts, run)
+
+
+def register_run(parts: Parts, path: Path, actor: str, alias: str | None = None) -> tuple[Version, str | None]:
+    """Register a run that was trained elsewhere; the first one becomes the champion, a later one the challenger.
+
+    Args:
+        alias: `champion` or `challenger` by name; None: as above, and none where a challenger is there already.
+
+    Returns:
+        The version, and the alias that it got.
+
+    Raises:
+        InputError: it is no run, observes another width than the champion, or the registry cannot be written.
+    """
+    source = sources.load(str(path.resolve()), seed=0, trust=parts.config.serve.trust)
+    aliases = parts.registry.aliases()
+    if CHAMPION in aliases:
+        require_same_spaces(source, load_source(parts, local_run(parts, aliases[CHAMPION])))
+    lineage = Lineage(data="", verdict={"reasons": ["registered by a person"]}, policy=source.policy.version)
+    version = parts.registry.register(path, lineage)
+    if alias is None:
+        alias = CHALLENGER if CHAMPION in aliases else CHAMPION
+        alias = None if alias in aliases else alias
+    parts.audit.append("registered", actor, {"version": version.number, "policy": lineage.policy, "alias": alias})
+    if alias is not None:
+        parts.registry.move({alias: version.number}, {alias: aliases.get(alias)})
+    return version, alias
+
+
+def require_same_spaces(candidate: Source, champion: Source) -> None:
+    """Refuse a candidate that observes or acts otherwise than the champion.
+
+    Raises:
+        InputError: it does.
+    """
+    new, old = candidate.policy.spaces, champion.policy.spaces
+    for name, one, other in (("observes", new.observation, old.observation), ("acts in", new.action, old.action)):
+        if one.shape != other.shape or type(one) is not type(other) or getattr(one, "n", 0) != getattr(other, "n", 0):
+            raise InputError(
+                f"{candidate.name} {name} {one}, and the champion {other}: servers cannot exchange them, so register "
+                "it under another `name`"
+            )
+
+
+def action_names(parts: Parts) -> list[str]:
+    """The names of the champion's actions; empty where they have none, or where there is no champion."""
+    try:
+        return champion_of(parts)[2].action_names
+    except InputError:
+        return []

@@ -1,0 +1,51 @@
+"""`Parts`: the store, the queue, the registry and the audit log of a config, opened together."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from rl_eval.errors import InputError
+from rl_eval.production.audit import AuditLog
+from rl_eval.production.canary.opening import audit_of, registry_of
+from rl_eval.production.config import ProductionConfig
+from rl_eval.production.queues import Queue, open_queue
+from rl_eval.production.registry import Registry
+from rl_eval.production.store import Store
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What every process of production works on."""
+
+    config: ProductionConfig
+    store: Store
+    queue: Queue
+    registry: Registry
+    audit: AuditLog
+
+    @property
+    def folder(self) -> Path:
+        """The folder of embedded parts."""
+        return self.config.path
+
+
+@contextlib.contextmanager
+def open_parts(config: ProductionConfig) -> Iterator[Parts]:
+    """Open all parts, and close them at the end.
+
+    Raises:
+        InputError: the folder cannot be created, or a part cannot be opened.
+    """
+    folder = config.path
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"{folder} cannot be created ({error.strerror}): change `folder` in the config") from error
+    with contextlib.ExitStack() as stack:
+        store = stack.enter_context(contextlib.closing(Store(config.collect.store, folder)))
+        queue = stack.enter_context(contextlib.closing(open_queue(config.collect, folder)))
+        registry = stack.enter_context(contextlib.closing(registry_of(config)))
+        yield Parts(config, store, queue, registry, audit_of(config))

@@ -1,0 +1,174 @@
+"""Decisions that wait for a person, and what the person decided; rows of the store, each changed once."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from sqlalchemy import and_, func, insert, or_, select, update
+
+from rl_eval.errors import InputError
+from rl_eval.production.review import Override, ReviewBound
+from rl_eval.production.store import Store
+from rl_eval.production.store.rows import chunks
+from rl_eval.production.store.tables import decisions, reviews
+
+WAITING, DECIDED = "waiting", "decided"
+MAX_REASON = 2_000  # characters
+
+
+@dataclass(frozen=True)
+class Review:
+    """A decision that a person was asked about.
+
+    Attributes:
+        at: seconds since 1970, of the decision.
+        action: what the policy chose, from 0; or a list where actions are not numbered.
+        confidence: of the policy; None where it states none.
+        override: what the person decided; None while it waits.
+    """
+
+    decision_id: str
+    at: float
+    version: str
+    action: Any
+    confidence: float | None
+    state: str = WAITING
+    override: Override | None = None
+
+
+class ReviewedError(InputError):
+    """Somebody has decided already, or nobody was asked."""
+
+
+def below(
+    store: Store, bound: ReviewBound, after: tuple[float, str], limit: int
+) -> tuple[list[Review], tuple[float, str]]:
+    """The decisions among the next `limit` that a person has to see, and the last one that was looked at.
+
+    Args:
+        after: time and id of the last one that was looked at before.
+
+    Raises:
+        UnavailableError: the store is away.
+    """
+    table = decisions.c
+    later = or_(table.at > after[0], and_(table.at == after[0], table.decision_id > after[1]))
+    query = select(table.decision_id, table.at, table.version, table.action, table.confidence, table.shadow)
+    with store.database.reading() as connection:
+        rows = connection.execute(query.where(later).order_by(table.at, table.decision_id).limit(limit)).all()
+    found = [
+        Review(row[0], row[1], row[2], _action(bytes(row[3])), row[4])
+        for row in rows
+        if not row[5] and bound.needs_review(row[4])
+    ]
+    return found, ((rows[-1][1], rows[-1][0]) if rows else after)
+
+
+def _action(content: bytes) -> Any:
+    """A number from 0, or the list of a continuous one."""
+    if len(content) == 8:
+        return int(np.frombuffer(content, np.int64)[0])
+    return np.frombuffer(content, np.float32).tolist() if len(content) % 4 == 0 else None
+
+
+def ask(store: Store, asked: Sequence[Review]) -> int:
+    """Put decisions into the queue, each once; returns how many are new.
+
+    Raises:
+        UnavailableError: the store is away.
+    """
+    new = {review.decision_id: review for review in asked}
+    with store.database.writing() as connection:
+        for some in chunks(list(new)):
+            query = select(reviews.c.decision_id).where(reviews.c.decision_id.in_(some))
+            for (stored,) in connection.execute(query).all():
+                del new[stored]
+        if new:
+            connection.execute(insert(reviews), [_row(review) for review in new.values()])
+    return len(new)
+
+
+def _row(review: Review) -> dict[str, Any]:
+    body = {"version": review.version, "action": review.action, "confidence": review.confidence}
+    return {"decision_id": review.decision_id, "at": review.at, "state": WAITING, "body": json.dumps(body)}
+
+
+def waiting(store: Store, limit: int = 50) -> list[Review]:
+    """The decisions that wait, the oldest first.
+
+    Raises:
+        UnavailableError: the store is away.
+    """
+    query = select(reviews).where(reviews.c.state == WAITING).order_by(reviews.c.at, reviews.c.decision_id)
+    with store.database.reading() as connection:
+        return [_review(row) for row in connection.execute(query.limit(limit))]
+
+
+def counts(store: Store) -> dict[str, int]:
+    """State -> how many.
+
+    Raises:
+        UnavailableError: the store is away.
+    """
+    query = select(reviews.c.state, func.count()).group_by(reviews.c.state)
+    with store.database.reading() as connection:
+        return {state: int(count) for state, count in connection.execute(query)}
+
+
+def read(store: Store, decision_id: str) -> Review | None:
+    """One decision; None where nobody was asked.
+
+    Raises:
+        UnavailableError: the store is away.
+    """
+    with store.database.reading() as connection:
+        row = connection.execute(select(reviews).where(reviews.c.decision_id == decision_id)).first()
+    return None if row is None else _review(row)
+
+
+def decide(store: Store, decision_id: str, action: Any, reviewer: str, at: float, reason: str = "") -> Override:
+    """Record what a person decided; it counts from here on, whatever the policy chose.
+
+    Args:
+        at: seconds since 1970.
+
+    Raises:
+        ReviewedError: nobody was asked about it, or somebody has decided.
+        InputError: no reviewer, or a text that is too long.
+        UnavailableError: the store is away.
+    """
+    with store.database.writing() as connection:
+        row = connection.execute(select(reviews).where(reviews.c.decision_id == decision_id)).first()
+        override = _override(row, decision_id, action, reviewer, at, reason)
+        assert row is not None
+        text = json.dumps({**json.loads(row.body), "override": override.to_json()})
+        values = {"state": DECIDED, "resolved": at, "by": override.reviewer, "body": text}
+        connection.execute(update(reviews).where(reviews.c.decision_id == decision_id).values(**values))
+    return override
+
+
+def check(store: Store, decision_id: str, action: Any, reviewer: str, at: float, reason: str = "") -> Override:
+    """What `decide` would record; raises what it would."""
+    with store.database.reading() as connection:
+        row = connection.execute(select(reviews).where(reviews.c.decision_id == decision_id)).first()
+    return _override(row, decision_id, action, reviewer, at, reason)
+
+
+def _override(row: Any, decision_id: str, action: Any, reviewer: str, at: float, reason: str) -> Override:
+    if len(reason) > MAX_REASON or len(reviewer) > 200:
+        raise InputError(f"a reason has at most {MAX_REASON:,} characters and a reviewer's name 200: shorten it")
+    if row is None:
+        raise ReviewedError(f"decision {decision_id[:80]!r} is not in the review queue: name one that is")
+    if row.state != WAITING:
+        raise ReviewedError(f"decision {decision_id} was decided by {row.by}: that stands")
+    return Override(decision_id, json.loads(row.body)["action"], action, reviewer.strip(), at, reason.strip())
+
+
+def _review(row: Any) -> Review:
+    body: Mapping[str, Any] = json.loads(row.body)
+    override = Override(**body["override"]) if body.get("override") else None
+    return Review(row.decision_id, row.at, body["version"], body["action"], body["confidence"], row.state, override)

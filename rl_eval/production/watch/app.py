@@ -1,0 +1,130 @@
+"""The routes of operators: `/`, `/review`, `/metrics`, `/health`."""
+
+from __future__ import annotations
+
+import json
+import time
+import urllib.parse
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from fastapi import FastAPI
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, PlainTextResponse, RedirectResponse, Response
+
+from rl_eval import __version__
+from rl_eval.errors import InputError
+from rl_eval.production import review_queue
+from rl_eval.production.audit import AuditError
+from rl_eval.production.parts import Parts
+from rl_eval.production.store import UnavailableError
+from rl_eval.production.watch import pages
+from rl_eval.production.watch.figures import SHOWN_REVIEWS, read_figures
+from rl_eval.production.watch.metrics import prometheus_text
+from rl_eval.production.watch.overrides import record_override
+from rl_eval.serving.metrics import CONTENT_TYPE
+from rl_eval.serving.refusals import json_text
+
+MAX_FORM = 64 << 10  # bytes
+_NO_STORE = {"Cache-Control": "no-store"}
+
+
+def make_app(parts: Parts, names: Sequence[str] = (), clock: Callable[[], float] = time.time) -> FastAPI:
+    """The application without its guard.
+
+    Args:
+        names: of the actions; empty where they have none.
+        clock: seconds since 1970.
+    """
+    app = FastAPI(title="rl_eval production", version=__version__, docs_url=None, redoc_url=None, openapi_url=None)
+
+    @app.get("/health")
+    async def health() -> Response:
+        return PlainTextResponse("ok\n")
+
+    @app.get("/")
+    async def status() -> Response:
+        figures = await run_in_threadpool(read_figures, parts, clock())
+        return HTMLResponse(pages.status_page(figures, parts.config.rollout.steps), headers=_NO_STORE)
+
+    @app.get("/metrics")
+    async def metrics() -> Response:
+        figures = await run_in_threadpool(read_figures, parts, clock())
+        return Response(prometheus_text(figures), media_type=CONTENT_TYPE)
+
+    @app.get("/review")
+    async def review(request: Request, decision_id: str | None = None) -> Response:
+        if decision_id is not None:
+            return await run_in_threadpool(_one, parts, decision_id)
+        if "text/html" not in request.headers.get("accept", ""):
+            waiting = await run_in_threadpool(review_queue.waiting, parts.store, SHOWN_REVIEWS)
+            return _json({"waiting": [_values(item) for item in waiting]})
+        return await run_in_threadpool(_page, parts, names)
+
+    @app.post("/review")
+    async def decide(request: Request) -> Response:
+        values, is_form = await _body(request)
+        try:
+            override = await run_in_threadpool(record_override, parts, values, clock(), len(names))
+        except InputError as error:
+            status = 503 if isinstance(error, UnavailableError | AuditError) else 409
+            status = status if isinstance(error, UnavailableError | AuditError | review_queue.ReviewedError) else 422
+            if is_form:
+                return await run_in_threadpool(_page, parts, names, str(error), "FAIL", status)
+            return _json({"detail": str(error)}, status)
+        return RedirectResponse("/review", 303) if is_form else _json(override.to_json())
+
+    @app.exception_handler(InputError)
+    async def refused(request: Request, error: Exception) -> Response:
+        return _json({"detail": str(error)}, 503 if isinstance(error, UnavailableError) else 422)
+
+    return app
+
+
+def _json(values: dict[str, Any], status: int = 200) -> Response:
+    return Response(json_text(values), status, media_type="application/json", headers=_NO_STORE)
+
+
+def _one(parts: Parts, decision_id: str) -> Response:
+    found = review_queue.read(parts.store, decision_id)
+    if found is None:
+        return _json({"detail": f"decision {decision_id[:80]!r} was not given to a person: the policy's counts"}, 404)
+    return _json(_values(found))
+
+
+def _values(review: review_queue.Review) -> dict[str, Any]:
+    """A decision as JSON; `action` is the one that counts."""
+    override = review.override
+    return {
+        "decision_id": review.decision_id, "state": review.state, "policy_version": review.version,
+        "decided": review.action, "action": review.action if override is None else override.action,
+        "confidence": review.confidence, "reviewer": None if override is None else override.reviewer,
+    }  # fmt: skip
+
+
+def _page(parts: Parts, names: Sequence[str], message: str = "", kind: str = "PASS", status: int = 200) -> Response:
+    waiting = review_queue.waiting(parts.store, SHOWN_REVIEWS)
+    count = review_queue.counts(parts.store).get(review_queue.WAITING, 0)
+    page = pages.review_page(parts.config.name, waiting, count, names, message, kind)
+    return HTMLResponse(page, status, headers=_NO_STORE)
+
+
+async def _body(request: Request) -> tuple[dict[str, Any], bool]:
+    """The values of a form or of JSON, and whether it is a form."""
+    content = await request.body()
+    if len(content) > MAX_FORM:
+        raise InputError(f"the body has {len(content):,} bytes: at most {MAX_FORM:,} are read")
+    is_form = request.headers.get("content-type", "").partition(";")[0] == "application/x-www-form-urlencoded"
+    try:
+        if not is_form:
+            values = json.loads(content)
+            if not isinstance(values, dict):
+                raise ValueError
+            return values, False
+        form = urllib.parse.parse_qs(content.decode(), max_num_fields=10, keep_blank_values=True)
+        values = {name: texts[-1] for name, texts in form.items()}
+        values["action"] = json.loads(values.get("action", ""))
+        return values, True
+    except (ValueError, RecursionError) as error:
+        raise InputError("the body is no decision: send decision_id, action, reviewer and reason") from error

@@ -1,0 +1,107 @@
+"""The metrics of the loop as Prometheus text; those of a policy server are its own."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from rl_eval.production.states import STATES
+from rl_eval.production.watch.figures import PARTS, Figures
+from rl_eval.serving.metrics import PREFIX
+
+LOOP = f"{PREFIX}_loop"
+COLLECTED = ("decisions", "rewards", "accepted", "duplicates")
+
+
+class _Metrics(Collector):
+    def __init__(self, figures: Figures):
+        self._figures = figures
+
+    def collect(self) -> Iterator[Metric]:
+        """Every metric of what could be read."""
+        figures = self._figures
+        up = GaugeMetricFamily(f"{LOOP}_part_up", "Whether a part could be read.", labels=("part",))
+        for part in PARTS:
+            up.add_metric((part,), float(part not in figures.faults))
+        yield up
+        if "store" not in figures.faults:
+            yield from _of_store(figures)
+        if "registry" not in figures.faults:
+            yield from _of_registry(figures)
+        gauges = {
+            "queue_messages": ("Messages that nobody has acknowledged.", figures.queue_messages),
+            "queue_age_seconds": ("How long the oldest of them waits.", figures.queue_age),
+            "audit_lines": ("Lines of the audit log.", figures.audit_lines),
+        }
+        for name, (meaning, value) in gauges.items():
+            if value is not None:
+                yield GaugeMetricFamily(f"{LOOP}_{name}", meaning, value=value)
+
+
+def _of_store(figures: Figures) -> Iterator[Metric]:
+    collected = CounterMetricFamily(f"{LOOP}_collected", "Records that were stored, by kind.", labels=("kind",))
+    for kind in COLLECTED:
+        collected.add_metric((kind,), figures.counts.get(kind, 0))
+    yield collected
+    refused = CounterMetricFamily(f"{LOOP}_refused", "Experience that was refused, by reason.", labels=("reason",))
+    for reason, count in sorted(figures.refused.items()):
+        refused.add_metric((reason,), count)
+    yield refused
+    yield GaugeMetricFamily(f"{LOOP}_waiting_experiences", "Accepted ones no training has.", value=figures.waiting or 0)
+    features = figures.drift.get("features", [])
+    yield GaugeMetricFamily(f"{LOOP}_drifted_features", "Features that have drifted.", value=len(features))
+    distances = GaugeMetricFamily(f"{LOOP}_drift_distance", "Kolmogorov and Smirnov's.", labels=("feature",))
+    for feature in features:
+        distances.add_metric((str(feature["name"]),), feature["distance"])
+    yield distances
+    state = GaugeMetricFamily(f"{LOOP}_rollout_state", "1 for the state of the roll-out.", labels=("state",))
+    for one in STATES:
+        state.add_metric((one,), float(figures.rollout.state == one))
+    yield state
+    yield GaugeMetricFamily(f"{LOOP}_rollout_share", "Of units, to the challenger.", value=figures.rollout.share)
+    yield GaugeMetricFamily(
+        f"{LOOP}_rollout_step_seconds", "How long a step was watched.", value=figures.rollout.elapsed
+    )
+    last = figures.evidence[-1] if figures.evidence else {}
+    yield GaugeMetricFamily(f"{LOOP}_rollout_units", "Units that count in this step.", value=last.get("units") or 0)
+    if last.get("difference") is not None:
+        meaning = "Mean reward, challenger minus champion."
+        yield GaugeMetricFamily(f"{LOOP}_rollout_difference", meaning, value=last["difference"])
+    trainings = GaugeMetricFamily(f"{LOOP}_latest_trainings", "Of the latest trainings, by state.", labels=("state",))
+    for name, count in Counter(training.state for training in figures.trainings).items():
+        trainings.add_metric((name,), count)
+    yield trainings
+    if figures.trainings:
+        meaning = "When the latest training began."
+        value = figures.trainings[0].started
+        yield GaugeMetricFamily(f"{LOOP}_last_training_timestamp_seconds", meaning, value=value)
+    reviews = GaugeMetricFamily(f"{LOOP}_reviews", "Decisions that a person was asked about.", labels=("state",))
+    for name in ("waiting", "decided"):
+        reviews.add_metric((name,), figures.reviews.get(name, 0))
+    yield reviews
+
+
+def _of_registry(figures: Figures) -> Iterator[Metric]:
+    aliases = GaugeMetricFamily(f"{LOOP}_version", "Number of the version of an alias.", labels=("alias",))
+    for alias, number in sorted(figures.aliases.items()):
+        aliases.add_metric((alias,), number)
+    yield aliases
+    cost = GaugeMetricFamily(f"{LOOP}_training_cost", "Of the shown versions together.", labels=("currency",))
+    money: Counter[str] = Counter()
+    for version in figures.versions:
+        if isinstance(amount := version.cost.get("money"), int | float):
+            money[str(version.cost.get("currency", ""))] += amount  # type: ignore[assignment]
+    for currency, amount in money.items():
+        cost.add_metric((currency,), amount)
+    yield cost
+
+
+def prometheus_text(figures: Figures) -> bytes:
+    """The metrics in Prometheus' text format."""
+    registry = CollectorRegistry(auto_describe=False)
+    registry.register(_Metrics(figures))
+    return generate_latest(registry)

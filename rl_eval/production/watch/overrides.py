@@ -1,0 +1,36 @@
+"""A person's override: in the audit log first, since what is not logged does not count."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rl_eval.errors import InputError
+from rl_eval.production import review_queue
+from rl_eval.production.parts import Parts
+from rl_eval.production.review import Override
+
+
+def record_override(parts: Parts, values: dict[str, Any], at: float, actions: int) -> Override:
+    """Record what a person decided.
+
+    Args:
+        values: `decision_id`, `action`, `reviewer` and, where there is one, `reason`.
+        at: seconds since 1970.
+        actions: how many there are; 0: they are not numbered.
+
+    Raises:
+        ReviewedError: nobody was asked, or somebody has decided.
+        InputError: a value is missing or not valid, or a part is away; nothing counts then.
+    """
+    unknown = sorted(values.keys() - {"decision_id", "action", "reviewer", "reason"})
+    texts = [values.get("decision_id"), values.get("reviewer"), values.get("reason", "")]
+    if unknown or not all(isinstance(text, str) for text in texts) or "action" not in values:
+        raise InputError("a decision has decision_id, action, reviewer and, if you like, reason: send these")
+    decision_id, reviewer, reason = (str(text) for text in texts)
+    action = values["action"]
+    if actions and not (type(action) is int and 0 <= action < actions):
+        raise InputError(f"action {str(action)[:40]!r} is none of the {actions}: send its number, from 0")
+    override = review_queue.check(parts.store, decision_id, action, reviewer, at, reason)
+    facts = {"decision_id": decision_id, "decided": override.decided, "action": action, "reason": override.reason}
+    parts.audit.append("override", override.reviewer, facts)
+    return review_queue.decide(parts.store, decision_id, action, reviewer, at, reason)

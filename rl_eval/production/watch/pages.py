@@ -1,0 +1,173 @@
+"""The status page and the review page: pure functions from figures to HTML."""
+
+from __future__ import annotations
+
+import datetime
+import functools
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import jinja2
+import numpy as np
+from markupsafe import Markup
+
+from rl_eval import __version__
+from rl_eval.formatting import escape_controls, percent
+from rl_eval.production.review_queue import Review
+from rl_eval.production.states import RUNNING
+from rl_eval.production.watch.figures import PARTS, Figures
+from rl_eval.report import charts, html_page
+
+
+@functools.cache
+def _environment() -> jinja2.Environment:
+    own = jinja2.PackageLoader("rl_eval.production.watch", "templates")
+    base = html_page.environment()
+    assert base.loader is not None
+    templates = base.overlay(loader=jinja2.ChoiceLoader([own, base.loader]))
+    templates.filters = {
+        **base.filters, "moment": moment, "cost": _cost, "outcome": _outcome, "facts": _facts, "action": _action,
+    }  # fmt: skip
+    return templates
+
+
+def render(template: str, /, **values: Any) -> str:
+    """A page of this package or of `rl_eval.report`, without control characters; it needs a `title`."""
+    page = _environment().get_template(template).render(version=__version__, contents=(), **values)
+    return escape_controls(page, keep="\n\t")
+
+
+def status_page(figures: Figures, steps: Sequence[float], *, reload: bool = True) -> str:
+    """The page on everything.
+
+    Args:
+        steps: shares of the roll-out, from the config.
+        reload: whether it is served, and not kept in a file.
+    """
+    title = f"{figures.name} in production"
+    return render("status.html", title=title, reload=reload, **status_values(figures, steps))
+
+
+def status_values(figures: Figures, steps: Sequence[float]) -> dict[str, Any]:
+    """What the templates of the status page show."""
+    return {
+        "figures": figures,
+        "parts": PARTS,
+        "headline": headline(figures),
+        "steps": _steps(figures, steps),
+        "difference_chart": _difference_chart(figures),
+        "improvement": _improvement(figures),
+    }
+
+
+def review_page(
+    name: str, reviews: Sequence[Review], waiting: int, names: Sequence[str], message: str = "", kind: str = "PASS"
+) -> str:
+    """The page on what waits for a person.
+
+    Args:
+        waiting: how many wait in all.
+        names: of the actions; empty where they have none.
+        message: about what was just sent.
+    """
+    values = {"reviews": reviews, "waiting": waiting, "names": list(names), "message": message, "kind": kind}
+    return render("review.html", title=f"{name}: human review", **values)
+
+
+def headline(figures: Figures) -> dict[str, str]:
+    """What the page says first: a word, a sentence, and the kind that colours it."""
+    row, champion = figures.rollout, figures.champion
+    if figures.faults:
+        away = ", ".join(figures.faults)
+        sentence = f"The {away} cannot be read. Servers go on with what they hold, and the roll-out holds."
+        return {"kind": "FAIL", "word": "Partly blind", "sentence": sentence}
+    if champion is None:
+        sentence = "No version is the champion, so servers have nothing to serve: register a first one."
+        return {"kind": "INCONCLUSIVE", "word": "Not begun", "sentence": sentence}
+    if row.state == "pinned":
+        return {"kind": "INCONCLUSIVE", "word": f"Pinned to version {row.target}", "sentence": row.reason}
+    if row.state in RUNNING:
+        share = "decides on all units without acting" if row.shadow else f"has {percent(row.share, 0)} of units"
+        last = figures.evidence[-1]["sentence"] if figures.evidence else ""
+        word = "Paused" if row.state == "paused" else "Rolling out"
+        sentence = f"Champion {champion} serves; version {row.challenger} {share}. {last}"
+        return {"kind": "INCONCLUSIVE", "word": word, "sentence": sentence}
+    return {"kind": "PASS", "word": f"Version {champion} serves", "sentence": row.outcome or "No roll-out has run yet."}
+
+
+def _steps(figures: Figures, steps: Sequence[float]) -> list[tuple[str, bool]]:
+    row = figures.rollout
+    state = row.previous if row.state == "paused" and row.previous else row.state
+    shares = [(percent(share, 0), state == "canary" and row.step == i) for i, share in enumerate(steps)]
+    return [("shadow", state == "shadow"), *shares, ("100 %", state == "full"), ("champion", state == "promoting")]
+
+
+def _difference_chart(figures: Figures) -> Markup | None:
+    looks = [look for look in figures.evidence if look.get("difference") is not None]
+    if looks:
+        step = looks[-1].get("share")
+        looks = [look for look in looks if look.get("share") == step]
+    if len(looks) < 2:
+        return None
+    x, y = np.array([look["units"] for look in looks], float), np.array([look["difference"] for look in looks], float)
+    margin = looks[-1].get("margin")
+    rule = None if margin is None else (-float(margin), "margin")
+    description = f"Difference of the mean reward over {len(looks)} looks; the last is {html_page.number(y[-1])}"
+    return charts.curves(
+        [charts.Series("difference", x, y)], description, x_label="units", rule=rule, y_range=(0.0, 0.0)
+    )
+
+
+def _improvement(figures: Figures) -> list[tuple[Mapping[str, Any], Markup]]:
+    rows = figures.improvement
+    if not rows:
+        return []
+    ends = [value for row in rows for value in (row["low"], row["high"])]
+    bounds = (min([0.0, *ends]), max([0.0, *ends]))
+    return [
+        (
+            row,
+            charts.interval(
+                row["difference"], row["low"], row["high"], 0.0, True,
+                f"version {row['version']}: {html_page.number(row['difference'])}", bounds, small=True,
+            ),
+        )
+        for row in rows
+    ]  # fmt: skip
+
+
+def moment(seconds: Any) -> str:
+    """`2026-01-31 12:00:00` in UTC, from seconds since 1970."""
+    try:
+        return datetime.datetime.fromtimestamp(float(seconds), datetime.UTC).strftime("%Y-%m-%d %H:%M:%S")
+    except (TypeError, ValueError, OverflowError, OSError):
+        return "–"
+
+
+def _cost(cost: Mapping[str, Any]) -> str:
+    seconds, money = cost.get("wall_s"), cost.get("money")
+    texts = [html_page.duration(seconds)] if isinstance(seconds, int | float) else []
+    if isinstance(money, int | float):
+        texts.append(f"{money:.4g} {cost.get('currency', '')}".strip())
+    return ", ".join(texts) or "–"
+
+
+def _outcome(result: Mapping[str, Any] | None) -> str:
+    if not result:
+        return "–"
+    text = result.get("sentence")
+    return str(text) if text else _facts(result)
+
+
+def _facts(facts: Mapping[str, Any]) -> str:
+    return ", ".join(f"{key}={_short(value)}" for key, value in facts.items() if value not in (None, "", [], {}))
+
+
+def _short(value: Any) -> str:
+    text = value if isinstance(value, str) else json.dumps(value)
+    return text if len(text) <= 120 else f"{text[:119]}…"
+
+
+def _action(action: Any, names: Sequence[str]) -> str:
+    return names[action] if isinstance(action, int) and 0 <= action < len(names) else json.dumps(action)

@@ -1,0 +1,47 @@
+"""`serve_watch`: the pages of operators, until a signal comes."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable
+from typing import Any
+
+from rl_eval.errors import InputError
+from rl_eval.extras import imports_of_extra
+from rl_eval.net import TOKEN_VARIABLE, Url, listening_socket
+from rl_eval.production.config import ProductionConfig
+
+
+def serve_watch(
+    config: ProductionConfig, *, host: str, port: int, token: str | None, show: Callable[[str], Any] = print
+) -> int:
+    """Serve the status page, the review queue and the metrics until SIGINT or SIGTERM.
+
+    Args:
+        host: the address to listen on; another one than loopback needs a token.
+        token: what `Authorization: Bearer` must hold.
+        show: prints a line.
+
+    Returns:
+        The exit status: 0 after SIGTERM, 130 after SIGINT.
+
+    Raises:
+        InputError: a part or the address cannot be used.
+    """
+    with imports_of_extra("production", "the status page"):
+        from rl_eval.production.loop.versions import action_names
+        from rl_eval.production.parts import open_parts
+        from rl_eval.production.watch.app import make_app
+        from rl_eval.serving.security import MIN_TOKEN, Access, GuardedApp
+        from rl_eval.serving.serve import run_app
+    loopback = Url("http", host, 0).is_loopback
+    if (token is None and not loopback) or (token is not None and len(token) < MIN_TOKEN):
+        raise InputError(
+            f"--host {host} lets other machines ask: set {TOKEN_VARIABLE} to a secret of {MIN_TOKEN} characters or more"
+        )
+    listener = listening_socket(host, port)
+    with contextlib.closing(listener), open_parts(config) as parts:
+        names = action_names(parts)
+        app = GuardedApp(make_app(parts, names), Access(token, loopback), lambda path, status, seconds: None, {})
+        show(f"{Url('http', host, listener.getsockname()[1])}  shows {config.name}; Ctrl-C ends it")
+        return run_app(app, listener)
