@@ -13,6 +13,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from rl_eval.production.alive import beat
 from rl_eval.production.clock import SteadyClock
 from rl_eval.production.config import ProductionConfig
 from rl_eval.production.quality import QualityFilter, Shapes
@@ -50,6 +51,7 @@ class Collector:
         """Collect until `stop` is set; what is away is waited for, with one sentence in the log."""
         failing = ""
         while not stop.is_set():
+            beat()
             try:
                 self.step(wait_s)
                 self.maintain()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -89,3 +91,11 @@ def test_mean_cost_and_action_shares():
     assert [compute(f"action_share.{a}", episodes, None) for a in range(4)] == [0.25, 0.25, 0.0, 0.5]
     with pytest.raises(MetricUndefined, match="not finite"):
         compute("mean_cost", from_cases(cost=[0.0, np.inf]), None)
+
+
+def test_decision_accuracy_by_hand():
+    """Costs of allow, block, quarantine, alert: nothing costs less than allowing benign flows, or blocking threats."""
+    config = SimpleNamespace(costs=((0.0, 1.4, 0.8, 0.5), (2.0, 0.1, 0.1, 0.5)))
+    label = [0, 0, 0, 1, 1, 1, 1, 0]
+    cost = np.array([0.0, 1.4, 0.5, 2.0, 0.1, 0.1, 0.5, 0.0], np.float32)  # allow, block, alert, allow, block, …
+    assert compute("decision_accuracy", from_cases(label=label, cost=cost), config) == 4 / 8

@@ -60,3 +60,7 @@ def test_the_demo_ends_with_a_page_that_tells_it(tmp_path):
     assert "rolled back" in page
     assert re.search(r"forgetting</th><td>PASS", page)
     assert "<script" not in page
+    units = re.compile(rb"period[12]-[0-9]")  # as clients name people
+    files = [path for path in folder.rglob("*") if path.is_file()]
+    assert len(files) > 20
+    assert [path for path in files if units.search(path.read_bytes())] == []

@@ -198,6 +198,8 @@ def test_low_confidence_goes_to_people_once_a_bound_is_calibrated(parts, runs):
     collect(parts, 20, first=400, at=time.time() + 5)
     assert loop.turn().asked == 20
     assert loop.turn().asked == 0
+    collect(parts, 10, first=500, at=time.time() + 30)
+    assert Loop(parts, lambda _: None).turn().asked == 10  # another process goes on where this one ended
 
 
 def test_the_process_touches_its_file_and_ends_after_its_turns(tmp_path, monkeypatch):

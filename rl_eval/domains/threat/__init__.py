@@ -158,9 +158,9 @@ class Threat(Domain[Config]):
 
     def metrics(self) -> Sequence[Metric]:
         """The operational cost."""
-        from rl_eval.domains.threat.metrics import mean_cost
+        from rl_eval.domains.threat.metrics import decision_accuracy, mean_cost
 
-        return (mean_cost,)
+        return (mean_cost, decision_accuracy)
 
     def figures(self, behaviour: Behaviour) -> Sequence[Figure]:
         """Confusion matrix, actions by label, and the attack types that were missed most."""

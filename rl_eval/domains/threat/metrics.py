@@ -1,4 +1,4 @@
-"""The metric of threat triage: mean cost of the decisions."""
+"""The metrics of threat triage: mean cost of the decisions, and how many were the best in hindsight."""
 
 from __future__ import annotations
 
@@ -32,3 +32,15 @@ def _bounds(config: Config) -> tuple[float, float]:
 def mean_cost(episodes: Episodes, config: Config) -> float:
     """Mean cost of a case, as the environment counts it."""
     return float(_costs(episodes, config).mean())
+
+
+def _best(episodes: Episodes, config: Config) -> np.ndarray:
+    """`[S]` whether nothing would have cost less, now that it is known whether the flow is a threat."""
+    least = np.asarray(config.costs, np.float32).min(axis=1)
+    return _costs(episodes, config) <= least[np.asarray(episodes.outcome["label"], int)]
+
+
+@metric("task", needs=("cost", "label"), unit="case", better="higher", variable=_best, bounds=lambda config: (0.0, 1.0))
+def decision_accuracy(episodes: Episodes, config: Config) -> float:
+    """Share of decisions that were the best in hindsight: by the costs, and by what the flow was."""
+    return float(_best(episodes, config).mean())

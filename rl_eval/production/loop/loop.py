@@ -6,25 +6,22 @@ end anywhere: the next one reads where things are.
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
 from typing import Any
 
 from rl_eval.errors import InputError
+from rl_eval.production.alive import beat
 from rl_eval.production.canary.controller import Controller
 from rl_eval.production.canary.evidence import Decision
 from rl_eval.production.loop import improvement, reviews
 from rl_eval.production.loop.starting import Starter
 from rl_eval.production.loop.training import Trained, run_training
 from rl_eval.production.parts import Parts
-from rl_eval.production.review import ReviewBound
 from rl_eval.production.store import TrainingLostError
 from rl_eval.production.watch.figures import EVIDENCE
 
-ALIVE = "RL_EVAL_ALIVE"  # names a file that is touched in each turn
 MOST_LOOKS = 200
 FAILURES = (InputError, OSError, FloatingPointError, MemoryError, RuntimeError)
 
@@ -58,23 +55,16 @@ class Loop:
         self.controller = Controller(parts.store, parts.registry, parts.audit, parts.config.rollout)
         self.starter = Starter(parts)
         self._say, self._said = say, dict[str, str]()
-        self._bound: ReviewBound | None = None
-        self._reviewed: tuple[float, str] | None = None
 
     def turn(self) -> Turn:
         """One pass over all phases."""
         turn = Turn()
-        self.beat()
+        beat()
         self._phase(turn, "roll-out", self._roll_out)
         self._phase(turn, "training", self._train)
         self._phase(turn, "review", self._review)
         self._phase(turn, "improvement", lambda _: improvement.measure_champion(self.parts))
         return turn
-
-    def beat(self) -> None:
-        """Say to a supervisor that this process works."""
-        if name := os.environ.get(ALIVE):
-            Path(name).touch()
 
     def _phase(self, turn: Turn, name: str, act: Callable[[Turn], Any]) -> None:
         try:
@@ -109,16 +99,14 @@ class Loop:
         if training is None:
             return
         self._say(f"training {training.id} ({training.kind}) on {training.experiences:,} experiences")
-        turn.trained = run_training(self.parts, training, self.beat)
+        turn.trained = run_training(self.parts, training, beat)
         self._say(turn.trained.sentence)
 
     def _review(self, turn: Turn) -> None:
         bound = reviews.calibrate_champion(self.parts, time.time())
         if bound is None:
             return
-        if self._reviewed is None:
-            self._reviewed = (time.time(), "")  # earlier decisions are done
-        turn.asked, self._reviewed = reviews.ask_people(self.parts, bound, self._reviewed)
+        turn.asked = reviews.ask_people(self.parts, bound, time.time())
 
 
 def _step_figures(controller: Controller) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from rl_eval.production.watch.figures import BOUND
 LEAST, MOST = 200, 20_000  # decisions that calibrate
 GROWTH = 2.0  # calibrated again once so many more of its decisions are known
 PAGE = 5_000
+LOOKED_AT = "review_looked_at"  # the last decision that was looked at
 
 
 def calibrate_champion(parts: Parts, now: float) -> ReviewBound | None:
@@ -56,15 +57,19 @@ def _bound(body: dict[str, Any]) -> ReviewBound:
     return ReviewBound.from_json({name: body[name] for name in fields})
 
 
-def ask_people(parts: Parts, bound: ReviewBound, since: tuple[float, str]) -> tuple[int, tuple[float, str]]:
-    """Put what the bound does not cover into the queue, up to its limit.
+def ask_people(parts: Parts, bound: ReviewBound, now: float) -> int:
+    """Put what the bound does not cover into the queue, up to its limit; returns how many are new.
+
+    Decisions are looked at in their order, from the first bound on; where that stands is in the store.
 
     Args:
-        since: time and id of the last decision that was looked at.
-
-    Returns:
-        How many were put in, and the last decision that was looked at.
+        now: seconds since 1970.
     """
+    document = parts.store.document(LOOKED_AT)
+    since = (document.body["at"], document.body["id"]) if document.number else (now, "")
     room = parts.config.loop.most_reviews - review_queue.counts(parts.store).get(review_queue.WAITING, 0)
-    asked, last = review_queue.below(parts.store, bound, since, PAGE)
-    return review_queue.ask(parts.store, asked[: max(room, 0)]), last
+    asked, (at, last) = review_queue.below(parts.store, bound, since, PAGE)
+    new = review_queue.ask(parts.store, asked[: max(room, 0)])
+    if (at, last) != since or not document.number:
+        parts.store.swap_document(document.number, {"at": at, "id": last}, LOOKED_AT)
+    return new

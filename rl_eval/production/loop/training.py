@@ -35,6 +35,7 @@ from rl_eval.serving.source import Source
 MOST_TRAFFIC = 20_000  # held-out decisions that a proof reads
 SHOWN_VERSIONS = 50  # among which a training looks for its own
 ACTOR = "loop"
+BEAT_S = 30.0  # between two signs of life, at most
 
 
 @dataclass(frozen=True)
@@ -105,7 +106,7 @@ def _lease(parts: Parts, training: Training, beat: Callable[[], None]) -> Iterat
     ended = threading.Event()
 
     def renew() -> None:
-        while not ended.wait(parts.config.training.lease / 4):
+        while not ended.wait(min(parts.config.training.lease / 4, BEAT_S)):
             beat()
             # Where the store is away, the next one counts; whoever has lost the training cannot finish it.
             with contextlib.suppress(InputError):
