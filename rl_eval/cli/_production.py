@@ -99,8 +99,8 @@ def collect(config: Config) -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, end)
     run_collector(load_config(config), stop, lambda line: terminal.print_line(line))
-    if signals and signals[0] == signal.SIGINT:
-        raise typer.Exit(130)
+    sys.stdout.flush()
+    os._exit(130 if signals and signals[0] == signal.SIGINT else 0)  # as above
 
 
 @production.command()

@@ -47,7 +47,7 @@ class Collector:
         self._orphans_until: float | None = None
         self.counts: Counter[str] = Counter()
 
-    def run(self, stop: threading.Event, wait_s: float = 0.5) -> None:
+    def run(self, stop: threading.Event, wait_s: float = 0.2) -> None:
         """Collect until `stop` is set; what is away is waited for, with one sentence in the log."""
         failing = ""
         while not stop.is_set():

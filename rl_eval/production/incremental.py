@@ -1,6 +1,6 @@
 """One training from the store: claimed, kept alive, written as a run, and counted once.
 
-The candidate's folder has the number of its training. So where a process dies after it wrote the candidate, the next
+The candidate's folder has the name of its training. So where a process dies after it wrote the candidate, the next
 one takes the training over, finds the candidate, and trains nothing twice; where it dies before, the next one trains on
 the same experience.
 """
@@ -60,7 +60,7 @@ def train_once(
         InputError: the champion cannot learn; its experience is free again.
     """
     training = store.start_training(reason, lease=config.lease)
-    directory = folder / f"training_{training.id}"
+    directory = folder / f"training_{training.name}"
     if directory.is_dir():
         return _finish(store, training, run.read_run(directory))
     try:
@@ -69,7 +69,7 @@ def train_once(
             if candidate is None:
                 store.finish_training(training, {"candidate": None, "reason": "no complete transition"})
                 return None
-            code = {"revision": git_revision(), "training": training.id, "reason": training.kind}
+            code = {"revision": git_revision(), "training": training.name, "reason": training.kind}
             written = write_candidate(champion, candidate, directory, code)
     except FloatingPointError as error:
         store.finish_training(training, {"candidate": None, "reason": str(error)})

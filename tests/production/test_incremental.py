@@ -11,6 +11,7 @@ from rl_eval.production.incremental import observations_of_run, train_once
 from rl_eval.production.learning_config import TrainingConfig
 from rl_eval.production.proof import read_fisher
 from rl_eval.production.records import LoggedDecision, LoggedReward
+from rl_eval.production.registry import Lineage, of_training, open_registry, register_once
 from rl_eval.production.store import Store, TrainingLostError, TrainingRunningError
 
 torch.set_num_threads(1)
@@ -47,7 +48,8 @@ def champion(runs):
 def test_experience_is_trained_on_once_and_replayed_later(store, champion, tmp_path):
     first = train_once(store, champion, tmp_path, CONFIG, "daily")
     assert first.info["production"] | {"revision": None, "parent": None} == {
-        "new": 64, "replayed": 0, "training": 1, "reason": "daily", "revision": None, "parent": None
+        "new": 64, "replayed": 0, "training": store.trainings()[0].name, "reason": "daily", "revision": None,
+        "parent": None,
     }  # fmt: skip
     assert store.waiting() == 0
     assert train_once(store, champion, tmp_path, CONFIG, "daily") is None  # nothing new
@@ -91,6 +93,36 @@ def test_a_kill_at_any_point_trains_nothing_twice(store, champion, tmp_path, mon
     assert after.info["production"]["new"] == 64
     assert [training.state for training in store.trainings()] == ["done"]
     assert store.waiting() == 0
+
+
+@pytest.mark.parametrize("dies", ["before it registers", "after it registered", "never"])
+def test_what_a_training_made_is_registered_once_after_a_takeover(store, tmp_path, dies):
+    registry = open_registry("folder", tmp_path / "registry", "triage")
+    (tmp_path / "policy.onnx").write_bytes(b"policy")
+    training = store.start_training("daily")
+    if dies != "before it registers":
+        register_once(registry, training.name, tmp_path / "policy.onnx", Lineage("sha256:a", verdict={"bar": 0.8}))
+    if dies != "never":
+        training = store.start_training("daily", lease=0.0)
+        assert training.taken_over
+    version = register_once(registry, training.name, tmp_path / "policy.onnx", Lineage("sha256:b"))
+    store.finish_training(training, {"version": version.number})
+    assert registry.versions() == [1]
+    second = register_once(registry, store.start_training("daily").name, tmp_path / "policy.onnx", Lineage("sha256:c"))
+    assert second.number == 2
+    assert of_training(registry, training.name) == version
+
+
+def test_a_training_of_a_new_store_does_not_take_what_the_first_one_left(store, champion, tmp_path):
+    """Both are the first training of their store, and share a folder of candidates."""
+    first = train_once(store, champion, tmp_path, CONFIG, "daily")
+    other = Store("sqlite:///other.sqlite", tmp_path)
+    other.ingest(list(records(200, 48)), lambda pairs, _: [None] * len(pairs), 100.0)
+    second = train_once(other, champion, tmp_path, CONFIG, "daily")
+    assert store.trainings()[0].id == other.trainings()[0].id
+    other.close()
+    assert second.path != first.path
+    assert second.info["production"]["new"] == 48
 
 
 def test_numbers_that_are_not_finite_are_not_trained_on_again(store, champion, tmp_path, monkeypatch):

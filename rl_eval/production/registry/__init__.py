@@ -2,6 +2,7 @@
 
 from rl_eval.production.registry.artefact import read_owner_key
 from rl_eval.production.registry.folder import FolderRegistry
+from rl_eval.production.registry.once import of_training, register_once
 from rl_eval.production.registry.opening import open_registry
 from rl_eval.production.registry.protocol import (
     CHALLENGER,
@@ -22,6 +23,8 @@ __all__ = [
     "RegistryError",
     "StaleAliasError",
     "Version",
+    "of_training",
     "open_registry",
     "read_owner_key",
+    "register_once",
 ]

@@ -31,7 +31,7 @@ class Training:
     """A training and its experience.
 
     Attributes:
-        id: the same after a takeover; name what is trained by it, so that it exists once.
+        id: the same after a takeover.
         owner: of this process; another one after a takeover.
         taken_over: whether an earlier process began it and fell silent.
         first_seq, last_seq: of its experience.
@@ -49,6 +49,11 @@ class Training:
     experiences: int
     result: Mapping[str, Any] | None = None
     taken_over: bool = False
+
+    @property
+    def name(self) -> str:
+        """The same after a takeover, and another one in a new store: name what is trained by it, so it exists once."""
+        return f"{self.id}_{round(self.started * 1000)}"
 
 
 def start(connection: Connection, kind: str, now: float, lease: float, most: int | None) -> Training:
