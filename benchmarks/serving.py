@@ -47,8 +47,12 @@ START_S = 120.0
 BODIES = 64
 
 
-def write_policy(folder: Path) -> tuple[Path, Path]:
-    """A run with the network's first weights, and the same as an ONNX file."""
+def write_policy(folder: Path, size: int = SIZE) -> tuple[Path, Path]:
+    """A run with the network's first weights, and the same as an ONNX file.
+
+    Args:
+        size: of an observation.
+    """
     import gymnasium as gym
 
     from agents import policy as networks
@@ -57,10 +61,10 @@ def write_policy(folder: Path) -> tuple[Path, Path]:
     from agents.networks import ActorCritic
     from rl_eval import run
 
-    observation = gym.spaces.Box(-np.inf, np.inf, (SIZE,), np.float32)
+    observation = gym.spaces.Box(-np.inf, np.inf, (size,), np.float32)
     action = gym.spaces.Discrete(ACTIONS)
     config = NetworkConfig(widths=WIDTHS, activation="relu")
-    network = ActorCritic(SIZE, action, config, np.random.default_rng(0))
+    network = ActorCritic(size, action, config, np.random.default_rng(0))
     meta = {**networks.metadata(observation, action, config, 10.0), "agent": "ppo", "env": "gym"}
     arrays = networks.pack(network, None, None)
     path = folder / "run"
@@ -74,8 +78,8 @@ def write_policy(folder: Path) -> tuple[Path, Path]:
 
 
 @contextlib.contextmanager
-def started(command: list[str], port: int, cwd: Path) -> Iterator[None]:
-    """A server that accepts connections."""
+def started(command: list[str], port: int, cwd: Path) -> Iterator[int]:
+    """A server that accepts connections; yields the id of its process."""
     programs = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "PATH": programs}
     with open(cwd / "log.txt", "ab") as log:
@@ -86,7 +90,7 @@ def started(command: list[str], port: int, cwd: Path) -> Iterator[None]:
             if process.poll() is not None or time.monotonic() > until:
                 raise SystemExit(f"{command[:4]} does not start: {(cwd / 'log.txt').read_text()[-2000:]}")
             time.sleep(0.1)
-        yield
+        yield process.pid
     finally:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
@@ -112,16 +116,32 @@ def commands(folder: Path, ports: Mapping[str, int]) -> dict[str, list[str]]:
     return {**sides, MLFLOW: [sys.executable, "-m", "mlflow", *serve]}
 
 
+def rows(size: int) -> list[list[float]]:
+    """Random observations."""
+    return np.random.default_rng(0).standard_normal((BODIES, size)).astype(np.float32).astype(float).round(6).tolist()
+
+
+def request_of(path: str, port: int, values: Mapping[str, Any]) -> bytes:
+    """A whole request."""
+    body = json.dumps(values).encode()
+    head = f"POST {path} HTTP/1.1\r\nHost: {LOOPBACK}:{port}\r\nContent-Type: application/json\r\n"
+    return f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body
+
+
 def requests(side: str, port: int) -> list[bytes]:
     """Whole requests with random observations."""
     path, key = PATHS[side]
-    rows = np.random.default_rng(0).standard_normal((BODIES, SIZE)).astype(np.float32).astype(float).round(6)
-    result = []
-    for row in rows.tolist():
-        body = json.dumps({key: row} if key else {"inputs": {"observations": [row]}}).encode()
-        head = f"POST {path} HTTP/1.1\r\nHost: {LOOPBACK}:{port}\r\nContent-Type: application/json\r\n"
-        result.append(f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body)
-    return result
+    return [request_of(path, port, {key: row} if key else {"inputs": {"observations": [row]}}) for row in rows(SIZE)]
+
+
+async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, request: bytes) -> bytes:
+    """The body of the answer to a request."""
+    writer.write(request)
+    head = await reader.readuntil(b"\r\n\r\n")
+    if b" 200 " not in head.split(b"\r\n", 1)[0]:
+        raise SystemExit(f"answered {head[:200]!r}")
+    length = int(head.lower().split(b"content-length:")[1].split(b"\r\n")[0])
+    return await reader.readexactly(length)
 
 
 async def ask(port: int, bodies: list[bytes], first: int, until: float, durations: list[float]) -> None:
@@ -130,13 +150,7 @@ async def ask(port: int, bodies: list[bytes], first: int, until: float, duration
     turn = first
     while time.perf_counter() < until:
         begun = time.perf_counter()
-        writer.write(bodies[turn % len(bodies)])
-        head = await reader.readuntil(b"\r\n\r\n")
-        if b" 200 " not in head.split(b"\r\n", 1)[0]:
-            raise SystemExit(f"answered {head[:200]!r}")
-        lower = head.lower()
-        length = int(lower.split(b"content-length:")[1].split(b"\r\n")[0])
-        await reader.readexactly(length)
+        await answer(reader, writer, bodies[turn % len(bodies)])
         durations.append(time.perf_counter() - begun)
         turn += 1
     writer.close()
