@@ -17,6 +17,7 @@ from rl_eval.production.loop.process import run_loop
 from rl_eval.production.loop.versions import champion_of, local_run, register_run
 from rl_eval.production.parts import open_parts
 from rl_eval.production.records import LoggedDecision, LoggedReward
+from rl_eval.production.registry import RegistryError
 from rl_eval.production.watch.figures import audit_tail
 from tests.production.served import write_config
 from tests.serving.served_runs import OBS
@@ -165,6 +166,29 @@ def test_a_training_that_fails_frees_its_experience_and_the_champion_stays(parts
     assert (parts.store.trainings(1)[0].state, parts.store.waiting()) == ("failed", 400)
     assert parts.registry.aliases() == {"champion": 1}
     assert events(parts)[-1] == "training_failed"
+    assert Loop(parts, said.append).turn().failures == {}  # and it is not tried again at once
+    assert len(parts.store.trainings(5)) == 1
+
+
+def test_a_registry_that_cannot_be_written_costs_no_second_training(parts, runs, monkeypatch):
+    register_run(parts, runs / "one", "ada")
+    collect(parts, 400)
+
+    def read_only(*_, **__):
+        raise RegistryError("the registry cannot be written")
+
+    monkeypatch.setattr(type(parts.registry), "register", read_only)
+    turn = Loop(parts, lambda _: None).turn()
+    assert turn.failures == {"training": "the registry cannot be written"}
+    monkeypatch.undo()
+    monkeypatch.setattr(loop_training, "learn_from_logs", read_only)  # nothing is learned again
+    (training,) = parts.store.trainings(5)
+    assert training.state == "running"
+    parts.store.renew_training(training, now=1.0)
+    turn = Loop(parts, lambda _: None).turn()
+    assert turn.failures == {}
+    assert turn.trained.version == 2
+    assert parts.registry.aliases() == {"champion": 1, "challenger": 2}
 
 
 def test_a_registry_that_is_away_is_one_line_however_long_it_lasts(parts, runs):

@@ -74,7 +74,9 @@ def measure(
     uniform = np.full((len(logged.rewards), actions), 1 / actions)
     row["uniform"] = {str(training): _scaled(_estimate(logged, uniform), config)}
     stored = parts.store.document(DOCUMENT).body
-    order = [str(period) for period in sets if str(period) in stored.get("rows", {})] + [str(training)]
+    # A training that was taken over may have left a row of its own.
+    known = [str(period) for period in sets if period != training and str(period) in stored.get("rows", {})]
+    order = [*known, str(training)]
     if len(order) < 2:
         return None, row
     return _matrix(stored, row, order), row
@@ -105,6 +107,8 @@ def keep(parts: Parts, training: int, row: Mapping[str, Any], accepted: bool) ->
         document = parts.store.document(DOCUMENT)
         rows = {**document.body.get("rows", {}), period: row["candidate" if accepted else "champion"]}
         kept = sorted(rows, key=int)[-MOST:]
+        if len(kept) > 1:  # how the period before had left the policy that met this one
+            rows[kept[-2]] = {**rows[kept[-2]], period: row["champion"][period]}
         uniform = {**document.body.get("uniform", {}), **row["uniform"]}
         body = {name: {key: values[key] for key in kept} for name, values in (("rows", rows), ("uniform", uniform))}
         if parts.store.swap_document(document.number, body, DOCUMENT):

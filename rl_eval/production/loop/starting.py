@@ -52,6 +52,8 @@ class Starter:
         latest = parts.store.trainings(1)
         if latest and latest[0].state == "running":
             return self._start(latest[0].kind)  # taken over, once its lease has ended
+        if latest and latest[0].state == "failed" and self._is_recent(latest[0]):
+            return None  # what failed just now would fail again
         waiting = parts.store.waiting()
         # Drift has an answer already while a challenger is rolled out.
         drifted = bool(self.compare(waiting)) and CHALLENGER not in parts.registry.aliases()
@@ -61,6 +63,9 @@ class Starter:
             return None
         self._schedule.began(now, reason)
         return training
+
+    def _is_recent(self, training: Training) -> bool:
+        return abs(self._clock() - (training.finished or 0.0)) < self._parts.config.training.lease
 
     def _start(self, kind: str) -> Training | None:
         try:

@@ -18,6 +18,7 @@ import numpy as np
 from rl_eval import provenance
 from rl_eval.cost import Meter, Rate, chosen_machine, read_prices
 from rl_eval.errors import InputError
+from rl_eval.production.audit import AuditError
 from rl_eval.production.incremental import FULL
 from rl_eval.production.learning import learn_from_logs, learn_from_scratch, margin_gradients
 from rl_eval.production.loop import periods
@@ -26,7 +27,7 @@ from rl_eval.production.loop.known import reference
 from rl_eval.production.loop.versions import champion_of, load_source, require_same_spaces
 from rl_eval.production.parts import Parts
 from rl_eval.production.proof import Judged, Proof, prove, read_fisher, write_candidate
-from rl_eval.production.registry import CHALLENGER, CHAMPION, Lineage, StaleAliasError, Version
+from rl_eval.production.registry import CHALLENGER, CHAMPION, Lineage, RegistryError, StaleAliasError, Version
 from rl_eval.production.store import Training, TrainingLostError, UnavailableError
 from rl_eval.production.transitions import transitions
 from rl_eval.run import Run, read_run, remove_directory
@@ -62,14 +63,15 @@ def run_training(parts: Parts, training: Training, beat: Callable[[], None] = la
 
     Raises:
         InputError: it failed, and its experience is free again; says why.
+        UnavailableError, RegistryError, AuditError: a part is away; whoever takes it over goes on with what is there.
         TrainingLostError: another process has it.
     """
     meter = Meter(_rate(parts))
     try:
         with _lease(parts, training, beat):
             trained = _train(parts, training, meter)
-    except (TrainingLostError, UnavailableError):
-        raise  # it is somebody else's, or will be taken over with what is there
+    except (TrainingLostError, UnavailableError, RegistryError, AuditError):
+        raise  # it is somebody else's, or it goes on with what is there once its lease has ended
     except (InputError, FloatingPointError, OSError, MemoryError, RuntimeError) as error:
         sentence = f"training {training.id} failed: {error}"
         parts.store.finish_training(training, {"sentence": sentence[:2000]}, failed=True)
