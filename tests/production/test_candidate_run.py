@@ -17,6 +17,7 @@ from rl_eval.serving.rows import Decision, Experience, StoredTransition
 from rl_eval.serving.source import load
 from tests.training.learn import learn
 
+pytestmark = pytest.mark.verify  # a champion is trained first
 torch.set_num_threads(1)
 OVERRIDES = [
     "agent=ppo", "env=cartpole", "agent.n_envs=4", "agent.n_steps=64", "agent.batch_size=64", "agent.lr=3e-3",

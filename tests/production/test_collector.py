@@ -20,6 +20,7 @@ def loop(runs, tmp_path):
     loop.close()
 
 
+@pytest.mark.verify
 def test_a_store_on_a_full_disk_keeps_the_messages_in_the_queue_and_says_so(loop):
     """`max_page_count` makes SQLite fail as a full disk does."""
     ids = loop.live(40)
@@ -41,6 +42,7 @@ def test_a_store_on_a_full_disk_keeps_the_messages_in_the_queue_and_says_so(loop
     assert loop.store.counts()["decisions"] == loop.store.counts()["accepted"] == 40
 
 
+@pytest.mark.verify
 def test_a_file_on_a_full_disk_refuses_rewards_and_serves_on(loop, caplog):
     kept = loop.decide()["decision_id"]
     loop.queue._db.execute("PRAGMA max_page_count=1")

@@ -33,6 +33,7 @@ def logs(champion, flows, first=1):
     return drift.logged(champion.policy, flows, seed=1, first=first)
 
 
+@pytest.mark.verify
 def test_logs_of_the_champion_make_a_better_candidate(champion, traffic, tmp_path):
     flows, held_out = traffic[0]
     rounds = 4 if champion.meta["agent"] == "ppo" else 16

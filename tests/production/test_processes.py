@@ -6,6 +6,7 @@ import subprocess
 import time
 
 import httpx
+import pytest
 
 from rl_eval.production.canary.opening import registry_of
 from rl_eval.production.config import load_config
@@ -26,6 +27,7 @@ def eventually(condition):
     return value
 
 
+@pytest.mark.verify
 def test_the_commands_join_decisions_and_rewards_and_end_quietly(runs, tmp_path):
     path = write_config(tmp_path, serve={"host": "127.0.0.1", "port": 0, "follow": "0.1s"})
     config = load_config(path)

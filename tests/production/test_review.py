@@ -24,6 +24,7 @@ def draw(rng, count):
     return confidences, rng.random(count) < 1 - confidences
 
 
+@pytest.mark.verify
 @pytest.mark.parametrize("draws", [60, pytest.param(2_000, marks=pytest.mark.verify)])
 @pytest.mark.parametrize(("error", "delta", "count"), [(0.2, 0.1, 1_000), (0.1, 0.05, 4_000), (0.24, 0.1, 1_000)])
 def test_the_bound_is_broken_as_seldom_as_stated(draws, error, delta, count, record_property):

@@ -204,6 +204,7 @@ def test_what_is_undecided_is_rolled_back_after_step_max(world):
     assert "step.max has passed without a decision" in world.row.outcome
 
 
+@pytest.mark.verify
 @pytest.mark.parametrize("jump", [DAY, -DAY])
 @pytest.mark.parametrize("restart", [False, True])
 def test_a_clock_that_jumps_by_a_day_changes_nothing(world, jump, restart):
@@ -268,6 +269,7 @@ def test_a_restarted_controller_counts_again_and_goes_on(world):
     assert states == [("canary", 0.1), ("canary", 0.5), ("full", 1.0), ("idle", 0.0)]
 
 
+@pytest.mark.verify
 def test_several_controllers_promote_once_and_count_time_once(world):
     controllers = [world.controller() for _ in range(3)]
     seen = world.minutes(300, controllers)
@@ -331,6 +333,7 @@ def test_where_the_store_or_the_registry_is_away_the_roll_out_holds(world, tmp_p
     assert world.minutes(5, [controller]) == before
 
 
+@pytest.mark.verify
 def test_without_its_log_nothing_is_promoted_but_what_fails_is_rolled_back(world, tmp_path):
     controller = world.controller()
     world.minutes(20, [controller])

@@ -143,6 +143,7 @@ def test_a_challenger_that_becomes_worse_after_it_passed_is_not_promoted():
     assert "has become so" in decision.sentence
 
 
+@pytest.mark.verify
 @settings(max_examples=5, deadline=None)
 @given(st.integers(0, 2**32), st.integers(1, 700))
 def test_how_units_are_handed_over_changes_nothing(seed, chunk):

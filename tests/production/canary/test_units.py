@@ -1,6 +1,7 @@
 """Units of a step, read from a store of SQLite and of PostgreSQL."""
 
 import numpy as np
+import pytest
 
 from rl_eval.production.canary.units import UnitReader
 from rl_eval.production.canary_config import RolloutConfig
@@ -42,6 +43,7 @@ def test_units_count_in_the_order_of_decisions_once_their_rewards_had_time(store
     store.close()
 
 
+@pytest.mark.verify
 def test_a_busy_slot_is_left_once_it_has_its_units(tmp_path):
     store = Store("sqlite:///store.sqlite", tmp_path)
     rng = np.random.default_rng(0)
