@@ -181,6 +181,8 @@ def _first_period(parts: Parts, loop: Loop, clients: Sequence[Traffic]) -> Chapt
             f" It is rolled out in {', '.join(f'{share:.0%}' for share in shares)} of the units: "
             f"{loop.controller.row().outcome}."
         )
+    else:
+        text += " So it is not rolled out, and the champion stays."
     return Chapter("Served and collected", text, [("mean reward", _mean(client.rewards))], np.array(client.rewards))
 
 
