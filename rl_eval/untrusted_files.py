@@ -125,3 +125,24 @@ def load_yaml(text: str, loader: type[BoundedLoader] = BoundedLoader) -> tuple[y
         raise yaml.YAMLError(f"a value cannot be read ({type(error).__name__})") from error  # such as `!!int x`
     finally:
         reader.dispose()
+
+
+def duplicate_key(node: yaml.Node | None) -> tuple[str, int] | None:
+    """The first key that a mapping has twice, and its 1-based line; of two, YAML silently takes the last."""
+    waiting: list[yaml.Node | None] = [node]
+    visited: set[int] = set()
+    for node in waiting:  # grows meanwhile
+        if node is None or id(node) in visited:
+            continue
+        visited.add(id(node))
+        if isinstance(node, yaml.MappingNode):
+            keys: set[str] = set()
+            for key, value in node.value:
+                if isinstance(key, yaml.ScalarNode):
+                    if key.value in keys:
+                        return key.value, key.start_mark.line + 1
+                    keys.add(key.value)
+                waiting.append(value)
+        elif isinstance(node, yaml.SequenceNode):
+            waiting.extend(node.value)
+    return None

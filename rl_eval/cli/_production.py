@@ -33,8 +33,11 @@ def check(config: Config) -> None:
     import yaml
 
     from rl_eval.production.config import load_config
+    from rl_eval.production.loop.named import check_named
 
-    typer.echo(yaml.safe_dump(load_config(config).model_dump(), sort_keys=False).rstrip())
+    read = load_config(config)
+    check_named(read)
+    typer.echo(yaml.safe_dump(read.model_dump(), sort_keys=False).rstrip())
 
 
 @production.command()

@@ -11,7 +11,7 @@ import yaml
 
 from rl_eval.errors import InputError
 from rl_eval.formatting import brief
-from rl_eval.untrusted_files import BoundedLoader, load_yaml, only_regular
+from rl_eval.untrusted_files import BoundedLoader, duplicate_key, load_yaml, only_regular
 from rl_eval.validation_errors import key_path, value_sentence, yaml_sentence
 
 MAX_BYTES = 128 << 10
@@ -54,26 +54,12 @@ class YamlDocument:
         except yaml.YAMLError as error:
             line, sentence = yaml_sentence(error)
             raise InputError(f"{self._label}{f':{line}' if line else ''}: {sentence}") from error
-        self._refuse_duplicate_keys(self._root, set())
+        # In YAML the last of two equal keys wins silently, which would drop a criterion.
+        if duplicate := duplicate_key(self._root):
+            key, at = duplicate
+            raise InputError(f"{self._label}:{at}: duplicate key {brief(repr(key), 80)}: keep one")
         if not isinstance(self.values, dict):
             raise InputError(f"{self._label}: a suite is a mapping that begins with `rl_eval: 1`")
-
-    def _refuse_duplicate_keys(self, node: yaml.Node | None, visited: set[int]) -> None:
-        # In YAML the last of two equal keys wins silently, which would drop a criterion.
-        if node is None or id(node) in visited:
-            return
-        visited.add(id(node))
-        if isinstance(node, yaml.MappingNode):
-            keys: set[str] = set()
-            for key, value in node.value:
-                if key.value in keys:
-                    line = key.start_mark.line + 1
-                    raise InputError(f"{self._label}:{line}: duplicate key {brief(repr(key.value), 80)}: keep one")
-                keys.add(key.value)
-                self._refuse_duplicate_keys(value, visited)
-        elif isinstance(node, yaml.SequenceNode):
-            for value in node.value:
-                self._refuse_duplicate_keys(value, visited)
 
     def line(self, path: Sequence[str | int]) -> int:
         """The 1-based line of a key path, or of its longest part that is in the file."""

@@ -23,7 +23,20 @@ def _without_password(address: str) -> str:
     return address
 
 
+def _store(address: str) -> str:
+    if not address.startswith(("sqlite:///", "postgresql://")):
+        raise ValueError(f"must be sqlite:///FILE or postgresql://HOST/NAME, not {address!r}")
+    return address
+
+
+def _queue(address: str) -> str:
+    if address != "store" and not address.startswith(("redis://", "rediss://", "kafka://")):
+        raise ValueError(f"must be store, redis://HOST:PORT/DB or kafka://HOST:PORT, not {address!r}")
+    return address
+
+
 Address = Annotated[str, StringConstraints(min_length=1, max_length=1000), AfterValidator(_without_password)]
+Finite = Annotated[float, Field(allow_inf_nan=False)]
 FeatureName = Annotated[str, StringConstraints(min_length=1, max_length=200)]
 
 
@@ -49,8 +62,8 @@ class CollectConfig(Section):
         settings: of librdkafka, by its own names.
     """
 
-    store: Address = "sqlite:///store.sqlite"
-    queue: Address = "store"
+    store: Annotated[Address, AfterValidator(_store)] = "sqlite:///store.sqlite"
+    queue: Annotated[Address, AfterValidator(_queue)] = "store"
     name: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")] = "rl_eval"
     group: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")] = "collector"
     batch: int = Field(2_000, ge=1, le=100_000)
@@ -107,9 +120,15 @@ class QualityConfig(Section):
 
     features: list[FeatureName] = Field([], max_length=MAX_FEATURES)
     limit: float = Field(1e6, gt=0, allow_inf_nan=False)
-    reward: Annotated[list[float], Field(min_length=2, max_length=2)] = [-1e6, 1e6]
+    reward: Annotated[list[Finite], Field(min_length=2, max_length=2)] = [-1e6, 1e6]
     versions: int = Field(3, ge=1, le=1000)
     max_age: Duration = RETENTION_S
     shift: float | None = Field(8.0, gt=0, allow_inf_nan=False)
     reference: int = Field(1000, ge=2, le=1_000_000)
     conflicts: Literal["keep", "refuse"] = "keep"
+
+    @model_validator(mode="after")
+    def _ordered(self) -> QualityConfig:
+        if not self.reward[0] < self.reward[1]:
+            raise ValueError("reward must be the lowest and the highest reward, such as [-1.0, 1.0]")
+        return self

@@ -2,22 +2,36 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Annotated, Any
 
 import yaml
-from pydantic import Field, StringConstraints, ValidationError
+from pydantic import AfterValidator, Field, ValidationError, model_validator
 
 from rl_eval.errors import InputError
+from rl_eval.formatting import brief
 from rl_eval.production.canary_config import AuditConfig, RegistryConfig, RolloutConfig
 from rl_eval.production.collection_config import CollectConfig, PrivacyConfig, QualityConfig, ServeConfig
 from rl_eval.production.learning_config import ProofConfig, ReviewConfig, TrainingConfig, TriggerConfig
 from rl_eval.production.loop_config import LoopConfig
 from rl_eval.production.section import Section
-from rl_eval.untrusted_files import load_yaml, read_bounded
+from rl_eval.untrusted_files import duplicate_key, load_yaml, read_bounded
 from rl_eval.validation_errors import key_path, value_sentence, yaml_sentence
 
 MAX_BYTES = 1 << 20
+
+
+def _name(text: str) -> str:
+    if not re.fullmatch("[a-z0-9][a-z0-9_-]{0,63}", text):
+        raise ValueError(f"must be at most 64 lower-case letters, digits, - and _, not {text[:80]!r}")
+    return text
+
+
+def _folder(text: str) -> str:
+    if not 1 <= len(text) <= 1000 or "\0" in text:
+        raise ValueError("must be the path of a folder")
+    return text
 
 
 class ProductionConfig(Section):
@@ -28,8 +42,8 @@ class ProductionConfig(Section):
         folder: of embedded parts; a relative one lies below the folder of the config file.
     """
 
-    name: Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$")]
-    folder: Annotated[str, StringConstraints(min_length=1, max_length=1000)] = "production"
+    name: Annotated[str, AfterValidator(_name)]
+    folder: Annotated[str, AfterValidator(_folder)] = "production"
     serve: ServeConfig = ServeConfig()
     collect: CollectConfig = CollectConfig()
     privacy: PrivacyConfig = PrivacyConfig()
@@ -44,6 +58,15 @@ class ProductionConfig(Section):
     loop: LoopConfig = LoopConfig()
     directory: Path = Field(Path(), exclude=True)  # of the config file; set by `load_config`
 
+    @model_validator(mode="after")
+    def _kept_for_long_enough(self) -> ProductionConfig:
+        if self.rollout.reward_window >= self.privacy.retention:
+            raise ValueError(
+                "rollout.reward_window must be shorter than privacy.retention, or decisions are removed before they "
+                "count"
+            )
+        return self
+
     @property
     def path(self) -> Path:
         """The folder of embedded parts."""
@@ -57,7 +80,7 @@ def load_config(path: Path) -> ProductionConfig:
         InputError: it cannot be read, or a key or value is not valid.
     """
     try:
-        _, values = load_yaml(read_bounded(path, MAX_BYTES).decode())
+        node, values = load_yaml(read_bounded(path, MAX_BYTES).decode())
     except FileNotFoundError as error:
         raise InputError(f"{path} does not exist: name a production config, a YAML file with `name:`") from error
     except (OSError, UnicodeDecodeError, OverflowError) as error:
@@ -69,12 +92,18 @@ def load_config(path: Path) -> ProductionConfig:
         raise InputError(
             f"{path} is no production config: it is a mapping with `name:` and sections such as `collect:`"
         )
+    if duplicate := duplicate_key(node):
+        key, line = duplicate
+        raise InputError(f"{path}:{line}: duplicate key {brief(repr(key), 80)}: keep one")
+    if other := [key for key in values if not isinstance(key, str)]:
+        raise InputError(f"{path}: {brief(repr(other[0]), 80)} is no key: allowed are {', '.join(_keys(('',)))}")
     try:
         return ProductionConfig.model_validate({**values, "directory": path.absolute().parent})
     except ValidationError as error:
         first = error.errors()[0]
         key = ".".join(map(str, key_path(first, values)))
-        raise InputError(f"{path}: {key}: {value_sentence(first, _keys(first['loc']))}") from error
+        sentence = value_sentence(first, _keys(first["loc"]))
+        raise InputError(f"{path}: {key}: {sentence}" if key else f"{path}: {sentence}") from error
 
 
 def _keys(location: tuple[int | str, ...]) -> list[str]:

@@ -23,7 +23,7 @@ def test_a_name_is_enough(tmp_path):
     ("text", "expected"), [("90", 90), ("90s", 90), ("15m", 900), ("24h", 86_400), ("2 d", 172_800)]
 )
 def test_durations(tmp_path, text, expected):
-    config = load_config(write(tmp_path, f"name: a\nprivacy:\n  retention: {text}\n"))
+    config = load_config(write(tmp_path, f"name: a\nprivacy:\n  retention: {text}\nrollout: {{reward_window: 1s}}\n"))
     assert config.privacy.retention == expected
 
 
@@ -37,7 +37,14 @@ def test_durations(tmp_path, text, expected):
         ("name: a\nprivacy:\n  retention: soon\n", "a duration such as 90s"),
         ("name: a\nprivacy:\n  features:\n    x: {action: coarsen}\n", "step belongs to action: coarsen"),
         ("name: a\ncollect:\n  store: postgresql://me:secret@host/db\n", "must hold no password"),
-        ("name: A B\n", "name: String should match"),
+        ("name: A B\n", "name: must be at most 64 lower-case letters"),
+        ("name: a\nname: b\n", ":2: duplicate key 'name'"),
+        ("name: a\n1: 2\n", "1 is no key: allowed are name"),
+        ('name: a\nfolder: "a\\0b"\n', "folder: must be the path of a folder"),
+        ("name: a\ncollect:\n  store: mysql://host/db\n", "collect.store: must be sqlite:///FILE or postgresql:"),
+        ("name: a\ncollect:\n  queue: amqp://host\n", "collect.queue: must be store, redis://"),
+        ("name: a\nquality:\n  reward: [1, 0]\n", "quality: reward must be the lowest and the highest"),
+        ("name: a\nprivacy:\n  retention: 30m\n", "rollout.reward_window must be shorter than privacy.retention"),
         ("name: [\n", "not valid YAML"),
         ("name: a\nserve:\n  port: '80'\n", "serve.port: must be a whole number, not '80'"),
     ],
@@ -53,3 +60,19 @@ def test_check_prints_what_is_configured(tmp_path, capsys):
     assert main(["production", "check", str(write(tmp_path, "name: triage\n"))]) == 0
     assert "sqlite:///store.sqlite" in capsys.readouterr().out
     assert main(["production", "check", str(tmp_path / "absent.yaml")]) == 2
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("proof: {suites: [absent.yaml]}", "proof.suites: "),
+        ("loop: {reference: {name: absent}}", "loop.reference: "),
+        ("loop: {machine: absent}", "loop.machine: "),
+    ],
+)
+@pytest.mark.parametrize("command", ["check", "run"])
+def test_what_a_config_names_has_to_be_there(tmp_path, capsys, command, text, sentence):
+    path = write(tmp_path, f"name: a\n{text}\n")
+    assert main(["production", command, str(path)]) == 2
+    assert sentence in capsys.readouterr().err
+    assert not (tmp_path / "production").exists()

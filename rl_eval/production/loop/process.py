@@ -10,6 +10,7 @@ from rl_eval.extras import imports_of_extra
 from rl_eval.production.collector import collect
 from rl_eval.production.config import ProductionConfig
 from rl_eval.production.loop.loop import Loop
+from rl_eval.production.loop.named import check_named
 from rl_eval.production.parts import open_parts
 
 
@@ -29,8 +30,9 @@ def run_loop(
         say: prints a line.
 
     Raises:
-        InputError: a part cannot be opened.
+        InputError: a part cannot be opened, or a suite, an environment or a machine that the config names is missing.
     """
+    check_named(config)
     with imports_of_extra("serve", "the control loop"):
         from threadpoolctl import threadpool_limits
     threadpool_limits(1)  # on small networks, more threads are slower than one

@@ -1,0 +1,32 @@
+"""`check_named`: what a config names outside itself is there, before anything is trained for hours in vain."""
+
+from __future__ import annotations
+
+from rl_eval.errors import InputError
+from rl_eval.production.config import ProductionConfig
+
+
+def check_named(config: ProductionConfig) -> None:
+    """Read the suites, the reference environment and the price list that a config names.
+
+    Raises:
+        InputError: one of them is missing or not valid.
+    """
+    from rl_eval import domains, gates
+    from rl_eval.cost import chosen_machine, read_prices
+
+    for file in config.proof.suites:
+        try:
+            gates.load_suite(config.directory / file, trust=config.serve.trust)
+        except InputError as error:
+            raise InputError(f"proof.suites: {error}") from error
+    try:
+        if config.loop.reference is not None:
+            domains.validate(dict(config.loop.reference))
+    except InputError as error:
+        raise InputError(f"loop.reference: {error}") from error
+    try:
+        if config.loop.machine is not None:
+            chosen_machine(read_prices(), config.loop.machine, None)
+    except InputError as error:
+        raise InputError(f"loop.machine: {error}") from error
