@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import yaml
 
+from rl_eval.errors import InputError
 from rl_eval.production import review_queue
 from rl_eval.production.audit import verify
 from rl_eval.production.config import load_config
@@ -24,6 +25,7 @@ from rl_eval.production.watch import pages
 from rl_eval.production.watch.app import make_app
 from rl_eval.production.watch.figures import read_figures
 from rl_eval.production.watch.metrics import prometheus_text
+from rl_eval.production.watch.overrides import record_override
 from rl_eval.serving.security import Access, GuardedApp
 from tests.production.served import write_config
 
@@ -175,13 +177,25 @@ def test_a_person_decides_once_and_it_is_logged_first(client, full):
         ({"reviewer": None}, 422, "decision_id, action, reviewer"),
         ({"more": 1}, 422, "decision_id, action, reviewer"),
         ({"reason": "x" * 2001}, 422, "shorten it"),
+        ({"decision_id": "\ud800"}, 422, "without NUL"),  # half of a surrogate pair, which no database holds
+        ({"reviewer": "Ada\ud800"}, 422, "without NUL"),
+        ({"reason": "a\0b"}, 422, "without NUL"),
     ],
 )
 def test_what_is_no_decision_is_refused_and_not_logged(client, full, change, status, said):
-    answer = client.post("/review", json={"decision_id": "d-1", "action": 1, "reviewer": "Ada", **change})
+    content = json.dumps({"decision_id": "d-1", "action": 1, "reviewer": "Ada", **change})
+    answer = client.post("/review", content=content)
     assert (answer.status_code, said in answer.json()["detail"]) == (status, True), answer.text
     assert review_queue.counts(full.store) == {"waiting": 2}
     assert full.audit.path.read_text().count("\n") == 1
+
+
+@pytest.mark.parametrize("action", [float("nan"), -1, True, None, "1", [], [1.0, float("inf")], {"a": 1}])
+def test_an_action_without_a_number_is_a_number_or_finite_numbers(full, action):
+    values = {"decision_id": "d-1", "action": action, "reviewer": "Ada"}
+    with pytest.raises(InputError, match="whole number from 0, or a list of finite numbers"):
+        record_override(full, values, 1e9, 0)
+    assert review_queue.counts(full.store) == {"waiting": 2}
 
 
 def test_without_an_audit_log_no_override_counts(client, full):

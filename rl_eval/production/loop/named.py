@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from rl_eval import domains, gates
+from rl_eval.cost import chosen_machine, read_prices
 from rl_eval.errors import InputError
 from rl_eval.production.config import ProductionConfig
 
@@ -12,9 +14,6 @@ def check_named(config: ProductionConfig) -> None:
     Raises:
         InputError: one of them is missing or not valid.
     """
-    from rl_eval import domains, gates
-    from rl_eval.cost import chosen_machine, read_prices
-
     for file in config.proof.suites:
         try:
             gates.load_suite(config.directory / file, trust=config.serve.trust)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from rl_eval.errors import InputError
 from rl_eval.production import review_queue
 from rl_eval.production.parts import Parts
 from rl_eval.production.review import Override
+
+MAX_NUMBERS = 10_000  # of a continuous action
 
 
 def record_override(parts: Parts, values: dict[str, Any], at: float, actions: int) -> Override:
@@ -27,10 +30,27 @@ def record_override(parts: Parts, values: dict[str, Any], at: float, actions: in
     if unknown or not all(isinstance(text, str) for text in texts) or "action" not in values:
         raise InputError("a decision has decision_id, action, reviewer and, if you like, reason: send these")
     decision_id, reviewer, reason = (str(text) for text in texts)
+    if any("\0" in text or not is_utf8(text) for text in (decision_id, reviewer, reason)):
+        raise InputError("decision_id, reviewer and reason must be text without NUL characters: remove these")
     action = values["action"]
     if actions and not (type(action) is int and 0 <= action < actions):
         raise InputError(f"action {str(action)[:40]!r} is none of the {actions}: send its number, from 0")
+    if not actions and not _is_action(action):
+        raise InputError("action must be a whole number from 0, or a list of finite numbers: send the one that counts")
     override = review_queue.check(parts.store, decision_id, action, reviewer, at, reason)
     facts = {"decision_id": decision_id, "decided": override.decided, "action": action, "reason": override.reason}
     parts.audit.append("override", override.reviewer, facts)
     return review_queue.decide(parts.store, decision_id, action, reviewer, at, reason)
+
+
+def is_utf8(text: str) -> bool:
+    """Whether databases and logs can hold a text; half of a surrogate pair, which JSON can carry, is none."""
+    return not any("\ud800" <= character <= "\udfff" for character in text)
+
+
+def _is_action(action: Any) -> bool:
+    if isinstance(action, list):
+        return 0 < len(action) <= MAX_NUMBERS and all(
+            type(part) in (int, float) and math.isfinite(part) for part in action
+        )
+    return type(action) is int and 0 <= action < 1 << 31
