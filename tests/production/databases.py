@@ -39,9 +39,6 @@ class Postgres:
         self.user = None
         if os.getuid() == 0:  # PostgreSQL does not run as root
             self.user = pwd.getpwnam("nobody")
-            for parent in [folder, *folder.parents]:
-                if parent.owner() == "root" and parent != Path("/") and parent.stat().st_mode & 0o777 == 0o700:
-                    parent.chmod(0o755)
             os.chown(folder, self.user.pw_uid, self.user.pw_gid)
         self.run("initdb", "-D", self.data, "-U", "tester", "-A", "trust", "-E", "UTF8", "--no-sync")
         self.start()
@@ -52,7 +49,15 @@ class Postgres:
     def identity(self):
         return {} if self.user is None else {"user": self.user.pw_uid, "group": self.user.pw_gid, "extra_groups": []}
 
+    def open_parents(self):
+        """Let that user reach the folder: another pytest that starts meanwhile closes them again."""
+        for parent in self.folder.parents:
+            if parent.owner() == "root" and parent != Path("/") and parent.stat().st_mode & 0o777 == 0o700:
+                parent.chmod(0o755)
+
     def run(self, program, *arguments):
+        if self.user is not None:
+            self.open_parents()
         command = self.command(program, *arguments)
         done = subprocess.run(command, capture_output=True, text=True, cwd=self.folder, **self.identity())
         assert done.returncode == 0, done.stderr

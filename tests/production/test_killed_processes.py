@@ -55,7 +55,7 @@ while True:
 """
 KINDS = (SERVE, COLLECT, TRAIN, MOVE)
 KILLS = 20
-LIMIT_S = 120.0  # without an answer
+LIMIT_S = 300.0  # without an answer
 CONFIDENCE = 1e-5  # that rows of a batch differ by
 
 
