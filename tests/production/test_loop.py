@@ -106,7 +106,8 @@ def test_a_turn_trains_proves_registers_and_begins_a_roll_out(parts, runs):
     assert turn.trained is not None
     assert (turn.trained.decision, turn.trained.challenger) == ("PASS", True), said
     version = parts.registry.version(2)
-    assert (version.lineage.parent, version.lineage.verdict["training"]) == (1, 1)
+    (training,) = parts.store.trainings(10)
+    assert (version.lineage.parent, version.lineage.verdict["training"]) == (1, training.name)
     assert version.lineage.cost["wall_s"] > 0
     assert parts.registry.aliases() == {"champion": 1, "challenger": 2}
     assert parts.store.waiting() == 0

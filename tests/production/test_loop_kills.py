@@ -65,7 +65,7 @@ def test_two_loops_that_are_killed_train_everything_once(runs, tmp_path):
         trainings = parts.store.trainings(100)
         assert {training.state for training in trainings} == {"done"}
         numbers = [parts.registry.version(n).lineage.verdict.get("training") for n in parts.registry.versions()]
-        assert sorted(numbers[1:]) == sorted(training.id for training in trainings)  # one version each
+        assert sorted(numbers[1:]) == sorted(training.name for training in trainings)  # one version each
         with parts.store.database.reading() as connection:
             rows = connection.execute(select(experience.c.decision_id, experience.c.training)).all()
         assert len(rows) == 250 * KILLS

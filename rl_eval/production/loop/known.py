@@ -16,10 +16,8 @@ from rl_eval.run import Run
 def trained_on(parts: Parts, champion: int) -> list[Experience]:
     """The experience that a version was trained on, as far as it is kept; empty where it comes from elsewhere."""
     training = parts.registry.version(champion).lineage.verdict.get("training")
-    if not isinstance(training, int):
-        return []
-    found = [item for item in parts.store.trainings(1_000) if item.id == training]
-    return parts.store.experiences_of(found[0]) if found else []
+    own = [item for item in parts.store.trainings(1_000) if item.name == training]
+    return parts.store.experiences_of(own[0]) if own else []
 
 
 def earlier_trainings(parts: Parts) -> list[Training]:

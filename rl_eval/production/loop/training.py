@@ -27,14 +27,22 @@ from rl_eval.production.loop.known import reference
 from rl_eval.production.loop.versions import champion_of, load_source, require_same_spaces
 from rl_eval.production.parts import Parts
 from rl_eval.production.proof import Judged, Proof, prove, read_fisher, write_candidate
-from rl_eval.production.registry import CHALLENGER, CHAMPION, Lineage, RegistryError, StaleAliasError, Version
+from rl_eval.production.registry import (
+    CHALLENGER,
+    CHAMPION,
+    Lineage,
+    RegistryError,
+    StaleAliasError,
+    Version,
+    of_training,
+    register_once,
+)
 from rl_eval.production.store import Training, TrainingLostError, UnavailableError
 from rl_eval.production.transitions import transitions
 from rl_eval.run import Run, read_run, remove_directory
 from rl_eval.serving.source import Source
 
 MOST_TRAFFIC = 20_000  # held-out decisions that a proof reads
-SHOWN_VERSIONS = 50  # among which a training looks for its own
 ACTOR = "loop"
 BEAT_S = 30.0  # between two signs of life, at most
 
@@ -84,7 +92,7 @@ def run_training(parts: Parts, training: Training, beat: Callable[[], None] = la
 
 def _train(parts: Parts, training: Training, meter: Meter) -> Trained:
     number, champion_run, champion = champion_of(parts)
-    version = _registered(parts, training)
+    version = of_training(parts.registry, training.name)
     if version is None:
         learned, held_out = split(parts.store.experiences_of(training), parts.config.loop.held_out)
         run = _candidate(parts, training, number, champion_run, champion, learned)
@@ -123,19 +131,10 @@ def _lease(parts: Parts, training: Training, beat: Callable[[], None]) -> Iterat
         thread.join()
 
 
-def _registered(parts: Parts, training: Training) -> Version | None:
-    """The version that this training has registered already."""
-    for number in reversed(parts.registry.versions()[-SHOWN_VERSIONS:]):
-        version = parts.registry.version(number)
-        if version.lineage.verdict.get("training") == training.id:
-            return version
-    return None
-
-
 def _candidate(
     parts: Parts, training: Training, number: int, champion_run: Run, champion: Source, learned: Sequence[Any]
 ) -> Run:
-    directory = parts.folder / "candidates" / f"training-{training.id}"
+    directory = parts.folder / "candidates" / f"training-{training.name}"
     if directory.exists():
         return read_run(directory)
     facts = {"training": training.id, "kind": training.kind, "experiences": len(learned), "champion": number}
@@ -200,10 +199,11 @@ def _register(
     cost = {"wall_s": round(spent.machine_s, 2), "money": spent.money, "currency": spent.currency,
             "energy_wh": spent.energy_wh, "machine": meter.rate.machine}  # fmt: skip
     reasons = [reason[:600] for reason in proof.reasons]
-    verdict = {"training": training.id, "kind": training.kind, "proof": _plain(proof.to_json()), "reasons": reasons}
+    verdict = {"kind": training.kind, "proof": _plain(proof.to_json()), "reasons": reasons}
     code = provenance.git_revision() or str(provenance.versions()["rl_eval"])
     own = None if training.kind == FULL else parent
-    version = parts.registry.register(run.path, Lineage(data, own, verdict, code, cost, source.policy.version))
+    lineage = Lineage(data, own, verdict, code, cost, source.policy.version)
+    version = register_once(parts.registry, training.name, run.path, lineage)
     facts = {"version": version.number, "training": training.id, "parent": own, "policy": source.policy.version,
              "decision": proof.decision, "digest": version.digest}  # fmt: skip
     parts.audit.append("registered", ACTOR, facts)
