@@ -8,6 +8,7 @@ import os
 import signal
 import threading
 from concurrent.futures import Future
+from pathlib import Path
 
 import pytest
 
@@ -118,6 +119,58 @@ def test_ray_plays_the_same(tmp_path):
         for name in SUITES:
             assert verdict(tmp_path, name, launcher) == verdict(tmp_path, name)
     finally:
+        launcher.close()
+
+
+RAYS_OWN = (b"ray::IDLE", b"ray::DashboardAgent", b"ray::RuntimeEnvAgent")  # a node ends with these agents
+
+
+def ray_workers():
+    """The processes below this one in which Ray runs a call."""
+    parents, calls = {}, []
+    for folder in Path("/proc").iterdir():
+        with contextlib.suppress(OSError, ValueError):
+            pid = int(folder.name)
+            parents[pid] = int((folder / "stat").read_text().rpartition(")")[2].split()[1])
+            title = (folder / "cmdline").read_bytes()
+            if title.startswith(b"ray::") and not title.startswith(RAYS_OWN):
+                calls.append(pid)
+    return [pid for pid in calls if os.getpid() in ancestors(pid, parents)]
+
+
+def ancestors(pid, parents):
+    chain = []
+    while pid in parents:
+        pid = parents[pid]
+        chain.append(pid)
+    return chain
+
+
+def ray_killer(stop, killed):
+    """Kill a worker of Ray every so often."""
+    while not stop.wait(0.7):
+        for pid in ray_workers()[:1]:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+                killed.append(pid)
+
+
+@pytest.mark.verify
+@pytest.mark.skipif(importlib.util.find_spec("ray") is None, reason="Ray is not installed")
+def test_a_worker_of_ray_that_is_killed_again_and_again_changes_nothing(tmp_path):
+    expected = verdict(tmp_path, "cartpole")
+    launcher, stop, killed = start("ray", count=2), threading.Event(), []
+    thread = threading.Thread(target=ray_killer, args=(stop, killed), daemon=True)
+    thread.start()
+    try:
+        for _ in range(200):
+            assert verdict(tmp_path, "cartpole", launcher) == expected
+            if len(killed) >= 3:
+                break
+        assert len(killed) >= 3
+    finally:
+        stop.set()
+        thread.join()
         launcher.close()
 
 
