@@ -7,7 +7,9 @@ import pytest
 from rl_eval.errors import InputError
 from rl_eval.production.collection_config import CollectConfig
 from rl_eval.production.queues import QueueError, QueueFullError, open_queue
+from rl_eval.production.queues.later import LaterQueue
 from rl_eval.production.queues.redis_queue import RedisQueue
+from rl_eval.production.queues.sqlite_queue import SqliteQueue
 from tests.production.databases import POSTGRES, QUEUES, queue_config
 
 FEW = ("store", POSTGRES, "redis")
@@ -109,7 +111,6 @@ def test_redis_that_keeps_no_file_is_refused(redis):
 @pytest.mark.parametrize(
     ("queue", "settings", "sentence"),
     [
-        ("amqp://x", {}, "is no queue"),
         ("store", {"a": "b"}, "settings are of Kafka"),
         ("kafka://127.0.0.1:1", {"plugin.library.paths": "/tmp/x.so"}, "plugin.library.paths is not taken"),
         ("kafka://127.0.0.1:1", {"sasl.password": "secret"}, "sasl.password is not taken"),
@@ -121,12 +122,6 @@ def test_refusals(queue, settings, sentence, tmp_path):
         pytest.importorskip("confluent_kafka")
     with pytest.raises(InputError, match=sentence):
         open_queue(CollectConfig(queue=queue, settings=settings), tmp_path)
-
-
-def test_a_queue_that_is_away_is_one_sentence(tmp_path):
-    pytest.importorskip("redis")
-    with pytest.raises(QueueError, match=r"redis://127\.0\.0\.1:1/0 cannot be used"):
-        open_queue(CollectConfig(queue="redis://127.0.0.1:1/0"), tmp_path)
 
 
 def test_a_file_that_is_removed_or_damaged_is_a_sentence(tmp_path):
@@ -141,3 +136,36 @@ def test_a_file_that_is_removed_or_damaged_is_a_sentence(tmp_path):
     (tmp_path / "rl_eval-queue.sqlite").write_bytes(b"nothing" * 1000)
     with pytest.raises(InputError, match="cannot be used as a queue"):
         open_queue(CollectConfig(), tmp_path)
+
+
+def test_a_queue_that_is_away_at_the_start_is_used_once_it_is_there(tmp_path):
+    there, now = False, 0.0
+
+    def open_now():
+        if not there:
+            raise QueueError("away")
+        return SqliteQueue(tmp_path / "q.sqlite", 10)
+
+    queue = LaterQueue(open_now, QueueError("away"), lambda: now)
+    for method in (lambda: queue.put([b"a"]), queue.waiting, lambda: queue.take(1, 0.0)):
+        now += 2.0
+        with pytest.raises(QueueError, match="away"):
+            method()
+    there = True
+    with pytest.raises(QueueError):
+        queue.put([b"a"])  # tried just now
+    now += 2.0
+    queue.put([b"a"])
+    taken = queue.take(1, 0.0)
+    assert [message.body for message in taken] == [b"a"]
+    queue.acknowledge(taken)
+    assert queue.waiting()[0] == 0
+    queue.close()
+
+
+def test_a_queue_that_is_away_is_one_sentence_once_it_is_used(tmp_path):
+    pytest.importorskip("redis")
+    queue = open_queue(CollectConfig(queue="redis://127.0.0.1:1/0"), tmp_path)
+    with pytest.raises(QueueError, match=r"redis://127\.0\.0\.1:1/0 cannot be used"):
+        queue.put([b"a"])
+    queue.close()

@@ -7,6 +7,9 @@ from rl_eval.production.canary.calls import read_calls
 from rl_eval.production.collection_config import CollectConfig
 from rl_eval.production.queues import QueueError, open_queue
 from rl_eval.production.records import LoggedReward, encode
+from rl_eval.production.server.follower import Follower
+from rl_eval.production.server.production_server import ProductionServer
+from rl_eval.production.store import UnavailableError
 from tests.production.served import OBS, Loop
 
 
@@ -141,6 +144,38 @@ def test_where_the_registry_is_away_the_server_goes_on_and_says_so_once(loop, ca
     loop.follower.look()
     assert loop.decide()["policy_version"] == "2"
     assert "answer again" in caplog.text
+
+
+def test_where_the_store_is_away_at_the_start_the_champion_serves_alone(loop, monkeypatch, caplog):
+    def away():
+        raise UnavailableError("the store is away")
+
+    server = ProductionServer(loop.config, loop.queue, b"k" * 32)
+    monkeypatch.setattr(loop.store, "document", away)
+    follower = Follower(server, loop.registry, loop.store, loop.config.path / "more-copies")
+    for _ in range(3):
+        follower.look()
+    assert (server.arms.champion.version, server.arms.challenger) == ("1", None)
+    assert caplog.text.count("serving version 1 alone") == 1
+    monkeypatch.undo()
+    follower.look()
+    assert "answer again" in caplog.text
+    server.close()
+
+
+def test_a_queue_that_cannot_be_counted_is_said_once_and_changes_nothing_else(loop, monkeypatch, caplog):
+    def away():
+        raise QueueError("the queue is away")
+
+    monkeypatch.setattr(loop.queue, "waiting", away)
+    monkeypatch.setattr("rl_eval.production.server.follower.COUNT_S", 0.0)
+    loop.follower.look()
+    monkeypatch.undo()
+    monkeypatch.setattr("rl_eval.production.server.follower.COUNT_S", 1e9)
+    for _ in range(3):
+        loop.follower.look()  # not counted, so nothing is known about the queue
+    assert caplog.text.count("the queue is away") == 1
+    assert "answer again" not in caplog.text
 
 
 def test_without_a_champion_it_is_not_ready_and_then_it_is(runs, tmp_path):

@@ -189,3 +189,16 @@ def test_another_file_is_refused_in_one_sentence(tmp_path):
     for address in ("mysql://host/db", "nothing", "sqlite://"):
         with pytest.raises(InputError):
             Store(address, tmp_path)
+
+
+def test_a_server_that_is_away_at_the_start_is_used_once_it_is_there(postgres):
+    postgres.stop()
+    try:
+        store = Store(f"postgresql://tester@127.0.0.1:{postgres.port}/postgres")
+        with pytest.raises(UnavailableError, match="cannot be used"):
+            store.document()
+    finally:
+        postgres.start()
+    assert store.swap_document(0, {"state": "idle"})
+    assert store.document().body == {"state": "idle"}
+    store.close()

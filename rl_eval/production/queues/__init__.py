@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from rl_eval.errors import InputError
 from rl_eval.production.queues.kafka_queue import KafkaQueue
+from rl_eval.production.queues.later import LaterQueue
 from rl_eval.production.queues.postgres_queue import PostgresQueue
 from rl_eval.production.queues.protocol import Message, Queue, QueueError, QueueFullError
 from rl_eval.production.queues.redis_queue import RedisQueue
@@ -23,15 +24,21 @@ __all__ = ["Message", "Queue", "QueueError", "QueueFullError", "open_queue"]
 
 
 def open_queue(config: CollectConfig, folder: Path) -> Queue:
-    """The queue of a config.
+    """The queue of a config; one on a server that is away is opened once it is there.
 
     Args:
         folder: where the files of embedded parts are.
 
     Raises:
         InputError: the address is none that is read, a package is missing, or the queue cannot be used as it is.
-        QueueError: it is away.
     """
+    try:
+        return _open(config, folder)
+    except QueueError as error:
+        return LaterQueue(lambda: _open(config, folder), error)
+
+
+def _open(config: CollectConfig, folder: Path) -> Queue:
     scheme = config.queue.partition("://")[0]
     if config.settings and scheme != "kafka":
         raise InputError("collect.settings are of Kafka: leave them out")

@@ -10,7 +10,7 @@ import secrets
 import shutil
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -21,7 +21,7 @@ from rl_eval.production.canary.evidence import Calls
 from rl_eval.production.collector import SHAPES
 from rl_eval.production.server.arms import Arm, Arms
 from rl_eval.production.server.production_server import ProductionServer
-from rl_eval.production.store import Store
+from rl_eval.production.store import Store, UnavailableError
 from rl_eval.serving import source as sources
 
 log = logging.getLogger(__name__)
@@ -50,7 +50,7 @@ class Follower:
         self._server, self._registry, self._store, self._folder = server, registry, store, folder
         self._arms: dict[int, Arm] = {}
         self._refused: set[int] = set()  # versions that cannot be served
-        self._failing = ""
+        self._failing: dict[str, str] = {}  # what follows from a failure -> the failure
         self._shapes_written = False
         self._name = secrets.token_hex(8)  # of this process
         self._reported: dict[str, Calls] = {}
@@ -63,23 +63,34 @@ class Follower:
 
     def look(self) -> None:
         """Follow once; a failure is logged once and changes nothing."""
-        try:
-            self._follow()
-            self._server.queue.sync()
-            self._count()
-            if self._failing:
-                log.warning("registry and store answer again")
-            self._failing = ""
-        except (InputError, OSError) as error:
-            if (reason := str(error)[:60]) != self._failing:
-                log.warning("served on as before: %s", error)
-            self._failing = reason
+        self._attempt("served on as before", self._follow)
+        self._attempt("decisions are not counted", self._count)
 
-    def _follow(self) -> None:
-        aliases = self._registry.aliases()
-        assigned = assignment({} if self._store is None else self._store.document().body, aliases)
-        if assigned.champion is None:
+    def _attempt(self, consequence: str, step: Callable[[], bool]) -> None:
+        """Do a step that says whether it could tell that all it needs is there."""
+        try:
+            whole = step()
+        except (InputError, OSError) as error:
+            if (reason := str(error)[:60]) != self._failing.get(consequence):
+                log.warning("%s: %s", consequence, error)
+            self._failing[consequence] = reason
             return
+        if whole and self._failing.pop(consequence, ""):
+            log.warning("registry, store or queue answer again, after: %s", consequence)
+
+    def _follow(self) -> bool:
+        aliases = self._registry.aliases()
+        try:
+            row = {} if self._store is None else self._store.document().body
+        except UnavailableError:
+            if self._server.current is None and (alone := assignment({}, aliases)).champion is not None:
+                # Better than no answer: without its row, no challenger decides.
+                self._server.serve(Arms(self._arm(alone.champion), None, alone))
+                log.warning("serving version %s alone: the store is away", alone.champion)
+            raise
+        assigned = assignment(row, aliases)
+        if assigned.champion is None:
+            return True
         champion = self._arm(assigned.champion)
         self._write_shapes(champion)
         challenger = None
@@ -97,6 +108,7 @@ class Follower:
         for number in set(self._arms) - {assigned.champion, assigned.challenger}:
             del self._arms[number]
             shutil.rmtree(self._folder / str(number), ignore_errors=True)
+        return True
 
     def _challenger(self, number: int, champion: Arm) -> Arm | None:
         """The challenger; None where it cannot be served, which is logged once."""
@@ -136,7 +148,8 @@ class Follower:
             raise InputError("the store holds experience of other observations or actions: name another store")
         self._shapes_written = bool(stored.number) or self._store.swap_document(0, body, SHAPES)
 
-    def _count(self) -> None:
+    def _count(self) -> bool:
+        self._server.queue.sync()
         counts = {
             version: Calls(one.decisions, one.errors, one.slow)
             for version, one in list(self._server.arm_counts.items())
@@ -145,7 +158,7 @@ class Follower:
             self._reported = counts
         elapsed = time.monotonic()
         if elapsed - self._counted < COUNT_S:
-            return
+            return False
         self._counted = elapsed
         self._server.waiting, self._server.oldest = self._server.queue.waiting()
         if self._store is not None:
@@ -153,6 +166,7 @@ class Follower:
         if elapsed - self._removed >= REMOVAL_S:  # also where no collector runs, nothing is kept for longer
             self._removed = elapsed
             self._server.queue.remove_old(time.time() - self._server.config.privacy.retention)
+        return True
 
 
 def _size(shape: tuple[int, ...] | None) -> int:

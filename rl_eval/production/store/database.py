@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -67,6 +67,7 @@ class Database:
         else:
             raise InputError(f"{address!r} is of no kind that is read: give sqlite:///FILE or postgresql://HOST/NAME")
         self.engine.hide_parameters = True  # errors name no values, which are people's
+        self.first: Callable[[], None] | None = None  # what any transaction needs done first
 
     @contextlib.contextmanager
     def writing(self) -> Iterator[Connection]:
@@ -75,6 +76,7 @@ class Database:
         Raises:
             UnavailableError: the database is away, full, or locked for too long.
         """
+        self._do_first()
         with self.translated(), self.engine.connect() as connection:
             if self.is_sqlite:
                 connection.exec_driver_sql("BEGIN IMMEDIATE")
@@ -98,8 +100,18 @@ class Database:
         Raises:
             UnavailableError: the database is away.
         """
+        self._do_first()
         with self.translated(), self.engine.connect() as connection:
             yield connection
+
+    def _do_first(self) -> None:
+        first, self.first = self.first, None
+        if first is not None:
+            try:
+                first()
+            except BaseException:
+                self.first = first
+                raise
 
     @contextlib.contextmanager
     def translated(self) -> Iterator[None]:

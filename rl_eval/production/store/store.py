@@ -13,7 +13,7 @@ from sqlalchemy import and_, func, insert, or_, select
 from rl_eval.errors import InputError
 from rl_eval.production.records import Record
 from rl_eval.production.store import counters, documents, erasure, tables, trainings
-from rl_eval.production.store.database import Database
+from rl_eval.production.store.database import Database, UnavailableError
 from rl_eval.production.store.documents import Document
 from rl_eval.production.store.ingest import Judge, ingest
 from rl_eval.production.store.rows import Experience, Outcome
@@ -27,7 +27,8 @@ LEASE_S = 600.0
 class Store:
     """The store; any number of processes and threads may have it open. Each method is one transaction.
 
-    Every method raises `UnavailableError` where the store is away, full or locked, and then nothing has changed.
+    Every method raises `UnavailableError` where the store is away, full or locked, and then nothing has changed. A
+    server that is away when the store is opened is asked again by each method.
 
     Args:
         address: `sqlite:///FILE` or `postgresql://HOST/NAME`.
@@ -40,16 +41,24 @@ class Store:
     def __init__(self, address: str, folder: Path = Path()):
         self.database = Database(address, folder)
         try:
-            self.database.create(tables.metadata)
-            with self.database.writing() as connection:
-                row = connection.execute(select(tables.meta.c.value).where(tables.meta.c.key == "schema")).first()
-                if row is None:
-                    connection.execute(insert(tables.meta).values(key="schema", value=tables.SCHEMA))
-                elif row[0] != tables.SCHEMA:
-                    raise InputError(f"{self.database.label} is of another version of this program: name another store")
+            self._set_up()
+        except UnavailableError:
+            if self.database.is_sqlite:
+                self.close()
+                raise
+            self.database.first = self._set_up
         except BaseException:
             self.close()
             raise
+
+    def _set_up(self) -> None:
+        self.database.create(tables.metadata)
+        with self.database.writing() as connection:
+            row = connection.execute(select(tables.meta.c.value).where(tables.meta.c.key == "schema")).first()
+            if row is None:
+                connection.execute(insert(tables.meta).values(key="schema", value=tables.SCHEMA))
+            elif row[0] != tables.SCHEMA:
+                raise InputError(f"{self.database.label} is of another version of this program: name another store")
 
     def document(self, name: str = ROLLOUT) -> Document:
         """A document; number 0 and no body where it was never written."""
