@@ -21,7 +21,7 @@ from rl_eval.production.canary.evidence import Decision, decide
 from rl_eval.production.canary.row import Row
 from rl_eval.production.canary.watching import Watcher
 from rl_eval.production.canary_config import RolloutConfig
-from rl_eval.production.registry import CHALLENGER, CHAMPION, Registry, StaleAliasError
+from rl_eval.production.registry import CHALLENGER, CHAMPION, Registry, StaleAliasError, check_files
 from rl_eval.production.states import RUNNING, Event, State, next_state
 from rl_eval.production.store import UnavailableError
 
@@ -139,8 +139,7 @@ class Controller:
             return Decision("hold", "idle", "no roll-out runs")
         if champion is None:
             return Decision("hold", "idle", "there is no champion to compare with: set that alias first")
-        for version in (challenger, champion):
-            self.registry.version(version)  # one that was changed begins nothing
+        self.registry.version(champion)  # one that was changed begins nothing, as `_apply` asks of the challenger
         event: Event = "begin_shadow" if self.config.shadow else "begin"
         self._apply(number, row, event, f"version {challenger} against {champion}", "controller")
         return Decision("hold", "time", "the roll-out has begun")
@@ -197,6 +196,11 @@ class Controller:
             aliases = {}
         if event == "pin" and version is None:
             raise InputError("pin needs a version: name its number in the registry")
+        serves = {"promoting": row.challenger, "pinned": version}.get(target)
+        if event in ("begin", "begin_shadow"):
+            serves = aliases.get(CHALLENGER)
+        if serves is not None:
+            check_files(self.registry, serves)
         changed = row.after(event, reason, self._now(), self.config.steps, version)
         if event in ("begin", "begin_shadow"):
             calls = {version: list(dataclasses.astuple(part)) for version, part in read_calls(self.store).items()}

@@ -13,6 +13,7 @@ from rl_eval.production.registry.protocol import (
     StaleAliasError,
     Version,
 )
+from rl_eval.production.registry.whole import check_files
 
 __all__ = [
     "CHALLENGER",
@@ -23,6 +24,7 @@ __all__ = [
     "RegistryError",
     "StaleAliasError",
     "Version",
+    "check_files",
     "of_training",
     "open_registry",
     "read_owner_key",

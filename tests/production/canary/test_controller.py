@@ -452,3 +452,23 @@ def test_calls_of_many_servers_add_up_and_stay_bounded(world):
     assert calls["1"] == Calls(2_010, 201, 402)
     assert calls["2"].count == sum(range(200))
     assert len(world.documents["calls"][1]) < 10_000
+
+
+def test_a_damaged_version_never_becomes_what_servers_follow(world):
+    controller = world.controller()
+    damaged = next(path for path in (world.registry.folder / "versions" / "000002").rglob("policy") if path.is_file())
+    content = damaged.read_bytes()
+    damaged.write_bytes(b"other")
+    assert "was changed" in controller.run_pass().sentence  # no roll-out begins
+    with pytest.raises(RegistryError, match="was changed"):
+        controller.command("pin", "why not", "Ada", version=2)
+    damaged.write_bytes(content)
+    controller.run_pass()
+    assert world.row.state == "canary"
+    damaged.write_bytes(b"other")
+    with pytest.raises(RegistryError, match="was changed"):
+        controller.command("promote", "why not", "Ada")
+    assert (world.row.state, world.registry.aliases()) == ("canary", {"champion": 1, "challenger": 2})
+    controller.command("abort", "it is damaged", "Ada")
+    assert world.registry.aliases() == {"champion": 1}
+    assert events(world) == ["begin", "abort", "alias_change"]
