@@ -47,5 +47,7 @@ def open_parts(config: ProductionConfig) -> Iterator[Parts]:
     with contextlib.ExitStack() as stack:
         store = stack.enter_context(contextlib.closing(Store(config.collect.store, folder)))
         queue = stack.enter_context(contextlib.closing(open_queue(config.collect, folder)))
-        registry = stack.enter_context(contextlib.closing(registry_of(config)))
-        yield Parts(config, store, queue, registry, audit_of(config))
+        audit = audit_of(config)
+        # A registry that is missing where things have happened is put back by a person: an empty one has no champion.
+        registry = stack.enter_context(contextlib.closing(registry_of(config, create=not audit.path.exists())))
+        yield Parts(config, store, queue, registry, audit)

@@ -263,3 +263,10 @@ def test_alerts_and_dashboard_name_metrics_that_exist(full):
         assert {"summary", "action"} <= rule["annotations"].keys()
     places = [(panel["gridPos"]["x"], panel["gridPos"]["y"]) for panel in dashboard["panels"]]
     assert len(set(places)) == len(places)
+
+
+def test_a_registry_that_is_lost_is_not_made_anew(full):
+    (full.folder / "registry").rename(full.folder / "elsewhere")
+    with pytest.raises(InputError, match="put it back"), open_parts(full.config):
+        pass
+    assert not (full.folder / "registry").exists()
