@@ -13,7 +13,7 @@ from scipy import stats
 
 from rl_eval.errors import InputError
 from rl_eval.evidence import RATIO_METRICS, MeanTest, count_cases, ratio_difference_test
-from rl_eval.evidence.ratio_difference import _JointBet
+from rl_eval.evidence.ratio_difference import JointBet
 from tests.evidence import simulated_policies as policies
 from tests.evidence.decisions import decide_difference
 
@@ -32,14 +32,14 @@ def test_at_the_true_theta_the_expected_capital_is_at_most_one_by_enumeration(ma
     ):
         outcomes.append(((a1, b1), (a2, b2)))
         chances.append(p1 * p2)
-    bet = _JointBet.start(margin)
+    bet = JointBet.start(margin)
     cell = int(np.flatnonzero((bet.low <= first) & (first <= bet.high))[0])
     total = 0.0
     for sequence in itertools.product(range(len(outcomes)), repeat=4):
         if (weight := math.prod(chances[i] for i in sequence)) == 0:
             continue
         terms = np.array([outcomes[i] for i in sequence], float)
-        bet = _JointBet.start(margin)
+        bet = JointBet.start(margin)
         logs = bet._growth(terms[:, 0], terms[:, 1], np.arange(4), None).sum(axis=1).min(axis=0)[cell]
         total += weight * np.exp(logs).mean()
     assert total <= 1 + 1e-9
@@ -51,7 +51,7 @@ def test_a_cell_is_bounded_by_its_ends(cases, metric, margin):
     test = ratio_difference_test(metric, margin)
     test.extend(count_cases(metric, *cases[:, :2].T), count_cases(metric, *cases[:, [0, 2]].T))
     first, second = test._terms(len(cases))
-    bet = _JointBet.start(margin)
+    bet = JointBet.start(margin)
     ends = bet._growth(first, second, np.arange(len(cases)), None).sum(axis=1)
     for share in (0.25, 0.5, 0.9):
         inside = bet.low + share * (bet.high - bet.low)
@@ -71,12 +71,12 @@ def test_the_capital_unit_by_unit_is_that_of_the_smaller_ends(cases, metric, pop
     test.extend(count_cases(metric, *cases[:, :2].T), count_cases(metric, *cases[:, [0, 2]].T))
     first, second = test._terms(len(cases))
     units = np.arange(len(cases))
-    growth = _JointBet.start(0.1)._growth(first, second, units, population)
+    growth = JointBet.start(0.1)._growth(first, second, units, population)
     smaller_ends = np.cumsum(growth, axis=1).min(axis=0)
     expected = np.log(np.exp(smaller_ends).mean(axis=-1)).min(axis=-1)
-    reached = _JointBet.start(0.1).advance(first, second, units, population, 1e-200)
+    reached = JointBet.start(0.1).advance(first, second, units, population, 1e-200)
     np.testing.assert_allclose(reached, expected, atol=1e-9)
-    assert _JointBet.start(0.1).final(first, second, population) == pytest.approx(expected[-1], abs=1e-9)
+    assert JointBet.start(0.1).final(first, second, population) == pytest.approx(expected[-1], abs=1e-9)
 
 
 @given(CASES, st.sampled_from(RATIO_METRICS), st.sampled_from([None, 40]))
