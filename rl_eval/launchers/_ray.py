@@ -73,6 +73,7 @@ class RayLauncher:
             if settings.address is None:
                 self._start(common)
             else:
+                _require_answer(settings.address)
                 environment = {"env_vars": {"PYTHONPATH": str(_ROOT)}}
                 ray.init(settings.address, runtime_env=environment, **common)
         except Exception as error:  # of many kinds, by what is wrong with the address
@@ -100,8 +101,7 @@ class RayLauncher:
         address = self._settings.address or ""
         if not address.startswith("ray://"):
             address = self._ray.get_runtime_context().gcs_address
-        host, _, port = address.removeprefix("ray://").rpartition(":")
-        return host.strip("[]"), int(port)
+        return _host_and_port(address)
 
     def _watch_head(self, head: tuple[str, int]) -> None:
         """Where the head node is lost, calls would wait for a minute, and Ray would then end this process."""
@@ -181,6 +181,23 @@ class RayLauncher:
             if running:
                 self._ray.wait(list(running), num_returns=len(running), timeout=GRACE_S, fetch_local=False)
             self._ray.shutdown()
+
+
+def _host_and_port(address: str) -> tuple[str, int]:
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    if not host or not port.isascii() or not port.isdigit():
+        raise ValueError("it is no host:port")
+    return host.strip("[]"), int(port)
+
+
+def _require_answer(address: str) -> None:
+    """Accept an address where something listens; Ray itself would try for more than three minutes.
+
+    Raises:
+        OSError, ValueError: nothing does, or it is no address.
+    """
+    if address != "auto":
+        socket.create_connection(_host_and_port(address), timeout=ANSWER_S).close()
 
 
 def _call(task: Task) -> tuple[bool, Any]:
