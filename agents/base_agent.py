@@ -15,6 +15,7 @@ from agents.action_masks import read_mask
 from agents.checkpoint_arrays import pack_moments, take_over_moments, unpack_moments, with_prefix, without_prefix
 from agents.collect import flat, resets_on_next_step
 from agents.config import DQNConfig, OnPolicyConfig
+from agents.elastic_weights import hold
 from agents.episode_log import EpisodeLog
 from agents.flat_parameters import FlatParameters
 from agents.ranks import Ranks
@@ -127,6 +128,43 @@ class BaseAgent:
         deviation = np.sqrt(self.obs_moments.variance + 1e-8)
         inside = np.abs(inputs.detach().cpu().numpy()) < self.config.clip_obs
         return (result * inside / deviation).astype(np.float32)
+
+    @property
+    def stepped(self) -> Any:
+        """What steps the weights: it has them as `flat`, and what holds them as `elastic`."""
+        return self
+
+    def fisher(self, inputs: torch.Tensor, masks: torch.Tensor | None) -> np.ndarray:
+        """The diagonal Fisher information of the weights `[P]` at inputs `[B, D]`; masks bool `[B, A]`."""
+        raise NotImplementedError
+
+    def hold_weights(
+        self,
+        strength: float,
+        obs: np.ndarray,
+        masks: np.ndarray | None = None,
+        earlier: np.ndarray | None = None,
+        decay: float = 1.0,
+    ) -> np.ndarray:
+        """From now on hold the weights near what they are, as elastic weight consolidation does.
+
+        Args:
+            strength: λ.
+            obs: `[B, D]` of what was learned before, as the environment gave them; some hundreds are enough.
+            masks: bool `[B, A]`, the actions that were legal; None: all.
+            earlier, decay: as of `elastic_weights.hold`.
+
+        Returns:
+            The Fisher information that holds them, float32 `[P]`; `earlier` of the next call.
+
+        Raises:
+            ValueError: a value makes no sense.
+        """
+        inputs = torch.from_numpy(self.inputs(np.asarray(obs, np.float32))).to(self.device)
+        legal = None if masks is None else torch.from_numpy(np.asarray(masks, bool)).to(self.device)
+        stepped = self.stepped
+        stepped.elastic = hold(stepped.flat.parameter, strength, self.fisher(inputs, legal), earlier, decay)
+        return stepped.elastic.fisher.cpu().numpy()
 
     def check_parameters(self, parameters: FlatParameters) -> None:
         """Check the weights after an update: a finite loss can still lead to weights that no snapshot may hold.

@@ -29,7 +29,7 @@ from agents.base_agent import REMEDY, BaseAgent
 from agents.checkpoint_arrays import with_prefix, without_prefix
 from agents.collect import Step, add_reward_terms, check_finite, step_copies
 from agents.config import DQNConfig
-from agents.elastic_weights import hold, q_network_fisher
+from agents.elastic_weights import q_network_fisher
 from agents.health_metrics import MEASUREMENTS, ROWS, modal_share, unit_shares
 from agents.make_replay import make_replay
 from agents.networks import arrays_of, load_arrays
@@ -361,35 +361,14 @@ class DQN(BaseAgent):
         """As of `BaseAgent.gradients_of_margin`, of action values."""
         return self.gradients_of_margin(self.learner.online, obs, masks)
 
-    def hold_weights(
-        self,
-        strength: float,
-        obs: np.ndarray,
-        masks: np.ndarray | None = None,
-        earlier: np.ndarray | None = None,
-        decay: float = 1.0,
-    ) -> np.ndarray:
-        """From now on hold the weights near what they are, as elastic weight consolidation does.
+    @property
+    def stepped(self) -> QLearning:
+        """As of `BaseAgent.stepped`."""
+        return self.learner
 
-        See `elastic_weights.q_network_fisher` for F.
-
-        Args:
-            strength: λ.
-            obs: `[B, D]` of what was learned before, as the environment gave them; some hundreds are enough.
-            masks: bool `[B, A]`, the actions that were legal; None: all.
-            earlier, decay: as of `elastic_weights.hold`.
-
-        Returns:
-            The Fisher information that holds them, float32 `[P]`; `earlier` of the next call.
-
-        Raises:
-            ValueError: a value makes no sense.
-        """
-        inputs = torch.from_numpy(self.inputs(np.asarray(obs, np.float32))).to(self.device)
-        legal = None if masks is None else torch.from_numpy(np.asarray(masks, bool)).to(self.device)
-        fisher = q_network_fisher(self.learner.online, inputs, legal)
-        self.learner.elastic = hold(self.learner.flat.parameter, strength, fisher, earlier, decay)
-        return self.learner.elastic.fisher.cpu().numpy()
+    def fisher(self, inputs: torch.Tensor, masks: torch.Tensor | None) -> np.ndarray:
+        """As of `elastic_weights.q_network_fisher`."""
+        return q_network_fisher(self.learner.online, inputs, masks)
 
     def policy_checkpoint(self) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
         """Weights and observation statistics, and the metadata that `q_policy.load` and `initialize` need."""

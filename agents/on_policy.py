@@ -19,7 +19,7 @@ from agents.checkpoint_arrays import take_over_moments, unpack_moments, with_pre
 from agents.closed_form_gradients import ClosedForm
 from agents.collect import Rollout, collect, next_values
 from agents.config import OnPolicyConfig
-from agents.elastic_weights import ElasticWeights, actor_critic_fisher, hold
+from agents.elastic_weights import ElasticWeights, actor_critic_fisher
 from agents.experience import Experience
 from agents.flat_parameters import FlatParameters
 from agents.health_metrics import HealthMetrics
@@ -331,35 +331,9 @@ class OnPolicyAgent(BaseAgent):
         """As of `BaseAgent.gradients_of_margin`, of logits."""
         return self.gradients_of_margin(self.network.parameters_of_actions, obs, masks)
 
-    def hold_weights(
-        self,
-        strength: float,
-        obs: np.ndarray,
-        masks: np.ndarray | None = None,
-        earlier: np.ndarray | None = None,
-        decay: float = 1.0,
-    ) -> np.ndarray:
-        """From now on hold the weights near what they are, as elastic weight consolidation does.
-
-        See `elastic_weights.actor_critic_fisher` for F.
-
-        Args:
-            strength: λ.
-            obs: `[B, D]` of what was learned before, as the environment gave them; some hundreds are enough.
-            masks: bool `[B, A]`, the actions that were legal; None: all.
-            earlier, decay: as of `elastic_weights.hold`.
-
-        Returns:
-            The Fisher information that holds them, float32 `[P]`; `earlier` of the next call.
-
-        Raises:
-            ValueError: a value makes no sense.
-        """
-        inputs = torch.from_numpy(self.inputs(np.asarray(obs, np.float32))).to(self.device)
-        legal = None if masks is None else torch.from_numpy(np.asarray(masks, bool)).to(self.device)
-        fisher = actor_critic_fisher(self.network, inputs, legal)
-        self.elastic = hold(self.flat.parameter, strength, fisher, earlier, decay)
-        return self.elastic.fisher.cpu().numpy()
+    def fisher(self, inputs: torch.Tensor, masks: torch.Tensor | None) -> np.ndarray:
+        """As of `elastic_weights.actor_critic_fisher`."""
+        return actor_critic_fisher(self.network, inputs, masks)
 
     def policy_checkpoint(self) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
         """Weights and normalisers, and the metadata that `policy.load` and `initialize` need."""

@@ -63,7 +63,7 @@ def drifted_features(
     distances = np.array([_distance(reference[:, d], recent[:, d]) for d in range(features)])
     effective = np.sqrt(len(reference) * len(recent) / (len(reference) + len(recent)))
     p = kolmogorov(effective * distances)
-    found = np.flatnonzero((distances >= share) & (p <= alpha / max(features, 1)))
+    drifted = np.flatnonzero((distances >= share) & (p <= alpha / max(features, 1)))
     return [
         FeatureDrift(
             str(names[d]) if names else str(d),
@@ -72,7 +72,7 @@ def drifted_features(
             float(reference[:, d].mean()),
             float(recent[:, d].mean()),
         )
-        for d in found[np.argsort(-distances[found], kind="stable")]
+        for d in drifted[np.argsort(-distances[drifted], kind="stable")]
     ]
 
 

@@ -120,8 +120,8 @@ def learn_from_scratch(
     kept = {name: champion.meta[name] for name in ("agent", "env")}
     start = dataclasses.replace(anew, arrays=arrays, meta={**meta, **kept, "env_steps": 0})
     full = config.model_copy(update={"ewc_lambda": 0.0, "replay": 0.0, "rounds": config.full_rounds})
-    found = learn_from_logs(start, experience, [], full, known=None, folder=folder, seed=seed)
-    return dataclasses.replace(found, parent=None)
+    candidate = learn_from_logs(start, experience, [], full, known=None, folder=folder, seed=seed)
+    return dataclasses.replace(candidate, parent=None)
 
 
 def _changes(champion: Source, config: TrainingConfig, count: int) -> dict[str, Any]:

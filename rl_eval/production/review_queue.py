@@ -60,12 +60,12 @@ def below(
     query = select(table.decision_id, table.at, table.version, table.action, table.confidence, table.shadow)
     with store.database.reading() as connection:
         rows = connection.execute(query.where(later).order_by(table.at, table.decision_id).limit(limit)).all()
-    found = [
+    reviews = [
         Review(row[0], row[1], row[2], _action(bytes(row[3])), row[4])
         for row in rows
         if not row[5] and bound.needs_review(row[4])
     ]
-    return found, ((rows[-1][1], rows[-1][0]) if rows else after)
+    return reviews, ((rows[-1][1], rows[-1][0]) if rows else after)
 
 
 def _action(content: bytes) -> Any:

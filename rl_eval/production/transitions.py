@@ -39,8 +39,8 @@ def transitions(accepted: Sequence[Accepted]) -> list[StoredTransition]:
             if decision.unit in latest:
                 following[latest[decision.unit]] = decision
             latest[decision.unit] = decision.decision_id
-    found = (_transition(row, following.get(row.decision.decision_id)) for row in ordered)
-    return [transition for transition in found if transition is not None]
+    complete = (_transition(row, following.get(row.decision.decision_id)) for row in ordered)
+    return [transition for transition in complete if transition is not None]
 
 
 def _transition(row: Accepted, following: LoggedDecision | None) -> StoredTransition | None:

@@ -104,21 +104,21 @@ def test_an_address_where_no_ray_is_is_a_sentence(tmp_path):
 @pytest.mark.parametrize(
     ("hidden", "named"),
     [
-        ("home", "has no folder {folder}/home/work"),
-        ("home/work", "does not see {folder}/home/work/run"),
+        ("home", "has no folder {folder}/home/project"),
+        ("home/project", "does not see {folder}/home/project/run"),
         ("data", "{folder}/data/flows.csv"),
     ],
 )
 def test_a_node_without_the_folder_or_the_data_is_a_sentence_with_its_name(tmp_path, hidden, named):
     skip_without_mounts()
-    for name in ("ray", "home/work", "data"):
+    for name in ("ray", "home/project", "data"):
         (tmp_path / name).mkdir(parents=True)
     file = tmp_path / "data" / "flows.csv"
     file.write_text(flows())
     with ray_cluster(tmp_path / "ray", hidden=tmp_path / hidden) as cluster:
         line = command(*THREAT, f"env.path={file}", f"launcher.address={cluster.address}", "hydra.run.dir=run")
         done = subprocess.run(
-            line, cwd=tmp_path / "home/work", env=environment(cluster), capture_output=True, text=True, timeout=300
+            line, cwd=tmp_path / "home/project", env=environment(cluster), capture_output=True, text=True, timeout=300
         )
     printed = " ".join(done.stderr.split())
     assert done.returncode in (1, 2)

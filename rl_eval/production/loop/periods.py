@@ -34,8 +34,8 @@ def score(judged: Judged, logged: LoggedTraffic, config: RolloutConfig) -> float
 def _estimate(logged: LoggedTraffic, probabilities: np.ndarray) -> float:
     logs = logged.rewards, logged.actions, logged.propensities
     predicted = predict_rewards(logged.observations, logged.actions, logged.rewards, probabilities.shape[1])
-    found = off_policy_estimates(*logs, probabilities, predicted)
-    best = found.doubly_robust or found.snips
+    estimates = off_policy_estimates(*logs, probabilities, predicted)
+    best = estimates.doubly_robust or estimates.snips
     return best.value
 
 

@@ -100,9 +100,9 @@ class Starter:
             if recent.shape[1] != known.shape[1]:
                 raise InputError(f"traffic has {recent.shape[1]} features, and the champion takes {known.shape[1]}")
             names = parts.config.quality.features
-            found = drifted_features(known, recent, names, share=config.drift_share, alpha=config.drift_alpha)
+            drifted = drifted_features(known, recent, names, share=config.drift_share, alpha=config.drift_alpha)
             features = [{"name": one.name, "distance": one.distance, "p": one.p, "reference": one.reference,
-                         "recent": one.recent} for one in found[:SHOWN_FEATURES]]  # fmt: skip
+                         "recent": one.recent} for one in drifted[:SHOWN_FEATURES]]  # fmt: skip
         self._compared = waiting
         body = {"at": self._clock(), "champion": number, "experiences": len(recent), "features": features}
         parts.store.swap_document(document.number, body, DRIFT)

@@ -81,9 +81,10 @@ def estimate(
 
 def judge(proof: OffPolicyProof, config: ProofConfig) -> Finding:
     """Whether the candidate is not worse than the champion by more than the margin."""
-    found, margin = proof.difference, config.margin
+    difference, margin = proof.difference, config.margin
     effective = min(proof.candidate.effective_decisions, proof.champion.effective_decisions)
-    figures = f"{found.value:+.4g} in reward ({found.low:+.4g} to {found.high:+.4g}) on {proof.decisions:,} decisions"
+    interval = f"{difference.low:+.4g} to {difference.high:+.4g}"
+    figures = f"{difference.value:+.4g} in reward ({interval}) on {proof.decisions:,} decisions"
     if effective < config.least_effective:
         return Finding(
             "off_policy",
@@ -91,9 +92,9 @@ def judge(proof: OffPolicyProof, config: ProofConfig) -> Finding:
             f"the logs are worth {effective:.0f} decisions of its own, and {config.least_effective:g} are needed: "
             "log with a policy that explores more",
         )
-    if found.low >= -margin:
+    if difference.low >= -margin:
         return Finding("off_policy", "PASS", f"{figures}: not worse than the champion by more than {margin:g}")
-    if found.high < -margin:
+    if difference.high < -margin:
         return Finding("off_policy", "FAIL", f"{figures}: worse than the champion by more than {margin:g}")
     return Finding("off_policy", "INCONCLUSIVE", f"{figures}: the interval contains −{margin:g}, so collect more")
 

@@ -80,7 +80,7 @@ def compare(
     test.extend((~own).astype(float), (~theirs).astype(float))
     result = test.result
     low, high = _interval(int(own.sum()), len(own), config.confidence)
-    found = Robustness(
+    effect = Robustness(
         config.epsilon,
         len(own),
         float(by_chance.mean()),
@@ -91,7 +91,7 @@ def compare(
         float(theirs.mean()),
         (float(own.mean() - theirs.mean()), -result.interval[1], -result.interval[0]),
     )
-    return found, Finding("robustness", result.decision, _sentence(found, config))
+    return effect, Finding("robustness", result.decision, _sentence(effect, config))
 
 
 def turned_decisions(
@@ -130,10 +130,10 @@ def _interval(hits: int, count: int, confidence: float) -> tuple[float, float]:
     return low, high
 
 
-def _sentence(found: Robustness, config: ProofConfig) -> str:
-    value, low, high = found.difference
+def _sentence(effect: Robustness, config: ProofConfig) -> str:
+    value, low, high = effect.difference
     return (
-        f"changes of at most {found.epsilon:g} turn {found.worst:.1%} of {found.rows:,} decisions ({found.low:.1%} to "
-        f"{found.high:.1%}) and {found.champion:.1%} of the champion's: {value:+.1%} ({low:+.1%} to {high:+.1%}), and "
-        f"at most {config.flips:+.1%} is allowed"
+        f"changes of at most {effect.epsilon:g} turn {effect.worst:.1%} of {effect.rows:,} decisions ({effect.low:.1%} "
+        f"to {effect.high:.1%}) and {effect.champion:.1%} of the champion's: {value:+.1%} ({low:+.1%} to {high:+.1%}), "
+        f"and at most {config.flips:+.1%} is allowed"
     )

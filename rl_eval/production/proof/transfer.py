@@ -73,15 +73,15 @@ def _checked(scores: np.ndarray, least: int = 1) -> np.ndarray:
 
 def judge(scores: np.ndarray, first: np.ndarray | None, config: ProofConfig) -> list[Finding]:
     """Whether BWT and FWT reach their bars; there is nothing to say before the second period."""
-    found = transfer(scores, first)
+    estimate = transfer(scores, first)
     findings = []
-    if found.backward is not None:
-        decision: Decision = "PASS" if found.backward >= config.forgetting else "FAIL"
-        reason = f"BWT {found.backward:+.3f} over {len(scores)} periods, and {config.forgetting:g} is asked for"
+    if estimate.backward is not None:
+        decision: Decision = "PASS" if estimate.backward >= config.forgetting else "FAIL"
+        reason = f"BWT {estimate.backward:+.3f} over {len(scores)} periods, and {config.forgetting:g} is asked for"
         findings.append(Finding("forgetting", decision, reason))
-    if found.forward is not None and config.transfer is not None:
-        decision = "PASS" if found.forward >= config.transfer else "FAIL"
-        reason = f"FWT {found.forward:+.3f} over {len(scores)} periods, and {config.transfer:g} is asked for"
+    if estimate.forward is not None and config.transfer is not None:
+        decision = "PASS" if estimate.forward >= config.transfer else "FAIL"
+        reason = f"FWT {estimate.forward:+.3f} over {len(scores)} periods, and {config.transfer:g} is asked for"
         findings.append(Finding("transfer", decision, reason))
     return findings
 

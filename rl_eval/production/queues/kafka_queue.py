@@ -176,7 +176,7 @@ class KafkaQueue:
             removed = self._admin.delete_records(committed, request_timeout=ANSWER_S) if committed else {}
             return sum(1 for future in removed.values() if future.exception() is None)
         except (self._kafka.KafkaException, NotImplementedError):
-            return 0  # the retention of the topic removes them
+            return 0  # a broker that cannot: the retention of the topic removes them
         finally:
             consumer.close()
 

@@ -87,10 +87,10 @@ def _json(values: dict[str, Any], status: int = 200) -> Response:
 
 
 def _one(parts: Parts, decision_id: str) -> Response:
-    found = None if "\0" in decision_id else review_queue.read(parts.store, decision_id)  # PostgreSQL has no NUL
-    if found is None:
+    review = None if "\0" in decision_id else review_queue.read(parts.store, decision_id)  # PostgreSQL has no NUL
+    if review is None:
         return _json({"detail": f"decision {decision_id[:80]!r} was not given to a person: the policy's counts"}, 404)
-    return _json(_values(found))
+    return _json(_values(review))
 
 
 def _values(review: review_queue.Review) -> dict[str, Any]:

@@ -138,17 +138,17 @@ def _fault(figures: Figures, part: str) -> Iterator[None]:
 
 def _versions(parts: Parts, aliases: Mapping[str, int]) -> list[VersionFigures]:
     numbers = sorted({*parts.registry.versions()[-SHOWN_VERSIONS:], *aliases.values()}, reverse=True)
-    found = []
+    rows = []
     for number in numbers:
         version = parts.registry.version(number)
         lineage = version.lineage
         proof = lineage.verdict.get("proof", lineage.verdict)
         decision, reasons = proof.get("decision"), lineage.verdict.get("reasons", ())
         signed = version.signature is not None
-        found.append(
+        rows.append(
             VersionFigures(number, version.at, lineage.policy, lineage.parent, decision, reasons, signed, lineage.cost)
         )
-    return found
+    return rows
 
 
 def audit_tail(path: Path, lines: int = SHOWN_LINES) -> list[Entry]:
