@@ -66,6 +66,11 @@ def quantity(count: int, unit: str) -> str:
     return f"{count:,} {unit}{'' if count == 1 else 's'}"
 
 
+def times(factor: float | None) -> str:
+    """`1.15 times `, before what is multiplied; empty where nothing multiplies it."""
+    return "" if factor is None else f"{number(factor)} times "
+
+
 def _without_zeros(text: str) -> str:
     return text.rstrip("0").rstrip(".") if "." in text else text
 

@@ -31,7 +31,8 @@ def power(
         typer.Option(
             "--true",
             metavar="NAME=VALUE",
-            help="True value of a criterion or metric; against a reference, the true difference. May be repeated.",
+            help="True value of a criterion or metric; against a reference, the difference to it times factor. "
+            "May be repeated.",
         ),
     ] = None,
     std: Annotated[

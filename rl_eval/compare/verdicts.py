@@ -24,7 +24,7 @@ def count_passes(groups: Sequence[RunGroup]) -> dict[str, tuple[str, ...]]:
 
     Raises:
         InputError: a run has no verdict or a damaged one, or two verdicts differ in gate seed, test set, threshold,
-            number of episodes, or in the part that was played.
+            factor, number of episodes, or in the part that was played.
     """
     first_judged: dict[str, tuple[ComparedRun, dict[str, Any]]] = {}
     decisions: dict[str, list[list[str]]] = {}
@@ -37,6 +37,7 @@ def count_passes(groups: Sequence[RunGroup]) -> dict[str, tuple[str, ...]]:
                     name = f"{suite.suite}/{row.criterion}"
                     settings = {key: getattr(suite, key) for key in _SUITE_KEYS}
                     settings |= {key: getattr(row, key) for key in _CRITERION_KEYS if not row.reference}
+                    settings["factor"] = row.factor
                     if row.unit == "episode" and row.decision in ("PASS", "FAIL", "INCONCLUSIVE"):
                         settings["episodes"] = row.units_max
                     first, first_settings = first_judged.setdefault(name, (run, settings))

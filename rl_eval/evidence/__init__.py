@@ -21,7 +21,7 @@ from rl_eval.evidence.off_policy import (
     off_policy_estimates,
 )
 from rl_eval.evidence.order_of_play import Change, change_in_play
-from rl_eval.evidence.paired_difference import PairedTest
+from rl_eval.evidence.paired_difference import PairedTest, difference_bounds
 from rl_eval.evidence.power import Power, draw_flags, draw_values, flag_rates, simulate_gates
 from rl_eval.evidence.ratio_difference import JointTest, SharedCasesTest, ratio_difference_test
 from rl_eval.evidence.ratio_metrics import RATIO_METRICS, RatioTest, count_cases, undefined_reason
@@ -52,6 +52,7 @@ __all__ = [
     "change_in_play",
     "count_cases",
     "decide_over_runs",
+    "difference_bounds",
     "draw_flags",
     "draw_values",
     "flag_rates",

@@ -1,4 +1,8 @@
-"""Is a policy better than a reference by a margin? Both play the same seeds, and the difference is the variable."""
+"""Is a policy better than a reference, or a multiple of it, by a margin? Both play the same seeds.
+
+The variable is the difference of one seed, policy − factor · reference. Its mean is above zero exactly where the
+policy's mean is above `factor` times the reference's.
+"""
 
 from __future__ import annotations
 
@@ -10,11 +14,16 @@ from rl_eval.evidence.bounds import Side, bound_message, check_bounds, finite_ve
 from rl_eval.evidence.direction import Direction
 
 
-class PairedTest(MeanTest):
-    """`MeanTest` on dᵢ = policyᵢ − referenceᵢ, with i the seed that both played.
+def difference_bounds(low: float, high: float, factor: float = 1.0) -> tuple[float, float]:
+    """What policy − factor · reference can be, where both values are in [low, high]."""
+    return low - factor * high, high - factor * low
 
-    If both returns are in [low, high], d is in [low − high, high − low]. What the episodes have in common (an easy
-    start, a hard one) cancels. So d varies less than either return, and fewer units decide.
+
+class PairedTest(MeanTest):
+    """`MeanTest` on dᵢ = policyᵢ − factor · referenceᵢ, with i the seed that both played.
+
+    If both returns are in [low, high], d is in `difference_bounds`. What the episodes have in common (an easy start, a
+    hard one) cancels. So d varies less than either return, and fewer units decide.
 
     A return past its bound forbids a decision as in `bounds`: the policy's own in the given direction, the reference's
     in the opposite one, since a reference that is clipped from above looks worse than it is.
@@ -23,9 +32,10 @@ class PairedTest(MeanTest):
         margin: PASS is for a mean difference of at least (`at_least`) or more than (`better_than`) this.
         low, high: bounds of the returns of both.
         alpha, direction, population, limit: as of `MeanTest`.
+        factor: of the reference; positive.
 
     Raises:
-        InputError: the margin is more than the bounds allow, or an argument makes no sense.
+        InputError: the margin or the factor is more than the bounds allow, or an argument makes no sense.
     """
 
     def __init__(
@@ -37,9 +47,11 @@ class PairedTest(MeanTest):
         direction: Direction = "better_than",
         population: int | None = None,
         limit: int | None = None,
+        factor: float = 1.0,
     ) -> None:
         check_bounds(low, high)
-        super().__init__(margin, low - high, high - low, alpha, direction, population, limit)
+        super().__init__(margin, *difference_bounds(low, high, factor), alpha, direction, population, limit)
+        self._factor = factor
         self._return_bounds: dict[Side, float] = {"lower": low, "upper": high}
 
     def extend(self, policy: np.ndarray, reference: np.ndarray) -> None:  # type: ignore[override]
@@ -67,7 +79,7 @@ class PairedTest(MeanTest):
         self._note_violation(
             "upper", reference < low, lambda i, d: self._message("reference", "lower", reference, i, d)
         )
-        self._append(policy - reference)
+        self._append(policy - self._factor * reference)
 
     def _message(self, policy: str, side: Side, returns: np.ndarray, index: int, decision: str) -> str:
         unit = self.units + index

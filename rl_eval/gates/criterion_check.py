@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from rl_eval.errors import InputError
-from rl_eval.formatting import number
+from rl_eval.formatting import number, times
 from rl_eval.gates.episode_buffer import EpisodeBuffer
 from rl_eval.gates.suite import Criterion, Suite
 from rl_eval.gates.suite_environment import SuiteEnvironment
@@ -31,6 +31,7 @@ def blank_verdict(suite: Suite, criterion: Criterion) -> CriterionVerdict:
         direction=direction,
         threshold=threshold,
         unit=criterion.unit,
+        factor=criterion.spec.factor,
     )
 
 
@@ -111,7 +112,8 @@ def reference_values(
     return values
 
 
-def describe_reference(reference: str, value: float, margin: float) -> str:
+def describe_reference(reference: str, value: float, factor: float | None, margin: float) -> str:
     """The reference behind the threshold, for a message."""
     with_margin = f" with a margin of {number(margin)}" if margin else ""
-    return f" ({reference} has {number(value)}{with_margin})"
+    multiplied = f"; the threshold is {times(factor)}that" if factor is not None else ""
+    return f" ({reference} has {number(value)}{multiplied}{with_margin})"

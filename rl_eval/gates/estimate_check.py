@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from rl_eval.errors import InputError
-from rl_eval.formatting import quantity
+from rl_eval.formatting import number, quantity
 from rl_eval.gates.criterion_check import CriterionCheck, describe_reference, reference_policies, reference_values
 from rl_eval.gates.episode_buffer import EpisodeBuffer
 from rl_eval.gates.suite import Criterion
@@ -58,8 +58,15 @@ class EstimateCheck(CriterionCheck):
 
     def _against(self, references: Sequence[str], value: float, over: str) -> CriterionVerdict:
         values = reference_values(self._environment, self._metric, references, self.episodes)
-        sign, margin = DIRECTION_SIGNS[self.blank.direction], self._criterion.spec.margin or 0.0
+        sign, factor = DIRECTION_SIGNS[self.blank.direction], self.blank.factor
+        margin = self._criterion.spec.margin or 0.0
         best = max(values, key=lambda spec: sign * values[spec])
-        verdict = decide_by_estimate(self.blank, value, values[best] + sign * margin, over)
-        detail = verdict.detail + describe_reference(best, values[best], margin)
+        if factor is not None and values[best] < 0:
+            raise InputError(
+                f"{best} has a {self._metric.name} of {number(values[best])}, and a multiple of a negative value is "
+                "no bar: use margin instead of factor"
+            )
+        bar = values[best] * (1.0 if factor is None else factor) + sign * margin
+        verdict = decide_by_estimate(self.blank, value, bar, over)
+        detail = verdict.detail + describe_reference(best, values[best], factor, margin)
         return replace(verdict, reference=best, detail=detail)

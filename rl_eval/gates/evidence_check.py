@@ -18,10 +18,11 @@ from rl_eval.evidence import (
     SequentialTest,
     change_in_play,
     count_cases,
+    difference_bounds,
     ratio_difference_test,
     undefined_reason,
 )
-from rl_eval.formatting import number
+from rl_eval.formatting import number, times
 from rl_eval.gates.criterion_check import CriterionCheck, reference_policies
 from rl_eval.gates.episode_buffer import EpisodeBuffer
 from rl_eval.gates.suite import Criterion
@@ -34,7 +35,7 @@ _ORDER = {"FAIL": 0, "INCONCLUSIVE": 1, "PASS": 2}
 
 
 class EvidenceCheck(CriterionCheck):
-    """A mean or a ratio metric; against references, the difference to each on the same seeds.
+    """A mean or a ratio metric; against references, the difference to each, or to its multiple, on the same seeds.
 
     Attributes:
         references: the policies to be better than; empty where there is a bar.
@@ -47,6 +48,7 @@ class EvidenceCheck(CriterionCheck):
         super().__init__(environment.suite, criterion)
         self._environment, self._criterion, self._clipped = environment, criterion, clipped
         self._metric, self._by_case = criterion.metric, criterion.unit == "case"
+        self._factor = 1.0 if criterion.spec.factor is None else criterion.spec.factor
         self._used = 0
         self._buffer: EpisodeBuffer | None = None
         self.episodes = environment.max_episodes
@@ -86,11 +88,13 @@ class EvidenceCheck(CriterionCheck):
         if self._metric.name in RATIO_METRICS:
             new: Callable[..., SequentialTest] = ratio_difference_test if against else RatioTest
             return new(self._metric.name, theta, longest=self._longest(), **units)
-        low, high, width = self._low, self._high, self._high - self._low
+        bounds = self._low, self._high
         if self._metric.unit == "case":
-            bounds = (-width, width) if against else (low, high)
+            bounds = difference_bounds(*bounds, self._factor) if against else bounds
             return CaseMeanTest(theta, *bounds, longest=self._longest(), **units)  # type: ignore[arg-type]
-        return (PairedTest if against else MeanTest)(theta, low, high, **units)  # type: ignore[arg-type]
+        if against:
+            return PairedTest(theta, *bounds, factor=self._factor, **units)  # type: ignore[arg-type]
+        return MeanTest(theta, *bounds, **units)  # type: ignore[arg-type]
 
     def _longest(self) -> int:
         if self._by_case:
@@ -140,7 +144,7 @@ class EvidenceCheck(CriterionCheck):
             if self._metric.unit == "case" and not np.array_equal(other.lengths, episodes.lengths):
                 raise InputError(f"{reference} and the policy saw different numbers of cases: say by: estimate")
             if isinstance(test, CaseMeanTest):
-                test.extend(policy[0] - of_reference[0], policy[1])
+                test.extend(policy[0] - self._factor * of_reference[0], policy[1])
             else:
                 test.extend(*policy, *of_reference)  # type: ignore[attr-defined]
         self._units.append(self._variable(policy))
@@ -184,7 +188,7 @@ class EvidenceCheck(CriterionCheck):
     def _verdict_against(self, reference: str, test: SequentialTest) -> CriterionVerdict:
         blank = replace(self.blank, reference=reference or None)
         if reference:
-            blank = replace(blank, metric=f"{blank.metric} minus that of {reference}")
+            blank = replace(blank, metric=f"{blank.metric} minus {times(blank.factor)}that of {reference}")
         change = change_in_play(np.concatenate(self._units), self._environment.suite.gate_seed)
         verdict = decide_by_evidence(blank, test.result, test.theta, history=test.history, change=change)
         detail = verdict.detail + self._copies_note(compared=bool(reference)) + self._groups_note(reference)
@@ -211,7 +215,7 @@ class EvidenceCheck(CriterionCheck):
         else:
             others = self._means_of_groups(self._environment.reference(reference).between(0, self._used))
             rows = [
-                (mean - others[name], f"{name} {number(mean)} against {number(others[name])}")
+                (mean - self._factor * others[name], f"{name} {number(mean)} against {number(others[name])}")
                 for name, mean in means.items()
             ]
         rows.sort(key=lambda row: row[0] * DIRECTION_SIGNS.get(self.blank.direction, 1.0))

@@ -60,8 +60,8 @@ def suite_power(
     """Simulate the criteria by evidence.
 
     Args:
-        true: criterion or metric -> true value; against a reference, the true difference. Only these criteria are
-            simulated; empty: every one that can be, on the way from the bar to the best value.
+        true: criterion or metric -> true value; against a reference, the true difference to it times `factor`. Only
+            these criteria are simulated; empty: every one that can be, on the way from the bar to the best value.
         std: criterion or metric -> standard deviation of one unit.
         prevalence: share of positive cases; None: that of the test set.
         data: where the suite's data lies, if the suite does not say so.

@@ -15,13 +15,14 @@ from rl_eval.evidence import (
     RATIO_METRICS,
     Power,
     count_cases,
+    difference_bounds,
     draw_flags,
     draw_values,
     flag_rates,
     simulate_gates,
 )
 from rl_eval.evidence.ratio_metrics import RatioCounts
-from rl_eval.formatting import number, percent
+from rl_eval.formatting import number, percent, times
 from rl_eval.gates.evidence_check import EvidenceCheck
 from rl_eval.gates.suite import Criterion, Suite
 from rl_eval.gates.suite_environment import SuiteEnvironment
@@ -36,7 +37,7 @@ class CriterionPower:
     """One criterion at one true value.
 
     Attributes:
-        threshold: of the difference, where the criterion has a reference.
+        threshold: of the difference to the reference, or to its multiple, where the criterion has one.
         true: the value of the policy; on a finite set, of the nearest one that the set allows.
         limit: units that evidence may use; None where that is not known.
     """
@@ -117,7 +118,11 @@ class SimulatedCriterion:
     def bounds(self) -> tuple[float, float]:
         """Of the value of a unit; against a reference, of the difference."""
         low, high = (0.0, 1.0) if self._is_ratio else self.criterion.bounds or (0.0, 1.0)
-        return (low - high, high - low) if self.check.references else (low, high)
+        return difference_bounds(low, high, self._factor) if self.check.references else (low, high)
+
+    @property
+    def _factor(self) -> float:
+        return 1.0 if self.criterion.spec.factor is None else self.criterion.spec.factor
 
     @property
     def _is_ratio(self) -> bool:
@@ -131,7 +136,8 @@ class SimulatedCriterion:
             both = ", as many false positives as false negatives" if metric in ("f1", "precision") else ""
             return f"{name}: {percent(self._prevalence)} of the cases are positive{both}"
         low, high = self.bounds
-        what = "differences to one reference" if self.check.references else "values"
+        multiple = times(self.criterion.spec.factor)
+        what = f"differences to {multiple}one reference" if self.check.references else "values"
         if self.std is not None:
             return f"{name}: {what} with a standard deviation of {number(self.std)}, a Beta distribution on the bounds"
         if self.criterion.metric.name == "success_rate":
@@ -224,5 +230,7 @@ class SimulatedCriterion:
             return values * weights, weights
         if not self.check.references:
             return (values,)
+        # of all pairs of values with this difference, the one where either is lowest
         low, _ = self.criterion.bounds or (0.0, 1.0)
-        return low + np.maximum(values, 0), low + np.maximum(-values, 0)
+        above = values - (low - self._factor * low)
+        return low + np.maximum(above, 0), low + np.maximum(-above, 0) / self._factor

@@ -187,6 +187,12 @@ def _criterion(document: YamlDocument, spec: SuiteSpec, env: EnvConfig, name: st
         raise document.error((*path, "better_than"), f"cannot be used with {metric.name}, since {why}: use at_least")
     unit = _unit(spec, metric, env)
     bounds = _bounds(spec, base or metric, env)
+    if criterion.factor is not None and bounds is not None and bounds[0] < 0:
+        raise document.error(
+            (*path, "factor"),
+            f"{metric.name} can be negative, as low as {bounds[0]:g}, and a multiple of a negative value is no bar: "
+            "use margin instead of factor",
+        )
     if "by" not in criterion.model_fields_set and not _is_mean(metric, env):
         criterion = criterion.model_copy(update={"by": "estimate"})
     if criterion.assume is not None and (criterion.by != "evidence" or metric.statistic is None):
@@ -264,6 +270,12 @@ def _check_evidence(
         raise document.error((*path, "by"), f"{metric.name} {why}: say by: estimate")
     if criterion.assume == "normal":
         return
+    if criterion.factor is not None and metric.name in RATIO_METRICS:
+        raise document.error(
+            (*path, "factor"),
+            f"is not supported for {metric.name} by evidence, since it is a ratio of counts: use margin instead of "
+            "factor, or say by: estimate",
+        )
     key = "at_least" if criterion.at_least is not None else "at_most"
     theta = criterion.at_least if criterion.at_least is not None else criterion.at_most
     if metric.kind == "run":

@@ -34,6 +34,7 @@ def _as_tuple(value: Any) -> Any:
 
 Number = Annotated[float, BeforeValidator(_number)]
 NotNegative = Annotated[float, Field(ge=0), BeforeValidator(_number)]
+Positive = Annotated[float, Field(gt=0), BeforeValidator(_number)]
 Scalar = str | int | float | bool | None
 Policies = Annotated[list[str], BeforeValidator(_as_list, json_schema_input_type=str | list[str])]
 
@@ -53,6 +54,11 @@ class CriterionSpec(_Strict):
         None, description="policies that play the same episodes; each must be beaten (constant:* is every constant)"
     )
     margin: NotNegative | None = Field(None, description="with better_than: beaten by more than this")
+    factor: Positive | None = Field(
+        None,
+        description="with better_than: what is beaten is this many times the other policy's value; below 1 is a "
+        "stricter bar where lower is better, above 1 where higher is",
+    )
     by: Literal["estimate", "evidence"] = Field(
         "evidence",
         description="evidence: decide on a bound that chance passes with probability alpha at most, the default where "
@@ -82,6 +88,8 @@ class CriterionSpec(_Strict):
             raise ValueError("has an empty better_than: name at least one policy, such as constant:0")
         if self.margin is not None and self.better_than is None:
             raise ValueError("has a margin without better_than: move the margin into the threshold")
+        if self.factor is not None and self.better_than is None:
+            raise ValueError("has a factor without better_than: move the factor into the threshold")
         return self
 
 

@@ -27,7 +27,8 @@ class CriterionVerdict:
         interval: of the true value by evidence, with probability 1-2·alpha, from the same units; an end is None where
             it is unbounded.
         direction: at_least, at_most, better_than (above a reference) or less_than (below a reference).
-        threshold: what it is compared with; with a reference, the reference's own value and the margin.
+        threshold: what it is compared with; with a reference, the margin by evidence, and by estimate the reference's
+            own value with factor and margin.
         misses_by: how far the estimate lies on the wrong side; None where it passes.
         units, units_max: how many were played, of how many that may be; `unit` says of what.
         decided_at: by evidence, units after which the evidence sufficed.
@@ -35,6 +36,7 @@ class CriterionVerdict:
         more: for INCONCLUSIVE, about how many further units would decide; None where that cannot be estimated.
         population: by evidence, whether it is about future cases (source) or about this finite set (set).
         reference: the policy that the estimate is a paired difference to, or whose value the threshold is.
+        factor: of the reference's value; None where it is compared as it is.
         history: by evidence, how it grew while the policy of `run` played.
     """
 
@@ -58,6 +60,7 @@ class CriterionVerdict:
     population: str | None = None
     reference: str | None = None
     history: EvidenceHistory | None = None
+    factor: float | None = None
 
     @property
     def lead(self) -> float:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 # What a report carries to the summary, to --junitxml and through xdist.
 _PROPERTIES = (
     "suite", "criterion", "metric", "by", "decision", "estimate", "interval", "direction", "threshold", "units",
-    "units_max", "unit", "decided_at", "more", "population", "reference", "run", "detail",
+    "units_max", "unit", "decided_at", "more", "population", "reference", "factor", "run", "detail",
 )  # fmt: skip
 
 

@@ -15,7 +15,7 @@ import jinja2
 
 from rl_eval import __version__, formatting
 from rl_eval.errors import InputError
-from rl_eval.formatting import COMPARISON_SIGNS, brief, decision_text, escape_controls
+from rl_eval.formatting import COMPARISON_SIGNS, brief, decision_text, escape_controls, times
 from rl_eval.run import write_text
 
 MAX_BYTES = 3_000_000
@@ -35,7 +35,11 @@ def environment() -> jinja2.Environment:
         loader=loader, autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined
     )
     templates.filters |= {"number": number, "count": count, "percent": percent, "duration": duration, "brief": brief}
-    templates.filters |= {"decision": decision_text, "sign": lambda direction: COMPARISON_SIGNS.get(direction, "")}
+    templates.filters |= {
+        "times": times,
+        "decision": decision_text,
+        "sign": lambda direction: COMPARISON_SIGNS.get(direction, ""),
+    }
     return templates
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from markupsafe import Markup
 
 from rl_eval.evidence import EvidenceHistory
-from rl_eval.formatting import COMPARISON_SIGNS, brief
+from rl_eval.formatting import COMPARISON_SIGNS, brief, times
 from rl_eval.gates.verdict import DIRECTION_SIGNS, CriterionVerdict, SuiteVerdict
 from rl_eval.report import charts
 from rl_eval.report.html_page import count, number
@@ -141,7 +141,11 @@ def _verb(count: int, singular: str, plural: str) -> str:
 def _missed(verdict: CriterionVerdict) -> str:
     if verdict.estimate is None or verdict.threshold is None:
         return f"{verdict.criterion} ({brief(verdict.detail, 200)})"
-    than = f" minus that of {verdict.reference}" if verdict.reference and verdict.metric in verdict.detail else ""
+    than = (
+        f" minus {times(verdict.factor)}that of {verdict.reference}"
+        if verdict.reference and verdict.metric in verdict.detail
+        else ""
+    )
     value, bar = number(verdict.estimate, 4, verdict.threshold), number(verdict.threshold, 4, verdict.estimate)
     return f"{verdict.metric}{than} is {value}, required: {_REQUIREMENTS.get(verdict.direction, '')}{bar}"
 

@@ -10,7 +10,7 @@ from rich.cells import cell_len
 from rich.console import Console
 from rich.text import Text
 
-from rl_eval.formatting import decision_text
+from rl_eval.formatting import decision_text, times
 from rl_eval.terminal._console import console_for, is_terminal, print_labelled, printable
 from rl_eval.terminal._criteria_table import DECISION_STYLES, criteria_table, part_note
 from rl_eval.terminal._wrapping import wrap_command
@@ -85,7 +85,7 @@ def print_suite(
     notes: dict[str, list[str]] = {}
     for row in criteria:
         if row["decision"] == "PASS":
-            reference = [f"compared with {row['reference']}"] if row.get("reference") else []
+            reference = [f"compared with {times(row.get('factor'))}{row['reference']}"] if row.get("reference") else []
             # the table has the numbers, with which the sentence of a criterion begins
             for note in [*reference, *str(row["detail"] or "").split("; ")[1:]]:
                 notes.setdefault(note, []).append(str(row["criterion"]))

@@ -11,8 +11,10 @@ def decide_mean(xs, theta, low=0.0, high=1.0, alpha=0.05, direction="at_least", 
     return test.result
 
 
-def decide_paired(policy, reference, margin, low, high, direction="better_than", population=None) -> EvidenceResult:
-    test = PairedTest(margin, low, high, direction=direction, population=population)
+def decide_paired(
+    policy, reference, margin, low, high, direction="better_than", population=None, factor=1.0
+) -> EvidenceResult:
+    test = PairedTest(margin, low, high, direction=direction, population=population, factor=factor)
     test.extend(policy, reference)
     return test.result
 

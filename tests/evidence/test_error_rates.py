@@ -59,6 +59,12 @@ def paired(rule, rng, gates):
     return rule(policy - reference, 0.0, LOW - HIGH, HIGH - LOW)
 
 
+def multiple(rule, rng, gates):
+    """A success rate of .48 is .6 times one of .8; both succeed on the same easy seeds."""
+    draws = rng.random((gates, 400))
+    return rule((draws < 0.48) - 0.6 * (draws < 0.8), 0.0, -0.6, 1.0)
+
+
 def paired_successes(rule, rng, gates):
     policy, reference = policies.paired_successes(rng, gates, 400, 0.8)
     return rule(policy - reference, 0.0, -1.0, 1.0)
@@ -89,6 +95,7 @@ SCENARIOS = [
     (f1, BOTH),
     (paired, BOTH),
     (paired_successes, BOTH),
+    (multiple, BOTH),
     (finite_set_below, ("PASS",)),
     (finite_set_at, ("FAIL",)),
 ]

@@ -110,6 +110,17 @@ def test_a_difference_to_a_reference_is_simulated_as_one(tmp_path):
     assert worse.power.passes < 0.1
 
 
+@pytest.mark.parametrize(("factor", "gain"), [(2, 60), (0.5, 60)])
+def test_a_difference_to_a_multiple_is_simulated_as_one(tmp_path, factor, gain):
+    suite = suite_of(tmp_path, f"metric: mean_return, better_than: random, factor: {factor}, margin: 20")
+    worse, better = (only(simulate(suite, {"c0": true}, {"c0": 60}, gates=60)) for true in (10, gain))
+    assert better.power.passes > 0.9
+    assert worse.power.passes < 0.1
+    with pytest.raises(InputError, match="outside"):  # 500 less 0.5 or 2 times 0 is the most
+        simulate(suite, {"c0": 501}, {"c0": 60}, gates=2)
+    simulate(suite, {"c0": -factor * 499}, gates=2)
+
+
 def test_the_share_of_positive_cases_is_that_of_the_test_set_or_stated(tmp_path):
     suite = suite_of(tmp_path, "metric: recall, at_least: 0.5", env=SMALL_THREAT)
     rare, common = (

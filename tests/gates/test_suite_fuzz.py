@@ -34,9 +34,9 @@ KEYS: list[Any] = [
     "rl_eval", "plugins", "env", "judge_on", "data", "data_sha256", "policy", "train", "runs", "alpha", "episodes",
     "population", "units", "gate_seed", "controls", "attainable", "leaks", "near_duplicates", "share", "rounding",
     "criteria", "metric", "diagnostic",
-    "at_least", "at_most", "better_than", "margin", "by", "count", "same_seed", "max", "fixed", "return_bounds",
-    "name", "id", "kwargs", "path", "copies", "workers", "backend", "seed", "agent", "held_out", "x", "", "é",
-    1, 0.5, None, True, "a b", "k" * 5000, "__class__", "model_config",
+    "at_least", "at_most", "better_than", "margin", "factor", "by", "count", "same_seed", "max", "fixed",
+    "return_bounds", "name", "id", "kwargs", "path", "copies", "workers", "backend", "seed", "agent", "held_out", "x",
+    "", "é", 1, 0.5, None, True, "a b", "k" * 5000, "__class__", "model_config",
 ]  # fmt: skip
 CHARACTERS = list("[]{}:,&*!|>'\"%@`#-?\n\t ~=<\\0aé\u2028\ufeff\x00\x85")
 LINES = [
