@@ -149,7 +149,7 @@ def run_seed(seed: int, training: TrainingConfig, agent_name: str = "ppo") -> tu
             new = logged(champion.policy, flows, seed * 100 + i, first=1 + i * DECISIONS)
             own = training if i else training.model_copy(update={"ewc_lambda": 0.0, "rounds": 12})
             candidate = learn_from_logs(
-                champion, new, old, own, known=known, folder=Path(folder), fisher=fisher, seed=seed
+                champion, new, old, own, fisher_observations=known, folder=Path(folder), fisher=fisher, seed=seed
             )
             champion = source(candidate.arrays, candidate.meta, values)
             fisher, known, old = candidate.fisher, flows[0], [*old, *new]

@@ -33,10 +33,10 @@ def check(config: Config) -> None:
     import yaml
 
     from rl_eval.production.config import load_config
-    from rl_eval.production.loop.named import check_named
+    from rl_eval.production.loop.config_check import check_config
 
     read = load_config(config)
-    check_named(read)
+    check_config(read)
     typer.echo(yaml.safe_dump(read.model_dump(), sort_keys=False).rstrip())
 
 

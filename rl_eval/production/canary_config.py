@@ -72,7 +72,6 @@ class RolloutConfig(Section):
     """How a challenger takes over.
 
     Attributes:
-        automatic: whether a challenger in the registry begins a roll-out by itself.
         steps: shares of units, ascending; then all.
         shadow: whether it first decides on all units without acting.
         margin: the challenger is promoted once its mean reward is shown to be no lower than the champion's by this.
@@ -84,7 +83,6 @@ class RolloutConfig(Section):
         missing: what a decision counts whose reward did not come by then: the lowest reward, or nothing.
     """
 
-    automatic: bool = True
     steps: list[Share] = Field([0.1, 0.5], min_length=1, max_length=10)
     shadow: bool = False
     margin: float = Field(0.05, ge=0.0)

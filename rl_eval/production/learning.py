@@ -57,8 +57,8 @@ def learn_from_logs(
     old: Sequence[StoredTransition],
     config: TrainingConfig,
     *,
-    known: np.ndarray | None,
     folder: Path,
+    fisher_observations: np.ndarray | None = None,
     fisher: np.ndarray | None = None,
     seed: int = 0,
 ) -> Candidate:
@@ -67,8 +67,9 @@ def learn_from_logs(
     Args:
         new: accepted experience that no training has used, in the order of its decisions.
         old: experience that trainings before used; a share of it is learned from again.
-        known: `[B, D]` observations of what the champion learned before; None: those of `old`.
         folder: of a replay buffer on disk.
+        fisher_observations: `[B, D]` of what the champion learned before, at which the Fisher information is estimated;
+            None: those of `old`.
         fisher: of the champion's own training; None: it was none of these.
         seed: of what is drawn from `old`.
 
@@ -83,7 +84,7 @@ def learn_from_logs(
     replayed = _replayed(old, round(config.replay * len(new)), seed)
     held = None
     if config.ewc_lambda:
-        observations, masks = _known(champion, known, old, config, seed)
+        observations, masks = _held_by(champion, fisher_observations, old, config, seed)
         held = learner.hold(config.ewc_lambda, observations, masks, fisher, config.ewc_decay)
     everything = _most([*replayed, *new])
     metrics: dict[str, float] = {}
@@ -120,7 +121,7 @@ def learn_from_scratch(
     kept = {name: champion.meta[name] for name in ("agent", "env")}
     start = dataclasses.replace(anew, arrays=arrays, meta={**meta, **kept, "env_steps": 0})
     full = config.model_copy(update={"ewc_lambda": 0.0, "replay": 0.0, "rounds": config.full_rounds})
-    candidate = learn_from_logs(start, experience, [], full, known=None, folder=folder, seed=seed)
+    candidate = learn_from_logs(start, experience, [], full, folder=folder, seed=seed)
     return dataclasses.replace(candidate, parent=None)
 
 
@@ -161,25 +162,25 @@ def _replayed(old: Sequence[StoredTransition], count: int, seed: int) -> list[St
     return [old[index] for index in sorted(chosen)]
 
 
-def _known(
+def _held_by(
     champion: Source,
-    known: np.ndarray | None,
+    observations: np.ndarray | None,
     old: Sequence[StoredTransition],
     config: TrainingConfig,
     seed: int,
 ) -> tuple[np.ndarray, np.ndarray | None]:
     """Observations at which the Fisher information is estimated, and which actions were legal; None: all."""
     masks = None
-    if known is None and old:
+    if observations is None and old:
         earlier = columns(_most(old), champion.policy)
-        known, masks = earlier["obs"], earlier.get("masks")
-    if known is None or not len(known):
+        observations, masks = earlier["obs"], earlier.get("masks")
+    if observations is None or not len(observations):
         raise InputError(
             "nothing says what the champion has learned before, so its weights cannot be held: give observations of "
             "its training, or set training.ewc_lambda to 0"
         )
-    rows = seeding.generator(seed, "replay").permutation(len(known))[: config.fisher_rows]
-    return known[rows], None if masks is None else masks[rows]
+    rows = seeding.generator(seed, "replay").permutation(len(observations))[: config.fisher_rows]
+    return observations[rows], None if masks is None else masks[rows]
 
 
 def margin_gradients(source: Source, folder: Path) -> Callable[[np.ndarray], np.ndarray]:

@@ -14,6 +14,7 @@ State = Literal["idle", "shadow", "canary", "full", "paused", "promoting", "roll
 Event = Literal[
     "begin",  # the registry has a challenger
     "begin_shadow",  # the same, where the config asks for a shadow first
+    "train",  # a trigger fires: what it makes needs a roll-out that is free, and a champion that stays
     "advance",  # the evidence suffices: the next share
     "fill",  # the same at the last share below all: all units to the challenger
     "complete",  # the challenger has had all units for long enough
@@ -26,7 +27,7 @@ EVENTS: Final[tuple[Event, ...]] = get_args(Event)
 PREVIOUS: Final = "previous"  # the state that was paused
 
 TABLE: Final[dict[State, dict[Event, State | Literal["previous"]]]] = {
-    "idle": {"begin": "canary", "begin_shadow": "shadow", "pin": "pinned"},
+    "idle": {"begin": "canary", "begin_shadow": "shadow", "train": "idle", "pin": "pinned"},
     "shadow": {
         "advance": "canary", "roll_back": "rolling_back", "pause": "paused", "abort": "rolling_back",
         "promote": "promoting", "pin": "pinned",

@@ -66,7 +66,7 @@ def candidate(champion, tmp_path_factory):
     source, folder = load(str(champion.path), seed=0, trust=False), tmp_path_factory.mktemp("candidate")
     steps = served_steps(source, 300)
     config = TrainingConfig(rounds=2, lr=1e-4, fisher_rows=32)
-    found = learn_from_logs(source, steps, steps[:100], config, known=None, folder=folder)
+    found = learn_from_logs(source, steps, steps[:100], config, fisher_observations=None, folder=folder)
     return found, write_candidate(champion, found, folder / "run", {"revision": "abc"})
 
 

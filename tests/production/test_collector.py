@@ -38,7 +38,7 @@ def test_a_store_on_a_full_disk_keeps_the_messages_in_the_queue_and_says_so(loop
     with engine.connect() as connection:
         connection.exec_driver_sql("PRAGMA max_page_count=1000000").close()
     loop.collect()
-    assert sorted(one.decision.decision_id for one in loop.store.accepted_since()) == sorted(ids)
+    assert sorted(one.decision.decision_id for one in loop.store.accepted()) == sorted(ids)
     assert loop.store.counts()["decisions"] == loop.store.counts()["accepted"] == 40
 
 
@@ -63,7 +63,7 @@ def test_a_clock_that_jumps_by_a_day_removes_nothing(loop):
         pass
     times["wall"] += 30 * 86_400
     collector.maintain()
-    assert len(loop.store.accepted_since()) == 3
+    assert len(loop.store.accepted()) == 3
     times["elapsed"] += 8 * 86_400  # eight days have passed in truth
     times["wall"] += 8 * 86_400
     clock.now()
@@ -71,7 +71,7 @@ def test_a_clock_that_jumps_by_a_day_removes_nothing(loop):
     times["wall"] += 3700
     collector._looked = collector._removed = float("-inf")
     collector.maintain()
-    assert loop.store.accepted_since() == []
+    assert loop.store.accepted() == []
     assert loop.store.outcomes() == []
 
 
@@ -84,7 +84,7 @@ def test_two_collectors_share_the_work(loop):
     for thread in threads:
         thread.join()
     loop.collect()
-    assert sorted(one.decision.decision_id for one in loop.store.accepted_since()) == sorted(ids)
+    assert sorted(one.decision.decision_id for one in loop.store.accepted()) == sorted(ids)
     assert loop.store.counts()["accepted"] == 30
 
 

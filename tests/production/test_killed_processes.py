@@ -177,7 +177,7 @@ def test_twenty_kills_lose_nothing_train_nothing_twice_and_serve_whole_versions(
         for process in processes.values():
             process.kill()
     drained(config, store, kind)
-    accepted = [one.decision.decision_id for one in store.accepted_since()]
+    accepted = [one.decision.decision_id for one in store.accepted()]
     assert len(clients.acknowledged) > 2 * KILLS
     assert set(clients.acknowledged) <= set(accepted)
     assert len(accepted) == len(set(accepted)) == store.counts()["accepted"]

@@ -38,7 +38,7 @@ def test_a_collector_that_ends_at_any_statement_loses_nothing_and_counts_nothing
         heir = Collector(loop.config, loop.store, loop.queue)
         while heir.step():
             pass
-        assert [one.decision.decision_id for one in loop.store.accepted_since()] == ids
+        assert [one.decision.decision_id for one in loop.store.accepted()] == ids
         counts = loop.store.counts()
         assert (counts["decisions"], counts["rewards"], counts["accepted"]) == (4, 4, 4)
         assert loop.queue.waiting()[0] == 0
@@ -61,7 +61,7 @@ def test_a_collector_that_ends_between_storing_and_acknowledging_counts_nothing_
         heir = Collector(loop.config, loop.store, loop.queue)
         while heir.step():
             pass
-        assert [one.decision.decision_id for one in loop.store.accepted_since()] == ids
+        assert [one.decision.decision_id for one in loop.store.accepted()] == ids
         assert loop.store.counts()["accepted"] == 4
     finally:
         loop.close()

@@ -38,7 +38,7 @@ def test_logs_of_the_champion_make_a_better_candidate(champion, traffic, tmp_pat
     flows, held_out = traffic[0]
     rounds = 4 if champion.meta["agent"] == "ppo" else 16
     config = PLAIN.model_copy(update={"rounds": rounds})
-    found = learn_from_logs(champion, logs(champion, flows), [], config, known=None, folder=tmp_path)
+    found = learn_from_logs(champion, logs(champion, flows), [], config, folder=tmp_path)
     assert drift.accuracy(found.policy, held_out) > drift.accuracy(champion.policy, held_out) + 0.15
     assert found.parent == champion.policy.version != found.policy.version
     assert found.fisher is None
@@ -49,12 +49,10 @@ def test_weights_are_held_and_earlier_experience_is_learned_from_again(champion,
     flows = traffic[0][0]
     new, old = logs(champion, (flows[0][:400], flows[1][:400]), 2_000), logs(champion, flows)
     config = TrainingConfig(ewc_lambda=1e3, replay=0.5, rounds=1, fisher_rows=32)
-    held = learn_from_logs(champion, new, old, config, known=None, folder=tmp_path)
+    held = learn_from_logs(champion, new, old, config, folder=tmp_path)
     assert held.replayed == 200
     assert held.fisher.shape == (sum(a.size for name, a in held.arrays.items() if name.startswith("network.")),)
-    free = learn_from_logs(
-        champion, new, old, config.model_copy(update={"ewc_lambda": 0.0}), known=None, folder=tmp_path
-    )
+    free = learn_from_logs(champion, new, old, config.model_copy(update={"ewc_lambda": 0.0}), folder=tmp_path)
 
     def moved(candidate):
         """The penalty for λ = 2; parameters come in the order of their arrays."""
@@ -63,9 +61,9 @@ def test_weights_are_held_and_earlier_experience_is_learned_from_again(champion,
         return float(held.fisher @ change**2)
 
     assert moved(held) < 0.5 * moved(free)
-    more = learn_from_logs(champion, new, old, config, known=None, folder=tmp_path, fisher=0 * held.fisher)
+    more = learn_from_logs(champion, new, old, config, folder=tmp_path, fisher=0 * held.fisher)
     assert more.policy.version == held.policy.version
-    more = learn_from_logs(champion, new[:40], old, config, known=None, folder=tmp_path, fisher=held.fisher)
+    more = learn_from_logs(champion, new[:40], old, config, folder=tmp_path, fisher=held.fisher)
     assert more.fisher == pytest.approx(2 * held.fisher)
 
 
@@ -73,15 +71,15 @@ def test_what_cannot_be_learned_from_is_refused(champion, traffic, tmp_path):
     flows = traffic[0][0]
     new = logs(champion, (flows[0][:100], flows[1][:100]))
     with pytest.raises(InputError, match="no new experience"):
-        learn_from_logs(champion, [], new, PLAIN, known=None, folder=tmp_path)
+        learn_from_logs(champion, [], new, PLAIN, folder=tmp_path)
     with pytest.raises(InputError, match="learned before"):
-        learn_from_logs(champion, new, [], TrainingConfig(), known=None, folder=tmp_path)
+        learn_from_logs(champion, new, [], TrainingConfig(), folder=tmp_path)
     with pytest.raises(InputError, match="earlier Fisher"):
-        learn_from_logs(champion, new, new, TrainingConfig(), known=None, folder=tmp_path, fisher=np.ones(3))
+        learn_from_logs(champion, new, new, TrainingConfig(), folder=tmp_path, fisher=np.ones(3))
     if champion.meta["agent"] == "ppo":
         unknown = dataclasses.replace(new[5], decision=new[5].decision._replace(log_prob=None))
         with pytest.raises(DamagedStoreError, match="no propensity"):
-            learn_from_logs(champion, [*new[:5], unknown], [], PLAIN, known=None, folder=tmp_path)
+            learn_from_logs(champion, [*new[:5], unknown], [], PLAIN, folder=tmp_path)
 
 
 def test_gradients_are_those_of_the_served_policys_lead(champion, traffic, tmp_path):
@@ -107,7 +105,7 @@ def test_a_proof_on_threat_traffic_passes_a_good_candidate_and_fails_a_bad_one(t
 
     def trained(parent, rows, rounds):
         config = PLAIN.model_copy(update={"rounds": rounds})
-        found = learn_from_logs(parent, rows, [], config, known=None, folder=tmp_path)
+        found = learn_from_logs(parent, rows, [], config, folder=tmp_path)
         return drift.source(found.arrays, found.meta, values)
 
     champion = trained(untrained, logs(untrained, flows), 8)
@@ -146,7 +144,7 @@ def test_what_is_decided_alone_is_seldom_wrong(seed, tmp_path, record_property):
     champion, error = drift.untrained(seed), 0.03
     flows, held_out = drift.periods(seed)[0]
     config = PLAIN.model_copy(update={"rounds": 12})
-    policy = learn_from_logs(champion, logs(champion, flows), [], config, known=None, folder=tmp_path).policy
+    policy = learn_from_logs(champion, logs(champion, flows), [], config, folder=tmp_path).policy
     obs, labels = drift.later_flows(seed, 0, 7_998)
     halves = [drift.judged(policy, (obs[half::2], labels[half::2])) for half in (0, 1)]
     bound = calibrate(*halves[0], error=error, delta=0.05, coverage=0.8)

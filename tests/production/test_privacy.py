@@ -147,7 +147,7 @@ def test_no_byte_of_a_person_is_in_any_file_log_or_metric(kind, request, runs, t
             loop.collector.step(0.5)
             end -= 1
         assert loop.store.counts()["refused.erased"] >= 1
-        assert loop.store.accepted_since() == []
+        assert loop.store.accepted() == []
     finally:
         loop.close()
 

@@ -48,7 +48,7 @@ def test_the_commands_join_decisions_and_rewards_and_end_quietly(runs, tmp_path)
             body = {"decision_id": ids[-1], "reward": float(number), "done": True}
             client.post("/store_experience", json=body).raise_for_status()
         with contextlib.closing(Store(config.collect.store, config.path)) as store:
-            accepted = eventually(lambda: len(rows := store.accepted_since()) == 3 and rows)
+            accepted = eventually(lambda: len(rows := store.accepted()) == 3 and rows)
         assert [one.decision.decision_id for one in accepted] == ids
         assert [one.reward.reward for one in accepted] == [0.0, 1.0, 2.0]
         assert {one.decision.version for one in accepted} == {str(version.number)}

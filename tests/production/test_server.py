@@ -31,7 +31,7 @@ def test_decisions_and_rewards_become_experience_with_the_propensity_of_the_mome
         body = {"decision_id": answer["decision_id"], "reward": float(number), "done": True}
         assert loop.post("/store_experience", **body).json()["stored"]
     loop.collect()
-    experience = {one.decision.decision_id: one for one in loop.store.accepted_since()}
+    experience = {one.decision.decision_id: one for one in loop.store.accepted()}
     assert len(experience) == 6
     for number, answer in enumerate(answers):
         one = experience[answer["decision_id"]]
@@ -230,7 +230,7 @@ def test_where_the_queue_is_away_decisions_go_on_and_rewards_are_not_acknowledge
         assert loop.decide()["decision_id"] is not None
         assert "decisions are recorded again" in caplog.text
         loop.collect()
-        assert [one.decision.decision_id for one in loop.store.accepted_since()] == [kept]
+        assert [one.decision.decision_id for one in loop.store.accepted()] == [kept]
         assert "rl_eval_production_not_recorded_total 4.0" in loop.get("/metrics").text
     finally:
         loop.close()
@@ -267,7 +267,7 @@ def test_rewards_late_repeated_and_out_of_order(runs, tmp_path):
             assert loop.post("/store_experience", decision_id=twice, reward=1.0, done=True).status_code == 200
         loop.queue.put([encode([LoggedReward("nobody-made-this", 1.0, now, True, False)]), b"no message of ours"])
         loop.collect()
-        assert sorted(one.decision.decision_id for one in loop.store.accepted_since()) == sorted([early, twice])
+        assert sorted(one.decision.decision_id for one in loop.store.accepted()) == sorted([early, twice])
         counts = loop.store.counts()
         assert counts["refused.late"] == counts["duplicates"] == 1
         assert loop.collector.counts["refused.message"] == 1
@@ -283,7 +283,7 @@ def test_continuous_actions_are_kept_as_they_were_drawn(runs, tmp_path):
         body = {"decision_id": answer["decision_id"], "reward": 1.0, "done": True}
         assert loop.post("/store_experience", **body).status_code == 200
         loop.collect()
-        (one,) = loop.store.accepted_since()
+        (one,) = loop.store.accepted()
         assert one.decision.propensity > 0
         assert np.frombuffer(one.decision.action, np.float32).shape == (1,)
     finally:

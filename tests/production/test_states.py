@@ -9,16 +9,16 @@ from rl_eval.errors import InputError
 from rl_eval.production import states
 
 # One line a state, one column an event in the order below; `.` is refused.
-EVENTS = "begin begin_shadow advance fill complete roll_back pause resume abort promote pin unpin done".split()
+EVENTS = "begin begin_shadow train advance fill complete roll_back pause resume abort promote pin unpin done".split()
 EXPECTED = """
-idle          canary  shadow  .       .     .          .             .       .        .             .          pinned .     .
-shadow        .       .       canary  .     .          rolling_back  paused  .        rolling_back  promoting  pinned .     .
-canary        .       .       canary  full  .          rolling_back  paused  .        rolling_back  promoting  pinned .     .
-full          .       .       .       .     promoting  rolling_back  paused  .        rolling_back  promoting  pinned .     .
-paused        .       .       .       .     .          rolling_back  .       canary   rolling_back  promoting  pinned .     .
-promoting     .       .       .       .     .          .             .       .        .             .          .      .     idle
-rolling_back  .       .       .       .     .          .             .       .        .             .          .      .     idle
-pinned        .       .       .       .     .          .             .       .        .             .          pinned idle  .
+idle          canary  shadow  idle   .       .     .          .             .       .        .             .          pinned .     .
+shadow        .       .       .      canary  .     .          rolling_back  paused  .        rolling_back  promoting  pinned .     .
+canary        .       .       .      canary  full  .          rolling_back  paused  .        rolling_back  promoting  pinned .     .
+full          .       .       .      .       .     promoting  rolling_back  paused  .        rolling_back  promoting  pinned .     .
+paused        .       .       .      .       .     .          rolling_back  .       canary   rolling_back  promoting  pinned .     .
+promoting     .       .       .      .       .     .          .             .       .        .             .          .      .     idle
+rolling_back  .       .       .      .       .     .          .             .       .        .             .          .      .     idle
+pinned        .       .       .      .       .     .          .             .       .        .             .          pinned idle  .
 """  # noqa: E501
 TABLE = {words[0]: dict(zip(EVENTS, words[1:], strict=True)) for words in map(str.split, EXPECTED.strip().split("\n"))}
 
@@ -65,6 +65,11 @@ def test_the_challenger_gets_all_units_only_step_by_step_or_by_a_person():
     assert into_full == {("canary", "fill")}
     assert {event for _, event in into_promoting} == {"complete", "promote"}
     assert [state for state, event in into_promoting if event == "complete"] == ["full"]
+
+
+def test_a_training_starts_only_where_no_roll_out_runs_and_changes_nothing():
+    assert {state for state in states.STATES if "train" in states.TABLE[state]} == {"idle"}
+    assert states.next_state("idle", "train") == "idle"
 
 
 def test_the_page_shows_the_table():

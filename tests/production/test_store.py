@@ -45,19 +45,20 @@ def test_experience_is_whole_once_both_halves_are_there_in_any_order(store):
         part, records = records[:7], records[7:]
         store.ingest(part, accept, 5000.0)
         store.ingest(part, accept, 5000.0)  # a second delivery
-    experience = store.accepted_since()
+    experience = store.accepted()
     assert sorted(one.decision.decision_id for one in experience) == sorted(f"d{i}" for i in range(50))
     assert [one.seq for one in experience] == sorted(one.seq for one in experience)
     assert all(one.reward.reward == float(one.decision.decision_id[1:]) for one in experience)
     assert experience[0].decision == decision(int(experience[0].decision.decision_id[1:]))
     counts = store.counts()
     assert (counts["decisions"], counts["rewards"], counts["accepted"], counts["duplicates"]) == (60, 50, 50, 110)
-    assert store.accepted_since(experience[9].seq) == experience[10:]
+    assert store.accepted(before=experience[9].seq) == experience[:9]
+    assert store.accepted(limit=3) == experience[-3:]
 
 
 def test_shadow_decisions_are_no_experience(store):
     store.ingest([decision(1), decision(1, decision_id="d1~shadow", shadow=True), reward(1)], accept, 1.0)
-    assert len(store.accepted_since()) == 1
+    assert len(store.accepted()) == 1
     assert [(one.shadow, one.reward) for one in store.outcomes()] == [(False, 1.0), (True, None)]
 
 
@@ -65,7 +66,7 @@ def test_refusals_are_counted_by_reason_and_never_trained(store):
     store.ingest(
         [decision(i) for i in range(3)] + [reward(i) for i in range(3)], lambda p, e: [None, "range", "shift"], 1.0
     )
-    assert len(store.accepted_since()) == store.waiting() == 1
+    assert len(store.accepted()) == store.waiting() == 1
     assert {k: v for k, v in store.counts().items() if k.startswith("refused")} == {
         "refused.range": 1,
         "refused.shift": 1,
@@ -79,7 +80,7 @@ def test_two_rewards_of_one_decision_are_a_conflict_in_every_order(store):
     store.ingest([reward(3, 1.0)], accept, 1.0)
     store.ingest([reward(3, 2.0)], accept, 1.0)
     store.ingest([decision(3)], accept, 1.0)
-    assert store.accepted_since() == []
+    assert store.accepted() == []
     assert store.counts()["refused.conflict"] == 3
     assert store.counts()["accepted"] == 0
 
@@ -162,7 +163,7 @@ def test_two_collectors_at_once_miss_no_pair(store, store_address, tmp_path):
     for thread in threads:
         thread.join()
     other.close()
-    assert len(store.accepted_since()) == 40
+    assert len(store.accepted()) == 40
 
 
 def test_rewards_of_decisions_nobody_made_are_counted_and_removed(store):

@@ -65,6 +65,7 @@ def full(parts):
     store.swap_document(0, {**bound.to_json(), "champion": 1}, "review_bound")
     store.finish_training(store.start_training("drift", now=1e9), {"sentence": f"version 2 {HOSTILE}", "version": 2})
     review_queue.ask(store, [Review("d-1", 1e9, "1", 0, 0.41), Review("d-2", 1e9 + 1, "1", 1, None)])
+    store.swap_document(0, {"due": "drift"}, "trigger")
     parts.audit.append("trigger", HOSTILE, {"training": 1})
     return parts
 
@@ -114,6 +115,7 @@ def test_the_page_shows_every_part_and_escapes_what_it_shows(client):
     ):
         assert text in html.replace(" ", " "), text
     assert "2 decisions wait for a person" in html
+    assert "A training is due (drift)" in html
     assert "<script" not in html
     assert "&lt;script&gt;" in html
     assert "\x1b" not in html

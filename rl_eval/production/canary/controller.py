@@ -135,7 +135,7 @@ class Controller:
                 self.registry.move({CHAMPION: row.target, CHALLENGER: None})
             return Decision("hold", "pinned", f"version {row.target} is pinned ({row.reason})")
         challenger, champion = aliases.get(CHALLENGER), aliases.get(CHAMPION)
-        if challenger is None or challenger == champion or not self.config.automatic:
+        if challenger is None or challenger == champion:
             return Decision("hold", "idle", "no roll-out runs")
         if champion is None:
             return Decision("hold", "idle", "there is no champion to compare with: set that alias first")

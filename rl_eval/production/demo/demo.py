@@ -89,8 +89,9 @@ def run_demo(
         with _server(file) as address, _collector(parts), _clients(address, periods, preprocessing) as clients:
             loop = Loop(parts, say)
             for chapter in (_first_period, _drift, _roll_out, _bad_candidate, _people):
-                story.chapters.append(told := chapter(parts, loop, clients))
-                say(f"{told.title}: {told.text}")
+                played = chapter(parts, loop, clients)
+                story.chapters.append(played)
+                say(f"{played.title}: {played.text}")
                 if chapter is _drift:  # one training is enough of a story
                     loop = Loop(_triggered_by(parts, drift=False), say)
         checked = verify(parts.audit.path)

@@ -29,11 +29,11 @@ def measure_champion(parts: Parts) -> bool:
     if not count:
         return False
     document = parts.store.document(IMPROVEMENT)
-    known = list(document.body.get("champions", []))
+    measured = list(document.body.get("champions", []))
     number, run, _ = champion_of(parts)
-    if any(row["version"] == number for row in known):
+    if any(row["version"] == number for row in measured):
         return False
-    first = known[0]["version"] if known else number
+    first = measured[0]["version"] if measured else number
     difference = low = high = 0.0
     if first != number:
         own, other = (returns(parts, of, count) for of in (run, local_run(parts, first)))
@@ -44,7 +44,7 @@ def measure_champion(parts: Parts) -> bool:
         difference = float(paired.mean())
         low, high = difference - half, difference + half
     row = {"version": number, "difference": difference, "low": low, "high": high, "episodes": count}
-    body = {"champions": [*known[:1], *known[1:][-MOST_CHAMPIONS:], row]}
+    body = {"champions": [*measured[:1], *measured[1:][-MOST_CHAMPIONS:], row]}
     return parts.store.swap_document(document.number, body, IMPROVEMENT)
 
 

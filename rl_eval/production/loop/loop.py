@@ -48,13 +48,15 @@ class Loop:
 
     Args:
         say: prints a line; the same line is not printed twice in a row.
+        clock: seconds since 1970.
     """
 
-    def __init__(self, parts: Parts, say: Callable[[str], Any] = print):
+    def __init__(self, parts: Parts, say: Callable[[str], Any] = print, clock: Callable[[], float] = time.time):
         self.parts = parts
         self.controller = Controller(parts.store, parts.registry, parts.audit, parts.config.rollout)
-        self.starter = Starter(parts)
-        self._say, self._said = say, dict[str, str]()
+        self.starter = Starter(parts, clock)
+        self._clock = clock
+        self._say, self._printed = say, dict[str, str]()
 
     def turn(self) -> Turn:
         """One pass over all phases."""
@@ -74,9 +76,13 @@ class Loop:
         except FAILURES as error:
             turn.failures[name] = str(error) or type(error).__name__
         failure = turn.failures.get(name, "")
-        if failure and self._said.get(name) != failure:
-            self._say(f"{name}: {failure}")
-        self._said[name] = failure
+        self._say_once(name, failure and f"{name}: {failure}")
+
+    def _say_once(self, about: str, line: str) -> None:
+        """Print a line about something, unless it is empty or was the latest one about it."""
+        if line and self._printed.get(about) != line:
+            self._say(line)
+        self._printed[about] = line
 
     def _roll_out(self, turn: Turn) -> None:
         turn.decision = decision = self.controller.run_pass()
@@ -84,7 +90,7 @@ class Loop:
             return
         row = self.controller.row()
         figures = _step_figures(self.controller)
-        look = {**asdict(decision), "at": time.time(), "state": row.state, "share": row.share,
+        look = {**asdict(decision), "at": self._clock(), "state": row.state, "share": row.share,
                 "margin": self.parts.config.rollout.margin, **figures}  # fmt: skip
         document = self.parts.store.document(EVIDENCE)
         looks = list(document.body.get("looks", []))
@@ -96,6 +102,7 @@ class Loop:
 
     def _train(self, turn: Turn) -> None:
         training = self.starter.due()
+        self._say_once("held back", self.starter.held_back)
         if training is None:
             return
         self._say(f"training {training.id} ({training.kind}) on {training.experiences:,} experiences")
@@ -103,10 +110,11 @@ class Loop:
         self._say(turn.trained.sentence)
 
     def _review(self, turn: Turn) -> None:
-        bound = reviews.calibrate_champion(self.parts, time.time())
+        now = self._clock()
+        bound = reviews.calibrate_champion(self.parts, now)
         if bound is None:
             return
-        turn.asked = reviews.ask_people(self.parts, bound, time.time())
+        turn.asked = reviews.ask_people(self.parts, bound, now)
 
 
 def _step_figures(controller: Controller) -> dict[str, Any]:

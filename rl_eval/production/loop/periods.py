@@ -14,11 +14,10 @@ import numpy as np
 from rl_eval.evidence import off_policy_estimates
 from rl_eval.production.canary_config import RolloutConfig
 from rl_eval.production.loop.experience import split, traffic
-from rl_eval.production.loop.known import earlier_trainings
 from rl_eval.production.parts import Parts
 from rl_eval.production.proof import Judged, LoggedTraffic, Periods
 from rl_eval.production.proof.off_policy import predict_rewards
-from rl_eval.production.store import Experience
+from rl_eval.production.store import Experience, Training
 
 DOCUMENT = "periods"
 LEAST = 50  # held-out decisions of a period
@@ -27,7 +26,7 @@ MOST = 20  # periods
 
 def score(judged: Judged, logged: LoggedTraffic, config: RolloutConfig) -> float:
     """The estimated mean reward of a policy on logged traffic, 0 at the lowest reward and 1 at the highest."""
-    probabilities = judged.probabilities(logged.observations)
+    probabilities = judged.probabilities(logged.observations, logged.masks)
     return _scaled(_estimate(logged, probabilities), config)
 
 
@@ -48,68 +47,75 @@ def measure(
 ) -> tuple[Periods | None, dict[str, Any]]:
     """Scores over the periods whose held-out traffic is still kept.
 
+    The champion of now is who went on from the last period, whatever became of that period's candidate. So its scores
+    are that period's row of the matrix, and the candidate's are the last row.
+
     Args:
         training: the id of this one.
         held_out: of this period.
 
     Returns:
-        The scores, None before the second period; and the row to keep, once it is known which of the two serves:
-        `candidate` and `champion`, period -> score.
+        The scores, None before the second period; and what `keep` keeps.
     """
     config, actions = parts.config.rollout, candidate.policy.actions
+    earlier = _earlier_trainings(parts)
     sets: dict[int, LoggedTraffic] = {}
-    for earlier in earlier_trainings(parts)[-MOST:]:
-        logged = traffic(split(parts.store.experiences_of(earlier), parts.config.loop.held_out)[1], actions)
+    for one in earlier[-MOST:]:
+        logged = traffic(split(parts.store.experiences_of(one), parts.config.loop.held_out)[1], actions)
         if logged is not None and len(logged.rewards) >= LEAST:
-            sets[earlier.id] = logged
+            sets[one.id] = logged
     logged = traffic(held_out, actions)
     if logged is None or len(logged.rewards) < LEAST:
         return None, {}
     sets[training] = logged
-    row: dict[str, Any] = {
-        name: {str(period): score(judged, some, config) for period, some in sets.items()}
-        for name, judged in (("candidate", candidate), ("champion", champion))
-    }
     assert actions is not None
     uniform = np.full((len(logged.rewards), actions), 1 / actions)
-    row["uniform"] = {str(training): _scaled(_estimate(logged, uniform), config)}
-    stored = parts.store.document(DOCUMENT).body
-    # A training that was taken over may have left a row of its own.
-    known = [str(period) for period in sets if period != training and str(period) in stored.get("rows", {})]
-    order = [*known, str(training)]
+    measured: dict[str, Any] = {"uniform": {str(training): _scaled(_estimate(logged, uniform), config)}, "rows": {}}
+    if earlier:
+        of_champion = {str(period): score(champion, some, config) for period, some in sets.items()}
+        measured["rows"] = {str(earlier[-1].id): of_champion}
+    stored = _together(parts.store.document(DOCUMENT).body, measured)
+    of_candidate = {str(period): score(candidate, some, config) for period, some in sets.items()}
+    return _matrix(stored, of_candidate, str(training)), measured
+
+
+def _earlier_trainings(parts: Parts) -> list[Training]:
+    """Trainings that have ended well, the first first."""
+    return sorted((item for item in parts.store.trainings(100) if item.state == "done"), key=lambda item: item.id)
+
+
+def _together(stored: Mapping[str, Any], measured: Mapping[str, Any]) -> dict[str, Any]:
+    """What is kept of all periods, with what was measured last; the latest periods alone."""
+    together = {name: {**stored.get(name, {}), **measured[name]} for name in ("rows", "uniform")}
+    kept = sorted(together["uniform"], key=int)[-MOST:]
+    return {name: {key: value for key, value in values.items() if key in kept} for name, values in together.items()}
+
+
+def _matrix(stored: Mapping[str, Any], candidate: Mapping[str, float], training: str) -> Periods | None:
+    """R[i, j]: after period i, on period j; None where there is one period alone.
+
+    Args:
+        stored: `rows`, period -> period -> score of whoever went on from the first one; `uniform`, period -> score.
+        candidate: period -> score.
+        training: the newest period.
+    """
+    rows, uniform = stored["rows"], stored["uniform"]
+    order = [period for period in candidate if period in rows and period in uniform] + [training]
     if len(order) < 2:
-        return None, row
-    return _matrix(stored, row, order), row
-
-
-def _matrix(stored: Mapping[str, Any], row: Mapping[str, Any], order: Sequence[str]) -> Periods:
-    """R[i, j] after period i on period j; what was never measured is what the period's own policy had there."""
-    count = len(order)
-    scores, first = np.zeros((count, count)), np.zeros(count)
+        return None
+    scores = np.zeros((len(order), len(order)))
     for i, period in enumerate(order[:-1]):
-        known = stored["rows"][period]
-        first[i] = stored["uniform"].get(period, 0.0)
-        for j, other in enumerate(order):
-            scores[i, j] = known.get(other, known[period])
-    first[-1] = row["uniform"][order[-1]]
-    # Before its own training, the newest period was met by the champion.
-    scores[-2, -1] = row["champion"][order[-1]]
-    scores[-1] = [row["candidate"][period] for period in order]
-    return Periods(scores, first)
+        # What was not measured, as where a training was taken over, is what whoever went on had on its own period.
+        own = rows[period].get(period, candidate[period])
+        scores[i] = [rows[period].get(other, own) for other in order]
+    scores[-1] = [candidate[period] for period in order]
+    return Periods(scores, np.array([uniform[period] for period in order]))
 
 
-def keep(parts: Parts, training: int, row: Mapping[str, Any], accepted: bool) -> None:
-    """Keep the scores of whoever goes on from this period."""
-    if not row:
-        return
-    period = str(training)
-    for _ in range(10):
+def keep(parts: Parts, measured: Mapping[str, Any]) -> None:
+    """Keep what `measure` has measured; twice changes nothing."""
+    for _ in range(10 if measured else 0):
         document = parts.store.document(DOCUMENT)
-        rows = {**document.body.get("rows", {}), period: row["candidate" if accepted else "champion"]}
-        kept = sorted(rows, key=int)[-MOST:]
-        if len(kept) > 1:  # how the period before had left the policy that met this one
-            rows[kept[-2]] = {**rows[kept[-2]], period: row["champion"][period]}
-        uniform = {**document.body.get("uniform", {}), **row["uniform"]}
-        body = {name: {key: values[key] for key in kept} for name, values in (("rows", rows), ("uniform", uniform))}
-        if parts.store.swap_document(document.number, body, DOCUMENT):
+        body = _together(document.body, measured)
+        if body == document.body or parts.store.swap_document(document.number, body, DOCUMENT):
             return

@@ -9,8 +9,8 @@ from typing import Any
 from rl_eval.extras import imports_of_extra
 from rl_eval.production.collector import collect
 from rl_eval.production.config import ProductionConfig
+from rl_eval.production.loop.config_check import check_config
 from rl_eval.production.loop.loop import Loop
-from rl_eval.production.loop.named import check_named
 from rl_eval.production.parts import open_parts
 
 
@@ -32,7 +32,7 @@ def run_loop(
     Raises:
         InputError: a part cannot be opened, or a suite, an environment or a machine that the config names is missing.
     """
-    check_named(config)
+    check_config(config)
     with imports_of_extra("serve", "the control loop"):
         from threadpoolctl import threadpool_limits
     threadpool_limits(1)  # on small networks, more threads are slower than one

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,7 @@ from rl_eval.production.review import ReviewBound, calibrate
 from rl_eval.production.watch.figures import BOUND
 
 LEAST, MOST = 200, 20_000  # decisions that calibrate
-GROWTH = 2.0  # calibrated again once so many more of its decisions are known
+GROWTH = 2.0  # calibrated again once there are so many times its decisions
 PAGE = 5_000
 LOOKED_AT = "review_looked_at"  # the last decision that was looked at
 
@@ -22,28 +23,30 @@ def calibrate_champion(parts: Parts, now: float) -> ReviewBound | None:
     """The bound of the champion, calibrated on what came of its own decisions since it was trained.
 
     Returns:
-        None where nothing says which decisions were wrong, or too few are known yet.
+        None where nothing says which decisions were wrong, or there are too few yet.
     """
     if parts.config.loop.wrong_below is None:
         return None
     number, _, source = champion_of(parts)
+    registered = datetime.datetime.fromisoformat(parts.registry.version(number).at).timestamp()
+    since = max(registered, now - parts.config.privacy.retention)
     document = parts.store.document(BOUND)
     body = document.body
     same = body.get("champion") == number
-    known = [
+    outcomes = [
         outcome
-        for outcome in parts.store.outcomes(after=(now - parts.config.privacy.retention, ""), limit=MOST)
+        for outcome in parts.store.outcomes(after=(since, ""), limit=MOST)
         if outcome.version in (source.policy.version, str(number))
         and outcome.reward is not None
         and outcome.confidence is not None
         and not outcome.shadow
     ]
-    if len(known) < LEAST or (same and len(known) < GROWTH * body["decisions"]):
+    if len(outcomes) < LEAST or (same and len(outcomes) < GROWTH * body["decisions"]):
         return _bound(body) if same else None
     section = parts.config.review
     bound = calibrate(
-        np.array([outcome.confidence for outcome in known]),
-        np.array([(outcome.reward or 0.0) < parts.config.loop.wrong_below for outcome in known]),
+        np.array([outcome.confidence for outcome in outcomes]),
+        np.array([(outcome.reward or 0.0) < parts.config.loop.wrong_below for outcome in outcomes]),
         error=section.error, delta=section.delta, coverage=section.coverage,
     )  # fmt: skip
     values = {**bound.to_json(), "champion": number, "policy": source.policy.version, "at": now}

@@ -19,11 +19,10 @@ from rl_eval import provenance
 from rl_eval.cost import Meter, Rate, chosen_machine, read_prices
 from rl_eval.errors import InputError
 from rl_eval.production.audit import AuditError
-from rl_eval.production.incremental import FULL
 from rl_eval.production.learning import learn_from_logs, learn_from_scratch, margin_gradients
 from rl_eval.production.loop import periods
+from rl_eval.production.loop.champion_observations import champion_observations
 from rl_eval.production.loop.experience import fingerprint, split, traffic
-from rl_eval.production.loop.known import reference
 from rl_eval.production.loop.versions import champion_of, load_source, require_same_spaces
 from rl_eval.production.parts import Parts
 from rl_eval.production.proof import Judged, Proof, prove, read_fisher, write_candidate
@@ -39,7 +38,9 @@ from rl_eval.production.registry import (
 )
 from rl_eval.production.store import Training, TrainingLostError, UnavailableError
 from rl_eval.production.transitions import transitions
+from rl_eval.production.triggers import FULL
 from rl_eval.run import Run, read_run, remove_directory
+from rl_eval.serving.learning import MAX_TRANSITIONS
 from rl_eval.serving.source import Source
 
 MOST_TRAFFIC = 20_000  # held-out decisions that a proof reads
@@ -54,6 +55,7 @@ class Trained:
     Attributes:
         version: its number in the registry.
         challenger: whether it is rolled out now.
+        decision: of its proof.
         sentence: what happened, with the reasons.
     """
 
@@ -62,9 +64,17 @@ class Trained:
     decision: str
     sentence: str
 
+    @property
+    def outdated(self) -> bool:
+        """Whether it passed, and could not be rolled out."""
+        return self.decision == "PASS" and not self.challenger
+
 
 def run_training(parts: Parts, training: Training, beat: Callable[[], None] = lambda: None) -> Trained:
     """Train, prove, register, and begin the roll-out of a candidate; then end the training in the store.
+
+    A candidate that passes is outdated where another challenger or another champion has come meanwhile, by a person's
+    command. Then its experience is free again, so that the next training learns from it.
 
     Args:
         beat: called often while it runs.
@@ -86,28 +96,37 @@ def run_training(parts: Parts, training: Training, beat: Callable[[], None] = la
         parts.audit.append("training_failed", ACTOR, {"training": training.id, "reason": str(error)[:2000]})
         raise InputError(sentence) from error
     result = {"sentence": trained.sentence[:2000], "version": trained.version, "decision": trained.decision}
-    parts.store.finish_training(training, result)
+    parts.store.finish_training(training, result, failed=trained.outdated)
     return trained
 
 
 def _train(parts: Parts, training: Training, meter: Meter) -> Trained:
-    number, champion_run, champion = champion_of(parts)
     version = of_training(parts.registry, training.name)
     if version is None:
-        learned, held_out = split(parts.store.experiences_of(training), parts.config.loop.held_out)
-        run = _candidate(parts, training, number, champion_run, champion, learned)
-        source = load_source(parts, run)
-        require_same_spaces(source, champion)
-        proof, row = _prove(parts, training, (run, source), (champion_run, champion), held_out)
-        accepted = proof.decision == "PASS"
-        periods.keep(parts, training.id, row, accepted)
-        version = _register(parts, training, number, source, run, proof, fingerprint(learned), meter)
-        remove_directory(run.path)
-    proof_values = version.lineage.verdict["proof"]
-    decision, reasons = proof_values["decision"], version.lineage.verdict["reasons"]
-    challenger = _begin(parts, version, number) if decision == "PASS" else False
-    what = "is rolled out" if challenger else "waits" if decision == "PASS" else "is not rolled out"
-    return Trained(version.number, challenger, decision, f"version {version.number} {what}: {'; '.join(reasons)}")
+        version = _make_version(parts, training, meter)
+    verdict = version.lineage.verdict
+    decision, reasons = verdict["proof"]["decision"], "; ".join(verdict["reasons"])
+    if decision != "PASS":
+        return Trained(version.number, False, decision, f"version {version.number} is not rolled out: {reasons}")
+    obstacle = _begin(parts, version, verdict["champion"])
+    if obstacle is None:
+        return Trained(version.number, True, decision, f"version {version.number} is rolled out: {reasons}")
+    sentence = f"version {version.number} passed and is not rolled out, and its experience is free again: {obstacle}"
+    return Trained(version.number, False, decision, sentence)
+
+
+def _make_version(parts: Parts, training: Training, meter: Meter) -> Version:
+    """Train, prove and register a candidate."""
+    number, champion_run, champion = champion_of(parts)
+    learned, held_out = split(parts.store.experiences_of(training), parts.config.loop.held_out)
+    run = _candidate(parts, training, number, champion_run, champion, learned)
+    source = load_source(parts, run)
+    require_same_spaces(source, champion)
+    proof = _prove(parts, training, (run, source), (champion_run, champion), held_out)
+    parts.store.renew_training(training)  # whoever has lost the training registers nothing
+    version = _register(parts, training, number, source, run, proof, fingerprint(learned), meter)
+    remove_directory(run.path)
+    return version
 
 
 @contextlib.contextmanager
@@ -139,7 +158,7 @@ def _candidate(
         return read_run(directory)
     facts = {"training": training.id, "kind": training.kind, "experiences": len(learned), "champion": number}
     parts.audit.append("training_began", ACTOR, facts)
-    before = [item for item in parts.store.accepted_since() if item.seq < training.first_seq]
+    before = parts.store.accepted(before=training.first_seq or None, limit=MAX_TRANSITIONS)
     older = transitions(split(before, parts.config.loop.held_out)[0])
     new, settings = transitions(learned), parts.config.training
     scratch = parts.folder / "candidates"
@@ -147,10 +166,12 @@ def _candidate(
     if training.kind == FULL:
         candidate = learn_from_scratch(champion, [*older, *new], settings, folder=scratch, seed=training.id)
     else:
-        known = reference(parts, number, champion_run, settings.fisher_rows) if settings.ewc_lambda else None
+        held_by = None
+        if settings.ewc_lambda:
+            held_by = champion_observations(parts, number, champion_run, settings.fisher_rows)
         candidate = learn_from_logs(
-            champion, new, older, settings, known=known, folder=scratch, fisher=read_fisher(champion_run),
-            seed=training.id,
+            champion, new, older, settings, fisher_observations=held_by, folder=scratch,
+            fisher=read_fisher(champion_run), seed=training.id,
         )  # fmt: skip
     code = {"code": provenance.git_revision() or provenance.versions()["rl_eval"]}
     return write_candidate(champion_run, candidate, directory, code)
@@ -162,19 +183,20 @@ def _prove(
     candidate: tuple[Run, Source],
     champion: tuple[Run, Source],
     held_out: Sequence[Any],
-) -> tuple[Proof, Mapping[str, Any]]:
+) -> Proof:
     new, old = (_judged(parts, *one) for one in (candidate, champion))
-    found, row = periods.measure(parts, new, old, training.id, held_out)
+    scores, measured = periods.measure(parts, new, old, training.id, held_out)
     logged = traffic(held_out[-MOST_TRAFFIC:], candidate[1].policy.actions)
     files = [parts.config.directory / file for file in parts.config.proof.suites]
     proof = prove(
-        new, old, parts.config.proof, traffic=logged, periods=found, suite_files=files, seed=training.id,
+        new, old, parts.config.proof, traffic=logged, periods=scores, suite_files=files, seed=training.id,
         trust=parts.config.serve.trust,
     )  # fmt: skip
     facts = {"training": training.id, "decision": proof.decision, "candidate": proof.candidate,
              "reasons": [reason[:400] for reason in proof.reasons]}  # fmt: skip
     parts.audit.append("proof", ACTOR, facts)
-    return proof, row
+    periods.keep(parts, measured)
+    return proof
 
 
 def _judged(parts: Parts, run: Run, source: Source) -> Judged:
@@ -199,7 +221,7 @@ def _register(
     cost = {"wall_s": round(spent.machine_s, 2), "money": spent.money, "currency": spent.currency,
             "energy_wh": spent.energy_wh, "machine": meter.rate.machine}  # fmt: skip
     reasons = [reason[:600] for reason in proof.reasons]
-    verdict = {"kind": training.kind, "proof": _plain(proof.to_json()), "reasons": reasons}
+    verdict = {"kind": training.kind, "champion": parent, "proof": _plain(proof.to_json()), "reasons": reasons}
     code = provenance.git_revision() or str(provenance.versions()["rl_eval"])
     own = None if training.kind == FULL else parent
     lineage = Lineage(data, own, verdict, code, cost, source.policy.version)
@@ -221,19 +243,22 @@ def _plain(value: Any) -> Any:
     return None if isinstance(value, float) and not np.isfinite(value) else value
 
 
-def _begin(parts: Parts, version: Version, champion: int) -> bool:
-    """Make a version the challenger, where none is and the champion is still the one it was proved against."""
-    aliases = parts.registry.aliases()
-    if aliases.get(CHALLENGER) == version.number:
-        return True
+def _begin(parts: Parts, version: Version, champion: int) -> str | None:
+    """Make a version the challenger, where none is and the champion is still the one it was proved against.
+
+    Returns:
+        None: it is; else why not.
+    """
+    if parts.registry.aliases().get(CHALLENGER) == version.number:
+        return None
     try:
         parts.registry.move({CHALLENGER: version.number}, {CHALLENGER: None, CHAMPION: champion})
     except StaleAliasError as error:
-        facts = {"version": version.number, "reason": str(error)}
-        parts.audit.append("challenger_waits", ACTOR, facts)
-        return False
+        facts = {"version": version.number, "champion": champion, "reason": str(error)}
+        parts.audit.append("candidate_outdated", ACTOR, facts)
+        return str(error)
     parts.audit.append("challenger", ACTOR, {"version": version.number, "champion": champion})
-    return True
+    return None
 
 
 def _rate(parts: Parts) -> Rate:

@@ -82,10 +82,10 @@ class Judged:
             InputError: the policy has none.
         """
         shaped = observations.reshape(len(observations), *(self.policy.spaces.observation.shape or ()))
-        found = self.policy.distributions(shaped, masks).probabilities
-        if found is None:
+        probabilities = self.policy.distributions(shaped, masks).probabilities
+        if probabilities is None:
             raise InputError("off-policy estimates need discrete actions: prove this policy by suites")
-        return found
+        return probabilities
 
 
 @dataclass(frozen=True)
@@ -136,14 +136,14 @@ def prove(
         figures["off_policy"] = asdict(estimates)
         findings.append(off_policy.judge(estimates, config))
         if config.epsilon is not None:
-            found, finding = robustness.compare(
+            effect, finding = robustness.compare(
                 (candidate.act, candidate.gradients),
                 (champion.act, champion.gradients),
                 traffic.observations,
                 config,
                 seed,
             )
-            figures["robustness"] = asdict(found)
+            figures["robustness"] = asdict(effect)
             findings.append(finding)
     if periods is None:
         findings.append(Finding("forgetting", "NOT_CHECKED", "there is no held-out set of an earlier period"))

@@ -104,10 +104,16 @@ class Store:
             rows = connection.execute(query.order_by(table.c.at, table.c.decision_id).limit(limit)).all()
         return [Outcome(*row[:4], bool(row[4]), *row[5:]) for row in rows]
 
-    def accepted_since(self, seq: int = 0, limit: int | None = None) -> list[Experience]:
-        """Accepted experience after a number, in the order of acceptance, whether a training has it or not."""
+    def accepted(self, *, before: int | None = None, limit: int | None = None) -> list[Experience]:
+        """Accepted experience in the order of acceptance, whether a training has it or not.
+
+        Args:
+            before: a number of experience; None: all.
+            limit: the latest of them; None: all.
+        """
+        conditions = () if before is None else (experience.c.seq < before,)
         with self.database.reading() as connection:
-            return trainings.experiences(connection, experience.c.seq > seq, limit=limit)
+            return trainings.experiences(connection, *conditions, limit=limit)
 
     def waiting(self) -> int:
         """How much accepted experience no training has."""

@@ -141,6 +141,7 @@ def experiences(connection: Connection, *conditions: Any, limit: int | None = No
 
     Args:
         conditions: on the columns of the table `experience`.
+        limit: the latest that fulfil them; None: all.
     """
     columns = [decisions.c[name] for name in DECISION] + [rewards.c[name] for name in REWARD]
     query = (
@@ -148,8 +149,9 @@ def experiences(connection: Connection, *conditions: Any, limit: int | None = No
         .join(decisions, decisions.c.decision_id == experience.c.decision_id)
         .join(rewards, rewards.c.decision_id == experience.c.decision_id)
         .where(experience.c.refused.is_(None), *conditions)
-        .order_by(experience.c.seq)
+        .order_by(experience.c.seq.desc())
         .limit(limit)
     )
     end = 1 + len(DECISION)
-    return [Experience(row[0], decision_of(row[1:end]), reward_of(row[end:])) for row in connection.execute(query)]
+    rows = connection.execute(query).all()
+    return [Experience(row[0], decision_of(row[1:end]), reward_of(row[end:])) for row in reversed(rows)]

@@ -17,6 +17,7 @@ from rl_eval.production.parts import Parts
 from rl_eval.production.registry import CHALLENGER, CHAMPION
 from rl_eval.production.review_queue import Review
 from rl_eval.production.store import Training
+from rl_eval.production.triggers import DOCUMENT as TRIGGERS
 from rl_eval.untrusted_files import only_regular
 
 # Documents that the control loop writes.
@@ -50,6 +51,7 @@ class Figures:
         counts: what was collected since the store began, by name.
         queue_messages, queue_since: not acknowledged ones, and when the oldest was put in.
         waiting: accepted experience that no training has.
+        due: why a training is due that has not begun; None: none is.
         drift, bound: documents of the control loop; empty where there are none.
         evidence: what the roll-out was decided on, the newest last.
         improvement: each champion against the first on a fixed reference set, the first first.
@@ -67,6 +69,7 @@ class Figures:
     queue_messages: int | None = None
     queue_since: float | None = None
     waiting: int | None = None
+    due: str | None = None
     trainings: Sequence[Training] = ()
     drift: Mapping[str, Any] = field(default_factory=dict)
     bound: Mapping[str, Any] = field(default_factory=dict)
@@ -112,6 +115,7 @@ def read_figures(parts: Parts, now: float) -> Figures:
         figures.counts, figures.waiting = store.counts(), store.waiting()
         figures.rollout = Row.parse(store.document().body)
         figures.trainings = store.trainings(SHOWN_TRAININGS)
+        figures.due = store.document(TRIGGERS).body.get("due")
         figures.drift, figures.bound = store.document(DRIFT).body, store.document(BOUND).body
         figures.evidence = store.document(EVIDENCE).body.get("looks", [])
         figures.improvement = store.document(IMPROVEMENT).body.get("champions", [])

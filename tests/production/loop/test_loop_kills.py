@@ -16,10 +16,10 @@ from rl_eval.production.config import load_config
 from rl_eval.production.loop.versions import register_run
 from rl_eval.production.parts import open_parts
 from rl_eval.production.store.tables import experience
+from tests.production.loop.traffic import SECTIONS, collect
 from tests.production.served import write_config
-from tests.production.test_loop import SECTIONS, collect
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 KILLS = 12
 LEASE_S = 2.0
 

@@ -44,25 +44,35 @@ def test_a_score_is_the_mean_reward_in_shares_of_its_range():
 
 
 def test_the_matrix_of_three_periods_by_hand(tmp_path):
-    """Training 2 was refused, so its champion went on from that period.
+    """Each training measures its champion, who goes on from the period before, and its candidate, on all periods.
 
-    After 1: .8 on 1. After 2: the champion, .8 on 1 and .5 on 2. Training 3: the candidate has .7, .6 and .9; the
-    champion met period 3 with .4. BWT = ((.7 − .8) + (.6 − .5)) / 2; FWT = ((.5 − .3) + (.4 − .2)) / 2, where .3 and .2
-    are those of chance.
+    Training 2: the champion has .8 on 1 and .5 on 2. Its candidate was refused, so at training 3 the same champion has
+    .8, .5 and .4; the candidate .7, .6 and .9. BWT = ((.7 − .8) + (.6 − .5)) / 2; FWT = ((.5 − .3) + (.4 − .2)) / 2,
+    where .3 and .2 are those of chance.
     """
-    first = {"candidate": {"1": 0.8}, "champion": {"1": 0.6}, "uniform": {"1": 0.25}}
-    second = {
-        "candidate": {"1": 0.1, "2": 0.55}, "champion": {"1": 0.8, "2": 0.5}, "uniform": {"2": 0.3},
-    }  # fmt: skip
-    third = {
-        "candidate": {"1": 0.7, "2": 0.6, "3": 0.9}, "champion": {"1": 0.8, "2": 0.5, "3": 0.4}, "uniform": {"3": 0.2},
-    }  # fmt: skip
+    first = {"rows": {}, "uniform": {"1": 0.25}}
+    second = {"rows": {"1": {"1": 0.8, "2": 0.5}}, "uniform": {"2": 0.3}}
+    third = {"rows": {"2": {"1": 0.8, "2": 0.5, "3": 0.4}}, "uniform": {"3": 0.2}}
     with open_parts(load_config(write_config(tmp_path))) as parts:
-        periods.keep(parts, 1, first, accepted=True)
-        periods.keep(parts, 2, second, accepted=False)
-        stored = parts.store.document(periods.DOCUMENT).body
-        found = periods._matrix(stored, third, ["1", "2", "3"])
+        for measured in (first, second, second, {}):
+            periods.keep(parts, measured)
+        stored = parts.store.document(periods.DOCUMENT)
+    assert stored.number == 2  # what is there already is not written again
+    together = periods._together(stored.body, third)
+    found = periods._matrix(together, {"1": 0.7, "2": 0.6, "3": 0.9}, "3")
+    # After 1, nobody has met period 3.
+    assert np.allclose(found.scores, [[0.8, 0.5, 0.8], [0.8, 0.5, 0.4], [0.7, 0.6, 0.9]])
     measured = transfer(found.scores, found.first)
     assert measured.backward == pytest.approx(0.0)
     assert measured.forward == pytest.approx(0.2)
     assert measured.accuracy == pytest.approx((0.7 + 0.6 + 0.9) / 3)
+    assert periods._matrix(first, {"1": 0.8}, "1") is None
+
+
+def test_only_the_latest_periods_are_kept():
+    stored = {"rows": {}, "uniform": {}}
+    for period in range(30):
+        measured = {"rows": {str(period - 1): {str(period): 0.5}}, "uniform": {str(period): 0.1}}
+        stored = periods._together(stored, measured)
+    assert list(stored["uniform"]) == [str(period) for period in range(10, 30)]
+    assert set(stored["rows"]) == {str(period) for period in range(10, 29)}

@@ -1,4 +1,4 @@
-"""`check_named`: what a config names outside itself is there, before anything is trained for hours in vain."""
+"""`check_config`: what a config names outside itself is there, before anything is trained for hours in vain."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from rl_eval.errors import InputError
 from rl_eval.production.config import ProductionConfig
 
 
-def check_named(config: ProductionConfig) -> None:
+def check_config(config: ProductionConfig) -> None:
     """Read the suites, the reference environment and the price list that a config names.
 
     Raises:
