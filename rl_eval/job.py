@@ -26,6 +26,7 @@ from rl_eval.machine import machine_rate
 from rl_eval.memory import out_of_memory
 from rl_eval.override_text import override, shell_word, training_command
 from rl_eval.production.audit.runs import append_end, append_training, append_verdict
+from rl_eval.rewards import RewardFunction
 from rl_eval.tracking import Tracker, confusion_plot, evidence_plots, open_tracker, verdict_summary
 from rl_eval.training import train
 
@@ -208,7 +209,9 @@ def _learn(
     )
     status = "failed"
     try:
-        for sentence in domains.domain(config.env.name).notes(config.env):
+        domain = domains.domain(config.env.name)
+        reward = RewardFunction.from_config(config.reward["terms"])
+        for sentence in (*domain.notes(config.env), *domain.reward_notes(config.env, reward)):
             _note(sentence)
         if resume and _finished(directory):  # what is left is to judge it
             trained = runs.read_run(directory)

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from rl_eval.policy import Policy
     from rl_eval.report.behaviour import Behaviour
     from rl_eval.report.figure import Figure
+    from rl_eval.rewards import RewardFunction
 
 # `train` is learned from, `validation` chooses between snapshots, `test` is what a gate plays.
 Part = Literal["train", "validation", "test"]
@@ -119,6 +120,10 @@ class Domain(ABC, Generic[Config]):
 
     def notes(self, config: Config) -> Sequence[str]:
         """Sentences on what the config leaves to a default that matters; train.py prints them."""
+        return ()
+
+    def reward_notes(self, config: Config, reward: RewardFunction) -> Sequence[str]:
+        """Sentences on a reward that does not fit what the environment is judged by; train.py prints them."""
         return ()
 
     def not_repeatable(self, config: Config) -> str | None:

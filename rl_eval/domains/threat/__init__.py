@@ -20,6 +20,7 @@ from rl_eval.validation_errors import config_sentence
 if TYPE_CHECKING:
     import numpy as np
 
+    from rl_eval.diagnostics import Diagnostic
     from rl_eval.domains.rows import RowReader
     from rl_eval.domains.threat.data import FlowDataset
     from rl_eval.domains.threat.vector import ThreatVector
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from rl_eval.policy import Policy
     from rl_eval.report.behaviour import Behaviour
     from rl_eval.report.figure import Figure
+    from rl_eval.rewards import RewardFunction
 
 __all__ = ["ACTIONS", "ALERT", "ALLOW", "BLOCK", "DOMAIN", "QUARANTINE", "Config", "Threat"]
 
@@ -83,6 +85,13 @@ class Threat(Domain[Config]):
     def notes(self, config: Config) -> Sequence[str]:
         """Columns of a CSV file that are nearly unique, or that predict the label alone."""
         return _dataset(config).notes if config.data == "csv" else ()
+
+    def reward_notes(self, config: Config, reward: RewardFunction) -> Sequence[str]:
+        """A matrix that makes other decisions best than the costs do."""
+        from rl_eval.domains.threat.rewards import price_difference
+
+        difference = price_difference(reward.terms, config.costs)
+        return () if difference is None else (difference,)
 
     def facts(self, config: Config) -> Sequence[str]:
         """The truth about each flow, and what was decided."""
@@ -161,6 +170,12 @@ class Threat(Domain[Config]):
         from rl_eval.domains.threat.metrics import decision_accuracy, mean_cost
 
         return (mean_cost, decision_accuracy)
+
+    def diagnostics(self) -> Sequence[Diagnostic]:
+        """A check for rewards that do not follow the costs."""
+        from rl_eval.domains.threat.diagnostics import DIAGNOSTICS
+
+        return DIAGNOSTICS
 
     def figures(self, behaviour: Behaviour) -> Sequence[Figure]:
         """Confusion matrix, actions by label, and the attack types that were missed most."""

@@ -11,6 +11,8 @@ from rl_eval.rewards import Outcome, RewardTerm
 
 ALLOW, ALERT = 0, 3
 CLASSES, ACTIONS = 2, 4
+Matrix2D = Sequence[Sequence[float]] | np.ndarray  # [class, action]
+SAME_PRICE = 1e-6  # of the largest cost; a reward is float32
 
 
 class Matrix(RewardTerm):
@@ -22,7 +24,7 @@ class Matrix(RewardTerm):
             equal weight, as in DQNimb (Lin et al., arXiv 1901.01379, eq. 3).
     """
 
-    def __init__(self, values: Sequence[Sequence[float]], rho: float = 1.0):
+    def __init__(self, values: Matrix2D, rho: float = 1.0):
         matrix = np.array(values, np.float32)
         if matrix.shape != (CLASSES, ACTIONS) or not np.isfinite(matrix).all():
             raise ValueError(
@@ -38,6 +40,21 @@ class Matrix(RewardTerm):
     def __call__(self, outcome: Outcome) -> np.ndarray:
         """`[N]` the entry of each flow's class and action."""
         return self._flat.take(ACTIONS * outcome["label"].astype(np.int8) + outcome["action"])
+
+
+class Costs(Matrix):
+    """Minus what a decision costs, as a share of the largest cost, so that prices in any currency train alike.
+
+    Args:
+        values: the costs, two rows of four; `${env.costs}` in a config makes them the environment's own.
+    """
+
+    def __init__(self, values: Matrix2D):
+        super().__init__(values)
+        largest = float(np.abs(self.values).max())
+        if not largest > 0.0:
+            raise ValueError("all costs are 0, so no decision is better than another: give env.costs")
+        super().__init__(-np.asarray(values, np.float64) / largest)
 
 
 class AlertBudget(RewardTerm):
@@ -86,7 +103,33 @@ class Severity(RewardTerm):
         return np.where(missed, -self._penalty.take(outcome["category"]), np.float32(0.0))
 
 
-def break_even(matrix: Sequence[Sequence[float]]) -> float:
+def price_difference(terms: Mapping[str, tuple[float, RewardTerm]], costs: Matrix2D) -> str | None:
+    """How a reward prices decisions otherwise than `env.costs`, as a sentence; None where both make the same ones best.
+
+    Args:
+        terms: name -> weight and term; those that are not a `Matrix` are left out.
+        costs: `[2, A]`.
+    """
+    matrices = {name: weight * term.values.astype(np.float64) for name, (weight, term) in terms.items()
+                if isinstance(term, Matrix)}  # fmt: skip
+    if not matrices:
+        return None
+    reward, cost = np.sum(list(matrices.values()), axis=0), np.asarray(costs, np.float64)
+    threat = np.linspace(0.0, 1.0, 1001)[:, None]
+    expected_cost = (1.0 - threat) * cost[0] + threat * cost[1]
+    best = ((1.0 - threat) * reward[0] + threat * reward[1]).argmax(axis=1)
+    lost = expected_cost[np.arange(len(best)), best] - expected_cost.min(axis=1)
+    if lost.max() <= SAME_PRICE * np.abs(cost).max():
+        return None
+    names = " and ".join(f"reward.terms.{name}" for name in matrices)
+    return (
+        f"{names} and env.costs price decisions differently (flagging pays from P(threat) = "
+        f"{break_even(reward):.2g} by the reward, and from {break_even(-cost):.2g} by the costs): "
+        "reward=threat_costs makes the reward from env.costs"
+    )
+
+
+def break_even(matrix: Matrix2D) -> float:
     """The smallest P(threat) above which some flagging action is worth more than allowing; 1 if none is.
 
     With r(a) = (1-p)·m[0,a] + p·m[1,a], action a beats allow from

@@ -7,9 +7,11 @@ import pytest
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
+from omegaconf import OmegaConf
 
+from rl_eval.diagnostics import DiagnosedRun, findings_of
 from rl_eval.domains.threat import Config
-from rl_eval.domains.threat.rewards import AlertBudget, Matrix, Severity, break_even
+from rl_eval.domains.threat.rewards import AlertBudget, Costs, Matrix, Severity, break_even, price_difference
 from rl_eval.errors import InputError
 from rl_eval.rewards import RewardFunction
 
@@ -63,6 +65,46 @@ def test_break_even_is_the_least_probability_at_which_flagging_wins(matrix):
         assert result >= 1 - 1e-3 or (benign[1:] == benign[0]).any() or result == 0
     else:
         assert result == pytest.approx(grid[wins.argmax(), 0], abs=1e-3)
+
+
+costs = st.lists(st.lists(st.floats(0, 900).map(lambda x: round(x, 1)), min_size=4, max_size=4), min_size=2, max_size=2)
+
+
+@given(costs.filter(lambda rows: np.max(rows) > 0))
+def test_a_reward_of_the_costs_makes_the_same_decisions_best_in_any_currency(values):
+    term = Costs(values)
+    assert price_difference({"matrix": (1.0, term)}, values) is None
+    assert price_difference({"matrix": (2.0, term)}, np.multiply(values, 0.01)) is None
+    assert term.range[0] == pytest.approx(-1.0)
+    assert break_even(term.values) == pytest.approx(break_even(-np.array(values)), abs=1e-3)
+
+
+def test_the_preset_of_costs_follows_them():
+    preset = OmegaConf.load(CONF / "threat_costs.yaml")
+    for values in ([[0, 100, 40, 10], [500, 0, 20, 60]], [list(row) for row in Config().costs]):
+        config = OmegaConf.create({"env": {"costs": values}, "reward": preset})
+        terms = OmegaConf.to_container(config, resolve=True)["reward"]["terms"]
+        assert terms["matrix"]["values"] == values
+        assert isinstance(RewardFunction.from_config(terms).terms["matrix"][1], Costs)
+
+
+def test_a_reward_of_other_prices_is_named_with_both_break_evens():
+    default = {"matrix": (1.0, Matrix(VALUES))}
+    assert price_difference(default, Config().costs) is None
+    assert "0.25 by the reward, and from 0.022 by the costs" in price_difference(
+        default, [[0, 100, 40, 10], [500, 0, 20, 60]]
+    )
+    assert price_difference({"budget": (1.0, AlertBudget(1, 1.0))}, Config().costs) is None
+    with pytest.raises(InputError, match=r"reward\.terms\.m: all costs are 0"):
+        RewardFunction.from_config({"m": {"_target_": "rl_eval.domains.threat.rewards.Costs", "values": [[0] * 4] * 2}})
+
+
+def test_doctor_names_a_reward_of_other_prices():
+    term = {"_target_": "rl_eval.domains.threat.rewards.Matrix", "values": VALUES}
+    for costs, expected in ((Config().costs, []), ([[0, 9, 9, 9], [9, 0, 0, 0]], ["prices_differ"])):
+        config = {"env": {"name": "threat", "costs": costs}, "reward": {"terms": {"matrix": term}}}
+        run = DiagnosedRun(Path("run"), {}, config)
+        assert [finding.name for finding in findings_of(run, "prices_differ")] == expected
 
 
 def test_two_actions_have_the_textbook_threshold():
