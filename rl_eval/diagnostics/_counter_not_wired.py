@@ -15,7 +15,8 @@ def counter_not_wired(run: DiagnosedRun) -> Finding | None:
     """env_steps stays the same, or is below the sum of the episode lengths.
 
     Reads `env_steps` of the curves, and `env_steps` and `steps_finished` of run.json. Steps only rise, and they include
-    those of all finished episodes.
+    those of all finished episodes. Budgets, schedules and comparisons depend on this counter: add the number of copies
+    at every vector step.
     """
     steps = run.curve("env_steps")
     counted, finished = finite(run.info.get("env_steps")), finite(run.info.get("steps_finished"))

@@ -21,6 +21,12 @@ def critic_ceiling(run: DiagnosedRun) -> Finding | None:
     Reads γ, λ, `explained_variance`, and the judged policy at play on the validation part. With independent steps no
     V(s) explains more than (1 − γ²λ²) / (1 − γ²λ² + γ² + w) of the variance of GAE(λ) targets, where w is the reward
     noise divided by the variance of E[r|s]. With γ = 0 that is 1 / (1 + w), all that the state says about the reward.
+    Steps are independent if the environment says so (`independent_cases`), or if neither rewards nor observations
+    correlate with those of the next step. w is exact if the outcome has the posterior of the label; otherwise it comes
+    from a cross-fitted ridge regression. One-step Q-learning counts as λ = 0.
+
+    A problem if the ceiling is below .25 and below half of that with γ = 0: try `agent.gamma=0`. A warning if the last
+    quarter of training explains less than .8 of the ceiling.
     """
     critic = critic_of(run)
     if critic is None:

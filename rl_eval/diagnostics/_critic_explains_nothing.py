@@ -17,7 +17,8 @@ def critic_explains_nothing(run: DiagnosedRun) -> Finding | None:
 
     Reads `explained_variance` = 1 − var(R − V) / var R over the last quarter of the rows, `value_loss`, and
     `agent.vf_coef`. At 0 the critic is no better than the mean of the targets (Andrychowicz et al., ICLR 2021). With
-    independent steps a critic may be unable to do better: see `critic_ceiling`.
+    independent steps a critic may be unable to do better: see `critic_ceiling`. Try `agent.vf_coef=0.5` if the value
+    loss has no weight, and `agent.normalize_reward=true` if the loss is above 100.
     """
     late = run.late("explained_variance", LATE)
     if len(late) < 2 or late.mean() > NOTHING or steps_are_independent(run):

@@ -18,7 +18,12 @@ MAX_NAMES = 6
 
 @diagnostic
 def dead_features(run: DiagnosedRun) -> list[Finding]:
-    """Observation columns that never change, or that repeat another column."""
+    """Observation columns that never change, or that repeat another column.
+
+    Reads the cases of the training part; without cases, the observations of the judged policy and of random actions. A
+    constant column is exactly constant. A copy has a correlation above 1 − 10⁻⁹, scaled and shifted or not. A warning
+    from 5 % of the columns, else a note: columns for categories that training did not have may be empty.
+    """
     sample = observed(run)
     if sample is None or len(sample.rows) < 2:
         return []

@@ -35,7 +35,8 @@ def entropy_collapse(run: DiagnosedRun) -> Finding | None:
 
     Reads `entropy` / log A by fifths of training, and `greedy_share`, the share of steps whose most likely action
     is the most frequent one. A policy may become certain. If it is certain of one action from the start, it never tried
-    the others (Ahmed et al., *Understanding the impact of entropy on policy optimization*, ICML 2019).
+    the others (Ahmed et al., *Understanding the impact of entropy on policy optimization*, ICML 2019). The thresholds
+    are .05 of log A and 98 % of the last steps. Increase `agent.ent_coef`.
     """
     phases, greedy = share_of_uniform(run), run.late("greedy_share")
     if phases is None or not len(greedy) or not phases[0] <= COLLAPSED or greedy.mean() < ONE_ACTION:
@@ -60,7 +61,8 @@ def entropy_collapse(run: DiagnosedRun) -> Finding | None:
 def entropy_never_falls(run: DiagnosedRun) -> Finding | None:
     """The policy stays almost uniformly random to the end, with an entropy bonus.
 
-    Reads `entropy` / log A by fifths of training and `agent.ent_coef`: H / log A ≥ .95 in the last fifth.
+    Reads `entropy` / log A by fifths of training and `agent.ent_coef`: H / log A ≥ .95 in the last fifth. Decrease
+    `agent.ent_coef`.
     """
     phases, weight = share_of_uniform(run), run.number("agent.ent_coef")
     if phases is None or not weight or weight <= 0 or not phases[-1] >= UNIFORM:

@@ -19,7 +19,12 @@ MAX_NAMES = 5
 
 @diagnostic
 def feature_shift(run: DiagnosedRun) -> Finding | None:
-    """Observation columns that are distributed differently in `validation` than in `train`."""
+    """Observation columns that are distributed differently in `validation` than in `train`.
+
+    Reads the cases of both parts, never those of `test`. The Kolmogorov–Smirnov distance of a column is above .1, and
+    above its critical value at .01 over all columns (Smirnov 1948). A warning above .3. Split the data again, or train
+    on later data.
+    """
     train = observed(run, "train")
     validation = observed(run, "validation") if train is not None and train.from_data else None
     if train is None or validation is None or not validation.from_data:

@@ -19,7 +19,8 @@ def gradients_explode(run: DiagnosedRun) -> Finding | None:
     """Gradients a thousand times the clipping norm, or a run that ended because a number was not finite.
 
     Reads `grad_norm` (before clipping), `agent.max_grad_norm`, and the reason of a failed run. Clipping keeps the
-    direction (Pascanu et al., ICML 2013), but such a gradient is almost entirely that of the critic.
+    direction (Pascanu et al., ICML 2013), but such a gradient is almost entirely that of the critic. Try
+    `agent.normalize_reward=true`, or a tenth of the learning rate.
     """
     norms, limit = run.curve("grad_norm"), run.number("agent.max_grad_norm") or 0.5
     reason = run.info.get("reason")

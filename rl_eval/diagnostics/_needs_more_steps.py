@@ -40,7 +40,15 @@ class Goal:
 
 @diagnostic
 def needs_more_steps(run: DiagnosedRun) -> Finding | None:
-    """The curve still rises at the end, below its threshold: about how many steps are needed."""
+    """The curve still rises at the end, below its threshold: about how many steps are needed.
+
+    Reads `validation_score` if a criterion on that metric failed; else `episode_return_mean`, if the reward is that of
+    the environment and `env.success_return` is set. The last half must rise by a trend test at .05 that allows for
+    autocorrelation. Two shapes are extrapolated: a straight line through the last half, and a − b·exp(−t/T) through the
+    full curve, with residuals resampled in blocks (Künsch 1989). The estimate goes from the lower 2.5 % of both to the
+    upper 97.5 % of the second. Often there is no upper bound, because a straight line does not show where it will stop.
+    Without a threshold the finding is a note that the return still rose.
+    """
     if reached(run):
         return None
     goal = goal_of(run)

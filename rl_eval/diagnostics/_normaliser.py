@@ -16,7 +16,11 @@ RESTORE = "Restore the original snapshot, or train again: without these statisti
 
 @diagnostic
 def normaliser_not_restored(run: DiagnosedRun) -> Finding | None:
-    """The observation statistics of the judged snapshot are missing, stale, or not those of training."""
+    """The observation statistics of the judged snapshot are missing, stale, or not those of training.
+
+    Reads the judged snapshot and the resume point of the same env step. With `agent.normalize_obs=true` a snapshot has
+    count, mean and M2 of the observations, and the count equals its env step. Restore the snapshot, or train again.
+    """
     expected, snapshot = run.setting("agent.normalize_obs"), run.snapshot
     if not isinstance(expected, bool) or snapshot is None:
         return None

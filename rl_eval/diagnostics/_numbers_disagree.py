@@ -22,7 +22,12 @@ MAX_FAULTS = 4
 
 @diagnostic
 def numbers_disagree(run: DiagnosedRun) -> Finding | None:
-    """The numbers of the run contradict each other: counts, final results, curves, verdict, snapshots."""
+    """The numbers of the run contradict each other: counts, final results, curves, verdict, snapshots.
+
+    Reads `run.json`, the last row of `metrics.csv`, `verdict.json` and `snapshots/`, and plays the judged snapshot on
+    its validation episodes again, up to 30,000 steps. With the same versions and kind of machine the mean return must
+    be the one in `results`, to the bit. No setting helps: `rl-eval verify RUN` says what the bytes should be.
+    """
     faults = disagreeing(run)
     if not faults:
         return None

@@ -18,7 +18,8 @@ def overestimation(run: DiagnosedRun) -> Finding | None:
     Reads `q_mean` (of the best action), `q_max` and `q_bound` over the last quarter of the rows. `q_bound` is the
     return if every reward were the largest one so far: r / (1 − γ), or r if no reward is above 0. The maximum over
     noisy estimates is too high on average, and bootstrapping propagates it (Thrun & Schwartz 1993; van Hasselt et al.,
-    AAAI 2016). A problem if the mean is more than 5 % above the bound, a warning if the maximum is 50 % above.
+    AAAI 2016). A problem if the mean is more than 5 % above the bound, a warning if the maximum is 50 % above. Try
+    `agent.double=true`, else a slower target network.
     """
     means, largest, bounds = (run.late(name, LATE) for name in ("q_mean", "q_max", "q_bound"))
     if not len(means) or not len(largest) or not len(bounds):

@@ -44,7 +44,13 @@ class Gap:
 
 @diagnostic
 def overfits(run: DiagnosedRun) -> Finding | None:
-    """The judged policy gets more of the possible reward on its training cases than on the validation part."""
+    """The judged policy gets more of the possible reward on its training cases than on the validation part.
+
+    Plays the judged policy on both parts. Counts the reward of each case minus that of its best action, so that cases
+    of different value can be compared. Pooled z above 3.09 (p = .001) and Cohen's d of at least .1. A warning if the
+    policy misses at most half as much on `train`. Try more cases, fewer passes, or
+    `agent.network.widths=[16] agent.network.dropout=0.2`.
+    """
     config = run.environment
     if config is None or not domains.domain(config.name).has_cases or run.played is None:
         return None

@@ -80,7 +80,8 @@ def priorities_collapsed(run: DiagnosedRun) -> Finding | None:
 
     Reads `replay_distinct` over the last quarter of the rows: the number of different transitions that an iteration
     sampled, divided by that of uniform sampling. Below .3 most updates repeat a few transitions, and the agent
-    memorises their noise (Schaul et al., ICLR 2016, section 3.3, on the loss of diversity).
+    memorises their noise (Schaul et al., ICLR 2016, section 3.3, on the loss of diversity). Try
+    `agent.priority_alpha=0.4`.
     """
     late = run.late("replay_distinct", LATE)
     if not len(late) or late.mean() >= COLLAPSED:

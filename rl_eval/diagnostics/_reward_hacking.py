@@ -66,7 +66,14 @@ class WorseThanChance:
 
 @diagnostic
 def reward_hacking(run: DiagnosedRun) -> Finding | None:
-    """The reward rises while the task metric on the validation part gets worse, or is worse than at random."""
+    """The reward rises while the task metric on the validation part gets worse, or is worse than at random.
+
+    Either: the judged policy earns more than random actions on the same validation episodes and has a worse metric,
+    each with a paired z above 3.09. Or: over at least 8 validation scores a column `reward/<term>` rises and the metric
+    gets worse, each by a trend test at .05 that allows for autocorrelation; requiring both needs no correction (Berger
+    1982). Not reported if the policy overfits, which looks similar. Try `reward.terms.<term>.weight=0`, then correct
+    the term.
+    """
     metric, sign = _task_metric(run)
     if metric is None:
         return None

@@ -18,7 +18,10 @@ MAX_NAMES = 6
 
 @diagnostic
 def unwired_reward(run: DiagnosedRun) -> Finding | None:
-    """A reward term that was exactly zero in every row of metrics.csv."""
+    """A reward term that was exactly zero in every row of metrics.csv.
+
+    Reads `reward/<term>` of terms whose weight is not 0. A problem if it is the only term, else a warning.
+    """
     terms = _terms(run)
     silent = [name for name, values in terms.items() if not np.any(values) and _weight(run, name) != 0]
     if not silent:
@@ -43,7 +46,11 @@ def unwired_reward(run: DiagnosedRun) -> Finding | None:
 
 @diagnostic
 def drowned_reward(run: DiagnosedRun) -> Finding | None:
-    """One reward term is so large that the others have no influence."""
+    """One reward term is so large that the others have no influence.
+
+    Reads the shares of the magnitudes of all terms over the rows of metrics.csv. A warning from .98, a problem from
+    .995. The proposed weight makes the term as large as the others together.
+    """
     terms = {name: values for name, values in _terms(run).items() if np.any(values)}
     if len(terms) < 2:
         return None

@@ -42,7 +42,12 @@ class Spread:
 
 
 def seed_luck(runs: Sequence[DiagnosedRun]) -> list[Finding]:
-    """Groups of at least two finished runs that differ only in their seed, where the seed decides the result."""
+    """Groups of at least two finished runs that differ only in their seed, where the seed decides the result.
+
+    Reads mean, standard deviation and number of episodes in `results` of each run: a one-way analysis of variance. A
+    note if p ≤ .05 and at least 14 % of the variance is between seeds (Cohen 1988). A warning if a criterion passes
+    with some seeds and fails with others. Train ten seeds, `-m 'seed=range(1,11)'`, and judge the runs together.
+    """
     findings = []
     for group in same_but_seed(runs):
         group_spread = spread([_results(run) for run in group])

@@ -23,7 +23,8 @@ def stale_experience(run: DiagnosedRun) -> Finding | None:
     that collected) and `behaviour_kl` (after it). At the clip range ε of the ratio ρ, Schulman's estimate
     (ρ − 1) − log ρ is about ε²/2. A policy beyond that is no longer close to the one that collected, and the clipped
     objective has no gradient there (Schulman et al. 2017, arXiv 1707.06347, eq. 7). Published settings use each
-    rollout 3 to 20 times (their tables 3 to 5; Andrychowicz et al., ICLR 2021, section 3.5).
+    rollout 3 to 20 times (their tables 3 to 5; Andrychowicz et al., ICLR 2021, section 3.5); more than 50 is a finding.
+    Try `agent.n_epochs=10`.
     """
     clip = run.number("agent.clip_range") or CLIP_RANGE
     clip_kl = clip * clip / 2

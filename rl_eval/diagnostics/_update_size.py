@@ -28,7 +28,8 @@ def updates_too_large(run: DiagnosedRun) -> Finding | None:
 
     Reads `approx_kl` (of A2C `behaviour_kl`) and `clip_fraction`: their medians after the first fifth of training,
     and the largest single update, since one can be enough. Published target KLs are .01 to .03 (Stable-Baselines3 and
-    Spinning Up); .1 is several clip ranges, and 1 nat is a different policy.
+    Spinning Up); .1 is several clip ranges, and 1 nat is a different policy. Half of the ratios beyond the clip range
+    is a finding too. Try a tenth of the learning rate.
     """
     kl = sizes(run)
     if not len(kl):
@@ -71,7 +72,8 @@ def updates_too_small(run: DiagnosedRun) -> Finding | None:
 
     Reads `approx_kl` (of A2C `behaviour_kl`): its median over the first half of training, before a schedule ends,
     is below 10⁻⁷ nats. The KL of N small updates in one direction is N² times as large, so `initial_kl`, if logged,
-    must also be below a hundredth of a nat.
+    must also be below a hundredth of a nat. Causes: a tiny learning rate, equal advantages, or an optimiser without the
+    weights of the policy.
     """
     kl, moved = sizes(run), run.late("initial_kl")
     kl = np.abs(kl[: max(1, len(kl) // 2)])

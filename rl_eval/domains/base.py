@@ -54,18 +54,17 @@ class Domain(ABC, Generic[Config]):
     Attributes:
         name: as `env=<name>` and `env: <name>` write it.
         config_model: a frozen pydantic model with a `name`; its defaults are those of `conf/env/<name>.yaml`.
-        has_candidates: whether actions are places of a list that every observation fills anew, so that the number of an
-            action alone does not say what is done.
+        has_candidates: whether an action is a position in a list that each observation fills anew.
         has_cases: whether the data is a finite set of cases, each decided by one step. Evidence can then be about
             exactly this set, and the held-out guard compares cases. Needs `episodes`, `cases` and `case_hashes`.
-        case_index: the fact that numbers the cases, where a metric stays what it is when single cases are left out.
-        location_keys: the keys of the config that say where data lies. They are no part of what the environment is.
-        execution_keys: those that say how it is stepped; they are no part of it either.
-        optional_keys: those that are no part of what it is while they have their defaults.
-        fitted_keys: those that hold a preprocessing fitted elsewhere. They are no part of it either: a gate takes them
+        case_index: the fact that numbers the cases, if metrics stay valid when single cases are left out.
+        location_keys: keys of the config for the location of data; not part of the environment's identity.
+        execution_keys: keys for how it is stepped; not part of its identity.
+        optional_keys: keys that are not part of its identity while they have their defaults.
+        fitted_keys: keys for a preprocessing that was fitted elsewhere; not part of its identity. A gate takes them
             from the run that it judges. See `with_preprocessing`.
         held_out_facts: facts that the training part does not have, so that no reward can read them.
-        extra_modules: the modules that tell whether the extra of the domain's name is installed, if there is one.
+        extra_modules: modules of the extra with the domain's name; they show whether it is installed.
         baselines: name -> `build(config) -> Policy`, the policies that `baseline:<name>` can name.
         shown_baselines: those that the report plays on the same episodes as the judged policy, for `figures`.
     """

@@ -56,18 +56,18 @@ class CriterionSpec(_Strict):
     margin: NotNegative | None = Field(None, description="with better_than: beaten by more than this")
     factor: Positive | None = Field(
         None,
-        description="with better_than: what is beaten is this many times the other policy's value; below 1 is a "
-        "stricter bar where lower is better, above 1 where higher is",
+        description="with better_than: the bar is the other policy's value times this factor; stricter below 1 if "
+        "lower is better, above 1 if higher is better",
     )
     by: Literal["estimate", "evidence"] = Field(
         "evidence",
-        description="evidence: decide on a bound that chance passes with probability alpha at most, the default where "
-        "the metric allows it; estimate: compare the plain number over episodes.fixed",
+        description="evidence, the default if the metric allows it: decide when the error is at most alpha; estimate: "
+        "compare the plain number over episodes.fixed",
     )
     assume: Literal["normal"] | None = Field(
         None,
-        description="of a metric over runs by evidence: that runs are normal, which decides with few runs and is wrong "
-        "where some collapse; without it, nothing but the bounds of the metric is assumed",
+        description="for a metric over runs by evidence: assume that the runs are normally distributed. It decides "
+        "with few runs, and is wrong if some runs collapse; without it only the bounds of the metric are assumed",
     )
 
     @model_validator(mode="after")
@@ -96,8 +96,8 @@ class CriterionSpec(_Strict):
 class RunsSpec(_Strict):
     """How many training runs the suite judges."""
 
-    count: int = Field(1, ge=1, le=1000, description="runs of equal config")
-    same_seed: bool = Field(False, description="whether they repeat one seed, or differ in it")
+    count: int = Field(1, ge=1, le=1000, description="number of runs with equal config")
+    same_seed: bool = Field(False, description="true: the runs repeat one seed; false: each has another seed")
 
 
 class EpisodesSpec(_Strict):
@@ -107,20 +107,19 @@ class EpisodesSpec(_Strict):
         None,
         ge=1,
         le=10_000_000,
-        description="episodes that are played at least, though the evidence may decide sooner: the estimate is of all; "
-        "default: the whole test set, else 100",
+        description="fewest episodes to play, even if evidence decides sooner; default: the whole test set, else 100",
     )
     max: int | None = Field(
         None,
         ge=1,
         le=10_000_000,
-        description="episodes after which `by: evidence` gives up; default: the whole test set, else 400",
+        description="most episodes to play; then `by: evidence` is INCONCLUSIVE; default: the whole test set, else 400",
     )
     fixed: int | None = Field(
         None, ge=1, le=10_000_000, description="episodes for `by: estimate`; default: the whole test set, else 100"
     )
     return_bounds: Annotated[tuple[Number, Number], BeforeValidator(_as_tuple)] | None = Field(
-        None, description="no episode returns less than the first or more than the second"
+        None, description="lowest and highest return that an episode can have"
     )
 
     @model_validator(mode="after")
@@ -138,13 +137,13 @@ class EpisodesSpec(_Strict):
 
 
 class NearDuplicatesSpec(_Strict):
-    """Which cases are almost like one of training or validation, and how many of them are not taken for leaks.
+    """Which cases are almost equal to one of training or validation, and how many of them are no leak.
 
     A near-duplicate looks to the policy like another case after rounding, or in all fields but one.
     """
 
     share: Number = Field(
-        0.01, ge=0, le=1, description="share of the test set; where more cases are near-duplicates, all these are leaks"
+        0.01, ge=0, le=1, description="share of the test set; if more cases are near-duplicates, all of them are leaks"
     )
     rounding: Number = Field(
         0.01,
@@ -166,60 +165,68 @@ class SuiteSpec(_Strict):
     rl_eval: Literal[1] = Field(description="the version of this format")
     plugins: list[str] = Field(
         default_factory=list,
-        description="modules that are imported first, from the folder of this file or from sys.path; needs --rl-trust",
+        description="modules to import first, from the folder of this file or from sys.path; needs --rl-trust",
     )
     needs: list[str] = Field(
         default_factory=list,
-        description="extras whose packages must be installed, or data; where one is missing, `--rl-data` deselects the "
-        "suite, and else it is an error with the command that installs it",
+        description="extras whose packages must be installed, or data; if one is missing, `--rl-data` deselects the "
+        "suite; without --rl-data it is an error with the command that installs it",
     )
     env: str | dict[str, Any] = Field(description="an environment's name, or a mapping with name and overrides")
     judge_on: dict[str, Any] = Field(
-        default_factory=dict, description="overrides of env for judging alone: the runs were trained without them"
+        default_factory=dict, description="overrides of env that only judging uses; the runs were trained without them"
     )
     data: str | None = Field(
-        None, description="what --rl-data calls its data; default: env.data, with dashes for underscores"
+        None, description="the name of the data in --rl-data; default: env.data, with dashes for underscores"
     )
     data_sha256: str | None = Field(
         None, description="SHA-256 of the data, as `sha256sum FILE` prints it; other data is refused"
     )
-    policy: Literal["greedy", "sampled"] = Field("greedy", description="the most likely action, or a draw")
+    policy: Literal["greedy", "sampled"] = Field(
+        "greedy", description="greedy: the most likely action; sampled: an action drawn from the policy"
+    )
     train: dict[str, Scalar | list[Scalar]] = Field(
         default_factory=dict, description="overrides of train.py that the judged runs were made with"
     )
     runs: RunsSpec = Field(default_factory=lambda: RunsSpec.model_validate({}), description="which runs are judged")
     alpha: Number = Field(
-        0.05, ge=1e-9, lt=0.5, description="chance that a policy below the bar is accepted, a criterion; likewise above"
+        0.05,
+        ge=1e-9,
+        lt=0.5,
+        description="for each criterion: the highest chance that a policy below the bar is accepted, and that one "
+        "above is rejected",
     )
     episodes: EpisodesSpec = Field(
         default_factory=lambda: EpisodesSpec.model_validate({}), description="how many held-out episodes are played"
     )
     population: Literal["source", "set"] = Field(
-        "source", description="whether evidence is about future cases, or about exactly the cases of a finite test set"
+        "source",
+        description="what evidence is about. source: future cases; set: exactly the cases of a finite test set",
     )
     copies: Literal["once", "weigh"] = Field(
         "once",
         description="population source: whether exact copies of a case count once, or as often as they appear",
     )
     units: Literal["case", "episode"] | None = Field(
-        None, description="unit of metrics over cases; default: case where decisions are independent, else episode"
+        None, description="unit of metrics over cases; default: case if decisions are independent, else episode"
     )
     gate_seed: int | None = Field(None, ge=0, le=2**32 - 1, description="default: a hash of suite name and environment")
     controls: Policies = Field(
         default_factory=lambda: list(CONTROLS),
-        description="useless policies; if one of them passes every task criterion, the suite measures nothing",
+        description="useless policies; if one of them passes every task criterion, the suite measures nothing; "
+        "default: random, constant:* and untrained",
     )
     attainable: str | None = Field(
         None, description="a policy that must pass every task criterion, else the suite demands what nothing reaches"
     )
     leaks: Literal["refuse", "drop", "report"] = Field(
         "refuse",
-        description="what happens where held-out episodes or cases took part in training or validation: "
-        "nothing is judged, they are left out, or they are kept and reported",
+        description="held-out episodes or cases that took part in training or validation. refuse: nothing is judged; "
+        "drop: they are left out; report: they are kept and reported",
     )
     near_duplicates: NearDuplicatesSpec = Field(
         default_factory=lambda: NearDuplicatesSpec.model_validate({}),
-        description="of cases that are decided one by one: which are almost like one of training",
+        description="which cases count as almost equal to a case of training",
     )
     criteria: dict[str, CriterionSpec] = Field(min_length=1, description="name -> one condition on one metric")
 

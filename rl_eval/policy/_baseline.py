@@ -12,7 +12,7 @@ from rl_eval.policy._source import Source
 
 
 class BaselineSource(Source):
-    """The baselines of the environment's domain."""
+    """A baseline of the environment's domain, by name."""
 
     prefix = "baseline"
     usage = "baseline:<name>"

@@ -157,7 +157,7 @@ def _reason(response: Response) -> str:
 
 
 class HttpSource(Source):
-    """Servers by URL.
+    """A policy server: `rl-eval serve`, KServe v2, MLflow, or your own. Another machine than this one needs trust.
 
     Args:
         scheme: `http` or `https`.

@@ -186,7 +186,7 @@ def _meanings(graph: OnnxProcess, inputs: GraphInputs, spec: str, spaces: Spaces
 
 
 class OnnxSource(Source):
-    """Graphs by file."""
+    """An ONNX file."""
 
     prefix = "onnx"
     usage = "onnx:<file>"

@@ -57,7 +57,7 @@ def _parameters(function: Any) -> set[str]:
 
 
 class PythonSource(Source):
-    """Functions, objects with `act`, and what makes such an object, by module and name.
+    """A function, an object with `act`, or a class or function that makes such an object. Needs trust.
 
     A class makes one, and so does a function whose only parameter is `seed`. Each gets the seed if it takes one.
     """

@@ -62,7 +62,7 @@ class StableBaselines3Policy:
 
 
 class StableBaselines3Source(Source):
-    """Models by algorithm and file."""
+    """A model of Stable-Baselines3 or sb3-contrib, by algorithm and file. Needs trust."""
 
     prefix = "sb3"
     usage = "sb3:<algo>:<zip>[+<vecnormalize.pkl>]"

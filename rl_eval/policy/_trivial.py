@@ -118,7 +118,7 @@ def _orthogonal(inputs: int, outputs: int, gain: float, rng: np.random.Generator
 
 
 class RandomSource(Source):
-    """`random`."""
+    """Legal actions, drawn uniformly."""
 
     prefix = "random"
     usage = "random"
@@ -141,7 +141,7 @@ class RandomSource(Source):
 
 
 class ConstantSource(Source):
-    """`constant:<action>`."""
+    """The same action for every observation. `constant:*` in a suite is every constant."""
 
     prefix = "constant"
     usage = "constant:<a>"
@@ -165,7 +165,7 @@ class ConstantSource(Source):
 
 
 class UntrainedSource(Source):
-    """`untrained`, or `untrained:<k>` for the k-th initialisation."""
+    """A network before training; `untrained:<k>` is its k-th initialisation."""
 
     prefix = "untrained"
     usage = "untrained"

@@ -1,0 +1,196 @@
+"""Write docs/reference/, the tables that are made from the code: `python docs/reference.py`."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from conf_tables import code, config_page, environments_page, rewards_page, summary, table
+
+from rl_eval.diagnostics import list_diagnostics, seed_luck
+from rl_eval.domains import Domain
+from rl_eval.evidence import RATIO_METRICS
+from rl_eval.gates import SuiteSpec
+from rl_eval.metrics import Metric, list_metrics
+from rl_eval.policy import SOURCES
+
+FOLDER = Path(__file__).with_name("reference")
+NOTE = "<!-- Written by `python docs/reference.py`. Change the code or its comments, then run it again. -->\n"
+
+
+def suite_page() -> str:
+    """Every key of a suite, from its schema."""
+    schema = SuiteSpec.model_json_schema()
+    parts = [
+        "# Suite keys\n\n`rl-eval schema` prints them as JSON Schema for editors. "
+        "[Suites](../suites.md) shows how to write one.\n",
+        table(("key", "value", "default", "what it is"), _suite_rows(schema, schema)),
+    ]
+    for key, name in (
+        ("criteria.<name>", "CriterionSpec"),
+        ("episodes", "EpisodesSpec"),
+        ("runs", "RunsSpec"),
+        ("near_duplicates", "NearDuplicatesSpec"),
+    ):
+        section = schema["$defs"][name]
+        text = " ".join(section["description"].split())
+        header = ("key", "value", "default", "what it is")
+        parts.append(f"## `{key}`\n\n{text}\n\n" + table(header, _suite_rows(section, schema)))
+    return "\n".join(parts)
+
+
+def _suite_rows(section: dict[str, Any], schema: dict[str, Any]) -> Iterator[tuple[str, str, str, str]]:
+    for name, entry in section["properties"].items():
+        default = entry.get("default")
+        shown = "required" if name in section.get("required", ()) else code(_plain(default))
+        yield code(name), _value(entry, schema), shown, entry.get("description", "")
+
+
+def _plain(value: object) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    return "" if value is None or value in ([], {}) else str(value).replace("'", "")
+
+
+def _value(entry: dict[str, Any], schema: dict[str, Any]) -> str:
+    """The type of a value in a few words."""
+    if "enum" in entry:
+        return ", ".join(code(value) for value in entry["enum"])
+    if "const" in entry:
+        return code(entry["const"])
+    if "$ref" in entry:
+        return "section"
+    if "anyOf" in entry:
+        kinds = [_value(kind, schema) for kind in entry["anyOf"] if kind.get("type") != "null"]
+        return " or ".join(dict.fromkeys(kinds))
+    if entry.get("type") == "array":
+        return "two numbers" if "prefixItems" in entry else f"list of {_value(entry['items'], schema)}s"
+    names = {"string": "text", "integer": "whole number", "object": "mapping", "boolean": "true, false"}
+    return names.get(entry.get("type", ""), entry.get("type", "value"))
+
+
+def metrics_page() -> str:
+    """Every metric, by kind."""
+    kinds = {
+        "task": "Computed from the policy's own episodes. A criterion on it is decided by evidence where this is "
+        "possible; `bounds` means that the suite must declare them.",
+        "training": "Computed from the files of one training run; decided by estimate.",
+        "artefact": "Whether something holds for a run; 1 or 0.",
+        "run": "Computed over several runs.",
+    }
+    parts = ["# Metrics\n\nWhat `metric:` in a criterion can name, and `validation.metric`.\n"]
+    for kind, text in kinds.items():
+        rows = [
+            (code(m.name), m.description, m.better or "–", m.unit, _decided(m), ", ".join(map(code, m.needs)))
+            for m in list_metrics()
+            if m.kind == kind
+        ]
+        columns = 6 if kind == "task" else 5 if kind == "run" else 3
+        header = ("metric", "what it is", "better", "unit", "by", "facts that it reads")
+        parts.append(f"## {kind.capitalize()}\n\n{text}\n\n" + table(header[:columns], [row[:columns] for row in rows]))
+    return "\n".join(parts)
+
+
+def _decided(metric: Metric) -> str:
+    if metric.name in RATIO_METRICS or (metric.variable is not None and metric.bounds is not None):
+        return "evidence"
+    return "evidence, with bounds" if metric.variable is not None or metric.statistic is not None else "estimate"
+
+
+def findings_page() -> str:
+    """Every finding of `rl-eval doctor`."""
+    checks: dict[str, Callable[..., Any]] = {entry.name: entry.check for entry in list_diagnostics()}
+    checks[seed_luck.__name__] = seed_luck
+    rows = [(f"[`{name}`](#{name})", summary(check)) for name, check in sorted(checks.items())]
+    details = [f"## `{name}`\n\n{inspect.getdoc(check)}\n" for name, check in sorted(checks.items())]
+    text = (
+        "# Findings\n\nWhat `rl-eval doctor` looks for: [Doctor](../doctor.md). A suite names one as `diagnostic:`.\n\n"
+    )
+    return text + table(("finding", "sign"), rows) + "\n" + "\n".join(details)
+
+
+def extending_page() -> str:
+    """The parts of a domain and of a policy source."""
+    parts = ["# Parts of a domain\n\nAll but `name` and `make` are optional. [Extending](../extending.md) shows one.\n"]
+    attributes = inspect.getdoc(Domain).split("Attributes:\n")[1]  # type: ignore[union-attr]
+    entries = re.findall(r"^    (\w+): (.*(?:\n {8,}.*)*)", attributes, re.MULTILINE)
+    parts.append(table(("attribute", "what it is"), [(code(name), " ".join(text.split())) for name, text in entries]))
+    rows = []
+    for name, method in vars(Domain).items():
+        if inspect.isfunction(method) and not name.startswith("_"):
+            arguments = [word for word in inspect.signature(method).parameters if word != "self"]
+            rows.append((code(f"{name}({', '.join(arguments)})"), summary(method)))
+    parts.append(table(("method", "what it returns"), rows))
+    return "\n".join(parts)
+
+
+def policies_page() -> str:
+    """Every way to name a policy."""
+    rows = [(code(source.usage), summary(source)) for source in SOURCES.available()]
+    text = (
+        "# Policy sources\n\nHow a policy is named: in `--rl-run`, `better_than:`, `controls:` and `attainable:`.\n\n"
+    )
+    return text + table(("name", "what it is"), rows)
+
+
+def routes_page() -> str:
+    """The routes of the policy server, from its OpenAPI schema."""
+    from rl_eval.serving.openapi import schema
+
+    whole = schema()
+    rows = [
+        (code(f"{method.upper()} {path}"), operation.get("description", "").replace("\n", " "))
+        for path, methods in whole["paths"].items()
+        for method, operation in methods.items()
+    ]
+    parts = [
+        "# Routes of the policy server\n\nA running server has the full schema at `/openapi.json`; `rl-eval serve "
+        "--openapi` prints it. [Serving](../serving.md) shows how to use them.\n",
+        table(("route", "what it does"), rows),
+    ]
+    bodies = (
+        "SelectActionBody",
+        "SelectActionAnswer",
+        "StoreExperienceBody",
+        "UpdateAnswer",
+        "StatsAnswer",
+        "HealthAnswer",
+    )
+    for name in bodies:
+        model = whole["components"]["schemas"][name]
+        fields = [
+            (code(key), "required" if key in model.get("required", ()) else "", field.get("description", ""))
+            for key, field in model["properties"].items()
+        ]
+        parts.append(f"## {name}\n\n{model['description']}\n\n" + table(("key", "", "what it is"), fields))
+    return "\n".join(parts)
+
+
+PAGES: dict[str, Callable[[], str]] = {
+    "config.md": config_page,
+    "environments.md": environments_page,
+    "rewards.md": rewards_page,
+    "suite.md": suite_page,
+    "metrics.md": metrics_page,
+    "findings.md": findings_page,
+    "domain.md": extending_page,
+    "policies.md": policies_page,
+    "routes.md": routes_page,
+}
+
+
+def pages() -> dict[str, str]:
+    """File name -> text, with a first page that lists the others."""
+    texts = {name: page() for name, page in PAGES.items()}
+    links = "".join(f"- [{text.partition(chr(10))[0].lstrip('# ')}]({name})\n" for name, text in texts.items())
+    texts["README.md"] = "# Reference\n\nTables that are made from the code.\n\n" + links
+    return {name: NOTE + "\n" + text.rstrip() + "\n" for name, text in texts.items()}
+
+
+if __name__ == "__main__":
+    FOLDER.mkdir(exist_ok=True)
+    for name, text in pages().items():
+        (FOLDER / name).write_text(text, encoding="utf-8")
