@@ -87,6 +87,6 @@ class Row:
             return dataclasses.replace(changed, step=step, share=steps[step])
         if target == "full":
             return dataclasses.replace(changed, share=1.0)
-        if target == "promoting":
-            return dataclasses.replace(changed, target=self.challenger)
+        if target == "promoting":  # all units, until it is the champion: none goes back for the moment in between
+            return dataclasses.replace(changed, target=self.challenger, share=1.0)
         return dataclasses.replace(changed, target=version, challenger=None) if target == "pinned" else changed

@@ -79,16 +79,18 @@ class Follower:
             log.warning("registry, store or queue answer again, after: %s", consequence)
 
     def _follow(self) -> bool:
-        aliases = self._registry.aliases()
         try:
+            # The row first: whoever completes a roll-out moves the aliases before the row ends, so a row that is older
+            # than the aliases gives nobody a version that all units have left already.
             row = {} if self._store is None else self._store.document().body
         except UnavailableError:
-            if self._server.current is None and (alone := assignment({}, aliases)).champion is not None:
-                # Better than no answer: without its row, no challenger decides.
-                self._server.serve(Arms(self._arm(alone.champion), None, alone))
-                log.warning("serving version %s alone: the store is away", alone.champion)
+            if self._server.current is None:
+                alone = assignment({}, self._registry.aliases())
+                if alone.champion is not None:  # better than no answer: without its row, no challenger decides
+                    self._server.serve(Arms(self._arm(alone.champion), None, alone))
+                    log.warning("serving version %s alone: the store is away", alone.champion)
             raise
-        assigned = assignment(row, aliases)
+        assigned = assignment(row, self._registry.aliases())
         if assigned.champion is None:
             return True
         champion = self._arm(assigned.champion)
