@@ -8,6 +8,7 @@ import time
 
 import pytest
 
+DURABLE = ("--appendfsync", "always")  # what it has answered is on its disk
 needs_redis = pytest.mark.skipif(shutil.which("redis-server") is None, reason="redis-server is not installed")
 
 

@@ -5,7 +5,7 @@ import shutil
 import pytest
 
 from tests.production.databases import POSTGRES, Postgres, mock_kafka, postgres_tools
-from tests.redis_process import RedisProcess
+from tests.redis_process import DURABLE, RedisProcess
 from tests.serving.served_runs import AGENTS, write_run
 
 
@@ -24,7 +24,7 @@ def redis(tmp_path_factory):
     pytest.importorskip("redis", reason="redis is not installed")
     if shutil.which("redis-server") is None:
         pytest.skip("redis-server is not installed")
-    server = RedisProcess(tmp_path_factory.mktemp("redis"))
+    server = RedisProcess(tmp_path_factory.mktemp("redis"), *DURABLE)
     yield server
     server.kill()
 

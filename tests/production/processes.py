@@ -7,7 +7,7 @@ import sys
 
 from tests.production.served import ROOT
 
-SERVE, COLLECT = "serve", "collect"  # of `rl-eval production`
+SERVE, COLLECT, RUN = "serve", "collect", "run"  # of `rl-eval production`
 
 
 def free_port():
@@ -20,7 +20,7 @@ class Process:
     """`rl-eval production …` or a script, with a config; `line` is the first line that it prints."""
 
     def __init__(self, code, config, errors=subprocess.DEVNULL):
-        command = ["-m", "rl_eval.cli", "production", code] if code in (SERVE, COLLECT) else ["-c", code]
+        command = ["-m", "rl_eval.cli", "production", code] if code in (SERVE, COLLECT, RUN) else ["-c", code]
         self.line = None
         self.process = subprocess.Popen(
             [sys.executable, *command, str(config)], stdout=subprocess.PIPE, stderr=errors, text=True, cwd=ROOT,

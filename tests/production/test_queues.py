@@ -97,14 +97,18 @@ def test_messages_older_than_the_retention_are_removed(kind, request, tmp_path):
     queue.close()
 
 
-def test_redis_that_keeps_no_file_is_refused(redis):
+@pytest.mark.parametrize(
+    ("name", "value", "needed"),
+    [("appendonly", "no", "yes"), ("appendfsync", "everysec", "always"), ("appendfsync", "no", "always")],
+)
+def test_redis_that_answers_before_it_has_written_is_refused(redis, name, value, needed):
     client = redis.client()
-    client.config_set("appendonly", "no")
+    client.config_set(name, value)
     try:
-        with pytest.raises(InputError, match="set appendonly to yes"):
+        with pytest.raises(InputError, match=f"set {name} to {needed}"):
             RedisQueue(redis.url, "s", "g", 10)
     finally:
-        client.config_set("appendonly", "yes")
+        client.config_set(name, needed)
         client.close()
 
 

@@ -6,7 +6,7 @@ import contextlib
 import os
 import secrets
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from rl_eval.errors import InputError
@@ -30,7 +30,7 @@ class RedisQueue:
         idle_s: after which what a consumer has taken is another's.
 
     Raises:
-        InputError: the address is none, or Redis keeps no file of what it acknowledges.
+        InputError: the address is none, or Redis answers before it has written.
         QueueError: it is away.
     """
 
@@ -53,15 +53,25 @@ class RedisQueue:
             raise InputError(f"{address} is no address of Redis ({error}): give redis://HOST:PORT/DB") from error
         with self._translated():
             with contextlib.suppress(redis.ResponseError):  # where the server does not say
-                if self._redis.config_get("appendonly").get("appendonly") == "no":
-                    raise InputError(
-                        f"{self._label} keeps no file of what it acknowledges: set appendonly to yes in its config"
-                    )
+                self._require_durable(self._redis.config_get("append*"))
             try:
                 self._redis.xgroup_create(stream, group, id="0", mkstream=True)
             except redis.ResponseError as error:
                 if "BUSYGROUP" not in str(error):
                     raise
+
+    def _require_durable(self, settings: Mapping[str, str]) -> None:
+        """Refuse a server that answers before a record is on its disk.
+
+        With `appendfsync everysec`, a server whose disk is slow answers up to two seconds before it writes, so that
+        even the end of its process alone loses what it has acknowledged.
+        """
+        for name, value in (("appendonly", "yes"), ("appendfsync", "always")):
+            if settings.get(name, value) != value:
+                raise InputError(
+                    f"{self._label} has {name} {settings[name]}, and may lose what it has acknowledged: set {name} to "
+                    f"{value} in its config"
+                )
 
     @contextlib.contextmanager
     def _translated(self) -> Iterator[None]:
@@ -119,7 +129,7 @@ class RedisQueue:
             return int(self._redis.xlen(self._stream)), oldest
 
     def sync(self) -> None:
-        """Nothing: Redis writes its own file, by its `appendfsync`."""
+        """Nothing: what Redis has answered is on its disk."""
 
     def remove_old(self, before: float) -> int:
         """Remove old messages, and have the file written anew without what was removed."""
