@@ -19,7 +19,7 @@ def loop(runs, tmp_path):
     opened.close()
 
 
-class Moved(Exception):
+class Killed(BaseException):
     """A process ends."""
 
 
@@ -35,7 +35,7 @@ def controller(loop, aliases_move):
 
         def move(self, changes, expected=None):
             if not aliases_move:
-                raise Moved
+                raise Killed
             aliases = {**self.aliases(), **changes}
             loop.registry.write(loop.runs, **{name: number for name, number in aliases.items() if number})
 
@@ -45,7 +45,7 @@ def controller(loop, aliases_move):
 
 def test_units_stay_with_the_new_champion_where_whoever_promotes_is_killed_in_between(loop):
     assert loop.decide(unit="a")["policy_version"] == "2"
-    with pytest.raises(Moved):
+    with pytest.raises(Killed):
         controller(loop, aliases_move=False).command("promote", "good", "ada")
     assert loop.store.document().body["state"] == "promoting"
     assert loop.registry.aliases() == {"champion": 1, "challenger": 2}
