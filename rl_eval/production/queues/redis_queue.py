@@ -60,7 +60,7 @@ class RedisQueue:
                 if "BUSYGROUP" not in str(error):
                     raise
 
-    def _require_durable(self, settings: Mapping[str, str]) -> None:
+    def _require_durable(self, settings: Mapping[str | None, str | None]) -> None:
         """Refuse a server that answers before a record is on its disk.
 
         With `appendfsync everysec`, a server whose disk is slow answers up to two seconds before it writes, so that
