@@ -69,7 +69,7 @@ class Threat(Domain[Config]):
     case_index = "flow"
     extra_modules = ("polars", "sklearn")
     location_keys = ("path", "test_path")
-    optional_keys = ("split", "time_column")
+    optional_keys = ("split", "time_column", "mix")
     fitted_keys = ("preprocessing",)
     baselines = {
         name: _baseline(name)

@@ -50,13 +50,14 @@ class Bayes:
                 f"baseline:bayes needs env.data=synthetic, whose distribution is known; env.data={config.data}"
             )
         self._preprocessing = load_dataset(config).preprocessing
-        self._share, self._costs = threat_share(config), np.asarray(config.costs)
+        self._share, self._mix, self._costs = threat_share(config), config.mix, np.asarray(config.costs)
 
     def threat_probability(self, obs: np.ndarray) -> np.ndarray:
         """P(threat) of each flow from its observation alone, `[N]`."""
         preprocessing = self._preprocessing
         numeric, codes = preprocessing.invert(obs[:, : preprocessing.width])
-        return synthetic.posterior(numeric, codes, self._share, [field.levels for field in preprocessing.categorical])
+        levels = [field.levels for field in preprocessing.categorical]
+        return synthetic.posterior(numeric, codes, self._share, levels, self._mix)
 
     def act(self, obs: np.ndarray, greedy: bool) -> np.ndarray:
         """The action of least expected cost, `[N]`."""

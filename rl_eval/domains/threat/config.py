@@ -16,6 +16,7 @@ ALLOW, BLOCK, QUARANTINE, ALERT = range(4)
 _Cost = Annotated[float, Field(ge=0.0, allow_inf_nan=False)]
 _CostRow = tuple[_Cost, _Cost, _Cost, _Cost]
 _Share = Annotated[float, Field(gt=0.0, lt=1.0)]
+_Weight = Annotated[float, Field(gt=0.0, le=1e6, allow_inf_nan=False)]
 
 
 class Config(EnvConfig):
@@ -41,6 +42,9 @@ class Config(EnvConfig):
         None, description="csv: the column of the time, numbers or ISO 8601, for split=time; it is not a feature"
     )
     prevalence: _Share | None = Field(None, description="resample every part to this share of threats")
+    mix: dict[str, _Weight] | None = Field(
+        None, description="synthetic: families that occur, and how much of their class each is; null: all, as usual"
+    )
     validation_share: _Share = Field(0.15, description="share of a file's training rows kept for model selection")
     test_share: _Share = Field(0.25, description="share of a single file held out for the gate")
     train_flows: int = Field(60_000, ge=100, le=5_000_000, description="synthetic: flows of the train part")
@@ -72,6 +76,8 @@ class Config(EnvConfig):
     def _parts_of_csv(self) -> Config:
         if self.data != "csv" and (self.test_path is not None or self.split != "hash" or self.time_column is not None):
             raise ValueError(f"test_path, split=time and time_column need data=csv, and it is {self.data}")
+        if self.mix is not None and self.data != "synthetic":
+            raise ValueError(f"mix is of the embedded data, and data is {self.data}: leave it out")
         if (self.split == "time") != (self.time_column is not None):
             raise ValueError(
                 "split=time and time_column need each other: name the column of the time, or leave out both"

@@ -129,7 +129,7 @@ def _tables(config: Config) -> dict[str, Table]:
     if config.data == "synthetic":
         share = threat_share(config)
         sizes = {"train": config.train_flows, "validation": config.validation_flows, "test": config.test_flows}
-        return {part: synthetic.generate(sizes[part], share, config.data_seed, part) for part in PARTS}
+        return {part: synthetic.generate(sizes[part], share, config.data_seed, part, config.mix) for part in PARTS}
     learn, test = _source(config).read(config)
     if test is None:  # one file: the test part is a share of it
         held_out = _held_out(learn, config, "test", config.test_share)
@@ -196,7 +196,8 @@ def _check_both_classes(table: Table, part: str, config: Config) -> None:
 def _flow_set(table: Table, preprocessing: Preprocessing, config: Config) -> FlowSet:
     posterior = None
     if config.data == "synthetic":
-        posterior = synthetic.posterior(table.numeric, table.codes, threat_share(config)).astype(np.float32)
+        share = threat_share(config)
+        posterior = synthetic.posterior(table.numeric, table.codes, share, mix=config.mix).astype(np.float32)
     arrays = (preprocessing.transform(table), table.label, table.category, row_hashes(table))
     for array in (*arrays, *([] if posterior is None else [posterior])):
         array.setflags(write=False)  # shared by every environment of the process

@@ -7,12 +7,13 @@ posterior P(threat | flow) is then a ratio of finite sums, exact and vectorised.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from rl_eval.domains.threat.flow_table import Table
+from rl_eval.errors import InputError, nearest
 from rl_eval.seeding import part_key
 
 THREAT_SHARE = 0.109
@@ -81,16 +82,35 @@ _LEVELS = {name: np.array([getattr(f, name) for f in FAMILIES]) / 100.0 for name
 _THREAT = np.array([family.threat for family in FAMILIES])
 
 
-def priors(threat_share: float) -> np.ndarray:
-    """Probability of each family, `[F]`, for a share of threats."""
-    return np.array([f.share for f in FAMILIES]) * np.where(_THREAT, threat_share, 1.0 - threat_share)
+def priors(threat_share: float, mix: Mapping[str, float] | None = None) -> np.ndarray:
+    """Probability of each family, `[F]`.
+
+    Args:
+        threat_share: of all flows.
+        mix: family -> weight within its class; those that are not named do not occur. None: as usual.
+
+    Raises:
+        InputError: a family that there is not, or a class without any.
+    """
+    shares = np.array([family.share for family in FAMILIES])
+    if mix is not None:
+        names = [family.name for family in FAMILIES]
+        if unknown := sorted(set(mix) - set(names)):
+            hint = nearest(unknown[0], names)
+            raise InputError(f"env.mix: there is no family {unknown[0]!r}: {hint}allowed are {', '.join(names)}")
+        shares = np.array([float(mix.get(name, 0.0)) for name in names])
+        for own, what in ((_THREAT, "threats"), (~_THREAT, "benign flows")):
+            if not shares[own].sum():
+                raise InputError(f"env.mix names no family of {what}, and both classes are needed: add one")
+            shares[own] /= shares[own].sum()
+    return shares * np.where(_THREAT, threat_share, 1.0 - threat_share)
 
 
-def generate(flows: int, threat_share: float, seed: int, part: str) -> Table:
-    """Draw a part; the parts of one seed are independent of each other."""
+def generate(flows: int, threat_share: float, seed: int, part: str, mix: Mapping[str, float] | None = None) -> Table:
+    """Draw a part; the parts of one seed are independent of each other. `mix` is that of `priors`."""
     sequence = np.random.SeedSequence([seed, *part_key(part).encode()])
     rng = np.random.Generator(np.random.PCG64(sequence))
-    family = rng.choice(len(FAMILIES), size=flows, p=priors(threat_share))
+    family = rng.choice(len(FAMILIES), size=flows, p=priors(threat_share, mix))
     numeric = np.exp(_MEANS[family] + rng.standard_normal((flows, len(NUMERIC))) @ _CHOLESKY.T)
     codes = np.empty((flows, len(CATEGORICAL)), np.int32)
     for column, name in enumerate(CATEGORICAL):
@@ -113,16 +133,20 @@ def posterior(
     codes: np.ndarray,
     threat_share: float,
     levels: Sequence[Sequence[str]] = tuple(CATEGORICAL.values()),
+    mix: Mapping[str, float] | None = None,
 ) -> np.ndarray:
     """P(threat | flow), `[R]`, from the fields `[R, C]` and the level codes `[R, K]`.
 
     Args:
         levels: the levels that the codes index, for each categorical field; code -1 is any other level.
+        mix: that of `priors`.
     """
     # The Jacobian of the logarithm and the common normalising constant cancel in the ratio.
     white = np.log(numeric) @ _WHITEN.T  # [R, C]
     centres = _MEANS @ _WHITEN.T  # [F, C]
-    joint = np.log(priors(threat_share)) - 0.5 * (centres**2).sum(axis=1) + white @ centres.T
+    with np.errstate(divide="ignore"):  # the logarithm of a family that does not occur
+        prior = np.log(priors(threat_share, mix))
+    joint = prior - 0.5 * (centres**2).sum(axis=1) + white @ centres.T
     for column, (name, field_levels) in enumerate(zip(CATEGORICAL, levels, strict=True)):
         of_level = _LEVELS[name][:, [CATEGORICAL[name].index(level) for level in field_levels]].T  # [K, F]
         other = np.maximum(1.0 - of_level.sum(axis=0), 1e-12)

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from rl_eval.domains import threat
 from rl_eval.domains.threat import data, preprocess, synthetic
 from rl_eval.domains.threat.flow_table import Table, partition_hashes, row_hashes
+from rl_eval.errors import InputError
 
 ROOT = Path(__file__).resolve().parents[3]
 SMALL = {"train_flows": 4000, "validation_flows": 1000, "test_flows": 2500}
@@ -229,6 +230,36 @@ def test_the_posterior_is_that_of_scipys_densities():
     np.testing.assert_allclose(
         synthetic.posterior(flows.numeric, flows.codes, 0.109), threats / np.sum(joint, axis=0), rtol=1e-8, atol=1e-12
     )
+
+
+MIX = {"web": 3.0, "mail": 1.0, "exfiltration": 2.0}
+
+
+def test_a_mix_has_the_families_that_it_names_and_a_posterior_of_its_own():
+    assert synthetic.priors(0.3, MIX)[[0, 2, 8]] == pytest.approx([0.7 * 0.75, 0.7 * 0.25, 0.3])
+    flows = synthetic.generate(40_000, 0.3, seed=3, part="test", mix=MIX)
+    shares = np.bincount(flows.category, minlength=10) / 40_000
+    assert shares == pytest.approx(synthetic.priors(0.3, MIX), abs=0.01)
+    posterior = synthetic.posterior(flows.numeric, flows.codes, 0.3, mix=MIX)
+    assert np.isfinite(posterior).all()
+    middle = (posterior > 0.3) & (posterior < 0.7)
+    assert flows.label[middle].mean() == pytest.approx(posterior[middle].mean(), abs=0.1)
+    config = threat.Config(mix=MIX, **SMALL)
+    assert threat.DOMAIN.fingerprints(config) != threat.DOMAIN.fingerprints(threat.Config(**SMALL))
+    with_none = threat.Config(mix=None, **SMALL)
+    assert threat.DOMAIN.fingerprints(with_none) == threat.DOMAIN.fingerprints(threat.Config(**SMALL))
+
+
+@pytest.mark.parametrize(
+    ("mix", "reason"),
+    [({"web": 1, "flod": 1}, "did you mean 'flood'"), ({"web": 1}, "no family of threats"),
+     ({"flood": 1}, "no family of benign")],
+)  # fmt: skip
+def test_a_mix_that_makes_no_sense_is_refused(mix, reason):
+    with pytest.raises(InputError, match=reason):
+        threat.DOMAIN.fingerprints(threat.Config(mix=mix, **SMALL))
+    with pytest.raises(ValueError, match="embedded data"):
+        threat.Config(data="csv", path="x.csv", label="y", mix=mix)
 
 
 def test_every_law_of_a_family_sums_to_one():
