@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,13 +19,20 @@ from rl_eval.production.store import Store
 
 @dataclass(frozen=True)
 class Parts:
-    """What every process of production works on."""
+    """What every process of production works on.
+
+    Attributes:
+        clock: seconds since 1970.
+        steady: seconds of a clock that never jumps.
+    """
 
     config: ProductionConfig
     store: Store
     queue: Queue
     registry: Registry
     audit: AuditLog
+    clock: Callable[[], float] = time.time
+    steady: Callable[[], float] = time.monotonic
 
     @property
     def folder(self) -> Path:
@@ -33,8 +41,13 @@ class Parts:
 
 
 @contextlib.contextmanager
-def open_parts(config: ProductionConfig) -> Iterator[Parts]:
+def open_parts(
+    config: ProductionConfig, clock: Callable[[], float] = time.time, steady: Callable[[], float] = time.monotonic
+) -> Iterator[Parts]:
     """Open all parts, and close them at the end.
+
+    Args:
+        clock, steady: those of `Parts`.
 
     Raises:
         InputError: the folder cannot be created, or a part cannot be opened.
@@ -47,7 +60,8 @@ def open_parts(config: ProductionConfig) -> Iterator[Parts]:
     with contextlib.ExitStack() as stack:
         store = stack.enter_context(contextlib.closing(Store(config.collect.store, folder)))
         queue = stack.enter_context(contextlib.closing(open_queue(config.collect, folder)))
-        audit = audit_of(config)
+        audit = audit_of(config, clock)
         # A registry that is missing where things have happened is put back by a person: an empty one has no champion.
-        registry = stack.enter_context(contextlib.closing(registry_of(config, create=not audit.path.exists())))
-        yield Parts(config, store, queue, registry, audit)
+        registry = registry_of(config, create=not audit.path.exists(), clock=clock)
+        stack.enter_context(contextlib.closing(registry))
+        yield Parts(config, store, queue, registry, audit, clock, steady)

@@ -10,7 +10,8 @@ import datetime
 import hashlib
 import json
 import os
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -59,10 +60,11 @@ class AuditLog:
 
     Args:
         path: the file; it is created with the first line. Its head is beside it, as `.head`, and its lock as `.lock`.
+        clock: seconds since 1970.
     """
 
-    def __init__(self, path: Path):
-        self.path = path
+    def __init__(self, path: Path, clock: Callable[[], float] = time.time):
+        self.path, self._clock = path, clock
 
     def append(self, event: str, actor: str, facts: Mapping[str, Any] | None = None) -> Head:
         """Append one line; it is on the disk afterwards.
@@ -104,7 +106,7 @@ class AuditLog:
             last, torn, end = self._tail(descriptor)
             head = Head(0, FIRST) if last is None else Head(last.number, last.hash)
             self._check_head(head, last)
-            at = datetime.datetime.now(datetime.UTC).isoformat(timespec="milliseconds")
+            at = datetime.datetime.fromtimestamp(self._clock(), datetime.UTC).isoformat(timespec="milliseconds")
             content, lines = b"", list(entries)
             if torn:  # a writer was killed: nobody was told that this line is there
                 lines.insert(

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from rl_eval.production.audit import AuditLog
@@ -13,7 +14,7 @@ from rl_eval.production.registry import Registry, open_registry
 from rl_eval.production.store import Store
 
 
-def registry_of(config: ProductionConfig, create: bool = True) -> Registry:
+def registry_of(config: ProductionConfig, create: bool = True, clock: Callable[[], float] = time.time) -> Registry:
     """The registry of a config.
 
     Raises:
@@ -21,12 +22,12 @@ def registry_of(config: ProductionConfig, create: bool = True) -> Registry:
     """
     section = config.registry
     key_file = None if section.key_file is None else config.directory / section.key_file
-    return open_registry(section.kind, config.path / section.path, config.name, key_file, create)
+    return open_registry(section.kind, config.path / section.path, config.name, key_file, create, clock)
 
 
-def audit_of(config: ProductionConfig) -> AuditLog:
+def audit_of(config: ProductionConfig, clock: Callable[[], float] = time.time) -> AuditLog:
     """The audit log of a config."""
-    return AuditLog(config.path / config.audit.file)
+    return AuditLog(config.path / config.audit.file, clock)
 
 
 @contextlib.contextmanager

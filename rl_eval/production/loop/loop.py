@@ -6,7 +6,6 @@ end anywhere: the next one reads where things are.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -48,14 +47,14 @@ class Loop:
 
     Args:
         say: prints a line; the same line is not printed twice in a row.
-        clock: seconds since 1970.
     """
 
-    def __init__(self, parts: Parts, say: Callable[[str], Any] = print, clock: Callable[[], float] = time.time):
+    def __init__(self, parts: Parts, say: Callable[[str], Any] = print):
         self.parts = parts
-        self.controller = Controller(parts.store, parts.registry, parts.audit, parts.config.rollout)
-        self.starter = Starter(parts, clock)
-        self._clock = clock
+        self.controller = Controller(
+            parts.store, parts.registry, parts.audit, parts.config.rollout, parts.steady, parts.clock
+        )
+        self.starter = Starter(parts)
         self._say, self._printed = say, dict[str, str]()
 
     def turn(self) -> Turn:
@@ -90,7 +89,7 @@ class Loop:
             return
         row = self.controller.row()
         figures = _step_figures(self.controller)
-        look = {**asdict(decision), "at": self._clock(), "state": row.state, "share": row.share,
+        look = {**asdict(decision), "at": self.parts.clock(), "state": row.state, "share": row.share,
                 "margin": self.parts.config.rollout.margin, **figures}  # fmt: skip
         document = self.parts.store.document(EVIDENCE)
         looks = list(document.body.get("looks", []))
@@ -110,7 +109,7 @@ class Loop:
         self._say(turn.trained.sentence)
 
     def _review(self, turn: Turn) -> None:
-        now = self._clock()
+        now = self.parts.clock()
         bound = reviews.calibrate_champion(self.parts, now)
         if bound is None:
             return

@@ -8,8 +8,6 @@ again once the roll-out has ended: experience and time go on adding up, and drif
 from __future__ import annotations
 
 import secrets
-import time
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -35,17 +33,12 @@ GROWTH = 1.25  # drift is looked at again once so much more has come
 class Starter:
     """Decides in one process when a training starts; the store decides between processes.
 
-    Args:
-        clock: seconds since 1970; `steady`: of a clock that never jumps.
-
     Attributes:
         held_back: why a training that is due does not begin; empty where none is, or where it began.
     """
 
-    def __init__(
-        self, parts: Parts, clock: Callable[[], float] = time.time, steady: Callable[[], float] = time.monotonic
-    ):
-        self._parts, self._clock, self._steady = parts, clock, steady
+    def __init__(self, parts: Parts):
+        self._parts = parts
         self._process = secrets.token_hex(8)
         self._schedule = Schedule(parts.store, parts.config.trigger)
         self._reference: tuple[int, np.ndarray] | None = None
@@ -66,7 +59,7 @@ class Starter:
             return None  # what failed just now would fail again
         waiting = parts.store.waiting()
         drifted = bool(self.compare(waiting))
-        now = Clock(self._clock(), self._steady(), self._process)
+        now = Clock(parts.clock(), parts.steady(), self._process)
         reason = self._schedule.due(now, waiting, drifted)
         if reason is None:
             return None
@@ -88,11 +81,13 @@ class Starter:
         return None if challenger is None else f"version {challenger} is the challenger"
 
     def _is_recent(self, training: Training) -> bool:
-        return abs(self._clock() - (training.finished or 0.0)) < self._parts.config.training.lease
+        return abs(self._parts.clock() - (training.finished or 0.0)) < self._parts.config.training.lease
 
     def _start(self, kind: str) -> Training | None:
         try:
-            training = self._parts.store.start_training(kind, lease=self._parts.config.training.lease)
+            training = self._parts.store.start_training(
+                kind, now=self._parts.clock(), lease=self._parts.config.training.lease
+            )
         except TrainingRunningError:
             return None
         facts: dict[str, Any] = {"training": training.id, "kind": kind, "experiences": training.experiences}
@@ -128,6 +123,6 @@ class Starter:
             features = [{"name": one.name, "distance": one.distance, "p": one.p, "reference": one.reference,
                          "recent": one.recent} for one in drifted[:SHOWN_FEATURES]]  # fmt: skip
         self._compared = waiting
-        body = {"at": self._clock(), "champion": number, "experiences": len(recent), "features": features}
+        body = {"at": parts.clock(), "champion": number, "experiences": len(recent), "features": features}
         parts.store.swap_document(document.number, body, DRIFT)
         return features

@@ -92,11 +92,11 @@ def run_training(parts: Parts, training: Training, beat: Callable[[], None] = la
         raise  # it is somebody else's, or it goes on with what is there once its lease has ended
     except (InputError, FloatingPointError, OSError, MemoryError, RuntimeError) as error:
         sentence = f"training {training.id} failed: {error}"
-        parts.store.finish_training(training, {"sentence": sentence[:2000]}, failed=True)
+        parts.store.finish_training(training, {"sentence": sentence[:2000]}, failed=True, now=parts.clock())
         parts.audit.append("training_failed", ACTOR, {"training": training.id, "reason": str(error)[:2000]})
         raise InputError(sentence) from error
     result = {"sentence": trained.sentence[:2000], "version": trained.version, "decision": trained.decision}
-    parts.store.finish_training(training, result, failed=trained.outdated)
+    parts.store.finish_training(training, result, failed=trained.outdated, now=parts.clock())
     return trained
 
 
@@ -123,7 +123,7 @@ def _make_version(parts: Parts, training: Training, meter: Meter) -> Version:
     source = load_source(parts, run)
     require_same_spaces(source, champion)
     proof = _prove(parts, training, (run, source), (champion_run, champion), held_out)
-    parts.store.renew_training(training)  # whoever has lost the training registers nothing
+    parts.store.renew_training(training, now=parts.clock())  # whoever has lost the training registers nothing
     version = _register(parts, training, number, source, run, proof, fingerprint(learned), meter)
     remove_directory(run.path)
     return version
@@ -139,7 +139,7 @@ def _lease(parts: Parts, training: Training, beat: Callable[[], None]) -> Iterat
             beat()
             # Where the store is away, the next one counts; whoever has lost the training cannot finish it.
             with contextlib.suppress(InputError):
-                parts.store.renew_training(training)
+                parts.store.renew_training(training, now=parts.clock())
 
     thread = threading.Thread(target=renew, daemon=True)
     thread.start()

@@ -161,13 +161,16 @@ def _copy(source: Path, target: Path) -> tuple[str, int]:
     return digest.hexdigest(), size
 
 
-def new_version(number: int, lineage: Lineage, files: Mapping[str, str], key: bytes | None) -> Version:
-    """The record of a version that is registered now.
+def new_version(number: int, lineage: Lineage, files: Mapping[str, str], key: bytes | None, now: float) -> Version:
+    """The record of a version.
+
+    Args:
+        now: seconds since 1970, when it is registered.
 
     Raises:
         InputError: the lineage is not JSON, or too long.
     """
-    at = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+    at = datetime.datetime.fromtimestamp(now, datetime.UTC).isoformat(timespec="seconds")
     version = Version(number, at, lineage, files, "", None)
     record_of(version)
     digest = digest_of(version)

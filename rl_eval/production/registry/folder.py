@@ -12,7 +12,8 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -37,8 +38,10 @@ class FolderRegistry:
         RegistryError: it cannot be created, or is missing.
     """
 
-    def __init__(self, folder: Path, key: bytes | None = None, create: bool = True):
-        self.folder, self.key, self.label = folder, key, str(folder)
+    def __init__(
+        self, folder: Path, key: bytes | None = None, create: bool = True, clock: Callable[[], float] = time.time
+    ):
+        self.folder, self.key, self.label, self._clock = folder, key, str(folder), clock
         if create:
             try:
                 (folder / "versions").mkdir(parents=True, exist_ok=True)
@@ -52,7 +55,9 @@ class FolderRegistry:
             aside = Path(tempfile.mkdtemp(prefix=".new.", dir=self.folder))
             try:
                 files = artefact.copy_in(source, aside / "files")
-                version = artefact.new_version(max(self._numbers(), default=0) + 1, lineage, files, self.key)
+                version = artefact.new_version(
+                    max(self._numbers(), default=0) + 1, lineage, files, self.key, self._clock()
+                )
                 write_text(aside / "version.json", artefact.record_of(version))
                 fsync(aside)
                 os.rename(aside, self._path(version.number))

@@ -15,7 +15,8 @@ import os
 import shutil
 import sqlite3
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -51,8 +52,15 @@ class MlflowRegistry:
         RegistryError: it cannot be created or opened, or is missing.
     """
 
-    def __init__(self, folder: Path, name: str, key: bytes | None = None, create: bool = True):
-        self.folder, self.name, self.key = folder.absolute(), name, key
+    def __init__(
+        self,
+        folder: Path,
+        name: str,
+        key: bytes | None = None,
+        create: bool = True,
+        clock: Callable[[], float] = time.time,
+    ):
+        self.folder, self.name, self.key, self._clock = folder.absolute(), name, key, clock
         self.database = self.folder / "mlflow.db"
         self.label = f"the MLflow registry {self.database}"
         self._artefacts = self.folder / "artefacts" / name
@@ -75,10 +83,10 @@ class MlflowRegistry:
             aside = Path(tempfile.mkdtemp(prefix=".new.", dir=self._artefacts))
             try:
                 files = artefact.copy_in(source, aside / "files")
-                artefact.new_version(1, lineage, files, self.key)  # before MLflow has a version of it
+                artefact.new_version(1, lineage, files, self.key, self._clock())  # before MLflow has a version of it
                 with self._errors():
                     made = self._store.create_model_version(self.name, str(self._artefacts), tags=_tags(lineage))
-                version = artefact.new_version(int(made.version), lineage, files, self.key)
+                version = artefact.new_version(int(made.version), lineage, files, self.key, self._clock())
                 write_text(aside / "version.json", artefact.record_of(version))
                 fsync(aside)
                 os.rename(aside, self._path(version.number))

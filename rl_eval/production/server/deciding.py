@@ -19,6 +19,7 @@ from rl_eval.serving.requests import Observation, SelectRequest
 from rl_eval.serving.served_policy import Decisions
 
 log = logging.getLogger(__name__)
+ROW_S = 1e-6  # between the decisions of a request; floats of today's time are no finer than a quarter of it
 SHADOW = "~shadow"  # ends the id of a decision that nobody acted on
 
 
@@ -147,7 +148,7 @@ def _merged(
         for row in rows:
             versions[row] = arm.version
         if request.record:
-            records += _records(part.request, decided, arm, [ids[row] for row in rows], now)
+            records += _records(part.request, decided, arm, ids, rows, now)
     merged = answers[0][2] if len(answers) == 1 else _together(answers, size)
     return Answered(merged, versions, ids if request.record else None, records)
 
@@ -163,13 +164,20 @@ def _together(answers: Sequence[tuple[Part, Arm, Decisions]], size: int) -> Deci
 
 
 def _records(
-    request: SelectRequest, decided: Decisions, arm: Arm, ids: Sequence[str], now: float, shadow: bool = False
+    request: SelectRequest,
+    decided: Decisions,
+    arm: Arm,
+    ids: Sequence[str],
+    rows: Sequence[int],
+    now: float,
+    shadow: bool = False,
 ) -> list[LoggedDecision]:
+    """Records of the rows that an arm decided about; the rows of a request stay in their order."""
     probability = None if decided.probability is None else decided.probability.tolist()
     return [
         LoggedDecision(
-            decision_id=ids[index],
-            at=now,
+            decision_id=ids[number],
+            at=now + number * ROW_S,
             unit=row.unit,
             version=arm.version,
             observation=row.observation,
@@ -180,7 +188,7 @@ def _records(
             value=row.value,
             shadow=shadow,
         )
-        for index, row in enumerate(rows_of(request, decided, arm.served))
+        for index, (number, row) in enumerate(zip(rows, rows_of(request, decided, arm.served), strict=True))
     ]
 
 
@@ -217,5 +225,5 @@ def _add_shadow(
         own = [f"{one}{SHADOW}" for one in ids[index]]
         result = results[index]
         assert isinstance(result, Answered)
-        result.records += _records(requests[index], answer, challenger, own, now, shadow=True)
+        result.records += _records(requests[index], answer, challenger, own, range(len(own)), now, shadow=True)
     count(challenger.version, rows, errors, time.perf_counter() - started)

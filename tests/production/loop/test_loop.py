@@ -1,5 +1,6 @@
 """The control loop on real parts: what a turn does, and what it says where something is away."""
 
+import dataclasses
 import shutil
 import threading
 import time
@@ -98,7 +99,7 @@ def test_a_registry_that_is_away_is_one_line_however_long_it_lasts(parts, runs):
 def test_low_confidence_goes_to_people_once_a_bound_is_calibrated(parts, runs):
     register_run(parts, runs / "one", "ada")
     begin = time.time() + 10
-    loop = Loop(parts, lambda _: None, clock=lambda: begin + 1_000)
+    loop = Loop(dataclasses.replace(parts, clock=lambda: begin + 1_000), lambda _: None)
     collect(parts, 300, first=3_000, at=begin - 4_000)  # before it was registered, so another one decided
     collect(parts, 90, at=begin)
     loop.turn()
@@ -113,7 +114,7 @@ def test_low_confidence_goes_to_people_once_a_bound_is_calibrated(parts, runs):
     assert loop.turn().asked == 20
     assert loop.turn().asked == 0
     collect(parts, 10, first=500, at=begin + 1_000)
-    another = Loop(parts, lambda _: None, clock=lambda: begin + 2_000)
+    another = Loop(dataclasses.replace(parts, clock=lambda: begin + 2_000), lambda _: None)
     assert another.turn().asked == 10  # it goes on where this one ended
 
 

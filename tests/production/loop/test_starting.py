@@ -56,7 +56,8 @@ def test_time_goes_on_while_a_roll_out_runs(parts, runs):
     register_run(parts, runs / "one", "ada")
     collect(parts, 150)
     now = [1e9]
-    starter = Starter(triggered_by(parts, daily=86_400.0), clock=lambda: now[0], steady=lambda: now[0])
+    parts = dataclasses.replace(triggered_by(parts, daily=86_400.0), clock=lambda: now[0], steady=lambda: now[0])
+    starter = Starter(parts)
     assert (starter.due(), starter.held_back) == (None, "")
     row(parts, "canary")
     now[0] += 86_400.0

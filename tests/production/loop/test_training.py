@@ -202,7 +202,7 @@ def test_what_passes_and_is_outdated_by_then_costs_no_experience(parts, runs, mo
     assert 3 not in parts.registry.aliases().values()
     assert (parts.store.trainings(1)[0].state, parts.store.waiting()) == ("failed", 400)
     assert events(parts)[-1] == "candidate_outdated"
-    later = Loop(parts, lambda _: None, clock=lambda: time.time() + 1_000)
+    later = Loop(dataclasses.replace(parts, clock=lambda: time.time() + 1_000), lambda _: None)
     if person is registers:
         assert later.turn().trained is None
         assert "canary" in later.starter.held_back
