@@ -119,24 +119,35 @@ class Body(BaseModel):
 class Observed(Body):
     """One observation `[D]`, or a batch `[N, D]`: `observation`, `embedding` or `prompt`, or the last two together."""
 
-    observation: Numbers | None = Field(None, description="As the environment of training gives it.")
-    embedding: Numbers | None = Field(None, description="[W] of a text by the encoder of the run, or rows of it.")
-    encoder: Encoder | None = Field(None, description="What made the embedding, as /health names it; another is 409.")
-    prompt: Text | None = Field(None, description="A text that the server reads itself, where its domain can.")
-    task: Task | None = Field(None, description="The task that the prompt is for, by a name that the domain knows.")
-    applied: Applied | None = Field(None, description="Actions that made the prompt of the first one of its episode.")
-    mask: Flags | None = Field(None, description="Which actions are legal, one flag an action, or rows of them.")
+    observation: Numbers | None = Field(None, description="As in the environment of training.")
+    embedding: Numbers | None = Field(
+        None, description="Embedding [W] of a text by the encoder of the run, or rows of it."
+    )
+    encoder: Encoder | None = Field(
+        None, description="Identity of the encoder, as in /health; another one is status 409."
+    )
+    prompt: Text | None = Field(None, description="A text, if the domain of the run can read texts.")
+    task: Task | None = Field(None, description="Name of the task of the prompt.")
+    applied: Applied | None = Field(
+        None, description="Actions that turned the first prompt of the episode into this one."
+    )
+    mask: Flags | None = Field(None, description="Which actions are legal: one flag for each action, or rows of flags.")
 
 
 class SelectActionBody(Observed):
     """What `POST /select_action` takes."""
 
-    greedy: bool = Field(False, description="Take the most likely action; false draws one, which learning needs.")
-    seed: Seed | None = Field(None, description="Of the draws: the same request has the same actions of a version.")
-    unit: Units | None = Field(
-        None, description="Who is decided about, one for each row; its decisions are one stream."
+    greedy: bool = Field(
+        False,
+        description="true: the most likely action; false: a drawn action. PPO and A2C learn only from drawn actions.",
     )
-    record: bool = Field(True, description="Store the decision; without it there is no decision_id.")
+    seed: Seed | None = Field(
+        None, description="Seed of the drawn actions: equal requests get equal actions from a version."
+    )
+    unit: Units | None = Field(
+        None, description="Whom the decision is about, one for each row; decisions of a unit are one stream of steps."
+    )
+    record: bool = Field(True, description="Whether the decision is stored; if not, it has no decision_id.")
 
 
 class DistributionBody(Observed):
@@ -146,28 +157,34 @@ class DistributionBody(Observed):
 class StoreExperienceBody(Body):
     """What followed a decision of this server; or a whole transition, with its own observation and action."""
 
-    decision_id: DecisionId | None = Field(None, description="From /select_action; of a whole transition: your own.")
+    decision_id: DecisionId | None = Field(
+        None, description="From /select_action; for a whole transition, an id of your choice."
+    )
     reward: Reward
     done: bool = Field(description="Whether the episode ended.")
-    truncated: bool = Field(False, description="With done: whether it was cut off, so that it has a future.")
-    next_observation: Numbers | None = Field(None, description="[D]; or the next decision of the unit has it.")
+    truncated: bool = Field(False, description="With done: whether the episode was only cut off.")
+    next_observation: Numbers | None = Field(
+        None, description="[D]; optional if the episode ended, or if the decision has a unit."
+    )
     next_embedding: Numbers | None = Field(None, description="[W] of the next text, with `encoder`.")
-    encoder: Encoder | None = Field(None, description="What made next_embedding.")
-    next_prompt: Text | None = Field(None, description="The next text, where the server reads texts.")
-    next_task: Task | None = Field(None, description="The task that it is for.")
-    next_applied: Applied | None = Field(None, description="Actions that made it of the first one of its episode.")
-    next_mask: Flags | None = Field(None, description="Which actions are legal there.")
-    observation: Numbers | None = Field(None, description="[D], of a whole transition.")
-    action: Action | None = Field(None, description="Of a whole transition, as the environment takes it.")
+    encoder: Encoder | None = Field(None, description="Identity of the encoder of next_embedding.")
+    next_prompt: Text | None = Field(None, description="The next text.")
+    next_task: Task | None = Field(None, description="The task of the next text.")
+    next_applied: Applied | None = Field(
+        None, description="Actions that turned the first prompt of the episode into the next text."
+    )
+    next_mask: Flags | None = Field(None, description="Which actions are legal next.")
+    observation: Numbers | None = Field(None, description="[D], for a whole transition.")
+    action: Action | None = Field(None, description="For a whole transition, as the environment takes it.")
     mask: Flags | None = None
     unit: Unit | None = None
     policy_version: str | None = Field(
-        None, max_length=100, description="Of a whole transition: the version that drew the action."
+        None, max_length=100, description="For a whole transition: the version that drew the action."
     )
 
 
 class UpdateBody(Body):
-    """What `POST /update` takes: nothing yet."""
+    """What `POST /update` takes: nothing."""
 
 
 class NameBody(Body):
@@ -180,12 +197,16 @@ class SelectActionAnswer(BaseModel):
     """A decision, or lists of them for a batch."""
 
     action: int | list[int] | list[float] | list[list[float]]
-    probability: float | list[float] | None
-    confidence: float | list[float] | None
-    value: float | list[float] | None
-    decision_id: str | list[str] | None
-    policy_version: str
-    encoder: str | None = None
+    probability: float | list[float] | None = Field(description="Of choosing this action; 1 with greedy.")
+    confidence: float | list[float] | None = Field(
+        description="Largest probability of any action; null for DQN and continuous actions."
+    )
+    value: float | list[float] | None = Field(
+        description="Expected discounted return, in the training reward; null for ONNX files."
+    )
+    decision_id: str | list[str] | None = Field(description="For /store_experience; null with record: false.")
+    policy_version: str = Field(description="A hash of the weights.")
+    encoder: str | None = Field(None, description="Identity of what embedded the text.")
 
 
 class DistributionAnswer(BaseModel):
@@ -211,8 +232,8 @@ class UpdateAnswer(BaseModel):
 
     updated: bool
     policy_version: str
-    transitions: int = Field(description="That were learned from, or are there.")
-    needed: int = Field(description="How many more are needed; 0 after an update.")
+    transitions: int = Field(description="Transitions that were used, or that are there.")
+    needed: int = Field(description="Transitions that are missing; 0 after an update.")
     losses: dict[str, float]
 
 
@@ -244,19 +265,19 @@ class StatsAnswer(BaseModel):
 
     policy_version: str
     uptime_s: float
-    decisions: int = Field(description="That the store keeps, --keep at most.")
+    decisions: int = Field(description="Decisions in the store, at most --keep.")
     experiences: int
     waiting: int = Field(description="Transitions that no update has used.")
-    episodes: int = Field(description="Of units, that ended in what the store keeps.")
+    episodes: int = Field(description="Finished episodes of units in the store.")
     mean_return: float | None = Field(description="Of the latest 100 episodes of units.")
     mean_reward: float | None
     updates: int = Field(description="Since the folder began.")
     loads: int = Field(description="Since the folder began.")
     last_update: float | None = Field(description="Seconds since 1970.")
     losses: dict[str, float]
-    versions: list[str] = Field(description="The latest 100 that were served, each once, the current one last.")
+    versions: list[str] = Field(description="The latest 100 versions, the current one last.")
     requests: dict[str, int]
-    buffer_fill: float | None = Field(description="Of DQN's replay buffer.")
+    buffer_fill: float | None = Field(description="Share of DQN's replay buffer that is filled.")
 
 
 class ErrorAnswer(BaseModel):
