@@ -12,6 +12,7 @@ from conf_tables import code, config_page, environments_page, rewards_page, summ
 
 from rl_eval.diagnostics import list_diagnostics, seed_luck
 from rl_eval.domains import Domain
+from rl_eval.domains.webtest.shop import DEFECTS
 from rl_eval.evidence import RATIO_METRICS
 from rl_eval.gates import SuiteSpec
 from rl_eval.metrics import Metric, list_metrics
@@ -136,6 +137,17 @@ def policies_page() -> str:
     return text + table(("name", "what it is"), rows)
 
 
+def shop_defects_page() -> str:
+    """Every seeded defect of the embedded shop."""
+    sites = {one.id: code(one.site.replace("\\", "")) for one in DEFECTS}
+    rows = [(one.id, one.kind, f"{one.severity:g}", one.where, one.trigger, sites[one.id]) for one in DEFECTS]
+    return (
+        "# Defects of the embedded shop\n\nThe seeded defects of [the embedded shop](../webtest-shop.md). A tester "
+        "finds one when it reports a failure of its kind at its site.\n\n"
+        + table(("id", "kind", "severity", "where", "how to trigger it", "site"), rows)
+    )
+
+
 def routes_page() -> str:
     """The routes of the policy server, from its OpenAPI schema."""
     from rl_eval.serving.openapi import schema
@@ -179,6 +191,7 @@ PAGES: dict[str, Callable[[], str]] = {
     "domain.md": extending_page,
     "policies.md": policies_page,
     "routes.md": routes_page,
+    "shop-defects.md": shop_defects_page,
 }
 
 

@@ -1,16 +1,12 @@
 """The embedded shop without a browser: builds, snapshots, copies, branches, and its documentation."""
 
-import re
-from pathlib import Path
-
 import httpx
 import pytest
 
-from rl_eval.domains.webtest.shop import COPY_HEADER, DEFECT_IDS, DEFECTS, defect_of, start
+from rl_eval.domains.webtest.shop import COPY_HEADER, DEFECT_IDS, defect_of, start
 from rl_eval.domains.webtest.shop.__main__ import main
 from rl_eval.errors import InputError
 
-DOCS = Path(__file__).resolve().parents[4] / "docs" / "webtest-shop.md"
 WALK = (
     "/",
     "/products",
@@ -96,9 +92,7 @@ def test_a_person_is_told_what_is_wrong(capsys):
     assert capsys.readouterr().err.startswith("error: there is no seeded defect 'D1'")
 
 
-def test_the_documentation_lists_each_defect():
-    rows = re.findall(r"^\| (D\d\d) \| (\w+) \| ([\d.]+) \| (.*?) \| (.*?) \|", DOCS.read_text(), re.MULTILINE)
-    assert rows == [(one.id, one.kind, f"{one.severity:g}", one.where, one.trigger) for one in DEFECTS]
+def test_ids_of_defects_are_unique():
     assert len(DEFECT_IDS) == len(set(DEFECT_IDS)) >= 25
 
 
