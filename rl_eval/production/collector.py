@@ -25,6 +25,7 @@ log = logging.getLogger(__name__)
 SHAPES, QUALITY = "shapes", "quality"  # documents of the store
 AGAIN_S = 1.0  # after a failure
 MESSAGES = 200  # that are taken at once
+GATHER_S = 0.2  # in which messages gather, since one large transaction costs far less than many small ones
 MAINTENANCE_S = 60.0
 REMOVAL_S = 3600.0
 ORPHAN_S = 3600.0  # how long a reward waits for its decision
@@ -53,11 +54,13 @@ class Collector:
         while not stop.is_set():
             beat()
             try:
-                self.step(wait_s)
+                done = self.step(wait_s)
                 self.maintain()
                 if failing:
                     log.warning("collecting goes on")
                 failing = ""
+                if 0 < done < MESSAGES:
+                    stop.wait(GATHER_S)
             except (QueueError, UnavailableError) as error:
                 if (reason := str(error)[:60]) != failing:
                     log.warning("collecting waits: %s", error)

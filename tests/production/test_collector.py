@@ -8,7 +8,7 @@ from sqlalchemy import event
 
 from rl_eval.cli import main
 from rl_eval.production.clock import SteadyClock
-from rl_eval.production.collector import Collector
+from rl_eval.production.collector import GATHER_S, Collector
 from rl_eval.production.store import UnavailableError
 from tests.production.served import Loop, write_config
 
@@ -73,6 +73,27 @@ def test_a_clock_that_jumps_by_a_day_removes_nothing(loop):
     collector.maintain()
     assert loop.store.accepted() == []
     assert loop.store.outcomes() == []
+
+
+def test_few_messages_gather_and_many_are_stored_at_once(loop, monkeypatch):
+    monkeypatch.setattr("rl_eval.production.collector.MESSAGES", 4)
+    waits, turns = [], []
+
+    class Stop(threading.Event):
+        def is_set(self):
+            turns.append(1)
+            return super().is_set() or len(turns) > 20
+
+        def wait(self, timeout=None):
+            waits.append(timeout)
+            if len(waits) == 1:
+                loop.queue.put([b"[]"] * 6)
+            self.set() if len(waits) == 2 else None
+
+    loop.queue.put([b"[]"])
+    loop.collector.run(Stop(), 0.0)
+    assert loop.queue.waiting()[0] == 0
+    assert waits == [GATHER_S, GATHER_S]  # after the first one, and after the last two of six
 
 
 def test_two_collectors_share_the_work(loop):

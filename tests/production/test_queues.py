@@ -128,6 +128,23 @@ def test_refusals(queue, settings, sentence, tmp_path):
         open_queue(CollectConfig(queue=queue, settings=settings), tmp_path)
 
 
+def test_what_waits_costs_nothing_when_more_is_put_in(tmp_path):
+    queue = SqliteQueue(tmp_path / "q.sqlite", 10**6)
+    instructions = []
+    queue._db.set_progress_handler(lambda: instructions.append(1) and 0, 1)
+
+    def cost():
+        instructions.clear()
+        queue.put([b"x"])
+        return len(instructions)
+
+    queue.put([b"x"] * 10)
+    few = cost()
+    queue.put([b"x"] * 2000)
+    assert 0 < cost() < few + 50
+    queue.close()
+
+
 def test_a_file_that_is_removed_or_damaged_is_a_sentence(tmp_path):
     queue = open_queue(CollectConfig(), tmp_path)
     queue.put([b"1"])

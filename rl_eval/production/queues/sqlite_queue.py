@@ -19,6 +19,7 @@ from rl_eval.production.queues.protocol import Message, QueueError, QueueFullErr
 
 BUSY_S = 5.0
 POLL_S = 0.02
+_ENDS = "SELECT (SELECT min(seq) FROM queue), (SELECT max(seq) FROM queue)"  # both in one aggregate read all rows
 LOG_PAGES = 2_000  # from which the collector writes the log into the file
 
 
@@ -79,7 +80,7 @@ class SqliteQueue:
         """Add messages."""
         now = time.time()
         with self._writing():
-            first, last = self._db.execute("SELECT min(seq), max(seq) FROM queue").fetchone()
+            first, last = self._db.execute(_ENDS).fetchone()
             if first is not None and last - first >= self._most:
                 raise QueueFullError(f"{self._file} has {last - first + 1:,} messages waiting: start a collector")
             self._db.executemany("INSERT INTO queue(at, body) VALUES (?, ?)", [(now, body) for body in messages])
