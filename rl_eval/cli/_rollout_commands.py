@@ -97,7 +97,7 @@ def _command(file: Path, event: Event, reason: str, version: int | None = None) 
         if event != "abort":
             raise
         audit_of(config).append("abort", actor, {"reason": reason, "store": str(error)})
-        registry = registry_of(config, create=False)
+        registry = registry_of(config)
         registry.move({"challenger": None})
         terminal.print_line("aborted: the challenger's alias is gone; the store is away, and its row follows")
         return

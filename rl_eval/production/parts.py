@@ -60,8 +60,5 @@ def open_parts(
     with contextlib.ExitStack() as stack:
         store = stack.enter_context(contextlib.closing(Store(config.collect.store, folder)))
         queue = stack.enter_context(contextlib.closing(open_queue(config.collect, folder)))
-        audit = audit_of(config, clock)
-        # A registry that is missing where things have happened is put back by a person: an empty one has no champion.
-        registry = registry_of(config, create=not audit.path.exists(), clock=clock)
-        stack.enter_context(contextlib.closing(registry))
-        yield Parts(config, store, queue, registry, audit, clock, steady)
+        registry = stack.enter_context(contextlib.closing(registry_of(config, clock)))
+        yield Parts(config, store, queue, registry, audit_of(config, clock), clock, steady)

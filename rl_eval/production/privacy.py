@@ -5,10 +5,12 @@ The policy decides on the changed observation, so that what is learned from is w
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import hmac
 import os
 import secrets
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -36,20 +38,33 @@ def read_key(folder: Path) -> bytes:
     if text is None:
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            try:
-                with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-                    file.write(secrets.token_hex(32))
-                    file.flush()
-                    run.fsync(path)
-            except FileExistsError:
-                pass
+            if not path.exists():
+                _make_key(path)
             text = path.read_text().strip()
         except OSError as error:
-            raise InputError(f"{path} cannot be used ({error.strerror}): set {KEY_VARIABLE}") from error
+            raise InputError(
+                f"{path} cannot be used ({error.strerror}): make room on its disk, see that it is writable, or set "
+                f"{KEY_VARIABLE}"
+            ) from error
     if len(text) < MIN_KEY:
         source = KEY_VARIABLE if KEY_VARIABLE in os.environ else path
         raise InputError(f"{source} has {len(text)} characters: choose a secret of {MIN_KEY} or more")
     return hashlib.sha256(text.encode()).digest()
+
+
+def _make_key(path: Path) -> None:
+    """Write a new key, whole or not at all; another process may be first."""
+    descriptor, name = tempfile.mkstemp(prefix=".key.", dir=path.parent)  # which only its owner may read
+    try:
+        with open(descriptor, "w") as file:
+            file.write(secrets.token_hex(32))
+            file.flush()
+            os.fsync(descriptor)
+        with contextlib.suppress(FileExistsError):
+            os.link(name, path)
+    finally:
+        os.unlink(name)
+    run.fsync(path.parent)
 
 
 class Privacy:

@@ -74,7 +74,7 @@ class Client:
     """Requests to the guarded app."""
 
     def __init__(self, parts):
-        app = GuardedApp(make_app(parts, NAMES, lambda: 2e9), Access(), lambda *_: None, {})
+        app = GuardedApp(make_app(parts, lambda: NAMES, lambda: 2e9), Access(), lambda *_: None, {})
         self.client = httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://127.0.0.1:8001")
         self.runner = asyncio.Runner()
 
@@ -265,10 +265,3 @@ def test_alerts_and_dashboard_name_metrics_that_exist(full):
         assert {"summary", "action"} <= rule["annotations"].keys()
     places = [(panel["gridPos"]["x"], panel["gridPos"]["y"]) for panel in dashboard["panels"]]
     assert len(set(places)) == len(places)
-
-
-def test_a_registry_that_is_lost_is_not_made_anew(full):
-    (full.folder / "registry").rename(full.folder / "elsewhere")
-    with pytest.raises(InputError, match="put it back"), open_parts(full.config):
-        pass
-    assert not (full.folder / "registry").exists()

@@ -10,19 +10,30 @@ from pathlib import Path
 from rl_eval.production.audit import AuditLog
 from rl_eval.production.canary.controller import Controller
 from rl_eval.production.config import ProductionConfig
-from rl_eval.production.registry import Registry, open_registry
+from rl_eval.production.registry import LaterRegistry, Registry, RegistryError, open_registry
 from rl_eval.production.store import Store
 
 
-def registry_of(config: ProductionConfig, create: bool = True, clock: Callable[[], float] = time.time) -> Registry:
-    """The registry of a config.
+def registry_of(config: ProductionConfig, clock: Callable[[], float] = time.time) -> Registry:
+    """The registry of a config; one that is away is opened once it is there.
+
+    It is made where it is missing and nothing has happened yet. Where the audit log has begun, a person puts it back:
+    an empty one would have no champion.
 
     Raises:
-        RegistryError: it cannot be opened.
+        InputError: the owner's key cannot be read, or a package is missing.
     """
     section = config.registry
     key_file = None if section.key_file is None else config.directory / section.key_file
-    return open_registry(section.kind, config.path / section.path, config.name, key_file, create, clock)
+    folder = config.path / section.path
+
+    def open_now(create: bool = False) -> Registry:
+        return open_registry(section.kind, folder, config.name, key_file, create, clock)
+
+    try:
+        return open_now(create=not audit_of(config).path.exists())
+    except RegistryError:
+        return LaterRegistry(open_now, str(folder))
 
 
 def audit_of(config: ProductionConfig, clock: Callable[[], float] = time.time) -> AuditLog:
@@ -35,8 +46,8 @@ def controller_of(config: ProductionConfig) -> Iterator[Controller]:
     """The controller of a config, over its store.
 
     Raises:
-        InputError: the store or the registry cannot be opened.
+        InputError: the store cannot be opened, or the registry never.
     """
-    registry = registry_of(config, create=False)
+    registry = registry_of(config)
     with contextlib.closing(Store(config.collect.store, Path(config.path))) as store:
         yield Controller(store, registry, audit_of(config), config.rollout)

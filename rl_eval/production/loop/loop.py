@@ -85,6 +85,7 @@ class Loop:
 
     def _roll_out(self, turn: Turn) -> None:
         turn.decision = decision = self.controller.run_pass()
+        self._say_once("availability", f"roll-out: {decision.sentence}" if decision.figure == "availability" else "")
         if decision.figure in ("idle", "pinned"):
             return
         row = self.controller.row()

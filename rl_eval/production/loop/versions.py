@@ -106,8 +106,9 @@ def require_same_spaces(candidate: Source, champion: Source) -> None:
 
 
 def action_names(parts: Parts) -> list[str]:
-    """The names of the champion's actions; empty where they have none, or where there is no champion."""
-    try:
-        return champion_of(parts)[2].action_names
-    except InputError:
-        return []
+    """The names of the champion's actions; empty where they have none.
+
+    Raises:
+        InputError: there is no champion, or the registry is away.
+    """
+    return champion_of(parts)[2].action_names

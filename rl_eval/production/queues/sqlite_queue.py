@@ -15,6 +15,7 @@ from pathlib import Path
 
 from rl_eval import run
 from rl_eval.errors import InputError
+from rl_eval.production.disk import advice, with_full_disk
 from rl_eval.production.queues.protocol import Message, QueueError, QueueFullError
 
 BUSY_S = 5.0
@@ -52,7 +53,10 @@ class SqliteQueue:
                 "(seq INTEGER PRIMARY KEY AUTOINCREMENT, at REAL NOT NULL, body BLOB NOT NULL)"
             )
         except (sqlite3.Error, OSError) as error:
-            raise InputError(f"{file} cannot be used as a queue ({error}): name another folder") from error
+            reason = with_full_disk(str(error), file)
+            raise InputError(
+                f"{file} cannot be opened as a queue ({reason}): {advice(file)}, or name another folder"
+            ) from error
 
     @contextlib.contextmanager
     def _writing(self) -> Iterator[None]:
@@ -74,7 +78,8 @@ class SqliteQueue:
                     raise OSError(2, "it was removed while it was used")
                 yield
             except (sqlite3.Error, OSError) as error:
-                raise QueueError(f"{self._file} cannot be used ({error}): nothing of this was kept") from error
+                reason = with_full_disk(str(error), self._file)
+                raise QueueError(f"{self._file} cannot be used ({reason}): nothing of this was kept") from error
 
     def put(self, messages: Sequence[bytes]) -> None:
         """Add messages."""

@@ -2,6 +2,7 @@
 
 from rl_eval.production.registry.artefact import read_owner_key
 from rl_eval.production.registry.folder import FolderRegistry
+from rl_eval.production.registry.later import LaterRegistry
 from rl_eval.production.registry.once import of_training, register_once
 from rl_eval.production.registry.opening import open_registry
 from rl_eval.production.registry.protocol import (
@@ -19,6 +20,7 @@ __all__ = [
     "CHALLENGER",
     "CHAMPION",
     "FolderRegistry",
+    "LaterRegistry",
     "Lineage",
     "Registry",
     "RegistryError",

@@ -142,7 +142,8 @@ class FolderRegistry:
 
     def _away(self, error: OSError) -> RegistryError:
         return RegistryError(
-            f"{self.label} cannot be used ({error.strerror or error}): it is as it was, and what serves goes on serving"
+            f"{self.label} cannot be used ({error.strerror or error}): make room on its disk, and see that it is "
+            "writable; it is as it was, and what serves goes on serving"
         )
 
 

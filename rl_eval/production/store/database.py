@@ -10,6 +10,7 @@ from typing import Any
 
 from rl_eval.errors import InputError
 from rl_eval.extras import imports_of_extra, require_extra
+from rl_eval.production.disk import with_full_disk
 
 with imports_of_extra("production", "production"):
     from sqlalchemy import Connection, MetaData, create_engine, event, inspect, text
@@ -22,7 +23,15 @@ WRITERS = 0x726C6576  # the number of the advisory lock that writers of PostgreS
 
 
 class UnavailableError(InputError):
-    """The database cannot be used at the moment: nothing of the transaction was kept."""
+    """The database cannot be used at the moment: nothing of the transaction was kept.
+
+    Args:
+        reason: a few words of the sentence.
+    """
+
+    def __init__(self, sentence: str, reason: str = ""):
+        super().__init__(sentence)
+        self.reason = reason
 
 
 class Database:
@@ -124,10 +133,11 @@ class Database:
             yield
         except SQLAlchemyError as error:
             reason = str(error.orig) if isinstance(error, DBAPIError) else type(error).__name__
-            reason = " ".join(reason.split()).partition("DETAIL")[0]  # PostgreSQL's details repeat values
-            raise UnavailableError(
-                f"{self.label} cannot be used ({reason[:200]}): nothing of this was kept; it is tried again"
-            ) from error
+            reason = " ".join(reason.split()).partition("DETAIL")[0][:200]  # PostgreSQL's details repeat values
+            if self.file is not None:
+                reason = with_full_disk(reason, self.file)
+            sentence = f"{self.label} cannot be used ({reason}): nothing of this was kept; it is tried again"
+            raise UnavailableError(sentence, reason) from error
 
     def create(self, tables: MetaData) -> None:
         """Create the tables that are missing."""

@@ -11,6 +11,7 @@ from typing import Any
 from sqlalchemy import and_, func, insert, or_, select
 
 from rl_eval.errors import InputError
+from rl_eval.production.disk import advice
 from rl_eval.production.records import Record
 from rl_eval.production.store import counters, documents, erasure, tables, trainings
 from rl_eval.production.store.database import Database, UnavailableError
@@ -42,10 +43,12 @@ class Store:
         self.database = Database(address, folder)
         try:
             self._set_up()
-        except UnavailableError:
-            if self.database.is_sqlite:
+        except UnavailableError as error:
+            if self.database.file is not None:
                 self.close()
-                raise
+                what = f"{advice(self.database.file)}, or name another with collect.store"
+                sentence = f"{self.database.label} cannot be opened ({error.reason}): {what}"
+                raise UnavailableError(sentence, error.reason) from error
             self.database.first = self._set_up
         except BaseException:
             self.close()

@@ -18,6 +18,7 @@ from rl_eval.errors import InputError
 from rl_eval.production import review_queue
 from rl_eval.production.audit import AuditError
 from rl_eval.production.parts import Parts
+from rl_eval.production.registry import RegistryError
 from rl_eval.production.store import UnavailableError
 from rl_eval.production.watch import pages
 from rl_eval.production.watch.figures import SHOWN_REVIEWS, read_figures
@@ -30,11 +31,13 @@ MAX_FORM = 64 << 10  # bytes
 _NO_STORE = {"Cache-Control": "no-store"}
 
 
-def make_app(parts: Parts, names: Sequence[str] = (), clock: Callable[[], float] = time.time) -> FastAPI:
+def make_app(
+    parts: Parts, names: Callable[[], Sequence[str]] = tuple, clock: Callable[[], float] = time.time
+) -> FastAPI:
     """The application without its guard.
 
     Args:
-        names: of the actions; empty where they have none.
+        names: of the actions; empty where they have none. Raises `InputError` where the champion is away.
         clock: seconds since 1970.
     """
     app = FastAPI(title="rl_eval production", version=__version__, docs_url=None, redoc_url=None, openapi_url=None)
@@ -66,10 +69,10 @@ def make_app(parts: Parts, names: Sequence[str] = (), clock: Callable[[], float]
     async def decide(request: Request) -> Response:
         values, is_form = await _body(request)
         try:
-            override = await run_in_threadpool(record_override, parts, values, clock(), len(names))
+            count = len(await run_in_threadpool(names))
+            override = await run_in_threadpool(record_override, parts, values, clock(), count)
         except InputError as error:
-            status = 503 if isinstance(error, UnavailableError | AuditError) else 409
-            status = status if isinstance(error, UnavailableError | AuditError | review_queue.ReviewedError) else 422
+            status = 409 if isinstance(error, review_queue.ReviewedError) else _status_of(error)
             if is_form:
                 return await run_in_threadpool(_page, parts, names, str(error), "FAIL", status)
             return _json({"detail": str(error)}, status)
@@ -77,9 +80,13 @@ def make_app(parts: Parts, names: Sequence[str] = (), clock: Callable[[], float]
 
     @app.exception_handler(InputError)
     async def refused(request: Request, error: Exception) -> Response:
-        return _json({"detail": str(error)}, 503 if isinstance(error, UnavailableError) else 422)
+        return _json({"detail": str(error)}, _status_of(error))
 
     return app
+
+
+def _status_of(error: Exception) -> int:
+    return 503 if isinstance(error, UnavailableError | AuditError | RegistryError) else 422
 
 
 def _json(values: dict[str, Any], status: int = 200) -> Response:
@@ -103,10 +110,16 @@ def _values(review: review_queue.Review) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _page(parts: Parts, names: Sequence[str], message: str = "", kind: str = "PASS", status: int = 200) -> Response:
+def _page(
+    parts: Parts, names: Callable[[], Sequence[str]], message: str = "", kind: str = "PASS", status: int = 200
+) -> Response:
+    try:
+        shown = names()
+    except InputError as error:  # the page shows numbers, and no decision is taken meanwhile
+        shown, message, kind = (), message or str(error), "FAIL"
     waiting = review_queue.waiting(parts.store, SHOWN_REVIEWS)
     count = review_queue.counts(parts.store).get(review_queue.WAITING, 0)
-    page = pages.review_page(parts.config.name, waiting, count, names, message, kind)
+    page = pages.review_page(parts.config.name, waiting, count, shown, message, kind)
     return HTMLResponse(page, status, headers=_NO_STORE)
 
 

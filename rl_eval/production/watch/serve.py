@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -41,7 +42,7 @@ def serve_watch(
         )
     listener = listening_socket(host, port)
     with contextlib.closing(listener), open_parts(config) as parts:
-        names = action_names(parts)
+        names = functools.cache(functools.partial(action_names, parts))  # a failure is not kept
         app = GuardedApp(make_app(parts, names), Access(token, loopback), lambda path, status, seconds: None, {})
         show(f"{Url('http', host, listener.getsockname()[1])}  shows {config.name}; Ctrl-C ends it")
         return run_app(app, listener)

@@ -1,0 +1,74 @@
+"""Embedded parts on a disk that is full when a process starts: a sentence names the file, nothing is half done."""
+
+import errno
+import os
+import shutil
+import subprocess
+import sys
+
+import pytest
+
+from rl_eval.errors import InputError
+from rl_eval.production.privacy import read_key
+from rl_eval.production.queues.sqlite_queue import SqliteQueue
+from rl_eval.production.store import Store
+from tests.production.served import ROOT
+
+FULL_DISK = "mkdir disk && mount -t tmpfs -o size=64k none disk && head -c 65536 /dev/zero > disk/zeros; exec {command}"
+
+
+def needs_mounts():
+    if shutil.which("unshare") is None or subprocess.run(["unshare", "-Urm", "true"], capture_output=True).returncode:
+        pytest.skip("a small disk takes a mount namespace of one's own, which is not allowed here")
+
+
+@pytest.mark.verify
+@pytest.mark.parametrize(
+    ("command", "file"),
+    [
+        ("serve", "rl_eval-queue.sqlite"), ("collect", "store.sqlite"), ("run", "store.sqlite"),
+        ("watch", "store.sqlite"), ("pause --reason x", "store.sqlite"), ("erase u", "store.sqlite"),
+    ],
+)  # fmt: skip
+def test_every_process_names_the_file_and_what_to_do(tmp_path, command, file):
+    needs_mounts()
+    (tmp_path / "p.yaml").write_text("name: test\nfolder: disk\nregistry: {path: ../registry}\n")
+    name, *more = command.split()
+    words = [sys.executable, "-m", "rl_eval.cli", "production", name, "p.yaml", *more]
+    done = subprocess.run(
+        ["unshare", "-Urm", "sh", "-c", FULL_DISK.format(command=" ".join(words))], cwd=tmp_path, text=True,
+        capture_output=True, timeout=120,
+        env={**os.environ, "PYTHONPATH": str(ROOT), "RL_EVAL_PRIVACY_KEY": "k" * 32, "COLUMNS": "300"},
+    )  # fmt: skip
+    assert done.returncode == 2
+    (line,) = (line for line in done.stderr.splitlines() if line.startswith("error:"))
+    assert f"disk/{file}" in line
+    assert "0 KiB are left on its disk" in line
+    assert "make room" in line
+    assert "tried again" not in line
+
+
+def test_a_disk_that_is_not_full_is_not_blamed(tmp_path):
+    (tmp_path / "store.sqlite").write_bytes(b"no database" * 1000)
+    for use in (
+        lambda: Store("sqlite:///store.sqlite", tmp_path),
+        lambda: SqliteQueue(tmp_path / "store.sqlite", 10),
+    ):
+        with pytest.raises(InputError, match=r"not a database\): see that it is whole"):
+            use()
+
+
+def test_a_key_is_written_whole_or_not_at_all(tmp_path, monkeypatch):
+    monkeypatch.delenv("RL_EVAL_PRIVACY_KEY", raising=False)
+
+    def full(_):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(InputError, match=r"privacy.key cannot be used \(No space left on device\): make room"):
+        read_key(tmp_path)
+    assert list(tmp_path.iterdir()) == []
+    monkeypatch.undo()
+    monkeypatch.delenv("RL_EVAL_PRIVACY_KEY", raising=False)
+    assert read_key(tmp_path) == read_key(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["privacy.key"]
