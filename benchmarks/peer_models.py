@@ -12,7 +12,8 @@ from typing import Any
 ZOO: dict[str, dict[str, Any]] = {
     "ppo": {"n_envs": 16, "n_steps": 1024, "batch_size": 64, "n_epochs": 4, "gamma": 0.999, "gae_lambda": 0.98,
             "lr": 3e-4, "ent_coef": 0.01},
-    "a2c": {"n_envs": 8, "n_steps": 5, "gamma": 0.995, "gae_lambda": 1.0, "lr": 8.3e-4, "ent_coef": 1e-5},
+    "a2c": {"n_envs": 8, "n_steps": 5, "gamma": 0.995, "gae_lambda": 1.0, "lr": 8.3e-4, "lr_schedule": "linear",
+            "ent_coef": 1e-5},
     "dqn": {"n_envs": 1, "lr": 6.3e-4, "batch_size": 128, "buffer_size": 50_000, "learning_starts": 0, "gamma": 0.99,
             "target_every": 250, "train_every": 4, "updates_per_step": 1.0, "exploration_fraction": 0.12,
             "epsilon_end": 0.1, "double": False, "network": {"widths": [256, 256], "activation": "relu"}},
@@ -28,7 +29,7 @@ CARTPOLE: dict[str, dict[str, Any]] = {
 SETTINGS = {"lunarlander": ZOO, "cartpole": CARTPOLE}
 IDS = {"lunarlander": "LunarLander-v3", "cartpole": "CartPole-v1"}
 PEERS = {"sb3": "stable_baselines3", "sbx": "sbx"}  # and the package of each
-DQN_STEPS = 100_000  # of its training in the Zoo
+STEPS = {"a2c": 200_000, "dqn": 100_000}  # of training in the Zoo, where its end matters: schedules end there
 # The peer's name of a setting, where it differs from ours; its DQN is never double.
 _PEER_NAMES = {
     "lr": "learning_rate",
@@ -41,6 +42,9 @@ _PEER_NAMES = {
 def _for_peer(agent: str, env: str) -> dict[str, Any]:
     """The Zoo's settings as the peer takes them."""
     settings = {_PEER_NAMES.get(name, name): value for name, value in SETTINGS[env][agent].items()}
+    if settings.pop("lr_schedule", "constant") == "linear":
+        first = settings["learning_rate"]
+        settings["learning_rate"] = lambda left: left * first
     if agent == "dqn":
         del settings["double"]
         settings["gradient_steps"] = round(settings.pop("updates_per_step") * settings["train_freq"])
