@@ -2,9 +2,10 @@
 
     python -m benchmarks.lunarlander [--agent ppo] [--seeds 10] [--peer-seeds 3] [--budget N] [--every N] [--json]
 
-Ours is `python train.py env=lunarlander agent=ppo` (or `a2c`, `dqn`) with its defaults and its own training loop. Scoring on
-the validation part is off, because the checks of the benchmark replace it. The peer is Stable-Baselines3's agent of the
-same name with the settings of its Zoo, without rendering. Each seed is a process; the two sides run in turn.
+Ours is `python train.py env=lunarlander agent=ppo` (or `a2c`, `dqn`) with its defaults and its own training loop.
+Scoring on the validation part is off, because the checks of the benchmark replace it. The peer is Stable-Baselines3's
+agent of the same name with the settings of its Zoo, without rendering. Each seed is a process; the two sides run in
+turn.
 
 - The clock starts with the process, so imports count. It stops at the moment the good policy was ready. Time spent on
   checks does not count and is reported separately.
