@@ -1,4 +1,4 @@
-"""The page `docs/judge-your-own.md`: its example of facts from `info` is judged as it says."""
+"""The pages `docs/judge-your-own.md` and `docs/onnx.md`: their examples do what they say."""
 
 import re
 import sys
@@ -16,12 +16,14 @@ from rl_eval.policy import Spaces, action_space_json, describe_preprocessing, lo
 from tests.cli.test_score import CONFIG, flows
 from tests.policy.trained_networks import trained
 
-PAGE = Path(__file__).resolve().parents[1] / "docs" / "judge-your-own.md"
+DOCS = Path(__file__).resolve().parents[1] / "docs"
+PAGES = DOCS / "judge-your-own.md", DOCS / "onnx.md"
 
 
 def write_files(folder, *names):
-    """The code blocks of the page whose first line names a file."""
-    blocks = dict(re.findall(r"```\w+\n# (\S+)\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL))
+    """The code blocks of the pages whose first line names a file."""
+    text = "".join(page.read_text(encoding="utf-8") for page in PAGES)
+    blocks = dict(re.findall(r"```\w+\n# (\S+)\n(.*?)```", text, re.DOTALL))
     for name in names:
         file = folder / name
         file.parent.mkdir(exist_ok=True)

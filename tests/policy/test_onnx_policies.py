@@ -418,9 +418,9 @@ def test_a_policy_that_cannot_be_exported_is_reported(tmp_path, capsys, monkeypa
 
 
 def test_a_torch_module_exported_as_the_docs_say_acts_as_the_model(tmp_path):
-    """The snippet of docs/judge-your-own.md, on a model of Stable-Baselines3."""
+    """The snippet of docs/onnx.md, on a model of Stable-Baselines3."""
     stable_baselines3 = pytest.importorskip("stable_baselines3")
-    docs = (Path(__file__).parents[2] / "docs" / "judge-your-own.md").read_text(encoding="utf-8")
+    docs = (Path(__file__).parents[2] / "docs" / "onnx.md").read_text(encoding="utf-8")
     (snippet,) = re.findall(r"```python\n(import torch\n.*?)```", docs, re.DOTALL)
     model = stable_baselines3.PPO("MlpPolicy", "CartPole-v1", n_steps=64, batch_size=64, seed=0, device="cpu")
     model.save(tmp_path / "model.zip")
