@@ -2,6 +2,7 @@
 
 import sqlite3
 import threading
+import time
 
 import pytest
 from sqlalchemy import event
@@ -53,17 +54,25 @@ def test_a_file_on_a_full_disk_refuses_rewards_and_serves_on(loop, caplog):
     assert caplog.text.count("decisions are served and not recorded") == 1
 
 
-def test_a_clock_that_jumps_by_a_day_removes_nothing(loop):
+def test_a_clock_that_jumps_by_a_day_removes_nothing(loop, monkeypatch):
     times = {"wall": 1_700_000_000.0, "elapsed": 10.0}
+    monkeypatch.setattr(time, "time", lambda: times["wall"])
     clock = SteadyClock(lambda: times["wall"], lambda: times["elapsed"])
-    loop.server._clock = clock
+    loop.server.clock = loop.queue._clock = clock
     collector = Collector(loop.config, loop.store, loop.queue, clock)
     loop.live(3)
+    times["wall"] += 30 * 86_400
+    loop.follower._counted = loop.follower._removed = float("-inf")
+    loop.follower.look()
+    times["wall"] -= 31 * 86_400
+    loop.live(1)
+    assert loop.queue.remove_old(clock.now() - 3600) == 0
+    times["wall"] += 86_400
     while collector.step():
         pass
     times["wall"] += 30 * 86_400
     collector.maintain()
-    assert len(loop.store.accepted()) == 3
+    assert len(loop.store.accepted()) == 4
     times["elapsed"] += 8 * 86_400  # eight days have passed in truth
     times["wall"] += 8 * 86_400
     clock.now()

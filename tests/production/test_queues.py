@@ -155,7 +155,7 @@ def test_a_file_that_is_removed_or_damaged_is_a_sentence(tmp_path):
     for left in tmp_path.iterdir():
         left.unlink()
     (tmp_path / "rl_eval-queue.sqlite").write_bytes(b"nothing" * 1000)
-    with pytest.raises(InputError, match="cannot be used as a queue"):
+    with pytest.raises(InputError, match="cannot be opened as a queue"):
         open_queue(CollectConfig(), tmp_path)
 
 

@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from sqlalchemy import Connection, delete, func, insert, select
 from sqlalchemy.exc import SQLAlchemyError
 
+from rl_eval.production.clock import SteadyClock
 from rl_eval.production.queues.protocol import Message, QueueError, QueueFullError
 from rl_eval.production.store.database import Database, UnavailableError
 from rl_eval.production.store.tables import metadata, queue
@@ -36,6 +37,7 @@ class PostgresQueue:
             self._database.create(metadata)
         self._holding: Connection | None = None
         self._counted = 0.0
+        self._clock = SteadyClock()
 
     @contextlib.contextmanager
     def _translated(self) -> Iterator[None]:
@@ -47,7 +49,7 @@ class PostgresQueue:
 
     def put(self, messages: Sequence[bytes]) -> None:
         """Add messages."""
-        now = time.time()
+        now = self._clock.now()
         if now - self._counted > COUNT_S and (count := self.waiting()[0]) >= self._most:
             raise QueueFullError(f"{self._database.label} has {count:,} messages waiting: start a collector")
         self._counted = now

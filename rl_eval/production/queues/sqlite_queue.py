@@ -15,6 +15,7 @@ from pathlib import Path
 
 from rl_eval import run
 from rl_eval.errors import InputError
+from rl_eval.production.clock import SteadyClock
 from rl_eval.production.disk import advice, with_full_disk
 from rl_eval.production.queues.protocol import Message, QueueError, QueueFullError
 
@@ -40,6 +41,7 @@ class SqliteQueue:
         self._file, self._most, self._lock = file, most, threading.Lock()
         self._log = file.with_name(f"{file.name}-wal")
         self._acknowledged = 0
+        self._clock = SteadyClock()  # where the clock of the day is set back, nothing is old before its time
         try:
             file.parent.mkdir(parents=True, exist_ok=True)
             self._db = sqlite3.connect(file, timeout=BUSY_S, isolation_level=None, check_same_thread=False)
@@ -83,7 +85,7 @@ class SqliteQueue:
 
     def put(self, messages: Sequence[bytes]) -> None:
         """Add messages."""
-        now = time.time()
+        now = self._clock.now()
         with self._writing():
             first, last = self._db.execute(_ENDS).fetchone()
             if first is not None and last - first >= self._most:

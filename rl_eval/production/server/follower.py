@@ -167,7 +167,7 @@ class Follower:
             self._server.collected = self._store.counts()
         if elapsed - self._removed >= REMOVAL_S:  # also where no collector runs, nothing is kept for longer
             self._removed = elapsed
-            self._server.queue.remove_old(time.time() - self._server.config.privacy.retention)
+            self._server.queue.remove_old(self._server.clock.now() - self._server.config.privacy.retention)
         return True
 
 

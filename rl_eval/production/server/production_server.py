@@ -67,7 +67,7 @@ class ProductionServer:
         self.followed: float | None = None  # when the registry was last read
         self.refusals: Counter[str] = Counter()
         self._key = key
-        self._clock = clock or SteadyClock()
+        self.clock = clock or SteadyClock()
         self._rng = np.random.default_rng(seed)
         self.current: Arms | None = None
         self._privacy: Privacy | None = None
@@ -145,7 +145,7 @@ class ProductionServer:
 
     def _decide(self, requests: Sequence[SelectRequest]) -> list[Answered | Exception]:
         arms = self.arms
-        answers = decide(requests, arms, self._rng, self._clock.now(), self._new_ids, self._count)
+        answers = decide(requests, arms, self._rng, self.clock.now(), self._new_ids, self._count)
         if self.recorder.is_quick:
             records = [record for answer in answers if isinstance(answer, Answered) for record in answer.records]
             if records:
@@ -216,7 +216,7 @@ class ProductionServer:
             next_observation = self._privacy.observations(following.rows)[0].tobytes()
             next_mask = None if following.mask is None else following.mask[0].tobytes()
         return LoggedReward(
-            body.decision_id, body.reward, self._clock.now(), terminated, body.truncated, next_observation, next_mask
+            body.decision_id, body.reward, self.clock.now(), terminated, body.truncated, next_observation, next_mask
         )
 
     def close(self) -> None:
