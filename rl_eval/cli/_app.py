@@ -9,10 +9,10 @@ import typer
 from rl_eval import __version__
 from rl_eval.domains import domains
 
-_HELP = """Prove whether a reinforcement-learning agent is good enough.
+_HELP = """Prove that a reinforcement-learning agent is good enough.
 
-Write down what good enough means in a suite, one YAML file with `rl_eval: 1` at its top, and let pytest
-decide it on held-out episodes:
+A suite is a YAML file with `rl_eval: 1` that says what good enough means. pytest decides it on held-out
+episodes:
 
 \b
   pytest suites/                                                  # the newest matching runs of train.py
@@ -20,8 +20,8 @@ decide it on held-out episodes:
   pytest suites/mine.yaml --rl-run onnx:policy.onnx               # an exported policy
   pytest suites/mine.yaml --rl-run sb3:ppo:model.zip --rl-trust   # a Stable-Baselines3 model, which is a pickle
 
-The commands below do the rest. Exit status: 0 done, 2 bad input, 130 interrupted; 1 where `verify` finds
-a difference and where `compare --gate` finds the candidate worse.
+The commands below do the rest. Exit status: 0 done, 2 bad input, 130 interrupted; 1 if `verify` finds a
+difference or `compare --gate` a worse candidate.
 """
 
 app = typer.Typer(

@@ -23,20 +23,21 @@ def _audit() -> None:
 def verify(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="An audit log.", show_default=False)],
     head: Annotated[
-        str | None, typer.Option("--head", metavar="N:HASH", help="A head that was kept elsewhere.", show_default=False)
+        str | None,
+        typer.Option("--head", metavar="N:HASH", help="The head that you kept elsewhere.", show_default=False),
     ] = None,
 ) -> None:
-    """Find any line of an audit log that was changed, removed, added or moved.
+    """Find lines of an audit log that were changed, removed, added or moved.
 
     \b
       rl-eval audit verify production/audit.jsonl
       rl-eval audit verify production/audit.jsonl --head 120:9f86d081...
 
-    Every line holds the hash of the one before. The head, beside the file, says how many there are. Whoever
-    can write both can also write a whole new log: keep the head that this command prints somewhere else, and
-    give it with --head.
+    Every line contains the hash of the line before. The head, in a file next to it, has the number of lines.
+    Whoever can write both can also write a whole new log. So keep the head that this command prints somewhere
+    else, and give it with --head.
 
-    Exit status: 0 whole, 1 not, 2 bad input.
+    Exit status: 0 complete, 1 not, 2 bad input.
     """
     from rl_eval import terminal
     from rl_eval.production.audit import verify as check
@@ -47,4 +48,4 @@ def verify(
         terminal.print_line(f"{file}: {fault}")
     if checked.faults:
         raise typer.Exit(1)
-    terminal.print_line(f"{file}: {quantity(checked.head.lines, 'line')}, whole; head {checked.head}")
+    terminal.print_line(f"{file}: {quantity(checked.head.lines, 'line')}, complete; head {checked.head}")

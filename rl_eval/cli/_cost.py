@@ -30,10 +30,14 @@ def cost(
     ] = None,
     speed: Annotated[
         list[str] | None,
-        typer.Option("--speed", metavar="MACHINE=TIMES", help="How many times as fast as here; may be repeated."),
+        typer.Option(
+            "--speed",
+            metavar="MACHINE=TIMES",
+            help=("Speed of a machine, relative to the one that made the run; may be repeated."),
+        ),
     ] = None,
     outputs: Annotated[
-        Path, typer.Option("--outputs", help="Where runs made on those machines are looked for, to measure them by.")
+        Path, typer.Option("--outputs", help="Folder with runs on those machines, to measure their speed.")
     ] = Path("outputs"),
     prices: Annotated[
         Path | None,
@@ -41,7 +45,7 @@ def cost(
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,
 ) -> None:
-    """Say what runs cost: machine time, energy and money, each and together; and what they would cost elsewhere.
+    """Show what runs cost: machine time, energy and money; and what they would cost on other machines.
 
     \b
       rl-eval cost outputs/<date>/<sweep>
@@ -49,14 +53,14 @@ def cost(
       rl-eval cost outputs/<date>/<run> --on rtx3070 --speed rtx3070=2.5
       rl-eval cost outputs/<date>/<run> --on mine --prices my_prices.yaml
 
-    A run records its cost where it names its machine: train.py hardware.machine=a100-spot. Machine time is
-    the time for which it held a machine; of four jobs at once on one machine, each holds a quarter. Energy is
-    an estimate from rated power. What is not known is `unknown`, never 0.
+    A run records its cost if its machine is named: train.py hardware.machine=a100-spot. Machine time is the
+    time that it used a machine; four jobs at once on one machine use a quarter each. Energy is an estimate
+    from rated power. What is not known is `unknown`, never 0.
 
-    With --on, the table is an estimate. The speed of a machine is measured where --outputs holds runs of the
-    same agent, settings and environment that name it; else it is what --speed says; else it is assumed to be
-    that of the machine that made the run, and `even at` says how many times as fast it must be to cost the
-    same. A small network on a GPU is often no faster than on a CPU: run one job there before you trust it.
+    With --on, the table is an estimate. The speed of a machine is measured if --outputs has runs on it with
+    the same agent, settings and environment; otherwise --speed gives it; otherwise it is assumed to be that of
+    the machine that made the run, and `even at` says how many times as fast it must be to cost the same. A
+    small network on a GPU is often no faster than on a CPU: run one job there first.
 
     Exit status: 0 done, 2 bad input.
     """
@@ -146,7 +150,7 @@ def _show(recorded: Sequence[RecordedCost], others: Sequence[Elsewhere]) -> None
     unpriced = sum(run.total.money is None for run in recorded)
     if unpriced:
         terminal.print_line(
-            f"the price of {quantity(unpriced, 'run')} is not known: name the machine when you train, with "
+            f"the price of {quantity(unpriced, 'run')} is not known: name the machine in training, with "
             "hardware.machine=..."
         )
     if not others:
@@ -171,7 +175,7 @@ def _show(recorded: Sequence[RecordedCost], others: Sequence[Elsewhere]) -> None
     console.print()
     console.print(estimate)
     terminal.print_line(
-        "an estimate, with prices of the dates in the list: speed is in multiples of the machine that made the run"
+        "an estimate, with prices of the dates in the list; speed is relative to the machine that made the run"
     )
     for other in others:
         terminal.print_line(f"{other.rate.machine}: {other.rate.date}, {other.rate.source}")

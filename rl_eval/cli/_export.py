@@ -20,21 +20,21 @@ def export(
     file: Annotated[
         Path | None, typer.Argument(metavar="FILE", help="Where to write; default: RUN/policy.onnx.")
     ] = None,
-    onnx: Annotated[bool, typer.Option("--onnx", help="As ONNX, the one format there is.")] = False,
-    trust: Annotated[bool, typer.Option("--trust", help="Let the plugins that the run names be imported.")] = False,
+    onnx: Annotated[bool, typer.Option("--onnx", help="Write ONNX, the only format.")] = False,
+    trust: Annotated[bool, typer.Option("--trust", help="Import plugins that the run names.")] = False,
 ) -> None:
-    """Write the policy of a run as one file that acts without this project.
+    """Write the policy of a run to one file that works without this project.
 
     \b
       rl-eval export outputs/<date>/<run> --onnx policy.onnx
 
-    The file holds the network of the snapshot that gates judge, the scaling of its observations, the mapping to
-    actions and, in its metadata, the preprocessing.json of the run; one of more than 256 KiB is written beside it,
-    as FILE.preprocessing.json. `pytest suites/<file>.yaml --rl-run onnx:policy.onnx` judges it anywhere, and
-    onnxruntime runs it in any language: `observations` [N, ...] in, `action` out.
+    The file contains the network of the judged snapshot, the scaling of observations, the mapping to actions
+    and, as metadata, the preprocessing.json of the run. If that is larger than 256 KiB, it is written next to
+    the file, as FILE.preprocessing.json. `pytest suites/<file>.yaml --rl-run onnx:policy.onnx` judges it
+    anywhere. onnxruntime runs it in any language: `observations` [N, ...] in, `action` out.
     """
     if not onnx:
-        raise InputError(f"export {run}: name the format, --onnx, the only one there is")
+        raise InputError(f"export {run}: add --onnx, the only format")
     from rl_eval import terminal
     from rl_eval.gates.judge_command import judge_command
     from rl_eval.run import read_run
@@ -42,7 +42,7 @@ def export(
     target = file or run / "policy.onnx"
     size, beside = _export_onnx(run, target, trust)
     command = judge_command(read_run(run).config, f"onnx:{target}")
-    note = "" if beside is None else f"; keep {beside} beside it"
+    note = "" if beside is None else f"; keep {beside} next to it"
     terminal.print_line(f"{target}: {size:,} bytes, judged with {command}{note}")
 
 
@@ -72,7 +72,9 @@ def _export_onnx(directory: Path, file: Path, trust: bool) -> tuple[int, Path | 
             description["preprocessing"], long_preprocessing = describe_preprocessing(preprocessing)
         model = agent(meta["agent"]).to_onnx(arrays, meta, description)
     except (KeyError, TypeError, ValueError) as error:
-        raise InputError(f"{snapshot} cannot be exported ({error}): name a run of a network of ours") from error
+        raise InputError(
+            f"{snapshot} cannot be exported ({error}): name a run with a network of this project"
+        ) from error
     beside = None if long_preprocessing is None else preprocessing_file(file)
     try:
         if beside is not None and long_preprocessing is not None:

@@ -31,8 +31,10 @@ def power(
         typer.Option(
             "--true",
             metavar="NAME=VALUE",
-            help="True value of a criterion or metric; against a reference, the difference to it times factor. "
-            "May be repeated.",
+            help=(
+                "True value of a criterion or metric; with a reference, the difference from factor times the "
+                "reference. May be repeated."
+            ),
         ),
     ] = None,
     std: Annotated[
@@ -40,7 +42,7 @@ def power(
         typer.Option(
             "--std",
             metavar="NAME=VALUE",
-            help="Standard deviation of one unit, such as an episode's return; default: the largest there can be.",
+            help="Standard deviation of one unit, such as an episode's return; default: the largest possible.",
         ),
     ] = None,
     prevalence: Annotated[
@@ -51,24 +53,23 @@ def power(
     ] = None,
     data: Annotated[
         str | None,
-        typer.Option("--data", metavar="PATH", help="Where the suite's data lies.", show_default=False),
+        typer.Option("--data", metavar="PATH", help="Path of the suite's data.", show_default=False),
     ] = None,
-    gates: Annotated[int, typer.Option("--gates", min=1, max=100_000, help="Simulated gates a row.")] = 500,
-    seed: Annotated[int, typer.Option("--seed", min=0, max=2**32 - 1, help="Of the simulation.")] = 0,
+    gates: Annotated[int, typer.Option("--gates", min=1, max=100_000, help="Simulated gates for each row.")] = 500,
+    seed: Annotated[int, typer.Option("--seed", min=0, max=2**32 - 1, help="Seed of the simulation.")] = 0,
     trust: Annotated[bool, typer.Option("--trust", help="Import what the suite names.")] = False,
 ) -> None:
-    """Say how likely a policy of given true values is to pass a suite: simulated, nothing is trained or judged.
+    """Simulate how likely a policy with given true values is to pass a suite; nothing is trained or judged.
 
     \b
-      rl-eval power suites/mine.yaml            # on the way from each bar to the best value
+      rl-eval power suites/mine.yaml            # several values between each bar and the best value
       rl-eval power suites/mine.yaml --true f1=0.88 --true recall=0.8
       rl-eval power suites/mine.yaml --true mean_return=230 --std mean_return=80
 
-    Use it to choose bars and `episodes.max`: a good policy that is INCONCLUSIVE in half of the gates needs more
-    episodes or a lower bar. Every gate bets as a real one does, with the suite's alpha, its limit of episodes
-    or cases, its population and its copies of cases. What the suite does not tell is assumed, and the lines
-    below the table say what. With --true, only the criteria that it names are simulated. Values close to a bar
-    take many units, and so long to simulate.
+    Use it to choose bars and `episodes.max`: if a good policy is INCONCLUSIVE in half of the gates, it needs
+    more episodes or a lower bar. Simulated gates decide like real ones, with the suite's alpha, limits,
+    population and copies of cases. The lines below the table say what is assumed. With --true, only the
+    criteria that it names are simulated. Values close to a bar take long.
 
     Exit status: 0 done, 2 bad input.
     """

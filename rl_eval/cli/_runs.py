@@ -19,17 +19,17 @@ def verify(
     run: Annotated[Path, typer.Argument(metavar="RUN", help="A run directory of train.py.", show_default=False)],
     trust: Trust = False,
 ) -> int:
-    """Replay a run from its config, and say whether the bytes agree.
+    """Train a run again from its config, and compare the bytes.
 
     \b
       rl-eval verify outputs/<date>/<run>
 
-    The run is trained once more in a temporary directory: to its end, or, where it was stopped, as far as
-    its last snapshot. Then every snapshot, metrics.csv but for its times, and the results are compared. A
-    difference is named by its first row and column, or by its tensor, with what could explain it: other
-    versions, threads, hardware, data, or another commit. It takes as long as the training did.
+    The run is trained in a temporary directory: to its end, or to its last snapshot if it was stopped. Then
+    every snapshot, metrics.csv without its times, and the results are compared. The output names the first row
+    and column, or the tensor, that differs, and what could explain it: other versions, threads, hardware,
+    data, or another commit. It takes as long as the training did.
 
-    Exit status: 0 all agrees, 1 something differs, 2 bad input.
+    Exit status: 0 everything agrees, 1 something differs, 2 bad input.
     """
     from rl_eval import terminal
     from rl_eval.run import read_run, step_of
@@ -63,44 +63,51 @@ def compare(
     ],
     baseline: Annotated[
         list[str] | None,
-        typer.Option("--baseline", metavar="RUN", help="What the others are compared with; may be repeated."),
+        typer.Option("--baseline", metavar="RUN", help="The run to compare with; may be repeated."),
     ] = None,
     metric: Annotated[
-        str | None, typer.Option("--metric", help="A task metric; default: what the runs were selected by.")
+        str | None, typer.Option("--metric", help="A task metric; default: the validation metric of the runs.")
     ] = None,
     episodes: Annotated[
         int | None,
-        typer.Option("--episodes", min=1, help="Episodes each run plays; default: 100, or all of a finite set."),
+        typer.Option("--episodes", min=1, help="Episodes that each run plays; default: 100, or the whole finite set."),
     ] = None,
     part: Annotated[
         str | None,
         typer.Option(
             "--part",
             metavar="test|validation",
-            help="What is played of a finite set of data; default: validation for the jobs of one sweep, else test.",
+            help="The part of finite data that is played; default: validation for the jobs of one sweep, else test.",
             show_default=False,
         ),
     ] = None,
     bounds: Annotated[
         tuple[float, float] | None,
-        typer.Option("--bounds", metavar="LOW HIGH", help="What a run can score; default: what the metric can be."),
+        typer.Option(
+            "--bounds", metavar="LOW HIGH", help=("Range of a run's score; default: the range of the metric.")
+        ),
     ] = None,
-    alpha: Annotated[float, typer.Option("--alpha", help="Chance that a claim is wrong, each claim.")] = 0.05,
+    alpha: Annotated[float, typer.Option("--alpha", help="For each claim: highest chance that it is wrong.")] = 0.05,
     bar: Annotated[
         float | None,
         typer.Option(
             "--bar",
-            help="Of the metric, for what it cost to reach it; default: that of the verdicts, or validation.stop_at.",
+            help=(
+                "Show what it cost to reach this value of the metric; default: the bar of the verdicts, or "
+                "validation.stop_at."
+            ),
             show_default=False,
         ),
     ] = None,
-    verdicts: Annotated[bool, typer.Option("--verdicts", help="Also the criteria of each verdict.json.")] = False,
-    gate: Annotated[bool, typer.Option("--gate", help="Exit 1 when the candidate is shown to be worse.")] = False,
+    verdicts: Annotated[bool, typer.Option("--verdicts", help="Show the criteria of each verdict.json too.")] = False,
+    gate: Annotated[
+        bool, typer.Option("--gate", help="Exit with status 1 if the candidate is shown to be worse.")
+    ] = False,
     html: Annotated[Path | None, typer.Option("--html", metavar="FILE", help="Write a page too.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,
     trust: Trust = False,
 ) -> int:
-    """Put runs side by side: what differs, what they reach, and which is better, with evidence.
+    """Compare runs: settings that differ, scores on the same episodes, and which is better, with evidence.
 
     \b
       rl-eval compare outputs/<date>/<sweep>
@@ -108,13 +115,13 @@ def compare(
       rl-eval compare 'wandb:team/project?group=night' --html night.html
 
     Runs that differ only in their seed are one group. The first group, or the runs of --baseline, is the
-    baseline; the last is the candidate. All judged snapshots play the same episodes, apart from training and
-    from every gate. Where the data is finite these are its test part, or of the jobs of one sweep its
-    validation part, since the best of them is yet to be chosen. Where there is a bar, a table says what it
-    cost to reach it, in env steps, machine time, energy and money.
+    baseline; the last is the candidate. All judged snapshots play the same episodes, which no training and no
+    gate uses. If the data is finite, they play its test part; jobs of one sweep play its validation part,
+    because the best of them is not chosen yet. If there is a bar, a table shows what it cost to reach it, in
+    env steps, machine time, energy and money.
 
-    Exit status: 0 done, 1 with --gate where the candidate is shown to be worse, 2 bad input, or runs that
-    cannot be compared.
+    Exit status: 0 done, 1 if --gate shows that the candidate is worse, 2 bad input or runs that cannot be
+    compared.
     """
     from rl_eval import terminal
     from rl_eval.compare import compare_runs
@@ -146,18 +153,18 @@ def report(
         list[Path], typer.Argument(metavar="RUN...", help="Run directories, or a sweep.", show_default=False)
     ],
     out: Annotated[
-        Path | None, typer.Option("--out", metavar="FILE", help="Default: report.html in the run or sweep.")
+        Path | None, typer.Option("--out", metavar="FILE", help="The page; default: report.html in the run or sweep.")
     ] = None,
     trust: Trust = False,
 ) -> None:
-    """Write one HTML page on a run, or on several: verdict, evidence, curves, behaviour, findings, provenance.
+    """Write one HTML page about one or more runs: verdict, evidence, curves, behaviour, findings, provenance.
 
     \b
       rl-eval report outputs/<date>/<run>
       rl-eval report outputs/<date>/<sweep>
       rl-eval report outputs/<date>/<run> outputs/<date>/<other run> --out both.html
 
-    The page is one file that loads nothing and runs no script. train.py writes the page of a run at its end.
+    The page is one file that loads nothing and runs no script. train.py writes it at the end of each run.
     """
     from rl_eval import terminal
     from rl_eval.report import write_report
@@ -173,16 +180,14 @@ def doctor(
             metavar="RUN...", help="Run directories, a sweep, or a CSV file of metrics.", show_default=False
         ),
     ],
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object instead of text.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")] = False,
     columns: Annotated[
         str | None,
-        typer.Option(
-            "--columns", metavar="OURS=THEIRS,...", help="Of a CSV file: which column is which.", show_default=False
-        ),
+        typer.Option("--columns", metavar="OURS=THEIRS,...", help="The columns of a CSV file.", show_default=False),
     ] = None,
     trust: Trust = False,
 ) -> None:
-    """Say why a run fails: what it shows, what that means, and what to change.
+    """Explain why a run fails: what its numbers show, what that means, and what to change.
 
     \b
       rl-eval doctor outputs/<date>/<run>
@@ -190,8 +195,8 @@ def doctor(
       rl-eval doctor logs/                      # progress.csv or monitor.csv of Stable-Baselines3
       rl-eval doctor run.csv --columns env_steps=step,episode_return_mean=reward
 
-    The most important finding comes first, causes before symptoms. `try:` is an override of train.py, to be
-    pasted. The run's curves are read and its policy is played on the validation part, never on the gate's.
+    The most important finding comes first, causes before symptoms. `try:` is an override for train.py. The
+    curves of the run are read, and its policy plays the validation part, never the test set of a gate.
 
     Exit status: 0 with any findings, 2 bad input.
     """

@@ -15,7 +15,7 @@ def schema() -> None:
 
     \b
       rl-eval schema > suite.schema.json
-    and, as the first line of a suite, for editors with the YAML language server:
+    and, for editors with the YAML language server, as the first line of a suite:
       # yaml-language-server: $schema=../suite.schema.json
     """
     from rl_eval.gates import SuiteSpec

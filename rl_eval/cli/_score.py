@@ -34,38 +34,39 @@ def score(
         Path, typer.Argument(metavar="FILE|-", help="CSV or Parquet; - reads CSV from stdin.", show_default=False)
     ],
     out: Annotated[
-        Path | None, typer.Option("--out", metavar="FILE", help="Where to write; default: stdout.", show_default=False)
+        Path | None,
+        typer.Option("--out", metavar="FILE", help="The file to write; default: stdout.", show_default=False),
     ] = None,
     keep: Annotated[
         list[str] | None,
-        typer.Option("--keep", metavar="COLUMN", help="Write this column of the data too; may be repeated."),
+        typer.Option("--keep", metavar="COLUMN", help="Copy this column of the data to the result; may be repeated."),
     ] = None,
     why: Annotated[bool, typer.Option("--why", help="Name the three columns that matter most in each row.")] = False,
-    trust: Annotated[bool, typer.Option("--trust", help="Let the plugins that the run names be imported.")] = False,
+    trust: Annotated[bool, typer.Option("--trust", help="Import plugins that the run names.")] = False,
 ) -> None:
-    """Decide on each row of new data as a run's policy does, and write the decisions as CSV.
+    """Decide on each row of new data with the policy of a run, and write the decisions as CSV.
 
     \b
       rl-eval score outputs/<date>/<run> flows.csv --keep id > decisions.csv
       zcat flows.csv.gz | rl-eval score outputs/<date>/<run> -
       rl-eval score outputs/<date>/<run> flows.parquet --why --out decisions.csv
 
-    The data needs a header and the columns that the run was trained on, in any order; a label is not needed.
-    The run's own preprocessing is applied. A row of the result has
+    The data needs a header and the columns that the run was trained on, in any order, but no label. The
+    preprocessing of the run is applied. Each row of the result has
 
     \b
       line           line (CSV) or row (Parquet) of the data, from 1
-      action         what the policy does, without chance
-      probability    of that action; empty where the policy has none, as DQN's
-      expected_cost  of that action, by how often the policy is right on the run's validation part when it
-                     decides so; empty where that data cannot be read, and a note says so
-      why_1 … why_3  with --why: the columns that matter most, with the change that their values make to the
-                     probability, against the median or most frequent value of the training part
+      action         the most likely action of the policy
+      probability    probability of that action; empty if the policy has none, like DQN's
+      expected_cost  expected cost of that action, from how often the policy is right on the validation part of
+                     the run when it decides so; empty, with a note, if that data cannot be read
+      why_1 … why_3  with --why: the columns that matter most, and how much their values change the probability
+                     in comparison with the median or most frequent value of the training part
 
-    A note names the columns in which more than 5 % of the rows have a value unlike those of training.
+    A note names the columns in which more than 5 % of the rows have values unlike those of training.
 
-    Rows are read and written a few thousand at a time, so data of any length takes the same memory. Where a row
-    is faulty, the rows before it have been written to stdout; --out leaves no file then.
+    Rows are read and written a few thousand at a time, so data of any length needs the same memory. If a row is
+    faulty, the rows before it have already been written to stdout; --out then leaves no file.
 
     Exit status: 0 done, 2 bad input.
     """

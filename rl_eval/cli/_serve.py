@@ -22,11 +22,13 @@ def serve(
             metavar="RUN|onnx:FILE", help="A run directory of train.py, or an ONNX file.", show_default=False
         ),
     ] = None,
-    host: Annotated[str, typer.Option("--host", help="Address to listen on; another needs RL_EVAL_TOKEN.")] = LOOPBACK,
+    host: Annotated[
+        str, typer.Option("--host", help="Address to listen on; any other one needs RL_EVAL_TOKEN.")
+    ] = LOOPBACK,
     port: Annotated[int, typer.Option("--port", help="0: any free port.", min=0, max=65535)] = 8000,
     folder: Annotated[
         Path | None,
-        typer.Option("--folder", help="Of decisions and checkpoints; default: outputs/serving/<policy>."),
+        typer.Option("--folder", help="Folder for decisions and checkpoints; default: outputs/serving/<policy>."),
     ] = None,
     update_after: Annotated[
         int | None,
@@ -35,16 +37,16 @@ def serve(
             metavar="N",
             min=1,
             max=65_536,
-            help="Transitions that /update needs; default: as many as an iteration of training has.",
+            help="Transitions that /update needs; default: as many as in an iteration of training.",
         ),
     ] = None,
     keep: Annotated[
-        int | None, typer.Option("--keep", metavar="N", min=1, help="Decisions to keep; the oldest go.")
+        int | None, typer.Option("--keep", metavar="N", min=1, help="Decisions to keep; the oldest are deleted.")
     ] = None,
     openapi: Annotated[bool, typer.Option("--openapi", help="Print the OpenAPI schema, and serve nothing.")] = False,
-    trust: Annotated[bool, typer.Option("--trust", help="Let the plugins that the run names be imported.")] = False,
+    trust: Annotated[bool, typer.Option("--trust", help="Import plugins that the run names.")] = False,
 ) -> None:
-    """Answer observations with actions over HTTP, keep what followed, and learn from it.
+    """Serve a policy over HTTP: actions for observations, a store of what followed, and learning from it.
 
     \b
       rl-eval serve outputs/<date>/<run>
@@ -52,10 +54,10 @@ def serve(
       RL_EVAL_TOKEN=... rl-eval serve outputs/<date>/<run> --host 0.0.0.0
       rl-eval serve --openapi > openapi.json
 
-    Only this machine can ask, unless --host names another address; then every request needs the token. Where a
-    token is set, /update, /save and /load always need it. docs/serving.md lists the routes.
+    Only this machine can send requests, unless --host names another address; then every request needs the token.
+    If a token is set, /update, /save and /load always need it. docs/serving.md describes the routes.
 
-    Everything that was acknowledged is on disk, also after a kill; the same command goes on from there.
+    Everything acknowledged is on disk, also after a kill; the same command continues from there.
 
     Exit status: 0 ended by SIGTERM, 2 bad input, 130 ended by Ctrl-C.
     """  # fmt: skip

@@ -23,21 +23,25 @@ SHOWN = 5  # trials
 def tune(
     overrides: Annotated[
         list[str] | None,
-        typer.Argument(metavar="KEY=VALUE...", help="As for train.py; keys with several values are searched."),
+        typer.Argument(metavar="KEY=VALUE...", help="Overrides of train.py; keys with several values are searched."),
     ] = None,
-    trials: Annotated[int, typer.Option("--trials", min=1, help="Trials in all, earlier ones included.")] = 40,
+    trials: Annotated[
+        int, typer.Option("--trials", min=1, help="Total number of trials, including earlier ones.")
+    ] = 40,
     budget: Annotated[
         str | None,
         typer.Option(
-            "--budget", metavar="AMOUNT", help="Of all trials: '30 min', '2 h' or '5 USD'.", show_default=False
+            "--budget", metavar="AMOUNT", help="Budget of all trials: '30 min', '2 h' or '5 USD'.", show_default=False
         ),
     ] = None,
-    seeds: Annotated[int, typer.Option("--seeds", min=1, max=100, help="Runs a trial; its value is their mean.")] = 1,
-    seed: Annotated[int, typer.Option("--seed", min=0, max=2**31 - 1, help="Of the search.")] = 0,
+    seeds: Annotated[
+        int, typer.Option("--seeds", min=1, max=100, help="Runs for each trial; its value is their mean.")
+    ] = 1,
+    seed: Annotated[int, typer.Option("--seed", min=0, max=2**31 - 1, help="Seed of the search.")] = 0,
     folder: Annotated[
         Path | None,
         typer.Option(
-            "--folder", metavar="DIR", help="Of the trials; default: tuning/<env>_<agent>.", show_default=False
+            "--folder", metavar="DIR", help="Folder of the trials; default: tuning/<env>_<agent>.", show_default=False
         ),
     ] = None,
     out: Annotated[
@@ -50,33 +54,33 @@ def tune(
         ),
     ] = None,
 ) -> None:
-    """Search settings: train many times, compare on validation, write the best as a preset.
+    """Search settings: train many times, compare on validation, and write the best as a preset.
 
     \b
       rl-eval tune env=gym env.id=Acrobot-v1 agent=ppo total_steps=60000 --trials 30
       rl-eval tune env=ENV agent=dqn --budget '30 min' --seeds 2
       rl-eval tune env=ENV agent=ppo 'lr=tag(log,interval(1e-4,1e-2))' agent.n_steps=64,128,256
       rl-eval tune env=ENV agent=ppo hardware=parallel --budget '2 h'
-      python train.py env=ENV agent=ppo tuned=ENV_ppo_searched     # what it ends with
+      python train.py env=ENV agent=ppo tuned=ENV_ppo_searched     # uses the result
 
-    The overrides are those of train.py. A key with several values is searched, in the grammar of Hydra:
+    Overrides are those of train.py. Keys with several values are searched, in Hydra's grammar:
 
     \b
       agent.n_steps=64,128,256                   one of these
-      agent.gae_lambda=interval(0.9,0.99)        a number between
-      lr=tag(log,interval(1e-4,1e-2))            a number between, even in the logarithm
-      agent.gamma=tag(complement,interval(0.9,0.999))   even in the logarithm of 1 - gamma
-      agent.n_epochs=int(interval(3,14))         a whole number between
+      agent.gae_lambda=interval(0.9,0.99)        a number in this range
+      lr=tag(log,interval(1e-4,1e-2))            a number, uniform in its logarithm
+      agent.gamma=tag(complement,interval(0.9,0.999))   uniform in the logarithm of 1 - gamma
+      agent.n_epochs=int(interval(3,14))         a whole number in this range
 
-    Without any, the keys that matter most for the agent are. Optuna's TPE chooses; the first eight trials are
-    random. After them, a run whose best score so far is below the median of complete trials is stopped early.
-    Scores are of the validation part alone: no trial is judged, and no test episode is played.
+    Without such keys, those that matter most for the agent are searched. Optuna's TPE chooses; the first eight
+    trials are random. After them, a run is stopped early if its best score so far is below the median of
+    complete trials. Scores are from the validation part: no trial is judged, and no test episode is played.
 
-    Stop it at any time, and repeat the command to go on: trials that were running continue where they were.
-    One process with the same --seed gives the same trials. hardware=parallel, ray or slurm makes several at
-    once. --budget counts all trials together, and ends the search after the first iteration past it.
+    Stop it at any time, and repeat the command to go on: interrupted trials continue. One process with the same
+    --seed gives the same trials. hardware=parallel, ray or slurm runs several at once. --budget counts all
+    trials together, and ends the search after the iteration that passes it.
 
-    Exit status: 0 done, 1 stopped by its budget or since no trial can be trained, 2 bad input, 130 interrupted.
+    Exit status: 0 done, 1 stopped by its budget or no trial can be trained, 2 bad input, 130 interrupted.
     """
     from rl_eval import terminal
     from rl_eval.config import load
@@ -103,8 +107,8 @@ def tune(
     _show(result)
     best = result.best
     if best is None:
-        reason = result.stopped or f"none of {quantity(len(result.trials), 'trial')} came to its end"
-        terminal.print_error(f"no preset was written, since {reason}: see {what.folder}")
+        reason = result.stopped or f"none of {quantity(len(result.trials), 'trial')} was completed"
+        terminal.print_error(f"no preset was written: {reason}: see {what.folder}")
         raise typer.Exit(1)
     values = compose(root / "conf", [*fixed, *best.overrides])
     defaults = compose(root / "conf", [f"env={config.env.name}", f"agent={config.agent.name}", "~tuned"])
@@ -115,7 +119,7 @@ def tune(
             f"train with it: python train.py env={config.env.name} agent={config.agent.name} tuned={out.stem}"
         )
     if result.stopped:
-        terminal.print_error(f"the search ended early, since {result.stopped}: repeat the command with more to go on")
+        terminal.print_error(f"the search ended early: {result.stopped}; repeat the command with more to go on")
         raise typer.Exit(1)
 
 

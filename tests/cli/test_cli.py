@@ -61,7 +61,7 @@ def test_version(capsys):
         (["shema"], "No such command 'shema'. Did you mean 'schema': see `rl-eval --help`"),
         (["--colour"], "No such option: --colour: see `rl-eval --help`"),
         (["export"], "Missing argument 'RUN': see `rl-eval export --help`"),
-        (["export", "nowhere"], "export nowhere: name the format, --onnx, the only one there is"),
+        (["export", "nowhere"], "export nowhere: add --onnx, the only format"),
         (["export", "nowhere", "--onnx"], "nowhere is not a directory: name a run directory, such as outputs/"),
         (["export", ".", "--onnx", "a", "b"], "Got unexpected extra argument"),
     ],

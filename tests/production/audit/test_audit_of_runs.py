@@ -47,7 +47,7 @@ def test_the_command_says_what_it_found(tmp_path, capsys):
     for version in range(3):
         head = AuditLog(path).append("promoted", "me", {"version": version})
     assert main(["audit", "verify", str(path)]) == 0
-    assert f"3 lines, whole; head {head}" in " ".join(capsys.readouterr().out.split())
+    assert f"3 lines, complete; head {head}" in " ".join(capsys.readouterr().out.split())
     assert main(["audit", "verify", str(path), "--head", str(head)]) == 0
     assert main(["audit", "verify", str(path), "--head", "3:abc"]) == 2
     path.write_text(path.read_text().replace('"version":1', '"version":2'))
