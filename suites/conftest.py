@@ -1,4 +1,4 @@
-"""Suites start quickly: what pytest would load for the project's own tests alone is left out."""
+"""Suites start quickly: plugins that only the tests of this project need are not loaded."""
 
 import sys
 
@@ -7,6 +7,6 @@ import pytest
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_finish(session: pytest.Session) -> None:
-    """Do without Hypothesis where no test uses it: its plugin loads all of it, half a second, to end a session."""
+    """Unregister Hypothesis if no test uses it: its plugin would load the library, which takes half a second."""
     if "hypothesis" not in sys.modules:
         session.config.pluginmanager.unregister(name="hypothesispytest")
