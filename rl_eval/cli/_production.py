@@ -125,7 +125,10 @@ def erase(
     from rl_eval.production.config import load_config
     from rl_eval.production.forget import erase as erase_unit
 
-    terminal.print_line(f"erased {erase_unit(load_config(config), unit):,} decisions, and all that followed them")
+    erased = erase_unit(load_config(config), unit)
+    terminal.print_line(
+        f"erased {erased.decisions:,} decisions with all that followed them, and {erased.waiting:,} records that waited"
+    )
 
 
 def log_warnings() -> None:

@@ -16,7 +16,7 @@ import typer
 
 from rl_eval.cli._app import app
 from rl_eval.errors import InputError
-from rl_eval.formatting import number, percent, quantity, spreadsheet_text
+from rl_eval.formatting import number, percent, spreadsheet_text
 
 if TYPE_CHECKING:
     from rl_eval.scoring import ScoredChunk
@@ -31,12 +31,7 @@ _REASONS = ("why_1", "change_1", "why_2", "change_2", "why_3", "change_3")
 def score(
     run: Annotated[Path, typer.Argument(metavar="RUN", help="A run directory of train.py.", show_default=False)],
     file: Annotated[
-        Path,
-        typer.Argument(
-            metavar="FILE|-",
-            help="CSV, Parquet or another format that the domain reads; - is stdin.",
-            show_default=False,
-        ),
+        Path, typer.Argument(metavar="FILE|-", help="CSV or Parquet; - reads CSV from stdin.", show_default=False)
     ],
     out: Annotated[
         Path | None,
@@ -60,7 +55,7 @@ def score(
     preprocessing of the run is applied. Each row of the result has
 
     \b
-      line           line or row of the data, from 1
+      line           line (CSV) or row (Parquet) of the data, from 1
       action         the most likely action of the policy
       probability    probability of that action; empty if the policy has none, like DQN's
       expected_cost  expected cost of that action, from how often the policy is right on the validation part of
@@ -102,7 +97,7 @@ def score(
     total = sum(counts.values())
     shares = ", ".join(f"{name} {percent(count / total)}" for name, count in sorted(counts.items()))
     mean = f"; expected cost {number(costs / total)} a row" if total and rows.cost_unknown is None else ""
-    terminal.print_line(f"{quantity(total, 'row')} scored{': ' if shares else ''}{shares}{mean}", stderr=True)
+    terminal.print_line(f"{total:,} rows scored{': ' if shares else ''}{shares}{mean}", stderr=True)
     if note := _unknown_note(unknown, total):
         terminal.print_line(note, stderr=True)
     if rows.cost_unknown is not None:

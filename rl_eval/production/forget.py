@@ -4,21 +4,33 @@ from __future__ import annotations
 
 import contextlib
 import time
+from typing import NamedTuple
 
 from rl_eval.production.collector import Collector
 from rl_eval.production.config import ProductionConfig
 from rl_eval.production.privacy import pseudonym, read_key
-from rl_eval.production.queues import Queue, open_queue
+from rl_eval.production.queues import Queue, QueueError, open_queue
 from rl_eval.production.store import Store
 
+WAIT_S = 60.0  # for what another collector has taken; of one that was killed, it comes again after half of this
 
-def erase(config: ProductionConfig, unit: str) -> int:
-    """Erase a unit, as requests name it; returns how many decisions there were.
+
+class Erased(NamedTuple):
+    """How many decisions were in the store, and how many records were left out of what waited in the queue."""
+
+    decisions: int
+    waiting: int
+
+
+def erase(config: ProductionConfig, unit: str) -> Erased:
+    """Erase a unit, as requests name it.
 
     What still waits in the queue is collected meanwhile, so that the unit's records leave it, too.
 
     Raises:
         InputError: store, queue or key cannot be used.
+        QueueError: another collector holds what was put in before; the store is erased, and what it stores later is
+            refused.
     """
     with contextlib.ExitStack() as stack:
         store = Store(config.collect.store, config.path)
@@ -28,12 +40,26 @@ def erase(config: ProductionConfig, unit: str) -> int:
         return erase_pseudonym(config, pseudonym(unit, read_key(config.path)), store, queue)
 
 
-def erase_pseudonym(config: ProductionConfig, name: str, store: Store, queue: Queue) -> int:
-    """The same of a pseudonym."""
-    count = store.erase(name)
-    collector = Collector(config, store, queue)
-    while collector.step():
-        pass
-    count += store.erase(name)
-    queue.remove_old(time.time() - config.privacy.retention)
-    return count
+def erase_pseudonym(config: ProductionConfig, name: str, store: Store, queue: Queue, wait_s: float = WAIT_S) -> Erased:
+    """The same of a pseudonym.
+
+    Args:
+        wait_s: for what another collector has taken.
+    """
+    decisions, erased_at = store.erase(name), time.time()
+    collector, end = Collector(config, store, queue), time.monotonic() + wait_s
+    while collector.step(0.2) or _waits_since_before(queue, erased_at):
+        if time.monotonic() > end:
+            raise QueueError(
+                f"messages of before wait in {config.collect.queue} for over {wait_s:g} s, and other collectors have "
+                "them: what they store of this unit is refused; see that they work, and erase again"
+            )
+    decisions += store.erase(name)
+    queue.remove_old(erased_at - config.privacy.retention)
+    return Erased(decisions, collector.counts["refused.erased"])
+
+
+def _waits_since_before(queue: Queue, at: float) -> bool:
+    """Whether a message that was put in before some time is not acknowledged, where the queue says so."""
+    oldest = queue.waiting()[1]
+    return oldest is not None and oldest <= at

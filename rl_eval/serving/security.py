@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import binascii
 import hmac
 import ipaddress
 import time
+from base64 import b64decode
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -32,10 +34,14 @@ class Access:
     Attributes:
         token: None: there is none, which only a loopback address may have.
         loopback: whether the server listens on this machine alone.
+        changing: paths that need the token wherever there is one.
+        people: whether people ask with browsers, which send the token as a password (HTTP's Basic scheme).
     """
 
     token: str | None = None
     loopback: bool = True
+    changing: Sequence[str] = CHANGING
+    people: bool = False
 
     def refusal(self, path: str, headers: dict[bytes, bytes]) -> tuple[int, str] | None:
         """The status and sentence for a request that is refused; None where it passes."""
@@ -45,15 +51,31 @@ class Access:
         origin = headers.get(b"origin")
         if origin is not None and origin.decode("latin-1").lower().partition("://")[2] != host:
             return 403, "a web page of another origin asks: its requests are refused"
-        needed = path in CHANGING if self.loopback else path not in OPEN
-        if self.token is not None and needed:
-            scheme, _, given = headers.get(b"authorization", b"").partition(b" ")
-            if scheme.lower() != b"bearer" or not hmac.compare_digest(given.strip(), self.token.encode()):
-                return (
-                    401,
-                    f"this needs the header `Authorization: Bearer <token>`, with the {TOKEN_VARIABLE} of the server",
-                )
+        needed = path in self.changing if self.loopback else path not in OPEN
+        if self.token is not None and needed and not self._has(self.token, headers.get(b"authorization", b"")):
+            password = ", or a browser that sends it as the password of any user" if self.people else ""
+            return (
+                401,
+                f"this needs the header `Authorization: Bearer <token>`, with the {TOKEN_VARIABLE} of the "
+                f"server{password}",
+            )
         return None
+
+    def _has(self, token: str, authorization: bytes) -> bool:
+        scheme, _, sent = authorization.partition(b" ")
+        if self.people and scheme.lower() == b"basic":
+            try:
+                sent = b64decode(sent.strip(), validate=True).partition(b":")[2]
+            except binascii.Error:
+                return False
+        elif scheme.lower() != b"bearer":
+            return False
+        return hmac.compare_digest(sent.strip(), token.encode())
+
+    @property
+    def challenge(self) -> bytes:
+        """The header `WWW-Authenticate`; at `Basic`, browsers ask the person."""
+        return b'Basic realm="rl_eval", charset="UTF-8"' if self.people else b"Bearer"
 
 
 def is_local(host: str) -> bool:
@@ -109,7 +131,10 @@ class GuardedApp:
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         headers = dict(scope["headers"])
         if (refusal := self._access.refusal(scope["path"], headers)) is not None:
-            await _refuse(send, *refusal)
+            status, sentence = refusal
+            await _refuse(
+                send, status, sentence, [(b"www-authenticate", self._access.challenge)] if status == 401 else []
+            )
             return
         length = headers.get(b"content-length", b"")
         if length.isdigit() and int(length[:20]) > MAX_BODY:
@@ -147,12 +172,9 @@ class GuardedApp:
         await self._app(scope, receive_body, send)
 
 
-async def _refuse(send: Send, status: int, sentence: str) -> None:
+async def _refuse(send: Send, status: int, sentence: str, headers: Sequence[tuple[bytes, bytes]] = ()) -> None:
     """Refuse a request whose body is not read, so that its connection cannot be used again."""
-    headers = [(b"connection", b"close")]
-    if status == 401:
-        headers.append((b"www-authenticate", b"Bearer"))
-    await _send(send, status, json_text({"detail": sentence}), headers)
+    await _send(send, status, json_text({"detail": sentence}), [(b"connection", b"close"), *headers])
 
 
 async def _send(send: Send, status: int, body: bytes, headers: Sequence[tuple[bytes, bytes]] = ()) -> None:

@@ -113,6 +113,17 @@ class Loop:
         self.store.close()
 
 
+def ask(app, *requests):
+    """Answers of an app to requests: method, path and what else httpx takes."""
+
+    async def answers():
+        transport = httpx.ASGITransport(app)
+        async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1:8001") as client:
+            return [await client.request(method, path, **more) for method, path, more in requests]
+
+    return asyncio.run(answers())
+
+
 SERVE = """
 import sys, pathlib, logging
 from rl_eval.production.config import load_config

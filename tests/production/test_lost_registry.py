@@ -1,9 +1,7 @@
 """A registry that is lost: whatever starts meanwhile waits for it, says so, and makes no new one."""
 
-import asyncio
 import threading
 
-import httpx
 import pytest
 
 from rl_eval.production.config import load_config
@@ -18,7 +16,7 @@ from rl_eval.production.watch import pages
 from rl_eval.production.watch.app import make_app
 from rl_eval.production.watch.figures import read_figures
 from rl_eval.production.watch.metrics import prometheus_text
-from tests.production.served import write_config
+from tests.production.served import ask, write_config
 
 SECTIONS = {"loop": {"turn": 0.01, "reference_episodes": 0}}
 
@@ -35,15 +33,6 @@ def lost(request, runs, tmp_path):
     folder.rename(elsewhere)
     yield config, lambda: elsewhere.rename(folder)
     assert folder.exists() != elsewhere.exists()  # none was made in its place
-
-
-def ask(app, *requests):
-    async def answers():
-        transport = httpx.ASGITransport(app)
-        async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1:8001") as client:
-            return [await client.request(method, path, **more) for method, path, more in requests]
-
-    return asyncio.run(answers())
 
 
 def test_the_status_page_stays_up_and_says_so(lost):

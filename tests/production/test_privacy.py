@@ -1,6 +1,7 @@
 """Privacy: features changed and units as pseudonyms before anything sees them, and no byte of a person in any file."""
 
 import base64
+import dataclasses
 import logging
 import time
 
@@ -10,11 +11,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rl_eval.errors import InputError
+from rl_eval.production import review_queue
 from rl_eval.production.collection_config import FieldRule, PrivacyConfig
 from rl_eval.production.forget import erase_pseudonym
+from rl_eval.production.parts import open_parts
 from rl_eval.production.privacy import Privacy, is_decision_id, new_decision_ids, pseudonym, read_key
+from rl_eval.production.queues import QueueError, open_queue
+from rl_eval.production.review_queue import Review
+from rl_eval.production.watch.app import make_app
 from tests.production.databases import KAFKA, POSTGRES, queue_config
-from tests.production.served import Loop
+from tests.production.served import Loop, ask
 
 KEY = bytes(range(32))
 UNIT = "alice@example.org"
@@ -125,7 +131,8 @@ def test_no_byte_of_a_person_is_in_any_file_log_or_metric(kind, request, runs, t
             loop.collector.step(0.5)
             end -= 1
         assert files_with(folders, *secrets) == []
-        shown = loop.get("/metrics").text + loop.get("/health").text + caplog.text
+        shown = loop.get("/metrics").text + loop.get("/health").text + pages_of(loop, waiting["decision_id"])
+        shown += caplog.text
         assert UNIT not in shown
         assert "1234.56" not in shown
         assert name not in shown
@@ -134,7 +141,7 @@ def test_no_byte_of_a_person_is_in_any_file_log_or_metric(kind, request, runs, t
         # The right to be forgotten: the pseudonym and the observation leave every file of ours.
         kept = [name.encode(), *bytes_of(0.0, 0.25, 0.5, 1.0)]
         assert files_with(folders, *kept)
-        assert erase_pseudonym(loop.config, name, loop.store, loop.queue) == 1
+        assert erase_pseudonym(loop.config, name, loop.store, loop.queue) == (1, 0)
         assert loop.store.outcomes() == []
         if kind == "redis":
             wait_for_rewrite(request.getfixturevalue("redis"))
@@ -150,6 +157,22 @@ def test_no_byte_of_a_person_is_in_any_file_log_or_metric(kind, request, runs, t
         assert loop.store.accepted() == []
     finally:
         loop.close()
+
+
+def pages_of(loop, decision_id):
+    """What operators see, once a person is asked about a decision."""
+    html = {"headers": {"accept": "text/html"}}
+    override = {"decision_id": decision_id, "action": 0, "reviewer": "ada", "reason": "a look"}
+    with open_parts(loop.config) as parts:
+        review_queue.ask(parts.store, [Review(decision_id, time.time(), "1", 0, 0.4)])
+        answers = ask(
+            make_app(parts), ("GET", "/", html), ("GET", "/review", html), ("GET", "/review", {}),
+            ("POST", "/review", {"json": override}), ("GET", f"/review?decision_id={decision_id}", {}),
+            ("GET", "/", html), ("GET", "/metrics", {}),
+        )  # fmt: skip
+        assert [answer.status_code for answer in answers] == [200] * len(answers)
+        assert sum(decision_id in answer.text for answer in answers) >= 4
+        return "".join(answer.text for answer in answers) + parts.audit.path.read_text()
 
 
 def wait_for_rewrite(server):
@@ -176,3 +199,41 @@ def test_nothing_older_than_the_retention_remains_in_any_file(runs, tmp_path):
         assert files_with([tmp_path], *needles, loop.server._privacy.pseudonym(UNIT).encode()) == []
     finally:
         loop.close()
+
+
+def test_erasing_waits_for_what_a_dead_collector_had_taken(request, runs, tmp_path):
+    loop = Loop(tmp_path, runs, collect=queue_config("redis", request).model_dump())
+    try:
+        loop.live(4, unit=UNIT)
+        dead = open_queue(loop.config.collect, loop.config.path)
+        assert dead.take(100, 1.0)
+        name = loop.server._privacy.pseudonym(UNIT)
+        with pytest.raises(QueueError, match="erase again"):
+            erase_pseudonym(loop.config, name, loop.store, loop.queue, wait_s=0.2)
+        loop.queue._idle = 0.1
+        assert erase_pseudonym(loop.config, name, loop.store, loop.queue) == (0, 8)
+        assert (loop.queue.waiting()[0], loop.store.outcomes()) == (0, [])
+        dead.close()
+    finally:
+        loop.close()
+
+
+def test_what_arrives_later_is_refused_although_a_clock_was_set_back(runs, tmp_path):
+    loop = Loop(tmp_path, runs)
+    try:
+        name = loop.server._privacy.pseudonym(UNIT)
+        loop.live(1, unit=UNIT)
+        loop.collect()
+        (first,) = loop.store.outcomes()
+        assert loop.store.erase(name, now=first.at - 86_400) == 1
+        other = loop.live(1, unit="bob")
+        loop.collect()
+        late = dataclasses.replace(decision_of(loop, other), decision_id="late", unit=name, at=first.at - 1)
+        assert loop.store.ingest([late], lambda pairs, before: [], first.at)["refused.erased"] == 1
+    finally:
+        loop.close()
+
+
+def decision_of(loop, ids):
+    (stored,) = (one.decision for one in loop.store.accepted() if one.decision.decision_id in ids)
+    return stored

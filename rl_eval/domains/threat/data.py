@@ -60,13 +60,13 @@ class FlowDataset:
     """The three parts and their preprocessing.
 
     Attributes:
-        suspicions: sentences on columns of a file of one's own that a policy should rather not see.
+        notes: sentences on columns of a CSV file that a policy should rather not see.
     """
 
     parts: dict[str, FlowSet]
     category_names: tuple[str, ...]
     preprocessing: Preprocessing
-    suspicions: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 def load_dataset(config: Config) -> FlowDataset:
@@ -114,9 +114,7 @@ def _load_dataset(config_json: str, stamps: tuple) -> FlowDataset:
         _check_both_classes(table, part, config)
     fitted = config.preprocessing
     preprocessing = (
-        preprocess.fit(tables["train"], missing=config.missing)
-        if fitted is None
-        else preprocess.apply_fitted(fitted, tables["train"])
+        preprocess.fit(tables["train"]) if fitted is None else preprocess.apply_fitted(fitted, tables["train"])
     )
     return FlowDataset(
         {part: _flow_set(table, preprocessing, config) for part, table in tables.items()},

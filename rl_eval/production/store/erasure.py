@@ -47,6 +47,8 @@ def erase_unit(connection: Connection, unit: str, now: float) -> int:
     Returns:
         How many decisions there were.
     """
+    # Where a clock was set back, what is stored already is of before, too.
+    now = max(now, connection.execute(select(func.max(decisions.c.at))).scalar() or now)
     ids = list(connection.execute(select(decisions.c.decision_id).where(decisions.c.unit == unit)).scalars())
     for identifiers in chunks([unit, *ids]):
         marks = [mark(identifier) for identifier in identifiers]

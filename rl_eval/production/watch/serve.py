@@ -43,6 +43,7 @@ def serve_watch(
     listener = listening_socket(host, port)
     with contextlib.closing(listener), open_parts(config) as parts:
         names = functools.cache(functools.partial(action_names, parts))  # a failure is not kept
-        app = GuardedApp(make_app(parts, names), Access(token, loopback), lambda path, status, seconds: None, {})
+        access = Access(token, loopback, changing=("/review",), people=True)
+        app = GuardedApp(make_app(parts, names), access, lambda path, status, seconds: None, {})
         show(f"{Url('http', host, listener.getsockname()[1])}  shows {config.name}; Ctrl-C ends it")
         return run_app(app, listener)

@@ -4,7 +4,6 @@ import dataclasses
 import importlib.util
 import json
 import multiprocessing
-import os
 import shutil
 import sqlite3
 from pathlib import Path
@@ -21,6 +20,7 @@ from rl_eval.production.registry import (
     open_registry,
     read_owner_key,
 )
+from tests.production.rights import rights_of_files_count
 
 # MLflow takes seconds to load and to make its tables: its tests are long ones.
 MLFLOW = pytest.param(
@@ -32,7 +32,6 @@ MLFLOW = pytest.param(
 )
 KINDS = ["folder", MLFLOW]
 LINEAGE = Lineage("sha256:abc", None, {"decision": "PASS", "bar": 0.8}, "c5e733b", {"machine_s": 3.5}, "1f2e")
-AS_ROOT = os.geteuid() == 0
 
 
 @pytest.fixture(scope="module")
@@ -246,7 +245,6 @@ def test_a_registry_that_is_missing_is_one_sentence(kind, registry, source, fold
     assert registry.aliases() == {"champion": 1}
 
 
-@pytest.mark.skipif(AS_ROOT, reason="root may write everywhere")
 def test_a_read_only_registry_serves_and_is_not_written(kind, registry, source, folder, tmp_path):
     registry.register(source, LINEAGE)
     registry.move({"champion": 1})
@@ -255,13 +253,14 @@ def test_a_read_only_registry_serves_and_is_not_written(kind, registry, source, 
     for path in paths:
         path.chmod(0o555 if path.is_dir() else 0o444)
     try:
-        reader = open_registry(kind, folder, "triage", create=False)
-        assert reader.aliases() == {"champion": 1}
-        assert reader.load(1, tmp_path / "out").number == 1
-        with pytest.raises(RegistryError, match=r"cannot be written|cannot be used"):
-            reader.move({"champion": None})
-        with pytest.raises(RegistryError, match=r"cannot be written|cannot be used"):
-            reader.register(source, LINEAGE)
+        with rights_of_files_count():
+            reader = open_registry(kind, folder, "triage", create=False)
+            assert reader.aliases() == {"champion": 1}
+            assert reader.load(1, tmp_path / "out").number == 1
+            with pytest.raises(RegistryError, match=r"cannot be written|cannot be used"):
+                reader.move({"champion": None})
+            with pytest.raises(RegistryError, match=r"cannot be written|cannot be used"):
+                reader.register(source, LINEAGE)
     finally:
         for path, mode in modes.items():
             path.chmod(mode)
