@@ -22,7 +22,7 @@ def agents() -> Mapping[str, Any]:
     try:
         return importlib.import_module("agents").AGENTS
     except (ImportError, AttributeError) as error:  # a package of somebody else has no AGENTS
-        raise InputError(f"the agents of train.py are only in its checkout ({error}): run this there") from error
+        raise InputError(f"agents are only in a checkout of this project ({error}): run this there") from error
 
 
 def agent(name: Any) -> Any:

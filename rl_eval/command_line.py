@@ -79,7 +79,7 @@ def read_command_line(argv: Sequence[str], keys: Callable[[], Sequence[str]] = l
     chosen = [name for name in (*_PRINTING, "run", "multirun") if getattr(parsed, name)]
     if len(chosen) > 1:
         names = " and ".join(f"--{name.replace('_', '-')}" for name in chosen)
-        raise InputError(f"{names} exclude one another: choose one of them")
+        raise InputError(f"{names} exclude each other: choose one of them")
     prints = chosen[0] if chosen and chosen[0] in _PRINTING else None
     if prints != "shell_completion":  # which takes words that look like overrides
         texts = [override.input_line or "" for override in read_overrides(texts)]
@@ -129,7 +129,7 @@ def read_overrides(texts: Sequence[str]) -> list[Override]:
         key = given.key_or_group
         if re.match(r"hydra\b", key) and key not in HYDRA_KEYS:
             advice = _INSTEAD.get(key.partition(".")[0] if "/" in key else key, f"it takes {', '.join(HYDRA_KEYS)}")
-            raise InputError(f"{brief(given.input_line, 200)} is not taken by train.py: {advice}")
+            raise InputError(f"{brief(given.input_line, 200)} is not possible in train.py: {advice}")
     return overrides
 
 

@@ -64,7 +64,7 @@ class Hardware(_Section):
             if name == "auto" or not re.fullmatch(DEVICE, name):
                 raise ValueError("give the numbers of CUDA devices, such as [0,1,2], or cpu, once for each job at once")
         if any(names.count(name) > 1 for name in names if name != "cpu"):
-            raise ValueError("a CUDA device is named twice, and has one job at once: name it once")
+            raise ValueError("a CUDA device is named twice, and runs one job at a time: name it once")
         return names
 
     @field_validator("budget")

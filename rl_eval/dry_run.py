@@ -84,8 +84,8 @@ def check(config: RunConfig, step: FirstStep) -> None:
     facts = domains.domain(config.env.name).facts(config.env)
     if missing := set(getattr(config.agent, "facts", ())) - set(facts):
         raise InputError(
-            f"agent={config.agent.name} is to learn from the fact {min(missing)!r}, which env={config.env.name} does "
-            "not give: leave the key out that asks for it"
+            f"agent={config.agent.name} learns from the fact {min(missing)!r}, which env={config.env.name} does not "
+            "have: remove the key that needs it"
         )
     _check_metric(config)
     _check_memory(config, step)
@@ -109,7 +109,7 @@ def _one_step(config: RunConfig) -> tuple[VectorEnv, int | None]:
     checks.step(obs, rewards, terminated, truncated, infos)
     outcome = infos["outcome"]
     if missing := set(domain.facts(config.env)) - {*outcome, *domain.held_out_facts}:
-        raise InputError(f"env={config.env.name} lists the fact {min(missing)!r}, and infos['outcome'] has none")
+        raise InputError(f"env={config.env.name} lists the fact {min(missing)!r}, but infos['outcome'] has none")
     RewardFunction.from_config(config.reward["terms"])(outcome)
     vector.close()
     longest_episode = domain.longest_episode(config.env)

@@ -101,9 +101,9 @@ def expand_sweep(overrides: Sequence[str]) -> list[list[str]]:
     for override in parsed:
         value, text = override.value(), brief(override.input_line, 200)
         if isinstance(value, Glob):
-            raise InputError(f"{text} is not taken: name the options, separated by commas")
+            raise InputError(f"{text} is not possible: name the options, separated by commas")
         if getattr(value, "shuffle", False):
-            raise InputError(f"{text} is not taken: a sweep runs its jobs in the order in which they are named")
+            raise InputError(f"{text} is not possible: a sweep runs its jobs in the order in which they are named")
         if isinstance(value, Sweep):
             try:
                 counts.append(sum(1 for _ in itertools.islice(override.sweep_iterator(), MAX_JOBS + 1)))
@@ -189,11 +189,11 @@ def _check_options(folders: Sequence[Path], overrides: Sequence[Override]) -> No
             continue
         choices = f"{group} takes {', '.join(options)}"
         if (folders[0] / group).is_dir() and group not in OPTIONAL_GROUPS and override.is_delete():
-            raise InputError(f"{override.input_line} leaves no {group}: {choices}")
+            raise InputError(f"{override.input_line} removes the group {group}: {choices}")
         if override.is_delete():
             continue
         if override.is_add() or override.is_force_add():
-            raise InputError(f"{brief(override.input_line, 200)}: leave out the +, since a run has one {group}")
+            raise InputError(f"{brief(override.input_line, 200)}: remove the +, because a run has one {group}")
         names: list[Any] = option if isinstance(option, list) and option else [option]
         if len(names) > 1 and group in SINGLE_GROUPS:
             raise InputError(f"{brief(override.input_line, 200)} names {len(names)} options: name one of them")

@@ -164,7 +164,7 @@ def over_budget_sentence(stopped: runs.Run) -> str:
     more = override("hardware.budget", str(Budget(larger, budget.unit)))
     command = training_command([override("resume", stopped.path), more])
     return (
-        f"stopped at the end of an iteration, since {stopped.info['reason']}: go on with a larger one, such as "
+        f"stopped at the end of an iteration, because {stopped.info['reason']}: continue with a larger one, such as "
         f"`{command}`"
     )
 
@@ -287,7 +287,7 @@ def _doctor(directory: Path) -> None:
     try:
         findings = diagnostics.all_findings(diagnostics.read(directory, trust=True))  # they typed what it names
     except InputError as error:
-        _note(f"doctor could not look at the run ({error})")
+        _note(f"doctor could not examine the run ({error})")
         return
     for finding in [finding for finding in findings if finding.severity != "note"][:2]:
         label, _, sentence = diagnostics.sentence(finding).partition(" ")
@@ -347,6 +347,6 @@ def _judge(
     terminal.print_verdict(rows, {verdict.suite: verdict.facts() for verdict in verdicts})
     if judge == "validation" and not in_sweep:
         terminal.print_line(
-            f"this is no verdict on the test set (judge=validation): {_judged_with(trained.path, suites)} gives it"
+            f"this verdict is not about the test set (judge=validation): {_judged_with(trained.path, suites)} gives it"
         )
     return rows

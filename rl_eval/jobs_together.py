@@ -26,7 +26,7 @@ def require_seeds_alone(configs: Sequence[RunConfig]) -> None:
     differing = {key for one in settings for key in one if one[key] != settings[0][key]}
     if differing:
         raise InputError(
-            f"hardware=seeds trains jobs that differ in seed alone, and these also differ in "
+            "hardware=seeds trains jobs that differ only in their seed, but these also differ in "
             f"{', '.join(sorted(differing))}: use hardware=parallel"
         )
     if configs[0].tracker.name != "none":

@@ -211,7 +211,10 @@ def plan(
     for number, (job_overrides, values) in enumerate(zip(overrides_of_jobs, composed, strict=True)):
         initial, checked, _ = take_over(config.load(values))
         if checked.resume is not None:
-            raise InputError(f"resume={brief(checked.resume, 200)} is given alone, as resume=<run>, by no other config")
+            raise InputError(
+                f"resume={brief(checked.resume, 200)} must be given as resume=<run> on the command line, without "
+                "other configs"
+            )
         key = repr((checked.env, checked.reward))
         if key not in steps:
             steps[key] = first_step(checked)
@@ -257,8 +260,8 @@ def _prepare_resume(root: Path, line: CommandLine) -> Prepared:
     typed = str(_value_of("resume", line.overrides))
     if line.multirun or rejected:
         raise InputError(
-            f"{brief(typed, 200)} takes no other override but hardware.budget, since a run resumes with its own "
-            f"config: leave out {brief(', '.join(rejected), 200) or '-m'}"
+            f"{brief(typed, 200)} takes no other override but hardware.budget, because a run resumes with its own "
+            f"config: remove {brief(', '.join(rejected), 200) or '-m'}"
         )
     path = compose(conf, add_folder([*of_hydra, typed], line.config_dir))["resume"]
     if not isinstance(path, str) or not path:
@@ -270,7 +273,7 @@ def _prepare_resume(root: Path, line: CommandLine) -> Prepared:
         raise InputError(f"{resumed.path} is finished: there is nothing to resume; start a new run")
     if resumed.info["status"] == "over_budget" and not budget:
         raise InputError(
-            f"{resumed.path} has stopped, since {resumed.info.get('reason')}: give a larger one for all of it, such as "
+            f"{resumed.path} stopped, because {resumed.info.get('reason')}: give a larger one for all of it, such as "
             "'hardware.budget=10 USD', in addition to resume=..."
         )
     added = [*budget, override("resume", path), override("hydra.run.dir", resumed.path)]
@@ -323,7 +326,7 @@ def _launcher(jobs: Sequence[Job], multirun: bool) -> LauncherSettings | None:
     settings = [job.config.launcher for job in jobs]
     if any(one != settings[0] for one in settings):
         names = " and ".join(dict.fromkeys(one.name for one in settings))
-        raise InputError(f"the jobs of a sweep go through one launcher, and these name {names}: start a sweep for each")
+        raise InputError(f"the jobs of a sweep use one launcher, but these name {names}: start a sweep for each")
     plugin = launcher_plugin(settings[0].name)
     if plugin.start is None or not (multirun or plugin.single_runs):
         return None

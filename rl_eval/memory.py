@@ -21,7 +21,7 @@ def out_of_memory(error: BaseException) -> str | None:
     )
     if not torch_ran_out and not isinstance(error, MemoryError):
         return None
-    return f"the memory of this machine does not suffice ({text[:200] or type(error).__name__})"
+    return f"the memory of this machine is not sufficient ({text[:200] or type(error).__name__})"
 
 
 def require(parts: Mapping[str, int]) -> None:

@@ -40,7 +40,7 @@ def import_plugins(names: Sequence[str], folder: Path) -> None:
             reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
             if isinstance(error, ModuleNotFoundError) and f"{name}.".startswith(f"{error.name}."):
                 raise InputError(
-                    f"the plugin {name!r} is not a module: it must lie in {' or '.join(folders)}, or be installed"
+                    f"the plugin {name!r} is not a module: it must be in {' or '.join(folders)}, or installed"
                 ) from error
             last = traceback.extract_tb(error.__traceback__)[-1]
             raise InputError(

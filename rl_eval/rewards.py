@@ -117,7 +117,7 @@ class RewardFunction:
             except KeyError as error:
                 missing = error.args[0]
                 raise InputError(
-                    f"reward.terms.{name} reads {missing!r}, which this environment's outcome does not have: "
+                    f"reward.terms.{name} reads {missing!r}, which the outcome of this environment does not have: "
                     f"{nearest(missing, outcome)}it has {', '.join(outcome)}"
                 ) from error
             except InputError:

@@ -107,14 +107,14 @@ def scorer(directory: Path, *, why: bool = False, trust: bool = False) -> Scorer
         raise InputError(f"{directory}: {error}") from error
     if reader is None:
         raise InputError(
-            f"{directory} is a run of env={config.name}, which decides on no rows of data: name a run of a domain "
-            "that reads tables"
+            f"{directory} is a run of env={config.name}, which does not decide on rows of data: name a run of a "
+            "domain that reads tables"
         )
     spaces = policy.Spaces(config.name, reader.observation_space, reader.action_space)
     # An absolute path never starts with a kind of policy, such as `python:`.
     judged = policy.load(str(directory.resolve()), spaces, config, trust=trust)
     if why and not hasattr(judged, "probabilities"):
-        raise InputError(f"{directory}: --why needs a policy with probabilities, such as PPO's: leave it out")
+        raise InputError(f"{directory}: --why needs a policy with probabilities, such as that of PPO: remove it")
     typical = reader.typical_observation() if why else None
     try:
         expected_cost, unknown = reader.expected_cost(judged), None

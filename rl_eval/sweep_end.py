@@ -35,7 +35,7 @@ def _print_sweep(runs: Sequence[Run], suites: Path) -> None:
     if on_test:  # with judge=test, as a person asked for
         terminal.print_line(
             f"{quantity(len(on_test), 'job')} judged on the test set, which the ledger counts as that many policies: "
-            "choose by validation, and confirm the choice on data that has judged none of them"
+            "choose on validation, and confirm the choice on data that judged none of them"
         )
         return
     for sentence in judge_best_commands(finished, suites):

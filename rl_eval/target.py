@@ -22,7 +22,7 @@ def resolve(target: str) -> Any:
     module, _, attribute = target.rpartition(".") if isinstance(target, str) else ("", "", "")
     if not attribute or not (target.startswith(ALLOWED) or is_plugin(module)):
         raise InputError(
-            f"_target_={target!r} is not allowed: only names under rl_eval. and imported plugins are loaded"
+            f"_target_={target!r} is not allowed: only names in rl_eval and in imported plugins are loaded"
         )
     try:
         return getattr(importlib.import_module(module), attribute)

@@ -72,11 +72,11 @@ class BoundedLoader(yaml.SafeLoader):
         if id(node) not in self._measures:
             self._check(node.end_mark is not None, "a value contains itself", mark)
             self._check(
-                node.tag in _TAGS, f"{node.tag.rpartition(':')[2]} is not read here: write text in quotes", mark
+                node.tag in _TAGS, f"{node.tag.rpartition(':')[2]} is not supported: write text in quotes", mark
             )
             self._measures[id(node)] = self._measure(node)
         size, depth = self._measures[id(node)]
-        self._check(size <= MAX_SIZE, f"it stands for more than {MAX_SIZE >> 20} MiB of values", mark)
+        self._check(size <= MAX_SIZE, f"it expands to more than {MAX_SIZE >> 20} MiB of values", mark)
         self._check(self._depth + depth <= MAX_DEPTH, f"it is nested deeper than {MAX_DEPTH} levels", mark)
         return node
 

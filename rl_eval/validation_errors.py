@@ -92,7 +92,7 @@ def value_sentence(error: Mapping[str, Any], allowed: Sequence[str] = ()) -> str
     if error["type"] in UNKNOWN_KEY:
         key = str(error["loc"][-1])
         if not allowed:
-            return f"there is no such key, {_shortened(key)}: leave it out"
+            return f"there is no such key, {_shortened(key)}: remove it"
         return f"there is no such key: {nearest(key, allowed)}allowed are {', '.join(allowed)}"
     if error["type"] == "missing":
         return "is missing"
@@ -138,7 +138,7 @@ def hydra_sentence(error: Exception, keys: Sequence[str]) -> str:
         if key not in keys:
             return f"{brief(key, 60)} is not a key: {nearest(key, keys)}`python train.py --help` lists every key"
     if match := re.search("An item is already at '([^']+)'", text):
-        return f"{brief(match[1], 60)} has a value already: leave out the +"
+        return f"{brief(match[1], 60)} has a value already: remove the +"
     if isinstance(error, MissingMandatoryValue):
         return f"{key or text.rpartition(' ')[2]} has no value: add {key or 'it'}=VALUE"
     if isinstance(error, HydraException | OmegaConfBaseException):
@@ -146,7 +146,7 @@ def hydra_sentence(error: Exception, keys: Sequence[str]) -> str:
         notes = ("full_key:", "reference_type=", "object_type=", "Environment variable")
         shown = " ".join(dict.fromkeys(line for line in lines if line and not line.startswith(notes)))
         return brief(shown if not key or key in shown else f"{key}: {shown}", 400)
-    return f"the config cannot be composed ({brief(failure(error), 400)}): leave out overrides to see which one it is"
+    return f"the config cannot be composed ({brief(failure(error), 400)}): remove overrides to find the cause"
 
 
 def _shortened(value: Any) -> str:

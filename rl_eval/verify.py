@@ -106,7 +106,7 @@ def _snapshot_difference(snapshot: Path, replayed: Path) -> str | None:
     except run.DamagedError as error:
         return error.damage
     if not replayed.is_dir():
-        return "the replay has none at this step"
+        return "the replay has no snapshot at this step"
     replayed_arrays, replayed_meta = run.read_checkpoint(replayed, "policy")
     for name in sorted(arrays.keys() | replayed_arrays.keys()):
         if name not in arrays or name not in replayed_arrays:
@@ -140,7 +140,7 @@ def _rows(directory: Path) -> list[list[str]]:
     path = directory / "metrics.csv"
     try:
         if path.stat().st_size > MAX_METRICS_BYTES:
-            raise InputError(f"{path} is larger than {MAX_METRICS_BYTES >> 30} GiB, so it is not a file of ours")
+            raise InputError(f"{path} is larger than {MAX_METRICS_BYTES >> 30} GiB, so no run wrote it")
         with open(path, newline="", encoding="utf-8", opener=only_regular) as file:
             return list(csv.reader(line for line in file if line.endswith("\n")))
     except FileNotFoundError:

@@ -116,5 +116,5 @@ def test_a_domain_whose_metrics_cannot_be_listed_hides_no_other(part, method, fo
     list_all = {"metrics": list_metrics, "diagnostics": list_diagnostics}[part]
     before = [entry.name for entry in list_all()]
     monkeypatch.setattr(Foreign, part, method)
-    with pytest.warns(UserWarning, match=f"the {part} of the domain 'foreign' are left out"):
+    with pytest.warns(UserWarning, match=f"the {part} of the domain 'foreign' are ignored"):
         assert [entry.name for entry in list_all()] == before

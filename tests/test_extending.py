@@ -175,7 +175,7 @@ def test_the_network_body_trains_is_judged_and_is_taken_over(project, agent):
     assert status == 0, output
     status, output = run(folder, command(line), *words, f"init={name}", "agent.network.body_kwargs.hidden=16")
     assert status == 2, output
-    assert "was trained with agent.network.body_kwargs.hidden=32, and here it would be 16" in output
+    assert "was trained with agent.network.body_kwargs.hidden=32, but here it would be 16" in output
 
 
 def test_a_custom_experiment_is_composed(project):

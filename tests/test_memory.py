@@ -115,7 +115,7 @@ def test_failed_allocations_are_recognised():
     with pytest.raises(RuntimeError) as of_torch:
         torch.empty(1 << 60, dtype=torch.uint8)
     for raised in (of_numpy, of_torch):
-        assert "does not suffice" in memory.out_of_memory(raised.value)
+        assert "is not sufficient" in memory.out_of_memory(raised.value)
     assert memory.out_of_memory(RuntimeError("shapes differ")) is None
     assert memory.out_of_memory(ValueError("out of memory")) is None
 

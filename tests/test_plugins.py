@@ -85,11 +85,11 @@ def test_a_plugin_that_cannot_be_imported_is_one_sentence(module, tmp_path, sour
     with pytest.raises(InputError, match=f"the plugin '{module}' cannot be imported") as error:
         import_plugins([module], tmp_path)
     assert "\n" not in str(error.value)
-    assert "must lie in" not in str(error.value)
+    assert "it must be in" not in str(error.value)
 
 
 def test_a_plugin_that_is_not_there_is_said_where_to_put(module, tmp_path):
-    with pytest.raises(InputError, match=f"must lie in {tmp_path}"):
+    with pytest.raises(InputError, match=f"it must be in {tmp_path}"):
         import_plugins([f"{module}_elsewhere"], tmp_path)
 
 
@@ -105,7 +105,7 @@ def test_a_plugin_lies_in_the_folder_that_is_given_or_in_the_current_one(module,
     (tmp_path / "suites").mkdir()
     monkeypatch.chdir(tmp_path)
     import_plugins([f"{module}_here"], tmp_path / "suites")
-    with pytest.raises(InputError, match=r"is not a module: it must lie in .*suites or "):
+    with pytest.raises(InputError, match=r"is not a module: it must be in .*suites or "):
         import_plugins([f"{module}_nowhere"], tmp_path / "suites")
 
 

@@ -71,7 +71,7 @@ def test_terms_are_built_from_the_config_with_default_weight_one():
         ({"a": {"_target_": NATIVE, "weight": float("nan")}}, r"^reward\.terms\.a\.weight=nan is not a finite"),
         ({"a": {"_target_": NATIVE, "k": 1}}, r"^reward\.terms\.a: .*takes no arguments"),
         ({"a": {**MATRIX, "values": [[1]]}}, r"^reward\.terms\.a: values must be two rows \(benign, threat\) of four"),
-        ({"a": {"_target_": "os.system", "command": "x"}}, r"^_target_='os\.system' is not allowed: only names under"),
+        ({"a": {"_target_": "os.system", "command": "x"}}, r"^_target_='os\.system' is not allowed: only names in"),
         ({"a": {"_target_": "rl_eval.rewards.Nativ"}}, r"^_target_='rl_eval\.rewards\.Nativ' cannot be loaded"),
         ({"a": {"_target_": "rl_eval.nowhere.Native"}}, r"^_target_='rl_eval\.nowhere\.Native' cannot be loaded"),
         (
@@ -101,7 +101,7 @@ def test_an_outcome_without_what_a_term_reads_is_one_sentence():
     function = RewardFunction({"own": (1.0, Native())})
     with pytest.raises(
         InputError,
-        match=r"^reward\.terms\.own reads 'native_reward', which this environment's outcome does not have: "
+        match=r"^reward\.terms\.own reads 'native_reward', which the outcome of this environment does not have: "
         r"did you mean 'native_rewards'\? it has native_rewards, label$",
     ):
         function({"native_rewards": np.zeros(1), "label": np.zeros(1)})

@@ -9,7 +9,7 @@ from tests.gates.fake_runs import write_run
 
 
 @pytest.mark.parametrize(
-    ("part", "advice"), [("validation", "judge it on the test set"), ("test", "choose by validation")]
+    ("part", "advice"), [("validation", "judge it on the test set"), ("test", "choose on validation")]
 )
 def test_a_sweep_whose_jobs_the_test_set_has_judged_is_not_advised_to_judge_there(
     tmp_path, monkeypatch, capsys, part, advice

@@ -163,11 +163,11 @@ def test_bad_input_is_one_sentence_and_status_2(copy, tmp_path, capsys):
     runs.write_json(copy / "run.json", {**info, "backend": "envpool"})
     status, out, err = verify(capsys, copy)
     assert (status, out) == (2, "")
-    assert "was trained with backend='envpool', and here it would be 'gymnasium'" in " ".join(err.split())
+    assert "was trained with backend='envpool', but here it would be 'gymnasium'" in " ".join(err.split())
     shutil.rmtree(copy / "snapshots")
     status, out, err = verify(capsys, copy)
     assert (status, out) == (2, "")
-    assert "holds no snapshot, so there is nothing to compare" in " ".join(err.split())
+    assert "has no snapshot, so there is nothing to compare" in " ".join(err.split())
 
 
 def test_a_module_that_a_run_names_is_imported_only_with_trust(copy, tmp_path, capsys, monkeypatch):
@@ -209,5 +209,9 @@ with run.lock(pathlib.Path(sys.argv[1])):
 def test_its_help_teaches(capsys):
     assert main(["verify", "--help"]) == 0
     out = " ".join(capsys.readouterr().out.split())
-    for words in ("rl-eval verify outputs/<date>/<run>", "--trust", "0 all agrees, 1 something differs, 2 bad input"):
+    for words in (
+        "rl-eval verify outputs/<date>/<run>",
+        "--trust",
+        "0 everything agrees, 1 something differs, 2 bad input",
+    ):
         assert words in out

@@ -209,7 +209,7 @@ def test_alone_it_reads_the_report_of_a_run(bare, repository, own_run):
     assert (status, output.strip()) == (0, "page.html")
     page = (repository / "page.html").read_text()
     assert page.startswith("<!doctype html>")
-    assert "whose networks are only known in its checkout" in page
+    assert "whose networks are only in a checkout" in page
 
 
 def test_alone_it_gates_a_function(bare, repository):

@@ -75,7 +75,9 @@ def flat_config(values: Mapping[str, Any], where: str) -> dict[str, Any]:
         key, value = stack.pop()
         count += 1
         if count > MAX_KEYS or (key and len(key) > MAX_KEY_LENGTH):
-            raise InputError(f"{where} has more than {MAX_KEYS:,} keys, or names too long: it is not a config of ours")
+            raise InputError(
+                f"{where} has more than {MAX_KEYS:,} keys, or names too long: it is not the config of a run"
+            )
         if isinstance(value, Mapping) and key is not None and (value or not key):
             children = [(f"{key}.{name}" if key else str(name), child) for name, child in value.items()]
             stack += reversed(children)

@@ -103,8 +103,8 @@ class Comparison:
         if comparison.about == "policies":
             few = "one run of each shows" if counts == "1 and 1 runs" else f"{counts} show"
             text = (
-                f"{candidate.label} against {baseline.label}: {numbers}; {few} nothing about training again, for which "
-                f"it takes at least {least_pairs(self.alpha)} of each, with different seeds"
+                f"{candidate.label} against {baseline.label}: {numbers}; {few} nothing about repeated training, which "
+                f"needs at least {least_pairs(self.alpha)} of each, with different seeds"
             )
             return text + self._policies_text(comparison)
         wins = comparison.wins
@@ -130,14 +130,14 @@ class Comparison:
     def _mean_text(self, comparison: GroupComparison) -> str:
         if comparison.mean is None:
             return (
-                f"nothing is claimed about the means, since {self.task.metric.name} has no known bounds: "
-                "name them with --bounds LOW HIGH"
+                f"nothing is claimed about the means, because {self.task.metric.name} has no known bounds: give them "
+                "with --bounds LOW HIGH"
             )
         if comparison.mean.least_runs is None:
             return "the means are too close for any number of runs"
         return (
-            "nothing is shown about the means, for a rare collapse may be missing from so few runs: "
-            f"with these means it takes at least {comparison.mean.least_runs:,} runs of each"
+            "nothing is shown about the means, because a rare collapse may be missing in so few runs: with these "
+            f"means it takes at least {comparison.mean.least_runs:,} runs of each"
         )
 
     def to_json(self) -> dict[str, Any]:
@@ -249,8 +249,8 @@ def compare_runs(
     else:
         scores, count = recorded_scores(groups, task.metric), None
         notes.append(
-            "W&B holds no policies to play, so the scores are final results that the runs recorded, each on validation "
-            "episodes of its own: they are not paired, and a little optimistic"
+            "W&B has no policies to play, so the scores are the recorded final results, each on its own validation "
+            "episodes: they are not paired, and are a little optimistic"
         )
     higher_is_better = task.metric.better == "higher"
     notes += commit_notes(groups)

@@ -77,7 +77,7 @@ def common_task(runs: Sequence[ComparedRun], metric: str | None) -> ComparisonTa
         if run.status != "finished":
             status = _STATUS_TEXTS.get(run.status, f"has the status {run.status!r}")
             fix = f"finish it with `{resume_command(Path(run.name))}`, or leave it out"
-            raise InputError(f"{run.name} {status}, so its final result is not known: {fix}")
+            raise InputError(f"{run.name} {status}, so its final result is unknown: {fix}")
     first = runs[0]
     env = _environment(first)
     first_settings = _task_settings(env)
@@ -135,7 +135,7 @@ def _metric(runs: Sequence[ComparedRun], name: str | None) -> Metric:
     metric = lookup(next(iter(selected_by)) if name is None else name)
     if metric.kind != "task" or metric.better is None:
         raise InputError(
-            f"--metric {metric.name} cannot be compared: name a metric of episodes of which more or less is better"
+            f"--metric {metric.name} cannot be compared: name a metric of episodes that has a better direction"
         )
     return metric
 
@@ -169,8 +169,8 @@ def group_runs(
     parts += _by_config([run for run in runs if run.name not in baseline_names] or runs)
     if gate and len(parts) < 2:
         raise InputError(
-            "--gate needs a candidate and a baseline, and all runs that are named have one config: "
-            "name the baseline with --baseline"
+            "--gate needs a candidate and a baseline, but all runs have the same config: name the baseline with "
+            "--baseline"
         )
     labels = _labels([part[0].config for part in parts])
     return [_one_run_per_seed(part, label) for part, label in zip(parts, labels, strict=True)]

@@ -26,7 +26,7 @@ def require_part(part: str | None) -> None:
         InputError: it is neither `test` nor `validation`.
     """
     if part not in (None, "test", "validation"):
-        raise InputError(f"--part {brief(repr(part))} is no part that is played: give test or validation")
+        raise InputError(f"--part {brief(repr(part))} is not a part to play: give test or validation")
 
 
 def choose_part(part: str | None, runs: Sequence[ComparedRun]) -> PlayedPart:

@@ -29,7 +29,7 @@ def read_runs(names: Iterable[str], repeated: list[str]) -> list[ComparedRun]:
         if runs.setdefault(_identity(run), run) is not run:
             repeated.append(run.name)
         if len(runs) > MAX_RUNS:
-            raise InputError(f"more than {MAX_RUNS} runs are named, and no page could show them: name fewer")
+            raise InputError(f"more than {MAX_RUNS} runs are too many for a comparison: name fewer")
     return list(runs.values())
 
 

@@ -172,7 +172,8 @@ def require_range(bounds: tuple[float, float] | None) -> None:
     """
     if bounds is not None and not (math.isfinite(bounds[0]) and math.isfinite(bounds[1]) and bounds[0] < bounds[1]):
         raise InputError(
-            f"--bounds {bounds[0]:g} {bounds[1]:g} is no range: give the least and the most that a run can score"
+            f"--bounds {bounds[0]:g} {bounds[1]:g} is not a range: give the lowest and the highest possible score of "
+            "a run"
         )
 
 

@@ -56,10 +56,10 @@ def gate_sentence(result: Comparison) -> str:
     if result.closes_gate:
         shown = {"WORSE": "is worse in the mean", "LOSES": "loses more often than it wins"}
         what = shown.get(last.decision, "is worse over the episodes, with these policies")
-        return f"closed, since {candidate} {what} (at most {100 * result.alpha:g} % by chance)"
+        return f"closed, because {candidate} {what} (at most {100 * result.alpha:g} % by chance)"
     shown = {"BETTER": "is better in the mean", "WINS": "wins more often than it loses"}
     reason = shown.get(last.decision, "is not shown to be worse, which is no proof that it is as good")
-    return f"open, since {candidate} {reason}"
+    return f"open, because {candidate} {reason}"
 
 
 class _FittedTable:
@@ -128,7 +128,10 @@ def _cost_title(result: Comparison) -> str:
     assert result.cost is not None
     metric = result.task.metric
     sign = ">=" if metric.better == "higher" else "<="
-    return f"cost to reach {metric.name} {sign} {number(result.cost.bar)} on validation, median of the runs that did"
+    return (
+        f"cost to reach {metric.name} {sign} {number(result.cost.bar)} on validation, median of the runs that reached "
+        "it"
+    )
 
 
 def _cost_table(result: Comparison, labels: Sequence[str]) -> _FittedTable:

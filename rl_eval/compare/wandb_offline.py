@@ -75,7 +75,7 @@ def run_from_wandb(
     """
     config = flat_config({key: value for key, value in config.items() if not key.startswith("_wandb")}, name)
     if not isinstance(config.get("env.name"), str):
-        raise InputError(f"{name} has no env.name in its config, so it is not a run of train.py: name one that is")
+        raise InputError(f"{name} has no env.name in its config, so it is not a run of train.py: name another")
     status = summary.get("status")
     results = strip_prefix(summary, "results/")
     return ComparedRun(
@@ -104,7 +104,7 @@ def _content(file: Path) -> bytes:
     except OSError as error:
         raise InputError(f"{file} cannot be read ({error.strerror or error}): name another run") from error
     if content[:4] != b":W&B":
-        raise InputError(f"{file} does not begin as a W&B run does: it is damaged or another program's")
+        raise InputError(f"{file} does not begin like a W&B run: it is damaged or from another program")
     return content
 
 

@@ -73,7 +73,7 @@ class Budget:
         what = "the price of this machine is not known" if currency is None else f"its price is in {brief(currency)}"
         raise InputError(
             f"hardware.budget={self} is money, and {what}: name the machine with hardware.machine=..., give its price "
-            "in a list of your own with hardware.prices=FILE, or give machine time, such as 'hardware.budget=2 h'"
+            "in your own list with hardware.prices=FILE, or give machine time, such as 'hardware.budget=2 h'"
         )
 
     def __str__(self) -> str:

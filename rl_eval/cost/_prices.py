@@ -126,7 +126,7 @@ class PriceList:
         if machine not in self.rates:
             raise InputError(
                 f"{brief(machine, 60)!r} is not in the price list: {nearest(machine, list(self.rates))}it has "
-                f"{', '.join(self.rates)}; add a row in a list of your own with hardware.prices=FILE"
+                f"{', '.join(self.rates)}; or add a row in your own list with hardware.prices=FILE"
             )
         return self.rates[machine]
 
@@ -184,15 +184,15 @@ def chosen_machine(prices: PriceList, machine: str | None, gpu: str | None) -> R
         return prices.rate(machine)
     if gpu is None:
         raise InputError(
-            f"hardware.machine={machine} is for a GPU, whose model says which row of the price list it is, and this "
-            "run uses none: name a machine of the list"
+            f"hardware.machine={machine} is only for runs on a GPU, whose model selects the row of the price list: "
+            "name a machine of the list"
         )
     for rate in prices.rates.values():
         if rate.kind == machine and rate.gpu is not None and matches_gpu(rate.gpu, gpu):
             return rate
     raise InputError(
-        f"hardware.machine={machine}: the price list has no {machine} row for the GPU {brief(gpu, 60)}: add one in a "
-        "list of your own with hardware.prices=FILE"
+        f"hardware.machine={machine}: the price list has no {machine} row for the GPU {brief(gpu, 60)}: add one in "
+        "your own list with hardware.prices=FILE"
     )
 
 

@@ -82,7 +82,7 @@ def contributions(part: str, entry_type: type[Entry]) -> list[Entry]:
         if reason is None:
             added += own
         else:
-            warnings.warn(f"the {part} of the domain {domain.name!r} are left out: {reason}", stacklevel=3)
+            warnings.warn(f"the {part} of the domain {domain.name!r} are ignored: {reason}", stacklevel=3)
     return added
 
 

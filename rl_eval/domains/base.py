@@ -251,8 +251,8 @@ class Domain(ABC, Generic[Config]):
         """
         if (difference := self._other_preprocessing(config, preprocessing)) is not None:
             raise InputError(
-                f"the observations of env={self.name} are made in another way than in that run "
-                f"(preprocessing.json differs in {difference}): use the same data and env keys"
+                f"the observations of env={self.name} are made differently than in that run (preprocessing.json "
+                f"differs in {difference}): use the same data and env keys"
             )
         return config
 

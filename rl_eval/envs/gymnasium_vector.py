@@ -133,8 +133,8 @@ class CopyGroup:
                         arrays.action_mask[row] = _legal_actions(info, discrete_actions)
                     elif discrete_actions and info.get("action_mask") is not None:
                         raise InputError(
-                            "the environment's info has an action_mask after a step and had none after reset: "
-                            "give it after both"
+                            "the environment's info has an action_mask after a step, but not after reset: give it "
+                            "after both"
                         )
                 rewards.append(reward)
                 terminations.append(terminated)

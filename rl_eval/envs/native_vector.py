@@ -71,7 +71,7 @@ class NativeVector(VectorEnv):
         for name in self.arrays:
             current, saved = getattr(self, f"_{name}"), np.asarray(state[name])
             if current.shape != saved.shape:
-                raise ValueError(f"state {name!r} has shape {saved.shape}, and this environment has {current.shape}")
+                raise ValueError(f"state {name!r} has shape {saved.shape}, but this environment has {current.shape}")
         for name in self.arrays:
             getattr(self, f"_{name}")[...] = state[name]
 

@@ -32,9 +32,9 @@ def spec_to_send(spec: EnvSpec, kwargs: dict[str, Any]) -> EnvSpec:
         ValueError: another process cannot make it; says why.
     """
     if not (hasattr(socket, "send_fds") and hasattr(os, "sched_yield")):
-        raise ValueError("this system has no way to share memory with it")
+        raise ValueError("this system cannot share memory with other processes")
     if not _is_json(kwargs):
-        raise ValueError(f"env.kwargs={kwargs!r} are not all plain JSON")
+        raise ValueError(f"env.kwargs={kwargs!r} are not plain JSON")
     if not isinstance(spec.entry_point, str):
         spec = copy.copy(spec)
         spec.entry_point = _import_path(spec.entry_point)
@@ -43,7 +43,7 @@ def spec_to_send(spec: EnvSpec, kwargs: dict[str, Any]) -> EnvSpec:
     except (TypeError, ValueError):
         same = False
     if not same:
-        raise ValueError("what it was registered with is not all plain JSON")
+        raise ValueError("its registration is not plain JSON")
     return spec
 
 

@@ -149,7 +149,7 @@ class WorkersVector(GymnasiumVector):
             if failures:
                 raise failures[0]
         except (KeyboardInterrupt, SystemExit):
-            self._broken = "a step was interrupted, so its copies are not in one state: make the environment anew"
+            self._broken = "a step was interrupted, so its copies are at different steps: make a new environment"
             for worker in requested:  # it may be in the middle of a reply, or never come to one
                 worker.end()
             raise

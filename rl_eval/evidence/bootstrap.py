@@ -68,7 +68,7 @@ def stratified_bootstrap(
 def _checked_table(scores: np.ndarray) -> np.ndarray:
     scores = np.asarray(scores, np.float64)
     if scores.ndim != 2 or scores.size == 0:
-        raise InputError(f"expected scores of the shape [runs, tasks] with at least one each, and got {scores.shape}")
+        raise InputError(f"expected scores of shape [runs, tasks] with at least one of each, but got {scores.shape}")
     if not np.isfinite(scores).all():
         run, task = np.argwhere(~np.isfinite(scores))[0]
         raise InputError(f"the score of run {run} on task {task} is {scores[run, task]}: what produced it is broken")

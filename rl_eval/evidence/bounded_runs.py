@@ -80,8 +80,7 @@ def decide_bounded_runs(
     outside = values[(values < low) | (values > high)]
     if len(outside):
         raise InputError(
-            f"a run has {outside[0]:g}, outside the bounds [{low:g}, {high:g}] that the evidence rests on: give bounds "
-            "that hold"
+            f"a run has {outside[0]:g}, outside the bounds [{low:g}, {high:g}] of the evidence: give bounds that hold"
         )
     units, to_unit, from_unit = _scale(values, bounds, statistic)
     m = to_unit(theta)

@@ -29,7 +29,7 @@ def finite_vector(values: np.ndarray, name: str = "value", *, undefined: bool = 
     """
     values = np.asarray(values, np.float64)
     if values.ndim != 1:
-        raise InputError(f"expected a list of {name}s, one a unit, and got the shape {values.shape}")
+        raise InputError(f"expected a list of {name}s, one for each unit, but got the shape {values.shape}")
     if len(values) == 0:
         raise InputError(f"there is no {name}, so nothing can be decided: play at least one unit")
     broken = np.flatnonzero(np.isinf(values) if undefined else ~np.isfinite(values))

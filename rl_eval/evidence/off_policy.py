@@ -94,8 +94,8 @@ def off_policy_estimates(
     total = float(weights.sum())
     if total == 0.0:
         raise InputError(
-            "the policy would have taken none of the logged actions, so they say nothing of it: log with a policy that "
-            "explores"
+            "the policy would have taken none of the logged actions, so they say nothing about it: log with a policy "
+            "that explores"
         )
     snips = float(weights @ rewards) / total
     direct = doubly_robust = None
@@ -171,10 +171,10 @@ def _check(
         shapes["predicted rewards"] = predicted, probabilities.shape
     for name, (given, shape) in shapes.items():
         if given.shape != shape:
-            raise InputError(f"{name} have the shape {given.shape}: give {list(shape)}, one a decision")
+            raise InputError(f"{name} have the shape {given.shape}: give {list(shape)}, one for each decision")
     choices = probabilities.shape[1]
     if not np.issubdtype(actions.dtype, np.integer) or actions.min() < 0 or actions.max() >= choices:
-        raise InputError(f"an action is no integer from 0 to {choices - 1}: log the index of each action")
+        raise InputError(f"an action is not an integer from 0 to {choices - 1}: log the index of each action")
     for name, array in (("reward", rewards), ("predicted reward", predicted)):
         if array is not None and not np.isfinite(array).all():
             raise InputError(f"a {name} is not finite: leave such decisions out")

@@ -76,7 +76,7 @@ def draw_values(
     width = high - low
     share = (mean - low) / width
     if not 0 <= share <= 1:
-        raise InputError(f"a true value of {mean:g} is outside [{low:g}, {high:g}], where every value is")
+        raise InputError(f"a true value of {mean:g} is outside [{low:g}, {high:g}], the range of all values")
     if std is None or std == 0:
         if std == 0:
             return np.full(count, mean)

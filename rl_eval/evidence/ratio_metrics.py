@@ -97,7 +97,7 @@ def count_cases(
     ratio_metric = _lookup(metric)
     columns = [np.asarray(values) for values in (label, flagged)]
     if len({len(values) for values in columns}) > 1 or (episode is not None and len(episode) != len(columns[0])):
-        raise InputError("labels, flags and episodes have different lengths: give one of each a case")
+        raise InputError("labels, flags and episodes have different lengths: give one of each for every case")
     if len(columns[0]) == 0:
         raise InputError("there is no case, so nothing can be decided: play at least one unit")
     for name, values in zip(("label", "flag"), columns, strict=True):
@@ -184,7 +184,7 @@ def check_longest(longest: int) -> int:
         InputError: fewer than one.
     """
     if longest < 1:
-        raise InputError(f"longest={longest} is not the number of cases that a unit can hold: give 1 or more")
+        raise InputError(f"longest={longest} is not a number of cases: give 1 or more")
     return longest
 
 
@@ -198,7 +198,7 @@ def check_counts(metric: str, units: RatioCounts, longest: int) -> None:
         raise InputError("there is no unit, so nothing can be decided: play at least one")
     most = int(np.max(units.informative))
     if most > longest:
-        raise InputError(f"a unit holds {most} cases of {metric}, more than longest={longest}: raise it")
+        raise InputError(f"a unit has {most} cases of {metric}, more than longest={longest}: raise it")
 
 
 def undefined_reason(metric: str) -> str:

@@ -120,7 +120,7 @@ class SequentialTest(ABC):
         """Process the next units, which the subclass has stored."""
         if self.population is not None and self.units + count > self.population:
             raise InputError(
-                f"{self.units + count} units came out of a set of {self.population}: give the size of the whole set"
+                f"{self.units + count} units were drawn from a set of {self.population}: give the size of the whole set"
             )
         for start, stop in _chunks(self.units, self.units + count):
             if self._decided is None:

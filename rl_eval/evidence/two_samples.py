@@ -66,7 +66,9 @@ class TwoSampleTest(JointTest):
         """
         values, first = finite_vector(values, "value"), np.asarray(first, bool)
         if values.shape != first.shape:
-            raise InputError(f"there are {len(values)} values and {len(first)} policies: give one of each a unit")
+            raise InputError(
+                f"there are {len(values)} values and {len(first)} policies: give one of each for every unit"
+            )
         if values.min() < self._low or values.max() > self._high:
             raise InputError(
                 f"values from {values.min():g} to {values.max():g} are outside [{self._low:g}, {self._high:g}]: give "
@@ -130,7 +132,7 @@ class MoreOftenTest:
         """
         for hits, units in (first, second):
             if not 0 <= hits <= units:
-                raise InputError(f"{hits} of {units} units make no sense")
+                raise InputError(f"{hits} of {units} units are not possible")
         counts = np.array([first[0], first[1] - first[0], second[0], second[1] - second[0]], np.float64)
         if not counts.any():
             return

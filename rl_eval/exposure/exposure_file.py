@@ -146,12 +146,14 @@ def read_exposure(directory: Path) -> Exposure | None:
     if not path.exists() and not path.is_symlink():
         return None
     if path.is_symlink() or not path.is_file():
-        raise InputError(f"{path} is not a plain file, so it is not the record of a run: train again")
+        raise InputError(f"{path} is not a plain file: train again")
     try:
         content = read_bounded(path, _MAX_BYTES)
     except (OSError, OverflowError) as error:
         reason = failure(error) if isinstance(error, OSError) else str(error)
-        raise InputError(f"{path} cannot be read ({reason}): it is damaged or not ours; train again") from error
+        raise InputError(
+            f"{path} cannot be read ({reason}): it is damaged or from another program; train again"
+        ) from error
     return _exposure(content, path)
 
 
@@ -160,7 +162,9 @@ def _exposure(content: bytes, path: Path) -> Exposure:
         arrays = _arrays(content)
     except (OSError, ValueError, EOFError, RuntimeError, MemoryError, zipfile.BadZipFile) as error:
         reason = " ".join(str(error).split()) or type(error).__name__
-        raise InputError(f"{path} cannot be read ({reason[:200]}): it is damaged or not ours; train again") from error
+        raise InputError(
+            f"{path} cannot be read ({reason[:200]}): it is damaged or from another program; train again"
+        ) from error
     fingerprints = {}
     for part in ("train", "validation"):
         name = part_key(part)
@@ -184,7 +188,7 @@ def _arrays(content: bytes) -> dict[str, np.ndarray]:
         members = archive.infolist()
         names = [member.filename.removesuffix(".npy") for member in members]
         if sorted(names) != sorted(_MEMBERS):
-            raise ValueError(f"it holds {len(names)} arrays where it should hold {', '.join(_MEMBERS)}")
+            raise ValueError(f"it has {len(names)} arrays instead of {', '.join(_MEMBERS)}")
         for member in members:
             # np.savez never compresses: a compressed member could unpack to anything
             if member.compress_type != zipfile.ZIP_STORED or member.file_size > len(content):
@@ -203,10 +207,10 @@ def _array(name: str, payload: bytes, dtype: str) -> np.ndarray:
     if payload[:8] != b"\x93NUMPY\x01\x00" or header is None:
         raise ValueError(f"{name} is not a plain one-dimensional array")
     if header[1].decode() != dtype:
-        raise ValueError(f"{name} holds {header[1].decode()} where {dtype} is expected")
+        raise ValueError(f"{name} has the type {header[1].decode()} instead of {dtype}")
     count, body = int(header[2]), payload[start:]
     if count * np.dtype(dtype).itemsize != len(body):
-        raise ValueError(f"{name} claims {count} values and holds {len(body)} bytes")
+        raise ValueError(f"{name} should have {count} values and has {len(body)} bytes")
     if name in ("schema", "cases", "left_out") and count != 1:
-        raise ValueError(f"{name} holds {count} values where one is expected")
+        raise ValueError(f"{name} has {count} values instead of one")
     return np.frombuffer(body, dtype)

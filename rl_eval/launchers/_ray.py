@@ -130,7 +130,7 @@ class RayLauncher:
         try:
             reference = self._function.options(name=task.name, **self._options).remote(task)
         except Exception as error:
-            future.set_exception(InputError(f"{task.name}: {self._where} does not take it ({_reason(error)})"))
+            future.set_exception(InputError(f"{task.name}: {self._where} refuses it ({_reason(error)})"))
             return future
         with self._lock:
             self._running[reference] = (task, future)
@@ -186,7 +186,7 @@ class RayLauncher:
 def _host_and_port(address: str) -> tuple[str, int]:
     host, _, port = address.removeprefix("ray://").rpartition(":")
     if not host or not port.isascii() or not port.isdigit():
-        raise ValueError("it is no host:port")
+        raise ValueError("it is not host:port")
     return host.strip("[]"), int(port)
 
 
@@ -237,7 +237,7 @@ def _advice(settings: RaySettings, error: BaseException) -> str:
     while causes[-1].__cause__ is not None:
         causes.append(causes[-1].__cause__)
     if any("Authentication" in type(cause).__name__ or "InvalidAuthToken" in str(cause) for cause in causes):
-        return "it asks for another token: put its own into ~/.ray/auth_token, or name its file in RAY_AUTH_TOKEN_PATH"
+        return "it needs another token: put it into ~/.ray/auth_token, or name its file in RAY_AUTH_TOKEN_PATH"
     if settings.address is None:
         return "see Ray's log in /tmp/ray/session_latest/logs, or use hardware=parallel"
     return "check launcher.address, that `ray status` answers there, and the token in ~/.ray/auth_token"

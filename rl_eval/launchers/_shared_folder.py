@@ -23,7 +23,7 @@ def require_shared(folder: Path, wait_s: float = WAIT_S) -> None:
     while not folder.is_dir():
         if time.monotonic() > until:
             raise InputError(
-                f"the machine {socket.gethostname()} does not see {folder.absolute()}: have the checkout, the data and "
+                f"the machine {socket.gethostname()} does not see {folder.absolute()}: put the checkout, the data and "
                 "outputs/ on a file system that all machines share"
             )
         time.sleep(0.5)

@@ -95,7 +95,7 @@ class SlurmLauncher:
         try:
             job = self._executor.submit(Resumable(), task)
         except Exception as error:  # of submitit, of sbatch
-            future.set_exception(InputError(f"{task.name}: Slurm does not take the job ({_reason(error)})"))
+            future.set_exception(InputError(f"{task.name}: Slurm refuses the job ({_reason(error)})"))
             return future
         with self._lock:
             self._running[future] = (task, job, 0)
@@ -169,7 +169,7 @@ def own_folder(name: str) -> Path:
         raise InputError(f"launcher.folder={name} cannot be made ({error.strerror or error})") from error
     if state.st_uid != os.getuid() or state.st_mode & 0o022:
         raise InputError(
-            f"launcher.folder={name} is another user's or others can write to it, and what lies there is executed: "
+            f"launcher.folder={name} belongs to another user, or others can write to it, and its files are executed: "
             f"name a folder of your own, or run `chmod go-w {shlex.quote(str(folder))}`"
         )
     return folder
@@ -204,7 +204,7 @@ def _check(settings: SlurmSettings) -> None:
     require_extra("slurm", "launcher=slurm", "submitit")
     if shutil.which("sbatch") is None:
         raise InputError(
-            "launcher=slurm needs sbatch, which is not on this machine: run train.py where jobs are submitted"
+            "launcher=slurm needs sbatch, which is not on this machine: run train.py on a machine that can submit jobs"
         )
 
 

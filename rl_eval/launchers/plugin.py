@@ -67,7 +67,7 @@ class Task:
         except OSError as error:
             raise InputError(
                 f"{self.name}: the machine {socket.gethostname()} has no folder {self.folder} "
-                f"({error.strerror or error}): have the checkout at the same path on every machine, for example on a "
+                f"({error.strerror or error}): put the checkout at the same path on every machine, for example on a "
                 "shared file system"
             ) from error
         module, _, name = self.function.partition(":")

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 def _is_action(action: str, episodes: Episodes, config: Any) -> np.ndarray:
     if not re.fullmatch(r"-?[0-9]{1,18}", action):
-        raise InputError(f"action_share.{action} names no action: write its number, such as action_share.0")
+        raise InputError(f"action_share.{action} does not name an action: write its number, such as action_share.0")
     actions = np.asarray(episodes.outcome["action"])
     if len(actions) == 0:
         raise MetricUndefined("no step was played, so there are no shares: play at least one episode")

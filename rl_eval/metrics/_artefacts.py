@@ -32,11 +32,11 @@ def artefacts_complete(run: Run) -> list[str]:
     try:
         rows = read_metrics(run.path / "metrics.csv")
         if not rows or not len(next(iter(rows.values()))):
-            faults.append(f"{run.path / 'metrics.csv'} holds no row")
+            faults.append(f"{run.path / 'metrics.csv'} has no row")
     except InputError as error:
         faults.append(str(error))
     if not run.info.get("results"):
-        faults.append(f"{run.path / 'run.json'} holds no results")
+        faults.append(f"{run.path / 'run.json'} has no results")
     return faults
 
 
@@ -70,7 +70,7 @@ def disagreements(info: Mapping[str, Any], config: Mapping[str, Any], logged: np
         faults.append(f"run.json does not say steps_{missing[0]}")
     elif sum(parts.values()) != env_steps:
         counted = " + ".join(f"{value:,} {name.replace('_', ' ')}" for name, value in parts.items())
-        faults.append(f"run.json says {env_steps:,} env_steps, but its episodes hold {counted}")
+        faults.append(f"run.json says {env_steps:,} env_steps, but its episodes have {counted}")
     if logged is not None and (not len(logged) or logged[-1] != env_steps):
         last = f"{logged[-1]:,.0f}" if len(logged) else "none"
         faults.append(f"run.json says {env_steps:,} env_steps, but the last of metrics.csv is {last}")
@@ -88,7 +88,7 @@ def _final_figures(info: Mapping[str, Any], config: Mapping[str, Any]) -> list[s
     slack = 1e-6 * max(1.0, abs(low), abs(high))
     widest = (high - low) / math.sqrt(2)  # the sample std of two episodes at the ends, and no sample has more
     if not low - slack <= mean <= high + slack or not -slack <= std <= widest + slack:
-        return [f"run.json says a mean of {mean:.6g} ± {std:.6g} between {low:.6g} and {high:.6g}, which cannot be"]
+        return [f"run.json says a mean of {mean:.6g} ± {std:.6g} between {low:.6g} and {high:.6g}, which is impossible"]
     # the judged snapshot was scored when it was chosen and again at the end, on the same episodes
     first_score = info.get("validation_score")
     validation = config.get("validation")

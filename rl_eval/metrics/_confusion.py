@@ -49,7 +49,7 @@ def confusion(episodes: Episodes) -> Confusion:
         raise MetricUndefined("no case was played, so nothing can be counted: play at least one episode")
     for name, values in (("label", label), ("flagged", flagged)):
         if not np.isin(values, (0, 1)).all():
-            raise MetricUndefined(f"the outcome {name!r} holds values other than 0 and 1, so it is no yes-or-no")
+            raise MetricUndefined(f"the outcome {name!r} has values other than 0 and 1")
     positive, yes = label == 1, flagged == 1
     return Confusion(
         tp=int((positive & yes).sum()),

@@ -171,7 +171,7 @@ def higher_is_better(name: str) -> bool:
     """
     better = lookup(name).better
     if better is None:
-        raise InputError(f"neither more nor less of {name!r} is better: name another metric")
+        raise InputError(f"{name!r} has no better direction: name another metric")
     return better == "higher"
 
 

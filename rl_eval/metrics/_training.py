@@ -35,7 +35,7 @@ def training(key: str, run: Run) -> float:
         )
     value = numbers[key]
     if value is None or not math.isfinite(value):
-        raise MetricUndefined(f"training.{key} is undefined: {run.path / 'run.json'} holds no finite number there")
+        raise MetricUndefined(f"training.{key} is undefined: {run.path / 'run.json'} has no finite number there")
     return float(value)
 
 
@@ -64,7 +64,7 @@ def value_loss_ratio(run: Run) -> float:
     losses = column[np.isfinite(column)]
     if len(losses) < 5:
         raise MetricUndefined(
-            f"value_loss_ratio is undefined: {file} has {len(losses)} rows with a value loss, and it takes 5: lower "
+            f"value_loss_ratio is undefined: {file} has {len(losses)} rows with a value loss, but needs 5: lower "
             "log_every, or train for more steps"
         )
     part = len(losses) // 5

@@ -88,7 +88,7 @@ def parse_url(text: str) -> Url:
             refuses.
     """
     if not text.isascii() or not text.isprintable() or " " in text or "\\" in text:
-        raise AddressError("holds characters that no URL has")
+        raise AddressError("contains characters that a URL cannot have")
     try:
         parts = urlsplit(text)
         port = parts.port
@@ -97,7 +97,7 @@ def parse_url(text: str) -> Url:
     if parts.scheme not in DEFAULT_PORTS:
         raise AddressError("is neither http nor https")
     if "@" in parts.netloc:
-        raise AddressError("holds a user or password")
+        raise AddressError("contains a user or password")
     host = parts.hostname or ""
     if ":" in host:
         try:

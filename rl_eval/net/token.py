@@ -17,5 +17,5 @@ def environment_token() -> str | None:
     """
     token = os.environ.get(TOKEN_VARIABLE) or None
     if token is not None and not (token.isascii() and token.isprintable() and " " not in token):
-        raise InputError(f"{TOKEN_VARIABLE} holds characters other than printable ASCII, or a space: set it again")
+        raise InputError(f"{TOKEN_VARIABLE} contains a space or characters other than printable ASCII: set it again")
     return token

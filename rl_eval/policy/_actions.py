@@ -46,17 +46,18 @@ def checked_actions(answer: Any, n: int, action: gym.Space, name: str) -> np.nda
         actions = np.asarray(answer)
     except ValueError as error:  # rows of different lengths
         raise InputError(
-            f"policy {name} returned rows of different lengths: it must return one action an observation, {expected}"
+            f"policy {name} returned rows of different lengths: it must return one action for each observation, "
+            f"{expected}"
         ) from error
     if actions.shape != expected:
         raise InputError(
-            f"policy {name} returned actions of shape {actions.shape} for {n} observations: "
-            f"it must return one action an observation, {expected}"
+            f"policy {name} returned actions of shape {actions.shape} for {n} observations: it must return one action "
+            f"for each observation, {expected}"
         )
     if not _all_valid(actions, action):
         raise InputError(
-            f"policy {name} returned {actions.dtype} actions that are none of the environment's: "
-            f"every action must lie in {action}"
+            f"policy {name} returned {actions.dtype} actions that the environment does not have: every action must be "
+            f"in {action}"
         )
     if isinstance(action, gym.spaces.Box):
         return np.clip(actions, action.low, action.high).astype(action.dtype)

@@ -80,7 +80,7 @@ class HttpPolicy:
             request = self._protocol.request(question)
             body = json.dumps(request, allow_nan=False)
         except ValueError as error:
-            raise InputError(f"policy {self._name}: an observation is not finite, which JSON cannot say") from error
+            raise InputError(f"policy {self._name}: an observation is not finite, which JSON cannot express") from error
         except InputError as error:
             raise InputError(f"policy {self._name} {error}") from error
         try:
@@ -110,13 +110,13 @@ class HttpPolicy:
     def _check_version(self, version: Any) -> None:
         if version is not None and not (isinstance(version, str) and len(version) <= MAX_VERSION):
             raise InputError(
-                f"policy {self._name} answered with a version that is no text of at most {MAX_VERSION} characters"
+                f"policy {self._name} answered with a version that is not text of at most {MAX_VERSION} characters"
             )
         if not self._answered:
             self._answered, self._version = True, version
             _VERSIONS[self._name] = version or ""
         elif version != self._version:
-            raise InputError(f"policy {self._name} changed its version while it was played: judge it again")
+            raise InputError(f"policy {self._name} changed its version while it played: judge it again")
 
     def _get(self, path: str) -> dict[str, Any] | None:
         """The JSON object at another path of the server; None where there is none."""
@@ -153,7 +153,7 @@ def _reason(response: Response) -> str:
     sentence = f" ({escape_controls(' '.join(text[:MAX_SENTENCE].split()))})" if text else ""
     if response.status == 401:
         return f"{sentence}: set {TOKEN_VARIABLE} to the server's token"
-    return f"{sentence}: look into the server's log"
+    return f"{sentence}: see the server's log"
 
 
 class HttpSource(Source):

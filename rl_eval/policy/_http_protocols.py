@@ -186,7 +186,7 @@ def _from_outputs(outputs: Mapping[str, np.ndarray], question: Question, version
         raise InputError(f"answers with no probabilities or logits, so its actions cannot be {asked}")
     names = [name for name in ("action", "actions") if name in outputs] or list(outputs)
     if len(names) != 1 and names[:1] != ["action"]:
-        raise InputError(f"answered without one of the outputs {', '.join(_OUTPUTS)}: name them so")
+        raise InputError(f"answered without one of the outputs {', '.join(_OUTPUTS)}: use these names")
     return Answer(outputs[names[0]].tolist(), version=version)
 
 
@@ -216,7 +216,7 @@ def _logits(values: np.ndarray, name: str, mask: np.ndarray | None) -> np.ndarra
     """Logits of legal actions, `[N, A]`."""
     valid = values.dtype.kind in "iuf" and values.ndim == 2 and not np.isnan(values).any()
     if not valid or (name == "probabilities" and (values < 0).any()):
-        raise InputError(f"answered with {name} that are no rows of numbers")
+        raise InputError(f"answered with {name} that are not rows of numbers")
     with np.errstate(divide="ignore"):
         logits = values.astype(np.float64) if name == "logits" else np.log(values.astype(np.float64))
     if mask is not None and mask.shape != logits.shape:

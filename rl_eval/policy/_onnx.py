@@ -91,7 +91,7 @@ class OnnxPolicy:
             actions = actions_from(outputs["mean"].reshape(len(obs), -1), std, self._action, rng)
             return checked_actions(actions, len(obs), self._action, self._spec)
         raise InputError(
-            f"policy {self._spec!r} returns its action alone, so it cannot be sampled: judge it with `policy: greedy`, "
+            f"policy {self._spec!r} returns only its action, so it cannot be sampled: judge it with `policy: greedy`, "
             f"or export {'its logits' if isinstance(self._action, gym.spaces.Discrete) else 'its mean and log_std'}"
         )
 
@@ -157,7 +157,7 @@ def read_graph(file: Path, spec: str) -> OnnxProcess:
     if not file.is_file():
         raise InputError(f"policy {spec!r}: the file {file} does not exist")
     if file.stat().st_size > MAX_BYTES:
-        raise InputError(f"policy {spec!r}: {file} is larger than {MAX_BYTES >> 20} MiB, the most that is loaded")
+        raise InputError(f"policy {spec!r}: {file} is larger than {MAX_BYTES >> 20} MiB, the limit")
     return OnnxProcess(file.read_bytes(), spec, METADATA)
 
 

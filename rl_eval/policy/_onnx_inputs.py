@@ -79,8 +79,8 @@ def graph_inputs(graph: OnnxProcess, spec: str, spaces: Spaces) -> GraphInputs:
     if len(remaining) != 1 or remaining[0].type not in _FLOATS:
         names = ", ".join(f"{tensor.name}: {tensor.type}" for tensor in graph.inputs)
         raise InputError(
-            f"policy {spec!r} takes {names or 'nothing'}: it must take one tensor of floats, observations; what it "
-            "may take besides is `mask`, `episode_start`, and `<name>` for each output `next_<name>`"
+            f"policy {spec!r} takes {names or 'nothing'}: it must take one tensor of floats, observations; further "
+            "inputs can be `mask`, `episode_start`, and `<name>` for each output `next_<name>`"
         )
     observations = remaining[0]
     _check_shape(observations, spec, spaces)

@@ -64,25 +64,25 @@ def read_preprocessing(entry: str | None, file: Path, spec: str) -> dict[str, An
     where = preprocessing_file(file) if text is None else file
     content = _read_file(where, spec) if text is None else _encoded(text, spec)
     if len(content) > MAX_PREPROCESSING_BYTES:
-        limit = f"{MAX_PREPROCESSING_BYTES >> 20} MiB, the most that is read"
+        limit = f"{MAX_PREPROCESSING_BYTES >> 20} MiB"
         raise InputError(f"policy {spec!r}: the preprocessing in {where} is larger than {limit}: export the run again")
     if hashlib.sha256(content).hexdigest() != digest:
         raise InputError(
-            f"policy {spec!r}: the preprocessing in {where} is not what was exported (its SHA-256 differs): put that "
-            "back, or export the run again"
+            f"policy {spec!r}: the preprocessing in {where} is not what was exported (its SHA-256 differs): put the "
+            "exported one back, or export the run again"
         )
     try:
         preprocessing = json.loads(content)
     except (ValueError, RecursionError) as error:
         raise _unreadable(spec, error) from error
     if not isinstance(preprocessing, dict):
-        raise _unreadable(spec, TypeError("the preprocessing is no mapping"))
+        raise _unreadable(spec, TypeError("the preprocessing is not a mapping"))
     return preprocessing
 
 
 def _encoded(text: Any, spec: str) -> bytes:
     if not isinstance(text, str):
-        raise _unreadable(spec, TypeError("the preprocessing is no text"))
+        raise _unreadable(spec, TypeError("the preprocessing is not text"))
     return text.encode(errors="surrogatepass")
 
 
@@ -92,7 +92,7 @@ def _read_file(file: Path, spec: str) -> bytes:
             return opened.read(MAX_PREPROCESSING_BYTES + 1)
     except OSError as error:
         raise InputError(
-            f"policy {spec!r}: its preprocessing {file} cannot be read ({failure(error)}): put it beside the ONNX "
+            f"policy {spec!r}: its preprocessing {file} cannot be read ({failure(error)}): put it next to the ONNX "
             "file, or export the run again"
         ) from error
 

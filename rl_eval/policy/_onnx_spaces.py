@@ -31,8 +31,8 @@ def onnx_spaces(file: str, spec: str) -> Spaces:
         return Spaces("onnx", _box(_input_shape(graph)), gym.spaces.Discrete(_actions(graph)))
     except (KeyError, TypeError, ValueError, RecursionError) as error:
         raise InputError(
-            f"policy {spec!r} does not say which observations and actions it is for: export it with "
-            "`rl-eval export RUN --onnx`, or give its logits a fixed width"
+            f"policy {spec!r} does not say which observations and actions it needs: export it with `rl-eval export "
+            "RUN --onnx`, or give its logits a fixed width"
         ) from error
 
 

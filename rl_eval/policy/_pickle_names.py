@@ -86,4 +86,4 @@ def _opcodes(content: bytes) -> Iterator[tuple[str, Any]]:
     except Exception as error:  # damaged bytes raise anything
         raise UnreadablePickleError(str(error)) from error
     if end + 1 != len(content):
-        raise UnreadablePickleError("bytes behind its end")
+        raise UnreadablePickleError("bytes after its end")

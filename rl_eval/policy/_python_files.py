@@ -150,7 +150,7 @@ def _declared(tree: ast.Module, source: Path) -> list[str]:
     if not isinstance(declared, list | tuple) or not all(isinstance(name, str) for name in declared):
         raise InputError(
             f"{source} declares {DECLARATION} in a form that cannot be read without running it: write it once, as "
-            f'`{DECLARATION} = ["weights.npz"]`, a list of texts'
+            f'`{DECLARATION} = ["weights.npz"]`, a list of strings'
         )
     return list(declared)
 

@@ -41,7 +41,7 @@ def load_run(path: Path, spaces: Spaces, seed: int, *, trust: bool) -> Policy:
         return agent(meta["agent"]).load_policy(arrays, meta, seed=seed)
     except (KeyError, TypeError, ValueError) as error:
         raise InputError(
-            f"{snapshot / 'policy.json'} does not describe a policy of ours ({error}): use another snapshot"
+            f"{snapshot / 'policy.json'} does not describe a policy of this project ({error}): use another snapshot"
         ) from error
 
 
@@ -50,6 +50,6 @@ def _require_agents(path: Path) -> None:
         agents()
     except InputError as error:
         raise InputError(
-            f"{path} is a run of train.py, whose networks are only known in its checkout ({error.__cause__}): "
-            f"there, `rl-eval export {shell_word(path)} --onnx` writes a file that onnx:<file> names anywhere"
+            f"{path} is a run of train.py, whose networks are only in a checkout ({error.__cause__}): there, `rl-eval "
+            f"export {shell_word(path)} --onnx` writes a file that can be used anywhere as onnx:<file>"
         ) from error

@@ -94,7 +94,7 @@ class Source(ABC):
         return rest
 
 
-SOURCES: Registry[Source] = Registry("rl_eval.policies", "a source of policies", Source, "prefix")
+SOURCES: Registry[Source] = Registry("rl_eval.policies", "a policy source", Source, "prefix")
 
 
 def register(*sources: Source) -> None:
@@ -165,7 +165,7 @@ def not_a_policy(spec: str) -> InputError:
     usages = ", ".join(SOURCES.get(name).usage for name in SOURCES)
     run = next((folder for folder in path.parents if (folder / "run.json").is_file()), None)
     if run is not None and path.exists():
-        return InputError(f"{shown} lies in a run: name the run directory, {run}")
+        return InputError(f"{shown} is inside a run: name the run directory, {run}")
     for name in SOURCES:
         form = SOURCES.get(name).files.get(path.suffix.lower())
         if form is not None:
@@ -173,15 +173,15 @@ def not_a_policy(spec: str) -> InputError:
             return InputError(f"{shown} is not a run directory: a policy in such a file is named {meant}")
     if path.exists():
         return InputError(
-            f"{shown} is a file that no source of policies reads: export its policy to ONNX (onnx:<file>), "
-            f"or write a function that calls it (python:<module>:<callable>); the policies are {usages}"
+            f"{shown} is a file that no policy source reads: export its policy to ONNX (onnx:<file>), or write a "
+            f"function that calls it (python:<module>:<callable>); the policies are {usages}"
         )
     prefix, colon, _ = spec.partition(":")
     if prefix in SOURCES:
-        return InputError(f"{shown} does not say which: give {SOURCES.get(prefix).usage}")
+        return InputError(f"{shown} is not complete: give {SOURCES.get(prefix).usage}")
     if colon and "/" not in prefix:
         return InputError(
-            f"{shown}: {prefix!r} is not a source of policies: {nearest(prefix.lower(), SOURCES)}"
-            f"give a run directory, {usages}"
+            f"{shown}: {prefix!r} is not a policy source: {nearest(prefix.lower(), SOURCES)}give a run directory, "
+            f"{usages}"
         )
     return InputError(f"{shown} is neither a run directory nor a policy: give a run directory, {usages}")

@@ -128,7 +128,7 @@ class RandomSource(Source):
     def load(self, rest: str, spec: str, spaces: Spaces, config: Any, seed: int) -> Policy:
         """Uniform draws from the action space."""
         if rest:
-            raise InputError(f"policy {spec!r} is not one: random takes nothing after it")
+            raise InputError(f"policy {spec!r} is not valid: random takes nothing after it")
         return Random(spaces.action, seed)
 
     def identity(self, rest: str) -> str | None:
@@ -176,7 +176,7 @@ class UntrainedSource(Source):
     def load(self, rest: str, spec: str, spaces: Spaces, config: Any, seed: int) -> Policy:
         """A network before training."""
         if not re.fullmatch("[0-9]{0,9}", rest):
-            raise InputError(f"policy {spec} is not one: give untrained, or untrained:<k> with k = 0, 1, 2, …")
+            raise InputError(f"policy {spec} is not valid: give untrained, or untrained:<k> with k = 0, 1, 2, …")
         return Untrained(spaces.observation, spaces.action, int(rest or 0), seed)
 
     def identity(self, rest: str) -> str | None:

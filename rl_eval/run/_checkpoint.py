@@ -108,13 +108,13 @@ def read_arrays(
     file = directory / f"{name}.safetensors"
     with _open(file) as (opened, size):
         if size > MAX_CHECKPOINT_BYTES:
-            raise DamagedError(f"{file} is larger than {MAX_CHECKPOINT_BYTES:,} bytes, so it is not a file of ours")
+            raise DamagedError(f"{file} is larger than {MAX_CHECKPOINT_BYTES:,} bytes, so no run wrote it")
         _check_sum(file, iter(lambda: opened.read(_CHUNK_BYTES), b""), sums)
         opened.seek(0)
         try:
             return read_selected(opened, size, names, max_bytes)
         except ValueError as error:
-            raise DamagedError(f"{file} is not a safetensors file of ours ({error})") from error
+            raise DamagedError(f"{file} is not a safetensors file of a run ({error})") from error
 
 
 def _sums(file: Path) -> dict[str, str]:
@@ -139,7 +139,7 @@ def _sha256(contents: Iterable[bytes | bytearray | memoryview | mmap.mmap]) -> s
 def _bytes(file: Path, max_bytes: int) -> bytearray:
     with _open(file) as (opened, size):
         if size > max_bytes:
-            raise DamagedError(f"{file} is larger than {max_bytes:,} bytes, so it is not a file of ours")
+            raise DamagedError(f"{file} is larger than {max_bytes:,} bytes, so no run wrote it")
         content = bytearray(size)
         del content[opened.readinto(content) :]
         return content

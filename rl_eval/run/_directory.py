@@ -83,7 +83,7 @@ class Run:
                     return snapshot
             raise InputError(f"{self.path} names {name!r} as its policy, but has no such snapshot: train again")
         if not snapshots:
-            raise InputError(f"{self.path} holds no snapshot: train on with `{resume_command(self.path)}`")
+            raise InputError(f"{self.path} has no snapshot: continue training with `{resume_command(self.path)}`")
         return snapshots[-1]
 
     @property
@@ -96,7 +96,7 @@ class Run:
         if not self.has_own_config:
             raise InputError(
                 f"{self.path / 'config.yaml'} is not what the run was trained with (its hash is not the one in "
-                "run.json): it was edited or is another run's, so put it back as it was, or train again"
+                "run.json): it was edited, or is from another run: put it back as it was, or train again"
             )
 
 
@@ -124,20 +124,22 @@ def read_run(path: Path | str) -> Run:
 def _read_config(file: Path) -> dict[str, Any]:
     refuse_link(file)
     if file.stat().st_size > MAX_CONFIG_BYTES:
-        raise InputError(f"{file} is larger than {MAX_CONFIG_BYTES >> 10} KiB, so it is not a config of ours")
+        raise InputError(f"{file} is larger than {MAX_CONFIG_BYTES >> 10} KiB, so it is not the config of a run")
     try:
         with open(file, encoding="utf-8", opener=only_regular) as opened:
             _, config = load_yaml(opened.read(MAX_CONFIG_BYTES))
     except (OSError, ValueError) as error:
-        raise InputError(f"{file} cannot be read ({error}): it is damaged or not ours") from error
+        raise InputError(f"{file} cannot be read ({error}): it is damaged or from another program") from error
     except yaml.YAMLError as error:
         line, sentence = yaml_sentence(error)
-        raise InputError(f"{file}{f':{line}' if line else ''}: {sentence}: it is damaged or not ours") from error
+        raise InputError(
+            f"{file}{f':{line}' if line else ''}: {sentence}: it is damaged or from another program"
+        ) from error
     if not isinstance(config, dict) or not isinstance(config.get("env"), dict):
-        raise InputError(f"{file} holds no `env:` section: it is damaged or not ours")
+        raise InputError(f"{file} has no `env:` section: it is damaged or from another program")
     _check_value_count(config, file)
     if not isinstance(config.get("seed", 0), int | None):
-        raise InputError(f"{file}: the seed is not a whole number: it is damaged or not ours")
+        raise InputError(f"{file}: the seed is not a whole number: it is damaged or from another program")
     return config
 
 
@@ -158,11 +160,11 @@ def _check_value_count(config: Mapping[Any, Any], file: Path) -> None:
         values = stack.pop()
         keys = list(values) if isinstance(values, Mapping) else []
         if not all(isinstance(key, str) for key in keys):
-            raise InputError(f"{file} has a key that is not text: it is not a config of ours")
+            raise InputError(f"{file} has a key that is not text: it is not the config of a run")
         count += len(values)
         if count > MAX_CONFIG_VALUES or any(len(key) > MAX_KEY_LENGTH for key in keys):
             raise InputError(
-                f"{file} has more than {MAX_CONFIG_VALUES:,} values, or keys too long: it is not a config of ours"
+                f"{file} has more than {MAX_CONFIG_VALUES:,} values, or keys too long: it is not the config of a run"
             )
         children = values.values() if isinstance(values, Mapping) else values
         stack += [child for child in children if isinstance(child, Mapping | list | tuple)]

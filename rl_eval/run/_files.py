@@ -160,7 +160,7 @@ def refuse_link(file: Path) -> None:
         InputError: the file is one.
     """
     if file.is_symlink():
-        raise InputError(f"{file} is a link, which may lead out of the run: put the file itself there")
+        raise InputError(f"{file} is a link: put the file itself there")
 
 
 def read_json(path: Path) -> dict[str, Any]:
@@ -172,11 +172,11 @@ def read_json(path: Path) -> dict[str, Any]:
     try:
         content = read_bounded(path, MAX_JSON_BYTES)
     except OverflowError as error:
-        raise InputError(f"{path} is larger than {MAX_JSON_BYTES >> 20} MiB, so it is not a file of ours") from error
+        raise InputError(f"{path} is larger than {MAX_JSON_BYTES >> 20} MiB, so no run wrote it") from error
     except FileNotFoundError as error:
         raise InputError(f"{path} does not exist") from error
     except OSError as error:
-        raise InputError(f"{path} cannot be read as JSON ({error}): it is damaged or not ours") from error
+        raise InputError(f"{path} cannot be read as JSON ({error}): it is damaged or from another program") from error
     return parse_json(content, path)
 
 
@@ -189,7 +189,7 @@ def parse_json(content: bytes, path: Path) -> dict[str, Any]:
     try:
         values = json.loads(content.decode("utf-8"))
     except (ValueError, RecursionError) as error:
-        raise InputError(f"{path} cannot be read as JSON ({error}): it is damaged or not ours") from error
+        raise InputError(f"{path} cannot be read as JSON ({error}): it is damaged or from another program") from error
     if not isinstance(values, dict) or values.get("schema") != SCHEMA:
         raise InputError(f"{path} does not say `schema: {SCHEMA}`: it was written by another program or version")
     return values

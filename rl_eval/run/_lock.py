@@ -27,7 +27,7 @@ def lock(directory: Path) -> Iterator[None]:
         file_lock.acquire()
     except Timeout as error:
         raise InputError(
-            f"{directory} is in use by another process, which trains, verifies or serves it: wait until it has ended"
+            f"{directory} is in use by another process, which trains, verifies or serves it: wait until it ends"
         ) from error
     except OSError as error:
         raise InputError(

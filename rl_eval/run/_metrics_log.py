@@ -37,9 +37,7 @@ class MetricsLog:
         refuse_link(self._path)
         try:
             if self._path.stat().st_size > MAX_TABLE_BYTES:
-                raise InputError(
-                    f"{self._path} is larger than {MAX_TABLE_BYTES >> 20} MiB, so it is not a file of ours"
-                )
+                raise InputError(f"{self._path} is larger than {MAX_TABLE_BYTES >> 20} MiB, so no run wrote it")
             with open(self._path, "rb", opener=only_regular) as file:
                 return file.read()
         except OSError as error:
@@ -139,7 +137,7 @@ def read_metrics(path: Path) -> dict[str, np.ndarray]:
     refuse_link(path)
     try:
         if path.stat().st_size > MAX_TABLE_BYTES:
-            raise InputError(f"{path} is larger than {MAX_TABLE_BYTES >> 20} MiB, so it is not a file of ours")
+            raise InputError(f"{path} is larger than {MAX_TABLE_BYTES >> 20} MiB, so no run wrote it")
         with open(path, newline="", encoding="utf-8", opener=only_regular) as file:
             lines = [line for line in file if line.endswith("\n")]  # a crash may have cut the last one short
         reader = csv.reader(lines)
@@ -153,4 +151,4 @@ def read_metrics(path: Path) -> dict[str, np.ndarray]:
             for i, name in enumerate(header)
         }
     except ValueError as error:
-        raise InputError(f"{path} holds a cell that is not a number: {error}") from error
+        raise InputError(f"{path} has a cell that is not a number: {error}") from error

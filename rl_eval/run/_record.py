@@ -124,7 +124,7 @@ def read_verdicts(directory: Path) -> list[dict[str, Any]]:
         raise InputError(f"{file} does not exist: the run has not been judged")
     suites = read_json(file).get("suites")
     if not isinstance(suites, list) or not all(map(_is_suite, suites)):
-        raise InputError(f"{file} is damaged, or not a verdict of ours: judge the run again")
+        raise InputError(f"{file} is damaged, or from another program: judge the run again")
     return suites
 
 

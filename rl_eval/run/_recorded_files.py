@@ -45,7 +45,7 @@ def read_recorded(run: Run, name: str, max_bytes: int) -> bytes | None:
     except OSError as error:
         raise InputError(f"{file} cannot be read ({failure(error)}): train again") from error
     except OverflowError as error:
-        raise InputError(f"{file} cannot be read ({error}, so it is not a file of ours): train again") from error
+        raise InputError(f"{file} cannot be read ({error}, so no run wrote it): train again") from error
     expected = _recorded_sha256(run, name)
     if not isinstance(expected, str):
         raise InputError(f"{file} cannot be checked, since run.json records no SHA-256 of it: train again")

@@ -102,7 +102,7 @@ def _places(header: bytes | bytearray, size: int) -> dict[str, tuple[np.dtype, t
             if any(not 0 <= length < 1 << 63 for length in shape):
                 raise ValueError(f"{name!r} has shape {shape}")
             if end - begin != math.prod(shape) * dtype.itemsize or not 0 <= begin <= end <= size:
-                raise ValueError(f"{name!r} lies outside the file")
+                raise ValueError(f"{name!r} is outside the file")
             places[name] = (dtype, shape, begin, end)
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         raise ValueError(f"its header is wrong: {type(error).__name__}: {error}") from error

@@ -51,7 +51,7 @@ def make_app(server: PolicyServer | None, domain_routes: Any = None, routers: Se
         own = {path for router in routers for path in _paths(router)}
         for path in _paths(domain_routes):
             if path in own:
-                raise InputError(f"the domain has a route {path}, which is one of the server: rename it in the domain")
+                raise InputError(f"the domain has a route {path}, which belongs to the server: rename it in the domain")
         app.include_router(domain_routes, responses=routes.REFUSALS)
     for kind in ERRORS:
         app.add_exception_handler(kind, _refused)
@@ -104,7 +104,7 @@ async def _not_valid(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
     first = error.errors()[0]
     if isinstance(first.get("input"), bytes):  # what FastAPI did not parse
-        return _answer(422, "the body is read as JSON with the header `content-type: application/json` alone: send it")
+        return _answer(422, "the body is read as JSON with the header `content-type: application/json` only: send it")
     if first["type"] == "json_invalid":
         return _answer(422, f"the body is not JSON ({first.get('ctx', {}).get('error', first['msg'])})"[:400])
     named = first["loc"][1:-1] if first["type"] in UNKNOWN_KEY else first["loc"][1:]

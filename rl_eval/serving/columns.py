@@ -56,7 +56,7 @@ def _arrays(stored: Sequence[bytes], dtype: Any, size: int, name: str) -> np.nda
     """`[B, size]`, one row for each."""
     length = size * np.dtype(dtype).itemsize
     if any(len(content) != length for content in stored):
-        raise DamagedStoreError(f"{name} is not of the size that this policy takes")
+        raise DamagedStoreError(f"{name} does not have the size that this policy needs")
     return np.frombuffer(b"".join(stored), dtype).reshape(len(stored), size)
 
 
@@ -73,7 +73,7 @@ def _actions(stored: Sequence[bytes], served: ServedPolicy) -> np.ndarray:
         return _floats(stored, int(np.prod(served.spaces.action.shape or ())), "an action")
     numbers = _arrays(stored, np.int64, 1, "an action")[:, 0]
     if ((numbers < 0) | (numbers >= served.actions)).any():
-        raise DamagedStoreError("an action is none of this policy")
+        raise DamagedStoreError("an action is not an action of this policy")
     return numbers
 
 
@@ -81,7 +81,7 @@ def _masks(stored: Sequence[bytes | None], actions: int) -> np.ndarray:
     """Bool `[B, A]`; all are legal where there is none."""
     flags = _arrays([b"\1" * actions if mask is None else mask for mask in stored], np.uint8, actions, "a mask")
     if (flags > 1).any() or not flags.any(axis=1).all():
-        raise DamagedStoreError("a mask is none of true and false with a legal action")
+        raise DamagedStoreError("a mask is not made of true and false with at least one legal action")
     return flags.astype(bool)
 
 

@@ -43,7 +43,7 @@ def keep_experience(received: ReceivedExperience, store: Store, served: ServedPo
     experience = _experience(received, unit)
     if seq is None:
         if not whole:
-            asked = "decision_id is missing" if body.decision_id is None else f"{body.decision_id} is no decision"
+            asked = "decision_id is missing" if body.decision_id is None else f"{body.decision_id} is not a decision"
             raise RefusedError(404, f"{asked} of this server: give one of /select_action, or a whole transition")
         (seq_id,) = store.add_decisions([_decision(body, served)])
         decision_id, seq = body.decision_id or seq_id, int(seq_id.partition("-")[0])
@@ -53,7 +53,7 @@ def keep_experience(received: ReceivedExperience, store: Store, served: ServedPo
         return decision_id, True
     assert body.decision_id is not None
     if changed := _changed(body, store.decision(seq), served, whole=whole, own=store.is_own(body.decision_id)):
-        raise RefusedError(409, f"{body.decision_id} is another decision: its {', '.join(changed)} does not change")
+        raise RefusedError(409, f"{body.decision_id} is stored with another {', '.join(changed)}: it cannot change")
     return body.decision_id, _keep(store, seq, unit, experience)
 
 
@@ -84,11 +84,11 @@ def _changed(body: StoreExperienceBody, stored: Decision, served: ServedPolicy, 
 def _experience(received: ReceivedExperience, unit: str | None) -> Experience:
     body, following = received.body, received.following
     if following is not None and not following.single:
-        raise RefusedError(422, "next_observation is a batch: store one transition a request")
+        raise RefusedError(422, "next_observation is a batch: send one transition per request")
     if body.next_mask is not None and following is None:
         raise RefusedError(422, "next_mask needs next_observation: give both")
     if following is None and (body.truncated or (unit is None and not body.done)):
-        raise RefusedError(422, "next_observation is missing: an episode that has a future needs it, or a unit")
+        raise RefusedError(422, "next_observation is missing: an episode that continues needs it, or a unit")
     terminated = body.done and not body.truncated
     return Experience(
         reward=body.reward,
@@ -123,5 +123,5 @@ def _mask(flags: np.ndarray, served: ServedPolicy) -> bytes:
 def _one(numbers: np.ndarray, served: ServedPolicy, name: str) -> np.ndarray:
     rows, single = shaped(numbers, served.spaces.observation.shape or (), name)
     if not single:
-        raise RefusedError(422, f"{name} is a batch: store one transition a request")
+        raise RefusedError(422, f"{name} is a batch: send one transition per request")
     return rows[0]

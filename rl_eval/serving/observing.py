@@ -79,10 +79,10 @@ class Observing:
         if state.observation is not None and (state.embedding is not None or state.prompt is not None):
             raise RefusedError(422, f"give one of {prefix}observation, {prefix}embedding and {prefix}prompt")
         if state.prompt is None and (state.task is not None or state.applied is not None):
-            raise RefusedError(422, f"{prefix}task and {prefix}applied are about {prefix}prompt: give it, too")
+            raise RefusedError(422, f"{prefix}task and {prefix}applied are about {prefix}prompt: give it too")
         if state.encoder is not None and state.encoder != self.encoder:
-            expected = "observations that are no embeddings" if self.encoder is None else repr(self.encoder)
-            raise RefusedError(409, f"encoder={state.encoder!r} is another one: this policy takes {expected}")
+            expected = "observations that are not embeddings" if self.encoder is None else repr(self.encoder)
+            raise RefusedError(409, f"encoder={state.encoder!r} is not the one of this policy: it takes {expected}")
         mask = None
         if state.prompt is not None:
             rows, mask = await self._read(state, state.prompt)
@@ -147,14 +147,16 @@ class Observing:
             )  # fmt: skip
         rows, single = shaped(
             embedding, (self._observer.width,), f"{state.prefix}embedding",
-            f"; all that it observes is given as {state.prefix}observation",
+            f"; a full observation is given as {state.prefix}observation",
         )  # fmt: skip
         lengths = np.linalg.norm(rows.astype(np.float64), axis=1)
         if (wrong := np.flatnonzero(abs(lengths - 1.0) > LENGTH_TOLERANCE)).size:
             where = "" if single else f" in row {wrong[0]}"
             raise RefusedError(
-                422, f"{state.prefix}embedding has the length {lengths[wrong[0]]:.4g}{where}: divide it by its length, "
-                "since an embedding of this encoder has length 1"
+                422, (
+                    f"{state.prefix}embedding has the length {lengths[wrong[0]]:.4g}{where}: divide it by its length, "
+                    "because embeddings of this encoder have length 1"
+                )
             )  # fmt: skip
         return rows, single
 

@@ -158,7 +158,7 @@ async def invocations(request: Request) -> Response:
     name, data = inputs[0]
     if any(isinstance(value, str) for row in data for value in (row if isinstance(row, list) else [row])):
         raise RefusedError(
-            422, f"{name} holds texts, which this form does not read: send each as prompt to /select_action"
+            422, f"{name} has texts, which this form does not support: send each as prompt to /select_action"
         )
     rows, single = shaped(_array(data, numbers, name), server.policy.spaces.observation.shape or (), name)
     decided, _ = await _decide(server, Observation(rows, None, single), body.params)
@@ -291,7 +291,7 @@ def _numbers(tensor: InferTensor) -> np.ndarray:
     limits: Any = np.finfo(dtype) if dtype.kind == "f" else np.iinfo(dtype)
     fits = dtype.kind == "f" or given.dtype.kind in "iu"
     if not fits or given.min() < limits.min or given.max() > limits.max:
-        raise RefusedError(422, f"{tensor.name} has numbers that are no {tensor.datatype}: send them as FP32")
+        raise RefusedError(422, f"{tensor.name} has numbers that are not {tensor.datatype}: send them as FP32")
     return array
 
 

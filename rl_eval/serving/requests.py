@@ -72,7 +72,7 @@ def legal_actions(flags: np.ndarray, served: ServedPolicy, rows: int, single: bo
         RefusedError: 422 for another shape, or a row without a legal action.
     """
     if served.actions is None:
-        raise RefusedError(422, f"{name} needs Discrete actions, and this policy's are continuous: leave it out")
+        raise RefusedError(422, f"{name} needs Discrete actions, and this policy's are continuous: remove it")
     mask = flags[None] if single and flags.ndim == 1 else flags
     if mask.shape != (rows, served.actions):
         expected = [served.actions] if single else [rows, served.actions]
@@ -94,7 +94,7 @@ def units_of(units: str | list[str] | None, observation: Observation) -> list[st
         return None
     named = [units] if isinstance(units, str) else units
     if len(named) != len(observation.rows):
-        raise RefusedError(422, f"unit names {len(named)}, and there are {len(observation.rows)} rows: name one each")
+        raise RefusedError(422, f"unit has {len(named)} names for {len(observation.rows)} rows: give one for each row")
     return named
 
 

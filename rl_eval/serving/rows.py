@@ -101,4 +101,4 @@ def whole_number(value: Any, name: str) -> int:
 def _require_types(read: Decision | Experience, row: str) -> None:
     for name, value in zip(read._fields, read, strict=True):
         if not isinstance(value, _TYPES[name]):
-            raise DamagedStoreError(f"{name} of {row} is of another type")
+            raise DamagedStoreError(f"{name} of {row} has the wrong type")

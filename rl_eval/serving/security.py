@@ -50,7 +50,7 @@ class Access:
             return 421, f"the Host header names {host[:100]!r}, which is not this machine: use http://127.0.0.1"
         origin = headers.get(b"origin")
         if origin is not None and origin.decode("latin-1").lower().partition("://")[2] != host:
-            return 403, "a web page of another origin asks: its requests are refused"
+            return 403, "requests from web pages of another origin are refused"
         needed = path in self.changing if self.loopback else path not in OPEN
         if self.token is not None and needed and not self._has(self.token, headers.get(b"authorization", b"")):
             password = ", or a browser that sends it as the password of any user" if self.people else ""
@@ -123,7 +123,7 @@ class GuardedApp:
             await self._answer(scope, receive, send_and_note)
         except asyncio.CancelledError:  # a signal ends the server
             if status == NOT_ANSWERED:
-                await _refuse(send_and_note, 503, "the server ends: nothing of this request was kept")
+                await _refuse(send_and_note, 503, "the server is stopping: nothing of this request was kept")
         finally:
             route = scope["path"] if scope["path"] in self._direct else getattr(scope.get("route"), "path", None)
             self._count(route if isinstance(route, str) else "other", status, time.perf_counter() - started)

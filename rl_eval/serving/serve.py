@@ -70,7 +70,8 @@ def serve(
         raise InputError(f"{TOKEN_VARIABLE} has {len(token)} characters: choose one of at least {MIN_TOKEN}")
     if not loopback and token is None:
         raise InputError(
-            f"--host {host} lets other machines ask: set {TOKEN_VARIABLE} to a secret of {MIN_TOKEN} characters or more"
+            f"--host {host} allows requests from other machines: set {TOKEN_VARIABLE} to a secret of {MIN_TOKEN} "
+            "characters or more"
         )
     threadpool_limits(1, user_api="blas")  # two threads on a small matrix are slower than one
     source = sources.load(spec, seed=int.from_bytes(os.urandom(4), "big"), trust=trust)

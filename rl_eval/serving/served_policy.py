@@ -196,7 +196,7 @@ def _outputs(policy: Any, *arguments: Any, **keywords: Any) -> tuple[np.ndarray,
         outputs, values = policy.outputs(*arguments, **keywords)
     invalid = np.isnan(outputs).any() or np.isposinf(outputs).any()
     if invalid or not (values is None or np.isfinite(values).all()):
-        raise InputError("the network gives no finite numbers for this observation: give one such as training has")
+        raise InputError("the network gives no finite numbers for this observation: give one like those of training")
     return outputs, values
 
 
@@ -216,7 +216,7 @@ def _epsilon_greedy(q_values: np.ndarray, epsilon: float, mask: np.ndarray | Non
 
 def _probabilities(policy: Any, obs: np.ndarray) -> np.ndarray:
     if not hasattr(policy, "probabilities"):
-        raise InputError("this policy answers with actions alone: it has no distribution")
+        raise InputError("this policy returns only actions: it has no distribution")
     return np.asarray(policy.probabilities(obs), np.float64)
 
 

@@ -100,7 +100,9 @@ def served(arrays: Mapping[str, np.ndarray], meta: Mapping[str, Any], version: s
         spaces = Spaces(str(meta["env"]), observation, policy.action_space_from_json(action))
         acting = agent(meta["agent"]).load_policy(arrays, meta, seed=seed)
     except (KeyError, TypeError, ValueError) as error:
-        raise InputError(f"the checkpoint does not describe a policy of ours ({error}): use another one") from error
+        raise InputError(
+            f"the checkpoint does not describe a policy of this project ({error}): use another one"
+        ) from error
     return ServedPolicy(version, spaces, acting, bool(meta.get("action_masks")))
 
 

@@ -86,7 +86,7 @@ class Store:
             if not count:
                 self.write_meta(schema=SCHEMA)
             if self.read_meta("schema") != SCHEMA:
-                raise InputError(f"{self._file} is of another version of this program: name another --folder")
+                raise InputError(f"{self._file} is from another version of this program: name another --folder")
             ends = self._db.execute("SELECT coalesce(max(seq), 0), coalesce(min(seq), 1) FROM decisions").fetchone()
             self._latest, self._first = (rows.whole_number(end, "the number of a decision") for end in ends)
             self._inode = os.stat(self._file).st_ino
@@ -95,7 +95,7 @@ class Store:
                 f"{self._file} cannot be written ({error}): make room, or name another --folder"
             ) from error
         except sqlite3.Error as error:
-            raise InputError(f"{self._file} is no store of this program ({error}): name another --folder") from error
+            raise InputError(f"{self._file} is not a store of this program ({error}): name another --folder") from error
         self._log = self._file.with_name(f"{FILE}-wal")
         self._commits = 0
         self._closing = threading.Event()
@@ -222,7 +222,9 @@ class Store:
         if row is not None:
             if rows.experience(seq, row) == experience:
                 return False
-            raise RefusedError(409, f"the experience of decision {seq} is stored with other values: it does not change")
+            raise RefusedError(
+                409, (f"the experience of decision {seq} is already stored with other values: it cannot change")
+            )
         values = (seq, *experience, time.time(), None)
         self._db.execute("INSERT INTO experience VALUES (?, ?, ?, ?, ?, ?, ?, ?)", values)
         return True
@@ -336,7 +338,7 @@ class Store:
         """A text that was kept; None where there is none."""
         row = self._db.execute("SELECT value FROM meta WHERE key = ?", (key,)).fetchone()
         if row is not None and not isinstance(row[0], str):
-            raise DamagedStoreError(f"{key} is no text")
+            raise DamagedStoreError(f"{key} is not text")
         return None if row is None else row[0]
 
     def close(self) -> None:

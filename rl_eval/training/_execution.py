@@ -49,7 +49,7 @@ class Execution:
         for key, value in vars(self).items():
             if _kind(before.get(key)) != _kind(value):
                 raise InputError(
-                    f"{run_directory} was trained with {key}={before.get(key)!r}, and here it would be {value!r}, "
+                    f"{run_directory} was trained with {key}={before.get(key)!r}, but here it would be {value!r}, "
                     f"which gives other numbers: {_REMEDIES[key]}"
                 )
 

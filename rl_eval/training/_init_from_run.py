@@ -53,7 +53,7 @@ class InitialPolicy:
             shape = tuple(shape) if isinstance(shape, list) else shape
             raise InputError(
                 f"init={self.lineage['run']} was trained on observations of shape {shape} and actions in {action}, "
-                f"and this environment has {spaces.observation.shape} and {spaces.action}: keep both the same"
+                f"but this environment has {spaces.observation.shape} and {spaces.action}: both must be the same"
             )
 
     def write(self, directory: Path) -> None:
@@ -101,7 +101,7 @@ def take_over(config: RunConfig) -> tuple[InitialPolicy | None, RunConfig, list[
             f"finish it with `{run.resume_command(before.path)}`, or start from a finished run"
         )
     if record.cases != domains.domain(config.env.name).has_cases:
-        raise InputError(f"init={before.path}: its {EXPOSURE_FILE} is of another kind of data: it is damaged")
+        raise InputError(f"init={before.path}: its {EXPOSURE_FILE} is from another kind of data: it is damaged")
     try:
         fitted = run.read_preprocessing(before)
         env = domains.domain(config.env.name).with_preprocessing(config.env, fitted)
@@ -124,7 +124,7 @@ def take_over(config: RunConfig) -> tuple[InitialPolicy | None, RunConfig, list[
     notices = []
     if (reason := _other_reward(config, before, meta)) is not None:
         meta.pop("reward_scale", None)
-        notices.append(f"the statistics that scale rewards start anew: {reason}")
+        notices.append(f"the statistics that scale rewards start from zero: {reason}")
     return InitialPolicy(arrays, meta, record, lineage), config, notices
 
 
@@ -182,7 +182,7 @@ def _require_same_network(config: RunConfig, before: run.Run) -> None:
     ):
         if before_value != new_value:
             raise InputError(
-                f"init={before.path} is a run of {group}={before_value}, and this would be one of {group}={new_value}"
+                f"init={before.path} is a run of {group}={before_value}, but this would be a run of {group}={new_value}"
             )
     before_value, new_value = (
         flatten({key: settings.get(key) for key in config.agent.weight_keys}) for settings in (agent, values)
@@ -190,8 +190,8 @@ def _require_same_network(config: RunConfig, before: run.Run) -> None:
     for key in {**new_value, **before_value}:
         if before_value.get(key) != new_value.get(key):
             raise InputError(
-                f"init={before.path} was trained with agent.{key}={before_value.get(key)}, and here it would be "
-                f"{new_value.get(key)}: its weights fit only a run where that is the same"
+                f"init={before.path} was trained with agent.{key}={before_value.get(key)}, but here it would be "
+                f"{new_value.get(key)}: its weights only fit the same value"
             )
 
 

@@ -136,7 +136,7 @@ def newest_intact(directory: Path, metrics_log: run.MetricsLog, notice: Callable
         except run.DamagedError as error:
             damaged.append(error.damage)
     if damaged:
-        notice(f"{'; '.join(damaged)}: going on from {point.path.name if point else 'the start'} instead")
+        notice(f"{'; '.join(damaged)}: continuing from {point.path.name if point else 'the start'} instead")
     return point
 
 

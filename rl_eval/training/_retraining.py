@@ -40,7 +40,7 @@ def replay(original: run.Run, directory: Path, *, trust: bool, on_step: Callable
         raise InputError(f"{original.path}: {reason}: add --trust if you trust where it comes from")
     snapshots = original.snapshots()
     if not snapshots:
-        raise InputError(f"{original.path} holds no snapshot, so there is nothing to compare: train on first")
+        raise InputError(f"{original.path} has no snapshot, so there is nothing to compare: continue training first")
     until = None if original.finished else run.step_of(snapshots[-1])
     dry_run(config)
     tracker = open_tracker(config.tracker, run_dir=directory, config={})

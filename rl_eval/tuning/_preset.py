@@ -26,9 +26,9 @@ def require_free(path: Path) -> None:
         InputError: the name does not end in `.yaml`, or a file is there that no search wrote.
     """
     if path.suffix != ".yaml":
-        raise InputError(f"--out {path} is not the name of a preset: let it end in .yaml")
+        raise InputError(f"--out {path} is not the name of a preset: it must end in .yaml")
     if path.exists() and not path.read_text(encoding="utf-8", errors="replace").partition("\n")[2].startswith(MARK):
-        raise InputError(f"--out {path} exists, and no search wrote it: name another file")
+        raise InputError(f"--out {path} exists, but no search wrote it: name another file")
 
 
 def preset_text(

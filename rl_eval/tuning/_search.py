@@ -180,8 +180,8 @@ def _study(what: Search, higher: bool) -> optuna.Study:
         study.set_user_attr("settings", what.settings())
     elif before != what.settings():
         raise InputError(
-            f"{what.folder} holds a search for other keys, values, settings or seeds: name another folder with "
-            "--folder, or repeat its command to go on with it"
+            f"{what.folder} has a search for other keys, values, settings or seeds: name another folder with "
+            "--folder, or repeat its command to continue it"
         )
     return study
 

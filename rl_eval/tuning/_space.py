@@ -118,7 +118,7 @@ def default_space(agent: str, config: Mapping[str, Any]) -> list[Dimension]:
     _, spaces = load_yaml(SHIPPED.read_text(encoding="utf-8"))
     if agent not in spaces:
         raise InputError(
-            f"agent={agent} comes without keys to search: name some with their values, such as "
+            f"agent={agent} has no default keys to search: give some with their values, such as "
             "'lr=tag(log,interval(1e-4,1e-2))'"
         )
     dimensions, _ = read_space(spaces[agent])

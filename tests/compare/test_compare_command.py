@@ -23,7 +23,7 @@ def test_a_candidate_that_is_worse_closes_the_gate(run_names, capsys):
         out,
         re.M,
     )
-    assert "gate: closed, since lr=1e-06 loses" in out
+    assert "gate: closed, because lr=1e-06 loses" in out
     assert "settings that differ" in out
 
 
@@ -83,7 +83,7 @@ def test_one_run_each_shows_only_these_policies(run_names, tmp_path, capsys):
     assert (comparison["about"], comparison["decision"], comparison["policies"]) == ("policies", "UNDECIDED", "LOWER")
     assert result["closes_gate"] is True
     assert comparison["mean"] is None
-    assert "one run of each shows nothing about training again" in comparison["sentence"]
+    assert "one run of each shows nothing about repeated training" in comparison["sentence"]
     scores = [group["mean"] for group in result["groups"]]
     assert comparison["over_episodes"]["estimate"] == pytest.approx(scores[1] - scores[0])
     html = page.read_text()

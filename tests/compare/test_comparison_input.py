@@ -103,7 +103,7 @@ def test_a_baseline_of_several_configs_is_refused(tmp_path):
         ({"env": {"name": "lunarlander"}}, "has env.name=lunarlander and"),
         ({"env": {"name": "cartpole", "success_return": 100}}, "has env.success_return=100.0 and"),
         ({"config": {"validation": {"metric": "success_rate"}}}, "name one with --metric"),
-        ({"status": "failed"}, "failed, so its final result is not known"),
+        ({"status": "failed"}, "failed, so its final result is unknown"),
         ({"status": "running"}, "is still running, or was killed"),
         ({"status": "interrupted"}, "was interrupted"),
         ({"info": {"data_fingerprints": {"test": "other"}}}, "the test part of the data"),
@@ -133,7 +133,7 @@ def test_the_number_of_workers_is_no_difference(tmp_path):
 
 @pytest.mark.parametrize(
     ("metric", "reason"),
-    [("f1", "reads 'label'"), ("mean_length", "more or less is better"), ("nope", "is not a metric")],
+    [("f1", "reads 'label'"), ("mean_length", "has a better direction"), ("nope", "is not a metric")],
 )
 def test_a_metric_that_cannot_be_compared_is_refused(tmp_path, metric, reason):
     assert reason in refusal(write_run(tmp_path / "run"), metric=metric)

@@ -66,7 +66,7 @@ def test_too_few_recorded_results_show_nothing(offline, capsys):
 
 def test_a_run_that_failed_is_refused(offline, capsys):
     assert main(["compare", offline[3]]) == 2
-    assert "failed, so its final result is not known" in capsys.readouterr().err
+    assert "failed, so its final result is unknown" in capsys.readouterr().err
 
 
 def test_a_metric_that_was_not_recorded_is_an_error(offline, capsys):

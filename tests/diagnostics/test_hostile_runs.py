@@ -98,7 +98,7 @@ def test_what_is_no_table_of_metrics_is_refused(tmp_path, metrics, message):
 def test_yaml_that_multiplies_itself_or_makes_objects_is_refused(tmp_path):
     run = write(tmp_path / "run")
     (run / "config.yaml").write_text("env: {name: cartpole}\na: " + "x" * (300 << 10))
-    with pytest.raises(InputError, match="not a config of ours"):
+    with pytest.raises(InputError, match="not the config of a run"):
         read(run)
     (run / "config.yaml").write_text("env: !!python/object/apply:os.getcwd []\n")
     with pytest.raises(InputError, match="not valid YAML"):

@@ -80,7 +80,7 @@ def test_the_default_is_gymnasium():
 @pytest.mark.parametrize(("env_id", "kwargs"), [("LunarLander-v3", {"enable_wind": True}), ("FrozenLake-v1", {})])
 def test_an_environment_that_it_has_not_is_gymnasiums(env_id, kwargs):
     assert vector(env_id, backend="auto", **kwargs).backend == "gymnasium"
-    with pytest.raises(InputError, match="EnvPool has no environment that is known to be"):
+    with pytest.raises(InputError, match="EnvPool has no environment that is known to equal"):
         vector(env_id, **kwargs)
 
 

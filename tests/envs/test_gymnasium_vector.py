@@ -45,7 +45,7 @@ def test_something_else_than_a_mask_is_one_sentence(mask):
 def test_a_mask_is_given_always_or_never():
     with pytest.raises(InputError, match="is missing"):
         masks_of(np.ones(3, bool), None)
-    with pytest.raises(InputError, match="none after reset"):
+    with pytest.raises(InputError, match="but not after reset"):
         masks_of(None, np.ones(3, bool))
     assert masks_of(None, None) == (None, None)
 

@@ -78,7 +78,7 @@ def test_fifty_thousand_replicates_of_five_runs_on_26_tasks_are_quick(record_fig
     ("scores", "message"),
     [
         (np.zeros(3), r"\[runs, tasks\]"),
-        (np.zeros((0, 3)), "at least one each"),
+        (np.zeros((0, 3)), "at least one of each"),
         (np.array([[1.0, np.nan]]), "run 0 on task 1 is nan"),
     ],
 )

@@ -169,12 +169,12 @@ def test_certain_thresholds():
     [
         (lambda: decide_mean(np.array([]), 0.5), "nothing can be decided"),
         (lambda: decide_mean(np.array([0.1, np.inf]), 0.5), "not finite"),
-        (lambda: decide_mean(np.zeros((2, 2)), 0.5), "one a unit"),
+        (lambda: decide_mean(np.zeros((2, 2)), 0.5), "one for each unit"),
         (lambda: decide_mean(np.zeros(3), 1.5), "outside the bounds \\[0, 1\\]"),
         (lambda: decide_mean(np.zeros(3), 0.5, 1.0, 0.0), "not a range"),
         (lambda: decide_mean(np.zeros(3), 0.5, alpha=0.0), "alpha=0"),
         (lambda: decide_mean(np.zeros(3), 0.5, direction="above"), "'above' is not a direction"),
-        (lambda: decide_mean(np.zeros(3), 0.5, population=2), "out of a set of 2"),
+        (lambda: decide_mean(np.zeros(3), 0.5, population=2), "from a set of 2"),
     ],
 )
 def test_what_cannot_be_judged_is_an_error_and_never_a_number(call, message):

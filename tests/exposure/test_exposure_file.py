@@ -91,11 +91,11 @@ class Bomb:
 
 PLAIN = "train is not a plain one-dimensional array"
 ADVERSARIES = {
-    "object array": ({"train": np.array([Bomb("unpickled")], object)}, r"train holds \|O where <u8 is expected"),
-    "another dtype": ({"train": np.zeros(5)}, "train holds <f8 where <u8 is expected"),
+    "object array": ({"train": np.array([Bomb("unpickled")], object)}, r"train has the type \|O instead of <u8"),
+    "another dtype": ({"train": np.zeros(5)}, "train has the type <f8 instead of <u8"),
     "huge claim": (
         {"train": _header("{'descr': '<u8', 'fortran_order': False, 'shape': (1000000000000,), }")},
-        "train claims 1000000000000 values and holds 0 bytes",
+        "train should have 1000000000000 values and has 0 bytes",
     ),
     "negative claim": ({"train": _header("{'descr': '<u8', 'fortran_order': False, 'shape': (-1,), }")}, PLAIN),
     "two dimensions": ({"train": np.zeros((5, 1), np.uint64)}, PLAIN),
@@ -104,10 +104,10 @@ ADVERSARIES = {
     "nested header": ({"train": _header("[" * 100)}, PLAIN),
     "no header": ({"train": b""}, PLAIN),
     "another version": ({"train": b"\x93NUMPY\x03\x00"}, PLAIN),
-    "missing array": ({"select": None}, "it holds 10 arrays where it should hold schema, cases"),
-    "one too many": ({"more": np.zeros(1)}, "it holds 12 arrays"),
+    "missing array": ({"select": None}, "it has 10 arrays instead of schema, cases"),
+    "one too many": ({"more": np.zeros(1)}, "it has 12 arrays"),
     "another schema": ({"schema": np.array([1])}, "it has schema 1, not 2"),
-    "no schema": ({"schema": np.zeros(0, np.int64)}, "schema holds 0 values where one is expected"),
+    "no schema": ({"schema": np.zeros(0, np.int64)}, "schema has 0 values instead of one"),
     "uneven": ({"train_views": np.zeros(4, np.uint64)}, "fingerprints of different counts in train"),
 }
 
@@ -126,7 +126,7 @@ def test_a_record_cut_short_anywhere_is_refused(tmp_path):
     content = (tmp_path / "seen.npz").read_bytes()
     for size in range(0, len(content), 37):
         (tmp_path / "seen.npz").write_bytes(content[:size])
-        with pytest.raises(InputError, match="damaged or not ours; train again"):
+        with pytest.raises(InputError, match="damaged or from another program; train again"):
             read_exposure(tmp_path)
 
 

@@ -67,7 +67,7 @@ def test_a_wrong_token_is_a_sentence_and_leaves_nothing_behind(tmp_path, cluster
     assert done.returncode == 2, done.stdout + done.stderr
     printed = " ".join(done.stderr.split())
     assert f"error: Ray at {cluster.address} cannot be used" in printed
-    assert "asks for another token" in printed
+    assert "needs another token" in printed
     assert "Traceback" not in done.stderr
     assert not (tmp_path / "run").exists()
 

@@ -26,7 +26,7 @@ def test_a_complete_run_has_no_fault(tmp_path):
         ("snapshots/step_100/policy.safetensors", b"cut", "truncated or altered"),
         ("snapshots/step_100/policy.json", None, "does not exist"),
         ("metrics.csv", None, "cannot be read"),
-        ("metrics.csv", b"env_steps,wall_s\n", "holds no row"),
+        ("metrics.csv", b"env_steps,wall_s\n", "has no row"),
     ],
 )
 def test_a_missing_or_damaged_file_is_named(tmp_path, file, content, message):
@@ -44,12 +44,12 @@ def test_a_missing_or_damaged_file_is_named(tmp_path, file, content, message):
 @pytest.mark.parametrize(
     ("info", "message"),
     [
-        ({"steps_cut": 0}, "says 100 env_steps, but its episodes hold 80 finished + 15 in flight + 0 cut"),
+        ({"steps_cut": 0}, "says 100 env_steps, but its episodes have 80 finished + 15 in flight + 0 cut"),
         ({"steps_cut": None}, "does not say steps_cut"),
         ({"env_steps": 120, "steps_cut": 25}, "says 120 env_steps, but the last of metrics.csv is 100"),
         ({"env_steps": None}, "not a count"),
-        ({"results": {"mean": -110.0, "std": 20.0, "min": -90.0, "max": 10.0}}, "which cannot be"),
-        ({"results": {"mean": 0.0, "std": 20.0, "min": -1.0, "max": 1.0}}, "which cannot be"),
+        ({"results": {"mean": -110.0, "std": 20.0, "min": -90.0, "max": 10.0}}, "which is impossible"),
+        ({"results": {"mean": 0.0, "std": 20.0, "min": -1.0, "max": 1.0}}, "which is impossible"),
         ({"results": None}, "does not say results.mean"),
         ({"validation_score": 8.0}, "mean_return of 8 as validation_score and 9 in results"),
     ],

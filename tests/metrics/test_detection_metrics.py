@@ -81,7 +81,7 @@ def test_booleans_count_as_zero_and_one():
 
 @pytest.mark.parametrize("broken", [np.nan, 2, -1])
 def test_a_label_that_is_neither_yes_nor_no_is_an_error(broken):
-    with pytest.raises(MetricUndefined, match="'label' holds values other than 0 and 1"):
+    with pytest.raises(MetricUndefined, match="'label' has values other than 0 and 1"):
         compute("f1", from_cases(label=[1, 0, broken], flagged=[1, 0, 1]), None)
 
 

@@ -43,7 +43,7 @@ def test_the_spread_of_a_training_number_is_not_a_metric():
 def test_direction_and_kind_are_refused_where_there_is_none():
     assert higher_is_better("f1")
     assert not higher_is_better("mean_cost")
-    with pytest.raises(InputError, match="neither more nor less"):
+    with pytest.raises(InputError, match="no better direction"):
         higher_is_better("mean_length")
     with pytest.raises(InputError, match="not a metric of episodes"):
         compute("training.wall_s", None, None)

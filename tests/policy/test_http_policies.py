@@ -127,14 +127,26 @@ WRONG = {
     "one for all": (answers({"actions": 1}), TWO, "answered without a list of actions"),
     "too few": (answers({"actions": [1, 1]}), TWO, r"returned actions of shape \(2,\) for 3 observations"),
     "ragged": (answers({"actions": [[1], [1, 1], 1]}), BOX, "returned rows of different lengths"),
-    "no action": (answers({"actions": [0, 1, 2]}), TWO, r"returned .*every action must lie in Discrete\(2\)$"),
-    "huge": (answers({"actions": [0, 1, 10**30]}), TWO, "returned .*object actions that are none of the environment's"),
-    "fractions": (answers({"actions": [0.0, 1.0, 0.5]}), TWO, "returned .*float64 actions that are none"),
-    "yes and no": (answers({"actions": [True, False, True]}), TWO, "returned .*bool actions that are none"),
-    "words": (answers({"actions": ["a", "b", "c"]}), TWO, "returned .*actions that are none"),
-    "null": (answers({"actions": [None, 1, 1]}), TWO, "returned .*actions that are none"),
-    "NaN": (answers(b'{"actions": [[NaN, 0], [0, 0], [0, 0]]}'), BOX, "returned .*float64 actions that are none"),
-    "a failure": (answers({"actions": [1, 1, 1]}, 500), TWO, "answered with status 500: look into the server's log$"),
+    "no action": (answers({"actions": [0, 1, 2]}), TWO, r"returned .*every action must be in Discrete\(2\)$"),
+    "huge": (answers({"actions": [0, 1, 10**30]}), TWO, "returned .*object actions that the environment does not have"),
+    "fractions": (
+        answers({"actions": [0.0, 1.0, 0.5]}),
+        TWO,
+        "returned .*float64 actions that the env",
+    ),
+    "yes and no": (
+        answers({"actions": [True, False, True]}),
+        TWO,
+        "returned .*bool actions that the env",
+    ),
+    "words": (answers({"actions": ["a", "b", "c"]}), TWO, "returned .*actions that the environment does not have"),
+    "null": (answers({"actions": [None, 1, 1]}), TWO, "returned .*actions that the environment does not have"),
+    "NaN": (
+        answers(b'{"actions": [[NaN, 0], [0, 0], [0, 0]]}'),
+        BOX,
+        "returned .*float64 actions that the env",
+    ),
+    "a failure": (answers({"actions": [1, 1, 1]}, 500), TWO, "answered with status 500: see the server's log$"),
     "a redirect": (answers(b"", 307, Location="/elsewhere"), TWO, "answered with status 307"),
 }
 
@@ -183,7 +195,7 @@ def test_no_server_is_an_error_of_the_first_request(server):
 
 
 def test_observations_that_are_not_finite_are_refused(server):
-    with pytest.raises(InputError, match=r"an observation is not finite, which JSON cannot say$"):
+    with pytest.raises(InputError, match=r"an observation is not finite, which JSON cannot express$"):
         policy(server).act(np.full((1, 4), np.nan, np.float32), True)
     assert server.requests == []
 

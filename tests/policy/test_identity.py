@@ -222,11 +222,11 @@ def test_each_version_of_a_server_is_a_policy(monkeypatch):
     assert identities[0] == identities[3]
     assert len(set(identities)) == 3
     answer["version"] = "3"
-    with pytest.raises(InputError, match="changed its version while it was played"):
+    with pytest.raises(InputError, match="changed its version while it played"):
         acting.act(obs, True)
     for wrong in (3, "x" * 300, ["1"]):
         answer["version"] = wrong
-        with pytest.raises(InputError, match="a version that is no text"):
+        with pytest.raises(InputError, match="a version that is not text"):
             policy.load(spec, CARTPOLE, None).act(obs, True)
 
 

@@ -121,7 +121,7 @@ def test_an_exported_q_network_is_the_policy_of_the_run(tmp_path, network, actio
     obs = obs[top[:, -1] - top[:, -2] > 1e-3 * np.abs(q).max()]  # a tie may break either way
     assert len(obs) > 100
     assert np.array_equal(reloaded.act(obs, True), original.act(obs, True))
-    with pytest.raises(InputError, match="returns its action alone"):
+    with pytest.raises(InputError, match="returns only its action"):
         reloaded.act(obs, False)
     assert not hasattr(reloaded, "probabilities")
 
@@ -226,7 +226,7 @@ def test_a_single_output_is_logits_or_the_action(tmp_path):
     action = load(foreign(tmp_path, nodes, [("a", INT, ["N"])], constants=bounds), spaces(TWO), None)
     assert action.act(obs, True).tolist() == [1, 0]
     with pytest.raises(
-        InputError, match=r"returns its action alone, so it cannot be sampled: judge it with `policy: gr"
+        InputError, match=r"returns only its action, so it cannot be sampled: judge it with `policy: gr"
     ):
         action.act(obs, False)
 

@@ -13,18 +13,15 @@ RUN_FILE = "outputs/run/snapshots/step_1/policy.safetensors"
     ("spec", "message"),
     [
         *((spec, f"is neither a run directory nor a policy: {ALL}") for spec in ("nope", "untraind", "dir/no:pe")),
-        *(
-            (spec, "does not say which: give ")
-            for spec in ("python:", "constant", "constant:", "onnx", "http", "http:")
-        ),
-        *((spec, f"is not a source of policies: .*{ALL}") for spec in ("ftp://x", "lft:model", "run:1")),
+        *((spec, "is not complete: give ") for spec in ("python:", "constant", "constant:", "onnx", "http", "http:")),
+        *((spec, f"is not a policy source: .*{ALL}") for spec in ("ftp://x", "lft:model", "run:1")),
         ("onx:model", "did you mean 'onnx'"),
         ("ONNX:model", "did you mean 'onnx'"),
         ("model.zip", "in such a file is named sb3:ppo:model.zip"),
         ("a b/m=1,2#+.ONNX", r"is named onnx:a b/m=1,2#\+.ONNX"),
         ("theirs.py", "is named python:theirs:<callable>"),
         (RUN_FILE, "name the run directory, outputs/run"),
-        ("weights.pt", "is a file that no source of policies reads: export its policy to ONNX"),
+        ("weights.pt", "is a file that no policy source reads: export its policy to ONNX"),
         ("htp://me:secret@host/act", r"^'htp://(?!.*secret)"),
         ("", "is not a run directory"),  # the working directory
     ],

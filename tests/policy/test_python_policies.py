@@ -74,17 +74,17 @@ WRONG = {
     "one for all": (
         np.int64(1),
         CARTPOLE.action,
-        r"of shape \(\) for 3 observations: .*one action an observation, \(3,\)",
+        r"of shape \(\) for 3 observations: .*one action for each observation, \(3,\)",
     ),
     "too many": ([1, 1, 1, 1], CARTPOLE.action, r"of shape \(4,\) for 3 observations"),
     "a column": ([[1], [1], [1]], CARTPOLE.action, r"of shape \(3, 1\) for 3 observations"),
     "probabilities": (np.full((3, 2), 0.5), CARTPOLE.action, r"of shape \(3, 2\)"),
     "nothing": (None, CARTPOLE.action, r"of shape \(\)"),
-    "no action": ([0, 1, 2], CARTPOLE.action, r"int64 actions that are none of the environment's: .* in Discrete\(2\)"),
-    "fractions": ([0.0, 1.0, 1.0], CARTPOLE.action, r"float64 actions that are none"),
-    "words": (["a", "b", "c"], CARTPOLE.action, r"<U1 actions that are none"),
+    "no action": ([0, 1, 2], CARTPOLE.action, r"int64 actions that the environment does not have: .* in Discrete\(2\)"),
+    "fractions": ([0.0, 1.0, 1.0], CARTPOLE.action, r"float64 actions that the environment does not have"),
+    "words": (["a", "b", "c"], CARTPOLE.action, r"<U1 actions that the environment does not have"),
     "a flat box": ([0.1, 0.1, 0.1], BOX, r"of shape \(3,\) for 3 observations: .*, \(3, 2\)"),
-    "NaN": (np.full((3, 2), np.nan), BOX, r"float64 actions that are none of the environment's: .* in Box"),
+    "NaN": (np.full((3, 2), np.nan), BOX, r"float64 actions that the environment does not have: .* in Box"),
 }
 
 

@@ -80,9 +80,9 @@ def test_a_truncated_or_altered_snapshot_is_named_and_refused(tmp_path):
         ({"agent": "pp0"}, r"^agent='pp0' is not an agent: did you mean 'ppo'"),
         ({"agent": ["ppo"]}, r"is not an agent"),
         ({"agent": None}, r"is not an agent"),
-        ({"network": {"widths": [9]}}, r"policy\.json does not describe a policy of ours \(weight .*shape"),
-        ({"network": {"wings": 2}}, r"policy\.json does not describe a policy of ours"),
-        ({"obs_shape": None}, r"policy\.json does not describe a policy of ours"),
+        ({"network": {"widths": [9]}}, r"policy\.json does not describe a policy of this project \(weight .*shape"),
+        ({"network": {"wings": 2}}, r"policy\.json does not describe a policy of this project"),
+        ({"obs_shape": None}, r"policy\.json does not describe a policy of this project"),
         ({"action_space": {"type": "discrete"}}, r"holds a policy for other actions"),
     ],
 )
@@ -104,7 +104,7 @@ def test_only_names_of_this_project_are_resolved(target):
 def test_a_directory_that_is_no_run_is_refused(tmp_path):
     refused(r"is not a run directory \(it has no run\.json and config\.yaml\)", str(tmp_path))
     (tmp_path / "file").write_text("")
-    refused(r"file. is a file that no source of policies reads", str(tmp_path / "file"))
+    refused(r"file. is a file that no policy source reads", str(tmp_path / "file"))
 
 
 def test_a_run_outside_its_checkout_says_how_to_take_it_along(tmp_path, monkeypatch):

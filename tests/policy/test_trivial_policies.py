@@ -96,8 +96,8 @@ def test_untrained_is_the_network_that_training_begins_with(action):
 
 @pytest.mark.parametrize("which", ["x", "-1", "9" * 20])
 def test_untrained_takes_a_number(which):
-    refused(rf"^policy untrained:{which} is not one: give untrained, or untrained:<k>", f"untrained:{which}")
+    refused(rf"^policy untrained:{which} is not valid: give untrained, or untrained:<k>", f"untrained:{which}")
 
 
 def test_random_takes_nothing_after_its_name():
-    refused(r"^policy 'random:1' is not one", "random:1")
+    refused(r"^policy 'random:1' is not valid", "random:1")

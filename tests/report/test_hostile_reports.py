@@ -125,7 +125,7 @@ def test_a_link_out_of_the_run_is_not_followed(tmp_path, name):
     (path / name).unlink()
     (path / name).symlink_to(tmp_path / "secret")
     html, text = render(path)
-    assert "is a link, which may lead out of the run" in text
+    assert "is a link: put the file itself there" in text
     assert ">secret<" not in html
 
 
@@ -223,7 +223,7 @@ def test_a_few_lines_of_yaml_that_stand_for_millions_are_refused(tmp_path):
     path = judged_run(tmp_path / "run").path
     with open(path / "config.yaml", "a") as file:
         file.write("\n".join(lines) + "\n")
-    with pytest.raises(InputError, match="it stands for more than 2 MiB"):
+    with pytest.raises(InputError, match="it expands to more than 2 MiB"):
         write_report([path])
 
 

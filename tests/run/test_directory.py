@@ -24,7 +24,7 @@ def test_the_judged_snapshot_is_the_one_named_else_the_last_by_number(run_direct
     for path in run.read_run(run_directory).snapshots():
         run.remove_directory(path)
     edit_info(run_directory, snapshot=None)
-    with pytest.raises(InputError, match=r"holds no snapshot: train on with `python train\.py resume=.*run`"):
+    with pytest.raises(InputError, match=r"has no snapshot: continue training with `python train\.py resume=.*run`"):
         run.read_run(run_directory).judged_snapshot()
     assert not list((run_directory / "snapshots").iterdir())
 
@@ -97,7 +97,7 @@ def test_step_names_are_integers(tmp_path):
         (lambda path: edit_info(path, status=[]), r"status \[\], not one of"),
         (lambda path: (path / "config.yaml").write_text("env: [1"), r"config\.yaml.* (not valid YAML|cannot be read)"),
         (lambda path: (path / "config.yaml").write_bytes(b"\xff"), r"config\.yaml.* (not valid YAML|cannot be read)"),
-        (lambda path: (path / "config.yaml").write_text("seed: 1"), r"config\.yaml holds no `env:` section"),
+        (lambda path: (path / "config.yaml").write_text("seed: 1"), r"config\.yaml has no `env:` section"),
         (
             lambda path: (path / "config.yaml").write_text("env: !!python/object/apply:os.getcwd []"),
             r"config\.yaml.* (not valid YAML|cannot be read)",
@@ -189,7 +189,7 @@ ALIASES = "a0: &a0 [1, 1, 1, 1]\n" + "".join(f"a{n}: &a{n} [*a{n - 1}, *a{n - 1}
     ("text", "message"),
     [
         ("x: " + "a" * (256 << 10), "larger than 256 KiB"),
-        (ALIASES, "stands for more than"),
+        (ALIASES, "expands to more than"),
         ("x: [" + "1, " * 6000 + "]", "5,000"),
         ("x: &x {again: *x}", "contains itself"),
         ("x: " + "[" * 5000 + "]" * 5000, "nested deeper"),

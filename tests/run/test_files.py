@@ -105,7 +105,7 @@ def test_a_write_that_fails_leaves_the_old_file(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("", r"cannot be read as JSON \(.+\): it is damaged or not ours"),
+        ("", r"cannot be read as JSON \(.+\): it is damaged or from another program"),
         ('{"schema": 1, "status"', "cannot be read as JSON"),
         ("\udcff", "cannot be read as JSON"),
         ("[" * 100_000, "cannot be read as JSON"),

@@ -94,7 +94,7 @@ def test_a_log_that_is_missing_or_no_table_of_numbers_is_refused_by_name(tmp_pat
     with pytest.raises(InputError, match=r"metrics\.csv cannot be read"):
         run.read_metrics(tmp_path / "metrics.csv")
     (tmp_path / "metrics.csv").write_text("env_steps,loss\n1,\n2,low\n")
-    with pytest.raises(InputError, match=r"metrics\.csv holds a cell that is not a number: .*'low'"):
+    with pytest.raises(InputError, match=r"metrics\.csv has a cell that is not a number: .*'low'"):
         run.read_metrics(tmp_path / "metrics.csv")
     (tmp_path / "metrics.csv").write_bytes(b"env_steps,loss\n1,\xff\n")
     with pytest.raises(InputError, match=r"metrics\.csv cannot be read"):

@@ -63,7 +63,7 @@ def test_a_damaged_snapshot_is_a_sentence(run_directory):
 @pytest.mark.parametrize("suites", [None, 3, {}, [3], [{}], [{"criteria": 3}], [{"criteria": [3]}]])
 def test_other_values_are_no_verdicts(run_directory, suites):
     run.write_json(run_directory / "verdict.json", {"suites": suites})
-    with pytest.raises(InputError, match="not a verdict of ours"):
+    with pytest.raises(InputError, match="from another program"):
         run.read_verdicts(run_directory)
 
 

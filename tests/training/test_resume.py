@@ -146,7 +146,7 @@ def test_a_damaged_resume_point_is_named_and_the_one_before_taken(uninterrupted,
     learn(None, stopped, resume=True, notice=notices.append)
     (sentence,) = notices
     assert f"{stopped}/resume/step_3072/state." in sentence
-    assert sentence.endswith(": going on from step_2048 instead")
+    assert sentence.endswith(": continuing from step_2048 instead")
     assert content(stopped) == content(uninterrupted)
 
 
@@ -157,7 +157,7 @@ def test_without_an_intact_point_the_run_starts_again(uninterrupted, stopped):
     learn(None, stopped, resume=True, notice=notices.append)
     (sentence,) = notices
     assert sentence.count("is truncated or altered") == 2
-    assert sentence.endswith("going on from the start instead")
+    assert sentence.endswith("continuing from the start instead")
     assert content(stopped) == content(uninterrupted)
 
 
@@ -171,7 +171,7 @@ def test_a_damaged_snapshot_is_made_again_from_a_point_before_it(uninterrupted, 
     notices = []
     learn(None, stopped, resume=True, notice=notices.append)
     assert f"step_{step}/policy.safetensors is truncated or altered" in notices[0]
-    assert notices[0].endswith(f"going on from {start} instead")
+    assert notices[0].endswith(f"continuing from {start} instead")
     assert content(stopped) == content(uninterrupted)
 
 
@@ -180,7 +180,7 @@ def test_rows_that_a_crash_lost_are_made_again(uninterrupted, stopped):
     (stopped / "metrics.csv").write_text("".join(lines[:6]) + lines[6][:9])  # five rows: up to 2,560 env steps
     notices = []
     learn(None, stopped, resume=True, notice=notices.append)
-    assert "metrics.csv has lost rows from before step_3072: going on from step_2048 instead" in notices[0]
+    assert "metrics.csv has lost rows from before step_3072: continuing from step_2048 instead" in notices[0]
     assert content(stopped) == content(uninterrupted)
 
 
@@ -216,9 +216,9 @@ def test_another_back_end_number_of_threads_or_device_is_refused_and_nothing_cha
     assert (info["backend"], info["hardware"]["threads"], info["hardware"]["device"]) == ("gymnasium", 1, "cpu")
     hardware = info["hardware"]
     for values, message in [
-        ({"backend": "envpool"}, "backend='envpool', and here it would be 'gymnasium'"),
-        ({"hardware": {**hardware, "threads": 2}}, "threads=2, and here it would be 1"),
-        ({"hardware": {**hardware, "device": "cuda"}}, "device='cuda', and here it would be 'cpu'"),
+        ({"backend": "envpool"}, "backend='envpool', but here it would be 'gymnasium'"),
+        ({"hardware": {**hardware, "threads": 2}}, "threads=2, but here it would be 1"),
+        ({"hardware": {**hardware, "device": "cuda"}}, "device='cuda', but here it would be 'cpu'"),
     ]:
         rewrite(stopped, **values)
         before = content(stopped)
@@ -234,7 +234,7 @@ def test_a_resume_point_records_how_it_was_executed(stopped):
     arrays, meta = runs.read_checkpoint(point, "state")
     assert meta["execution"] == {"backend": "gymnasium", "device": "cpu", "threads": 1, "ranks": 1}
     runs.write_checkpoint(point, "state", arrays, {**meta, "execution": {**meta["execution"], "threads": 4}})
-    with pytest.raises(InputError, match="threads=4, and here it would be 1"):
+    with pytest.raises(InputError, match="threads=4, but here it would be 1"):
         learn(None, stopped, resume=True)
 
 

@@ -143,7 +143,7 @@ def test_more_trials_go_on_with_those_before(tmp_path):
 
 def test_another_search_in_the_folder_is_refused(tmp_path):
     search(what(tmp_path), 1)
-    with pytest.raises(InputError, match="holds a search for other keys"):
+    with pytest.raises(InputError, match="has a search for other keys"):
         search(what(tmp_path, seed=9), 1)
 
 

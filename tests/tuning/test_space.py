@@ -83,5 +83,5 @@ def test_a_discount_of_zero_is_left_as_it_is():
 
 
 def test_an_agent_of_somebody_else_has_none():
-    with pytest.raises(InputError, match="name some with their values"):
+    with pytest.raises(InputError, match="give some with their values"):
         default_space("mine", {})

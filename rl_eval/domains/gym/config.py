@@ -19,18 +19,20 @@ class Config(EnvConfig):
     kwargs: dict[str, Any] = Field(default_factory=dict, description="passed to gymnasium.make")
     max_episode_steps: Annotated[int, Field(ge=1)] | None = Field(
         None,
-        description="an episode is cut off after this many steps; "
-        f"null: the environment's own limit, or {DEFAULT_EPISODE_STEPS:,} where it has none",
+        description=(
+            "an episode is cut off after this many steps; null: the environment's own limit, or "
+            f"{DEFAULT_EPISODE_STEPS:,} if it has none"
+        ),
     )
     success_return: float | None = Field(None, description="an episode with at least this return is a success")
     outcome: tuple[Annotated[str, Field(min_length=1)], ...] = Field(
         (), description="keys of the environment's `info` that metrics and reward terms can read as facts of a step"
     )
     workers: Literal["auto"] | Annotated[int, Field(ge=0)] = Field(
-        "auto", description="processes that step the copies, this one included; changes no result"
+        "auto", description="processes that step the copies, including this one; does not change results"
     )
     backend: Literal["auto", "gymnasium", "envpool"] = Field(
-        "gymnasium", description="what steps the copies in training; auto: EnvPool where that can"
+        "gymnasium", description="what steps the copies in training; auto: EnvPool if possible"
     )
 
     @field_validator("outcome")

@@ -137,7 +137,7 @@ def _task(config: Config, spec: gym.envs.registration.EnvSpec) -> str | None:
     task = envpool_vector.task_of(spec, config.kwargs)
     if task is None and config.backend == "envpool":
         raise InputError(
-            f"env.backend=envpool: EnvPool has no environment that is known to be env.id={config.id!r} with "
+            f"env.backend=envpool: EnvPool has no environment that is known to equal env.id={config.id!r} with "
             f"env.kwargs={config.kwargs!r}: use env.backend=gymnasium"
         )
     return task
@@ -170,8 +170,8 @@ def make(config: Config, *, n_envs: int, part: Part, autoreset: bool, slow_steps
                 spec = spec_to_send(spec, kwargs)
             except ValueError as error:
                 raise InputError(
-                    f"env.workers={config.workers}: another process cannot make env.id={config.id!r}, since {error}, "
-                    "or use env.workers=1"
+                    f"env.workers={config.workers}: another process cannot make env.id={config.id!r}: {error}, or use "
+                    "env.workers=1"
                 ) from error
         share = make_copies(spec, kwargs, n_envs // count)
     except InputError:

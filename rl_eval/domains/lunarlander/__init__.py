@@ -14,7 +14,7 @@ class Config(gym.Config):
 
     name: Literal["lunarlander"] = "lunarlander"  # type: ignore[assignment]
     id: Literal["LunarLander-v3"] = "LunarLander-v3"
-    success_return: float | None = Field(200.0, description="an episode with at least this return has landed")
+    success_return: float | None = Field(200.0, description="an episode with at least this return is a success")
 
 
 class LunarLander(gym.Gym):

@@ -175,7 +175,7 @@ def test_a_project_that_is_not_there_is_reported(qase, connection):
     ("url", "sentence"),
     [
         ("http://example.org/v1", "would send the token unencrypted"),
-        ("https://me:word@example.org/v1", "holds a user or password"),
+        ("https://me:word@example.org/v1", "contains a user or password"),
         ("ftp://example.org", "neither http nor https"),
         ("nothing", "neither http nor https"),
     ],
