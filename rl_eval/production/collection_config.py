@@ -47,6 +47,8 @@ class ServeConfig(Section):
     port: int = Field(8000, ge=0, le=65_535)
     follow: Duration = Field(1.0, description="Time between two looks at the aliases and at the roll-out.")
     trust: bool = Field(False, description="Whether plugins of a run may be imported.")
+    machine: str | None = Field(None, description="A row of the price list; None: what decisions cost is not known.")
+    share: float = Field(1.0, gt=0, le=1_000, description="Of that machine, what one server holds.")
 
 
 class CollectConfig(Section):

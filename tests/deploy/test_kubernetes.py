@@ -17,6 +17,7 @@ KUSTOMIZATION = yaml.safe_load((FOLDER / "kustomization.yaml").read_text())
 DOCUMENTS = [
     document for file in KUSTOMIZATION["resources"] for document in yaml.safe_load_all((FOLDER / file).read_text())
 ]
+OWNER = "/etc/rl-eval-owner"
 DEPLOYMENTS = {d["metadata"]["name"]: d for d in DOCUMENTS if d["kind"] == "Deployment"}
 
 
@@ -66,7 +67,7 @@ def test_a_process_runs_without_rights_within_limits_and_with_probes(name):
         assert {"cpu", "memory", "ephemeral-storage"} <= process["resources"][part].keys()
     assert {"startupProbe", "readinessProbe", "livenessProbe"} <= process.keys()
     mounted = {mount["mountPath"] for mount in process["volumeMounts"]}
-    assert mounted == {"/etc/rl-eval", "/data", "/tmp"}
+    assert mounted - {OWNER} == {"/etc/rl-eval", "/data", "/tmp"}
     assert {mount["name"] for mount in process["volumeMounts"]} == {volume["name"] for volume in pod["volumes"]}
 
 
@@ -87,6 +88,19 @@ def test_secrets_come_from_a_secret_alone():
             assert variable["valueFrom"].keys() == {"secretKeyRef"}
             assert variable["valueFrom"]["secretKeyRef"]["name"] == "rl-eval"
     assert not of_kind("Secret")  # the operator makes it
+
+
+def test_the_owners_key_is_a_mounted_secret_where_the_config_names_it():
+    key_file = Path(load_config(FOLDER / "production.yaml").registry.key_file)
+    assert str(key_file.parent) == OWNER
+    for name in DEPLOYMENTS.keys() - {"collector"}:  # which opens no registry
+        pod = DEPLOYMENTS[name]["spec"]["template"]["spec"]
+        (mount,) = (mount for mount in container(name)["volumeMounts"] if mount["mountPath"] == OWNER)
+        (volume,) = (volume["secret"] for volume in pod["volumes"] if volume["name"] == mount["name"])
+        assert mount["readOnly"] is True
+        assert [item["path"] for item in volume["items"]] == [key_file.name]
+        assert volume["defaultMode"] == 0o440
+        assert pod["securityContext"]["fsGroup"] == pod["securityContext"]["runAsGroup"]
 
 
 def test_selectors_find_their_pods():
@@ -127,7 +141,8 @@ def test_the_config_of_the_containers_is_valid_and_fits_the_manifests():
     assert (config.serve.host, config.folder) == ("0.0.0.0", "/data")
     assert config.serve.port == container("server")["ports"][0]["containerPort"]
     compose_config = load_config(FOLDER.parent / "production.yaml")
-    assert compose_config.model_dump(exclude={"directory"}) == config.model_dump(exclude={"directory"})
+    differing = {"directory", "registry"}  # compose has no owner's key
+    assert compose_config.model_dump(exclude=differing) == config.model_dump(exclude=differing)
 
 
 @pytest.mark.skipif(shutil.which("kubectl") is None, reason="kubectl is not installed")

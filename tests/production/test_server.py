@@ -147,7 +147,7 @@ def test_where_the_registry_is_away_the_server_goes_on_and_says_so_once(loop, ca
 
 
 def test_where_the_store_is_away_at_the_start_the_champion_serves_alone(loop, monkeypatch, caplog):
-    def away():
+    def away(*_):
         raise UnavailableError("the store is away")
 
     server = ProductionServer(loop.config, loop.queue, b"k" * 32)

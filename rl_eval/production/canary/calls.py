@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from itertools import zip_longest
 from typing import Any, Protocol
 
 from rl_eval.production.canary.evidence import Calls
@@ -37,16 +38,20 @@ def report_calls(store: Documents, server: str, calls: Mapping[str, Calls]) -> b
     Raises:
         UnavailableError: the store is away.
     """
-    mine = {version: [part.count, part.failed, part.slow] for version, part in calls.items()}
+    return report(store, DOCUMENT, server, {name: [one.count, one.failed, one.slow] for name, one in calls.items()})
+
+
+def report(store: Documents, name: str, server: str, sums: Mapping[str, Sequence[float]]) -> bool:
+    """The same of any sums, in a document of their own."""
     for _ in range(_TRIES):
-        document = store.document(DOCUMENT)
+        document = store.document(name)
         body = dict(document.body)
         body.pop(server, None)
-        body[server] = mine  # the newest last
+        body[server] = sums  # the newest last
         while len(body) > _MOST_SERVERS:
-            oldest = next(name for name in body if name not in (_EARLIER, server))
+            oldest = next(other for other in body if other not in (_EARLIER, server))
             body = {_EARLIER: _sum(body.get(_EARLIER, {}), body.pop(oldest)), **_without(body, _EARLIER)}
-        if store.swap_document(document.number, body, DOCUMENT):
+        if store.swap_document(document.number, body, name):
             return True
     return False
 
@@ -57,16 +62,20 @@ def read_calls(store: Documents) -> dict[str, Calls]:
     Raises:
         UnavailableError: the store is away.
     """
+    return {version: Calls(*counts) for version, counts in read_reports(store, DOCUMENT).items()}
+
+
+def read_reports(store: Documents, name: str) -> dict[str, Any]:
+    """The sums of all servers together; raises as `read_calls`."""
     total: dict[str, Any] = {}
-    for counts in store.document(DOCUMENT).body.values():
-        total = _sum(total, counts)
-    return {version: Calls(*counts) for version, counts in total.items()}
+    for sums in store.document(name).body.values():
+        total = _sum(total, sums)
+    return total
 
 
-def _sum(first: Mapping[str, list[int]], second: Mapping[str, list[int]]) -> dict[str, list[int]]:
-    nothing = [0, 0, 0]
-    pairs = {name: (first.get(name, nothing), second.get(name, nothing)) for name in {**first, **second}}
-    return {name: [a + b for a, b in zip(*pair, strict=True)] for name, pair in pairs.items()}
+def _sum(first: Mapping[str, Sequence[float]], second: Mapping[str, Sequence[float]]) -> dict[str, list[float]]:
+    pairs = {name: (first.get(name, ()), second.get(name, ())) for name in {**first, **second}}
+    return {name: [a + b for a, b in zip_longest(*pair, fillvalue=0)] for name, pair in pairs.items()}
 
 
 def _without(body: Mapping[str, Any], name: str) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from rl_eval import domains, gates
 from rl_eval.cost import chosen_machine, read_prices
 from rl_eval.errors import InputError
 from rl_eval.production.config import ProductionConfig
+from rl_eval.production.serving_cost import rate_of
 
 
 def check_config(config: ProductionConfig) -> None:
@@ -25,7 +26,7 @@ def check_config(config: ProductionConfig) -> None:
     except InputError as error:
         raise InputError(f"loop.reference: {error}") from error
     try:
-        if config.loop.machine is not None:
-            chosen_machine(read_prices(), config.loop.machine, None)
+        chosen_machine(read_prices(), config.loop.machine, None)
     except InputError as error:
         raise InputError(f"loop.machine: {error}") from error
+    rate_of(config.serve)

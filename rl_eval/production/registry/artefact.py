@@ -29,12 +29,14 @@ _KEY_BYTES = (32, 4096)
 def read_owner_key(file: Path) -> bytes:
     """The owner's key, 32 bytes to 4 KiB in a file that only its owner can read.
 
+    Or that belongs to another user, who lets this process read it by its group: so a pod gets a mounted secret.
+
     Raises:
         InputError: it cannot be read, others can read it, or it is too short.
     """
     try:
         key = read_bounded(file, _KEY_BYTES[1])
-        mode = file.stat().st_mode
+        status = file.stat()
     except OverflowError as error:
         raise InputError(f"{file} is too large for a key: give a file of {_KEY_BYTES[0]} random bytes") from error
     except OSError as error:
@@ -42,7 +44,8 @@ def read_owner_key(file: Path) -> bytes:
             f"{file} cannot be read ({error.strerror or error}): make a key with "
             f"`head -c 32 /dev/urandom > {file}; chmod 600 {file}`"
         ) from error
-    if mode & (stat.S_IRWXG | stat.S_IRWXO):
+    by_group = status.st_uid != os.geteuid() and not status.st_mode & (stat.S_IWGRP | stat.S_IXGRP)
+    if status.st_mode & (stat.S_IRWXO if by_group else stat.S_IRWXG | stat.S_IRWXO):
         raise InputError(f"{file} can be read by others, so it shows no ownership: chmod 600 {file}, or make a new key")
     if len(key) < _KEY_BYTES[0]:
         raise InputError(f"{file} has {len(key)} bytes: a key has at least {_KEY_BYTES[0]} random ones")

@@ -21,6 +21,7 @@ from rl_eval.production.canary.evidence import Calls
 from rl_eval.production.collector import SHAPES
 from rl_eval.production.server.arms import Arm, Arms
 from rl_eval.production.server.production_server import ProductionServer
+from rl_eval.production.serving_cost import report_served
 from rl_eval.production.store import Store, UnavailableError
 from rl_eval.serving import source as sources
 
@@ -165,6 +166,7 @@ class Follower:
         self._server.waiting, self._server.oldest = self._server.queue.waiting()
         if self._store is not None:
             self._server.collected = self._store.counts()
+            report_served(self._store, self._name, self._server.served)
         if elapsed - self._removed >= REMOVAL_S:  # also where no collector runs, nothing is kept for longer
             self._removed = elapsed
             self._server.queue.remove_old(self._server.clock.now() - self._server.config.privacy.retention)

@@ -44,6 +44,10 @@ class _Metrics(Collector):
             errors.add_metric((version,), counts.errors)
             seconds.add_metric((version,), counts.seconds)
         yield from (decisions, errors, seconds)
+        held = "Time for which this server has held its share of its machine."
+        yield CounterMetricFamily(
+            f"{PREFIX}_machine_seconds", held, value=server.served.seconds * server.config.serve.share
+        )
         actions = CounterMetricFamily(f"{PREFIX}_actions", "Decisions by action.", labels=("action",))
         for action, count in sorted(counted.actions.items()):
             actions.add_metric((action,), count)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
+import time
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ from rl_eval.production.records import LoggedReward, MessageError
 from rl_eval.production.server.arms import Arms
 from rl_eval.production.server.deciding import Answered, decide
 from rl_eval.production.server.recorder import Recorder
+from rl_eval.production.serving_cost import Served
 from rl_eval.serving.batching import Batch
 from rl_eval.serving.bodies import RefusedError
 from rl_eval.serving.experience import ReceivedExperience
@@ -69,6 +71,7 @@ class ProductionServer:
         self._key = key
         self.clock = clock or SteadyClock()
         self._rng = np.random.default_rng(seed)
+        self._began = time.monotonic()
         self.current: Arms | None = None
         self._privacy: Privacy | None = None
         self._observing = Observing(None)
@@ -85,6 +88,12 @@ class ProductionServer:
         if self.current is None:
             raise RefusedError(503, "there is no champion yet: register a version, and give it the alias champion")
         return self.current
+
+    @property
+    def served(self) -> Served:
+        """How long this server has held its machine, and how many decisions it made."""
+        decisions = sum(one.decisions for one in list(self.arm_counts.values()))
+        return Served(time.monotonic() - self._began, decisions)
 
     def serve(self, arms: Arms) -> None:
         """Serve other versions from now on, each decision by one version as a whole.

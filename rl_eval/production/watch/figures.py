@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from rl_eval.cost import Cost
 from rl_eval.errors import InputError
 from rl_eval.production import review_queue
 from rl_eval.production.audit.entries import MAX_LINE, Entry, parse
@@ -16,6 +17,7 @@ from rl_eval.production.canary.row import Row
 from rl_eval.production.parts import Parts
 from rl_eval.production.registry import CHALLENGER, CHAMPION
 from rl_eval.production.review_queue import Review
+from rl_eval.production.serving_cost import rate_of, read_served
 from rl_eval.production.store import Training
 from rl_eval.production.triggers import DOCUMENT as TRIGGERS
 from rl_eval.untrusted_files import only_regular
@@ -56,6 +58,7 @@ class Figures:
         evidence: what the roll-out was decided on, the newest last.
         improvement: each champion against the first on a fixed reference set, the first first.
         reviews: state -> how many.
+        thousand: what 1,000 decisions cost; None before there is one.
         lines: of the audit log, the newest first; `audit_lines`: how many there are.
     """
 
@@ -77,6 +80,7 @@ class Figures:
     improvement: Sequence[Mapping[str, Any]] = ()
     reviews: Mapping[str, int] = field(default_factory=dict)
     reviewed: Sequence[Review] = ()
+    thousand: Cost | None = None
     lines: Sequence[Entry] = ()
     audit_lines: int | None = None
 
@@ -116,6 +120,7 @@ def read_figures(parts: Parts, now: float) -> Figures:
         figures.rollout = Row.parse(store.document().body)
         figures.trainings = store.trainings(SHOWN_TRAININGS)
         figures.due = store.document(TRIGGERS).body.get("due")
+        figures.thousand = read_served(store).cost_per_thousand(rate_of(parts.config.serve))
         figures.drift, figures.bound = store.document(DRIFT).body, store.document(BOUND).body
         figures.evidence = store.document(EVIDENCE).body.get("looks", [])
         figures.improvement = store.document(IMPROVEMENT).body.get("champions", [])

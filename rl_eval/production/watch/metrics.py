@@ -79,6 +79,15 @@ def _of_store(figures: Figures) -> Iterator[Metric]:
         meaning = "When the latest training began."
         value = figures.trainings[0].started
         yield GaugeMetricFamily(f"{LOOP}_last_training_timestamp_seconds", meaning, value=value)
+    if figures.thousand is not None:
+        meaning = "Machine time that 1,000 decisions take, of all servers since the store began."
+        value = figures.thousand.machine_s
+        yield GaugeMetricFamily(f"{LOOP}_machine_seconds_per_thousand_decisions", meaning, value=value)
+        if figures.thousand.money is not None:
+            meaning = "What 1,000 decisions cost by the price list."
+            money = GaugeMetricFamily(f"{LOOP}_cost_per_thousand_decisions", meaning, labels=("currency",))
+            money.add_metric((str(figures.thousand.currency),), figures.thousand.money)
+            yield money
     reviews = GaugeMetricFamily(f"{LOOP}_reviews", "Decisions that a person was asked about.", labels=("state",))
     for name in ("waiting", "decided"):
         reviews.add_metric((name,), figures.reviews.get(name, 0))

@@ -13,6 +13,7 @@ import numpy as np
 from markupsafe import Markup
 
 from rl_eval import __version__
+from rl_eval.cost import Cost, money_text
 from rl_eval.formatting import escape_controls, percent
 from rl_eval.production.review_queue import Review
 from rl_eval.production.states import RUNNING
@@ -28,6 +29,7 @@ def _environment() -> jinja2.Environment:
     templates = base.overlay(loader=jinja2.ChoiceLoader([own, base.loader]))
     templates.filters = {
         **base.filters, "moment": moment, "cost": _cost, "outcome": _outcome, "facts": _facts, "action": _action,
+        "thousand": _thousand,
     }  # fmt: skip
     return templates
 
@@ -151,6 +153,13 @@ def _cost(cost: Mapping[str, Any]) -> str:
     if isinstance(money, int | float):
         texts.append(f"{money:.4g} {cost.get('currency', '')}".strip())
     return ", ".join(texts) or "–"
+
+
+def _thousand(cost: Cost | None) -> str:
+    if cost is None:
+        return "–"
+    time = f"{html_page.number(cost.machine_s)} s of a machine"
+    return time if cost.money is None else f"{money_text(cost)}, {time}"
 
 
 def _outcome(result: Mapping[str, Any] | None) -> str:

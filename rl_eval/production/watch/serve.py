@@ -32,6 +32,7 @@ def serve_watch(
     with imports_of_extra("production", "the status page"):
         from rl_eval.production.loop.versions import action_names
         from rl_eval.production.parts import open_parts
+        from rl_eval.production.serving_cost import rate_of
         from rl_eval.production.watch.app import make_app
         from rl_eval.serving.security import MIN_TOKEN, Access, GuardedApp
         from rl_eval.serving.serve import run_app
@@ -40,6 +41,7 @@ def serve_watch(
         raise InputError(
             f"--host {host} lets other machines ask: set {TOKEN_VARIABLE} to a secret of {MIN_TOKEN} characters or more"
         )
+    rate_of(config.serve)  # before it is asked for a page
     listener = listening_socket(host, port)
     with contextlib.closing(listener), open_parts(config) as parts:
         names = functools.cache(functools.partial(action_names, parts))  # a failure is not kept

@@ -4,6 +4,7 @@ import dataclasses
 import importlib.util
 import json
 import multiprocessing
+import os
 import shutil
 import sqlite3
 from pathlib import Path
@@ -209,6 +210,22 @@ def test_keys_that_show_nothing_are_refused(tmp_path):
         read_owner_key(file)
     with pytest.raises(InputError, match="make a key"):
         read_owner_key(tmp_path / "absent")
+
+
+def test_a_key_of_another_user_may_be_read_by_the_group(tmp_path, monkeypatch):
+    """As a pod gets a mounted secret: a link to a file of root, which the group of the pod may read."""
+    (tmp_path / "..data").mkdir()
+    file, secret = tmp_path / "owner.key", key_file(tmp_path / "..data", b"k" * 32)
+    file.symlink_to(secret)
+    secret.chmod(0o440)
+    with pytest.raises(InputError, match="read by others"):  # one's own is not shared
+        read_owner_key(file)
+    monkeypatch.setattr(os, "geteuid", lambda: secret.stat().st_uid + 1)
+    assert read_owner_key(file) == b"k" * 32
+    for mode in (0o444, 0o460, 0o404):
+        secret.chmod(mode)
+        with pytest.raises(InputError, match="read by others"):
+            read_owner_key(file)
 
 
 def test_what_cannot_be_registered_leaves_the_registry_as_it_was(registry, source, folder, tmp_path):
