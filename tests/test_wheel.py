@@ -252,7 +252,7 @@ def test_what_a_policy_alone_cannot_show_is_an_error_that_says_so(bare, reposito
     assert "if you trust where it comes from" in output
     status, output = gate(bare, repository)
     assert status == 1
-    assert "no finished run below outputs" in output
+    assert "no finished run in outputs" in output
 
 
 # -- with more ---------------------------------------------------------------------------------------------------------

@@ -105,7 +105,7 @@ class SharedCasesTest(ShareTest):
         """
         check_counts(self.metric, policy, self.longest)
         if not np.array_equal(policy.informative, reference.informative):
-            raise InputError(f"the policy and its reference saw different cases of {self.metric}: say by: estimate")
+            raise InputError(f"the policy and its reference saw different cases of {self.metric}: set by: estimate")
         # (h₁ − h₂ + n) / 2 is in [0, n]
         self._add((policy.hits - reference.hits + policy.informative) / 2, policy.informative.astype(np.float64))
 

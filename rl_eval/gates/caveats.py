@@ -30,14 +30,15 @@ def with_caveats(suite: Suite, verdict: CriterionVerdict) -> CriterionVerdict:
     if criterion.metric.kind == "training":
         notes.append("reported by the training run itself")
     if criterion.metric.kind == "task" and not suite.spec.controls:
-        notes.append("controls: [] leaves open whether a useless policy passes too")
+        notes.append("with controls: [] it is unknown whether a useless policy passes too")
     if verdict.by == "evidence" and suite.spec.alpha > LARGE_ALPHA:
-        notes.append(f"alpha {number(suite.spec.alpha)} lets a policy below the bar pass that often")
+        notes.append(f"alpha is {number(suite.spec.alpha)}: a policy below the bar passes that often")
     if (bounds := _deciding_bounds(criterion, verdict)) is not None:
         low, high = (number(bound, 6) for bound in bounds)
         notes.append(
-            f"{quantity(verdict.decided_at or 0, verdict.unit or 'unit')} sufficed since the bar is so close to one of "
-            f"return_bounds [{low}, {high}]: check that no episode can return less than {low} or more than {high}"
+            f"{quantity(verdict.decided_at or 0, verdict.unit or 'unit')} sufficed because the bar is very close to "
+            f"one of return_bounds [{low}, {high}]: check that no episode can return less than {low} or more than "
+            f"{high}"
         )
     return replace(verdict, detail="; ".join([verdict.detail, *notes]))
 

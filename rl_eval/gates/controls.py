@@ -65,7 +65,7 @@ def _controls(suite: Suite, environment: SuiteEnvironment) -> CriterionVerdict:
         return replace(blank, decision="FAIL", detail=vacuous)
     if undecided:
         detail = f"undecided: {'; '.join(undecided)}; no criterion is missed, so the suite may measure nothing: "
-        detail += "give more episodes (episodes.max) or more data, or add a criterion that useless policies miss"
+        detail += "allow more episodes (episodes.max), give more data, or add a criterion that useless policies miss"
         return replace(blank, decision="INCONCLUSIVE", detail=detail)
     misses = (f"{', '.join(specs)} miss{'es' if len(specs) == 1 else ''} {name}" for name, specs in rejected.items())
     return replace(blank, decision="PASS", detail=f"no useless policy passes: {'; '.join(misses)}")
@@ -94,7 +94,7 @@ def _attainable(suite: Suite, environment: SuiteEnvironment, spec: str) -> Crite
     if not missed:
         return replace(blank, decision="PASS", detail=f"{spec} passes every task criterion")
     worst = next((verdict for verdict in missed if verdict.decision == "FAIL"), missed[0])
-    detail = f"{spec}, which the suite calls attainable, misses {worst.criterion}: {worst.detail}"
+    detail = f"{spec}, the policy that must pass (attainable), misses {worst.criterion}: {worst.detail}"
     return replace(blank, decision=worst.decision, detail=detail)
 
 
@@ -109,7 +109,7 @@ def _play(suite: Suite, environment: SuiteEnvironment, spec: str, *, clipped: bo
     ]
     if against_itself:  # no need to play it
         for check in against_itself:
-            detail = f"{spec} is what the criterion compares with, and is not better than itself"
+            detail = f"{spec} is the reference of this criterion, and not better than itself"
             check.verdict = replace(check.blank, decision="FAIL", detail=detail)
     else:
         play_criteria(environment, spec, f"{suite.name}: {spec}", checks, until_one_fails=True)

@@ -44,8 +44,8 @@ class DataPlaces:
         unknown = [name for name in self.named if name not in map(_key, names)]
         if unknown:
             raise InputError(
-                f"--rl-data {unknown[0]}={self.named[unknown[0]]}: no suite here has data of this name; "
-                f"{nearest(unknown[0], names)}they have {', '.join(names)}"
+                f"--rl-data {unknown[0]}={self.named[unknown[0]]}: no suite has data of this name; "
+                f"{nearest(unknown[0], names)}the names are {', '.join(names)}"
             )
 
 
@@ -67,7 +67,7 @@ def parse_places(texts: Sequence[str], base: Path) -> DataPlaces:
             continue
         key = _key(name)
         if key in named:
-            raise InputError(f"--rl-data names {key!r} twice: give it one place")
+            raise InputError(f"--rl-data names {key!r} twice: give one path")
         named[key] = short_path(base / path)
         if not path or not named[key].exists():
             raise InputError(f"--rl-data {text}: {path or 'the path'} does not exist: name a file or folder")

@@ -145,9 +145,11 @@ def _player(wanted: _Request, copies: int) -> tuple[policy.Policy, VectorEnv]:
     config = domains.validate(asked["config"])
     where = domains.domain(config.name)
     if where.fingerprints(config).get(part) != asked["fingerprint"]:
-        raise InputError(f"the {part} part of {config.name} is other data than where the gate runs: copy the same")
+        raise InputError(
+            f"the {part} part of {config.name} differs from the data where the gate runs: copy that data here"
+        )
     if policy.identity(spec) != asked["identity"]:
-        raise InputError(f"{spec} is another policy than where the gate runs, or is not there: copy the same")
+        raise InputError(f"{spec} is missing, or is not the policy of the machine where the gate runs: copy it here")
     vector = domains.make(where.in_one_process(config), n_envs=copies, part=part, autoreset=False)
     spaces = policy.Spaces.of(config, vector)
     return policy.load(spec, spaces, config, seed=asked["seed"], trust=asked["trust"]), vector

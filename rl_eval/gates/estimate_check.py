@@ -54,7 +54,7 @@ class EstimateCheck(CriterionCheck):
             self.verdict = decide_by_estimate(self.blank, self.value, self.blank.threshold, over)
 
     def _finish(self) -> None:
-        raise InputError(f"only fewer than {self.episodes} episodes were played")
+        raise InputError(f"fewer than {self.episodes} episodes were played")
 
     def _against(self, references: Sequence[str], value: float, over: str) -> CriterionVerdict:
         values = reference_values(self._environment, self._metric, references, self.episodes)
@@ -63,8 +63,8 @@ class EstimateCheck(CriterionCheck):
         best = max(values, key=lambda spec: sign * values[spec])
         if factor is not None and values[best] < 0:
             raise InputError(
-                f"{best} has a {self._metric.name} of {number(values[best])}, and a multiple of a negative value is "
-                "no bar: use margin instead of factor"
+                f"{best} has a {self._metric.name} of {number(values[best])}, but factor needs a value that is not "
+                "negative: use margin instead"
             )
         bar = values[best] * (1.0 if factor is None else factor) + sign * margin
         verdict = decide_by_estimate(self.blank, value, bar, over)

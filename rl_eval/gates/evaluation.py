@@ -313,11 +313,11 @@ def _run_note(suite: Suite, criterion: Criterion, runs: int) -> str:
     assert statistic is not None
     if criterion.spec.assume == "normal":
         power = "" if statistic == "mean" else f"; {power_note(runs, alpha)}"
-        return f"; assumes that runs are normal, which they are not where some collapse{power}"
+        return f"; assumes that runs are normally distributed, which is wrong if some collapse{power}"
     blank = blank_verdict(suite, criterion)
     assert criterion.bounds is not None
     assert blank.threshold is not None
     least = least_runs(blank.threshold, criterion.bounds, statistic, alpha, blank.direction)  # type: ignore[arg-type]
     if least is None:
-        return "; no number of runs could pass, since nothing is assumed but the bounds"
-    return f"; fewer than {least:,} runs could not pass, since nothing is assumed but the bounds"
+        return "; no number of runs could pass, because only the bounds are assumed"
+    return f"; fewer than {least:,} runs could not pass, because only the bounds are assumed"

@@ -102,8 +102,8 @@ class EvidenceCheck(CriterionCheck):
         longest = self._environment.longest
         if longest is None:
             raise InputError(
-                f"{self._environment.config.name} does not say how many cases an episode can hold, "
-                f"so {self._metric.name} by evidence is not possible: say by: estimate"
+                f"{self._environment.config.name} does not say how many cases an episode can have, so "
+                f"{self._metric.name} by evidence is not possible: set by: estimate"
             )
         return longest
 
@@ -142,7 +142,7 @@ class EvidenceCheck(CriterionCheck):
             except InputError as error:
                 raise InputError(f"the reference {reference}: {error}") from error
             if self._metric.unit == "case" and not np.array_equal(other.lengths, episodes.lengths):
-                raise InputError(f"{reference} and the policy saw different numbers of cases: say by: estimate")
+                raise InputError(f"{reference} and the policy saw different numbers of cases: set by: estimate")
             if isinstance(test, CaseMeanTest):
                 test.extend(policy[0] - self._factor * of_reference[0], policy[1])
             else:
@@ -181,7 +181,7 @@ class EvidenceCheck(CriterionCheck):
         if all(test.result.estimate is None for test in self._tests.values()):
             if self._metric.name in RATIO_METRICS:
                 raise InputError(undefined_reason(self._metric.name))
-            raise InputError(f"{self._metric.name} is undefined on every one of the {self._used} episodes played")
+            raise InputError(f"{self._metric.name} is undefined on all {self._used} episodes played")
         verdicts = [self._verdict_against(reference, test) for reference, test in self._tests.items()]
         self.verdict = min(verdicts, key=lambda verdict: (_ORDER[verdict.decision], verdict.lead))
 

@@ -31,7 +31,7 @@ def judge_command(config: Mapping[str, Any], judged: Path | str, folder: Path | 
     except (InputError, KeyError, TypeError, AttributeError):  # a broken suite or config
         return unknown
     if not suites:
-        return f"{unknown}, once a suite fits env={brief(str(config['env'].get('name')), 60)} and its data"
+        return f"{unknown}when there is a suite for env={brief(str(config['env'].get('name')), 60)} and its data"
     return f"`pytest {' '.join(shell_word(suite.label) for suite in suites)} {options}`"
 
 
@@ -56,7 +56,9 @@ def judge_best_commands(jobs: Sequence[Run], folder: Path) -> list[str]:
         sweep = members[0].path.parent
         whole = is_sweep(sweep) and {run.path for run in members} == set(sweep_jobs(sweep))
         paths = [sweep] if whole else [run.path for run in members]
-        what = members[0].path.name if len(members) == 1 else f"{len(members)} jobs from {members[0].path.name} on"
+        what = (
+            members[0].path.name if len(members) == 1 else (f"{len(members)} jobs, the first is {members[0].path.name}")
+        )
         options = " ".join(f"--rl-run {shell_word(path)}" for path in paths)
         head = f"best on validation: {what} ({best}); judge it" if len(candidates) > 1 else "judge the sweep"
         suites_of.setdefault((head, options), []).append(shell_word(suite.label))

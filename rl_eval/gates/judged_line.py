@@ -52,7 +52,7 @@ def _line(suite: Suite, policy: Run | BarePolicy, now: datetime.datetime) -> str
         different = {}
     text = "".join(f"; {key} is {brief(repr(own))}, not {suite.spec.train[key]!r}" for key, own in different.items())
     if typed := _typed(suite, policy):
-        text += f"; with {', '.join(typed)}, which train: does not name"
+        text += f"; with {', '.join(typed)}, not set in train:"
     return display_text(f"{policy.path} ({', '.join(facts)}{text})")
 
 

@@ -125,14 +125,14 @@ def record(path: Path, entry: LedgerEntry, *, now: datetime.datetime | None = No
     line = json.dumps({"schema": SCHEMA, "date": date, **asdict(entry)}, sort_keys=True).encode() + b"\n"
     problem = None
     if len(line) > MAX_LINE:
-        problem = f"the suite's name and its runs are longer than a line of {path} may be"
+        problem = f"the names of the suite and its runs are too long for a line of {path} "
     else:
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             with FileLock(path.with_name(path.name + ".lock"), timeout=LOCK_SECONDS):
                 problem = _append(path, line)
         except Timeout:
-            problem = f"{path} is locked by another process: remove {path}.lock if there is none"
+            problem = f"{path} is locked by another process: remove {path}.lock if no such process exists"
         except OSError as error:
             problem = f"{path} cannot be written ({error.strerror or error})"
     if problem is None:
@@ -153,7 +153,7 @@ def _append(path: Path, line: bytes) -> str | None:
     try:
         size = os.fstat(descriptor).st_size
         if size + len(line) > MAX_BYTES:
-            return f"{path} is full ({MAX_BYTES >> 20} MiB): move it away and keep it, to begin another"
+            return f"{path} is full ({MAX_BYTES >> 20} MiB): move it elsewhere, and a new one is started"
         if size and os.pread(descriptor, 1, size - 1) != b"\n":
             line = b"\n" + line  # a writer was killed in the middle of a line: that one is lost, not this one
         if os.write(descriptor, line) != len(line):
@@ -171,7 +171,7 @@ def _read(path: Path, test_set: str) -> tuple[list[frozenset[str]], int, str | N
     try:
         with open(path, "rb", opener=only_regular) as file:
             if os.fstat(file.fileno()).st_size > MAX_BYTES:
-                return judged, 0, f"{path} is larger than {MAX_BYTES >> 20} MiB, so it is not a ledger of ours"
+                return judged, 0, f"{path} is larger than {MAX_BYTES >> 20} MiB, so it is not a ledger"
             for line in file:
                 values = _parse(line)
                 if values is None:
@@ -212,10 +212,10 @@ def error_rate_note(policies: int, alpha: float) -> str:
         return ""
     most, independent = error_rate(policies, alpha)
     return (
-        f"{policies:,} different policies have been judged on this test set (runs that are judged together are one): "
-        f"the chance that some useless one among them is accepted is no longer {_percent(alpha)} but up to "
-        f"{_percent(most)} ({_percent(independent)} if they were independent); use fresh data, or "
-        "another gate_seed where episodes are drawn from seeds, to start again"
+        f"{policies:,} different policies have been judged on this test set (runs judged together count once): the "
+        f"probability that one of them passes although it is below the bar is not {_percent(alpha)}, but up to "
+        f"{_percent(most)} ({_percent(independent)} if they were independent); to start again, use other data or, if "
+        "episodes are drawn from seeds, another gate_seed"
     )
 
 

@@ -33,6 +33,6 @@ def opposite_labels_note(played: EpisodeBuffer) -> str:
         return ""
     return (
         f"; worse than chance: it flags {percent(of_positives)} of the positive cases and {percent(of_negatives)} of "
-        "the negative ones, so the label, or a column, most likely means something else here than where it was "
-        "trained: check which value of the label is positive in both"
+        "the negative ones, so the label, or a column, probably means something else here than in training: check "
+        "which value of the label is positive in both"
     )

@@ -75,7 +75,7 @@ def suite_power(
     config = suite.judged
     if data is not None:
         if "path" not in type(config).model_fields:
-            raise InputError(f"--data {data}: {config.name} reads no data of yours: leave it out")
+            raise InputError(f"--data {data}: {config.name} reads no data files: remove it")
         config = config.model_copy(update={"path": data})
     environment = SuiteEnvironment(suite, config, trust)
     try:

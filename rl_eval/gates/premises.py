@@ -50,7 +50,7 @@ def describe_test_set(suite: Suite, judged: Sequence[Run | BarePolicy], held_out
 
 def _data(suite: Suite, judged: Sequence[Run | BarePolicy]) -> str:
     if needs_data(suite.judged):
-        return f"the data of {judged[0].path}, since the suite names none"
+        return f"the data of {judged[0].path}, because the suite names none"
     keys = domain(suite.judged.name).location_keys
     places = {key: value for key in keys if (value := getattr(suite.judged, key)) is not None}
     if not places:
@@ -83,14 +83,14 @@ def _assumptions(suite: Suite) -> Iterator[str]:
         yield f"no episode returns less than {number(low, 6)} or more than {number(high, 6)}"
     over_runs = [criterion for criterion in by_evidence if criterion.metric.kind == "run"]
     if normal := [criterion for criterion in over_runs if criterion.spec.assume == "normal"]:
-        yield f"runs are normal ({_names(normal)})"
+        yield f"runs are normally distributed ({_names(normal)})"
     if any(criterion.spec.assume is None for criterion in over_runs):
-        yield "runs are independent draws of what training gives"
+        yield "runs are independent results of the same training"
     if by_evidence:
-        yield f"alpha {number(suite.spec.alpha)} a criterion"
+        yield f"alpha {number(suite.spec.alpha)} for each criterion"
     estimates = [c for c in suite.criteria if c.spec.by == "estimate" and c.metric.kind in ("task", "run")]
     if estimates:
-        yield f"no allowance for chance in {_names(estimates)}"
+        yield f"chance is not considered in {_names(estimates)}"
 
 
 def _names(criteria: Sequence[Criterion]) -> str:

@@ -33,14 +33,15 @@ def _setting(suite: Suite, config: Mapping[str, Any], key: str) -> Any:
         if not isinstance(value, Mapping) or part not in value:
             keys = [str(name) for name in config]
             raise InputError(
-                f"{suite.label}: train.{key} is not recorded by runs, so it cannot select them: "
+                f"{suite.label}: train.{key} is not recorded in runs, so it cannot select them: "
                 f"{nearest(key, keys)}name a key of their config ({', '.join(keys)}), dotted"
             )
         value = value[part]
     if isinstance(value, Mapping):
         if "name" not in value:
             raise InputError(
-                f"{suite.label}: train.{key} is a group whose choice runs do not record: name the keys it sets, dotted"
+                f"{suite.label}: train.{key} is a config group, and runs do not record its choice: name the keys that "
+                "it sets, such as agent.gamma"
             )
         return value["name"]
     return value
@@ -67,7 +68,7 @@ def not_a_group(suite: Suite, runs: Sequence[Run]) -> str | None:
         return None
     if len(runs) < required.count:
         return (
-            f"a criterion over runs needs {required.count} finished runs and there are {len(runs)}: train with "
+            f"a criterion over runs needs {required.count} finished runs, but there are only {len(runs)}: train with "
             f"`{train_command(suite)}`"
         )
     configs = [_comparable(run, with_seed=False) for run in runs]

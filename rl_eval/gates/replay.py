@@ -12,13 +12,13 @@ from rl_eval.rollout import Episodes
 PLAYED_TWICE = 3  # episodes
 
 UNSEEDED = (
-    "; the same seeds gave other results when they were played again: the policy (or the environment) draws random "
-    "numbers that the suite does not seed, or keeps a memory when it is loaded anew"
+    "; the same seeds gave different results when they were played again: the policy (or the environment) draws "
+    "random numbers that the suite does not seed, or keeps a memory when it is loaded again"
 )
 REMEMBERS = (
-    "; episodes gave other results when they were played one after another: the policy most likely keeps a memory "
+    "; episodes gave different results when they were played one after another: the policy probably keeps a memory "
     "across episodes and does not take `episode_start`, draws random numbers that the suite does not seed (as an ONNX "
-    "graph with RandomNormal does), or its answer to an observation depends on the others of the same call"
+    "graph with RandomNormal does), or its action depends on the other observations of the same call"
 )
 
 

@@ -79,7 +79,7 @@ def named_runs(suite: Suite, paths: Sequence[Path | str]) -> Selection:
     bare = next((judged for judged in judged_items if isinstance(judged, BarePolicy)), None)
     if bare is not None:
         return Selection(
-            tuple(judged_items), f"{bare.path} is a policy without a training run: name runs alone with --rl-run"
+            tuple(judged_items), f"{bare.path} is a policy without a training run: name only runs with --rl-run"
         )
     return Selection(tuple(judged_items), not_a_group(suite, runs))
 
@@ -184,7 +184,7 @@ def _trained_on_suite_data(suite: Suite, runs: Sequence[Run]) -> list[Run]:
         raise InputError(
             f"{newest.path}{place_of(newest)}, the newest run that matches {suite.label}, was trained on other data "
             f"than the suite's{f', {place}' if place else ''}: train with `{train_command(suite)}`, or name the run "
-            "with --rl-run to judge it on this data all the same"
+            "with --rl-run to judge it on this data anyway"
         )
     return own
 
@@ -234,7 +234,7 @@ def _refuse_incomplete(members: Sequence[Run], group: Sequence[Run]) -> None:
             continue
         newer = [r for r in group if r.finished and r.config.get("seed") == seed and started(r) > started(run)]
         if not newer:
-            raise InputError(_unfinished(run) + ", or name with --rl-run the finished ones that are to be judged")
+            raise InputError(_unfinished(run) + ", or name the finished runs to judge with --rl-run")
 
 
 def _unfinished(run: Run) -> str:
@@ -255,8 +255,8 @@ def _unfinished(run: Run) -> str:
 def _no_run(suite: Suite, outputs: Path, passed_over: Sequence[str]) -> NoRunError:
     command = train_command(suite)
     return NoRunError(
-        f"no finished run below {outputs} is one that {suite.label} judges: train with `{command}`, "
-        f"or name a run or a policy with --rl-run{_also(passed_over)}",
+        f"no finished run in {outputs} fits {suite.label}: train with `{command}`, or name a run or a policy with "
+        f"--rl-run{_also(passed_over)}",
         command,
         passed_over,
     )
@@ -266,7 +266,8 @@ def _other_environment(suite: Suite, run: Run) -> str:
     trained, judged = identity(environment_of(run)), identity(suite.env)
     if trained["name"] != judged["name"]:
         return (
-            f"{run.path} is a run of {trained['name']}, but {suite.label} judges {judged['name']}: name a run of that"
+            f"{run.path} is a run of {trained['name']}, but {suite.label} judges {judged['name']}: name a run of that "
+            "environment"
         )
     key = next(key for key in judged if trained.get(key) != judged[key])
     return (

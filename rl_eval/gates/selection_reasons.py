@@ -23,11 +23,10 @@ def why_newest(suite: Suite, matching: Sequence[Run], complete: int, judged: int
     count, finished = suite.spec.runs.count, sum(run.finished for run in matching)
     if count == 1:
         return "the only run that fits" if finished == 1 else f"the newest of {finished} runs that fit"
-    kind = "with one seed" if suite.spec.runs.same_seed else "that differ in their seed alone"
+    kind = "with one seed" if suite.spec.runs.same_seed else "that differ only in their seed"
     if not complete:
         return (
-            f"{judged} of {count} runs {kind}, the newest, since no group is complete: "
-            "what is asked about the runs together is an error"
+            f"{judged} of {count} runs {kind}, the newest, because no group is complete: criteria over runs are errors"
         )
     which = "the only complete group" if complete == 1 else f"the newest of {complete} complete groups"
     return f"{which} of {count} runs {kind}"
@@ -41,7 +40,7 @@ def expected_instead(
         if started(run) <= started(members[-1]):
             break
         if run.finished and (why := _why_unfit(suite, run)) is not None:
-            yield f"{run.path} is newer and does not fit: {why}"
+            yield f"{run.path} is newer, but does not fit: {why}"
             break
     agent, own = _agent(members[0]), max(map(_total_steps, members))
     longer = [run for run in matching if run.finished and _agent(run) == agent and _total_steps(run) > own]
@@ -49,7 +48,7 @@ def expected_instead(
         longest = max(longer, key=_total_steps)
         yield (
             f"{longest.path} was trained for longer ({quantity(_total_steps(longest), 'step')} instead of {own:,}): "
-            "name it with --rl-run to judge that"
+            "name it with --rl-run to judge it"
         )
 
 

@@ -143,8 +143,8 @@ class SimulatedCriterion:
         if self.criterion.metric.name == "success_rate":
             return f"{name}: every episode is a success or none"
         return (
-            f"{name}: {what} at the bounds {number(low)} and {number(high)} alone, the largest spread that there can "
-            f"be: give --std {name}=…"
+            f"{name}: {what} at the bounds {number(low)} and {number(high)} alone, the widest possible spread: give "
+            f"--std {name}=…"
         )
 
     @cached_property
@@ -205,7 +205,7 @@ class SimulatedCriterion:
         """`[n]` hits, informative and required cases of each unit."""
         metric = self.criterion.metric.name
         if not 0 <= true <= 1:
-            raise InputError(f"a true value of {true:g} is outside [0, 1], where every {metric} is")
+            raise InputError(f"a true value of {true:g} is outside [0, 1], the range of {metric}")
         if self.labels is None:
             weights = self._weights(rng, count)
             labels = draw_flags(rng, np.ones(count, bool), self._prevalence, 0.0, exact=exact)

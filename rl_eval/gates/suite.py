@@ -109,8 +109,8 @@ def load_suite(path: Path, label: str | None = None, *, trust: bool = False) -> 
         if need not in (known := known_needs()):
             raise document.error(
                 ("needs",),
-                f"{brief(repr(need), 80)} is nothing that a suite can need: {nearest(need, known)}"
-                f"name any of {', '.join(known)}",
+                f"{brief(repr(need), 80)} is not something that a suite can need: {nearest(need, known)}use one of "
+                f"{', '.join(known)}",
             )
     env = _environment(document, "env", {"name": spec.env} if isinstance(spec.env, str) else spec.env)
     judged = env
@@ -123,7 +123,8 @@ def load_suite(path: Path, label: str | None = None, *, trust: bool = False) -> 
     if not any(criterion.metric.kind == "task" for criterion in criteria):
         raise document.error(
             ("criteria",),
-            "none is about the policy's own episodes: add at least one on a task metric, such as mean_return or f1",
+            "no criterion is about the policy's own episodes: add at least one with a task metric, such as "
+            "mean_return or f1",
         )
     items: dict[str, int] = {criterion.name: criterion.line for criterion in criteria}
     for item in ("controls", "attainable"):
@@ -178,7 +179,7 @@ def _criterion(document: YamlDocument, spec: SuiteSpec, env: EnvConfig, name: st
     if metric.kind == "run" and (spec.runs.count < 2 or spec.runs.same_seed != (metric.seeds == "same")):
         needed = "{count: 2, same_seed: true}" if metric.seeds == "same" else "{count: 8}"
         raise document.error(
-            (*path, "metric"), f"{metric.name} needs runs of {metric.seeds} seed: say runs: {needed} in this suite"
+            (*path, "metric"), f"{metric.name} needs runs of {metric.seeds} seed: set runs: {needed} in this suite"
         )
     if criterion.better_than is not None and (metric.kind != "task" or metric.better is None):
         why = (
@@ -190,16 +191,16 @@ def _criterion(document: YamlDocument, spec: SuiteSpec, env: EnvConfig, name: st
     if criterion.factor is not None and bounds is not None and bounds[0] < 0:
         raise document.error(
             (*path, "factor"),
-            f"{metric.name} can be negative, as low as {bounds[0]:g}, and a multiple of a negative value is no bar: "
-            "use margin instead of factor",
+            f"{metric.name} can be negative, as low as {bounds[0]:g}, but factor needs a value that is not negative: "
+            "use margin instead",
         )
     if "by" not in criterion.model_fields_set and not _is_mean(metric, env):
         criterion = criterion.model_copy(update={"by": "estimate"})
     if criterion.assume is not None and (criterion.by != "evidence" or metric.statistic is None):
         raise document.error(
             (*path, "assume"),
-            f"only a criterion over runs by evidence, such as f1_seed_mean, assumes how they are distributed, and "
-            f"{metric.name} {'is' if criterion.by == 'evidence' else 'is by: estimate, which is'} none: remove it",
+            f"is only for criteria over runs by evidence, such as f1_seed_mean; {metric.name} is "
+            f"{'no such criterion' if criterion.by == 'evidence' else 'by: estimate'}: remove it",
         )
     if criterion.by == "evidence":
         _check_evidence(document, path, criterion, metric, env, bounds)
@@ -247,11 +248,11 @@ def _is_mean(metric: Metric, env: EnvConfig) -> bool:
 def _check_cases(document: YamlDocument, spec: SuiteSpec, env: EnvConfig) -> None:
     if spec.units == "case" and not _independent_cases(env):
         raise document.error(
-            ("units",), f"decisions on {env.name}'s cases depend on one another as it is configured: say episode"
+            ("units",), f"with this configuration, decisions on cases of {env.name} depend on each other: set episode"
         )
     # whether a set of data is finite is known without reading it
     if spec.population == "set" and not domain(env.name).has_cases:
-        raise document.error(("population",), f"{env.name} has no finite test set: say source")
+        raise document.error(("population",), f"{env.name} has no finite test set: set source")
 
 
 def _check_evidence(
@@ -264,17 +265,17 @@ def _check_evidence(
 ) -> None:
     if not _is_mean(metric, env):
         why = {
-            "task": "is no mean of bounded units",
+            "task": "is not a mean of bounded units",
             "run": "compares repeats that should not differ at all",
         }.get(metric.kind, "is one number of a run")
-        raise document.error((*path, "by"), f"{metric.name} {why}: say by: estimate")
+        raise document.error((*path, "by"), f"{metric.name} {why}: set by: estimate")
     if criterion.assume == "normal":
         return
     if criterion.factor is not None and metric.name in RATIO_METRICS:
         raise document.error(
             (*path, "factor"),
             f"is not supported for {metric.name} by evidence, since it is a ratio of counts: use margin instead of "
-            "factor, or say by: estimate",
+            "factor, or set by: estimate",
         )
     key = "at_least" if criterion.at_least is not None else "at_most"
     theta = criterion.at_least if criterion.at_least is not None else criterion.at_most
@@ -283,18 +284,18 @@ def _check_evidence(
     if bounds is None:
         raise document.error(
             path,
-            f"{metric.name} by evidence, the default, needs the least and the most that an episode can return: "
-            "say episodes: {return_bounds: [low, high]}, or by: estimate",
+            f"{metric.name} by evidence, the default, needs the lowest and highest possible return of an episode: set "
+            "episodes: {return_bounds: [low, high]}, or by: estimate",
         )
     if theta is not None and not bounds[0] <= theta <= bounds[1]:
         raise document.error(
-            (*path, key), f"{theta:g} is outside what {metric.name} can be, {bounds[0]:g} to {bounds[1]:g}"
+            (*path, key), f"{theta:g} is outside the range of {metric.name}, {bounds[0]:g} to {bounds[1]:g}"
         )
     if theta == bounds[0 if key == "at_least" else 1]:
         raise document.error(
             (*path, key),
-            f"every value of {metric.name} meets {theta:g}, since it lies in {bounds[0]:g} to {bounds[1]:g}: "
-            f"give a {'higher' if key == 'at_least' else 'lower'} number, or remove the criterion",
+            f"every value of {metric.name} meets {theta:g}, because its range is {bounds[0]:g} to {bounds[1]:g}: give "
+            f"a {'higher' if key == 'at_least' else 'lower'} number, or remove the criterion",
         )
 
 
@@ -309,8 +310,8 @@ def _bounds_over_runs(
     if bounds is None:
         raise document.error(
             path,
-            f"{metric.name} by evidence, the default, needs the least and the most that {metric.base} can be: say "
-            "episodes: {return_bounds: [low, high]} where it is a mean of returns, assume: normal, or by: estimate",
+            f"{metric.name} by evidence, the default, needs the lowest and highest possible {metric.base}: set "
+            "episodes: {return_bounds: [low, high]} if it is a mean of returns, assume: normal, or by: estimate",
         )
     width = bounds[1] - bounds[0]
     return {"mean": bounds, "variance": (0.0, width**2 / 4), "std": (0.0, width / 2)}[metric.statistic or "mean"]

@@ -59,7 +59,7 @@ def as_the_suite_names_it(suite: Suite, text: str) -> str:
     if place is not None and PLACE not in written:
         name = data_name(suite)
         text = text.replace(f"env.{PLACE}={place}", f"--rl-data {name}={place}")
-        text = text.replace(f"set env.{PLACE} to a file that does", f"name another place with --rl-data {name}=PATH")
+        text = text.replace(f"set env.{PLACE} to a file that does", f"give another path with --rl-data {name}=PATH")
     return text
 
 
@@ -198,8 +198,8 @@ def _require_unchanged(run: Run, env: EnvConfig) -> None:
         if not isinstance(before.get(part), str):
             raise InputError(
                 f"{run.path / 'run.json'} records no fingerprint of the {part} part of the data that it was trained "
-                "with, so whether the data has changed is not known: train again, or name the data of the suite with "
-                "--rl-data"
+                "with, so nobody can tell whether the data has changed: train again, or name the data of the suite "
+                "with --rl-data"
             )
         if before[part] != now[part]:
             raise InputError(

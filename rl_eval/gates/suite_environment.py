@@ -94,8 +94,8 @@ class SuiteEnvironment:
         if unit == "case":
             if self._domain.case_index is None:
                 raise InputError(
-                    f"{self.suite.label}: leaks: drop leaves out single cases, and those of {self.config.name} are "
-                    "judged together: say refuse or report"
+                    f"{self.suite.label}: leaks: drop leaves out single cases, but those of {self.config.name} are "
+                    "judged together: set refuse or report"
                 )
             self._excluded_cases = excluded
             return
@@ -105,7 +105,7 @@ class SuiteEnvironment:
         )
         self.seeds = [self.seeds[index] for index in remaining]
         if not min(self.fixed_episodes, self.max_episodes):
-            raise InputError("no held-out episode is left to judge by: give another gate_seed")
+            raise InputError("no held-out episode is left to judge: set another gate_seed")
 
     def played_units(self) -> tuple:
         """Equal where two environments of one config play the same units."""

@@ -155,7 +155,7 @@ class NearDuplicatesSpec(_Strict):
     @classmethod
     def _is_recorded(cls, rounding: float) -> float:
         if rounding not in ROUNDINGS:
-            raise ValueError(f"{rounding:g} is not on record of a run: give one of {', '.join(map(str, ROUNDINGS))}")
+            raise ValueError(f"runs do not record {rounding:g}: give one of {', '.join(map(str, ROUNDINGS))}")
         return rounding
 
 
@@ -252,8 +252,8 @@ class SuiteSpec(_Strict):
     def _one_seed_or_many(self) -> SuiteSpec:
         if "seed" in self.train and self.runs.count > 1 and not self.runs.same_seed:
             raise ValueError(
-                f"train.seed fixes the seed of {self.runs.count} runs that must differ in it: "
-                "remove it, or say runs: {same_seed: true}"
+                f"train.seed fixes the seed of {self.runs.count} runs that must differ in it: remove it, or set runs: "
+                "{same_seed: true}"
             )
         return self
 

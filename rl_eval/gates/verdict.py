@@ -229,7 +229,7 @@ def decide_by_evidence(
         detail += f", about {result.more:,} more would likely decide"
         detail += "" if verdict.unit == "run" else "; another episodes.max is another evaluation"
     if decision in ("PASS", "FAIL") and low <= threshold <= high and low < high:
-        detail += "; the interval of all that was played holds the threshold again"
+        detail += "; the interval over everything played contains the threshold again"
     return replace(verdict, detail=detail + _order_note(change, changed))
 
 
@@ -242,7 +242,7 @@ def _order_note(change: Change | None, changed: bool) -> str:
         notes += f"; the policy changed while it was judged: {thirds}, so PASS cannot be claimed"
     if change.correlation is not None:
         notes += f"; warning: neighbouring units are correlated ({number(change.correlation, 2)}), so they may depend "
-        notes += "on one another, and then alpha does not hold"
+        notes += "on each other, and then alpha does not hold"
     return notes
 
 

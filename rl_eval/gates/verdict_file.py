@@ -31,7 +31,7 @@ def read_suite_verdicts(run: Path) -> tuple[SuiteVerdict, ...]:
         location = ".".join(str(part) for part in first["loc"])
         raise InputError(f"{file} is damaged at suites.{location} ({first['msg']}): judge the run again") from error
     if sum(len(suite.criteria) for suite in suites) > MAX_CRITERIA:
-        raise InputError(f"{file} has more than {MAX_CRITERIA} criteria, so it is not a verdict of ours")
+        raise InputError(f"{file} has more than {MAX_CRITERIA} criteria, so it is not a verdict file")
     for index, suite in enumerate(suites):
         if fault := _contradiction(suite):
             raise InputError(f"{file} is damaged at suites.{index} ({fault}): judge the run again")

@@ -50,21 +50,23 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         default=[],
         metavar="DIR|NAME=PATH",
         dest="rl_eval_data",
-        help="the data of suites that name none, to judge on and to train with: a folder of data sets, each in a "
-        "folder of its name (nsl-kdd for nsl_kdd), or where one of them lies (may be repeated); suites whose data or "
-        "needs are missing are deselected",
+        help=(
+            "data for suites that name none, for judging and training: a folder that has a folder for each data set "
+            "(nsl-kdd for nsl_kdd), or the path of one data set (may be repeated); suites whose data or needs are "
+            "missing are deselected"
+        ),
     )
     group.addoption(
         "--rl-trust",
         action="store_true",
         dest="rl_eval_trust",
-        help="allow policies, environments and plugins that a suite or run names to run code from outside this project",
+        help="allow policies, environments and plugins named by a suite or run to execute their own code",
     )
     group.addoption(
         "--rl-outputs",
         metavar="DIR",
         dest="rl_eval_outputs",
-        help="where runs are looked for; default: outputs/ below the current directory, as for train.py",
+        help="the folder of runs; default: outputs/ in the current directory, as for train.py",
     )
     group.addoption(
         "--rl-gate-cache",
@@ -77,21 +79,25 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--rl-workers",
         metavar="N|ray|ray://HOST:PORT",
         dest="rl_eval_workers",
-        help="play episodes in N processes of this machine, on a Ray cluster that is started here (ray), or on one "
-        "that runs (ray://HOST:PORT of its client server, or ray://auto); the verdict is the same to the bit",
+        help=(
+            "play episodes in N processes on this machine, on a new local Ray cluster (ray), or on a running cluster "
+            "(ray://HOST:PORT of its client server, or ray://auto); the verdict is the same to the bit"
+        ),
     )
     group.addoption(
         "--rl-ledger",
         metavar="FILE",
         dest="rl_eval_ledger",
-        help="where the policies judged on each test set are recorded; "
-        "default: outputs/ledger.jsonl below the current directory",
+        help=(
+            "the file that records which policies were judged on which test set; default: outputs/ledger.jsonl in the "
+            "current directory"
+        ),
     )
     group.addoption(
         "--rl-machine",
         metavar="NAME",
         dest="rl_eval_machine",
-        help="the machine that this runs on, in the price list, so that the summary says what each suite cost",
+        help="the name of this machine in the price list; the summary then shows what each suite cost",
     )
     group.addoption(
         "--rl-prices", metavar="FILE", dest="rl_eval_prices", help="a price list of your own: see docs/scale.md"
@@ -103,7 +109,7 @@ def pytest_configure(config: pytest.Config) -> None:
     if config.getoption("rl_eval_outputs") and config.getoption("rl_eval_train_missing"):
         raise pytest.UsageError("--rl-train-missing trains into outputs/, so it cannot be used with --rl-outputs")
     if config.getoption("rl_eval_workers") and getattr(config.option, "numprocesses", None):
-        raise pytest.UsageError("--rl-workers plays the episodes of one suite after another: leave out -n")
+        raise pytest.UsageError("--rl-workers cannot be used with -n: it plays one suite after another")
     try:
         config.stash[SESSION] = GateSession(config)
     except InputError as error:
@@ -179,7 +185,7 @@ def pytest_report_collectionfinish(config: pytest.Config, items: list[pytest.Ite
         lines = session.header(suites)
     if session.deselected:
         lines.append(
-            display_text(f"deselected, since something that they need is missing: {', '.join(session.deselected)}")
+            display_text(f"deselected, because something that they need is missing: {', '.join(session.deselected)}")
         )
     return wrapped(lines, config.get_terminal_writer()) if lines else []
 

@@ -119,11 +119,11 @@ def _print_not_judged(suites: dict[str, _SuiteReports], reporter: Any, console: 
     without_data = {name: command for name, command in commands.items() if name not in with_data}
     outputs = reporter.config.getoption("rl_eval_outputs") or "outputs"
     advice = "train with these commands or with --rl-train-missing, or name a run or a policy with --rl-run"
-    advice_on_data = "put its place in, or name it with --rl-data"
+    advice_on_data = "fill in its path, or name it with --rl-data"
     for group, end in ((without_data, f": {advice}"), (with_data, f", and their data is not named: {advice_on_data}")):
         if group:
-            judges = "this suite judges" if len(group) == 1 else f"these {len(group)} suites judge"
-            reason = f"no finished run below {outputs} is one that {judges}{end}"
+            judges = "this suite" if len(group) == 1 else f"these {len(group)} suites"
+            reason = f"no finished run in {outputs} fits {judges}{end}"
             print_labelled(console, "NOT JUDGED", reason, "bold red", indent=2)
             print_commands(console, group)
     others: dict[str, list[str]] = {}  # reason -> suites

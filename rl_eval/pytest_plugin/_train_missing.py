@@ -37,11 +37,12 @@ def train(config: pytest.Config, suite: Suite) -> None:
     script = config.rootpath / "train.py"
     if not script.is_file():
         raise InputError(
-            f"--rl-train-missing runs {script}, which does not exist: train elsewhere and name the run with --rl-run"
+            f"--rl-train-missing runs {script}, which does not exist here: train elsewhere, and name the run with "
+            "--rl-run"
         )
     if needs_path(suite):
         raise InputError(
-            f"{suite.label} needs data and does not say where it is: name the folder of all data sets with "
+            f"{suite.label} needs data, but does not say where it is: name the folder of all data sets with "
             f"--rl-data, or train with `{train_command(suite)}`"
         )
     for arguments in train_arguments(suite):

@@ -24,8 +24,8 @@ def workers_settings(text: str) -> LauncherSettings:
     if _CLUSTER.fullmatch(text):
         return _checked("ray", address="auto" if text == "ray://auto" else text)
     raise InputError(
-        f"--rl-workers={text!r} names no workers: give a number of processes from 1 to {MAX_PROCESSES:,}, ray for a "
-        "cluster that is started here, or ray://HOST:PORT for one that runs"
+        f"--rl-workers={text!r} is not valid: give a number of processes from 1 to {MAX_PROCESSES:,}, ray for a new "
+        "local cluster, or ray://HOST:PORT for a running one"
     )
 
 

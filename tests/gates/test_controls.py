@@ -118,7 +118,7 @@ def test_an_attainable_policy_must_pass(tmp_path):
     assert attainable("metric: f1, at_least: 0.5").decision == "PASS"
     verdict = attainable("metric: f1, at_least: 0.99")
     assert verdict.decision == "FAIL"
-    assert verdict.detail.startswith("baseline:bayes, which the suite calls attainable, misses c0: f1 0.")
+    assert verdict.detail.startswith("baseline:bayes, the policy that must pass (attainable), misses c0: f1 0.")
 
 
 def test_the_items_of_a_suite(tmp_path):

@@ -177,8 +177,12 @@ def test_a_worker_of_ray_that_is_killed_again_and_again_changes_nothing(tmp_path
 @pytest.mark.parametrize(
     ("key", "value", "message"),
     [
-        ("fingerprint", "f" * 64, "on the worker .*: the test part of threat is other data than where the gate runs"),
-        ("identity", "f" * 64, "on the worker .*: constant:1 is another policy than where the gate runs"),
+        (
+            "fingerprint",
+            "f" * 64,
+            "on the worker .*: the test part of threat differs from the data where the gate runs",
+        ),
+        ("identity", "f" * 64, "on the worker .*: constant:1 is missing, or is not the policy"),
     ],
 )
 def test_a_worker_with_other_data_or_another_policy_refuses(tmp_path, key, value, message):

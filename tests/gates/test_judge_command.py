@@ -18,7 +18,10 @@ SUITE = "rl_eval: 1\nenv: {env}\ncriteria:\n  a: {{metric: mean_length, at_least
     ("environments", "expected"),
     [
         (["cartpole", "lunarlander", "cartpole"], "`pytest suites/0.yaml suites/2.yaml --rl-run run`"),
-        (["lunarlander"], "`pytest suites/<file>.yaml --rl-run run`, once a suite fits env=cartpole and its data"),
+        (
+            ["lunarlander"],
+            "`pytest suites/<file>.yaml --rl-run run`when there is a suite for env=cartpole and its data",
+        ),
         (["cartpole\nunknown: 1"], "`pytest suites/<file>.yaml --rl-run run`"),
     ],
 )

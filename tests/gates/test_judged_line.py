@@ -58,9 +58,9 @@ def test_what_was_typed_and_is_not_in_train(tmp_path):
     run = write_run(tmp_path / "a", config={"lr": 1e-3, "agent": {"name": "ppo", "gamma": 0.9}, "total_steps": 4096})
     typed = write_run(tmp_path / "b", config=run.config, info={"command": command})
     (line,) = judged_lines(suite(tmp_path), Selection((typed,)), NOW)
-    assert "; with total_steps=4096, agent.gamma=0.9, lr=0.001, which train: does not name)" in line
+    assert "; with total_steps=4096, agent.gamma=0.9, lr=0.001, not set in train:)" in line
     (line,) = judged_lines(suite(tmp_path, "{agent: ppo, total_steps: 4096, lr: 0.001}"), Selection((typed,)), NOW)
-    assert "; with agent.gamma=0.9, which train: does not name)" in line
+    assert "; with agent.gamma=0.9, not set in train:)" in line
     for hostile in (None, 3, "a=" * 10_000, "lr=\x1b[31m", "agent.lr.x=1 config=2"):
         written = write_run(tmp_path / str(hash(hostile)), info={"command": hostile})
         (line,) = judged_lines(suite(tmp_path), Selection((written,)), NOW)

@@ -125,7 +125,7 @@ def test_a_lock_that_nobody_gives_back_is_named(tmp_path, monkeypatch):
 
 
 def test_a_name_too_long_for_a_line_is_not_written(tmp_path):
-    assert "longer than a line" in ledger.record(tmp_path / "l", entry(suite="s" * ledger.MAX_LINE)).problem
+    assert "too long for a line" in ledger.record(tmp_path / "l", entry(suite="s" * ledger.MAX_LINE)).problem
     assert not os.path.exists(tmp_path / "l")
 
 

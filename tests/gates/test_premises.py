@@ -33,7 +33,7 @@ def test_the_test_set_is_named_by_its_size_and_source(tmp_path):
     assert text_of(pole.on_part("validation"), [run]).startswith("validation episodes of cartpole")
     csv = "{name: threat, data: csv, label: y%s}\ncriteria: {f1: {metric: f1, at_least: 0.1}}"
     unnamed = suite(tmp_path, f"env: {csv % ''}")
-    assert text_of(unnamed, [run]) == f"the test part of the data of {run.path}, since the suite names none"
+    assert text_of(unnamed, [run]) == f"the test part of the data of {run.path}, because the suite names none"
     (tmp_path / "a.csv").write_text("x,y\n" + "".join(f"{i},{i % 2}\n" for i in range(200)))
     named = suite(tmp_path, f"data_sha256: {'a' * 64}\nenv: {csv % f', path: {tmp_path}/a.csv'}")
     assert text_of(named, [run]) == f"the test part of {tmp_path}/a.csv, pinned by data_sha256"
@@ -43,11 +43,11 @@ def test_the_test_set_is_named_by_its_size_and_source(tmp_path):
     ("text", "contained", "absent"),
     [
         (POLE, ["episodes are independent", "does not change", "less than 0 or more than 500", "alpha"], ["allow"]),
-        (POLE.replace("400", "400, by: estimate"), ["no allowance for chance in c"], ["alpha", "draws"]),
+        (POLE.replace("400", "400, by: estimate"), ["chance is not considered in c"], ["alpha", "draws"]),
         (FLOWS, ["cases are independent draws"], ["return", "normal"]),
         (FLOWS + "population: set", ["does not change"], ["draws"]),
-        (FLOWS + "  s: {metric: f1_seed_std, at_most: 0.1, assume: normal}", ["runs are normal (s)"], ["gives"]),
-        (FLOWS + "  s: {metric: f1_seed_mean, at_least: 0.1}", ["runs are independent draws"], ["normal"]),
+        (FLOWS + "  s: {metric: f1_seed_std, at_most: 0.1, assume: normal}", ["normally distributed (s)"], ["gives"]),
+        (FLOWS + "  s: {metric: f1_seed_mean, at_least: 0.1}", ["runs are independent results"], ["normal"]),
     ],
 )  # fmt: skip
 def test_what_is_assumed_follows_the_criteria(tmp_path, text, contained, absent):

@@ -124,7 +124,7 @@ def test_what_is_newer_or_was_trained_for_longer_is_named(tmp_path):
     fixed = suite(tmp_path, train="{agent: ppo, total_steps: 200000}")
     selection = newest_group(fixed, outputs)
     assert names(selection) == ["long"]
-    assert f"{outputs / 'try'} is newer and does not fit: total_steps is 4096, not 200000" in selection.reasons[1]
+    assert f"{outputs / 'try'} is newer, but does not fit: total_steps is 4096, not 200000" in selection.reasons[1]
 
 
 def test_why_a_group_was_taken(tmp_path):
@@ -178,7 +178,7 @@ def test_damaged_runs_are_passed_over_and_named(tmp_path):
     with pytest.raises(InputError, match=r"train\.agent is not recorded"):
         newest_group(suite(tmp_path), outputs)
     shutil.rmtree(outputs / "no agent")
-    with pytest.raises(InputError, match=r"no finished run below .*passed over: .* and 4 more"):
+    with pytest.raises(InputError, match=r"no finished run in .*passed over: .* and 4 more"):
         newest_group(suite(tmp_path), outputs)
 
 
@@ -236,7 +236,7 @@ def test_too_few_runs_are_judged_but_not_compared(tmp_path):
     write_run(outputs / "one", seed=1)
     group = newest_group(suite(tmp_path, runs="{count: 3}", metric="mean_return_seed_std"), outputs)
     assert names(group) == ["one"]
-    assert "needs 3 finished runs and there are 1: train with `python train.py" in group.too_few
+    assert "needs 3 finished runs, but there are only 1: train with `python train.py" in group.too_few
 
 
 def test_same_seed_takes_repeats_of_one_seed(tmp_path):
@@ -351,9 +351,9 @@ def test_named_runs_that_are_no_group_cannot_be_compared(tmp_path, runs, second,
 @pytest.mark.parametrize(
     ("train", "message"),
     [
-        ("{agemt: ppo}", r"train\.agemt is not recorded by runs.*did you mean 'agent'"),
-        ("{experiment: report}", r"train\.experiment is not recorded by runs"),
-        ("{validation: x}", r"train\.validation is a group whose choice runs do not record"),
+        ("{agemt: ppo}", r"train\.agemt is not recorded in runs.*did you mean 'agent'"),
+        ("{experiment: report}", r"train\.experiment is not recorded in runs"),
+        ("{validation: x}", r"train\.validation is a config group, and runs do not record its choice"),
     ],
 )
 def test_a_setting_that_runs_do_not_record_is_an_error(tmp_path, train, message):

@@ -321,7 +321,7 @@ def test_errors_about_data_name_the_key_that_the_person_wrote(months, tmp_path):
     of_suite = write_suite(tmp_path / "s.yaml", env={"path": str(gone)})
     assert "set env.path to" in judge(of_suite, "constant:1")[0].detail
     named = with_data(write_suite(tmp_path / "n.yaml", data="flows"), gone)
-    assert "name another place with --rl-data flows=PATH" in judge(named, "constant:1")[0].detail
+    assert "give another path with --rl-data flows=PATH" in judge(named, "constant:1")[0].detail
 
 
 def test_data_whose_label_means_the_opposite_is_named(months, tmp_path):

@@ -200,7 +200,7 @@ def test_suites_without_a_run_are_one_line_each_with_the_command_that_trains_it(
     result = project.runpytest_inprocess("suites/", "-ra", "--junitxml=report.xml")
     assert not_judged(result) == 10
     text = output(result)
-    assert text.count("no finished run below outputs") == 2  # those without data apart
+    assert text.count("no finished run in outputs") == 2  # those without data apart
     result.stdout.fnmatch_lines(
         [
             "  suites/pole.yaml    python train.py env=cartpole agent=ppo",
@@ -288,7 +288,7 @@ def test_too_few_runs_is_an_error_of_the_criteria_that_need_them(project):
     write_run(project.path / "outputs" / "run")
     result = project.runpytest_inprocess("suites/")
     result.assert_outcomes(passed=1, errors=1)
-    result.stdout.fnmatch_lines(["*needs 2 finished runs and there are 1: train with*-m seed=1,2`"])
+    result.stdout.fnmatch_lines(["*needs 2 finished runs, but there are only 1: train with*-m seed=1,2`"])
 
 
 def test_only_suites_are_collected(project):
@@ -552,7 +552,7 @@ def test_an_extra_that_is_not_there_is_an_error_with_its_command_and_leaves_its_
     (project.path / "sets").mkdir()
     result = project.runpytest_inprocess("suites/", "--rl-data", "sets")
     result.assert_outcomes(deselected=4)
-    result.stdout.fnmatch_lines(["deselected, since something that they need is missing: suites/pole.yaml (llm *"])
+    result.stdout.fnmatch_lines(["deselected, because something that they need is missing: suites/pole.yaml (llm *"])
 
 
 def test_data_that_is_not_there_leaves_its_suite_out(project):
@@ -565,13 +565,13 @@ def test_data_that_is_not_there_leaves_its_suite_out(project):
     result = project.runpytest_inprocess("suites/", "--rl-train-missing", "--rl-data", "sets")
     result.assert_outcomes(passed=2, failed=1, deselected=2)
     result.stdout.fnmatch_lines(
-        ["deselected, since something that they need is missing: suites/nsl.yaml (no *sets/nsl-kdd)"]
+        ["deselected, because something that they need is missing: suites/nsl.yaml (no *sets/nsl-kdd)"]
     )
     named = (project.path / "suites" / "nsl.yaml").read_text().replace("controls:", "data: elsewhere\ncontrols:")
     (project.path / "suites" / "nsl.yaml").write_text(named)
     result = project.runpytest_inprocess("suites/", "--rl-train-missing", "--rl-data", "sets")
     result.stdout.fnmatch_lines(
-        ["deselected, since something that they need is missing: suites/nsl.yaml (no *sets/elsewhere)"]
+        ["deselected, because something that they need is missing: suites/nsl.yaml (no *sets/elsewhere)"]
     )
     result = project.runpytest_inprocess("suites/nsl.yaml", "--rl-train-missing")
     assert not_judged(result) == 2

@@ -84,7 +84,7 @@ def check_runs(
             reason = f"{run.path} has no {exposure.FILE}, the record of what it was trained on"
             if leaks == "report":
                 return replace(blank, decision="NOT_CHECKED", detail=reason)
-            advice = "train again, or say `leaks: report` in the suite to judge it unchecked"
+            advice = "train again, or set `leaks: report` in the suite to judge it without this check"
             return replace(blank, detail=f"{reason}: {advice}")
         if (misfit := _not_of_this_run(record, run, test_set)) is not None:
             return replace(blank, detail=f"{run.path / exposure.FILE} {misfit}: train again")

@@ -28,13 +28,13 @@ def leak_sentence(check: LeakCheck, unrecorded: int) -> str:
         parts.append(f"none of {check.total:,} {unit}s of the test set took part in training")
     if check.finite:
         parts.append(
-            f"the environment has a finite set of start states: {check.exact:,} of {check.total:,} test episodes begin "
-            "where one of training or validation did, as expected by chance"
+            f"the environment has a finite set of start states: {check.exact:,} of {check.total:,} test episodes "
+            "begin like one of training or validation, as many as chance explains"
         )
     if check.near and not check.near_leaks:
         parts.append(_near(check))
     if unrecorded:
-        parts.append(f"{unrecorded:,} of training are not on record")
+        parts.append(f"{unrecorded:,} of training are not recorded")
     return "; ".join(parts) + _consequence(check)
 
 
@@ -50,11 +50,11 @@ def _how(check: LeakCheck) -> str:
             f"took part in training, {'equal for the policy' if check.preprocessed else 'all features equal'} ({where}"
         )
     near = (
-        f"{check.near:,} equal to one of training after rounding or in all fields but one, above the "
+        f"{check.near:,} equal to one of training after rounding or in all fields but one, more than the "
         f"{percent(check.near_share)} of near_duplicates.share"
     )
     if check.near_in_validation is not None:
-        near += f"; of the validation part {percent(check.near_in_validation)} resemble train likewise"
+        near += f"; {percent(check.near_in_validation)} of the validation part resemble train too"
     return f"took part in training, or almost ({near}" + (f"; {check.exact:,} equal: {where}" if check.exact else "")
 
 
@@ -65,7 +65,7 @@ def _near(check: LeakCheck) -> str:
     share = check.near / check.total
     why = f"near_duplicates.share allows {percent(check.near_share)}"
     if share > check.near_share:
-        why = "chance explains so many, since the fields take few values"
+        why = "chance explains as many, because the fields take few values"
     duplicates = f"{verb} near-duplicate{'s' if check.near > 1 else ''}"
     return f"{check.near:,} more ({percent(share)}) {duplicates} of cases of training, and {why}"
 
@@ -73,7 +73,7 @@ def _near(check: LeakCheck) -> str:
 def _consequence(check: LeakCheck) -> str:
     other = "data" if check.unit == "case" else "episodes with `gate_seed`"
     if check.decision == "ERROR" and check.leaks == "drop":
-        return f": nothing is left to judge by; hold out other {other}"
+        return f": nothing is left to judge; hold out other {other}"
     if check.decision == "ERROR":
         share = ""
         if check.near_leaks:
@@ -81,7 +81,7 @@ def _consequence(check: LeakCheck) -> str:
                 "; if near-duplicates are different cases, `near_duplicates: "
                 f"{{share: {math.ceil(100 * check.near / check.total) / 100:g}}}` allows them"
             )
-        return f": hold out other {other}, or say `leaks: drop` to leave them out or `report` to keep them{share}"
+        return f": hold out other {other}, or set `leaks: drop` to leave them out or `report` to keep them{share}"
     if check.excluded is not None:
         return ": left out"
     return ": kept, as `leaks: report` says" if check.leaked else ""

@@ -102,7 +102,7 @@ def test_nothing_is_judged_by_what_has_leaked(tmp_path):
     assert (criterion.decision, held_out.decision) == ("ERROR", "ERROR")
     assert criterion.estimate is None
     assert criterion.detail == held_out.detail
-    assert "say `leaks: drop` to leave them out" in held_out.detail
+    assert "set `leaks: drop` to leave them out" in held_out.detail
 
 
 def test_episodes_whose_seeds_were_trained_on_are_left_out(tmp_path):

@@ -313,7 +313,7 @@ def test_a_run_without_a_record_is_an_error_unless_the_suite_only_reports(tmp_pa
         check = held_out.check_runs([test_set], [run], leaks=leaks)
         assert check.decision == "ERROR"
         assert "has no seen.npz" in check.detail
-        assert "say `leaks: report`" in check.detail
+        assert "set `leaks: report`" in check.detail
     assert held_out.check_runs([test_set], [run], leaks="report").decision == "NOT_CHECKED"
 
 
@@ -458,4 +458,4 @@ def test_the_sentence_names_counts_examples_and_what_to_do():
     assert held_out.check_exposures([test_set], [exposure], leaks="drop").detail.endswith("left out")
     nothing_left = held_out.check_exposures([set_of([2, 3])], [exposure], leaks="drop")
     assert nothing_left.decision == "ERROR"
-    assert "nothing is left to judge by" in nothing_left.detail
+    assert "nothing is left to judge" in nothing_left.detail

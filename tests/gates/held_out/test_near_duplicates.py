@@ -89,7 +89,7 @@ def test_the_message_compares_with_the_validation_part():
     validation[:25] = train[:25] + np.eye(WIDTH)[1]
     result = check(test_set, train, validation=validation)
     assert result.near_in_validation == 0.25
-    assert "of the validation part 25.0 %" in result.detail
+    assert "25.0 % of the validation part" in result.detail
     assert "near_duplicates: {share: 1}" in result.detail
 
 
