@@ -12,6 +12,7 @@ from conf_tables import code, config_page, environments_page, rewards_page, summ
 
 from rl_eval.diagnostics import list_diagnostics, seed_luck
 from rl_eval.domains import Domain
+from rl_eval.domains.qase.service import BUGS
 from rl_eval.domains.webtest.shop import DEFECTS
 from rl_eval.evidence import RATIO_METRICS
 from rl_eval.gates import SuiteSpec
@@ -148,6 +149,16 @@ def shop_defects_page() -> str:
     )
 
 
+def service_bugs_page() -> str:
+    """Every seeded bug of the embedded service."""
+    rows = [(one.id, one.name, one.component, one.wrong, one.symptom, ", ".join(map(str, one.cases))) for one in BUGS]
+    return (
+        "# Bugs of the embedded service\n\nThe seeded bugs of [the service under test](../qase-service.md). The last "
+        "column has the ids of the cases that fail if the service has only that bug. Without bugs, every case passes "
+        "that can be run.\n\n" + table(("id", "name", "component", "wrong behaviour", "symptom", "cases"), rows)
+    )
+
+
 def routes_page() -> str:
     """The routes of the policy server, from its OpenAPI schema."""
     from rl_eval.serving.openapi import schema
@@ -192,6 +203,7 @@ PAGES: dict[str, Callable[[], str]] = {
     "policies.md": policies_page,
     "routes.md": routes_page,
     "shop-defects.md": shop_defects_page,
+    "service-bugs.md": service_bugs_page,
 }
 
 

@@ -16,7 +16,7 @@ def main(arguments: list[str]) -> int:
     """Serve until Ctrl-C, or with `--embedded` until the parent process ends. Exit status 2 on bad input."""
     parser = argparse.ArgumentParser(
         prog="python -m rl_eval.domains.qase.service",
-        description="The embedded service under test: a shop with seeded bugs. docs/qase-service.md lists them.",
+        description="A shop with seeded bugs to test. docs/reference/service-bugs.md lists them.",
     )
     parser.add_argument("--host", default=LOOPBACK, help="address to listen on (default: this machine only)")
     parser.add_argument("--port", type=int, default=8000, help="0: any free port (default: 8000)")
