@@ -116,6 +116,9 @@ def demo(
         Path | None,
         typer.Option("--folder", metavar="DIR", help="A new one; default: outputs/production-demo/<time>."),
     ] = None,
+    seed: Annotated[
+        int | None, typer.Option("--seed", min=0, help="Default: that of the config.", show_default=False)
+    ] = None,
 ) -> None:
     """Play the whole loop once on this machine, with embedded stores, and write a page that tells what happened.
 
@@ -123,7 +126,8 @@ def demo(
       rl-eval production demo
 
     Traffic is served and collected, and drifts; a candidate is trained, proved, and rolled out; a bad one is rolled
-    back; decisions that the policy is unsure of go to a person. It needs a checkout.
+    back; decisions that the policy is unsure of go to a person. The same seed tells the same story. It needs a
+    checkout.
 
     Exit status: 0 it went as it should, 2 it did not, or bad input.
     """
@@ -131,7 +135,7 @@ def demo(
     from rl_eval.hydra_compose import compose
     from rl_eval.production.demo.start import start_demo
 
-    page = start_demo(config, folder, lambda line: terminal.print_line(line), compose)
+    page = start_demo(config, folder, lambda line: terminal.print_line(line), compose, seed)
     terminal.print_line(f"page: {page}")
 
 

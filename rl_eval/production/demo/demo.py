@@ -1,15 +1,8 @@
-"""`run_demo`: one champion, two periods of traffic, a training, a roll-out, a bad candidate, and people."""
+"""`run_demo`: four days of production in two minutes, in chapters. A chapter that goes wrong says so."""
 
 from __future__ import annotations
 
-import contextlib
-import dataclasses
-import os
-import subprocess
-import sys
-import threading
-import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,42 +12,53 @@ import yaml
 
 from rl_eval import run as runs
 from rl_eval.errors import InputError
-from rl_eval.net import Url
 from rl_eval.production import review_queue
 from rl_eval.production.audit import verify
-from rl_eval.production.collector import Collector
 from rl_eval.production.config import load_config
-from rl_eval.production.demo.traffic import Traffic
-from rl_eval.production.loop.loop import Loop
+from rl_eval.production.demo.bad_policy import worst_of
+from rl_eval.production.demo.simulated_clock import SimulatedClock
+from rl_eval.production.demo.simulation import Journal, Simulation, simulation
+from rl_eval.production.loop.training import Trained
 from rl_eval.production.loop.versions import champion_of, register_run
-from rl_eval.production.parts import Parts, open_parts
-from rl_eval.production.queues import open_queue
+from rl_eval.production.parts import open_parts
 from rl_eval.production.registry import CHALLENGER
-from rl_eval.production.store import Store
 from rl_eval.production.watch.overrides import record_override
 
-FIRST_DECISIONS, SECOND_DECISIONS = 800, 2_400
-PER_TURN = 96  # decisions between two turns of the loop
-MOST_TURNS = 400  # of a roll-out
-START_S = 60.0
+CALM, BUSY, BUSIEST = 8, 32, 48  # decisions of a tick
+MOST_TICKS = 400  # of a chapter
+AFTERWARDS = 24  # ticks between two chapters
 REVIEWED = 3  # decisions that the demo's person decides
+
+Periods = Sequence[Mapping[str, Any]]
 
 
 @dataclass
 class Chapter:
-    """A part of the story: what happened, in sentences and figures."""
+    """A part of the story.
+
+    Attributes:
+        begins, ends: hours since the start.
+        figures: names and values of a table.
+    """
 
     title: str
     text: str
-    figures: list[tuple[str, Any]] = field(default_factory=list)
-    rewards: np.ndarray = field(default_factory=lambda: np.zeros(0))
+    figures: list[tuple[str, Any]]
+    begins: float
+    ends: float
 
 
 @dataclass
 class Story:
-    """All of it, and how long it took."""
+    """All of it.
+
+    Attributes:
+        seconds: it took.
+        faults: of the audit log.
+    """
 
     chapters: list[Chapter] = field(default_factory=list)
+    journal: Journal = field(default_factory=Journal)
     seconds: float = 0.0
     audit_lines: int = 0
     faults: tuple[str, ...] = ()
@@ -62,9 +66,11 @@ class Story:
 
 def run_demo(
     champion: runs.Run,
-    periods: Sequence[Mapping[str, Any]],
+    periods: Periods,
     values: Mapping[str, Any],
     folder: Path,
+    seed: int,
+    clock: SimulatedClock,
     say: Callable[[str], Any],
 ) -> Story:
     """Play the demo in a new folder.
@@ -74,237 +80,196 @@ def run_demo(
         periods: environments of two periods of traffic.
         values: of the production config.
         folder: exists, and has no production config yet.
+        seed: of traffic, draws and pseudonyms.
+        clock: of all parts.
         say: prints a line.
 
     Raises:
-        InputError: something of it failed; says what.
+        InputError: something of it did not go as it should; says what.
     """
     file = folder / "production.yaml"
     file.write_text(yaml.safe_dump(dict(values), sort_keys=False))
-    config, started, story = load_config(file), time.monotonic(), Story()
+    story = Story()
     preprocessing = runs.read_preprocessing(champion)
-    with open_parts(config) as parts:
+    with open_parts(load_config(file), clock.now, clock.steady) as parts:
         version, _ = register_run(parts, champion.path, "demo", "champion")
         say(f"version {version.number} is the first champion, policy {version.lineage.policy}")
-        with _server(file) as address, _collector(parts), _clients(address, periods, preprocessing) as clients:
-            loop = Loop(parts, say)
-            for chapter in (_first_period, _drift, _roll_out, _bad_candidate, _people):
-                played = chapter(parts, loop, clients)
-                story.chapters.append(played)
-                say(f"{played.title}: {played.text}")
-                if chapter is _drift:  # one training is enough of a story
-                    loop = Loop(_triggered_by(parts, drift=False), say)
+        with simulation(parts, clock, say, seed) as running:
+            for env, name, copies, chapters in (
+                (periods[0], "night", CALM, [_calm_day]),
+                (periods[0], "day", BUSY, [_first_roll_out]),
+                (periods[1], "drifted", BUSIEST, [_drift, _second_roll_out, _bad_candidate, _people]),
+            ):
+                running.traffic(env, preprocessing, name, copies)
+                for play in chapters:
+                    _add(story, play(running), say)
+            story.journal = running.journal
         checked = verify(parts.audit.path)
     story.audit_lines, story.faults = checked.head.lines, checked.faults
-    story.seconds = time.monotonic() - started
     return story
 
 
-@contextlib.contextmanager
-def _server(file: Path) -> Iterator[Url]:
-    """A production server as a process of its own; where it listens."""
-    command = [sys.executable, "-m", "rl_eval.cli", "production", "serve", str(file)]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env={**os.environ, "PYTHONUNBUFFERED": "1"})
-    try:
-        assert process.stdout is not None
-        line = process.stdout.readline()
-        if "http://" not in line:
-            raise InputError("the server of the demo did not start: its sentence is above")
-        host, _, port = line.split()[0].removeprefix("http://").rpartition(":")
-        yield Url("http", host, int(port))
-    finally:
-        process.terminate()
-        try:
-            process.wait(10)
-        except subprocess.TimeoutExpired:
-            process.kill()
+def _add(story: Story, chapter: Chapter, say: Callable[[str], Any]) -> None:
+    story.chapters.append(chapter)
+    say(f"{chapter.title}: {chapter.text}")
 
 
-@contextlib.contextmanager
-def _collector(parts: Parts) -> Iterator[None]:
-    stop, config = threading.Event(), parts.config
-    with contextlib.ExitStack() as stack:
-        store = stack.enter_context(contextlib.closing(Store(config.collect.store, parts.folder)))
-        queue = stack.enter_context(contextlib.closing(open_queue(config.collect, parts.folder)))
-        thread = threading.Thread(target=Collector(config, store, queue).run, args=(stop, 0.1), daemon=True)
-        thread.start()
-        try:
-            yield
-        finally:
-            stop.set()
-            thread.join(5.0)
-
-
-@contextlib.contextmanager
-def _clients(
-    address: Url, periods: Sequence[Mapping[str, Any]], preprocessing: Mapping[str, Any] | None
-) -> Iterator[list[Traffic]]:
-    with contextlib.ExitStack() as stack:
-        yield [
-            stack.enter_context(contextlib.closing(Traffic(address, env, preprocessing, f"period{number}")))
-            for number, env in enumerate(periods, 1)
-        ]
-
-
-def _settle(parts: Parts, decisions: int) -> None:
-    """Wait until the collector has stored so many decisions and their rewards."""
-    until = time.monotonic() + START_S
-    while time.monotonic() < until:
-        counts = parts.store.counts()
-        if min(counts.get("decisions", 0), counts.get("rewards", 0)) >= decisions:
-            return
-        time.sleep(0.05)
-    raise InputError(f"the collector has not stored {decisions:,} decisions within {START_S:g} s: the machine is busy")
-
-
-def _sent(clients: Sequence[Traffic]) -> int:
-    return sum(client.sent for client in clients)
-
-
-def _first_period(parts: Parts, loop: Loop, clients: Sequence[Traffic]) -> Chapter:
-    """The first training is started by a count, so that the second one has an earlier period to forget."""
-    client = clients[0]
-    client.send(FIRST_DECISIONS)
-    _settle(parts, client.sent)
-    counts = parts.store.counts()
-    turn = Loop(_triggered_by(parts, experiences=FIRST_DECISIONS, drift=False), lambda _: None).turn()
-    if turn.trained is None:
-        raise InputError(f"no training was due: {turn.failures.get('training', 'too little was accepted')}")
+def _calm_day(running: Simulation) -> Chapter:
+    began = running.hours
+    trained = _until_trained(running)
+    counts = running.parts.store.counts()
+    drifted = running.parts.store.document("drift").body.get("features", [])
     text = (
-        f"{client.sent:,} decisions were made, each logged with its propensity before it was answered; their rewards "
-        f"came later, by decision id. {counts.get('accepted', 0):,} of them passed the quality filter. As many "
-        f"experiences start a training; its candidate, version {turn.trained.version}, is proved: "
-        f"{turn.trained.decision}."
+        f"{len(running.journal):,} decisions were served, each logged with its propensity; their rewards followed by "
+        f"decision id, and {counts.get('accepted', 0):,} passed the quality filter. "
+        f"{len(drifted) or 'No'} feature{' has' if len(drifted) == 1 else 's have'} drifted. The daily training goes "
+        f"on from the champion, and its candidate, version {trained.version}, is proved: {trained.decision}."
     )
-    if turn.trained.challenger:
-        shares = _watch(parts, loop, client)
-        text += (
-            f" It is rolled out in {', '.join(f'{share:.0%}' for share in shares)} of the units: "
-            f"{loop.controller.row().outcome}."
-        )
-    else:
-        text += " So it is not rolled out, and the champion stays."
-    return Chapter("Served and collected", text, [("mean reward", _mean(client.rewards))], np.array(client.rewards))
+    return _chapter(running, "A day of traffic", text, began, _of_proof(running, trained))
 
 
-def _triggered_by(parts: Parts, **trigger: Any) -> Parts:
-    """The same parts with other triggers."""
-    changed = parts.config.trigger.model_copy(update=trigger)
-    return dataclasses.replace(parts, config=parts.config.model_copy(update={"trigger": changed}))
+def _first_roll_out(running: Simulation) -> Chapter:
+    began, first = running.hours, len(running.journal)
+    shares = _roll_out(running, "promoted")
+    return _rolled_out(running, "Rolled out", began, first, shares)
 
 
-def _drift(parts: Parts, loop: Loop, clients: Sequence[Traffic]) -> Chapter:
-    client = clients[1]
-    client.send(SECOND_DECISIONS)
-    _settle(parts, _sent(clients))
-    before = np.array(client.rewards)
-    turn = loop.turn()
-    if turn.trained is None:
-        raise InputError(f"no training was due: {turn.failures.get('training', 'nothing has drifted')}")
-    version = parts.registry.version(turn.trained.version)
-    training = parts.store.trainings(1)[0]
-    features = parts.store.document("drift").body.get("features", [])
-    names = ", ".join(str(feature["name"]) for feature in features[:3])
+def _drift(running: Simulation) -> Chapter:
+    began, first = running.hours, len(running.journal)
+    before = _mean_rewards(running.journal, 0, first)
+    trained = _until_trained(running)
+    after = _mean_rewards(running.journal, first, len(running.journal))
+    champion = running.parts.registry.aliases()["champion"]
+    features = running.parts.store.document("drift").body.get("features", [])
+    training = running.parts.store.trainings(1)[0]
+    named = "; ".join(
+        f"{feature['name']} (mean {feature['reference']:+.2f} then, {feature['recent']:+.2f} now)"
+        for feature in features[:3]
+    )
+    if training.kind != "drift":
+        raise InputError(f"the trigger was {training.kind}, and not drift")
     text = (
-        f"The traffic changes. {len(features)} features drift (the furthest: {names}), which fires the trigger "
-        f"“{training.kind}”. A candidate learns from {training.experiences:,} logged experiences, less those held out, "
-        f"with its weights held by EWC. Then it is proved: {turn.trained.decision}."
+        f"Other traffic comes: a kind of attack that the champion has never met, and more attacks. Its mean reward "
+        f"falls from {before[champion]:.3f} to {after[champion]:.3f}. {len(features)} features drift, the furthest "
+        f"{named}, and the trigger fires. A candidate learns from {training.experiences:,} logged decisions, less "
+        f"those held out, with its weights held by EWC, and is proved: {trained.decision}."
     )
-    figures: list[tuple[str, Any]] = [("mean reward of the champion on it", _mean(client.rewards))]
-    for finding in version.lineage.verdict["proof"]["findings"]:
-        figures.append((finding["part"], f"{finding['decision']}: {finding['reason']}"))
-    figures.append(("training", f"{version.lineage.cost['wall_s']:.1f} s"))
-    if not turn.trained.challenger:
-        raise InputError(f"the candidate was not rolled out: {turn.trained.sentence}")
-    return Chapter("Drift, training and proof", text, figures, before)
+    return _chapter(running, "The traffic drifts", text, began, _of_proof(running, trained))
 
 
-def _roll_out(parts: Parts, loop: Loop, clients: Sequence[Traffic]) -> Chapter:
-    client, first, began = clients[1], len(clients[1].rewards), time.monotonic()
-    shares = _watch(parts, loop, client)
-    row = loop.controller.row()
-    if parts.registry.aliases().get(CHALLENGER) is not None or "promoted" not in row.outcome:
-        raise InputError(f"the roll-out did not end with a promotion: {row.outcome or row.state}")
-    decided = len(client.rewards) - first
-    client.send(10 * PER_TURN)
-    after = np.array(client.rewards[-10 * PER_TURN :])
-    text = (
-        f"The challenger got {', '.join(f'{share:.0%}' for share in shares)} of the units, each unit always the same "
-        f"version. After {decided:,} decisions and {time.monotonic() - began:.0f} s it is the champion: {row.outcome}."
-    )
-    return Chapter("Rolled out", text, [("mean reward afterwards", float(after.mean()))], np.array(client.rewards))
+def _second_roll_out(running: Simulation) -> Chapter:
+    began, first = running.hours, len(running.journal)
+    shares = _roll_out(running, "promoted")
+    return _rolled_out(running, "The answer is rolled out", began, first, shares)
 
 
-def _watch(parts: Parts, loop: Loop, client: Traffic) -> list[float]:
-    """Turn while a roll-out runs; the shares of its steps."""
-    shares: list[float] = []
-    for _ in range(MOST_TURNS):
-        client.send(PER_TURN)
-        loop.turn()
-        row = loop.controller.row()
-        if row.state in ("canary", "full") and row.share not in shares:
-            shares.append(row.share)
-        if row.state == "idle" and parts.registry.aliases().get(CHALLENGER) is None:
-            return shares
-    raise InputError(f"the roll-out has not ended after {MOST_TURNS} turns: {loop.controller.row().reason}")
-
-
-def _bad_candidate(parts: Parts, loop: Loop, clients: Sequence[Traffic]) -> Chapter:
-    client, first, began = clients[1], len(clients[1].rewards), time.monotonic()
+def _bad_candidate(running: Simulation) -> Chapter:
+    for _ in range(AFTERWARDS):
+        running.tick()
+    began, first, parts = running.hours, len(running.journal), running.parts
     number, run, _ = champion_of(parts)
     bad, _ = register_run(parts, worst_of(run, parts.folder / "bad"), "somebody", CHALLENGER)
-    shares = _watch(parts, loop, client)
-    row = loop.controller.row()
-    aliases = dict(parts.registry.aliases())
-    if "rolled back" not in row.outcome or aliases != {"champion": number}:
-        raise InputError(f"the bad candidate was not rolled back: {row.outcome}")
-    hit = client.versions[first:].count(str(bad.number))
+    shares = _roll_out(running, "rolled back")
+    if parts.registry.aliases() != {"champion": number}:
+        raise InputError(f"the bad candidate was not rolled back: {parts.registry.aliases()}")
+    means = _mean_rewards(running.journal, first, len(running.journal))
+    hit = running.journal.versions[first:].count(bad.number)
     text = (
-        f"Somebody registers a version without a proof, which prefers what the champion avoids. It got "
-        f"{', '.join(f'{share:.0%}' for share in shares)} of the units and made {hit:,} decisions in "
-        f"{time.monotonic() - began:.0f} s before it was rolled back: {row.outcome}. The champion is version {number}."
+        f"Somebody registers a version without a proof, which prefers what the champion avoids. It gets {shares} of "
+        f"the units and makes {hit:,} decisions in {_hours(running.hours - began)} before it is rolled back: "
+        f"{running.loop.controller.row().outcome}. Version {number} is the champion as before."
     )
-    return Chapter("A bad candidate", text, [("decisions that it made", hit)], np.array(client.rewards[first:]))
+    figures = [(f"mean reward of version {version}", mean) for version, mean in sorted(means.items())]
+    return _chapter(running, "A bad candidate", text, began, figures)
 
 
-def worst_of(run: runs.Run, directory: Path) -> Path:
-    """A copy of a run whose policy prefers what the original avoids: its outputs negated."""
-    arrays, meta = runs.read_checkpoint(run.judged_snapshot(), "policy")
-    outputs = (int(meta["action_space"].get("n", 0)),)
-    changed = {name: -np.array(value) if value.shape[:1] == outputs else value for name, value in arrays.items()}
-    snapshot = run.judged_snapshot().relative_to(run.path)
-    runs.write_checkpoint(directory / snapshot, "policy", changed, {k: v for k, v in meta.items() if k != "sha256"})
-    for name in ("config.yaml", "preprocessing.json"):
-        if (run.path / name).is_file():
-            (directory / name).write_bytes((run.path / name).read_bytes())
-    runs.write_json(directory / "run.json", {**run.info, "name": "bad"})
-    return directory
-
-
-def _people(parts: Parts, loop: Loop, clients: Sequence[Traffic]) -> Chapter:
-    client = clients[1]
-    turn = loop.turn()
-    client.send(4 * PER_TURN)
-    _settle(parts, _sent(clients))
-    turn = loop.turn()
-    counts = review_queue.counts(parts.store)
+def _people(running: Simulation) -> Chapter:
+    began, parts = running.hours, running.parts
+    for _ in range(AFTERWARDS):
+        running.tick()
+    running.close()
     bound = parts.store.document("review_bound").body
-    if not bound or not counts.get(review_queue.WAITING):
-        raise InputError(f"nothing went to review: {turn.failures.get('review', 'every decision was confident')}")
-    _, _, source = champion_of(parts)
+    number, _, source = champion_of(parts)
+    if bound.get("champion") != number or not review_queue.waiting(parts.store, REVIEWED):
+        raise InputError("nothing of the champion's went to review")
     for review in review_queue.waiting(parts.store, REVIEWED):
         values = {"decision_id": review.decision_id, "action": 0, "reviewer": "demo", "reason": "looked at"}
-        record_override(parts, values, time.time(), source.policy.actions or 0)
+        record_override(parts, values, parts.clock(), source.policy.actions or 0)
     counts = review_queue.counts(parts.store)
+    threshold = bound["threshold"]
+    alone = "nothing" if threshold is None else f"what has a confidence above {threshold:.3f}"
     text = (
-        f"A bound on confidence was calibrated on {bound['decisions']:,} decisions of the champion whose outcome is "
-        f"known, so that of what it decides alone at most {bound['error']:.0%} is wrong. "
-        f"{sum(counts.values()):,} decisions that were not above it went to a person, who has decided "
-        f"{counts.get(review_queue.DECIDED, 0)} of them; what a person decides counts."
+        f"The champion decides {alone} alone: of such decisions at most {bound['error']:.0%} are wrong, calibrated on "
+        f"{bound['decisions']:,} of its own whose outcome is known. {sum(counts.values()):,} others went to a person, "
+        f"who has decided {counts.get(review_queue.DECIDED, 0)} of them; what a person decides counts."
     )
-    alone = f"{bound['alone']:,}, of which {bound['wrong']:,} were wrong"
-    return Chapter("People", text, [("decided alone in calibration", alone)])
+    share = f"{bound['alone'] / bound['decisions']:.0%}, of which {bound['wrong']:,} of {bound['alone']:,} were wrong"
+    return _chapter(running, "People", text, began, [("decided alone in calibration", share)])
 
 
-def _mean(values: Sequence[float]) -> float:
-    return float(np.mean(values)) if values else 0.0
+def _until_trained(running: Simulation) -> Trained:
+    """Let time pass until a training has ended, whose candidate is rolled out."""
+    for _ in range(MOST_TICKS):
+        turn = running.tick()
+        if turn.failures:
+            raise InputError("; ".join(turn.failures.values()))
+        if turn.trained is not None:
+            if not turn.trained.challenger:
+                raise InputError(f"the candidate is not rolled out: {turn.trained.sentence}")
+            return turn.trained
+    raise InputError(f"no training was due within {_hours(MOST_TICKS / 12)}")
+
+
+def _roll_out(running: Simulation, outcome: str) -> str:
+    """Let time pass until the roll-out has ended as it should; the shares of its steps."""
+    shares: list[float] = []
+    for _ in range(MOST_TICKS):
+        running.tick()
+        row = running.loop.controller.row()
+        if row.state in ("canary", "full") and row.share not in shares:
+            shares.append(row.share)
+        if row.state == "idle" and running.parts.registry.aliases().get(CHALLENGER) is None:
+            if outcome not in row.outcome:
+                raise InputError(f"the roll-out did not end as it should: {row.outcome}")
+            return ", ".join(f"{share:.0%}" for share in shares)
+    raise InputError(f"the roll-out has not ended: {running.loop.controller.row().reason}")
+
+
+def _rolled_out(running: Simulation, title: str, began: float, first: int, shares: str) -> Chapter:
+    """The chapter of a roll-out that has ended with a promotion."""
+    row = running.loop.controller.row()
+    text = (
+        f"The challenger gets {shares} of the units, each unit always the same version, and each step is decided by "
+        f"evidence on rewards. After {len(running.journal) - first:,} decisions in {_hours(running.hours - began)}: "
+        f"{row.outcome}."
+    )
+    means = _mean_rewards(running.journal, first, len(running.journal))
+    figures: list[tuple[str, Any]] = [
+        (f"mean reward of version {version} meanwhile", mean) for version, mean in sorted(means.items())
+    ]
+    for look in running.parts.store.document("evidence").body.get("looks", []):
+        if look["verdict"] == "promote" and look["at"] >= running.clock.now() - 3600 * (running.hours - began):
+            figures.append(
+                (f"promoted to {look['share']:.0%}" if look["share"] else "promoted to champion", look["sentence"])
+            )
+    return _chapter(running, title, text, began, figures)
+
+
+def _of_proof(running: Simulation, trained: Trained) -> list[tuple[str, Any]]:
+    """The parts of a candidate's proof."""
+    findings = running.parts.registry.version(trained.version).lineage.verdict["proof"]["findings"]
+    return [(finding["part"].replace("_", " "), f"{finding['decision']}: {finding['reason']}") for finding in findings]
+
+
+def _chapter(running: Simulation, title: str, text: str, began: float, figures: list[tuple[str, Any]]) -> Chapter:
+    return Chapter(title, text, figures, began, running.hours)
+
+
+def _mean_rewards(journal: Journal, first: int, last: int) -> dict[int, float]:
+    """Version -> mean reward of its decisions among those from `first` up to `last`."""
+    versions, rewards = np.array(journal.versions[first:last]), np.array(journal.rewards[first:last])
+    return {int(version): float(rewards[versions == version].mean()) for version in np.unique(versions)}
+
+
+def _hours(hours: float) -> str:
+    return f"{hours:.1f} h"

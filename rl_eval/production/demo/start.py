@@ -17,6 +17,7 @@ from rl_eval.errors import InputError
 from rl_eval.extras import imports_of_extra
 from rl_eval.production.config import load_config
 from rl_eval.production.demo.demo import run_demo
+from rl_eval.production.demo.simulated_clock import SimulatedClock
 from rl_eval.production.demo.story import write_story
 from rl_eval.production.parts import open_parts
 from rl_eval.tracking import open_tracker
@@ -25,10 +26,12 @@ from rl_eval.untrusted_files import load_yaml, read_bounded
 
 Compose = Callable[[Path, list[str]], dict[str, Any]]
 MAX_BYTES = 1 << 20
-KEYS = ("champion", "periods", "production")
+KEYS = ("champion", "periods", "production", "seed")
 
 
-def start_demo(file: Path, folder: Path | None, say: Callable[[str], Any], compose: Compose) -> Path:
+def start_demo(
+    file: Path, folder: Path | None, say: Callable[[str], Any], compose: Compose, seed: int | None = None
+) -> Path:
     """Play the demo; returns the page.
 
     Args:
@@ -36,6 +39,7 @@ def start_demo(file: Path, folder: Path | None, say: Callable[[str], Any], compo
         folder: does not exist; None: one named after the time.
         say: prints a line.
         compose: a folder of configs and overrides to the config of a run.
+        seed: None: that of the file.
 
     Raises:
         InputError: the file is not valid, the folder exists, or something of the demo failed.
@@ -45,6 +49,7 @@ def start_demo(file: Path, folder: Path | None, say: Callable[[str], Any], compo
         from threadpoolctl import threadpool_limits
     threadpool_limits(1)  # on small networks, more threads are slower than one
     values = _read(file)
+    seed = values["seed"] if seed is None else seed
     if folder is None:
         now = datetime.datetime.now().strftime("%Y-%m-%d_%H-%M-%S")
         folder = Path("outputs") / "production-demo" / now
@@ -53,11 +58,12 @@ def start_demo(file: Path, folder: Path | None, say: Callable[[str], Any], compo
     for path in file.parent.glob(f"{file.stem}-*.yaml"):  # suites that the config names
         (folder / path.name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(path, folder / path.name)
-    champion = _train(compose(file.resolve().parents[1], list(values["champion"])), folder / "champion")
+    champion = _train(compose(file.resolve().parents[1], [*values["champion"], f"seed={seed}"]), folder / "champion")
     say(f"the first champion is trained in {time.monotonic() - started:.0f} s")
-    story = run_demo(champion, values["periods"], values["production"], folder, say)
+    clock = SimulatedClock()
+    story = run_demo(champion, values["periods"], values["production"], folder, seed, clock, say)
     story.seconds = time.monotonic() - started
-    with open_parts(load_config(folder / "production.yaml")) as parts:
+    with open_parts(load_config(folder / "production.yaml"), clock.now, clock.steady) as parts:
         return write_story(folder / "demo.html", story, parts)
 
 

@@ -2,53 +2,62 @@
 
 from __future__ import annotations
 
-import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 from markupsafe import Markup
 
-from rl_eval.production.demo.demo import Chapter, Story
+from rl_eval.production.demo.demo import Story
+from rl_eval.production.demo.simulation import Journal
 from rl_eval.production.parts import Parts
 from rl_eval.production.watch import pages
 from rl_eval.production.watch.figures import read_figures
 from rl_eval.report import charts, html_page
 
-WINDOW = 300  # decisions of a mean
+BIN_H = 2.0  # hours of a mean
+LEAST = 30  # decisions of a mean
 
 
 def write_story(path: Path, story: Story, parts: Parts) -> Path:
     """Write the page.
 
+    Args:
+        parts: on the demo's clock.
+
     Raises:
         InputError: it cannot be written.
     """
-    figures = read_figures(parts, time.time())
-    config = parts.config
-    settings = [
-        ("least time of a step", html_page.duration(config.rollout.step.min), "24 h"),
-        ("time until a decision counts", html_page.duration(config.rollout.reward_window), "1 h"),
-        ("pause before drift trains again", html_page.duration(config.trigger.drift_pause), "1 h"),
-    ]
-    shown = pages.status_values(figures, config.rollout.steps)
+    config, figures = parts.config, read_figures(parts, parts.clock())
     html = pages.render(
         "demo.html",
         title="Learning in production: the demo",
         story=story,
-        chapters=[(chapter, _chart(chapter)) for chapter in story.chapters],
-        settings=settings,
-        **shown,
+        hours=story.chapters[-1].ends,
+        rewards=_rewards_chart(story.journal, [row["version"] for row in figures.improvement]),
+        step=config.rollout.step.min,
+        **pages.status_values(figures, config.rollout.steps),
     )
     html_page.write(path, html)
     return path
 
 
-def _chart(chapter: Chapter) -> Markup | None:
-    rewards = chapter.rewards
-    if len(rewards) < 2 * WINDOW:
-        return None
-    sums = np.cumsum(np.concatenate([[0.0], rewards]))
-    at = np.arange(WINDOW, len(rewards) + 1, 16)
-    means = (sums[at] - sums[at - WINDOW]) / WINDOW
-    description = f"Mean reward of {WINDOW} decisions, from {means[0]:.3f} to {means[-1]:.3f}"
-    return charts.curves([charts.Series("mean reward", at.astype(float), means)], description, x_label="decisions")
+def _rewards_chart(journal: Journal, champions: Sequence[int]) -> Markup:
+    """Mean reward over time, a line for each version that has become the champion."""
+    hours, versions, rewards = np.array(journal.hours), np.array(journal.versions), np.array(journal.rewards)
+    bins = np.arange(0.0, hours.max() + BIN_H, BIN_H)
+    series, means = [], []
+    for colour, version in enumerate(champions, 1):
+        own = versions == version
+        count = np.histogram(hours[own], bins)[0]
+        total = np.histogram(hours[own], bins, weights=rewards[own])[0]
+        squares = np.histogram(hours[own], bins, weights=rewards[own] ** 2)[0]
+        with np.errstate(divide="ignore", invalid="ignore"):
+            mean = np.where(count >= LEAST, total / count, np.nan)
+            half = 1.96 * np.sqrt(np.maximum(squares / count - mean**2, 0.0) / count)
+        name = f"version {version}"
+        series.append(charts.Series(name, bins[:-1] + BIN_H / 2, mean, mean - half, mean + half, colour=colour))
+        means.append(f"{name} {rewards[own].mean():.3f}")
+    description = f"Mean reward of each champion over time; over all its decisions: {', '.join(means)}"
+    drawn = charts.curves(series, description, x_label="hours", y_range=(0.0, 0.0))
+    return charts.legend([(one.label, one.colour) for one in series]) + drawn

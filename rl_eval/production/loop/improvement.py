@@ -9,7 +9,7 @@ import numpy as np
 
 from rl_eval import domains, judged_policy, rollout, seeding
 from rl_eval.errors import InputError
-from rl_eval.production.loop.versions import champion_of, local_run
+from rl_eval.production.loop.versions import champion_number, local_run
 from rl_eval.production.parts import Parts
 from rl_eval.production.watch.figures import IMPROVEMENT
 from rl_eval.run import Run, environment_of, read_preprocessing
@@ -30,13 +30,13 @@ def measure_champion(parts: Parts) -> bool:
         return False
     document = parts.store.document(IMPROVEMENT)
     measured = list(document.body.get("champions", []))
-    number, run, _ = champion_of(parts)
+    number = champion_number(parts)
     if any(row["version"] == number for row in measured):
         return False
     first = measured[0]["version"] if measured else number
     difference = low = high = 0.0
     if first != number:
-        own, other = (returns(parts, of, count) for of in (run, local_run(parts, first)))
+        own, other = (returns(parts, of, count) for of in (local_run(parts, number), local_run(parts, first)))
         if own.shape != other.shape:
             raise InputError(f"versions {number} and {first} play other episodes: start a new `name`")
         paired = own - other
@@ -49,7 +49,9 @@ def measure_champion(parts: Parts) -> bool:
 
 
 def returns(parts: Parts, run: Run, count: int) -> np.ndarray:
-    """`[E]` returns of a policy on the reference episodes, the same for all: the validation part of the environment.
+    """`[E]` returns of a policy, as it is served, on the reference episodes: the validation part of the environment.
+
+    Actions are drawn, as servers draw them.
 
     Raises:
         InputError: the environment cannot be played here.
@@ -66,7 +68,7 @@ def returns(parts: Parts, run: Run, count: int) -> np.ndarray:
     vector = domains.make(config, n_envs=copies, part="validation", autoreset=False)
     try:
         judged = judged_policy.load(run.path, config, vector)
-        episodes = rollout.play(_WithRewards(vector), judged, seeds=seeds)  # type: ignore[arg-type]
+        episodes = rollout.play(_WithRewards(vector), judged, seeds=seeds, greedy=False)  # type: ignore[arg-type]
     finally:
         vector.close()
     return episodes.per_episode(_REWARD)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from rl_eval.production import review_queue
-from rl_eval.production.loop.versions import champion_of
+from rl_eval.production.loop.versions import champion_number
 from rl_eval.production.parts import Parts
 from rl_eval.production.review import ReviewBound, calibrate
 from rl_eval.production.watch.figures import BOUND
@@ -27,16 +27,20 @@ def calibrate_champion(parts: Parts, now: float) -> ReviewBound | None:
     """
     if parts.config.loop.wrong_below is None:
         return None
-    number, _, source = champion_of(parts)
-    registered = datetime.datetime.fromisoformat(parts.registry.version(number).at).timestamp()
-    since = max(registered, now - parts.config.privacy.retention)
+    number = champion_number(parts)
     document = parts.store.document(BOUND)
     body = document.body
     same = body.get("champion") == number
+    rewards = parts.store.counts().get("rewards", 0)
+    if same and rewards - body["rewards"] < (GROWTH - 1) * body["decisions"]:
+        return _bound(body)  # before anything else is read: this is done in every turn
+    champion = parts.registry.version(number)
+    registered = datetime.datetime.fromisoformat(champion.at).timestamp()
+    since = max(registered, now - parts.config.privacy.retention)
     outcomes = [
         outcome
         for outcome in parts.store.outcomes(after=(since, ""), limit=MOST)
-        if outcome.version in (source.policy.version, str(number))
+        if outcome.version in (champion.lineage.policy, str(number))
         and outcome.reward is not None
         and outcome.confidence is not None
         and not outcome.shadow
@@ -49,7 +53,8 @@ def calibrate_champion(parts: Parts, now: float) -> ReviewBound | None:
         np.array([(outcome.reward or 0.0) < parts.config.loop.wrong_below for outcome in outcomes]),
         error=section.error, delta=section.delta, coverage=section.coverage,
     )  # fmt: skip
-    values = {**bound.to_json(), "champion": number, "policy": source.policy.version, "at": now}
+    values = {**bound.to_json(), "champion": number, "policy": champion.lineage.policy, "at": now,
+              "rewards": rewards}  # fmt: skip
     if parts.store.swap_document(document.number, values, BOUND):
         parts.audit.append("review_bound", "loop", values)
     return bound

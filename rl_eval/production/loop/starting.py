@@ -17,7 +17,7 @@ from rl_eval.production.canary.row import Row
 from rl_eval.production.drift import drifted_features
 from rl_eval.production.loop.champion_observations import champion_observations
 from rl_eval.production.loop.experience import observations
-from rl_eval.production.loop.versions import champion_of
+from rl_eval.production.loop.versions import champion_of, feature_names
 from rl_eval.production.parts import Parts
 from rl_eval.production.registry import CHALLENGER, CHAMPION
 from rl_eval.production.states import RefusedEventError, next_state
@@ -64,7 +64,7 @@ class Starter:
         if reason is None:
             return None
         if (obstacle := self._obstacle()) is not None:
-            self.held_back = f"a training is due ({reason}), and begins once no roll-out runs: {obstacle}"
+            self.held_back = f"a training is due ({reason}), and begins later: {obstacle}"
             return None
         if (training := self._start(reason)) is not None:
             self._schedule.began(now, reason)
@@ -76,7 +76,7 @@ class Starter:
         try:
             next_state(row.state, "train")
         except RefusedEventError:
-            return f"it is {row.state}"
+            return f"the roll-out is {row.state}"
         challenger = self._parts.registry.aliases().get(CHALLENGER)
         return None if challenger is None else f"version {challenger} is the challenger"
 
@@ -118,7 +118,8 @@ class Starter:
         if len(recent):
             if recent.shape[1] != reference.shape[1]:
                 raise InputError(f"traffic has {recent.shape[1]} features, and the champion takes {reference.shape[1]}")
-            names = parts.config.quality.features
+            names = feature_names(parts, run)
+            names = names if len(names) == reference.shape[1] else []
             drifted = drifted_features(reference, recent, names, share=config.drift_share, alpha=config.drift_alpha)
             features = [{"name": one.name, "distance": one.distance, "p": one.p, "reference": one.reference,
                          "recent": one.recent} for one in drifted[:SHOWN_FEATURES]]  # fmt: skip

@@ -8,7 +8,7 @@ from pathlib import Path
 from rl_eval.errors import InputError
 from rl_eval.production.parts import Parts
 from rl_eval.production.registry import CHALLENGER, CHAMPION, Lineage, Version
-from rl_eval.run import Run, read_run
+from rl_eval.run import Run, read_preprocessing, read_run
 from rl_eval.serving import source as sources
 from rl_eval.serving.source import Source
 
@@ -50,15 +50,25 @@ def load_source(parts: Parts, run: Run) -> Source:
     return sources.load(str(run.path.resolve()), seed=0, trust=parts.config.serve.trust)
 
 
+def champion_number(parts: Parts) -> int:
+    """The number of the champion.
+
+    Raises:
+        InputError: there is none, or the registry is away.
+    """
+    number = parts.registry.aliases().get(CHAMPION)
+    if number is None:
+        raise InputError(f"{parts.registry.label} has no champion: `rl-eval production register CONFIG RUN` makes one")
+    return number
+
+
 def champion_of(parts: Parts) -> tuple[int, Run, Source]:
     """The number, run and policy of the champion.
 
     Raises:
         InputError: there is none, it was changed, or the registry is away.
     """
-    number = parts.registry.aliases().get(CHAMPION)
-    if number is None:
-        raise InputError(f"{parts.registry.label} has no champion: `rl-eval production register CONFIG RUN` makes one")
+    number = champion_number(parts)
     run = local_run(parts, number)
     return number, run, load_source(parts, run)
 
@@ -103,6 +113,18 @@ def require_same_spaces(candidate: Source, champion: Source) -> None:
                 f"{candidate.name} {name} {one}, and the champion {other}: servers cannot exchange them, so register "
                 "it under another `name`"
             )
+
+
+def feature_names(parts: Parts, run: Run) -> list[str]:
+    """The names of an observation's numbers: of the config, else as the run's preprocessing names its columns.
+
+    Raises:
+        InputError: the run is damaged.
+    """
+    if parts.config.quality.features:
+        return list(parts.config.quality.features)
+    fitted = read_preprocessing(run) or {}
+    return [str(name) for name in fitted.get("columns", fitted.get("features", ()))]
 
 
 def action_names(parts: Parts) -> list[str]:

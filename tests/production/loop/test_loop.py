@@ -46,7 +46,8 @@ def test_a_copy_that_somebody_changed_is_taken_anew_and_a_changed_version_refuse
     weights.write_bytes(weights.read_bytes()[:-1] + b"\x7f")
     with pytest.raises(InputError, match="was changed"):
         local_run(parts, 1)
-    assert "was changed" in Loop(parts, lambda _: None).turn().failures["review"]
+    collect(parts, 250)
+    assert "was changed" in Loop(parts, lambda _: None).turn().failures["training"]
 
 
 def test_held_out_experience_is_a_share_by_unit_and_never_learned_from(parts):
