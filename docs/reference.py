@@ -18,6 +18,7 @@ from rl_eval.evidence import RATIO_METRICS
 from rl_eval.gates import SuiteSpec
 from rl_eval.metrics import Metric, list_metrics
 from rl_eval.policy import SOURCES
+from rl_eval.production import states
 
 FOLDER = Path(__file__).with_name("reference")
 NOTE = "<!-- Written by `python docs/reference.py`. Change the code or its comments, then run it again. -->\n"
@@ -159,6 +160,15 @@ def service_bugs_page() -> str:
     )
 
 
+def rollout_states_page() -> str:
+    """Every state of a roll-out, and the events that lead from one to another."""
+    text = (
+        "# States of a roll-out\n\nEach row is a state, each column an event, each cell the next state. Events without "
+        "a cell are refused. [Production](../production.md#roll-out) describes roll-outs.\n\n"
+    )
+    return f"{text}{states.table_text()}\n\n{states.diagram_text()}\n"
+
+
 def routes_page() -> str:
     """The routes of the policy server, from its OpenAPI schema."""
     from rl_eval.serving.openapi import schema
@@ -204,6 +214,7 @@ PAGES: dict[str, Callable[[], str]] = {
     "routes.md": routes_page,
     "shop-defects.md": shop_defects_page,
     "service-bugs.md": service_bugs_page,
+    "rollout-states.md": rollout_states_page,
 }
 
 

@@ -1,7 +1,6 @@
 """The roll-out's states: every event in every state, against a table written by hand."""
 
 import itertools
-from pathlib import Path
 
 import pytest
 
@@ -70,9 +69,3 @@ def test_the_challenger_gets_all_units_only_step_by_step_or_by_a_person():
 def test_a_training_starts_only_where_no_roll_out_runs_and_changes_nothing():
     assert {state for state in states.STATES if "train" in states.TABLE[state]} == {"idle"}
     assert states.next_state("idle", "train") == "idle"
-
-
-def test_the_page_shows_the_table():
-    page = (Path(__file__).resolve().parents[2] / "docs" / "production.md").read_text(encoding="utf-8")
-    assert states.table_text() in page
-    assert states.diagram_text() in page
