@@ -128,7 +128,7 @@ def occlusion(
     observations: np.ndarray,
     actions: np.ndarray,
     probability: np.ndarray,
-    columns: Mapping[str, slice],
+    columns: Mapping[str, np.ndarray],
     typical: np.ndarray,
 ) -> list[list[tuple[str, float]]]:
     """For each row the three columns whose values change the probability of its action most, the largest first.

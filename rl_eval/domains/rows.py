@@ -41,12 +41,12 @@ class RowReader(ABC):
 
     Attributes:
         observation_space, action_space: of one row; actions are Discrete.
-        columns: column of the data -> the columns of the observation that are made from it.
+        columns: column of the data -> the columns of the observation that are made from it, integers.
     """
 
     observation_space: gymnasium.Space
     action_space: gymnasium.spaces.Discrete
-    columns: Mapping[str, slice]
+    columns: Mapping[str, np.ndarray]
 
     @abstractmethod
     def chunks(self, source: Path | BinaryIO, keep: Sequence[str]) -> Iterator[RowChunk]:

@@ -107,7 +107,7 @@ def test_chunks_change_nothing(run, tmp_path, monkeypatch, capsys):
     flows(40).write_csv(tmp_path / "new.csv")
     assert main(["score", str(run), str(tmp_path / "new.csv"), "--why"]) == 0
     whole = capsys.readouterr().out
-    monkeypatch.setattr("rl_eval.domains.threat.row_stream.CHUNK_ROWS", 7)
+    monkeypatch.setattr("rl_eval.domains.threat.row_chunks.CHUNK_ROWS", 7)
     assert main(["score", str(run), str(tmp_path / "new.csv"), "--why"]) == 0
     assert capsys.readouterr().out == whole
 

@@ -1,11 +1,12 @@
-"""Columns that a policy should rather not see: one value a row, as ids have, or the label in another form."""
+"""Notes on the columns of a file: how they were read, and which of them a policy should rather not see."""
 
 from __future__ import annotations
 
 import numpy as np
 
 from rl_eval.domains.threat.flow_table import Table
-from rl_eval.formatting import brief, percent
+from rl_eval.domains.threat.preprocess import Preprocessing
+from rl_eval.formatting import brief, percent, quantity
 
 NEARLY_UNIQUE = 0.95  # distinct values a row
 ORDERED = 0.95  # steps from one row to the next that go up, or down
@@ -14,6 +15,35 @@ MIN_ROWS = 100
 MAX_ROWS = 100_000
 MIN_LEVEL_ROWS = 5  # a rarer value predicts by chance
 MAX_LEVELS = 1_000  # of a number, to be taken for a code
+MAX_NAMED = 12
+FIRST_TIME, LAST_TIME = 9e8, 4e9  # seconds since 1970: from 1998 to 2096
+TIME_UNITS = (1, 1e3, 1e6)  # a second has
+CONSTANT = "the same in every training row"
+
+
+def reading_notes(preprocessing: Preprocessing) -> tuple[str, ...]:
+    """Sentences on columns that are no features, and on those that were read as something else than they look."""
+    reading, notes = preprocessing.reading, []
+    if silent := silent_fields(preprocessing):
+        named = "; ".join(f"{brief(name, 60)} ({reason})" for name, reason in [*silent.items()][:MAX_NAMED])
+        more = f"; and {len(silent) - MAX_NAMED} more" if len(silent) > MAX_NAMED else ""
+        notes.append(f"{quantity(len(silent), 'column')} left out: {named}{more}")
+    kinds = {
+        "hour and weekday": [c.column for c in reading.typed if c.kind == "time" and c.weekday],
+        "hour": [c.column for c in reading.typed if c.kind == "time" and not c.weekday],
+        "seconds since the first time": [c.column for c in reading.typed if c.kind == "elapsed"],
+        "class of the IP address": [c.column for c in reading.typed if c.kind == "address"],
+    }
+    if read := [f"{', '.join(brief(name, 60) for name in names)} as {kind}" for kind, names in kinds.items() if names]:
+        notes.append(f"read {'; '.join(read)}: name a column in env.ignore to leave it out")
+    return tuple(notes)
+
+
+def silent_fields(preprocessing: Preprocessing) -> dict[str, str]:
+    """Column or field that no observation shows -> why."""
+    silent = {entry.column: entry.reason for entry in (*preprocessing.reading.left_out, *preprocessing.rare)}
+    derived = {name for column in preprocessing.reading.typed for name in (*column.numbers, *column.categories)}
+    return silent | {name: CONSTANT for name in preprocessing.dropped if name not in derived}
 
 
 def column_notes(train: Table) -> tuple[str, ...]:
@@ -31,10 +61,16 @@ def column_notes(train: Table) -> tuple[str, ...]:
     for name, values in columns:
         distinct, codes = np.unique(values, return_inverse=True)
         if len(distinct) >= NEARLY_UNIQUE * len(values):
-            if (distinct == np.rint(distinct)).all() or _follows_the_rows(values):
+            whole = distinct[np.isfinite(distinct)]
+            if (whole == np.rint(whole)).all() or _follows_the_rows(values):
+                is_time = name in sample.numeric_names and any(
+                    FIRST_TIME * unit <= whole.min(initial=np.inf) and whole.max(initial=0.0) <= LAST_TIME * unit
+                    for unit in TIME_UNITS
+                )
                 notes.append(
                     f"the column {brief(name, 80)!r} has {percent(len(distinct) / len(values))} distinct values, as "
                     "ids and times have: name it in env.ignore unless it is a measurement"
+                    + (", or in env.times to read its hour and weekday" if is_time else "")
                 )
                 continue
             accuracy = threshold_accuracy(values, sample.label)
@@ -52,7 +88,7 @@ def column_notes(train: Table) -> tuple[str, ...]:
 
 def _follows_the_rows(values: np.ndarray) -> bool:
     """Whether numbers `[R]` rise from row to row, or fall, nearly always."""
-    rising = float((np.diff(values) > 0).mean())
+    rising = float((values[1:] > values[:-1]).mean())
     return not 1.0 - ORDERED < rising < ORDERED
 
 

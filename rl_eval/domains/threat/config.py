@@ -23,17 +23,29 @@ class Config(EnvConfig):
     """The defaults are those of `conf/env/threat.yaml`, key by key."""
 
     name: Literal["threat"] = "threat"
-    data: Literal["synthetic", "nsl_kdd", "unsw_nb15", "csv"] = Field("synthetic", description="source of the flows")
+    data: Literal["synthetic", "nsl_kdd", "unsw_nb15", "csv"] = Field(
+        "synthetic", description="source of the flows; csv: a file of your own of any format that is read"
+    )
     path: str | None = Field(None, description="file or folder of the data; synthetic needs none")
     test_path: str | None = Field(None, description="csv: file of the test part; null: a share of env.path")
-    label: str | None = Field(None, description="csv: the label column")
+    label: str | None = Field(None, description="csv: the label column; of EVE, alert: whether Suricata raised one")
     category: str | None = Field(None, description="csv: the column of the attack type; null: the label itself")
-    benign_labels: tuple[str, ...] | None = Field(None, description="csv: label values that mean benign")
+    benign_labels: tuple[str, ...] | None = Field(
+        None, description="csv: label values that mean benign; * stands for any text"
+    )
     threat_labels: tuple[str, ...] | None = Field(
-        None, description="csv: label values that mean threat; ['*']: any that is not benign"
+        None, description="csv: label values that mean threat, likewise; ['*']: any that is not benign"
     )
     categorical: tuple[str, ...] = Field((), description="csv: columns to read as categories though they look numeric")
-    ignore: tuple[str, ...] = Field((), description="csv: columns that are not features (ids, timestamps)")
+    times: tuple[str, ...] = Field(
+        (), description="csv: columns to read as times though they look numeric (seconds since 1970)"
+    )
+    ignore: tuple[str, ...] = Field((), description="csv: columns that are not features")
+    missing: Literal["error", "median", "indicator"] = Field(
+        "error",
+        description="numbers that are missing or infinite: refused; median: the median of training, and the end of the "
+        "range; indicator: likewise, and a column that says where one was missing",
+    )
     split: Literal["hash", "time"] = Field(
         "hash",
         description="csv: parts by a hash of the fields, so that equal flows stay together, or by time, latest last",

@@ -1,31 +1,30 @@
-"""`env.data=csv`: read any CSV or Parquet file of flows; the label column is named, types are inferred."""
+"""`env.data=csv`: read a file of flows of one's own; the label column is named, what the others are is inferred."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
-import polars as pl
-
+from rl_eval.domains.threat.columns.fields import order_of_time, table_of
+from rl_eval.domains.threat.columns.reading import Choices, read_columns
 from rl_eval.domains.threat.config import Config
-from rl_eval.domains.threat.flow_table import Table
-from rl_eval.domains.threat.table_files import Sheet, existing_file, read_csv, read_parquet
+from rl_eval.domains.threat.flow_table import Reading, Table
+from rl_eval.domains.threat.formats.eve import ALERT, events_of, only_events, with_alerts
+from rl_eval.domains.threat.formats.json_lines import EVENT
+from rl_eval.domains.threat.formats.sheet import Sheet
+from rl_eval.domains.threat.formats.table_reader import read_sheet
+from rl_eval.domains.threat.labels import BENIGN, THREAT, binary_label
 from rl_eval.errors import InputError
 
-BENIGN = ("0", "false", "no", "benign", "normal", "legitimate", "background")
-THREAT = ("1", "true", "yes", "threat", "attack", "malicious", "malware", "anomaly", "anomalous")
-# A column with a smaller share of numbers is a category; with a larger one, other cells are errors.
-NUMERIC_SHARE = 0.5
+MAX_CATEGORIES = 32_767  # of attacks, as int16
 
 
 def files(config: Config) -> tuple[Path, ...]:
     """The file, and that of the test part where there is one."""
     if not config.path:
         raise InputError(
-            "env.data=csv needs env.path and env.label: give a CSV or Parquet file and the name of its label "
-            "column, such as env.path=flows.csv env.label=is_attack"
+            "env.data=csv needs env.path and env.label: give a file of flows and the name of its label column, such as "
+            "env.path=flows.csv env.label=is_attack; `rl-eval threat inspect FILE` shows what is in one"
         )
     path = existing_file(Path(config.path))
     if config.test_path is None:
@@ -36,129 +35,100 @@ def files(config: Config) -> tuple[Path, ...]:
     return path, test
 
 
+def existing_file(path: Path, key: str = "env.path") -> Path:
+    """The path, if it is a file.
+
+    Raises:
+        InputError: a missing file, or a folder.
+    """
+    if path.is_file():
+        return path
+    what = "is a folder, and a file is needed" if path.is_dir() else "does not exist"
+    raise InputError(f"{path} {what}: set {key} to a file that does")
+
+
 def read(config: Config) -> tuple[Table, Table | None]:
     """The flows of the file, and those of the test file where there is one."""
     path, *test_paths = files(config)
-    sheet = _sheet(path)
+    sheet, events = flows_of(path, config.label)
     if not config.label:
         raise InputError(
             f"env.data=csv needs env.label, the name of the label column; {path} has {', '.join(sheet.frame.columns)}"
         )
-    for name in (*config.ignore, *config.categorical):
-        sheet.column(name, "env.ignore or env.categorical")
+    reading = reading_of(sheet, config, events)
+    table = _table(sheet, reading, config)
     if config.time_column is not None:
-        sheet.column(config.time_column, "env.time_column")
-    no_features = {config.label, config.category or config.label, config.time_column, *config.ignore}
-    features = [name for name in sheet.frame.columns if name not in no_features]
-    if not features:
-        raise InputError(f"{path} has no columns but the label: at least one feature is needed")
-    table = _table(sheet, features, set(config.categorical), config)
-    if config.time_column is not None:
-        table = replace(table, time=sheet.times(config.time_column))
+        table = replace(table, time=order_of_time(sheet, config.time_column))
     if not test_paths:
         return table, None
-    sheet = _sheet(test_paths[0])
-    if missing := [name for name in features if name not in sheet.frame.columns]:
+    sheet, _ = flows_of(test_paths[0], config.label, events)
+    if missing := [name for name in reading.columns if name not in sheet.frame.columns]:
         raise InputError(
             f"{sheet.path} lacks the column{'s' * (len(missing) > 1)} {', '.join(missing)}, which {path} has: "
             "add them, or leave them out with env.ignore"
         )
-    return table, _table(sheet, features, set(table.categorical_names), config, infer=False)
+    return table, _table(sheet, reading, config)
 
 
-def _sheet(path: Path) -> Sheet:
-    return read_parquet(path) if path.suffix.lower() in {".parquet", ".pq"} else read_csv(path)
+def flows_of(path: Path, label: str | None, events: tuple[str, ...] | None = None) -> tuple[Sheet, tuple[str, ...]]:
+    """The rows of a file that are flows to decide on, and of EVE the types of events that they are.
+
+    Args:
+        events: those types, where another file has decided.
+    """
+    sheet = read_sheet(path)
+    if not sheet.layout.format.endswith("EVE JSON") or EVENT not in sheet.frame.columns:
+        return sheet, ()
+    sheet = with_alerts(sheet)
+    events = events_of(sheet, label) if events is None else events
+    return only_events(sheet, events), events
 
 
-def _table(
-    sheet: Sheet, features: Sequence[str], categorical: Collection[str], config: Config, *, infer: bool = True
-) -> Table:
+def reading_of(sheet: Sheet, config: Config, events: tuple[str, ...]) -> Reading:
+    """What each column is.
+
+    Raises:
+        InputError: a key names a column that is not there, or nothing is a feature.
+    """
+    for key in ("ignore", "categorical", "times"):
+        for name in getattr(config, key):
+            sheet.column(name, f"env.{key}")
+    if config.time_column is not None:
+        sheet.column(config.time_column, "env.time_column")
+    if config.category is not None:
+        sheet.column(config.category, "env.category")
+    no_features = {config.label, category_column(sheet, config), config.time_column, *config.ignore}
+    features = [name for name in sheet.frame.columns if name not in no_features]
+    choices = Choices(
+        categorical=config.categorical,
+        times=config.times,
+        missing_allowed=config.missing != "error",
+        label=config.label,
+        known=config.preprocessing,
+    )
+    return read_columns(sheet, features, choices, events)
+
+
+def category_column(sheet: Sheet, config: Config) -> str:
+    """The column of the attack type: as the config says, what an alert says of itself, or the label."""
+    assert config.label is not None
+    of_alerts = "alert.category"
+    if config.category is None and config.label == ALERT and of_alerts in sheet.frame.columns:
+        return of_alerts
+    return config.category or config.label
+
+
+def _table(sheet: Sheet, reading: Reading, config: Config) -> Table:
     benign = BENIGN if config.benign_labels is None else config.benign_labels
     threat = THREAT if config.threat_labels is None else config.threat_labels
     assert config.label is not None
     label = binary_label(sheet, config.label, benign, threat)
-    category = config.category or config.label
+    category = category_column(sheet, config)
     sheet.column(category, "env.category")
     names, codes = sheet.levels(category)
-    return sheet_table(sheet, features, categorical, label, names, codes, infer=infer)
-
-
-def binary_label(
-    sheet: Sheet, column: str, benign: Sequence[str], threat: Sequence[str], *, fixed: bool = False
-) -> np.ndarray:
-    """`[R]` int8, 1 for a threat; letter case does not matter.
-
-    Args:
-        benign, threat: the values of each class; `*` among the threats means any other value.
-        fixed: whether the format defines the values, so that a config cannot change them.
-
-    Raises:
-        InputError: no such column, or a label value that is neither benign nor a threat.
-    """
-    sheet.column(column, "env.label")
-    names, codes = sheet.levels(column)
-    zero, one = ({value.lower() for value in values} for values in (benign, threat))
-    # A float column has 0.0 and 1.0 for 0 and 1.
-    keys = [name.lower().removesuffix(".0") for name in names]
-    value = [0 if key in zero else 1 if key in one or ("*" in one and key) else -1 for key in keys]
-    label = np.array(value, np.int8)[codes]
-    unknown = np.flatnonzero(label < 0)
-    if len(unknown):
-        label_value = names[codes[unknown[0]]]
-        advice = "" if fixed else (
-            "; set env.benign_labels and env.threat_labels (threat_labels=['*'] takes any other value)"
-        )  # fmt: skip
+    if len(names) > MAX_CATEGORIES:
         raise InputError(
-            f"{sheet.at(unknown[0])}: the label {label_value!r} in column {column!r} is unknown: benign is "
-            f"{'/'.join(benign)}, threat is {'/'.join(threat)}{advice}"
+            f"{sheet.path}: the column {category!r} has {len(names):,} different values, and at most "
+            f"{MAX_CATEGORIES:,} types of attacks are taken: set env.category to a column with fewer"
         )
-    return label
-
-
-def sheet_table(
-    sheet: Sheet,
-    features: Sequence[str],
-    categorical: Collection[str],
-    label: np.ndarray,
-    category_names: tuple[str, ...],
-    category: np.ndarray,
-    *,
-    infer: bool = True,
-) -> Table:
-    """The flows of a sheet, each feature numeric or categorical.
-
-    Args:
-        categorical: features that are always categories.
-        infer: whether to infer the type of the others from their cells; else they are numbers.
-    """
-    kinds = {name: name not in categorical and (not infer or _looks_numeric(sheet, name)) for name in features}
-    numeric = tuple(name for name in features if kinds[name])
-    texts = tuple(name for name in features if not kinds[name])
-    columns = [sheet.levels(name) for name in texts]
-    rows = len(sheet.frame)
-    return Table(
-        numeric_names=numeric,
-        numeric=np.stack([sheet.numbers(n) for n in numeric], axis=1) if numeric else np.zeros((rows, 0)),
-        categorical_names=texts,
-        levels=tuple(levels for levels, _ in columns),
-        codes=np.stack([codes for _, codes in columns], axis=1) if texts else np.zeros((rows, 0), np.int32),
-        label=label,
-        category_names=category_names,
-        category=category.astype(np.int16),
-    )
-
-
-def _looks_numeric(sheet: Sheet, name: str) -> bool:
-    series = sheet.frame[name]
-    if series.dtype.is_numeric() or series.dtype == pl.Boolean:
-        return True
-    if series.dtype == pl.String:
-        filled = series.drop_nulls().str.strip_chars().replace("", None).drop_nulls()
-        numbers = filled.cast(pl.Float64, strict=False).is_not_null().sum()
-        return bool(len(filled)) and numbers >= NUMERIC_SHARE * len(filled)
-    if series.dtype in (pl.Categorical, pl.Enum):
-        return False
-    raise InputError(
-        f"{sheet.path}: the column {name!r} holds {series.dtype}, and numbers, booleans and text are read: "
-        f"add it to env.ignore"
-    )
+    return table_of(sheet, reading, label, names, codes, missing_allowed=config.missing != "error")

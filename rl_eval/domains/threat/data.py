@@ -13,7 +13,7 @@ import numpy as np
 
 from rl_eval.domains.file_stamps import file_stamp
 from rl_eval.domains.threat import preprocess, synthetic
-from rl_eval.domains.threat.column_check import column_notes
+from rl_eval.domains.threat.column_check import column_notes, reading_notes
 from rl_eval.domains.threat.config import Config
 from rl_eval.domains.threat.flow_table import Table, partition_hashes, row_hashes
 from rl_eval.domains.threat.preprocess import Preprocessing
@@ -114,13 +114,15 @@ def _load_dataset(config_json: str, stamps: tuple) -> FlowDataset:
         _check_both_classes(table, part, config)
     fitted = config.preprocessing
     preprocessing = (
-        preprocess.fit(tables["train"]) if fitted is None else preprocess.apply_fitted(fitted, tables["train"])
+        preprocess.fit(tables["train"], missing=config.missing)
+        if fitted is None
+        else preprocess.apply_fitted(fitted, tables["train"])
     )
     return FlowDataset(
         {part: _flow_set(table, preprocessing, config) for part, table in tables.items()},
         tables["train"].category_names,
         preprocessing,
-        column_notes(tables["train"]) if config.data == "csv" else (),
+        (*reading_notes(preprocessing), *column_notes(tables["train"])) if config.data == "csv" else (),
     )
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Sequence
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -18,12 +19,25 @@ class _StrictModel(BaseModel):
 
 
 class Numeric(_StrictModel):
-    """One numeric field: `(asinh(x / scale) - mean) / std`, without the asinh where `scale` is None."""
+    """One numeric field: `(asinh(x / scale) - mean) / std`, without the asinh where `scale` is None.
+
+    Attributes:
+        median: takes the place of a missing value; None: none may be missing.
+        indicator: whether a column of its own says where a value was missing.
+    """
 
     name: str
     scale: _Positive | None
     mean: _Finite
     std: _Positive
+    median: _Finite | None = None
+    indicator: bool = False
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Numeric:
+        if self.indicator and self.median is None:
+            raise ValueError(f"the field {self.name!r} has an indicator of missing values, and no median for them")
+        return self
 
 
 class Categorical(_StrictModel):
@@ -33,13 +47,68 @@ class Categorical(_StrictModel):
     levels: tuple[str, ...]
 
 
+class TypedColumn(_StrictModel):
+    """A column of a file whose cells are read as something else than a number or a category.
+
+    Attributes:
+        kind: `time`: hour and weekday; `elapsed`: seconds since the column `since`; `address`: class and version.
+        day_first: whether dates such as 07/08/2026 begin with the day; None where that makes no difference.
+        weekday: whether the day of the week is known, which it is not where day and month cannot be told apart.
+    """
+
+    column: str
+    kind: Literal["time", "elapsed", "address"]
+    since: str | None = None
+    day_first: bool | None = None
+    weekday: bool = True
+
+    @model_validator(mode="after")
+    def _consistent(self) -> TypedColumn:
+        if (self.kind == "elapsed") != (self.since is not None):
+            raise ValueError(f"the column {self.column!r} is {self.kind}, and `since` goes with elapsed alone")
+        return self
+
+    @property
+    def numbers(self) -> tuple[str, ...]:
+        """The numeric fields that are made of it."""
+        return tuple(f"{self.column}:{suffix}" for suffix in self._suffixes)
+
+    @property
+    def categories(self) -> tuple[str, ...]:
+        """The categorical fields that are made of it."""
+        return (f"{self.column}:class",) if self.kind == "address" else ()
+
+    @property
+    def _suffixes(self) -> tuple[str, ...]:
+        if self.kind == "time":
+            return ("hour_sin", "hour_cos", *(("weekday_sin", "weekday_cos") if self.weekday else ()))
+        return ("elapsed",) if self.kind == "elapsed" else ("version",)
+
+
+class LeftOut(_StrictModel):
+    """A column of a file, or a field, that is not observed, and why in a few words."""
+
+    column: str
+    reason: str
+
+
 class FittedPreprocessing(_StrictModel):
-    """Which fields become which columns, and how; `dropped` were constant in training."""
+    """Which fields become which columns, and how.
+
+    Attributes:
+        dropped: fields that were constant in training.
+        typed: columns that fields are made of. All other fields are columns of the same name.
+        left_out: columns of the file that are no fields, and fields whose values are all rare in training.
+        events: of EVE, the types of events that are flows to decide on.
+    """
 
     numeric: tuple[Numeric, ...]
     categorical: tuple[Categorical, ...]
     dropped: tuple[str, ...]
     clip: float
+    typed: tuple[TypedColumn, ...] = ()
+    left_out: tuple[LeftOut, ...] = ()
+    events: tuple[str, ...] = ()
 
     @model_validator(mode="after")
     def _consistent(self) -> FittedPreprocessing:
@@ -51,7 +120,13 @@ class FittedPreprocessing(_StrictModel):
         return self
 
 
-def column_names(numeric: tuple[Numeric, ...], categorical: tuple[Categorical, ...]) -> tuple[str, ...]:
+def indicator_name(field: str) -> str:
+    """The column that says where a value of a field was missing."""
+    return f"{field}=<missing>"
+
+
+def column_names(numeric: Sequence[Numeric], categorical: Sequence[Categorical]) -> tuple[str, ...]:
     """The name of every column of an observation, `[D]`."""
     levels = [f"{field.name}={level}" for field in categorical for level in (*field.levels, "<other>")]
-    return (*(field.name for field in numeric), *levels)
+    indicators = [indicator_name(field.name) for field in numeric if field.indicator]
+    return (*(field.name for field in numeric), *indicators, *levels)

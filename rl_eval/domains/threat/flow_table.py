@@ -6,7 +6,29 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from rl_eval.domains.threat.fitted_preprocessing import LeftOut, TypedColumn
 from rl_eval.hashing import hash_columns, hash_text, mix64
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How the fields of flows come from the columns of a file, in the order of the columns.
+
+    Attributes:
+        columns: those that fields are made of.
+        numbers: those of them that are a numeric field each; those in `typed` are several; the others are categories.
+        left_out: columns that no field is made of.
+        events: of EVE, the types of events that are rows.
+    """
+
+    columns: tuple[str, ...] = ()
+    numbers: frozenset[str] = frozenset()
+    typed: tuple[TypedColumn, ...] = ()
+    left_out: tuple[LeftOut, ...] = ()
+    events: tuple[str, ...] = ()
+
+
+NOT_READ = Reading()  # of flows that were not read from a file
 
 
 @dataclass(frozen=True)
@@ -14,12 +36,13 @@ class Table:
     """R flows with C numeric and K categorical fields.
 
     Attributes:
-        numeric: `[R, C]` float64, finite.
+        numeric: `[R, C]` float64; NaN where a value is missing.
         levels: for each categorical field its distinct values.
         codes: `[R, K]` int32, each flow's index into `levels`.
         label: `[R]` int8, 1 for a threat.
         category: `[R]` int16, index into `category_names`: attack type or family.
         time: `[R]` numbers that order the flows in time; None where the time is not known. It is not a field.
+        reading: how the fields were read from a file; empty where they were not.
     """
 
     numeric_names: tuple[str, ...]
@@ -31,6 +54,7 @@ class Table:
     category_names: tuple[str, ...]
     category: np.ndarray = field(repr=False)
     time: np.ndarray | None = field(default=None, repr=False)
+    reading: Reading = field(default=NOT_READ, repr=False)
 
     def __len__(self) -> int:
         return len(self.label)
@@ -75,7 +99,9 @@ def partition_hashes(table: Table) -> np.ndarray:
 def _columns(table: Table) -> list[np.ndarray]:
     """Numbers as they are, and categories as the hashes of their levels, each `[R]` of 64 bits."""
     level_hashes = [np.array([hash_text(level) for level in levels], np.uint64) for levels in table.levels]
+    numeric = table.numeric + 0.0  # makes -0.0 equal to 0.0
+    numeric[np.isnan(numeric)] = np.nan  # all with the same bits
     return [
-        *(table.numeric + 0.0).T,  # + 0.0 makes -0.0 equal to 0.0
+        *numeric.T,
         *(hashes[codes] for hashes, codes in zip(level_hashes, table.codes.T, strict=True)),
     ]

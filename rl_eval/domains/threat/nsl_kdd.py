@@ -10,10 +10,11 @@ from pathlib import Path
 
 import numpy as np
 
+from rl_eval.domains.threat.columns.fields import table_of
 from rl_eval.domains.threat.config import Config
-from rl_eval.domains.threat.csv_data import sheet_table
-from rl_eval.domains.threat.flow_table import Table
-from rl_eval.domains.threat.table_files import existing_file, read_csv
+from rl_eval.domains.threat.csv_data import existing_file
+from rl_eval.domains.threat.flow_table import Reading, Table
+from rl_eval.domains.threat.formats.table_reader import read_sheet
 from rl_eval.errors import InputError, nearest
 
 TRAIN, TEST = "KDDTrain+.txt", "KDDTest+.txt"
@@ -55,11 +56,11 @@ def files(config: Config) -> tuple[Path, ...]:
 def read(config: Config) -> tuple[Table, Table]:
     """Flows to learn from (`KDDTrain+`) and the published test set (`KDDTest+`)."""
     train, test = files(config)
-    return _read(train), _read(test)
+    return _read(train, config), _read(test, config)
 
 
-def _read(path: Path) -> Table:
-    sheet = read_csv(path, names={42: [*FEATURES, "label"], 43: [*FEATURES, "label", "difficulty"]})
+def _read(path: Path, config: Config) -> Table:
+    sheet = read_sheet(path, headerless={42: [*FEATURES, "label"], 43: [*FEATURES, "label", "difficulty"]})
     names, category = sheet.levels("label")
     for code, name in enumerate(names):
         if name != "normal" and name not in ATTACKS:
@@ -70,4 +71,5 @@ def _read(path: Path) -> Table:
             )
     label = np.array([name != "normal" for name in names], np.int8)[category]
     # All fields but three are numbers by definition, so anything else is an error in the file.
-    return sheet_table(sheet, FEATURES, set(CATEGORICAL), label, names, category, infer=False)
+    reading = Reading(FEATURES, frozenset(FEATURES) - set(CATEGORICAL))
+    return table_of(sheet, reading, label, names, category, missing_allowed=config.missing != "error")

@@ -14,8 +14,8 @@ from rl_eval.domains.rows import ExpectedCost, RowChunk, RowReader
 from rl_eval.domains.threat.config import ACTIONS, ALLOW, Config
 from rl_eval.domains.threat.data import FlowSet, load_dataset
 from rl_eval.domains.threat.fitted_preprocessing import FittedPreprocessing
-from rl_eval.domains.threat.flow_table import Table
-from rl_eval.domains.threat.preprocess import CLIP, Preprocessing
+from rl_eval.domains.threat.flow_table import Reading
+from rl_eval.domains.threat.preprocess import CLIP, of_fitted
 from rl_eval.extras import imports_of_extra
 from rl_eval.policy import Policy
 
@@ -26,11 +26,11 @@ _BATCH_FLOWS = 4096  # a call of the policy
 
 
 class FlowRows(RowReader):
-    """Reads CSV or Parquet with the columns that the run was trained on, in any order; other columns do not matter."""
+    """Reads files with the columns that the run was trained on, in any order; other columns do not matter."""
 
     def __init__(self, config: Config, fitted: FittedPreprocessing):
         self._config = config.model_copy(update={"preprocessing": fitted})
-        self._preprocessing = Preprocessing(fitted.numeric, fitted.categorical, fitted.dropped)
+        self._preprocessing = of_fitted(fitted)
         self.observation_space = Box(-CLIP, CLIP, (self._preprocessing.width,), np.float32)
         self.action_space = Discrete(len(ACTIONS))
         self.columns = _columns(fitted)
@@ -39,39 +39,43 @@ class FlowRows(RowReader):
         """The flows; NSL-KDD's files have no header, others have one."""
         with imports_of_extra("threat", "scoring flows"):
             from rl_eval.domains.threat import nsl_kdd
-            from rl_eval.domains.threat.row_stream import read_chunks
+            from rl_eval.domains.threat.columns.fields import table_of
+            from rl_eval.domains.threat.row_chunks import row_chunks
         headerless: Mapping[int, Sequence[str]] = {}
         if self._config.data == "nsl_kdd":
             names = (*nsl_kdd.FEATURES, "label", "difficulty")
             headerless = {width: names[:width] for width in (41, 42, 43)}
-        for sheet in read_chunks(source, tuple(dict.fromkeys((*self.columns, *keep))), headerless):
-            numeric = tuple(field.name for field in self._preprocessing.numeric)
-            categorical = tuple(field.name for field in self._preprocessing.categorical)
-            coded = [sheet.levels(name) for name in categorical]
-            rows = len(sheet.frame)
-            table = Table(
-                numeric_names=numeric,
-                numeric=np.stack([sheet.numbers(n) for n in numeric], axis=1) if numeric else np.zeros((rows, 0)),
-                categorical_names=categorical,
-                levels=tuple(levels for levels, _ in coded),
-                codes=np.stack([codes for _, codes in coded], axis=1) if coded else np.zeros((rows, 0), np.int32),
-                label=np.zeros(rows, np.int8),
-                category_names=("",),
-                category=np.zeros(rows, np.int16),
-            )
+        numbers = {field.name for field in self._preprocessing.numeric}
+        categories = {field.name for field in self._preprocessing.categorical}
+        typed = self._preprocessing.reading.typed
+        derived = {name for column in typed for name in (*column.numbers, *column.categories)}
+        reading = Reading(
+            columns=tuple(self.columns),
+            numbers=frozenset(numbers - derived),
+            typed=typed,
+            events=self._preprocessing.reading.events,
+        )
+        since = [column.since for column in typed if column.since and column.column in self.columns]
+        needed = dict.fromkeys((*self.columns, *since, *keep))
+        for sheet in row_chunks(source, tuple(needed), headerless, reading.events):
+            rows = len(sheet)
+            nothing = np.zeros(rows, np.int8)
+            table = table_of(sheet, reading, nothing, ("",), nothing, missing_allowed=self._config.missing != "error")
+            assert {*table.numeric_names, *table.categorical_names} >= numbers | categories
             kept = {name: sheet.text(name).to_list() for name in keep}
             observations = self._preprocessing.transform(table)
             yield RowChunk(sheet.lines.tolist(), observations, kept, self._unknown(observations))
 
     def _unknown(self, observations: np.ndarray) -> dict[str, int]:
         """Levels that the policy sees as one, `<other>`, and numbers so far out that they are clipped."""
-        counts = {
-            field.name: int((np.abs(observations[:, self.columns[field.name]]) >= CLIP).sum())
-            for field in self._preprocessing.numeric
-        }
-        for field in self._preprocessing.categorical:
-            counts[field.name] = int(observations[:, self.columns[field.name].stop - 1].sum())
-        return counts
+        odd = np.zeros(observations.shape, bool)
+        numbers = len(self._preprocessing.numeric)
+        odd[:, :numbers] = np.abs(observations[:, :numbers]) >= CLIP
+        place = self._preprocessing.width
+        for field in reversed(self._preprocessing.categorical):
+            odd[:, place - 1] = observations[:, place - 1] == 1.0
+            place -= len(field.levels) + 1
+        return {column: int(odd[:, places].any(axis=1).sum()) for column, places in self.columns.items()}
 
     def typical_observation(self) -> np.ndarray:
         """Medians of numbers and the most frequent values of categories, in the training part."""
@@ -79,9 +83,12 @@ class FlowRows(RowReader):
         typical = np.zeros(train.shape[1], np.float32)
         numbers = len(self._preprocessing.numeric)
         typical[:numbers] = np.median(train[:, :numbers], axis=0)
+        first = numbers + sum(field.indicator for field in self._preprocessing.numeric)
+        typical[numbers:first] = np.median(train[:, numbers:first], axis=0)
         for field in self._preprocessing.categorical:
-            place = self.columns[field.name]
-            typical[place.start + int(train[:, place].sum(axis=0).argmax())] = 1.0
+            width = len(field.levels) + 1
+            typical[first + int(train[:, first : first + width].sum(axis=0).argmax())] = 1.0
+            first += width
         return typical
 
     def expected_cost(self, policy: Policy) -> ExpectedCost:
@@ -139,11 +146,10 @@ def isotonic_regression(score: np.ndarray, label: np.ndarray) -> Callable[[np.nd
     return lambda new: share[np.searchsorted(steps, new)]
 
 
-def _columns(fitted: FittedPreprocessing) -> dict[str, slice]:
-    places = {field.name: slice(i, i + 1) for i, field in enumerate(fitted.numeric)}
-    first = len(fitted.numeric)
-    for field in fitted.categorical:
-        width = len(field.levels) + 1
-        places[field.name] = slice(first, first + width)
-        first += width
-    return places
+def _columns(fitted: FittedPreprocessing) -> dict[str, np.ndarray]:
+    """Column of the data -> the places of the observation that are made of it, integers."""
+    column_of = {name: c.column for c in fitted.typed for name in (*c.numbers, *c.categories)}
+    places: dict[str, list[int]] = {}
+    for place, field in enumerate(of_fitted(fitted).fields()):
+        places.setdefault(column_of.get(field, field), []).append(place)
+    return {name: np.array(indices) for name, indices in places.items()}

@@ -6,10 +6,12 @@ from pathlib import Path
 
 import numpy as np
 
+from rl_eval.domains.threat.columns.fields import table_of
 from rl_eval.domains.threat.config import Config
-from rl_eval.domains.threat.csv_data import binary_label, sheet_table
-from rl_eval.domains.threat.flow_table import Table
-from rl_eval.domains.threat.table_files import existing_file, read_csv
+from rl_eval.domains.threat.csv_data import existing_file
+from rl_eval.domains.threat.flow_table import Reading, Table
+from rl_eval.domains.threat.formats.table_reader import read_sheet
+from rl_eval.domains.threat.labels import binary_label
 from rl_eval.errors import InputError
 
 TRAIN, TEST = "UNSW_NB15_training-set.csv", "UNSW_NB15_testing-set.csv"
@@ -42,12 +44,12 @@ def files(config: Config) -> tuple[Path, ...]:
 
 def read(config: Config) -> tuple[Table, Table | None]:
     """Training flows and, if there are two files, the published test set."""
-    tables = [_read(path) for path in files(config)]
+    tables = [_read(path, config) for path in files(config)]
     return tables[0], tables[1] if len(tables) == 2 else None
 
 
-def _read(path: Path) -> Table:
-    sheet = read_csv(path)
+def _read(path: Path, config: Config) -> Table:
+    sheet = read_sheet(path)
     missing = [name for name in (*NUMERIC, *CATEGORICAL, "attack_cat", "label") if name not in sheet.frame.columns]
     if missing:
         raise InputError(
@@ -64,4 +66,5 @@ def _read(path: Path) -> Table:
             f"{sheet.at(row)}: label {label[row]} contradicts attack_cat {names[category[row]]!r}: "
             "0 goes with Normal and 1 with an attack"
         )
-    return sheet_table(sheet, [*NUMERIC, *CATEGORICAL], set(CATEGORICAL), label, names, category, infer=False)
+    reading = Reading((*NUMERIC, *CATEGORICAL), frozenset(NUMERIC))
+    return table_of(sheet, reading, label, names, category, missing_allowed=config.missing != "error")

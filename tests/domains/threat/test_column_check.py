@@ -76,8 +76,11 @@ def test_notes_come_from_the_file_of_the_config(tmp_path):
     ]
     (tmp_path / "flows.csv").write_text("\n".join(["id,size,seconds,date,attack_cat,label", *rows]))
     config = threat.Config(data="csv", path=str(tmp_path / "flows.csv"), label="label")
-    named = ["id", "seconds", "date", "attack_cat"]
-    assert [note.split("'")[1] for note in threat.DOMAIN.notes(config)] == named
-    clean = config.model_copy(update={"ignore": tuple(named)})
+    named = ["id", "seconds", "attack_cat"]
+    date, *others = threat.DOMAIN.notes(config)
+    assert date.startswith("read date as hour and weekday")
+    assert [note.split("'")[1] for note in others] == named
+    assert ["env.times" in note for note in others] == [False, True, False]
+    clean = config.model_copy(update={"ignore": ("date", *named)})
     assert threat.DOMAIN.notes(clean) == ()
     assert threat.DOMAIN.notes(threat.Config()) == ()

@@ -58,7 +58,7 @@ def test_quoted_cells_may_hold_commas_and_line_ends(tmp_path):
     [
         (["1,tcp,0", "2,udp", "3,tcp,1"], r"flows\.csv, line 3: 2 columns where 3 are expected"),
         (["1,tcp,0", "2,udp,1,9"], r"flows\.csv, line 3: 4 columns where 3 are expected"),
-        (["1,tcp,0", "", "2,udp,1"], r"flows\.csv, line 3: 1 column where 3 are expected"),
+        (["1,tcp,0", "", "2,udp"], r"flows\.csv, line 4: 2 columns where 3 are expected"),
         (["1,tcp,0", "2,udp,maybe"], r"flows\.csv, line 3: the label 'maybe' in column 'label' is unknown"),
         (["1,tcp,0", "2,udp,"], r"flows\.csv, line 3: the label '' in column 'label' is unknown"),
         (["1,tcp,0", ",udp,1"], r"flows\.csv, line 3: the column 'size' is empty where a finite number"),
@@ -80,12 +80,12 @@ def test_bad_rows_are_named(tmp_path, rows, message):
         (b"", r"flows\.csv is empty"),
         (b"\n\n", r"flows\.csv is empty"),
         (b"\xef\xbb\xbf\r\n", r"flows\.csv is empty"),
-        (b"size,proto,label\n1,\xff\xfe,0\n", r"flows\.csv, line 2: not UTF-8 text"),
+        (b"size,proto,label\n1,\xff\x81,0\n", r"flows\.csv, line 2: not UTF-8 text \(nor Windows-1252\)"),
+        (b"size,proto,label\n1,\xc3\xbc,0\n" + b"1,a,0\n" * (1 << 21) + b"1,\xff,0\n", r"line 2097155: not UTF-8"),
         (b"\x89PNG\r\n\x1a\n\0\0", r"flows\.csv, line 1: not UTF-8 text"),
         (b"size,proto,label\n1,a\0b,0\n", r"flows\.csv, line 2: not UTF-8 text"),
-        (b"size;proto;label\n1;tcp;0\n", r"flows\.csv, line 1: only one column"),
-        (b"size,size,label\n1,2,0\n", r"line 1: the column 'size' twice"),
-        (b"size,,label\n1,2,0\n", r"line 1: a column without a name"),
+        (b"size|proto|label\n1|tcp|0\n", r"flows\.csv, line 1: only one column"),
+        (b"sep=|\nsize|proto|label\n1|tcp|0\n", r"flows\.csv, line 1: the separator is '\|'"),
     ],
 )
 def test_bad_files_are_named(tmp_path, content, message):
