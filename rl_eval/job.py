@@ -18,6 +18,7 @@ from rl_eval.cost import Budget, Meter, recorded_cost
 from rl_eval.device_queue import free_device
 from rl_eval.errors import InputError, failure
 from rl_eval.gates import ledger
+from rl_eval.gates.baseline_suite import baseline_suite
 from rl_eval.gates.evaluation import evaluate_run
 from rl_eval.gates.judge_command import judge_command
 from rl_eval.gates.selection import Selection
@@ -318,6 +319,13 @@ def _judge(
         in_sweep: whether the run is a job of a sweep, whose end says how to judge the best job.
     """
     matching_suites = suites_for(trained, suites)
+    if not matching_suites and (beside_baselines := baseline_suite(trained.config)) is not None:
+        matching_suites = [beside_baselines]
+        if judge != "off":
+            _note(
+                f"no suite in {suites}/ is for this environment, so the run is judged beside baselines; docs/suites.md "
+                "shows how to say what is good enough"
+            )
     if not matching_suites:
         terminal.print_labelled(
             terminal.console_for(),

@@ -40,6 +40,7 @@ from rl_eval.diagnostics._reward_hacking import reward_hacking
 from rl_eval.diagnostics._reward_range import reward_range
 from rl_eval.diagnostics._reward_terms import drowned_reward, unwired_reward
 from rl_eval.diagnostics._seed_luck import seed_luck
+from rl_eval.diagnostics._silent_features import silent_features
 from rl_eval.diagnostics._sources import read
 from rl_eval.diagnostics._stale_experience import stale_experience
 from rl_eval.diagnostics._update_size import updates_too_large, updates_too_small
@@ -49,7 +50,7 @@ register(
     entropy_collapse, entropy_never_falls, exploration_ends_early, feature_shift, gradients_explode,
     gradients_vanish, needs_more_steps, normalised_value_loss, normaliser_not_restored, numbers_disagree,
     overestimation, overfits, policy_collapse, policy_unmoved, priorities_collapsed, reward_hacking, reward_range,
-    stale_experience, stale_replay, unwired_reward, updates_too_large, updates_too_small,
+    silent_features, stale_experience, stale_replay, unwired_reward, updates_too_large, updates_too_small,
 )  # fmt: skip
 metrics.register(finds_nothing, explained_variance_of_ceiling)
 metrics.METRICS.mark_built_in(finds_nothing.name, explained_variance_of_ceiling.name)

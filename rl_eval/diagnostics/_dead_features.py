@@ -10,6 +10,7 @@ from rl_eval.diagnostics._diagnosed_run import DiagnosedRun
 from rl_eval.diagnostics._finding import Finding, Severity
 from rl_eval.diagnostics._observations import Observed, observed
 from rl_eval.diagnostics._registry import diagnostic
+from rl_eval.diagnostics._silent_features import silent_features_of
 
 NOTABLE_SHARE = 0.05  # of all columns; a wide table has some, so fewer are only a note
 SAME = 1 - 1e-9  # float32 copies of a column, scaled and shifted, correlate to within 1e-12
@@ -30,9 +31,8 @@ def dead_features(run: DiagnosedRun) -> list[Finding]:
     where = "the training part" if sample.from_data else f"{len(sample.rows):,} observations at play"
     findings = []
     constant = constant_columns(sample)
-    # A diagnostic of the domain reports the columns that its preprocessing recorded as constant.
-    recorded = run.preprocessing.get("constant")
-    unrecorded = [name for name in constant if not isinstance(recorded, list) or name not in recorded]
+    silent = silent_features_of(run)  # which another diagnostic reports
+    unrecorded = [name for name in constant if name not in silent]
     if unrecorded:
         findings.append(
             Finding(

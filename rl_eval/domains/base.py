@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, TypeVar
 
@@ -29,6 +30,21 @@ if TYPE_CHECKING:
 
 # `train` is learned from, `validation` chooses between snapshots, `test` is what a gate plays.
 Part = Literal["train", "validation", "test"]
+
+
+@dataclass(frozen=True)
+class SilentFeatures:
+    """Fields of the data that no policy can learn from.
+
+    Attributes:
+        reasons: field -> why, in a few words.
+        fields: how many fields there are, these included.
+        advice: what to do where they are not expected to be silent, as a sentence; may be empty.
+    """
+
+    reasons: Mapping[str, str]
+    fields: int
+    advice: str = ""
 
 
 class EnvConfig(BaseModel):
@@ -256,6 +272,19 @@ class Domain(ABC, Generic[Config]):
             )
         return config
 
+    def silent_features(self, preprocessing: Mapping[str, Any]) -> SilentFeatures:
+        """The fields that never differ in training or are left out, from `preprocessing.json` alone.
+
+        By default those that it lists as `constant`, of its `features` or `columns`.
+
+        Args:
+            preprocessing: of a run, unchecked; empty where it has none.
+        """
+        listed = {key: preprocessing.get(key) for key in ("constant", "features", "columns")}
+        names = {key: value if isinstance(value, list | tuple) else [] for key, value in listed.items()}
+        reasons = {name: "constant" for name in names["constant"] if isinstance(name, str)}
+        return SilentFeatures(reasons, len(names["features"] or names["columns"]) or len(reasons))
+
     def _other_preprocessing(self, config: Config, preprocessing: Mapping[str, Any] | None) -> str | None:
         """The first key in which a preprocessing differs from the one of this config; None where it is the same."""
         expected = json.loads(json.dumps(self.preprocessing(config) or {}))
@@ -276,6 +305,13 @@ class Domain(ABC, Generic[Config]):
     def validation_metric(self, config: Config) -> str:
         """The task metric that chooses between snapshots where a run's config names none."""
         return "mean_return"
+
+    def default_criteria(self, config: Config) -> Mapping[str, Mapping[str, Any]]:
+        """What a run is judged by where no suite is for its environment: criteria of a suite, by their names.
+
+        They compare it with baselines that this data has. By default there are none, and the run is not judged.
+        """
+        return {}
 
     def metrics(self) -> Sequence[Metric]:
         """Metrics of its own; see `rl_eval.metrics.metric`."""

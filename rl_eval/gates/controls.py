@@ -38,7 +38,7 @@ def control_key(suite: Suite, environment: SuiteEnvironment) -> tuple | None:
     if any(spec.partition(":")[0] not in BUILT_IN for spec in policies):
         return None
     config = environment.config.model_dump_json()
-    return suite.label, suite.gate_seed, suite.part, suite.path.read_bytes(), config, environment.played_units()
+    return suite.label, suite.gate_seed, suite.part, suite.text, config, environment.played_units()
 
 
 def _controls(suite: Suite, environment: SuiteEnvironment) -> CriterionVerdict:

@@ -54,10 +54,11 @@ class Criterion:
 
 @dataclass(frozen=True)
 class Suite:
-    """A suite file that has been read and checked.
+    """A suite that has been read and checked.
 
     Attributes:
         path: the file; `label` is how messages name it.
+        text: the YAML.
         env: the checked environment its runs were trained on.
         judged: the checked environment its episodes are played on (`env` with `judge_on`).
         items: what pytest shows, the criteria first, and the line of each.
@@ -71,6 +72,7 @@ class Suite:
     judged: EnvConfig
     criteria: tuple[Criterion, ...] = field(repr=False)
     items: Mapping[str, int] = field(repr=False)
+    text: str = field(repr=False)
     part: JudgedPart = "test"
 
     @property
@@ -100,7 +102,24 @@ def load_suite(path: Path, label: str | None = None, *, trust: bool = False) -> 
     Raises:
         InputError: one sentence with file, line and key.
     """
-    document, spec = _read(path, label)
+    return _checked(YamlDocument.read(path, label), path, label or str(path), trust)
+
+
+def parse_suite(text: str, path: Path, label: str) -> Suite:
+    """Check a suite that is in no file.
+
+    Args:
+        path: whose name without its suffix is that of the suite.
+        label: how messages name it.
+
+    Raises:
+        InputError: one sentence with line and key.
+    """
+    return _checked(YamlDocument(text, label), path, label, trust=False)
+
+
+def _checked(document: YamlDocument, path: Path, label: str, trust: bool) -> Suite:
+    spec = _spec(document)
     try:
         require_plugins(spec.plugins, path.parent, "the suite", trust=trust)
     except InputError as error:
@@ -131,13 +150,12 @@ def load_suite(path: Path, label: str | None = None, *, trust: bool = False) -> 
         if getattr(spec, item):
             items[item] = document.line((item,))
     items["held_out"] = document.line(("leaks",))
-    return Suite(path, label or str(path), spec, env, judged, criteria, items)
+    return Suite(path, label, spec, env, judged, criteria, items, document.text)
 
 
-def _read(path: Path, label: str | None) -> tuple[YamlDocument, SuiteSpec]:
-    document = YamlDocument(path, label)
+def _spec(document: YamlDocument) -> SuiteSpec:
     try:
-        return document, SuiteSpec.model_validate(document.values)
+        return SuiteSpec.model_validate(document.values)
     except ValidationError as error:
         raise document.invalid(error.errors(), FIELDS) from error
 
@@ -148,7 +166,7 @@ def is_for_other_environment(path: Path, label: str | None, name: str) -> bool:
     Raises:
         InputError: the file is not a suite.
     """
-    _, spec = _read(path, label)
+    spec = _spec(YamlDocument.read(path, label))
     env = spec.env if isinstance(spec.env, str) else spec.env.get("name", DEFAULT)
     return bool(spec.plugins) and env != name
 

@@ -28,27 +28,18 @@ _Loader.add_implicit_resolver(
 
 
 class YamlDocument:
-    """One YAML file: `values`, and the line of each of its keys.
+    """YAML that is a mapping: `values`, and the line of each of its keys.
 
     Args:
-        path: the file.
-        label: how messages name it; default: the path.
+        text: the YAML.
+        label: how messages name it.
 
     Raises:
-        InputError: it cannot be read, is not YAML, is not a mapping, or has a duplicate key.
+        InputError: it is not YAML, is not a mapping, or has a duplicate key.
     """
 
-    def __init__(self, path: Path, label: str | None = None):
-        self._label = label or str(path)
-        try:
-            with open(path, encoding="utf-8", opener=only_regular) as file:
-                text = file.read(MAX_BYTES + 1)
-        except FileNotFoundError as error:
-            raise InputError(f"{self._label} does not exist: name a suite, such as suites/NAME.yaml") from error
-        except (OSError, UnicodeDecodeError) as error:
-            raise InputError(f"{self._label} cannot be read: {error}") from error
-        if len(text) > MAX_BYTES:
-            raise InputError(f"{self._label} is larger than {MAX_BYTES >> 10} KiB, so it is not a suite")
+    def __init__(self, text: str, label: str):
+        self.text, self._label = text, label
         try:
             self._root, self.values = load_yaml(text, _Loader)
         except yaml.YAMLError as error:
@@ -60,6 +51,28 @@ class YamlDocument:
             raise InputError(f"{self._label}:{at}: duplicate key {brief(repr(key), 80)}: keep one")
         if not isinstance(self.values, dict):
             raise InputError(f"{self._label}: a suite is a mapping that begins with `rl_eval: 1`")
+
+    @classmethod
+    def read(cls, path: Path, label: str | None = None) -> YamlDocument:
+        """The document of a file.
+
+        Args:
+            label: how messages name it; default: the path.
+
+        Raises:
+            InputError: it cannot be read, is too large, or as for a text.
+        """
+        label = label or str(path)
+        try:
+            with open(path, encoding="utf-8", opener=only_regular) as file:
+                text = file.read(MAX_BYTES + 1)
+        except FileNotFoundError as error:
+            raise InputError(f"{label} does not exist: name a suite, such as suites/NAME.yaml") from error
+        except (OSError, UnicodeDecodeError) as error:
+            raise InputError(f"{label} cannot be read: {error}") from error
+        if len(text) > MAX_BYTES:
+            raise InputError(f"{label} is larger than {MAX_BYTES >> 10} KiB, so it is not a suite")
+        return cls(text, label)
 
     def line(self, path: Sequence[str | int]) -> int:
         """The 1-based line of a key path, or of its longest part that is in the file."""

@@ -52,7 +52,7 @@ def verdict_key(suite: Suite, selection: Selection, trust: bool = False) -> str 
             return None
         return verdict_cache.key(
             runs=[verdict_cache.run_fingerprint(run) for run in runs],
-            suite=suite.path.read_text(encoding="utf-8"),
+            suite=suite.text,
             gate_seed=suite.gate_seed,
             data=domain(env.name).fingerprints(env),
             # the verdict depends on which policies are judged, and in what order, not on their bytes alone

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rl_eval.domains.base import Domain, Part
+from rl_eval.domains.base import Domain, Part, SilentFeatures
 from rl_eval.domains.qase.config import LEVELS, Config
 from rl_eval.errors import InputError
 from rl_eval.formatting import mask_url
@@ -178,9 +178,28 @@ class Qase(Domain[Config]):
             raise InputError("its preprocessing.json has other features than this version: train a new run")
         return config
 
+    def silent_features(self, preprocessing: Mapping[str, Any]) -> SilentFeatures:
+        """Features that are equal in every execution of the training part; of some the field is never filled in."""
+        silent, rates = super().silent_features(preprocessing), preprocessing.get("default_rates")
+        unset = rates if isinstance(rates, dict) else {}
+        default = {name: "always at its default" for name in silent.reasons if unset.get(name) == 1.0}
+        advice = (
+            "If the project fills in these fields, they were not read: `rl-eval qase inspect` shows what was. If it "
+            "does not, only history distinguishes its cases."
+        )
+        return SilentFeatures({**silent.reasons, **default}, silent.fields, advice)
+
     def validation_metric(self, config: Config) -> str:
         """APFD, or APFDc where time counts."""
         return "apfdc" if config.timed else "apfd"
+
+    def default_criteria(self, config: Config) -> Mapping[str, Mapping[str, Any]]:
+        """Of a project of one's own: failures show earlier than by failure rate, and by what failed last."""
+        if config.data == "synthetic" or config.mode == "live":
+            return {}
+        metric = self.validation_metric(config)
+        beaten = ("failure_rate", "last_failed_first")
+        return {f"beats_{name}": {"metric": metric, "better_than": f"baseline:{name}"} for name in beaten}
 
     def metrics(self) -> Sequence[Metric]:
         """Metrics of how early failures show."""
@@ -189,7 +208,7 @@ class Qase(Domain[Config]):
         return METRICS
 
     def diagnostics(self) -> Sequence[Diagnostic]:
-        """Checks for constant features, and for rewards that no order changes."""
+        """A check for rewards that no order changes."""
         from rl_eval.domains.qase.diagnostics import DIAGNOSTICS
 
         return DIAGNOSTICS

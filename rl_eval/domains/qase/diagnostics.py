@@ -1,41 +1,8 @@
-"""Diagnostics of Qase runs: constant features, and rewards that no order changes."""
+"""Diagnostics of Qase runs: rewards that no order changes."""
 
 from __future__ import annotations
 
 from rl_eval.diagnostics import DiagnosedRun, Finding, diagnostic
-
-MANY = 0.5
-
-
-@diagnostic
-def silent_features(run: DiagnosedRun) -> Finding | None:
-    """Features without information: the same value in every training execution.
-
-    Reads the preprocessing record of the run, so the data is not needed.
-    """
-    features, constant = _names(run.preprocessing.get("features")), _names(run.preprocessing.get("constant"))
-    if not features or not constant:
-        return None
-    rates = run.preprocessing.get("default_rates")
-    default = [name for name in constant if isinstance(rates, dict) and rates.get(name) == 1.0]
-    unset = f", {len(default)} of them at their default value" if default else ""
-    return Finding(
-        name="silent_features",
-        severity="warning" if len(constant) > MANY * len(features) else "note",
-        layer="data",
-        title="features of the test cases have no information",
-        evidence=f"{len(constant)} of {len(features)} are constant in training{unset}: {', '.join(constant)}",
-        meaning="No agent can learn from them. If the project fills in these fields, they were not read: "
-        "`rl-eval qase inspect` shows what was. If it does not, only history distinguishes its cases.",
-        source="`constant` and `default_rates` of preprocessing.json; a warning above half of the features",
-        certainty=0.95,
-        data={"constant": constant, "features": len(features), "default": default},
-    )
-
-
-def _names(value: object) -> list[str]:
-    return [name[:100] for name in value if isinstance(name, str)] if isinstance(value, list) else []
-
 
 # These terms count among the cases that ran; without a budget, all cases run.
 COUNTS = {"rl_eval.domains.qase.rewards.FailureCount", "rl_eval.domains.qase.rewards.SecurityPassed"}
@@ -67,4 +34,4 @@ def order_not_paid(run: DiagnosedRun) -> Finding | None:
     )
 
 
-DIAGNOSTICS = (silent_features, order_not_paid)
+DIAGNOSTICS = (order_not_paid,)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
-from rl_eval.domains.base import Domain, Part
+from rl_eval.domains.base import Domain, Part, SilentFeatures
 from rl_eval.domains.threat.config import ACTIONS, ALERT, ALLOW, BLOCK, QUARANTINE, Config
 from rl_eval.domains.threat.fitted_preprocessing import FittedPreprocessing
 from rl_eval.errors import InputError
@@ -19,6 +19,7 @@ from rl_eval.validation_errors import config_sentence
 
 if TYPE_CHECKING:
     import numpy as np
+    import typer
 
     from rl_eval.diagnostics import Diagnostic
     from rl_eval.domains.rows import RowReader
@@ -83,8 +84,13 @@ class Threat(Domain[Config]):
         return ThreatVector(config, n_envs=n_envs, part=part, autoreset=autoreset)
 
     def notes(self, config: Config) -> Sequence[str]:
-        """Columns of a CSV file that are nearly unique, or that predict the label alone."""
-        return _dataset(config).notes if config.data == "csv" else ()
+        """How the columns of a file were read, and which are nearly unique or predict the label alone."""
+        if config.data != "csv":
+            return ()
+        from rl_eval.domains.threat.column_check import reading_notes
+
+        dataset = _dataset(config)
+        return (*reading_notes(dataset.preprocessing), *dataset.suspicions)
 
     def reward_notes(self, config: Config, reward: RewardFunction) -> Sequence[str]:
         """A matrix that makes other decisions best than the costs do."""
@@ -161,9 +167,33 @@ class Threat(Domain[Config]):
         _dataset(config)  # the fields must be the same
         return config
 
+    def silent_features(self, preprocessing: Mapping[str, Any]) -> SilentFeatures:
+        """Columns that were left out, and fields that were constant or had no frequent value in training."""
+        try:
+            fitted = _fitted(preprocessing)
+        except InputError:
+            return SilentFeatures({}, 0)
+        reasons = fitted.silent()
+        advice = (
+            "`rl-eval threat inspect FILE` shows every column. Where one should be a feature, env.categorical or "
+            "env.times says how to read it."
+        )
+        return SilentFeatures(reasons, len(fitted.numeric) + len(fitted.categorical) + len(reasons), advice)
+
     def validation_metric(self, config: Config) -> str:
         """The operational cost, which the reward does not use."""
         return "mean_cost"
+
+    def default_criteria(self, config: Config) -> Mapping[str, Mapping[str, Any]]:
+        """Data from files: it costs less than one action for all, and than classifiers."""
+        if config.data == "synthetic":
+            return {}
+        beaten = {
+            "one_action": "constant:*",
+            "logistic_regression": "baseline:logistic_regression",
+            "boosted_trees": "baseline:hist_gradient_boosting",
+        }
+        return {f"beats_{name}": {"metric": "mean_cost", "better_than": policy} for name, policy in beaten.items()}
 
     def metrics(self) -> Sequence[Metric]:
         """The operational cost."""
@@ -182,6 +212,12 @@ class Threat(Domain[Config]):
         from rl_eval.domains.threat.figures import figures
 
         return figures(behaviour)
+
+    def commands(self) -> typer.Typer:
+        """`rl-eval threat inspect`."""
+        from rl_eval.domains.threat.commands.app import app
+
+        return app
 
     def rows(self, config: Config, preprocessing: Mapping[str, Any]) -> RowReader:
         """New flows from CSV or Parquet, without labels."""

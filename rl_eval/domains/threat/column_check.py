@@ -18,13 +18,12 @@ MAX_LEVELS = 1_000  # of a number, to be taken for a code
 MAX_NAMED = 12
 FIRST_TIME, LAST_TIME = 9e8, 4e9  # seconds since 1970: from 1998 to 2096
 TIME_UNITS = (1, 1e3, 1e6)  # a second has
-CONSTANT = "the same in every training row"
 
 
 def reading_notes(preprocessing: Preprocessing) -> tuple[str, ...]:
     """Sentences on columns that are no features, and on those that were read as something else than they look."""
     reading, notes = preprocessing.reading, []
-    if silent := silent_fields(preprocessing):
+    if silent := preprocessing.silent():
         named = "; ".join(f"{brief(name, 60)} ({reason})" for name, reason in [*silent.items()][:MAX_NAMED])
         more = f"; and {len(silent) - MAX_NAMED} more" if len(silent) > MAX_NAMED else ""
         notes.append(f"{quantity(len(silent), 'column')} left out: {named}{more}")
@@ -37,13 +36,6 @@ def reading_notes(preprocessing: Preprocessing) -> tuple[str, ...]:
     if read := [f"{', '.join(brief(name, 60) for name in names)} as {kind}" for kind, names in kinds.items() if names]:
         notes.append(f"read {'; '.join(read)}: name a column in env.ignore to leave it out")
     return tuple(notes)
-
-
-def silent_fields(preprocessing: Preprocessing) -> dict[str, str]:
-    """Column or field that no observation shows -> why."""
-    silent = {entry.column: entry.reason for entry in (*preprocessing.reading.left_out, *preprocessing.rare)}
-    derived = {name for column in preprocessing.reading.typed for name in (*column.numbers, *column.categories)}
-    return silent | {name: CONSTANT for name in preprocessing.dropped if name not in derived}
 
 
 def column_notes(train: Table) -> tuple[str, ...]:

@@ -11,6 +11,7 @@ from rl_eval.domains.threat.config import Config
 from rl_eval.domains.threat.flow_table import Reading, Table
 from rl_eval.domains.threat.formats.eve import ALERT, events_of, only_events, with_alerts
 from rl_eval.domains.threat.formats.json_lines import EVENT
+from rl_eval.domains.threat.formats.limits import check_columns
 from rl_eval.domains.threat.formats.sheet import Sheet
 from rl_eval.domains.threat.formats.table_reader import read_sheet
 from rl_eval.domains.threat.labels import BENIGN, THREAT, binary_label
@@ -78,10 +79,13 @@ def flows_of(path: Path, label: str | None, events: tuple[str, ...] | None = Non
     """
     sheet = read_sheet(path)
     if not sheet.layout.format.endswith("EVE JSON") or EVENT not in sheet.frame.columns:
+        check_columns(path, sheet.frame.width)
         return sheet, ()
     sheet = with_alerts(sheet)
     events = events_of(sheet, label) if events is None else events
-    return only_events(sheet, events), events
+    sheet = only_events(sheet, events)
+    check_columns(path, sheet.frame.width)
+    return sheet, events
 
 
 def reading_of(sheet: Sheet, config: Config, events: tuple[str, ...]) -> Reading:
@@ -104,14 +108,13 @@ def reading_of(sheet: Sheet, config: Config, events: tuple[str, ...]) -> Reading
         times=config.times,
         missing_allowed=config.missing != "error",
         label=config.label,
-        known=config.preprocessing,
+        earlier=config.preprocessing,
     )
     return read_columns(sheet, features, choices, events)
 
 
-def category_column(sheet: Sheet, config: Config) -> str:
+def category_column(sheet: Sheet, config: Config) -> str | None:
     """The column of the attack type: as the config says, what an alert says of itself, or the label."""
-    assert config.label is not None
     of_alerts = "alert.category"
     if config.category is None and config.label == ALERT and of_alerts in sheet.frame.columns:
         return of_alerts
@@ -124,7 +127,7 @@ def _table(sheet: Sheet, reading: Reading, config: Config) -> Table:
     assert config.label is not None
     label = binary_label(sheet, config.label, benign, threat)
     category = category_column(sheet, config)
-    sheet.column(category, "env.category")
+    assert category is not None  # since there is a label
     names, codes = sheet.levels(category)
     if len(names) > MAX_CATEGORIES:
         raise InputError(

@@ -13,7 +13,7 @@ import numpy as np
 
 from rl_eval.domains.file_stamps import file_stamp
 from rl_eval.domains.threat import preprocess, synthetic
-from rl_eval.domains.threat.column_check import column_notes, reading_notes
+from rl_eval.domains.threat.column_check import column_notes
 from rl_eval.domains.threat.config import Config
 from rl_eval.domains.threat.flow_table import Table, partition_hashes, row_hashes
 from rl_eval.domains.threat.preprocess import Preprocessing
@@ -60,13 +60,13 @@ class FlowDataset:
     """The three parts and their preprocessing.
 
     Attributes:
-        notes: sentences on columns of a CSV file that a policy should rather not see.
+        suspicions: sentences on columns of a file of one's own that a policy should rather not see.
     """
 
     parts: dict[str, FlowSet]
     category_names: tuple[str, ...]
     preprocessing: Preprocessing
-    notes: tuple[str, ...] = ()
+    suspicions: tuple[str, ...] = ()
 
 
 def load_dataset(config: Config) -> FlowDataset:
@@ -122,7 +122,7 @@ def _load_dataset(config_json: str, stamps: tuple) -> FlowDataset:
         {part: _flow_set(table, preprocessing, config) for part, table in tables.items()},
         tables["train"].category_names,
         preprocessing,
-        (*reading_notes(preprocessing), *column_notes(tables["train"])) if config.data == "csv" else (),
+        column_notes(tables["train"]) if config.data == "csv" else (),
     )
 
 

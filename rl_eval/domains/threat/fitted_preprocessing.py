@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 # Larger values carry no more information and would let one flow dominate a gradient.
 CLIP = 5.0
+CONSTANT = "the same in every training row"
 
 _Finite = Annotated[float, Field(allow_inf_nan=False)]
 _Positive = Annotated[float, Field(gt=0.0, allow_inf_nan=False)]
@@ -110,6 +111,10 @@ class FittedPreprocessing(_StrictModel):
     left_out: tuple[LeftOut, ...] = ()
     events: tuple[str, ...] = ()
 
+    def silent(self) -> dict[str, str]:
+        """Column or field that no observation shows -> why."""
+        return silent_fields(self.dropped, self.left_out, self.typed)
+
     @model_validator(mode="after")
     def _consistent(self) -> FittedPreprocessing:
         if self.clip != CLIP:
@@ -118,6 +123,13 @@ class FittedPreprocessing(_StrictModel):
         if len({*names, *self.dropped}) < len(names) + len(self.dropped):
             raise ValueError("a field is named twice")
         return self
+
+
+def silent_fields(dropped: Sequence[str], left_out: Sequence[LeftOut], typed: Sequence[TypedColumn]) -> dict[str, str]:
+    """Column or field that no observation shows -> why; parts of a column that another part shows do not count."""
+    derived = {name for column in typed for name in (*column.numbers, *column.categories)}
+    reasons = {entry.column: entry.reason for entry in left_out}
+    return reasons | {name: CONSTANT for name in dropped if name not in derived}
 
 
 def indicator_name(field: str) -> str:

@@ -14,6 +14,7 @@ from rl_eval.domains.threat.fitted_preprocessing import (
     LeftOut,
     Numeric,
     column_names,
+    silent_fields,
 )
 from rl_eval.domains.threat.flow_table import NOT_READ, Reading, Table
 from rl_eval.errors import InputError
@@ -47,6 +48,10 @@ class Preprocessing:
     def width(self) -> int:
         """D, the columns of an observation."""
         return len(self.columns())
+
+    def silent(self) -> dict[str, str]:
+        """Column or field that no observation shows -> why."""
+        return silent_fields(self.dropped, (*self.reading.left_out, *self.rare), self.reading.typed)
 
     def columns(self) -> list[str]:
         """The name of every column, `[D]`."""

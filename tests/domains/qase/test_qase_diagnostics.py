@@ -44,14 +44,16 @@ def test_features_that_say_nothing_are_named(tmp_path, count, severity):
     finding = finding_of("silent_features", run)
     assert (finding and finding.severity) == severity
     if finding:
-        assert finding.evidence.startswith(f"{count} of 10 are constant in training, 1 of them at their default")
+        assert finding.evidence.startswith(f"{count} of 10 ")
+        assert finding.data["silent"] == {"f0": "always at its default", **dict.fromkeys(FEATURES[1:count], "constant")}
         assert all(name in finding.evidence for name in FEATURES[:count])
+        assert "rl-eval qase inspect" in finding.meaning
 
 
 def test_what_a_run_writes_down_is_what_is_read(tmp_path):
     config = Config(cycles=60)
     runs.write_json(tmp_path / "preprocessing.json", domains.domain("qase").preprocessing(config))
-    assert finding_of("silent_features", diagnosed_run(tmp_path)).data["constant"] == ["is_muted"]
+    assert list(finding_of("silent_features", diagnosed_run(tmp_path)).data["silent"]) == ["is_muted"]
     run = DiagnosedRun(tmp_path, recorded(tmp_path), {"env": config.model_dump()})
     assert [finding.title for finding in findings_of(run, "dead_features") if "never change" in finding.title] == [], (
         "told once"

@@ -31,14 +31,14 @@ class Choices:
         categorical, times: columns that are read so whatever their cells look like.
         missing_allowed: whether texts that stand for an empty cell, such as NA, are none.
         label: of the flows; it is no feature.
-        known: how the fields of a fitted preprocessing were read, which stays so.
+        earlier: a preprocessing that was fitted before; its columns are read as they were then.
     """
 
     categorical: Collection[str] = ()
     times: Collection[str] = ()
     missing_allowed: bool = False
     label: str | None = None
-    known: FittedPreprocessing | None = field(default=None, repr=False)
+    earlier: FittedPreprocessing | None = field(default=None, repr=False)
 
 
 def read_columns(sheet: Sheet, features: Sequence[str], choices: Choices, events: Sequence[str] = ()) -> Reading:
@@ -52,12 +52,12 @@ def read_columns(sheet: Sheet, features: Sequence[str], choices: Choices, events
         InputError: nothing is left, or a field would have the name of a column.
     """
     kinds, left_out = dict[str, str](), list[LeftOut]()
-    known = _known_kinds(choices.known)
-    reasons = {} if choices.known is None else {entry.column: entry.reason for entry in choices.known.left_out}
+    before = _earlier_kinds(choices.earlier)
+    reasons = {} if choices.earlier is None else {entry.column: entry.reason for entry in choices.earlier.left_out}
     copies = _copies(sheet)
     for name in features:
         reason = reasons.get(name) or copies.get(name)
-        kind = known.get(name)
+        kind = before.get(name)
         if reason is None and kind is None:
             reason = _left_out_reason(sheet, name, choices, is_eve=bool(events))
             kind = _kind(sheet, name, choices) if reason is None else None
@@ -70,7 +70,7 @@ def read_columns(sheet: Sheet, features: Sequence[str], choices: Choices, events
     if not kinds:
         what = "no columns but the label" if not left_out else "no columns that are features"
         raise InputError(f"{sheet.path} has {what}: at least one feature is needed")
-    typed = tuple(_typed(sheet, kinds, choices.known))
+    typed = tuple(_typed(sheet, kinds, choices.earlier))
     for derived in (name for column in typed for name in (*column.numbers, *column.categories)):
         if derived in sheet.frame.columns:
             raise InputError(
@@ -82,14 +82,14 @@ def read_columns(sheet: Sheet, features: Sequence[str], choices: Choices, events
     )  # fmt: skip
 
 
-def _known_kinds(known: FittedPreprocessing | None) -> dict[str, str]:
+def _earlier_kinds(fitted: FittedPreprocessing | None) -> dict[str, str]:
     """Column -> what it was in an earlier reading."""
-    if known is None:
+    if fitted is None:
         return {}
-    derived = {name for column in known.typed for name in (*column.numbers, *column.categories)}
-    kinds = {field.name: "number" for field in known.numeric if field.name not in derived}
-    kinds |= {field.name: "category" for field in known.categorical if field.name not in derived}
-    return kinds | {column.column: "time" if column.kind == "elapsed" else column.kind for column in known.typed}
+    derived = {name for column in fitted.typed for name in (*column.numbers, *column.categories)}
+    kinds = {field.name: "number" for field in fitted.numeric if field.name not in derived}
+    kinds |= {field.name: "category" for field in fitted.categorical if field.name not in derived}
+    return kinds | {column.column: "time" if column.kind == "elapsed" else column.kind for column in fitted.typed}
 
 
 def _copies(sheet: Sheet) -> dict[str, str]:
@@ -156,9 +156,9 @@ def _looks_numeric(sheet: Sheet, name: str, choices: Choices) -> bool:
     return bool(numbers.all() and noted.any())
 
 
-def _typed(sheet: Sheet, kinds: dict[str, str], known: FittedPreprocessing | None) -> Iterator[TypedColumn]:
+def _typed(sheet: Sheet, kinds: dict[str, str], fitted: FittedPreprocessing | None) -> Iterator[TypedColumn]:
     """The columns that are times or addresses; times after the first are seconds since it."""
-    before = {} if known is None else {column.column: column for column in known.typed}
+    before = {} if fitted is None else {column.column: column for column in fitted.typed}
     first: str | None = next((c.column for c in before.values() if c.kind == "time"), None)
     for name, kind in kinds.items():
         if name in before:

@@ -59,11 +59,13 @@ def parse_times(series: pl.Series, day_first: bool | None) -> np.ndarray:
     """
     if series.dtype.is_temporal():
         return series.cast(pl.Datetime("us")).dt.timestamp("us").fill_null(MISSING).to_numpy()
-    numbers = series.cast(pl.Float64, strict=False) if series.dtype == pl.String else series.cast(pl.Float64)
-    if numbers.null_count() < len(series) or series.dtype != pl.String:
-        return _of_epoch(numbers.fill_null(np.nan).to_numpy())
+    if series.dtype != pl.String:
+        return _of_epoch(series.cast(pl.Float64).fill_null(np.nan).to_numpy())
     text = series.str.strip_chars()
     pattern, matching = _matching(text)
+    numbers = text.cast(pl.Float64, strict=False)
+    if len(numbers) - numbers.null_count() > matching:
+        return _of_epoch(numbers.fill_null(np.nan).to_numpy())
     if not matching:
         return np.full(len(series), MISSING)
     return _of_parts(text.str.extract_groups(pattern).struct.unnest(), pattern, day_first is not False)

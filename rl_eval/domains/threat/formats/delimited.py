@@ -12,7 +12,6 @@ import polars as pl
 
 from rl_eval.domains.threat.formats.decimal_sign import decimal_sign
 from rl_eval.domains.threat.formats.dialect import Dialect, detect
-from rl_eval.domains.threat.formats.limits import MAX_COLUMNS
 from rl_eval.domains.threat.formats.records import QUOTE, Records, record_blocks
 from rl_eval.domains.threat.formats.sheet import Layout, Sheet, short
 from rl_eval.domains.threat.formats.text_blocks import TextBlocks
@@ -114,13 +113,3 @@ def _check_widths(records: Records, widths: frozenset[int], path: Path) -> None:
             f"{path}, line {line}: {width} column{'s' * (width != 1)} where {expected} are expected: "
             "fix or remove the row"
         )
-
-
-def check_columns(path: Path, count: int) -> None:
-    """Refuse a table that is too wide.
-
-    Raises:
-        InputError: too many columns.
-    """
-    if count > MAX_COLUMNS:
-        raise InputError(f"{path} has {count} columns; at most {MAX_COLUMNS} are read: leave some out")

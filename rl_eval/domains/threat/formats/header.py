@@ -11,9 +11,9 @@ def unique_names(cells: Sequence[str]) -> tuple[list[str], dict[str, tuple[str, 
     A second `size` is called `size.1`, and a third column without a name `Unnamed: 2`, as pandas calls them: files that
     pandas has written have the same names.
     """
-    given = [cell.strip() for cell in cells]
-    taken, names, renamed = set(given), list[str](), dict[str, tuple[str, ...]]()
-    for position, name in enumerate(given):
+    stripped = [cell.strip() for cell in cells]
+    taken, names, renamed = set(stripped), list[str](), dict[str, tuple[str, ...]]()
+    for position, name in enumerate(stripped):
         if name and name not in names:
             names.append(name)
             continue

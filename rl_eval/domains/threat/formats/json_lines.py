@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from rl_eval.domains.threat.formats.limits import MAX_COLUMNS
 from rl_eval.domains.threat.formats.sheet import DeclaredKind, Layout, Sheet, short
 from rl_eval.domains.threat.formats.text_blocks import TextBlocks
 from rl_eval.errors import InputError
@@ -24,6 +23,7 @@ _EVE_IDENTIFIERS = frozenset({"flow_id", "parent_id", "pcap_cnt", "tx_id", "comm
 _ZEEK_IDENTIFIERS = frozenset({"uid", "fuid", "community_id"})
 _LEFT_OUT_EVENTS = frozenset({"stats"})  # counters of the sensor
 _SAMPLE_LINES = 100
+MAX_KEYS = 2_000  # of events of all types
 
 
 def is_json(block: bytes) -> bool:
@@ -85,9 +85,9 @@ class JsonLinesReader:
                     column.extend([None] * (rows - len(column)))
                     column.append(value)
                 rows += 1
-                if len(cells) > MAX_COLUMNS:
+                if len(cells) > MAX_KEYS:
                     raise InputError(
-                        f"{self._path}, line {number}: more than {MAX_COLUMNS} different keys: give objects of one kind"
+                        f"{self._path}, line {number}: more than {MAX_KEYS:,} different keys: give objects of one kind"
                     )
             for column in cells.values():
                 column.extend([None] * (rows - len(column)))

@@ -28,16 +28,23 @@ def check_bytes(path: Path, size: int, limit: int | None, *, unpacked: bool = Fa
     )
 
 
-def check_shape(path: Path, rows: int, columns: int) -> None:
-    """Refuse a table without rows, or with too many rows or columns.
+def check_rows(path: Path, rows: int) -> None:
+    """Refuse a table without rows, or with too many to be held in memory.
 
     Raises:
         InputError: says which.
     """
     if rows < 1:
         raise InputError(f"{path} has a header and no rows: give a file with flows in it")
-    if rows > MAX_ROWS or columns > MAX_COLUMNS:
-        raise InputError(
-            f"{path} has {rows:,} rows and {columns} columns; at most {MAX_ROWS:,} and {MAX_COLUMNS} are read: "
-            "give a sample of it"
-        )
+    if rows > MAX_ROWS:
+        raise InputError(f"{path} has more than {MAX_ROWS:,} rows, and at most these are read: give a sample of it")
+
+
+def check_columns(path: Path, columns: int) -> None:
+    """Refuse a table that is too wide.
+
+    Raises:
+        InputError: too many columns.
+    """
+    if columns > MAX_COLUMNS:
+        raise InputError(f"{path} has {columns:,} columns; at most {MAX_COLUMNS} are read: leave some out")

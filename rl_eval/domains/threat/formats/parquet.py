@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from rl_eval.domains.threat.formats.limits import check_bytes, check_shape
+from rl_eval.domains.threat.formats.limits import check_bytes, check_columns, check_rows
 from rl_eval.domains.threat.formats.sheet import DeclaredKind, Layout, Sheet, short
 from rl_eval.errors import InputError
 
@@ -32,7 +32,8 @@ class ParquetReader:
         except (pl.exceptions.PolarsError, OSError) as error:
             raise _unreadable(path, error) from error
         if limit is not None:
-            check_shape(path, self._rows, len(self._schema))
+            check_rows(path, self._rows)
+        check_columns(path, len(self._schema))
         declared: dict[str, DeclaredKind] = {
             name: "time" for name, kind in self._schema.items() if kind in (pl.Date, pl.Datetime)
         }

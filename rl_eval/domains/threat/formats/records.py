@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from rl_eval.domains.threat.formats.limits import BLOCK_BYTES, MAX_RECORD_BYTES
+from rl_eval.domains.threat.formats.limits import MAX_RECORD_BYTES
 from rl_eval.domains.threat.formats.text_blocks import too_long
 from rl_eval.errors import InputError
 
@@ -22,11 +22,13 @@ class Records:
     Attributes:
         lines: `[N]` first line of each, from 1.
         widths: `[N]` cells of each.
+        sizes: `[N]` bytes of each.
     """
 
     data: bytes = field(repr=False)
     lines: np.ndarray = field(repr=False)
     widths: np.ndarray = field(repr=False)
+    sizes: np.ndarray = field(repr=False)
 
 
 def record_blocks(
@@ -53,12 +55,14 @@ def record_blocks(
         block = carry + block if carry else block
         records, size, count = _records(block, separator, quotes, comment, line)
         carry, line = block[size:], line + count
-        if len(carry) > max(MAX_RECORD_BYTES, BLOCK_BYTES):
-            raise InputError(f"{path}, line {line}: {too_long()}")
+        long = np.flatnonzero(records.sizes > MAX_RECORD_BYTES)
+        if len(long) or len(carry) > MAX_RECORD_BYTES:
+            at = int(records.lines[long[0]]) if len(long) else line
+            raise InputError(f"{path}, line {at}: {too_long()}")
         if len(records.lines):
             yield records
     if carry:  # a quote that is not closed: what it holds is one record
-        yield Records(carry, np.array([line]), np.array([_width(carry, separator)]))
+        yield Records(carry, np.array([line]), np.array([_width(carry, separator)]), np.array([len(carry)]))
 
 
 def _records(block: bytes, separator: str, quotes: bool, comment: bytes, line: int) -> tuple[Records, int, int]:
@@ -72,7 +76,8 @@ def _records(block: bytes, separator: str, quotes: bool, comment: bytes, line: i
         cell_end &= ~quoted
         ends = np.flatnonzero(newline & ~quoted)
     if not len(ends):
-        return Records(b"", np.zeros(0, np.int64), np.zeros(0, np.int64)), 0, 0
+        nothing = np.zeros(0, np.int64)
+        return Records(b"", nothing, nothing, nothing), 0, 0
     size = int(ends[-1]) + 1
     starts = np.concatenate([[0], ends[:-1] + 1])
     widths = np.add.reduceat(cell_end[:size].view(np.uint8), starts, dtype=np.int64) + 1
@@ -84,10 +89,10 @@ def _records(block: bytes, separator: str, quotes: bool, comment: bytes, line: i
     for i in np.flatnonzero((widths == 1) & ~dropped & (octets[starts] == ord(" "))):
         dropped[i] = not block[starts[i] : ends[i]].strip()
     if not dropped.any():
-        return Records(block[:size], lines, widths), size, count
+        return Records(block[:size], lines, widths, ends + 1 - starts), size, count
     kept = np.flatnonzero(~dropped)
     data = b"".join(block[starts[i] : ends[i] + 1] for i in kept) if len(kept) else b""
-    return Records(data, lines[kept], widths[kept]), size, count
+    return Records(data, lines[kept], widths[kept], (ends + 1 - starts)[kept]), size, count
 
 
 def _width(record: bytes, separator: str) -> int:

@@ -11,9 +11,9 @@ import numpy as np
 import polars as pl
 
 from rl_eval.domains.threat.formats.byte_source import open_bytes
-from rl_eval.domains.threat.formats.delimited import DelimitedReader, check_columns
+from rl_eval.domains.threat.formats.delimited import DelimitedReader
 from rl_eval.domains.threat.formats.json_lines import JsonLinesReader, is_json
-from rl_eval.domains.threat.formats.limits import MAX_BYTES, check_bytes, check_shape
+from rl_eval.domains.threat.formats.limits import MAX_BYTES, check_bytes, check_columns, check_rows
 from rl_eval.domains.threat.formats.parquet import ParquetReader
 from rl_eval.domains.threat.formats.sheet import Layout, Sheet
 from rl_eval.domains.threat.formats.text_blocks import TextBlocks
@@ -88,11 +88,9 @@ def read_sheet(path: Path, *, headerless: Mapping[int, Sequence[str]] | None = N
         for sheet in reader.sheets(None):
             sheets.append(sheet)
             rows += len(sheet)
-            check_shape(path, rows, len(sheet.frame.columns))
-        if not sheets:
-            check_shape(path, 0, 0)
+            check_rows(path, rows)
+        check_rows(path, rows)
         frame = pl.concat((sheet.frame for sheet in sheets), how="vertical" if reader.columns else "diagonal")
-        check_columns(path, frame.width)
         lines = np.concatenate([sheet.lines for sheet in sheets])
         return _without_empty_rows(Sheet(path, reader.layout, frame, lines, sheets[0].unit))
 
@@ -109,5 +107,5 @@ def _without_empty_rows(sheet: Sheet) -> Sheet:
     kept[candidates[nulls]] = False
     if kept.all():
         return sheet
-    check_shape(sheet.path, int(kept.sum()), frame.width)
+    check_rows(sheet.path, int(kept.sum()))
     return Sheet(sheet.path, sheet.layout, frame.filter(kept), sheet.lines[kept], sheet.unit)

@@ -50,7 +50,7 @@ class TextBlocks:
                 yield self._checked(b"".join([*parts, block[:end]]))
                 parts = []
             parts.append(block[end:])
-            if sum(map(len, parts)) > max(MAX_RECORD_BYTES, BLOCK_BYTES):
+            if sum(map(len, parts)) > MAX_RECORD_BYTES:
                 raise InputError(f"{self._path}, line {self._lines + 1}: {too_long()}")
             block = self._decoded_utf16(self._source.read(BLOCK_BYTES), False)
         parts.append(self._decoded_utf16(b"", True))
