@@ -7,6 +7,7 @@ import shlex
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from agents import AGENTS
@@ -112,6 +113,35 @@ def test_off_judges_nothing_and_prints_the_command_that_would(train, capsys, tex
     assert looks() == 0
     (command,) = [part for part in capsys.readouterr().out.split("`") if part.startswith("pytest")]
     assert shlex.split(command) == ["pytest", "suites/pole.yaml", "--rl-run", "a b"]
+
+
+def test_a_run_on_ones_own_data_without_a_suite_is_judged_beside_baselines(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setitem(AGENTS, "fake", fake_agent.ENTRY)
+    monkeypatch.setattr(job, "_report", lambda _: None)
+    monkeypatch.setattr(job, "_doctor", lambda _: None)
+    Path("suites").mkdir()
+    write_suite(Path("suites/pole.yaml"), SUITE)
+    rng = np.random.default_rng(0)
+    label = rng.random(240) < 0.4
+    size = rng.normal(size=240) + 4.0 * label
+    Path("flows.csv").write_text("size,label\n" + "".join(f"{s},{int(y)}\n" for s, y in zip(size, label, strict=True)))
+    env = {"name": "threat", "data": "csv", "path": "flows.csv", "label": "label"}
+
+    def learn(config, directory, **_):
+        written = write_run(tmp_path / "written", env, rule=np.array([1.0]), bias=(0.0, 0.0, -9.0, -9.0))
+        shutil.copytree(written.path, directory, dirs_exist_ok=True)
+        return runs.read_run(directory)
+
+    monkeypatch.setattr(job, "train", learn)
+    overrides = [f"env.{key}={value}" for key, value in env.items() if key != "name"]
+    job.run(compose(ROOT / "conf", ["env=threat", *overrides]), Path("run"), sweep=None, suites=Path("suites"))
+    (suite,) = json.loads(Path("run/verdict.json").read_text())["suites"]
+    decisions = {criterion["criterion"]: criterion["decision"] for criterion in suite["criteria"]}
+    assert decisions["beats_one_action"] == "PASS"
+    assert {"beats_logistic_regression", "beats_boosted_trees", "controls", "held_out"} < set(decisions)
+    assert "ERROR" not in decisions.values()
+    assert "judged beside baselines" in capsys.readouterr().err
 
 
 def test_a_resumed_run_keeps_what_its_config_says(train):

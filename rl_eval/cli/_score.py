@@ -16,7 +16,7 @@ import typer
 
 from rl_eval.cli._app import app
 from rl_eval.errors import InputError
-from rl_eval.formatting import number, percent, spreadsheet_text
+from rl_eval.formatting import number, percent, quantity, spreadsheet_text
 
 if TYPE_CHECKING:
     from rl_eval.scoring import ScoredChunk
@@ -97,7 +97,7 @@ def score(
     total = sum(counts.values())
     shares = ", ".join(f"{name} {percent(count / total)}" for name, count in sorted(counts.items()))
     mean = f"; expected cost {number(costs / total)} a row" if total and rows.cost_unknown is None else ""
-    terminal.print_line(f"{total:,} rows scored{': ' if shares else ''}{shares}{mean}", stderr=True)
+    terminal.print_line(f"{quantity(total, 'row')} scored{': ' if shares else ''}{shares}{mean}", stderr=True)
     if note := _unknown_note(unknown, total):
         terminal.print_line(note, stderr=True)
     if rows.cost_unknown is not None:
