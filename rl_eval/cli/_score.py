@@ -31,7 +31,12 @@ _REASONS = ("why_1", "change_1", "why_2", "change_2", "why_3", "change_3")
 def score(
     run: Annotated[Path, typer.Argument(metavar="RUN", help="A run directory of train.py.", show_default=False)],
     file: Annotated[
-        Path, typer.Argument(metavar="FILE|-", help="CSV or Parquet; - reads CSV from stdin.", show_default=False)
+        Path,
+        typer.Argument(
+            metavar="FILE|-",
+            help="CSV, Parquet or another format that the domain reads; - is stdin.",
+            show_default=False,
+        ),
     ],
     out: Annotated[
         Path | None,
@@ -55,7 +60,7 @@ def score(
     preprocessing of the run is applied. Each row of the result has
 
     \b
-      line           line (CSV) or row (Parquet) of the data, from 1
+      line           line or row of the data, from 1
       action         the most likely action of the policy
       probability    probability of that action; empty if the policy has none, like DQN's
       expected_cost  expected cost of that action, from how often the policy is right on the validation part of
