@@ -46,9 +46,9 @@ EXTRAS_OF_MODULES = {
     "rl_eval/serving": {"serve"},
     "rl_eval/tuning": {"train", "tune"},
     "rl_eval/domains/threat/baselines.py": {"threat"},
-    "rl_eval/domains/threat/csv_data.py": {"threat"},
-    "rl_eval/domains/threat/row_stream.py": {"threat"},
-    "rl_eval/domains/threat/table_files.py": {"threat"},
+    "rl_eval/domains/threat/columns": {"threat"},
+    "rl_eval/domains/threat/formats": {"threat"},
+    "rl_eval/domains/threat/row_chunks.py": {"threat"},
 }
 SERVERS = {"mlflow"}  # run by benchmarks as commands
 TOOLS = {"mypy", "ruff", "pytest-xdist", "types-pyyaml", "hatchling"}  # run, not imported

@@ -67,11 +67,10 @@ def inspect(
 
     Exit status: 0 done, 2 bad input.
     """
-    from rl_eval.domains.threat.commands.inspection import inspect_file
     from rl_eval.extras import imports_of_extra
 
     with imports_of_extra("threat", "rl-eval threat inspect"):
-        import polars  # noqa: F401 - said in one sentence where it is missing
+        from rl_eval.domains.threat.commands.inspection import inspect_file
     inspect_file(
         file,
         label=label,
