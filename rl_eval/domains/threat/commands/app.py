@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from rl_eval.extras import imports_of_extra
+
 app = typer.Typer(
     help="Look into files of network flows.",
     rich_markup_mode=None,
@@ -53,7 +55,7 @@ def inspect(
         Path | None, typer.Option("--suite", metavar="FILE", help="Write the suite to this new file.")
     ] = None,
 ) -> None:
-    r"""Print how a file of flows is read, column by column, how to train on it, and a suite that judges the run.
+    """Print how a file of flows is read, column by column, how to train on it, and a suite that judges the run.
 
     \b
       rl-eval threat inspect flows.csv
@@ -67,8 +69,6 @@ def inspect(
 
     Exit status: 0 done, 2 bad input.
     """
-    from rl_eval.extras import imports_of_extra
-
     with imports_of_extra("threat", "rl-eval threat inspect"):
         from rl_eval.domains.threat.commands.inspection import inspect_file
     inspect_file(

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from rl_eval.domains.threat import DOMAIN
+from rl_eval.domains import domain
 from rl_eval.domains.threat.commands.column_rows import column_rows
 from rl_eval.domains.threat.commands.proposal import Proposal, propose
 from rl_eval.domains.threat.config import Config
@@ -95,7 +95,7 @@ def suggested_suite(config: Config) -> str:
     """A suite for a file, as YAML: better than the baselines, with bars to fill in."""
     return (
         "# Beside baselines; then say what is good enough for you, as in the two lines at the end.\n"
-        f"{suite_text(config, DOMAIN.default_criteria(config))}"
+        f"{suite_text(config, domain(config.name).default_criteria(config))}"
         "#  catches_threats: {metric: recall, at_least: 0.8}\n"
         "#  spares_benign: {metric: false_positive_rate, at_most: 0.01}\n"
     )
