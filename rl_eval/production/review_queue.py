@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from sqlalchemy import and_, func, insert, or_, select, update
+from sqlalchemy import Select, and_, func, insert, or_, select, update
 
 from rl_eval.errors import InputError
 from rl_eval.production.review import Override, ReviewBound
@@ -18,6 +18,7 @@ from rl_eval.production.store.tables import decisions, reviews
 
 WAITING, DECIDED = "waiting", "decided"
 MAX_REASON = 2_000  # characters
+MOST_NUMBERS = 1_000  # of an observation that a person is shown
 
 
 @dataclass(frozen=True)
@@ -29,6 +30,9 @@ class Review:
         action: what the policy chose, from 0; or a list where actions are not numbered.
         confidence: of the policy; None where it states none.
         override: what the person decided; None while it waits.
+        observation: what the policy decided on, as it is kept: coarsened, hashed or dropped by the privacy policy. At
+            most `MOST_NUMBERS`; empty where the decision is no longer kept.
+        legal: which actions were legal; None: all.
     """
 
     decision_id: str
@@ -38,6 +42,8 @@ class Review:
     confidence: float | None
     state: str = WAITING
     override: Override | None = None
+    observation: tuple[float, ...] = ()
+    legal: tuple[bool, ...] | None = None
 
 
 class ReviewedError(InputError):
@@ -103,9 +109,14 @@ def waiting(store: Store, limit: int = 50) -> list[Review]:
     Raises:
         UnavailableError: the store is away.
     """
-    query = select(reviews).where(reviews.c.state == WAITING).order_by(reviews.c.at, reviews.c.decision_id)
+    query = _with_decisions().where(reviews.c.state == WAITING).order_by(reviews.c.at, reviews.c.decision_id)
     with store.database.reading() as connection:
         return [_review(row) for row in connection.execute(query.limit(limit))]
+
+
+def _with_decisions() -> Select[Any]:
+    joined = reviews.outerjoin(decisions, decisions.c.decision_id == reviews.c.decision_id)
+    return select(reviews, decisions.c.observation, decisions.c.mask).select_from(joined)
 
 
 def counts(store: Store) -> dict[str, int]:
@@ -126,7 +137,7 @@ def read(store: Store, decision_id: str) -> Review | None:
         UnavailableError: the store is away.
     """
     with store.database.reading() as connection:
-        row = connection.execute(select(reviews).where(reviews.c.decision_id == decision_id)).first()
+        row = connection.execute(_with_decisions().where(reviews.c.decision_id == decision_id)).first()
     return None if row is None else _review(row)
 
 
@@ -171,4 +182,9 @@ def _override(row: Any, decision_id: str, action: Any, reviewer: str, at: float,
 def _review(row: Any) -> Review:
     body: Mapping[str, Any] = json.loads(row.body)
     override = Override(**body["override"]) if body.get("override") else None
-    return Review(row.decision_id, row.at, body["version"], body["action"], body["confidence"], row.state, override)
+    observation = np.frombuffer(row.observation or b"", np.float32)[:MOST_NUMBERS]
+    legal = None if row.mask is None else tuple(number == 1 for number in bytes(row.mask))
+    return Review(
+        row.decision_id, row.at, body["version"], body["action"], body["confidence"], row.state, override,
+        tuple(observation.tolist()), legal,
+    )  # fmt: skip

@@ -74,7 +74,9 @@ class Client:
     """Requests to the guarded app."""
 
     def __init__(self, parts):
-        app = GuardedApp(make_app(parts, lambda: NAMES, lambda: 2e9), Access(), lambda *_: None, {})
+        app = GuardedApp(
+            make_app(parts, lambda: NAMES, lambda: (HOSTILE, "size"), lambda: 2e9), Access(), lambda *_: None, {}
+        )
         self.client = httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://127.0.0.1:8001")
         self.runner = asyncio.Runner()
 
@@ -221,9 +223,44 @@ def test_another_origin_cannot_decide_for_a_person(client, full):
 def test_the_review_page_offers_the_actions_by_name(client):
     html = client.get("/review", headers=HTML).text
     assert html.count("<form") == 2
-    assert '<option value="0" selected>allow</option>' in html
+    assert html.count('<button name="action" value="0"') == 2
+    first = html[html.index("d-1") :]
+    assert first.index(">allow</button>") < first.index(">block</button>")  # the policy's own first
     assert "form-action 'self'" in html
     assert "same-origin" in html
+
+
+def ask(parts, decision_id, observation, mask=None):
+    action = np.int64(1).tobytes()
+    decision = LoggedDecision(decision_id, 1e9 + 5, "unit", "1", observation, mask, action, 0.5, 0.4, None)
+    parts.store.ingest([decision], lambda pairs, _: [None] * len(pairs), 1e9 + 5)
+    review_queue.ask(parts.store, [Review(decision_id, 1e9 + 5, "1", 1, 0.4)])
+
+
+def test_the_review_page_shows_what_the_policy_observed_by_name_bounded_and_escaped(client, full):
+    assert "no longer kept" in client.get("/review", headers=HTML).text
+    ask(full, "d-3", np.array([0.25, -1.5, 77.0], np.float32).tobytes())
+    ask(full, "d-4", np.arange(2_000, dtype=np.float32).tobytes())
+    html = client.get("/review", headers=HTML).text
+    shown = html[html.index("d-3") : html.index("d-4")]
+    values = re.findall(r"<dt>(.*?)</dt><dd>(.*?)</dd>", shown)
+    assert [value for _, value in values] == ["0.25", "−1.5", "77"]
+    assert [name for name, _ in values][1:] == ["size", "2"]
+    assert "&lt;script&gt;" in values[0][0]
+    assert "<script" not in html
+    assert html[html.index("d-4") :].count("<dt>") == pages.MOST_SHOWN
+    one = client.get("/review", params={"decision_id": "d-3"}).json()
+    assert one["observation"] == [0.25, -1.5, 77.0]
+    assert len(client.get("/review", params={"decision_id": "d-4"}).json()["observation"]) == 1_000
+
+
+def test_an_action_that_was_not_legal_is_not_offered_and_refused(client, full):
+    ask(full, "d-5", np.zeros(2, np.float32).tobytes(), mask=b"\0\1")
+    html = client.get("/review", headers=HTML).text
+    assert re.findall(r'name="action" value="(\d)"', html[html.index("d-5") :]) == ["1"]
+    answer = client.post("/review", json={"decision_id": "d-5", "action": 0, "reviewer": "Ada"})
+    assert (answer.status_code, "not legal" in answer.json()["detail"]) == (422, True)
+    assert client.post("/review", json={"decision_id": "d-5", "action": 1, "reviewer": "Ada"}).status_code == 200
 
 
 def test_decisions_at_or_below_the_bound_go_to_people_and_no_others(parts):

@@ -127,6 +127,15 @@ def feature_names(parts: Parts, run: Run) -> list[str]:
     return [str(name) for name in fitted.get("columns", fitted.get("features", ()))]
 
 
+def champion_features(parts: Parts) -> list[str]:
+    """`feature_names` of the champion.
+
+    Raises:
+        InputError: there is no champion, it was changed, or the registry is away.
+    """
+    return feature_names(parts, local_run(parts, champion_number(parts)))
+
+
 def action_names(parts: Parts) -> list[str]:
     """The names of the champion's actions; empty where they have none.
 

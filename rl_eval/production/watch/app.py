@@ -32,12 +32,16 @@ _NO_STORE = {"Cache-Control": "no-store"}
 
 
 def make_app(
-    parts: Parts, names: Callable[[], Sequence[str]] = tuple, clock: Callable[[], float] = time.time
+    parts: Parts,
+    names: Callable[[], Sequence[str]] = tuple,
+    features: Callable[[], Sequence[str]] = tuple,
+    clock: Callable[[], float] = time.time,
 ) -> FastAPI:
     """The application without its guard.
 
     Args:
         names: of the actions; empty where they have none. Raises `InputError` where the champion is away.
+        features: names of an observation's numbers, in the same way.
         clock: seconds since 1970.
     """
     app = FastAPI(title="rl_eval production", version=__version__, docs_url=None, redoc_url=None, openapi_url=None)
@@ -63,7 +67,7 @@ def make_app(
         if "text/html" not in request.headers.get("accept", ""):
             waiting = await run_in_threadpool(review_queue.waiting, parts.store, SHOWN_REVIEWS)
             return _json({"waiting": [_values(item) for item in waiting]})
-        return await run_in_threadpool(_page, parts, names)
+        return await run_in_threadpool(_page, parts, names, features)
 
     @app.post("/review")
     async def decide(request: Request) -> Response:
@@ -74,7 +78,7 @@ def make_app(
         except InputError as error:
             status = 409 if isinstance(error, review_queue.ReviewedError) else _status_of(error)
             if is_form:
-                return await run_in_threadpool(_page, parts, names, str(error), "FAIL", status)
+                return await run_in_threadpool(_page, parts, names, features, str(error), "FAIL", status)
             return _json({"detail": str(error)}, status)
         return RedirectResponse("/review", 303) if is_form else _json(override.to_json())
 
@@ -106,20 +110,26 @@ def _values(review: review_queue.Review) -> dict[str, Any]:
     return {
         "decision_id": review.decision_id, "state": review.state, "policy_version": review.version,
         "decided": review.action, "action": review.action if override is None else override.action,
-        "confidence": review.confidence, "reviewer": None if override is None else override.reviewer,
+        "confidence": review.confidence, "observation": list(review.observation),
+        "reviewer": None if override is None else override.reviewer,
     }  # fmt: skip
 
 
 def _page(
-    parts: Parts, names: Callable[[], Sequence[str]], message: str = "", kind: str = "PASS", status: int = 200
+    parts: Parts,
+    names: Callable[[], Sequence[str]],
+    features: Callable[[], Sequence[str]],
+    message: str = "",
+    kind: str = "PASS",
+    status: int = 200,
 ) -> Response:
     try:
-        shown = names()
+        shown, columns = names(), features()
     except InputError as error:  # the page shows numbers, and no decision is taken meanwhile
-        shown, message, kind = (), message or str(error), "FAIL"
+        shown, columns, message, kind = (), (), message or str(error), "FAIL"
     waiting = review_queue.waiting(parts.store, SHOWN_REVIEWS)
     count = review_queue.counts(parts.store).get(review_queue.WAITING, 0)
-    page = pages.review_page(parts.config.name, waiting, count, shown, message, kind)
+    page = pages.review_page(parts.config.name, waiting, count, shown, columns, message, kind)
     return HTMLResponse(page, status, headers=_NO_STORE)
 
 

@@ -37,6 +37,10 @@ def record_override(parts: Parts, values: dict[str, Any], at: float, actions: in
         raise InputError(f"action {str(action)[:40]!r} is none of the {actions}: send its number, from 0")
     if not actions and not _is_action(action):
         raise InputError("action must be a whole number from 0, or a list of finite numbers: send the one that counts")
+    review = review_queue.read(parts.store, decision_id)
+    legal = None if review is None or not isinstance(action, int) else review.legal
+    if legal is not None and not (action < len(legal) and legal[action]):
+        raise InputError(f"action {action} was not legal in decision {decision_id}: choose another")
     override = review_queue.check(parts.store, decision_id, action, reviewer, at, reason)
     facts = {"decision_id": decision_id, "decided": override.decided, "action": action, "reason": override.reason}
     parts.audit.append("override", override.reviewer, facts)

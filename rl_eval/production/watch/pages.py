@@ -20,6 +20,9 @@ from rl_eval.production.states import RUNNING
 from rl_eval.production.watch.figures import PARTS, Figures
 from rl_eval.report import charts, html_page
 
+MOST_SHOWN = 60  # numbers of an observation
+MOST_BUTTONS = 12  # actions; more are a list
+
 
 @functools.cache
 def _environment() -> jinja2.Environment:
@@ -64,17 +67,39 @@ def status_values(figures: Figures, steps: Sequence[float]) -> dict[str, Any]:
 
 
 def review_page(
-    name: str, reviews: Sequence[Review], waiting: int, names: Sequence[str], message: str = "", kind: str = "PASS"
+    name: str,
+    reviews: Sequence[Review],
+    waiting: int,
+    names: Sequence[str],
+    features: Sequence[str] = (),
+    message: str = "",
+    kind: str = "PASS",
 ) -> str:
     """The page on what waits for a person.
 
     Args:
         waiting: how many wait in all.
         names: of the actions; empty where they have none.
+        features: names of an observation's numbers; where there are fewer, the rest have their number.
         message: about what was just sent.
     """
-    values = {"reviews": reviews, "waiting": waiting, "names": list(names), "message": message, "kind": kind}
+    rows = [(review, _named(review.observation, features), _choices(review, names)) for review in reviews]
+    values = {"reviews": rows, "waiting": waiting, "names": list(names), "message": message, "kind": kind}
     return render("review.html", title=f"{name}: human review", **values)
+
+
+def _named(observation: Sequence[float], features: Sequence[str]) -> list[tuple[str, float]]:
+    """The numbers that a page shows, with their names."""
+    names = [*features[: len(observation)], *map(str, range(len(features), len(observation)))]
+    return list(zip(names, observation, strict=True))[:MOST_SHOWN]
+
+
+def _choices(review: Review, names: Sequence[str]) -> list[tuple[int, str]]:
+    """The actions that were legal, the policy's first; empty where there are too many for buttons, or none by name."""
+    if not 0 < len(names) <= MOST_BUTTONS:
+        return []
+    legal = [n for n in range(len(names)) if review.legal is None or (n < len(review.legal) and review.legal[n])]
+    return [(n, names[n]) for n in sorted(legal, key=lambda n: n != review.action)]
 
 
 def headline(figures: Figures) -> dict[str, str]:
