@@ -42,12 +42,12 @@ class ElasticWeights:
 
     def __post_init__(self) -> None:
         if not self.strength >= 0.0 or self.strength == float("inf"):
-            raise ValueError(f"the strength of elastic weights is {self.strength}: give a number from 0 on")
+            raise ValueError(f"the strength of elastic weights is {self.strength}: give a number of at least 0")
         if self.anchor.shape != self.fisher.shape:
             shapes = f"{tuple(self.anchor.shape)} and {tuple(self.fisher.shape)}"
             raise ValueError(f"weights and their Fisher information have the shapes {shapes}: both must be [P]")
         if not bool(torch.isfinite(self.fisher).all()) or bool((self.fisher < 0).any()):
-            raise ValueError("the Fisher information of a weight is negative or not finite: estimate it anew")
+            raise ValueError("the Fisher information of a weight is negative or not finite: estimate it again")
 
     def penalty(self, parameter: Tensor) -> float:
         """½ λ Σ F (θ − θ*)² at weights `[P]`."""

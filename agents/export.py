@@ -95,9 +95,9 @@ def q_network_to_onnx(
 
 def _refuse(meta: Mapping[str, Any]) -> None:
     if "agents" in meta:
-        raise ValueError("it is a policy of several agents, for which there is no export")
+        raise ValueError("policies of several agents cannot be exported")
     if meta["action_masks"]:
-        raise ValueError("it was trained with action masks, which the ONNX file would not take")
+        raise ValueError("it was trained with action masks, which the ONNX file would not obey")
     if (body := meta["network"].get("body")) is not None:
         raise ValueError(f"its network has the body {body!r} of a plugin, and only networks of ours become ONNX nodes")
 

@@ -113,7 +113,7 @@ class RedisMessages:
                     message = Message(fields[b"sender"].decode(), int(fields[b"number"]), fields[b"data"])
                 except (KeyError, ValueError) as error:
                     raise self._server.failure(
-                        f"{STREAM} has an entry that is no message: let nothing else write to it"
+                        f"{STREAM} has an entry that is not a message: another program writes to it"
                     ) from error
                 if message.sender != self.sender:
                     messages.append(message)

@@ -235,8 +235,8 @@ class RedisObservations:
         data: Any = self._run("read", arguments)
         if len(data) != len(positions) * self._record:
             raise self._server.failure(
-                f"the server has dropped a part of the replay buffer ({self._key}:*): let nothing else delete or evict "
-                "these keys"
+                f"the server has dropped a part of the replay buffer ({self._key}:*): make sure that nothing else "
+                "deletes or evicts these keys"
             )
         return np.frombuffer(data, np.uint8).reshape(len(positions), self._record)
 

@@ -171,7 +171,7 @@ class ReplayBuffer:
             obs, actions, rewards = obs[copies], np.asarray(actions)[copies], np.asarray(rewards)[copies]
             mask = None if mask is None else mask[copies]
         elif ended and final_obs is None and count(truncated > terminated):
-            raise ValueError("an episode was truncated and final_obs is None: give what it ended on")
+            raise ValueError("an episode was truncated and final_obs is None: give its last observation")
         ring, n = self._ring, self.n_step
         slots = self._write(copies, obs, mask)
         complete = self._open[copies] == n  # this observation is the last that these need
@@ -215,7 +215,7 @@ class ReplayBuffer:
             ValueError: there are fewer transitions than that.
         """
         if not 1 <= batch_size <= len(self):
-            raise ValueError(f"a batch of {batch_size} from {len(self)} transitions: let it wait until there are more")
+            raise ValueError(f"a batch of {batch_size} from {len(self)} transitions: wait until there are more")
         index, weights = self.sampler.sample(batch_size, self.filled, rng, beta)
         ring, n, n_envs = self._ring, self.n_step, self.n_envs
         window = index + self._ahead  # [n, B]; indices after the last slot are wrapped where they are used

@@ -67,7 +67,7 @@ class StepLayout:
             ValueError: they are of other environments, or are damaged.
         """
         if len(data) < _HEADER.size or data[:4] != _FORMAT:
-            raise ValueError("a message of another process holds no steps: let nothing else write to the server")
+            raise ValueError("a message of another process has no steps: another program writes to the server")
         _, *sizes, begins, count = _HEADER.unpack_from(data)
         own = [self.copies, self.obs_size, self.actions]
         if sizes != own:
@@ -92,7 +92,7 @@ class StepLayout:
                     raise ValueError("a column is missing")
                 steps.append(CopiesStep(**arrays))  # type: ignore[arg-type]
             if offset != len(data):
-                raise ValueError("its length is another")
+                raise ValueError("its length is wrong")
         except (ValueError, struct.error) as error:
-            raise ValueError(f"a message of another process is damaged ({error}): start the processes anew") from error
+            raise ValueError(f"a message of another process is damaged ({error}): start the processes again") from error
         return steps, bool(begins)

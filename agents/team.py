@@ -58,8 +58,8 @@ class TeamDQN(DQN):
         if not (self.obs[:, : self._count] == expected).all():
             raise ValueError(
                 f"agents.count={self._count}: the first {self._count} numbers of an observation must say whose turn "
-                "it is, all copies the same: let as many testers act in turn (env.testers), and end episodes after "
-                "whole rounds"
+                "it is, all copies the same: let as many agents act in turn (env.testers), and end episodes after "
+                "complete rounds"
             )
 
     def _collect(self, reward_terms: dict[str, float]) -> CollectedSteps:

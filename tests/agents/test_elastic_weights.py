@@ -182,8 +182,8 @@ def test_strong_springs_hold_a_policy_that_plain_learning_moves(dueling):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"strength": -1.0}, "from 0 on"),
-        ({"strength": float("nan")}, "from 0 on"),
+        ({"strength": -1.0}, "of at least 0"),
+        ({"strength": float("nan")}, "of at least 0"),
         ({"fisher": np.array([1.0, -1.0])}, "negative or not finite"),
         ({"fisher": np.array([1.0])}, r"must be \[P\]"),
         ({"earlier": np.array([1.0])}, "earlier Fisher"),

@@ -299,7 +299,7 @@ def test_a_full_memory_and_foreign_entries_are_one_sentence(tmp_path, monkeypatc
             client.config_set("maxmemory-policy", "noeviction")
             reader = RedisMessages(server.url, None)
             client.xadd(redis_messages.STREAM, {"x": "y"})
-        with pytest.raises(OSError, match="let nothing else write to it"):
+        with pytest.raises(OSError, match="another program writes to it"):
             reader.receive()
     finally:
         server.kill()

@@ -239,8 +239,8 @@ def _fitted(config: Config, preprocessing: Mapping[str, Any] | None) -> FittedEn
     values = dict(preprocessing or {})
     if values.get("features") != list(_features(config)):
         raise InputError(
-            "its observations have other plain features than env.features or this version gives: set env.features "
-            "as it was, or train a new run"
+            "its observations have other plain features than env.features or this version has: set env.features as it "
+            "was, or train a new run"
         )
     encoder = values.get("encoder")
     try:

@@ -77,7 +77,7 @@ class Planned:
             targets = np.array([self._targets[row.tobytes()] for row in np.ascontiguousarray(obs)], np.int64)
         except KeyError as error:
             raise InputError(
-                "the baseline plays the prompts of its own config alone, and this is none of them"
+                "the baseline only plays prompts of its own config, and this is not one of them"
             ) from error
         legal = np.ones((len(obs), self._actions), bool) if mask is None else mask
         return toward(APPLIED[targets], legal)

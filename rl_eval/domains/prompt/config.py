@@ -41,7 +41,7 @@ class JudgeConfig(BaseModel):
         if self.base_url is not None and self.model is None:
             raise ValueError("base_url needs model: give the name of a model there")
         if self.money is not None and not self.price_in and not self.price_out:
-            raise ValueError("money limits nothing without price_in and price_out: set them as well")
+            raise ValueError("money has no effect without price_in and price_out: set them too")
         return self
 
 
@@ -49,7 +49,9 @@ class Config(EnvConfig):
     """The defaults are those of `conf/env/prompt.yaml`, key by key."""
 
     name: Literal["prompt"] = "prompt"
-    tasks: Literal["embedded", "folder"] = Field("embedded", description="those of the package, or a folder of tasks")
+    tasks: Literal["embedded", "folder"] = Field(
+        "embedded", description=("the tasks of the package, or a folder of tasks")
+    )
     path: str | None = Field(None, description="folder: the folder of tasks, each in a folder of its own")
     scores: str | None = Field(
         None, description="folder: the table that `rl-eval prompt score` wrote; what it lacks is added"
@@ -63,7 +65,7 @@ class Config(EnvConfig):
     judge: JudgeConfig = Field(JudgeConfig(), description="folder: the language model that judges; it never trains")
     stop: bool = Field(True, description="a sixth action ends the episode")
     masks: bool = Field(True, description="a mutation that changes nothing is no legal action")
-    features: bool = Field(True, description="whether observations have plain features besides the embedding")
+    features: bool = Field(True, description="whether observations have plain features in addition to the embedding")
     max_mutations: int = Field(5, ge=1, le=MUTATION_COUNT, description="steps of an episode at most")
     encoder: Literal["hashed", "static", "endpoint"] = Field(
         "hashed",
@@ -83,13 +85,13 @@ class Config(EnvConfig):
             folder_keys = [key for key in keys if getattr(self, key)]
             folder_keys += [] if self.judge == JudgeConfig() else ["judge"]
             if folder_keys:
-                raise ValueError(f"{folder_keys[0]} is of tasks=folder alone: remove it, or set tasks=folder")
+                raise ValueError(f"{folder_keys[0]} is only for tasks=folder: remove it, or set tasks=folder")
         elif self.feedback is not None and self.feedback == self.judge.model and self.judge.base_url is None:
             raise ValueError(
-                f"judge.model={self.judge.model!r} is also feedback, and a judge must not train: name another model"
+                f"judge.model={self.judge.model!r} is also feedback, but a judge must not train: name another model"
             )
         for key in ("encoder_url", "encoder_model"):
             if (self.encoder == "endpoint") != (getattr(self, key) is not None):
-                needed = f"encoder=endpoint needs {key}" if self.encoder == "endpoint" else f"{key} is of no use"
+                needed = f"encoder=endpoint needs {key}" if self.encoder == "endpoint" else f"{key} is not used"
                 raise ValueError(f"{needed} with encoder={self.encoder}: set both, or none of them")
         return self

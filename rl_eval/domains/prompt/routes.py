@@ -62,7 +62,7 @@ class MutateAnswer(BaseModel):
     """A prompt after an action."""
 
     prompt: str
-    mask: list[bool] | None = Field(description="Which actions are legal now; null where the run has no masks.")
+    mask: list[bool] | None = Field(description="Which actions are legal now; null if the run has no masks.")
     changed: bool
     applied: list[int] = Field(description="Mutations that made this prompt of its start, for the next request.")
 
@@ -86,8 +86,8 @@ def router(config: Config) -> APIRouter:
         actions = len(MUTATIONS) + config.stop
         if body.action >= actions:
             raise InputError(
-                f"action={body.action} is none of this policy: give a whole number from 0 to {actions - 1}, or one of "
-                f"{', '.join(ACTION_NAMES[:actions])}"
+                f"action={body.action} is not an action of this policy: give a whole number from 0 to {actions - 1}, "
+                f"or one of {', '.join(ACTION_NAMES[:actions])}"
             )
         prompt = body.prompt
         if body.action < len(MUTATIONS):

@@ -70,8 +70,8 @@ def states_visited(episodes: Episodes) -> Figure:
     """Which states the first build's episode went through: a new one is one higher than all before."""
     states = np.concatenate([[0], episodes.outcome["state"][episodes.episode == 0]])
     summary = (
-        "The state after each action of this policy in one build, numbered in the order in which it was met. A line "
-        "that climbs meets new states, and one that falls goes back."
+        "The state after each action of this policy in one build, numbered in the order of its first visit. The line "
+        "rises at new states, and falls when the policy goes back."
     )
     chart = charts.curves([charts.Series("this policy", np.arange(len(states)), states)], summary, x_label="actions")
     return Figure("Map of states visited", summary, chart)
@@ -105,7 +105,7 @@ def controls_used(played: Mapping[str, Episodes]) -> Figure:
     """The share of actions that used each kind of control."""
     kinds = {policy: _kinds_of(episodes) for policy, episodes in played.items()}
     rows = [[Cell(name), *(Cell(share=float(used[name].mean())) for used in kinds.values())] for name in _CONTROLS]
-    caption = "Share of the actions by the kind of control. A field is filled by an action of its own."
+    caption = "Share of the actions by the kind of control. Filling a field is one action."
     return Figure("Controls used", caption, header=("Control", *played), rows=rows)
 
 

@@ -120,7 +120,7 @@ class Points(RewardTerm):
 
     def __init__(self, term: str, points: float):
         if term not in TERMS:
-            raise ValueError(f"term={term!r} is none of {', '.join(TERMS)}")
+            raise ValueError(f"term={term!r} is not one of {', '.join(TERMS)}")
         if not abs(points) < float("inf"):
             raise ValueError(f"points={points} must be a finite number")
         self._term, self._points = TERMS[term](), np.float32(points)

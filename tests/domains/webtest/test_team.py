@@ -155,5 +155,5 @@ def test_state_comes_back():
 
 
 def test_a_budget_that_ends_within_a_round_is_refused():
-    with pytest.raises(ValidationError, match=r"max_actions=31 is no multiple of testers=3.*use max_actions=30"):
+    with pytest.raises(ValidationError, match=r"max_actions=31 is not a multiple of testers=3.*use max_actions=30"):
         domains.domain("webtest").config_model(testers=3, max_actions=31)

@@ -34,15 +34,21 @@ def score(
         ),
     ] = None,
     items: Annotated[
-        int | None, typer.Option("--items", min=1, metavar="N", help="Test items of each task at most; default: all.")
+        int | None,
+        typer.Option("--items", min=1, metavar="N", help=("Largest number of test items of each task; default: all.")),
     ] = None,
     out: Annotated[
-        Path, typer.Option("--out", metavar="FILE", help="The table of scores, as JSON lines; an existing one grows.")
+        Path,
+        typer.Option(
+            "--out", metavar="FILE", help=("The table of scores, as JSON lines; an existing table is extended.")
+        ),
     ] = Path("scores.jsonl"),
     compact: Annotated[
-        Path | None, typer.Option("--compact", metavar="FILE", help="Write the whole table as one .csv.gz as well.")
+        Path | None, typer.Option("--compact", metavar="FILE", help="Write the whole table as one .csv.gz too.")
     ] = None,
-    workers: Annotated[int, typer.Option("--workers", min=1, max=64, metavar="N", help="Processes, a core each.")] = 1,
+    workers: Annotated[
+        int, typer.Option("--workers", min=1, max=64, metavar="N", help=("Number of processes, one for each core."))
+    ] = 1,
 ) -> None:
     """Score every prompt that mutations make of the start prompts of tasks.
 
@@ -65,7 +71,7 @@ def init_task(
         Path | None, typer.Option("--out", metavar="DIR", help="The new folder; default: the file without .csv.")
     ] = None,
     instruction: Annotated[
-        str | None, typer.Option("--instruction", metavar="TEXT", help="The task in a sentence that names the labels.")
+        str | None, typer.Option("--instruction", metavar="TEXT", help="The task, in a sentence that names the labels.")
     ] = None,
     category: Annotated[
         str,
@@ -91,21 +97,23 @@ def init_task(
 _Task = Annotated[str, typer.Option("--task", metavar="TASK", help="A task folder, or an embedded task by name.")]
 _Model = Annotated[
     str | None,
-    typer.Option("--model", metavar="FILE", help="The judge: a GGUF file, or with --base-url a model's name."),
+    typer.Option("--model", metavar="FILE", help="The judge: a GGUF file; with --base-url, the name of a model."),
 ]
 _BaseUrl = Annotated[
     str | None,
     typer.Option("--base-url", metavar="URL", help="An OpenAI-compatible endpoint; its key is in OPENAI_API_KEY."),
 ]
 _Measure = Annotated[
-    str, typer.Option("--score", metavar="MEASURE", help="By an endpoint: logprob, accuracy or grade.")
+    str, typer.Option("--score", metavar="MEASURE", help="For an endpoint: logprob, accuracy or grade.")
 ]
-_Calls = Annotated[int, typer.Option("--budget", min=1, metavar="N", help="Requests to an endpoint at most.")]
+_Calls = Annotated[int, typer.Option("--budget", min=1, metavar="N", help="Largest number of requests to an endpoint.")]
 _Money = Annotated[
-    float | None, typer.Option("--budget-money", min=0, metavar="X", help="What the requests may cost; needs prices.")
+    float | None,
+    typer.Option("--budget-money", min=0, metavar="X", help=("The most that requests may cost; needs prices.")),
 ]
 _Cache = Annotated[
-    Path | None, typer.Option("--cache", metavar="FILE", help="Keep the answers of the judge, and use those kept.")
+    Path | None,
+    typer.Option("--cache", metavar="FILE", help=("Keep the answers of the judge in this file, and reuse them.")),
 ]
 _PriceIn = Annotated[float, typer.Option("--price-in", min=0, metavar="X", help="Price of a million prompt tokens.")]
 _PriceOut = Annotated[float, typer.Option("--price-out", min=0, metavar="X", help="Price of a million answer tokens.")]
@@ -125,7 +133,7 @@ def compare(
     price_out: _PriceOut = 0.0,
     cache: _Cache = None,
     alpha: Annotated[
-        float, typer.Option("--alpha", min=1e-9, max=0.5, metavar="P", help="Chance of a false PASS or FAIL.")
+        float, typer.Option("--alpha", min=1e-9, max=0.5, metavar="P", help="Highest chance of a wrong PASS or FAIL.")
     ] = 0.05,
     population: Annotated[
         str, typer.Option("--population", metavar="WHAT", help="source: items like these; set: exactly these items.")
@@ -159,7 +167,7 @@ def improve(
     run: Annotated[
         Path | None,
         typer.Option(
-            "--run", metavar="RUN", help="Whose policy chooses; default: a search that asks the reward model."
+            "--run", metavar="RUN", help="The run whose policy chooses; default: a search with the reward model."
         ),
     ] = None,
     out: Annotated[

@@ -34,7 +34,7 @@ def read_prompt(path: Path) -> str:
     if len(text.encode()) > MAX_PROMPT_BYTES:
         raise InputError(f"the prompt {where} has more than {MAX_PROMPT_BYTES >> 10} kB: shorten it")
     if not text.strip():
-        raise InputError(f"the prompt {where} is empty: write what the model is to do")
+        raise InputError(f"the prompt {where} is empty: write what the model must do")
     return text.strip()
 
 

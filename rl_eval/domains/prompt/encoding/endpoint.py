@@ -48,7 +48,7 @@ class EndpointEncoder:
         if not key and not self._url.is_loopback:
             raise InputError(f"the encoder at {self._url} needs a key: set {KEY_VARIABLE} in the environment")
         if not key.isascii() or not key.isprintable():
-            raise InputError(f"{KEY_VARIABLE} holds characters that no key has: set it again")
+            raise InputError(f"{KEY_VARIABLE} contains characters that a key cannot have: set it again")
         self._client = Client(self._url, Limits(total_s=60.0, max_bytes=BATCH * _BYTES_PER_TEXT), trust_env=True)
         self._headers = [("Authorization", f"Bearer {key}")] if key else []
         self._model, self._sleep = model, sleep
@@ -106,12 +106,14 @@ class EndpointEncoder:
             by_index = {entry["index"]: entry["embedding"] for entry in answer["data"]}
             rows = np.array([by_index[i] for i in range(count)], np.float64)
         except (ValueError, TypeError, KeyError, RecursionError) as error:
-            raise InputError(f"{self._url} does not answer as an OpenAI-compatible endpoint: check the URL") from error
+            raise InputError(
+                f"{self._url} does not answer like an OpenAI-compatible endpoint: check the URL"
+            ) from error
         if rows.ndim != 2 or rows.shape[1] != WIDTH:
             width = rows.shape[1] if rows.ndim == 2 else "no"
             raise InputError(
-                f"the encoder {self._model} gives embeddings of {width} columns, and {WIDTH} are needed: "
-                "name another model as env.encoder_model"
+                f"the encoder {self._model} gives embeddings of {width} columns, but {WIDTH} are needed: name another "
+                "model as env.encoder_model"
             )
         norms = np.linalg.norm(rows, axis=1, keepdims=True)
         if not np.isfinite(rows).all() or not all(0.0 < norm < math.inf for norm in norms.ravel()):

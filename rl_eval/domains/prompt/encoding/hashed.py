@@ -60,8 +60,8 @@ class HashedNgrams:
         named = fitted.identity
         if (named.name, named.version, named.width) != (NAME, VERSION, WIDTH):
             raise InputError(
-                f"the embeddings come from the encoder {named.name} {named.version} of {named.width} columns, and this "
-                f"version has {NAME} {VERSION} of {WIDTH}: equal columns do not mean the same, so train again"
+                f"the embeddings come from the encoder {named.name} {named.version} of {named.width} columns, but "
+                f"this version has {NAME} {VERSION} of {WIDTH}: equal columns do not mean the same, so train again"
             )
         try:
             idf = np.frombuffer(base64.b64decode(fitted.idf or "", validate=True), "<f4")
@@ -70,7 +70,7 @@ class HashedNgrams:
                 "the weights of the encoder are not base64 of float32 numbers: they are damaged"
             ) from error
         if idf.shape != (WIDTH,) or not np.isfinite(idf).all():
-            raise InputError(f"the encoder has {idf.size} weights where {WIDTH} finite ones are needed: it is damaged")
+            raise InputError(f"the encoder has {idf.size} weights instead of {WIDTH} finite ones: it is damaged")
         encoder = cls(idf)
         if encoder.identity != named:
             raise InputError("the weights of the encoder do not have the digest that is recorded: they are damaged")

@@ -127,8 +127,9 @@ def load_encoder(config: Config) -> Encoder:
         encoder = _endpoint(config.encoder_url, config.encoder_model)
     if fitted is not None and fitted.identity != encoder.identity:
         raise InputError(
-            f"the embeddings come from {fitted.identity.name} at {fitted.identity.version}, and this encoder is "
-            f"{encoder.identity.name} at {encoder.identity.version}: equal columns do not mean the same, so train again"
+            f"the embeddings come from {fitted.identity.name} at {fitted.identity.version}, but this encoder is "
+            f"{encoder.identity.name} at {encoder.identity.version}: equal columns do not mean the same, so train "
+            "again"
         )
     return encoder
 

@@ -83,7 +83,7 @@ def known_task(config: Config, name: str | None) -> Task | None:
     tasks = load_tasks(config)
     if name not in tasks:
         raise InputError(
-            f"task={brief(repr(name), 80)} is none of this policy: {nearest(name, tasks)}the tasks are "
+            f"task={brief(repr(name), 80)} is not a task of this policy: {nearest(name, tasks)}the tasks are "
             f"{', '.join(tasks)}"
         )
     return tasks[name]
@@ -98,7 +98,7 @@ def applied_mutations(actions: Sequence[int]) -> np.ndarray:
     flags = np.zeros(len(MUTATIONS), bool)
     for action in actions:
         if not 0 <= action < len(MUTATIONS):
-            raise InputError(f"applied={action} is no mutation: give numbers from 0 to {len(MUTATIONS) - 1}")
+            raise InputError(f"applied={action} is not a mutation: give numbers from 0 to {len(MUTATIONS) - 1}")
         flags[action] = True
     return flags
 
@@ -117,7 +117,7 @@ def require_prompt(text: str, applied: int) -> None:
     try:
         size = len(text.encode())
     except UnicodeEncodeError as error:
-        raise InputError("the prompt holds surrogates, which are no characters: send Unicode text") from error
+        raise InputError("the prompt contains surrogates, which are not characters: send Unicode text") from error
     if size > max_bytes(applied):
         advice = "" if applied == len(MUTATIONS) else ", or name in applied all mutations that made it"
         raise InputError(f"the prompt has {size:,} bytes: send at most {max_bytes(applied):,}{advice}")

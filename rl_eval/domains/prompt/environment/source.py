@@ -78,7 +78,7 @@ def load_source(config: Config) -> Source:
     models = feedback_of(config, scores), judge_of(config, scores)
     if models[0].hash == models[1].hash:
         raise InputError(
-            f"env.feedback and env.judge.model are one language model, {escape_controls(str(config.feedback))}: "
+            f"env.feedback and env.judge.model are the same language model, {escape_controls(str(config.feedback))}: "
             "a judge must not train, so name another one"
         )
     return Source(tasks, scores, models[0].hash, models[1].hash, tuple(model for model in models if model.can_score))
@@ -106,9 +106,9 @@ def _task_folders(path: Path) -> list[Path]:
 
 def _existing(path: str | None, key: str) -> Path:
     if path is None:
-        raise InputError(f"env.tasks=folder needs env.{key}: name where it lies")
+        raise InputError(f"env.tasks=folder needs env.{key}: give its path")
     if not Path(path).exists():
-        raise InputError(f"env.{key}={path} does not exist: name where it lies")
+        raise InputError(f"env.{key}={path} does not exist: give its path")
     return Path(path)
 
 
@@ -116,15 +116,15 @@ def _split(tasks: Sequence[Task], config: Config) -> dict[Part, tuple[Task, ...]
     """Whole tasks for validation and test, as the config names them; the others train."""
     by_name = {task.name: task for task in tasks}
     if len(by_name) < len(tasks):
-        raise InputError(f"two tasks at env.path={config.path} have one name: give each its own")
+        raise InputError(f"two tasks at env.path={config.path} have the same name: rename one")
     held_out: dict[str, Part] = {}
     keys: tuple[tuple[str, Part], ...] = (("validation_tasks", "validation"), ("test_tasks", "test"))
     for key, part in keys:
         for name in getattr(config, key):
             if name not in by_name:
                 raise InputError(
-                    f"env.{key} names {brief(repr(name), 80)}, and there is no such task: {nearest(name, by_name)}"
-                    f"the tasks are {', '.join(by_name)}"
+                    f"env.{key} names {brief(repr(name), 80)}, which does not exist: {nearest(name, by_name)}the "
+                    f"tasks are {', '.join(by_name)}"
                 )
             if name in held_out:
                 raise InputError(

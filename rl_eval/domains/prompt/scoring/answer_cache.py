@@ -50,7 +50,7 @@ class AnswerCache:
             except (ValueError, KeyError, TypeError, RecursionError) as error:
                 if not is_cut_off(line, _LINE_BEGINNING):
                     raise InputError(
-                        f"{where} holds something else than answers: name a new file, or one that this command made"
+                        f"{where} contains something else than answers: name a new file, or one that this command made"
                     ) from error  # else it was cut off, and is asked for again
 
     def get(self, request: str) -> Any:

@@ -37,7 +37,7 @@ class Budget:
                 raise InputError(f"the judge's {name} is {value:g}: use a finite number of 0 or more")
         if self.money is not None and not self.price_in and not self.price_out:
             raise InputError(
-                "a budget of money limits nothing without prices: set the price of a million tokens in or out as well"
+                "a budget of money has no effect without prices: set the price of a million tokens in or out as well"
             )
 
     def cost(self, usage: Any) -> float:
@@ -49,10 +49,10 @@ class Budget:
         """
         usage = {} if usage is None else usage
         if not isinstance(usage, Mapping):
-            raise ValueError("usage is no object")
+            raise ValueError("usage is not an object")
         tokens = [0 if usage.get(name) is None else int(usage[name]) for name in _TOKENS]
         if not all(0 <= count <= _MAX_TOKENS for count in tokens):
-            raise ValueError("no numbers of tokens")
+            raise ValueError("usage has no numbers of tokens")
         if self.money is not None and not tokens[0]:
             raise InputError(
                 "the judge's answers do not say how many tokens they took (usage.prompt_tokens), so a budget of money "

@@ -96,7 +96,7 @@ class EndpointJudge:
         if not key and not url.is_loopback:
             raise InputError(f"the judge at {url} needs a key: set {KEY_VARIABLE} in the environment")
         if not key.isascii() or not key.isprintable():
-            raise InputError(f"{KEY_VARIABLE} holds characters that no key has: set it again")
+            raise InputError(f"{KEY_VARIABLE} contains characters that a key cannot have: set it again")
         self.name, self._score, self._url = model, measure, url
         self.hash = endpoint_hash(base_url, model, measure)
         self.measure, self.low, self.high = _MEASURES[measure]
@@ -123,10 +123,10 @@ class EndpointJudge:
         """What a report says of the requests: one line each."""
         facts = []
         if self.repeated:
-            facts.append(f"{percent(self.flicker, 0)} of the repeated requests were answered in another way")
+            facts.append(f"{percent(self.flicker, 0)} of the repeated requests were answered differently")
         if self.nameless:
             counts, remedy = (
-                ("as if each were as likely", "use score=accuracy, or prompts that name the labels")
+                ("as if all labels were equally likely", "use score=accuracy, or prompts that name the labels")
                 if self._score == "logprob"
                 else ("as wrong", "use prompts that name the labels, and a model that answers without thinking aloud")
             )
@@ -260,7 +260,9 @@ class EndpointJudge:
             _content(answer, self._url)
             cost = self._budget.cost(answer.get("usage"))
         except (ValueError, TypeError, AttributeError, RecursionError, OverflowError) as error:
-            raise InputError(f"{self._url} does not answer as an OpenAI-compatible endpoint: check the URL") from error
+            raise InputError(
+                f"{self._url} does not answer like an OpenAI-compatible endpoint: check the URL"
+            ) from error
         self.money += cost
         return answer
 
@@ -269,7 +271,7 @@ def _content(answer: Any, url: object) -> str:
     try:
         content = answer["choices"][0]["message"]["content"]
     except (KeyError, IndexError, TypeError) as error:
-        raise InputError(f"{url} does not answer as an OpenAI-compatible endpoint: check the URL") from error
+        raise InputError(f"{url} does not answer like an OpenAI-compatible endpoint: check the URL") from error
     return content if isinstance(content, str) else ""
 
 

@@ -89,7 +89,7 @@ class LocalJudge:
             kept = self._model.label_probabilities(prompt, task.labels, [text])[0].tolist()
             self._cache.put(request, kept)
         if not _are_probabilities(kept, len(task.labels)):
-            raise InputError("a kept answer holds no probabilities of the labels: name another file with --cache")
+            raise InputError("a kept answer has no probabilities of the labels: name another file with --cache")
         return np.array(kept)
 
 

@@ -36,7 +36,7 @@ def model_hash(path: Path) -> str:
     try:
         with open(path, "rb", opener=only_regular) as file:
             if file.read(4) != b"GGUF":
-                raise InputError(f"{where} is no GGUF file: name a language model in the GGUF format")
+                raise InputError(f"{where} is not a GGUF file: name a language model in the GGUF format")
             file.seek(0)
             return hashlib.file_digest(file, "sha256").hexdigest()[:16]
     except OSError as error:
@@ -121,8 +121,8 @@ class LanguageModel:
         following = [row[shared] for row in tokens if len(row) > shared]
         if len(set(following)) < len(tokens):
             raise InputError(
-                f"two of the labels {brief(', '.join(labels), 120)} begin with the same token in {self.name}: "
-                "use labels with other beginnings"
+                f"two of the labels {brief(', '.join(labels), 120)} begin with the same token in {self.name}: use "
+                "labels that begin differently"
             )
         self._label_tokens[tuple(labels)] = (tokens[0][:shared], following)
         return self._label_tokens[tuple(labels)]

@@ -63,7 +63,7 @@ def _follow(processes: Sequence[BaseProcess], reports: Queue[str | None], report
         done += 1
         report(done)
     if any(process.exitcode for process in processes):
-        raise InputError("a process that scored prompts ended early: run the command again, it goes on from there")
+        raise InputError("a process that scored prompts ended early: run the command again to continue")
 
 
 def _work(out: Path, model: Path, jobs: Sequence[Job], reports: Queue[str | None]) -> None:

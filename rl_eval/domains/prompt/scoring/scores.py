@@ -182,7 +182,7 @@ def _append_lines(path: Path, entries: Iterable[Mapping[str, object]]) -> None:
                 file.seek(0)
                 if file.read(2) == _GZIP:
                     raise InputError(
-                        f"the scores at {escape_controls(str(path))} are a compact table, to which none can be added: "
+                        f"the scores at {escape_controls(str(path))} are a compact table, which cannot be extended: "
                         "name a file of JSON lines"
                     )
                 file.seek(-1, os.SEEK_END)

@@ -81,10 +81,10 @@ def read_task(folder: Path) -> Task:
         content = json.loads(_read(folder / "task.json"))
     except (ValueError, RecursionError) as error:
         raise InputError(
-            f"{where}/task.json is no JSON ({brief(str(error), 120)}): write name, labels, instruction"
+            f"{where}/task.json is not JSON ({brief(str(error), 120)}): write name, labels, instruction"
         ) from error
     if not isinstance(content, dict):
-        raise InputError(f"{where}/task.json holds no object: write name, labels and instruction")
+        raise InputError(f"{where}/task.json has no object: write name, labels and instruction")
     train, test = (read_items(folder / f"{part}.csv") for part in ("train", "test"))
     return build_task(content, train, test, where=f"{where}/task.json")
 
@@ -229,7 +229,7 @@ def read_items(path: Path) -> list[Item]:
     try:
         rows = list(csv.DictReader(io.StringIO(content, newline=""), strict=True))
     except csv.Error as error:
-        raise InputError(f"{where} is no CSV ({brief(str(error), 120)}): write the columns text and label") from error
+        raise InputError(f"{where} is not CSV ({brief(str(error), 120)}): write the columns text and label") from error
     if len(rows) > MAX_ITEMS:
         raise InputError(f"{where} has {len(rows):,} rows: use at most {MAX_ITEMS:,}")
     items = []

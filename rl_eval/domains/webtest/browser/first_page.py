@@ -15,9 +15,9 @@ def why_it_did_not_come(url: str, events: Events, timeout_s: float) -> str:
     """
     reason = next(iter(events.failed.values()), "").removeprefix("net::")
     if events.left:
-        return f"{url} leads to {origin_of(events.left[-1])}, another origin: give the address that it leads to"
+        return f"{url} leads to {origin_of(events.left[-1])}, another origin: give that address"
     if events.downloads or reason == "ERR_ABORTED":
-        return f"{url} is no page but a file to download, or nothing: give the address of a page"
+        return f"{url} is not a page, but a download or empty: give the address of a page"
     if reason.startswith("ERR_CERT_"):
         return (
             f"{url} has a certificate that this machine does not trust ({reason}): give its http address, or add the "
@@ -27,4 +27,4 @@ def why_it_did_not_come(url: str, events: Events, timeout_s: float) -> str:
         return f"{url} does not speak https ({reason}): give its http address"
     if reason:
         return f"{url} does not answer ({reason}): start the application, or give another URL"
-    return f"{url} has not answered within {timeout_s:g} s: give more time, or another URL"
+    return f"{url} has not answered within {timeout_s:g} s: allow more time, or give another URL"

@@ -83,7 +83,7 @@ class Tester:
             return await asyncio.wait_for(self._start(), WHOLE_S)
         except TimeoutError as error:
             raise InputError(
-                f"{self.base_url} and the browser did not get ready within {WHOLE_S:g} s: run less beside them"
+                f"{self.base_url} and the browser were not ready within {WHOLE_S:g} s: run fewer other programs"
             ) from error
 
     async def act(self, candidate: Candidate) -> ActionResult:

@@ -28,7 +28,7 @@ def explore(
         typer.Option(
             "--policy",
             metavar="POLICY",
-            help="A run of env=webtest or baseline:<name>; without it baseline:pretrained.",
+            help="A run of env=webtest or baseline:<name>; default: baseline:pretrained.",
         ),
     ] = None,
     auth: Annotated[
@@ -39,13 +39,17 @@ def explore(
     ] = None,
     allow: Annotated[
         list[str] | None,
-        typer.Option("--allow", metavar="PATTERN", help="Use elements that look destructive and match; repeatable."),
+        typer.Option(
+            "--allow", metavar="PATTERN", help=("Use elements that look destructive if they match; may be repeated.")
+        ),
     ] = None,
     value: Annotated[
         list[str] | None,
-        typer.Option("--value", metavar="NAME=VALUE", help="A valid value for a field of a form; repeatable."),
+        typer.Option("--value", metavar="NAME=VALUE", help="A valid value for a field of a form; may be repeated."),
     ] = None,
-    timeout: Annotated[float, typer.Option("--timeout", min=0.5, max=120.0, help="Seconds for a page to load.")] = 10.0,
+    timeout: Annotated[
+        float, typer.Option("--timeout", min=0.5, max=120.0, help=("Longest time for a page to load, in seconds."))
+    ] = 10.0,
     out: Annotated[Path, typer.Option("--out", metavar="FOLDER", help="Folder of the report.")] = Path(
         "webtest-report"
     ),

@@ -38,7 +38,7 @@ def log_in_of(auth: Path | None, login: Path | None, base_url: str, trust: bool)
         InputError: both are given, a file does not exist, it is no state of this application, or a script needs trust.
     """
     if auth is not None and login is not None:
-        raise InputError("--auth and --login are two ways to log in: give one of them")
+        raise InputError("--auth and --login exclude each other: give one of them")
     if auth is not None:
         state = read_state(auth)
         require_state_of(state, base_url, auth)
@@ -62,7 +62,7 @@ def allowed_words(patterns: Sequence[str]) -> Callable[[str], bool]:
     try:
         allowed = [re.compile(pattern, re.IGNORECASE) for pattern in patterns]
     except re.error as error:
-        raise InputError(f"--allow {error.pattern!r} is no regular expression ({error}): correct it") from error
+        raise InputError(f"--allow {error.pattern!r} is not a regular expression ({error}): correct it") from error
     return lambda words: any(pattern.search(words) for pattern in allowed)
 
 

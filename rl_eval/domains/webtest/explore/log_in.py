@@ -37,7 +37,7 @@ def read_state(path: Path) -> dict[str, Any]:
     lists = [state.get("cookies"), state.get("origins", [])] if isinstance(state, dict) else []
     if not lists or not all(isinstance(one, list) and all(isinstance(entry, dict) for entry in one) for one in lists):
         raise InputError(
-            f"--auth {path} is no storage state of Playwright: save one with "
+            f"--auth {path} is not a storage state of Playwright: save one with "
             "context.storage_state(path='state.json') after a log-in"
         )
     return {"cookies": lists[0], "origins": lists[1]}
@@ -55,7 +55,7 @@ def require_state_of(state: dict[str, Any], base_url: str, path: Path) -> None:
     if not any(domain and (host == domain or host.endswith(f".{domain}")) for domain in domains):
         of = ", ".join(sorted(filter(None, domains))[:3])
         raise InputError(
-            f"--auth {path} holds nothing of {host} ({f'it is of {of}' if of else 'it is empty'}): save it after a "
+            f"--auth {path} has nothing for {host} ({f'it is of {of}' if of else 'it is empty'}): save it after a "
             "log-in at this application, under the same host name"
         )
 
@@ -75,11 +75,11 @@ def run_script(script: Path, base_url: str) -> dict[str, Any]:
         try:
             done = subprocess.run(command, timeout=LOG_IN_S, capture_output=True, text=True, errors="replace")
         except subprocess.TimeoutExpired as error:
-            raise InputError(f"--login {script} has not ended after {LOG_IN_S:g} s: let it wait for less") from error
+            raise InputError(f"--login {script} has not ended after {LOG_IN_S:g} s: shorten its waits") from error
         if done.returncode:
             reason = next(reversed(done.stderr.strip().splitlines()), "it printed nothing")[:300]
             raise InputError(
-                f"--login {script} failed ({reason}): see that the application runs, and that log_in(page) works"
+                f"--login {script} failed ({reason}): check that the application runs, and that log_in(page) works"
             )
         return read_state(out)
 

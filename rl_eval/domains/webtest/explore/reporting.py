@@ -33,7 +33,7 @@ def require_folder(folder: Path) -> None:
         # Without its last file, a report that was not written to its end is known by its first ones.
         others = {file.name for file in folder.iterdir()} - {file.name for file in folder.glob("failure_*")}
         if others and not (folder / REPORT).exists():
-            raise InputError(f"--out {folder} holds other files: give a new folder, or that of an earlier report")
+            raise InputError(f"--out {folder} has other files: give a new folder, or that of an earlier report")
         with tempfile.TemporaryFile(dir=folder):
             pass
     except OSError as error:

@@ -25,7 +25,7 @@ def server_of(folder: Path, port: int) -> ThreadingHTTPServer:
         InputError: the folder holds no report, or the port is not free.
     """
     if not (folder / REPORT).is_file():
-        raise InputError(f"{folder} holds no report: give the folder that `rl-eval webtest explore --out` wrote")
+        raise InputError(f"{folder} has no report: give the folder that `rl-eval webtest explore --out` wrote")
     report = read_json(folder / REPORT)
     sites = {f"{failure['kind']} {failure['site']}" for failure in report["failures"]}
     files = {"": "report.html", "report.html": "report.html"}

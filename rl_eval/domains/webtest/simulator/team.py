@@ -133,7 +133,7 @@ class TeamVector(SimulatedVector):
         for name, part in self._sessions.items():
             saved = np.asarray(state[f"session_{name}"])
             if saved.shape != part.shape:
-                raise ValueError(f"sessions have shape {saved.shape}, and those of this environment {part.shape}")
+                raise ValueError(f"sessions have shape {saved.shape}, but those of this environment have {part.shape}")
             part[...] = saved
         super().set_state({key: value for key, value in state.items() if not key.startswith("session_")})
         self._round = []

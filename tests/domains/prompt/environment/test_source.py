@@ -81,7 +81,7 @@ def test_the_domain_names_its_files_and_places(folder):
         ({"judge": JudgeConfig(model="gamma")}, "alpha-1B"),
         ({"judge": JudgeConfig(model="")}, "several models"),
         ({"judge": JudgeConfig(model="models/gamma.gguf")}, "no such file"),
-        ({"judge": JudgeConfig(model="ALPHA")}, "one language model"),
+        ({"judge": JudgeConfig(model="ALPHA")}, "the same language model"),
         ({"test_tasks": ["wether"]}, "weather"),
         ({"test_tasks": [ALL[0].name]}, "twice"),
     ],

@@ -147,7 +147,7 @@ def test_a_folder_with_other_files_is_left_alone(tmp_path):
     require_folder(tmp_path / "begun")
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "thesis.txt").write_text("x")
-    with pytest.raises(InputError, match="holds other files"):
+    with pytest.raises(InputError, match="has other files"):
         require_folder(tmp_path / "mine")
 
 
@@ -178,8 +178,8 @@ def test_failures_are_kept_or_dismissed_on_loopback_alone(report):
         ([BASE, "--login", "x.py"], "is code that runs on this machine"),
         ([BASE, "--login", "no.py", "--trust"], "does not exist"),
         ([BASE, "--auth", "no.json"], "cannot be read"),
-        ([BASE, "--auth", "a", "--login", "b"], "two ways to log in"),
-        ([BASE, "--allow", "("], "no regular expression"),
+        ([BASE, "--auth", "a", "--login", "b"], "exclude each other"),
+        ([BASE, "--allow", "("], "not a regular expression"),
         ([BASE, "--value", "x"], "write NAME=VALUE"),
         ([BASE, "--policy", "baseline:novlty"], "novelty"),
     ],
@@ -216,7 +216,7 @@ def test_a_storage_state_of_another_application_is_refused(tmp_path):
     file.write_text(json.dumps({"cookies": [{"domain": ".example.com", "name": "a", "value": "b"}]}))
     state = read_state(file)
     require_state_of(state, "https://app.example.com/", file)
-    with pytest.raises(InputError, match=r"holds nothing of 127\.0\.0\.1 \(it is of example\.com\)"):
+    with pytest.raises(InputError, match=r"has nothing for 127\.0\.0\.1 \(it is of example\.com\)"):
         require_state_of(state, BASE, file)
 
 
@@ -224,7 +224,7 @@ def test_a_storage_state_is_checked(tmp_path):
     file = tmp_path / "state.json"
     for content in ("[]", "{}", "x", '{"cookies": 1}', '{"cookies": [1]}', '{"cookies": [], "origins": {}}'):
         file.write_text(content)
-        with pytest.raises(InputError, match="no storage state"):
+        with pytest.raises(InputError, match="not a storage state"):
             read_state(file)
     file.write_text('{"cookies": []}')
     assert read_state(file) == {"cookies": [], "origins": []}
