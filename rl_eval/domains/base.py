@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict
 
-from rl_eval.errors import InputError
+from rl_eval.errors import InputError, nearest
 
 if TYPE_CHECKING:
     import gymnasium
@@ -81,7 +81,7 @@ class Domain(ABC, Generic[Config]):
             from the run that it judges. See `with_preprocessing`.
         held_out_facts: facts that the training part does not have, so that no reward can read them.
         extra_modules: modules of the extra with the domain's name; they show whether it is installed.
-        baselines: name -> `build(config) -> Policy`, the policies that `baseline:<name>` can name.
+        baselines: name -> `build(config) -> Policy`, the policies that `baseline:<name>` can name; see `baseline`.
         shown_baselines: those that the report plays on the same episodes as the judged policy, for `figures`.
     """
 
@@ -132,6 +132,19 @@ class Domain(ABC, Generic[Config]):
         None where code takes part that no version covers: verdicts on it are not cached.
         """
         return ""
+
+    def baseline(self, name: str, config: Config) -> Policy:
+        """The policy of `baseline:<name>`; a domain may read more than the names of `baselines`, such as settings.
+
+        Raises:
+            InputError: there is none of that name.
+        """
+        if name not in self.baselines:
+            choices = f"it has {', '.join(self.baselines)}" if self.baselines else "it has none"
+            raise InputError(
+                f"baseline:{name} is not a baseline of {self.name}: {nearest(name, self.baselines)}{choices}"
+            )
+        return self.baselines[name](config)
 
     def notes(self, config: Config) -> Sequence[str]:
         """Sentences on what the config leaves to a default that matters; train.py prints them."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 from rl_eval.domains import domain
-from rl_eval.errors import InputError, nearest
 from rl_eval.policy._identity import digest
 from rl_eval.policy._policy import Policy, Spaces
 from rl_eval.policy._source import Source
@@ -20,11 +19,7 @@ class BaselineSource(Source):
 
     def load(self, rest: str, spec: str, spaces: Spaces, config: Any, seed: int) -> Policy:
         """The baseline of that name."""
-        baselines = domain(config.name).baselines
-        if rest not in baselines:
-            choices = f"it has {', '.join(baselines)}" if baselines else "it has none"
-            raise InputError(f"{spec} is not a baseline of {config.name}: {nearest(rest, baselines)}{choices}")
-        return baselines[rest](config)
+        return domain(config.name).baseline(rest, config)
 
     def identity(self, rest: str) -> str | None:
         """A hash of its name."""

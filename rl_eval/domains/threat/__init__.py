@@ -77,6 +77,15 @@ class Threat(Domain[Config]):
         for name in ("logistic_regression", "random_forest", "hist_gradient_boosting", "bayes", "block_all")
     }
 
+    def baseline(self, name: str, config: Config) -> Policy:
+        """A baseline; `random_forest@cost` and `random_forest@0.25` are that classifier at another operating point."""
+        model, at, point = name.partition("@")
+        if not at:
+            return super().baseline(name, config)
+        from rl_eval.domains.threat import baselines
+
+        return baselines.classifier_at(model, point, config)
+
     def make(self, config: Config, *, n_envs: int, part: Part, autoreset: bool = True) -> ThreatVector:
         """N shifts at once from one part of the data."""
         from rl_eval.domains.threat.vector import ThreatVector

@@ -1,4 +1,7 @@
-"""Baselines: classifiers fitted on the training part, the Bayes-optimal decision, and blocking everything."""
+"""Baselines: classifiers fitted on the training part, the Bayes-optimal decision, and blocking everything.
+
+A classifier has an operating point: a threshold on its P(threat), or the action of least expected cost.
+"""
 
 from __future__ import annotations
 
@@ -11,23 +14,36 @@ import numpy as np
 from rl_eval.domains.threat import synthetic
 from rl_eval.domains.threat.config import ALLOW, BLOCK, Config
 from rl_eval.domains.threat.data import cache_key, load_dataset, threat_share
-from rl_eval.errors import InputError
+from rl_eval.errors import InputError, nearest
 from rl_eval.extras import imports_of_extra
+from rl_eval.formatting import brief
 
 _STATE = 0  # the random state of every fit, so that a baseline is the same policy in every run
 
 
-class Classifier:
-    """Blocks a flow if a fitted classifier gives P(threat) above `threshold`."""
+class _Fitted:
+    """A fitted classifier.
 
-    def __init__(self, model: Any, columns: int, *, threshold: float = 0.5):
-        self._model, self._columns, self.threshold = model, columns, threshold
-        self._rng = np.random.default_rng(_STATE)
+    Args:
+        columns: how many of an observation it reads, the first ones.
+    """
+
+    def __init__(self, model: Any, columns: int):
+        self._model, self._columns = model, columns
 
     def threat_probability(self, obs: np.ndarray) -> np.ndarray:
         """P(threat) of each flow, `[N]`."""
         # The count of open alerts, if there is one, is the last column.
         return self._model.predict_proba(obs[:, : self._columns])[:, 1]
+
+
+class Classifier(_Fitted):
+    """Blocks a flow if a fitted classifier gives P(threat) above `threshold`."""
+
+    def __init__(self, model: Any, columns: int, *, threshold: float = 0.5):
+        super().__init__(model, columns)
+        self.threshold = threshold
+        self._rng = np.random.default_rng(_STATE)
 
     def probabilities(self, obs: np.ndarray) -> np.ndarray:
         """Action probabilities `[N, 4]`: block with P(threat), else allow."""
@@ -39,6 +55,18 @@ class Classifier:
         threat = self.threat_probability(obs)
         bar = self.threshold if greedy else self._rng.random(len(obs))
         return np.where(threat > bar, BLOCK, ALLOW)
+
+
+class LeastCost(_Fitted):
+    """Takes the action of least expected cost under `costs` `[2, A]` and the P(threat) of a fitted classifier."""
+
+    def __init__(self, model: Any, columns: int, costs: np.ndarray):
+        super().__init__(model, columns)
+        self._costs = costs
+
+    def act(self, obs: np.ndarray, greedy: bool) -> np.ndarray:
+        """The action of least expected cost, `[N]`."""
+        return least_cost_action(self.threat_probability(obs), self._costs)
 
 
 class Bayes:
@@ -116,6 +144,34 @@ def _fitted(name: str, config_json: str, stamps: tuple) -> tuple[Any, int]:
 
 def _classifier(name: str) -> Callable[[Config], Classifier]:
     return lambda config: Classifier(*_fitted(name, *cache_key(config)))
+
+
+def classifier_at(name: str, point: str, config: Config) -> Classifier | LeastCost:
+    """A classifier at an operating point.
+
+    Args:
+        point: `cost`, or a threshold between 0 and 1 that P(threat) must exceed.
+
+    Raises:
+        InputError: no such classifier, or no such point.
+    """
+    spec = f"baseline:{brief(f'{name}@{point}', 80)}"
+    if name not in _ESTIMATORS:
+        raise InputError(
+            f"{spec} is not a baseline of threat: {nearest(name, _ESTIMATORS)}"
+            f"only {', '.join(_ESTIMATORS)} have an operating point"
+        )
+    if point == "cost":
+        return LeastCost(*_fitted(name, *cache_key(config)), np.asarray(config.costs))
+    try:
+        threshold = float(point)
+    except ValueError:
+        threshold = -1.0
+    if not 0.0 < threshold < 1.0:
+        raise InputError(
+            f"{spec} has no operating point: after @ give cost, or a threshold between 0 and 1, such as .25"
+        )
+    return Classifier(*_fitted(name, *cache_key(config)), threshold=threshold)
 
 
 BASELINES: dict[str, Callable[[Config], Any]] = {

@@ -72,12 +72,56 @@ def test_classifiers_are_policies(name):
     assert threat.DOMAIN.baselines[name](SMALL)._model is policy._model  # fitted once a process
 
 
+@pytest.mark.parametrize("name", ["logistic_regression", "hist_gradient_boosting"])
+def test_at_cost_the_action_of_least_expected_cost_is_taken(name):
+    """By hand: the expected cost of each action under the classifier's own P(threat), and the prices of the config."""
+    config = SMALL.model_copy(update={"costs": ((0.0, 3.0, 1.0, 0.1), (5.0, 0.0, 0.5, 2.0))})
+    gate = data.load_dataset(config).parts["test"]
+    threat_chance = threat.DOMAIN.baselines[name](config).probabilities(gate.features)[:, threat.BLOCK]
+    expected = np.stack([1 - threat_chance, threat_chance], axis=1) @ np.asarray(config.costs)
+    policy = threat.DOMAIN.baseline(f"{name}@cost", config)
+    np.testing.assert_array_equal(policy.act(gate.features, True), expected.argmin(axis=1))
+    np.testing.assert_array_equal(policy.act(gate.features, False), expected.argmin(axis=1))
+    assert set(policy.act(gate.features, True)) == {0, 1, 2, 3}
+    default = threat.DOMAIN.baseline(f"{name}@cost", SMALL)
+    assert default._model is policy._model  # fitted once for all prices and thresholds
+    assert (default.act(gate.features, True) != policy.act(gate.features, True)).any()
+
+
+def test_a_threshold_is_an_operating_point():
+    gate = data.load_dataset(SMALL).parts["test"]
+    chance = threat.DOMAIN.baselines["logistic_regression"](SMALL).threat_probability(gate.features)
+    for point, threshold in (("0.25", 0.25), (".9", 0.9), ("1e-3", 0.001)):
+        policy = threat.DOMAIN.baseline(f"logistic_regression@{point}", SMALL)
+        blocked = np.where(chance > threshold, threat.BLOCK, threat.ALLOW)
+        np.testing.assert_array_equal(policy.act(gate.features, True), blocked)
+
+
+@pytest.mark.parametrize(
+    ("name", "sentence"),
+    [
+        ("logistic_regression@", "no operating point"),
+        ("logistic_regression@1", "no operating point"),
+        ("logistic_regression@nan", "no operating point"),
+        ("logistic_regression@best", "no operating point"),
+        ("logistic_regresion@cost", "did you mean 'logistic_regression'"),
+        ("bayes@cost", "only logistic_regression, random_forest, hist_gradient_boosting have an operating point"),
+        ("forest", "baseline:forest is not a baseline of threat"),
+    ],
+)
+def test_what_is_no_baseline_is_one_sentence(name, sentence):
+    with pytest.raises(InputError) as error:
+        threat.DOMAIN.baseline(name, SMALL)
+    assert sentence in str(error.value)
+    assert "\n" not in str(error.value)
+
+
 def test_classifiers_look_past_the_backlog_column():
     config = SMALL.model_copy(update={"alert_window": 10})
     envs = threat.DOMAIN.make(config, n_envs=4, part="test")
     obs, _ = envs.reset(seed=0)
-    for name, build in threat.DOMAIN.baselines.items():
-        assert build(config).act(obs, True).shape == (4,), name
+    for name in (*threat.DOMAIN.baselines, "logistic_regression@cost", "random_forest@.1"):
+        assert threat.DOMAIN.baseline(name, config).act(obs, True).shape == (4,), name
 
 
 def test_each_action_is_the_cheapest_somewhere():
