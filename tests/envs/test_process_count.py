@@ -55,7 +55,7 @@ def test_what_is_not_plain_json_stays_in_one_process(alone):
     gym.register("Local-v0", lambda: gym.make("CartPole-v1"))
     try:
         assert choose("Local-v0") == 1
-        with pytest.raises(InputError, match=r"env\.workers=2: .* env\.id='Local-v0', since its entry_point .*=1$"):
+        with pytest.raises(InputError, match=r"env\.workers=2: .* env\.id='Local-v0': its entry_point .*=1$"):
             DOMAIN.make(Config(id="Local-v0", workers=2), n_envs=4, part="train")
     finally:
         del gym.registry["Local-v0"]

@@ -200,7 +200,7 @@ def test_a_folder_whose_store_cannot_be_opened_is_refused(runs, tmp_path):
         policy_server(runs / "ppo", tmp_path / "folder")
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / "store.sqlite").write_bytes(b"nothing of SQLite" * 100)
-    with pytest.raises(InputError, match="no store"):
+    with pytest.raises(InputError, match="not a store"):
         policy_server(runs / "ppo", tmp_path / "other")
 
 

@@ -106,5 +106,5 @@ def test_without_stop_a_baseline_takes_legal_actions_to_the_end():
 def test_a_planned_baseline_refuses_other_prompts():
     policy = DOMAIN.baselines["optimal"](CONFIG)
     observations = load_part(CONFIG, "test").observations[:, 0] + 1
-    with pytest.raises(InputError, match="none of them"):
+    with pytest.raises(InputError, match="not one of them"):
         policy.act(observations, True, np.ones((len(observations), 6), bool))

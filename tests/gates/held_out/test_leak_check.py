@@ -254,7 +254,7 @@ def flows_csv(path, rows, columns):
     ("change", "column", "exact", "preprocessed", "near"),
     [
         ("noise", None, 0, 0, True),
-        (None, "text", 100, 100, False),  # all ids are the level <other>
+        (None, "text", 100, 0, False),  # ids are left out
         (None, "time", 0, 0, True),
         (None, None, 100, 0, False),
         ("fresh", "time", 0, 0, False),
