@@ -1,9 +1,9 @@
 """Two files of network flows with 11 % attacks, for `env.data=csv`: one made of NSL-KDD, one generated.
 
-The generated one is like public flow data, and was made for no kind of model: numbers with heavy tails, many zeros or few
-values, rates that are ratios of other columns, categories with a few frequent and many rare levels, and attacks that
-differ from benign flows by combinations of fields rather than by single ones. Labels are drawn, so no model can be right
-about every flow.
+The generated one is like public flow data, and was made for no kind of model: numbers with heavy tails, many zeros or
+few values, rates that are ratios of other columns, categories with a few frequent and many rare levels, and attacks
+that differ from benign flows by combinations of fields rather than by single ones. Labels are drawn, so no model can be
+right about every flow.
 """
 
 from __future__ import annotations
@@ -98,12 +98,13 @@ def _score(
     protocol: np.ndarray,
     rng: np.random.Generator,
 ) -> np.ndarray:
-    """How much a flow looks like an attack, `[rows]`: some single fields, smooth products of two, and rules of several."""
+    """How much a flow looks like an attack, `[rows]`: single fields, smooth products of two, and rules of several."""
 
     def rank(name: str) -> np.ndarray:
         """Centred ranks in [−1, 1]."""
         values = columns[name]
-        order = np.searchsorted(np.sort(values), values, side="left") + np.searchsorted(np.sort(values), values, "right")
+        ordered = np.sort(values)
+        order = np.searchsorted(ordered, values, side="left") + np.searchsorted(ordered, values, side="right")
         return order / len(values) - 1
 
     score = 1.6 * rank("recent_same_source") + 1.2 * rank("jitter") + 1.0 * rank("loss") - 0.8 * rank("bytes_in")
