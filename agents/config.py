@@ -50,31 +50,11 @@ class NetworkConfig:
     norm: Literal["none", "layer", "batch"] = "none"  # after each hidden linear layer
     dropout: Annotated[float, Ge(0), Lt(1)] = 0.0  # in updates only; the actor collects without
     shared: bool = False  # one body for actor and critic
-    # [[feature, weight], ...]: the first policy prefers later actions the larger the weighted sum of these features is.
-    prior: list[tuple[Annotated[int, Ge(0)], float]] = field(default_factory=list)
     body: str | None = None  # a registered body in the place of the hidden layers; see `agents.register_body`
     body_kwargs: dict[str, Any] = field(default_factory=dict)  # of that body
 
     def __post_init__(self) -> None:
         _check_body(self.body, self.body_kwargs)
-        if self.prior and (self.widths or self.body is not None):
-            raise ValueError(
-                f"not supported: prior={self.prior} with hidden layers: set widths=[] and no body, or prior=[]"
-            )
-
-
-def _check_prior(prior: list[tuple[int, float]], inputs: int, actions: Any) -> None:
-    """Raise ValueError for a prior over features or actions that are not there."""
-    from gymnasium.spaces import Discrete
-
-    if prior and not isinstance(actions, Discrete):
-        raise ValueError(f"agent.network.prior orders discrete actions, and this environment takes {actions}: set []")
-    missing = [feature for feature, _ in prior if feature >= inputs]
-    if missing:
-        raise ValueError(
-            f"agent.network.prior names the feature {missing[0]}, and this environment gives {inputs}: "
-            f"use 0 to {inputs - 1}"
-        )
 
 
 def _try_body(network: NetworkConfig | QNetworkConfig, inputs: int) -> None:
@@ -108,30 +88,22 @@ class OnPolicyConfig:
     normalize_advantage: bool = True
     clip_obs: Positive = 10.0  # bounds of normalised observations
     clip_reward: Positive = 10.0  # bounds of normalised rewards
-    input_bins: Annotated[int, Ge(0), Le(256)] = 0  # of each number of an observation, beside it; see `agents.encoding`
     reward_prior_count: NonNegative = 0.0  # Stable-Baselines3 uses 1e-4
     log_std_init: float = 0.0  # continuous actions: log of the first standard deviation
     network: NetworkConfig = field(default_factory=NetworkConfig)
 
     # What decides the meaning of trained weights: a run that starts from them has the same.
-    weight_keys: ClassVar[tuple[str, ...]] = (
-        "network",
-        "normalize_obs",
-        "clip_obs",
-        "normalize_return",
-        "input_bins",
-    )
+    weight_keys: ClassVar[tuple[str, ...]] = ("network", "normalize_obs", "clip_obs", "normalize_return")
     trains_together: ClassVar[bool] = True  # agents that differ in their seeds; see `agents.seeds`
 
     def check(self, observations: Any, actions: Any, longest_episode: int | None) -> None:
-        """Any environment that can be made will do, if a registered body and a prior suit its spaces.
+        """Any environment that can be made will do, if a registered body takes its observations.
 
         See `DQNConfig.check`.
         """
         from gymnasium.spaces import flatdim
 
         _try_body(self.network, flatdim(observations))
-        _check_prior(self.network.prior, flatdim(observations), actions)
 
     def check_ranks(self, ranks: int) -> None:
         """Whether so many processes can train together.
@@ -166,19 +138,12 @@ class PPOConfig(OnPolicyConfig):
     clip_range: Positive = 0.2
     clip_range_vf: Positive | None = None  # None: the value loss is not clipped
     target_kl: Positive | None = None  # stop the epochs of an iteration above this approximate KL
-    optimizer_epsilon: Positive = 1e-5
-    all_actions: bool = False  # learn from what every action would have earned, where the environment tells it
 
     def __post_init__(self) -> None:
         if self.batch_size > self.n_envs * self.n_steps:
             raise ValueError(
                 f"batch_size={self.batch_size} is larger than the {self.n_envs * self.n_steps} steps an iteration "
                 f"collects (n_envs={self.n_envs} x n_steps={self.n_steps})"
-            )
-        if self.all_actions and self.gamma:
-            raise ValueError(
-                f"all_actions=true learns what an action earns at once, and not what follows from it as "
-                f"gamma={self.gamma} asks: set gamma to 0"
             )
 
 
@@ -297,12 +262,11 @@ class DQNConfig:
     normalize_obs: bool = False  # running mean and variance, frozen for evaluation
     normalize_reward: bool = False  # divide by the deviation of the discounted return
     clip_obs: Positive = 10.0  # bounds of normalised observations
-    input_bins: Annotated[int, Ge(0), Le(256)] = 0  # of each number of an observation, beside it; see `agents.encoding`
     network: QNetworkConfig = field(default_factory=QNetworkConfig)
     replay: ReplayConfig = field(default_factory=ReplayConfig)
     agents: AgentsConfig = field(default_factory=AgentsConfig)
 
-    weight_keys: ClassVar[tuple[str, ...]] = ("network", "dueling", "normalize_obs", "clip_obs", "input_bins")
+    weight_keys: ClassVar[tuple[str, ...]] = ("network", "dueling", "normalize_obs", "clip_obs")
 
     def __post_init__(self) -> None:
         # A slot may hold a final observation, and the latest steps cannot be drawn yet.
@@ -311,11 +275,6 @@ class DQNConfig:
             raise ValueError(
                 f"buffer_size={self.buffer_size} is too small for batch_size={self.batch_size}, n_step={self.n_step} "
                 f"and n_envs={self.n_envs}: make it at least {needed}"
-            )
-        if self.input_bins and (self.network.groups or self.network.candidates or self.agents.count > 1):
-            raise ValueError(
-                f"not supported: input_bins={self.input_bins} with network.groups, network.candidates or several "
-                "agents, which read an observation by the places of its numbers: set it to 0"
             )
         if self.epsilon_end > self.epsilon_start:
             raise ValueError(

@@ -26,7 +26,6 @@ from rl_eval.training._init_from_run import InitialPolicy
 from rl_eval.training._learner import make_learner
 from rl_eval.training._progress import Progress, next_due
 from rl_eval.training._ranks import Leader, LeadingAgent, rank_device
-from rl_eval.training._trials import Trials, walk_forward
 from rl_eval.training._validation import ValidationPart
 
 SMALLER = "lower agent.n_envs, agent.n_steps, agent.buffer_size or agent.network.widths"
@@ -65,7 +64,6 @@ class Training:
         self.cases: dict[str, int] | None = None  # of the record, once it is written
         self.files_sha256: dict[str, str] = {}  # of the files that gates check, once they are written
         self.validation = ValidationPart(config)
-        self.trials: Trials | None = None  # whether training was worth it, once it is over and if that was asked
         # The environments, where their state is part of a resume point.
         vector = self.learner.vector
         self.stateful = vector if leader is None and isinstance(vector, StatefulVector) else None
@@ -100,8 +98,6 @@ class Training:
                     f"init={self.config.init}: its snapshot does not fit this agent ({error}): use another snapshot"
                 ) from error
         self.agent.start(_resume_points.env_seeds(self.config.seed, 0, self.n_envs))
-        if self.config.validation.trials:
-            self._snapshot()  # what training must be better than
 
     def restore(self, notice: Callable[[str], None]) -> None:
         """Go on from the last intact resume point, or from the start if there is none.
@@ -193,13 +189,13 @@ class Training:
         return arrays, {**meta, **names, "env_steps": self.agent.env_steps}
 
     def _snapshot(self) -> None:
-        """Write the current policy, and drop the oldest snapshots; the best one stays, and the first for trials."""
+        """Write the current policy, and drop the oldest snapshots; the best one stays."""
         folder = self.directory / "snapshots"
         path = folder / run.step_name(self.agent.env_steps)
         if not path.exists():
             run.write_checkpoint(path, "policy", *self._policy_checkpoint())
-        kept = {self.progress.best_step, 0 if self.config.validation.trials else None}
-        removable = [p for p in run.step_directories(folder) if run.step_of(p) not in kept]
+        best = None if self.progress.best_step is None else run.step_name(self.progress.best_step)
+        removable = [p for p in run.step_directories(folder) if p.name != best]
         for old in removable[: -self.config.keep_snapshots]:
             run.remove_directory(old)
 
@@ -246,30 +242,10 @@ class Training:
         if status == "finished":
             if self.progress.best_step is None:
                 self.progress.best_step = self.agent.env_steps
-            if self.config.validation.trials:
-                self._compare_with_first()
             results = self._results()
         self.meter.end_training()
         reason = f"its budget of {self.meter.budget} is spent" if status == "over_budget" else None
         return self._write_info(status, results, reason)
-
-    def _compare_with_first(self) -> None:
-        """Judge the first policy instead where training is not better than it."""
-        started = time.perf_counter()
-        progress, device = self.progress, rank_device(self.config, 0)
-        assert progress.best_step is not None
-        first = self._read_snapshot(0)
-        best = self._read_snapshot(progress.best_step)
-        self.trials = walk_forward(self.config, self.initial, device, self.validation, best, first)
-        if self.trials.keeps_first:
-            policy = agent_registry.agent(self.config.agent.name).load_policy(*first)
-            progress.best_step, progress.best_score = 0, self.validation.score(policy)
-        elapsed = time.perf_counter() - started
-        progress.validation_s += elapsed
-        progress.wall_s += elapsed
-
-    def _read_snapshot(self, env_steps: int) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-        return run.read_checkpoint(self.directory / "snapshots" / run.step_name(env_steps), "policy")
 
     def run_to_end(self, stop: Callable[[], bool]) -> run.Run:
         """Learn and finish. A failure of the training itself is recorded; any other error is recorded and raised.
@@ -307,19 +283,17 @@ class Training:
     def _results(self) -> dict[str, Any]:
         """Play the judged snapshot on the validation part again, for the run's final figures."""
         assert self.progress.best_step is not None
-        arrays, meta = self._read_snapshot(self.progress.best_step)
+        name = run.step_name(self.progress.best_step)
+        arrays, meta = run.read_checkpoint(self.directory / "snapshots" / name, "policy")
         episodes = self.validation.play(agent_registry.agent(meta["agent"]).load_policy(arrays, meta))
         points = 0 if self.stateful is not None else self.progress.points
         seeds = [_resume_points.env_seeds(self.config.seed, point, self.n_envs) for point in range(points + 1)]
         record = _record.exposure_of(self.config, self._starts(), seeds, episodes)
-        self.cases = _record.case_counts(self.config)
-        if self.trials is not None and self.trials.exposure is not None:
-            record = record.union(self.trials.exposure)
-            self.cases = {part: count + self.trials.cases[part] for part, count in (self.cases or {}).items()}
         if self.initial is not None:
             record = record.union(self.initial.exposure)
         exposure.write_exposure(self.directory, record)
         self._record_sha256(exposure.FILE)
+        self.cases = _record.case_counts(self.config)
         return _record.final_results(self.config, self.learner.reward, episodes)
 
     def _starts(self) -> exposure.FirstObservationRecorder | None:
@@ -341,7 +315,6 @@ class Training:
             "ended": datetime.datetime.now(datetime.UTC).isoformat() if status != "running" else None,
             "results": results,
             "cases": self.cases,
-            "trials": None if self.trials is None else self.trials.to_json(),
             run.FILES_SHA256: self.files_sha256,
             "init": self.initial.lineage if self.initial is not None else None,
             "cost": self.meter.to_json(),
