@@ -17,6 +17,8 @@ from tests.production.served import OBS
 SERVERS, REDIS, LOOP = ("server a", "server b"), "redis", "loop"
 VICTIMS = (*SERVERS, REDIS, LOOP)
 GAP_S, AWAY_S = (3.0, 9.0), (0.0, 1.5)  # between kills; until what was killed is started again
+READY_SHARE = 0.8  # of the processes that are killed were ready
+SLOWEST = 5.0
 UNITS = 400
 BAD_SHARE = 0.4  # of the versions get low rewards
 CLIENTS = 3  # of each server
@@ -142,15 +144,22 @@ class Chaos:
         named = [(f"{name}, client {number}", name) for name in SERVERS for number in range(CLIENTS)]
         return [Client(label, self.url(name), key, label) for label, name in named]
 
-    def rage(self, seconds, seed):
-        """Kill at random moments for so long; each round kills everything once, in a random order."""
+    def rage(self, seconds, seed, enough):
+        """Kill at random moments for so long; each round kills everything once, in a random order.
+
+        Most processes are killed once they were ready, so that a busy machine tests as much.
+
+        Args:
+            enough: whether enough has happened; what is slow goes on for up to `SLOWEST` times as long.
+        """
         rng = random.Random(seed)
-        end = time.monotonic() + seconds
-        left = []
-        while time.monotonic() < end:
+        start, left = time.monotonic(), []
+        while (passed := time.monotonic() - start) < seconds or (not enough() and passed < SLOWEST * seconds):
             time.sleep(rng.uniform(*GAP_S))
             left = left or rng.sample(VICTIMS, len(VICTIMS))
             victim = left.pop()
+            if victim != REDIS and rng.random() < READY_SHARE:
+                self.processes[victim].wait_until_ready()
             self.kills[victim] += 1
             (self._redis if victim == REDIS else self.processes[victim]).kill()
             time.sleep(rng.uniform(*AWAY_S))
