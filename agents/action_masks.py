@@ -28,7 +28,7 @@ def masked(values: np.ndarray, mask: np.ndarray | None) -> np.ndarray:
 def read_mask(
     infos: Mapping[str, Any], n_envs: int, action_space: gym.Space, over: np.ndarray | None = None
 ) -> np.ndarray | None:
-    """A copy of `infos["action_mask"]`; None where there is none.
+    """A copy of `infos["action_mask"]`; None if there is none.
 
     Args:
         over: bool `[N]`, copies that terminated and are not reset yet: every action counts as legal there.
@@ -71,7 +71,7 @@ def refuse_late_mask(infos: Mapping[str, Any]) -> None:
 def read_final_mask(
     infos: Mapping[str, Any], n_envs: int, action_space: gym.Space, truncated: np.ndarray
 ) -> np.ndarray | None:
-    """`infos["final_action_mask"]`; None where there is none.
+    """`infos["final_action_mask"]`; None if there is none.
 
     Args:
         truncated: bool `[N]`, whose rows are read.

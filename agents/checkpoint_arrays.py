@@ -32,7 +32,7 @@ def pack_moments(prefix: str, moments: Moments | None) -> dict[str, np.ndarray]:
 
 
 def unpack_moments(prefix: str, arrays: Mapping[str, np.ndarray]) -> Moments | None:
-    """The statistics that `pack_moments` packed; None where there are none."""
+    """The statistics that `pack_moments` packed; None if there are none."""
     if f"{prefix}.count" not in arrays:
         return None
     return Moments(float(arrays[f"{prefix}.count"]), arrays[f"{prefix}.mean"], arrays[f"{prefix}.m2"])

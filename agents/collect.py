@@ -28,7 +28,7 @@ class Step:
     """One step of N copies."""
 
     obs: np.ndarray  # [N, D] float32, after it
-    rewards: np.ndarray  # [N]; 0 where the row is not valid
+    rewards: np.ndarray  # [N]; 0 if the row is not valid
     terminated: np.ndarray  # [N]
     truncated: np.ndarray  # [N] where not terminated
     done: np.ndarray  # [N] where an episode ended

@@ -163,7 +163,7 @@ class A2CConfig(OnPolicyConfig):
 
 @dataclass(frozen=True, kw_only=True)
 class QNetworkConfig:
-    """A multi-layer perceptron from observations to a value an action; groups of features attend to one another first.
+    """A multi-layer perceptron from observations to a value an action; groups of features attend to each other first.
 
     With `groups` the observation is cut into features of those sizes; each group becomes a token, and what the
     perceptron sees is the tokens after one layer of multi-head attention (Vaswani et al. 2017).

@@ -222,7 +222,7 @@ class DQN(BaseAgent):
     def learn_from(self, columns: Mapping[str, np.ndarray]) -> dict[str, float]:
         """Put steps that were taken elsewhere into the buffer, and take the gradient steps that are due.
 
-        As `iterate` does from its own steps, of one copy; metrics of the updates, NaN where there was none.
+        As `iterate` does from its own steps, of one copy; metrics of the updates, NaN if there was none.
 
         Args:
             columns: those of `Transitions`.
@@ -386,7 +386,7 @@ class DQN(BaseAgent):
         """Take over the weights and statistics of another agent's `policy_checkpoint`, before the first step.
 
         The online network is copied to the target network. The optimiser, the buffer, the schedules and the random
-        states stay new. Reward statistics start anew without `reward_scale`.
+        states stay new. Reward statistics are new without `reward_scale`.
 
         Raises:
             ValueError: the weights or the statistics are those of another network.

@@ -99,7 +99,7 @@ def _refuse(meta: Mapping[str, Any]) -> None:
     if meta["action_masks"]:
         raise ValueError("it was trained with action masks, which the ONNX file would not obey")
     if (body := meta["network"].get("body")) is not None:
-        raise ValueError(f"its network has the body {body!r} of a plugin, and only networks of ours become ONNX nodes")
+        raise ValueError(f"its network has the body {body!r} of a plugin, which cannot be exported")
 
 
 def _inputs(arrays: Mapping[str, np.ndarray], meta: Mapping[str, Any]) -> _Graph:

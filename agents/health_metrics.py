@@ -27,7 +27,7 @@ NAMES = (
     "grad_norm",  # 2-norm of the gradient before it is clipped, mean over an iteration's first updates
     "stale_kl",  # of the policy before the update from the one that collected; 0 on policy
     "behaviour_kl",  # the same after the update
-    "repeated",  # 1 where the rollout is the one that was measured before
+    "repeated",  # 1 if the rollout is the one that was measured before
     "initial_kl",  # of the policy from its first weights, on observations of the first rollout
     "greedy_share",  # of the most frequent most likely action; Discrete actions alone
     "dormant_share",  # of hidden units
@@ -154,7 +154,7 @@ def mean_kl(p: Mapping[str, np.ndarray], q: Mapping[str, np.ndarray]) -> float:
 def unit_shares(bodies: Iterable[tuple[nn.Module, Tensor]]) -> tuple[float, float]:
     """Shares of the hidden units of some bodies, each with its inputs `[B, D]`, that are dormant and saturated.
 
-    Units are the outputs of activation modules; NaN where there are none.
+    Units are the outputs of activation modules; NaN if there are none.
     """
     dormant: list[Tensor] = []
     saturated: list[Tensor] = []
@@ -181,7 +181,7 @@ def modal_share(parameters: np.ndarray) -> float:
 
 
 def autocorrelations(rollout: Rollout) -> tuple[float, float]:
-    """Correlation of a step with the next one of the same episode, of rewards and of inputs; NaN where there is none.
+    """Correlation of a step with the next one of the same episode, of rewards and of inputs; NaN if there is none.
 
     That of the inputs is the mean over the columns that vary, on `ROWS` pairs.
     """

@@ -26,7 +26,7 @@ class Moments:
 
     @property
     def variance(self) -> np.ndarray:
-        """Population variance; 1 where there is no data, so that normalising is the identity."""
+        """Population variance; 1 if there is no data, so that normalising is the identity."""
         return self.m2 / self.count if self.count > 0 else np.ones_like(self.m2)
 
 

@@ -307,7 +307,7 @@ class OnPolicyAgent(BaseAgent):
         return self.network.log_prob_and_entropy(*on_device)[0]
 
     def _log_probs(self, rollout: Rollout) -> np.ndarray:
-        """Log-probabilities `[T, N]` of the actions of a rollout by the present policy; 0 where there is none."""
+        """Log-probabilities `[T, N]` of the actions of a rollout by the present policy; 0 if there is none."""
         rows = self._log_probs_of(rollout.transitions(rollout.parameters), rollout.transitions(rollout.actions))
         result = np.zeros(rollout.rewards.shape)
         result[... if rollout.valid is None else rollout.valid] = (
@@ -350,7 +350,7 @@ class OnPolicyAgent(BaseAgent):
     def initialize(self, arrays: Mapping[str, np.ndarray], meta: Mapping[str, Any]) -> None:
         """Take over the weights and statistics of another agent's `policy_checkpoint`, before the first step.
 
-        The optimiser, the counters and the random states stay new. Reward statistics start anew without `reward_scale`.
+        The optimiser, the counters and the random states stay new. Reward statistics are new without `reward_scale`.
 
         Raises:
             ValueError: the weights or the statistics are those of another network.

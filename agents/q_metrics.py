@@ -50,7 +50,7 @@ class UpdateLog:
 
 
 def update_metrics(updates: UpdateLog, config: DQNConfig, deviation: float, transitions: int) -> dict[str, float]:
-    """Means over an iteration's updates, by the `NAMES`; NaN where there were none.
+    """Means over an iteration's updates, by the `NAMES`; NaN if there were none.
 
     Args:
         deviation: what rewards were divided by.
@@ -82,7 +82,7 @@ def _distinct(index: np.ndarray, transitions: int) -> float:
 
 
 def largest_return(largest_reward: float, gamma: float) -> float:
-    """The largest possible return if every reward were the largest one; NaN where there is no such bound.
+    """The largest possible return if every reward were the largest one; NaN if there is no such bound.
 
     A truncation is bootstrapped from, so a limit of steps does not lower it; an episode may end at once, though.
     """

@@ -29,7 +29,7 @@ class QPolicy:
     `probabilities`: values say which action is best, not how often to take it.
 
     Args:
-        reward_deviation: what training divided rewards by; 1 where it did not.
+        reward_deviation: what training divided rewards by; 1 if it did not.
         epsilon: the chance of a random action where it does not act greedily.
     """
 

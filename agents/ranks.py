@@ -2,7 +2,7 @@
 
 Every rank has the whole network and takes the same optimiser steps. The gradient of a minibatch is the sum over the
 ranks of what their rows add to it (Li et al., *PyTorch Distributed*, VLDB 2020), and all that is drawn or normalised is
-drawn or normalised for the copies of all ranks, so that the run is that of one process but for the order of sums.
+drawn or normalised for the copies of all ranks, so that the run is that of one process except for the order of sums.
 """
 
 from __future__ import annotations

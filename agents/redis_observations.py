@@ -2,7 +2,7 @@
 
 An observation and its mask are one record of fixed size. The records of an environment copy are neighbours in strings
 of at most `CHUNK` bytes, so the two observations of a one-step transition are read as one range. A batch is one call.
-What is written waits here until the next read, and then goes as one call as well.
+What is written waits here until the next read, and then goes as one call too.
 
 A number on the server counts these calls. A script that finds another number than its caller knows changes nothing and
 says so: the server has been restarted from a file that lacks the last calls, or from none. Those of the last seconds

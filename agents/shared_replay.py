@@ -3,7 +3,7 @@
 What each other process sends has a buffer of its own here, so that the steps of its environment copies stay in a row.
 Transitions of all of them are equally likely to be drawn (Christianos et al., *Shared experience actor-critic for
 multi-agent reinforcement learning*, NeurIPS 2020, share experience in the same way). Where messages of a process were
-missed, or it was resumed, its buffer here begins anew.
+missed, or it was resumed, its buffer here begins again.
 """
 
 from __future__ import annotations

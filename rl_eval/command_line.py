@@ -134,7 +134,7 @@ def read_overrides(texts: Sequence[str]) -> list[Override]:
 
 
 def plain_value(given: Override) -> str | None:
-    """The string that an override stands for, with what it interpolates; None where that is no string."""
+    """The string value of an override, with its interpolations; None if it is not a string."""
     from omegaconf import OmegaConf
     from omegaconf.errors import OmegaConfBaseException
 

@@ -44,7 +44,7 @@ class Hardware(_Section):
     ranks: int = Field(1, ge=1, le=64, description="processes that train one agent together, on one machine")
     devices: tuple[str, ...] = Field((), max_length=1024, description="each job of a sweep gets one of its own")
     machine: str | None = Field(None, description="its row in the price list, or owned | on-demand | spot")
-    prices: str | None = Field(None, description="a price list of one's own")
+    prices: str | None = Field(None, description="your price list")
     budget: str | None = Field(None, description="money or machine-hours, at which training stops: '5 USD', '2 h'")
 
     @field_validator("device")

@@ -52,7 +52,7 @@ def free_device(
 
 
 def _places(devices: Sequence[str]) -> list[tuple[str, str]]:
-    """Devices with the names of their locks. The driver may show a process only some of the GPUs, numbered anew."""
+    """Devices with the names of their locks. The driver may show a process only some of the GPUs, numbered again."""
     visible = [text.strip() for text in os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",") if text.strip()]
     places = []
     for index, device in enumerate(devices):

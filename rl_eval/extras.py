@@ -24,7 +24,7 @@ def imports_of_extra(extra: str, purpose: str) -> Iterator[None]:
         yield
     except ImportError as error:
         package = (error.name or "").partition(".")[0]
-        if package == "rl_eval":  # a module of ours: not a matter of what is installed
+        if package == "rl_eval":  # a module of this package: no extra is missing
             raise
         if isinstance(error, ModuleNotFoundError):
             raise _missing(extra, purpose, package) from error

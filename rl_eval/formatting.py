@@ -67,7 +67,7 @@ def quantity(count: int, unit: str) -> str:
 
 
 def times(factor: float | None) -> str:
-    """`1.15 times `, before what is multiplied; empty where nothing multiplies it."""
+    """`1.15 times `, before what is multiplied; empty if nothing multiplies it."""
     return "" if factor is None else f"{number(factor)} times "
 
 

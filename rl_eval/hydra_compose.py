@@ -90,7 +90,7 @@ def expand_sweep(overrides: Sequence[str]) -> list[list[str]]:
     """The overrides of every job of a sweep, in the order in which Hydra's sweeper runs them.
 
     Raises:
-        InputError: an override that is no sweep of a limited number of fixed values.
+        InputError: an override is not a sweep over a limited number of fixed values.
     """
     from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
     from hydra.core.override_parser.types import Glob, Sweep

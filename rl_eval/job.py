@@ -55,7 +55,7 @@ def run(
         end: whether a job outside a sweep that cannot be trained ends the process.
 
     Returns:
-        The sentence that was printed on why the run was not trained or judged to its end; None where there is none.
+        The sentence that was printed on why the run was not trained or judged to its end; None if there is none.
     """
     resume = values.get("resume") is not None
     try:

@@ -40,7 +40,7 @@ def make(
     """In a worker: one job, from where an earlier worker left it.
 
     Returns:
-        Where and why it was not trained or judged to its end, in a sentence; None where it was.
+        Where and why it was not trained or judged to its end, in a sentence; None if it was.
 
     Raises:
         InputError: this machine does not see the folder.

@@ -52,7 +52,7 @@ class Prepared:
     """What is about to run: directories that exist, one a run; where a launcher makes the runs, its calls.
 
     Attributes:
-        launcher: None where the jobs run in this process: by Hydra, or where there are tasks all in step.
+        launcher: None if the jobs run in this process: by Hydra, or where there are tasks all in step.
     """
 
     directories: list[Path]
@@ -316,7 +316,7 @@ def _prepare(root: Path, line: CommandLine, overrides: list[str]) -> Prepared:
 
 
 def _launcher(jobs: Sequence[Job], multirun: bool) -> LauncherSettings | None:
-    """The settings of the launcher that makes the runs; None where they are made in this process.
+    """The settings of the launcher that makes the runs; None if they are made in this process.
 
     Raises:
         InputError: jobs of one sweep name different launchers, or theirs cannot work.

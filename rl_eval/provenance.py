@@ -21,7 +21,7 @@ def git_revision() -> str | None:
 
 
 def installed_version(package: str) -> str | None:
-    """The version of a package, without importing it; None where it is not installed."""
+    """The version of a package, without importing it; None if it is not installed."""
     try:
         return version(package)
     except PackageNotFoundError:

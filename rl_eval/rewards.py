@@ -22,7 +22,7 @@ class RewardTerm(ABC):
     """One term of a reward; `_target_` of a config names its class, the other keys are its parameters.
 
     Attributes:
-        range: its smallest and largest value before its weight; None where it is unknown.
+        range: its smallest and largest value before its weight; None if it is unknown.
     """
 
     range: Range | None = None
@@ -170,7 +170,7 @@ def scaled(bounds: Range, weight: float) -> Range:
 
 
 def _term(name: str, target: Any) -> Callable[..., RewardTerm]:
-    """The class that a target names; only a reward term, since its parameters may come from anyone as well."""
+    """The class that a target names; only a reward term, since its parameters may come from anyone too."""
     term = resolve(target)
     if not isinstance(term, type) or not issubclass(term, RewardTerm):
         raise InputError(

@@ -25,8 +25,8 @@ class ScoredChunk:
     Attributes:
         position: `[R]` the line or row of the source that each begins at, from 1.
         actions: `[R]` integers.
-        probability: `[R]` of the action; None where the policy has no probabilities.
-        expected_cost: `[R]` of the action; None where it is not known.
+        probability: `[R]` of the action; None if the policy has no probabilities.
+        expected_cost: `[R]` of the action; None if it is not known.
         reasons: for each row the columns that matter most, with the change of the action's probability that their
             values make; empty unless asked for.
         kept: column -> `[R]` its texts.
@@ -48,7 +48,7 @@ class Scorer:
 
     Attributes:
         action_names: empty if they have none.
-        cost_unknown: why there are no expected costs; None where there are.
+        cost_unknown: why there are no expected costs; None if there are.
     """
 
     action_names: Sequence[str]

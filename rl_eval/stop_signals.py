@@ -1,7 +1,7 @@
 """Ctrl-C, SIGTERM and SIGHUP: honoured within a second at any time.
 
 Where nothing else is asked for, a signal raises KeyboardInterrupt. Training asks to come to the end of its iteration
-first; where that takes too long, the interrupt comes all the same. Both need Python to run. A thread therefore ends the
+first; where that takes too long, the interrupt comes anyway. Both need Python to run. A thread therefore ends the
 process where the main thread does not return from native code.
 """
 

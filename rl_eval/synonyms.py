@@ -1,4 +1,4 @@
-"""Names that other libraries give to what a config or suite of ours names otherwise, for messages."""
+"""Names of other libraries for the keys of configs and suites, for messages."""
 
 from __future__ import annotations
 

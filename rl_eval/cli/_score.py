@@ -110,7 +110,7 @@ def score(
 
 
 def _unknown_note(unknown: Counter[str], total: int) -> str:
-    """The columns in which much of the data is not like that of training; empty where there are none."""
+    """The columns in which much of the data is not like that of training; empty if there are none."""
     named = [(name, count) for name, count in unknown.most_common() if count > NOTED_SHARE * total]
     if not named:
         return ""

@@ -40,7 +40,7 @@ class ComparedRun:
 
     @property
     def seed(self) -> int | None:
-        """The seed of training; None where the config has none."""
+        """The seed of training; None if the config has none."""
         seed = self.config.get("seed")
         return seed if isinstance(seed, int) and not isinstance(seed, bool) else None
 
@@ -66,7 +66,7 @@ def flat_config(values: Mapping[str, Any], where: str) -> dict[str, Any]:
     """Nested mappings as dotted keys, in their order.
 
     Raises:
-        InputError: there are more values than a config of ours can hold, such as from multiplied YAML aliases.
+        InputError: there are more values than a config can have, for example from YAML aliases.
     """
     flat: dict[str, Any] = {}
     stack: list[tuple[str | None, Any]] = [("", values)]  # values with the key None are only counted

@@ -50,14 +50,14 @@ class Comparison:
     Attributes:
         differing: dotted key -> its value in each group; the settings that differ.
         scores: of each group.
-        episodes: how many episodes each run played; None where the scores are recorded results.
-        part: which part of a finite set of data was played; None where the data is not finite, or nothing was played.
+        episodes: how many episodes each run played; None if the scores are recorded results.
+        part: which part of a finite set of data was played; None if the data is not finite, or nothing was played.
         iqms: interquartile mean of each group; None for fewer than five runs.
         comparisons: each group but the first against the first.
         curves: column -> one curve per group.
         verdicts: criterion -> how many runs of each group pass; empty without `with_verdicts`.
         notes: further sentences.
-        cost: what it took to reach a bar; None where there is none.
+        cost: what it took to reach a bar; None if there is none.
     """
 
     task: ComparisonTask

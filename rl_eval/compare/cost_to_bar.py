@@ -61,7 +61,7 @@ class CostToBar:
 
 
 def costs_to_bar(groups: Sequence[RunGroup], task: ComparisonTask, bar: float | None) -> CostToBar | None:
-    """The cost of every group until its runs first met a bar; None where there is no bar, or no curve to read it from.
+    """The cost of every group until its runs first met a bar; None if there is no bar, or no curve to read it from.
 
     Args:
         bar: of the metric that is compared; None: that of the runs' verdicts, or their `validation.stop_at`.

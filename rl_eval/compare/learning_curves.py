@@ -42,7 +42,7 @@ def comparable_columns(groups: Sequence[RunGroup]) -> list[str]:
 
 
 def learning_curve(group: RunGroup, column: str, points: int = POINTS) -> LearningCurve | None:
-    """A column of all runs of a group, interpolated to steps that all of them reached; None where there are none."""
+    """A column of all runs of a group, interpolated to steps that all of them reached; None if there are none."""
     curves = []
     for run in group.runs:
         x, y = run.curves.get(STEPS_COLUMN), run.curves.get(column)

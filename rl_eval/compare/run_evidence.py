@@ -27,7 +27,7 @@ class PairWins:
 
     Attributes:
         wins, losses, ties: pairs of runs; each run is in one pair at most.
-        share: wins of the pairs without ties; NaN where all are ties.
+        share: wins of the pairs without ties; NaN if all are ties.
         low, high: 1−2·alpha interval of the probability that x wins where there is no tie (Clopper and Pearson 1934).
         p_below, p_above: p-values of "x does not lose more often" and of "x does not win more often" (sign tests).
     """
@@ -68,7 +68,7 @@ class BoundedDifference:
         estimate: of these runs.
         low, high: 1−2·alpha interval.
         p_below, p_above: p-values of "x's mean is not below y's" and of "not above".
-        least_runs: below this number of runs of each, no runs with these means could decide; None where they are
+        least_runs: below this number of runs of each, no runs with these means could decide; None if they are
             equal, or where it is more than MAX_RUNS.
     """
 

@@ -98,7 +98,7 @@ def play_groups(
 
 
 def score_episodes(episodes: Episodes, metric: Metric, env: EnvConfig) -> tuple[float, np.ndarray | None]:
-    """The metric, and `[E]` what each episode contributes to it; None where it is neither a mean nor a ratio.
+    """The metric, and `[E]` what each episode contributes to it; None if it is neither a mean nor a ratio.
 
     Raises:
         MetricUndefined: it has no value on these episodes.
@@ -120,7 +120,7 @@ def score_episodes(episodes: Episodes, metric: Metric, env: EnvConfig) -> tuple[
 
 
 def metric_problem(metric: Metric, env: EnvConfig) -> str | None:
-    """Why a metric cannot be computed on an environment; None where it can."""
+    """Why a metric cannot be computed on an environment; None if it can."""
     facts = domains.domain(env.name).facts(env)
     missing = [name for name in metric.needs if name not in facts]
     if missing:
@@ -165,7 +165,7 @@ def recorded_scores(groups: Sequence[RunGroup], metric: Metric) -> list[GroupSco
 
 
 def require_range(bounds: tuple[float, float] | None) -> None:
-    """Refuse bounds that are no range.
+    """Refuse bounds that are not a range.
 
     Raises:
         InputError: they are not finite, or the first is not below the second.
@@ -180,7 +180,7 @@ def require_range(bounds: tuple[float, float] | None) -> None:
 def score_bounds(
     scores: Sequence[GroupScores], task: ComparisonTask, bounds: tuple[float, float] | None
 ) -> tuple[float, float] | None:
-    """The least and the most that a run can score; None where they are not known.
+    """The least and the most that a run can score; None if they are not known.
 
     Args:
         bounds: as given by the user, after `require_range`; None: those of the metric.

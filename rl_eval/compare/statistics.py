@@ -44,8 +44,8 @@ class GroupComparison:
     Attributes:
         wins: pairs of runs, those of one seed first.
         same_seeds: whether all of these pairs share their seed.
-        mean: of the mean over future runs; None where the scores have no known bounds, or a group has one run.
-        over_episodes: over the episodes that all runs played; it tells only about these policies. None without them.
+        mean: of the mean over future runs; None if the scores have no known bounds, or a group has one run.
+        over_episodes: over the episodes that all runs played; only about these policies. None without them.
         about: training again, or only these policies because there are too few runs.
         decision: about training again; UNDECIDED where there are too few runs.
         policies: whether these policies are better over the episodes; decided only where there are too few runs.
@@ -116,7 +116,7 @@ def _paired_first(candidate: GroupScores, baseline: GroupScores) -> tuple[np.nda
 
 
 def _sign(result: PairWins | BoundedDifference | MeanDifference, alpha: float) -> int:
-    """1 where the candidate's scores are shown to be higher, -1 where lower, else 0."""
+    """1 if the candidate's scores are shown to be higher, -1 where lower, else 0."""
     return -1 if result.p_below <= alpha else 1 if result.p_above <= alpha else 0
 
 

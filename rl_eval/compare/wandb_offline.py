@@ -30,7 +30,7 @@ def read_offline(file: Path, name: str) -> ComparedRun:
     """The run in a `.wandb` file.
 
     Raises:
-        InputError: it cannot be read, is too large, or holds no run of ours.
+        InputError: it cannot be read, is too large, or is not a run of train.py.
     """
     with imports_of_extra("wandb", f"{file}, a run of W&B,"):
         from google.protobuf.message import DecodeError
@@ -71,7 +71,7 @@ def run_from_wandb(
         state: used where the summary has no status; None: the run has not ended.
 
     Raises:
-        InputError: it is not a run of ours.
+        InputError: it is not a run of train.py.
     """
     config = flat_config({key: value for key, value in config.items() if not key.startswith("_wandb")}, name)
     if not isinstance(config.get("env.name"), str):

@@ -19,7 +19,7 @@ class Cost:
         machine_s: seconds for which it held a machine; half of a machine for 10 s is 5 s.
         energy_wh: watt-hours, estimated from the rated power of the machine; None: unknown.
         money: in `currency`; None: unknown.
-        currency: None where the money is unknown.
+        currency: None if the money is unknown.
     """
 
     machine_s: float = 0.0

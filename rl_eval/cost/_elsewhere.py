@@ -31,7 +31,7 @@ class Elsewhere:
     Attributes:
         rate: of that machine.
         speeds: one for each run.
-        break_even: how many times as fast as here it must be to cost the same money; None where one is unknown.
+        break_even: how many times as fast as here it must be to cost the same money; None if one is unknown.
     """
 
     rate: Rate

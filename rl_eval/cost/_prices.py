@@ -1,6 +1,6 @@
 """The price list: dated rows of machines with their price an hour, their power, and where both are from.
 
-`prices.yaml` in this folder is the one that the project ships. A list of one's own has the same form; its rows come in
+`prices.yaml` in this folder is the one that the project ships. A list of your own has the same form; its rows come in
 addition, and replace rows of the same name.
 """
 
@@ -132,7 +132,7 @@ class PriceList:
 
 
 def read_prices(own: Path | str | None = None) -> PriceList:
-    """The shipped price list, with the rows of a list of one's own.
+    """The shipped price list, with the rows of a list of your own.
 
     Raises:
         InputError: the own list cannot be read, or has another form.

@@ -42,7 +42,7 @@ class RecordedCost:
 
     @property
     def steps_per_machine_s(self) -> float | None:
-        """Env steps of training for each second that it held a machine; None where it has trained for none."""
+        """Env steps of training for each second that it held a machine; None if it has trained for none."""
         return self.env_steps / self.training.machine_s if self.env_steps and self.training.machine_s > 0 else None
 
 

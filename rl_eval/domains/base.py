@@ -70,7 +70,7 @@ class Domain(ABC, Generic[Config]):
     Attributes:
         name: as `env=<name>` and `env: <name>` write it.
         config_model: a frozen pydantic model with a `name`; its defaults are those of `conf/env/<name>.yaml`.
-        has_candidates: whether an action is a position in a list that each observation fills anew.
+        has_candidates: whether an action is a position in a list that each observation fills again.
         has_cases: whether the data is a finite set of cases, each decided by one step. Evidence can then be about
             exactly this set, and the held-out guard compares cases. Needs `episodes`, `cases` and `case_hashes`.
         case_index: the fact that numbers the cases, if metrics stay valid when single cases are left out.
@@ -155,7 +155,7 @@ class Domain(ABC, Generic[Config]):
         return ()
 
     def not_repeatable(self, config: Config) -> str | None:
-        """Why training on it again gives other bytes, as the end of a sentence; None where it gives the same."""
+        """Why training on it again gives other bytes, as the end of a sentence; None if it gives the same."""
         return None
 
     def in_one_process(self, config: Config) -> Config:
@@ -174,11 +174,11 @@ class Domain(ABC, Generic[Config]):
         return False
 
     def longest_episode(self, config: Config) -> int | None:
-        """The most steps of an episode; None where the config does not tell."""
+        """The most steps of an episode; None if the config does not tell."""
         return None
 
     def renderer(self, config: Config) -> gymnasium.Env | None:
-        """One copy that draws frames (`render_mode="rgb_array"`); None where the environment draws none."""
+        """One copy that draws frames (`render_mode="rgb_array"`); None if the environment draws none."""
         return None
 
     def action_names(self, config: Config) -> Sequence[str]:
@@ -219,7 +219,7 @@ class Domain(ABC, Generic[Config]):
         return None
 
     def case_labels(self, config: Config, part: Part) -> np.ndarray | None:
-        """The true answer of each case, integers `[R]`, in the order of `case_hashes`; None where there is none.
+        """The true answer of each case, integers `[R]`, in the order of `case_hashes`; None if there is none.
 
         Cases with equal fields and labels are copies, which evidence about future cases counts once.
         """
@@ -229,16 +229,16 @@ class Domain(ABC, Generic[Config]):
         return InputError(f"the domain {self.name!r} has has_cases = True and no method {method}: define it")
 
     def independent_cases(self, config: Config) -> bool | None:
-        """Whether a decision on one case has no bearing on any other; None where that is not known.
+        """Whether a decision on one case has no bearing on any other; None if that is not known.
 
         Evidence over single cases needs it. Without it the unit is the episode.
         """
         return None
 
     def fingerprints(self, config: Config) -> Mapping[str, str]:
-        """Part -> SHA-256 of its data; empty where the data is drawn anew from seeds.
+        """Part -> SHA-256 of its data; empty if the data is drawn again from seeds.
 
-        The order of rows should not count where they are a set: a file that is only sorted anew holds the same data.
+        The order of rows should not count where they are a set: a file that is only sorted again holds the same data.
         """
         return {}
 
@@ -251,7 +251,7 @@ class Domain(ABC, Generic[Config]):
         return json.dumps(config.model_dump(mode="json", exclude=left_out), sort_keys=True)
 
     def data_files(self, config: Config) -> Sequence[Path]:
-        """The files that its data is read from; empty where there is none, or where some of it comes over a network.
+        """The files that its data is read from; empty if there is none, or where some of it comes over a network.
 
         A suite can pin their bytes.
 
@@ -261,7 +261,7 @@ class Domain(ABC, Generic[Config]):
         return ()
 
     def preprocessing(self, config: Config) -> Mapping[str, Any] | None:
-        """How observations are made from raw fields, fitted on `train`, as JSON; None where nothing is fitted."""
+        """How observations are made from raw fields, fitted on `train`, as JSON; None if nothing is fitted."""
         return None
 
     def with_preprocessing(self, config: Config, preprocessing: Mapping[str, Any] | None) -> Config:
@@ -273,7 +273,7 @@ class Domain(ABC, Generic[Config]):
 
         Args:
             config: of the new run.
-            preprocessing: `preprocessing.json` of the other run, unchecked; None where it has none.
+            preprocessing: `preprocessing.json` of the other run, unchecked; None if it has none.
 
         Raises:
             InputError: the observations cannot be made so; says what differs.
@@ -291,7 +291,7 @@ class Domain(ABC, Generic[Config]):
         By default those that it lists as `constant`, of its `features` or `columns`.
 
         Args:
-            preprocessing: of a run, unchecked; empty where it has none.
+            preprocessing: of a run, unchecked; empty if it has none.
         """
         listed = {key: preprocessing.get(key) for key in ("constant", "features", "columns")}
         names = {key: value if isinstance(value, list | tuple) else [] for key, value in listed.items()}
@@ -299,7 +299,7 @@ class Domain(ABC, Generic[Config]):
         return SilentFeatures(reasons, len(names["features"] or names["columns"]) or len(reasons))
 
     def _other_preprocessing(self, config: Config, preprocessing: Mapping[str, Any] | None) -> str | None:
-        """The first key in which a preprocessing differs from the one of this config; None where it is the same."""
+        """The first key in which a preprocessing differs from the one of this config; None if it is the same."""
         expected = json.loads(json.dumps(self.preprocessing(config) or {}))
         other = dict(preprocessing or {})
         keys = [key for key in {**expected, **other} if key != "schema" and expected.get(key) != other.get(key)]

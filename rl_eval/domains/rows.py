@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from rl_eval.policy import Policy
 
-# Actions [R] and their probabilities [R, A], None where the policy has none -> the expected cost of each action, [R].
+# Actions [R] and their probabilities [R, A], None if the policy has none -> the expected cost of each action, [R].
 ExpectedCost = Callable[["np.ndarray", "np.ndarray | None"], "np.ndarray"]
 
 

@@ -32,7 +32,7 @@ def installed() -> bool:
 
 
 def task_of(spec: EnvSpec, kwargs: Mapping[str, Any]) -> str | None:
-    """The id under which EnvPool has the same environment, in the same version; None where it has none.
+    """The id under which EnvPool has the same environment, in the same version; None if it has none.
 
     EnvPool takes no kwargs, so they must be those of an id: one id has `continuous: true`, say, and another has not.
     """

@@ -23,7 +23,7 @@ _STEP_RETURNS = "step must return a tuple (observation, reward, terminated, trun
 
 
 def is_finite(flat: np.ndarray) -> bool:
-    """Whether all numbers of an array `[M]` are finite; most often one product tells."""
+    """Whether all numbers of an array `[M]` are finite; usually one product shows it."""
     return math.isfinite(flat.dot(flat)) or bool(np.isfinite(flat).all())
 
 
@@ -42,7 +42,7 @@ def describe(value: Any) -> str:
 
 
 def as_observation(value: Any, space: gym.spaces.Box) -> np.ndarray | None:
-    """An observation of a space, in its type; None where the space does not allow it."""
+    """An observation of a space, in its type; None if the space does not allow it."""
     try:
         array = np.asarray(value)
     except (TypeError, ValueError):  # rows of different lengths

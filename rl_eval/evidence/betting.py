@@ -55,7 +55,7 @@ class OneSidedBet:
 
     Args:
         m: the candidate mean, in [0, 1].
-        limit: how many units there will be at most; None where that is unknown, which leaves the universal portfolio.
+        limit: how many units there will be at most; None if that is unknown, which leaves the universal portfolio.
 
     Attributes:
         log_capital: log K.

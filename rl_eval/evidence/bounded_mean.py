@@ -33,7 +33,7 @@ class MeanTest(ShareTest):
         alpha: chance of a false PASS, and of a false FAIL.
         direction: what PASS claims of the mean, such as `at_least` theta.
         population: size of the finite set that units are drawn from in random order; None for a source.
-        limit: how many units there will be at most; None where that is unknown.
+        limit: how many units there will be at most; None if that is unknown.
 
     Raises:
         InputError: the threshold is outside the bounds, or an argument makes no sense.
@@ -106,7 +106,7 @@ class MeanTest(ShareTest):
 
 
 class CaseMeanTest(ShareTest):
-    """The mean over all cases, where the unit is an episode of several cases that depend on one another.
+    """The mean over all cases, where the unit is an episode of several cases that depend on each other.
 
     An episode's hits are the sum of its values on the scale [0, 1], its informative cases their number. So the metric
     is the plain mean of all cases, and long episodes count more.

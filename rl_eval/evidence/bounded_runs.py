@@ -104,7 +104,7 @@ def decide_bounded_runs(
 def least_runs(
     theta: float, bounds: tuple[float, float], statistic: Statistic, alpha: float, direction: Direction
 ) -> int | None:
-    """The number of runs below which none could pass, whatever their values; None where no number can."""
+    """The number of runs below which none could pass, whatever their values; None if no number can."""
     _, to_unit, _ = _scale(np.zeros(2) + bounds[0], bounds, statistic)
     m = to_unit(theta) if wants_above(direction) else 1 - to_unit(theta)
     if m >= 1:

@@ -55,9 +55,9 @@ class PairedTest(MeanTest):
         self._return_bounds: dict[Side, float] = {"lower": low, "upper": high}
 
     def extend(self, policy: np.ndarray, reference: np.ndarray) -> None:  # type: ignore[override]
-        """Add `[n]` returns of each, in the order of the seeds they share; NaN where the metric is undefined.
+        """Add `[n]` returns of each, in the order of the seeds they share; NaN if the metric is undefined.
 
-        A unit on which one of them is undefined tells nothing of the difference.
+        A unit on which one of them is undefined says nothing about the difference.
 
         Raises:
             InputError: the two differ in length, are empty, or hold an infinite value.

@@ -19,7 +19,7 @@ class Power:
     Attributes:
         gates: how many there were.
         passes, fails: the shares that passed and failed; the rest is INCONCLUSIVE.
-        median_units: units after which the gates that decided did so; None where none did.
+        median_units: units after which the gates that decided did so; None if none did.
     """
 
     gates: int

@@ -1,7 +1,7 @@
 """Is a ratio metric better than a reference's by a margin? Both judge the same cases, and both values are unknown.
 
 Accuracy, recall and the false-positive rate have the same informative cases for both policies (all, the positive, the
-negative ones). So the difference of the two is a share as well, of h₁ − h₂ among them, and `SharedCasesTest` tests it.
+negative ones). So the difference of the two is a share too, of h₁ − h₂ among them, and `SharedCasesTest` tests it.
 
 Precision and F1 have informative cases that depend on the policy. Each is a ratio ρ = E[a] / E[b]: a = TP and
 b = TP + FP for precision, a = 2 TP and b = 2 TP + FP + FN for F1. `JointTest` refutes "ρ₁ ≤ ρ₂ + margin", which is

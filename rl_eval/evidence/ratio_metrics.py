@@ -15,11 +15,11 @@ Multiplying z = 2(1−θ)·1[TP] − θ·1[FP or FN] by 1/(2−θ) gives (1−p)
 the same claim.
 
 **Uninformative cases cost nothing.** A unit (a case, or an episode of several) has h hits among n informative cases,
-and the test bets on h − p n (`sequential.ShareTest`), which is 0 where there are none. So where units are cases this is
+and the test bets on h − p n (`sequential.ShareTest`), which is 0 if there are none. So where units are cases this is
 the test of a share among the informative cases alone. The true negatives of a rare class do not dilute it: at a
 prevalence of 11 % it needs as many informative cases as at 50 %.
 
-**Episodes of unequal length.** Where decisions depend on one another, the unit is the episode and h, n are sums over
+**Episodes of unequal length.** Where decisions depend on each other, the unit is the episode and h, n are sums over
 it. The metric stays that of all cases pooled, and long episodes count more; the mean of the ratios of single episodes
 would be another metric. L bounds the informative cases of any episode and is known before play: the longest possible
 episode. The test is valid for any such L; the tighter it is, the sooner it decides.
@@ -87,7 +87,7 @@ def count_cases(
     Args:
         metric: one of `RATIO_METRICS`.
         label, flagged: `[S]` of 0 and 1, one a case, in order.
-        episode: `[S]` the episode of each case, numbered from 0; None where every case is a unit.
+        episode: `[S]` the episode of each case, numbered from 0; None if every case is a unit.
         weights: `[S]` how much each case counts; None for 1.
         units: how many there are at least, where the last ones may have no case.
 
@@ -124,7 +124,7 @@ class RatioTest(ShareTest):
         direction: what PASS claims of the metric, such as `at_least` theta.
         population: units in the finite set, visited in random order; None for a source.
         longest: L, the most informative cases that any unit can hold; 1 where units are cases.
-        limit: how many units there will be at most; None where that is unknown.
+        limit: how many units there will be at most; None if that is unknown.
 
     Raises:
         InputError: an argument makes no sense.

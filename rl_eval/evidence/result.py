@@ -16,13 +16,13 @@ class EvidenceResult:
 
     Attributes:
         decision: PASS, FAIL or INCONCLUSIVE (not enough evidence yet).
-        decided_at: units after which the evidence sufficed; None where it is INCONCLUSIVE.
+        decided_at: units after which the evidence sufficed; None if it is INCONCLUSIVE.
         units: how many were played, those after the decision included.
         estimate: the plain metric of all units played; None while it is undefined.
         interval: of the true value, with probability 1−2α, from all units played. It contains the estimate; after a
             decision it may contain the threshold again. An end is infinite where a value is past that bound, since
             nothing is known there.
-        more: about how many further units would decide; None where decided or where it cannot be said.
+        more: about how many further units would decide; None if decided or unknown.
         forbids: decisions that values past the bounds made unsafe.
         message: why they are forbidden, else empty.
     """
@@ -54,7 +54,7 @@ def units_needed(gap: float, second_moment: float, units: int, alpha: float) -> 
         units: those so far.
 
     Returns:
-        A count of at least 1 and at least half of the units so far, or None where the estimate is on the threshold.
+        A count of at least 1 and at least half of the units so far, or None if the estimate is on the threshold.
     """
     if gap == 0 or not isfinite(second_moment) or second_moment <= 0:
         return None

@@ -37,7 +37,7 @@ class SequentialTest(ABC):
         alpha: chance of a false PASS, and of a false FAIL.
         direction: what PASS claims of the metric, such as `at_least` the threshold.
         population: size of the finite set that units are drawn from in random order; None for a source.
-        limit: how many units there will be at most; None where that is unknown.
+        limit: how many units there will be at most; None if that is unknown.
     """
 
     _history_points = MAX_POINTS
@@ -66,7 +66,7 @@ class SequentialTest(ABC):
 
     @property
     def decided_at(self) -> int | None:
-        """Units after which the evidence sufficed; None where it has not."""
+        """Units after which the evidence sufficed; None if it has not."""
         _, at = self._outcome()
         return at
 

@@ -10,7 +10,7 @@ import numpy as np
 from rl_eval.evidence.betting import LARGEST_STAKE, OneSidedBet
 from rl_eval.evidence.finite_population import remaining_mean, sum_before
 
-# The stakes of the fixed bets, each as a share of the capital: from one that tells means apart after a million units.
+# The stakes of the fixed bets, each as a share of the capital: from one that distinguishes means after a million units.
 _STAKES = np.geomspace(1e-4, LARGEST_STAKE, 48)
 _BISECTIONS = 26
 
@@ -44,7 +44,7 @@ def share_interval(
         hits, informative: `[n]`, 0 ≤ hits ≤ informative ≤ longest.
         longest: L.
         population: N of a finite set, of which these are the first units in random order.
-        limit: how many units there will be at most; None where that is unknown.
+        limit: how many units there will be at most; None if that is unknown.
         bisections: of the search for each end.
 
     Returns:

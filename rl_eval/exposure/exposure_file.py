@@ -137,7 +137,7 @@ def read_exposure_of(run: Run) -> Exposure | None:
 
 
 def read_exposure(directory: Path) -> Exposure | None:
-    """The `seen.npz` in a folder; None where there is none. Nothing in the file is trusted unchecked.
+    """The `seen.npz` in a folder; None if there is none. Nothing in the file is trusted unchecked.
 
     Raises:
         InputError: truncated, altered, too large or not ours.

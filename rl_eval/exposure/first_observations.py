@@ -95,7 +95,7 @@ class FirstObservationRecorder:
         """Continue from what `state` gave.
 
         Args:
-            state: empty where the resume point holds no record.
+            state: empty if the resume point holds no record.
             episodes: begun before that point, which such a resume point cannot list.
         """
         self._rows, self._row_count, self._hashed, self._hashed_count = [], 0, [], 0

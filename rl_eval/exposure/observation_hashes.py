@@ -15,7 +15,7 @@ import numpy as np
 
 from rl_eval.hashing import hash_text, mix64
 
-# Units of the observation, which has mean 0 and deviation 1 where it is standardised. Records hold a hash for each.
+# Units of the observation, which has mean 0 and deviation 1 if it is standardised. Records hold a hash for each.
 ROUNDINGS = (0.001, 0.01, 0.1)
 BLOCK_ROWS = 4096  # hashed at once: the hash loops over columns in Python
 _GROUPS_FROM = 1 + len(ROUNDINGS)

@@ -15,7 +15,7 @@ NAME = "baselines"
 
 
 def baseline_suite(config: Mapping[str, Any]) -> Suite | None:
-    """The suite; None where the domain has no baselines that say how good a policy is.
+    """The suite; None if the domain has no baselines that say how good a policy is.
 
     Args:
         config: of the run.

@@ -36,7 +36,7 @@ class CaseCopies:
 def count_copies(
     case_index: str, hashes: np.ndarray, labels: np.ndarray, included: np.ndarray, *, weigh: bool
 ) -> CaseCopies | None:
-    """The copies among the cases that are judged; None where all cases are distinct.
+    """The copies among the cases that are judged; None if all cases are distinct.
 
     Args:
         hashes, labels: `[R]` equal where fields and label of two cases are equal.

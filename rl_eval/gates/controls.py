@@ -32,7 +32,7 @@ def control_verdicts(suite: Suite, environment: SuiteEnvironment) -> list[Criter
 
 
 def control_key(suite: Suite, environment: SuiteEnvironment) -> tuple | None:
-    """Equal where `control_verdicts` gives the same, whatever runs are judged; None where that cannot be known."""
+    """Equal where `control_verdicts` gives the same, whatever runs are judged; None if that cannot be known."""
     policies = [*suite.spec.controls, *([suite.spec.attainable] if suite.spec.attainable else [])]
     policies += [spec for criterion in suite.criteria for spec in criterion.spec.better_than or ()]
     if any(spec.partition(":")[0] not in BUILT_IN for spec in policies):

@@ -22,7 +22,7 @@ class EpisodeBuffer:
         self.count = 0
 
     def play_more(self) -> bool:
-        """Play until the next episodes are complete; False where there are no more.
+        """Play until the next episodes are complete; False if there are no more.
 
         Raises:
             InputError: the policy or the environment fails, now or before.

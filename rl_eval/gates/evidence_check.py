@@ -38,7 +38,7 @@ class EvidenceCheck(CriterionCheck):
     """A mean or a ratio metric; against references, the difference to each, or to its multiple, on the same seeds.
 
     Attributes:
-        references: the policies to be better than; empty where there is a bar.
+        references: the policies to be better than; empty if there is a bar.
         copies: of cases, where copies do not count as cases of their own.
     """
 

@@ -76,7 +76,7 @@ def _typed(suite: Suite, run: Run) -> list[str]:
 
 
 def _age(started: object, now: datetime.datetime) -> str | None:
-    """How long ago, as `3m 20s`; None where the time is not known, or lies ahead."""
+    """How long ago, as `3m 20s`; None if the time is not known, or lies ahead."""
     try:
         since = now - datetime.datetime.fromisoformat(str(started))
     except (ValueError, TypeError):  # damaged, or without a time zone

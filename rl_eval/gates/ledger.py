@@ -55,7 +55,7 @@ class TestSetUse:
         entries: verdicts on it, this one included.
         policies: how many different policies they judged, from `count_policies`.
         damaged: lines of the ledger that cannot be read.
-        problem: why this verdict is not recorded; None where it is.
+        problem: why this verdict is not recorded; None if it is.
     """
 
     __test__ = False  # pytest takes any class of this name for a test
@@ -102,7 +102,7 @@ def count_policies(judged: Iterable[frozenset[str]]) -> int:
     """How many policies were accepted or rejected, each set of them as one.
 
     Several that are judged together count as one, since the worst of them decides, and not at all where each of them
-    was judged alone as well: if such a group is accepted wrongly, so was its useless member.
+    was judged alone too: if such a group is accepted wrongly, so was its useless member.
     """
     different = set(judged)
     alone = {key for keys in different if len(keys) == 1 for key in keys}
@@ -201,7 +201,7 @@ def _parse(line: bytes) -> dict[str, Any] | None:
 def error_rate(policies: int, alpha: float) -> tuple[float, float]:
     """The chance that a criterion accepts at least one useless policy of k: at most, and if they are independent.
 
-    min(1, k·alpha) holds however the policies depend on one another (Boole); 1 - (1 - alpha)^k where not at all.
+    min(1, k·alpha) holds however the policies depend on each other (Boole); 1 - (1 - alpha)^k where not at all.
     """
     return min(1.0, policies * alpha), 1.0 - (1.0 - alpha) ** policies
 
@@ -220,7 +220,7 @@ def error_rate_note(policies: int, alpha: float) -> str:
 
 
 def skipped_note(ledger: Path, damaged: int) -> str:
-    """One sentence on the lines of a ledger that cannot be read; empty where there are none."""
+    """One sentence on the lines of a ledger that cannot be read; empty if there are none."""
     if not damaged:
         return ""
     lines, verb = quantity(damaged, "line"), "is" if damaged == 1 else "are"

@@ -36,7 +36,7 @@ def play_criteria(
 ) -> EpisodeBuffer | None:
     """Play until every check is settled, and at least `episodes.min`; then each has its verdict.
 
-    Returns the episodes, or None where there is nothing to check.
+    Returns the episodes, or None if there is nothing to check.
 
     Args:
         spec: names the policy; `label` is shown while it plays.

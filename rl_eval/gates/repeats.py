@@ -62,7 +62,7 @@ def _comparable(run: Run, *, with_seed: bool) -> dict[str, Any]:
 
 
 def not_a_group(suite: Suite, runs: Sequence[Run]) -> str | None:
-    """Why the runs cannot show the spread of training, or None where they can."""
+    """Why the runs cannot show the spread of training, or None if they can."""
     required = suite.spec.runs
     if required.count == 1:
         return None
@@ -88,5 +88,5 @@ def not_a_group(suite: Suite, runs: Sequence[Run]) -> str | None:
 
 
 def started(run: Run) -> str:
-    """When a run started, as text that sorts by time; empty where that is not known."""
+    """When a run started, as text that sorts by time; empty if that is not known."""
     return str(run.info.get("started", ""))

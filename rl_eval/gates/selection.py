@@ -36,7 +36,7 @@ class Selection:
     """The runs of one suite, the newest last, or policies without a run.
 
     Attributes:
-        too_few: why criteria over several runs cannot be decided; None where they can.
+        too_few: why criteria over several runs cannot be decided; None if they can.
         passed_over: one sentence for each run that cannot be read, and so was not considered.
         reasons: why these runs were taken where nobody named them, and what else one would expect to be judged.
     """
@@ -105,7 +105,7 @@ def _expand(name: Path | str) -> Sequence[Run | BarePolicy]:
 
 
 def newest_group(suite: Suite, outputs: Path) -> Selection:
-    """The newest complete group of equal config but for the seed; where none is complete, the newest.
+    """The newest complete group of equal config except for the seed; where none is complete, the newest.
 
     Of a sweep with several such groups, the best on validation is taken; never is a verdict on the test set read.
 

@@ -73,6 +73,6 @@ def _agent(run: Run) -> object:
 
 
 def _total_steps(run: Run) -> int:
-    """The budget of a run in env steps; 0 where it is not known."""
+    """The budget of a run in env steps; 0 if it is not known."""
     steps = run.config.get("total_steps")
     return steps if isinstance(steps, int) and not isinstance(steps, bool) else 0

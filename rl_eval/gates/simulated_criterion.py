@@ -39,7 +39,7 @@ class CriterionPower:
     Attributes:
         threshold: of the difference to the reference, or to its multiple, where the criterion has one.
         true: the value of the policy; on a finite set, of the nearest one that the set allows.
-        limit: units that evidence may use; None where that is not known.
+        limit: units that evidence may use; None if that is not known.
     """
 
     criterion: str

@@ -244,7 +244,7 @@ def _unit(spec: SuiteSpec, metric: Metric, env: EnvConfig) -> Literal["episode",
 
 
 def _bounds(spec: SuiteSpec, metric: Metric, env: EnvConfig) -> tuple[float, float] | None:
-    """The least and the most that a unit of a task metric can be; None where that is not known."""
+    """The least and the most that a unit of a task metric can be; None if that is not known."""
     if metric.name in RATIO_METRICS:
         return 0.0, 1.0
     if metric.bounds is not None:

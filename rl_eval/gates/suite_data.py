@@ -140,7 +140,7 @@ def policy_data_note(suite: Suite, policy: str) -> str | None:
 
 
 def data_note(suite: Suite, run: Run) -> str | None:
-    """What a verdict must say about the data; None where the run was trained on the suite's.
+    """What a verdict must say about the data; None if the run was trained on the suite's.
 
     Raises:
         InputError: the data cannot be loaded.
@@ -163,7 +163,7 @@ def trained_on(env: EnvConfig, run: Run) -> bool:
 
 
 def place_of(run: Run) -> str:
-    """Where a run found its data, to be added to its name; empty where it was generated."""
+    """Where a run found its data, to be added to its name; empty if it was generated."""
     trained = environment_of(run)
     values = [(key, getattr(trained, key)) for key in domain(trained.name).location_keys]
     named = [f"env.{key}={value}" for key, value in values if value is not None]
@@ -226,7 +226,7 @@ def _with_preprocessing_of(suite: Suite, run: Run, env: EnvConfig) -> EnvConfig:
 
 
 def data_sha256(env: EnvConfig) -> str | None:
-    """SHA-256 of the data of an environment, as `data_sha256` of a suite pins it; None where it has none.
+    """SHA-256 of the data of an environment, as `data_sha256` of a suite pins it; None if it has none.
 
     Of one file as `sha256sum FILE` prints it; of several, of what `sha256sum FILES...` prints: the files of each key
     of the config in turn, those of a folder sorted by name. Of data without files, of its fingerprints.

@@ -37,7 +37,7 @@ class SuiteEnvironment:
 
     Attributes:
         config: what is played.
-        workers: who plays episodes that need not be played together; None: this process.
+        workers: play episodes that are independent of each other; None: this process.
         fixed_episodes: episodes for criteria by estimate.
         min_episodes: episodes that criteria by evidence use at least.
         max_episodes: episodes that they may use.
@@ -243,7 +243,7 @@ class SuiteEnvironment:
             raise InputError(f"the environment {self.config.name} cannot be made: {failure(error)}") from error
 
     def units(self, unit: str) -> int | None:
-        """How many cases or episodes evidence may use; None where that is not known beforehand."""
+        """How many cases or episodes evidence may use; None if that is not known beforehand."""
         if unit == "episode":
             return self.max_episodes
         cases, longest = self._cases(), self.longest
@@ -256,7 +256,7 @@ class SuiteEnvironment:
         return self._limit if unit == "episode" else self._cases()
 
     def copies_of_cases(self) -> CaseCopies | None:
-        """Which cases are exact copies of another; None where none is, or where the claim is about this set's rows."""
+        """Which cases are exact copies of another; None if none is, or where the claim is about this set's rows."""
         if self.suite.spec.population == "set" or not self._domain.has_cases or self._domain.case_index is None:
             return None
         hashes = self._domain.case_hashes(self.config, self.suite.part)

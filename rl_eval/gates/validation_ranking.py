@@ -33,7 +33,7 @@ class BestOnValidation:
 def best_on_validation(candidates: Sequence[Sequence[Run]]) -> BestOnValidation | None:
     """The candidate with the best mean of its validation scores, the first of equal ones.
 
-    None where they cannot be compared: their snapshots were chosen by different metrics, they are of different
+    None if they cannot be compared: their snapshots were chosen by different metrics, they are of different
     environments, or none has a score.
 
     Args:

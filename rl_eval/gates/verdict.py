@@ -29,14 +29,14 @@ class CriterionVerdict:
         direction: at_least, at_most, better_than (above a reference) or less_than (below a reference).
         threshold: what it is compared with; with a reference, the margin by evidence, and by estimate the reference's
             own value with factor and margin.
-        misses_by: how far the estimate lies on the wrong side; None where it passes.
+        misses_by: how far the estimate lies on the wrong side; None if it passes.
         units, units_max: how many were played, of how many that may be; `unit` says of what.
         decided_at: by evidence, units after which the evidence sufficed.
         run: the directory of the run that decided.
-        more: for INCONCLUSIVE, about how many further units would decide; None where that cannot be estimated.
+        more: for INCONCLUSIVE, about how many further units would decide; None if that cannot be estimated.
         population: by evidence, whether it is about future cases (source) or about this finite set (set).
         reference: the policy that the estimate is a paired difference to, or whose value the threshold is.
-        factor: of the reference's value; None where it is compared as it is.
+        factor: of the reference's value; None if it is compared as it is.
         history: by evidence, how it grew while the policy of `run` played.
     """
 
@@ -76,13 +76,13 @@ class SuiteVerdict:
 
     Attributes:
         alpha: chance that one criterion by evidence accepts a policy below the bar.
-        test_set: the fingerprint of the test set; None where it cannot be known.
+        test_set: the fingerprint of the test set; None if it cannot be known.
         passed_over: one sentence for each run that cannot be read, and so was not considered.
         judged: a line on each of the first runs, with its age and what differs from `train:`.
         part: what was played. A verdict on `validation` helps to choose between runs; it is not the gate's.
         test_data: a line on what was played; see `premises.describe_test_set`.
         assumed: what the verdict takes for granted, a phrase each; see `premises.assumptions`.
-        train_command: where there is no run, what trains one.
+        train_command: if there is no run, the command that trains one.
     """
 
     suite: str
@@ -149,7 +149,7 @@ def _criterion(values: Mapping[str, Any]) -> CriterionVerdict:
 
 
 def item_verdict(suite: str, item: str) -> CriterionVerdict:
-    """The verdict of a pytest item that is no criterion, such as `::controls`, without a decision."""
+    """The verdict of a pytest item that is not a criterion, such as `::controls`, without a decision."""
     return CriterionVerdict(
         suite=suite,
         criterion=item,

@@ -80,7 +80,7 @@ def run_fingerprint(run: Run) -> str:
 
 
 def read(folder: Path, key: str) -> dict[str, Any] | None:
-    """The verdict that was written under this key; None where there is none, or it is damaged."""
+    """The verdict that was written under this key; None if there is none, or it is damaged."""
     try:
         values = read_json(folder / f"{key}.json")
         text = values.get("verdict")
@@ -93,7 +93,7 @@ def read(folder: Path, key: str) -> dict[str, Any] | None:
 
 
 def read_verdict(folder: Path, key: str, items: Iterable[str]) -> SuiteVerdict | None:
-    """The verdict on a suite, every field checked; None where there is none, or it is not one on exactly these items.
+    """The verdict on a suite, every field checked; None if there is none, or it is not one on exactly these items.
 
     Args:
         items: of the suite, in their order.
@@ -114,13 +114,13 @@ def _is_consistent(criterion: CriterionVerdict) -> bool:
 
 
 def read_findings(folder: Path, key: str) -> list[str] | None:
-    """Doctor's findings; None where there are none, or the entry is damaged."""
+    """Doctor's findings; None if there are none, or the entry is damaged."""
     findings = (read(folder, key) or {}).get("findings")
     return findings if isinstance(findings, list) and all(isinstance(text, str) for text in findings) else None
 
 
 def write(folder: Path, key: str, verdict: Mapping[str, Any]) -> bool:
-    """Store a verdict atomically; False where the folder cannot be written, which only costs time.
+    """Store a verdict atomically; False if the folder cannot be written, which only costs time.
 
     Tuples come back as lists.
     """

@@ -27,5 +27,5 @@ def require_shared(folder: Path, wait_s: float = WAIT_S) -> None:
                 "outputs/ on a file system that all machines share"
             )
         time.sleep(0.5)
-        with contextlib.suppress(OSError):  # a look at the parent makes the file system ask anew
+        with contextlib.suppress(OSError):  # a look at the parent makes the file system ask again
             os.listdir(folder.absolute().parent)

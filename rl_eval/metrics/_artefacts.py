@@ -58,7 +58,7 @@ def disagreements(info: Mapping[str, Any], config: Mapping[str, Any], logged: np
     Args:
         info: `run.json`.
         config: `config.yaml`.
-        logged: `env_steps` of `metrics.csv`, `[rows]`; None where it cannot be read.
+        logged: `env_steps` of `metrics.csv`, `[rows]`; None if it cannot be read.
     """
     faults = []
     env_steps = info.get("env_steps")

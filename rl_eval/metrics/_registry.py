@@ -38,14 +38,14 @@ class Metric:
         needs: the outcomes it reads.
         settings: the fields of the environment's config that must not be null.
         unit: what it is a number over.
-        better: which direction is better, None where neither is.
+        better: which direction is better, None if neither is.
         base: for kind `run`, the task metric it spreads over.
         seeds: for kind `run`, whether the runs must share their seed or differ in it.
         variable: `(episodes, env_config) -> [units]`, where the metric is the mean of a bounded variable over
-            its units, NaN where it is undefined: which evidence uses.
-        bounds: `(env_config) -> (low, high)` of that variable, None where the environment does not know them;
+            its units, NaN if it is undefined: which evidence uses.
+        bounds: `(env_config) -> (low, high)` of that variable, None if the environment does not know them;
             without `bounds`, a suite must declare them.
-        groups: `(episodes, env_config) -> name -> bool [units]`, groups of units whose means a verdict shows as well.
+        groups: `(episodes, env_config) -> name -> bool [units]`, groups of units whose means a verdict shows too.
         statistic: for kind `run`, what of the values over runs evidence can bound.
     """
 
@@ -176,7 +176,7 @@ def higher_is_better(name: str) -> bool:
 
 
 def _with_sentence(function: Callable[..., Any]) -> Callable[..., Any]:
-    """The function, but for errors, which become one sentence; a metric may be anybody's code."""
+    """The function, except for errors, which become one sentence; a metric may be anybody's code."""
 
     @functools.wraps(function)
     def call(*arguments: Any) -> Any:

@@ -56,7 +56,7 @@ def learning_trend(run: Run) -> float:
 
 @metric("training", unit="run", better="lower")
 def value_loss_ratio(run: Run) -> float:
-    """Mean value loss over the last fifth of metrics.csv over that of the first; below 1 where the critic learned."""
+    """Mean value loss over the last fifth of metrics.csv over that of the first; below 1 if the critic learned."""
     from rl_eval.run import read_metrics
 
     file = run.path / "metrics.csv"

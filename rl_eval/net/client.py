@@ -170,7 +170,7 @@ class Client:
 
 
 def _read(parts: Iterator[bytes], max_bytes: int) -> bytes | None:
-    """All parts together; None where they are larger than allowed."""
+    """All parts together; None if they are larger than allowed."""
     read: list[bytes] = []
     size = 0
     for part in parts:

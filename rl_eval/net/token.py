@@ -10,7 +10,7 @@ TOKEN_VARIABLE = "RL_EVAL_TOKEN"
 
 
 def environment_token() -> str | None:
-    """The token of the environment; None where there is none.
+    """The token of the environment; None if there is none.
 
     Raises:
         InputError: it holds characters that no header has.

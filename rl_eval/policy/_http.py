@@ -119,7 +119,7 @@ class HttpPolicy:
             raise InputError(f"policy {self._name} changed its version while it played: judge it again")
 
     def _get(self, path: str) -> dict[str, Any] | None:
-        """The JSON object at another path of the server; None where there is none."""
+        """The JSON object at another path of the server; None if there is none."""
         url = replace(self._client.url, path=path, query="")
         try:
             response = Client(url, LIMITS, trust_env=not url.is_loopback).request("GET", headers=self._headers)

@@ -1,4 +1,4 @@
-"""What servers of policies are asked, and how they answer: four forms, told apart by the path of the URL.
+"""Requests to policy servers and their answers: four forms, recognised by the path of the URL.
 
 - `…/select_action`: `rl-eval serve`. Nothing is recorded there.
 - `…/v2/models/<name>/infer`: the Open Inference Protocol (KServe v2), of KServe, Triton, MLServer and `rl-eval serve`.
@@ -44,7 +44,7 @@ class Answer:
     """What a server answered, unchecked: actions, or logits `[N, A]`.
 
     Attributes:
-        version: of the policy; None where the server says none.
+        version: of the policy; None if the server says none.
     """
 
     actions: Any = None
@@ -126,7 +126,7 @@ class InferProtocol(Protocol):
     Where the server has probabilities or logits, actions are drawn here, and illegal ones are left out.
 
     Args:
-        metadata: asks for the model's metadata; None where the server has none.
+        metadata: asks for the model's metadata; None if the server has none.
     """
 
     def __init__(self, metadata: Callable[[], Mapping[str, Any] | None]):
@@ -161,7 +161,7 @@ def protocol_of(path: str, metadata: Callable[[str], Mapping[str, Any] | None]) 
     """The form for the path of a URL.
 
     Args:
-        metadata: the JSON object at another path of the server; None where there is none.
+        metadata: the JSON object at another path of the server; None if there is none.
     """
     if match := _INFER.fullmatch(path):
         model = match[1]

@@ -83,7 +83,7 @@ class Messages:
 
 
 def _address_space() -> int:
-    """The bytes of address space in use; 0 where the system does not say."""
+    """The bytes of address space in use; 0 if the system does not say."""
     try:
         with open("/proc/self/statm") as file:
             return int(file.read().split()[0]) * resource.getpagesize()

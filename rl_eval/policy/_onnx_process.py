@@ -112,7 +112,7 @@ class OnnxProcess:
 
     Attributes:
         inputs, outputs: of the graph.
-        metadata: the text of that entry; None where there is none.
+        metadata: the text of that entry; None if there is none.
 
     Raises:
         InputError: onnxruntime is not installed or cannot read the graph within the limits.

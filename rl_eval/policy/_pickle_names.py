@@ -14,7 +14,7 @@ _UNREADABLE = {"EXT1", "EXT2", "EXT4", "NEXT_BUFFER", "INST"}
 
 
 class UnreadablePickleError(ValueError):
-    """Bytes that are no pickle, or one whose names cannot be told without loading it."""
+    """Bytes that are not a pickle, or a pickle whose names are only known after loading it."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ def _opcodes(content: bytes) -> Iterator[tuple[str, Any]]:
     A pickler writes these two right before it, as texts or from the memo.
     """
     memo: dict[Any, str | None] = {}
-    top: list[str | None] = [None, None]  # the two topmost values, None for what is no text
+    top: list[str | None] = [None, None]  # the two topmost values, None if not text
     end = 0
     try:
         for count, (opcode, argument, position) in enumerate(pickletools.genops(content)):

@@ -23,7 +23,7 @@ from rl_eval.policy._source import Source
 class PythonPolicy:
     """A foreign function, `f(obs [N, …]) -> actions [N]`.
 
-    It may take `greedy`, `mask` and `episode_start` as well; the last is what a function with a memory needs.
+    It may take `greedy`, `mask` and `episode_start` too; the last is what a function with a memory needs.
     """
 
     def __init__(self, function: Any, name: str, action: gym.Space, randomness: OwnRandomness):

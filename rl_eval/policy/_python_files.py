@@ -25,7 +25,7 @@ def policy_files(module: str) -> dict[str, Path]:
     computed name.
 
     Returns:
-        Path relative to the folder of the top-level module or package -> the file; empty where the module has no
+        Path relative to the folder of the top-level module or package -> the file; empty if the module has no
         source that the search path leads to.
 
     Raises:
@@ -71,7 +71,7 @@ def _declared_files(tree: ast.Module, source: Path) -> dict[str, Path]:
 
 
 def _source(module: str) -> Path | None:
-    """The source of a module, None where there is none."""
+    """The source of a module, None if there is none."""
     spec = _find(module)
     if spec is None or spec.origin is None or not spec.origin.endswith(".py"):
         return None

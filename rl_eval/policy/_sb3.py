@@ -154,7 +154,7 @@ def _member(package: ModuleType, name: str, base: type) -> type | None:
 
 
 def _zip_and_statistics(files: str) -> tuple[str, str]:
-    """`<zip>+<statistics>` in its two parts, the second empty where there is none; both paths may hold a `+`.
+    """`<zip>+<statistics>` in its two parts, the second empty if there is none; both paths may hold a `+`.
 
     As in Stable-Baselines3 itself, `.zip` at the end may be left out.
     """

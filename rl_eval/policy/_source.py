@@ -75,7 +75,7 @@ class Source(ABC):
         return None
 
     def identity(self, rest: str) -> str | None:
-        """SHA-256 of what decides how the policy acts; None where nothing is known of it but its name.
+        """SHA-256 of what decides how the policy acts; None if nothing is known of it but its name.
 
         Equal for equal bytes, wherever a file lies and however its path is spelled; `rl_eval.policy.digest` hashes
         texts and files.

@@ -180,7 +180,7 @@ class UntrainedSource(Source):
         return Untrained(spaces.observation, spaces.action, int(rest or 0), seed)
 
     def identity(self, rest: str) -> str | None:
-        """A hash of its number, 0 where none is given."""
+        """A hash of its number, 0 if none is given."""
         return digest(self.prefix, rest.lstrip("0"))
 
     def is_cacheable(self, rest: str) -> bool:

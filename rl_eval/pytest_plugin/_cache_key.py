@@ -21,7 +21,7 @@ _EXTENSION_GROUPS = ("rl_eval.domains", "rl_eval.metrics", "rl_eval.policies", "
 
 
 def verdict_key(suite: Suite, selection: Selection, trust: bool = False) -> str | None:
-    """The key of a suite's verdict; None where some of it cannot be hashed (code or servers from elsewhere).
+    """The key of a suite's verdict; None if some of it cannot be hashed (code or servers from elsewhere).
 
     Args:
         trust: whether policies that need trust may be played: their verdicts are for those who trust them.
@@ -90,7 +90,7 @@ def _has_extensions() -> bool:
 
 
 def findings_key(run: str) -> str | None:
-    """The key of doctor's findings on a run; None where it cannot be computed."""
+    """The key of doctor's findings on a run; None if it cannot be computed."""
     from rl_eval.gates import verdict_cache
     from rl_eval.run import read_run
 

@@ -11,7 +11,7 @@ MAX_FINDINGS = 2
 
 
 def first_findings(run: Path, *, trust: bool) -> list[str]:
-    """`doctor: …; try …` for each of the first findings above a note; nothing where there is no run."""
+    """`doctor: …; try …` for each of the first findings above a note; nothing if there is no run."""
     if not (run / "run.json").is_file():
         return []
     from rl_eval import diagnostics

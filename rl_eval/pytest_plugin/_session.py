@@ -130,7 +130,7 @@ class GateSession:
         return self._verdicts[suite.path]
 
     def cost_of(self, suite: Suite) -> str:
-        """What it took to judge a suite in this session; empty where its verdict is from another."""
+        """What it took to judge a suite in this session; empty if its verdict is from another."""
         if suite.path not in self._costs and self.shared:
             file = self.shared / f"{_key(suite)}.cost"
             self._costs[suite.path] = file.read_text() if file.exists() else ""

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from rl_eval.gates import Suite
 
 _SIGNALS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
-# Training that was told to stop saves its state first; it is killed after this.
+# Training saves its state at a stop signal; it is killed after this time.
 _GRACE_S = 60
 
 

@@ -59,7 +59,7 @@ def write(path: Path, html: str) -> None:
 
 
 def error_sentence(what: str, error: Exception) -> str:
-    """A sentence on what could not be shown; only errors of ours are sentences themselves."""
+    """A sentence on what could not be shown; only an InputError is already a sentence."""
     if isinstance(error, InputError):
         return f"{what}: {error}"
     return f"{what}: {type(error).__name__}: {brief(' '.join(str(error).split()), 300)}"

@@ -93,7 +93,7 @@ def runs_page(paths: Sequence[Path], name: str, folder: Path, *, trust: bool = F
 
 
 def _best(runs: Sequence[JudgedRun]) -> tuple[Path, str] | None:
-    """The best of several runs on validation, and its score; None where they cannot be compared."""
+    """The best of several runs on validation, and its score; None if they cannot be compared."""
     finished = [run for run in runs if run.finished]
     best = best_on_validation([[run] for run in finished]) if len(finished) > 1 else None
     return None if best is None else (finished[best.index].path, str(best))

@@ -58,7 +58,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Evidence:
-    """The evidence on one criterion over time: its interval, and the wealth of both sides; empty where none bet."""
+    """The evidence on one criterion over time: its interval, and the wealth of both sides; empty if none bet."""
 
     verdict: CriterionVerdict
     interval: Markup

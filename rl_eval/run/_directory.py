@@ -88,7 +88,7 @@ class Run:
 
     @property
     def has_own_config(self) -> bool:
-        """Whether `config.yaml` says what `run.json` says the run was trained with; True where that is not recorded."""
+        """Whether `config.yaml` says what `run.json` says the run was trained with; True if that is not recorded."""
         recorded = self.info.get("config_hash")
         return recorded is None or recorded == config_hash(self.config)
 

@@ -129,7 +129,7 @@ def read_verdicts(directory: Path) -> list[dict[str, Any]]:
 
 
 def validation_metric(run: Run) -> str | None:
-    """The metric that chose the judged snapshot; None where the config names none."""
+    """The metric that chose the judged snapshot; None if the config names none."""
     validation = run.config.get("validation")
     metric = validation.get("metric") if isinstance(validation, Mapping) else None
     return metric if isinstance(metric, str) else None

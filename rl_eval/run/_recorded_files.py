@@ -30,7 +30,7 @@ def file_sha256(file: Path) -> str:
 
 
 def read_recorded(run: Run, name: str, max_bytes: int) -> bytes | None:
-    """The bytes of a file that a run's training wrote, checked; None where there is no such file.
+    """The bytes of a file that a run's training wrote, checked; None if there is no such file.
 
     Raises:
         InputError: a link, a file that is too large or cannot be read, or one that training did not write: `run.json`
@@ -58,7 +58,7 @@ def read_recorded(run: Run, name: str, max_bytes: int) -> bytes | None:
 
 
 def read_preprocessing(run: Run) -> dict[str, Any] | None:
-    """`preprocessing.json` of a run, as its training wrote it, its values unchecked; None where it wrote none.
+    """`preprocessing.json` of a run, as its training wrote it, its values unchecked; None if it wrote none.
 
     Raises:
         InputError: the file is gone though `run.json` records it, or as `read_recorded`.

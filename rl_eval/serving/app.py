@@ -39,7 +39,7 @@ def make_app(server: PolicyServer | None, domain_routes: Any = None, routers: Se
         routers: of the server itself.
 
     Raises:
-        InputError: a route of the domain is one of ours.
+        InputError: a route of the domain belongs to the server.
     """
     # No pages: FastAPI's load their scripts from elsewhere, and scripts of this origin may ask anything.
     title = "rl_eval policy server"

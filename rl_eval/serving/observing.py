@@ -70,7 +70,7 @@ class Observing:
         return None if self._observer is None else self._observer.identity
 
     async def observation(self, state: State, served: ServedPolicy) -> Observation | None:
-        """The observations of a state; None where it has none.
+        """The observations of a state; None if it has none.
 
         Raises:
             RefusedError: 422 for another shape, an unreadable text or too little, 409 for another encoder.

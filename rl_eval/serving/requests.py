@@ -18,7 +18,7 @@ class Observation:
     Attributes:
         rows: `[N, …]` float32, as the policy takes them.
         mask: bool `[N, A]`; None: every action is legal.
-        single: whether the request had one observation and no batch.
+        single: whether the request had one observation, not a batch.
     """
 
     rows: np.ndarray

@@ -44,7 +44,7 @@ class Access:
     people: bool = False
 
     def refusal(self, path: str, headers: dict[bytes, bytes]) -> tuple[int, str] | None:
-        """The status and sentence for a request that is refused; None where it passes."""
+        """The status and sentence for a request that is refused; None if it passes."""
         host = headers.get(b"host", b"").decode("latin-1").lower()
         if self.loopback and not is_local(host):
             return 421, f"the Host header names {host[:100]!r}, which is not this machine: use http://127.0.0.1"

@@ -22,11 +22,11 @@ class Decisions:
     Attributes:
         actions: `[N]` or `[N, …]`, as the environment takes them.
         drawn: `[N]` from 0, or `[N, A]` before they were clipped: what an agent learns from.
-        probability: `[N]` with which the action was chosen, 1 where greedily; None where it is not known.
-        confidence: `[N]`, the largest probability of an action; None where there are none.
-        log_probs: `[N]` of what was drawn: log-probabilities, or log-densities; None where they are not known.
-        values: `[N]`, the expected discounted return; None where the policy has no estimate.
-        probabilities: `[N, A]`, of Discrete actions; None where the policy has none.
+        probability: `[N]` with which the action was chosen, 1 where greedily; None if it is not known.
+        confidence: `[N]`, the largest probability of an action; None if there are none.
+        log_probs: `[N]` of what was drawn: log-probabilities, or log-densities; None if they are not known.
+        values: `[N]`, the expected discounted return; None if the policy has no estimate.
+        probabilities: `[N, A]`, of Discrete actions; None if the policy has none.
     """
 
     actions: np.ndarray
@@ -74,7 +74,7 @@ class ServedPolicy:
 
     @property
     def actions(self) -> int | None:
-        """How many actions there are; None where they are not Discrete."""
+        """How many actions there are; None if they are not Discrete."""
         return int(self.spaces.action.n) if isinstance(self.spaces.action, gym.spaces.Discrete) else None
 
     @property

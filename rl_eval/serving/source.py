@@ -32,7 +32,7 @@ class Source:
         policy: its first version.
         arrays, meta: of the snapshot; empty of an ONNX file.
         run_config: the config of the run; None of an ONNX file, which does not learn.
-        domain, env_config: None where this installation does not know them.
+        domain, env_config: None if this installation does not know them.
     """
 
     name: str

@@ -113,7 +113,7 @@ class Store:
     def _keep_log(self) -> None:
         """In a thread: keep the log durable and short.
 
-        It is written back into the file while others write, and then once more to start anew.
+        It is written back into the file while others write, and then once more to start again.
         """
         on_disk = 0
         while not self._closing.wait(LOOK_S):
@@ -182,7 +182,7 @@ class Store:
             self._db.execute(f"DELETE FROM {table} WHERE seq < ?", (self._first,))
 
     def find(self, decision_id: str) -> int | None:
-        """The number of a decision; None where there is none of that id."""
+        """The number of a decision; None if there is none of that id."""
         own = self._db.execute("SELECT seq FROM own_ids WHERE id = ?", (decision_id,)).fetchone()
         if own is not None:
             return rows.whole_number(own[0], f"the decision of {decision_id}")
@@ -212,7 +212,7 @@ class Store:
         """What followed a decision; inside a `transaction`.
 
         Returns:
-            Whether it is new; False where the same was stored before.
+            Whether it is new; False if the same was stored before.
 
         Raises:
             RefusedError: 409, another one was stored before.
@@ -335,7 +335,7 @@ class Store:
         self._db.executemany("INSERT OR REPLACE INTO meta VALUES (?, ?)", list(values.items()))
 
     def read_meta(self, key: str) -> str | None:
-        """A text that was kept; None where there is none."""
+        """A text that was kept; None if there is none."""
         row = self._db.execute("SELECT value FROM meta WHERE key = ?", (key,)).fetchone()
         if row is not None and not isinstance(row[0], str):
             raise DamagedStoreError(f"{key} is not text")

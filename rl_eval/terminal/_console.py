@@ -81,7 +81,7 @@ def new_table() -> Table:
 
 
 def print_line(value: object, *, stderr: bool = False) -> None:
-    """Print a line as it is, blanks included, but for control characters and secrets in URLs."""
+    """Print a line as it is, blanks included, except for control characters and secrets in URLs."""
     stream = sys.stderr if stderr else sys.stdout
     encoding = getattr(stream, "encoding", None) or "utf-8"
     line = display_text(str(value))

@@ -99,7 +99,7 @@ class BackgroundTracker:
     def _run(self) -> None:
         try:
             tracker = self._start()
-        except BaseException as error:  # SystemExit as well, which would end the thread silently
+        except BaseException as error:  # SystemExit too, which would end the thread silently
             self._give_up(f"could not start ({_brief(error)})")
             return
         method = ""

@@ -155,7 +155,7 @@ def _find_snapshot(path: Path) -> tuple[run.Run, Path]:
 
 
 def _require_finite(snapshot: Path, arrays: Mapping[str, np.ndarray], meta: Mapping[str, Any]) -> None:
-    """Refuse a snapshot that no training of ours has written.
+    """Refuse a snapshot that train.py did not write.
 
     Raises:
         InputError: a weight or a statistic is not a finite number.
@@ -196,7 +196,7 @@ def _require_same_network(config: RunConfig, before: run.Run) -> None:
 
 
 def _other_reward(config: RunConfig, before: run.Run, meta: Mapping[str, Any]) -> str | None:
-    """Why the statistics that scale rewards cannot be taken over; None where they can, or where none are used."""
+    """Why the statistics that scale rewards cannot be taken over; None if they can, or where none are used."""
     values = config.to_dict()
     if not values["agent"].get("normalize_reward"):
         return None

@@ -24,7 +24,7 @@ class Learner:
 
     Attributes:
         vector: the copies of this process.
-        starts: the first observations of its episodes; stays empty where the data is a finite set of cases.
+        starts: the first observations of its episodes; stays empty if the data is a finite set of cases.
     """
 
     agent: Agent

@@ -62,7 +62,7 @@ def rank_device(config: RunConfig, rank: int) -> str:
 
 @contextlib.contextmanager
 def leading(config: RunConfig, directory: Path) -> Iterator[Leader | None]:
-    """Within: the other ranks of a run are there; None where it has one.
+    """Within: the other ranks of a run are there; None if it has one.
 
     Raises:
         InputError: a rank could not be started.
@@ -169,7 +169,7 @@ class Leader:
 
 
 class LeadingAgent:
-    """Rank 0's agent: what it is asked to do, the other ranks do as well.
+    """Rank 0's agent: what it is asked to do, the other ranks do too.
 
     Raises:
         InputError: by every method, another rank has ended.
@@ -290,7 +290,7 @@ def follow(values: dict[str, Any], directory: str, rank: int, meeting: str, pipe
         while True:
             header, arrays = _unpack(ranks.broadcast())
             _obey(header["order"], arrays, header["meta"], learner, ranks)
-    except RuntimeError as error:  # most often because another rank is gone
+    except RuntimeError as error:  # usually because another rank is gone
         status, reason = GONE, failure(error)
     except (InputError, FloatingPointError) as error:
         reason = str(error)

@@ -49,7 +49,7 @@ def exposure_of(
     """The cases or episodes of training and validation, for the held-out guard.
 
     Args:
-        starts: the first observations of training; None where the data is a finite set of cases.
+        starts: the first observations of training; None if the data is a finite set of cases.
         seeds: of every copy, each time the environments were started.
         validation: one try on the validation part; every try played the same episodes.
     """
@@ -61,7 +61,7 @@ def exposure_of(
 
 
 def case_counts(config: RunConfig) -> dict[str, int] | None:
-    """Part -> its number of cases, for the parts that training used; None where there are no cases."""
+    """Part -> its number of cases, for the parts that training used; None if there are no cases."""
     domain = domains.domain(config.env.name)
     if not domain.has_cases:
         return None

@@ -1,7 +1,7 @@
 """Resume points: when they are due, what they contain, and which one a resumed run continues from.
 
 A point holds everything that training needs to go on, so a run that was stopped ends with the same bytes as one that
-was not. Environments that can give their state save it. The others are started anew at every point, whether or not
+was not. Environments that can give their state save it. The others are started again at every point, whether or not
 anything is interrupted, with seeds keyed by the point's number.
 """
 
@@ -39,7 +39,7 @@ class ResumePoint:
 def interval(config: RunConfig, vector: VectorEnv, *, stateful: bool) -> int:
     """Env steps between resume points; `stateful`: whether the state of the environments is part of them.
 
-    Environments that cannot give their state are started anew at every point, so their points are at least four
+    Environments that cannot give their state are started again at every point, so their points are at least four
     episodes of maximum length apart.
     """
     if config.resume_every is not None:
@@ -72,8 +72,8 @@ def write(
     """Write a point, and start environments anew that cannot give their state.
 
     Args:
-        vector: the environments; None where they cannot give their state.
-        starts: the first observations by then; None where the data is a finite set of cases.
+        vector: the environments; None if they cannot give their state.
+        starts: the first observations by then; None if the data is a finite set of cases.
         metrics_sha256: of the rows of `metrics.csv` so far.
     """
     meta: dict[str, Any] = {"execution": vars(execution), "metrics_sha256": metrics_sha256}
@@ -99,7 +99,7 @@ def drop_old(directory: Path) -> None:
 
 
 def newest_intact(directory: Path, metrics_log: run.MetricsLog, notice: Callable[[str], None]) -> ResumePoint | None:
-    """The newest point from which everything after it can be made again; None where that is the start.
+    """The newest point from which everything after it can be made again; None if that is the start.
 
     A damaged snapshot, or rows that `metrics.csv` has lost, are made again by going on from a point before them.
 
@@ -153,7 +153,7 @@ def load(
 
     Args:
         vector: as in `write`.
-        starts: None where the data is a finite set of cases.
+        starts: None if the data is a finite set of cases.
 
     Raises:
         InputError: the point is of another agent or environment.

@@ -26,7 +26,7 @@ def train_together(
     """Train new runs in directories that exist already, each to the bytes that it has alone.
 
     Args:
-        configs: equal but for their seeds, without a tracker.
+        configs: equal except for their seeds, without a tracker.
         on_steps: called after every iteration with the env steps of all runs so far.
         spent: with a budget, which all runs share, the file in which each writes what it has spent.
 

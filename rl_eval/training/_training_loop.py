@@ -297,7 +297,7 @@ class Training:
         return _record.final_results(self.config, self.learner.reward, episodes)
 
     def _starts(self) -> exposure.FirstObservationRecorder | None:
-        """The first observations of the copies of all ranks; None where the data is a finite set of cases."""
+        """The first observations of the copies of all ranks; None if the data is a finite set of cases."""
         if self.has_cases:
             return None
         return self.learner.starts if self.leading is None else self.leading.all_starts()

@@ -36,7 +36,7 @@ class ValidationPart:
         return play(self._vector, policy, seeds=seeds, order=config.seed)
 
     def score(self, policy: Policy) -> float:
-        """The validation metric of a policy; NaN where it is undefined, such as a precision without alarms."""
+        """The validation metric of a policy; NaN if it is undefined, such as a precision without alarms."""
         try:
             return float(self._metric.compute(self.play(policy), self._config.env))
         except MetricUndefined as error:
@@ -44,7 +44,7 @@ class ValidationPart:
             return math.nan
 
     def improves(self, score: float, best: float | None) -> bool:
-        """Whether a score is better than the best so far; one that is no number never is."""
+        """Whether a score is better than the best so far; NaN never is."""
         return not math.isnan(score) and (best is None or self._upwards(score) > self._upwards(best))
 
     def reaches_target(self, score: float) -> bool:

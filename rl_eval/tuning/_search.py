@@ -78,7 +78,7 @@ class TrialResult:
     Attributes:
         state: `complete`, `pruned` or `failed`.
         overrides: of its settings.
-        value: the mean over its seeds of the best score on validation; None where it did not end.
+        value: the mean over its seeds of the best score on validation; None if it did not end.
     """
 
     number: int
@@ -94,7 +94,7 @@ class SearchResult:
 
     Attributes:
         metric: its name.
-        stopped: why the search ended before all trials were made; empty where they were.
+        stopped: why the search ended before all trials were made; empty if they were.
     """
 
     metric: str
@@ -228,7 +228,7 @@ def _run(
 
 
 def _next(what: Search, study: optuna.Study, trials: int) -> int | None:
-    """Propose and write down the next trial; None where there are enough."""
+    """Propose and write down the next trial; None if there are enough."""
     existing = _trials(study)
     waiting = [trial for trial in existing if trial.state.name == "WAITING"]
     if not waiting and len(existing) >= trials:

@@ -79,7 +79,7 @@ class Gym(Domain[Config]):
         return config.model_copy(update={"workers": 1})
 
     def renderer(self, config: Config) -> gymnasium.Env | None:
-        """One copy that draws frames; None where it does not."""
+        """One copy that draws frames; None if it does not."""
         from rl_eval.domains.gym.make import renderer
 
         return renderer(config)

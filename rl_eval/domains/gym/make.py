@@ -50,7 +50,7 @@ def _line(error: Exception) -> str:
 
 
 def code_identity(config: Config) -> str | None:
-    """The registration of an id as JSON; None where its code is not Gymnasium's own, or the config names a file.
+    """The registration of an id as JSON; None if its code is not Gymnasium's own, or the config names a file.
 
     Raises:
         InputError: unknown id.
@@ -195,7 +195,7 @@ def make(config: Config, *, n_envs: int, part: Part, autoreset: bool, slow_steps
 
 
 def renderer(config: Config) -> gym.Env | None:
-    """One copy that draws frames; None where the environment does not."""
+    """One copy that draws frames; None if the environment does not."""
     for name, value in _QUIET.items():
         os.environ.setdefault(name, value)
     try:

@@ -252,7 +252,7 @@ def _fitted(config: Config, preprocessing: Mapping[str, Any] | None) -> FittedEn
 
 
 def _features(config: Config) -> tuple[str, ...]:
-    """The names of the plain features, in order; empty where there are none."""
+    """The names of the plain features, in order; empty if there are none."""
     from rl_eval.domains.prompt.environment.observations import FEATURES
 
     return FEATURES if config.features else ()

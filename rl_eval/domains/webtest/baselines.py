@@ -67,7 +67,7 @@ class _Map:
         self.leads[state] = {int(targets[place]): int(place) for place in known[::-1]}
 
     def first_step(self, state: int, goal: int) -> int | None:
-        """The candidate that begins the shortest known way from a state to another; None where there is none."""
+        """The candidate that begins the shortest known way from a state to another; None if there is none."""
         reached = {state: -1}
         queue = deque([state])
         while queue:

@@ -25,7 +25,7 @@ class Shown:
 
     Attributes:
         state: int `[N]` their states.
-        actions: int `[N, K]` the actions that the candidates are; -1 where there is no candidate.
+        actions: int `[N, K]` the actions that the candidates are; -1 if there is no candidate.
         legal: bool `[N, K]`.
         holds: bool `[N, K]` whether a field holds the kind of value of the candidate.
         filled: int `[N, 6]` how many fields hold each kind of value.

@@ -20,7 +20,7 @@ def _mean(values: np.ndarray, name: str) -> float:
 
 
 def _share_found(episodes: Episodes, config: Any) -> np.ndarray:
-    """`[E]` share of the seeded defects that an episode found; NaN where none is on."""
+    """`[E]` share of the seeded defects that an episode found; NaN if none is on."""
     ends = episodes.outcome["episode_end"]
     seeded = episodes.outcome["defects"][ends].astype(np.float64)
     detected = episodes.per_episode("defects_found")

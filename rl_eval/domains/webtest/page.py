@@ -103,7 +103,7 @@ class Page:
         status: of the response, such as 200.
         shows_errors: whether a form says that a value was not accepted.
         has_log_out: whether there is a control that logs out, legal or not.
-        badge: the largest number in the header, such as that of a cart; 0 where there is none.
+        badge: the largest number in the header, such as that of a cart; 0 if there is none.
     """
 
     state: str
@@ -122,7 +122,7 @@ class Failure:
 
     Attributes:
         site: what makes it unique: exception location, console message template, endpoint and status.
-        seeded: whether it is one of the known defects that are switched on; None where the truth is not known.
+        seeded: whether it is one of the known defects that are switched on; None if the truth is not known.
     """
 
     kind: FailureKind

@@ -28,7 +28,7 @@ class TestSet:
         views: `[G, V]` uint64, further ones of what the policy sees; see `rl_eval.exposure`.
         seeds: `[G]` int64 for episodes; empty for cases.
         cases: the observations of cases, where `views` are of them.
-        labels: `[G]` integers, the true answer of each case; None where there is none.
+        labels: `[G]` integers, the true answer of each case; None if there is none.
         environment: what decides besides the seed which episode is played; empty for cases.
     """
 

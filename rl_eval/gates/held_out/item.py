@@ -39,7 +39,7 @@ def check_held_out(
 
     Returns:
         The verdict, an ERROR with units, the leaks, where nothing may be judged on this test set; NOT_CHECKED where a
-        policy has no record of what it was trained on; and the fingerprint of the test set, None where it cannot be
+        policy has no record of what it was trained on; and the fingerprint of the test set, None if it cannot be
         loaded.
     """
     blank = item_verdict(suite.name, "held_out")

@@ -36,7 +36,7 @@ class LeakCheck:
         near_in_validation: then the share of the validation part that resembles training likewise.
         finite: the environment has a finite set of start states, so that `exact` is chance and no leak.
         examples: case numbers, or seeds of episodes, of the first leaks.
-        excluded: bool `[G]`, what `leaks: drop` removes; None where nothing is to be removed.
+        excluded: bool `[G]`, what `leaks: drop` removes; None if nothing is to be removed.
     """
 
     decision: Literal["PASS", "ERROR", "NOT_CHECKED"]
@@ -93,10 +93,10 @@ def check_runs(
 
 
 def _not_of_this_run(record: Exposure, run: Run, test_set: TestSet) -> str | None:
-    """Why a record does not fit the test set or what the run counted, after the name of its file; None where it fits.
+    """Why a record does not fit the test set or what the run counted, after the name of its file; None if it fits.
 
     Every episode that ended in training began, so at least as many first observations are on record. What a run's
-    parents used is on record as well.
+    parents used is on record too.
     """
     if record.cases != (test_set.unit == "case"):
         kind = "cases" if record.cases else "first observations"

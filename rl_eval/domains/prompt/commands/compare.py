@@ -96,7 +96,7 @@ def compare_and_print(
 
     Raises:
         InputError: as `compare_prompts`.
-        KeyboardInterrupt: a stop signal came; what the evidence said until then is printed.
+        KeyboardInterrupt: a stop signal came; the evidence so far is printed.
     """
 
     def show(comparison: Comparison) -> None:

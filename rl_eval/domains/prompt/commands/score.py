@@ -52,7 +52,7 @@ def score_tasks(model: Path, chosen: Chosen, out: Path, *, compact: Path | None,
         InputError: bad input, or a missing extra.
     """
     if compact is not None and compact.exists():
-        ScoreTable.load(compact)  # nothing else is written over, and better said before the work than after it
+        ScoreTable.load(compact)  # refuse to overwrite another file before the work starts
     tasks = chosen.tasks()
     digest = model_hash(model)
     jobs = jobs_of(tasks)

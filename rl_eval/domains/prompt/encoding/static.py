@@ -1,7 +1,7 @@
 """Static embeddings of words by WordLlama, whose weights come with its package (extra `llm`); nothing is downloaded.
 
 An embedding has 6 blocks of 256 columns: the whole prompt, and five groups of its parts. A block is the mean of the
-vectors of its tokens at length 1, and 0 where the prompt has no such part.
+vectors of its tokens at length 1, and 0 if the prompt has no such part.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ class StaticEncoder:
 
 
 def _blocks(text: str) -> list[str]:
-    """The texts of the blocks; empty where there is none. Blanks alone are no text."""
+    """The texts of the blocks; empty if there is none. Blanks alone are no text."""
     parts = parse(text)
     groups = ["\n".join(segment for name in group for segment in getattr(parts, name)) for group in GROUPS]
     return [block.encode("utf-8", "replace").decode().strip() for block in (text, *groups)]

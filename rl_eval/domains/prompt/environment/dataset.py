@@ -98,7 +98,7 @@ def load_starts(config: Config, part: Part) -> StartPrompts:
 def fingerprint(config: Config, part: Part) -> str:
     """SHA-256 of the prompts of a part, the items that they are scored on, and the language models that score them.
 
-    Scores themselves follow from these, and need not be known yet.
+    The scores follow from these, and may be unknown.
     """
     states, source = load_states(config, part), _source(_key(config, _DATA), _stamps(config))
     models = [source.feedback] if part == "train" else [source.feedback, source.judge]
@@ -268,7 +268,7 @@ def _hash(task: str, text: str) -> int:
 
 
 def language_model_scores(states: PromptStates, source: Source, model: str) -> tuple[np.ndarray, np.ndarray]:
-    """Calibrated log-likelihood in nats and calibrated accuracy, `[S, 32]` each; NaN where no legal mutations lead."""
+    """Calibrated log-likelihood in nats and calibrated accuracy, `[S, 32]` each; NaN if no legal mutations lead."""
     nats, accuracy = (np.full(states.can_reach.shape, np.nan) for _ in range(2))
     for start, state in np.argwhere(states.can_reach):
         task = states.tasks[states.task[start]]

@@ -93,7 +93,7 @@ def applied_mutations(actions: Sequence[int]) -> np.ndarray:
     """Mutations by the numbers of their actions, as flags, bool `[5]`.
 
     Raises:
-        InputError: a number that is no mutation's.
+        InputError: a number is not that of a mutation.
     """
     flags = np.zeros(len(MUTATIONS), bool)
     for action in actions:

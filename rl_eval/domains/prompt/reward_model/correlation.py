@@ -29,7 +29,7 @@ class RankCorrelation:
 
 
 def spearman(first: np.ndarray, second: np.ndarray) -> float:
-    """Spearman's rank correlation of two arrays `[R]`, ties at their mean rank; NaN where one is constant."""
+    """Spearman's rank correlation of two arrays `[R]`, ties at their mean rank; NaN if one is constant."""
     ranks = [_ranks(np.asarray(values)) for values in (first, second)]
     norm = math.sqrt(float(ranks[0] @ ranks[0]) * float(ranks[1] @ ranks[1]))
     return float(ranks[0] @ ranks[1]) / norm if norm > 0 else float("nan")

@@ -64,7 +64,7 @@ def fit_reward_model(
         scores: `[R]` by the language model, in nats.
         task: int `[R]` from 0, none without a prompt.
         used: columns of features to predict by. With few tasks, fewer features predict other tasks better.
-        moved: those among them that mutations change, whose products in pairs are terms as well: what a mutation is
+        moved: those among them that mutations change, whose products in pairs are terms too: what a mutation is
             worth may depend on the others.
 
     Raises:

@@ -54,7 +54,7 @@ class AnswerCache:
                     ) from error  # else it was cut off, and is asked for again
 
     def get(self, request: str) -> Any:
-        """The answer to the request with a hash, unchecked; None where there is none."""
+        """The answer to the request with a hash, unchecked; None if there is none."""
         return self._answers.get(request)
 
     def put(self, request: str, answer: Any) -> None:

@@ -23,7 +23,7 @@ class UnreadableError(ValueError):
 
 
 def named_label(answer: str, labels: Sequence[str]) -> str | None:
-    """The label that an answer begins with, as a whole word; None where it begins with none.
+    """The label that an answer begins with, as a whole word; None if it begins with none.
 
     Marks before it, such as those of Markdown, are passed over one by one, so that labels may begin with marks
     themselves. A sign before a digit is no such mark.

@@ -111,7 +111,7 @@ class EndpointJudge:
 
     @property
     def flicker(self) -> float:
-        """Share of the repeated requests that were answered in another way; NaN where none was repeated."""
+        """Share of the repeated requests that were answered in another way; NaN if none was repeated."""
         return self.different / self.repeated if self.repeated else math.nan
 
     @property

@@ -1,4 +1,4 @@
-"""`Judge`: what tells how well a prompt does on single items; a local language model as one."""
+"""`Judge`: measures how good a prompt is on single items; a local language model as a judge."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ class LocalJudge:
         cache: answers of earlier runs; None: those of this judge alone.
 
     Raises:
-        InputError: a missing extra, or a file that is no model.
+        InputError: a missing extra, or a file that is not a model.
     """
 
     measure = "calibrated log-likelihood"

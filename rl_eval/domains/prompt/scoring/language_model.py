@@ -109,7 +109,7 @@ class LanguageModel:
         """The tokens that all labels after a blank begin with, and the first token of each that comes then.
 
         Raises:
-            InputError: two labels share that as well, or one is the beginning of another.
+            InputError: two labels share that too, or one is the beginning of another.
         """
         known = self._label_tokens.get(tuple(labels))
         if known is not None:

@@ -93,7 +93,7 @@ class ScoreTable:
     Attributes:
         scores: hashes of prompt, item set and model -> score.
         models: hash of a model -> its name.
-        command: what made the table; empty where that is not known.
+        command: what made the table; empty if that is not known.
         repeats: hash of a model behind an endpoint -> how many requests were sent twice, and how many of them were
             answered in two ways.
     """

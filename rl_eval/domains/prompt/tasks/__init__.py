@@ -1,1 +1,1 @@
-"""Classification tasks that prompts are for: the embedded ones, tasks of one's own, and start prompts."""
+"""Classification tasks that prompts are for: the embedded ones, tasks of your own, and start prompts."""

@@ -47,7 +47,7 @@ class Task:
         instruction: the task in a sentence.
         train: items that prompts may show as examples.
         test: items that prompts are scored on; none is twice there, nor in `train`.
-        left_out: what was left out for that, in words; empty where nothing was.
+        left_out: what was left out for that, in words; empty if nothing was.
     """
 
     name: str

@@ -138,7 +138,7 @@ def is_regular(text: str) -> bool:
 
 
 def _segments(text: str) -> list[tuple[str, str | None]]:
-    """Segments in order, each with its part; None where neither a heading nor its words tell."""
+    """Segments in order, each with its part; None if neither a heading nor its words tell."""
     found: list[tuple[str, str | None]] = []
     heading: str | None = None
     stays = False  # below a Markdown heading blank lines do not end the part

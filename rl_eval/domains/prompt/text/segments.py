@@ -71,7 +71,7 @@ def _with_examples(lines: list[str]) -> list[Line]:
 
 
 def example_answer(example: str) -> str | None:
-    """The answer of a worked example; None where the text is none."""
+    """The answer of a worked example; None if the text is none."""
     last = example.rsplit("\n", 1)[-1]
     match = _EXAMPLE_ANSWER.match(last) if "\n" in example else _ARROW_EXAMPLE.fullmatch(last)
     return match[1].strip() if match else None
@@ -164,7 +164,7 @@ def _closing_length(line: str, mark: str) -> int:
 
 
 def _fence_end(raw: list[str], start: int, closing: dict[str, list[int]]) -> int | None:
-    """The index after the last line of the code fence that begins here; None where none begins or it never ends."""
+    """The index after the last line of the code fence that begins here; None if none begins or it never ends."""
     opening = _FENCE.match(raw[start])
     if opening is None or (opening[1][0] == "`" and "`" in raw[start][opening.end() :]):
         return None

@@ -27,7 +27,7 @@ _T = TypeVar("_T")
 
 
 def executable() -> str | None:
-    """The path of Chromium or Chrome; None where there is none."""
+    """The path of Chromium or Chrome; None if there is none."""
     return next(filter(None, map(shutil.which, NAMES)), None)
 
 

@@ -78,7 +78,7 @@ class Events:
             self.answers.append(answer)
 
     def document(self) -> Answer | None:
-        """The response that the page is made of; None where no page was loaded."""
+        """The response that the page is made of; None if no page was loaded."""
         return next((a for a in reversed(self.answers) if a.kind == "document" and not a.redirected), None)
 
     def first_document(self) -> Answer | None:

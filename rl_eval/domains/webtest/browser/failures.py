@@ -83,7 +83,7 @@ def failures(
 
 
 def _errors(events: Events) -> Iterator[Failure]:
-    """Errors of scripts, but for those that follow from what the page does not get from another origin."""
+    """Errors of scripts, except for those caused by missing answers of another origin."""
     for message in (*events.console, *events.exceptions):
         not_fetched = events.blocked and _NOT_FETCHED.search(message)
         if not not_fetched and not ("script" in events.blocked and _NOT_DEFINED.search(message)):

@@ -122,7 +122,7 @@ def page_of(report: Mapping[str, Any], found: Sequence[Found], status: int) -> P
 
 
 def state_of(report: Mapping[str, Any]) -> str:
-    """Names the abstract state: template of the address, controls that are no links, log-in, errors."""
+    """Names the abstract state: template of the address, controls other than links, log-in, errors."""
     keys = sorted({element_key(raw) for raw in report["elements"] if raw["role"] != "link"})
     digest = hashlib.sha256("\n".join(keys).encode()).hexdigest()[:8]
     flags = "+" * has_log_out(report) + "!" * report["errorsShown"]

@@ -18,7 +18,7 @@ _LONGEST = 200
 
 
 def origin_of(url: str) -> str:
-    """`https://host:8000` of an address; empty where it has none, such as `about:blank`."""
+    """`https://host:8000` of an address; empty if it has none, such as `about:blank`."""
     parts = urlsplit(url)
     return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}" if parts.scheme in ("http", "https") else ""
 

@@ -123,7 +123,7 @@ class Tab:
             await self.settle()
 
     async def evaluate(self, script: str, argument: Any) -> Any:
-        """What a script in the page returns; None where the page is gone or does not answer in time."""
+        """What a script in the page returns; None if the page is gone or does not answer in time."""
         with contextlib.suppress(Exception):
             return await asyncio.wait_for(self.page.evaluate(script, argument), ANSWER_S)
         return None
@@ -166,7 +166,7 @@ class Tab:
         return True
 
     async def read(self) -> Mapping[str, Any] | None:
-        """What the page shows, as `read_page.js` says it; None where the tab is gone or does not answer."""
+        """What the page shows, as `read_page.js` says it; None if the tab is gone or does not answer."""
         end = time.monotonic() + max(self._timeout_s, ANSWER_S)
         while time.monotonic() < end and not self.crashed:
             try:
@@ -182,7 +182,7 @@ class Tab:
         return None
 
     async def screenshot(self) -> bytes | None:
-        """The page as PNG; None where the browser draws none."""
+        """The page as PNG; None if the browser draws none."""
         with contextlib.suppress(Exception):
             return await self.page.screenshot(timeout=ANSWER_S * 1000)
         return None

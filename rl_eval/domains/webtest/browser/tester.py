@@ -105,7 +105,7 @@ class Tester:
         return replace(result, timed_out=True)
 
     async def screenshot(self) -> bytes | None:
-        """The page as PNG; None where the browser draws none."""
+        """The page as PNG; None if the browser draws none."""
         return await self._tab.screenshot()
 
     # --- context and tab -----------------------------------------------------------------------------
@@ -161,7 +161,7 @@ class Tester:
         return await self._result(done, before, began)
 
     def _leaves(self, item: Found) -> bool:
-        """Whether an element says that it leads to another origin, or to something that is no page."""
+        """Whether an element says that it leads to another origin, or to something that is not a page."""
         target = item.raw["href"] if item.element.role == "link" else item.raw["action"]
         scheme = target.partition(":")[0].lower()
         if item.element.role not in ("link", "submit") or not target or scheme == "javascript":
@@ -226,7 +226,7 @@ class Tester:
     # --- what came of it -----------------------------------------------------------------------------
 
     async def _result(self, done: Done, before: Mapping[str, Any], began: float) -> ActionResult:
-        """Read the page, recover from what is no page, and judge what happened."""
+        """Read the page, recover if it is not a page, and judge what happened."""
         events = self._tab.events
         timed_out = await self._tab.give_up()
         report = await self._tab.read()

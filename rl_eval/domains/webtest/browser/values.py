@@ -44,7 +44,7 @@ _NO_VALUE_OF_TYPE = {"email": "not an address", "url": "not an address", "tel": 
 
 @dataclass(frozen=True)
 class Field:
-    """What a page says about a field; limits are empty or 0 where it says nothing."""
+    """What a page says about a field; limits are empty or 0 if it says nothing."""
 
     type: str
     name: str

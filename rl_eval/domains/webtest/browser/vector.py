@@ -184,9 +184,9 @@ class BrowserVector(VectorEnv):
         return ActionResult(result.page, known, result.refused, result.timed_out, result.seconds, result.traffic)
 
     def _judgement(self, result: ActionResult) -> int:
-        """What people said about the failures of an action: 1: keep one, -1: dismiss all."""
-        said = [self._judgements.get(f"{one.kind} {one.site}") for one in result.failures]
-        return 1 if "keep" in said else -1 if said and all(one == "dismiss" for one in said) else 0
+        """Judgements of people about the failures of an action: 1: keep one, -1: dismiss all."""
+        judgements = [self._judgements.get(f"{one.kind} {one.site}") for one in result.failures]
+        return 1 if "keep" in judgements else -1 if judgements and set(judgements) == {"dismiss"} else 0
 
     def _branches(self, done: np.ndarray) -> np.ndarray:
         shares = np.zeros(self.num_envs, np.float32)

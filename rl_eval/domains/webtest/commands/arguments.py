@@ -32,7 +32,7 @@ def checked_url(url: str) -> str:
 
 
 def log_in_of(auth: Path | None, login: Path | None, base_url: str, trust: bool) -> Callable[[], dict[str, Any]] | None:
-    """What gives a fresh storage state; None where there is no log-in.
+    """What gives a fresh storage state; None if there is no log-in.
 
     Raises:
         InputError: both are given, a file does not exist, it is no state of this application, or a script needs trust.

@@ -21,9 +21,9 @@ class Finding:
         action: the number of the action that showed it first.
         steps: everything that was done until then.
         count: how often it showed.
-        screenshot: PNG of the page at that time; None where the browser gave none.
+        screenshot: PNG of the page at that time; None if the browser gave none.
         replay: whether a script showed it again; `not_tried` where the exploration ended before.
-        script: the text that shows it again, or that would be tried; empty where none does.
+        script: the text that shows it again, or that would be tried; empty if none does.
         path: the steps of that script.
     """
 

@@ -38,8 +38,8 @@ def server_of(folder: Path, port: int) -> ThreadingHTTPServer:
             if not self._local():
                 self._send(403, b"", "text/plain")
             elif name == "feedback":
-                said = read_judgements(folder / FILE) if (folder / FILE).exists() else {}
-                self._send(200, json.dumps(said).encode(), "application/json")
+                judgements = read_judgements(folder / FILE) if (folder / FILE).exists() else {}
+                self._send(200, json.dumps(judgements).encode(), "application/json")
             elif name in files and "/" not in files[name]:
                 content = (folder / files[name]).read_bytes()
                 self._send(200, content, _TYPES[Path(files[name]).suffix])

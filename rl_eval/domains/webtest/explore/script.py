@@ -34,7 +34,7 @@ _TOTALS = """() => {
 
 
 def script(failure: Failure, steps: Sequence[Step], base_url: str) -> str:
-    """The text of a script that ends with status 0 where the failure shows, and with 1 where it does not.
+    """The text of a script that ends with status 0 if the failure shows, and with 1 if it does not.
 
     Values of secret fields are read from the environment variable `WEBTEST_SECRET`.
     """

@@ -20,7 +20,7 @@ PAGES, STATES, ACTIONS = 72, 72, 512  # of an application at most
 SITES = len(TEMPLATES)  # the site of a defect is the number of its template
 ON_ACTION, ON_PAGE = 4, 4  # defects that one action, or one page, can show
 EFFECTS = 2
-# What a candidate is and does, as whole numbers. `number`: the action that it is, -1 where there is no candidate.
+# What a candidate is and does, as whole numbers. `number`: the action that it is, -1 if there is no candidate.
 # `target`, `otherwise`: pages, -1: it stays. `needs`: the quantity that must be at least 1. `changed`, `change`,
 # `is_set`: an effect on a quantity (-1: none). `field`, `kind`: what it fills, -1: nothing. `visible`: 0 always, 1
 # logged in, 2 logged out. `milliseconds`: that it takes. `defect`: templates of defects that it may show, -1: none.

@@ -100,7 +100,7 @@ class TeamVector(SimulatedVector):
             outcomes = []
             for turn, step in enumerate(self._round):
                 if turn == absent:
-                    memory.time += 1  # doing nothing takes its turn all the same
+                    memory.time += 1  # doing nothing takes its turn anyway
                     continue
                 for name in LINE:
                     getattr(memory, name)[...] = step.line[name]

@@ -24,7 +24,7 @@ TIME_OUT_S = 10.0
 _LOGGED_IN, _CART, _WENT_BACK, _REPEATS = (INDEX[name] for name in ("logged_in", "cart", "went_back", "repeats"))
 _FIELD, _EXTERNAL, _SLOW = (COLUMN[name] for name in ("field", "external", "slow"))
 _BADGE, _HAS_LOG_OUT = PAGE_FIXED.index("badge"), PAGE_FIXED.index("has_log_out")
-# Of the template of each site, and for -1 at the end: whether the form is accepted all the same.
+# Of the template of each site, and for -1 at the end: whether the form is accepted anyway.
 _ACCEPTS = np.array([*(kind == "broken_validation" for kind in KIND_OF), False])
 _LARGEST = largest_values()
 _KINDS = np.arange(len(VALUE_KINDS))
