@@ -30,6 +30,7 @@ from rl_eval.exposure.observation_hashes import (
     rounded,
     view_count,
 )
+from rl_eval.exposure.traffic import exposed_to_traffic
 
 __all__ = [
     "FILE",
@@ -42,6 +43,7 @@ __all__ = [
     "case_views",
     "contains",
     "equal_but_for_one_field",
+    "exposed_to_traffic",
     "fingerprint_cases",
     "fingerprint_observations",
     "hash_rows",

@@ -101,7 +101,7 @@ def test_the_suite_of_ci_judges_it(champion, candidate, tmp_path):
         finding = proof.findings[0]
         assert finding.decision == decision, finding.reason
         assert "quick" not in finding.reason  # how it was trained is not asked
-        assert "(champion " in finding.reason
+        assert "minus the champion's: " in finding.reason
         assert json.loads(json.dumps(proof.to_json()))["decision"] == proof.decision == decision
     assert found.policy.version == proof.candidate
 

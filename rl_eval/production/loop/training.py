@@ -174,7 +174,7 @@ def _candidate(
             fisher=read_fisher(champion_run), seed=training.id,
         )  # fmt: skip
     code = {"code": provenance.git_revision() or provenance.versions()["rl_eval"]}
-    return write_candidate(champion_run, candidate, directory, code)
+    return write_candidate(champion_run, candidate, directory, code, [*older, *new])
 
 
 def _prove(

@@ -6,35 +6,44 @@ import datetime
 import hashlib
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from rl_eval import run
+from rl_eval import domains, run
 from rl_eval.errors import InputError
 from rl_eval.exposure import FILE as EXPOSURE_FILE
+from rl_eval.exposure import Exposure, exposed_to_traffic, read_exposure_of, write_exposure
 from rl_eval.production.learning import Candidate
+from rl_eval.serving.rows import StoredTransition
 
-COPIED = ("config.yaml", "preprocessing.json", EXPOSURE_FILE)
+COPIED = ("config.yaml", "preprocessing.json")
 # Of `run.json`, on the run that the exposure is of.
 KEPT = ("env", "agent", "seed", "cases", "episodes", "config_hash", "data_fingerprints")
 FISHER = "fisher"  # a folder of the run: what holds the weights of the next candidate
 
 
-def write_candidate(champion: run.Run, candidate: Candidate, directory: Path, code: Mapping[str, Any]) -> run.Run:
-    """Write a candidate beside the config, the preprocessing and the exposure of its champion.
+def write_candidate(
+    champion: run.Run,
+    candidate: Candidate,
+    directory: Path,
+    code: Mapping[str, Any],
+    learned: Sequence[StoredTransition] = (),
+) -> run.Run:
+    """Write a candidate beside the config and the preprocessing of its champion.
 
-    The exposure says what training and validation of the run saw. Logged traffic is not in it: it is no part of a data
-    set. So keep the test sets of suites apart from traffic.
+    Its exposure says what the champion was exposed to, and what logged traffic was learned from, so that a suite
+    refuses to judge it on that.
 
     Args:
         directory: does not exist yet.
         code: what is known of the code that trained, such as its revision.
+        learned: what the candidate learned from, each unit in the order of its decisions.
 
     Raises:
-        InputError: the champion's run is damaged, or the directory exists.
+        InputError: the champion's run is damaged, the data of its environment is not here, or the directory exists.
     """
     if directory.exists():
         raise InputError(f"{directory} exists: name a new folder for the candidate")
@@ -47,6 +56,9 @@ def write_candidate(champion: run.Run, candidate: Candidate, directory: Path, co
     for file in COPIED:
         if (champion.path / file).is_file():
             shutil.copyfile(champion.path / file, temporary / file)
+    record = _exposure(champion, learned)
+    if record is not None:
+        write_exposure(temporary, record)
     run.write_checkpoint(temporary / "snapshots" / name, "policy", candidate.arrays, candidate.meta)
     if candidate.fisher is not None:
         run.write_checkpoint(temporary / FISHER, FISHER, {"fisher": candidate.fisher}, {"parent": candidate.parent})
@@ -58,6 +70,9 @@ def write_candidate(champion: run.Run, candidate: Candidate, directory: Path, co
         "lineage": [*([champion.info["init"]] if isinstance(champion.info.get("init"), Mapping) else [])],
     }
     kept = {key: champion.info.get(key) for key in KEPT}
+    if record is not None and record.cases and isinstance(kept["cases"], Mapping):
+        counted = {"train": record.train, "validation": record.validation}
+        kept["cases"] = {**kept["cases"], **{part: int(one.counts.sum()) for part, one in counted.items()}}
     info = {
         **kept,
         "status": "finished",
@@ -70,7 +85,9 @@ def write_candidate(champion: run.Run, candidate: Candidate, directory: Path, co
         "init": None if candidate.parent is None else lineage,
         "production": {"parent": candidate.parent, "new": candidate.new, "replayed": candidate.replayed, **code},
         run.FILES_SHA256: {
-            file: run.file_sha256(temporary / file) for file in COPIED[1:] if (temporary / file).is_file()
+            file: run.file_sha256(temporary / file)
+            for file in (*COPIED[1:], EXPOSURE_FILE)
+            if (temporary / file).is_file()
         },
     }
     run.write_json(temporary / "run.json", info)
@@ -82,6 +99,31 @@ def write_candidate(champion: run.Run, candidate: Candidate, directory: Path, co
         raise InputError(f"{directory} cannot be written ({error.strerror}): name a new folder") from error
     run.fsync(directory.parent)
     return run.read_run(directory)
+
+
+def _exposure(champion: run.Run, learned: Sequence[StoredTransition]) -> Exposure | None:
+    record = read_exposure_of(champion)
+    if record is None or not learned:
+        return record
+    rows = learned if record.cases else _beginnings(learned)
+    observations = np.array([np.frombuffer(row.decision.observation, np.float32) for row in rows])
+    env = run.environment_of(champion)
+    env = domains.domain(env.name).with_preprocessing(env, run.read_preprocessing(champion))
+    return exposed_to_traffic(record, env, observations)
+
+
+def _beginnings(learned: Sequence[StoredTransition]) -> list[StoredTransition]:
+    """The first decision of each unit, and those after an episode of it has ended."""
+    going_on: set[str] = set()
+    begun = []
+    for row in learned:
+        unit = row.decision.unit
+        if unit is None or unit not in going_on:
+            begun.append(row)
+        if unit is not None:
+            ended = row.experience.terminated or row.experience.truncated
+            (going_on.discard if ended else going_on.add)(unit)
+    return begun
 
 
 def read_fisher(parent: run.Run) -> np.ndarray | None:
