@@ -11,6 +11,7 @@ from typing import Annotated
 import typer
 
 from rl_eval.cli._app import app
+from rl_eval.errors import InputError
 from rl_eval.net import environment_token
 
 production = typer.Typer(
@@ -109,22 +110,34 @@ def collect(config: Config) -> None:
 @production.command()
 def erase(
     config: Config,
-    unit: Annotated[str, typer.Argument(metavar="UNIT", help="As requests name it.", show_default=False)],
+    unit: Annotated[
+        str | None, typer.Argument(metavar="[UNIT]", help="As requests name it.", show_default=False)
+    ] = None,
+    old: Annotated[
+        bool, typer.Option("--old", help="Erase what is older than privacy.retention. Check the clock first.")
+    ] = False,
 ) -> None:
-    """Erase everything that is kept of a unit, from the store and the queue.
+    """Erase all records of a unit, or all records that are too old, from the store and the queue.
 
     \b
       rl-eval production erase production.yaml UNIT
+      rl-eval production erase production.yaml --old
 
-    It needs the key of the servers: RL_EVAL_PRIVACY_KEY, or privacy.key in the folder of the config. What arrives
-    later of earlier decisions is refused.
+    A unit needs the key of the servers: RL_EVAL_PRIVACY_KEY, or privacy.key in the folder of the config. Later rewards
+    of its decisions are refused. Collectors remove old records themselves, but not if the clock may be wrong.
 
     Exit status: 0 erased, 2 bad input, or the store or queue is away.
     """  # fmt: skip
     from rl_eval import terminal
     from rl_eval.production.config import load_config
     from rl_eval.production.forget import erase as erase_unit
+    from rl_eval.production.forget import erase_old
 
+    if (unit is None) is not old:
+        raise InputError("erase takes a UNIT or --old: give one of them")
+    if unit is None:
+        terminal.print_line(f"erased {erase_old(load_config(config)):,} old decisions with all that followed them")
+        return
     erased = erase_unit(load_config(config), unit)
     terminal.print_line(
         f"erased {erased.decisions:,} decisions with all that followed them, and {erased.waiting:,} records that waited"

@@ -15,6 +15,7 @@ from typing import Any
 
 from rl_eval.production.alive import beat
 from rl_eval.production.clock import SteadyClock
+from rl_eval.production.clock_check import ClockError, check_clock, note_time
 from rl_eval.production.config import ProductionConfig
 from rl_eval.production.quality import QualityFilter, Shapes
 from rl_eval.production.queues import Message, Queue, QueueError, open_queue
@@ -54,14 +55,14 @@ class Collector:
         while not stop.is_set():
             beat()
             try:
-                done = self.step(wait_s)
                 self.maintain()
+                done = self.step(wait_s)
                 if failing:
                     log.warning("collecting goes on")
                 failing = ""
                 if 0 < done < MESSAGES:
                     stop.wait(GATHER_S)
-            except (QueueError, UnavailableError) as error:
+            except (QueueError, UnavailableError, ClockError) as error:
                 if (reason := str(error)[:60]) != failing:
                     log.warning("collecting waits: %s", error)
                 failing = reason
@@ -125,11 +126,14 @@ class Collector:
 
         Raises:
             QueueError, UnavailableError: see `step`.
+            ClockError: the clock may be ahead, and nothing was removed.
         """
         elapsed = time.monotonic()
         if elapsed - self._looked < MAINTENANCE_S:
             return
         now = self._clock.now()
+        check_clock(self._store, now, self._config.privacy.retention)
+        note_time(self._store, now)
         until = now - ORPHAN_S
         if self._filter is not None:
             state = self._filter.state

@@ -1,4 +1,4 @@
-"""`erase`: everything of one person leaves the store and the queue."""
+"""`erase`: everything of one person leaves the store and the queue; `erase_old`: everything that is too old."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import contextlib
 import time
 from typing import NamedTuple
 
+from rl_eval.production.clock_check import check_clock, note_time
 from rl_eval.production.collector import Collector
 from rl_eval.production.config import ProductionConfig
 from rl_eval.production.privacy import pseudonym, read_key
@@ -28,7 +29,7 @@ def erase(config: ProductionConfig, unit: str) -> Erased:
     What still waits in the queue is collected meanwhile, so that the unit's records leave it, too.
 
     Raises:
-        InputError: store, queue or key cannot be used.
+        InputError: store, queue or key cannot be used, or the clock may be ahead.
         QueueError: another collector holds what was put in before; the store is erased, and what it stores later is
             refused.
     """
@@ -40,12 +41,34 @@ def erase(config: ProductionConfig, unit: str) -> Erased:
         return erase_pseudonym(config, pseudonym(unit, read_key(config.path)), store, queue)
 
 
+def erase_old(config: ProductionConfig) -> int:
+    """Remove what is older than the retention by this machine's clock, which is taken to be right.
+
+    Returns:
+        How many decisions were in the store.
+
+    Raises:
+        InputError: store or queue cannot be used.
+    """
+    with contextlib.ExitStack() as stack:
+        store = Store(config.collect.store, config.path)
+        stack.callback(store.close)
+        queue = open_queue(config.collect, config.path)
+        stack.callback(queue.close)
+        now = time.time()
+        count = store.remove_old(now, config.privacy.retention)
+        queue.remove_old(now - config.privacy.retention)
+        note_time(store, now)
+        return count
+
+
 def erase_pseudonym(config: ProductionConfig, name: str, store: Store, queue: Queue, wait_s: float = WAIT_S) -> Erased:
     """The same of a pseudonym.
 
     Args:
         wait_s: for what another collector has taken.
     """
+    check_clock(store, time.time(), config.privacy.retention)
     decisions, erased_at = store.erase(name), time.time()
     collector, end = Collector(config, store, queue), time.monotonic() + wait_s
     while collector.step(0.2) or _waits_since_before(queue, erased_at):

@@ -9,6 +9,7 @@ from sqlalchemy import event
 
 from rl_eval.cli import main
 from rl_eval.production.clock import SteadyClock
+from rl_eval.production.clock_check import ClockError
 from rl_eval.production.collector import GATHER_S, Collector
 from rl_eval.production.store import UnavailableError
 from tests.production.served import Loop, write_config
@@ -62,7 +63,7 @@ def test_a_clock_that_jumps_by_a_day_removes_nothing(loop, monkeypatch):
     collector = Collector(loop.config, loop.store, loop.queue, clock)
     loop.live(3)
     times["wall"] += 30 * 86_400
-    loop.follower._counted = loop.follower._removed = float("-inf")
+    loop.follower._counted = loop.follower._noted = loop.follower._removed = float("-inf")
     loop.follower.look()
     times["wall"] -= 31 * 86_400
     loop.live(1)
@@ -73,9 +74,19 @@ def test_a_clock_that_jumps_by_a_day_removes_nothing(loop, monkeypatch):
     times["wall"] += 30 * 86_400
     collector.maintain()
     assert len(loop.store.accepted()) == 4
-    times["elapsed"] += 8 * 86_400  # eight days have passed in truth
-    times["wall"] += 8 * 86_400
+    times["elapsed"] += 3700
+    times["wall"] += 3700
+    collector._looked = collector._removed = float("-inf")
+    with pytest.raises(ClockError):  # the jump has lasted, and is followed
+        collector.maintain()
+    assert len(loop.store.accepted()) == 4
+    times["wall"] -= 30 * 86_400
     clock.now()
+    for _ in range(2):  # eight days have passed in truth
+        times["elapsed"] += 4 * 86_400
+        times["wall"] += 4 * 86_400
+        collector._looked = float("-inf")
+        collector.maintain()
     times["elapsed"] += 3700
     times["wall"] += 3700
     collector._looked = collector._removed = float("-inf")

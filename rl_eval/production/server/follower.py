@@ -18,6 +18,7 @@ from rl_eval.errors import InputError
 from rl_eval.production.canary.assignment import assignment
 from rl_eval.production.canary.calls import report_calls
 from rl_eval.production.canary.evidence import Calls
+from rl_eval.production.clock_check import NOTE_S, check_clock, note_time
 from rl_eval.production.collector import SHAPES
 from rl_eval.production.server.arms import Arm, Arms
 from rl_eval.production.server.production_server import ProductionServer
@@ -55,7 +56,7 @@ class Follower:
         self._shapes_written = False
         self._name = secrets.token_hex(8)  # of this process
         self._reported: dict[str, Calls] = {}
-        self._counted = self._removed = float("-inf")
+        self._counted = self._noted = self._removed = float("-inf")
 
     def run(self, stop: threading.Event) -> None:
         """Look until `stop` is set."""
@@ -66,6 +67,7 @@ class Follower:
         """Follow once; a failure is logged once and changes nothing."""
         self._attempt("served on as before", self._follow)
         self._attempt("decisions are not counted", self._count)
+        self._attempt("nothing is removed from the queue", self._remove)
 
     def _attempt(self, consequence: str, step: Callable[[], bool]) -> None:
         """Do a step that says whether it could tell that all it needs is there."""
@@ -167,9 +169,21 @@ class Follower:
         if self._store is not None:
             self._server.collected = self._store.counts()
             report_served(self._store, self._name, self._server.served)
-        if elapsed - self._removed >= REMOVAL_S:  # also where no collector runs, nothing is kept for longer
+        return True
+
+    def _remove(self) -> bool:
+        """Remove old messages once an hour, so that nothing is kept for longer where no collector runs."""
+        elapsed = time.monotonic()
+        if elapsed - self._noted < NOTE_S:
+            return False
+        now, retention = self._server.clock.now(), self._server.config.privacy.retention
+        if self._store is not None:
+            check_clock(self._store, now, retention)
+            note_time(self._store, now)
+        self._noted = elapsed
+        if elapsed - self._removed >= REMOVAL_S:
             self._removed = elapsed
-            self._server.queue.remove_old(self._server.clock.now() - self._server.config.privacy.retention)
+            self._server.queue.remove_old(now - retention)
         return True
 
 
