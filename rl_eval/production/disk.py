@@ -1,8 +1,9 @@
-"""Whether a disk is full: SQLite says `disk I/O error` about that, and about much else."""
+"""How much room a disk has: SQLite says `disk I/O error` about a full one, and about much else."""
 
 from __future__ import annotations
 
 import shutil
+from dataclasses import dataclass
 from pathlib import Path
 
 LEAST_BYTES = 1 << 20  # with less, SQLite cannot work
@@ -21,10 +22,29 @@ def advice(file: Path) -> str:
     return "see that it is whole, and that this user may write it"
 
 
-def _free_kib(file: Path) -> int | None:
-    """None where there is enough room."""
+@dataclass(frozen=True)
+class Disk:
+    """The disk of an embedded part, in bytes."""
+
+    size: int
+    free: int
+
+    @property
+    def is_full(self) -> bool:
+        """Whether nothing more can be written."""
+        return self.free < LEAST_BYTES
+
+
+def disk_of(path: Path) -> Disk | None:
+    """The disk of a file or folder that need not exist; None where its folder does not."""
     try:
-        free = shutil.disk_usage(file.parent).free
+        usage = shutil.disk_usage(path.parent)
     except OSError:
         return None
-    return None if free >= LEAST_BYTES else free >> 10
+    return Disk(usage.total, usage.free)
+
+
+def _free_kib(file: Path) -> int | None:
+    """None where there is enough room."""
+    disk = disk_of(file)
+    return disk.free >> 10 if disk is not None and disk.is_full else None

@@ -39,6 +39,16 @@ class Parts:
         """The folder of embedded parts."""
         return self.config.path
 
+    @property
+    def embedded(self) -> dict[str, Path]:
+        """Part -> the file or folder that it writes, of those that are embedded."""
+        paths = {"registry": self.folder / self.config.registry.path, "audit": self.audit.path}
+        if self.store.database.file is not None:
+            paths["store"] = self.store.database.file
+            if self.config.collect.queue == "store":
+                paths["queue"] = self.folder / "queue"
+        return paths
+
 
 @contextlib.contextmanager
 def open_parts(

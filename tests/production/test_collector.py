@@ -44,17 +44,6 @@ def test_a_store_on_a_full_disk_keeps_the_messages_in_the_queue_and_says_so(loop
     assert loop.store.counts()["decisions"] == loop.store.counts()["accepted"] == 40
 
 
-@pytest.mark.verify
-def test_a_file_on_a_full_disk_refuses_rewards_and_serves_on(loop, caplog):
-    kept = loop.decide()["decision_id"]
-    loop.queue._db.execute("PRAGMA max_page_count=1")
-    answers = [loop.decide([0.1] * 4) for _ in range(300)]
-    refused = loop.post("/store_experience", decision_id=kept, reward=1.0, done=True)
-    assert answers[-1]["decision_id"] is None
-    assert (refused.status_code, "is full" in refused.json()["detail"]) == (503, True)
-    assert caplog.text.count("decisions are served and not recorded") == 1
-
-
 def test_a_clock_that_jumps_by_a_day_removes_nothing(loop, monkeypatch):
     times = {"wall": 1_700_000_000.0, "elapsed": 10.0}
     monkeypatch.setattr(time, "time", lambda: times["wall"])

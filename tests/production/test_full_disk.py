@@ -1,18 +1,21 @@
-"""Embedded parts on a disk that is full when a process starts: a sentence names the file, nothing is half done."""
+"""Embedded parts on a disk that is full when a process starts, or fills later: what processes say and do."""
 
 import errno
 import os
+import shlex
 import shutil
 import subprocess
 import sys
+import time
 
 import pytest
 
 from rl_eval.errors import InputError
 from rl_eval.production.privacy import read_key
 from rl_eval.production.queues.sqlite_queue import SqliteQueue
+from rl_eval.production.recording import read_not_recording
 from rl_eval.production.store import Store
-from tests.production.served import ROOT
+from tests.production.served import ROOT, Loop
 
 FULL_DISK = "mkdir disk && mount -t tmpfs -o size=64k none disk && head -c 65536 /dev/zero > disk/zeros; exec {command}"
 
@@ -46,6 +49,51 @@ def test_every_process_names_the_file_and_what_to_do(tmp_path, command, file):
     assert "0 KiB are left on its disk" in line
     assert "make room" in line
     assert "tried again" not in line
+
+
+@pytest.mark.verify
+def test_a_disk_that_fills_is_seen_everywhere_and_all_goes_on_once_there_is_room(runs, tmp_path):
+    needs_mounts()
+    (tmp_path / "disk").mkdir()
+    mount = "mount -t tmpfs -o size=16m none disk && exec "
+    words = [sys.executable, "-m", "tests.production.filling_disk", str(runs / "one")]
+    done = subprocess.run(
+        ["unshare", "-Urm", "sh", "-c", mount + shlex.join(words)], cwd=tmp_path, text=True, capture_output=True,
+        timeout=300, env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_a_queue_that_is_full_shows_in_answers_health_metrics_and_the_store(runs, tmp_path, caplog):
+    """`max_page_count` makes SQLite fail as a full disk does."""
+    loop = Loop(tmp_path, runs)
+
+    def look():
+        loop.follower._recorded = float("-inf")
+        loop.follower.look()
+        metric = "rl_eval_production_recording 1.0" in loop.get("/metrics").text
+        health = loop.get("/health")
+        assert health.status_code == 200
+        assert health.json()["recording"] is metric
+        return metric, [one.reason for one in read_not_recording(loop.store, time.time())]
+
+    kept = loop.decide()["decision_id"]
+    assert look() == (True, [])
+    loop.queue._db.execute("PRAGMA max_page_count=1")
+    answers = [loop.decide([0.1] * 4) for _ in range(300)]
+    refused = loop.post("/store_experience", decision_id=kept, reward=1.0, done=True)
+    assert answers[-1]["decision_id"] is None
+    assert (refused.status_code, "is full" in refused.json()["detail"]) == (503, True)
+    recording, reasons = look()
+    assert not recording
+    assert ["is full" in reason for reason in reasons] == [True]
+    assert caplog.text.count("decisions are served and not recorded") == 1
+    loop.queue._db.execute("PRAGMA max_page_count=1000000")
+    loop.server.recorder._failed_at = float("-inf")
+    assert loop.decide()["decision_id"] is not None
+    assert look() == (True, [])
+    assert caplog.text.count("decisions are recorded again") == 1
+    loop.close()
 
 
 def test_a_disk_that_is_not_full_is_not_blamed(tmp_path):

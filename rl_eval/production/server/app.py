@@ -50,6 +50,7 @@ async def health(request: Request) -> Response:
             "challenger": None if arms.challenger is None else arms.challenger.version,
             "share": arms.share,
             "shadow": arms.shadow,
+            "recording": not server.recorder.failing,
             "env": server.policy.spaces.env,
             "learns": False,
             "uptime_s": time.time() - server.statistics.started,

@@ -20,6 +20,7 @@ from rl_eval.production.canary.calls import report_calls
 from rl_eval.production.canary.evidence import Calls
 from rl_eval.production.clock_check import NOTE_S, check_clock, note_time
 from rl_eval.production.collector import SHAPES
+from rl_eval.production.recording import report_recording
 from rl_eval.production.server.arms import Arm, Arms
 from rl_eval.production.server.production_server import ProductionServer
 from rl_eval.production.serving_cost import report_served
@@ -56,7 +57,7 @@ class Follower:
         self._shapes_written = False
         self._name = secrets.token_hex(8)  # of this process
         self._reported: dict[str, Calls] = {}
-        self._counted = self._noted = self._removed = float("-inf")
+        self._counted = self._recorded = self._noted = self._removed = float("-inf")
 
     def run(self, stop: threading.Event) -> None:
         """Look until `stop` is set."""
@@ -67,6 +68,7 @@ class Follower:
         """Follow once; a failure is logged once and changes nothing."""
         self._attempt("served on as before", self._follow)
         self._attempt("decisions are not counted", self._count)
+        self._attempt("the status page does not say whether this server records", self._report_recording)
         self._attempt("nothing is removed from the queue", self._remove)
 
     def _attempt(self, consequence: str, step: Callable[[], bool]) -> None:
@@ -169,6 +171,15 @@ class Follower:
         if self._store is not None:
             self._server.collected = self._store.counts()
             report_served(self._store, self._name, self._server.served)
+        return True
+
+    def _report_recording(self) -> bool:
+        elapsed = time.monotonic()
+        if self._store is None or elapsed - self._recorded < COUNT_S:
+            return False
+        recorder = self._server.recorder
+        report_recording(self._store, self._name, self._server.clock.now(), recorder.failing, recorder.since)
+        self._recorded = elapsed
         return True
 
     def _remove(self) -> bool:

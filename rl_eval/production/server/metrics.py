@@ -55,6 +55,8 @@ class _Metrics(Collector):
         yield CounterMetricFamily(f"{PREFIX}_rewards", "Rewards that were taken.", value=counted.rewards)
         failures = "Records that could not be put into the queue."
         yield CounterMetricFamily(f"{PREFIX}_not_recorded", failures, value=server.recorder.failures)
+        recording = "1 where the latest records are in the queue, 0 where they could not be put into it."
+        yield GaugeMetricFamily(f"{PREFIX}_recording", recording, value=float(not server.recorder.failing))
         collected = CounterMetricFamily(
             f"{PREFIX}_collected", "Records and experience in the store, and refusals by reason.", labels=("what",)
         )

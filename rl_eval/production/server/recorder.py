@@ -20,7 +20,13 @@ ANSWER_S = 2.0  # that a decision waits for its record
 
 
 class Recorder:
-    """Puts records in; a thread of its own where the queue is not quick."""
+    """Puts records in; a thread of its own where the queue is not quick.
+
+    Attributes:
+        failures: records that were not kept.
+        failing: why the latest records were not kept; empty where they were.
+        since: seconds since 1970, when it began to fail.
+    """
 
     def __init__(self, queue: Queue):
         self._queue = queue
@@ -28,10 +34,10 @@ class Recorder:
         self._waiting: list[tuple[Sequence[Record], asyncio.Future[None]]] = []
         self._count = 0
         self._failed_at = float("-inf")
-        self._failing = ""
+        self.failing, self.since = "", 0.0
         self._wake = threading.Condition()
         self._closing = False
-        self.failures = 0  # records that were not kept
+        self.failures = 0
         self._thread: threading.Thread | None = None
         if not self.is_quick:
             self._thread = threading.Thread(target=self._run, daemon=True, name="recorder")
@@ -45,17 +51,18 @@ class Recorder:
         """
         try:
             if time.monotonic() - self._failed_at < AWAY_S:
-                raise QueueError(self._failing)
+                raise QueueError(self.failing)
             try:
                 self._queue.put(list(messages_of(records)))
             except QueueError as error:
-                if not self._failing:
+                if not self.failing:
                     log.warning("decisions are served and not recorded: %s", error)
-                self._failed_at, self._failing = time.monotonic(), str(error)
+                    self.since = time.time()
+                self._failed_at, self.failing = time.monotonic(), str(error)
                 raise
-            if self._failing:
+            if self.failing:
                 log.warning("decisions are recorded again")
-                self._failing = ""
+                self.failing = ""
         except (QueueError, MessageError):
             self.failures += len(records)
             raise

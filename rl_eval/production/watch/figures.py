@@ -14,7 +14,10 @@ from rl_eval.errors import InputError
 from rl_eval.production import review_queue
 from rl_eval.production.audit.entries import MAX_LINE, Entry, parse
 from rl_eval.production.canary.row import Row
+from rl_eval.production.clock_check import ClockError, check_clock
+from rl_eval.production.disk import Disk, disk_of
 from rl_eval.production.parts import Parts
+from rl_eval.production.recording import NotRecording, read_not_recording
 from rl_eval.production.registry import CHALLENGER, CHAMPION
 from rl_eval.production.review_queue import Review
 from rl_eval.production.serving_cost import rate_of, read_served
@@ -49,6 +52,9 @@ class Figures:
     Attributes:
         at: seconds since 1970.
         faults: part -> why it could not be read.
+        disks: embedded part -> its disk.
+        not_recording: servers that decide without recording.
+        clock: why the clock may be wrong; empty where it may be right.
         aliases: alias -> number.
         counts: what was collected since the store began, by name.
         queue_messages, queue_since: not acknowledged ones, and when the oldest was put in.
@@ -65,6 +71,9 @@ class Figures:
     name: str
     at: float
     faults: dict[str, str] = field(default_factory=dict)
+    disks: dict[str, Disk] = field(default_factory=dict)
+    not_recording: Sequence[NotRecording] = ()
+    clock: str = ""
     aliases: Mapping[str, int] = field(default_factory=dict)
     versions: list[VersionFigures] = field(default_factory=list)
     rollout: Row = field(default_factory=Row)
@@ -95,6 +104,11 @@ class Figures:
         return self.aliases.get(CHALLENGER)
 
     @property
+    def full(self) -> list[str]:
+        """The embedded parts whose disk is full."""
+        return [part for part, disk in self.disks.items() if disk.is_full]
+
+    @property
     def refused(self) -> dict[str, int]:
         """Reason -> how much experience was refused for it."""
         return {name.partition(".")[2]: n for name, n in self.counts.items() if name.startswith("refused.") and n}
@@ -114,6 +128,7 @@ def read_figures(parts: Parts, now: float) -> Figures:
         now: seconds since 1970.
     """
     figures = Figures(parts.config.name, now)
+    figures.disks = {part: disk for part, path in parts.embedded.items() if (disk := disk_of(path)) is not None}
     with _fault(figures, "store"):
         store = parts.store
         figures.counts, figures.waiting = store.counts(), store.waiting()
@@ -126,6 +141,11 @@ def read_figures(parts: Parts, now: float) -> Figures:
         figures.improvement = store.document(IMPROVEMENT).body.get("champions", [])
         figures.reviews = review_queue.counts(store)
         figures.reviewed = review_queue.waiting(store, SHOWN_REVIEWS)
+        figures.not_recording = read_not_recording(store, now)
+        try:
+            check_clock(store, now, parts.config.privacy.retention)
+        except ClockError as error:
+            figures.clock = str(error)
     with _fault(figures, "queue"):
         figures.queue_messages, figures.queue_since = parts.queue.waiting()
     with _fault(figures, "registry"):

@@ -24,10 +24,16 @@ class _Metrics(Collector):
     def collect(self) -> Iterator[Metric]:
         """Every metric of what could be read."""
         figures = self._figures
-        up = GaugeMetricFamily(f"{LOOP}_part_up", "Whether a part could be read.", labels=("part",))
+        up = GaugeMetricFamily(f"{LOOP}_part_up", "Whether a part works: read, with room.", labels=("part",))
         for part in PARTS:
-            up.add_metric((part,), float(part not in figures.faults))
+            up.add_metric((part,), float(part not in figures.faults and part not in figures.full))
         yield up
+        free = GaugeMetricFamily(f"{LOOP}_disk_free_bytes", "Room on the disk of an embedded part.", labels=("part",))
+        size = GaugeMetricFamily(f"{LOOP}_disk_size_bytes", "Size of the disk of an embedded part.", labels=("part",))
+        for part, disk in figures.disks.items():
+            free.add_metric((part,), disk.free)
+            size.add_metric((part,), disk.size)
+        yield from (free, size)
         if "store" not in figures.faults:
             yield from _of_store(figures)
         if "registry" not in figures.faults:
@@ -43,6 +49,10 @@ class _Metrics(Collector):
 
 
 def _of_store(figures: Figures) -> Iterator[Metric]:
+    meaning = "Servers that decide without recording."
+    yield GaugeMetricFamily(f"{LOOP}_not_recording_servers", meaning, value=len(figures.not_recording))
+    meaning = "1 where the clock is later than the last note of a process by more than the retention."
+    yield GaugeMetricFamily(f"{LOOP}_clock_in_doubt", meaning, value=float(bool(figures.clock)))
     collected = CounterMetricFamily(f"{LOOP}_collected", "Records that were stored, by kind.", labels=("kind",))
     for kind in COLLECTED:
         collected.add_metric((kind,), figures.counts.get(kind, 0))

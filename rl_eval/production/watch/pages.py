@@ -109,6 +109,16 @@ def headline(figures: Figures) -> dict[str, str]:
         away = ", ".join(figures.faults)
         sentence = f"The {away} cannot be read. Servers go on with what they hold, and the roll-out holds."
         return {"kind": "FAIL", "word": "Partly blind", "sentence": sentence}
+    if figures.full:
+        sentence = f"The disk of {', '.join(figures.full)} is full, and decisions may be served without being recorded."
+        return {"kind": "FAIL", "word": "Disk full", "sentence": f"{sentence} Make room; the processes then go on."}
+    if figures.not_recording:
+        first, count = figures.not_recording[0], len(figures.not_recording)
+        servers = f"{count} server{'s' if count > 1 else ''}"
+        sentence = f"Since {moment(first.since)}, {servers} could not record the latest decisions: {first.reason}."
+        return {"kind": "FAIL", "word": "Not recording", "sentence": f"{sentence} Training does not use them."}
+    if figures.clock:
+        return {"kind": "FAIL", "word": "Clock in doubt", "sentence": f"Nothing is collected: {figures.clock}."}
     if champion is None:
         sentence = "No version is the champion, so servers have nothing to serve: register a first one."
         return {"kind": "INCONCLUSIVE", "word": "Not begun", "sentence": sentence}

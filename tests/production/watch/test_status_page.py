@@ -1,0 +1,94 @@
+"""The status page, on real parts in a folder."""
+
+from rl_eval.production.clock_check import note_time
+from rl_eval.production.disk import LEAST_BYTES, Disk
+from rl_eval.production.recording import STALE_S, read_not_recording, report_recording
+from rl_eval.production.watch import figures as watched
+from rl_eval.production.watch import pages
+from rl_eval.production.watch.figures import read_figures
+from rl_eval.production.watch.metrics import prometheus_text
+
+
+def test_a_page_of_nothing_says_what_to_do(parts):
+    html = pages.status_page(read_figures(parts, 0.0), [0.1, 0.5])
+    assert "Not begun" in html
+    assert "rl-eval production register" in html
+    assert read_figures(parts, 0.0).faults == {}
+
+
+def test_the_page_shows_every_part_and_escapes_what_it_shows(client):
+    answer = client.get("/")
+    html = answer.text
+    assert answer.status_code == 200
+    assert answer.headers["cache-control"] == "no-store"
+    for text in (
+        "Rolling out",
+        "version 2 has 10 % of units",
+        "Champion 1 serves",
+        "0.25 USD",
+        "canary",
+        "not decided 40",
+    ):
+        assert text in html.replace(" ", " "), text
+    assert "2 decisions wait for a person" in html
+    assert "A training is due (drift)" in html
+    assert "<script" not in html
+    assert "&lt;script&gt;" in html
+    assert "\x1b" not in html
+    assert "default-src 'none'" in html
+
+
+def test_a_part_that_is_away_is_said_and_the_rest_is_shown(full):
+    (full.registry.folder / "aliases.json").write_text("{damaged")
+    full.audit.path.write_bytes(b"no line of ours\n")
+    figures = read_figures(full, 2e9)
+    assert set(figures.faults) == {"registry", "audit"}
+    html = pages.status_page(figures, [0.1])
+    assert "Partly blind" in html
+    assert "not decided 40" in html
+    text = prometheus_text(figures).decode()
+    assert 'rl_eval_loop_part_up{part="registry"} 0.0' in text
+    assert 'rl_eval_loop_part_up{part="store"} 1.0' in text
+
+
+def red(full, now=2e9):
+    """The verdict of the page, which must be a failure, and the metrics."""
+    figures = read_figures(full, now)
+    headline = pages.headline(figures)
+    assert headline["kind"] == "FAIL"
+    html = pages.status_page(figures, [0.1])
+    assert 'class="verdict FAIL"' in html
+    assert headline["word"] in html
+    return headline, html, prometheus_text(figures).decode().splitlines()
+
+
+def test_a_full_disk_is_red(full, monkeypatch):
+    monkeypatch.setattr(watched, "disk_of", lambda path: Disk(1 << 30, LEAST_BYTES - 1))
+    headline, html, metrics = red(full)
+    assert headline["word"] == "Disk full"
+    assert "queue is full" in html
+    assert 'rl_eval_loop_part_up{part="queue"} 0.0' in metrics
+    assert 'rl_eval_loop_disk_free_bytes{part="store"} 1.048575e+06' in metrics
+    monkeypatch.setattr(watched, "disk_of", lambda path: Disk(1 << 30, LEAST_BYTES))
+    assert pages.headline(read_figures(full, 2e9))["word"] == "Rolling out"
+
+
+def test_servers_that_do_not_record_are_red_until_they_do_or_end(full):
+    report_recording(full.store, "b", 2e9 - 5, "the queue is away", 2e9 - 60)
+    report_recording(full.store, "a", 2e9, "no room", 2e9 - 10)
+    headline, _, metrics = red(full)
+    assert headline["word"] == "Not recording"
+    assert headline["sentence"].startswith("Since 2033-05-18 03:32:20, 2 servers could not record")
+    assert "the queue is away" in headline["sentence"]
+    assert "rl_eval_loop_not_recording_servers 2.0" in metrics
+    report_recording(full.store, "b", 2e9, "", 0.0)
+    assert [one.server for one in read_not_recording(full.store, 2e9)] == ["a"]
+    assert pages.headline(read_figures(full, 2e9 + STALE_S))["word"] == "Rolling out"
+
+
+def test_a_clock_that_may_be_wrong_is_red(full):
+    note_time(full.store, 2e9 - full.config.privacy.retention - 60)
+    headline, _, metrics = red(full)
+    assert headline["word"] == "Clock in doubt"
+    assert "erase CONFIG --old" in headline["sentence"]
+    assert "rl_eval_loop_clock_in_doubt 1.0" in metrics
