@@ -39,7 +39,7 @@ LAYERS: dict[str, tuple[str, ...]] = {
         "domains.cartpole",
         "domains.gym",
     ),
-    "presentation": ("report", "compare", "terminal", "tracking"),
+    "presentation": ("report", "compare", "terminal", "tracking", "run_index"),
     "acceptance": ("gates",),
     "diagnosis": ("diagnostics",),
     "evaluation": ("judged_policy", "scoring", "rollout", "metrics", "rewards"),

@@ -268,6 +268,12 @@ def _prepare_resume(root: Path, line: CommandLine) -> Prepared:
         raise InputError(
             f"resume={path!r} is not a run: give the directory of one, such as resume=outputs/<date>/<run>"
         )
+    if path == "latest" and not Path(path).exists():
+        from rl_eval import terminal
+        from rl_eval.run_index import latest_resumable
+
+        path = str(latest_resumable(Path("outputs")).path)
+        terminal.print_line(f"resume=latest takes {path}", stderr=True)
     resumed = run.read_run(Path(path))
     if resumed.finished:
         raise InputError(f"{resumed.path} is finished: there is nothing to resume; start a new run")

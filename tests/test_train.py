@@ -223,6 +223,7 @@ BAD = {
     "another word for a key of a section": (["num_envs=4"], r"did you mean 'agent\.n_envs'"),
     "not a run": (["resume=."], r"not a run directory"),
     "no such run": (["resume=nowhere"], r"nowhere is not a directory"),
+    "no run at all": (["resume=latest"], r"outputs is not a folder"),
     "a metric of another environment": (["env=cartpole", "validation.metric=f1"], r"validation\.metric.*mean_return"),
 }
 
@@ -301,6 +302,7 @@ def test_the_command_that_an_interrupted_job_of_a_sweep_prints_resumes_it(tmp_pa
     job.parent.mkdir()
     learn([*SHORT, "resume_every=2048"], job, stop_at=2048)
     assert info(job)["status"] == "interrupted"
+    assert info(job)["metric"] == "mean_return"
     done = subprocess.run(
         ["bash", "-c", run_directory.resume_command(job).replace("python train.py", '"$PYTHON" "$TRAIN"')],
         env={**os.environ, "PYTHON": sys.executable, "TRAIN": str(ROOT / "train.py")},

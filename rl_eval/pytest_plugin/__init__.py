@@ -35,8 +35,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         default=[],
         metavar="RUN",
         dest="rl_eval_run",
-        help="judge this run or sweep, or a policy such as onnx:policy.onnx or sb3:ppo:model.zip (may be repeated); "
-        "default: the newest runs that match the suite",
+        help=(
+            "judge this run or sweep, or a policy such as onnx:policy.onnx or sb3:ppo:model.zip (may be repeated); "
+            "latest: the newest finished run of the suite's environment; best: by the suite's verdict so far, then by "
+            "the score on validation; default: the newest runs that match the suite"
+        ),
     )
     group.addoption(
         "--rl-train-missing",

@@ -20,6 +20,7 @@ from rl_eval.formatting import display_text, short_path
 from rl_eval.pytest_plugin import _train_missing
 from rl_eval.pytest_plugin._cache_key import findings_key, verdict_key
 from rl_eval.pytest_plugin._doctor import first_findings
+from rl_eval.pytest_plugin._run_by_word import WORDS, run_by_word
 from rl_eval.pytest_plugin._sudden_exit import refused_exits
 
 if TYPE_CHECKING:
@@ -267,11 +268,14 @@ class GateSession:
         from rl_eval.gates import named_runs, newest_group
         from rl_eval.policy import canonical, names_policy
 
-        if run_names := self._config.getoption("rl_eval_run"):
-            return named_runs(
-                suite, [canonical(name) if names_policy(name) else self._path(name) for name in run_names]
-            )
         outputs = self._path(self._config.getoption("rl_eval_outputs") or "outputs")
+        if run_names := self._config.getoption("rl_eval_run"):
+            chosen = {name: run_by_word(name, suite, outputs) for name in run_names if name in WORDS}
+            paths = [
+                chosen[name][0] if name in chosen else canonical(name) if names_policy(name) else self._path(name)
+                for name in run_names
+            ]
+            return replace(named_runs(suite, paths), reasons=tuple(reason for _, reason in chosen.values()))
         if not self._config.getoption("rl_eval_train_missing"):
             return newest_group(suite, outputs)
         with self._lock("train"):  # two suites may want the same runs

@@ -22,7 +22,14 @@ from rl_eval.report.findings import findings_of
 from rl_eval.report.html_page import flat, number, render
 from rl_eval.report.judged_run import JudgedRun, read_judged_run
 from rl_eval.report.verdicts import Headline
-from rl_eval.run import INCIDENTAL_HARDWARE, INCIDENTAL_KEYS, deciding_settings, validation_score
+from rl_eval.run import (
+    INCIDENTAL_HARDWARE,
+    INCIDENTAL_KEYS,
+    SEVERITY,
+    deciding_settings,
+    validation_score,
+    worst_decision,
+)
 
 MAX_RUNS = 64
 # Keys that may differ between the runs of one group.
@@ -108,10 +115,10 @@ def headline(runs: Sequence[JudgedRun]) -> Headline:
     decisions = [
         "DAMAGED"
         if run.damaged_verdict
-        else verdicts.worst(row.decision for suite in run.suites for row in suite.criteria)
+        else worst_decision(row.decision for suite in run.suites for row in suite.criteria)
         for run in runs
     ]
-    order = (*verdicts.SEVERITY[:3], "DAMAGED", "NONE", "NEEDS_RUNS", "PASS", "NOT_CHECKED")
+    order = (*SEVERITY[:3], "DAMAGED", "NONE", "NEEDS_RUNS", "PASS", "NOT_CHECKED")
     decision = next((name for name in order if name in decisions), "NONE")
     counts, total = Counter(decisions), len(decisions)
     passing = counts["PASS"] + counts["NEEDS_RUNS"]
@@ -146,7 +153,7 @@ def headline(runs: Sequence[JudgedRun]) -> Headline:
 def _decision(run: JudgedRun) -> str:
     if run.damaged_verdict:
         return "DAMAGED"
-    return verdicts.worst(row.decision for suite in run.suites for row in suite.criteria)
+    return worst_decision(row.decision for suite in run.suites for row in suite.criteria)
 
 
 def grouped(runs: Sequence[JudgedRun]) -> list[tuple[str, list[JudgedRun]]]:
@@ -186,7 +193,7 @@ def _row(run: JudgedRun, label: str, folder: Path, best: tuple[Path, str] | None
         "group": label,
         "seed": brief(run.config.get("seed"), 30),
         "status": info["status"],
-        "decision": verdicts.worst(row.decision for row in criteria),
+        "decision": worst_decision(row.decision for row in criteria),
         "passing": _passing(run),
         "mean": number(mean),
         "score": number(validation_score(run)),

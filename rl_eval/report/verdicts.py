@@ -15,8 +15,8 @@ from rl_eval.formatting import COMPARISON_SIGNS, brief, times
 from rl_eval.gates.verdict import DIRECTION_SIGNS, CriterionVerdict, SuiteVerdict
 from rl_eval.report import charts
 from rl_eval.report.html_page import count, number
+from rl_eval.run import worst_decision
 
-SEVERITY = ("ERROR", "FAIL", "INCONCLUSIVE", "NEEDS_RUNS", "PASS", "NOT_CHECKED")
 WORDS = {
     "ERROR": "NOT FULLY JUDGED",
     "NEEDS_RUNS": "PASS, as far as one run can show",
@@ -35,7 +35,7 @@ class Headline:
     """The verdict in a word and a sentence.
 
     Attributes:
-        decision: one of `SEVERITY`, or NONE, or DAMAGED where the verdict cannot be read.
+        decision: one of `run.SEVERITY`, or NONE, or DAMAGED where the verdict cannot be read.
         more: further sentences.
     """
 
@@ -76,7 +76,7 @@ def headline(suites: Sequence[SuiteVerdict], *, damaged: bool = False) -> Headli
     criteria = [row for suite in suites for row in suite.criteria]
     if not criteria:
         return Headline("NONE", WORDS["NONE"], "No suite has judged this run.")
-    decision = worst(row.decision for row in criteria)
+    decision = worst_decision(row.decision for row in criteria)
     counts = Counter(row.decision for row in criteria)
     total = len(criteria)
     validation = on_validation(suites)
@@ -126,12 +126,6 @@ def on_validation(suites: Iterable[SuiteVerdict]) -> bool:
 def with_part(word: str, validation: bool) -> str:
     """The word of a verdict, which says what was played where that was not the test set."""
     return f"{word} on validation" if validation else word
-
-
-def worst(decisions: Iterable[str]) -> str:
-    """The worst decision; NONE if there is none."""
-    present = set(decisions)
-    return next((decision for decision in SEVERITY if decision in present), "NONE")
 
 
 def _verb(count: int, singular: str, plural: str) -> str:

@@ -18,6 +18,7 @@ from rl_eval.run._checkpoint import (
     strip_prefix,
     write_checkpoint,
 )
+from rl_eval.run._decisions import SEVERITY, worst_decision
 from rl_eval.run._directory import (
     INCIDENTAL_HARDWARE,
     INCIDENTAL_KEYS,
@@ -28,6 +29,7 @@ from rl_eval.run._directory import (
     environment_of,
     find_runs,
     fits_config_file,
+    read_info,
     read_run,
     resume_command,
 )
@@ -67,6 +69,7 @@ __all__ = [
     "INCIDENTAL_KEYS",
     "MAX_JSON_BYTES",
     "SCHEMA",
+    "SEVERITY",
     "STATUSES",
     "DamagedError",
     "MetricsLog",
@@ -92,6 +95,7 @@ __all__ = [
     "open_spent",
     "read_arrays",
     "read_checkpoint",
+    "read_info",
     "read_json",
     "read_metrics",
     "read_preprocessing",
@@ -113,6 +117,7 @@ __all__ = [
     "sweep_jobs",
     "validation_metric",
     "validation_score",
+    "worst_decision",
     "write_bytes",
     "write_checkpoint",
     "write_json",

@@ -114,11 +114,20 @@ def read_run(path: Path | str) -> Run:
             f"{path} is not a run directory (it has no run.json and config.yaml): "
             "name one that train.py made, such as outputs/<date>/<run>"
         )
+    return Run(path, read_info(path), _read_config(path / "config.yaml"))
+
+
+def read_info(path: Path) -> dict[str, Any]:
+    """The `run.json` of a run directory, alone.
+
+    Raises:
+        InputError: it is missing, a link, damaged or too large, or has a status that does not exist.
+    """
     refuse_link(path / "run.json")
     info = read_json(path / "run.json")
     if info.get("status") not in STATUSES:
         raise InputError(f"{path / 'run.json'} has status {info.get('status')!r}, not one of {', '.join(STATUSES)}")
-    return Run(path, info, _read_config(path / "config.yaml"))
+    return info
 
 
 def _read_config(file: Path) -> dict[str, Any]:

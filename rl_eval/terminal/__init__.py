@@ -16,13 +16,15 @@ from rl_eval.terminal._console import (
 )
 from rl_eval.terminal._criteria_table import criteria_table
 from rl_eval.terminal._findings import print_findings
-from rl_eval.terminal._progress import ProgressLine
+from rl_eval.terminal._progress import ProgressLine, QuietProgress
+from rl_eval.terminal._run_list import print_runs, verdict_text
 from rl_eval.terminal._sweep import sweep_table
 from rl_eval.terminal._verdict import print_commands, print_suite, print_verdict
 from rl_eval.terminal._wrapping import wrap_words
 
 __all__ = [
     "ProgressLine",
+    "QuietProgress",
     "cell",
     "console_for",
     "criteria_table",
@@ -34,8 +36,10 @@ __all__ = [
     "print_findings",
     "print_labelled",
     "print_line",
+    "print_runs",
     "print_suite",
     "print_verdict",
     "sweep_table",
+    "verdict_text",
     "wrap_words",
 ]

@@ -191,3 +191,29 @@ class ProgressLine:
         line.append("".join("  " + part for part in parts.values()))
         line.truncate(self._console.width - 1, overflow="crop")
         return line
+
+
+class QuietProgress:
+    """A progress line that appears only where the work takes longer than a second."""
+
+    def __init__(self, label: str, *, unit: str, after: float = 1.0, clock: Callable[[], float] = time.monotonic):
+        self._label, self._unit, self._after, self._clock = label, unit, after, clock
+        self._line: ProgressLine | None = None
+        self._started = clock()
+
+    def __enter__(self) -> QuietProgress:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if self._line is not None:
+            self._line.__exit__(kind, error, traceback)
+
+    def update(self, done: int, total: int) -> None:
+        """`done` of `total` are done."""
+        if self._line is None:
+            if self._clock() - self._started < self._after:
+                return
+            self._line = ProgressLine(total, self._label, start=done, unit=self._unit, clock=self._clock).__enter__()
+        self._line.update(done)

@@ -73,8 +73,10 @@ def info(config: RunConfig, agent: Agent, progress: Progress, execution: Executi
     learning_s = progress.wall_s - progress.validation_s
     return {
         "env": config.env.name,
+        "env_id": getattr(config.env, "id", None),
         "agent": config.agent.name,
         "seed": config.seed,
+        "metric": config.validation.metric,
         **counts(agent),
         "wall_s": round(progress.wall_s, 3),
         "validation_s": round(progress.validation_s, 3),

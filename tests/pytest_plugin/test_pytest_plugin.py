@@ -24,6 +24,7 @@ import rl_eval.gates
 import rl_eval.terminal  # noqa: F401
 from agents import AGENTS
 from rl_eval.gates.needs import EXTRAS
+from rl_eval.run import write_json
 from tests.gates import fake_agent, fake_runs
 from tests.gates.fake_runs import BALANCE, FALL
 
@@ -332,6 +333,19 @@ def test_named_runs(project):
     result.stdout.fnmatch_lines(
         ["NOT JUDGED suites/pole.yaml: lander is a run of lunarlander, but suites/pole.yaml judges cartpole: *"]
     )
+
+
+def test_runs_named_by_a_word(project):
+    write_run(project.path / "outputs" / "good")
+    write_run(project.path / "outputs" / "newest", rule=FALL)
+    write_run(project.path / "outputs" / "other", "lunarlander")
+    result = project.runpytest_inprocess("suites/", "--rl-run", "latest")
+    result.assert_outcomes(passed=2, failed=1)
+    result.stdout.fnmatch_lines(["*judges outputs/newest *", "*latest: the newest of 2 finished runs of cartpole"])
+    row = {"criterion": "solved", "decision": "PASS"}
+    write_json(project.path / "outputs" / "good" / "verdict.json", {"suites": [{"suite": "pole", "criteria": [row]}]})
+    result = project.runpytest_inprocess("suites/", "--rl-run", "best")
+    result.stdout.fnmatch_lines(["*judges outputs/good *", "*best: the best of 2 finished runs *: PASS of pole, *"])
 
 
 def test_runs_elsewhere(project):
