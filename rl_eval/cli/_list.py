@@ -42,7 +42,7 @@ def list_runs(
 
     \b
       rl-eval list
-      rl-eval list --env threat --verdict PASS --sort score
+      rl-eval list --agent ppo --verdict PASS --sort score
       rl-eval list -s 'ppo seed=3' --limit 100
       rl-eval list --json > runs.json
 
