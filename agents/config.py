@@ -50,11 +50,31 @@ class NetworkConfig:
     norm: Literal["none", "layer", "batch"] = "none"  # after each hidden linear layer
     dropout: Annotated[float, Ge(0), Lt(1)] = 0.0  # in updates only; the actor collects without
     shared: bool = False  # one body for actor and critic
+    # [[feature, weight], ...]: the first policy prefers later actions the larger the weighted sum of these features is.
+    prior: list[tuple[Annotated[int, Ge(0)], float]] = field(default_factory=list)
     body: str | None = None  # a registered body in the place of the hidden layers; see `agents.register_body`
     body_kwargs: dict[str, Any] = field(default_factory=dict)  # of that body
 
     def __post_init__(self) -> None:
         _check_body(self.body, self.body_kwargs)
+        if self.prior and (self.widths or self.body is not None):
+            raise ValueError(
+                f"not supported: prior={self.prior} with hidden layers: set widths=[] and no body, or prior=[]"
+            )
+
+
+def _check_prior(prior: list[tuple[int, float]], inputs: int, actions: Any) -> None:
+    """Raise ValueError for a prior over features or actions that are not there."""
+    from gymnasium.spaces import Discrete
+
+    if prior and not isinstance(actions, Discrete):
+        raise ValueError(f"agent.network.prior orders discrete actions, and this environment takes {actions}: set []")
+    missing = [feature for feature, _ in prior if feature >= inputs]
+    if missing:
+        raise ValueError(
+            f"agent.network.prior names the feature {missing[0]}, and this environment gives {inputs}: "
+            f"use 0 to {inputs - 1}"
+        )
 
 
 def _try_body(network: NetworkConfig | QNetworkConfig, inputs: int) -> None:
@@ -97,13 +117,14 @@ class OnPolicyConfig:
     trains_together: ClassVar[bool] = True  # agents that differ in their seeds; see `agents.seeds`
 
     def check(self, observations: Any, actions: Any, longest_episode: int | None) -> None:
-        """Any environment that can be made will do, if a registered body takes its observations.
+        """Any environment that can be made will do, if a registered body and a prior suit its spaces.
 
         See `DQNConfig.check`.
         """
         from gymnasium.spaces import flatdim
 
         _try_body(self.network, flatdim(observations))
+        _check_prior(self.network.prior, flatdim(observations), actions)
 
     def check_ranks(self, ranks: int) -> None:
         """Whether so many processes can train together.

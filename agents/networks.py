@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import gymnasium as gym
 import numpy as np
@@ -53,6 +53,22 @@ def linear(
     return xavier(layer, rng) if config.init == "xavier" else orthogonal(layer, gain, rng)
 
 
+def start_from_prior(head: nn.Linear, prior: Sequence[tuple[int, float]]) -> None:
+    """Set the weights of a policy over A ordered actions so that its logits are (2a / (A − 1) − 1) · Σ wᵢ xᵢ.
+
+    The expected action then rises with the weighted sum of these features, and depends on nothing else.
+
+    Args:
+        prior: pairs (i, wᵢ).
+    """
+    slopes = torch.linspace(-1.0, 1.0, head.out_features)
+    with torch.no_grad():
+        head.weight.zero_()
+        head.bias.zero_()
+        for feature, weight in prior:
+            head.weight[:, feature] = weight * slopes
+
+
 def body(
     inputs: int, config: NetworkConfig | QNetworkConfig, rng: np.random.Generator, dropout: float = 0.0
 ) -> tuple[nn.Module, int]:
@@ -100,6 +116,8 @@ class ActorCritic(nn.Module):
         self.critic_body = self.actor_body if config.shared else body(obs_size, config, rng, config.dropout)[0]
         self.actor_head = linear(features, size, 0.01, config, rng)
         self.critic_head = linear(features, 1, 1.0, config, rng)
+        if config.prior:
+            start_from_prior(self.actor_head, config.prior)
         if not self.discrete:
             self.log_std = nn.Parameter(torch.full((size,), float(log_std_init)))
 

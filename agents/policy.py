@@ -152,10 +152,13 @@ def metadata(
     observation: gym.Space, action: gym.Space, network: NetworkConfig, clip_obs: float, action_masks: bool = False
 ) -> dict[str, Any]:
     """What `load` needs in addition to the arrays, as JSON; `action_masks`: whether masks restricted the training."""
+    described = asdict(network)
+    if not network.prior:  # of no use any more, and files of policies without one stay as they were
+        del described["prior"]
     return {
         "obs_shape": list(observation.shape or ()),
         "action_space": describe_action_space(action),
-        "network": asdict(network),
+        "network": described,
         "clip_obs": clip_obs,
         "action_masks": action_masks,
     }

@@ -88,6 +88,7 @@ class Validation(_Section):
         return "" if value is None else value
 
     stop_at: float | None = Field(None, description="training ends once the metric is at least as good as this")
+    trials: int = Field(0, ge=0, le=20, description="trainings on earlier data that decide if the first policy is kept")
 
 
 class RunConfig(_Section):

@@ -122,11 +122,27 @@ def _check_metric(config: RunConfig) -> None:
     metric = lookup(config.validation.metric)
     facts = set(domains.domain(config.env.name).facts(config.env))
     if metric.kind == "task" and set(metric.needs) <= facts:
+        _check_trials(config)
         return
     choices = [other.name for other in list_metrics() if other.kind == "task" and set(other.needs) <= facts]
     raise InputError(
         f"validation.metric={metric.name!r} cannot be computed on {config.env.name}: choose {', '.join(choices)}"
     )
+
+
+def _check_trials(config: RunConfig) -> None:
+    trials, domain = config.validation.trials, domains.domain(config.env.name)
+    if not trials:
+        return
+    if domain.earlier_splits(config.env, trials) is None:
+        raise InputError(
+            f"validation.trials={trials} needs data in order of time, and env={domain.name} has none: use 0"
+        )
+    if lookup(config.validation.metric).variable is None:
+        raise InputError(
+            f"validation.trials={trials} needs a metric with a value for each episode, and {config.validation.metric} "
+            "has none: use another validation.metric"
+        )
 
 
 def _check_memory(config: RunConfig, step: FirstStep) -> None:

@@ -235,6 +235,14 @@ class Domain(ABC, Generic[Config]):
         """
         return None
 
+    def earlier_splits(self, config: Config, count: int) -> Sequence[Config] | None:
+        """Up to `count` configs that split the data before the test part earlier; None: it has no order of time.
+
+        The training part of each lies before its validation part. These follow one another up to the test part of
+        `config`.
+        """
+        return None
+
     def fingerprints(self, config: Config) -> Mapping[str, str]:
         """Part -> SHA-256 of its data; empty if the data is drawn again from seeds.
 

@@ -4,7 +4,7 @@ A criterion asks about the mean of a bounded variable. `betting` bets on it at t
 capital into a decision; `share_interval` says what else all units leave possible. On these rest `bounded_mean`,
 `paired_difference`, `ratio_metrics` and `ratio_difference`; `finite_population` makes them exact on finite sets.
 `two_samples` compares two means that different units show; `off_policy` estimates what a policy would have been
-rewarded with on decisions of another.
+rewarded with on decisions of another. `signed_rank` compares two policies on a few paired units by ranks.
 `power` simulates the chance that they decide. Statistics over training runs: `run_statistics`, `bounded_runs`, `trend`,
 `bootstrap`.
 """
@@ -28,6 +28,7 @@ from rl_eval.evidence.ratio_metrics import RATIO_METRICS, RatioTest, count_cases
 from rl_eval.evidence.result import EvidenceResult
 from rl_eval.evidence.run_statistics import decide_over_runs, power_note
 from rl_eval.evidence.sequential import SequentialTest
+from rl_eval.evidence.signed_rank import signed_rank_p
 from rl_eval.evidence.trend import trend
 from rl_eval.evidence.two_samples import MoreOftenTest, TwoSampleTest
 
@@ -63,6 +64,7 @@ __all__ = [
     "off_policy_estimates",
     "power_note",
     "ratio_difference_test",
+    "signed_rank_p",
     "simulate_gates",
     "stratified_bootstrap",
     "trend",

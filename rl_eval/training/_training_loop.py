@@ -26,6 +26,7 @@ from rl_eval.training._init_from_run import InitialPolicy
 from rl_eval.training._learner import make_learner
 from rl_eval.training._progress import Progress, next_due
 from rl_eval.training._ranks import Leader, LeadingAgent, rank_device
+from rl_eval.training._trials import Trials, first_policy, walk_forward
 from rl_eval.training._validation import ValidationPart
 
 SMALLER = "lower agent.n_envs, agent.n_steps, agent.buffer_size or agent.network.widths"
@@ -64,6 +65,7 @@ class Training:
         self.cases: dict[str, int] | None = None  # of the record, once it is written
         self.files_sha256: dict[str, str] = {}  # of the files that gates check, once they are written
         self.validation = ValidationPart(config)
+        self.trials: Trials | None = None  # whether training was worth it, once it is over and if that was asked
         # The environments, where their state is part of a resume point.
         vector = self.learner.vector
         self.stateful = vector if leader is None and isinstance(vector, StatefulVector) else None
@@ -242,10 +244,35 @@ class Training:
         if status == "finished":
             if self.progress.best_step is None:
                 self.progress.best_step = self.agent.env_steps
+            if self.config.validation.trials:
+                self._compare_with_first()
             results = self._results()
         self.meter.end_training()
         reason = f"its budget of {self.meter.budget} is spent" if status == "over_budget" else None
         return self._write_info(status, results, reason)
+
+    def _compare_with_first(self) -> None:
+        """Judge the first policy instead where training is not better than it."""
+        started = time.perf_counter()
+        progress, device = self.progress, rank_device(self.config, 0)
+        arrays, meta = first_policy(self.config, self.initial, device)
+        first = arrays, {**meta, "agent": self.config.agent.name, "env": self.config.env.name, "env_steps": 0}
+        self.trials = walk_forward(self.config, self.initial, device, self.validation, self._judged_checkpoint(), first)
+        if self.trials.keeps_first:
+            progress.best_step = 0
+            policy = agent_registry.agent(self.config.agent.name).load_policy(*first)
+            progress.best_score = self.validation.score(policy)
+            path = self.directory / "snapshots" / run.step_name(0)
+            if not path.exists():
+                run.write_checkpoint(path, "policy", *first)
+        elapsed = time.perf_counter() - started
+        progress.validation_s += elapsed
+        progress.wall_s += elapsed
+
+    def _judged_checkpoint(self) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+        assert self.progress.best_step is not None
+        name = run.step_name(self.progress.best_step)
+        return run.read_checkpoint(self.directory / "snapshots" / name, "policy")
 
     def run_to_end(self, stop: Callable[[], bool]) -> run.Run:
         """Learn and finish. A failure of the training itself is recorded; any other error is recorded and raised.
@@ -282,18 +309,19 @@ class Training:
 
     def _results(self) -> dict[str, Any]:
         """Play the judged snapshot on the validation part again, for the run's final figures."""
-        assert self.progress.best_step is not None
-        name = run.step_name(self.progress.best_step)
-        arrays, meta = run.read_checkpoint(self.directory / "snapshots" / name, "policy")
+        arrays, meta = self._judged_checkpoint()
         episodes = self.validation.play(agent_registry.agent(meta["agent"]).load_policy(arrays, meta))
         points = 0 if self.stateful is not None else self.progress.points
         seeds = [_resume_points.env_seeds(self.config.seed, point, self.n_envs) for point in range(points + 1)]
         record = _record.exposure_of(self.config, self._starts(), seeds, episodes)
+        self.cases = _record.case_counts(self.config)
+        if self.trials is not None and self.trials.exposure is not None:
+            record = record.union(self.trials.exposure)
+            self.cases = {part: count + self.trials.cases[part] for part, count in (self.cases or {}).items()}
         if self.initial is not None:
             record = record.union(self.initial.exposure)
         exposure.write_exposure(self.directory, record)
         self._record_sha256(exposure.FILE)
-        self.cases = _record.case_counts(self.config)
         return _record.final_results(self.config, self.learner.reward, episodes)
 
     def _starts(self) -> exposure.FirstObservationRecorder | None:
@@ -315,6 +343,7 @@ class Training:
             "ended": datetime.datetime.now(datetime.UTC).isoformat() if status != "running" else None,
             "results": results,
             "cases": self.cases,
+            "trials": None if self.trials is None else self.trials.to_json(),
             run.FILES_SHA256: self.files_sha256,
             "init": self.initial.lineage if self.initial is not None else None,
             "cost": self.meter.to_json(),

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
+
 from rl_eval import domains, seeding
 from rl_eval.config import RunConfig
 from rl_eval.metrics import MetricUndefined, lookup
@@ -42,6 +44,16 @@ class ValidationPart:
         except MetricUndefined as error:
             self.undefined = str(error)
             return math.nan
+
+    def values(self, policy: Policy) -> np.ndarray:
+        """The validation metric of each episode of a policy, `[n]`, higher is better; NaN where it is undefined."""
+        assert self._metric.variable is not None  # `validation.trials` was checked
+        values = np.asarray(self._metric.variable(self.play(policy), self._config.env), float)
+        return -values if self._metric.better == "lower" else values
+
+    def close(self) -> None:
+        """Give up the environments."""
+        self._vector.close()
 
     def improves(self, score: float, best: float | None) -> bool:
         """Whether a score is better than the best so far; NaN never is."""

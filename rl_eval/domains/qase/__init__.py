@@ -58,6 +58,7 @@ class Qase(Domain[Config]):
     has_cases = True
     extra_modules = ("polars", "sklearn", "fastapi", "uvicorn")
     location_keys = ("path", "results")
+    optional_keys = ("signal",)
     baselines = {
         name: _baseline(name)
         for name in ("random", "as_listed", "failure_rate", "last_failed_first", "logistic_regression", "optimal")
@@ -140,6 +141,14 @@ class Qase(Domain[Config]):
 
             return np.empty((0, 64), np.float32)
         return _part(config, part).features
+
+    def earlier_splits(self, config: Config, count: int) -> Sequence[Config]:
+        """The cycles before the test part, split at earlier times; live there are none."""
+        if config.mode == "live":
+            return ()
+        from rl_eval.domains.qase.environment.dataset import earlier_splits
+
+        return earlier_splits(config, count)
 
     def fingerprints(self, config: Config) -> Mapping[str, str]:
         """Part -> SHA-256 of its executions and cycles; live, of the cases and the schedule of builds."""

@@ -1,4 +1,4 @@
-"""Settings of the machine, `QASE_DATA_PATH` and `QASE_API_TOKEN`: environment variables or lines in `.env`."""
+"""Settings of the machine, such as `QASE_DATA_PATH` and `QASE_API_TOKEN`: environment variables or lines in `.env`."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 from rl_eval.domains.qase.formats.values import decode_utf8, read_bytes
 from rl_eval.errors import InputError
 
-DATA_PATH, TOKEN = "QASE_DATA_PATH", "QASE_API_TOKEN"
+DATA_PATH, TOKEN, API_URL = "QASE_DATA_PATH", "QASE_API_TOKEN", "QASE_API_URL"
 
 
 def read_variable(name: str, folder: Path | None = None) -> str | None:

@@ -1,4 +1,4 @@
-"""The typer application of `rl-eval qase`: the arguments of `inspect` and `prioritise`."""
+"""The typer application of `rl-eval qase`: the arguments of its commands."""
 
 from __future__ import annotations
 
@@ -55,6 +55,14 @@ def prioritise(
     results: Annotated[
         str | None, typer.Option("--results", metavar="PATH", help="Path of the results of earlier cycles.")
     ] = None,
+    junit: Annotated[
+        str | None,
+        typer.Option(
+            "--junit",
+            metavar="DIR",
+            help="JUnit XML reports of earlier cycles. Without EXPORT, their tests are the cases.",
+        ),
+    ] = None,
     budget: Annotated[
         str | None, typer.Option("--budget", metavar="TIME", help="Time for the cycle: 90s, 20m, 1h30m.")
     ] = None,
@@ -68,9 +76,31 @@ def prioritise(
         ),
     ] = None,
     show: Annotated[int, typer.Option("--show", min=0, metavar="N", help="Number of cases to print; 0: all.")] = 20,
-    out: Annotated[Path, typer.Option("--out", metavar="FILE", help="File for the whole list, as CSV.")] = Path(
-        "prioritised.csv"
-    ),
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            "--out",
+            metavar="FILE",
+            help="File for the whole list, as CSV; default: prioritised.csv, with --pytest none.",
+        ),
+    ] = None,
+    pytest: Annotated[
+        bool, typer.Option("--pytest", help="Print pytest's node ids alone, in order; the rest goes to stderr.")
+    ] = False,
+    collected: Annotated[
+        str | None,
+        typer.Option(
+            "--collected",
+            metavar="FILE",
+            help="Output of `pytest --collect-only -q` (- for stdin): order exactly these tests.",
+        ),
+    ] = None,
+    create_run: Annotated[
+        str | None,
+        typer.Option("--create-run", metavar="CODE", help="Show the run of these cases in a Qase project; see --send."),
+    ] = None,
+    title: Annotated[str | None, typer.Option("--title", metavar="TEXT", help="Title of that run.")] = None,
+    send: Annotated[bool, typer.Option("--send", help="Create that run, with the token of QASE_API_TOKEN.")] = False,
     trust: Annotated[
         bool, typer.Option("--trust", help="Allow a policy to run code from elsewhere (python:, sb3:).")
     ] = False,
@@ -80,10 +110,52 @@ def prioritise(
     \b
       rl-eval qase prioritise export.json --results build/qase-report --budget 20m
       rl-eval qase prioritise export.json --policy outputs/<date>/<run> --show 0
+      rl-eval qase prioritise --junit reports/ --pytest > order.txt && pytest @order.txt
+      rl-eval qase prioritise rest:DEMO --budget 20m --create-run DEMO --send
 
     Deprecated and muted cases are left out. The history of a case comes from the results; without results, only its
     texts and fields count.
     """
-    from rl_eval.domains.qase.commands.prioritise import prioritise_cases
+    from rl_eval.domains.qase.commands.prioritise import Options, prioritise_cases
 
-    prioritise_cases(path, results, budget=budget, policy=policy, show=show, out=out, trust=trust)
+    prioritise_cases(
+        Options(
+            path=path, results=results, junit=junit, collected=collected, budget=budget, policy=policy, show=show,
+            out=out, pytest=pytest, create_run=create_run, title=title, send=send, trust=trust,
+        )
+    )  # fmt: skip
+
+
+@app.command(name="from-openapi")
+def from_openapi(
+    spec: Annotated[Path, typer.Argument(metavar="SPEC", help="An OpenAPI 3 description, JSON or YAML.")],
+    out: Annotated[
+        Path, typer.Option("--out", metavar="FILE", help="The export: .json or .csv, as Qase imports them.")
+    ] = Path("cases.json"),
+    sign_in: Annotated[
+        str | None,
+        typer.Option("--sign-in", metavar="REQUEST", help="Request that gets a token, such as 'POST /login'."),
+    ] = None,
+    sign_in_data: Annotated[
+        str, typer.Option("--sign-in-data", metavar="JSON", help="Its body. Use a test account: it is in every case.")
+    ] = "",
+    token_at: Annotated[
+        str, typer.Option("--token-at", metavar="PLACE", help="Where its response has the token.")
+    ] = "body.token",
+) -> None:
+    """Make test cases for each operation of an API: valid, a missing field, a wrong type, no authorisation.
+
+    \b
+      rl-eval qase from-openapi openapi.json --out cases.json
+      rl-eval qase from-openapi openapi.yaml --sign-in 'POST /login' --sign-in-data '{"user": "qa", "password": "qa"}'
+
+    A missing field or a wrong type is expected to be refused with the declared 400 or 422, a request without
+    authorisation with the declared 401 or 403; any 4xx where the description declares none of them.
+    """
+    from rl_eval.domains.qase.commands.from_openapi import from_openapi as make_cases
+    from rl_eval.domains.qase.openapi.cases import SignIn
+    from rl_eval.terminal import print_line
+
+    login = None if sign_in is None else SignIn(sign_in, sign_in_data, token_at)
+    for line in make_cases(spec, out, login):
+        print_line(line)

@@ -107,7 +107,7 @@ def _results(imported: ImportedProject) -> Iterator[str]:
             yield f"  {entry.results:>9,}  {short_repr(entry.title)}: {entry.reason}"
         if len(unjoined) > MAX_ROWS:
             yield f"             and {len(unjoined) - MAX_ROWS} more tests"
-    elif results is not None:
+    elif results is not None and imported.project is None:
         yield "not joined   all: there are no cases; give the export, and these files as --results"
 
 

@@ -68,9 +68,13 @@ class CycleOrder:
     within: int
 
 
-def next_cycle(project: Project, log: ExecutionLog) -> NextCycle:
-    """The next cycle of a project: all cases that are neither deprecated nor muted."""
-    cases, left_out = _active_cases(project)
+def next_cycle(project: Project, log: ExecutionLog, gone: np.ndarray | None = None) -> NextCycle:
+    """The next cycle of a project: all cases that are neither deprecated nor muted.
+
+    Args:
+        gone: bool `[C]`, cases that no longer exist; None: all exist.
+    """
+    cases, left_out = _active_cases(project, np.zeros(len(project.cases), bool) if gone is None else gone)
     extended = log_with_next_cycle(log, cases)
     sequence = verdict_sequence(extended, extended.case)
     start, stop = sequence.start[len(log) :], sequence.stop[len(log) :]
@@ -90,12 +94,12 @@ def next_cycle(project: Project, log: ExecutionLog) -> NextCycle:
     )
 
 
-def _active_cases(project: Project) -> tuple[np.ndarray, dict[str, int]]:
-    """The cases to order, `[K]`, and the numbers of deprecated and muted cases, whose verdicts do not count."""
+def _active_cases(project: Project, gone: np.ndarray) -> tuple[np.ndarray, dict[str, int]]:
+    """The cases to order, `[K]`, and the numbers of the others; verdicts of muted cases do not count."""
     deprecated = np.array([case.status == "deprecated" for case in project.cases], bool)
     muted = np.array([case.is_muted for case in project.cases], bool) & ~deprecated
-    left_out = {"deprecated": int(deprecated.sum()), "muted": int(muted.sum())}
-    return np.flatnonzero(~(deprecated | muted)).astype(np.int32), left_out
+    left_out = {"deprecated": int(deprecated.sum()), "muted": int(muted.sum()), "gone": int(gone.sum())}
+    return np.flatnonzero(~(deprecated | muted | gone)).astype(np.int32), left_out
 
 
 def log_with_next_cycle(log: ExecutionLog, cases: np.ndarray) -> ExecutionLog:

@@ -3,87 +3,175 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from gymnasium.spaces import Box, Discrete
-from rich.console import Console, ConsoleOptions
-from rich.table import Table
+from rich.console import Console
 
+from rl_eval.domains.qase.commands import create_run, pytest_order
 from rl_eval.domains.qase.commands.choose_policy import Choice, choose_policy
-from rl_eval.domains.qase.commands.next_cycle import (
-    VERDICT_NAMES,
-    CycleOrder,
-    NextCycle,
-    empty_log,
-    next_cycle,
-    order_cases,
-    to_csv,
-)
+from rl_eval.domains.qase.commands.next_cycle import CycleOrder, NextCycle, empty_log, next_cycle, order_cases, to_csv
+from rl_eval.domains.qase.commands.order_table import left_out_text, print_table, result_lines
 from rl_eval.domains.qase.config import LEVELS, Config, milliseconds
 from rl_eval.domains.qase.environment.features import FEATURES
 from rl_eval.domains.qase.environment_variables import data_path
+from rl_eval.domains.qase.formats.junit_project import Test, named_tests, project_of_tests
 from rl_eval.domains.qase.formats.load import ImportedProject, load
-from rl_eval.domains.qase.model.project import Project, short_repr, suite_path
+from rl_eval.domains.qase.model.execution_log import ExecutionLog
+from rl_eval.domains.qase.model.project import Project, short_repr
 from rl_eval.errors import InputError
-from rl_eval.formatting import number, percent, short_duration
 from rl_eval.policy import Policy, Spaces, names_policy, scores
 from rl_eval.policy import load as load_policy
 from rl_eval.run import read_run, write_text
-from rl_eval.terminal import cell, console_for, labelled_line, new_table
+from rl_eval.terminal import console_for, labelled_line
 
 _BATCH_SIZE = 1024  # cases per call of the policy
-_MAX_TEXT_WIDTH = 80  # characters of a title or a path in the table
+_OUT = Path("prioritised.csv")
 
 
-def prioritise_cases(
-    path: str | None, results: str | None, *, budget: str | None, policy: str | None, show: int, out: Path, trust: bool
-) -> None:
-    """Order the cases of the next cycle, print the first of them, and write all of them as CSV.
+@dataclass(frozen=True)
+class Options:
+    """What `prioritise` is to do.
 
-    Args:
-        path: the export; None: `QASE_DATA_PATH`.
+    Attributes:
+        path: the export; None: the JUnit reports, or `QASE_DATA_PATH`.
         results: path of further results; None: only `path` is read.
+        junit: folder of JUnit reports of earlier cycles, in the place of `results`.
+        collected: file with the tests that pytest collects, `-` for standard input.
         budget: a time such as `20m`; None: all cases fit.
         policy: the policy that orders; None: see `choose_policy`.
         show: number of cases to print; 0: all.
-        out: the CSV file.
+        out: the CSV file; None: `prioritised.csv`, and none with `pytest`.
+        pytest: whether node ids alone are printed.
+        create_run: code of the project in which a run of these cases is created.
+        title: of that run.
+        send: whether it is created, rather than shown.
         trust: whether code from elsewhere may run.
+    """
+
+    path: str | None = None
+    results: str | None = None
+    junit: str | None = None
+    collected: str | None = None
+    budget: str | None = None
+    policy: str | None = None
+    show: int = 20
+    out: Path | None = None
+    pytest: bool = False
+    create_run: str | None = None
+    title: str | None = None
+    send: bool = False
+    trust: bool = False
+
+
+@dataclass(frozen=True)
+class _Cases:
+    """The cases and their history.
+
+    Attributes:
+        gone: bool `[C]`, cases that no longer exist.
+        tests: by case id - 1, where the tests of JUnit reports are the cases; else None.
+    """
+
+    project: Project
+    log: ExecutionLog
+    gone: np.ndarray
+    tests: list[Test] | None
+
+
+def prioritise_cases(options: Options) -> None:
+    """Order the cases of the next cycle, print the first of them, and write all of them as CSV.
 
     Raises:
-        InputError: an invalid budget, or a budget without any known duration; no cases; a policy that does not fit or
-            needs verdicts of the next cycle; a file that cannot be read or written.
+        InputError: options that exclude each other; an invalid budget, or a budget without any known duration; no
+            cases; a policy that does not fit or needs verdicts of the next cycle; a file that cannot be read or
+            written; a run that Qase does not create.
     """
-    budget_ms = _budget(budget)
-    source = data_path(path)
-    _refuse_overwriting(out, source, results)
+    budget_ms = _budget(options.budget)
+    source, results = _sources(options)
+    out = options.out if options.pytest else options.out or _OUT
+    if out is not None:
+        _refuse_overwriting(out, source, results, options.collected)
     imported = load(source, results)
-    if imported.project is None:
-        raise InputError(f"{source} has results but no cases: give the export, and these as --results")
-    cycle = next_cycle(imported.project, imported.log if imported.log is not None else empty_log(imported.project))
+    cases = _read_cases(imported, source, options)
+    if options.create_run is not None:
+        create_run.check(options.create_run, source, is_tests=cases.tests is not None)
+    cycle = next_cycle(cases.project, cases.log, cases.gone)
     if not len(cycle.case):
-        raise InputError(f"{source} has no case to order{_left_out_text(cycle)}: export the whole project")
-    if budget is not None and np.isnan(cycle.expected_ms).any():
+        raise InputError(f"{source} has no case to order{left_out_text(cycle)}: export the whole project")
+    if options.budget is not None and np.isnan(cycle.expected_ms).any():
         raise InputError(
-            f"--budget {budget} needs durations, and no result has one: give results with "
+            f"--budget {options.budget} needs durations, and no result has one: give results with "
             "durations as --results, or leave out --budget"
         )
     config = Config(data="qase", path=source, results=results)
-    choice = choose_policy(config, trust) if policy is None else Choice(policy, "named with --policy")
-    case_scores = _scores(choice.spec, cycle, config, trust)
-    order = order_cases(cycle.expected_ms, case_scores, budget_ms)
-    try:
-        write_text(out, to_csv(imported.project, cycle, order))
-    except OSError as error:
-        raise InputError(f"{out} cannot be written ({error.strerror}): name another file with --out") from error
-    console = console_for()
-    for head, text in _policy_lines(choice.spec, choice.why):
-        console.print(labelled_line(f"{head:<11}", text, console.options, "bold"), soft_wrap=True)
+    choice = (
+        choose_policy(config, options.trust)
+        if options.policy is None
+        else Choice(options.policy, "named with --policy")
+    )
+    order = order_cases(cycle.expected_ms, _scores(choice.spec, cycle, config, options.trust), budget_ms)
+    if out is not None:
+        try:
+            write_text(out, to_csv(cases.project, cycle, order))
+        except OSError as error:
+            raise InputError(f"{out} cannot be written ({error.strerror}): name another file with --out") from error
+    console = console_for(stderr=options.pytest)
+    _print_lines(console, _policy_lines(choice.spec, choice.why))
     console.print()
-    _print_table(console, imported.project, cycle, order, show, budget)
-    console.print()
-    for head, text in _result_lines(imported, cycle, order, budget, out):
+    if options.pytest:
+        assert cases.tests is not None
+        pytest_order.print_order(console, [cases.tests[key - 1] for key in _ids(cases.project, cycle, order)])
+    else:
+        print_table(console, cases.project, cycle, order, options.show, options.budget)
+        console.print()
+    _print_lines(console, result_lines(imported, cycle, order, options.budget, out))
+    if options.create_run is not None:
+        title = options.title or f"Cases most likely to fail first, by {choice.spec}"
+        ids = _ids(cases.project, cycle, order)
+        _print_lines(console, create_run.create(options.create_run, title, choice.spec, ids, send=options.send))
+
+
+def _sources(options: Options) -> tuple[str, str | None]:
+    """The path of the cases, and of further results."""
+    if options.junit is not None and options.results is not None:
+        raise InputError("--junit and --results are both given: give one of them")
+    if options.junit is not None and options.path is None:
+        return options.junit, None
+    return data_path(options.path), options.results or options.junit
+
+
+def _read_cases(imported: ImportedProject, source: str, options: Options) -> _Cases:
+    if imported.project is None:
+        raise InputError(f"{source} has results but no cases: give the export, and these as --results")
+    are_tests = imported.joined is None and imported.results is not None
+    if not are_tests:
+        if options.pytest or options.collected is not None:
+            raise InputError(
+                "--pytest and --collected need tests by name: give their JUnit reports as --junit, without an export"
+            )
+        log = imported.log if imported.log is not None else empty_log(imported.project)
+        return _Cases(imported.project, log, np.zeros(len(imported.project.cases), bool), None)
+    assert imported.results is not None
+    if options.collected is None:
+        new, removed = list[Test](), pytest_order.removed_tests(imported.results)
+    else:
+        new, removed = pytest_order.new_and_removed(imported.results, pytest_order.read_collected(options.collected))
+    project, log = project_of_tests(imported.results, source, new)
+    gone = np.concatenate([removed, np.zeros(len(new), bool)])[[case.id - 1 for case in project.cases]]
+    return _Cases(project, log, gone, [*named_tests(imported.results), *new])
+
+
+def _ids(project: Project, cycle: NextCycle, order: CycleOrder) -> list[int]:
+    """Ids of the cases that fit in the budget, in running order."""
+    return [project.cases[cycle.case[index]].id for index in order.order[: order.within].tolist()]
+
+
+def _print_lines(console: Console, lines: list[tuple[str, str]]) -> None:
+    for head, text in lines:
         console.print(labelled_line(f"{head:<11}", text, console.options, "bold"), soft_wrap=True)
 
 
@@ -143,90 +231,3 @@ def _policy_lines(spec: str, why: str) -> list[tuple[str, str]]:
 
 
 _TRAIN = "`python train.py env=qase env.data=qase env.path=EXPORT env.results=RESULTS` learns from yours"
-
-
-def _print_table(
-    console: Console, project: Project, cycle: NextCycle, order: CycleOrder, show: int, budget: str | None
-) -> None:
-    options = console.options
-    table: Table = new_table()
-    for name in ("rank", "id"):
-        table.add_column(name, justify="right", no_wrap=True)
-    for name in ("title", "suite"):
-        table.add_column(name, min_width=8)
-    for name in ("score", "last", "failed", "expected", "total"):
-        table.add_column(name, justify="right", no_wrap=True)
-    count = len(order.order)
-    printed = min(count, show or count)
-    for rank, index in enumerate(order.order[:printed].tolist()):
-        if rank == order.within:
-            _add_budget_line(table, budget, options)
-        case = project.cases[cycle.case[index]]
-        expected, runs = cycle.expected_ms[index], int(cycle.runs[index])
-        row = (
-            rank + 1,
-            case.id,
-            _short(case.title),
-            _short(" / ".join(suite_path(project, case)), tail=True),
-            number(float(order.scores[rank])),
-            VERDICT_NAMES[int(cycle.last_verdict[index])] or "-",
-            percent(cycle.failures[index] / runs, 0) if runs else "-",
-            "~" * bool(cycle.guessed[index] and not math.isnan(expected)) + short_duration(expected),
-            short_duration(order.total_ms[rank]),
-        )
-        table.add_row(*(cell(value, options, "" if rank < order.within else "dim") for value in row))
-    if order.within == printed < count:
-        _add_budget_line(table, budget, options)
-    console.print(table)
-    if printed < count:
-        rest = cell(f"and {count - printed:,} more: --show 0 prints all, and the CSV has them", options)
-        console.print(rest, soft_wrap=True)
-
-
-def _add_budget_line(table: Table, budget: str | None, options: ConsoleOptions) -> None:
-    table.add_row("", "", cell(f"-- {budget} end here --", options, "bold yellow"))
-
-
-def _result_lines(
-    imported: ImportedProject, cycle: NextCycle, order: CycleOrder, budget: str | None, out: Path
-) -> list[tuple[str, str]]:
-    count, failed = len(cycle.case), cycle.failures > 0
-    lines = [
-        ("cases", f"{count:,}{_left_out_text(cycle)}"),
-        (
-            "history",
-            f"{int((cycle.runs > 0).sum()):,} have an earlier verdict, {int(failed.sum()):,} of them failed at "
-            f"least once; {int((cycle.runs == 0).sum()):,} have none",
-        ),
-    ]
-    if imported.joined is not None and imported.joined.unjoined:
-        unjoined = sum(entry.results for entry in imported.joined.unjoined)
-        total = unjoined + sum(imported.joined.counts.values())
-        lines.append(
-            ("not joined", f"{unjoined:,} of {total:,} results match no case: `rl-eval qase inspect` says why")
-        )
-    if budget is not None:
-        spent = float(order.total_ms[order.within - 1]) if order.within else 0.0
-        text = f"{order.within:,} of {count:,} cases fit in {budget} and take {short_duration(spent)}"
-        if order.within < count:
-            text += f"; all would take {short_duration(float(order.total_ms[-1]))}"
-            if failed.any():
-                within = int(failed[order.order[: order.within]].sum())
-                text += f"; {within:,} of the {int(failed.sum()):,} that failed before are among them"
-        lines.append(("budget", text))
-    guessed = int(cycle.guessed.sum())
-    if guessed and not np.isnan(cycle.expected_ms).any():
-        typical = short_duration(float(cycle.expected_ms[cycle.guessed][0]))
-        lines.append(("times", f"{guessed:,} of {count:,} are guessed (~): the median of the known times, {typical}"))
-    return [*lines, ("written", str(out))]
-
-
-def _left_out_text(cycle: NextCycle) -> str:
-    reasons = ", ".join(f"{count:,} {why}" for why, count in cycle.left_out.items() if count)
-    return f"; left out: {reasons}" if reasons else ""
-
-
-def _short(text: str, *, tail: bool = False) -> str:
-    if len(text) <= _MAX_TEXT_WIDTH:
-        return text
-    return f"…{text[1 - _MAX_TEXT_WIDTH :]}" if tail else f"{text[: _MAX_TEXT_WIDTH - 1]}…"

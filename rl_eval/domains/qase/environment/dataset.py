@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
@@ -34,6 +35,7 @@ _DATA_KEYS = {
     "path",
     "results",
     "cycles",
+    "signal",
     "data_seed",
     "validation_share",
     "test_share",
@@ -90,7 +92,8 @@ class CycleDataset:
 
     Attributes:
         withheld: `[C]` bool, cases kept out of training.
-        counts: number of cycles: `all`, `without failures`, `too few cases`, and of each part.
+        counts: number of cycles: `all`, `judged` (which the parts share), `without failures`, `too few cases`, and of
+            each part.
         constant: features with one value in all training executions.
         default_rates: feature -> share of training executions in which it has its default value.
     """
@@ -159,7 +162,7 @@ def _load_dataset(source: str, stamps: tuple) -> CycleDataset:
 
 def _read_source(config: Config) -> tuple[Project, ExecutionLog]:
     if config.data == "synthetic":
-        synthetic = generate(config.cycles, config.data_seed)
+        synthetic = generate(config.cycles, config.data_seed, signal=config.signal)
         return synthetic.project, synthetic.log
     from rl_eval.domains.qase.formats.load import load as read
 
@@ -186,7 +189,7 @@ def split_cycles(project: Project, log: ExecutionLog, config: Config) -> CycleDa
     counted = np.bincount(log.cycle[with_verdict], minlength=len(log.cycles))
     failed = np.bincount(log.cycle[with_verdict], weights=log.verdict[with_verdict] == FAIL, minlength=len(log.cycles))
     judged = np.flatnonzero((failed > 0) & (counted >= config.min_cases))
-    test, validation = round(len(judged) * config.test_share), round(len(judged) * config.validation_share)
+    test, validation = (number_of_cycles(len(judged), share) for share in (config.test_share, config.validation_share))
     train_count = len(judged) - test - validation
     if min(test, validation, train_count) < 1:
         raise InputError(
@@ -217,6 +220,7 @@ def split_cycles(project: Project, log: ExecutionLog, config: Config) -> CycleDa
         withheld=withheld,
         counts={
             "all": len(log.cycles),
+            "judged": len(judged),
             "without failures": int((failed == 0).sum()),
             "too few cases": int(((failed > 0) & (counted < config.min_cases)).sum()),
             **{name: len(part) for name, part in parts.items()},
@@ -224,6 +228,27 @@ def split_cycles(project: Project, log: ExecutionLog, config: Config) -> CycleDa
         constant=constant_features(train.features),
         default_rates={name: float(rate) for name, rate in zip(FEATURES, rates, strict=True)},
     )
+
+
+def earlier_splits(config: Config, count: int) -> tuple[Config, ...]:
+    """Configs that split the same cycles earlier: the first trains on a third of the cycles before the test part.
+
+    Their validation parts are the other cycles before the test part, in up to `count` blocks of about the same size.
+    """
+    counts = load_dataset(config).counts
+    judged = counts["judged"]
+    before_test = judged - number_of_cycles(judged, config.test_share)
+    first = max(before_test // 3, 1)
+    edges = np.unique(np.linspace(first, before_test, min(count, before_test - first) + 1).round().astype(int)).tolist()
+    return tuple(
+        config.model_copy(update={"validation_share": (stop - start) / judged, "test_share": (judged - stop) / judged})
+        for start, stop in itertools.pairwise(edges)
+    )
+
+
+def number_of_cycles(judged: int, share: float) -> int:
+    """The cycles of a share of the judged ones, at least one."""
+    return max(round(judged * share), 1)
 
 
 @dataclass(frozen=True)

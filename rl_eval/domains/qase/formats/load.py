@@ -6,7 +6,9 @@ import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from rl_eval.domains.qase.formats.junit_project import project_of_tests
 from rl_eval.domains.qase.formats.recognise import (
+    JUNIT,
     FileContents,
     folder_entries,
     read_entries,
@@ -31,7 +33,7 @@ class ImportedProject:
         kinds: the formats of the files, in words.
         project: None if only results were read.
         results: None if only cases were read, or a history CSV, whose executions need no joining.
-        joined: the results joined to the cases; None if either is missing.
+        joined: the results joined to the cases; None if either is missing, or if JUnit's tests are the cases.
         log: the executions by case and cycle; None without results.
         notes: what was accepted although it looks unusual: sentence -> (count, first location).
     """
@@ -81,9 +83,12 @@ def _load(path: str, results_path: str | None) -> ImportedProject:
         return ImportedProject(_kind_texts(contents), project, None, None, contents.log, contents.notes.counts)
     if project is None and not len(results):
         raise InputError(f"{path} has neither cases nor results: give a Qase export or results of its reporters")
+    if project is None and set(contents.kinds) == {JUNIT}:
+        tests, executions = project_of_tests(results, path)
+        return ImportedProject(_kind_texts(contents), tests, results, None, executions, contents.notes.counts)
     joined = None
     if project is not None and len(results):
-        code = _project_code(contents.projects[0][0])
+        code = project_code(contents.projects[0][0])
         mapped = [name for name in results.projects if name]
         if mapped and code not in mapped:
             names = ", ".join(map(short_repr, mapped[:5]))
@@ -99,7 +104,7 @@ def _load(path: str, results_path: str | None) -> ImportedProject:
     )
 
 
-def _project_code(where: str) -> str:
+def project_code(where: str) -> str:
     """The code of a project by its location; empty if the location has none."""
     if where.startswith("rest:"):
         return where.removeprefix("rest:").upper()

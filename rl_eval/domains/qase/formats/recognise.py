@@ -14,6 +14,8 @@ from rl_eval.domains.qase.formats.csv_export import FIRST_COLUMN, read_csv_expor
 from rl_eval.domains.qase.formats.flat_records import read_flat_records
 from rl_eval.domains.qase.formats.history_csv import history_separator, read_history_csv
 from rl_eval.domains.qase.formats.json_export import read_json_export
+from rl_eval.domains.qase.formats.junit_xml import MAX_BYTES as MAX_JUNIT_BYTES
+from rl_eval.domains.qase.formats.junit_xml import is_junit, read_junit
 from rl_eval.domains.qase.formats.rest_pages import Pages, add_page
 from rl_eval.domains.qase.formats.result_json import (
     read_bulk_request,
@@ -32,7 +34,8 @@ from rl_eval.errors import InputError
 
 MAX_FILES = 200_000
 MAX_RESULT_BYTES = 64 << 20  # a reporter puts attachments into the file of a result
-_SUFFIXES = (".json", ".jsonl", ".csv")
+_SUFFIXES = (".json", ".jsonl", ".csv", ".xml")
+JUNIT = "a JUnit report"
 
 
 @dataclass
@@ -78,10 +81,17 @@ def read_results_only(files: Sequence[Path]) -> ResultsChunk | None:
 
 
 def read_entries(children: Sequence[Path], contents: FileContents) -> None:
-    """Read the files and reporter folders among the entries of a folder; other files are skipped."""
+    """Read the files, reporter folders and folders of JUnit reports among the entries of a folder; others are skipped.
+
+    The JUnit reports of one folder below it are one run.
+    """
     for child in children:
         if child.is_dir() and ((child / "run.json").is_file() or (child / "results").is_dir()):
             read_reporter_folder(child, contents)
+        elif child.is_dir():
+            for report in folder_entries(child):
+                if report.suffix.lower() == ".xml" and report.is_file():
+                    read_file(report, contents, run=child.name)
         elif child.is_file() and child.suffix.lower() in _SUFFIXES:
             read_file(child, contents)
 
@@ -130,8 +140,12 @@ def read_reporter_folder(path: Path, contents: FileContents) -> None:
         contents.count_kind("the history of a reporter's folder")
 
 
-def read_file(path: Path, contents: FileContents) -> None:
-    """Read one file of any known format."""
+def read_file(path: Path, contents: FileContents, run: str | None = None) -> None:
+    """Read one file of any known format.
+
+    Args:
+        run: the run that a JUnit report belongs to; None: it is a run of its own.
+    """
     where = str(path)
     data = read_bytes(path)
     if not data.strip():
@@ -143,6 +157,12 @@ def read_file(path: Path, contents: FileContents) -> None:
     first = data.lstrip()[:1]
     if first in (b"{", b"["):
         _read_document(parse_json(data, where), where, path.stem, contents)
+        return
+    if is_junit(data):
+        if len(data) > MAX_JUNIT_BYTES:
+            raise InputError(f"{where} has more than {MAX_JUNIT_BYTES >> 20} MiB: split the report")
+        read_junit(data, where, run or path.stem, contents.results)
+        contents.count_kind(JUNIT)
         return
     header = data[: (data + b"\n").index(b"\n")].decode("utf-8", "replace").strip()
     if history_separator(header) is not None:
@@ -160,8 +180,8 @@ def read_file(path: Path, contents: FileContents) -> None:
         return
     decode_utf8(data, where)
     raise InputError(
-        f"{where} is neither JSON nor a known CSV: an export begins with 'id' or 'v2.id', and executions have the "
-        "columns Name, Verdict and Cycle"
+        f"{where} is neither JSON, a JUnit report nor a known CSV: an export begins with 'id' or 'v2.id', and "
+        "executions have the columns Name, Verdict and Cycle"
     )
 
 

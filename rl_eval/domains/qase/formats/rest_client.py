@@ -1,10 +1,11 @@
-"""Fetch a project and its results from Qase's REST API, page by page, with the token of `QASE_API_TOKEN`.
+"""Requests to Qase's REST API with the token of `QASE_API_TOKEN`; a project and its results, page by page.
 
 The token goes into one header and nowhere else: no message shows it, and no redirect is followed with it.
 """
 
 from __future__ import annotations
 
+import os
 import re
 import time
 from collections.abc import Callable
@@ -12,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlencode
 
-from rl_eval.domains.qase.environment_variables import TOKEN, read_variable
+from rl_eval.domains.qase.environment_variables import API_URL, TOKEN, read_variable
 from rl_eval.domains.qase.formats.enumerations import read_options
 from rl_eval.domains.qase.formats.rest_pages import Entity, Pages, collect_results, page_entities, project_from_pages
 from rl_eval.domains.qase.formats.values import parse_json
@@ -40,8 +41,19 @@ class Connection:
     sleep: Callable[[float], None] = field(default=time.sleep, repr=False)
 
 
-def connect(url: str = URL, sleep: Callable[[float], None] = time.sleep) -> Connection:
+def api_url() -> str:
+    """The URL of the API: `QASE_API_URL` of the environment for a Qase of one's own, else that of qase.io.
+
+    `.env` cannot set it, since the token would go wherever a checkout says.
+    """
+    return os.environ.get(API_URL) or URL
+
+
+def connect(url: str | None = None, sleep: Callable[[float], None] = time.sleep) -> Connection:
     """A connection with the token of the environment; nothing is sent yet.
+
+    Args:
+        url: of the API; None: `api_url`.
 
     Raises:
         InputError: no token, or a URL that the token must not be sent to.
@@ -52,7 +64,7 @@ def connect(url: str = URL, sleep: Callable[[float], None] = time.sleep) -> Conn
     if not token.isascii() or not token.isprintable() or " " in token:
         raise InputError(f"{TOKEN} holds characters that no token has: copy it again")
     try:
-        base_url = parse_base_url(url)
+        base_url = parse_base_url(api_url() if url is None else url)
         if base_url.scheme == "http" and not base_url.is_loopback:
             raise AddressError("would send the token unencrypted")
         client = Client(base_url, LIMITS, trust_env=not base_url.is_loopback)
@@ -67,7 +79,7 @@ def fetch_project(connection: Connection, code: str, notes: Notes) -> Project:
     Raises:
         InputError: Qase cannot be reached, the token is refused, a response is not of the documented form.
     """
-    where = f"rest:{_checked_code(code)}"
+    where = f"rest:{checked_code(code)}"
     pages = Pages(
         options=read_options(_get(connection, "system_field", {}), f"{where}, system_field"),
         suites=_get_all(connection, f"suite/{code}"),
@@ -83,12 +95,17 @@ def fetch_results(connection: Connection, code: str, results: ResultsCollector) 
     Raises:
         InputError: as `fetch_project`.
     """
-    collect_results(Pages(results=_get_all(connection, f"result/{_checked_code(code)}")), code, results)
+    collect_results(Pages(results=_get_all(connection, f"result/{checked_code(code)}")), code, results)
 
 
-def _checked_code(code: str) -> str:
+def checked_code(code: str) -> str:
+    """The code of a project.
+
+    Raises:
+        InputError: it is none.
+    """
     if not _CODE.fullmatch(code):
-        raise InputError(f"rest:{code[:40]!r} is no project code: give the letters that its case ids begin with")
+        raise InputError(f"{code[:40]!r} is no project code: give the letters that its case ids begin with")
     return code
 
 
@@ -131,7 +148,7 @@ def _get(connection: Connection, path: str, query: dict[str, int]) -> Any:
             if status == 200:
                 return parse_json(response.content, f"the response of {path}")
             if status != 429 and status < 500:
-                raise InputError(f"Qase answered {path} with status {status}: {_advice(status)}")
+                raise InputError(f"Qase answered {path} with status {status}: {advice(status)}")
             problem = f"answered {path} with status {status}"
             retry_after = response.headers.get("retry-after", "")
             if retry_after.isascii() and retry_after.isdigit():
@@ -146,7 +163,18 @@ def _request(connection: Connection, path: str, query: dict[str, int]) -> Respon
     return connection.client.request("GET", f"/{path}{'?' if query else ''}{urlencode(query)}", headers)
 
 
-def _advice(status: int) -> str:
+def post(connection: Connection, path: str, body: bytes) -> Response:
+    """Send JSON once; whatever its status, the response.
+
+    Raises:
+        RequestError: there is no complete response.
+    """
+    headers = [("Token", connection.token), ("Accept", "application/json")]
+    return connection.client.request("POST", f"/{path}", headers, body)
+
+
+def advice(status: int) -> str:
+    """What to do after a response with an error."""
     if status in (401, 403):
         return f"the token in {TOKEN} is refused, make one that may read the project"
     if status == 404:

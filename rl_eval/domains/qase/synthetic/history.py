@@ -36,6 +36,7 @@ INTERCEPT = -5.6  # log-odds of breaking without other effects
 SIZE = (20, 80)  # range of cases per cycle, inclusive
 # Weights for being run: the component changed, the case failed when it last ran, the case never ran.
 CHANGED_WEIGHT, FAILED_WEIGHT, NEW_WEIGHT = 30.0, 3.0, 6.0
+CONSTANT_RATES = (0.4, 3.6)  # of the beta distribution of failure rates, without signal: mean .1
 WITHOUT_VERDICT = 0.02  # share of executions that were blocked or skipped
 DURATION_DEVIATION = 0.25  # of the logarithm of a case's durations
 FIRST_CYCLE = 1_704_067_200.0  # 2024-01-01, UTC
@@ -56,8 +57,12 @@ class SyntheticProject:
     failure_probability: np.ndarray = field(repr=False)
 
 
-def generate(cycles: int, seed: int, cases: int = 600) -> SyntheticProject:
+def generate(cycles: int, seed: int, cases: int = 600, signal: bool = True) -> SyntheticProject:
     """Simulate a project of that many cases over that many cycles.
+
+    Args:
+        signal: whether fields and recent verdicts say more than how often a case fails. Without it, each case fails
+            at a constant rate of its own, whatever its fields are, and random cases run.
 
     Raises:
         InputError: less than 1 of either, or a negative seed.
@@ -67,7 +72,10 @@ def generate(cycles: int, seed: int, cases: int = 600) -> SyntheticProject:
             raise InputError(f"{name}={value} of the embedded project: give {least} or more")
     drawn = draw_cases(cases, _stream(seed, CASES_STREAM))
     heat, touched = _changes(cycles, _stream(seed, CHANGES_STREAM))
-    case, cycle, verdict, probability = _run(drawn, heat, touched, _stream(seed, RUNS_STREAM))
+    rng = _stream(seed, RUNS_STREAM)
+    case, cycle, verdict, probability = (
+        _run(drawn, heat, touched, rng) if signal else _run_at_constant_rates(drawn, cycles, rng)
+    )
     noise = _stream(seed, DURATIONS_STREAM).normal(0.0, DURATION_DEVIATION, len(case))
     duration = np.where(verdict == NO_VERDICT, np.nan, np.exp(drawn.log_duration[case] + noise))
     log = ExecutionLog(
@@ -146,6 +154,23 @@ def _run(
         np.concatenate(verdicts).astype(np.int8),
         np.concatenate(probabilities).astype(np.float32),
     )
+
+
+def _run_at_constant_rates(
+    cases: SyntheticCases, cycles: int, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """As `_run`, without components, changes and repairs."""
+    added = np.floor(cases.added * cycles)
+    rate = rng.beta(*CONSTANT_RATES, len(added))
+    size = rng.integers(SIZE[0], SIZE[1] + 1, cycles)
+    key = np.where(added <= np.arange(cycles)[:, None], rng.random((cycles, len(added))), 2.0)
+    available = (key < 2.0).sum(1)
+    rows = [np.sort(np.argsort(key[t])[: min(size[t], available[t])]) for t in range(cycles)]
+    case = np.concatenate(rows)
+    verdict = np.where(rng.random(len(case)) < rate[case], FAIL, PASS)
+    verdict[rng.random(len(case)) < WITHOUT_VERDICT] = NO_VERDICT
+    cycle = np.repeat(np.arange(cycles, dtype=np.int32), [len(cases_run) for cases_run in rows])
+    return case.astype(np.int32), cycle, verdict.astype(np.int8), rate[case].astype(np.float32)
 
 
 def _sigmoid(x: np.ndarray) -> np.ndarray:

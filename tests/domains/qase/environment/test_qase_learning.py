@@ -92,12 +92,12 @@ def test_ppo_clears_the_failure_rate_sort_on_iofrol_over_five_seeds(tmp_path):
     for seed in range(1, 6):
         run, _ = trained(
             tmp_path / f"s{seed}", "env=qase", "env.data=history", f"env.path={IOFROL}", "env.unseen_share=0.0",
-            "agent.network.widths=[]", f"seed={seed}",
+            f"seed={seed}",
         )  # fmt: skip
         agent_apfd, failure_rate_apfd = apfd_and_failure_rate(run)
         leads.append(float((agent_apfd - failure_rate_apfd).mean()))
     print(f"leads over the failure-rate sort on {len(agent_apfd)} judged cycles: {np.round(leads, 4).tolist()}")
-    assert np.mean(leads) > 0
+    assert np.mean(leads) >= 0.015
 
 
 @pytest.mark.verify

@@ -72,9 +72,9 @@ def test_a_result_that_a_run_lists_and_has_no_file_is_reported(tmp_path):
     [
         (b"", "is empty"),
         (b"\xff\xfe\x00", "line 1: not UTF-8 text"),
-        (b"hello", "is neither JSON nor a known CSV"),
+        (b"hello", "is neither JSON, a JUnit report nor a known CSV"),
         (b"{}", "is JSON of an unknown form"),
-        (b"7", "is neither JSON nor a known CSV"),
+        (b"7", "is neither JSON, a JUnit report nor a known CSV"),
         (b'{"result": 5}', "result: 5 where an object is needed"),
         (b'{"result": {"entities": [{"a": 1}]}}', "is no case, suite, milestone or result"),
         (b'{"suites": [], "cases": []', "not JSON (the file ends too early)"),
