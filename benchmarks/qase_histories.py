@@ -64,17 +64,15 @@ def learn(directory: Path, *overrides: str) -> Run:
     return train(config, directory, tracker=open_tracker(config.tracker, run_dir=directory, config={}))
 
 
-def compare(run: Run) -> Comparison:
-    """Play the test part with the judged policy of a run and with the sort."""
+def compare(run: Run, acting: Run | None = None) -> Comparison:
+    """Play the test part of a run's data with the sort and with the policy of the run, or of `acting`."""
     config = domains.validate(run.config["env"])
     domain = domains.domain(config.name)
     count = domain.episodes(config, "test")
     vector = domains.make(config, n_envs=min(count, 32), part="test", autoreset=False)
     apfd = metrics.lookup("apfd").variable
-    orders = (
-        policy.load(str(run.path), policy.Spaces.of(config, vector), config),
-        domain.baselines["failure_rate"](config),
-    )
+    trained = policy.load(str((acting or run).path), policy.Spaces.of(config, vector), config)
+    orders = trained, domain.baselines["failure_rate"](config)
     agent, sort = (apfd(play(vector, order, seeds=range(count)), config) for order in orders)
     vector.close()
     return Comparison(run, sort, agent)

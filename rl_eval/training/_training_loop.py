@@ -26,7 +26,7 @@ from rl_eval.training._init_from_run import InitialPolicy
 from rl_eval.training._learner import make_learner
 from rl_eval.training._progress import Progress, next_due
 from rl_eval.training._ranks import Leader, LeadingAgent, rank_device
-from rl_eval.training._trials import Trials, first_policy, walk_forward
+from rl_eval.training._trials import Trials, walk_forward
 from rl_eval.training._validation import ValidationPart
 
 SMALLER = "lower agent.n_envs, agent.n_steps, agent.buffer_size or agent.network.widths"
@@ -100,6 +100,8 @@ class Training:
                     f"init={self.config.init}: its snapshot does not fit this agent ({error}): use another snapshot"
                 ) from error
         self.agent.start(_resume_points.env_seeds(self.config.seed, 0, self.n_envs))
+        if self.config.validation.trials:
+            self._snapshot()  # what training must be better than
 
     def restore(self, notice: Callable[[str], None]) -> None:
         """Go on from the last intact resume point, or from the start if there is none.
@@ -191,13 +193,13 @@ class Training:
         return arrays, {**meta, **names, "env_steps": self.agent.env_steps}
 
     def _snapshot(self) -> None:
-        """Write the current policy, and drop the oldest snapshots; the best one stays."""
+        """Write the current policy, and drop the oldest snapshots; the best one stays, and the first for trials."""
         folder = self.directory / "snapshots"
         path = folder / run.step_name(self.agent.env_steps)
         if not path.exists():
             run.write_checkpoint(path, "policy", *self._policy_checkpoint())
-        best = None if self.progress.best_step is None else run.step_name(self.progress.best_step)
-        removable = [p for p in run.step_directories(folder) if p.name != best]
+        kept = {self.progress.best_step, 0 if self.config.validation.trials else None}
+        removable = [p for p in run.step_directories(folder) if run.step_of(p) not in kept]
         for old in removable[: -self.config.keep_snapshots]:
             run.remove_directory(old)
 
@@ -255,24 +257,19 @@ class Training:
         """Judge the first policy instead where training is not better than it."""
         started = time.perf_counter()
         progress, device = self.progress, rank_device(self.config, 0)
-        arrays, meta = first_policy(self.config, self.initial, device)
-        first = arrays, {**meta, "agent": self.config.agent.name, "env": self.config.env.name, "env_steps": 0}
-        self.trials = walk_forward(self.config, self.initial, device, self.validation, self._judged_checkpoint(), first)
+        assert progress.best_step is not None
+        first = self._read_snapshot(0)
+        best = self._read_snapshot(progress.best_step)
+        self.trials = walk_forward(self.config, self.initial, device, self.validation, best, first)
         if self.trials.keeps_first:
-            progress.best_step = 0
             policy = agent_registry.agent(self.config.agent.name).load_policy(*first)
-            progress.best_score = self.validation.score(policy)
-            path = self.directory / "snapshots" / run.step_name(0)
-            if not path.exists():
-                run.write_checkpoint(path, "policy", *first)
+            progress.best_step, progress.best_score = 0, self.validation.score(policy)
         elapsed = time.perf_counter() - started
         progress.validation_s += elapsed
         progress.wall_s += elapsed
 
-    def _judged_checkpoint(self) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-        assert self.progress.best_step is not None
-        name = run.step_name(self.progress.best_step)
-        return run.read_checkpoint(self.directory / "snapshots" / name, "policy")
+    def _read_snapshot(self, env_steps: int) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+        return run.read_checkpoint(self.directory / "snapshots" / run.step_name(env_steps), "policy")
 
     def run_to_end(self, stop: Callable[[], bool]) -> run.Run:
         """Learn and finish. A failure of the training itself is recorded; any other error is recorded and raised.
@@ -309,7 +306,8 @@ class Training:
 
     def _results(self) -> dict[str, Any]:
         """Play the judged snapshot on the validation part again, for the run's final figures."""
-        arrays, meta = self._judged_checkpoint()
+        assert self.progress.best_step is not None
+        arrays, meta = self._read_snapshot(self.progress.best_step)
         episodes = self.validation.play(agent_registry.agent(meta["agent"]).load_policy(arrays, meta))
         points = 0 if self.stateful is not None else self.progress.points
         seeds = [_resume_points.env_seeds(self.config.seed, point, self.n_envs) for point in range(points + 1)]

@@ -84,12 +84,6 @@ class Trials:
         }
 
 
-def first_policy(config: RunConfig, initial: InitialPolicy | None, device: str) -> Checkpoint:
-    """The policy that a run starts from."""
-    with tempfile.TemporaryDirectory() as folder:
-        return _learner(config, initial, device, Path(folder)).agent.policy_checkpoint()
-
-
 def walk_forward(
     config: RunConfig,
     initial: InitialPolicy | None,
@@ -116,11 +110,12 @@ def walk_forward(
     cases = {"train": 0, "validation": 0}
     for env in splits:
         trial = config.model_copy(update={"env": env, "total_steps": steps})
-        try:
-            with tempfile.TemporaryDirectory() as folder:
-                blocks.append(_trial(trial, initial, device, Path(folder)))
-        except InputError:  # there is nothing to learn from so early
-            continue
+        with tempfile.TemporaryDirectory() as folder:
+            try:
+                learner = _learner(trial, initial, device, Path(folder))
+            except InputError:  # there is nothing to learn from so early
+                continue
+            blocks.append(_trial(trial, learner))
         if domain.has_cases:
             own = exposure.Exposure.of_cases(env, np.empty(0, np.int64))
             seen = own if seen is None else seen.union(own)
@@ -143,9 +138,8 @@ def _learner(config: RunConfig, initial: InitialPolicy | None, device: str, fold
     return learner
 
 
-def _trial(config: RunConfig, initial: InitialPolicy | None, device: str, folder: Path) -> np.ndarray:
+def _trial(config: RunConfig, learner: Learner) -> np.ndarray:
     """The differences of one trial, `[n]`."""
-    learner = _learner(config, initial, device, folder)
     agent, validation = learner.agent, ValidationPart(config)
     try:
         first = agent.policy_checkpoint()

@@ -81,11 +81,12 @@ V2 = (
 
 
 class StandIn:
-    """What it serves, what it was asked, and what it answers instead, once each: (status, headers, body)."""
+    """What it serves, what it was asked and sent, and what it answers instead, once each: (status, headers, body)."""
 
     def __init__(self):
         self.lists = {"case/DEMO": [CASE], "suite/DEMO": SUITES, "milestone/DEMO": MILESTONES, "result/DEMO": RESULTS}
         self.asked = []
+        self.sent = []  # (path, token, JSON) of every POST
         self.instead = []
         self.url = ""
 
@@ -121,6 +122,26 @@ def serving():
             else:
                 status, headers, body = 200, {}, json.dumps(stand_in.page(path, parse_qs(url.query)))
             data = body if isinstance(body, bytes) else body.encode()
+            self.send_response(status)
+            for name, value in {"Content-Length": str(len(data)), **headers}.items():
+                self.send_header(name, value)
+            self.end_headers()
+            self.wfile.write(data)
+
+        def do_POST(self):
+            body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            stand_in.sent.append((self.path, self.headers.get("Token"), body))
+            if stand_in.instead:
+                status, headers, answer = stand_in.instead.pop(0)
+            elif self.headers.get("Token") != TOKEN:
+                status, headers, answer = 401, {}, {"error": f"bad token {self.headers.get('Token')}"}
+            elif not body.get("title") or not isinstance(body.get("cases"), list):
+                status, headers, answer = 422, {}, {"status": False, "errorMessage": "Data is invalid."}
+            else:
+                status, headers, answer = 200, {}, {"status": True, "result": {"id": 40 + len(stand_in.sent)}}
+            if status is None:
+                return  # hangs up
+            data = json.dumps(answer).encode()
             self.send_response(status)
             for name, value in {"Content-Length": str(len(data)), **headers}.items():
                 self.send_header(name, value)

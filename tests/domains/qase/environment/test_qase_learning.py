@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from benchmarks.qase_histories import HISTORIES, compare_history
 from rl_eval import domains, metrics, policy
 from rl_eval.rollout import play
 from tests.run_bytes import content
@@ -98,6 +99,17 @@ def test_ppo_clears_the_failure_rate_sort_on_iofrol_over_five_seeds(tmp_path):
         leads.append(float((agent_apfd - failure_rate_apfd).mean()))
     print(f"leads over the failure-rate sort on {len(agent_apfd)} judged cycles: {np.round(leads, 4).tolist()}")
     assert np.mean(leads) >= 0.015
+
+
+@pytest.mark.verify
+@pytest.mark.parametrize(("cycles", "signal"), HISTORIES)
+def test_the_default_orders_no_generated_history_worse_than_the_sort(cycles, signal):
+    """Exact on the test cycles of the history; better where there is a signal, also over five other histories."""
+    difference = compare_history(cycles, signal, 0).difference
+    fresh = [compare_history(cycles, signal, seed).difference for seed in range(1, 6)]
+    print(f"\n{cycles} cycles, signal {signal}: {difference:+.4f}; fresh {np.round(fresh, 4).tolist()}")
+    assert difference > 0 if signal else difference >= 0
+    assert np.mean(fresh) >= -0.01
 
 
 @pytest.mark.verify

@@ -204,3 +204,49 @@ def test_there_is_more_to_learn_than_the_failure_rate(synthetic_project, states)
             < later_apfd(synthetic_project, learned, rows)
             < later_apfd(synthetic_project, synthetic_project.failure_probability, rows) - 0.04
         )
+
+
+@pytest.fixture(scope="module")
+def without_signal():
+    return generate(400, seed=0, signal=False)
+
+
+def test_without_a_signal_each_case_fails_at_its_own_constant_rate(without_signal):
+    log, probability = without_signal.log, without_signal.failure_probability
+    rate = np.zeros(log.n_cases, np.float32)
+    rate[log.case] = probability
+    np.testing.assert_array_equal(rate[log.case], probability)
+    ran = log.verdict >= 0
+    expected, variance = probability[ran].sum(), (probability[ran] * (1 - probability[ran])).sum()
+    assert abs((log.verdict[ran] == 1).sum() - expected) < 4 * variance**0.5
+    early, late = (log.cycle[ran] < 200), (log.cycle[ran] >= 200)
+    surprise = (log.verdict[ran] == 1) - probability[ran]
+    for half in (early, late):
+        assert abs(surprise[half].sum()) < 4 * (probability[ran] * (1 - probability[ran]))[half].sum() ** 0.5
+
+
+def test_without_a_signal_neither_fields_nor_the_latest_verdict_say_more_than_the_rate(without_signal):
+    features = extract_features(without_signal.project, without_signal.log)
+    ran = without_signal.log.verdict >= 0
+    surprise = ((without_signal.log.verdict == 1) - without_signal.failure_probability)[ran]
+    for name in ("severity", "priority", "behavior_negative", "layer_e2e", "verdict_1_ago", "failed_lately"):
+        correlation = np.corrcoef(features[ran, FEATURES.index(name)], surprise)[0, 1]
+        assert abs(correlation) < 4 / ran.sum() ** 0.5, name
+
+
+def test_with_a_signal_they_do(synthetic_project, states):
+    ran = synthetic_project.log.verdict >= 0
+    failed = (synthetic_project.log.verdict == 1)[ran]
+    rate = states[ran, FEATURES.index("failure_rate")]
+    known = states[ran, FEATURES.index("runs")] > 0.4
+    surprise = (failed - rate)[known]
+    assert np.corrcoef(states[ran][known, FEATURES.index("verdict_1_ago")], surprise)[0, 1] > 0.05
+
+
+@settings(max_examples=20)
+@given(cycles=st.integers(1, 30), cases=st.integers(1, 90), seed=st.integers(0, 2**32))
+def test_a_history_without_a_signal_is_sound_too(cycles, cases, seed):
+    log = generate(cycles, seed, cases, signal=False).log
+    assert np.array_equal(np.unique(log.cycle), np.arange(cycles)), "every cycle runs something"
+    assert (np.bincount(log.cycle) <= synthetic.SIZE[1]).all()
+    assert len(np.unique(log.cycle.astype(np.int64) * cases + log.case)) == len(log), "a case runs once a cycle"
