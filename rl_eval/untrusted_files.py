@@ -55,6 +55,8 @@ def read_bounded(path: str | os.PathLike[str], max_bytes: int) -> bytes:
 class BoundedLoader(yaml.SafeLoader):
     """YAML of the types of JSON, with text or numbers as keys, bounded in depth and size."""
 
+    max_size = MAX_SIZE
+
     def __init__(self, text: str):
         super().__init__(text)
         self._depth = 0
@@ -76,7 +78,7 @@ class BoundedLoader(yaml.SafeLoader):
             )
             self._measures[id(node)] = self._measure(node)
         size, depth = self._measures[id(node)]
-        self._check(size <= MAX_SIZE, f"it expands to more than {MAX_SIZE >> 20} MiB of values", mark)
+        self._check(size <= self.max_size, f"it expands to more than {self.max_size >> 20} MiB of values", mark)
         self._check(self._depth + depth <= MAX_DEPTH, f"it is nested deeper than {MAX_DEPTH} levels", mark)
         return node
 

@@ -17,10 +17,16 @@ from tests.run_bytes import content
 from tests.training.learn import ROOT, learn
 
 SMALL = [
-    "env=qase", "env.cycles=24", "env.signal=false", "total_steps=2048", "agent.n_envs=8", "agent.n_steps=32",
-    "agent.batch_size=128", "agent.n_epochs=1", "validation.every=1024", "validation.trials=2", "judge=off",
+    "env=qase", "env.cycles=24", "env.signal=false", "total_steps=1024", "agent.n_envs=8", "agent.n_steps=16",
+    "agent.batch_size=128", "agent.n_epochs=1", "validation.every=512", "validation.trials=2", "judge=off",
 ]  # fmt: skip
 BLOCK = np.array([0.02, 0.03, 0.01, 0.05, 0.04])
+
+
+@pytest.fixture(scope="module")
+def complete(tmp_path_factory):
+    """A run with its own decision."""
+    return learn(SMALL, tmp_path_factory.mktemp("trials") / "run")
 
 
 def result(*blocks):
@@ -61,7 +67,7 @@ def test_a_kept_first_policy_is_the_judged_snapshot_and_is_the_sort(tmp_path, mo
     notices = []
     trained = learn(SMALL, tmp_path / "run", notice=notices.append)
     assert trained.info["snapshot"] == "step_0"
-    assert trained.info["env_steps"] == 2048
+    assert trained.info["env_steps"] == 1024
     assert [sentence for sentence in notices if "the first policy is judged" in sentence]
     arrays, meta = run.read_checkpoint(trained.judged_snapshot(), "policy")
     acting = agent_registry.agent("ppo").load_policy(arrays, meta)
@@ -81,23 +87,21 @@ def test_a_trained_policy_stays_the_judged_one(tmp_path, monkeypatch):
     assert trained.info["trials"]["trials"] == 2
 
 
-def test_what_trials_used_is_on_record(tmp_path):
-    trained = learn(SMALL, tmp_path / "run")
-    config = configs.load(trained.config).env
+def test_what_trials_used_is_on_record(complete):
+    config = configs.load(complete.config).env
     domain = domains.domain("qase")
     splits = [config, *domain.earlier_splits(config, 2)]
-    seen = read_exposure(trained.path)
+    seen = read_exposure(complete.path)
     for part, fingerprints in (("train", seen.train), ("validation", seen.validation)):
         count = sum(domain.cases(split, part) for split in splits)
-        assert fingerprints.counts.sum() == count == trained.info["cases"][part]
+        assert fingerprints.counts.sum() == count == complete.info["cases"][part]
 
 
-def test_trials_repeat_to_the_bit_and_resume_too(tmp_path):
-    complete = learn(SMALL, tmp_path / "whole").path
-    again = learn(SMALL, tmp_path / "again", stop_at=1000).path
+def test_trials_repeat_to_the_bit_and_resume_too(complete, tmp_path):
+    again = learn(SMALL, tmp_path / "again", stop_at=500).path
     assert json.loads((again / "run.json").read_text())["trials"] is None
     learn(SMALL, again, resume=True)
-    assert content(again) == content(complete)
+    assert content(again) == content(complete.path)
 
 
 def test_a_large_validation_part_decides_without_trials(tmp_path, monkeypatch):

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 app = typer.Typer(
-    help="Inspect test cases kept in Qase, and order them for the next cycle.",
+    help="Inspect test cases, order them for the next cycle, and make them from an OpenAPI description.",
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
@@ -85,7 +85,7 @@ def prioritise(
         ),
     ] = None,
     pytest: Annotated[
-        bool, typer.Option("--pytest", help="Print pytest's node ids alone, in order; the rest goes to stderr.")
+        bool, typer.Option("--pytest", help="Print only pytest node ids, in order; other lines go to stderr.")
     ] = False,
     collected: Annotated[
         str | None,
@@ -97,10 +97,16 @@ def prioritise(
     ] = None,
     create_run: Annotated[
         str | None,
-        typer.Option("--create-run", metavar="CODE", help="Show the run of these cases in a Qase project; see --send."),
+        typer.Option(
+            "--create-run", metavar="CODE", help="Show a run of these cases in this Qase project; --send creates it."
+        ),
     ] = None,
-    title: Annotated[str | None, typer.Option("--title", metavar="TEXT", help="Title of that run.")] = None,
-    send: Annotated[bool, typer.Option("--send", help="Create that run, with the token of QASE_API_TOKEN.")] = False,
+    title: Annotated[
+        str | None, typer.Option("--title", metavar="TEXT", help="Title of the run of --create-run.")
+    ] = None,
+    send: Annotated[
+        bool, typer.Option("--send", help="Create the run of --create-run, with the token in QASE_API_TOKEN.")
+    ] = False,
     trust: Annotated[
         bool, typer.Option("--trust", help="Allow a policy to run code from elsewhere (python:, sb3:).")
     ] = False,
@@ -134,13 +140,13 @@ def from_openapi(
     ] = Path("cases.json"),
     sign_in: Annotated[
         str | None,
-        typer.Option("--sign-in", metavar="REQUEST", help="Request that gets a token, such as 'POST /login'."),
+        typer.Option("--sign-in", metavar="REQUEST", help="Request that returns a token, such as 'POST /login'."),
     ] = None,
     sign_in_data: Annotated[
         str, typer.Option("--sign-in-data", metavar="JSON", help="Its body. Use a test account: it is in every case.")
     ] = "",
     token_at: Annotated[
-        str, typer.Option("--token-at", metavar="PLACE", help="Where its response has the token.")
+        str, typer.Option("--token-at", metavar="PLACE", help="Where the token is in its response.")
     ] = "body.token",
 ) -> None:
     """Make test cases for each operation of an API: valid, a missing field, a wrong type, no authorisation.

@@ -90,6 +90,8 @@ def prioritise_cases(options: Options) -> None:
             cases; a policy that does not fit or needs verdicts of the next cycle; a file that cannot be read or
             written; a run that Qase does not create.
     """
+    if options.create_run is None and (options.send or options.title is not None):
+        raise InputError(f"{'--send' if options.send else '--title'} is about a run in Qase: add --create-run CODE")
     budget_ms = _budget(options.budget)
     source, results = _sources(options)
     out = options.out if options.pytest else options.out or _OUT

@@ -82,7 +82,9 @@ def _load(path: str, results_path: str | None) -> ImportedProject:
             raise InputError(f"{path} has a history CSV and other results: give one of them")
         return ImportedProject(_kind_texts(contents), project, None, None, contents.log, contents.notes.counts)
     if project is None and not len(results):
-        raise InputError(f"{path} has neither cases nor results: give a Qase export or results of its reporters")
+        raise InputError(
+            f"{path} has neither cases nor results: give a Qase export, results of its reporters, or JUnit reports"
+        )
     if project is None and set(contents.kinds) == {JUNIT}:
         tests, executions = project_of_tests(results, path)
         return ImportedProject(_kind_texts(contents), tests, results, None, executions, contents.notes.counts)

@@ -28,6 +28,7 @@ from rl_eval.errors import InputError
 
 MAX_FIELDS = 12  # of an operation, that get cases of their own
 MAX_TITLE = 255
+MAX_CHARACTERS = 64 << 20  # of all requests
 NO_TOKEN = "TOKEN"  # the value of the parameter `token`, until someone sets it
 _INVALID, _FORBIDDEN = ("400", "422"), ("401", "403")
 _NAME = re.compile(r"\{([^{}]+)\}")
@@ -79,11 +80,12 @@ def generate(document: Document, sign_in: SignIn | None = None) -> GeneratedCase
         sign_in: how a case gets the token; None: from its parameter `token`.
 
     Raises:
-        InputError: an invalid description, or one without an operation that can be called.
+        InputError: an invalid description, one without an operation that can be called, or too many cases.
     """
     suites: dict[str, CaseSuite] = {}
     cases: list[Case] = []
     left_out: dict[str, list[str]] = {}
+    size = 0
     for operation in document.operations():
         try:
             variants = list(_variants(document, operation))
@@ -94,8 +96,14 @@ def generate(document: Document, sign_in: SignIn | None = None) -> GeneratedCase
         suite = suites.setdefault(title, CaseSuite(id=len(suites) + 1, title=title))
         for variant in variants:
             cases.append(_case(len(cases) + 1, suite.id, operation, variant, sign_in))
+            size += sum(len(step.action) + len(step.data) for step in cases[-1].steps)
+        if size > MAX_CHARACTERS:
+            raise InputError(
+                f"the cases of {document.where} have more than {MAX_CHARACTERS >> 20} million characters: split it"
+            )
     if not cases:
-        raise InputError(f"{document.where} has no operation that can be called: give one with paths")
+        why = next((f" ({operations[0]}: {reason})" for reason, operations in left_out.items()), "")
+        raise InputError(f"{document.where} has no operation that can be called{why}: give one with paths")
     return GeneratedCases(build_project(suites.values(), cases, document.where), left_out)
 
 

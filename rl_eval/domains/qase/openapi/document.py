@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,9 +13,10 @@ import yaml
 from rl_eval.domains.qase.formats.values import decode_utf8, parse_json, read_bytes, read_list, read_object
 from rl_eval.domains.qase.model.project import short_repr
 from rl_eval.errors import InputError
-from rl_eval.untrusted_files import load_yaml
+from rl_eval.untrusted_files import BoundedLoader, load_yaml
 
 MAX_BYTES = 64 << 20
+MAX_YAML_BYTES = 10 << 20  # YAML takes a hundred times as long as JSON
 MAX_OPERATIONS = 5000
 METHODS = ("get", "post", "put", "patch", "delete")
 _MAX_REFERENCES = 32  # in a chain
@@ -65,6 +67,16 @@ class Operation:
     not_supported: str = ""
 
 
+class _YamlLoader(BoundedLoader):
+    """YAML as OpenAPI has it: dates are text, as in JSON."""
+
+    max_size = 128 << 20
+    yaml_implicit_resolvers = {
+        first: [(tag, pattern) for tag, pattern in resolvers if not tag.endswith(":timestamp")]
+        for first, resolvers in BoundedLoader.yaml_implicit_resolvers.items()
+    }
+
+
 class Document:
     """A parsed description.
 
@@ -78,18 +90,29 @@ class Document:
         if data.lstrip()[:1] == b"{":
             values = parse_json(data, self.where)
         else:
+            if len(data) > MAX_YAML_BYTES:
+                raise InputError(f"{self.where} has more than {MAX_YAML_BYTES >> 20} MiB of YAML: convert it to JSON")
             try:
-                values = load_yaml(decode_utf8(data, self.where))[1]
+                values = load_yaml(decode_utf8(data, self.where), _YamlLoader)[1]
             except yaml.YAMLError as error:
                 reason = " ".join(str(error).split())
                 raise InputError(f"{self.where} is neither JSON nor YAML that is read here ({reason})") from error
         self.values = read_object(values, self.where)
+        if b"\\ud" in data.lower():
+            self._check_characters()
         version = str(self.values.get("openapi", ""))
         if not version.startswith("3."):
             given = (
                 f"Swagger {self.values['swagger']}" if "swagger" in self.values else f"openapi: {short_repr(version)}"
             )
             raise InputError(f"not supported: {self.where} has {given}: convert it to OpenAPI 3")
+
+    def _check_characters(self) -> None:
+        """Raise InputError for half of a character, which no file can hold."""
+        try:
+            json.dumps(self.values, ensure_ascii=False).encode()
+        except UnicodeEncodeError as error:
+            raise InputError(f"{self.where} has half of a character, such as \\ud800: correct it") from error
 
     def resolve(self, node: Any, where: str) -> Mapping[str, Any]:
         """An object behind its references.
@@ -134,7 +157,7 @@ class Document:
                     yield self._operation(str(path), method, values[method], shared, f"{where}, {method}")
 
     def _operation(self, path: str, method: str, node: Any, shared: list[Any], where: str) -> Operation:
-        values = read_object(node, where)
+        values = self.resolve(node, where)
         parameters: dict[tuple[str, str], Parameter] = {}
         not_supported = ""
         for i, entry in enumerate([*shared, *read_list(values.get("parameters"), f"{where}, parameters")]):

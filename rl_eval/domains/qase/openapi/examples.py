@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from rl_eval.domains.qase.openapi.document import Document
 
 MAX_DEPTH = 12
+MAX_VALUES = 1000  # of an example; a few schemas that refer to one another can stand for billions
 MAX_LENGTH = 4096  # of a text or a list
 _TEXTS = {
     "date": "2026-01-31",
@@ -26,19 +28,37 @@ _TEXTS = {
 }
 
 
-class NoExampleError(ValueError):
+class NoExampleError(Exception):
     """No value can be made for a schema; in a few words."""
 
 
-def example(document: Document, schema: Mapping[str, Any], where: str, depth: int = 0) -> Any:
+@dataclass
+class _Budget:
+    """The values that an example may still have."""
+
+    left: int = MAX_VALUES
+
+    def spend(self) -> None:
+        self.left -= 1
+        if self.left < 0:
+            raise NoExampleError(f"an example of more than {MAX_VALUES} values")
+
+
+def example(document: Document, schema: Mapping[str, Any], where: str) -> Any:
     """A value that fits a schema: its own example, else one made by type, format and bounds.
 
     An object has its required properties, or all of them if none is required.
 
     Raises:
-        NoExampleError: a pattern without an example, a schema that contains itself, or one without a value.
+        NoExampleError: a pattern without an example, a schema that contains itself, one without a value, or an example
+            that is too large.
         InputError: a broken reference.
     """
+    return _example(document, schema, where, 0, _Budget())
+
+
+def _example(document: Document, schema: Mapping[str, Any], where: str, depth: int, budget: _Budget) -> Any:
+    budget.spend()
     if depth > MAX_DEPTH:
         raise NoExampleError("a schema that contains itself")
     schema = merged(document, schema, where)
@@ -52,19 +72,22 @@ def example(document: Document, schema: Mapping[str, Any], where: str, depth: in
     if kind == "object":
         names = required(schema) or list(properties(schema))
         return {
-            name: example(document, properties(schema)[name], f"{where}, {name}", depth + 1)
+            name: _example(document, properties(schema)[name], f"{where}, {name}", depth + 1, budget)
             for name in names
             if name in properties(schema)
         }
     if kind == "array":
         count = max(_bound(schema, "minItems", 1), 1)
         items = schema.get("items")
-        item = example(document, items if isinstance(items, dict) else {}, f"{where}, items", depth + 1)
+        item = _example(document, items if isinstance(items, dict) else {}, f"{where}, items", depth + 1, budget)
         return [item] * min(count, MAX_LENGTH)
     if kind == "boolean":
         return True
     if kind in ("integer", "number"):
-        return _number(schema, whole=kind == "integer")
+        try:
+            return _number(schema, whole=kind == "integer")
+        except (OverflowError, ValueError) as error:  # infinite, or NaN, on the way
+            raise NoExampleError("no number lies between its bounds") from error
     if kind == "null":
         return None
     return _text(schema)

@@ -102,6 +102,13 @@ def test_without_a_token_nothing_is_sent(qase, disk, capsys, monkeypatch):
     assert "no token for Qase" in err
 
 
+@pytest.mark.parametrize("options", [["--send"], ["--title", "Nightly"]])
+def test_options_of_a_run_need_a_run(qase, disk, capsys, options):
+    status, _, err = create(disk, capsys, *options)
+    assert (status, qase.sent) == (2, [])
+    assert f"{options[0]} is about a run in Qase: add --create-run CODE" in err
+
+
 def test_cases_of_another_project_are_refused(qase, capsys, tmp_path):
     (tmp_path / "SHOP-2026-02-18.json").write_text('{"cases": [{"id": 1, "title": "m"}]}')
     assert main(["qase", "prioritise", "SHOP-2026-02-18.json", "--create-run", "DEMO", "--send"]) == 2

@@ -2,14 +2,13 @@
 
 import json
 
+import jsonschema
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from rl_eval.domains.qase.openapi.document import Document
 from rl_eval.domains.qase.openapi.examples import NoExampleError, example, wrong_type
-
-jsonschema = pytest.importorskip("jsonschema")
 
 
 @pytest.fixture(scope="module")
@@ -89,6 +88,7 @@ def test_examples_by_hand(document, schema, value):
         ({"$ref": "#/components/schemas/Tree"}, "contains itself"),
         ({"type": "string", "minLength": 10**9}, "more than 4096 characters"),
         ({"type": "integer", "exclusiveMinimum": 1, "exclusiveMaximum": 2}, "no whole number"),
+        ({"type": "integer", "minimum": 1e308, "multipleOf": 1e-308}, "no number lies between"),
     ],
 )
 def test_where_no_value_can_be_made_says_why(document, schema, problem):

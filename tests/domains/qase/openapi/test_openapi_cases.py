@@ -10,6 +10,8 @@ from rl_eval.cli import main
 from rl_eval.domains.qase.formats.load import load
 from rl_eval.domains.qase.live import FAILED, PASSED, Runner, run_cycle
 from rl_eval.domains.qase.live.calls import CallPlan, parse_case
+from rl_eval.domains.qase.openapi import cases as cases_module
+from rl_eval.domains.qase.openapi import document as document_module
 from rl_eval.domains.qase.openapi.cases import SignIn, generate
 from rl_eval.domains.qase.openapi.document import Document
 from rl_eval.domains.qase.service import start
@@ -156,15 +158,56 @@ def test_the_cases_of_a_service_run_against_it(tmp_path):
         ({"paths": {"/a": {"$ref": "other.yaml#/a"}}}, "refers to another file"),
         ({"paths": {"/a": {"$ref": "#/paths/~1b"}}}, "which does not exist"),
         ({"paths": {"/a": {"$ref": "#/paths/~1a"}}}, "references in a chain"),
+        ({"paths": {"/a": {"get": {"$ref": "a.yml"}}}}, "'/a', get refers to another file"),
+        ({"paths": {"/a": {"get": {"$ref": "https://api.example/a.yml"}}}}, "refers to another file"),
         ({"paths": {"/a": {"get": 5}}}, "an object is needed"),
         ({"paths": {"/a": {"get": {"parameters": [{"in": "query"}]}}}}, "a parameter without a name or a place"),
         ({"paths": {}}, "no operation that can be called"),
-        ({"paths": {"/a": {"get": {"security": [{"x": [], "y": []}]}}}}, "no operation that can be called"),
+        ({"paths": {"/a": {"get": {"security": [{"x": [], "y": []}]}}}}, r"no operation .* \(GET /a: it needs several"),
     ],
 )
 def test_what_cannot_be_read_is_one_sentence(tmp_path, change, problem):
     with pytest.raises(InputError, match=problem):
         generate(Document(written(tmp_path, API | change)))
+
+
+def test_half_a_character_is_one_sentence(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    written(tmp_path, API | {"paths": {"/a": {"get": {"summary": "\ud800", "responses": {}}}}})
+    assert main(["qase", "from-openapi", "api.json"]) == 2
+    assert "api.json has half of a character" in capsys.readouterr().err
+
+
+def test_schemas_that_stand_for_billions_of_values_are_left_out(tmp_path):
+    levels = {"s8": {"type": "integer"}}
+    for i in range(8):
+        levels[f"s{i}"] = {"properties": {f"p{j}": {"$ref": f"#/components/schemas/s{i + 1}"} for j in range(20)}}
+    body = {"content": {"application/json": {"schema": {"$ref": "#/components/schemas/s0"}}}}
+    api = API | {
+        "components": {"schemas": levels},
+        "paths": {"/a": {"post": {"requestBody": body}}, "/b": {"get": {"responses": {}}}},
+    }
+    generated = generate(Document(written(tmp_path, api)))
+    assert generated.left_out == {"an example of more than 1000 values": ["POST /a"]}
+    assert [case.title for case in generated.project.cases] == ["GET /b: valid"]
+
+
+def test_cases_that_would_fill_the_disk_are_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(cases_module, "MAX_CHARACTERS", 100)
+    with pytest.raises(InputError, match="million characters: split it"):
+        generate(Document(written(tmp_path, API)))
+
+
+def test_dates_in_yaml_are_text(tmp_path):
+    (tmp_path / "api.yaml").write_text("openapi: 3.1.0\npaths: {}\ninfo: {version: 2024-10-01}\n")
+    assert Document(tmp_path / "api.yaml").values["info"] == {"version": "2024-10-01"}
+
+
+def test_long_yaml_is_refused_before_it_is_parsed(tmp_path, monkeypatch):
+    monkeypatch.setattr(document_module, "MAX_YAML_BYTES", 10)
+    (tmp_path / "api.yaml").write_text("openapi: 3.1.0\npaths: {}\n")
+    with pytest.raises(InputError, match="of YAML: convert it to JSON"):
+        Document(tmp_path / "api.yaml")
 
 
 def test_yaml_that_unfolds_is_refused(tmp_path):
