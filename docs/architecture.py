@@ -26,9 +26,10 @@ LAYERS: dict[str, tuple[str, ...]] = {
         "job",
         "tuning",
         "verify",
+        "replay",
     ),
     "production": ("production",),
-    "serving": ("serving",),
+    "serving": ("serving", "view"),
     "training": ("training", "dry_run", "machine", "config"),
     "domains": (
         "domains.threat",

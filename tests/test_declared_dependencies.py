@@ -45,6 +45,7 @@ EXTRAS_OF_MODULES = {
     "rl_eval/production/registry/mlflow.py": {"production", "mlflow"},
     "rl_eval/serving": {"serve"},
     "rl_eval/tuning": {"train", "tune"},
+    "rl_eval/view/app.py": {"serve"},
     "rl_eval/domains/threat/baselines.py": {"threat"},
     "rl_eval/domains/threat/columns": {"threat"},
     "rl_eval/domains/threat/formats": {"threat"},

@@ -18,12 +18,14 @@ from rl_eval.cli import (  # noqa: F401  # they add their commands
     _power,
     _production,
     _production_loop,
+    _replay,
     _rollout_commands,
     _runs,
     _schema,
     _score,
     _serve,
     _tune,
+    _view,
 )
 from rl_eval.cli._app import app
 from rl_eval.errors import InputError

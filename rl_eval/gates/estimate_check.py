@@ -12,6 +12,7 @@ from rl_eval.gates.episode_buffer import EpisodeBuffer
 from rl_eval.gates.suite import Criterion
 from rl_eval.gates.suite_environment import SuiteEnvironment
 from rl_eval.gates.verdict import DIRECTION_SIGNS, CriterionVerdict, decide_by_estimate
+from rl_eval.gates.worst_episodes import worst_episodes
 from rl_eval.metrics import Metric
 
 
@@ -52,6 +53,9 @@ class EstimateCheck(CriterionCheck):
             self.verdict = self._against(references, self.value, over)
         elif self.blank.threshold is not None:
             self.verdict = decide_by_estimate(self.blank, self.value, self.blank.threshold, over)
+        if self.verdict is not None and self._metric.kind == "task":
+            worst = worst_episodes(self._metric, episodes, self._environment.config, self.verdict.direction)
+            self.verdict = replace(self.verdict, worst=worst)
 
     def _finish(self) -> None:
         raise InputError(f"fewer than {self.episodes} episodes were played")

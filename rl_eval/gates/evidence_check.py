@@ -28,6 +28,7 @@ from rl_eval.gates.episode_buffer import EpisodeBuffer
 from rl_eval.gates.suite import Criterion
 from rl_eval.gates.suite_environment import SuiteEnvironment
 from rl_eval.gates.verdict import DIRECTION_SIGNS, CriterionVerdict, decide_by_evidence
+from rl_eval.gates.worst_episodes import worst_episodes
 from rl_eval.rollout import Episodes
 
 MAX_GROUPS = 3  # that the sentence names, the worst first
@@ -183,7 +184,12 @@ class EvidenceCheck(CriterionCheck):
                 raise InputError(undefined_reason(self._metric.name))
             raise InputError(f"{self._metric.name} is undefined on all {self._used} episodes played")
         verdicts = [self._verdict_against(reference, test) for reference, test in self._tests.items()]
-        self.verdict = min(verdicts, key=lambda verdict: (_ORDER[verdict.decision], verdict.lead))
+        verdict = min(verdicts, key=lambda verdict: (_ORDER[verdict.decision], verdict.lead))
+        if self._buffer is not None:
+            played = self._buffer.between(0, self._used)
+            worst = worst_episodes(self._metric, played, self._environment.config, verdict.direction)
+            verdict = replace(verdict, worst=worst)
+        self.verdict = verdict
 
     def _verdict_against(self, reference: str, test: SequentialTest) -> CriterionVerdict:
         blank = replace(self.blank, reference=reference or None)

@@ -12,7 +12,7 @@ import datetime
 import hashlib
 import json
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -166,23 +166,58 @@ def _append(path: Path, line: bytes) -> str | None:
 
 def _read(path: Path, test_set: str) -> tuple[list[frozenset[str]], int, str | None]:
     """The policies of each verdict on a test set, the damaged lines, and why the file cannot be read."""
-    judged: list[frozenset[str]] = []
+    content = read_entries(path)
+    judged = [frozenset(entry.policies) for entry in content.entries if entry.test_set == test_set]
+    return judged, content.damaged, content.problem
+
+
+@dataclass(frozen=True)
+class RecordedVerdict(LedgerEntry):
+    """An entry with its date, ISO 8601."""
+
+    date: str
+
+
+@dataclass(frozen=True)
+class LedgerContent:
+    """The entries of a ledger, the oldest first; its damaged lines; and why it cannot be read, if it cannot."""
+
+    entries: list[RecordedVerdict]
+    damaged: int = 0
+    problem: str | None = None
+
+
+def read_entries(path: Path) -> LedgerContent:
+    """Every entry of a ledger; a ledger that does not exist has none."""
+    entries: list[RecordedVerdict] = []
     damaged = 0
     try:
         with open(path, "rb", opener=only_regular) as file:
             if os.fstat(file.fileno()).st_size > MAX_BYTES:
-                return judged, 0, f"{path} is larger than {MAX_BYTES >> 20} MiB, so it is not a ledger"
+                return LedgerContent([], 0, f"{path} is larger than {MAX_BYTES >> 20} MiB, so it is not a ledger")
             for line in file:
                 values = _parse(line)
                 if values is None:
                     damaged += bool(line.strip())
-                elif values["test_set"] == test_set:
-                    judged.append(frozenset(values["policies"]))
+                else:
+                    entries.append(_entry(values))
     except FileNotFoundError:
         pass
     except OSError as error:
-        return judged, damaged, f"{path} cannot be read ({error.strerror or error})"
-    return judged, damaged, None
+        return LedgerContent(entries, damaged, f"{path} cannot be read ({error.strerror or error})")
+    return LedgerContent(entries, damaged)
+
+
+def _entry(values: Mapping[str, Any]) -> RecordedVerdict:
+    seed = values.get("gate_seed")
+    return RecordedVerdict(
+        str(values.get("suite", "")),
+        values["test_set"],
+        seed if isinstance(seed, int) else 0,
+        tuple(values["policies"]),
+        str(values.get("decision", "")),
+        str(values.get("date", "")),
+    )
 
 
 def _parse(line: bytes) -> dict[str, Any] | None:

@@ -38,6 +38,8 @@ class CriterionVerdict:
         reference: the policy that the estimate is a paired difference to, or whose value the threshold is.
         factor: of the reference's value; None if it is compared as it is.
         history: by evidence, how it grew while the policy of `run` played.
+        worst: the episodes of `run` that were worst by the metric, the worst first: the seed, or the index in a finite
+            set, and the value.
     """
 
     suite: str
@@ -61,6 +63,7 @@ class CriterionVerdict:
     reference: str | None = None
     history: EvidenceHistory | None = None
     factor: float | None = None
+    worst: tuple[tuple[int, float], ...] = ()
 
     @property
     def lead(self) -> float:
@@ -145,7 +148,9 @@ class SuiteVerdict:
 def _criterion(values: Mapping[str, Any]) -> CriterionVerdict:
     interval, history = values.get("interval"), values.get("history")
     points = EvidenceHistory(**{name: tuple(series) for name, series in history.items()}) if history else None
-    return CriterionVerdict(**{**values, "interval": tuple(interval) if interval else None, "history": points})
+    worst = tuple((seed, value) for seed, value in values.get("worst", ()))
+    fields = {**values, "interval": tuple(interval) if interval else None, "history": points, "worst": worst}
+    return CriterionVerdict(**fields)
 
 
 def item_verdict(suite: str, item: str) -> CriterionVerdict:

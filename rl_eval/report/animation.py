@@ -6,6 +6,7 @@ import base64
 import io
 import math
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -81,7 +82,7 @@ def _film(behaviour: Behaviour, env: Any, label: str, index: int) -> Film | None
     obs, infos = vector.reset(seed=[seed])
     batch = np.zeros((behaviour.copies, *obs.shape[1:]), obs.dtype)
     mask = np.ones((behaviour.copies, infos["action_mask"].shape[1]), bool) if "action_mask" in infos else None
-    limited, frames, returned, done, step = LimitedPolicy(behaviour.policy, MAX_STEPS), [_frame(env)], 0.0, False, 0
+    limited, frames, returned, done, step = LimitedPolicy(behaviour.policy, MAX_STEPS), [frame_of(env)], 0.0, False, 0
     while not done:
         batch[index] = obs[0]
         if mask is not None:
@@ -91,7 +92,7 @@ def _film(behaviour: Behaviour, env: Any, label: str, index: int) -> Film | None
         obs, rewards, terminated, truncated, infos = vector.step(actions)
         returned, done, step = returned + float(rewards[0]), bool(terminated[0] or truncated[0]), step + 1
         if done or step % every == 0:
-            frames.append(_frame(env))
+            frames.append(frame_of(env))
     if any(frame is None for frame in frames):
         return None
     bar = getattr(behaviour.config, "success_return", None)
@@ -108,7 +109,12 @@ def _film(behaviour: Behaviour, env: Any, label: str, index: int) -> Film | None
     return Film(label, description, source, COLUMNS, rows, ratio, min(max(step / rate, 2.0), 20.0))
 
 
-def _frame(env: Any) -> Any:
+def film_file(run: Path, part: str, seed: int) -> Path:
+    """Where `rl-eval replay` puts the film of an episode."""
+    return run / "replays" / f"{part}_{seed}.webp"
+
+
+def frame_of(env: Any) -> Any:
     """The environment's image, scaled down; None if it is not an RGB image of a usable size."""
     from PIL import Image
 

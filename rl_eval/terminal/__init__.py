@@ -18,6 +18,7 @@ from rl_eval.terminal._criteria_table import criteria_table
 from rl_eval.terminal._findings import print_findings
 from rl_eval.terminal._progress import ProgressLine, QuietProgress
 from rl_eval.terminal._run_list import print_runs, verdict_text
+from rl_eval.terminal._steps import print_steps, value_text
 from rl_eval.terminal._sweep import sweep_table
 from rl_eval.terminal._verdict import print_commands, print_suite, print_verdict
 from rl_eval.terminal._wrapping import wrap_words
@@ -37,9 +38,11 @@ __all__ = [
     "print_labelled",
     "print_line",
     "print_runs",
+    "print_steps",
     "print_suite",
     "print_verdict",
     "sweep_table",
+    "value_text",
     "verdict_text",
     "wrap_words",
 ]

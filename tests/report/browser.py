@@ -8,16 +8,55 @@ import os
 import select
 import shutil
 import subprocess
+import time
 from pathlib import Path
 
 BINARY = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome", "chrome"))), None)
 SECONDS = 60
+# What WCAG 2.2 calls contrast, of every element that has text of its own, against what is painted behind it.
+CONTRAST = """(() => {
+  const channels = text => text.match(/[\\d.]+/g).map(Number);
+  const linear = v => v <= .04045 ? v / 12.92 : ((v + .055) / 1.055) ** 2.4;
+  const parts = [.2126, .7152, .0722];
+  const light = ink => parts.map((part, i) => part * linear(ink[i] / 255)).reduce((sum, value) => sum + value);
+  const behind = node => {
+    for (let at = node; at; at = at.parentElement) {
+      const colour = channels(getComputedStyle(at).backgroundColor);
+      if (colour.length < 4 || colour[3] > 0) return colour;
+    }
+    return matchMedia("(prefers-color-scheme: dark)").matches ? [0, 0, 0] : [255, 255, 255];
+  };
+  const bad = [];
+  let checked = 0;
+  for (const node of document.body.querySelectorAll("*")) {
+    const own = [...node.childNodes].some(node => node.nodeType === 3 && node.data.trim());
+    if (!own || !node.getClientRects().length) continue;
+    checked += 1;
+    const style = getComputedStyle(node);
+    const ink = channels(node.closest("svg") ? style.fill : style.color), paper = behind(node);
+    const [high, low] = [light(ink), light(paper)].sort((a, b) => b - a);
+    const ratio = (high + .05) / (low + .05);
+    if (ratio < 4.5) bad.push([node.tagName, node.textContent.slice(0, 40), ratio]);
+  }
+  return {checked, bad};
+})()"""
+# Elements that stick out of the window without a box of their own to scroll in, and text that its box cuts.
+CUT = """[...document.body.querySelectorAll("*")].filter(node => {
+  const box = node.getBoundingClientRect();
+  if (!box.width || node.closest(".scroll, .screen, .aside, .skip, .cards thead, details:not([open])")) return false;
+  return box.right > innerWidth + 1 || box.left < -1;
+}).map(node => [node.tagName, node.className.baseVal ?? node.className, node.textContent.slice(0, 40)])"""
 
 
 class Browser:
-    """One page of one browser; `messages` is all that its console said."""
+    """One page of one browser; `messages` is all that its console said, and what it asked for elsewhere.
 
-    def __init__(self, profile):
+    Args:
+        origin: of the server that pages may load from.
+    """
+
+    def __init__(self, profile, origin="file:"):
+        self.origin = origin
         to_read, self._write = os.pipe()
         self._read, to_write = os.pipe()
         descriptors = [fcntl.fcntl(fd, fcntl.F_DUPFD, 20) for fd in (to_read, to_write)]
@@ -71,18 +110,18 @@ class Browser:
             self.messages.append(message["params"])
         if message.get("method") == "Network.requestWillBeSent":
             url = message["params"]["request"]["url"]
-            if not url.startswith(("file:", "data:")):
+            if not url.startswith(("file:", "data:", self.origin)):
                 self.messages.append(f"asked for {url}")
         return message
 
-    def open(self, file, *, width, height=900, scheme="light", motion="no-preference"):
-        """Load a file at a width, in a colour scheme."""
+    def open(self, page, *, width, height=900, scheme="light", motion="no-preference"):
+        """Load a file, or an address of `origin`, at a width, in a colour scheme."""
         self.send("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=False)
         features = [{"name": "prefers-color-scheme", "value": scheme}]
         features += [{"name": "prefers-reduced-motion", "value": motion}]
         self.send("Emulation.setEmulatedMedia", features=features)
         self._events.clear()
-        self.send("Page.navigate", url=Path(file).resolve().as_uri())
+        self.send("Page.navigate", url=page if str(page).startswith("http:") else Path(page).resolve().as_uri())
         while "Page.loadEventFired" not in self._events:
             self._next()
 
@@ -96,8 +135,18 @@ class Browser:
         """One key, down and up."""
         for kind in ("keyDown", "keyUp"):
             text = {"text": " "} if key == " " and kind == "keyDown" else {}
-            number = {"Tab": 9, " ": 32}[key]
+            number = {"Tab": 9, " ": 32, "Enter": 13}[key]
+            text = {"text": "\r"} if key == "Enter" and kind == "keyDown" else text
             self.send("Input.dispatchKeyEvent", type=kind, key=key, code=code, windowsVirtualKeyCode=number, **text)
+
+    def wait_for(self, expression):
+        """Wait until a JavaScript expression is true."""
+        for _ in range(600):
+            with contextlib.suppress(AssertionError):  # the page is being left
+                if self.evaluate(expression):
+                    return
+            time.sleep(0.05)
+        raise AssertionError(f"never true: {expression}")
 
     def picture(self, file):
         """The whole page as PNG."""

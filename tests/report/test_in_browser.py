@@ -5,44 +5,10 @@ import pytest
 from rl_eval.report import write_report
 from rl_eval.run import write_json
 from tests.gates.fake_runs import BALANCE, write_run
-from tests.report.browser import BINARY, Browser
+from tests.report.browser import BINARY, CONTRAST, CUT, Browser
 from tests.report.judged_runs import failing, judged_run, passing
 
 pytestmark = pytest.mark.skipif(BINARY is None, reason="no Chromium on the path: pages are looked at in one")
-
-# What WCAG 2.2 calls contrast, of every element that has text of its own, against what is painted behind it.
-CONTRAST = """(() => {
-  const channels = text => text.match(/[\\d.]+/g).map(Number);
-  const linear = v => v <= .04045 ? v / 12.92 : ((v + .055) / 1.055) ** 2.4;
-  const parts = [.2126, .7152, .0722];
-  const light = ink => parts.map((part, i) => part * linear(ink[i] / 255)).reduce((sum, value) => sum + value);
-  const behind = node => {
-    for (let at = node; at; at = at.parentElement) {
-      const colour = channels(getComputedStyle(at).backgroundColor);
-      if (colour.length < 4 || colour[3] > 0) return colour;
-    }
-    return matchMedia("(prefers-color-scheme: dark)").matches ? [0, 0, 0] : [255, 255, 255];
-  };
-  const bad = [];
-  let checked = 0;
-  for (const node of document.body.querySelectorAll("*")) {
-    const own = [...node.childNodes].some(node => node.nodeType === 3 && node.data.trim());
-    if (!own || !node.getClientRects().length) continue;
-    checked += 1;
-    const style = getComputedStyle(node);
-    const ink = channels(node.closest("svg") ? style.fill : style.color), paper = behind(node);
-    const [high, low] = [light(ink), light(paper)].sort((a, b) => b - a);
-    const ratio = (high + .05) / (low + .05);
-    if (ratio < 4.5) bad.push([node.tagName, node.textContent.slice(0, 40), ratio]);
-  }
-  return {checked, bad};
-})()"""
-# Elements that stick out of the window without a box of their own to scroll in, and text that its box cuts.
-CUT = """[...document.body.querySelectorAll("*")].filter(node => {
-  const box = node.getBoundingClientRect();
-  if (!box.width || node.closest(".scroll, .screen, .aside, .skip, .cards thead, details:not([open])")) return false;
-  return box.right > innerWidth + 1 || box.left < -1;
-}).map(node => [node.tagName, node.className.baseVal ?? node.className, node.textContent.slice(0, 40)])"""
 
 SIZES = "Promise.all([...document.images].map(node => node.decode().then(() => node.naturalWidth)))"
 

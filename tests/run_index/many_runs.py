@@ -43,7 +43,7 @@ def write_one(
         "validation_score": score, **info,
     }  # fmt: skip
     (directory / "run.json").write_text(json.dumps(values))
-    (directory / "config.yaml").write_text(CONFIG.format(seed=number % 10, agent=agent))
+    (directory / "config.yaml").write_text(CONFIG.format(seed=number % 10, agent=json.dumps(agent)))
     (directory / "metrics.csv").write_text("env_steps,episode_return_mean\n1000,20.0\n2000,200.0\n")
     if decision is not None:
         judged = [verdict(decision, score)] if suites is None else suites

@@ -1,0 +1,10 @@
+"""A local page over all runs: a table, curves while training, comparisons, the history of suites, and the ledger.
+
+It reads the outputs and writes nothing but the index of runs. Everything in a run directory may come from anyone, so
+every value is escaped, runs are named by a hash of their path, and the content security policy allows no script but
+the page's own file.
+"""
+
+from rl_eval.view.serve import serve
+
+__all__ = ["serve"]
