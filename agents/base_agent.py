@@ -16,8 +16,10 @@ from agents.checkpoint_arrays import pack_moments, take_over_moments, unpack_mom
 from agents.collect import flat, resets_on_next_step
 from agents.config import DQNConfig, OnPolicyConfig
 from agents.elastic_weights import hold
+from agents.encoding import Encoding, fit, network_inputs
 from agents.episode_log import EpisodeLog
 from agents.flat_parameters import FlatParameters
+from agents.observation_sample import random_observations
 from agents.ranks import Ranks
 
 REMEDY = "lower lr, or set agent.normalize_reward=true"
@@ -60,6 +62,8 @@ class BaseAgent:
         self.observation_space: gym.Space = envs.single_observation_space
         self.action_space: gym.Space = envs.single_action_space
         self.obs_size = int(gym.spaces.flatdim(self.observation_space))
+        # What numbers of an observation become beside themselves; None: nothing.
+        self.encoding = fit(random_observations(envs, ranks), config.input_bins) if config.input_bins else None
         self.obs = np.zeros((envs.num_envs, self.obs_size), np.float32)
         self.mask: np.ndarray | None = None  # [N, A] actions that are legal in `obs`; None: all
         self.obs_moments = normalize.Moments.empty((self.obs_size,)) if config.normalize_obs else None
@@ -89,9 +93,29 @@ class BaseAgent:
 
     def inputs(self, obs: np.ndarray) -> np.ndarray:
         """Observations `[…, D]` as the network takes them."""
-        if self.obs_moments is None:
-            return obs
-        return normalize.normalize(obs, self.obs_moments, self.config.clip_obs)
+        return network_inputs(obs, self.obs_moments, self.config.clip_obs, self.encoding)
+
+    @property
+    def input_size(self) -> int:
+        """How many numbers the network takes."""
+        return self.obs_size + (0 if self.encoding is None else self.encoding.size)
+
+    def make_networks(self, rng: np.random.Generator) -> None:
+        """The subclass's networks of `input_size` inputs, with first weights from a generator, and their optimiser."""
+        raise TypeError("BaseAgent is the part that all agents share; build one of them")
+
+    def take_over_encoding(self, arrays: Mapping[str, np.ndarray]) -> None:
+        """That of another agent's arrays, and networks of as many inputs where it has another size.
+
+        Raises:
+            ValueError: the other agent has none and this one does, or the reverse, or it is damaged.
+        """
+        encoding = Encoding.from_arrays(arrays)
+        if (encoding is None) != (self.encoding is None):
+            raise ValueError("agent.input_bins is set for one of the two agents alone")
+        size, self.encoding = self.input_size, encoding
+        if self.input_size != size:
+            self.make_networks(np.random.default_rng(0))  # their weights are taken over, too
 
     def gradients_of_margin(
         self, scores: Callable[[torch.Tensor], torch.Tensor], obs: np.ndarray, masks: np.ndarray | None
@@ -122,12 +146,12 @@ class BaseAgent:
         best = legal.topk(2, dim=1)
         lead = torch.where(torch.isfinite(best.values[:, 1]), best.values[:, 0] - best.values[:, 1], 0.0)
         (gradient,) = torch.autograd.grad(lead.sum(), inputs)
-        result = gradient.cpu().numpy()
-        if self.obs_moments is None:
-            return result
-        deviation = np.sqrt(self.obs_moments.variance + 1e-8)
-        inside = np.abs(inputs.detach().cpu().numpy()) < self.config.clip_obs
-        return (result * inside / deviation).astype(np.float32)
+        result, of_bins = np.split(gradient.cpu().numpy(), [self.obs_size], axis=1)
+        if self.obs_moments is not None:
+            deviation = np.sqrt(self.obs_moments.variance + 1e-8)
+            inside = np.abs(inputs.detach().cpu().numpy()[:, : self.obs_size]) < self.config.clip_obs
+            result = (result * inside / deviation).astype(np.float32)
+        return result if self.encoding is None else result + self.encoding.pull_back(of_bins, obs)
 
     @property
     def stepped(self) -> Any:
@@ -191,6 +215,8 @@ class BaseAgent:
 
     def initialize_statistics(self, arrays: Mapping[str, np.ndarray], meta: Mapping[str, Any]) -> None:
         """Take over the statistics of observations and rewards of a policy checkpoint, before the first step.
+
+        The encoding is taken over before, by `take_over_encoding`, since the networks depend on it.
 
         Raises:
             ValueError: they are not statistics of what this agent normalises.

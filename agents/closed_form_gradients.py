@@ -1,8 +1,8 @@
 """Gradients of the PPO and A2C losses written out, on numpy arrays that the network shares.
 
 Automatic differentiation of a small network spends its time between operations, not in them: with 64 rows this form
-takes about a seventh of the time. It serves separate actor and critic without normalisation or dropout, tanh or ReLU,
-on the CPU; everything else goes through autograd. A test checks that both give the same gradients.
+takes about a seventh of the time. It serves perceptrons without normalisation or dropout, tanh or ReLU, on the CPU;
+everything else goes through autograd. A test checks that both give the same gradients.
 """
 
 from __future__ import annotations
@@ -29,10 +29,18 @@ class ClosedForm:
 
     Args:
         log_std: and its gradient, `[A]`; None: the actions are Discrete.
+        shared: whether actor and critic have the same hidden layers.
     """
 
-    def __init__(self, actor: Perceptron, critic: Perceptron, log_std: tuple[np.ndarray, np.ndarray] | None = None):
-        self.actor, self.critic = actor, critic
+    def __init__(
+        self,
+        actor: Perceptron,
+        critic: Perceptron,
+        log_std: tuple[np.ndarray, np.ndarray] | None = None,
+        *,
+        shared: bool = False,
+    ):
+        self.actor, self.critic, self._shared = actor, critic, shared
         self._log_std: np.ndarray | None = None
         if log_std is not None:
             self._log_std, self._log_std_gradient = log_std
@@ -43,14 +51,15 @@ class ClosedForm:
         actor = as_perceptron(network.actor_body, network.actor_head, config.activation)
         critic = as_perceptron(network.critic_body, network.critic_head, config.activation)
         if network.discrete:
-            return cls(actor, critic)
+            return cls(actor, critic, shared=config.shared)
         assert network.log_std.grad is not None
-        return cls(actor, critic, (network.log_std.detach().numpy(), network.log_std.grad.numpy()))
+        log_std = network.log_std.detach().numpy(), network.log_std.grad.numpy()
+        return cls(actor, critic, log_std, shared=config.shared)
 
     @staticmethod
     def serves(config: NetworkConfig, device: torch.device) -> bool:
         """Whether this form covers the network."""
-        return is_plain(config) and config.dropout == 0.0 and not config.shared and device.type == "cpu"
+        return is_plain(config) and config.dropout == 0.0 and device.type == "cpu"
 
     def ppo_epoch(
         self,
@@ -69,13 +78,18 @@ class ClosedForm:
             apply_gradient: called once the gradient of a minibatch is written.
         """
         advantages = experience.advantages
-        columns = []
+        columns: list[tuple[np.ndarray, ...]] = []
         edges = itertools.pairwise([*starts.tolist(), len(advantages)])
         for (start, stop), count in zip(edges, counts, strict=True):
-            columns.append(self.ppo_gradient(experience.rows(slice(start, stop)), config, count))
+            minibatch = experience.rows(slice(start, stop))
+            if minibatch.rewards_of_actions is None:
+                columns.append(self.ppo_gradient(minibatch, config, count))
+            else:
+                columns.append(self.all_actions_gradient(minibatch, config, count))
             apply_gradient()
-        log_ratio, squared, entropy = (np.concatenate(column) for column in zip(*columns, strict=True))
-        return ppo_losses(log_ratio, squared, entropy, advantages, config)
+        log_ratio, squared, entropy, *expected = (np.concatenate(column) for column in zip(*columns, strict=True))
+        losses = ppo_losses(log_ratio, squared, entropy, advantages, config)
+        return [-float(expected[0].mean()), *losses[1:]] if expected else losses
 
     def ppo_gradient(
         self, minibatch: Experience, config: PPOConfig, rows: int
@@ -104,9 +118,34 @@ class ClosedForm:
         unclipped = surrogate <= ratio
         surrogate *= np.float32(-1.0 / rows)
         surrogate *= unclipped
-        self.actor.backward(self._parameter_gradient(cache, surrogate, config.ent_coef / rows))
-        squared = self._critic(minibatch, config.clip_range_vf, config.vf_coef / rows)
+        upstream = self._parameter_gradient(cache, surrogate, config.ent_coef / rows)
+        squared = self._backward(minibatch, upstream, config.clip_range_vf, config.vf_coef / rows)
         return log_ratio, squared, entropy
+
+    def all_actions_gradient(
+        self, minibatch: Experience, config: PPOConfig, rows: int
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+        """Write the gradient of PPO's loss with the expected reward in the place of the surrogate; Discrete actions.
+
+        L = −mean Σₐ π(a) r(a) + vf_coef · mean (V − R)² − ent_coef · mean H. Its first term's derivative by the logits
+        is −π (r − Σₐ π(a) r(a)) / B, the policy gradient without the variance of drawn actions (Sutton et al.,
+        *Comparing policy-gradient algorithms*, 2001; Ciosek and Whiteson, *Expected policy gradients*, AAAI 2018). It
+        needs no ratio, since it is of the present policy, whichever one collected.
+
+        Returns the parts of its loss, each `[B]`: those of `ppo_gradient`, and the expected reward.
+        """
+        assert minibatch.rewards_of_actions is not None
+        parameters = masked(self.actor.forward(minibatch.obs), minibatch.masks)
+        log_probs, entropy, cache = self._distribution(parameters, minibatch.actions)
+        p, rewards = cache[0], minibatch.rewards_of_actions.swapaxes(-1, -2)
+        upstream = rewards * p
+        expected = np.add.reduce(upstream, axis=-2)
+        upstream -= p * expected[..., None, :]
+        upstream *= np.float32(-1.0 / rows)
+        upstream += self._entropy_gradient(cache, config.ent_coef / rows)
+        upstream = upstream.swapaxes(-1, -2)
+        squared = self._backward(minibatch, upstream, config.clip_range_vf, config.vf_coef / rows)
+        return log_probs - minibatch.log_probs, squared, entropy, expected
 
     def a2c_gradient(
         self, experience: Experience, vf_coef: float, ent_coef: float, rows: int
@@ -119,18 +158,32 @@ class ClosedForm:
         advantages = experience.advantages
         parameters = masked(self.actor.forward(experience.obs), experience.masks)
         log_probs, entropy, cache = self._distribution(parameters, experience.actions)
-        self.actor.backward(self._parameter_gradient(cache, advantages * (-1.0 / rows), ent_coef / rows))
-        squared = self._critic(experience, None, vf_coef / rows)
+        upstream = self._parameter_gradient(cache, advantages * (-1.0 / rows), ent_coef / rows)
+        squared = self._backward(experience, upstream, None, vf_coef / rows)
         return advantages * log_probs, squared, entropy
 
     def log_probs(self, parameters: np.ndarray, actions: np.ndarray) -> np.ndarray:
         """Log-probabilities `[B]` of actions under distributions with these parameters `[B, A]`."""
         return self._distribution(parameters, actions)[0]
 
-    def _critic(self, experience: Experience, clip: float | None, weight: float) -> np.ndarray:
-        """Write the gradient of weight · Σ (V − R)²; returns the squared errors `[B]`."""
+    def _backward(
+        self, experience: Experience, of_parameters: np.ndarray, clip: float | None, weight: float
+    ) -> np.ndarray:
+        """Write the gradient of the actor's loss and of weight · Σ (V − R)², after a forward pass of the actor.
+
+        Args:
+            of_parameters: `[B, A]` the derivative of the actor's loss by its outputs.
+            clip: of changes of the value; None: they are not clipped.
+
+        Returns:
+            The squared errors `[B]`.
+        """
         returns, old_values = experience.returns, experience.values
-        values = self.critic.forward(experience.obs)[..., 0]
+        if self._shared:
+            values = self.critic.outputs(self.actor.latest_features)[..., 0]
+        else:
+            self.actor.backward(of_parameters)
+            values = self.critic.forward(experience.obs)[..., 0]
         error = values - returns
         squared, slope = error * error, error
         if clip is not None:
@@ -140,8 +193,11 @@ class ClosedForm:
             larger = clipped_error * clipped_error > squared
             slope = np.where(larger, np.where(inside, clipped_error, 0.0), error)
             squared = np.maximum(squared, clipped_error * clipped_error)
-        upstream = slope * np.float32(2.0 * weight)
-        self.critic.backward(upstream[..., None])
+        of_values = (slope * np.float32(2.0 * weight))[..., None]
+        if self._shared:
+            self.actor.backward(of_parameters, (self.critic, of_values))
+        else:
+            self.critic.backward(of_values)
         return squared
 
     def _distribution(self, parameters: np.ndarray, actions: np.ndarray) -> tuple[np.ndarray, np.ndarray, tuple]:
@@ -175,18 +231,24 @@ class ClosedForm:
         mean, z² − 1 by log σ; and ∂H/∂ log σ = 1.
         """
         if self._log_std is None:
-            p, log_p, entropy, action_index = cache
+            p, action_index = cache[0], cache[3]
             upstream = p * -weight[..., None, :]
             upstream.ravel()[action_index] += weight
             if ent_weight:
-                log_p += entropy[..., None, :]
-                log_p *= p
-                log_p *= np.float32(ent_weight)
-                upstream += log_p
+                upstream += self._entropy_gradient(cache, ent_weight)
             return upstream.swapaxes(-1, -2)
         z, inverse = cache
         self._log_std_gradient[...] = (weight[:, None] * (z * z - 1.0)).sum(axis=0) - ent_weight * len(z)
         return (weight[:, None] * z * inverse).astype(np.float32, copy=False)
+
+    @staticmethod
+    def _entropy_gradient(cache: tuple, ent_weight: float) -> np.ndarray:
+        """`[A, B]` the derivative of −ent_weight · Σ H by the logits, in the memory of the cache."""
+        p, log_p, entropy, _ = cache
+        log_p += entropy[..., None, :]
+        log_p *= p
+        log_p *= np.float32(ent_weight)
+        return log_p
 
 
 def ppo_losses(

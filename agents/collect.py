@@ -138,6 +138,7 @@ class Rollout:
     reward_terms: dict[str, float]  # mean over the transitions
     masks: np.ndarray | None = None  # [T, N, A] bool, which actions were legal; None: all
     next_mask: np.ndarray | None = None  # [N, A] after the last step
+    rewards_of_actions: np.ndarray | None = None  # [T, N, A] what each action would have earned; None: not asked for
     # [T, N] log-probabilities with which another policy chose the actions; None: the policy that learns did.
     log_propensities: np.ndarray | None = None
 
@@ -164,6 +165,7 @@ def collect(
     log: EpisodeLog | None,
     resetting: np.ndarray | None = None,
     mask: np.ndarray | None = None,
+    rewards_of_actions: Callable[[], np.ndarray] | None = None,
 ) -> Rollout:
     """Step N copies T times with `act`.
 
@@ -172,6 +174,7 @@ def collect(
         noise: `[T, N, A]` what `act` draws with, one slice a step.
         log, resetting: as in `step_copies`.
         mask: bool `[N, A]`, the actions that are legal in `obs`. None: the environments give no masks.
+        rewards_of_actions: gives `[N, A]`, what each action would have earned in the latest step. None: not asked for.
 
     Raises:
         FloatingPointError: an observation or a reward is not finite.
@@ -183,7 +186,7 @@ def collect(
     action_shape = () if discrete else (action_size,)
     rollout = Rollout(
         obs=np.empty((steps, n_envs, size), np.float32),
-        inputs=np.empty((steps, n_envs, size), np.float32),
+        inputs=np.empty((steps, n_envs, 0), np.float32),  # the first step says how many there are
         parameters=np.empty((steps, n_envs, action_size), np.float32),
         actions=np.empty((steps, n_envs, *action_shape), np.int64 if discrete else np.float32),
         rewards=np.empty((steps, n_envs), np.float32),
@@ -194,18 +197,24 @@ def collect(
         valid=None if resetting is None else np.empty((steps, n_envs), bool),
         reward_terms={},
         masks=None if mask is None else np.empty((steps, n_envs, action_size), bool),
+        rewards_of_actions=None if rewards_of_actions is None else np.empty((steps, n_envs, action_size), np.float32),
     )
     final_obs: list[np.ndarray] = []
     for t in range(steps):
         rollout.obs[t] = obs
         if rollout.masks is not None:
             rollout.masks[t] = mask
-        rollout.inputs[t], rollout.parameters[t], rollout.actions[t], env_actions = act(obs, noise[t], mask)
+        inputs, rollout.parameters[t], rollout.actions[t], env_actions = act(obs, noise[t], mask)
+        if not t:
+            rollout.inputs = np.empty((steps, *inputs.shape), np.float32)
+        rollout.inputs[t] = inputs
         step = step_copies(envs, env_actions, log, resetting, mask)
         obs, mask = step.obs, step.mask
         rollout.rewards[t], rollout.terminated[t], rollout.truncated[t] = step.rewards, step.terminated, step.truncated
         if rollout.valid is not None:
             rollout.valid[t] = step.valid
+        if rewards_of_actions is not None:
+            rollout.rewards_of_actions[t] = rewards_of_actions()  # type: ignore[index]
         if step.final_obs is not None:
             final_obs.append(step.final_obs[step.truncated])
         add_reward_terms(rollout.reward_terms, step)
@@ -216,6 +225,8 @@ def collect(
         rollout.final_obs = np.concatenate(final_obs)
     rollout.reward_terms = {name: total / max(rollout.size, 1) for name, total in rollout.reward_terms.items()}
     check_finite({"rewards": rollout.rewards, "obs": rollout.obs})
+    if rollout.rewards_of_actions is not None:
+        check_finite({"rewards_of_actions": rollout.rewards_of_actions})
     return rollout
 
 

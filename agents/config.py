@@ -108,12 +108,19 @@ class OnPolicyConfig:
     normalize_advantage: bool = True
     clip_obs: Positive = 10.0  # bounds of normalised observations
     clip_reward: Positive = 10.0  # bounds of normalised rewards
+    input_bins: Annotated[int, Ge(0), Le(256)] = 0  # of each number of an observation, beside it; see `agents.encoding`
     reward_prior_count: NonNegative = 0.0  # Stable-Baselines3 uses 1e-4
     log_std_init: float = 0.0  # continuous actions: log of the first standard deviation
     network: NetworkConfig = field(default_factory=NetworkConfig)
 
     # What decides the meaning of trained weights: a run that starts from them has the same.
-    weight_keys: ClassVar[tuple[str, ...]] = ("network", "normalize_obs", "clip_obs", "normalize_return")
+    weight_keys: ClassVar[tuple[str, ...]] = (
+        "network",
+        "normalize_obs",
+        "clip_obs",
+        "normalize_return",
+        "input_bins",
+    )
     trains_together: ClassVar[bool] = True  # agents that differ in their seeds; see `agents.seeds`
 
     def check(self, observations: Any, actions: Any, longest_episode: int | None) -> None:
@@ -159,12 +166,19 @@ class PPOConfig(OnPolicyConfig):
     clip_range: Positive = 0.2
     clip_range_vf: Positive | None = None  # None: the value loss is not clipped
     target_kl: Positive | None = None  # stop the epochs of an iteration above this approximate KL
+    optimizer_epsilon: Positive = 1e-5
+    all_actions: bool = False  # learn from what every action would have earned, where the environment tells it
 
     def __post_init__(self) -> None:
         if self.batch_size > self.n_envs * self.n_steps:
             raise ValueError(
                 f"batch_size={self.batch_size} is larger than the {self.n_envs * self.n_steps} steps an iteration "
                 f"collects (n_envs={self.n_envs} x n_steps={self.n_steps})"
+            )
+        if self.all_actions and self.gamma:
+            raise ValueError(
+                f"all_actions=true learns what an action earns at once, and not what follows from it as "
+                f"gamma={self.gamma} asks: set gamma to 0"
             )
 
 
@@ -283,11 +297,12 @@ class DQNConfig:
     normalize_obs: bool = False  # running mean and variance, frozen for evaluation
     normalize_reward: bool = False  # divide by the deviation of the discounted return
     clip_obs: Positive = 10.0  # bounds of normalised observations
+    input_bins: Annotated[int, Ge(0), Le(256)] = 0  # of each number of an observation, beside it; see `agents.encoding`
     network: QNetworkConfig = field(default_factory=QNetworkConfig)
     replay: ReplayConfig = field(default_factory=ReplayConfig)
     agents: AgentsConfig = field(default_factory=AgentsConfig)
 
-    weight_keys: ClassVar[tuple[str, ...]] = ("network", "dueling", "normalize_obs", "clip_obs")
+    weight_keys: ClassVar[tuple[str, ...]] = ("network", "dueling", "normalize_obs", "clip_obs", "input_bins")
 
     def __post_init__(self) -> None:
         # A slot may hold a final observation, and the latest steps cannot be drawn yet.
@@ -296,6 +311,11 @@ class DQNConfig:
             raise ValueError(
                 f"buffer_size={self.buffer_size} is too small for batch_size={self.batch_size}, n_step={self.n_step} "
                 f"and n_envs={self.n_envs}: make it at least {needed}"
+            )
+        if self.input_bins and (self.network.groups or self.network.candidates or self.agents.count > 1):
+            raise ValueError(
+                f"not supported: input_bins={self.input_bins} with network.groups, network.candidates or several "
+                "agents, which read an observation by the places of its numbers: set it to 0"
             )
         if self.epsilon_end > self.epsilon_start:
             raise ValueError(

@@ -87,7 +87,7 @@ class DQN(BaseAgent):
         self.actions = int(self.action_space.n)
         if config.network.body is not None:  # it may draw from torch's own generator
             torch.manual_seed(int(generators["init"].integers(2**31)))
-        self.learner = QLearning(config, self.obs_size, self.actions, generators["init"], self.device)
+        self.make_networks(generators["init"])
         self.buffer = make_replay(config, envs.num_envs * config.agents.count, self.obs_size, folder)
         # With more slots few are drawn twice before the target changes; and stored values need inputs that stay.
         slots = min(CACHE_RATIO * config.batch_size * config.target_every, self.buffer.size)
@@ -96,6 +96,10 @@ class DQN(BaseAgent):
         self.largest_reward = -np.inf
         self.next_measurement = 0  # env steps at which the health metrics are due
         self._rounds = max(ITERATION_STEPS // (config.train_every * envs.num_envs), 1)
+
+    def make_networks(self, rng: np.random.Generator) -> None:
+        """As of `BaseAgent.make_networks`."""
+        self.learner = QLearning(self.config, self.input_size, self.actions, rng, self.device)
 
     @property
     def steps_per_iteration(self) -> int:
@@ -380,7 +384,10 @@ class DQN(BaseAgent):
             epsilon(self.config, self.env_steps, self.total_steps),
             action_masks=self.mask is not None,
         )
-        return q_policy.pack(self.learner.online, self.obs_moments), {**meta, **self.reward_scale_metadata()}
+        return q_policy.pack(self.learner.online, self.obs_moments, self.encoding), {
+            **meta,
+            **self.reward_scale_metadata(),
+        }
 
     def initialize(self, arrays: Mapping[str, np.ndarray], meta: Mapping[str, Any]) -> None:
         """Take over the weights and statistics of another agent's `policy_checkpoint`, before the first step.
@@ -391,6 +398,7 @@ class DQN(BaseAgent):
         Raises:
             ValueError: the weights or the statistics are those of another network.
         """
+        self.take_over_encoding(arrays)
         load_arrays(self.learner.online, without_prefix("network", arrays))
         self.learner.sync(1.0)
         self.initialize_statistics(arrays, meta)
@@ -417,6 +425,7 @@ class DQN(BaseAgent):
 
     def load_state(self, arrays: Mapping[str, np.ndarray], meta: Mapping[str, Any]) -> None:
         """Restore what `state` or `state_without_replay` gave; without replay the buffer stays as it is."""
+        self.take_over_encoding(arrays)
         load_arrays(self.learner.online, without_prefix("network", arrays))
         load_arrays(self.learner.target, without_prefix("target", arrays))
         self.learner.optimizer.load_state(without_prefix("optimizer", arrays))

@@ -17,6 +17,7 @@ class Experience(NamedTuple):
     values: Any  # [B] before the update, in the critic's units
     returns: Any  # [B] in the critic's units
     masks: Any = None  # [B, A] bool, which actions are legal; None: all
+    rewards_of_actions: Any = None  # [B, A] what each action would have earned; None: not known
 
     def rows(self, index: np.ndarray | slice) -> Experience:
         """Some of the rows."""

@@ -14,6 +14,7 @@ from torch import nn
 
 from agents import policy, q_policy
 from agents.checkpoint_arrays import unpack_moments
+from agents.encoding import Encoding
 from agents.networks import ActorCritic
 from agents.normalize import Moments
 from agents.policy import restore_action_space
@@ -106,9 +107,16 @@ def _inputs(arrays: Mapping[str, np.ndarray], meta: Mapping[str, Any]) -> _Graph
     """A graph from observations to what the network takes."""
     graph = _Graph("observations")
     graph.apply("Reshape", graph.constant([-1, int(np.prod(meta["obs_shape"]))], np.int64))
-    obs_moments = unpack_moments("obs", arrays)
+    obs, obs_moments, encoding = graph.current, unpack_moments("obs", arrays), Encoding.from_arrays(arrays)
     if obs_moments is not None:
         _normalize(graph, obs_moments, float(meta["clip_obs"]))
+    if encoding is not None:
+        normalized = graph.current
+        graph.apply("Gather", graph.constant(encoding.columns, np.int64), first=obs, axis=1)
+        graph.apply("Sub", graph.constant(encoding.low))
+        graph.apply("Div", graph.constant(encoding.width))
+        positions = graph.apply("Clip", graph.constant(0.0), graph.constant(1.0))
+        graph.apply("Concat", positions, first=normalized, axis=1)
     return graph
 
 

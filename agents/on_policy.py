@@ -66,21 +66,24 @@ class OnPolicyAgent(BaseAgent):
         self.share: Share | None = None  # this rank's part of it; None: there is one process
         # Dropout and batch norm draw from torch's own generator.
         torch.manual_seed(int(generators["init"].integers(2**31)))
-        self.network = ActorCritic(
-            self.obs_size, self.action_space, config.network, generators["init"], config.log_std_init
-        ).to(self.device)
-        self.network.eval()
+        self.make_networks(generators["init"])
         self.action_size = self.network.actor_head.out_features
         self.return_moments = normalize.Moments.empty() if config.normalize_return else None
+        self.elastic: ElasticWeights | None = None  # what holds the weights near those of earlier learning
+        # Stream -> its discounted return so far, of streams that go on after the latest `learn_from`.
+        self._carried_returns: dict[int, float] = {}
+
+    def make_networks(self, rng: np.random.Generator) -> None:
+        """As of `BaseAgent.make_networks`."""
+        config = self.config
+        self.network = ActorCritic(self.input_size, self.action_space, config.network, rng, config.log_std_init)
+        self.network.to(self.device).eval()
         self.flat = FlatParameters(self.network)
         self.closed_form = (
             ClosedForm.of(self.network, config.network) if ClosedForm.serves(config.network, self.device) else None
         )
-        self.elastic: ElasticWeights | None = None  # what holds the weights near those of earlier learning
         self.optimizer = self.make_optimizer()
-        self.health = HealthMetrics(self.network, self.inputs, total_steps)
-        # Stream -> its discounted return so far, of streams that go on after the latest `learn_from`.
-        self._carried_returns: dict[int, float] = {}
+        self.health = HealthMetrics(self.network, self.inputs, self.total_steps)
 
     def make_optimizer(self) -> Optimizer:
         """The subclass's optimiser."""
@@ -101,6 +104,11 @@ class OnPolicyAgent(BaseAgent):
         self.health.add_gradient(self.flat.parameter.grad)
         self.flat.clip_gradient(self.config.max_grad_norm)
         self.optimizer.step()
+
+    @property
+    def all_actions(self) -> bool:
+        """Whether it learns from what every action of a step would have earned."""
+        return False
 
     @property
     def steps_per_iteration(self) -> int:
@@ -225,7 +233,9 @@ class OnPolicyAgent(BaseAgent):
             return inputs, parameters, actions, policy.to_environment(actions, self.action_space)
 
         log = self.log if self.ranks is None else None
-        rollout = collect(self.envs, self.obs, act, noise[:, self.own_copies], log, self.resetting, self.mask)
+        every_reward = self.envs.rewards_of_actions if self.all_actions else None  # type: ignore[attr-defined]
+        noise = noise[:, self.own_copies]
+        rollout = collect(self.envs, self.obs, act, noise, log, self.resetting, self.mask, every_reward)
         self.obs, self.mask = rollout.next_obs, rollout.next_mask
         size = rollout.size
         if self.ranks is not None:
@@ -295,6 +305,9 @@ class OnPolicyAgent(BaseAgent):
             values=tensor(rollout.transitions(critic.reshape(steps, n_envs)).astype(np.float32)),
             returns=tensor(targets.astype(np.float32)),
             masks=None if rollout.masks is None else tensor(rollout.transitions(rollout.masks)),
+            rewards_of_actions=(
+                None if rollout.rewards_of_actions is None else tensor(rollout.transitions(rollout.rewards_of_actions))
+            ),
         )
         return experience, explained_variance
 
@@ -337,7 +350,7 @@ class OnPolicyAgent(BaseAgent):
 
     def policy_checkpoint(self) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
         """Weights and normalisers, and the metadata that `policy.load` and `initialize` need."""
-        arrays = policy.pack(self.network, self.obs_moments, self.return_moments)
+        arrays = policy.pack(self.network, self.obs_moments, self.return_moments, self.encoding)
         meta = policy.metadata(
             self.observation_space,
             self.action_space,
@@ -355,6 +368,7 @@ class OnPolicyAgent(BaseAgent):
         Raises:
             ValueError: the weights or the statistics are those of another network.
         """
+        self.take_over_encoding(arrays)
         load_arrays(self.network, without_prefix("network", arrays))
         self.return_moments = take_over_moments(self.return_moments, "return", arrays)
         self.initialize_statistics(arrays, meta)
@@ -369,6 +383,7 @@ class OnPolicyAgent(BaseAgent):
 
     def load_state(self, arrays: Mapping[str, np.ndarray], meta: Mapping[str, Any]) -> None:
         """Restore what `state` gave."""
+        self.take_over_encoding(arrays)
         load_arrays(self.network, without_prefix("network", arrays))
         self.return_moments = unpack_moments("return", arrays)
         self.optimizer.load_state(without_prefix("optimizer", arrays))

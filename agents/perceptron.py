@@ -83,32 +83,62 @@ class Perceptron:
 
     def forward(self, x: np.ndarray) -> np.ndarray:
         """Inputs `[B, D]` to outputs `[B, A]`."""
-        *hidden_layers, last = self._layers
-        for layer, hidden in zip(hidden_layers, self._buffers_of(x.shape[-2]).hidden, strict=True):
+        return self.outputs(self.features(x))
+
+    def features(self, x: np.ndarray) -> np.ndarray:
+        """Inputs `[B, D]` to what the last layer takes, `[B, F]`."""
+        for layer, hidden in zip(self._layers[:-1], self._buffers_of(x.shape[-2]).hidden, strict=True):
             layer.inputs = x
             x = self._matmul(x, layer.weight.swapaxes(-1, -2), out=hidden)
             x += layer.bias[..., None, :]
             x = np.tanh(x, out=x) if self._tanh else np.maximum(x, 0.0, out=x)
-        last.inputs = x
-        x = x @ last.weight.swapaxes(-1, -2)
+        return x
+
+    @property
+    def latest_features(self) -> np.ndarray:
+        """Those of the latest forward pass."""
+        return self._layers[-1].inputs
+
+    def outputs(self, features: np.ndarray) -> np.ndarray:
+        """Outputs `[B, A]` of features `[B, F]`."""
+        last = self._layers[-1]
+        last.inputs = features
+        x = features @ last.weight.swapaxes(-1, -2)
         x += last.bias[..., None, :]
         return x
 
-    def backward(self, upstream: np.ndarray) -> None:
-        """Write the gradient of a loss whose derivative by the outputs is `upstream` `[B, A]`; once after a forward."""
+    def backward(self, upstream: np.ndarray, other: tuple[Perceptron, np.ndarray] | None = None) -> None:
+        """Write the gradient of a loss whose derivative by the outputs is `upstream` `[B, A]`; once after a forward.
+
+        Args:
+            other: a perceptron with the same hidden layers and the derivative by its outputs, which adds to the
+                gradient of these layers.
+        """
         buffers = self._buffers_of(upstream.shape[-2])
         for index in range(len(self._layers) - 1, -1, -1):
             layer = self._layers[index]
             self._matmul(upstream.swapaxes(-1, -2), layer.inputs, out=layer.weight_gradient)
             np.matmul(buffers.ones, upstream, out=layer.bias_gradient)
+            of_other = None
+            if other is not None and layer is self._layers[-1]:
+                of_other = other[0].backward_last(other[1])
             if index:
                 upstream = self._matmul(upstream, layer.weight, out=buffers.gradients[index - 1])
+                if of_other is not None:
+                    upstream += of_other
                 hidden = layer.inputs  # the activation's value: tanh' = 1 − tanh², ReLU' = [ReLU > 0]
                 if self._tanh:
                     np.multiply(hidden, hidden, out=hidden)
                     upstream *= np.subtract(_ONE, hidden, out=hidden)
                 else:
                     upstream *= hidden > 0.0
+
+    def backward_last(self, upstream: np.ndarray) -> np.ndarray:
+        """Write the gradient of the last layer alone; returns the derivative by its inputs, `[B, F]`."""
+        last = self._layers[-1]
+        np.matmul(upstream.swapaxes(-1, -2), last.inputs, out=last.weight_gradient)
+        np.matmul(self._buffers_of(upstream.shape[-2]).ones, upstream, out=last.bias_gradient)
+        return upstream @ last.weight
 
     def _buffers_of(self, rows: int) -> _Buffers:
         # The same memory again and again, since new memory is slow to get; a few batch sizes take turns.

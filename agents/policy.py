@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
+from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
 import gymnasium as gym
@@ -13,6 +14,7 @@ from agents import normalize
 from agents.action_masks import masked
 from agents.checkpoint_arrays import pack_moments, unpack_moments, with_prefix, without_prefix
 from agents.config import NetworkConfig
+from agents.encoding import Encoding, network_inputs
 from agents.fixed_batches import FixedBatches
 from agents.perceptron import PlainActorCritic, is_plain
 
@@ -61,14 +63,16 @@ class NetworkPolicy:
     """An actor-critic with the observation statistics of its training, which stay as they are.
 
     How it acts on an observation does not depend on the others in the batch, to the last bit.
+
+    Args:
+        inputs: observations float32 `[N, D]` as the network takes them.
     """
 
     def __init__(
         self,
         network: Network,
         action_space: gym.Space,
-        obs_moments: normalize.Moments | None,
-        clip_obs: float,
+        inputs: Callable[[np.ndarray], np.ndarray],
         return_moments: normalize.Moments | None,
         seed: int,
     ):
@@ -76,14 +80,11 @@ class NetworkPolicy:
         self._parameters_of_actions = FixedBatches(network.parameters_of_actions)
         self._values = FixedBatches(network.values)
         self._space = action_space
-        self._obs_moments, self._clip_obs, self._return_moments = obs_moments, clip_obs, return_moments
+        self._inputs_of, self._return_moments = inputs, return_moments
         self._rng = np.random.default_rng(seed)
 
     def _inputs(self, obs: np.ndarray) -> np.ndarray:
-        obs = np.asarray(obs, np.float32).reshape(len(obs), -1)
-        if self._obs_moments is not None:
-            obs = normalize.normalize(obs, self._obs_moments, self._clip_obs)
-        return obs
+        return self._inputs_of(np.asarray(obs, np.float32).reshape(len(obs), -1))
 
     def _parameters(self, obs: np.ndarray, mask: np.ndarray | None = None) -> np.ndarray:
         """Logits or means, `[N, A]`."""
@@ -140,12 +141,14 @@ def pack(
     network: ActorCritic,
     obs_moments: normalize.Moments | None,
     return_moments: normalize.Moments | None,
+    encoding: Encoding | None = None,
 ) -> dict[str, np.ndarray]:
-    """Weights and normalisers as named arrays."""
+    """Weights, normalisers and encoding as named arrays."""
     from agents.networks import arrays_of
 
     arrays = with_prefix("network", arrays_of(network))
-    return arrays | pack_moments("obs", obs_moments) | pack_moments("return", return_moments)
+    arrays |= pack_moments("obs", obs_moments) | pack_moments("return", return_moments)
+    return arrays if encoding is None else arrays | encoding.arrays()
 
 
 def metadata(
@@ -175,7 +178,7 @@ def load(arrays: Mapping[str, np.ndarray], meta: Mapping[str, Any], seed: int = 
         ValueError: the arrays do not fit the network that the metadata describes.
     """
     space, config = restore_action_space(meta["action_space"]), NetworkConfig(**meta["network"])
-    size = int(np.prod(meta["obs_shape"]))
+    size = input_size(arrays, meta)
     network: Network
     if is_plain(config):
         network = PlainActorCritic(without_prefix("network", arrays), size, space, config)
@@ -186,11 +189,34 @@ def load(arrays: Mapping[str, np.ndarray], meta: Mapping[str, Any], seed: int = 
     return NetworkPolicy(
         network,
         space,
-        unpack_moments("obs", arrays),
-        float(meta["clip_obs"]),
+        inputs_of(arrays, meta),
         unpack_moments("return", arrays),
         seed,
     )
+
+
+def inputs_of(arrays: Mapping[str, np.ndarray], meta: Mapping[str, Any]) -> Callable[[np.ndarray], np.ndarray]:
+    """Observations float32 `[N, D]` as the network of a snapshot takes them.
+
+    Raises:
+        ValueError: its encoding is damaged.
+    """
+    moments, encoding = unpack_moments("obs", arrays), Encoding.from_arrays(arrays)
+    return partial(network_inputs, moments=moments, clip=float(meta["clip_obs"]), encoding=encoding)
+
+
+def input_size(arrays: Mapping[str, np.ndarray], meta: Mapping[str, Any]) -> int:
+    """How many numbers the network of a snapshot takes: those of an observation, and its positions in bins.
+
+    Raises:
+        ValueError: its encoding is damaged, or of larger observations.
+    """
+    size, encoding = int(np.prod(meta["obs_shape"])), Encoding.from_arrays(arrays)
+    if encoding is None:
+        return size
+    if encoding.size and int(encoding.columns.max()) >= size:
+        raise ValueError(f"the encoding has a bin of column {int(encoding.columns.max())}, and there are {size}")
+    return size + encoding.size
 
 
 def restore(arrays: Mapping[str, np.ndarray], meta: Mapping[str, Any]) -> ActorCritic:
@@ -202,6 +228,6 @@ def restore(arrays: Mapping[str, np.ndarray], meta: Mapping[str, Any]) -> ActorC
     from agents.networks import ActorCritic, load_arrays
 
     space, config = restore_action_space(meta["action_space"]), NetworkConfig(**meta["network"])
-    network = ActorCritic(int(np.prod(meta["obs_shape"])), space, config, np.random.default_rng(0))
+    network = ActorCritic(input_size(arrays, meta), space, config, np.random.default_rng(0))
     load_arrays(network, without_prefix("network", arrays))
     return network.eval()

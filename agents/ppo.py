@@ -15,9 +15,11 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import torch
+from gymnasium.vector import VectorEnv
 
 from agents.advantage import normalize_advantages, normalize_minibatches
 from agents.config import PPOConfig
@@ -30,13 +32,32 @@ LOSSES = ("policy_loss", "value_loss", "entropy", "approx_kl", "clip_fraction")
 
 
 class PPO(OnPolicyAgent):
-    """Several epochs of minibatches on each rollout, with the policy ratio clipped."""
+    """Several epochs of minibatches on each rollout, with the policy ratio clipped.
+
+    With `all_actions` the objective is the expected reward of the policy instead of the clipped surrogate.
+
+    Raises:
+        ValueError: `all_actions` is set, and the environment does not tell what every action would have earned.
+    """
 
     config: PPOConfig
 
+    def __init__(self, config: PPOConfig, envs: VectorEnv, **keywords: Any):
+        if config.all_actions and getattr(envs, "rewards_of_actions", None) is None:
+            raise ValueError(
+                "agent.all_actions=true learns from what every action would have earned, which this environment does "
+                "not tell: set it to false"
+            )
+        super().__init__(config, envs, **keywords)
+
+    @property
+    def all_actions(self) -> bool:
+        """As of `OnPolicyAgent.all_actions`."""
+        return self.config.all_actions
+
     def make_optimizer(self) -> Optimizer:
-        """Adam with ε 1e-5."""
-        return Adam(self.flat.parameter, self.config.lr, epsilon=1e-5)
+        """Adam."""
+        return Adam(self.flat.parameter, self.config.lr, epsilon=self.config.optimizer_epsilon)
 
     def update(self, experience: Experience) -> dict[str, float]:
         """Minimise the clipped surrogate, the value loss and −entropy; losses are means over the rows learned from."""
@@ -109,7 +130,10 @@ class PPO(OnPolicyAgent):
         log_ratio = log_probs - minibatch.log_probs
         ratio = log_ratio.exp()
         clipped = ratio.clamp(1 - config.clip_range, 1 + config.clip_range)
-        policy_loss = -torch.minimum(ratio * advantages, clipped * advantages).mean()
+        if minibatch.rewards_of_actions is None:
+            policy_loss = -torch.minimum(ratio * advantages, clipped * advantages).mean()
+        else:
+            policy_loss = -(torch.softmax(parameters, dim=-1) * minibatch.rewards_of_actions).sum(dim=-1).mean()
 
         error = (values - minibatch.returns).square()
         if config.clip_range_vf is not None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
@@ -11,11 +11,12 @@ import numpy as np
 
 from agents import normalize
 from agents.action_masks import masked
-from agents.checkpoint_arrays import pack_moments, unpack_moments, with_prefix, without_prefix
+from agents.checkpoint_arrays import pack_moments, with_prefix, without_prefix
 from agents.config import AgentsConfig, DQNConfig, QNetworkConfig
+from agents.encoding import Encoding
 from agents.fixed_batches import FixedBatches
 from agents.perceptron import ActionValues, PlainQ, is_plain
-from agents.policy import describe_action_space, restore_action_space, to_environment
+from agents.policy import describe_action_space, input_size, inputs_of, restore_action_space, to_environment
 
 if TYPE_CHECKING:
     from agents.q_network import QNetwork
@@ -29,7 +30,8 @@ class QPolicy:
     `probabilities`: values say which action is best, not how often to take it.
 
     Args:
-        reward_deviation: what training divided rewards by; 1 if it did not.
+        inputs: observations float32 `[N, D]` as the network takes them.
+        reward_deviation: what training divided rewards by; 1 where it did not.
         epsilon: the chance of a random action where it does not act greedily.
     """
 
@@ -37,23 +39,22 @@ class QPolicy:
         self,
         values: ActionValues,
         space: gym.spaces.Discrete,
-        obs_moments: normalize.Moments | None,
-        clip_obs: float,
+        inputs: Callable[[np.ndarray], np.ndarray],
         reward_deviation: float,
         epsilon: float,
         seed: int,
     ):
         self._network, self._in_batches, self._space = values, FixedBatches(values.q_values), space
-        self._obs_moments, self._clip_obs = obs_moments, clip_obs
+        self._inputs_of = inputs
         self._reward_deviation, self._epsilon = np.float32(reward_deviation), epsilon
         self._rng = np.random.default_rng(seed)
 
     def q_values(self, obs: np.ndarray) -> np.ndarray:
         """Q `[N, A]`, the expected discounted return after each action, in the units of the training reward."""
-        inputs = np.asarray(obs, np.float32).reshape(len(obs), -1)
-        if self._obs_moments is not None:
-            inputs = normalize.normalize(inputs, self._obs_moments, self._clip_obs)
-        return self._in_batches(inputs) * self._reward_deviation
+        return self._in_batches(self._inputs(obs)) * self._reward_deviation
+
+    def _inputs(self, obs: np.ndarray) -> np.ndarray:
+        return self._inputs_of(np.asarray(obs, np.float32).reshape(len(obs), -1))
 
     @property
     def epsilon(self) -> float:
@@ -68,10 +69,7 @@ class QPolicy:
         Args:
             exact: as in `NetworkPolicy.outputs`.
         """
-        inputs = np.asarray(obs, np.float32).reshape(len(obs), -1)
-        if self._obs_moments is not None:
-            inputs = normalize.normalize(inputs, self._obs_moments, self._clip_obs)
-        q_values = (self._in_batches if exact else self._network.q_values)(inputs)
+        q_values = (self._in_batches if exact else self._network.q_values)(self._inputs(obs))
         q_values = masked(q_values * self._reward_deviation, mask)
         return q_values, q_values.max(axis=1)
 
@@ -96,11 +94,14 @@ class QPolicy:
         return to_environment(actions, self._space)
 
 
-def pack(network: QNetwork | TeamQNetwork, obs_moments: normalize.Moments | None) -> dict[str, np.ndarray]:
-    """Weights and observation statistics as named arrays."""
+def pack(
+    network: QNetwork | TeamQNetwork, obs_moments: normalize.Moments | None, encoding: Encoding | None = None
+) -> dict[str, np.ndarray]:
+    """Weights, observation statistics and encoding as named arrays."""
     from agents.networks import arrays_of
 
-    return with_prefix("network", arrays_of(network)) | pack_moments("obs", obs_moments)
+    arrays = with_prefix("network", arrays_of(network)) | pack_moments("obs", obs_moments)
+    return arrays if encoding is None else arrays | encoding.arrays()
 
 
 def metadata(
@@ -136,7 +137,7 @@ def load(arrays: Mapping[str, np.ndarray], meta: Mapping[str, Any], seed: int = 
         ValueError: the arrays do not fit the network that the metadata describes.
     """
     space, config = _space(meta), QNetworkConfig(**meta["network"])
-    size, actions, dueling = int(np.prod(meta["obs_shape"])), int(space.n), bool(meta["dueling"])
+    size, actions, dueling = input_size(arrays, meta), int(space.n), bool(meta["dueling"])
     values: ActionValues
     if is_plain(config) and "agents" not in meta:
         values = PlainQ.from_arrays(without_prefix("network", arrays), size, actions, config, dueling)
@@ -145,8 +146,7 @@ def load(arrays: Mapping[str, np.ndarray], meta: Mapping[str, Any], seed: int = 
     return QPolicy(
         values,
         space,
-        unpack_moments("obs", arrays),
-        float(meta["clip_obs"]),
+        inputs_of(arrays, meta),
         float(meta["reward_deviation"]),
         float(meta["epsilon"]),
         seed,
@@ -170,7 +170,7 @@ def restore(arrays: Mapping[str, np.ndarray], meta: Mapping[str, Any]) -> QNetwo
     from agents.team_network import q_network
 
     space, config = _space(meta), QNetworkConfig(**meta["network"])
-    size = int(np.prod(meta["obs_shape"]))
+    size = input_size(arrays, meta)
     agents = AgentsConfig(**meta.get("agents", {}))
     network = q_network(size, int(space.n), config, bool(meta["dueling"]), agents, np.random.default_rng(0))
     load_arrays(network, without_prefix("network", arrays))

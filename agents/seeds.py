@@ -37,14 +37,16 @@ def each_matmul(a: np.ndarray, b: np.ndarray, *, out: np.ndarray) -> np.ndarray:
 class Seeds:
     """Agents of one config. They are updated together where their gradients have a closed form for all at once.
 
-    One by one are those that go through autograd, have continuous actions, or may stop an update at `target_kl`.
+    One by one are those that go through autograd, have continuous actions, share a body, learn from the rewards of
+    all actions, or may stop an update at `target_kl`.
     """
 
     def __init__(self, agents: Sequence[OnPolicyAgent]):
         self._stacks: dict[tuple[int, ...], _Stack] = {}  # the latest alone: seeds end at different times
         config = agents[0].config
         together = all(agent.closed_form is not None and agent.network.discrete for agent in agents)
-        self._together = together and getattr(config, "target_kl", None) is None
+        special = config.network.shared or getattr(config, "all_actions", False)
+        self._together = together and not special and getattr(config, "target_kl", None) is None
 
     def iterate(self, agents: Sequence[OnPolicyAgent]) -> list[Outcome]:
         """One iteration of each agent, of those that still train."""

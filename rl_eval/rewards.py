@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from gymnasium.vector import VectorWrapper
 
+from rl_eval.envs.protocols import AllActionsVector
 from rl_eval.envs.returned_values import VectorChecks
 from rl_eval.errors import InputError, failure, nearest
 from rl_eval.target import resolve
@@ -225,6 +226,21 @@ class RewardedVector(VectorWrapper):
         if not np.isfinite(rewards).all():
             self._refuse_missing_facts(infos)
         return obs, rewards, terminated, truncated, infos
+
+    @property
+    def rewards_of_actions(self) -> Callable[[], np.ndarray] | None:
+        """Gives the reward that each action would have earned in the latest step, float32 `[N, A]`.
+
+        None where the environment does not tell what each would have caused; see `envs.protocols.AllActionsVector`.
+        """
+        vector = self.env.unwrapped
+        if not isinstance(vector, AllActionsVector):
+            return None
+
+        def rewards() -> np.ndarray:
+            return np.stack([self.reward(outcome)[0] for outcome in vector.outcomes_of_actions()], axis=1)
+
+        return rewards
 
     def _refuse_missing_facts(self, infos) -> None:
         """Name the term and the fact; a reward of the environment's own that is not finite is no missing fact."""

@@ -7,7 +7,7 @@ from gymnasium.vector import VectorEnv
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rl_eval.domains import cartpole
+from rl_eval.domains import cartpole, threat
 from rl_eval.errors import InputError
 from rl_eval.rewards import Native, RewardedVector, RewardFunction, RewardTerm
 
@@ -184,3 +184,24 @@ def test_a_term_of_a_fact_without_a_value_names_both():
     with pytest.raises(InputError, match="'speed'") as error:
         vector.step(np.zeros(2))
     assert "reward.terms.fast" in str(error.value)
+
+
+def test_every_action_has_the_reward_that_taking_it_earns():
+    small = {"train_flows": 300, "validation_flows": 100, "test_flows": 100}
+    reward = RewardFunction.from_config({"matrix": MATRIX})
+    vectors = [
+        RewardedVector(threat.DOMAIN.make(threat.Config(**small), n_envs=5, part="train"), reward) for _ in range(5)
+    ]
+    for vector in vectors:
+        vector.reset(seed=[1, 2, 3, 4, 5])
+    for _ in range(3):
+        vectors[0].step(np.zeros(5, int))
+        earned = [vector.step(np.full(5, action))[1] for action, vector in enumerate(vectors[1:])]
+        np.testing.assert_array_equal(vectors[0].rewards_of_actions(), np.stack(earned, axis=1))
+        assert vectors[0].rewards_of_actions().dtype == np.float32
+
+
+def test_an_environment_that_does_not_tell_has_no_rewards_of_actions():
+    vector = cartpole.DOMAIN.make(cartpole.Config(), n_envs=2, part="train")
+    assert RewardedVector(vector, RewardFunction({"native": (1.0, Native())})).rewards_of_actions is None
+    vector.close()

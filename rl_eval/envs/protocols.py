@@ -1,8 +1,8 @@
-"""Optional interfaces of vector environments: those with a state, and those that rank cases."""
+"""Optional interfaces of vector environments: their state, what other actions would have caused, ranking cases."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
@@ -17,6 +17,14 @@ class StatefulVector(Protocol):
 
     def set_state(self, state: dict[str, Any]) -> None:
         """Continue exactly where `get_state` was called, on an environment of the same config."""
+
+
+@runtime_checkable
+class AllActionsVector(Protocol):
+    """A vector with Discrete actions that knows what each of them would have caused."""
+
+    def outcomes_of_actions(self) -> Sequence[Mapping[str, np.ndarray]]:
+        """For each of the A actions, `infos["outcome"]` of the latest step, had every copy taken it."""
 
 
 @runtime_checkable

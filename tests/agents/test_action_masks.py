@@ -115,8 +115,8 @@ def test_an_illegal_action_is_never_chosen(drawn, seed):
     rows, space = np.arange(len(logits)), gym.spaces.Discrete(logits.shape[1], start=4)
     values = SimpleNamespace(q_values=lambda inputs: inputs)
     for acting in (
-        policy.NetworkPolicy(PASSES_ON, space, None, 10.0, None, seed),
-        q_policy.QPolicy(values, space, None, 10.0, 1.0, 0.5, seed),
+        policy.NetworkPolicy(PASSES_ON, space, np.asarray, None, seed),
+        q_policy.QPolicy(values, space, np.asarray, 1.0, 0.5, seed),
     ):
         for greedy in (True, False):
             actions = acting.act(logits, greedy, mask=mask) - 4
@@ -128,7 +128,7 @@ def test_an_illegal_action_is_never_chosen(drawn, seed):
 @given(logits_and_masks())
 def test_probabilities_are_those_of_the_legal_actions(drawn):
     logits, mask = drawn
-    acting = policy.NetworkPolicy(PASSES_ON, gym.spaces.Discrete(logits.shape[1]), None, 10.0, None, 0)
+    acting = policy.NetworkPolicy(PASSES_ON, gym.spaces.Discrete(logits.shape[1]), np.asarray, None, 0)
     shares = acting.probabilities(logits, mask)
     assert (shares[~mask] == 0).all()
     for row, legal in enumerate(mask):

@@ -26,6 +26,10 @@ def experience(rng, count, obs_size, space, spread):
     return Experience(f32(rng.normal(size=(count, obs_size))), actions, *columns)
 
 
+def with_rewards_of_actions(drawn, rng):
+    return drawn._replace(rewards_of_actions=torch.from_numpy(rng.normal(size=(len(drawn.obs), 3)).astype(np.float32)))
+
+
 @settings(max_examples=60)
 @given(
     seed=st.integers(0, 2**32 - 1),
@@ -35,10 +39,14 @@ def experience(rng, count, obs_size, space, spread):
     count=st.integers(1, 33),
     clip_vf=st.sampled_from([None, 0.1, 1.0]),
     ent_coef=st.sampled_from([0.0, 0.3]),
+    shared=st.booleans(),
+    all_actions=st.booleans(),
 )
-def test_ppo_gradients_and_losses_equal_autograds(seed, space, activation, widths, count, clip_vf, ent_coef):
+def test_ppo_gradients_and_losses_equal_autograds(
+    seed, space, activation, widths, count, clip_vf, ent_coef, shared, all_actions
+):
     rng = np.random.default_rng(seed)
-    network_config = NetworkConfig(widths=widths, activation=activation)
+    network_config = NetworkConfig(widths=widths, activation=activation, shared=shared)
     config = PPOConfig(
         n_envs=1, n_steps=64, batch_size=64, clip_range_vf=clip_vf, ent_coef=ent_coef, network=network_config
     )
@@ -47,6 +55,8 @@ def test_ppo_gradients_and_losses_equal_autograds(seed, space, activation, width
     agent.flat = FlatParameters(agent.network)
     agent.closed_form = ClosedForm.of(agent.network, network_config)
     drawn = experience(rng, count, 4, SPACES[space], spread=0.5)
+    if all_actions and space == "discrete":
+        drawn = with_rewards_of_actions(drawn, rng)
     with torch.no_grad():  # old log-probabilities near the present ones
         now, _ = agent.network.log_prob_and_entropy(agent.network.parameters_of_actions(drawn.obs), drawn.actions)
     drawn = drawn._replace(log_probs=now + 0.4 * drawn.log_probs)
@@ -74,6 +84,24 @@ def test_an_epoch_of_minibatches_equals_autograds(discrete):
     torch.testing.assert_close(agents[0].flat.parameter, agents[1].flat.parameter, rtol=1e-3, atol=2e-5)
 
 
+def test_the_gradient_of_all_actions_is_the_mean_over_drawn_ones():
+    """Without entropy and critic: Σₐ π(a) ∂log π(a) r(a), by autograd, for each row and action."""
+    rng = np.random.default_rng(3)
+    config = PPOConfig(n_envs=1, n_steps=64, batch_size=64, vf_coef=0.0, gamma=0.0)
+    agent = build(config, Walk(1, DISCRETE))
+    agent.network = ActorCritic(4, SPACES["discrete"], config.network, rng)
+    agent.flat = FlatParameters(agent.network)
+    drawn = with_rewards_of_actions(experience(rng, 7, 4, SPACES["discrete"], spread=0.5), rng)
+    log_p = torch.log_softmax(agent.network.parameters_of_actions(drawn.obs), dim=-1)
+    (log_p.detach().exp() * log_p * drawn.rewards_of_actions).sum(dim=-1).mean().neg().backward()
+    expected = agent.flat.parameter.grad.clone()
+    closed_form = ClosedForm.of(agent.network, config.network)
+    parts = closed_form.all_actions_gradient(drawn.to_numpy(), config, 7)
+    torch.testing.assert_close(agent.flat.parameter.grad, expected, rtol=1e-3, atol=1e-6)
+    by_hand = (log_p.detach().exp() * drawn.rewards_of_actions).sum(dim=-1)
+    np.testing.assert_allclose(parts[3], by_hand, rtol=1e-5, atol=1e-6)
+
+
 @pytest.mark.parametrize("space", SPACES)
 def test_a2c_gradients_equal_autograds(space):
     rng = np.random.default_rng(0)
@@ -98,7 +126,6 @@ def test_what_it_does_not_serve_goes_through_autograd():
     for other in (
         NetworkConfig(norm="layer"),
         NetworkConfig(dropout=0.1),
-        NetworkConfig(shared=True),
         NetworkConfig(activation="gelu"),
     ):
         assert not ClosedForm.serves(other, cpu)

@@ -20,4 +20,4 @@ def write_run(path, action=CARTPOLE.action, env="cartpole", **changes):
     run.write_checkpoint(path / "snapshots" / "step_10", "policy", networks.pack(net, None, None), meta)
     run.write_json(path / "run.json", {"status": "finished", "snapshot": "step_10"})
     run.write_text(path / "config.yaml", f"env: {{name: {env}}}\n")
-    return networks.NetworkPolicy(Inference(net), action, None, np.inf, None, seed=5)
+    return networks.NetworkPolicy(Inference(net), action, np.asarray, None, seed=5)

@@ -88,7 +88,7 @@ def test_untrained_is_one_network_an_initialisation(action):
 @pytest.mark.parametrize("action", [CARTPOLE.action, ODD, BOX, ENDLESS])
 def test_untrained_is_the_network_that_training_begins_with(action):
     ours = ActorCritic(4, action, NetworkConfig(), np.random.default_rng([0x1A17, 2]))
-    began = networks.NetworkPolicy(Inference(ours), action, None, np.inf, None, seed=7)
+    began = networks.NetworkPolicy(Inference(ours), action, np.asarray, None, seed=7)
     control = load("untrained:2", spaces(action), None, seed=7)
     for greedy in (True, False):
         np.testing.assert_allclose(control.act(observations(), greedy), began.act(observations(), greedy), atol=1e-6)

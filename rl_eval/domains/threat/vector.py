@@ -12,6 +12,7 @@ from rl_eval.domains.threat.data import load_dataset
 from rl_eval.domains.threat.flow_stream import FlowStream, episode_count, shuffle_flows
 from rl_eval.domains.threat.preprocess import CLIP
 from rl_eval.envs.native_vector import NativeVector
+from rl_eval.errors import InputError
 from rl_eval.seeding import part_key
 
 
@@ -48,6 +49,7 @@ class ThreatVector(NativeVector):
         self._length = np.full(n_envs, config.shift)
         self._alerts = np.zeros((self._window, n_envs), np.int8)  # a ring, indexed by time modulo the window
         self._alert_count = np.zeros(n_envs, np.int32)
+        self._outcome: dict[str, np.ndarray] = {}  # of the latest step
 
     def step(self, actions: np.ndarray):
         """Decide on one flow per copy; the outcome of an idle copy is meaningless."""
@@ -67,6 +69,7 @@ class ThreatVector(NativeVector):
         if self._window:
             outcome["alerts_in_window"] = self._count_alerts(actions)
 
+        self._outcome = outcome
         self._time += ~self._idle
         truncated = (self._time >= self._length) & ~self._idle
         infos: dict[str, Any] = {"outcome": outcome}
@@ -77,6 +80,28 @@ class ThreatVector(NativeVector):
             else:
                 self._idle |= truncated
         return self._observe(), -cost, np.zeros(self.num_envs, bool), truncated, infos
+
+    def outcomes_of_actions(self) -> list[dict[str, np.ndarray]]:
+        """For each action, the outcome of the latest step, had every copy taken it.
+
+        Raises:
+            InputError: alerts are counted, so that a decision changes later flows as well.
+        """
+        if self._window:
+            raise InputError(
+                f"with env.alert_window={self._window} a decision changes what later flows cost, so the rewards of all "
+                "actions do not say what to do: set agent.all_actions=false, or env.alert_window=0"
+            )
+        label4 = self._label4.take(self._outcome["flow"])
+        return [
+            {
+                **self._outcome,
+                "action": np.full(self.num_envs, action, np.int8),
+                "flagged": np.full(self.num_envs, self._flags[action]),
+                "cost": self._costs.take(label4 + np.int8(action)),
+            }
+            for action in range(len(ACTIONS))
+        ]
 
     def _observe(self) -> np.ndarray:
         rows = self._rows[self._time, self._copy]

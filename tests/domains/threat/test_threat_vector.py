@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from rl_eval.domains import threat
 from rl_eval.domains.threat import data
 from rl_eval.domains.threat.flow_stream import FlowStream, shuffle_flows
+from rl_eval.errors import InputError
 from rl_eval.policy import Random
 from rl_eval.rollout import play
 
@@ -128,6 +129,32 @@ def test_the_outcome_holds_the_facts_of_the_step():
         np.testing.assert_array_equal(outcome["flagged"], actions != 0)
         np.testing.assert_array_equal(outcome["cost"], costs[outcome["label"], actions])
         np.testing.assert_array_equal(reward, -outcome["cost"])
+
+
+def test_the_outcome_of_every_action_is_what_taking_it_causes():
+    """Copies of one state each take another action; what they cause is what the first one says of that action."""
+    rng = np.random.default_rng(0)
+    envs, others = make(), [make() for _ in range(4)]
+    for vector in (envs, *others):
+        vector.reset(seed=list(range(6)))
+    for _ in range(3):
+        actions = actions_of(rng, envs)
+        *_, infos = envs.step(actions)
+        outcomes = envs.outcomes_of_actions()
+        for action, vector in enumerate(others):
+            *_, alone = vector.step(np.full(6, action))
+            assert same(outcomes[action], alone["outcome"])
+            chosen = actions == action
+            for name, facts in infos["outcome"].items():
+                np.testing.assert_array_equal(outcomes[action][name][chosen], facts[chosen])
+
+
+def test_where_alerts_are_counted_there_is_no_outcome_of_other_actions():
+    envs = make(threat.Config(alert_window=5))
+    envs.reset(seed=0)
+    envs.step(np.zeros(6, int))
+    with pytest.raises(InputError, match="alert_window=5"):
+        envs.outcomes_of_actions()
 
 
 def test_the_actions_that_flag_are_configurable():
