@@ -166,8 +166,8 @@ class PPOConfig(OnPolicyConfig):
     clip_range: Positive = 0.2
     clip_range_vf: Positive | None = None  # None: the value loss is not clipped
     target_kl: Positive | None = None  # stop the epochs of an iteration above this approximate KL
-    optimizer_epsilon: Positive = 1e-5
-    all_actions: bool = False  # learn from what every action would have earned, where the environment tells it
+    weight_decay: NonNegative = 0.0  # decoupled, as in AdamW
+    all_actions: bool = False  # learn from the reward of every action, if the environment knows it
 
     def __post_init__(self) -> None:
         if self.batch_size > self.n_envs * self.n_steps:
@@ -294,6 +294,7 @@ class DQNConfig:
     loss: Literal["huber", "squared"] = "huber"
     max_grad_norm: Positive = 10.0
     optimizer_epsilon: Positive = 1e-8
+    weight_decay: NonNegative = 0.0  # decoupled, as in AdamW
     normalize_obs: bool = False  # running mean and variance, frozen for evaluation
     normalize_reward: bool = False  # divide by the deviation of the discounted return
     clip_obs: Positive = 10.0  # bounds of normalised observations

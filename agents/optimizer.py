@@ -52,14 +52,23 @@ class Adam(_Stateful):
 
     Args:
         parameter: `[P]`, with its gradient in `.grad`.
+        weight_decay: w; before each step θ ← (1 − lr · w) θ (Loshchilov & Hutter, *Decoupled weight decay
+            regularization*, ICLR 2019, arXiv 1711.05101, algorithm 2).
     """
 
     names = ("count", "mean", "mean_square")
 
-    def __init__(self, parameter: Tensor, lr: float, epsilon: float, betas: tuple[float, float] = (0.9, 0.999)):
+    def __init__(
+        self,
+        parameter: Tensor,
+        lr: float,
+        epsilon: float,
+        betas: tuple[float, float] = (0.9, 0.999),
+        weight_decay: float = 0.0,
+    ):
         assert parameter.grad is not None
         self._parameter, self._gradient = parameter.detach(), parameter.grad
-        self.lr, self._epsilon, self._betas = lr, epsilon, betas
+        self.lr, self._epsilon, self._betas, self._weight_decay = lr, epsilon, betas, weight_decay
         self.mean, self.mean_square = torch.zeros_like(self._parameter), torch.zeros_like(self._parameter)
         self.count = torch.zeros((), device=parameter.device)
         self._until_flush = FLUSH_EVERY
@@ -77,7 +86,7 @@ class Adam(_Stateful):
             self._until_flush = FLUSH_EVERY
             for moment in (self.mean, self.mean_square):
                 moment.masked_fill_(moment.abs() < SMALLEST, 0.0)
-        torch._fused_adam_(
+        torch._fused_adamw_(
             [self._parameter],
             [self._gradient],
             [self.mean],
@@ -87,7 +96,7 @@ class Adam(_Stateful):
             lr=self.lr,
             beta1=self._betas[0],
             beta2=self._betas[1],
-            weight_decay=0.0,
+            weight_decay=self._weight_decay,
             eps=self._epsilon,
             amsgrad=False,
             maximize=False,

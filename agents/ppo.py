@@ -56,8 +56,8 @@ class PPO(OnPolicyAgent):
         return self.config.all_actions
 
     def make_optimizer(self) -> Optimizer:
-        """Adam."""
-        return Adam(self.flat.parameter, self.config.lr, epsilon=self.config.optimizer_epsilon)
+        """Adam with ε 1e-5."""
+        return Adam(self.flat.parameter, self.config.lr, epsilon=1e-5, weight_decay=self.config.weight_decay)
 
     def update(self, experience: Experience) -> dict[str, float]:
         """Minimise the clipped surrogate, the value loss and −entropy; losses are means over the rows learned from."""

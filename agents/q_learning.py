@@ -46,7 +46,9 @@ class QLearning:
         )
         self.flat, self._flat_target = FlatParameters(self.online), FlatParameters(self.target)
         self.sync(1.0)
-        self.optimizer = Adam(self.flat.parameter, config.lr, epsilon=config.optimizer_epsilon)
+        self.optimizer = Adam(
+            self.flat.parameter, config.lr, epsilon=config.optimizer_epsilon, weight_decay=config.weight_decay
+        )
         self.elastic: ElasticWeights | None = None  # what holds the weights near those of earlier learning
         self._plain: PlainQ | None = None
         self.values: ActionValues = self.online

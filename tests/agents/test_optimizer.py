@@ -18,16 +18,20 @@ def parameters():
 
 
 def our_optimizer(name, parameter):
-    return Adam(parameter, 0.01, 1e-5) if name == "adam" else RMSpropTF(parameter, 0.01, 0.99, 1e-5)
+    if name == "rmsprop":
+        return RMSpropTF(parameter, 0.01, 0.99, 1e-5)
+    return Adam(parameter, 0.01, 1e-5, weight_decay=0.1 if name == "adamw" else 0.0)
 
 
 def reference_optimizer(name, parameter):
     if name == "adam":
         return torch.optim.Adam([parameter], lr=0.01, eps=1e-5)
+    if name == "adamw":
+        return torch.optim.AdamW([parameter], lr=0.01, eps=1e-5, weight_decay=0.1)
     return RMSpropTFLike([parameter], lr=0.01, alpha=0.99, eps=1e-5)
 
 
-@pytest.mark.parametrize("name", ["adam", "rmsprop"])
+@pytest.mark.parametrize("name", ["adam", "adamw", "rmsprop"])
 @settings(max_examples=20)
 @given(seed=st.integers(0, 2**31 - 1), scale=st.sampled_from([1e-6, 1e-2, 1.0, 1e3]))
 def test_steps_equal_another_librarys(name, seed, scale):
@@ -43,7 +47,7 @@ def test_steps_equal_another_librarys(name, seed, scale):
     torch.testing.assert_close(a, b)
 
 
-@pytest.mark.parametrize("name", ["adam", "rmsprop"])
+@pytest.mark.parametrize("name", ["adam", "adamw", "rmsprop"])
 def test_state_goes_on_to_the_bit(name):
     a, b = parameters()
     first, second = our_optimizer(name, a), our_optimizer(name, b)
