@@ -308,16 +308,21 @@ class DQN(BaseAgent):
     def _learn_from(self, batch: Batch, updates: UpdateLog) -> None:
         """A gradient step on each `batch_size` rows; the target network may change after the last one."""
         config, learner, rows = self.config, self.learner, self.config.batch_size
-        inputs, next_inputs = self.inputs(batch.obs), self.inputs(batch.next_obs)
+        inputs = self.inputs(batch.obs)
         returns = batch.returns / np.float32(self._deviation())
-        # One pass of a hard target network serves all updates until it changes.
-        target_q = self._target_q(batch, next_inputs) if config.target == "hard" else None
+        next_inputs = target_q = None
+        if config.gamma:
+            next_inputs = self.inputs(batch.next_obs)
+            # One pass of a hard target network serves all updates until it changes.
+            target_q = self._target_q(batch, next_inputs) if config.target == "hard" else None
         for start in range(0, len(returns), rows):
             part = slice(start, start + rows)
-            next_q = learner.target_values.q_values(next_inputs[part]) if target_q is None else target_q[part]
             mask = None if batch.masks is None else batch.masks[part]
-            next_mask = None if batch.next_masks is None else batch.next_masks[part]
-            targets = learner.targets(returns[part], batch.discounts[part], next_inputs[part], next_q, next_mask)
+            targets = returns[part]
+            if next_inputs is not None:
+                next_q = learner.target_values.q_values(next_inputs[part]) if target_q is None else target_q[part]
+                next_mask = None if batch.next_masks is None else batch.next_masks[part]
+                targets = learner.targets(targets, batch.discounts[part], next_inputs[part], next_q, next_mask)
             weights = batch.weights[part] if config.prioritized else None
             td_errors, q_values, norm = learner.step(inputs[part], batch.actions[part], targets, weights)
             updates.add(td_errors, targets, masked(q_values, mask), norm)
