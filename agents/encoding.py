@@ -50,7 +50,7 @@ class Encoding:
         positions = (obs.take(self.columns, axis=-1) - self.low) / self.width
         slopes = np.where((positions > 0.0) & (positions < 1.0), gradient / self.width, 0.0)
         result = np.zeros(obs.shape, np.float64)
-        np.add.at(result, (slice(None), self.columns), slopes)
+        np.add.at(result.T, self.columns, slopes.T)
         return result.astype(np.float32)
 
     def arrays(self) -> dict[str, np.ndarray]:
