@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from conf_tables import code, config_page, environments_page, rewards_page, summary, table
+from production_tables import production_page
 from qase_tables import qase_project_page
 
 from rl_eval.diagnostics import list_diagnostics, seed_luck
@@ -217,6 +218,7 @@ PAGES: dict[str, Callable[[], str]] = {
     "service-bugs.md": service_bugs_page,
     "qase-project.md": qase_project_page,
     "rollout-states.md": rollout_states_page,
+    "production.md": production_page,
 }
 
 

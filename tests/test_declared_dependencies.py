@@ -11,7 +11,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
-OURS = {"rl_eval", "agents", "tests", "benchmarks", "clients", "conf_tables", "qase_tables"}
+OURS = {"rl_eval", "agents", "tests", "benchmarks", "clients", "conf_tables", "production_tables", "qase_tables"}
 DISTRIBUTION_OF = {
     "PIL": "pillow",
     "google": "protobuf",

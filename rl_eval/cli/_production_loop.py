@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import getpass
 import signal
 import threading
@@ -10,6 +11,7 @@ from typing import Annotated, Literal
 
 import typer
 
+from rl_eval.cli._checkout import checkout
 from rl_eval.cli._production import Config, log_warnings, production
 from rl_eval.net import LOOPBACK, environment_token
 
@@ -111,7 +113,10 @@ def watch(
 
 @production.command()
 def demo(
-    config: Annotated[Path, typer.Option("--config", help="The demo's config.")] = Path("conf/production/demo.yaml"),
+    config: Annotated[
+        Path | None,
+        typer.Option("--config", help="Another config of the demo.", show_default="deploy/examples/demo.yaml"),
+    ] = None,
     folder: Annotated[
         Path | None,
         typer.Option("--folder", metavar="DIR", help="A new one; default: outputs/production-demo/<time>."),
@@ -135,7 +140,11 @@ def demo(
     from rl_eval.hydra_compose import compose
     from rl_eval.production.demo.start import start_demo
 
-    page = start_demo(config, folder, lambda line: terminal.print_line(line), compose, seed)
+    root = checkout("rl-eval production demo")
+    file = config or root / "deploy" / "examples" / "demo.yaml"
+    page = start_demo(
+        file, folder, lambda line: terminal.print_line(line), functools.partial(compose, root / "conf"), seed
+    )
     terminal.print_line(f"page: {page}")
 
 

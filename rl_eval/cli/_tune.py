@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from rl_eval.cli._app import app
-from rl_eval.errors import InputError
+from rl_eval.cli._checkout import checkout
 from rl_eval.extras import require_extra
 from rl_eval.formatting import number, quantity
 from rl_eval.override_text import override
@@ -90,7 +90,7 @@ def tune(
 
     require_extra("train", "rl-eval tune", "hydra", "omegaconf", "torch")
     require_extra("tune", "rl-eval tune", "optuna")
-    root = _checkout()
+    root = checkout("rl-eval tune")
     space, fixed = read_space(overrides or ())
     if budget is not None:
         fixed.append(override("hardware.budget", budget))
@@ -121,18 +121,6 @@ def tune(
     if result.stopped:
         terminal.print_error(f"the search ended early: {result.stopped}; repeat the command with more to go on")
         raise typer.Exit(1)
-
-
-def _checkout() -> Path:
-    """The folder with train.py and conf/: the current one, or that which holds this package.
-
-    Raises:
-        InputError: there is none.
-    """
-    for root in (Path.cwd(), Path(__file__).resolve().parents[2]):
-        if (root / "train.py").is_file() and (root / "conf" / "config.yaml").is_file():
-            return root
-    raise InputError("rl-eval tune trains, which needs a checkout of the project: run it in one")
 
 
 def _note(result: SearchResult) -> str:

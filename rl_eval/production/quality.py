@@ -17,7 +17,18 @@ from rl_eval.production.collection_config import QualityConfig
 from rl_eval.production.store.rows import Pair
 
 log = logging.getLogger(__name__)
-REASONS = ("schema", "finite", "range", "propensity", "stale", "late", "shift", "conflict")
+REASONS = {  # of refusal, with what is refused
+    "schema": "a wrong size, an unknown or illegal action, a mask without a legal action",
+    "finite": "a number that is not finite",
+    "range": "a number beyond `quality.limit`; a reward outside `quality.reward`",
+    "propensity": "none, or outside (0, 1]; for continuous actions, a density that is not positive",
+    "stale": "a policy version that is not among the latest `quality.versions`",
+    "late": "a reward after `quality.max_age`",
+    "shift": "a feature more than `quality.shift` deviations from its mean over the first `quality.reference` "
+    "experiences",
+    "conflict": "two rewards of one decision; with `conflicts: refuse`, also equal observations and actions with other "
+    "rewards",
+}
 REWARD_TOLERANCE = 1e-9
 
 

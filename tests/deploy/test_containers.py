@@ -91,14 +91,3 @@ def test_every_secret_is_asked_for_and_none_is_given():
     example = dict(line.split("=") for line in (DEPLOY / "secrets.env.example").read_text().splitlines() if "=" in line)
     assert example == dict.fromkeys(asked, "")
     assert "deploy/secrets.env" in (ROOT / ".gitignore").read_text().split()
-
-
-def test_the_gates_of_decision_accuracy_are_those_of_three_stages():
-    from rl_eval.gates import load_suite
-
-    suite = load_suite(DEPLOY / "kpi" / "decision_accuracy.yaml")
-    assert [(c.name, c.spec.metric, c.spec.at_least) for c in suite.criteria] == [
-        ("stage_1", "decision_accuracy", 0.85),
-        ("stage_2", "decision_accuracy", 0.92),
-        ("stage_3", "decision_accuracy", 0.95),
-    ]

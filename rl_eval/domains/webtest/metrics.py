@@ -103,6 +103,33 @@ def first_failures(episodes: Episodes) -> np.ndarray:
     return result
 
 
+FEW = 3  # defects
+
+
+def _actions_to_three(episodes: Episodes, config: Any) -> np.ndarray:
+    """`[E]` actions up to the third seeded defect; all actions that an episode may take where it finds fewer."""
+    first = np.cumsum([0, *episodes.lengths[:-1]])
+    total = np.cumsum(episodes.outcome["defects_found"])
+    before = np.concatenate([[0], total])[first]
+    reached = total - before[episodes.episode] >= FEW
+    step = np.arange(len(episodes.episode)) - first[episodes.episode] + 1
+    result = np.full(len(episodes.lengths), config.max_actions)
+    np.minimum.at(result, episodes.episode[reached], step[reached])
+    return result.astype(np.float64)
+
+
+@metric(
+    "task",
+    needs=("defects_found",),
+    better="lower",
+    variable=_actions_to_three,
+    bounds=lambda config: (0.0, float(config.max_actions)),
+)
+def actions_to_three_defects(episodes: Episodes, config: Any) -> float:
+    """Mean number of actions up to the third seeded defect; an episode that finds fewer counts with all its actions."""
+    return float(_actions_to_three(episodes, config).mean())
+
+
 @metric("task", needs=("branches", "episode_end"), better="higher", bounds=lambda config: (0.0, 1.0))
 def branch_coverage(episodes: Episodes, config: Any) -> float:
     """Mean share of the server's branches that ran, without those that the first page takes."""
@@ -118,5 +145,6 @@ METRICS = (
     unique_states,
     transitions,
     steps_to_first_failure,
+    actions_to_three_defects,
     branch_coverage,
 )

@@ -24,7 +24,7 @@ from rl_eval.tracking import open_tracker
 from rl_eval.training import train
 from rl_eval.untrusted_files import load_yaml, read_bounded
 
-Compose = Callable[[Path, list[str]], dict[str, Any]]
+Compose = Callable[[list[str]], dict[str, Any]]
 MAX_BYTES = 1 << 20
 KEYS = ("champion", "periods", "production", "seed")
 
@@ -38,7 +38,7 @@ def start_demo(
         file: with `champion`, overrides of train.py; `periods`, environments; and `production`, the config.
         folder: does not exist; None: one named after the time.
         say: prints a line.
-        compose: a folder of configs and overrides to the config of a run.
+        compose: overrides to the config of a run.
         seed: None: that of the file.
 
     Raises:
@@ -58,7 +58,7 @@ def start_demo(
     for path in file.parent.glob(f"{file.stem}-*.yaml"):  # suites that the config names
         (folder / path.name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(path, folder / path.name)
-    champion = _train(compose(file.resolve().parents[1], [*values["champion"], f"seed={seed}"]), folder / "champion")
+    champion = _train(compose([*values["champion"], f"seed={seed}"]), folder / "champion")
     say(f"the first champion is trained in {time.monotonic() - started:.0f} s")
     clock = SimulatedClock()
     story = run_demo(champion, values["periods"], values["production"], folder, seed, clock, say)

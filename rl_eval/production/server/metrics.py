@@ -82,6 +82,11 @@ class _Metrics(Collector):
         )
 
 
+def families(server: ProductionServer) -> Iterator[Metric]:
+    """The metrics of a server, as they are now."""
+    return _Metrics(server).collect()
+
+
 def prometheus_text(server: ProductionServer) -> bytes:
     """The metrics of a server in Prometheus' text format."""
     registry = CollectorRegistry(auto_describe=False)

@@ -61,10 +61,12 @@ def _of_store(figures: Figures) -> Iterator[Metric]:
     for reason, count in sorted(figures.refused.items()):
         refused.add_metric((reason,), count)
     yield refused
-    yield GaugeMetricFamily(f"{LOOP}_waiting_experiences", "Accepted ones no training has.", value=figures.waiting or 0)
+    yield GaugeMetricFamily(
+        f"{LOOP}_waiting_experiences", "Accepted experience that no training has.", value=figures.waiting or 0
+    )
     features = figures.drift.get("features", [])
     yield GaugeMetricFamily(f"{LOOP}_drifted_features", "Features that have drifted.", value=len(features))
-    distances = GaugeMetricFamily(f"{LOOP}_drift_distance", "Kolmogorov and Smirnov's.", labels=("feature",))
+    distances = GaugeMetricFamily(f"{LOOP}_drift_distance", "Kolmogorov-Smirnov distance.", labels=("feature",))
     for feature in features:
         distances.add_metric((str(feature["name"]),), feature["distance"])
     yield distances
@@ -72,9 +74,11 @@ def _of_store(figures: Figures) -> Iterator[Metric]:
     for one in STATES:
         state.add_metric((one,), float(figures.rollout.state == one))
     yield state
-    yield GaugeMetricFamily(f"{LOOP}_rollout_share", "Of units, to the challenger.", value=figures.rollout.share)
     yield GaugeMetricFamily(
-        f"{LOOP}_rollout_step_seconds", "How long a step was watched.", value=figures.rollout.elapsed
+        f"{LOOP}_rollout_share", "Share of the units that the challenger has.", value=figures.rollout.share
+    )
+    yield GaugeMetricFamily(
+        f"{LOOP}_rollout_step_seconds", "How long this step was watched.", value=figures.rollout.elapsed
     )
     last = figures.evidence[-1] if figures.evidence else {}
     yield GaugeMetricFamily(f"{LOOP}_rollout_units", "Units that count in this step.", value=last.get("units") or 0)
@@ -117,6 +121,11 @@ def _of_registry(figures: Figures) -> Iterator[Metric]:
     for currency, amount in money.items():
         cost.add_metric((currency,), amount)
     yield cost
+
+
+def families(figures: Figures) -> Iterator[Metric]:
+    """The metrics of what was read."""
+    return _Metrics(figures).collect()
 
 
 def prometheus_text(figures: Figures) -> bytes:

@@ -1,13 +1,14 @@
 """Figures of the report: failures over actions, states visited, and tables beside the baselines."""
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from rl_eval.domains.webtest import DOMAIN, Config, figures
 from rl_eval.domains.webtest.baselines import ORDERS, FixedOrder, RandomPolicy
-from rl_eval.domains.webtest.metrics import METRICS, defects_found, first_failures
+from rl_eval.domains.webtest.metrics import METRICS, actions_to_three_defects, defects_found, first_failures
 from rl_eval.domains.webtest.rewards import TERMS
 from rl_eval.report.behaviour import Behaviour
 from rl_eval.rollout import play
@@ -41,6 +42,18 @@ def test_the_first_failure_is_counted_from_one_and_none_counts_one_more(played):
         steps = np.flatnonzero(episodes.outcome["new_failures"][episodes.episode == index])
         expected.append(steps[0] + 1 if len(steps) else 26)
     assert first_failures(episodes).tolist() == expected
+
+
+def test_actions_to_three_defects_are_at_most_all_of_an_episode():
+    found = [[0, 2, 1, 5], [1, 1, 0, 0], [4, 0, 0, 0], [0, 0, 0, 3]]  # by episode and action
+    lengths = np.array([len(row) for row in found])
+    episodes = SimpleNamespace(
+        lengths=lengths, episode=np.repeat(np.arange(4), lengths), outcome={"defects_found": np.concatenate(found)}
+    )
+    expected = [3, 25, 1, 4]  # the second one finds two
+    assert actions_to_three_defects.variable(episodes, CONFIG).tolist() == expected
+    assert actions_to_three_defects(episodes, CONFIG) == pytest.approx(np.mean(expected))
+    assert actions_to_three_defects.bounds(CONFIG) == (0.0, 25.0)
 
 
 def test_tables_have_every_metric_and_term_of_each_policy(played):

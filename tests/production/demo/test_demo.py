@@ -22,7 +22,7 @@ from rl_eval.production.watch.figures import audit_tail
 from rl_eval.serving.source import load
 
 ROOT = Path(__file__).resolve().parents[3]
-CONF = ROOT / "conf" / "production"
+CONF = ROOT / "deploy" / "examples"
 
 
 def test_the_config_to_begin_with_is_valid_and_its_suites_exist():
