@@ -10,11 +10,21 @@ DATA ?= $(or $(wildcard ../shared/data),.)
 SUITES ?= suites/
 BIN := .venv/bin
 
+# One line for every 25 packages that pip finds, and one for each of the steps that take long.
+SHOW_PIP := awk '/^Collecting/ { if (++found % 25 == 0) print "  " found " packages found"; fflush() } \
+	/^Installing collected/ { print "  all " found " packages are here; unpacking them takes a minute or more"; fflush() }'
+
+.venv/installed: SHELL := bash
+.venv/installed: .SHELLFLAGS := -o pipefail -c
 .venv/installed: pyproject.toml constraints.txt
-	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --upgrade pip
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[all,dev]'
+	@echo "Set-up 1/3: makes .venv with $$($(PYTHON) --version)"
+	@$(PYTHON) -m venv .venv
+	@echo "Set-up 2/3: updates pip"
+	@$(BIN)/python -m pip install --quiet --upgrade pip
+	@echo "Set-up 3/3: installs rl_eval with all extras into .venv; some minutes the first time"
+	@PYTHONUNBUFFERED=1 $(BIN)/python -m pip install --constraint constraints.txt --editable '.[all,dev]' | $(SHOW_PIP)
 	@touch $@
+	@echo "Set-up done"
 
 train: .venv/installed
 	$(BIN)/python train.py agent=ppo env=threat

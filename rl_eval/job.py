@@ -31,6 +31,9 @@ from rl_eval.rewards import RewardFunction
 from rl_eval.tracking import Tracker, confusion_plot, evidence_plots, open_tracker, verdict_summary
 from rl_eval.training import train
 
+# The status of a run -> the word at the end of its progress line.
+_OUTCOMES = {"finished": "done", "interrupted": "interrupted", "failed": "failed", "over_budget": "stopped"}
+
 
 def run(
     values: Mapping[str, Any],
@@ -253,7 +256,9 @@ def _train(config: configs.RunConfig, directory: Path, tracker: Tracker, resume:
         def on_step(env_steps: int, episode_return_mean: float, score: float) -> None:
             progress.update(env_steps, episode_return_mean=episode_return_mean, validation_score=score)
 
-        return train(config, directory, tracker=tracker, on_step=on_step, notice=_note, resume=resume, meter=meter)
+        trained = train(config, directory, tracker=tracker, on_step=on_step, notice=_note, resume=resume, meter=meter)
+        progress.outcome = _OUTCOMES[trained.info["status"]]
+        return trained
 
 
 def _record_cost(directory: Path, meter: Meter) -> None:

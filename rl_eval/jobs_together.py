@@ -60,6 +60,8 @@ def run_all(tasks: Sequence[Task]) -> None:
         total = sum(config.total_steps for config in configs)
         with terminal.ProgressLine(total, f"{quantity(len(tasks), 'seed')} in step") as progress:
             trained = train_together(configs, directories, progress.update, spent)
+            if any(run.info["status"] == "interrupted" for run in trained):
+                progress.outcome = "interrupted"
     statuses = [run.info["status"] for run in trained]
     for run in trained:
         if not run.finished:  # the end of a finished one is noted where it is judged

@@ -27,7 +27,6 @@ difference or `compare --gate` a worse candidate.
 app = typer.Typer(
     name="rl-eval",
     help=_HELP,
-    add_completion=False,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},

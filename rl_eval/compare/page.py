@@ -6,6 +6,8 @@ import math
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from rl_eval.compare.comparison import Comparison
 from rl_eval.compare.permutation import MeanDifference
 from rl_eval.compare.run_evidence import BoundedDifference, PairWins
@@ -67,6 +69,7 @@ def page(result: Comparison) -> str:
         differing=list(result.differing.items()),
         verdicts=list(result.verdicts.items()),
         cost=_cost(result),
+        legend=charts.legend([(label, index % charts.COLOURS + 1) for index, label in enumerate(labels)]),
         curves=[_curve(result, column) for column in result.curves],
         notes=result.notes,
     )
@@ -132,6 +135,8 @@ def _cost(result: Comparison) -> dict[str, Any] | None:
 def _spread(result: Comparison) -> list[dict[str, Any]]:
     metric, baseline_mean = result.task.metric.name, float(result.scores[0].values.mean())
     rule = (baseline_mean, "baseline mean") if result.comparisons else None
+    values = np.concatenate([scores.values for scores in result.scores])
+    shared = (float(np.nanmin(values)), float(np.nanmax(values)))
     return [
         {
             "label": group.label,
@@ -140,6 +145,7 @@ def _spread(result: Comparison) -> list[dict[str, Any]]:
                 f"{metric} of each of the {len(scores.values)} runs of {group.label}.",
                 rule=rule,
                 x_label=metric,
+                x_range=shared,
             ),
         }
         for group, scores in zip(result.groups, result.scores, strict=True)
@@ -206,6 +212,6 @@ def _curve(result: Comparison, column: str) -> dict[str, Any]:
         "title": title,
         "last": "",
         "chart": charts.curves(series, f"{title} over env steps: {ends}.", x_label="env steps"),
-        "legend": charts.legend([(line.label, (line.colour - 1) % charts.COLOURS + 1) for line in series]),
-        "caption": "Mean over the runs of each group; the band reaches from the lowest run to the highest.",
+        "caption": "",
+        "legend": None,
     }

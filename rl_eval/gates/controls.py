@@ -5,6 +5,7 @@ A gate that a useless policy passes measures nothing: blocking everything has an
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 from rl_eval.gates.criterion_check import CriterionCheck, reference_policies
@@ -67,8 +68,26 @@ def _controls(suite: Suite, environment: SuiteEnvironment) -> CriterionVerdict:
         detail = f"undecided: {'; '.join(undecided)}; no criterion is missed, so the suite may measure nothing: "
         detail += "allow more episodes (episodes.max), give more data, or add a criterion that useless policies miss"
         return replace(blank, decision="INCONCLUSIVE", detail=detail)
-    misses = (f"{', '.join(specs)} miss{'es' if len(specs) == 1 else ''} {name}" for name, specs in rejected.items())
-    return replace(blank, decision="PASS", detail=f"no useless policy passes: {'; '.join(misses)}")
+    misses = (f"{name}: {_in_short(specs)}" for name, specs in rejected.items())
+    return replace(blank, decision="PASS", detail=f"useless policies miss {'; '.join(misses)}")
+
+
+def _in_short(specs: Sequence[str]) -> str:
+    """Names, where `untrained:0, untrained:1, untrained:2` is `untrained:0-2`."""
+    parts: list[tuple[str, int | None, int | None]] = []  # kind, the first and the last number
+    for spec in specs:
+        kind, _, text = spec.rpartition(":")
+        number = int(text) if kind and text.isascii() and text.isdigit() else None
+        if number is None:
+            parts.append((spec, None, None))
+        elif parts and parts[-1][0] == kind and parts[-1][2] == number - 1:
+            parts[-1] = (kind, parts[-1][1], number)
+        else:
+            parts.append((kind, number, number))
+    texts = [
+        name if first is None else f"{name}:{first}{'' if first == last else f'-{last}'}" for name, first, last in parts
+    ]
+    return ", ".join(texts)
 
 
 def _is_open(check: CriterionCheck) -> bool:

@@ -47,6 +47,7 @@ class Metric:
             without `bounds`, a suite must declare them.
         groups: `(episodes, env_config) -> name -> bool [units]`, groups of units whose means a verdict shows too.
         statistic: for kind `run`, what of the values over runs evidence can bound.
+        measured_in: the unit of the value, as reports write it behind "in"; empty if it has none.
     """
 
     name: str
@@ -63,6 +64,7 @@ class Metric:
     bounds: Callable[[Any], tuple[float, float] | None] | None = None
     groups: Callable[..., Any] | None = None
     statistic: Literal["mean", "variance", "std"] | None = None
+    measured_in: str = ""
 
     def __post_init__(self) -> None:
         for part in ("compute", "variable", "bounds", "groups"):

@@ -101,7 +101,9 @@ def _film(behaviour: Behaviour, env: Any, label: str, index: int) -> Film | None
     description = (
         f"{label} of {len(behaviour.episodes)} episodes: return {number(returned)} after {step:,} steps{success}"
     )
-    description += f"; {end}."
+    description += (
+        f"; {end}. {'Seed' if behaviour.part == 'report' else f'Episode of the {behaviour.part} part:'} {seed}."
+    )
     rate = env.metadata.get("render_fps")
     rate = float(rate) if isinstance(rate, int | float) and 1 <= rate <= 1000 else 30.0
     rows = math.ceil(len(frames) / COLUMNS)

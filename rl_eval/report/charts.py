@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from markupsafe import Markup, escape
 
+from rl_eval.report import hover
 from rl_eval.report.html_page import compact, number
 from rl_eval.report.scales import Scale, scale, thinned, ticks
 
@@ -80,6 +81,9 @@ def curves(
     parts += [_line(line, across, up) for line in sorted(finite_series, key=lambda line: not line.faint)]
     if rule is not None:
         parts.append(_rule(float(up(rule[0])), rule[1], [(across(line.x), up(line.y)) for line in finite_series]))
+    labels = [(line.label, line.x, line.y) for line in finite_series if not line.faint]
+    labels = [(label if len(labels) > 1 else "", x, y) for label, x, y in labels]
+    parts.append(hover.columns(labels, across, x_label, TOP, HEIGHT - BOTTOM))
     return _svg(WIDTH, HEIGHT, description, parts)
 
 
@@ -129,34 +133,48 @@ def interval(
     if not small:
         name = number(threshold, 4, estimate)
         parts.append(_text(max(6.0, min(bar, width - 6.0)), height - 2, name, anchor, "strong"))
-    return _svg(width, height, description, parts)
+    title = Markup("<title>{}</title>").format(description)
+    return _svg(width, height, description, [title, *parts])
 
 
-def strip(values: np.ndarray, description: str, *, rule: tuple[float, str] | None = None, x_label: str = "") -> Markup:
-    """One dot for each value on a common axis, at most 1,000."""
+def strip(
+    values: np.ndarray,
+    description: str,
+    *,
+    rule: tuple[float, str] | None = None,
+    x_label: str = "",
+    x_range: tuple[float, float] | None = None,
+) -> Markup:
+    """One dot for each value on a common axis, at most 1,000; its value appears on hover.
+
+    Args:
+        x_range: values that the axis must include, so that several strips share a scale.
+    """
     values = np.asarray(values, np.float64)
     values = values[np.abs(values) < _LARGEST][:1000]
     if not len(values):
         return Markup('<p class="muted small">No numbers.</p>')
     height, base = 92, 58
-    include = [rule[0]] if rule and abs(rule[0]) < _LARGEST else []
+    rule = rule if rule and abs(rule[0]) < _LARGEST else None
+    include = [rule[0]] if rule else []
+    include += [end for end in x_range or () if abs(end) < _LARGEST]
     x_ticks = ticks(min([values.min(), *include]), max([values.max(), *include]), 5)
     first, last = min(x_ticks[0], values.min(), *include), max(x_ticks[-1], values.max(), *include)
     across = scale(first, last, 14, WIDTH - 14)
     parts = [_segment("axis", 14, base, WIDTH - 14, base)]
     parts += [_tick_x(float(across(tick)), compact(tick), base) for tick in x_ticks]
-    right = bool(include) and float(across(include[0])) >= WIDTH / 2  # the label of the rule goes to the other side
+    right = rule is not None and float(across(rule[0])) >= WIDTH / 2  # the label of the rule goes to the other side
     parts.append(_text(14 if right else WIDTH - 14, height - 2, x_label, "start" if right else "end"))
     heights: dict[int, int] = {}
     for value in np.sort(values):
         column = round(float(across(value)) / 7)
         stacked = heights[column] = heights.get(column, -1) + 1
         parts.append(
-            Markup('<circle class="f1" cx="{:.1f}" cy="{:.1f}" r="3" opacity=".75"/>').format(
-                float(across(value)), max(base - 5 - 6.5 * stacked, 4)
+            Markup('<circle class="f1" cx="{:.1f}" cy="{:.1f}" r="3" opacity=".75"><title>{}</title></circle>').format(
+                float(across(value)), max(base - 5 - 6.5 * stacked, 4), number(float(value))
             )
         )
-    if include and rule:
+    if rule is not None:
         x = float(across(rule[0]))
         parts.append(_segment("rule", x, 2, x, base))
         parts.append(_text(x, height - 2, rule[1], "end" if right else "start", "strong"))

@@ -14,7 +14,7 @@ from rl_eval.domains import DEFAULT, domain
 from rl_eval.errors import InputError
 from rl_eval.formatting import COMPARISON_SIGNS, brief
 from rl_eval.gates.verdict import SuiteVerdict
-from rl_eval.report import animation, charts, curves, verdicts
+from rl_eval.report import animation, charts, criterion_rows, curves, verdicts
 from rl_eval.report.behaviour import Behaviour, observe
 from rl_eval.report.findings import findings_of
 from rl_eval.report.html_page import count, duration, error_sentence, flat, number, percent, render
@@ -187,9 +187,10 @@ def provenance(info: Mapping[str, Any]) -> list[tuple[str, str]]:
 def _suite(suite: SuiteVerdict) -> dict[str, Any]:
     return {
         "verdict": suite,
-        "criteria": verdicts.criteria(suite),
-        "checks": verdicts.checks(suite),
-        "reasons": verdicts.reasons(suite),
+        "criteria": criterion_rows.criteria(suite),
+        "plumbing": criterion_rows.plumbing(suite),
+        "checks": criterion_rows.checks(suite),
+        "reasons": criterion_rows.reasons(suite),
         "sampled": any(not verdicts.is_point(row.interval) for row in suite.criteria if row.interval),
         "waiting": next((row.detail for row in suite.criteria if row.decision == "NEEDS_RUNS"), ""),
     }

@@ -17,7 +17,7 @@ from rl_eval.errors import InputError
 from rl_eval.formatting import COMPARISON_SIGNS, brief
 from rl_eval.gates.validation_ranking import best_on_validation
 from rl_eval.gates.verdict import CriterionVerdict
-from rl_eval.report import charts, curves, one_run, verdicts
+from rl_eval.report import charts, criterion_rows, curves, one_run, verdicts
 from rl_eval.report.findings import findings_of
 from rl_eval.report.html_page import flat, number, render
 from rl_eval.report.judged_run import JudgedRun, read_judged_run
@@ -246,7 +246,7 @@ def _side_by_side(runs: Sequence[JudgedRun]) -> list[dict[str, Any]]:
                     "run": name,
                     "decision": verdict.decision,
                     "estimate": number(verdict.estimate, 4, verdict.threshold),
-                    "drawing": verdicts.drawing(verdict, _range(rows), small=True),
+                    "drawing": criterion_rows.drawing(verdict, _range(rows), small=True),
                 }
                 for name, verdict in rows
             ],

@@ -12,19 +12,19 @@ from markupsafe import Markup
 
 from rl_eval.evidence import EvidenceHistory
 from rl_eval.formatting import COMPARISON_SIGNS, brief, times
-from rl_eval.gates.verdict import DIRECTION_SIGNS, CriterionVerdict, SuiteVerdict
+from rl_eval.gates.verdict import CriterionVerdict, SuiteVerdict
 from rl_eval.report import charts
+from rl_eval.report.criterion_rows import REQUIREMENTS
 from rl_eval.report.html_page import count, number
 from rl_eval.run import worst_decision
 
 WORDS = {
     "ERROR": "NOT FULLY JUDGED",
-    "NEEDS_RUNS": "PASS, as far as one run can show",
+    "NEEDS_RUNS": "NEEDS RUNS",
     "NONE": "NOT JUDGED",
     "DAMAGED": "VERDICT CANNOT BE READ",
 }
 NOT_ON_TEST_SET = "The suite played validation episodes. Its test set was not used; the verdict of the gate is on that."
-_REQUIREMENTS = {"at_least": "at least ", "at_most": "at most ", "better_than": "more than ", "less_than": "less than "}
 _SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 _LARGEST_SPAN = 1e100
 _MIN_POWER, _MAX_POWER = -2.0, 100.0  # log10 of the wealth that is drawn
@@ -43,17 +43,6 @@ class Headline:
     word: str
     sentence: str
     more: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class Row:
-    """One criterion in a table."""
-
-    verdict: CriterionVerdict
-    estimate: str
-    threshold: str
-    units: str
-    drawing: Markup
 
 
 @dataclass(frozen=True)
@@ -84,7 +73,7 @@ def headline(suites: Sequence[SuiteVerdict], *, damaged: bool = False) -> Headli
         passing = counts["PASS"]
         sentence = f"All {passing} criteria pass." if passing > 1 else "The only criterion passes."
     elif decision == "NEEDS_RUNS":
-        sentence = f"All {counts['PASS']} criteria on single runs pass."
+        sentence = f"All {counts['PASS']} criteria on this run alone pass. The verdict needs several runs."
     elif decision == "FAIL":
         failed = [row for row in criteria if row.decision == "FAIL"]
         missed = [_missed(row) for row in sorted(failed, key=lambda row: row.by != "evidence")]
@@ -141,72 +130,12 @@ def _missed(verdict: CriterionVerdict) -> str:
         else ""
     )
     value, bar = number(verdict.estimate, 4, verdict.threshold), number(verdict.threshold, 4, verdict.estimate)
-    return f"{verdict.metric}{than} is {value}, required: {_REQUIREMENTS.get(verdict.direction, '')}{bar}"
-
-
-def criteria(suite: SuiteVerdict) -> list[Row]:
-    """The criteria in a suite's file, in its order."""
-    return [_row(row) for row in suite.criteria if not _is_check(row)]
-
-
-def checks(suite: SuiteVerdict) -> list[CriterionVerdict]:
-    """The checks of the verdict itself, such as controls and the held-out guard."""
-    return [row for row in suite.criteria if _is_check(row)]
-
-
-def reasons(suite: SuiteVerdict) -> list[CriterionVerdict]:
-    """The criteria that do not pass: first those about the task, on which evidence was collected."""
-    missed = [row for row in suite.criteria if row.decision in ("FAIL", "INCONCLUSIVE", "ERROR") and not _is_check(row)]
-    return sorted(missed, key=lambda row: row.by != "evidence")
+    return f"{verdict.metric}{than} is {value}, required: {REQUIREMENTS.get(verdict.direction, '')}{bar}"
 
 
 def is_point(interval: tuple[float | None, float | None] | None) -> bool:
     """Whether an interval is a single value, as of a finite set that was played as a whole."""
     return interval is not None and interval[0] is not None and interval[0] == interval[1]
-
-
-def _is_check(verdict: CriterionVerdict) -> bool:
-    return verdict.metric == verdict.criterion and verdict.threshold is None and verdict.estimate is None
-
-
-def _row(verdict: CriterionVerdict) -> Row:
-    return Row(
-        verdict,
-        number(verdict.estimate, 4, verdict.threshold),
-        f"{COMPARISON_SIGNS.get(verdict.direction, '')} {number(verdict.threshold, 4, verdict.estimate)}",
-        _units(verdict),
-        drawing(verdict),
-    )
-
-
-def _units(verdict: CriterionVerdict) -> str:
-    if verdict.units is None:
-        return ""
-    name = f" {brief(verdict.unit, 20)}{'' if verdict.units == 1 else 's'}" if verdict.unit else ""
-    decided = f", decided after {count(verdict.decided_at)}" if verdict.decided_at not in (None, verdict.units) else ""
-    if verdict.units_max is not None and verdict.units_max != verdict.units:
-        return f"{count(verdict.units)} of {count(verdict.units_max)}{name}{decided}"
-    return f"{count(verdict.units)}{name}{decided}" if verdict.units > 1 else ""
-
-
-def drawing(verdict: CriterionVerdict, bounds: tuple[float, float] | None = None, *, small: bool = False) -> Markup:
-    """The interval and the threshold; empty if there is no interval, and the estimate is the threshold."""
-    if verdict.threshold is None or not abs(verdict.threshold) < 1e100:
-        return Markup("")
-    if verdict.interval is None and (verdict.estimate is None or verdict.estimate == verdict.threshold):
-        return Markup("")
-    low, high = verdict.interval or (verdict.estimate, verdict.estimate)
-    ends = "" if verdict.interval is None else f", interval from {_end(low, '−∞')} to {_end(high, '∞')}"
-    required = f"{_REQUIREMENTS.get(verdict.direction, '')}{number(verdict.threshold, 4, verdict.estimate)}"
-    description = f"Estimate {number(verdict.estimate, 4, verdict.threshold)}{ends}; required: {required}."
-    above = DIRECTION_SIGNS.get(verdict.direction, 1.0) > 0
-    if verdict.interval is None:
-        low = high = verdict.estimate
-    return charts.interval(verdict.estimate, low, high, verdict.threshold, above, description, bounds, small=small)
-
-
-def _end(value: float | None, infinite: str) -> str:
-    return infinite if value is None else number(value, 3)
 
 
 def evidence(suite: SuiteVerdict) -> list[Evidence]:

@@ -19,8 +19,8 @@ from rl_eval.terminal._console import console_for, is_terminal, printable
 
 REFRESH = 0.25  # seconds between two drawings on a terminal
 PLAIN_EVERY = 10.0  # seconds between two lines elsewhere
-RATE_WINDOW = 15.0  # seconds that the rate is measured over
-MIN_RATE_SPAN = 0.1  # seconds; a rate over less is noise
+RATE_WINDOW = 30.0  # seconds that the rate is measured over, so that pauses such as validation count with their share
+MIN_RATE_SPAN = 1.0  # seconds; a rate over less is noise
 MIN_BAR, MAX_BAR = 10, 40  # columns
 
 
@@ -39,6 +39,9 @@ class ProgressLine:
         live: whether to move the cursor; the default is yes where the stream is a terminal and this is no child
             process (parallel jobs share a terminal, and would overwrite each other's line).
         clock: seconds, monotonic.
+
+    Attributes:
+        outcome: the word for how the work ended, if it did not raise.
     """
 
     def __init__(
@@ -60,6 +63,7 @@ class ProgressLine:
         self._started = self._last_drawn = clock()
         self._drawings = 0
         self._unit = unit
+        self.outcome = "done"
         self._note = ""
         self._return: float | None = None
         self._score: float | None = None
@@ -82,7 +86,7 @@ class ProgressLine:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        end = "done" if kind is None else "interrupted" if issubclass(kind, KeyboardInterrupt) else "stopped"
+        end = self.outcome if kind is None else "interrupted" if issubclass(kind, KeyboardInterrupt) else "stopped"
         line = self._line(end=f"{end} in {clock(self._clock() - self._started)}")
         if self._live is not None:
             self._live.update(line, refresh=True)
@@ -120,9 +124,9 @@ class ProgressLine:
         self._advance(done)
 
     def _restart(self, total: int | None, done: int) -> None:
-        self._phase_started = self._clock()
         self._total, self._done, self._first_done = total, done, done
-        self._recent: deque[tuple[float, int]] = deque([(self._clock(), done)])
+        # Empty until the first report: what comes before it, such as loading data, says nothing about the rate.
+        self._recent: deque[tuple[float, int]] = deque()
 
     def _advance(self, done: int) -> None:
         now = self._clock()
@@ -139,16 +143,18 @@ class ProgressLine:
             self._console.print(self._line(), soft_wrap=True)
             self._last_drawn, self._drawings = now, self._drawings + 1
 
-    def _rate(self, overall: bool) -> float:
-        """Units per second, recently or overall; NaN before there is a rate."""
-        then, before = (self._phase_started, self._first_done) if overall else self._recent[0]
-        now, done = self._recent[-1]
+    def _rate(self) -> float:
+        """Units per second, recently; NaN before there is a rate."""
+        if not self._recent:
+            return math.nan
+        (then, before), (now, done) = self._recent[0], self._recent[-1]
         return (done - before) / (now - then) if now - then >= MIN_RATE_SPAN else math.nan
 
     def _parts(self, end: str) -> dict[str, str]:
         """The parts of the line, in order."""
         parts = {}
-        rate, unit = self._rate(overall=bool(end)), self._unit.removeprefix("env ")
+        # The speed of the whole is in run.json: here, the time of loading and validation would be part of it.
+        rate, unit = math.nan if end else self._rate(), self._unit.removeprefix("env ")
         if self._total or self._done:
             count = "{:,}".format if self._live is None else compact
             of_total = f"/{count(self._total)}" if self._total and not (end and self._done >= self._total) else ""

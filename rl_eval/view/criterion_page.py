@@ -6,7 +6,7 @@ from pathlib import Path
 
 from rl_eval.gates.verdict_file import read_suite_verdicts
 from rl_eval.override_text import shell_word
-from rl_eval.report import charts, verdicts
+from rl_eval.report import charts, criterion_rows, verdicts
 from rl_eval.report.animation import film_file
 from rl_eval.report.html_page import number
 from rl_eval.run_index import Entry
@@ -48,7 +48,7 @@ def page(runs: Runs, entry: Entry, suite_number: int, criterion_number: int) -> 
         entry=entry,
         suite=suite,
         criterion=criterion,
-        drawing=verdicts.drawing(criterion),
+        drawing=criterion_rows.drawing(criterion),
         legend=charts.legend([("for PASS", 1), ("for FAIL", 2)]),
         evidence=evidence[0] if evidence else None,
         episodes=episodes,

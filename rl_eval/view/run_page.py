@@ -6,8 +6,8 @@ from typing import Any
 
 from rl_eval.formatting import brief
 from rl_eval.override_text import shell_word
+from rl_eval.report import criterion_rows, one_run, verdicts
 from rl_eval.report import curves as report_curves
-from rl_eval.report import one_run, verdicts
 from rl_eval.report.judged_run import JudgedRun, read_judged_run
 from rl_eval.run import resume_command
 from rl_eval.run_index import Entry
@@ -30,7 +30,15 @@ def page(runs: Runs, entry: Entry) -> str:
         facts=one_run.facts(run),
         headline=verdicts.headline(run.suites, damaged=run.damaged_verdict),
         missing=run.missing,
-        suites=[{"verdict": suite, "rows": _rows(suite), "checks": verdicts.checks(suite)} for suite in run.suites],
+        suites=[
+            {
+                "verdict": suite,
+                "rows": _rows(suite),
+                "checks": criterion_rows.checks(suite),
+                "plumbing": criterion_rows.plumbing(suite),
+            }
+            for suite in run.suites
+        ],
         has_report=(run.path / "report.html").is_file(),
         commands=_commands(run, entry),
         **_curves(run),
@@ -60,7 +68,7 @@ def _curves(run: JudgedRun) -> dict[str, Any]:
 def _rows(suite: Any) -> list[dict[str, Any]]:
     """The criteria with their places in the verdict, which are part of an address."""
     places = {id(verdict): place for place, verdict in enumerate(suite.criteria)}
-    return [{"row": row, "place": places[id(row.verdict)]} for row in verdicts.criteria(suite)]
+    return [{"row": row, "place": places[id(row.verdict)]} for row in criterion_rows.criteria(suite)]
 
 
 def _commands(run: JudgedRun, entry: Entry) -> list[tuple[str, str]]:

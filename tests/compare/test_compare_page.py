@@ -3,8 +3,7 @@
 import pytest
 
 from rl_eval.cli import main
-from tests.report.browser import BINARY, Browser
-from tests.report.test_in_browser import CONTRAST, CUT
+from tests.report.browser import BINARY, CONTRAST, CUT, Browser
 
 pytestmark = pytest.mark.skipif(BINARY is None, reason="no Chromium on the path")
 
@@ -20,6 +19,10 @@ def test_nothing_is_cut_and_everything_is_readable(run_names, tmp_path, capsys):
                 browser.evaluate("document.querySelectorAll('details').forEach(node => { node.open = true; })")
                 assert browser.evaluate("document.documentElement.scrollWidth") <= width
                 assert browser.evaluate(CUT) == []
+                assert browser.evaluate("document.querySelectorAll('#curves .legend').length") == 1
+                axes = """[...document.querySelectorAll('#scores svg')].map(svg =>
+                    [...svg.querySelectorAll('text[text-anchor=middle]')].map(node => node.textContent).join())"""
+                assert len(set(browser.evaluate(axes))) == 1
                 result = browser.evaluate(CONTRAST)
                 assert result["checked"] > 40
                 assert result["bad"] == []

@@ -42,7 +42,7 @@ def test_one_criterion_that_every_control_misses_is_enough(tmp_path):
         tmp_path, "metric: accuracy, at_least: 0.6", "metric: recall, at_least: 0.6", env=SMALL_THREAT, episodes=""
     )
     assert (verdict.decision, verdict.units, verdict.units_max) == ("PASS", 8, 8)
-    assert verdict.detail.endswith(", untrained:2 miss c0; constant:0 misses c1")
+    assert verdict.detail.endswith(", untrained:0-2; c1: constant:0")
 
 
 def test_a_metric_that_is_undefined_for_a_control_is_not_passed(tmp_path):

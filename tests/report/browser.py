@@ -47,6 +47,10 @@ CUT = """[...document.body.querySelectorAll("*")].filter(node => {
   return box.right > innerWidth + 1 || box.left < -1;
 }).map(node => [node.tagName, node.className.baseVal ?? node.className, node.textContent.slice(0, 40)])"""
 
+# Tables of numbers that are wider than the box in which they scroll.
+CUT_NUMBERS = """[...document.querySelectorAll(".scroll")].filter(box => box.querySelector("td.num")
+  && box.scrollWidth > box.clientWidth + 1).map(box => [box.getAttribute("aria-label"), box.scrollWidth])"""
+
 
 class Browser:
     """One page of one browser; `messages` is all that its console said, and what it asked for elsewhere.

@@ -82,7 +82,7 @@ def test_an_environment_that_names_a_module_is_not_imported(tmp_path, monkeypatc
     _, text = render(path)
     assert not (tmp_path / "ran").exists()
     assert "imports a module: add --trust" in text
-    assert "PASS, as far as one run can show" in text
+    assert "NEEDS RUNS" in text
     render(path, trust=True)
     assert (tmp_path / "ran").exists()
 
@@ -199,7 +199,7 @@ def test_damaged_metrics_do_not_hide_the_verdict(tmp_path, content):
     path = judged_run(tmp_path / "run").path
     (path / "metrics.csv").write_bytes(content)
     _, text = render(path)
-    assert "PASS, as far as one run can show" in text
+    assert "NEEDS RUNS" in text
 
 
 def test_an_evidence_history_of_uneven_length_is_drawn_as_far_as_it_goes(tmp_path):
@@ -211,7 +211,7 @@ def test_an_evidence_history_of_uneven_length_is_drawn_as_far_as_it_goes(tmp_pat
     bad["criteria"] = [*bad["criteria"], other]
     run = judged_run(tmp_path / "run").path
     (run / "verdict.json").write_text(json.dumps({"schema": 1, "suites": [bad]}))
-    assert "PASS, as far as one run can show" in render(run)[1]
+    assert "NEEDS RUNS" in render(run)[1]
 
 
 def test_a_few_lines_of_yaml_that_stand_for_millions_are_refused(tmp_path):
@@ -327,4 +327,4 @@ def test_a_sweep_that_points_elsewhere_stays_in_its_folder(tmp_path):
 
 def test_a_policy_of_nan_is_no_crash(tmp_path):
     path = judged_run(tmp_path / "run", rule=np.full(4, np.nan)).path
-    assert "PASS, as far as one run can show" in render(path)[1]
+    assert "NEEDS RUNS" in render(path)[1]

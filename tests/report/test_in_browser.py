@@ -1,11 +1,13 @@
 """The pages in a browser: nothing cut off, an empty console, readable text, working keys."""
 
+import re
+
 import pytest
 
 from rl_eval.report import write_report
 from rl_eval.run import write_json
 from tests.gates.fake_runs import BALANCE, write_run
-from tests.report.browser import BINARY, CONTRAST, CUT, Browser
+from tests.report.browser import BINARY, CONTRAST, CUT, CUT_NUMBERS, Browser
 from tests.report.judged_runs import failing, judged_run, passing
 
 pytestmark = pytest.mark.skipif(BINARY is None, reason="no Chromium on the path: pages are looked at in one")
@@ -50,6 +52,7 @@ def test_nothing_is_cut_and_everything_is_readable(browser, pages, name):
             browser.evaluate("document.querySelectorAll('details').forEach(node => { node.open = true; })")
             assert browser.evaluate("document.documentElement.scrollWidth") <= width
             assert browser.evaluate(CUT) == []
+            assert width < 1440 or browser.evaluate(CUT_NUMBERS) == []
             result = browser.evaluate(CONTRAST)
             assert result["checked"] > 40
             assert result["bad"] == []
@@ -57,6 +60,15 @@ def test_nothing_is_cut_and_everything_is_readable(browser, pages, name):
             assert all(sizes)
             assert bool(sizes) == (name in ("with films", "bare"))
             assert browser.messages == []
+
+
+def test_values_appear_on_hover(browser, pages):
+    browser.open(pages["with films"], width=1440)
+    titles = browser.evaluate("[...document.querySelectorAll('svg title')].map(node => node.textContent)")
+    assert len([title for title in titles if re.match(r"[\d,]+ env steps\n−?[\d.,e−]+$", title)]) > 100
+    assert any(title.startswith("Estimate 49") and "required: at least 475" in title for title in titles)
+    fills = "[...document.querySelectorAll('.hover')].map(node => getComputedStyle(node).fill)"
+    assert set(browser.evaluate(fills)) == {"rgba(0, 0, 0, 0)"}
 
 
 def test_the_checks_themselves_see_what_they_forbid(browser, pages):

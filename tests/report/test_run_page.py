@@ -15,15 +15,16 @@ from rl_eval.gates.verdict import SuiteVerdict
 from rl_eval.report import curves, one_run, write_report
 from rl_eval.report.animation import films
 from rl_eval.report.behaviour import observe
+from rl_eval.report.criterion_rows import criteria, reasons
 from rl_eval.report.curves import over_seeds
 from rl_eval.report.html_page import MAX_BYTES, count, number
 from rl_eval.report.judged_run import read_judged_run
-from rl_eval.report.verdicts import evidence, headline, reasons
+from rl_eval.report.verdicts import evidence, headline
 from rl_eval.run import read_json, read_record, write_json
 from tests.gates.fake_runs import BALANCE
 from tests.report.judged_runs import failing, judged_run, passing, table, verdict
 
-VOID = {"meta", "img", "input", "br", "rect", "line", "circle", "path", "polygon"}
+VOID = {"meta", "img", "input", "br"}
 
 
 class Page(HTMLParser):
@@ -31,7 +32,7 @@ class Page(HTMLParser):
 
     def __init__(self, html):
         super().__init__()
-        self.tags, self.words, self._open = [], [], []
+        self.tags, self.words, self.hovers, self._open = [], [], [], []
         self.feed(html)
         assert not self._open
 
@@ -47,7 +48,9 @@ class Page(HTMLParser):
         assert self._open.pop() == tag
 
     def handle_data(self, data):
-        if not self._open or self._open[-1] != "style":
+        if "svg" in self._open and self._open[-1] == "title":
+            self.hovers.append(data)
+        elif not self._open or self._open[-1] != "style":
             self.words.append(data)
 
     @property
@@ -74,9 +77,39 @@ def page(cartpole):
 
 def test_the_verdict_comes_first_in_words_that_need_no_statistics(page):
     text = page.text
-    assert text.index("PASS, as far as one run can show") < text.index("Criteria")
-    assert "All 4 criteria on single runs pass." in text
+    assert text.index("NEEDS RUNS") < text.index("Criteria")
+    assert "All 4 criteria on this run alone pass. The verdict needs several runs." in text
     assert "1 needs several runs: stable." in text
+
+
+def test_what_is_about_the_run_itself_weighs_less_than_the_task_unless_it_fails(page, tmp_path):
+    assert "About the run itself: quick PASS (training.wall_s 2.5, required ≤ 60)." in page.text
+    assert "quick training.wall_s PASS" not in page.text
+    judged = passing()
+    slow = replace(judged.criteria[1], decision="FAIL", estimate=61.0)
+    failed = replace(judged, criteria=(judged.criteria[0], slow, *judged.criteria[2:]))
+    text = page_of(judged_run(tmp_path / "run", suites=[failed]).path).text
+    assert "quick training.wall_s FAIL 61 ≤ 60" in text
+    assert "About the run itself" not in text
+
+
+def test_a_cost_has_a_unit(tmp_path):
+    judged = passing()
+    cost = replace(judged.criteria[0], criterion="cheap", metric="mean_cost", history=None)
+    text = page_of(judged_run(tmp_path / "run", suites=[replace(judged, criteria=(cost,))]).path).text
+    assert "cheap mean_cost, in units of env.costs per flow" in text
+
+
+def test_criteria_on_one_metric_share_a_scale(tmp_path):
+    judged = passing()
+    solved = judged.criteria[0]
+    close = replace(solved, criterion="close", threshold=100.0)
+    first, second = criteria(replace(judged, criteria=(solved, close)))
+    assert (
+        re.search(r'class="span" x1="([\d.]+)"', first.drawing)[1]
+        == re.search(r'class="span" x1="([\d.]+)"', second.drawing)[1]
+    )
+    assert criteria(replace(judged, criteria=(solved,)))[0].drawing != first.drawing
 
 
 def test_a_verdict_on_validation_is_not_taken_for_the_gates(tmp_path):
@@ -202,6 +235,10 @@ def test_films_show_best_median_and_worst_episode(tmp_path):
         (text,) = re.findall(r"return (−?[\d,.]+) after", film.description)
         assert float(text.replace("−", "-").replace(",", "")) == pytest.approx(expected, rel=1e-3)
         assert film.rows * film.columns >= 2
+        (index,) = np.flatnonzero(
+            behaviour.returns == behaviour.returns[np.argmin(np.abs(behaviour.returns - expected))]
+        )
+        assert film.description.endswith(f" Seed {behaviour.episodes.seeds[index]}.")
     assert sum(len(film.source) for film in rendered) < MAX_BYTES
 
 

@@ -28,7 +28,15 @@ def _bounds(config: Config) -> tuple[float, float]:
     return float(costs.min()), float(costs.max())
 
 
-@metric("task", needs=("cost",), unit="case", better="lower", variable=_costs, bounds=_bounds)
+@metric(
+    "task",
+    needs=("cost",),
+    unit="case",
+    better="lower",
+    variable=_costs,
+    bounds=_bounds,
+    measured_in="units of env.costs per flow",
+)
 def mean_cost(episodes: Episodes, config: Config) -> float:
     """Mean cost of a case, as the environment counts it."""
     return float(_costs(episodes, config).mean())
