@@ -6,7 +6,7 @@ are the whole population, so the sign of the mean difference is exact: `worse` i
 trials on earlier cycles see no gain, the agent orders as the sort does, and the difference is 0.
 
 The first history of each kind has the data seed 0. `--seeds 0 1 2 3 4 5` adds five others, and prints their mean
-difference and its deviation. A history takes about 8 s of one core.
+difference and its deviation. The last column is the time of the training with its trials.
 """
 
 from __future__ import annotations
@@ -97,7 +97,7 @@ def main() -> None:
     parser.add_argument("--cycles", type=int, nargs="+", default=[], help="these lengths alone")
     parser.add_argument("--overrides", nargs="+", default=[], help="of train.py, such as agent=a2c")
     arguments = parser.parse_args()
-    print("cycles  signal  seed  test    sort   agent  difference          trials' p  judged", flush=True)
+    print("cycles  signal  seed  test    sort   agent  difference          trials' p  judged  seconds", flush=True)
     for cycles, signal in HISTORIES:
         if arguments.cycles and cycles not in arguments.cycles:
             continue
@@ -109,7 +109,7 @@ def main() -> None:
             print(
                 f"{cycles:>6}  {'yes' if signal else 'no':>6}  {seed:>4}  {len(row.sort):>4}  {row.sort.mean():.4f}  "
                 f"{row.agent.mean():.4f}  {row.difference:+.4f} {verdict(row.difference):>8}  "
-                f"{trials['p_value']:>12.3g}  {trials['judged'].split()[1]:>7}",
+                f"{trials['p_value']:>12.3g}  {trials['judged'].split()[1]:>7}  {row.run.info['wall_s']:>7.1f}",
                 flush=True,
             )
         if len(differences) > 1:

@@ -9,6 +9,7 @@ from rl_eval.domains.qase.formats.load import project_code
 from rl_eval.domains.qase.formats.rest_client import api_url, connect
 from rl_eval.domains.qase.formats.rest_runs import NewRun, checked_code, send_run
 from rl_eval.errors import InputError
+from rl_eval.formatting import quantity
 
 SHOWN = 8  # ids of cases
 
@@ -39,7 +40,11 @@ def create(code: str, title: str, policy: str, cases: Sequence[int], *, send: bo
     """
     if not cases:
         raise InputError(f"--create-run {code}: no case fits in the budget: give more time")
-    run = NewRun(title, f"{len(cases)} cases, those that are likely to fail first. Ordered by {policy}.", tuple(cases))
+    run = NewRun(
+        title,
+        f"{quantity(len(cases), 'case')}, those that are likely to fail first. Ordered by {policy}.",
+        tuple(cases),
+    )
     first = ", ".join(map(str, cases[:SHOWN]))
     rest = f" and {len(cases) - SHOWN:,} more" if len(cases) > SHOWN else ""
     lines = [("run", f"{run.title!r} in project {code}: cases {first}{rest}, in this order")]

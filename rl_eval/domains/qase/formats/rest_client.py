@@ -62,7 +62,7 @@ def connect(url: str | None = None, sleep: Callable[[float], None] = time.sleep)
     if not token:
         raise InputError(f"no token for Qase: set {TOKEN} in the environment or in .env")
     if not token.isascii() or not token.isprintable() or " " in token:
-        raise InputError(f"{TOKEN} holds characters that no token has: copy it again")
+        raise InputError(f"{TOKEN} has characters that a token cannot have: copy it again")
     try:
         base_url = parse_base_url(api_url() if url is None else url)
         if base_url.scheme == "http" and not base_url.is_loopback:
@@ -105,7 +105,9 @@ def checked_code(code: str) -> str:
         InputError: it is none.
     """
     if not _CODE.fullmatch(code):
-        raise InputError(f"{code[:40]!r} is no project code: give the letters that its case ids begin with")
+        raise InputError(
+            f"{code[:40]!r} is not a project code: give the letters in front of its case ids, such as DEMO"
+        )
     return code
 
 

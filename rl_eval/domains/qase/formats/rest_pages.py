@@ -68,7 +68,7 @@ def add_page(response: Any, where: str, pages: Pages) -> None:
         elif "due_date" in entity:
             pages.milestones.append((at, entity))
         else:
-            raise InputError(f"{at} is no case, suite, milestone or result: save the lists of one project")
+            raise InputError(f"{at} is not a case, suite, milestone or result: save the lists of one project")
 
 
 def project_from_pages(pages: Pages, where: str, notes: Notes) -> Project:

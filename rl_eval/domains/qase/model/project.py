@@ -219,7 +219,7 @@ def build_project(suites: Iterable[CaseSuite], cases: Iterable[Case], where: str
         reached = {suite.id for suite in ordered}
         lost = next(suite for suite in all_suites if suite.id not in reached)
         raise InputError(
-            f"{where}: suite {lost.id} ({short_repr(lost.title)}) is its own ancestor: give one suite of the circle "
+            f"{where}: suite {lost.id} ({short_repr(lost.title)}) contains itself: give one of these suites "
             "another parent"
         )
     return Project(suites=tuple(ordered), cases=tuple(arranged), form=form)

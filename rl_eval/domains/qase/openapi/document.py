@@ -96,7 +96,7 @@ class Document:
                 values = load_yaml(decode_utf8(data, self.where), _YamlLoader)[1]
             except yaml.YAMLError as error:
                 reason = " ".join(str(error).split())
-                raise InputError(f"{self.where} is neither JSON nor YAML that is read here ({reason})") from error
+                raise InputError(f"{self.where} cannot be read as JSON or YAML ({reason}): correct it") from error
         self.values = read_object(values, self.where)
         if b"\\ud" in data.lower():
             self._check_characters()
@@ -108,11 +108,13 @@ class Document:
             raise InputError(f"not supported: {self.where} has {given}: convert it to OpenAPI 3")
 
     def _check_characters(self) -> None:
-        """Raise InputError for half of a character, which no file can hold."""
+        """Raise InputError for a lone surrogate, which no file can hold."""
         try:
             json.dumps(self.values, ensure_ascii=False).encode()
         except UnicodeEncodeError as error:
-            raise InputError(f"{self.where} has half of a character, such as \\ud800: correct it") from error
+            raise InputError(
+                f"{self.where} has an incomplete character (a lone surrogate, such as \\ud800): correct it"
+            ) from error
 
     def resolve(self, node: Any, where: str) -> Mapping[str, Any]:
         """An object behind its references.
@@ -193,7 +195,7 @@ class Document:
     def _parameter(self, values: Mapping[str, Any], where: str) -> Parameter:
         name, place = values.get("name"), values.get("in")
         if not isinstance(name, str) or place not in ("path", "query", "header", "cookie"):
-            raise InputError(f"{where}: a parameter without a name or a place: correct it")
+            raise InputError(f"{where}: a parameter needs 'name' and 'in': correct it")
         return Parameter(
             name, place, values.get("required") is True or place == "path", self._with_example(values, where)
         )

@@ -114,7 +114,7 @@ def test_cases_of_another_project_are_refused(qase, capsys, tmp_path):
     assert main(["qase", "prioritise", "SHOP-2026-02-18.json", "--create-run", "DEMO", "--send"]) == 2
     assert "are of the project SHOP" in capsys.readouterr().err
     assert main(["qase", "prioritise", "SHOP-2026-02-18.json", "--create-run", "../x"]) == 2
-    assert "is no project code" in capsys.readouterr().err
+    assert "is not a project code" in capsys.readouterr().err
     assert qase.sent == []
 
 

@@ -104,12 +104,11 @@ def test_ppo_clears_the_failure_rate_sort_on_iofrol_over_five_seeds(tmp_path):
 @pytest.mark.verify
 @pytest.mark.parametrize(("cycles", "signal"), HISTORIES)
 def test_the_default_orders_no_generated_history_worse_than_the_sort(cycles, signal):
-    """Exact on the test cycles of the history; better where there is a signal, also over five other histories."""
-    difference = compare_history(cycles, signal, 0).difference
-    fresh = [compare_history(cycles, signal, seed).difference for seed in range(1, 6)]
-    print(f"\n{cycles} cycles, signal {signal}: {difference:+.4f}; fresh {np.round(fresh, 4).tolist()}")
-    assert difference > 0 if signal else difference >= 0
-    assert np.mean(fresh) >= -0.01
+    """Exact on the test cycles of each history; with a signal better on average, whether or not the trials see it."""
+    differences = [compare_history(cycles, signal, seed).difference for seed in range(3)]
+    print(f"\n{cycles} cycles, signal {signal}: {np.round(differences, 4).tolist()}")
+    assert differences[0] >= 0
+    assert np.mean(differences) > 0 if signal else np.mean(differences) >= -0.01
 
 
 @pytest.mark.verify

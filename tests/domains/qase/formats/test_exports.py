@@ -193,7 +193,7 @@ def test_ten_levels_are_read_and_a_thousand_refused():
 
 def test_suites_within_themselves_are_refused():
     ring = [CaseSuite(id=i, title=str(i), parent_id=i % 3 + 1) for i in (1, 2, 3)]
-    with pytest.raises(InputError, match=r"here: suite 1 \('1'\) is its own ancestor"):
+    with pytest.raises(InputError, match=r"here: suite 1 \('1'\) contains itself"):
         build_project(ring, [], "here")
     with pytest.raises(InputError, match="names the parent 9, which is missing"):
         build_project([CaseSuite(id=1, title="a", parent_id=9)], [], "here")
@@ -253,7 +253,7 @@ def suite_row(**cells):
         ([HEADER, suite_row(suite_id=1, suite="s"), row(id=1, title="a", suite_id=1, suite="t")],
          "line 3, column 'suite': suite 1 is 't' below None, and was 's' below None before"),
         ([HEADER, suite_row(suite_id=1, suite="s", title="x")], "column 'title': a value in the row of a suite"),
-        ([HEADER, suite_row(suite_id=1, suite="s", suite_parent_id=1)], "suite 1 ('s') is its own ancestor"),
+        ([HEADER, suite_row(suite_id=1, suite="s", suite_parent_id=1)], "suite 1 ('s') contains itself"),
         ([HEADER, suite_row(suite_id=1, suite="s", suite_parent_id=4)], "names the parent 4, which is missing"),
         ([HEADER, row(id=1, title="a", is_flaky="perhaps")], "line 2, column 'is_flaky': 'perhaps' where yes or no"),
         ([HEADER, row(id=1, title="a", steps_actions="open it")], "'steps_actions': 'open it' does not begin with"),

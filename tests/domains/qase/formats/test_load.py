@@ -76,7 +76,7 @@ def test_a_result_that_a_run_lists_and_has_no_file_is_reported(tmp_path):
         (b"{}", "is JSON of an unknown form"),
         (b"7", "is neither JSON, a JUnit report nor a known CSV"),
         (b'{"result": 5}', "result: 5 where an object is needed"),
-        (b'{"result": {"entities": [{"a": 1}]}}', "is no case, suite, milestone or result"),
+        (b'{"result": {"entities": [{"a": 1}]}}', "is not a case, suite, milestone or result"),
         (b'{"suites": [], "cases": []', "not JSON (the file ends too early)"),
         (b"[]", None),
         (b'{"results": []}', "has neither cases nor results"),

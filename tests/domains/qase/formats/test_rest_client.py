@@ -167,7 +167,7 @@ def test_a_list_that_ends_too_early_is_reported(qase, connection):
 def test_a_project_that_is_not_there_is_reported(qase, connection):
     with pytest.raises(InputError, match="status 404: name the code of a project"):
         fetch_project(connection, "NONE", Notes())
-    with pytest.raises(InputError, match="is no project code"):
+    with pytest.raises(InputError, match="is not a project code"):
         fetch_project(connection, "../admin", Notes())
 
 
@@ -196,5 +196,5 @@ def test_the_token_comes_from_the_environment_or_env_file(monkeypatch, tmp_path)
     assert result.token == "from-file"
     assert "from-file" not in repr(result)
     monkeypatch.setenv("QASE_API_TOKEN", "line\nbreak")
-    with pytest.raises(InputError, match="characters that no token has"):
+    with pytest.raises(InputError, match="characters that a token cannot have"):
         connect()

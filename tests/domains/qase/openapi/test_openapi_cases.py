@@ -161,7 +161,7 @@ def test_the_cases_of_a_service_run_against_it(tmp_path):
         ({"paths": {"/a": {"get": {"$ref": "a.yml"}}}}, "'/a', get refers to another file"),
         ({"paths": {"/a": {"get": {"$ref": "https://api.example/a.yml"}}}}, "refers to another file"),
         ({"paths": {"/a": {"get": 5}}}, "an object is needed"),
-        ({"paths": {"/a": {"get": {"parameters": [{"in": "query"}]}}}}, "a parameter without a name or a place"),
+        ({"paths": {"/a": {"get": {"parameters": [{"in": "query"}]}}}}, "a parameter needs 'name' and 'in'"),
         ({"paths": {}}, "no operation that can be called"),
         ({"paths": {"/a": {"get": {"security": [{"x": [], "y": []}]}}}}, r"no operation .* \(GET /a: it needs several"),
     ],
@@ -171,11 +171,11 @@ def test_what_cannot_be_read_is_one_sentence(tmp_path, change, problem):
         generate(Document(written(tmp_path, API | change)))
 
 
-def test_half_a_character_is_one_sentence(tmp_path, monkeypatch, capsys):
+def test_an_incomplete_character_is_one_sentence(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     written(tmp_path, API | {"paths": {"/a": {"get": {"summary": "\ud800", "responses": {}}}}})
     assert main(["qase", "from-openapi", "api.json"]) == 2
-    assert "api.json has half of a character" in capsys.readouterr().err
+    assert "api.json has an incomplete character" in capsys.readouterr().err
 
 
 def test_schemas_that_stand_for_billions_of_values_are_left_out(tmp_path):
