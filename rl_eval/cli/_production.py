@@ -15,7 +15,7 @@ from rl_eval.errors import InputError
 from rl_eval.net import environment_token
 
 production = typer.Typer(
-    help="Serve, collect, learn, prove and roll out: learning in production.", no_args_is_help=True
+    help="Learning in production: serve, collect, train, prove, roll out, watch.", no_args_is_help=True
 )
 app.add_typer(production, name="production")
 
@@ -49,15 +49,15 @@ def serve(
         typer.Option("--policy", metavar="RUN|onnx:FILE", help="Serve this one, without a registry."),
     ] = None,
 ) -> None:
-    """Answer observations with actions over HTTP, and record every decision and what followed.
+    """Serve champion and challenger over HTTP.
 
     \b
       rl-eval production serve production.yaml
       rl-eval production serve production.yaml --policy onnx:policy.onnx
       RL_EVAL_TOKEN=... RL_EVAL_PRIVACY_KEY=... rl-eval production serve production.yaml
 
-    The registry's champion and challenger share the units as the roll-out says. Several servers may share store and
-    queue; give all of them one RL_EVAL_PRIVACY_KEY. What was acknowledged outlives a kill.
+    Every decision and reward is recorded. The roll-out says which units the challenger gets. Several servers may share
+    store and queue; they need the same RL_EVAL_PRIVACY_KEY. A kill loses nothing that was acknowledged.
 
     Exit status: 0 ended by SIGTERM, 2 bad input, 130 ended by Ctrl-C.
     """  # fmt: skip
@@ -77,13 +77,13 @@ def serve(
 
 @production.command()
 def collect(config: Config) -> None:
-    """Take decisions and rewards from the queue, filter them, and store them.
+    """Store decisions and rewards from the queue.
 
     \b
       rl-eval production collect production.yaml
 
-    Any number of collectors may run; where one ends, in whatever way, another goes on. A store or queue that is away
-    is waited for.
+    The quality filter refuses what does not fit. Any number of collectors may run; if one ends, another continues its
+    work. If the store or the queue is away, it waits.
 
     Exit status: 0 ended by SIGTERM, 2 bad input, 130 ended by Ctrl-C.
     """  # fmt: skip
@@ -110,21 +110,20 @@ def collect(config: Config) -> None:
 @production.command()
 def erase(
     config: Config,
-    unit: Annotated[
-        str | None, typer.Argument(metavar="[UNIT]", help="As requests name it.", show_default=False)
-    ] = None,
+    unit: Annotated[str | None, typer.Argument(metavar="UNIT", help="As requests name it.", show_default=False)] = None,
     old: Annotated[
         bool, typer.Option("--old", help="Erase what is older than privacy.retention. Check the clock first.")
     ] = False,
 ) -> None:
-    """Erase all records of a unit, or all records that are too old, from the store and the queue.
+    """Erase a unit, or all records that are too old.
 
     \b
       rl-eval production erase production.yaml UNIT
       rl-eval production erase production.yaml --old
 
-    A unit needs the key of the servers: RL_EVAL_PRIVACY_KEY, or privacy.key in the folder of the config. Later rewards
-    of its decisions are refused. Collectors remove old records themselves, but not if the clock may be wrong.
+    Records leave the store and the queue. A unit needs the key of the servers: RL_EVAL_PRIVACY_KEY, or privacy.key in
+    the folder of the config. Later rewards of its decisions are refused. Collectors remove old records themselves, but
+    not if the clock may be wrong.
 
     Exit status: 0 erased, 2 bad input, or the store or queue is away.
     """  # fmt: skip

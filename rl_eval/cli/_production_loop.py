@@ -22,10 +22,10 @@ def register(
     run: Annotated[Path, typer.Argument(metavar="RUN", help="A run directory.", show_default=False)],
     alias: Annotated[
         Literal["champion", "challenger"] | None,
-        typer.Option("--as", help="Default: champion where there is none, else challenger where there is none."),
+        typer.Option("--as", help="Default: champion if there is none, else challenger if there is none."),
     ] = None,
 ) -> None:
-    """Put a run that was trained elsewhere into the registry, as the first champion or as a challenger.
+    """Register a run as champion or challenger.
 
     \b
       rl-eval production register production.yaml outputs/<date>/<run>
@@ -53,14 +53,15 @@ def run(
         int | None, typer.Option("--turns", min=1, help="End after so many turns.", show_default=False)
     ] = None,
 ) -> None:
-    """Collect, train, prove, register and roll out, until a signal comes.
+    """Run the control loop until a signal comes.
 
     \b
       rl-eval production run production.yaml
       rl-eval production run production.yaml --learn-only
 
-    Any number of them may run: one trains at a time, and where one is killed another goes on from what is in the
-    store, the registry and the audit log. What fails is one line, and the rest goes on.
+    It collects, trains, proves, registers and rolls out. Any number of loops may run; one trains at a time. If one is
+    killed, another continues from the store, the registry and the audit log. A failure is one line, and the other
+    phases continue.
 
     Exit status: 0 ended by SIGTERM or after --turns, 2 bad input, 130 ended by Ctrl-C.
     """  # fmt: skip
@@ -87,10 +88,10 @@ def run(
 @production.command()
 def watch(
     config: Config,
-    host: Annotated[str, typer.Option("--host", help="Another one than loopback needs RL_EVAL_TOKEN.")] = LOOPBACK,
+    host: Annotated[str, typer.Option("--host", help="An address other than loopback needs RL_EVAL_TOKEN.")] = LOOPBACK,
     port: Annotated[int, typer.Option("--port", min=0, max=65_535, help="0: any free one.")] = 8001,
 ) -> None:
-    """Show champion and challenger, evidence, experience, drift, the audit log and what waits for a person.
+    """Serve the status page, human review and metrics.
 
     \b
       rl-eval production watch production.yaml
@@ -125,14 +126,14 @@ def demo(
         int | None, typer.Option("--seed", min=0, help="Default: that of the config.", show_default=False)
     ] = None,
 ) -> None:
-    """Play the whole loop once on this machine, with embedded stores, and write a page that tells what happened.
+    """Play the whole loop once on this machine.
 
     \b
       rl-eval production demo
 
-    Traffic is served and collected, and drifts; a candidate is trained, proved, and rolled out; a bad one is rolled
-    back; decisions that the policy is unsure of go to a person. The same seed tells the same story. It needs a
-    checkout.
+    Traffic is served and collected, and drifts. A candidate is trained, proved and rolled out. A bad one is rolled
+    back. Decisions that the policy is unsure of go to a person. It ends with a page of what happened.
+    The same seed tells the same story. It needs a checkout.
 
     Exit status: 0 it went as it should, 2 it did not, or bad input.
     """

@@ -18,7 +18,7 @@ Reason = Annotated[str, typer.Option("--reason", metavar="TEXT", help="Why; it i
 
 @production.command()
 def pause(config: Config, reason: Reason) -> None:
-    """Pause the roll-out: nothing advances, no time counts, and what fails is rolled back all the same.
+    """Pause the roll-out; failures are still rolled back.
 
     \b
       rl-eval production pause production.yaml --reason 'a look at the complaints'
@@ -30,7 +30,7 @@ def pause(config: Config, reason: Reason) -> None:
 
 @production.command()
 def resume(config: Config, reason: Reason) -> None:
-    """Go on with a roll-out that is paused, or end a pin.
+    """Continue a paused roll-out, or end a pin.
 
     \b
       rl-eval production resume production.yaml --reason 'nothing wrong'
@@ -42,10 +42,12 @@ def resume(config: Config, reason: Reason) -> None:
 
 @production.command()
 def abort(config: Config, reason: Reason) -> None:
-    """End the roll-out: the champion decides on all units again. It works without the store.
+    """End the roll-out: the champion gets all units.
 
     \b
       rl-eval production abort production.yaml --reason 'wrong data'
+
+    It works without the store.
 
     Exit status: 0 done, 2 not possible now, or bad input.
     """
@@ -70,7 +72,7 @@ def pin(
     version: Annotated[int, typer.Argument(metavar="VERSION", min=1, help="Its number.", show_default=False)],
     reason: Reason,
 ) -> None:
-    """Let one version serve, and begin no roll-out, until `resume`.
+    """Let one version serve until `resume`; no roll-out starts.
 
     \b
       rl-eval production pin production.yaml 3 --reason 'incident 12'
@@ -99,12 +101,14 @@ def _command(file: Path, event: Event, reason: str, version: int | None = None) 
         audit_of(config).append("abort", actor, {"reason": reason, "store": str(error)})
         registry = registry_of(config)
         registry.move({"challenger": None})
-        terminal.print_line("aborted: the challenger's alias is gone; the store is away, and its row follows")
+        terminal.print_line(
+            "aborted: the challenger's alias is gone; the store is away, and a controller updates its row later"
+        )
         return
     names = ", ".join(f"{alias} is version {number}" for alias, number in sorted(aliases.items()))
     ended = f"; {row.outcome}" if row.state == "idle" and row.outcome else ""
     if unlogged:
-        terminal.print_error(f"{audit_of(config).path} cannot be written, so this was not logged: see to it")
+        terminal.print_error(f"{audit_of(config).path} cannot be written, so this was not logged: make it writable")
     terminal.print_line(f"the roll-out is {row.state}; {names or 'no alias is set'}{ended}")
 
 

@@ -58,7 +58,7 @@ class Collector:
                 self.maintain()
                 done = self.step(wait_s)
                 if failing:
-                    log.warning("collecting goes on")
+                    log.warning("collecting again")
                 failing = ""
                 if 0 < done < MESSAGES:
                     stop.wait(GATHER_S)

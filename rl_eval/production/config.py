@@ -90,7 +90,7 @@ def load_config(path: Path) -> ProductionConfig:
         raise InputError(f"{path}{f':{line}' if line else ''}: {sentence}") from error
     if not isinstance(values, dict) or "directory" in values:
         raise InputError(
-            f"{path} is no production config: it is a mapping with `name:` and sections such as `collect:`"
+            f"{path} is not a production config: it is a mapping with `name:` and sections such as `collect:`"
         )
     if duplicate := duplicate_key(node):
         key, line = duplicate

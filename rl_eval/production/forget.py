@@ -74,8 +74,8 @@ def erase_pseudonym(config: ProductionConfig, name: str, store: Store, queue: Qu
     while collector.step(0.2) or _waits_since_before(queue, erased_at):
         if time.monotonic() > end:
             raise QueueError(
-                f"messages of before wait in {config.collect.queue} for over {wait_s:g} s, and other collectors have "
-                "them: what they store of this unit is refused; see that they work, and erase again"
+                f"earlier messages have waited in {config.collect.queue} for over {wait_s:g} s, and other collectors "
+                "have them: what they store of this unit is refused; see that they work, and erase again"
             )
     decisions += store.erase(name)
     queue.remove_old(erased_at - config.privacy.retention)

@@ -176,7 +176,7 @@ def _held_by(
         observations, masks = earlier["obs"], earlier.get("masks")
     if observations is None or not len(observations):
         raise InputError(
-            "nothing says what the champion has learned before, so its weights cannot be held: give observations of "
+            "it is not known what the champion learned before, so its weights cannot be held: give observations of "
             "its training, or set training.ewc_lambda to 0"
         )
     rows = seeding.generator(seed, "replay").permutation(len(observations))[: config.fisher_rows]

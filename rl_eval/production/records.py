@@ -128,7 +128,9 @@ def decode(message: bytes) -> list[Record]:
             raise ValueError("no list")
         return [_record(value) for value in values]
     except (ValueError, TypeError, KeyError, RecursionError) as error:
-        raise MessageError(f"a message of {len(message):,} bytes is none of ours ({type(error).__name__})") from error
+        raise MessageError(
+            f"a message of {len(message):,} bytes is not a message of this program ({type(error).__name__})"
+        ) from error
 
 
 def _no_constant(name: str) -> Any:

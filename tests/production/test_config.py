@@ -30,7 +30,7 @@ def test_durations(tmp_path, text, expected):
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [
-        ("", "no production config"),
+        ("", "not a production config"),
         ("name: a\nquue: 1\n", "quue: there is no such key: allowed are name"),
         ("name: a\ncollect:\n  stoer: x\n", "collect.stoer: there is no such key: did you mean 'store'?"),
         ("name: a\nprivacy:\n  retention: 8d\n", "privacy.retention: must be less than or equal to 604800"),

@@ -38,7 +38,7 @@ def test_the_bytes_are_those_of_sorted_json(sent):
 
 @given(st.binary(max_size=200))
 def test_other_bytes_are_refused_in_one_sentence(message):
-    with pytest.raises(MessageError, match="none of ours"):
+    with pytest.raises(MessageError, match="not a message of this program"):
         decode(b"\xff" + message)
 
 
@@ -55,7 +55,7 @@ DECISION = LoggedDecision("d", 1.0, None, "v", b"", None, b"", None, None, None)
 )  # fmt: skip
 def test_a_damaged_decision_is_refused(key, value):
     (values,) = json.loads(encode([DECISION]))
-    with pytest.raises(MessageError, match="none of ours"):
+    with pytest.raises(MessageError, match="not a message of this program"):
         decode(json.dumps([{**values, key: value}]).encode())
 
 

@@ -124,7 +124,7 @@ def test_a_training_that_fell_silent_is_taken_over_with_the_same_experience(stor
     assert heir.id == dead.id
     assert [one.decision.decision_id for one in store.experiences_of(heir)] == ["d1"]
     for lost in (store.renew_training, lambda training: store.finish_training(training, {})):
-        with pytest.raises(TrainingLostError, match="somebody else's"):
+        with pytest.raises(TrainingLostError, match="taken over by another process"):
             lost(dead)
     store.finish_training(heir, {})
     assert store.waiting() == 1

@@ -61,15 +61,15 @@ def parse(line: bytes) -> Entry:
     except (ValueError, RecursionError) as error:
         raise ValueError("it is not JSON") from error
     if not isinstance(values, dict) or set(values) != _KEYS or type(values["number"]) is not int:
-        raise ValueError("it is no line of an audit log")
+        raise ValueError("it is not a line of an audit log")
     recorded = values.pop("hash")
     try:
         canonical = _json({**values, "hash": recorded}) + b"\n"
     except ValueError as error:
-        raise ValueError("it is no line of an audit log") from error
+        raise ValueError("it is not a line of an audit log") from error
     # Other bytes with the same values count as changed too.
     if canonical != line or recorded != _hash(values):
-        raise ValueError("it was changed: its hash is another one")
+        raise ValueError("it was changed: its hash differs")
     return Entry(hash=recorded, **values)
 
 

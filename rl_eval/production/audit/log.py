@@ -51,7 +51,9 @@ class Head:
         """
         lines, _, digest = text.partition(":")
         if not (lines.isascii() and lines.isdigit()) or len(digest) != 64 or set(digest) - set("0123456789abcdef"):
-            raise InputError(f"{text[:80]!r} is no head of an audit log: give N:HASH, as `rl-eval audit verify` prints")
+            raise InputError(
+                f"{text[:80]!r} is not a head of an audit log: give N:HASH, as `rl-eval audit verify` prints"
+            )
         return cls(int(lines), digest)
 
 
@@ -137,7 +139,7 @@ class AuditLog:
         whole, newline, torn = content.rpartition(b"\n")
         if not newline:
             if start:
-                raise AuditError(f"{self.path} is no audit log: name another file")
+                raise AuditError(f"{self.path} is not an audit log: name another file")
             return None, content, 0
         line = whole.rpartition(b"\n")[2] + newline
         try:
@@ -178,7 +180,7 @@ def read_head(path: Path) -> Head | None:
     except FileNotFoundError:
         return None
     except (OSError, OverflowError, ValueError, TypeError, KeyError, RecursionError, InputError) as error:
-        raise AuditError(f"{file} is no head of an audit log: put back what was there") from error
+        raise AuditError(f"{file} is not a head of an audit log: put back what was there") from error
 
 
 def append_where_configured(event: str, actor: str, facts: Mapping[str, Any]) -> None:

@@ -141,9 +141,10 @@ class RewardEvidence:
         verdict, estimate = self.test.decision, self.test.estimate
         if estimate is None:
             return Decision("hold", "traffic", f"{self.test.units} units count, all of one policy")
+        side = "higher" if estimate > 0 else "lower"
         figures = (
-            f"mean reward {number(estimate)} from the champion's after {self.test.units:,} units, margin "
-            f"{number(self.config.margin)}"
+            f"its mean reward is {number(abs(estimate))} {side} than the champion's after {self.test.units:,} units, "
+            f"margin {number(self.config.margin)}"
         )
         if verdict == "FAIL":
             return Decision("roll_back", "reward", f"the challenger is worse: {figures}")

@@ -197,11 +197,20 @@ def _people(running: Simulation) -> Chapter:
         record_override(parts, values, parts.clock(), source.policy.actions or 0)
     counts = review_queue.counts(parts.store)
     threshold = bound["threshold"]
-    alone = "nothing" if threshold is None else f"what has a confidence above {threshold:.3f}"
+    decided = counts.get(review_queue.DECIDED, 0)
+    known = f"by {bound['decisions']:,} of its own decisions whose outcome is known"
+    if threshold is None:
+        alone = (
+            f"No bound on confidence keeps the error at {bound['error']:.0%}, {known}, so a person sees every decision"
+        )
+    else:
+        alone = (
+            f"The champion decides alone where its confidence is above {threshold:.3f}: of such decisions at most "
+            f"{bound['error']:.0%} are wrong, {known}"
+        )
     text = (
-        f"The champion decides {alone} alone: of such decisions at most {bound['error']:.0%} are wrong, calibrated on "
-        f"{bound['decisions']:,} of its own whose outcome is known. {sum(counts.values()):,} others went to a person, "
-        f"who has decided {counts.get(review_queue.DECIDED, 0)} of them; what a person decides counts."
+        f"{alone}. {sum(counts.values()):,} decisions went to a person, who has decided {decided} of them; what a "
+        "person decides counts."
     )
     share = f"{bound['alone'] / bound['decisions']:.0%}, of which {bound['wrong']:,} of {bound['alone']:,} were wrong"
     return _chapter(running, "People", text, began, [("decided alone in calibration", share)])

@@ -73,7 +73,7 @@ def _read(file: Path) -> Mapping[str, Any]:
     except (OSError, UnicodeDecodeError, OverflowError, yaml.YAMLError) as error:
         raise InputError(f"{file} cannot be read ({error}): name the demo's config in a checkout") from error
     if not isinstance(values, dict) or set(values) != set(KEYS) or len(values["periods"]) != 2:
-        raise InputError(f"{file} is no config of the demo: it has {', '.join(KEYS)}, with two periods")
+        raise InputError(f"{file} is not a config of the demo: it has {', '.join(KEYS)}, with two periods")
     return values
 
 

@@ -137,5 +137,5 @@ def read_fisher(parent: run.Run) -> np.ndarray | None:
     arrays, _ = run.read_checkpoint(parent.path / FISHER, FISHER)
     fisher = arrays.get("fisher")
     if fisher is None or fisher.ndim != 1 or not np.isfinite(fisher).all():
-        raise InputError(f"{parent.path / FISHER} is damaged: remove it, and nothing of before is held")
+        raise InputError(f"{parent.path / FISHER} is damaged: remove it, and the weights are not held")
     return np.array(fisher, np.float32)

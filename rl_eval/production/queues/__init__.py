@@ -51,5 +51,5 @@ def _open(config: CollectConfig, folder: Path) -> Queue:
     if scheme == "kafka":
         return KafkaQueue(config.queue, config.name, config.group, config.settings)
     raise InputError(
-        f"collect.queue={config.queue!r} is no queue: give store, redis://HOST:PORT/DB or kafka://HOST:PORT"
+        f"collect.queue={config.queue!r} is not a queue: give store, redis://HOST:PORT/DB or kafka://HOST:PORT"
     )

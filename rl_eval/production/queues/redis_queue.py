@@ -50,7 +50,7 @@ class RedisQueue:
         try:
             self._redis: Any = redis.Redis.from_url(address, **options)
         except ValueError as error:
-            raise InputError(f"{address} is no address of Redis ({error}): give redis://HOST:PORT/DB") from error
+            raise InputError(f"{address} is not an address of Redis ({error}): give redis://HOST:PORT/DB") from error
         with self._translated():
             with contextlib.suppress(redis.ResponseError):  # where the server does not say
                 self._require_durable(self._redis.config_get("append*"))

@@ -107,7 +107,7 @@ def copy_checked(folder: Path, version: Version, target: Path) -> None:
             except OSError as error:
                 raise RegistryError(f"{name} of {label} cannot be copied ({error.strerror}): {again}") from error
             if copied != digest:
-                raise RegistryError(f"{name} of {label} was changed (its SHA-256 is another one): {again}")
+                raise RegistryError(f"{name} of {label} was changed (its SHA-256 differs): {again}")
         os.rename(aside, target)
     finally:
         shutil.rmtree(aside, ignore_errors=True)
@@ -203,7 +203,7 @@ def record_of(version: Version) -> str:
     try:
         text = _json(values).decode()
     except (TypeError, ValueError) as error:
-        raise InputError(f"the lineage of a version is no JSON ({error}): give texts, numbers and lists") from error
+        raise InputError(f"the lineage of a version is not JSON ({error}): give texts, numbers and lists") from error
     if len(text) > MAX_RECORD:
         raise InputError(f"the record of a version has {len(text):,} bytes: at most {MAX_RECORD:,} are kept")
     return text
@@ -224,7 +224,7 @@ def read_record(text: str, number: int, label: str, key: bytes | None) -> Versio
         raise RegistryError(f"version {number} in {label} is damaged: put it back, or serve another version") from error
     if not right:
         raise RegistryError(
-            f"version {number} in {label} was changed (its digest is another one): put it back, or serve another"
+            f"version {number} in {label} was changed (its digest differs): put it back, or serve another"
         )
     if key is not None:
         signed = sign(version.digest, key)

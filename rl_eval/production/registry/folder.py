@@ -97,12 +97,14 @@ class FolderRegistry:
             self._require_present()
             return {}
         except (OSError, OverflowError, ValueError, RecursionError) as error:
-            raise RegistryError(f"{file} cannot be read ({error}): put it back, what serves goes on serving") from error
+            raise RegistryError(
+                f"{file} cannot be read ({error}): put it back, servers keep the versions that they have"
+            ) from error
         valid = isinstance(values, dict) and all(
             name in ALIASES and type(number) is int and number > 0 for name, number in values.items()
         )
         if not valid:
-            raise RegistryError(f"{file} is damaged: put it back, what serves goes on serving")
+            raise RegistryError(f"{file} is damaged: put it back, servers keep the versions that they have")
         return values
 
     def move(self, changes: Mapping[str, int | None], expected: Mapping[str, int | None] | None = None) -> None:
@@ -131,7 +133,8 @@ class FolderRegistry:
     def _require_present(self) -> None:
         if not (self.folder / "versions").is_dir():
             raise RegistryError(
-                f"{self.label} is no registry, or is missing: put it back or name another, what serves goes on serving"
+                f"{self.label} is not a registry, or is missing: put it back or name another, servers keep the "
+                "versions that they have"
             )
 
     @contextlib.contextmanager
@@ -143,7 +146,7 @@ class FolderRegistry:
     def _away(self, error: OSError) -> RegistryError:
         return RegistryError(
             f"{self.label} cannot be used ({error.strerror or error}): make room on its disk, and see that it is "
-            "writable; it is as it was, and what serves goes on serving"
+            "writable; it is as it was, and servers keep the versions that they have"
         )
 
 
@@ -178,7 +181,7 @@ def check_move(
     """
     for name in (*changes, *(expected or {})):
         if name not in ALIASES:
-            raise RegistryError(f"{name!r} is no alias: there are {' and '.join(ALIASES)}")
+            raise RegistryError(f"{name!r} is not an alias: there are {' and '.join(ALIASES)}")
     for name, number in (expected or {}).items():
         if aliases.get(name) != number:
             raise StaleAliasError(

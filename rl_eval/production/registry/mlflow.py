@@ -198,12 +198,14 @@ class MlflowRegistry:
             raise self._away(error) from error
 
     def _missing(self) -> RegistryError:
-        return RegistryError(f"{self.label} is missing: put it back or name another, what serves goes on serving")
+        return RegistryError(
+            f"{self.label} is missing: put it back or name another, servers keep the versions that they have"
+        )
 
     def _away(self, error: Exception) -> RegistryError:
         reason = " ".join(str(error).split()).partition(" [SQL:")[0][:200]
         return RegistryError(
-            f"{self.label} cannot be used ({reason}): it is as it was, and what serves goes on serving"
+            f"{self.label} cannot be used ({reason}): it is as it was, and servers keep the versions that they have"
         )
 
 

@@ -14,7 +14,7 @@ ALIASES = (CHAMPION, CHALLENGER)
 
 
 class RegistryError(InputError):
-    """The registry is away, damaged or read-only: it is as it was, and what serves goes on serving."""
+    """The registry is away, damaged or read-only: it is as it was, and servers keep the versions that they have."""
 
 
 class StaleAliasError(RegistryError):

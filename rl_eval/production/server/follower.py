@@ -66,7 +66,7 @@ class Follower:
 
     def look(self) -> None:
         """Follow once; a failure is logged once and changes nothing."""
-        self._attempt("served on as before", self._follow)
+        self._attempt("the versions stay as they are", self._follow)
         self._attempt("decisions are not counted", self._count)
         self._attempt("the status page does not say whether this server records", self._report_recording)
         self._attempt("nothing is removed from the queue", self._remove)

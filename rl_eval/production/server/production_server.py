@@ -217,7 +217,7 @@ class ProductionServer:
         if body.next_mask is not None and following is None:
             raise RefusedError(422, "next_mask needs next_observation: give both")
         if body.truncated and following is None:
-            raise RefusedError(422, "next_observation is missing: an episode that was cut off has a future")
+            raise RefusedError(422, "next_observation is missing: an episode that was cut off needs it")
         terminated = body.done and not body.truncated
         next_observation = next_mask = None
         if following is not None and not terminated:

@@ -49,11 +49,11 @@ class Database:
         try:
             url = make_url(address)
         except ArgumentError as error:
-            raise InputError(f"{address!r} is no database: give sqlite:///FILE or postgresql://HOST/NAME") from error
+            raise InputError(f"{address!r} is not a database: give sqlite:///FILE or postgresql://HOST/NAME") from error
         self.is_sqlite = url.get_backend_name() == "sqlite"
         if self.is_sqlite:
             if not url.database or url.database == ":memory:":
-                raise InputError(f"{address!r} names no file: give sqlite:///FILE")
+                raise InputError(f"{address!r} does not name a file: give sqlite:///FILE")
             self.file: Path | None = (folder / url.database).absolute()
             self.label = str(self.file)
             try:
@@ -74,7 +74,7 @@ class Database:
                 pool_size=4,
             )
         else:
-            raise InputError(f"{address!r} is of no kind that is read: give sqlite:///FILE or postgresql://HOST/NAME")
+            raise InputError(f"{address!r} is of an unknown kind: give sqlite:///FILE or postgresql://HOST/NAME")
         self.engine.hide_parameters = True  # errors name no values, which are people's
         self.first: Callable[[], None] | None = None  # what any transaction needs done first
 

@@ -118,7 +118,9 @@ def finish(
 def _change(connection: Connection, training: Training, **values: Any) -> None:
     own = (trainings.c.id == training.id, trainings.c.owner == training.owner, trainings.c.state == RUNNING)
     if connection.execute(update(trainings).where(*own).values(**values)).rowcount != 1:
-        raise TrainingLostError(f"training {training.id} is somebody else's by now: leave what this one has learned")
+        raise TrainingLostError(
+            f"training {training.id} was taken over by another process: the result of this one is dropped"
+        )
 
 
 def latest(connection: Connection, limit: int) -> list[Training]:

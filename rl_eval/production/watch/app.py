@@ -150,4 +150,4 @@ async def _body(request: Request) -> tuple[dict[str, Any], bool]:
         values["action"] = json.loads(values.get("action", ""))
         return values, True
     except (ValueError, RecursionError) as error:
-        raise InputError("the body is no decision: send decision_id, action, reviewer and reason") from error
+        raise InputError("the body is not a decision: send decision_id, action, reviewer and reason") from error
